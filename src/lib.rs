@@ -1,0 +1,15 @@
+//! A thin gateway that ends Supabase sessions, completely and truthfully.
+//!
+//! The way of a logout, one room after the other:
+//!
+//! ```text
+//! request  -> server -> app -> routes::logout -> session -> csrf -> logout -> gotrue, store
+//! response <- error / routes::logout <- session::cookies <- logout::Outcome
+//! ```
+//!
+//! Only [`config`] reads the environment, only [`gotrue`] speaks to GoTrue, only [`clock`] asks the
+//! system for the time. [`mock`] is a GoTrue to test against.
+
+pub mod clock;
+pub mod config;
+pub mod mock;

@@ -1,0 +1,1 @@
+//! A GoTrue to test against.

@@ -1,0 +1,1 @@
+//! One test binary: a real gateway on port 0 beside the mock.
