@@ -7,8 +7,52 @@ use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
 use axum::http::HeaderValue;
 use ipnet::IpNet;
-use secrecy::SecretString;
 use url::Url;
+
+mod cookies;
+mod csrf;
+mod faults;
+mod limits;
+mod logout;
+mod logs;
+mod rules;
+mod server;
+mod supabase;
+#[cfg(test)]
+mod tests;
+
+pub use cookies::{CookieSecure, Cookies};
+pub use csrf::{CsrfMode, Secrets};
+pub use faults::{Fault, Faults};
+pub use limits::Limits;
+pub use logout::{Scope, SessionNotFound};
+pub use logs::LogFormat;
+pub use supabase::Supabase;
+
+use faults::Noted;
+
+/// The raw words of every flag and variable, not judged yet; each flag goes before its variable.
+///
+/// To be flattened into the commands that need the configuration. It has no `Debug`: it holds secrets.
+// clap takes any bytes, a leading hyphen too, so that it never judges a value, nor prints one.
+#[derive(clap::Args)]
+#[command(mut_args(|arg| arg.hide_env_values(true).allow_hyphen_values(true)))]
+pub struct Args {
+    #[command(flatten)]
+    supabase: supabase::SupabaseArgs,
+    #[command(flatten)]
+    server: server::ServerArgs,
+    #[command(flatten)]
+    csrf: csrf::CsrfArgs,
+    #[command(flatten)]
+    cookies: cookies::CookieArgs,
+    #[command(flatten)]
+    logout: logout::LogoutArgs,
+    #[command(flatten)]
+    limits: limits::LimitArgs,
+    #[command(flatten)]
+    logs: logs::LogArgs,
+}
 
 /// What the gateway runs with; nothing in it can be wrong.
 #[derive(Clone, Debug)]
@@ -39,7 +83,7 @@ pub struct Config {
     pub max_token_lifetime: Duration,
     /// `GATEWAY_UPSTREAM_TIMEOUT`: the whole budget of a logout at GoTrue.
     pub upstream_timeout: Duration,
-    /// `GATEWAY_DRAIN_TIMEOUT`.
+    /// `GATEWAY_DRAIN_TIMEOUT`; may be zero.
     pub drain_timeout: Duration,
     /// What one process takes on at most.
     pub limits: Limits,
@@ -49,111 +93,57 @@ pub struct Config {
     pub log_format: LogFormat,
     /// `RUST_LOG`, known to be a valid filter.
     pub log_filter: String,
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`, which this version does not use.
+    pub otlp_endpoint: Option<Url>,
 }
 
-/// The Supabase project and how its tokens are judged.
-#[derive(Clone, Debug)]
-pub struct Supabase {
-    /// `SUPABASE_URL`, without a trailing slash in its path.
-    pub url: Url,
-    /// `GOTRUE_URL`, default `<SUPABASE_URL>/auth/v1`; without a trailing slash in its path.
-    pub gotrue_url: Url,
-    /// `SUPABASE_PUBLISHABLE_KEY`, else `SUPABASE_ANON_KEY`: sent as `apikey`.
-    pub api_key: Option<SecretString>,
-    /// `SUPABASE_JWT_SECRET`, 32 bytes or more.
-    pub jwt_secret: Option<SecretString>,
-    /// `GATEWAY_JWT_ISSUER`; never empty.
-    pub issuers: Vec<String>,
-    /// `GATEWAY_JWT_AUDIENCE`; never empty.
-    pub audiences: Vec<String>,
-}
+impl Config {
+    /// Judges the raw words.
+    ///
+    /// # Errors
+    ///
+    /// Every variable that breaks a rule, all at once, and never a value.
+    pub fn parse(args: Args) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
+        match Self::read(args, &mut faults) {
+            Ok(config) if faults.is_empty() => Ok(config),
+            _ => Err(faults),
+        }
+    }
 
-/// What the CSRF keys are derived from.
-#[derive(Clone, Debug)]
-pub struct Secrets {
-    /// `GATEWAY_SECRET`; `None` means a random one for the life of the process.
-    pub current: Option<SecretString>,
-    /// `GATEWAY_SECRET_PREVIOUS`: still accepted, never used to mint.
-    pub previous: Option<SecretString>,
-}
-
-/// How the auth cookies are named, scoped and deleted.
-#[derive(Clone, Debug)]
-pub struct Cookies {
-    /// The storage key of @supabase/ssr, `sb-<project>-auth-token` or `GATEWAY_COOKIE_NAME`.
-    pub name: String,
-    /// `GATEWAY_COOKIE_DOMAINS`, without leading dots.
-    pub domains: Vec<String>,
-    /// `GATEWAY_COOKIE_PATHS`; never empty.
-    pub paths: Vec<String>,
-    /// `GATEWAY_COOKIE_SECURE`.
-    pub secure: CookieSecure,
-    /// `GATEWAY_COOKIE_PARTITIONED`.
-    pub partitioned: bool,
-    /// `GATEWAY_EXTRA_COOKIES`.
-    pub extra: Vec<String>,
-    /// `GATEWAY_SET_COOKIE_BUDGET`: bytes of `Set-Cookie` lines one response may have.
-    pub budget: usize,
-}
-
-/// What one process takes on at most.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// `GATEWAY_MAX_IN_FLIGHT`.
-    pub in_flight: usize,
-    /// `GATEWAY_MAX_CONNECTIONS`.
-    pub connections: usize,
-    /// `GATEWAY_MAX_HEADER_BYTES`.
-    pub header_bytes: usize,
-    /// `GATEWAY_HEADER_TIMEOUT`.
-    pub header_timeout: Duration,
-}
-
-/// Which of the user's sessions a logout ends, in GoTrue's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// This session.
-    Local,
-    /// Every other session of the user.
-    Others,
-    /// Every session of the user.
-    Global,
-}
-
-/// How the CSRF token is judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CsrfMode {
-    /// Signed by the gateway and bound to the session.
-    Signed,
-    /// Header equals cookie, for apps that mint their own token.
-    DoubleSubmit,
-}
-
-/// Whether deletions carry `Secure`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CookieSecure {
-    /// When the request came by https.
-    Auto,
-    /// Always.
-    Always,
-    /// Never, but where a cookie's prefix asks for it.
-    Never,
-}
-
-/// What a logout of a session that GoTrue no longer knows answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SessionNotFound {
-    /// The route's success.
-    Success,
-    /// 401 `not_found`.
-    Unauthorized,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
+    /// Every group is read before the first that failed ends it, so that no fault goes untold.
+    fn read(mut args: Args, faults: &mut Faults) -> Result<Self, Noted> {
+        let project = args.supabase.project(faults);
+        let project = project.as_ref().map_err(|noted| *noted);
+        let supabase = Supabase::read(args.supabase, project, faults);
+        let server = server::Server::read(args.server, faults);
+        let csrf = csrf::Csrf::read(args.csrf, faults);
+        let project_url = project.map(|project| &project.url);
+        let cookies = Cookies::read(args.cookies, project_url, faults);
+        let logout = logout::Logout::read(args.logout, faults);
+        let limits = Limits::read(args.limits, faults);
+        let logs = logs::Logs::read(args.logs, faults);
+        let (server, csrf, logout, logs) = (server?, csrf?, logout?, logs?);
+        Ok(Self {
+            bind: server.bind,
+            admin_bind: server.admin_bind,
+            threads: server.threads,
+            supabase: supabase?,
+            secrets: csrf.secrets,
+            allowed_origins: csrf.allowed_origins,
+            csrf_mode: csrf.mode,
+            cookies: cookies?,
+            default_scope: logout.default_scope,
+            session_not_found: logout.session_not_found,
+            clear_site_data: logout.clear_site_data,
+            max_token_lifetime: logout.max_token_lifetime,
+            upstream_timeout: logout.upstream_timeout,
+            drain_timeout: server.drain_timeout,
+            limits: limits?,
+            trusted_proxies: server.trusted_proxies,
+            log_format: logs.format,
+            log_filter: logs.filter,
+            otlp_endpoint: logs.otlp_endpoint,
+        })
+    }
 }

@@ -1,0 +1,216 @@
+//! The rules that several variables share: each takes the text and answers the value, or the rule it
+//! breaks.
+
+use std::{cell::Cell, ffi::OsString, ops::RangeInclusive, time::Duration};
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::faults::Rule;
+
+/// The longest of the gateway's own deadlines.
+pub(super) const AN_HOUR: Duration = Duration::from_hours(1);
+
+/// The least of a duration that may not be zero.
+pub(super) const MORE_THAN_ZERO: Duration = Duration::from_nanos(1);
+
+/// The rule of a deadline that must leave some time.
+pub(super) const DEADLINE: &str =
+    "must be a duration such as `5s` or `500ms`, more than zero and at most one hour";
+
+/// Compose files pass on a variable that is not set as an empty one.
+pub(super) fn unless_empty(raw: Option<OsString>) -> Option<OsString> {
+    raw.filter(|raw| !raw.is_empty())
+}
+
+/// One of a few words, exactly as written here.
+pub(super) fn one_of<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&str) -> Result<T, Rule> {
+    move |text| {
+        let chosen = choices.iter().find(|(word, _)| *word == text).map(|&(_, value)| value);
+        chosen.ok_or_else(|| {
+            let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
+            format!("must be {}", words.join(" or ")).into()
+        })
+    }
+}
+
+/// A whole number in plain digits.
+pub(super) fn whole_number(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<usize, Rule> {
+    move |text| {
+        // `parse` alone would take a sign too.
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|number| digits && range.contains(number));
+        number.ok_or_else(|| {
+            format!("must be a whole number from {} to {}", range.start(), range.end()).into()
+        })
+    }
+}
+
+/// A duration in humantime's words: `500ms`, `5s`, `1h 30m`, `7d`.
+pub(super) fn duration(
+    range: RangeInclusive<Duration>,
+    rule: &'static str,
+) -> impl Fn(&str) -> Result<Duration, Rule> {
+    move |text| {
+        let duration = humantime::parse_duration(text).ok();
+        duration.filter(|duration| range.contains(duration)).ok_or(Rule::Borrowed(rule))
+    }
+}
+
+/// A secret long enough for HMAC-SHA256: a shorter key is the weaker one (RFC 2104, section 3).
+pub(super) fn secret(text: &str) -> Result<SecretString, Rule> {
+    if text.len() < 32 {
+        return Err("must be 32 bytes or more".into());
+    }
+    Ok(SecretString::from(text))
+}
+
+/// A list separated by commas that has at least one entry; an entry given twice counts once.
+pub(super) fn list<T: PartialEq>(
+    entry: impl Fn(&str) -> Result<T, Rule>,
+) -> impl Fn(&str) -> Result<Vec<T>, Rule> {
+    move |text| {
+        let mut entries = Vec::new();
+        for word in text.split(',').map(str::trim) {
+            if word.is_empty() {
+                return Err("must be a comma-separated list without an empty entry".into());
+            }
+            let value = entry(word)?;
+            if !entries.contains(&value) {
+                entries.push(value);
+            }
+        }
+        Ok(entries)
+    }
+}
+
+/// A list like [`list`]'s that may have no entries: an empty value means none.
+pub(super) fn list_or_none<T: PartialEq>(
+    entry: impl Fn(&str) -> Result<T, Rule>,
+) -> impl Fn(&str) -> Result<Vec<T>, Rule> {
+    let entries = list(entry);
+    move |text| {
+        if text.trim().is_empty() { Ok(Vec::new()) } else { entries(text) }
+    }
+}
+
+/// An absolute http or https URL that other paths can be joined to; trailing slashes are dropped.
+///
+/// What the URL standard only repairs (`http:host`, backslashes, blanks around it) is refused: the text
+/// is compared with the `iss` of tokens, so it must mean what it says.
+pub(super) fn base_url(text: &str) -> Result<Url, Rule> {
+    const RULE: Rule = Rule::Borrowed(
+        "must be an absolute http or https URL without credentials, query or fragment",
+    );
+    let repaired = Cell::new(false);
+    let note_repair = |_| repaired.set(true);
+    let parsed = Url::options().syntax_violation_callback(Some(&note_repair)).parse(text);
+    let mut url = parsed.map_err(|_| RULE)?;
+    let http = matches!(url.scheme(), "http" | "https");
+    let credentials = !url.username().is_empty() || url.password().is_some();
+    let suffixed = url.query().is_some() || url.fragment().is_some();
+    if !http || !url.has_host() || credentials || suffixed || repaired.get() {
+        return Err(RULE);
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("https://abc.supabase.co", "https://abc.supabase.co/")]
+    #[case("https://abc.supabase.co/", "https://abc.supabase.co/")]
+    #[case("http://127.0.0.1:54321", "http://127.0.0.1:54321/")]
+    #[case("http://[::1]:54321/auth/v1//", "http://[::1]:54321/auth/v1")]
+    fn a_base_url_loses_its_trailing_slashes(#[case] text: &str, #[case] url: &str) {
+        assert_eq!(base_url(text).unwrap().as_str(), url);
+    }
+
+    #[rstest]
+    #[case::empty("")]
+    #[case::relative("/auth/v1")]
+    #[case::no_scheme("abc.supabase.co")]
+    #[case::other_scheme("ftp://abc.supabase.co")]
+    #[case::no_host("http://")]
+    #[case::no_slashes("http:abc.supabase.co")]
+    #[case::many_slashes("http:////abc.supabase.co")]
+    #[case::backslashes(r"http:\\abc.supabase.co")]
+    #[case::blank_before(" http://abc.supabase.co")]
+    #[case::newline_after("http://abc.supabase.co\n")]
+    #[case::user("http://user@abc.supabase.co")]
+    #[case::no_user("http://@abc.supabase.co")]
+    #[case::password("http://user:password@abc.supabase.co")]
+    #[case::query("http://abc.supabase.co?a=b")]
+    #[case::empty_query("http://abc.supabase.co/?")]
+    #[case::fragment("http://abc.supabase.co/#a")]
+    #[case::port("http://abc.supabase.co:65536")]
+    fn a_bad_base_url_is_refused(#[case] text: &str) {
+        assert!(base_url(text).is_err());
+    }
+
+    #[rstest]
+    #[case("a", &["a"])]
+    #[case(" a , b ,a", &["a", "b"])]
+    fn a_list_is_trimmed_and_without_duplicates(#[case] text: &str, #[case] entries: &[&str]) {
+        assert_eq!(list(|entry| Ok(entry.to_owned()))(text).unwrap(), entries);
+    }
+
+    #[rstest]
+    #[case("a,,b")]
+    #[case(",")]
+    #[case("a, ")]
+    fn an_empty_entry_is_refused(#[case] text: &str) {
+        assert!(list_or_none(|entry| Ok(entry.to_owned()))(text).is_err());
+    }
+
+    #[test]
+    fn only_an_optional_list_may_be_empty() {
+        let entry = |entry: &str| Ok(entry.to_owned());
+        assert_eq!(list_or_none(entry)(" "), Ok(vec![]));
+        assert!(list(entry)("").is_err());
+    }
+
+    #[rstest]
+    #[case("1", Some(1))]
+    #[case("0010", Some(10))]
+    #[case("0", None)]
+    #[case("11", None)]
+    #[case("+5", None)]
+    #[case("-5", None)]
+    #[case(" 5", None)]
+    #[case("5.0", None)]
+    #[case("", None)]
+    #[case("99999999999999999999999999", None)]
+    fn a_whole_number_is_digits_in_its_range(#[case] text: &str, #[case] number: Option<usize>) {
+        assert_eq!(whole_number(1..=10)(text).ok(), number);
+    }
+
+    #[rstest]
+    #[case("500ms", Some(Duration::from_millis(500)))]
+    #[case("1h", Some(AN_HOUR))]
+    #[case("1h 1ns", None)]
+    #[case("0s", None)]
+    #[case("5", None)]
+    #[case("-5s", None)]
+    #[case("", None)]
+    #[case("99999999999999999999years", None)]
+    fn a_deadline_is_a_duration_in_its_range(
+        #[case] text: &str,
+        #[case] expected: Option<Duration>,
+    ) {
+        assert_eq!(duration(MORE_THAN_ZERO..=AN_HOUR, DEADLINE)(text).ok(), expected);
+    }
+
+    #[test]
+    fn a_secret_has_32_bytes_or_more() {
+        assert!(secret(&"s".repeat(31)).is_err());
+        assert!(secret(&"s".repeat(32)).is_ok());
+        assert!(secret(&"é".repeat(16)).is_ok(), "bytes, not characters");
+    }
+}
