@@ -20,6 +20,7 @@ mod server;
 mod supabase;
 #[cfg(test)]
 mod tests;
+mod warnings;
 
 pub use cookies::{CookieSecure, Cookies};
 pub use csrf::{CsrfMode, Secrets};
@@ -28,6 +29,7 @@ pub use limits::Limits;
 pub use logout::{Scope, SessionNotFound};
 pub use logs::LogFormat;
 pub use supabase::Supabase;
+pub use warnings::Warning;
 
 use faults::Noted;
 
