@@ -1,0 +1,166 @@
+//! Bad configuration ends the real binary before it binds: exit status 2, every variable named, no value
+//! printed.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+
+use std::{
+    collections::BTreeSet,
+    ffi::{OsStr, OsString},
+    net::TcpListener,
+    os::unix::ffi::OsStringExt as _,
+    process::{Command, Output},
+};
+
+use logout_gateway::config;
+
+/// A part of every bad value that must not come out again.
+const MARKER: &str = "DoNotPrint";
+
+/// Bad values of each variable; those that cannot hold the marker are told apart by their rule alone.
+const BAD: &[(&str, &[&str])] = &[
+    ("SUPABASE_URL", &["DoNotPrint.supabase.co", "https://user:DoNotPrint@a.co", "", "https://"]),
+    ("SUPABASE_PUBLISHABLE_KEY", &["DoNot Print DoNotPrint", "DoNotPrint\n", "DoNotPrintä"]),
+    ("SUPABASE_ANON_KEY", &["DoNot Print DoNotPrint", "DoNotPrint\n", "DoNotPrintä"]),
+    ("GOTRUE_URL", &["ftp://DoNotPrint", "http://a.co?DoNotPrint", "http://a.co#DoNotPrint", ""]),
+    ("SUPABASE_JWT_SECRET", &["DoNotPrint-and-31-bytes-of-it..", ""]),
+    ("GATEWAY_JWT_ISSUER", &["https://DoNotPrint,", ",", ""]),
+    ("GATEWAY_JWT_AUDIENCE", &["DoNotPrint,,b", ""]),
+    ("GATEWAY_BIND", &["DoNotPrint:80", "127.0.0.1", "::1:80x", "127.0.0.1:65536", ""]),
+    ("PORT", &["DoNotPrint", "65536", "-1", ""]),
+    ("GATEWAY_ADMIN_BIND", &["DoNotPrint:80", "9090", "on", "127.0.0.1:8080", ""]),
+    ("GATEWAY_SECRET", &["DoNotPrint-and-31-bytes-of-it..", ""]),
+    (
+        "GATEWAY_SECRET_PREVIOUS",
+        &["DoNotPrint-and-31-bytes-of-it..", "DoNotPrint-long-enough-but-alone-here", ""],
+    ),
+    ("GATEWAY_ALLOWED_ORIGINS", &["https://DoNotPrint.com", "https://a.co/", "*", "null", "a,,b"]),
+    ("GATEWAY_CSRF_MODE", &["DoNotPrint", "Signed", ""]),
+    ("GATEWAY_COOKIE_NAME", &["DoNotPrint=", "DoNot,Print;DoNotPrint", ""]),
+    ("GATEWAY_COOKIE_DOMAINS", &["DoNotPrint.com; Path=/", "a..b", "a.co,,b.co"]),
+    ("GATEWAY_COOKIE_PATHS", &["DoNotPrint", "/DoNotPrint;", "/,,/a", ""]),
+    ("GATEWAY_COOKIE_SECURE", &["DoNotPrint", "yes", ""]),
+    ("GATEWAY_COOKIE_PARTITIONED", &["DoNotPrint", "1", ""]),
+    ("GATEWAY_EXTRA_COOKIES", &["DoNotPrint=1", "a,,b"]),
+    ("GATEWAY_SET_COOKIE_BUDGET", &["DoNotPrint", "255", "-1", "3k", ""]),
+    ("GATEWAY_DEFAULT_SCOPE", &["DoNotPrint", "Local", ""]),
+    ("GATEWAY_SESSION_NOT_FOUND", &["DoNotPrint", "401", ""]),
+    ("GATEWAY_CLEAR_SITE_DATA", &["DoNotPrint", "cookies", "cache,*", "cache,,storage"]),
+    (
+        "GATEWAY_STORE",
+        &["file:/DoNotPrint", "redis://:DoNotPrint@redis:6379", "rediss://DoNotPrint", "none", ""],
+    ),
+    ("GATEWAY_MAX_TOKEN_LIFETIME", &["DoNotPrint", "0s", "367d", "7", ""]),
+    ("GATEWAY_UPSTREAM_TIMEOUT", &["DoNotPrint", "0s", "2h", "-1s", ""]),
+    ("GATEWAY_DRAIN_TIMEOUT", &["DoNotPrint", "61m", "10", ""]),
+    ("GATEWAY_MAX_IN_FLIGHT", &["DoNotPrint", "0", "1000001", ""]),
+    ("GATEWAY_MAX_CONNECTIONS", &["DoNotPrint", "0", "1000001", ""]),
+    ("GATEWAY_MAX_HEADER_BYTES", &["DoNotPrint", "0", "8191", "16777217", ""]),
+    ("GATEWAY_HEADER_TIMEOUT", &["DoNotPrint", "0s", "2h", ""]),
+    ("GATEWAY_THREADS", &["DoNotPrint", "0", "1025", ""]),
+    ("GATEWAY_TRUSTED_PROXIES", &["DoNotPrint", "10.0.0.0/33", "10.0.0/8", "10.0.0.1,,::1"]),
+    ("GATEWAY_LOG_FORMAT", &["DoNotPrint", "JSON", ""]),
+    ("RUST_LOG", &["hyper=DoNotPrint", "[DoNotPrint", "a{DoNotPrint=(}", ""]),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", &["DoNotPrint:4317", "grpc://DoNotPrint", "http://"]),
+];
+
+/// `serve` with nothing in its environment but these, and a project unless it is among them.
+fn serve<V: AsRef<OsStr>>(environment: &[(&str, V)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
+    command.arg("serve").env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+    command.env("SUPABASE_URL", "https://abc.supabase.co");
+    let environment = environment.iter().map(|(variable, value)| (variable, value.as_ref()));
+    command.envs(environment).output().unwrap()
+}
+
+/// The lines that the run told its faults in.
+fn faults(run: &Output) -> Vec<String> {
+    let told = String::from_utf8(run.stderr.clone()).unwrap();
+    assert_eq!(run.status.code(), Some(2), "{told}");
+    assert!(run.stdout.is_empty(), "faults go to stderr alone");
+    assert!(!told.contains(MARKER), "{told}");
+    told.lines().map(str::to_owned).collect()
+}
+
+/// Every variable there is, from the definition itself.
+fn variables() -> BTreeSet<String> {
+    let command = <config::Args as clap::Args>::augment_args(clap::Command::new("serve"));
+    let variables = command.get_arguments().filter_map(|arg| arg.get_env());
+    variables.map(|variable| variable.to_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn each_bad_value_names_its_variable_and_is_not_printed() {
+    for (variable, values) in BAD {
+        for value in *values {
+            let faults = faults(&serve(&[(variable, value)]));
+            assert_eq!(faults.len(), 1, "{variable} {value:?}: {faults:?}");
+            assert!(faults[0].starts_with(&format!("{variable}: ")), "{value:?}: {faults:?}");
+        }
+    }
+}
+
+#[test]
+fn no_variable_is_missing_here() {
+    let tried: BTreeSet<_> = BAD.iter().map(|(variable, _)| (*variable).to_owned()).collect();
+    assert_eq!(tried, variables());
+}
+
+#[test]
+fn bytes_that_are_no_text_are_a_fault_like_any_other() {
+    for (variable, _) in BAD {
+        let value = OsString::from_vec([MARKER.as_bytes(), b"\xff\xfe"].concat());
+        assert_eq!(
+            faults(&serve(&[(variable, value)])),
+            [format!("{variable}: must be valid UTF-8")]
+        );
+    }
+}
+
+#[test]
+fn the_bad_values_of_all_variables_are_told_in_one_run() {
+    let environment: Vec<_> = BAD.iter().map(|(variable, bad)| (*variable, bad[0])).collect();
+    let faults = faults(&serve(&environment));
+    assert_eq!(faults.len(), BAD.len(), "{faults:#?}");
+    for (variable, _) in BAD {
+        let named = faults.iter().any(|fault| fault.starts_with(&format!("{variable}: ")));
+        assert!(named, "{variable}: {faults:#?}");
+    }
+}
+
+#[test]
+fn a_flag_is_judged_as_its_variable_is() {
+    for value in ["-DoNotPrint", "--DoNotPrint", "DoNotPrint"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
+        command.env_clear().args(["serve", "--secret", value]);
+        let told = faults(&command.output().unwrap());
+        assert_eq!(told, ["SUPABASE_URL: is required", "GATEWAY_SECRET: must be 32 bytes or more"]);
+    }
+}
+
+#[test]
+fn nothing_is_bound_before_the_configuration_is_good() {
+    // Binding a port that is taken would fail, and be told.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let bind = taken.local_addr().unwrap().to_string();
+    let run = serve(&[
+        ("GATEWAY_BIND", bind.as_str()),
+        ("GATEWAY_ADMIN_BIND", "off"),
+        ("GATEWAY_CSRF_MODE", MARKER),
+    ]);
+    assert_eq!(faults(&run), ["GATEWAY_CSRF_MODE: must be `signed` or `double-submit`"]);
+}
+
+#[test]
+fn help_names_every_variable_and_prints_no_value() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
+    command.args(["serve", "--help"]).env_clear();
+    command.envs(variables().iter().map(|variable| (variable, MARKER)));
+    let run = command.output().unwrap();
+    let help = String::from_utf8(run.stdout).unwrap();
+    assert!(run.status.success());
+    assert!(!help.contains(MARKER), "{help}");
+    let words: BTreeSet<_> = help.split([' ', '[', ']', '\n']).collect();
+    for variable in variables() {
+        assert!(words.contains(variable.as_str()), "{variable}");
+    }
+}
