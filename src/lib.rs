@@ -10,6 +10,17 @@
 //! Only [`config`] reads the environment, only [`gotrue`] speaks to GoTrue, only [`clock`] asks the
 //! system for the time. [`mock`] is a GoTrue to test against.
 
+pub mod app;
 pub mod clock;
 pub mod config;
+pub mod csrf;
+pub mod error;
+pub mod gateway;
+pub mod gotrue;
+pub mod logout;
 pub mod mock;
+pub mod routes;
+pub mod server;
+pub mod session;
+pub mod store;
+pub mod telemetry;

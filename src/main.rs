@@ -1,25 +1,74 @@
-//! Wiring only.
+//! Wiring only: arguments, log, gateway, exit code.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use logout_gateway::config::{self, Config};
+use axum::Router;
+use clap::{Parser, Subcommand};
+use logout_gateway::{
+    clock::Clock,
+    config::{self, Config},
+    gateway::{Gateway, StartError},
+    telemetry,
+};
+use tokio::signal::unix::{SignalKind, signal};
 
-/// A thin gateway that ends Supabase sessions, completely and truthfully.
+/// Bad configuration, as `clap` itself answers a bad flag.
+const BAD_CONFIGURATION: u8 = 2;
+
+/// Ends Supabase sessions, completely and truthfully.
 #[derive(Parser)]
 #[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
 enum Command {
-    /// Serve logouts until a signal to stop.
-    Serve(config::Args),
+    /// Serve the gateway.
+    Serve(Box<config::Args>),
 }
 
 fn main() -> ExitCode {
-    let Command::Serve(args) = Command::parse();
-    match Config::parse(args) {
-        Ok(_) => ExitCode::SUCCESS,
+    match Cli::parse().command {
+        Command::Serve(args) => serve(*args),
+    }
+}
+
+fn serve(args: config::Args) -> ExitCode {
+    let config = match Config::parse(args) {
+        Ok(config) => config,
         Err(faults) => {
             eprintln!("{faults}");
-            ExitCode::from(2)
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    telemetry::start(config.log_format, &config.log_filter);
+    for warning in config.warnings() {
+        tracing::warn!(variable = warning.variable, "{}", warning.weakness);
+    }
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(cause) => {
+            tracing::error!(%cause, "the gateway could not start");
+            ExitCode::FAILURE
         }
     }
+}
+
+/// Until SIGTERM or SIGINT.
+fn run(config: Config) -> Result<(), StartError> {
+    let signals = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let gateway = Gateway::start(config, Clock::system(), Router::new())?;
+    signals.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        Ok::<_, std::io::Error>(())
+    })?;
+    tracing::info!("shutting down");
+    gateway.stop();
+    Ok(())
 }

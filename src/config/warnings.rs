@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use super::{Config, CookieSecure, Cookies};
 
-const CSRF_COOKIE: &str = "sb-csrf-token";
+use crate::session::cookies::deletion::CSRF_COOKIE;
 
 /// A weak setting: nothing stops the gateway, but somebody should know.
 #[derive(Clone, Debug, PartialEq, Eq)]

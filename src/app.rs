@@ -1,0 +1,162 @@
+//! All routes and all layers on one screen.
+
+pub mod frame;
+pub mod peer;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderName, Method, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tower::ServiceBuilder;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{AllowOrigin, CorsLayer, Vary},
+};
+
+use crate::{
+    config::Config,
+    csrf::{Csrf, origin::SEC_FETCH_SITE},
+    error::Error,
+    logout::Logout,
+    routes,
+    session::{jwks::Jwks, presence::Presences, verifier::Verifier},
+};
+
+/// What every thread shares.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Mints and judges CSRF tokens.
+    pub csrf: Arc<Csrf>,
+    /// Judges access tokens.
+    pub verifier: Arc<Verifier>,
+    /// Remembers what GoTrue said of tokens.
+    pub presences: Arc<Presences>,
+    /// The project's keys.
+    pub jwks: Arc<Jwks>,
+    /// `GATEWAY_MAX_CONNECTIONS`, over all listeners.
+    pub connections: Arc<Semaphore>,
+    /// `GATEWAY_MAX_IN_FLIGHT`.
+    pub in_flight: Arc<Semaphore>,
+}
+
+/// What the handlers of one thread work with.
+#[derive(Debug)]
+pub struct App {
+    /// What every thread shares.
+    pub shared: Shared,
+    /// The use case, with this thread's own connections to GoTrue.
+    pub logout: Logout,
+    /// Logouts under way on this thread, to be awaited before it ends.
+    pub logouts: TaskTracker,
+}
+
+impl std::ops::Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+/// The public listener's router; `pages` are served beside the gateway's own routes.
+pub fn public(app: Arc<App>, pages: Router) -> Router {
+    let judging = Router::new()
+        .merge(with_cors(routes::browser(&app), &app.config.allowed_origins))
+        // No CORS here: a preflight that a proxy asks about is the application's own, and a
+        // forward-auth that answered it would let it pass unjudged.
+        .merge(routes::verify(&app))
+        // Health and documents answer even when the gateway is overloaded.
+        .layer(middleware::from_fn_with_state(app.clone(), limit_in_flight));
+    framed(judging.merge(routes::documents()).merge(routes::health(&app)).merge(pages), app)
+}
+
+/// The admin listener's router.
+pub fn admin(app: Arc<App>) -> Router {
+    framed(routes::health(&app), app)
+}
+
+/// What every response of every listener goes through.
+fn framed(routes: Router, app: Arc<App>) -> Router {
+    routes.fallback(not_found).method_not_allowed_fallback(method_not_allowed).layer(
+        ServiceBuilder::new()
+            // Outermost: request id and security headers stand on every response, a panic's included.
+            .layer(middleware::from_fn_with_state(app, frame::frame))
+            // A bug in a handler is this client's 500, not the connection's end.
+            .layer(CatchPanicLayer::custom(panicked)),
+    )
+}
+
+/// Lets pages of the allowed origins ask and read the answer; without any, CORS stays out.
+fn with_cors(routes: Router, origins: &[String]) -> Router {
+    if origins.is_empty() {
+        return routes;
+    }
+    // The fallback must be there before the layer: a preflight is a method that no route takes.
+    routes.method_not_allowed_fallback(method_not_allowed).layer(
+        ServiceBuilder::new().layer(middleware::map_request(only_preflights)).layer(cors(origins)),
+    )
+}
+
+/// The CORS layer takes every OPTIONS for a preflight: one that is none goes on as a method that no
+/// route takes, to its 405.
+async fn only_preflights(mut request: Request) -> Request {
+    let preflight = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    if request.method() == Method::OPTIONS && !preflight {
+        *request.method_mut() = Method::TRACE;
+    }
+    request
+}
+
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins = origins.iter().filter_map(|o| o.parse().ok());
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_credentials(true)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, X_CSRF_TOKEN])
+        .expose_headers([
+            X_LOGOUT_OUTCOME,
+            X_LOGOUT_COOKIES_LEFT,
+            X_REQUEST_ID,
+            header::RETRY_AFTER,
+        ])
+        .vary(Vary::list([header::ORIGIN, SEC_FETCH_SITE]))
+}
+
+/// The caller's request id, or one made here.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The double-submit token.
+pub const X_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
+/// What became of the session.
+pub const X_LOGOUT_OUTCOME: HeaderName = HeaderName::from_static("x-logout-outcome");
+/// How many cookies the next call has to delete.
+pub const X_LOGOUT_COOKIES_LEFT: HeaderName = HeaderName::from_static("x-logout-cookies-left");
+
+async fn limit_in_flight(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    match app.in_flight.try_acquire() {
+        Ok(_permit) => next.run(request).await,
+        Err(_) => Error::Overloaded.into_response(),
+    }
+}
+
+async fn not_found() -> Error {
+    Error::NotFound
+}
+
+async fn method_not_allowed() -> Error {
+    Error::MethodNotAllowed
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    // The panic hook has written its line; its text may hold anything and goes no further.
+    Error::Internal.into_response()
+}

@@ -1,0 +1,118 @@
+//! What stands around every request and response: the request id, the security headers and the error
+//! envelope.
+//!
+//! Source of the headers: OWASP Secure Headers Project; `Vary` because answers differ by who asks.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use uuid::Uuid;
+
+use super::{App, X_REQUEST_ID, peer::Peer};
+use crate::{error::Error, gotrue::OnBehalfOf};
+
+/// Two years, as browsers' preload lists ask for.
+const STRICT_TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=63072000");
+
+/// Nothing may be loaded, nobody may frame it; a page brings its own policy.
+const CONTENT_SECURITY_POLICY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
+const ALWAYS: [(HeaderName, HeaderValue); 6] = [
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (header::PRAGMA, HeaderValue::from_static("no-cache")),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::VARY, HeaderValue::from_static("Origin, Sec-Fetch-Site")),
+];
+
+/// The address at the other end of the connection; the server puts it on every request.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerAddress(pub SocketAddr);
+
+/// One request, as its handlers and its log line know it.
+#[derive(Debug)]
+pub struct Call {
+    /// The caller's id if it is a decent one, else made here.
+    pub request_id: HeaderValue,
+    /// Who is on the other end.
+    pub peer: Peer,
+}
+
+impl Call {
+    /// What GoTrue is told about the client.
+    #[must_use]
+    pub fn on_behalf_of(&self, headers: &HeaderMap) -> OnBehalfOf {
+        let client = self.peer.client.to_string();
+        OnBehalfOf {
+            request_id: self.request_id.clone(),
+            forwarded_for: HeaderValue::try_from(client)
+                .unwrap_or(HeaderValue::from_static("unknown")),
+            user_agent: headers.get(header::USER_AGENT).cloned(),
+        }
+    }
+
+    /// The id as text; it is visible ASCII by construction.
+    #[must_use]
+    pub fn request_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
+    }
+}
+
+pub(super) async fn frame(
+    State(app): State<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+    let address = request.extensions().get::<PeerAddress>().map_or(unknown, |peer| peer.0);
+    let (headers, target) = (request.headers(), request.uri().authority());
+    let call = Arc::new(Call {
+        request_id: request_id(headers),
+        peer: Peer::of(address, headers, target, &app.config.trusted_proxies),
+    });
+    request.extensions_mut().insert(call.clone());
+
+    let mut response = next.run(request).await;
+    if let Some(error) = response.extensions_mut().remove::<Error>() {
+        let (parts, _) = response.into_parts();
+        let json = Json(error.envelope(call.request_id())).into_response();
+        let (json_parts, body) = json.into_parts();
+        response = Response::from_parts(parts, body);
+        response.headers_mut().extend(json_parts.headers);
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    let headers = response.headers_mut();
+    for (name, value) in ALWAYS {
+        headers.insert(name, value);
+    }
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(CONTENT_SECURITY_POLICY);
+    if call.peer.https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
+    }
+    headers.insert(X_REQUEST_ID, call.request_id.clone());
+    response
+}
+
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let mut given = headers.get_all(X_REQUEST_ID).iter();
+    match (given.next(), given.next()) {
+        (Some(id), None) if is_decent(id.as_bytes()) => id.clone(),
+        _ => {
+            let made = Uuid::new_v4().to_string();
+            HeaderValue::try_from(made).unwrap_or(HeaderValue::from_static("unknown"))
+        }
+    }
+}
+
+fn is_decent(id: &[u8]) -> bool {
+    (1..=128).contains(&id.len())
+        && id.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}

@@ -1,0 +1,95 @@
+//! Who is on the other end of the connection, and how the browser sees the gateway.
+//!
+//! `X-Forwarded-For`, `-Proto` and `-Host` count only from a trusted proxy. The client is the
+//! rightmost address that is not one; scheme and host are the rightmost too, what the nearest proxy
+//! wrote.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::http::{HeaderMap, HeaderName, header, uri::Authority};
+use ipnet::IpNet;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// The other end, as far as it can be believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The client's address.
+    pub client: IpAddr,
+    /// Whether the browser came by https.
+    pub https: bool,
+    /// The gateway's own origin as the browser serialises it, if the request names a host.
+    pub own_origin: Option<String>,
+}
+
+impl Peer {
+    /// Reads the connection's address and the headers; `target` is the host of an absolute-form
+    /// request target, which counts before `Host` (RFC 9112, section 3.2.2).
+    #[must_use]
+    pub fn of(
+        address: SocketAddr,
+        headers: &HeaderMap,
+        target: Option<&Authority>,
+        trusted: &[IpNet],
+    ) -> Self {
+        let address = address.ip().to_canonical();
+        let is_trusted = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
+        let behind_proxy = is_trusted(&address);
+        let forwarded = |name| behind_proxy.then(|| rightmost(headers, name)).flatten();
+
+        let https =
+            forwarded(FORWARDED_PROTO).is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
+        let host = forwarded(FORWARDED_HOST)
+            .or_else(|| target.map(Authority::as_str))
+            .or_else(|| headers.get(header::HOST)?.to_str().ok());
+        Self {
+            client: if behind_proxy {
+                client(headers, is_trusted).unwrap_or(address)
+            } else {
+                address
+            },
+            https,
+            own_origin: host.map(|host| origin(https, host)),
+        }
+    }
+}
+
+fn entries(headers: &HeaderMap, name: HeaderName) -> impl DoubleEndedIterator<Item = &str> {
+    let values: Vec<_> = headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).collect();
+    values.into_iter().flat_map(|value| value.split(',')).map(str::trim).filter(|e| !e.is_empty())
+}
+
+fn rightmost(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    entries(headers, name).next_back()
+}
+
+/// The rightmost address that is no trusted proxy; where all are, the leftmost. What is no address
+/// ends the search: nothing to the left of it can be believed.
+fn client(headers: &HeaderMap, is_trusted: impl Fn(&IpAddr) -> bool) -> Option<IpAddr> {
+    let mut last = None;
+    for entry in entries(headers, FORWARDED_FOR).rev() {
+        let Some(ip) = address(entry) else { break };
+        last = Some(ip);
+        if !is_trusted(&ip) {
+            break;
+        }
+    }
+    last
+}
+
+/// With or without a port, IPv6 with or without brackets.
+fn address(entry: &str) -> Option<IpAddr> {
+    let ip = entry.parse::<IpAddr>().ok();
+    let ip = ip.or_else(|| entry.parse::<SocketAddr>().ok().map(|a| a.ip()));
+    ip.or_else(|| entry.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
+        .map(|ip| ip.to_canonical())
+}
+
+/// As a browser serialises it: lower case, without the scheme's default port.
+fn origin(https: bool, host: &str) -> String {
+    let (scheme, default_port) = if https { ("https", ":443") } else { ("http", ":80") };
+    let host = host.strip_suffix(default_port).unwrap_or(host);
+    format!("{scheme}://{}", host.to_ascii_lowercase())
+}

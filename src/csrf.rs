@@ -1,0 +1,139 @@
+//! Cross-site request forgery: three layers, all on every logout that a cookie carries.
+//!
+//! 1. Fetch metadata and origin ([`origin`]): a request of a foreign page is refused.
+//! 2. Double submit: the header `X-CSRF-Token` equals the CSRF cookie, which only a page of this
+//!    site can read.
+//! 3. Signed and bound: the value is `<random>.<HMAC-SHA256 of session and random>`, so that a cookie
+//!    planted by a sibling subdomain, or a token of another session, is worth nothing.
+//!
+//! A token lives as long as its session: it holds no time and never locks a user in.
+//! OWASP Cross-Site Request Forgery Prevention Cheat Sheet, "Signed Double-Submit Cookie".
+
+pub mod origin;
+
+use aws_lc_rs::{
+    constant_time::verify_slices_are_equal,
+    error::Unspecified,
+    hkdf, hmac,
+    rand::{SecureRandom, SystemRandom},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use self::origin::AllowedOrigins;
+use crate::config::{Config, CsrfMode};
+
+const RANDOM_BYTES: usize = 32;
+const MAC_BYTES: usize = 32;
+
+/// Why a request is not taken for the user's own wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CsrfFault {
+    /// No header, or no cookie.
+    Missing,
+    /// They differ, or are not this session's.
+    Invalid,
+    /// A foreign page asks.
+    CrossSite,
+}
+
+/// Mints and judges CSRF tokens.
+#[derive(Debug)]
+pub struct Csrf {
+    mode: CsrfMode,
+    current: hmac::Key,
+    previous: Option<hmac::Key>,
+    random: SystemRandom,
+    /// Whose pages may ask, besides the gateway's own.
+    pub allowed_origins: AllowedOrigins,
+}
+
+impl Csrf {
+    /// With keys derived from the configured secrets, or a random one for the life of the process.
+    ///
+    /// # Errors
+    /// [`Unspecified`] when the system gives no randomness.
+    pub fn new(config: &Config) -> Result<Self, Unspecified> {
+        let random = SystemRandom::new();
+        let current = match &config.secrets.current {
+            Some(secret) => derived(secret)?,
+            None => {
+                let mut secret = [0; 32];
+                random.fill(&mut secret)?;
+                hmac::Key::new(hmac::HMAC_SHA256, &secret)
+            }
+        };
+        Ok(Self {
+            mode: config.csrf_mode,
+            current,
+            previous: config.secrets.previous.as_ref().map(derived).transpose()?,
+            random,
+            allowed_origins: AllowedOrigins::new(&config.allowed_origins),
+        })
+    }
+
+    /// A fresh token of that session.
+    ///
+    /// # Errors
+    /// [`Unspecified`] when the system gives no randomness.
+    pub fn mint(&self, session_id: Uuid) -> Result<String, Unspecified> {
+        let mut random = [0; RANDOM_BYTES];
+        self.random.fill(&mut random)?;
+        let mac = hmac::sign(&self.current, &message(session_id, &random));
+        Ok(format!("{}.{}", URL_SAFE_NO_PAD.encode(random), URL_SAFE_NO_PAD.encode(mac)))
+    }
+
+    /// Whether the gateway minted `token` for that session, with the current or the previous secret.
+    #[must_use]
+    pub fn is_of(&self, token: &str, session_id: Uuid) -> bool {
+        let Some((random, mac)) = token.split_once('.') else { return false };
+        let (Ok(random), Ok(mac)) = (URL_SAFE_NO_PAD.decode(random), URL_SAFE_NO_PAD.decode(mac))
+        else {
+            return false;
+        };
+        let minted = random.len() == RANDOM_BYTES && mac.len() == MAC_BYTES;
+        let message = message(session_id, &random);
+        let keys = std::iter::once(&self.current).chain(&self.previous);
+        minted && keys.into_iter().any(|key| hmac::verify(key, &message, &mac).is_ok())
+    }
+
+    /// Layers 2 and 3. Of several CSRF cookies, one of which may be planted, any good one will do.
+    ///
+    /// # Errors
+    /// [`CsrfFault::Missing`] or [`CsrfFault::Invalid`].
+    pub fn double_submit<'c>(
+        &self,
+        header: Option<&[u8]>,
+        mut cookies: impl Iterator<Item = &'c str>,
+        session_id: Uuid,
+    ) -> Result<(), CsrfFault> {
+        let mut cookies = cookies.by_ref().filter(|value| !value.is_empty()).peekable();
+        let Some(header) = header.filter(|h| !h.is_empty()) else { return Err(CsrfFault::Missing) };
+        if cookies.peek().is_none() {
+            return Err(CsrfFault::Missing);
+        }
+        let good = cookies.any(|cookie| {
+            verify_slices_are_equal(header, cookie.as_bytes()).is_ok()
+                && (self.mode == CsrfMode::DoubleSubmit || self.is_of(cookie, session_id))
+        });
+        if good { Ok(()) } else { Err(CsrfFault::Invalid) }
+    }
+}
+
+/// The HMAC key of this purpose; the secret itself is never a key.
+fn derived(secret: &SecretString) -> Result<hmac::Key, Unspecified> {
+    let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"logout-gateway");
+    let pseudo_random_key = salt.extract(secret.expose_secret().as_bytes());
+    Ok(pseudo_random_key.expand(&[b"csrf"], hmac::HMAC_SHA256)?.into())
+}
+
+/// Session and random, each after its length: no two pairs read the same.
+fn message(session_id: Uuid, random: &[u8]) -> Vec<u8> {
+    let mut message = Vec::with_capacity(16 + 16 + random.len());
+    for part in [session_id.as_bytes().as_slice(), random] {
+        message.extend((part.len() as u64).to_be_bytes());
+        message.extend(part);
+    }
+    message
+}

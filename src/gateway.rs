@@ -1,0 +1,233 @@
+//! The whole gateway in one process: a current-thread runtime for each core, with its own listener
+//! and its own connections to GoTrue, and one more for what happens in the background.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread::{Builder, JoinHandle},
+    time::Duration,
+};
+
+use aws_lc_rs::error::Unspecified;
+use axum::Router;
+use tokio::{
+    net::TcpSocket,
+    runtime::{self, Runtime},
+    sync::Semaphore,
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    app::{self, App, Shared},
+    clock::Clock,
+    config::Config,
+    csrf::Csrf,
+    gotrue::{GoTrue, NoClient},
+    logout::Logout,
+    server,
+    session::{jwks::Jwks, verifier::Verifier},
+    store::memory::MemoryStore,
+};
+
+const BACKLOG: u32 = 1024;
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+
+/// A running gateway. Dropping it does not stop it; [`Gateway::stop`] does.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Where the public listener is.
+    pub address: SocketAddr,
+    /// Where the admin listener is, unless it is off.
+    pub admin_address: Option<SocketAddr>,
+    shutdown: CancellationToken,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Why the gateway could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address is taken, or not this machine's.
+    #[error("{variable}: cannot listen on {address}: {source}")]
+    Bind {
+        /// The setting that names the address.
+        variable: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// No HTTP client.
+    #[error(transparent)]
+    Client(#[from] NoClient),
+    /// No randomness.
+    #[error("the system gives no random numbers")]
+    Random(#[from] Unspecified),
+    /// No thread or no runtime.
+    #[error("a thread could not be started: {0}")]
+    Thread(#[from] io::Error),
+}
+
+impl Gateway {
+    /// Binds the listeners and serves on them; `pages` are served beside the gateway's own routes.
+    ///
+    /// # Errors
+    /// [`StartError`]; then nothing is left running.
+    pub fn start(config: Config, clock: Clock, pages: Router) -> Result<Self, StartError> {
+        let (address, sockets) =
+            listeners(config.bind, config.threads.get()).map_err(|source| StartError::Bind {
+                variable: "GATEWAY_BIND",
+                address: config.bind,
+                source,
+            })?;
+        let admin =
+            match config.admin_bind {
+                None => None,
+                Some(address) => Some(listeners(address, 1).map_err(|source| {
+                    StartError::Bind { variable: "GATEWAY_ADMIN_BIND", address, source }
+                })?),
+            };
+        let admin_address = admin.as_ref().map(|(address, _)| *address);
+        let parts = Parts::new(config, clock)?;
+        let shutdown = CancellationToken::new();
+        let mut gateway = Self { address, admin_address, shutdown, threads: Vec::new() };
+
+        let admin_socket = admin.and_then(|(_, sockets)| sockets.into_iter().next());
+        let background = Background { admin_socket, app: parts.app()? };
+        gateway.run("background", |shutdown| background.run(shutdown))?;
+        for socket in sockets {
+            let app = parts.app()?;
+            let router = app::public(app.clone(), pages.clone());
+            gateway.run("serving", |shutdown| serve(socket, router, app, shutdown))?;
+        }
+        tracing::info!(%address, admin_address = admin_address.map(tracing::field::display), "listening");
+        Ok(gateway)
+    }
+
+    /// Ends what is under way, within `GATEWAY_DRAIN_TIMEOUT`, and then everything.
+    pub fn stop(self) {
+        self.shutdown.cancel();
+        for thread in self.threads {
+            // A thread that panicked has said so.
+            let _ = thread.join();
+        }
+    }
+
+    fn run<F>(&mut self, name: &str, work: impl FnOnce(CancellationToken) -> F) -> io::Result<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let runtime: Runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let work = work(self.shutdown.clone());
+        let thread = Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(work))?;
+        self.threads.push(thread);
+        Ok(())
+    }
+}
+
+/// What the threads are made from.
+struct Parts {
+    shared: Shared,
+    store: Arc<MemoryStore>,
+    clock: Clock,
+}
+
+impl Parts {
+    fn new(config: Config, clock: Clock) -> Result<Self, Unspecified> {
+        let jwks = Arc::new(Jwks::default());
+        let shared = Shared {
+            csrf: Arc::new(Csrf::new(&config)?),
+            verifier: Arc::new(Verifier::new(&config.supabase, jwks.clone())),
+            jwks,
+            presences: Arc::default(),
+            in_flight: Arc::new(Semaphore::new(config.limits.in_flight)),
+            connections: Arc::new(Semaphore::new(config.limits.connections)),
+            config: Arc::new(config),
+        };
+        Ok(Self { shared, store: Arc::default(), clock })
+    }
+
+    /// For one thread, with its own connections to GoTrue.
+    fn app(&self) -> Result<Arc<App>, NoClient> {
+        let config = &self.shared.config;
+        let logout = Logout {
+            gotrue: GoTrue::new(&config.supabase)?,
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            max_token_lifetime: config.max_token_lifetime,
+        };
+        Ok(Arc::new(App { shared: self.shared.clone(), logout, logouts: TaskTracker::new() }))
+    }
+}
+
+/// One listener of the public address, until shutdown and drained.
+async fn serve(socket: TcpSocket, router: Router, app: Arc<App>, shutdown: CancellationToken) {
+    let listener = match socket.listen(BACKLOG) {
+        Ok(listener) => listener,
+        Err(cause) => return tracing::error!(%cause, "a listener could not start"),
+    };
+    let config = &app.config;
+    let open =
+        server::run(listener, router, &config.limits, app.connections.clone(), shutdown).await;
+    let drained = timeout(config.drain_timeout, async {
+        open.wait().await;
+        app.logouts.close();
+        app.logouts.wait().await;
+    });
+    if drained.await.is_err() {
+        tracing::warn!(
+            connections = open.len(),
+            logouts = app.logouts.len(),
+            "not everything ended in time"
+        );
+    }
+}
+
+/// What no request waits for.
+struct Background {
+    admin_socket: Option<TcpSocket>,
+    app: Arc<App>,
+}
+
+impl Background {
+    async fn run(self, shutdown: CancellationToken) {
+        let app = &self.app;
+        let fetch = || app.logout.gotrue.jwks(Instant::now() + app.config.upstream_timeout);
+        let admin = async {
+            if let Some(socket) = self.admin_socket {
+                serve(socket, app::admin(app.clone()), app.clone(), shutdown.clone()).await;
+            }
+        };
+        tokio::select! {
+            () = async { tokio::join!(admin, shutdown.cancelled()); } => {}
+            () = app.jwks.keep_fetching(fetch) => {}
+            () = keep_forgetting(app) => {}
+        }
+    }
+}
+
+async fn keep_forgetting(app: &App) {
+    let mut minutes = interval(FORGET_EVERY);
+    minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        minutes.tick().await;
+        app.logout.store.forget_outlived(app.logout.clock.unix_seconds());
+    }
+}
+
+/// `count` sockets bound to one address, among which the kernel spreads connections.
+fn listeners(address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpSocket>)> {
+    // Sockets that share a port share it with any process of this user, too: a bind that shares
+    // nothing tells whether the port is free, and picks one for port 0.
+    let address = TcpListener::bind(address)?.local_addr()?;
+    let bound = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.set_reuseport(true)?;
+        socket.bind(address)?;
+        Ok(socket)
+    };
+    let sockets = (0..count).map(|_| bound()).collect::<io::Result<_>>()?;
+    Ok((address, sockets))
+}

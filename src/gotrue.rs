@@ -1,0 +1,87 @@
+//! The only room that speaks to GoTrue.
+//!
+//! 1. Every logout names its scope: GoTrue's own default signs every device out
+//!    (recording `logout-no-scope`).
+//! 2. Only 204 means revoked. A refusal is told by `x-sb-error-code`, then by the body's
+//!    `error_code` or `code` (both API versions), then by the status.
+//! 3. One retry when no answer's head arrived or on 502, 503 and 504, inside the caller's deadline.
+//!    After a try whose outcome is unknown, a session that is gone was revoked by it.
+//! 4. No redirect is followed, no system proxy used, no answer read beyond 64 KiB.
+
+mod answer;
+mod client;
+
+use std::time::SystemTime;
+
+use axum::http::HeaderValue;
+use secrecy::SecretString;
+use tokio::time::Instant;
+
+pub use self::client::{GoTrue, NoClient};
+
+/// When the whole budget is used up.
+pub type Deadline = Instant;
+
+/// Whose request is passed on, for GoTrue's logs and rate limits.
+#[derive(Clone, Debug)]
+pub struct OnBehalfOf {
+    /// Sent as `X-Request-Id`.
+    pub request_id: HeaderValue,
+    /// The client's address, sent as `X-Forwarded-For`.
+    pub forwarded_for: HeaderValue,
+    /// Sent as `User-Agent`.
+    pub user_agent: Option<HeaderValue>,
+}
+
+/// A session's fresh tokens; they are for revoking it and never leave the gateway.
+#[derive(Debug)]
+pub struct Refreshed {
+    /// The new access token.
+    pub access_token: SecretString,
+}
+
+/// GoTrue's answer to a logout.
+#[derive(Debug)]
+pub struct LogoutAnswer {
+    /// Revoked, or why not.
+    pub result: Result<(), Refusal>,
+    /// GoTrue's own clock, from the answer's `Date`.
+    pub date: Option<SystemTime>,
+    /// The answer's status, if one came.
+    pub status: Option<u16>,
+}
+
+/// Why GoTrue did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// `session_not_found`; when refreshing also `refresh_token_not_found` and `session_expired`.
+    #[error("the session does not exist")]
+    SessionNotFound,
+    /// `user_not_found`.
+    #[error("the user does not exist")]
+    UserNotFound,
+    /// `user_banned`: refused, and the session lives on.
+    #[error("the user is banned")]
+    UserBanned,
+    /// `bad_jwt`: forged, expired by GoTrue's clock, or of a key it no longer has.
+    #[error("the access token is not accepted")]
+    BadJwt,
+    /// `validation_failed` or `bad_json` when refreshing: no refresh token worth the name.
+    #[error("the refresh token is not one")]
+    BadRefreshToken,
+    /// 429.
+    #[error("rate limited")]
+    RateLimited {
+        /// `Retry-After`, if it is seconds or a date.
+        retry_after: Option<HeaderValue>,
+    },
+    /// No connection, 502 or 503.
+    #[error("unreachable")]
+    Unavailable,
+    /// 504, or the budget is used up.
+    #[error("no answer in time")]
+    Timeout,
+    /// Anything that GoTrue never answers at this place.
+    #[error("an unexpected answer")]
+    Unexpected,
+}

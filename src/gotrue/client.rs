@@ -1,0 +1,366 @@
+//! The HTTP client: one for each runtime, with its own pool.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use backon::{ExponentialBuilder, Retryable};
+use reqwest::{Client, Url, redirect};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout_at;
+
+use super::{
+    Deadline, LogoutAnswer, OnBehalfOf, Refreshed, Refusal,
+    answer::{Answer, Operation},
+};
+use crate::config::{Scope, Supabase};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const LARGEST_ANSWER: usize = 64 * 1024;
+const CLIENT_INFO: &str = concat!("logout-gateway/", env!("CARGO_PKG_VERSION"));
+
+const API_KEY: HeaderName = HeaderName::from_static("apikey");
+const API_VERSION: HeaderName = HeaderName::from_static("x-supabase-api-version");
+const CLIENT_INFO_HEADER: HeaderName = HeaderName::from_static("x-client-info");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// GoTrue, as the gateway uses it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct GoTrue {
+    http: Client,
+    urls: Urls,
+    /// What every request carries.
+    headers: HeaderMap,
+}
+
+#[derive(Clone, Debug)]
+struct Urls {
+    logout_local: Url,
+    logout_others: Url,
+    logout_global: Url,
+    refresh: Url,
+    user: Url,
+    jwks: Url,
+    health: Url,
+}
+
+/// The HTTP client could not be set up: no TLS roots, say.
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client could not be built")]
+pub struct NoClient(#[from] reqwest::Error);
+
+/// A try that brought no final answer.
+enum Inconclusive {
+    /// 502, 503 or 504.
+    Answered(Answer),
+    /// No head arrived; `sent` unless there was no connection at all.
+    Silent { sent: bool, cause: String },
+}
+
+impl GoTrue {
+    /// A client with a pool of its own, to be used on one runtime.
+    ///
+    /// # Errors
+    /// [`NoClient`] when the system lacks what TLS needs.
+    pub fn new(supabase: &Supabase) -> Result<Self, NoClient> {
+        let http = Client::builder()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_max_idle_per_host(1024)
+            .http1_only()
+            .tcp_nodelay(true)
+            .build()?;
+        let base = &supabase.gotrue_url;
+        Ok(Self {
+            http,
+            urls: Urls {
+                logout_local: logout_url(base, Scope::Local),
+                logout_others: logout_url(base, Scope::Others),
+                logout_global: logout_url(base, Scope::Global),
+                refresh: at(base, "/token", Some("grant_type=refresh_token")),
+                user: at(base, "/user", None),
+                jwks: at(base, "/.well-known/jwks.json", None),
+                health: at(base, "/health", None),
+            },
+            headers: headers(supabase.api_key.as_ref()),
+        })
+    }
+
+    /// Revokes by an access token; `scope` says which of the user's sessions.
+    pub async fn logout(
+        &self,
+        access_token: &SecretString,
+        scope: Scope,
+        caller: &OnBehalfOf,
+        deadline: Deadline,
+    ) -> LogoutAnswer {
+        let url = match scope {
+            Scope::Local => &self.urls.logout_local,
+            Scope::Others => &self.urls.logout_others,
+            Scope::Global => &self.urls.logout_global,
+        };
+        let headers = self.headers_for(caller, Some(access_token.expose_secret()));
+        let request = Request {
+            operation: Operation::Logout,
+            method: Method::POST,
+            url,
+            headers,
+            body: None,
+        };
+        match self.send(request, deadline).await {
+            Err(refusal) => LogoutAnswer { result: Err(refusal), date: None, status: None },
+            Ok(answer) => {
+                let result = match answer.status {
+                    StatusCode::NO_CONTENT => Ok(()),
+                    _ => match answer.refusal(Operation::Logout) {
+                        Refusal::SessionNotFound if answer.earlier_try_unknown => Ok(()),
+                        refusal => Err(refusal),
+                    },
+                };
+                LogoutAnswer { result, date: answer.date(), status: Some(answer.status.as_u16()) }
+            }
+        }
+    }
+
+    /// Exchanges a refresh token for a fresh access token of the same session.
+    ///
+    /// # Errors
+    /// Why GoTrue gave none.
+    pub async fn refresh(
+        &self,
+        refresh_token: &SecretString,
+        caller: &OnBehalfOf,
+        deadline: Deadline,
+    ) -> Result<Refreshed, Refusal> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            refresh_token: &'a str,
+        }
+        #[derive(Deserialize)]
+        struct Tokens {
+            access_token: SecretString,
+        }
+        let mut headers = self.headers_for(caller, None);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let body = serde_json::to_vec(&Body { refresh_token: refresh_token.expose_secret() })
+            .map_err(|_| Refusal::Unexpected)?;
+        let request = Request {
+            operation: Operation::Token,
+            method: Method::POST,
+            url: &self.urls.refresh,
+            headers,
+            body: Some(body),
+        };
+        let answer = self.send(request, deadline).await?;
+        match serde_json::from_slice::<Tokens>(&answer.body) {
+            Ok(Tokens { access_token }) if answer.status == StatusCode::OK => {
+                Ok(Refreshed { access_token })
+            }
+            _ => Err(answer.refusal(Operation::Token)),
+        }
+    }
+
+    /// Whether GoTrue takes this access token, and its session lives.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn user(
+        &self,
+        access_token: &str,
+        caller: &OnBehalfOf,
+        deadline: Deadline,
+    ) -> Result<(), Refusal> {
+        let headers = self.headers_for(caller, Some(access_token));
+        let request = Request {
+            operation: Operation::User,
+            method: Method::GET,
+            url: &self.urls.user,
+            headers,
+            body: None,
+        };
+        let answer = self.send(request, deadline).await?;
+        match answer.status {
+            StatusCode::OK => Ok(()),
+            _ => Err(answer.refusal(Operation::User)),
+        }
+    }
+
+    /// The body of the key set. Not retried: its schedule does that.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn jwks(&self, deadline: Deadline) -> Result<Vec<u8>, Refusal> {
+        let request = Request {
+            operation: Operation::Jwks,
+            method: Method::GET,
+            url: &self.urls.jwks,
+            headers: self.headers.clone(),
+            body: None,
+        };
+        match timeout_at(deadline, self.once(&request)).await {
+            Err(_) => Err(Refusal::Timeout),
+            Ok(Ok(answer)) if answer.status == StatusCode::OK => Ok(answer.body),
+            Ok(Ok(answer) | Err(Inconclusive::Answered(answer))) => {
+                Err(answer.refusal(Operation::Jwks))
+            }
+            Ok(Err(Inconclusive::Silent { cause, .. })) => {
+                Err(unreachable(Operation::Jwks, &cause))
+            }
+        }
+    }
+
+    /// GoTrue's health and its clock; `with_key` leaves the `apikey` away or not.
+    ///
+    /// # Errors
+    /// Why it is not healthy.
+    pub async fn health(
+        &self,
+        with_key: bool,
+        deadline: Deadline,
+    ) -> Result<Option<std::time::SystemTime>, Refusal> {
+        let mut headers = self.headers.clone();
+        if !with_key {
+            headers.remove(API_KEY);
+        }
+        let request = Request {
+            operation: Operation::Health,
+            method: Method::GET,
+            url: &self.urls.health,
+            headers,
+            body: None,
+        };
+        let answer = self.send(request, deadline).await?;
+        match answer.status {
+            StatusCode::OK => Ok(answer.date()),
+            _ => Err(answer.refusal(Operation::Health)),
+        }
+    }
+
+    fn headers_for(&self, caller: &OnBehalfOf, access_token: Option<&str>) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        headers.insert(REQUEST_ID, caller.request_id.clone());
+        headers.insert(FORWARDED_FOR, caller.forwarded_for.clone());
+        if let Some(user_agent) = &caller.user_agent {
+            headers.insert(header::USER_AGENT, user_agent.clone());
+        }
+        // A token that was read as a JWT is visible ASCII: the value is always one.
+        if let Some(mut value) =
+            access_token.and_then(|t| HeaderValue::try_from(format!("Bearer {t}")).ok())
+        {
+            value.set_sensitive(true);
+            headers.insert(header::AUTHORIZATION, value);
+        }
+        headers
+    }
+
+    async fn send(&self, request: Request<'_>, deadline: Deadline) -> Result<Answer, Refusal> {
+        let operation = request.operation;
+        let unknown = AtomicBool::new(false);
+        let tries = (|| self.once(&request))
+            .retry(
+                ExponentialBuilder::default()
+                    .with_jitter()
+                    .with_min_delay(Duration::from_millis(50))
+                    .with_max_times(1),
+            )
+            .notify(|inconclusive, _| {
+                let sent = !matches!(inconclusive, Inconclusive::Silent { sent: false, .. });
+                unknown.store(sent, Ordering::Relaxed);
+            });
+        match timeout_at(deadline, tries).await {
+            Ok(Ok(answer) | Err(Inconclusive::Answered(answer))) => {
+                Ok(Answer { earlier_try_unknown: unknown.load(Ordering::Relaxed), ..answer })
+            }
+            Ok(Err(Inconclusive::Silent { cause, .. })) => Err(unreachable(operation, &cause)),
+            Err(_) => {
+                tracing::warn!(operation = operation.as_str(), "GoTrue did not answer in time");
+                Err(Refusal::Timeout)
+            }
+        }
+    }
+
+    async fn once(&self, request: &Request<'_>) -> Result<Answer, Inconclusive> {
+        let mut http = reqwest::Request::new(request.method.clone(), request.url.clone());
+        http.headers_mut().clone_from(&request.headers);
+        *http.body_mut() = request.body.clone().map(Into::into);
+        let mut response = self.http.execute(http).await.map_err(|error| Inconclusive::Silent {
+            sent: !error.is_connect(),
+            cause: causes(&error),
+        })?;
+        let status = response.status();
+        let headers = std::mem::take(response.headers_mut());
+        let passing = matches!(
+            status,
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+        );
+        // A body that decides nothing is not waited for: it may never end.
+        let telling = match status {
+            StatusCode::OK => matches!(request.operation, Operation::Token | Operation::Jwks),
+            _ => status.as_u16() >= 400 && !passing && Answer::code_header(&headers).is_none(),
+        };
+        let body = if telling { beginning(response).await } else { Vec::new() };
+        let answer = Answer { status, headers, body, earlier_try_unknown: false };
+        if passing { Err(Inconclusive::Answered(answer)) } else { Ok(answer) }
+    }
+}
+
+struct Request<'a> {
+    operation: Operation,
+    method: Method,
+    url: &'a Url,
+    headers: HeaderMap,
+    body: Option<Vec<u8>>,
+}
+
+/// Up to 64 KiB of the body; what breaks off or goes on beyond is left alone.
+async fn beginning(mut response: reqwest::Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = LARGEST_ANSWER - body.len();
+        body.extend(chunk.iter().take(room));
+        if chunk.len() >= room {
+            break;
+        }
+    }
+    body
+}
+
+fn unreachable(operation: Operation, cause: &str) -> Refusal {
+    tracing::warn!(operation = operation.as_str(), cause, "GoTrue cannot be reached");
+    Refusal::Unavailable
+}
+
+/// The error's own sources, without the URL that reqwest adds.
+fn causes(error: &reqwest::Error) -> String {
+    let sources = std::iter::successors(std::error::Error::source(error), |e| e.source());
+    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn headers(api_key: Option<&SecretString>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(API_VERSION, HeaderValue::from_static("2024-01-01"));
+    headers.insert(CLIENT_INFO_HEADER, HeaderValue::from_static(CLIENT_INFO));
+    if let Some(mut value) = api_key.and_then(|key| HeaderValue::try_from(key.expose_secret()).ok())
+    {
+        value.set_sensitive(true);
+        headers.insert(API_KEY, value);
+    }
+    headers
+}
+
+fn logout_url(base: &Url, scope: Scope) -> Url {
+    at(base, "/logout", Some(&format!("scope={}", scope.as_str())))
+}
+
+fn at(base: &Url, path: &str, query: Option<&str>) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+    url.set_query(query);
+    url
+}

@@ -1,0 +1,196 @@
+//! The use case: end a session at GoTrue and say truthfully what became of it.
+//!
+//! It knows no HTTP framework: a session whose right to be here is settled, a scope and the clock go
+//! in, an [`Outcome`] comes out.
+
+use std::time::{Duration, SystemTime};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    clock::Clock,
+    config::Scope,
+    gotrue::{Deadline, GoTrue, LogoutAnswer, OnBehalfOf, Refusal},
+    session::{
+        Session,
+        token::{TokenFault, session_of},
+        verifier::Standing,
+    },
+    store::{Revocation, memory::MemoryStore},
+};
+
+/// What became of the session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// GoTrue revoked what the scope names.
+    Revoked,
+    /// There was nothing left to revoke.
+    AlreadyEnded,
+    /// This session is gone, so GoTrue refused to end the user's others: they live on.
+    OthersLiveOn,
+    /// The credential turned out not to be genuine.
+    NotGenuine(TokenFault),
+    /// The access token has expired and the refresh token is none.
+    Expired,
+    /// GoTrue failed or refused; the session may live.
+    Failed(Refusal),
+}
+
+/// What happened, for the reply and the audit log.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// What became of the session.
+    pub outcome: Outcome,
+    /// The status of GoTrue's answer to the logout, if it was asked and answered.
+    pub upstream_status: Option<u16>,
+}
+
+/// Ends sessions; everything it needs besides the session itself.
+#[derive(Clone, Debug)]
+pub struct Logout {
+    /// Who revokes.
+    pub gotrue: GoTrue,
+    /// Who remembers.
+    pub store: std::sync::Arc<MemoryStore>,
+    /// When it is.
+    pub clock: Clock,
+    /// `GATEWAY_MAX_TOKEN_LIFETIME`.
+    pub max_token_lifetime: Duration,
+}
+
+impl Logout {
+    /// Revokes what `scope` names with `session`'s credentials, refreshing them first if they have
+    /// expired, and enters the revocation list.
+    pub async fn end(
+        &self,
+        session: &Session,
+        scope: Scope,
+        caller: &OnBehalfOf,
+        deadline: Deadline,
+    ) -> Ended {
+        if session.standing == Standing::Unjudgeable {
+            let outcome = Outcome::Failed(Refusal::Unavailable);
+            return Ended { outcome, upstream_status: None };
+        }
+        let revocation = self.revoke(session, scope, caller, deadline).await;
+        if session.standing == Standing::Verified || revocation.vouched {
+            let cut_off = revocation.date.unwrap_or_else(|| self.clock.now());
+            let now = self.clock.unix_seconds();
+            self.store.revoke(&Revocation::new(
+                &session.claims,
+                scope,
+                cut_off,
+                now,
+                self.max_token_lifetime,
+            ));
+        }
+        Ended { outcome: revocation.outcome, upstream_status: revocation.status }
+    }
+
+    async fn revoke(
+        &self,
+        session: &Session,
+        scope: Scope,
+        caller: &OnBehalfOf,
+        deadline: Deadline,
+    ) -> Attempt {
+        if !session.expired {
+            let answer = self.gotrue.logout(&session.access_token, scope, caller, deadline).await;
+            // It verified here and GoTrue does not take it: its clock is ahead, or its keys rotated.
+            let refresh_helps = answer.result == Err(Refusal::BadJwt)
+                && session.standing == Standing::Verified
+                && session.refresh_token.is_some();
+            if !refresh_helps {
+                return Attempt::of(&answer, scope);
+            }
+        }
+        let Some(refresh_token) = &session.refresh_token else {
+            return Attempt::without_answer(Outcome::Expired);
+        };
+        match self.refresh(session, refresh_token, caller, deadline).await {
+            Err(outcome) => Attempt::without_answer(outcome_of_refresh(outcome, scope)),
+            Ok(access_token) => {
+                let answer = self.gotrue.logout(&access_token, scope, caller, deadline).await;
+                let mut attempt = Attempt::of(&answer, scope);
+                // GoTrue itself just issued a token of this very session.
+                attempt.vouched = true;
+                if matches!(attempt.outcome, Outcome::NotGenuine(_)) {
+                    attempt.outcome = Outcome::Failed(Refusal::Unexpected);
+                }
+                attempt
+            }
+        }
+    }
+
+    /// A fresh access token of the same session and user, or none.
+    async fn refresh(
+        &self,
+        session: &Session,
+        refresh_token: &SecretString,
+        caller: &OnBehalfOf,
+        deadline: Deadline,
+    ) -> Result<SecretString, RefreshFault> {
+        let refreshed = self.gotrue.refresh(refresh_token, caller, deadline).await?;
+        let same = session_of(refreshed.access_token.expose_secret())
+            == Some((session.claims.sub, session.claims.session_id));
+        if same { Ok(refreshed.access_token) } else { Err(RefreshFault::Foreign) }
+    }
+}
+
+enum RefreshFault {
+    Refused(Refusal),
+    Foreign,
+}
+
+impl From<Refusal> for RefreshFault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+fn outcome_of_refresh(fault: RefreshFault, scope: Scope) -> Outcome {
+    match fault {
+        RefreshFault::Foreign => Outcome::NotGenuine(TokenFault::ForeignRefresh),
+        RefreshFault::Refused(Refusal::BadRefreshToken) => Outcome::Expired,
+        RefreshFault::Refused(refusal) => outcome_of_refusal(refusal, scope),
+    }
+}
+
+fn outcome_of_refusal(refusal: Refusal, scope: Scope) -> Outcome {
+    match refusal {
+        Refusal::UserNotFound => Outcome::AlreadyEnded,
+        Refusal::SessionNotFound if scope == Scope::Local => Outcome::AlreadyEnded,
+        Refusal::SessionNotFound => Outcome::OthersLiveOn,
+        Refusal::BadJwt => Outcome::NotGenuine(TokenFault::Signature),
+        refusal => Outcome::Failed(refusal),
+    }
+}
+
+/// One answer to a logout, judged.
+struct Attempt {
+    outcome: Outcome,
+    /// GoTrue's answer proves that the token is genuine.
+    vouched: bool,
+    date: Option<SystemTime>,
+    status: Option<u16>,
+}
+
+impl Attempt {
+    fn of(answer: &LogoutAnswer, scope: Scope) -> Self {
+        let known = [Refusal::SessionNotFound, Refusal::UserNotFound, Refusal::UserBanned];
+        Self {
+            // GoTrue verifies the signature before it looks for user and session.
+            vouched: answer.result.as_ref().map_or_else(|r| known.contains(r), |()| true),
+            outcome: match &answer.result {
+                Ok(()) => Outcome::Revoked,
+                Err(refusal) => outcome_of_refusal(refusal.clone(), scope),
+            },
+            date: answer.date,
+            status: answer.status,
+        }
+    }
+
+    fn without_answer(outcome: Outcome) -> Self {
+        Self { outcome, vouched: false, date: None, status: None }
+    }
+}

@@ -1,0 +1,95 @@
+//! The routes, by who asks: browsers and apps, proxies, monitors, readers.
+
+pub mod csrf;
+pub mod docs;
+pub mod health;
+pub mod logout;
+pub mod verify;
+
+use std::sync::Arc;
+
+use self::docs::Credentials;
+use axum::{
+    Router,
+    http::{HeaderMap, HeaderName, header},
+};
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    app::{App, X_CSRF_TOKEN},
+    csrf::origin::SEC_FETCH_SITE,
+    error::Error,
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "logout-gateway",
+        description = "Ends Supabase sessions, completely and truthfully.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    modifiers(&Credentials)
+)]
+struct Description;
+
+fn browser_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(logout::envelope))
+        .routes(routes!(logout::rest))
+        .routes(routes!(logout::session_api))
+        .routes(routes!(logout::session_api_with_slash))
+        .routes(routes!(csrf::csrf))
+}
+
+fn verify_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(verify::verify))
+}
+
+fn health_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(health::healthz)).routes(routes!(health::readyz))
+}
+
+/// What a browser or an app calls.
+pub fn browser(app: &Arc<App>) -> Router {
+    Router::from(browser_routes()).with_state(app.clone())
+}
+
+/// What a proxy asks before it lets a request through; below the path, the proxy's own.
+pub fn verify(app: &Arc<App>) -> Router {
+    let any = axum::routing::any(verify::verify);
+    Router::new()
+        .route("/api/auth/verify", any.clone())
+        .route("/api/auth/verify/", any.clone())
+        .route("/api/auth/verify/{*path}", any)
+        .with_state(app.clone())
+}
+
+/// What a monitor asks.
+pub fn health(app: &Arc<App>) -> Router {
+    Router::from(health_routes()).with_state(app.clone())
+}
+
+/// What a person reads.
+pub fn documents() -> Router {
+    docs::router(&openapi())
+}
+
+/// The machine-readable contract, from the handlers themselves.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .merge(browser_routes())
+        .merge(verify_routes())
+        .merge(health_routes())
+        .into_openapi()
+}
+
+/// Headers of which a second one could mean something else to whoever reads the other.
+const SINGLE: [HeaderName; 4] =
+    [header::AUTHORIZATION, X_CSRF_TOKEN, header::ORIGIN, SEC_FETCH_SITE];
+
+fn refuse_duplicates(headers: &HeaderMap) -> Result<(), Error> {
+    let twice = |name| headers.get_all(name).iter().nth(1).is_some();
+    if SINGLE.iter().any(twice) { Err(Error::DuplicateHeader) } else { Ok(()) }
+}

@@ -1,0 +1,36 @@
+//! Is it alive, and can it do its job?
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    app::App,
+    error::{Envelope, Error, Part},
+};
+
+/// `{"status":"ok"}`
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Health {
+    #[schema(example = "ok")]
+    status: &'static str,
+}
+
+const OK: Health = Health { status: "ok" };
+
+/// The process serves.
+#[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, body = Health)))]
+pub(super) async fn healthz() -> Json<Health> {
+    Json(OK)
+}
+
+/// Tokens can be judged.
+#[utoipa::path(
+    get, path = "/readyz", tag = "health",
+    responses((status = 200, body = Health), (status = 503, description = "A part is missing: see `reason`.", body = Envelope))
+)]
+pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Health>, Error> {
+    if app.verifier.ready() { Ok(Json(OK)) } else { Err(Error::NotReady(Part::KeySet)) }
+}

@@ -1,0 +1,226 @@
+//! What a logout answers: the contract's success or error, the outcome, and the cookies' end.
+
+use axum::{
+    Json,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use tokio::time::Instant;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    app::{App, X_LOGOUT_COOKIES_LEFT, X_LOGOUT_OUTCOME, frame::Call},
+    config::{Scope, SessionNotFound},
+    csrf::origin::is_cross_site,
+    error::Error,
+    gotrue::Refusal,
+    logout::{Ended, Outcome},
+    session::{
+        Session,
+        cookies::{
+            RequestCookies,
+            deletion::{self, Transport},
+        },
+    },
+};
+
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
+/// How success looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contract {
+    /// `{"data":{"success":true}}`
+    Envelope,
+    /// 204
+    Rest,
+    /// `{"message":"Logout successful. User id: …"}`
+    SessionApi,
+}
+
+/// Success of the envelope API.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LogoutSuccess)]
+pub(super) struct Envelope {
+    data: Success,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Success {
+    success: bool,
+}
+
+/// Success of the session API.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LogoutMessage)]
+pub(super) struct SessionApi {
+    message: String,
+}
+
+impl Contract {
+    fn success(self, user: Uuid) -> Response {
+        match self {
+            Self::Envelope => Json(Envelope { data: Success { success: true } }).into_response(),
+            Self::Rest => StatusCode::NO_CONTENT.into_response(),
+            Self::SessionApi => {
+                Json(SessionApi { message: format!("Logout successful. User id: {user}") })
+                    .into_response()
+            }
+        }
+    }
+
+    fn path(self) -> &'static str {
+        match self {
+            Self::Envelope => "/api/auth/logout",
+            Self::Rest => "/api/v1/auth/logout",
+            Self::SessionApi => "/logout",
+        }
+    }
+}
+
+/// Answers one request, and writes its line into the audit log.
+pub(super) struct Reply<'r> {
+    pub(super) app: &'r App,
+    pub(super) call: &'r Call,
+    pub(super) headers: &'r HeaderMap,
+    pub(super) cookies: &'r RequestCookies<'r>,
+    pub(super) contract: Contract,
+    pub(super) begun: Instant,
+}
+
+/// What a client reads of an [`Outcome`].
+struct Face {
+    /// `X-Logout-Outcome`, where there is one.
+    outcome: Option<&'static str>,
+    error: Option<Error>,
+    cookies_go: bool,
+}
+
+impl Reply<'_> {
+    /// Nothing was revoked, and the cookies stay.
+    pub(super) fn refused(&self, error: Error) -> Response {
+        self.audit(None, None, "refused", Some(&error), None, 0);
+        error.into_response()
+    }
+
+    /// Nothing was revoked; cookies that hold no session go, where the request carries any.
+    pub(super) fn refused_with_deletions(&self, error: Error, scope: Scope) -> Response {
+        let carried = deletion::carries_any(&self.app.config.cookies, self.cookies);
+        let mut response = error.clone().into_response();
+        let deleted =
+            if carried && scope != Scope::Others { self.delete_cookies(&mut response) } else { 0 };
+        self.audit(None, Some(scope), "refused", Some(&error), None, deleted);
+        response
+    }
+
+    /// GoTrue was asked, or would have been.
+    pub(super) fn ended(&self, session: &Session, scope: Scope, ended: &Ended) -> Response {
+        let Face { outcome, error, cookies_go } = self.face(&ended.outcome, session);
+        let mut response = match &error {
+            Some(error) => error.clone().into_response(),
+            None => self.contract.success(session.claims.sub),
+        };
+        if let Some(outcome) = outcome {
+            response.headers_mut().insert(X_LOGOUT_OUTCOME, HeaderValue::from_static(outcome));
+        }
+        let deleted = if cookies_go && scope != Scope::Others {
+            self.delete_cookies(&mut response)
+        } else {
+            0
+        };
+        let outcome = outcome.unwrap_or("refused");
+        self.audit(
+            Some(session),
+            Some(scope),
+            outcome,
+            error.as_ref(),
+            ended.upstream_status,
+            deleted,
+        );
+        response
+    }
+
+    fn face(&self, outcome: &Outcome, session: &Session) -> Face {
+        let already_ended = || match self.app.config.session_not_found {
+            SessionNotFound::Success => None,
+            SessionNotFound::Unauthorized => Some(Error::SessionNotFound),
+        };
+        let by_cookie = session.carrier == crate::session::Carrier::Cookie;
+        let (outcome, error, cookies_go) = match outcome {
+            Outcome::Revoked => (Some("revoked"), None, true),
+            Outcome::AlreadyEnded => (Some("already-ended"), already_ended(), true),
+            Outcome::OthersLiveOn => (Some("failed"), Some(Error::SessionNotFound), true),
+            Outcome::Failed(refusal) => (Some("failed"), Some(refusal.clone().into()), true),
+            // A Bearer speaks of no cookie.
+            Outcome::NotGenuine(fault) => (None, Some(Error::CredentialInvalid(*fault)), by_cookie),
+            Outcome::Expired => (None, Some(Error::CredentialExpired), by_cookie),
+        };
+        Face { outcome, error, cookies_go }
+    }
+
+    /// Answers how many `Set-Cookie` lines it wrote.
+    fn delete_cookies(&self, response: &mut Response) -> usize {
+        let transport =
+            Transport { https: self.call.peer.https, cross_site: is_cross_site(self.headers) };
+        let plan = deletion::plan(&self.app.config.cookies, self.cookies, transport);
+        let deleted = plan.set_cookies.len();
+        let headers = response.headers_mut();
+        for set_cookie in plan.set_cookies {
+            headers.append(header::SET_COOKIE, set_cookie);
+        }
+        if plan.names_left > 0 {
+            headers.insert(X_LOGOUT_COOKIES_LEFT, plan.names_left.into());
+        }
+        if let Some(types) = &self.app.config.clear_site_data {
+            headers.insert(CLEAR_SITE_DATA, types.clone());
+        }
+        deleted
+    }
+
+    fn audit(
+        &self,
+        session: Option<&Session>,
+        scope: Option<Scope>,
+        outcome: &str,
+        error: Option<&Error>,
+        upstream_status: Option<u16>,
+        cookies_deleted: usize,
+    ) {
+        let cause = match error {
+            Some(Error::CredentialInvalid(fault)) => Some(fault.to_string()),
+            _ => None,
+        };
+        tracing::info!(
+            target: "audit",
+            request_id = self.call.request_id(),
+            route = self.contract.path(),
+            scope = scope.map(Scope::as_str),
+            outcome,
+            reason = error.map(Error::reason),
+            cause,
+            user_id = session.map(|s| tracing::field::display(s.claims.sub)),
+            session_id = session.map(|s| tracing::field::display(s.claims.session_id)),
+            client = %self.call.peer.client,
+            upstream_status,
+            duration_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            cookies_deleted,
+            "logout"
+        );
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::SessionNotFound | Refusal::UserNotFound => Self::SessionNotFound,
+            Refusal::UserBanned => Self::UserBanned,
+            Refusal::RateLimited { retry_after } => Self::RateLimited { retry_after },
+            Refusal::Unavailable => Self::AuthServiceUnavailable,
+            Refusal::Timeout => Self::AuthServiceTimeout,
+            Refusal::BadJwt | Refusal::BadRefreshToken | Refusal::Unexpected => {
+                Self::AuthServiceError
+            }
+        }
+    }
+}

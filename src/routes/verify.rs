@@ -1,0 +1,99 @@
+//! `/api/auth/verify`: forward-auth for a proxy. 200 without a body and with the identity, or 401.
+//!
+//! A session that was logged out here is refused at once, although its access token lives on.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue},
+};
+use secrecy::ExposeSecret;
+use tokio::time::Instant;
+
+use crate::{
+    app::{App, frame::Call},
+    error::{Envelope, Error, Part},
+    session::{
+        Credential, Session, cookies::RequestCookies, presence::Presence, token::TokenFault,
+        verifier::Standing,
+    },
+};
+
+const USER_ID: HeaderName = HeaderName::from_static("x-auth-user-id");
+const SESSION_ID: HeaderName = HeaderName::from_static("x-auth-session-id");
+const ROLE: HeaderName = HeaderName::from_static("x-auth-role");
+const AAL: HeaderName = HeaderName::from_static("x-auth-aal");
+
+/// Is this session alive? At this path and any below it, with any method.
+#[utoipa::path(
+    get, path = "/api/auth/verify", tag = "verify",
+    responses(
+        (status = 200, description = "It is; without a body.", headers(
+            ("X-Auth-User-Id" = String), ("X-Auth-Session-Id" = String), ("X-Auth-Role" = String), ("X-Auth-Aal" = String))),
+        (status = 401, description = "`NOT_AUTHENTICATED`", body = Envelope),
+        (status = 503, description = "`NOT_READY`: nobody can tell now.", body = Envelope),
+    ),
+    security(("bearer" = []), ("cookie" = []))
+)]
+pub(super) async fn verify(
+    State(app): State<Arc<App>>,
+    Extension(call): Extension<Arc<Call>>,
+    headers: HeaderMap,
+) -> Result<HeaderMap, Error> {
+    super::refuse_duplicates(&headers)?;
+    let cookies = RequestCookies::of(&headers);
+    let key = &app.config.cookies.name;
+    let credential = Credential::of(&headers, &cookies, key);
+    let now = app.logout.clock.unix_seconds();
+    let session = app.verifier.session(credential, &cookies, key, now).await?;
+    if session.expired {
+        return Err(Error::CredentialExpired);
+    }
+    if app.logout.store.is_revoked(&session.claims, now) {
+        return Err(Error::SessionRevoked);
+    }
+    alive(&app, &call, &headers, &session).await?;
+    Ok(identity(&session))
+}
+
+async fn alive(
+    app: &App,
+    call: &Call,
+    headers: &HeaderMap,
+    session: &Session,
+) -> Result<(), Error> {
+    match session.standing {
+        Standing::Verified => Ok(()),
+        Standing::Unjudgeable => Err(Error::NotReady(Part::KeySet)),
+        Standing::Unjudged => {
+            let deadline = Instant::now() + app.config.upstream_timeout;
+            let token = session.access_token.expose_secret();
+            let caller = call.on_behalf_of(headers);
+            let presence = app.presences.of(token, &app.logout.gotrue, &caller, deadline).await;
+            match presence.map_err(|_| Error::NotReady(Part::AuthService))? {
+                Presence::Live => Ok(()),
+                Presence::Ended => Err(Error::SessionNotFound),
+                Presence::Banned => Err(Error::CredentialInvalid(TokenFault::Banned)),
+                Presence::Forged => Err(Error::CredentialInvalid(TokenFault::Signature)),
+            }
+        }
+    }
+}
+
+fn identity(session: &Session) -> HeaderMap {
+    let claims = &session.claims;
+    let mut identity = HeaderMap::with_capacity(8);
+    let ids = [(USER_ID, claims.sub), (SESSION_ID, claims.session_id)];
+    let words = [(ROLE, claims.role.as_deref()), (AAL, claims.aal.as_deref())];
+    let ids = ids.into_iter().map(|(name, id)| (name, Some(id.to_string())));
+    let words = words.into_iter().map(|(name, word)| (name, word.map(str::to_owned)));
+    for (name, value) in ids.chain(words) {
+        // A claim that is no header value is left out rather than mangled.
+        if let Some(value) = value.and_then(|v| HeaderValue::try_from(v).ok()) {
+            identity.insert(name, value);
+        }
+    }
+    identity
+}

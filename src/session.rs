@@ -1,0 +1,152 @@
+//! Who is calling: a session, from the Bearer or from the cookie that @supabase/ssr wrote.
+//!
+//! 1. A Bearer decides alone: if it does not verify, no cookie is looked at.
+//! 2. One exception: a Bearer that is genuine but expired may be refreshed with the cookie of the
+//!    same session.
+//! 3. Whatever is taken from a cookie needs CSRF: [`Session::carrier`] tells.
+
+pub mod cookies;
+pub mod jwks;
+pub mod presence;
+pub mod token;
+pub mod verifier;
+
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, header};
+use secrecy::{ExposeSecret, SecretString};
+
+use self::{
+    cookies::{RequestCookies, Stored, StoredSession},
+    token::{Claims, TokenFault, session_of},
+    verifier::{Standing, Verifier},
+};
+
+/// What the request brings along, unjudged.
+#[derive(Debug)]
+pub enum Credential {
+    /// `Authorization: Bearer`.
+    Bearer(SecretString),
+    /// A session cookie that could be decoded.
+    Cookie(StoredSession),
+    /// A session cookie that could not be decoded.
+    Undecodable,
+    /// Nothing.
+    Missing,
+}
+
+impl Credential {
+    /// The Bearer, if there is one, else the session cookie named `key`.
+    #[must_use]
+    pub fn of(headers: &HeaderMap, cookies: &RequestCookies<'_>, key: &str) -> Self {
+        match bearer(headers) {
+            Some(token) => Self::Bearer(token),
+            None => match cookies.session(key) {
+                Stored::Session(stored) => Self::Cookie(stored),
+                Stored::Undecodable => Self::Undecodable,
+                Stored::Absent => Self::Missing,
+            },
+        }
+    }
+
+    /// Whether no cookie was looked at.
+    #[must_use]
+    pub fn is_bearer(&self) -> bool {
+        matches!(self, Self::Bearer(_))
+    }
+}
+
+/// The token of a Bearer header (RFC 6750, section 2.1); another scheme is no credential of ours.
+fn bearer(headers: &HeaderMap) -> Option<SecretString> {
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let (scheme, token) = match value.iter().position(|b| *b == b' ') {
+        Some(space) => value.split_at(space),
+        None => (value, [].as_slice()),
+    };
+    // What is no text cannot be a token, but it was meant as one.
+    let token = std::str::from_utf8(token.trim_ascii()).unwrap_or_default();
+    scheme.eq_ignore_ascii_case(b"bearer").then(|| SecretString::from(token))
+}
+
+/// How the session came, and so what else it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// A browser never adds it by itself: no CSRF token needed.
+    Bearer,
+    /// The cookie: CSRF token needed.
+    Cookie,
+    /// An expired Bearer, refreshed with its session's cookie: CSRF token needed.
+    BearerAndCookie,
+}
+
+/// A session whose claims are in order.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// What its access token says.
+    pub claims: Arc<Claims>,
+    /// Whether that is proven.
+    pub standing: Standing,
+    /// Whether the access token's time is over.
+    pub expired: bool,
+    /// As it came.
+    pub access_token: SecretString,
+    /// From the cookie, unless it was empty there.
+    pub refresh_token: Option<SecretString>,
+    /// How it came.
+    pub carrier: Carrier,
+}
+
+/// Why nobody is calling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoSession {
+    /// No credential.
+    Missing,
+    /// One that is not genuine.
+    Invalid(TokenFault),
+}
+
+impl Verifier {
+    /// Judges what came at `now`, seconds since the Unix epoch. An expired session is still one.
+    ///
+    /// # Errors
+    /// [`NoSession`], with the rule that the token breaks.
+    pub async fn session(
+        &self,
+        credential: Credential,
+        cookies: &RequestCookies<'_>,
+        key: &str,
+        now: i64,
+    ) -> Result<Session, NoSession> {
+        let (access_token, mut refresh_token, mut carrier) = match credential {
+            Credential::Missing => return Err(NoSession::Missing),
+            Credential::Undecodable => return Err(NoSession::Invalid(TokenFault::Undecodable)),
+            Credential::Bearer(token) => (token, None, Carrier::Bearer),
+            Credential::Cookie(stored) => {
+                (stored.access_token, stored.refresh_token, Carrier::Cookie)
+            }
+        };
+        let judged =
+            self.judge(access_token.expose_secret(), now).await.map_err(NoSession::Invalid)?;
+        if judged.expired && carrier == Carrier::Bearer {
+            refresh_token = cookie_of_same_session(cookies, key, &judged.claims);
+            if refresh_token.is_some() {
+                carrier = Carrier::BearerAndCookie;
+            }
+        }
+        let verifier::Judged { claims, standing, expired } = judged;
+        Ok(Session { claims, standing, expired, access_token, refresh_token, carrier })
+    }
+}
+
+/// The refresh token beside an expired Bearer. Its access token need not verify: what counts is the
+/// session that GoTrue refreshes it into, and that is compared again.
+fn cookie_of_same_session(
+    cookies: &RequestCookies<'_>,
+    key: &str,
+    claims: &Claims,
+) -> Option<SecretString> {
+    let Stored::Session(stored) = cookies.session(key) else { return None };
+    let same =
+        session_of(stored.access_token.expose_secret()) == Some((claims.sub, claims.session_id));
+    stored.refresh_token.filter(|_| same)
+}

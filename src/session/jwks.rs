@@ -1,0 +1,215 @@
+//! The project's key set.
+//!
+//! 1. Fetched in the background at start and every 10 minutes; a key that vanished is refused then.
+//! 2. An unknown `kid` causes one refetch that all who wait share, at most one per 30 s whether it
+//!    succeeds or not. A token whose key is known never waits: reading takes no lock.
+//! 3. Keys are used at most one hour after the last good fetch.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use jsonwebtoken::{
+    Algorithm, DecodingKey,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse},
+};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+
+const EVERY: Duration = Duration::from_secs(10 * 60);
+const AFTER_FAILURE: Duration = Duration::from_secs(30);
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const COOLDOWN: Duration = Duration::from_secs(30);
+const USABLE_FOR: Duration = Duration::from_secs(60 * 60);
+
+type Keys = HashMap<String, Key>;
+
+#[derive(Debug)]
+struct Key {
+    algorithm: Algorithm,
+    decoding: DecodingKey,
+    /// As published, to tell whether it changed.
+    jwk: serde_json::Value,
+}
+
+/// One good fetch.
+#[derive(Debug)]
+pub struct KeySet {
+    keys: Keys,
+    /// The same for two sets that say the same; what was verified under another one counts no more.
+    pub epoch: u64,
+    fetched_at: Instant,
+}
+
+impl KeySet {
+    /// The key of that `kid`, if it is one for that `alg`.
+    #[must_use]
+    pub fn key(&self, kid: &str, algorithm: Algorithm) -> Option<&DecodingKey> {
+        self.keys.get(kid).filter(|key| key.algorithm == algorithm).map(|key| &key.decoding)
+    }
+
+    /// The algorithms of its keys, for people.
+    #[must_use]
+    pub fn algorithms(&self) -> Vec<String> {
+        let mut names: Vec<_> =
+            self.keys.values().map(|key| format!("{:?}", key.algorithm)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+/// The answer was not a key set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the answer is not a JSON Web Key Set")]
+pub struct NotAKeySet;
+
+/// Reads a key set; keys that cannot verify a Supabase token are left out.
+fn read(body: &[u8]) -> Result<Keys, NotAKeySet> {
+    #[derive(serde::Deserialize)]
+    struct Document {
+        keys: Vec<serde_json::Value>,
+    }
+    let document: Document = serde_json::from_slice(body).map_err(|_| NotAKeySet)?;
+    Ok(document.keys.into_iter().filter_map(usable).collect())
+}
+
+fn usable(value: serde_json::Value) -> Option<(String, Key)> {
+    let jwk: Jwk = serde_json::from_value(value.clone()).ok()?;
+    let common = &jwk.common;
+    let for_signing = common.public_key_use.as_ref().is_none_or(|u| *u == PublicKeyUse::Signature);
+    let for_verifying =
+        common.key_operations.as_ref().is_none_or(|ops| ops.contains(&KeyOperations::Verify));
+    let algorithm = match &jwk.algorithm {
+        AlgorithmParameters::EllipticCurve(p) if p.curve == EllipticCurve::P256 => Algorithm::ES256,
+        AlgorithmParameters::RSA(_) => Algorithm::RS256,
+        AlgorithmParameters::OctetKeyPair(p) if p.curve == EllipticCurve::Ed25519 => {
+            Algorithm::EdDSA
+        }
+        // A symmetric key that everybody can read proves nothing.
+        _ => return None,
+    };
+    let named = match common.key_algorithm {
+        None => true,
+        Some(KeyAlgorithm::ES256) => algorithm == Algorithm::ES256,
+        Some(KeyAlgorithm::RS256) => algorithm == Algorithm::RS256,
+        Some(KeyAlgorithm::EdDSA) => algorithm == Algorithm::EdDSA,
+        Some(_) => false,
+    };
+    let kid = common.key_id.clone()?;
+    let decoding = DecodingKey::from_jwk(&jwk).ok()?;
+    let key = Key { algorithm, decoding, jwk: value };
+    (for_signing && for_verifying && named).then_some((kid, key))
+}
+
+/// The key set as all threads share it.
+#[derive(Debug)]
+pub struct Jwks {
+    current: ArcSwapOption<KeySet>,
+    fetching: Mutex<Fetching>,
+    wanted: Notify,
+    finished: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Fetching {
+    under_way: bool,
+    refetched_at: Option<Instant>,
+}
+
+impl Default for Jwks {
+    fn default() -> Self {
+        Self {
+            current: ArcSwapOption::empty(),
+            fetching: Mutex::default(),
+            wanted: Notify::new(),
+            finished: watch::channel(0).0,
+        }
+    }
+}
+
+impl Jwks {
+    /// The keys, unless none were ever fetched or the last good fetch is too long ago.
+    #[must_use]
+    pub fn current(&self) -> Option<Arc<KeySet>> {
+        self.current.load_full().filter(|set| set.fetched_at.elapsed() < USABLE_FOR)
+    }
+
+    /// Waits for a fetch under way, or asks for one if none was asked for lately; else returns at once.
+    pub async fn refetch(&self) {
+        let mut finished = self.finished.subscribe();
+        {
+            let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+            if !fetching.under_way {
+                if fetching.refetched_at.is_some_and(|at| at.elapsed() < COOLDOWN) {
+                    return;
+                }
+                fetching.refetched_at = Some(Instant::now());
+                fetching.under_way = true;
+                self.wanted.notify_one();
+            }
+        }
+        // An error means that the fetching task is gone: the gateway is shutting down.
+        let _ = finished.changed().await;
+    }
+
+    /// Fetches for ever, as scheduled and as asked for. `fetch` answers the body of a key set.
+    pub async fn keep_fetching<E, F>(&self, fetch: impl Fn() -> F)
+    where
+        F: Future<Output = Result<Vec<u8>, E>>,
+        E: std::fmt::Display,
+    {
+        let mut patience = FIRST_RETRY;
+        loop {
+            self.fetching.lock().unwrap_or_else(PoisonError::into_inner).under_way = true;
+            let fetched = match fetch().await {
+                Ok(body) => self.take(&body).map_err(|fault| fault.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            {
+                let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+                fetching.under_way = false;
+                self.finished.send_modify(|count| *count = count.wrapping_add(1));
+            }
+            let pause = match fetched {
+                Ok(()) => {
+                    patience = FIRST_RETRY;
+                    EVERY
+                }
+                Err(cause) => {
+                    tracing::warn!(cause, "the key set could not be fetched");
+                    if self.current().is_some() {
+                        AFTER_FAILURE
+                    } else {
+                        patience = (patience * 2).min(AFTER_FAILURE);
+                        patience / 2
+                    }
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.wanted.notified() => {}
+            }
+        }
+    }
+
+    fn take(&self, body: &[u8]) -> Result<(), NotAKeySet> {
+        let keys = read(body)?;
+        let epoch = match self.current.load().as_deref() {
+            Some(old) if same(&old.keys, &keys) => old.epoch,
+            Some(old) => old.epoch + 1,
+            None => 0,
+        };
+        self.current.store(Some(Arc::new(KeySet { keys, epoch, fetched_at: Instant::now() })));
+        Ok(())
+    }
+}
+
+fn same(a: &Keys, b: &Keys) -> bool {
+    a.len() == b.len() && a.iter().all(|(kid, key)| b.get(kid).is_some_and(|k| k.jwk == key.jwk))
+}
