@@ -56,13 +56,10 @@ impl Csrf {
     /// [`Unspecified`] when the system gives no randomness.
     pub fn new(config: &Config) -> Result<Self, Unspecified> {
         let random = SystemRandom::new();
-        let current = match &config.secrets.current {
-            Some(secret) => derived(secret)?,
-            None => {
-                let mut secret = [0; 32];
-                random.fill(&mut secret)?;
-                hmac::Key::new(hmac::HMAC_SHA256, &secret)
-            }
+        let current = if let Some(secret) = &config.secrets.current {
+            derived(secret)?
+        } else {
+            hmac::Key::generate(hmac::HMAC_SHA256, &random)?
         };
         Ok(Self {
             mode: config.csrf_mode,

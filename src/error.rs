@@ -80,135 +80,34 @@ pub enum Part {
 struct Face(StatusCode, &'static str, Option<&'static str>, &'static str);
 
 impl Error {
+    #[rustfmt::skip] // A table, a line for each error.
     fn face(&self) -> Face {
         use StatusCode as S;
         match self {
-            Self::UnsupportedScope => Face(
-                S::BAD_REQUEST,
-                "BAD_REQUEST",
-                Some("unsupported_scope"),
-                "The scope must be local, others or global, given once.",
-            ),
-            Self::DuplicateHeader => Face(
-                S::BAD_REQUEST,
-                "BAD_REQUEST",
-                Some("duplicate_header"),
-                "A header was sent twice.",
-            ),
-            Self::MalformedRequest => Face(
-                S::BAD_REQUEST,
-                "BAD_REQUEST",
-                Some("malformed_request"),
-                "The request could not be read.",
-            ),
-            Self::CredentialMissing => {
-                Face(S::UNAUTHORIZED, "NOT_AUTHENTICATED", Some("missing"), "No session was given.")
-            }
-            Self::CredentialInvalid(_) => Face(
-                S::UNAUTHORIZED,
-                "NOT_AUTHENTICATED",
-                Some("invalid"),
-                "The session is not valid.",
-            ),
-            Self::CredentialExpired => Face(
-                S::UNAUTHORIZED,
-                "NOT_AUTHENTICATED",
-                Some("expired"),
-                "The session has expired.",
-            ),
-            Self::SessionNotFound => Face(
-                S::UNAUTHORIZED,
-                "NOT_AUTHENTICATED",
-                Some("not_found"),
-                "The session no longer exists.",
-            ),
-            Self::SessionRevoked => Face(
-                S::UNAUTHORIZED,
-                "NOT_AUTHENTICATED",
-                Some("revoked"),
-                "The session was logged out.",
-            ),
-            Self::CsrfMissing => {
-                Face(S::FORBIDDEN, "CSRF_FAILED", Some("missing"), "The CSRF token is missing.")
-            }
-            Self::CsrfInvalid => {
-                Face(S::FORBIDDEN, "CSRF_FAILED", Some("invalid"), "The CSRF token is not valid.")
-            }
-            Self::CsrfCrossSite => Face(
-                S::FORBIDDEN,
-                "CSRF_FAILED",
-                Some("cross_site"),
-                "The request comes from another site.",
-            ),
-            Self::NotFound => {
-                Face(S::NOT_FOUND, "NOT_FOUND", None, "There is nothing at this path.")
-            }
-            Self::MethodNotAllowed => Face(
-                S::METHOD_NOT_ALLOWED,
-                "METHOD_NOT_ALLOWED",
-                None,
-                "This path does not take this method.",
-            ),
-            Self::PayloadTooLarge => Face(
-                S::PAYLOAD_TOO_LARGE,
-                "PAYLOAD_TOO_LARGE",
-                None,
-                "The body is larger than 8 KiB.",
-            ),
-            Self::UnsupportedMediaType => Face(
-                S::UNSUPPORTED_MEDIA_TYPE,
-                "UNSUPPORTED_MEDIA_TYPE",
-                None,
-                "A body must be application/json.",
-            ),
-            Self::RateLimited { .. } => Face(
-                S::TOO_MANY_REQUESTS,
-                "RATE_LIMITED",
-                None,
-                "The authentication service asks to try again later.",
-            ),
-            Self::AuthServiceUnavailable => Face(
-                S::INTERNAL_SERVER_ERROR,
-                "LOGOUT_FAILED",
-                Some("auth_service_unavailable"),
-                "The authentication service cannot be reached.",
-            ),
-            Self::AuthServiceTimeout => Face(
-                S::INTERNAL_SERVER_ERROR,
-                "LOGOUT_FAILED",
-                Some("auth_service_timeout"),
-                "The authentication service did not answer in time.",
-            ),
-            Self::AuthServiceError => Face(
-                S::INTERNAL_SERVER_ERROR,
-                "LOGOUT_FAILED",
-                Some("auth_service_error"),
-                "The authentication service failed.",
-            ),
-            Self::UserBanned => Face(
-                S::INTERNAL_SERVER_ERROR,
-                "LOGOUT_FAILED",
-                Some("user_banned"),
-                "The user is banned, the session could not be ended.",
-            ),
-            Self::Internal => {
-                Face(S::INTERNAL_SERVER_ERROR, "INTERNAL", None, "Something went wrong.")
-            }
-            Self::Overloaded => {
-                Face(S::SERVICE_UNAVAILABLE, "OVERLOADED", None, "Too many requests at once.")
-            }
-            Self::NotReady(Part::KeySet) => Face(
-                S::SERVICE_UNAVAILABLE,
-                "NOT_READY",
-                Some("key_set"),
-                "The project's keys are not known yet.",
-            ),
-            Self::NotReady(Part::AuthService) => Face(
-                S::SERVICE_UNAVAILABLE,
-                "NOT_READY",
-                Some("auth_service"),
-                "The authentication service does not answer.",
-            ),
+            Self::UnsupportedScope => Face(S::BAD_REQUEST, "BAD_REQUEST", Some("unsupported_scope"), "The scope must be local, others or global, given once."),
+            Self::DuplicateHeader => Face(S::BAD_REQUEST, "BAD_REQUEST", Some("duplicate_header"), "A header was sent twice."),
+            Self::MalformedRequest => Face(S::BAD_REQUEST, "BAD_REQUEST", Some("malformed_request"), "The request could not be read."),
+            Self::CredentialMissing => Face(S::UNAUTHORIZED, "NOT_AUTHENTICATED", Some("missing"), "No session was given."),
+            Self::CredentialInvalid(_) => Face(S::UNAUTHORIZED, "NOT_AUTHENTICATED", Some("invalid"), "The session is not valid."),
+            Self::CredentialExpired => Face(S::UNAUTHORIZED, "NOT_AUTHENTICATED", Some("expired"), "The session has expired."),
+            Self::SessionNotFound => Face(S::UNAUTHORIZED, "NOT_AUTHENTICATED", Some("not_found"), "The session no longer exists."),
+            Self::SessionRevoked => Face(S::UNAUTHORIZED, "NOT_AUTHENTICATED", Some("revoked"), "The session was logged out."),
+            Self::CsrfMissing => Face(S::FORBIDDEN, "CSRF_FAILED", Some("missing"), "The CSRF token is missing."),
+            Self::CsrfInvalid => Face(S::FORBIDDEN, "CSRF_FAILED", Some("invalid"), "The CSRF token is not valid."),
+            Self::CsrfCrossSite => Face(S::FORBIDDEN, "CSRF_FAILED", Some("cross_site"), "The request comes from another site."),
+            Self::NotFound => Face(S::NOT_FOUND, "NOT_FOUND", None, "There is nothing at this path."),
+            Self::MethodNotAllowed => Face(S::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", None, "This path does not take this method."),
+            Self::PayloadTooLarge => Face(S::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", None, "The body is larger than 8 KiB."),
+            Self::UnsupportedMediaType => Face(S::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", None, "A body must be application/json."),
+            Self::RateLimited { .. } => Face(S::TOO_MANY_REQUESTS, "RATE_LIMITED", None, "The authentication service asks to try again later."),
+            Self::AuthServiceUnavailable => Face(S::INTERNAL_SERVER_ERROR, "LOGOUT_FAILED", Some("auth_service_unavailable"), "The authentication service cannot be reached."),
+            Self::AuthServiceTimeout => Face(S::INTERNAL_SERVER_ERROR, "LOGOUT_FAILED", Some("auth_service_timeout"), "The authentication service did not answer in time."),
+            Self::AuthServiceError => Face(S::INTERNAL_SERVER_ERROR, "LOGOUT_FAILED", Some("auth_service_error"), "The authentication service failed."),
+            Self::UserBanned => Face(S::INTERNAL_SERVER_ERROR, "LOGOUT_FAILED", Some("user_banned"), "The user is banned, the session could not be ended."),
+            Self::Internal => Face(S::INTERNAL_SERVER_ERROR, "INTERNAL", None, "Something went wrong."),
+            Self::Overloaded => Face(S::SERVICE_UNAVAILABLE, "OVERLOADED", None, "Too many requests at once."),
+            Self::NotReady(Part::KeySet) => Face(S::SERVICE_UNAVAILABLE, "NOT_READY", Some("key_set"), "The project's keys are not known yet."),
+            Self::NotReady(Part::AuthService) => Face(S::SERVICE_UNAVAILABLE, "NOT_READY", Some("auth_service"), "The authentication service does not answer."),
         }
     }
 

@@ -32,7 +32,7 @@ use crate::{
 };
 
 const BACKLOG: u32 = 1024;
-const FORGET_EVERY: Duration = Duration::from_secs(60);
+const FORGET_EVERY: Duration = Duration::from_mins(1);
 
 /// A running gateway. Dropping it does not stop it; [`Gateway::stop`] does.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Gateway {
     ///
     /// # Errors
     /// [`StartError`]; then nothing is left running.
-    pub fn start(config: Config, clock: Clock, pages: Router) -> Result<Self, StartError> {
+    pub fn start(config: Config, clock: Clock, pages: &Router) -> Result<Self, StartError> {
         let (address, sockets) =
             listeners(config.bind, config.threads.get()).map_err(|source| StartError::Bind {
                 variable: "GATEWAY_BIND",

@@ -59,7 +59,7 @@ fn serve(args: config::Args) -> ExitCode {
 /// Until SIGTERM or SIGINT.
 fn run(config: Config) -> Result<(), StartError> {
     let signals = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let gateway = Gateway::start(config, Clock::system(), Router::new())?;
+    let gateway = Gateway::start(config, Clock::system(), &Router::new())?;
     signals.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         tokio::select! {

@@ -12,7 +12,7 @@ use axum::{
     Extension,
     body::Body,
     extract::{Request, State},
-    http::HeaderMap,
+    http::{HeaderMap, HeaderValue},
     response::Response,
 };
 use tokio::time::Instant;
@@ -132,7 +132,7 @@ async fn logout(
     let session = match authorised(&app, &call, &parts.headers, &cookies).await {
         Ok(session) => session,
         Err(Refused::CookiesStay(error)) => return reply.refused(error),
-        Err(Refused::CookiesGo(error)) => return reply.refused_with_deletions(error, scope),
+        Err(Refused::CookiesGo(error)) => return reply.refused_with_deletions(&error, scope),
     };
     let ended = end(&app, session.clone(), scope, call.on_behalf_of(&parts.headers)).await;
     match ended {
@@ -191,7 +191,7 @@ async fn authorised(
     if session.expired && session.refresh_token.is_none() {
         return Err(refused(Error::CredentialExpired));
     }
-    let csrf_header = headers.get(X_CSRF_TOKEN).map(|value| value.as_bytes());
+    let csrf_header = headers.get(X_CSRF_TOKEN).map(HeaderValue::as_bytes);
     match session.carrier {
         Carrier::Bearer => return Ok(session),
         Carrier::Cookie => {}

@@ -21,11 +21,11 @@ use tokio::{
     time::Instant,
 };
 
-const EVERY: Duration = Duration::from_secs(10 * 60);
+const EVERY: Duration = Duration::from_mins(10);
 const AFTER_FAILURE: Duration = Duration::from_secs(30);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const COOLDOWN: Duration = Duration::from_secs(30);
-const USABLE_FOR: Duration = Duration::from_secs(60 * 60);
+const USABLE_FOR: Duration = Duration::from_hours(1);
 
 type Keys = HashMap<String, Key>;
 

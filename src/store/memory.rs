@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     const NOW: i64 = 1_000_000;
-    const DAY: Duration = Duration::from_secs(86_400);
+    const DAY: Duration = Duration::from_hours(24);
 
     fn token(user: u128, session: u128, iat: i64) -> Claims {
         Claims {

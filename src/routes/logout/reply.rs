@@ -105,12 +105,12 @@ impl Reply<'_> {
     }
 
     /// Nothing was revoked; cookies that hold no session go, where the request carries any.
-    pub(super) fn refused_with_deletions(&self, error: Error, scope: Scope) -> Response {
+    pub(super) fn refused_with_deletions(&self, error: &Error, scope: Scope) -> Response {
         let carried = deletion::carries_any(&self.app.config.cookies, self.cookies);
         let mut response = error.clone().into_response();
         let deleted =
             if carried && scope != Scope::Others { self.delete_cookies(&mut response) } else { 0 };
-        self.audit(None, Some(scope), "refused", Some(&error), None, deleted);
+        self.audit(None, Some(scope), "refused", Some(error), None, deleted);
         response
     }
 
