@@ -8,7 +8,7 @@ use logout_gateway::{
     clock::Clock,
     config::{self, Config},
     gateway::{Gateway, StartError},
-    telemetry,
+    mock, telemetry,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -27,11 +27,14 @@ struct Cli {
 enum Command {
     /// Serve the gateway.
     Serve(Box<config::Args>),
+    /// Run a GoTrue for tests.
+    Mock(mock::Args),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => serve(*args),
+        Command::Mock(args) => mock::run(args),
     }
 }
 

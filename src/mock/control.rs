@@ -1,0 +1,92 @@
+//! The control routes under `/mock`: what a test does to the mock behind GoTrue's back.
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Mock, calls::Call, user::timestamp};
+
+pub(super) fn routes() -> Router<Mock> {
+    Router::new()
+        .route("/reset", post(reset))
+        .route("/calls", get(calls))
+        .route("/sessions", get(sessions))
+        .route("/sessions/{id}", delete(delete_session))
+        .route("/users/{id}", delete(delete_user))
+        .route("/users/{id}/ban", post(ban_user))
+        .route("/keys/rotate", post(rotate_keys))
+        .route("/faults", post(inject))
+}
+
+async fn reset(State(mock): State<Mock>) -> StatusCode {
+    mock.reset();
+    StatusCode::NO_CONTENT
+}
+
+async fn calls(State(mock): State<Mock>) -> Json<Vec<Call>> {
+    Json(mock.calls())
+}
+
+async fn sessions(State(mock): State<Mock>) -> Json<Value> {
+    let state = mock.state();
+    let sessions = state.sessions().into_iter().map(|session| {
+        let user = state.user(session.user_id);
+        json!({
+            "id": session.id,
+            "user_id": session.user_id,
+            "email": user.map(super::user::User::email),
+            "banned": user.is_some_and(|user| user.banned),
+            "created_at": timestamp(session.created_at),
+        })
+    });
+    Json(sessions.collect())
+}
+
+async fn delete_session(State(mock): State<Mock>, Path(id): Path<String>) -> Response {
+    done(&id, "session", |id| mock.delete_session(id))
+}
+
+async fn delete_user(State(mock): State<Mock>, Path(id): Path<String>) -> Response {
+    done(&id, "user", |id| mock.delete_user(id))
+}
+
+async fn ban_user(State(mock): State<Mock>, Path(id): Path<String>) -> Response {
+    done(&id, "user", |id| mock.ban_user(id))
+}
+
+async fn rotate_keys(State(mock): State<Mock>) -> Response {
+    match mock.rotate_keys() {
+        Ok(()) => Json(mock.keys().jwks()).into_response(),
+        Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+async fn inject(State(mock): State<Mock>, body: Bytes) -> Response {
+    match serde_json::from_slice(&body) {
+        Ok(fault) => {
+            mock.inject(fault);
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(error) => refuse(StatusCode::BAD_REQUEST, &format!("not a fault: {error}")),
+    }
+}
+
+/// 204 if there was such a row, else 404.
+fn done(id: &str, what: &str, act: impl FnOnce(Uuid) -> bool) -> Response {
+    if Uuid::try_parse(id).is_ok_and(act) {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        refuse(StatusCode::NOT_FOUND, &format!("no such {what}"))
+    }
+}
+
+fn refuse(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "message": message }))).into_response()
+}

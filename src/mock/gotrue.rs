@@ -1,0 +1,87 @@
+//! GoTrue's endpoints under `/auth/v1`, answering as the recordings do.
+
+use axum::{
+    Json, Router,
+    extract::{RawQuery, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+
+use super::{Mock, access_token::Caller, error::GotrueError, grants};
+
+pub(super) fn routes() -> Router<Mock> {
+    Router::new()
+        .route("/signup", post(grants::signup))
+        .route("/token", post(grants::token))
+        .route("/logout", post(logout))
+        .route("/user", get(user))
+        .route("/.well-known/jwks.json", get(jwks))
+        .route("/health", get(health))
+}
+
+/// `logout-no-scope`: without a scope every device is signed out. `logout-local-without-session-id`:
+/// so it is by a token that names no session, whatever the scope.
+async fn logout(
+    State(mock): State<Mock>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<StatusCode, GotrueError> {
+    let mut state = mock.state();
+    let Caller { user_id, session_id } = Caller::authenticate(&mock, &state, &headers)?;
+    let scope = parameter(query.as_deref(), "scope");
+    match scope.as_str() {
+        "" | "global" | "local" | "others" => {}
+        _ => {
+            let message = format!("Unsupported logout scope {scope:?}");
+            return Err(GotrueError::bad_request("validation_failed", message));
+        }
+    }
+    state.end_sessions(|session| {
+        session.user_id == user_id
+            && match (session_id, scope.as_str()) {
+                (Some(this), "local") => session.id == this,
+                (Some(this), "others") => session.id != this,
+                _ => true,
+            }
+    });
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn user(State(mock): State<Mock>, headers: HeaderMap) -> Result<Json<Value>, GotrueError> {
+    let state = mock.state();
+    let caller = Caller::authenticate(&mock, &state, &headers)?;
+    let user = state.user(caller.user_id);
+    Ok(Json(user.map_or(Value::Null, super::user::User::to_json)))
+}
+
+async fn jwks(State(mock): State<Mock>) -> Response {
+    let cache = HeaderValue::from_static("public, max-age=600");
+    ([(header::CACHE_CONTROL, cache)], Json(mock.keys().jwks())).into_response()
+}
+
+async fn health() -> Json<Value> {
+    Json(json!({
+        "version": "",
+        "name": "GoTrue",
+        "description": "GoTrue is a user registration and authentication API",
+    }))
+}
+
+/// The first value of a query parameter, empty if there is none.
+pub(super) fn parameter(query: Option<&str>, name: &str) -> String {
+    form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
+}
+
+/// What Go's router answers to a path it does not know.
+pub(super) async fn not_found() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    (StatusCode::NOT_FOUND, headers, "404 page not found\n").into_response()
+}

@@ -1,0 +1,127 @@
+//! What a test in the same process does to a mock, and reads of it, without HTTP.
+
+use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::Map;
+use uuid::Uuid;
+
+use super::{Call, Fault, JwkError, Mock, access_token::AccessToken, lock};
+
+/// The tokens of one live session.
+#[derive(Clone)]
+pub struct Tokens {
+    /// The user's id, the `sub` claim.
+    pub user_id: Uuid,
+    /// The session's id, the `session_id` claim.
+    pub session_id: Uuid,
+    /// A signed JWT.
+    pub access_token: String,
+    /// Twelve characters.
+    pub refresh_token: String,
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokens")
+            .field("user_id", &self.user_id)
+            .field("session_id", &self.session_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Mock {
+    /// A confirmed user, as a sign-up makes one.
+    #[must_use]
+    pub fn create_user(&self, email: &str, password: &str) -> Uuid {
+        let (password, now) = (SecretString::from(password), self.clock().now());
+        self.state().create_user(Some(email.to_ascii_lowercase()), password, Map::new(), now)
+    }
+
+    /// One more session of a user, as a sign-in by password makes one; `None` if there is no such
+    /// user.
+    #[must_use]
+    pub fn sign_in(&self, user_id: Uuid) -> Option<Tokens> {
+        let mut state = self.state();
+        let (session_id, refresh_token) =
+            state.begin_session(user_id, "password", self.clock().now())?;
+        let token = AccessToken::issue(self, state.user(user_id)?, state.session(session_id)?);
+        let access_token = token.ok()?.token;
+        Some(Tokens { user_id, session_id, access_token, refresh_token })
+    }
+
+    /// A token of any claims, signed as the mock's own are.
+    ///
+    /// # Errors
+    ///
+    /// When the claims are not JSON.
+    pub fn sign(&self, claims: &impl Serialize) -> jsonwebtoken::errors::Result<String> {
+        self.keys().sign(claims)
+    }
+
+    /// Whether the session's row is there.
+    #[must_use]
+    pub fn session_alive(&self, session_id: Uuid) -> bool {
+        self.state().session(session_id).is_some()
+    }
+
+    /// How many sessions the user has.
+    #[must_use]
+    pub fn sessions_of(&self, user_id: Uuid) -> usize {
+        self.state().sessions().into_iter().filter(|session| session.user_id == user_id).count()
+    }
+
+    /// Whether the user's row is there.
+    #[must_use]
+    pub fn user_exists(&self, user_id: Uuid) -> bool {
+        self.state().user(user_id).is_some()
+    }
+
+    /// `POST /mock/users/{id}/ban`; whether there is such a user.
+    #[must_use]
+    pub fn ban_user(&self, user_id: Uuid) -> bool {
+        self.state().ban(user_id)
+    }
+
+    /// `DELETE /mock/users/{id}`; whether there was such a user.
+    #[must_use]
+    pub fn delete_user(&self, user_id: Uuid) -> bool {
+        self.state().delete_user(user_id)
+    }
+
+    /// `DELETE /mock/sessions/{id}`; whether there was such a session.
+    #[must_use]
+    pub fn delete_session(&self, session_id: Uuid) -> bool {
+        self.state().end_sessions(|session| session.id == session_id) > 0
+    }
+
+    /// `POST /mock/keys/rotate`: a new key of the same algorithm takes the place of the old one.
+    ///
+    /// # Errors
+    ///
+    /// When the key cannot be generated.
+    pub fn rotate_keys(&self) -> Result<(), JwkError> {
+        let kid = self.state().uuid().to_string();
+        let rotated = self.keys().rotated(kid)?;
+        *lock(&self.0.keys) = rotated;
+        Ok(())
+    }
+
+    /// `POST /mock/faults`.
+    pub fn inject(&self, fault: Fault) {
+        lock(&self.0.faults).push(fault);
+    }
+
+    /// `GET /mock/calls`: what came since the start or the last reset, oldest first.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        lock(&self.0.calls).iter().cloned().collect()
+    }
+
+    /// `POST /mock/reset`: as it was at the start.
+    pub fn reset(&self) {
+        self.state().clear();
+        lock(&self.0.faults).clear();
+        lock(&self.0.calls).clear();
+        *lock(&self.0.keys) = self.0.first_keys.clone();
+    }
+}

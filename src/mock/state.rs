@@ -1,0 +1,195 @@
+//! What a real GoTrue keeps in PostgreSQL: users, their sessions, and the refresh tokens.
+
+use std::{
+    collections::HashMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{
+    refresh::{AlreadyUsed, Family, Issued},
+    user::User,
+};
+
+/// The rows, and the source of their ids.
+pub(super) struct State {
+    seed: Option<u64>,
+    rng: fastrand::Rng,
+    users: HashMap<Uuid, User>,
+    sessions: HashMap<Uuid, Session>,
+    refresh_tokens: HashMap<String, Uuid>,
+    begun: u64,
+}
+
+/// One row of `auth.sessions`.
+pub(super) struct Session {
+    pub(super) id: Uuid,
+    pub(super) user_id: Uuid,
+    /// How the user signed in: the `amr` claim's method.
+    pub(super) method: &'static str,
+    pub(super) created_at: SystemTime,
+    /// Counts sessions in the order they began.
+    pub(super) serial: u64,
+    family: Family,
+}
+
+impl Session {
+    /// Seconds since the epoch when it began.
+    pub(super) fn began(&self) -> u64 {
+        self.created_at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+}
+
+/// Why a refresh token gives no tokens.
+pub(super) enum RefreshError {
+    NotFound,
+    Banned(Uuid),
+    AlreadyUsed { user_id: Uuid, session_id: Uuid },
+}
+
+impl State {
+    pub(super) fn new(seed: Option<u64>) -> Self {
+        Self {
+            seed,
+            rng: seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
+            users: HashMap::new(),
+            sessions: HashMap::new(),
+            refresh_tokens: HashMap::new(),
+            begun: 0,
+        }
+    }
+
+    /// As it was at the start; a seed begins its sequence again.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.seed);
+    }
+
+    pub(super) fn uuid(&mut self) -> Uuid {
+        // Big-endian, so that a seed means the same on every machine.
+        let octets = self.rng.u128(..).to_be_bytes();
+        uuid::Builder::from_random_bytes(octets).into_uuid()
+    }
+
+    pub(super) fn user(&self, id: Uuid) -> Option<&User> {
+        self.users.get(&id)
+    }
+
+    pub(super) fn user_by_email(&self, email: &str) -> Option<&User> {
+        self.users
+            .values()
+            .find(|user| user.email.as_ref().is_some_and(|known| known.eq_ignore_ascii_case(email)))
+    }
+
+    pub(super) fn create_user(
+        &mut self,
+        email: Option<String>,
+        password: SecretString,
+        data: Map<String, Value>,
+        now: SystemTime,
+    ) -> Uuid {
+        let (id, identity_id) = (self.uuid(), self.uuid());
+        let user = User {
+            id,
+            identity_id,
+            email,
+            password,
+            data,
+            banned: false,
+            created_at: now,
+            last_sign_in_at: now,
+        };
+        self.users.insert(id, user);
+        id
+    }
+
+    /// Whether there is such a user.
+    pub(super) fn ban(&mut self, user_id: Uuid) -> bool {
+        self.users.get_mut(&user_id).map(|user| user.banned = true).is_some()
+    }
+
+    /// Whether there was such a user; the sessions go with it.
+    pub(super) fn delete_user(&mut self, user_id: Uuid) -> bool {
+        self.end_sessions(|session| session.user_id == user_id);
+        self.users.remove(&user_id).is_some()
+    }
+
+    pub(super) fn session(&self, id: Uuid) -> Option<&Session> {
+        self.sessions.get(&id)
+    }
+
+    /// Every session in the order they began.
+    pub(super) fn sessions(&self) -> Vec<&Session> {
+        let mut sessions: Vec<_> = self.sessions.values().collect();
+        sessions.sort_unstable_by_key(|session| session.serial);
+        sessions
+    }
+
+    /// Signs a user in: the session's id and refresh token; `None` if there is no such user.
+    pub(super) fn begin_session(
+        &mut self,
+        user_id: Uuid,
+        method: &'static str,
+        now: SystemTime,
+    ) -> Option<(Uuid, String)> {
+        self.users.get_mut(&user_id)?.last_sign_in_at = now;
+        let (id, token) = (self.uuid(), refresh_token(&mut self.rng));
+        self.begun += 1;
+        let family = Family::begin(token.clone());
+        let session = Session { id, user_id, method, created_at: now, serial: self.begun, family };
+        self.sessions.insert(id, session);
+        self.refresh_tokens.insert(token.clone(), id);
+        Some((id, token))
+    }
+
+    /// Deletes sessions, and with them their refresh tokens; how many there were.
+    pub(super) fn end_sessions(&mut self, ends: impl Fn(&Session) -> bool) -> usize {
+        let before = self.sessions.len();
+        let refresh_tokens = &mut self.refresh_tokens;
+        self.sessions.retain(|_, session| {
+            let ends = ends(session);
+            if ends {
+                session.family.tokens().for_each(|token| {
+                    refresh_tokens.remove(token);
+                });
+            }
+            !ends
+        });
+        before - self.sessions.len()
+    }
+
+    /// Exchanges a refresh token; the session it belongs to and what is issued.
+    pub(super) fn refresh(
+        &mut self,
+        token: &str,
+        now: SystemTime,
+    ) -> Result<(&Session, Issued), RefreshError> {
+        let id = self.refresh_tokens.get(token).ok_or(RefreshError::NotFound)?;
+        let session = self.sessions.get_mut(id).ok_or(RefreshError::NotFound)?;
+        let user = self.users.get_mut(&session.user_id).ok_or(RefreshError::NotFound)?;
+        if user.banned {
+            return Err(RefreshError::Banned(user.id));
+        }
+        let issued = session.family.exchange(token, now, || refresh_token(&mut self.rng)).map_err(
+            |AlreadyUsed| RefreshError::AlreadyUsed { user_id: user.id, session_id: session.id },
+        )?;
+        if let Issued::New(token) = &issued {
+            user.last_sign_in_at = now;
+            self.refresh_tokens.insert(token.clone(), session.id);
+        }
+        Ok((session, issued))
+    }
+}
+
+/// Whether the password is this user's; an anonymous user has none.
+pub(super) fn has_password(user: &User, password: &str) -> bool {
+    !user.is_anonymous() && user.password.expose_secret() == password
+}
+
+/// GoTrue's form: twelve characters of base32 in lower case.
+fn refresh_token(rng: &mut fastrand::Rng) -> String {
+    const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    (0..12).filter_map(|_| rng.choice(BASE32)).map(|&letter| char::from(letter)).collect()
+}
