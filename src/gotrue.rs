@@ -40,6 +40,17 @@ pub struct Refreshed {
     pub access_token: SecretString,
 }
 
+/// Who answered a `GET /health`.
+#[derive(Clone, Copy, Debug)]
+pub struct Health {
+    /// The answer's status.
+    pub status: u16,
+    /// Whether it says to be GoTrue.
+    pub is_gotrue: bool,
+    /// Its clock, from the answer's `Date`.
+    pub date: Option<SystemTime>,
+}
+
 /// GoTrue's answer to a logout.
 #[derive(Debug)]
 pub struct LogoutAnswer {

@@ -11,6 +11,7 @@
 //! system for the time. [`mock`] is a GoTrue to test against.
 
 pub mod app;
+pub mod check;
 pub mod clock;
 pub mod config;
 pub mod csrf;

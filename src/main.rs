@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use axum::Router;
 use clap::{Parser, Subcommand};
 use logout_gateway::{
+    check,
     clock::Clock,
     config::{self, Config},
     gateway::{Gateway, StartError},
@@ -27,6 +28,8 @@ struct Cli {
 enum Command {
     /// Serve the gateway.
     Serve(Box<config::Args>),
+    /// Check the configuration, and whether GoTrue, its key set and the store answer.
+    Check(Box<config::Args>),
     /// Run a GoTrue for tests.
     Mock(mock::Args),
 }
@@ -34,6 +37,7 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => serve(*args),
+        Command::Check(args) => check::run(*args),
         Command::Mock(args) => mock::run(args),
     }
 }

@@ -3,7 +3,10 @@
 //!
 //! Source of the headers: OWASP Secure Headers Project; `Vary` because answers differ by who asks.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Once},
+};
 
 use axum::{
     Json,
@@ -14,7 +17,10 @@ use axum::{
 };
 use uuid::Uuid;
 
-use super::{App, X_REQUEST_ID, peer::Peer};
+use super::{
+    App, X_REQUEST_ID,
+    peer::{FORWARDED_FOR, FORWARDED_PROTO, Peer},
+};
 use crate::{error::Error, gotrue::OnBehalfOf};
 
 /// Two years, as browsers' preload lists ask for.
@@ -66,6 +72,20 @@ impl Call {
     }
 }
 
+/// Said once: a proxy that nobody told the gateway about, or a client that plays one.
+static UNTRUSTED_PROXY: Once = Once::new();
+
+fn warn_of_untrusted_proxy(headers: &HeaderMap, address: SocketAddr) {
+    if headers.contains_key(FORWARDED_PROTO) || headers.contains_key(FORWARDED_FOR) {
+        UNTRUSTED_PROXY.call_once(|| {
+            tracing::warn!(
+                variable = "GATEWAY_TRUSTED_PROXIES", address = %address.ip(),
+                "X-Forwarded headers arrive and are not believed: name the proxy if it is one"
+            );
+        });
+    }
+}
+
 pub(super) async fn frame(
     State(app): State<Arc<App>>,
     mut request: Request,
@@ -74,6 +94,9 @@ pub(super) async fn frame(
     let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
     let address = request.extensions().get::<PeerAddress>().map_or(unknown, |peer| peer.0);
     let (headers, target) = (request.headers(), request.uri().authority());
+    if app.config.trusted_proxies.is_empty() {
+        warn_of_untrusted_proxy(headers, address);
+    }
     let call = Arc::new(Call {
         request_id: request_id(headers),
         peer: Peer::of(address, headers, target, &app.config.trusted_proxies),

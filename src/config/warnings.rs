@@ -39,6 +39,11 @@ impl Config {
                             deleted without Secure";
             warn("GATEWAY_COOKIE_SECURE", weakness.into());
         }
+        if self.trusted_proxies.is_empty() && !self.bind.ip().is_loopback() {
+            let weakness = "none: behind a proxy every client has the proxy's address, and https is \
+                            not seen";
+            warn("GATEWAY_TRUSTED_PROXIES", weakness.into());
+        }
         let (least, budget) = (self.cookies.least_set_cookie_bytes(), self.cookies.budget);
         if least > budget {
             let weakness = format!(

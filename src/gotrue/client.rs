@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout_at;
 
 use super::{
-    Deadline, LogoutAnswer, OnBehalfOf, Refreshed, Refusal,
+    Deadline, Health, LogoutAnswer, OnBehalfOf, Refreshed, Refusal,
     answer::{Answer, Operation},
 };
 use crate::config::{Scope, Supabase};
@@ -215,31 +215,29 @@ impl GoTrue {
         }
     }
 
-    /// GoTrue's health and its clock; `with_key` leaves the `apikey` away or not.
+    /// Who answers at GoTrue's address, with or without the `apikey`.
     ///
     /// # Errors
-    /// Why it is not healthy.
-    pub async fn health(
-        &self,
-        with_key: bool,
-        deadline: Deadline,
-    ) -> Result<Option<std::time::SystemTime>, Refusal> {
+    /// When nobody does.
+    pub async fn health(&self, with_key: bool, deadline: Deadline) -> Result<Health, Refusal> {
+        #[derive(Deserialize)]
+        struct Body {
+            name: String,
+        }
         let mut headers = self.headers.clone();
         if !with_key {
             headers.remove(API_KEY);
         }
-        let request = Request {
-            operation: Operation::Health,
-            method: Method::GET,
-            url: &self.urls.health,
-            headers,
-            body: None,
-        };
+        let operation = Operation::Health;
+        let request =
+            Request { operation, method: Method::GET, url: &self.urls.health, headers, body: None };
         let answer = self.send(request, deadline).await?;
-        match answer.status {
-            StatusCode::OK => Ok(answer.date()),
-            _ => Err(answer.refusal(Operation::Health)),
-        }
+        let body = serde_json::from_slice::<Body>(&answer.body);
+        Ok(Health {
+            status: answer.status.as_u16(),
+            is_gotrue: body.is_ok_and(|body| body.name == "GoTrue"),
+            date: answer.date(),
+        })
     }
 
     fn headers_for(&self, caller: &OnBehalfOf, access_token: Option<&str>) -> HeaderMap {
@@ -301,7 +299,9 @@ impl GoTrue {
         );
         // A body that decides nothing is not waited for: it may never end.
         let telling = match status {
-            StatusCode::OK => matches!(request.operation, Operation::Token | Operation::Jwks),
+            StatusCode::OK => {
+                matches!(request.operation, Operation::Token | Operation::Jwks | Operation::Health)
+            }
             _ => status.as_u16() >= 400 && !passing && Answer::code_header(&headers).is_none(),
         };
         let body = if telling { beginning(response).await } else { Vec::new() };

@@ -52,16 +52,6 @@ impl KeySet {
     pub fn key(&self, kid: &str, algorithm: Algorithm) -> Option<&DecodingKey> {
         self.keys.get(kid).filter(|key| key.algorithm == algorithm).map(|key| &key.decoding)
     }
-
-    /// The algorithms of its keys, for people.
-    #[must_use]
-    pub fn algorithms(&self) -> Vec<String> {
-        let mut names: Vec<_> =
-            self.keys.values().map(|key| format!("{:?}", key.algorithm)).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
-    }
 }
 
 /// The answer was not a key set.
@@ -77,6 +67,18 @@ fn read(body: &[u8]) -> Result<Keys, NotAKeySet> {
     }
     let document: Document = serde_json::from_slice(body).map_err(|_| NotAKeySet)?;
     Ok(document.keys.into_iter().filter_map(usable).collect())
+}
+
+/// The algorithms of the keys in a key set, each once.
+///
+/// # Errors
+/// [`NotAKeySet`].
+pub fn algorithms(body: &[u8]) -> Result<Vec<String>, NotAKeySet> {
+    let mut names: Vec<_> =
+        read(body)?.values().map(|key| format!("{:?}", key.algorithm)).collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
 }
 
 fn usable(value: serde_json::Value) -> Option<(String, Key)> {

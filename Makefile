@@ -1,0 +1,22 @@
+.DEFAULT_GOAL := help
+.PHONY: demo test lint run help
+
+demo: ## Mock, gateway and a page to try it on; Ctrl-C stops it
+	cargo run --locked --quiet -- demo
+
+test: ## All tests
+	@command -v curl >/dev/null || { apt-get update -q && apt-get install -qy curl; }
+	cargo test --locked
+
+lint: ## Formatting, lints, documentation and, where it is installed, cargo-deny
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check bans licenses sources; \
+	else echo "cargo-deny is not installed: dependencies' licences and sources were not checked"; fi
+
+run: ## The gateway, configured by the environment
+	cargo run --locked --release -- serve
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,137 @@
+//! `logout-gateway check`: is this configuration one that works, and one to be content with?
+//!
+//! One line for each part with what was found, one for each weak setting. Exit status 0 when every
+//! part answers, else 1; a weak setting alone fails nothing.
+
+use std::{process::ExitCode, time::Duration};
+
+use tokio::{runtime, time::Instant};
+
+use crate::{
+    clock::Clock,
+    config::{self, Config, Warning},
+    gotrue::{GoTrue, Health},
+    session::jwks,
+    telemetry,
+};
+
+/// More than that between two clocks, and tokens are judged expired on one side only.
+const CLOCKS_APART: Duration = Duration::from_secs(5);
+
+/// A part and what was found of it: good news or bad.
+type Finding = Result<String, String>;
+
+/// Checks and prints.
+#[must_use]
+pub fn run(args: config::Args) -> ExitCode {
+    let config = match Config::parse(args) {
+        Ok(config) => config,
+        Err(faults) => {
+            eprintln!("{faults}");
+            return ExitCode::FAILURE;
+        }
+    };
+    telemetry::start(config::LogFormat::Text, "warn");
+    println!("configuration: ok");
+    let probed = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map(|runtime| runtime.block_on(probe(&config, &Clock::system())));
+    match probed {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(cause) => {
+            eprintln!("the system gives no runtime: {cause}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn probe(config: &Config, clock: &Clock) -> bool {
+    let gotrue = match GoTrue::new(&config.supabase) {
+        Ok(gotrue) => gotrue,
+        Err(cause) => {
+            println!("GoTrue: {cause}");
+            return false;
+        }
+    };
+    let reached = told("GoTrue", &auth_service(config, &gotrue, clock).await);
+    let keys = gotrue.jwks(Instant::now() + config.upstream_timeout).await;
+    let keys = keys.map_err(|refusal| refusal.to_string());
+    let keys = keys.and_then(|body| jwks::algorithms(&body).map_err(|fault| fault.to_string()));
+    let known = told("key set", &keys.as_deref().map(listed).map_err(Clone::clone));
+    let stored = told("store", &Ok("memory: revocations are forgotten at a restart".to_owned()));
+
+    let mut warnings = config.warnings();
+    warnings.extend(keys.ok().and_then(|keys| unjudged(config, &keys)));
+    for warning in warnings {
+        println!("warning: {warning}");
+    }
+    reached && known && stored
+}
+
+fn listed(algorithms: &[String]) -> String {
+    match algorithms {
+        [] => "no keys: the project signs with HS256".to_owned(),
+        _ => algorithms.join(", "),
+    }
+}
+
+fn told(part: &str, finding: &Finding) -> bool {
+    match finding {
+        Ok(found) => println!("{part}: ok: {found}"),
+        Err(cause) => println!("{part}: FAILED: {cause}"),
+    }
+    finding.is_ok()
+}
+
+async fn auth_service(config: &Config, gotrue: &GoTrue, clock: &Clock) -> Finding {
+    let asked = |with_key| async move {
+        let answer = gotrue.health(with_key, Instant::now() + config.upstream_timeout).await;
+        answer.map_err(|refusal| format!("{refusal} at GOTRUE_URL"))
+    };
+    let anybody = asked(false).await?;
+    let (answer, api_key) = match (anybody.status, &config.supabase.api_key) {
+        (200, _) => (anybody, "no apikey needed"),
+        (_, None) => (anybody, "without an apikey"),
+        (_, Some(_)) => {
+            (asked(true).await?, "an apikey is needed, and the configured one is taken")
+        }
+    };
+    match answer {
+        Health { status: 200, is_gotrue: true, .. } => {}
+        Health { status: 200, .. } => return Err("somebody else answers at GOTRUE_URL".to_owned()),
+        Health { status: status @ (401 | 403), .. } => {
+            return Err(format!(
+                "status {status}: check SUPABASE_PUBLISHABLE_KEY or SUPABASE_ANON_KEY"
+            ));
+        }
+        Health { status, .. } => return Err(format!("status {status}")),
+    }
+    Ok(format!("{api_key}; {}", clocks(&answer, clock)))
+}
+
+fn clocks(answer: &Health, clock: &Clock) -> String {
+    let Some(date) = answer.date else { return "its clock is not told".to_owned() };
+    let now = clock.now();
+    let (apart, side) = match date.duration_since(now) {
+        Ok(ahead) => (ahead, "ahead"),
+        Err(behind) => (behind.duration(), "behind"),
+    };
+    match apart.as_secs() {
+        0 => "its clock agrees".to_owned(),
+        seconds if apart <= CLOCKS_APART => format!("its clock is {seconds} s {side}"),
+        seconds => {
+            format!("its clock is {seconds} s {side}: set both, or tokens are judged differently")
+        }
+    }
+}
+
+/// Without keys, tokens are signed with the shared secret.
+fn unjudged(config: &Config, algorithms: &[String]) -> Option<Warning> {
+    (algorithms.is_empty() && config.supabase.jwt_secret.is_none()).then_some(Warning {
+        variable: "SUPABASE_JWT_SECRET",
+        weakness: "not set, and the project signs with HS256: GoTrue is asked about every token"
+            .into(),
+    })
+}
