@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderName, Method, header},
-    middleware::{self, Next},
+    middleware,
     response::{IntoResponse, Response},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
 use tower_http::{
@@ -29,54 +29,50 @@ use crate::{
     session::{jwks::Jwks, presence::Presences, verifier::Verifier},
 };
 
-/// What every thread shares.
+/// What the handlers of one thread work with; all but the last two parts are shared by all threads.
 #[derive(Clone, Debug)]
-pub struct Shared {
+pub struct App {
     /// The configuration.
     pub config: Arc<Config>,
     /// Mints and judges CSRF tokens.
     pub csrf: Arc<Csrf>,
+    /// The project's keys.
+    pub jwks: Arc<Jwks>,
     /// Judges access tokens.
     pub verifier: Arc<Verifier>,
     /// Remembers what GoTrue said of tokens.
     pub presences: Arc<Presences>,
-    /// The project's keys.
-    pub jwks: Arc<Jwks>,
     /// `GATEWAY_MAX_CONNECTIONS`, over all listeners.
     pub connections: Arc<Semaphore>,
     /// `GATEWAY_MAX_IN_FLIGHT`.
     pub in_flight: Arc<Semaphore>,
-}
-
-/// What the handlers of one thread work with.
-#[derive(Debug)]
-pub struct App {
-    /// What every thread shares.
-    pub shared: Shared,
     /// The use case, with this thread's own connections to GoTrue.
     pub logout: Logout,
     /// Logouts under way on this thread, to be awaited before it ends.
     pub logouts: TaskTracker,
 }
 
-impl std::ops::Deref for App {
-    type Target = Shared;
-
-    fn deref(&self) -> &Shared {
-        &self.shared
+impl App {
+    /// A place among the requests in flight, held as long as the permit is. Health and documents need
+    /// none: they answer even when the gateway is overloaded.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] at once, never a queue.
+    pub fn admit(&self) -> Result<OwnedSemaphorePermit, Error> {
+        self.in_flight.clone().try_acquire_owned().map_err(|_| Error::Overloaded)
     }
 }
 
 /// The public listener's router; `pages` are served beside the gateway's own routes.
 pub fn public(app: Arc<App>, pages: Router) -> Router {
-    let judging = Router::new()
-        .merge(with_cors(routes::browser(&app), &app.config.allowed_origins))
+    let routes = with_cors(routes::browser(&app), &app.config.allowed_origins)
         // No CORS here: a preflight that a proxy asks about is the application's own, and a
         // forward-auth that answered it would let it pass unjudged.
         .merge(routes::verify(&app))
-        // Health and documents answer even when the gateway is overloaded.
-        .layer(middleware::from_fn_with_state(app.clone(), limit_in_flight));
-    framed(judging.merge(routes::documents()).merge(routes::health(&app)).merge(pages), app)
+        .merge(routes::documents())
+        .merge(routes::health(&app))
+        .merge(pages);
+    framed(routes, app)
 }
 
 /// The admin listener's router.
@@ -141,13 +137,6 @@ pub const X_LOGOUT_OUTCOME: HeaderName = HeaderName::from_static("x-logout-outco
 /// How many cookies the next call has to delete.
 pub const X_LOGOUT_COOKIES_LEFT: HeaderName = HeaderName::from_static("x-logout-cookies-left");
 
-async fn limit_in_flight(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    match app.in_flight.try_acquire() {
-        Ok(_permit) => next.run(request).await,
-        Err(_) => Error::Overloaded.into_response(),
-    }
-}
-
 async fn not_found() -> Error {
     Error::NotFound
 }
@@ -157,6 +146,7 @@ async fn method_not_allowed() -> Error {
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
-    // The panic hook has written its line; its text may hold anything and goes no further.
+    // The panic hook has written where; the panic's text may hold anything and goes no further.
+    tracing::error!("a handler panicked");
     Error::Internal.into_response()
 }

@@ -20,7 +20,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    app::{self, App, Shared},
+    app::{self, App},
     clock::Clock,
     config::Config,
     csrf::Csrf,
@@ -28,7 +28,6 @@ use crate::{
     logout::Logout,
     server,
     session::{jwks::Jwks, verifier::Verifier},
-    store::memory::MemoryStore,
 };
 
 const BACKLOG: u32 = 1024;
@@ -89,20 +88,32 @@ impl Gateway {
                 })?),
             };
         let admin_address = admin.as_ref().map(|(address, _)| *address);
-        let parts = Parts::new(config, clock)?;
+        let first = Arc::new(first_app(config, clock)?);
         let shutdown = CancellationToken::new();
         let mut gateway = Self { address, admin_address, shutdown, threads: Vec::new() };
-
         let admin_socket = admin.and_then(|(_, sockets)| sockets.into_iter().next());
-        let background = Background { admin_socket, app: parts.app()? };
-        gateway.run("background", |shutdown| background.run(shutdown))?;
-        for socket in sockets {
-            let app = parts.app()?;
-            let router = app::public(app.clone(), pages.clone());
-            gateway.run("serving", |shutdown| serve(socket, router, app, shutdown))?;
+        if let Err(error) = gateway.run_all(sockets, admin_socket, &first, pages) {
+            gateway.stop();
+            return Err(error);
         }
         tracing::info!(%address, admin_address = admin_address.map(tracing::field::display), "listening");
         Ok(gateway)
+    }
+
+    fn run_all(
+        &mut self,
+        sockets: Vec<TcpSocket>,
+        admin_socket: Option<TcpSocket>,
+        first: &Arc<App>,
+        pages: &Router,
+    ) -> Result<(), StartError> {
+        for socket in sockets {
+            let app = Arc::new(another_app(first)?);
+            let router = app::public(app.clone(), pages.clone());
+            self.run("serving", |shutdown| serve(socket, router, app, shutdown))?;
+        }
+        self.run("background", |shutdown| in_background(admin_socket, first.clone(), shutdown))?;
+        Ok(())
     }
 
     /// Ends what is under way, within `GATEWAY_DRAIN_TIMEOUT`, and then everything.
@@ -126,39 +137,32 @@ impl Gateway {
     }
 }
 
-/// What the threads are made from.
-struct Parts {
-    shared: Shared,
-    store: Arc<MemoryStore>,
-    clock: Clock,
+/// What the first thread works with.
+fn first_app(config: Config, clock: Clock) -> Result<App, StartError> {
+    let jwks = Arc::new(Jwks::default());
+    Ok(App {
+        csrf: Arc::new(Csrf::new(&config)?),
+        verifier: Arc::new(Verifier::new(&config.supabase, jwks.clone())),
+        jwks,
+        presences: Arc::default(),
+        connections: Arc::new(Semaphore::new(config.limits.connections)),
+        in_flight: Arc::new(Semaphore::new(config.limits.in_flight)),
+        logout: Logout {
+            gotrue: GoTrue::new(&config.supabase)?,
+            store: Arc::default(),
+            clock,
+            max_token_lifetime: config.max_token_lifetime,
+        },
+        logouts: TaskTracker::new(),
+        config: Arc::new(config),
+    })
 }
 
-impl Parts {
-    fn new(config: Config, clock: Clock) -> Result<Self, Unspecified> {
-        let jwks = Arc::new(Jwks::default());
-        let shared = Shared {
-            csrf: Arc::new(Csrf::new(&config)?),
-            verifier: Arc::new(Verifier::new(&config.supabase, jwks.clone())),
-            jwks,
-            presences: Arc::default(),
-            in_flight: Arc::new(Semaphore::new(config.limits.in_flight)),
-            connections: Arc::new(Semaphore::new(config.limits.connections)),
-            config: Arc::new(config),
-        };
-        Ok(Self { shared, store: Arc::default(), clock })
-    }
-
-    /// For one thread, with its own connections to GoTrue.
-    fn app(&self) -> Result<Arc<App>, NoClient> {
-        let config = &self.shared.config;
-        let logout = Logout {
-            gotrue: GoTrue::new(&config.supabase)?,
-            store: self.store.clone(),
-            clock: self.clock.clone(),
-            max_token_lifetime: config.max_token_lifetime,
-        };
-        Ok(Arc::new(App { shared: self.shared.clone(), logout, logouts: TaskTracker::new() }))
-    }
+/// What another thread works with: its own connections to GoTrue, all else shared.
+fn another_app(first: &App) -> Result<App, NoClient> {
+    let gotrue = GoTrue::new(&first.config.supabase)?;
+    let logout = Logout { gotrue, ..first.logout.clone() };
+    Ok(App { logout, logouts: TaskTracker::new(), ..first.clone() })
 }
 
 /// One listener of the public address, until shutdown and drained.
@@ -184,26 +188,22 @@ async fn serve(socket: TcpSocket, router: Router, app: Arc<App>, shutdown: Cance
     }
 }
 
-/// What no request waits for.
-struct Background {
+/// What no request waits for: the key set, the list's old entries, and who watches.
+async fn in_background(
     admin_socket: Option<TcpSocket>,
     app: Arc<App>,
-}
-
-impl Background {
-    async fn run(self, shutdown: CancellationToken) {
-        let app = &self.app;
-        let fetch = || app.logout.gotrue.jwks(Instant::now() + app.config.upstream_timeout);
-        let admin = async {
-            if let Some(socket) = self.admin_socket {
-                serve(socket, app::admin(app.clone()), app.clone(), shutdown.clone()).await;
-            }
-        };
-        tokio::select! {
-            () = async { tokio::join!(admin, shutdown.cancelled()); } => {}
-            () = app.jwks.keep_fetching(fetch) => {}
-            () = keep_forgetting(app) => {}
+    shutdown: CancellationToken,
+) {
+    let fetch = || app.logout.gotrue.jwks(Instant::now() + app.config.upstream_timeout);
+    let admin = async {
+        if let Some(socket) = admin_socket {
+            serve(socket, app::admin(app.clone()), app.clone(), shutdown.clone()).await;
         }
+    };
+    tokio::select! {
+        _ = async { tokio::join!(admin, shutdown.cancelled()) } => {}
+        () = app.jwks.keep_fetching(fetch) => {}
+        () = keep_forgetting(&app) => {}
     }
 }
 

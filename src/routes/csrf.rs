@@ -63,6 +63,7 @@ pub(super) async fn csrf(
     Extension(call): Extension<Arc<Call>>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
+    let _admission = app.admit()?;
     super::refuse_duplicates(&headers)?;
     let own = call.peer.own_origin.as_deref();
     app.csrf.allowed_origins.judge(&headers, own)?;

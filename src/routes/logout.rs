@@ -12,10 +12,10 @@ use axum::{
     Extension,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue},
-    response::Response,
+    http::{HeaderMap, HeaderValue, request::Parts},
+    response::{IntoResponse, Response},
 };
-use tokio::time::Instant;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use self::reply::{Contract, Reply};
 use crate::{
@@ -23,8 +23,6 @@ use crate::{
     config::Scope,
     csrf::CsrfFault,
     error::{Envelope, Error},
-    gotrue::OnBehalfOf,
-    logout::Ended,
     session::{
         Carrier, Credential, NoSession, Session,
         cookies::{RequestCookies, deletion::CSRF_COOKIE},
@@ -115,43 +113,48 @@ async fn logout(
     contract: Contract,
 ) -> Response {
     let begun = Instant::now();
-    let (parts, body) = request.into_parts();
-    let cookies = RequestCookies::of(&parts.headers);
-    let reply = Reply {
-        app: &app,
-        call: &call,
-        headers: &parts.headers,
-        cookies: &cookies,
-        contract,
-        begun,
+    let (Parts { headers, uri, .. }, body) = request.into_parts();
+    let admitted = admitted(&app, &headers, uri.query(), body).await;
+    let logouts = app.logouts.clone();
+    let judged = async move {
+        let cookies = RequestCookies::of(&headers);
+        let reply =
+            Reply { app: &app, call: &call, headers: &headers, cookies: &cookies, contract, begun };
+        match admitted {
+            Ok((scope, _admission)) => judge_and_end(&reply, scope).await,
+            Err(error) => reply.refused(error),
+        }
     };
-    let scope = match admitted(&app, &parts.headers, parts.uri.query(), body).await {
-        Ok(scope) => scope,
-        Err(error) => return reply.refused(error),
-    };
-    let session = match authorised(&app, &call, &parts.headers, &cookies).await {
-        Ok(session) => session,
-        Err(Refused::CookiesStay(error)) => return reply.refused(error),
-        Err(Refused::CookiesGo(error)) => return reply.refused_with_deletions(&error, scope),
-    };
-    let ended = end(&app, session.clone(), scope, call.on_behalf_of(&parts.headers)).await;
-    match ended {
-        Some(ended) => reply.ended(&session, scope, &ended),
-        None => reply.refused(Error::Internal),
+    // A task of its own: a client that hangs up stops neither the revocation nor its log line, and
+    // makes no room for another.
+    logouts.spawn(judged).await.unwrap_or_else(|_panicked| Error::Internal.into_response())
+}
+
+async fn judge_and_end(reply: &Reply<'_>, scope: Scope) -> Response {
+    let deadline = Instant::now() + reply.app.config.upstream_timeout;
+    match authorised(reply).await {
+        Ok(session) => {
+            let caller = reply.call.on_behalf_of(reply.headers);
+            let ended = reply.app.logout.end(&session, scope, &caller, deadline).await;
+            reply.ended(&session, scope, &ended)
+        }
+        Err(Refused::CookiesStay(error)) => reply.refused(error),
+        Err(Refused::CookiesGo(error)) => reply.refused_with_deletions(&error, scope),
     }
 }
 
-/// Whether the request itself is in order; answers its scope.
+/// Whether there is room and the request itself is in order; answers its scope.
 async fn admitted(
     app: &App,
     headers: &HeaderMap,
     query: Option<&str>,
     body: Body,
-) -> Result<Scope, Error> {
+) -> Result<(Scope, OwnedSemaphorePermit), Error> {
+    let admission = app.admit()?;
     super::refuse_duplicates(headers)?;
     let scope = request::scope(query, app.config.default_scope)?;
     request::read_and_ignore(body, headers, app.config.limits.header_timeout).await?;
-    Ok(scope)
+    Ok((scope, admission))
 }
 
 enum Refused {
@@ -161,12 +164,8 @@ enum Refused {
 }
 
 /// Whether somebody is calling who may.
-async fn authorised(
-    app: &App,
-    call: &Call,
-    headers: &HeaderMap,
-    cookies: &RequestCookies<'_>,
-) -> Result<Session, Refused> {
+async fn authorised(reply: &Reply<'_>) -> Result<Session, Refused> {
+    let Reply { app, call, headers, cookies, .. } = *reply;
     let key = &app.config.cookies.name;
     let credential = Credential::of(headers, cookies, key);
     let bearer = credential.is_bearer();
@@ -205,17 +204,6 @@ async fn authorised(
         .double_submit(csrf_header, cookies.values(CSRF_COOKIE), session.claims.session_id)
         .map_err(|fault| Refused::CookiesStay(fault.into()))?;
     Ok(session)
-}
-
-/// Ends the session in a task of its own: a client that hangs up does not stop it. `None` if it
-/// panicked.
-async fn end(app: &Arc<App>, session: Session, scope: Scope, caller: OnBehalfOf) -> Option<Ended> {
-    let deadline = Instant::now() + app.config.upstream_timeout;
-    let task_app = app.clone();
-    let task = app
-        .logouts
-        .spawn(async move { task_app.logout.end(&session, scope, &caller, deadline).await });
-    task.await.ok()
 }
 
 impl From<CsrfFault> for Error {

@@ -42,6 +42,7 @@ pub(super) async fn verify(
     Extension(call): Extension<Arc<Call>>,
     headers: HeaderMap,
 ) -> Result<HeaderMap, Error> {
+    let _admission = app.admit()?;
     super::refuse_duplicates(&headers)?;
     let cookies = RequestCookies::of(&headers);
     let key = &app.config.cookies.name;

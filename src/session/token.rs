@@ -143,6 +143,8 @@ impl<'t> Unsigned<'t> {
         if payload.contains('.') {
             return Err(TokenFault::Malformed);
         }
+        // Whoever judges it, GoTrue perhaps, gets nothing but base64url.
+        URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenFault::Malformed)?;
         let header: Header = json(header)?;
         if header.crit.is_some() {
             return Err(TokenFault::Header);
