@@ -31,21 +31,15 @@ async fn logout(
     let mut state = mock.state();
     let Caller { user_id, session_id } = Caller::authenticate(&mock, &state, &headers)?;
     let scope = parameter(query.as_deref(), "scope");
-    match scope.as_str() {
-        "" | "global" | "local" | "others" => {}
+    match (scope.as_str(), session_id) {
+        ("local", Some(this)) => drop(state.end_session(this)),
+        ("others", Some(this)) => state.end_sessions_of(user_id, Some(this)),
+        ("" | "global" | "local" | "others", _) => state.end_sessions_of(user_id, None),
         _ => {
             let message = format!("Unsupported logout scope {scope:?}");
             return Err(GotrueError::bad_request("validation_failed", message));
         }
     }
-    state.end_sessions(|session| {
-        session.user_id == user_id
-            && match (session_id, scope.as_str()) {
-                (Some(this), "local") => session.id == this,
-                (Some(this), "others") => session.id != this,
-                _ => true,
-            }
-    });
     Ok(StatusCode::NO_CONTENT)
 }
 

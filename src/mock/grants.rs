@@ -213,7 +213,7 @@ fn check_email(email: &str) -> Result<String, GotrueError> {
             !local.is_empty() && !domain.is_empty() && !domain.contains('@')
         });
     if plausible {
-        return Ok(email.to_ascii_lowercase());
+        return Ok(email.to_lowercase());
     }
     let message = "Unable to validate email address: invalid format";
     Err(GotrueError::bad_request("validation_failed", message))

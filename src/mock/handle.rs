@@ -34,7 +34,7 @@ impl Mock {
     #[must_use]
     pub fn create_user(&self, email: &str, password: &str) -> Uuid {
         let (password, now) = (SecretString::from(password), self.clock().now());
-        self.state().create_user(Some(email.to_ascii_lowercase()), password, Map::new(), now)
+        self.state().create_user(Some(email.to_owned()), password, Map::new(), now)
     }
 
     /// One more session of a user, as a sign-in by password makes one; `None` if there is no such
@@ -67,7 +67,7 @@ impl Mock {
     /// How many sessions the user has.
     #[must_use]
     pub fn sessions_of(&self, user_id: Uuid) -> usize {
-        self.state().sessions().into_iter().filter(|session| session.user_id == user_id).count()
+        self.state().user(user_id).map_or(0, |user| user.sessions.len())
     }
 
     /// Whether the user's row is there.
@@ -91,7 +91,7 @@ impl Mock {
     /// `DELETE /mock/sessions/{id}`; whether there was such a session.
     #[must_use]
     pub fn delete_session(&self, session_id: Uuid) -> bool {
-        self.state().end_sessions(|session| session.id == session_id) > 0
+        self.state().end_session(session_id)
     }
 
     /// `POST /mock/keys/rotate`: a new key of the same algorithm takes the place of the old one.

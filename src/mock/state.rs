@@ -19,6 +19,8 @@ pub(super) struct State {
     seed: Option<u64>,
     rng: fastrand::Rng,
     users: HashMap<Uuid, User>,
+    /// In lower case.
+    emails: HashMap<String, Uuid>,
     sessions: HashMap<Uuid, Session>,
     refresh_tokens: HashMap<String, Uuid>,
     begun: u64,
@@ -56,6 +58,7 @@ impl State {
             seed,
             rng: seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
             users: HashMap::new(),
+            emails: HashMap::new(),
             sessions: HashMap::new(),
             refresh_tokens: HashMap::new(),
             begun: 0,
@@ -78,9 +81,7 @@ impl State {
     }
 
     pub(super) fn user_by_email(&self, email: &str) -> Option<&User> {
-        self.users
-            .values()
-            .find(|user| user.email.as_ref().is_some_and(|known| known.eq_ignore_ascii_case(email)))
+        self.user(*self.emails.get(&email.to_lowercase())?)
     }
 
     pub(super) fn create_user(
@@ -91,6 +92,10 @@ impl State {
         now: SystemTime,
     ) -> Uuid {
         let (id, identity_id) = (self.uuid(), self.uuid());
+        let email = email.map(|email| email.to_lowercase());
+        if let Some(email) = &email {
+            self.emails.insert(email.clone(), id);
+        }
         let user = User {
             id,
             identity_id,
@@ -100,6 +105,7 @@ impl State {
             banned: false,
             created_at: now,
             last_sign_in_at: now,
+            sessions: Vec::new(),
         };
         self.users.insert(id, user);
         id
@@ -112,8 +118,12 @@ impl State {
 
     /// Whether there was such a user; the sessions go with it.
     pub(super) fn delete_user(&mut self, user_id: Uuid) -> bool {
-        self.end_sessions(|session| session.user_id == user_id);
-        self.users.remove(&user_id).is_some()
+        self.end_sessions_of(user_id, None);
+        let deleted = self.users.remove(&user_id);
+        if let Some(email) = deleted.as_ref().and_then(|user| user.email.as_deref()) {
+            self.emails.remove(email);
+        }
+        deleted.is_some()
     }
 
     pub(super) fn session(&self, id: Uuid) -> Option<&Session> {
@@ -134,8 +144,11 @@ impl State {
         method: &'static str,
         now: SystemTime,
     ) -> Option<(Uuid, String)> {
-        self.users.get_mut(&user_id)?.last_sign_in_at = now;
+        self.users.get(&user_id)?;
         let (id, token) = (self.uuid(), refresh_token(&mut self.rng));
+        let user = self.users.get_mut(&user_id)?;
+        user.last_sign_in_at = now;
+        user.sessions.push(id);
         self.begun += 1;
         let family = Family::begin(token.clone());
         let session = Session { id, user_id, method, created_at: now, serial: self.begun, family };
@@ -144,20 +157,26 @@ impl State {
         Some((id, token))
     }
 
-    /// Deletes sessions, and with them their refresh tokens; how many there were.
-    pub(super) fn end_sessions(&mut self, ends: impl Fn(&Session) -> bool) -> usize {
-        let before = self.sessions.len();
-        let refresh_tokens = &mut self.refresh_tokens;
-        self.sessions.retain(|_, session| {
-            let ends = ends(session);
-            if ends {
-                session.family.tokens().for_each(|token| {
-                    refresh_tokens.remove(token);
-                });
+    /// Deletes a session, and with it its refresh tokens; whether there was one.
+    pub(super) fn end_session(&mut self, id: Uuid) -> bool {
+        let Some(session) = self.sessions.remove(&id) else { return false };
+        for token in session.family.tokens() {
+            self.refresh_tokens.remove(token);
+        }
+        if let Some(user) = self.users.get_mut(&session.user_id) {
+            user.sessions.retain(|other| *other != id);
+        }
+        true
+    }
+
+    /// Deletes every session of a user but the one to be spared.
+    pub(super) fn end_sessions_of(&mut self, user_id: Uuid, spared: Option<Uuid>) {
+        let sessions = self.users.get(&user_id).map(|user| user.sessions.clone());
+        for id in sessions.unwrap_or_default() {
+            if Some(id) != spared {
+                self.end_session(id);
             }
-            !ends
-        });
-        before - self.sessions.len()
+        }
     }
 
     /// Exchanges a refresh token; the session it belongs to and what is issued.

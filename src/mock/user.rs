@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 /// One row of `auth.users` with its identity.
-#[derive(Clone)]
 pub(super) struct User {
     pub(super) id: Uuid,
     pub(super) identity_id: Uuid,
@@ -19,6 +18,8 @@ pub(super) struct User {
     pub(super) banned: bool,
     pub(super) created_at: SystemTime,
     pub(super) last_sign_in_at: SystemTime,
+    /// The ids of the live ones.
+    pub(super) sessions: Vec<Uuid>,
 }
 
 impl User {

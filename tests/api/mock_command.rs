@@ -1,0 +1,83 @@
+//! `logout-gateway mock` as others run it: flags, exit status, signals.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    process::{Command, Output, Stdio},
+};
+
+use rstest::rstest;
+use serde_json::json;
+
+fn mock(flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
+    command.arg("mock").args(flags).stdin(Stdio::null());
+    command
+}
+
+fn run(flags: &[&str]) -> Output {
+    mock(flags).output().unwrap()
+}
+
+#[rstest]
+#[case::an_address("--bind", "nonsense")]
+#[case::an_algorithm("--alg", "none")]
+#[case::a_duration("--token-lifetime", "soon")]
+#[case::less_than_a_second("--token-lifetime", "10ms")]
+#[case::a_missing_file("--signing-keys", "/nonexistent.json")]
+#[case::a_file_without_keys("--signing-keys", "Cargo.toml")]
+#[case::a_number("--seed", "x")]
+#[test]
+fn a_bad_flag_ends_it_with_status_two_and_is_named(#[case] flag: &str, #[case] value: &str) {
+    let Output { status, stderr, .. } = run(&[flag, value]);
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains(flag), "{stderr}");
+}
+
+#[test]
+fn keys_of_another_algorithm_end_it_with_status_two() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    write!(file, "{}", json!({"keys": []})).unwrap();
+    let path = file.path().to_str().unwrap();
+    let Output { status, stderr, .. } = run(&["--signing-keys", path, "--alg", "EdDSA"]);
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("--signing-keys") && stderr.contains("EdDSA"), "{stderr}");
+}
+
+#[test]
+fn a_taken_address_ends_it_with_status_one() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let Output { status, stderr, .. } = run(&["--bind", &address]);
+    assert_eq!(status.code(), Some(1));
+    assert!(String::from_utf8(stderr).unwrap().contains(&address));
+}
+
+#[rstest]
+#[case::terminate("-TERM")]
+#[case::interrupt("-INT")]
+#[test]
+fn it_says_where_it_listens_answers_and_ends_well(#[case] signal: &str) {
+    let flags = ["--bind", "127.0.0.1:0", "--seed", "--alg", "RS256", "--token-lifetime", "2s"];
+    let mut child = mock(&flags).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    let (said, url) = line.trim().rsplit_once(' ').unwrap();
+    assert!(said.contains("listening"), "{line}");
+
+    let address = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /auth/v1/health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("GoTrue"), "{answer}");
+
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

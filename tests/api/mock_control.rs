@@ -1,0 +1,200 @@
+//! The control routes of the mock, its keys and its seed.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a helper that fails, fails its test"
+)]
+
+use axum::http::{Method, StatusCode};
+use logout_gateway::mock::{Algorithm, Options, SigningKeys};
+use rstest::rstest;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::mock_harness::{PASSWORD, RunningMock};
+
+const KEYS: &str = include_str!("../../fixtures/gotrue/signing-keys.json");
+
+async fn kid(mock: &RunningMock) -> Value {
+    mock.get("/auth/v1/.well-known/jwks.json").await.json()["keys"][0]["kid"].clone()
+}
+
+#[tokio::test]
+async fn reset_leaves_nothing_behind() {
+    let mock = RunningMock::start(Options::default()).await;
+    let session = mock.session();
+    let first_kid = kid(&mock).await;
+    mock.post("/mock/keys/rotate", json!({})).await;
+    mock.post("/mock/faults", json!({"operation": "logout", "kind": "status"})).await;
+
+    assert_eq!(mock.post("/mock/reset", json!({})).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(mock.get("/mock/calls").await.json(), json!([]));
+    assert_eq!(mock.get("/mock/sessions").await.json(), json!([]));
+    assert!(!mock.mock.user_exists(session.user_id));
+    assert_eq!(mock.refresh(&session.refresh_token).await.code(), "refresh_token_not_found");
+    assert_eq!(mock.logout(&session.access_token).await.code(), "user_not_found");
+    assert_eq!(kid(&mock).await, first_kid);
+}
+
+#[tokio::test]
+async fn calls_show_what_was_asked_but_for_the_control_routes() {
+    let mock = RunningMock::start(Options::default()).await;
+    let headers = [("x-mark", "one"), ("x-mark", "two")];
+    let body = json!({"mark": "body"}).to_string();
+    mock.ask(Method::POST, "/auth/v1/logout?scope=local", &headers, Some(body.clone())).await;
+    mock.get("/mock/sessions").await;
+
+    let calls = mock.get("/mock/calls").await.json();
+    assert_eq!(calls.as_array().unwrap().len(), 1, "{calls}");
+    let call = &calls[0];
+    assert_eq!((&call["method"], &call["path"]), (&json!("POST"), &json!("/auth/v1/logout")));
+    assert_eq!((&call["query"], &call["body"]), (&json!("scope=local"), &json!(body)));
+    assert_eq!(call["headers"]["x-mark"], json!(["one", "two"]));
+    assert_eq!(mock.mock.calls()[0].header("x-mark"), Some("one"));
+}
+
+#[tokio::test]
+async fn sessions_are_listed_in_the_order_they_began() {
+    let mock = RunningMock::start(Options::default()).await;
+    let user = mock.mock.create_user("Someone@Example.com", PASSWORD);
+    let begun: Vec<_> =
+        (0..5).map(|_| mock.mock.sign_in(user).unwrap().session_id.to_string()).collect();
+    let listed = mock.get("/mock/sessions").await.json();
+    let listed = listed.as_array().unwrap();
+    let ids: Vec<_> = listed.iter().map(|session| session["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, begun);
+    assert_eq!(listed[0]["user_id"], json!(user));
+    assert_eq!(listed[0]["email"], "someone@example.com");
+    assert_eq!(listed[0]["created_at"], "2026-11-21T09:47:58.000000Z");
+}
+
+#[tokio::test]
+async fn a_deleted_session_is_gone_and_the_users_others_are_not() {
+    let mock = RunningMock::start(Options::default()).await;
+    let one = mock.session();
+    let other = mock.mock.sign_in(one.user_id).unwrap();
+    let path = format!("/mock/sessions/{}", one.session_id);
+    assert_eq!(mock.ask(Method::DELETE, &path, &[], None).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(mock.logout(&one.access_token).await.code(), "session_not_found");
+    assert_eq!(mock.refresh(&one.refresh_token).await.code(), "refresh_token_not_found");
+    assert!(mock.mock.session_alive(other.session_id));
+}
+
+#[tokio::test]
+async fn a_deleted_user_takes_every_session_along_and_frees_the_address() {
+    let mock = RunningMock::start(Options::default()).await;
+    let user = mock.mock.create_user("someone@example.com", PASSWORD);
+    let session = mock.mock.sign_in(user).unwrap();
+    let path = format!("/mock/users/{user}");
+    assert_eq!(mock.ask(Method::DELETE, &path, &[], None).await.status, StatusCode::NO_CONTENT);
+    assert!(!mock.mock.session_alive(session.session_id));
+    let credentials = json!({"email": "someone@example.com", "password": PASSWORD});
+    assert_eq!(mock.post("/auth/v1/signup", credentials).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_banned_user_cannot_sign_in_and_the_session_stays() {
+    let mock = RunningMock::start(Options::default()).await;
+    let user = mock.mock.create_user("someone@example.com", PASSWORD);
+    let session = mock.mock.sign_in(user).unwrap();
+    let path = format!("/mock/users/{user}/ban");
+    assert_eq!(mock.post(&path, json!({})).await.status, StatusCode::NO_CONTENT);
+    let credentials = json!({"email": "someone@example.com", "password": PASSWORD});
+    let refused = mock.post("/auth/v1/token?grant_type=password", credentials).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::BAD_REQUEST, "user_banned"));
+    assert!(mock.mock.session_alive(session.session_id));
+}
+
+#[rstest]
+#[case::a_user(Method::DELETE, "/mock/users/ID")]
+#[case::a_user_to_ban(Method::POST, "/mock/users/ID/ban")]
+#[case::a_session(Method::DELETE, "/mock/sessions/ID")]
+#[tokio::test]
+async fn an_unknown_id_is_not_found(#[case] method: Method, #[case] path: &str) {
+    let mock = RunningMock::start(Options::default()).await;
+    for id in [Uuid::new_v4().to_string(), "no-uuid".to_owned()] {
+        let answer = mock.ask(method.clone(), &path.replace("ID", &id), &[], None).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn after_a_rotation_only_the_new_key_verifies(
+    #[values(Algorithm::Es256, Algorithm::Rs256, Algorithm::EdDsa, Algorithm::Hs256)]
+    algorithm: Algorithm,
+) {
+    let mock = RunningMock::start(Options { algorithm, ..Options::default() }).await;
+    let old = mock.session();
+    let old_kid = kid(&mock).await;
+    assert_eq!(mock.post("/mock/keys/rotate", json!({})).await.status, StatusCode::OK);
+    let new = mock.mock.sign_in(old.user_id).unwrap();
+    if algorithm != Algorithm::Hs256 {
+        assert_ne!(kid(&mock).await, old_kid);
+    }
+    assert_eq!(mock.logout(&old.access_token).await.code(), "bad_jwt");
+    assert!(mock.mock.session_alive(old.session_id));
+    assert_eq!(mock.logout(&new.access_token).await.status, StatusCode::NO_CONTENT);
+    assert!(!mock.mock.session_alive(new.session_id));
+}
+
+#[tokio::test]
+async fn one_seed_means_the_same_ids_and_refresh_tokens_in_every_run_and_after_a_reset() {
+    let first = RunningMock::start(Options { seed: Some(7), ..Options::default() }).await;
+    let again = RunningMock::start(Options { seed: Some(7), ..Options::default() }).await;
+    let other = RunningMock::start(Options { seed: Some(8), ..Options::default() }).await;
+    let unseeded = RunningMock::start(Options::default()).await;
+    let ids = |mock: &RunningMock| {
+        let session = mock.session();
+        (session.user_id, session.session_id, session.refresh_token)
+    };
+    let expected = ids(&first);
+    assert_eq!(ids(&again), expected);
+    assert_ne!(ids(&other), expected);
+    assert_ne!(ids(&unseeded), expected);
+    first.mock.reset();
+    assert_eq!(ids(&first), expected);
+}
+
+#[rstest]
+#[case::as_an_object(KEYS.to_owned())]
+#[case::as_a_set(json!({"keys": keys()}).to_string())]
+#[case::as_a_list(json!(keys()).to_string())]
+#[case::alone(keys()[0].to_string())]
+#[tokio::test]
+async fn keys_are_read_in_every_form(#[case] json: String) {
+    let signing_keys = SigningKeys::from_json(&json).unwrap();
+    let mock = RunningMock::start(Options { signing_keys, ..Options::default() }).await;
+    assert_eq!(kid(&mock).await, "es256-test-key");
+    let session = mock.session();
+    assert_eq!(mock.logout(&session.access_token).await.status, StatusCode::NO_CONTENT);
+}
+
+#[rstest]
+#[case::no_json("{")]
+#[case::a_number("7")]
+#[case::keys_that_are_no_list(r#"{"keys": 7}"#)]
+#[case::a_public_key(r#"{"kty":"OKP","crv":"Ed25519","kid":"a","x":"AAAA"}"#)]
+#[case::parts_that_do_not_fit(
+    r#"{"kty":"EC","crv":"P-256","kid":"a","x":"AAAA","y":"AAAA","d":"AAAA"}"#
+)]
+#[test]
+fn broken_keys_are_refused(#[case] json: &str) {
+    SigningKeys::from_json(json).unwrap_err();
+}
+
+#[test]
+fn debug_output_holds_no_private_key() {
+    let keys: Value = serde_json::from_str(KEYS).unwrap();
+    let shown = format!("{:?}", Options::default());
+    for key in ["ES256", "RS256", "EdDSA"] {
+        assert!(!shown.contains(keys[key]["d"].as_str().unwrap()), "{shown}");
+    }
+}
+
+/// The test keys, ES256 first.
+fn keys() -> Vec<Value> {
+    let keys: Value = serde_json::from_str(KEYS).unwrap();
+    ["ES256", "RS256", "EdDSA"].map(|name| keys[name].clone()).to_vec()
+}

@@ -1,0 +1,288 @@
+//! What the real GoTrue does besides the recordings: refresh families, sign-up, tokens, CORS.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a helper that fails, fails its test"
+)]
+
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use logout_gateway::mock::{Algorithm, Options};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::mock_harness::{Answer, PASSWORD, RunningMock};
+
+const OVER_TEN_SECONDS: Duration = Duration::from_secs(11);
+
+async fn start() -> RunningMock {
+    RunningMock::start(Options::default()).await
+}
+
+/// Refreshes and returns the next refresh token.
+async fn next(mock: &RunningMock, token: &str) -> String {
+    let answer = mock.refresh(token).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    answer.json()["refresh_token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_parent_of_the_active_token_goes_on_working_and_answers_the_active_one() {
+    let mock = start().await;
+    let parent = mock.session().refresh_token;
+    let active = next(&mock, &parent).await;
+    mock.pass(Duration::from_hours(1));
+    assert_eq!(next(&mock, &parent).await, active);
+}
+
+#[tokio::test]
+async fn an_older_token_works_for_ten_seconds_and_no_longer() {
+    let mock = start().await;
+    let old = mock.session().refresh_token;
+    let parent = next(&mock, &old).await;
+    next(&mock, &parent).await;
+    mock.pass(Duration::from_secs(10));
+    next(&mock, &old).await;
+    next(&mock, &old).await;
+    mock.pass(OVER_TEN_SECONDS);
+    // The active token descends from `old` by now, so `parent` is nobody's parent that counts.
+    assert_eq!(mock.refresh(&parent).await.code(), "refresh_token_already_used");
+}
+
+#[tokio::test]
+async fn a_token_used_too_late_ends_the_family_ten_seconds_later_and_the_session_stays() {
+    let mock = start().await;
+    let session = mock.session();
+    let parent = next(&mock, &session.refresh_token).await;
+    let active = next(&mock, &parent).await;
+    mock.pass(OVER_TEN_SECONDS);
+    let refused = mock.refresh(&session.refresh_token).await;
+    assert_eq!(
+        (refused.status, refused.code()),
+        (StatusCode::BAD_REQUEST, "refresh_token_already_used")
+    );
+    mock.pass(OVER_TEN_SECONDS);
+    assert_eq!(mock.refresh(&active).await.code(), "refresh_token_already_used");
+    assert!(mock.mock.session_alive(session.session_id));
+}
+
+#[tokio::test]
+async fn the_active_token_of_an_ended_family_works_ten_seconds_more() {
+    let mock = start().await;
+    let old = mock.session().refresh_token;
+    let parent = next(&mock, &old).await;
+    let active = next(&mock, &parent).await;
+    mock.pass(OVER_TEN_SECONDS);
+    mock.refresh(&old).await;
+    mock.pass(Duration::from_secs(9));
+    next(&mock, &active).await;
+}
+
+#[tokio::test]
+async fn an_access_token_is_good_until_its_last_second_and_no_longer() {
+    let token_lifetime = Duration::from_secs(2);
+    let mock = RunningMock::start(Options { token_lifetime, ..Options::default() }).await;
+    let (early, late) = (mock.session(), mock.session());
+    mock.pass(Duration::from_millis(1900));
+    assert_eq!(mock.logout(&early.access_token).await.status, StatusCode::NO_CONTENT);
+    mock.pass(Duration::from_millis(100));
+    let refused = mock.logout(&late.access_token).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "bad_jwt"));
+    assert!(mock.mock.session_alive(late.session_id));
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_valid_yet_is_bad() {
+    let mock = start().await;
+    let session = mock.session();
+    let claims = json!({
+        "sub": session.user_id, "session_id": session.session_id, "nbf": 1_795_254_478 + 5
+    });
+    let token = mock.mock.sign(&claims).unwrap();
+    assert_eq!(mock.logout(&token).await.code(), "bad_jwt");
+    mock.pass(Duration::from_secs(5));
+    assert_eq!(mock.logout(&token).await.status, StatusCode::NO_CONTENT);
+}
+
+#[rstest]
+#[case::two_spaces("Bearer  TOKEN", StatusCode::UNAUTHORIZED)]
+#[case::another_scheme("Basic TOKEN", StatusCode::UNAUTHORIZED)]
+#[case::no_token("Bearer ", StatusCode::UNAUTHORIZED)]
+#[case::two_tokens("Bearer TOKEN TOKEN", StatusCode::UNAUTHORIZED)]
+#[case::lower_case("bearer TOKEN", StatusCode::NO_CONTENT)]
+#[tokio::test]
+async fn the_bearer_is_read_as_gotrue_reads_it(
+    #[case] authorization: &str,
+    #[case] expected: StatusCode,
+) {
+    let mock = start().await;
+    let session = mock.session();
+    let authorization = authorization.replace("TOKEN", &session.access_token);
+    let headers = [("authorization", authorization.as_str())];
+    let answer = mock.ask(Method::POST, "/auth/v1/logout?scope=", &headers, None).await;
+    assert_eq!(answer.status, expected);
+    assert_eq!(mock.mock.session_alive(session.session_id), expected != StatusCode::NO_CONTENT);
+    if expected == StatusCode::UNAUTHORIZED {
+        assert_eq!(answer.code(), "no_authorization");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_scope_signs_every_device_out() {
+    let mock = start().await;
+    let (one, other) = (mock.session(), mock.session());
+    mock.mock.sign_in(one.user_id).unwrap();
+    let bearer = format!("Bearer {}", one.access_token);
+    let headers = [("authorization", bearer.as_str())];
+    mock.ask(Method::POST, "/auth/v1/logout?scope=", &headers, None).await;
+    assert_eq!(mock.mock.sessions_of(one.user_id), 0);
+    assert!(mock.mock.session_alive(other.session_id));
+}
+
+#[tokio::test]
+async fn a_global_logout_of_a_gone_session_is_refused_and_the_others_live_on() {
+    let mock = start().await;
+    let gone = mock.session();
+    let other = mock.mock.sign_in(gone.user_id).unwrap();
+    assert!(mock.mock.delete_session(gone.session_id));
+    let bearer = format!("Bearer {}", gone.access_token);
+    let headers = [("authorization", bearer.as_str())];
+    let answer = mock.ask(Method::POST, "/auth/v1/logout?scope=global", &headers, None).await;
+    assert_eq!((answer.status, answer.code()), (StatusCode::FORBIDDEN, "session_not_found"));
+    assert!(mock.mock.session_alive(other.session_id));
+}
+
+#[rstest]
+#[case::no_password(json!({"email": "a@b.co"}), 400, "validation_failed")]
+#[case::a_short_password(json!({"email": "a@b.co", "password": "12345"}), 422, "weak_password")]
+#[case::a_long_password(json!({"email": "a@b.co", "password": "x".repeat(73)}), 400, "validation_failed")]
+#[case::no_address(json!({"email": "nobody", "password": PASSWORD}), 400, "validation_failed")]
+#[case::a_known_address(json!({"email": "Someone@Example.com", "password": PASSWORD}), 422, "user_already_exists")]
+#[tokio::test]
+async fn a_sign_up_is_refused(#[case] body: Value, #[case] status: u16, #[case] code: &str) {
+    let mock = start().await;
+    let someone = mock.mock.create_user("someone@example.com", PASSWORD);
+    let refused = mock.post("/auth/v1/signup", body).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.json()["error_code"].as_str()),
+        (status, Some(code))
+    );
+    assert_eq!(mock.get("/mock/sessions").await.json(), json!([]));
+    assert!(mock.mock.user_exists(someone));
+}
+
+#[tokio::test]
+async fn a_weak_password_has_its_reasons_in_both_api_versions() {
+    let mock = start().await;
+    let body = json!({"email": "a@b.co", "password": "12345"}).to_string();
+    let ask = async |headers: &[(&str, &str)]| -> Answer {
+        mock.ask(Method::POST, "/auth/v1/signup", headers, Some(body.clone())).await
+    };
+    for headers in [&[("x-supabase-api-version", "2024-01-01")][..], &[]] {
+        let refused = ask(headers).await;
+        assert_eq!(refused.json()["weak_password"], json!({"reasons": ["length"]}));
+        assert_eq!(refused.header("content-type"), Some("application/json"));
+    }
+}
+
+#[tokio::test]
+async fn what_was_given_at_sign_up_travels_in_every_access_token() {
+    let mock = start().await;
+    let body = json!({"email": "a@b.co", "password": PASSWORD, "data": {"shoe_size": 47}});
+    let tokens = mock.post("/auth/v1/signup", body).await.json();
+    assert_eq!(tokens["user"]["user_metadata"]["shoe_size"], 47);
+    let refreshed = mock.refresh(tokens["refresh_token"].as_str().unwrap()).await.json();
+    let claims = refreshed["access_token"].as_str().unwrap();
+    let claims: Value = jsonwebtoken::dangerous::insecure_decode(claims).unwrap().claims;
+    assert_eq!(claims["user_metadata"]["shoe_size"], 47);
+}
+
+#[rstest]
+#[case::a_wrong_password(json!({"email": "someone@example.com", "password": "wrong"}), "invalid_credentials")]
+#[case::an_unknown_address(json!({"email": "nobody@example.com", "password": PASSWORD}), "invalid_credentials")]
+#[case::no_address(json!({"password": PASSWORD}), "validation_failed")]
+#[tokio::test]
+async fn a_sign_in_is_refused(#[case] credentials: Value, #[case] code: &str) {
+    let mock = start().await;
+    let someone = mock.mock.create_user("someone@example.com", PASSWORD);
+    let refused = mock.post("/auth/v1/token?grant_type=password", credentials).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::BAD_REQUEST, code));
+    assert_eq!(mock.mock.sessions_of(someone), 0);
+}
+
+#[tokio::test]
+async fn another_grant_is_not_supported() {
+    let mock = start().await;
+    let refused = mock.post("/auth/v1/token?grant_type=magic", json!({})).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::BAD_REQUEST, "invalid_credentials"));
+}
+
+#[rstest]
+#[case::later("2030-12-31", Some("2024-01-01"))]
+#[case::earlier("2023-12-31", None)]
+#[case::no_date("latest", None)]
+#[tokio::test]
+async fn the_closest_api_version_answers(#[case] asked: &str, #[case] given: Option<&str>) {
+    let mock = start().await;
+    let headers = [("x-supabase-api-version", asked)];
+    let answer = mock.ask(Method::GET, "/auth/v1/user", &headers, None).await;
+    assert_eq!(answer.header("x-supabase-api-version"), given);
+    assert_eq!(answer.json()["code"] == "no_authorization", given.is_some());
+}
+
+#[rstest]
+#[case::gotrue("/auth/v1/logout")]
+#[case::the_control_routes("/mock/reset")]
+#[tokio::test]
+async fn a_preflight_is_answered_and_neither_logged_nor_acted_upon(#[case] path: &str) {
+    let mock = start().await;
+    let session = mock.session();
+    let headers = [
+        ("origin", "http://app.example.com"),
+        ("access-control-request-method", "POST"),
+        ("access-control-request-headers", "authorization,apikey"),
+    ];
+    let answer = mock.ask(Method::OPTIONS, path, &headers, None).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(answer.header("access-control-allow-methods"), Some("POST"));
+    assert_eq!(answer.header("access-control-allow-headers"), Some("authorization,apikey"));
+    assert!(mock.mock.calls().is_empty() && mock.mock.session_alive(session.session_id));
+}
+
+#[rstest]
+#[case::gotrue("/auth/v1/user")]
+#[case::the_control_routes("/mock/sessions")]
+#[tokio::test]
+async fn every_answer_may_be_read_from_another_origin(#[case] path: &str) {
+    let mock = start().await;
+    let headers = [("origin", "http://app.example.com")];
+    let answer = mock.ask(Method::GET, path, &headers, None).await;
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    let exposed = answer.header("access-control-expose-headers");
+    assert_eq!(exposed, Some("X-Total-Count, Link, X-Supabase-Api-Version"));
+    assert_eq!(answer.header("vary"), Some("Origin"));
+    assert_eq!(mock.get(path).await.header("access-control-allow-origin"), None);
+}
+
+#[tokio::test]
+async fn the_date_is_the_clocks() {
+    let mock = start().await;
+    let date = async || mock.get("/auth/v1/health").await.header("date").map(ToOwned::to_owned);
+    assert_eq!(date().await.as_deref(), Some("Sat, 21 Nov 2026 09:47:58 GMT"));
+    mock.pass(Duration::from_mins(1));
+    assert_eq!(date().await.as_deref(), Some("Sat, 21 Nov 2026 09:48:58 GMT"));
+}
+
+#[tokio::test]
+async fn the_issuer_is_the_mocks_own_or_the_given_one() {
+    let own = start().await;
+    assert_eq!(own.mock.issuer(), format!("{}/auth/v1", own.mock.url()));
+    let issuer = Some("https://project.example/auth/v1".to_owned());
+    let given = Options { issuer, algorithm: Algorithm::EdDsa, ..Options::default() };
+    let token = RunningMock::start(given).await.session().access_token;
+    let claims: Value = jsonwebtoken::dangerous::insecure_decode(token).unwrap().claims;
+    assert_eq!(claims["iss"], "https://project.example/auth/v1");
+}

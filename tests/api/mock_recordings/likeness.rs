@@ -1,0 +1,79 @@
+//! When an answer is like a recorded one.
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+
+use crate::mock_harness::Answer;
+
+/// Asserts that an answer is the recorded one: status, headers, codes and messages, and the members
+/// of a body whose values differ from session to session.
+pub(super) fn assert_like(answer: &Answer, recorded: &Value, name: &str) {
+    assert_eq!(answer.status.as_u16(), recorded["status"], "{name}: {}", answer.body);
+    assert_headers_like(answer, &recorded["headers"], name);
+    match &recorded["body"] {
+        Value::Null => assert_eq!(answer.body, "", "{name}"),
+        Value::String(text) => assert_eq!(&answer.body, text, "{name}"),
+        // Errors, key sets and health: the very same.
+        body if body.get("access_token").is_none() && body.get("id").is_none() => {
+            assert_eq!(&answer.json(), body, "{name}");
+        }
+        body => {
+            assert_eq!(shape(&answer.json()), shape(body), "{name}");
+            assert_tokens_like(&answer.json(), body, name);
+        }
+    }
+}
+
+fn assert_tokens_like(tokens: &Value, recorded: &Value, name: &str) {
+    let token = |body: &Value| body["access_token"].as_str().map(ToOwned::to_owned);
+    if let (Some(token), Some(recorded)) = (token(tokens), token(recorded)) {
+        assert_eq!(part(&token, 0), part(&recorded, 0), "{name}: header of the access token");
+        assert_eq!(shape(&part(&token, 1)), shape(&part(&recorded, 1)), "{name}: claims");
+    }
+}
+
+fn assert_headers_like(answer: &Answer, recorded: &Value, name: &str) {
+    // Present or absent as recorded; the values differ from session to session.
+    const IDS: &[&str] = &["sb-auth-user-id", "sb-auth-session-id", "sb-auth-refresh-token-prefix"];
+    const SAME: &[&str] = &[
+        "allow",
+        "cache-control",
+        "content-type",
+        "sb-auth-refresh-token-reuse",
+        "vary",
+        "x-content-type-options",
+        "x-sb-error-code",
+        "x-supabase-api-version",
+    ];
+    for header in recorded.as_object().unwrap().keys() {
+        let compared = IDS.contains(&header.as_str()) || SAME.contains(&header.as_str());
+        assert!(compared || header == "transfer-encoding", "{name}: nobody compares {header}");
+    }
+    for header in SAME {
+        assert_eq!(answer.header(header), recorded[header].as_str(), "{name}: {header}");
+    }
+    for header in IDS {
+        let (is, was) = (answer.header(header).is_some(), recorded.get(header).is_some());
+        assert_eq!(is, was, "{name}: {header}");
+    }
+}
+
+/// The same members of the same types, whatever their values.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Null => json!("null"),
+        Value::Bool(_) => json!("a boolean"),
+        Value::Number(_) => json!("a number"),
+        Value::String(_) => json!("a string"),
+        Value::Array(items) => items.iter().map(shape).collect(),
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| (name.clone(), shape(value))).collect()
+        }
+    }
+}
+
+/// Header (0) or claims (1) of a JWT.
+pub(super) fn part(token: &str, index: usize) -> Value {
+    let part = token.split('.').nth(index).unwrap();
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+}
