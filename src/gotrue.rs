@@ -10,6 +10,7 @@
 
 mod answer;
 mod client;
+mod transport;
 
 use std::time::SystemTime;
 
@@ -17,7 +18,7 @@ use axum::http::HeaderValue;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-pub use self::client::{GoTrue, NoClient};
+pub use self::{client::GoTrue, transport::NoClient};
 
 /// When the whole budget is used up.
 pub type Deadline = Instant;

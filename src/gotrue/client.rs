@@ -1,25 +1,17 @@
-//! The HTTP client: one for each runtime, with its own pool.
-
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+//! What GoTrue is asked, and in which words.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use backon::{ExponentialBuilder, Retryable};
-use reqwest::{Client, Url, redirect};
+use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout_at;
 
 use super::{
     Deadline, Health, LogoutAnswer, OnBehalfOf, Refreshed, Refusal,
-    answer::{Answer, Operation},
+    answer::Operation,
+    transport::{NoClient, Request, Transport},
 };
 use crate::config::{Scope, Supabase};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-const LARGEST_ANSWER: usize = 64 * 1024;
 const CLIENT_INFO: &str = concat!("logout-gateway/", env!("CARGO_PKG_VERSION"));
 
 const API_KEY: HeaderName = HeaderName::from_static("apikey");
@@ -31,7 +23,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// GoTrue, as the gateway uses it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct GoTrue {
-    http: Client,
+    transport: Transport,
     urls: Urls,
     /// What every request carries.
     headers: HeaderMap,
@@ -48,37 +40,15 @@ struct Urls {
     health: Url,
 }
 
-/// The HTTP client could not be set up: no TLS roots, say.
-#[derive(Debug, thiserror::Error)]
-#[error("the HTTP client could not be built")]
-pub struct NoClient(#[from] reqwest::Error);
-
-/// A try that brought no final answer.
-enum Inconclusive {
-    /// 502, 503 or 504.
-    Answered(Answer),
-    /// No head arrived; `sent` unless there was no connection at all.
-    Silent { sent: bool, cause: String },
-}
-
 impl GoTrue {
     /// A client with a pool of its own, to be used on one runtime.
     ///
     /// # Errors
     /// [`NoClient`] when the system lacks what TLS needs.
     pub fn new(supabase: &Supabase) -> Result<Self, NoClient> {
-        let http = Client::builder()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_max_idle_per_host(1024)
-            .http1_only()
-            .tcp_nodelay(true)
-            .build()?;
         let base = &supabase.gotrue_url;
         Ok(Self {
-            http,
+            transport: Transport::new()?,
             urls: Urls {
                 logout_local: logout_url(base, Scope::Local),
                 logout_others: logout_url(base, Scope::Others),
@@ -113,7 +83,7 @@ impl GoTrue {
             headers,
             body: None,
         };
-        match self.send(request, deadline).await {
+        match self.transport.send(request, deadline).await {
             Err(refusal) => LogoutAnswer { result: Err(refusal), date: None, status: None },
             Ok(answer) => {
                 let result = match answer.status {
@@ -157,7 +127,7 @@ impl GoTrue {
             headers,
             body: Some(body),
         };
-        let answer = self.send(request, deadline).await?;
+        let answer = self.transport.send(request, deadline).await?;
         match serde_json::from_slice::<Tokens>(&answer.body) {
             Ok(Tokens { access_token }) if answer.status == StatusCode::OK => {
                 Ok(Refreshed { access_token })
@@ -184,14 +154,14 @@ impl GoTrue {
             headers,
             body: None,
         };
-        let answer = self.send(request, deadline).await?;
+        let answer = self.transport.send(request, deadline).await?;
         match answer.status {
             StatusCode::OK => Ok(()),
             _ => Err(answer.refusal(Operation::User)),
         }
     }
 
-    /// The body of the key set. Not retried: its schedule does that.
+    /// The body of the key set.
     ///
     /// # Errors
     /// Why there is none.
@@ -203,15 +173,10 @@ impl GoTrue {
             headers: self.headers.clone(),
             body: None,
         };
-        match timeout_at(deadline, self.once(&request)).await {
-            Err(_) => Err(Refusal::Timeout),
-            Ok(Ok(answer)) if answer.status == StatusCode::OK => Ok(answer.body),
-            Ok(Ok(answer) | Err(Inconclusive::Answered(answer))) => {
-                Err(answer.refusal(Operation::Jwks))
-            }
-            Ok(Err(Inconclusive::Silent { cause, .. })) => {
-                Err(unreachable(Operation::Jwks, &cause))
-            }
+        let answer = self.transport.send(request, deadline).await?;
+        match answer.status {
+            StatusCode::OK => Ok(answer.body),
+            _ => Err(answer.refusal(Operation::Jwks)),
         }
     }
 
@@ -231,7 +196,7 @@ impl GoTrue {
         let operation = Operation::Health;
         let request =
             Request { operation, method: Method::GET, url: &self.urls.health, headers, body: None };
-        let answer = self.send(request, deadline).await?;
+        let answer = self.transport.send(request, deadline).await?;
         let body = serde_json::from_slice::<Body>(&answer.body);
         Ok(Health {
             status: answer.status.as_u16(),
@@ -256,90 +221,6 @@ impl GoTrue {
         }
         headers
     }
-
-    async fn send(&self, request: Request<'_>, deadline: Deadline) -> Result<Answer, Refusal> {
-        let operation = request.operation;
-        let unknown = AtomicBool::new(false);
-        let tries = (|| self.once(&request))
-            .retry(
-                ExponentialBuilder::default()
-                    .with_jitter()
-                    .with_min_delay(Duration::from_millis(50))
-                    .with_max_times(1),
-            )
-            .notify(|inconclusive, _| {
-                let sent = !matches!(inconclusive, Inconclusive::Silent { sent: false, .. });
-                unknown.store(sent, Ordering::Relaxed);
-            });
-        match timeout_at(deadline, tries).await {
-            Ok(Ok(answer) | Err(Inconclusive::Answered(answer))) => {
-                Ok(Answer { earlier_try_unknown: unknown.load(Ordering::Relaxed), ..answer })
-            }
-            Ok(Err(Inconclusive::Silent { cause, .. })) => Err(unreachable(operation, &cause)),
-            Err(_) => {
-                tracing::warn!(operation = operation.as_str(), "GoTrue did not answer in time");
-                Err(Refusal::Timeout)
-            }
-        }
-    }
-
-    async fn once(&self, request: &Request<'_>) -> Result<Answer, Inconclusive> {
-        let mut http = reqwest::Request::new(request.method.clone(), request.url.clone());
-        http.headers_mut().clone_from(&request.headers);
-        *http.body_mut() = request.body.clone().map(Into::into);
-        let mut response = self.http.execute(http).await.map_err(|error| Inconclusive::Silent {
-            sent: !error.is_connect(),
-            cause: causes(&error),
-        })?;
-        let status = response.status();
-        let headers = std::mem::take(response.headers_mut());
-        let passing = matches!(
-            status,
-            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-        );
-        // A body that decides nothing is not waited for: it may never end.
-        let telling = match status {
-            StatusCode::OK => {
-                matches!(request.operation, Operation::Token | Operation::Jwks | Operation::Health)
-            }
-            _ => status.as_u16() >= 400 && !passing && Answer::code_header(&headers).is_none(),
-        };
-        let body = if telling { beginning(response).await } else { Vec::new() };
-        let answer = Answer { status, headers, body, earlier_try_unknown: false };
-        if passing { Err(Inconclusive::Answered(answer)) } else { Ok(answer) }
-    }
-}
-
-struct Request<'a> {
-    operation: Operation,
-    method: Method,
-    url: &'a Url,
-    headers: HeaderMap,
-    body: Option<Vec<u8>>,
-}
-
-/// Up to 64 KiB of the body; what breaks off or goes on beyond is left alone.
-async fn beginning(mut response: reqwest::Response) -> Vec<u8> {
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        let room = LARGEST_ANSWER - body.len();
-        body.extend(chunk.iter().take(room));
-        if chunk.len() >= room {
-            break;
-        }
-    }
-    body
-}
-
-fn unreachable(operation: Operation, cause: &str) -> Refusal {
-    tracing::warn!(operation = operation.as_str(), cause, "GoTrue cannot be reached");
-    Refusal::Unavailable
-}
-
-/// The error's own sources, without the URL that reqwest adds.
-fn causes(error: &reqwest::Error) -> String {
-    let sources = std::iter::successors(std::error::Error::source(error), |e| e.source());
-    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn headers(api_key: Option<&SecretString>) -> HeaderMap {

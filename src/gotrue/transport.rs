@@ -1,0 +1,142 @@
+//! Sending: deadline, one retry, and reading no more of an answer than tells something.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use axum::http::{HeaderMap, Method, StatusCode};
+use backon::{ExponentialBuilder, Retryable};
+use reqwest::{Client, Url, redirect};
+use tokio::time::timeout_at;
+
+use super::{
+    Deadline, Refusal,
+    answer::{Answer, Operation},
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const LARGEST_ANSWER: usize = 64 * 1024;
+
+/// The HTTP client could not be set up: no TLS roots, say.
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client could not be built")]
+pub struct NoClient(#[from] reqwest::Error);
+
+/// Connections of one runtime.
+#[derive(Clone, Debug)]
+pub(super) struct Transport(Client);
+
+/// A try that brought no final answer.
+enum Inconclusive {
+    /// 502, 503 or 504.
+    Answered(Answer),
+    /// No head arrived; `sent` unless there was no connection at all.
+    Silent { sent: bool, cause: String },
+}
+
+pub(super) struct Request<'a> {
+    pub(super) operation: Operation,
+    pub(super) method: Method,
+    pub(super) url: &'a Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Option<Vec<u8>>,
+}
+
+impl Transport {
+    pub(super) fn new() -> Result<Self, NoClient> {
+        let http = Client::builder()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_max_idle_per_host(1024)
+            .http1_only()
+            .tcp_nodelay(true)
+            .build()?;
+        Ok(Self(http))
+    }
+
+    /// Tries, and once more where it may help.
+    pub(super) async fn send(
+        &self,
+        request: Request<'_>,
+        deadline: Deadline,
+    ) -> Result<Answer, Refusal> {
+        let operation = request.operation;
+        // The key set has a schedule and a cooldown of its own.
+        let retries = usize::from(operation != Operation::Jwks);
+        let unknown = AtomicBool::new(false);
+        let tries = (|| self.once(&request))
+            .retry(
+                ExponentialBuilder::default()
+                    .with_jitter()
+                    .with_min_delay(Duration::from_millis(50))
+                    .with_max_times(retries),
+            )
+            .notify(|inconclusive, _| {
+                let sent = !matches!(inconclusive, Inconclusive::Silent { sent: false, .. });
+                unknown.store(sent, Ordering::Relaxed);
+            });
+        match timeout_at(deadline, tries).await {
+            Ok(Ok(answer) | Err(Inconclusive::Answered(answer))) => {
+                Ok(Answer { earlier_try_unknown: unknown.load(Ordering::Relaxed), ..answer })
+            }
+            Ok(Err(Inconclusive::Silent { cause, .. })) => Err(unreachable(operation, &cause)),
+            Err(_) => {
+                tracing::warn!(operation = operation.as_str(), "GoTrue did not answer in time");
+                Err(Refusal::Timeout)
+            }
+        }
+    }
+
+    async fn once(&self, request: &Request<'_>) -> Result<Answer, Inconclusive> {
+        let mut http = reqwest::Request::new(request.method.clone(), request.url.clone());
+        http.headers_mut().clone_from(&request.headers);
+        *http.body_mut() = request.body.clone().map(Into::into);
+        let mut response = self.0.execute(http).await.map_err(|error| Inconclusive::Silent {
+            sent: !error.is_connect(),
+            cause: causes(&error),
+        })?;
+        let status = response.status();
+        let headers = std::mem::take(response.headers_mut());
+        let passing = matches!(
+            status,
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+        );
+        // A body that decides nothing is not waited for: it may never end.
+        let telling = match status {
+            StatusCode::OK => {
+                matches!(request.operation, Operation::Token | Operation::Jwks | Operation::Health)
+            }
+            _ => status.as_u16() >= 400 && !passing && Answer::code_header(&headers).is_none(),
+        };
+        let body = if telling { beginning(response).await } else { Vec::new() };
+        let answer = Answer { status, headers, body, earlier_try_unknown: false };
+        if passing { Err(Inconclusive::Answered(answer)) } else { Ok(answer) }
+    }
+}
+
+/// Up to 64 KiB of the body; what breaks off or goes on beyond is left alone.
+async fn beginning(mut response: reqwest::Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = LARGEST_ANSWER - body.len();
+        body.extend(chunk.iter().take(room));
+        if chunk.len() >= room {
+            break;
+        }
+    }
+    body
+}
+
+fn unreachable(operation: Operation, cause: &str) -> Refusal {
+    tracing::warn!(operation = operation.as_str(), cause, "GoTrue cannot be reached");
+    Refusal::Unavailable
+}
+
+/// The error's own sources, without the URL that reqwest adds.
+fn causes(error: &reqwest::Error) -> String {
+    let sources = std::iter::successors(std::error::Error::source(error), |e| e.source());
+    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
