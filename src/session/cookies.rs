@@ -12,7 +12,7 @@ pub mod deletion;
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
@@ -50,9 +50,7 @@ impl<'r> RequestCookies<'r> {
     /// Reads every `Cookie` header; pairs without a name or without `=` are passed over.
     #[must_use]
     pub fn of(headers: &'r HeaderMap) -> Self {
-        let texts =
-            headers.get_all(header::COOKIE).iter().map(|v| String::from_utf8_lossy(v.as_bytes()));
-        Self(texts.flat_map(pairs).collect())
+        Self(headers.get_all(header::COOKIE).iter().flat_map(pairs).collect())
     }
 
     /// Every value of that name.
@@ -103,10 +101,14 @@ impl<'r> RequestCookies<'r> {
     }
 }
 
-fn pairs(text: Cow<'_, str>) -> Vec<Cookie<'_>> {
-    match text {
-        Cow::Borrowed(text) => Cookie::split_parse(text).flatten().collect(),
-        Cow::Owned(text) => Cookie::split_parse(text).flatten().collect(),
+fn pairs(header: &HeaderValue) -> Vec<Cookie<'_>> {
+    match std::str::from_utf8(header.as_bytes()) {
+        Ok(text) => Cookie::split_parse(text).flatten().collect(),
+        // A foreign cookie in another encoding hides none of ours.
+        Err(_) => {
+            let text = String::from_utf8_lossy(header.as_bytes()).into_owned();
+            Cookie::split_parse(text).flatten().collect()
+        }
     }
 }
 
@@ -158,36 +160,45 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
 );
 
 fn decode(text: &str) -> Option<StoredSession> {
-    let text = Cow::<[u8]>::from(percent_decode_str(text));
+    let text: Cow<'_, [u8]> = match text.contains('%') {
+        true => percent_decode_str(text).into(),
+        false => text.as_bytes().into(),
+    };
     let json = match text.strip_prefix(b"base64-".as_slice()) {
         Some(coded) => Cow::Owned(BASE64URL.decode(coded).ok()?),
         None => text,
     };
-    let (access_token, refresh_token) = match json.trim_ascii_start().first()? {
-        b'[' => older(&json)?,
-        _ => current(&json)?,
-    };
-    Some(StoredSession {
-        access_token: access_token.into(),
-        refresh_token: refresh_token.filter(|t| !t.is_empty()).map(Into::into),
-    })
+    match json.trim_ascii_start().first()? {
+        b'[' => older(&json),
+        _ => current(&json),
+    }
+}
+
+impl StoredSession {
+    fn new(access_token: &str, refresh_token: Option<&str>) -> Self {
+        Self {
+            access_token: access_token.into(),
+            refresh_token: refresh_token.filter(|token| !token.is_empty()).map(Into::into),
+        }
+    }
 }
 
 /// An object of many members, of which two count.
-fn current(json: &[u8]) -> Option<(String, Option<String>)> {
+fn current(json: &[u8]) -> Option<StoredSession> {
     #[derive(Deserialize)]
-    struct Session {
-        access_token: String,
-        refresh_token: Option<String>,
+    struct Session<'j> {
+        #[serde(borrow)]
+        access_token: Cow<'j, str>,
+        #[serde(borrow)]
+        refresh_token: Option<Cow<'j, str>>,
     }
-    serde_json::from_slice(json)
-        .ok()
-        .map(|Session { access_token, refresh_token }| (access_token, refresh_token))
+    let Session { access_token, refresh_token } = serde_json::from_slice(json).ok()?;
+    Some(StoredSession::new(&access_token, refresh_token.as_deref()))
 }
 
 /// The array of earlier versions: access token, refresh token and more.
-fn older(json: &[u8]) -> Option<(String, Option<String>)> {
+fn older(json: &[u8]) -> Option<StoredSession> {
     let members: Vec<serde_json::Value> = serde_json::from_slice(json).ok()?;
-    let mut tokens = members.into_iter().map(|m| m.as_str().map(str::to_owned));
-    Some((tokens.next()??, tokens.next().flatten()))
+    let refresh_token = members.get(1).and_then(serde_json::Value::as_str);
+    Some(StoredSession::new(members.first()?.as_str()?, refresh_token))
 }
