@@ -102,14 +102,12 @@ impl<'r> RequestCookies<'r> {
 }
 
 fn pairs(header: &HeaderValue) -> Vec<Cookie<'_>> {
-    match std::str::from_utf8(header.as_bytes()) {
-        Ok(text) => Cookie::split_parse(text).flatten().collect(),
-        // A foreign cookie in another encoding hides none of ours.
-        Err(_) => {
-            let text = String::from_utf8_lossy(header.as_bytes()).into_owned();
-            Cookie::split_parse(text).flatten().collect()
-        }
+    if let Ok(text) = std::str::from_utf8(header.as_bytes()) {
+        return Cookie::split_parse(text).flatten().collect();
     }
+    // A foreign cookie in another encoding hides none of ours.
+    let text = String::from_utf8_lossy(header.as_bytes()).into_owned();
+    Cookie::split_parse(text).flatten().collect()
 }
 
 /// `.n` with a decimal number without leading zeros; answers the digits.
@@ -160,10 +158,9 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
 );
 
 fn decode(text: &str) -> Option<StoredSession> {
-    let text: Cow<'_, [u8]> = match text.contains('%') {
-        true => percent_decode_str(text).into(),
-        false => text.as_bytes().into(),
-    };
+    let coded = text.contains('%');
+    let text: Cow<'_, [u8]> =
+        if coded { percent_decode_str(text).into() } else { text.as_bytes().into() };
     let json = match text.strip_prefix(b"base64-".as_slice()) {
         Some(coded) => Cow::Owned(BASE64URL.decode(coded).ok()?),
         None => text,
