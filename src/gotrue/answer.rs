@@ -31,6 +31,9 @@ impl Operation {
 /// An answer as it came, its body cut off at 64 KiB.
 #[derive(Debug)]
 pub(super) struct Answer {
+    pub(super) operation: Operation,
+    /// Of the request that was passed on, to tell its log lines; the key set has none.
+    pub(super) request_id: Option<HeaderValue>,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
@@ -63,20 +66,23 @@ impl Answer {
         [error_code, code].into_iter().flatten().find_map(|v| v.as_str().map(str::to_owned))
     }
 
-    /// What this answer, known not to be a success, means at `operation`; logged where an operator
-    /// can do something about it.
-    pub(super) fn refusal(&self, operation: Operation) -> Refusal {
+    /// What this answer, known not to be a success, means; logged where an operator can do something
+    /// about it.
+    pub(super) fn refusal(&self) -> Refusal {
         let code = self.code().filter(|_| self.status.as_u16() >= 400);
-        let refusal = self.meaning(operation, code.as_deref());
-        let (operation, status) = (operation.as_str(), self.status.as_u16());
+        let refusal = self.meaning(code.as_deref());
+        let request_id = printed(self.request_id.as_ref());
+        let (operation, status) = (self.operation.as_str(), self.status.as_u16());
         match refusal {
             Refusal::Unexpected if matches!(status, 401 | 403) => tracing::warn!(
+                request_id,
                 operation,
                 status,
                 code = printable(code.as_deref()),
                 "GoTrue refused the gateway itself: check SUPABASE_PUBLISHABLE_KEY or SUPABASE_ANON_KEY, and GOTRUE_URL"
             ),
             Refusal::Unexpected if status < 400 => tracing::warn!(
+                request_id,
                 operation,
                 status,
                 "this is not how GoTrue answers: check that GOTRUE_URL leads to it and not to another server"
@@ -85,16 +91,16 @@ impl Answer {
             | Refusal::Unavailable
             | Refusal::Timeout
             | Refusal::RateLimited { .. } => {
-                tracing::warn!(operation, status, code = printable(code.as_deref()), cause = %refusal, "GoTrue failed");
+                tracing::warn!(request_id, operation, status, code = printable(code.as_deref()), cause = %refusal, "GoTrue failed");
             }
             _ => {}
         }
         refusal
     }
 
-    fn meaning(&self, operation: Operation, code: Option<&str>) -> Refusal {
+    fn meaning(&self, code: Option<&str>) -> Refusal {
         use Operation::{Logout, Token, User};
-        match (operation, code) {
+        match (self.operation, code) {
             (Logout | User | Token, Some("session_not_found"))
             | (Token, Some("refresh_token_not_found" | "session_expired")) => {
                 Refusal::SessionNotFound
@@ -122,6 +128,11 @@ impl Answer {
             text.len() <= 10 && text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty();
         (seconds || httpdate::parse_http_date(text).is_ok()).then(|| value.clone())
     }
+}
+
+/// A request id, for a log line.
+pub(super) fn printed(request_id: Option<&HeaderValue>) -> Option<&str> {
+    request_id.and_then(|id| id.to_str().ok())
 }
 
 /// Upstream text reaches the log only where it looks like one of GoTrue's codes.

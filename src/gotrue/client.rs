@@ -17,7 +17,7 @@ const CLIENT_INFO: &str = concat!("logout-gateway/", env!("CARGO_PKG_VERSION"));
 const API_KEY: HeaderName = HeaderName::from_static("apikey");
 const API_VERSION: HeaderName = HeaderName::from_static("x-supabase-api-version");
 const CLIENT_INFO_HEADER: HeaderName = HeaderName::from_static("x-client-info");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// GoTrue, as the gateway uses it. Cheap to clone.
@@ -88,7 +88,7 @@ impl GoTrue {
             Ok(answer) => {
                 let result = match answer.status {
                     StatusCode::NO_CONTENT => Ok(()),
-                    _ => match answer.refusal(Operation::Logout) {
+                    _ => match answer.refusal() {
                         Refusal::SessionNotFound if answer.earlier_try_unknown => Ok(()),
                         refusal => Err(refusal),
                     },
@@ -132,7 +132,7 @@ impl GoTrue {
             Ok(Tokens { access_token }) if answer.status == StatusCode::OK => {
                 Ok(Refreshed { access_token })
             }
-            _ => Err(answer.refusal(Operation::Token)),
+            _ => Err(answer.refusal()),
         }
     }
 
@@ -157,7 +157,7 @@ impl GoTrue {
         let answer = self.transport.send(request, deadline).await?;
         match answer.status {
             StatusCode::OK => Ok(()),
-            _ => Err(answer.refusal(Operation::User)),
+            _ => Err(answer.refusal()),
         }
     }
 
@@ -176,7 +176,7 @@ impl GoTrue {
         let answer = self.transport.send(request, deadline).await?;
         match answer.status {
             StatusCode::OK => Ok(answer.body),
-            _ => Err(answer.refusal(Operation::Jwks)),
+            _ => Err(answer.refusal()),
         }
     }
 

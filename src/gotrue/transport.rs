@@ -12,7 +12,8 @@ use tokio::time::timeout_at;
 
 use super::{
     Deadline, Refusal,
-    answer::{Answer, Operation},
+    answer::{Answer, Operation, printed},
+    client::REQUEST_ID,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -43,6 +44,13 @@ pub(super) struct Request<'a> {
     pub(super) body: Option<Vec<u8>>,
 }
 
+impl Request<'_> {
+    /// For a log line: the request id and the operation.
+    fn told(&self) -> (Option<&str>, &'static str) {
+        (printed(self.headers.get(REQUEST_ID)), self.operation.as_str())
+    }
+}
+
 impl Transport {
     pub(super) fn new() -> Result<Self, NoClient> {
         let http = Client::builder()
@@ -63,9 +71,8 @@ impl Transport {
         request: Request<'_>,
         deadline: Deadline,
     ) -> Result<Answer, Refusal> {
-        let operation = request.operation;
         // The key set has a schedule and a cooldown of its own.
-        let retries = usize::from(operation != Operation::Jwks);
+        let retries = usize::from(request.operation != Operation::Jwks);
         let unknown = AtomicBool::new(false);
         let tries = (|| self.once(&request))
             .retry(
@@ -82,9 +89,10 @@ impl Transport {
             Ok(Ok(answer) | Err(Inconclusive::Answered(answer))) => {
                 Ok(Answer { earlier_try_unknown: unknown.load(Ordering::Relaxed), ..answer })
             }
-            Ok(Err(Inconclusive::Silent { cause, .. })) => Err(unreachable(operation, &cause)),
+            Ok(Err(Inconclusive::Silent { cause, .. })) => Err(unreachable(&request, &cause)),
             Err(_) => {
-                tracing::warn!(operation = operation.as_str(), "GoTrue did not answer in time");
+                let (request_id, operation) = request.told();
+                tracing::warn!(request_id, operation, "GoTrue did not answer in time");
                 Err(Refusal::Timeout)
             }
         }
@@ -112,7 +120,14 @@ impl Transport {
             _ => status.as_u16() >= 400 && !passing && Answer::code_header(&headers).is_none(),
         };
         let body = if telling { beginning(response).await } else { Vec::new() };
-        let answer = Answer { status, headers, body, earlier_try_unknown: false };
+        let answer = Answer {
+            operation: request.operation,
+            request_id: request.headers.get(REQUEST_ID).cloned(),
+            status,
+            headers,
+            body,
+            earlier_try_unknown: false,
+        };
         if passing { Err(Inconclusive::Answered(answer)) } else { Ok(answer) }
     }
 }
@@ -130,8 +145,9 @@ async fn beginning(mut response: reqwest::Response) -> Vec<u8> {
     body
 }
 
-fn unreachable(operation: Operation, cause: &str) -> Refusal {
-    tracing::warn!(operation = operation.as_str(), cause, "GoTrue cannot be reached");
+fn unreachable(request: &Request<'_>, cause: &str) -> Refusal {
+    let (request_id, operation) = request.told();
+    tracing::warn!(request_id, operation, cause, "GoTrue cannot be reached");
     Refusal::Unavailable
 }
 
