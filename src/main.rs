@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use logout_gateway::{
     clock::Clock,
     config::{self, Config},
+    demo,
     gateway::{Gateway, StartError},
     mock, telemetry,
 };
@@ -29,12 +30,15 @@ enum Command {
     Serve(Box<config::Args>),
     /// Run a GoTrue for tests.
     Mock(mock::Args),
+    /// Try it: a GoTrue, the gateway and a page on this machine.
+    Demo(demo::Args),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => serve(*args),
         Command::Mock(args) => mock::run(args),
+        Command::Demo(args) => demo::run(&args),
     }
 }
 
