@@ -142,9 +142,7 @@ fn start(config: &Config, pages: &Router) -> Result<Gateway, StartError> {
 /// The same for GoTrue.
 async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     match TcpListener::bind(address).await {
-        Err(error) if is_taken(&error) => {
-            TcpListener::bind(SocketAddr::new(address.ip(), 0)).await
-        }
+        Err(error) if is_taken(&error) => TcpListener::bind(SocketAddr::new(address.ip(), 0)).await,
         bound => bound,
     }
 }

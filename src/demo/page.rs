@@ -49,7 +49,8 @@ impl Page<'_> {
     pub(super) fn router(&self) -> Result<Router, InvalidHeaderValue> {
         let policy = HeaderValue::try_from(self.content_security_policy())?;
         let settings = ("/demo.json", JSON, Bytes::from(self.settings()));
-        let files = FILES.map(|(path, kind, text)| (path, kind, Bytes::from_static(text.as_bytes())));
+        let files =
+            FILES.map(|(path, kind, text)| (path, kind, Bytes::from_static(text.as_bytes())));
         let serve = |router: Router, (path, kind, content): (&str, HeaderValue, Bytes)| {
             let headers = [(CONTENT_TYPE, kind), (CONTENT_SECURITY_POLICY, policy.clone())];
             router.route(path, get(move || async move { (headers, content) }))

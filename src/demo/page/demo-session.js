@@ -2,7 +2,7 @@
 
 const MAX_AGE = 400 * 24 * 60 * 60;
 const CHUNK = 3180;
-const PATIENCE = 7000;
+const PATIENCE = 3000;
 const METADATA_SIZE = 3000;
 
 export const settings = await (await fetch("demo.json")).json();
@@ -39,10 +39,9 @@ function isChunk(name) {
 }
 
 export function storeSession(session) {
-  const text = encode(session);
-  const parts = text.match(new RegExp(`.{1,${CHUNK}}`, "g"));
-  const nameOf = (_, index) => (parts.length === 1 ? settings.cookie_name : `${settings.cookie_name}.${index}`);
-  const names = parts.map(nameOf);
+  const key = settings.cookie_name;
+  const parts = encode(session).match(new RegExp(`.{1,${CHUNK}}`, "g"));
+  const names = parts.map((_, index) => (parts.length === 1 ? key : `${key}.${index}`));
   for (const name of readCookies().keys()) {
     if (isChunk(name) && !names.includes(name)) writeCookie(name, "", 0);
   }
@@ -50,10 +49,10 @@ export function storeSession(session) {
 }
 
 export function storedSession() {
-  const cookies = readCookies();
-  let text = cookies.get(settings.cookie_name) ?? "";
-  for (let index = 0; cookies.has(`${settings.cookie_name}.${index}`); index += 1) {
-    text += cookies.get(`${settings.cookie_name}.${index}`);
+  const [key, cookies] = [settings.cookie_name, readCookies()];
+  let text = cookies.get(key) ?? "";
+  for (let index = 0; !cookies.get(key) && cookies.has(`${key}.${index}`); index += 1) {
+    text += cookies.get(`${key}.${index}`);
   }
   try {
     const session = decode(text.replace(/^base64-/, ""));
@@ -64,10 +63,14 @@ export function storedSession() {
   }
 }
 
+function randomHex(length) {
+  const bytes = crypto.getRandomValues(new Uint8Array(length));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 // What the library leaves behind at a sign-up with PKCE.
 function leaveCodeVerifiers() {
-  const random = (length) => Array.from(crypto.getRandomValues(new Uint8Array(length)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-  const [key, flow, verifier] = [settings.cookie_name, random(16), encode(random(56))];
+  const [key, flow, verifier] = [settings.cookie_name, randomHex(16), encode(randomHex(56))];
   writeCookie(`${key}-flow-${flow}-code-verifier`, verifier);
   writeCookie(`${key}-flows-code-verifier`, encode([flow]));
   writeCookie(`${key}-code-verifier`, verifier);
@@ -117,8 +120,10 @@ export async function signUp(email, password, large) {
 export async function tryRefreshToken(refreshToken) {
   try {
     const path = "/token?grant_type=refresh_token";
-    const { status, body } = await ask(`${settings.gotrue}${path}`, { refresh_token: refreshToken });
-    return { status, reason: body?.error_code ?? body?.code ?? "", session: status === 200 ? body : null };
+    const given = { refresh_token: refreshToken };
+    const { status, body } = await ask(`${settings.gotrue}${path}`, given);
+    const reason = body?.error_code ?? body?.code ?? "";
+    return { status, reason, session: status === 200 ? body : null };
   } catch {
     return { status: null, reason: "", session: null };
   }
@@ -152,7 +157,10 @@ export async function switchGotrueOff(kind) {
 
 // The gateway.
 
-const TOLD = ["x-logout-outcome", "x-logout-cookies-left", "retry-after", "www-authenticate", "content-type", "x-request-id"];
+const TOLD = [
+  "x-logout-outcome", "x-logout-cookies-left", "retry-after", "www-authenticate", "content-type",
+  "x-request-id",
+];
 
 async function csrfToken() {
   const { status, body } = await ask(settings.csrf);
@@ -170,7 +178,7 @@ export async function logOut({ path, scope, credential, accessToken }) {
   const told = TOLD.filter((name) => response.headers.has(name));
   return {
     request: `POST ${url}`,
-    sent: Object.keys(headers),
+    sent: [...(before.size ? ["cookies"] : []), ...Object.keys(headers)],
     before,
     status: response.status,
     statusText: response.statusText,
@@ -181,7 +189,8 @@ export async function logOut({ path, scope, credential, accessToken }) {
 }
 
 export async function verify(accessToken) {
-  const response = await fetch(settings.verify, { headers: { Authorization: `Bearer ${accessToken}` } });
+  const headers = { Authorization: `Bearer ${accessToken}` };
+  const response = await fetch(settings.verify, { headers });
   const text = await response.text();
   return { status: response.status, reason: text ? JSON.parse(text).error.reason : "" };
 }

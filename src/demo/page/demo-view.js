@@ -11,7 +11,9 @@ export function element(name, properties = {}, ...children) {
 export const code = (text) => element("code", { textContent: text });
 
 // `tone` colours it; the words alone say it all.
-export const badge = (text, tone) => element("span", { className: `badge ${tone}`, textContent: text });
+export function badge(text, tone) {
+  return element("span", { className: `badge ${tone}`, textContent: text });
+}
 
 export function table(caption, columns, rows, empty) {
   const head = columns.map((column) => element("th", { scope: "col", textContent: column }));
@@ -19,13 +21,15 @@ export function table(caption, columns, rows, empty) {
     element("th", { scope: "row" }, first),
     ...others.map((other) => element("td", {}, other)),
   ];
-  const none = () => element("tr", {}, element("td", { colSpan: columns.length, className: "none", textContent: empty }));
+  const nothing = { colSpan: columns.length, className: "none", textContent: empty };
+  const all = rows.map((row) => element("tr", {}, ...cells(row)));
+  const body = all.length ? all : [element("tr", {}, element("td", nothing))];
   return element(
     "table",
     {},
     element("caption", { textContent: caption }),
     element("thead", {}, element("tr", {}, ...head)),
-    element("tbody", {}, ...(rows.length ? rows.map((row) => element("tr", {}, ...cells(row))) : [none()])),
+    element("tbody", {}, ...body),
   );
 }
 
@@ -33,41 +37,50 @@ export function count(number, noun) {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 
-const bytes = (cookie) => count(cookie.length, "byte");
-const short = (id) => id.slice(0, 8);
+const START = 24;
+const LONGEST = 160;
+
+// The blank does not break.
+const size = (value) => `${value.length}\u00a0bytes`;
 
 function sessionName(session, ownId) {
   const where = session.id === ownId ? "this browser" : "another device";
-  return element("span", {}, where, " ", code(short(session.id)));
+  return element("span", {}, where, " ", code(session.id.slice(0, 8)));
 }
 
-// Before the logout.
+// As things stand.
 
-export function showWho(session, user) {
-  const signedOut = user ? `${user.email} is signed out of this browser.` : "Nobody is signed in.";
-  byId("who").textContent = session ? `${user.email} is signed in.` : signedOut;
+export function showWho(session, email) {
+  const signedOut = email ? `${email} is signed out of this browser.` : "Nobody is signed in.";
+  byId("who").textContent = session ? `${email} is signed in.` : signedOut;
 }
 
 export function showCookies(cookies) {
-  const rows = [...cookies].map(([name, value]) => [code(name), bytes(value)]);
-  byId("cookies").replaceChildren(table("Cookies of this browser", ["Name", "Size"], rows, "None"));
+  const start = (value) => (value.length > START ? `${value.slice(0, START)}…` : value);
+  const rows = [...cookies].map(([name, value]) => [code(name), code(start(value)), size(value)]);
+  const columns = ["Name", "Value", "Size"];
+  byId("cookies").replaceChildren(table("Cookies", columns, rows, "None"));
 }
 
 export function showSessions(sessions, ownId) {
   const time = (session) => new Date(session.created_at).toLocaleTimeString();
   const rows = sessions.map((session) => [sessionName(session, ownId), time(session)]);
-  byId("sessions").replaceChildren(table("Sessions alive at GoTrue", ["Session", "Since"], rows, "None"));
+  const columns = ["Session", "Since"];
+  byId("sessions").replaceChildren(table("Sessions alive at GoTrue", columns, rows, "None"));
 }
 
 function claim(value) {
   const text = typeof value === "string" ? value : JSON.stringify(value);
-  return text.length > 160 ? `${text.slice(0, 160)}… (${text.length} characters)` : text;
+  return text.length > LONGEST
+    ? `${text.slice(0, LONGEST)}… (${text.length} characters)`
+    : text;
 }
 
 export function showClaims(claims) {
   byId("claims-details").hidden = !claims;
   const rows = Object.entries(claims ?? {}).map(([name, value]) => [code(name), claim(value)]);
-  byId("claims").replaceChildren(table("Claims of the access token", ["Claim", "Value"], rows, "None"));
+  const columns = ["Claim", "Value"];
+  byId("claims").replaceChildren(table("Claims of the access token", columns, rows, "None"));
 }
 
 export function showLife(claims) {
@@ -82,11 +95,16 @@ export function showLife(claims) {
 
 export function showSwitch(works) {
   byId("gotrue-switch").setAttribute("aria-checked", String(works));
+  byId("switch-state").textContent = works ? "on" : "off";
 }
 
-// After the logout.
+// The last logout.
 
-const ENDED = { local: "this session", others: "the user’s other sessions", global: "every session of the user" };
+const ENDED = {
+  local: "this session",
+  others: "the other sessions",
+  global: "every session",
+};
 
 const REFUSED = {
   missing: "nobody is signed in here",
@@ -97,9 +115,9 @@ const REFUSED = {
 
 function headline({ status, outcome, body }, scope) {
   if (outcome === "revoked") return [`Logged out: GoTrue ended ${ENDED[scope]}.`, "good"];
-  if (outcome === "already-ended") return ["There was nothing left to end: the session was already over.", "good"];
-  if (outcome === "queued") return ["The logout will be finished later: it waits in the queue.", "warning"];
-  if (status === 403) return ["Refused, and nothing was touched: a logout by cookies needs the CSRF token.", "warning"];
+  if (outcome === "already-ended") return ["Nothing was left to end: it was over.", "good"];
+  if (outcome === "queued") return ["Not over yet: the logout waits in the queue.", "warning"];
+  if (status === 403) return ["Refused, nothing touched: no CSRF token.", "warning"];
   const reason = body.startsWith("{") ? JSON.parse(body).error?.reason : "";
   if (status === 401) return [`Refused: ${REFUSED[reason] ?? reason}.`, "warning"];
   return ["The logout failed, and the gateway says so instead of pretending.", "bad"];
@@ -110,58 +128,81 @@ export function showSummary(text, tone = "") {
   byId("summary").textContent = text;
 }
 
-export function showResult({ reply, scope, ownId, before, after }) {
+// Whether this logout was to end that session.
+function meant({ scope, ownId }, id) {
+  return scope === "global" || (scope === "local") === (id === ownId);
+}
+
+export function showResult(logout, after) {
+  const { reply, scope, ownId, sessions } = logout;
   const [said, tone] = headline(reply, scope);
-  const cookiesGone = [...reply.before.keys()].filter((name) => !after.cookies.has(name)).length;
+  const gone = [...reply.before.keys()].filter((name) => !after.cookies.has(name)).length;
   const alive = new Set(after.sessions.map((session) => session.id));
-  const ended = before.sessions.filter((session) => !alive.has(session.id)).length;
-  showSummary(`${said} ${count(cookiesGone, "cookie")} went, ${count(ended, "session")} ended.`, tone);
+  const ended = sessions.filter((session) => !alive.has(session.id)).length;
+  showSummary(`${said} ${count(gone, "cookie")} went, ${count(ended, "session")} ended.`, tone);
+  // What outlives a logout that was to end it is no success.
+  const lives = (id) => (reply.outcome === "failed" && meant(logout, id) ? "bad" : "neutral");
   byId("result").hidden = false;
   byId("reply").replaceChildren(...replyParts(reply));
   byId("changes").replaceChildren(
     cookieChanges(reply.before, after.cookies),
-    sessionChanges(before.sessions, alive, ownId),
-    checks(after),
+    sessionChanges(sessions, alive, ownId, lives),
+    checks(after, lives(ownId)),
   );
 }
 
-function replyParts(reply) {
-  const tone = reply.status < 300 ? "good" : reply.status < 500 ? "warning" : "bad";
-  const sent = reply.sent.length ? ` with ${reply.sent.join(", ")}` : "";
-  const headers = reply.headers.map(([name, value]) => [code(name), value]);
+function toneOf(status) {
+  if (status < 300) return "good";
+  return status < 500 ? "warning" : "bad";
+}
+
+function replyParts({ request, sent, status, statusText, headers, body }) {
+  const rows = headers.map(([name, value]) => [code(name), value]);
   return [
-    element("p", {}, code(reply.request), sent),
-    element("p", {}, badge(`${reply.status} ${reply.statusText}`, tone)),
-    element("pre", { tabIndex: 0, ariaLabel: "Body of the reply", role: "group" }, reply.body || "(no body)"),
-    table("Headers of the reply", ["Header", "Value"], headers, "None of interest"),
+    element("p", {}, code(request), sent.length ? ` with ${sent.join(", ")}` : ""),
+    element("p", {}, badge(`${status} ${statusText}`, toneOf(status))),
+    element("pre", {}, body || "(no body)"),
+    table("Headers of the reply", ["Header", "Value"], rows, "None of interest"),
   ];
 }
 
 function cookieChanges(before, after) {
-  const left = (name) => (after.has(name) ? badge("still there", "neutral") : badge("gone", "good"));
-  const rows = [...before.keys()].map((name) => [code(name), left(name)]);
-  return table("Cookies of this browser", ["Name", "Now"], rows, "There were none");
+  const now = (name, value) => {
+    if (!after.has(name)) return badge("gone", "good");
+    return badge(after.get(name) === value ? "still there" : "has a new value", "neutral");
+  };
+  const rows = [...before].map(([name, value]) => [code(name), size(value), now(name, value)]);
+  return table("Cookies", ["Name", "Before", "After"], rows, "There were none");
 }
 
-function sessionChanges(before, alive, ownId) {
-  const now = (session) => (alive.has(session.id) ? badge("alive", "neutral") : badge("ended", "good"));
-  const rows = before.map((session) => [sessionName(session, ownId), now(session)]);
-  return table("Sessions at GoTrue", ["Session", "Now"], rows, "There were none");
+function sessionChanges(before, alive, ownId, lives) {
+  const now = ({ id }) => (alive.has(id) ? badge("alive", lives(id)) : badge("ended", "good"));
+  const rows = before.map((session) => [sessionName(session, ownId), "alive", now(session)]);
+  return table("Sessions at GoTrue", ["Session", "Before", "After"], rows, "There were none");
 }
 
-function checks({ refresh, verified }) {
-  const rows = [];
-  if (refresh) rows.push(["The old refresh token, at GoTrue", ...refreshAnswer(refresh)]);
-  if (verified) rows.push([element("span", {}, "The old access token, at ", code("/api/auth/verify")), verifyAnswer(verified)]);
+function checks({ refresh, verified }, alive) {
+  const at = (what, where) => element("span", {}, `The old ${what} token, at `, where);
+  const rows = refresh === null ? [] : [
+    [at("refresh", "GoTrue"), refreshAnswer(refresh, alive)],
+    [at("access", code("/api/auth/verify")), verifyAnswer(verified, alive)],
+  ];
   return table("What the old tokens still open", ["Token", "Answer"], rows, "There were none");
 }
 
-function refreshAnswer({ status, reason, session }) {
-  if (session) return [badge("200 still good", "neutral")];
-  if (status === null || status >= 500) return [badge("GoTrue does not answer", "bad")];
-  return [badge(`${status} ${reason}`, "good")];
+function answer(said, tone, detail) {
+  return element("span", {}, badge(said, tone), " ", detail);
 }
 
-function verifyAnswer({ status, reason }) {
-  return badge(status === 200 ? "200 still good" : `${status} ${reason}`, status === 401 ? "good" : "neutral");
+function refreshAnswer({ status, reason, session }, alive) {
+  if (session) return answer("good for new tokens", alive, "200");
+  if (status === null || status >= 500) {
+    return answer("no answer", "bad", "Switch GoTrue on, then check again.");
+  }
+  return answer("refused", "good", `${status} ${reason}`);
+}
+
+function verifyAnswer({ status, reason }, alive) {
+  if (status === 200) return answer("let through", alive, "200");
+  return answer("refused", status === 401 ? "good" : "bad", `${status} ${reason}`);
 }

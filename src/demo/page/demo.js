@@ -15,27 +15,24 @@ let lastSession = null;
 let lastLogout = null;
 let busy = false;
 
-async function aliveSessions() {
-  return lastSession ? sessionsOf(lastSession.user.id) : [];
+const claimsIn = (session) => session && claimsOf(session.access_token);
+
+async function aliveSessions(session) {
+  return session ? sessionsOf(claimsIn(session).sub) : [];
 }
 
-function ownId() {
-  return lastSession && claimsOf(lastSession.access_token).session_id;
-}
-
-async function showBefore() {
+async function showNow() {
   const session = storedSession();
   lastSession = session ?? lastSession;
-  showWho(session, lastSession?.user);
+  showWho(session, claimsIn(lastSession)?.email);
   showCookies(readCookies());
-  showClaims(session && claimsOf(session.access_token));
+  showClaims(claimsIn(session));
   tick();
-  showSessions(await aliveSessions(), ownId());
+  showSessions(await aliveSessions(lastSession), claimsIn(lastSession)?.session_id);
 }
 
 function tick() {
-  const session = storedSession();
-  showLife(session && claimsOf(session.access_token));
+  showLife(claimsIn(storedSession()));
 }
 
 // One thing at a time: a second click while the first is answered does nothing.
@@ -50,7 +47,7 @@ async function act(status, work) {
   } finally {
     busy = false;
     document.body.removeAttribute("aria-busy");
-    await showBefore().catch(() => {});
+    await showNow().catch(() => {});
   }
 }
 
@@ -78,23 +75,27 @@ const SIGN_INS = {
 byId("sign-in").addEventListener("submit", (event) => {
   event.preventDefault();
   const way = SIGN_INS[event.submitter?.value ?? "sign-in"];
-  act(signInStatus, async () => signInStatus(await way(byId("email").value, byId("password").value)));
+  const [email, password] = [byId("email").value, byId("password").value];
+  act(signInStatus, async () => signInStatus(await way(email, password)));
 });
 
 // Log out.
 
-async function observe() {
-  const [sessions, cookies] = [await aliveSessions(), readCookies()];
-  if (!lastSession) return { sessions, cookies, refresh: null, verified: null };
-  const verified = await verify(lastSession.access_token);
-  const refresh = await tryRefreshToken(lastSession.refresh_token);
+async function observe(session) {
+  const [sessions, cookies] = [await aliveSessions(session), readCookies()];
+  if (!session) return { sessions, cookies, refresh: null, verified: null };
+  const verified = await verify(session.access_token);
+  const refresh = await tryRefreshToken(session.refresh_token);
   // As the library would: this browser goes on with the new tokens.
-  if (refresh.session && storedSession()) storeSession(refresh.session);
+  const stored = claimsIn(storedSession())?.session_id;
+  if (refresh.session && claimsIn(refresh.session).session_id === stored) {
+    storeSession(refresh.session);
+  }
   return { sessions, cookies, refresh, verified };
 }
 
-async function showAfter() {
-  showResult({ ...lastLogout, after: await observe() });
+async function showLastLogout() {
+  showResult(lastLogout, await observe(lastLogout.session));
 }
 
 byId("logout").addEventListener("submit", (event) => {
@@ -102,23 +103,29 @@ byId("logout").addEventListener("submit", (event) => {
   const chosen = Object.fromEntries(new FormData(event.target));
   act(summary, async () => {
     showSummary("Asking the gateway…");
-    const before = { sessions: await aliveSessions() };
-    const reply = await logOut({ ...chosen, accessToken: lastSession?.access_token });
-    lastLogout = { reply, before, scope: chosen.scope, ownId: ownId() };
-    await showAfter();
+    const session = lastSession;
+    const sessions = await aliveSessions(session);
+    const reply = await logOut({ ...chosen, accessToken: session?.access_token });
+    const ownId = claimsIn(session)?.session_id;
+    lastLogout = { session, sessions, reply, ownId, scope: chosen.scope };
+    await showLastLogout();
     byId("result-section").scrollIntoView({ block: "nearest" });
   });
 });
 
-byId("check-again").addEventListener("click", () => act(summary, showAfter));
+byId("check-again").addEventListener("click", () => act(summary, showLastLogout));
 
 // GoTrue, off and on.
+
+function showState(on) {
+  showSwitch(on);
+  gotrueStatus(on ? "GoTrue works." : "GoTrue is switched off: now see a logout fail.");
+}
 
 function turnGotrue(on) {
   return act(gotrueStatus, async () => {
     await (on ? switchGotrueOn() : switchGotrueOff(byId("failure").value));
-    showSwitch(on);
-    gotrueStatus(on ? "GoTrue works." : "GoTrue is switched off. Now log out.");
+    showState(on);
   });
 }
 
@@ -128,12 +135,16 @@ byId("failure").addEventListener("change", () => { if (!isOn()) turnGotrue(false
 
 // The start.
 
+const answers = (text) => element("small", { textContent: `Success is ${text}` });
+
 function offerRoutes() {
   const choices = settings.logouts.map(({ path, answer }, index) => element(
     "p",
     { className: "choice" },
-    element("input", { type: "radio", name: "path", id: `route-${index}`, value: path, checked: index === 0 }),
-    element("label", { htmlFor: `route-${index}` }, code(`POST ${path}`), element("small", { textContent: answer })),
+    element("input", {
+      type: "radio", name: "path", id: `route-${index}`, value: path, checked: index === 0,
+    }),
+    element("label", { htmlFor: `route-${index}` }, code(`POST ${path}`), answers(answer)),
   ));
   byId("routes").append(...choices);
 }
@@ -142,5 +153,5 @@ byId("email").value = settings.user.email;
 byId("password").value = settings.user.password;
 offerRoutes();
 setInterval(tick, 1000);
-await showBefore().catch(() => {});
-showSwitch(await gotrueWorks());
+await showNow().catch(() => {});
+showState(await gotrueWorks());
