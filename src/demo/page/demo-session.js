@@ -86,7 +86,7 @@ class Refused extends Error {}
 
 export function messageOf(error) {
   if (error instanceof Refused) return error.message;
-  return "No answer. Is it switched off, or has the demo ended?";
+  return "No answer. Is GoTrue switched off, or has the demo ended?";
 }
 
 async function ask(url, body) {
@@ -111,6 +111,8 @@ export function signIn(email, password) {
 }
 
 export async function signUp(email, password, large) {
+  // The control routes have no fault for sign-ups.
+  if (!(await gotrueWorks())) throw new Error("GoTrue is switched off");
   const data = large ? { about: "metadata ".repeat(METADATA_SIZE / 9) } : {};
   const session = await sessionFrom("/signup", { email, password, data });
   leaveCodeVerifiers();

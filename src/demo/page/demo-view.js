@@ -116,7 +116,6 @@ const REFUSED = {
 function headline({ status, outcome, body }, scope) {
   if (outcome === "revoked") return [`Logged out: GoTrue ended ${ENDED[scope]}.`, "good"];
   if (outcome === "already-ended") return ["Nothing was left to end: it was over.", "good"];
-  if (outcome === "queued") return ["Not over yet: the logout waits in the queue.", "warning"];
   if (status === 403) return ["Refused, nothing touched: no CSRF token.", "warning"];
   const reason = body.startsWith("{") ? JSON.parse(body).error?.reason : "";
   if (status === 401) return [`Refused: ${REFUSED[reason] ?? reason}.`, "warning"];
@@ -182,10 +181,10 @@ function sessionChanges(before, alive, ownId, lives) {
 }
 
 function checks({ refresh, verified }, alive) {
-  const at = (what, where) => element("span", {}, `The old ${what} token, at `, where);
+  const at = (what, where) => element("span", {}, `${what} token, at `, where);
   const rows = refresh === null ? [] : [
-    [at("refresh", "GoTrue"), refreshAnswer(refresh, alive)],
-    [at("access", code("/api/auth/verify")), verifyAnswer(verified, alive)],
+    [at("Refresh", "GoTrue"), refreshAnswer(refresh, alive)],
+    [at("Access", code("/api/auth/verify")), verifyAnswer(verified, alive)],
   ];
   return table("What the old tokens still open", ["Token", "Answer"], rows, "There were none");
 }
@@ -195,14 +194,14 @@ function answer(said, tone, detail) {
 }
 
 function refreshAnswer({ status, reason, session }, alive) {
-  if (session) return answer("good for new tokens", alive, "200");
+  if (session) return answer("good for new tokens", alive, code("200"));
   if (status === null || status >= 500) {
     return answer("no answer", "bad", "Switch GoTrue on, then check again.");
   }
-  return answer("refused", "good", `${status} ${reason}`);
+  return answer("refused", "good", code(`${status} ${reason}`));
 }
 
 function verifyAnswer({ status, reason }, alive) {
-  if (status === 200) return answer("let through", alive, "200");
-  return answer("refused", status === 401 ? "good" : "bad", `${status} ${reason}`);
+  if (status === 200) return answer("let through", alive, code("200"));
+  return answer("refused", status === 401 ? "good" : "bad", code(`${status} ${reason}`));
 }
