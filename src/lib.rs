@@ -8,13 +8,14 @@
 //! ```
 //!
 //! Only [`config`] reads the environment, only [`gotrue`] speaks to GoTrue, only [`clock`] asks the
-//! system for the time. [`mock`] is a GoTrue to test against.
+//! system for the time. [`mock`] is a GoTrue to test against, [`demo`] a page to try both on.
 
 pub mod app;
 pub mod check;
 pub mod clock;
 pub mod config;
 pub mod csrf;
+pub mod demo;
 pub mod error;
 pub mod gateway;
 pub mod gotrue;

@@ -8,6 +8,7 @@ use logout_gateway::{
     check,
     clock::Clock,
     config::{self, Config},
+    demo,
     gateway::{Gateway, StartError},
     mock, telemetry,
 };
@@ -32,6 +33,8 @@ enum Command {
     Check(Box<config::Args>),
     /// Run a GoTrue for tests.
     Mock(mock::Args),
+    /// Try it: a GoTrue, the gateway and a page on this machine.
+    Demo(demo::Args),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve(*args),
         Command::Check(args) => check::run(*args),
         Command::Mock(args) => mock::run(args),
+        Command::Demo(args) => demo::run(&args),
     }
 }
 

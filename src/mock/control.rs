@@ -22,7 +22,7 @@ pub(super) fn routes() -> Router<Mock> {
         .route("/users/{id}", delete(delete_user))
         .route("/users/{id}/ban", post(ban_user))
         .route("/keys/rotate", post(rotate_keys))
-        .route("/faults", post(inject))
+        .route("/faults", post(inject).delete(clear_faults))
 }
 
 async fn reset(State(mock): State<Mock>) -> StatusCode {
@@ -78,6 +78,11 @@ async fn inject(State(mock): State<Mock>, body: Bytes) -> Response {
     }
 }
 
+async fn clear_faults(State(mock): State<Mock>) -> StatusCode {
+    mock.clear_faults();
+    StatusCode::NO_CONTENT
+}
+
 /// 204 if there was such a row, else 404.
 fn done(id: &str, what: &str, act: impl FnOnce(Uuid) -> bool) -> Response {
     if Uuid::try_parse(id).is_ok_and(act) {
@@ -89,4 +94,37 @@ fn done(id: &str, what: &str, act: impl FnOnce(Uuid) -> bool) -> Response {
 
 fn refuse(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({ "message": message }))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        body::Body,
+        http::{Method, Request},
+    };
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::{
+        clock::Clock,
+        mock::{Operation, Options},
+    };
+
+    #[tokio::test]
+    async fn clearing_the_faults_leaves_the_sessions() {
+        let address = ([127, 0, 0, 1], 9999).into();
+        let mock = Mock::new(Options::default(), address, Clock::system()).unwrap();
+        let tokens = mock.sign_in(mock.create_user("a@example.com", "password")).unwrap();
+        let call = async |method: Method, body: &'static str| {
+            let request = Request::builder().method(method).uri("/faults").body(Body::from(body));
+            let routes = routes().with_state(mock.clone());
+            routes.oneshot(request.unwrap()).await.unwrap().status()
+        };
+        let fault = r#"{"operation":"logout","kind":"reset"}"#;
+        assert_eq!(call(Method::POST, fault).await, StatusCode::NO_CONTENT);
+        assert!(mock.strike(Operation::Logout).is_some());
+        assert_eq!(call(Method::DELETE, "").await, StatusCode::NO_CONTENT);
+        assert!(mock.strike(Operation::Logout).is_none());
+        assert!(mock.session_alive(tokens.session_id));
+    }
 }

@@ -111,6 +111,11 @@ impl Mock {
         lock(&self.0.faults).push(fault);
     }
 
+    /// `DELETE /mock/faults`: everything works again; users, sessions and calls stay.
+    pub fn clear_faults(&self) {
+        lock(&self.0.faults).clear();
+    }
+
     /// `GET /mock/calls`: what came since the start or the last reset, oldest first.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
@@ -120,7 +125,7 @@ impl Mock {
     /// `POST /mock/reset`: as it was at the start.
     pub fn reset(&self) {
         self.state().clear();
-        lock(&self.0.faults).clear();
+        self.clear_faults();
         lock(&self.0.calls).clear();
         *lock(&self.0.keys) = self.0.first_keys.clone();
     }

@@ -7,3 +7,4 @@ mod mock_faults;
 mod mock_gotrue;
 mod mock_harness;
 mod mock_recordings;
+mod demo;

@@ -1,0 +1,198 @@
+// The part of a Supabase app: its session in cookies, and its calls to GoTrue and to the gateway.
+
+const MAX_AGE = 400 * 24 * 60 * 60;
+const CHUNK = 3180;
+const PATIENCE = 3000;
+const METADATA_SIZE = 3000;
+
+export const settings = await (await fetch("demo.json")).json();
+
+// Cookies, as @supabase/ssr's browser client reads and writes them.
+
+export function readCookies() {
+  const pairs = document.cookie.split("; ").filter(Boolean).map((pair) => {
+    const at = pair.indexOf("=");
+    return [pair.slice(0, at), pair.slice(at + 1)];
+  });
+  return new Map(pairs);
+}
+
+function writeCookie(name, value, maxAge = MAX_AGE) {
+  document.cookie = `${name}=${value}; Max-Age=${maxAge}; Path=/; SameSite=Lax`;
+}
+
+function encode(value) {
+  const bytes = new TextEncoder().encode(JSON.stringify(value));
+  const letters = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  return `base64-${letters.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}`;
+}
+
+function decode(base64url) {
+  const letters = atob(base64url.replaceAll("-", "+").replaceAll("_", "/"));
+  const bytes = Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
+  return JSON.parse(new TextDecoder().decode(bytes));
+}
+
+function isChunk(name) {
+  const key = settings.cookie_name;
+  return name === key || (name.startsWith(`${key}.`) && /^\d+$/.test(name.slice(key.length + 1)));
+}
+
+export function storeSession(session) {
+  const key = settings.cookie_name;
+  const parts = encode(session).match(new RegExp(`.{1,${CHUNK}}`, "g"));
+  const names = parts.map((_, index) => (parts.length === 1 ? key : `${key}.${index}`));
+  for (const name of readCookies().keys()) {
+    if (isChunk(name) && !names.includes(name)) writeCookie(name, "", 0);
+  }
+  parts.forEach((part, index) => writeCookie(names[index], part));
+}
+
+export function storedSession() {
+  const [key, cookies] = [settings.cookie_name, readCookies()];
+  let text = cookies.get(key) ?? "";
+  for (let index = 0; !cookies.get(key) && cookies.has(`${key}.${index}`); index += 1) {
+    text += cookies.get(`${key}.${index}`);
+  }
+  try {
+    const session = decode(text.replace(/^base64-/, ""));
+    claimsOf(session.access_token);
+    return session;
+  } catch {
+    return null;
+  }
+}
+
+function randomHex(length) {
+  const bytes = crypto.getRandomValues(new Uint8Array(length));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// What the library leaves behind at a sign-up with PKCE.
+function leaveCodeVerifiers() {
+  const [key, flow, verifier] = [settings.cookie_name, randomHex(16), encode(randomHex(56))];
+  writeCookie(`${key}-flow-${flow}-code-verifier`, verifier);
+  writeCookie(`${key}-flows-code-verifier`, encode([flow]));
+  writeCookie(`${key}-code-verifier`, verifier);
+}
+
+export function claimsOf(accessToken) {
+  return decode(accessToken.split(".")[1]);
+}
+
+// GoTrue.
+
+class Refused extends Error {}
+
+export function messageOf(error) {
+  if (error instanceof Refused) return error.message;
+  return "No answer. Is GoTrue switched off, or has the demo ended?";
+}
+
+async function ask(url, body) {
+  const response = await fetch(url, {
+    method: body ? "POST" : "GET",
+    headers: body ? { "Content-Type": "application/json" } : {},
+    body: body && JSON.stringify(body),
+    signal: AbortSignal.timeout(PATIENCE),
+  });
+  const text = await response.text();
+  return { status: response.status, body: text ? JSON.parse(text) : null };
+}
+
+async function sessionFrom(path, body) {
+  const answer = await ask(`${settings.gotrue}${path}`, body);
+  if (answer.status === 200) return answer.body;
+  throw new Refused(`GoTrue refuses: ${answer.body?.msg ?? answer.body?.message ?? answer.status}`);
+}
+
+export function signIn(email, password) {
+  return sessionFrom("/token?grant_type=password", { email, password });
+}
+
+export async function signUp(email, password, large) {
+  // The control routes have no fault for sign-ups.
+  if (!(await gotrueWorks())) throw new Error("GoTrue is switched off");
+  const data = large ? { about: "metadata ".repeat(METADATA_SIZE / 9) } : {};
+  const session = await sessionFrom("/signup", { email, password, data });
+  leaveCodeVerifiers();
+  return session;
+}
+
+export async function tryRefreshToken(refreshToken) {
+  try {
+    const path = "/token?grant_type=refresh_token";
+    const given = { refresh_token: refreshToken };
+    const { status, body } = await ask(`${settings.gotrue}${path}`, given);
+    const reason = body?.error_code ?? body?.code ?? "";
+    return { status, reason, session: status === 200 ? body : null };
+  } catch {
+    return { status: null, reason: "", session: null };
+  }
+}
+
+export async function sessionsOf(userId) {
+  const { body } = await ask(`${settings.control}/sessions`);
+  return body.filter((session) => session.user_id === userId);
+}
+
+export async function gotrueWorks() {
+  try {
+    // Without a token it refuses, where it works.
+    const { status } = await ask(`${settings.gotrue}/user`);
+    return status < 500;
+  } catch {
+    return false;
+  }
+}
+
+export function switchGotrueOn() {
+  return fetch(`${settings.control}/faults`, { method: "DELETE" });
+}
+
+export async function switchGotrueOff(kind) {
+  await switchGotrueOn();
+  for (const operation of ["logout", "token", "user"]) {
+    await ask(`${settings.control}/faults`, { operation, kind });
+  }
+}
+
+// The gateway.
+
+const TOLD = [
+  "x-logout-outcome", "x-logout-cookies-left", "retry-after", "www-authenticate", "content-type",
+  "x-request-id",
+];
+
+async function csrfToken() {
+  const { status, body } = await ask(settings.csrf);
+  return status === 200 ? body.data.csrf_token : null;
+}
+
+export async function logOut({ path, scope, credential, accessToken }) {
+  const headers = {};
+  if (credential === "bearer" && accessToken) headers.Authorization = `Bearer ${accessToken}`;
+  const token = credential === "cookie" ? await csrfToken() : null;
+  if (token) headers["X-CSRF-Token"] = token;
+  const before = readCookies();
+  const url = `${path}?scope=${scope}`;
+  const response = await fetch(url, { method: "POST", headers });
+  const told = TOLD.filter((name) => response.headers.has(name));
+  return {
+    request: `POST ${url}`,
+    sent: [...(before.size ? ["cookies"] : []), ...Object.keys(headers)],
+    before,
+    status: response.status,
+    statusText: response.statusText,
+    headers: told.map((name) => [name, response.headers.get(name)]),
+    outcome: response.headers.get("x-logout-outcome"),
+    body: await response.text(),
+  };
+}
+
+export async function verify(accessToken) {
+  const headers = { Authorization: `Bearer ${accessToken}` };
+  const response = await fetch(settings.verify, { headers });
+  const text = await response.text();
+  return { status: response.status, reason: text ? JSON.parse(text).error.reason : "" };
+}

@@ -1,0 +1,157 @@
+// The page's wiring: each control, what it does, and what is shown then.
+
+import {
+  claimsOf, gotrueWorks, logOut, messageOf, readCookies, sessionsOf, settings, signIn, signUp,
+  storeSession, storedSession, switchGotrueOff, switchGotrueOn, tryRefreshToken, verify,
+} from "./demo-session.js";
+import {
+  byId, code, element, showClaims, showCookies, showLife, showResult, showSessions, showSummary,
+  showSwitch, showWho,
+} from "./demo-view.js";
+
+// The session of this browser, also after it has ended.
+let lastSession = null;
+// The last logout, to be checked again.
+let lastLogout = null;
+let busy = false;
+
+const claimsIn = (session) => session && claimsOf(session.access_token);
+
+async function aliveSessions(session) {
+  return session ? sessionsOf(claimsIn(session).sub) : [];
+}
+
+async function showNow() {
+  const session = storedSession();
+  lastSession = session ?? lastSession;
+  showWho(session, claimsIn(lastSession)?.email);
+  showCookies(readCookies());
+  showClaims(claimsIn(session));
+  tick();
+  showSessions(await aliveSessions(lastSession), claimsIn(lastSession)?.session_id);
+}
+
+function tick() {
+  showLife(claimsIn(storedSession()));
+}
+
+// One thing at a time: a second click while the first is answered does nothing.
+async function act(status, work) {
+  if (busy) return;
+  busy = true;
+  document.body.setAttribute("aria-busy", "true");
+  try {
+    await work();
+  } catch (error) {
+    status(messageOf(error));
+  } finally {
+    busy = false;
+    document.body.removeAttribute("aria-busy");
+    await showNow().catch(() => {});
+  }
+}
+
+const signInStatus = (text) => { byId("sign-in-status").textContent = text; };
+const gotrueStatus = (text) => { byId("gotrue-status").textContent = text; };
+const summary = (text) => showSummary(text, "bad");
+
+// Sign in.
+
+const SIGN_INS = {
+  "sign-in": async (email, password) => {
+    storeSession(await signIn(email, password));
+    return `${email} is signed in.`;
+  },
+  "sign-up": async (email, password) => {
+    storeSession(await signUp(email, password, byId("large").checked));
+    return `${email} is signed up and in.`;
+  },
+  "other-device": async (email, password) => {
+    await signIn(email, password);
+    return `${email} is signed in on another device too.`;
+  },
+};
+
+byId("sign-in").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const way = SIGN_INS[event.submitter?.value ?? "sign-in"];
+  const [email, password] = [byId("email").value, byId("password").value];
+  act(signInStatus, async () => signInStatus(await way(email, password)));
+});
+
+// Log out.
+
+async function observe(session) {
+  const [sessions, cookies] = [await aliveSessions(session), readCookies()];
+  if (!session) return { sessions, cookies, refresh: null, verified: null };
+  const verified = await verify(session.access_token);
+  const refresh = await tryRefreshToken(session.refresh_token);
+  // As the library would: this browser goes on with the new tokens.
+  const stored = claimsIn(storedSession())?.session_id;
+  if (refresh.session && claimsIn(refresh.session).session_id === stored) {
+    storeSession(refresh.session);
+  }
+  return { sessions, cookies, refresh, verified };
+}
+
+async function showLastLogout() {
+  showResult(lastLogout, await observe(lastLogout.session));
+}
+
+byId("logout").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const chosen = Object.fromEntries(new FormData(event.target));
+  act(summary, async () => {
+    showSummary("Asking the gateway…");
+    const session = lastSession;
+    const sessions = await aliveSessions(session);
+    const reply = await logOut({ ...chosen, accessToken: session?.access_token });
+    const ownId = claimsIn(session)?.session_id;
+    lastLogout = { session, sessions, reply, ownId, scope: chosen.scope };
+    await showLastLogout();
+    byId("result-section").scrollIntoView({ block: "nearest" });
+  });
+});
+
+byId("check-again").addEventListener("click", () => act(summary, showLastLogout));
+
+// GoTrue, off and on.
+
+function showState(on) {
+  showSwitch(on);
+  gotrueStatus(on ? "GoTrue works." : "GoTrue is switched off: now see a logout fail.");
+}
+
+function turnGotrue(on) {
+  return act(gotrueStatus, async () => {
+    await (on ? switchGotrueOn() : switchGotrueOff(byId("failure").value));
+    showState(on);
+  });
+}
+
+const isOn = () => byId("gotrue-switch").getAttribute("aria-checked") === "true";
+byId("gotrue-switch").addEventListener("click", () => turnGotrue(!isOn()));
+byId("failure").addEventListener("change", () => { if (!isOn()) turnGotrue(false); });
+
+// The start.
+
+const answers = (text) => element("small", { textContent: `Success is ${text}` });
+
+function offerRoutes() {
+  const choices = settings.logouts.map(({ path, answer }, index) => element(
+    "p",
+    { className: "choice" },
+    element("input", {
+      type: "radio", name: "path", id: `route-${index}`, value: path, checked: index === 0,
+    }),
+    element("label", { htmlFor: `route-${index}` }, code(`POST ${path}`), answers(answer)),
+  ));
+  byId("routes").append(...choices);
+}
+
+byId("email").value = settings.user.email;
+byId("password").value = settings.user.password;
+offerRoutes();
+setInterval(tick, 1000);
+await showNow().catch(() => {});
+showState(await gotrueWorks());
