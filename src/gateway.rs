@@ -94,12 +94,17 @@ impl Gateway {
         let mut gateway = Self { address, admin_address, shutdown, threads: Vec::new() };
 
         let admin_socket = admin.and_then(|(_, sockets)| sockets.into_iter().next());
-        let background = Background { admin_socket, app: parts.app()? };
-        gateway.run("background", |shutdown| background.run(shutdown))?;
+        let app = parts.app()?;
+        gateway.run("background", |shutdown| {
+            let admin = admin_socket.map(|socket| socket.listen(BACKLOG)).transpose()?;
+            Ok(Background { admin, app }.run(shutdown))
+        })?;
         for socket in sockets {
             let app = parts.app()?;
             let router = app::public(app.clone(), pages.clone());
-            gateway.run("serving", |shutdown| serve(socket, router, app, shutdown))?;
+            gateway.run("serving", |shutdown| {
+                Ok(serve(socket.listen(BACKLOG)?, router, app, shutdown))
+            })?;
         }
         tracing::info!(%address, admin_address = admin_address.map(tracing::field::display), "listening");
         Ok(gateway)
@@ -114,12 +119,21 @@ impl Gateway {
         }
     }
 
-    fn run<F>(&mut self, name: &str, work: impl FnOnce(CancellationToken) -> F) -> io::Result<()>
+    /// On a thread and a runtime of its own. What `work` does before its future is done when this
+    /// returns: whoever reads `listening` finds somebody there.
+    fn run<F>(
+        &mut self,
+        name: &str,
+        work: impl FnOnce(CancellationToken) -> io::Result<F>,
+    ) -> io::Result<()>
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let runtime: Runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let work = work(self.shutdown.clone());
+        let work = {
+            let _entered = runtime.enter();
+            work(self.shutdown.clone())?
+        };
         let thread = Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(work))?;
         self.threads.push(thread);
         Ok(())
@@ -162,11 +176,12 @@ impl Parts {
 }
 
 /// One listener of the public address, until shutdown and drained.
-async fn serve(socket: TcpSocket, router: Router, app: Arc<App>, shutdown: CancellationToken) {
-    let listener = match socket.listen(BACKLOG) {
-        Ok(listener) => listener,
-        Err(cause) => return tracing::error!(%cause, "a listener could not start"),
-    };
+async fn serve(
+    listener: tokio::net::TcpListener,
+    router: Router,
+    app: Arc<App>,
+    shutdown: CancellationToken,
+) {
     let config = &app.config;
     let open =
         server::run(listener, router, &config.limits, app.connections.clone(), shutdown).await;
@@ -186,7 +201,7 @@ async fn serve(socket: TcpSocket, router: Router, app: Arc<App>, shutdown: Cance
 
 /// What no request waits for.
 struct Background {
-    admin_socket: Option<TcpSocket>,
+    admin: Option<tokio::net::TcpListener>,
     app: Arc<App>,
 }
 
@@ -195,8 +210,8 @@ impl Background {
         let app = &self.app;
         let fetch = || app.logout.gotrue.jwks(Instant::now() + app.config.upstream_timeout);
         let admin = async {
-            if let Some(socket) = self.admin_socket {
-                serve(socket, app::admin(app.clone()), app.clone(), shutdown.clone()).await;
+            if let Some(listener) = self.admin {
+                serve(listener, app::admin(app.clone()), app.clone(), shutdown.clone()).await;
             }
         };
         tokio::select! {
