@@ -1,3 +1,8 @@
 //! One test binary: a real gateway on port 0 beside the mock.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+#![expect(dead_code, unused_imports, reason = "the tables that use the rest of the harness follow")]
+
 mod config;
+mod harness;
+mod outcomes;
