@@ -4,5 +4,8 @@
 #![expect(dead_code, unused_imports, reason = "the tables that use the rest of the harness follow")]
 
 mod config;
+mod errors;
 mod harness;
+mod headers;
 mod outcomes;
+mod routes;
