@@ -14,7 +14,7 @@ pub(crate) use self::{
     jar::{Jar, Page},
     recordings::{RECORDED_AT, RECORDED_ISSUER, Recording, SsrJar, recording, ssr_jars},
     stage::{SECRET, START, Setup, Stage, Time},
-    tokens::{claims_of, forged, hs256, sign_with},
+    tokens::{claims_of, es256, forged, hs256, sign_with},
 };
 
 /// The three logout routes.

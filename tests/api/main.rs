@@ -8,4 +8,7 @@ mod errors;
 mod harness;
 mod headers;
 mod outcomes;
+mod refresh;
 mod routes;
+mod session;
+mod tokens;

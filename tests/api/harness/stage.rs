@@ -158,6 +158,11 @@ impl Setup {
         stage
     }
 
+    /// The configuration alone; the project must be among the flags.
+    pub(crate) fn config(&self) -> Config {
+        config(&self.flags)
+    }
+
     pub(crate) async fn start(self) -> Stage {
         self.start_with(&[]).await
     }
