@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     sync::Arc,
     thread::{Builder, JoinHandle},
     time::Duration,
@@ -12,7 +12,7 @@ use std::{
 use aws_lc_rs::error::Unspecified;
 use axum::Router;
 use tokio::{
-    net::TcpSocket,
+    net::{TcpListener, TcpSocket},
     runtime::{self, Runtime},
     sync::Semaphore,
     time::{Instant, MissedTickBehavior, interval, timeout},
@@ -110,9 +110,14 @@ impl Gateway {
         for socket in sockets {
             let app = Arc::new(another_app(first)?);
             let router = app::public(app.clone(), pages.clone());
-            self.run("serving", |shutdown| serve(socket, router, app, shutdown))?;
+            self.run("serving", |shutdown| {
+                Ok(serve(socket.listen(BACKLOG)?, router, app, shutdown))
+            })?;
         }
-        self.run("background", |shutdown| in_background(admin_socket, first.clone(), shutdown))?;
+        self.run("background", |shutdown| {
+            let admin = admin_socket.map(|socket| socket.listen(BACKLOG)).transpose()?;
+            Ok(in_background(admin, first.clone(), shutdown))
+        })?;
         Ok(())
     }
 
@@ -125,12 +130,21 @@ impl Gateway {
         }
     }
 
-    fn run<F>(&mut self, name: &str, work: impl FnOnce(CancellationToken) -> F) -> io::Result<()>
+    /// On a thread and a runtime of its own. What `work` does before its future is done when this
+    /// returns: whoever reads `listening` finds somebody there.
+    fn run<F>(
+        &mut self,
+        name: &str,
+        work: impl FnOnce(CancellationToken) -> io::Result<F>,
+    ) -> io::Result<()>
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let runtime: Runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let work = work(self.shutdown.clone());
+        let work = {
+            let _entered = runtime.enter();
+            work(self.shutdown.clone())?
+        };
         let thread = Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(work))?;
         self.threads.push(thread);
         Ok(())
@@ -165,12 +179,8 @@ fn another_app(first: &App) -> Result<App, NoClient> {
     Ok(App { logout, logouts: TaskTracker::new(), ..first.clone() })
 }
 
-/// One listener of the public address, until shutdown and drained.
-async fn serve(socket: TcpSocket, router: Router, app: Arc<App>, shutdown: CancellationToken) {
-    let listener = match socket.listen(BACKLOG) {
-        Ok(listener) => listener,
-        Err(cause) => return tracing::error!(%cause, "a listener could not start"),
-    };
+/// One listener, until shutdown and drained.
+async fn serve(listener: TcpListener, router: Router, app: Arc<App>, shutdown: CancellationToken) {
     let config = &app.config;
     let open =
         server::run(listener, router, &config.limits, app.connections.clone(), shutdown).await;
@@ -189,15 +199,11 @@ async fn serve(socket: TcpSocket, router: Router, app: Arc<App>, shutdown: Cance
 }
 
 /// What no request waits for: the key set, the list's old entries, and who watches.
-async fn in_background(
-    admin_socket: Option<TcpSocket>,
-    app: Arc<App>,
-    shutdown: CancellationToken,
-) {
+async fn in_background(admin: Option<TcpListener>, app: Arc<App>, shutdown: CancellationToken) {
     let fetch = || app.logout.gotrue.jwks(Instant::now() + app.config.upstream_timeout);
     let admin = async {
-        if let Some(socket) = admin_socket {
-            serve(socket, app::admin(app.clone()), app.clone(), shutdown.clone()).await;
+        if let Some(listener) = admin {
+            serve(listener, app::admin(app.clone()), app.clone(), shutdown.clone()).await;
         }
     };
     tokio::select! {
@@ -220,7 +226,7 @@ async fn keep_forgetting(app: &App) {
 fn listeners(address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpSocket>)> {
     // Sockets that share a port share it with any process of this user, too: a bind that shares
     // nothing tells whether the port is free, and picks one for port 0.
-    let address = TcpListener::bind(address)?.local_addr()?;
+    let address = std::net::TcpListener::bind(address)?.local_addr()?;
     let bound = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;

@@ -1,0 +1,132 @@
+//! The table of errors: every status, code and reason, each with its own fixed text.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::harness::{
+    Browser, Form, Reply, Setup, Stage, assert_error, recording, session_cookies,
+};
+
+/// Every error that can be had from outside, once; what cannot: `INTERNAL`, which is a bug.
+async fn every_error(stage: &Stage) -> Vec<(Reply, u16, &'static str, Option<&'static str>)> {
+    let tokens = stage.sign_up();
+    let bearer = |target: &str| stage.post(target).bearer(&tokens.access_token);
+    let mut all = Vec::new();
+
+    let reply = bearer("/logout?scope=x").send().await;
+    all.push((reply, 400, "BAD_REQUEST", Some("unsupported_scope")));
+    let reply = bearer("/logout").headers(&[("X-CSRF-Token", "a"), ("X-CSRF-Token", "a")]);
+    all.push((reply.send().await, 400, "BAD_REQUEST", Some("duplicate_header")));
+    all.push((stage.post("/logout").send().await, 401, "NOT_AUTHENTICATED", Some("missing")));
+    let reply = stage.post("/logout").bearer("x").send().await;
+    all.push((reply, 401, "NOT_AUTHENTICATED", Some("invalid")));
+    stage.pass(3600);
+    all.push((bearer("/logout").send().await, 401, "NOT_AUTHENTICATED", Some("expired")));
+
+    let gone = stage.sign_up();
+    assert!(stage.mock.delete_session(gone.session_id));
+    let reply = stage.post("/logout?scope=global").bearer(&gone.access_token).send().await;
+    all.push((reply, 401, "NOT_AUTHENTICATED", Some("not_found")));
+    let reply = stage.get("/api/auth/verify").bearer(&gone.access_token).send().await;
+    all.push((reply, 401, "NOT_AUTHENTICATED", Some("revoked")));
+
+    let tokens = stage.sign_up();
+    let browser = Browser::without_csrf(stage, &tokens, Form::Raw);
+    let reply = browser.request("POST", "/logout").send().await;
+    all.push((reply, 403, "CSRF_FAILED", Some("missing")));
+    let request = browser.request("POST", "/logout").header("X-CSRF-Token", "wrong");
+    let reply = request.header("Cookie", "sb-csrf-token=other").send().await;
+    all.push((reply, 403, "CSRF_FAILED", Some("invalid")));
+    let reply = stage.post("/logout").header("Origin", "null").send().await;
+    all.push((reply, 403, "CSRF_FAILED", Some("cross_site")));
+
+    all.push((stage.get("/x").send().await, 404, "NOT_FOUND", None));
+    all.push((stage.get("/logout").send().await, 405, "METHOD_NOT_ALLOWED", None));
+    let bearer = |target: &str| stage.post(target).bearer(&tokens.access_token);
+    let reply = bearer("/logout").body([0; 8193]).send().await;
+    all.push((reply, 413, "PAYLOAD_TOO_LARGE", None));
+    let reply = bearer("/logout").body("x").send().await;
+    all.push((reply, 415, "UNSUPPORTED_MEDIA_TYPE", None));
+
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 429, "times": 1}));
+    all.push((bearer("/logout").send().await, 429, "RATE_LIMITED", None));
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
+    let reply = bearer("/logout").send().await;
+    all.push((reply, 500, "LOGOUT_FAILED", Some("auth_service_unavailable")));
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 504, "times": 2}));
+    let reply = bearer("/logout").send().await;
+    all.push((reply, 500, "LOGOUT_FAILED", Some("auth_service_timeout")));
+    stage.fault(recording("logout-local-database-down").as_fault("logout", Some(1)));
+    let reply = bearer("/logout").send().await;
+    all.push((reply, 500, "LOGOUT_FAILED", Some("auth_service_error")));
+    let banned = stage.sign_up();
+    assert!(stage.mock.ban_user(banned.user_id));
+    let reply = stage.post("/logout").bearer(&banned.access_token).send().await;
+    all.push((reply, 500, "LOGOUT_FAILED", Some("user_banned")));
+    all
+}
+
+#[tokio::test]
+async fn every_error_has_its_envelope_and_a_text_of_its_own() {
+    let stage = Stage::new().await;
+    let mut texts = BTreeMap::new();
+    for (reply, status, code, reason) in every_error(&stage).await {
+        assert_error(&reply, status, code, reason);
+        let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert_eq!(texts.insert(message, (code, reason)), None, "{code} {reason:?}");
+    }
+    // Fixed: whatever the second run's tokens, ids and times are.
+    for (reply, _, code, reason) in every_error(&stage).await {
+        let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert_eq!(texts.get(&message), Some(&(code, reason)));
+    }
+    assert_eq!(texts.len(), 19);
+}
+
+#[tokio::test]
+async fn without_keys_it_is_not_ready() {
+    let no_keys = json!({"operation": "jwks", "kind": "status", "status": 500});
+    let stage = Setup::new().unready().start_with(&[no_keys]).await;
+    let tokens = stage.sign_up();
+    let readyz = stage.get("/readyz").send().await;
+    assert_error(&readyz, 503, "NOT_READY", Some("key_set"));
+    assert_eq!(stage.get("/healthz").send().await.status, 200, "it lives");
+    let verify = stage.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
+    assert_error(&verify, 503, "NOT_READY", Some("key_set"));
+    let logout = stage.post("/logout").bearer(&tokens.access_token).send().await;
+    assert_error(&logout, 500, "LOGOUT_FAILED", Some("auth_service_unavailable"));
+    assert_eq!(logout.header("x-logout-outcome"), Some("failed"));
+    assert!(stage.alive(&tokens) && stage.calls("logout").is_empty());
+}
+
+#[tokio::test]
+async fn nothing_of_a_request_and_nothing_of_gotrue_reaches_a_response() {
+    const MARK: &str = "x9tell-tale9x";
+    let stage = Stage::new().await;
+    let tokens = stage.sign_up();
+    let upstream = json!({"operation": "logout", "kind": "status", "status": 500,
+        "headers": {"X-Upstream": MARK, "Server": MARK, "Set-Cookie": format!("{MARK}=1")},
+        "body": {"code": MARK, "message": MARK}});
+    stage.fault(upstream);
+    let cookies = session_cookies("sb-127-auth-token", MARK, MARK, Form::Base64);
+    let planted = [("sb-csrf-token", MARK), ("sb-127-auth-token-user", MARK)];
+    let replies = [
+        stage.post("/logout").bearer(&tokens.access_token).cookies(&planted).send().await,
+        stage.post("/logout").bearer(MARK).send().await,
+        stage.post("/logout").cookies(&cookies).cookies(&planted).send().await,
+        stage.post(&format!("/logout?scope={MARK}")).send().await,
+        stage.post(&format!("/{MARK}")).send().await,
+        stage.request(MARK, "/logout").send().await,
+        stage.post("/logout").headers(&[("Origin", "https://x9tell-tale9x")]).send().await,
+        stage.post("/logout").headers(&[("Content-Type", MARK)]).body(MARK).send().await,
+        stage.post("/logout").headers(&[("User-Agent", MARK), ("Referer", MARK)]).send().await,
+    ];
+    for reply in &replies {
+        assert!(reply.status >= 400);
+        let told = format!("{:?} {}", reply.headers, reply.text());
+        assert!(!told.contains(MARK), "{told}");
+        assert!(!told.contains(&tokens.access_token) && !told.contains(env!("CARGO_PKG_VERSION")));
+        assert_eq!(reply.header("server"), None);
+    }
+}

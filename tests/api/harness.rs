@@ -1,0 +1,67 @@
+//! What every test stands on: a real gateway on port 0 beside the mock, both on one settable clock,
+//! and a browser that keeps its cookies as RFC 6265 has it.
+
+mod browser;
+mod http;
+mod jar;
+mod recordings;
+mod stage;
+mod tokens;
+
+pub(crate) use self::{
+    browser::{Browser, Form, chunks, session_cookies},
+    http::{Connection, Reply, Request},
+    jar::{Jar, Page},
+    recordings::{RECORDED_AT, RECORDED_ISSUER, Recording, SsrJar, recording, ssr_jars},
+    stage::{SECRET, START, Setup, Stage, Time},
+    tokens::{claims_of, es256, forged, hs256, sign_with},
+};
+
+/// The three logout routes.
+pub(crate) const ROUTES: [&str; 4] =
+    ["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout/"];
+
+/// Polls until `holds`; a condition that never comes true fails the test.
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(20);
+    assert!(tokio::time::timeout(patience, waiting).await.is_ok(), "never: {what}");
+}
+
+/// Asserts that `reply` is the route's own success, byte for byte.
+#[track_caller]
+pub(crate) fn assert_success(reply: &Reply, route: &str, user: uuid::Uuid, outcome: &str) {
+    let (status, body) = match route {
+        "/api/auth/logout" => (200, r#"{"data":{"success":true}}"#.to_owned()),
+        "/api/v1/auth/logout" => (204, String::new()),
+        _ => (200, format!(r#"{{"message":"Logout successful. User id: {user}"}}"#)),
+    };
+    assert_eq!((reply.status, reply.text()), (status, body), "{route}");
+    assert_eq!(reply.header("x-logout-outcome"), Some(outcome), "{route}");
+    let content_type = (status == 200).then_some("application/json");
+    assert_eq!(reply.header("content-type"), content_type, "{route}");
+}
+
+/// Asserts that `reply` is the error envelope, with exactly its members.
+#[track_caller]
+pub(crate) fn assert_error(reply: &Reply, status: u16, code: &str, reason: Option<&str>) {
+    assert_eq!(reply.status, status, "{reply:?}");
+    let error = &reply.json()["error"];
+    assert_eq!(error["code"], code, "{reply:?}");
+    assert_eq!(error["reason"].as_str(), reason, "{reply:?}");
+    let members: Vec<&str> = error.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected: &[&str] = match reason {
+        Some(_) => &["code", "message", "reason", "request_id"],
+        None => &["code", "message", "request_id"],
+    };
+    assert_eq!(members, expected);
+    assert_eq!(reply.json().as_object().unwrap().len(), 1);
+    assert_eq!(error["request_id"].as_str(), reply.header("x-request-id"));
+    assert!(error["message"].as_str().is_some_and(|text| text.ends_with('.')));
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    assert_eq!(reply.header("www-authenticate"), (status == 401).then_some("Bearer"));
+}

@@ -1,0 +1,145 @@
+//! A browser signed in by @supabase/ssr: its cookies, its headers, and what a logout leaves behind.
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use logout_gateway::mock::Tokens;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
+
+use super::{Jar, Page, Reply, Request, Stage};
+
+/// What the library writes at most into one cookie.
+const CHUNK: usize = 3180;
+/// `encodeURIComponent` leaves these alone.
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+
+/// How the library writes a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Form {
+    /// `base64-` and base64url: the usual one.
+    Base64,
+    /// Percent-encoded JSON, `cookieEncoding: "raw"`.
+    Raw,
+    /// `[access, refresh, …]`, of earlier versions.
+    OlderArray,
+    /// With so much user metadata that it takes several cookies.
+    Chunked,
+}
+
+impl Form {
+    pub(crate) const ALL: [Self; 4] = [Self::Base64, Self::Raw, Self::OlderArray, Self::Chunked];
+}
+
+/// The cookies of a session at the storage key `key`.
+pub(crate) fn session_cookies(
+    key: &str,
+    access_token: &str,
+    refresh_token: &str,
+    form: Form,
+) -> Vec<(String, String)> {
+    let metadata = if matches!(form, Form::Chunked) { "ä".repeat(4000) } else { String::new() };
+    let session = json!({
+        "access_token": access_token,
+        "token_type": "bearer",
+        "expires_in": 3600,
+        "refresh_token": refresh_token,
+        "user": { "user_metadata": { "name": metadata } },
+    });
+    let text = match form {
+        Form::Base64 | Form::Chunked => {
+            format!("base64-{}", BASE64_URL_SAFE_NO_PAD.encode(session.to_string()))
+        }
+        Form::Raw => utf8_percent_encode(&session.to_string(), COMPONENT).to_string(),
+        Form::OlderArray => {
+            let array = json!([access_token, refresh_token, null, null, null]).to_string();
+            utf8_percent_encode(&array, COMPONENT).to_string()
+        }
+    };
+    chunks(key, &text)
+}
+
+/// `text` at `key`, in as many chunks as the library makes of it.
+pub(crate) fn chunks(key: &str, text: &str) -> Vec<(String, String)> {
+    if text.len() <= CHUNK {
+        return vec![(key.to_owned(), text.to_owned())];
+    }
+    let pieces = text.as_bytes().chunks(CHUNK).enumerate();
+    pieces.map(|(i, p)| (format!("{key}.{i}"), String::from_utf8(p.to_vec()).unwrap())).collect()
+}
+
+/// A browser at a page of the gateway's own origin.
+pub(crate) struct Browser<'s> {
+    stage: &'s Stage,
+    pub(crate) jar: Jar,
+    pub(crate) page: Page,
+    /// Sent with every request beside the cookies.
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+impl<'s> Browser<'s> {
+    /// Signed in, and with a CSRF token as an app gets it.
+    pub(crate) async fn signed_in(stage: &'s Stage, tokens: &Tokens, form: Form) -> Self {
+        let mut browser = Self::without_csrf(stage, tokens, form);
+        assert_eq!(browser.fetch_csrf().await.status, 200);
+        browser
+    }
+
+    /// Signed in, before it asked for a CSRF token.
+    pub(crate) fn without_csrf(stage: &'s Stage, tokens: &Tokens, form: Form) -> Self {
+        let mut jar = Jar::default();
+        let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
+        for (name, value) in session_cookies("sb-127-auth-token", access, refresh, form) {
+            jar.put(Page::LOCAL, &name, &value);
+        }
+        let headers = vec![("Sec-Fetch-Site".to_owned(), "same-origin".to_owned())];
+        Self { stage, jar, page: Page::LOCAL, headers }
+    }
+
+    /// A request with the browser's cookies and headers.
+    pub(crate) fn request(&self, method: &str, target: &str) -> Request {
+        let request = self.stage.request(method, target).cookies(&self.jar.sent_to(self.page));
+        self.headers.iter().fold(request, |r, (name, value)| r.header(name, value))
+    }
+
+    pub(crate) async fn fetch_csrf(&mut self) -> Reply {
+        let reply = self.request("GET", "/api/auth/csrf").send().await;
+        self.take(&reply);
+        reply
+    }
+
+    /// Keeps the cookies of a response.
+    pub(crate) fn take(&mut self, reply: &Reply) {
+        for line in reply.set_cookies() {
+            self.jar.set(self.page, line);
+        }
+    }
+
+    /// The CSRF cookie, as a script reads it.
+    pub(crate) fn csrf_cookie(&self) -> Option<String> {
+        let sent = self.jar.sent_to(self.page);
+        sent.into_iter().find(|(name, _)| name == "sb-csrf-token").map(|(_, value)| value)
+    }
+
+    /// The logout that a page's script asks for, before it is sent.
+    pub(crate) fn logout_request(&self, route: &str) -> Request {
+        let request = self.request("POST", route);
+        match self.csrf_cookie() {
+            Some(token) => request.header("X-CSRF-Token", token),
+            None => request,
+        }
+    }
+
+    pub(crate) async fn logout(&mut self, route: &str) -> Reply {
+        let reply = self.logout_request(route).send().await;
+        self.take(&reply);
+        reply
+    }
+}

@@ -1,0 +1,205 @@
+//! HTTP/1.1 by hand: every byte of a request is the test's own, and every line of a response is seen.
+
+use std::net::SocketAddr;
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+/// A response as it came.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    /// Names in lower case, in the order in which they came.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    /// The header's only value.
+    #[track_caller]
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let all = self.all(name);
+        assert!(all.len() <= 1, "{name} came more than once: {all:?}");
+        all.first().copied()
+    }
+
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+        self.headers.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect()
+    }
+
+    pub(crate) fn set_cookies(&self) -> Vec<&str> {
+        self.all("set-cookie")
+    }
+
+    /// The names of the cookies that it deletes; every `Set-Cookie` must be a deletion.
+    #[track_caller]
+    pub(crate) fn deleted(&self) -> Vec<&str> {
+        let deletion = |line: &&str| {
+            let (name, rest) = line.split_once('=').unwrap();
+            assert!(rest.starts_with("; ") && rest.contains("Max-Age=0"), "{line}");
+            line.split_at(name.len()).0.len()
+        };
+        let lines = self.set_cookies();
+        lines.iter().map(|line| &line[..deletion(line)]).collect()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+}
+
+/// A request, built up line by line.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    address: SocketAddr,
+    method: String,
+    target: String,
+    host: Option<String>,
+    lines: Vec<(String, Vec<u8>)>,
+    body: Option<Vec<u8>>,
+}
+
+impl Request {
+    pub(crate) fn new(address: SocketAddr, method: &str, target: &str) -> Self {
+        Self {
+            address,
+            method: method.to_owned(),
+            target: target.to_owned(),
+            host: Some(address.to_string()),
+            lines: Vec::new(),
+            body: None,
+        }
+    }
+
+    /// Another `Host` than the address.
+    pub(crate) fn host(mut self, host: &str) -> Self {
+        self.host = Some(host.to_owned());
+        self
+    }
+
+    /// One more line; a name may come as often as the test likes.
+    pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.lines.push((name.to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    pub(crate) fn headers(self, lines: &[(&str, &str)]) -> Self {
+        lines.iter().fold(self, |request, (name, value)| request.header(name, value))
+    }
+
+    pub(crate) fn bearer(self, token: &str) -> Self {
+        self.header("Authorization", format!("Bearer {token}"))
+    }
+
+    /// One `Cookie` line of these pairs.
+    pub(crate) fn cookies<N: AsRef<str>, V: AsRef<str>>(self, pairs: &[(N, V)]) -> Self {
+        let pairs =
+            pairs.iter().map(|(name, value)| format!("{}={}", name.as_ref(), value.as_ref()));
+        let line = pairs.collect::<Vec<_>>().join("; ");
+        if line.is_empty() { self } else { self.header("Cookie", line) }
+    }
+
+    /// With its length; what type it is, a header says.
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    pub(crate) fn bytes(&self, close: bool) -> Vec<u8> {
+        let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
+        if let Some(host) = &self.host {
+            bytes.extend(format!("Host: {host}\r\n").into_bytes());
+        }
+        for (name, value) in &self.lines {
+            bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+        }
+        if let Some(body) = &self.body {
+            bytes.extend(format!("Content-Length: {}\r\n", body.len()).into_bytes());
+        }
+        if close {
+            bytes.extend(b"Connection: close\r\n");
+        }
+        bytes.extend(b"\r\n");
+        bytes.extend(self.body.iter().flatten());
+        bytes
+    }
+
+    /// On a connection of its own.
+    pub(crate) async fn send(self) -> Reply {
+        let mut connection = Connection::open(self.address).await;
+        connection.write(&self.bytes(true)).await;
+        connection.reply(self.method == "HEAD").await.expect("an answer")
+    }
+}
+
+/// One connection, to be used again and again.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Connection {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, read: Vec::new() }
+    }
+
+    /// A server that has refused already may have closed its side: what matters is its answer.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes).await;
+    }
+
+    /// The next response; `None` if the connection ends without one.
+    pub(crate) async fn reply(&mut self, headless: bool) -> Option<Reply> {
+        let end = loop {
+            if let Some(at) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
+                break at;
+            }
+            if !self.more().await {
+                assert!(self.read.is_empty(), "half a head: {:?}", self.read);
+                return None;
+            }
+        };
+        let head = String::from_utf8(self.read.drain(..end + 4).collect()).unwrap();
+        let mut lines = head.trim_end().split("\r\n");
+        let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+        let headers: Vec<(String, String)> = lines
+            .map(|line| line.split_once(':').unwrap())
+            .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
+            .collect();
+        let mut reply = Reply { status, headers, body: Vec::new() };
+        let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
+        let length: usize = if headless { 0 } else { length };
+        assert_eq!(reply.header("transfer-encoding"), None);
+        while self.read.len() < length {
+            assert!(self.more().await, "half a body");
+        }
+        reply.body = self.read.drain(..length).collect();
+        Some(reply)
+    }
+
+    async fn more(&mut self) -> bool {
+        let mut chunk = [0; 16 * 1024];
+        match self.stream.read(&mut chunk).await {
+            Ok(0) | Err(_) => false,
+            Ok(length) => {
+                self.read.extend(&chunk[..length]);
+                true
+            }
+        }
+    }
+
+    /// Whether the other side has closed.
+    pub(crate) async fn ended(&mut self) -> bool {
+        !self.more().await
+    }
+}

@@ -1,0 +1,287 @@
+//! A gateway and a mock, started for one test and stopped with it.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use axum::Router;
+use clap::{Args as _, Command, FromArgMatches as _};
+use logout_gateway::{
+    clock::Clock,
+    config::{self, Config},
+    gateway::Gateway,
+    mock::{self, Call, Mock, Options, Tokens},
+};
+use tokio::{net::TcpListener, sync::oneshot};
+use uuid::Uuid;
+
+use super::{Request, eventually};
+
+/// When tests begin, unless they say otherwise: seconds since the Unix epoch.
+pub(crate) const START: i64 = 1_800_000_000;
+/// `GATEWAY_SECRET` of every test.
+pub(crate) const SECRET: &str = "the-secret-of-the-tests-0123456789abcdef";
+
+/// The clock of gateway and mock; it stands still until a test moves it.
+#[derive(Clone, Debug)]
+pub(crate) struct Time(Arc<AtomicI64>);
+
+impl Time {
+    pub(crate) fn at(seconds: i64) -> Self {
+        Self(Arc::new(AtomicI64::new(seconds)))
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        let time = self.clone();
+        Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(u64::try_from(time.now()).unwrap()))
+    }
+}
+
+/// What a test wants otherwise than usual.
+pub(crate) struct Setup {
+    flags: BTreeMap<String, String>,
+    options: Options,
+    at: i64,
+    ready: bool,
+    gotrue_ahead: i64,
+}
+
+impl Setup {
+    pub(crate) fn new() -> Self {
+        let flags = [
+            ("supabase-anon-key", "test-anon-key"),
+            ("secret", SECRET),
+            ("bind", "127.0.0.1:0"),
+            ("admin-bind", "off"),
+            ("threads", "1"),
+        ];
+        let flags = flags.iter().map(|(flag, value)| ((*flag).to_owned(), (*value).to_owned()));
+        let options = Options::default();
+        Self { flags: flags.collect(), options, at: START, ready: true, gotrue_ahead: 0 }
+    }
+
+    /// A flag of `serve`, without its hyphens.
+    pub(crate) fn flag(mut self, flag: &str, value: &str) -> Self {
+        self.flags.insert(flag.to_owned(), value.to_owned());
+        self
+    }
+
+    pub(crate) fn flags(self, flags: &[(&str, &str)]) -> Self {
+        flags.iter().fold(self, |setup, (flag, value)| setup.flag(flag, value))
+    }
+
+    pub(crate) fn algorithm(mut self, algorithm: mock::Algorithm) -> Self {
+        self.options.algorithm = algorithm;
+        self
+    }
+
+    pub(crate) fn issuer(mut self, issuer: &str) -> Self {
+        self.options.issuer = Some(issuer.to_owned());
+        self
+    }
+
+    pub(crate) fn token_lifetime(mut self, seconds: u64) -> Self {
+        self.options.token_lifetime = Duration::from_secs(seconds);
+        self
+    }
+
+    /// When the clock stands.
+    pub(crate) fn at(mut self, seconds: i64) -> Self {
+        self.at = seconds;
+        self
+    }
+
+    /// The mock's clock is ahead of the gateway's.
+    pub(crate) fn gotrue_ahead(mut self, seconds: i64) -> Self {
+        self.gotrue_ahead = seconds;
+        self
+    }
+
+    /// Starts although no key set can be had.
+    pub(crate) fn unready(mut self) -> Self {
+        self.ready = false;
+        self
+    }
+
+    /// Starts both, and faults that act from the start on.
+    pub(crate) async fn start_with(self, faults: &[serde_json::Value]) -> Stage {
+        let time = Time::at(self.at);
+        let mock_time = Time::at(self.at + self.gotrue_ahead);
+        // One clock for both, unless they are to differ.
+        let mock_time = if self.gotrue_ahead == 0 { time.clone() } else { mock_time };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mock =
+            Mock::new(self.options, listener.local_addr().unwrap(), mock_time.clock()).unwrap();
+        for fault in faults {
+            mock.inject(serde_json::from_value(fault.clone()).unwrap());
+        }
+        let (stop_mock, stopped) = oneshot::channel::<()>();
+        let (listener, served) = (listener.into_std().unwrap(), mock.clone());
+        // On a thread of its own: a test that stops the gateway blocks its own runtime.
+        let mock_thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                let listener = TcpListener::from_std(listener).unwrap();
+                mock::serve(listener, served, async { drop(stopped.await) }).await;
+            });
+        });
+        let mut flags = self.flags;
+        flags.entry("supabase-url".to_owned()).or_insert_with(|| mock.url().to_owned());
+        let gateway = Gateway::start(config(&flags), time.clock(), &Router::new()).unwrap();
+        let stage = Stage {
+            address: gateway.address,
+            admin_address: gateway.admin_address,
+            gateway: Mutex::new(Some(gateway)),
+            stopping: Mutex::new(Some((stop_mock, mock_thread))),
+            mock,
+            time,
+            mock_time,
+        };
+        if self.ready {
+            eventually("ready", || async { stage.get("/readyz").send().await.status == 200 }).await;
+        }
+        stage
+    }
+
+    /// The configuration alone; the project must be among the flags.
+    pub(crate) fn config(&self) -> Config {
+        config(&self.flags)
+    }
+
+    pub(crate) async fn start(self) -> Stage {
+        self.start_with(&[]).await
+    }
+}
+
+/// The configuration of these flags, deaf to the environment of the test.
+fn config(flags: &BTreeMap<String, String>) -> Config {
+    let command = config::Args::augment_args(Command::new("gateway"));
+    let command = command.mut_args(|arg| arg.env(None::<&str>));
+    let words = flags.iter().map(|(flag, value)| format!("--{flag}={value}"));
+    let matches = command.try_get_matches_from(std::iter::once("gateway".to_owned()).chain(words));
+    Config::parse(config::Args::from_arg_matches(&matches.unwrap()).unwrap()).unwrap()
+}
+
+/// A gateway beside its mock; both end with it.
+pub(crate) struct Stage {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin_address: Option<SocketAddr>,
+    pub(crate) mock: Mock,
+    /// The gateway's clock, and the mock's unless that is ahead.
+    pub(crate) time: Time,
+    mock_time: Time,
+    gateway: Mutex<Option<Gateway>>,
+    stopping: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
+}
+
+impl Stage {
+    pub(crate) async fn new() -> Self {
+        Setup::new().start().await
+    }
+
+    pub(crate) async fn with(flags: &[(&str, &str)]) -> Self {
+        Setup::new().flags(flags).start().await
+    }
+
+    pub(crate) fn request(&self, method: &str, target: &str) -> Request {
+        Request::new(self.address, method, target)
+    }
+
+    pub(crate) fn get(&self, target: &str) -> Request {
+        self.request("GET", target)
+    }
+
+    pub(crate) fn post(&self, target: &str) -> Request {
+        self.request("POST", target)
+    }
+
+    /// A new user's first session.
+    pub(crate) fn sign_up(&self) -> Tokens {
+        let user = self.mock.create_user(&format!("{}@example.com", Uuid::new_v4()), "password");
+        self.mock.sign_in(user).unwrap()
+    }
+
+    /// Another session of the same user.
+    pub(crate) fn sign_in_again(&self, tokens: &Tokens) -> Tokens {
+        self.mock.sign_in(tokens.user_id).unwrap()
+    }
+
+    pub(crate) fn alive(&self, tokens: &Tokens) -> bool {
+        self.mock.session_alive(tokens.session_id)
+    }
+
+    /// A fault, as the mock's control route takes it.
+    #[expect(clippy::needless_pass_by_value, reason = "it is a literal in every test")]
+    pub(crate) fn fault(&self, fault: serde_json::Value) {
+        self.mock.inject(serde_json::from_value(fault).unwrap());
+    }
+
+    /// The calls of one of GoTrue's endpoints, such as `logout`.
+    pub(crate) fn calls(&self, operation: &str) -> Vec<Call> {
+        let path = format!("/auth/v1/{operation}");
+        self.mock.calls().into_iter().filter(|call| call.path == path).collect()
+    }
+
+    /// How often GoTrue was asked about sessions: everything but the key set.
+    pub(crate) fn asked(&self) -> usize {
+        let key_set = "/auth/v1/.well-known/jwks.json";
+        self.mock.calls().iter().filter(|call| call.path != key_set).count()
+    }
+
+    /// A CSRF token of the session, got as an app gets it.
+    pub(crate) async fn csrf_token(&self, tokens: &Tokens) -> String {
+        let reply = self.get("/api/auth/csrf").bearer(&tokens.access_token).send().await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()["data"]["csrf_token"].as_str().unwrap().to_owned()
+    }
+
+    /// `GET /api/auth/verify`: the status.
+    pub(crate) async fn verify(&self, tokens: &Tokens) -> u16 {
+        self.get("/api/auth/verify").bearer(&tokens.access_token).send().await.status
+    }
+
+    /// Moves both clocks.
+    pub(crate) fn pass(&self, seconds: i64) {
+        self.time.advance(seconds);
+        if !Arc::ptr_eq(&self.time.0, &self.mock_time.0) {
+            self.mock_time.advance(seconds);
+        }
+    }
+
+    /// From now on nobody listens where GoTrue was.
+    pub(crate) fn stop_mock(&self) {
+        if let Some((stop, thread)) = self.stopping.lock().unwrap().take() {
+            drop(stop);
+            thread.join().unwrap();
+        }
+    }
+
+    /// Stops the gateway and waits for its end.
+    pub(crate) fn stop_gateway(&self) {
+        if let Some(gateway) = self.gateway.lock().unwrap().take() {
+            gateway.stop();
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.stop_gateway();
+        self.stop_mock();
+    }
+}

@@ -1,0 +1,310 @@
+//! Section 4 of the contract: what becomes of a session, and what the client is told of it.
+
+use serde_json::json;
+
+use crate::harness::{
+    Browser, Connection, Form, ROUTES, Setup, Stage, assert_error, assert_success, eventually,
+};
+
+/// What happens at GoTrue, and what the contract says of it.
+struct Row {
+    name: &'static str,
+    scope: &'static str,
+    flags: &'static [(&'static str, &'static str)],
+    /// What is done to the session before it is logged out.
+    before: fn(&Stage, &logout_gateway::mock::Tokens),
+    /// Status, code and reason of the error; `None` is the route's success.
+    error: Option<(u16, &'static str, Option<&'static str>)>,
+    outcome: &'static str,
+    /// Whether the session is alive afterwards.
+    lives: bool,
+}
+
+const FAILED: Option<(u16, &str, Option<&str>)> =
+    Some((500, "LOGOUT_FAILED", Some("auth_service_unavailable")));
+
+fn rows() -> Vec<Row> {
+    let revoked = Row {
+        name: "revoked",
+        scope: "local",
+        flags: &[],
+        before: |_, _| {},
+        error: None,
+        outcome: "revoked",
+        lives: false,
+    };
+    let unauthorized = &[("session-not-found", "unauthorized")];
+    vec![
+        Row { name: "global", scope: "global", ..revoked },
+        Row { name: "others", scope: "others", lives: true, ..revoked },
+        Row {
+            name: "session gone",
+            before: |stage, tokens| assert!(stage.mock.delete_session(tokens.session_id)),
+            outcome: "already-ended",
+            ..revoked
+        },
+        Row {
+            name: "session gone, unauthorized",
+            flags: unauthorized,
+            before: |stage, tokens| assert!(stage.mock.delete_session(tokens.session_id)),
+            error: Some((401, "NOT_AUTHENTICATED", Some("not_found"))),
+            outcome: "already-ended",
+            ..revoked
+        },
+        Row {
+            name: "session gone, global",
+            scope: "global",
+            before: |stage, tokens| assert!(stage.mock.delete_session(tokens.session_id)),
+            error: Some((401, "NOT_AUTHENTICATED", Some("not_found"))),
+            outcome: "failed",
+            ..revoked
+        },
+        Row {
+            name: "session gone, others",
+            scope: "others",
+            before: |stage, tokens| assert!(stage.mock.delete_session(tokens.session_id)),
+            error: Some((401, "NOT_AUTHENTICATED", Some("not_found"))),
+            outcome: "failed",
+            ..revoked
+        },
+        Row {
+            name: "user gone, global",
+            scope: "global",
+            before: |stage, tokens| assert!(stage.mock.delete_user(tokens.user_id)),
+            outcome: "already-ended",
+            ..revoked
+        },
+        Row {
+            name: "user gone, others",
+            scope: "others",
+            before: |stage, tokens| assert!(stage.mock.delete_user(tokens.user_id)),
+            outcome: "already-ended",
+            ..revoked
+        },
+        Row {
+            name: "user gone, unauthorized",
+            flags: unauthorized,
+            before: |stage, tokens| assert!(stage.mock.delete_user(tokens.user_id)),
+            error: Some((401, "NOT_AUTHENTICATED", Some("not_found"))),
+            outcome: "already-ended",
+            ..revoked
+        },
+        Row {
+            name: "banned",
+            before: |stage, tokens| assert!(stage.mock.ban_user(tokens.user_id)),
+            error: Some((500, "LOGOUT_FAILED", Some("user_banned"))),
+            outcome: "failed",
+            lives: true,
+            ..revoked
+        },
+        Row {
+            name: "failing",
+            before: |stage, _| {
+                stage.fault(
+                    json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}),
+                );
+            },
+            error: FAILED,
+            outcome: "failed",
+            lives: true,
+            ..revoked
+        },
+        Row {
+            name: "failing, others",
+            scope: "others",
+            before: |stage, _| {
+                stage.fault(
+                    json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}),
+                );
+            },
+            error: FAILED,
+            outcome: "failed",
+            lives: true,
+            ..revoked
+        },
+        Row {
+            name: "too slow",
+            flags: &[("upstream-timeout", "150ms")],
+            before: |stage, _| {
+                stage.fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
+            },
+            error: Some((500, "LOGOUT_FAILED", Some("auth_service_timeout"))),
+            outcome: "failed",
+            lives: true,
+            ..revoked
+        },
+        Row {
+            name: "rate limited",
+            before: |stage, _| {
+                stage.fault(json!({"operation": "logout", "kind": "status", "status": 429,
+                    "headers": {"Retry-After": "17"}, "times": 1}));
+            },
+            error: Some((429, "RATE_LIMITED", None)),
+            outcome: "failed",
+            lives: true,
+            ..revoked
+        },
+        revoked,
+    ]
+}
+
+#[tokio::test]
+async fn every_outcome_at_every_route_by_bearer_and_by_cookie() {
+    for row in rows() {
+        let stage = Stage::with(row.flags).await;
+        for route in ROUTES {
+            for by_cookie in [false, true] {
+                check(&stage, &row, route, by_cookie).await;
+            }
+        }
+    }
+}
+
+async fn check(stage: &Stage, row: &Row, route: &str, by_cookie: bool) {
+    let case = format!("{} at {route}, by cookie: {by_cookie}", row.name);
+    let tokens = stage.sign_up();
+    let mut browser = Browser::signed_in(stage, &tokens, Form::Base64).await;
+    let cookies = browser.jar.names().len();
+    (row.before)(stage, &tokens);
+    let calls = stage.calls("logout").len();
+
+    let target = format!("{route}?scope={}", row.scope);
+    let reply = if by_cookie {
+        browser.logout(&target).await
+    } else {
+        // A browser's cookies go along with the app's own Bearer.
+        let reply = browser.request("POST", &target).bearer(&tokens.access_token).send().await;
+        browser.take(&reply);
+        reply
+    };
+
+    match row.error {
+        None => assert_success(&reply, route, tokens.user_id, row.outcome),
+        Some((status, code, reason)) => {
+            assert_error(&reply, status, code, reason);
+            assert_eq!(reply.header("x-logout-outcome"), Some(row.outcome), "{case}");
+        }
+    }
+    let retry_after = (reply.status == 429).then_some("17");
+    assert_eq!(reply.header("retry-after"), retry_after, "{case}");
+    assert_eq!(stage.alive(&tokens), row.lives, "{case}");
+    let called = stage.calls("logout");
+    assert!(called.len() > calls, "{case}");
+    let asked: Vec<_> = called.iter().skip(calls).map(|call| call.query.as_str()).collect();
+    assert!(
+        asked.iter().all(|query| *query == format!("scope={}", row.scope)),
+        "{case}: {asked:?}"
+    );
+    if row.scope == "others" {
+        assert_eq!(browser.jar.names().len(), cookies, "{case}: this browser stays");
+        assert!(reply.set_cookies().is_empty(), "{case}");
+    } else {
+        assert!(browser.jar.is_empty(), "{case}: {:?}", browser.jar.names());
+    }
+}
+
+#[tokio::test]
+async fn a_scope_ends_the_sessions_it_names_and_no_others() {
+    let stage = Stage::new().await;
+    for (scope, this, other) in
+        [("local", false, true), ("others", true, false), ("global", false, false)]
+    {
+        let first = stage.sign_up();
+        let (second, stranger) = (stage.sign_in_again(&first), stage.sign_up());
+        let target = format!("/api/auth/logout?scope={scope}");
+        let reply = stage.post(&target).bearer(&first.access_token).send().await;
+        assert_eq!(reply.status, 200);
+        assert_eq!((stage.alive(&first), stage.alive(&second)), (this, other), "{scope}");
+        assert!(stage.alive(&stranger));
+    }
+}
+
+#[tokio::test]
+async fn a_gotrue_that_is_gone_fails_the_logout_and_cookies_go_all_the_same() {
+    let stage = Stage::new().await;
+    let tokens = stage.sign_up();
+    let mut browser = Browser::signed_in(&stage, &tokens, Form::Chunked).await;
+    stage.stop_mock();
+    let reply = browser.logout("/api/auth/logout").await;
+    assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_unavailable"));
+    assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
+    assert!(browser.jar.is_empty());
+    assert!(stage.alive(&tokens));
+}
+
+#[tokio::test]
+async fn cookies_without_a_session_go_with_the_401_and_a_refused_bearer_leaves_them() {
+    let stage = Stage::new().await;
+    let tokens = stage.sign_up();
+    let garbage = [("sb-127-auth-token", "garbage"), ("sb-csrf-token", "x"), ("theirs", "1")];
+    let verifier = [("sb-127-auth-token-code-verifier", "x")];
+
+    let reply = stage.post("/logout").cookies(&garbage).send().await;
+    assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
+    assert_eq!(reply.deleted(), ["sb-127-auth-token", "sb-csrf-token"]);
+    assert_eq!(reply.header("x-logout-outcome"), None);
+
+    let reply = stage.post("/logout").cookies(&verifier).send().await;
+    assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("missing"));
+    assert!(reply.deleted().contains(&verifier[0].0));
+
+    let reply = stage.post("/logout").cookies(&[("sb-csrf-token", "x")]).send().await;
+    assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("missing"));
+    assert!(reply.deleted().contains(&"sb-csrf-token"), "the CSRF cookie is one of them");
+
+    for (cookies, why) in [(&[("theirs", "1")][..], "foreign"), (&[], "none")] {
+        let reply = stage.post("/logout").cookies(cookies).send().await;
+        assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("missing"));
+        assert!(reply.set_cookies().is_empty(), "{why}");
+    }
+
+    let others = stage.post("/logout?scope=others").cookies(&garbage).send().await;
+    assert_error(&others, 401, "NOT_AUTHENTICATED", Some("invalid"));
+    assert!(others.set_cookies().is_empty(), "this browser stays");
+
+    let browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    let reply = browser.logout_request("/logout").bearer("not.a.token").send().await;
+    assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
+    assert!(reply.set_cookies().is_empty(), "they were not judged");
+    assert!(stage.alive(&tokens));
+
+    stage.pass(3601);
+    let reply = stage.post("/logout").cookies(&garbage).bearer(&tokens.access_token).send().await;
+    assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("expired"));
+    assert!(reply.set_cookies().is_empty(), "an expired Bearer speaks of no cookie");
+    assert_eq!(stage.asked(), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_does_not_stop_the_revocation() {
+    let stage = Setup::new().start().await;
+    let tokens = stage.sign_up();
+    // GoTrue acts late: the client is gone by then.
+    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.3, "times": 1}));
+    let mut connection = Connection::open(stage.address).await;
+    let request = stage.post("/api/auth/logout").bearer(&tokens.access_token);
+    connection.write(&request.bytes(false)).await;
+    eventually("GoTrue is being asked", || async { !stage.calls("logout").is_empty() }).await;
+    assert!(stage.alive(&tokens));
+    drop(connection);
+    eventually("the session is dead", || async { !stage.alive(&tokens) }).await;
+    eventually("it is on the list", || async { stage.verify(&tokens).await == 401 }).await;
+}
+
+#[tokio::test]
+async fn an_expired_session_is_refreshed_for_scope_others_and_its_browser_stays_signed_in() {
+    let stage = Stage::new().await;
+    let tokens = stage.sign_up();
+    let other = stage.sign_in_again(&tokens);
+    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    stage.pass(3601);
+    let reply = browser.logout("/api/auth/logout?scope=others").await;
+    assert_success(&reply, "/api/auth/logout", tokens.user_id, "revoked");
+    assert!(stage.alive(&tokens) && !stage.alive(&other));
+    assert!(reply.set_cookies().is_empty());
+    // The browser's own refresh token still works: another logout of it is refreshed as well.
+    stage.pass(3601);
+    let reply = browser.logout("/api/auth/logout").await;
+    assert_success(&reply, "/api/auth/logout", tokens.user_id, "revoked");
+    assert!(!stage.alive(&tokens) && browser.jar.is_empty());
+}

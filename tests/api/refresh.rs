@@ -1,0 +1,212 @@
+//! Section 3 of the contract: sessions whose access token has expired.
+
+use serde_json::{Value, json};
+
+use crate::harness::{
+    Browser, Form, ROUTES, Setup, Stage, assert_error, assert_success, claims_of, recording,
+};
+
+/// What GoTrue was asked, in order, but for the key set.
+fn asked(stage: &Stage) -> Vec<String> {
+    let calls = stage.mock.calls();
+    let asked = calls.iter().filter(|call| !call.path.ends_with("/jwks.json"));
+    asked.map(|call| call.path.trim_start_matches("/auth/v1/").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn an_expired_token_is_refreshed_then_revoked_and_nobody_sees_the_new_one() {
+    let stage = Stage::new().await;
+    for (route, form) in ROUTES.into_iter().zip(Form::ALL) {
+        let tokens = stage.sign_up();
+        let mut browser = Browser::signed_in(&stage, &tokens, form).await;
+        stage.pass(3600);
+        let before = asked(&stage).len();
+        let reply = browser.logout(route).await;
+        assert_success(&reply, route, tokens.user_id, "revoked");
+        assert!(!stage.alive(&tokens) && browser.jar.is_empty(), "{route}");
+        assert_eq!(asked(&stage).split_off(before), ["token", "logout"], "{route}");
+
+        let refresh = stage.calls("token").pop().unwrap();
+        assert_eq!(refresh.query, "grant_type=refresh_token");
+        let body: Value = serde_json::from_str(&refresh.body).unwrap();
+        assert_eq!(body, json!({ "refresh_token": tokens.refresh_token }));
+        assert_eq!(refresh.header("authorization"), None);
+        assert_eq!(refresh.header("apikey"), Some("test-anon-key"));
+        let new = stage.calls("logout").pop().unwrap();
+        let new = new.header("authorization").unwrap().trim_start_matches("Bearer ").to_owned();
+        assert_ne!(new, tokens.access_token);
+        let shown = format!("{:?} {}", reply.headers, reply.text());
+        assert!(!shown.contains(&new), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn an_expired_bearer_is_refreshed_only_with_the_cookie_of_its_own_session_and_csrf() {
+    let stage = Stage::new().await;
+    let (tokens, other) = (stage.sign_up(), stage.sign_up());
+    let mut own = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    let foreign = Browser::signed_in(&stage, &other, Form::Base64).await;
+    stage.pass(3600);
+
+    let request = stage.post("/logout").bearer(&tokens.access_token);
+    assert_error(&request.send().await, 401, "NOT_AUTHENTICATED", Some("expired"));
+    let reply = own.request("POST", "/logout").bearer(&tokens.access_token).send().await;
+    assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("expired"));
+    assert!(reply.set_cookies().is_empty(), "no X-CSRF-Token: the page did not ask for its cookie");
+    let wrong = own.request("POST", "/logout").header("X-CSRF-Token", "wrong");
+    let reply = wrong.bearer(&tokens.access_token).send().await;
+    assert_error(&reply, 403, "CSRF_FAILED", Some("invalid"));
+    assert!(reply.set_cookies().is_empty());
+    let reply = foreign.logout_request("/logout").bearer(&tokens.access_token).send().await;
+    assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("expired"));
+    assert!(reply.set_cookies().is_empty());
+    own.headers = vec![("Sec-Fetch-Site".to_owned(), "same-site".to_owned())];
+    let reply = own.logout_request("/logout").bearer(&tokens.access_token).send().await;
+    assert_error(&reply, 403, "CSRF_FAILED", Some("cross_site"));
+    assert!(stage.alive(&tokens) && stage.alive(&other));
+    assert_eq!(stage.asked(), 0);
+
+    own.headers = vec![("Sec-Fetch-Site".to_owned(), "same-origin".to_owned())];
+    let reply = own.logout_request("/logout").bearer(&tokens.access_token).send().await;
+    assert_success(&reply, "/logout", tokens.user_id, "revoked");
+    own.take(&reply);
+    assert!(!stage.alive(&tokens) && stage.alive(&other) && own.jar.is_empty());
+}
+
+#[tokio::test]
+async fn an_expired_session_without_a_refresh_token_is_401_expired() {
+    let stage = Stage::new().await;
+    for refresh_token in [json!(""), Value::Null] {
+        let tokens = stage.sign_up();
+        stage.pass(3600);
+        let text = json!({"access_token": tokens.access_token, "refresh_token": refresh_token});
+        let text = text.to_string().replace('"', "%22").replace(',', "%2C");
+        let reply = stage.post("/logout").cookies(&[("sb-127-auth-token", text)]).send().await;
+        assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("expired"));
+        assert!(reply.deleted().contains(&"sb-127-auth-token"));
+        assert!(stage.alive(&tokens));
+    }
+    assert_eq!(stage.asked(), 0);
+}
+
+/// How GoTrue answers the refresh, and what is told: status, code, reason, outcome.
+#[tokio::test]
+async fn a_refresh_that_fails_is_told_truthfully() {
+    let stage = Setup::new().flag("upstream-timeout", "5s").start().await;
+    let unknown = recording("refresh-unknown").response.headers;
+    let expired = json!({"status": 400, "code": "session_expired"});
+    let user_gone = json!({"status": 403, "code": "user_not_found"});
+    let not_expected = json!({"status": 401});
+    assert!(unknown.is_object());
+    let fault = |answer: &Value| {
+        let mut fault = answer.clone();
+        fault["operation"] = json!("token");
+        fault["kind"] = json!("status");
+        fault["times"] = json!(1);
+        fault
+    };
+    let recorded = |name: &str| recording(name).as_fault("token", Some(1));
+    type Told = (u16, Option<(&'static str, Option<&'static str>)>, Option<&'static str>);
+    let ended: Told = (200, None, Some("already-ended"));
+    let no_token: Told = (401, Some(("NOT_AUTHENTICATED", Some("expired"))), None);
+    let error: Told = (500, Some(("LOGOUT_FAILED", Some("auth_service_error"))), Some("failed"));
+    let banned: Told = (500, Some(("LOGOUT_FAILED", Some("user_banned"))), Some("failed"));
+    let rows: Vec<(&str, Value, Told)> = vec![
+        ("refresh-unknown", recorded("refresh-unknown"), ended),
+        ("refresh-unknown-old-api", recorded("refresh-unknown-old-api"), ended),
+        ("refresh-after-logout", recorded("refresh-after-logout"), ended),
+        ("session_expired", fault(&expired), ended),
+        ("user_not_found", fault(&user_gone), ended),
+        ("refresh-already-used", recorded("refresh-already-used"), error),
+        ("refresh-user-banned", recorded("refresh-user-banned"), banned),
+        ("refresh-empty", recorded("refresh-empty"), no_token),
+        ("refresh-no-json", recorded("refresh-no-json"), no_token),
+        ("refresh-database-down", recorded("refresh-database-down"), error),
+        ("wrong apikey", fault(&not_expected), error),
+        ("200 of someone else", fault(&json!({"status": 200, "body": "<html>"})), error),
+        ("200 without a token", fault(&json!({"status": 200, "body": {}})), error),
+    ];
+    for (name, fault, (status, error, outcome)) in rows {
+        let tokens = stage.sign_up();
+        let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+        stage.pass(3600);
+        stage.fault(fault);
+        let logouts = stage.calls("logout").len();
+        let reply = browser.logout("/api/auth/logout").await;
+        match error {
+            None => assert_success(&reply, "/api/auth/logout", tokens.user_id, "already-ended"),
+            Some((code, reason)) => assert_error(&reply, status, code, reason),
+        }
+        assert_eq!(reply.header("x-logout-outcome"), outcome, "{name}");
+        assert!(browser.jar.is_empty(), "{name}");
+        assert_eq!(stage.calls("logout").len(), logouts, "{name}: there is nothing to revoke with");
+        assert!(stage.alive(&tokens), "{name}: the mock only said so");
+    }
+}
+
+#[tokio::test]
+async fn a_session_gone_by_the_refresh_ends_local_logouts_only() {
+    let stage = Stage::new().await;
+    for scope in ["global", "others"] {
+        let tokens = stage.sign_up();
+        let other = stage.sign_in_again(&tokens);
+        let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+        assert!(stage.mock.delete_session(tokens.session_id));
+        stage.pass(3600);
+        let reply = browser.logout(&format!("/logout?scope={scope}")).await;
+        assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("not_found"));
+        assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
+        assert!(stage.alive(&other), "the others live on");
+        assert_eq!(browser.jar.is_empty(), scope == "global");
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_into_another_session_is_401_and_nothing_is_revoked() {
+    let stage = Stage::new().await;
+    let tokens = stage.sign_up();
+    let (other_session, other_user) = (stage.sign_in_again(&tokens), stage.sign_up());
+    for other in [&other_session, &other_user] {
+        let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+        stage.pass(3600);
+        let body = json!({"access_token": other.access_token, "refresh_token": "aaaaaaaaaaaa"});
+        stage.fault(json!({"operation": "token", "kind": "status", "status": 200,
+            "body": body, "times": 1}));
+        let reply = browser.logout("/logout").await;
+        assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
+        assert_eq!(reply.header("x-logout-outcome"), None);
+        assert!(stage.calls("logout").is_empty());
+        assert!(stage.alive(&tokens) && stage.alive(other));
+        assert!(browser.jar.is_empty(), "a cookie that does not verify");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_gotrue_alone_finds_expired_is_refreshed_once() {
+    let stage = Setup::new().gotrue_ahead(25).start().await;
+    let tokens = stage.sign_up();
+    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    stage.pass(3610);
+    assert_eq!(stage.verify(&tokens).await, 200, "it has not expired here");
+    let reply = browser.logout("/logout").await;
+    assert_success(&reply, "/logout", tokens.user_id, "revoked");
+    assert!(!stage.alive(&tokens) && browser.jar.is_empty());
+    assert_eq!(asked(&stage), ["logout", "token", "logout"]);
+
+    let tokens = stage.sign_up();
+    stage.pass(3610);
+    let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
+    assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
+    assert_eq!(asked(&stage).len(), 4, "a Bearer has no refresh token");
+    assert!(stage.alive(&tokens));
+
+    let tokens = stage.sign_up();
+    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    stage.fault(recording("logout-bad-signature").as_fault("logout", None));
+    let reply = browser.logout("/logout").await;
+    assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
+    assert_eq!(asked(&stage).split_off(4), ["logout", "token", "logout"], "once");
+    assert!(stage.alive(&tokens));
+    let claims = claims_of(&tokens.access_token);
+    assert_eq!(claims["session_id"], tokens.session_id.to_string());
+}
