@@ -206,7 +206,9 @@ impl GoTrue {
     }
 
     fn headers_for(&self, caller: &OnBehalfOf, access_token: Option<&str>) -> HeaderMap {
-        let mut headers = self.headers.clone();
+        // Room for all, those of `self.headers` and the HTTP library's own included.
+        let mut headers = HeaderMap::with_capacity(16);
+        headers.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
         headers.insert(REQUEST_ID, caller.request_id.clone());
         headers.insert(FORWARDED_FOR, caller.forwarded_for.clone());
         if let Some(user_agent) = &caller.user_agent {

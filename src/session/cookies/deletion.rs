@@ -9,7 +9,7 @@
 //!    so what is cut off is cut off between names.
 //! 4. A response stays within the budget; what did not fit goes with the next call.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, fmt::Write};
 
 use axum::http::HeaderValue;
 use cookie::{Cookie, SameSite, time::Duration};
@@ -21,6 +21,8 @@ use crate::config::{CookieSecure, Cookies};
 pub const CSRF_COOKIE: &str = "sb-csrf-token";
 /// The library's own: the longest that a browser keeps a cookie.
 const CSRF_MAX_AGE: Duration = Duration::days(400);
+/// Longer than most.
+const LINE_LENGTH: usize = 160;
 
 /// How the request came, as far as its cookies care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,7 +179,7 @@ impl Prefix {
 
 /// The deletions of one name at all its scopes.
 fn lines(config: &Cookies, target: &Target, transport: Transport) -> Vec<HeaderValue> {
-    let deletion = Cookie::build((target.name.clone(), "")).max_age(Duration::ZERO);
+    let deletion = Cookie::build((target.name.as_str(), "")).max_age(Duration::ZERO);
     let prefix = Prefix::of(&target.name);
     let paths =
         config.paths.iter().map(String::as_str).filter(|path| !target.elsewhere || *path != "/");
@@ -189,11 +191,11 @@ fn lines(config: &Cookies, target: &Target, transport: Transport) -> Vec<HeaderV
     };
     let mut lines = Vec::with_capacity(scopes.len() * 2);
     for (domain, path) in scopes {
-        let mut cookie = deletion.clone().path(path.to_owned()).build();
+        let mut cookie = deletion.clone().path(path).build();
         if let Some(domain) = domain {
-            cookie.set_domain(domain.to_owned());
+            cookie.set_domain(domain);
         }
-        lines.extend(in_all_forms(config, &cookie, prefix != Prefix::None, transport));
+        lines.extend(in_all_forms(config, cookie, prefix != Prefix::None, transport));
     }
     lines
 }
@@ -202,16 +204,16 @@ fn lines(config: &Cookies, target: &Target, transport: Transport) -> Vec<HeaderV
 #[must_use]
 pub fn csrf_cookie(config: &Cookies, value: &str, transport: Transport) -> Vec<HeaderValue> {
     let cookie = Cookie::build((CSRF_COOKIE, value)).max_age(CSRF_MAX_AGE).path("/").build();
-    in_all_forms(config, &cookie, false, transport)
+    in_all_forms(config, cookie, false, transport).collect()
 }
 
 /// Once as the transport asks, and once more partitioned where that is configured.
 fn in_all_forms(
     config: &Cookies,
-    cookie: &Cookie<'_>,
+    mut plain: Cookie<'_>,
     must_be_secure: bool,
     transport: Transport,
-) -> Vec<HeaderValue> {
+) -> impl Iterator<Item = HeaderValue> {
     let secure = must_be_secure
         // Browsers ignore a `Lax` cookie that a page of another site asks for.
         || transport.cross_site
@@ -220,17 +222,20 @@ fn in_all_forms(
             CookieSecure::Always => true,
             CookieSecure::Never => false,
         };
-    let same_site = if transport.cross_site { SameSite::None } else { SameSite::Lax };
-    let mut plain = cookie.clone();
-    plain.set_same_site(same_site);
+    plain.set_same_site(if transport.cross_site { SameSite::None } else { SameSite::Lax });
     plain.set_secure(secure.then_some(true));
     let partitioned = config.partitioned.then(|| {
         let mut partitioned = plain.clone();
         partitioned.set_secure(true);
         partitioned.set_partitioned(true);
-        partitioned
+        written(&partitioned)
     });
-    let forms = std::iter::once(plain).chain(partitioned);
-    // Names and values are RFC 6265 tokens here, so each is a header value.
-    forms.filter_map(|c| HeaderValue::try_from(c.to_string()).ok()).collect()
+    std::iter::once(written(&plain)).chain(partitioned).flatten()
+}
+
+/// Names and values are RFC 6265 tokens here, so there always is one.
+fn written(cookie: &Cookie<'_>) -> Option<HeaderValue> {
+    let mut line = String::with_capacity(LINE_LENGTH);
+    write!(line, "{cookie}").ok()?;
+    HeaderValue::try_from(line).ok()
 }
