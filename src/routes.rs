@@ -13,13 +13,17 @@ use axum::{
     Router,
     http::{HeaderMap, HeaderName, header},
 };
+use secrecy::ExposeSecret;
+use tokio::time::Instant;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    app::{App, X_CSRF_TOKEN},
+    app::{App, X_CSRF_TOKEN, frame::Call},
     csrf::origin::SEC_FETCH_SITE,
     error::Error,
+    gotrue::Refusal,
+    session::{Credential, Session, cookies::RequestCookies, presence::Presence},
 };
 
 #[derive(OpenApi)]
@@ -92,4 +96,27 @@ const SINGLE: [HeaderName; 4] =
 fn refuse_duplicates(headers: &HeaderMap) -> Result<(), Error> {
     let twice = |name| headers.get_all(name).iter().nth(1).is_some();
     if SINGLE.iter().any(twice) { Err(Error::DuplicateHeader) } else { Ok(()) }
+}
+
+/// The session that a request shows, whatever its age.
+async fn calling(
+    app: &App,
+    headers: &HeaderMap,
+    cookies: &RequestCookies<'_>,
+) -> Result<Session, Error> {
+    let key = &app.config.cookies.name;
+    let credential = Credential::of(headers, cookies, key);
+    Ok(app.verifier.session(credential, cookies, key, app.logout.clock.unix_seconds()).await?)
+}
+
+/// What GoTrue says of a session that only it can judge.
+async fn presence(
+    app: &App,
+    call: &Call,
+    headers: &HeaderMap,
+    session: &Session,
+) -> Result<Presence, Refusal> {
+    let deadline = Instant::now() + app.config.upstream_timeout;
+    let token = session.access_token.expose_secret();
+    app.presences.of(token, &app.logout.gotrue, &call.on_behalf_of(headers), deadline).await
 }

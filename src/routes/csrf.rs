@@ -12,9 +12,7 @@ use axum::{
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
-use secrecy::ExposeSecret;
 use serde::Serialize;
-use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::{
@@ -22,7 +20,7 @@ use crate::{
     csrf::origin::is_cross_site,
     error::{Envelope, Error},
     session::{
-        Credential, Session,
+        Session,
         cookies::{
             RequestCookies,
             deletion::{CSRF_COOKIE, Transport, csrf_cookie},
@@ -68,10 +66,7 @@ pub(super) async fn csrf(
     let own = call.peer.own_origin.as_deref();
     app.csrf.allowed_origins.judge(&headers, own)?;
     let cookies = RequestCookies::of(&headers);
-    let key = &app.config.cookies.name;
-    let credential = Credential::of(&headers, &cookies, key);
-    let now = app.logout.clock.unix_seconds();
-    let session = app.verifier.session(credential, &cookies, key, now).await?;
+    let session = super::calling(&app, &headers, &cookies).await?;
     genuine(&app, &call, &headers, &session).await?;
 
     let session_id = session.claims.session_id;
@@ -101,14 +96,9 @@ async fn genuine(
         Standing::Verified => Ok(()),
         Standing::Unjudged if session.expired => Ok(()),
         Standing::Unjudgeable => Err(Error::AuthServiceUnavailable),
-        Standing::Unjudged => {
-            let deadline = Instant::now() + app.config.upstream_timeout;
-            let token = session.access_token.expose_secret();
-            let caller = call.on_behalf_of(headers);
-            match app.presences.of(token, &app.logout.gotrue, &caller, deadline).await? {
-                Presence::Live | Presence::Ended | Presence::Banned => Ok(()),
-                Presence::Forged => Err(Error::CredentialInvalid(TokenFault::Signature)),
-            }
-        }
+        Standing::Unjudged => match super::presence(app, call, headers, session).await? {
+            Presence::Live | Presence::Ended | Presence::Banned => Ok(()),
+            Presence::Forged => Err(Error::CredentialInvalid(TokenFault::Signature)),
+        },
     }
 }

@@ -9,15 +9,12 @@ use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue},
 };
-use secrecy::ExposeSecret;
-use tokio::time::Instant;
 
 use crate::{
     app::{App, frame::Call},
     error::{Envelope, Error, Part},
     session::{
-        Credential, Session, cookies::RequestCookies, presence::Presence, token::TokenFault,
-        verifier::Standing,
+        Session, cookies::RequestCookies, presence::Presence, token::TokenFault, verifier::Standing,
     },
 };
 
@@ -45,14 +42,11 @@ pub(super) async fn verify(
     let _admission = app.admit()?;
     super::refuse_duplicates(&headers)?;
     let cookies = RequestCookies::of(&headers);
-    let key = &app.config.cookies.name;
-    let credential = Credential::of(&headers, &cookies, key);
-    let now = app.logout.clock.unix_seconds();
-    let session = app.verifier.session(credential, &cookies, key, now).await?;
+    let session = super::calling(&app, &headers, &cookies).await?;
     if session.expired {
         return Err(Error::CredentialExpired);
     }
-    if app.logout.store.is_revoked(&session.claims, now) {
+    if app.logout.store.is_revoked(&session.claims, app.logout.clock.unix_seconds()) {
         return Err(Error::SessionRevoked);
     }
     alive(&app, &call, &headers, &session).await?;
@@ -69,10 +63,7 @@ async fn alive(
         Standing::Verified => Ok(()),
         Standing::Unjudgeable => Err(Error::NotReady(Part::KeySet)),
         Standing::Unjudged => {
-            let deadline = Instant::now() + app.config.upstream_timeout;
-            let token = session.access_token.expose_secret();
-            let caller = call.on_behalf_of(headers);
-            let presence = app.presences.of(token, &app.logout.gotrue, &caller, deadline).await;
+            let presence = super::presence(app, call, headers, session).await;
             match presence.map_err(|_| Error::NotReady(Part::AuthService))? {
                 Presence::Live => Ok(()),
                 Presence::Ended => Err(Error::SessionNotFound),

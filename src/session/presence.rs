@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use quick_cache::{Weighter, sync::Cache};
+use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
+use super::verifier::ByBytes;
 use crate::gotrue::{Deadline, GoTrue, OnBehalfOf, Refusal};
 
 const REMEMBERED_FOR: Duration = Duration::from_secs(10);
@@ -28,15 +29,6 @@ pub enum Presence {
 #[derive(Debug)]
 pub struct Presences {
     remembered: Cache<Box<str>, (Presence, Instant), ByBytes>,
-}
-
-#[derive(Clone, Debug)]
-struct ByBytes;
-
-impl Weighter<Box<str>, (Presence, Instant)> for ByBytes {
-    fn weight(&self, token: &Box<str>, _: &(Presence, Instant)) -> u64 {
-        token.len() as u64
-    }
 }
 
 impl Default for Presences {

@@ -59,11 +59,12 @@ struct Remembered {
     epoch: Option<u64>,
 }
 
+/// Bounds what is remembered of tokens by their own bytes.
 #[derive(Clone, Debug)]
-struct ByBytes;
+pub(super) struct ByBytes;
 
-impl Weighter<Box<str>, Remembered> for ByBytes {
-    fn weight(&self, token: &Box<str>, _: &Remembered) -> u64 {
+impl<T> Weighter<Box<str>, T> for ByBytes {
+    fn weight(&self, token: &Box<str>, _: &T) -> u64 {
         token.len() as u64
     }
 }
