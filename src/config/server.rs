@@ -31,7 +31,7 @@ pub(super) struct ServerArgs {
     /// No default
     #[arg(long, env = "PORT", value_name = "PORT")]
     port: Option<OsString>,
-    /// Admin listener: metrics, queue, failures, health; `off` opens none. Keep it off the internet.
+    /// Admin listener, for health alone in this version; `off` opens none. Keep it off the internet.
     /// Default: `127.0.0.1:9090`
     #[arg(long, env = "GATEWAY_ADMIN_BIND", value_name = "IP:PORT|off")]
     admin_bind: Option<OsString>,

@@ -74,18 +74,20 @@ async fn alive(
     }
 }
 
+/// All four headers, in any case: of one that is absent, a proxy might pass on what the client sent.
 fn identity(session: &Session) -> HeaderMap {
     let claims = &session.claims;
     let mut identity = HeaderMap::with_capacity(8);
-    let ids = [(USER_ID, claims.sub), (SESSION_ID, claims.session_id)];
-    let words = [(ROLE, claims.role.as_deref()), (AAL, claims.aal.as_deref())];
-    let ids = ids.into_iter().map(|(name, id)| (name, Some(id.to_string())));
-    let words = words.into_iter().map(|(name, word)| (name, word.map(str::to_owned)));
-    for (name, value) in ids.chain(words) {
-        // A claim that is no header value is left out rather than mangled.
-        if let Some(value) = value.and_then(|v| HeaderValue::try_from(v).ok()) {
-            identity.insert(name, value);
-        }
+    let words = [
+        (USER_ID, claims.sub.to_string()),
+        (SESSION_ID, claims.session_id.to_string()),
+        (ROLE, claims.role.clone().unwrap_or_default()),
+        (AAL, claims.aal.clone().unwrap_or_default()),
+    ];
+    for (name, word) in words {
+        // A claim that is no header value is left empty rather than mangled.
+        let value = HeaderValue::try_from(word).unwrap_or(HeaderValue::from_static(""));
+        identity.insert(name, value);
     }
     identity
 }
