@@ -290,21 +290,3 @@ async fn a_client_that_hangs_up_does_not_stop_the_revocation() {
     eventually("the session is dead", || async { !stage.alive(&tokens) }).await;
     eventually("it is on the list", || async { stage.verify(&tokens).await == 401 }).await;
 }
-
-#[tokio::test]
-async fn an_expired_session_is_refreshed_for_scope_others_and_its_browser_stays_signed_in() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
-    let other = stage.sign_in_again(&tokens);
-    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
-    stage.pass(3601);
-    let reply = browser.logout("/api/auth/logout?scope=others").await;
-    assert_success(&reply, "/api/auth/logout", tokens.user_id, "revoked");
-    assert!(stage.alive(&tokens) && !stage.alive(&other));
-    assert!(reply.set_cookies().is_empty());
-    // The browser's own refresh token still works: another logout of it is refreshed as well.
-    stage.pass(3601);
-    let reply = browser.logout("/api/auth/logout").await;
-    assert_success(&reply, "/api/auth/logout", tokens.user_id, "revoked");
-    assert!(!stage.alive(&tokens) && browser.jar.is_empty());
-}

@@ -210,3 +210,21 @@ async fn a_token_that_gotrue_alone_finds_expired_is_refreshed_once() {
     let claims = claims_of(&tokens.access_token);
     assert_eq!(claims["session_id"], tokens.session_id.to_string());
 }
+
+#[tokio::test]
+async fn an_expired_session_is_refreshed_for_scope_others_and_its_browser_stays_signed_in() {
+    let stage = Stage::new().await;
+    let tokens = stage.sign_up();
+    let other = stage.sign_in_again(&tokens);
+    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    stage.pass(3601);
+    let reply = browser.logout("/api/auth/logout?scope=others").await;
+    assert_success(&reply, "/api/auth/logout", tokens.user_id, "revoked");
+    assert!(stage.alive(&tokens) && !stage.alive(&other));
+    assert!(reply.set_cookies().is_empty());
+    // The browser's own refresh token still works: another logout of it is refreshed as well.
+    stage.pass(3601);
+    let reply = browser.logout("/api/auth/logout").await;
+    assert_success(&reply, "/api/auth/logout", tokens.user_id, "revoked");
+    assert!(!stage.alive(&tokens) && browser.jar.is_empty());
+}

@@ -198,6 +198,12 @@ impl Connection {
         }
     }
 
+    /// Whether anything came that nobody has read.
+    pub(crate) async fn has_something(&mut self) -> bool {
+        let more = tokio::time::timeout(std::time::Duration::from_millis(1), self.more());
+        more.await.is_ok()
+    }
+
     /// Whether the other side has closed.
     pub(crate) async fn ended(&mut self) -> bool {
         !self.more().await
