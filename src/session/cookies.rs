@@ -191,3 +191,6 @@ fn older(json: &[u8]) -> Option<(String, Option<String>)> {
     let mut tokens = members.into_iter().map(|m| m.as_str().map(str::to_owned));
     Some((tokens.next()??, tokens.next().flatten()))
 }
+
+#[cfg(test)]
+mod tests;

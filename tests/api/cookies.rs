@@ -168,7 +168,9 @@ async fn prefixed_names_go_as_browsers_ask() {
         let page = Page { host: "example.com", https: true, ..Page::LOCAL };
         jar.set(page, &format!("{name}=1; Path=/; Secure"));
         assert!(!jar.is_empty());
-        lines.iter().for_each(|line| jar.set(page, line));
+        for line in &lines {
+            jar.set(page, line);
+        }
         assert!(jar.is_empty(), "{lines:?}");
     }
 }

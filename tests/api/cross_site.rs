@@ -86,35 +86,27 @@ async fn a_foreign_page_is_refused_before_anything_else_is_looked_at() {
     }
 }
 
+/// Trusted, `Host`, the proxy's headers, `Origin`, and whether that is the gateway's own.
+type Own = (bool, &'static str, &'static [(&'static str, &'static str)], &'static str, bool);
+
 #[tokio::test]
 async fn the_own_origin_is_the_host_with_the_scheme_that_a_trusted_proxy_tells() {
-    let https = ("X-Forwarded-Proto", "https");
-    let public = ("X-Forwarded-Host", "app.example.com");
-    let rows: &[(bool, &str, &[(&str, &str)], &str, bool)] = &[
+    const HTTPS: (&str, &str) = ("X-Forwarded-Proto", "https");
+    const PUBLIC: (&str, &str) = ("X-Forwarded-Host", "app.example.com");
+    const TWO: (&str, &str) = ("X-Forwarded-Host", "evil.example, app.example.com");
+    let rows: &[Own] = &[
         (false, "app.example.com", &[], "http://app.example.com", true),
         (false, "APP.example.com:80", &[], "http://app.example.com", true),
         (false, "app.example.com:8080", &[], "http://app.example.com:8080", true),
         (false, "app.example.com", &[], "https://app.example.com", false),
-        (false, "app.example.com", &[https], "https://app.example.com", false),
-        (false, "evil.example", &[public], "http://app.example.com", false),
-        (true, "app.example.com", &[https], "https://app.example.com", true),
-        (true, "app.example.com:443", &[https], "https://app.example.com", true),
-        (true, "gateway:8080", &[https, public], "https://app.example.com", true),
-        (true, "gateway:8080", &[https, public], "http://gateway:8080", false),
-        (
-            true,
-            "gateway",
-            &[https, ("X-Forwarded-Host", "evil.example, app.example.com")],
-            APP,
-            true,
-        ),
-        (
-            true,
-            "gateway",
-            &[https, ("X-Forwarded-Host", "evil.example, app.example.com")],
-            EVIL,
-            false,
-        ),
+        (false, "app.example.com", &[HTTPS], "https://app.example.com", false),
+        (false, "evil.example", &[PUBLIC], "http://app.example.com", false),
+        (true, "app.example.com", &[HTTPS], "https://app.example.com", true),
+        (true, "app.example.com:443", &[HTTPS], "https://app.example.com", true),
+        (true, "gateway:8080", &[HTTPS, PUBLIC], "https://app.example.com", true),
+        (true, "gateway:8080", &[HTTPS, PUBLIC], "http://gateway:8080", false),
+        (true, "gateway", &[HTTPS, TWO], APP, true),
+        (true, "gateway", &[HTTPS, TWO], EVIL, false),
     ];
     let alone = Stage::new().await;
     let behind = Stage::with(&[("trusted-proxies", "10.0.0.0/8, 127.0.0.1")]).await;

@@ -1,8 +1,13 @@
 //! One test binary: a real gateway on port 0 beside the mock.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
-#![expect(dead_code, unused_imports, reason = "the tables that use the rest of the harness follow")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a helper that fails, fails its test"
+)]
 
+mod any_headers;
 mod config;
 mod cookie_reading;
 mod cookies;
@@ -11,6 +16,7 @@ mod csrf;
 mod errors;
 mod harness;
 mod headers;
+mod jwks;
 mod limits;
 mod outcomes;
 mod recorded_jars;

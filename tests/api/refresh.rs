@@ -89,7 +89,9 @@ async fn an_expired_session_without_a_refresh_token_is_401_expired() {
     assert_eq!(stage.asked(), 0);
 }
 
-/// How GoTrue answers the refresh, and what is told: status, code, reason, outcome.
+/// What is told: status, code and reason of the error, outcome.
+type Told = (u16, Option<(&'static str, Option<&'static str>)>, Option<&'static str>);
+
 #[tokio::test]
 async fn a_refresh_that_fails_is_told_truthfully() {
     let stage = Setup::new().flag("upstream-timeout", "5s").start().await;
@@ -106,7 +108,6 @@ async fn a_refresh_that_fails_is_told_truthfully() {
         fault
     };
     let recorded = |name: &str| recording(name).as_fault("token", Some(1));
-    type Told = (u16, Option<(&'static str, Option<&'static str>)>, Option<&'static str>);
     let ended: Told = (200, None, Some("already-ended"));
     let no_token: Told = (401, Some(("NOT_AUTHENTICATED", Some("expired"))), None);
     let error: Told = (500, Some(("LOGOUT_FAILED", Some("auth_service_error"))), Some("failed"));

@@ -58,7 +58,7 @@ async fn any_method_and_any_path_below_is_judged() {
             assert_eq!(reply.header("x-auth-user-id"), None);
         }
     }
-    let reply = stage.post("/api/auth/verify").bearer(&tokens.access_token).body([0; 20_000]);
+    let reply = stage.post("/api/auth/verify").bearer(&tokens.access_token).body(vec![0; 20_000]);
     assert_eq!(reply.send().await.status, 200, "its body is the application's own");
 }
 

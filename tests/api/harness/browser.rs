@@ -67,7 +67,7 @@ pub(crate) fn session_cookies(
 }
 
 /// `text` at `key`, in as many chunks as the library makes of it.
-pub(crate) fn chunks(key: &str, text: &str) -> Vec<(String, String)> {
+fn chunks(key: &str, text: &str) -> Vec<(String, String)> {
     if text.len() <= CHUNK {
         return vec![(key.to_owned(), text.to_owned())];
     }

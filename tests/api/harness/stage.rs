@@ -90,11 +90,6 @@ impl Setup {
         self
     }
 
-    pub(crate) fn issuer(mut self, issuer: &str) -> Self {
-        self.options.issuer = Some(issuer.to_owned());
-        self
-    }
-
     pub(crate) fn token_lifetime(mut self, seconds: u64) -> Self {
         self.options.token_lifetime = Duration::from_secs(seconds);
         self
@@ -226,7 +221,6 @@ impl Stage {
     }
 
     /// A fault, as the mock's control route takes it.
-    #[expect(clippy::needless_pass_by_value, reason = "it is a literal in every test")]
     pub(crate) fn fault(&self, fault: serde_json::Value) {
         self.mock.inject(serde_json::from_value(fault).unwrap());
     }
