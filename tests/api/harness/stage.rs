@@ -59,6 +59,7 @@ pub(crate) struct Setup {
     at: i64,
     ready: bool,
     gotrue_ahead: i64,
+    pages: Router,
 }
 
 impl Setup {
@@ -72,7 +73,14 @@ impl Setup {
         ];
         let flags = flags.iter().map(|(flag, value)| ((*flag).to_owned(), (*value).to_owned()));
         let options = Options::default();
-        Self { flags: flags.collect(), options, at: START, ready: true, gotrue_ahead: 0 }
+        Self {
+            flags: flags.collect(),
+            options,
+            at: START,
+            ready: true,
+            gotrue_ahead: 0,
+            pages: Router::new(),
+        }
     }
 
     /// A flag of `serve`, without its hyphens.
@@ -107,6 +115,12 @@ impl Setup {
         self
     }
 
+    /// Served beside the gateway's own routes.
+    pub(crate) fn pages(mut self, pages: Router) -> Self {
+        self.pages = pages;
+        self
+    }
+
     /// Starts although no key set can be had.
     pub(crate) fn unready(mut self) -> Self {
         self.ready = false;
@@ -137,7 +151,7 @@ impl Setup {
         });
         let mut flags = self.flags;
         flags.entry("supabase-url".to_owned()).or_insert_with(|| mock.url().to_owned());
-        let gateway = Gateway::start(config(&flags), time.clock(), &Router::new()).unwrap();
+        let gateway = Gateway::start(config(&flags), time.clock(), &self.pages).unwrap();
         let stage = Stage {
             address: gateway.address,
             admin_address: gateway.admin_address,
