@@ -134,3 +134,6 @@ fn message(session_id: Uuid, random: &[u8]) -> Vec<u8> {
     }
     message
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,3 +93,6 @@ fn origin(https: bool, host: &str) -> String {
     let host = host.strip_suffix(default_port).unwrap_or(host);
     format!("{scheme}://{}", host.to_ascii_lowercase())
 }
+
+#[cfg(test)]
+mod tests;

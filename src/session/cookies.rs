@@ -199,3 +199,6 @@ fn older(json: &[u8]) -> Option<StoredSession> {
     let refresh_token = members.get(1).and_then(serde_json::Value::as_str);
     Some(StoredSession::new(members.first()?.as_str()?, refresh_token))
 }
+
+#[cfg(test)]
+mod tests;

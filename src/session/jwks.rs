@@ -215,3 +215,6 @@ impl Jwks {
 fn same(a: &Keys, b: &Keys) -> bool {
     a.len() == b.len() && a.iter().all(|(kid, key)| b.get(kid).is_some_and(|k| k.jwk == key.jwk))
 }
+
+#[cfg(test)]
+mod tests;

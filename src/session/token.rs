@@ -268,3 +268,6 @@ impl<'de> Visitor<'de> for UniqueNamesVisitor {
         Ok(UniqueNames)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use axum::{Router, routing::get};
 use serde_json::json;
 
 use crate::harness::{
-    Browser, Form, Reply, Setup, Stage, assert_error, recording, session_cookies,
+    Browser, Connection, Form, Reply, Setup, Stage, assert_error, recording, session_cookies,
 };
 
 /// Every error that can be had from outside, once; what cannot: `INTERNAL`, which is a bug.
@@ -82,6 +83,23 @@ async fn every_error_has_its_envelope_and_a_text_of_its_own() {
         assert_eq!(texts.get(&message), Some(&(code, reason)));
     }
     assert_eq!(texts.len(), 19);
+}
+
+#[tokio::test]
+async fn a_panic_is_this_requests_500_and_tells_nothing() {
+    async fn bug() -> &'static str {
+        panic!("what a panic says may hold anything: x9tell-tale9x");
+    }
+    let pages = Router::new().route("/bug", get(bug));
+    let stage = Setup::new().pages(pages).start().await;
+    let mut connection = Connection::open(stage.address).await;
+    connection.write(&stage.get("/bug").bytes(false)).await;
+    let reply = connection.reply(false).await.unwrap();
+    assert_error(&reply, 500, "INTERNAL", None);
+    assert!(!format!("{:?} {}", reply.headers, reply.text()).contains("x9tell-tale9x"));
+    assert_eq!(reply.header("cache-control"), Some("no-store"));
+    connection.write(&stage.get("/healthz").bytes(false)).await;
+    assert_eq!(connection.reply(false).await.unwrap().status, 200, "the connection goes on");
 }
 
 #[tokio::test]

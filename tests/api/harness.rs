@@ -9,11 +9,11 @@ mod stage;
 mod tokens;
 
 pub(crate) use self::{
-    browser::{Browser, Form, chunks, session_cookies},
+    browser::{Browser, Form, session_cookies},
     http::{Connection, Reply, Request},
     jar::{Jar, Page},
-    recordings::{RECORDED_AT, RECORDED_ISSUER, Recording, SsrJar, recording, ssr_jars},
-    stage::{SECRET, START, Setup, Stage, Time},
+    recordings::{RECORDED_AT, RECORDED_ISSUER, SsrJar, recording, ssr_jars},
+    stage::{SECRET, START, Setup, Stage},
     tokens::{claims_of, es256, forged, hs256, sign_with},
 };
 

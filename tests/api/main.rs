@@ -1,13 +1,24 @@
 //! One test binary: a real gateway on port 0 beside the mock.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
-#![expect(dead_code, unused_imports, reason = "the tables that use the rest of the harness follow")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a helper that fails, fails its test"
+)]
 
+mod any_headers;
 mod config;
+mod cookie_reading;
+mod cookies;
+mod cross_site;
+mod csrf;
 mod demo;
 mod errors;
 mod harness;
 mod headers;
+mod jwks;
+mod limits;
 mod mock_command;
 mod mock_control;
 mod mock_faults;
@@ -15,7 +26,11 @@ mod mock_gotrue;
 mod mock_harness;
 mod mock_recordings;
 mod outcomes;
+mod recorded_jars;
 mod refresh;
+mod refusals;
 mod routes;
 mod session;
 mod tokens;
+mod upstream;
+mod verify;

@@ -23,134 +23,86 @@ struct Row {
 const FAILED: Option<(u16, &str, Option<&str>)> =
     Some((500, "LOGOUT_FAILED", Some("auth_service_unavailable")));
 
-fn rows() -> Vec<Row> {
-    let revoked = Row {
-        name: "revoked",
-        scope: "local",
-        flags: &[],
-        before: |_, _| {},
-        error: None,
-        outcome: "revoked",
-        lives: false,
-    };
-    let unauthorized = &[("session-not-found", "unauthorized")];
-    vec![
-        Row { name: "global", scope: "global", ..revoked },
-        Row { name: "others", scope: "others", lives: true, ..revoked },
-        Row {
-            name: "session gone",
-            before: |stage, tokens| assert!(stage.mock.delete_session(tokens.session_id)),
-            outcome: "already-ended",
-            ..revoked
+const NOT_FOUND: Option<(u16, &str, Option<&str>)> =
+    Some((401, "NOT_AUTHENTICATED", Some("not_found")));
+const UNAUTHORIZED: &[(&str, &str)] = &[("session-not-found", "unauthorized")];
+
+const REVOKED: Row = Row {
+    name: "revoked",
+    scope: "local",
+    flags: &[],
+    before: |_, _| {},
+    error: None,
+    outcome: "revoked",
+    lives: false,
+};
+const GONE: Row = Row {
+    name: "session gone",
+    before: |stage, tokens| assert!(stage.mock.delete_session(tokens.session_id)),
+    outcome: "already-ended",
+    ..REVOKED
+};
+const USER_GONE: Row = Row {
+    name: "user gone",
+    before: |stage, tokens| assert!(stage.mock.delete_user(tokens.user_id)),
+    outcome: "already-ended",
+    ..REVOKED
+};
+const FAILING: Row = Row {
+    name: "failing",
+    before: |stage, _| {
+        stage.fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
+    },
+    error: FAILED,
+    outcome: "failed",
+    lives: true,
+    ..REVOKED
+};
+
+const ROWS: [Row; 17] = [
+    REVOKED,
+    Row { scope: "global", ..REVOKED },
+    Row { scope: "others", lives: true, ..REVOKED },
+    GONE,
+    Row { flags: UNAUTHORIZED, error: NOT_FOUND, ..GONE },
+    Row { scope: "global", error: NOT_FOUND, outcome: "failed", ..GONE },
+    Row { scope: "others", error: NOT_FOUND, outcome: "failed", ..GONE },
+    USER_GONE,
+    Row { scope: "global", ..USER_GONE },
+    Row { scope: "others", ..USER_GONE },
+    Row { flags: UNAUTHORIZED, error: NOT_FOUND, ..USER_GONE },
+    Row {
+        name: "banned",
+        before: |stage, tokens| assert!(stage.mock.ban_user(tokens.user_id)),
+        error: Some((500, "LOGOUT_FAILED", Some("user_banned"))),
+        ..FAILING
+    },
+    FAILING,
+    Row { scope: "global", ..FAILING },
+    Row { scope: "others", ..FAILING },
+    Row {
+        name: "too slow",
+        flags: &[("upstream-timeout", "150ms")],
+        before: |stage, _| {
+            stage.fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
         },
-        Row {
-            name: "session gone, unauthorized",
-            flags: unauthorized,
-            before: |stage, tokens| assert!(stage.mock.delete_session(tokens.session_id)),
-            error: Some((401, "NOT_AUTHENTICATED", Some("not_found"))),
-            outcome: "already-ended",
-            ..revoked
+        error: Some((500, "LOGOUT_FAILED", Some("auth_service_timeout"))),
+        ..FAILING
+    },
+    Row {
+        name: "rate limited",
+        before: |stage, _| {
+            stage.fault(json!({"operation": "logout", "kind": "status", "status": 429,
+                "headers": {"Retry-After": "17"}, "times": 1}));
         },
-        Row {
-            name: "session gone, global",
-            scope: "global",
-            before: |stage, tokens| assert!(stage.mock.delete_session(tokens.session_id)),
-            error: Some((401, "NOT_AUTHENTICATED", Some("not_found"))),
-            outcome: "failed",
-            ..revoked
-        },
-        Row {
-            name: "session gone, others",
-            scope: "others",
-            before: |stage, tokens| assert!(stage.mock.delete_session(tokens.session_id)),
-            error: Some((401, "NOT_AUTHENTICATED", Some("not_found"))),
-            outcome: "failed",
-            ..revoked
-        },
-        Row {
-            name: "user gone, global",
-            scope: "global",
-            before: |stage, tokens| assert!(stage.mock.delete_user(tokens.user_id)),
-            outcome: "already-ended",
-            ..revoked
-        },
-        Row {
-            name: "user gone, others",
-            scope: "others",
-            before: |stage, tokens| assert!(stage.mock.delete_user(tokens.user_id)),
-            outcome: "already-ended",
-            ..revoked
-        },
-        Row {
-            name: "user gone, unauthorized",
-            flags: unauthorized,
-            before: |stage, tokens| assert!(stage.mock.delete_user(tokens.user_id)),
-            error: Some((401, "NOT_AUTHENTICATED", Some("not_found"))),
-            outcome: "already-ended",
-            ..revoked
-        },
-        Row {
-            name: "banned",
-            before: |stage, tokens| assert!(stage.mock.ban_user(tokens.user_id)),
-            error: Some((500, "LOGOUT_FAILED", Some("user_banned"))),
-            outcome: "failed",
-            lives: true,
-            ..revoked
-        },
-        Row {
-            name: "failing",
-            before: |stage, _| {
-                stage.fault(
-                    json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}),
-                );
-            },
-            error: FAILED,
-            outcome: "failed",
-            lives: true,
-            ..revoked
-        },
-        Row {
-            name: "failing, others",
-            scope: "others",
-            before: |stage, _| {
-                stage.fault(
-                    json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}),
-                );
-            },
-            error: FAILED,
-            outcome: "failed",
-            lives: true,
-            ..revoked
-        },
-        Row {
-            name: "too slow",
-            flags: &[("upstream-timeout", "150ms")],
-            before: |stage, _| {
-                stage.fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
-            },
-            error: Some((500, "LOGOUT_FAILED", Some("auth_service_timeout"))),
-            outcome: "failed",
-            lives: true,
-            ..revoked
-        },
-        Row {
-            name: "rate limited",
-            before: |stage, _| {
-                stage.fault(json!({"operation": "logout", "kind": "status", "status": 429,
-                    "headers": {"Retry-After": "17"}, "times": 1}));
-            },
-            error: Some((429, "RATE_LIMITED", None)),
-            outcome: "failed",
-            lives: true,
-            ..revoked
-        },
-        revoked,
-    ]
-}
+        error: Some((429, "RATE_LIMITED", None)),
+        ..FAILING
+    },
+];
 
 #[tokio::test]
 async fn every_outcome_at_every_route_by_bearer_and_by_cookie() {
-    for row in rows() {
+    for row in ROWS {
         let stage = Stage::with(row.flags).await;
         for route in ROUTES {
             for by_cookie in [false, true] {
@@ -161,7 +113,7 @@ async fn every_outcome_at_every_route_by_bearer_and_by_cookie() {
 }
 
 async fn check(stage: &Stage, row: &Row, route: &str, by_cookie: bool) {
-    let case = format!("{} at {route}, by cookie: {by_cookie}", row.name);
+    let case = format!("{} {} at {route}, by cookie: {by_cookie}", row.name, row.scope);
     let tokens = stage.sign_up();
     let mut browser = Browser::signed_in(stage, &tokens, Form::Base64).await;
     let cookies = browser.jar.names().len();
@@ -289,22 +241,4 @@ async fn a_client_that_hangs_up_does_not_stop_the_revocation() {
     drop(connection);
     eventually("the session is dead", || async { !stage.alive(&tokens) }).await;
     eventually("it is on the list", || async { stage.verify(&tokens).await == 401 }).await;
-}
-
-#[tokio::test]
-async fn an_expired_session_is_refreshed_for_scope_others_and_its_browser_stays_signed_in() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
-    let other = stage.sign_in_again(&tokens);
-    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
-    stage.pass(3601);
-    let reply = browser.logout("/api/auth/logout?scope=others").await;
-    assert_success(&reply, "/api/auth/logout", tokens.user_id, "revoked");
-    assert!(stage.alive(&tokens) && !stage.alive(&other));
-    assert!(reply.set_cookies().is_empty());
-    // The browser's own refresh token still works: another logout of it is refreshed as well.
-    stage.pass(3601);
-    let reply = browser.logout("/api/auth/logout").await;
-    assert_success(&reply, "/api/auth/logout", tokens.user_id, "revoked");
-    assert!(!stage.alive(&tokens) && browser.jar.is_empty());
 }

@@ -89,7 +89,9 @@ async fn an_expired_session_without_a_refresh_token_is_401_expired() {
     assert_eq!(stage.asked(), 0);
 }
 
-/// How GoTrue answers the refresh, and what is told: status, code, reason, outcome.
+/// What is told: status, code and reason of the error, outcome.
+type Told = (u16, Option<(&'static str, Option<&'static str>)>, Option<&'static str>);
+
 #[tokio::test]
 async fn a_refresh_that_fails_is_told_truthfully() {
     let stage = Setup::new().flag("upstream-timeout", "5s").start().await;
@@ -106,7 +108,6 @@ async fn a_refresh_that_fails_is_told_truthfully() {
         fault
     };
     let recorded = |name: &str| recording(name).as_fault("token", Some(1));
-    type Told = (u16, Option<(&'static str, Option<&'static str>)>, Option<&'static str>);
     let ended: Told = (200, None, Some("already-ended"));
     let no_token: Told = (401, Some(("NOT_AUTHENTICATED", Some("expired"))), None);
     let error: Told = (500, Some(("LOGOUT_FAILED", Some("auth_service_error"))), Some("failed"));
@@ -209,4 +210,22 @@ async fn a_token_that_gotrue_alone_finds_expired_is_refreshed_once() {
     assert!(stage.alive(&tokens));
     let claims = claims_of(&tokens.access_token);
     assert_eq!(claims["session_id"], tokens.session_id.to_string());
+}
+
+#[tokio::test]
+async fn an_expired_session_is_refreshed_for_scope_others_and_its_browser_stays_signed_in() {
+    let stage = Stage::new().await;
+    let tokens = stage.sign_up();
+    let other = stage.sign_in_again(&tokens);
+    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    stage.pass(3601);
+    let reply = browser.logout("/api/auth/logout?scope=others").await;
+    assert_success(&reply, "/api/auth/logout", tokens.user_id, "revoked");
+    assert!(stage.alive(&tokens) && !stage.alive(&other));
+    assert!(reply.set_cookies().is_empty());
+    // The browser's own refresh token still works: another logout of it is refreshed as well.
+    stage.pass(3601);
+    let reply = browser.logout("/api/auth/logout").await;
+    assert_success(&reply, "/api/auth/logout", tokens.user_id, "revoked");
+    assert!(!stage.alive(&tokens) && browser.jar.is_empty());
 }

@@ -125,11 +125,13 @@ async fn the_default_scope_is_a_setting() {
     }
 }
 
+type Lines<'a> = &'a [(&'a str, &'a str)];
+
 #[tokio::test]
 async fn a_body_is_not_needed_and_its_content_is_ignored() {
     let stage = Stage::new().await;
     let json: &[(&str, &str)] = &[("Content-Type", "application/json")];
-    let taken: [(&[(&str, &str)], &[u8]); 8] = [
+    let taken: [(Lines<'_>, &[u8]); 8] = [
         (&[], b""),
         (&[("Content-Type", "text/plain")], b""),
         (json, b""),
@@ -149,7 +151,7 @@ async fn a_body_is_not_needed_and_its_content_is_ignored() {
     }
     let tokens = stage.sign_up();
     let asked = stage.asked();
-    let refused: [(&[(&str, &str)], &[u8], u16, &str); 8] = [
+    let refused: [(Lines<'_>, &[u8], u16, &str); 8] = [
         (json, &[b' '; 8193], 413, "PAYLOAD_TOO_LARGE"),
         (&[], &[b' '; 8193], 413, "PAYLOAD_TOO_LARGE"),
         (&[], b"{}", 415, "UNSUPPORTED_MEDIA_TYPE"),

@@ -180,9 +180,9 @@ async fn what_gotrue_said_is_forgotten_after_ten_seconds() {
     assert_eq!(ask().await, Ok(Presence::Live));
     assert!(stage.mock.delete_session(tokens.session_id));
     tokio::time::pause();
-    tokio::time::advance(Duration::from_millis(8_000)).await;
+    tokio::time::advance(Duration::from_secs(8)).await;
     assert_eq!(ask().await, Ok(Presence::Live), "remembered");
-    tokio::time::advance(Duration::from_millis(2_000)).await;
+    tokio::time::advance(Duration::from_secs(2)).await;
     tokio::time::resume();
     assert_eq!(ask().await, Ok(Presence::Ended));
     assert_eq!(stage.calls("user").len(), 2);

@@ -188,7 +188,7 @@ async fn what_is_no_signed_token_is_refused() {
         "..".to_owned(),
         "...".to_owned(),
         "garbage".to_owned(),
-        format!("{}=.{signature}", signed),
+        format!("{signed}=.{signature}"),
         forged("[]", &text),
         forged(ES256, "[]"),
         forged(ES256, "not json"),

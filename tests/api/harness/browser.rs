@@ -67,7 +67,7 @@ pub(crate) fn session_cookies(
 }
 
 /// `text` at `key`, in as many chunks as the library makes of it.
-pub(crate) fn chunks(key: &str, text: &str) -> Vec<(String, String)> {
+fn chunks(key: &str, text: &str) -> Vec<(String, String)> {
     if text.len() <= CHUNK {
         return vec![(key.to_owned(), text.to_owned())];
     }
@@ -105,7 +105,12 @@ impl<'s> Browser<'s> {
 
     /// A request with the browser's cookies and headers.
     pub(crate) fn request(&self, method: &str, target: &str) -> Request {
-        let request = self.stage.request(method, target).cookies(&self.jar.sent_to(self.page));
+        self.without_cookies(method, target).cookies(&self.jar.sent_to(self.page))
+    }
+
+    /// The same with the headers alone.
+    pub(crate) fn without_cookies(&self, method: &str, target: &str) -> Request {
+        let request = self.stage.request(method, target);
         self.headers.iter().fold(request, |r, (name, value)| r.header(name, value))
     }
 

@@ -188,14 +188,14 @@ impl Connection {
     }
 
     async fn more(&mut self) -> bool {
-        let mut chunk = [0; 16 * 1024];
-        match self.stream.read(&mut chunk).await {
-            Ok(0) | Err(_) => false,
-            Ok(length) => {
-                self.read.extend(&chunk[..length]);
-                true
-            }
-        }
+        self.read.reserve(16 * 1024);
+        self.stream.read_buf(&mut self.read).await.is_ok_and(|length| length > 0)
+    }
+
+    /// Whether anything came that nobody has read.
+    pub(crate) async fn has_something(&mut self) -> bool {
+        let more = tokio::time::timeout(std::time::Duration::from_millis(1), self.more());
+        more.await.is_ok()
     }
 
     /// Whether the other side has closed.

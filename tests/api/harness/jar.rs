@@ -61,11 +61,11 @@ impl Jar {
         let partitioned = last("partitioned").is_some();
         let lower = name.to_ascii_lowercase();
         let host_prefix = lower.starts_with("__host-");
+        let must_be_secure =
+            same_site_none || partitioned || host_prefix || lower.starts_with("__secure-");
         let refused = (secure && !page.https)
-            || (same_site_none && !secure)
-            || (partitioned && !secure)
+            || (must_be_secure && !secure)
             || (page.cross_site && !same_site_none)
-            || ((host_prefix || lower.starts_with("__secure-")) && !secure)
             || (host_prefix && (domain.is_some() || path != "/"));
         if refused {
             return;

@@ -59,6 +59,7 @@ pub(crate) struct Setup {
     at: i64,
     ready: bool,
     gotrue_ahead: i64,
+    pages: Router,
 }
 
 impl Setup {
@@ -72,7 +73,14 @@ impl Setup {
         ];
         let flags = flags.iter().map(|(flag, value)| ((*flag).to_owned(), (*value).to_owned()));
         let options = Options::default();
-        Self { flags: flags.collect(), options, at: START, ready: true, gotrue_ahead: 0 }
+        Self {
+            flags: flags.collect(),
+            options,
+            at: START,
+            ready: true,
+            gotrue_ahead: 0,
+            pages: Router::new(),
+        }
     }
 
     /// A flag of `serve`, without its hyphens.
@@ -90,11 +98,6 @@ impl Setup {
         self
     }
 
-    pub(crate) fn issuer(mut self, issuer: &str) -> Self {
-        self.options.issuer = Some(issuer.to_owned());
-        self
-    }
-
     pub(crate) fn token_lifetime(mut self, seconds: u64) -> Self {
         self.options.token_lifetime = Duration::from_secs(seconds);
         self
@@ -109,6 +112,12 @@ impl Setup {
     /// The mock's clock is ahead of the gateway's.
     pub(crate) fn gotrue_ahead(mut self, seconds: i64) -> Self {
         self.gotrue_ahead = seconds;
+        self
+    }
+
+    /// Served beside the gateway's own routes.
+    pub(crate) fn pages(mut self, pages: Router) -> Self {
+        self.pages = pages;
         self
     }
 
@@ -142,7 +151,7 @@ impl Setup {
         });
         let mut flags = self.flags;
         flags.entry("supabase-url".to_owned()).or_insert_with(|| mock.url().to_owned());
-        let gateway = Gateway::start(config(&flags), time.clock(), &Router::new()).unwrap();
+        let gateway = Gateway::start(config(&flags), time.clock(), &self.pages).unwrap();
         let stage = Stage {
             address: gateway.address,
             admin_address: gateway.admin_address,
@@ -226,7 +235,6 @@ impl Stage {
     }
 
     /// A fault, as the mock's control route takes it.
-    #[expect(clippy::needless_pass_by_value, reason = "it is a literal in every test")]
     pub(crate) fn fault(&self, fault: serde_json::Value) {
         self.mock.inject(serde_json::from_value(fault).unwrap());
     }

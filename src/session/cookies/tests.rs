@@ -1,0 +1,107 @@
+//! Whatever a request's cookies are: reading them never panics, and no deletion touches a foreign
+//! name.
+
+use axum::http::HeaderValue;
+use proptest::prelude::*;
+use secrecy::ExposeSecret;
+
+use super::{
+    deletion::{CSRF_COOKIE, Transport, plan},
+    *,
+};
+use crate::config::{CookieSecure, Cookies};
+
+const K: &str = "sb-abc-auth-token";
+
+fn config(name: &str, budget: usize) -> Cookies {
+    Cookies {
+        name: name.to_owned(),
+        domains: vec!["example.com".to_owned()],
+        paths: vec!["/".to_owned(), "/app".to_owned()],
+        secure: CookieSecure::Auto,
+        partitioned: false,
+        extra: vec!["mine".to_owned()],
+        budget,
+    }
+}
+
+fn headers(lines: &[Vec<u8>]) -> HeaderMap {
+    let values = lines.iter().filter_map(|line| HeaderValue::from_bytes(line).ok());
+    values.map(|value| (header::COOKIE, value)).collect()
+}
+
+/// Anything, and what looks almost like one of the library's own.
+fn line() -> impl Strategy<Value = Vec<u8>> {
+    let near = "(sb-abc-auth-token|sb-abc-auth-token\\.[0-9]{1,3}|sb-abc-auth-token[-.][a-z0-9.-]{0,20}|mine|[a-z]{1,4})=(base64-[A-Za-z0-9_-]{0,40}|\\PC{0,20}|%[0-9a-fA-F]{0,3}|\\[\"a\",\"b\"\\])";
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..200),
+        prop::collection::vec(near, 0..12).prop_map(|pairs| pairs.join("; ").into_bytes()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn reading_never_panics_and_a_deletion_never_touches_a_foreign_name(
+        lines in prop::collection::vec(line(), 0..4),
+        budget in 256_usize..4096,
+        https: bool,
+        cross_site: bool,
+    ) {
+        let headers = headers(&lines);
+        let cookies = RequestCookies::of(&headers);
+        let _ = cookies.session(K);
+        let sent: Vec<&str> = cookies.names().collect();
+        let plan = plan(&config(K, budget), &cookies, Transport { https, cross_site });
+        let mut size = 0;
+        for set_cookie in &plan.set_cookies {
+            let line = set_cookie.to_str().unwrap();
+            let (name, attributes) = line.split_once('=').unwrap();
+            let first_chunk = name.strip_prefix(K) == Some(".0");
+            let always = name == K || name == CSRF_COOKIE || first_chunk;
+            prop_assert!(always || sent.contains(&name), "{line} was not sent");
+            prop_assert!(always || name == "mine" || role(K, name).is_some(), "{line} is foreign");
+            prop_assert!(attributes.starts_with("; ") && attributes.contains("Max-Age=0"));
+            size += line.len() + 14;
+        }
+        prop_assert!(size <= budget.max(1024), "{size} over {budget}");
+        prop_assert!(!plan.set_cookies.is_empty());
+    }
+
+    #[test]
+    fn what_was_written_is_read_however_it_was_cut(
+        access in "[A-Za-z0-9_.-]{1,3000}",
+        refresh in "[a-z0-9]{1,12}",
+        size in 50_usize..3180,
+        encoded: bool,
+    ) {
+        let json = serde_json::json!({ "access_token": access, "refresh_token": refresh }).to_string();
+        let text = if encoded {
+            format!("base64-{}", base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(&json))
+        } else {
+            json.replace('"', "%22").replace(',', "%2C")
+        };
+        let mut pairs: Vec<String> = text.as_bytes().chunks(size).enumerate()
+            .map(|(i, chunk)| format!("{K}.{i}={}", std::str::from_utf8(chunk).unwrap()))
+            .collect();
+        pairs.reverse();
+        let headers = headers(&[pairs.join("; ").into_bytes()]);
+        let Stored::Session(stored) = RequestCookies::of(&headers).session(K) else {
+            return Err(TestCaseError::fail("not read"));
+        };
+        prop_assert_eq!(stored.access_token.expose_secret(), access);
+        let stored = stored.refresh_token.unwrap();
+        prop_assert_eq!(stored.expose_secret(), refresh);
+    }
+
+    #[test]
+    fn a_name_is_ours_only_below_the_key(suffix in "[A-Za-z0-9._-]{0,80}") {
+        prop_assert_eq!(role(K, &format!("x{K}{suffix}")), None);
+        prop_assert_eq!(role(K, &suffix), None);
+        let name = format!("{K}{suffix}");
+        let session = suffix.is_empty()
+            || suffix.strip_prefix('.').is_some_and(|n| n.parse::<u128>().is_ok_and(|i| i.to_string() == n));
+        prop_assert_eq!(role(K, &name) == Some(Role::Session), session);
+    }
+}

@@ -1,0 +1,253 @@
+//! The schedule of fetches, on a paused clock.
+
+use std::cell::{Cell, RefCell};
+
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::*;
+
+/// A recorded key, published under these names.
+fn published(kids: &[&str]) -> Vec<u8> {
+    let keys: Vec<Value> = kids.iter().map(|kid| es256(&json!({ "kid": kid }))).collect();
+    json!({ "keys": keys }).to_string().into_bytes()
+}
+
+fn es256(changes: &Value) -> Value {
+    let mut key = json!({
+        "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "key_ops": ["verify"],
+        "x": "DN8J8Cq4RBlo5PptEYTozoUkRhs1SMObwTEZXG93M00",
+        "y": "HUMMYltpCnlBxmnSkIymhFMGmB--I23wjsMUSgKRYnU",
+        "kid": "a",
+    });
+    for (name, value) in changes.as_object().unwrap() {
+        key[name] = value.clone();
+    }
+    key
+}
+
+/// Where the keys come from; `None` is an error.
+struct Server {
+    jwks: Jwks,
+    answer: RefCell<Option<Vec<u8>>>,
+    takes: Cell<Duration>,
+    fetches: Cell<usize>,
+}
+
+impl Server {
+    fn of(kids: &[&str]) -> Self {
+        Self {
+            jwks: Jwks::default(),
+            answer: RefCell::new(Some(published(kids))),
+            takes: Cell::new(Duration::ZERO),
+            fetches: Cell::new(0),
+        }
+    }
+
+    fn publishes(&self, kids: &[&str]) {
+        *self.answer.borrow_mut() = Some(published(kids));
+    }
+
+    fn fails(&self) {
+        *self.answer.borrow_mut() = None;
+    }
+
+    async fn fetch(&self) -> Result<Vec<u8>, &'static str> {
+        self.fetches.set(self.fetches.get() + 1);
+        sleep(self.takes.get()).await;
+        self.answer.borrow().clone().ok_or("down")
+    }
+
+    fn knows(&self, kid: &str) -> bool {
+        self.jwks.current().is_some_and(|keys| keys.key(kid, Algorithm::ES256).is_some())
+    }
+
+    /// Runs `test` beside the fetching, once the first fetch is over.
+    async fn while_fetching(&self, test: impl AsyncFnOnce()) {
+        let test = async {
+            sleep(Duration::from_millis(1)).await;
+            test().await;
+        };
+        tokio::select! {
+            () = self.jwks.keep_fetching(|| self.fetch()) => {}
+            () = test => {}
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_key_set_is_fetched_at_start_and_every_ten_minutes() {
+    let server = Server::of(&["a"]);
+    assert!(!server.knows("a"));
+    server
+        .while_fetching(async || {
+            assert!(server.knows("a"));
+            sleep(Duration::from_secs(599)).await;
+            assert_eq!(server.fetches.get(), 1);
+            sleep(Duration::from_secs(2)).await;
+            assert_eq!(server.fetches.get(), 2);
+            sleep(EVERY).await;
+            assert_eq!(server.fetches.get(), 3);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_key_causes_one_refetch_that_all_share() {
+    let server = Server::of(&["a"]);
+    server
+        .while_fetching(async || {
+            server.publishes(&["b"]);
+            server.takes.set(Duration::from_millis(100));
+            let ask = async || {
+                server.jwks.refetch().await;
+                server.knows("b")
+            };
+            assert_eq!(tokio::join!(ask(), ask(), ask()), (true, true, true));
+            assert_eq!(server.fetches.get(), 2);
+            assert!(!server.knows("a"));
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refetch_is_asked_for_once_in_thirty_seconds_whether_it_succeeds_or_not() {
+    for fails in [false, true] {
+        let server = Server::of(&["a"]);
+        server
+            .while_fetching(async || {
+                if fails {
+                    server.fails();
+                }
+                server.jwks.refetch().await;
+                assert_eq!(server.fetches.get(), 2);
+                sleep(Duration::from_millis(29_900)).await;
+                let before = Instant::now();
+                server.jwks.refetch().await;
+                assert_eq!(before.elapsed(), Duration::ZERO, "it returns at once");
+                assert_eq!(server.fetches.get(), 2);
+                server.publishes(&["b"]);
+                sleep(Duration::from_millis(200)).await;
+                let scheduled = server.fetches.get();
+                assert_eq!(scheduled, if fails { 3 } else { 2 }, "after a failure by itself");
+                server.jwks.refetch().await;
+                assert_eq!(server.fetches.get(), scheduled + 1);
+                assert!(server.knows("b"));
+            })
+            .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn known_keys_are_there_while_a_fetch_hangs_and_after_one_failed() {
+    let server = Server::of(&["a"]);
+    server
+        .while_fetching(async || {
+            server.takes.set(Duration::from_mins(1));
+            let read = async {
+                sleep(Duration::from_secs(1)).await;
+                server.knows("a")
+            };
+            assert!(tokio::join!(server.jwks.refetch(), read).1);
+            *server.answer.borrow_mut() = Some(b"<html>".to_vec());
+            sleep(Duration::from_secs(40)).await;
+            server.jwks.refetch().await;
+            assert!(server.knows("a"), "what is no key set changes nothing");
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_vanished_is_refused_within_ten_minutes() {
+    let server = Server::of(&["a", "b"]);
+    server
+        .while_fetching(async || {
+            server.publishes(&["b"]);
+            sleep(Duration::from_secs(599)).await;
+            assert!(server.knows("a"));
+            sleep(Duration::from_secs(1)).await;
+            assert!(!server.knows("a") && server.knows("b"));
+            server.publishes(&[]);
+            sleep(EVERY).await;
+            assert!(!server.knows("b") && server.jwks.current().is_some());
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_are_used_for_an_hour_after_the_last_good_fetch() {
+    let server = Server::of(&["a"]);
+    server
+        .while_fetching(async || {
+            server.fails();
+            sleep(Duration::from_secs(3598)).await;
+            assert!(server.knows("a"));
+            sleep(Duration::from_secs(2)).await;
+            assert!(server.jwks.current().is_none());
+            server.publishes(&["a"]);
+            sleep(AFTER_FAILURE).await;
+            assert!(server.knows("a"), "and again once GoTrue is back");
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_any_keys_it_tries_soon_again_and_ever_more_rarely() {
+    let server = Server::of(&["a"]);
+    server.fails();
+    server
+        .while_fetching(async || {
+            sleep(Duration::from_secs(10)).await;
+            assert_eq!(server.fetches.get(), 4, "at 0, 1, 3 and 7 seconds");
+            sleep(Duration::from_mins(10)).await;
+            assert!(server.fetches.get() <= 4 + 40 + 2, "never more often than it has come to");
+            server.publishes(&["a"]);
+            sleep(AFTER_FAILURE).await;
+            assert!(server.knows("a"));
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_epoch_ends_with_a_change_and_not_with_a_fetch() {
+    let server = Server::of(&["a"]);
+    let epoch = || server.jwks.current().unwrap().epoch;
+    server
+        .while_fetching(async || {
+            let first = epoch();
+            sleep(EVERY).await;
+            assert_eq!(epoch(), first);
+            server.publishes(&["a", "b"]);
+            sleep(EVERY).await;
+            assert_ne!(epoch(), first);
+        })
+        .await;
+}
+
+#[test]
+fn keys_that_cannot_verify_a_supabase_token_are_left_out() {
+    let symmetric = json!({"kty": "oct", "kid": "a", "alg": "HS256", "k": "c2VjcmV0"});
+    let others = [
+        symmetric,
+        es256(&json!({"use": "enc"})),
+        es256(&json!({"key_ops": ["sign"]})),
+        es256(&json!({"alg": "ES384"})),
+        es256(&json!({"alg": "RS256"})),
+        es256(&json!({"crv": "P-384"})),
+        es256(&json!({"kid": null})),
+        es256(&json!({"kty": "XY"})),
+        json!("a"),
+        json!(null),
+    ];
+    for key in others {
+        let body = json!({ "keys": [key, es256(&json!({"kid": "good"}))] }).to_string();
+        let keys = read(body.as_bytes()).unwrap();
+        assert_eq!(keys.keys().collect::<Vec<_>>(), ["good"], "{key}");
+    }
+    let without_alg = es256(&json!({"alg": null, "use": null, "key_ops": null}));
+    let keys = read(json!({ "keys": [without_alg] }).to_string().as_bytes()).unwrap();
+    assert_eq!(keys["a"].algorithm, Algorithm::ES256);
+    for body in ["", "[]", "{}", r#"{"keys":1}"#, "<html>"] {
+        assert!(read(body.as_bytes()).is_err(), "{body}");
+    }
+}

@@ -1,0 +1,98 @@
+//! Reading a token never panics and never believes what breaks a rule.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+const NOW: i64 = 1_800_000_000;
+
+fn rules() -> Rules {
+    Rules { issuers: vec!["us".to_owned()], audiences: vec!["authenticated".to_owned()] }
+}
+
+fn token(header: &str, claims: &str) -> String {
+    let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part));
+    format!("{header}.{claims}.c2ln")
+}
+
+fn good() -> Value {
+    json!({
+        "iss": "us", "aud": "authenticated", "exp": NOW + 1,
+        "sub": Uuid::from_u128(1), "session_id": Uuid::from_u128(2),
+    })
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "\\PC{0,40}".prop_map(Value::from),
+        prop::collection::vec("[a-z]{0,16}", 0..3).prop_map(Value::from),
+        Just(json!({})),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn no_text_is_believed_that_nobody_composed(text in "\\PC{0,200}|[A-Za-z0-9_-]{0,40}(\\.[A-Za-z0-9_-]{0,40}){0,4}") {
+        prop_assert!(Unsigned::read(&text, &rules()).is_err());
+        let _ = session_of(&text);
+    }
+
+    #[test]
+    fn no_claim_may_be_anything_else(
+        claim in prop::sample::select(vec!["iss", "aud", "exp", "sub", "session_id"]),
+        value in value(),
+    ) {
+        let mut claims = good();
+        claims[claim] = value.clone();
+        let text = token(r#"{"alg":"ES256","kid":"a"}"#, &claims.to_string());
+        let allowed = match claim {
+            "exp" => value.is_i64(),
+            "aud" => value.as_array().is_some_and(|many| many.contains(&json!("authenticated"))),
+            _ => false,
+        };
+        prop_assert_eq!(Unsigned::read(&text, &rules()).is_ok(), allowed, "{} {}", claim, value);
+    }
+
+    #[test]
+    fn times_are_judged_to_the_second(exp in NOW - 100..NOW + 100, begin in NOW - 100..NOW + 100) {
+        let claims = Claims {
+            sub: Uuid::nil(), session_id: Uuid::nil(), exp, iat: Some(begin), nbf: None,
+            role: None, aal: None,
+        };
+        prop_assert_eq!(claims.expired(NOW), NOW >= exp);
+        prop_assert_eq!(claims.begun(NOW).is_ok(), begin <= NOW + 30);
+        let not_before = Claims { iat: None, nbf: Some(begin), ..claims };
+        prop_assert_eq!(not_before.begun(NOW).is_ok(), begin <= NOW + 30);
+    }
+}
+
+#[test]
+fn the_good_one_is_believed() {
+    let text = token(r#"{"alg":"ES256","kid":"a"}"#, &good().to_string());
+    let unsigned = Unsigned::read(&text, &rules()).unwrap();
+    assert_eq!(unsigned.claims.session_id, Uuid::from_u128(2));
+    assert_eq!((unsigned.algorithm, unsigned.kid.as_deref()), (Algorithm::ES256, Some("a")));
+    assert_eq!(session_of(&text), Some((Uuid::from_u128(1), Uuid::from_u128(2))));
+}
+
+#[test]
+fn extreme_times_do_not_overflow() {
+    let claims = Claims {
+        sub: Uuid::nil(),
+        session_id: Uuid::nil(),
+        exp: i64::MIN,
+        iat: Some(i64::MAX),
+        nbf: Some(i64::MIN),
+        role: None,
+        aal: None,
+    };
+    assert!(claims.expired(i64::MAX) && claims.begun(i64::MAX).is_ok());
+    assert!(claims.begun(NOW).is_err());
+}

@@ -1,0 +1,122 @@
+//! Section 5 of the contract, layer 1: which page asks.
+
+use crate::harness::{Browser, Form, Setup, Stage, assert_error, assert_success};
+
+const APP: &str = "https://app.example.com";
+const EVIL: &str = "https://evil.example";
+
+/// `Sec-Fetch-Site`, `Origin`, `Referer` (`OWN` is the gateway's own), and whether the page may ask:
+/// anyone's, and that of an origin that is allowed.
+const LAYER_1: &[(&str, &str, &str, bool, bool)] = &[
+    ("", "", "", true, true),
+    ("same-origin", "", "", true, true),
+    ("none", "", "", true, true),
+    ("same-origin", "OWN", "OWN/page", true, true),
+    ("cross-site", "", "", false, false),
+    ("same-site", "", "", false, false),
+    ("cross-site", EVIL, "", false, false),
+    ("same-site", EVIL, "", false, false),
+    ("cross-site", "OWN", "", false, false),
+    ("same-site", "OWN", "", false, false),
+    ("cross-site", "null", "", false, false),
+    ("cross-site", APP, "", false, true),
+    ("same-site", APP, "", false, true),
+    ("cross-site", "", "https://app.example.com/x", false, true),
+    ("cross-site", "null", "https://app.example.com/x", false, false),
+    ("", "OWN", "", true, true),
+    ("", APP, "", false, true),
+    ("", EVIL, "", false, false),
+    ("", "null", "", false, false),
+    ("", "https://app.example.com.evil.example", "", false, false),
+    ("", "https://app.example.com:8443", "", false, false),
+    ("", "http://127.0.0.1:1", "", false, false),
+    ("", "OWN", EVIL, true, true),
+    ("", EVIL, "OWN/page", false, false),
+    ("", "null", "OWN/page", false, false),
+    ("", "", "OWN/page?x=1", true, true),
+    ("", "", "https://app.example.com/x", false, true),
+    ("", "", "https://evil.example/OWN", false, false),
+    ("", "", "about:blank", false, false),
+    ("", "", "garbage", false, false),
+];
+
+#[tokio::test]
+async fn a_foreign_page_is_refused_before_anything_else_is_looked_at() {
+    for allowed in [false, true] {
+        let setup = Setup::new();
+        let setup = if allowed { setup.flag("allowed-origins", APP) } else { setup };
+        let stage = setup.start().await;
+        let own = format!("http://{}", stage.address);
+        for &(site, origin, referer, anyone, allowed_one) in LAYER_1 {
+            let may_ask = if allowed { allowed_one } else { anyone };
+            let case = format!("{site:?} {origin:?} {referer:?}, allowed: {allowed}");
+            let tokens = stage.sign_up();
+            let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+            let lines = [("Sec-Fetch-Site", site), ("Origin", origin), ("Referer", referer)];
+            let lines = lines.iter().filter(|(_, value)| !value.is_empty());
+            browser.headers = lines
+                .map(|(name, value)| ((*name).to_owned(), value.replace("OWN", &own)))
+                .collect();
+            let asked = stage.asked();
+
+            let csrf = browser.request("GET", "/api/auth/csrf").send().await;
+            let by_bearer =
+                browser.request("GET", "/api/auth/csrf").bearer(&tokens.access_token).send().await;
+            let reply = browser.logout_request("/logout").send().await;
+            if may_ask {
+                assert_eq!((csrf.status, by_bearer.status), (200, 200), "{case}");
+                assert_success(&reply, "/logout", tokens.user_id, "revoked");
+            } else {
+                for reply in [&csrf, &by_bearer, &reply] {
+                    assert_error(reply, 403, "CSRF_FAILED", Some("cross_site"));
+                    assert!(reply.set_cookies().is_empty(), "{case}");
+                    assert_eq!(reply.header("x-logout-outcome"), None, "{case}");
+                }
+                assert_eq!(stage.asked(), asked, "{case}");
+                let bearer = browser.request("POST", "/logout").bearer(&tokens.access_token);
+                assert!(stage.alive(&tokens), "{case}");
+                assert_eq!(
+                    bearer.send().await.status,
+                    200,
+                    "a browser never adds a Bearer: {case}"
+                );
+            }
+            assert!(!stage.alive(&tokens), "{case}");
+        }
+    }
+}
+
+/// Trusted, `Host`, the proxy's headers, `Origin`, and whether that is the gateway's own.
+type Own = (bool, &'static str, &'static [(&'static str, &'static str)], &'static str, bool);
+
+#[tokio::test]
+async fn the_own_origin_is_the_host_with_the_scheme_that_a_trusted_proxy_tells() {
+    const HTTPS: (&str, &str) = ("X-Forwarded-Proto", "https");
+    const PUBLIC: (&str, &str) = ("X-Forwarded-Host", "app.example.com");
+    const TWO: (&str, &str) = ("X-Forwarded-Host", "evil.example, app.example.com");
+    let rows: &[Own] = &[
+        (false, "app.example.com", &[], "http://app.example.com", true),
+        (false, "APP.example.com:80", &[], "http://app.example.com", true),
+        (false, "app.example.com:8080", &[], "http://app.example.com:8080", true),
+        (false, "app.example.com", &[], "https://app.example.com", false),
+        (false, "app.example.com", &[HTTPS], "https://app.example.com", false),
+        (false, "evil.example", &[PUBLIC], "http://app.example.com", false),
+        (true, "app.example.com", &[HTTPS], "https://app.example.com", true),
+        (true, "app.example.com:443", &[HTTPS], "https://app.example.com", true),
+        (true, "gateway:8080", &[HTTPS, PUBLIC], "https://app.example.com", true),
+        (true, "gateway:8080", &[HTTPS, PUBLIC], "http://gateway:8080", false),
+        (true, "gateway", &[HTTPS, TWO], APP, true),
+        (true, "gateway", &[HTTPS, TWO], EVIL, false),
+    ];
+    let alone = Stage::new().await;
+    let behind = Stage::with(&[("trusted-proxies", "10.0.0.0/8, 127.0.0.1")]).await;
+    for (trusted, host, headers, origin, own) in rows {
+        let stage = if *trusted { &behind } else { &alone };
+        let tokens = stage.sign_up();
+        let mut browser = Browser::signed_in(stage, &tokens, Form::Base64).await;
+        browser.headers = vec![("Origin".to_owned(), (*origin).to_owned())];
+        let reply = browser.logout_request("/logout").host(host).headers(headers).send().await;
+        assert_eq!(reply.status, if *own { 200 } else { 403 }, "{host} {headers:?} {origin}");
+        assert_eq!(stage.alive(&tokens), !own);
+    }
+}

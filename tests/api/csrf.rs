@@ -1,0 +1,197 @@
+//! Section 5 of the contract, layers 2 and 3: double submit of a token signed for this session.
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use logout_gateway::csrf::Csrf;
+
+use crate::harness::{Browser, Form, Reply, SECRET, Setup, Stage, assert_error, assert_success};
+
+/// A logout by cookie with this header and these CSRF cookies.
+async fn submit(browser: &Browser<'_>, header: Option<&str>, cookies: &[&str]) -> Reply {
+    let mut pairs = browser.jar.sent_to(browser.page);
+    pairs.retain(|(name, _)| name != "sb-csrf-token");
+    pairs.extend(cookies.iter().map(|c| ("sb-csrf-token".to_owned(), (*c).to_owned())));
+    let mut request = browser.without_cookies("POST", "/logout").cookies(&pairs);
+    if let Some(header) = header {
+        request = request.header("X-CSRF-Token", header);
+    }
+    request.send().await
+}
+
+#[tokio::test]
+async fn header_and_cookie_must_agree_and_be_of_this_session() {
+    let stage = Stage::new().await;
+    let (mine, theirs) = (stage.sign_up(), stage.sign_up());
+    let same_user = stage.sign_in_again(&mine);
+    let browser = Browser::signed_in(&stage, &mine, Form::Base64).await;
+    let good = browser.csrf_cookie().unwrap();
+    let (random, mac) = good.split_once('.').unwrap();
+    assert!(BASE64_URL_SAFE_NO_PAD.decode(random).unwrap().len() >= 16);
+    assert_eq!(BASE64_URL_SAFE_NO_PAD.decode(mac).unwrap().len(), 32);
+    let of_theirs = stage.csrf_token(&theirs).await;
+    let of_same_user = stage.csrf_token(&same_user).await;
+    let (others_random, others_mac) = of_theirs.split_once('.').unwrap();
+    let mixed = [format!("{random}.{others_mac}"), format!("{others_random}.{mac}")];
+    let upper = good.to_ascii_uppercase();
+    let longer = format!("{good}A");
+    let shorter = &good[..good.len() - 4];
+
+    let missing: &[(Option<&str>, &[&str])] = &[
+        (None, &[]),
+        (None, &[&good]),
+        (Some(""), &[&good]),
+        (Some(&good), &[]),
+        (Some(&good), &[""]),
+        (Some(""), &[""]),
+    ];
+    for (header, cookies) in missing {
+        let reply = submit(&browser, *header, cookies).await;
+        assert_error(&reply, 403, "CSRF_FAILED", Some("missing"));
+        assert!(reply.set_cookies().is_empty());
+    }
+    let invalid: &[(&str, &[&str])] = &[
+        (&good, &[&of_theirs]),
+        (&of_theirs, &[&good]),
+        (&of_theirs, &[&of_theirs]),
+        (&of_same_user, &[&of_same_user]),
+        (&mixed[0], &[&mixed[0]]),
+        (&mixed[1], &[&mixed[1]]),
+        (&upper, &[&upper]),
+        (&longer, &[&longer]),
+        (shorter, &[shorter]),
+        (random, &[random]),
+        ("x", &["x"]),
+        (".", &["."]),
+        ("a.b", &["a.b"]),
+        (&good, &["planted", &of_theirs]),
+    ];
+    for (header, cookies) in invalid {
+        let reply = submit(&browser, Some(header), cookies).await;
+        assert_error(&reply, 403, "CSRF_FAILED", Some("invalid"));
+        assert!(reply.set_cookies().is_empty());
+    }
+    assert!(stage.alive(&mine) && stage.asked() == 0);
+    let reply = submit(&browser, Some(&good), &[&good]).await;
+    assert_success(&reply, "/logout", mine.user_id, "revoked");
+    assert!(!stage.alive(&mine) && stage.alive(&theirs) && stage.alive(&same_user));
+}
+
+#[tokio::test]
+async fn of_several_cookies_any_good_one_will_do_and_all_are_deleted_at_every_domain() {
+    let stage = Stage::with(&[("cookie-domains", "example.com")]).await;
+    for planted_first in [true, false] {
+        let tokens = stage.sign_up();
+        let browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+        let good = browser.csrf_cookie().unwrap();
+        let foreign = stage.csrf_token(&stage.sign_up()).await;
+        let cookies =
+            if planted_first { [foreign.as_str(), "x", &good] } else { [&good, "x", &foreign] };
+        assert_error(
+            &submit(&browser, Some(&foreign), &cookies).await,
+            403,
+            "CSRF_FAILED",
+            Some("invalid"),
+        );
+        let reply = submit(&browser, Some(&good), &cookies).await;
+        assert_success(&reply, "/logout", tokens.user_id, "revoked");
+        let lines: Vec<&str> =
+            reply.set_cookies().into_iter().filter(|l| l.starts_with("sb-csrf-token=;")).collect();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(!lines[0].contains("Domain") && lines[1].contains("Domain=example.com"));
+    }
+}
+
+#[tokio::test]
+async fn the_previous_secret_is_accepted_and_others_are_not() {
+    let old = "an-older-secret-0123456789-abcdefghijkl";
+    let minted_with = |secret: &str| {
+        let setup =
+            Setup::new().flags(&[("supabase-url", "http://127.0.0.1:1"), ("secret", secret)]);
+        Csrf::new(&setup.config()).unwrap()
+    };
+    for (previous, secret, good) in [
+        (None, SECRET, true),
+        (None, old, false),
+        (Some(old), SECRET, true),
+        (Some(old), old, true),
+        (Some(old), "some-secret-of-nobody-0123456789-abcdef", false),
+    ] {
+        let setup = Setup::new();
+        let setup = match previous {
+            Some(previous) => setup.flag("secret-previous", previous),
+            None => setup,
+        };
+        let stage = setup.start().await;
+        let tokens = stage.sign_up();
+        let browser = Browser::without_csrf(&stage, &tokens, Form::Base64);
+        let token = minted_with(secret).mint(tokens.session_id).unwrap();
+        let asked = browser
+            .request("GET", "/api/auth/csrf")
+            .header("Cookie", format!("sb-csrf-token={token}"));
+        let answered = asked.send().await.json()["data"]["csrf_token"].clone();
+        assert_eq!(answered == token.as_str(), good);
+        let reply = submit(&browser, Some(&token), &[&token]).await;
+        assert_eq!(reply.status, if good { 200 } else { 403 }, "{previous:?} {secret}");
+        assert_eq!(stage.alive(&tokens), !good);
+    }
+}
+
+#[tokio::test]
+async fn double_submit_leaves_out_the_signature_and_nothing_else() {
+    let stage = Stage::with(&[("csrf-mode", "double-submit")]).await;
+    let tokens = stage.sign_up();
+    let mut browser = Browser::without_csrf(&stage, &tokens, Form::Base64);
+    for (header, cookies) in [(Some("a"), &["b"][..]), (None, &["a"]), (Some("a"), &[])] {
+        assert_eq!(submit(&browser, header, cookies).await.status, 403, "{header:?} {cookies:?}");
+    }
+    browser.headers = vec![("Sec-Fetch-Site".to_owned(), "cross-site".to_owned())];
+    assert_eq!(submit(&browser, Some("a"), &["a"]).await.status, 403);
+    assert!(stage.alive(&tokens));
+    browser.headers.clear();
+    let reply = submit(&browser, Some("the-app's-own"), &["the-app's-own"]).await;
+    assert_success(&reply, "/logout", tokens.user_id, "revoked");
+    assert!(!stage.alive(&tokens));
+}
+
+#[tokio::test]
+async fn a_second_tab_never_invalidates_the_first_ones_token() {
+    let stage = Stage::new().await;
+    let tokens = stage.sign_up();
+    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    let first = browser.csrf_cookie().unwrap();
+    let again = browser.fetch_csrf().await;
+    assert_eq!(again.json()["data"]["csrf_token"], first.as_str());
+    assert_eq!(browser.csrf_cookie().unwrap(), first);
+    let attributes = again.header("set-cookie").unwrap().split_once("; ").unwrap().1;
+    for attribute in ["Path=/", "SameSite=Lax", "Max-Age="] {
+        assert!(attributes.contains(attribute), "{attributes}");
+    }
+    assert!(!attributes.contains("HttpOnly"), "scripts read it");
+    let planted = browser.without_cookies("GET", "/api/auth/csrf").bearer(&tokens.access_token);
+    let planted = planted.cookies(&[("sb-csrf-token", "planted"), ("sb-csrf-token", &first)]);
+    assert_eq!(planted.send().await.json()["data"]["csrf_token"], first.as_str());
+    let other = stage.sign_up();
+    let of_other = stage.get("/api/auth/csrf").bearer(&other.access_token);
+    let fresh = of_other.cookies(&[("sb-csrf-token", &first)]).send().await;
+    assert_ne!(fresh.json()["data"]["csrf_token"], first.as_str(), "of another session");
+}
+
+#[tokio::test]
+async fn genuine_sessions_get_a_token_expired_and_ended_ones_too_and_nobody_else() {
+    let stage = Stage::new().await;
+    let (expired, ended) = (stage.sign_up(), stage.sign_up());
+    stage.pass(3600);
+    assert!(stage.mock.delete_session(ended.session_id));
+    for tokens in [&expired, &ended, &stage.sign_up()] {
+        let reply = stage.get("/api/auth/csrf").bearer(&tokens.access_token).send().await;
+        assert_eq!(reply.status, 200);
+        let mut browser = Browser::without_csrf(&stage, tokens, Form::Base64);
+        assert_eq!(browser.fetch_csrf().await.status, 200);
+    }
+    let reply = stage.get("/api/auth/csrf").send().await;
+    assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("missing"));
+    for cookie in ["garbage", "base64-", "%"] {
+        let asked = stage.get("/api/auth/csrf").cookies(&[("sb-127-auth-token", cookie)]);
+        assert_error(&asked.send().await, 401, "NOT_AUTHENTICATED", Some("invalid"));
+    }
+    assert_eq!(stage.asked(), 0);
+}

@@ -1,0 +1,99 @@
+//! Every jar that the real @supabase/ssr filled is read, its session ended, and the jar emptied.
+
+use std::collections::BTreeSet;
+
+use crate::harness::{Jar, Page, RECORDED_AT, RECORDED_ISSUER, Setup, SsrJar, claims_of, ssr_jars};
+
+const BUDGET: usize = 3072;
+
+/// Name, domain and path of a deletion.
+fn scope(line: &str) -> (String, String, String) {
+    let attribute = |name: &str| {
+        let found = line.split("; ").find_map(|part| part.strip_prefix(&format!("{name}=")));
+        found.unwrap_or_default().to_owned()
+    };
+    (line.split('=').next().unwrap().to_owned(), attribute("Domain"), attribute("Path"))
+}
+
+#[tokio::test]
+async fn every_recorded_jar_is_read_and_emptied_wherever_the_library_itself_deletes() {
+    let jars = ssr_jars();
+    assert_eq!(jars.len(), 12);
+    for jar in &jars {
+        empty(jar).await;
+    }
+}
+
+async fn empty(recorded: &SsrJar) {
+    let case = &recorded.name;
+    let options = &recorded.options["cookieOptions"];
+    let mut setup = Setup::new().at(RECORDED_AT).flag("jwt-issuer", RECORDED_ISSUER);
+    for (option, flag) in
+        [("name", "cookie-name"), ("domain", "cookie-domains"), ("path", "cookie-paths")]
+    {
+        if let Some(value) = options[option].as_str() {
+            // The default path stays one of them.
+            let value = if option == "path" { format!("/,{value}") } else { value.to_owned() };
+            setup = setup.flag(flag, &value);
+        }
+    }
+    let https = options["secure"].as_bool().unwrap_or(false);
+    let stage = setup.flag("trusted-proxies", "127.0.0.1").start().await;
+    let elsewhere = options["domain"].is_string();
+    let page = Page {
+        host: if elsewhere { "app.example.com" } else { "127.0.0.1" },
+        path: if elsewhere { "/app" } else { "/" },
+        https,
+        cross_site: false,
+    };
+
+    let mut jar = Jar::default();
+    for pair in recorded.cookie_header.split("; ") {
+        let domain = options["domain"].as_str().map(|domain| format!("; Domain={domain}"));
+        let path = options["path"].as_str().unwrap_or("/");
+        jar.set(page, &format!("{pair}; Path={path}{}", domain.unwrap_or_default()));
+    }
+    assert_eq!(jar.names().len(), recorded.cookie_header.split("; ").count(), "{case}");
+    let proto = ("X-Forwarded-Proto", if https { "https" } else { "http" });
+
+    let csrf = stage.get("/api/auth/csrf").headers(&[proto]).cookies(&jar.sent_to(page));
+    let csrf = csrf.send().await;
+    assert_eq!(csrf.status, 200, "{case}: {csrf:?}");
+    csrf.set_cookies().into_iter().for_each(|line| jar.set(page, line));
+    let token = csrf.json()["data"]["csrf_token"].as_str().unwrap().to_owned();
+
+    let mut written = BTreeSet::new();
+    for call in 1.. {
+        assert!(call <= 4, "{case}: {:?} after {call} calls", jar.names());
+        let request = stage.post("/api/auth/logout").headers(&[proto, ("X-CSRF-Token", &token)]);
+        let reply = request.cookies(&jar.sent_to(page)).send().await;
+        if call == 1 {
+            assert_eq!(reply.header("x-logout-outcome"), Some("already-ended"), "{case}");
+            let outlived = stage.post("/logout").cookies(&jar.sent_to(page));
+            assert_eq!(outlived.send().await.status, 403, "{case}: CSRF is needed");
+        }
+        let size: usize = reply.set_cookies().iter().map(|line| line.len() + 14).sum();
+        assert!(size <= BUDGET, "{case}: {size}");
+        for line in reply.set_cookies() {
+            jar.set(page, line);
+            written.insert(scope(line));
+        }
+        let whole =
+            jar.names().iter().any(|name| name.ends_with("auth-token") || name.ends_with(".0"));
+        assert!(!whole, "{case}: the first call leaves no session to read");
+        if reply.header("x-logout-cookies-left").is_none() {
+            break;
+        }
+    }
+    assert!(jar.is_empty(), "{case}: {:?}", jar.names());
+    for line in &recorded.sign_out_set_cookie {
+        assert!(written.contains(&scope(line)), "{case}: the library also deletes {line}");
+    }
+
+    // GoTrue got the very token that the jar holds, and judged it: the mock knows no such user.
+    let access_token = recorded.session["access_token"].as_str().unwrap();
+    let calls = stage.calls("logout");
+    assert_eq!(calls.len(), 1, "{case}: the calls that follow need no session");
+    assert_eq!(calls[0].header("authorization"), Some(&*format!("Bearer {access_token}")));
+    assert!(claims_of(access_token)["session_id"].is_string());
+}

@@ -1,0 +1,129 @@
+//! Section 8 of the contract: what a refusal of GoTrue means, whatever stands in front of it.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Reply, Stage, assert_error, recording};
+
+async fn logout(stage: &Stage, token: &str) -> Reply {
+    stage.post("/api/auth/logout").bearer(token).send().await
+}
+
+/// Each refusal as it was recorded in the new API version and in the old one.
+#[tokio::test]
+async fn a_refusal_means_the_same_in_both_api_versions() {
+    type Told = (u16, Option<&'static str>, Option<&'static str>);
+    let rows: [(&str, Told); 8] = [
+        ("logout-session-gone", (200, None, Some("already-ended"))),
+        ("logout-user-gone", (200, None, Some("already-ended"))),
+        ("logout-user-banned", (500, Some("user_banned"), Some("failed"))),
+        ("logout-token-expired", (401, Some("invalid"), None)),
+        ("logout-bad-signature", (401, Some("invalid"), None)),
+        ("logout-not-a-jwt", (401, Some("invalid"), None)),
+        ("logout-no-authorization", (500, Some("auth_service_error"), Some("failed"))),
+        ("logout-scope-unknown", (500, Some("auth_service_error"), Some("failed"))),
+    ];
+    let stage = Stage::new().await;
+    for (name, (status, reason, outcome)) in rows {
+        for name in [name.to_owned(), format!("{name}-old-api")] {
+            let tokens = stage.sign_up();
+            stage.fault(recording(&name).as_fault("logout", Some(1)));
+            let reply = logout(&stage, &tokens.access_token).await;
+            assert_eq!(reply.status, status, "{name}");
+            assert_eq!(reply.header("x-logout-outcome"), outcome, "{name}");
+            let told = (status != 200).then(|| reply.json()["error"]["reason"].clone());
+            assert_eq!(told, reason.map(Value::from), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_down_is_an_error_of_gotrue() {
+    let stage = Stage::new().await;
+    for name in ["logout-local-database-down", "logout-global-database-down"] {
+        let tokens = stage.sign_up();
+        stage.fault(recording(name).as_fault("logout", Some(1)));
+        let reply = logout(&stage, &tokens.access_token).await;
+        assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
+        assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
+    }
+}
+
+#[tokio::test]
+async fn the_header_tells_before_the_body_and_the_body_before_the_status() {
+    let stage = Stage::new().await;
+    let header = json!({"x-sb-error-code": "session_not_found"});
+    let other = json!({"code": "user_banned", "message": "x"});
+    let rows = [
+        (json!({"status": 403, "headers": header, "body": other}), 200, None),
+        (json!({"status": 403, "headers": header, "body": "<html>"}), 200, None),
+        (
+            json!({"status": 403, "body": {"code": 403, "error_code": "session_not_found"}}),
+            200,
+            None,
+        ),
+        (json!({"status": 403, "body": {"code": "session_not_found"}}), 200, None),
+        (json!({"status": 429, "body": {"code": "user_banned"}}), 500, Some("user_banned")),
+        (json!({"status": 403, "body": {"code": "made_up"}}), 500, Some("auth_service_error")),
+        (json!({"status": 403, "body": "session_not_found"}), 500, Some("auth_service_error")),
+        (
+            json!({"status": 403, "body": {"message": "session_not_found"}}),
+            500,
+            Some("auth_service_error"),
+        ),
+        (
+            json!({"status": 200, "body": {"code": "session_not_found"}}),
+            500,
+            Some("auth_service_error"),
+        ),
+        (
+            json!({"status": 401, "body": {"message": "No API key found"}}),
+            500,
+            Some("auth_service_error"),
+        ),
+        (json!({"status": 500, "body": "<html>"}), 500, Some("auth_service_error")),
+        // Codes of a refresh say nothing at a logout.
+        (
+            json!({"status": 400, "code": "refresh_token_not_found"}),
+            500,
+            Some("auth_service_error"),
+        ),
+        (json!({"status": 400, "code": "session_expired"}), 500, Some("auth_service_error")),
+    ];
+    for (mut fault, status, reason) in rows {
+        let tokens = stage.sign_up();
+        fault["operation"] = json!("logout");
+        fault["kind"] = json!("status");
+        fault["times"] = json!(1);
+        stage.fault(fault.clone());
+        let reply = logout(&stage, &tokens.access_token).await;
+        assert_eq!(reply.status, status, "{fault}");
+        let told = (status != 200).then(|| reply.json()["error"]["reason"].clone());
+        assert_eq!(told, reason.map(Value::from), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_passed_on_with_its_retry_after_where_that_is_one() {
+    let stage = Stage::new().await;
+    let date = "Sun, 06 Nov 2026 08:49:37 GMT";
+    for (given, told) in [
+        (Some("17"), Some("17")),
+        (Some(date), None),
+        (Some("Fri, 06 Nov 2026 08:49:37 GMT"), Some("Fri, 06 Nov 2026 08:49:37 GMT")),
+        (Some("soon <script>"), None),
+        (Some("-1"), None),
+        (None, None),
+    ] {
+        let tokens = stage.sign_up();
+        let mut fault = json!({"operation": "logout", "kind": "status", "status": 429, "times": 1});
+        if let Some(given) = given {
+            fault["headers"] = json!({ "Retry-After": given });
+        }
+        stage.fault(fault);
+        let reply = logout(&stage, &tokens.access_token).await;
+        assert_error(&reply, 429, "RATE_LIMITED", None);
+        assert_eq!(reply.header("retry-after"), told, "{given:?}");
+        assert!(stage.alive(&tokens));
+    }
+    assert_eq!(stage.asked(), 6, "not retried");
+}

@@ -1,0 +1,202 @@
+//! Section 8 of the contract: what GoTrue is asked, how often, and what its answers mean.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::harness::{Reply, Setup, Stage, assert_error, assert_success};
+
+async fn logout(stage: &Stage, token: &str) -> Reply {
+    stage.post("/api/auth/logout").bearer(token).send().await
+}
+
+#[tokio::test]
+async fn gotrue_gets_the_request_that_the_contract_describes() {
+    let stage = Stage::new().await;
+    let tokens = stage.sign_up();
+    let request = stage.post("/api/auth/logout?scope=global").bearer(&tokens.access_token);
+    let request = request.headers(&[
+        ("X-Request-Id", "the-request"),
+        ("User-Agent", "the browser/1.0"),
+        ("X-Forwarded-For", "6.6.6.6"),
+        ("Cookie", "theirs=1"),
+        ("X-Anything", "else"),
+    ]);
+    let reply = request.header("Content-Type", "application/json").body("{}").send().await;
+    assert_eq!(reply.status, 200);
+    let calls = stage.calls("logout");
+    assert_eq!(calls.len(), 1);
+    let call = &calls[0];
+    assert_eq!((&*call.method, &*call.query, &*call.body), ("POST", "scope=global", ""));
+    let authorization = format!("Bearer {}", tokens.access_token);
+    let client_info = concat!("logout-gateway/", env!("CARGO_PKG_VERSION"));
+    for (name, value) in [
+        ("authorization", authorization.as_str()),
+        ("apikey", "test-anon-key"),
+        ("x-supabase-api-version", "2024-01-01"),
+        ("x-client-info", client_info),
+        ("x-request-id", "the-request"),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("user-agent", "the browser/1.0"),
+    ] {
+        assert_eq!(
+            call.headers.get(name).map(Vec::as_slice),
+            Some(&[value.to_owned()][..]),
+            "{name}"
+        );
+    }
+    for name in ["cookie", "x-anything", "content-type", "x-forwarded-proto"] {
+        assert_eq!(call.header(name), None, "{name}");
+    }
+
+    let stage = Stage::with(&[("trusted-proxies", "127.0.0.1, 10.0.0.0/8")]).await;
+    for (forwarded, client) in [
+        ("1.2.3.4", "1.2.3.4"),
+        ("6.6.6.6, 1.2.3.4, 10.0.0.7", "1.2.3.4"),
+        ("garbage, 10.0.0.7", "10.0.0.7"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("\"\"", "127.0.0.1"),
+    ] {
+        let request = stage.post("/logout").bearer(&stage.sign_up().access_token);
+        assert_eq!(request.header("X-Forwarded-For", forwarded).send().await.status, 200);
+        let call = stage.calls("logout").pop().unwrap();
+        assert_eq!(call.header("x-forwarded-for"), Some(client), "{forwarded}");
+    }
+}
+
+#[tokio::test]
+async fn the_publishable_key_goes_before_the_anon_key_and_gotrue_may_be_elsewhere() {
+    let stage = Stage::new().await;
+    let base = format!("{}/auth/v1/", stage.mock.url());
+    let setup =
+        Setup::new().flag("supabase-url", "https://abc.supabase.co").flag("gotrue-url", &base);
+    let setup = setup.flag("jwt-issuer", stage.mock.issuer());
+    let other = setup.flag("supabase-publishable-key", "sb_publishable_x").start().await;
+    let tokens = stage.sign_up();
+    assert_eq!(other.post("/logout").bearer(&tokens.access_token).send().await.status, 200);
+    assert!(!stage.alive(&tokens));
+    assert_eq!(stage.calls("logout")[0].header("apikey"), Some("sb_publishable_x"));
+    let key_set = stage.calls(".well-known/jwks.json").pop().unwrap();
+    assert_eq!(key_set.header("apikey"), Some("sb_publishable_x"));
+}
+
+/// Faults of one try, how many tries are made of it, and what comes of it if it lasts.
+#[tokio::test]
+async fn one_retry_where_it_can_help_and_none_where_not() {
+    let stage = Setup::new().flag("upstream-timeout", "5s").start().await;
+    let status = |status: u16| json!({"operation": "logout", "kind": "status", "status": status});
+    let kind = |kind: &str| json!({"operation": "logout", "kind": kind});
+    let rows = [
+        (status(502), 2, "auth_service_unavailable"),
+        (status(503), 2, "auth_service_unavailable"),
+        (status(504), 2, "auth_service_timeout"),
+        (kind("reset"), 2, "auth_service_unavailable"),
+        (kind("garbage"), 2, "auth_service_unavailable"),
+        (status(500), 1, "auth_service_error"),
+        (status(400), 1, "auth_service_error"),
+        (status(401), 1, "auth_service_error"),
+        (status(403), 1, "auth_service_error"),
+        (status(404), 1, "auth_service_error"),
+        (status(405), 1, "auth_service_error"),
+        (status(200), 1, "auth_service_error"),
+        (status(202), 1, "auth_service_error"),
+        (kind("redirect"), 1, "auth_service_error"),
+        (kind("oversize"), 1, "auth_service_error"),
+        (kind("truncate"), 1, "auth_service_error"),
+    ];
+    for (mut fault, tries, reason) in rows {
+        let tokens = stage.sign_up();
+        let before = stage.asked();
+        fault["times"] = json!(tries);
+        stage.fault(fault.clone());
+        let reply = logout(&stage, &tokens.access_token).await;
+        assert_error(&reply, 500, "LOGOUT_FAILED", Some(reason));
+        assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
+        assert_eq!(stage.asked() - before, tries, "{fault}");
+        assert!(stage.alive(&tokens), "{fault}");
+
+        // What went wrong once only, goes right by the retry.
+        fault["times"] = json!(1);
+        stage.fault(fault.clone());
+        let reply = logout(&stage, &tokens.access_token).await;
+        assert_eq!(reply.status == 200, tries == 2, "{fault}");
+        assert_eq!(stage.alive(&tokens), tries == 1, "{fault}");
+    }
+    assert!(stage.mock.calls().iter().all(|call| !call.path.contains("redirected")));
+}
+
+#[tokio::test]
+async fn a_refresh_is_retried_by_the_same_rules() {
+    let stage = Stage::new().await;
+    for (fault, tries) in [
+        (json!({"operation": "token", "kind": "status", "status": 503, "times": 1}), 2),
+        (json!({"operation": "token", "kind": "reset", "times": 1, "effect": true}), 2),
+    ] {
+        let tokens = stage.sign_up();
+        let browser =
+            crate::harness::Browser::signed_in(&stage, &tokens, crate::harness::Form::Raw);
+        let mut browser = browser.await;
+        stage.pass(3600);
+        let before = stage.calls("token").len();
+        stage.fault(fault);
+        let reply = browser.logout("/logout").await;
+        assert_success(&reply, "/logout", tokens.user_id, "revoked");
+        assert_eq!(stage.calls("token").len() - before, tries);
+        assert!(!stage.alive(&tokens));
+    }
+}
+
+#[tokio::test]
+async fn a_session_gone_after_a_try_of_unknown_outcome_was_revoked_by_it() {
+    let stage = Stage::new().await;
+    for kind in [
+        json!({"kind": "reset"}),
+        json!({"kind": "garbage"}),
+        json!({"kind": "status", "status": 502}),
+        json!({"kind": "status", "status": 504}),
+    ] {
+        for scope in ["local", "global"] {
+            let mut fault = kind.clone();
+            fault["operation"] = json!("logout");
+            fault["effect"] = json!(true);
+            fault["times"] = json!(1);
+            let tokens = stage.sign_up();
+            stage.fault(fault);
+            let target = format!("/api/auth/logout?scope={scope}");
+            let reply = stage.post(&target).bearer(&tokens.access_token).send().await;
+            assert_success(&reply, "/api/auth/logout", tokens.user_id, "revoked");
+            assert!(!stage.alive(&tokens));
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_there_is_known_within_the_time_to_connect() {
+    let stage = Stage::new().await;
+    let tokens = stage.sign_up();
+    stage.stop_mock();
+    let begun = Instant::now();
+    let reply = logout(&stage, &tokens.access_token).await;
+    assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_unavailable"));
+    assert!(begun.elapsed() < Duration::from_secs(4), "two tries of a second each at most");
+}
+
+#[tokio::test]
+async fn a_gotrue_that_hangs_uses_up_the_budget_and_no_more() {
+    let stage = Stage::with(&[("upstream-timeout", "250ms")]).await;
+    for fault in [
+        json!({"operation": "logout", "kind": "hang", "times": 1}),
+        json!({"operation": "logout", "kind": "delay", "seconds": 30, "times": 1}),
+    ] {
+        let tokens = stage.sign_up();
+        stage.fault(fault);
+        let before = stage.calls("logout").len();
+        let begun = Instant::now();
+        let reply = logout(&stage, &tokens.access_token).await;
+        let took = begun.elapsed();
+        assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_timeout"));
+        assert!(took >= Duration::from_millis(250) && took < Duration::from_secs(3), "{took:?}");
+        assert_eq!(stage.calls("logout").len() - before, 1, "no time is left for another try");
+        assert!(stage.alive(&tokens));
+    }
+}
