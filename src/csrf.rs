@@ -81,9 +81,17 @@ impl Csrf {
         Ok(format!("{}.{}", URL_SAFE_NO_PAD.encode(random), URL_SAFE_NO_PAD.encode(mac)))
     }
 
-    /// Whether the gateway minted `token` for that session, with the current or the previous secret.
+    /// Whether `token` will do for that session: any will, where the app mints its own.
     #[must_use]
-    pub fn is_of(&self, token: &str, session_id: Uuid) -> bool {
+    pub fn is_good(&self, token: &str, session_id: Uuid) -> bool {
+        match self.mode {
+            CsrfMode::DoubleSubmit => !token.is_empty(),
+            CsrfMode::Signed => self.is_of(token, session_id),
+        }
+    }
+
+    /// Whether the gateway minted `token` for that session, with the current or the previous secret.
+    fn is_of(&self, token: &str, session_id: Uuid) -> bool {
         let Some((random, mac)) = token.split_once('.') else { return false };
         let (Ok(random), Ok(mac)) = (URL_SAFE_NO_PAD.decode(random), URL_SAFE_NO_PAD.decode(mac))
         else {
@@ -112,7 +120,7 @@ impl Csrf {
         }
         let good = cookies.any(|cookie| {
             verify_slices_are_equal(header, cookie.as_bytes()).is_ok()
-                && (self.mode == CsrfMode::DoubleSubmit || self.is_of(cookie, session_id))
+                && self.is_good(cookie, session_id)
         });
         if good { Ok(()) } else { Err(CsrfFault::Invalid) }
     }

@@ -41,7 +41,9 @@ pub struct Gateway {
     /// Where the admin listener is, unless it is off.
     pub admin_address: Option<SocketAddr>,
     shutdown: CancellationToken,
-    threads: Vec<JoinHandle<()>>,
+    serving: Vec<JoinHandle<()>>,
+    /// Goes on until nobody serves any more: a request may wait for the key set.
+    background: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
 /// Why the gateway could not start.
@@ -90,7 +92,8 @@ impl Gateway {
         let admin_address = admin.as_ref().map(|(address, _)| *address);
         let first = Arc::new(first_app(config, clock)?);
         let shutdown = CancellationToken::new();
-        let mut gateway = Self { address, admin_address, shutdown, threads: Vec::new() };
+        let mut gateway =
+            Self { address, admin_address, shutdown, serving: Vec::new(), background: None };
         let admin_socket = admin.and_then(|(_, sockets)| sockets.into_iter().next());
         if let Err(error) = gateway.run_all(sockets, admin_socket, &first, pages) {
             gateway.stop();
@@ -110,50 +113,55 @@ impl Gateway {
         for socket in sockets {
             let app = Arc::new(another_app(first)?);
             let router = app::public(app.clone(), pages.clone());
-            self.run("serving", |shutdown| {
+            let shutdown = self.shutdown.clone();
+            self.serving.push(thread("serving", || {
                 Ok(serve(socket.listen(BACKLOG)?, router, app, shutdown))
-            })?;
+            })?);
         }
-        self.run("background", |shutdown| {
+        let (shutdown, over) = (self.shutdown.clone(), CancellationToken::new());
+        let background = thread("background", || {
             let admin = admin_socket.map(|socket| socket.listen(BACKLOG)).transpose()?;
-            Ok(in_background(admin, first.clone(), shutdown))
+            Ok(in_background(admin, first.clone(), shutdown, over.clone()))
         })?;
+        self.background = Some((over, background));
         Ok(())
     }
 
     /// Ends what is under way, within `GATEWAY_DRAIN_TIMEOUT`, and then everything.
     pub fn stop(self) {
         self.shutdown.cancel();
-        for thread in self.threads {
-            // A thread that panicked has said so.
+        // A thread that panicked has said so.
+        for thread in self.serving {
+            let _ = thread.join();
+        }
+        if let Some((over, thread)) = self.background {
+            over.cancel();
             let _ = thread.join();
         }
     }
+}
 
-    /// On a thread and a runtime of its own. What `work` does before its future is done when this
-    /// returns: whoever reads `listening` finds somebody there.
-    fn run<F>(
-        &mut self,
-        name: &str,
-        work: impl FnOnce(CancellationToken) -> io::Result<F>,
-    ) -> io::Result<()>
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let runtime: Runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let work = {
-            let _entered = runtime.enter();
-            work(self.shutdown.clone())?
-        };
-        let thread = Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(work))?;
-        self.threads.push(thread);
-        Ok(())
-    }
+/// A thread with a runtime of its own. What `work` does before its future is done when this returns:
+/// whoever reads `listening` finds somebody there.
+fn thread<F>(name: &str, work: impl FnOnce() -> io::Result<F>) -> io::Result<JoinHandle<()>>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let runtime: Runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let work = {
+        let _entered = runtime.enter();
+        work()?
+    };
+    Builder::new().name(name.to_owned()).spawn(move || {
+        runtime.block_on(work);
+        // A resolver that hangs must not outlast the drain.
+        runtime.shutdown_background();
+    })
 }
 
 /// What the first thread works with.
 fn first_app(config: Config, clock: Clock) -> Result<App, StartError> {
-    let jwks = Arc::new(Jwks::default());
+    let jwks = Arc::new(Jwks::new(config.upstream_timeout));
     Ok(App {
         csrf: Arc::new(Csrf::new(&config)?),
         verifier: Arc::new(Verifier::new(&config.supabase, jwks.clone())),
@@ -198,16 +206,21 @@ async fn serve(listener: TcpListener, router: Router, app: Arc<App>, shutdown: C
     }
 }
 
-/// What no request waits for: the key set, the list's old entries, and who watches.
-async fn in_background(admin: Option<TcpListener>, app: Arc<App>, shutdown: CancellationToken) {
+/// The key set, the list's old entries, and who watches: until `over`.
+async fn in_background(
+    admin: Option<TcpListener>,
+    app: Arc<App>,
+    shutdown: CancellationToken,
+    over: CancellationToken,
+) {
     let fetch = || app.logout.gotrue.jwks(Instant::now() + app.config.upstream_timeout);
     let admin = async {
         if let Some(listener) = admin {
-            serve(listener, app::admin(app.clone()), app.clone(), shutdown.clone()).await;
+            serve(listener, app::admin(app.clone()), app.clone(), shutdown).await;
         }
     };
     tokio::select! {
-        _ = async { tokio::join!(admin, shutdown.cancelled()) } => {}
+        _ = async { tokio::join!(admin, over.cancelled()) } => {}
         () = app.jwks.keep_fetching(fetch) => {}
         () = keep_forgetting(&app) => {}
     }

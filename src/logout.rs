@@ -13,11 +13,14 @@ use crate::{
     gotrue::{Deadline, GoTrue, LogoutAnswer, OnBehalfOf, Refusal},
     session::{
         Session,
-        token::{TokenFault, session_of},
+        token::{CLOCK_AHEAD_SECONDS, TokenFault, session_of},
         verifier::Standing,
     },
     store::{Revocation, memory::MemoryStore},
 };
+
+/// As far as a token of GoTrue's may be ahead of our clock, its cut-off may be.
+const CLOCK_AHEAD: Duration = Duration::from_secs(CLOCK_AHEAD_SECONDS.unsigned_abs());
 
 /// What became of the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,8 +76,12 @@ impl Logout {
             return Ended { outcome, upstream_status: None };
         }
         let revocation = self.revoke(session, scope, caller, deadline).await;
-        if session.standing == Standing::Verified || revocation.vouched {
-            let cut_off = revocation.date.unwrap_or_else(|| self.clock.now());
+        // An expired token is no proof of who is asking now: it may stem from an old log. It is one
+        // again once GoTrue has refreshed it.
+        let verified = session.standing == Standing::Verified && !session.expired;
+        if verified || revocation.vouched {
+            let now = self.clock.now();
+            let cut_off = revocation.date.map_or(now, |date| date.min(now + CLOCK_AHEAD));
             let now = self.clock.unix_seconds();
             self.store.revoke(&Revocation::new(
                 &session.claims,
@@ -171,6 +178,7 @@ struct Attempt {
     outcome: Outcome,
     /// GoTrue's answer proves that the token is genuine.
     vouched: bool,
+    /// GoTrue's clock; that of whoever else answered is worth nothing.
     date: Option<SystemTime>,
     status: Option<u16>,
 }
@@ -178,14 +186,15 @@ struct Attempt {
 impl Attempt {
     fn of(answer: &LogoutAnswer, scope: Scope) -> Self {
         let known = [Refusal::SessionNotFound, Refusal::UserNotFound, Refusal::UserBanned];
+        // GoTrue verifies the signature before it looks for user and session.
+        let vouched = answer.result.as_ref().map_or_else(|r| known.contains(r), |()| true);
         Self {
-            // GoTrue verifies the signature before it looks for user and session.
-            vouched: answer.result.as_ref().map_or_else(|r| known.contains(r), |()| true),
+            vouched,
             outcome: match &answer.result {
                 Ok(()) => Outcome::Revoked,
                 Err(refusal) => outcome_of_refusal(refusal.clone(), scope),
             },
-            date: answer.date,
+            date: answer.date.filter(|_| vouched),
             status: answer.status,
         }
     }

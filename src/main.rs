@@ -54,7 +54,7 @@ fn serve(args: config::Args) -> ExitCode {
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
-    telemetry::start(config.log_format, &config.log_filter);
+    let _log = telemetry::start(config.log_format, &config.log_filter);
     for warning in config.warnings() {
         tracing::warn!(variable = warning.variable, "{}", warning.weakness);
     }

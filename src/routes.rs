@@ -109,14 +109,16 @@ async fn calling(
     Ok(app.verifier.session(credential, cookies, key, app.logout.clock.unix_seconds()).await?)
 }
 
-/// What GoTrue says of a session that only it can judge.
+/// What GoTrue says of a session that only it can judge: the one part of judging that takes a place
+/// among the requests in flight.
 async fn presence(
     app: &App,
     call: &Call,
     headers: &HeaderMap,
     session: &Session,
-) -> Result<Presence, Refusal> {
+) -> Result<Result<Presence, Refusal>, Error> {
+    let _admission = app.admit()?;
     let deadline = Instant::now() + app.config.upstream_timeout;
     let token = session.access_token.expose_secret();
-    app.presences.of(token, &app.logout.gotrue, &call.on_behalf_of(headers), deadline).await
+    Ok(app.presences.of(token, &app.logout.gotrue, &call.on_behalf_of(headers), deadline).await)
 }

@@ -21,6 +21,8 @@ use crate::{app::frame::PeerAddress, config::Limits};
 
 /// The HTTP library's read buffer holds a whole head and the beginning of what follows.
 const BESIDE_THE_HEAD: usize = 16 * 1024;
+/// A proxy may pass on each of many cookies in a line of its own.
+const MOST_HEADERS: usize = 512;
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Serves `app` on `listener` until `shutdown`, then answers with the connections still open.
@@ -35,6 +37,7 @@ pub async fn run(
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_header_size(limits.header_bytes)
+        .max_headers(MOST_HEADERS)
         .max_buf_size(limits.header_bytes + BESIDE_THE_HEAD);
     let open = TaskTracker::new();
     loop {

@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use clap::Args;
 use url::Url;
 
+use crate::session::cookies::CSRF_COOKIE;
+
 use super::{
     faults::{Faults, Noted, Rule},
     rules::{list, list_or_none, one_of, whole_number},
@@ -80,7 +82,7 @@ impl Cookies {
         faults: &mut Faults,
     ) -> Result<Self, Noted> {
         let name = faults
-            .optional("GATEWAY_COOKIE_NAME", args.cookie_name, token)
+            .optional("GATEWAY_COOKIE_NAME", args.cookie_name, session_cookie_name)
             .and_then(|given| given.map_or_else(|| storage_key(project?, faults), Ok));
         let domains = list_or_none(host_name);
         let domains = faults.or("GATEWAY_COOKIE_DOMAINS", args.cookie_domains, Vec::new(), domains);
@@ -123,6 +125,14 @@ fn storage_key(project: &Url, faults: &mut Faults) -> Result<String, Noted> {
     })
 }
 
+/// Any cookie's name but the one that the gateway itself writes.
+fn session_cookie_name(text: &str) -> Result<String, Rule> {
+    match token(text)? {
+        name if name == CSRF_COOKIE => Err("must not be the CSRF cookie's name".into()),
+        name => Ok(name),
+    }
+}
+
 /// A cookie's name: a `token` (RFC 6265, section 4.1.1; RFC 2616, section 2.2).
 fn token(text: &str) -> Result<String, Rule> {
     let token_char = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
@@ -138,6 +148,8 @@ fn host_name(entry: &str) -> Result<String, Rule> {
     let valid = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
     };
     if name.len() > 253 || !name.split('.').all(valid) {
         return Err(

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use super::{Config, CookieSecure, Cookies};
 
-use crate::session::cookies::deletion::CSRF_COOKIE;
+use crate::session::cookies::CSRF_COOKIE;
 
 /// A weak setting: nothing stops the gateway, but somebody should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,24 +64,16 @@ impl Config {
 impl Cookies {
     /// About how many bytes the deletions take that are due in any case: the session cookie, its first
     /// chunk and the CSRF cookie, each at every scope.
-    fn least_set_cookie_bytes(&self) -> usize {
-        let first_chunk = format!("{}.0", self.name);
-        let host_only = String::new();
-        let domains = self.domains.iter().map(|domain| format!("; Domain={domain}"));
-        let domains: Vec<_> = std::iter::once(host_only).chain(domains).collect();
-        let mut bytes = 0;
-        for name in [&self.name, &first_chunk, CSRF_COOKIE] {
-            for domain in &domains {
-                for path in &self.paths {
-                    let line = format!(
-                        "Set-Cookie: {name}=; Max-Age=0{domain}; Path={path}; SameSite=Lax; Secure\r\n"
-                    );
-                    let partitioned = line.len() + "; Partitioned".len();
-                    bytes += line.len() + if self.partitioned { partitioned } else { 0 };
-                }
-            }
-        }
-        bytes
+    pub(crate) fn least_set_cookie_bytes(&self) -> usize {
+        const ATTRIBUTES: usize = "Set-Cookie: =; Max-Age=0; Path=; SameSite=Lax; Secure\r\n".len();
+        let domains = self.domains.iter().map(|domain| "; Domain=".len() + domain.len());
+        let domains = std::iter::once(0).chain(domains);
+        let paths = self.paths.iter().map(String::len);
+        let scopes = domains.flat_map(|domain| paths.clone().map(move |path| domain + path));
+        let names = [self.name.len(), self.name.len() + ".0".len(), CSRF_COOKIE.len()];
+        let lines = scopes.flat_map(|scope| names.map(|name| ATTRIBUTES + name + scope));
+        let partitioned = |line| if self.partitioned { line + "; Partitioned".len() } else { 0 };
+        lines.map(|line| line + partitioned(line)).sum()
     }
 }
 

@@ -35,11 +35,13 @@ impl AllowedOrigins {
         let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
         let asking = asking_origin(headers);
         let allowed = match (site, &asking) {
+            (_, Asking::Nobody) => false,
             (Some(b"same-origin" | b"none"), _) => true,
             (Some(b"cross-site" | b"same-site"), Asking::Page(origin)) => self.0.contains(origin),
-            (Some(b"cross-site" | b"same-site"), _) | (_, Asking::Unknown) => false,
             (_, Asking::Page(origin)) => own == Some(origin) || self.0.contains(origin),
-            (_, Asking::NotABrowser) => true,
+            // Who says nothing is no browser; who says something unheard of is not believed.
+            (site, Asking::NotABrowser) => site.is_none(),
+            (_, Asking::Unknown) => false,
         };
         if allowed { Ok(()) } else { Err(CsrfFault::CrossSite) }
     }
@@ -53,6 +55,8 @@ pub fn is_cross_site(headers: &HeaderMap) -> bool {
 
 enum Asking {
     Page(String),
+    /// `Origin: null`
+    Nobody,
     Unknown,
     NotABrowser,
 }
@@ -60,8 +64,9 @@ enum Asking {
 fn asking_origin(headers: &HeaderMap) -> Asking {
     if let Some(origin) = headers.get(header::ORIGIN) {
         return match origin.to_str() {
-            Ok(origin) if origin != "null" => Asking::Page(origin.to_owned()),
-            _ => Asking::Unknown,
+            Ok("null") => Asking::Nobody,
+            Ok(origin) => Asking::Page(origin.to_owned()),
+            Err(_) => Asking::Unknown,
         };
     }
     match headers.get(header::REFERER) {

@@ -44,7 +44,7 @@ pub(super) struct Answer {
 impl Answer {
     /// `x-sb-error-code`; where it is present the body adds nothing.
     pub(super) fn code_header(headers: &HeaderMap) -> Option<&str> {
-        headers.get("x-sb-error-code")?.to_str().ok()
+        headers.get("x-sb-error-code")?.to_str().ok().filter(|code| !code.is_empty())
     }
 
     pub(super) fn date(&self) -> Option<SystemTime> {
@@ -69,7 +69,8 @@ impl Answer {
     /// What this answer, known not to be a success, means; logged where an operator can do something
     /// about it.
     pub(super) fn refusal(&self) -> Refusal {
-        let code = self.code().filter(|_| self.status.as_u16() >= 400);
+        // GoTrue says why with a 4xx; with anything else somebody speaks who is not well.
+        let code = self.code().filter(|_| self.status.is_client_error());
         let refusal = self.meaning(code.as_deref());
         let request_id = printed(self.request_id.as_ref());
         let (operation, status) = (self.operation.as_str(), self.status.as_u16());

@@ -89,7 +89,12 @@ impl GoTrue {
                 let result = match answer.status {
                     StatusCode::NO_CONTENT => Ok(()),
                     _ => match answer.refusal() {
-                        Refusal::SessionNotFound if answer.earlier_try_unknown => Ok(()),
+                        // Not so with `others`, which leaves this session alone in any case.
+                        Refusal::SessionNotFound
+                            if answer.earlier_try_unknown && scope != Scope::Others =>
+                        {
+                            Ok(())
+                        }
                         refusal => Err(refusal),
                     },
                 };

@@ -22,8 +22,8 @@ use crate::{
     session::{
         Session,
         cookies::{
-            RequestCookies,
-            deletion::{CSRF_COOKIE, Transport, csrf_cookie},
+            CSRF_COOKIE, RequestCookies,
+            deletion::{Transport, csrf_cookie},
         },
         presence::Presence,
         token::TokenFault,
@@ -61,16 +61,15 @@ pub(super) async fn csrf(
     Extension(call): Extension<Arc<Call>>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let _admission = app.admit()?;
     super::refuse_duplicates(&headers)?;
     let own = call.peer.own_origin.as_deref();
     app.csrf.allowed_origins.judge(&headers, own)?;
-    let cookies = RequestCookies::of(&headers);
+    let cookies = RequestCookies::of(&headers, &app.config.cookies);
     let session = super::calling(&app, &headers, &cookies).await?;
     genuine(&app, &call, &headers, &session).await?;
 
     let session_id = session.claims.session_id;
-    let held = cookies.values(CSRF_COOKIE).find(|token| app.csrf.is_of(token, session_id));
+    let held = cookies.values(CSRF_COOKIE).find(|token| app.csrf.is_good(token, session_id));
     let token = match held {
         Some(token) => token.to_owned(),
         None => app.csrf.mint(session_id).map_err(|_| Error::Internal)?,
@@ -96,7 +95,7 @@ async fn genuine(
         Standing::Verified => Ok(()),
         Standing::Unjudged if session.expired => Ok(()),
         Standing::Unjudgeable => Err(Error::AuthServiceUnavailable),
-        Standing::Unjudged => match super::presence(app, call, headers, session).await? {
+        Standing::Unjudged => match super::presence(app, call, headers, session).await?? {
             Presence::Live | Presence::Ended | Presence::Banned => Ok(()),
             Presence::Forged => Err(Error::CredentialInvalid(TokenFault::Signature)),
         },

@@ -25,7 +25,7 @@ use crate::{
     error::{Envelope, Error},
     session::{
         Carrier, Credential, NoSession, Session,
-        cookies::{RequestCookies, deletion::CSRF_COOKIE},
+        cookies::{CSRF_COOKIE, RequestCookies},
     },
 };
 
@@ -117,7 +117,7 @@ async fn logout(
     let admitted = admitted(&app, &headers, uri.query(), body).await;
     let logouts = app.logouts.clone();
     let judged = async move {
-        let cookies = RequestCookies::of(&headers);
+        let cookies = RequestCookies::of(&headers, &app.config.cookies);
         let reply =
             Reply { app: &app, call: &call, headers: &headers, cookies: &cookies, contract, begun };
         match admitted {
@@ -143,18 +143,18 @@ async fn judge_and_end(reply: &Reply<'_>, scope: Scope) -> Response {
     }
 }
 
-/// Whether there is room and the request itself is in order; answers its scope.
+/// Whether the request itself is in order and there is room; answers its scope.
 async fn admitted(
     app: &App,
     headers: &HeaderMap,
     query: Option<&str>,
     body: Body,
 ) -> Result<(Scope, OwnedSemaphorePermit), Error> {
-    let admission = app.admit()?;
     super::refuse_duplicates(headers)?;
     let scope = request::scope(query, app.config.default_scope)?;
     request::read_and_ignore(body, headers, app.config.limits.header_timeout).await?;
-    Ok((scope, admission))
+    // Not before the body is here: who sends it slowly takes no place.
+    Ok((scope, app.admit()?))
 }
 
 enum Refused {

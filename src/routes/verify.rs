@@ -39,9 +39,8 @@ pub(super) async fn verify(
     Extension(call): Extension<Arc<Call>>,
     headers: HeaderMap,
 ) -> Result<HeaderMap, Error> {
-    let _admission = app.admit()?;
     super::refuse_duplicates(&headers)?;
-    let cookies = RequestCookies::of(&headers);
+    let cookies = RequestCookies::of(&headers, &app.config.cookies);
     let session = super::calling(&app, &headers, &cookies).await?;
     if session.expired {
         return Err(Error::CredentialExpired);
@@ -63,7 +62,7 @@ async fn alive(
         Standing::Verified => Ok(()),
         Standing::Unjudgeable => Err(Error::NotReady(Part::KeySet)),
         Standing::Unjudged => {
-            let presence = super::presence(app, call, headers, session).await;
+            let presence = super::presence(app, call, headers, session).await?;
             match presence.map_err(|_| Error::NotReady(Part::AuthService))? {
                 Presence::Live => Ok(()),
                 Presence::Ended => Err(Error::SessionNotFound),

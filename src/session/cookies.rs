@@ -12,7 +12,7 @@ pub mod deletion;
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
@@ -22,9 +22,15 @@ use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-/// The cookies of a request, in the order in which they came.
+use crate::config::Cookies;
+
+/// The cookies of a request that a logout has to do with, in the order in which they came. All others
+/// are passed over at once: a request may carry thousands.
 #[derive(Debug)]
-pub struct RequestCookies<'r>(Vec<Cookie<'r>>);
+pub struct RequestCookies<'r>(Vec<(Cow<'r, str>, Cow<'r, str>)>);
+
+/// The double-submit cookie, readable by scripts.
+pub const CSRF_COOKIE: &str = "sb-csrf-token";
 
 /// The tokens that a session cookie holds.
 #[derive(Clone, Debug)]
@@ -49,13 +55,30 @@ pub enum Stored {
 impl<'r> RequestCookies<'r> {
     /// Reads every `Cookie` header; pairs without a name or without `=` are passed over.
     #[must_use]
-    pub fn of(headers: &'r HeaderMap) -> Self {
-        Self(headers.get_all(header::COOKIE).iter().flat_map(pairs).collect())
+    pub fn of(headers: &'r HeaderMap, config: &Cookies) -> Self {
+        let mut ours = Vec::new();
+        for value in headers.get_all(header::COOKIE) {
+            if let Ok(text) = std::str::from_utf8(value.as_bytes()) {
+                let cookies = Cookie::split_parse(text).flatten();
+                let pairs = cookies.filter_map(|c| Some((c.name_raw()?, c.value_raw()?)));
+                let pairs = pairs.filter(|(name, _)| is_ours(config, name));
+                ours.extend(pairs.map(|(name, value)| (name.into(), value.into())));
+            } else {
+                // A foreign cookie in another encoding hides none of ours.
+                let text = String::from_utf8_lossy(value.as_bytes());
+                let cookies = Cookie::split_parse(text.as_ref()).flatten();
+                let cookies = cookies.filter(|c| is_ours(config, c.name()));
+                ours.extend(
+                    cookies.map(|c| (c.name().to_owned().into(), c.value().to_owned().into())),
+                );
+            }
+        }
+        Self(ours)
     }
 
     /// Every value of that name.
     pub fn values<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> {
-        self.0.iter().filter(move |c| c.name() == name).map(Cookie::value)
+        self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_ref())
     }
 
     /// Whether there is a cookie of that name.
@@ -64,9 +87,15 @@ impl<'r> RequestCookies<'r> {
         self.values(name).next().is_some()
     }
 
+    /// Whether there is none at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Every name, as often as it came.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(Cookie::name)
+        self.0.iter().map(|(name, _)| name.as_ref())
     }
 
     /// The session at the storage key `key`.
@@ -86,28 +115,19 @@ impl<'r> RequestCookies<'r> {
 
     fn joined_chunks(&self, key: &str) -> Option<String> {
         let mut chunks = BTreeMap::new();
-        for cookie in &self.0 {
-            if let Some(suffix) = cookie.name().strip_prefix(key)
+        for (name, value) in &self.0 {
+            if let Some(suffix) = name.strip_prefix(key)
                 && let Some(index) =
                     chunk_suffix(suffix).and_then(|index| index.parse::<u32>().ok())
             {
                 // A browser sends the cookie of the longer path first, and the library takes it.
-                chunks.entry(index).or_insert(cookie.value());
+                chunks.entry(index).or_insert(value.as_ref());
             }
         }
         let up_to_gap = (0..).zip(&chunks).take_while(|(i, (index, _))| i == *index);
         let text: String = up_to_gap.map(|(_, (_, value))| *value).collect();
         (!text.is_empty()).then_some(text)
     }
-}
-
-fn pairs(header: &HeaderValue) -> Vec<Cookie<'_>> {
-    if let Ok(text) = std::str::from_utf8(header.as_bytes()) {
-        return Cookie::split_parse(text).flatten().collect();
-    }
-    // A foreign cookie in another encoding hides none of ours.
-    let text = String::from_utf8_lossy(header.as_bytes()).into_owned();
-    Cookie::split_parse(text).flatten().collect()
 }
 
 /// `.n` with a decimal number without leading zeros; answers the digits.
@@ -124,6 +144,13 @@ enum Role {
     Session,
     /// What the library keeps beside the session.
     Companion,
+}
+
+/// Whether a logout deletes a cookie of that name.
+fn is_ours(config: &Cookies, name: &str) -> bool {
+    name == CSRF_COOKIE
+        || role(&config.name, name).is_some()
+        || config.extra.iter().any(|extra| extra == name)
 }
 
 /// Whether the library writes a cookie of that name for the storage key `key`.

@@ -18,7 +18,7 @@ use jsonwebtoken::{
 };
 use tokio::{
     sync::{Notify, watch},
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 const EVERY: Duration = Duration::from_mins(10);
@@ -47,6 +47,12 @@ pub struct KeySet {
 }
 
 impl KeySet {
+    /// Whether there is a key of that `kid`.
+    #[must_use]
+    pub fn knows(&self, kid: &str) -> bool {
+        self.keys.contains_key(kid)
+    }
+
     /// The key of that `kid`, if it is one for that `alg`.
     #[must_use]
     pub fn key(&self, kid: &str, algorithm: Algorithm) -> Option<&DecodingKey> {
@@ -112,6 +118,8 @@ fn usable(value: serde_json::Value) -> Option<(String, Key)> {
 /// The key set as all threads share it.
 #[derive(Debug)]
 pub struct Jwks {
+    /// How long somebody waits for a fetch at most.
+    patience: Duration,
     current: ArcSwapOption<KeySet>,
     fetching: Mutex<Fetching>,
     wanted: Notify,
@@ -124,18 +132,19 @@ struct Fetching {
     refetched_at: Option<Instant>,
 }
 
-impl Default for Jwks {
-    fn default() -> Self {
+impl Jwks {
+    /// No keys yet; whoever waits for some waits `patience` long at most.
+    #[must_use]
+    pub fn new(patience: Duration) -> Self {
         Self {
+            patience,
             current: ArcSwapOption::empty(),
             fetching: Mutex::default(),
             wanted: Notify::new(),
             finished: watch::channel(0).0,
         }
     }
-}
 
-impl Jwks {
     /// The keys, unless none were ever fetched or the last good fetch is too long ago.
     #[must_use]
     pub fn current(&self) -> Option<Arc<KeySet>> {
@@ -156,8 +165,8 @@ impl Jwks {
                 self.wanted.notify_one();
             }
         }
-        // An error means that the fetching task is gone: the gateway is shutting down.
-        let _ = finished.changed().await;
+        // Done or not, the caller looks at the keys again.
+        let _ = timeout(self.patience, finished.changed()).await;
     }
 
     /// Fetches for ever, as scheduled and as asked for. `fetch` answers the body of a key set.
@@ -166,7 +175,7 @@ impl Jwks {
         F: Future<Output = Result<Vec<u8>, E>>,
         E: std::fmt::Display,
     {
-        let mut patience = FIRST_RETRY;
+        let mut without_keys = FIRST_RETRY;
         loop {
             self.fetching.lock().unwrap_or_else(PoisonError::into_inner).under_way = true;
             let fetched = match fetch().await {
@@ -179,17 +188,14 @@ impl Jwks {
                 self.finished.send_modify(|count| *count = count.wrapping_add(1));
             }
             let pause = match fetched {
-                Ok(()) => {
-                    patience = FIRST_RETRY;
-                    EVERY
-                }
+                Ok(()) => EVERY,
                 Err(cause) => {
                     tracing::warn!(cause, "the key set could not be fetched");
                     if self.current().is_some() {
                         AFTER_FAILURE
                     } else {
-                        patience = (patience * 2).min(AFTER_FAILURE);
-                        patience / 2
+                        let longer = (without_keys * 2).min(AFTER_FAILURE);
+                        std::mem::replace(&mut without_keys, longer)
                     }
                 }
             };

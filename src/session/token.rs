@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::config::Supabase;
 
 /// How far the clock of the issuer may be ahead of ours.
-const CLOCK_AHEAD_SECONDS: i64 = 30;
+pub const CLOCK_AHEAD_SECONDS: i64 = 30;
 
 /// Why a token is not believed; never holds any part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

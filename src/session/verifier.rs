@@ -118,7 +118,7 @@ impl Verifier {
             None
         } else {
             let kid = unsigned.kid.as_deref().ok_or(TokenFault::UnknownKey)?;
-            let Some(keys) = self.keys_with(kid, unsigned.algorithm).await else {
+            let Some(keys) = self.keys_with(kid).await else {
                 return Ok((Arc::new(unsigned.claims), Standing::Unjudgeable));
             };
             check(&unsigned, keys.key(kid, unsigned.algorithm).ok_or(TokenFault::UnknownKey)?)?;
@@ -130,9 +130,9 @@ impl Verifier {
     }
 
     /// The key set, refetched once if it has no such key.
-    async fn keys_with(&self, kid: &str, algorithm: Algorithm) -> Option<Arc<KeySet>> {
+    async fn keys_with(&self, kid: &str) -> Option<Arc<KeySet>> {
         match self.jwks.current() {
-            Some(keys) if keys.key(kid, algorithm).is_some() => Some(keys),
+            Some(keys) if keys.knows(kid) => Some(keys),
             _ => {
                 self.jwks.refetch().await;
                 self.jwks.current()

@@ -106,7 +106,7 @@ impl Reply<'_> {
 
     /// Nothing was revoked; cookies that hold no session go, where the request carries any.
     pub(super) fn refused_with_deletions(&self, error: &Error, scope: Scope) -> Response {
-        let carried = deletion::carries_any(&self.app.config.cookies, self.cookies);
+        let carried = !self.cookies.is_empty();
         let mut response = error.clone().into_response();
         let deleted =
             if carried && scope != Scope::Others { self.delete_cookies(&mut response) } else { 0 };

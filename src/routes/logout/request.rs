@@ -7,7 +7,6 @@ use axum::{
     http::{HeaderMap, header},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use mime::Mime;
 use tokio::time::timeout;
 
 use crate::{config::Scope, error::Error};
@@ -46,8 +45,9 @@ pub(super) async fn read_and_ignore(
     if body.is_empty() || is_json(headers) { Ok(()) } else { Err(Error::UnsupportedMediaType) }
 }
 
+/// Whatever the parameters: JSON has none that matter (RFC 8259, section 11).
 fn is_json(headers: &HeaderMap) -> bool {
-    let content_type =
-        headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()?.parse::<Mime>().ok());
-    content_type.is_some_and(|mime| mime.essence_str() == mime::APPLICATION_JSON.essence_str())
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    let essence = content_type.and_then(|value| value.split(';').next());
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }

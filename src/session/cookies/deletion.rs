@@ -7,18 +7,18 @@
 //! 3. `K`, `K.0` and the CSRF cookie come first: without them the library reads no session. Then the
 //!    other chunks, then the rest, each whole or not at all: a request shows no copy at another path,
 //!    so what is cut off is cut off between names.
-//! 4. A response stays within the budget; what did not fit goes with the next call.
+//! 4. A response stays within the budget; what did not fit goes with the next call. Only where the
+//!    scopes are so many that the first names alone exceed it, they are cut off between scopes: a
+//!    weak setting that is warned of at start.
 
 use std::{collections::HashSet, fmt::Write};
 
 use axum::http::HeaderValue;
 use cookie::{Cookie, SameSite, time::Duration};
 
-use super::{RequestCookies, Role, role};
+use super::{CSRF_COOKIE, RequestCookies, Role, role};
 use crate::config::{CookieSecure, Cookies};
 
-/// The double-submit cookie, readable by scripts.
-pub const CSRF_COOKIE: &str = "sb-csrf-token";
 /// The library's own: the longest that a browser keeps a cookie.
 const CSRF_MAX_AGE: Duration = Duration::days(400);
 /// Longer than most.
@@ -40,18 +40,6 @@ pub struct Deletions {
     pub set_cookies: Vec<HeaderValue>,
     /// How many names did not fit.
     pub names_left: usize,
-}
-
-/// Whether the request carries any cookie that a logout deletes.
-#[must_use]
-pub fn carries_any(config: &Cookies, cookies: &RequestCookies<'_>) -> bool {
-    cookies.names().any(|name| ours(config, name))
-}
-
-fn ours(config: &Cookies, name: &str) -> bool {
-    name == CSRF_COOKIE
-        || role(&config.name, name).is_some()
-        || config.extra.iter().any(|e| e == name)
 }
 
 /// What a response to this request deletes.
@@ -106,10 +94,15 @@ fn targets(config: &Cookies, cookies: &RequestCookies<'_>) -> (Vec<Target>, Vec<
         first.push(Target { name: first_chunk, elsewhere: true });
     }
     first.push(Target::here(CSRF_COOKIE));
+    if config.least_set_cookie_bytes() > config.budget {
+        // Only some of them will fit: what the browser shows goes before what it may not even have,
+        // or every call would begin, and end, with the same.
+        first.sort_by_key(|target| !cookies.has(&target.name));
+    }
 
     let mut seen: HashSet<&str> = first.iter().map(|target| target.name.as_str()).collect();
-    let others = cookies.names().filter(|name| ours(config, name));
-    let (chunks, rest): (Vec<&str>, Vec<&str>) = others
+    let (chunks, rest): (Vec<&str>, Vec<&str>) = cookies
+        .names()
         .filter(|name| seen.insert(name))
         .partition(|name| role(key, name) == Some(Role::Session));
     let others = chunks.into_iter().chain(rest).map(Target::here).collect();

@@ -6,10 +6,10 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
 use super::{
-    deletion::{CSRF_COOKIE, Transport, plan},
+    deletion::{Transport, plan},
     *,
 };
-use crate::config::{CookieSecure, Cookies};
+use crate::config::CookieSecure;
 
 const K: &str = "sb-abc-auth-token";
 
@@ -49,11 +49,11 @@ proptest! {
         https: bool,
         cross_site: bool,
     ) {
-        let headers = headers(&lines);
-        let cookies = RequestCookies::of(&headers);
+        let (headers, config) = (headers(&lines), config(K, budget));
+        let cookies = RequestCookies::of(&headers, &config);
         let _ = cookies.session(K);
         let sent: Vec<&str> = cookies.names().collect();
-        let plan = plan(&config(K, budget), &cookies, Transport { https, cross_site });
+        let plan = plan(&config, &cookies, Transport { https, cross_site });
         let mut size = 0;
         for set_cookie in &plan.set_cookies {
             let line = set_cookie.to_str().unwrap();
@@ -87,7 +87,7 @@ proptest! {
             .collect();
         pairs.reverse();
         let headers = headers(&[pairs.join("; ").into_bytes()]);
-        let Stored::Session(stored) = RequestCookies::of(&headers).session(K) else {
+        let Stored::Session(stored) = RequestCookies::of(&headers, &config(K, 3072)).session(K) else {
             return Err(TestCaseError::fail("not read"));
         };
         prop_assert_eq!(stored.access_token.expose_secret(), access);

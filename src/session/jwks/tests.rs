@@ -37,7 +37,7 @@ struct Server {
 impl Server {
     fn of(kids: &[&str]) -> Self {
         Self {
-            jwks: Jwks::default(),
+            jwks: Jwks::new(Duration::from_secs(5)),
             answer: RefCell::new(Some(published(kids))),
             takes: Cell::new(Duration::ZERO),
             fetches: Cell::new(0),
