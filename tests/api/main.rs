@@ -29,6 +29,7 @@ mod outcomes;
 mod recorded_jars;
 mod refresh;
 mod refusals;
+mod revocation_list;
 mod routes;
 mod session;
 mod tokens;
