@@ -8,6 +8,7 @@
 )]
 
 mod any_headers;
+mod check;
 mod config;
 mod cookie_reading;
 mod cookies;
