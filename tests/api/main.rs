@@ -20,6 +20,7 @@ mod harness;
 mod headers;
 mod jwks;
 mod limits;
+mod logs;
 mod mock_command;
 mod mock_control;
 mod mock_faults;
