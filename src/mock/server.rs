@@ -119,9 +119,9 @@ async fn answer(
     }
     let headers = response.headers_mut();
     cors::expose(headers, has_origin);
-    // hyper would ask the system's clock.
+    // hyper would ask the system's clock. A fault may tell another time.
     if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(mock.clock().now())) {
-        headers.insert(DATE, date);
+        headers.entry(DATE).or_insert(date);
     }
     Ok(response)
 }

@@ -204,6 +204,40 @@ async fn the_budget_holds_however_many_scopes_there_are() {
     assert_eq!(reply.header("x-logout-cookies-left"), Some("3"), "none of them at every scope");
 }
 
+/// Where the names that go first fill every response, what the browser still shows goes before them.
+#[tokio::test]
+async fn with_very_many_scopes_each_call_deletes_something_that_the_browser_shows() {
+    let domains: Vec<_> = (0..12).map(|n| format!("domain-{n}.example")).collect();
+    let setup = Setup::new().flag("cookie-domains", &domains.join(","));
+    let stage = setup.flag("set-cookie-budget", "256").start().await;
+    let chunk = format!("{K}.0");
+    let mut jar = Jar::default();
+    for name in [format!("{K}-user"), format!("{K}-code-verifier"), chunk.clone()] {
+        jar.put(Page::LOCAL, &name, "x");
+    }
+    for call in 1.. {
+        let before = jar.names().len();
+        let shown = jar.sent_to(Page::LOCAL);
+        let names: Vec<&str> = shown.iter().map(|(name, _)| name.as_str()).collect();
+        let reply = deletions(&stage, &names, &[]).await;
+        for line in reply.set_cookies() {
+            jar.set(Page::LOCAL, line);
+        }
+        if call == 1 {
+            assert!(!jar.names().contains(&chunk.as_str()), "{reply:?}");
+        }
+        assert_eq!(jar.names().len(), before - 1, "call {call}: {reply:?}");
+        if !names.contains(&chunk.as_str()) {
+            // Only companions are left: one of them goes whole, at every scope.
+            let of_the_first = reply.deleted().iter().filter(|name| **name == names[0]).count();
+            assert_eq!(of_the_first, 1 + domains.len(), "{reply:?}");
+        }
+        if jar.is_empty() {
+            break;
+        }
+    }
+}
+
 /// What a browser holds goes within a few calls, each within the budget; only the first needs a
 /// session.
 #[tokio::test]

@@ -5,7 +5,7 @@ use crate::harness::{Browser, Form, Setup, Stage, assert_error, assert_success};
 const APP: &str = "https://app.example.com";
 const EVIL: &str = "https://evil.example";
 
-/// `Sec-Fetch-Site`, `Origin`, `Referer` (`OWN` is the gateway's own), and whether the page may ask:
+/// `Sec-Fetch-Site` (`EMPTY` is there, and empty), `Origin`, `Referer` (`OWN` is the gateway's own), and whether the page may ask:
 /// anyone's, and that of an origin that is allowed.
 const LAYER_1: &[(&str, &str, &str, bool, bool)] = &[
     ("", "", "", true, true),
@@ -38,6 +38,19 @@ const LAYER_1: &[(&str, &str, &str, bool, bool)] = &[
     ("", "", "https://evil.example/OWN", false, false),
     ("", "", "about:blank", false, false),
     ("", "", "garbage", false, false),
+    ("same-origin", "null", "", false, false),
+    ("same-origin", "null", "OWN/page", false, false),
+    ("none", "null", "", false, false),
+    ("unheard-of", "", "", false, false),
+    ("EMPTY", "", "", false, false),
+    ("Same-Origin", "", "", false, false),
+    ("same-origin, cross-site", "", "", false, false),
+    ("unheard-of", "null", "", false, false),
+    ("unheard-of", EVIL, "", false, false),
+    ("unheard-of", "OWN", "", true, true),
+    ("EMPTY", "OWN", "", true, true),
+    ("unheard-of", "", "OWN/page", true, true),
+    ("EMPTY", APP, "", false, true),
 ];
 
 #[tokio::test]
@@ -55,7 +68,8 @@ async fn a_foreign_page_is_refused_before_anything_else_is_looked_at() {
             let lines = [("Sec-Fetch-Site", site), ("Origin", origin), ("Referer", referer)];
             let lines = lines.iter().filter(|(_, value)| !value.is_empty());
             browser.headers = lines
-                .map(|(name, value)| ((*name).to_owned(), value.replace("OWN", &own)))
+                .map(|(name, value)| (*name, value.replace("OWN", &own).replace("EMPTY", "")))
+                .map(|(name, value)| (name.to_owned(), value))
                 .collect();
             let asked = stage.asked();
 

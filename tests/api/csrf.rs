@@ -153,6 +153,29 @@ async fn double_submit_leaves_out_the_signature_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn in_double_submit_the_apps_own_token_is_answered_again_and_passes() {
+    let stage = Stage::with(&[("csrf-mode", "double-submit")]).await;
+    let tokens = stage.sign_up();
+    let mut browser = Browser::without_csrf(&stage, &tokens, Form::Base64);
+    browser.jar.put(browser.page, "sb-csrf-token", "the-app's-own");
+    let reply = browser.fetch_csrf().await;
+    assert_eq!(reply.json()["data"]["csrf_token"], "the-app's-own");
+    assert_eq!(browser.csrf_cookie().as_deref(), Some("the-app's-own"));
+    let reply = browser.logout("/logout").await;
+    assert_success(&reply, "/logout", tokens.user_id, "revoked");
+    assert!(!stage.alive(&tokens) && browser.jar.is_empty());
+
+    let tokens = stage.sign_up();
+    let mut browser = Browser::without_csrf(&stage, &tokens, Form::Base64);
+    browser.jar.put(browser.page, "sb-csrf-token", "");
+    assert_eq!(browser.fetch_csrf().await.status, 200);
+    assert!(browser.csrf_cookie().is_some_and(|token| !token.is_empty()), "an empty one is none");
+    let reply = browser.logout("/logout").await;
+    assert_success(&reply, "/logout", tokens.user_id, "revoked");
+    assert!(!stage.alive(&tokens));
+}
+
+#[tokio::test]
 async fn a_second_tab_never_invalidates_the_first_ones_token() {
     let stage = Stage::new().await;
     let tokens = stage.sign_up();

@@ -44,6 +44,21 @@ async fn made_up_keys_cause_one_fetch_in_thirty_seconds() {
 }
 
 #[tokio::test]
+async fn a_known_key_under_the_name_of_another_algorithm_causes_no_fetch() {
+    let stage = Stage::new().await;
+    let tokens = stage.sign_up();
+    let kid = jsonwebtoken::decode_header(&tokens.access_token).unwrap().kid.unwrap();
+    let claims = claims_of(&tokens.access_token).to_string();
+    for algorithm in ["RS256", "EdDSA"] {
+        let header = json!({"alg": algorithm, "kid": kid}).to_string();
+        let reply = stage.post("/logout").bearer(&forged(&header, &claims)).send().await;
+        assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
+    }
+    assert_eq!(stage.calls(KEY_SET).len(), 1);
+    assert!(stage.alive(&tokens));
+}
+
+#[tokio::test]
 async fn a_token_whose_key_is_known_never_waits_for_a_fetch() {
     let stage = Stage::with(&[("upstream-timeout", "1h")]).await;
     let known = stage.sign_up();

@@ -1,8 +1,13 @@
 //! What one process takes on at most, and how it ends.
 
+use std::time::{Duration, Instant};
+
+use logout_gateway::mock::Algorithm;
 use serde_json::json;
 
-use crate::harness::{Browser, Connection, Form, Setup, Stage, assert_error, eventually};
+use crate::harness::{
+    Browser, Connection, Form, Setup, Stage, assert_error, assert_success, eventually,
+};
 
 /// A logout that GoTrue keeps waiting; the connection that asked for it.
 async fn waiting_logout(stage: &Stage, token: &str) -> Connection {
@@ -43,6 +48,47 @@ async fn over_the_requests_in_flight_it_is_overloaded_while_health_answers() {
     let reply = stage.post("/logout").bearer(&third.access_token).send().await;
     assert_eq!(reply.status, 200, "it was for a moment only");
     assert!(!stage.alive(&third));
+}
+
+#[tokio::test]
+async fn what_only_gotrue_can_judge_takes_a_place() {
+    let setup = Setup::new().algorithm(Algorithm::Hs256);
+    let setup = setup.flags(&[("max-in-flight", "1"), ("upstream-timeout", "800ms")]);
+    let stage = setup.start().await;
+    let (one, other) = (stage.sign_up(), stage.sign_up());
+    stage.fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
+    let mut waiting = waiting_logout(&stage, &one.access_token).await;
+    for path in ["/api/auth/verify", "/api/auth/csrf"] {
+        let reply = stage.get(path).bearer(&other.access_token).send().await;
+        assert_error(&reply, 503, "OVERLOADED", None);
+        assert_eq!(reply.header("retry-after"), Some("1"), "{path}");
+    }
+    assert!(stage.calls("user").is_empty());
+    assert_eq!(waiting.reply(false).await.unwrap().status, 500);
+    assert_eq!(stage.verify(&other).await, 200, "it was for a moment only");
+}
+
+#[tokio::test]
+async fn a_body_that_comes_slowly_takes_no_place() {
+    let stage = Stage::with(&[("max-in-flight", "1")]).await;
+    let (slow, other) = (stage.sign_up(), stage.sign_up());
+    let request = stage.post("/api/auth/logout").bearer(&slow.access_token);
+    let request = request.header("Content-Type", "application/json");
+    let mut bytes = request.header("Expect", "100-continue").bytes(false);
+    bytes.truncate(bytes.len() - 2);
+    bytes.extend(b"Content-Length: 10\r\n\r\n");
+    let mut connection = Connection::open(stage.address).await;
+    connection.write(&bytes).await;
+    let asked_for = connection.reply(true).await.unwrap();
+    assert_eq!(asked_for.status, 100, "the gateway waits for the body");
+    connection.write(b"{").await;
+
+    let reply = stage.post("/logout").bearer(&other.access_token).send().await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert!(!stage.alive(&other) && stage.alive(&slow));
+    connection.write(b"         ").await;
+    assert_eq!(connection.reply(false).await.unwrap().status, 200);
+    assert!(!stage.alive(&slow));
 }
 
 #[tokio::test]
@@ -92,6 +138,26 @@ async fn a_head_may_be_128_kib_and_no_longer() {
 }
 
 #[tokio::test]
+async fn each_of_many_cookies_may_come_in_a_line_of_its_own() {
+    let stage = Stage::new().await;
+    let tokens = stage.sign_up();
+    let browser = Browser::signed_in(&stage, &tokens, Form::Chunked).await;
+    let mut cookies: Vec<_> = (0..200).map(|n| (format!("c{n}"), "v".to_owned())).collect();
+    for (at, cookie) in browser.jar.sent_to(browser.page).into_iter().enumerate() {
+        cookies.insert(30 * (at + 1), cookie);
+    }
+    let request = browser.without_cookies("POST", "/logout");
+    let request = request.header("X-CSRF-Token", browser.csrf_cookie().unwrap());
+    let request = cookies
+        .iter()
+        .fold(request, |request, cookie| request.cookies(std::slice::from_ref(cookie)));
+    let reply = request.send().await;
+    assert_success(&reply, "/logout", tokens.user_id, "revoked");
+    assert!(!stage.alive(&tokens));
+    assert!(reply.deleted().iter().all(|name| name.starts_with("sb-")), "{reply:?}");
+}
+
+#[tokio::test]
 async fn a_body_that_does_not_come_is_a_malformed_request() {
     let stage = Stage::with(&[("header-timeout", "200ms")]).await;
     let tokens = stage.sign_up();
@@ -122,7 +188,7 @@ async fn a_head_that_does_not_come_ends_the_connection() {
     let mut slow = Connection::open(stage.address).await;
     slow.write(b"POST /logout HTTP/1.1\r\nHost: a\r\n").await;
     let ends = async { while !slow.ended().await {} };
-    assert!(tokio::time::timeout(std::time::Duration::from_secs(10), ends).await.is_ok());
+    assert!(tokio::time::timeout(Duration::from_secs(10), ends).await.is_ok());
 }
 
 #[tokio::test]
@@ -142,6 +208,27 @@ async fn a_stop_drains_the_logout_under_way() {
     assert!(!stage.alive(&tokens));
     assert!(!stage.alive(&hung_up), "whose client had gone, is waited for too");
     assert!(tokio::net::TcpStream::connect(stage.address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_stop_lets_a_request_have_the_keys_that_it_waits_for() {
+    let stage = Stage::with(&[("drain-timeout", "8s"), ("upstream-timeout", "1m")]).await;
+    stage.mock.rotate_keys().unwrap();
+    let tokens = stage.sign_up();
+    stage.fault(json!({"operation": "jwks", "kind": "delay", "seconds": 0.3, "times": 1}));
+    let fetched = || stage.calls(".well-known/jwks.json").len();
+    let before = fetched();
+    let mut asked = Connection::open(stage.address).await;
+    let verify = stage.get("/api/auth/verify").bearer(&tokens.access_token);
+    asked.write(&verify.bytes(true)).await;
+    eventually("the keys are asked for", || async { fetched() > before }).await;
+
+    let begun = Instant::now();
+    stage.stop_gateway();
+    let took = begun.elapsed();
+    let reply = asked.reply(false).await.expect("an answer");
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert!(took < Duration::from_secs(4), "{took:?}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 )]
 
 mod any_headers;
+mod check;
 mod config;
 mod cookie_reading;
 mod cookies;
@@ -19,6 +20,7 @@ mod harness;
 mod headers;
 mod jwks;
 mod limits;
+mod logs;
 mod mock_command;
 mod mock_control;
 mod mock_faults;
@@ -29,6 +31,7 @@ mod outcomes;
 mod recorded_jars;
 mod refresh;
 mod refusals;
+mod revocation_list;
 mod routes;
 mod session;
 mod tokens;

@@ -88,6 +88,17 @@ async fn a_status_may_bring_its_own_body() {
 }
 
 #[tokio::test]
+async fn a_status_may_tell_another_time_than_the_mocks() {
+    let date = "Fri, 01 Jan 2100 00:00:00 GMT";
+    let (mock, session) = with_fault(json!({
+        "operation": "logout", "kind": "status", "headers": {"Date": date}, "times": 1,
+    }))
+    .await;
+    assert_eq!(mock.logout(&session.access_token).await.header("date"), Some(date));
+    assert_ne!(mock.logout(&session.access_token).await.header("date"), Some(date));
+}
+
+#[tokio::test]
 async fn a_delayed_request_is_answered_late_but_right() {
     let (mock, session) =
         with_fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.05})).await;

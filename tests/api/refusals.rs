@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Reply, Stage, assert_error, recording};
+use crate::harness::{Reply, Setup, Stage, assert_error, recording};
 
 async fn logout(stage: &Stage, token: &str) -> Reply {
     stage.post("/api/auth/logout").bearer(token).send().await
@@ -99,6 +99,41 @@ async fn the_header_tells_before_the_body_and_the_body_before_the_status() {
         assert_eq!(reply.status, status, "{fault}");
         let told = (status != 200).then(|| reply.json()["error"]["reason"].clone());
         assert_eq!(told, reason.map(Value::from), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_code_header_is_none_and_the_body_tells() {
+    let stage = Stage::new().await;
+    let tokens = stage.sign_up();
+    assert!(stage.mock.delete_session(tokens.session_id));
+    let body = json!({"code": "session_not_found"});
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 403, "times": 1,
+        "headers": {"x-sb-error-code": ""}, "body": body}));
+    let reply = logout(&stage, &tokens.access_token).await;
+    assert_eq!((reply.status, reply.header("x-logout-outcome")), (200, Some("already-ended")));
+}
+
+/// Status, code, how many tries are made of it, and what comes of it.
+#[tokio::test]
+async fn a_code_on_an_answer_of_somebody_unwell_is_not_believed() {
+    let stage = Setup::new().flag("upstream-timeout", "5s").start().await;
+    for (status, code, tries, reason) in [
+        (500, "session_not_found", 1, "auth_service_error"),
+        (500, "bad_jwt", 1, "auth_service_error"),
+        (502, "user_not_found", 2, "auth_service_unavailable"),
+        (503, "session_not_found", 2, "auth_service_unavailable"),
+        (504, "user_banned", 2, "auth_service_timeout"),
+    ] {
+        let tokens = stage.sign_up();
+        let before = stage.calls("logout").len();
+        stage.fault(json!({"operation": "logout", "kind": "status", "status": status,
+            "code": code, "times": tries}));
+        let reply = logout(&stage, &tokens.access_token).await;
+        assert_error(&reply, 500, "LOGOUT_FAILED", Some(reason));
+        assert_eq!(reply.header("x-logout-outcome"), Some("failed"), "{status} {code}");
+        assert_eq!(stage.calls("logout").len() - before, tries, "{status} {code}");
+        assert!(stage.alive(&tokens), "{status} {code}");
     }
 }
 

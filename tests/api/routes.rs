@@ -131,7 +131,7 @@ type Lines<'a> = &'a [(&'a str, &'a str)];
 async fn a_body_is_not_needed_and_its_content_is_ignored() {
     let stage = Stage::new().await;
     let json: &[(&str, &str)] = &[("Content-Type", "application/json")];
-    let taken: [(Lines<'_>, &[u8]); 8] = [
+    let taken: [(Lines<'_>, &[u8]); 9] = [
         (&[], b""),
         (&[("Content-Type", "text/plain")], b""),
         (json, b""),
@@ -140,6 +140,7 @@ async fn a_body_is_not_needed_and_its_content_is_ignored() {
         (json, &[0xff; 8192]),
         (&[("Content-Type", "Application/JSON; charset=utf-8")], b"[]"),
         (&[("content-type", "application/json;charset=\"x\"")], b"null"),
+        (&[("Content-Type", "application/json ; charset=\"utf-8\"")], b"{}"),
     ];
     for (headers, body) in taken {
         let tokens = stage.sign_up();

@@ -19,9 +19,13 @@ async fn a_bearer_decides_alone() {
         let reply = refused.header("Authorization", format!("{scheme} x.y.z")).send().await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
     }
-    for nothing in ["Bearer", "Bearer ", "Bearer\t", "Bearer \u{fe}\u{ff}"] {
-        let reply = browser.logout_request("/logout").header("Authorization", nothing);
-        assert_eq!(reply.send().await.status, 401, "{nothing:?} was meant as one");
+    let tabbed = format!("Bearer\t{}x", cookies.access_token);
+    for nothing in
+        ["Bearer", "Bearer ", "Bearer\t", "Bearer \u{fe}\u{ff}", "Bearer\tnonsense", &tabbed]
+    {
+        let reply = browser.logout_request("/logout").header("Authorization", nothing).send().await;
+        assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
+        assert!(reply.set_cookies().is_empty(), "{nothing:?} was meant as one");
     }
     assert!(stage.alive(&cookies) && stage.asked() == 0);
 

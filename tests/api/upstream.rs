@@ -170,6 +170,32 @@ async fn a_session_gone_after_a_try_of_unknown_outcome_was_revoked_by_it() {
     }
 }
 
+/// `others` leaves this session alone, so it cannot have been the first try that ended it.
+#[tokio::test]
+async fn of_the_others_a_session_gone_after_an_unknown_try_says_nothing() {
+    let stage = Stage::new().await;
+    for mut fault in [
+        json!({"kind": "status", "status": 503}),
+        json!({"kind": "status", "status": 504}),
+        json!({"kind": "reset"}),
+        json!({"kind": "garbage"}),
+    ] {
+        fault["operation"] = json!("logout");
+        fault["times"] = json!(1);
+        let tokens = stage.sign_up();
+        let other = stage.sign_in_again(&tokens);
+        assert!(stage.mock.delete_session(tokens.session_id));
+        stage.fault(fault.clone());
+        let before = stage.calls("logout").len();
+        let request = stage.post("/api/auth/logout?scope=others").bearer(&tokens.access_token);
+        let reply = request.send().await;
+        assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("not_found"));
+        assert_eq!(reply.header("x-logout-outcome"), Some("failed"), "{fault}");
+        assert_eq!(stage.calls("logout").len() - before, 2, "{fault}");
+        assert!(stage.alive(&other), "{fault}");
+    }
+}
+
 #[tokio::test]
 async fn nobody_there_is_known_within_the_time_to_connect() {
     let stage = Stage::new().await;

@@ -39,6 +39,29 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+#[test]
+fn of_a_request_only_cookies_of_ours_are_kept() {
+    let config = config(K, 3072);
+    let foreign: Vec<_> = (0..10_000).map(|n| format!("foreign-{n}=value-{n}")).collect();
+    // The second line is no UTF-8.
+    let lines =
+        [foreign.join("; ").into_bytes(), [foreign.join("; ").as_bytes(), b"\xff"].concat()];
+    let all_foreign = headers(&lines);
+    assert_eq!(all_foreign.len(), 2);
+    let cookies = RequestCookies::of(&all_foreign, &config);
+    assert_eq!(cookies.names().count(), 0);
+    assert!(cookies.is_empty() && !cookies.has("foreign-7"));
+
+    let ours = [K, "sb-abc-auth-token.0", "mine", CSRF_COOKIE, "sb-abc-auth-token-user"];
+    let among = lines.map(|line| {
+        let ours = ours.map(|name| format!("; {name}=1")).concat();
+        [line.as_slice(), ours.as_bytes(), b"; ", &line].concat()
+    });
+    let among_foreign = headers(&among);
+    let cookies = RequestCookies::of(&among_foreign, &config);
+    assert_eq!(cookies.names().collect::<Vec<_>>(), [ours, ours].concat());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 

@@ -1,0 +1,199 @@
+//! `check` as people run it: the real binary against the mock, told by its lines and exit status.
+
+use std::process::{Command, Output};
+
+use axum::{Json, Router, http::HeaderMap, http::StatusCode, routing::get};
+use logout_gateway::{
+    clock::Clock,
+    mock::{Algorithm, TEST_SECRET},
+};
+use rstest::rstest;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::harness::{SECRET, Setup, Stage};
+
+/// What one run told.
+struct Told {
+    status: Option<i32>,
+    lines: Vec<String>,
+    stderr: String,
+}
+
+impl Told {
+    /// What is told of a part, after its name.
+    #[track_caller]
+    fn of(&self, part: &str) -> &str {
+        let part = format!("{part}: ");
+        let mut lines = self.lines.iter().filter_map(|line| line.strip_prefix(&part));
+        let told = lines.next().unwrap_or_else(|| panic!("no {part}{:?}", self.lines));
+        assert_eq!(lines.next(), None, "told twice: {:?}", self.lines);
+        told
+    }
+
+    /// The variables that are warned of.
+    fn warned(&self) -> Vec<&str> {
+        let warnings = self.lines.iter().filter_map(|line| line.strip_prefix("warning: "));
+        warnings.map(|warning| warning.split(':').next().unwrap()).collect()
+    }
+}
+
+/// `check` with nothing in its environment but these and a good secret, unless it is among them.
+fn check(environment: &[(&str, &str)]) -> Told {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
+    command.arg("check").env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+    command.envs([("GATEWAY_SECRET", SECRET), ("GATEWAY_BIND", "127.0.0.1:0")]);
+    for (variable, value) in environment {
+        match *value {
+            "" => command.env_remove(variable),
+            value => command.env(variable, value),
+        };
+    }
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let stdout = String::from_utf8(stdout).unwrap();
+    let stderr = String::from_utf8(stderr).unwrap();
+    for secret in [SECRET, TEST_SECRET, API_KEY] {
+        assert!(!stdout.contains(secret) && !stderr.contains(secret), "{stdout}{stderr}");
+    }
+    Told { status: status.code(), lines: stdout.lines().map(str::to_owned).collect(), stderr }
+}
+
+const API_KEY: &str = "sb_publishable_of_the_tests";
+
+/// A mock on the system's clock: that is what the binary has.
+async fn stage(algorithm: Algorithm, ahead: i64) -> Stage {
+    let now = Clock::system().unix_seconds();
+    Setup::new().algorithm(algorithm).at(now + ahead).start().await
+}
+
+#[rstest]
+#[case::es256(Algorithm::Es256, "ok: ES256")]
+#[case::rs256(Algorithm::Rs256, "ok: RS256")]
+#[case::ed_dsa(Algorithm::EdDsa, "ok: EdDSA")]
+#[case::hs256(Algorithm::Hs256, "ok: no keys: the project signs with HS256")]
+#[tokio::test]
+async fn a_good_configuration_is_told_part_by_part(
+    #[case] algorithm: Algorithm,
+    #[case] keys: &str,
+) {
+    let stage = stage(algorithm, 0).await;
+    let secret = if algorithm == Algorithm::Hs256 { TEST_SECRET } else { "" };
+    let told = check(&[("SUPABASE_URL", stage.mock.url()), ("SUPABASE_JWT_SECRET", secret)]);
+    assert_eq!(told.status, Some(0), "{:?} {}", told.lines, told.stderr);
+    assert_eq!(told.of("configuration"), "ok");
+    let gotrue = told.of("GoTrue");
+    assert!(gotrue.starts_with("ok: no apikey needed; its clock "), "{gotrue}");
+    assert!(!gotrue.contains("set both"), "{gotrue}");
+    assert_eq!(told.of("key set"), keys);
+    assert!(told.of("store").starts_with("ok: memory"));
+    assert_eq!(told.warned(), [""; 0]);
+    assert_eq!((told.lines.len(), told.stderr.as_str()), (4, ""));
+}
+
+#[tokio::test]
+async fn clocks_that_differ_are_told_and_fail_nothing() {
+    for (ahead, side) in [(600, "s ahead: set both"), (-600, "s behind: set both")] {
+        let stage = stage(Algorithm::Es256, ahead).await;
+        let told = check(&[("SUPABASE_URL", stage.mock.url())]);
+        assert!(told.of("GoTrue").contains(side), "{:?}", told.lines);
+        assert_eq!(told.status, Some(0));
+    }
+}
+
+#[tokio::test]
+async fn weak_settings_are_told_and_fail_nothing() {
+    let stage = stage(Algorithm::Hs256, 0).await;
+    let told = check(&[("SUPABASE_URL", stage.mock.url()), ("GATEWAY_SECRET", "")]);
+    assert_eq!(told.status, Some(0), "{}", told.stderr);
+    assert_eq!(told.warned(), ["GATEWAY_SECRET", "SUPABASE_JWT_SECRET"]);
+    assert!(told.lines.iter().any(|line| line.contains("random secret")), "{:?}", told.lines);
+}
+
+#[tokio::test]
+async fn a_gotrue_that_is_down_fails_and_so_does_a_key_set_alone() {
+    let stage = stage(Algorithm::Es256, 0).await;
+    let url = stage.mock.url().to_owned();
+    stage.fault(json!({"operation": "jwks", "kind": "status", "status": 500}));
+    let told = check(&[("SUPABASE_URL", &url)]);
+    assert_eq!(told.status, Some(1));
+    assert!(told.of("GoTrue").starts_with("ok: "), "{:?}", told.lines);
+    assert_eq!(told.of("key set"), "FAILED: an unexpected answer");
+
+    stage.stop_mock();
+    let told = check(&[("SUPABASE_URL", &url)]);
+    assert_eq!(told.status, Some(1));
+    assert_eq!(told.of("configuration"), "ok");
+    assert_eq!(told.of("GoTrue"), "FAILED: unreachable at GOTRUE_URL");
+    assert_eq!(told.of("key set"), "FAILED: unreachable");
+}
+
+#[test]
+fn a_bad_variable_fails_and_is_named() {
+    let told =
+        check(&[("SUPABASE_URL", "http://127.0.0.1:1"), ("GATEWAY_CSRF_MODE", "DoNotPrint")]);
+    assert_eq!((told.status, told.lines.as_slice()), (Some(1), [].as_slice()));
+    assert_eq!(told.stderr, "GATEWAY_CSRF_MODE: must be `signed` or `double-submit`\n");
+    let told = check(&[]);
+    assert_eq!((told.status, told.stderr.as_str()), (Some(1), "SUPABASE_URL: is required\n"));
+}
+
+/// Answers as an API gateway that wants its `apikey`, with somebody of this name behind it.
+async fn behind_a_key(name: &'static str) -> String {
+    let guarded = move |headers: HeaderMap, answer: serde_json::Value| async move {
+        match headers.get("apikey") {
+            Some(key) if key == API_KEY => Ok(Json(answer)),
+            _ => Err(StatusCode::UNAUTHORIZED),
+        }
+    };
+    let routes = Router::new()
+        .route("/auth/v1/health", get(move |headers| guarded(headers, json!({ "name": name }))))
+        .route(
+            "/auth/v1/.well-known/jwks.json",
+            get(move |headers| guarded(headers, json!({ "keys": [] }))),
+        );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    url
+}
+
+#[rstest]
+#[case::the_right_one(
+    API_KEY,
+    "GoTrue",
+    Some(0),
+    "ok: an apikey is needed, and the configured one is taken; "
+)]
+#[case::another(
+    "another-key",
+    "GoTrue",
+    Some(1),
+    "FAILED: status 401: check SUPABASE_PUBLISHABLE_KEY or SUPABASE_ANON_KEY"
+)]
+#[case::none(
+    "",
+    "GoTrue",
+    Some(1),
+    "FAILED: status 401: check SUPABASE_PUBLISHABLE_KEY or SUPABASE_ANON_KEY"
+)]
+#[case::of_somebody_else(API_KEY, "nginx", Some(1), "FAILED: somebody else answers at GOTRUE_URL")]
+#[tokio::test]
+async fn an_apikey_that_is_needed_is_tried(
+    #[case] key: &'static str,
+    #[case] name: &'static str,
+    #[case] status: Option<i32>,
+    #[case] gotrue: &str,
+) {
+    let url = behind_a_key(name).await;
+    // Not on this thread, which answers it.
+    let checking = tokio::task::spawn_blocking(move || {
+        check(&[
+            ("SUPABASE_URL", &url),
+            ("SUPABASE_ANON_KEY", key),
+            ("SUPABASE_JWT_SECRET", TEST_SECRET),
+        ])
+    });
+    let told = checking.await.unwrap();
+    assert_eq!(told.status, status, "{:?}", told.lines);
+    assert!(told.of("GoTrue").starts_with(gotrue), "{:?}", told.lines);
+}

@@ -1,0 +1,150 @@
+//! Section 9 of the contract: whose word enters the revocation list, and up to when it reaches.
+
+use logout_gateway::mock::Tokens;
+use serde_json::{Value, json};
+
+use crate::harness::{Browser, Form, Reply, Setup, Stage, assert_error, assert_success, claims_of};
+
+/// A session whose first token has expired, while its owner lives on with a later one.
+struct LongLived {
+    /// With the first access token.
+    expired: Tokens,
+    /// With the current one.
+    current: Tokens,
+    /// Another session of the same user.
+    second: Tokens,
+}
+
+fn long_lived(stage: &Stage) -> LongLived {
+    let expired = stage.sign_up();
+    stage.pass(3600);
+    let mut claims = claims_of(&expired.access_token);
+    claims["iat"] = json!(stage.time.now());
+    claims["exp"] = json!(stage.time.now() + 3600);
+    let access_token = stage.mock.sign(&claims).unwrap();
+    let current = Tokens { access_token, ..expired.clone() };
+    let sessions = LongLived { second: stage.sign_in_again(&expired), expired, current };
+    // A token of the cut-off's own second is not before it.
+    stage.pass(1);
+    sessions
+}
+
+/// The expired token beside a refresh token of somebody's choice, as a browser's cookie.
+async fn logout_with(stage: &Stage, expired: &Tokens, refresh_token: &str, scope: &str) -> Reply {
+    let tokens = Tokens { refresh_token: refresh_token.to_owned(), ..expired.clone() };
+    let mut browser = Browser::signed_in(stage, &tokens, Form::Base64).await;
+    browser.logout(&format!("/logout?scope={scope}")).await
+}
+
+async fn assert_verified(stage: &Stage, sessions: &LongLived, case: &str) {
+    for tokens in [&sessions.current, &sessions.second] {
+        assert_eq!(stage.verify(tokens).await, 200, "{case}");
+        assert!(stage.alive(tokens), "{case}");
+    }
+}
+
+#[tokio::test]
+async fn an_expired_token_beside_anothers_refresh_token_locks_nobody_out() {
+    let stage = Stage::new().await;
+    for scope in ["local", "others", "global"] {
+        let sessions = long_lived(&stage);
+        let foreign = stage.sign_up();
+        let reply = logout_with(&stage, &sessions.expired, &foreign.refresh_token, scope).await;
+        assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
+        assert_eq!(reply.header("x-logout-outcome"), None);
+        assert_verified(&stage, &sessions, scope).await;
+        assert_eq!(stage.verify(&foreign).await, 200, "{scope}");
+        assert!(stage.alive(&foreign), "{scope}");
+    }
+    assert!(stage.calls("logout").is_empty());
+}
+
+#[tokio::test]
+async fn an_expired_token_that_gotrue_does_not_refresh_locks_nobody_out() {
+    let stage = Setup::new().flag("upstream-timeout", "5s").start().await;
+    let down = json!({"operation": "token", "kind": "status", "status": 503, "times": 2});
+    let error = json!({"operation": "token", "kind": "status", "status": 500, "times": 1});
+    for fault in [Value::Null, down, error] {
+        for scope in ["local", "others", "global"] {
+            let case = format!("{scope} {fault}");
+            let sessions = long_lived(&stage);
+            if fault.is_object() {
+                stage.fault(fault.clone());
+            }
+            let reply = logout_with(&stage, &sessions.expired, "bogusbogusbo", scope).await;
+            let (status, outcome) = match (&fault, scope) {
+                (Value::Null, "local") => (200, "already-ended"),
+                (Value::Null, _) => (401, "failed"),
+                _ => (500, "failed"),
+            };
+            let told = (reply.status, reply.header("x-logout-outcome"));
+            assert_eq!(told, (status, Some(outcome)), "{case}");
+            assert_verified(&stage, &sessions, &case).await;
+        }
+    }
+    assert!(stage.calls("logout").is_empty());
+}
+
+#[tokio::test]
+async fn an_expired_token_that_gotrue_refreshes_enters_the_list() {
+    let stage = Stage::new().await;
+    let failing = json!({"operation": "logout", "kind": "status", "status": 500, "times": 1});
+    for fault in [Value::Null, failing] {
+        for (scope, current_ends, second_ends) in
+            [("local", true, false), ("others", false, true), ("global", true, true)]
+        {
+            let sessions = long_lived(&stage);
+            if fault.is_object() {
+                stage.fault(fault.clone());
+            }
+            let refresh_token = &sessions.expired.refresh_token;
+            let reply = logout_with(&stage, &sessions.expired, refresh_token, scope).await;
+            if fault.is_null() {
+                assert_success(&reply, "/logout", sessions.expired.user_id, "revoked");
+            } else {
+                assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
+            }
+            for (tokens, ended) in
+                [(&sessions.current, current_ends), (&sessions.second, second_ends)]
+            {
+                let reply = stage.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
+                assert_eq!(reply.status, if ended { 401 } else { 200 }, "{scope} {fault}");
+                if ended {
+                    assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
+                }
+                assert_eq!(stage.alive(tokens), fault.is_object() || !ended, "{scope} {fault}");
+            }
+        }
+    }
+}
+
+/// A global logout that is answered by this status in the year 2100.
+async fn answered_in_2100(stage: &Stage, status: u16) -> Tokens {
+    let tokens = stage.sign_up();
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": status, "times": 1,
+        "effect": status == 204, "headers": {"Date": "Fri, 01 Jan 2100 00:00:00 GMT"}}));
+    let reply = stage.post("/logout?scope=global").bearer(&tokens.access_token).send().await;
+    assert_eq!(reply.status == 200, status == 204);
+    assert_eq!(stage.verify(&tokens).await, 401, "{status}");
+    tokens
+}
+
+#[tokio::test]
+async fn the_clock_of_somebody_who_is_not_gotrue_locks_no_later_sign_in_out() {
+    for status in [500, 404, 429, 200] {
+        let stage = Stage::new().await;
+        let tokens = answered_in_2100(&stage, status).await;
+        stage.pass(1);
+        assert_eq!(stage.verify(&stage.sign_in_again(&tokens)).await, 200, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_cut_off_is_no_further_ahead_than_a_token_may_be() {
+    let stage = Stage::new().await;
+    let tokens = answered_in_2100(&stage, 204).await;
+    stage.pass(29);
+    assert_eq!(stage.verify(&stage.sign_in_again(&tokens)).await, 401, "GoTrue said so");
+    stage.pass(1);
+    assert_eq!(stage.verify(&stage.sign_in_again(&tokens)).await, 200);
+}
