@@ -5,7 +5,8 @@
 //! 2. Only 204 means revoked. A refusal is told by `x-sb-error-code`, then by the body's
 //!    `error_code` or `code` (both API versions), then by the status.
 //! 3. One retry when no answer's head arrived or on 502, 503 and 504, inside the caller's deadline.
-//!    After a try whose outcome is unknown, a session that is gone was revoked by it.
+//!    After a try whose outcome is unknown, a session that is gone was revoked by it (not so with
+//!    `others`, which leaves this session alone).
 //! 4. No redirect is followed, no system proxy used, no answer read beyond 64 KiB.
 
 mod answer;

@@ -81,7 +81,12 @@ impl Logout {
         let verified = session.standing == Standing::Verified && !session.expired;
         if verified || revocation.vouched {
             let now = self.clock.now();
-            let cut_off = revocation.date.map_or(now, |date| date.min(now + CLOCK_AHEAD));
+            let cut_off = match revocation.date {
+                Some(date) if revocation.answered_by_gotrue => date.min(now + CLOCK_AHEAD),
+                // Perhaps GoTrue's clock, which may be behind ours; perhaps anybody's.
+                Some(date) => date.clamp(now - CLOCK_AHEAD, now),
+                None => now,
+            };
             let now = self.clock.unix_seconds();
             self.store.revoke(&Revocation::new(
                 &session.claims,
@@ -178,7 +183,9 @@ struct Attempt {
     outcome: Outcome,
     /// GoTrue's answer proves that the token is genuine.
     vouched: bool,
-    /// GoTrue's clock; that of whoever else answered is worth nothing.
+    /// Else it may have been a proxy, or anybody.
+    answered_by_gotrue: bool,
+    /// The clock of whoever answered.
     date: Option<SystemTime>,
     status: Option<u16>,
 }
@@ -194,12 +201,13 @@ impl Attempt {
                 Ok(()) => Outcome::Revoked,
                 Err(refusal) => outcome_of_refusal(refusal.clone(), scope),
             },
-            date: answer.date.filter(|_| vouched),
+            answered_by_gotrue: vouched,
+            date: answer.date,
             status: answer.status,
         }
     }
 
     fn without_answer(outcome: Outcome) -> Self {
-        Self { outcome, vouched: false, date: None, status: None }
+        Self { outcome, vouched: false, answered_by_gotrue: false, date: None, status: None }
     }
 }

@@ -117,8 +117,11 @@ async fn presence(
     headers: &HeaderMap,
     session: &Session,
 ) -> Result<Result<Presence, Refusal>, Error> {
+    let token = session.access_token.expose_secret();
+    if let Some(presence) = app.presences.remembered(token) {
+        return Ok(Ok(presence));
+    }
     let _admission = app.admit()?;
     let deadline = Instant::now() + app.config.upstream_timeout;
-    let token = session.access_token.expose_secret();
-    Ok(app.presences.of(token, &app.logout.gotrue, &call.on_behalf_of(headers), deadline).await)
+    Ok(app.presences.ask(token, &app.logout.gotrue, &call.on_behalf_of(headers), deadline).await)
 }

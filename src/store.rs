@@ -25,7 +25,7 @@ pub struct Revocation {
 }
 
 impl Revocation {
-    /// The logout of `claims` at `now`; `cut_off` is GoTrue's `Date`, or `now` where none came.
+    /// The logout of `claims` at `now`; `cut_off` is the time by GoTrue's clock, as far as it is known.
     /// It is remembered as long as the longest token it can match lives.
     #[must_use]
     pub fn new(

@@ -48,8 +48,7 @@ impl Config {
         if least > budget {
             let weakness = format!(
                 "{budget} bytes do not hold the deletions that every logout carries, about {least} \
-                 bytes at the configured domains and paths: a proxy with a small header buffer may \
-                 answer 502"
+                 bytes at the configured domains and paths: at some of them cookies stay"
             );
             warn("GATEWAY_SET_COOKIE_BUDGET", weakness.into());
         }

@@ -69,9 +69,10 @@ impl Answer {
     /// What this answer, known not to be a success, means; logged where an operator can do something
     /// about it.
     pub(super) fn refusal(&self) -> Refusal {
+        let code = self.code();
         // GoTrue says why with a 4xx; with anything else somebody speaks who is not well.
-        let code = self.code().filter(|_| self.status.is_client_error());
-        let refusal = self.meaning(code.as_deref());
+        let believed = code.as_deref().filter(|_| self.status.is_client_error());
+        let refusal = self.meaning(believed);
         let request_id = printed(self.request_id.as_ref());
         let (operation, status) = (self.operation.as_str(), self.status.as_u16());
         match refusal {

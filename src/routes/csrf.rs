@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 
 use crate::{
     app::{App, frame::Call},
+    config::CsrfMode,
     csrf::origin::is_cross_site,
     error::{Envelope, Error},
     session::{
@@ -52,7 +53,9 @@ struct Data {
         (status = 200, body = Answer),
         (status = 401, description = "`NOT_AUTHENTICATED`", body = Envelope),
         (status = 403, description = "`CSRF_FAILED`: asked by a page of another site.", body = Envelope),
+        (status = 429, description = "`RATE_LIMITED` by GoTrue, where it judges the token", body = Envelope),
         (status = 500, description = "`LOGOUT_FAILED`: nobody can judge the session now.", body = Envelope),
+        (status = 503, description = "`OVERLOADED`", body = Envelope),
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -75,7 +78,10 @@ pub(super) async fn csrf(
         None => app.csrf.mint(session_id).map_err(|_| Error::Internal)?,
     };
     let transport = Transport { https: call.peer.https, cross_site: is_cross_site(&headers) };
-    let set_cookies = csrf_cookie(&app.config.cookies, &token, transport);
+    // A cookie that the app minted itself is the app's to set.
+    let the_apps_own = held.is_some() && app.config.csrf_mode == CsrfMode::DoubleSubmit;
+    let set_cookies =
+        if the_apps_own { Vec::new() } else { csrf_cookie(&app.config.cookies, &token, transport) };
     let mut response = Json(Answer { data: Data { csrf_token: token } }).into_response();
     for set_cookie in set_cookies {
         response.headers_mut().append(header::SET_COOKIE, set_cookie);

@@ -30,7 +30,7 @@ const AAL: HeaderName = HeaderName::from_static("x-auth-aal");
         (status = 200, description = "It is; without a body.", headers(
             ("X-Auth-User-Id" = String), ("X-Auth-Session-Id" = String), ("X-Auth-Role" = String), ("X-Auth-Aal" = String))),
         (status = 401, description = "`NOT_AUTHENTICATED`", body = Envelope),
-        (status = 503, description = "`NOT_READY`: nobody can tell now.", body = Envelope),
+        (status = 503, description = "`NOT_READY` or `OVERLOADED`: nobody can tell now.", body = Envelope),
     ),
     security(("bearer" = []), ("cookie" = []))
 )]

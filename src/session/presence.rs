@@ -38,22 +38,24 @@ impl Default for Presences {
 }
 
 impl Presences {
-    /// What GoTrue says of `token`, now or up to 10 s ago.
+    /// What GoTrue said of `token` in the last 10 s.
+    #[must_use]
+    pub fn remembered(&self, token: &str) -> Option<Presence> {
+        let (presence, asked_at) = self.remembered.get(token)?;
+        (asked_at.elapsed() < REMEMBERED_FOR).then_some(presence)
+    }
+
+    /// What GoTrue says of `token` now.
     ///
     /// # Errors
     /// The refusal that says nothing about the token: GoTrue is down, slow or rate-limiting.
-    pub async fn of(
+    pub async fn ask(
         &self,
         token: &str,
         gotrue: &GoTrue,
         caller: &OnBehalfOf,
         deadline: Deadline,
     ) -> Result<Presence, Refusal> {
-        if let Some((presence, asked_at)) = self.remembered.get(token)
-            && asked_at.elapsed() < REMEMBERED_FOR
-        {
-            return Ok(presence);
-        }
         let presence = match gotrue.user(token, caller, deadline).await {
             Ok(()) => Presence::Live,
             Err(Refusal::SessionNotFound | Refusal::UserNotFound) => Presence::Ended,

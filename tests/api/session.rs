@@ -179,17 +179,20 @@ async fn what_gotrue_said_is_forgotten_after_ten_seconds() {
     let presences = Presences::default();
     let ask = async || {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
-        presences.of(&tokens.access_token, &gotrue, &caller, deadline).await
+        presences.ask(&tokens.access_token, &gotrue, &caller, deadline).await
     };
+    let remembered = || presences.remembered(&tokens.access_token);
+    assert_eq!(remembered(), None);
     assert_eq!(ask().await, Ok(Presence::Live));
     assert!(stage.mock.delete_session(tokens.session_id));
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(8)).await;
-    assert_eq!(ask().await, Ok(Presence::Live), "remembered");
+    assert_eq!(remembered(), Some(Presence::Live));
     tokio::time::advance(Duration::from_secs(2)).await;
+    assert_eq!(remembered(), None);
     tokio::time::resume();
     assert_eq!(ask().await, Ok(Presence::Ended));
-    assert_eq!(stage.calls("user").len(), 2);
+    assert_eq!(remembered(), Some(Presence::Ended));
 }
 
 #[tokio::test]

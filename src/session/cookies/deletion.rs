@@ -7,9 +7,9 @@
 //! 3. `K`, `K.0` and the CSRF cookie come first: without them the library reads no session. Then the
 //!    other chunks, then the rest, each whole or not at all: a request shows no copy at another path,
 //!    so what is cut off is cut off between names.
-//! 4. A response stays within the budget; what did not fit goes with the next call. Only where the
-//!    scopes are so many that the first names alone exceed it, they are cut off between scopes: a
-//!    weak setting that is warned of at start.
+//! 4. A response stays within the budget; what did not fit goes with the next call. Where the scopes
+//!    are so many that the first names alone exceed it, they are cut off between scopes, and at some
+//!    of them cookies stay: a weak setting that is warned of at start.
 
 use std::{collections::HashSet, fmt::Write};
 
