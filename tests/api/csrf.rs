@@ -160,6 +160,7 @@ async fn in_double_submit_the_apps_own_token_is_answered_again_and_passes() {
     browser.jar.put(browser.page, "sb-csrf-token", "the-app's-own");
     let reply = browser.fetch_csrf().await;
     assert_eq!(reply.json()["data"]["csrf_token"], "the-app's-own");
+    assert!(reply.set_cookies().is_empty(), "the app's cookie is the app's to set");
     assert_eq!(browser.csrf_cookie().as_deref(), Some("the-app's-own"));
     let reply = browser.logout("/logout").await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");

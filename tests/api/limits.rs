@@ -55,15 +55,18 @@ async fn what_only_gotrue_can_judge_takes_a_place() {
     let setup = Setup::new().algorithm(Algorithm::Hs256);
     let setup = setup.flags(&[("max-in-flight", "1"), ("upstream-timeout", "800ms")]);
     let stage = setup.start().await;
-    let (one, other) = (stage.sign_up(), stage.sign_up());
+    let (one, other, known) = (stage.sign_up(), stage.sign_up(), stage.sign_up());
+    assert_eq!(stage.verify(&known).await, 200);
+    let asked = stage.calls("user").len();
     stage.fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
     let mut waiting = waiting_logout(&stage, &one.access_token).await;
+    assert_eq!(stage.verify(&known).await, 200, "what GoTrue said a moment ago takes none");
     for path in ["/api/auth/verify", "/api/auth/csrf"] {
         let reply = stage.get(path).bearer(&other.access_token).send().await;
         assert_error(&reply, 503, "OVERLOADED", None);
         assert_eq!(reply.header("retry-after"), Some("1"), "{path}");
     }
-    assert!(stage.calls("user").is_empty());
+    assert_eq!(stage.calls("user").len(), asked);
     assert_eq!(waiting.reply(false).await.unwrap().status, 500);
     assert_eq!(stage.verify(&other).await, 200, "it was for a moment only");
 }

@@ -214,8 +214,9 @@ async fn each_logout_is_one_line_and_no_line_tells_a_secret(#[case] filter: &str
     assert_eq!(log.lines.iter().filter(|line| line["target"] == "audit").count(), 4);
 
     let warnings = log.lines.iter().filter(|line| line["level"] == "WARN");
-    let warned: Vec<_> = warnings.map(|line| (&line["request_id"], &line["status"])).collect();
-    assert_eq!(warned, [(&json!("the-failed-one"), &json!(500))]);
+    let warned: Vec<_> =
+        warnings.map(|line| (&line["request_id"], &line["status"], &line["code"])).collect();
+    assert_eq!(warned, [(&json!("the-failed-one"), &json!(500), &json!("unexpected_failure"))]);
     assert!(log.text.contains("shutting down"), "the last lines are there too");
     log.assert_without(&secrets);
 }

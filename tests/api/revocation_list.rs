@@ -1,5 +1,7 @@
 //! Section 9 of the contract: whose word enters the revocation list, and up to when it reaches.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use logout_gateway::mock::Tokens;
 use serde_json::{Value, json};
 
@@ -147,4 +149,26 @@ async fn a_cut_off_is_no_further_ahead_than_a_token_may_be() {
     assert_eq!(stage.verify(&stage.sign_in_again(&tokens)).await, 401, "GoTrue said so");
     stage.pass(1);
     assert_eq!(stage.verify(&stage.sign_in_again(&tokens)).await, 200);
+}
+
+#[tokio::test]
+async fn a_failing_answer_moves_the_cut_off_backwards_only_and_half_a_minute_at_most() {
+    for (behind, spared, ended) in [(20, 20, 21), (3600, 30, 31)] {
+        let stage = Stage::new().await;
+        let tokens = stage.sign_up();
+        let other = stage.sign_in_again(&tokens);
+        let now = stage.time.now();
+        let date = UNIX_EPOCH + Duration::from_secs((now - behind).unsigned_abs());
+        stage.fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1,
+            "headers": {"Date": httpdate::fmt_http_date(date)}}));
+        let reply = stage.post("/logout?scope=global").bearer(&tokens.access_token).send().await;
+        assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
+        for (age, status) in [(spared, 200), (ended, 401)] {
+            let mut claims = claims_of(&other.access_token);
+            claims["iat"] = json!(now - age);
+            let access_token = stage.mock.sign(&claims).unwrap();
+            let told = stage.verify(&Tokens { access_token, ..other.clone() }).await;
+            assert_eq!(told, status, "issued {age} s ago, the answer's clock {behind} s behind");
+        }
+    }
 }
