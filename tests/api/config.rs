@@ -74,11 +74,16 @@ const BAD: &[(&str, &[&str])] = &[
     ("OTEL_EXPORTER_OTLP_ENDPOINT", &["DoNotPrint:4317", "grpc://DoNotPrint", "http://"]),
 ];
 
-/// `serve` with nothing in its environment but these, and a project unless it is among them.
+/// `serve` with nothing in its environment but these, and a project unless it is among them. What it
+/// takes for good ends it too, with another status: its address is taken.
 fn serve<V: AsRef<OsStr>>(environment: &[(&str, V)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
     command.arg("serve").env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
     command.env("SUPABASE_URL", "https://abc.supabase.co");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    if !environment.iter().any(|(variable, _)| variable.contains("BIND") || *variable == "PORT") {
+        command.env("GATEWAY_BIND", taken.local_addr().unwrap().to_string());
+    }
     let environment = environment.iter().map(|(variable, value)| (variable, value.as_ref()));
     command.envs(environment).output().unwrap()
 }

@@ -23,10 +23,21 @@ use crate::harness::{
 
 const API_KEY: &str = "sb_publishable_of_the_tests";
 const K: &str = "sb-127-auth-token";
+const PATIENCE: Duration = Duration::from_secs(20);
 
-/// `serve` with its log in a pipe; killed with the test.
+/// Killed with the test, which ends whoever reads its log.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `serve` with its log in a pipe.
 struct Serving {
-    process: Child,
+    process: Process,
     address: SocketAddr,
     log: BufReader<ChildStderr>,
     /// What was read of it.
@@ -47,22 +58,14 @@ impl Serving {
             ("GATEWAY_THREADS", "1"),
             ("RUST_LOG", filter),
         ]);
-        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap());
-        let mut read = String::new();
-        let address = loop {
-            let from = read.len();
-            assert_ne!(log.read_line(&mut read).unwrap(), 0, "{read}");
-            let line: Value = serde_json::from_str(&read[from..]).unwrap();
-            if line["message"] == "listening" {
-                break line["address"].as_str().unwrap().parse().unwrap();
-            }
-        };
+        let mut process = Process(command.stderr(Stdio::piped()).spawn().unwrap());
+        let log = BufReader::new(process.0.stderr.take().unwrap());
+        let listening = tokio::task::spawn_blocking(move || listening(log));
+        let listening = tokio::time::timeout(PATIENCE, listening).await;
+        let (address, log, read) = listening.expect("it listens").unwrap();
         let serving = Self { process, address, log, read };
-        eventually("ready", || async {
-            serving.request("GET", "/readyz").send().await.status == 200
-        })
-        .await;
+        let ready = async || serving.request("GET", "/readyz").send().await.status == 200;
+        eventually("ready", ready).await;
         serving
     }
 
@@ -88,7 +91,7 @@ impl Serving {
     }
 
     fn terminate(&self) {
-        let id = self.process.id().to_string();
+        let id = self.process.0.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     }
 
@@ -96,16 +99,22 @@ impl Serving {
     fn ended(mut self) -> Log {
         self.terminate();
         self.log.read_to_string(&mut self.read).unwrap();
-        assert_eq!(self.process.wait().unwrap().code(), Some(0));
+        assert_eq!(self.process.0.wait().unwrap().code(), Some(0));
         let lines = self.read.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         Log { lines, text: self.read.clone() }
     }
 }
 
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+/// Reads the log up to the line that names the address.
+fn listening(mut log: BufReader<ChildStderr>) -> (SocketAddr, BufReader<ChildStderr>, String) {
+    let mut read = String::new();
+    loop {
+        let from = read.len();
+        assert_ne!(log.read_line(&mut read).unwrap(), 0, "{read}");
+        let line: Value = serde_json::from_str(&read[from..]).unwrap();
+        if line["message"] == "listening" {
+            return (line["address"].as_str().unwrap().parse().unwrap(), log, read);
+        }
     }
 }
 
@@ -234,10 +243,10 @@ async fn a_reader_of_the_log_who_stalls_stops_no_request_and_no_end() {
             assert_eq!(connection.reply(false).await.unwrap().status, 401);
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), all).await.expect("an answer to each");
+    tokio::time::timeout(PATIENCE, all).await.expect("an answer to each");
     serving.terminate();
     eventually("it ends", || {
-        let ended = serving.process.try_wait().unwrap();
+        let ended = serving.process.0.try_wait().unwrap();
         async move { ended.is_some_and(|status| status.success()) }
     })
     .await;
