@@ -75,28 +75,25 @@ impl Logout {
             let outcome = Outcome::Failed(Refusal::Unavailable);
             return Ended { outcome, upstream_status: None };
         }
-        let revocation = self.revoke(session, scope, caller, deadline).await;
+        let attempt = self.revoke(session, scope, caller, deadline).await;
         // An expired token is no proof of who is asking now: it may stem from an old log. It is one
         // again once GoTrue has refreshed it.
-        let verified = session.standing == Standing::Verified && !session.expired;
-        if verified || revocation.vouched {
-            let now = self.clock.now();
-            let cut_off = match revocation.date {
-                Some(date) if revocation.answered_by_gotrue => date.min(now + CLOCK_AHEAD),
-                // Perhaps GoTrue's clock, which may be behind ours; perhaps anybody's.
-                Some(date) => date.clamp(now - CLOCK_AHEAD, now),
-                None => now,
-            };
-            let now = self.clock.unix_seconds();
-            self.store.revoke(&Revocation::new(
-                &session.claims,
-                scope,
-                cut_off,
-                now,
-                self.max_token_lifetime,
-            ));
+        if attempt.vouched || (session.standing == Standing::Verified && !session.expired) {
+            self.remember(session, scope, &attempt);
         }
-        Ended { outcome: revocation.outcome, upstream_status: revocation.status }
+        Ended { outcome: attempt.outcome, upstream_status: attempt.status }
+    }
+
+    fn remember(&self, session: &Session, scope: Scope, attempt: &Attempt) {
+        let now = self.clock.now();
+        let cut_off = match attempt.date {
+            Some(date) if attempt.answered_by_gotrue => date.min(now + CLOCK_AHEAD),
+            // Perhaps GoTrue's clock, which may be behind ours; perhaps anybody's.
+            Some(date) => date.clamp(now - CLOCK_AHEAD, now),
+            None => now,
+        };
+        let (now, lifetime) = (self.clock.unix_seconds(), self.max_token_lifetime);
+        self.store.revoke(&Revocation::new(&session.claims, scope, cut_off, now, lifetime));
     }
 
     async fn revoke(
