@@ -243,3 +243,17 @@ async fn a_stop_waits_no_longer_than_the_drain_timeout() {
     stage.stop_gateway();
     assert!(asked.reply(false).await.is_none(), "cut off");
 }
+
+#[tokio::test]
+async fn several_threads_serve_one_address_and_share_what_was_revoked() {
+    let stage = Stage::with(&[("threads", "3")]).await;
+    for _ in 0..12 {
+        let tokens = stage.sign_up();
+        let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
+        assert_eq!(reply.status, 200);
+        // Each of these is a connection of its own, whichever thread gets it.
+        for _ in 0..4 {
+            assert_eq!(stage.verify(&tokens).await, 401);
+        }
+    }
+}

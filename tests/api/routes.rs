@@ -265,3 +265,26 @@ async fn health_and_documents_answer_whoever_asks() {
     }
     assert_error(&stage.get("/docs/nothing").send().await, 404, "NOT_FOUND", None);
 }
+
+#[tokio::test]
+async fn the_contract_describes_every_route_and_its_answers() {
+    let stage = Stage::new().await;
+    let contract = stage.get("/openapi.json").send().await.json();
+    assert!(contract["openapi"].as_str().unwrap().starts_with("3."));
+    for (path, method) in [
+        ("/api/auth/logout", "post"),
+        ("/api/v1/auth/logout", "post"),
+        ("/logout", "post"),
+        ("/logout/", "post"),
+        ("/api/auth/csrf", "get"),
+        ("/api/auth/verify", "get"),
+        ("/healthz", "get"),
+        ("/readyz", "get"),
+    ] {
+        assert!(contract["paths"][path][method]["responses"].is_object(), "{method} {path}");
+    }
+    let answers = &contract["paths"]["/api/auth/logout"]["post"]["responses"];
+    for status in ["200", "400", "401", "403", "413", "415", "429", "500", "503"] {
+        assert!(answers[status].is_object(), "{status}");
+    }
+}
