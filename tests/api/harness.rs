@@ -1,6 +1,7 @@
 //! What every test stands on: a real gateway on port 0 beside the mock, both on one settable clock,
 //! and a browser that keeps its cookies as RFC 6265 has it.
 
+mod binary;
 mod browser;
 mod http;
 mod jar;
@@ -9,6 +10,7 @@ mod stage;
 mod tokens;
 
 pub(crate) use self::{
+    binary::{API_KEY, Serving},
     browser::{Browser, Form, session_cookies},
     http::{Connection, Reply, Request},
     jar::{Jar, Page},

@@ -1,0 +1,154 @@
+//! The real binary, as an operator runs it: environment, log, signals, exit status.
+
+use std::{
+    io::{BufRead, BufReader, Read as _},
+    net::SocketAddr,
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use logout_gateway::mock::TEST_SECRET;
+use serde_json::Value;
+
+use super::{Request, SECRET, Stage, eventually};
+
+/// The `apikey` of a [`Serving`].
+pub(crate) const API_KEY: &str = "sb_publishable_of_the_tests";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Killed with the test, which ends whoever reads its log.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `serve` with its log in a pipe.
+pub(crate) struct Serving {
+    process: Process,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin_address: Option<SocketAddr>,
+    log: BufReader<ChildStderr>,
+    /// What was read of it.
+    read: String,
+}
+
+impl Serving {
+    /// Beside the stage's mock, with these variables besides the usual ones.
+    pub(crate) async fn start(stage: &Stage, environment: &[(&str, &str)]) -> Self {
+        let command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
+        Self::start_by(command, stage, environment).await
+    }
+
+    /// The same by a command that becomes the binary, such as a shell that sets limits first; it is
+    /// given `serve` as its last word.
+    pub(crate) async fn start_by(
+        mut command: Command,
+        stage: &Stage,
+        environment: &[(&str, &str)],
+    ) -> Self {
+        command.arg("serve").env_clear().envs([
+            ("SUPABASE_URL", stage.mock.url()),
+            ("SUPABASE_PUBLISHABLE_KEY", API_KEY),
+            ("SUPABASE_JWT_SECRET", TEST_SECRET),
+            ("GATEWAY_SECRET", SECRET),
+            ("GATEWAY_BIND", "127.0.0.1:0"),
+            ("GATEWAY_ADMIN_BIND", "off"),
+            ("GATEWAY_THREADS", "1"),
+        ]);
+        command.envs(environment.iter().copied());
+        let mut process = Process(command.stderr(Stdio::piped()).spawn().unwrap());
+        let mut log = BufReader::new(process.0.stderr.take().unwrap());
+        let listening = tokio::task::spawn_blocking(move || {
+            let mut read = String::new();
+            let line = read_up_to_listening(&mut log, &mut read);
+            (line, log, read)
+        });
+        let listening = tokio::time::timeout(PATIENCE, listening).await;
+        let (line, log, read) = listening.expect("it listens").unwrap();
+        let at = |field: &str| line[field].as_str().map(|address| address.parse().unwrap());
+        let (address, admin_address) = (at("address").unwrap(), at("admin_address"));
+        let serving = Self { process, address, admin_address, log, read };
+        let ready = async || serving.request("GET", "/readyz").send().await.status == 200;
+        eventually("ready", ready).await;
+        serving
+    }
+
+    pub(crate) fn request(&self, method: &str, target: &str) -> Request {
+        Request::new(self.address, method, target)
+    }
+
+    /// The process's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    /// Sends `TERM` or `INT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let (flag, id) = (format!("-{name}"), self.id().to_string());
+        assert!(Command::new("kill").args([flag, id]).status().unwrap().success());
+    }
+
+    /// The exit status, if it has ended.
+    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.process.0.try_wait().unwrap()
+    }
+
+    /// Waits for its end: exit status and the whole log.
+    pub(crate) fn wait(mut self) -> (ExitStatus, Log) {
+        self.log.read_to_string(&mut self.read).unwrap();
+        let status = self.process.0.wait().unwrap();
+        let json = |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+        let lines = self.read.lines().map(json).collect();
+        (status, Log { lines, text: self.read.clone() })
+    }
+
+    /// Its whole log, once it has ended well.
+    pub(crate) fn ended(self) -> Log {
+        self.signal("TERM");
+        let (status, log) = self.wait();
+        assert_eq!(status.code(), Some(0), "{}", log.text);
+        log
+    }
+}
+
+/// Answers the line that names the addresses.
+fn read_up_to_listening(log: &mut impl BufRead, read: &mut String) -> Value {
+    loop {
+        let from = read.len();
+        assert_ne!(log.read_line(read).unwrap(), 0, "{read}");
+        let line: Value = serde_json::from_str(&read[from..]).unwrap();
+        if line["message"] == "listening" {
+            return line;
+        }
+    }
+}
+
+/// What a process wrote.
+pub(crate) struct Log {
+    pub(crate) lines: Vec<Value>,
+    pub(crate) text: String,
+}
+
+impl Log {
+    /// The only audit line of that request.
+    #[track_caller]
+    pub(crate) fn audit(&self, id: &str) -> &Value {
+        let of_it = self.lines.iter().filter(|l| l["target"] == "audit" && l["request_id"] == id);
+        let lines: Vec<&Value> = of_it.collect();
+        assert_eq!(lines.len(), 1, "{id}: {lines:?}");
+        lines[0]
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_without(&self, secrets: &[String]) {
+        for secret in secrets {
+            assert!(secret.len() > 8, "too short to tell: {secret}");
+            let line = self.text.lines().find(|line| line.contains(secret));
+            assert_eq!(line, None, "{secret}");
+        }
+    }
+}
