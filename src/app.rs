@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -42,7 +42,9 @@ pub struct App {
     pub verifier: Arc<Verifier>,
     /// Remembers what GoTrue said of tokens.
     pub presences: Arc<Presences>,
-    /// `GATEWAY_MAX_CONNECTIONS`, over all listeners.
+    /// Cancelled when the gateway begins to stop.
+    pub stopping: CancellationToken,
+    /// `GATEWAY_MAX_CONNECTIONS`, over all public listeners.
     pub connections: Arc<Semaphore>,
     /// `GATEWAY_MAX_IN_FLIGHT`.
     pub in_flight: Arc<Semaphore>,
@@ -146,7 +148,5 @@ async fn method_not_allowed() -> Error {
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
-    // The panic hook has written where; the panic's text may hold anything and goes no further.
-    tracing::error!("a handler panicked");
     Error::Internal.into_response()
 }

@@ -74,6 +74,8 @@ pub enum Part {
     KeySet,
     /// GoTrue, where it judges the token, does not answer.
     AuthService,
+    /// All of it: the process is about to end.
+    ShuttingDown,
 }
 
 /// What a client reads of an [`Error`].
@@ -108,6 +110,7 @@ impl Error {
             Self::Overloaded => Face(S::SERVICE_UNAVAILABLE, "OVERLOADED", None, "Too many requests at once."),
             Self::NotReady(Part::KeySet) => Face(S::SERVICE_UNAVAILABLE, "NOT_READY", Some("key_set"), "The project's keys are not known yet."),
             Self::NotReady(Part::AuthService) => Face(S::SERVICE_UNAVAILABLE, "NOT_READY", Some("auth_service"), "The authentication service does not answer."),
+            Self::NotReady(Part::ShuttingDown) => Face(S::SERVICE_UNAVAILABLE, "NOT_READY", Some("shutting_down"), "The gateway is shutting down."),
         }
     }
 

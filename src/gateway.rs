@@ -17,7 +17,10 @@ use tokio::{
     sync::Semaphore,
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 
 use crate::{
     app::{self, App},
@@ -30,7 +33,10 @@ use crate::{
     session::{jwks::Jwks, verifier::Verifier},
 };
 
+/// The kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: u32 = 1024;
+/// Whoever watches: no crowd of clients keeps them out.
+const ADMIN_CONNECTIONS: usize = 64;
 const FORGET_EVERY: Duration = Duration::from_mins(1);
 
 /// A running gateway. Dropping it does not stop it; [`Gateway::stop`] does.
@@ -40,7 +46,10 @@ pub struct Gateway {
     pub address: SocketAddr,
     /// Where the admin listener is, unless it is off.
     pub admin_address: Option<SocketAddr>,
-    shutdown: CancellationToken,
+    /// Cancelled by [`Gateway::stop`].
+    stopping: CancellationToken,
+    /// Cancelled by the end of any thread.
+    ended: CancellationToken,
     serving: Vec<JoinHandle<()>>,
     /// Goes on until nobody serves any more: a request may wait for the key set.
     background: Option<(CancellationToken, JoinHandle<()>)>,
@@ -91,9 +100,14 @@ impl Gateway {
             };
         let admin_address = admin.as_ref().map(|(address, _)| *address);
         let first = Arc::new(first_app(config, clock)?);
-        let shutdown = CancellationToken::new();
-        let mut gateway =
-            Self { address, admin_address, shutdown, serving: Vec::new(), background: None };
+        let mut gateway = Self {
+            address,
+            admin_address,
+            stopping: first.stopping.clone(),
+            ended: CancellationToken::new(),
+            serving: Vec::new(),
+            background: None,
+        };
         let admin_socket = admin.and_then(|(_, sockets)| sockets.into_iter().next());
         if let Err(error) = gateway.run_all(sockets, admin_socket, &first, pages) {
             gateway.stop();
@@ -113,23 +127,31 @@ impl Gateway {
         for socket in sockets {
             let app = Arc::new(another_app(first)?);
             let router = app::public(app.clone(), pages.clone());
-            let shutdown = self.shutdown.clone();
-            self.serving.push(thread("serving", || {
-                Ok(serve(socket.listen(BACKLOG)?, router, app, shutdown))
+            let ended = self.ended.clone().drop_guard();
+            self.serving.push(thread("serving", ended, || {
+                Ok(serve(socket.listen(BACKLOG)?, router, app))
             })?);
         }
-        let (shutdown, over) = (self.shutdown.clone(), CancellationToken::new());
-        let background = thread("background", || {
+        let over = CancellationToken::new();
+        let ended = self.ended.clone().drop_guard();
+        let background = thread("background", ended, || {
             let admin = admin_socket.map(|socket| socket.listen(BACKLOG)).transpose()?;
-            Ok(in_background(admin, first.clone(), shutdown, over.clone()))
+            Ok(in_background(admin, first.clone(), over.clone()))
         })?;
         self.background = Some((over, background));
         Ok(())
     }
 
-    /// Ends what is under way, within `GATEWAY_DRAIN_TIMEOUT`, and then everything.
+    /// Waits until a thread ends by itself, which only a panic makes it do: whoever connects to its
+    /// listener is no longer served, so nothing is left but to stop.
+    pub async fn failed(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// Ends what is under way, within `GATEWAY_DRAIN_TIMEOUT`, and then everything. The admin listener
+    /// answers until the last moment.
     pub fn stop(self) {
-        self.shutdown.cancel();
+        self.stopping.cancel();
         // A thread that panicked has said so.
         for thread in self.serving {
             let _ = thread.join();
@@ -143,7 +165,11 @@ impl Gateway {
 
 /// A thread with a runtime of its own. What `work` does before its future is done when this returns:
 /// whoever reads `listening` finds somebody there.
-fn thread<F>(name: &str, work: impl FnOnce() -> io::Result<F>) -> io::Result<JoinHandle<()>>
+fn thread<F>(
+    name: &str,
+    ended: DropGuard,
+    work: impl FnOnce() -> io::Result<F>,
+) -> io::Result<JoinHandle<()>>
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -153,6 +179,7 @@ where
         work()?
     };
     Builder::new().name(name.to_owned()).spawn(move || {
+        let _ended = ended;
         runtime.block_on(work);
         // A resolver that hangs must not outlast the drain.
         runtime.shutdown_background();
@@ -176,6 +203,7 @@ fn first_app(config: Config, clock: Clock) -> Result<App, StartError> {
             max_token_lifetime: config.max_token_lifetime,
         },
         logouts: TaskTracker::new(),
+        stopping: CancellationToken::new(),
         config: Arc::new(config),
     })
 }
@@ -188,10 +216,10 @@ fn another_app(first: &App) -> Result<App, NoClient> {
 }
 
 /// One listener, until shutdown and drained.
-async fn serve(listener: TcpListener, router: Router, app: Arc<App>, shutdown: CancellationToken) {
-    let config = &app.config;
+async fn serve(listener: TcpListener, router: Router, app: Arc<App>) {
+    let (config, stopping) = (&app.config, app.stopping.clone());
     let open =
-        server::run(listener, router, &config.limits, app.connections.clone(), shutdown).await;
+        server::run(listener, router, &config.limits, app.connections.clone(), stopping).await;
     let drained = timeout(config.drain_timeout, async {
         open.wait().await;
         app.logouts.close();
@@ -207,20 +235,18 @@ async fn serve(listener: TcpListener, router: Router, app: Arc<App>, shutdown: C
 }
 
 /// The key set, the list's old entries, and who watches: until `over`.
-async fn in_background(
-    admin: Option<TcpListener>,
-    app: Arc<App>,
-    shutdown: CancellationToken,
-    over: CancellationToken,
-) {
+async fn in_background(admin: Option<TcpListener>, app: Arc<App>, over: CancellationToken) {
     let fetch = || app.logout.gotrue.jwks(Instant::now() + app.config.upstream_timeout);
-    let admin = async {
+    let watched = async {
         if let Some(listener) = admin {
-            serve(listener, app::admin(app.clone()), app.clone(), shutdown).await;
+            let connections = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
+            let (router, limits) = (app::admin(app.clone()), &app.config.limits);
+            server::run(listener, router, limits, connections, over.clone()).await;
         }
+        over.cancelled().await;
     };
     tokio::select! {
-        _ = async { tokio::join!(admin, over.cancelled()) } => {}
+        () = watched => {}
         () = app.jwks.keep_fetching(fetch) => {}
         () = keep_forgetting(&app) => {}
     }

@@ -16,6 +16,7 @@ pub mod clock;
 pub mod config;
 pub mod csrf;
 pub mod demo;
+pub mod descriptors;
 pub mod error;
 pub mod gateway;
 pub mod gotrue;

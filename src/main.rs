@@ -1,6 +1,10 @@
 //! Wiring only: arguments, log, gateway, exit code.
 
-use std::process::ExitCode;
+use std::{
+    io,
+    process::{ExitCode, exit},
+    thread,
+};
 
 use axum::Router;
 use clap::{Parser, Subcommand};
@@ -8,11 +12,11 @@ use logout_gateway::{
     check,
     clock::Clock,
     config::{self, Config},
-    demo,
+    demo, descriptors,
     gateway::{Gateway, StartError},
     mock, telemetry,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Bad configuration, as `clap` itself answers a bad flag.
 const BAD_CONFIGURATION: u8 = 2;
@@ -55,31 +59,64 @@ fn serve(args: config::Args) -> ExitCode {
         }
     };
     let _log = telemetry::start(config.log_format, &config.log_filter);
-    for warning in config.warnings() {
+    let descriptors = descriptors::provide(&config.limits);
+    for warning in config.warnings().into_iter().chain(descriptors) {
         tracing::warn!(variable = warning.variable, "{}", warning.weakness);
     }
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {
-            tracing::error!(%cause, "the gateway could not start");
+            tracing::error!(%cause, "the gateway has failed");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Until SIGTERM or SIGINT.
-fn run(config: Config) -> Result<(), StartError> {
-    let signals = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// Until SIGTERM or SIGINT; a second one ends the process at once.
+fn run(config: Config) -> Result<(), Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut signals = runtime.block_on(async { Signals::new() })?;
     let gateway = Gateway::start(config, Clock::system(), &Router::new())?;
-    signals.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
+    let signal = runtime.block_on(async {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
+            signal = signals.next() => Some(signal),
+            () = gateway.failed() => None,
         }
-        Ok::<_, std::io::Error>(())
-    })?;
-    tracing::info!("shutting down");
+    });
+    tracing::info!(signal, "shutting down");
+    thread::spawn(move || exit(128 + runtime.block_on(signals.next())));
     gateway.stop();
-    Ok(())
+    signal.map(drop).ok_or(Failed::Thread)
+}
+
+/// The signals that ask a process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// The next one's number.
+    async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
+            _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
+        }
+    }
+}
+
+/// Why `serve` ends with status 1.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("the gateway could not start: {0}")]
+    Start(#[from] StartError),
+    #[error("no signals can be waited for: {0}")]
+    Signals(#[from] io::Error),
+    #[error("a thread panicked")]
+    Thread,
 }

@@ -105,6 +105,10 @@ pub(super) async fn frame(
 
     let mut response = next.run(request).await;
     if let Some(error) = response.extensions_mut().remove::<Error>() {
+        if error == Error::Internal {
+            // The panic's own line knows no request.
+            tracing::error!(request_id = call.request_id(), "answered 500 because of a bug");
+        }
         let (parts, _) = response.into_parts();
         let json = Json(error.envelope(call.request_id())).into_response();
         let (json_parts, body) = json.into_parts();

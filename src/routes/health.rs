@@ -26,11 +26,14 @@ pub(super) async fn healthz() -> Json<Health> {
     Json(OK)
 }
 
-/// Tokens can be judged.
+/// Tokens can be judged, and it is not about to stop.
 #[utoipa::path(
     get, path = "/readyz", tag = "health",
     responses((status = 200, body = Health), (status = 503, description = "A part is missing: see `reason`.", body = Envelope))
 )]
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Health>, Error> {
+    if app.stopping.is_cancelled() {
+        return Err(Error::NotReady(Part::ShuttingDown));
+    }
     if app.verifier.ready() { Ok(Json(OK)) } else { Err(Error::NotReady(Part::KeySet)) }
 }

@@ -1,0 +1,32 @@
+//! What the documents claim.
+
+use std::{fs, path::Path};
+
+/// Every Rust file below `folder`, in one text.
+fn sources(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let texts = entries.map(|path| match path.extension() {
+        _ if path.is_dir() => sources(&path),
+        Some(extension) if extension == "rs" => fs::read_to_string(path).unwrap(),
+        _ => String::new(),
+    });
+    texts.collect()
+}
+
+#[test]
+fn every_defence_that_is_claimed_has_the_test_that_is_named() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let code = ["src", "tests"].map(|folder| sources(&root.join(folder))).concat();
+    let claims = fs::read_to_string(root.join("SECURITY.md")).unwrap();
+    let rows: Vec<&str> = claims.lines().filter(|line| line.starts_with("| ")).collect();
+    let of_tests = |row: &&str| !row.starts_with("| threat");
+    assert!(rows.iter().filter(|row| of_tests(row)).count() > 20);
+    for row in rows.into_iter().filter(of_tests) {
+        let tests = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        let named: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "no test: {row}");
+        for test in named {
+            assert!(code.contains(&format!("fn {test}(")), "{test}");
+        }
+    }
+}

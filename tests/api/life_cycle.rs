@@ -1,0 +1,205 @@
+//! How the process begins, lives through the loss of what it needs, and ends.
+
+use std::{
+    io::Write as _,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use axum::Router;
+use logout_gateway::{clock::Clock, gateway::Gateway};
+use rstest::rstest;
+use serde_json::json;
+use tokio::net::TcpStream;
+
+use crate::harness::{Connection, Reply, Request, Serving, Setup, Stage, assert_error, eventually};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A stage on the real clock, for the real binary.
+async fn stage() -> Stage {
+    Setup::new().at(Clock::system().unix_seconds()).start().await
+}
+
+/// A logout that GoTrue answers late, asked for by now; the connection that asked.
+async fn logout_under_way(stage: &Stage, serving: &Serving, token: &str) -> Connection {
+    let before = stage.calls("logout").len();
+    let mut connection = Connection::open(serving.address).await;
+    connection.write(&serving.request("POST", "/logout").bearer(token).bytes(true)).await;
+    eventually("GoTrue is asked", || async { stage.calls("logout").len() > before }).await;
+    connection
+}
+
+async fn admin(serving: &Serving, path: &str) -> Reply {
+    Request::new(serving.admin_address.unwrap(), "GET", path).send().await
+}
+
+#[rstest]
+#[case::terminate("TERM")]
+#[case::interrupt("INT")]
+#[tokio::test]
+async fn a_signal_lets_what_is_under_way_end_and_nothing_begin(#[case] signal: &str) {
+    let stage = stage().await;
+    let serving = Serving::start(&stage, &[("GATEWAY_ADMIN_BIND", "127.0.0.1:0")]).await;
+    assert_eq!(admin(&serving, "/readyz").await.status, 200);
+    let tokens = stage.sign_up();
+    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 1.5, "times": 1}));
+    let mut asked = logout_under_way(&stage, &serving, &tokens.access_token).await;
+    let mut idle = Connection::open(serving.address).await;
+    idle.write(&serving.request("GET", "/healthz").bytes(false)).await;
+    assert_eq!(idle.reply(false).await.unwrap().status, 200);
+
+    serving.signal(signal);
+    eventually("the listener is closed", || async {
+        TcpStream::connect(serving.address).await.is_err()
+    })
+    .await;
+    assert_error(&admin(&serving, "/readyz").await, 503, "NOT_READY", Some("shutting_down"));
+    assert_eq!(admin(&serving, "/healthz").await.status, 200, "it lives as long as it drains");
+    assert!(idle.ended().await, "nobody is waited for who has nothing to ask");
+    assert!(stage.alive(&tokens), "all this while the logout is under way");
+
+    assert_eq!(asked.reply(false).await.unwrap().status, 200);
+    assert!(!stage.alive(&tokens));
+    let (status, log) = serving.wait();
+    assert_eq!(status.code(), Some(0), "{}", log.text);
+}
+
+#[rstest]
+#[case::terminate("TERM", 143)]
+#[case::interrupt("INT", 130)]
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once(#[case] second: &str, #[case] expected: i32) {
+    let stage = stage().await;
+    let long = [("GATEWAY_UPSTREAM_TIMEOUT", "1h"), ("GATEWAY_DRAIN_TIMEOUT", "1h")];
+    let serving = Serving::start(&stage, &long).await;
+    let tokens = stage.sign_up();
+    stage.fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
+    let _asked = logout_under_way(&stage, &serving, &tokens.access_token).await;
+    serving.signal("TERM");
+    eventually("the listener is closed", || async {
+        TcpStream::connect(serving.address).await.is_err()
+    })
+    .await;
+    serving.signal(second);
+    let ended = tokio::task::spawn_blocking(|| serving.wait().0.code());
+    let code = tokio::time::timeout(PATIENCE, ended).await.expect("it ends").unwrap();
+    assert_eq!(code, Some(expected));
+}
+
+#[tokio::test]
+async fn connections_without_a_request_do_not_hold_up_the_end() {
+    let stage = Stage::with(&[("drain-timeout", "1h"), ("header-timeout", "1h")]).await;
+    let mut silent = Connection::open(stage.address).await;
+    let mut half = Connection::open(stage.address).await;
+    half.write(b"POST /logout HTTP/1.1\r\nHost: a\r\n").await;
+    // Both are accepted by now: connections are, one after the other.
+    assert_eq!(stage.get("/healthz").send().await.status, 200);
+    let begun = Instant::now();
+    stage.stop_gateway();
+    assert!(begun.elapsed() < PATIENCE);
+    assert!(silent.ended().await && half.ended().await);
+}
+
+#[tokio::test]
+async fn who_is_in_the_kernels_queue_is_served_before_the_end() {
+    let stage = Stage::new().await;
+    let address = stage.address;
+    let request = stage.get("/healthz").bytes(true);
+    // The gateway begins to stop while these are being sent, and none of them is reset.
+    let mut waiting = Vec::new();
+    for _ in 0..50 {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.write_all(&request).unwrap();
+        waiting.push(stream);
+    }
+    stage.stop_gateway();
+    for mut stream in waiting {
+        let mut answer = String::new();
+        std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
+    }
+}
+
+#[rstest]
+#[case::public("GATEWAY_BIND")]
+#[case::admin("GATEWAY_ADMIN_BIND")]
+#[tokio::test]
+async fn a_port_that_is_taken_ends_it_with_the_variables_name(#[case] variable: &str) {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
+    command.arg("serve").env_clear().env("SUPABASE_URL", "http://127.0.0.1:1");
+    command.envs([("GATEWAY_BIND", "127.0.0.1:0"), ("GATEWAY_ADMIN_BIND", "off")]);
+    let run = command.env(variable, &address).output().unwrap();
+    assert_eq!(run.status.code(), Some(1));
+    let log = String::from_utf8(run.stderr).unwrap();
+    let told = log.lines().find(|line| line.contains(variable) && line.contains(&address));
+    assert!(told.is_some(), "{log}");
+    assert!(!log.contains("listening"), "{log}");
+}
+
+#[tokio::test]
+async fn without_file_descriptors_it_waits_and_then_goes_on() {
+    let stage = stage().await;
+    let mut shell = Command::new("/bin/sh");
+    let binary = env!("CARGO_BIN_EXE_logout-gateway");
+    shell.args(["-c", r#"ulimit -n 48; exec "$0" "$@""#, binary]);
+    let serving = Serving::start_by(shell, &stage, &[("GATEWAY_HEADER_TIMEOUT", "1h")]).await;
+    let tokens = stage.sign_up();
+    assert_eq!(
+        serving.request("POST", "/logout").bearer(&tokens.access_token).send().await.status,
+        200,
+        "a connection to GoTrue is there"
+    );
+
+    let mut crowd = Vec::new();
+    for _ in 0..64 {
+        crowd.push(Connection::open(serving.address).await);
+    }
+    let mut late = Connection::open(serving.address).await;
+    late.write(&serving.request("GET", "/healthz").bytes(true)).await;
+    assert!(!late.has_something().await, "nothing is left for it");
+    drop(crowd);
+    assert_eq!(late.reply(false).await.expect("an answer").status, 200);
+    let tokens = stage.sign_up();
+    let reply = serving.request("POST", "/logout").bearer(&tokens.access_token).send().await;
+    assert_eq!(reply.status, 200);
+    assert!(!stage.alive(&tokens));
+
+    let log = serving.ended();
+    let said = |words: &str| log.lines.iter().filter(|l| l.to_string().contains(words)).count();
+    assert!(said("needs") == 1 && said("GATEWAY_MAX_CONNECTIONS") == 1, "{}", log.text);
+    let tries = said("could not be accepted");
+    assert!((1..100).contains(&tries), "it pauses between tries: {tries}");
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_left() {
+    let limits = [("max-connections", "1"), ("header-timeout", "300ms")];
+    let stage = Setup::new().flags(&limits).start().await;
+    let mut greedy = Connection::open(stage.address).await;
+    // Far more answers than the kernels of both sides hold.
+    let asks = stage.get("/openapi.json").bytes(false).repeat(64);
+    let asking = async {
+        for _ in 0..64 {
+            greedy.write(&asks).await;
+        }
+    };
+    // The gateway takes no more requests once nobody takes its answers.
+    let _ = tokio::time::timeout(Duration::from_millis(100), asking).await;
+    let reply = tokio::time::timeout(PATIENCE, stage.get("/healthz").send()).await;
+    assert_eq!(reply.expect("the only place is free again").status, 200);
+}
+
+#[tokio::test]
+async fn a_thread_that_panics_is_noticed() {
+    let clock = Clock::from_fn(|| {
+        assert_ne!(std::thread::current().name(), Some("background"), "a clock that fails");
+        std::time::UNIX_EPOCH
+    });
+    let config = Setup::new().flag("supabase-url", "http://127.0.0.1:1").config();
+    let gateway = Gateway::start(config, clock, &Router::new()).unwrap();
+    tokio::time::timeout(PATIENCE, gateway.failed()).await.expect("it is noticed");
+    gateway.stop();
+}
