@@ -40,7 +40,8 @@ pub(super) struct LimitArgs {
     /// Bytes of a request's head, 8192 to 16777216; a longer one is answered 431. Default: `131072`
     #[arg(long, env = "GATEWAY_MAX_HEADER_BYTES", value_name = "BYTES")]
     max_header_bytes: Option<OsString>,
-    /// How long a request's head may take to arrive: more than zero, at most `1h`. Default: `10s`
+    /// How long a request's head may take to arrive, its body as well, and how long a client may read
+    /// nothing of an answer: more than zero, at most `1h`. Default: `10s`
     #[arg(long, env = "GATEWAY_HEADER_TIMEOUT", value_name = "DURATION")]
     header_timeout: Option<OsString>,
 }
