@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::panic, clippy::string_slice, reason = "what is tested")]
+    #[expect(clippy::string_slice, reason = "what is tested")]
     fn a_panic_is_one_line_that_quotes_nothing() {
         let log = logged(|| panic!("a literal"));
         assert_eq!(log.lines().count(), 1, "{log}");

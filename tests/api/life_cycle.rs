@@ -2,6 +2,7 @@
 
 use std::{
     io::Write as _,
+    net::SocketAddr,
     process::Command,
     time::{Duration, Instant},
 };
@@ -21,11 +22,12 @@ async fn stage() -> Stage {
     Setup::new().at(Clock::system().unix_seconds()).start().await
 }
 
-/// A logout that GoTrue answers late, asked for by now; the connection that asked.
-async fn logout_under_way(stage: &Stage, serving: &Serving, token: &str) -> Connection {
+/// A logout that GoTrue answers late, asked of this gateway by now; the connection that asked.
+async fn under_way(stage: &Stage, gateway: SocketAddr, token: &str) -> Connection {
     let before = stage.calls("logout").len();
-    let mut connection = Connection::open(serving.address).await;
-    connection.write(&serving.request("POST", "/logout").bearer(token).bytes(true)).await;
+    let mut connection = Connection::open(gateway).await;
+    let request = Request::new(gateway, "POST", "/api/auth/logout").bearer(token);
+    connection.write(&request.bytes(true)).await;
     eventually("GoTrue is asked", || async { stage.calls("logout").len() > before }).await;
     connection
 }
@@ -44,7 +46,7 @@ async fn a_signal_lets_what_is_under_way_end_and_nothing_begin(#[case] signal: &
     assert_eq!(admin(&serving, "/readyz").await.status, 200);
     let tokens = stage.sign_up();
     stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 1.5, "times": 1}));
-    let mut asked = logout_under_way(&stage, &serving, &tokens.access_token).await;
+    let mut asked = under_way(&stage, serving.address, &tokens.access_token).await;
     let mut idle = Connection::open(serving.address).await;
     idle.write(&serving.request("GET", "/healthz").bytes(false)).await;
     assert_eq!(idle.reply(false).await.unwrap().status, 200);
@@ -75,7 +77,7 @@ async fn a_second_signal_ends_it_at_once(#[case] second: &str, #[case] expected:
     let serving = Serving::start(&stage, &long).await;
     let tokens = stage.sign_up();
     stage.fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
-    let _asked = logout_under_way(&stage, &serving, &tokens.access_token).await;
+    let _asked = under_way(&stage, serving.address, &tokens.access_token).await;
     serving.signal("TERM");
     eventually("the listener is closed", || async {
         TcpStream::connect(serving.address).await.is_err()
@@ -85,6 +87,56 @@ async fn a_second_signal_ends_it_at_once(#[case] second: &str, #[case] expected:
     let ended = tokio::task::spawn_blocking(|| serving.wait().0.code());
     let code = tokio::time::timeout(PATIENCE, ended).await.expect("it ends").unwrap();
     assert_eq!(code, Some(expected));
+}
+
+#[tokio::test]
+async fn a_stop_drains_the_logout_under_way() {
+    let stage = Stage::new().await;
+    let tokens = stage.sign_up();
+    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.3, "times": 1}));
+    let mut asked = under_way(&stage, stage.address, &tokens.access_token).await;
+    let hung_up = stage.sign_up();
+    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.3, "times": 1}));
+    drop(under_way(&stage, stage.address, &hung_up.access_token).await);
+    assert!(stage.alive(&tokens) && stage.alive(&hung_up));
+
+    stage.stop_gateway();
+    let reply = asked.reply(false).await.unwrap();
+    assert_eq!((reply.status, reply.header("x-logout-outcome")), (200, Some("revoked")));
+    assert!(!stage.alive(&tokens));
+    assert!(!stage.alive(&hung_up), "whose client had gone, is waited for too");
+    assert!(TcpStream::connect(stage.address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_stop_lets_a_request_have_the_keys_that_it_waits_for() {
+    let stage = Stage::with(&[("drain-timeout", "8s"), ("upstream-timeout", "1m")]).await;
+    stage.mock.rotate_keys().unwrap();
+    let tokens = stage.sign_up();
+    stage.fault(json!({"operation": "jwks", "kind": "delay", "seconds": 0.3, "times": 1}));
+    let fetched = || stage.calls(".well-known/jwks.json").len();
+    let before = fetched();
+    let mut asked = Connection::open(stage.address).await;
+    let verify = stage.get("/api/auth/verify").bearer(&tokens.access_token);
+    asked.write(&verify.bytes(true)).await;
+    eventually("the keys are asked for", || async { fetched() > before }).await;
+
+    let begun = Instant::now();
+    stage.stop_gateway();
+    let took = begun.elapsed();
+    let reply = asked.reply(false).await.expect("an answer");
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert!(took < Duration::from_secs(4), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_stop_waits_no_longer_than_the_drain_timeout() {
+    let stage = Stage::with(&[("drain-timeout", "100ms"), ("upstream-timeout", "1h")]).await;
+    let tokens = stage.sign_up();
+    stage.fault(json!({"operation": "logout", "kind": "hang"}));
+    let mut asked = under_way(&stage, stage.address, &tokens.access_token).await;
+    stage.stop_gateway();
+    assert!(asked.reply(false).await.is_none(), "cut off");
 }
 
 #[tokio::test]

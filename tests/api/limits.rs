@@ -1,6 +1,6 @@
-//! What one process takes on at most, and how it ends.
+//! What one process takes on at most.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use logout_gateway::mock::Algorithm;
 use serde_json::json;
@@ -192,56 +192,6 @@ async fn a_head_that_does_not_come_ends_the_connection() {
     slow.write(b"POST /logout HTTP/1.1\r\nHost: a\r\n").await;
     let ends = async { while !slow.ended().await {} };
     assert!(tokio::time::timeout(Duration::from_secs(10), ends).await.is_ok());
-}
-
-#[tokio::test]
-async fn a_stop_drains_the_logout_under_way() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
-    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.3, "times": 1}));
-    let mut asked = waiting_logout(&stage, &tokens.access_token).await;
-    let hung_up = stage.sign_up();
-    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.3, "times": 1}));
-    drop(waiting_logout(&stage, &hung_up.access_token).await);
-    assert!(stage.alive(&tokens) && stage.alive(&hung_up));
-
-    stage.stop_gateway();
-    let reply = asked.reply(false).await.unwrap();
-    assert_eq!((reply.status, reply.header("x-logout-outcome")), (200, Some("revoked")));
-    assert!(!stage.alive(&tokens));
-    assert!(!stage.alive(&hung_up), "whose client had gone, is waited for too");
-    assert!(tokio::net::TcpStream::connect(stage.address).await.is_err());
-}
-
-#[tokio::test]
-async fn a_stop_lets_a_request_have_the_keys_that_it_waits_for() {
-    let stage = Stage::with(&[("drain-timeout", "8s"), ("upstream-timeout", "1m")]).await;
-    stage.mock.rotate_keys().unwrap();
-    let tokens = stage.sign_up();
-    stage.fault(json!({"operation": "jwks", "kind": "delay", "seconds": 0.3, "times": 1}));
-    let fetched = || stage.calls(".well-known/jwks.json").len();
-    let before = fetched();
-    let mut asked = Connection::open(stage.address).await;
-    let verify = stage.get("/api/auth/verify").bearer(&tokens.access_token);
-    asked.write(&verify.bytes(true)).await;
-    eventually("the keys are asked for", || async { fetched() > before }).await;
-
-    let begun = Instant::now();
-    stage.stop_gateway();
-    let took = begun.elapsed();
-    let reply = asked.reply(false).await.expect("an answer");
-    assert_eq!(reply.status, 200, "{reply:?}");
-    assert!(took < Duration::from_secs(4), "{took:?}");
-}
-
-#[tokio::test]
-async fn a_stop_waits_no_longer_than_the_drain_timeout() {
-    let stage = Stage::with(&[("drain-timeout", "100ms"), ("upstream-timeout", "1h")]).await;
-    let tokens = stage.sign_up();
-    stage.fault(json!({"operation": "logout", "kind": "hang"}));
-    let mut asked = waiting_logout(&stage, &tokens.access_token).await;
-    stage.stop_gateway();
-    assert!(asked.reply(false).await.is_none(), "cut off");
 }
 
 #[tokio::test]

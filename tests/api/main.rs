@@ -9,6 +9,7 @@
 
 mod any_headers;
 mod check;
+mod clients;
 mod config;
 mod cookie_reading;
 mod cookies;

@@ -192,6 +192,16 @@ impl Connection {
         self.stream.read_buf(&mut self.read).await.is_ok_and(|length| length > 0)
     }
 
+    /// Says that nothing more will be written; what comes back is still read.
+    pub(crate) async fn finish_writing(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
+    /// Ends it by a TCP `RST`, as a crashed client does.
+    pub(crate) fn reset(self) {
+        self.stream.set_zero_linger().unwrap();
+    }
+
     /// Whether anything came that nobody has read.
     pub(crate) async fn has_something(&mut self) -> bool {
         let more = tokio::time::timeout(std::time::Duration::from_millis(1), self.more());

@@ -1,0 +1,238 @@
+//! Clients at their worst: those that hang up, are slow, say too much, or speak another protocol.
+
+mod framing;
+
+use std::time::Duration;
+
+use logout_gateway::{clock::Clock, mock::Tokens};
+use rstest::rstest;
+use serde_json::json;
+
+use crate::harness::{Connection, Request, Serving, Setup, Stage, assert_error, eventually};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A logout's bytes up to the empty line, and these in its place.
+fn head_and(request: &Request, rest: &str) -> Vec<u8> {
+    let mut bytes = request.bytes(false);
+    bytes.truncate(bytes.len() - 2);
+    bytes.extend(rest.bytes());
+    bytes
+}
+
+fn logout(stage: &Stage, tokens: &Tokens) -> Request {
+    let request = stage.post("/api/auth/logout").bearer(&tokens.access_token);
+    request.header("Content-Type", "application/json")
+}
+
+/// How a client goes away.
+#[derive(Clone, Copy, Debug)]
+enum Leaving {
+    Close,
+    Reset,
+}
+
+impl Leaving {
+    const ALL: [Self; 2] = [Self::Close, Self::Reset];
+
+    fn of(self, connection: Connection) {
+        match self {
+            Self::Close => drop(connection),
+            Self::Reset => connection.reset(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_hangs_up_before_the_request_is_whole_ends_nothing() {
+    let stage = Stage::new().await;
+    for leaving in Leaving::ALL {
+        for rest in ["", "\r\n{", "Transfer-Encoding: chunked\r\n\r\n5\r\n{"] {
+            let tokens = stage.sign_up();
+            let length = if rest == "\r\n{" { "Content-Length: 10" } else { "X-Half: yes" };
+            let mut connection = Connection::open(stage.address).await;
+            let bytes = head_and(&logout(&stage, &tokens), &format!("{length}\r\n{rest}"));
+            connection.write(&bytes).await;
+            leaving.of(connection);
+            let other = stage.sign_up();
+            // One thread serves all: what came before this is through with it.
+            assert_eq!(logout(&stage, &other).send().await.status, 200);
+            assert!(!stage.alive(&other));
+            assert!(stage.alive(&tokens), "{leaving:?} {rest:?}");
+            assert_eq!(stage.verify(&tokens).await, 200);
+        }
+    }
+    assert_eq!(stage.asked(), 6, "of each pair the whole one");
+}
+
+#[tokio::test]
+async fn who_hangs_up_while_gotrue_is_asked_or_before_reading_the_answer_is_logged_out() {
+    let stage = Stage::new().await;
+    for (leaving, seconds) in [(Leaving::Close, 0.2), (Leaving::Reset, 0.2)] {
+        let (tokens, other) = (stage.sign_up(), stage.sign_up());
+        let fault = json!({"operation": "logout", "kind": "delay", "seconds": seconds, "times": 1});
+        stage.fault(fault);
+        let before = stage.calls("logout").len();
+        let mut connection = Connection::open(stage.address).await;
+        connection.write(&logout(&stage, &tokens).bytes(false)).await;
+        eventually("GoTrue is asked", || async { stage.calls("logout").len() > before }).await;
+        assert!(stage.alive(&tokens));
+        leaving.of(connection);
+        eventually("the session is dead", || async { !stage.alive(&tokens) }).await;
+        eventually("and on the list", || async { stage.verify(&tokens).await == 401 }).await;
+
+        let mut connection = Connection::open(stage.address).await;
+        connection.write(&logout(&stage, &other).bytes(false)).await;
+        eventually("the session is dead", || async { !stage.alive(&other) }).await;
+        leaving.of(connection);
+        assert_eq!(stage.verify(&other).await, 401);
+        assert_eq!(stage.calls("logout").len(), before + 2, "nothing is sent twice");
+    }
+}
+
+#[tokio::test]
+async fn who_has_finished_writing_still_gets_the_answer() {
+    let stage = Stage::new().await;
+    let tokens = stage.sign_up();
+    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.2, "times": 1}));
+    let mut connection = Connection::open(stage.address).await;
+    connection.write(&logout(&stage, &tokens).bytes(false)).await;
+    connection.finish_writing().await;
+    let reply = connection.reply(false).await.expect("an answer");
+    assert_eq!((reply.status, reply.header("x-logout-outcome")), (200, Some("revoked")));
+    assert!(!stage.alive(&tokens));
+    assert!(connection.ended().await);
+}
+
+#[rstest]
+#[case::head("POST /logout HTTP/1.1\r\n", "X-Slow: yes\r\n", None)]
+#[case::body("", "{", Some(400))]
+#[tokio::test]
+async fn dripping_does_not_lengthen_the_time_that_is_given(
+    #[case] head: &str,
+    #[case] drop_by_drop: &str,
+    #[case] status: Option<u16>,
+) {
+    let stage = Stage::with(&[("header-timeout", "400ms")]).await;
+    let tokens = stage.sign_up();
+    let mut connection = Connection::open(stage.address).await;
+    if head.is_empty() {
+        let begun = head_and(&logout(&stage, &tokens), "Content-Length: 4000\r\n\r\n");
+        connection.write(&begun).await;
+    } else {
+        connection.write(head.as_bytes()).await;
+    }
+    let dripping = async {
+        while !connection.has_something().await {
+            connection.write(drop_by_drop.as_bytes()).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, dripping).await.expect("it ends all the same");
+    let reply = connection.reply(false).await;
+    assert_eq!(reply.map(|reply| reply.status), status);
+    assert!(stage.alive(&tokens) && stage.asked() == 0);
+}
+
+#[tokio::test]
+async fn requests_sent_at_once_are_answered_in_order() {
+    let stage = Stage::new().await;
+    let tokens: Vec<Tokens> = (0..8).map(|_| stage.sign_up()).collect();
+    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.2, "times": 1}));
+    let requests = tokens.iter().enumerate().map(|(n, tokens)| {
+        logout(&stage, tokens).header("X-Request-Id", format!("nr-{n}")).bytes(false)
+    });
+    let mut connection = Connection::open(stage.address).await;
+    connection.write(&requests.collect::<Vec<_>>().concat()).await;
+    for (n, tokens) in tokens.iter().enumerate() {
+        let reply = connection.reply(false).await.expect("an answer to each");
+        assert_eq!((reply.status, reply.header("x-request-id")), (200, Some(&*format!("nr-{n}"))));
+        assert!(!stage.alive(tokens));
+    }
+    assert_eq!(stage.calls("logout").len(), 8);
+}
+
+#[tokio::test]
+async fn who_expects_a_word_before_sending_gets_it_unless_the_answer_is_known() {
+    let stage = Stage::new().await;
+    let tokens = stage.sign_up();
+    let expecting = |length: usize| {
+        let request = logout(&stage, &tokens).header("Expect", "100-continue");
+        head_and(&request, &format!("Content-Length: {length}\r\n\r\n"))
+    };
+    let mut connection = Connection::open(stage.address).await;
+    connection.write(&expecting(9000)).await;
+    let reply = connection.reply(false).await.unwrap();
+    assert_error(&reply, 413, "PAYLOAD_TOO_LARGE", None);
+    assert!(stage.alive(&tokens) && stage.asked() == 0);
+
+    let mut connection = Connection::open(stage.address).await;
+    connection.write(&expecting(2)).await;
+    assert_eq!(connection.reply(true).await.unwrap().status, 100);
+    connection.write(b"{}").await;
+    assert_eq!(connection.reply(false).await.unwrap().status, 200);
+    assert!(!stage.alive(&tokens));
+
+    let tokens = stage.sign_up();
+    let reply = logout(&stage, &tokens).header("Expect", "100-continue").send().await;
+    assert_eq!(reply.status, 200, "without a body there is nothing to wait for");
+    assert!(!stage.alive(&tokens));
+}
+
+/// Descriptors and bytes of memory that a process holds.
+fn held(id: u32) -> (usize, usize) {
+    let descriptors = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    (descriptors, line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024)
+}
+
+#[tokio::test]
+async fn ten_thousand_idle_connections_hold_no_more_than_is_allowed_and_pass() {
+    const ALLOWED: usize = 300;
+    let crowd = rlimit::increase_nofile_limit(12_000).unwrap().saturating_sub(2000).min(10_000);
+    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
+    let environment = [
+        ("GATEWAY_MAX_CONNECTIONS", ALLOWED.to_string()),
+        ("GATEWAY_HEADER_TIMEOUT", "50ms".to_owned()),
+    ];
+    let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let serving = Serving::start(&stage, &environment).await;
+    let (idle, address, id) = (held(serving.id()).0, serving.address, serving.id());
+    let crowd: Vec<_> = (0..crowd)
+        .map(|_| {
+            tokio::spawn(async move {
+                // Over what the kernel queues, some are refused.
+                if let Ok(stream) = tokio::net::TcpStream::connect(address).await {
+                    let _ = stream.readable().await;
+                }
+            })
+        })
+        .collect();
+    let tokens = stage.sign_up();
+    let request = serving.request("POST", "/logout").bearer(&tokens.access_token);
+    let asking = async {
+        let mut connection = Connection::open(address).await;
+        connection.write(&request.bytes(true)).await;
+        connection.reply(false).await
+    };
+    let watching = async {
+        loop {
+            let (descriptors, memory) = held(id);
+            assert!(descriptors <= idle + ALLOWED + 16, "{descriptors} descriptors");
+            assert!(memory < 200 << 20, "{memory} bytes");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let reply = tokio::select! {
+        reply = tokio::time::timeout(Duration::from_mins(1), asking) => reply,
+        () = watching => unreachable!("it watches for ever"),
+    };
+    assert_eq!(reply.expect("its turn comes").expect("an answer").status, 200);
+    assert!(!stage.alive(&tokens));
+    for client in crowd {
+        client.abort();
+    }
+    eventually("its descriptors are free again", || async { held(id).0 <= idle + 4 }).await;
+    serving.ended();
+}

@@ -1,0 +1,150 @@
+//! Where a request ends and what it asks for: what two readers might read differently.
+
+use rstest::rstest;
+
+use super::{head_and, logout};
+use crate::harness::{Connection, Stage, assert_error};
+
+/// What becomes of the bytes on one connection.
+enum Becomes {
+    /// Refused, and the connection ends.
+    Refused,
+    /// The logout is done, and nothing that follows is taken for a request.
+    Done,
+}
+
+/// Behind each there is a logout of another session, which is to be reached by no trick.
+#[rstest]
+#[case::both_lengths(
+    "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    Becomes::Done
+)]
+#[case::both_lengths_the_other_way_round(
+    "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+    Becomes::Done
+)]
+#[case::two_lengths("Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", Becomes::Refused)]
+#[case::list_of_lengths("Content-Length: 2, 2\r\n\r\n{}", Becomes::Refused)]
+#[case::signed_length("Content-Length: +2\r\n\r\n{}", Becomes::Refused)]
+#[case::negative_length("Content-Length: -2\r\n\r\n{}", Becomes::Refused)]
+#[case::hexadecimal_length("Content-Length: 0x2\r\n\r\n{}", Becomes::Refused)]
+#[case::endless_length("Content-Length: 18446744073709551616\r\n\r\n{}", Becomes::Refused)]
+#[case::empty_length("Content-Length: \r\n\r\n", Becomes::Refused)]
+#[case::space_before_the_colon("Content-Length : 2\r\n\r\n{}", Becomes::Refused)]
+#[case::another_coding("Transfer-Encoding: gzip\r\n\r\n", Becomes::Refused)]
+#[case::chunked_not_last("Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", Becomes::Refused)]
+#[case::folded_line("X-Folded: a\r\n b\r\n\r\n", Becomes::Refused)]
+#[case::nul("X-Nul: a\0b\r\n\r\n", Becomes::Refused)]
+#[case::bare_carriage_return("X-Return: a\rb\r\n\r\n", Becomes::Refused)]
+#[case::negative_chunk("Transfer-Encoding: chunked\r\n\r\n-1\r\n", Becomes::Refused)]
+#[case::endless_chunk("Transfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\n", Becomes::Refused)]
+#[tokio::test]
+async fn no_trick_with_lengths_reaches_the_request_behind(
+    #[case] rest: &str,
+    #[case] becomes: Becomes,
+) {
+    let stage = Stage::with(&[("header-timeout", "1s")]).await;
+    let (tokens, behind) = (stage.sign_up(), stage.sign_up());
+    let smuggled = stage.post("/logout").bearer(&behind.access_token).bytes(true);
+    let mut connection = Connection::open(stage.address).await;
+    let mut bytes = head_and(&logout(&stage, &tokens), rest);
+    bytes.extend(smuggled);
+    connection.write(&bytes).await;
+    let reply = connection.reply(false).await.expect("an answer");
+    let done = matches!(becomes, Becomes::Done);
+    assert_eq!(reply.status, if done { 200 } else { 400 }, "{reply:?}");
+    assert_eq!(stage.alive(&tokens), !done);
+    assert!(connection.reply(false).await.is_none(), "the connection ends");
+    assert!(stage.alive(&behind));
+    assert_eq!(stage.asked(), usize::from(done));
+}
+
+/// Also what is unusual, but means one thing only.
+#[rstest]
+#[case::same_length_twice("Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}")]
+#[case::chunk_extension("Transfer-Encoding: chunked\r\n\r\n2;name=value\r\n{}\r\n0\r\n\r\n")]
+#[case::trailer("Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX-Trailer: yes\r\n\r\n")]
+#[case::leading_zeros("Content-Length: 002\r\n\r\n{}")]
+#[tokio::test]
+async fn a_body_of_unusual_form_ends_where_it_ends(#[case] rest: &str) {
+    let stage = Stage::new().await;
+    let (tokens, next) = (stage.sign_up(), stage.sign_up());
+    let mut connection = Connection::open(stage.address).await;
+    let mut bytes = head_and(&logout(&stage, &tokens), rest);
+    bytes.extend(stage.post("/logout").bearer(&next.access_token).bytes(true));
+    connection.write(&bytes).await;
+    for tokens in [tokens, next] {
+        assert_eq!(connection.reply(false).await.expect("an answer").status, 200);
+        assert!(!stage.alive(&tokens));
+    }
+}
+
+#[tokio::test]
+async fn an_absolute_target_names_the_host_and_an_asterisk_no_route() {
+    let stage = Stage::new().await;
+    let tokens = stage.sign_up();
+    let target = "http://elsewhere.example/api/auth/logout?scope=local";
+    let reply = stage.request("POST", target).bearer(&tokens.access_token).send().await;
+    assert_eq!(reply.status, 200);
+    assert!(!stage.alive(&tokens));
+    let tokens = stage.sign_up();
+    for (method, target) in [
+        ("OPTIONS", "*"),
+        ("POST", "*"),
+        ("POST", "http://elsewhere.example"),
+        ("CONNECT", "elsewhere.example:443"),
+        ("POST", "//logout"),
+        ("POST", "/./logout"),
+        ("POST", "/%6cogout"),
+        ("POST", "/logout%2f"),
+        ("POST", "/LOGOUT"),
+    ] {
+        let reply = stage.request(method, target).bearer(&tokens.access_token).send().await;
+        assert_error(&reply, 404, "NOT_FOUND", None);
+    }
+    assert!(stage.alive(&tokens));
+    assert_eq!(stage.asked(), 1);
+}
+
+#[tokio::test]
+async fn http_1_0_is_answered_and_closed_unless_it_asks_to_stay() {
+    let stage = Stage::new().await;
+    let (first, second) = (stage.sign_up(), stage.sign_up());
+    let ask = |token: &str, line: &str| {
+        format!("POST /logout HTTP/1.0\r\nAuthorization: Bearer {token}\r\n{line}\r\n")
+    };
+    let mut connection = Connection::open(stage.address).await;
+    connection.write(ask(&first.access_token, "Connection: keep-alive\r\n").as_bytes()).await;
+    assert_eq!(connection.reply(false).await.unwrap().status, 200);
+    connection.write(ask(&second.access_token, "").as_bytes()).await;
+    assert_eq!(connection.reply(false).await.unwrap().status, 200);
+    assert!(connection.ended().await);
+    assert!(!stage.alive(&first) && !stage.alive(&second));
+}
+
+#[tokio::test]
+async fn another_protocol_ends_the_connection_and_hurts_nobody() {
+    let stage = Stage::with(&[("header-timeout", "1s")]).await;
+    let tls: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+    for (bytes, answer) in [
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".as_slice(), None),
+        (tls, Some(400)),
+        (b"GET /healthz\r\n\r\n", Some(400)),
+        (b"GET /healthz HTTP/3.0\r\n\r\n", Some(400)),
+        (b"get me this\r\n\r\n", Some(400)),
+        (b"\0\0\0\0\0\0\0\0\r\n\r\n", Some(400)),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", Some(400)),
+        (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nGET /healthz HTTP/1.1\r\n\r\n", Some(400)),
+    ] {
+        let mut connection = Connection::open(stage.address).await;
+        connection.write(bytes).await;
+        let reply = connection.reply(false).await;
+        let status = reply.as_ref().map(|reply| reply.status);
+        assert_eq!(status, answer, "{}", String::from_utf8_lossy(bytes));
+        assert!(
+            reply.is_none_or(|reply| reply.body.is_empty() && reply.header("server").is_none())
+        );
+        assert!(connection.ended().await);
+    }
+    assert_eq!(stage.get("/healthz").send().await.status, 200);
+}
