@@ -85,15 +85,24 @@ impl Logout {
     }
 
     fn remember(&self, session: &Session, scope: Scope, attempt: &Attempt) {
-        let now = self.clock.now();
+        let (now, claims) = (self.clock.now(), &session.claims);
+        let seconds = self.clock.unix_seconds();
+        // Whoever still holds a token that was logged out here is perhaps the one its user wanted to be
+        // rid of: it ends the others only where GoTrue did.
+        if scope != Scope::Local
+            && attempt.outcome != Outcome::Revoked
+            && self.store.is_revoked(claims, seconds)
+        {
+            return;
+        }
         let cut_off = match attempt.date {
             Some(date) if attempt.answered_by_gotrue => date.min(now + CLOCK_AHEAD),
             // Perhaps GoTrue's clock, which may be behind ours; perhaps anybody's.
             Some(date) => date.clamp(now - CLOCK_AHEAD, now),
             None => now,
         };
-        let (now, lifetime) = (self.clock.unix_seconds(), self.max_token_lifetime);
-        self.store.revoke(&Revocation::new(&session.claims, scope, cut_off, now, lifetime));
+        let lifetime = self.max_token_lifetime;
+        self.store.revoke(&Revocation::new(claims, scope, cut_off, seconds, lifetime));
     }
 
     async fn revoke(

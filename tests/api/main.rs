@@ -30,6 +30,7 @@ mod mock_faults;
 mod mock_gotrue;
 mod mock_harness;
 mod mock_recordings;
+mod model;
 mod outcomes;
 mod recorded_jars;
 mod refresh;

@@ -172,3 +172,22 @@ async fn a_failing_answer_moves_the_cut_off_backwards_only_and_half_a_minute_at_
         }
     }
 }
+
+#[tokio::test]
+async fn a_token_that_was_logged_out_here_ends_nobody_else() {
+    let stage = Stage::new().await;
+    let thief = stage.sign_up();
+    let owner = stage.sign_in_again(&thief);
+    stage.pass(1);
+    let others = stage.post("/logout?scope=others").bearer(&owner.access_token);
+    assert_eq!(others.send().await.status, 200);
+    assert_eq!((stage.verify(&owner).await, stage.verify(&thief).await), (200, 401));
+    stage.pass(1);
+    for scope in ["others", "global"] {
+        let target = format!("/logout?scope={scope}");
+        let reply = stage.post(&target).bearer(&thief.access_token).send().await;
+        assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("not_found"));
+        assert_eq!(stage.verify(&owner).await, 200, "{scope}");
+    }
+    assert!(stage.alive(&owner));
+}

@@ -1,0 +1,34 @@
+//! Random histories of users, faults and logouts, held against what ought to be.
+//!
+//! 1. Where nothing is uncertain, each logout answers and ends exactly what the contract says.
+//! 2. In any case: success means that what the scope names is dead; nobody else's session dies; a
+//!    refused request ends nothing; no foreign cookie goes; `verify` refuses what was logged out.
+//!
+//! The histories are the same in every run; `PROPTEST_CASES=1000` and `PROPTEST_RNG_SEED` try others.
+
+mod gateway;
+mod world;
+
+use proptest::test_runner::{Config, RngSeed};
+use proptest_state_machine::prop_state_machine;
+
+use self::gateway::Gateway;
+
+fn config() -> Config {
+    let asked_for = Config::default();
+    let usual = Config { failure_persistence: None, ..Config::default() };
+    // 256 is the library's own default: nobody asked for another number.
+    if asked_for.cases == 256 {
+        Config { cases: 40, rng_seed: RngSeed::Fixed(1), ..usual }
+    } else {
+        usual
+    }
+}
+
+prop_state_machine! {
+    #![proptest_config(config())]
+    #[test]
+    fn no_history_ends_a_session_that_it_should_not_or_calls_a_living_one_ended(
+        sequential 1..25 => Gateway
+    );
+}
