@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: demo test lint run help
+.PHONY: demo test lint run soak help
 
 demo: ## Mock, gateway and a page to try it on; Ctrl-C stops it
 	cargo run --locked --quiet -- demo
@@ -14,6 +14,9 @@ lint: ## Formatting, lints, documentation and, where it is installed, cargo-deny
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check bans licenses sources; \
 	else echo "cargo-deny is not installed: dependencies' licences and sources were not checked"; fi
+
+soak: ## 200,000 requests while GoTrue fails at random: some five minutes
+	cargo bench --locked --bench soak
 
 run: ## The gateway, configured by the environment
 	cargo run --locked --release -- serve

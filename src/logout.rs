@@ -88,11 +88,9 @@ impl Logout {
         let (now, claims) = (self.clock.now(), &session.claims);
         let seconds = self.clock.unix_seconds();
         // Whoever still holds a token that was logged out here is perhaps the one its user wanted to be
-        // rid of: it ends the others only where GoTrue did.
-        if scope != Scope::Local
-            && attempt.outcome != Outcome::Revoked
-            && self.store.is_revoked(claims, seconds)
-        {
+        // rid of: it ends the others only where GoTrue says that they are gone.
+        let gone = matches!(attempt.outcome, Outcome::Revoked | Outcome::AlreadyEnded);
+        if scope != Scope::Local && !gone && self.store.is_revoked(claims, seconds) {
             return;
         }
         let cut_off = match attempt.date {

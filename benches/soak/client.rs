@@ -1,0 +1,225 @@
+//! One client with one user of its own, so that nobody else can be blamed for what its sessions do.
+//!
+//! 1. Success means that what the scope names is dead, and `verify` refuses it from then on.
+//! 2. A refused request ends nothing; no session dies that the scope does not name.
+//! 3. Nothing that anybody else does ends a session of this user.
+//! 4. No answer but the contract's: 5xx is `LOGOUT_FAILED`, or a 503.
+
+use std::rc::Rc;
+
+use logout_gateway::mock::Tokens;
+use serde_json::json;
+
+use super::Soak;
+use crate::api::harness::{Browser, Connection, Form, ROUTES, Reply, Request, claims_of};
+
+const SESSIONS: usize = 3;
+const SCOPES: [&str; 3] = ["local", "others", "global"];
+
+struct Session {
+    tokens: Tokens,
+    alive: bool,
+    /// Asked to die, and nobody knows when.
+    doomed: bool,
+    /// By a logout that was a success.
+    ended: bool,
+}
+
+pub(super) struct Client {
+    soak: Rc<Soak>,
+    random: fastrand::Rng,
+    sessions: Vec<Session>,
+}
+
+impl Client {
+    pub(super) fn new(soak: Rc<Soak>, random: fastrand::Rng) -> Self {
+        Self { soak, random, sessions: Vec::new() }
+    }
+
+    pub(super) async fn run(mut self) {
+        self.sign_up();
+        while self.soak.next() {
+            self.assert_nobody_died();
+            let which = self.random.usize(0..SESSIONS);
+            match self.random.usize(0..20) {
+                0..7 => self.verify(which).await,
+                7..9 => self.csrf(which).await,
+                9..14 => self.logout(which).await,
+                14..16 => self.refused(which).await,
+                16 => self.hang_up(which).await,
+                17 => self.garbage().await,
+                18 => self.expired(which).await,
+                _ => self.other().await,
+            }
+            if self.sessions.iter().all(|session| !session.alive) || self.random.u8(..) < 2 {
+                self.sign_up();
+            }
+        }
+        assert!(self.soak.stage.mock.delete_user(self.sessions[0].tokens.user_id));
+    }
+
+    /// A new user takes the place of the old one, whose rows the mock forgets.
+    fn sign_up(&mut self) {
+        if let Some(session) = self.sessions.first() {
+            assert!(self.soak.stage.mock.delete_user(session.tokens.user_id));
+        }
+        let first = self.soak.stage.sign_up();
+        let again = (1..SESSIONS).map(|_| self.soak.stage.sign_in_again(&first)).collect();
+        let all = [vec![first], again].concat().into_iter();
+        self.sessions = all
+            .map(|tokens| Session { tokens, alive: true, doomed: false, ended: false })
+            .collect();
+    }
+
+    fn assert_nobody_died(&self) {
+        for session in self.sessions.iter().filter(|session| session.alive) {
+            assert!(self.soak.stage.alive(&session.tokens), "a session died that nobody ended");
+        }
+    }
+
+    fn request(&self, method: &str, target: &str) -> Request {
+        self.soak.serving.request(method, target)
+    }
+
+    async fn send(&self, what: &str, request: Request) -> Reply {
+        let reply = request.send().await;
+        let outcome = reply.header("x-logout-outcome").unwrap_or_default();
+        self.soak.count(format!("{what} {} {outcome}", reply.status));
+        if reply.status >= 500 {
+            let code = reply.json()["error"]["code"].as_str().unwrap().to_owned();
+            assert!(code == "LOGOUT_FAILED" || reply.status == 503, "{reply:?}");
+        }
+        reply
+    }
+
+    async fn verify(&mut self, which: usize) {
+        let Session { tokens, ended, .. } = &self.sessions[which];
+        let request = self.request("GET", "/api/auth/verify").bearer(&tokens.access_token);
+        let status = self.send("verify", request).await.status;
+        assert!(!ended || status == 401, "an ended session is let in: {status}");
+        assert!(matches!(status, 200 | 401), "{status}");
+    }
+
+    async fn csrf(&mut self, which: usize) {
+        let token = &self.sessions[which].tokens.access_token;
+        let request = self.request("GET", "/api/auth/csrf").bearer(token);
+        assert_eq!(self.send("csrf", request).await.status, 200);
+    }
+
+    async fn logout(&mut self, which: usize) {
+        let (scope, target) = self.target();
+        let tokens = self.sessions[which].tokens.clone();
+        let reply = if self.random.bool() {
+            let request = self.request("POST", &target).bearer(&tokens.access_token);
+            self.send("logout by bearer", request).await
+        } else {
+            self.by_cookie("logout by cookie", &tokens, &target).await
+        };
+        self.judge(which, scope, &reply);
+    }
+
+    /// With an access token whose time is over.
+    async fn expired(&mut self, which: usize) {
+        let (scope, target) = self.target();
+        let mut tokens = self.sessions[which].tokens.clone();
+        let mut claims = claims_of(&tokens.access_token);
+        claims["exp"] = json!(self.soak.stage.time.now() - 10);
+        tokens.access_token = self.soak.stage.mock.sign(&claims).unwrap();
+        let reply = self.by_cookie("logout of an expired session", &tokens, &target).await;
+        self.judge(which, scope, &reply);
+    }
+
+    fn target(&mut self) -> (&'static str, String) {
+        let scope = SCOPES[self.random.usize(0..3)];
+        (scope, format!("{}?scope={scope}", ROUTES[self.random.usize(0..ROUTES.len())]))
+    }
+
+    async fn by_cookie(&self, what: &str, tokens: &Tokens, target: &str) -> Reply {
+        let request = self.request("GET", "/api/auth/csrf").bearer(&tokens.access_token);
+        let minted = self.send("csrf", request).await;
+        let mut browser = Browser::without_csrf(&self.soak.stage, tokens, Form::Base64);
+        browser.take(&minted);
+        let cookies = browser.jar.sent_to(browser.page);
+        let request = self.request("POST", target).cookies(&cookies);
+        let request = request.header("X-CSRF-Token", browser.csrf_cookie().unwrap());
+        self.send(what, request).await
+    }
+
+    /// Holds what died against what the scope names and the reply says.
+    fn judge(&mut self, which: usize, scope: &str, reply: &Reply) {
+        let (success, refused) = (reply.status < 300, (400..429).contains(&reply.status));
+        let was_alive = self.sessions[which].alive;
+        let revoked = reply.header("x-logout-outcome") == Some("revoked");
+        for (n, session) in self.sessions.iter_mut().enumerate() {
+            let named = match scope {
+                "local" => n == which,
+                "others" => n != which,
+                _ => true,
+            };
+            let alive = self.soak.stage.alive(&session.tokens);
+            assert!(
+                alive || !session.alive || (named && !refused),
+                "{n} by {scope} of {which}: {reply:?}"
+            );
+            // After a try of unknown outcome, a session that is gone counts as ended by it.
+            let must_be_dead = named && (scope != "global" || was_alive || n == which);
+            assert!(
+                !(success && must_be_dead && alive),
+                "{n} lives: {scope} of {which}: {reply:?}"
+            );
+            session.doomed |= named && reply.status >= 429;
+            session.alive = alive && !session.doomed;
+            session.ended |= revoked && n == which && scope != "others";
+        }
+    }
+
+    async fn refused(&mut self, which: usize) {
+        let tokens = &self.sessions[which].tokens;
+        let browser = Browser::without_csrf(&self.soak.stage, tokens, Form::Chunked);
+        let cookies = browser.jar.sent_to(browser.page);
+        let (request, status) = match self.random.usize(0..4) {
+            0 => (self.request("POST", "/logout").cookies(&cookies), 403),
+            1 => (self.request("POST", "/logout?scope=all").bearer(&tokens.access_token), 400),
+            2 => (self.request("POST", "/logout").bearer("e30.e30.e30"), 401),
+            _ => {
+                let request = self.request("POST", "/api/auth/logout").cookies(&cookies);
+                (request.header("Sec-Fetch-Site", "cross-site"), 403)
+            }
+        };
+        assert_eq!(self.send("refused", request).await.status, status);
+    }
+
+    /// Before the request is whole, or before its answer: then the session dies all the same, later.
+    async fn hang_up(&mut self, which: usize) {
+        let session = &mut self.sessions[which];
+        let request =
+            self.soak.serving.request("POST", "/logout").bearer(&session.tokens.access_token);
+        let bytes = request.bytes(false);
+        let whole = self.random.bool();
+        let length = if whole { bytes.len() } else { self.random.usize(1..bytes.len()) };
+        self.soak.count(if whole { "hung up before the answer" } else { "hung up in the head" });
+        let mut connection = Connection::open(self.soak.serving.address).await;
+        connection.write(&bytes[..length]).await;
+        if whole {
+            (session.alive, session.doomed) = (false, true);
+        }
+    }
+
+    async fn garbage(&mut self) {
+        let length = self.random.usize(1..2000);
+        let bytes: Vec<u8> = (0..length).map(|_| self.random.u8(..)).collect();
+        self.soak.count("garbage");
+        let mut connection = Connection::open(self.soak.serving.address).await;
+        connection.write(&bytes).await;
+        connection.write(b"\r\n\r\n").await;
+        let reply = connection.reply(false).await;
+        assert!(reply.is_none_or(|reply| (400..500).contains(&reply.status)));
+    }
+
+    async fn other(&mut self) {
+        let (path, status) =
+            [("/healthz", 200), ("/openapi.json", 200), ("/nope", 404), ("/logout", 405)]
+                [self.random.usize(0..4)];
+        assert_eq!(self.send("other", self.request("GET", path)).await.status, status);
+    }
+}
