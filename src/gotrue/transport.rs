@@ -114,9 +114,7 @@ impl Transport {
         );
         // A body that decides nothing is not waited for: it may never end.
         let telling = match status {
-            StatusCode::OK => {
-                matches!(request.operation, Operation::Token | Operation::Jwks | Operation::Health)
-            }
+            StatusCode::OK => request.operation != Operation::Logout,
             _ => status.as_u16() >= 400 && !passing && Answer::code_header(&headers).is_none(),
         };
         let body = if telling { beginning(response).await } else { Vec::new() };
