@@ -101,7 +101,7 @@ impl Transport {
         // The key set has a schedule and a cooldown of its own.
         let retries = usize::from(request.operation != Operation::Jwks);
         let unknown = AtomicBool::new(false);
-        let tries = (|| self.once(&request))
+        let tries = (|| self.once(&request, deadline))
             .retry(
                 ExponentialBuilder::default()
                     .with_jitter()
@@ -125,7 +125,11 @@ impl Transport {
         }
     }
 
-    async fn once(&self, request: &Request<'_>) -> Result<Answer, Inconclusive> {
+    async fn once(
+        &self,
+        request: &Request<'_>,
+        deadline: Deadline,
+    ) -> Result<Answer, Inconclusive> {
         let mut http = reqwest::Request::new(request.method.clone(), request.url.clone());
         http.headers_mut().clone_from(&request.headers);
         *http.body_mut() = request.body.clone().map(Into::into);
@@ -144,7 +148,13 @@ impl Transport {
             StatusCode::OK => request.operation != Operation::Logout,
             _ => status.as_u16() >= 400 && !passing && Answer::code_header(&headers).is_none(),
         };
-        let body = if telling { beginning(response).await } else { Vec::new() };
+        // Of these it tells the log alone: what is late shall not make a timeout of a known answer.
+        let decided = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+        let body = match (telling, decided) {
+            (false, _) => Vec::new(),
+            (true, false) => beginning(response).await,
+            (true, true) => timeout_at(deadline, beginning(response)).await.unwrap_or_default(),
+        };
         let answer = Answer {
             operation: request.operation,
             request_id: request.headers.get(REQUEST_ID).cloned(),
