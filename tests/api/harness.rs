@@ -8,6 +8,7 @@ mod jar;
 mod recordings;
 mod stage;
 mod tokens;
+mod upstream;
 
 pub(crate) use self::{
     binary::{API_KEY, Serving},
@@ -17,6 +18,7 @@ pub(crate) use self::{
     recordings::{RECORDED_AT, RECORDED_ISSUER, SsrJar, recording, ssr_jars},
     stage::{SECRET, START, Setup, Stage},
     tokens::{claims_of, es256, forged, hs256, sign_with},
+    upstream::{Operation, Step, Upstream},
 };
 
 /// The three logout routes.
