@@ -34,6 +34,8 @@ mod refusals;
 mod revocation_list;
 mod routes;
 mod session;
+mod slow_upstream;
 mod tokens;
 mod upstream;
+mod upstream_faults;
 mod verify;

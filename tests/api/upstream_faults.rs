@@ -17,6 +17,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::time::timeout;
+
 use self::faults::{Row, Verdict};
 use crate::harness::{Reply, Request, assert_error};
 
@@ -79,8 +81,8 @@ fn assert_in_time(took: Duration, budget: Duration) {
 async fn all_at_once<T: Send + 'static>(asked: Vec<(T, Request)>) -> Vec<(T, Reply, Duration)> {
     let ask = |(about, request): (T, Request)| async move {
         let begun = Instant::now();
-        let reply = request.send().await;
-        (about, reply, begun.elapsed())
+        let reply = timeout(LONG_BUDGET + MARGIN, request.send()).await;
+        (about, reply.expect("a reply"), begun.elapsed())
     };
     let asking: Vec<_> = asked.into_iter().map(|one| tokio::spawn(ask(one))).collect();
     let mut replies = Vec::new();

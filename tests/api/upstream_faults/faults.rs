@@ -2,8 +2,9 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use crate::harness::Step::{
-    self, Close, Drip, Hang, PassOn, Repeat, Reset, ResetUnread, Send, TakeEffect,
+use crate::harness::{
+    Operation,
+    Step::{self, Close, Drip, Hang, PassOn, Repeat, Reset, ResetUnread, Send, TakeEffect},
 };
 
 /// What the gateway makes of it.
@@ -26,9 +27,9 @@ pub(super) struct Row {
     /// How often it acts.
     pub(super) times: usize,
     pub(super) steps: Vec<Step>,
-    pub(super) logout: Expected,
-    pub(super) token: Expected,
-    pub(super) user: Expected,
+    logout: Expected,
+    token: Expected,
+    user: Expected,
     /// What tells, or that nothing does, is there only when the budget is used up.
     pub(super) takes_the_budget: bool,
 }
@@ -45,6 +46,15 @@ impl Row {
         Self { times: 1, ..Self::new(fault, steps, (2, Verdict::Done)) }
     }
 
+    pub(super) fn expected(&self, operation: Operation) -> Expected {
+        match operation {
+            Operation::Logout => self.logout,
+            Operation::Token => self.token,
+            // Of a key set, too, the body is what counts.
+            Operation::User | Operation::KeySet => self.user,
+        }
+    }
+
     /// GoTrue did what it was asked, whatever the answer says of it.
     pub(super) fn takes_effect(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, TakeEffect | PassOn(_)))
@@ -53,7 +63,7 @@ impl Row {
 
 const DONE: Expected = (1, Verdict::Done);
 const ERROR: Expected = (1, Verdict::Error);
-const TIMEOUT: Expected = (1, Verdict::Timeout);
+pub(super) const TIMEOUT: Expected = (1, Verdict::Timeout);
 const RATE_LIMITED: Expected = (1, Verdict::RateLimited);
 /// After its one retry.
 const UNAVAILABLE: Expected = (2, Verdict::Unavailable);
@@ -66,7 +76,8 @@ fn text(octets: impl AsRef<[u8]>) -> Step {
     Send(octets.as_ref().to_owned())
 }
 
-/// Lines of a head that say how the body goes on.
+/// The end of a head, and what there is of a body.
+const NOTHING: &str = "Content-Length: 2\r\n\r\n{}";
 const ENDLESS: &str = "Transfer-Encoding: chunked\r\n\r\n";
 const SOME_OF: &str = "Content-Length: 500\r\n\r\n{\"code\":";
 
@@ -104,6 +115,9 @@ pub(super) fn on_the_wire() -> Vec<Row> {
         silent("reset after the request was read", &[Reset]),
         Row::once("reset once after the request was read", [Reset]),
         Row::once("reset once after it took effect", [TakeEffect, Reset]),
+        Row::once("a 503 once after it took effect", [TakeEffect, head(503, NOTHING)]),
+        Row::once("hangs once in the body of a 503", [head(503, SOME_OF), Hang]),
+        wrong("a 200 after it took effect", &[TakeEffect, head(200, NOTHING)]),
         silent("closed without a word", &[Close]),
         late("hangs before the head", &[Hang]),
         late("hangs before the head after it took effect", &[TakeEffect, Hang]),

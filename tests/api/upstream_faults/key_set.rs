@@ -38,7 +38,7 @@ async fn a_gateway_that_has_keys_goes_on_with_them_and_lets_no_other_in() {
 
 /// What one retry mends is no fault of a key set, which is fetched again by a schedule of its own.
 fn breaks_a_key_set(row: &Row) -> bool {
-    row.user.1 != Verdict::Done
+    row.expected(Operation::KeySet).1 != Verdict::Done
 }
 
 /// Each at a gateway of its own: there is one key set for all.

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     Elsewhere, LONG_BUDGET, SHORT_BUDGET, all_at_once, assert_failed, assert_in_time,
-    faults::{Row, Verdict},
+    faults::{Row, TIMEOUT, Verdict},
     table,
 };
 use crate::harness::{Operation, Reply, Setup, Stage, Step, Upstream, assert_error};
@@ -32,19 +32,21 @@ async fn side_by_side(rows: Vec<Row>, budget: Duration) {
     let stage = stage(&upstream, budget).await;
     let mut asked = Vec::new();
     for (n, row) in rows.into_iter().enumerate() {
+        let expected = row.expected(Operation::User);
         for path in ["/api/auth/verify", "/api/auth/csrf"] {
             let (tokens, id) = (stage.sign_up(), format!("{n}-{}", path.replace('/', ".")));
             upstream.misbehave(Operation::User, &id, row.times, &row.steps);
             let request = stage.get(path).bearer(&tokens.access_token);
             let request = request.header("X-Request-Id", &id);
-            asked.push(((row.fault.clone(), row.user, tokens, path, id), request));
+            asked.push(((row.fault.clone(), expected, tokens, path, id), request));
         }
     }
     for ((fault, expected, tokens, path, id), reply, took) in all_at_once(asked).await {
-        println!("{path}: {fault}: {}", reply.status);
+        println!("{path}: {fault}: {expected:?}, {} in {took:?}", reply.status);
         assert_eq!(upstream.calls(Operation::User, &id), expected.0, "calls");
         check(&reply, path, expected.1, &tokens);
         assert_in_time(took, budget);
+        assert!(took >= budget || expected != TIMEOUT, "given up before");
         assert!(stage.alive(&tokens));
     }
     upstream.all_given_up().await;
