@@ -5,6 +5,7 @@ mod binary;
 mod browser;
 mod http;
 mod jar;
+mod own_thread;
 mod recordings;
 mod stage;
 mod tokens;
@@ -15,6 +16,7 @@ pub(crate) use self::{
     browser::{Browser, Form, session_cookies},
     http::{Connection, Reply, Request},
     jar::{Jar, Page},
+    own_thread::OwnThread,
     recordings::{RECORDED_AT, RECORDED_ISSUER, SsrJar, recording, ssr_jars},
     stage::{SECRET, START, Setup, Stage},
     tokens::{claims_of, es256, forged, hs256, sign_with},

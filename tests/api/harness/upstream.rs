@@ -8,17 +8,13 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    thread::{self, JoinHandle},
 };
 
-use tokio::{
-    net::TcpListener,
-    sync::{oneshot, watch},
-};
+use tokio::{net::TcpListener, sync::watch};
 
 use self::wire::connection;
 pub(crate) use self::wire::{Operation, Step};
-use super::{Setup, Stage, eventually};
+use super::{OwnThread, Setup, Stage, eventually};
 
 mod wire;
 
@@ -57,7 +53,7 @@ pub(crate) struct Upstream {
     state: Arc<State>,
     /// Where the mock is, once it is known.
     mock: watch::Sender<Option<SocketAddr>>,
-    running: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
+    running: Mutex<Option<OwnThread>>,
 }
 
 impl Upstream {
@@ -67,24 +63,16 @@ impl Upstream {
         listener.set_nonblocking(true).unwrap();
         let (address, state) = (listener.local_addr().unwrap(), Arc::new(State::default()));
         let (mock, known) = watch::channel(None);
-        let (stop, stopped) = oneshot::channel::<()>();
         let shared = state.clone();
-        // On a thread of its own: a test that stops the gateway blocks its own runtime.
-        let thread = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(async {
-                let listener = TcpListener::from_std(listener).unwrap();
-                let accepting = async {
-                    loop {
-                        let (stream, _) = listener.accept().await.unwrap();
-                        shared.connections.fetch_add(1, SeqCst);
-                        tokio::spawn(connection(stream, shared.clone(), known.clone()));
-                    }
-                };
-                tokio::select! { () = accepting => {}, _ = stopped => {} }
-            });
+        let thread = OwnThread::run(move || async move {
+            let listener = TcpListener::from_std(listener).unwrap();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                shared.connections.fetch_add(1, SeqCst);
+                tokio::spawn(connection(stream, shared.clone(), known.clone()));
+            }
         });
-        Self { address, state, mock, running: Mutex::new(Some((stop, thread))) }
+        Self { address, state, mock, running: Mutex::new(Some(thread)) }
     }
 
     /// A gateway that has this between itself and its mock; not awaited to be ready.
@@ -131,15 +119,6 @@ impl Upstream {
 
     /// From now on connections are refused, and those that were open are gone.
     pub(crate) fn refuse(&self) {
-        if let Some((stop, thread)) = self.running.lock().unwrap().take() {
-            drop(stop);
-            thread.join().unwrap();
-        }
-    }
-}
-
-impl Drop for Upstream {
-    fn drop(&mut self) {
-        self.refuse();
+        self.running.lock().unwrap().take();
     }
 }
