@@ -123,5 +123,6 @@ async fn presence(
     }
     let _admission = app.admit()?;
     let deadline = Instant::now() + app.config.upstream_timeout;
-    Ok(app.presences.ask(token, &app.logout.gotrue, &call.on_behalf_of(headers), deadline).await)
+    let (user, caller) = (session.claims.sub, call.on_behalf_of(headers));
+    Ok(app.presences.ask(token, user, &app.logout.gotrue, &caller, deadline).await)
 }

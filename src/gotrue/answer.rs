@@ -1,8 +1,13 @@
 //! What an answer of GoTrue means, held against the recordings of both API versions.
 
+use std::{borrow::Cow, fmt, time::SystemTime};
+
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde::Deserialize;
-use std::time::SystemTime;
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use uuid::Uuid;
 
 use super::Refusal;
 
@@ -64,6 +69,15 @@ impl Answer {
         }
         let Body { error_code, code } = serde_json::from_slice(&self.body).ok()?;
         [error_code, code].into_iter().flatten().find_map(|v| v.as_str().map(str::to_owned))
+    }
+
+    /// The `id` of the user that the body shows. GoTrue writes it first (recording `user`), and large
+    /// metadata behind it may have been cut off.
+    pub(super) fn user_id(&self) -> Option<Uuid> {
+        let mut id = None;
+        // That the rest is cut off is an error, and none of ours.
+        let _ = serde_json::Deserializer::from_slice(&self.body).deserialize_map(UserId(&mut id));
+        id
     }
 
     /// What this answer, known not to be a success, means; logged where an operator can do something
@@ -129,6 +143,28 @@ impl Answer {
         let seconds =
             text.len() <= 10 && text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty();
         (seconds || httpdate::parse_http_date(text).is_ok()).then(|| value.clone())
+    }
+}
+
+/// Notes the `id` as soon as it is read.
+struct UserId<'a>(&'a mut Option<Uuid>);
+
+impl<'de> Visitor<'de> for UserId<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a user")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut user: A) -> Result<(), A::Error> {
+        while let Some(name) = user.next_key::<Cow<'_, str>>()? {
+            if name == "id" {
+                *self.0 = Some(user.next_value()?);
+            } else {
+                user.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
     }
 }
 

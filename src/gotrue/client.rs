@@ -4,6 +4,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{
     Deadline, Health, LogoutAnswer, OnBehalfOf, Refreshed, Refusal,
@@ -141,13 +142,14 @@ impl GoTrue {
         }
     }
 
-    /// Whether GoTrue takes this access token, and its session lives.
+    /// Whether GoTrue takes this access token of `user`, and its session lives.
     ///
     /// # Errors
     /// Why not.
     pub async fn user(
         &self,
         access_token: &str,
+        user: Uuid,
         caller: &OnBehalfOf,
         deadline: Deadline,
     ) -> Result<(), Refusal> {
@@ -161,7 +163,8 @@ impl GoTrue {
         };
         let answer = self.transport.send(request, deadline).await?;
         match answer.status {
-            StatusCode::OK => Ok(()),
+            // Anybody answers 200: a captive portal, a page that stands for every path.
+            StatusCode::OK if answer.user_id() == Some(user) => Ok(()),
             _ => Err(answer.refusal()),
         }
     }

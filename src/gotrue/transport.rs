@@ -17,7 +17,16 @@ use super::{
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Shorter than the 60 s and more after which proxies close a connection that idles: a request sent
+/// into one that is closing has spent its retry.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+const IDLE_CONNECTIONS: usize = 1024;
+/// A pooled connection whose other end vanished is found out before it idles too long.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+const KEEPALIVE_PROBES: u32 = 2;
 const LARGEST_ANSWER: usize = 64 * 1024;
+/// As many header lines as hyper takes anyway; all of them together may have 408 KiB, which it fixes.
+const MOST_HEADERS: usize = 100;
 
 /// The HTTP client could not be set up: no TLS roots, say.
 #[derive(Debug, thiserror::Error)]
@@ -54,12 +63,30 @@ impl Request<'_> {
 impl Transport {
     pub(super) fn new() -> Result<Self, NoClient> {
         let http = Client::builder()
+            // The environment's proxies are for others; tokens go where the configuration says.
             .no_proxy()
+            // Who redirects is not GoTrue, and must not get the token.
             .redirect(redirect::Policy::none())
+            // Retries are ours, and counted. What hyper-util alone repeats (`retry_canceled_requests`,
+            // which reqwest leaves on) is a request of which a dead pooled connection took no octet.
             .retry(reqwest::retry::never())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_max_idle_per_host(1024)
+            // An answer means what its octets say, and 64 KiB of it are 64 KiB of memory, even where
+            // another crate turns decompression on for all.
+            .no_gzip()
+            .no_brotli()
+            .no_deflate()
+            .no_zstd()
+            // GoTrue speaks HTTP/1.1, and a stuck stream shall stop no other request.
             .http1_only()
+            .http1_max_headers(MOST_HEADERS)
+            .connect_timeout(CONNECT_TIMEOUT)
+            // As many as requests in flight: what idles after a burst serves the next one.
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .tcp_keepalive(KEEPALIVE)
+            .tcp_keepalive_interval(KEEPALIVE)
+            .tcp_keepalive_retries(KEEPALIVE_PROBES)
+            // Small requests, each awaited: there is nothing to collect.
             .tcp_nodelay(true)
             .build()?;
         Ok(Self(http))
@@ -74,7 +101,7 @@ impl Transport {
         // The key set has a schedule and a cooldown of its own.
         let retries = usize::from(request.operation != Operation::Jwks);
         let unknown = AtomicBool::new(false);
-        let tries = (|| self.once(&request))
+        let tries = (|| self.once(&request, deadline))
             .retry(
                 ExponentialBuilder::default()
                     .with_jitter()
@@ -98,7 +125,11 @@ impl Transport {
         }
     }
 
-    async fn once(&self, request: &Request<'_>) -> Result<Answer, Inconclusive> {
+    async fn once(
+        &self,
+        request: &Request<'_>,
+        deadline: Deadline,
+    ) -> Result<Answer, Inconclusive> {
         let mut http = reqwest::Request::new(request.method.clone(), request.url.clone());
         http.headers_mut().clone_from(&request.headers);
         *http.body_mut() = request.body.clone().map(Into::into);
@@ -114,12 +145,16 @@ impl Transport {
         );
         // A body that decides nothing is not waited for: it may never end.
         let telling = match status {
-            StatusCode::OK => {
-                matches!(request.operation, Operation::Token | Operation::Jwks | Operation::Health)
-            }
+            StatusCode::OK => request.operation != Operation::Logout,
             _ => status.as_u16() >= 400 && !passing && Answer::code_header(&headers).is_none(),
         };
-        let body = if telling { beginning(response).await } else { Vec::new() };
+        // Of these it tells the log alone: what is late shall not make a timeout of a known answer.
+        let decided = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+        let body = match (telling, decided) {
+            (false, _) => Vec::new(),
+            (true, false) => beginning(response).await,
+            (true, true) => timeout_at(deadline, beginning(response)).await.unwrap_or_default(),
+        };
         let answer = Answer {
             operation: request.operation,
             request_id: request.headers.get(REQUEST_ID).cloned(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::verifier::ByBytes;
 use crate::gotrue::{Deadline, GoTrue, OnBehalfOf, Refusal};
@@ -45,18 +46,19 @@ impl Presences {
         (asked_at.elapsed() < REMEMBERED_FOR).then_some(presence)
     }
 
-    /// What GoTrue says of `token` now.
+    /// What GoTrue says of `token`, which names `user`, now.
     ///
     /// # Errors
     /// The refusal that says nothing about the token: GoTrue is down, slow or rate-limiting.
     pub async fn ask(
         &self,
         token: &str,
+        user: Uuid,
         gotrue: &GoTrue,
         caller: &OnBehalfOf,
         deadline: Deadline,
     ) -> Result<Presence, Refusal> {
-        let presence = match gotrue.user(token, caller, deadline).await {
+        let presence = match gotrue.user(token, user, caller, deadline).await {
             Ok(()) => Presence::Live,
             Err(Refusal::SessionNotFound | Refusal::UserNotFound) => Presence::Ended,
             Err(Refusal::UserBanned) => Presence::Banned,

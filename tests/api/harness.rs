@@ -5,18 +5,22 @@ mod binary;
 mod browser;
 mod http;
 mod jar;
+mod own_thread;
 mod recordings;
 mod stage;
 mod tokens;
+mod upstream;
 
 pub(crate) use self::{
     binary::{API_KEY, Serving},
     browser::{Browser, Form, session_cookies},
     http::{Connection, Reply, Request},
     jar::{Jar, Page},
+    own_thread::OwnThread,
     recordings::{RECORDED_AT, RECORDED_ISSUER, SsrJar, recording, ssr_jars},
     stage::{SECRET, START, Setup, Stage},
     tokens::{claims_of, es256, forged, hs256, sign_with},
+    upstream::{Operation, Step, Upstream},
 };
 
 /// The three logout routes.

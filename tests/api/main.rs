@@ -38,6 +38,8 @@ mod refusals;
 mod revocation_list;
 mod routes;
 mod session;
+mod slow_upstream;
 mod tokens;
 mod upstream;
+mod upstream_faults;
 mod verify;

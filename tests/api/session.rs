@@ -179,7 +179,7 @@ async fn what_gotrue_said_is_forgotten_after_ten_seconds() {
     let presences = Presences::default();
     let ask = async || {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
-        presences.ask(&tokens.access_token, &gotrue, &caller, deadline).await
+        presences.ask(&tokens.access_token, tokens.user_id, &gotrue, &caller, deadline).await
     };
     let remembered = || presences.remembered(&tokens.access_token);
     assert_eq!(remembered(), None);

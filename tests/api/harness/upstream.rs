@@ -1,0 +1,124 @@
+//! Between gateway and mock: passes every call on, but for those that are told to go wrong, octet by
+//! octet, on the wire. It counts what arrives, whether or not GoTrue ever hears of it.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+};
+
+use tokio::{net::TcpListener, sync::watch};
+
+use self::wire::connection;
+pub(crate) use self::wire::{Operation, Step};
+use super::{OwnThread, Setup, Stage, eventually};
+
+mod wire;
+
+/// What goes wrong with the calls of one operation that carry one request id; the key set's carry
+/// none.
+struct Fault {
+    times: usize,
+    steps: Vec<Step>,
+}
+
+type Key = (Operation, String);
+
+#[derive(Default)]
+struct State {
+    faults: Mutex<HashMap<Key, Fault>>,
+    calls: Mutex<HashMap<Key, usize>>,
+    connections: AtomicUsize,
+    /// Connections in a step that only the gateway can end.
+    held: AtomicUsize,
+}
+
+impl State {
+    /// Counts the call, and what is to happen to it.
+    fn arrived(&self, call: &Key) -> Option<Vec<Step>> {
+        *self.calls.lock().unwrap().entry(call.clone()).or_default() += 1;
+        let mut faults = self.faults.lock().unwrap();
+        let fault = faults.get_mut(call).filter(|fault| fault.times > 0)?;
+        fault.times -= 1;
+        Some(fault.steps.clone())
+    }
+}
+
+/// The wire; it ends with the test.
+pub(crate) struct Upstream {
+    address: SocketAddr,
+    state: Arc<State>,
+    /// Where the mock is, once it is known.
+    mock: watch::Sender<Option<SocketAddr>>,
+    running: Mutex<Option<OwnThread>>,
+}
+
+impl Upstream {
+    /// Listens; nothing is passed on before there is a stage.
+    pub(crate) fn start() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let (address, state) = (listener.local_addr().unwrap(), Arc::new(State::default()));
+        let (mock, known) = watch::channel(None);
+        let shared = state.clone();
+        let thread = OwnThread::run(move || async move {
+            let listener = TcpListener::from_std(listener).unwrap();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                shared.connections.fetch_add(1, SeqCst);
+                tokio::spawn(connection(stream, shared.clone(), known.clone()));
+            }
+        });
+        Self { address, state, mock, running: Mutex::new(Some(thread)) }
+    }
+
+    /// A gateway that has this between itself and its mock; not awaited to be ready.
+    pub(crate) async fn unready_stage(&self, setup: Setup) -> Stage {
+        let gotrue = format!("http://{}/auth/v1", self.address);
+        let stage = setup.flag("gotrue-url", &gotrue).unready().start().await;
+        let mock = stage.mock.url().strip_prefix("http://").unwrap().parse().unwrap();
+        self.mock.send_replace(Some(mock));
+        stage
+    }
+
+    pub(crate) async fn stage(&self, setup: Setup) -> Stage {
+        let stage = self.unready_stage(setup).await;
+        eventually("ready", || async { stage.get("/readyz").send().await.status == 200 }).await;
+        stage
+    }
+
+    /// From now on, `times` times.
+    pub(crate) fn misbehave(&self, operation: Operation, id: &str, times: usize, steps: &[Step]) {
+        let fault = Fault { times, steps: steps.to_vec() };
+        self.state.faults.lock().unwrap().insert((operation, id.to_owned()), fault);
+    }
+
+    /// Everything is passed on again.
+    pub(crate) fn behave(&self) {
+        self.state.faults.lock().unwrap().clear();
+    }
+
+    /// How many calls came.
+    pub(crate) fn calls(&self, operation: Operation, id: &str) -> usize {
+        self.state.calls.lock().unwrap().get(&(operation, id.to_owned())).copied().unwrap_or(0)
+    }
+
+    /// How many connections were accepted.
+    pub(crate) fn connections(&self) -> usize {
+        self.state.connections.load(SeqCst)
+    }
+
+    /// The gateway holds on to no connection on which nothing good comes.
+    pub(crate) async fn all_given_up(&self) {
+        let none = || async { self.state.held.load(SeqCst) == 0 };
+        eventually("every broken connection is given up", none).await;
+    }
+
+    /// From now on connections are refused, and those that were open are gone.
+    pub(crate) fn refuse(&self) {
+        self.running.lock().unwrap().take();
+    }
+}

@@ -1,0 +1,141 @@
+//! `jwks`: a key set that cannot be had. Who is known goes on, who is not is not let in, and the
+//! gateway gets well by itself.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Elsewhere, assert_failed, assert_in_time,
+    faults::{self, Row, Verdict},
+};
+use crate::harness::{
+    Browser, Form, Operation, Setup, Stage, Upstream, assert_error, assert_success, claims_of,
+    eventually, forged,
+};
+
+const BUDGET: Duration = Duration::from_secs(1);
+const ROUTE: &str = "/api/auth/logout";
+
+#[test]
+fn a_gateway_that_never_got_keys_says_so_and_recovers_by_itself() {
+    let elsewhere = Elsewhere::listen();
+    let redirect = faults::redirects(elsewhere.0.local_addr().unwrap()).into_iter().take(1);
+    let statuses = [200, 401, 404, 500, 503].map(|status| format!("{status} of a web server"));
+    let answers = faults::answers().into_iter().filter(|row| statuses.contains(&row.fault));
+    let rows = faults::on_the_wire().into_iter().filter(breaks_a_key_set);
+    let rows = rows.chain(redirect).chain(answers);
+    side_by_side(rows, without_keys);
+    elsewhere.assert_no_connection();
+}
+
+#[test]
+fn a_gateway_that_has_keys_goes_on_with_them_and_lets_no_other_in() {
+    let faults = ["closed without a word", "hangs before the head", "garbage", "a 200 without end"];
+    let rows = faults::on_the_wire().into_iter().filter(|row| faults.contains(&&*row.fault));
+    let rows: Vec<_> = rows.collect();
+    assert_eq!(rows.len(), faults.len());
+    side_by_side(rows, with_keys);
+}
+
+/// What one retry mends is no fault of a key set, which is fetched again by a schedule of its own.
+fn breaks_a_key_set(row: &Row) -> bool {
+    row.expected(Operation::KeySet).1 != Verdict::Done
+}
+
+/// Each at a gateway of its own, for there is one key set for all; and on a thread of its own, for a
+/// gateway that starts or stops blocks the runtime.
+fn side_by_side<F: Future<Output = ()>>(
+    rows: impl IntoIterator<Item = Row>,
+    check: impl Fn(Row) -> F + Copy + Send + 'static,
+) {
+    let on_its_own = |row| {
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(check(row));
+        })
+    };
+    let checks: Vec<_> = rows.into_iter().map(on_its_own).collect();
+    for check in checks {
+        check.join().unwrap();
+    }
+}
+
+fn setup() -> Setup {
+    Setup::new().flag("upstream-timeout", &format!("{}ms", BUDGET.as_millis()))
+}
+
+async fn without_keys(row: Row) {
+    let upstream = Upstream::start();
+    upstream.misbehave(Operation::KeySet, "", usize::MAX, &row.steps);
+    let stage = upstream.unready_stage(setup()).await;
+    println!("never any keys: {}", row.fault);
+
+    let tokens = stage.sign_up();
+    let mut browser = Browser::without_csrf(&stage, &tokens, Form::Base64);
+    let begun = Instant::now();
+    let reply = browser.request("POST", ROUTE).bearer(&tokens.access_token).send().await;
+    assert_in_time(begun.elapsed(), BUDGET);
+    assert_failed(&reply, Verdict::Unavailable);
+    assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
+    browser.take(&reply);
+    assert!(browser.jar.is_empty());
+    assert!(stage.alive(&tokens) && stage.asked() == 0);
+
+    let begun = Instant::now();
+    let reply = stage.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
+    assert_error(&reply, 503, "NOT_READY", Some("key_set"));
+    assert_error(&stage.get("/readyz").send().await, 503, "NOT_READY", Some("key_set"));
+    assert_eq!(stage.get("/healthz").send().await.status, 200);
+    assert_in_time(begun.elapsed(), BUDGET);
+
+    upstream.behave();
+    let calls = upstream.calls(Operation::KeySet, "");
+    let again = || async { upstream.calls(Operation::KeySet, "") > calls };
+    eventually("the next fetch", again).await;
+    eventually("ready", || async { stage.get("/readyz").send().await.status == 200 }).await;
+    upstream.all_given_up().await;
+    assert_known(&stage, &tokens).await;
+}
+
+async fn with_keys(row: Row) {
+    let upstream = Upstream::start();
+    let stage = upstream.stage(setup()).await;
+    println!("keys from before: {}", row.fault);
+    let tokens = stage.sign_up();
+    upstream.misbehave(Operation::KeySet, "", usize::MAX, &row.steps);
+
+    let unknown =
+        forged(r#"{"alg":"ES256","kid":"made-up"}"#, &claims_of(&tokens.access_token).to_string());
+    let begun = Instant::now();
+    let reply = stage.get("/api/auth/verify").bearer(&unknown).send().await;
+    assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
+    assert_in_time(begun.elapsed(), BUDGET);
+    assert_eq!(upstream.calls(Operation::KeySet, ""), 2, "at the start, and for the unknown key");
+    assert!(stage.alive(&tokens));
+    upstream.all_given_up().await;
+    assert_known(&stage, &tokens).await;
+    assert_eq!(upstream.calls(Operation::KeySet, ""), 2, "a known key causes none");
+}
+
+/// The token is let in, and its session can be ended.
+async fn assert_known(stage: &Stage, tokens: &logout_gateway::mock::Tokens) {
+    assert_eq!(stage.verify(tokens).await, 200);
+    let reply = stage.post(ROUTE).bearer(&tokens.access_token).send().await;
+    assert_success(&reply, ROUTE, tokens.user_id, "revoked");
+    assert!(!stage.alive(tokens));
+}
+
+#[tokio::test]
+async fn a_refused_connection_leaves_the_gateway_without_keys() {
+    let upstream = Upstream::start();
+    upstream.refuse();
+    let stage = upstream.unready_stage(setup()).await;
+    let tokens = stage.sign_up();
+    let reply = stage.post(ROUTE).bearer(&tokens.access_token).send().await;
+    assert_failed(&reply, Verdict::Unavailable);
+    assert_eq!(stage.verify(&tokens).await, 503);
+    assert_error(&stage.get("/readyz").send().await, 503, "NOT_READY", Some("key_set"));
+    assert!(stage.alive(&tokens));
+}

@@ -1,0 +1,115 @@
+//! `logout`, and `token` before it: by cookie and CSRF token, as a browser does it.
+
+use std::time::Duration;
+
+use logout_gateway::mock::Tokens;
+
+use super::{
+    Elsewhere, LONG_BUDGET, SHORT_BUDGET, all_at_once, assert_failed, assert_in_time,
+    faults::{Row, TIMEOUT, Verdict},
+    table,
+};
+use crate::harness::{
+    Browser, Form, Jar, Operation, Page, Reply, Setup, Stage, Upstream, assert_success,
+};
+
+const ROUTE: &str = "/api/auth/logout";
+
+#[tokio::test]
+async fn a_logout_that_goes_wrong_upstream_tells_the_truth_in_time() {
+    at_every_row(Operation::Logout).await;
+}
+
+#[tokio::test]
+async fn a_refresh_that_goes_wrong_upstream_tells_the_truth_in_time() {
+    at_every_row(Operation::Token).await;
+}
+
+async fn at_every_row(operation: Operation) {
+    let elsewhere = Elsewhere::listen();
+    let (late, prompt) = table(&elsewhere);
+    tokio::join!(
+        side_by_side(operation, late, SHORT_BUDGET),
+        side_by_side(operation, prompt, LONG_BUDGET),
+    );
+    elsewhere.assert_no_connection();
+}
+
+/// A browser whose logout goes wrong as the row says.
+struct Case {
+    row: Row,
+    tokens: Tokens,
+    jar: Jar,
+}
+
+/// All rows at one gateway.
+async fn side_by_side(operation: Operation, rows: Vec<Row>, budget: Duration) {
+    let upstream = Upstream::start();
+    let setup = Setup::new().flag("upstream-timeout", &format!("{}ms", budget.as_millis()));
+    let stage = upstream.stage(setup).await;
+    let mut asked = Vec::new();
+    for (n, row) in rows.into_iter().enumerate() {
+        let tokens = stage.sign_up();
+        let browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+        let request = browser.logout_request(ROUTE).header("X-Request-Id", id(n));
+        upstream.misbehave(operation, &id(n), row.times, &row.steps);
+        asked.push((Case { row, tokens, jar: browser.jar }, request));
+    }
+    if operation == Operation::Token {
+        stage.pass(3600);
+    }
+    for (n, (case, reply, took)) in all_at_once(asked).await.into_iter().enumerate() {
+        let expected = case.row.expected(operation);
+        println!("{operation:?}: {}: {expected:?}, {} in {took:?}", case.row.fault, reply.status);
+        assert_in_time(took, budget);
+        assert!(took >= budget || expected != TIMEOUT, "given up before");
+        assert_eq!(upstream.calls(operation, &id(n)), expected.0, "calls that arrived");
+        if operation == Operation::Token {
+            let done = usize::from(expected.1 == Verdict::Done);
+            assert_eq!(upstream.calls(Operation::Logout, &id(n)), done, "logouts");
+        }
+        check(&stage, operation, case, &reply);
+    }
+    upstream.all_given_up().await;
+}
+
+fn id(n: usize) -> String {
+    format!("row-{n}")
+}
+
+fn check(stage: &Stage, operation: Operation, case: Case, reply: &Reply) {
+    let Case { row, tokens, mut jar } = case;
+    let (_, verdict) = row.expected(operation);
+    let done = verdict == Verdict::Done;
+    if done {
+        assert_success(reply, ROUTE, tokens.user_id, "revoked");
+    } else {
+        assert_failed(reply, verdict);
+        assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
+    }
+    let unheard = operation == Operation::Logout && row.takes_effect();
+    assert_eq!(stage.alive(&tokens), !done && !unheard, "the session");
+    for line in reply.set_cookies() {
+        jar.set(Page::LOCAL, line);
+    }
+    assert!(jar.is_empty(), "{:?}", jar.names());
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_tried_twice_and_told() {
+    for operation in [Operation::Logout, Operation::Token] {
+        let upstream = Upstream::start();
+        let stage = upstream.stage(Setup::new()).await;
+        let tokens = stage.sign_up();
+        let mut browser = Browser::signed_in(&stage, &tokens, Form::Chunked).await;
+        if operation == Operation::Token {
+            stage.pass(3600);
+        }
+        upstream.refuse();
+        let reply = browser.logout(ROUTE).await;
+        assert_failed(&reply, Verdict::Unavailable);
+        assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
+        assert!(browser.jar.is_empty() && stage.alive(&tokens));
+        assert_eq!(stage.asked(), 0);
+    }
+}

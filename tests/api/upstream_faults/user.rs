@@ -1,0 +1,103 @@
+//! `user`: a token that only GoTrue can judge, at `verify` and where a CSRF token is fetched. Nobody is
+//! let in on the word of an upstream that goes wrong, and nobody is called a forger.
+
+use std::time::Duration;
+
+use logout_gateway::mock::{Algorithm, Tokens};
+use serde_json::json;
+
+use super::{
+    Elsewhere, LONG_BUDGET, SHORT_BUDGET, all_at_once, assert_failed, assert_in_time,
+    faults::{Row, TIMEOUT, Verdict},
+    table,
+};
+use crate::harness::{Operation, Reply, Setup, Stage, Step, Upstream, assert_error};
+
+#[tokio::test]
+async fn a_token_that_nobody_can_judge_now_is_neither_let_in_nor_refused() {
+    let elsewhere = Elsewhere::listen();
+    let (late, prompt) = table(&elsewhere);
+    tokio::join!(side_by_side(late, SHORT_BUDGET), side_by_side(prompt, LONG_BUDGET));
+    elsewhere.assert_no_connection();
+}
+
+async fn stage(upstream: &Upstream, budget: Duration) -> Stage {
+    let setup = Setup::new().algorithm(Algorithm::Hs256);
+    upstream.stage(setup.flag("upstream-timeout", &format!("{}ms", budget.as_millis()))).await
+}
+
+/// All rows at one gateway.
+async fn side_by_side(rows: Vec<Row>, budget: Duration) {
+    let upstream = Upstream::start();
+    let stage = stage(&upstream, budget).await;
+    let mut asked = Vec::new();
+    for (n, row) in rows.into_iter().enumerate() {
+        let expected = row.expected(Operation::User);
+        for path in ["/api/auth/verify", "/api/auth/csrf"] {
+            let (tokens, id) = (stage.sign_up(), format!("{n}-{}", path.replace('/', ".")));
+            upstream.misbehave(Operation::User, &id, row.times, &row.steps);
+            let request = stage.get(path).bearer(&tokens.access_token);
+            let request = request.header("X-Request-Id", &id);
+            asked.push(((row.fault.clone(), expected, tokens, path, id), request));
+        }
+    }
+    for ((fault, expected, tokens, path, id), reply, took) in all_at_once(asked).await {
+        println!("{path}: {fault}: {expected:?}, {} in {took:?}", reply.status);
+        assert_eq!(upstream.calls(Operation::User, &id), expected.0, "calls");
+        check(&reply, path, expected.1, &tokens);
+        assert_in_time(took, budget);
+        assert!(took >= budget || expected != TIMEOUT, "given up before");
+        assert!(stage.alive(&tokens));
+    }
+    upstream.all_given_up().await;
+}
+
+fn check(reply: &Reply, path: &str, verdict: Verdict, tokens: &Tokens) {
+    match (verdict, path) {
+        (Verdict::Done, _) => assert_eq!(reply.status, 200),
+        (_, "/api/auth/verify") => assert_error(reply, 503, "NOT_READY", Some("auth_service")),
+        (verdict, _) => assert_failed(reply, verdict),
+    }
+    let identity = (verdict == Verdict::Done && path == "/api/auth/verify")
+        .then(|| tokens.user_id.to_string());
+    assert_eq!(reply.header("x-auth-user-id"), identity.as_deref());
+    assert!(verdict == Verdict::Done || reply.set_cookies().is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_connection_leaves_a_token_unjudged() {
+    let upstream = Upstream::start();
+    let stage = stage(&upstream, LONG_BUDGET).await;
+    let tokens = stage.sign_up();
+    upstream.refuse();
+    let reply = stage.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
+    assert_error(&reply, 503, "NOT_READY", Some("auth_service"));
+    let reply = stage.get("/api/auth/csrf").bearer(&tokens.access_token).send().await;
+    assert_failed(&reply, Verdict::Unavailable);
+    assert_eq!(stage.asked(), 0);
+}
+
+/// GoTrue's 200 shows whom the token belongs to; others answer 200 to anybody.
+#[tokio::test]
+async fn only_the_user_that_the_token_names_is_let_in() {
+    let upstream = Upstream::start();
+    let stage = stage(&upstream, LONG_BUDGET).await;
+    let tokens = stage.sign_up();
+    let metadata = "x".repeat(100_000);
+    let cases = [
+        (json!({"id": stage.sign_up().user_id, "aud": "authenticated"}).to_string(), 503),
+        (json!({"user": {"id": tokens.user_id}}).to_string(), 503),
+        (json!([{"id": tokens.user_id}]).to_string(), 503),
+        ("<html>sign in to this network</html>".to_owned(), 503),
+        (String::new(), 503),
+        (format!(r#"{{"id":"{}","user_metadata":{{"name":"{metadata}"}}}}"#, tokens.user_id), 200),
+    ];
+    for (n, (body, status)) in cases.into_iter().enumerate() {
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let id = n.to_string();
+        upstream.misbehave(Operation::User, &id, 1, &[Step::Send(answer.into())]);
+        let request = stage.get("/api/auth/verify").bearer(&tokens.access_token);
+        let reply = request.header("X-Request-Id", &id).send().await;
+        assert_eq!(reply.status, status, "{n}");
+    }
+}
