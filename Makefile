@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: demo test lint run soak help
+.PHONY: demo test test-supabase lint run soak help
 
 demo: ## Mock, gateway and a page to try it on; Ctrl-C stops it
 	cargo run --locked --quiet -- demo
@@ -7,6 +7,10 @@ demo: ## Mock, gateway and a page to try it on; Ctrl-C stops it
 test: ## All tests
 	@command -v curl >/dev/null || { apt-get update -q && apt-get install -qy curl; }
 	cargo test --locked
+
+test-supabase: ## What becomes of sessions in the project that SUPABASE_URL and its key name
+	@test -n "$$SUPABASE_URL" || { echo "SUPABASE_URL is not set: which project is to be tested?"; exit 2; }
+	TEST_SUPABASE=1 cargo test --locked --test supabase
 
 lint: ## Formatting, lints, documentation and, where it is installed, cargo-deny
 	cargo fmt --check
@@ -22,4 +26,4 @@ run: ## The gateway, configured by the environment
 	cargo run --locked --release -- serve
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -85,6 +85,9 @@ fn held(id: u32) -> Held {
 async fn keep_failing(soak: Rc<Soak>, mut random: fastrand::Rng) {
     loop {
         sleep(Duration::from_millis(random.u64(20..200))).await;
+        if soak.left.get() == 0 {
+            continue;
+        }
         let operation = ["logout", "logout", "token"][random.usize(0..3)];
         let mut fault = match random.usize(0..10) {
             0 => json!({"kind": "hang"}),
@@ -138,9 +141,11 @@ async fn run(requests: usize, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let setup = Setup::new().at(Clock::system().unix_seconds()).token_lifetime(LIFETIME);
     let stage = setup.start().await;
+    let lifetime = format!("{LIFETIME}s");
     let environment = [
-        ("GATEWAY_MAX_TOKEN_LIFETIME", "1s"),
+        ("GATEWAY_MAX_TOKEN_LIFETIME", lifetime.as_str()),
         ("GATEWAY_UPSTREAM_TIMEOUT", "300ms"),
+        ("GATEWAY_THREADS", "2"),
         ("RUST_LOG", "error,logout_gateway::gateway=info"),
     ];
     let serving = Serving::start(&stage, &environment).await;
