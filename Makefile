@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: demo test test-supabase lint run soak help
+.PHONY: demo test test-supabase lint run soak fuzz help
 
 demo: ## Mock, gateway and a page to try it on; Ctrl-C stops it
 	cargo run --locked --quiet -- demo
@@ -14,6 +14,7 @@ test-supabase: ## What becomes of sessions in the project that SUPABASE_URL and 
 
 lint: ## Formatting, lints, documentation and, where it is installed, cargo-deny
 	cargo fmt --check
+	cargo fmt --check --all --manifest-path fuzz/Cargo.toml
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check bans licenses sources; \
@@ -24,6 +25,18 @@ soak: ## 200,000 requests while GoTrue fails at random: some five minutes
 
 run: ## The gateway, configured by the environment
 	cargo run --locked --release -- serve
+
+SECONDS ?= 60
+TARGETS ?= token cookies csrf router answers
+
+fuzz: ## Every fuzz target for a minute; SECONDS=10 for less time, TARGETS=token for one of them
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz@0.13.2
+	cargo run --quiet --manifest-path fuzz/seeds/Cargo.toml
+	cargo fuzz build --sanitizer none
+	for target in $(TARGETS); do \
+		cargo fuzz run --sanitizer none $$target -- -max_total_time=$(SECONDS) -max_len=8192 \
+			-dict=fuzz/words.dict -timeout=10 -rss_limit_mb=1024 -verbosity=0 -print_final_stats=1 || exit 1; \
+	done
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

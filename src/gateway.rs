@@ -186,8 +186,11 @@ where
     })
 }
 
-/// What the first thread works with.
-fn first_app(config: Config, clock: Clock) -> Result<App, StartError> {
+/// What the first thread works with; no key set is fetched yet.
+///
+/// # Errors
+/// [`StartError`]: no HTTP client, or no randomness.
+pub fn first_app(config: Config, clock: Clock) -> Result<App, StartError> {
     let jwks = Arc::new(Jwks::new(config.upstream_timeout));
     Ok(App {
         csrf: Arc::new(Csrf::new(&config)?),

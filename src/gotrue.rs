@@ -9,7 +9,7 @@
 //!    `others`, which leaves this session alone).
 //! 4. No redirect is followed, no system proxy used, no answer read beyond 64 KiB.
 
-mod answer;
+pub mod answer;
 mod client;
 mod transport;
 

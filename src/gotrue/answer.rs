@@ -1,23 +1,33 @@
 //! What an answer of GoTrue means, held against the recordings of both API versions.
 
-use std::{borrow::Cow, fmt, time::SystemTime};
+mod user;
+
+use std::time::SystemTime;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, Visitor},
-};
+use secrecy::SecretString;
+use serde::Deserialize;
+use tokio::time::timeout_at;
 use uuid::Uuid;
 
-use super::Refusal;
+use super::{Deadline, Refreshed, Refusal};
+use crate::config::Scope;
+
+/// No more of an answer's body is kept.
+pub const LARGEST_ANSWER: usize = 64 * 1024;
 
 /// What GoTrue was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operation {
+pub enum Operation {
+    /// `POST /logout`
     Logout,
+    /// `POST /token?grant_type=refresh_token`
     Token,
+    /// `GET /user`
     User,
+    /// `GET /.well-known/jwks.json`
     Jwks,
+    /// `GET /health`
     Health,
 }
 
@@ -33,9 +43,9 @@ impl Operation {
     }
 }
 
-/// An answer as it came, its body cut off at 64 KiB.
+/// An answer as it came, as far as it tells something.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub struct Answer {
     pub(super) operation: Operation,
     /// Of the request that was passed on, to tell its log lines; the key set has none.
     pub(super) request_id: Option<HeaderValue>,
@@ -43,12 +53,103 @@ pub(super) struct Answer {
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
     /// An earlier try may have had its effect without our hearing of it.
-    pub(super) earlier_try_unknown: bool,
+    pub earlier_try_unknown: bool,
 }
 
 impl Answer {
+    /// Reads the response to `operation`, up to 64 KiB of its body, and the body only where it tells
+    /// something.
+    pub async fn read(
+        operation: Operation,
+        request_id: Option<HeaderValue>,
+        mut response: reqwest::Response,
+        deadline: Deadline,
+    ) -> Self {
+        let status = response.status();
+        let headers = std::mem::take(response.headers_mut());
+        // A body that decides nothing is not waited for: it may never end.
+        let telling = match status {
+            StatusCode::OK => operation != Operation::Logout,
+            _ => {
+                status.as_u16() >= 400
+                    && !is_passing(status)
+                    && Self::code_header(&headers).is_none()
+            }
+        };
+        // Of these it tells the log alone: what is late shall not make a timeout of a known answer.
+        let decided = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+        let body = match (telling, decided) {
+            (false, _) => Vec::new(),
+            (true, false) => beginning(response).await,
+            (true, true) => timeout_at(deadline, beginning(response)).await.unwrap_or_default(),
+        };
+        Self { operation, request_id, status, headers, body, earlier_try_unknown: false }
+    }
+
+    /// Whether it says that another try may help.
+    pub(super) fn is_passing(&self) -> bool {
+        is_passing(self.status)
+    }
+
+    /// Whether a logout revoked what `scope` names. Only 204 says so itself.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn revoked(&self, scope: Scope) -> Result<(), Refusal> {
+        match self.status {
+            StatusCode::NO_CONTENT => Ok(()),
+            _ => match self.refusal() {
+                // Not so with `others`, which leaves this session alone in any case.
+                Refusal::SessionNotFound if self.earlier_try_unknown && scope != Scope::Others => {
+                    Ok(())
+                }
+                refusal => Err(refusal),
+            },
+        }
+    }
+
+    /// The fresh tokens of a refresh.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn refreshed(&self) -> Result<Refreshed, Refusal> {
+        #[derive(Deserialize)]
+        struct Tokens {
+            access_token: SecretString,
+        }
+        match serde_json::from_slice::<Tokens>(&self.body) {
+            Ok(Tokens { access_token }) if self.status == StatusCode::OK => {
+                Ok(Refreshed { access_token })
+            }
+            _ => Err(self.refusal()),
+        }
+    }
+
+    /// Whether the session of a token of `user` lives.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn live(&self, user: Uuid) -> Result<(), Refusal> {
+        match self.status {
+            // Anybody answers 200: a captive portal, a page that stands for every path.
+            StatusCode::OK if user::id_of(&self.body) == Some(user) => Ok(()),
+            _ => Err(self.refusal()),
+        }
+    }
+
+    /// The body of the key set.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn into_key_set(self) -> Result<Vec<u8>, Refusal> {
+        match self.status {
+            StatusCode::OK => Ok(self.body),
+            _ => Err(self.refusal()),
+        }
+    }
+
     /// `x-sb-error-code`; where it is present the body adds nothing.
-    pub(super) fn code_header(headers: &HeaderMap) -> Option<&str> {
+    fn code_header(headers: &HeaderMap) -> Option<&str> {
         headers.get("x-sb-error-code")?.to_str().ok().filter(|code| !code.is_empty())
     }
 
@@ -71,18 +172,9 @@ impl Answer {
         [error_code, code].into_iter().flatten().find_map(|v| v.as_str().map(str::to_owned))
     }
 
-    /// The `id` of the user that the body shows. GoTrue writes it first (recording `user`), and large
-    /// metadata behind it may have been cut off.
-    pub(super) fn user_id(&self) -> Option<Uuid> {
-        let mut id = None;
-        // That the rest is cut off is an error, and none of ours.
-        let _ = serde_json::Deserializer::from_slice(&self.body).deserialize_map(UserId(&mut id));
-        id
-    }
-
     /// What this answer, known not to be a success, means; logged where an operator can do something
     /// about it.
-    pub(super) fn refusal(&self) -> Refusal {
+    fn refusal(&self) -> Refusal {
         let code = self.code();
         // GoTrue says why with a 4xx; with anything else somebody speaks who is not well.
         let believed = code.as_deref().filter(|_| self.status.is_client_error());
@@ -146,26 +238,25 @@ impl Answer {
     }
 }
 
-/// Notes the `id` as soon as it is read.
-struct UserId<'a>(&'a mut Option<Uuid>);
+/// 502, 503 and 504: who stands in between does not reach GoTrue now.
+fn is_passing(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+    )
+}
 
-impl<'de> Visitor<'de> for UserId<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a user")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut user: A) -> Result<(), A::Error> {
-        while let Some(name) = user.next_key::<Cow<'_, str>>()? {
-            if name == "id" {
-                *self.0 = Some(user.next_value()?);
-            } else {
-                user.next_value::<IgnoredAny>()?;
-            }
+/// Up to 64 KiB of the body; what breaks off or goes on beyond is left alone.
+async fn beginning(mut response: reqwest::Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = LARGEST_ANSWER - body.len();
+        body.extend(chunk.iter().take(room));
+        if chunk.len() >= room {
+            break;
         }
-        Ok(())
     }
+    body
 }
 
 /// A request id, for a log line.

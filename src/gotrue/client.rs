@@ -1,6 +1,6 @@
 //! What GoTrue is asked, and in which words.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -87,18 +87,7 @@ impl GoTrue {
         match self.transport.send(request, deadline).await {
             Err(refusal) => LogoutAnswer { result: Err(refusal), date: None, status: None },
             Ok(answer) => {
-                let result = match answer.status {
-                    StatusCode::NO_CONTENT => Ok(()),
-                    _ => match answer.refusal() {
-                        // Not so with `others`, which leaves this session alone in any case.
-                        Refusal::SessionNotFound
-                            if answer.earlier_try_unknown && scope != Scope::Others =>
-                        {
-                            Ok(())
-                        }
-                        refusal => Err(refusal),
-                    },
-                };
+                let result = answer.revoked(scope);
                 LogoutAnswer { result, date: answer.date(), status: Some(answer.status.as_u16()) }
             }
         }
@@ -118,10 +107,6 @@ impl GoTrue {
         struct Body<'a> {
             refresh_token: &'a str,
         }
-        #[derive(Deserialize)]
-        struct Tokens {
-            access_token: SecretString,
-        }
         let mut headers = self.headers_for(caller, None);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let body = serde_json::to_vec(&Body { refresh_token: refresh_token.expose_secret() })
@@ -133,13 +118,7 @@ impl GoTrue {
             headers,
             body: Some(body),
         };
-        let answer = self.transport.send(request, deadline).await?;
-        match serde_json::from_slice::<Tokens>(&answer.body) {
-            Ok(Tokens { access_token }) if answer.status == StatusCode::OK => {
-                Ok(Refreshed { access_token })
-            }
-            _ => Err(answer.refusal()),
-        }
+        self.transport.send(request, deadline).await?.refreshed()
     }
 
     /// Whether GoTrue takes this access token of `user`, and its session lives.
@@ -161,12 +140,7 @@ impl GoTrue {
             headers,
             body: None,
         };
-        let answer = self.transport.send(request, deadline).await?;
-        match answer.status {
-            // Anybody answers 200: a captive portal, a page that stands for every path.
-            StatusCode::OK if answer.user_id() == Some(user) => Ok(()),
-            _ => Err(answer.refusal()),
-        }
+        self.transport.send(request, deadline).await?.live(user)
     }
 
     /// The body of the key set.
@@ -181,11 +155,7 @@ impl GoTrue {
             headers: self.headers.clone(),
             body: None,
         };
-        let answer = self.transport.send(request, deadline).await?;
-        match answer.status {
-            StatusCode::OK => Ok(answer.body),
-            _ => Err(answer.refusal()),
-        }
+        self.transport.send(request, deadline).await?.into_key_set()
     }
 
     /// Who answers at GoTrue's address, with or without the `apikey`.

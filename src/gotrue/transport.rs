@@ -1,11 +1,11 @@
-//! Sending: deadline, one retry, and reading no more of an answer than tells something.
+//! Sending: deadline and one retry.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method};
 use backon::{ExponentialBuilder, Retryable};
 use reqwest::{Client, Url, redirect};
 use tokio::time::timeout_at;
@@ -24,7 +24,6 @@ const IDLE_CONNECTIONS: usize = 1024;
 /// A pooled connection whose other end vanished is found out before it idles too long.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 2;
-const LARGEST_ANSWER: usize = 64 * 1024;
 /// As many header lines as hyper takes anyway; all of them together may have 408 KiB, which it fixes.
 const MOST_HEADERS: usize = 100;
 
@@ -133,51 +132,14 @@ impl Transport {
         let mut http = reqwest::Request::new(request.method.clone(), request.url.clone());
         http.headers_mut().clone_from(&request.headers);
         *http.body_mut() = request.body.clone().map(Into::into);
-        let mut response = self.0.execute(http).await.map_err(|error| Inconclusive::Silent {
+        let response = self.0.execute(http).await.map_err(|error| Inconclusive::Silent {
             sent: !error.is_connect(),
             cause: causes(&error),
         })?;
-        let status = response.status();
-        let headers = std::mem::take(response.headers_mut());
-        let passing = matches!(
-            status,
-            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-        );
-        // A body that decides nothing is not waited for: it may never end.
-        let telling = match status {
-            StatusCode::OK => request.operation != Operation::Logout,
-            _ => status.as_u16() >= 400 && !passing && Answer::code_header(&headers).is_none(),
-        };
-        // Of these it tells the log alone: what is late shall not make a timeout of a known answer.
-        let decided = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
-        let body = match (telling, decided) {
-            (false, _) => Vec::new(),
-            (true, false) => beginning(response).await,
-            (true, true) => timeout_at(deadline, beginning(response)).await.unwrap_or_default(),
-        };
-        let answer = Answer {
-            operation: request.operation,
-            request_id: request.headers.get(REQUEST_ID).cloned(),
-            status,
-            headers,
-            body,
-            earlier_try_unknown: false,
-        };
-        if passing { Err(Inconclusive::Answered(answer)) } else { Ok(answer) }
+        let request_id = request.headers.get(REQUEST_ID).cloned();
+        let answer = Answer::read(request.operation, request_id, response, deadline).await;
+        if answer.is_passing() { Err(Inconclusive::Answered(answer)) } else { Ok(answer) }
     }
-}
-
-/// Up to 64 KiB of the body; what breaks off or goes on beyond is left alone.
-async fn beginning(mut response: reqwest::Response) -> Vec<u8> {
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        let room = LARGEST_ANSWER - body.len();
-        body.extend(chunk.iter().take(room));
-        if chunk.len() >= room {
-            break;
-        }
-    }
-    body
 }
 
 fn unreachable(request: &Request<'_>, cause: &str) -> Refusal {

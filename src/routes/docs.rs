@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     body::Bytes,
-    extract::Path,
+    extract::{Path, rejection::PathRejection},
     http::{HeaderValue, header},
     response::{Html, IntoResponse, Response},
     routing::get,
@@ -58,7 +58,10 @@ pub(super) fn router(openapi: &OpenApi) -> Router {
         .route("/docs", get(page))
         .route(
             "/docs/{file}",
-            get(move |Path(name): Path<String>| async move { file(&name, config) }),
+            get(move |name: Result<Path<String>, PathRejection>| async move {
+                // A name that is no text is no file's.
+                name.map_or_else(|_| Error::NotFound.into_response(), |Path(n)| file(&n, config))
+            }),
         )
 }
 

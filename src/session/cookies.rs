@@ -17,7 +17,6 @@ use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use cookie::Cookie;
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -58,18 +57,16 @@ impl<'r> RequestCookies<'r> {
     pub fn of(headers: &'r HeaderMap, config: &Cookies) -> Self {
         let mut ours = Vec::new();
         for value in headers.get_all(header::COOKIE) {
+            let is_ours = |(name, _): &(&str, &str)| is_ours(config, name);
             if let Ok(text) = std::str::from_utf8(value.as_bytes()) {
-                let cookies = Cookie::split_parse(text).flatten();
-                let pairs = cookies.filter_map(|c| Some((c.name_raw()?, c.value_raw()?)));
-                let pairs = pairs.filter(|(name, _)| is_ours(config, name));
+                let pairs = pairs(text).filter(is_ours);
                 ours.extend(pairs.map(|(name, value)| (name.into(), value.into())));
             } else {
                 // A foreign cookie in another encoding hides none of ours.
                 let text = String::from_utf8_lossy(value.as_bytes());
-                let cookies = Cookie::split_parse(text.as_ref()).flatten();
-                let cookies = cookies.filter(|c| is_ours(config, c.name()));
+                let pairs = pairs(&text).filter(is_ours);
                 ours.extend(
-                    cookies.map(|c| (c.name().to_owned().into(), c.value().to_owned().into())),
+                    pairs.map(|(name, value)| (name.to_owned().into(), value.to_owned().into())),
                 );
             }
         }
@@ -128,6 +125,13 @@ impl<'r> RequestCookies<'r> {
         let text: String = up_to_gap.map(|(_, (_, value))| *value).collect();
         (!text.is_empty()).then_some(text)
     }
+}
+
+/// Names and values (RFC 6265bis, section 5.6). White space is space and tab alone: to a browser a name
+/// after any other is another name, whose prefix `__Host-` protects nobody.
+fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let pairs = text.split(';').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, value)| (name.trim_matches([' ', '\t']), value.trim_matches([' ', '\t'])))
 }
 
 /// `.n` with a decimal number without leading zeros; answers the digits.

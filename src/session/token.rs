@@ -230,8 +230,10 @@ impl Payload {
 
 fn json<T: DeserializeOwned>(part: &str) -> Result<T, TokenFault> {
     let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenFault::Malformed)?;
-    serde_json::from_slice::<UniqueNames>(&bytes).map_err(|_| TokenFault::Malformed)?;
-    serde_json::from_slice(&bytes).map_err(|_| TokenFault::Malformed)
+    // The parser itself does not look into the texts that it passes over (RFC 8259, section 8.1).
+    let text = std::str::from_utf8(&bytes).map_err(|_| TokenFault::Malformed)?;
+    serde_json::from_str::<UniqueNames>(text).map_err(|_| TokenFault::Malformed)?;
+    serde_json::from_str(text).map_err(|_| TokenFault::Malformed)
 }
 
 /// Any value counts, `null` included.

@@ -263,7 +263,9 @@ async fn health_and_documents_answer_whoever_asks() {
         let file = rest.split('"').next().unwrap();
         assert_eq!(stage.get(&format!("/docs/{file}")).send().await.status, 200, "{file}");
     }
-    assert_error(&stage.get("/docs/nothing").send().await, 404, "NOT_FOUND", None);
+    for nothing in ["/docs/nothing", "/docs/%ff", "/docs/%00", "/docs/%2e%2e%2f"] {
+        assert_error(&stage.get(nothing).send().await, 404, "NOT_FOUND", None);
+    }
 }
 
 #[tokio::test]

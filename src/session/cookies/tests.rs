@@ -62,6 +62,19 @@ fn of_a_request_only_cookies_of_ours_are_kept() {
     assert_eq!(cookies.names().collect::<Vec<_>>(), [ours, ours].concat());
 }
 
+#[test]
+fn a_name_after_other_white_space_is_another_name() {
+    let config = config("__Host-session", 3072);
+    let planted = "\u{a0}__Host-session=planted; \u{3000}__Host-session.0=planted";
+    let all = headers(&[planted.into(), format!("{planted}; \t__Host-session \t= own\t").into()]);
+    let cookies = RequestCookies::of(&all, &config);
+    assert_eq!(cookies.values("__Host-session").collect::<Vec<_>>(), ["own"]);
+    assert_eq!(cookies.names().count(), 1);
+    let broken = headers(&[[b"\xff=; ", planted.as_bytes()].concat()]);
+    assert_eq!(broken.len(), 1);
+    assert!(RequestCookies::of(&broken, &config).is_empty());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 

@@ -11,8 +11,9 @@ fn rules() -> Rules {
     Rules { issuers: vec!["us".to_owned()], audiences: vec!["authenticated".to_owned()] }
 }
 
-fn token(header: &str, claims: &str) -> String {
-    let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part));
+fn token(header: &str, claims: impl AsRef<[u8]>) -> String {
+    let [header, claims] =
+        [header.as_bytes(), claims.as_ref()].map(|part| URL_SAFE_NO_PAD.encode(part));
     format!("{header}.{claims}.c2ln")
 }
 
@@ -51,7 +52,7 @@ proptest! {
     ) {
         let mut claims = good();
         claims[claim] = value.clone();
-        let text = token(r#"{"alg":"ES256","kid":"a"}"#, &claims.to_string());
+        let text = token(r#"{"alg":"ES256","kid":"a"}"#, claims.to_string());
         let allowed = match claim {
             "exp" => value.is_i64(),
             "aud" => value.as_array().is_some_and(|many| many.contains(&json!("authenticated"))),
@@ -75,11 +76,24 @@ proptest! {
 
 #[test]
 fn the_good_one_is_believed() {
-    let text = token(r#"{"alg":"ES256","kid":"a"}"#, &good().to_string());
+    let text = token(r#"{"alg":"ES256","kid":"a"}"#, good().to_string());
     let unsigned = Unsigned::read(&text, &rules()).unwrap();
     assert_eq!(unsigned.claims.session_id, Uuid::from_u128(2));
     assert_eq!((unsigned.algorithm, unsigned.kid.as_deref()), (Algorithm::ES256, Some("a")));
     assert_eq!(session_of(&text), Some((Uuid::from_u128(1), Uuid::from_u128(2))));
+}
+
+#[test]
+fn a_text_that_is_no_unicode_is_refused_even_in_a_claim_that_nobody_reads() {
+    let mut claims = good();
+    claims["name"] = json!("\u{141}");
+    let mut claims = claims.to_string().into_bytes();
+    let header = r#"{"alg":"ES256","kid":"a"}"#;
+    assert!(Unsigned::read(&token(header, &claims), &rules()).is_ok());
+    let broken = claims.iter().rposition(|byte| !byte.is_ascii()).unwrap();
+    claims[broken] = b'?';
+    let fault = Unsigned::read(&token(header, &claims), &rules()).unwrap_err();
+    assert_eq!(fault, TokenFault::Malformed);
 }
 
 #[test]

@@ -1,0 +1,269 @@
+//! The CSRF check: which page asks, and with which token.
+//!
+//! 1. A token passes if and only if the header equals a cookie and the gateway minted that for this
+//!    session, with its current or its previous secret.
+//! 2. Whatever is changed in a good token, it is good no more.
+//! 3. No page of a foreign origin passes.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use arbitrary::Arbitrary;
+use axum::http::{HeaderMap, HeaderValue, header};
+use libfuzzer_sys::fuzz_target;
+use logout_gateway::csrf::{Csrf, CsrfFault, origin::SEC_FETCH_SITE};
+use logout_gateway_fuzz::configuration;
+use seeds::{ALLOWED_ORIGIN, PREVIOUS_SECRET, SECRET, csrf::minted};
+use uuid::Uuid;
+
+static CSRF: LazyLock<Csrf> = LazyLock::new(|| {
+    let secrets = [("secret", SECRET), ("secret-previous", PREVIOUS_SECRET)];
+    let origins = [("allowed-origins", ALLOWED_ORIGIN)];
+    let config = configuration::of(&[secrets.as_slice(), &origins].concat());
+    Csrf::new(&config).expect("the system has randomness")
+});
+
+#[derive(Arbitrary, Debug)]
+struct Input {
+    session_id: u128,
+    header: Option<Token>,
+    cookies: Vec<Token>,
+    page: Page,
+}
+
+#[derive(Arbitrary, Clone, Debug)]
+enum Token {
+    Text(String),
+    Minted {
+        by: Secret,
+        for_another: Option<u128>,
+        random: Vec<u8>,
+        change: Option<Change>,
+    },
+    /// The very same as the header.
+    Same,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Secret {
+    Current,
+    Previous,
+    Foreign,
+}
+
+#[derive(Arbitrary, Clone, Debug)]
+enum Change {
+    Replace(usize, u8),
+    Insert(usize, u8),
+    Remove(usize),
+    Append(String),
+}
+
+#[derive(Arbitrary, Debug)]
+struct Page {
+    site: Option<Site>,
+    origin: Option<Origin>,
+    referer: Option<Origin>,
+    own: Option<Own>,
+}
+
+#[derive(Arbitrary, Clone, Debug)]
+enum Site {
+    SameOrigin,
+    SameSite,
+    CrossSite,
+    None,
+    Other(Vec<u8>),
+}
+
+#[derive(Arbitrary, Clone, Debug)]
+enum Origin {
+    Own,
+    Allowed,
+    /// What looks like one of them and is not.
+    Near {
+        allowed: bool,
+        before: String,
+        after: String,
+    },
+    Null,
+    Other(Vec<u8>),
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Own {
+    Http,
+    Https,
+    Port,
+}
+
+fuzz_target!(|input: Input| {
+    judge_token(&input);
+    judge_page(&input.page);
+});
+
+fn judge_token(input: &Input) {
+    let session_id = Uuid::from_u128(input.session_id);
+    let header = input.header.as_ref().map(|token| written(token, "", session_id));
+    let same = header.as_deref().unwrap_or_default();
+    let cookies: Vec<String> = input.cookies.iter().map(|c| written(c, same, session_id)).collect();
+
+    let judged = CSRF.double_submit(
+        header.as_deref().map(str::as_bytes),
+        cookies.iter().map(String::as_str),
+        session_id,
+    );
+    let good = !same.is_empty() && cookies.iter().any(|c| c == same) && is_of(same, session_id);
+    let nothing = same.is_empty() || cookies.iter().all(String::is_empty);
+    let expected = match (good, nothing) {
+        (true, _) => Ok(()),
+        (false, true) => Err(CsrfFault::Missing),
+        (false, false) => Err(CsrfFault::Invalid),
+    };
+    assert_eq!(judged, expected, "{header:?} {cookies:?}");
+
+    for token in input.header.iter().chain(&input.cookies) {
+        let text = written(token, same, session_id);
+        assert_eq!(CSRF.is_good(&text, session_id), is_of(&text, session_id), "{token:?}");
+        if let Token::Minted { by, for_another, random, change } = token {
+            let untouched = Token::Minted {
+                by: *by,
+                for_another: *for_another,
+                random: random.clone(),
+                change: None,
+            };
+            let changed = text != written(&untouched, same, session_id);
+            let another = for_another.is_some_and(|other| other != input.session_id);
+            if changed || another || matches!(by, Secret::Foreign) {
+                assert!(!CSRF.is_good(&text, session_id), "{token:?} {change:?}");
+            }
+        }
+    }
+}
+
+/// As it stands in the request.
+fn written(token: &Token, same: &str, session_id: Uuid) -> String {
+    match token {
+        Token::Text(text) => text.clone(),
+        Token::Same => same.to_owned(),
+        Token::Minted { by, for_another, random, change } => {
+            let secret = match by {
+                Secret::Current => SECRET,
+                Secret::Previous => PREVIOUS_SECRET,
+                Secret::Foreign => "the-secret-of-somebody-else-0123456789-abc",
+            };
+            let mut random = random.clone();
+            // Most of them as long as the gateway makes them.
+            if random.first().is_none_or(|byte| *byte < 240) {
+                random.resize(32, 0);
+            }
+            let token = minted(secret, for_another.map_or(session_id, Uuid::from_u128), &random);
+            change.as_ref().map_or(token.clone(), |change| changed(&token, change))
+        }
+    }
+}
+
+fn changed(token: &str, change: &Change) -> String {
+    let mut bytes = token.as_bytes().to_vec();
+    let at = |at: usize| at % token.len();
+    match change {
+        Change::Replace(index, byte) => bytes[at(*index)] = byte & 0x7f,
+        Change::Insert(index, byte) => bytes.insert(at(*index), byte & 0x7f),
+        Change::Remove(index) => drop(bytes.remove(at(*index))),
+        Change::Append(text) => bytes.extend(text.as_bytes()),
+    }
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// Minted again out of the random bytes it shows, it must be the same, character for character.
+fn is_of(token: &str, session_id: Uuid) -> bool {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    let Some((random, _)) = token.split_once('.') else { return false };
+    let Ok(random) = BASE64_URL_SAFE_NO_PAD.decode(random) else { return false };
+    random.len() == 32
+        && [SECRET, PREVIOUS_SECRET]
+            .iter()
+            .any(|secret| minted(secret, session_id, &random) == token)
+}
+
+fn judge_page(page: &Page) {
+    let own = page.own.map(|own| match own {
+        Own::Http => "http://auth.example.com",
+        Own::Https => "https://auth.example.com",
+        Own::Port => "http://127.0.0.1:8080",
+    });
+    let mut headers = HeaderMap::new();
+    let mut insert = |name, value: Option<Vec<u8>>| {
+        let value = value.and_then(|value| HeaderValue::from_bytes(&value).ok());
+        value.map(|value| {
+            headers.insert(name, value.clone());
+            value
+        })
+    };
+    let site = insert(SEC_FETCH_SITE, page.site.clone().map(site));
+    let origin = insert(header::ORIGIN, page.origin.clone().map(|o| self::origin(o, own)));
+    let referer = insert(header::REFERER, page.referer.clone().map(|o| self::origin(o, own)));
+
+    let allowed = CSRF.allowed_origins.judge(&headers, own).is_ok();
+    let asking = match (&origin, &referer) {
+        (Some(origin), _) => Some(origin.to_str().unwrap_or("?").to_owned()),
+        (None, Some(referer)) => Some(origin_of(referer).unwrap_or_default()),
+        (None, None) => None,
+    };
+    let own_page = asking.is_some() && asking.as_deref() == own;
+    let in_list = asking.as_deref() == Some(ALLOWED_ORIGIN);
+    let may = match site.as_ref().map(HeaderValue::as_bytes) {
+        _ if asking.as_deref() == Some("null") => false,
+        Some(b"same-origin" | b"none") => true,
+        Some(b"cross-site" | b"same-site") => in_list,
+        Some(_) => own_page || in_list,
+        None => own_page || in_list || asking.is_none(),
+    };
+    // A referer's origin is read more leniently than here: what passes there may be refused here.
+    if origin.is_some() || referer.is_none() {
+        assert_eq!(allowed, may, "{headers:?} {own:?}");
+    }
+    assert!(!allowed || may, "{headers:?} {own:?}");
+}
+
+fn site(site: Site) -> Vec<u8> {
+    match site {
+        Site::SameOrigin => b"same-origin".into(),
+        Site::SameSite => b"same-site".into(),
+        Site::CrossSite => b"cross-site".into(),
+        Site::None => b"none".into(),
+        Site::Other(text) => text,
+    }
+}
+
+fn origin(origin: Origin, own: Option<&str>) -> Vec<u8> {
+    let own = own.unwrap_or("http://nobody.example.com");
+    match origin {
+        Origin::Own => own.into(),
+        Origin::Allowed => ALLOWED_ORIGIN.into(),
+        Origin::Near { allowed, before, after } => {
+            let near = if allowed { ALLOWED_ORIGIN } else { own };
+            format!("{before}{near}{after}").into()
+        }
+        Origin::Null => b"null".into(),
+        Origin::Other(text) => text,
+    }
+}
+
+/// The origin of an address as a browser reads it (WHATWG URL), as far as this target's own origins
+/// can be meant: lower case, default ports left out, what a browser drops dropped.
+fn origin_of(address: &HeaderValue) -> Option<String> {
+    let text = address.to_str().ok()?.trim().replace('\t', "").replace('\\', "/");
+    let (scheme, rest) = text.split_once(':')?;
+    let scheme = scheme.to_ascii_lowercase();
+    let default_port = match scheme.as_str() {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return None,
+    };
+    let authority = rest.trim_start_matches('/').split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?.to_ascii_lowercase();
+    let host = host.strip_suffix(default_port).unwrap_or(&host);
+    let host = host.strip_suffix(':').unwrap_or(host);
+    Some(format!("{scheme}://{}", percent_encoding::percent_decode_str(host).decode_utf8().ok()?))
+}

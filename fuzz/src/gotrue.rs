@@ -1,0 +1,165 @@
+//! A GoTrue in the same process and on the same runtime, that answers as the input says.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
+
+use seeds::recorded::{Jar, jars};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::message::{headers, split};
+
+/// What it answers; a line of the input: `204;same`, `late 403 session_not_found;foreign`.
+#[derive(Clone, Debug, Default)]
+pub struct Script {
+    /// Recorded tokens have expired.
+    pub late: bool,
+    /// The other configuration.
+    pub other: bool,
+    logout: (u16, String),
+    refresh: Refresh,
+}
+
+#[derive(Clone, Debug, Default)]
+enum Refresh {
+    #[default]
+    Same,
+    Foreign,
+    Refused(u16, String),
+}
+
+/// What it was asked, and what it said.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Below `/auth/v1`, with the query.
+    pub target: String,
+    /// The bearer's.
+    pub token: Option<String>,
+    /// Of the answer.
+    pub status: u16,
+    /// Of the answer.
+    pub code: String,
+}
+
+/// Every recorded access token by its refresh token.
+static SESSIONS: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
+    let tokens = |jar: &Jar| (jar.refresh_token().to_owned(), jar.access_token().to_owned());
+    jars().iter().map(tokens).collect()
+});
+
+/// GoTrue, as everybody shares it.
+#[derive(Clone, Debug, Default)]
+pub struct GoTrue(Arc<Mutex<(Script, Vec<Call>)>>);
+
+impl Script {
+    /// Reads a line.
+    #[must_use]
+    pub fn read(line: &[u8]) -> Option<Self> {
+        let (line, refresh) = std::str::from_utf8(line).ok()?.split_once(';')?;
+        let (late, line) = line.strip_prefix("late ").map_or((false, line), |rest| (true, rest));
+        let (other, line) = line.strip_prefix("other ").map_or((false, line), |rest| (true, rest));
+        let refresh = match refresh {
+            "same" => Refresh::Same,
+            "foreign" => Refresh::Foreign,
+            refused => {
+                let (status, code) = answer(refused)?;
+                Refresh::Refused(status, code)
+            }
+        };
+        Some(Self { late, other, logout: answer(line)?, refresh })
+    }
+}
+
+/// A status, and perhaps a code. After 502 and its like the gateway waits, which this is too slow for.
+fn answer(text: &str) -> Option<(u16, String)> {
+    let (status, code) = text.split_once(' ').unwrap_or((text, ""));
+    let status = status.parse().ok().filter(|status| (200..600).contains(status))?;
+    let status = if (502..=504).contains(&status) { 500 } else { status };
+    Some((status, code.chars().filter(char::is_ascii_graphic).collect()))
+}
+
+impl GoTrue {
+    /// From now on it answers so; answers what it was asked before.
+    pub fn follow(&self, script: Script) -> Vec<Call> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 = script;
+        std::mem::take(&mut state.1)
+    }
+
+    /// Serves for ever.
+    pub async fn serve(self, listener: TcpListener) {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(self.clone().converse(stream));
+        }
+    }
+
+    async fn converse(self, mut stream: TcpStream) -> Option<()> {
+        let mut received = Vec::new();
+        loop {
+            let (head, body) = match split(&received, b"\r\n\r\n") {
+                Some((head, rest)) if rest.len() >= length(head) => (head.to_vec(), rest.to_vec()),
+                _ => match stream.read_buf(&mut received).await {
+                    Ok(1..) => continue,
+                    _ => return None,
+                },
+            };
+            received.clear();
+            stream.write_all(self.answer(&head, &body)?.as_bytes()).await.ok()?;
+        }
+    }
+
+    fn answer(&self, head: &[u8], body: &[u8]) -> Option<String> {
+        let (line, head) = split(head, b"\r\n")?;
+        let target = std::str::from_utf8(line).ok()?.split(' ').nth(1)?;
+        let target = target.strip_prefix("/auth/v1")?.to_owned();
+        let token = headers(head)
+            .get("authorization")
+            .and_then(|value| Some(value.to_str().ok()?.strip_prefix("Bearer ")?.to_owned()));
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (status, code, body) = state.0.judge(&target, body);
+        let retry = if status == 429 { "Retry-After: 7\r\n" } else { "" };
+        let named =
+            if code.is_empty() { String::new() } else { format!("x-sb-error-code: {code}\r\n") };
+        let length = match status {
+            204 | 304 => String::new(),
+            _ => format!("Content-Length: {}\r\n", body.len()),
+        };
+        let body = if length.is_empty() { "" } else { &body };
+        state.1.push(Call { target, token, status, code });
+        Some(format!("HTTP/1.1 {status} X\r\n{named}{retry}{length}\r\n{body}"))
+    }
+}
+
+impl Script {
+    fn judge(&self, target: &str, body: &[u8]) -> (u16, String, String) {
+        let (status, code) = self.logout.clone();
+        if !target.starts_with("/token") {
+            let user = target.starts_with("/user") && status == 204;
+            return (if user { 200 } else { status }, code, "{}".to_owned());
+        }
+        let asked: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let asked = asked["refresh_token"].as_str().unwrap_or_default();
+        let token = match &self.refresh {
+            Refresh::Refused(status, code) => return (*status, code.clone(), "{}".to_owned()),
+            Refresh::Same => SESSIONS.get(asked),
+            Refresh::Foreign => {
+                SESSIONS.iter().find(|(held, _)| *held != asked).map(|(_, token)| token)
+            }
+        };
+        match token {
+            Some(token) => {
+                (200, String::new(), serde_json::json!({ "access_token": token }).to_string())
+            }
+            None => (400, "refresh_token_not_found".to_owned(), "{}".to_owned()),
+        }
+    }
+}
+
+fn length(head: &[u8]) -> usize {
+    let length = headers(head).get("content-length").and_then(|l| l.to_str().ok()?.parse().ok());
+    length.unwrap_or_default()
+}

@@ -1,0 +1,22 @@
+//! HTTP messages as text.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Names and values; what can be neither is passed over.
+#[must_use]
+pub fn headers(head: &[u8]) -> HeaderMap {
+    let lines = head.split(|byte| *byte == b'\n');
+    let lines = lines.filter_map(|line| split(line.strip_suffix(b"\r").unwrap_or(line), b":"));
+    let headers = lines.filter_map(|(name, value)| {
+        let value = HeaderValue::from_bytes(value.trim_ascii()).ok()?;
+        Some((HeaderName::from_bytes(name).ok()?, value))
+    });
+    headers.collect()
+}
+
+/// What stands before and after the first `by`.
+#[must_use]
+pub fn split<'b>(bytes: &'b [u8], by: &[u8]) -> Option<(&'b [u8], &'b [u8])> {
+    let at = bytes.windows(by.len()).position(|window| window == by)?;
+    Some((&bytes[..at], &bytes[at + by.len()..]))
+}

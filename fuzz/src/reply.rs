@@ -1,0 +1,126 @@
+//! What holds for every reply, whatever was asked: sections 4 and 7 of the contract.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header, request::Parts};
+use bytes::Bytes;
+use seeds::ALLOWED_ORIGIN;
+use serde_json::Value;
+
+use crate::cookie::SetCookie;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const ALWAYS: [(&str, &str); 6] = [
+    ("cache-control", "no-store"),
+    ("pragma", "no-cache"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("vary", "Origin, Sec-Fetch-Site"),
+];
+
+/// Of every error: status, code and the reasons it may have.
+const ERRORS: [(u16, &str, &[&str]); 11] = [
+    (400, "BAD_REQUEST", &["unsupported_scope", "duplicate_header", "malformed_request"]),
+    (401, "NOT_AUTHENTICATED", &["missing", "invalid", "expired", "not_found", "revoked"]),
+    (403, "CSRF_FAILED", &["missing", "invalid", "cross_site"]),
+    (404, "NOT_FOUND", &[]),
+    (405, "METHOD_NOT_ALLOWED", &[]),
+    (413, "PAYLOAD_TOO_LARGE", &[]),
+    (415, "UNSUPPORTED_MEDIA_TYPE", &[]),
+    (429, "RATE_LIMITED", &[]),
+    (
+        500,
+        "LOGOUT_FAILED",
+        &["auth_service_unavailable", "auth_service_timeout", "auth_service_error", "user_banned"],
+    ),
+    (503, "OVERLOADED", &[]),
+    (503, "NOT_READY", &["key_set", "auth_service"]),
+];
+
+/// A reply, its body read.
+pub type Reply = Response<Bytes>;
+
+/// The value of a header that stands there at most once.
+#[must_use]
+pub fn header<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> {
+    let mut values = reply.headers().get_all(name).iter();
+    let value = values.next().map(|value| value.to_str().expect("text"));
+    assert!(values.next().is_none(), "twice: {name}");
+    value
+}
+
+/// Holds the reply against what every reply keeps.
+pub fn assert_contract(request: &Parts, reply: &Reply) {
+    for (name, value) in ALWAYS {
+        assert_eq!(header(reply, name), Some(value), "{reply:?}");
+    }
+    let policy = header(reply, "content-security-policy").expect("a policy");
+    let page = request.uri.path().starts_with("/docs");
+    assert!(policy == "default-src 'none'; frame-ancestors 'none'" || page, "{policy}");
+    assert_eq!(header(reply, "server"), None);
+    for value in reply.headers().values() {
+        assert!(
+            !value.as_bytes().iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)),
+            "{value:?}"
+        );
+    }
+    assert_request_id(&request.headers, reply);
+    if let Some(origin) = header(reply, "access-control-allow-origin") {
+        assert_eq!(origin, ALLOWED_ORIGIN);
+        assert_eq!(
+            request.headers.get(header::ORIGIN).map(HeaderValue::as_bytes),
+            Some(origin.as_bytes())
+        );
+    }
+    for line in reply.headers().get_all(header::SET_COOKIE) {
+        let cookie = SetCookie::read(line.as_bytes());
+        let csrf = request.uri.path() == "/api/auth/csrf" && cookie.name == "sb-csrf-token";
+        assert!(csrf || cookie.value.is_empty() && cookie.max_age == 0, "{line:?}");
+    }
+    let status = reply.status().as_u16();
+    match status {
+        200 | 204 => {}
+        400.. => assert_error(request, reply),
+        _ => panic!("not of the contract: {reply:?}"),
+    }
+    assert_eq!(header(reply, "www-authenticate").is_some(), status == 401);
+    assert!(status != 405 || header(reply, "allow").is_some(), "{reply:?}");
+}
+
+fn assert_request_id(asked: &HeaderMap, reply: &Reply) {
+    let id = header(reply, "x-request-id").expect("an id");
+    let decent = |id: &[u8]| {
+        (1..129).contains(&id.len())
+            && id.iter().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b))
+    };
+    assert!(decent(id.as_bytes()), "{id}");
+    let given: Vec<_> = asked.get_all(REQUEST_ID).iter().collect();
+    if let [given] = given[..] {
+        assert!(!decent(given.as_bytes()) || given == id, "{given:?} {id}");
+    }
+}
+
+fn assert_error(request: &Parts, reply: &Reply) {
+    if request.method == Method::HEAD {
+        return;
+    }
+    assert_eq!(header(reply, "content-type"), Some("application/json"), "{reply:?}");
+    let body: Value = serde_json::from_slice(reply.body()).expect("an envelope");
+    let error = &body["error"];
+    let code = error["code"].as_str().expect("a code");
+    let known = ERRORS
+        .iter()
+        .find(|(status, known, _)| (*status, *known) == (reply.status().as_u16(), code));
+    let (_, _, reasons) = known.unwrap_or_else(|| panic!("not of the contract: {reply:?}"));
+    match error["reason"].as_str() {
+        Some(reason) => assert!(reasons.contains(&reason), "{body}"),
+        None => assert!(reasons.is_empty(), "{body}"),
+    }
+    assert_eq!(error["request_id"].as_str(), header(reply, "x-request-id"));
+    let text = error["message"].as_str().expect("a text");
+    assert!(text.ends_with('.') && text.len() < 80, "{body}");
+    let members = error.as_object().expect("an object").len();
+    assert_eq!(
+        (body.as_object().map(serde_json::Map::len), members),
+        (Some(1), 3 + usize::from(!reasons.is_empty()))
+    );
+}

@@ -1,0 +1,77 @@
+//! Who signs tokens: the project, or somebody else.
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, EncodingKey, crypto};
+use logout_gateway::session::token::Unsigned;
+use seeds::recorded::{JWT_SECRET, SIGNING_KEYS};
+use serde_json::Value;
+
+/// The project's keys, all but RS256: a signature of it takes a millisecond.
+pub struct Signers {
+    es256: EncodingKey,
+    ed_dsa: EncodingKey,
+    hs256: EncodingKey,
+    /// What everybody knows of the ES256 key, as if it were a secret.
+    confused: EncodingKey,
+}
+
+/// A key that the project has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProjectKey {
+    /// What the header must say.
+    pub algorithm: Algorithm,
+    /// What the header must say, where it is asymmetric.
+    pub kid: Option<&'static str>,
+}
+
+impl ProjectKey {
+    /// Whether the token says that this key signed it; the shared secret has no name.
+    #[must_use]
+    pub fn is_of(self, token: &Unsigned<'_>) -> bool {
+        token.algorithm == self.algorithm
+            && self.kid.is_none_or(|kid| token.kid.as_deref() == Some(kid))
+    }
+}
+
+impl Signers {
+    /// With the recorded keys.
+    #[must_use]
+    pub fn recorded() -> Self {
+        let keys: Value = serde_json::from_str(SIGNING_KEYS).expect("the keys are JSON");
+        let octets = |key: &str, member: &str| {
+            let text = keys[key][member].as_str().expect("a member is text");
+            BASE64_URL_SAFE_NO_PAD.decode(text).expect("a member is base64url")
+        };
+        let point = [vec![4], octets("ES256", "x"), octets("ES256", "y")].concat();
+        let ec = EcdsaKeyPair::from_private_key_and_public_key(
+            &ECDSA_P256_SHA256_FIXED_SIGNING,
+            &octets("ES256", "d"),
+            &point,
+        );
+        let (seed, x) = (octets("EdDSA", "d"), octets("EdDSA", "x"));
+        let ed = Ed25519KeyPair::from_seed_and_public_key(&seed, &x);
+        let ec = ec.and_then(|pair| Ok(pair.to_pkcs8v1()?)).expect("the key is one of P-256");
+        let ed = ed.and_then(|pair| Ok(pair.to_pkcs8v1()?)).expect("the key is one of Ed25519");
+        Self {
+            es256: EncodingKey::from_ec_der(ec.as_ref()),
+            ed_dsa: EncodingKey::from_ed_der(ed.as_ref()),
+            hs256: EncodingKey::from_secret(JWT_SECRET.as_bytes()),
+            confused: EncodingKey::from_secret(&point),
+        }
+    }
+
+    /// The signature of `who` under `message`, base64url, and the project's key that made it.
+    #[must_use]
+    pub fn sign(&self, who: &[u8], message: &str) -> (String, Option<ProjectKey>) {
+        let (key, algorithm, kid, genuine) = match who {
+            b"ES256" => (&self.es256, Algorithm::ES256, Some("es256-test-key"), true),
+            b"EdDSA" => (&self.ed_dsa, Algorithm::EdDSA, Some("eddsa-test-key"), true),
+            b"HS256" => (&self.hs256, Algorithm::HS256, None, true),
+            b"confused" => (&self.confused, Algorithm::HS256, None, false),
+            _ => return (BASE64_URL_SAFE_NO_PAD.encode([7; 64]), None),
+        };
+        let signature = crypto::sign(message.as_bytes(), key, algorithm).expect("keys can sign");
+        (signature, genuine.then_some(ProjectKey { algorithm, kid }))
+    }
+}

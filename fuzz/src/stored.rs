@@ -1,0 +1,42 @@
+//! The session that @supabase/ssr keeps in cookies: section 6 of the contract, once more.
+
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+use crate::members::members;
+
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// The access token in these cookies, names and values in the order in which they came.
+#[must_use]
+pub fn access_token(key: &str, cookies: &[(String, String)]) -> Option<String> {
+    let first =
+        |name: &str| cookies.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
+    let whole = cookies.iter().find(|(name, value)| name == key && !value.is_empty());
+    let text = match whole {
+        Some((_, value)) => value.clone(),
+        None => (0..).map_while(|n| first(&format!("{key}.{n}"))).collect(),
+    };
+    let text: Vec<u8> = percent_decode_str(&text).collect();
+    let json = match text.strip_prefix(b"base64-") {
+        Some(coded) => LENIENT.decode(coded).ok()?,
+        None => text,
+    };
+    // What is beside the tokens may be no Unicode.
+    let json = String::from_utf8_lossy(&json);
+    if let Some(members) = members(json.as_bytes()) {
+        let (_, value) = members.into_iter().find(|(name, _)| name == "access_token")?;
+        return serde_json::from_str(value.get()).ok();
+    }
+    let array: Vec<Value> = serde_json::from_str(&json).ok()?;
+    Some(array.first()?.as_str()?.to_owned())
+}
