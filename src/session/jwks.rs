@@ -6,12 +6,12 @@
 //! 3. Keys are used at most one hour after the last good fetch.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{
     Algorithm, DecodingKey,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse},
@@ -27,10 +27,12 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const COOLDOWN: Duration = Duration::from_secs(30);
 const USABLE_FOR: Duration = Duration::from_hours(1);
 
-type Keys = HashMap<String, Key>;
+/// RFC 7518, section 3.3.
+const LEAST_RSA_BITS: usize = 2048;
 
 #[derive(Debug)]
 struct Key {
+    kid: String,
     algorithm: Algorithm,
     decoding: DecodingKey,
     /// As published, to tell whether it changed.
@@ -40,7 +42,9 @@ struct Key {
 /// One good fetch.
 #[derive(Debug)]
 pub struct KeySet {
-    keys: Keys,
+    /// As published: of two for one `kid` and `alg` the first counts. For different ones they may share
+    /// a `kid` (RFC 7517, section 4.5).
+    keys: Vec<Key>,
     /// The same for two sets that say the same; what was verified under another one counts no more.
     pub epoch: u64,
     fetched_at: Instant,
@@ -50,13 +54,14 @@ impl KeySet {
     /// Whether there is a key of that `kid`.
     #[must_use]
     pub fn knows(&self, kid: &str) -> bool {
-        self.keys.contains_key(kid)
+        self.keys.iter().any(|key| key.kid == kid)
     }
 
     /// The key of that `kid`, if it is one for that `alg`.
     #[must_use]
     pub fn key(&self, kid: &str, algorithm: Algorithm) -> Option<&DecodingKey> {
-        self.keys.get(kid).filter(|key| key.algorithm == algorithm).map(|key| &key.decoding)
+        let mut keys = self.keys.iter();
+        keys.find(|key| key.kid == kid && key.algorithm == algorithm).map(|key| &key.decoding)
     }
 }
 
@@ -66,7 +71,7 @@ impl KeySet {
 pub struct NotAKeySet;
 
 /// Reads a key set; keys that cannot verify a Supabase token are left out.
-fn read(body: &[u8]) -> Result<Keys, NotAKeySet> {
+fn read(body: &[u8]) -> Result<Vec<Key>, NotAKeySet> {
     #[derive(serde::Deserialize)]
     struct Document {
         keys: Vec<serde_json::Value>,
@@ -80,14 +85,13 @@ fn read(body: &[u8]) -> Result<Keys, NotAKeySet> {
 /// # Errors
 /// [`NotAKeySet`].
 pub fn algorithms(body: &[u8]) -> Result<Vec<String>, NotAKeySet> {
-    let mut names: Vec<_> =
-        read(body)?.values().map(|key| format!("{:?}", key.algorithm)).collect();
+    let mut names: Vec<_> = read(body)?.iter().map(|key| format!("{:?}", key.algorithm)).collect();
     names.sort_unstable();
     names.dedup();
     Ok(names)
 }
 
-fn usable(value: serde_json::Value) -> Option<(String, Key)> {
+fn usable(value: serde_json::Value) -> Option<Key> {
     let jwk: Jwk = serde_json::from_value(value.clone()).ok()?;
     let common = &jwk.common;
     let for_signing = common.public_key_use.as_ref().is_none_or(|u| *u == PublicKeyUse::Signature);
@@ -95,7 +99,7 @@ fn usable(value: serde_json::Value) -> Option<(String, Key)> {
         common.key_operations.as_ref().is_none_or(|ops| ops.contains(&KeyOperations::Verify));
     let algorithm = match &jwk.algorithm {
         AlgorithmParameters::EllipticCurve(p) if p.curve == EllipticCurve::P256 => Algorithm::ES256,
-        AlgorithmParameters::RSA(_) => Algorithm::RS256,
+        AlgorithmParameters::RSA(p) if bits(&p.n)? >= LEAST_RSA_BITS => Algorithm::RS256,
         AlgorithmParameters::OctetKeyPair(p) if p.curve == EllipticCurve::Ed25519 => {
             Algorithm::EdDSA
         }
@@ -111,8 +115,16 @@ fn usable(value: serde_json::Value) -> Option<(String, Key)> {
     };
     let kid = common.key_id.clone()?;
     let decoding = DecodingKey::from_jwk(&jwk).ok()?;
-    let key = Key { algorithm, decoding, jwk: value };
-    (for_signing && for_verifying && named).then_some((kid, key))
+    let key = Key { kid, algorithm, decoding, jwk: value };
+    (for_signing && for_verifying && named).then_some(key)
+}
+
+/// How long a number is, in base64url.
+fn bits(number: &str) -> Option<usize> {
+    let octets = URL_SAFE_NO_PAD.decode(number).ok()?;
+    let zeros = octets.iter().take_while(|octet| **octet == 0).count();
+    let first = octets.get(zeros)?;
+    Some(8 * (octets.len() - zeros) - first.leading_zeros() as usize)
 }
 
 /// The key set as all threads share it.
@@ -218,8 +230,9 @@ impl Jwks {
     }
 }
 
-fn same(a: &Keys, b: &Keys) -> bool {
-    a.len() == b.len() && a.iter().all(|(kid, key)| b.get(kid).is_some_and(|k| k.jwk == key.jwk))
+/// In whatever order: GoTrue's own is another one each time.
+fn same(a: &[Key], b: &[Key]) -> bool {
+    a.len() == b.len() && a.iter().all(|key| b.iter().any(|k| k.jwk == key.jwk))
 }
 
 #[cfg(test)]

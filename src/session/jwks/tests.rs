@@ -219,7 +219,14 @@ async fn an_epoch_ends_with_a_change_and_not_with_a_fetch() {
             assert_eq!(epoch(), first);
             server.publishes(&["a", "b"]);
             sleep(EVERY).await;
-            assert_ne!(epoch(), first);
+            let second = epoch();
+            assert_ne!(second, first);
+            server.publishes(&["b", "a"]);
+            sleep(EVERY).await;
+            assert_eq!(epoch(), second, "GoTrue's order is another one each time");
+            server.publishes(&["b"]);
+            sleep(EVERY).await;
+            assert_ne!(epoch(), second);
         })
         .await;
 }
@@ -242,12 +249,50 @@ fn keys_that_cannot_verify_a_supabase_token_are_left_out() {
     for key in others {
         let body = json!({ "keys": [key, es256(&json!({"kid": "good"}))] }).to_string();
         let keys = read(body.as_bytes()).unwrap();
-        assert_eq!(keys.keys().collect::<Vec<_>>(), ["good"], "{key}");
+        assert_eq!(keys.iter().map(|key| &*key.kid).collect::<Vec<_>>(), ["good"], "{key}");
     }
     let without_alg = es256(&json!({"alg": null, "use": null, "key_ops": null}));
     let keys = read(json!({ "keys": [without_alg] }).to_string().as_bytes()).unwrap();
-    assert_eq!(keys["a"].algorithm, Algorithm::ES256);
+    assert_eq!((&*keys[0].kid, keys[0].algorithm), ("a", Algorithm::ES256));
     for body in ["", "[]", "{}", r#"{"keys":1}"#, "<html>"] {
         assert!(read(body.as_bytes()).is_err(), "{body}");
     }
+}
+
+/// The recorded key of that name, its modulus changed so.
+fn rsa(kid: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> Value {
+    const KEYS: &str = include_str!("../../../fixtures/gotrue/signing-keys.json");
+    let recorded = &serde_json::from_str::<Value>(KEYS).unwrap()["RS256"];
+    let modulus = URL_SAFE_NO_PAD.decode(recorded["n"].as_str().unwrap()).unwrap();
+    let n = URL_SAFE_NO_PAD.encode(change(modulus));
+    json!({"kty": "RSA", "alg": "RS256", "kid": kid, "n": n, "e": recorded["e"]})
+}
+
+#[test]
+fn an_rsa_key_under_2048_bits_is_left_out_however_it_is_written() {
+    let keys = [
+        rsa("genuine", |n| n),
+        rsa("with a leading zero", |n| [vec![0], n].concat()),
+        rsa("half", |n| n[..128].to_vec()),
+        rsa("half, filled up with zeros", |n| [vec![0; 128], n[..128].to_vec()].concat()),
+        rsa("a bit short", |n| [vec![n[0] >> 1], n[1..].to_vec()].concat()),
+        rsa("nothing", |_| Vec::new()),
+        rsa("zero", |_| vec![0; 256]),
+    ];
+    let keys = read(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
+    let kids: Vec<_> = keys.iter().map(|key| &*key.kid).collect();
+    assert_eq!(kids, ["genuine", "with a leading zero"]);
+}
+
+#[test]
+fn keys_of_one_kid_are_told_apart_by_their_algorithm_and_else_the_first_counts() {
+    let second = es256(&json!({"x": "AAAA8Cq4RBlo5PptEYTozoUkRhs1SMObwTEZXG93M00"}));
+    let body = json!({"keys": [es256(&json!({})), rsa("a", |n| n), second]}).to_string();
+    let keys = read(body.as_bytes()).unwrap();
+    let set = KeySet { keys, epoch: 0, fetched_at: Instant::now() };
+    assert!(set.knows("a") && !set.knows("b"));
+    let key = |algorithm| set.key("a", algorithm).map(|key| std::ptr::from_ref(key));
+    assert_eq!(key(Algorithm::ES256), Some(std::ptr::from_ref(&set.keys[0].decoding)));
+    assert_eq!(key(Algorithm::RS256), Some(std::ptr::from_ref(&set.keys[1].decoding)));
+    assert_eq!(key(Algorithm::EdDSA), None);
 }
