@@ -5,8 +5,8 @@
 //! 2. `exp` is present; `nbf` and `iat`, where present, are at most 30 s ahead.
 //! 3. `sub` and `session_id` are UUIDs, `session_id` not the nil one: GoTrue turns a local logout of
 //!    a token without a session into a global one (recording `logout-local-without-session-id`).
-//! 4. `crit`, JWE and two members of one name are refused. Keys or addresses of keys in the header
-//!    are never looked at.
+//! 4. `crit`, `b64`, JWE and two members of one name are refused. Keys or addresses of keys in the
+//!    header are never looked at.
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
@@ -32,7 +32,7 @@ pub enum TokenFault {
     /// The cookie cannot be decoded into a session.
     #[error("the session cookie cannot be decoded")]
     Undecodable,
-    /// `crit`, or an algorithm that no Supabase project uses.
+    /// `crit`, `b64`, or an algorithm that no Supabase project uses.
     #[error("the token's header asks for what is not supported")]
     Header,
     /// No key of that `kid` and `alg`.
@@ -146,7 +146,7 @@ impl<'t> Unsigned<'t> {
         // Whoever judges it, GoTrue perhaps, gets nothing but base64url.
         URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenFault::Malformed)?;
         let header: Header = json(header)?;
-        if header.crit.is_some() {
+        if header.crit.is_some() || header.b64.is_some() {
             return Err(TokenFault::Header);
         }
         let payload: Payload = json(payload)?;
@@ -184,6 +184,9 @@ struct Header {
     kid: Option<String>,
     #[serde(default, deserialize_with = "present")]
     crit: Option<()>,
+    /// RFC 7797: what is signed would be something else than what is read.
+    #[serde(default, deserialize_with = "present")]
+    b64: Option<()>,
 }
 
 #[derive(Deserialize)]
