@@ -93,10 +93,10 @@ async fn a_second_signal_ends_it_at_once(#[case] second: &str, #[case] expected:
 async fn a_stop_drains_the_logout_under_way() {
     let stage = Stage::new().await;
     let tokens = stage.sign_up();
-    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.3, "times": 1}));
+    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 1, "times": 1}));
     let mut asked = under_way(&stage, stage.address, &tokens.access_token).await;
     let hung_up = stage.sign_up();
-    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.3, "times": 1}));
+    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 1, "times": 1}));
     drop(under_way(&stage, stage.address, &hung_up.access_token).await);
     assert!(stage.alive(&tokens) && stage.alive(&hung_up));
 
@@ -113,7 +113,7 @@ async fn a_stop_lets_a_request_have_the_keys_that_it_waits_for() {
     let stage = Stage::with(&[("drain-timeout", "8s"), ("upstream-timeout", "1m")]).await;
     stage.mock.rotate_keys().unwrap();
     let tokens = stage.sign_up();
-    stage.fault(json!({"operation": "jwks", "kind": "delay", "seconds": 0.3, "times": 1}));
+    stage.fault(json!({"operation": "jwks", "kind": "delay", "seconds": 1, "times": 1}));
     let fetched = || stage.calls(".well-known/jwks.json").len();
     let before = fetched();
     let mut asked = Connection::open(stage.address).await;
