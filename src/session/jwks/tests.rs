@@ -291,7 +291,7 @@ fn keys_of_one_kid_are_told_apart_by_their_algorithm_and_else_the_first_counts()
     let keys = read(body.as_bytes()).unwrap();
     let set = KeySet { keys, epoch: 0, fetched_at: Instant::now() };
     assert!(set.knows("a") && !set.knows("b"));
-    let key = |algorithm| set.key("a", algorithm).map(|key| std::ptr::from_ref(key));
+    let key = |algorithm| set.key("a", algorithm).map(std::ptr::from_ref);
     assert_eq!(key(Algorithm::ES256), Some(std::ptr::from_ref(&set.keys[0].decoding)));
     assert_eq!(key(Algorithm::RS256), Some(std::ptr::from_ref(&set.keys[1].decoding)));
     assert_eq!(key(Algorithm::EdDSA), None);
