@@ -7,6 +7,7 @@ mod http;
 mod jar;
 mod own_thread;
 mod recordings;
+mod signers;
 mod stage;
 mod tokens;
 mod upstream;
@@ -18,8 +19,9 @@ pub(crate) use self::{
     jar::{Jar, Page},
     own_thread::OwnThread,
     recordings::{RECORDED_AT, RECORDED_ISSUER, SsrJar, recording, ssr_jars},
+    signers::Signer,
     stage::{SECRET, START, Setup, Stage},
-    tokens::{claims_of, es256, forged, hs256, sign_with},
+    tokens::{claims_of, forged, hs256},
     upstream::{Operation, Step, Upstream},
 };
 
