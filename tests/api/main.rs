@@ -8,6 +8,7 @@
 )]
 
 mod any_headers;
+mod changing_key_set;
 mod check;
 mod clients;
 mod config;
