@@ -3,6 +3,7 @@
 
 mod binary;
 mod browser;
+mod head;
 mod http;
 mod jar;
 mod own_thread;
@@ -13,8 +14,9 @@ mod tokens;
 mod upstream;
 
 pub(crate) use self::{
-    binary::{API_KEY, Serving},
+    binary::{API_KEY, Log, Serving},
     browser::{Browser, Form, session_cookies},
+    head::{assert_deletes, assert_own_headers},
     http::{Connection, Reply, Request},
     jar::{Jar, Page},
     own_thread::OwnThread,
