@@ -16,7 +16,7 @@ pub(crate) use self::{
     browser::{Browser, Form, session_cookies},
     http::{Connection, Reply, Request},
     jar::{Jar, Page},
-    own_thread::OwnThread,
+    own_thread::{OwnThread, side_by_side},
     recordings::{RECORDED_AT, RECORDED_ISSUER, SsrJar, recording, ssr_jars},
     stage::{SECRET, START, Setup, Stage},
     tokens::{claims_of, es256, forged, hs256, sign_with},
