@@ -19,7 +19,7 @@ pub(crate) use self::{
     head::{assert_deletes, assert_own_headers},
     http::{Connection, Reply, Request},
     jar::{Jar, Page},
-    own_thread::OwnThread,
+    own_thread::{OwnThread, side_by_side},
     recordings::{RECORDED_AT, RECORDED_ISSUER, SsrJar, recording, ssr_jars},
     signers::Signer,
     stage::{SECRET, START, Setup, Stage},

@@ -8,7 +8,6 @@
 )]
 
 mod any_headers;
-mod changing_key_set;
 mod check;
 mod clients;
 mod config;
