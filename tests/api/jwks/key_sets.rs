@@ -6,12 +6,12 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use logout_gateway::mock::{TEST_SECRET, Tokens};
+use logout_gateway::mock::{self, TEST_SECRET, Tokens};
 use serde_json::{Value, json};
 
 use super::KEY_SET;
 use crate::harness::{
-    Request, Setup, Stage, assert_error, assert_success, claims_of, es256, eventually, hs256,
+    Request, Setup, Signer, Stage, assert_error, assert_success, claims_of, eventually, hs256,
     recording, side_by_side,
 };
 
@@ -247,6 +247,7 @@ async fn a_secret_that_is_published_makes_no_token_genuine() {
 #[tokio::test]
 async fn a_key_without_a_name_serves_no_token_without_one() {
     let mut key = recorded("es256");
+    let signer = Signer::of_the_project(mock::Algorithm::Es256);
     for kid in [None, Some(Value::Null), Some(json!(7))] {
         match kid {
             None => drop(key.as_object_mut().unwrap().remove("kid")),
@@ -258,7 +259,7 @@ async fn a_key_without_a_name_serves_no_token_without_one() {
         for header in
             [r#"{"alg":"ES256"}"#, r#"{"alg":"ES256","kid":null}"#, r#"{"alg":"ES256","kid":7}"#]
         {
-            let token = es256(header, &claims);
+            let token = signer.token(header, &claims);
             let reply = stage.post("/logout").bearer(&token).send().await;
             assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
         }
