@@ -3,6 +3,7 @@
 
 mod binary;
 mod browser;
+mod head;
 mod http;
 mod jar;
 mod own_thread;
@@ -14,6 +15,7 @@ mod upstream;
 pub(crate) use self::{
     binary::{API_KEY, Serving},
     browser::{Browser, Form, session_cookies},
+    head::{assert_deletes, assert_own_headers},
     http::{Connection, Reply, Request},
     jar::{Jar, Page},
     own_thread::OwnThread,

@@ -20,6 +20,8 @@ mod documents;
 mod errors;
 mod harness;
 mod headers;
+mod hostile_names;
+mod hostile_values;
 mod jwks;
 mod life_cycle;
 mod limits;
