@@ -12,6 +12,7 @@ mod check;
 mod clients;
 mod config;
 mod cookie_reading;
+mod cookie_tossing;
 mod cookies;
 mod cross_site;
 mod csrf;
