@@ -13,7 +13,7 @@ mod tokens;
 mod upstream;
 
 pub(crate) use self::{
-    binary::{API_KEY, Serving},
+    binary::{API_KEY, Log, Serving},
     browser::{Browser, Form, session_cookies},
     head::{assert_deletes, assert_own_headers},
     http::{Connection, Reply, Request},

@@ -23,6 +23,7 @@ mod harness;
 mod headers;
 mod hostile_names;
 mod hostile_values;
+mod injection;
 mod jwks;
 mod life_cycle;
 mod limits;
