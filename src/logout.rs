@@ -1,9 +1,12 @@
 //! The use case: end a session at GoTrue and say truthfully what became of it.
 //!
 //! It knows no HTTP framework: a session whose right to be here is settled, a scope and the clock go
-//! in, an [`Outcome`] comes out.
+//! in, an [`Outcome`] comes out. What cannot be done now is queued, or said to have failed.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -11,12 +14,13 @@ use crate::{
     clock::Clock,
     config::Scope,
     gotrue::{Deadline, GoTrue, LogoutAnswer, OnBehalfOf, Refusal},
+    queue::postponing::Postponing,
     session::{
         Session,
         token::{CLOCK_AHEAD_SECONDS, TokenFault, session_of},
         verifier::Standing,
     },
-    store::{Revocation, memory::MemoryStore},
+    store::{Store, list::Revocation},
 };
 
 /// As far as a token of GoTrue's may be ahead of our clock, its cut-off may be.
@@ -35,6 +39,8 @@ pub enum Outcome {
     NotGenuine(TokenFault),
     /// The access token has expired and the refresh token is none.
     Expired,
+    /// GoTrue failed, and will be asked again: that is durably queued.
+    Queued(Refusal),
     /// GoTrue failed or refused; the session may live.
     Failed(Refusal),
 }
@@ -48,13 +54,26 @@ pub struct Ended {
     pub upstream_status: Option<u16>,
 }
 
+/// What is asked for, and by whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Which of the user's sessions end.
+    pub scope: Scope,
+    /// The route, for whoever reads the queue.
+    pub route: &'static str,
+    /// Whose request it is.
+    pub caller: &'a OnBehalfOf,
+}
+
 /// Ends sessions; everything it needs besides the session itself.
 #[derive(Clone, Debug)]
 pub struct Logout {
     /// Who revokes.
     pub gotrue: GoTrue,
     /// Who remembers.
-    pub store: std::sync::Arc<MemoryStore>,
+    pub store: Arc<dyn Store>,
+    /// How it is done later, where the store has a queue.
+    pub postponing: Option<Arc<Postponing>>,
     /// When it is.
     pub clock: Clock,
     /// `GATEWAY_MAX_TOKEN_LIFETIME`.
@@ -62,36 +81,73 @@ pub struct Logout {
 }
 
 impl Logout {
-    /// Revokes what `scope` names with `session`'s credentials, refreshing them first if they have
-    /// expired, and enters the revocation list.
-    pub async fn end(
+    /// Revokes what is asked for with `session`'s credentials, refreshing them first if they have
+    /// expired, and enters the revocation list. Where GoTrue fails, it is postponed.
+    pub async fn end(&self, session: &Session, asked: Asked<'_>, deadline: Deadline) -> Ended {
+        let attempt = if session.standing == Standing::Unjudgeable {
+            Attempt::without_answer(Outcome::Failed(Refusal::Unavailable))
+        } else {
+            self.revoke(session, asked.scope, asked.caller, deadline).await
+        };
+        let remembered = self.remember_if_proven(session, asked, &attempt);
+        let ((), outcome) = tokio::join!(remembered, self.postpone(session, asked, &attempt));
+        Ended { outcome, upstream_status: attempt.status }
+    }
+
+    /// The same for a logout that was postponed: it is in the queue, and stays there unless it ends.
+    pub async fn end_at_last(
         &self,
         session: &Session,
-        scope: Scope,
-        caller: &OnBehalfOf,
+        asked: Asked<'_>,
         deadline: Deadline,
     ) -> Ended {
-        if session.standing == Standing::Unjudgeable {
-            let outcome = Outcome::Failed(Refusal::Unavailable);
-            return Ended { outcome, upstream_status: None };
-        }
-        let attempt = self.revoke(session, scope, caller, deadline).await;
-        // An expired token is no proof of who is asking now: it may stem from an old log. It is one
-        // again once GoTrue has refreshed it.
-        if attempt.vouched || (session.standing == Standing::Verified && !session.expired) {
-            self.remember(session, scope, &attempt);
+        let attempt = self.revoke(session, asked.scope, asked.caller, deadline).await;
+        // A token that was verified is on the list since its owner asked.
+        if attempt.vouched && session.standing != Standing::Verified {
+            self.remember(session, asked, &attempt).await;
         }
         Ended { outcome: attempt.outcome, upstream_status: attempt.status }
     }
 
-    fn remember(&self, session: &Session, scope: Scope, attempt: &Attempt) {
+    async fn postpone(&self, session: &Session, asked: Asked<'_>, attempt: &Attempt) -> Outcome {
+        let Outcome::Failed(refusal) = &attempt.outcome else { return attempt.outcome.clone() };
+        let (Some(postponing), Some(queue)) = (&self.postponing, self.store.queue()) else {
+            return attempt.outcome.clone();
+        };
+        if !refusal.is_passing() {
+            return attempt.outcome.clone();
+        }
+        match postponing.postpone(queue, session, asked, refusal, self.clock.now()).await {
+            Ok(()) => Outcome::Queued(refusal.clone()),
+            Err(cause) => {
+                let request_id = asked.caller.request_id();
+                tracing::error!(request_id, %cause, "a failed logout could not be queued");
+                attempt.outcome.clone()
+            }
+        }
+    }
+
+    async fn remember_if_proven(&self, session: &Session, asked: Asked<'_>, attempt: &Attempt) {
+        // An expired token is no proof of who is asking now: it may stem from an old log. It is one
+        // again once GoTrue has refreshed it.
+        if attempt.vouched || (session.standing == Standing::Verified && !session.expired) {
+            self.remember(session, asked, attempt).await;
+        }
+    }
+
+    async fn remember(&self, session: &Session, asked: Asked<'_>, attempt: &Attempt) {
+        let scope = asked.scope;
         let (now, claims) = (self.clock.now(), &session.claims);
         let seconds = self.clock.unix_seconds();
         // Whoever still holds a token that was logged out here is perhaps the one its user wanted to be
         // rid of: it ends the others only where GoTrue says that they are gone.
         let gone = matches!(attempt.outcome, Outcome::Revoked | Outcome::AlreadyEnded);
-        if scope != Scope::Local && !gone && self.store.is_revoked(claims, seconds) {
-            return;
+        if scope != Scope::Local && !gone {
+            // A store that cannot tell is no reason to forget that an owner asked to leave.
+            let revoked = self.store.is_revoked(claims, seconds).await;
+            if revoked.unwrap_or(false) {
+                return;
+            }
         }
         let cut_off = match attempt.date {
             Some(date) if attempt.answered_by_gotrue => date.min(now + CLOCK_AHEAD),
@@ -100,7 +156,11 @@ impl Logout {
             None => now,
         };
         let lifetime = self.max_token_lifetime;
-        self.store.revoke(&Revocation::new(claims, scope, cut_off, seconds, lifetime));
+        let revocation = Revocation::new(claims, scope, cut_off, seconds, lifetime);
+        if let Err(cause) = self.store.revoke(&revocation).await {
+            let request_id = asked.caller.request_id();
+            tracing::error!(request_id, %cause, "a logout is not safely on the revocation list");
+        }
     }
 
     async fn revoke(

@@ -1,0 +1,6 @@
+//! Revocations that could not be done at once, and are done later.
+
+pub mod backoff;
+pub mod credentials;
+pub mod entry;
+pub mod postponing;
