@@ -66,6 +66,8 @@ pub struct Health {
 pub struct LogoutAnswer {
     /// Revoked, or why not.
     pub result: Result<(), Refusal>,
+    /// Where it is not revoked: it may be all the same, by a try whose answer did not come.
+    pub unknown: bool,
     /// GoTrue's own clock, from the answer's `Date`.
     pub date: Option<SystemTime>,
     /// The answer's status, if one came.

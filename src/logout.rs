@@ -3,17 +3,17 @@
 //! It knows no HTTP framework: a session whose right to be here is settled, a scope and the clock go
 //! in, an [`Outcome`] comes out. What cannot be done now is queued, or said to have failed.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+mod attempt;
+
+use std::{sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 
+use self::attempt::{Attempt, RefreshFault};
 use crate::{
     clock::Clock,
     config::Scope,
-    gotrue::{Deadline, GoTrue, LogoutAnswer, OnBehalfOf, Refusal},
+    gotrue::{Deadline, GoTrue, OnBehalfOf, Refusal},
     queue::postponing::Postponing,
     session::{
         Session,
@@ -52,6 +52,8 @@ pub struct Ended {
     pub outcome: Outcome,
     /// The status of GoTrue's answer to the logout, if it was asked and answered.
     pub upstream_status: Option<u16>,
+    /// Where it is not revoked: it may be all the same, by a try whose answer did not come.
+    pub unknown: bool,
 }
 
 /// What is asked for, and by whom.
@@ -60,9 +62,11 @@ pub struct Asked<'a> {
     /// Which of the user's sessions end.
     pub scope: Scope,
     /// The route, for whoever reads the queue.
-    pub route: &'static str,
+    pub route: &'a str,
     /// Whose request it is.
     pub caller: &'a OnBehalfOf,
+    /// An earlier try may have had its effect without our hearing of it.
+    pub tried_before: bool,
 }
 
 /// Ends sessions; everything it needs besides the session itself.
@@ -91,7 +95,7 @@ impl Logout {
         };
         let remembered = self.remember_if_proven(session, asked, &attempt);
         let ((), outcome) = tokio::join!(remembered, self.postpone(session, asked, &attempt));
-        Ended { outcome, upstream_status: attempt.status }
+        Ended { outcome, upstream_status: attempt.status, unknown: attempt.unknown }
     }
 
     /// The same for a logout that was postponed: it is in the queue, and stays there unless it ends.
@@ -106,7 +110,14 @@ impl Logout {
         if attempt.vouched && session.standing != Standing::Verified {
             self.remember(session, asked, &attempt).await;
         }
-        Ended { outcome: attempt.outcome, upstream_status: attempt.status }
+        let outcome = match attempt.outcome {
+            // The session that asked for `global` is gone by that very try.
+            Outcome::OthersLiveOn if asked.tried_before && asked.scope == Scope::Global => {
+                Outcome::Revoked
+            }
+            outcome => outcome,
+        };
+        Ended { outcome, upstream_status: attempt.status, unknown: attempt.unknown }
     }
 
     async fn postpone(&self, session: &Session, asked: Asked<'_>, attempt: &Attempt) -> Outcome {
@@ -117,6 +128,7 @@ impl Logout {
         if !refusal.is_passing() {
             return attempt.outcome.clone();
         }
+        let asked = Asked { tried_before: asked.tried_before || attempt.unknown, ..asked };
         match postponing.postpone(queue, session, asked, refusal, self.clock.now()).await {
             Ok(()) => Outcome::Queued(refusal.clone()),
             Err(cause) => {
@@ -184,7 +196,7 @@ impl Logout {
             return Attempt::without_answer(Outcome::Expired);
         };
         match self.refresh(session, refresh_token, caller, deadline).await {
-            Err(outcome) => Attempt::without_answer(outcome_of_refresh(outcome, scope)),
+            Err(fault) => Attempt::without_answer(fault.outcome(scope)),
             Ok(access_token) => {
                 let answer = self.gotrue.logout(&access_token, scope, caller, deadline).await;
                 let mut attempt = Attempt::of(&answer, scope);
@@ -210,68 +222,5 @@ impl Logout {
         let same = session_of(refreshed.access_token.expose_secret())
             == Some((session.claims.sub, session.claims.session_id));
         if same { Ok(refreshed.access_token) } else { Err(RefreshFault::Foreign) }
-    }
-}
-
-enum RefreshFault {
-    Refused(Refusal),
-    Foreign,
-}
-
-impl From<Refusal> for RefreshFault {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-fn outcome_of_refresh(fault: RefreshFault, scope: Scope) -> Outcome {
-    match fault {
-        RefreshFault::Foreign => Outcome::NotGenuine(TokenFault::ForeignRefresh),
-        RefreshFault::Refused(Refusal::BadRefreshToken) => Outcome::Expired,
-        RefreshFault::Refused(refusal) => outcome_of_refusal(refusal, scope),
-    }
-}
-
-fn outcome_of_refusal(refusal: Refusal, scope: Scope) -> Outcome {
-    match refusal {
-        Refusal::UserNotFound => Outcome::AlreadyEnded,
-        Refusal::SessionNotFound if scope == Scope::Local => Outcome::AlreadyEnded,
-        Refusal::SessionNotFound => Outcome::OthersLiveOn,
-        Refusal::BadJwt => Outcome::NotGenuine(TokenFault::Signature),
-        refusal => Outcome::Failed(refusal),
-    }
-}
-
-/// One answer to a logout, judged.
-struct Attempt {
-    outcome: Outcome,
-    /// GoTrue's answer proves that the token is genuine.
-    vouched: bool,
-    /// Else it may have been a proxy, or anybody.
-    answered_by_gotrue: bool,
-    /// The clock of whoever answered.
-    date: Option<SystemTime>,
-    status: Option<u16>,
-}
-
-impl Attempt {
-    fn of(answer: &LogoutAnswer, scope: Scope) -> Self {
-        let known = [Refusal::SessionNotFound, Refusal::UserNotFound, Refusal::UserBanned];
-        // GoTrue verifies the signature before it looks for user and session.
-        let vouched = answer.result.as_ref().map_or_else(|r| known.contains(r), |()| true);
-        Self {
-            vouched,
-            outcome: match &answer.result {
-                Ok(()) => Outcome::Revoked,
-                Err(refusal) => outcome_of_refusal(refusal.clone(), scope),
-            },
-            answered_by_gotrue: vouched,
-            date: answer.date,
-            status: answer.status,
-        }
-    }
-
-    fn without_answer(outcome: Outcome) -> Self {
-        Self { outcome, vouched: false, answered_by_gotrue: false, date: None, status: None }
     }
 }

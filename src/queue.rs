@@ -4,3 +4,4 @@ pub mod backoff;
 pub mod credentials;
 pub mod entry;
 pub mod postponing;
+pub mod worker;

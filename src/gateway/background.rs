@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::{self, App},
     failures::Unwritten,
+    queue::worker::Worker,
     server,
 };
 
@@ -38,11 +39,19 @@ pub(super) async fn run(
         }
         over.cancelled().await;
     };
+    let worker = Worker::new(app.logout.clone(), app.config.upstream_timeout);
+    let working = async {
+        if let Some(worker) = worker {
+            worker.run(app.stopping.clone()).await;
+        }
+        over.cancelled().await;
+    };
     tokio::select! {
         () = watched => {}
         () = app.jwks.keep_fetching(fetch) => {}
         () = keep_forgetting(&app) => {}
         () = store.keep() => {}
+        () = working => {}
         () = unwritten.write_all(&*store) => {}
     }
     unwritten.close();

@@ -20,6 +20,8 @@ pub struct Entry {
     pub session_id: Uuid,
     /// Whether the access token was verified when it came.
     pub verified: bool,
+    /// Whether a try may have had its effect without our hearing of it.
+    pub tried: bool,
     /// When the logout was asked for; milliseconds since the Unix epoch.
     pub queued_at: i64,
     /// When GoTrue is to be asked, or a lease ends; milliseconds since the Unix epoch.

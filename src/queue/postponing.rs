@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     backoff,
-    credentials::{Credentials, Seal},
+    credentials::{CannotOpen, Credentials, Seal},
     entry::Entry,
 };
 use crate::{
@@ -47,6 +47,14 @@ impl Postponing {
         Self { seal }
     }
 
+    /// The credentials of an entry.
+    ///
+    /// # Errors
+    /// [`CannotOpen`].
+    pub fn opened(&self, entry: &Entry) -> Result<Credentials, CannotOpen> {
+        self.seal.open(&entry.sealed, &entry.key_id, entry.id)
+    }
+
     /// Puts the logout of `session` into `queue`; once that is done, it survives.
     ///
     /// # Errors
@@ -81,6 +89,7 @@ impl Postponing {
             user_id: claims.sub,
             session_id: claims.session_id,
             verified: session.standing == Standing::Verified,
+            tried: asked.tried_before,
             queued_at: now,
             due: now + backoff::after(0, refusal, now),
             attempts: 0,

@@ -139,7 +139,8 @@ async fn judge_and_end(reply: &Reply<'_>, scope: Scope) -> Response {
     match authorised(reply).await {
         Ok(session) => {
             let caller = reply.call.on_behalf_of(reply.headers);
-            let asked = Asked { scope, route: reply.contract.path(), caller: &caller };
+            let route = reply.contract.path();
+            let asked = Asked { scope, route, caller: &caller, tried_before: false };
             let ended = reply.app.logout.end(&session, asked, deadline).await;
             reply.ended(&session, scope, &ended)
         }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::queue::entry::Entry;
+
 /// One line of the failure log; never a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -26,4 +28,29 @@ pub struct Failure {
     pub reason: String,
     /// The status of GoTrue's answer, if one came.
     pub upstream_status: Option<u16>,
+}
+
+impl Failure {
+    /// A postponed logout whose time is over, at `time`, seconds since the Unix epoch.
+    #[must_use]
+    pub fn of_entry(
+        entry: &Entry,
+        time: i64,
+        outcome: &str,
+        reason: &str,
+        upstream_status: Option<u16>,
+    ) -> Self {
+        Self {
+            time,
+            request_id: entry.request_id.clone(),
+            route: entry.route.clone(),
+            scope: entry.scope.clone(),
+            outcome: outcome.to_owned(),
+            user_id: entry.user_id,
+            session_id: entry.session_id,
+            code: None,
+            reason: reason.to_owned(),
+            upstream_status,
+        }
+    }
 }
