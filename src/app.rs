@@ -82,7 +82,7 @@ pub fn public(app: Arc<App>, pages: Router) -> Router {
 
 /// The admin listener's router.
 pub fn admin(app: Arc<App>) -> Router {
-    framed(routes::health(&app), app)
+    framed(routes::health(&app).merge(routes::operator(app.clone())), app)
 }
 
 /// What every response of every listener goes through.

@@ -25,6 +25,7 @@ pub mod keys;
 pub mod logout;
 pub mod mock;
 pub mod queue;
+pub mod report;
 pub mod routes;
 pub mod server;
 pub mod session;

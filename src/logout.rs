@@ -93,6 +93,11 @@ impl Logout {
         } else {
             self.revoke(session, asked.scope, asked.caller, deadline).await
         };
+        if attempt.vouched
+            && let Some(postponing) = &self.postponing
+        {
+            postponing.gotrue_is_well();
+        }
         let remembered = self.remember_if_proven(session, asked, &attempt);
         let ((), outcome) = tokio::join!(remembered, self.postpone(session, asked, &attempt));
         Ended { outcome, upstream_status: attempt.status, unknown: attempt.unknown }

@@ -1,8 +1,12 @@
 //! Putting a logout into the queue.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use aws_lc_rs::error::Unspecified;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::{
@@ -24,6 +28,9 @@ pub const MOST_ENTRIES: usize = 100_000;
 #[derive(Debug)]
 pub struct Postponing {
     seal: Seal,
+    /// Entries wait because GoTrue failed.
+    failing: AtomicBool,
+    well: Notify,
 }
 
 /// Why a logout could not be postponed.
@@ -44,7 +51,20 @@ impl Postponing {
     /// Credentials are sealed by `seal`.
     #[must_use]
     pub fn new(seal: Seal) -> Self {
-        Self { seal }
+        Self { seal, failing: AtomicBool::new(false), well: Notify::new() }
+    }
+
+    /// GoTrue has answered somebody: who waits for it to be well need not wait longer.
+    pub fn gotrue_is_well(&self) {
+        if self.failing.load(Ordering::Relaxed) {
+            self.well.notify_one();
+        }
+    }
+
+    /// Waits for [`Postponing::gotrue_is_well`], of which is told only while GoTrue is `failing`.
+    pub async fn until_well(&self, failing: bool) {
+        self.failing.store(failing, Ordering::Relaxed);
+        self.well.notified().await;
     }
 
     /// The credentials of an entry.

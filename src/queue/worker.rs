@@ -80,6 +80,7 @@ impl Worker {
             }
             tokio::select! {
                 () = sleep(LOOK_EVERY) => {}
+                () = self.postponing.until_well(health.failures > 0) => health = Health::default(),
                 () = stopping.cancelled() => {}
             }
         }
