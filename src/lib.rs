@@ -24,6 +24,7 @@ pub mod gotrue;
 pub mod keys;
 pub mod logout;
 pub mod mock;
+pub mod operator;
 pub mod queue;
 pub mod report;
 pub mod routes;

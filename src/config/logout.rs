@@ -8,7 +8,7 @@ use clap::Args;
 use super::{
     faults::{Faults, Noted, Rule},
     rules::{AN_HOUR, DEADLINE, MORE_THAN_ZERO, duration, list_or_none, one_of},
-    store::{self, StoreAddress},
+    store::StoreAddress,
 };
 
 const A_DAY: Duration = Duration::from_hours(24);
@@ -108,7 +108,7 @@ impl Logout {
         let types =
             faults.or("GATEWAY_CLEAR_SITE_DATA", args.clear_site_data, None, clear_site_data);
         let memory = StoreAddress::Memory;
-        let store = faults.or("GATEWAY_STORE", args.store, memory, store::address);
+        let store = faults.or("GATEWAY_STORE", args.store, memory, StoreAddress::parse);
         let lifetime = duration(
             MORE_THAN_ZERO..=366 * A_DAY,
             "must be a duration such as `7d` or `1h`, more than zero and at most 366 days",

@@ -1,11 +1,9 @@
 //! Where ended sessions, postponed revocations and failed logouts are kept.
 
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
 
 use secrecy::SecretString;
 use url::Url;
-
-use super::faults::Rule;
 
 /// `GATEWAY_STORE`.
 #[derive(Clone, Debug)]
@@ -19,6 +17,21 @@ pub enum StoreAddress {
 }
 
 impl StoreAddress {
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
+        if text == "memory" {
+            return Ok(Self::Memory);
+        }
+        match text.strip_prefix("file:") {
+            Some("") => Err(RULE.into()),
+            Some(path) => Ok(Self::File(path.into())),
+            None => redis(text).map(Self::Redis).ok_or(RULE.into()),
+        }
+    }
+
     /// Whether what is queued there survives a restart.
     #[must_use]
     pub fn is_durable(&self) -> bool {
@@ -40,18 +53,6 @@ const DEFAULT_PREFIX: &str = "logout-gateway:";
 /// What a store's address must be.
 const RULE: &str = "must be `memory`, `file:<path>`, or `redis://` or `rediss://` with host, and \
                     optionally user, password, port, `/<database>` and `?prefix=<prefix>`";
-
-/// Reads an address.
-pub(super) fn address(text: &str) -> Result<StoreAddress, Rule> {
-    if text == "memory" {
-        return Ok(StoreAddress::Memory);
-    }
-    match text.strip_prefix("file:") {
-        Some("") => Err(RULE.into()),
-        Some(path) => Ok(StoreAddress::File(path.into())),
-        None => redis(text).map(StoreAddress::Redis).ok_or(RULE.into()),
-    }
-}
 
 fn redis(text: &str) -> Option<RedisAddress> {
     let mut url = Url::parse(text).ok()?;
@@ -95,7 +96,9 @@ mod tests {
         #[case] url: &str,
         #[case] prefix: &str,
     ) {
-        let StoreAddress::Redis(redis) = address(text).unwrap() else { panic!("{text}") };
+        let StoreAddress::Redis(redis) = StoreAddress::parse(text).unwrap() else {
+            panic!("{text}")
+        };
         assert_eq!((redis.url.expose_secret(), &*redis.prefix), (url, prefix));
         assert!(!format!("{redis:?}").contains("pass"));
     }
@@ -117,12 +120,14 @@ mod tests {
     #[case("http://redis")]
     #[case("unix:///var/run/redis.sock")]
     fn any_other_address_is_refused(#[case] text: &str) {
-        assert_eq!(address(text).unwrap_err(), RULE);
+        assert_eq!(StoreAddress::parse(text).unwrap_err(), RULE);
     }
 
     #[test]
     fn a_path_is_taken_as_it_is() {
-        let StoreAddress::File(path) = address("file:a b/c%20d").unwrap() else { panic!() };
+        let StoreAddress::File(path) = StoreAddress::parse("file:a b/c%20d").unwrap() else {
+            panic!()
+        };
         assert_eq!(path.to_str(), Some("a b/c%20d"));
     }
 }
