@@ -32,6 +32,7 @@ mod mock_harness;
 mod mock_recordings;
 mod model;
 mod outcomes;
+mod queue;
 mod recorded_jars;
 mod refresh;
 mod refusals;
