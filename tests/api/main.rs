@@ -13,6 +13,7 @@ mod clients;
 mod config;
 mod cookie_reading;
 mod cookies;
+mod crashes;
 mod cross_site;
 mod csrf;
 mod demo;

@@ -153,6 +153,12 @@ impl Connection {
         Self { stream, read: Vec::new() }
     }
 
+    /// To where the request goes, unless nobody listens there.
+    pub(crate) async fn try_open(request: &Request) -> Option<Self> {
+        let stream = TcpStream::connect(request.address).await.ok()?;
+        Some(Self { stream, read: Vec::new() })
+    }
+
     /// A server that has refused already may have closed its side: what matters is its answer.
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
@@ -185,6 +191,13 @@ impl Connection {
         }
         reply.body = self.read.drain(..length).collect();
         Some(reply)
+    }
+
+    /// The next response, if it comes to its end.
+    pub(crate) async fn reply_unless_cut_off(mut self) -> Option<Reply> {
+        while self.more().await {}
+        let whole = self.read.windows(4).any(|window| window == b"\r\n\r\n");
+        if whole { self.reply(false).await } else { None }
     }
 
     async fn more(&mut self) -> bool {
