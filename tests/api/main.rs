@@ -18,6 +18,7 @@ mod csrf;
 mod demo;
 mod documents;
 mod errors;
+mod forward_auth;
 mod harness;
 mod headers;
 mod jwks;
