@@ -19,6 +19,7 @@ mod csrf;
 mod demo;
 mod documents;
 mod errors;
+mod forward_auth;
 mod harness;
 mod headers;
 mod jwks;
