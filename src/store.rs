@@ -7,6 +7,7 @@
 //! 3. A store that cannot tell whether a token is on the list says so; nobody is let in on a guess.
 
 pub mod failure;
+pub mod file;
 pub mod list;
 pub mod memory;
 
@@ -15,7 +16,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use self::{failure::Failure, list::Revocation, memory::MemoryStore};
+use self::{failure::Failure, file::FileStore, list::Revocation, memory::MemoryStore};
 use crate::{config::StoreAddress, queue::entry::Entry, session::token::Claims};
 
 /// Failures kept: the last ones.
@@ -76,7 +77,8 @@ pub trait Queue: Send + Sync {
     async fn put(&self, entry: &Entry) -> Result<(), StoreFault>;
 
     /// Up to `most` entries that are due at `now`, the earliest first. Nobody else gets them before
-    /// `until`; whoever took them may have died by then. Both in milliseconds since the Unix epoch.
+    /// `until`, at which they are due now; whoever took them may have died by then. Both in milliseconds
+    /// since the Unix epoch.
     ///
     /// # Errors
     /// [`StoreFault`].
@@ -127,12 +129,12 @@ pub struct CannotOpen(pub String);
 ///
 /// # Errors
 /// [`CannotOpen`]: another process holds the file, it is damaged, or Redis refuses the credentials.
-#[expect(clippy::unused_async, reason = "Redis will be asked")]
 pub async fn open(address: &StoreAddress) -> Result<Arc<dyn Store>, CannotOpen> {
-    match address {
-        StoreAddress::Memory => Ok(Arc::new(MemoryStore::default())),
-        StoreAddress::File(_) | StoreAddress::Redis(_) => {
-            Err(CannotOpen("this version has no such store".to_owned()))
+    Ok(match address {
+        StoreAddress::Memory => Arc::new(MemoryStore::default()),
+        StoreAddress::File(path) => Arc::new(FileStore::open(path.clone()).await?),
+        StoreAddress::Redis(_) => {
+            return Err(CannotOpen("this version has no such store".to_owned()));
         }
-    }
+    })
 }
