@@ -2,6 +2,7 @@
 //! not keep.
 
 use std::{
+    process::ExitStatus,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -65,6 +66,15 @@ async fn start(stage: &Stage, store: &str) -> Serving {
     Serving::start(stage, &environment).await
 }
 
+async fn eventually_ended(serving: &mut Serving) -> ExitStatus {
+    loop {
+        if let Some(status) = serving.has_ended() {
+            return status;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
 /// Kills and starts again while logouts go on and GoTrue fails and recovers; then everything that was
 /// promised is so, and nothing else is.
 pub(crate) async fn killed_at_random_moments(store: &str) {
@@ -97,9 +107,11 @@ pub(crate) async fn killed_at_random_moments(store: &str) {
         eventually("some are answered", moment).await;
         let mut serving = gateway.lock().await;
         serving.signal("KILL");
+        // What it held is free once it is gone.
+        let ended = eventually_ended(&mut serving).await;
+        assert_eq!(ended.code(), None, "it was killed");
         let after = start(&stage, store).await;
-        let (status, _) = std::mem::replace(&mut *serving, after).wait();
-        assert_eq!(status.code(), None, "it was killed");
+        *serving = after;
     }
     stage.mock.clear_faults();
     let mut all = Vec::new();
