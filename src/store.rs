@@ -9,13 +9,14 @@
 pub mod failure;
 pub mod list;
 pub mod memory;
+pub mod redis;
 
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use self::{failure::Failure, list::Revocation, memory::MemoryStore};
+use self::{failure::Failure, list::Revocation, memory::MemoryStore, redis::RedisStore};
 use crate::{config::StoreAddress, queue::entry::Entry, session::token::Claims};
 
 /// Failures kept: the last ones.
@@ -127,12 +128,37 @@ pub struct CannotOpen(pub String);
 ///
 /// # Errors
 /// [`CannotOpen`]: another process holds the file, it is damaged, or Redis refuses the credentials.
-#[expect(clippy::unused_async, reason = "Redis will be asked")]
 pub async fn open(address: &StoreAddress) -> Result<Arc<dyn Store>, CannotOpen> {
-    match address {
-        StoreAddress::Memory => Ok(Arc::new(MemoryStore::default())),
-        StoreAddress::File(_) | StoreAddress::Redis(_) => {
-            Err(CannotOpen("this version has no such store".to_owned()))
+    Ok(match address {
+        StoreAddress::Memory => Arc::new(MemoryStore::default()),
+        StoreAddress::Redis(address) => Arc::new(RedisStore::open(address).await?),
+        StoreAddress::File(_) => {
+            return Err(CannotOpen("this version has no such store".to_owned()));
         }
-    }
+    })
+}
+
+/// A store, as an operator wants to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// What was found.
+    pub found: String,
+    /// What is weak about it and what follows, a sentence each.
+    pub weaknesses: Vec<String>,
+}
+
+/// Looks at the configured store, which must answer.
+///
+/// # Errors
+/// Why it cannot be used.
+pub async fn survey(address: &StoreAddress) -> Result<Survey, String> {
+    let found = match address {
+        StoreAddress::Memory => "memory: revocations are forgotten at a restart".to_owned(),
+        StoreAddress::Redis(address) => return RedisStore::survey(address).await,
+        StoreAddress::File(path) => {
+            open(address).await.map_err(|cause| cause.to_string())?;
+            path.display().to_string()
+        }
+    };
+    Ok(Survey { found, weaknesses: Vec::new() })
 }

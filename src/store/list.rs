@@ -165,6 +165,37 @@ impl List {
             })
     }
 
+    /// Whether entering this line would change nothing.
+    #[must_use]
+    pub fn holds(&self, mark: &Mark) -> bool {
+        match *mark {
+            Mark::Session { session, until } => {
+                self.sessions.get(&session).is_some_and(|known| *known >= until)
+            }
+            Mark::CutOff { user, spared, before, until } => {
+                self.users.get(&user).is_some_and(|cut_offs| {
+                    let known = cut_offs.iter().find(|c| c.spared == spared);
+                    known.is_some_and(|c| c.before >= before && c.until >= until)
+                })
+            }
+        }
+    }
+
+    /// The lines, in no order. Whoever walks them must not enter any.
+    pub fn marks(&self) -> impl Iterator<Item = Mark> {
+        let sessions = self.sessions.iter();
+        let sessions = sessions.map(|line| Mark::Session { session: *line.key(), until: *line });
+        let users =
+            self.users.iter().flat_map(|line| {
+                let user = *line.key();
+                let cut_offs = line.iter().map(move |&CutOff { before, spared, until }| {
+                    Mark::CutOff { user, spared, before, until }
+                });
+                cut_offs.collect::<Vec<_>>()
+            });
+        sessions.chain(users)
+    }
+
     /// Forgets what no living token can match at `now`, seconds since the Unix epoch.
     pub fn forget_outlived(&self, now: i64) {
         self.sessions.retain(|_, until| *until > now);
