@@ -41,6 +41,7 @@ mod revocation_list;
 mod routes;
 mod session;
 mod slow_upstream;
+mod stores;
 mod tokens;
 mod upstream;
 mod upstream_faults;
