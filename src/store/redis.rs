@@ -105,6 +105,9 @@ impl RedisStore {
         let (format, until, cut_offs): (Option<String>, Option<String>, Vec<(String, String)>) =
             answer;
         records::readable(format.as_deref())?;
+        if self.copy.unreadable() {
+            return Err(Fault::newer());
+        }
         if let Some(until) = until {
             self.copy.enter(records::session(&member, &until)?);
         }

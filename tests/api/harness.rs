@@ -7,6 +7,7 @@ mod http;
 mod jar;
 mod own_thread;
 mod recordings;
+mod redis_server;
 mod stage;
 mod tokens;
 mod upstream;
@@ -18,6 +19,7 @@ pub(crate) use self::{
     jar::{Jar, Page},
     own_thread::OwnThread,
     recordings::{RECORDED_AT, RECORDED_ISSUER, SsrJar, recording, ssr_jars},
+    redis_server::RedisServer,
     stage::{SECRET, START, Setup, Stage},
     tokens::{claims_of, es256, forged, hs256, sign_with},
     upstream::{Operation, Step, Upstream},

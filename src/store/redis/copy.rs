@@ -24,6 +24,8 @@ pub(super) struct Copy {
     answered: AtomicU64,
     /// It holds what Redis may not.
     ahead: AtomicBool,
+    /// Redis holds what cannot be read.
+    unreadable: AtomicBool,
 }
 
 impl Copy {
@@ -34,6 +36,7 @@ impl Copy {
             complete: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             ahead: AtomicBool::new(false),
+            unreadable: AtomicBool::new(false),
         }
     }
 
@@ -49,6 +52,20 @@ impl Copy {
     /// Whether it holds everything that was on the list [`BOUND`] ago.
     pub(super) fn trusted(&self) -> bool {
         self.within_bound(&self.complete)
+    }
+
+    /// A newer release wrote something: from now on nobody can tell, not even by asking, or all is well
+    /// again.
+    pub(super) fn is_unreadable(&self, unreadable: bool) {
+        self.unreadable.store(unreadable, Ordering::Release);
+        if unreadable {
+            self.distrust();
+            self.answered.store(0, Ordering::Release);
+        }
+    }
+
+    pub(super) fn unreadable(&self) -> bool {
+        self.unreadable.load(Ordering::Acquire)
     }
 
     /// It held everything that was on the list at that time.

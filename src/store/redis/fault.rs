@@ -1,10 +1,12 @@
 //! What Redis' errors mean, in words that tell no secret.
 
-use std::{error::Error as _, fmt, io};
+use std::{error::Error, fmt, io, sync::Arc};
 
 use redis::{ErrorKind, RedisError};
 
 use super::super::StoreFault;
+
+const NEWER: &str = "what is in Redis was written by a newer release";
 
 /// Why Redis did not do it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,16 @@ impl Fault {
     /// No answer came in time, so none is waited for on this connection.
     pub(super) fn timeout() -> Self {
         Self { disconnected: true, ..Self::passing("Redis does not answer in time") }
+    }
+
+    /// There are records that this release cannot read.
+    pub(super) fn newer() -> Self {
+        Self::lasting(NEWER)
+    }
+
+    /// Whether it is that.
+    pub(super) fn is_newer(&self) -> bool {
+        self.text == NEWER
     }
 
     /// The store's fault in doing `operation`.
@@ -67,14 +79,15 @@ fn of_the_wire(error: &RedisError) -> Fault {
     if error.is_timeout() {
         return Fault::timeout();
     }
-    let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    let fault = match cause {
+    // The library shows its cause as it keeps it.
+    let cause = error.source().and_then(|s| s.downcast_ref::<Arc<dyn Error + Send + Sync>>());
+    let kind = cause.and_then(|cause| cause.downcast_ref()).map(io::Error::kind);
+    let fault = match kind {
         // TLS: another protocol, or a certificate that nobody vouches for.
-        Some(cause) if cause.kind() == io::ErrorKind::InvalidData => {
-            Fault::lasting(format!("no TLS connection to Redis: {cause}"))
+        Some(io::ErrorKind::InvalidData) => {
+            Fault::lasting(format!("no TLS connection to Redis: {error}"))
         }
-        Some(cause) => Fault::passing(format!("no connection to Redis: {cause}")),
-        None => Fault::passing(format!("no connection to Redis: {}", error.category())),
+        _ => Fault::passing(format!("no connection to Redis: {error}")),
     };
     Fault { disconnected: true, ..fault }
 }
@@ -94,7 +107,8 @@ fn refused(code: &str, text: &str) -> Fault {
         "MOVED" | "CROSSSLOT" | "CLUSTERDOWN" => {
             Fault::lasting("this Redis is part of a cluster, which cannot be used")
         }
-        super::records::UNREADABLE => Fault::lasting(super::records::NEWER),
+        // What the scripts answer.
+        "UNREADABLE" => Fault::newer(),
         "ERR" if text.contains("max number of clients") => {
             Fault { disconnected: true, ..Fault::passing("Redis has too many clients") }
         }

@@ -63,21 +63,23 @@ impl RedisStore {
     pub(super) async fn follow(&self) {
         let mut told = Told::default();
         loop {
-            let followed = match self.server.connect(PATIENCE).await {
-                Ok(connection) => self.follow_on(connection, &mut told).await,
-                Err(fault) => Err(fault),
-            };
-            if let Err(fault) = followed {
+            if let Err(fault) = self.follow_on(&mut told).await {
+                if fault.is_newer() {
+                    self.copy.is_unreadable(true);
+                }
                 told.fault(fault);
             }
             sleep(RETRY).await;
         }
     }
 
-    /// As long as the connection holds.
-    async fn follow_on(&self, mut connection: Connection, told: &mut Told) -> Result<(), Fault> {
+    /// As long as a connection holds.
+    async fn follow_on(&self, told: &mut Told) -> Result<(), Fault> {
+        self.link.reachable().await?;
+        let mut connection = self.server.connect(PATIENCE).await?;
         loop {
             let known = self.read_all(&mut connection).await?;
+            self.copy.is_unreadable(false);
             self.read_changes(&mut connection, known, told).await?;
         }
     }
@@ -226,8 +228,8 @@ fn change(fields: &[String]) -> Result<(u64, Mark), Fault> {
     match fields {
         [n, number, line, record] if n == "n" && line == "line" => match number.parse() {
             Ok(number) => Ok((number, records::change(record)?)),
-            Err(_) => Err(Fault::lasting(records::NEWER)),
+            Err(_) => Err(Fault::newer()),
         },
-        _ => Err(Fault::lasting(records::NEWER)),
+        _ => Err(Fault::newer()),
     }
 }

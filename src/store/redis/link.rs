@@ -71,17 +71,26 @@ impl Link {
     }
 
     async fn connection(&self, deadline: Instant) -> Result<(u64, Connection), Fault> {
+        timeout_at(deadline, self.settled()).await.unwrap_or_else(|_| Err(Fault::timeout()))
+    }
+
+    /// The connection, or why there is none.
+    async fn settled(&self) -> Result<(u64, Connection), Fault> {
         let mut states = self.0.subscribe();
-        let connected = states.wait_for(|state| !matches!(state, State::Connecting));
-        let state = match timeout_at(deadline, connected).await {
-            Ok(Ok(state)) => state.clone(),
-            _ => State::Connecting,
-        };
-        match state {
-            State::Up(number, connection) => Ok((number, connection)),
-            State::Down(fault) => Err(fault),
-            State::Connecting => Err(Fault::timeout()),
+        loop {
+            match states.borrow_and_update().clone() {
+                State::Up(number, connection) => return Ok((number, connection)),
+                State::Down(fault) => return Err(fault),
+                State::Connecting => {}
+            }
+            // Its sender is here as long as anybody is.
+            let _ = states.changed().await;
         }
+    }
+
+    /// Whether it is worth while to connect.
+    pub(super) async fn reachable(&self) -> Result<(), Fault> {
+        self.settled().await.map(|_| ())
     }
 
     fn broken(&self, number: u64) {

@@ -10,10 +10,6 @@ use super::{super::list::Mark, fault::Fault};
 
 /// The version of the records that are written here, and the only one that is read.
 pub(super) const VERSION: &str = "1";
-/// The code that the scripts answer with where they meet another.
-pub(super) const UNREADABLE: &str = "UNREADABLE";
-/// What is told of it.
-pub(super) const NEWER: &str = "what is in Redis was written by a newer release";
 /// In place of a spared session.
 const NOBODY: &str = "-";
 /// Seconds at the end of the year 9999: Redis computes with numbers of 53 bits.
@@ -100,7 +96,7 @@ fn words(record: &str) -> Option<Vec<&str>> {
 }
 
 fn read<T>(parsed: Option<T>) -> Result<T, Fault> {
-    parsed.ok_or_else(|| Fault::lasting(NEWER))
+    parsed.ok_or_else(Fault::newer)
 }
 
 /// A change.

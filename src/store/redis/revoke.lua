@@ -6,10 +6,15 @@
 --       name, the spared session or nothing, before, until.
 local kept, grace = ARGV[1], tonumber(ARGV[2])
 local sequence, changes, sessions, users = unpack(KEYS, 1, 4)
+local now = tonumber(redis.call('TIME')[1])
 local newer = false
 
 local function whole(number)
   return string.format('%.0f', number)
+end
+
+local function outlived(ends)
+  return ends + grace <= now
 end
 
 -- Lets a key vanish even if no gateway runs any more.
@@ -41,8 +46,6 @@ local function session(id, ends)
 end
 
 local function cut_off(key, user, spared, before, ends)
-  local own_before, own_ends = before, ends
-  local now = tonumber(redis.call('TIME')[1])
   local known = redis.call('HGETALL', key)
   for i = 1, #known, 2 do
     local b, e = string.match(known[i + 1], '^1 (%-?%d+) (%-?%d+)$')
@@ -54,7 +57,7 @@ local function cut_off(key, user, spared, before, ends)
       if before == tonumber(b) and ends == tonumber(e) then
         return
       end
-    elseif b and tonumber(e) + grace < now then
+    elseif b and outlived(tonumber(e)) then
       redis.call('HDEL', key, known[i])
     end
   end
@@ -66,10 +69,13 @@ end
 
 for i = 5, #KEYS do
   local name, spared, before, ends = unpack(ARGV, i * 4 - 17, i * 4 - 14)
-  if spared == '' then
-    session(name, tonumber(ends))
+  before, ends = tonumber(before), tonumber(ends)
+  if outlived(ends) then
+    -- Its key would vanish under our hands.
+  elseif spared == '' then
+    session(name, ends)
   else
-    cut_off(KEYS[i], name, spared, tonumber(before), tonumber(ends))
+    cut_off(KEYS[i], name, spared, before, ends)
   end
 end
 if newer then

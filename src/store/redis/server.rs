@@ -3,8 +3,8 @@
 use std::{fmt, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, Client, IntoConnectionInfo as _, RedisConnectionInfo, RedisError,
-    aio::MultiplexedConnection, cmd, io::tcp::TcpSettings,
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo,
+    RedisError, aio::MultiplexedConnection, cmd, io::tcp::TcpSettings,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -50,10 +50,19 @@ impl Server {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECTING))
             .set_response_timeout(Some(patience));
-        let mut connection =
-            self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let connected = self.client.get_multiplexed_async_connection_with_config(&config).await;
+        let mut connection = connected.map_err(|error| self.not_connected(error))?;
         self.log_in(&mut connection).await?;
         Ok(connection)
+    }
+
+    fn not_connected(&self, error: RedisError) -> Fault {
+        let tls = matches!(self.client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. });
+        if tls && error.is_timeout() {
+            // A port without TLS waits for the rest of what it takes for a command.
+            return Fault::passing("Redis does not answer in time, or not by TLS");
+        }
+        error.into()
     }
 
     async fn log_in(&self, connection: &mut Connection) -> Result<(), Fault> {
