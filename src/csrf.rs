@@ -10,9 +10,9 @@
 //! OWASP Cross-Site Request Forgery Prevention Cheat Sheet, "Signed Double-Submit Cookie".
 
 pub mod origin;
+pub mod submitted;
 
 use aws_lc_rs::{
-    constant_time::verify_slices_are_equal,
     error::Unspecified,
     hmac,
     rand::{SecureRandom, SystemRandom},
@@ -21,7 +21,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use self::origin::AllowedOrigins;
+use self::{origin::AllowedOrigins, submitted::Submitted};
 use crate::{
     config::{Config, CsrfMode},
     keys,
@@ -112,7 +112,7 @@ impl Csrf {
     /// [`CsrfFault::Missing`] or [`CsrfFault::Invalid`].
     pub fn double_submit<'c>(
         &self,
-        header: Option<&[u8]>,
+        header: Option<Submitted<'_>>,
         mut cookies: impl Iterator<Item = &'c str>,
         session_id: Uuid,
     ) -> Result<(), CsrfFault> {
@@ -121,10 +121,7 @@ impl Csrf {
         if cookies.peek().is_none() {
             return Err(CsrfFault::Missing);
         }
-        let good = cookies.any(|cookie| {
-            verify_slices_are_equal(header, cookie.as_bytes()).is_ok()
-                && self.is_good(cookie, session_id)
-        });
+        let good = cookies.any(|cookie| header.equals(cookie) && self.is_good(cookie, session_id));
         if good { Ok(()) } else { Err(CsrfFault::Invalid) }
     }
 }

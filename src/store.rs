@@ -7,6 +7,7 @@
 //! 3. A store that cannot tell whether a token is on the list says so; nobody is let in on a guess.
 
 pub mod failure;
+pub mod file;
 pub mod list;
 pub mod memory;
 pub mod redis;
@@ -16,7 +17,9 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use self::{failure::Failure, list::Revocation, memory::MemoryStore, redis::RedisStore};
+use self::{
+    failure::Failure, file::FileStore, list::Revocation, memory::MemoryStore, redis::RedisStore,
+};
 use crate::{config::StoreAddress, queue::entry::Entry, session::token::Claims};
 
 /// Failures kept: the last ones.
@@ -77,7 +80,8 @@ pub trait Queue: Send + Sync {
     async fn put(&self, entry: &Entry) -> Result<(), StoreFault>;
 
     /// Up to `most` entries that are due at `now`, the earliest first. Nobody else gets them before
-    /// `until`; whoever took them may have died by then. Both in milliseconds since the Unix epoch.
+    /// `until`, at which they are due now; whoever took them may have died by then. Both in milliseconds
+    /// since the Unix epoch.
     ///
     /// # Errors
     /// [`StoreFault`].
@@ -132,9 +136,7 @@ pub async fn open(address: &StoreAddress) -> Result<Arc<dyn Store>, CannotOpen> 
     Ok(match address {
         StoreAddress::Memory => Arc::new(MemoryStore::default()),
         StoreAddress::Redis(address) => Arc::new(RedisStore::open(address).await?),
-        StoreAddress::File(_) => {
-            return Err(CannotOpen("this version has no such store".to_owned()));
-        }
+        StoreAddress::File(path) => Arc::new(FileStore::open(path.clone()).await?),
     })
 }
 
@@ -155,8 +157,12 @@ pub async fn survey(address: &StoreAddress) -> Result<Survey, String> {
     let found = match address {
         StoreAddress::Memory => "memory: revocations are forgotten at a restart".to_owned(),
         StoreAddress::Redis(address) => return RedisStore::survey(address).await,
+        // Not created here: it would be of the user who looks, not of the one who serves.
+        StoreAddress::File(path) if !path.exists() => {
+            format!("{}, which is not there yet", path.display())
+        }
         StoreAddress::File(path) => {
-            open(address).await.map_err(|cause| cause.to_string())?;
+            open(address).await.map_err(|CannotOpen(cause)| cause)?;
             path.display().to_string()
         }
     };

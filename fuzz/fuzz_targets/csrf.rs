@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use arbitrary::Arbitrary;
 use axum::http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::fuzz_target;
-use logout_gateway::csrf::{Csrf, CsrfFault, origin::SEC_FETCH_SITE};
+use logout_gateway::csrf::{Csrf, CsrfFault, origin::SEC_FETCH_SITE, submitted::Submitted};
 use logout_gateway_fuzz::configuration;
 use seeds::{ALLOWED_ORIGIN, PREVIOUS_SECRET, SECRET, csrf::minted};
 use uuid::Uuid;
@@ -109,7 +109,7 @@ fn judge_token(input: &Input) {
     let cookies: Vec<String> = input.cookies.iter().map(|c| written(c, same, session_id)).collect();
 
     let judged = CSRF.double_submit(
-        header.as_deref().map(str::as_bytes),
+        header.as_deref().map(|text| Submitted::new(text.as_bytes())),
         cookies.iter().map(String::as_str),
         session_id,
     );

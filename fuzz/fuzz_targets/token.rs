@@ -134,7 +134,12 @@ fn assert_in_order(token: &str, unsigned: &Unsigned<'_>) {
     };
     let of_header = |name| member(&header, name);
     let claim = |name| member(&claims, name);
-    assert!(!header.iter().any(|(name, _)| name == "crit"), "crit: {token}");
+    let more = ["crit", "b64", "enc"];
+    assert!(!header.iter().any(|(name, _)| more.contains(&name.as_str())), "{more:?}: {token}");
+    for read_in_any_case in ["sub", "session_id"] {
+        let named = claims.iter().filter(|(name, _)| name.eq_ignore_ascii_case(read_in_any_case));
+        assert_eq!(named.count(), 1, "{read_in_any_case}: {token}");
+    }
     assert_eq!(of_header("alg"), format!("{:?}", unsigned.algorithm));
     assert_eq!(of_header("kid").as_str(), unsigned.kid.as_deref());
     assert_eq!(claim("iss"), ISSUER);

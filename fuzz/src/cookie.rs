@@ -114,14 +114,15 @@ pub fn is_ours(config: &Cookies, name: &str) -> bool {
     })
 }
 
-/// The name without `.n` at its end, n as a number is written.
+/// The name without `.n` at its end, n as a number of up to 64 digits is written.
 fn without_chunk(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((whole, "0")) => whole,
         Some((whole, number)) => {
             let mut digits = number.chars();
             let first = digits.next().is_some_and(|c| ('1'..='9').contains(&c));
-            if first && digits.all(|c| c.is_ascii_digit()) { whole } else { name }
+            let number = first && number.len() <= 64 && digits.all(|c| c.is_ascii_digit());
+            if number { whole } else { name }
         }
         None => name,
     }

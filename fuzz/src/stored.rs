@@ -19,11 +19,12 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 /// The access token in these cookies, names and values in the order in which they came.
 #[must_use]
 pub fn access_token(key: &str, cookies: &[(String, String)]) -> Option<String> {
-    let first =
-        |name: &str| cookies.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
-    let whole = cookies.iter().find(|(name, value)| name == key && !value.is_empty());
-    let text = match whole {
-        Some((_, value)) => value.clone(),
+    let first = |name: &str| {
+        let of_name = cookies.iter().find(|(n, value)| n == name && !value.is_empty());
+        of_name.map(|(_, value)| value.as_str())
+    };
+    let text = match first(key) {
+        Some(value) => value.to_owned(),
         None => (0..).map_while(|n| first(&format!("{key}.{n}"))).collect(),
     };
     let text: Vec<u8> = percent_decode_str(&text).collect();

@@ -8,6 +8,7 @@ use axum::{
     routing::{delete, get, post},
 };
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -61,8 +62,24 @@ async fn ban_user(State(mock): State<Mock>, Path(id): Path<String>) -> Response 
     done(&id, "user", |id| mock.ban_user(id))
 }
 
-async fn rotate_keys(State(mock): State<Mock>) -> Response {
-    match mock.rotate_keys() {
+#[derive(Default, Deserialize)]
+struct Rotation {
+    #[serde(default)]
+    keep_old: bool,
+}
+
+async fn rotate_keys(State(mock): State<Mock>, body: Bytes) -> Response {
+    let rotation = match &*body {
+        [] => Ok(Rotation::default()),
+        body => serde_json::from_slice(body),
+    };
+    let Rotation { keep_old } = match rotation {
+        Ok(rotation) => rotation,
+        Err(error) => {
+            return refuse(StatusCode::BAD_REQUEST, &format!("not a rotation: {error}"));
+        }
+    };
+    match mock.rotate(keep_old) {
         Ok(()) => Json(mock.keys().jwks()).into_response(),
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }

@@ -100,8 +100,22 @@ impl Mock {
     ///
     /// When the key cannot be generated.
     pub fn rotate_keys(&self) -> Result<(), JwkError> {
+        self.rotate(false)
+    }
+
+    /// The same with `{"keep_old":true}`: the old key stays in the key set, and what it signed goes on
+    /// being good.
+    ///
+    /// # Errors
+    ///
+    /// When the key cannot be generated.
+    pub fn rotate_keys_keeping_old(&self) -> Result<(), JwkError> {
+        self.rotate(true)
+    }
+
+    pub(super) fn rotate(&self, keep_old: bool) -> Result<(), JwkError> {
         let kid = self.state().uuid().to_string();
-        let rotated = self.keys().rotated(kid)?;
+        let rotated = self.keys().rotated(kid, keep_old)?;
         *lock(&self.0.keys) = rotated;
         Ok(())
     }

@@ -108,7 +108,8 @@ impl SigningKeys {
             Algorithm::Hs256 => &self.secret,
             _ => self.keys.iter().find(|key| key.algorithm == algorithm)?,
         };
-        Some(KeyRing { signing: Arc::clone(signing), secret: Arc::clone(&self.secret) })
+        let (signing, secret) = (Arc::clone(signing), Arc::clone(&self.secret));
+        Some(KeyRing { signing, kept: Vec::new(), secret })
     }
 }
 
@@ -143,12 +144,15 @@ impl SigningKey {
 #[derive(Clone)]
 pub(super) struct KeyRing {
     signing: Arc<SigningKey>,
+    /// Keys that signed before, the newest first.
+    kept: Vec<Arc<SigningKey>>,
     secret: Arc<SigningKey>,
 }
 
 impl KeyRing {
-    /// The same server with a new key; what the old one signed no longer verifies.
-    pub(super) fn rotated(&self, kid: String) -> Result<Self, JwkError> {
+    /// The same server with a new key. What older ones signed verifies no longer, unless they are kept;
+    /// a shared secret has no name to be found by, so of those there is but one.
+    pub(super) fn rotated(&self, kid: String, keep_old: bool) -> Result<Self, JwkError> {
         let algorithm = self.signing.algorithm;
         let encoding = jwk::generate(algorithm).map_err(|_| JwkError::Rejected(algorithm))?;
         let signing = Arc::new(SigningKey::new(algorithm, kid, encoding)?);
@@ -156,15 +160,20 @@ impl KeyRing {
             Algorithm::Hs256 => Arc::clone(&signing),
             _ => Arc::clone(&self.secret),
         };
-        Ok(Self { signing, secret })
+        let kept = self.published().filter(|_| keep_old).cloned().collect();
+        Ok(Self { signing, kept, secret })
     }
 
     /// The key set; a shared secret is never in it.
     pub(super) fn jwks(&self) -> JwkSet {
         match self.signing.algorithm {
             Algorithm::Hs256 => JwkSet { keys: Vec::new() },
-            _ => JwkSet { keys: vec![self.signing.public.clone()] },
+            _ => JwkSet { keys: self.published().map(|key| key.public.clone()).collect() },
         }
+    }
+
+    fn published(&self) -> impl Iterator<Item = &Arc<SigningKey>> {
+        std::iter::once(&self.signing).chain(&self.kept)
     }
 
     /// A signed JWT.
@@ -177,8 +186,9 @@ impl KeyRing {
     /// The claims of a token whose signature holds; no claim is judged.
     pub(super) fn verify<T: DeserializeOwned>(&self, token: &str) -> Result<T, Unverified> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| Unverified::Malformed)?;
-        let key = if header.kid.as_deref() == Some(&self.signing.kid) {
-            &self.signing
+        let named = self.published().find(|key| header.kid.as_deref() == Some(&key.kid));
+        let key = if let Some(key) = named {
+            key
         } else if header.alg == jsonwebtoken::Algorithm::HS256 {
             &self.secret
         } else {

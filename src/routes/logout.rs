@@ -12,7 +12,7 @@ use axum::{
     Extension,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, request::Parts},
+    http::{HeaderMap, request::Parts},
     response::{IntoResponse, Response},
 };
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
@@ -21,7 +21,7 @@ use self::reply::{Contract, Reply};
 use crate::{
     app::{App, X_CSRF_TOKEN, frame::Call},
     config::Scope,
-    csrf::CsrfFault,
+    csrf::{CsrfFault, submitted::Submitted},
     error::{Envelope, Error},
     logout::Asked,
     session::{
@@ -196,7 +196,7 @@ async fn authorised(reply: &Reply<'_>) -> Result<Session, Refused> {
     if session.expired && session.refresh_token.is_none() {
         return Err(refused(Error::CredentialExpired));
     }
-    let csrf_header = headers.get(X_CSRF_TOKEN).map(HeaderValue::as_bytes);
+    let csrf_header = headers.get(X_CSRF_TOKEN).map(|value| Submitted::new(value.as_bytes()));
     match session.carrier {
         Carrier::Bearer => return Ok(session),
         Carrier::Cookie => {}

@@ -92,6 +92,13 @@ pub fn algorithms(body: &[u8]) -> Result<Vec<String>, NotAKeySet> {
 }
 
 fn usable(value: serde_json::Value) -> Option<Key> {
+    // RFC 7518, sections 6.2.2 and 6.3.2; RFC 8037, section 2.
+    if value.get("d").is_some_and(|private| !private.is_null()) {
+        tracing::warn!(
+            "the key set shows a private key: anybody can sign with it, so it is not believed"
+        );
+        return None;
+    }
     let jwk: Jwk = serde_json::from_value(value.clone()).ok()?;
     let common = &jwk.common;
     let for_signing = common.public_key_use.as_ref().is_none_or(|u| *u == PublicKeyUse::Signature);

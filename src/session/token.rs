@@ -5,8 +5,8 @@
 //! 2. `exp` is present; `nbf` and `iat`, where present, are at most 30 s ahead.
 //! 3. `sub` and `session_id` are UUIDs, `session_id` not the nil one: GoTrue turns a local logout of
 //!    a token without a session into a global one (recording `logout-local-without-session-id`).
-//! 4. `crit`, `b64`, JWE and two members of one name are refused. Keys or addresses of keys in the
-//!    header are never looked at.
+//! 4. `crit`, `b64`, `enc` and two members of one name are refused, `sub` and `session_id` in whatever
+//!    case GoTrue would read them. Keys or addresses of keys in the header are never looked at.
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
@@ -32,7 +32,7 @@ pub enum TokenFault {
     /// The cookie cannot be decoded into a session.
     #[error("the session cookie cannot be decoded")]
     Undecodable,
-    /// `crit`, `b64`, or an algorithm that no Supabase project uses.
+    /// `crit`, `b64`, `enc`, or an algorithm that no Supabase project uses.
     #[error("the token's header asks for what is not supported")]
     Header,
     /// No key of that `kid` and `alg`.
@@ -146,7 +146,7 @@ impl<'t> Unsigned<'t> {
         // Whoever judges it, GoTrue perhaps, gets nothing but base64url.
         URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenFault::Malformed)?;
         let header: Header = json(header)?;
-        if header.crit.is_some() || header.b64.is_some() {
+        if header.crit.or(header.b64).or(header.enc).is_some() {
             return Err(TokenFault::Header);
         }
         let payload: Payload = json(payload)?;
@@ -187,6 +187,9 @@ struct Header {
     /// RFC 7797: what is signed would be something else than what is read.
     #[serde(default, deserialize_with = "present")]
     b64: Option<()>,
+    /// RFC 7516, section 9: it is no JWS.
+    #[serde(default, deserialize_with = "present")]
+    enc: Option<()>,
 }
 
 #[derive(Deserialize)]
@@ -266,11 +269,22 @@ impl<'de> Visitor<'de> for UniqueNamesVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UniqueNames, A::Error> {
         let mut seen = HashSet::new();
         while let Some((name, IgnoredAny)) = map.next_entry::<Cow<'de, str>, IgnoredAny>()? {
-            if !seen.insert(name.into_owned()) {
+            if !seen.insert(as_gotrue_reads(name)) {
                 return Err(A::Error::custom("duplicate name"));
             }
         }
         Ok(UniqueNames)
+    }
+}
+
+/// The claims by which GoTrue finds user and session have any case to it, and the last one counts (Go,
+/// `encoding/json`): it would end another session than the one that was judged here.
+fn as_gotrue_reads(name: Cow<'_, str>) -> String {
+    // Go folds by Unicode: `ſ` is an `s`.
+    let upper = name.to_uppercase();
+    match ["sub", "session_id"].iter().find(|claim| upper.eq_ignore_ascii_case(claim)) {
+        Some(claim) => (*claim).to_owned(),
+        None => name.into_owned(),
     }
 }
 

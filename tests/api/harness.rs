@@ -3,25 +3,29 @@
 
 mod binary;
 mod browser;
+mod head;
 mod http;
 mod jar;
 mod own_thread;
 mod recordings;
 mod redis_server;
+mod signers;
 mod stage;
 mod tokens;
 mod upstream;
 
 pub(crate) use self::{
-    binary::{API_KEY, Serving},
+    binary::{API_KEY, Log, Serving},
     browser::{Browser, Form, session_cookies},
+    head::{assert_deletes, assert_own_headers},
     http::{Connection, Reply, Request},
     jar::{Jar, Page},
-    own_thread::OwnThread,
+    own_thread::{OwnThread, side_by_side},
     recordings::{RECORDED_AT, RECORDED_ISSUER, SsrJar, recording, ssr_jars},
     redis_server::RedisServer,
+    signers::Signer,
     stage::{SECRET, START, Setup, Stage},
-    tokens::{claims_of, es256, forged, hs256, sign_with},
+    tokens::{claims_of, forged, hs256},
     upstream::{Operation, Step, Upstream},
 };
 

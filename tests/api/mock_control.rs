@@ -140,6 +140,30 @@ async fn after_a_rotation_only_the_new_key_verifies(
 }
 
 #[tokio::test]
+async fn an_old_key_that_is_kept_stays_in_the_key_set_and_verifies() {
+    let mock = RunningMock::start(Options::default()).await;
+    let oldest = mock.session();
+    let keep = json!({"keep_old": true});
+    let old_kid = kid(&mock).await;
+    mock.post("/mock/keys/rotate", keep.clone()).await;
+    let old = mock.session();
+    let set = mock.post("/mock/keys/rotate", keep).await.json();
+    let kids: Vec<_> = set["keys"].as_array().unwrap().iter().map(|key| &key["kid"]).collect();
+    assert_eq!((kids.len(), kids[2]), (3, &old_kid), "the newest first");
+    assert_eq!(kid(&mock).await, *kids[0]);
+    for session in [&oldest, &old, &mock.session()] {
+        assert_eq!(mock.logout(&session.access_token).await.status, StatusCode::NO_CONTENT);
+        assert!(!mock.mock.session_alive(session.session_id));
+    }
+    let last = mock.session();
+    let no_body = mock.ask(Method::POST, "/mock/keys/rotate", &[], None).await;
+    assert_eq!(no_body.json()["keys"].as_array().unwrap().len(), 1, "those that were kept go too");
+    assert_eq!(mock.logout(&last.access_token).await.code(), "bad_jwt");
+    let refused = mock.post("/mock/keys/rotate", json!([1])).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
 async fn one_seed_means_the_same_ids_and_refresh_tokens_in_every_run_and_after_a_reset() {
     let first = RunningMock::start(Options { seed: Some(7), ..Options::default() }).await;
     let again = RunningMock::start(Options { seed: Some(7), ..Options::default() }).await;

@@ -7,6 +7,8 @@ use tokio::time::sleep;
 
 use super::*;
 
+mod reading;
+
 /// A recorded key, published under these names.
 fn published(kids: &[&str]) -> Vec<u8> {
     let keys: Vec<Value> = kids.iter().map(|kid| es256(&json!({ "kid": kid }))).collect();
@@ -139,6 +141,35 @@ async fn a_refetch_is_asked_for_once_in_thirty_seconds_whether_it_succeeds_or_no
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hundred_made_up_keys_a_second_cause_a_fetch_each_half_minute_and_wait_for_no_more() {
+    const FETCH: Duration = Duration::from_millis(100);
+    for (seconds, expected) in [(10, 1), (29, 1), (31, 2), (95, 4)] {
+        for fails in [false, true] {
+            let server = Server::of(&["a"]);
+            server
+                .while_fetching(async || {
+                    server.takes.set(FETCH);
+                    if fails {
+                        server.fails();
+                    }
+                    let (begun, mut waited) = (Instant::now(), Duration::ZERO);
+                    while begun.elapsed() < Duration::from_secs(seconds) {
+                        let asked = Instant::now();
+                        server.jwks.refetch().await;
+                        waited += asked.elapsed();
+                        assert!(server.knows("a"));
+                        sleep(Duration::from_millis(10)).await;
+                    }
+                    let fetches = server.fetches.get() - 1;
+                    assert_eq!(fetches, expected, "in {seconds} s; it fails: {fails}");
+                    assert_eq!(waited, FETCH * u32::try_from(expected).unwrap());
+                })
+                .await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn known_keys_are_there_while_a_fetch_hangs_and_after_one_failed() {
     let server = Server::of(&["a"]);
     server
@@ -184,9 +215,10 @@ async fn keys_are_used_for_an_hour_after_the_last_good_fetch() {
             assert!(server.knows("a"));
             sleep(Duration::from_secs(2)).await;
             assert!(server.jwks.current().is_none());
-            server.publishes(&["a"]);
+            // It rotated meanwhile.
+            server.publishes(&["b"]);
             sleep(AFTER_FAILURE).await;
-            assert!(server.knows("a"), "and again once GoTrue is back");
+            assert!(server.knows("b") && !server.knows("a"), "once GoTrue is back");
         })
         .await;
 }
@@ -229,70 +261,4 @@ async fn an_epoch_ends_with_a_change_and_not_with_a_fetch() {
             assert_ne!(epoch(), second);
         })
         .await;
-}
-
-#[test]
-fn keys_that_cannot_verify_a_supabase_token_are_left_out() {
-    let symmetric = json!({"kty": "oct", "kid": "a", "alg": "HS256", "k": "c2VjcmV0"});
-    let others = [
-        symmetric,
-        es256(&json!({"use": "enc"})),
-        es256(&json!({"key_ops": ["sign"]})),
-        es256(&json!({"alg": "ES384"})),
-        es256(&json!({"alg": "RS256"})),
-        es256(&json!({"crv": "P-384"})),
-        es256(&json!({"kid": null})),
-        es256(&json!({"kty": "XY"})),
-        json!("a"),
-        json!(null),
-    ];
-    for key in others {
-        let body = json!({ "keys": [key, es256(&json!({"kid": "good"}))] }).to_string();
-        let keys = read(body.as_bytes()).unwrap();
-        assert_eq!(keys.iter().map(|key| &*key.kid).collect::<Vec<_>>(), ["good"], "{key}");
-    }
-    let without_alg = es256(&json!({"alg": null, "use": null, "key_ops": null}));
-    let keys = read(json!({ "keys": [without_alg] }).to_string().as_bytes()).unwrap();
-    assert_eq!((&*keys[0].kid, keys[0].algorithm), ("a", Algorithm::ES256));
-    for body in ["", "[]", "{}", r#"{"keys":1}"#, "<html>"] {
-        assert!(read(body.as_bytes()).is_err(), "{body}");
-    }
-}
-
-/// The recorded key of that name, its modulus changed so.
-fn rsa(kid: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> Value {
-    const KEYS: &str = include_str!("../../../fixtures/gotrue/signing-keys.json");
-    let recorded = &serde_json::from_str::<Value>(KEYS).unwrap()["RS256"];
-    let modulus = URL_SAFE_NO_PAD.decode(recorded["n"].as_str().unwrap()).unwrap();
-    let n = URL_SAFE_NO_PAD.encode(change(modulus));
-    json!({"kty": "RSA", "alg": "RS256", "kid": kid, "n": n, "e": recorded["e"]})
-}
-
-#[test]
-fn an_rsa_key_under_2048_bits_is_left_out_however_it_is_written() {
-    let keys = [
-        rsa("genuine", |n| n),
-        rsa("with a leading zero", |n| [vec![0], n].concat()),
-        rsa("half", |n| n[..128].to_vec()),
-        rsa("half, filled up with zeros", |n| [vec![0; 128], n[..128].to_vec()].concat()),
-        rsa("a bit short", |n| [vec![n[0] >> 1], n[1..].to_vec()].concat()),
-        rsa("nothing", |_| Vec::new()),
-        rsa("zero", |_| vec![0; 256]),
-    ];
-    let keys = read(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
-    let kids: Vec<_> = keys.iter().map(|key| &*key.kid).collect();
-    assert_eq!(kids, ["genuine", "with a leading zero"]);
-}
-
-#[test]
-fn keys_of_one_kid_are_told_apart_by_their_algorithm_and_else_the_first_counts() {
-    let second = es256(&json!({"x": "AAAA8Cq4RBlo5PptEYTozoUkRhs1SMObwTEZXG93M00"}));
-    let body = json!({"keys": [es256(&json!({})), rsa("a", |n| n), second]}).to_string();
-    let keys = read(body.as_bytes()).unwrap();
-    let set = KeySet { keys, epoch: 0, fetched_at: Instant::now() };
-    assert!(set.knows("a") && !set.knows("b"));
-    let key = |algorithm| set.key("a", algorithm).map(std::ptr::from_ref);
-    assert_eq!(key(Algorithm::ES256), Some(std::ptr::from_ref(&set.keys[0].decoding)));
-    assert_eq!(key(Algorithm::RS256), Some(std::ptr::from_ref(&set.keys[1].decoding)));
-    assert_eq!(key(Algorithm::EdDSA), None);
 }

@@ -1,6 +1,8 @@
 //! What is told of the store.
 
-use super::{Algorithm, Stage, Told, check, stage};
+use std::fs;
+
+use super::{Algorithm, Setup, Stage, Told, check, stage};
 use crate::harness::RedisServer;
 
 const PASSWORD: &str = "a-password-of-the-tests";
@@ -16,6 +18,26 @@ async fn a_redis_that_keeps_everything_is_told_by_its_version() {
     assert_eq!(told.status, Some(0), "{:?}", told.lines);
     assert!(told.of("store").starts_with("ok: Redis 7."), "{:?}", told.lines);
     assert_eq!(told.warned(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_file_is_told_by_its_path_and_not_created() {
+    let stage = stage(Algorithm::Es256, 0).await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let path = path.to_str().unwrap();
+    let store = format!("file:{path}");
+    let told = check_store(&stage, &store);
+    assert_eq!(told.of("store"), format!("ok: {path}, which is not there yet"));
+    assert_eq!((told.status, fs::exists(path).unwrap()), (Some(0), false));
+    let gateway = Setup::new().flag("store", &store).start().await;
+    gateway.stop_gateway();
+    let told = check_store(&stage, &store);
+    assert_eq!((told.status, told.of("store")), (Some(0), &*format!("ok: {path}")));
+    fs::write(path, "nothing that this is").unwrap();
+    let told = check_store(&stage, &store);
+    assert_eq!(told.status, Some(1));
+    assert!(told.of("store").starts_with("FAILED: "), "{:?}", told.lines);
 }
 
 #[tokio::test]

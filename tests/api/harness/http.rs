@@ -185,12 +185,42 @@ impl Connection {
         let mut reply = Reply { status, headers, body: Vec::new() };
         let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
         let length: usize = if headless { 0 } else { length };
-        assert_eq!(reply.header("transfer-encoding"), None);
+        reply.body = match reply.header("transfer-encoding") {
+            None => self.next(length).await,
+            Some(coding) => {
+                assert_eq!(coding, "chunked");
+                self.chunks().await
+            }
+        };
+        Some(reply)
+    }
+
+    /// The next so many octets.
+    async fn next(&mut self, length: usize) -> Vec<u8> {
         while self.read.len() < length {
             assert!(self.more().await, "half a body");
         }
-        reply.body = self.read.drain(..length).collect();
-        Some(reply)
+        self.read.drain(..length).collect()
+    }
+
+    /// A body in chunks (RFC 9112, section 7.1), as proxies send it.
+    async fn chunks(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let end = loop {
+                match self.read.windows(2).position(|window| window == b"\r\n") {
+                    Some(at) => break at,
+                    None => assert!(self.more().await, "half a body"),
+                }
+            };
+            let size = self.next(end + 2).await;
+            let size = usize::from_str_radix(std::str::from_utf8(&size[..end]).unwrap(), 16);
+            let chunk = self.next(size.unwrap() + 2).await;
+            if chunk.len() == 2 {
+                return body;
+            }
+            body.extend(&chunk[..chunk.len() - 2]);
+        }
     }
 
     /// The next response, if it comes to its end.

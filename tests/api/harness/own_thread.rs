@@ -30,3 +30,27 @@ impl Drop for OwnThread {
         }
     }
 }
+
+/// Checks every row on a thread of its own, which has the row's name: where each needs a gateway of its
+/// own, they need not wait for each other.
+pub(crate) fn side_by_side<N: Into<String>, R: Send + 'static, F: Future<Output = ()>>(
+    rows: impl IntoIterator<Item = (N, R)>,
+    check: impl Fn(R) -> F + Copy + Send + 'static,
+) {
+    let on_its_own = |(name, row): (N, R)| {
+        let check = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(check(row));
+        };
+        thread::Builder::new().name(name.into()).spawn(check).unwrap()
+    };
+    let checks: Vec<_> = rows.into_iter().map(on_its_own).collect();
+    let failed: Vec<_> = checks
+        .into_iter()
+        .filter_map(|check| {
+            let name = check.thread().name().unwrap().to_owned();
+            check.join().is_err().then_some(name)
+        })
+        .collect();
+    assert!(failed.is_empty(), "{failed:?}");
+}

@@ -7,10 +7,11 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc,
     },
 };
 
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{net::TcpSocket, sync::watch};
 
 use self::wire::connection;
 pub(crate) use self::wire::{Operation, Step};
@@ -59,20 +60,34 @@ pub(crate) struct Upstream {
 impl Upstream {
     /// Listens; nothing is passed on before there is a stage.
     pub(crate) fn start() -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let (address, state) = (listener.local_addr().unwrap(), Arc::new(State::default()));
-        let (mock, known) = watch::channel(None);
-        let shared = state.clone();
+        let (upstream, socket) = Self::closed();
+        upstream.open(socket);
+        upstream
+    }
+
+    /// Refuses connections until it is opened.
+    pub(crate) fn closed() -> (Self, TcpSocket) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (address, mock) = (socket.local_addr().unwrap(), watch::channel(None).0);
+        (Self { address, state: Arc::default(), mock, running: Mutex::default() }, socket)
+    }
+
+    /// Listens.
+    pub(crate) fn open(&self, socket: TcpSocket) {
+        let (shared, known) = (self.state.clone(), self.mock.subscribe());
+        let (listening, heard) = mpsc::channel();
         let thread = OwnThread::run(move || async move {
-            let listener = TcpListener::from_std(listener).unwrap();
+            let listener = socket.listen(1024).unwrap();
+            listening.send(()).unwrap();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 shared.connections.fetch_add(1, SeqCst);
                 tokio::spawn(connection(stream, shared.clone(), known.clone()));
             }
         });
-        Self { address, state, mock, running: Mutex::new(Some(thread)) }
+        heard.recv().unwrap();
+        *self.running.lock().unwrap() = Some(thread);
     }
 
     /// A gateway that has this between itself and its mock; not awaited to be ready.

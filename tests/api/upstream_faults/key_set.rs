@@ -1,10 +1,7 @@
 //! `jwks`: a key set that cannot be had. Who is known goes on, who is not is not let in, and the
 //! gateway gets well by itself.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use super::{
     Elsewhere, assert_failed, assert_in_time,
@@ -12,7 +9,7 @@ use super::{
 };
 use crate::harness::{
     Browser, Form, Operation, Setup, Stage, Upstream, assert_error, assert_success, claims_of,
-    eventually, forged,
+    eventually, forged, side_by_side,
 };
 
 const BUDGET: Duration = Duration::from_secs(1);
@@ -26,7 +23,7 @@ fn a_gateway_that_never_got_keys_says_so_and_recovers_by_itself() {
     let answers = faults::answers().into_iter().filter(|row| statuses.contains(&row.fault));
     let rows = faults::on_the_wire().into_iter().filter(breaks_a_key_set);
     let rows = rows.chain(redirect).chain(answers);
-    side_by_side(rows, without_keys);
+    side_by_side(rows.map(named), without_keys);
     elsewhere.assert_no_connection();
 }
 
@@ -34,32 +31,18 @@ fn a_gateway_that_never_got_keys_says_so_and_recovers_by_itself() {
 fn a_gateway_that_has_keys_goes_on_with_them_and_lets_no_other_in() {
     let faults = ["closed without a word", "hangs before the head", "garbage", "a 200 without end"];
     let rows = faults::on_the_wire().into_iter().filter(|row| faults.contains(&&*row.fault));
-    let rows: Vec<_> = rows.collect();
+    let rows: Vec<_> = rows.map(named).collect();
     assert_eq!(rows.len(), faults.len());
     side_by_side(rows, with_keys);
+}
+
+fn named(row: Row) -> (String, Row) {
+    (row.fault.clone(), row)
 }
 
 /// What one retry mends is no fault of a key set, which is fetched again by a schedule of its own.
 fn breaks_a_key_set(row: &Row) -> bool {
     row.expected(Operation::KeySet).1 != Verdict::Done
-}
-
-/// Each at a gateway of its own, for there is one key set for all; and on a thread of its own, for a
-/// gateway that starts or stops blocks the runtime.
-fn side_by_side<F: Future<Output = ()>>(
-    rows: impl IntoIterator<Item = Row>,
-    check: impl Fn(Row) -> F + Copy + Send + 'static,
-) {
-    let on_its_own = |row| {
-        thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(check(row));
-        })
-    };
-    let checks: Vec<_> = rows.into_iter().map(on_its_own).collect();
-    for check in checks {
-        check.join().unwrap();
-    }
 }
 
 fn setup() -> Setup {
@@ -70,7 +53,6 @@ async fn without_keys(row: Row) {
     let upstream = Upstream::start();
     upstream.misbehave(Operation::KeySet, "", usize::MAX, &row.steps);
     let stage = upstream.unready_stage(setup()).await;
-    println!("never any keys: {}", row.fault);
 
     let tokens = stage.sign_up();
     let mut browser = Browser::without_csrf(&stage, &tokens, Form::Base64);
@@ -102,7 +84,6 @@ async fn without_keys(row: Row) {
 async fn with_keys(row: Row) {
     let upstream = Upstream::start();
     let stage = upstream.stage(setup()).await;
-    println!("keys from before: {}", row.fault);
     let tokens = stage.sign_up();
     upstream.misbehave(Operation::KeySet, "", usize::MAX, &row.steps);
 
@@ -128,14 +109,21 @@ async fn assert_known(stage: &Stage, tokens: &logout_gateway::mock::Tokens) {
 }
 
 #[tokio::test]
-async fn a_refused_connection_leaves_the_gateway_without_keys() {
-    let upstream = Upstream::start();
-    upstream.refuse();
+async fn a_gotrue_that_comes_up_late_is_found_by_itself_with_the_keys_that_it_has_by_then() {
+    let (upstream, socket) = Upstream::closed();
     let stage = upstream.unready_stage(setup()).await;
-    let tokens = stage.sign_up();
-    let reply = stage.post(ROUTE).bearer(&tokens.access_token).send().await;
+    let before = stage.sign_up();
+    let reply = stage.post(ROUTE).bearer(&before.access_token).send().await;
     assert_failed(&reply, Verdict::Unavailable);
-    assert_eq!(stage.verify(&tokens).await, 503);
+    assert_eq!(stage.verify(&before).await, 503);
     assert_error(&stage.get("/readyz").send().await, 503, "NOT_READY", Some("key_set"));
-    assert!(stage.alive(&tokens));
+    assert!(stage.alive(&before));
+
+    stage.mock.rotate_keys().unwrap();
+    let after = stage.sign_up();
+    upstream.open(socket);
+    eventually("ready", || async { stage.get("/readyz").send().await.status == 200 }).await;
+    assert_known(&stage, &after).await;
+    assert_eq!(stage.verify(&before).await, 401);
+    assert!(stage.alive(&before));
 }

@@ -1,0 +1,115 @@
+//! Section 3 of the contract: tokens that a forger makes, and odd ones that no GoTrue would issue.
+//!
+//! Each row of the table is a token, what is wrong with it, and why it is refused. It is tried at a
+//! project of each kind, on every way in, with the owner's own CSRF token beside it: it must be refused
+//! for that reason, GoTrue asked nothing, and the session that it names left alone. Beside each stands a
+//! twin that differs in this alone and is believed: so no row passes by accident.
+
+mod arithmetic;
+mod claims;
+mod court;
+mod encodings;
+mod genuine;
+mod headers;
+mod keys;
+mod mint;
+mod signatures;
+mod small_keys;
+mod trial;
+
+use std::collections::HashSet;
+
+use logout_gateway::{clock::Clock, mock::Algorithm, session::token::TokenFault};
+use rstest::rstest;
+use serde_json::json;
+
+use self::{
+    court::Court,
+    mint::{Mint, Row},
+    trial::Trial,
+};
+use crate::harness::{Serving, Setup, Signer, assert_error, claims_of};
+
+/// The table at one project.
+fn table(mint: &Mint) -> Vec<Row> {
+    let families = [headers::rows, keys::rows, claims::rows, encodings::rows, signatures::rows];
+    families.iter().flat_map(|rows| rows(mint)).collect()
+}
+
+#[rstest]
+#[case::where_an_es256_key_signs(Court::OneKey(Algorithm::Es256))]
+#[case::where_an_rs256_key_signs(Court::OneKey(Algorithm::Rs256))]
+#[case::where_an_ed_dsa_key_signs(Court::OneKey(Algorithm::EdDsa))]
+#[case::where_there_are_two_keys_of_each_kind_and_the_secret(Court::EveryKey)]
+#[case::where_the_secret_signs(Court::Secret)]
+#[case::where_only_gotrue_knows_the_secret(Court::GoTrue)]
+#[tokio::test]
+async fn every_forged_or_odd_token_is_refused_for_its_reason_and_ends_nothing(
+    #[case] court: Court,
+) {
+    let mut trial = Trial::new(court).await;
+    let mint = Mint::new(court, &trial.stage, &trial.owner.access_token);
+    let rows = table(&mint);
+    let mut names = HashSet::new();
+    let mut wrong = Vec::new();
+    for row in &rows {
+        assert!(names.insert(&row.name), "two rows are called {}", row.name);
+        let against = trial.judge.against(&row.token).await;
+        if against != Some(row.why) {
+            wrong.push((&row.name, against, row.why));
+        }
+        assert!(trial.judge.believes(&row.twin).await, "the twin of {}", row.name);
+    }
+    assert!(wrong.is_empty(), "name, told and true: {wrong:#?}");
+    assert!(rows.len() >= 60, "{}", rows.len());
+
+    // What is refused by its text alone is refused alike at every project.
+    let everything = court == Court::OneKey(Algorithm::Es256);
+    let tried = rows.iter().filter(|row| everything || row.why.is_of_its_signature());
+    let mut believed = HashSet::new();
+    for row in tried {
+        trial.is_refused(row).await;
+        if believed.insert(&row.twin) {
+            assert_eq!(trial.verify(&row.twin).await, 200, "the twin of {}", row.name);
+        }
+    }
+    trial.nobody_was_asked_for_keys();
+}
+
+#[tokio::test]
+async fn what_a_forger_calls_his_key_is_told_to_nobody_and_may_be_100_kb_long() {
+    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
+    let head = [("RUST_LOG", "trace"), ("GATEWAY_MAX_HEADER_BYTES", "262144")];
+    let serving = Serving::start(&stage, &head).await;
+    let owner = stage.sign_up();
+    let claims = claims_of(&owner.access_token).to_string();
+    let names = [
+        "the-word-of-a-forger",
+        "\r\nX-Evil: the-word-of-a-forger",
+        "\u{1b}[31mthe-word-of-a-forger",
+    ];
+    let names = names.map(str::to_owned).into_iter().chain(["the-word-of-a-forger".repeat(5_120)]);
+    for (n, name) in names.enumerate() {
+        let header = json!({"alg": "ES256", "kid": name}).to_string();
+        let token = Signer::another(Algorithm::Es256, &name).token(header, &claims);
+        for (way, request) in [
+            ("logout", serving.request("POST", "/logout?scope=global")),
+            ("verify", serving.request("GET", "/api/auth/verify")),
+            ("csrf", serving.request("GET", "/api/auth/csrf")),
+        ] {
+            let request = request.bearer(&token).header("X-Request-Id", format!("{way}-{n}"));
+            let reply = request.send().await;
+            assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
+            let told = format!("{reply:?}");
+            assert!(!told.contains("the-word-of-a-forger"), "{told}");
+        }
+    }
+    assert!(stage.alive(&owner) && stage.asked() == 0);
+    let log = serving.ended();
+    for n in 0..4 {
+        let cause = log.audit(&format!("logout-{n}"))["cause"].as_str().map(str::to_owned);
+        let unknown = TokenFault::UnknownKey.to_string();
+        assert_eq!(cause, Some(unknown));
+    }
+    log.assert_without(&["the-word-of-a-forger".to_owned()]);
+}

@@ -1,0 +1,56 @@
+//! Numbers of as many octets as a signature has.
+
+/// The order of P-256 (FIPS 186-4, D.1.2.3).
+pub(crate) const P256_ORDER: &str =
+    "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
+/// The order of Ed25519's group, little-endian (RFC 8032, section 5.1).
+pub(crate) const ED25519_ORDER: &str =
+    "edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010";
+
+/// The octets of hexadecimal digits.
+pub(crate) fn octets(digits: &str) -> Vec<u8> {
+    (0..digits.len())
+        .step_by(2)
+        .map(|i| u8::from_str_radix(&digits[i..i + 2], 16).unwrap())
+        .collect()
+}
+
+/// The other valid form of an ES256 signature: whoever sees (r, s) can make (r, n - s) of it.
+pub(crate) fn malleable_twin(signature: &[u8]) -> Vec<u8> {
+    let (r, s) = signature.split_at(32);
+    [r, &minus(&octets(P256_ORDER), s)].concat()
+}
+
+/// Big-endian; `b` is the smaller one.
+pub(crate) fn minus(a: &[u8], b: &[u8]) -> Vec<u8> {
+    let mut borrow = 0;
+    let mut digits: Vec<u8> = a
+        .iter()
+        .zip(b)
+        .rev()
+        .map(|(&a, &b)| {
+            let digit = i16::from(a) - i16::from(b) - borrow;
+            borrow = i16::from(digit < 0);
+            u8::try_from(digit.rem_euclid(256)).unwrap()
+        })
+        .collect();
+    assert_eq!(borrow, 0, "the smaller one first");
+    digits.reverse();
+    digits
+}
+
+/// Little-endian; the sum is no longer than they are.
+pub(crate) fn plus(a: &[u8], b: &[u8]) -> Vec<u8> {
+    let mut carry = 0;
+    let digits = a
+        .iter()
+        .zip(b)
+        .map(|(&a, &b)| {
+            let digit = u16::from(a) + u16::from(b) + carry;
+            carry = digit >> 8;
+            u8::try_from(digit & 0xff).unwrap()
+        })
+        .collect();
+    assert_eq!(carry, 0, "too long");
+    digits
+}

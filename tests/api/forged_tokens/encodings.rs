@@ -1,0 +1,255 @@
+//! What is no compact JWS of two JSON objects, character by character, though the project signed it.
+
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD},
+};
+use logout_gateway::session::token::TokenFault::Malformed;
+use serde_json::{Value, json};
+
+use super::mint::{Mint, Row, with_member};
+
+/// Deeper than any stack would bear.
+const DEEP: usize = 10_000;
+
+pub(super) fn rows(mint: &Mint) -> Vec<Row> {
+    let mut rows = shapes(mint);
+    rows.extend(texts(mint));
+    rows.extend(parts(mint));
+    rows.extend(signature_parts(mint));
+    rows.extend(documents(mint));
+    rows
+}
+
+/// Parts that are too many, too few or empty.
+fn shapes(mint: &Mint) -> Vec<Row> {
+    let genuine = mint.genuine();
+    let [header, claims, signature] = parts_of(&genuine);
+    let encrypted = r#"{"alg":"RSA-OAEP","enc":"A256GCM","kid":"es256-test-key"}"#;
+    let encrypted = BASE64_URL_SAFE_NO_PAD.encode(encrypted);
+    let flattened = json!({"protected": header, "payload": claims, "signature": signature});
+    let general = json!({"payload": claims,
+        "signatures": [{"protected": header, "signature": signature}]});
+    [
+        ("nothing", String::new()),
+        ("one dot", ".".to_owned()),
+        ("two dots", "..".to_owned()),
+        ("three dots", "...".to_owned()),
+        ("one part", "garbage".to_owned()),
+        ("two parts", format!("{header}.{claims}")),
+        ("four parts", format!("{header}.{claims}.{signature}.{signature}")),
+        ("a JWE of five parts", format!("{encrypted}.AAAA.AAAA.{claims}.{signature}")),
+        ("a JWE with its key agreed", format!("{encrypted}..AAAA.{claims}.{signature}")),
+        ("a JWS with the parts of a JWE", format!("{header}.AAAA.AAAA.{claims}.{signature}")),
+        ("a dot in front", format!(".{genuine}")),
+        ("a dot behind", format!("{genuine}.")),
+        ("two dots between", format!("{header}..{claims}.{signature}")),
+        ("no header", format!(".{claims}.{signature}")),
+        ("detached claims", format!("{header}..{signature}")),
+        ("the JSON serialization, flattened", flattened.to_string()),
+        ("the JSON serialization, general", general.to_string()),
+        ("the SD-JWT form", format!("{genuine}~")),
+    ]
+    .map(|(name, token)| mint.row(name, token, Malformed))
+    .into()
+}
+
+/// The genuine token, and something around it or in it.
+fn texts(mint: &Mint) -> Vec<Row> {
+    let genuine = mint.genuine();
+    let [header, claims, signature] = parts_of(&genuine);
+    let mut rows = Vec::new();
+    for (name, c) in [
+        ("space", ' '),
+        ("tab", '\t'),
+        ("line feed", '\n'),
+        ("carriage return", '\r'),
+        ("NUL", '\0'),
+        ("no-break space", '\u{a0}'),
+        ("byte order mark", '\u{feff}'),
+        ("zero-width space", '\u{200b}'),
+        ("padding", '='),
+        ("comma", ','),
+    ] {
+        let (half, other_half) = claims.split_at(claims.len() / 2);
+        for (place, token) in [
+            ("in front", format!("{c}{genuine}")),
+            ("behind", format!("{genuine}{c}")),
+            ("behind the header", format!("{header}{c}.{claims}.{signature}")),
+            ("before the claims", format!("{header}.{c}{claims}.{signature}")),
+            ("in the claims", format!("{header}.{half}{c}{other_half}.{signature}")),
+            ("before the signature", format!("{header}.{claims}.{c}{signature}")),
+        ] {
+            rows.push(mint.row(format!("a {name} {place}"), token, Malformed));
+        }
+    }
+    for (name, token) in [
+        ("in quotes", format!("\"{genuine}\"")),
+        ("with its scheme", format!("Bearer {genuine}")),
+        ("twice", format!("{genuine},{genuine}")),
+        ("percent-coded dots", genuine.replace('.', "%2E")),
+        ("ideographic dots", genuine.replace('.', "\u{3002}")),
+        ("full-width dots", genuine.replace('.', "\u{ff0e}")),
+    ] {
+        rows.push(mint.row(name, token, Malformed));
+    }
+    rows
+}
+
+/// Header and claims in codes that only some readers take; the signature is over what is sent.
+fn parts(mint: &Mint) -> Vec<Row> {
+    let header = revealing(&mint.header());
+    let claims = revealing(&mint.claims);
+    let plain = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
+    let twin = mint.own().sealed(&format!("{}.{}", plain(&header), plain(&claims)));
+    let mut rows = Vec::new();
+    for (name, code) in CODES {
+        for (place, message) in [
+            ("header", format!("{}.{}", code(&header), plain(&claims))),
+            ("claims", format!("{}.{}", plain(&header), code(&claims))),
+        ] {
+            let token = mint.own().sealed(&message);
+            rows.push(
+                mint.row(format!("{name} in the {place}"), token, Malformed).beside(twin.clone()),
+            );
+        }
+    }
+    rows
+}
+
+type Code = fn(&str) -> String;
+
+const CODES: [(&str, Code); 8] = [
+    ("padding", |text| BASE64_URL_SAFE.encode(text)),
+    ("half of the padding", |text| BASE64_URL_SAFE_NO_PAD.encode(text) + "="),
+    ("the standard alphabet", |text| BASE64_STANDARD_NO_PAD.encode(text)),
+    ("the standard alphabet and padding", |text| BASE64_STANDARD.encode(text)),
+    ("bits of no meaning", |text| with_stray_bits(&BASE64_URL_SAFE_NO_PAD.encode(text))),
+    ("a character too many", |text| of_no_length(&BASE64_URL_SAFE_NO_PAD.encode(text))),
+    ("no code at all", |text| text.replace('.', "")),
+    ("base64 of base64", |text| BASE64_URL_SAFE_NO_PAD.encode(BASE64_URL_SAFE_NO_PAD.encode(text))),
+];
+
+/// The same of the signature.
+fn signature_parts(mint: &Mint) -> Vec<Row> {
+    // Until both alphabets differ in it.
+    let genuine = (0..1000)
+        .map(|n| mint.claiming(with_member(&mint.claims, "x", &n.to_string())))
+        .find(|token| parts_of(token)[2].contains(['-', '_']))
+        .unwrap();
+    let [header, claims, signature] = parts_of(&genuine);
+    let octets = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
+    [
+        ("padding", BASE64_URL_SAFE.encode(&octets)),
+        ("the standard alphabet", BASE64_STANDARD_NO_PAD.encode(&octets)),
+        ("bits of no meaning", with_stray_bits(signature)),
+        ("a character too many", of_no_length(signature)),
+        ("a percent sign", format!("%{signature}")),
+    ]
+    .map(|(name, signature)| {
+        let token = format!("{header}.{claims}.{signature}");
+        mint.row(format!("{name} in the signature"), token, Malformed).beside(genuine.clone())
+    })
+    .into()
+}
+
+/// What stands in the parts is no object of JSON.
+fn documents(mint: &Mint) -> Vec<Row> {
+    let nested = mint.genuine();
+    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let mut rows = Vec::new();
+    for (place, object) in [("header", mint.header()), ("claims", mint.claims.clone())] {
+        let text = object.to_string();
+        let inner = &text[..text.len() - 1];
+        let mut documents: Vec<(&str, Vec<u8>)> = [
+            ("a list", "[]".to_owned()),
+            ("a list of it", format!("[{text}]")),
+            ("text", "\"text\"".to_owned()),
+            ("itself as text", json!(text).to_string()),
+            ("a number", "1".to_owned()),
+            ("null", "null".to_owned()),
+            ("true", "true".to_owned()),
+            ("no JSON", "not json".to_owned()),
+            ("white space alone", " ".to_owned()),
+            ("a token", nested.clone()),
+            ("a token as text", json!(nested).to_string()),
+            ("two documents", format!("{text}{text}")),
+            ("a document and more", format!("{text},")),
+            ("a NUL behind", format!("{text}\0")),
+            ("a NUL in front", format!("\0{text}")),
+            ("a byte order mark", format!("\u{feff}{text}")),
+            ("a no-break space in front", format!("\u{a0}{text}")),
+            ("a comma before the end", format!("{inner},}}")),
+            ("no end", inner.to_owned()),
+            ("a comment", format!("{inner}/**/}}")),
+            ("quotes of another kind", text.replace('"', "'")),
+            ("a name without quotes", format!("{inner},x:1}}")),
+            ("a number that is none", format!("{inner},\"x\":NaN}}")),
+            ("a number with a leading zero", format!("{inner},\"x\":01}}")),
+            ("a name that is half a character", format!("{inner},\"\\ud800\":1}}")),
+            ("a line in a text", format!("{inner},\"x\":\"\n\"}}")),
+            ("a false prefix", format!(")]}}'\n{text}")),
+            ("lists too deep", "[".repeat(DEEP)),
+            ("objects too deep", "{\"a\":".repeat(DEEP)),
+            ("lists deep and closed", "[".repeat(DEEP) + &"]".repeat(DEEP)),
+        ]
+        .map(|(name, document)| (name, document.into_bytes()))
+        .into();
+        documents.push(("no Unicode", [inner.as_bytes(), b",\"x\":\"\xff\"}"].concat()));
+        documents.push(("UTF-16", utf16(&text)));
+        documents.push(("deflated", [b"\x78\x9c".as_slice(), text.as_bytes()].concat()));
+        for (name, document) in documents {
+            let token = match place {
+                "header" => mint.headed(document),
+                _ => mint.claiming(document),
+            };
+            rows.push(mint.row(format!("{name} in place of the {place}"), token, Malformed));
+        }
+    }
+    rows.extend(depths(mint));
+    rows
+}
+
+/// Depth that somebody would have to descend, beside the same depth that nobody looks into.
+fn depths(mint: &Mint) -> Vec<Row> {
+    let deep = "[".repeat(DEEP) + &"]".repeat(DEEP);
+    let of_header = |name| mint.headed(with_member(&mint.header(), name, &deep));
+    let of_claims = |name| mint.claiming(with_member(&mint.claims, name, &deep));
+    let header = ["alg", "kid"].map(|name| (name, of_header(name), of_header("x")));
+    let claims = ["iss", "aud", "exp", "nbf", "sub", "session_id", "role"];
+    let claims = claims.map(|name| (name, of_claims(name), of_claims("x")));
+    let row = |(name, token, twin)| {
+        mint.row(format!("{name} is too deep"), token, Malformed).beside(twin)
+    };
+    header.into_iter().chain(claims).map(row).collect()
+}
+
+fn parts_of(token: &str) -> [&str; 3] {
+    let parts: Vec<&str> = token.split('.').collect();
+    parts.try_into().unwrap()
+}
+
+/// The object in a text whose code has a character of its own alphabet, room for padding, and bits of
+/// no meaning.
+fn revealing(object: &Value) -> String {
+    let text = with_member(object, "x", "\"???>>>???>>>\"");
+    let spaced = (0..3).map(|n| text.clone() + &" ".repeat(n));
+    let revealing = |text: &String| text.len() % 3 == 1;
+    let text = spaced.into_iter().find(revealing).unwrap();
+    assert!(BASE64_URL_SAFE_NO_PAD.encode(&text).contains(['-', '_']), "{text}");
+    text
+}
+
+/// Another last character that means the same octets.
+fn with_stray_bits(coded: &str) -> String {
+    const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    assert_ne!(coded.len() % 4, 0, "no bit is left over");
+    let (rest, last) = coded.split_at(coded.len() - 1);
+    let stray = ALPHABET.find(last).unwrap() | 1;
+    format!("{rest}{}", &ALPHABET[stray..=stray])
+}
+
+/// So long that the last character alone would be six bits.
+fn of_no_length(coded: &str) -> String {
+    coded.to_owned() + &"A".repeat((5 - coded.len() % 4) % 4)
+}

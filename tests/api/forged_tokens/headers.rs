@@ -1,0 +1,165 @@
+//! Headers that ask for another algorithm, or for more than is given.
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use logout_gateway::{
+    mock::Algorithm,
+    session::token::TokenFault::{Header, Malformed, UnknownKey},
+};
+use serde_json::json;
+
+use super::{
+    court::Why,
+    mint::{Mint, Row, with_member, with_members, without},
+};
+
+/// Of RFC 7518 and its successors, and of nobody.
+const ALGORITHMS: [&str; 33] = [
+    "HS384",
+    "HS512",
+    "HS1",
+    "RS384",
+    "RS512",
+    "RS1",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES384",
+    "ES512",
+    "ES256K",
+    "Ed25519",
+    "Ed448",
+    "ML-DSA-44",
+    "dir",
+    "A256KW",
+    "A256GCMKW",
+    "RSA1_5",
+    "RSA-OAEP",
+    "RSA-OAEP-256",
+    "ECDH-ES",
+    "ECDH-ES+A256KW",
+    "PBES2-HS256+A128KW",
+    "",
+    "null",
+    "*",
+    "ES256,none",
+    "non\u{435}",
+    "no ne",
+    "n\u{2060}one",
+    " none",
+    "none\0",
+];
+
+/// The parts of a name that letters of other scripts look like, and what a sloppy reader takes for it.
+fn lookalikes(alg: &str) -> [String; 8] {
+    [
+        alg.to_lowercase(),
+        format!("{alg} "),
+        format!("{alg}\n"),
+        format!("{alg}\0"),
+        format!("\u{200b}{alg}"),
+        alg.replace('S', "\u{405}").replace('d', "\u{501}"),
+        alg.replace('E', "\u{415}").replace('R', "\u{1d411}").replace('H', "\u{41d}"),
+        alg.chars().map(|c| char::from_u32(u32::from(c) + 0xfee0).unwrap()).collect(),
+    ]
+}
+
+pub(super) fn rows(mint: &Mint) -> Vec<Row> {
+    let mut rows = none(mint);
+    rows.extend(algorithms(mint));
+    rows.extend(members(mint));
+    rows
+}
+
+/// `none` in each of its sixteen spellings, without a signature, with one of nobody, and with the
+/// project's own.
+fn none(mint: &Mint) -> Vec<Row> {
+    let claims = BASE64_URL_SAFE_NO_PAD.encode(mint.claims.to_string());
+    let mut rows = Vec::new();
+    for spelling in 0..16_u8 {
+        let letters = "none".chars().enumerate();
+        let upper = |i: usize| spelling >> i & 1 == 1;
+        let none: String =
+            letters.map(|(i, c)| if upper(i) { c.to_ascii_uppercase() } else { c }).collect();
+        let header = with_member(&mint.header(), "alg", &json!(none).to_string());
+        let message = format!("{}.{claims}", BASE64_URL_SAFE_NO_PAD.encode(&header));
+        rows.push(mint.row(format!("{none}, not signed"), format!("{message}."), Header));
+        if matches!(spelling, 0 | 1 | 15) {
+            let token = format!("{message}.AAAA");
+            rows.push(mint.row(format!("{none}, signed by nobody"), token, Header));
+            let token = mint.own().sealed(&message);
+            rows.push(mint.row(format!("{none}, signed by the project"), token, Header));
+        }
+    }
+    rows
+}
+
+fn algorithms(mint: &Mint) -> Vec<Row> {
+    let own = mint.own().algorithm.to_string();
+    let row = |alg: &str, why: Why| {
+        let header = with_member(&mint.header(), "alg", alg);
+        mint.row(format!("alg is {alg}"), mint.headed(header), why)
+    };
+    let text = |alg: &str| json!(alg).to_string();
+    let mut rows: Vec<Row> = ALGORITHMS.iter().map(|alg| row(&text(alg), Header.into())).collect();
+    rows.extend(lookalikes(&own).iter().map(|alg| row(&text(alg), Header.into())));
+    for alg in ["null", "256", "true", "{}", "[]", &format!("[\"{own}\"]")] {
+        rows.push(row(alg, Malformed.into()));
+    }
+    let others = [Algorithm::Es256, Algorithm::Rs256, Algorithm::EdDsa, Algorithm::Hs256];
+    for other in others.into_iter().filter(|other| *other != mint.own().algorithm) {
+        let why = match other {
+            Algorithm::Hs256 => mint.court.not_of_the_secret(),
+            _ => UnknownKey.into(),
+        };
+        rows.push(row(&text(&other.to_string()), why));
+    }
+    rows.push(mint.row(
+        "no alg",
+        mint.headed(without(&mint.header(), "alg").to_string()),
+        Malformed,
+    ));
+    rows
+}
+
+/// Members that would change what is read, and two of one name.
+fn members(mint: &Mint) -> Vec<Row> {
+    let own = mint.own().algorithm.to_string();
+    let mut rows = Vec::new();
+    for member in [
+        r#""crit":["exp"],"exp":1"#,
+        r#""crit":["b64"],"b64":false"#,
+        r#""crit":["b64"],"b64":true"#,
+        r#""crit":["http://example.com/UNDEFINED"],"http://example.com/UNDEFINED":true"#,
+        r#""crit":[]"#,
+        r#""crit":null"#,
+        r#""crit":"exp""#,
+        r#""\u0063rit":["exp"]"#,
+        r#""b64":false"#,
+        r#""b64":true"#,
+        r#""b64":null"#,
+        r#""enc":"A256GCM""#,
+        r#""enc":null"#,
+    ] {
+        // The same under names that nobody reads.
+        let renamed =
+            ["crit", "\\u0063rit", "b64", "enc"].iter().fold(member.to_owned(), |m, name| {
+                m.replace(&format!("\"{name}\":"), &format!("\"x{name}\":"))
+            });
+        let twin = mint.headed(with_members(&mint.header(), &renamed));
+        let token = mint.headed(with_members(&mint.header(), member));
+        rows.push(mint.row(member, token, Header).beside(twin));
+    }
+    for member in [
+        format!(r#""alg":"{own}""#),
+        r#""alg":"none""#.to_owned(),
+        format!(r#""\u0061lg":"{own}""#),
+        r#""typ":"JWT""#.to_owned(),
+        r#""x":1,"x":2"#.to_owned(),
+        r#""kid":"x","kid":"x""#.to_owned(),
+        r#""kid":"x","\u006bid":"x""#.to_owned(),
+    ] {
+        let token = mint.headed(with_members(&mint.header(), &member));
+        rows.push(mint.row(format!("twice: {member}"), token, Malformed));
+    }
+    rows
+}

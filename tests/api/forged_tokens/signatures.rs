@@ -1,0 +1,142 @@
+//! Signatures that are not the project's under exactly this message, or not in their one form.
+
+use aws_lc_rs::signature::{RSA_PKCS1_SHA512, RSA_PSS_SHA256};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use logout_gateway::mock::Algorithm;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    arithmetic::{ED25519_ORDER, P256_ORDER, malleable_twin, minus, octets, plus},
+    mint::{Mint, Row, with_member},
+};
+use crate::harness::Signer;
+
+pub(super) fn rows(mint: &Mint) -> Vec<Row> {
+    let message = mint.genuine();
+    let (message, _) = message.rsplit_once('.').unwrap();
+    let own = mint.own().sign(message);
+    let mut forged = of_any_algorithm(mint, message, &own);
+    forged.extend(match mint.own().algorithm {
+        Algorithm::Es256 => es256(&own),
+        Algorithm::Rs256 => rs256(mint.own(), message, &own),
+        Algorithm::EdDsa => ed_dsa(&own),
+        Algorithm::Hs256 => hs256(message, &own),
+    });
+    let row = |(name, signature): (&str, Vec<u8>)| {
+        let token = format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature));
+        mint.row(format!("signature: {name}"), token, mint.court.not_signed())
+    };
+    forged.into_iter().map(row).collect()
+}
+
+type Forged = Vec<(&'static str, Vec<u8>)>;
+
+fn of_any_algorithm(mint: &Mint, message: &str, own: &[u8]) -> Forged {
+    let other_session =
+        mint.claiming(with_member(&mint.claims, "session_id", &json!(Uuid::new_v4()).to_string()));
+    let (of_another, signature) = other_session.rsplit_once('.').unwrap();
+    assert_ne!(of_another, message);
+    let flipped = |at: usize| {
+        let mut signature = own.to_vec();
+        signature[at] ^= 1;
+        signature
+    };
+    let length = own.len();
+    vec![
+        ("no signature", Vec::new()),
+        ("one octet", vec![0]),
+        ("nothing but zeros", vec![0; length]),
+        ("nothing but ones", vec![0xff; length]),
+        ("the signature of a stranger", mint.court.stranger().sign(message)),
+        ("the signature of another session", BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap()),
+        ("the signature of no message", mint.own().sign("")),
+        ("the signature of half a message", mint.own().sign(message.split_once('.').unwrap().1)),
+        ("the first bit is another", flipped(0)),
+        ("a bit in the middle is another", flipped(length / 2)),
+        ("the last bit is another", flipped(length - 1)),
+        ("an octet is missing", own[..length - 1].to_vec()),
+        ("half of it", own[..length / 2].to_vec()),
+        ("an octet too many", [own, &[0]].concat()),
+        ("a zero in front", [&[0], own].concat()),
+        ("twice", [own, own].concat()),
+        ("backwards", own.iter().rev().copied().collect()),
+    ]
+}
+
+fn es256(own: &[u8]) -> Forged {
+    let (r, s) = own.split_at(32);
+    let zero = [0; 32];
+    let one = [&zero[..31], &[1]].concat();
+    let order = octets(P256_ORDER);
+    let twin = malleable_twin(own);
+    vec![
+        ("in DER", der(r, s)),
+        ("its other form in DER", der(&twin[..32], &twin[32..])),
+        ("r is zero", [&zero, s].concat()),
+        ("s is zero", [r, &zero].concat()),
+        ("r and s are zero in DER", der(&zero, &zero)),
+        ("r and s are one", [one.clone(), one].concat()),
+        ("r is the order", [&order, s].concat()),
+        ("s is the order", [r, &order].concat()),
+        ("r and s are the order", [order.clone(), order.clone()].concat()),
+        ("s is the order and r is zero", [&zero[..], &order].concat()),
+        ("r and s in each other's place", [s, r].concat()),
+        ("r is the other one", [&minus(&order, r), s].concat()),
+        ("as wide as P-384", [&zero[..16], r, &zero[..16], s].concat()),
+        ("as wide as P-521", [&[0; 34], r, &[0; 34], s].concat()),
+    ]
+}
+
+fn rs256(signer: &Signer, message: &str, own: &[u8]) -> Forged {
+    let mut one = vec![0; own.len()];
+    one[own.len() - 1] = 1;
+    let modulus =
+        BASE64_URL_SAFE_NO_PAD.decode(signer.public_jwk()["n"].as_str().unwrap()).unwrap();
+    vec![
+        ("RSA-PSS", signer.sign_rsa(&RSA_PSS_SHA256, message)),
+        ("over another digest", signer.sign_rsa(&RSA_PKCS1_SHA512, message)),
+        ("the number one", one),
+        ("the modulus", modulus.clone()),
+        ("the other root", minus(&modulus, own)),
+    ]
+}
+
+fn ed_dsa(own: &[u8]) -> Forged {
+    let (r, s) = own.split_at(32);
+    let order = octets(ED25519_ORDER);
+    // The neutral element, and a key of small order would take it for any message.
+    let neutral = [&[1], [0; 31].as_slice()].concat();
+    vec![
+        ("s and the order of the group", [r, &plus(s, &order)].concat()),
+        ("s is the order of the group", [r, &order].concat()),
+        ("s is zero", [r, &[0; 32]].concat()),
+        ("r is the neutral element and s is zero", [neutral, vec![0; 32]].concat()),
+        ("s has its high bits set", [r, &s[..31], &[s[31] | 0xe0]].concat()),
+    ]
+}
+
+fn hs256(message: &str, own: &[u8]) -> Forged {
+    let hex: Vec<String> = own.iter().map(|octet| format!("{octet:02x}")).collect();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, message.as_bytes());
+    vec![
+        ("the empty secret's", Signer::of_secret("").sign(message)),
+        ("the word secret as the secret", Signer::of_secret("secret").sign(message)),
+        ("in hexadecimal digits", hex.concat().into_bytes()),
+        ("a digest without a secret", digest.as_ref().to_vec()),
+    ]
+}
+
+/// SEQUENCE { INTEGER r, INTEGER s } (RFC 3279, section 2.2.3).
+fn der(r: &[u8], s: &[u8]) -> Vec<u8> {
+    let integer = |number: &[u8]| {
+        let zeros = number.iter().take_while(|octet| **octet == 0).count();
+        let mut number = number[zeros.min(number.len() - 1)..].to_vec();
+        if number[0] & 0x80 != 0 {
+            number.insert(0, 0);
+        }
+        [&[2, u8::try_from(number.len()).unwrap()], number.as_slice()].concat()
+    };
+    let both = [integer(r), integer(s)].concat();
+    [&[0x30, u8::try_from(both.len()).unwrap()], both.as_slice()].concat()
+}

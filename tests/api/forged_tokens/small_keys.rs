@@ -1,0 +1,58 @@
+//! RSA keys under 2048 bits (RFC 7518, section 3.3). aws-lc-rs does not sign with one, so key and token
+//! are a file.
+
+use aws_lc_rs::signature::{
+    RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RsaPublicKeyComponents,
+};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use logout_gateway::{mock::Algorithm, session::token::TokenFault::UnknownKey};
+use serde_json::{Value, json};
+
+use super::court::{Judge, Why};
+use crate::harness::{RECORDED_AT, RECORDED_ISSUER, Setup, assert_error, recording};
+
+#[tokio::test]
+async fn a_token_under_an_rsa_key_of_1024_bits_is_refused_though_it_is_well_signed() {
+    let file: Value = serde_json::from_str(include_str!("rsa_1024.json")).unwrap();
+    let (key, token) = (&file["key"], file["token"].as_str().unwrap());
+    assert!(well_signed(key, token));
+
+    let genuine = recording("logout-local-rs256");
+    let mut key_set = recording("jwks-rs256").response.body;
+    key_set["keys"].as_array_mut().unwrap().push(key.clone());
+    let setup = || {
+        let setup = Setup::new().at(RECORDED_AT).algorithm(Algorithm::Rs256);
+        setup.flag("jwt-issuer", RECORDED_ISSUER)
+    };
+    let keys = json!({"operation": "jwks", "kind": "status", "status": 200, "body": key_set});
+    let stage = setup().start_with(&[keys]).await;
+    let judge = Judge::new(setup(), &stage, &key_set).await;
+    // The key is left out as it is loaded, not merely found wanting once it is used.
+    assert_eq!(judge.against(token).await, Some(Why::Breaks(UnknownKey)));
+    assert!(judge.believes(genuine.token()).await);
+
+    let verify = stage.get("/api/auth/verify").bearer(genuine.token()).send().await;
+    assert_eq!(verify.status, 200, "the same claims under the project's key");
+    for request in [
+        stage.get("/api/auth/verify"),
+        stage.get("/api/auth/csrf"),
+        stage.post("/logout"),
+        stage.post("/logout?scope=global"),
+    ] {
+        let reply = request.bearer(token).send().await;
+        assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
+    }
+    assert_eq!(stage.asked(), 0);
+    let verify = stage.get("/api/auth/verify").bearer(genuine.token()).send().await;
+    assert_eq!(verify.status, 200, "nobody is locked out");
+}
+
+/// By its own key, whose size is no matter here.
+fn well_signed(key: &Value, token: &str) -> bool {
+    let octets = |text: &Value| BASE64_URL_SAFE_NO_PAD.decode(text.as_str().unwrap()).unwrap();
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let key = RsaPublicKeyComponents { n: octets(&key["n"]), e: octets(&key["e"]) };
+    assert_eq!(key.n.len() * 8, 1024);
+    let legacy = &RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY;
+    key.verify(legacy, message.as_bytes(), &octets(&json!(signature))).is_ok()
+}

@@ -1,0 +1,65 @@
+//! What may stand in the head of a response, read strictly.
+
+use std::collections::BTreeSet;
+
+use super::Reply;
+
+/// Every header that the gateway has a use for.
+const OWN: [&str; 28] = [
+    "access-control-allow-credentials",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "allow",
+    "cache-control",
+    "connection",
+    "content-length",
+    "content-security-policy",
+    "content-type",
+    "date",
+    "pragma",
+    "referrer-policy",
+    "retry-after",
+    "set-cookie",
+    "strict-transport-security",
+    "vary",
+    "www-authenticate",
+    "x-auth-aal",
+    "x-auth-role",
+    "x-auth-session-id",
+    "x-auth-user-id",
+    "x-content-type-options",
+    "x-frame-options",
+    "x-logout-cookies-left",
+    "x-logout-outcome",
+    "x-request-id",
+];
+
+/// Asserts that the head holds no header but the gateway's own, each but `Set-Cookie` once, and no
+/// control character.
+#[track_caller]
+pub(crate) fn assert_own_headers(reply: &Reply, case: &str) {
+    let mut seen = BTreeSet::new();
+    for (name, value) in &reply.headers {
+        assert!(OWN.contains(&name.as_str()), "{case}: {name:?}");
+        assert!(seen.insert(name) || name == "set-cookie", "{case}: {name} twice");
+        assert!(!value.chars().any(char::is_control), "{case}: {name}: {value:?}");
+    }
+}
+
+/// Asserts that the response deletes exactly these cookies, each by one line, host-only at `/`.
+#[track_caller]
+pub(crate) fn assert_deletes(reply: &Reply, names: &BTreeSet<&str>, case: &str) {
+    let lines = reply.set_cookies();
+    let deletion = |line: &&str| {
+        let (name, attributes) = line.split_once("=; ").unwrap_or_else(|| panic!("{case}: {line}"));
+        let mut attributes: Vec<&str> = attributes.split("; ").collect();
+        attributes.sort_unstable();
+        assert_eq!(attributes, ["Max-Age=0", "Path=/", "SameSite=Lax"], "{case}: {line}");
+        name.len()
+    };
+    let deleted: Vec<&str> = lines.iter().map(|line| &line[..deletion(line)]).collect();
+    assert_eq!(deleted.len(), names.len(), "{case}: {deleted:?}");
+    assert_eq!(&deleted.into_iter().collect::<BTreeSet<_>>(), names, "{case}");
+}

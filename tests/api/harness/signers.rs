@@ -1,0 +1,176 @@
+//! Who signs tokens: the project, or somebody else. Header and claims are any text at all.
+
+use aws_lc_rs::{
+    encoding::{AsDer as _, PublicKeyX509Der},
+    hmac,
+    rand::SystemRandom,
+    rsa::{KeyPairComponents, KeySize},
+    signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+        RSA_PKCS1_SHA256, RsaEncoding, RsaKeyPair, RsaPublicKeyComponents,
+    },
+};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use logout_gateway::mock::{Algorithm, TEST_SECRET};
+use serde_json::{Value, json};
+
+/// A key with its name; a shared secret has none.
+pub(crate) struct Signer {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) kid: Option<String>,
+    key: Key,
+}
+
+enum Key {
+    Es256(EcdsaKeyPair),
+    Rs256(RsaKeyPair),
+    EdDsa(Ed25519KeyPair),
+    Hs256(Vec<u8>),
+}
+
+impl Signer {
+    /// The key that the mock signs with.
+    pub(crate) fn of_the_project(algorithm: Algorithm) -> Self {
+        const KEYS: &str = include_str!("../../../fixtures/gotrue/signing-keys.json");
+        if algorithm == Algorithm::Hs256 {
+            return Self::of_secret(TEST_SECRET);
+        }
+        let jwk = &serde_json::from_str::<Value>(KEYS).unwrap()[algorithm.to_string()];
+        let octets =
+            |name: &str| BASE64_URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap();
+        let key = match algorithm {
+            Algorithm::Es256 => {
+                let point = [vec![4], octets("x"), octets("y")].concat();
+                let signing = &ECDSA_P256_SHA256_FIXED_SIGNING;
+                let pair =
+                    EcdsaKeyPair::from_private_key_and_public_key(signing, &octets("d"), &point);
+                Key::Es256(pair.unwrap())
+            }
+            Algorithm::EdDsa => {
+                let pair = Ed25519KeyPair::from_seed_and_public_key(&octets("d"), &octets("x"));
+                Key::EdDsa(pair.unwrap())
+            }
+            _ => {
+                let components = KeyPairComponents {
+                    public_key: RsaPublicKeyComponents { n: octets("n"), e: octets("e") },
+                    d: octets("d"),
+                    p: octets("p"),
+                    q: octets("q"),
+                    dP: octets("dp"),
+                    dQ: octets("dq"),
+                    qInv: octets("qi"),
+                };
+                Key::Rs256(RsaKeyPair::from_components(&components).unwrap())
+            }
+        };
+        Self { algorithm, kid: jwk["kid"].as_str().map(str::to_owned), key }
+    }
+
+    pub(crate) fn of_secret(secret: impl AsRef<[u8]>) -> Self {
+        let key = Key::Hs256(secret.as_ref().to_owned());
+        Self { algorithm: Algorithm::Hs256, kid: None, key }
+    }
+
+    /// A new key, or a new secret.
+    pub(crate) fn another(algorithm: Algorithm, kid: &str) -> Self {
+        let key = match algorithm {
+            Algorithm::Es256 => {
+                Key::Es256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
+            }
+            Algorithm::Rs256 => Key::Rs256(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()),
+            Algorithm::EdDsa => Key::EdDsa(Ed25519KeyPair::generate().unwrap()),
+            Algorithm::Hs256 => {
+                let mut secret = vec![0; 32];
+                aws_lc_rs::rand::fill(&mut secret).unwrap();
+                Key::Hs256(secret)
+            }
+        };
+        Self { algorithm, kid: Some(kid.to_owned()), key }
+    }
+
+    /// The header of its tokens.
+    pub(crate) fn header(&self) -> Value {
+        let mut header = json!({"alg": self.algorithm.to_string(), "typ": "JWT"});
+        if let Some(kid) = &self.kid {
+            header["kid"] = json!(kid);
+        }
+        header
+    }
+
+    /// The octets of a signature.
+    pub(crate) fn sign(&self, message: &str) -> Vec<u8> {
+        match &self.key {
+            Key::Rs256(_) => self.sign_rsa(&RSA_PKCS1_SHA256, message),
+            Key::Es256(pair) => {
+                pair.sign(&SystemRandom::new(), message.as_bytes()).unwrap().as_ref().to_vec()
+            }
+            Key::EdDsa(pair) => pair.sign(message.as_bytes()).as_ref().to_vec(),
+            Key::Hs256(secret) => {
+                let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+                hmac::sign(&key, message.as_bytes()).as_ref().to_vec()
+            }
+        }
+    }
+
+    /// An RSA signature of another scheme.
+    pub(crate) fn sign_rsa(&self, scheme: &'static dyn RsaEncoding, message: &str) -> Vec<u8> {
+        let Key::Rs256(pair) = &self.key else { panic!("{} is not RSA", self.algorithm) };
+        let mut signature = vec![0; pair.public_modulus_len()];
+        pair.sign(scheme, &SystemRandom::new(), message.as_bytes(), &mut signature).unwrap();
+        signature
+    }
+
+    /// A compact JWS of exactly this header and these claims.
+    pub(crate) fn token(&self, header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
+        let [header, claims] =
+            [header.as_ref(), claims.as_ref()].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
+        self.sealed(&format!("{header}.{claims}"))
+    }
+
+    /// A compact JWS of exactly this message, whatever it is.
+    pub(crate) fn sealed(&self, message: &str) -> String {
+        format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(self.sign(message)))
+    }
+
+    /// What everybody may know of it: `SubjectPublicKeyInfo` (RFC 5280, section 4.1).
+    pub(crate) fn public_der(&self) -> Vec<u8> {
+        let der: PublicKeyX509Der<'_> = match &self.key {
+            Key::Es256(pair) => pair.public_key().as_der().unwrap(),
+            Key::Rs256(pair) => pair.public_key().as_der().unwrap(),
+            Key::EdDsa(pair) => pair.public_key().as_der().unwrap(),
+            Key::Hs256(_) => panic!("a secret has no public half"),
+        };
+        der.as_ref().to_vec()
+    }
+
+    /// The same as a key set publishes it.
+    pub(crate) fn public_jwk(&self) -> Value {
+        let mut jwk = match &self.key {
+            Key::Es256(pair) => {
+                let [_, point @ ..] = pair.public_key().as_ref() else { panic!("no point") };
+                let (x, y) = point.split_at(32);
+                json!({"kty": "EC", "crv": "P-256", "x": coded(x), "y": coded(y)})
+            }
+            Key::Rs256(pair) => {
+                // SEQUENCE { INTEGER n of 256 octets and a zero, INTEGER 65537 }.
+                let [_, _, _, _, _, _, _, _, 0, key @ ..] = pair.public_key().as_ref() else {
+                    panic!("not of 2048 bits")
+                };
+                json!({"kty": "RSA", "n": coded(&key[..256]), "e": "AQAB"})
+            }
+            Key::EdDsa(pair) => {
+                json!({"kty": "OKP", "crv": "Ed25519", "x": coded(pair.public_key().as_ref())})
+            }
+            Key::Hs256(_) => panic!("a secret is not published"),
+        };
+        jwk["kid"] = json!(self.kid);
+        jwk["alg"] = json!(self.algorithm.to_string());
+        jwk["use"] = json!("sig");
+        jwk["key_ops"] = json!(["verify"]);
+        jwk
+    }
+}
+
+fn coded(octets: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(octets)
+}

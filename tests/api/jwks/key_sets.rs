@@ -1,0 +1,268 @@
+//! What GoTrue, or whoever stands in its place, may publish as its key set: which tokens are believed
+//! then, and whose sessions can be ended.
+//!
+//! GoTrue has two keys and takes the tokens of both: A, which the gateway knew from the start and had
+//! verified a token by, and B.
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use logout_gateway::mock::{self, TEST_SECRET, Tokens};
+use serde_json::{Value, json};
+
+use super::KEY_SET;
+use crate::harness::{
+    Request, Setup, Signer, Stage, assert_error, assert_success, claims_of, eventually, hs256,
+    recording, side_by_side,
+};
+
+/// What is published, made of A and B.
+type Published = fn(&Value, &Value) -> Value;
+
+/// Well-formed sets, and whether A's and B's tokens are believed by them.
+const SETS: &[(&str, Published, [bool; 2])] = &[
+    ("it grows", |a, b| set([a, b]), [true, true]),
+    ("it grows, the new key first", |a, b| set([b, a]), [true, true]),
+    ("it shrinks to a new key", |_, b| set([b]), [false, true]),
+    ("it shrinks to nothing: the project signs with a secret", |_, _| set([]), [false, false]),
+    ("keys of unknown kinds alone", |a, _| set([&with(a, "kty", "XY")]), [false, false]),
+    ("an unknown kind", |a, b| set([&with(a, "kty", "AKP"), a, b]), [true, true]),
+    ("an unknown curve", |a, b| set([&with(a, "crv", "P-999"), a, b]), [true, true]),
+    ("a curve of other tokens", |a, b| set([&with(a, "crv", "P-521"), a, b]), [true, true]),
+    ("an unknown algorithm", |a, b| set([&with(a, "alg", "XY256"), a, b]), [true, true]),
+    ("another key's algorithm", |a, b| set([&with(a, "alg", "RS256"), a, b]), [true, true]),
+    ("a key to encrypt with", |a, b| set([&with(a, "use", "enc"), a, b]), [true, true]),
+    ("a use that is a number", |a, b| set([&with(a, "use", 7), a, b]), [true, true]),
+    ("no keys but texts", |a, b| set([&json!("a"), &json!(null), a, &json!([]), b]), [true, true]),
+    (
+        "a shared secret of the same name",
+        |a, b| set([&secret_named(&a["kid"]), a, b]),
+        [true, true],
+    ),
+    ("members nobody knows", |a, b| set([&with(a, "ext", json!({"a": [1]})), b]), [true, true]),
+    ("no kid", |a, b| set([&with(a, "kid", Value::Null), b]), [false, true]),
+    ("an empty kid", |a, b| set([&with(a, "kid", ""), b]), [false, true]),
+    ("a kid that is a number", |a, b| set([&with(a, "kid", 7), b]), [false, true]),
+    (
+        "a kid that is an object",
+        |a, b| set([&with(a, "kid", json!({"kid": "a"})), b]),
+        [false, true],
+    ),
+    ("a kid of 50 KB", |a, b| set([&with(a, "kid", "k".repeat(50_000)), a, b]), [true, true]),
+    ("a kid in another case", |a, b| set([&with(a, "kid", upper_kid(a)), b]), [false, true]),
+    ("one key twice", |a, b| set([a, a, b]), [true, true]),
+    ("one name for two keys: the first counts", |a, b| set([a, &named(b, a), b]), [true, true]),
+    ("the same the other way round", |a, b| set([&named(b, a), a, b]), [false, true]),
+    (
+        "one name for keys of several kinds",
+        |a, b| set([&named(&recorded("rs256"), a), a, b]),
+        [true, true],
+    ),
+    ("a point beside the curve", |a, b| set([&with(a, "x", octets(32)), b]), [false, true]),
+    ("half a point", |a, b| set([&with(a, "y", octets(16)), b]), [false, true]),
+    ("a point in no base64url", |a, b| set([&with(a, "x", "%%%"), b]), [false, true]),
+    ("a private key", |a, b| set([&with(a, "d", octets(32)), b]), [false, true]),
+    (
+        "150 keys of others",
+        |a, b| set([&with(a, "kty", "XY"); 150].into_iter().chain([a, b])),
+        [true, true],
+    ),
+];
+
+/// What is no key set, although most of it holds A and B; with the answer's status.
+const GARBAGE: &[(&str, u16, Published)] = &[
+    ("nothing", 200, |_, _| json!("")),
+    ("a page", 200, |_, _| json!("<!doctype html><title>Sign in to the hotel's network</title>")),
+    ("half a key set", 200, |a, b| json!(half(&set([a, b]).to_string()))),
+    ("more than a key set", 200, |a, b| json!(format!("{}{}", set([a, b]), set([])))),
+    ("null", 200, |_, _| json!("null")),
+    ("a list of keys", 200, |a, b| json!([a, b])),
+    ("an object without keys", 200, |_, _| json!({})),
+    ("keys that are null", 200, |_, _| json!({"keys": null})),
+    ("keys that are an object", 200, |a, b| json!({"keys": {"a": a, "b": b}})),
+    ("keys that are an empty object", 200, |_, _| json!({"keys": {}})),
+    ("keys that are a text", 200, |a, b| json!({"keys": json!([a, b]).to_string()})),
+    ("keys twice", 200, |a, b| json!(format!(r#"{{"keys":[{a},{b}],"keys":[{b}]}}"#))),
+    ("nesting without end", 200, |a, b| json!(nested(&set([a, b])))),
+    ("10 MB", 200, |a, b| json!(padded(&set([a, b]), 10 << 20))),
+    ("a kid of 100 KB", 200, |a, b| set([a, b, &with(a, "kid", "k".repeat(100_000))])),
+    ("another status", 203, |a, b| set([a, b])),
+    ("an error", 500, |a, b| set([a, b])),
+];
+
+fn set<'k>(keys: impl IntoIterator<Item = &'k Value>) -> Value {
+    json!({"keys": keys.into_iter().collect::<Vec<_>>()})
+}
+
+/// `key` with another value of one member.
+fn with(key: &Value, member: &str, value: impl Into<Value>) -> Value {
+    let mut key = key.clone();
+    key[member] = value.into();
+    key
+}
+
+/// `other`, under the name of `key`.
+fn named(other: &Value, key: &Value) -> Value {
+    with(other, "kid", key["kid"].clone())
+}
+
+fn upper_kid(key: &Value) -> String {
+    key["kid"].as_str().unwrap().to_uppercase()
+}
+
+fn octets(count: usize) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(vec![7; count])
+}
+
+fn half(text: &str) -> Value {
+    json!(text[..text.len() / 2])
+}
+
+/// A key set and something to pass over.
+fn padded(set: &Value, octets: usize) -> String {
+    let (padding, rest) = ("x".repeat(octets), &set.to_string()[1..]);
+    format!(r#"{{"padding":"{padding}",{rest}"#)
+}
+
+/// A key set with a key deeper than a parser should follow.
+fn nested(keys: &Value) -> String {
+    let deep = "[".repeat(1000) + &"]".repeat(1000);
+    keys.to_string().replace("]}", &format!(",{deep}]}}"))
+}
+
+/// The public key of that recording.
+fn recorded(algorithm: &str) -> Value {
+    recording(&format!("jwks-{algorithm}")).response.body["keys"][0].clone()
+}
+
+const PUBLISHED_SECRET: &str = "a-secret-that-everybody-reads-0123456789";
+
+fn secret_named(kid: &Value) -> Value {
+    let k = BASE64_URL_SAFE_NO_PAD.encode(PUBLISHED_SECRET);
+    json!({"kty": "oct", "alg": "HS256", "use": "sig", "key_ops": ["verify"], "kid": kid, "k": k})
+}
+
+/// A gateway that knows A and has verified a token by it, and what it sees next.
+struct Scene {
+    stage: Stage,
+    a: Value,
+    b: Value,
+    of_a: [Tokens; 2],
+    of_b: [Tokens; 2],
+}
+
+impl Scene {
+    /// Before its first fetch GoTrue has A alone; the first token of `of_a` is then verified.
+    async fn set(stage: Stage) -> Self {
+        eventually("ready", || async { stage.get("/readyz").send().await.status == 200 }).await;
+        let of_a = [stage.sign_up(), stage.sign_up()];
+        assert_eq!(stage.verify(&of_a[0]).await, 200);
+        let mock = stage.mock.url().strip_prefix("http://").unwrap().parse().unwrap();
+        let rotate = Request::new(mock, "POST", "/mock/keys/rotate").body(r#"{"keep_old":true}"#);
+        let keys = rotate.send().await.json()["keys"].take();
+        let of_b = [stage.sign_up(), stage.sign_up()];
+        Self { stage, a: keys[1].clone(), b: keys[0].clone(), of_a, of_b }
+    }
+
+    /// A token of B causes the fetch; after it tokens of A and B are believed or not.
+    async fn assert_believed(&self, published: &Value, status: u16, [a, b]: [bool; 2]) {
+        let Self { stage, of_a, of_b, .. } = self;
+        let before = stage.calls(KEY_SET).len();
+        stage.fault(answer(published, status));
+        for (tokens, believed) in of_b.iter().map(|t| (t, b)).chain(of_a.iter().map(|t| (t, a))) {
+            assert_eq!(stage.verify(tokens).await, if believed { 200 } else { 401 });
+            let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
+            if believed {
+                assert_success(&reply, "/logout", tokens.user_id, "revoked");
+            } else {
+                assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
+            }
+            assert_eq!(stage.alive(tokens), !believed);
+        }
+        assert_eq!(stage.calls(KEY_SET).len(), before + 1);
+        assert_eq!(stage.get("/readyz").send().await.status, 200);
+    }
+}
+
+/// The fault that publishes this.
+fn answer(published: &Value, status: u16) -> Value {
+    json!({"operation": "jwks", "kind": "status", "status": status, "body": published})
+}
+
+#[test]
+fn a_new_key_set_is_believed_key_by_key_and_no_key_that_is_not_in_it() {
+    let rows = SETS.iter().map(|(name, published, believed)| (*name, (*published, *believed)));
+    side_by_side(rows, |(published, believed): (Published, [bool; 2])| async move {
+        let scene = Scene::set(Stage::new().await).await;
+        let set = published(&scene.a, &scene.b);
+        scene.assert_believed(&set, 200, believed).await;
+    });
+}
+
+/// At the start it leaves the gateway without keys, to try again by itself; later it changes nothing.
+#[test]
+fn what_is_no_key_set_is_none_at_the_start_and_later_leaves_the_keys_as_they_were() {
+    let rows = GARBAGE.iter().map(|(name, status, published)| (*name, (*status, *published)));
+    side_by_side(rows, |(status, published): (u16, Published)| async move {
+        let key = recorded("es256");
+        let mut at_start = answer(&published(&key, &key), status);
+        at_start["times"] = json!(1);
+        let scene = Scene::set(Setup::new().unready().start_with(&[at_start]).await).await;
+        assert_eq!(scene.stage.calls(KEY_SET).len(), 2, "the first was none");
+        let garbage = published(&scene.a, &scene.b);
+        scene.assert_believed(&garbage, status, [true, false]).await;
+    });
+}
+
+#[tokio::test]
+async fn a_secret_that_is_published_makes_no_token_genuine() {
+    for secret_here in [false, true] {
+        let mut keys = recording("jwks-es256").response.body;
+        let name = json!("published");
+        keys["keys"].as_array_mut().unwrap().insert(0, secret_named(&name));
+        let setup = Setup::new();
+        let setup =
+            if secret_here { setup.flag("supabase-jwt-secret", TEST_SECRET) } else { setup };
+        let stage = setup.start_with(&[answer(&keys, 200)]).await;
+        let tokens = stage.sign_up();
+        let claims = claims_of(&tokens.access_token);
+        let mut header = Header::new(Algorithm::HS256);
+        let nameless = hs256(&claims, PUBLISHED_SECRET);
+        header.kid = Some("published".to_owned());
+        let secret = EncodingKey::from_secret(PUBLISHED_SECRET.as_bytes());
+        let named = jsonwebtoken::encode(&header, &claims, &secret).unwrap();
+        for token in [nameless, named] {
+            let asked = stage.asked();
+            let verify = stage.get("/api/auth/verify").bearer(&token).send().await;
+            assert_error(&verify, 401, "NOT_AUTHENTICATED", Some("invalid"));
+            let logout = stage.post("/logout").bearer(&token).send().await;
+            assert_error(&logout, 401, "NOT_AUTHENTICATED", Some("invalid"));
+            // Without a secret here it is GoTrue who says so, each time.
+            assert_eq!(stage.asked() - asked, if secret_here { 0 } else { 2 });
+        }
+        assert!(stage.alive(&tokens));
+        assert_eq!(stage.verify(&tokens).await, 200, "nor does it lock the owner out");
+    }
+}
+
+#[tokio::test]
+async fn a_key_without_a_name_serves_no_token_without_one() {
+    let mut key = recorded("es256");
+    let signer = Signer::of_the_project(mock::Algorithm::Es256);
+    for kid in [None, Some(Value::Null), Some(json!(7))] {
+        match kid {
+            None => drop(key.as_object_mut().unwrap().remove("kid")),
+            Some(kid) => key["kid"] = kid,
+        }
+        let stage = Setup::new().start_with(&[answer(&set([&key]), 200)]).await;
+        let tokens = stage.sign_up();
+        let claims = claims_of(&tokens.access_token).to_string();
+        for header in
+            [r#"{"alg":"ES256"}"#, r#"{"alg":"ES256","kid":null}"#, r#"{"alg":"ES256","kid":7}"#]
+        {
+            let token = signer.token(header, &claims);
+            let reply = stage.post("/logout").bearer(&token).send().await;
+            assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
+        }
+        assert!(stage.alive(&tokens) && stage.asked() == 0);
+    }
+}
