@@ -10,13 +10,16 @@ pub mod failure;
 pub mod file;
 pub mod list;
 pub mod memory;
+pub mod redis;
 
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use self::{failure::Failure, file::FileStore, list::Revocation, memory::MemoryStore};
+use self::{
+    failure::Failure, file::FileStore, list::Revocation, memory::MemoryStore, redis::RedisStore,
+};
 use crate::{config::StoreAddress, queue::entry::Entry, session::token::Claims};
 
 /// Failures kept: the last ones.
@@ -132,9 +135,36 @@ pub struct CannotOpen(pub String);
 pub async fn open(address: &StoreAddress) -> Result<Arc<dyn Store>, CannotOpen> {
     Ok(match address {
         StoreAddress::Memory => Arc::new(MemoryStore::default()),
+        StoreAddress::Redis(address) => Arc::new(RedisStore::open(address).await?),
         StoreAddress::File(path) => Arc::new(FileStore::open(path.clone()).await?),
-        StoreAddress::Redis(_) => {
-            return Err(CannotOpen("this version has no such store".to_owned()));
-        }
     })
+}
+
+/// A store, as an operator wants to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// What was found.
+    pub found: String,
+    /// What is weak about it and what follows, a sentence each.
+    pub weaknesses: Vec<String>,
+}
+
+/// Looks at the configured store, which must answer.
+///
+/// # Errors
+/// Why it cannot be used.
+pub async fn survey(address: &StoreAddress) -> Result<Survey, String> {
+    let found = match address {
+        StoreAddress::Memory => "memory: revocations are forgotten at a restart".to_owned(),
+        StoreAddress::Redis(address) => return RedisStore::survey(address).await,
+        // Not created here: it would be of the user who looks, not of the one who serves.
+        StoreAddress::File(path) if !path.exists() => {
+            format!("{}, which is not there yet", path.display())
+        }
+        StoreAddress::File(path) => {
+            open(address).await.map_err(|CannotOpen(cause)| cause)?;
+            path.display().to_string()
+        }
+    };
+    Ok(Survey { found, weaknesses: Vec::new() })
 }

@@ -11,7 +11,7 @@ use logout_gateway::{clock::Clock, mock::Tokens};
 use serde_json::json;
 use tokio::sync::{Mutex, Semaphore};
 
-use crate::harness::{Connection, Request, Serving, Setup, Stage, eventually};
+use crate::harness::{Connection, RedisServer, Request, Serving, Setup, Stage, eventually};
 
 const LOGOUTS: usize = 500;
 const AT_ONCE: usize = 16;
@@ -151,4 +151,10 @@ async fn what_was_promised_survives_a_kill_with_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let store = format!("file:{}", directory.path().join("store").display());
     killed_at_random_moments(&store).await;
+}
+
+#[tokio::test]
+async fn what_was_promised_survives_a_kill_with_redis() {
+    let redis = RedisServer::start().await;
+    killed_at_random_moments(&redis.url()).await;
 }

@@ -8,6 +8,7 @@ mod http;
 mod jar;
 mod own_thread;
 mod recordings;
+mod redis_server;
 mod signers;
 mod stage;
 mod tokens;
@@ -23,6 +24,7 @@ pub(crate) use self::{
     jar::{Jar, Page},
     own_thread::{OwnThread, side_by_side},
     recordings::{RECORDED_AT, RECORDED_ISSUER, SsrJar, recording, ssr_jars},
+    redis_server::RedisServer,
     signers::Signer,
     stage::{SECRET, START, Setup, Stage},
     tokens::{claims_of, forged, hs256},

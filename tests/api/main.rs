@@ -46,6 +46,7 @@ mod refusals;
 mod revocation_list;
 mod routes;
 mod session;
+mod shared_store;
 mod slow_upstream;
 mod stores;
 mod tokens;

@@ -129,3 +129,5 @@ mod file {
     every_queue! { Place::file() }
     every_durable_store! { Place::file() }
 }
+
+mod redis;
