@@ -109,6 +109,23 @@ async fn what_could_not_be_written_is_written_once_redis_is_back_however_much_it
 }
 
 #[tokio::test]
+async fn what_redis_refused_alone_is_written_once_it_takes_it() {
+    let server = RedisServer::start().await;
+    let (one, another) = (Followed::open(&server).await, Followed::open(&server).await);
+    one.follows(&server).await;
+    another.follows(&server).await;
+    server.ask::<()>(&["ACL", "SETUSER", "default", "-eval"]);
+    let ended = session(now() - 10);
+    let fault = one.store.revoke(&revocation(&ended, Scope::Local, now())).await.unwrap_err();
+    assert!(fault.cause.starts_with("Redis does not permit it to this user"), "{fault}");
+    assert_eq!(one.answers(&ended).await, Ok(true));
+    assert_eq!(another.answers(&ended).await, Ok(false));
+    server.ask::<()>(&["ACL", "SETUSER", "default", "+eval"]);
+    let known = async || another.answers(&ended).await == Ok(true);
+    eventually("the other hears of it", known).await;
+}
+
+#[tokio::test]
 async fn a_redis_that_forgets_everything_is_told_again() {
     let server = RedisServer::start().await;
     let (one, another) = (Followed::open(&server).await, Followed::open(&server).await);
