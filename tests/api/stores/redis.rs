@@ -4,14 +4,14 @@ mod versions;
 
 use std::{
     sync::Arc,
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use logout_gateway::{
     config::{Scope, StoreAddress},
     queue::entry::Entry,
     session::token::Claims,
-    store::{self, Store, StoreFault, list::Revocation},
+    store::{self, Store, StoreFault, list::Revocation, redis::BOUND},
 };
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -60,6 +60,13 @@ impl Followed {
         self.store.is_revoked(claims, now()).await
     }
 
+    /// Waits until its copy holds everything that is on the list now.
+    async fn knows_all(&self, server: &RedisServer) {
+        let since = Instant::now();
+        eventually("the bound is over", async || since.elapsed() > BOUND).await;
+        self.follows(server).await;
+    }
+
     /// Waits until a lookup asks nobody.
     async fn follows(&self, server: &RedisServer) {
         let unknown = session(now());
@@ -94,7 +101,7 @@ async fn what_could_not_be_written_is_written_once_redis_is_back_however_much_it
     let count = |set: &str| server.ask::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
     let written = async || (count("sessions"), count("users")) == (1_667, 1_666);
     eventually("everything is written", written).await;
-    another.follows(&server).await;
+    another.knows_all(&server).await;
     // From here the copies alone can tell.
     server.kill();
     for (n, claims) in ended.iter().enumerate() {
