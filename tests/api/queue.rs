@@ -333,6 +333,20 @@ async fn whom_nobody_could_judge_waits_for_gotrues_word_and_is_on_the_list_by_it
 }
 
 #[tokio::test]
+async fn without_any_keys_a_logout_waits_for_gotrues_word() {
+    let no_keys = json!({"operation": "jwks", "kind": "status", "status": 500});
+    let directory = tempfile::tempdir().unwrap();
+    let store = format!("file:{}", directory.path().join("store").display());
+    let setup = Setup::new().flag("store", &store).flag("admin-bind", "127.0.0.1:0");
+    let stage = setup.unready().start_with(&[no_keys]).await;
+    let tokens = stage.sign_up();
+    log_out(&stage, &tokens, "/logout").await;
+    assert!(stage.alive(&tokens));
+    worked_off(&stage).await;
+    assert!(!stage.alive(&tokens), "GoTrue itself knows its keys");
+}
+
+#[tokio::test]
 async fn the_previous_secret_opens_what_waits_and_another_does_not_lose_it() {
     let (mut stage, _directory) = durable(Setup::new()).await;
     stage.fault(fails(503));
