@@ -5,7 +5,6 @@ use std::{
     ffi::OsString,
     io::{self, IsTerminal, Write},
     process::ExitCode,
-    sync::Arc,
 };
 
 use clap::{ArgGroup, Args, Subcommand};
@@ -19,7 +18,7 @@ use crate::{
     config::StoreAddress,
     queue::{entry::Entry, postponing::milliseconds},
     report::{FailedLogout, QueuedLogout},
-    store::{self, FAILURES_KEPT, Queue, Store, failure::Failure},
+    store::{self, Queue, Store, failure::Failure},
 };
 
 /// Bad arguments, as `clap` itself answers them.
@@ -28,8 +27,8 @@ const BAD_ARGUMENTS: u8 = 2;
 /// Which store.
 #[derive(Args)]
 pub struct StoreArgs {
-    /// The store, as `serve` has it: `file:<path>`, `redis://…` or `rediss://…`. A file is held by the
-    /// gateway that runs on it: stop it, or ask its admin listener.
+    /// The store, as `serve` has it: `file:<path>`, `redis://…` or `rediss://…`. A file can be looked
+    /// into while a gateway runs on it; to retry or drop, stop the gateway.
     #[arg(
         long,
         env = "GATEWAY_STORE",
@@ -99,34 +98,36 @@ enum Trouble {
 #[must_use]
 pub fn queue(args: QueueArgs) -> ExitCode {
     let QueueArgs { store, action } = args;
-    run(store, async |store| {
-        let queue = store.queue().ok_or(Trouble::NoQueue("memory"))?;
-        match action {
-            Action::List => {
-                let entries = queue.entries(usize::MAX).await?;
-                print(entries.iter().map(QueuedLogout::from), &QUEUE_COLUMNS)
-            }
-            Action::Retry(which) => retry(queue, &which).await,
-            Action::Drop(which) => drop_entries(&*store, queue, &which).await,
+    run(store, async |address| match action {
+        Action::List => {
+            let entries = store::look_into(&address).await?.entries;
+            let entries = entries.ok_or(Trouble::NoQueue("memory"))?;
+            print(entries.iter().map(QueuedLogout::from), &QUEUE_COLUMNS)
+        }
+        Action::Retry(which) => retry(queue_of(&*store::open(&address).await?)?, &which).await,
+        Action::Drop(which) => {
+            let store = store::open(&address).await?;
+            drop_entries(&*store, queue_of(&*store)?, &which).await
         }
     })
+}
+
+fn queue_of(store: &dyn Store) -> Result<&dyn Queue, Trouble> {
+    store.queue().ok_or(Trouble::NoQueue("memory"))
 }
 
 /// Prints the failure log, newest first.
 #[must_use]
 pub fn failures(args: FailuresArgs) -> ExitCode {
-    run(args.store, async |store| {
-        let failures = store.failures(FAILURES_KEPT).await?;
+    run(args.store, async |address| {
+        let failures = store::look_into(&address).await?.failures;
         print(failures.into_iter().map(FailedLogout::from), &FAILURE_COLUMNS)
     })
 }
 
-fn run(args: StoreArgs, work: impl AsyncFnOnce(Arc<dyn Store>) -> Result<(), Trouble>) -> ExitCode {
+fn run(args: StoreArgs, work: impl AsyncFnOnce(StoreAddress) -> Result<(), Trouble>) -> ExitCode {
     let done = address(args).and_then(|address| {
-        runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?
-            .block_on(async { work(store::open(&address).await?).await })
+        runtime::Builder::new_current_thread().enable_all().build()?.block_on(work(address))
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

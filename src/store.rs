@@ -140,6 +140,39 @@ pub async fn open(address: &StoreAddress) -> Result<Arc<dyn Store>, CannotOpen> 
     })
 }
 
+/// What an operator looks at.
+#[derive(Debug)]
+pub struct Contents {
+    /// The failure log, newest first.
+    pub failures: Vec<Failure>,
+    /// The queue by [`Entry::due`], unless there is none.
+    pub entries: Option<Vec<Entry>>,
+}
+
+impl Contents {
+    /// Of a store that is open.
+    async fn of(store: &dyn Store) -> Result<Self, CannotOpen> {
+        let fault = |fault: StoreFault| CannotOpen(fault.to_string());
+        let failures = store.failures(FAILURES_KEPT).await.map_err(fault)?;
+        let entries = match store.queue() {
+            Some(queue) => Some(queue.entries(usize::MAX).await.map_err(fault)?),
+            None => None,
+        };
+        Ok(Self { failures, entries })
+    }
+}
+
+/// Looks into a store, also while a gateway uses it.
+///
+/// # Errors
+/// [`CannotOpen`], also if there is no file to look into.
+pub async fn look_into(address: &StoreAddress) -> Result<Contents, CannotOpen> {
+    match address {
+        StoreAddress::File(path) => FileStore::look_into(path.clone()).await,
+        StoreAddress::Memory | StoreAddress::Redis(_) => Contents::of(&*open(address).await?).await,
+    }
+}
+
 /// A store, as an operator wants to know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survey {

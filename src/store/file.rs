@@ -12,7 +12,7 @@ mod tables;
 mod writer;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -20,14 +20,17 @@ use std::{
 };
 
 use async_trait::async_trait;
+use redb::{DatabaseError, ReadableDatabase as _};
+use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use self::{
-    tables::{Fault, Tables},
+    opening::{explained, open_beside},
+    tables::{Fault, Tables, contents},
     writer::{Found, Writer},
 };
 use super::{
-    CannotOpen, Queue, Store, StoreFault,
+    CannotOpen, Contents, Queue, Store, StoreFault,
     failure::Failure,
     list::{List, Mark, Revocation},
 };
@@ -54,6 +57,23 @@ impl FileStore {
         Ok(Self { list, waiting, writer })
     }
 
+    /// What an operator looks at, also while a gateway has the file.
+    ///
+    /// # Errors
+    /// [`CannotOpen`].
+    pub async fn look_into(path: PathBuf) -> Result<Contents, CannotOpen> {
+        let file = path.clone();
+        let found = spawn_blocking(move || look_into(&file)).await;
+        match found.map_err(|_| opening::damaged(&path))? {
+            Ok(contents) => Ok(contents),
+            // Whoever had it was killed: it is opened as a gateway opens it.
+            Err(Fault::Open(DatabaseError::RepairAborted)) => {
+                Contents::of(&Self::open(path).await?).await
+            }
+            Err(fault) => Err(CannotOpen(explained(&path, &fault))),
+        }
+    }
+
     async fn ask<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -62,6 +82,10 @@ impl FileStore {
         let done = self.writer.ask(Vec::new(), work).await;
         done.map_err(|cause| StoreFault { operation, cause })
     }
+}
+
+fn look_into(path: &Path) -> Result<Contents, Fault> {
+    contents(&open_beside(path)?.begin_read()?)
 }
 
 #[async_trait]
@@ -139,5 +163,46 @@ impl Queue for FileStore {
 
     async fn waiting(&self) -> Result<usize, StoreFault> {
         Ok(self.waiting.load(Ordering::Acquire))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn store() -> (FileStore, tempfile::TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        (FileStore::open(directory.path().join("store")).await.unwrap(), directory)
+    }
+
+    #[tokio::test]
+    async fn a_line_that_was_entered_again_since_it_was_found_is_not_forgotten() {
+        let (store, _directory) = store().await;
+        let lines = |until| {
+            let (user, spared) = (Uuid::from_u128(1), Some(Uuid::from_u128(2)));
+            let session = Mark::Session { session: Uuid::from_u128(3), until };
+            [session, Mark::CutOff { user, spared, before: 1, until }]
+        };
+        let (found, again) = (lines(5), lines(10));
+        let list = store.ask("test", move |tables| {
+            tables.enter(&again)?;
+            tables.forget(&found, 7)?;
+            tables.load()
+        });
+        assert_eq!(list.await.unwrap().len(), 2);
+        let list = store.ask("test", move |tables| {
+            tables.forget(&found, 10)?;
+            tables.load()
+        });
+        assert!(list.await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_thread_that_writes_is_noticed() {
+        let (store, _directory) = store().await;
+        let asked = store.ask::<()>("test", |_| panic!("a library that panics"));
+        assert_eq!(asked.await.unwrap_err().operation, "test");
+        store.keep().await;
+        assert!(store.note(&[]).await.is_err(), "nobody is left waiting");
     }
 }

@@ -3,9 +3,11 @@
 //! A promise is an async function; [`every_store`], [`every_queue`] and [`every_durable_store`] list
 //! them. The module of each store names the lists that it keeps: each promise is a test there.
 
+mod disk;
 mod durable;
 mod failures;
 mod list;
+mod opening;
 mod queue;
 
 use std::{any::Any, sync::Arc};

@@ -5,10 +5,12 @@ use std::{
     io::{self, ErrorKind},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
+    thread,
+    time::{Duration, Instant},
 };
 
 use redb::{
-    Builder, ConcurrencyMode, Database, DatabaseError, StorageError, TableError,
+    Builder, ConcurrencyMode, Database, DatabaseError, ReadOnlyDatabase, StorageError, TableError,
     backends::FileBackend,
 };
 
@@ -22,6 +24,9 @@ use super::{
 const CACHE_BYTES: usize = 8 << 20;
 /// What is in the queue is sealed, but who was logged out is nobody else's business either.
 const OWNER_ALONE: u32 = 0o600;
+
+/// How long another process may hold the file that was killed, or told to end, a moment ago.
+const HANDOVER: Duration = Duration::from_secs(1);
 
 /// What was found in the file.
 pub(super) struct Opened {
@@ -41,6 +46,11 @@ pub(super) fn open_again(path: &Path) -> Result<Database, Fault> {
     Ok(builder().open(path)?)
 }
 
+/// Opens it beside whoever has it, to read alone.
+pub(super) fn open_beside(path: &Path) -> Result<ReadOnlyDatabase, DatabaseError> {
+    builder().open_read_only(path)
+}
+
 /// Why a file is not opened that panics who reads it.
 pub(super) fn damaged(path: &Path) -> CannotOpen {
     CannotOpen(format!("{} is damaged: {REMEDY}", path.display()))
@@ -58,9 +68,7 @@ fn builder() -> Builder {
 }
 
 fn opened(path: &Path) -> Result<Opened, Fault> {
-    let file = regular_file(path).map_err(DatabaseError::from)?;
-    let database =
-        builder().set_check_integrity_on_open(true).create_with_backend(FileBackend::new(file)?)?;
+    let database = once_it_is_free(path)?;
     let transaction = database.begin_write()?;
     if are_of_a_later_release(&transaction)? {
         return Err(Unreadable::Later.into());
@@ -71,6 +79,19 @@ fn opened(path: &Path) -> Result<Opened, Fault> {
     // Tables that were missing are there now.
     transaction.commit()?;
     Ok(Opened { database, list, waiting })
+}
+
+fn once_it_is_free(path: &Path) -> Result<Database, DatabaseError> {
+    let begun = Instant::now();
+    loop {
+        let file = FileBackend::new(regular_file(path)?)?;
+        match builder().set_check_integrity_on_open(true).create_with_backend(file) {
+            Err(DatabaseError::DatabaseAlreadyOpen) if begun.elapsed() < HANDOVER => {
+                thread::park_timeout(HANDOVER / 50);
+            }
+            opened => return opened,
+        }
+    }
 }
 
 fn regular_file(path: &Path) -> io::Result<File> {
@@ -90,7 +111,8 @@ fn regular_file(path: &Path) -> io::Result<File> {
     if regular { Ok(file) } else { Err(io::Error::new(ErrorKind::InvalidInput, "not a file")) }
 }
 
-fn explained(path: &Path, fault: &Fault) -> String {
+/// What is told of a file that cannot be used.
+pub(super) fn explained(path: &Path, fault: &Fault) -> String {
     let path = path.display();
     match fault {
         Fault::Open(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) => {
@@ -104,7 +126,7 @@ fn explained(path: &Path, fault: &Fault) -> String {
                 ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
                     return format!("{path} is damaged, or no store of a gateway: {REMEDY}");
                 }
-                ErrorKind::NotFound => "create its directory",
+                ErrorKind::NotFound => "check the path, whose directory must exist",
                 ErrorKind::PermissionDenied => "let this user read and write it and its directory",
                 ErrorKind::ReadOnlyFilesystem => "choose a file system that can be written",
                 ErrorKind::IsADirectory | ErrorKind::InvalidInput => "name a file",

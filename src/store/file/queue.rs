@@ -11,8 +11,7 @@ use crate::queue::entry::Entry;
 
 impl Tables<'_> {
     fn entry(&self, id: u128) -> Result<Option<Entry>, Fault> {
-        let value = self.queue.get(id)?;
-        Ok(value.map(|value| read_json(value.value())).transpose()?)
+        entry(&self.queue, id)
     }
 
     /// Adds an entry, or replaces the one of the same id.
@@ -55,15 +54,31 @@ impl Tables<'_> {
     }
 
     pub(super) fn entries(&self, most: usize) -> Result<Vec<Entry>, Fault> {
-        let mut entries = Vec::new();
-        for line in self.due.iter()?.take(most) {
-            let (_, id) = line?.0.value();
-            entries.extend(self.entry(id)?);
-        }
-        Ok(entries)
+        entries_by_due(&self.due, &self.queue, most)
     }
 
     pub(super) fn waiting(&self) -> Result<usize, Fault> {
         Ok(usize::try_from(self.queue.len()?).unwrap_or(usize::MAX))
     }
+}
+
+fn entry(
+    queue: &impl ReadableTable<u128, &'static [u8]>,
+    id: u128,
+) -> Result<Option<Entry>, Fault> {
+    let value = queue.get(id)?;
+    Ok(value.map(|value| read_json(value.value())).transpose()?)
+}
+
+pub(super) fn entries_by_due(
+    due: &impl ReadableTable<(i64, u128), ()>,
+    queue: &impl ReadableTable<u128, &'static [u8]>,
+    most: usize,
+) -> Result<Vec<Entry>, Fault> {
+    let mut entries = Vec::new();
+    for line in due.iter()?.take(most) {
+        let (_, id) = line?.0.value();
+        entries.extend(entry(queue, id)?);
+    }
+    Ok(entries)
 }

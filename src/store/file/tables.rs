@@ -2,17 +2,19 @@
 //! changed by hand: an entry of the queue is in `queue` and in `due`, or in neither.
 
 use redb::{
-    CommitError, DatabaseError, ReadableTable, ReadableTableMetadata, StorageError, Table,
-    TableDefinition, TableError, TableHandle, TransactionError, WriteTransaction,
+    CommitError, DatabaseError, ReadTransaction, ReadableTable, ReadableTableMetadata,
+    StorageError, Table, TableDefinition, TableError, TableHandle, TransactionError,
+    WriteTransaction,
 };
 use uuid::Uuid;
 
 use super::{
     super::{
-        FAILURES_KEPT,
+        Contents, FAILURES_KEPT,
         failure::Failure,
         list::{List, Mark},
     },
+    queue::entries_by_due,
     records::{Unreadable, read, read_json, written, written_json},
 };
 use crate::queue::entry::Entry;
@@ -162,9 +164,23 @@ impl<'t> Tables<'t> {
     }
 
     pub(super) fn failures(&self, most: usize) -> Result<Vec<Failure>, Fault> {
-        let newest_first = self.failures.iter()?.rev().take(most);
-        newest_first.map(|line| Ok(read_json(line?.1.value())?)).collect()
+        newest_failures(&self.failures, most)
     }
+}
+
+fn newest_failures(
+    failures: &impl ReadableTable<u64, &'static [u8]>,
+    most: usize,
+) -> Result<Vec<Failure>, Fault> {
+    let newest_first = failures.iter()?.rev().take(most);
+    newest_first.map(|line| Ok(read_json(line?.1.value())?)).collect()
+}
+
+/// Failure log and queue as they were when the transaction began.
+pub(super) fn contents(transaction: &ReadTransaction) -> Result<Contents, Fault> {
+    let failures = newest_failures(&transaction.open_table(FAILURES)?, usize::MAX)?;
+    let (due, queue) = (transaction.open_table(DUE)?, transaction.open_table(QUEUE)?);
+    Ok(Contents { failures, entries: Some(entries_by_due(&due, &queue, usize::MAX)?) })
 }
 
 /// Whether there is a table that this release does not know.

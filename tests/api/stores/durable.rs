@@ -4,7 +4,7 @@ use logout_gateway::config::Scope;
 
 use super::{
     Place,
-    failures::{self, failure},
+    failures::{self, numbered},
     list::{log_out, now, refuses, session, session_of},
     queue::{self, NOW, entry, put},
 };
@@ -51,7 +51,7 @@ pub(super) async fn failures_survive_in_their_order(place: &Place) {
     let mut noted = Vec::new();
     for part in 0..3 {
         let store = place.open().await;
-        let some: Vec<_> = (part * 4..part * 4 + 4).map(failure).collect();
+        let some: Vec<_> = (part * 4..part * 4 + 4).map(numbered).collect();
         store.note(&some).await.unwrap();
         noted.extend(some);
     }

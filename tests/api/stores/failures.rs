@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::Place;
 
-pub(super) fn failure(number: usize) -> Failure {
+pub(super) fn numbered(number: usize) -> Failure {
     Failure {
         time: 1_800_000_000 + i64::try_from(number).unwrap(),
         request_id: number.to_string(),
@@ -13,7 +13,7 @@ pub(super) fn failure(number: usize) -> Failure {
         scope: "local".to_owned(),
         outcome: "failed".to_owned(),
         user_id: Uuid::from_u128(1),
-        session_id: Uuid::new_v4(),
+        session_id: Uuid::from_u128(number as u128 + 1),
         code: number.is_multiple_of(2).then(|| "LOGOUT_FAILED".to_owned()),
         reason: "auth_service_error".to_owned(),
         upstream_status: number.is_multiple_of(3).then_some(500),
@@ -27,7 +27,7 @@ pub(super) async fn all(store: &dyn Store) -> Vec<Failure> {
 pub(super) async fn failures_come_newest_first(place: &Place) {
     let store = place.open().await;
     assert_eq!(all(&*store).await, []);
-    let mut failures: Vec<Failure> = (0..7).map(failure).collect();
+    let mut failures: Vec<Failure> = (0..7).map(numbered).collect();
     store.note(&[]).await.unwrap();
     store.note(&failures[..1]).await.unwrap();
     store.note(&failures[1..5]).await.unwrap();
@@ -40,7 +40,7 @@ pub(super) async fn failures_come_newest_first(place: &Place) {
 
 pub(super) async fn the_last_ten_thousand_failures_are_kept(place: &Place) {
     let store = place.open().await;
-    let mut failures: Vec<Failure> = (0..FAILURES_KEPT + 300).map(failure).collect();
+    let mut failures: Vec<Failure> = (0..FAILURES_KEPT + 300).map(numbered).collect();
     for some in failures.chunks(256) {
         store.note(some).await.unwrap();
     }
@@ -48,7 +48,7 @@ pub(super) async fn the_last_ten_thousand_failures_are_kept(place: &Place) {
     failures.truncate(FAILURES_KEPT);
     assert!(all(&*store).await == failures, "the last ones, newest first");
     // More at once than are kept at all.
-    let mut failures: Vec<Failure> = (0..=FAILURES_KEPT).map(failure).collect();
+    let mut failures: Vec<Failure> = (0..=FAILURES_KEPT).map(numbered).collect();
     store.note(&failures).await.unwrap();
     failures.reverse();
     failures.truncate(FAILURES_KEPT);
@@ -61,7 +61,7 @@ pub(super) async fn failures_noted_at_once_are_all_kept_in_their_order(place: &P
         let store = store.clone();
         tokio::spawn(async move {
             for number in 0..8 {
-                store.note(&[failure(n * 100 + number)]).await.unwrap();
+                store.note(&[numbered(n * 100 + number)]).await.unwrap();
             }
         })
     });
