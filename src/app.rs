@@ -24,6 +24,7 @@ use crate::{
     config::Config,
     csrf::{Csrf, origin::SEC_FETCH_SITE},
     error::Error,
+    failures::FailureLog,
     logout::Logout,
     routes,
     session::{jwks::Jwks, presence::Presences, verifier::Verifier},
@@ -42,6 +43,8 @@ pub struct App {
     pub verifier: Arc<Verifier>,
     /// Remembers what GoTrue said of tokens.
     pub presences: Arc<Presences>,
+    /// Takes the logouts that did not end the session.
+    pub failures: FailureLog,
     /// Cancelled when the gateway begins to stop.
     pub stopping: CancellationToken,
     /// `GATEWAY_MAX_CONNECTIONS`, over all public listeners.
@@ -79,7 +82,7 @@ pub fn public(app: Arc<App>, pages: Router) -> Router {
 
 /// The admin listener's router.
 pub fn admin(app: Arc<App>) -> Router {
-    framed(routes::health(&app), app)
+    framed(routes::health(&app).merge(routes::operator(app.clone())), app)
 }
 
 /// What every response of every listener goes through.

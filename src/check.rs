@@ -12,7 +12,7 @@ use crate::{
     config::{self, Config, Warning},
     gotrue::{GoTrue, Health},
     session::jwks,
-    telemetry,
+    store, telemetry,
 };
 
 /// More than that between two clocks, and tokens are judged expired on one side only.
@@ -60,9 +60,12 @@ async fn probe(config: &Config, clock: &Clock) -> bool {
     let keys = keys.map_err(|refusal| refusal.to_string());
     let keys = keys.and_then(|body| jwks::algorithms(&body).map_err(|fault| fault.to_string()));
     let known = told("key set", &keys.as_deref().map(listed).map_err(Clone::clone));
-    let stored = told("store", &Ok("memory: revocations are forgotten at a restart".to_owned()));
+    let store = store::survey(&config.store).await;
+    let stored = told("store", &store.as_ref().map(|s| s.found.clone()).map_err(Clone::clone));
 
     let mut warnings = config.warnings();
+    let weaknesses = store.into_iter().flat_map(|survey| survey.weaknesses);
+    warnings.extend(weaknesses.map(|w| Warning { variable: "GATEWAY_STORE", weakness: w.into() }));
     warnings.extend(keys.ok().and_then(|keys| unjudged(config, &keys)));
     for warning in warnings {
         println!("warning: {warning}");

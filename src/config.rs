@@ -17,6 +17,7 @@ mod logout;
 mod logs;
 mod rules;
 mod server;
+mod store;
 mod supabase;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use faults::{Fault, Faults};
 pub use limits::Limits;
 pub use logout::{Scope, SessionNotFound};
 pub use logs::LogFormat;
+pub use store::{RedisAddress, StoreAddress};
 pub use supabase::Supabase;
 pub use warnings::Warning;
 
@@ -81,6 +83,8 @@ pub struct Config {
     pub session_not_found: SessionNotFound,
     /// `GATEWAY_CLEAR_SITE_DATA` as the header's value: `"cache", "storage"`.
     pub clear_site_data: Option<HeaderValue>,
+    /// `GATEWAY_STORE`; where it is durable, there is a `GATEWAY_SECRET`.
+    pub store: StoreAddress,
     /// `GATEWAY_MAX_TOKEN_LIFETIME`.
     pub max_token_lifetime: Duration,
     /// `GATEWAY_UPSTREAM_TIMEOUT`: the whole budget of a logout at GoTrue.
@@ -125,6 +129,13 @@ impl Config {
         let logout = logout::Logout::read(args.logout, faults);
         let limits = Limits::read(args.limits, faults);
         let logs = logs::Logs::read(args.logs, faults);
+        if let (Ok(csrf), Ok(logout)) = (&csrf, &logout)
+            && logout.store.is_durable()
+            && csrf.secrets.current.is_none()
+        {
+            faults
+                .note("GATEWAY_SECRET", "is required with this GATEWAY_STORE: it seals the queue");
+        }
         let (server, csrf, logout, logs) = (server?, csrf?, logout?, logs?);
         Ok(Self {
             bind: server.bind,
@@ -138,6 +149,7 @@ impl Config {
             default_scope: logout.default_scope,
             session_not_found: logout.session_not_found,
             clear_site_data: logout.clear_site_data,
+            store: logout.store,
             max_token_lifetime: logout.max_token_lifetime,
             upstream_timeout: logout.upstream_timeout,
             drain_timeout: server.drain_timeout,

@@ -14,15 +14,18 @@ pub mod submitted;
 
 use aws_lc_rs::{
     error::Unspecified,
-    hkdf, hmac,
+    hmac,
     rand::{SecureRandom, SystemRandom},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use uuid::Uuid;
 
 use self::{origin::AllowedOrigins, submitted::Submitted};
-use crate::config::{Config, CsrfMode};
+use crate::{
+    config::{Config, CsrfMode},
+    keys,
+};
 
 const RANDOM_BYTES: usize = 32;
 const MAC_BYTES: usize = 32;
@@ -123,11 +126,8 @@ impl Csrf {
     }
 }
 
-/// The HMAC key of this purpose; the secret itself is never a key.
 fn derived(secret: &SecretString) -> Result<hmac::Key, Unspecified> {
-    let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"logout-gateway");
-    let pseudo_random_key = salt.extract(secret.expose_secret().as_bytes());
-    Ok(pseudo_random_key.expand(&[b"csrf"], hmac::HMAC_SHA256)?.into())
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, &keys::derived(secret, b"csrf")?))
 }
 
 /// Session and random, each after its length: no two pairs read the same.

@@ -74,6 +74,8 @@ pub enum Part {
     KeySet,
     /// GoTrue, where it judges the token, does not answer.
     AuthService,
+    /// The store that knows who was logged out does not answer.
+    Store,
     /// All of it: the process is about to end.
     ShuttingDown,
 }
@@ -110,6 +112,7 @@ impl Error {
             Self::Overloaded => Face(S::SERVICE_UNAVAILABLE, "OVERLOADED", None, "Too many requests at once."),
             Self::NotReady(Part::KeySet) => Face(S::SERVICE_UNAVAILABLE, "NOT_READY", Some("key_set"), "The project's keys are not known yet."),
             Self::NotReady(Part::AuthService) => Face(S::SERVICE_UNAVAILABLE, "NOT_READY", Some("auth_service"), "The authentication service does not answer."),
+            Self::NotReady(Part::Store) => Face(S::SERVICE_UNAVAILABLE, "NOT_READY", Some("store"), "The store of ended sessions does not answer."),
             Self::NotReady(Part::ShuttingDown) => Face(S::SERVICE_UNAVAILABLE, "NOT_READY", Some("shutting_down"), "The gateway is shutting down."),
         }
     }
@@ -118,6 +121,12 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.face().0
+    }
+
+    /// The envelope's `code`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.face().1
     }
 
     /// The word for logs: the reason, or the code where there is none.

@@ -1,12 +1,13 @@
 //! The whole gateway in one process: a current-thread runtime for each core, with its own listener
 //! and its own connections to GoTrue, and one more for what happens in the background.
 
+mod background;
+
 use std::{
     io,
     net::SocketAddr,
     sync::Arc,
-    thread::{Builder, JoinHandle},
-    time::Duration,
+    thread::{self, Builder, JoinHandle, ScopedJoinHandle},
 };
 
 use aws_lc_rs::error::Unspecified;
@@ -15,7 +16,7 @@ use tokio::{
     net::{TcpListener, TcpSocket},
     runtime::{self, Runtime},
     sync::Semaphore,
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::timeout,
 };
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -27,17 +28,17 @@ use crate::{
     clock::Clock,
     config::Config,
     csrf::Csrf,
+    failures::{self, FailureLog, Unwritten},
     gotrue::{GoTrue, NoClient},
     logout::Logout,
+    queue::{credentials::Seal, postponing::Postponing},
     server,
     session::{jwks::Jwks, verifier::Verifier},
+    store::{self, CannotOpen, Store},
 };
 
 /// The kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: u32 = 1024;
-/// Whoever watches: no crowd of clients keeps them out.
-const ADMIN_CONNECTIONS: usize = 64;
-const FORGET_EVERY: Duration = Duration::from_mins(1);
 
 /// A running gateway. Dropping it does not stop it; [`Gateway::stop`] does.
 #[derive(Debug)]
@@ -74,6 +75,9 @@ pub enum StartError {
     /// No randomness.
     #[error("the system gives no random numbers")]
     Random(#[from] Unspecified),
+    /// No store.
+    #[error(transparent)]
+    Store(#[from] CannotOpen),
     /// No thread or no runtime.
     #[error("a thread could not be started: {0}")]
     Thread(#[from] io::Error),
@@ -99,7 +103,10 @@ impl Gateway {
                 })?),
             };
         let admin_address = admin.as_ref().map(|(address, _)| *address);
-        let first = Arc::new(first_app(config, clock)?);
+        let background = runtime()?;
+        let store = open(&background, &config)?;
+        let (failures, unwritten) = failures::channel();
+        let first = Arc::new(first_app(config, clock, store, failures)?);
         let mut gateway = Self {
             address,
             admin_address,
@@ -109,7 +116,8 @@ impl Gateway {
             background: None,
         };
         let admin_socket = admin.and_then(|(_, sockets)| sockets.into_iter().next());
-        if let Err(error) = gateway.run_all(sockets, admin_socket, &first, pages) {
+        let background = (background, admin_socket, unwritten);
+        if let Err(error) = gateway.run_all(sockets, background, first, pages) {
             gateway.stop();
             return Err(error);
         }
@@ -120,23 +128,23 @@ impl Gateway {
     fn run_all(
         &mut self,
         sockets: Vec<TcpSocket>,
-        admin_socket: Option<TcpSocket>,
-        first: &Arc<App>,
+        (runtime_behind, admin_socket, unwritten): (Runtime, Option<TcpSocket>, Unwritten),
+        first: Arc<App>,
         pages: &Router,
     ) -> Result<(), StartError> {
         for socket in sockets {
-            let app = Arc::new(another_app(first)?);
+            let app = Arc::new(another_app(&first)?);
             let router = app::public(app.clone(), pages.clone());
             let ended = self.ended.clone().drop_guard();
-            self.serving.push(thread("serving", ended, || {
+            self.serving.push(thread("serving", runtime()?, ended, || {
                 Ok(serve(socket.listen(BACKLOG)?, router, app))
             })?);
         }
         let over = CancellationToken::new();
         let ended = self.ended.clone().drop_guard();
-        let background = thread("background", ended, || {
+        let background = thread("background", runtime_behind, ended, || {
             let admin = admin_socket.map(|socket| socket.listen(BACKLOG)).transpose()?;
-            Ok(in_background(admin, first.clone(), over.clone()))
+            Ok(background::run(admin, first, unwritten, over.clone()))
         })?;
         self.background = Some((over, background));
         Ok(())
@@ -163,17 +171,33 @@ impl Gateway {
     }
 }
 
-/// A thread with a runtime of its own. What `work` does before its future is done when this returns:
+fn runtime() -> io::Result<Runtime> {
+    runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// The store; what it does by itself, it does on `runtime`.
+fn open(runtime: &Runtime, config: &Config) -> Result<Arc<dyn Store>, StartError> {
+    let opened = thread::scope(|scope| {
+        // Whoever starts a gateway may be on a runtime already, which must not wait for another.
+        Builder::new()
+            .spawn_scoped(scope, || runtime.block_on(store::open(&config.store)))
+            .map(ScopedJoinHandle::join)
+    });
+    let panicked = |_| CannotOpen("opening it panicked".to_owned());
+    Ok(opened?.map_err(panicked)??)
+}
+
+/// A thread with that runtime. What `work` does before its future is done when this returns:
 /// whoever reads `listening` finds somebody there.
 fn thread<F>(
     name: &str,
+    runtime: Runtime,
     ended: DropGuard,
     work: impl FnOnce() -> io::Result<F>,
 ) -> io::Result<JoinHandle<()>>
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let runtime: Runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let work = {
         let _entered = runtime.enter();
         work()?
@@ -190,18 +214,26 @@ where
 ///
 /// # Errors
 /// [`StartError`]: no HTTP client, or no randomness.
-pub fn first_app(config: Config, clock: Clock) -> Result<App, StartError> {
+pub fn first_app(
+    config: Config,
+    clock: Clock,
+    store: Arc<dyn Store>,
+    failures: FailureLog,
+) -> Result<App, StartError> {
+    let seal = if store.queue().is_some() { Seal::new(&config.secrets)? } else { None };
     let jwks = Arc::new(Jwks::new(config.upstream_timeout));
     Ok(App {
         csrf: Arc::new(Csrf::new(&config)?),
         verifier: Arc::new(Verifier::new(&config.supabase, jwks.clone())),
         jwks,
         presences: Arc::default(),
+        failures,
         connections: Arc::new(Semaphore::new(config.limits.connections)),
         in_flight: Arc::new(Semaphore::new(config.limits.in_flight)),
         logout: Logout {
             gotrue: GoTrue::new(&config.supabase)?,
-            store: Arc::default(),
+            store,
+            postponing: seal.map(|seal| Arc::new(Postponing::new(seal))),
             clock,
             max_token_lifetime: config.max_token_lifetime,
         },
@@ -234,33 +266,6 @@ async fn serve(listener: TcpListener, router: Router, app: Arc<App>) {
             logouts = app.logouts.len(),
             "not everything ended in time"
         );
-    }
-}
-
-/// The key set, the list's old entries, and who watches: until `over`.
-async fn in_background(admin: Option<TcpListener>, app: Arc<App>, over: CancellationToken) {
-    let fetch = || app.logout.gotrue.jwks(Instant::now() + app.config.upstream_timeout);
-    let watched = async {
-        if let Some(listener) = admin {
-            let connections = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
-            let (router, limits) = (app::admin(app.clone()), &app.config.limits);
-            server::run(listener, router, limits, connections, over.clone()).await;
-        }
-        over.cancelled().await;
-    };
-    tokio::select! {
-        () = watched => {}
-        () = app.jwks.keep_fetching(fetch) => {}
-        () = keep_forgetting(&app) => {}
-    }
-}
-
-async fn keep_forgetting(app: &App) {
-    let mut minutes = interval(FORGET_EVERY);
-    minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        minutes.tick().await;
-        app.logout.store.forget_outlived(app.logout.clock.unix_seconds());
     }
 }
 

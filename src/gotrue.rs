@@ -35,6 +35,14 @@ pub struct OnBehalfOf {
     pub user_agent: Option<HeaderValue>,
 }
 
+impl OnBehalfOf {
+    /// The request's id as text.
+    #[must_use]
+    pub fn request_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
+    }
+}
+
 /// A session's fresh tokens; they are for revoking it and never leave the gateway.
 #[derive(Debug)]
 pub struct Refreshed {
@@ -58,6 +66,8 @@ pub struct Health {
 pub struct LogoutAnswer {
     /// Revoked, or why not.
     pub result: Result<(), Refusal>,
+    /// Where it is not revoked: it may be all the same, by a try whose answer did not come.
+    pub unknown: bool,
     /// GoTrue's own clock, from the answer's `Date`.
     pub date: Option<SystemTime>,
     /// The answer's status, if one came.
@@ -82,6 +92,9 @@ pub enum Refusal {
     /// `validation_failed` or `bad_json` when refreshing: no refresh token worth the name.
     #[error("the refresh token is not one")]
     BadRefreshToken,
+    /// `refresh_token_already_used`: it will never do again, and the session may live.
+    #[error("the refresh token was used before")]
+    RefreshTokenUsed,
     /// 429.
     #[error("rate limited")]
     RateLimited {
@@ -97,4 +110,15 @@ pub enum Refusal {
     /// Anything that GoTrue never answers at this place.
     #[error("an unexpected answer")]
     Unexpected,
+}
+
+impl Refusal {
+    /// Whether asking again later may help: it says nothing of the session.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited { .. } | Self::Unavailable | Self::Timeout | Self::Unexpected
+        )
+    }
 }

@@ -1,22 +1,26 @@
 //! The use case: end a session at GoTrue and say truthfully what became of it.
 //!
 //! It knows no HTTP framework: a session whose right to be here is settled, a scope and the clock go
-//! in, an [`Outcome`] comes out.
+//! in, an [`Outcome`] comes out. What cannot be done now is queued, or said to have failed.
 
-use std::time::{Duration, SystemTime};
+mod attempt;
+
+use std::{sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 
+use self::attempt::{Attempt, RefreshFault};
 use crate::{
     clock::Clock,
     config::Scope,
-    gotrue::{Deadline, GoTrue, LogoutAnswer, OnBehalfOf, Refusal},
+    gotrue::{Deadline, GoTrue, OnBehalfOf, Refusal},
+    queue::postponing::Postponing,
     session::{
         Session,
         token::{CLOCK_AHEAD_SECONDS, TokenFault, session_of},
         verifier::Standing,
     },
-    store::{Revocation, memory::MemoryStore},
+    store::{Store, list::Revocation},
 };
 
 /// As far as a token of GoTrue's may be ahead of our clock, its cut-off may be.
@@ -35,6 +39,8 @@ pub enum Outcome {
     NotGenuine(TokenFault),
     /// The access token has expired and the refresh token is none.
     Expired,
+    /// GoTrue failed, and will be asked again: that is durably queued.
+    Queued(Refusal),
     /// GoTrue failed or refused; the session may live.
     Failed(Refusal),
 }
@@ -46,6 +52,21 @@ pub struct Ended {
     pub outcome: Outcome,
     /// The status of GoTrue's answer to the logout, if it was asked and answered.
     pub upstream_status: Option<u16>,
+    /// Where it is not revoked: it may be all the same, by a try whose answer did not come.
+    pub unknown: bool,
+}
+
+/// What is asked for, and by whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Which of the user's sessions end.
+    pub scope: Scope,
+    /// The route, for whoever reads the queue.
+    pub route: &'a str,
+    /// Whose request it is.
+    pub caller: &'a OnBehalfOf,
+    /// An earlier try may have had its effect without our hearing of it.
+    pub tried_before: bool,
 }
 
 /// Ends sessions; everything it needs besides the session itself.
@@ -54,7 +75,9 @@ pub struct Logout {
     /// Who revokes.
     pub gotrue: GoTrue,
     /// Who remembers.
-    pub store: std::sync::Arc<MemoryStore>,
+    pub store: Arc<dyn Store>,
+    /// How it is done later, where the store has a queue.
+    pub postponing: Option<Arc<Postponing>>,
     /// When it is.
     pub clock: Clock,
     /// `GATEWAY_MAX_TOKEN_LIFETIME`.
@@ -62,36 +85,86 @@ pub struct Logout {
 }
 
 impl Logout {
-    /// Revokes what `scope` names with `session`'s credentials, refreshing them first if they have
-    /// expired, and enters the revocation list.
-    pub async fn end(
+    /// Revokes what is asked for with `session`'s credentials, refreshing them first if they have
+    /// expired, and enters the revocation list. Where GoTrue fails, it is postponed.
+    pub async fn end(&self, session: &Session, asked: Asked<'_>, deadline: Deadline) -> Ended {
+        let attempt = if session.standing == Standing::Unjudgeable {
+            Attempt::without_answer(Outcome::Failed(Refusal::Unavailable))
+        } else {
+            self.revoke(session, asked.scope, asked.caller, deadline).await
+        };
+        if attempt.vouched
+            && let Some(postponing) = &self.postponing
+        {
+            postponing.gotrue_is_well();
+        }
+        let remembered = self.remember_if_proven(session, asked, &attempt);
+        let ((), outcome) = tokio::join!(remembered, self.postpone(session, asked, &attempt));
+        Ended { outcome, upstream_status: attempt.status, unknown: attempt.unknown }
+    }
+
+    /// The same for a logout that was postponed: it is in the queue, and stays there unless it ends.
+    pub async fn end_at_last(
         &self,
         session: &Session,
-        scope: Scope,
-        caller: &OnBehalfOf,
+        asked: Asked<'_>,
         deadline: Deadline,
     ) -> Ended {
-        if session.standing == Standing::Unjudgeable {
-            let outcome = Outcome::Failed(Refusal::Unavailable);
-            return Ended { outcome, upstream_status: None };
+        let attempt = self.revoke(session, asked.scope, asked.caller, deadline).await;
+        // A token that was verified is on the list since its owner asked.
+        if attempt.vouched && session.standing != Standing::Verified {
+            self.remember(session, asked, &attempt).await;
         }
-        let attempt = self.revoke(session, scope, caller, deadline).await;
+        let outcome = match attempt.outcome {
+            // The session that asked for `global` is gone by that very try.
+            Outcome::OthersLiveOn if asked.tried_before && asked.scope == Scope::Global => {
+                Outcome::Revoked
+            }
+            outcome => outcome,
+        };
+        Ended { outcome, upstream_status: attempt.status, unknown: attempt.unknown }
+    }
+
+    async fn postpone(&self, session: &Session, asked: Asked<'_>, attempt: &Attempt) -> Outcome {
+        let Outcome::Failed(refusal) = &attempt.outcome else { return attempt.outcome.clone() };
+        let (Some(postponing), Some(queue)) = (&self.postponing, self.store.queue()) else {
+            return attempt.outcome.clone();
+        };
+        if !refusal.is_passing() {
+            return attempt.outcome.clone();
+        }
+        let asked = Asked { tried_before: asked.tried_before || attempt.unknown, ..asked };
+        match postponing.postpone(queue, session, asked, refusal, self.clock.now()).await {
+            Ok(()) => Outcome::Queued(refusal.clone()),
+            Err(cause) => {
+                let request_id = asked.caller.request_id();
+                tracing::error!(request_id, %cause, "a failed logout could not be queued");
+                attempt.outcome.clone()
+            }
+        }
+    }
+
+    async fn remember_if_proven(&self, session: &Session, asked: Asked<'_>, attempt: &Attempt) {
         // An expired token is no proof of who is asking now: it may stem from an old log. It is one
         // again once GoTrue has refreshed it.
         if attempt.vouched || (session.standing == Standing::Verified && !session.expired) {
-            self.remember(session, scope, &attempt);
+            self.remember(session, asked, attempt).await;
         }
-        Ended { outcome: attempt.outcome, upstream_status: attempt.status }
     }
 
-    fn remember(&self, session: &Session, scope: Scope, attempt: &Attempt) {
+    async fn remember(&self, session: &Session, asked: Asked<'_>, attempt: &Attempt) {
+        let scope = asked.scope;
         let (now, claims) = (self.clock.now(), &session.claims);
         let seconds = self.clock.unix_seconds();
         // Whoever still holds a token that was logged out here is perhaps the one its user wanted to be
         // rid of: it ends the others only where GoTrue says that they are gone.
         let gone = matches!(attempt.outcome, Outcome::Revoked | Outcome::AlreadyEnded);
-        if scope != Scope::Local && !gone && self.store.is_revoked(claims, seconds) {
-            return;
+        if scope != Scope::Local && !gone {
+            // A store that cannot tell is no reason to forget that an owner asked to leave.
+            let revoked = self.store.is_revoked(claims, seconds).await;
+            if revoked.unwrap_or(false) {
+                return;
+            }
         }
         let cut_off = match attempt.date {
             Some(date) if attempt.answered_by_gotrue => date.min(now + CLOCK_AHEAD),
@@ -100,7 +173,11 @@ impl Logout {
             None => now,
         };
         let lifetime = self.max_token_lifetime;
-        self.store.revoke(&Revocation::new(claims, scope, cut_off, seconds, lifetime));
+        let revocation = Revocation::new(claims, scope, cut_off, seconds, lifetime);
+        if let Err(cause) = self.store.revoke(&revocation).await {
+            let request_id = asked.caller.request_id();
+            tracing::error!(request_id, %cause, "a logout is not safely on the revocation list");
+        }
     }
 
     async fn revoke(
@@ -124,7 +201,7 @@ impl Logout {
             return Attempt::without_answer(Outcome::Expired);
         };
         match self.refresh(session, refresh_token, caller, deadline).await {
-            Err(outcome) => Attempt::without_answer(outcome_of_refresh(outcome, scope)),
+            Err(fault) => Attempt::without_answer(fault.outcome(scope)),
             Ok(access_token) => {
                 let answer = self.gotrue.logout(&access_token, scope, caller, deadline).await;
                 let mut attempt = Attempt::of(&answer, scope);
@@ -150,68 +227,5 @@ impl Logout {
         let same = session_of(refreshed.access_token.expose_secret())
             == Some((session.claims.sub, session.claims.session_id));
         if same { Ok(refreshed.access_token) } else { Err(RefreshFault::Foreign) }
-    }
-}
-
-enum RefreshFault {
-    Refused(Refusal),
-    Foreign,
-}
-
-impl From<Refusal> for RefreshFault {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-fn outcome_of_refresh(fault: RefreshFault, scope: Scope) -> Outcome {
-    match fault {
-        RefreshFault::Foreign => Outcome::NotGenuine(TokenFault::ForeignRefresh),
-        RefreshFault::Refused(Refusal::BadRefreshToken) => Outcome::Expired,
-        RefreshFault::Refused(refusal) => outcome_of_refusal(refusal, scope),
-    }
-}
-
-fn outcome_of_refusal(refusal: Refusal, scope: Scope) -> Outcome {
-    match refusal {
-        Refusal::UserNotFound => Outcome::AlreadyEnded,
-        Refusal::SessionNotFound if scope == Scope::Local => Outcome::AlreadyEnded,
-        Refusal::SessionNotFound => Outcome::OthersLiveOn,
-        Refusal::BadJwt => Outcome::NotGenuine(TokenFault::Signature),
-        refusal => Outcome::Failed(refusal),
-    }
-}
-
-/// One answer to a logout, judged.
-struct Attempt {
-    outcome: Outcome,
-    /// GoTrue's answer proves that the token is genuine.
-    vouched: bool,
-    /// Else it may have been a proxy, or anybody.
-    answered_by_gotrue: bool,
-    /// The clock of whoever answered.
-    date: Option<SystemTime>,
-    status: Option<u16>,
-}
-
-impl Attempt {
-    fn of(answer: &LogoutAnswer, scope: Scope) -> Self {
-        let known = [Refusal::SessionNotFound, Refusal::UserNotFound, Refusal::UserBanned];
-        // GoTrue verifies the signature before it looks for user and session.
-        let vouched = answer.result.as_ref().map_or_else(|r| known.contains(r), |()| true);
-        Self {
-            vouched,
-            outcome: match &answer.result {
-                Ok(()) => Outcome::Revoked,
-                Err(refusal) => outcome_of_refusal(refusal.clone(), scope),
-            },
-            answered_by_gotrue: vouched,
-            date: answer.date,
-            status: answer.status,
-        }
-    }
-
-    fn without_answer(outcome: Outcome) -> Self {
-        Self { outcome, vouched: false, answered_by_gotrue: false, date: None, status: None }
     }
 }

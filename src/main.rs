@@ -14,7 +14,7 @@ use logout_gateway::{
     config::{self, Config},
     demo, descriptors,
     gateway::{Gateway, StartError},
-    mock, telemetry,
+    mock, operator, telemetry,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -35,6 +35,10 @@ enum Command {
     Serve(Box<config::Args>),
     /// Check the configuration, and whether GoTrue, its key set and the store answer.
     Check(Box<config::Args>),
+    /// List, retry or drop the logouts that GoTrue could not be asked for yet.
+    Queue(operator::QueueArgs),
+    /// Show the logouts that did not end their session, newest first.
+    Failures(operator::FailuresArgs),
     /// Run a GoTrue for tests.
     Mock(mock::Args),
     /// Try it: a GoTrue, the gateway and a page on this machine.
@@ -45,6 +49,8 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => serve(*args),
         Command::Check(args) => check::run(*args),
+        Command::Queue(args) => operator::queue(args),
+        Command::Failures(args) => operator::failures(args),
         Command::Mock(args) => mock::run(args),
         Command::Demo(args) => demo::run(&args),
     }

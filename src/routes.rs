@@ -1,5 +1,6 @@
 //! The routes, by who asks: browsers and apps, proxies, monitors, readers.
 
+pub mod admin;
 pub mod csrf;
 pub mod docs;
 pub mod health;
@@ -72,6 +73,11 @@ pub fn verify(app: &Arc<App>) -> Router {
 /// What a monitor asks.
 pub fn health(app: &Arc<App>) -> Router {
     Router::from(health_routes()).with_state(app.clone())
+}
+
+/// What an operator asks.
+pub fn operator(app: Arc<App>) -> Router {
+    admin::router(app)
 }
 
 /// What a person reads.

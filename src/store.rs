@@ -1,48 +1,203 @@
-//! Where ended sessions are remembered while their access tokens live on.
+//! Where ended sessions, postponed revocations and failed logouts are kept.
+//!
+//! 1. Three stores keep the same promises: `memory` (nothing survives a restart, no queue), `file`
+//!    (durable, one process) and `redis` (shared by all instances).
+//! 2. What a method has answered with `Ok` is kept: in the file it is on the disk, in Redis as safe as
+//!    its operator made it.
+//! 3. A store that cannot tell whether a token is on the list says so; nobody is let in on a guess.
 
+pub mod failure;
+pub mod file;
+pub mod list;
 pub mod memory;
+pub mod redis;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{fmt, sync::Arc};
 
+use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::{config::Scope, session::token::Claims};
+use self::{
+    failure::Failure, file::FileStore, list::Revocation, memory::MemoryStore, redis::RedisStore,
+};
+use crate::{config::StoreAddress, queue::entry::Entry, session::token::Claims};
 
-/// One logout, as the revocation list remembers it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Revocation {
-    /// Whose.
-    pub user: Uuid,
-    /// The session that asked for it.
-    pub session: Uuid,
-    /// Which of the user's sessions it ends.
-    pub scope: Scope,
-    /// Tokens issued before it are refused where the scope is not `local`; seconds since the Unix
-    /// epoch, by GoTrue's clock.
-    pub cut_off: i64,
-    /// When no token it can match is alive any more; seconds since the Unix epoch.
-    pub until: i64,
+/// Failures kept: the last ones.
+pub const FAILURES_KEPT: usize = 10_000;
+
+/// The revocation list and the failure log; with a queue where it survives a restart.
+#[async_trait]
+pub trait Store: fmt::Debug + Send + Sync {
+    /// Enters a logout into the revocation list. This instance refuses its tokens from now on, even if
+    /// the store fails.
+    ///
+    /// # Errors
+    /// [`StoreFault`] when it might not survive, or other instances do not hear of it yet. The store
+    /// tries again by itself.
+    async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreFault>;
+
+    /// Whether a token is on the list at `now`, seconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// [`StoreFault`] when nobody can tell.
+    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreFault>;
+
+    /// Forgets what no living token can match at `now`, seconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; then it is still there.
+    async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault>;
+
+    /// Adds to the failure log, of which the last [`FAILURES_KEPT`] stay.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; then they are not kept.
+    async fn note(&self, failures: &[Failure]) -> Result<(), StoreFault>;
+
+    /// The failure log, newest first, `most` of it.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreFault>;
+
+    /// The queue of postponed revocations, unless a restart would lose it.
+    fn queue(&self) -> Option<&dyn Queue>;
+
+    /// Whether it can tell who is on the list.
+    fn ready(&self) -> bool;
+
+    /// Whatever has to go on in the background, for ever.
+    async fn keep(&self);
 }
 
-impl Revocation {
-    /// The logout of `claims` at `now`; `cut_off` is the time by GoTrue's clock, as far as it is known.
-    /// It is remembered as long as the longest token it can match lives.
-    #[must_use]
-    pub fn new(
-        claims: &Claims,
-        scope: Scope,
-        cut_off: SystemTime,
-        now: i64,
-        lifetime: Duration,
-    ) -> Self {
-        let lifetime = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
-        let since_epoch = cut_off.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Self {
-            user: claims.sub,
-            session: claims.session_id,
-            scope,
-            cut_off: i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX),
-            until: now.saturating_add(lifetime).max(claims.exp),
-        }
+/// Postponed revocations. An entry is handed out to one worker at a time.
+#[async_trait]
+pub trait Queue: Send + Sync {
+    /// Adds an entry.
+    ///
+    /// # Errors
+    /// [`StoreFault`] when it might not survive.
+    async fn put(&self, entry: &Entry) -> Result<(), StoreFault>;
+
+    /// Up to `most` entries that are due at `now`, the earliest first. Nobody else gets them before
+    /// `until`, at which they are due now; whoever took them may have died by then. Both in milliseconds
+    /// since the Unix epoch.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    async fn lease(&self, now: i64, until: i64, most: usize) -> Result<Vec<Entry>, StoreFault>;
+
+    /// Replaces an entry that was leased until `leased_until`, at its new [`Entry::due`]; not if it was
+    /// removed since, or somebody else has it.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    async fn put_off(&self, entry: &Entry, leased_until: i64) -> Result<(), StoreFault>;
+
+    /// Removes an entry; answers whether it was there.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    async fn remove(&self, id: Uuid) -> Result<bool, StoreFault>;
+
+    /// The entries by [`Entry::due`], `most` of them.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    async fn entries(&self, most: usize) -> Result<Vec<Entry>, StoreFault>;
+
+    /// How many there are.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    async fn waiting(&self) -> Result<usize, StoreFault>;
+}
+
+/// The store did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the store failed to {operation}: {cause}")]
+pub struct StoreFault {
+    /// What it was asked, one of a few words.
+    pub operation: &'static str,
+    /// Why, without any secret.
+    pub cause: String,
+}
+
+/// The store cannot be used, and waiting will not help: a message for the operator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("GATEWAY_STORE: {0}")]
+pub struct CannotOpen(pub String);
+
+/// Opens the configured store. A Redis that does not answer is no reason to fail: it may come up later.
+///
+/// # Errors
+/// [`CannotOpen`]: another process holds the file, it is damaged, or Redis refuses the credentials.
+pub async fn open(address: &StoreAddress) -> Result<Arc<dyn Store>, CannotOpen> {
+    Ok(match address {
+        StoreAddress::Memory => Arc::new(MemoryStore::default()),
+        StoreAddress::Redis(address) => Arc::new(RedisStore::open(address).await?),
+        StoreAddress::File(path) => Arc::new(FileStore::open(path.clone()).await?),
+    })
+}
+
+/// What an operator looks at.
+#[derive(Debug)]
+pub struct Contents {
+    /// The failure log, newest first.
+    pub failures: Vec<Failure>,
+    /// The queue by [`Entry::due`], unless there is none.
+    pub entries: Option<Vec<Entry>>,
+}
+
+impl Contents {
+    /// Of a store that is open.
+    async fn of(store: &dyn Store) -> Result<Self, CannotOpen> {
+        let fault = |fault: StoreFault| CannotOpen(fault.to_string());
+        let failures = store.failures(FAILURES_KEPT).await.map_err(fault)?;
+        let entries = match store.queue() {
+            Some(queue) => Some(queue.entries(usize::MAX).await.map_err(fault)?),
+            None => None,
+        };
+        Ok(Self { failures, entries })
     }
+}
+
+/// Looks into a store, also while a gateway uses it.
+///
+/// # Errors
+/// [`CannotOpen`], also if there is no file to look into.
+pub async fn look_into(address: &StoreAddress) -> Result<Contents, CannotOpen> {
+    match address {
+        StoreAddress::File(path) => FileStore::look_into(path.clone()).await,
+        StoreAddress::Memory | StoreAddress::Redis(_) => Contents::of(&*open(address).await?).await,
+    }
+}
+
+/// A store, as an operator wants to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// What was found.
+    pub found: String,
+    /// What is weak about it and what follows, a sentence each.
+    pub weaknesses: Vec<String>,
+}
+
+/// Looks at the configured store, which must answer.
+///
+/// # Errors
+/// Why it cannot be used.
+pub async fn survey(address: &StoreAddress) -> Result<Survey, String> {
+    let found = match address {
+        StoreAddress::Memory => "memory: revocations are forgotten at a restart".to_owned(),
+        StoreAddress::Redis(address) => return RedisStore::survey(address).await,
+        // Not created here: it would be of the user who looks, not of the one who serves.
+        StoreAddress::File(path) if !path.exists() => {
+            format!("{}, which is not there yet", path.display())
+        }
+        StoreAddress::File(path) => {
+            open(address).await.map_err(|CannotOpen(cause)| cause)?;
+            path.display().to_string()
+        }
+    };
+    Ok(Survey { found, weaknesses: Vec::new() })
 }

@@ -24,7 +24,9 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use logout_gateway::{
     app::{self, App, frame::PeerAddress},
     clock::Clock,
+    failures,
     gateway::first_app,
+    store::memory::MemoryStore,
 };
 use logout_gateway_fuzz::{
     configuration,
@@ -82,7 +84,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
             UNIX_EPOCH + Duration::from_secs(NOW.load(Ordering::Relaxed).unsigned_abs())
         });
         let config = configuration::of(&[both.as_slice(), flags].concat());
-        let app = Arc::new(first_app(config, clock).expect("a gateway"));
+        let app = Arc::new(first_app(config, clock, Arc::new(MemoryStore::default()), failures::channel().0).expect("a gateway"));
         let jwks = app.jwks.clone();
         runtime.spawn(async move {
             jwks.keep_fetching(async || Ok::<_, Uuid>(key_set().into())).await;
@@ -108,7 +110,8 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     });
     let calls = WORLD.gotrue.follow(Script::default());
     // Every input begins with an empty revocation list.
-    app.logout.store.forget_outlived(i64::MAX);
+    let forgotten = app.logout.store.forget_outlived(i64::MAX);
+    WORLD.runtime.block_on(forgotten).expect("an empty list");
 
     assert_contract(&parts, &reply);
     assert_truthful(&script, &parts, &reply, &calls);

@@ -8,6 +8,7 @@ use clap::Args;
 use super::{
     faults::{Faults, Noted, Rule},
     rules::{AN_HOUR, DEADLINE, MORE_THAN_ZERO, duration, list_or_none, one_of},
+    store::StoreAddress,
 };
 
 const A_DAY: Duration = Duration::from_hours(24);
@@ -67,7 +68,10 @@ pub(super) struct LogoutArgs {
     /// `storage`, `executionContexts`, `clientHints`. Default: none
     #[arg(long, env = "GATEWAY_CLEAR_SITE_DATA", value_name = "TYPES")]
     clear_site_data: Option<OsString>,
-    /// Where ended sessions are kept: `memory`, the only store of this version. Default: `memory`
+    /// Where ended sessions, postponed revocations and failed logouts are kept: `memory` (nothing
+    /// survives a restart, nothing is postponed), `file:<path>` (durable, one process), or `redis://…`
+    /// or `rediss://…` (shared by all instances; `?prefix=` begins every key). The latter two need
+    /// `GATEWAY_SECRET`. Default: `memory`
     #[arg(long, env = "GATEWAY_STORE", value_name = "STORE")]
     store: Option<OsString>,
     /// The longest lifetime of an access token, and so how long its logout is remembered: more than
@@ -84,6 +88,7 @@ pub(super) struct Logout {
     pub(super) default_scope: Scope,
     pub(super) session_not_found: SessionNotFound,
     pub(super) clear_site_data: Option<HeaderValue>,
+    pub(super) store: StoreAddress,
     pub(super) max_token_lifetime: Duration,
     pub(super) upstream_timeout: Duration,
 }
@@ -102,7 +107,8 @@ impl Logout {
             faults.or("GATEWAY_SESSION_NOT_FOUND", args.session_not_found, success, answers);
         let types =
             faults.or("GATEWAY_CLEAR_SITE_DATA", args.clear_site_data, None, clear_site_data);
-        let store = faults.optional("GATEWAY_STORE", args.store, store);
+        let memory = StoreAddress::Memory;
+        let store = faults.or("GATEWAY_STORE", args.store, memory, StoreAddress::parse);
         let lifetime = duration(
             MORE_THAN_ZERO..=366 * A_DAY,
             "must be a duration such as `7d` or `1h`, more than zero and at most 366 days",
@@ -113,11 +119,11 @@ impl Logout {
         let five_seconds = Duration::from_secs(5);
         let timeout =
             faults.or("GATEWAY_UPSTREAM_TIMEOUT", args.upstream_timeout, five_seconds, timeout);
-        store?;
         Ok(Self {
             default_scope: scope?,
             session_not_found: not_found?,
             clear_site_data: types?,
+            store: store?,
             max_token_lifetime: lifetime?,
             upstream_timeout: timeout?,
         })
@@ -144,13 +150,6 @@ fn site_data_type(entry: &str) -> Result<&'static str, Rule> {
                                 sibling subdomains too"
             .into()),
         _ => Err("must be `cache`, `storage`, `executionContexts` or `clientHints`".into()),
-    }
-}
-
-fn store(text: &str) -> Result<(), Rule> {
-    match text {
-        "memory" => Ok(()),
-        _ => Err("must be `memory`: this version has no file or Redis store".into()),
     }
 }
 
@@ -193,12 +192,14 @@ mod tests {
     }
 
     #[rstest]
-    #[case("memory", true)]
-    #[case("file:/var/lib/gateway", false)]
-    #[case("redis://redis:6379", false)]
-    #[case("rediss://redis:6379", false)]
-    #[case("", false)]
-    fn memory_is_the_only_store(#[case] store: &str, #[case] good: bool) {
-        assert_eq!(faults_of(&[("GATEWAY_STORE", store)]).is_empty(), good);
+    #[case("memory", None)]
+    #[case("file:/var/lib/gateway", Some("GATEWAY_SECRET: is required"))]
+    #[case("rediss://redis:6379", Some("GATEWAY_SECRET: is required"))]
+    fn what_is_durable_needs_a_secret(#[case] store: &str, #[case] fault: Option<&str>) {
+        let faults = faults_of(&[("GATEWAY_STORE", store)]);
+        assert_eq!(faults.len(), usize::from(fault.is_some()), "{faults:?}");
+        assert!(fault.is_none_or(|fault| faults[0].starts_with(fault)), "{faults:?}");
+        let secret = ("GATEWAY_SECRET", "0123456789abcdef0123456789abcdef");
+        assert!(faults_of(&[("GATEWAY_STORE", store), secret]).is_empty());
     }
 }

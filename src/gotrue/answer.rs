@@ -196,6 +196,7 @@ impl Answer {
                 "this is not how GoTrue answers: check that GOTRUE_URL leads to it and not to another server"
             ),
             Refusal::Unexpected
+            | Refusal::RefreshTokenUsed
             | Refusal::Unavailable
             | Refusal::Timeout
             | Refusal::RateLimited { .. } => {
@@ -217,6 +218,7 @@ impl Answer {
             (Logout | User | Token, Some("user_banned")) => Refusal::UserBanned,
             (Logout | User, Some("bad_jwt")) => Refusal::BadJwt,
             (Token, Some("validation_failed" | "bad_json")) => Refusal::BadRefreshToken,
+            (Token, Some("refresh_token_already_used")) => Refusal::RefreshTokenUsed,
             _ => match self.status {
                 StatusCode::TOO_MANY_REQUESTS => {
                     Refusal::RateLimited { retry_after: self.retry_after() }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     Deadline, Health, LogoutAnswer, OnBehalfOf, Refreshed, Refusal,
     answer::Operation,
-    transport::{NoClient, Request, Transport},
+    transport::{NoClient, Request, Transport, Unanswered},
 };
 use crate::config::{Scope, Supabase};
 
@@ -85,11 +85,15 @@ impl GoTrue {
             body: None,
         };
         match self.transport.send(request, deadline).await {
-            Err(refusal) => LogoutAnswer { result: Err(refusal), date: None, status: None },
-            Ok(answer) => {
-                let result = answer.revoked(scope);
-                LogoutAnswer { result, date: answer.date(), status: Some(answer.status.as_u16()) }
+            Err(Unanswered { refusal, unknown }) => {
+                LogoutAnswer { result: Err(refusal), unknown, date: None, status: None }
             }
+            Ok(answer) => LogoutAnswer {
+                result: answer.revoked(scope),
+                unknown: answer.earlier_try_unknown || answer.is_passing(),
+                date: answer.date(),
+                status: Some(answer.status.as_u16()),
+            },
         }
     }
 
@@ -118,7 +122,7 @@ impl GoTrue {
             headers,
             body: Some(body),
         };
-        self.transport.send(request, deadline).await?.refreshed()
+        self.transport.send(request, deadline).await.map_err(Refusal::from)?.refreshed()
     }
 
     /// Whether GoTrue takes this access token of `user`, and its session lives.

@@ -59,6 +59,19 @@ impl Request<'_> {
     }
 }
 
+/// No answer.
+pub(super) struct Unanswered {
+    pub(super) refusal: Refusal,
+    /// The request may have had its effect all the same.
+    pub(super) unknown: bool,
+}
+
+impl From<Unanswered> for Refusal {
+    fn from(unanswered: Unanswered) -> Self {
+        unanswered.refusal
+    }
+}
+
 impl Transport {
     pub(super) fn new() -> Result<Self, NoClient> {
         let http = Client::builder()
@@ -96,7 +109,7 @@ impl Transport {
         &self,
         request: Request<'_>,
         deadline: Deadline,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Answer, Unanswered> {
         // The key set has a schedule and a cooldown of its own.
         let retries = usize::from(request.operation != Operation::Jwks);
         let unknown = AtomicBool::new(false);
@@ -115,11 +128,14 @@ impl Transport {
             Ok(Ok(answer) | Err(Inconclusive::Answered(answer))) => {
                 Ok(Answer { earlier_try_unknown: unknown.load(Ordering::Relaxed), ..answer })
             }
-            Ok(Err(Inconclusive::Silent { cause, .. })) => Err(unreachable(&request, &cause)),
+            Ok(Err(Inconclusive::Silent { cause, sent })) => {
+                let unknown = sent || unknown.load(Ordering::Relaxed);
+                Err(Unanswered { refusal: unreachable(&request, &cause), unknown })
+            }
             Err(_) => {
                 let (request_id, operation) = request.told();
                 tracing::warn!(request_id, operation, "GoTrue did not answer in time");
-                Err(Refusal::Timeout)
+                Err(Unanswered { refusal: Refusal::Timeout, unknown: true })
             }
         }
     }

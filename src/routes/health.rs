@@ -26,7 +26,7 @@ pub(super) async fn healthz() -> Json<Health> {
     Json(OK)
 }
 
-/// Tokens can be judged, and it is not about to stop.
+/// Tokens and the revocation list can be looked up, and it is not about to stop.
 #[utoipa::path(
     get, path = "/readyz", tag = "health",
     responses((status = 200, body = Health), (status = 503, description = "A part is missing: see `reason`.", body = Envelope))
@@ -34,6 +34,9 @@ pub(super) async fn healthz() -> Json<Health> {
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Health>, Error> {
     if app.stopping.is_cancelled() {
         return Err(Error::NotReady(Part::ShuttingDown));
+    }
+    if !app.logout.store.ready() {
+        return Err(Error::NotReady(Part::Store));
     }
     if app.verifier.ready() { Ok(Json(OK)) } else { Err(Error::NotReady(Part::KeySet)) }
 }

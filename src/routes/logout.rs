@@ -23,6 +23,7 @@ use crate::{
     config::Scope,
     csrf::{CsrfFault, submitted::Submitted},
     error::{Envelope, Error},
+    logout::Asked,
     session::{
         Carrier, Credential, NoSession, Session,
         cookies::{CSRF_COOKIE, RequestCookies},
@@ -35,6 +36,7 @@ use crate::{
     params(("scope" = Option<String>, Query, description = "`local` (default): this session. `others`: every other session of the user. `global`: all.")),
     responses(
         (status = 200, description = "The session was revoked, or was already gone: see `X-Logout-Outcome`.", body = reply::Envelope, example = json!({"data": {"success": true}})),
+        (status = 202, description = "GoTrue could not be asked; that is durably queued: `X-Logout-Outcome: queued`.", body = reply::Envelope),
         (status = 400, description = "`BAD_REQUEST`", body = Envelope),
         (status = 401, description = "`NOT_AUTHENTICATED`", body = Envelope),
         (status = 403, description = "`CSRF_FAILED`: nothing was revoked or deleted.", body = Envelope),
@@ -60,6 +62,7 @@ pub(super) async fn envelope(
     params(("scope" = Option<String>, Query, description = "`local` (default), `others` or `global`.")),
     responses(
         (status = 204, description = "The session was revoked, or was already gone: see `X-Logout-Outcome`."),
+        (status = 202, description = "Queued; no body."),
         (status = "4XX", description = "As at `/api/auth/logout`", body = Envelope),
         (status = "5XX", description = "As at `/api/auth/logout`", body = Envelope),
     ),
@@ -79,6 +82,7 @@ pub(super) async fn rest(
     params(("scope" = Option<String>, Query, description = "`local` (default), `others` or `global`.")),
     responses(
         (status = 200, description = "The session was revoked, or was already gone: see `X-Logout-Outcome`.", body = reply::SessionApi, example = json!({"message": "Logout successful. User id: 854d44f4-6c66-4980-be4b-bfede58508e1"})),
+        (status = 202, description = "Queued.", body = reply::SessionApi),
         (status = "4XX", description = "As at `/api/auth/logout`", body = Envelope),
         (status = "5XX", description = "As at `/api/auth/logout`", body = Envelope),
     ),
@@ -135,7 +139,9 @@ async fn judge_and_end(reply: &Reply<'_>, scope: Scope) -> Response {
     match authorised(reply).await {
         Ok(session) => {
             let caller = reply.call.on_behalf_of(reply.headers);
-            let ended = reply.app.logout.end(&session, scope, &caller, deadline).await;
+            let route = reply.contract.path();
+            let asked = Asked { scope, route, caller: &caller, tried_before: false };
+            let ended = reply.app.logout.end(&session, asked, deadline).await;
             reply.ended(&session, scope, &ended)
         }
         Err(Refused::CookiesStay(error)) => reply.refused(error),

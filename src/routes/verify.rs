@@ -16,6 +16,7 @@ use crate::{
     session::{
         Session, cookies::RequestCookies, presence::Presence, token::TokenFault, verifier::Standing,
     },
+    store::StoreFault,
 };
 
 const USER_ID: HeaderName = HeaderName::from_static("x-auth-user-id");
@@ -45,11 +46,18 @@ pub(super) async fn verify(
     if session.expired {
         return Err(Error::CredentialExpired);
     }
-    if app.logout.store.is_revoked(&session.claims, app.logout.clock.unix_seconds()) {
+    let now = app.logout.clock.unix_seconds();
+    let revoked = app.logout.store.is_revoked(&session.claims, now).await;
+    if revoked.map_err(|fault| unknown(&call, &fault))? {
         return Err(Error::SessionRevoked);
     }
     alive(&app, &call, &headers, &session).await?;
     Ok(identity(&session))
+}
+
+fn unknown(call: &Call, fault: &StoreFault) -> Error {
+    tracing::warn!(request_id = call.request_id(), cause = %fault, "nobody can tell who was logged out");
+    Error::NotReady(Part::Store)
 }
 
 async fn alive(

@@ -1,5 +1,7 @@
 //! `check` as people run it: the real binary against the mock, told by its lines and exit status.
 
+mod stores;
+
 use std::process::{Command, Output};
 
 use axum::{Json, Router, http::HeaderMap, http::StatusCode, routing::get};

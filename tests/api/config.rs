@@ -58,7 +58,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("GATEWAY_CLEAR_SITE_DATA", &["DoNotPrint", "cookies", "cache,*", "cache,,storage"]),
     (
         "GATEWAY_STORE",
-        &["file:/DoNotPrint", "redis://:DoNotPrint@redis:6379", "rediss://DoNotPrint", "none", ""],
+        &["redis://:DoNotPrint@redis/x", "rediss://DoNotPrint?x=y", "DoNotPrint", "file:", ""],
     ),
     ("GATEWAY_MAX_TOKEN_LIFETIME", &["DoNotPrint", "0s", "367d", "7", ""]),
     ("GATEWAY_UPSTREAM_TIMEOUT", &["DoNotPrint", "0s", "2h", "-1s", ""]),

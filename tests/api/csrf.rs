@@ -6,7 +6,7 @@ use logout_gateway::csrf::Csrf;
 use crate::harness::{Browser, Form, Reply, SECRET, Setup, Stage, assert_error, assert_success};
 
 /// A logout by cookie with this header and these CSRF cookies.
-async fn submit(browser: &Browser<'_>, header: Option<&str>, cookies: &[&str]) -> Reply {
+async fn submit(browser: &Browser, header: Option<&str>, cookies: &[&str]) -> Reply {
     let mut pairs = browser.jar.sent_to(browser.page);
     pairs.retain(|(name, _)| name != "sb-csrf-token");
     pairs.extend(cookies.iter().map(|c| ("sb-csrf-token".to_owned(), (*c).to_owned())));

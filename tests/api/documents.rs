@@ -30,3 +30,15 @@ fn every_defence_that_is_claimed_has_the_test_that_is_named() {
         }
     }
 }
+
+#[test]
+fn the_configurations_of_proxies_that_are_shown_are_those_that_are_tested() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/revocation.md")).unwrap();
+    for (language, file) in
+        [("nginx", "deploy/nginx/logout-gateway.conf"), ("caddyfile", "deploy/caddy/Caddyfile")]
+    {
+        let tested = fs::read_to_string(root.join(file)).unwrap();
+        assert!(page.contains(&format!("```{language}\n{tested}```\n")), "{file}");
+    }
+}

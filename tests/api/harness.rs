@@ -8,10 +8,13 @@ mod http;
 mod jar;
 mod own_thread;
 mod recordings;
+mod redis_server;
 mod signers;
 mod stage;
 mod tokens;
 mod upstream;
+
+use std::time::Duration;
 
 pub(crate) use self::{
     binary::{API_KEY, Log, Serving},
@@ -21,6 +24,7 @@ pub(crate) use self::{
     jar::{Jar, Page},
     own_thread::{OwnThread, side_by_side},
     recordings::{RECORDED_AT, RECORDED_ISSUER, SsrJar, recording, ssr_jars},
+    redis_server::RedisServer,
     signers::Signer,
     stage::{SECRET, START, Setup, Stage},
     tokens::{claims_of, forged, hs256},
@@ -32,14 +36,21 @@ pub(crate) const ROUTES: [&str; 4] =
     ["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout/"];
 
 /// Polls until `holds`; a condition that never comes true fails the test.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, holds: impl FnMut() -> F) {
+    assert!(eventually_within(Duration::from_secs(20), holds).await, "never: {what}");
+}
+
+/// Polls until `holds`; answers whether it did in that time.
+pub(crate) async fn eventually_within<F: Future<Output = bool>>(
+    patience: Duration,
+    mut holds: impl FnMut() -> F,
+) -> bool {
     let waiting = async {
         while !holds().await {
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    let patience = std::time::Duration::from_secs(20);
-    assert!(tokio::time::timeout(patience, waiting).await.is_ok(), "never: {what}");
+    tokio::time::timeout(patience, waiting).await.is_ok()
 }
 
 /// Asserts that `reply` is the route's own success, byte for byte.

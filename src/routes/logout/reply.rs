@@ -24,6 +24,7 @@ use crate::{
             deletion::{self, Transport},
         },
     },
+    store::failure::Failure,
 };
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
@@ -70,7 +71,7 @@ impl Contract {
         }
     }
 
-    fn path(self) -> &'static str {
+    pub(super) fn path(self) -> &'static str {
         match self {
             Self::Envelope => "/api/auth/logout",
             Self::Rest => "/api/v1/auth/logout",
@@ -94,6 +95,8 @@ struct Face {
     /// `X-Logout-Outcome`, where there is one.
     outcome: Option<&'static str>,
     error: Option<Error>,
+    /// Success, but later: 202.
+    postponed_by: Option<Error>,
     cookies_go: bool,
 }
 
@@ -116,11 +119,14 @@ impl Reply<'_> {
 
     /// GoTrue was asked, or would have been.
     pub(super) fn ended(&self, session: &Session, scope: Scope, ended: &Ended) -> Response {
-        let Face { outcome, error, cookies_go } = self.face(&ended.outcome, session);
+        let Face { outcome, error, postponed_by, cookies_go } = self.face(&ended.outcome, session);
         let mut response = match &error {
             Some(error) => error.clone().into_response(),
             None => self.contract.success(session.claims.sub),
         };
+        if postponed_by.is_some() {
+            *response.status_mut() = StatusCode::ACCEPTED;
+        }
         if let Some(outcome) = outcome {
             response.headers_mut().insert(X_LOGOUT_OUTCOME, HeaderValue::from_static(outcome));
         }
@@ -130,15 +136,39 @@ impl Reply<'_> {
             0
         };
         let outcome = outcome.unwrap_or("refused");
-        self.audit(
-            Some(session),
-            Some(scope),
-            outcome,
-            error.as_ref(),
-            ended.upstream_status,
-            deleted,
-        );
+        let cause = error.as_ref().or(postponed_by.as_ref());
+        self.audit(Some(session), Some(scope), outcome, cause, ended.upstream_status, deleted);
+        if let Some(cause) = cause {
+            let code = error.as_ref().map(Error::code);
+            self.note_failure(session, scope, outcome, (code, cause), ended.upstream_status);
+        }
         response
+    }
+
+    /// For the failure log: the session may live.
+    fn note_failure(
+        &self,
+        session: &Session,
+        scope: Scope,
+        outcome: &str,
+        (code, cause): (Option<&str>, &Error),
+        upstream_status: Option<u16>,
+    ) {
+        if outcome == "already-ended" {
+            return;
+        }
+        self.app.failures.note(Failure {
+            time: self.app.logout.clock.unix_seconds(),
+            request_id: self.call.request_id().to_owned(),
+            route: self.contract.path().to_owned(),
+            scope: scope.as_str().to_owned(),
+            outcome: outcome.to_owned(),
+            user_id: session.claims.sub,
+            session_id: session.claims.session_id,
+            code: code.map(str::to_owned),
+            reason: cause.reason().to_owned(),
+            upstream_status,
+        });
     }
 
     fn face(&self, outcome: &Outcome, session: &Session) -> Face {
@@ -151,12 +181,17 @@ impl Reply<'_> {
             Outcome::Revoked => (Some("revoked"), None, true),
             Outcome::AlreadyEnded => (Some("already-ended"), already_ended(), true),
             Outcome::OthersLiveOn => (Some("failed"), Some(Error::SessionNotFound), true),
+            Outcome::Queued(refusal) => {
+                let postponed_by = Some(refusal.clone().into());
+                let outcome = Some("queued");
+                return Face { outcome, error: None, postponed_by, cookies_go: true };
+            }
             Outcome::Failed(refusal) => (Some("failed"), Some(refusal.clone().into()), true),
             // A Bearer speaks of no cookie.
             Outcome::NotGenuine(fault) => (None, Some(Error::CredentialInvalid(*fault)), by_cookie),
             Outcome::Expired => (None, Some(Error::CredentialExpired), by_cookie),
         };
-        Face { outcome, error, cookies_go }
+        Face { outcome, error, postponed_by: None, cookies_go }
     }
 
     /// Answers how many `Set-Cookie` lines it wrote.
@@ -218,9 +253,10 @@ impl From<Refusal> for Error {
             Refusal::RateLimited { retry_after } => Self::RateLimited { retry_after },
             Refusal::Unavailable => Self::AuthServiceUnavailable,
             Refusal::Timeout => Self::AuthServiceTimeout,
-            Refusal::BadJwt | Refusal::BadRefreshToken | Refusal::Unexpected => {
-                Self::AuthServiceError
-            }
+            Refusal::BadJwt
+            | Refusal::BadRefreshToken
+            | Refusal::RefreshTokenUsed
+            | Refusal::Unexpected => Self::AuthServiceError,
         }
     }
 }

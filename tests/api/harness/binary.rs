@@ -4,7 +4,7 @@ use std::{
     io::{BufRead, BufReader, Read as _},
     net::SocketAddr,
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use logout_gateway::mock::TEST_SECRET;
@@ -50,17 +50,7 @@ impl Serving {
         stage: &Stage,
         environment: &[(&str, &str)],
     ) -> Self {
-        command.arg("serve").env_clear().envs([
-            ("SUPABASE_URL", stage.mock.url()),
-            ("SUPABASE_PUBLISHABLE_KEY", API_KEY),
-            ("SUPABASE_JWT_SECRET", TEST_SECRET),
-            ("GATEWAY_SECRET", SECRET),
-            ("GATEWAY_BIND", "127.0.0.1:0"),
-            ("GATEWAY_ADMIN_BIND", "off"),
-            ("GATEWAY_THREADS", "1"),
-        ]);
-        command.envs(environment.iter().copied());
-        let mut process = Process(command.stderr(Stdio::piped()).spawn().unwrap());
+        let mut process = serve(&mut command, stage, environment);
         let mut log = BufReader::new(process.0.stderr.take().unwrap());
         let listening = tokio::task::spawn_blocking(move || {
             let mut read = String::new();
@@ -75,6 +65,26 @@ impl Serving {
         let ready = async || serving.request("GET", "/readyz").send().await.status == 200;
         eventually("ready", ready).await;
         serving
+    }
+
+    /// What it says when it cannot start, and the exit status.
+    pub(crate) async fn refused(
+        stage: &Stage,
+        environment: &[(&str, &str)],
+    ) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
+        let mut process = serve(&mut command, stage, environment);
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = process.0.try_wait().unwrap() {
+                break status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "it goes on");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        };
+        let mut said = String::new();
+        process.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        (status.code(), said)
     }
 
     pub(crate) fn request(&self, method: &str, target: &str) -> Request {
@@ -113,6 +123,20 @@ impl Serving {
         assert_eq!(status.code(), Some(0), "{}", log.text);
         log
     }
+}
+
+fn serve(command: &mut Command, stage: &Stage, environment: &[(&str, &str)]) -> Process {
+    command.arg("serve").env_clear().envs([
+        ("SUPABASE_URL", stage.mock.url()),
+        ("SUPABASE_PUBLISHABLE_KEY", API_KEY),
+        ("SUPABASE_JWT_SECRET", TEST_SECRET),
+        ("GATEWAY_SECRET", SECRET),
+        ("GATEWAY_BIND", "127.0.0.1:0"),
+        ("GATEWAY_ADMIN_BIND", "off"),
+        ("GATEWAY_THREADS", "1"),
+    ]);
+    command.envs(environment.iter().copied());
+    Process(command.stderr(Stdio::piped()).spawn().unwrap())
 }
 
 /// Answers the line that names the addresses.

@@ -1,5 +1,7 @@
 //! A browser signed in by @supabase/ssr: its cookies, its headers, and what a logout leaves behind.
 
+use std::net::SocketAddr;
+
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use logout_gateway::mock::Tokens;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -76,31 +78,32 @@ fn chunks(key: &str, text: &str) -> Vec<(String, String)> {
 }
 
 /// A browser at a page of the gateway's own origin.
-pub(crate) struct Browser<'s> {
-    stage: &'s Stage,
+pub(crate) struct Browser {
+    /// Where its requests go: to the gateway, unless a test puts a proxy before it.
+    pub(crate) address: SocketAddr,
     pub(crate) jar: Jar,
     pub(crate) page: Page,
     /// Sent with every request beside the cookies.
     pub(crate) headers: Vec<(String, String)>,
 }
 
-impl<'s> Browser<'s> {
+impl Browser {
     /// Signed in, and with a CSRF token as an app gets it.
-    pub(crate) async fn signed_in(stage: &'s Stage, tokens: &Tokens, form: Form) -> Self {
+    pub(crate) async fn signed_in(stage: &Stage, tokens: &Tokens, form: Form) -> Self {
         let mut browser = Self::without_csrf(stage, tokens, form);
         assert_eq!(browser.fetch_csrf().await.status, 200);
         browser
     }
 
     /// Signed in, before it asked for a CSRF token.
-    pub(crate) fn without_csrf(stage: &'s Stage, tokens: &Tokens, form: Form) -> Self {
+    pub(crate) fn without_csrf(stage: &Stage, tokens: &Tokens, form: Form) -> Self {
         let mut jar = Jar::default();
         let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
         for (name, value) in session_cookies("sb-127-auth-token", access, refresh, form) {
             jar.put(Page::LOCAL, &name, &value);
         }
         let headers = vec![("Sec-Fetch-Site".to_owned(), "same-origin".to_owned())];
-        Self { stage, jar, page: Page::LOCAL, headers }
+        Self { address: stage.address, jar, page: Page::LOCAL, headers }
     }
 
     /// A request with the browser's cookies and headers.
@@ -110,7 +113,7 @@ impl<'s> Browser<'s> {
 
     /// The same with the headers alone.
     pub(crate) fn without_cookies(&self, method: &str, target: &str) -> Request {
-        let request = self.stage.request(method, target);
+        let request = Request::new(self.address, method, target);
         self.headers.iter().fold(request, |r, (name, value)| r.header(name, value))
     }
 

@@ -153,6 +153,12 @@ impl Connection {
         Self { stream, read: Vec::new() }
     }
 
+    /// To where the request goes, unless nobody listens there.
+    pub(crate) async fn try_open(request: &Request) -> Option<Self> {
+        let stream = TcpStream::connect(request.address).await.ok()?;
+        Some(Self { stream, read: Vec::new() })
+    }
+
     /// A server that has refused already may have closed its side: what matters is its answer.
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
@@ -179,12 +185,49 @@ impl Connection {
         let mut reply = Reply { status, headers, body: Vec::new() };
         let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
         let length: usize = if headless { 0 } else { length };
-        assert_eq!(reply.header("transfer-encoding"), None);
+        reply.body = match reply.header("transfer-encoding") {
+            None => self.next(length).await,
+            Some(coding) => {
+                assert_eq!(coding, "chunked");
+                self.chunks().await
+            }
+        };
+        Some(reply)
+    }
+
+    /// The next so many octets.
+    async fn next(&mut self, length: usize) -> Vec<u8> {
         while self.read.len() < length {
             assert!(self.more().await, "half a body");
         }
-        reply.body = self.read.drain(..length).collect();
-        Some(reply)
+        self.read.drain(..length).collect()
+    }
+
+    /// A body in chunks (RFC 9112, section 7.1), as proxies send it.
+    async fn chunks(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let end = loop {
+                match self.read.windows(2).position(|window| window == b"\r\n") {
+                    Some(at) => break at,
+                    None => assert!(self.more().await, "half a body"),
+                }
+            };
+            let size = self.next(end + 2).await;
+            let size = usize::from_str_radix(std::str::from_utf8(&size[..end]).unwrap(), 16);
+            let chunk = self.next(size.unwrap() + 2).await;
+            if chunk.len() == 2 {
+                return body;
+            }
+            body.extend(&chunk[..chunk.len() - 2]);
+        }
+    }
+
+    /// The next response, if it comes to its end.
+    pub(crate) async fn reply_unless_cut_off(mut self) -> Option<Reply> {
+        while self.more().await {}
+        let whole = self.read.windows(4).any(|window| window == b"\r\n\r\n");
+        if whole { self.reply(false).await } else { None }
     }
 
     async fn more(&mut self) -> bool {

@@ -155,6 +155,7 @@ impl Setup {
         let stage = Stage {
             address: gateway.address,
             admin_address: gateway.admin_address,
+            flags,
             gateway: Mutex::new(Some(gateway)),
             stopping: Mutex::new(Some((stop_mock, mock_thread))),
             mock,
@@ -194,6 +195,7 @@ pub(crate) struct Stage {
     /// The gateway's clock, and the mock's unless that is ahead.
     pub(crate) time: Time,
     mock_time: Time,
+    flags: BTreeMap<String, String>,
     gateway: Mutex<Option<Gateway>>,
     stopping: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
@@ -269,6 +271,23 @@ impl Stage {
         if !Arc::ptr_eq(&self.time.0, &self.mock_time.0) {
             self.mock_time.advance(seconds);
         }
+    }
+
+    /// Another gateway in its place, with these flags changed.
+    pub(crate) fn restart(&mut self, changes: &[(&str, &str)]) {
+        self.stop_gateway();
+        for (flag, value) in changes {
+            self.flags.insert((*flag).to_owned(), (*value).to_owned());
+        }
+        let gateway =
+            Gateway::start(config(&self.flags), self.time.clock(), &Router::new()).unwrap();
+        (self.address, self.admin_address) = (gateway.address, gateway.admin_address);
+        *self.gateway.lock().unwrap() = Some(gateway);
+    }
+
+    /// A report of the admin listener.
+    pub(crate) async fn report(&self, target: &str) -> serde_json::Value {
+        Request::new(self.admin_address.unwrap(), "GET", target).send().await.json()
     }
 
     /// From now on nobody listens where GoTrue was.

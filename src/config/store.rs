@@ -1,0 +1,133 @@
+//! Where ended sessions, postponed revocations and failed logouts are kept.
+
+use std::{borrow::Cow, path::PathBuf};
+
+use secrecy::SecretString;
+use url::Url;
+
+/// `GATEWAY_STORE`.
+#[derive(Clone, Debug)]
+pub enum StoreAddress {
+    /// `memory`: nothing survives a restart.
+    Memory,
+    /// `file:<path>`: durable, one process.
+    File(PathBuf),
+    /// `redis://…`, `rediss://…`: shared by all instances.
+    Redis(RedisAddress),
+}
+
+impl StoreAddress {
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
+        if text == "memory" {
+            return Ok(Self::Memory);
+        }
+        match text.strip_prefix("file:") {
+            Some("") => Err(RULE.into()),
+            Some(path) => Ok(Self::File(path.into())),
+            None => redis(text).map(Self::Redis).ok_or(RULE.into()),
+        }
+    }
+
+    /// Whether what is queued there survives a restart.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        !matches!(self, Self::Memory)
+    }
+}
+
+/// A Redis or a Valkey.
+#[derive(Clone, Debug)]
+pub struct RedisAddress {
+    /// Scheme, credentials, host, port and database number, as the Redis library reads them.
+    pub url: SecretString,
+    /// What every key begins with.
+    pub prefix: String,
+}
+
+const DEFAULT_PREFIX: &str = "logout-gateway:";
+
+/// What a store's address must be.
+const RULE: &str = "must be `memory`, `file:<path>`, or `redis://` or `rediss://` with host, and \
+                    optionally user, password, port, `/<database>` and `?prefix=<prefix>`";
+
+fn redis(text: &str) -> Option<RedisAddress> {
+    let mut url = Url::parse(text).ok()?;
+    let database = url.path().trim_start_matches('/');
+    let numbered = database.is_empty() || database.parse::<u16>().is_ok();
+    let good = matches!(url.scheme(), "redis" | "rediss") && numbered && url.fragment().is_none();
+    if !good || url.host_str().is_none_or(str::is_empty) {
+        return None;
+    }
+    let mut prefixes = url
+        .query_pairs()
+        .map(|(name, value)| (name == "prefix" && !value.is_empty()).then(|| value.into_owned()));
+    let prefix = match (prefixes.next(), prefixes.next()) {
+        (None, _) => DEFAULT_PREFIX.to_owned(),
+        (Some(prefix), None) => prefix?,
+        (Some(_), Some(_)) => return None,
+    };
+    drop(prefixes);
+    url.set_query(None);
+    Some(RedisAddress { url: String::from(url).into(), prefix })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[rstest]
+    #[case("redis://redis", "redis://redis", DEFAULT_PREFIX)]
+    #[case("redis://redis:6380/2", "redis://redis:6380/2", DEFAULT_PREFIX)]
+    #[case(
+        "rediss://user:pa%20ss@[::1]:6379/0?prefix=a:",
+        "rediss://user:pa%20ss@[::1]:6379/0",
+        "a:"
+    )]
+    #[case("redis://:password@valkey?prefix=a%20b", "redis://:password@valkey", "a b")]
+    fn a_redis_address_is_its_url_and_a_prefix(
+        #[case] text: &str,
+        #[case] url: &str,
+        #[case] prefix: &str,
+    ) {
+        let StoreAddress::Redis(redis) = StoreAddress::parse(text).unwrap() else {
+            panic!("{text}")
+        };
+        assert_eq!((redis.url.expose_secret(), &*redis.prefix), (url, prefix));
+        assert!(!format!("{redis:?}").contains("pass"));
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("Memory")]
+    #[case("file")]
+    #[case("file:")]
+    #[case("redis:")]
+    #[case("redis://")]
+    #[case("redis://redis/one")]
+    #[case("redis://redis/-1")]
+    #[case("redis://redis/1/2")]
+    #[case("redis://redis?prefix=")]
+    #[case("redis://redis?prefix=a&prefix=b")]
+    #[case("redis://redis?timeout=1")]
+    #[case("redis://redis#insecure")]
+    #[case("http://redis")]
+    #[case("unix:///var/run/redis.sock")]
+    fn any_other_address_is_refused(#[case] text: &str) {
+        assert_eq!(StoreAddress::parse(text).unwrap_err(), RULE);
+    }
+
+    #[test]
+    fn a_path_is_taken_as_it_is() {
+        let StoreAddress::File(path) = StoreAddress::parse("file:a b/c%20d").unwrap() else {
+            panic!()
+        };
+        assert_eq!(path.to_str(), Some("a b/c%20d"));
+    }
+}

@@ -1,0 +1,73 @@
+//! What happens beside serving: keys, the store's upkeep, the failure log, and who watches.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    net::TcpListener,
+    sync::Semaphore,
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    app::{self, App},
+    failures::Unwritten,
+    queue::worker::Worker,
+    server,
+};
+
+/// Whoever watches: no crowd of clients keeps them out.
+const ADMIN_CONNECTIONS: usize = 64;
+const FORGET_EVERY: Duration = Duration::from_mins(1);
+/// How long the store may take for what is left of the failure log.
+const LAST_FAILURES: Duration = Duration::from_secs(2);
+
+/// Until `over`.
+pub(super) async fn run(
+    admin: Option<TcpListener>,
+    app: Arc<App>,
+    mut unwritten: Unwritten,
+    over: CancellationToken,
+) {
+    let store = app.logout.store.clone();
+    let fetch = || app.logout.gotrue.jwks(Instant::now() + app.config.upstream_timeout);
+    let watched = async {
+        if let Some(listener) = admin {
+            let connections = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
+            let (router, limits) = (app::admin(app.clone()), &app.config.limits);
+            server::run(listener, router, limits, connections, over.clone()).await;
+        }
+        over.cancelled().await;
+    };
+    let worker = Worker::new(app.logout.clone(), app.config.upstream_timeout);
+    let working = async {
+        if let Some(worker) = worker {
+            worker.run(app.stopping.clone()).await;
+        }
+        over.cancelled().await;
+    };
+    tokio::select! {
+        () = watched => {}
+        () = app.jwks.keep_fetching(fetch) => {}
+        () = keep_forgetting(&app) => {}
+        () = store.keep() => {}
+        () = working => {}
+        () = unwritten.write_all(&*store) => {}
+    }
+    unwritten.close();
+    if timeout(LAST_FAILURES, unwritten.write_all(&*store)).await.is_err() {
+        tracing::error!("the last lines of the failure log could not be written in time");
+    }
+}
+
+async fn keep_forgetting(app: &App) {
+    let mut minutes = interval(FORGET_EVERY);
+    minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        minutes.tick().await;
+        if let Err(cause) = app.logout.store.forget_outlived(app.logout.clock.unix_seconds()).await
+        {
+            tracing::warn!(%cause, "the revocation list keeps what nobody needs");
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The one task of a process that asks GoTrue again for what was postponed.
+//!
+//! 1. An entry is removed once GoTrue confirmed, or once nothing more can be done and the failure log
+//!    says so: the token has expired and cannot be refreshed, the session is gone and its siblings
+//!    live on, or seven days are over.
+//! 2. While GoTrue fails, all entries wait and one probes, ever more rarely. A GoTrue that is well gets
+//!    a few at a time: a stock one manages 20 logouts in a second.
+//! 3. Whoever is killed while asking leaves a lease that ends by itself; asking twice does no harm.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::http::HeaderValue;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    backoff,
+    credentials::{CannotOpen, Credentials},
+    entry::Entry,
+    postponing::{Postponing, milliseconds},
+};
+use crate::{
+    config::Scope,
+    gotrue::{OnBehalfOf, Refusal},
+    logout::{Asked, Ended, Logout, Outcome},
+    session::{Carrier, Session, token::Claims, verifier::Standing},
+    store::{Queue, StoreFault, failure::Failure},
+};
+
+/// How often it looks for what is due.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How much longer than a try a lease lasts.
+const LEASE_MARGIN: Duration = Duration::from_secs(10);
+const AT_A_TIME: usize = 4;
+const GIVE_UP_AFTER: Duration = Duration::from_hours(7 * 24);
+
+/// Works off the queue of a store.
+#[derive(Debug)]
+pub struct Worker {
+    logout: Logout,
+    postponing: Arc<Postponing>,
+    /// How long GoTrue may take for one entry.
+    patience: Duration,
+}
+
+/// What GoTrue was like the last time.
+#[derive(Debug, Default)]
+struct Health {
+    /// Failures in a row.
+    failures: u32,
+    /// Nobody is asked before; milliseconds since the Unix epoch.
+    wait_until: i64,
+}
+
+/// What is known after a try.
+enum Tried {
+    /// GoTrue answered for this session.
+    Answered,
+    /// GoTrue is not well.
+    Failed(Refusal),
+}
+
+impl Worker {
+    /// For the queue of `logout`'s store, unless it has none.
+    #[must_use]
+    pub fn new(logout: Logout, patience: Duration) -> Option<Arc<Self>> {
+        let postponing = logout.postponing.clone()?;
+        Some(Arc::new(Self { logout, postponing, patience }))
+    }
+
+    /// Works until `stopping`; what has been begun then is brought to its end.
+    pub async fn run(self: Arc<Self>, stopping: CancellationToken) {
+        let mut health = Health::default();
+        while !stopping.is_cancelled() {
+            if let Err(cause) = self.clone().work(&mut health).await {
+                tracing::warn!(%cause, "the queue cannot be worked off");
+            }
+            tokio::select! {
+                () = sleep(LOOK_EVERY) => {}
+                () = self.postponing.until_well(health.failures > 0) => health = Health::default(),
+                () = stopping.cancelled() => {}
+            }
+        }
+    }
+
+    /// Tries what is due, as much as GoTrue's health allows.
+    async fn work(self: Arc<Self>, health: &mut Health) -> Result<(), StoreFault> {
+        let Some(queue) = self.logout.store.queue() else { return Ok(()) };
+        loop {
+            let now = self.now();
+            let next = queue.entries(1).await?;
+            if now < health.wait_until || next.first().is_none_or(|entry| entry.due > now) {
+                return Ok(());
+            }
+            let most = if health.failures == 0 { AT_A_TIME } else { 1 };
+            let lease = i64::try_from((self.patience + LEASE_MARGIN).as_millis());
+            let until = now.saturating_add(lease.unwrap_or(i64::MAX));
+            let mut tries = JoinSet::new();
+            for entry in queue.lease(now, until, most).await? {
+                let worker = self.clone();
+                tries.spawn(async move { worker.try_again(entry, until).await });
+            }
+            for tried in tries.join_all().await {
+                match tried? {
+                    Tried::Answered => *health = Health::default(),
+                    Tried::Failed(refusal) => health.failed(&refusal, self.now()),
+                }
+            }
+        }
+    }
+
+    async fn try_again(&self, entry: Entry, leased_until: i64) -> Result<Tried, StoreFault> {
+        let Some(queue) = self.logout.store.queue() else { return Ok(Tried::Answered) };
+        let (scope, credentials) = match self.readable(&entry) {
+            Ok(readable) => readable,
+            Err(cause) => {
+                tracing::error!(request_id = entry.request_id, %cause, "a postponed logout cannot be read");
+                self.put_off(queue, entry, leased_until, &Refusal::Unexpected, "unreadable")
+                    .await?;
+                return Ok(Tried::Answered);
+            }
+        };
+        let session = self.session(&entry, &credentials);
+        let caller = caller(&entry, &credentials);
+        let Entry { ref route, tried, .. } = entry;
+        let asked = Asked { scope, route, caller: &caller, tried_before: tried };
+        let deadline = Instant::now() + self.patience;
+        let Ended { outcome, upstream_status, unknown } =
+            self.logout.end_at_last(&session, asked, deadline).await;
+        let reason = match outcome {
+            Outcome::Revoked | Outcome::AlreadyEnded => {
+                self.done(queue, &entry, &outcome).await?;
+                return Ok(Tried::Answered);
+            }
+            Outcome::OthersLiveOn => "not_found",
+            Outcome::NotGenuine(_) => "invalid",
+            Outcome::Expired => "expired",
+            Outcome::Failed(Refusal::RefreshTokenUsed) => "refresh_token_already_used",
+            Outcome::Queued(refusal) | Outcome::Failed(refusal) => {
+                let reason = refusal.to_string();
+                let entry = Entry { tried: tried || unknown, ..entry };
+                self.put_off(queue, entry, leased_until, &refusal, &reason).await?;
+                let failed = refusal.is_passing();
+                return Ok(if failed { Tried::Failed(refusal) } else { Tried::Answered });
+            }
+        };
+        self.give_up(queue, &entry, reason, upstream_status).await?;
+        Ok(Tried::Answered)
+    }
+
+    fn readable(&self, entry: &Entry) -> Result<(Scope, Credentials), CannotOpen> {
+        let scope = Scope::parse(&entry.scope).ok_or(CannotOpen::Damaged)?;
+        Ok((scope, self.postponing.opened(entry)?))
+    }
+
+    fn session(&self, entry: &Entry, credentials: &Credentials) -> Session {
+        let claims = Claims {
+            sub: entry.user_id,
+            session_id: entry.session_id,
+            exp: credentials.exp,
+            iat: credentials.iat,
+            nbf: None,
+            role: None,
+            aal: None,
+        };
+        Session {
+            expired: claims.expired(self.logout.clock.unix_seconds()),
+            claims: Arc::new(claims),
+            standing: if entry.verified { Standing::Verified } else { Standing::Unjudged },
+            access_token: credentials.access_token.clone(),
+            refresh_token: credentials.refresh_token.clone(),
+            carrier: Carrier::Cookie,
+        }
+    }
+
+    async fn done(
+        &self,
+        queue: &dyn Queue,
+        entry: &Entry,
+        outcome: &Outcome,
+    ) -> Result<(), StoreFault> {
+        queue.remove(entry.id).await?;
+        tracing::info!(
+            request_id = entry.request_id,
+            outcome = ?outcome,
+            user_id = %entry.user_id,
+            session_id = %entry.session_id,
+            attempts = entry.attempts + 1,
+            waited_ms = self.now() - entry.queued_at,
+            "a postponed logout is done"
+        );
+        Ok(())
+    }
+
+    /// Later again, unless it is too late.
+    async fn put_off(
+        &self,
+        queue: &dyn Queue,
+        mut entry: Entry,
+        leased_until: i64,
+        refusal: &Refusal,
+        reason: &str,
+    ) -> Result<(), StoreFault> {
+        let now = self.now();
+        if Duration::from_millis((now - entry.queued_at).unsigned_abs()) >= GIVE_UP_AFTER {
+            return self.give_up(queue, &entry, reason, None).await;
+        }
+        entry.attempts = entry.attempts.saturating_add(1);
+        entry.due = now.saturating_add(backoff::after(entry.attempts, refusal, now));
+        reason.clone_into(&mut entry.reason);
+        queue.put_off(&entry, leased_until).await
+    }
+
+    /// Never silently: the failure log has it before the queue loses it.
+    async fn give_up(
+        &self,
+        queue: &dyn Queue,
+        entry: &Entry,
+        reason: &str,
+        upstream_status: Option<u16>,
+    ) -> Result<(), StoreFault> {
+        let time = self.logout.clock.unix_seconds();
+        let failure = Failure::of_entry(entry, time, "gave-up", reason, upstream_status);
+        self.logout.store.note(&[failure]).await?;
+        queue.remove(entry.id).await?;
+        tracing::error!(
+            request_id = entry.request_id,
+            reason,
+            user_id = %entry.user_id,
+            session_id = %entry.session_id,
+            attempts = entry.attempts + 1,
+            upstream_status,
+            "a postponed logout was given up: the session may live"
+        );
+        Ok(())
+    }
+
+    fn now(&self) -> i64 {
+        milliseconds(self.logout.clock.now())
+    }
+}
+
+impl Health {
+    fn failed(&mut self, refusal: &Refusal, now: i64) {
+        let wait = backoff::after(self.failures, refusal, now);
+        self.wait_until = self.wait_until.max(now.saturating_add(wait));
+        self.failures = self.failures.saturating_add(1);
+    }
+}
+
+fn caller(entry: &Entry, credentials: &Credentials) -> OnBehalfOf {
+    let value = |text: &str| HeaderValue::try_from(text).ok();
+    let unknown = HeaderValue::from_static("unknown");
+    OnBehalfOf {
+        request_id: value(&entry.request_id).unwrap_or_else(|| unknown.clone()),
+        forwarded_for: value(&credentials.forwarded_for).unwrap_or(unknown),
+        user_agent: credentials.user_agent.as_deref().and_then(value),
+    }
+}

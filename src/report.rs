@@ -1,0 +1,107 @@
+//! How an operator sees the queue and the failure log: by route, and by command.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use humantime::format_rfc3339_seconds;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{queue::entry::Entry, store::failure::Failure};
+
+/// An entry of the queue without its credentials, sealed or not.
+#[derive(Clone, Debug, Serialize)]
+pub struct QueuedLogout {
+    /// The entry's own.
+    pub id: Uuid,
+    /// When it was asked for; RFC 3339.
+    pub queued_at: String,
+    /// When GoTrue is asked again, or the lease of whoever asks ends; RFC 3339.
+    pub due_at: String,
+    /// How often GoTrue was asked since.
+    pub attempts: u32,
+    /// Why it is here still.
+    pub reason: String,
+    /// `X-Request-Id` of the logout.
+    pub request_id: String,
+    /// The route that was asked.
+    pub route: String,
+    /// `local`, `others` or `global`.
+    pub scope: String,
+    /// Whose session.
+    pub user_id: Uuid,
+    /// Which session.
+    pub session_id: Uuid,
+    /// Which secret's key sealed the credentials.
+    pub key_id: String,
+}
+
+impl From<&Entry> for QueuedLogout {
+    fn from(entry: &Entry) -> Self {
+        let moment =
+            |milliseconds: i64| rfc3339(Duration::from_millis(milliseconds.unsigned_abs()));
+        Self {
+            id: entry.id,
+            queued_at: moment(entry.queued_at),
+            due_at: moment(entry.due),
+            attempts: entry.attempts,
+            reason: entry.reason.clone(),
+            request_id: entry.request_id.clone(),
+            route: entry.route.clone(),
+            scope: entry.scope.clone(),
+            user_id: entry.user_id,
+            session_id: entry.session_id,
+            key_id: entry.key_id.clone(),
+        }
+    }
+}
+
+/// A line of the failure log.
+#[derive(Clone, Debug, Serialize)]
+pub struct FailedLogout {
+    /// When; RFC 3339.
+    pub time: String,
+    /// `failed` or `queued` when it was asked for; `gave-up` and `dropped` later.
+    pub outcome: String,
+    /// The error's code, unless the client was told of success.
+    pub code: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// The status of GoTrue's answer, if one came.
+    pub upstream_status: Option<u16>,
+    /// `X-Request-Id` of the logout.
+    pub request_id: String,
+    /// The route that was asked.
+    pub route: String,
+    /// `local`, `others` or `global`.
+    pub scope: String,
+    /// Whose session.
+    pub user_id: Uuid,
+    /// Which session.
+    pub session_id: Uuid,
+}
+
+impl From<Failure> for FailedLogout {
+    fn from(failure: Failure) -> Self {
+        let time = rfc3339(Duration::from_secs(failure.time.unsigned_abs()));
+        let Failure { outcome, code, reason, upstream_status, request_id, .. } = failure;
+        let Failure { route, scope, user_id, session_id, .. } = failure;
+        Self {
+            time,
+            outcome,
+            code,
+            reason,
+            upstream_status,
+            request_id,
+            route,
+            scope,
+            user_id,
+            session_id,
+        }
+    }
+}
+
+/// The latest that can be written stands for whatever is later.
+fn rfc3339(since_epoch: Duration) -> String {
+    const LATEST: Duration = Duration::from_secs(253_402_300_799);
+    format_rfc3339_seconds(UNIX_EPOCH + since_epoch.min(LATEST)).to_string()
+}

@@ -1,0 +1,69 @@
+//! For the operator: what waits to be done, and what went wrong. On the admin listener alone.
+
+use std::sync::Arc;
+
+use axum::{Json, Router, extract::State, http::Uri, routing::get};
+use serde::Serialize;
+
+use crate::{
+    app::App,
+    error::{Error, Part},
+    report::{FailedLogout, QueuedLogout},
+    store::{FAILURES_KEPT, StoreFault},
+};
+
+const MOST_ENTRIES: usize = 1000;
+
+/// `GET /queue`
+#[derive(Serialize)]
+pub(super) struct QueueReport {
+    /// How many entries there are; fewer may be listed.
+    waiting: usize,
+    /// By the time of their next try.
+    entries: Vec<QueuedLogout>,
+}
+
+/// `GET /failures`
+#[derive(Serialize)]
+pub(super) struct FailureReport {
+    /// Newest first.
+    failures: Vec<FailedLogout>,
+}
+
+/// `/queue` and `/failures`, each with `?limit=`.
+pub(super) fn router(app: Arc<App>) -> Router {
+    Router::new().route("/queue", get(queue)).route("/failures", get(failures)).with_state(app)
+}
+
+async fn queue(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<QueueReport>, Error> {
+    let most = limit(&uri, MOST_ENTRIES)?;
+    let Some(queue) = app.logout.store.queue() else {
+        return Ok(Json(QueueReport { waiting: 0, entries: Vec::new() }));
+    };
+    let entries = queue.entries(most).await.map_err(unread)?;
+    let waiting = queue.waiting().await.map_err(unread)?;
+    Ok(Json(QueueReport { waiting, entries: entries.iter().map(QueuedLogout::from).collect() }))
+}
+
+async fn failures(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<FailureReport>, Error> {
+    let most = limit(&uri, FAILURES_KEPT)?;
+    let failures = app.logout.store.failures(most).await.map_err(unread)?;
+    Ok(Json(FailureReport { failures: failures.into_iter().map(FailedLogout::from).collect() }))
+}
+
+/// What `?limit=` asks for, `most` at most.
+fn limit(uri: &Uri, most: usize) -> Result<usize, Error> {
+    let mut pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    match pairs.find(|(name, _)| name == "limit") {
+        None => Ok(most),
+        Some((_, limit)) => {
+            limit.parse().map(|limit: usize| limit.min(most)).map_err(|_| Error::MalformedRequest)
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what map_err gives")]
+fn unread(fault: StoreFault) -> Error {
+    tracing::warn!(cause = %fault, "the store cannot be read");
+    Error::NotReady(Part::Store)
+}

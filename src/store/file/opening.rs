@@ -1,0 +1,154 @@
+//! Opening the file: whether it can be trusted, and what to tell the operator if not.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, ErrorKind},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use redb::{
+    Builder, ConcurrencyMode, Database, DatabaseError, ReadOnlyDatabase, StorageError, TableError,
+    backends::FileBackend,
+};
+
+use super::{
+    super::{CannotOpen, list::List},
+    records::Unreadable,
+    tables::{Fault, Tables, are_of_a_later_release},
+};
+
+/// Pages that the library keeps in memory: the list is there already, the rest is small.
+const CACHE_BYTES: usize = 8 << 20;
+/// What is in the queue is sealed, but who was logged out is nobody else's business either.
+const OWNER_ALONE: u32 = 0o600;
+
+/// How long another process may hold the file that was killed, or told to end, a moment ago.
+const HANDOVER: Duration = Duration::from_secs(1);
+
+/// What was found in the file.
+pub(super) struct Opened {
+    pub(super) database: Database,
+    pub(super) list: List,
+    pub(super) waiting: usize,
+}
+
+/// Opens the file, or creates it, and reads the list. Every checksum is verified: what is damaged is
+/// found now and not when somebody asks.
+pub(super) fn open(path: &Path) -> Result<Opened, CannotOpen> {
+    opened(path).map_err(|fault| CannotOpen(explained(path, &fault)))
+}
+
+/// Opens it once more after it failed; it was sound before.
+pub(super) fn open_again(path: &Path) -> Result<Database, Fault> {
+    Ok(builder().open(path)?)
+}
+
+/// Opens it beside whoever has it, to read alone.
+pub(super) fn open_beside(path: &Path) -> Result<ReadOnlyDatabase, DatabaseError> {
+    builder().open_read_only(path)
+}
+
+/// Why a file is not opened that panics who reads it.
+pub(super) fn damaged(path: &Path) -> CannotOpen {
+    CannotOpen(format!("{} is damaged: {REMEDY}", path.display()))
+}
+
+const REMEDY: &str = "restore a copy, or move it away to begin with an empty one, which believes \
+                      again in every logged-out session's unexpired tokens";
+
+/// One process writes. A commit is safe on the disk before it is the one that counts, so a damaged
+/// file is never taken for one whose last commit was cut off.
+fn builder() -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES).set_concurrency_mode(ConcurrencyMode::SingleWriter);
+    builder
+}
+
+fn opened(path: &Path) -> Result<Opened, Fault> {
+    let database = once_it_is_free(path)?;
+    let transaction = database.begin_write()?;
+    if are_of_a_later_release(&transaction)? {
+        return Err(Unreadable::Later.into());
+    }
+    let tables = Tables::open(&transaction)?;
+    let (list, waiting) = (tables.load()?, tables.waiting()?);
+    drop(tables);
+    // Tables that were missing are there now.
+    transaction.commit()?;
+    Ok(Opened { database, list, waiting })
+}
+
+fn once_it_is_free(path: &Path) -> Result<Database, DatabaseError> {
+    let begun = Instant::now();
+    loop {
+        let file = FileBackend::new(regular_file(path)?)?;
+        match builder().set_check_integrity_on_open(true).create_with_backend(file) {
+            Err(DatabaseError::DatabaseAlreadyOpen) if begun.elapsed() < HANDOVER => {
+                thread::park_timeout(HANDOVER / 50);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn regular_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    let file = match options.open(path) {
+        Err(cause) if cause.kind() == ErrorKind::NotFound => {
+            let file = options.create_new(true).mode(OWNER_ALONE).open(path)?;
+            // A new name is on the disk once its directory is.
+            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            File::open(directory.unwrap_or(Path::new(".")))?.sync_all()?;
+            file
+        }
+        opened => opened?,
+    };
+    let regular = file.metadata()?.is_file();
+    if regular { Ok(file) } else { Err(io::Error::new(ErrorKind::InvalidInput, "not a file")) }
+}
+
+/// What is told of a file that cannot be used.
+pub(super) fn explained(path: &Path, fault: &Fault) -> String {
+    let path = path.display();
+    match fault {
+        Fault::Open(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) => {
+            format!(
+                "{path} is held by another process: a file serves one gateway, a Redis serves \
+                 several"
+            )
+        }
+        Fault::Open(DatabaseError::Storage(StorageError::Io(cause))) => {
+            let remedy = match cause.kind() {
+                ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
+                    return format!("{path} is damaged, or no store of a gateway: {REMEDY}");
+                }
+                ErrorKind::NotFound => "check the path, whose directory must exist",
+                ErrorKind::PermissionDenied => "let this user read and write it and its directory",
+                ErrorKind::ReadOnlyFilesystem => "choose a file system that can be written",
+                ErrorKind::IsADirectory | ErrorKind::InvalidInput => "name a file",
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                    "make room for it"
+                }
+                _ => return format!("{path} cannot be opened: {cause}"),
+            };
+            format!("{path} cannot be opened: {cause}: {remedy}")
+        }
+        Fault::Unreadable(Unreadable::Later)
+        | Fault::Table(
+            TableError::TableTypeMismatch { .. }
+            | TableError::TypeDefinitionChanged { .. }
+            | TableError::TableIsMultimap(_),
+        ) => format!("{path} was written by a later release: run that one, or choose another file"),
+        Fault::Unreadable(Unreadable::Damaged)
+        | Fault::Open(DatabaseError::Storage(StorageError::Corrupted(_)))
+        | Fault::Table(TableError::Storage(StorageError::Corrupted(_)))
+        | Fault::Storage(StorageError::Corrupted(_)) => {
+            format!("{path} is damaged: {REMEDY}")
+        }
+        cause => format!("{path} cannot be opened: {cause}"),
+    }
+}

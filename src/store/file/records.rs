@@ -1,0 +1,83 @@
+//! What the values in the file are, whatever table they are in.
+//!
+//! 1. Every value begins with its version, so that a later release can tell what it reads.
+//! 2. A line of the revocation list is a few big-endian numbers: there may be a million.
+//! 3. Entries of the queue and failures are JSON: few, and open to members that a later release adds.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The version that is written, and the latest that is read.
+const VERSION: u8 = 1;
+
+/// A value that this release cannot read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unreadable {
+    /// Written by a later release.
+    #[error("an entry was written by a later release")]
+    Later,
+    /// Nobody wrote this.
+    #[error("an entry is damaged")]
+    Damaged,
+}
+
+/// What is read after the version.
+fn content(value: &[u8]) -> Result<&[u8], Unreadable> {
+    match value.split_first() {
+        Some((&VERSION, content)) => Ok(content),
+        Some((version, _)) if *version > VERSION => Err(Unreadable::Later),
+        _ => Err(Unreadable::Damaged),
+    }
+}
+
+/// The numbers of a line of the list.
+pub(super) fn written<const NUMBERS: usize>(numbers: [i64; NUMBERS]) -> Vec<u8> {
+    let octets = numbers.into_iter().flat_map(i64::to_be_bytes);
+    std::iter::once(VERSION).chain(octets).collect()
+}
+
+/// What [`written`] wrote.
+pub(super) fn read<const NUMBERS: usize>(value: &[u8]) -> Result<[i64; NUMBERS], Unreadable> {
+    let (octets, rest) = content(value)?.as_chunks();
+    let octets: &[[u8; 8]; NUMBERS] = octets.try_into().map_err(|_| Unreadable::Damaged)?;
+    if rest.is_empty() { Ok(octets.map(i64::from_be_bytes)) } else { Err(Unreadable::Damaged) }
+}
+
+/// An entry of the queue or a failure.
+pub(super) fn written_json(value: &impl Serialize) -> Result<Vec<u8>, Unreadable> {
+    let mut octets = vec![VERSION];
+    serde_json::to_writer(&mut octets, value).map_err(|_| Unreadable::Damaged)?;
+    Ok(octets)
+}
+
+/// What [`written_json`] wrote.
+pub(super) fn read_json<T: DeserializeOwned>(value: &[u8]) -> Result<T, Unreadable> {
+    serde_json::from_slice(content(value)?).map_err(|_| Unreadable::Damaged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_they_were_written() {
+        for numbers in [[0, 1], [i64::MIN, i64::MAX], [-1, 1_800_000_000]] {
+            assert_eq!(read(&written(numbers)), Ok(numbers));
+        }
+        assert_eq!(written([258]), [1, 0, 0, 0, 0, 0, 0, 1, 2], "as files have it");
+    }
+
+    #[test]
+    fn what_a_later_release_wrote_is_told_from_damage() {
+        let (one, two) = (written([7]), written([7, 8]));
+        for value in [&[][..], &[0], &[1], &one[1..], &one[..8], &two, &[&one[..], &[0]].concat()] {
+            assert_eq!(read::<1>(value), Err(Unreadable::Damaged), "{value:?}");
+        }
+        for later in [2, 255] {
+            let value = [&[later], &one[1..]].concat();
+            assert_eq!(read::<1>(&value), Err(Unreadable::Later));
+            assert_eq!(read_json::<u8>(&[later, b'7']), Err(Unreadable::Later));
+        }
+        assert_eq!(read_json::<u8>(&[1, b'7']), Ok(7));
+        assert_eq!(read_json::<u8>(&[1, b'x']), Err(Unreadable::Damaged));
+    }
+}

@@ -1,0 +1,248 @@
+//! The one thread that touches the file.
+//!
+//! 1. What has gathered is done in one transaction, and everybody is answered once that is on the
+//!    disk: one wait for the disk serves many logouts.
+//! 2. A transaction that fails, fails for all that was in it, and the file is opened anew.
+//! 3. Lines of the revocation list are tried again until they are written: whoever asked has been told,
+//!    and this process refuses their tokens meanwhile.
+
+use std::{
+    io, iter,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
+    thread::{Builder, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use redb::Database;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    super::{
+        CannotOpen,
+        list::{List, Mark},
+    },
+    opening::{self, Opened},
+    tables::{Fault, Tables},
+};
+
+/// How much is done in one transaction, at most.
+const TOGETHER: usize = 1024;
+/// How long lines wait that could not be written.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Something to be done in a transaction.
+trait Job: Send {
+    fn work(&mut self, tables: &mut Tables<'_>) -> Result<(), Fault>;
+
+    /// Tells whoever asked; answers the lines that must be tried again.
+    fn answer(self: Box<Self>, fate: Result<(), &str>) -> Vec<Mark>;
+}
+
+struct Asked<T, W> {
+    work: Option<W>,
+    done: Option<T>,
+    /// Lines to be tried again if it fails.
+    lines: Vec<Mark>,
+    answer: oneshot::Sender<Result<T, String>>,
+}
+
+impl<T: Send, W: FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send> Job for Asked<T, W> {
+    fn work(&mut self, tables: &mut Tables<'_>) -> Result<(), Fault> {
+        if let Some(work) = self.work.take() {
+            self.done = Some(work(tables)?);
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, fate: Result<(), &str>) -> Vec<Mark> {
+        let Self { done, lines, answer, .. } = *self;
+        match (fate, done) {
+            // Whoever asked may be gone.
+            (Ok(()), Some(done)) => drop(answer.send(Ok(done))),
+            (Ok(()), None) => {}
+            (Err(cause), _) => {
+                drop(answer.send(Err(cause.to_owned())));
+                return lines;
+            }
+        }
+        Vec::new()
+    }
+}
+
+/// The thread's other end. Dropping it lets the thread finish what was asked, close the file and end.
+#[derive(Debug)]
+pub(super) struct Writer {
+    jobs: Option<Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+    /// Cancelled by the thread's end.
+    pub(super) ended: CancellationToken,
+}
+
+/// What the thread found, and keeps up to date.
+pub(super) struct Found {
+    pub(super) list: Arc<List>,
+    /// How many entries the queue has.
+    pub(super) waiting: Arc<AtomicUsize>,
+}
+
+impl Writer {
+    /// Opens the file.
+    pub(super) async fn start(path: PathBuf) -> Result<(Self, Found), CannotOpen> {
+        let (jobs, asked) = mpsc::channel();
+        let (opened, found) = oneshot::channel();
+        let ended = CancellationToken::new();
+        let guard = ended.clone().drop_guard();
+        let file = path.clone();
+        let thread = Builder::new().name("store".to_owned()).spawn(move || {
+            let _ended = guard;
+            match opening::open(&file) {
+                Err(cause) => drop(opened.send(Err(cause))),
+                Ok(Opened { database, list, waiting }) => {
+                    let (list, waiting) = (Arc::new(list), Arc::new(AtomicUsize::new(waiting)));
+                    let found = Found { list: list.clone(), waiting: waiting.clone() };
+                    drop(opened.send(Ok(found)));
+                    let unwritten = Vec::new();
+                    Working { file, database: Some(database), list, waiting, unwritten }
+                        .run(&asked);
+                }
+            }
+        });
+        let thread = thread.map_err(|cause: io::Error| CannotOpen(cause.to_string()))?;
+        let writer = Self { jobs: Some(jobs), thread: Some(thread), ended };
+        // The library trusts checksums, which somebody may have forged.
+        let found = found.await.map_err(|_| opening::damaged(&path))??;
+        Ok((writer, found))
+    }
+
+    /// Has `work` done. If that fails, `lines` are entered as soon as that succeeds.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        lines: Vec<Mark>,
+        work: impl FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, String> {
+        let (answer, answered) = oneshot::channel();
+        let job = Box::new(Asked { work: Some(work), done: None, lines, answer });
+        let asked = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        let gone = || Err("nobody writes the file any more".to_owned());
+        if asked { answered.await.unwrap_or_else(|_| gone()) } else { gone() }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.jobs.take();
+        if let Some(thread) = self.thread.take() {
+            // If it panicked, it has said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the thread works with.
+struct Working {
+    file: PathBuf,
+    /// None after a failure.
+    database: Option<Database>,
+    list: Arc<List>,
+    waiting: Arc<AtomicUsize>,
+    /// Lines that are in memory alone.
+    unwritten: Vec<Mark>,
+}
+
+impl Working {
+    fn run(mut self, asked: &Receiver<Box<dyn Job>>) {
+        let mut try_again_at = Instant::now();
+        loop {
+            let next = if self.unwritten.is_empty() {
+                try_again_at = Instant::now() + TRY_AGAIN_AFTER;
+                asked.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                asked.recv_timeout(try_again_at.saturating_duration_since(Instant::now()))
+            };
+            match next {
+                Ok(first) => {
+                    let gathered = iter::once(first).chain(asked.try_iter());
+                    self.do_together(gathered.take(TOGETHER).collect());
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if !self.unwritten.is_empty() && Instant::now() >= try_again_at {
+                self.try_again();
+                try_again_at = Instant::now() + TRY_AGAIN_AFTER;
+            }
+        }
+        self.try_again();
+        if let Some(Err(cause)) = self.database.take().map(Database::close) {
+            tracing::error!(%cause, "the store's file was not closed well");
+        }
+    }
+
+    fn do_together(&mut self, mut jobs: Vec<Box<dyn Job>>) {
+        let fate = self.transact(|tables| jobs.iter_mut().try_for_each(|job| job.work(tables)));
+        let fate = fate.map_err(|fault| fault.to_string());
+        for job in jobs {
+            let lines = job.answer(fate.as_ref().copied().map_err(String::as_str));
+            self.unwritten.extend(lines);
+        }
+    }
+
+    /// Once more what could not be written and is not forgotten since.
+    fn try_again(&mut self) {
+        let mut lines = std::mem::take(&mut self.unwritten);
+        lines.retain(|line| self.list.holds(line));
+        if lines.is_empty() {
+            return;
+        }
+        match self.transact(|tables| tables.enter(&lines)) {
+            Ok(()) => {
+                tracing::info!(lines = lines.len(), "the revocation list is on the disk again");
+            }
+            Err(cause) => {
+                tracing::error!(%cause, lines = lines.len(), "the revocation list is not on the disk");
+                self.unwritten = lines;
+            }
+        }
+    }
+
+    fn transact(
+        &mut self,
+        work: impl FnOnce(&mut Tables<'_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => opening::open_again(&self.file)?,
+        };
+        // After a failure the library refuses everything: what it holds is dropped.
+        let waiting = committed(&database, work)?;
+        self.waiting.store(waiting, Ordering::Release);
+        self.database = Some(database);
+        Ok(())
+    }
+}
+
+/// Does it in one transaction that is on the disk when this returns; answers the queue's length.
+fn committed(
+    database: &Database,
+    work: impl FnOnce(&mut Tables<'_>) -> Result<(), Fault>,
+) -> Result<usize, Fault> {
+    let mut transaction = database.begin_write()?;
+    // Opening it again after a failure takes no longer for a long list.
+    transaction.set_quick_repair(true);
+    let mut tables = Tables::open(&transaction)?;
+    work(&mut tables)?;
+    let (changed, waiting) = (tables.changed, tables.waiting()?);
+    drop(tables);
+    if changed {
+        transaction.commit()?;
+    } else {
+        transaction.abort()?;
+    }
+    Ok(waiting)
+}

@@ -1,0 +1,188 @@
+//! The store in Redis or Valkey: list, queue and failure log, shared by all instances.
+//!
+//! 1. Each instance holds a copy of the revocation list and is told of changes: a lookup costs no
+//!    network call, and whoever is logged out at one instance is refused at the others as soon as the
+//!    message is there.
+//! 2. No instance is later than [`BOUND`]. A copy that was not proven complete since then is not
+//!    trusted: Redis is asked about the token, and if it does not answer, nobody can tell.
+//! 3. A copy forgets what is outlived and nothing else. What Redis has lost, or could not be told, is
+//!    written into it again.
+//! 4. What belongs together is written together, by a script or a transaction.
+//!
+//! Times are this machine's: its monotonic clock for the bound, the gateway's for all that is kept.
+
+mod commands;
+mod copy;
+mod fault;
+mod follower;
+mod link;
+mod queue;
+mod records;
+mod server;
+mod survey;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::{FromRedisValue, Pipeline, pipe};
+use tokio::time::Instant;
+
+pub use self::copy::BOUND;
+use self::{
+    copy::Copy,
+    fault::Fault,
+    link::{Link, PATIENCE},
+    records::Keys,
+    server::Server,
+};
+use super::{
+    CannotOpen, FAILURES_KEPT, Queue, Store, StoreFault, Survey,
+    failure::Failure,
+    list::{Mark, Revocation},
+};
+use crate::{config::RedisAddress, session::token::Claims};
+
+/// How long Redis may take to tell whether a token is on the list.
+const LOOKUP: Duration = Duration::from_millis(500);
+
+/// The list, the queue and the failure log.
+#[derive(Debug)]
+pub struct RedisStore {
+    server: Server,
+    keys: Keys,
+    link: Link,
+    copy: Copy,
+}
+
+impl RedisStore {
+    /// Connects. A Redis that is not there is waited for, in [`Store::keep`].
+    ///
+    /// # Errors
+    /// [`CannotOpen`]: it refuses the credentials, or is none that can be used.
+    pub async fn open(address: &RedisAddress) -> Result<Self, CannotOpen> {
+        let refused = |fault: Fault| CannotOpen(fault.to_string());
+        let server = Server::new(address).map_err(refused)?;
+        let keys = Keys::new(&address.prefix);
+        let copy = Copy::new();
+        let first = match survey::connected(&server, &keys).await {
+            Err(fault) if fault.lasting => return Err(refused(fault)),
+            Err(fault) => {
+                tracing::warn!(cause = %fault, "the store is not there yet, and is waited for");
+                Err(fault)
+            }
+            Ok((connection, _)) => {
+                copy.was_answered(Instant::now());
+                Ok(connection)
+            }
+        };
+        Ok(Self { server, keys, link: Link::new(first), copy })
+    }
+
+    /// What `check` tells of it.
+    ///
+    /// # Errors
+    /// Why it cannot be used now.
+    pub async fn survey(address: &RedisAddress) -> Result<Survey, String> {
+        survey::survey(address).await.map_err(|fault| fault.to_string())
+    }
+
+    async fn ask<T: FromRedisValue>(
+        &self,
+        operation: &'static str,
+        commands: &Pipeline,
+    ) -> Result<T, StoreFault> {
+        self.link.ask(commands, PATIENCE).await.map_err(|fault| fault.of(operation))
+    }
+
+    /// Asks Redis itself about a token.
+    async fn look_up(&self, claims: &Claims, now: i64) -> Result<bool, Fault> {
+        let asked_at = Instant::now();
+        let (user, member) = (claims.sub, records::session_member(claims.session_id));
+        let mut question = commands::guarded(&self.keys);
+        question.cmd("ZSCORE").arg(&self.keys.sessions).arg(&member);
+        question.cmd("HGETALL").arg(self.keys.user(user));
+        let answer = self.link.ask(&question, LOOKUP).await?;
+        let (format, until, cut_offs): (Option<String>, Option<String>, Vec<(String, String)>) =
+            answer;
+        records::readable(format.as_deref())?;
+        if self.copy.unreadable() {
+            return Err(Fault::newer());
+        }
+        if let Some(until) = until {
+            self.copy.enter(records::session(&member, &until)?);
+        }
+        for (spared, record) in cut_offs {
+            self.copy.enter(records::cut_off(user, &spared, &record)?);
+        }
+        self.copy.was_answered(asked_at);
+        Ok(self.copy.refuses(claims, now))
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreFault> {
+        let marks: Vec<Mark> = revocation.marks().collect();
+        for mark in &marks {
+            self.copy.enter(*mark);
+        }
+        let written = self.ask("revoke", &commands::entering(&self.keys, &marks)).await;
+        if written.is_err() {
+            self.copy.is_ahead();
+        }
+        written
+    }
+
+    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreFault> {
+        // In this order: what makes it trusted is on the list by then.
+        let trusted = self.copy.trusted();
+        if self.copy.refuses(claims, now) {
+            return Ok(true);
+        }
+        if trusted {
+            return Ok(false);
+        }
+        // In a box of its own: the lookup that needs no network stays small.
+        Box::pin(self.look_up(claims, now)).await.map_err(|fault| fault.of("look up a token"))
+    }
+
+    async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault> {
+        self.copy.list.forget_outlived(now);
+        self.ask("forget", &commands::forgetting(&self.keys, now)).await
+    }
+
+    async fn note(&self, failures: &[Failure]) -> Result<(), StoreFault> {
+        let fault = |fault: Fault| fault.of("note failures");
+        let records = failures.iter().map(records::written).collect::<Result<Vec<_>, _>>();
+        let records = records.map_err(fault)?;
+        if records.is_empty() {
+            return Ok(());
+        }
+        let key = &self.keys.failures;
+        let mut commands = pipe();
+        commands.atomic();
+        commands.cmd("LPUSH").arg(key).arg(records).ignore();
+        commands.cmd("LTRIM").arg(key).arg(0).arg(FAILURES_KEPT - 1).ignore();
+        self.ask("note failures", &commands).await
+    }
+
+    async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreFault> {
+        let Some(last) = most.min(FAILURES_KEPT).checked_sub(1) else { return Ok(Vec::new()) };
+        let mut commands = pipe();
+        commands.cmd("LRANGE").arg(&self.keys.failures).arg(0).arg(last);
+        let (records,): (Vec<String>,) = self.ask("list failures", &commands).await?;
+        Ok(records.iter().filter_map(|record| records::taken(record)).collect())
+    }
+
+    fn queue(&self) -> Option<&dyn Queue> {
+        Some(self)
+    }
+
+    fn ready(&self) -> bool {
+        self.copy.ready()
+    }
+
+    async fn keep(&self) {
+        tokio::join!(self.link.keep(&self.server), self.follow());
+    }
+}

@@ -1,0 +1,57 @@
+//! What Redis is asked about the revocation list.
+
+use std::time::Duration;
+
+use redis::{Pipeline, pipe};
+
+use super::{
+    super::list::Mark,
+    records::{Keys, Line, VERSION},
+};
+
+/// Changes that are kept for instances that were away; who misses more reads the whole list.
+const CHANGES_KEPT: usize = 10_000;
+/// How much longer than its lines a key lives: clocks differ.
+const GRACE: Duration = Duration::from_hours(24);
+
+const REVOKE: &str = include_str!("revoke.lua");
+const FORGET: &str = include_str!("forget.lua");
+
+/// Enters these lines into the list that all share.
+pub(super) fn entering(keys: &Keys, marks: &[Mark]) -> Pipeline {
+    let lines: Vec<Line> = marks.iter().map(|mark| Line::of(*mark, keys)).collect();
+    let mut names = vec![&*keys.sequence, &keys.changes, &keys.sessions, &keys.users];
+    names.extend(lines.iter().map(|line| &*line.key));
+    let mut commands = pipe();
+    let script = script(&mut commands, REVOKE, &names).arg(CHANGES_KEPT).arg(GRACE.as_secs());
+    for argument in lines.iter().flat_map(|line| &line.arguments) {
+        script.arg(argument);
+    }
+    commands
+}
+
+/// Forgets what is outlived at `now`.
+pub(super) fn forgetting(keys: &Keys, now: i64) -> Pipeline {
+    let mut commands = pipe();
+    script(&mut commands, FORGET, &[&keys.sessions, &keys.users]).arg(now);
+    commands
+}
+
+/// A question about the list. The write that it begins with changes nothing: a Redis that refuses it
+/// does not hear of logouts either. The first answer is the format.
+pub(super) fn guarded(keys: &Keys) -> Pipeline {
+    let mut commands = pipe();
+    commands.cmd("SET").arg(&keys.format).arg(VERSION).arg("NX").ignore();
+    commands.cmd("GET").arg(&keys.format);
+    commands
+}
+
+/// Adds a script to `commands`; its arguments follow. It is sent whole each time: a Redis that was
+/// restarted knows none by its hash.
+pub(super) fn script<'p>(
+    commands: &'p mut Pipeline,
+    code: &str,
+    keys: &[&str],
+) -> &'p mut Pipeline {
+    commands.cmd("EVAL").arg(code).arg(keys.len()).arg(keys)
+}

@@ -1,0 +1,178 @@
+//! What is written into Redis, and under which keys.
+//!
+//! Every record begins with its version. `format` names the highest version that any record may have: a
+//! release that does not know it cannot tell who is on the list, and says so.
+
+use serde::{Serialize, de::DeserializeOwned};
+use uuid::Uuid;
+
+use super::{super::list::Mark, fault::Fault};
+
+/// The version of the records that are written here, and the only one that is read.
+pub(super) const VERSION: &str = "1";
+/// In place of a spared session.
+const NOBODY: &str = "-";
+/// Seconds at the end of the year 9999: Redis computes with numbers of 53 bits.
+const LATEST: i64 = 253_402_300_799;
+
+/// The keys, all of which begin with the prefix.
+#[derive(Debug)]
+pub(super) struct Keys {
+    /// The highest version of any record.
+    pub(super) format: String,
+    /// How many changes there have been.
+    pub(super) sequence: String,
+    /// The latest of them: a stream.
+    pub(super) changes: String,
+    /// Ended sessions: a sorted set by until when they are remembered.
+    pub(super) sessions: String,
+    /// Users with cut-offs: a sorted set by the latest of them.
+    pub(super) users: String,
+    /// Postponed revocations: a sorted set of ids by when they are due.
+    pub(super) queue: String,
+    /// Postponed revocations: a hash by id.
+    pub(super) entries: String,
+    /// The failure log: a list, newest first.
+    pub(super) failures: String,
+    prefix: String,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str) -> Self {
+        let key = |name| format!("{prefix}{name}");
+        Self {
+            format: key("format"),
+            sequence: key("sequence"),
+            changes: key("changes"),
+            sessions: key("sessions"),
+            users: key("users"),
+            queue: key("queue"),
+            entries: key("queue:entries"),
+            failures: key("failures"),
+            prefix: prefix.to_owned(),
+        }
+    }
+
+    /// A user's cut-offs: a hash by spared session.
+    pub(super) fn user(&self, user: Uuid) -> String {
+        format!("{}user:{user}", self.prefix)
+    }
+}
+
+/// A line of the revocation list, as `revoke.lua` takes it.
+pub(super) struct Line {
+    pub(super) key: String,
+    pub(super) arguments: [String; 4],
+}
+
+impl Line {
+    pub(super) fn of(mark: Mark, keys: &Keys) -> Self {
+        let number = |seconds: i64| seconds.clamp(0, LATEST).to_string();
+        match mark {
+            Mark::Session { session, until } => Self {
+                key: keys.sessions.clone(),
+                arguments: [session.to_string(), String::new(), number(0), number(until)],
+            },
+            Mark::CutOff { user, spared, before, until } => Self {
+                key: keys.user(user),
+                arguments: [user.to_string(), spared_text(spared), number(before), number(until)],
+            },
+        }
+    }
+}
+
+fn spared_text(spared: Option<Uuid>) -> String {
+    spared.map_or_else(|| NOBODY.to_owned(), |session| session.to_string())
+}
+
+fn spared(text: &str) -> Result<Option<Uuid>, uuid::Error> {
+    if text == NOBODY { Ok(None) } else { text.parse().map(Some) }
+}
+
+/// The words of a record of our version.
+fn words(record: &str) -> Option<Vec<&str>> {
+    let (version, rest) = record.split_once(' ')?;
+    (version == VERSION).then(|| rest.split(' ').collect())
+}
+
+fn read<T>(parsed: Option<T>) -> Result<T, Fault> {
+    parsed.ok_or_else(Fault::newer)
+}
+
+/// A change.
+pub(super) fn change(record: &str) -> Result<Mark, Fault> {
+    let parsed = || match *words(record)?.as_slice() {
+        ["session", session, until] => {
+            Some(Mark::Session { session: session.parse().ok()?, until: until.parse().ok()? })
+        }
+        ["cut-off", user, spares, before, until] => Some(Mark::CutOff {
+            user: user.parse().ok()?,
+            spared: spared(spares).ok()?,
+            before: before.parse().ok()?,
+            until: until.parse().ok()?,
+        }),
+        _ => None,
+    };
+    read(parsed())
+}
+
+/// A session in the sorted set.
+pub(super) fn session_member(session: Uuid) -> String {
+    format!("{VERSION} {session}")
+}
+
+/// A member of the sorted set and its score.
+pub(super) fn session(member: &str, until: &str) -> Result<Mark, Fault> {
+    let parsed = || match *words(member)?.as_slice() {
+        [session] => {
+            Some(Mark::Session { session: session.parse().ok()?, until: until.parse().ok()? })
+        }
+        _ => None,
+    };
+    read(parsed())
+}
+
+/// A user's cut-off: the spared session and the rest.
+pub(super) fn cut_off(user: Uuid, spares: &str, record: &str) -> Result<Mark, Fault> {
+    let parsed = || match *words(record)?.as_slice() {
+        [before, until] => Some(Mark::CutOff {
+            user,
+            spared: spared(spares).ok()?,
+            before: before.parse().ok()?,
+            until: until.parse().ok()?,
+        }),
+        _ => None,
+    };
+    read(parsed())
+}
+
+/// A member of the sorted set of users.
+pub(super) fn user(member: &str) -> Result<Uuid, Fault> {
+    read(member.parse().ok())
+}
+
+/// Whether records of this format can be read here; none is one that nobody has written yet.
+pub(super) fn readable(format: Option<&str>) -> Result<(), Fault> {
+    read(format.is_none_or(|format| format == VERSION).then_some(()))
+}
+
+/// When an entry of the queue is due, as Redis can sort it; milliseconds.
+pub(super) fn score(due: i64) -> i64 {
+    due.clamp(-LATEST * 1000, LATEST * 1000)
+}
+
+/// A postponed revocation or a failed logout, to be written.
+pub(super) fn written<T: Serialize>(value: &T) -> Result<String, Fault> {
+    let json = serde_json::to_string(value);
+    json.map(|json| format!("{VERSION} {json}")).map_err(|cause| Fault::lasting(cause.to_string()))
+}
+
+/// The same, read again. `None` for what a newer release wrote, which that will see to.
+pub(super) fn taken<T: DeserializeOwned>(record: &str) -> Option<T> {
+    let (version, json) = record.split_once(' ')?;
+    let value = (version == VERSION).then(|| serde_json::from_str(json).ok()).flatten();
+    if value.is_none() {
+        tracing::warn!(version, "a record that this release cannot read is left alone");
+    }
+    value
+}

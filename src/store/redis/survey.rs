@@ -1,0 +1,116 @@
+//! Whether this Redis can be used at all, and what an operator should know of it.
+
+use std::collections::HashMap;
+
+use redis::{RedisResult, cmd};
+
+use super::{
+    commands,
+    fault::Fault,
+    link::PATIENCE,
+    records::{self, Keys},
+    server::{Connection, Server},
+};
+use crate::{config::RedisAddress, store::Survey};
+
+/// Older ones are out of maintenance, and scripts that look at the clock were another matter before 5.0.
+const OLDEST: (u32, u32) = (6, 2);
+
+/// What Redis tells of itself; nothing where this user may not ask.
+#[derive(Default)]
+pub(super) struct Info(HashMap<String, String>);
+
+impl Info {
+    fn of(text: &str) -> Self {
+        let lines = text.lines().filter_map(|line| line.trim().split_once(':'));
+        Self(lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    fn version(&self) -> Option<(u32, u32)> {
+        let mut numbers = self.get("redis_version")?.split('.').map(str::parse);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+    }
+}
+
+/// A first connection to a Redis that can be used.
+pub(super) async fn connected(server: &Server, keys: &Keys) -> Result<(Connection, Info), Fault> {
+    let mut connection = server.connect(PATIENCE).await?;
+    let info = info(&mut connection).await?;
+    if let Some(version) = info.version().filter(|version| *version < OLDEST) {
+        let ((major, minor), (least, lesser)) = (version, OLDEST);
+        let text = format!("Redis is too old: {major}.{minor}, and {least}.{lesser} is needed");
+        return Err(Fault::lasting(text));
+    }
+    if info.get("redis_mode") == Some("cluster") {
+        return Err(Fault::lasting("this Redis is part of a cluster, which cannot be used"));
+    }
+    try_out(keys, &mut connection).await?;
+    Ok((connection, info))
+}
+
+async fn info(connection: &mut Connection) -> Result<Info, Fault> {
+    match cmd("INFO").query_async::<String>(connection).await {
+        Ok(text) => Ok(Info::of(&text)),
+        Err(error) if error.code() == Some("NOPERM") => Ok(Info::default()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Asks what will be asked all the time, and enters nothing.
+async fn try_out(keys: &Keys, connection: &mut Connection) -> Result<(), Fault> {
+    let question = commands::guarded(keys);
+    let (format,): (Option<String>,) = question.query_async(connection).await?;
+    records::readable(format.as_deref())?;
+    Ok(commands::entering(keys, &[]).query_async(connection).await?)
+}
+
+/// What `check` tells.
+pub(super) async fn survey(address: &RedisAddress) -> Result<Survey, Fault> {
+    let server = Server::new(address)?;
+    let (mut connection, info) = connected(&server, &Keys::new(&address.prefix)).await?;
+    let mut weaknesses = Vec::new();
+    weaknesses.extend(unwritten(&info, &mut connection).await);
+    weaknesses.extend(evicting(&info));
+    let name = if info.get("valkey_version").is_some() { "Valkey" } else { "Redis" };
+    let version = info.get("valkey_version").or(info.get("redis_version")).unwrap_or("");
+    Ok(Survey { found: format!("{name} {version}").trim_end().to_owned(), weaknesses })
+}
+
+/// What a restart of Redis forgets.
+async fn unwritten(info: &Info, connection: &mut Connection) -> Option<String> {
+    if info.get("aof_enabled") == Some("1") {
+        return None;
+    }
+    let mut question = cmd("CONFIG");
+    question.arg("GET").arg("save");
+    let save: RedisResult<(String, String)> = question.query_async(connection).await;
+    let weakness = match save {
+        Ok((_, save)) if save.is_empty() => {
+            "Redis writes nothing to its disk (appendonly no, no save): its restart loses postponed \
+             logouts, and who was logged out unless a gateway lives on"
+        }
+        Ok(_) => {
+            "Redis writes snapshots alone to its disk (appendonly no): its crash loses what was \
+             logged out or postponed since the last one"
+        }
+        Err(_) => {
+            "Redis does not tell whether it writes to its disk (CONFIG is refused): see to it that \
+             appendonly is on"
+        }
+    };
+    Some(weakness.to_owned())
+}
+
+/// What a full Redis throws away.
+fn evicting(info: &Info) -> Option<String> {
+    let policy = info.get("maxmemory_policy").filter(|policy| *policy != "noeviction")?;
+    info.get("maxmemory").filter(|most| *most != "0")?;
+    Some(format!(
+        "Redis throws keys away when it is full (maxmemory-policy {policy}): set noeviction, or who \
+         was logged out may be let in again"
+    ))
+}

@@ -1,0 +1,220 @@
+//! Section 9 of the contract behind real proxies: who may reach an API that asks `verify`.
+
+mod heads;
+mod proxy;
+mod recorder;
+
+use logout_gateway::mock::Tokens;
+use rstest::rstest;
+use serde_json::json;
+
+use self::{
+    proxy::{Kind, Proxy},
+    recorder::Recorder,
+};
+use crate::harness::{Browser, Form, Request, Setup, Stage, assert_success, claims_of, forged};
+
+/// An API behind a proxy behind which the gateway is.
+struct Scene {
+    stage: Stage,
+    api: Recorder,
+    proxy: Proxy,
+}
+
+impl Scene {
+    async fn new(kind: Kind) -> Self {
+        let stage = Stage::with(&[("trusted-proxies", "127.0.0.1")]).await;
+        let api = Recorder::api();
+        let proxy = Proxy::start(kind, stage.address, api.address).await;
+        Self { stage, api, proxy }
+    }
+
+    fn request(&self, method: &str, target: &str) -> Request {
+        Request::new(self.proxy.address, method, target)
+    }
+
+    /// A browser that knows the proxy alone.
+    fn browser(&self, tokens: &Tokens, form: Form) -> Browser {
+        let browser = Browser::without_csrf(&self.stage, tokens, form);
+        Browser { address: self.proxy.address, ..browser }
+    }
+
+    /// The request reaches the API, once, as one of that user's session.
+    async fn assert_let_in(&self, request: Request, tokens: &Tokens, case: &str) {
+        let before = self.api.count();
+        let reply = request.send().await;
+        assert_eq!((reply.status, &*reply.text()), (200, "from the API"), "{case}: {reply:?}");
+        assert_eq!(self.api.count(), before + 1, "{case}");
+        let seen = self.api.last();
+        for (name, value) in identity(tokens) {
+            assert_eq!(seen.all(name), [value], "{case}: {name}");
+            assert_eq!(seen.names_like(name), [name], "{case}");
+        }
+    }
+
+    /// The answer is this 401 of the gateway, and the API hears of nothing.
+    async fn assert_refused(&self, request: Request, reason: &str, case: &str) {
+        let before = self.api.count();
+        let reply = request.send().await;
+        assert_eq!(reply.status, 401, "{case}: {reply:?}");
+        assert_eq!(reply.json()["error"]["code"], "NOT_AUTHENTICATED", "{case}");
+        assert_eq!(reply.json()["error"]["reason"], reason, "{case}");
+        for (name, value) in [
+            ("www-authenticate", "Bearer"),
+            ("content-type", "application/json"),
+            ("cache-control", "no-store"),
+        ] {
+            assert_eq!(reply.header(name), Some(value), "{case}");
+        }
+        assert_eq!(reply.header("x-auth-user-id"), None, "{case}");
+        assert_eq!(self.api.count(), before, "{case}");
+    }
+}
+
+fn identity(tokens: &Tokens) -> [(&'static str, String); 4] {
+    [
+        ("x-auth-user-id", tokens.user_id.to_string()),
+        ("x-auth-session-id", tokens.session_id.to_string()),
+        ("x-auth-role", "authenticated".to_owned()),
+        ("x-auth-aal", "aal1".to_owned()),
+    ]
+}
+
+/// The same session with a token of 32 KiB, as much metadata in it makes one.
+fn grown(stage: &Stage, tokens: &Tokens) -> Tokens {
+    let mut claims = claims_of(&tokens.access_token);
+    claims["user_metadata"] = json!({"about": "x".repeat(24 * 1024)});
+    let access_token = stage.mock.sign(&claims).unwrap();
+    assert!(access_token.len() > 32 * 1024);
+    Tokens { access_token, ..tokens.clone() }
+}
+
+#[rstest]
+#[case::nginx(Kind::Nginx)]
+#[case::caddy(Kind::Caddy)]
+#[tokio::test]
+async fn who_logs_out_through_the_proxy_does_not_reach_the_api_again(#[case] kind: Kind) {
+    let scene = Scene::new(kind).await;
+    let stage = &scene.stage;
+    for route in ["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout/"] {
+        for large in [false, true] {
+            let tokens = stage.sign_up();
+            let tokens = if large { grown(stage, &tokens) } else { tokens };
+            let stays = stage.sign_in_again(&tokens);
+            let case = format!("Bearer, {route}, large: {large}");
+            let api = || scene.request("GET", "/things?of=mine").bearer(&tokens.access_token);
+            scene.assert_let_in(api(), &tokens, &case).await;
+            let logout = scene.request("POST", route).bearer(&tokens.access_token);
+            assert_success(&logout.send().await, route, tokens.user_id, "revoked");
+            scene.assert_refused(api(), "revoked", &case).await;
+            assert!(!stage.alive(&tokens) && stage.alive(&stays), "{case}");
+            let other = scene.request("GET", "/").bearer(&stays.access_token);
+            scene.assert_let_in(other, &stays, &case).await;
+        }
+    }
+    for form in Form::ALL {
+        for large in [false, true] {
+            let tokens = stage.sign_up();
+            let tokens = if large { grown(stage, &tokens) } else { tokens };
+            let case = format!("{form:?}, large: {large}");
+            let mut browser = scene.browser(&tokens, form);
+            scene.assert_let_in(browser.request("GET", "/"), &tokens, &case).await;
+            assert_eq!(browser.fetch_csrf().await.status, 200, "{case}");
+            let stolen = browser.request("GET", "/");
+            let reply = browser.logout("/api/auth/logout").await;
+            assert_success(&reply, "/api/auth/logout", tokens.user_id, "revoked");
+            assert!(!stage.alive(&tokens), "{case}");
+            assert!(browser.jar.is_empty(), "{case}: {:?}", browser.jar.names());
+            scene.assert_refused(stolen, "revoked", &case).await;
+            scene.assert_refused(browser.request("GET", "/"), "missing", &case).await;
+        }
+    }
+}
+
+#[rstest]
+#[case::nginx(Kind::Nginx)]
+#[case::caddy(Kind::Caddy)]
+#[tokio::test]
+async fn who_shows_no_living_session_does_not_reach_the_api(#[case] kind: Kind) {
+    let scene = Scene::new(kind).await;
+    let stage = &scene.stage;
+    let expired = stage.sign_up();
+    stage.pass(3600);
+    let living = stage.sign_up();
+    let unsigned = forged(r#"{"alg":"none"}"#, &claims_of(&living.access_token).to_string());
+    let bearer = |token: &str| ("Authorization", format!("Bearer {token}"));
+    let cookie = |value: &str| ("Cookie", format!("sb-127-auth-token={value}"));
+    let rows = [
+        ("nothing", None, "missing"),
+        ("another scheme", Some(("Authorization", "Basic YTpi".to_owned())), "missing"),
+        ("no token", Some(bearer("x")), "invalid"),
+        ("an unsigned token", Some(bearer(&unsigned)), "invalid"),
+        ("an expired token", Some(bearer(&expired.access_token)), "expired"),
+        ("no cookie of the library", Some(cookie("x")), "invalid"),
+    ];
+    for (name, credential, reason) in rows {
+        for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS"] {
+            let request = scene.request(method, "/things").body("of the client");
+            let request = request.header("X-Auth-User-Id", living.user_id.to_string());
+            let request = match &credential {
+                Some((header, value)) => request.header(header, value),
+                None => request,
+            };
+            scene.assert_refused(request, reason, &format!("{name}, {method}")).await;
+        }
+    }
+    let browser = scene.browser(&expired, Form::Base64);
+    scene.assert_refused(browser.request("GET", "/"), "expired", "an expired cookie").await;
+
+    // nginx itself refuses the first of these.
+    for (name, reason) in [("Authorization", None), ("Origin", Some("duplicate_header"))] {
+        let request = scene.request("GET", "/").header(name, "x").header(name, "y");
+        let reply = request.cookies(&[("sb-127-auth-token", "x")]).send().await;
+        assert_eq!(reply.status, 400, "{name}: {reply:?}");
+        if let Some(reason) = reason {
+            assert_eq!(reply.json()["error"]["reason"], reason, "{name}");
+        }
+    }
+    assert_eq!((scene.api.count(), stage.asked()), (0, 0));
+    let inside = scene.request("GET", "/_session").bearer(&living.access_token).send().await;
+    assert_eq!(inside.header("x-auth-user-id"), None, "the proxy's own question");
+    let whole = scene.request("GET", "/").bearer(&living.access_token);
+    scene.assert_let_in(whole, &living, "the one that is alive").await;
+}
+
+#[rstest]
+#[case::nginx(Kind::Nginx)]
+#[case::caddy(Kind::Caddy)]
+#[tokio::test]
+async fn where_nobody_can_judge_nobody_gets_in(#[case] kind: Kind) {
+    let no_keys = json!({"operation": "jwks", "kind": "status", "status": 503});
+    let stage = Setup::new().unready().start_with(&[no_keys]).await;
+    let api = Recorder::api();
+    let tokens = stage.sign_up();
+    let proxy = Proxy::start(kind, stage.address, api.address).await;
+    let ask = async |proxy: &Proxy, method: &str| {
+        let request = Request::new(proxy.address, method, "/").bearer(&tokens.access_token);
+        request.header("X-Auth-User-Id", "ada").body("of the client").send().await
+    };
+    for method in ["GET", "POST"] {
+        let reply = ask(&proxy, method).await;
+        assert_eq!(reply.status, 503, "{reply:?}");
+        assert_eq!(reply.json()["error"]["code"], "NOT_READY");
+        assert_eq!(reply.header("cache-control"), Some("no-store"));
+    }
+    stage.stop_gateway();
+    for method in ["GET", "POST"] {
+        let reply = ask(&proxy, method).await;
+        assert!((502..=504).contains(&reply.status), "nobody listens: {reply:?}");
+    }
+    let stranger = Recorder::start(200, &[("X-Auth-User-Id", "ada")], "");
+    let proxy = Proxy::start(kind, stranger.address, api.address).await;
+    for status in [301, 302, 307, 403, 404, 405, 418, 429, 431, 500, 501, 502, 503, 504] {
+        stranger.answer(status);
+        let reply = ask(&proxy, "GET").await;
+        assert!(reply.status >= 300, "{status}: {reply:?}");
+        assert_eq!(reply.status >= 500, status >= 500 || reply.status == 503, "{status}");
+        assert_eq!(stranger.last().line(), "GET /api/auth/verify");
+    }
+    assert_eq!(api.count(), 0);
+}

@@ -1,0 +1,186 @@
+//! What reaches gateway and API by way of the proxy, and what a client cannot slip past it.
+
+use std::collections::HashSet;
+
+use rstest::rstest;
+use serde_json::json;
+
+use super::{
+    Scene, identity,
+    proxy::{Kind, Proxy},
+    recorder::Recorder,
+};
+use crate::harness::{Form, Request, assert_error, assert_success, claims_of};
+
+#[rstest]
+#[case::nginx(Kind::Nginx)]
+#[case::caddy(Kind::Caddy)]
+#[tokio::test]
+async fn an_identity_of_the_clients_own_never_reaches_the_api(#[case] kind: Kind) {
+    let scene = Scene::new(kind).await;
+    let tokens = scene.stage.sign_up();
+    let victim = scene.stage.sign_up();
+    let mut claims = claims_of(&tokens.access_token);
+    claims["role"] = json!("not a\nheader");
+    claims.as_object_mut().unwrap().remove("aal");
+    let without = scene.stage.mock.sign(&claims).unwrap();
+    let spellings: [fn(&str) -> String; 4] = [
+        str::to_owned,
+        str::to_uppercase,
+        |name| name.replace('-', "_"),
+        |name| name.replacen('-', "_", 1),
+    ];
+    for spelled in spellings {
+        let forge = |token: &str| {
+            let request = scene.request("GET", "/").bearer(token);
+            identity(&victim).into_iter().fold(request, |request, (name, value)| {
+                let value = if name == "x-auth-aal" { "aal2" } else { &value };
+                request.header(&spelled(name), value).header(&spelled(name), value)
+            })
+        };
+        let case = spelled("x-auth-user-id");
+        scene.assert_let_in(forge(&tokens.access_token), &tokens, &case).await;
+        // Of a claim that the token lacks, the client's word is no better.
+        assert_eq!(forge(&without).send().await.status, 200, "{case}");
+        for name in ["x-auth-role", "x-auth-aal"] {
+            let seen = scene.api.last();
+            assert_eq!(seen.all(name).concat(), "", "{case}: {name}");
+            assert!(seen.names_like(name).iter().all(|found| *found == name), "{case}");
+        }
+    }
+    // What `Connection` names ends at the next hop (RFC 9110, section 7.6.1).
+    for (name, _) in identity(&tokens) {
+        let request = scene.request("GET", "/").bearer(&tokens.access_token);
+        scene.assert_let_in(request.header("Connection", name), &tokens, name).await;
+    }
+    if let Kind::Caddy = kind {
+        let request = scene.request("GET", "/").bearer(&tokens.access_token);
+        scene.assert_let_in(request.header("X-Auth-Email", "ada"), &tokens, "another").await;
+        assert!(scene.api.last().all("x-auth-email").is_empty(), "nginx drops names one by one");
+    }
+}
+
+#[rstest]
+#[case::nginx(Kind::Nginx)]
+#[case::caddy(Kind::Caddy)]
+#[tokio::test]
+async fn a_client_is_who_the_proxy_saw_and_not_who_it_says(#[case] kind: Kind) {
+    let scene = Scene::new(kind).await;
+    let lies = [
+        ("X-Forwarded-For", "203.0.113.7"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "evil.example"),
+    ];
+    let own = format!("http://{}", scene.proxy.address);
+    // No browser tells `Origin` alone any more; where one does, the own origin must be known.
+    for (origin, allowed) in [(&*own, true), ("https://evil.example", false)] {
+        let tokens = scene.stage.sign_up();
+        let mut browser = scene.browser(&tokens, Form::Base64);
+        assert_eq!(browser.fetch_csrf().await.status, 200);
+        browser.headers = vec![("Origin".to_owned(), origin.to_owned())];
+        let reply = browser.logout_request("/logout").headers(&lies).send().await;
+        assert_eq!(reply.header("strict-transport-security"), None, "it is not https");
+        if allowed {
+            assert_success(&reply, "/logout", tokens.user_id, "revoked");
+            let call = scene.stage.calls("logout").pop().unwrap();
+            assert_eq!(call.header("x-forwarded-for"), Some("127.0.0.1"));
+        } else {
+            assert_error(&reply, 403, "CSRF_FAILED", Some("cross_site"));
+        }
+        assert_eq!(scene.stage.alive(&tokens), !allowed, "{origin}");
+    }
+    let tokens = scene.stage.sign_up();
+    let browser = scene.browser(&tokens, Form::Base64);
+    let reply = browser.logout_request("/logout").send().await;
+    assert_error(&reply, 403, "CSRF_FAILED", Some("missing"));
+    assert!(scene.stage.alive(&tokens));
+    scene.assert_let_in(browser.request("GET", "/").headers(&lies), &tokens, "the API").await;
+    let (seen, own) = (scene.api.last(), scene.proxy.address.to_string());
+    for ((name, _), truth) in lies.into_iter().zip(["127.0.0.1", "http", &own]) {
+        assert_eq!(seen.all(&name.to_lowercase()), [truth], "{name}");
+    }
+}
+
+#[rstest]
+#[case::nginx(Kind::Nginx)]
+#[case::caddy(Kind::Caddy)]
+#[tokio::test]
+async fn verify_gets_the_head_and_the_api_gets_all(#[case] kind: Kind) {
+    let gateway = Recorder::start(200, &[("X-Auth-User-Id", "ada")], "");
+    let api = Recorder::api();
+    let proxy = Proxy::start(kind, gateway.address, api.address).await;
+    let host = proxy.address.to_string();
+    let mut connections = HashSet::new();
+    for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"] {
+        for length in [0, 1, 200_000] {
+            let case = format!("{method}, {length}");
+            let body = b"x".repeat(length);
+            let request = Request::new(proxy.address, method, "/a%2Fb//c?d=e&f").bearer("t");
+            let request = request.cookies(&[("a", "b"), ("c", "d")]).body(body.clone());
+            let request = request.header("X-Auth-Aal", "aal2");
+            assert_eq!(request.send().await.status, 200, "{case}");
+            let (asked, seen) = (gateway.last(), api.last());
+            // Caddy leaves the query as it is, and verify looks at none.
+            let asked_for = asked.line();
+            assert_eq!(asked_for.split('?').next(), Some("GET /api/auth/verify"), "{case}");
+            assert!(asked.body.is_empty(), "{case}");
+            assert_eq!(asked.all("x-forwarded-method"), [method]);
+            assert_eq!(asked.all("x-forwarded-uri"), ["/a%2Fb//c?d=e&f"]);
+            connections.insert(asked.peer);
+            assert_eq!(seen.line(), format!("{method} /a%2Fb//c?d=e&f"), "{case}");
+            assert!(seen.body == body, "{case}: {}", seen.body.len());
+            for request in [&asked, &seen] {
+                assert_eq!(request.all("authorization"), ["Bearer t"], "{case}");
+                assert_eq!(request.all("cookie"), ["a=b; c=d"], "{case}");
+            }
+            assert_eq!(seen.all("x-auth-user-id"), ["ada"], "{case}");
+            assert!(!seen.all("x-auth-aal").contains(&"aal2"), "nobody said so: {case}");
+        }
+    }
+    assert_eq!((gateway.count(), api.count()), (21, 21));
+    assert_eq!(connections.len(), 1, "it is asked again and again");
+    let verify = gateway.last();
+    assert_eq!(Request::new(proxy.address, "POST", "/logout").send().await.status, 200);
+    for seen in [verify, gateway.last(), api.last()] {
+        for (name, value) in [
+            ("host", &*host),
+            ("x-forwarded-host", &host),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-for", "127.0.0.1"),
+        ] {
+            assert_eq!(seen.all(name), [value], "{name}: {}", seen.line());
+        }
+    }
+}
+
+#[rstest]
+#[case::nginx(Kind::Nginx)]
+#[case::caddy(Kind::Caddy)]
+#[tokio::test]
+async fn heads_arrive_that_are_larger_than_a_proxy_expects(#[case] kind: Kind) {
+    let scene = Scene::new(kind).await;
+    let tokens = scene.stage.sign_up();
+    let mut browser = scene.browser(&tokens, Form::Chunked);
+    for n in 0..60 {
+        browser.jar.put(browser.page, &format!("sb-127-auth-token-flow-{n:08}-code-verifier"), "v");
+    }
+    assert_eq!(browser.fetch_csrf().await.status, 200);
+    let reply = browser.logout("/logout").await;
+    assert_success(&reply, "/logout", tokens.user_id, "revoked");
+    let left = reply.header("x-logout-cookies-left").unwrap().to_owned();
+    assert_eq!(left, browser.jar.names().len().to_string(), "as many as the budget holds went");
+    while !browser.jar.is_empty() {
+        assert_eq!(browser.logout("/logout").await.status, 401);
+    }
+
+    // What an app answers that renews a session of 32 KiB, seen through the proxy.
+    let chunk = "v".repeat(3180);
+    let lines: Vec<String> = (0..14).map(|n| format!("sb-127-auth-token.{n}={chunk}")).collect();
+    let lines: Vec<_> = lines.iter().map(|line| ("Set-Cookie", line.as_str())).collect();
+    let api = Recorder::start(200, &lines, "renewed");
+    let tokens = scene.stage.sign_up();
+    let proxy = Proxy::start(kind, scene.stage.address, api.address).await;
+    let reply = Request::new(proxy.address, "GET", "/").bearer(&tokens.access_token).send().await;
+    assert_eq!((reply.status, &*reply.text()), (200, "renewed"));
+    assert_eq!(reply.set_cookies(), lines.iter().map(|(_, line)| *line).collect::<Vec<_>>());
+}

@@ -1,0 +1,130 @@
+//! The real nginx and the real Caddy, each with the configuration of `deploy/`, but for addresses.
+
+use std::{
+    fs::{self, File},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use tempfile::TempDir;
+
+use crate::harness::eventually;
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    Nginx,
+    Caddy,
+}
+
+/// The rest of an nginx that runs as anybody, out of one folder and in one process.
+const NGINX: &str = "daemon off; master_process off; pid nginx.pid; events {}
+http {
+    access_log off;
+    client_body_temp_path body; proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+    include logout-gateway.conf;
+}
+";
+/// A Caddy that only the test knows.
+const CADDY: &str = "{\n\tadmin off\n}\n";
+
+/// Killed with the test.
+pub(super) struct Proxy {
+    pub(super) address: SocketAddr,
+    child: Child,
+    folder: TempDir,
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Proxy {
+    /// In front of an API, asking that gateway.
+    pub(super) async fn start(kind: Kind, gateway: SocketAddr, api: SocketAddr) -> Self {
+        // A free port may be somebody else's by the time the proxy takes it.
+        let mut log = String::new();
+        for _ in 0..5 {
+            let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let child = kind.run(folder.path(), free, gateway, api);
+            let mut proxy = Self { address: free, child, folder };
+            if proxy.is_up().await {
+                return proxy;
+            }
+            log = fs::read_to_string(proxy.folder.path().join("log")).unwrap();
+        }
+        panic!("{kind:?} does not start: {log}");
+    }
+
+    /// Waits until it listens; `false` if it ended instead.
+    async fn is_up(&mut self) -> bool {
+        let mut ended = false;
+        let settled = || {
+            ended = self.child.try_wait().unwrap().is_some();
+            let settled = ended || TcpStream::connect(self.address).is_ok();
+            async move { settled }
+        };
+        eventually("the proxy listens or has ended", settled).await;
+        !ended
+    }
+}
+
+impl Kind {
+    fn run(self, folder: &Path, own: SocketAddr, gateway: SocketAddr, api: SocketAddr) -> Child {
+        let mut command = match self {
+            Self::Nginx => nginx(folder, own, gateway, api),
+            Self::Caddy => caddy(folder, own, gateway, api),
+        };
+        let log = File::create(folder.join("log")).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
+        child.unwrap_or_else(|cause| panic!("{self:?}: {cause}; `make test` installs it"))
+    }
+}
+
+fn nginx(folder: &Path, own: SocketAddr, gateway: SocketAddr, api: SocketAddr) -> Command {
+    let addresses = [
+        ("listen 443 ssl;", format!("listen {own};")),
+        ("ssl_certificate /etc/ssl/certs/app.example.com.pem;", String::new()),
+        ("ssl_certificate_key /etc/ssl/private/app.example.com.key;", String::new()),
+        ("server 127.0.0.1:8080;", format!("server {gateway};")),
+        ("server 127.0.0.1:3000;", format!("server {api};")),
+    ];
+    let server = configuration("nginx/logout-gateway.conf", &addresses);
+    fs::write(folder.join("logout-gateway.conf"), server).unwrap();
+    fs::write(folder.join("nginx.conf"), NGINX).unwrap();
+    // Where Debian puts it, which is not in everybody's PATH.
+    let mut command = Command::new("/usr/sbin/nginx");
+    command.args(["-e", "stderr", "-c", "nginx.conf", "-p"]).arg(folder);
+    command
+}
+
+fn caddy(folder: &Path, own: SocketAddr, gateway: SocketAddr, api: SocketAddr) -> Command {
+    let addresses = [
+        ("app.example.com {", format!("http://{own} {{")),
+        ("reverse_proxy 127.0.0.1:8080", format!("reverse_proxy {gateway}")),
+        ("forward_auth 127.0.0.1:8080", format!("forward_auth {gateway}")),
+        ("reverse_proxy 127.0.0.1:3000", format!("reverse_proxy {api}")),
+    ];
+    let file = folder.join("Caddyfile");
+    fs::write(&file, format!("{CADDY}{}", configuration("caddy/Caddyfile", &addresses))).unwrap();
+    let mut command = Command::new("caddy");
+    command.args(["run", "--config"]).arg(file);
+    command.envs(["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"].map(|variable| (variable, folder)));
+    command
+}
+
+/// The file below `deploy/` with other addresses; each stands in it once.
+fn configuration(file: &str, replaced: &[(&str, String)]) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file);
+    let text = fs::read_to_string(path).unwrap();
+    replaced.iter().fold(text, |text, (there, here)| {
+        assert_eq!(text.matches(there).count(), 1, "{file}: {there}");
+        text.replace(there, here)
+    })
+}

@@ -1,0 +1,102 @@
+//! A server that writes down what reaches it and answers everything alike: the API behind the proxy, or
+//! a stand-in for the gateway.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU16, Ordering::SeqCst},
+    },
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::ConnectInfo,
+    http::{HeaderName, Response, request::Parts},
+    response::IntoResponse as _,
+};
+use tokio::net::TcpListener;
+
+use crate::harness::OwnThread;
+
+/// One request as it came.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    /// The connection it came by.
+    pub(super) peer: SocketAddr,
+    parts: Parts,
+    pub(super) body: Vec<u8>,
+}
+
+impl Seen {
+    pub(super) fn line(&self) -> String {
+        format!("{} {}", self.parts.method, self.parts.uri)
+    }
+
+    /// Every value under that name.
+    pub(super) fn all(&self, name: &str) -> Vec<&str> {
+        let values = self.parts.headers.get_all(name).iter();
+        values.map(|value| value.to_str().unwrap()).collect()
+    }
+
+    /// The names that a CGI program could not tell from `name`, as they came.
+    pub(super) fn names_like(&self, name: &str) -> Vec<&str> {
+        let alike = |other: &&str| other.replace('_', "-") == name;
+        self.parts.headers.keys().map(HeaderName::as_str).filter(alike).collect()
+    }
+}
+
+/// Stopped when it is dropped.
+pub(super) struct Recorder {
+    pub(super) address: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    status: Arc<AtomicU16>,
+    _running: OwnThread,
+}
+
+impl Recorder {
+    /// Answers with this status, these header lines and this body.
+    pub(super) fn start(status: u16, lines: &[(&str, &str)], body: &'static str) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let (address, seen) = (listener.local_addr().unwrap(), Arc::default());
+        let status = Arc::new(AtomicU16::new(status));
+        let lines: Vec<(String, String)> =
+            lines.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let shared: (Arc<Mutex<Vec<Seen>>>, _) = (Arc::clone(&seen), status.clone());
+        let answer = move |ConnectInfo(peer), parts: Parts, octets: Bytes| async move {
+            shared.0.lock().unwrap().push(Seen { peer, parts, body: octets.to_vec() });
+            let builder = Response::builder().status(shared.1.load(SeqCst));
+            let builder = lines.iter().fold(builder, |b, (name, value)| b.header(name, value));
+            builder.body(Body::from(body)).unwrap().into_response()
+        };
+        let running = OwnThread::run(move || async move {
+            let listener = TcpListener::from_std(listener).unwrap();
+            let router = Router::new().fallback(answer);
+            let service = router.into_make_service_with_connect_info::<SocketAddr>();
+            axum::serve(listener, service).await.unwrap();
+        });
+        Self { address, seen, status, _running: running }
+    }
+
+    /// An API of an app: 200.
+    pub(super) fn api() -> Self {
+        Self::start(200, &[("X-From", "api")], "from the API")
+    }
+
+    /// From now on the answer's status is this one.
+    pub(super) fn answer(&self, status: u16) {
+        self.status.store(status, SeqCst);
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+
+    /// The latest request.
+    #[track_caller]
+    pub(super) fn last(&self) -> Seen {
+        self.seen.lock().unwrap().last().unwrap().clone()
+    }
+}

@@ -1,0 +1,187 @@
+//! A real Redis, in a directory and on a port of its own.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    process::{Child, Command, Stdio},
+    sync::Mutex,
+};
+
+use redis::{Client, FromRedisValue, RedisResult, cmd};
+use tempfile::TempDir;
+
+use super::eventually;
+
+/// Killed with the test.
+pub(crate) struct RedisServer {
+    directory: TempDir,
+    port: u16,
+    tls_port: Option<u16>,
+    password: Option<String>,
+    options: Vec<String>,
+    process: Mutex<Option<Child>>,
+}
+
+impl RedisServer {
+    /// One that keeps everything on its disk.
+    pub(crate) async fn start() -> Self {
+        Self::with(&["--appendonly", "yes", "--appendfsync", "always"]).await
+    }
+
+    /// One with these options, and else with what Redis has by itself, but for snapshots.
+    pub(crate) async fn with(options: &[&str]) -> Self {
+        Self::started(options, None, None).await
+    }
+
+    /// One that wants a password.
+    pub(crate) async fn with_password(password: &str) -> Self {
+        Self::started(&["--requirepass", password], Some(password.to_owned()), None).await
+    }
+
+    /// One that speaks TLS as well.
+    pub(crate) async fn with_tls() -> Self {
+        Self::started(&["--tls-auth-clients", "no"], None, Some(free_port())).await
+    }
+
+    async fn started(options: &[&str], password: Option<String>, tls_port: Option<u16>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut options: Vec<String> = options.iter().map(|o| (*o).to_owned()).collect();
+        if let Some(port) = tls_port {
+            certify(&directory);
+            let file = |name| directory.path().join(name).to_str().unwrap().to_owned();
+            let (cert, key) = (file("cert.pem"), file("key.pem"));
+            options.extend(["--tls-port".to_owned(), port.to_string()]);
+            options.extend(["--tls-cert-file".to_owned(), cert.clone()]);
+            options.extend(["--tls-ca-cert-file".to_owned(), cert]);
+            options.extend(["--tls-key-file".to_owned(), key]);
+        }
+        let port = free_port();
+        let process = Mutex::new(None);
+        let server = Self { directory, port, tls_port, password, options, process };
+        server.start_again().await;
+        server
+    }
+
+    /// What a gateway is given.
+    pub(crate) fn url(&self) -> String {
+        let Self { port, password, .. } = self;
+        match password {
+            Some(password) => format!("redis://:{password}@127.0.0.1:{port}"),
+            None => format!("redis://127.0.0.1:{port}"),
+        }
+    }
+
+    /// The same by TLS.
+    pub(crate) fn tls_url(&self) -> String {
+        format!("rediss://127.0.0.1:{}", self.tls_port.unwrap())
+    }
+
+    /// The certificate that it shows, which nobody but itself vouches for.
+    pub(crate) fn certificate(&self) -> String {
+        self.directory.path().join("cert.pem").to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Asks it; the words are a command and its arguments.
+    pub(crate) fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        self.try_asking(words).unwrap()
+    }
+
+    fn try_asking<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
+        let mut connection = Client::open(self.url())?.get_connection()?;
+        cmd(words[0]).arg(&words[1..]).query(&mut connection)
+    }
+
+    /// How often it did this, whoever asked.
+    pub(crate) fn calls(&self, command: &str) -> u64 {
+        let stats: String = self.ask(&["INFO", "commandstats"]);
+        let of_it = stats.lines().find_map(|line| {
+            line.strip_prefix(&format!("cmdstat_{command}:calls="))?.split(',').next()
+        });
+        of_it.map_or(0, |calls| calls.parse().unwrap())
+    }
+
+    /// As a crash or the kernel's memory killer ends it.
+    pub(crate) fn kill(&self) {
+        let mut process = self.process.lock().unwrap().take().expect("it runs");
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    /// Starts it at its old place, with what is on its disk.
+    pub(crate) async fn start_again(&self) {
+        let mut command = Command::new("redis-server");
+        command.args(["--bind", "127.0.0.1", "--save", "", "--logfile", "log"]);
+        command.args(["--port", &self.port.to_string()]).args(&self.options);
+        command.current_dir(self.directory.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        let spawned = command.spawn().expect("redis-server is installed");
+        *self.process.lock().unwrap() = Some(spawned);
+        eventually("Redis is there", async || {
+            let ended = self.process.lock().unwrap().as_mut().unwrap().try_wait().unwrap();
+            let log = || fs::read_to_string(self.directory.path().join("log"));
+            assert_eq!(ended, None, "{:?}", log());
+            self.try_asking::<String>(&["PING"]).is_ok()
+        })
+        .await;
+    }
+
+    /// Starts it with nothing on its disk.
+    pub(crate) async fn start_empty(&self) {
+        fs::remove_dir_all(self.directory.path().join("appendonlydir")).unwrap();
+        self.start_again().await;
+    }
+
+    /// Nothing of it runs until [`Self::go_on`], but its connections stand.
+    pub(crate) fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, flag: &str) {
+        let id = self.process.lock().unwrap().as_ref().expect("it runs").id().to_string();
+        assert!(Command::new("kill").args([flag, &id]).status().unwrap().success());
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.lock().unwrap().take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+/// Free a moment ago.
+fn free_port() -> u16 {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    TcpListener::bind(any).unwrap().local_addr().unwrap().port()
+}
+
+/// Makes a key and a certificate for this machine.
+fn certify(directory: &TempDir) {
+    let extensions = "[req]\ndistinguished_name = name\nx509_extensions = v3\n[name]\n[v3]\n\
+                      subjectAltName = IP:127.0.0.1\nbasicConstraints = CA:FALSE\n";
+    fs::write(directory.path().join("openssl.cnf"), extensions).unwrap();
+    let mut command = Command::new("openssl");
+    command.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=redis",
+    ]);
+    command.args(["-config", "openssl.cnf", "-keyout", "key.pem", "-out", "cert.pem"]);
+    let made = command.current_dir(directory.path()).output().expect("openssl is installed");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}

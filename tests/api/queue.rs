@@ -1,0 +1,387 @@
+//! Section 9 of the contract: what GoTrue fails to do is queued, and done once it can be.
+
+use std::time::Duration;
+
+use logout_gateway::mock::{Algorithm, Tokens};
+use rstest::rstest;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::harness::{
+    Browser, Form, ROUTES, Setup, Stage, assert_error, claims_of, eventually, eventually_within,
+    hs256,
+};
+
+const DAY: i64 = 86_400;
+
+/// A gateway whose queue survives, for as long as the directory does.
+async fn durable(setup: Setup) -> (Stage, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = format!("file:{}", directory.path().join("store").display());
+    let setup = setup.flag("store", &store).flag("admin-bind", "127.0.0.1:0");
+    (setup.start().await, directory)
+}
+
+fn fails(status: u16) -> Value {
+    json!({"operation": "logout", "kind": "status", "status": status})
+}
+
+async fn waiting(stage: &Stage) -> u64 {
+    stage.report("/queue").await["waiting"].as_u64().unwrap()
+}
+
+/// The failure log's lines of that session, newest first.
+async fn failures(stage: &Stage, tokens: &Tokens) -> Vec<Value> {
+    let report = stage.report("/failures").await;
+    let all = report["failures"].as_array().unwrap().clone();
+    let id = tokens.session_id.to_string();
+    all.into_iter().filter(|failure| failure["session_id"] == *id).collect()
+}
+
+/// Everything is due, again and again, until the queue is empty. Who waits an hour for that has expired.
+async fn worked_off(stage: &Stage) {
+    let due = || async {
+        stage.pass(301);
+        let empty = eventually_within(Duration::from_secs(5), async || waiting(stage).await == 0);
+        empty.await
+    };
+    for _ in 0..10 {
+        if due().await {
+            return;
+        }
+    }
+    panic!("the queue is not empty: {}", stage.report("/queue").await);
+}
+
+/// Asserts a success that says that it is still to come.
+#[track_caller]
+fn assert_queued(reply: &crate::harness::Reply, route: &str, tokens: &Tokens) {
+    let body = match route {
+        "/api/auth/logout" => r#"{"data":{"success":true}}"#.to_owned(),
+        "/api/v1/auth/logout" => String::new(),
+        _ => format!(r#"{{"message":"Logout successful. User id: {}"}}"#, tokens.user_id),
+    };
+    assert_eq!((reply.status, reply.text()), (202, body), "{reply:?}");
+    assert_eq!(reply.header("x-logout-outcome"), Some("queued"));
+}
+
+async fn log_out(stage: &Stage, tokens: &Tokens, target: &str) {
+    let reply = stage.post(target).bearer(&tokens.access_token).send().await;
+    assert_queued(&reply, target.split('?').next().unwrap(), tokens);
+}
+
+#[rstest]
+#[case::unavailable(json!({"kind": "status", "status": 503}), "auth_service_unavailable", None)]
+#[case::failing(json!({"kind": "status", "status": 500}), "auth_service_error", Some(500))]
+#[case::wrong_key(json!({"kind": "status", "status": 401}), "auth_service_error", Some(401))]
+#[case::rate_limiting(json!({"kind": "status", "status": 429}), "RATE_LIMITED", Some(429))]
+#[case::resetting(json!({"kind": "reset"}), "auth_service_unavailable", None)]
+#[case::too_slow(json!({"kind": "hang"}), "auth_service_timeout", None)]
+#[tokio::test]
+async fn what_gotrue_fails_to_do_is_a_success_to_come_and_comes(
+    #[case] mut fault: Value,
+    #[case] reason: &str,
+    #[case] status: Option<u16>,
+) {
+    let (stage, _directory) = durable(Setup::new().flag("upstream-timeout", "300ms")).await;
+    fault["operation"] = json!("logout");
+    stage.fault(fault);
+    let mut all = Vec::new();
+    for (route, scope) in ROUTES.into_iter().zip(["local", "global", "others", "local"]) {
+        let tokens = stage.sign_up();
+        let other = stage.sign_in_again(&tokens);
+        let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+        let reply = browser.logout(&format!("{route}?scope={scope}")).await;
+        assert_queued(&reply, route, &tokens);
+        assert_eq!(browser.jar.is_empty(), scope != "others", "{route} {scope}");
+        assert!(stage.alive(&tokens) && stage.alive(&other));
+        let own = if scope == "others" { 200 } else { 401 };
+        assert_eq!(stage.verify(&tokens).await, own, "on the list at once, whatever GoTrue does");
+        let told = async || !failures(&stage, &tokens).await.is_empty();
+        eventually("the failure log has it", told).await;
+        let failure = failures(&stage, &tokens).await.remove(0);
+        assert_eq!((&failure["outcome"], &failure["code"]), (&json!("queued"), &Value::Null));
+        assert_eq!(failure["reason"], reason);
+        if status.is_some() {
+            assert_eq!(failure["upstream_status"], json!(status));
+        }
+        all.push((tokens, other, scope));
+    }
+    assert_eq!(waiting(&stage).await, 4);
+
+    stage.mock.clear_faults();
+    worked_off(&stage).await;
+    for (tokens, other, scope) in all {
+        assert_eq!(stage.alive(&tokens), scope == "others", "{scope}");
+        assert_eq!(stage.alive(&other), scope == "local", "{scope}");
+        assert_eq!(failures(&stage, &tokens).await.len(), 1, "and nothing more");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_survives_a_restart_and_so_does_the_list() {
+    let (mut stage, _directory) = durable(Setup::new()).await;
+    stage.fault(fails(503));
+    let tokens = stage.sign_up();
+    log_out(&stage, &tokens, "/logout").await;
+    stage.restart(&[]);
+    assert_eq!(waiting(&stage).await, 1);
+    let ready = async || stage.get("/readyz").send().await.status == 200;
+    eventually("ready", ready).await;
+    assert_eq!(stage.verify(&tokens).await, 401);
+    stage.mock.clear_faults();
+    worked_off(&stage).await;
+    assert!(!stage.alive(&tokens));
+}
+
+#[tokio::test]
+async fn an_expired_session_is_refreshed_when_its_turn_comes() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    stage.fault(json!({"operation": "token", "kind": "status", "status": 503}));
+    let tokens = stage.sign_up();
+    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    stage.pass(3600);
+    assert_queued(&browser.logout("/logout").await, "/logout", &tokens);
+    assert!(stage.alive(&tokens) && browser.jar.is_empty());
+    stage.mock.clear_faults();
+    worked_off(&stage).await;
+    assert!(!stage.alive(&tokens));
+}
+
+#[tokio::test]
+async fn a_token_that_expires_while_it_waits_is_refreshed_or_told_as_a_failure() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    stage.fault(fails(503));
+    let (refreshable, not) = (stage.sign_up(), stage.sign_up());
+    let mut browser = Browser::signed_in(&stage, &refreshable, Form::Base64).await;
+    assert_queued(&browser.logout("/logout").await, "/logout", &refreshable);
+    log_out(&stage, &not, "/logout").await;
+    stage.pass(3600);
+    stage.mock.clear_faults();
+    worked_off(&stage).await;
+    assert!(!stage.alive(&refreshable));
+    assert!(stage.alive(&not), "nothing could be done");
+    let failure = failures(&stage, &not).await.remove(0);
+    assert_eq!((&failure["outcome"], &failure["reason"]), (&json!("gave-up"), &json!("expired")));
+    assert_eq!(failures(&stage, &refreshable).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_refresh_token_of_a_living_session_is_told_as_a_failure() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    stage.fault(fails(503));
+    let tokens = stage.sign_up();
+    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    assert_queued(&browser.logout("/logout").await, "/logout", &tokens);
+    stage.pass(3600);
+    stage.mock.clear_faults();
+    stage.fault(json!({"operation": "token", "kind": "status", "status": 400,
+        "code": "refresh_token_already_used"}));
+    worked_off(&stage).await;
+    assert!(stage.alive(&tokens));
+    let failure = failures(&stage, &tokens).await.remove(0);
+    assert_eq!(failure["outcome"], "gave-up");
+    assert_eq!(failure["reason"], "refresh_token_already_used");
+}
+
+#[tokio::test]
+async fn it_gives_up_loudly_after_seven_days() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    stage.fault(fails(500));
+    stage.fault(json!({"operation": "token", "kind": "status", "status": 500}));
+    let tokens = stage.sign_up();
+    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    assert_queued(&browser.logout("/logout").await, "/logout", &tokens);
+    stage.pass(7 * DAY - 60);
+    let tried = async || {
+        let entries = stage.report("/queue").await["entries"].clone();
+        entries[0]["attempts"].as_u64().is_some_and(|attempts| attempts >= 1)
+    };
+    eventually("it is tried", tried).await;
+    assert_eq!(waiting(&stage).await, 1);
+    stage.pass(DAY);
+    worked_off(&stage).await;
+    let failure = failures(&stage, &tokens).await.remove(0);
+    assert_eq!(
+        (&failure["outcome"], &failure["reason"]),
+        (&json!("gave-up"), &json!("an unexpected answer"))
+    );
+    assert!(stage.alive(&tokens));
+}
+
+#[tokio::test]
+async fn while_gotrue_is_down_one_probes_and_all_others_wait() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    stage.fault(fails(503));
+    let all: Vec<Tokens> = (0..12).map(|_| stage.sign_up()).collect();
+    for tokens in &all {
+        log_out(&stage, tokens, "/logout").await;
+    }
+    let asked = stage.calls("logout").len();
+    assert_eq!(asked, 24, "each with its one retry");
+    let tried = async || {
+        let report = stage.report("/queue").await;
+        let entries = report["entries"].as_array().unwrap().iter();
+        entries.filter(|entry| entry["attempts"] != json!(0)).count()
+    };
+    stage.pass(2);
+    eventually("the first few find out", async || tried().await == 4).await;
+    let mut passed = 0;
+    for probes in 1..=4 {
+        let within = Duration::from_secs(3);
+        loop {
+            stage.pass(301);
+            passed += 1;
+            if eventually_within(within, async || tried().await >= 4 + probes).await {
+                break;
+            }
+            assert!(passed < 10, "nobody probes");
+        }
+    }
+    let calls = stage.calls("logout").len() - asked;
+    assert!(
+        calls <= 2 * (4 + passed),
+        "no more than one, with its retry, for each {calls} {passed}"
+    );
+    assert_eq!(waiting(&stage).await, 12);
+    stage.mock.clear_faults();
+    worked_off(&stage).await;
+    assert!(all.iter().all(|tokens| !stage.alive(tokens)));
+}
+
+#[tokio::test]
+async fn a_gotrue_that_answers_somebody_is_asked_again_at_once() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    stage.fault(fails(503));
+    let (tokens, other) = (stage.sign_up(), stage.sign_up());
+    log_out(&stage, &tokens, "/logout").await;
+    stage.pass(2);
+    let probed = async || stage.report("/queue").await["entries"][0]["attempts"] == json!(1);
+    eventually("it is tried", probed).await;
+    stage.mock.clear_faults();
+    // The entry is due, but for GoTrue's health: nobody asks before its time.
+    stage.pass(4);
+    assert_eq!(stage.post("/logout").bearer(&other.access_token).send().await.status, 200);
+    eventually("the session is dead", async || !stage.alive(&tokens)).await;
+}
+
+#[tokio::test]
+async fn a_retry_after_is_waited_for() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 429,
+        "headers": {"Retry-After": "600"}, "times": 1}));
+    let tokens = stage.sign_up();
+    log_out(&stage, &tokens, "/logout").await;
+    let entry = stage.report("/queue").await["entries"][0].clone();
+    let seconds = |name: &str| {
+        let time = humantime::parse_rfc3339(entry[name].as_str().unwrap()).unwrap();
+        time.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+    };
+    assert_eq!(seconds("due_at") - seconds("queued_at"), 600);
+    worked_off(&stage).await;
+    assert!(!stage.alive(&tokens));
+}
+
+#[tokio::test]
+async fn a_global_logout_that_was_done_unheard_is_no_failure() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    stage.fault(
+        json!({"operation": "logout", "kind": "status", "status": 503, "times": 2, "effect": true}),
+    );
+    let tokens = stage.sign_up();
+    let other = stage.sign_in_again(&tokens);
+    // The retry finds the session gone, which a 503 keeps to itself.
+    log_out(&stage, &tokens, "/logout?scope=global").await;
+    assert!(!stage.alive(&tokens) && !stage.alive(&other));
+    worked_off(&stage).await;
+    let told: Vec<_> = failures(&stage, &tokens).await;
+    assert_eq!((told.len(), &told[0]["outcome"]), (1, &json!("queued")));
+}
+
+#[tokio::test]
+async fn a_global_logout_whose_session_is_gone_by_other_means_is_told_as_a_failure() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1}));
+    let tokens = stage.sign_up();
+    let other = stage.sign_in_again(&tokens);
+    log_out(&stage, &tokens, "/logout?scope=global").await;
+    assert!(stage.mock.delete_session(tokens.session_id));
+    worked_off(&stage).await;
+    assert!(stage.alive(&other));
+    let failure = failures(&stage, &tokens).await.remove(0);
+    assert_eq!((&failure["outcome"], &failure["reason"]), (&json!("gave-up"), &json!("not_found")));
+}
+
+#[tokio::test]
+async fn whom_nobody_could_judge_waits_for_gotrues_word_and_is_on_the_list_by_it_alone() {
+    let (stage, _directory) = durable(Setup::new().algorithm(Algorithm::Hs256)).await;
+    stage.fault(fails(503));
+    let (genuine, owner) = (stage.sign_up(), stage.sign_up());
+    let forged = hs256(&claims_of(&owner.access_token), "a-secret-of-someone-else-0123456789");
+    log_out(&stage, &genuine, "/logout").await;
+    let reply = stage.post("/logout?scope=global").bearer(&forged).send().await;
+    assert_queued(&reply, "/logout", &owner);
+    assert_eq!(stage.verify(&genuine).await, 200, "nobody knows whether it is");
+    stage.mock.clear_faults();
+    worked_off(&stage).await;
+    assert!(!stage.alive(&genuine) && stage.alive(&owner));
+    let reply = stage.get("/api/auth/verify").bearer(&genuine.access_token).send().await;
+    assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
+    assert_eq!(stage.verify(&owner).await, 200, "a forger locks nobody out");
+    let failure = failures(&stage, &owner).await.remove(0);
+    assert_eq!((&failure["outcome"], &failure["reason"]), (&json!("gave-up"), &json!("invalid")));
+}
+
+#[tokio::test]
+async fn without_any_keys_a_logout_waits_for_gotrues_word() {
+    let no_keys = json!({"operation": "jwks", "kind": "status", "status": 500});
+    let directory = tempfile::tempdir().unwrap();
+    let store = format!("file:{}", directory.path().join("store").display());
+    let setup = Setup::new().flag("store", &store).flag("admin-bind", "127.0.0.1:0");
+    let stage = setup.unready().start_with(&[no_keys]).await;
+    let tokens = stage.sign_up();
+    log_out(&stage, &tokens, "/logout").await;
+    assert!(stage.alive(&tokens));
+    worked_off(&stage).await;
+    assert!(!stage.alive(&tokens), "GoTrue itself knows its keys");
+}
+
+#[tokio::test]
+async fn the_previous_secret_opens_what_waits_and_another_does_not_lose_it() {
+    let (mut stage, _directory) = durable(Setup::new()).await;
+    stage.fault(fails(503));
+    let tokens = stage.sign_up();
+    log_out(&stage, &tokens, "/logout").await;
+    let (other, third) =
+        ("another-secret-0123456789-0123456789", "a-third-secret-0123456789-0123456789");
+    stage.restart(&[("secret", other)]);
+    stage.mock.clear_faults();
+    stage.pass(60);
+    let tried = async || stage.report("/queue").await["entries"][0]["attempts"] == json!(1);
+    eventually("it is tried", tried).await;
+    assert_eq!(stage.report("/queue").await["entries"][0]["reason"], "unreadable");
+    assert!(stage.alive(&tokens));
+    stage.restart(&[("secret", third), ("secret-previous", crate::harness::SECRET)]);
+    worked_off(&stage).await;
+    assert!(!stage.alive(&tokens));
+}
+
+#[tokio::test]
+async fn no_token_is_readable_in_the_file_or_in_a_report() {
+    let (stage, directory) = durable(Setup::new()).await;
+    stage.fault(fails(503));
+    let tokens = stage.sign_up();
+    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    assert_queued(&browser.logout("/logout").await, "/logout", &tokens);
+    eventually("the failure log has it", async || !failures(&stage, &tokens).await.is_empty())
+        .await;
+    let reports = format!("{} {}", stage.report("/queue").await, stage.report("/failures").await);
+    stage.stop_gateway();
+    let file = std::fs::read(directory.path().join("store")).unwrap();
+    assert!(file.windows(36).any(|w| w == tokens.session_id.to_string().as_bytes()), "it is there");
+    let (signed, signature) = tokens.access_token.rsplit_once('.').unwrap();
+    for secret in [signature, signed.split('.').nth(1).unwrap(), &*tokens.refresh_token] {
+        assert!(!file.windows(secret.len()).any(|w| w == secret.as_bytes()));
+        assert!(!reports.contains(secret));
+    }
+}

@@ -1,0 +1,197 @@
+//! Section 9 of the contract: signed out everywhere at once. Two gateways on one Redis, which is killed,
+//! restarted and paused.
+
+mod credentials;
+mod outages;
+
+use std::time::{Duration, Instant};
+
+use logout_gateway::{clock::Clock, mock::Tokens, store::redis::BOUND};
+use rstest::rstest;
+use serde_json::json;
+
+use crate::harness::{
+    RedisServer, Reply, Request, Serving, Setup, Stage, assert_error, assert_success, eventually,
+};
+
+/// A gateway in this process, with the mock on the system's clock, and the real binary beside it.
+struct Pair {
+    redis: RedisServer,
+    here: Stage,
+    there: Serving,
+}
+
+impl Pair {
+    async fn start() -> Self {
+        Self::on(RedisServer::start().await, "", "").await
+    }
+
+    /// With this behind each one's address.
+    async fn on(redis: RedisServer, here: &str, there: &str) -> Self {
+        let url = redis.url();
+        let stage = Setup::new().at(Clock::system().unix_seconds());
+        let here = stage.flag("store", &format!("{url}{here}")).start().await;
+        let there = Serving::start(&here, &[("GATEWAY_STORE", &format!("{url}{there}"))]).await;
+        Self { redis, here, there }
+    }
+
+    /// Both are asked about the token.
+    fn both(&self, tokens: &Tokens) -> [Request; 2] {
+        [verify_here(&self.here, tokens), verify_there(&self.there, tokens)]
+    }
+
+    async fn let_in_by_both(&self, tokens: &Tokens) {
+        for request in self.both(tokens) {
+            let let_in = async || request.clone().send().await.status == 200;
+            eventually("both can tell again", let_in).await;
+        }
+    }
+
+    async fn log_out_there(&self, tokens: &Tokens, scope: &str) {
+        let reply = self.there.request("POST", &format!("/logout?scope={scope}"));
+        let reply = reply.bearer(&tokens.access_token).send().await;
+        assert_success(&reply, "/logout", tokens.user_id, "revoked");
+    }
+}
+
+fn verify_here(stage: &Stage, tokens: &Tokens) -> Request {
+    stage.get("/api/auth/verify").bearer(&tokens.access_token)
+}
+
+fn verify_there(serving: &Serving, tokens: &Tokens) -> Request {
+    serving.request("GET", "/api/auth/verify").bearer(&tokens.access_token)
+}
+
+/// Waits until a request that lets in costs no question to Redis.
+async fn asks_nobody(redis: &RedisServer, request: &Request) {
+    let followed = async || {
+        // Nobody but a lookup and a logout asks for a session's score.
+        let before = redis.calls("zscore");
+        assert_eq!(request.clone().send().await.status, 200);
+        redis.calls("zscore") == before
+    };
+    eventually("the copy is followed", followed).await;
+}
+
+fn assert_revoked(reply: &Reply) {
+    assert_error(reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
+}
+
+/// Asks until it is refused, and asserts that it was not let in later than the bound allows.
+async fn refused_within_the_bound(since: Instant, request: &Request) -> Duration {
+    loop {
+        let asked = Instant::now();
+        let reply = request.clone().send().await;
+        if reply.status != 200 {
+            assert_revoked(&reply);
+            return since.elapsed();
+        }
+        assert!(asked.duration_since(since) < BOUND, "let in after {:?}", since.elapsed());
+    }
+}
+
+#[rstest]
+#[case::local("local", true, false)]
+#[case::global("global", true, true)]
+#[case::others("others", false, true)]
+#[tokio::test]
+async fn who_is_logged_out_at_one_gateway_is_refused_at_the_other(
+    #[case] scope: &str,
+    #[case] own_ends: bool,
+    #[case] other_ends: bool,
+) {
+    let pair = Pair::start().await;
+    for _ in 0..3 {
+        let tokens = pair.here.sign_up();
+        let other = pair.here.sign_in_again(&tokens);
+        // A token of the cut-off's own second is not before it.
+        pair.here.pass(1);
+        for request in pair.both(&tokens).into_iter().chain(pair.both(&other)) {
+            assert_eq!(request.send().await.status, 200);
+        }
+        pair.log_out_there(&tokens, scope).await;
+        let logged_out = Instant::now();
+        for (tokens, ends) in [(&tokens, own_ends), (&other, other_ends)] {
+            let [here, there] = pair.both(tokens);
+            if ends {
+                assert_revoked(&there.send().await);
+                let late = refused_within_the_bound(logged_out, &here).await;
+                println!("{scope}: refused after {late:?}");
+            } else {
+                assert_eq!((here.send().await.status, there.send().await.status), (200, 200));
+            }
+            assert_eq!(pair.here.alive(tokens), !ends);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lookup_in_a_copy_that_is_followed_asks_nobody() {
+    let pair = Pair::start().await;
+    let (alive, ended) = (pair.here.sign_up(), pair.here.sign_up());
+    pair.log_out_there(&ended, "global").await;
+    let refused = async || verify_here(&pair.here, &ended).send().await.status == 401;
+    eventually("the other has heard of it", refused).await;
+    asks_nobody(&pair.redis, &verify_here(&pair.here, &alive)).await;
+    let before = (pair.redis.calls("zscore"), pair.redis.calls("hgetall"));
+    for _ in 0..100 {
+        assert_eq!(verify_here(&pair.here, &alive).send().await.status, 200);
+        assert_revoked(&verify_here(&pair.here, &ended).send().await);
+    }
+    assert_eq!((pair.redis.calls("zscore"), pair.redis.calls("hgetall")), before);
+}
+
+#[tokio::test]
+async fn two_deployments_on_one_redis_know_nothing_of_each_other() {
+    for (case, here, there) in [
+        ("prefixes", "?prefix=one:", "?prefix=two:"),
+        ("a prefix", "", "?prefix=two:"),
+        ("databases", "/1", "/2"),
+    ] {
+        let pair = Pair::on(RedisServer::start().await, here, there).await;
+        let tokens = pair.here.sign_up();
+        pair.log_out_there(&tokens, "global").await;
+        let third = Setup::new().flag("supabase-url", pair.here.mock.url());
+        let third = third.at(pair.here.time.now());
+        let third = third.flag("store", &format!("{}{there}", pair.redis.url())).start().await;
+        assert_revoked(&verify_here(&third, &tokens).send().await);
+        assert_eq!(verify_here(&pair.here, &tokens).send().await.status, 200, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_was_paused_for_longer_than_changes_are_kept_misses_none() {
+    let pair = Pair::start().await;
+    let [alive, tokens @ ..] = [(); 3].map(|()| pair.here.sign_up());
+    pair.let_in_by_both(&alive).await;
+    pair.there.signal("STOP");
+    for tokens in &tokens {
+        let reply = pair.here.post("/logout").bearer(&tokens.access_token).send().await;
+        assert_success(&reply, "/logout", tokens.user_id, "revoked");
+    }
+    let logged_out = Instant::now();
+    let trimmed: u64 = pair.redis.ask(&["XTRIM", "logout-gateway:changes", "MAXLEN", "0"]);
+    assert_eq!(trimmed, 2);
+    pair.there.signal("CONT");
+    refused_within_the_bound(logged_out, &verify_there(&pair.there, &tokens[0])).await;
+
+    // Nobody has asked about the other. From here the copy alone can tell.
+    eventually("the bound is over", async || logged_out.elapsed() > BOUND).await;
+    asks_nobody(&pair.redis, &verify_there(&pair.there, &alive)).await;
+    pair.redis.kill();
+    assert_revoked(&verify_there(&pair.there, &tokens[1]).send().await);
+}
+
+#[tokio::test]
+async fn what_a_killed_gateway_had_queued_is_done_by_the_other() {
+    let pair = Pair::start().await;
+    pair.here.fault(json!({"operation": "logout", "kind": "status", "status": 503}));
+    let tokens = pair.here.sign_up();
+    let reply = pair.there.request("POST", "/logout").bearer(&tokens.access_token).send().await;
+    assert_eq!((reply.status, reply.header("x-logout-outcome")), (202, Some("queued")));
+    pair.there.signal("KILL");
+    assert!(pair.here.alive(&tokens));
+    pair.here.mock.clear_faults();
+    pair.here.pass(60);
+    eventually("the other takes it over", async || !pair.here.alive(&tokens)).await;
+}

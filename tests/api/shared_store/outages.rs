@@ -1,0 +1,177 @@
+//! Redis is killed, restarted with and without its data, and paused.
+
+use std::time::{Duration, Instant};
+
+use logout_gateway::store::redis::BOUND;
+
+use super::{Pair, assert_revoked, verify_here};
+use crate::harness::{Request, Setup, assert_error, assert_success, eventually};
+
+/// Longer than anybody is kept waiting by a Redis that does not answer, on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Asks until nobody can tell, and asserts that nobody was let in later than the bound allows.
+async fn unknown_within_the_bound(since: Instant, request: &Request) {
+    loop {
+        let asked = Instant::now();
+        let reply = request.clone().send().await;
+        assert!(asked.elapsed() < PATIENCE, "answered after {:?}", asked.elapsed());
+        if reply.status != 200 {
+            assert_error(&reply, 503, "NOT_READY", Some("store"));
+            return;
+        }
+        assert!(asked.duration_since(since) < BOUND, "let in after {:?}", since.elapsed());
+    }
+}
+
+/// What happens to Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outage {
+    Killed,
+    KilledAndEmptied,
+    Paused,
+}
+
+impl Outage {
+    fn begins(self, pair: &Pair) {
+        match self {
+            Self::Killed | Self::KilledAndEmptied => pair.redis.kill(),
+            Self::Paused => pair.redis.pause(),
+        }
+    }
+
+    async fn ends(self, pair: &Pair) {
+        match self {
+            Self::Killed => pair.redis.start_again().await,
+            Self::KilledAndEmptied => pair.redis.start_empty().await,
+            Self::Paused => pair.redis.go_on(),
+        }
+    }
+}
+
+async fn nobody_is_let_in_on_a_guess(outage: Outage) {
+    let pair = Pair::start().await;
+    let [alive, before, during] = [(); 3].map(|()| pair.here.sign_up());
+    pair.log_out_there(&before, "local").await;
+    let refused = async || verify_here(&pair.here, &before).send().await.status == 401;
+    eventually("the other has heard of it", refused).await;
+    pair.let_in_by_both(&alive).await;
+
+    outage.begins(&pair);
+    let since = Instant::now();
+    for request in pair.both(&alive) {
+        unknown_within_the_bound(since, &request).await;
+    }
+    for request in pair.both(&before) {
+        assert_revoked(&request.send().await);
+    }
+    let asked = Instant::now();
+    pair.log_out_there(&during, "local").await;
+    assert!(asked.elapsed() < PATIENCE, "a logout took {:?}", asked.elapsed());
+    assert!(!pair.here.alive(&during));
+    let [here, there] = pair.both(&during);
+    assert_revoked(&there.clone().send().await);
+    assert_error(&here.clone().send().await, 503, "NOT_READY", Some("store"));
+    let ready = pair.here.get("/readyz").send().await;
+    assert_error(&ready, 503, "NOT_READY", Some("store"));
+
+    outage.ends(&pair).await;
+    let refused = async || here.clone().send().await.status == 401;
+    eventually("what could not be written is", refused).await;
+    pair.let_in_by_both(&alive).await;
+    for request in pair.both(&before).into_iter().chain(pair.both(&during)) {
+        assert_revoked(&request.send().await);
+    }
+    assert_eq!(pair.here.get("/readyz").send().await.status, 200);
+    // Whoever comes now has no copy: Redis knows everything again.
+    let third = Setup::new().flag("supabase-url", pair.here.mock.url());
+    let third = third.at(pair.here.time.now()).flag("store", &pair.redis.url()).start().await;
+    for tokens in [&before, &during] {
+        assert_revoked(&verify_here(&third, tokens).send().await);
+    }
+    assert_eq!(verify_here(&third, &alive).send().await.status, 200);
+
+    let Pair { there, .. } = pair;
+    let log = there.ended();
+    let said = |text: &str| log.lines.iter().any(|line| line["message"] == text);
+    for text in [
+        "a logout is not safely on the revocation list",
+        "the revocation list cannot be followed",
+        "nobody can tell who was logged out",
+        "the revocation list is followed again",
+    ] {
+        assert!(said(text), "{text}: {}", log.text);
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_let_in_on_a_guess_while_redis_is_killed() {
+    nobody_is_let_in_on_a_guess(Outage::Killed).await;
+}
+
+#[tokio::test]
+async fn nobody_is_let_in_on_a_guess_while_redis_is_killed_and_loses_everything() {
+    nobody_is_let_in_on_a_guess(Outage::KilledAndEmptied).await;
+}
+
+#[tokio::test]
+async fn nobody_is_let_in_on_a_guess_while_redis_is_paused() {
+    nobody_is_let_in_on_a_guess(Outage::Paused).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_takes_no_writes_tells_nothing() {
+    let pair = Pair::start().await;
+    let (alive, ended) = (pair.here.sign_up(), pair.here.sign_up());
+    pair.log_out_there(&ended, "local").await;
+    pair.let_in_by_both(&alive).await;
+    for (case, failing, well) in [
+        ("deposed", ["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
+        (
+            "without replicas",
+            ["CONFIG", "SET", "min-replicas-to-write=1"],
+            ["CONFIG", "SET", "min-replicas-to-write=0"],
+        ),
+        ("full", ["CONFIG", "SET", "maxmemory=1"], ["CONFIG", "SET", "maxmemory=0"]),
+    ] {
+        let ask = |words: [&str; 3]| {
+            let words: Vec<&str> = words.iter().flat_map(|word| word.split('=')).collect();
+            pair.redis.ask::<String>(&words)
+        };
+        assert_eq!(ask(failing), "OK", "{case}");
+        let since = Instant::now();
+        for request in pair.both(&alive) {
+            unknown_within_the_bound(since, &request).await;
+        }
+        for request in pair.both(&ended) {
+            assert_revoked(&request.send().await);
+        }
+        assert_eq!(ask(well), "OK", "{case}");
+        pair.let_in_by_both(&alive).await;
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_starts_before_redis_waits_for_it() {
+    let pair = Pair::start().await;
+    let tokens = pair.here.sign_up();
+    pair.redis.kill();
+    let late = Setup::new().flag("supabase-url", pair.here.mock.url()).unready();
+    let late = late.at(pair.here.time.now()).flag("store", &pair.redis.url()).start().await;
+    let ready = async || late.get("/readyz").send().await;
+    let keys = async || ready().await.json()["error"]["reason"] == "store";
+    eventually("all but the store is there", keys).await;
+    let verify = verify_here(&late, &tokens);
+    assert_error(&verify.clone().send().await, 503, "NOT_READY", Some("store"));
+    let reply = late.post("/logout").bearer(&tokens.access_token).send().await;
+    assert_success(&reply, "/logout", tokens.user_id, "revoked");
+    assert_revoked(&verify.send().await);
+
+    pair.redis.start_again().await;
+    eventually("ready", async || ready().await.status == 200).await;
+    let [here, there] = pair.both(&tokens);
+    for request in [here, there] {
+        let refused = async || request.clone().send().await.status == 401;
+        eventually("the others hear of it", refused).await;
+    }
+}

@@ -1,0 +1,203 @@
+//! A disk that fails, as the clients of a gateway see it: what is answered 202 is on it.
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::Path,
+    process::Command,
+};
+
+use logout_gateway::{clock::Clock, mock::Tokens, session::token::Claims};
+use rlimit::{Resource, prlimit};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{
+    list::session,
+    opening::{open, was_closed},
+};
+use crate::harness::{
+    Browser, Form, Reply, Request, SECRET, Serving, Setup, Stage, assert_error, claims_of,
+    eventually,
+};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_logout-gateway");
+
+fn address(directory: &TempDir) -> String {
+    format!("file:{}", directory.path().join("store").display())
+}
+
+/// A stage for the real binary, whose GoTrue fails.
+async fn failing() -> Stage {
+    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500}));
+    stage
+}
+
+/// A shell that runs `set_limits` and becomes the binary.
+fn after(set_limits: &str) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &format!(r#"{set_limits}; exec "$0" "$@""#), BINARY]);
+    shell
+}
+
+fn environment(store: &str) -> [(&str, &str); 2] {
+    [("GATEWAY_STORE", store), ("GATEWAY_ADMIN_BIND", "127.0.0.1:0")]
+}
+
+async fn log_out(gateway: &Serving, tokens: &Tokens) -> Reply {
+    gateway.request("POST", "/api/auth/logout").bearer(&tokens.access_token).send().await
+}
+
+/// What the store is asked about the session of these tokens.
+fn claims(tokens: &Tokens) -> Claims {
+    let now = Clock::system().unix_seconds();
+    Claims { sub: tokens.user_id, session_id: tokens.session_id, ..session(now) }
+}
+
+async fn verify(gateway: &Serving, tokens: &Tokens) -> u16 {
+    gateway.request("GET", "/api/auth/verify").bearer(&tokens.access_token).send().await.status
+}
+
+/// The sessions whose logouts wait.
+async fn waiting(gateway: &Serving) -> Vec<String> {
+    let report = Request::new(gateway.admin_address.unwrap(), "GET", "/queue").send().await.json();
+    let entries = report["entries"].as_array().unwrap().iter();
+    entries.map(|entry| entry["session_id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_full_disk_is_a_failed_logout_and_never_a_promise() {
+    let (stage, directory) = (failing().await, tempfile::tempdir().unwrap());
+    let store = address(&directory);
+    // Files may grow to 256 KiB; whoever writes beyond is told, and not killed.
+    let shell = after("trap '' XFSZ; ulimit -S -f 512");
+    let gateway = Serving::start_by(shell, &stage, &environment(&store)).await;
+    let (mut promised, mut failed) = (Vec::new(), Vec::new());
+    while failed.len() < 5 {
+        assert!(promised.len() < 1000, "the disk does not fill");
+        let tokens = stage.sign_up();
+        let reply = log_out(&gateway, &tokens).await;
+        if reply.status == 202 {
+            promised.push(tokens);
+            continue;
+        }
+        assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
+        assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
+        assert_eq!(verify(&gateway, &tokens).await, 401, "this process knows it all the same");
+        failed.push(tokens);
+    }
+    assert!(promised.len() > 10, "there was room at first");
+
+    // Room again: everything goes on, and what was in memory alone is written.
+    let process = gateway.id().try_into().unwrap();
+    prlimit(process, Resource::FSIZE, Some((u64::MAX, u64::MAX)), None).unwrap();
+    let next = stage.sign_up();
+    assert_eq!(log_out(&gateway, &next).await.status, 202);
+    promised.push(next);
+    let (path, copy) = (directory.path().join("store"), directory.path().join("copy"));
+    let written = async || {
+        fs::copy(&path, &copy).unwrap();
+        let Ok(copy) = open(&copy).await else { return false };
+        for claims in failed.iter().map(claims) {
+            if !copy.is_revoked(&claims, claims.exp - 1).await.unwrap() {
+                return false;
+            }
+        }
+        true
+    };
+    eventually("the list is on the disk", written).await;
+    gateway.signal("KILL");
+    gateway.wait();
+
+    let gateway = Serving::start(&stage, &environment(&store)).await;
+    let waiting = waiting(&gateway).await;
+    for tokens in &promised {
+        assert!(waiting.contains(&tokens.session_id.to_string()), "a promise was not kept");
+        assert_eq!(verify(&gateway, tokens).await, 401);
+    }
+    for tokens in &failed {
+        assert_eq!(verify(&gateway, tokens).await, 401, "written once there was room");
+    }
+    gateway.ended();
+}
+
+/// A start that comes to nothing: what is told of it.
+fn told_at_start(mut command: Command, store: &str) -> String {
+    command.arg("serve").env_clear().envs([
+        ("SUPABASE_URL", "http://127.0.0.1:1"),
+        ("GATEWAY_BIND", "127.0.0.1:0"),
+        ("GATEWAY_ADMIN_BIND", "off"),
+        ("GATEWAY_SECRET", SECRET),
+        ("GATEWAY_STORE", store),
+    ]);
+    let run = command.output().unwrap();
+    let log = String::from_utf8(run.stderr).unwrap();
+    assert_eq!(run.status.code(), Some(1), "{log}");
+    assert!(!log.contains("listening") && !log.contains("panicked"), "{log}");
+    let path = store.strip_prefix("file:").unwrap();
+    let told = |line: &&str| line.contains("GATEWAY_STORE") && line.contains(path);
+    log.lines().find(told).unwrap_or_else(|| panic!("{log}")).to_owned()
+}
+
+#[tokio::test]
+async fn a_file_of_another_gateway_ends_the_second_and_not_the_first() {
+    let (stage, directory) = (failing().await, tempfile::tempdir().unwrap());
+    let store = address(&directory);
+    let gateway = Serving::start(&stage, &environment(&store)).await;
+    let told = told_at_start(Command::new(BINARY), &store);
+    assert!(told.contains("held by another process"), "{told}");
+    assert_eq!(log_out(&gateway, &stage.sign_up()).await.status, 202);
+    gateway.ended();
+    assert!(was_closed(&directory.path().join("store")), "a signal lets it close the file");
+}
+
+/// The binary without the privilege to write what its permissions forbid.
+fn unprivileged(of_root: bool) -> Command {
+    if !of_root {
+        return Command::new(BINARY);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set=-dac_override,-dac_read_search", BINARY]);
+    command
+}
+
+#[test]
+fn what_must_not_be_written_is_told_at_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let of_root = fs::metadata(directory.path()).unwrap().uid() == 0;
+    let set = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set(directory.path(), 0o555);
+    let told = told_at_start(unprivileged(of_root), &address(&directory));
+    assert!(told.contains("let this user read and write it and its directory"), "{told}");
+    assert!(!directory.path().join("store").exists());
+
+    set(directory.path(), 0o755);
+    fs::write(directory.path().join("store"), "").unwrap();
+    set(&directory.path().join("store"), 0o444);
+    let told = told_at_start(unprivileged(of_root), &address(&directory));
+    assert!(told.contains("let this user read and write it and its directory"), "{told}");
+}
+
+#[tokio::test]
+async fn the_file_tells_no_token() {
+    let directory = tempfile::tempdir().unwrap();
+    let stage = Setup::new().flag("store", &address(&directory)).start().await;
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500}));
+    let tokens = stage.sign_up();
+    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    let csrf_token = browser.csrf_cookie().unwrap();
+    assert_eq!(browser.logout("/logout").await.status, 202);
+    stage.stop_gateway();
+    let file = fs::read(directory.path().join("store")).unwrap();
+    let holds = |text: &str| file.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds(&tokens.session_id.to_string()), "the entry is there");
+    let email = claims_of(&tokens.access_token)["email"].clone();
+    let Value::String(email) = email else { panic!("no e-mail address: {email}") };
+    let parts = tokens.access_token.split('.');
+    for secret in parts.chain([&*tokens.refresh_token, &csrf_token, &email]) {
+        assert!(!holds(secret), "{secret}");
+    }
+}

@@ -1,0 +1,159 @@
+//! Promises of the revocation list.
+
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use logout_gateway::{
+    clock::Clock,
+    config::Scope,
+    session::token::Claims,
+    store::{Store, list::Revocation},
+};
+use uuid::Uuid;
+
+use super::Place;
+
+const DAY: i64 = 86_400;
+const LIFETIME: Duration = Duration::from_hours(24);
+
+/// The real time, because a store may ask a clock of its own.
+pub(super) fn now() -> i64 {
+    Clock::system().unix_seconds()
+}
+
+/// A session of `user` with a token issued then.
+pub(super) fn session_of(user: Uuid, iat: i64) -> Claims {
+    Claims {
+        sub: user,
+        session_id: Uuid::new_v4(),
+        exp: iat + 3600,
+        iat: Some(iat),
+        nbf: None,
+        role: None,
+        aal: None,
+    }
+}
+
+/// A session of a new user.
+pub(super) fn session(iat: i64) -> Claims {
+    session_of(Uuid::new_v4(), iat)
+}
+
+/// Another token of the same session.
+fn issued(claims: &Claims, iat: i64) -> Claims {
+    Claims { iat: Some(iat), exp: iat + 3600, ..claims.clone() }
+}
+
+pub(super) async fn log_out(store: &dyn Store, claims: &Claims, scope: Scope, at: i64) {
+    let date = UNIX_EPOCH + Duration::from_secs(at.unsigned_abs());
+    let revocation = Revocation::new(claims, scope, date, at, LIFETIME);
+    store.revoke(&revocation).await.unwrap();
+}
+
+pub(super) async fn refuses(store: &dyn Store, claims: &Claims, now: i64) -> bool {
+    store.is_revoked(claims, now).await.unwrap()
+}
+
+pub(super) async fn local_ends_the_session_and_no_other(place: &Place) {
+    let (store, now) = (place.open().await, now());
+    let ended = session(now - 10);
+    assert!(!refuses(&*store, &ended, now).await);
+    log_out(&*store, &ended, Scope::Local, now).await;
+    assert!(refuses(&*store, &ended, now).await);
+    assert!(refuses(&*store, &issued(&ended, now + 10), now + 10).await, "refreshed from it");
+    assert!(!refuses(&*store, &session_of(ended.sub, now - 10), now).await, "of the same user");
+    assert!(!refuses(&*store, &session(now - 10), now).await);
+}
+
+pub(super) async fn global_ends_what_was_issued_before_and_no_new_sign_in(place: &Place) {
+    let (store, now) = (place.open().await, now());
+    let ended = session(now - 10);
+    log_out(&*store, &ended, Scope::Global, now).await;
+    assert!(refuses(&*store, &ended, now).await);
+    assert!(refuses(&*store, &issued(&ended, now + 10), now + 10).await, "of the one that asked");
+    let other = session_of(ended.sub, now - 1);
+    assert!(refuses(&*store, &other, now).await);
+    assert!(refuses(&*store, &Claims { iat: None, ..other }, now).await, "of unknown age");
+    assert!(!refuses(&*store, &session_of(ended.sub, now), now).await, "the cut-off's own second");
+    assert!(!refuses(&*store, &session(now - 10), now).await, "of another user");
+}
+
+pub(super) async fn others_spares_the_session_that_asked(place: &Place) {
+    let (store, now) = (place.open().await, now());
+    let asking = session(now - 10);
+    log_out(&*store, &asking, Scope::Others, now).await;
+    assert!(!refuses(&*store, &asking, now).await);
+    assert!(refuses(&*store, &session_of(asking.sub, now - 1), now).await);
+    assert!(!refuses(&*store, &session_of(asking.sub, now), now).await, "a new sign-in");
+}
+
+pub(super) async fn others_of_two_sessions_ends_both_askers_older_tokens(place: &Place) {
+    let (store, now) = (place.open().await, now());
+    let first = session(now - 10);
+    let second = session_of(first.sub, now + 1);
+    log_out(&*store, &first, Scope::Others, now).await;
+    log_out(&*store, &second, Scope::Others, now + 5).await;
+    assert!(refuses(&*store, &first, now + 5).await);
+    assert!(!refuses(&*store, &second, now + 5).await);
+}
+
+pub(super) async fn of_two_logouts_the_later_counts_in_any_order(place: &Place) {
+    let (store, now) = (place.open().await, now());
+    for order in [[now, now + 5], [now + 5, now]] {
+        let ended = session(now - 10);
+        for at in order {
+            log_out(&*store, &ended, Scope::Global, at).await;
+        }
+        let between = session_of(ended.sub, now + 4);
+        assert!(refuses(&*store, &between, now + 5).await, "the later cut-off, {order:?}");
+        let last = now + 5 + DAY - 1;
+        assert!(refuses(&*store, &ended, last).await, "the later end, {order:?}");
+        assert!(refuses(&*store, &between, last).await, "the later end, {order:?}");
+    }
+}
+
+pub(super) async fn an_entry_ends_with_the_longest_token(place: &Place) {
+    let (store, now) = (place.open().await, now());
+    let long = Claims { exp: now + 30 * DAY, ..session(now) };
+    log_out(&*store, &long, Scope::Local, now).await;
+    assert!(refuses(&*store, &long, now + 30 * DAY - 1).await, "its own exp is later");
+    assert!(!refuses(&*store, &long, now + 30 * DAY).await);
+    let asking = session(now);
+    log_out(&*store, &asking, Scope::Others, now).await;
+    let other = session_of(asking.sub, now - 1);
+    assert!(refuses(&*store, &other, now + DAY - 1).await);
+    assert!(!refuses(&*store, &other, now + DAY).await);
+}
+
+pub(super) async fn logouts_at_once_are_all_on_the_list(place: &Place) {
+    let (store, now) = (place.open().await, now());
+    let sessions: Arc<Vec<Claims>> = Arc::new((0..64).map(|_| session(now - 10)).collect());
+    let tasks = (0..sessions.len()).map(|n| {
+        let (store, sessions) = (store.clone(), sessions.clone());
+        tokio::spawn(async move { log_out(&*store, &sessions[n], Scope::Global, now).await })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    for ended in &*sessions {
+        assert!(refuses(&*store, ended, now).await);
+        assert!(refuses(&*store, &session_of(ended.sub, now - 1), now).await);
+    }
+}
+
+pub(super) async fn what_no_token_can_match_is_forgotten_and_nothing_else(place: &Place) {
+    let (store, now) = (place.open().await, now());
+    let [early, late] = [session(now - 10), session(now - 10)];
+    log_out(&*store, &early, Scope::Global, now).await;
+    log_out(&*store, &late, Scope::Global, now + 1).await;
+    store.forget_outlived(now + DAY - 1).await.unwrap();
+    assert!(refuses(&*store, &early, now).await);
+    store.forget_outlived(now + DAY).await.unwrap();
+    for (claims, kept) in [(&early, false), (&late, true)] {
+        // Asked as of an earlier time, so that it is not merely over.
+        assert_eq!(refuses(&*store, claims, now).await, kept);
+        assert_eq!(refuses(&*store, &session_of(claims.sub, now - 1), now).await, kept);
+    }
+}

@@ -1,0 +1,299 @@
+//! Opening a file: what is told of one that cannot be used, and that nothing is done to it.
+
+use std::{
+    fs::{self, OpenOptions},
+    os::unix::fs::{FileExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use logout_gateway::{
+    config::{Scope, StoreAddress},
+    queue::entry::Entry,
+    session::token::Claims,
+    store::{self, Store},
+};
+use redb::{ConcurrencyMode, Database, TableDefinition};
+use tempfile::TempDir;
+
+use super::{
+    failures::{self, numbered},
+    list::{log_out, now, refuses, session, session_of},
+    queue::{self, NOW, put},
+};
+
+/// A directory, and the path of a store in it.
+fn path() -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    (directory, path)
+}
+
+pub(super) async fn open(path: &Path) -> Result<Arc<dyn Store>, String> {
+    let opened = store::open(&StoreAddress::File(path.to_owned())).await;
+    opened.map_err(|cause| cause.to_string())
+}
+
+/// Something in each table.
+async fn filled(path: &Path) -> Claims {
+    let (store, ended) = (open(path).await.unwrap(), session(now() - 10));
+    log_out(&*store, &ended, Scope::Global, now()).await;
+    store.note(&[numbered(0)]).await.unwrap();
+    put(queue::queue(&*store), &[NOW]).await;
+    ended
+}
+
+async fn assert_all_there(path: &Path, ended: &Claims) {
+    let store = open(path).await.unwrap();
+    assert!(refuses(&*store, ended, now()).await);
+    assert!(refuses(&*store, &session_of(ended.sub, ended.iat.unwrap()), now()).await);
+    assert_eq!(failures::all(&*store).await.len(), 1);
+    assert_eq!(queue::all(queue::queue(&*store)).await.len(), 1);
+}
+
+/// Asserts that the file cannot be opened, that one line says so with its path and these words, and
+/// that it is as before.
+#[track_caller]
+fn assert_told(opened: Result<Arc<dyn Store>, String>, path: &Path, words: &str) {
+    let told = opened.expect_err(words);
+    assert!(told.starts_with("GATEWAY_STORE: "), "{told}");
+    assert!(told.contains(&path.display().to_string()), "{told}");
+    assert!(told.contains(words) && told.lines().count() == 1, "{words}: {told}");
+}
+
+#[tokio::test]
+async fn what_is_no_file_of_ours_is_told_and_left_alone() {
+    let (directory, _path) = path();
+    let at = |name: &str| directory.path().join(name);
+    fs::create_dir(at("directory")).unwrap();
+    fs::write(at("text"), "no store at all\n".repeat(10_000)).unwrap();
+    fs::write(at("short"), "x").unwrap();
+    fs::write(at("zeros"), vec![0; 100_000]).unwrap();
+    for (path, words) in [
+        (at("directory"), "name a file"),
+        (PathBuf::from("/dev/null"), "name a file"),
+        (at("missing/store"), "check the path, whose directory must exist"),
+        (at("text"), "no store of a gateway"),
+        (at("short"), "no store of a gateway"),
+        (at("zeros"), "no store of a gateway"),
+    ] {
+        let before = fs::read(&path).ok();
+        assert_told(open(&path).await, &path, words);
+        assert_eq!(fs::read(&path).ok(), before, "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn an_empty_file_is_a_new_store() {
+    let (_directory, path) = path();
+    fs::write(&path, "").unwrap();
+    let ended = filled(&path).await;
+    assert_all_there(&path, &ended).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_held_is_told_and_free_again_once_its_store_is_gone() {
+    let (_directory, path) = path();
+    let ended = filled(&path).await;
+    let held = open(&path).await.unwrap();
+    assert_told(open(&path).await, &path, "held by another process");
+    assert!(refuses(&*held, &ended, now()).await);
+    drop(held);
+    assert_all_there(&path, &ended).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_let_go_in_a_moment_is_waited_for() {
+    let (_directory, path) = path();
+    let ended = filled(&path).await;
+    let held = open(&path).await.unwrap();
+    let (opened, ()) = tokio::join!(open(&path), async {
+        tokio::task::yield_now().await;
+        drop(held);
+    });
+    assert!(refuses(&*opened.unwrap(), &ended, now()).await);
+}
+
+#[tokio::test]
+async fn only_its_owner_reads_a_new_file() {
+    let (_directory, path) = path();
+    drop(open(&path).await.unwrap());
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+/// Changes the file as another release would.
+fn by_another_release(path: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
+    let database = Database::open(path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    change(&transaction);
+    transaction.commit().unwrap();
+}
+
+#[tokio::test]
+async fn what_a_later_release_wrote_is_told() {
+    type Change = fn(&redb::WriteTransaction);
+    const SESSIONS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("sessions");
+    const CUT_OFFS: TableDefinition<'_, (u128, u128), &[u8]> = TableDefinition::new("cut_offs");
+    const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
+    const FAILURES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("failures");
+    const UNKNOWN: TableDefinition<'_, u64, u64> = TableDefinition::new("unknown");
+    const CHANGED: TableDefinition<'_, u64, u64> = TableDefinition::new("failures");
+    const VALUE: &[u8] = &[2, b'{', b'}'];
+    let changes: [(&str, Change); 6] = [
+        ("a session", |t| drop(t.open_table(SESSIONS).unwrap().insert(1, VALUE).unwrap())),
+        ("a cut-off", |t| drop(t.open_table(CUT_OFFS).unwrap().insert((1, 1), VALUE).unwrap())),
+        ("an entry", |t| drop(t.open_table(QUEUE).unwrap().insert(1, VALUE).unwrap())),
+        ("a failure", |t| drop(t.open_table(FAILURES).unwrap().insert(9, VALUE).unwrap())),
+        ("another table", |t| drop(t.open_table(UNKNOWN).unwrap())),
+        ("a table of another kind", |t| {
+            assert!(t.delete_table(FAILURES).unwrap());
+            drop(t.open_table(CHANGED).unwrap());
+        }),
+    ];
+    for (what, change) in changes {
+        let (_directory, path) = path();
+        filled(&path).await;
+        by_another_release(&path, change);
+        for _ in 0..2 {
+            let told = open(&path).await.expect_err(what);
+            assert_told(Err(told), &path, "written by a later release");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_as_this_release_writes_it_is_damaged() {
+    const SESSIONS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("sessions");
+    const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
+    type Change = fn(&redb::WriteTransaction);
+    let changes: [Change; 4] = [
+        |t| drop(t.open_table(SESSIONS).unwrap().insert(1, &[][..]).unwrap()),
+        |t| drop(t.open_table(SESSIONS).unwrap().insert(1, &[0; 9][..]).unwrap()),
+        |t| drop(t.open_table(SESSIONS).unwrap().insert(1, &[1; 10][..]).unwrap()),
+        |t| drop(t.open_table(QUEUE).unwrap().insert(1, &[1, b'{', b'}'][..]).unwrap()),
+    ];
+    for change in changes {
+        let (_directory, path) = path();
+        filled(&path).await;
+        by_another_release(&path, change);
+        assert_told(open(&path).await, &path, "is damaged");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_was_cut_off_is_damaged() {
+    let (directory, path) = path();
+    filled(&path).await;
+    let whole = fs::read(&path).unwrap();
+    for part in 1..32 {
+        let cut = directory.path().join("cut");
+        fs::write(&cut, &whole[..whole.len() * part / 32]).unwrap();
+        assert_told(open(&cut).await, &cut, "is damaged");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused_or_whole_and_never_a_panic() {
+    let (directory, path) = path();
+    let ended = filled(&path).await;
+    let whole = fs::read(&path).unwrap();
+    let mut refused = 0;
+    for round in 0..100 {
+        let copy = directory.path().join("copy");
+        fs::write(&copy, &whole).unwrap();
+        let file = OpenOptions::new().write(true).open(&copy).unwrap();
+        let junk: Vec<u8> = (0..fastrand::usize(1..64)).map(|_| fastrand::u8(..)).collect();
+        let at = fastrand::usize(..whole.len() - junk.len());
+        file.write_all_at(&junk, at.try_into().unwrap()).unwrap();
+        match open(&copy).await {
+            Err(told) => {
+                assert_told(Err(told), &copy, "is damaged");
+                refused += 1;
+            }
+            Ok(store) => {
+                drop(store);
+                println!("round {round}: {junk:?} at {at}");
+                assert_all_there(&copy, &ended).await;
+            }
+        }
+    }
+    assert!(refused > 0, "it was no test");
+}
+
+#[tokio::test]
+async fn a_copy_of_the_moment_has_everything_that_was_answered() {
+    let (directory, path) = path();
+    let store = open(&path).await.unwrap();
+    let mut all = Vec::new();
+    for round in 0..20 {
+        let ended = session(now() - 10);
+        log_out(&*store, &ended, Scope::Local, now()).await;
+        let entry = put(queue::queue(&*store), &[NOW + round]).await.remove(0);
+        all.push((ended, entry));
+        // As it is when the power goes.
+        let copy = directory.path().join("copy");
+        fs::copy(&path, &copy).unwrap();
+        let copy = open(&copy).await.unwrap();
+        let entries = queue::all(queue::queue(&*copy)).await;
+        assert_eq!(entries.len(), all.len());
+        for (ended, entry) in &all {
+            assert!(refuses(&*copy, ended, now()).await);
+            assert!(entries.contains(entry));
+        }
+    }
+}
+
+/// Asserts that the queue has these entries and the failure log so many lines, for who looks into it.
+async fn assert_seen(path: &Path, entries: &[Entry], failures: usize) {
+    let seen = store::look_into(&StoreAddress::File(path.to_owned())).await.unwrap();
+    assert_eq!(seen.entries.unwrap(), entries);
+    assert_eq!(seen.failures, (0..failures).rev().map(numbered).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_file_is_looked_into_while_it_is_held_and_when_not() {
+    let (directory, path) = path();
+    let store = open(&path).await.unwrap();
+    let mut entries = Vec::new();
+    for count in 1..5 {
+        entries.extend(put(queue::queue(&*store), &[NOW + count]).await);
+        store.note(&[numbered(entries.len() - 1)]).await.unwrap();
+        assert_seen(&path, &entries, entries.len()).await;
+    }
+    // What a kill leaves has to be repaired first.
+    let copy = directory.path().join("copy");
+    fs::copy(&path, &copy).unwrap();
+    assert_seen(&copy, &entries, entries.len()).await;
+    drop(store);
+    assert_seen(&path, &entries, entries.len()).await;
+}
+
+#[tokio::test]
+async fn a_look_at_what_is_no_store_is_told_and_creates_none() {
+    let (directory, path) = path();
+    let text = directory.path().join("text");
+    fs::write(&text, "no store at all\n".repeat(10_000)).unwrap();
+    for (path, words) in [(&path, "check the path"), (&text, "no store of a gateway")] {
+        let told = store::look_into(&StoreAddress::File(path.clone())).await.unwrap_err();
+        assert!(told.0.contains(words) && told.0.contains(path.to_str().unwrap()), "{told}");
+    }
+    assert!(!path.exists());
+}
+
+/// Whether whoever had the file closed it.
+pub(super) fn was_closed(path: &Path) -> bool {
+    let mut builder = Database::builder();
+    builder.set_concurrency_mode(ConcurrencyMode::SingleWriter);
+    builder.open_read_only(path).is_ok()
+}
+
+#[tokio::test]
+async fn a_store_that_is_dropped_has_closed_its_file() {
+    let (directory, path) = path();
+    let store = open(&path).await.unwrap();
+    log_out(&*store, &session(now()), Scope::Local, now()).await;
+    let copy = directory.path().join("copy");
+    fs::copy(&path, &copy).unwrap();
+    drop(store);
+    assert!(was_closed(&path) && !was_closed(&copy));
+}

@@ -1,0 +1,242 @@
+//! The promises of every store, kept by Redis; and what is Redis' own.
+
+mod versions;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, UNIX_EPOCH},
+};
+
+use logout_gateway::{
+    config::{Scope, StoreAddress},
+    queue::entry::Entry,
+    session::token::Claims,
+    store::{self, Store, StoreFault, list::Revocation, redis::BOUND},
+};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::{
+    Place,
+    list::{log_out, now, refuses, session, session_of},
+    queue::{self, NOW, put},
+};
+use crate::harness::{RedisServer, eventually};
+
+every_store! { place().await }
+every_queue! { place().await }
+every_durable_store! { place().await }
+
+async fn place() -> Place {
+    let server = RedisServer::start().await;
+    Place { address: address(&server), _ground: Box::new(server) }
+}
+
+fn address(server: &RedisServer) -> StoreAddress {
+    StoreAddress::parse(&server.url()).unwrap()
+}
+
+const DAY: i64 = 86_400;
+
+fn revocation(claims: &Claims, scope: Scope, at: i64) -> Revocation {
+    let cut_off = UNIX_EPOCH + Duration::from_secs(at.unsigned_abs());
+    Revocation::new(claims, scope, cut_off, at, Duration::from_hours(1))
+}
+
+/// A store as a gateway has it, which follows what others do.
+struct Followed {
+    store: Arc<dyn Store>,
+    following: JoinHandle<()>,
+}
+
+impl Followed {
+    async fn open(server: &RedisServer) -> Self {
+        let store = store::open(&address(server)).await.unwrap();
+        let kept = store.clone();
+        Self { store, following: tokio::spawn(async move { kept.keep().await }) }
+    }
+
+    async fn answers(&self, claims: &Claims) -> Result<bool, StoreFault> {
+        self.store.is_revoked(claims, now()).await
+    }
+
+    /// Waits until its copy holds everything that is on the list now.
+    async fn knows_all(&self, server: &RedisServer) {
+        let since = Instant::now();
+        eventually("the bound is over", async || since.elapsed() > BOUND).await;
+        self.follows(server).await;
+    }
+
+    /// Waits until a lookup asks nobody.
+    async fn follows(&self, server: &RedisServer) {
+        let unknown = session(now());
+        let asks_nobody = async || {
+            let before = server.calls("zscore");
+            assert_eq!(self.answers(&unknown).await, Ok(false));
+            server.calls("zscore") == before
+        };
+        eventually("the list is followed", asks_nobody).await;
+    }
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        self.following.abort();
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_be_written_is_written_once_redis_is_back_however_much_it_is() {
+    let server = RedisServer::start().await;
+    let (one, another) = (Followed::open(&server).await, Followed::open(&server).await);
+    one.follows(&server).await;
+    server.kill();
+    let now = now();
+    let ended: Vec<Claims> = (0..2_500).map(|_| session(now - 10)).collect();
+    for (n, claims) in ended.iter().enumerate() {
+        let scope = [Scope::Local, Scope::Global, Scope::Others][n % 3];
+        assert!(one.store.revoke(&revocation(claims, scope, now)).await.is_err());
+    }
+    server.start_again().await;
+    let count = |set: &str| server.ask::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
+    let written = async || (count("sessions"), count("users")) == (1_667, 1_666);
+    eventually("everything is written", written).await;
+    another.knows_all(&server).await;
+    // From here the copies alone can tell.
+    server.kill();
+    for (n, claims) in ended.iter().enumerate() {
+        let other = session_of(claims.sub, now - 5);
+        for store in [&one, &another] {
+            if n % 3 != 2 {
+                assert_eq!(store.answers(claims).await, Ok(true), "{n}");
+            }
+            if n % 3 != 0 {
+                assert_eq!(store.answers(&other).await, Ok(true), "{n}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_redis_refused_alone_is_written_once_it_takes_it() {
+    let server = RedisServer::start().await;
+    let (one, another) = (Followed::open(&server).await, Followed::open(&server).await);
+    one.follows(&server).await;
+    another.follows(&server).await;
+    server.ask::<()>(&["ACL", "SETUSER", "default", "-eval"]);
+    let ended = session(now() - 10);
+    let fault = one.store.revoke(&revocation(&ended, Scope::Local, now())).await.unwrap_err();
+    assert!(fault.cause.starts_with("Redis does not permit it to this user"), "{fault}");
+    assert_eq!(one.answers(&ended).await, Ok(true));
+    assert_eq!(another.answers(&ended).await, Ok(false));
+    server.ask::<()>(&["ACL", "SETUSER", "default", "+eval"]);
+    let known = async || another.answers(&ended).await == Ok(true);
+    eventually("the other hears of it", known).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_forgets_everything_is_told_again() {
+    let server = RedisServer::start().await;
+    let (one, another) = (Followed::open(&server).await, Followed::open(&server).await);
+    let [before, after] = [(); 2].map(|()| session(now() - 10));
+    log_out(&*one.store, &before, Scope::Global, now()).await;
+    another.follows(&server).await;
+    let ok: String = server.ask(&["FLUSHALL"]);
+    assert_eq!(ok, "OK");
+    log_out(&*one.store, &after, Scope::Global, now()).await;
+    let count = |set: &str| server.ask::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
+    eventually("it knows both", async || (count("sessions"), count("users")) == (2, 2)).await;
+    for claims in [&before, &after] {
+        let fresh = store::open(&address(&server)).await.unwrap();
+        assert!(refuses(&*fresh, claims, now()).await);
+    }
+}
+
+#[tokio::test]
+async fn what_no_token_can_match_leaves_redis_but_no_clock_alone_decides() {
+    let server = RedisServer::start().await;
+    let store = store::open(&address(&server)).await.unwrap();
+    let (over, alive) = (session(now() - DAY - 10), session(now() - 10));
+    // A day ago, for a day.
+    log_out(&*store, &over, Scope::Global, now() - DAY).await;
+    log_out(&*store, &alive, Scope::Global, now()).await;
+    let count = |set: &str| server.ask::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
+    assert_eq!((count("sessions"), count("users")), (2, 2));
+    store.forget_outlived(now()).await.unwrap();
+    assert_eq!((count("sessions"), count("users")), (1, 1));
+    // This gateway's clock is a year ahead.
+    store.forget_outlived(now() + 365 * DAY).await.unwrap();
+    assert_eq!((count("sessions"), count("users")), (1, 1));
+    let fresh = store::open(&address(&server)).await.unwrap();
+    assert!(refuses(&*fresh, &alive, now()).await);
+}
+
+#[tokio::test]
+async fn keys_end_by_themselves_a_day_after_the_last_token_that_they_can_match() {
+    let server = RedisServer::start().await;
+    let store = store::open(&address(&server)).await.unwrap();
+    let claims = session(now() - 10);
+    log_out(&*store, &claims, Scope::Global, now()).await;
+    log_out(&*store, &claims, Scope::Others, now() - 100).await;
+    let user = format!("user:{}", claims.sub);
+    for key in ["sessions", "users", &user, "changes"] {
+        let ttl: i64 = server.ask(&["TTL", &format!("logout-gateway:{key}")]);
+        let least = if key == "changes" { 2 * DAY - 110 } else { 2 * DAY - 10 };
+        assert!((least..=2 * DAY).contains(&ttl), "{key}: {ttl}");
+    }
+    let keys: Vec<String> = server.ask(&["KEYS", "*"]);
+    assert_eq!(keys.len(), 6, "{keys:?}");
+}
+
+#[tokio::test]
+async fn a_users_outlived_cut_offs_go_with_the_next() {
+    let server = RedisServer::start().await;
+    let store = store::open(&address(&server)).await.unwrap();
+    let (user, now) = (Uuid::new_v4(), now());
+    let key = format!("logout-gateway:user:{user}");
+    let ids = [(); 2].map(|()| Uuid::new_v4().to_string());
+    for (id, until) in ids.iter().zip([now - DAY - 10, now - 10]) {
+        server.ask::<()>(&["HSET", &key, id, &format!("1 {now} {until}")]);
+    }
+    log_out(&*store, &session_of(user, now - 10), Scope::Global, now).await;
+    let mut left: Vec<String> = server.ask(&["HKEYS", &key]);
+    left.sort_unstable();
+    assert_eq!(left, ["-", &ids[1]], "clocks differ: what is over for less than a day stays");
+    // Long over when it comes: not worth a key.
+    let claims = session(now - 3 * DAY);
+    log_out(&*store, &claims, Scope::Global, now - 3 * DAY).await;
+    let keys: usize = server.ask(&["EXISTS", &format!("logout-gateway:user:{}", claims.sub)]);
+    assert_eq!(keys, 0);
+}
+
+#[tokio::test]
+async fn two_instances_never_lease_the_same_entry() {
+    let server = RedisServer::start().await;
+    let mut stores = Vec::new();
+    for _ in 0..2 {
+        stores.push(store::open(&address(&server)).await.unwrap());
+    }
+    let dues: Vec<i64> = (0..200).map(|n| NOW - n).collect();
+    put(queue::queue(&*stores[0]), &dues).await;
+    let tasks = stores.into_iter().map(|store| {
+        tokio::spawn(async move {
+            let mut got: Vec<Entry> = Vec::new();
+            loop {
+                let some = queue::queue(&*store).lease(NOW, NOW + 1, 3).await.unwrap();
+                if some.is_empty() {
+                    return got;
+                }
+                got.extend(some);
+            }
+        })
+    });
+    let mut got = Vec::new();
+    for task in tasks.collect::<Vec<_>>() {
+        let own = task.await.unwrap();
+        assert!(!own.is_empty(), "it was no test");
+        got.extend(own.into_iter().map(|entry| entry.id));
+    }
+    got.sort_unstable();
+    got.dedup();
+    assert_eq!(got.len(), 200);
+}
