@@ -3,19 +3,7 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 /// The header `X-CSRF-Token`, to be compared in constant time and in no other way: whoever guesses
-/// learns nothing by how long it takes.
-///
-/// ```
-/// # use logout_gateway::csrf::submitted::Submitted;
-/// assert!(Submitted::new(b"token").equals("token"));
-/// ```
-///
-/// There is no `==`:
-///
-/// ```compile_fail
-/// # use logout_gateway::csrf::submitted::Submitted;
-/// assert!(Submitted::new(b"token") == Submitted::new(b"token"));
-/// ```
+/// learns nothing by how long it takes. There is no `==`.
 #[derive(Clone, Copy)]
 #[expect(missing_debug_implementations, reason = "a secret of the user's")]
 pub struct Submitted<'r>(&'r [u8]);

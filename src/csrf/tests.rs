@@ -1,5 +1,7 @@
 //! No token of one session ever passes for another.
 
+use std::marker::PhantomData;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -67,4 +69,31 @@ fn every_token_is_another_one() {
     let tokens: std::collections::HashSet<_> =
         (0..100).map(|_| csrf.mint(Uuid::nil()).unwrap()).collect();
     assert_eq!(tokens.len(), 100);
+}
+
+/// Of a type with `==` the first `has_equality` is called, of any other the second.
+struct Type<T>(PhantomData<T>);
+
+impl<T: PartialEq> Type<T> {
+    fn has_equality() -> bool {
+        true
+    }
+}
+
+trait WithoutEquality {
+    fn has_equality() -> bool {
+        false
+    }
+}
+
+impl<T> WithoutEquality for Type<T> {}
+
+#[test]
+fn a_submitted_token_can_be_compared_in_constant_time_alone() {
+    assert!(Type::<&[u8]>::has_equality());
+    assert!(!Type::<Submitted<'_>>::has_equality());
+    assert!(Submitted::new(b"token").equals("token"));
+    for other in ["", "toke", "tokeN", "Token", "token0"] {
+        assert!(!Submitted::new(b"token").equals(other), "{other}");
+    }
 }

@@ -191,6 +191,7 @@ fn held(id: u32) -> (usize, usize) {
 async fn ten_thousand_idle_connections_hold_no_more_than_is_allowed_and_pass() {
     const ALLOWED: usize = 300;
     let crowd = rlimit::increase_nofile_limit(12_000).unwrap().saturating_sub(2000).min(10_000);
+    assert!(crowd >= 2000, "raise the limit of open files: {crowd} are no crowd");
     let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
     let environment = [
         ("GATEWAY_MAX_CONNECTIONS", ALLOWED.to_string()),

@@ -38,6 +38,7 @@ mod mock_gotrue;
 mod mock_harness;
 mod mock_recordings;
 mod model;
+mod operator;
 mod outcomes;
 mod queue;
 mod recorded_jars;

@@ -125,17 +125,19 @@ async fn five_hundred_logouts_at_once_overload_a_slow_gotrue_and_not_the_gateway
         gateway.request("GET", "/healthz"),
         Request::new(gateway.admin_address.unwrap(), "GET", "/healthz"),
     ];
-    let mut answered = 0;
+    let blows = || storm.iter().any(|(_, reply)| !reply.is_finished());
+    let mut rounds = 0;
     // To the storm's end.
-    while storm.iter().any(|(_, reply)| !reply.is_finished()) {
+    while blows() {
         for probe in &probes {
             let begun = Instant::now();
             assert_eq!(probe.clone().send().await.status, 200, "{probe:?}");
             assert!(begun.elapsed() < MARGIN, "{:?}", begun.elapsed());
-            answered += 1;
         }
+        // An answer that came only when the storm was over counts for nothing.
+        rounds += usize::from(blows());
     }
-    assert!(answered >= probes.len(), "nobody looked");
+    assert!(rounds > 0, "they waited for the storm to end");
 
     let mut timed_out = 0;
     for (tokens, reply) in storm {

@@ -1,6 +1,6 @@
 //! What Redis' errors mean, in words that tell no secret.
 
-use std::{error::Error, fmt, io, sync::Arc};
+use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
 use redis::{ErrorKind, RedisError};
 
@@ -32,6 +32,11 @@ impl Fault {
     /// No answer came in time, so none is waited for on this connection.
     pub(super) fn timeout() -> Self {
         Self { disconnected: true, ..Self::passing("Redis does not answer in time") }
+    }
+
+    /// How long it is waited before trying again.
+    pub(super) fn wait(&self) -> Duration {
+        if self.lasting { Duration::from_secs(2) } else { Duration::from_millis(250) }
     }
 
     /// There are records that this release cannot read.

@@ -9,12 +9,12 @@
 //! 4. Each question begins with a write that changes nothing. A master that was deposed, or cannot take
 //!    the logouts of others, refuses it, and its answers are worth nothing.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use redis::{FromRedisValue, Pipeline, pipe};
 use tokio::time::{Instant, sleep};
 
-use super::{RedisStore, commands, fault::Fault, link::RETRY, records, server::Connection};
+use super::{RedisStore, commands, fault::Fault, records, server::Connection};
 use crate::store::list::{List, Mark};
 
 /// How long Redis holds a question for changes back when there are none.
@@ -63,18 +63,18 @@ impl RedisStore {
     pub(super) async fn follow(&self) {
         let mut told = Told::default();
         loop {
-            if let Err(fault) = self.follow_on(&mut told).await {
-                if fault.is_newer() {
-                    self.copy.is_unreadable(true);
-                }
-                told.fault(fault);
+            let Err(fault) = self.follow_on(&mut told).await;
+            if fault.is_newer() {
+                self.copy.is_unreadable(true);
             }
-            sleep(RETRY).await;
+            let wait = fault.wait();
+            told.fault(fault);
+            sleep(wait).await;
         }
     }
 
     /// As long as a connection holds.
-    async fn follow_on(&self, told: &mut Told) -> Result<(), Fault> {
+    async fn follow_on(&self, told: &mut Told) -> Result<Infallible, Fault> {
         self.link.reachable().await?;
         let mut connection = self.server.connect(PATIENCE).await?;
         loop {

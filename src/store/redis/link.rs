@@ -16,8 +16,6 @@ use super::{
 
 /// How long Redis may take for a command: a logout waits no longer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
-/// How long it is waited before connecting again.
-pub(super) const RETRY: Duration = Duration::from_millis(250);
 /// A connection that broke unseen is found by this and not by a logout.
 const PING_EVERY: Duration = Duration::from_secs(1);
 
@@ -114,8 +112,9 @@ impl Link {
                     self.0.send_replace(State::Up(number, connection));
                 }
                 Err(fault) => {
+                    let wait = fault.wait();
                     self.0.send_replace(State::Down(fault));
-                    sleep(RETRY).await;
+                    sleep(wait).await;
                 }
             }
         }

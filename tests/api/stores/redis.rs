@@ -1,15 +1,17 @@
 //! The promises of every store, kept by Redis; and what is Redis' own.
 
+mod versions;
+
 use std::{
     sync::Arc,
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use logout_gateway::{
     config::{Scope, StoreAddress},
     queue::entry::Entry,
     session::token::Claims,
-    store::{self, Store, StoreFault, list::Revocation},
+    store::{self, Store, StoreFault, list::Revocation, redis::BOUND},
 };
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -58,6 +60,13 @@ impl Followed {
         self.store.is_revoked(claims, now()).await
     }
 
+    /// Waits until its copy holds everything that is on the list now.
+    async fn knows_all(&self, server: &RedisServer) {
+        let since = Instant::now();
+        eventually("the bound is over", async || since.elapsed() > BOUND).await;
+        self.follows(server).await;
+    }
+
     /// Waits until a lookup asks nobody.
     async fn follows(&self, server: &RedisServer) {
         let unknown = session(now());
@@ -92,7 +101,7 @@ async fn what_could_not_be_written_is_written_once_redis_is_back_however_much_it
     let count = |set: &str| server.ask::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
     let written = async || (count("sessions"), count("users")) == (1_667, 1_666);
     eventually("everything is written", written).await;
-    another.follows(&server).await;
+    another.knows_all(&server).await;
     // From here the copies alone can tell.
     server.kill();
     for (n, claims) in ended.iter().enumerate() {
@@ -106,6 +115,23 @@ async fn what_could_not_be_written_is_written_once_redis_is_back_however_much_it
             }
         }
     }
+}
+
+#[tokio::test]
+async fn what_redis_refused_alone_is_written_once_it_takes_it() {
+    let server = RedisServer::start().await;
+    let (one, another) = (Followed::open(&server).await, Followed::open(&server).await);
+    one.follows(&server).await;
+    another.follows(&server).await;
+    server.ask::<()>(&["ACL", "SETUSER", "default", "-eval"]);
+    let ended = session(now() - 10);
+    let fault = one.store.revoke(&revocation(&ended, Scope::Local, now())).await.unwrap_err();
+    assert!(fault.cause.starts_with("Redis does not permit it to this user"), "{fault}");
+    assert_eq!(one.answers(&ended).await, Ok(true));
+    assert_eq!(another.answers(&ended).await, Ok(false));
+    server.ask::<()>(&["ACL", "SETUSER", "default", "+eval"]);
+    let known = async || another.answers(&ended).await == Ok(true);
+    eventually("the other hears of it", known).await;
 }
 
 #[tokio::test]
@@ -181,91 +207,6 @@ async fn a_users_outlived_cut_offs_go_with_the_next() {
     log_out(&*store, &claims, Scope::Global, now - 3 * DAY).await;
     let keys: usize = server.ask(&["EXISTS", &format!("logout-gateway:user:{}", claims.sub)]);
     assert_eq!(keys, 0);
-}
-
-#[tokio::test]
-async fn where_a_newer_release_wrote_something_nobody_is_let_in() {
-    let (user, until) = (Uuid::new_v4().to_string(), (now() + DAY).to_string());
-    let user_key = format!("logout-gateway:user:{user}");
-    for (case, words) in [
-        ("a format", vec!["SET", "logout-gateway:format", "2"]),
-        ("a session", vec!["ZADD", "logout-gateway:sessions", &until, "2 somebody's phone"]),
-        ("a user", vec!["ZADD", "logout-gateway:users", &until, "2 somebody"]),
-        ("a cut-off", vec!["HSET", &user_key, "-", "2 1 2 3"]),
-    ] {
-        let server = RedisServer::start().await;
-        let followed = Followed::open(&server).await;
-        followed.follows(&server).await;
-        server.ask::<()>(&words);
-        if case == "a cut-off" {
-            server.ask::<()>(&["ZADD", "logout-gateway:users", &until, &user]);
-        }
-        if case != "a format" {
-            // It is met when the list is read the next time.
-            server.kill();
-            server.start_again().await;
-        }
-        let unknown = async || followed.answers(&session(now())).await.is_err();
-        eventually(case, unknown).await;
-        let newer = async || {
-            let fault = followed.answers(&session(now())).await.unwrap_err();
-            !followed.store.ready()
-                && fault.cause == "what is in Redis was written by a newer release"
-        };
-        eventually(case, newer).await;
-        // Until somebody sees to it.
-        server.ask::<()>(&["FLUSHALL"]);
-        let known = async || followed.answers(&session(now())).await.is_ok();
-        eventually(case, known).await;
-    }
-}
-
-#[tokio::test]
-async fn after_a_change_that_cannot_be_read_the_whole_list_is_read() {
-    let server = RedisServer::start().await;
-    let followed = Followed::open(&server).await;
-    followed.follows(&server).await;
-    let (ended, until) = (session(now()), (now() + DAY).to_string());
-    let member = format!("1 {}", ended.session_id);
-    server.ask::<()>(&["ZADD", "logout-gateway:sessions", &until, &member]);
-    server.ask::<()>(&["XADD", "logout-gateway:changes", "*", "n", "1", "line", "2 all"]);
-    let known = async || followed.answers(&ended).await == Ok(true);
-    eventually("it is known", known).await;
-    server.kill();
-    assert_eq!(followed.answers(&ended).await, Ok(true), "by the copy");
-}
-
-#[tokio::test]
-async fn a_newer_cut_off_is_not_overwritten() {
-    let server = RedisServer::start().await;
-    let store = store::open(&address(&server)).await.unwrap();
-    let ended = session(now() - 10);
-    let key = format!("logout-gateway:user:{}", ended.sub);
-    server.ask::<()>(&["HSET", &key, "-", "2 1 2 3"]);
-    let fault = store.revoke(&revocation(&ended, Scope::Global, now())).await.unwrap_err();
-    assert_eq!(fault.cause, "what is in Redis was written by a newer release");
-    assert_eq!(server.ask::<String>(&["HGET", &key, "-"]), "2 1 2 3");
-    assert!(refuses(&*store, &ended, now()).await, "this instance knows");
-}
-
-#[tokio::test]
-async fn entries_of_a_newer_release_wait_for_it_and_hinder_no_others() {
-    let server = RedisServer::start().await;
-    let store = store::open(&address(&server)).await.unwrap();
-    let queue = queue::queue(&*store);
-    let newer = Uuid::new_v4().to_string();
-    server.ask::<()>(&["ZADD", "logout-gateway:queue", "1", &newer]);
-    server.ask::<()>(&["HSET", "logout-gateway:queue:entries", &newer, "2 {}"]);
-    server.ask::<()>(&["ZADD", "logout-gateway:queue", "1", "without an entry"]);
-    let own = put(queue, &[NOW]).await.remove(0);
-    assert_eq!(queue.lease(NOW, NOW + 1, 2).await.unwrap(), []);
-    let leased = queue.lease(NOW, NOW + 1, 2).await.unwrap();
-    assert_eq!(leased.iter().map(|entry| entry.id).collect::<Vec<_>>(), [own.id]);
-    let kept: String = server.ask(&["HGET", "logout-gateway:queue:entries", &newer]);
-    assert_eq!(kept, "2 {}");
-    assert_eq!(queue.waiting().await.unwrap(), 2, "what has no entry is gone");
-    server.ask::<()>(&["LPUSH", "logout-gateway:failures", "2 {}"]);
-    assert_eq!(store.failures(9).await.unwrap(), []);
 }
 
 #[tokio::test]

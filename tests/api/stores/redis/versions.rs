@@ -1,0 +1,98 @@
+//! What a later release wrote is never misread, and never lost.
+
+use logout_gateway::{config::Scope, store};
+use uuid::Uuid;
+
+use super::{
+    super::{
+        list::{now, refuses, session},
+        queue::{self, NOW, put},
+    },
+    DAY, Followed, address, revocation,
+};
+use crate::harness::{RedisServer, eventually};
+
+#[tokio::test]
+async fn where_a_newer_release_wrote_something_nobody_is_let_in() {
+    let (user, until) = (Uuid::new_v4().to_string(), (now() + DAY).to_string());
+    let user_key = format!("logout-gateway:user:{user}");
+    for (case, words) in [
+        ("a format", vec!["SET", "logout-gateway:format", "2"]),
+        ("a session", vec!["ZADD", "logout-gateway:sessions", &until, "2 somebody's phone"]),
+        ("a user", vec!["ZADD", "logout-gateway:users", &until, "2 somebody"]),
+        ("a cut-off", vec!["HSET", &user_key, "-", "2 1 2 3"]),
+    ] {
+        let server = RedisServer::start().await;
+        let followed = Followed::open(&server).await;
+        followed.follows(&server).await;
+        server.ask::<()>(&words);
+        if case == "a cut-off" {
+            server.ask::<()>(&["ZADD", "logout-gateway:users", &until, &user]);
+        }
+        if case != "a format" {
+            // It is met when the list is read the next time.
+            server.kill();
+            server.start_again().await;
+        }
+        let unknown = async || followed.answers(&session(now())).await.is_err();
+        eventually(case, unknown).await;
+        let newer = async || {
+            let fault = followed.answers(&session(now())).await.unwrap_err();
+            !followed.store.ready()
+                && fault.cause == "what is in Redis was written by a newer release"
+        };
+        eventually(case, newer).await;
+        // Until somebody sees to it.
+        server.ask::<()>(&["FLUSHALL"]);
+        let known = async || followed.answers(&session(now())).await.is_ok();
+        eventually(case, known).await;
+    }
+}
+
+#[tokio::test]
+async fn after_a_change_that_cannot_be_read_the_whole_list_is_read() {
+    let server = RedisServer::start().await;
+    let followed = Followed::open(&server).await;
+    followed.follows(&server).await;
+    let (ended, until) = (session(now()), (now() + DAY).to_string());
+    let member = format!("1 {}", ended.session_id);
+    server.ask::<()>(&["ZADD", "logout-gateway:sessions", &until, &member]);
+    server.ask::<()>(&["XADD", "logout-gateway:changes", "*", "n", "1", "line", "2 all"]);
+    let known = async || followed.answers(&ended).await == Ok(true);
+    eventually("it is known", known).await;
+    server.kill();
+    assert_eq!(followed.answers(&ended).await, Ok(true), "by the copy");
+}
+
+#[tokio::test]
+async fn a_newer_cut_off_is_not_overwritten() {
+    let server = RedisServer::start().await;
+    let store = store::open(&address(&server)).await.unwrap();
+    let ended = session(now() - 10);
+    let key = format!("logout-gateway:user:{}", ended.sub);
+    server.ask::<()>(&["HSET", &key, "-", "2 1 2 3"]);
+    let fault = store.revoke(&revocation(&ended, Scope::Global, now())).await.unwrap_err();
+    assert_eq!(fault.cause, "what is in Redis was written by a newer release");
+    assert_eq!(server.ask::<String>(&["HGET", &key, "-"]), "2 1 2 3");
+    assert!(refuses(&*store, &ended, now()).await, "this instance knows");
+}
+
+#[tokio::test]
+async fn entries_of_a_newer_release_wait_for_it_and_hinder_no_others() {
+    let server = RedisServer::start().await;
+    let store = store::open(&address(&server)).await.unwrap();
+    let queue = queue::queue(&*store);
+    let newer = Uuid::new_v4().to_string();
+    server.ask::<()>(&["ZADD", "logout-gateway:queue", "1", &newer]);
+    server.ask::<()>(&["HSET", "logout-gateway:queue:entries", &newer, "2 {}"]);
+    server.ask::<()>(&["ZADD", "logout-gateway:queue", "1", "without an entry"]);
+    let own = put(queue, &[NOW]).await.remove(0);
+    assert_eq!(queue.lease(NOW, NOW + 1, 2).await.unwrap(), []);
+    let leased = queue.lease(NOW, NOW + 1, 2).await.unwrap();
+    assert_eq!(leased.iter().map(|entry| entry.id).collect::<Vec<_>>(), [own.id]);
+    let kept: String = server.ask(&["HGET", "logout-gateway:queue:entries", &newer]);
+    assert_eq!(kept, "2 {}");
+    assert_eq!(queue.waiting().await.unwrap(), 2, "what has no entry is gone");
+    server.ask::<()>(&["LPUSH", "logout-gateway:failures", "2 {}"]);
+    assert_eq!(store.failures(9).await.unwrap(), []);
+}
