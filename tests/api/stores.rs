@@ -130,6 +130,7 @@ mod file {
     every_store_that_is_told_the_time! { Place::file() }
     every_queue! { Place::file() }
     every_durable_store! { Place::file() }
+    promises! { Place::file() => durable: what_was_forgotten_stays_forgotten }
 }
 
 mod redis;

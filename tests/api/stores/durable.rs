@@ -47,6 +47,21 @@ pub(super) async fn later_ends_and_cut_offs_survive(place: &Place) {
     }
 }
 
+pub(super) async fn what_was_forgotten_stays_forgotten(place: &Place) {
+    let (store, now) = (place.open().await, now());
+    let [early, late] = [session(now - 10), session(now - 10)];
+    log_out(&*store, &early, Scope::Global, now).await;
+    log_out(&*store, &late, Scope::Global, now + 1).await;
+    store.forget_outlived(now + 86_400).await.unwrap();
+    drop(store);
+    let store = place.open().await;
+    for (claims, kept) in [(&early, false), (&late, true)] {
+        // Asked as of an earlier time, so that it is not merely over.
+        assert_eq!(refuses(&*store, claims, now).await, kept);
+        assert_eq!(refuses(&*store, &session_of(claims.sub, now - 1), now).await, kept);
+    }
+}
+
 pub(super) async fn failures_survive_in_their_order(place: &Place) {
     let mut noted = Vec::new();
     for part in 0..3 {
