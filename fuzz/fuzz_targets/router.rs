@@ -84,7 +84,10 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
             UNIX_EPOCH + Duration::from_secs(NOW.load(Ordering::Relaxed).unsigned_abs())
         });
         let config = configuration::of(&[both.as_slice(), flags].concat());
-        let app = Arc::new(first_app(config, clock, Arc::new(MemoryStore::default()), failures::channel().0).expect("a gateway"));
+        let app = Arc::new(
+            first_app(config, clock, Arc::new(MemoryStore::default()), failures::channel().0)
+                .expect("a gateway"),
+        );
         let jwks = app.jwks.clone();
         runtime.spawn(async move {
             jwks.keep_fetching(async || Ok::<_, Uuid>(key_set().into())).await;
