@@ -1,0 +1,90 @@
+//! Which logouts refuse which tokens, and for how long.
+
+use super::*;
+
+const NOW: i64 = 1_000_000;
+const DAY: Duration = Duration::from_hours(24);
+
+fn token(user: u128, session: u128, iat: i64) -> Claims {
+    Claims {
+        sub: Uuid::from_u128(user),
+        session_id: Uuid::from_u128(session),
+        exp: iat + 3600,
+        iat: Some(iat),
+        nbf: None,
+        role: None,
+        aal: None,
+    }
+}
+
+fn log_out(list: &List, claims: &Claims, scope: Scope, at: i64) {
+    let date = UNIX_EPOCH + Duration::from_secs(u64::try_from(at).unwrap());
+    Revocation::new(claims, scope, date, at, DAY).marks().for_each(|mark| list.enter(mark));
+}
+
+fn logged_out(claims: &Claims, scope: Scope) -> List {
+    let list = List::default();
+    log_out(&list, claims, scope, NOW);
+    list
+}
+
+#[test]
+fn local_ends_this_session_alone() {
+    let list = logged_out(&token(1, 1, NOW - 10), Scope::Local);
+    assert!(list.refuses(&token(1, 1, NOW - 10), NOW));
+    assert!(list.refuses(&token(1, 1, NOW + 10), NOW), "a token refreshed from it");
+    assert!(!list.refuses(&token(1, 2, NOW - 10), NOW));
+}
+
+#[test]
+fn global_ends_every_session_of_the_user_but_no_new_sign_in() {
+    let list = logged_out(&token(1, 1, NOW - 10), Scope::Global);
+    assert!(list.refuses(&token(1, 1, NOW - 10), NOW));
+    assert!(list.refuses(&token(1, 2, NOW - 1), NOW));
+    assert!(!list.refuses(&token(1, 3, NOW), NOW), "issued in the cut-off's own second");
+    assert!(!list.refuses(&token(2, 4, NOW - 10), NOW), "of another user");
+}
+
+#[test]
+fn others_spares_the_session_that_asked() {
+    let list = logged_out(&token(1, 1, NOW - 10), Scope::Others);
+    assert!(!list.refuses(&token(1, 1, NOW - 10), NOW));
+    assert!(list.refuses(&token(1, 2, NOW - 1), NOW));
+    let undated = Claims { iat: None, ..token(1, 2, NOW) };
+    assert!(list.refuses(&undated, NOW), "nobody knows when it was issued");
+}
+
+#[test]
+fn others_asked_twice_from_different_sessions_ends_the_first_asker_too() {
+    let list = logged_out(&token(1, 1, NOW - 10), Scope::Others);
+    log_out(&list, &token(1, 2, NOW + 1), Scope::Others, NOW + 5);
+    assert!(list.refuses(&token(1, 1, NOW - 10), NOW + 5));
+    assert!(!list.refuses(&token(1, 2, NOW + 1), NOW + 5));
+}
+
+#[test]
+fn of_two_logouts_the_later_end_and_the_later_cut_off_count_in_any_order() {
+    for order in [[NOW, NOW + 5], [NOW + 5, NOW]] {
+        let list = List::default();
+        for at in order {
+            log_out(&list, &token(1, 1, NOW - 10), Scope::Global, at);
+        }
+        assert!(list.refuses(&token(1, 2, NOW + 4), NOW + 5));
+        assert!(list.refuses(&token(1, 1, NOW - 10), NOW + 86_404));
+        assert_eq!(list.len(), 2);
+    }
+}
+
+#[test]
+fn an_entry_lives_as_long_as_the_longest_token_it_can_match() {
+    let long_lived = Claims { exp: NOW + 30 * 86_400, ..token(1, 1, NOW) };
+    let list = logged_out(&long_lived, Scope::Local);
+    list.forget_outlived(NOW + 29 * 86_400);
+    assert!(list.refuses(&long_lived, NOW + 29 * 86_400));
+
+    let list = logged_out(&token(1, 1, NOW), Scope::Global);
+    list.forget_outlived(NOW + 86_399);
+    assert!(list.refuses(&token(1, 1, NOW - 1), NOW + 86_399));
+    list.forget_outlived(NOW + 86_400);
+    assert!(list.is_empty());
+}
