@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{
     App, X_REQUEST_ID,
-    peer::{FORWARDED_FOR, FORWARDED_PROTO, Peer},
+    peer::{self, FORWARDED_FOR, FORWARDED_PROTO, Peer},
 };
 use crate::{error::Error, gotrue::OnBehalfOf};
 
@@ -103,7 +103,11 @@ pub(super) async fn frame(
     });
     request.extensions_mut().insert(call.clone());
 
-    let mut response = next.run(request).await;
+    let mut response = if peer::names_its_host(&request) {
+        next.run(request).await
+    } else {
+        Error::MalformedRequest.into_response()
+    };
     if let Some(error) = response.extensions_mut().remove::<Error>() {
         if error == Error::Internal {
             // The panic's own line knows no request.

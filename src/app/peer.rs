@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::http::{HeaderMap, HeaderName, header, uri::Authority};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Version, header, uri::Authority};
 use ipnet::IpNet;
 
 pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -53,6 +53,19 @@ impl Peer {
             https,
             own_origin: host.map(|host| origin(https, host)),
         }
+    }
+}
+
+/// Whether the request has the one `Host` that HTTP/1.1 asks for (RFC 9112, section 3.2): of two, a
+/// proxy and the gateway might each believe another.
+pub(super) fn names_its_host<B>(request: &Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter().map(HeaderValue::as_bytes);
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => {
+            host.is_empty() || (Authority::try_from(host).is_ok() && !host.contains(&b'@'))
+        }
+        (None, None) => request.version() < Version::HTTP_11,
+        _ => false,
     }
 }
 

@@ -52,6 +52,11 @@ impl Config {
             );
             warn("GATEWAY_SET_COOKIE_BUDGET", weakness.into());
         }
+        if self.drain_timeout < self.upstream_timeout {
+            let weakness = "shorter than GATEWAY_UPSTREAM_TIMEOUT: a stop cuts off logouts that GoTrue \
+                            is slow to answer";
+            warn("GATEWAY_DRAIN_TIMEOUT", weakness.into());
+        }
         if self.otlp_endpoint.is_some() {
             let weakness = "ignored: this version exports no traces";
             warn("OTEL_EXPORTER_OTLP_ENDPOINT", weakness.into());
@@ -99,6 +104,7 @@ mod tests {
         &[SECRET, ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel:4317")],
         &["OTEL_EXPORTER_OTLP_ENDPOINT"]
     )]
+    #[case::short_drain(&[SECRET, ("GATEWAY_DRAIN_TIMEOUT", "4s")], &["GATEWAY_DRAIN_TIMEOUT"])]
     #[case::small_budget(
         &[SECRET, ("GATEWAY_SET_COOKIE_BUDGET", "256"), ("GATEWAY_COOKIE_DOMAINS", "example.com")],
         &["GATEWAY_SET_COOKIE_BUDGET"]

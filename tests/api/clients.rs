@@ -8,7 +8,9 @@ use logout_gateway::{clock::Clock, mock::Tokens};
 use rstest::rstest;
 use serde_json::json;
 
-use crate::harness::{Connection, Request, Serving, Setup, Stage, assert_error, eventually};
+use crate::harness::{
+    Browser, Connection, Form, Request, Serving, Setup, Stage, assert_error, eventually,
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -87,6 +89,25 @@ async fn who_hangs_up_while_gotrue_is_asked_or_before_reading_the_answer_is_logg
         leaving.of(connection);
         eventually("and on the list", || async { stage.verify(&other).await == 401 }).await;
         assert_eq!(stage.calls("logout").len(), before + 2, "nothing is sent twice");
+    }
+}
+
+#[tokio::test]
+async fn who_hangs_up_while_the_session_is_refreshed_is_logged_out() {
+    let stage = Stage::new().await;
+    for leaving in Leaving::ALL {
+        let tokens = stage.sign_up();
+        let browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+        stage.pass(3601);
+        stage.fault(json!({"operation": "token", "kind": "delay", "seconds": 1, "times": 1}));
+        let before = stage.calls("token").len();
+        let mut connection = Connection::open(stage.address).await;
+        connection.write(&browser.logout_request("/api/auth/logout").bytes(false)).await;
+        eventually("it is refreshed", || async { stage.calls("token").len() > before }).await;
+        assert!(stage.alive(&tokens));
+        leaving.of(connection);
+        eventually("the session is dead", || async { !stage.alive(&tokens) }).await;
+        assert_eq!(stage.calls("token").len(), before + 1, "once");
     }
 }
 

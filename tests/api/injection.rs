@@ -149,7 +149,9 @@ async fn no_header_of_a_client_starts_a_line_anywhere() {
             };
             let reply = request.send().await;
             assert_clean(&reply, &case);
-            if *read_as == As::Refused {
+            // What may stand in most headers is no name of a host.
+            let no_host = *name == "Host" && *read_as != As::Line;
+            if *read_as == As::Refused || no_host {
                 assert_eq!((reply.status, stage.alive(&tokens)), (400, true), "{case}");
                 continue;
             }

@@ -131,12 +131,21 @@ async fn a_stop_lets_a_request_have_the_keys_that_it_waits_for() {
 
 #[tokio::test]
 async fn a_stop_waits_no_longer_than_the_drain_timeout() {
-    let stage = Stage::with(&[("drain-timeout", "100ms"), ("upstream-timeout", "1h")]).await;
+    let stage = stage().await;
+    let times = [("GATEWAY_UPSTREAM_TIMEOUT", "1h"), ("GATEWAY_DRAIN_TIMEOUT", "1500ms")];
+    let serving = Serving::start(&stage, &times).await;
     let tokens = stage.sign_up();
     stage.fault(json!({"operation": "logout", "kind": "hang"}));
-    let mut asked = under_way(&stage, stage.address, &tokens.access_token).await;
-    stage.stop_gateway();
+    let mut asked = under_way(&stage, serving.address, &tokens.access_token).await;
+    let begun = Instant::now();
+    serving.signal("TERM");
     assert!(asked.reply(false).await.is_none(), "cut off");
+    let (status, log) = serving.wait();
+    let took = begun.elapsed();
+    assert_eq!(status.code(), Some(0), "{}", log.text);
+    assert!(took > Duration::from_secs(1) && took < PATIENCE, "{took:?}");
+    let told = log.lines.iter().find(|line| line["message"] == "not everything ended in time");
+    assert_eq!(told.expect("it is told")["logouts"], 1, "{}", log.text);
 }
 
 #[tokio::test]
@@ -209,6 +218,12 @@ async fn without_file_descriptors_it_waits_and_then_goes_on() {
     for _ in 0..64 {
         crowd.push(Connection::open(serving.address).await);
     }
+    let descriptors = format!("/proc/{}/fd", serving.id());
+    eventually("none is left", || {
+        let taken = std::fs::read_dir(&descriptors).unwrap().count();
+        async move { taken >= 48 }
+    })
+    .await;
     let mut late = Connection::open(serving.address).await;
     late.write(&serving.request("GET", "/healthz").bytes(true)).await;
     assert!(!late.has_something().await, "nothing is left for it");
@@ -239,8 +254,8 @@ async fn a_client_that_never_reads_is_left() {
         }
     };
     // The gateway takes no more requests once nobody takes its answers.
-    let _ = tokio::time::timeout(Duration::from_millis(100), asking).await;
-    let reply = tokio::time::timeout(PATIENCE, stage.get("/healthz").send()).await;
+    let late = tokio::time::timeout(PATIENCE, stage.get("/healthz").send());
+    let ((), reply) = tokio::join!(asking, late);
     assert_eq!(reply.expect("the only place is free again").status, 200);
 }
 

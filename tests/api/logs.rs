@@ -2,14 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
 
-use std::time::Duration;
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
 
+use axum::{Router, routing::get};
 use logout_gateway::{
     clock::Clock,
+    config::LogFormat,
     mock::{TEST_SECRET, Tokens},
+    telemetry,
 };
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{
     API_KEY, Connection, Form, Reply, SECRET, Serving, Setup, Stage, claims_of, eventually, forged,
@@ -121,6 +127,38 @@ async fn each_logout_is_one_line_and_no_line_tells_a_secret(#[case] filter: &str
     assert_eq!(warned, [(&json!("the-failed-one"), &json!(500), &json!("unexpected_failure"))]);
     assert!(log.text.contains("shutting down"), "the last lines are there too");
     log.assert_without(&secrets);
+}
+
+/// One process has one log: the next test runs this one in a process of its own.
+#[tokio::test]
+#[ignore = "the next test runs it"]
+async fn a_process_with_a_bug() {
+    async fn bug() -> &'static str {
+        panic!("a bug that the tests put here");
+    }
+    let _writing = telemetry::start(LogFormat::Json, "info");
+    let stage = Setup::new().pages(Router::new().route("/bug", get(bug))).start().await;
+    let request = stage.get("/bug?q=x9tell-tale9x").bearer("x9tell-tale9x");
+    assert_eq!(request.header("X-Request-Id", "the-bug").send().await.status, 500);
+    assert_eq!(stage.get("/healthz").send().await.status, 200, "it lives");
+}
+
+#[test]
+fn a_panic_is_told_with_its_place_and_its_text_and_whose_request_it_was() {
+    let mut this = Command::new(std::env::current_exe().unwrap());
+    this.args(["--exact", "logs::a_process_with_a_bug", "--ignored"]);
+    let run = this.stderr(Stdio::piped()).output().unwrap();
+    let log = String::from_utf8(run.stderr).unwrap();
+    assert!(run.status.success(), "{log}");
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let errors: Vec<Value> = lines.filter(|line| line["level"] == "ERROR").collect();
+    let [panic, answer] = &errors[..] else { panic!("{log}") };
+    assert_eq!((&panic["message"], &panic["thread"]), (&json!("panicked"), &json!("serving")));
+    assert_eq!(panic["text"], "a bug that the tests put here");
+    assert!(panic["location"].as_str().unwrap().starts_with(file!()), "{panic}");
+    assert_eq!(answer["message"], "answered 500 because of a bug");
+    assert_eq!(answer["request_id"], "the-bug");
+    assert!(!log.contains("x9tell-tale9x"), "{log}");
 }
 
 #[tokio::test]

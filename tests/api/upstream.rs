@@ -147,6 +147,24 @@ async fn a_refresh_is_retried_by_the_same_rules() {
 }
 
 #[tokio::test]
+async fn a_refusal_of_the_second_try_is_told_and_not_tried_again() {
+    let stage = Stage::new().await;
+    for status in [400, 401, 403, 404, 429] {
+        let tokens = stage.sign_up();
+        let before = stage.asked();
+        for status in [503, status] {
+            let kind =
+                json!({"operation": "logout", "kind": "status", "status": status, "times": 1});
+            stage.fault(kind);
+        }
+        let reply = logout(&stage, &tokens.access_token).await;
+        assert_eq!(reply.status, if status == 429 { 429 } else { 500 });
+        assert_eq!(stage.asked() - before, 2, "{status}");
+        assert!(stage.alive(&tokens));
+    }
+}
+
+#[tokio::test]
 async fn a_session_gone_after_a_try_of_unknown_outcome_was_revoked_by_it() {
     let stage = Stage::new().await;
     for kind in [

@@ -107,6 +107,37 @@ async fn an_absolute_target_names_the_host_and_an_asterisk_no_route() {
 }
 
 #[tokio::test]
+async fn a_request_names_one_host() {
+    let stage = Stage::new().await;
+    let tokens = stage.sign_up();
+    let ask = |lines: &str| {
+        let authorization = format!("Authorization: Bearer {}\r\n", tokens.access_token);
+        format!("POST /logout HTTP/1.1\r\n{lines}{authorization}Connection: close\r\n\r\n")
+    };
+    let own = format!("Host: {}\r\n", stage.address);
+    for lines in [
+        "",
+        &own.repeat(2),
+        &format!("{own}Host: elsewhere.example\r\n"),
+        "Host: a b\r\n",
+        "Host: a, b\r\n",
+        "Host: a/b\r\n",
+        "Host: user@a\r\n",
+        "Host: a:b:c\r\n",
+    ] {
+        let mut connection = Connection::open(stage.address).await;
+        connection.write(ask(lines).as_bytes()).await;
+        let reply = connection.reply(false).await.expect("an answer");
+        assert_error(&reply, 400, "BAD_REQUEST", Some("malformed_request"));
+        assert!(stage.alive(&tokens) && stage.asked() == 0, "{lines}");
+    }
+    let mut connection = Connection::open(stage.address).await;
+    connection.write(ask("Host:\r\n").as_bytes()).await;
+    assert_eq!(connection.reply(false).await.expect("an answer").status, 200, "none has a name");
+    assert!(!stage.alive(&tokens));
+}
+
+#[tokio::test]
 async fn http_1_0_is_answered_and_closed_unless_it_asks_to_stay() {
     let stage = Stage::new().await;
     let (first, second) = (stage.sign_up(), stage.sign_up());
