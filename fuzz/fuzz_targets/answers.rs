@@ -141,6 +141,7 @@ fn judge_refusal(answering: &Answering, refusal: &Refusal) {
         Refusal::UserBanned => said(&["user_banned"]),
         Refusal::BadJwt => !refreshing && said(&["bad_jwt"]),
         Refusal::BadRefreshToken => refreshing && said(&["validation_failed", "bad_json"]),
+        Refusal::RefreshTokenUsed => refreshing && said(&["refresh_token_already_used"]),
         Refusal::RateLimited { retry_after } => {
             let passed_on = retry_after.as_ref().map(|value| value.to_str().expect("text"));
             status == 429 && passed_on.is_none_or(is_retry_after)

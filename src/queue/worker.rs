@@ -205,7 +205,9 @@ impl Worker {
         reason: &str,
     ) -> Result<(), StoreFault> {
         let now = self.now();
-        if Duration::from_millis((now - entry.queued_at).unsigned_abs()) >= GIVE_UP_AFTER {
+        // A clock that was set back makes nothing old.
+        let waited = now.saturating_sub(entry.queued_at).max(0).unsigned_abs();
+        if Duration::from_millis(waited) >= GIVE_UP_AFTER {
             return self.give_up(queue, &entry, reason, None).await;
         }
         entry.attempts = entry.attempts.saturating_add(1);

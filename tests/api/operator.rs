@@ -69,6 +69,45 @@ async fn what_waits_is_listed_retried_and_dropped_and_what_was_dropped_is_a_fail
     assert!(stage.alive(&first) && stage.alive(&second));
 }
 
+/// What the command shows on a terminal.
+fn run_on_a_terminal(store: &str, arguments: &str) -> String {
+    let command = format!("{} {arguments}", env!("CARGO_BIN_EXE_logout-gateway"));
+    let mut terminal = Command::new("script");
+    terminal.args(["--quiet", "--return", "--command", &command, "/dev/null"]);
+    let output = terminal.env("GATEWAY_STORE", store).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().replace('\r', "")
+}
+
+#[tokio::test]
+async fn on_a_terminal_what_waits_and_what_failed_are_tables() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = format!("file:{}", directory.path().join("store").display());
+    let stage: Stage = Setup::new().flag("store", &store).start().await;
+    let banned = stage.sign_up();
+    assert!(stage.mock.ban_user(banned.user_id));
+    stage.post("/logout").bearer(&banned.access_token).send().await;
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500}));
+    let queued = stage.sign_up();
+    stage.post("/logout").bearer(&queued.access_token).send().await;
+    stage.stop_gateway();
+
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let listed = run_on_a_terminal(&store, "queue list");
+    let [head, row] = &listed.lines().collect::<Vec<_>>()[..] else { panic!("{listed}") };
+    let columns = ["id", "queued_at", "due_at", "attempts", "scope", "user_id", "reason"];
+    assert_eq!(words(head), columns);
+    let cells = words(row);
+    assert_eq!(cells[4..], ["local", &queued.user_id.to_string(), "auth_service_error"], "{row}");
+    assert_eq!(head.find("user_id"), row.find(&queued.user_id.to_string()), "{listed}");
+
+    let listed = run_on_a_terminal(&store, "failures");
+    let lines: Vec<Vec<String>> = listed.lines().map(words).collect();
+    assert_eq!(lines.len(), 3, "{listed}");
+    assert_eq!(lines[1][1..4], ["queued", "auth_service_error", "500"], "{listed}");
+    assert_eq!(lines[2][1..3], ["failed", "user_banned"], "{listed}");
+}
+
 #[test]
 fn a_store_that_has_no_queue_or_is_none_is_told() {
     for (store, arguments, status, words) in [

@@ -1,0 +1,122 @@
+//! What it costs to let a request pass whose token is known: the CPU time of the real binary by the
+//! kernel's own count, the kernel's work for it included.
+//!
+//! By Bearer, and by the cookie that `@supabase/ssr` writes; beside them `/healthz`, which is what the
+//! HTTP server alone costs. The revocation list holds [`LOGGED_OUT`] other sessions.
+//!
+//! `cargo bench --bench verify`; client, gateway and mock share the machine.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a benchmark that fails tells nothing"
+)]
+
+#[path = "../tests/api"]
+mod api {
+    #[expect(dead_code, unused_imports, reason = "shared with the tests, which use all of it")]
+    pub(crate) mod harness;
+}
+
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use logout_gateway::{clock::Clock, mock::Tokens};
+use tokio::task::{JoinSet, LocalSet};
+
+use crate::api::harness::{Connection, Form, Serving, Setup, session_cookies};
+
+const CONNECTIONS: usize = 16;
+const KNOWN: usize = 1000;
+const LOGGED_OUT: usize = 2000;
+const ROUND: Duration = Duration::from_secs(3);
+const ROUNDS: usize = 3;
+/// What `/proc` counts in: `USER_HZ` is 100 on every Linux.
+const TICK: Duration = Duration::from_millis(10);
+
+/// CPU time that a process has used.
+fn used(id: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+    // The name before may hold anything, blanks included.
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks = |at: usize| fields[at].parse::<u32>().unwrap();
+    TICK * (ticks(11) + ticks(12))
+}
+
+/// Requests of one kind.
+struct Kind {
+    name: &'static str,
+    requests: Vec<Vec<u8>>,
+}
+
+/// Each on a connection that stays open, one after the other; answers how many.
+async fn ask(serving: Rc<Serving>, kind: Rc<Kind>, from: usize, until: Instant) -> u32 {
+    let mut connection = Connection::open(serving.address).await;
+    let mut asked = 0;
+    for request in kind.requests.iter().cycle().skip(from) {
+        connection.write(request).await;
+        assert_eq!(connection.reply(false).await.unwrap().status, 200, "{}", kind.name);
+        asked += 1;
+        if Instant::now() > until {
+            break;
+        }
+    }
+    asked
+}
+
+/// Asks for so long; answers the CPU time of each request, and how many there were in a second.
+async fn round(serving: &Rc<Serving>, kind: &Rc<Kind>) -> (Duration, f64) {
+    let (begun, before) = (Instant::now(), used(serving.id()));
+    let mut clients = JoinSet::new();
+    for n in 0..CONNECTIONS {
+        let from = n * KNOWN / CONNECTIONS;
+        clients.spawn_local(ask(serving.clone(), kind.clone(), from, begun + ROUND));
+    }
+    let asked: u32 = clients.join_all().await.iter().sum();
+    (
+        used(serving.id()).saturating_sub(before) / asked,
+        f64::from(asked) / begun.elapsed().as_secs_f64(),
+    )
+}
+
+async fn run() {
+    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
+    let serving = Rc::new(
+        Serving::start(&stage, &[("RUST_LOG", "error,logout_gateway::gateway=info")]).await,
+    );
+    for _ in 0..LOGGED_OUT {
+        let token = stage.sign_up().access_token;
+        let reply = serving.request("POST", "/logout").bearer(&token).send().await;
+        assert_eq!(reply.status, 200);
+    }
+    let known: Vec<_> = (0..KNOWN).map(|_| stage.sign_up()).collect();
+    let verify = || serving.request("GET", "/api/auth/verify");
+    let cookies = |tokens: &Tokens| {
+        let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
+        session_cookies("sb-127-auth-token", access, refresh, Form::Base64)
+    };
+    let by_bearer = known.iter().map(|tokens| verify().bearer(&tokens.access_token).bytes(false));
+    let by_cookie = known.iter().map(|tokens| verify().cookies(&cookies(tokens)).bytes(false));
+    let kinds = [
+        ("healthz", vec![serving.request("GET", "/healthz").bytes(false)]),
+        ("verify by Bearer", by_bearer.collect()),
+        ("verify by cookie", by_cookie.collect()),
+    ];
+    for (name, requests) in kinds {
+        let kind = Rc::new(Kind { name, requests });
+        // From here on each token is known.
+        round(&serving, &kind).await;
+        for _ in 0..ROUNDS {
+            let (cpu, rate) = round(&serving, &kind).await;
+            println!("{name:>17}   {:>5.1} µs of CPU   {rate:>7.0}/s", cpu.as_secs_f64() * 1e6);
+        }
+    }
+}
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, run());
+}
