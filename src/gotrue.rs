@@ -103,7 +103,10 @@ pub enum Refusal {
     },
     /// No connection, 502 or 503.
     #[error("unreachable")]
-    Unavailable,
+    Unavailable {
+        /// `Retry-After`, if it is seconds or a date.
+        retry_after: Option<HeaderValue>,
+    },
     /// 504, or the budget is used up.
     #[error("no answer in time")]
     Timeout,
@@ -118,7 +121,7 @@ impl Refusal {
     pub fn is_passing(&self) -> bool {
         matches!(
             self,
-            Self::RateLimited { .. } | Self::Unavailable | Self::Timeout | Self::Unexpected
+            Self::RateLimited { .. } | Self::Unavailable { .. } | Self::Timeout | Self::Unexpected
         )
     }
 }

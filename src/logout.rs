@@ -89,7 +89,7 @@ impl Logout {
     /// expired, and enters the revocation list. Where GoTrue fails, it is postponed.
     pub async fn end(&self, session: &Session, asked: Asked<'_>, deadline: Deadline) -> Ended {
         let attempt = if session.standing == Standing::Unjudgeable {
-            Attempt::without_answer(Outcome::Failed(Refusal::Unavailable))
+            Attempt::without_answer(Outcome::Failed(Refusal::Unavailable { retry_after: None }))
         } else {
             self.revoke(session, asked.scope, asked.caller, deadline).await
         };
@@ -111,8 +111,8 @@ impl Logout {
         deadline: Deadline,
     ) -> Ended {
         let attempt = self.revoke(session, asked.scope, asked.caller, deadline).await;
-        // A token that was verified is on the list since its owner asked.
-        if attempt.vouched && session.standing != Standing::Verified {
+        // Again where it was verified, too: what began while it waited ended just now.
+        if attempt.vouched {
             self.remember(session, asked, &attempt).await;
         }
         let outcome = match attempt.outcome {

@@ -73,7 +73,7 @@ pub trait Store: fmt::Debug + Send + Sync {
 /// Postponed revocations. An entry is handed out to one worker at a time.
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// Adds an entry.
+    /// Adds an entry; where one of that id waits already, it stays as it is.
     ///
     /// # Errors
     /// [`StoreFault`] when it might not survive.

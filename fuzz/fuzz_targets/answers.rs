@@ -146,7 +146,10 @@ fn judge_refusal(answering: &Answering, refusal: &Refusal) {
             let passed_on = retry_after.as_ref().map(|value| value.to_str().expect("text"));
             status == 429 && passed_on.is_none_or(is_retry_after)
         }
-        Refusal::Unavailable => matches!(status, 502 | 503),
+        Refusal::Unavailable { retry_after } => {
+            let passed_on = retry_after.as_ref().map(|value| value.to_str().expect("text"));
+            matches!(status, 502 | 503) && passed_on.is_none_or(is_retry_after)
+        }
         Refusal::Timeout => status == 504,
         Refusal::Unexpected => true,
     };

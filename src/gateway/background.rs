@@ -1,14 +1,17 @@
 //! What happens beside serving: keys, the store's upkeep, the failure log, and who watches.
 
+mod steadiness;
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
     sync::Semaphore,
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
+use self::steadiness::Steadiness;
 use crate::{
     app::{self, App},
     failures::Unwritten,
@@ -39,19 +42,12 @@ pub(super) async fn run(
         }
         over.cancelled().await;
     };
-    let worker = Worker::new(app.logout.clone(), app.config.upstream_timeout);
-    let working = async {
-        if let Some(worker) = worker {
-            worker.run(app.stopping.clone()).await;
-        }
-        over.cancelled().await;
-    };
     tokio::select! {
-        () = watched => {}
+        // What the worker has begun is brought to its end, like any other logout.
+        ((), ()) = async { tokio::join!(watched, work(&app)) } => {}
         () = app.jwks.keep_fetching(fetch) => {}
         () = keep_forgetting(&app) => {}
         () = store.keep() => {}
-        () = working => {}
         () = unwritten.write_all(&*store) => {}
     }
     unwritten.close();
@@ -60,13 +56,28 @@ pub(super) async fn run(
     }
 }
 
+/// Works off the queue until the gateway has stopped, within `GATEWAY_DRAIN_TIMEOUT`.
+async fn work(app: &App) {
+    let Some(worker) = Worker::new(app.logout.clone(), app.config.upstream_timeout) else { return };
+    tokio::select! {
+        () = worker.run(app.stopping.clone()) => {}
+        () = async {
+            app.stopping.cancelled().await;
+            sleep(app.config.drain_timeout).await;
+        } => {}
+    }
+}
+
 async fn keep_forgetting(app: &App) {
+    let clock = &app.logout.clock;
+    let mut steadiness = Steadiness::new(clock.now(), Instant::now());
     let mut minutes = interval(FORGET_EVERY);
     minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         minutes.tick().await;
-        if let Err(cause) = app.logout.store.forget_outlived(app.logout.clock.unix_seconds()).await
-        {
+        if !steadiness.is_steady(clock.now(), Instant::now()) {
+            tracing::warn!("the clock was set: the revocation list keeps everything for now");
+        } else if let Err(cause) = app.logout.store.forget_outlived(clock.unix_seconds()).await {
             tracing::warn!(%cause, "the revocation list keeps what nobody needs");
         }
     }

@@ -197,7 +197,7 @@ impl Answer {
             ),
             Refusal::Unexpected
             | Refusal::RefreshTokenUsed
-            | Refusal::Unavailable
+            | Refusal::Unavailable { .. }
             | Refusal::Timeout
             | Refusal::RateLimited { .. } => {
                 tracing::warn!(request_id, operation, status, code = printable(code.as_deref()), cause = %refusal, "GoTrue failed");
@@ -223,7 +223,9 @@ impl Answer {
                 StatusCode::TOO_MANY_REQUESTS => {
                     Refusal::RateLimited { retry_after: self.retry_after() }
                 }
-                StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => Refusal::Unavailable,
+                StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => {
+                    Refusal::Unavailable { retry_after: self.retry_after() }
+                }
                 StatusCode::GATEWAY_TIMEOUT => Refusal::Timeout,
                 _ => Refusal::Unexpected,
             },

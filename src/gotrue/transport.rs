@@ -161,7 +161,7 @@ impl Transport {
 fn unreachable(request: &Request<'_>, cause: &str) -> Refusal {
     let (request_id, operation) = request.told();
     tracing::warn!(request_id, operation, cause, "GoTrue cannot be reached");
-    Refusal::Unavailable
+    Refusal::Unavailable { retry_after: None }
 }
 
 /// The error's own sources, without the URL that reqwest adds.

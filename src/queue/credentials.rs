@@ -1,11 +1,13 @@
 //! What a postponed revocation needs of its request, encrypted while it waits.
 //!
-//! AES-256-GCM under a key derived from `GATEWAY_SECRET`, bound to the entry's id. The key's own id is
-//! kept beside it, so that `GATEWAY_SECRET_PREVIOUS` still opens what it sealed.
+//! AES-256-GCM under a key derived from `GATEWAY_SECRET`, bound to what the entry says is asked for:
+//! whoever can write to the store can drop a logout, and make no other of it. The key's own id is kept
+//! beside it, so that `GATEWAY_SECRET_PREVIOUS` still opens what it sealed.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
     error::Unspecified,
+    hmac::{self, HMAC_SHA256},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
@@ -13,7 +15,11 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{config::Secrets, keys::derived};
+use super::entry::Entry;
+use crate::{
+    config::{Scope, Secrets},
+    keys::derived,
+};
 
 /// Enough to tell a few secrets apart.
 const KEY_ID_BYTES: usize = 6;
@@ -69,15 +75,18 @@ pub struct Seal {
 #[derive(Debug)]
 struct Key {
     id: String,
-    key: RandomizedNonceKey,
+    sealing: RandomizedNonceKey,
+    /// Makes the ids of entries.
+    naming: hmac::Key,
 }
 
 impl Key {
     fn of(secret: &SecretString) -> Result<Self, Unspecified> {
         let fingerprint = derived(secret, b"queue key id")?;
         let (id, _) = fingerprint.split_at(KEY_ID_BYTES);
-        let key = RandomizedNonceKey::new(&AES_256_GCM, &derived(secret, b"queue")?)?;
-        Ok(Self { id: URL_SAFE_NO_PAD.encode(id), key })
+        let sealing = RandomizedNonceKey::new(&AES_256_GCM, &derived(secret, b"queue")?)?;
+        let naming = hmac::Key::new(HMAC_SHA256, &derived(secret, b"queue entry id")?);
+        Ok(Self { id: URL_SAFE_NO_PAD.encode(id), sealing, naming })
     }
 }
 
@@ -92,33 +101,45 @@ impl Seal {
         Ok(Some(Self { current: Key::of(current)?, previous }))
     }
 
-    /// The credentials, sealed for the entry `id`, and the id of the key.
+    /// The same for the same logout with the same credentials, and telling nothing of them.
+    ///
+    /// A user who asks again while GoTrue is down waits once.
+    #[must_use]
+    pub fn id(&self, credentials: &Credentials, scope: Scope) -> Uuid {
+        let refresh_token = credentials.refresh_token.as_ref().map_or("", |t| t.expose_secret());
+        let access_token = credentials.access_token.expose_secret();
+        // No token has a line break.
+        let asked = [scope.as_str(), access_token, refresh_token].join("\n");
+        let tag = hmac::sign(&self.current.naming, asked.as_bytes());
+        tag.as_ref()
+            .first_chunk()
+            .map_or_else(Uuid::nil, |octets| uuid::Builder::from_custom_bytes(*octets).into_uuid())
+    }
+
+    /// Seals the credentials into their entry.
     ///
     /// # Errors
     /// [`Unspecified`] when the system gives no randomness.
-    pub fn seal(
-        &self,
-        credentials: &Credentials,
-        id: Uuid,
-    ) -> Result<(String, String), Unspecified> {
+    pub fn seal(&self, credentials: &Credentials, entry: &mut Entry) -> Result<(), Unspecified> {
         let mut text = credentials.exposed().to_string().into_bytes();
-        let Key { id: key_id, key } = &self.current;
-        let nonce = key.seal_in_place_append_tag(Aad::from(id.as_bytes()), &mut text)?;
-        let sealed = [nonce.as_ref().as_slice(), &text].concat();
-        Ok((URL_SAFE_NO_PAD.encode(sealed), key_id.clone()))
+        let Key { id, sealing, .. } = &self.current;
+        let nonce = sealing.seal_in_place_append_tag(Aad::from(entry.asked()), &mut text)?;
+        entry.sealed = URL_SAFE_NO_PAD.encode([nonce.as_ref().as_slice(), &text].concat());
+        entry.key_id.clone_from(id);
+        Ok(())
     }
 
-    /// What [`Seal::seal`] sealed for the entry `id`.
+    /// What [`Seal::seal`] sealed.
     ///
     /// # Errors
     /// [`CannotOpen`].
-    pub fn open(&self, sealed: &str, key_id: &str, id: Uuid) -> Result<Credentials, CannotOpen> {
+    pub fn open(&self, entry: &Entry) -> Result<Credentials, CannotOpen> {
         let mut keys = std::iter::once(&self.current).chain(&self.previous);
-        let key = keys.find(|key| key.id == key_id).ok_or(CannotOpen::UnknownKey)?;
-        let mut sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| CannotOpen::Damaged)?;
+        let key = keys.find(|key| key.id == entry.key_id).ok_or(CannotOpen::UnknownKey)?;
+        let mut sealed = URL_SAFE_NO_PAD.decode(&entry.sealed).map_err(|_| CannotOpen::Damaged)?;
         let (nonce, text) = sealed.split_at_mut_checked(NONCE_LEN).ok_or(CannotOpen::Damaged)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| CannotOpen::Damaged)?;
-        let text = key.key.open_in_place(nonce, Aad::from(id.as_bytes()), text);
+        let text = key.sealing.open_in_place(nonce, Aad::from(entry.asked()), text);
         text.ok().and_then(|text| serde_json::from_slice(text).ok()).ok_or(CannotOpen::Damaged)
     }
 }
@@ -144,29 +165,78 @@ mod tests {
         }
     }
 
+    fn sealed(seal: &Seal) -> Entry {
+        let mut entry = Entry {
+            id: Uuid::from_u128(1),
+            request_id: "an-id".to_owned(),
+            route: "/logout".to_owned(),
+            scope: "local".to_owned(),
+            user_id: Uuid::from_u128(2),
+            session_id: Uuid::from_u128(3),
+            verified: false,
+            tried: false,
+            queued_at: 1000,
+            due: 2000,
+            attempts: 0,
+            reason: String::new(),
+            key_id: String::new(),
+            sealed: String::new(),
+        };
+        seal.seal(&credentials(), &mut entry).unwrap();
+        entry
+    }
+
     #[test]
-    fn only_the_entry_and_the_secret_that_it_was_sealed_for_open_it() {
-        let (id, old) = (Uuid::from_u128(1), seal("a", None));
-        let (sealed, key_id) = old.seal(&credentials(), id).unwrap();
-        for seal in [&old, &seal("b", Some("a"))] {
-            let opened = seal.open(&sealed, &key_id, id).unwrap();
+    fn only_the_logout_and_the_secret_that_it_was_sealed_for_open_it() {
+        let old = seal("a", None);
+        let entry = sealed(&old);
+        let later = Entry { due: 9, attempts: 3, reason: "x".to_owned(), ..entry.clone() };
+        for (seal, entry) in [(&old, &entry), (&seal("b", Some("a")), &entry), (&old, &later)] {
+            let opened = seal.open(entry).unwrap();
             assert_eq!(opened.access_token.expose_secret(), "header.payload.signature");
             assert_eq!(opened.refresh_token.unwrap().expose_secret(), "refreshing");
             assert_eq!(opened.forwarded_for, "192.0.2.1");
         }
-        let open = |seal: &Seal, sealed: &str, id| seal.open(sealed, &key_id, id).unwrap_err();
-        assert_eq!(open(&seal("b", Some("c")), &sealed, id), CannotOpen::UnknownKey);
-        assert_eq!(open(&old, &sealed, Uuid::from_u128(2)), CannotOpen::Damaged);
-        for damaged in ["", "AAAA", &sealed[1..], &format!("{sealed}AAAA")] {
-            assert_eq!(open(&old, damaged, id), CannotOpen::Damaged);
+        assert_eq!(seal("b", Some("c")).open(&entry).unwrap_err(), CannotOpen::UnknownKey);
+        let other = Uuid::from_u128(9);
+        let scope = "global".to_owned();
+        for changed in [
+            Entry { id: other, ..entry.clone() },
+            Entry { scope, ..entry.clone() },
+            Entry { user_id: other, ..entry.clone() },
+            Entry { session_id: other, ..entry.clone() },
+            Entry { verified: true, ..entry.clone() },
+        ] {
+            assert_eq!(old.open(&changed).unwrap_err(), CannotOpen::Damaged, "{changed:?}");
         }
+        for damaged in ["", "AAAA", &entry.sealed[1..], &format!("{}AAAA", entry.sealed)] {
+            let damaged = Entry { sealed: damaged.to_owned(), ..entry.clone() };
+            assert_eq!(old.open(&damaged).unwrap_err(), CannotOpen::Damaged);
+        }
+    }
+
+    #[test]
+    fn the_same_logout_has_the_same_id_and_another_has_another() {
+        let seals = [seal("a", None), seal("a", None), seal("b", None)];
+        let [one, same, secret] = seals.map(|seal| seal.id(&credentials(), Scope::Local));
+        assert_eq!(one, same);
+        let seal = seal("a", None);
+        let refreshed = Credentials { refresh_token: None, ..credentials() };
+        let other = Credentials { access_token: "header.payload.other".into(), ..credentials() };
+        let ids = [
+            one,
+            secret,
+            seal.id(&credentials(), Scope::Global),
+            seal.id(&refreshed, Scope::Local),
+            seal.id(&other, Scope::Local),
+        ];
+        assert_eq!(std::collections::HashSet::from(ids).len(), ids.len());
     }
 
     #[test]
     fn nothing_of_it_is_readable_and_no_two_are_alike() {
         let seal = seal("a", None);
-        let (one, _) = seal.seal(&credentials(), Uuid::from_u128(1)).unwrap();
-        let (other, _) = seal.seal(&credentials(), Uuid::from_u128(1)).unwrap();
+        let (one, other) = (sealed(&seal).sealed, sealed(&seal).sealed);
         assert_ne!(one, other);
         let octets = URL_SAFE_NO_PAD.decode(&one).unwrap();
         for word in ["header", "payload", "refreshing", "192.0.2.1"] {

@@ -35,3 +35,12 @@ pub struct Entry {
     /// The credentials, encrypted; base64url.
     pub sealed: String,
 }
+
+impl Entry {
+    /// What does not change while it waits, for the credentials to be bound to.
+    #[must_use]
+    pub fn asked(&self) -> String {
+        let Self { id, scope, user_id, session_id, verified, .. } = self;
+        format!("{id} {scope} {user_id} {session_id} {verified}")
+    }
+}

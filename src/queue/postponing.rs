@@ -5,24 +5,26 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use aws_lc_rs::error::Unspecified;
-use tokio::sync::Notify;
-use uuid::Uuid;
-
 use super::{
     backoff,
     credentials::{CannotOpen, Credentials, Seal},
     entry::Entry,
 };
 use crate::{
+    error::Error,
     gotrue::Refusal,
     logout::Asked,
     session::{Session, verifier::Standing},
     store::{Queue, StoreFault},
 };
+use aws_lc_rs::error::Unspecified;
+use tokio::sync::Notify;
 
-/// More entries are not taken: an outage and a flood of made-up tokens shall not fill the disk.
+/// More entries are not taken: a long outage shall not fill the disk.
 pub const MOST_ENTRIES: usize = 100_000;
+/// Nor, with so many waiting, logouts whose token nobody has verified: a flood of made-up ones shall
+/// not take the places of genuine ones.
+pub const MOST_UNVERIFIED: usize = 10_000;
 
 /// Puts logouts into a queue.
 #[derive(Debug)]
@@ -36,7 +38,7 @@ pub struct Postponing {
 /// Why a logout could not be postponed.
 #[derive(Debug, thiserror::Error)]
 pub enum CannotPostpone {
-    /// There are [`MOST_ENTRIES`].
+    /// There are [`MOST_ENTRIES`], or [`MOST_UNVERIFIED`] for one that is not verified.
     #[error("the queue is full")]
     Full,
     /// The store failed.
@@ -72,7 +74,7 @@ impl Postponing {
     /// # Errors
     /// [`CannotOpen`].
     pub fn opened(&self, entry: &Entry) -> Result<Credentials, CannotOpen> {
-        self.seal.open(&entry.sealed, &entry.key_id, entry.id)
+        self.seal.open(entry)
     }
 
     /// Puts the logout of `session` into `queue`; once that is done, it survives.
@@ -87,10 +89,12 @@ impl Postponing {
         refusal: &Refusal,
         now: SystemTime,
     ) -> Result<(), CannotPostpone> {
-        if queue.waiting().await? >= MOST_ENTRIES {
+        let verified = session.standing == Standing::Verified;
+        let most = if verified { MOST_ENTRIES } else { MOST_UNVERIFIED };
+        if queue.waiting().await? >= most {
             return Err(CannotPostpone::Full);
         }
-        let (id, claims, caller) = (Uuid::new_v4(), &session.claims, asked.caller);
+        let (claims, caller) = (&session.claims, asked.caller);
         let credentials = Credentials {
             access_token: session.access_token.clone(),
             refresh_token: session.refresh_token.clone(),
@@ -99,24 +103,24 @@ impl Postponing {
             forwarded_for: caller.forwarded_for.to_str().unwrap_or_default().to_owned(),
             user_agent: caller.user_agent.as_ref().and_then(|a| a.to_str().ok()).map(str::to_owned),
         };
-        let (sealed, key_id) = self.seal.seal(&credentials, id)?;
         let now = milliseconds(now);
-        let entry = Entry {
-            id,
+        let mut entry = Entry {
+            id: self.seal.id(&credentials, asked.scope),
             request_id: caller.request_id().to_owned(),
             route: asked.route.to_owned(),
             scope: asked.scope.as_str().to_owned(),
             user_id: claims.sub,
             session_id: claims.session_id,
-            verified: session.standing == Standing::Verified,
+            verified,
             tried: asked.tried_before,
             queued_at: now,
             due: now + backoff::after(0, refusal, now),
             attempts: 0,
-            reason: refusal.to_string(),
-            key_id,
-            sealed,
+            reason: Error::from(refusal.clone()).reason().to_owned(),
+            key_id: String::new(),
+            sealed: String::new(),
         };
+        self.seal.seal(&credentials, &mut entry)?;
         Ok(queue.put(&entry).await?)
     }
 }

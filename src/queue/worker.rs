@@ -17,13 +17,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    backoff,
+    backoff::{self, LONGEST},
     credentials::{CannotOpen, Credentials},
     entry::Entry,
     postponing::{Postponing, milliseconds},
 };
 use crate::{
     config::Scope,
+    error::Error,
     gotrue::{OnBehalfOf, Refusal},
     logout::{Asked, Ended, Logout, Outcome},
     session::{Carrier, Session, token::Claims, verifier::Standing},
@@ -75,7 +76,7 @@ impl Worker {
     pub async fn run(self: Arc<Self>, stopping: CancellationToken) {
         let mut health = Health::default();
         while !stopping.is_cancelled() {
-            if let Err(cause) = self.clone().work(&mut health).await {
+            if let Err(cause) = self.clone().work(&mut health, &stopping).await {
                 tracing::warn!(%cause, "the queue cannot be worked off");
             }
             tokio::select! {
@@ -87,19 +88,26 @@ impl Worker {
     }
 
     /// Tries what is due, as much as GoTrue's health allows.
-    async fn work(self: Arc<Self>, health: &mut Health) -> Result<(), StoreFault> {
+    async fn work(
+        self: Arc<Self>,
+        health: &mut Health,
+        stopping: &CancellationToken,
+    ) -> Result<(), StoreFault> {
         let Some(queue) = self.logout.store.queue() else { return Ok(()) };
-        loop {
+        while !stopping.is_cancelled() {
             let now = self.now();
-            let next = queue.entries(1).await?;
-            if now < health.wait_until || next.first().is_none_or(|entry| entry.due > now) {
-                return Ok(());
+            if health.waits(now) {
+                break;
             }
             let most = if health.failures == 0 { AT_A_TIME } else { 1 };
             let lease = i64::try_from((self.patience + LEASE_MARGIN).as_millis());
             let until = now.saturating_add(lease.unwrap_or(i64::MAX));
+            let leased = queue.lease(now, until, most).await?;
+            if leased.is_empty() {
+                break;
+            }
             let mut tries = JoinSet::new();
-            for entry in queue.lease(now, until, most).await? {
+            for entry in leased {
                 let worker = self.clone();
                 tries.spawn(async move { worker.try_again(entry, until).await });
             }
@@ -110,6 +118,7 @@ impl Worker {
                 }
             }
         }
+        Ok(())
     }
 
     async fn try_again(&self, entry: Entry, leased_until: i64) -> Result<Tried, StoreFault> {
@@ -140,9 +149,9 @@ impl Worker {
             Outcome::Expired => "expired",
             Outcome::Failed(Refusal::RefreshTokenUsed) => "refresh_token_already_used",
             Outcome::Queued(refusal) | Outcome::Failed(refusal) => {
-                let reason = refusal.to_string();
+                let reason = Error::from(refusal.clone()).reason();
                 let entry = Entry { tried: tried || unknown, ..entry };
-                self.put_off(queue, entry, leased_until, &refusal, &reason).await?;
+                self.put_off(queue, entry, leased_until, &refusal, reason).await?;
                 let failed = refusal.is_passing();
                 return Ok(if failed { Tried::Failed(refusal) } else { Tried::Answered });
             }
@@ -246,10 +255,17 @@ impl Worker {
 }
 
 impl Health {
+    /// A `Retry-After` puts off its own entry for all it asks, and the others for [`LONGEST`] at most.
     fn failed(&mut self, refusal: &Refusal, now: i64) {
-        let wait = backoff::after(self.failures, refusal, now);
+        let wait = backoff::after(self.failures, refusal, now).min(LONGEST);
         self.wait_until = self.wait_until.max(now.saturating_add(wait));
         self.failures = self.failures.saturating_add(1);
+    }
+
+    /// Whether nobody is asked yet. Who would have to wait longer than anybody has to, sees a clock
+    /// that was set back.
+    fn waits(&self, now: i64) -> bool {
+        (1..=LONGEST).contains(&self.wait_until.saturating_sub(now))
     }
 }
 

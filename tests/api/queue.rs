@@ -1,5 +1,8 @@
 //! Section 9 of the contract: what GoTrue fails to do is queued, and done once it can be.
 
+mod scopes;
+mod waiting;
+
 use std::time::Duration;
 
 use logout_gateway::mock::{Algorithm, Tokens};
@@ -204,112 +207,9 @@ async fn it_gives_up_loudly_after_seven_days() {
     let failure = failures(&stage, &tokens).await.remove(0);
     assert_eq!(
         (&failure["outcome"], &failure["reason"]),
-        (&json!("gave-up"), &json!("an unexpected answer"))
+        (&json!("gave-up"), &json!("auth_service_error"))
     );
     assert!(stage.alive(&tokens));
-}
-
-#[tokio::test]
-async fn while_gotrue_is_down_one_probes_and_all_others_wait() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    stage.fault(fails(503));
-    let all: Vec<Tokens> = (0..12).map(|_| stage.sign_up()).collect();
-    for tokens in &all {
-        log_out(&stage, tokens, "/logout").await;
-    }
-    let asked = stage.calls("logout").len();
-    assert_eq!(asked, 24, "each with its one retry");
-    let tried = async || {
-        let report = stage.report("/queue").await;
-        let entries = report["entries"].as_array().unwrap().iter();
-        entries.filter(|entry| entry["attempts"] != json!(0)).count()
-    };
-    stage.pass(2);
-    eventually("the first few find out", async || tried().await == 4).await;
-    let mut passed = 0;
-    for probes in 1..=4 {
-        let within = Duration::from_secs(3);
-        loop {
-            stage.pass(301);
-            passed += 1;
-            if eventually_within(within, async || tried().await >= 4 + probes).await {
-                break;
-            }
-            assert!(passed < 10, "nobody probes");
-        }
-    }
-    let calls = stage.calls("logout").len() - asked;
-    assert!(
-        calls <= 2 * (4 + passed),
-        "no more than one, with its retry, for each {calls} {passed}"
-    );
-    assert_eq!(waiting(&stage).await, 12);
-    stage.mock.clear_faults();
-    worked_off(&stage).await;
-    assert!(all.iter().all(|tokens| !stage.alive(tokens)));
-}
-
-#[tokio::test]
-async fn a_gotrue_that_answers_somebody_is_asked_again_at_once() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    stage.fault(fails(503));
-    let (tokens, other) = (stage.sign_up(), stage.sign_up());
-    log_out(&stage, &tokens, "/logout").await;
-    stage.pass(2);
-    let probed = async || stage.report("/queue").await["entries"][0]["attempts"] == json!(1);
-    eventually("it is tried", probed).await;
-    stage.mock.clear_faults();
-    // The entry is due, but for GoTrue's health: nobody asks before its time.
-    stage.pass(4);
-    assert_eq!(stage.post("/logout").bearer(&other.access_token).send().await.status, 200);
-    eventually("the session is dead", async || !stage.alive(&tokens)).await;
-}
-
-#[tokio::test]
-async fn a_retry_after_is_waited_for() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 429,
-        "headers": {"Retry-After": "600"}, "times": 1}));
-    let tokens = stage.sign_up();
-    log_out(&stage, &tokens, "/logout").await;
-    let entry = stage.report("/queue").await["entries"][0].clone();
-    let seconds = |name: &str| {
-        let time = humantime::parse_rfc3339(entry[name].as_str().unwrap()).unwrap();
-        time.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
-    };
-    assert_eq!(seconds("due_at") - seconds("queued_at"), 600);
-    worked_off(&stage).await;
-    assert!(!stage.alive(&tokens));
-}
-
-#[tokio::test]
-async fn a_global_logout_that_was_done_unheard_is_no_failure() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    stage.fault(
-        json!({"operation": "logout", "kind": "status", "status": 503, "times": 2, "effect": true}),
-    );
-    let tokens = stage.sign_up();
-    let other = stage.sign_in_again(&tokens);
-    // The retry finds the session gone, which a 503 keeps to itself.
-    log_out(&stage, &tokens, "/logout?scope=global").await;
-    assert!(!stage.alive(&tokens) && !stage.alive(&other));
-    worked_off(&stage).await;
-    let told: Vec<_> = failures(&stage, &tokens).await;
-    assert_eq!((told.len(), &told[0]["outcome"]), (1, &json!("queued")));
-}
-
-#[tokio::test]
-async fn a_global_logout_whose_session_is_gone_by_other_means_is_told_as_a_failure() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1}));
-    let tokens = stage.sign_up();
-    let other = stage.sign_in_again(&tokens);
-    log_out(&stage, &tokens, "/logout?scope=global").await;
-    assert!(stage.mock.delete_session(tokens.session_id));
-    worked_off(&stage).await;
-    assert!(stage.alive(&other));
-    let failure = failures(&stage, &tokens).await.remove(0);
-    assert_eq!((&failure["outcome"], &failure["reason"]), (&json!("gave-up"), &json!("not_found")));
 }
 
 #[tokio::test]

@@ -90,7 +90,7 @@ macro_rules! every_queue {
     ($place:expr) => {
         promises! { $place => queue:
             what_is_put_is_there_by_its_due_time
-            putting_an_entry_again_replaces_it
+            putting_an_entry_again_leaves_the_one_that_waits
             the_earliest_due_are_leased_and_no_more_than_asked_for
             nothing_is_leased_before_it_is_due
             a_lease_is_one_workers_until_it_ends

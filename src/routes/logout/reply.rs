@@ -251,7 +251,7 @@ impl From<Refusal> for Error {
             Refusal::SessionNotFound | Refusal::UserNotFound => Self::SessionNotFound,
             Refusal::UserBanned => Self::UserBanned,
             Refusal::RateLimited { retry_after } => Self::RateLimited { retry_after },
-            Refusal::Unavailable => Self::AuthServiceUnavailable,
+            Refusal::Unavailable { .. } => Self::AuthServiceUnavailable,
             Refusal::Timeout => Self::AuthServiceTimeout,
             Refusal::BadJwt
             | Refusal::BadRefreshToken

@@ -14,8 +14,12 @@ impl Tables<'_> {
         entry(&self.queue, id)
     }
 
-    /// Adds an entry, or replaces the one of the same id.
     pub(super) fn put(&mut self, entry: &Entry) -> Result<(), Fault> {
+        if self.entry(entry.id.as_u128())?.is_some() { Ok(()) } else { self.write(entry) }
+    }
+
+    /// Adds an entry, or replaces the one of the same id.
+    fn write(&mut self, entry: &Entry) -> Result<(), Fault> {
         let id = entry.id.as_u128();
         if let Some(known) = self.entry(id)? {
             self.due.remove((known.due, id))?;
@@ -33,7 +37,7 @@ impl Tables<'_> {
         for id in ids {
             let Some(entry) = self.entry(id)? else { continue };
             let entry = Entry { due: until, ..entry };
-            self.put(&entry)?;
+            self.write(&entry)?;
             leased.push(entry);
         }
         Ok(leased)
@@ -41,7 +45,11 @@ impl Tables<'_> {
 
     pub(super) fn put_off(&mut self, entry: &Entry, leased_until: i64) -> Result<(), Fault> {
         let known = self.entry(entry.id.as_u128())?;
-        if known.is_some_and(|known| known.due == leased_until) { self.put(entry) } else { Ok(()) }
+        if known.is_some_and(|known| known.due == leased_until) {
+            self.write(entry)
+        } else {
+            Ok(())
+        }
     }
 
     pub(super) fn remove(&mut self, id: Uuid) -> Result<bool, Fault> {

@@ -25,8 +25,8 @@ impl Queue for RedisStore {
         let record = records::written(entry).map_err(|fault| fault.of("queue"))?;
         let mut commands = pipe();
         commands.atomic();
-        commands.cmd("HSET").arg(&keys.entries).arg(&id).arg(record).ignore();
-        commands.cmd("ZADD").arg(&keys.queue).arg(score(entry.due)).arg(&id).ignore();
+        commands.cmd("HSETNX").arg(&keys.entries).arg(&id).arg(record).ignore();
+        commands.cmd("ZADD").arg(&keys.queue).arg("NX").arg(score(entry.due)).arg(&id).ignore();
         self.ask("queue", &commands).await
     }
 

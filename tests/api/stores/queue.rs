@@ -69,15 +69,16 @@ pub(super) async fn what_is_put_is_there_by_its_due_time(place: &Place) {
     assert_eq!(queue.waiting().await.unwrap(), 4);
 }
 
-pub(super) async fn putting_an_entry_again_replaces_it(place: &Place) {
+pub(super) async fn putting_an_entry_again_leaves_the_one_that_waits(place: &Place) {
     let store = place.open().await;
     let queue = queue(&*store);
     let entry = put(queue, &[NOW]).await.remove(0);
-    let again = Entry { due: NOW + 5, attempts: 3, ..entry };
+    let again = Entry { due: NOW - 5, attempts: 3, ..entry.clone() };
     queue.put(&again).await.unwrap();
-    assert_eq!((all(queue).await, queue.waiting().await.unwrap()), (vec![again.clone()], 1));
-    assert_eq!(queue.lease(NOW, NOW + LEASE, 9).await.unwrap(), []);
-    assert_eq!(queue.lease(NOW + 5, NOW + LEASE, 9).await.unwrap(), [leased(&again, NOW + LEASE)]);
+    assert_eq!((all(queue).await, queue.waiting().await.unwrap()), (vec![entry.clone()], 1));
+    assert_eq!(queue.lease(NOW, NOW + LEASE, 9).await.unwrap(), [leased(&entry, NOW + LEASE)]);
+    queue.put(&again).await.unwrap();
+    assert_eq!(queue.lease(NOW, NOW + LEASE, 9).await.unwrap(), [], "nor is a lease taken away");
 }
 
 pub(super) async fn the_earliest_due_are_leased_and_no_more_than_asked_for(place: &Place) {

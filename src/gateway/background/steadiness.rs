@@ -1,0 +1,62 @@
+//! Whether the clock was set: one that is days ahead for a minute must not make the revocation list
+//! forget whom it still refuses once the clock is right again.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+/// Clocks are corrected by less all the time.
+const STEP: Duration = Duration::from_secs(30);
+/// Long enough for whoever set it wrong to set it right.
+const DOUBT: Duration = Duration::from_mins(10);
+
+/// A clock beside the time that really passes.
+#[derive(Debug)]
+pub(super) struct Steadiness {
+    told: SystemTime,
+    at: Instant,
+    set_at: Option<Instant>,
+}
+
+impl Steadiness {
+    /// A clock that is believed, and what it tells at that moment.
+    pub(super) fn new(told: SystemTime, at: Instant) -> Self {
+        Self { told, at, set_at: None }
+    }
+
+    /// Whether it was not set for a while, by what it tells now.
+    pub(super) fn is_steady(&mut self, told: SystemTime, at: Instant) -> bool {
+        let expected = self.told + at.duration_since(self.at);
+        let off = told.duration_since(expected).unwrap_or_else(|behind| behind.duration());
+        if off > STEP {
+            self.set_at = Some(at);
+        }
+        (self.told, self.at) = (told, at);
+        self.set_at.is_none_or(|set_at| at.duration_since(set_at) >= DOUBT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_is_doubted_for_ten_minutes_and_no_drift_is() {
+        const MINUTE: Duration = Duration::from_mins(1);
+        let (begun, start) = (Instant::now(), UNIX_EPOCH + Duration::from_hours(500_000));
+        let days = Duration::from_hours(8 * 24);
+        let mut clock = Steadiness::new(start, begun);
+        let mut steady = |minutes: u32, told: SystemTime| {
+            let passed = MINUTE * minutes;
+            clock.is_steady(told + passed, begun + passed)
+        };
+        assert!(steady(1, start) && steady(2, start + Duration::from_secs(20)), "drift");
+        assert!(!steady(3, start + days), "days ahead");
+        assert!(!steady(4, start), "and back");
+        assert!((5..14).all(|minute| !steady(minute, start)));
+        assert!(steady(14, start) && steady(15, start));
+        assert!(!steady(16, start.checked_sub(MINUTE).unwrap()), "set back");
+    }
+}

@@ -1,0 +1,65 @@
+//! What becomes of a user's other sessions when `global` or `others` had to wait.
+
+use serde_json::json;
+
+use super::{durable, fails, failures, log_out, worked_off};
+use crate::harness::{Request, Setup, Stage, assert_error};
+use logout_gateway::mock::Tokens;
+
+/// As an app does it when its access token has expired.
+async fn refreshed(stage: &Stage, tokens: &Tokens) -> String {
+    let address = stage.mock.url().trim_start_matches("http://").parse().unwrap();
+    let request = Request::new(address, "POST", "/auth/v1/token?grant_type=refresh_token");
+    let body = json!({"refresh_token": tokens.refresh_token}).to_string();
+    let reply = request.body(body).send().await;
+    reply.json()["access_token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_global_logout_that_was_done_unheard_is_no_failure() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    stage.fault(
+        json!({"operation": "logout", "kind": "status", "status": 503, "times": 2, "effect": true}),
+    );
+    let tokens = stage.sign_up();
+    let other = stage.sign_in_again(&tokens);
+    // The retry finds the session gone, which a 503 keeps to itself.
+    log_out(&stage, &tokens, "/logout?scope=global").await;
+    assert!(!stage.alive(&tokens) && !stage.alive(&other));
+    worked_off(&stage).await;
+    let told: Vec<_> = failures(&stage, &tokens).await;
+    assert_eq!((told.len(), &told[0]["outcome"]), (1, &json!("queued")));
+}
+
+#[tokio::test]
+async fn a_global_logout_whose_session_is_gone_by_other_means_is_told_as_a_failure() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1}));
+    let tokens = stage.sign_up();
+    let other = stage.sign_in_again(&tokens);
+    log_out(&stage, &tokens, "/logout?scope=global").await;
+    assert!(stage.mock.delete_session(tokens.session_id));
+    worked_off(&stage).await;
+    assert!(stage.alive(&other));
+    let failure = failures(&stage, &tokens).await.remove(0);
+    assert_eq!((&failure["outcome"], &failure["reason"]), (&json!("gave-up"), &json!("not_found")));
+}
+
+#[tokio::test]
+async fn a_global_logout_that_waited_ends_what_was_refreshed_while_it_did() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    stage.fault(fails(503));
+    let tokens = stage.sign_up();
+    let other = stage.sign_in_again(&tokens);
+    log_out(&stage, &tokens, "/logout?scope=global").await;
+    stage.pass(10);
+    let token = refreshed(&stage, &other).await;
+    let verify = async || stage.get("/api/auth/verify").bearer(&token).send().await;
+    assert_eq!(verify().await.status, 200, "GoTrue has not heard of it yet");
+    stage.mock.clear_faults();
+    worked_off(&stage).await;
+    assert!(!stage.alive(&other));
+    assert_error(&verify().await, 401, "NOT_AUTHENTICATED", Some("revoked"));
+    let later = stage.sign_in_again(&tokens);
+    assert_eq!(stage.verify(&later).await, 200);
+}

@@ -1,0 +1,179 @@
+//! When GoTrue is asked again, and how often.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use logout_gateway::{clock::Clock, mock::Tokens};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::{durable, fails, log_out, waiting, worked_off};
+use crate::harness::{Serving, Setup, Stage, eventually, eventually_within};
+
+/// A time in a report, in seconds.
+fn seconds(entry: &Value, name: &str) -> u64 {
+    let time = humantime::parse_rfc3339(entry[name].as_str().unwrap()).unwrap();
+    time.duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// How often GoTrue was asked for the entry of this session.
+async fn attempts(stage: &Stage, tokens: &Tokens) -> u64 {
+    let report = stage.report("/queue").await;
+    let mut entries = report["entries"].as_array().unwrap().iter();
+    let entry = entries.find(|entry| entry["session_id"] == json!(tokens.session_id));
+    entry.map_or(0, |entry| entry["attempts"].as_u64().unwrap())
+}
+
+#[tokio::test]
+async fn while_gotrue_is_down_one_probes_and_all_others_wait() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    stage.fault(fails(503));
+    let all: Vec<Tokens> = (0..12).map(|_| stage.sign_up()).collect();
+    for tokens in &all {
+        log_out(&stage, tokens, "/logout").await;
+    }
+    let asked = stage.calls("logout").len();
+    assert_eq!(asked, 24, "each with its one retry");
+    let tried = async || {
+        let report = stage.report("/queue").await;
+        let entries = report["entries"].as_array().unwrap().iter();
+        entries.filter(|entry| entry["attempts"] != json!(0)).count()
+    };
+    stage.pass(2);
+    eventually("the first few find out", async || tried().await == 4).await;
+    let mut passed = 0;
+    for probes in 1..=4 {
+        let within = Duration::from_secs(3);
+        loop {
+            stage.pass(301);
+            passed += 1;
+            if eventually_within(within, async || tried().await >= 4 + probes).await {
+                break;
+            }
+            assert!(passed < 10, "nobody probes");
+        }
+    }
+    let calls = stage.calls("logout").len() - asked;
+    assert!(
+        calls <= 2 * (4 + passed),
+        "no more than one, with its retry, for each {calls} {passed}"
+    );
+    assert_eq!(waiting(&stage).await, 12);
+    stage.mock.clear_faults();
+    worked_off(&stage).await;
+    assert!(all.iter().all(|tokens| !stage.alive(tokens)));
+}
+
+#[tokio::test]
+async fn a_gotrue_that_answers_somebody_is_asked_again_at_once() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    stage.fault(fails(503));
+    let (tokens, other) = (stage.sign_up(), stage.sign_up());
+    log_out(&stage, &tokens, "/logout").await;
+    stage.pass(2);
+    let probed = async || stage.report("/queue").await["entries"][0]["attempts"] == json!(1);
+    eventually("it is tried", probed).await;
+    stage.mock.clear_faults();
+    // The entry is due, but for GoTrue's health: nobody asks before its time.
+    stage.pass(4);
+    assert_eq!(stage.post("/logout").bearer(&other.access_token).send().await.status, 200);
+    eventually("the session is dead", async || !stage.alive(&tokens)).await;
+}
+
+#[rstest]
+#[case::rate_limited(429, 1)]
+#[case::unavailable(503, 2)]
+#[tokio::test]
+async fn a_retry_after_is_waited_for(#[case] status: u16, #[case] times: u32) {
+    let (stage, _directory) = durable(Setup::new()).await;
+    let mut fault = fails(status);
+    fault["headers"] = json!({"Retry-After": "600"});
+    fault["times"] = json!(times);
+    stage.fault(fault);
+    let tokens = stage.sign_up();
+    log_out(&stage, &tokens, "/logout").await;
+    let entry = stage.report("/queue").await["entries"][0].clone();
+    assert_eq!(seconds(&entry, "due_at") - seconds(&entry, "queued_at"), 600);
+    worked_off(&stage).await;
+    assert!(!stage.alive(&tokens));
+}
+
+#[tokio::test]
+async fn a_retry_after_for_one_holds_up_the_others_for_five_minutes_at_most() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    let once = |status: u16| {
+        let mut fault = fails(status);
+        fault["headers"] = json!({"Retry-After": "1800"});
+        fault["times"] = json!(1);
+        stage.fault(fault);
+    };
+    let (limited, other) = (stage.sign_up(), stage.sign_up());
+    once(500);
+    log_out(&stage, &limited, "/logout").await;
+    once(429);
+    stage.pass(2);
+    eventually("it is tried", async || attempts(&stage, &limited).await == 1).await;
+    once(500);
+    log_out(&stage, &other, "/logout").await;
+    stage.pass(301);
+    eventually("the other is done", async || !stage.alive(&other)).await;
+    assert!(stage.alive(&limited), "its own time has not come");
+    stage.pass(1600);
+    eventually("it is done", async || !stage.alive(&limited)).await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_stops_nobody_who_comes_later() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    stage.fault(fails(500));
+    let before = stage.sign_up();
+    log_out(&stage, &before, "/logout").await;
+    stage.pass(2);
+    eventually("it is tried", async || attempts(&stage, &before).await == 1).await;
+    stage.pass(-3000);
+    let after = stage.sign_up();
+    log_out(&stage, &after, "/logout").await;
+    stage.mock.clear_faults();
+    stage.pass(2);
+    eventually("it is done", async || !stage.alive(&after)).await;
+    worked_off(&stage).await;
+    assert!(!stage.alive(&before), "once the clock is there again");
+}
+
+#[tokio::test]
+async fn who_asks_again_waits_once_and_for_each_scope() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    stage.fault(fails(503));
+    let tokens = stage.sign_up();
+    let other = stage.sign_in_again(&tokens);
+    for target in ["/logout", "/api/auth/logout"] {
+        log_out(&stage, &tokens, target).await;
+    }
+    for target in ["/logout?scope=others", "/logout?scope=others", "/logout?scope=global"] {
+        log_out(&stage, &other, target).await;
+    }
+    assert_eq!(waiting(&stage).await, 3);
+    stage.mock.clear_faults();
+    worked_off(&stage).await;
+    assert!(!stage.alive(&tokens) && !stage.alive(&other));
+}
+
+#[tokio::test]
+async fn a_stop_lets_the_worker_end_what_it_has_begun() {
+    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let store = format!("file:{}", directory.path().join("store").display());
+    let serving = Serving::start(&stage, &[("GATEWAY_STORE", &store)]).await;
+    let tokens = stage.sign_up();
+    let mut fault = fails(500);
+    fault["times"] = json!(1);
+    stage.fault(fault);
+    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 1.5, "times": 1}));
+    let request = serving.request("POST", "/logout").bearer(&tokens.access_token);
+    assert_eq!(request.send().await.status, 202);
+    eventually("the worker asks", async || stage.calls("logout").len() == 2).await;
+    assert!(stage.alive(&tokens));
+    let log = serving.ended();
+    assert!(!stage.alive(&tokens), "it was waited for");
+    let done = |line: &&Value| line["message"] == "a postponed logout is done";
+    assert_eq!(log.lines.iter().filter(done).count(), 1, "{}", log.text);
+}
