@@ -131,3 +131,92 @@ pub fn milliseconds(time: SystemTime) -> i64 {
     let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use async_trait::async_trait;
+    use axum::http::HeaderValue;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        config::{Scope, Secrets},
+        gotrue::OnBehalfOf,
+        session::{Carrier, token::Claims},
+    };
+
+    /// A queue in which so many wait already.
+    struct Crowd(usize, Mutex<Vec<Entry>>);
+
+    #[async_trait]
+    impl Queue for Crowd {
+        async fn put(&self, entry: &Entry) -> Result<(), StoreFault> {
+            self.1.lock().unwrap().push(entry.clone());
+            Ok(())
+        }
+
+        async fn lease(&self, _: i64, _: i64, _: usize) -> Result<Vec<Entry>, StoreFault> {
+            unreachable!("nobody works here")
+        }
+
+        async fn put_off(&self, _: &Entry, _: i64) -> Result<(), StoreFault> {
+            unreachable!("nobody works here")
+        }
+
+        async fn remove(&self, _: Uuid) -> Result<bool, StoreFault> {
+            unreachable!("nobody works here")
+        }
+
+        async fn entries(&self, _: usize) -> Result<Vec<Entry>, StoreFault> {
+            unreachable!("nobody looks")
+        }
+
+        async fn waiting(&self) -> Result<usize, StoreFault> {
+            Ok(self.0)
+        }
+    }
+
+    #[tokio::test]
+    async fn made_up_tokens_take_a_tenth_of_the_places_and_nobody_takes_more_than_all() {
+        let current = Some("0123456789abcdef0123456789abcdef".into());
+        let seal = Seal::new(&Secrets { current, previous: None }).unwrap().unwrap();
+        let postponing = Postponing::new(seal);
+        let unknown = HeaderValue::from_static("unknown");
+        let caller =
+            OnBehalfOf { request_id: unknown.clone(), forwarded_for: unknown, user_agent: None };
+        let (user, session) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let claims = Claims {
+            sub: user,
+            session_id: session,
+            exp: 9,
+            iat: None,
+            nbf: None,
+            role: None,
+            aal: None,
+        };
+        let claims = Arc::new(claims);
+        for (standing, places) in
+            [(Standing::Verified, MOST_ENTRIES), (Standing::Unjudged, MOST_UNVERIFIED)]
+        {
+            let session = Session {
+                claims: claims.clone(),
+                standing,
+                expired: false,
+                access_token: "header.payload.signature".into(),
+                refresh_token: None,
+                carrier: Carrier::Bearer,
+            };
+            for (waiting, fits) in [(places - 1, true), (places, false)] {
+                let queue = Crowd(waiting, Mutex::default());
+                let (scope, caller) = (Scope::Local, &caller);
+                let asked = Asked { scope, route: "/logout", caller, tried_before: false };
+                let refusal = &Refusal::Timeout;
+                let put = postponing.postpone(&queue, &session, asked, refusal, UNIX_EPOCH).await;
+                assert_eq!(put.is_ok(), fits, "{standing:?} {waiting}: {put:?}");
+                assert_eq!(queue.1.lock().unwrap().len(), usize::from(fits));
+            }
+        }
+    }
+}

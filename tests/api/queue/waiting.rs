@@ -114,7 +114,10 @@ async fn a_retry_after_for_one_holds_up_the_others_for_five_minutes_at_most() {
     eventually("it is tried", async || attempts(&stage, &limited).await == 1).await;
     once(500);
     log_out(&stage, &other, "/logout").await;
-    stage.pass(301);
+    stage.pass(200);
+    let within = Duration::from_secs(2);
+    assert!(!eventually_within(within, async || !stage.alive(&other)).await, "it is heeded");
+    stage.pass(101);
     eventually("the other is done", async || !stage.alive(&other)).await;
     assert!(stage.alive(&limited), "its own time has not come");
     stage.pass(1600);
