@@ -1,6 +1,8 @@
 //! The failure log's way into the store: handed over with the reply, written after it.
 
-use tokio::sync::mpsc;
+use std::time::Duration;
+
+use tokio::{sync::mpsc, time::sleep};
 
 use crate::store::{Store, failure::Failure};
 
@@ -8,6 +10,8 @@ use crate::store::{Store, failure::Failure};
 const WAITING: usize = 4096;
 /// Written at once, at most.
 const TOGETHER: usize = 256;
+/// How long it waits for a store that failed.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Takes failures and makes nobody wait. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -15,13 +19,17 @@ pub struct FailureLog(mpsc::Sender<Failure>);
 
 /// What was taken and is not written yet.
 #[derive(Debug)]
-pub struct Unwritten(mpsc::Receiver<Failure>);
+pub struct Unwritten {
+    taken: mpsc::Receiver<Failure>,
+    /// What is being written.
+    batch: Vec<Failure>,
+}
 
 /// Both ends.
 #[must_use]
 pub fn channel() -> (FailureLog, Unwritten) {
-    let (sender, receiver) = mpsc::channel(WAITING);
-    (FailureLog(sender), Unwritten(receiver))
+    let (sender, taken) = mpsc::channel(WAITING);
+    (FailureLog(sender), Unwritten { taken, batch: Vec::new() })
 }
 
 impl FailureLog {
@@ -40,18 +48,28 @@ impl FailureLog {
 impl Unwritten {
     /// Takes no more.
     pub fn close(&mut self) {
-        self.0.close();
+        self.taken.close();
     }
 
-    /// Writes what comes; when closed, to the last one.
+    /// Writes what comes; when closed, to the last one. What the store does not take is tried again.
+    /// Nothing is lost if this is dropped and called again; at worst the failure log has a line twice.
     pub async fn write_all(&mut self, store: &dyn Store) {
-        let mut failures = Vec::with_capacity(TOGETHER);
-        while self.0.recv_many(&mut failures, TOGETHER).await > 0 {
-            if let Err(cause) = store.note(&failures).await {
-                let lost = failures.len();
-                tracing::error!(%cause, lost, "failures could not be written to the failure log");
+        loop {
+            let Self { taken, batch } = self;
+            if batch.is_empty() && taken.recv_many(batch, TOGETHER).await == 0 {
+                return;
             }
-            failures.clear();
+            match store.note(batch).await {
+                Ok(()) => batch.clear(),
+                Err(cause) => {
+                    let waiting = batch.len() + taken.len();
+                    tracing::error!(%cause, waiting, "the failure log cannot be written");
+                    sleep(TRY_AGAIN_AFTER).await;
+                }
+            }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,8 +80,8 @@ pub trait Queue: Send + Sync {
     async fn put(&self, entry: &Entry) -> Result<(), StoreFault>;
 
     /// Up to `most` entries that are due at `now`, the earliest first. Nobody else gets them before
-    /// `until`, at which they are due now; whoever took them may have died by then. Both in milliseconds
-    /// since the Unix epoch.
+    /// `until`, which is later and at which they are due now; whoever took them may have died by then.
+    /// Both in milliseconds since the Unix epoch. What this release cannot read hinders no others.
     ///
     /// # Errors
     /// [`StoreFault`].
@@ -187,17 +187,12 @@ pub struct Survey {
 /// # Errors
 /// Why it cannot be used.
 pub async fn survey(address: &StoreAddress) -> Result<Survey, String> {
-    let found = match address {
-        StoreAddress::Memory => "memory: revocations are forgotten at a restart".to_owned(),
-        StoreAddress::Redis(address) => return RedisStore::survey(address).await,
-        // Not created here: it would be of the user who looks, not of the one who serves.
-        StoreAddress::File(path) if !path.exists() => {
-            format!("{}, which is not there yet", path.display())
+    match address {
+        StoreAddress::Memory => {
+            let found = "memory: revocations are forgotten at a restart".to_owned();
+            Ok(Survey { found, weaknesses: Vec::new() })
         }
-        StoreAddress::File(path) => {
-            open(address).await.map_err(|CannotOpen(cause)| cause)?;
-            path.display().to_string()
-        }
-    };
-    Ok(Survey { found, weaknesses: Vec::new() })
+        StoreAddress::Redis(address) => RedisStore::survey(address).await,
+        StoreAddress::File(path) => FileStore::survey(path.clone()).await,
+    }
 }

@@ -8,15 +8,13 @@
 mod opening;
 mod queue;
 mod records;
+mod survey;
 mod tables;
 mod writer;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
 };
 
 use async_trait::async_trait;
@@ -26,11 +24,12 @@ use uuid::Uuid;
 
 use self::{
     opening::{explained, open_beside},
+    queue::Outline,
     tables::{Fault, Tables, contents},
     writer::{Found, Writer},
 };
 use super::{
-    CannotOpen, Contents, Queue, Store, StoreFault,
+    CannotOpen, Contents, Queue, Store, StoreFault, Survey,
     failure::Failure,
     list::{List, Mark, Revocation},
 };
@@ -43,7 +42,7 @@ const FORGOTTEN_TOGETHER: usize = 1024;
 #[derive(Debug)]
 pub struct FileStore {
     list: Arc<List>,
-    waiting: Arc<AtomicUsize>,
+    queue: Arc<Outline>,
     writer: Writer,
 }
 
@@ -53,8 +52,8 @@ impl FileStore {
     /// # Errors
     /// [`CannotOpen`], which names the path and what to do about it.
     pub async fn open(path: PathBuf) -> Result<Self, CannotOpen> {
-        let (writer, Found { list, waiting }) = Writer::start(path).await?;
-        Ok(Self { list, waiting, writer })
+        let (writer, Found { list, queue }) = Writer::start(path).await?;
+        Ok(Self { list, queue, writer })
     }
 
     /// What an operator looks at, also while a gateway has the file.
@@ -72,6 +71,16 @@ impl FileStore {
             }
             Err(fault) => Err(CannotOpen(explained(&path, &fault))),
         }
+    }
+
+    /// What `check` tells of it.
+    ///
+    /// # Errors
+    /// Why it cannot be used now.
+    pub async fn survey(path: PathBuf) -> Result<Survey, String> {
+        let file = path.clone();
+        let surveyed = spawn_blocking(move || survey::survey(&file)).await;
+        surveyed.unwrap_or_else(|_| Err(opening::damaged(&path).0))
     }
 
     async fn ask<T: Send + 'static>(
@@ -96,7 +105,7 @@ impl Store for FileStore {
             self.list.enter(*mark);
         }
         let lines = marks.clone();
-        let done = self.writer.ask(lines, move |tables| tables.enter(&marks)).await;
+        let done = self.writer.ask_in_time(lines, move |tables| tables.enter(&marks)).await;
         done.map_err(|cause| StoreFault { operation: "revoke", cause })
     }
 
@@ -141,10 +150,15 @@ impl Store for FileStore {
 impl Queue for FileStore {
     async fn put(&self, entry: &Entry) -> Result<(), StoreFault> {
         let entry = entry.clone();
-        self.ask("queue", move |tables| tables.put(&entry)).await
+        let done = self.writer.ask_in_time(Vec::new(), move |tables| tables.put(&entry)).await;
+        done.map_err(|cause| StoreFault { operation: "queue", cause })
     }
 
     async fn lease(&self, now: i64, until: i64, most: usize) -> Result<Vec<Entry>, StoreFault> {
+        // Mostly nothing is due, and the file is left alone.
+        if self.queue.first_due() > now {
+            return Ok(Vec::new());
+        }
         self.ask("lease", move |tables| tables.lease(now, until, most)).await
     }
 
@@ -162,47 +176,9 @@ impl Queue for FileStore {
     }
 
     async fn waiting(&self) -> Result<usize, StoreFault> {
-        Ok(self.waiting.load(Ordering::Acquire))
+        Ok(self.queue.waiting())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    async fn store() -> (FileStore, tempfile::TempDir) {
-        let directory = tempfile::tempdir().unwrap();
-        (FileStore::open(directory.path().join("store")).await.unwrap(), directory)
-    }
-
-    #[tokio::test]
-    async fn a_line_that_was_entered_again_since_it_was_found_is_not_forgotten() {
-        let (store, _directory) = store().await;
-        let lines = |until| {
-            let (user, spared) = (Uuid::from_u128(1), Some(Uuid::from_u128(2)));
-            let session = Mark::Session { session: Uuid::from_u128(3), until };
-            [session, Mark::CutOff { user, spared, before: 1, until }]
-        };
-        let (found, again) = (lines(5), lines(10));
-        let list = store.ask("test", move |tables| {
-            tables.enter(&again)?;
-            tables.forget(&found, 7)?;
-            tables.load()
-        });
-        assert_eq!(list.await.unwrap().len(), 2);
-        let list = store.ask("test", move |tables| {
-            tables.forget(&found, 10)?;
-            tables.load()
-        });
-        assert!(list.await.unwrap().is_empty());
-    }
-
-    #[tokio::test]
-    async fn the_end_of_the_thread_that_writes_is_noticed() {
-        let (store, _directory) = store().await;
-        let asked = store.ask::<()>("test", |_| panic!("a library that panics"));
-        assert_eq!(asked.await.unwrap_err().operation, "test");
-        store.keep().await;
-        assert!(store.note(&[]).await.is_err(), "nobody is left waiting");
-    }
-}
+mod tests;

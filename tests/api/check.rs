@@ -42,7 +42,11 @@ impl Told {
 
 /// `check` with nothing in its environment but these and a good secret, unless it is among them.
 fn check(environment: &[(&str, &str)]) -> Told {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
+    check_by(Command::new(env!("CARGO_BIN_EXE_logout-gateway")), environment)
+}
+
+/// The same by a command that becomes the binary.
+fn check_by(mut command: Command, environment: &[(&str, &str)]) -> Told {
     command.arg("check").env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
     command.envs([("GATEWAY_SECRET", SECRET), ("GATEWAY_BIND", "127.0.0.1:0")]);
     for (variable, value) in environment {

@@ -17,7 +17,7 @@ mod upstream;
 use std::time::Duration;
 
 pub(crate) use self::{
-    binary::{API_KEY, Log, Serving},
+    binary::{API_KEY, Log, Serving, unprivileged},
     browser::{Browser, Form, session_cookies},
     head::{assert_deletes, assert_own_headers},
     http::{Connection, Reply, Request},

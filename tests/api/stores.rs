@@ -9,6 +9,7 @@ mod failures;
 mod list;
 mod opening;
 mod queue;
+mod secrets;
 
 use std::{any::Any, sync::Arc};
 
@@ -93,6 +94,7 @@ macro_rules! every_queue {
             putting_an_entry_again_leaves_the_one_that_waits
             the_earliest_due_are_leased_and_no_more_than_asked_for
             nothing_is_leased_before_it_is_due
+            nobody_has_to_look_before_leasing
             a_lease_is_one_workers_until_it_ends
             what_is_put_off_is_due_at_its_new_time
             an_entry_can_be_moved_without_a_lease

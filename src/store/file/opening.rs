@@ -16,6 +16,7 @@ use redb::{
 
 use super::{
     super::{CannotOpen, list::List},
+    queue::Outline,
     records::Unreadable,
     tables::{Fault, Tables, are_of_a_later_release},
 };
@@ -32,7 +33,7 @@ const HANDOVER: Duration = Duration::from_secs(1);
 pub(super) struct Opened {
     pub(super) database: Database,
     pub(super) list: List,
-    pub(super) waiting: usize,
+    pub(super) queue: Outline,
 }
 
 /// Opens the file, or creates it, and reads the list. Every checksum is verified: what is damaged is
@@ -67,18 +68,18 @@ fn builder() -> Builder {
     builder
 }
 
-fn opened(path: &Path) -> Result<Opened, Fault> {
+pub(super) fn opened(path: &Path) -> Result<Opened, Fault> {
     let database = once_it_is_free(path)?;
     let transaction = database.begin_write()?;
     if are_of_a_later_release(&transaction)? {
         return Err(Unreadable::Later.into());
     }
     let tables = Tables::open(&transaction)?;
-    let (list, waiting) = (tables.load()?, tables.waiting()?);
+    let (list, queue) = (tables.load()?, tables.outline()?);
     drop(tables);
     // Tables that were missing are there now.
     transaction.commit()?;
-    Ok(Opened { database, list, waiting })
+    Ok(Opened { database, list, queue })
 }
 
 fn once_it_is_free(path: &Path) -> Result<Database, DatabaseError> {

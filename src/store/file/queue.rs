@@ -1,5 +1,7 @@
 //! The queue in the file. Whatever looks before it writes does both in one transaction.
 
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
 use redb::{ReadableTable, ReadableTableMetadata};
 use uuid::Uuid;
 
@@ -8,6 +10,35 @@ use super::{
     tables::{Fault, Tables},
 };
 use crate::queue::entry::Entry;
+
+/// What is told of the queue without asking the file: how it was after the last transaction.
+#[derive(Debug)]
+pub(super) struct Outline {
+    /// How many entries it has.
+    waiting: AtomicUsize,
+    /// Nothing is due before; milliseconds since the Unix epoch.
+    first_due: AtomicI64,
+}
+
+impl Outline {
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
+    }
+
+    pub(super) fn first_due(&self) -> i64 {
+        self.first_due.load(Ordering::Acquire)
+    }
+
+    pub(super) fn becomes(&self, now: &Self) {
+        self.waiting.store(now.waiting(), Ordering::Release);
+        self.first_due.store(now.first_due(), Ordering::Release);
+    }
+
+    /// After a failure: whoever wants to know what is due has to look.
+    pub(super) fn is_unknown(&self) {
+        self.first_due.store(i64::MIN, Ordering::Release);
+    }
+}
 
 impl Tables<'_> {
     fn entry(&self, id: u128) -> Result<Option<Entry>, Fault> {
@@ -31,15 +62,25 @@ impl Tables<'_> {
     }
 
     pub(super) fn lease(&mut self, now: i64, until: i64, most: usize) -> Result<Vec<Entry>, Fault> {
-        let due = self.due.range(..=(now, u128::MAX))?.take(most);
-        let ids = due.map(|line| Ok(line?.0.value().1)).collect::<Result<Vec<_>, Fault>>()?;
-        let mut leased = Vec::with_capacity(ids.len());
-        for id in ids {
-            let Some(entry) = self.entry(id)? else { continue };
-            let entry = Entry { due: until, ..entry };
-            self.write(&entry)?;
-            leased.push(entry);
+        let (mut leased, mut without_entry) = (Vec::new(), Vec::new());
+        for line in self.due.range(..=(now, u128::MAX))? {
+            if leased.len() == most {
+                break;
+            }
+            let (due, id) = line?.0.value();
+            match self.entry(id) {
+                Ok(Some(entry)) => leased.push(Entry { due: until, ..entry }),
+                Ok(None) => without_entry.push((due, id)),
+                // Whoever can read it will see to it.
+                Err(Fault::Unreadable(_)) => {}
+                Err(fault) => return Err(fault),
+            }
         }
+        for line in without_entry {
+            self.due.remove(line)?;
+            self.changed = true;
+        }
+        leased.iter().try_for_each(|entry| self.write(entry))?;
         Ok(leased)
     }
 
@@ -65,8 +106,11 @@ impl Tables<'_> {
         entries_by_due(&self.due, &self.queue, most)
     }
 
-    pub(super) fn waiting(&self) -> Result<usize, Fault> {
-        Ok(usize::try_from(self.queue.len()?).unwrap_or(usize::MAX))
+    /// How the queue is now.
+    pub(super) fn outline(&self) -> Result<Outline, Fault> {
+        let waiting = usize::try_from(self.queue.len()?).unwrap_or(usize::MAX);
+        let first_due = self.due.first()?.map_or(i64::MAX, |(line, _)| line.value().0);
+        Ok(Outline { waiting: waiting.into(), first_due: first_due.into() })
     }
 }
 

@@ -1,6 +1,8 @@
 //! What is in the file, and how one transaction changes it. Keys in tables of one kind are never
 //! changed by hand: an entry of the queue is in `queue` and in `due`, or in neither.
 
+use std::io;
+
 use redb::{
     CommitError, DatabaseError, ReadTransaction, ReadableTable, ReadableTableMetadata,
     StorageError, Table, TableDefinition, TableError, TableHandle, TransactionError,
@@ -45,6 +47,12 @@ pub(super) enum Fault {
     Commit(#[from] CommitError),
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
+}
+
+impl From<io::Error> for Fault {
+    fn from(cause: io::Error) -> Self {
+        Self::Open(StorageError::Io(cause).into())
+    }
 }
 
 /// All tables, within one transaction.

@@ -5,13 +5,14 @@
 //! 2. A transaction that fails, fails for all that was in it, and the file is opened anew.
 //! 3. Lines of the revocation list are tried again until they are written: whoever asked has been told,
 //!    and this process refuses their tokens meanwhile.
+//! 4. A logout waits for it no longer than [`PATIENCE`].
 
 use std::{
     io, iter,
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread::{Builder, JoinHandle},
@@ -19,7 +20,7 @@ use std::{
 };
 
 use redb::Database;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -28,11 +29,14 @@ use super::{
         list::{List, Mark},
     },
     opening::{self, Opened},
+    queue::Outline,
     tables::{Fault, Tables},
 };
 
 /// How much is done in one transaction, at most.
 const TOGETHER: usize = 1024;
+/// How long a logout waits for the disk.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How long lines wait that could not be written.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -80,6 +84,8 @@ impl<T: Send, W: FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send> Job for Ask
 pub(super) struct Writer {
     jobs: Option<Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
+    /// Somebody waited in vain, and the thread has finished nothing since.
+    hangs: Arc<AtomicBool>,
     /// Cancelled by the thread's end.
     pub(super) ended: CancellationToken,
 }
@@ -87,8 +93,7 @@ pub(super) struct Writer {
 /// What the thread found, and keeps up to date.
 pub(super) struct Found {
     pub(super) list: Arc<List>,
-    /// How many entries the queue has.
-    pub(super) waiting: Arc<AtomicUsize>,
+    pub(super) queue: Arc<Outline>,
 }
 
 impl Writer {
@@ -96,25 +101,25 @@ impl Writer {
     pub(super) async fn start(path: PathBuf) -> Result<(Self, Found), CannotOpen> {
         let (jobs, asked) = mpsc::channel();
         let (opened, found) = oneshot::channel();
-        let ended = CancellationToken::new();
-        let guard = ended.clone().drop_guard();
+        let (ended, hangs) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
+        let (guard, hanging) = (ended.clone().drop_guard(), hangs.clone());
         let file = path.clone();
         let thread = Builder::new().name("store".to_owned()).spawn(move || {
             let _ended = guard;
             match opening::open(&file) {
                 Err(cause) => drop(opened.send(Err(cause))),
-                Ok(Opened { database, list, waiting }) => {
-                    let (list, waiting) = (Arc::new(list), Arc::new(AtomicUsize::new(waiting)));
-                    let found = Found { list: list.clone(), waiting: waiting.clone() };
+                Ok(Opened { database, list, queue }) => {
+                    let (list, queue) = (Arc::new(list), Arc::new(queue));
+                    let found = Found { list: list.clone(), queue: queue.clone() };
                     drop(opened.send(Ok(found)));
-                    let unwritten = Vec::new();
-                    Working { file, database: Some(database), list, waiting, unwritten }
-                        .run(&asked);
+                    let (database, unwritten) = (Some(database), Vec::new());
+                    let hangs = hanging;
+                    Working { file, database, list, queue, unwritten, hangs }.run(&asked);
                 }
             }
         });
         let thread = thread.map_err(|cause: io::Error| CannotOpen(cause.to_string()))?;
-        let writer = Self { jobs: Some(jobs), thread: Some(thread), ended };
+        let writer = Self { jobs: Some(jobs), thread: Some(thread), hangs, ended };
         // The library trusts checksums, which somebody may have forged.
         let found = found.await.map_err(|_| opening::damaged(&path))??;
         Ok((writer, found))
@@ -131,6 +136,24 @@ impl Writer {
         let asked = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
         let gone = || Err("nobody writes the file any more".to_owned());
         if asked { answered.await.unwrap_or_else(|_| gone()) } else { gone() }
+    }
+
+    /// The same for a logout, which a disk that hangs does not hold up. What failed so may be written
+    /// later all the same.
+    pub(super) async fn ask_in_time<T: Send + 'static>(
+        &self,
+        lines: Vec<Mark>,
+        work: impl FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, String> {
+        let hangs = || Err("the disk does not answer in time".to_owned());
+        // What nobody waits for any more shall not use up the memory. Lines are few bytes, and due.
+        if lines.is_empty() && self.hangs.load(Ordering::Relaxed) {
+            return hangs();
+        }
+        timeout(PATIENCE, self.ask(lines, work)).await.unwrap_or_else(|_| {
+            self.hangs.store(true, Ordering::Relaxed);
+            hangs()
+        })
     }
 }
 
@@ -150,9 +173,10 @@ struct Working {
     /// None after a failure.
     database: Option<Database>,
     list: Arc<List>,
-    waiting: Arc<AtomicUsize>,
+    queue: Arc<Outline>,
     /// Lines that are in memory alone.
     unwritten: Vec<Mark>,
+    hangs: Arc<AtomicBool>,
 }
 
 impl Working {
@@ -187,6 +211,7 @@ impl Working {
     fn do_together(&mut self, mut jobs: Vec<Box<dyn Job>>) {
         let fate = self.transact(|tables| jobs.iter_mut().try_for_each(|job| job.work(tables)));
         let fate = fate.map_err(|fault| fault.to_string());
+        self.hangs.store(false, Ordering::Relaxed);
         for job in jobs {
             let lines = job.answer(fate.as_ref().copied().map_err(String::as_str));
             self.unwritten.extend(lines);
@@ -220,29 +245,29 @@ impl Working {
             None => opening::open_again(&self.file)?,
         };
         // After a failure the library refuses everything: what it holds is dropped.
-        let waiting = committed(&database, work)?;
-        self.waiting.store(waiting, Ordering::Release);
+        let queue = committed(&database, work).inspect_err(|_| self.queue.is_unknown())?;
+        self.queue.becomes(&queue);
         self.database = Some(database);
         Ok(())
     }
 }
 
-/// Does it in one transaction that is on the disk when this returns; answers the queue's length.
+/// Does it in one transaction that is on the disk when this returns; answers how the queue is then.
 fn committed(
     database: &Database,
     work: impl FnOnce(&mut Tables<'_>) -> Result<(), Fault>,
-) -> Result<usize, Fault> {
+) -> Result<Outline, Fault> {
     let mut transaction = database.begin_write()?;
     // Opening it again after a failure takes no longer for a long list.
     transaction.set_quick_repair(true);
     let mut tables = Tables::open(&transaction)?;
     work(&mut tables)?;
-    let (changed, waiting) = (tables.changed, tables.waiting()?);
+    let (changed, queue) = (tables.changed, tables.outline()?);
     drop(tables);
     if changed {
         transaction.commit()?;
     } else {
         transaction.abort()?;
     }
-    Ok(waiting)
+    Ok(queue)
 }

@@ -2,8 +2,9 @@
 //!
 //! 1. It reads the whole list once, and from then on the stream of changes. An answer, even an empty one,
 //!    proves that the copy was complete when Redis was asked.
-//! 2. The changes are numbered. After a gap between two numbers, and after any gap in the connection, it
-//!    reads the whole list again before the copy is trusted.
+//! 2. The changes are numbered. After a gap between two numbers, after a number that is lower than one
+//!    before, and after any gap in the connection, it reads the whole list again before the copy is
+//!    trusted.
 //! 3. What the copy has and Redis lacks, it writes: what could not be written at once, and everything,
 //!    into a Redis that came up empty.
 //! 4. Each question begins with a write that changes nothing. A master that was deposed, or cannot take
@@ -156,6 +157,11 @@ impl RedisStore {
         while !self.copy.ahead() {
             let asked_at = Instant::now();
             let (numbered, page) = self.changes_since(&known, connection).await?;
+            // Redis has begun to count anew: it lost its data while the connection held.
+            if numbered < known.number {
+                self.missed();
+                return Ok(());
+            }
             let whole = page.len() < PAGE;
             for (id, fields) in page {
                 let (number, mark) = change(&fields)?;

@@ -1,6 +1,8 @@
 //! The queue in Redis: a sorted set of ids by when they are due, and the entries by id. A lease is a
 //! due time in the future; instances whose clocks differ by more than it lasts may both ask GoTrue.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use redis::pipe;
 use uuid::Uuid;
@@ -14,6 +16,11 @@ use crate::{
     queue::entry::Entry,
     store::{Queue, StoreFault},
 };
+
+/// Entries that are read at a time: each may be tens of KiB long, and all of it has to come in time.
+const PAGE: usize = 200;
+/// Ids that are read at a time.
+const IDS: usize = 1000;
 
 const LEASE: &str = include_str!("lease.lua");
 const PUT_OFF: &str = include_str!("put_off.lua");
@@ -31,12 +38,17 @@ impl Queue for RedisStore {
     }
 
     async fn lease(&self, now: i64, until: i64, most: usize) -> Result<Vec<Entry>, StoreFault> {
-        let keys = [&*self.keys.queue, &self.keys.entries];
-        let mut commands = pipe();
-        script(&mut commands, LEASE, &keys).arg(score(now)).arg(score(until)).arg(most);
-        let (records,): (Vec<String>,) = self.ask("lease", &commands).await?;
-        let entries = records.iter().filter_map(|record| records::taken::<Entry>(record));
-        Ok(entries.map(|entry| Entry { due: until, ..entry }).collect())
+        let mut leased = Vec::new();
+        loop {
+            let wanted = most.saturating_sub(leased.len());
+            let records = self.lease_records(now, until, wanted).await?;
+            let readable = records.iter().filter_map(|record| records::taken::<Entry>(record));
+            leased.extend(readable.map(|entry| Entry { due: until, ..entry }));
+            // What cannot be read is leased like the rest, and others may be due behind it.
+            if leased.len() >= most || records.len() < wanted {
+                return Ok(leased);
+            }
+        }
     }
 
     async fn put_off(&self, entry: &Entry, leased_until: i64) -> Result<(), StoreFault> {
@@ -60,28 +72,26 @@ impl Queue for RedisStore {
     }
 
     async fn entries(&self, most: usize) -> Result<Vec<Entry>, StoreFault> {
-        if most == 0 {
+        let mut waiting = if most > PAGE {
+            self.all_by_due().await?
+        } else if let Some(last) = most.checked_sub(1) {
+            self.first_by_due(last).await?
+        } else {
             return Ok(Vec::new());
+        };
+        waiting.truncate(most);
+        let mut entries = Vec::with_capacity(waiting.len());
+        for page in waiting.chunks(PAGE) {
+            let mut records = pipe();
+            let ids: Vec<&String> = page.iter().map(|(id, _)| id).collect();
+            records.cmd("HMGET").arg(&self.keys.entries).arg(ids);
+            let (records,): (Vec<Option<String>>,) = self.ask("list the queue", &records).await?;
+            entries.extend(page.iter().zip(records).filter_map(|((_, due), record)| {
+                let entry = records::taken::<Entry>(&record?)?;
+                Some(Entry { due: *due, ..entry })
+            }));
         }
-        let keys = &self.keys;
-        let last = i64::try_from(most).map_or(-1, |most| most - 1);
-        let mut by_due = pipe();
-        by_due.cmd("ZRANGE").arg(&keys.queue).arg(0).arg(last).arg("WITHSCORES");
-        let (waiting,): (Vec<(String, i64)>,) = self.ask("list the queue", &by_due).await?;
-        if waiting.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut records = pipe();
-        let command = records.cmd("HMGET").arg(&keys.entries);
-        for (id, _) in &waiting {
-            command.arg(id);
-        }
-        let (records,): (Vec<Option<String>>,) = self.ask("list the queue", &records).await?;
-        let entries = waiting.iter().zip(records).filter_map(|((_, due), record)| {
-            let entry = records::taken::<Entry>(&record?)?;
-            Some(Entry { due: *due, ..entry })
-        });
-        Ok(entries.collect())
+        Ok(entries)
     }
 
     async fn waiting(&self) -> Result<usize, StoreFault> {
@@ -89,5 +99,45 @@ impl Queue for RedisStore {
         commands.cmd("ZCARD").arg(&self.keys.queue);
         let (waiting,): (usize,) = self.ask("count the queue", &commands).await?;
         Ok(waiting)
+    }
+}
+
+impl RedisStore {
+    /// The records of up to `most` entries that are due, which are leased now.
+    async fn lease_records(
+        &self,
+        now: i64,
+        until: i64,
+        most: usize,
+    ) -> Result<Vec<String>, StoreFault> {
+        let keys = [&*self.keys.queue, &self.keys.entries];
+        let mut commands = pipe();
+        script(&mut commands, LEASE, &keys).arg(score(now)).arg(score(until)).arg(most);
+        let (records,) = self.ask("lease", &commands).await?;
+        Ok(records)
+    }
+
+    /// Ids and when they are due, up to the one with that number.
+    async fn first_by_due(&self, last: usize) -> Result<Vec<(String, i64)>, StoreFault> {
+        let mut first = pipe();
+        first.cmd("ZRANGE").arg(&self.keys.queue).arg(0).arg(last).arg("WITHSCORES");
+        let (first,) = self.ask("list the queue", &first).await?;
+        Ok(first)
+    }
+
+    /// All of them. What is moved meanwhile is among them, too.
+    async fn all_by_due(&self) -> Result<Vec<(String, i64)>, StoreFault> {
+        let (mut all, mut cursor) = (HashMap::new(), Some(0));
+        while let Some(from) = cursor {
+            let mut scan = pipe();
+            scan.cmd("ZSCAN").arg(&self.keys.queue).arg(from).arg("COUNT").arg(IDS);
+            let ((next, page),): ((u64, Vec<(String, i64)>),) =
+                self.ask("list the queue", &scan).await?;
+            all.extend(page);
+            cursor = (next != 0).then_some(next);
+        }
+        let mut by_due: Vec<(String, i64)> = all.into_iter().collect();
+        by_due.sort_unstable_by(|(one, due), (other, later)| (due, one).cmp(&(later, other)));
+        Ok(by_due)
     }
 }

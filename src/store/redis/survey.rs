@@ -73,6 +73,7 @@ pub(super) async fn survey(address: &RedisAddress) -> Result<Survey, Fault> {
     let server = Server::new(address)?;
     let (mut connection, info) = connected(&server, &Keys::new(&address.prefix)).await?;
     let mut weaknesses = Vec::new();
+    weaknesses.extend(server.overheard());
     weaknesses.extend(unwritten(&info, &mut connection).await);
     weaknesses.extend(evicting(&info));
     let name = if info.get("valkey_version").is_some() { "Valkey" } else { "Redis" };
@@ -82,14 +83,22 @@ pub(super) async fn survey(address: &RedisAddress) -> Result<Survey, Fault> {
 
 /// What a restart of Redis forgets.
 async fn unwritten(info: &Info, connection: &mut Connection) -> Option<String> {
+    let mut setting = async |name: &str| -> RedisResult<String> {
+        let mut question = cmd("CONFIG");
+        question.arg("GET").arg(name);
+        let (_, value): (String, String) = question.query_async(connection).await?;
+        Ok(value)
+    };
     if info.get("aof_enabled") == Some("1") {
-        return None;
+        let at_leisure = setting("appendfsync").await.is_ok_and(|when| when == "no");
+        return at_leisure.then(|| {
+            "Redis leaves it to the system when what it was told is on the disk (appendfsync no): a \
+             crash of its machine loses what was logged out or postponed since, half a minute and more"
+                .to_owned()
+        });
     }
-    let mut question = cmd("CONFIG");
-    question.arg("GET").arg("save");
-    let save: RedisResult<(String, String)> = question.query_async(connection).await;
-    let weakness = match save {
-        Ok((_, save)) if save.is_empty() => {
+    let weakness = match setting("save").await {
+        Ok(save) if save.is_empty() => {
             "Redis writes nothing to its disk (appendonly no, no save): its restart loses postponed \
              logouts, and who was logged out unless a gateway lives on"
         }

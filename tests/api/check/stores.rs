@@ -1,9 +1,12 @@
 //! What is told of the store.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use super::{Algorithm, Setup, Stage, Told, check, stage};
-use crate::harness::RedisServer;
+use logout_gateway::clock::Clock;
+use serde_json::json;
+
+use super::{Algorithm, Setup, Stage, Told, check, check_by, stage};
+use crate::harness::{RedisServer, unprivileged};
 
 const PASSWORD: &str = "a-password-of-the-tests";
 
@@ -41,12 +44,83 @@ async fn a_file_is_told_by_its_path_and_not_created() {
 }
 
 #[tokio::test]
+async fn a_file_that_could_not_be_created_fails() {
+    let stage = stage(Algorithm::Es256, 0).await;
+    let directory = tempfile::tempdir().unwrap();
+    let closed = directory.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).unwrap();
+    for (path, remedy) in [
+        (directory.path().join("missing/store"), "check the path, whose directory must exist"),
+        (closed.join("store"), "let this user read and write it and its directory"),
+    ] {
+        let store = format!("file:{}", path.display());
+        let environment = [("SUPABASE_URL", stage.mock.url()), ("GATEWAY_STORE", &store)];
+        let told = check_by(unprivileged(), &environment);
+        assert_eq!(told.status, Some(1));
+        let failed = format!("FAILED: {} cannot be opened: ", path.display());
+        let said = told.of("store");
+        assert!(said.starts_with(&failed) && said.ends_with(remedy), "{said}");
+    }
+    assert_eq!(fs::read_dir(&closed).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_file_that_a_gateway_uses_is_looked_into_and_left_to_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = format!("file:{}", path.display());
+    let stage = Setup::new().at(Clock::system().unix_seconds()).flag("store", &store);
+    let stage = stage.start().await;
+    let told = check_store(&stage, &store);
+    assert_eq!(told.status, Some(0), "{:?}", told.lines);
+    assert_eq!(told.of("store"), format!("ok: {}, which a gateway uses", path.display()));
+    assert_eq!(told.warned(), [""; 0]);
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500}));
+    let tokens = stage.sign_up();
+    let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
+    assert_eq!(reply.status, 202, "it has the file still");
+}
+
+#[tokio::test]
+async fn a_file_that_others_may_read_or_write_is_warned_of() {
+    let stage = stage(Algorithm::Es256, 0).await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    fs::write(&path, "").unwrap();
+    for (mode, warned) in [(0o600, false), (0o640, true), (0o604, true), (0o620, true)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let told = check_store(&stage, &format!("file:{}", path.display()));
+        assert_eq!(told.status, Some(0), "a weak setting fails nothing");
+        assert_eq!(told.warned(), vec!["GATEWAY_STORE"; usize::from(warned)], "{mode:o}");
+        let named = told.lines.iter().any(|line| line.contains(&format!("(mode {mode:o})")));
+        assert_eq!(named, warned, "{:?}", told.lines);
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_is_spoken_to_in_clear_across_a_network_is_warned_of() {
+    let (stage, redis) = (stage(Algorithm::Es256, 0).await, RedisServer::start().await);
+    // It leads to this machine, but does not look so.
+    let told = check_store(&stage, &format!("redis://127.1:{}", redis.port()));
+    assert_eq!(told.status, Some(0), "a weak setting fails nothing");
+    assert_eq!(told.warned(), ["GATEWAY_STORE"]);
+    assert!(told.lines.iter().any(|line| line.contains("use rediss://")), "{:?}", told.lines);
+}
+
+#[tokio::test]
 async fn a_redis_that_may_lose_something_is_warned_of() {
     let stage = stage(Algorithm::Es256, 0).await;
     let persistent = ["--appendonly", "yes"];
     for (case, options, warning) in [
         ("none", &[][..], Some("writes nothing to its disk")),
         ("snapshots", &["--save", "3600 1"], Some("writes snapshots alone")),
+        (
+            "at leisure",
+            &[&persistent[..], &["--appendfsync", "no"]].concat(),
+            Some("leaves it to the system when what it was told is on the disk (appendfsync no)"),
+        ),
+        ("every second", &persistent, None),
         (
             "evicting",
             &[&persistent[..], &["--maxmemory", "1gb", "--maxmemory-policy", "volatile-lru"]]

@@ -1,8 +1,10 @@
 //! The real binary, as an operator runs it: environment, log, signals, exit status.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read as _},
     net::SocketAddr,
+    os::unix::fs::MetadataExt as _,
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
@@ -11,6 +13,17 @@ use logout_gateway::mock::TEST_SECRET;
 use serde_json::Value;
 
 use super::{Request, SECRET, Stage, eventually};
+
+/// The binary, without root's privilege to do what permissions forbid.
+pub(crate) fn unprivileged() -> Command {
+    let binary = env!("CARGO_BIN_EXE_logout-gateway");
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return Command::new(binary);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set=-dac_override,-dac_read_search", binary]);
+    command
+}
 
 /// The `apikey` of a [`Serving`].
 pub(crate) const API_KEY: &str = "sb_publishable_of_the_tests";

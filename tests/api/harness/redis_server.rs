@@ -7,7 +7,7 @@ use std::{
     sync::Mutex,
 };
 
-use redis::{Client, FromRedisValue, RedisResult, cmd};
+use redis::{Client, FromRedisValue, RedisResult, Value, cmd};
 use tempfile::TempDir;
 
 use super::eventually;
@@ -102,6 +102,24 @@ impl RedisServer {
             line.strip_prefix(&format!("cmdstat_{command}:calls="))?.split(',').next()
         });
         of_it.map_or(0, |calls| calls.parse().unwrap())
+    }
+
+    /// Every key and all that is under it.
+    pub(crate) fn everything(&self) -> String {
+        let keys: Vec<String> = self.ask(&["KEYS", "*"]);
+        let lines = keys.iter().map(|key| {
+            let kind: String = self.ask(&["TYPE", key]);
+            let words: &[&str] = match &*kind {
+                "string" => &["GET", key],
+                "hash" => &["HGETALL", key],
+                "zset" => &["ZRANGE", key, "0", "-1", "WITHSCORES"],
+                "list" => &["LRANGE", key, "0", "-1"],
+                "stream" => &["XRANGE", key, "-", "+"],
+                _ => panic!("{key} is a {kind}"),
+            };
+            format!("{key} {:?}\n", self.ask::<Value>(words))
+        });
+        lines.collect()
     }
 
     /// As a crash or the kernel's memory killer ends it.

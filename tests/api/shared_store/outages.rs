@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use logout_gateway::store::redis::BOUND;
+use serde_json::json;
 
 use super::{Pair, assert_revoked, verify_here};
 use crate::harness::{Request, Setup, assert_error, assert_success, eventually};
@@ -117,6 +118,22 @@ async fn nobody_is_let_in_on_a_guess_while_redis_is_killed_and_loses_everything(
 #[tokio::test]
 async fn nobody_is_let_in_on_a_guess_while_redis_is_paused() {
     nobody_is_let_in_on_a_guess(Outage::Paused).await;
+}
+
+#[tokio::test]
+async fn what_failed_while_redis_was_killed_is_in_the_failure_log_once_it_is_back() {
+    let pair = Pair::start().await;
+    pair.here.fault(json!({"operation": "logout", "kind": "status", "status": 500}));
+    pair.redis.kill();
+    let tokens = pair.here.sign_up();
+    let logout = pair.there.request("POST", "/logout").bearer(&tokens.access_token);
+    assert_error(&logout.send().await, 500, "LOGOUT_FAILED", Some("auth_service_error"));
+    let since = Instant::now();
+    eventually("a write has failed", async || since.elapsed() > PATIENCE).await;
+    pair.redis.start_again().await;
+    let log = || pair.redis.ask::<Vec<String>>(&["LRANGE", "logout-gateway:failures", "0", "-1"]);
+    eventually("it is there", async || !log().is_empty()).await;
+    assert!(log()[0].contains(&tokens.session_id.to_string()), "{:?}", log());
 }
 
 #[tokio::test]

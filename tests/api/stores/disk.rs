@@ -1,15 +1,10 @@
 //! A disk that fails, as the clients of a gateway see it: what is answered 202 is on it.
 
-use std::{
-    fs,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
-    path::Path,
-    process::Command,
-};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use logout_gateway::{clock::Clock, mock::Tokens, session::token::Claims};
 use rlimit::{Resource, prlimit};
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::{
@@ -17,8 +12,7 @@ use super::{
     opening::{open, was_closed},
 };
 use crate::harness::{
-    Browser, Form, Reply, Request, SECRET, Serving, Setup, Stage, assert_error, claims_of,
-    eventually,
+    Reply, Request, SECRET, Serving, Setup, Stage, assert_error, eventually, unprivileged,
 };
 
 const BINARY: &str = env!("CARGO_BIN_EXE_logout-gateway");
@@ -34,10 +28,11 @@ async fn failing() -> Stage {
     stage
 }
 
-/// A shell that runs `set_limits` and becomes the binary.
-fn after(set_limits: &str) -> Command {
+/// A shell that runs `set_limits` and becomes the command.
+fn after(set_limits: &str, command: &Command) -> Command {
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", &format!(r#"{set_limits}; exec "$0" "$@""#), BINARY]);
+    shell.args(["-c", &format!(r#"{set_limits}; exec "$0" "$@""#)]);
+    shell.arg(command.get_program()).args(command.get_args());
     shell
 }
 
@@ -71,7 +66,7 @@ async fn a_full_disk_is_a_failed_logout_and_never_a_promise() {
     let (stage, directory) = (failing().await, tempfile::tempdir().unwrap());
     let store = address(&directory);
     // Files may grow to 256 KiB; whoever writes beyond is told, and not killed.
-    let shell = after("trap '' XFSZ; ulimit -S -f 512");
+    let shell = after("trap '' XFSZ; ulimit -S -f 512", &Command::new(BINARY));
     let gateway = Serving::start_by(shell, &stage, &environment(&store)).await;
     let (mut promised, mut failed) = (Vec::new(), Vec::new());
     while failed.len() < 5 {
@@ -152,52 +147,61 @@ async fn a_file_of_another_gateway_ends_the_second_and_not_the_first() {
     assert!(was_closed(&directory.path().join("store")), "a signal lets it close the file");
 }
 
-/// The binary without the privilege to write what its permissions forbid.
-fn unprivileged(of_root: bool) -> Command {
-    if !of_root {
-        return Command::new(BINARY);
-    }
-    let mut command = Command::new("setpriv");
-    command.args(["--bounding-set=-dac_override,-dac_read_search", BINARY]);
-    command
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
 #[test]
 fn what_must_not_be_written_is_told_at_start() {
     let directory = tempfile::tempdir().unwrap();
-    let of_root = fs::metadata(directory.path()).unwrap().uid() == 0;
-    let set = |path: &Path, mode| {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    };
-    set(directory.path(), 0o555);
-    let told = told_at_start(unprivileged(of_root), &address(&directory));
+    set_mode(directory.path(), 0o555);
+    let told = told_at_start(unprivileged(), &address(&directory));
     assert!(told.contains("let this user read and write it and its directory"), "{told}");
     assert!(!directory.path().join("store").exists());
 
-    set(directory.path(), 0o755);
+    set_mode(directory.path(), 0o755);
     fs::write(directory.path().join("store"), "").unwrap();
-    set(&directory.path().join("store"), 0o444);
-    let told = told_at_start(unprivileged(of_root), &address(&directory));
+    set_mode(&directory.path().join("store"), 0o444);
+    let told = told_at_start(unprivileged(), &address(&directory));
     assert!(told.contains("let this user read and write it and its directory"), "{told}");
 }
 
 #[tokio::test]
-async fn the_file_tells_no_token() {
-    let directory = tempfile::tempdir().unwrap();
-    let stage = Setup::new().flag("store", &address(&directory)).start().await;
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500}));
-    let tokens = stage.sign_up();
-    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
-    let csrf_token = browser.csrf_cookie().unwrap();
-    assert_eq!(browser.logout("/logout").await.status, 202);
-    stage.stop_gateway();
-    let file = fs::read(directory.path().join("store")).unwrap();
-    let holds = |text: &str| file.windows(text.len()).any(|window| window == text.as_bytes());
-    assert!(holds(&tokens.session_id.to_string()), "the entry is there");
-    let email = claims_of(&tokens.access_token)["email"].clone();
-    let Value::String(email) = email else { panic!("no e-mail address: {email}") };
-    let parts = tokens.access_token.split('.');
-    for secret in parts.chain([&*tokens.refresh_token, &csrf_token, &email]) {
-        assert!(!holds(secret), "{secret}");
+async fn a_file_that_must_not_be_written_any_more_is_a_failed_logout_and_never_a_promise() {
+    let (stage, directory) = (failing().await, tempfile::tempdir().unwrap());
+    let (store, path) = (address(&directory), directory.path().join("store"));
+    let command = after("trap '' XFSZ", &unprivileged());
+    let gateway = Serving::start_by(command, &stage, &environment(&store)).await;
+    set_mode(&path, 0o444);
+    set_mode(directory.path(), 0o555);
+    // Permissions bind whoever opens a file. This process has it open, and keeps what it promises.
+    let promised = stage.sign_up();
+    assert_eq!(log_out(&gateway, &promised).await.status, 202);
+    // After a write that failed it is opened anew.
+    let process = gateway.id().try_into().unwrap();
+    let limit = |most| prlimit(process, Resource::FSIZE, Some((most, u64::MAX)), None).unwrap();
+    limit(0);
+    let mut failed = Vec::new();
+    for _ in 0..3 {
+        let tokens = stage.sign_up();
+        let reply = log_out(&gateway, &tokens).await;
+        assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
+        assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
+        assert_eq!(verify(&gateway, &tokens).await, 401, "this process knows it all the same");
+        failed.push(tokens);
+        limit(u64::MAX);
     }
+    set_mode(directory.path(), 0o755);
+    set_mode(&path, 0o600);
+    let next = stage.sign_up();
+    assert_eq!(log_out(&gateway, &next).await.status, 202);
+    gateway.signal("KILL");
+    gateway.wait();
+
+    let gateway = Serving::start(&stage, &environment(&store)).await;
+    let waiting = waiting(&gateway).await;
+    let waits = |tokens: &Tokens| waiting.contains(&tokens.session_id.to_string());
+    assert!(waits(&promised) && waits(&next), "a promise was not kept");
+    assert!(!failed.iter().any(waits), "none was given");
+    gateway.ended();
 }

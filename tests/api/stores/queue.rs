@@ -166,6 +166,27 @@ pub(super) async fn a_lease_that_ended_puts_nothing_off(place: &Place) {
     }
 }
 
+pub(super) async fn nobody_has_to_look_before_leasing(place: &Place) {
+    let store = place.open().await;
+    let queue = queue(&*store);
+    let assert_leased = async |now, expected: &[&Entry]| {
+        let leased = queue.lease(now, now + LEASE, 9).await.unwrap();
+        let ids: Vec<Uuid> = leased.iter().map(|entry| entry.id).collect();
+        assert_eq!(ids, expected.iter().map(|entry| entry.id).collect::<Vec<_>>());
+    };
+    assert_leased(NOW, &[]).await;
+    let late = put(queue, &[NOW + 9]).await.remove(0);
+    assert_leased(NOW, &[]).await;
+    let early = put(queue, &[NOW]).await.remove(0);
+    assert_leased(NOW, &[&early]).await;
+    assert_leased(NOW, &[]).await;
+    queue.put_off(&early, NOW + LEASE).await.unwrap();
+    assert_leased(NOW, &[&early]).await;
+    assert!(queue.remove(early.id).await.unwrap());
+    assert_leased(NOW, &[]).await;
+    assert_leased(NOW + 9, &[&late]).await;
+}
+
 pub(super) async fn what_was_removed_stays_removed(place: &Place) {
     let store = place.open().await;
     let queue = queue(&*store);

@@ -153,6 +153,51 @@ async fn a_redis_that_forgets_everything_is_told_again() {
 }
 
 #[tokio::test]
+async fn a_redis_that_forgets_everything_is_told_again_though_nobody_logs_out_any_more() {
+    let server = RedisServer::start().await;
+    let (one, another) = (Followed::open(&server).await, Followed::open(&server).await);
+    let ended = session(now() - 10);
+    log_out(&*one.store, &ended, Scope::Global, now()).await;
+    another.follows(&server).await;
+    drop(one);
+    // Every connection holds.
+    let ok: String = server.ask(&["FLUSHALL"]);
+    assert_eq!(ok, "OK");
+    let count = |set: &str| server.ask::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
+    eventually("it knows it", async || (count("sessions"), count("users")) == (1, 1)).await;
+    let fresh = store::open(&address(&server)).await.unwrap();
+    assert!(refuses(&*fresh, &ended, now()).await);
+    another.follows(&server).await;
+    assert_eq!(another.answers(&ended).await, Ok(true));
+}
+
+#[tokio::test]
+async fn a_queue_is_listed_that_is_too_large_to_come_at_once() {
+    // A sealed session of the usual size, three thousand times.
+    const FILL: &str = "for n = 1, 3000 do
+        local id = string.format('%08x-0000-4000-8000-000000000000', n)
+        redis.call('ZADD', KEYS[1], n, id)
+        redis.call('HSET', KEYS[2], id, (string.gsub(ARGV[1], ARGV[2], id)))
+    end";
+    // Whoever asks for more at once is hung up on.
+    let limit = ["--client-output-buffer-limit", "normal", "1mb", "1mb", "0"];
+    let server = RedisServer::with(&limit).await;
+    let store = store::open(&address(&server)).await.unwrap();
+    let queue = queue::queue(&*store);
+    let long = Entry { sealed: "x".repeat(1_800), ..queue::entry(NOW) };
+    let (record, id) = (serde_json::to_string(&long).unwrap(), long.id.to_string());
+    let (record, pattern) = (format!("1 {record}"), id.replace('-', "%-"));
+    let (queue_key, entries_key) = ("logout-gateway:queue", "logout-gateway:queue:entries");
+    server.ask::<()>(&["EVAL", FILL, "2", queue_key, entries_key, &record, &pattern]);
+    let entries = queue.entries(usize::MAX).await.unwrap();
+    assert_eq!(entries.len(), 3_000);
+    for (n, entry) in (1_u32..).zip(&entries) {
+        assert_eq!((entry.due, entry.id.as_u128() >> 96), (n.into(), n.into()));
+    }
+    assert_eq!(queue.entries(2_999).await.unwrap().last(), Some(&entries[2_998]));
+}
+
+#[tokio::test]
 async fn what_no_token_can_match_leaves_redis_but_no_clock_alone_decides() {
     let server = RedisServer::start().await;
     let store = store::open(&address(&server)).await.unwrap();

@@ -82,17 +82,22 @@ async fn entries_of_a_newer_release_wait_for_it_and_hinder_no_others() {
     let server = RedisServer::start().await;
     let store = store::open(&address(&server)).await.unwrap();
     let queue = queue::queue(&*store);
-    let newer = Uuid::new_v4().to_string();
-    server.ask::<()>(&["ZADD", "logout-gateway:queue", "1", &newer]);
-    server.ask::<()>(&["HSET", "logout-gateway:queue:entries", &newer, "2 {}"]);
-    server.ask::<()>(&["ZADD", "logout-gateway:queue", "1", "without an entry"]);
-    let own = put(queue, &[NOW]).await.remove(0);
-    assert_eq!(queue.lease(NOW, NOW + 1, 2).await.unwrap(), []);
-    let leased = queue.lease(NOW, NOW + 1, 2).await.unwrap();
-    assert_eq!(leased.iter().map(|entry| entry.id).collect::<Vec<_>>(), [own.id]);
-    let kept: String = server.ask(&["HGET", "logout-gateway:queue:entries", &newer]);
+    let newer = [(); 5].map(|()| Uuid::new_v4().to_string());
+    for (n, id) in newer.iter().enumerate() {
+        server.ask::<()>(&["ZADD", "logout-gateway:queue", "1", id]);
+        let record = ["2 {}", "1 {}", "nothing that this is"][n % 3];
+        server.ask::<()>(&["HSET", "logout-gateway:queue:entries", id, record]);
+        server.ask::<()>(&["ZADD", "logout-gateway:queue", "1", &format!("{n} without an entry")]);
+    }
+    let own: Vec<Uuid> = put(queue, &[NOW - 2, NOW - 1, NOW]).await.iter().map(|e| e.id).collect();
+    for (most, expected) in [(1, &own[..1]), (9, &own[1..]), (9, &[])] {
+        let leased = queue.lease(NOW, NOW + 1, most).await.unwrap();
+        assert_eq!(leased.iter().map(|entry| entry.id).collect::<Vec<_>>(), expected);
+    }
+    let kept: String = server.ask(&["HGET", "logout-gateway:queue:entries", &newer[0]]);
     assert_eq!(kept, "2 {}");
-    assert_eq!(queue.waiting().await.unwrap(), 2, "what has no entry is gone");
+    assert_eq!(queue.waiting().await.unwrap(), 3 + 5, "what has no entry is gone");
+    assert_eq!(queue.entries(usize::MAX).await.unwrap().len(), 3);
     server.ask::<()>(&["LPUSH", "logout-gateway:failures", "2 {}"]);
     assert_eq!(store.failures(9).await.unwrap(), []);
 }

@@ -1,0 +1,63 @@
+//! Whether this file can be used, and what an operator should know of it.
+
+use std::{
+    fs::{self, OpenOptions},
+    io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process,
+};
+
+use redb::DatabaseError;
+
+use super::{
+    look_into,
+    opening::{explained, opened},
+    tables::Fault,
+};
+use crate::store::Survey;
+
+/// Others may read it, or write it.
+const OTHERS: u32 = 0o066;
+
+/// What `check` tells.
+pub(super) fn survey(path: &Path) -> Result<Survey, String> {
+    let shown = path.display();
+    let metadata = match fs::metadata(path) {
+        // Not created here: it would be of the user who looks, not of the one who serves.
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            could_be_created(path).map_err(|cause| explained(path, &cause.into()))?;
+            let found = format!("{shown}, which is not there yet");
+            return Ok(Survey { found, weaknesses: Vec::new() });
+        }
+        metadata => metadata.map_err(|cause| explained(path, &cause.into()))?,
+    };
+    let found = if is_held(path).map_err(|fault| explained(path, &fault))? {
+        format!("{shown}, which a gateway uses")
+    } else {
+        shown.to_string()
+    };
+    let mode = metadata.permissions().mode() & 0o777;
+    let weakness = (mode & OTHERS != 0).then(|| {
+        format!("others than its owner may read or write {shown} (mode {mode:o}): chmod 600")
+    });
+    Ok(Survey { found, weaknesses: weakness.into_iter().collect() })
+}
+
+/// Opens it as a gateway does. If one has it already, that is looked into beside it.
+fn is_held(path: &Path) -> Result<bool, Fault> {
+    match opened(path) {
+        Ok(_) => Ok(false),
+        Err(Fault::Open(DatabaseError::DatabaseAlreadyOpen)) => look_into(path).map(|_| true),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Creates a file beside it, and removes that again.
+fn could_be_created(path: &Path) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".check-{}", process::id()));
+    let probe: PathBuf = path.with_file_name(name);
+    OpenOptions::new().write(true).create_new(true).open(&probe)?;
+    fs::remove_file(probe)
+}

@@ -1,0 +1,158 @@
+//! What only the inside shows: the thread that writes, and what is in the tables by accident.
+
+use std::{
+    sync::mpsc::{self, Sender},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use redb::{ReadableTable as _, ReadableTableMetadata as _};
+use tokio::time::{Instant, timeout};
+
+use super::{records::Unreadable, *};
+use crate::config::Scope;
+
+async fn store() -> (FileStore, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    (FileStore::open(directory.path().join("store")).await.unwrap(), directory)
+}
+
+#[tokio::test]
+async fn a_line_that_was_entered_again_since_it_was_found_is_not_forgotten() {
+    let (store, _directory) = store().await;
+    let lines = |until| {
+        let (user, spared) = (Uuid::from_u128(1), Some(Uuid::from_u128(2)));
+        let session = Mark::Session { session: Uuid::from_u128(3), until };
+        [session, Mark::CutOff { user, spared, before: 1, until }]
+    };
+    let (found, again) = (lines(5), lines(10));
+    let list = store.ask("test", move |tables| {
+        tables.enter(&again)?;
+        tables.forget(&found, 7)?;
+        tables.load()
+    });
+    assert_eq!(list.await.unwrap().len(), 2);
+    let list = store.ask("test", move |tables| {
+        tables.forget(&found, 10)?;
+        tables.load()
+    });
+    assert!(list.await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_end_of_the_thread_that_writes_is_noticed() {
+    let (store, _directory) = store().await;
+    let asked = store.ask::<()>("test", |_| panic!("a library that panics"));
+    assert_eq!(asked.await.unwrap_err().operation, "test");
+    store.keep().await;
+    assert!(store.note(&[]).await.is_err(), "nobody is left waiting");
+}
+
+fn entry(id: u128, due: i64) -> Entry {
+    Entry {
+        id: Uuid::from_u128(id),
+        request_id: "a request".to_owned(),
+        route: "/api/auth/logout".to_owned(),
+        scope: "local".to_owned(),
+        user_id: Uuid::from_u128(1),
+        session_id: Uuid::from_u128(2),
+        verified: true,
+        tried: false,
+        queued_at: 0,
+        due,
+        attempts: 0,
+        reason: "auth_service_error".to_owned(),
+        key_id: "key".to_owned(),
+        sealed: "sealed".to_owned(),
+    }
+}
+
+async fn leased(store: &FileStore, most: usize) -> Vec<u128> {
+    let leased = store.lease(9, 20, most).await.unwrap();
+    leased.iter().map(|entry| entry.id.as_u128()).collect()
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_and_ids_without_an_entry_hinder_no_lease() {
+    let (store, _directory) = store().await;
+    for id in [5, 6, 7] {
+        store.put(&entry(id, 9)).await.unwrap();
+    }
+    let by_accident = store.ask("test", |tables| {
+        for id in 1..5 {
+            tables.due.insert((1, id), ())?;
+        }
+        tables.queue.insert(4, &[2, b'{', b'}'][..])?;
+        tables.changed = true;
+        Ok(())
+    });
+    by_accident.await.unwrap();
+    assert_eq!(leased(&store, 1).await, [5]);
+    assert_eq!(leased(&store, 9).await, [6, 7]);
+    let left = store.ask("test", |tables| Ok((tables.due.len()?, tables.queue.get(4)?.is_some())));
+    assert_eq!(left.await.unwrap(), (4, true), "what cannot be read stays, with its time");
+}
+
+/// Keeps the thread from doing anything until the answer is dropped.
+async fn hang(store: &FileStore) -> Sender<()> {
+    let (go_on, held) = mpsc::channel();
+    let never = store.ask("test", move |_| Ok(held.recv().is_ok()));
+    timeout(Duration::ZERO, never).await.unwrap_err();
+    go_on
+}
+
+#[tokio::test]
+async fn a_look_for_what_is_due_leaves_the_file_alone_where_nothing_is() {
+    let (store, _directory) = store().await;
+    store.put(&entry(1, 10)).await.unwrap();
+    let go_on = hang(&store).await;
+    let at_once = timeout(Duration::ZERO, leased(&store, 1));
+    assert_eq!(at_once.await.expect("nobody is asked"), [0; 0]);
+    drop(go_on);
+    assert_eq!(store.lease(10, 20, 1).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn after_a_failure_it_is_looked_for_what_is_due() {
+    let (store, _directory) = store().await;
+    let fails = store.ask("test", |tables| {
+        tables.put(&entry(1, 9))?;
+        Err::<(), _>(Unreadable::Damaged.into())
+    });
+    fails.await.unwrap_err();
+    assert_eq!(store.queue.first_due(), i64::MIN);
+    assert_eq!(leased(&store, 1).await, [0; 0]);
+    assert_eq!(store.queue.first_due(), i64::MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_hangs_holds_up_no_logout() {
+    let (store, _directory) = store().await;
+    let claims = Claims {
+        sub: Uuid::from_u128(1),
+        session_id: Uuid::from_u128(2),
+        exp: 100,
+        iat: Some(1),
+        nbf: None,
+        role: None,
+        aal: None,
+    };
+    let (date, lifetime) = (UNIX_EPOCH, Duration::from_mins(1));
+    let revocation = Revocation::new(&claims, Scope::Local, date, 1, lifetime);
+    let go_on = hang(&store).await;
+    let begun = Instant::now();
+    let fault = store.put(&entry(1, 9)).await.unwrap_err();
+    assert_eq!(fault.to_string(), "the store failed to queue: the disk does not answer in time");
+    assert_eq!(begun.elapsed(), Duration::from_secs(2));
+    // What would wait in memory alone is not taken any more.
+    store.put(&entry(2, 9)).await.unwrap_err();
+    assert_eq!(begun.elapsed(), Duration::from_secs(2));
+    store.revoke(&revocation).await.unwrap_err();
+    assert_eq!(begun.elapsed(), Duration::from_secs(4));
+    assert_eq!(store.is_revoked(&claims, 2).await, Ok(true));
+
+    drop(go_on);
+    let written = store.ask("test", |tables| Ok((tables.load()?.len(), tables.entries(9)?)));
+    assert_eq!(written.await.unwrap(), (1, vec![entry(1, 9)]), "it was asked for in time");
+    tokio::time::resume();
+    store.put(&entry(2, 9)).await.unwrap();
+}

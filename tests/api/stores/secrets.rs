@@ -1,0 +1,55 @@
+//! Whoever reads a store learns no token, neither from the file nor from Redis.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Browser, Form, RedisServer, Setup, Stage, claims_of, eventually};
+
+/// Queues a logout and notes its failure; then asserts of all that the store holds that it tells whose
+/// session it was, and no secret.
+async fn assert_no_token_told(store: &str, holds_all: impl FnOnce(Stage) -> Vec<u8>) {
+    let setup = Setup::new().flag("store", store).flag("admin-bind", "127.0.0.1:0");
+    let stage = setup.start().await;
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500}));
+    let tokens = stage.sign_up();
+    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    let csrf_token = browser.csrf_cookie().unwrap();
+    assert_eq!(browser.logout("/logout?scope=global").await.status, 202);
+    let noted = async || stage.report("/failures").await["failures"] != json!([]);
+    eventually("the failure log has it", noted).await;
+    let all = holds_all(stage);
+    let holds = |text: &str| all.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds(&tokens.session_id.to_string()), "the entry is there");
+    let email = claims_of(&tokens.access_token)["email"].clone();
+    let Value::String(email) = email else { panic!("no e-mail address: {email}") };
+    let parts = tokens.access_token.split('.');
+    for secret in parts.chain([&*tokens.refresh_token, &csrf_token, &email]) {
+        assert!(!holds(secret), "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_tells_no_token() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = format!("file:{}", path.display());
+    assert_no_token_told(&store, |stage| {
+        stage.stop_gateway();
+        fs::read(path).unwrap()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_redis_tells_no_token() {
+    let server = RedisServer::start().await;
+    assert_no_token_told(&server.url(), |_stage| {
+        let all = server.everything();
+        for kind in ["entries", "failures", "sessions", "users", "changes"] {
+            assert!(all.contains(kind), "{kind}: {all}");
+        }
+        all.into_bytes()
+    })
+    .await;
+}
