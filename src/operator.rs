@@ -4,7 +4,9 @@
 use std::{
     ffi::OsString,
     io::{self, IsTerminal, Write},
+    path::PathBuf,
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::{ArgGroup, Args, Subcommand};
@@ -88,8 +90,15 @@ enum Trouble {
     Store(#[from] store::StoreFault),
     #[error("GATEWAY_STORE: {0} has no queue")]
     NoQueue(&'static str),
+    #[error("GATEWAY_STORE: there is no file {}", .0.display())]
+    NoFile(PathBuf),
     #[error("{0}: no such entry")]
     NoSuchEntry(Uuid),
+    #[error(
+        "{}: dropped, but not in the failure log: session {} of user {}: {cause}",
+        entry.id, entry.session_id, entry.user_id
+    )]
+    NotNoted { entry: Box<Entry>, cause: store::StoreFault },
     #[error("{0}")]
     Output(#[from] io::Error),
 }
@@ -104,12 +113,22 @@ pub fn queue(args: QueueArgs) -> ExitCode {
             let entries = entries.ok_or(Trouble::NoQueue("memory"))?;
             print(entries.iter().map(QueuedLogout::from), &QUEUE_COLUMNS)
         }
-        Action::Retry(which) => retry(queue_of(&*store::open(&address).await?)?, &which).await,
+        Action::Retry(which) => retry(queue_of(&*existing(&address).await?)?, &which).await,
         Action::Drop(which) => {
-            let store = store::open(&address).await?;
+            let store = existing(&address).await?;
             drop_entries(&*store, queue_of(&*store)?, &which).await
         }
     })
+}
+
+/// A store that is there: opening a file that is not would create it.
+async fn existing(address: &StoreAddress) -> Result<Arc<dyn Store>, Trouble> {
+    match address {
+        StoreAddress::File(path) if matches!(path.try_exists(), Ok(false)) => {
+            Err(Trouble::NoFile(path.clone()))
+        }
+        _ => Ok(store::open(address).await?),
+    }
 }
 
 fn queue_of(store: &dyn Store) -> Result<&dyn Queue, Trouble> {
@@ -163,18 +182,27 @@ async fn retry(queue: &dyn Queue, which: &Which) -> Result<(), Trouble> {
     let now = milliseconds(Clock::system().now());
     for entry in chosen(queue, which).await? {
         let (id, due) = (entry.id, entry.due);
-        queue.put_off(&Entry { due: now, ..entry }, due).await?;
-        writeln!(io::stdout(), "{id}: due now")?;
+        let moved = queue.put_off(&Entry { due: now, ..entry }, due).await?;
+        let told = if moved { "due now" } else { "gone already, or somebody has just taken it" };
+        writeln!(io::stdout(), "{id}: {told}")?;
     }
     Ok(())
 }
 
+/// Removed first: a logout that is done meanwhile was not dropped. What is removed is told in any case.
 async fn drop_entries(store: &dyn Store, queue: &dyn Queue, which: &Which) -> Result<(), Trouble> {
     let now = Clock::system().unix_seconds();
     for entry in chosen(queue, which).await? {
-        store.note(&[Failure::of_entry(&entry, now, "dropped", &entry.reason, None)]).await?;
-        queue.remove(entry.id).await?;
-        writeln!(io::stdout(), "{}: dropped", entry.id)?;
+        let id = entry.id;
+        if !queue.remove(id).await? {
+            writeln!(io::stdout(), "{id}: gone already")?;
+            continue;
+        }
+        let dropped = Failure::of_entry(&entry, now, "dropped", &entry.reason, None);
+        if let Err(cause) = store.note(&[dropped]).await {
+            return Err(Trouble::NotNoted { entry: Box::new(entry), cause });
+        }
+        writeln!(io::stdout(), "{id}: dropped")?;
     }
     Ok(())
 }

@@ -88,11 +88,11 @@ pub trait Queue: Send + Sync {
     async fn lease(&self, now: i64, until: i64, most: usize) -> Result<Vec<Entry>, StoreFault>;
 
     /// Replaces an entry that was leased until `leased_until`, at its new [`Entry::due`]; not if it was
-    /// removed since, or somebody else has it.
+    /// removed since, or somebody else has it. Answers whether it did.
     ///
     /// # Errors
     /// [`StoreFault`].
-    async fn put_off(&self, entry: &Entry, leased_until: i64) -> Result<(), StoreFault>;
+    async fn put_off(&self, entry: &Entry, leased_until: i64) -> Result<bool, StoreFault>;
 
     /// Removes an entry; answers whether it was there.
     ///

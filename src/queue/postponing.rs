@@ -161,7 +161,7 @@ mod tests {
             unreachable!("nobody works here")
         }
 
-        async fn put_off(&self, _: &Entry, _: i64) -> Result<(), StoreFault> {
+        async fn put_off(&self, _: &Entry, _: i64) -> Result<bool, StoreFault> {
             unreachable!("nobody works here")
         }
 

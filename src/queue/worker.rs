@@ -222,7 +222,8 @@ impl Worker {
         entry.attempts = entry.attempts.saturating_add(1);
         entry.due = now.saturating_add(backoff::after(entry.attempts, refusal, now));
         reason.clone_into(&mut entry.reason);
-        queue.put_off(&entry, leased_until).await
+        queue.put_off(&entry, leased_until).await?;
+        Ok(())
     }
 
     /// Never silently: the failure log has it before the queue loses it.

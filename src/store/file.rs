@@ -162,7 +162,7 @@ impl Queue for FileStore {
         self.ask("lease", move |tables| tables.lease(now, until, most)).await
     }
 
-    async fn put_off(&self, entry: &Entry, leased_until: i64) -> Result<(), StoreFault> {
+    async fn put_off(&self, entry: &Entry, leased_until: i64) -> Result<bool, StoreFault> {
         let entry = entry.clone();
         self.ask("put off", move |tables| tables.put_off(&entry, leased_until)).await
     }

@@ -1,10 +1,11 @@
-//! `logout-gateway queue` and `logout-gateway failures`, as an operator runs them beside a stopped gateway.
+//! `logout-gateway queue` and `logout-gateway failures`, as an operator runs them.
 
 use std::process::Command;
 
+use logout_gateway::{clock::Clock, mock::Tokens};
 use serde_json::{Value, json};
 
-use crate::harness::{Setup, Stage};
+use crate::harness::{RedisServer, Setup, Stage, eventually};
 
 /// What a command told: exit status, lines of standard output, standard error.
 fn run(store: &str, arguments: &[&str]) -> (Option<i32>, Vec<String>, String) {
@@ -23,50 +24,120 @@ fn rows(store: &str, arguments: &[&str]) -> Vec<Value> {
     lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-#[tokio::test]
-async fn what_waits_is_listed_retried_and_dropped_and_what_was_dropped_is_a_failure() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = format!("file:{}", directory.path().join("store").display());
-    let mut stage: Stage = Setup::new().flag("store", &store).start().await;
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500}));
-    let (first, second) = (stage.sign_up(), stage.sign_up());
-    for tokens in [&first, &second] {
+/// Two logouts that GoTrue wants to be asked for an hour later, and the ids of their entries.
+async fn two_queued(stage: &Stage, store: &str) -> [(Tokens, String); 2] {
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 429,
+        "headers": {"Retry-After": "3000"}}));
+    let both = [stage.sign_up(), stage.sign_up()];
+    for tokens in &both {
         let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
         assert_eq!(reply.status, 202);
     }
+    stage.mock.clear_faults();
+    let told = async || rows(store, &["failures"]).len() == 2;
+    eventually("the failure log has both", told).await;
+    let waiting = rows(store, &["queue", "list"]);
+    assert_eq!(waiting.len(), 2);
+    assert!(waiting.iter().all(|entry| entry.get("sealed").is_none()), "{waiting:?}");
+    both.map(|tokens| {
+        let entry = waiting.iter().find(|entry| entry["session_id"] == json!(tokens.session_id));
+        (tokens, entry.unwrap()["id"].as_str().unwrap().to_owned())
+    })
+}
+
+/// A gateway whose clock is the one that the commands go by.
+async fn stage_on(store: &str) -> Stage {
+    Setup::new().at(Clock::system().unix_seconds()).flag("store", store).start().await
+}
+
+#[tokio::test]
+async fn beside_a_stopped_gateway_what_is_retried_is_done_next_and_what_is_dropped_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = format!("file:{}", directory.path().join("store").display());
+    let mut stage = stage_on(&store).await;
+    let [(first, first_id), (second, second_id)] = two_queued(&stage, &store).await;
+    let (status, _, told) = run(&store, &["queue", "drop", "--all"]);
+    assert_eq!((status, told.contains("held by another process")), (Some(1), true), "{told}");
     stage.stop_gateway();
 
-    let waiting = rows(&store, &["queue", "list"]);
-    let sessions: Vec<_> = waiting.iter().map(|entry| entry["session_id"].clone()).collect();
-    assert_eq!(sessions.len(), 2);
-    assert!(sessions.contains(&json!(first.session_id)));
-    assert!(waiting.iter().all(|entry| entry.get("sealed").is_none()), "{waiting:?}");
-    let id_of = |tokens: &logout_gateway::mock::Tokens| {
-        let entry = waiting.iter().find(|entry| entry["session_id"] == json!(tokens.session_id));
-        entry.unwrap()["id"].as_str().unwrap().to_owned()
-    };
-    let (status, lines, _) = run(&store, &["queue", "drop", &id_of(&first)]);
-    assert_eq!((status, lines.len()), (Some(0), 1));
-    let (status, _, told) = run(&store, &["queue", "drop", &id_of(&first)]);
-    assert_eq!((status, told.contains("no such entry")), (Some(1), true), "{told}");
-    let failures = rows(&store, &["failures"]);
-    assert_eq!(failures[0]["outcome"], "dropped");
-    assert_eq!(failures[0]["session_id"], json!(first.session_id));
-    assert_eq!(failures.len(), 3, "both were told as queued, too");
-
-    let due = |entries: &[Value]| entries[0]["due_at"].as_str().unwrap().to_owned();
-    let (status, _, told) = run(&store, &["queue", "retry", "--all"]);
-    assert_eq!(status, Some(0), "{told}");
-    let left = rows(&store, &["queue", "list"]);
-    assert_eq!((left.len(), &left[0]["session_id"]), (1, &json!(second.session_id)));
-    assert_ne!(
-        due(&left),
-        waiting[0]["due_at"].as_str().unwrap(),
-        "due now, by the system's clock"
-    );
-
+    // Whoever asks for it twice is the second time too late.
+    let (status, lines, told) = run(&store, &["queue", "retry", &first_id, &first_id]);
+    assert_eq!((status, &*lines[0]), (Some(0), &*format!("{first_id}: due now")), "{told}");
+    assert!(lines[1].starts_with(&format!("{first_id}: gone already")), "{lines:?}");
+    let asked = stage.asked();
     stage.restart(&[]);
-    assert!(stage.alive(&first) && stage.alive(&second));
+    stage.pass(60);
+    eventually("it is done", async || !stage.alive(&first)).await;
+    let left = async || rows(&store, &["queue", "list"]).len() == 1;
+    eventually("the other waits on", left).await;
+    assert_eq!((stage.alive(&second), stage.asked()), (true, asked + 1));
+    stage.stop_gateway();
+
+    let (status, lines, told) = run(&store, &["queue", "drop", "--all"]);
+    assert_eq!((status, lines), (Some(0), vec![format!("{second_id}: dropped")]), "{told}");
+    assert!(rows(&store, &["queue", "list"]).is_empty());
+    assert_eq!(rows(&store, &["failures"])[0]["outcome"], "dropped");
+}
+
+#[tokio::test]
+async fn beside_a_running_gateway_redis_is_listed_retried_and_dropped() {
+    let redis = RedisServer::start().await;
+    let store = redis.url();
+    let stage = stage_on(&store).await;
+    let [(first, first_id), (second, second_id)] = two_queued(&stage, &store).await;
+
+    let (status, lines, told) = run(&store, &["queue", "drop", &first_id, &first_id]);
+    let [dropped, gone] = ["dropped", "gone already"].map(|became| format!("{first_id}: {became}"));
+    assert_eq!((status, lines), (Some(0), vec![dropped, gone]), "{told}");
+    let failures = rows(&store, &["failures"]);
+    let outcomes: Vec<_> = failures.iter().map(|failure| failure["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["dropped", "queued", "queued"], "it is dropped once");
+    assert_eq!(failures[0]["session_id"], json!(first.session_id));
+    for command in ["retry", "drop"] {
+        let (status, lines, told) = run(&store, &["queue", command, &first_id]);
+        assert_eq!((status, lines.len()), (Some(1), 0), "{command}");
+        assert_eq!(told, format!("{first_id}: no such entry\n"), "{command}");
+    }
+
+    let (status, lines, told) = run(&store, &["queue", "retry", "--all"]);
+    assert_eq!((status, lines), (Some(0), vec![format!("{second_id}: due now")]), "{told}");
+    stage.pass(60);
+    eventually("it is done", async || !stage.alive(&second)).await;
+    eventually("none waits", async || rows(&store, &["queue", "list"]).is_empty()).await;
+    assert!(stage.alive(&first));
+}
+
+#[tokio::test]
+async fn what_is_dropped_and_cannot_be_noted_is_told() {
+    let redis = RedisServer::start().await;
+    let store = redis.url();
+    let stage = stage_on(&store).await;
+    let [(first, first_id), _] = two_queued(&stage, &store).await;
+    redis.ask::<()>(&["ACL", "SETUSER", "default", "-lpush"]);
+    let (status, lines, told) = run(&store, &["queue", "drop", &first_id]);
+    assert_eq!((status, lines.len()), (Some(1), 0), "{told}");
+    for words in [&*first_id, "not in the failure log", &first.session_id.to_string()] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert_eq!(rows(&store, &["queue", "list"]).len(), 1);
+}
+
+#[test]
+fn no_command_creates_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = format!("file:{}", path.display());
+    for arguments in [
+        &["queue", "list"][..],
+        &["queue", "retry", "--all"],
+        &["queue", "drop", "--all"],
+        &["failures"],
+    ] {
+        let (status, lines, told) = run(&store, arguments);
+        assert_eq!((status, lines.len()), (Some(1), 0), "{arguments:?}: {told}");
+        assert!(told.contains(path.to_str().unwrap()), "{arguments:?}: {told}");
+        assert!(!path.exists(), "{arguments:?}");
+    }
 }
 
 /// What the command shows on a terminal.

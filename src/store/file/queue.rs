@@ -84,13 +84,13 @@ impl Tables<'_> {
         Ok(leased)
     }
 
-    pub(super) fn put_off(&mut self, entry: &Entry, leased_until: i64) -> Result<(), Fault> {
+    pub(super) fn put_off(&mut self, entry: &Entry, leased_until: i64) -> Result<bool, Fault> {
         let known = self.entry(entry.id.as_u128())?;
-        if known.is_some_and(|known| known.due == leased_until) {
-            self.write(entry)
-        } else {
-            Ok(())
+        let held = known.is_some_and(|known| known.due == leased_until);
+        if held {
+            self.write(entry)?;
         }
+        Ok(held)
     }
 
     pub(super) fn remove(&mut self, id: Uuid) -> Result<bool, Fault> {

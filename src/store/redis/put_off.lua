@@ -1,4 +1,4 @@
--- Replaces an entry, if whoever asks holds it still.
+-- Replaces an entry, if whoever asks holds it still; answers whether it did.
 --
 -- KEYS: queue, entries. ARGV: id, when the lease of whoever asks ends, when it is due again, the entry.
 local due = redis.call('ZSCORE', KEYS[1], ARGV[1])

@@ -51,14 +51,15 @@ impl Queue for RedisStore {
         }
     }
 
-    async fn put_off(&self, entry: &Entry, leased_until: i64) -> Result<(), StoreFault> {
+    async fn put_off(&self, entry: &Entry, leased_until: i64) -> Result<bool, StoreFault> {
         let keys = [&*self.keys.queue, &self.keys.entries];
         let record = records::written(entry).map_err(|fault| fault.of("put off"))?;
         let mut commands = pipe();
         let script = script(&mut commands, PUT_OFF, &keys);
         let (held_until, due) = (score(leased_until), score(entry.due));
-        script.arg(entry.id.to_string()).arg(held_until).arg(due).arg(record).ignore();
-        self.ask("put off", &commands).await
+        script.arg(entry.id.to_string()).arg(held_until).arg(due).arg(record);
+        let (held,): (bool,) = self.ask("put off", &commands).await?;
+        Ok(held)
     }
 
     async fn remove(&self, id: Uuid) -> Result<bool, StoreFault> {

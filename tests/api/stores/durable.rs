@@ -87,7 +87,7 @@ pub(super) async fn the_queue_survives_with_its_leases(place: &Place) {
     assert!(queue.remove(removed.id).await.unwrap());
     let mut moved = mine.pop().unwrap();
     (moved.due, moved.attempts) = (NOW + 7, 1);
-    queue.put_off(&moved, until).await.unwrap();
+    assert!(queue.put_off(&moved, until).await.unwrap());
     drop(store);
 
     let store = place.open().await;
