@@ -1,60 +1,31 @@
 //! Section 9 of the contract: a gateway that is killed at any moment has promised nothing that it does
 //! not keep.
 
+mod logouts;
+
 use std::{
+    collections::HashSet,
     process::ExitStatus,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use logout_gateway::{clock::Clock, mock::Tokens};
-use serde_json::json;
-use tokio::sync::{Mutex, Semaphore};
+use serde_json::{Value, json};
+use tokio::{
+    sync::{Mutex, Semaphore},
+    task::JoinHandle,
+};
+use uuid::Uuid;
 
-use crate::harness::{Connection, RedisServer, Request, Serving, Setup, Stage, eventually};
+use self::logouts::{After, Kind, Logout};
+use crate::harness::{RedisServer, Request, Serving, Stage, eventually};
 
-const LOGOUTS: usize = 500;
 const AT_ONCE: usize = 16;
 const KILLS: usize = 6;
+/// How many a worker sends at once.
+const SENT_AT_ONCE: usize = 4;
 /// A lease of whoever was killed has to end first.
 const PATIENCE: Duration = Duration::from_mins(2);
-
-/// What the client of one logout was told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
-    Success,
-    Refused,
-    Failed,
-    Nothing,
-}
-
-struct Logout {
-    tokens: Tokens,
-    /// A forged signature, which must end nothing.
-    forged: bool,
-}
-
-impl Logout {
-    fn request(&self, gateway: &Serving) -> Request {
-        let token = &self.tokens.access_token;
-        let token = if self.forged { format!("{token}x") } else { token.clone() };
-        gateway.request("POST", "/api/auth/logout").bearer(&token)
-    }
-
-    async fn ask(&self, gateway: &Mutex<Serving>) -> Told {
-        let request = self.request(&*gateway.lock().await);
-        let Some(mut connection) = Connection::try_open(&request).await else {
-            return Told::Nothing;
-        };
-        connection.write(&request.bytes(true)).await;
-        match connection.reply_unless_cut_off().await.map(|reply| reply.status) {
-            None => Told::Nothing,
-            Some(200 | 202) => Told::Success,
-            Some(401) => Told::Refused,
-            Some(_) => Told::Failed,
-        }
-    }
-}
 
 async fn start(stage: &Stage, store: &str) -> Serving {
     let environment = [
@@ -75,36 +46,120 @@ async fn eventually_ended(serving: &mut Serving) -> ExitStatus {
     }
 }
 
-/// Kills and starts again while logouts go on and GoTrue fails and recovers; then everything that was
-/// promised is so, and nothing else is.
-pub(crate) async fn killed_at_random_moments(store: &str) {
-    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
-    let gateway = Arc::new(Mutex::new(start(&stage, store).await));
-    let places = Arc::new(Semaphore::new(AT_ONCE));
-    let asking: Vec<_> = (0..LOGOUTS)
-        .map(|n| {
-            let logout = Logout { tokens: stage.sign_up(), forged: n % 10 == 0 };
+/// Logouts that go on while this and that is killed.
+struct Asking(Vec<JoinHandle<(Logout, Option<u16>)>>);
+
+impl Asking {
+    fn begin(logouts: Vec<Logout>, gateway: &Arc<Mutex<Serving>>) -> Self {
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        let ask = |mut logout: Logout| {
             let (gateway, places) = (gateway.clone(), places.clone());
             tokio::spawn(async move {
                 let _place = places.acquire_owned().await.unwrap();
                 let told = logout.ask(&gateway).await;
                 (logout, told)
             })
-        })
-        .collect();
+        };
+        Self(logouts.into_iter().map(ask).collect())
+    }
+
+    fn answered(&self) -> usize {
+        self.0.iter().filter(|one| one.is_finished()).count()
+    }
+
+    /// Waits until some more are answered.
+    async fn go_on(&self) {
+        let enough = self.answered() + 20 + fastrand::usize(..60);
+        let enough = enough.min(self.0.len());
+        eventually("some are answered", async || self.answered() >= enough).await;
+    }
+
+    async fn end(self) -> Vec<(Logout, Option<u16>)> {
+        let mut all = Vec::new();
+        for one in self.0 {
+            all.push(one.await.unwrap());
+        }
+        all
+    }
+}
+
+/// One way or another, for refreshing as well; perhaps after it did what it was asked for.
+fn gotrue_fails(stage: &Stage) {
+    let status = [500, 502, 503, 429][fastrand::usize(..4)];
+    let effect = matches!(status, 502 | 503) && fastrand::bool();
+    for operation in ["logout", "token"] {
+        stage.fault(
+            json!({"operation": operation, "kind": "status", "status": status, "effect": effect}),
+        );
+    }
+}
+
+async fn report(gateway: &Serving, target: &str) -> Value {
+    Request::new(gateway.admin_address.unwrap(), "GET", target).send().await.json()
+}
+
+fn sessions(lines: &Value) -> HashSet<Uuid> {
+    let ids = lines.as_array().unwrap().iter().map(|line| line["session_id"].as_str());
+    ids.map(|id| id.unwrap().parse().unwrap()).collect()
+}
+
+/// Waits until nobody waits any more but who is banned; answers who does.
+async fn worked_off(gateway: &Serving, all: &[(Logout, Option<u16>)]) -> HashSet<Uuid> {
+    let banned = all.iter().filter(|(logout, _)| logout.kind == Kind::OfBannedUser);
+    let banned: HashSet<Uuid> = banned.map(|(logout, _)| logout.own.session_id).collect();
+    let begun = Instant::now();
+    loop {
+        let waiting = sessions(&report(gateway, "/queue").await["entries"]);
+        if waiting.is_subset(&banned) {
+            return waiting;
+        }
+        assert!(begun.elapsed() < PATIENCE, "the queue does not end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Whoever is killed between GoTrue's answer and the queue may find the session gone the next time:
+/// given up loudly, though it is done. Nothing else is given up.
+async fn assert_nothing_is_given_up(
+    stage: &Stage,
+    gateway: &Serving,
+    all: &[(Logout, Option<u16>)],
+    kills: usize,
+) {
+    let failures = report(gateway, "/failures").await["failures"].clone();
+    let failures = failures.as_array().unwrap().iter();
+    let given_up: Vec<&Value> = failures.filter(|f| f["outcome"] == "gave-up").collect();
+    assert!(given_up.len() <= kills * SENT_AT_ONCE, "{given_up:?}");
+    for failure in given_up {
+        assert_eq!(
+            (&failure["scope"], &failure["reason"]),
+            (&json!("global"), &json!("not_found"))
+        );
+        let session = failure["session_id"].as_str().unwrap();
+        let (logout, _) =
+            all.iter().find(|(l, _)| l.own.session_id.to_string() == session).unwrap();
+        assert!(logout.is_done(stage), "{failure}");
+    }
+}
+
+/// Kills and starts again while logouts go on and GoTrue fails and recovers, and kills the Redis once;
+/// then everything that was promised is so, and nothing else is.
+async fn killed_at_random_moments(store: &str, redis: Option<&RedisServer>) {
+    let stage = logouts::stage().await;
+    let logouts = logouts::all(&stage).await;
+    let gateway = Arc::new(Mutex::new(start(&stage, store).await));
+    let asking = Asking::begin(logouts, &gateway);
     for kill in 0..KILLS {
         stage.mock.clear_faults();
         if kill % 2 == 0 {
-            let status = [500, 502, 503, 429][fastrand::usize(..4)];
-            let effect = fastrand::bool();
-            stage.fault(json!({"operation": "logout", "kind": "status", "status": status, "effect": effect}));
+            gotrue_fails(&stage);
         }
-        let done = asking.iter().filter(|one| one.is_finished()).count();
-        let more = 20 + fastrand::usize(..60);
-        let moment = async || {
-            asking.iter().filter(|one| one.is_finished()).count() >= (done + more).min(LOGOUTS)
-        };
-        eventually("some are answered", moment).await;
+        asking.go_on().await;
+        if let Some(redis) = redis.filter(|_| kill == 2) {
+            redis.kill();
+            redis.start_again().await;
+            asking.go_on().await;
+        }
         let mut serving = gateway.lock().await;
         serving.signal("KILL");
         // What it held is free once it is gone.
@@ -114,35 +169,24 @@ pub(crate) async fn killed_at_random_moments(store: &str) {
         *serving = after;
     }
     stage.mock.clear_faults();
-    let mut all = Vec::new();
-    for one in asking {
-        all.push(one.await.unwrap());
-    }
+    let all = asking.end().await;
     let serving = Arc::into_inner(gateway).unwrap().into_inner();
-    let admin = serving.admin_address.unwrap();
-    let begun = Instant::now();
-    while Request::new(admin, "GET", "/queue").send().await.json()["waiting"] != 0 {
-        assert!(begun.elapsed() < PATIENCE, "the queue does not end");
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    let waiting = worked_off(&serving, &all).await;
+    for kind in Kind::ALL {
+        let of_it = all.iter().filter(|(logout, _)| logout.kind == kind);
+        let mut told: Vec<Option<u16>> = of_it.map(|(_, told)| *told).collect();
+        told.sort_unstable();
+        let counts = told.chunk_by(|a, b| a == b).map(|some| (some[0], some.len()));
+        println!("{kind:?}: {:?}", counts.collect::<Vec<_>>());
+        assert!(told.iter().any(Option::is_some), "{kind:?}: it was no test");
     }
-    let count = |told| all.iter().filter(|(_, t)| *t == told).count();
-    println!(
-        "{} promised, {} refused, {} failed, {} cut off",
-        count(Told::Success),
-        count(Told::Refused),
-        count(Told::Failed),
-        count(Told::Nothing)
-    );
-    assert!(count(Told::Success) > 0 && count(Told::Nothing) > 0, "it was no test");
+    assert!(all.iter().any(|(_, told)| told.is_none()) && !waiting.is_empty(), "it was no test");
+    let after = After { calls: stage.mock.calls(), waiting, store_was_down: redis.is_some() };
     for (logout, told) in &all {
-        let alive = stage.alive(&logout.tokens);
-        match told {
-            Told::Success => assert!(!alive, "a promise was not kept"),
-            Told::Refused => assert!(alive && logout.forged, "{:?}", logout.tokens.session_id),
-            // Nobody promised anything; but what is forged ends nothing in any case.
-            Told::Failed | Told::Nothing => assert!(alive || !logout.forged),
-        }
+        logout.assert_true(&stage, *told, &after);
     }
+    let kills = KILLS + usize::from(redis.is_some());
+    assert_nothing_is_given_up(&stage, &serving, &all, kills).await;
     serving.ended();
 }
 
@@ -150,11 +194,11 @@ pub(crate) async fn killed_at_random_moments(store: &str) {
 async fn what_was_promised_survives_a_kill_with_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let store = format!("file:{}", directory.path().join("store").display());
-    killed_at_random_moments(&store).await;
+    killed_at_random_moments(&store, None).await;
 }
 
 #[tokio::test]
-async fn what_was_promised_survives_a_kill_with_redis() {
+async fn what_was_promised_survives_a_kill_with_redis_which_is_killed_itself() {
     let redis = RedisServer::start().await;
-    killed_at_random_moments(&redis.url()).await;
+    killed_at_random_moments(&redis.url(), Some(&redis)).await;
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::{RedisServer, Setup, Stage, eventually};
 
 /// What a command told: exit status, lines of standard output, standard error.
-fn run(store: &str, arguments: &[&str]) -> (Option<i32>, Vec<String>, String) {
+pub(crate) fn run(store: &str, arguments: &[&str]) -> (Option<i32>, Vec<String>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
     command.env_clear().args(arguments).env("GATEWAY_STORE", store);
     let output = command.output().unwrap();

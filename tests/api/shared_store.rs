@@ -3,6 +3,7 @@
 
 mod credentials;
 mod outages;
+mod queue;
 
 use std::time::{Duration, Instant};
 

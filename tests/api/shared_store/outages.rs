@@ -6,7 +6,7 @@ use logout_gateway::store::redis::BOUND;
 use serde_json::json;
 
 use super::{Pair, assert_revoked, verify_here};
-use crate::harness::{Request, Setup, assert_error, assert_success, eventually};
+use crate::harness::{Browser, Form, Request, Setup, assert_error, assert_success, eventually};
 
 /// Longer than anybody is kept waiting by a Redis that does not answer, on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -134,6 +134,29 @@ async fn what_failed_while_redis_was_killed_is_in_the_failure_log_once_it_is_bac
     let log = || pair.redis.ask::<Vec<String>>(&["LRANGE", "logout-gateway:failures", "0", "-1"]);
     eventually("it is there", async || !log().is_empty()).await;
     assert!(log()[0].contains(&tokens.session_id.to_string()), "{:?}", log());
+}
+
+#[tokio::test]
+async fn a_reply_does_not_wait_for_the_failure_log() {
+    /// So long a command to Redis is waited for.
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let pair = Pair::start().await;
+    let tokens = pair.here.sign_up();
+    let mut browser = Browser::signed_in(&pair.here, &tokens, Form::Base64).await;
+    // A session that has expired and cannot be refreshed is neither queued nor on the list.
+    pair.here.pass(3600);
+    pair.here.fault(json!({"operation": "token", "kind": "status", "status": 400,
+        "code": "refresh_token_already_used"}));
+    pair.redis.pause();
+    let asked = Instant::now();
+    let reply = browser.logout("/logout").await;
+    let waited = asked.elapsed();
+    pair.redis.go_on();
+    assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
+    assert!(waited < PATIENCE, "{waited:?}");
+    assert!(pair.here.alive(&tokens));
+    let noted = async || pair.redis.ask::<usize>(&["LLEN", "logout-gateway:failures"]) == 1;
+    eventually("it is noted all the same", noted).await;
 }
 
 #[tokio::test]

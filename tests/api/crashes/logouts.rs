@@ -1,0 +1,176 @@
+//! Logouts of every kind, and what may become of each when its gateway is killed.
+
+use std::collections::HashSet;
+
+use logout_gateway::{
+    clock::Clock,
+    mock::{Call, Tokens},
+};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use crate::harness::{Browser, Connection, Form, Request, Serving, Setup, Stage};
+
+const OF_EACH: usize = 50;
+/// Longer than a token lives.
+const EXPIRED_AFTER: i64 = 3700;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    ByBearer(&'static str),
+    ByCookie(&'static str),
+    ByExpiredCookie,
+    /// GoTrue refuses, and the session stays.
+    OfBannedUser,
+    /// Refused, as the next.
+    Forged,
+    WithoutCsrf,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 10] = [
+        Self::ByExpiredCookie,
+        Self::ByBearer("local"),
+        Self::ByBearer("global"),
+        Self::ByBearer("others"),
+        Self::ByCookie("local"),
+        Self::ByCookie("global"),
+        Self::ByCookie("others"),
+        Self::OfBannedUser,
+        Self::Forged,
+        Self::WithoutCsrf,
+    ];
+
+    fn scope(self) -> &'static str {
+        match self {
+            Self::ByBearer(scope) | Self::ByCookie(scope) => scope,
+            // Whatever these ask for, they must not get it.
+            Self::Forged | Self::WithoutCsrf | Self::OfBannedUser => "global",
+            Self::ByExpiredCookie => "local",
+        }
+    }
+
+    /// The status of a refusal.
+    fn refused(self) -> Option<u16> {
+        match self {
+            Self::Forged => Some(401),
+            Self::WithoutCsrf => Some(403),
+            _ => None,
+        }
+    }
+}
+
+/// One user's, who has another session, too.
+pub(super) struct Logout {
+    pub(super) kind: Kind,
+    pub(super) own: Tokens,
+    other: Tokens,
+    browser: Browser,
+}
+
+/// A stage at the system's time.
+pub(super) async fn stage() -> Stage {
+    Setup::new().at(Clock::system().unix_seconds() - EXPIRED_AFTER).start().await
+}
+
+/// In random order.
+pub(super) async fn all(stage: &Stage) -> Vec<Logout> {
+    let mut logouts = Vec::new();
+    for kind in Kind::ALL {
+        for _ in 0..OF_EACH {
+            logouts.push(Logout::of(stage, kind).await);
+        }
+        if kind == Kind::ByExpiredCookie {
+            stage.pass(EXPIRED_AFTER);
+        }
+    }
+    fastrand::shuffle(&mut logouts);
+    logouts
+}
+
+impl Logout {
+    async fn of(stage: &Stage, kind: Kind) -> Self {
+        let own = stage.sign_up();
+        let other = stage.sign_in_again(&own);
+        let mut browser = Browser::without_csrf(stage, &own, Form::Base64);
+        if matches!(kind, Kind::ByCookie(_) | Kind::ByExpiredCookie) {
+            // The stage's gateway and the one to be killed share their secret.
+            assert_eq!(browser.fetch_csrf().await.status, 200);
+        }
+        assert!(kind != Kind::OfBannedUser || stage.mock.ban_user(own.user_id));
+        Self { kind, own, other, browser }
+    }
+
+    fn token(&self) -> String {
+        let forged = if self.kind == Kind::Forged { "x" } else { "" };
+        format!("{}{forged}", self.own.access_token)
+    }
+
+    fn request(&mut self, gateway: &Serving) -> Request {
+        let target = format!("/api/auth/logout?scope={}", self.kind.scope());
+        self.browser.address = gateway.address;
+        match self.kind {
+            Kind::ByCookie(_) | Kind::ByExpiredCookie | Kind::WithoutCsrf => {
+                self.browser.logout_request(&target)
+            }
+            _ => gateway.request("POST", &target).bearer(&self.token()),
+        }
+    }
+
+    /// The status, unless it was cut off.
+    pub(super) async fn ask(&mut self, gateway: &Mutex<Serving>) -> Option<u16> {
+        let request = self.request(&*gateway.lock().await);
+        let mut connection = Connection::try_open(&request).await?;
+        connection.write(&request.bytes(true)).await;
+        connection.reply_unless_cut_off().await.map(|reply| reply.status)
+    }
+
+    /// Whether everything that it asked for is so.
+    pub(super) fn is_done(&self, stage: &Stage) -> bool {
+        let alive = [stage.alive(&self.own), stage.alive(&self.other)];
+        match self.kind.scope() {
+            "global" => alive == [false, false],
+            "others" => alive == [true, false],
+            _ => alive == [false, true],
+        }
+    }
+
+    /// Asserts that what its client was told is so, and that nothing else is.
+    pub(super) fn assert_true(&self, stage: &Stage, told: Option<u16>, after: &After) {
+        let Self { kind, own, .. } = self;
+        let untouched = stage.alive(&self.own) && stage.alive(&self.other);
+        let case = format!("{kind:?} {told:?} {}", own.session_id);
+        if let Some(refused) = kind.refused() {
+            assert!(told.is_none_or(|status| status == refused), "{case}");
+            assert!(untouched, "{case}: refused, and done all the same");
+            let sent = after.calls.iter().any(|call| {
+                let bearer = call.header("authorization").and_then(|h| h.strip_prefix("Bearer "));
+                let token = bearer.is_some_and(|token| token.starts_with(&own.access_token));
+                token || call.body.contains(&own.refresh_token)
+            });
+            return assert!(!sent, "{case}: GoTrue was asked");
+        }
+        match (kind, told) {
+            (_, None) => assert!(untouched || self.is_done(stage), "{case}: something else"),
+            (Kind::OfBannedUser, Some(500)) => assert!(untouched, "{case}"),
+            (Kind::OfBannedUser, Some(202)) => {
+                assert!(untouched, "{case}");
+                assert!(after.waiting.contains(&own.session_id), "{case}: forgotten");
+            }
+            (_, Some(200 | 202)) => assert!(self.is_done(stage), "{case}: a broken promise"),
+            _ => {
+                assert!(after.store_was_down, "{case}: it can be queued");
+                assert!(untouched || self.is_done(stage), "{case}: something else");
+            }
+        }
+    }
+}
+
+/// How things are when all is over.
+pub(super) struct After {
+    /// What GoTrue was asked.
+    pub(super) calls: Vec<Call>,
+    /// Whose logouts wait still.
+    pub(super) waiting: HashSet<Uuid>,
+    pub(super) store_was_down: bool,
+}

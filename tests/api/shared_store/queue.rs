@@ -1,0 +1,52 @@
+//! Two gateways work off one queue.
+
+use std::collections::BTreeMap;
+
+use logout_gateway::{clock::Clock, mock::Tokens};
+use serde_json::json;
+
+use crate::{
+    harness::{RedisServer, Serving, Setup, eventually},
+    operator,
+};
+
+const QUEUED: usize = 50;
+
+#[tokio::test]
+async fn what_two_gateways_work_off_is_sent_once() {
+    let redis = RedisServer::start().await;
+    let store = redis.url();
+    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
+    let environment = [("GATEWAY_STORE", &*store)];
+    let gateways =
+        [Serving::start(&stage, &environment).await, Serving::start(&stage, &environment).await];
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 429,
+        "headers": {"Retry-After": "3000"}}));
+    let all: Vec<Tokens> = (0..QUEUED).map(|_| stage.sign_up()).collect();
+    for (n, tokens) in all.iter().enumerate() {
+        let logout = gateways[n % 2].request("POST", "/logout").bearer(&tokens.access_token);
+        assert_eq!(logout.send().await.status, 202);
+    }
+
+    stage.mock.clear_faults();
+    // The other one looks for work while an entry is under way.
+    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.1}));
+    let (status, lines, told) = operator::run(&store, &["queue", "retry", "--all"]);
+    assert_eq!((status, lines.len()), (Some(0), QUEUED), "{told}");
+    let done = async || all.iter().all(|tokens| !stage.alive(tokens));
+    eventually("all are done", done).await;
+    let logs = gateways.map(Serving::ended);
+    let mut sent = BTreeMap::<_, usize>::new();
+    for call in stage.calls("logout") {
+        *sent.entry(call.header("authorization").unwrap().to_owned()).or_default() += 1;
+    }
+    for tokens in &all {
+        let times = sent[&format!("Bearer {}", tokens.access_token)];
+        assert_eq!(times, 2, "when it was asked for, and from the queue");
+    }
+    let done = logs.map(|log| {
+        log.lines.iter().filter(|line| line["message"] == "a postponed logout is done").count()
+    });
+    assert!(done[0] > 0 && done[1] > 0, "it was no test: {done:?}");
+    assert_eq!(done[0] + done[1], QUEUED);
+}
