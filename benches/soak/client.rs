@@ -242,6 +242,9 @@ impl Client {
         if calm {
             soak.calm.set(soak.calm.get() + 1);
             soak.stage.mock.clear_faults();
+            // So that the answer is still to come.
+            let late = json!({"operation": "logout", "kind": "delay", "seconds": 0.05, "times": 1});
+            soak.stage.fault(late);
         }
         soak.count(match (whole, calm) {
             (true, true) => "hung up before the answer, without faults",

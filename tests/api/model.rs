@@ -28,7 +28,7 @@ fn config() -> Config {
     let usual = Config { failure_persistence: None, ..Config::default() };
     // 256 is the library's own default: nobody asked for another number.
     if asked_for.cases == 256 {
-        Config { cases: 40, rng_seed: RngSeed::Fixed(1), ..usual }
+        Config { cases: 18, rng_seed: RngSeed::Fixed(4), ..usual }
     } else {
         usual
     }
@@ -38,6 +38,6 @@ prop_state_machine! {
     #![proptest_config(config())]
     #[test]
     fn no_history_ends_a_session_that_it_should_not_or_calls_a_living_one_ended(
-        sequential 1..25 => Gateway
+        sequential 20..70 => Gateway
     );
 }

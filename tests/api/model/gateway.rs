@@ -52,7 +52,7 @@ impl StateMachineTest for Gateway {
         let setup = Setup::new().token_lifetime(LIFETIME.unsigned_abs());
         let mut setup = setup
             .algorithm(world.project.algorithm())
-            .flags(&[("upstream-timeout", "250ms"), ("admin-bind", "127.0.0.1:0")]);
+            .flags(&[("upstream-timeout", "700ms"), ("admin-bind", "127.0.0.1:0")]);
         if world.project.judge == Judge::Secret {
             setup = setup.flag("supabase-jwt-secret", TEST_SECRET);
         }
@@ -180,15 +180,25 @@ impl Gateway {
         theirs.for_each(Promise::meddled);
     }
 
-    /// As soon as the request is sent.
+    /// While GoTrue is asked, or as soon as the request is sent.
     fn hang_up(&mut self, world: &World, session: usize) {
         let Session { user, tokens, .. } = &self.sessions[session];
         let (user, tokens) = (*user, tokens.clone());
         self.meddle_with(user);
         self.runtime.block_on(async {
+            let asked = self.stage.calls("logout").len();
             let request = self.stage.post("/logout").bearer(&tokens.access_token);
             let mut connection = Connection::open(self.stage.address).await;
+            if world.fails("logout") {
+                connection.write(&request.bytes(false)).await;
+                return;
+            }
+            let late = json!({"operation": "logout", "kind": "delay", "seconds": 0.05, "times": 1});
+            self.stage.fault(late);
             connection.write(&request.bytes(false)).await;
+            let calls = async || self.stage.calls("logout").len() > asked;
+            eventually("GoTrue is asked", calls).await;
+            connection.reset();
         });
         self.list.enter(user, session, Scope::Local, 0, false);
         if world.sessions[session].fate == Fate::Dead {
@@ -230,6 +240,10 @@ impl Gateway {
         });
         if !world.project.durable {
             self.list = Listed::default();
+        }
+        for n in (0..self.sessions.len()).filter(|n| self.is_listed(*n) == Some(true)) {
+            let status = self.runtime.block_on(self.stage.verify(&self.sessions[n].tokens));
+            assert_ne!(status, 200, "session {n} is forgotten");
         }
     }
 
