@@ -1,5 +1,8 @@
 //! Two hundred thousand requests of every kind at the real binary, while GoTrue fails at random.
 //!
+//! Two gateways share them, each beside a GoTrue of its own: one judges tokens by the key set, the
+//! other has no secret and asks GoTrue.
+//!
 //! 1. What [`client`] asserts of each answer.
 //! 2. Memory after the last half is within a tenth of that after the first, no descriptor leaks, no
 //!    line of the log speaks of a bug, and it ends with status 0.
@@ -26,11 +29,12 @@ mod client;
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    process::Command,
     rc::Rc,
     time::{Duration, Instant},
 };
 
-use logout_gateway::clock::Clock;
+use logout_gateway::{clock::Clock, mock::Algorithm};
 use serde_json::json;
 use tokio::{
     task::{JoinSet, LocalSet},
@@ -40,21 +44,47 @@ use tokio::{
 use self::client::Client;
 use crate::api::harness::{Serving, Setup, Stage};
 
-const AT_ONCE: usize = 32;
+/// Who judges tokens, and how many clients ask at once.
+const GATEWAYS: [(&str, Algorithm, usize); 2] =
+    [("by the key set", Algorithm::Es256, 24), ("by GoTrue", Algorithm::Hs256, 8)];
 /// Seconds that access tokens live, and so how long a logout is remembered here.
 const LIFETIME: u64 = 20;
 /// A token's life, and the minute between two rounds of forgetting.
 const QUIET: Duration = Duration::from_secs(LIFETIME + 65);
 
-/// What all clients share.
+/// What all clients of one gateway share.
 struct Soak {
+    name: &'static str,
     stage: Stage,
     serving: Serving,
+    /// It has no way to judge a token but to ask GoTrue.
+    gotrue_judges: bool,
+    at_once: usize,
     left: Cell<usize>,
+    /// How many clients need a GoTrue that is well.
+    calm: Cell<usize>,
     told: RefCell<BTreeMap<String, usize>>,
 }
 
 impl Soak {
+    async fn start((name, algorithm, at_once): (&'static str, Algorithm, usize)) -> Rc<Self> {
+        let setup = Setup::new().at(Clock::system().unix_seconds()).token_lifetime(LIFETIME);
+        let stage = setup.algorithm(algorithm).start().await;
+        let lifetime = format!("{LIFETIME}s");
+        let environment = [
+            ("GATEWAY_MAX_TOKEN_LIFETIME", lifetime.as_str()),
+            ("GATEWAY_UPSTREAM_TIMEOUT", "300ms"),
+            ("GATEWAY_THREADS", "2"),
+            ("RUST_LOG", "error,logout_gateway::gateway=info"),
+        ];
+        let mut command = Command::new("env");
+        command.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);
+        let serving = Serving::start_by(command, &stage, &environment).await;
+        let gotrue_judges = algorithm == Algorithm::Hs256;
+        let (left, calm, told) = (Cell::default(), Cell::default(), RefCell::default());
+        Rc::new(Self { name, stage, serving, gotrue_judges, at_once, left, calm, told })
+    }
+
     fn count(&self, what: impl Into<String>) {
         *self.told.borrow_mut().entry(what.into()).or_default() += 1;
     }
@@ -85,10 +115,11 @@ fn held(id: u32) -> Held {
 async fn keep_failing(soak: Rc<Soak>, mut random: fastrand::Rng) {
     loop {
         sleep(Duration::from_millis(random.u64(20..200))).await;
-        if soak.left.get() == 0 {
+        if soak.left.get() == 0 || soak.calm.get() > 0 {
             continue;
         }
-        let operation = ["logout", "logout", "token"][random.usize(0..3)];
+        let operation = ["logout", "logout", "logout", "token", "token", "user", "user", "jwks"]
+            [random.usize(0..8)];
         let mut fault = match random.usize(0..10) {
             0 => json!({"kind": "hang"}),
             1 => json!({"kind": "delay", "seconds": 0.05}),
@@ -116,12 +147,15 @@ async fn keep_time(soak: Rc<Soak>) {
 }
 
 /// So many requests by all clients, and then quiet.
-async fn half(soak: &Rc<Soak>, requests: usize, random: &mut fastrand::Rng) -> Held {
-    let (begun, id) = (Instant::now(), soak.serving.id());
-    soak.left.set(requests);
+async fn half(soaks: &[Rc<Soak>], requests: usize, random: &mut fastrand::Rng) -> Vec<Held> {
+    let begun = Instant::now();
+    let all: usize = soaks.iter().map(|soak| soak.at_once).sum();
     let mut clients = JoinSet::new();
-    for _ in 0..AT_ONCE {
-        clients.spawn_local(Client::new(soak.clone(), random.fork()).run());
+    for soak in soaks {
+        soak.left.set(requests * soak.at_once / all);
+        for _ in 0..soak.at_once {
+            clients.spawn_local(Client::new(soak.clone(), random.fork()).run());
+        }
     }
     while let Some(ended) = clients.join_next().await {
         ended.expect("no client finds anything wrong");
@@ -131,35 +165,35 @@ async fn half(soak: &Rc<Soak>, requests: usize, random: &mut fastrand::Rng) -> H
         begun.elapsed().as_secs_f64(),
         QUIET
     );
-    soak.stage.mock.clear_faults();
+    for soak in soaks {
+        soak.stage.mock.clear_faults();
+    }
     sleep(QUIET).await;
-    held(id)
+    soaks.iter().map(|soak| held(soak.serving.id())).collect()
 }
 
 async fn run(requests: usize, seed: u64) {
-    println!("{requests} requests, {AT_ONCE} at once, SOAK_SEED={seed}");
+    println!("{requests} requests, SOAK_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
-    let setup = Setup::new().at(Clock::system().unix_seconds()).token_lifetime(LIFETIME);
-    let stage = setup.start().await;
-    let lifetime = format!("{LIFETIME}s");
-    let environment = [
-        ("GATEWAY_MAX_TOKEN_LIFETIME", lifetime.as_str()),
-        ("GATEWAY_UPSTREAM_TIMEOUT", "300ms"),
-        ("GATEWAY_THREADS", "2"),
-        ("RUST_LOG", "error,logout_gateway::gateway=info"),
-    ];
-    let serving = Serving::start(&stage, &environment).await;
-    let idle = held(serving.id());
-    let (left, told) = (Cell::default(), RefCell::default());
-    let soak = Rc::new(Soak { stage, serving, left, told });
-    let failing = tokio::task::spawn_local(keep_failing(soak.clone(), random.fork()));
-    let timing = tokio::task::spawn_local(keep_time(soak.clone()));
+    let (mut soaks, mut beside) = (Vec::new(), JoinSet::new());
+    for gateway in GATEWAYS {
+        let soak = Soak::start(gateway).await;
+        beside.spawn_local(keep_failing(soak.clone(), random.fork()));
+        beside.spawn_local(keep_time(soak.clone()));
+        soaks.push(soak);
+    }
+    let idle: Vec<Held> = soaks.iter().map(|soak| held(soak.serving.id())).collect();
+    let first = half(&soaks, requests / 2, &mut random).await;
+    let last = half(&soaks, requests - requests / 2, &mut random).await;
+    beside.shutdown().await;
+    for (n, soak) in soaks.into_iter().enumerate() {
+        judge(soak, idle[n], first[n], last[n]);
+    }
+    println!("it holds");
+}
 
-    let first = half(&soak, requests / 2, &mut random).await;
-    let last = half(&soak, requests - requests / 2, &mut random).await;
-    failing.abort();
-    timing.abort();
-    let _ = (failing.await, timing.await);
+fn judge(soak: Rc<Soak>, idle: Held, first: Held, last: Held) {
+    println!("tokens judged {}:", soak.name);
     for (what, count) in soak.told.borrow().iter() {
         println!("{count:>8} {what}");
     }
@@ -167,14 +201,12 @@ async fn run(requests: usize, seed: u64) {
 
     // GoTrue's connections may stay open; clients' do not.
     assert!(
-        last.descriptors <= first.descriptors.max(idle.descriptors + AT_ONCE),
+        last.descriptors <= first.descriptors.max(idle.descriptors + soak.at_once),
         "descriptors leak"
     );
     assert!(last.kibibytes * 10 <= first.kibibytes * 11, "memory grows");
-    let soak = Rc::into_inner(soak).unwrap();
-    let log = soak.serving.ended();
+    let log = Rc::into_inner(soak).unwrap().serving.ended();
     assert!(log.lines.iter().all(|line| line["level"] != "ERROR"), "{}", log.text);
-    println!("it holds");
 }
 
 fn main() {

@@ -1,12 +1,21 @@
-//! Random histories of users, faults and logouts, held against what ought to be.
+//! Random histories of users, faults and logouts, held against what ought to be, in every kind of
+//! project ([`project::PROJECTS`]).
 //!
 //! 1. Where nothing is uncertain, each logout answers and ends exactly what the contract says.
-//! 2. In any case: success means that what the scope names is dead; nobody else's session dies; a
-//!    refused request ends nothing; no foreign cookie goes; `verify` refuses what was logged out.
+//! 2. In any case: success means that what the scope names is dead, or that its end is durably kept;
+//!    nobody else's session dies; a refused request ends nothing; no foreign cookie goes; `verify`
+//!    refuses what was logged out.
+//! 3. Once GoTrue is well again, what was queued is dead or in the failure log.
 //!
 //! The histories are the same in every run; `PROPTEST_CASES=1000` and `PROPTEST_RNG_SEED` try others.
 
 mod gateway;
+mod list;
+mod logout;
+mod project;
+mod promises;
+mod rules;
+mod step;
 mod world;
 
 use proptest::test_runner::{Config, RngSeed};
@@ -19,7 +28,7 @@ fn config() -> Config {
     let usual = Config { failure_persistence: None, ..Config::default() };
     // 256 is the library's own default: nobody asked for another number.
     if asked_for.cases == 256 {
-        Config { cases: 40, rng_seed: RngSeed::Fixed(1), ..usual }
+        Config { cases: 18, rng_seed: RngSeed::Fixed(4), ..usual }
     } else {
         usual
     }
@@ -29,6 +38,6 @@ prop_state_machine! {
     #![proptest_config(config())]
     #[test]
     fn no_history_ends_a_session_that_it_should_not_or_calls_a_living_one_ended(
-        sequential 1..25 => Gateway
+        sequential 20..70 => Gateway
     );
 }

@@ -1,101 +1,44 @@
 //! What ought to be: users and sessions as the contract has them, without a line of the gateway's.
 
+use std::collections::HashSet;
+
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
-use serde_json::{Value, json};
 
-use crate::harness::ROUTES;
+use super::{
+    project::{PROJECTS, Project},
+    step::{Scope, Showing, Step, fault, logout, pass},
+};
 
 /// How long an access token of this world is good for, in seconds.
 pub(super) const LIFETIME: i64 = 600;
+/// How far the issuer's clock may be ahead.
+const AHEAD: i64 = 30;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
-    Local,
-    Others,
-    Global,
-}
-
-impl Scope {
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::Others => "others",
-            Self::Global => "global",
-        }
-    }
-}
-
-/// What a logout shows, and what is wrong with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Showing {
-    Bearer,
-    Cookie,
-    TamperedBearer,
-    TamperedCookie,
-    CookieWithoutCsrf,
-    CookieWithWrongCsrf,
-    CookieFromForeignPage,
-    TwoBearers,
-    UnknownScope,
-    Nothing,
-}
-
-impl Showing {
-    pub(super) fn by_cookie(self) -> bool {
-        use Showing as S;
-        matches!(
-            self,
-            S::Cookie
-                | S::TamperedCookie
-                | S::CookieWithoutCsrf
-                | S::CookieWithWrongCsrf
-                | S::CookieFromForeignPage
-        )
-    }
-
-    /// The status that refuses it, whatever the session.
-    fn refused(self) -> Option<u16> {
-        match self {
-            Self::Bearer | Self::Cookie => None,
-            Self::TamperedBearer | Self::TamperedCookie | Self::Nothing => Some(401),
-            Self::CookieWithoutCsrf | Self::CookieWithWrongCsrf | Self::CookieFromForeignPage => {
-                Some(403)
-            }
-            Self::TwoBearers | Self::UnknownScope => Some(400),
-        }
-    }
-}
-
-/// One step; users and sessions by their number.
-#[derive(Clone, Debug)]
-pub(super) enum Step {
-    SignUp,
-    SignInAgain { user: usize },
-    Refresh { session: usize },
-    Logout { session: usize, route: &'static str, scope: Scope, showing: Showing },
-    Verify { session: usize },
-    Fault(Value),
-    FaultsPass,
-    Ban { user: usize },
-    DeleteUser { user: usize },
-    DeleteSession { session: usize },
-    RotateKeys,
-    Pass { seconds: i64 },
-}
-
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct User {
-    banned: bool,
-    gone: bool,
+    pub(super) banned: bool,
+    pub(super) gone: bool,
+    /// A logout of more than one session may wait in the queue, for those that are to come, too.
+    pub(super) awaited: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Alive,
+    Dead,
+    /// GoTrue failed when it was to end.
+    Unknown,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) user: usize,
-    pub(super) alive: bool,
+    pub(super) fate: Fate,
     /// When its newest access token was issued.
-    issued_at: i64,
+    pub(super) issued_at: i64,
+    /// Which of GoTrue's keys signed that.
+    pub(super) key: u32,
 }
 
 /// What a logout must answer and do.
@@ -106,108 +49,84 @@ pub(super) struct Expected {
 }
 
 /// The reference.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct World {
+    pub(super) project: Project,
     pub(super) users: Vec<User>,
     pub(super) sessions: Vec<Session>,
     now: i64,
-    /// GoTrue may answer anything.
-    faulty: bool,
-    /// It might have when a logout was asked for, or the gateway knew too little: nobody knows who lives.
-    pub(super) doubtful: bool,
-    /// The gateway may learn of new keys only half a minute later.
-    rotated: bool,
+    /// Of these operations GoTrue may answer anything.
+    pub(super) faulty: HashSet<String>,
+    /// The key that GoTrue signs with.
+    pub(super) keys: u32,
+    /// The key that the gateway has, where that is certain.
+    pub(super) known: Option<u32>,
+    /// It fetches at most once in half a minute because of a token, and no history takes that long.
+    pub(super) refetched: bool,
     /// Of the last step, where it was a logout whose end is certain.
     pub(super) expected: Option<Expected>,
+    /// Of the last step, where it was a look at a session: whether `verify` lets it in while it is not
+    /// on the list, and whether it gets a CSRF token.
+    pub(super) let_in: Option<bool>,
+    pub(super) given_csrf: Option<bool>,
 }
 
 impl World {
+    fn new(project: Project) -> Self {
+        let mut world = Self {
+            project,
+            users: vec![User::default(); 2],
+            sessions: Vec::new(),
+            now: 0,
+            faulty: HashSet::new(),
+            keys: 0,
+            known: Some(0),
+            refetched: false,
+            expected: None,
+            let_in: None,
+            given_csrf: None,
+        };
+        for user in [0, 0, 1] {
+            world.begin_session(user);
+        }
+        world
+    }
+
     pub(super) fn expired(&self, session: usize) -> bool {
         self.sessions[session].issued_at + LIFETIME <= self.now
     }
 
-    /// Whether it is certain what happens.
-    pub(super) fn certain(&self) -> bool {
-        !self.faulty && !self.doubtful && !self.rotated
+    /// The clock was set back since: the gateway does not believe it yet.
+    pub(super) fn of_the_future(&self, session: usize) -> bool {
+        self.sessions[session].issued_at > self.now + AHEAD
+    }
+
+    /// Whether GoTrue takes the newest token's signature for its own.
+    pub(super) fn of_todays_key(&self, session: usize) -> bool {
+        self.sessions[session].key == self.keys
+    }
+
+    pub(super) fn fails(&self, operation: &str) -> bool {
+        self.faulty.contains(operation)
     }
 
     fn begin_session(&mut self, user: usize) {
-        self.sessions.push(Session { user, alive: true, issued_at: self.now });
+        let fate = if self.users[user].awaited { Fate::Unknown } else { Fate::Alive };
+        self.sessions.push(Session { user, fate, issued_at: self.now, key: self.keys });
     }
 
-    fn end(&mut self, user: usize, which: impl Fn(usize) -> bool) {
+    pub(super) fn end(&mut self, user: usize, which: impl Fn(usize) -> bool) {
+        self.set(user, which, Fate::Dead);
+    }
+
+    /// The dead stay dead.
+    pub(super) fn set(&mut self, user: usize, which: impl Fn(usize) -> bool, fate: Fate) {
         for (n, session) in self.sessions.iter_mut().enumerate() {
-            session.alive &= session.user != user || !which(n);
+            if session.user == user && session.fate != Fate::Dead && which(n) {
+                session.fate = fate;
+            }
         }
     }
-
-    /// Sections 3 and 4 of the contract, for a GoTrue that works.
-    fn logout(&mut self, session: usize, scope: Scope, showing: Showing) -> Expected {
-        let refused = |status| Expected { status, outcome: None };
-        if let Some(status) = showing.refused() {
-            return refused(status);
-        }
-        let expired = self.expired(session);
-        if expired && showing == Showing::Bearer {
-            return refused(401);
-        }
-        let Session { user, alive, .. } = self.sessions[session];
-        let User { banned, gone } = self.users[user];
-        let (status, outcome) = if gone && (!expired || scope == Scope::Local) {
-            (200, "already-ended")
-        } else if !alive {
-            if scope == Scope::Local { (200, "already-ended") } else { (401, "failed") }
-        } else if banned {
-            (500, "failed")
-        } else {
-            self.end(user, |n| match scope {
-                Scope::Local => n == session,
-                Scope::Others => n != session,
-                Scope::Global => true,
-            });
-            (200, "revoked")
-        };
-        Expected { status, outcome: Some(outcome) }
-    }
-}
-
-fn fault() -> impl Strategy<Value = Value> {
-    let kind = prop_oneof![
-        4 => prop::sample::select(vec![200, 401, 403, 429, 500, 502, 503, 504])
-            .prop_map(|status| json!({"kind": "status", "status": status})),
-        2 => prop::sample::select(vec!["reset", "garbage", "truncate", "oversize", "redirect"])
-            .prop_map(|kind| json!({"kind": kind})),
-        1 => Just(json!({"kind": "hang"})),
-    ];
-    let operation = prop::sample::select(vec!["logout", "logout", "token", "jwks"]);
-    (kind, operation, 1..4, any::<bool>()).prop_map(|(mut fault, operation, times, effect)| {
-        fault["operation"] = json!(operation);
-        fault["times"] = json!(times);
-        // What never reaches GoTrue has no effect there.
-        fault["effect"] = json!(effect && operation != "jwks");
-        fault
-    })
-}
-
-fn logout(session: usize) -> impl Strategy<Value = Step> {
-    use Showing as S;
-    let scope = prop::sample::select(vec![Scope::Local, Scope::Others, Scope::Global]);
-    let showing = prop_oneof![
-        4 => Just(S::Bearer),
-        8 => Just(S::Cookie),
-        4 => prop::sample::select(vec![
-            S::TamperedBearer,
-            S::TamperedCookie,
-            S::CookieWithoutCsrf,
-            S::CookieWithWrongCsrf,
-            S::CookieFromForeignPage,
-            S::TwoBearers,
-            S::UnknownScope,
-            S::Nothing,
-        ]),
-    ];
-    (prop::sample::select(ROUTES.to_vec()), scope, showing)
-        .prop_map(move |(route, scope, showing)| Step::Logout { session, route, scope, showing })
 }
 
 impl ReferenceStateMachine for World {
@@ -215,12 +134,7 @@ impl ReferenceStateMachine for World {
     type Transition = Step;
 
     fn init_state() -> BoxedStrategy<Self> {
-        let user = User { banned: false, gone: false };
-        let mut world = Self { users: vec![user; 2], ..Self::default() };
-        for user in [0, 0, 1] {
-            world.begin_session(user);
-        }
-        Just(world).boxed()
+        prop::sample::select(PROJECTS.to_vec()).prop_map(Self::new).boxed()
     }
 
     fn transitions(world: &Self) -> BoxedStrategy<Step> {
@@ -230,72 +144,73 @@ impl ReferenceStateMachine for World {
             3 => user.clone().prop_map(|user| Step::SignInAgain { user }),
             2 => session.clone().prop_map(|session| Step::Refresh { session }),
             12 => session.clone().prop_flat_map(logout),
-            4 => session.clone().prop_map(|session| Step::Verify { session }),
-            2 => fault().prop_map(Step::Fault),
+            2 => session.clone().prop_map(|session| Step::HangUp { session }),
+            5 => session.clone().prop_map(|session| Step::Verify { session }),
+            3 => fault(),
             3 => Just(Step::FaultsPass),
             1 => user.clone().prop_map(|user| Step::Ban { user }),
             1 => user.prop_map(|user| Step::DeleteUser { user }),
             1 => session.prop_map(|session| Step::DeleteSession { session }),
             1 => Just(Step::RotateKeys),
-            3 => prop::sample::select(vec![1, 1, 59, LIFETIME - 1, LIFETIME, 8 * 86_400])
-                .prop_map(|seconds| Step::Pass { seconds }),
+            1 => Just(Step::Restart),
+            4 => pass(),
         ]
         .boxed()
     }
 
     fn preconditions(world: &Self, step: &Step) -> bool {
+        let user = |user: &usize| world.users.get(*user).filter(|user| !user.gone);
+        let session = |session: &usize| world.sessions.get(*session);
         match step {
-            Step::SignInAgain { user } => {
-                world.users.get(*user).is_some_and(|user| !user.gone && !user.banned)
-            }
-            Step::Ban { user } | Step::DeleteUser { user } => {
-                world.users.get(*user).is_some_and(|user| !user.gone)
-            }
-            Step::Refresh { session } => {
-                let known = world.sessions.get(*session).filter(|session| session.alive);
-                !world.faulty
-                    && !world.doubtful
+            Step::SignInAgain { user: n } => user(n).is_some_and(|user| !user.banned),
+            Step::Ban { user: n } | Step::DeleteUser { user: n } => user(n).is_some(),
+            Step::Refresh { session: n } => {
+                let known = session(n).filter(|session| session.fate == Fate::Alive);
+                !world.fails("token")
                     && known.is_some_and(|session| !world.users[session.user].banned)
             }
-            Step::Logout { session, .. } | Step::Verify { session } => {
-                *session < world.sessions.len()
+            Step::Logout { session: n, .. } | Step::Verify { session: n } => session(n).is_some(),
+            Step::HangUp { session: n } => session(n).is_some() && world.in_order(*n),
+            Step::DeleteSession { session: n } => {
+                session(n).is_some_and(|session| session.fate != Fate::Dead)
             }
-            Step::DeleteSession { session } => {
-                world.sessions.get(*session).is_some_and(|session| session.alive)
-            }
-            Step::SignUp
-            | Step::Fault(_)
-            | Step::FaultsPass
-            | Step::RotateKeys
-            | Step::Pass { .. } => true,
+            Step::Restart => !world.fails("jwks"),
+            _ => true,
         }
     }
 
     fn apply(mut world: Self, step: &Step) -> Self {
-        world.expected = None;
-        match *step {
+        (world.expected, world.let_in, world.given_csrf) = (None, None, None);
+        match step {
             Step::SignUp => {
-                world.users.push(User { banned: false, gone: false });
+                world.users.push(User::default());
                 world.begin_session(world.users.len() - 1);
             }
-            Step::SignInAgain { user } => world.begin_session(user),
-            Step::Refresh { session } => world.sessions[session].issued_at = world.now,
+            Step::SignInAgain { user } => world.begin_session(*user),
+            Step::Refresh { session } => {
+                let (now, keys) = (world.now, world.keys);
+                let session = &mut world.sessions[*session];
+                (session.issued_at, session.key) = (now, keys);
+            }
             Step::Logout { session, scope, showing, .. } => {
-                if world.certain() {
-                    world.expected = Some(world.logout(session, scope, showing));
-                }
-                world.doubtful |= world.faulty || world.rotated;
+                world.expected = world.logout(*session, *scope, *showing);
             }
-            Step::Verify { .. } => {}
-            Step::Fault(_) => world.faulty = true,
-            Step::FaultsPass => world.faulty = false,
-            Step::Ban { user } => world.users[user].banned = true,
+            Step::HangUp { session } => {
+                let _ = world.logout(*session, Scope::Local, Showing::Bearer);
+            }
+            Step::Verify { session } => world.looked_at(*session),
+            Step::Fault(fault) => {
+                world.faulty.insert(fault["operation"].as_str().unwrap().to_owned());
+            }
+            Step::FaultsPass => world.faulty.clear(),
+            Step::Ban { user } => world.users[*user].banned = true,
             Step::DeleteUser { user } => {
-                world.users[user].gone = true;
-                world.end(user, |_| true);
+                world.users[*user].gone = true;
+                world.end(*user, |_| true);
             }
-            Step::DeleteSession { session } => world.sessions[session].alive = false,
-            Step::RotateKeys => world.rotated = true,
+            Step::DeleteSession { session } => world.sessions[*session].fate = Fate::Dead,
+            Step::RotateKeys => world.keys += 1,
+            Step::Restart => (world.known, world.refetched) = (Some(world.keys), false),
             Step::Pass { seconds } => world.now += seconds,
         }
         world

@@ -1,0 +1,145 @@
+//! What happens in a history.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::world::LIFETIME;
+use crate::harness::ROUTES;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    Local,
+    Others,
+    Global,
+}
+
+impl Scope {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Others => "others",
+            Self::Global => "global",
+        }
+    }
+
+    /// Whether a logout of `session` names `other`, a session of the same user.
+    pub(super) fn names(self, session: usize, other: usize) -> bool {
+        match self {
+            Self::Local => other == session,
+            Self::Others => other != session,
+            Self::Global => true,
+        }
+    }
+}
+
+/// What a logout shows, and what is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Showing {
+    Bearer,
+    Cookie,
+    TamperedBearer,
+    TamperedCookie,
+    CookieWithoutCsrf,
+    CookieWithWrongCsrf,
+    CookieFromForeignPage,
+    TwoBearers,
+    UnknownScope,
+    Nothing,
+}
+
+impl Showing {
+    pub(super) fn by_cookie(self) -> bool {
+        use Showing as S;
+        matches!(
+            self,
+            S::Cookie
+                | S::TamperedCookie
+                | S::CookieWithoutCsrf
+                | S::CookieWithWrongCsrf
+                | S::CookieFromForeignPage
+        )
+    }
+
+    pub(super) fn tampered(self) -> bool {
+        matches!(self, Self::TamperedBearer | Self::TamperedCookie)
+    }
+
+    pub(super) fn without_csrf(self) -> bool {
+        matches!(self, Self::CookieWithoutCsrf | Self::CookieWithWrongCsrf)
+    }
+
+    /// The status that refuses it before anybody looks at the token.
+    pub(super) fn refused_unseen(self) -> Option<u16> {
+        match self {
+            Self::TwoBearers | Self::UnknownScope => Some(400),
+            Self::Nothing => Some(401),
+            Self::CookieFromForeignPage => Some(403),
+            _ => None,
+        }
+    }
+}
+
+/// One step; users and sessions by their number.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    SignUp,
+    SignInAgain { user: usize },
+    Refresh { session: usize },
+    Logout { session: usize, route: &'static str, scope: Scope, showing: Showing },
+    HangUp { session: usize },
+    Verify { session: usize },
+    Fault(Value),
+    FaultsPass,
+    Ban { user: usize },
+    DeleteUser { user: usize },
+    DeleteSession { session: usize },
+    RotateKeys,
+    Restart,
+    Pass { seconds: i64 },
+}
+
+pub(super) fn fault() -> impl Strategy<Value = Step> {
+    let kind = prop_oneof![
+        8 => prop::sample::select(vec![200, 401, 403, 429, 500, 502, 503, 504])
+            .prop_map(|status| json!({"kind": "status", "status": status})),
+        4 => prop::sample::select(vec!["reset", "garbage", "truncate", "oversize", "redirect"])
+            .prop_map(|kind| json!({"kind": kind})),
+        1 => Just(json!({"kind": "hang"})),
+        1 => Just(json!({"kind": "delay", "seconds": 0.02})),
+    ];
+    let operation =
+        prop::sample::select(vec!["logout", "logout", "logout", "token", "token", "jwks", "user"]);
+    (kind, operation, 1..4, any::<bool>()).prop_map(|(mut fault, operation, times, effect)| {
+        fault["operation"] = json!(operation);
+        fault["times"] = json!(times);
+        fault["effect"] = json!(effect);
+        Step::Fault(fault)
+    })
+}
+
+pub(super) fn logout(session: usize) -> impl Strategy<Value = Step> {
+    use Showing as S;
+    let scope = prop::sample::select(vec![Scope::Local, Scope::Others, Scope::Global]);
+    let showing = prop_oneof![
+        4 => Just(S::Bearer),
+        8 => Just(S::Cookie),
+        4 => prop::sample::select(vec![
+            S::TamperedBearer,
+            S::TamperedCookie,
+            S::CookieWithoutCsrf,
+            S::CookieWithWrongCsrf,
+            S::CookieFromForeignPage,
+            S::TwoBearers,
+            S::UnknownScope,
+            S::Nothing,
+        ]),
+    ];
+    (prop::sample::select(ROUTES.to_vec()), scope, showing)
+        .prop_map(move |(route, scope, showing)| Step::Logout { session, route, scope, showing })
+}
+
+pub(super) fn pass() -> impl Strategy<Value = Step> {
+    let forward = prop::sample::select(vec![1, 1, 59, LIFETIME - 1, LIFETIME, 8 * 86_400]);
+    let backward = prop::sample::select(vec![-1, -3, -29, -31, -60]);
+    prop_oneof![3 => forward, 2 => backward].prop_map(|seconds| Step::Pass { seconds })
+}
