@@ -28,7 +28,7 @@ fn config() -> Config {
     let usual = Config { failure_persistence: None, ..Config::default() };
     // 256 is the library's own default: nobody asked for another number.
     if asked_for.cases == 256 {
-        Config { cases: 18, rng_seed: RngSeed::Fixed(4), ..usual }
+        Config { cases: 18, rng_seed: RngSeed::Fixed(5), ..usual }
     } else {
         usual
     }

@@ -52,7 +52,7 @@ impl StateMachineTest for Gateway {
         let setup = Setup::new().token_lifetime(LIFETIME.unsigned_abs());
         let mut setup = setup
             .algorithm(world.project.algorithm())
-            .flags(&[("upstream-timeout", "700ms"), ("admin-bind", "127.0.0.1:0")]);
+            .flags(&[("upstream-timeout", "2s"), ("admin-bind", "127.0.0.1:0")]);
         if world.project.judge == Judge::Secret {
             setup = setup.flag("supabase-jwt-secret", TEST_SECRET);
         }

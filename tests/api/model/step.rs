@@ -100,18 +100,19 @@ pub(super) enum Step {
 
 pub(super) fn fault() -> impl Strategy<Value = Step> {
     let kind = prop_oneof![
-        8 => prop::sample::select(vec![200, 401, 403, 429, 500, 502, 503, 504])
+        16 => prop::sample::select(vec![200, 401, 403, 429, 500, 502, 503, 504])
             .prop_map(|status| json!({"kind": "status", "status": status})),
-        4 => prop::sample::select(vec!["reset", "garbage", "truncate", "oversize", "redirect"])
+        8 => prop::sample::select(vec!["reset", "garbage", "truncate", "oversize", "redirect"])
             .prop_map(|kind| json!({"kind": kind})),
         1 => Just(json!({"kind": "hang"})),
-        1 => Just(json!({"kind": "delay", "seconds": 0.02})),
+        2 => Just(json!({"kind": "delay", "seconds": 0.02})),
     ];
     let operation =
         prop::sample::select(vec!["logout", "logout", "logout", "token", "token", "jwks", "user"]);
     (kind, operation, 1..4, any::<bool>()).prop_map(|(mut fault, operation, times, effect)| {
         fault["operation"] = json!(operation);
-        fault["times"] = json!(times);
+        // Each time takes the gateway's whole patience.
+        fault["times"] = json!(if fault["kind"] == "hang" { 1 } else { times });
         fault["effect"] = json!(effect);
         Step::Fault(fault)
     })
