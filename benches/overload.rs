@@ -171,6 +171,7 @@ async fn run() {
     }
     ratios.sort_by(f64::total_cmp);
     let (least, median) = (ratios[0], ratios[ROUNDS / 2]);
+    assert!(median >= 0.9, "too much is lost to refusing");
     println!(
         "goodput at {TIMES} times capacity: {median:.2} of that at capacity, {least:.2} at least"
     );

@@ -20,7 +20,7 @@ mod server;
 mod store;
 mod supabase;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod warnings;
 
 pub use cookies::{CookieSecure, Cookies};

@@ -54,16 +54,21 @@ impl Unwritten {
     /// Writes what comes; when closed, to the last one. What the store does not take is tried again.
     /// Nothing is lost if this is dropped and called again; at worst the failure log has a line twice.
     pub async fn write_all(&mut self, store: &dyn Store) {
+        let mut told = false;
         loop {
             let Self { taken, batch } = self;
             if batch.is_empty() && taken.recv_many(batch, TOGETHER).await == 0 {
                 return;
             }
             match store.note(batch).await {
-                Ok(()) => batch.clear(),
+                Ok(()) => {
+                    batch.clear();
+                    told = false;
+                }
                 Err(cause) => {
-                    let waiting = batch.len() + taken.len();
-                    tracing::error!(%cause, waiting, "the failure log cannot be written");
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::error!(%cause, "the failure log cannot be written for now");
+                    }
                     sleep(TRY_AGAIN_AFTER).await;
                 }
             }

@@ -37,7 +37,7 @@ pub(super) fn parse_with(given: &[(&str, &str)]) -> Result<Config, Faults> {
 }
 
 /// The same, of variables that have no fault.
-pub(super) fn parse(given: &[(&str, &str)]) -> Config {
+pub(crate) fn parse(given: &[(&str, &str)]) -> Config {
     parse_with(given).unwrap()
 }
 

@@ -15,6 +15,7 @@ use self::steadiness::Steadiness;
 use crate::{
     app::{self, App},
     failures::Unwritten,
+    logout::Logout,
     queue::worker::Worker,
     server,
 };
@@ -69,16 +70,22 @@ async fn work(app: &App) {
 }
 
 async fn keep_forgetting(app: &App) {
-    let clock = &app.logout.clock;
-    let mut steadiness = Steadiness::new(clock.now(), Instant::now());
+    let mut steadiness = Steadiness::new(app.logout.clock.now(), Instant::now());
     let mut minutes = interval(FORGET_EVERY);
     minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         minutes.tick().await;
-        if !steadiness.is_steady(clock.now(), Instant::now()) {
-            tracing::warn!("the clock was set: the revocation list keeps everything for now");
-        } else if let Err(cause) = app.logout.store.forget_outlived(clock.unix_seconds()).await {
-            tracing::warn!(%cause, "the revocation list keeps what nobody needs");
-        }
+        forget(&app.logout, &mut steadiness).await;
     }
 }
+
+async fn forget(Logout { clock, store, .. }: &Logout, steadiness: &mut Steadiness) {
+    if !steadiness.is_steady(clock.now(), Instant::now()) {
+        tracing::warn!("the clock was set: the revocation list keeps everything for now");
+    } else if let Err(cause) = store.forget_outlived(clock.unix_seconds()).await {
+        tracing::warn!(%cause, "the revocation list keeps what nobody needs");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -103,13 +103,15 @@ impl Seal {
 
     /// The same for the same logout with the same credentials, and telling nothing of them.
     ///
-    /// A user who asks again while GoTrue is down waits once.
+    /// A user who asks again while GoTrue is down waits once, and once more if the token could not be
+    /// `verified` before.
     #[must_use]
-    pub fn id(&self, credentials: &Credentials, scope: Scope) -> Uuid {
+    pub fn id(&self, credentials: &Credentials, scope: Scope, verified: bool) -> Uuid {
         let refresh_token = credentials.refresh_token.as_ref().map_or("", |t| t.expose_secret());
         let access_token = credentials.access_token.expose_secret();
         // No token has a line break.
-        let asked = [scope.as_str(), access_token, refresh_token].join("\n");
+        let verified = if verified { "verified" } else { "" };
+        let asked = [scope.as_str(), verified, access_token, refresh_token].join("\n");
         let tag = hmac::sign(&self.current.naming, asked.as_bytes());
         tag.as_ref()
             .first_chunk()
@@ -218,7 +220,7 @@ mod tests {
     #[test]
     fn the_same_logout_has_the_same_id_and_another_has_another() {
         let seals = [seal("a", None), seal("a", None), seal("b", None)];
-        let [one, same, secret] = seals.map(|seal| seal.id(&credentials(), Scope::Local));
+        let [one, same, secret] = seals.map(|seal| seal.id(&credentials(), Scope::Local, true));
         assert_eq!(one, same);
         let seal = seal("a", None);
         let refreshed = Credentials { refresh_token: None, ..credentials() };
@@ -226,9 +228,10 @@ mod tests {
         let ids = [
             one,
             secret,
-            seal.id(&credentials(), Scope::Global),
-            seal.id(&refreshed, Scope::Local),
-            seal.id(&other, Scope::Local),
+            seal.id(&credentials(), Scope::Global, true),
+            seal.id(&credentials(), Scope::Local, false),
+            seal.id(&refreshed, Scope::Local, true),
+            seal.id(&other, Scope::Local, true),
         ];
         assert_eq!(std::collections::HashSet::from(ids).len(), ids.len());
     }

@@ -22,9 +22,9 @@ use tokio::sync::Notify;
 
 /// More entries are not taken: a long outage shall not fill the disk.
 pub const MOST_ENTRIES: usize = 100_000;
-/// Nor, with so many waiting, logouts whose token nobody has verified: a flood of made-up ones shall
-/// not take the places of genuine ones.
-pub const MOST_UNVERIFIED: usize = 10_000;
+/// Nor, with so many waiting, logouts whose token nobody has verified or is old: a flood of made-up
+/// ones shall not take the places of genuine ones.
+pub const MOST_UNPROVEN: usize = 10_000;
 
 /// Puts logouts into a queue.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub struct Postponing {
 /// Why a logout could not be postponed.
 #[derive(Debug, thiserror::Error)]
 pub enum CannotPostpone {
-    /// There are [`MOST_ENTRIES`], or [`MOST_UNVERIFIED`] for one that is not verified.
+    /// There are [`MOST_ENTRIES`], or [`MOST_UNPROVEN`] for one whose token proves little.
     #[error("the queue is full")]
     Full,
     /// The store failed.
@@ -90,7 +90,9 @@ impl Postponing {
         now: SystemTime,
     ) -> Result<(), CannotPostpone> {
         let verified = session.standing == Standing::Verified;
-        let most = if verified { MOST_ENTRIES } else { MOST_UNVERIFIED };
+        // Whoever found an old token can make up any number of refresh tokens beside it.
+        let proven = verified && !session.expired;
+        let most = if proven { MOST_ENTRIES } else { MOST_UNPROVEN };
         if queue.waiting().await? >= most {
             return Err(CannotPostpone::Full);
         }
@@ -105,7 +107,7 @@ impl Postponing {
         };
         let now = milliseconds(now);
         let mut entry = Entry {
-            id: self.seal.id(&credentials, asked.scope),
+            id: self.seal.id(&credentials, asked.scope, verified),
             request_id: caller.request_id().to_owned(),
             route: asked.route.to_owned(),
             scope: asked.scope.as_str().to_owned(),
@@ -197,13 +199,15 @@ mod tests {
             aal: None,
         };
         let claims = Arc::new(claims);
-        for (standing, places) in
-            [(Standing::Verified, MOST_ENTRIES), (Standing::Unjudged, MOST_UNVERIFIED)]
-        {
+        for (standing, expired, places) in [
+            (Standing::Verified, false, MOST_ENTRIES),
+            (Standing::Verified, true, MOST_UNPROVEN),
+            (Standing::Unjudged, false, MOST_UNPROVEN),
+        ] {
             let session = Session {
                 claims: claims.clone(),
                 standing,
-                expired: false,
+                expired,
                 access_token: "header.payload.signature".into(),
                 refresh_token: None,
                 carrier: Carrier::Bearer,
@@ -214,7 +218,7 @@ mod tests {
                 let asked = Asked { scope, route: "/logout", caller, tried_before: false };
                 let refusal = &Refusal::Timeout;
                 let put = postponing.postpone(&queue, &session, asked, refusal, UNIX_EPOCH).await;
-                assert_eq!(put.is_ok(), fits, "{standing:?} {waiting}: {put:?}");
+                assert_eq!(put.is_ok(), fits, "{standing:?} {expired} {waiting}: {put:?}");
                 assert_eq!(queue.1.lock().unwrap().len(), usize::from(fits));
             }
         }

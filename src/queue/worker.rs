@@ -62,6 +62,8 @@ enum Tried {
     Answered,
     /// GoTrue is not well.
     Failed(Refusal),
+    /// It was not asked.
+    Nothing,
 }
 
 impl Worker {
@@ -111,25 +113,31 @@ impl Worker {
                 let worker = self.clone();
                 tries.spawn(async move { worker.try_again(entry, until).await });
             }
+            let mut faults = Vec::new();
             for tried in tries.join_all().await {
-                match tried? {
-                    Tried::Answered => *health = Health::default(),
-                    Tried::Failed(refusal) => health.failed(&refusal, self.now()),
+                match tried {
+                    Ok(Tried::Answered) => *health = Health::default(),
+                    Ok(Tried::Failed(refusal)) => health.failed(&refusal, self.now()),
+                    Ok(Tried::Nothing) => {}
+                    Err(fault) => faults.push(fault),
                 }
+            }
+            if let Some(fault) = faults.pop() {
+                return Err(fault);
             }
         }
         Ok(())
     }
 
     async fn try_again(&self, entry: Entry, leased_until: i64) -> Result<Tried, StoreFault> {
-        let Some(queue) = self.logout.store.queue() else { return Ok(Tried::Answered) };
+        let Some(queue) = self.logout.store.queue() else { return Ok(Tried::Nothing) };
         let (scope, credentials) = match self.readable(&entry) {
             Ok(readable) => readable,
             Err(cause) => {
                 tracing::error!(request_id = entry.request_id, %cause, "a postponed logout cannot be read");
                 self.put_off(queue, entry, leased_until, &Refusal::Unexpected, "unreadable")
                     .await?;
-                return Ok(Tried::Answered);
+                return Ok(Tried::Nothing);
             }
         };
         let session = self.session(&entry, &credentials);
@@ -157,7 +165,7 @@ impl Worker {
             }
         };
         self.give_up(queue, &entry, reason, upstream_status).await?;
-        Ok(Tried::Answered)
+        Ok(if reason == "expired" { Tried::Nothing } else { Tried::Answered })
     }
 
     fn readable(&self, entry: &Entry) -> Result<(Scope, Credentials), CannotOpen> {

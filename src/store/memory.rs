@@ -22,6 +22,14 @@ pub struct MemoryStore {
     failures: Mutex<VecDeque<Failure>>,
 }
 
+#[cfg(test)]
+impl MemoryStore {
+    /// Lines of the list.
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+}
+
 #[async_trait]
 impl Store for MemoryStore {
     async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreFault> {

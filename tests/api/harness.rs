@@ -11,6 +11,7 @@ mod recordings;
 mod redis_server;
 mod signers;
 mod stage;
+mod time;
 mod tokens;
 mod upstream;
 
@@ -27,6 +28,7 @@ pub(crate) use self::{
     redis_server::RedisServer,
     signers::Signer,
     stage::{SECRET, START, Setup, Stage},
+    time::Time,
     tokens::{claims_of, forged, hs256},
     upstream::{Operation, Step, Upstream},
 };

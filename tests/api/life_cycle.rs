@@ -255,7 +255,8 @@ async fn a_client_that_never_reads_is_left() {
     };
     // The gateway takes no more requests once nobody takes its answers.
     let late = tokio::time::timeout(PATIENCE, stage.get("/healthz").send());
-    let ((), reply) = tokio::join!(asking, late);
+    let (asked, reply) = tokio::join!(tokio::time::timeout(PATIENCE, asking), late);
+    assert!(asked.is_ok(), "nobody took what it wrote");
     assert_eq!(reply.expect("the only place is free again").status, 200);
 }
 

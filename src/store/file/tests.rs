@@ -124,6 +124,15 @@ async fn after_a_failure_it_is_looked_for_what_is_due() {
     assert_eq!(store.queue.first_due(), i64::MAX);
 }
 
+#[tokio::test]
+async fn a_disk_that_hangs_does_not_keep_the_process_from_ending() {
+    let (store, _directory) = store().await;
+    let go_on = hang(&store).await;
+    let dropped = tokio::task::spawn_blocking(move || drop(store));
+    timeout(Duration::from_secs(20), dropped).await.expect("it ends").unwrap();
+    drop(go_on);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_disk_that_hangs_holds_up_no_logout() {
     let (store, _directory) = store().await;

@@ -11,7 +11,7 @@ use std::{
     io, iter,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
@@ -35,7 +35,7 @@ use super::{
 
 /// How much is done in one transaction, at most.
 const TOGETHER: usize = 1024;
-/// How long a logout waits for the disk.
+/// How long a logout waits for the disk, and the end of the process.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long lines wait that could not be written.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -84,6 +84,8 @@ impl<T: Send, W: FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send> Job for Ask
 pub(super) struct Writer {
     jobs: Option<Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
+    /// Disconnected by the thread's end; for whoever must not wait for more than that.
+    closed: Mutex<Receiver<()>>,
     /// Somebody waited in vain, and the thread has finished nothing since.
     hangs: Arc<AtomicBool>,
     /// Cancelled by the thread's end.
@@ -103,9 +105,10 @@ impl Writer {
         let (opened, found) = oneshot::channel();
         let (ended, hangs) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
         let (guard, hanging) = (ended.clone().drop_guard(), hangs.clone());
+        let (closing, closed) = mpsc::channel();
         let file = path.clone();
         let thread = Builder::new().name("store".to_owned()).spawn(move || {
-            let _ended = guard;
+            let (_ended, _closing) = (guard, closing);
             match opening::open(&file) {
                 Err(cause) => drop(opened.send(Err(cause))),
                 Ok(Opened { database, list, queue }) => {
@@ -119,7 +122,8 @@ impl Writer {
             }
         });
         let thread = thread.map_err(|cause: io::Error| CannotOpen(cause.to_string()))?;
-        let writer = Self { jobs: Some(jobs), thread: Some(thread), hangs, ended };
+        let writer =
+            Self { jobs: Some(jobs), thread: Some(thread), closed: closed.into(), hangs, ended };
         // The library trusts checksums, which somebody may have forged.
         let found = found.await.map_err(|_| opening::damaged(&path))??;
         Ok((writer, found))
@@ -160,9 +164,14 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.jobs.take();
-        if let Some(thread) = self.thread.take() {
+        let Some(thread) = self.thread.take() else { return };
+        // A disk that hangs does not keep the process from ending, either.
+        let closed = self.closed.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if closed.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Disconnected) {
             // If it panicked, it has said so.
             let _ = thread.join();
+        } else {
+            tracing::error!("the store's file could not be closed in time");
         }
     }
 }

@@ -61,7 +61,8 @@ impl Link {
                 self.broken(number);
             }
             // Redis was restarted, or somebody between ended an idle connection. Every command may come
-            // twice: at worst the failure log has a line twice.
+            // twice: at worst the failure log has a line twice, or an entry that was removed counts as
+            // gone already.
             if !fault.disconnected || fault.lasting || tries > 1 {
                 return Err(fault);
             }

@@ -3,18 +3,14 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::Mutex,
     thread::{self, JoinHandle},
-    time::{Duration, UNIX_EPOCH},
+    time::Duration,
 };
 
 use axum::Router;
 use clap::{Args as _, Command, FromArgMatches as _};
 use logout_gateway::{
-    clock::Clock,
     config::{self, Config},
     gateway::Gateway,
     mock::{self, Call, Mock, Options, Tokens},
@@ -22,35 +18,12 @@ use logout_gateway::{
 use tokio::{net::TcpListener, sync::oneshot};
 use uuid::Uuid;
 
-use super::{Request, eventually};
+use super::{Request, Time, eventually};
 
 /// When tests begin, unless they say otherwise: seconds since the Unix epoch.
 pub(crate) const START: i64 = 1_800_000_000;
 /// `GATEWAY_SECRET` of every test.
 pub(crate) const SECRET: &str = "the-secret-of-the-tests-0123456789abcdef";
-
-/// The clock of gateway and mock; it stands still until a test moves it.
-#[derive(Clone, Debug)]
-pub(crate) struct Time(Arc<AtomicI64>);
-
-impl Time {
-    pub(crate) fn at(seconds: i64) -> Self {
-        Self(Arc::new(AtomicI64::new(seconds)))
-    }
-
-    pub(crate) fn now(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn advance(&self, seconds: i64) {
-        self.0.fetch_add(seconds, Ordering::SeqCst);
-    }
-
-    pub(crate) fn clock(&self) -> Clock {
-        let time = self.clone();
-        Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(u64::try_from(time.now()).unwrap()))
-    }
-}
 
 /// What a test wants otherwise than usual.
 pub(crate) struct Setup {
@@ -268,7 +241,7 @@ impl Stage {
     /// Moves both clocks.
     pub(crate) fn pass(&self, seconds: i64) {
         self.time.advance(seconds);
-        if !Arc::ptr_eq(&self.time.0, &self.mock_time.0) {
+        if !self.time.is(&self.mock_time) {
             self.mock_time.advance(seconds);
         }
     }

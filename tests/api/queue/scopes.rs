@@ -1,10 +1,10 @@
 //! What becomes of a user's other sessions when `global` or `others` had to wait.
 
+use logout_gateway::mock::Tokens;
 use serde_json::json;
 
 use super::{durable, fails, failures, log_out, worked_off};
 use crate::harness::{Request, Setup, Stage, assert_error};
-use logout_gateway::mock::Tokens;
 
 /// As an app does it when its access token has expired.
 async fn refreshed(stage: &Stage, tokens: &Tokens) -> String {
