@@ -5,7 +5,7 @@ demo: ## Mock, gateway and a page to try it on; Ctrl-C stops it
 	cargo run --locked --quiet -- demo
 
 test: ## All tests
-	@tests/install-missing curl nginx caddy openssl redis-server
+	@tests/install-missing curl nginx caddy openssl prometheus redis-server
 	cargo test --locked
 
 test-supabase: ## What becomes of sessions in the project that SUPABASE_URL and its key name

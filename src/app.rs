@@ -28,6 +28,7 @@ use crate::{
     logout::Logout,
     routes,
     session::{jwks::Jwks, presence::Presences, verifier::Verifier},
+    telemetry::metrics::Metrics,
 };
 
 /// What the handlers of one thread work with; all but the last two parts are shared by all threads.
@@ -43,6 +44,8 @@ pub struct App {
     pub verifier: Arc<Verifier>,
     /// Remembers what GoTrue said of tokens.
     pub presences: Arc<Presences>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
     /// Takes the logouts that did not end the session.
     pub failures: FailureLog,
     /// Cancelled when the gateway begins to stop.

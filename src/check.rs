@@ -3,7 +3,7 @@
 //! One line for each part with what was found, one for each weak setting. Exit status 0 when every
 //! part answers, else 1; a weak setting alone fails nothing.
 
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use tokio::{runtime, time::Instant};
 
@@ -48,7 +48,7 @@ pub fn run(args: config::Args) -> ExitCode {
 }
 
 async fn probe(config: &Config, clock: &Clock) -> bool {
-    let gotrue = match GoTrue::new(&config.supabase) {
+    let gotrue = match GoTrue::new(&config.supabase, Arc::default()) {
         Ok(gotrue) => gotrue,
         Err(cause) => {
             println!("GoTrue: {cause}");

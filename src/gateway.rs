@@ -34,7 +34,8 @@ use crate::{
     queue::{credentials::Seal, postponing::Postponing},
     server,
     session::{jwks::Jwks, verifier::Verifier},
-    store::{self, CannotOpen, Store},
+    store::{self, CannotOpen, Store, counted::Counted},
+    telemetry::metrics::Metrics,
 };
 
 /// The kernel cuts it to `net.core.somaxconn`.
@@ -221,7 +222,8 @@ pub fn first_app(
     failures: FailureLog,
 ) -> Result<App, StartError> {
     let seal = if store.queue().is_some() { Seal::new(&config.secrets)? } else { None };
-    let jwks = Arc::new(Jwks::new(config.upstream_timeout));
+    let metrics = Arc::new(Metrics::new());
+    let jwks = Arc::new(Jwks::new(config.upstream_timeout, metrics.clone()));
     Ok(App {
         csrf: Arc::new(Csrf::new(&config)?),
         verifier: Arc::new(Verifier::new(&config.supabase, jwks.clone())),
@@ -231,21 +233,22 @@ pub fn first_app(
         connections: Arc::new(Semaphore::new(config.limits.connections)),
         in_flight: Arc::new(Semaphore::new(config.limits.in_flight)),
         logout: Logout {
-            gotrue: GoTrue::new(&config.supabase)?,
-            store,
+            gotrue: GoTrue::new(&config.supabase, metrics.clone())?,
+            store: Arc::new(Counted::new(store, metrics.clone())),
             postponing: seal.map(|seal| Arc::new(Postponing::new(seal))),
             clock,
             max_token_lifetime: config.max_token_lifetime,
         },
         logouts: TaskTracker::new(),
         stopping: CancellationToken::new(),
+        metrics,
         config: Arc::new(config),
     })
 }
 
 /// What another thread works with: its own connections to GoTrue, all else shared.
 fn another_app(first: &App) -> Result<App, NoClient> {
-    let gotrue = GoTrue::new(&first.config.supabase)?;
+    let gotrue = GoTrue::new(&first.config.supabase, first.metrics.clone())?;
     let logout = Logout { gotrue, ..first.logout.clone() };
     Ok(App { logout, logouts: TaskTracker::new(), ..first.clone() })
 }

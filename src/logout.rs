@@ -8,6 +8,7 @@ mod attempt;
 use std::{sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
 
 use self::attempt::{Attempt, RefreshFault};
 use crate::{
@@ -52,6 +53,8 @@ pub struct Ended {
     pub outcome: Outcome,
     /// The status of GoTrue's answer to the logout, if it was asked and answered.
     pub upstream_status: Option<u16>,
+    /// How long it took, with a refresh and a second try, if it was asked.
+    pub upstream_time: Option<Duration>,
     /// Where it is not revoked: it may be all the same, by a try whose answer did not come.
     pub unknown: bool,
 }
@@ -88,10 +91,13 @@ impl Logout {
     /// Revokes what is asked for with `session`'s credentials, refreshing them first if they have
     /// expired, and enters the revocation list. Where GoTrue fails, it is postponed.
     pub async fn end(&self, session: &Session, asked: Asked<'_>, deadline: Deadline) -> Ended {
-        let attempt = if session.standing == Standing::Unjudgeable {
-            Attempt::without_answer(Outcome::Failed(Refusal::Unavailable { retry_after: None }))
+        let begun = Instant::now();
+        let (attempt, upstream_time) = if session.standing == Standing::Unjudgeable {
+            let refusal = Refusal::Unavailable { retry_after: None };
+            (Attempt::without_answer(Outcome::Failed(refusal)), None)
         } else {
-            self.revoke(session, asked.scope, asked.caller, deadline).await
+            let attempt = self.revoke(session, asked.scope, asked.caller, deadline).await;
+            (attempt, Some(begun.elapsed()))
         };
         if attempt.vouched
             && let Some(postponing) = &self.postponing
@@ -100,7 +106,8 @@ impl Logout {
         }
         let remembered = self.remember_if_proven(session, asked, &attempt);
         let ((), outcome) = tokio::join!(remembered, self.postpone(session, asked, &attempt));
-        Ended { outcome, upstream_status: attempt.status, unknown: attempt.unknown }
+        let Attempt { status: upstream_status, unknown, .. } = attempt;
+        Ended { outcome, upstream_status, upstream_time, unknown }
     }
 
     /// The same for a logout that was postponed: it is in the queue, and stays there unless it ends.
@@ -110,19 +117,22 @@ impl Logout {
         asked: Asked<'_>,
         deadline: Deadline,
     ) -> Ended {
+        let begun = Instant::now();
         let attempt = self.revoke(session, asked.scope, asked.caller, deadline).await;
+        let upstream_time = Some(begun.elapsed());
         // Again where it was verified, too: what began while it waited ended just now.
         if attempt.vouched {
             self.remember(session, asked, &attempt).await;
         }
-        let outcome = match attempt.outcome {
+        let outcome = match attempt.outcome.clone() {
             // The session that asked for `global` is gone by that very try.
             Outcome::OthersLiveOn if asked.tried_before && asked.scope == Scope::Global => {
                 Outcome::Revoked
             }
             outcome => outcome,
         };
-        Ended { outcome, upstream_status: attempt.status, unknown: attempt.unknown }
+        let Attempt { status: upstream_status, unknown, .. } = attempt;
+        Ended { outcome, upstream_status, upstream_time, unknown }
     }
 
     async fn postpone(&self, session: &Session, asked: Asked<'_>, attempt: &Attempt) -> Outcome {

@@ -6,6 +6,7 @@
 //!    its operator made it.
 //! 3. A store that cannot tell whether a token is on the list says so; nobody is let in on a guess.
 
+pub mod counted;
 pub mod failure;
 pub mod file;
 pub mod list;
@@ -41,6 +42,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`StoreFault`] when nobody can tell.
     async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreFault>;
+
+    /// How many lines the list has, as far as this instance knows.
+    fn revocations(&self) -> usize;
 
     /// Forgets what no living token can match at `now`, seconds since the Unix epoch.
     ///
@@ -111,6 +115,12 @@ pub trait Queue: Send + Sync {
     /// # Errors
     /// [`StoreFault`].
     async fn waiting(&self) -> Result<usize, StoreFault>;
+
+    /// The earliest [`Entry::queued_at`].
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    async fn oldest(&self) -> Result<Option<i64>, StoreFault>;
 }
 
 /// The store did not do what it was asked.

@@ -3,6 +3,8 @@
 //! No token, cookie value, key or e-mail address ever stands in one: secrets have no `Debug`, request
 //! heads are not logged, and upstream text is not either.
 
+pub mod metrics;
+
 use std::{
     io::{self, IsTerminal},
     panic::{self, PanicHookInfo},

@@ -185,7 +185,7 @@ fn judge_key_set(body: &[u8]) {
     if algorithms.is_empty() {
         return;
     }
-    let jwks = Arc::new(Jwks::new(Duration::ZERO));
+    let jwks = Arc::new(Jwks::new(Duration::ZERO, Arc::default()));
     let verifier = Verifier::new(&WORLD.supabase, jwks.clone());
     let judged = async {
         while jwks.current().is_none() {

@@ -40,7 +40,7 @@ struct World {
 static WORLD: LazyLock<World> = LazyLock::new(|| {
     let supabase = configuration::of(&[("supabase-jwt-secret", JWT_SECRET)]).supabase;
     // Nobody waits for a refetch.
-    let jwks = Arc::new(Jwks::new(Duration::ZERO));
+    let jwks = Arc::new(Jwks::new(Duration::ZERO, Arc::default()));
     let message = |token: String| Some(token.rsplit_once('.')?.0.to_owned());
     World {
         runtime: Builder::new_current_thread().enable_time().build().expect("a runtime"),

@@ -113,6 +113,7 @@ pub(super) async fn frame(
             // The panic's own line knows no request.
             tracing::error!(request_id = call.request_id(), "answered 500 because of a bug");
         }
+        count_refusal(&app, &error);
         let (parts, _) = response.into_parts();
         let json = Json(error.envelope(call.request_id())).into_response();
         let (json_parts, body) = json.into_parts();
@@ -130,6 +131,24 @@ pub(super) async fn frame(
     }
     headers.insert(X_REQUEST_ID, call.request_id.clone());
     response
+}
+
+/// Refusals that are the same for every route.
+fn count_refusal(app: &App, error: &Error) {
+    match error {
+        Error::CsrfMissing | Error::CsrfInvalid | Error::CsrfCrossSite => {
+            app.metrics.csrf_refused(error.reason());
+        }
+        Error::UnsupportedScope
+        | Error::DuplicateHeader
+        | Error::MalformedRequest
+        | Error::NotFound
+        | Error::MethodNotAllowed
+        | Error::PayloadTooLarge
+        | Error::UnsupportedMediaType
+        | Error::Overloaded => app.metrics.refused(error.reason()),
+        _ => {}
+    }
 }
 
 fn request_id(headers: &HeaderMap) -> HeaderValue {

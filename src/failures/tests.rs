@@ -44,6 +44,10 @@ impl Store for Moody {
         self.kept.is_revoked(claims, now).await
     }
 
+    fn revocations(&self) -> usize {
+        self.kept.revocations()
+    }
+
     async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault> {
         self.kept.forget_outlived(now).await
     }

@@ -22,6 +22,8 @@ use crate::{
 
 /// Whoever watches: no crowd of clients keeps them out.
 const ADMIN_CONNECTIONS: usize = 64;
+/// What is measured meanwhile is kept one by one.
+const CONDENSE_EVERY: Duration = Duration::from_secs(5);
 const FORGET_EVERY: Duration = Duration::from_mins(1);
 /// How long the store may take for what is left of the failure log.
 const LAST_FAILURES: Duration = Duration::from_secs(2);
@@ -48,6 +50,7 @@ pub(super) async fn run(
         ((), ()) = async { tokio::join!(watched, work(&app)) } => {}
         () = app.jwks.keep_fetching(fetch) => {}
         () = keep_forgetting(&app) => {}
+        () = keep_condensing(&app) => {}
         () = store.keep() => {}
         () = unwritten.write_all(&*store) => {}
     }
@@ -59,13 +62,22 @@ pub(super) async fn run(
 
 /// Works off the queue until the gateway has stopped, within `GATEWAY_DRAIN_TIMEOUT`.
 async fn work(app: &App) {
-    let Some(worker) = Worker::new(app.logout.clone(), app.config.upstream_timeout) else { return };
+    let (logout, patience) = (app.logout.clone(), app.config.upstream_timeout);
+    let Some(worker) = Worker::new(logout, patience, app.metrics.clone()) else { return };
     tokio::select! {
         () = worker.run(app.stopping.clone()) => {}
         () = async {
             app.stopping.cancelled().await;
             sleep(app.config.drain_timeout).await;
         } => {}
+    }
+}
+
+async fn keep_condensing(app: &App) {
+    let mut rounds = interval(CONDENSE_EVERY);
+    loop {
+        rounds.tick().await;
+        app.metrics.condense();
     }
 }
 

@@ -86,6 +86,22 @@ impl Answer {
         Self { operation, request_id, status, headers, body, earlier_try_unknown: false }
     }
 
+    /// What it is, for whoever counts: a word for each kind.
+    pub(super) fn result(&self) -> &'static str {
+        let success = match self.operation {
+            Operation::Logout => StatusCode::NO_CONTENT,
+            _ => StatusCode::OK,
+        };
+        match self.status {
+            status if status == success => "ok",
+            StatusCode::TOO_MANY_REQUESTS => "rate_limited",
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+            StatusCode::GATEWAY_TIMEOUT => "timeout",
+            status if status.is_client_error() => "refused",
+            _ => "error",
+        }
+    }
+
     /// Whether it says that another try may help.
     pub(super) fn is_passing(&self) -> bool {
         is_passing(self.status)

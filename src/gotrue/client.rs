@@ -1,5 +1,7 @@
 //! What GoTrue is asked, and in which words.
 
+use std::sync::Arc;
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
@@ -11,7 +13,10 @@ use super::{
     answer::Operation,
     transport::{NoClient, Request, Transport, Unanswered},
 };
-use crate::config::{Scope, Supabase};
+use crate::{
+    config::{Scope, Supabase},
+    telemetry::metrics::Metrics,
+};
 
 const CLIENT_INFO: &str = concat!("logout-gateway/", env!("CARGO_PKG_VERSION"));
 
@@ -42,14 +47,14 @@ struct Urls {
 }
 
 impl GoTrue {
-    /// A client with a pool of its own, to be used on one runtime.
+    /// A client with a pool of its own, to be used on one runtime; it counts its tries.
     ///
     /// # Errors
     /// [`NoClient`] when the system lacks what TLS needs.
-    pub fn new(supabase: &Supabase) -> Result<Self, NoClient> {
+    pub fn new(supabase: &Supabase, metrics: Arc<Metrics>) -> Result<Self, NoClient> {
         let base = &supabase.gotrue_url;
         Ok(Self {
-            transport: Transport::new()?,
+            transport: Transport::new(metrics)?,
             urls: Urls {
                 logout_local: logout_url(base, Scope::Local),
                 logout_others: logout_url(base, Scope::Others),

@@ -1,20 +1,24 @@
 //! Sending: deadline and one retry.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use axum::http::{HeaderMap, Method};
 use backon::{ExponentialBuilder, Retryable};
 use reqwest::{Client, Url, redirect};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     Deadline, Refusal,
     answer::{Answer, Operation, printed},
     client::REQUEST_ID,
 };
+use crate::telemetry::metrics::Metrics;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Shorter than the 60 s and more after which proxies close a connection that idles: a request sent
@@ -34,7 +38,24 @@ pub struct NoClient(#[from] reqwest::Error);
 
 /// Connections of one runtime.
 #[derive(Clone, Debug)]
-pub(super) struct Transport(Client);
+pub(super) struct Transport {
+    http: Client,
+    metrics: Arc<Metrics>,
+}
+
+/// One try; counted however it ends, given up when the budget is used up for one.
+struct Try<'m> {
+    metrics: &'m Metrics,
+    operation: Operation,
+    begun: Instant,
+    result: &'static str,
+}
+
+impl Drop for Try<'_> {
+    fn drop(&mut self) {
+        self.metrics.gotrue_try(self.operation.as_str(), self.result, self.begun.elapsed());
+    }
+}
 
 /// A try that brought no final answer.
 enum Inconclusive {
@@ -73,7 +94,7 @@ impl From<Unanswered> for Refusal {
 }
 
 impl Transport {
-    pub(super) fn new() -> Result<Self, NoClient> {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Result<Self, NoClient> {
         let http = Client::builder()
             // The environment's proxies are for others; tokens go where the configuration says.
             .no_proxy()
@@ -101,7 +122,7 @@ impl Transport {
             // Small requests, each awaited: there is nothing to collect.
             .tcp_nodelay(true)
             .build()?;
-        Ok(Self(http))
+        Ok(Self { http, metrics })
     }
 
     /// Tries, and once more where it may help.
@@ -145,15 +166,18 @@ impl Transport {
         request: &Request<'_>,
         deadline: Deadline,
     ) -> Result<Answer, Inconclusive> {
+        let (operation, begun) = (request.operation, Instant::now());
+        let mut tried = Try { metrics: &self.metrics, operation, begun, result: "timeout" };
         let mut http = reqwest::Request::new(request.method.clone(), request.url.clone());
         http.headers_mut().clone_from(&request.headers);
         *http.body_mut() = request.body.clone().map(Into::into);
-        let response = self.0.execute(http).await.map_err(|error| Inconclusive::Silent {
-            sent: !error.is_connect(),
-            cause: causes(&error),
+        let response = self.http.execute(http).await.map_err(|error| {
+            tried.result = "unavailable";
+            Inconclusive::Silent { sent: !error.is_connect(), cause: causes(&error) }
         })?;
         let request_id = request.headers.get(REQUEST_ID).cloned();
-        let answer = Answer::read(request.operation, request_id, response, deadline).await;
+        let answer = Answer::read(operation, request_id, response, deadline).await;
+        tried.result = answer.result();
         if answer.is_passing() { Err(Inconclusive::Answered(answer)) } else { Ok(answer) }
     }
 }

@@ -178,6 +178,10 @@ mod tests {
         async fn waiting(&self) -> Result<usize, StoreFault> {
             Ok(self.0)
         }
+
+        async fn oldest(&self) -> Result<Option<i64>, StoreFault> {
+            unreachable!("nobody looks")
+        }
     }
 
     #[tokio::test]

@@ -29,6 +29,7 @@ use crate::{
     logout::{Asked, Ended, Logout, Outcome},
     session::{Carrier, Session, token::Claims, verifier::Standing},
     store::{Queue, StoreFault, failure::Failure},
+    telemetry::metrics::Metrics,
 };
 
 /// How often it looks for what is due.
@@ -45,6 +46,7 @@ pub struct Worker {
     postponing: Arc<Postponing>,
     /// How long GoTrue may take for one entry.
     patience: Duration,
+    metrics: Arc<Metrics>,
 }
 
 /// What GoTrue was like the last time.
@@ -69,9 +71,9 @@ enum Tried {
 impl Worker {
     /// For the queue of `logout`'s store, unless it has none.
     #[must_use]
-    pub fn new(logout: Logout, patience: Duration) -> Option<Arc<Self>> {
+    pub fn new(logout: Logout, patience: Duration, metrics: Arc<Metrics>) -> Option<Arc<Self>> {
         let postponing = logout.postponing.clone()?;
-        Some(Arc::new(Self { logout, postponing, patience }))
+        Some(Arc::new(Self { logout, postponing, patience, metrics }))
     }
 
     /// Works until `stopping`; what has been begun then is brought to its end.
@@ -145,7 +147,7 @@ impl Worker {
         let Entry { ref route, tried, .. } = entry;
         let asked = Asked { scope, route, caller: &caller, tried_before: tried };
         let deadline = Instant::now() + self.patience;
-        let Ended { outcome, upstream_status, unknown } =
+        let Ended { outcome, upstream_status, unknown, .. } =
             self.logout.end_at_last(&session, asked, deadline).await;
         let reason = match outcome {
             Outcome::Revoked | Outcome::AlreadyEnded => {
@@ -200,6 +202,8 @@ impl Worker {
         outcome: &Outcome,
     ) -> Result<(), StoreFault> {
         queue.remove(entry.id).await?;
+        let ended = *outcome == Outcome::AlreadyEnded;
+        self.metrics.retried(if ended { "already-ended" } else { "revoked" });
         tracing::info!(
             request_id = entry.request_id,
             outcome = ?outcome,
@@ -227,6 +231,7 @@ impl Worker {
         if Duration::from_millis(waited) >= GIVE_UP_AFTER {
             return self.give_up(queue, &entry, reason, None).await;
         }
+        self.metrics.retried("failed");
         entry.attempts = entry.attempts.saturating_add(1);
         entry.due = now.saturating_add(backoff::after(entry.attempts, refusal, now));
         reason.clone_into(&mut entry.reason);
@@ -246,6 +251,7 @@ impl Worker {
         let failure = Failure::of_entry(entry, time, "gave-up", reason, upstream_status);
         self.logout.store.note(&[failure]).await?;
         queue.remove(entry.id).await?;
+        self.metrics.retried("gave-up");
         tracing::error!(
             request_id = entry.request_id,
             reason,

@@ -1,17 +1,28 @@
 //! For the operator: what waits to be done, and what went wrong. On the admin listener alone.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use axum::{Json, Router, extract::State, http::Uri, routing::get};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderValue, Uri, header},
+    response::IntoResponse,
+    routing::get,
+};
 use serde::Serialize;
 
 use crate::{
     app::App,
     error::{Error, Part},
+    queue::postponing::milliseconds,
     report::{FailedLogout, QueuedLogout},
     store::{FAILURES_KEPT, StoreFault},
+    telemetry::metrics::Now,
 };
 
+/// Prometheus' text format.
+const TEXT_FORMAT: HeaderValue =
+    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const MOST_ENTRIES: usize = 1000;
 
 /// `GET /queue`
@@ -30,9 +41,37 @@ pub(super) struct FailureReport {
     failures: Vec<FailedLogout>,
 }
 
-/// `/queue` and `/failures`, each with `?limit=`.
+/// `/metrics`; `/queue` and `/failures`, each with `?limit=`.
 pub(super) fn router(app: Arc<App>) -> Router {
-    Router::new().route("/queue", get(queue)).route("/failures", get(failures)).with_state(app)
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/queue", get(queue))
+        .route("/failures", get(failures))
+        .with_state(app)
+}
+
+/// What cannot be looked up keeps its last value: who counts errors learns of it there.
+async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    let store = &app.logout.store;
+    let queued = match store.queue() {
+        None => Some((0, None)),
+        Some(queue) => match (queue.waiting().await, queue.oldest().await) {
+            (Ok(waiting), Ok(oldest)) => Some((waiting, oldest)),
+            _ => None,
+        },
+    };
+    let now = milliseconds(app.logout.clock.now());
+    let in_flight = app.config.limits.in_flight - app.in_flight.available_permits();
+    let exposition = app.metrics.exposition(Now {
+        revocations: store.revocations(),
+        queued: queued.map(|(entries, oldest)| {
+            let waited = oldest.map_or(0, |queued_at| now.saturating_sub(queued_at).max(0));
+            (entries, Duration::from_millis(waited.unsigned_abs()))
+        }),
+        jwks_age: app.jwks.age(),
+        in_flight,
+    });
+    ([(header::CONTENT_TYPE, TEXT_FORMAT)], exposition)
 }
 
 async fn queue(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<QueueReport>, Error> {

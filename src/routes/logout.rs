@@ -3,6 +3,7 @@
 //! A request is judged in this order: duplicate headers and scope, body, cross-site, session, CSRF.
 //! The first that fails answers.
 
+mod audit;
 mod reply;
 mod request;
 
@@ -17,7 +18,10 @@ use axum::{
 };
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
-use self::reply::{Contract, Reply};
+use self::{
+    audit::Line,
+    reply::{Contract, Reply},
+};
 use crate::{
     app::{App, X_CSRF_TOKEN, frame::Call},
     config::Scope,
@@ -119,7 +123,7 @@ async fn logout(
     let begun = Instant::now();
     let (Parts { headers, uri, .. }, body) = request.into_parts();
     let admitted = admitted(&app, &headers, uri.query(), body).await;
-    let logouts = app.logouts.clone();
+    let (logouts, metrics, told) = (app.logouts.clone(), app.metrics.clone(), call.clone());
     let judged = async move {
         let cookies = RequestCookies::of(&headers, &app.config.cookies);
         let reply =
@@ -131,7 +135,10 @@ async fn logout(
     };
     // A task of its own: a client that hangs up stops neither the revocation nor its log line, and
     // makes no room for another.
-    logouts.spawn(judged).await.unwrap_or_else(|_panicked| Error::Internal.into_response())
+    logouts.spawn(judged).await.unwrap_or_else(|_panicked| {
+        Line::new(&told, contract, begun, "failed", Some(&Error::Internal)).write(&metrics);
+        Error::Internal.into_response()
+    })
 }
 
 async fn judge_and_end(reply: &Reply<'_>, scope: Scope) -> Response {

@@ -40,19 +40,25 @@ pub(super) async fn verify(
     Extension(call): Extension<Arc<Call>>,
     headers: HeaderMap,
 ) -> Result<HeaderMap, Error> {
-    super::refuse_duplicates(&headers)?;
-    let cookies = RequestCookies::of(&headers, &app.config.cookies);
-    let session = super::calling(&app, &headers, &cookies).await?;
+    let judged = judge(&app, &call, &headers).await;
+    app.metrics.verified(judged.as_ref().map_or_else(Error::reason, |_| "ok"));
+    judged.map(|session| identity(&session))
+}
+
+async fn judge(app: &App, call: &Call, headers: &HeaderMap) -> Result<Session, Error> {
+    super::refuse_duplicates(headers)?;
+    let cookies = RequestCookies::of(headers, &app.config.cookies);
+    let session = super::calling(app, headers, &cookies).await?;
     if session.expired {
         return Err(Error::CredentialExpired);
     }
     let now = app.logout.clock.unix_seconds();
     let revoked = app.logout.store.is_revoked(&session.claims, now).await;
-    if revoked.map_err(|fault| unknown(&call, &fault))? {
+    if revoked.map_err(|fault| unknown(call, &fault))? {
         return Err(Error::SessionRevoked);
     }
-    alive(&app, &call, &headers, &session).await?;
-    Ok(identity(&session))
+    alive(app, call, headers, &session).await?;
+    Ok(session)
 }
 
 fn unknown(call: &Call, fault: &StoreFault) -> Error {

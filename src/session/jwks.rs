@@ -21,6 +21,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+use crate::telemetry::metrics::Metrics;
+
 const EVERY: Duration = Duration::from_mins(10);
 const AFTER_FAILURE: Duration = Duration::from_secs(30);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -143,6 +145,8 @@ pub struct Jwks {
     fetching: Mutex<Fetching>,
     wanted: Notify,
     finished: watch::Sender<u64>,
+    begun: Instant,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Debug, Default)]
@@ -154,13 +158,15 @@ struct Fetching {
 impl Jwks {
     /// No keys yet; whoever waits for some waits `patience` long at most.
     #[must_use]
-    pub fn new(patience: Duration) -> Self {
+    pub fn new(patience: Duration, metrics: Arc<Metrics>) -> Self {
         Self {
             patience,
             current: ArcSwapOption::empty(),
             fetching: Mutex::default(),
             wanted: Notify::new(),
             finished: watch::channel(0).0,
+            begun: Instant::now(),
+            metrics,
         }
     }
 
@@ -168,6 +174,12 @@ impl Jwks {
     #[must_use]
     pub fn current(&self) -> Option<Arc<KeySet>> {
         self.current.load_full().filter(|set| set.fetched_at.elapsed() < USABLE_FOR)
+    }
+
+    /// How long ago the last good fetch was, or the start.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.current.load().as_ref().map_or(self.begun, |keys| keys.fetched_at).elapsed()
     }
 
     /// Waits for a fetch under way, or asks for one if none was asked for lately; else returns at once.
@@ -206,6 +218,7 @@ impl Jwks {
                 fetching.under_way = false;
                 self.finished.send_modify(|count| *count = count.wrapping_add(1));
             }
+            self.metrics.jwks_refreshed(fetched.is_ok());
             let pause = match fetched {
                 Ok(()) => EVERY,
                 Err(cause) => {

@@ -113,6 +113,10 @@ impl Store for FileStore {
         Ok(self.list.refuses(claims, now))
     }
 
+    fn revocations(&self) -> usize {
+        self.list.len()
+    }
+
     async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault> {
         let outlived: Vec<Mark> = self.list.marks().filter(|mark| mark.until() <= now).collect();
         for some in outlived.chunks(FORGOTTEN_TOGETHER) {
@@ -177,6 +181,10 @@ impl Queue for FileStore {
 
     async fn waiting(&self) -> Result<usize, StoreFault> {
         Ok(self.queue.waiting())
+    }
+
+    async fn oldest(&self) -> Result<Option<i64>, StoreFault> {
+        Ok(self.queue.oldest())
     }
 }
 

@@ -22,14 +22,6 @@ pub struct MemoryStore {
     failures: Mutex<VecDeque<Failure>>,
 }
 
-#[cfg(test)]
-impl MemoryStore {
-    /// Lines of the list.
-    pub(crate) fn len(&self) -> usize {
-        self.list.len()
-    }
-}
-
 #[async_trait]
 impl Store for MemoryStore {
     async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreFault> {
@@ -39,6 +31,10 @@ impl Store for MemoryStore {
 
     async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreFault> {
         Ok(self.list.refuses(claims, now))
+    }
+
+    fn revocations(&self) -> usize {
+        self.list.len()
     }
 
     async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault> {

@@ -146,6 +146,10 @@ impl Store for RedisStore {
         Box::pin(self.look_up(claims, now)).await.map_err(|fault| fault.of("look up a token"))
     }
 
+    fn revocations(&self) -> usize {
+        self.copy.list.len()
+    }
+
     async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault> {
         self.copy.list.forget_outlived(now);
         self.ask("forget", &commands::forgetting(&self.keys, now)).await

@@ -31,6 +31,7 @@ mod jwks;
 mod life_cycle;
 mod limits;
 mod logs;
+mod metrics;
 mod mock_command;
 mod mock_control;
 mod mock_faults;

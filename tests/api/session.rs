@@ -170,7 +170,7 @@ async fn what_gotrue_said_is_forgotten_after_ten_seconds() {
     let stage = shared_secret().await;
     let tokens = stage.sign_up();
     let config = Setup::new().flag("supabase-url", stage.mock.url()).config();
-    let gotrue = GoTrue::new(&config.supabase).unwrap();
+    let gotrue = GoTrue::new(&config.supabase, std::sync::Arc::default()).unwrap();
     let caller = OnBehalfOf {
         request_id: "a".parse().unwrap(),
         forwarded_for: "127.0.0.1".parse().unwrap(),

@@ -92,6 +92,7 @@ macro_rules! every_queue {
         promises! { $place => queue:
             what_is_put_is_there_by_its_due_time
             putting_an_entry_again_leaves_the_one_that_waits
+            the_oldest_is_told_whatever_its_due_time
             the_earliest_due_are_leased_and_no_more_than_asked_for
             nothing_is_leased_before_it_is_due
             nobody_has_to_look_before_leasing

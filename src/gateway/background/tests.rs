@@ -41,7 +41,7 @@ async fn a_list_that_was_read_by_a_clock_set_wrong_for_a_minute_forgets_nobody()
         tokio::time::advance(Duration::from_mins(minutes)).await;
         seconds.store(told, Relaxed);
         forget(&app.logout, &mut steadiness).await;
-        store.len()
+        store.revocations()
     };
     assert_eq!(at(1, START + 60).await, 1);
     assert_eq!(at(1, START + 8 * 24 * HOUR).await, 1, "a clock that is days ahead");

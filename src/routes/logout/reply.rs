@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::audit::Line;
 use crate::{
     app::{App, X_LOGOUT_COOKIES_LEFT, X_LOGOUT_OUTCOME, frame::Call},
     config::{Scope, SessionNotFound},
@@ -103,7 +104,7 @@ struct Face {
 impl Reply<'_> {
     /// Nothing was revoked, and the cookies stay.
     pub(super) fn refused(&self, error: Error) -> Response {
-        self.audit(None, None, "refused", Some(&error), None, 0);
+        self.line("refused", Some(&error)).write(&self.app.metrics);
         error.into_response()
     }
 
@@ -113,7 +114,8 @@ impl Reply<'_> {
         let mut response = error.clone().into_response();
         let deleted =
             if carried && scope != Scope::Others { self.delete_cookies(&mut response) } else { 0 };
-        self.audit(None, Some(scope), "refused", Some(error), None, deleted);
+        let line = self.line("refused", Some(error));
+        Line { scope: Some(scope), cookies_deleted: deleted, ..line }.write(&self.app.metrics);
         response
     }
 
@@ -137,7 +139,16 @@ impl Reply<'_> {
         };
         let outcome = outcome.unwrap_or("refused");
         let cause = error.as_ref().or(postponed_by.as_ref());
-        self.audit(Some(session), Some(scope), outcome, cause, ended.upstream_status, deleted);
+        let line = Line {
+            scope: Some(scope),
+            user_id: Some(session.claims.sub),
+            session_id: Some(session.claims.session_id),
+            upstream_status: ended.upstream_status,
+            upstream_time: ended.upstream_time,
+            cookies_deleted: deleted,
+            ..self.line(outcome, cause)
+        };
+        line.write(&self.app.metrics);
         if let Some(cause) = cause {
             let code = error.as_ref().map(Error::code);
             self.note_failure(session, scope, outcome, (code, cause), ended.upstream_status);
@@ -213,35 +224,8 @@ impl Reply<'_> {
         deleted
     }
 
-    fn audit(
-        &self,
-        session: Option<&Session>,
-        scope: Option<Scope>,
-        outcome: &str,
-        error: Option<&Error>,
-        upstream_status: Option<u16>,
-        cookies_deleted: usize,
-    ) {
-        let cause = match error {
-            Some(Error::CredentialInvalid(fault)) => Some(fault.to_string()),
-            _ => None,
-        };
-        tracing::info!(
-            target: "audit",
-            request_id = self.call.request_id(),
-            route = self.contract.path(),
-            scope = scope.map(Scope::as_str),
-            outcome,
-            reason = error.map(Error::reason),
-            cause,
-            user_id = session.map(|s| tracing::field::display(s.claims.sub)),
-            session_id = session.map(|s| tracing::field::display(s.claims.session_id)),
-            client = %self.call.peer.client,
-            upstream_status,
-            duration_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-            cookies_deleted,
-            "logout"
-        );
+    fn line(&self, outcome: &'static str, error: Option<&Error>) -> Line<'_> {
+        Line::new(self.call, self.contract, self.begun, outcome, error)
     }
 }
 

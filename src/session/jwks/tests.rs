@@ -39,7 +39,7 @@ struct Server {
 impl Server {
     fn of(kids: &[&str]) -> Self {
         Self {
-            jwks: Jwks::new(Duration::from_secs(5)),
+            jwks: Jwks::new(Duration::from_secs(5), Arc::default()),
             answer: RefCell::new(Some(published(kids))),
             takes: Cell::new(Duration::ZERO),
             fetches: Cell::new(0),

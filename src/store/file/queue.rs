@@ -18,7 +18,12 @@ pub(super) struct Outline {
     waiting: AtomicUsize,
     /// Nothing is due before; milliseconds since the Unix epoch.
     first_due: AtomicI64,
+    /// When the oldest was queued, if there is one.
+    oldest: AtomicI64,
 }
+
+/// No entry was queued then.
+const NEVER: i64 = i64::MAX;
 
 impl Outline {
     pub(super) fn waiting(&self) -> usize {
@@ -29,9 +34,14 @@ impl Outline {
         self.first_due.load(Ordering::Acquire)
     }
 
+    pub(super) fn oldest(&self) -> Option<i64> {
+        Some(self.oldest.load(Ordering::Acquire)).filter(|queued_at| *queued_at != NEVER)
+    }
+
     pub(super) fn becomes(&self, now: &Self) {
         self.waiting.store(now.waiting(), Ordering::Release);
         self.first_due.store(now.first_due(), Ordering::Release);
+        self.oldest.store(now.oldest.load(Ordering::Acquire), Ordering::Release);
     }
 
     /// After a failure: whoever wants to know what is due has to look.
@@ -57,6 +67,7 @@ impl Tables<'_> {
         }
         self.queue.insert(id, &*written_json(entry)?)?;
         self.due.insert((entry.due, id), ())?;
+        self.queued.insert((entry.queued_at, id), ())?;
         self.changed = true;
         Ok(())
     }
@@ -97,6 +108,7 @@ impl Tables<'_> {
         let id = id.as_u128();
         let Some(entry) = self.entry(id)? else { return Ok(false) };
         self.due.remove((entry.due, id))?;
+        self.queued.remove((entry.queued_at, id))?;
         self.queue.remove(id)?;
         self.changed = true;
         Ok(true)
@@ -110,7 +122,8 @@ impl Tables<'_> {
     pub(super) fn outline(&self) -> Result<Outline, Fault> {
         let waiting = usize::try_from(self.queue.len()?).unwrap_or(usize::MAX);
         let first_due = self.due.first()?.map_or(i64::MAX, |(line, _)| line.value().0);
-        Ok(Outline { waiting: waiting.into(), first_due: first_due.into() })
+        let oldest = self.queued.first()?.map_or(NEVER, |(line, _)| line.value().0);
+        Ok(Outline { waiting: waiting.into(), first_due: first_due.into(), oldest: oldest.into() })
     }
 }
 

@@ -29,6 +29,8 @@ const CUT_OFFS: TableDefinition<'_, (u128, u128), &[u8]> = TableDefinition::new(
 const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
 /// The ids by when they are due.
 const DUE: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("due");
+/// When they were queued, each with its id.
+const QUEUED: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("queued");
 /// Number to failure, the latest last.
 const FAILURES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("failures");
 
@@ -61,6 +63,7 @@ pub(super) struct Tables<'t> {
     cut_offs: Table<'t, (u128, u128), &'static [u8]>,
     pub(super) queue: Table<'t, u128, &'static [u8]>,
     pub(super) due: Table<'t, (i64, u128), ()>,
+    pub(super) queued: Table<'t, (i64, u128), ()>,
     failures: Table<'t, u64, &'static [u8]>,
     /// Whether there is anything to commit.
     pub(super) changed: bool,
@@ -73,6 +76,7 @@ impl<'t> Tables<'t> {
             cut_offs: transaction.open_table(CUT_OFFS)?,
             queue: transaction.open_table(QUEUE)?,
             due: transaction.open_table(DUE)?,
+            queued: transaction.open_table(QUEUED)?,
             failures: transaction.open_table(FAILURES)?,
             changed: false,
         })
@@ -193,7 +197,8 @@ pub(super) fn contents(transaction: &ReadTransaction) -> Result<Contents, Fault>
 
 /// Whether there is a table that this release does not know.
 pub(super) fn are_of_a_later_release(transaction: &WriteTransaction) -> Result<bool, Fault> {
-    let known = [SESSIONS.name(), CUT_OFFS.name(), QUEUE.name(), DUE.name(), FAILURES.name()];
+    let queue = [QUEUE.name(), DUE.name(), QUEUED.name()];
+    let known = [&queue[..], &[SESSIONS.name(), CUT_OFFS.name(), FAILURES.name()]].concat();
     let mut tables = transaction.list_tables()?;
     let unknown = tables.any(|table| !known.contains(&table.name()));
     Ok(unknown || transaction.list_multimap_tables()?.next().is_some())

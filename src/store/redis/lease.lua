@@ -1,6 +1,6 @@
 -- Hands out what is due, the earliest first, and to nobody else before the lease ends.
 --
--- KEYS: queue, entries. ARGV: now, when the lease ends, how many at most.
+-- KEYS: queue, entries, when they were queued. ARGV: now, when the lease ends, how many at most.
 local most = tonumber(ARGV[3])
 local leased = {}
 while #leased < most do
@@ -15,6 +15,7 @@ while #leased < most do
       leased[#leased + 1] = entry
     else
       redis.call('ZREM', KEYS[1], id)
+      redis.call('ZREM', KEYS[3], id)
     end
   end
 end

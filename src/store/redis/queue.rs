@@ -34,6 +34,8 @@ impl Queue for RedisStore {
         commands.atomic();
         commands.cmd("HSETNX").arg(&keys.entries).arg(&id).arg(record).ignore();
         commands.cmd("ZADD").arg(&keys.queue).arg("NX").arg(score(entry.due)).arg(&id).ignore();
+        let queued_at = score(entry.queued_at);
+        commands.cmd("ZADD").arg(&keys.queued).arg("NX").arg(queued_at).arg(&id).ignore();
         self.ask("queue", &commands).await
     }
 
@@ -67,6 +69,7 @@ impl Queue for RedisStore {
         let mut commands = pipe();
         commands.atomic();
         commands.cmd("ZREM").arg(&keys.queue).arg(&id).ignore();
+        commands.cmd("ZREM").arg(&keys.queued).arg(&id).ignore();
         commands.cmd("HDEL").arg(&keys.entries).arg(&id);
         let (removed,): (bool,) = self.ask("remove", &commands).await?;
         Ok(removed)
@@ -101,6 +104,13 @@ impl Queue for RedisStore {
         let (waiting,): (usize,) = self.ask("count the queue", &commands).await?;
         Ok(waiting)
     }
+
+    async fn oldest(&self) -> Result<Option<i64>, StoreFault> {
+        let mut commands = pipe();
+        commands.cmd("ZRANGE").arg(&self.keys.queued).arg(0).arg(0).arg("WITHSCORES");
+        let (first,): (Vec<(String, i64)>,) = self.ask("list the queue", &commands).await?;
+        Ok(first.first().map(|(_, queued_at)| *queued_at))
+    }
 }
 
 impl RedisStore {
@@ -111,7 +121,7 @@ impl RedisStore {
         until: i64,
         most: usize,
     ) -> Result<Vec<String>, StoreFault> {
-        let keys = [&*self.keys.queue, &self.keys.entries];
+        let keys = [&*self.keys.queue, &self.keys.entries, &self.keys.queued];
         let mut commands = pipe();
         script(&mut commands, LEASE, &keys).arg(score(now)).arg(score(until)).arg(most);
         let (records,) = self.ask("lease", &commands).await?;

@@ -32,6 +32,8 @@ pub(super) struct Keys {
     pub(super) queue: String,
     /// Postponed revocations: a hash by id.
     pub(super) entries: String,
+    /// Their ids by when they were queued: a sorted set.
+    pub(super) queued: String,
     /// The failure log: a list, newest first.
     pub(super) failures: String,
     prefix: String,
@@ -48,6 +50,7 @@ impl Keys {
             users: key("users"),
             queue: key("queue"),
             entries: key("queue:entries"),
+            queued: key("queue:queued"),
             failures: key("failures"),
             prefix: prefix.to_owned(),
         }

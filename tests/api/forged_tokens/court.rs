@@ -160,7 +160,7 @@ impl Judge {
     /// Of the gateway that `setup` starts, with these keys.
     pub(crate) async fn new(setup: Setup, stage: &Stage, key_set: &Value) -> Self {
         // Nobody waits for a refetch.
-        let jwks = Arc::new(Jwks::new(Duration::ZERO));
+        let jwks = Arc::new(Jwks::new(Duration::ZERO, Arc::default()));
         let body = key_set.to_string().into_bytes();
         let fetched = async {
             while jwks.current().is_none() {

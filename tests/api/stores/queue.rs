@@ -93,6 +93,26 @@ pub(super) async fn the_earliest_due_are_leased_and_no_more_than_asked_for(place
     assert_eq!(queue.waiting().await.unwrap(), 4, "what is leased still waits");
 }
 
+pub(super) async fn the_oldest_is_told_whatever_its_due_time(place: &Place) {
+    let store = place.open().await;
+    let queue = queue(&*store);
+    assert_eq!(queue.oldest().await, Ok(None));
+    let entries = put(queue, &[NOW, NOW + 1, NOW + 2]).await;
+    let old = Entry { id: Uuid::new_v4(), queued_at: 5, due: NOW + 9, ..entries[0].clone() };
+    let older = Entry { id: Uuid::new_v4(), queued_at: 3, due: NOW, ..entries[0].clone() };
+    for entry in [&old, &older] {
+        queue.put(entry).await.unwrap();
+    }
+    assert_eq!(queue.oldest().await, Ok(Some(3)));
+    queue.lease(NOW, NOW + LEASE, 9).await.unwrap();
+    queue.put_off(&Entry { due: NOW + 50, ..older.clone() }, NOW + LEASE).await.unwrap();
+    assert_eq!(queue.oldest().await, Ok(Some(3)), "it is as old as it was");
+    assert!(queue.remove(older.id).await.unwrap());
+    assert_eq!(queue.oldest().await, Ok(Some(5)));
+    drop(store);
+    assert_eq!(self::queue(&*place.open().await).oldest().await, Ok(Some(5)));
+}
+
 pub(super) async fn nothing_is_leased_before_it_is_due(place: &Place) {
     let store = place.open().await;
     let queue = queue(&*store);

@@ -1,0 +1,108 @@
+//! A store whose failures are counted, whoever it is asked by.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::{Queue, Store, StoreFault, failure::Failure, list::Revocation};
+use crate::{queue::entry::Entry, session::token::Claims, telemetry::metrics::Metrics};
+
+/// The store behind it, and who counts.
+#[derive(Debug)]
+pub struct Counted {
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+}
+
+impl Counted {
+    /// Passes everything on to `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
+        Self { store, metrics }
+    }
+
+    async fn count<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, StoreFault>>,
+    ) -> Result<T, StoreFault> {
+        work.await.inspect_err(|_| self.metrics.store_failed(operation))
+    }
+
+    /// Only asked where there is one.
+    fn behind(&self) -> Result<&dyn Queue, StoreFault> {
+        let none = || StoreFault { operation: "queue", cause: "there is no queue".to_owned() };
+        self.store.queue().ok_or_else(none)
+    }
+}
+
+#[async_trait]
+impl Store for Counted {
+    async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreFault> {
+        self.count("revoke", self.store.revoke(revocation)).await
+    }
+
+    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreFault> {
+        self.count("is_revoked", self.store.is_revoked(claims, now)).await
+    }
+
+    fn revocations(&self) -> usize {
+        self.store.revocations()
+    }
+
+    async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault> {
+        self.count("forget_outlived", self.store.forget_outlived(now)).await
+    }
+
+    async fn note(&self, failures: &[Failure]) -> Result<(), StoreFault> {
+        self.count("note", self.store.note(failures)).await
+    }
+
+    async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreFault> {
+        self.count("failures", self.store.failures(most)).await
+    }
+
+    fn queue(&self) -> Option<&dyn Queue> {
+        self.store.queue().map(|_| self as &dyn Queue)
+    }
+
+    fn ready(&self) -> bool {
+        self.store.ready()
+    }
+
+    async fn keep(&self) {
+        self.store.keep().await;
+    }
+}
+
+#[async_trait]
+impl Queue for Counted {
+    async fn put(&self, entry: &Entry) -> Result<(), StoreFault> {
+        self.count("put", self.behind()?.put(entry)).await
+    }
+
+    async fn lease(&self, now: i64, until: i64, most: usize) -> Result<Vec<Entry>, StoreFault> {
+        self.count("lease", self.behind()?.lease(now, until, most)).await
+    }
+
+    async fn put_off(&self, entry: &Entry, leased_until: i64) -> Result<bool, StoreFault> {
+        self.count("put_off", self.behind()?.put_off(entry, leased_until)).await
+    }
+
+    async fn remove(&self, id: Uuid) -> Result<bool, StoreFault> {
+        self.count("remove", self.behind()?.remove(id)).await
+    }
+
+    async fn entries(&self, most: usize) -> Result<Vec<Entry>, StoreFault> {
+        self.count("entries", self.behind()?.entries(most)).await
+    }
+
+    async fn waiting(&self) -> Result<usize, StoreFault> {
+        self.count("waiting", self.behind()?.waiting()).await
+    }
+
+    async fn oldest(&self) -> Result<Option<i64>, StoreFault> {
+        self.count("oldest", self.behind()?.oldest()).await
+    }
+}

@@ -1,0 +1,313 @@
+//! Section 10 of the contract: what is counted, each thing once, and nothing else with it.
+
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use logout_gateway::mock::Algorithm;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::harness::{
+    Browser, Form, RedisServer, Request, Setup, Stage, claims_of, eventually, hs256,
+};
+
+/// Whole numbers, but for the sums of times: of those, thousandths are cut off.
+type Samples = BTreeMap<String, i64>;
+
+async fn durable(setup: Setup) -> (Stage, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = format!("file:{}", directory.path().join("store").display());
+    let setup = setup.flag("store", &store).flag("admin-bind", "127.0.0.1:0");
+    (setup.start().await, directory)
+}
+
+async fn exposition(stage: &Stage) -> String {
+    let reply = Request::new(stage.admin_address.unwrap(), "GET", "/metrics").send().await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    reply.text()
+}
+
+/// Every sample by its name and labels, without the prefix.
+async fn samples(stage: &Stage) -> Samples {
+    let text = exposition(stage).await;
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let sample = |line: &str| {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        let name = name.strip_prefix("logout_gateway_").expect("the prefix");
+        #[expect(clippy::cast_possible_truncation, reason = "counts are whole and small")]
+        let value = value.parse::<f64>().unwrap() as i64;
+        (name.to_owned(), value)
+    };
+    lines.map(sample).collect()
+}
+
+/// What changed, but for times and for what depends on them.
+fn changes(before: &Samples, after: &Samples) -> BTreeMap<String, i64> {
+    assert!(before.keys().eq(after.keys()), "no sample comes or goes");
+    let timed = |name: &str| {
+        name.contains("_seconds_bucket")
+            || name.contains("_seconds_sum")
+            || name.ends_with("_seconds")
+            || name.contains("jwks")
+    };
+    let change = |(name, value): (&String, &i64)| (name.clone(), value - before[name]);
+    after.iter().filter(|(name, _)| !timed(name)).map(change).filter(|(_, by)| *by != 0).collect()
+}
+
+/// The samples that are to change, by one unless it says otherwise.
+fn expected(names: &[&str]) -> BTreeMap<String, i64> {
+    let change = |name: &&str| match name.rsplit_once(" +") {
+        Some((name, by)) => (name.to_owned(), by.parse().unwrap()),
+        None => ((*name).to_owned(), 1),
+    };
+    names.iter().map(change).collect()
+}
+
+fn logout(outcome: &str, reason: &str) -> String {
+    format!(r#"logouts_total{{route="/logout",outcome="{outcome}",reason="{reason}"}}"#)
+}
+
+#[tokio::test]
+async fn each_end_of_a_logout_is_counted_once_and_nothing_else_with_it() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    let fails = |status: u16, times: u32| json!({"operation": "logout", "kind": "status", "status": status, "times": times});
+    let tried =
+        |result: &str| format!(r#"gotrue_requests_total{{operation="logout",result="{result}"}}"#);
+    let counted = r#"logout_duration_seconds_count{route="/logout"}"#;
+    let observed = r#"gotrue_request_duration_seconds_count{operation="logout"}"#;
+    // By Bearer, no cookie is known, and those that always go are deleted.
+    let deleted = "cookies_deleted_total +2";
+
+    let tokens = stage.sign_up();
+    let bearer = || stage.post("/logout").bearer(&tokens.access_token);
+    let before = samples(&stage).await;
+    assert_eq!(bearer().send().await.status, 200);
+    let revoked = samples(&stage).await;
+    let list = "revocations";
+    assert_eq!(
+        changes(&before, &revoked),
+        expected(&[&logout("revoked", "none"), &tried("ok"), counted, observed, deleted, list])
+    );
+    assert_eq!(bearer().send().await.status, 200);
+    let ended = samples(&stage).await;
+    assert_eq!(
+        changes(&revoked, &ended),
+        expected(&[
+            &logout("already-ended", "none"),
+            &tried("refused"),
+            counted,
+            observed,
+            deleted
+        ])
+    );
+    assert_eq!(
+        bearer().header("X-CSRF-Token", "a").header("X-CSRF-Token", "b").send().await.status,
+        400
+    );
+    let refused = samples(&stage).await;
+    let duplicate = r#"requests_refused_total{reason="duplicate_header"}"#;
+    assert_eq!(
+        changes(&ended, &refused),
+        expected(&[&logout("refused", "duplicate_header"), duplicate, counted])
+    );
+
+    let tokens = stage.sign_up();
+    let browser = Browser::without_csrf(&stage, &tokens, Form::Raw);
+    assert_eq!(browser.request("POST", "/logout").send().await.status, 403);
+    let without_token = samples(&stage).await;
+    let csrf = r#"csrf_refused_total{reason="missing"}"#;
+    assert_eq!(
+        changes(&refused, &without_token),
+        expected(&[&logout("refused", "missing"), csrf, counted])
+    );
+
+    stage.fault(fails(503, 2));
+    let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
+    assert_eq!(reply.status, 202);
+    let queued = samples(&stage).await;
+    let unavailable = tried("unavailable") + " +2";
+    let observed_twice = observed.to_owned() + " +2";
+    assert_eq!(
+        changes(&without_token, &queued),
+        expected(&[
+            &logout("queued", "auth_service_unavailable"),
+            &unavailable,
+            counted,
+            &observed_twice,
+            deleted,
+            list,
+            "queue_entries"
+        ])
+    );
+    stage.pass(2);
+    eventually("it is done", async || !stage.alive(&tokens)).await;
+    eventually("and gone", async || samples(&stage).await["queue_entries"] == 0).await;
+    let done = samples(&stage).await;
+    let retried = r#"queue_retries_total{result="revoked"}"#;
+    assert_eq!(
+        changes(&queued, &done),
+        expected(&[retried, &tried("ok"), observed, "queue_entries +-1"])
+    );
+
+    let banned = stage.sign_up();
+    assert!(stage.mock.ban_user(banned.user_id));
+    let reply = stage.post("/logout").bearer(&banned.access_token).send().await;
+    assert_eq!(reply.status, 500);
+    assert_eq!(
+        changes(&done, &samples(&stage).await),
+        expected(&[
+            &logout("failed", "user_banned"),
+            &tried("refused"),
+            counted,
+            observed,
+            deleted,
+            list
+        ])
+    );
+}
+
+#[tokio::test]
+async fn what_verify_answers_is_counted_by_why() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    let (living, ended) = (stage.sign_up(), stage.sign_up());
+    assert_eq!(stage.post("/logout").bearer(&ended.access_token).send().await.status, 200);
+    let before = samples(&stage).await;
+    let verify = |token: &str| stage.get("/api/auth/verify").bearer(token).send();
+    assert_eq!(verify(&living.access_token).await.status, 200);
+    assert_eq!(verify(&ended.access_token).await.status, 401);
+    assert_eq!(verify("x").await.status, 401);
+    assert_eq!(stage.get("/api/auth/verify").send().await.status, 401);
+    let counted = ["ok", "revoked", "invalid", "missing"];
+    let counted = counted.map(|result| format!(r#"verify_total{{result="{result}"}}"#));
+    assert_eq!(
+        changes(&before, &samples(&stage).await),
+        expected(&counted.each_ref().map(String::as_str))
+    );
+}
+
+#[tokio::test]
+async fn what_waits_and_what_is_known_is_told_as_it_is_now() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    let at_start = samples(&stage).await;
+    for gauge in ["revocations", "queue_entries", "queue_oldest_seconds", "requests_in_flight"] {
+        assert_eq!(at_start[gauge], 0, "{gauge}");
+    }
+    assert!((0..60).contains(&at_start["jwks_age_seconds"]));
+    let version = format!(r#"build_info{{version="{}"}}"#, env!("CARGO_PKG_VERSION"));
+    assert_eq!(at_start[&version], 1);
+    assert_eq!(at_start[r#"jwks_refresh_total{result="ok"}"#], 1);
+
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 429,
+        "headers": {"Retry-After": "600"}}));
+    for seconds in [0, 30] {
+        stage.pass(seconds);
+        let token = stage.sign_up().access_token;
+        assert_eq!(stage.post("/logout").bearer(&token).send().await.status, 202);
+    }
+    stage.pass(70);
+    let waiting = samples(&stage).await;
+    assert_eq!((waiting["queue_entries"], waiting["queue_oldest_seconds"]), (2, 100));
+    assert_eq!(waiting["revocations"], 2);
+}
+
+#[tokio::test]
+async fn a_try_that_is_given_up_is_counted_as_one_that_took_too_long() {
+    let setup = Setup::new().algorithm(Algorithm::Hs256).flag("upstream-timeout", "200ms");
+    let (stage, _directory) = durable(setup).await;
+    let token = stage.sign_up().access_token;
+    stage.fault(json!({"operation": "user", "kind": "hang", "times": 1}));
+    let before = samples(&stage).await;
+    let reply = stage.get("/api/auth/verify").bearer(&token).send().await;
+    assert_eq!(reply.status, 503);
+    assert_eq!(
+        changes(&before, &samples(&stage).await),
+        expected(&[
+            r#"gotrue_requests_total{operation="user",result="timeout"}"#,
+            r#"gotrue_request_duration_seconds_count{operation="user"}"#,
+            r#"verify_total{result="auth_service"}"#
+        ])
+    );
+}
+
+#[tokio::test]
+async fn what_the_store_could_not_do_is_counted_and_does_not_hide_the_rest() {
+    let redis = RedisServer::start().await;
+    let setup = Setup::new().flag("store", &redis.url()).flag("admin-bind", "127.0.0.1:0");
+    let stage = setup.start().await;
+    let token = stage.sign_up().access_token;
+    let verify = async || stage.get("/api/auth/verify").bearer(&token).send().await.status;
+    assert_eq!(verify().await, 200);
+    redis.kill();
+    eventually("nobody can tell", async || verify().await == 503).await;
+    let now = samples(&stage).await;
+    assert!(now[r#"store_errors_total{operation="is_revoked"}"#] > 0);
+    assert!(now[r#"store_errors_total{operation="waiting"}"#] > 0, "it could not be looked up");
+    assert!(now[r#"verify_total{result="store"}"#] > 0);
+}
+
+#[tokio::test]
+async fn everything_stands_at_zero_from_the_start_under_the_names_of_the_contract() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    let at_start = samples(&stage).await;
+    let names: std::collections::BTreeSet<&str> =
+        at_start.keys().map(|name| name.split('{').next().unwrap()).collect();
+    let mut all = vec![
+        "build_info",
+        "cookies_deleted_total",
+        "csrf_refused_total",
+        "gotrue_requests_total",
+        "jwks_age_seconds",
+        "jwks_refresh_total",
+        "logouts_total",
+        "queue_entries",
+        "queue_oldest_seconds",
+        "queue_retries_total",
+        "requests_in_flight",
+        "requests_refused_total",
+        "revocations",
+        "store_errors_total",
+        "verify_total",
+    ];
+    let histograms = ["gotrue_request_duration_seconds", "logout_duration_seconds"];
+    let parts =
+        histograms.map(|name| ["bucket", "count", "sum"].map(|part| format!("{name}_{part}")));
+    all.extend(parts.iter().flatten().map(String::as_str));
+    assert_eq!(names, all.into_iter().collect());
+    let moved = ["build_info", "jwks", "readyz"];
+    for (name, value) in at_start {
+        assert!(value == 0 || moved.iter().any(|word| name.contains(word)), "{name} {value}");
+    }
+}
+
+#[tokio::test]
+async fn promtool_finds_nothing_wrong_with_it() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    let token = stage.sign_up().access_token;
+    stage.post("/logout").bearer(&token).send().await;
+    let mut promtool = Command::new("promtool");
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut promtool = promtool.stdout(Stdio::piped()).spawn().expect("promtool is installed");
+    let text = exposition(&stage).await;
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let checked = promtool.wait_with_output().unwrap();
+    let told = [checked.stdout, checked.stderr].concat();
+    assert!(checked.status.success() && told.is_empty(), "{}", String::from_utf8_lossy(&told));
+}
+
+#[tokio::test]
+async fn no_word_of_a_client_becomes_a_label() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    let before = samples(&stage).await;
+    let tokens = stage.sign_up();
+    let forged = hs256(&claims_of(&tokens.access_token), "a-secret-of-someone-else-0123456789");
+    for target in ["/x9tell-tale9x", "/logout?scope=x9tell-tale9x", "/logout/x9tell-tale9x"] {
+        stage.post(target).bearer(&forged).header("X-Request-Id", "x9tell-tale9x").send().await;
+    }
+    let after = exposition(&stage).await;
+    assert!(!after.contains("tell-tale") && !after.contains(&tokens.user_id.to_string()));
+    assert!(samples(&stage).await.keys().eq(before.keys()));
+}
