@@ -21,6 +21,7 @@ mod store;
 mod supabase;
 #[cfg(test)]
 pub(crate) mod tests;
+mod told;
 mod warnings;
 
 pub use cookies::{CookieSecure, Cookies};

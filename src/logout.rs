@@ -120,9 +120,13 @@ impl Logout {
         let begun = Instant::now();
         let attempt = self.revoke(session, asked.scope, asked.caller, deadline).await;
         let upstream_time = Some(begun.elapsed());
-        // Again where it was verified, too: what began while it waited ended just now.
-        if attempt.vouched {
-            self.remember(session, asked, &attempt).await;
+        // Again where it was verified, too: what began while it waited ended just now, if all ended.
+        let ended = match attempt.outcome {
+            Outcome::Revoked | Outcome::AlreadyEnded => Some(asked.scope),
+            _ => (asked.scope != Scope::Others).then_some(Scope::Local),
+        };
+        if let Some(scope) = ended.filter(|_| attempt.vouched) {
+            self.remember(session, Asked { scope, ..asked }, &attempt).await;
         }
         let outcome = match attempt.outcome.clone() {
             // The session that asked for `global` is gone by that very try.

@@ -65,6 +65,7 @@ fn serve(args: config::Args) -> ExitCode {
         }
     };
     let _log = telemetry::start(config.log_format, &config.log_filter);
+    config.tell();
     let descriptors = descriptors::provide(&config.limits);
     for warning in config.warnings().into_iter().chain(descriptors) {
         tracing::warn!(variable = warning.variable, "{}", warning.weakness);

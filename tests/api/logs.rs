@@ -18,8 +18,8 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    API_KEY, Connection, Form, Reply, SECRET, Serving, Setup, Stage, claims_of, eventually, forged,
-    session_cookies,
+    API_KEY, Connection, Form, RedisServer, Reply, SECRET, Serving, Setup, Stage, claims_of,
+    eventually, forged, session_cookies,
 };
 
 const K: &str = "sb-127-auth-token";
@@ -127,6 +127,38 @@ async fn each_logout_is_one_line_and_no_line_tells_a_secret(#[case] filter: &str
     assert_eq!(warned, [(&json!("the-failed-one"), &json!(500), &json!("unexpected_failure"))]);
     assert!(log.text.contains("shutting down"), "the last lines are there too");
     log.assert_without(&secrets);
+}
+
+#[tokio::test]
+async fn the_first_line_tells_how_it_is_configured_and_no_secret() {
+    let stage = stage().await;
+    let redis = RedisServer::with_password("the-password-of-redis").await;
+    let url = redis.url();
+    let environment = [
+        ("RUST_LOG", "info"),
+        ("GATEWAY_STORE", &*url),
+        ("GATEWAY_ALLOWED_ORIGINS", "https://app.example.com"),
+    ];
+    let serving = Serving::start(&stage, &environment).await;
+    let log = serving.ended();
+    let line = &log.lines[0];
+    assert_eq!(line["message"], "starting");
+    for (field, value) in [
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("gotrue_url", &*format!("{}/auth/v1", stage.mock.url())),
+        ("api_key", "set"),
+        ("jwt_secret", "set"),
+        ("secret", "set"),
+        ("secret_previous", "not set"),
+        ("allowed_origins", "https://app.example.com"),
+        ("csrf_mode", "Signed"),
+        ("cookie_name", K),
+        ("store", "redis, prefix logout-gateway:"),
+    ] {
+        assert_eq!(line[field], value, "{field}: {line}");
+    }
+    let secrets = [API_KEY, SECRET, TEST_SECRET, "the-password-of-redis"];
+    log.assert_without(&secrets.map(str::to_owned));
 }
 
 /// One process has one log: the next test runs this one in a process of its own.

@@ -7,6 +7,7 @@
     reason = "a helper that fails, fails its test"
 )]
 
+mod alerts;
 mod any_headers;
 mod check;
 mod clients;

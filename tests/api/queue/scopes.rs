@@ -1,6 +1,6 @@
 //! What becomes of a user's other sessions when `global` or `others` had to wait.
 
-use logout_gateway::mock::Tokens;
+use logout_gateway::mock::{Algorithm, Tokens};
 use serde_json::json;
 
 use super::{durable, fails, failures, log_out, worked_off};
@@ -62,4 +62,24 @@ async fn a_global_logout_that_waited_ends_what_was_refreshed_while_it_did() {
     assert_error(&verify().await, 401, "NOT_AUTHENTICATED", Some("revoked"));
     let later = stage.sign_in_again(&tokens);
     assert_eq!(stage.verify(&later).await, 200);
+}
+
+#[tokio::test]
+async fn a_global_logout_that_could_not_be_done_refuses_nobody_who_signed_in_meanwhile() {
+    for algorithm in [Algorithm::Hs256, Algorithm::Es256] {
+        let (stage, _directory) = durable(Setup::new().algorithm(algorithm)).await;
+        stage.fault(fails(500));
+        let tokens = stage.sign_up();
+        log_out(&stage, &tokens, "/logout?scope=global").await;
+        assert!(stage.mock.delete_session(tokens.session_id));
+        stage.pass(10);
+        let later = stage.sign_in_again(&tokens);
+        stage.mock.clear_faults();
+        worked_off(&stage).await;
+        let failure = failures(&stage, &tokens).await.remove(0);
+        assert_eq!(failure["reason"], "not_found");
+        assert!(stage.alive(&later));
+        assert_eq!(stage.verify(&later).await, 200, "{algorithm:?}");
+        assert_eq!(stage.verify(&tokens).await, 401, "{algorithm:?}");
+    }
 }

@@ -1,0 +1,62 @@
+//! The alert rules of `deploy/prometheus`: they fire when they ought to, ask for metrics that there
+//! are, and each says what to do.
+
+use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
+
+use crate::harness::{Request, Setup};
+
+fn file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(file(name)).unwrap()
+}
+
+/// The names of all alerts.
+fn alerts() -> Vec<String> {
+    let rules = read("deploy/prometheus/alerts.yml");
+    let names = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_alert_fires_when_it_ought_to_and_only_then() {
+    let mut promtool = Command::new("promtool");
+    promtool.args(["test", "rules"]).arg(file("deploy/prometheus/alerts.test.yml"));
+    let run = promtool.output().expect("promtool is installed");
+    let told = [run.stdout, run.stderr].concat();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&told));
+    let tests = read("deploy/prometheus/alerts.test.yml");
+    for alert in alerts() {
+        assert!(tests.contains(&format!(r#"alertname="{alert}""#)), "{alert} fires in no test");
+    }
+}
+
+#[test]
+fn every_alert_says_what_to_do() {
+    let rules = read("deploy/prometheus/alerts.yml");
+    let operations = read("docs/operations.md");
+    for alert in alerts() {
+        let runbook = format!("runbook: docs/operations.md#{}\n", alert.to_lowercase());
+        assert!(rules.contains(&runbook), "{alert} leads nowhere");
+        assert!(operations.contains(&format!("\n### {alert}\n")), "nobody is told of {alert}");
+    }
+}
+
+#[tokio::test]
+async fn the_alerts_ask_for_metrics_that_there_are() {
+    let stage = Setup::new().flag("admin-bind", "127.0.0.1:0").start().await;
+    let reply = Request::new(stage.admin_address.unwrap(), "GET", "/metrics").send().await;
+    let exposed = reply.text();
+    let rules = read("deploy/prometheus/alerts.yml");
+    let words = rules.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let asked: BTreeSet<&str> = words.filter(|word| word.starts_with("logout_gateway_")).collect();
+    assert!(asked.len() >= 10, "{asked:?}");
+    for name in asked {
+        assert!(
+            exposed.contains(&format!("\n{name}{{")) || exposed.contains(&format!("\n{name} ")),
+            "{name}"
+        );
+    }
+}
