@@ -6,7 +6,7 @@ use logout_gateway::mock::Algorithm;
 use serde_json::json;
 
 use crate::harness::{
-    Browser, Connection, Form, Setup, Stage, assert_error, assert_success, eventually,
+    Browser, Connection, Form, Request, Setup, Stage, assert_error, assert_success, eventually,
 };
 
 /// A logout that GoTrue keeps waiting; the connection that asked for it.
@@ -19,8 +19,9 @@ async fn waiting_logout(stage: &Stage, token: &str) -> Connection {
 }
 
 #[tokio::test]
-async fn over_the_requests_in_flight_it_is_overloaded_while_health_answers() {
-    let stage = Stage::with(&[("max-in-flight", "2"), ("upstream-timeout", "800ms")]).await;
+async fn over_the_requests_in_flight_it_is_overloaded_while_health_and_metrics_answer() {
+    let limits = [("max-in-flight", "2"), ("upstream-timeout", "800ms")];
+    let stage = Setup::new().flags(&limits).flag("admin-bind", "127.0.0.1:0").start().await;
     let (one, other, third) = (stage.sign_up(), stage.sign_up(), stage.sign_up());
     let browser = Browser::without_csrf(&stage, &third, Form::Base64);
     stage.fault(json!({"operation": "logout", "kind": "hang", "times": 2}));
@@ -37,6 +38,8 @@ async fn over_the_requests_in_flight_it_is_overloaded_while_health_answers() {
     for path in ["/healthz", "/readyz", "/openapi.json"] {
         assert_eq!(stage.get(path).send().await.status, 200, "{path}");
     }
+    let metrics = Request::new(stage.admin_address.unwrap(), "GET", "/metrics").send().await;
+    assert!(metrics.text().contains("\nlogout_gateway_requests_in_flight 2\n"));
     for path in ["/api/auth/csrf", "/api/auth/verify"] {
         let reply = browser.request("GET", path).send().await;
         assert_eq!(reply.status, 200, "{path} waits for no GoTrue and takes no place");
