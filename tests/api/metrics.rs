@@ -1,71 +1,20 @@
 //! Section 10 of the contract: what is counted, each thing once, and nothing else with it.
 
+mod samples;
+
 use std::{
-    collections::BTreeMap,
     io::Write as _,
     process::{Command, Stdio},
 };
 
 use logout_gateway::mock::Algorithm;
 use serde_json::json;
-use tempfile::TempDir;
 
-use crate::harness::{
-    Browser, Form, RedisServer, Request, Setup, Stage, claims_of, eventually, hs256,
+use self::samples::{changes, expected, exposition, samples};
+use crate::{
+    harness::{Browser, Form, RedisServer, Setup, claims_of, eventually, hs256},
+    queue::durable,
 };
-
-/// Whole numbers, but for the sums of times: of those, thousandths are cut off.
-type Samples = BTreeMap<String, i64>;
-
-async fn durable(setup: Setup) -> (Stage, TempDir) {
-    let directory = tempfile::tempdir().unwrap();
-    let store = format!("file:{}", directory.path().join("store").display());
-    let setup = setup.flag("store", &store).flag("admin-bind", "127.0.0.1:0");
-    (setup.start().await, directory)
-}
-
-async fn exposition(stage: &Stage) -> String {
-    let reply = Request::new(stage.admin_address.unwrap(), "GET", "/metrics").send().await;
-    assert_eq!(reply.status, 200);
-    assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
-    reply.text()
-}
-
-/// Every sample by its name and labels, without the prefix.
-async fn samples(stage: &Stage) -> Samples {
-    let text = exposition(stage).await;
-    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let sample = |line: &str| {
-        let (name, value) = line.rsplit_once(' ').unwrap();
-        let name = name.strip_prefix("logout_gateway_").expect("the prefix");
-        #[expect(clippy::cast_possible_truncation, reason = "counts are whole and small")]
-        let value = value.parse::<f64>().unwrap() as i64;
-        (name.to_owned(), value)
-    };
-    lines.map(sample).collect()
-}
-
-/// What changed, but for times and for what depends on them.
-fn changes(before: &Samples, after: &Samples) -> BTreeMap<String, i64> {
-    assert!(before.keys().eq(after.keys()), "no sample comes or goes");
-    let timed = |name: &str| {
-        name.contains("_seconds_bucket")
-            || name.contains("_seconds_sum")
-            || name.ends_with("_seconds")
-            || name.contains("jwks")
-    };
-    let change = |(name, value): (&String, &i64)| (name.clone(), value - before[name]);
-    after.iter().filter(|(name, _)| !timed(name)).map(change).filter(|(_, by)| *by != 0).collect()
-}
-
-/// The samples that are to change, by one unless it says otherwise.
-fn expected(names: &[&str]) -> BTreeMap<String, i64> {
-    let change = |name: &&str| match name.rsplit_once(" +") {
-        Some((name, by)) => (name.to_owned(), by.parse().unwrap()),
-        None => ((*name).to_owned(), 1),
-    };
-    names.iter().map(change).collect()
-}
 
 fn logout(outcome: &str, reason: &str) -> String {
     format!(r#"logouts_total{{route="/logout",outcome="{outcome}",reason="{reason}"}}"#)

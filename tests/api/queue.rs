@@ -18,7 +18,7 @@ use crate::harness::{
 const DAY: i64 = 86_400;
 
 /// A gateway whose queue survives, for as long as the directory does.
-async fn durable(setup: Setup) -> (Stage, TempDir) {
+pub(crate) async fn durable(setup: Setup) -> (Stage, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let store = format!("file:{}", directory.path().join("store").display());
     let setup = setup.flag("store", &store).flag("admin-bind", "127.0.0.1:0");

@@ -1,0 +1,54 @@
+//! Reading what is exposed, and telling two readings apart.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+
+use std::collections::BTreeMap;
+
+use crate::harness::{Request, Stage};
+
+/// Whole numbers, but for the sums of times: of those, thousandths are cut off.
+pub(super) type Samples = BTreeMap<String, i64>;
+
+/// What the admin listener shows.
+pub(super) async fn exposition(stage: &Stage) -> String {
+    let reply = Request::new(stage.admin_address.unwrap(), "GET", "/metrics").send().await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    reply.text()
+}
+
+/// Every sample by its name and labels, without the prefix.
+pub(super) async fn samples(stage: &Stage) -> Samples {
+    let text = exposition(stage).await;
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let sample = |line: &str| {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        let name = name.strip_prefix("logout_gateway_").expect("the prefix");
+        #[expect(clippy::cast_possible_truncation, reason = "counts are whole and small")]
+        let value = value.parse::<f64>().unwrap() as i64;
+        (name.to_owned(), value)
+    };
+    lines.map(sample).collect()
+}
+
+/// What changed, but for times and for what depends on them.
+pub(super) fn changes(before: &Samples, after: &Samples) -> BTreeMap<String, i64> {
+    assert!(before.keys().eq(after.keys()), "no sample comes or goes");
+    let timed = |name: &str| {
+        name.contains("_seconds_bucket")
+            || name.contains("_seconds_sum")
+            || name.ends_with("_seconds")
+            || name.contains("jwks")
+    };
+    let change = |(name, value): (&String, &i64)| (name.clone(), value - before[name]);
+    after.iter().filter(|(name, _)| !timed(name)).map(change).filter(|(_, by)| *by != 0).collect()
+}
+
+/// The samples that are to change, by one unless it says otherwise.
+pub(super) fn expected(names: &[&str]) -> BTreeMap<String, i64> {
+    let change = |name: &&str| match name.rsplit_once(" +") {
+        Some((name, by)) => (name.to_owned(), by.parse().unwrap()),
+        None => ((*name).to_owned(), 1),
+    };
+    names.iter().map(change).collect()
+}
