@@ -5,14 +5,19 @@ mod samples;
 use std::{
     io::Write as _,
     process::{Command, Stdio},
+    thread,
+    time::UNIX_EPOCH,
 };
 
-use logout_gateway::mock::Algorithm;
+use axum::Router;
+use logout_gateway::{clock::Clock, gateway::Gateway, mock::Algorithm};
 use serde_json::json;
 
 use self::samples::{changes, expected, exposition, samples};
 use crate::{
-    harness::{Browser, Form, RedisServer, Setup, claims_of, eventually, hs256},
+    harness::{
+        Browser, Form, RedisServer, Request, Setup, assert_error, claims_of, eventually, hs256,
+    },
     queue::durable,
 };
 
@@ -117,6 +122,23 @@ async fn each_end_of_a_logout_is_counted_once_and_nothing_else_with_it() {
             list
         ])
     );
+}
+
+#[tokio::test]
+async fn a_logout_that_meets_a_bug_is_counted_as_failed() {
+    let clock = Clock::from_fn(|| {
+        assert_ne!(thread::current().name(), Some("serving"), "a clock that fails");
+        UNIX_EPOCH
+    });
+    let setup = Setup::new().flag("supabase-url", "http://127.0.0.1:1");
+    let config = setup.flag("admin-bind", "127.0.0.1:0").config();
+    let gateway = Gateway::start(config, clock, &Router::new()).unwrap();
+    let logout = Request::new(gateway.address, "POST", "/logout").bearer("x");
+    assert_error(&logout.send().await, 500, "INTERNAL", None);
+    let metrics = Request::new(gateway.admin_address.unwrap(), "GET", "/metrics").send().await;
+    let counted = r#"logouts_total{route="/logout",outcome="failed",reason="INTERNAL"} 1"#;
+    assert!(metrics.text().contains(counted), "{}", metrics.text());
+    gateway.stop();
 }
 
 #[tokio::test]
