@@ -149,15 +149,18 @@ impl Worker {
         let deadline = Instant::now() + self.patience;
         let Ended { outcome, upstream_status, unknown, .. } =
             self.logout.end_at_last(&session, asked, deadline).await;
-        let reason = match outcome {
+        let (reason, tried) = match outcome {
             Outcome::Revoked | Outcome::AlreadyEnded => {
                 self.done(queue, &entry, &outcome).await?;
                 return Ok(Tried::Answered);
             }
-            Outcome::OthersLiveOn => "not_found",
-            Outcome::NotGenuine(_) => "invalid",
-            Outcome::Expired => "expired",
-            Outcome::Failed(Refusal::RefreshTokenUsed) => "refresh_token_already_used",
+            Outcome::OthersLiveOn => ("not_found", Tried::Answered),
+            Outcome::NotGenuine(_) => ("invalid", Tried::Answered),
+            // Mostly there was nothing to ask with.
+            Outcome::Expired => ("expired", Tried::Nothing),
+            Outcome::Failed(Refusal::RefreshTokenUsed) => {
+                ("refresh_token_already_used", Tried::Answered)
+            }
             Outcome::Queued(refusal) | Outcome::Failed(refusal) => {
                 let reason = Error::from(refusal.clone()).reason();
                 let entry = Entry { tried: tried || unknown, ..entry };
@@ -167,7 +170,7 @@ impl Worker {
             }
         };
         self.give_up(queue, &entry, reason, upstream_status).await?;
-        Ok(if reason == "expired" { Tried::Nothing } else { Tried::Answered })
+        Ok(tried)
     }
 
     fn readable(&self, entry: &Entry) -> Result<(Scope, Credentials), CannotOpen> {

@@ -182,3 +182,28 @@ async fn a_stop_lets_the_worker_end_what_it_has_begun() {
     let done = |line: &&Value| line["message"] == "a postponed logout is done";
     assert_eq!(log.lines.iter().filter(done).count(), 1, "{}", log.text);
 }
+
+#[tokio::test]
+async fn a_stop_waits_for_the_worker_no_longer_than_the_drain_timeout() {
+    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let store = format!("file:{}", directory.path().join("store").display());
+    let environment = [
+        ("GATEWAY_STORE", &*store),
+        ("GATEWAY_UPSTREAM_TIMEOUT", "1h"),
+        ("GATEWAY_DRAIN_TIMEOUT", "100ms"),
+    ];
+    let serving = Serving::start(&stage, &environment).await;
+    let token = stage.sign_up().access_token;
+    let mut fault = fails(500);
+    fault["times"] = json!(1);
+    stage.fault(fault);
+    stage.fault(json!({"operation": "logout", "kind": "hang"}));
+    let reply = serving.request("POST", "/logout").bearer(&token).send().await;
+    assert_eq!(reply.status, 202);
+    eventually("the worker asks", async || stage.calls("logout").len() == 2).await;
+    serving.signal("TERM");
+    let ended = tokio::task::spawn_blocking(|| serving.wait().0.code());
+    let code = tokio::time::timeout(Duration::from_secs(20), ended).await.expect("it ends");
+    assert_eq!(code.unwrap(), Some(0));
+}
