@@ -18,10 +18,14 @@ impl<const N: usize> Counters<N> {
         if let Some(counter) = self.0.get(&values) {
             counter.increment(1);
         } else {
-            // No label set of its own: whoever added a word forgot it there.
-            tracing::error!(?values, "words that no metric has");
+            unknown(&values);
         }
     }
+}
+
+/// No label set of its own: whoever added a word forgot it among the others.
+fn unknown(values: &[&str]) {
+    tracing::error!(?values, "words that no metric has");
 }
 
 /// Histograms of seconds by the value of one label.
@@ -32,6 +36,8 @@ impl Histograms {
     pub(super) fn record(&self, value: &'static str, took: Duration) {
         if let Some(histogram) = self.0.get(value) {
             histogram.record(took.as_secs_f64());
+        } else {
+            unknown(&[value]);
         }
     }
 }
@@ -41,9 +47,8 @@ pub(super) struct Register<'r>(pub(super) &'r PrometheusRecorder);
 
 impl Register<'_> {
     pub(super) fn counter(&self, name: &str, meaning: &'static str) -> Counter {
-        let key = key(name, Vec::new());
-        self.0.describe_counter(key.name().to_owned().into(), None, meaning.into());
-        self.0.register_counter(&key, &METADATA)
+        self.0.describe_counter(full(name).into(), None, meaning.into());
+        self.0.register_counter(&key(name, Vec::new()), &METADATA)
     }
 
     pub(super) fn counters<const N: usize>(
@@ -53,11 +58,7 @@ impl Register<'_> {
         labels: [&'static str; N],
         sets: impl IntoIterator<Item = [&'static str; N]>,
     ) -> Counters<N> {
-        self.0.describe_counter(
-            key(name, Vec::new()).name().to_owned().into(),
-            None,
-            meaning.into(),
-        );
+        self.0.describe_counter(full(name).into(), None, meaning.into());
         let counter = |values: [&'static str; N]| {
             let pairs =
                 labels.into_iter().zip(values).map(|(label, value)| Label::new(label, value));
@@ -73,11 +74,7 @@ impl Register<'_> {
         label: &'static str,
         values: impl IntoIterator<Item = &'static str>,
     ) -> Histograms {
-        self.0.describe_histogram(
-            key(name, Vec::new()).name().to_owned().into(),
-            None,
-            meaning.into(),
-        );
+        self.0.describe_histogram(full(name).into(), None, meaning.into());
         let histogram = |value| {
             self.0.register_histogram(&key(name, vec![Label::new(label, value)]), &METADATA)
         };
@@ -91,12 +88,15 @@ impl Register<'_> {
         labels: &[(&'static str, &'static str)],
     ) -> Gauge {
         let labels = labels.iter().map(|(label, value)| Label::new(*label, *value)).collect();
-        let key = key(name, labels);
-        self.0.describe_gauge(key.name().to_owned().into(), None, meaning.into());
-        self.0.register_gauge(&key, &METADATA)
+        self.0.describe_gauge(full(name).into(), None, meaning.into());
+        self.0.register_gauge(&key(name, labels), &METADATA)
     }
 }
 
+fn full(name: &str) -> String {
+    format!("{PREFIX}{name}")
+}
+
 fn key(name: &str, labels: Vec<Label>) -> Key {
-    Key::from_parts(format!("{PREFIX}{name}"), labels)
+    Key::from_parts(full(name), labels)
 }
