@@ -91,13 +91,12 @@ impl Logout {
     /// Revokes what is asked for with `session`'s credentials, refreshing them first if they have
     /// expired, and enters the revocation list. Where GoTrue fails, it is postponed.
     pub async fn end(&self, session: &Session, asked: Asked<'_>, deadline: Deadline) -> Ended {
-        let begun = Instant::now();
         let (attempt, upstream_time) = if session.standing == Standing::Unjudgeable {
             let refusal = Refusal::Unavailable { retry_after: None };
             (Attempt::without_answer(Outcome::Failed(refusal)), None)
         } else {
-            let attempt = self.revoke(session, asked.scope, asked.caller, deadline).await;
-            (attempt, Some(begun.elapsed()))
+            let (attempt, took) = self.attempt(session, asked, deadline).await;
+            (attempt, Some(took))
         };
         if attempt.vouched
             && let Some(postponing) = &self.postponing
@@ -117,9 +116,7 @@ impl Logout {
         asked: Asked<'_>,
         deadline: Deadline,
     ) -> Ended {
-        let begun = Instant::now();
-        let attempt = self.revoke(session, asked.scope, asked.caller, deadline).await;
-        let upstream_time = Some(begun.elapsed());
+        let (attempt, took) = self.attempt(session, asked, deadline).await;
         // Again where it was verified, too: what began while it waited ended just now, if all ended.
         let ended = match attempt.outcome {
             Outcome::Revoked | Outcome::AlreadyEnded => Some(asked.scope),
@@ -128,15 +125,27 @@ impl Logout {
         if let Some(scope) = ended.filter(|_| attempt.vouched) {
             self.remember(session, Asked { scope, ..asked }, &attempt).await;
         }
-        let outcome = match attempt.outcome.clone() {
+        let Attempt { outcome, status: upstream_status, unknown, .. } = attempt;
+        let outcome = match outcome {
             // The session that asked for `global` is gone by that very try.
             Outcome::OthersLiveOn if asked.tried_before && asked.scope == Scope::Global => {
                 Outcome::Revoked
             }
             outcome => outcome,
         };
-        let Attempt { status: upstream_status, unknown, .. } = attempt;
-        Ended { outcome, upstream_status, upstream_time, unknown }
+        Ended { outcome, upstream_status, upstream_time: Some(took), unknown }
+    }
+
+    /// One attempt, and how long GoTrue took for it: a duration, which the time of day has no part in.
+    async fn attempt(
+        &self,
+        session: &Session,
+        asked: Asked<'_>,
+        deadline: Deadline,
+    ) -> (Attempt, Duration) {
+        let begun = Instant::now();
+        let attempt = self.revoke(session, asked.scope, asked.caller, deadline).await;
+        (attempt, begun.elapsed())
     }
 
     async fn postpone(&self, session: &Session, asked: Asked<'_>, attempt: &Attempt) -> Outcome {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use humantime::format_duration;
 use secrecy::SecretString;
 
 use super::{Config, StoreAddress};
@@ -27,8 +28,8 @@ impl Config {
             cookie_paths = cookies.paths.join(","),
             default_scope = self.default_scope.as_str(),
             store = %self.store,
-            upstream_timeout_ms = milliseconds(self.upstream_timeout),
-            drain_timeout_ms = milliseconds(self.drain_timeout),
+            upstream_timeout = %format_duration(self.upstream_timeout),
+            drain_timeout = %format_duration(self.drain_timeout),
             max_in_flight = limits.in_flight,
             max_connections = limits.connections,
             trusted_proxies = self.trusted_proxies.len(),
@@ -40,10 +41,6 @@ impl Config {
 
 fn set(secret: Option<&SecretString>) -> &'static str {
     if secret.is_some() { "set" } else { "not set" }
-}
-
-fn milliseconds(time: std::time::Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Which store, without where a Redis is: its address may hold a password.

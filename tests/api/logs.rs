@@ -152,6 +152,7 @@ async fn the_first_line_tells_how_it_is_configured_and_no_secret() {
         ("secret_previous", "not set"),
         ("allowed_origins", "https://app.example.com"),
         ("csrf_mode", "Signed"),
+        ("upstream_timeout", "5s"),
         ("cookie_name", K),
         ("store", "redis, prefix logout-gateway:"),
     ] {

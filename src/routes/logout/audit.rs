@@ -9,7 +9,7 @@ use super::reply::Contract;
 use crate::{app::frame::Call, config::Scope, error::Error, telemetry::metrics::Metrics};
 
 /// What the line tells; members that are `None` are left out.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Line<'r> {
     /// `X-Request-Id`: the same in the reply, at GoTrue and in the failure log.
     pub(super) request_id: &'r str,
