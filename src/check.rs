@@ -31,7 +31,7 @@ pub fn run(args: config::Args) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let _log = telemetry::start(config::LogFormat::Text, "warn");
+    let _log = telemetry::start(config::LogFormat::Text, "warn", None);
     println!("configuration: ok");
     let probed = runtime::Builder::new_current_thread()
         .enable_all()

@@ -100,7 +100,7 @@ pub struct Config {
     pub log_format: LogFormat,
     /// `RUST_LOG`, known to be a valid filter.
     pub log_filter: String,
-    /// `OTEL_EXPORTER_OTLP_ENDPOINT`, which this version does not use.
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: traces go below it, to `/v1/traces`.
     pub otlp_endpoint: Option<Url>,
 }
 

@@ -103,7 +103,7 @@ async fn demo(bind: SocketAddr) -> Result<(), DemoError> {
     let _ = mock.create_user(USER.email, USER.password);
 
     let config = settings::config(bind, mock.url())?;
-    let _log = telemetry::start(config.log_format, &config.log_filter);
+    let _log = telemetry::start(config.log_format, &config.log_filter, None);
     let page = Page { gotrue: mock.url(), cookie_name: &config.cookies.name, user: USER };
     let pages = page.router()?;
     let gateway = start(&config, &pages)?;

@@ -34,7 +34,7 @@ use crate::{
     queue::{credentials::Seal, postponing::Postponing},
     server,
     session::{jwks::Jwks, verifier::Verifier},
-    store::{self, CannotOpen, Store, counted::Counted},
+    store::{self, CannotOpen, Store, watched::Watched},
     telemetry::metrics::Metrics,
 };
 
@@ -234,7 +234,7 @@ pub fn first_app(
         in_flight: Arc::new(Semaphore::new(config.limits.in_flight)),
         logout: Logout {
             gotrue: GoTrue::new(&config.supabase, metrics.clone())?,
-            store: Arc::new(Counted::new(store, metrics.clone())),
+            store: Arc::new(Watched::new(store, metrics.clone())),
             postponing: seal.map(|seal| Arc::new(Postponing::new(seal))),
             clock,
             max_token_lifetime: config.max_token_lifetime,

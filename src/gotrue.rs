@@ -11,6 +11,7 @@
 
 pub mod answer;
 mod client;
+mod operation;
 mod transport;
 
 use std::time::SystemTime;
@@ -19,7 +20,9 @@ use axum::http::HeaderValue;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-pub use self::{client::GoTrue, transport::NoClient};
+use crate::telemetry::traces::TraceContext;
+
+pub use self::{client::GoTrue, operation::Operation, transport::NoClient};
 
 /// When the whole budget is used up.
 pub type Deadline = Instant;
@@ -33,6 +36,8 @@ pub struct OnBehalfOf {
     pub forwarded_for: HeaderValue,
     /// Sent as `User-Agent`.
     pub user_agent: Option<HeaderValue>,
+    /// Sent as `traceparent` and `tracestate`, unless our own span is.
+    pub trace: TraceContext,
 }
 
 impl OnBehalfOf {

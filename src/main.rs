@@ -14,7 +14,8 @@ use logout_gateway::{
     config::{self, Config},
     demo, descriptors,
     gateway::{Gateway, StartError},
-    mock, operator, telemetry,
+    mock, operator,
+    telemetry::{self, Telemetry, traces::Exporter},
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -64,13 +65,20 @@ fn serve(args: config::Args) -> ExitCode {
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
-    let _log = telemetry::start(config.log_format, &config.log_filter);
+    let exporter = match config.otlp_endpoint.as_ref().map(Exporter::new).transpose() {
+        Ok(exporter) => exporter,
+        Err(fault) => {
+            eprintln!("OTEL_EXPORTER_OTLP_ENDPOINT: no traces can be exported: {fault}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let telemetry = telemetry::start(config.log_format, &config.log_filter, exporter);
     config.tell();
     let descriptors = descriptors::provide(&config.limits);
     for warning in config.warnings().into_iter().chain(descriptors) {
         tracing::warn!(variable = warning.variable, "{}", warning.weakness);
     }
-    match run(config) {
+    match run(config, &telemetry) {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {
             tracing::error!(%cause, "the gateway has failed");
@@ -80,7 +88,7 @@ fn serve(args: config::Args) -> ExitCode {
 }
 
 /// Until SIGTERM or SIGINT; a second one ends the process at once.
-fn run(config: Config) -> Result<(), Failed> {
+fn run(config: Config, telemetry: &Telemetry) -> Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
     let gateway = Gateway::start(config, Clock::system(), &Router::new())?;
@@ -88,6 +96,7 @@ fn run(config: Config) -> Result<(), Failed> {
         tokio::select! {
             signal = signals.next() => Some(signal),
             () = gateway.failed() => None,
+            () = telemetry.tell_of_dropped_lines() => None,
         }
     });
     tracing::info!(signal, "shutting down");

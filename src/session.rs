@@ -15,12 +15,14 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
 use secrecy::{ExposeSecret, SecretString};
+use tracing::Instrument as _;
 
 use self::{
     cookies::{RequestCookies, Stored, StoredSession},
     token::{Claims, TokenFault, session_of},
     verifier::{Standing, Verifier},
 };
+use crate::telemetry::traces;
 
 /// What the request brings along, unjudged.
 #[derive(Debug)]
@@ -125,8 +127,9 @@ impl Verifier {
                 (stored.access_token, stored.refresh_token, Carrier::Cookie)
             }
         };
-        let judged =
-            self.judge(access_token.expose_secret(), now).await.map_err(NoSession::Invalid)?;
+        let judging =
+            self.judge(access_token.expose_secret(), now).instrument(traces::token_check());
+        let judged = judging.await.map_err(NoSession::Invalid)?;
         if judged.expired && carrier == Carrier::Bearer {
             refresh_token = cookie_of_same_session(cookies, key, &judged.claims);
             if refresh_token.is_some() {

@@ -6,12 +6,12 @@
 //!    its operator made it.
 //! 3. A store that cannot tell whether a token is on the list says so; nobody is let in on a guess.
 
-pub mod counted;
 pub mod failure;
 pub mod file;
 pub mod list;
 pub mod memory;
 pub mod redis;
+pub mod watched;
 
 use std::{fmt, sync::Arc};
 

@@ -1,40 +1,93 @@
-//! Log lines, to standard error: text for people, JSON for machines.
+//! Log lines, to standard error: text for people, JSON for machines. Traces, where somebody takes them.
 //!
 //! No token, cookie value, key or e-mail address ever stands in one: secrets have no `Debug`, request
 //! heads are not logged, and upstream text is not either.
 
 pub mod metrics;
+pub mod traces;
 
 use std::{
-    io::{self, IsTerminal},
+    io::{self, BufWriter, IsTerminal, Write},
     panic::{self, PanicHookInfo},
     thread,
+    time::Duration,
 };
 
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{FilterExt, filter_fn},
+    fmt,
+    layer::SubscriberExt,
+    registry,
+    util::SubscriberInitExt,
+};
 
+use self::traces::Exporter;
 use crate::config::LogFormat;
 
 /// Lines that wait for a reader who stalls; further ones are dropped. The library keeps 128,000, some
 /// 50 MB.
 const LINES_WAITING: usize = 8192;
+const LOOK_FOR_DROPPED: Duration = Duration::from_secs(1);
+/// How long the last spans may take: whoever takes them may be gone.
+const LAST_SPANS: Duration = Duration::from_secs(2);
+
+/// Keeps what is written in the background going; the last lines and spans are written when it is
+/// dropped.
+#[derive(Debug)]
+pub struct Telemetry {
+    exporter: Option<Exporter>,
+    dropped: ErrorCounter,
+    _writing: WorkerGuard,
+}
 
 /// Starts logging for the whole process, panics included; once. Lines are written by a thread of their own, so that a
-/// reader who stalls stops no request; the last ones are written when the guard is dropped.
-pub fn start(format: LogFormat, filter: &str) -> WorkerGuard {
-    let filter = EnvFilter::new(filter);
-    let (writer, guard) = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(LINES_WAITING)
-        .finish(io::stderr());
+/// reader who stalls stops no request.
+#[must_use]
+pub fn start(format: LogFormat, filter: &str, exporter: Option<Exporter>) -> Telemetry {
+    let (writer, writing) = lines(io::stderr(), LINES_WAITING);
+    let dropped = writer.error_counter();
     let lines = fmt::layer().with_writer(writer).with_ansi(io::stderr().is_terminal());
-    match format {
-        LogFormat::Text => registry().with(filter).with(lines).init(),
-        LogFormat::Json => registry().with(filter).with(lines.json().flatten_event(true)).init(),
-    }
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    // Spans are the exporter's: where there is none, nobody is interested and they cost nothing.
+    let lines = lines.with_filter(EnvFilter::new(filter).and(filter_fn(|what| !what.is_span())));
+    registry().with(lines).with(exporter.as_ref().map(Exporter::layer)).init();
     panic::set_hook(Box::new(log_panic));
-    guard
+    Telemetry { exporter, dropped, _writing: writing }
+}
+
+/// Writes whole lines to `output`, all that has gathered at once.
+fn lines(output: impl Write + Send + 'static, waiting: usize) -> (NonBlocking, WorkerGuard) {
+    let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(waiting);
+    builder.finish(BufWriter::new(output))
+}
+
+impl Telemetry {
+    /// Says so whenever lines were lost, with their number since the start: the line that says so may
+    /// itself be one of them, and is then said again. For ever.
+    pub async fn tell_of_dropped_lines(&self) {
+        let mut told = 0;
+        loop {
+            tokio::time::sleep(LOOK_FOR_DROPPED).await;
+            let total = self.dropped.dropped_lines();
+            if total > told {
+                tracing::warn!(total, "log lines were dropped: nobody read them in time");
+            }
+            told = total;
+        }
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if let Some(exporter) = &self.exporter {
+            exporter.stop(LAST_SPANS);
+        }
+    }
 }
 
 /// One line for a panic: where, and its text if that is a literal. A text that was put together at

@@ -21,8 +21,8 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use logout_gateway::{
     config::{Scope, Supabase},
     gotrue::{
-        Refusal,
-        answer::{Answer, LARGEST_ANSWER, Operation},
+        Operation, Refusal,
+        answer::{Answer, LARGEST_ANSWER},
     },
     session::{
         jwks::{self, Jwks},

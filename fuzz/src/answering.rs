@@ -15,7 +15,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use logout_gateway::{config::Scope, gotrue::answer::Operation};
+use logout_gateway::{config::Scope, gotrue::Operation};
 
 use crate::message::{headers, split};
 

@@ -10,18 +10,23 @@ use std::{
 
 use axum::{
     Json,
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use super::{
     App, X_REQUEST_ID,
     peer::{self, FORWARDED_FOR, FORWARDED_PROTO, Peer},
 };
-use crate::{error::Error, gotrue::OnBehalfOf};
+use crate::{
+    error::Error,
+    gotrue::OnBehalfOf,
+    telemetry::traces::{self, TraceContext},
+};
 
 /// Two years, as browsers' preload lists ask for.
 const STRICT_TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=63072000");
@@ -50,6 +55,8 @@ pub struct Call {
     pub request_id: HeaderValue,
     /// Who is on the other end.
     pub peer: Peer,
+    /// The trace that the caller is part of.
+    pub trace: TraceContext,
 }
 
 impl Call {
@@ -62,6 +69,7 @@ impl Call {
             forwarded_for: HeaderValue::try_from(client)
                 .unwrap_or(HeaderValue::from_static("unknown")),
             user_agent: headers.get(header::USER_AGENT).cloned(),
+            trace: self.trace.clone(),
         }
     }
 
@@ -100,11 +108,13 @@ pub(super) async fn frame(
     let call = Arc::new(Call {
         request_id: request_id(headers),
         peer: Peer::of(address, headers, target, &app.config.trusted_proxies),
+        trace: TraceContext::of(headers),
     });
+    let span = span(&request, &call);
     request.extensions_mut().insert(call.clone());
 
     let mut response = if peer::names_its_host(&request) {
-        next.run(request).await
+        next.run(request).instrument(span.clone()).await
     } else {
         Error::MalformedRequest.into_response()
     };
@@ -130,7 +140,19 @@ pub(super) async fn frame(
         headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
     }
     headers.insert(X_REQUEST_ID, call.request_id.clone());
+    traces::answered(&span, response.status());
+    if response.status().is_server_error() {
+        traces::failed(&span);
+    }
     response
+}
+
+/// For a trace; monitors and unknown paths are none.
+fn span(request: &Request, call: &Call) -> Span {
+    match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
+        Some("/healthz" | "/readyz" | "/metrics") | None => Span::none(),
+        Some(route) => traces::request(request.method(), route, call.request_id(), &call.trace),
+    }
 }
 
 /// Refusals that are the same for every route.

@@ -33,7 +33,7 @@ pub(super) struct LogArgs {
     /// by target (`audit=off`). Default: `info`
     #[arg(long, env = "RUST_LOG", value_name = "FILTER")]
     log_filter: Option<OsString>,
-    /// Where traces go by OTLP. This version exports none and only warns. Default: none
+    /// Where traces go by OTLP over HTTP, such as `http://localhost:4318`. Default: none are made
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     otlp_endpoint: Option<OsString>,
 }

@@ -57,10 +57,6 @@ impl Config {
                             is slow to answer";
             warn("GATEWAY_DRAIN_TIMEOUT", weakness.into());
         }
-        if self.otlp_endpoint.is_some() {
-            let weakness = "ignored: this version exports no traces";
-            warn("OTEL_EXPORTER_OTLP_ENDPOINT", weakness.into());
-        }
         warnings
     }
 }
@@ -99,10 +95,6 @@ mod tests {
     #[case::plain_project(
         &[SECRET, ("GATEWAY_COOKIE_SECURE", "false"), ("SUPABASE_URL", "http://localhost")],
         &[]
-    )]
-    #[case::traces(
-        &[SECRET, ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel:4317")],
-        &["OTEL_EXPORTER_OTLP_ENDPOINT"]
     )]
     #[case::short_drain(&[SECRET, ("GATEWAY_DRAIN_TIMEOUT", "4s")], &["GATEWAY_DRAIN_TIMEOUT"])]
     #[case::small_budget(

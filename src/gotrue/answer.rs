@@ -10,38 +10,11 @@ use serde::Deserialize;
 use tokio::time::timeout_at;
 use uuid::Uuid;
 
-use super::{Deadline, Refreshed, Refusal};
+use super::{Deadline, Operation, Refreshed, Refusal};
 use crate::config::Scope;
 
 /// No more of an answer's body is kept.
 pub const LARGEST_ANSWER: usize = 64 * 1024;
-
-/// What GoTrue was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// `POST /logout`
-    Logout,
-    /// `POST /token?grant_type=refresh_token`
-    Token,
-    /// `GET /user`
-    User,
-    /// `GET /.well-known/jwks.json`
-    Jwks,
-    /// `GET /health`
-    Health,
-}
-
-impl Operation {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Logout => "logout",
-            Self::Token => "token",
-            Self::User => "user",
-            Self::Jwks => "jwks",
-            Self::Health => "health",
-        }
-    }
-}
 
 /// An answer as it came, as far as it tells something.
 #[derive(Debug)]

@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Deadline, Health, LogoutAnswer, OnBehalfOf, Refreshed, Refusal,
-    answer::Operation,
+    Deadline, Health, LogoutAnswer, OnBehalfOf, Operation, Refreshed, Refusal,
     transport::{NoClient, Request, Transport, Unanswered},
 };
 use crate::{
@@ -201,6 +200,7 @@ impl GoTrue {
         if let Some(user_agent) = &caller.user_agent {
             headers.insert(header::USER_AGENT, user_agent.clone());
         }
+        caller.trace.pass_on(&mut headers);
         // A token that was read as a JWT is visible ASCII: the value is always one.
         if let Some(mut value) =
             access_token.and_then(|t| HeaderValue::try_from(format!("Bearer {t}")).ok())

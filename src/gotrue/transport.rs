@@ -12,13 +12,14 @@ use axum::http::{HeaderMap, Method};
 use backon::{ExponentialBuilder, Retryable};
 use reqwest::{Client, Url, redirect};
 use tokio::time::{Instant, timeout_at};
+use tracing::Span;
 
 use super::{
-    Deadline, Refusal,
-    answer::{Answer, Operation, printed},
+    Deadline, Operation, Refusal,
+    answer::{Answer, printed},
     client::REQUEST_ID,
 };
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::{metrics::Metrics, traces};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Shorter than the 60 s and more after which proxies close a connection that idles: a request sent
@@ -49,11 +50,16 @@ struct Try<'m> {
     operation: Operation,
     begun: Instant,
     result: &'static str,
+    span: Span,
 }
 
 impl Drop for Try<'_> {
     fn drop(&mut self) {
         self.metrics.gotrue_try(self.operation.as_str(), self.result, self.begun.elapsed());
+        self.span.record("result", self.result);
+        if !matches!(self.result, "ok" | "refused") {
+            traces::failed(&self.span);
+        }
     }
 }
 
@@ -167,9 +173,11 @@ impl Transport {
         deadline: Deadline,
     ) -> Result<Answer, Inconclusive> {
         let (operation, begun) = (request.operation, Instant::now());
-        let mut tried = Try { metrics: &self.metrics, operation, begun, result: "timeout" };
+        let span = traces::gotrue(operation.purpose(), &request.method, request.url);
+        let mut tried = Try { metrics: &self.metrics, operation, begun, result: "timeout", span };
         let mut http = reqwest::Request::new(request.method.clone(), request.url.clone());
         http.headers_mut().clone_from(&request.headers);
+        traces::pass_on(&tried.span, http.headers_mut());
         *http.body_mut() = request.body.clone().map(Into::into);
         let response = self.http.execute(http).await.map_err(|error| {
             tried.result = "unavailable";
@@ -178,6 +186,7 @@ impl Transport {
         let request_id = request.headers.get(REQUEST_ID).cloned();
         let answer = Answer::read(operation, request_id, response, deadline).await;
         tried.result = answer.result();
+        traces::answered(&tried.span, answer.status);
         if answer.is_passing() { Err(Inconclusive::Answered(answer)) } else { Ok(answer) }
     }
 }

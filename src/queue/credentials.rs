@@ -9,6 +9,7 @@ use aws_lc_rs::{
     error::Unspecified,
     hmac::{self, HMAC_SHA256},
 };
+use axum::http::HeaderValue;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -18,7 +19,9 @@ use uuid::Uuid;
 use super::entry::Entry;
 use crate::{
     config::{Scope, Secrets},
+    gotrue::OnBehalfOf,
     keys::derived,
+    telemetry::traces::TraceContext,
 };
 
 /// Enough to tell a few secrets apart.
@@ -51,6 +54,18 @@ impl Credentials {
             "forwarded_for": self.forwarded_for,
             "user_agent": self.user_agent,
         })
+    }
+
+    /// Whose request it was.
+    pub(super) fn caller(&self, request_id: &str) -> OnBehalfOf {
+        let value = |text: &str| HeaderValue::try_from(text).ok();
+        let unknown = HeaderValue::from_static("unknown");
+        OnBehalfOf {
+            request_id: value(request_id).unwrap_or_else(|| unknown.clone()),
+            forwarded_for: value(&self.forwarded_for).unwrap_or(unknown),
+            user_agent: self.user_agent.as_deref().and_then(value),
+            trace: TraceContext::default(),
+        }
     }
 }
 

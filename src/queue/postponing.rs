@@ -147,6 +147,7 @@ mod tests {
         config::{Scope, Secrets},
         gotrue::OnBehalfOf,
         session::{Carrier, token::Claims},
+        telemetry::traces::TraceContext,
     };
 
     /// A queue in which so many wait already.
@@ -190,8 +191,12 @@ mod tests {
         let seal = Seal::new(&Secrets { current, previous: None }).unwrap().unwrap();
         let postponing = Postponing::new(seal);
         let unknown = HeaderValue::from_static("unknown");
-        let caller =
-            OnBehalfOf { request_id: unknown.clone(), forwarded_for: unknown, user_agent: None };
+        let caller = OnBehalfOf {
+            request_id: unknown.clone(),
+            forwarded_for: unknown,
+            user_agent: None,
+            trace: TraceContext::default(),
+        };
         let (user, session) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let claims = Claims {
             sub: user,

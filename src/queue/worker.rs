@@ -9,12 +9,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::http::HeaderValue;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{
     backoff::{self, LONGEST},
@@ -25,11 +25,11 @@ use super::{
 use crate::{
     config::Scope,
     error::Error,
-    gotrue::{OnBehalfOf, Refusal},
+    gotrue::Refusal,
     logout::{Asked, Ended, Logout, Outcome},
     session::{Carrier, Session, token::Claims, verifier::Standing},
     store::{Queue, StoreFault, failure::Failure},
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, traces},
 };
 
 /// How often it looks for what is due.
@@ -113,7 +113,8 @@ impl Worker {
             let mut tries = JoinSet::new();
             for entry in leased {
                 let worker = self.clone();
-                tries.spawn(async move { worker.try_again(entry, until).await });
+                let span = traces::retry(&entry.request_id);
+                tries.spawn(async move { worker.try_again(entry, until).await }.instrument(span));
             }
             let mut faults = Vec::new();
             for tried in tries.join_all().await {
@@ -143,7 +144,7 @@ impl Worker {
             }
         };
         let session = self.session(&entry, &credentials);
-        let caller = caller(&entry, &credentials);
+        let caller = credentials.caller(&entry.request_id);
         let Entry { ref route, tried, .. } = entry;
         let asked = Asked { scope, route, caller: &caller, tried_before: tried };
         let deadline = Instant::now() + self.patience;
@@ -284,15 +285,5 @@ impl Health {
     /// that was set back.
     fn waits(&self, now: i64) -> bool {
         (1..=LONGEST).contains(&self.wait_until.saturating_sub(now))
-    }
-}
-
-fn caller(entry: &Entry, credentials: &Credentials) -> OnBehalfOf {
-    let value = |text: &str| HeaderValue::try_from(text).ok();
-    let unknown = HeaderValue::from_static("unknown");
-    OnBehalfOf {
-        request_id: value(&entry.request_id).unwrap_or_else(|| unknown.clone()),
-        forwarded_for: value(&credentials.forwarded_for).unwrap_or(unknown),
-        user_agent: credentials.user_agent.as_deref().and_then(value),
     }
 }

@@ -17,6 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tracing::Instrument as _;
 
 use self::{
     audit::Line,
@@ -135,7 +136,7 @@ async fn logout(
     };
     // A task of its own: a client that hangs up stops neither the revocation nor its log line, and
     // makes no room for another.
-    logouts.spawn(judged).await.unwrap_or_else(|_panicked| {
+    logouts.spawn(judged.in_current_span()).await.unwrap_or_else(|_panicked| {
         Line::new(&told, contract, begun, "failed", Some(&Error::Internal)).write(&metrics);
         Error::Internal.into_response()
     })

@@ -3,6 +3,7 @@
 
 mod binary;
 mod browser;
+mod collector;
 mod head;
 mod http;
 mod jar;
@@ -20,6 +21,7 @@ use std::time::Duration;
 pub(crate) use self::{
     binary::{API_KEY, Log, Serving, unprivileged},
     browser::{Browser, Form, session_cookies},
+    collector::{Collector, Span},
     head::{assert_deletes, assert_own_headers},
     http::{Connection, Reply, Request},
     jar::{Jar, Page},

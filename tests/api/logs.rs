@@ -169,7 +169,7 @@ async fn a_process_with_a_bug() {
     async fn bug() -> &'static str {
         panic!("a bug that the tests put here");
     }
-    let _writing = telemetry::start(LogFormat::Json, "info");
+    let _writing = telemetry::start(LogFormat::Json, "info", None);
     let stage = Setup::new().pages(Router::new().route("/bug", get(bug))).start().await;
     let request = stage.get("/bug?q=x9tell-tale9x").bearer("x9tell-tale9x");
     assert_eq!(request.header("X-Request-Id", "the-bug").send().await.status, 500);
@@ -214,4 +214,28 @@ async fn a_reader_of_the_log_who_stalls_stops_no_request_and_no_end() {
         async move { ended.is_some_and(|status| status.success()) }
     })
     .await;
+}
+
+#[tokio::test]
+async fn lines_that_nobody_reads_in_time_are_counted() {
+    const ASKED: usize = 12_000;
+    let stage = stage().await;
+    let mut serving = Serving::start(&stage, &[("RUST_LOG", "info")]).await;
+    let mut connection = Connection::open(serving.address).await;
+    let request = serving.request("POST", "/logout").bytes(false);
+    for _ in 0..ASKED / 100 {
+        connection.write(&request.repeat(100)).await;
+        for _ in 0..100 {
+            assert_eq!(connection.reply(false).await.unwrap().status, 401);
+        }
+    }
+    let audited = |read: &str| read.matches(r#""target":"audit""#).count();
+    let mut dropped = 0;
+    // A line that says so may be dropped itself, and counts as well.
+    while audited(serving.read()) + dropped < ASKED {
+        let line = serving.told("log lines were dropped: nobody read them in time");
+        dropped = usize::try_from(line["total"].as_u64().unwrap()).unwrap();
+    }
+    let log = serving.ended();
+    assert!(dropped > 0 && audited(&log.text) + dropped < ASKED + 60, "{dropped}");
 }

@@ -53,6 +53,7 @@ mod shared_store;
 mod slow_upstream;
 mod stores;
 mod tokens;
+mod traces;
 mod upstream;
 mod upstream_faults;
 mod verify;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use logout_gateway::mock::{Algorithm, TEST_SECRET};
+use logout_gateway::{
+    mock::{Algorithm, TEST_SECRET},
+    telemetry::traces::TraceContext,
+};
 use serde_json::json;
 
 use crate::harness::{
@@ -175,6 +178,7 @@ async fn what_gotrue_said_is_forgotten_after_ten_seconds() {
         request_id: "a".parse().unwrap(),
         forwarded_for: "127.0.0.1".parse().unwrap(),
         user_agent: None,
+        trace: TraceContext::default(),
     };
     let presences = Presences::default();
     let ask = async || {

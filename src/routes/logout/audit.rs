@@ -3,6 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use tokio::time::Instant;
+use tracing::Span;
 use uuid::Uuid;
 
 use super::reply::Contract;
@@ -73,6 +74,7 @@ impl<'r> Line<'r> {
     pub(super) fn write(self, metrics: &Metrics) {
         let Self { route, outcome, reason, duration, cookies_deleted, .. } = self;
         metrics.logout(route, (outcome, reason), duration, cookies_deleted);
+        Span::current().record("outcome", outcome).record("reason", reason);
         tracing::info!(
             target: "audit",
             request_id = self.request_id,

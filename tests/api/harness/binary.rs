@@ -67,7 +67,7 @@ impl Serving {
         let mut log = BufReader::new(process.0.stderr.take().unwrap());
         let listening = tokio::task::spawn_blocking(move || {
             let mut read = String::new();
-            let line = read_up_to_listening(&mut log, &mut read);
+            let line = read_up_to("listening", &mut log, &mut read);
             (line, log, read)
         });
         let listening = tokio::time::timeout(PATIENCE, listening).await;
@@ -120,6 +120,16 @@ impl Serving {
         self.process.0.try_wait().unwrap()
     }
 
+    /// Reads its log up to the line of that message.
+    pub(crate) fn told(&mut self, message: &str) -> Value {
+        read_up_to(message, &mut self.log, &mut self.read)
+    }
+
+    /// What was read of its log.
+    pub(crate) fn read(&self) -> &str {
+        &self.read
+    }
+
     /// Waits for its end: exit status and the whole log.
     pub(crate) fn wait(mut self) -> (ExitStatus, Log) {
         self.log.read_to_string(&mut self.read).unwrap();
@@ -152,13 +162,13 @@ fn serve(command: &mut Command, stage: &Stage, environment: &[(&str, &str)]) -> 
     Process(command.stderr(Stdio::piped()).spawn().unwrap())
 }
 
-/// Answers the line that names the addresses.
-fn read_up_to_listening(log: &mut impl BufRead, read: &mut String) -> Value {
+/// Answers the line of that message.
+fn read_up_to(message: &str, log: &mut impl BufRead, read: &mut String) -> Value {
     loop {
         let from = read.len();
         assert_ne!(log.read_line(read).unwrap(), 0, "{read}");
         let line: Value = serde_json::from_str(&read[from..]).unwrap();
-        if line["message"] == "listening" {
+        if line["message"] == message {
             return line;
         }
     }

@@ -1,33 +1,43 @@
-//! A store whose failures are counted, whoever it is asked by.
+//! A store whose failures are counted and whose work for a request is traced, whoever it is asked by.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{Queue, Store, StoreFault, failure::Failure, list::Revocation};
-use crate::{queue::entry::Entry, session::token::Claims, telemetry::metrics::Metrics};
+use crate::{
+    queue::entry::Entry,
+    session::token::Claims,
+    telemetry::{metrics::Metrics, traces},
+};
 
 /// The store behind it, and who counts.
 #[derive(Debug)]
-pub struct Counted {
+pub struct Watched {
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
 }
 
-impl Counted {
+impl Watched {
     /// Passes everything on to `store`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
         Self { store, metrics }
     }
 
-    async fn count<T>(
+    async fn watch<T>(
         &self,
         operation: &'static str,
         work: impl Future<Output = Result<T, StoreFault>>,
     ) -> Result<T, StoreFault> {
-        work.await.inspect_err(|_| self.metrics.store_failed(operation))
+        let span = traces::store(operation);
+        let done = work.instrument(span.clone()).await;
+        done.inspect_err(|_| {
+            traces::failed(&span);
+            self.metrics.store_failed(operation);
+        })
     }
 
     /// Only asked where there is one.
@@ -38,13 +48,13 @@ impl Counted {
 }
 
 #[async_trait]
-impl Store for Counted {
+impl Store for Watched {
     async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreFault> {
-        self.count("revoke", self.store.revoke(revocation)).await
+        self.watch("revoke", self.store.revoke(revocation)).await
     }
 
     async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreFault> {
-        self.count("is_revoked", self.store.is_revoked(claims, now)).await
+        self.watch("is_revoked", self.store.is_revoked(claims, now)).await
     }
 
     fn revocations(&self) -> usize {
@@ -52,15 +62,15 @@ impl Store for Counted {
     }
 
     async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault> {
-        self.count("forget_outlived", self.store.forget_outlived(now)).await
+        self.watch("forget_outlived", self.store.forget_outlived(now)).await
     }
 
     async fn note(&self, failures: &[Failure]) -> Result<(), StoreFault> {
-        self.count("note", self.store.note(failures)).await
+        self.watch("note", self.store.note(failures)).await
     }
 
     async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreFault> {
-        self.count("failures", self.store.failures(most)).await
+        self.watch("failures", self.store.failures(most)).await
     }
 
     fn queue(&self) -> Option<&dyn Queue> {
@@ -77,32 +87,32 @@ impl Store for Counted {
 }
 
 #[async_trait]
-impl Queue for Counted {
+impl Queue for Watched {
     async fn put(&self, entry: &Entry) -> Result<(), StoreFault> {
-        self.count("put", self.behind()?.put(entry)).await
+        self.watch("put", self.behind()?.put(entry)).await
     }
 
     async fn lease(&self, now: i64, until: i64, most: usize) -> Result<Vec<Entry>, StoreFault> {
-        self.count("lease", self.behind()?.lease(now, until, most)).await
+        self.watch("lease", self.behind()?.lease(now, until, most)).await
     }
 
     async fn put_off(&self, entry: &Entry, leased_until: i64) -> Result<bool, StoreFault> {
-        self.count("put_off", self.behind()?.put_off(entry, leased_until)).await
+        self.watch("put_off", self.behind()?.put_off(entry, leased_until)).await
     }
 
     async fn remove(&self, id: Uuid) -> Result<bool, StoreFault> {
-        self.count("remove", self.behind()?.remove(id)).await
+        self.watch("remove", self.behind()?.remove(id)).await
     }
 
     async fn entries(&self, most: usize) -> Result<Vec<Entry>, StoreFault> {
-        self.count("entries", self.behind()?.entries(most)).await
+        self.watch("entries", self.behind()?.entries(most)).await
     }
 
     async fn waiting(&self) -> Result<usize, StoreFault> {
-        self.count("waiting", self.behind()?.waiting()).await
+        self.watch("waiting", self.behind()?.waiting()).await
     }
 
     async fn oldest(&self) -> Result<Option<i64>, StoreFault> {
-        self.count("oldest", self.behind()?.oldest()).await
+        self.watch("oldest", self.behind()?.oldest()).await
     }
 }

@@ -1,0 +1,121 @@
+//! Takes traces by OTLP over HTTP, as a collector does.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
+use opentelemetry::trace::{SpanId, TraceId};
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::ExportTraceServiceRequest,
+    common::v1::{AnyValue, KeyValue, any_value::Value},
+};
+use prost::Message;
+use tokio::net::TcpListener;
+
+use super::OwnThread;
+
+/// What arrived, each as it came: headers and body.
+type Exports = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
+
+/// Listens until it is dropped.
+pub(crate) struct Collector {
+    /// `http://<address>`
+    pub(crate) endpoint: String,
+    exports: Exports,
+    _running: OwnThread,
+}
+
+/// A span that was exported.
+#[derive(Debug)]
+pub(crate) struct Span {
+    pub(crate) name: String,
+    pub(crate) kind: i32,
+    /// In hexadecimal digits, as `traceparent` has them; no parent is empty.
+    pub(crate) trace: String,
+    pub(crate) id: String,
+    pub(crate) parent: String,
+    pub(crate) attributes: BTreeMap<String, String>,
+    /// Whether its status is an error.
+    pub(crate) failed: bool,
+}
+
+impl Collector {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let exports = Exports::default();
+        let router = Router::new().route("/v1/traces", post(take)).with_state(exports.clone());
+        let listener = listener.into_std().unwrap();
+        let running = OwnThread::run(|| async {
+            axum::serve(TcpListener::from_std(listener).unwrap(), router).await.unwrap();
+        });
+        Self { endpoint, exports, _running: running }
+    }
+
+    /// What a gateway needs to export to it.
+    pub(crate) fn variable(&self) -> (&'static str, &str) {
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &self.endpoint)
+    }
+
+    /// The headers of every export, and all their octets.
+    pub(crate) fn exports(&self) -> Vec<(HeaderMap, Bytes)> {
+        self.exports.lock().unwrap().clone()
+    }
+
+    fn requests(&self) -> Vec<ExportTraceServiceRequest> {
+        let exports = self.exports();
+        exports.iter().map(|(_, body)| Message::decode(body.clone()).unwrap()).collect()
+    }
+
+    /// What every export says of who sent it.
+    pub(crate) fn resources(&self) -> Vec<BTreeMap<String, String>> {
+        let spans = self.requests().into_iter().flat_map(|request| request.resource_spans);
+        spans.map(|spans| attributes(&spans.resource.unwrap().attributes)).collect()
+    }
+
+    /// Every span that arrived.
+    pub(crate) fn spans(&self) -> Vec<Span> {
+        let resources = self.requests().into_iter().flat_map(|request| request.resource_spans);
+        let scopes = resources.flat_map(|spans| spans.scope_spans);
+        scopes.flat_map(|scope| scope.spans).map(Span::from).collect()
+    }
+}
+
+async fn take(State(exports): State<Exports>, headers: HeaderMap, body: Bytes) {
+    exports.lock().unwrap().push((headers, body));
+}
+
+impl From<opentelemetry_proto::tonic::trace::v1::Span> for Span {
+    fn from(span: opentelemetry_proto::tonic::trace::v1::Span) -> Self {
+        assert!(
+            span.start_time_unix_nano > 0 && span.end_time_unix_nano >= span.start_time_unix_nano
+        );
+        Self {
+            kind: span.kind,
+            trace: TraceId::from_bytes(span.trace_id.try_into().unwrap()).to_string(),
+            id: span_id(&span.span_id),
+            parent: span_id(&span.parent_span_id),
+            attributes: attributes(&span.attributes),
+            failed: span.status.is_some_and(|status| status.code == 2),
+            name: span.name,
+        }
+    }
+}
+
+fn span_id(octets: &[u8]) -> String {
+    octets.try_into().map(|octets| SpanId::from_bytes(octets).to_string()).unwrap_or_default()
+}
+
+fn attributes(pairs: &[KeyValue]) -> BTreeMap<String, String> {
+    pairs.iter().map(|pair| (pair.key.clone(), text(pair.value.as_ref()))).collect()
+}
+
+fn text(value: Option<&AnyValue>) -> String {
+    match value.and_then(|value| value.value.as_ref()) {
+        Some(Value::StringValue(text)) => text.clone(),
+        Some(Value::IntValue(number)) => number.to_string(),
+        other => format!("{other:?}"),
+    }
+}

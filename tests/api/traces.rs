@@ -1,0 +1,255 @@
+//! Traces: W3C Trace Context in and out, and what a collector is sent by OTLP.
+
+use logout_gateway::{clock::Clock, mock::Tokens};
+use serde_json::json;
+
+use crate::harness::{
+    Collector, Form, Request, Serving, Setup, Span, Stage, claims_of, eventually, session_cookies,
+};
+
+const K: &str = "sb-127-auth-token";
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const CALLER: &str = "00f067aa0ba902b7";
+const SERVER: i32 = 2;
+const CLIENT: i32 = 3;
+
+fn traceparent(flags: &str) -> String {
+    format!("00-{TRACE}-{CALLER}-{flags}")
+}
+
+async fn stage() -> Stage {
+    Setup::new().at(Clock::system().unix_seconds()).start().await
+}
+
+/// A session whose access token has expired.
+fn expired(stage: &Stage) -> Tokens {
+    let mut tokens = stage.sign_up();
+    let mut claims = claims_of(&tokens.access_token);
+    claims["exp"] = json!(stage.time.now() - 10);
+    tokens.access_token = stage.mock.sign(&claims).unwrap();
+    tokens
+}
+
+/// Logs out by cookie, within the trace of a caller.
+async fn logout(serving: &Serving, tokens: &Tokens, flags: &str) {
+    let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
+    let mut cookies = session_cookies(K, access, refresh, Form::Base64);
+    let reply = serving.request("GET", "/api/auth/csrf").cookies(&cookies).send().await;
+    let csrf = reply.json()["data"]["csrf_token"].as_str().unwrap().to_owned();
+    cookies.push(("sb-csrf-token".to_owned(), csrf.clone()));
+    let request = serving.request("POST", "/logout").cookies(&cookies);
+    let request = request.header("X-CSRF-Token", &csrf).header("X-Request-Id", "the-traced-one");
+    let request = request.header("traceparent", traceparent(flags));
+    let reply = request.header("tracestate", "vendor=1").send().await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+}
+
+#[track_caller]
+fn one<'s>(spans: &'s [Span], name: &str) -> &'s Span {
+    let named: Vec<&Span> = spans.iter().filter(|span| span.name == name).collect();
+    assert_eq!(named.len(), 1, "{name}: {spans:#?}");
+    named[0]
+}
+
+#[tokio::test]
+async fn a_logout_is_one_trace_of_the_caller_that_reaches_gotrue_and_the_store() {
+    let (stage, collector) = (stage().await, Collector::start().await);
+    let serving = Serving::start(&stage, &[collector.variable()]).await;
+    let tokens = expired(&stage);
+    logout(&serving, &tokens, "01").await;
+    assert!(!stage.alive(&tokens));
+    let log = serving.ended();
+    assert_eq!(log.audit("the-traced-one")["outcome"], "revoked");
+
+    let mut spans = collector.spans();
+    spans.retain(|span| span.trace == TRACE);
+    let request = one(&spans, "POST /logout");
+    assert_eq!((request.parent.as_str(), request.kind, request.failed), (CALLER, SERVER, false));
+    for (attribute, value) in [
+        ("request_id", "the-traced-one"),
+        ("http.request.method", "POST"),
+        ("http.route", "/logout"),
+        ("http.response.status_code", "200"),
+        ("outcome", "revoked"),
+    ] {
+        assert_eq!(request.attributes[attribute], value, "{attribute}");
+    }
+    for (name, kind) in [("token check", 1), ("refresh", CLIENT), ("revoke", CLIENT), ("store", 1)]
+    {
+        let span = one(&spans, name);
+        assert_eq!((&span.parent, span.kind, span.failed), (&request.id, kind, false), "{name}");
+    }
+    assert_eq!(spans.len(), 5, "{spans:#?}");
+    assert_eq!(one(&spans, "store").attributes["operation"], "revoke");
+    let revoke = one(&spans, "revoke");
+    assert_eq!(revoke.attributes["http.response.status_code"], "204");
+    assert_eq!(revoke.attributes["server.address"], "127.0.0.1");
+    assert_eq!(revoke.attributes["result"], "ok");
+
+    for (operation, name) in [("token", "refresh"), ("logout", "revoke")] {
+        let call = stage.calls(operation).pop().unwrap();
+        let told = format!("00-{TRACE}-{}-01", one(&spans, name).id);
+        assert_eq!(call.header("traceparent"), Some(&*told), "{operation}");
+        assert_eq!(call.header("tracestate"), Some("vendor=1"), "{operation}");
+        assert_eq!(call.header("x-request-id"), Some("the-traced-one"), "{operation}");
+    }
+    for resource in collector.resources() {
+        assert_eq!(resource["service.name"], "logout-gateway");
+        assert_eq!(resource["service.version"], env!("CARGO_PKG_VERSION"));
+    }
+}
+
+#[tokio::test]
+async fn no_span_tells_a_secret() {
+    let (stage, collector) = (stage().await, Collector::start().await);
+    let serving = Serving::start(&stage, &[collector.variable()]).await;
+    let tokens = expired(&stage);
+    logout(&serving, &tokens, "01").await;
+    let request = serving.request("POST", "/logout?scope=x9tell-tale9x").bearer("x9tell-tale9x");
+    request.header("Cookie", "sb-127-auth-token=x9tell-tale9x").send().await;
+    let _log = serving.ended();
+    let exported: Vec<u8> = collector.exports().into_iter().flat_map(|(_, body)| body).collect();
+    let exported = String::from_utf8_lossy(&exported);
+    assert!(exported.contains("the-traced-one"));
+    let claims = claims_of(&tokens.access_token);
+    let email = claims["email"].as_str().unwrap();
+    let parts = tokens.access_token.split('.');
+    for secret in parts.chain([&*tokens.refresh_token, email, "x9tell-tale9x"]) {
+        assert!(!exported.contains(secret), "{secret}");
+    }
+    for person in [tokens.user_id, tokens.session_id] {
+        assert!(!exported.contains(&person.to_string()), "who it was is the audit log's");
+    }
+}
+
+#[tokio::test]
+async fn what_fails_is_told_of_each_try() {
+    let (stage, collector) = (stage().await, Collector::start().await);
+    let serving = Serving::start(&stage, &[collector.variable()]).await;
+    let token = stage.sign_up().access_token;
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
+    let request = serving.request("POST", "/logout").bearer(&token);
+    assert_eq!(request.send().await.status, 500);
+    let _log = serving.ended();
+    let spans = collector.spans();
+    let request = one(&spans, "POST /logout");
+    assert!(request.failed && request.parent.is_empty());
+    assert_eq!(request.attributes["http.response.status_code"], "500");
+    assert_eq!(request.attributes["outcome"], "failed");
+    assert_eq!(request.attributes["reason"], "auth_service_unavailable");
+    let tries: Vec<&Span> = spans.iter().filter(|span| span.name == "revoke").collect();
+    assert_eq!(tries.len(), 2);
+    for span in tries {
+        assert!(span.failed && span.parent == request.id, "{span:?}");
+        assert_eq!(span.attributes["result"], "unavailable");
+    }
+}
+
+#[tokio::test]
+async fn a_trace_that_its_caller_does_not_sample_is_passed_on_and_not_exported() {
+    let (stage, collector) = (stage().await, Collector::start().await);
+    let serving = Serving::start(&stage, &[collector.variable()]).await;
+    logout(&serving, &stage.sign_up(), "00").await;
+    let told = stage.calls("logout").pop().unwrap();
+    let told = told.header("traceparent").unwrap().to_owned();
+    assert!(told.starts_with(&format!("00-{TRACE}-")) && told.ends_with("-00"), "{told}");
+    assert!(!told.contains(CALLER), "the gateway's own span is between: {told}");
+    let _log = serving.ended();
+    assert!(collector.spans().iter().all(|span| span.trace != TRACE));
+}
+
+#[tokio::test]
+async fn monitors_and_the_work_behind_are_no_traces_but_a_postponed_logout_is() {
+    let (stage, collector) = (stage().await, Collector::start().await);
+    let directory = tempfile::tempdir().unwrap();
+    let store = format!("file:{}", directory.path().join("store").display());
+    let environment =
+        [collector.variable(), ("GATEWAY_STORE", &*store), ("GATEWAY_ADMIN_BIND", "127.0.0.1:0")];
+    let serving = Serving::start(&stage, &environment).await;
+    let tokens = stage.sign_up();
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
+    let request = serving.request("POST", "/logout").bearer(&tokens.access_token);
+    let request = request.header("X-Request-Id", "the-postponed-one");
+    assert_eq!(request.send().await.status, 202);
+    eventually("it is done", async || !stage.alive(&tokens)).await;
+    for target in ["/healthz", "/readyz", "/nowhere"] {
+        serving.request("GET", target).send().await;
+    }
+    let admin = serving.admin_address.unwrap();
+    Request::new(admin, "GET", "/metrics").send().await;
+    let _log = serving.ended();
+    let spans = collector.spans();
+    let retry = one(&spans, "retry");
+    assert_eq!(retry.attributes["request_id"], "the-postponed-one");
+    assert!(spans.iter().any(|span| span.name == "revoke" && span.parent == retry.id));
+    assert!(spans.iter().any(|span| span.name == "store" && span.parent == retry.id));
+    let roots = spans.iter().filter(|span| span.parent.is_empty());
+    let mut roots: Vec<&str> = roots.map(|span| span.name.as_str()).collect();
+    roots.sort_unstable();
+    roots.dedup();
+    assert_eq!(roots, ["POST /logout", "fetch the key set", "retry"]);
+}
+
+#[tokio::test]
+async fn without_a_collector_the_callers_trace_is_passed_on_as_it_came() {
+    let stage = Stage::new().await;
+    let traced = async |headers: &[(&str, &str)]| {
+        let token = stage.sign_up().access_token;
+        let request = stage.post("/logout").bearer(&token);
+        let request =
+            headers.iter().fold(request, |request, (name, value)| request.header(name, *value));
+        assert_eq!(request.send().await.status, 200);
+        let call = stage.calls("logout").pop().unwrap();
+        ["traceparent", "tracestate"].map(|name| call.header(name).map(str::to_owned))
+    };
+    let parent = traceparent("01");
+    let own = Some(parent.clone());
+    assert_eq!(traced(&[]).await, [None, None]);
+    assert_eq!(traced(&[("traceparent", &parent)]).await, [own.clone(), None]);
+    let with_state = [("traceparent", &*parent), ("tracestate", "a=1,b=2")];
+    assert_eq!(traced(&with_state).await, [own.clone(), Some("a=1,b=2".to_owned())]);
+    let long = format!("a={}", "x".repeat(600));
+    assert_eq!(traced(&[("traceparent", &parent), ("tracestate", &long)]).await, [own, None]);
+    for malformed in ["x", "00-0-0-00", &parent.to_uppercase(), &parent.replace('4', "0x4"), "ff"] {
+        assert_eq!(traced(&[("traceparent", malformed)]).await, [None, None], "{malformed}");
+    }
+    assert_eq!(traced(&[("traceparent", &parent), ("traceparent", &parent)]).await, [None, None]);
+    assert_eq!(traced(&[("tracestate", "a=1")]).await, [None, None]);
+}
+
+#[tokio::test]
+async fn a_collector_that_is_not_there_stops_no_logout_and_no_end() {
+    let stage = stage().await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let endpoint = format!("http://{nobody}");
+    let environment = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=x9tell-tale9x"),
+    ];
+    let serving = Serving::start(&stage, &environment).await;
+    let tokens = stage.sign_up();
+    logout(&serving, &tokens, "01").await;
+    assert!(!stage.alive(&tokens));
+    let log = serving.ended();
+    assert!(log.text.contains("BatchSpanProcessor.ExportError"), "it is told: {}", log.text);
+    assert!(!log.text.contains("x9tell-tale9x"));
+}
+
+#[tokio::test]
+async fn the_sdks_own_variables_count() {
+    let (stage, collector) = (stage().await, Collector::start().await);
+    let environment = [
+        collector.variable(),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=42"),
+        ("OTEL_SERVICE_NAME", "the-edge"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test"),
+    ];
+    let serving = Serving::start(&stage, &environment).await;
+    let _log = serving.ended();
+    let (headers, _) = collector.exports().pop().expect("the fetch of the key set");
+    assert_eq!(headers["x-tenant"], "42");
+    assert_eq!(headers["content-type"], "application/x-protobuf");
+    let resource = collector.resources().pop().unwrap();
+    assert_eq!(resource["service.name"], "the-edge");
+    assert_eq!(resource["deployment.environment.name"], "test");
+}
