@@ -18,6 +18,7 @@ mod cookies;
 mod crashes;
 mod cross_site;
 mod csrf;
+mod dashboard;
 mod demo;
 mod documents;
 mod errors;

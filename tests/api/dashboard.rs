@@ -1,0 +1,222 @@
+//! The dashboard of `deploy/grafana`: a real Prometheus has data for every query, every metric is on it, and
+//! every panel says what to do.
+
+mod prometheus;
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use serde_json::{Value, json};
+
+use self::prometheus::Prometheus;
+use crate::{
+    harness::{Browser, Form, Request, Setup, Stage, eventually},
+    queue::durable,
+};
+
+/// Panels that stay at zero: nothing fails that only a disk or a crowd can make fail, and the key set is
+/// fetched once.
+const STILL: [&str; 3] = ["Store errors", "In flight", "Fetches of the key set"];
+
+fn read(file: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+}
+
+fn dashboard() -> Value {
+    serde_json::from_str(&read("deploy/grafana/logout-gateway.json")).unwrap()
+}
+
+/// Everything on it, headings of rows included.
+fn laid_out() -> Vec<Value> {
+    dashboard()["panels"].as_array().unwrap().clone()
+}
+
+fn panels() -> Vec<Value> {
+    let panels: Vec<Value> = laid_out().into_iter().filter(|it| it["type"] != "row").collect();
+    assert!(panels.len() >= 20, "{}", panels.len());
+    panels
+}
+
+fn text<'a>(of: &'a Value, field: &str) -> &'a str {
+    of[field].as_str().unwrap_or_else(|| panic!("no {field}: {of}"))
+}
+
+fn targets(panel: &Value) -> &[Value] {
+    panel["targets"].as_array().unwrap()
+}
+
+/// The anchors of `docs/operations.md` that the description leads to.
+fn anchors(panel: &Value) -> Vec<&str> {
+    let parts = text(panel, "description").split("docs/operations.md#").skip(1);
+    parts.map(|part| part.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap()).collect()
+}
+
+/// The rules of the alerts, by the anchors that they lead to.
+fn alerts() -> Vec<(String, String)> {
+    let rules = read("deploy/prometheus/alerts.yml");
+    let rules = rules.split("- alert: ").skip(1);
+    rules.map(|rule| (rule.lines().next().unwrap().to_lowercase(), rule.to_owned())).collect()
+}
+
+/// Lets everything happen that a panel tells, and leaves one logout in the queue.
+async fn busy(stage: &Stage) {
+    let log_out = async |token: &str| stage.post("/logout").bearer(token).send().await.status;
+    let fails = |fault: Value| {
+        let mut all = json!({"operation": "logout", "kind": "status", "times": 1});
+        all.as_object_mut().unwrap().extend(fault.as_object().unwrap().clone());
+        stage.fault(all);
+    };
+    let tokens = stage.sign_up();
+    assert_eq!(stage.verify(&tokens).await, 200);
+    assert_eq!(log_out(&tokens.access_token).await, 200, "revoked");
+    assert_eq!(log_out(&tokens.access_token).await, 200, "already ended");
+    assert_eq!(stage.verify(&tokens).await, 401);
+    assert_eq!(stage.post("/logout?scope=all").send().await.status, 400);
+    let browser = Browser::without_csrf(stage, &stage.sign_up(), Form::Base64);
+    assert_eq!(browser.request("POST", "/logout").send().await.status, 403);
+    let banned = stage.sign_up();
+    assert!(stage.mock.ban_user(banned.user_id));
+    assert_eq!(log_out(&banned.access_token).await, 500);
+
+    let late = stage.sign_up();
+    fails(json!({"status": 503, "times": 2}));
+    assert_eq!(log_out(&late.access_token).await, 202);
+    stage.pass(2);
+    eventually("what waited is done", async || !stage.alive(&late)).await;
+    fails(json!({"status": 429, "headers": {"Retry-After": "600"}}));
+    assert_eq!(log_out(&stage.sign_up().access_token).await, 202);
+    stage.pass(100);
+}
+
+/// The query as Grafana sends it when all instances are to be seen.
+fn expression(target: &Value) -> String {
+    let text = text(target, "expr");
+    let (selectors, picked) = (text.matches('{').count(), text.matches(r#"instance=~"$instance""#));
+    assert_eq!(picked.count(), selectors, "not of the instances that were picked: {text}");
+    let text = text.replace("$__rate_interval", "1m").replace("$instance", ".*");
+    assert!(!text.contains('$'), "a variable that nobody knows: {text}");
+    text
+}
+
+/// Whether these series draw anything, and each has the labels that its name in the legend is made of.
+fn draws(series: &[Value], target: &Value, still: bool) -> bool {
+    let names = text(target, "legendFormat").split("{{").skip(1);
+    for label in names.map(|part| part.split("}}").next().unwrap()) {
+        assert!(series.iter().all(|one| one["metric"][label].is_string()), "{label}: {target}");
+    }
+    let value = |one: &Value| one["value"][1].as_str().unwrap().parse::<f64>().unwrap();
+    let mut values = series.iter().map(value).filter(|value| value.is_finite());
+    values.any(|value| still || value > 0.0)
+}
+
+#[tokio::test]
+async fn a_prometheus_that_watched_a_busy_gateway_has_data_for_every_query() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    let prometheus = Prometheus::scraping(stage.admin_address.unwrap()).await;
+    let seen = async |expression| {
+        eventually(expression, async || !prometheus.query(expression).await.is_empty()).await;
+    };
+    seen("count_over_time(logout_gateway_queue_oldest_seconds[1m]) > 1").await;
+    let panels = panels();
+    let share = panels.iter().find(|panel| panel["title"] == "Success share").unwrap();
+    let share = prometheus.query(&expression(&targets(share)[0])).await;
+    assert!(share.is_empty(), "nobody has logged out, which is no share: {share:?}");
+
+    busy(&stage).await;
+    seen("logout_gateway_queue_oldest_seconds == 100").await;
+    for panel in &panels {
+        let title = text(panel, "title");
+        let still = STILL.contains(&title);
+        for target in targets(panel) {
+            let expression = expression(target);
+            let what = format!("data of {title}: {expression}");
+            let drawn = async || draws(&prometheus.query(&expression).await, target, still);
+            eventually(&what, drawn).await;
+        }
+    }
+
+    let variables = dashboard()["templating"]["list"].take();
+    let instance = variables.as_array().unwrap().iter().find(|it| it["name"] == "instance");
+    let query = text(&instance.unwrap()["query"], "query");
+    let asked = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
+    let (selector, label) = asked.unwrap().rsplit_once(", ").unwrap();
+    let choice = prometheus.label_values(label, selector).await;
+    assert_eq!(choice, [json!(stage.admin_address.unwrap().to_string())], "{query}");
+}
+
+#[tokio::test]
+async fn every_metric_is_on_it() {
+    let stage = Setup::new().flag("admin-bind", "127.0.0.1:0").start().await;
+    let reply = Request::new(stage.admin_address.unwrap(), "GET", "/metrics").send().await;
+    let panels = panels();
+    let expressions = panels.iter().flat_map(targets).map(|target| text(target, "expr"));
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let asked: BTreeSet<&str> =
+        expressions.flat_map(|expression| expression.split(|c| !is_of_name(c))).collect();
+    let exposed = reply.text();
+    let types = exposed.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let families: Vec<(&str, &str)> = types.map(|line| line.split_once(' ').unwrap()).collect();
+    assert!(families.len() >= 15, "{families:?}");
+    for (name, kind) in families {
+        let bucket = format!("{name}_bucket");
+        let name = if kind == "histogram" { &bucket } else { name };
+        assert!(asked.contains(name), "{name} is on no panel");
+    }
+}
+
+#[test]
+fn every_panel_says_what_it_shows_and_every_alert_has_one_that_leads_to_it() {
+    let operations = read("docs/operations.md");
+    let headings = operations.lines().filter_map(|line| line.strip_prefix("### "));
+    let known: BTreeSet<String> = headings.map(str::to_lowercase).collect();
+    let panels = panels();
+    for panel in &panels {
+        assert_ne!(text(panel, "description"), "", "{panel}");
+        let source = json!({"type": "prometheus", "uid": "${datasource}"});
+        assert_eq!(panel["datasource"], source, "{panel}");
+        for anchor in anchors(panel) {
+            assert!(known.contains(anchor), "{anchor}: {panel}");
+        }
+    }
+    let led_to: BTreeSet<&str> = panels.iter().flat_map(anchors).collect();
+    for (alert, _) in alerts() {
+        assert!(led_to.contains(&*alert), "{alert} is on no panel");
+    }
+}
+
+#[test]
+fn every_line_is_where_an_alert_fires() {
+    let mut lines = 0;
+    for panel in panels() {
+        let defaults = &panel["fieldConfig"]["defaults"];
+        let steps = defaults["thresholds"]["steps"].as_array().cloned().unwrap_or_default();
+        for line in steps.iter().filter_map(|step| step["value"].as_f64()) {
+            // Of a share that is good, what is missing is bad.
+            let share = defaults["unit"] == "percentunit";
+            let beyond = if share { (1.0 - line) * 100.0 } else { line * 100.0 }.round() / 100.0;
+            let fires = |(alert, rule): (String, String)| {
+                let words: Vec<&str> = rule.split_whitespace().collect();
+                let above = words.windows(2).any(|pair| pair == [">", &beyond.to_string()]);
+                anchors(&panel).contains(&&*alert) && above
+            };
+            assert!(alerts().into_iter().any(fires), "{beyond}: {panel}");
+            lines += 1;
+        }
+    }
+    assert_eq!(lines, 8);
+}
+
+#[test]
+fn no_two_panels_have_one_id_or_one_place() {
+    let all = laid_out();
+    let side = |panel: &Value, name: &str| panel["gridPos"][name].as_u64().unwrap();
+    let apart = |a: &Value, b: &Value, at: &str, length: &str| {
+        side(a, at) + side(a, length) <= side(b, at) || side(b, at) + side(b, length) <= side(a, at)
+    };
+    for (index, panel) in all.iter().enumerate() {
+        assert!(side(panel, "x") + side(panel, "w") <= 24, "{panel}");
+        for other in &all[..index] {
+            assert_ne!(panel["id"].as_u64().unwrap(), other["id"].as_u64().unwrap());
+            assert!(apart(panel, other, "x", "w") || apart(panel, other, "y", "h"), "{panel}");
+        }
+    }
+}
