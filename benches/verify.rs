@@ -19,6 +19,9 @@ mod api {
     pub(crate) mod harness;
 }
 
+#[path = "measuring/cpu.rs"]
+mod cpu;
+
 use std::{
     rc::Rc,
     time::{Duration, Instant},
@@ -27,7 +30,10 @@ use std::{
 use logout_gateway::{clock::Clock, mock::Tokens};
 use tokio::task::{JoinSet, LocalSet};
 
-use crate::api::harness::{Connection, Form, Serving, Setup, session_cookies};
+use crate::{
+    api::harness::{Connection, Form, Serving, Setup, session_cookies},
+    cpu::{Used, used},
+};
 
 /// As a proxy holds them open.
 const CONNECTIONS: usize = 64;
@@ -35,24 +41,6 @@ const KNOWN: usize = 1000;
 const LOGGED_OUT: usize = 2000;
 const ROUND: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 3;
-/// What `/proc` counts in: `USER_HZ` is 100 on every Linux.
-const TICK: Duration = Duration::from_millis(10);
-
-/// CPU time that a process has used.
-#[derive(Clone, Copy)]
-struct Used {
-    itself: Duration,
-    kernel: Duration,
-}
-
-fn used(id: u32) -> Used {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
-    // The name before may hold anything, blanks included.
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    let time = |at: usize| TICK * fields[at].parse::<u32>().unwrap();
-    Used { itself: time(11), kernel: time(12) }
-}
-
 /// Requests of one kind.
 struct Kind {
     name: &'static str,

@@ -1,11 +1,12 @@
 //! The real binary, as an operator runs it: environment, log, signals, exit status.
 
 use std::{
-    fs,
-    io::{BufRead, BufReader, Read as _},
+    fs::{self, File},
+    io::{self, BufRead, BufReader, Read as _},
     net::SocketAddr,
-    os::unix::fs::MetadataExt as _,
+    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -128,6 +129,12 @@ impl Serving {
     /// What was read of its log.
     pub(crate) fn read(&self) -> &str {
         &self.read
+    }
+
+    /// From now on its log is read by somebody else, and forgotten.
+    pub(crate) fn forget_log(&mut self) {
+        let pipe = self.log.get_ref().as_fd().try_clone_to_owned().unwrap();
+        thread::spawn(move || io::copy(&mut File::from(pipe), &mut io::sink()));
     }
 
     /// Waits for its end: exit status and the whole log.

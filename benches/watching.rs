@@ -1,0 +1,162 @@
+//! What it costs to watch: logouts in a second with nothing written, with the audit line and somebody
+//! who scrapes `/metrics`, and with traces as well; one after the other, round by round.
+//!
+//! Counting cannot be switched off: what it takes is measured by itself, and taken off the first kind's
+//! time. Each logout is by cookie, with CSRF token, of a session that lives. GoTrue answers at once, so
+//! that nothing hides what the gateway takes: client, gateway and mock share the machine, and it has
+//! nothing else to do.
+//!
+//! `cargo bench --bench watching`
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a benchmark that fails tells nothing"
+)]
+
+#[path = "../tests/api"]
+mod api {
+    #[expect(dead_code, unused_imports, reason = "shared with the tests, which use all of it")]
+    pub(crate) mod harness;
+}
+#[path = "measuring/cpu.rs"]
+mod cpu;
+
+use std::{
+    cell::Cell,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use logout_gateway::{clock::Clock, telemetry::metrics::Metrics};
+use tokio::task::{JoinSet, LocalSet};
+
+use crate::{
+    api::harness::{Collector, Connection, Form, Request, Serving, Setup, Stage, session_cookies},
+    cpu::used,
+};
+
+const K: &str = "sb-127-auth-token";
+const CONNECTIONS: usize = 32;
+/// One round's; each once.
+const LOGOUTS: usize = 10_000;
+const ROUNDS: usize = 5;
+const SCRAPED_EVERY: Duration = Duration::from_secs(1);
+
+/// The log only says where it listens.
+const QUIET: (&str, &str) = ("RUST_LOG", "error,logout_gateway::gateway=info");
+const LOUD: (&str, &str) = ("RUST_LOG", "info");
+
+/// Logouts of sessions that were not there before, as bytes.
+async fn requests(stage: &Stage, serving: &Serving) -> Vec<Vec<u8>> {
+    let mut requests = Vec::with_capacity(LOGOUTS);
+    let mut connection = Connection::open(serving.address).await;
+    for _ in 0..LOGOUTS {
+        let tokens = stage.sign_up();
+        let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
+        let mut cookies = session_cookies(K, access, refresh, Form::Base64);
+        let csrf = serving.request("GET", "/api/auth/csrf").cookies(&cookies);
+        connection.write(&csrf.bytes(false)).await;
+        let reply = connection.reply(false).await.unwrap().json();
+        let csrf = reply["data"]["csrf_token"].as_str().unwrap().to_owned();
+        cookies.push(("sb-csrf-token".to_owned(), csrf.clone()));
+        let request = serving.request("POST", "/api/auth/logout").cookies(&cookies);
+        requests.push(request.header("X-CSRF-Token", csrf).bytes(false));
+    }
+    requests
+}
+
+struct Round {
+    per_second: f64,
+    /// Of the gateway's own and of the kernel's for it, in microseconds for each logout.
+    cpu: f64,
+}
+
+async fn round(serving: Rc<Serving>, requests: Vec<Vec<u8>>) -> Round {
+    let (begun, before) = (Instant::now(), used(serving.id()));
+    let (requests, next) = (Rc::new(requests), Rc::new(Cell::new(0)));
+    let mut clients = JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        let (requests, next, address) = (requests.clone(), next.clone(), serving.address);
+        clients.spawn_local(async move {
+            let mut connection = Connection::open(address).await;
+            while let Some(request) = requests.get(next.replace(next.get() + 1)) {
+                connection.write(request).await;
+                assert_eq!(connection.reply(false).await.unwrap().status, 200);
+            }
+        });
+    }
+    let scraping = async {
+        loop {
+            Request::new(serving.admin_address.unwrap(), "GET", "/metrics").send().await;
+            tokio::time::sleep(SCRAPED_EVERY).await;
+        }
+    };
+    tokio::select! { _ = clients.join_all() => {}, () = scraping => {} }
+    let (took, after) = (begun.elapsed(), used(serving.id()));
+    let cpu = (after.itself + after.kernel).saturating_sub(before.itself + before.kernel);
+    let each = |time: Duration| time.as_secs_f64() / f64::from(u32::try_from(LOGOUTS).unwrap());
+    Round { per_second: 1.0 / each(took), cpu: each(cpu) * 1e6 }
+}
+
+/// What it takes to count one logout, in seconds.
+fn counting() -> f64 {
+    const TIMES: u32 = 200_000;
+    let metrics = Metrics::new();
+    let begun = Instant::now();
+    for n in 0..TIMES {
+        let took = Duration::from_micros(u64::from(n));
+        metrics.gotrue_try("logout", "ok", took);
+        metrics.logout("/api/auth/logout", ("revoked", None), took, 4);
+        if n % 10_000 == 0 {
+            metrics.condense();
+        }
+    }
+    begun.elapsed().as_secs_f64() / f64::from(TIMES)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+async fn run() {
+    let counting = counting();
+    println!("counting a logout: {:.2} µs", counting * 1e6);
+    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
+    let collector = Collector::start().await;
+    let admin = ("GATEWAY_ADMIN_BIND", "127.0.0.1:0");
+    let kinds: [(&str, Vec<(&str, &str)>); 3] = [
+        ("off", vec![QUIET, admin]),
+        ("on", vec![LOUD, admin]),
+        ("on, with traces", vec![LOUD, admin, collector.variable()]),
+    ];
+    let mut servings = Vec::new();
+    for (name, environment) in &kinds {
+        let mut serving = Serving::start(&stage, environment).await;
+        serving.forget_log();
+        servings.push((name, Rc::new(serving), Vec::new()));
+    }
+    for _ in 0..=ROUNDS {
+        for (name, serving, rates) in &mut servings {
+            let requests = requests(&stage, serving).await;
+            let Round { per_second, cpu } = round(serving.clone(), requests).await;
+            println!("{name:>16}   {per_second:>7.0}/s   {cpu:>6.1} µs of the gateway's");
+            rates.push(per_second);
+        }
+    }
+    // The first round is for warming up.
+    let rates = servings.iter().map(|(.., rates)| &rates[1..]).collect::<Vec<_>>();
+    let off: Vec<f64> = rates[0].iter().map(|rate| 1.0 / (1.0 / rate - counting)).collect();
+    for (at, (name, ..)) in servings.iter().enumerate().skip(1) {
+        let share = median(rates[at].iter().zip(&off).map(|(on, off)| on / off).collect());
+        println!("{name}: {:.1} % of the logouts with nothing watched", share * 100.0);
+        assert!(at > 1 || share >= 0.95, "watching is noticed");
+    }
+}
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, run());
+}
