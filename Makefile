@@ -6,7 +6,8 @@ demo: ## Mock, gateway and a page to try it on; Ctrl-C stops it
 
 test: ## All tests
 	@tests/install-missing curl nginx caddy openssl prometheus redis-server
-	cargo test --locked
+	cargo test --locked --lib --test supabase
+	cargo test --locked --test secrets
 
 test-supabase: ## What becomes of sessions in the project that SUPABASE_URL and its key name
 	@test -n "$$SUPABASE_URL" || { echo "SUPABASE_URL is not set: which project is to be tested?"; exit 2; }

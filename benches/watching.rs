@@ -134,8 +134,7 @@ async fn run() {
     ];
     let mut servings = Vec::new();
     for (name, environment) in &kinds {
-        let mut serving = Serving::start(&stage, environment).await;
-        serving.forget_log();
+        let serving = Serving::start(&stage, environment).await;
         servings.push((name, Rc::new(serving), Vec::new()));
     }
     for _ in 0..=ROUNDS {

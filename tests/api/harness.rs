@@ -15,6 +15,7 @@ mod stage;
 mod time;
 mod tokens;
 mod upstream;
+mod witness;
 
 use std::time::Duration;
 

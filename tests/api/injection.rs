@@ -90,6 +90,7 @@ fn assert_clean_call(call: &Call, user_agent: Option<&str>, case: &str) {
         "authorization",
         "content-length",
         "host",
+        "traceparent",
         "user-agent",
         "x-client-info",
         "x-forwarded-for",

@@ -197,7 +197,7 @@ fn a_panic_is_told_with_its_place_and_its_text_and_whose_request_it_was() {
 #[tokio::test]
 async fn a_reader_of_the_log_who_stalls_stops_no_request_and_no_end() {
     let stage = stage().await;
-    let mut serving = Serving::start(&stage, &[("RUST_LOG", "info")]).await;
+    let mut serving = Serving::start_unread(&stage, &[("RUST_LOG", "info")]).await;
     let mut connection = Connection::open(serving.address).await;
     let request = serving.request("POST", "/logout").header("X-Request-Id", "x".repeat(128));
     // Some 400 KiB of lines, while a pipe holds 64.
@@ -220,7 +220,7 @@ async fn a_reader_of_the_log_who_stalls_stops_no_request_and_no_end() {
 async fn lines_that_nobody_reads_in_time_are_counted() {
     const ASKED: usize = 12_000;
     let stage = stage().await;
-    let mut serving = Serving::start(&stage, &[("RUST_LOG", "info")]).await;
+    let mut serving = Serving::start_unread(&stage, &[("RUST_LOG", "info")]).await;
     let mut connection = Connection::open(serving.address).await;
     let request = serving.request("POST", "/logout").bytes(false);
     for _ in 0..ASKED / 100 {

@@ -1,11 +1,13 @@
 //! The real binary, as an operator runs it: environment, log, signals, exit status.
 
 use std::{
-    fs::{self, File},
-    io::{self, BufRead, BufReader, Read as _},
+    fs,
+    io::{BufRead as _, BufReader, Read as _},
+    mem,
     net::SocketAddr,
-    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
+    os::unix::fs::MetadataExt as _,
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    sync::mpsc::{Receiver, channel, sync_channel},
     thread,
     time::{Duration, Instant},
 };
@@ -13,7 +15,7 @@ use std::{
 use logout_gateway::mock::TEST_SECRET;
 use serde_json::Value;
 
-use super::{Request, SECRET, Stage, eventually};
+use super::{Request, SECRET, Stage, eventually, witness};
 
 /// The binary, without root's privilege to do what permissions forbid.
 pub(crate) fn unprivileged() -> Command {
@@ -45,9 +47,28 @@ pub(crate) struct Serving {
     process: Process,
     pub(crate) address: SocketAddr,
     pub(crate) admin_address: Option<SocketAddr>,
-    log: BufReader<ChildStderr>,
-    /// What was read of it.
+    log: Receiver<String>,
+    /// What came of it so far.
     read: String,
+}
+
+/// Reads a log line by line, as it comes or only when somebody asks for the next one.
+fn lines(mut log: BufReader<ChildStderr>, as_it_comes: bool) -> Receiver<String> {
+    type Send = Box<dyn Fn(String) -> bool + std::marker::Send>;
+    let (send, lines): (Send, _) = if as_it_comes {
+        let (sender, lines) = channel();
+        (Box::new(move |line| sender.send(line).is_ok()), lines)
+    } else {
+        let (sender, lines) = sync_channel(0);
+        (Box::new(move |line| sender.send(line).is_ok()), lines)
+    };
+    thread::spawn(move || {
+        let mut line = String::new();
+        while log.read_line(&mut line).is_ok_and(|length| length > 0) && send(mem::take(&mut line))
+        {
+        }
+    });
+    lines
 }
 
 impl Serving {
@@ -57,23 +78,38 @@ impl Serving {
         Self::start_by(command, stage, environment).await
     }
 
+    /// The same, and nobody reads its log unless the test does.
+    pub(crate) async fn start_unread(stage: &Stage, environment: &[(&str, &str)]) -> Self {
+        let command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
+        Self::begin(command, stage, environment, false).await
+    }
+
     /// The same by a command that becomes the binary, such as a shell that sets limits first; it is
     /// given `serve` as its last word.
     pub(crate) async fn start_by(
-        mut command: Command,
+        command: Command,
         stage: &Stage,
         environment: &[(&str, &str)],
     ) -> Self {
+        Self::begin(command, stage, environment, true).await
+    }
+
+    async fn begin(
+        mut command: Command,
+        stage: &Stage,
+        environment: &[(&str, &str)],
+        read: bool,
+    ) -> Self {
         let mut process = serve(&mut command, stage, environment);
-        let mut log = BufReader::new(process.0.stderr.take().unwrap());
-        let listening = tokio::task::spawn_blocking(move || {
+        let log = lines(BufReader::new(process.0.stderr.take().unwrap()), read);
+        let (log, listening, read) = tokio::task::spawn_blocking(move || {
             let mut read = String::new();
-            let line = read_up_to("listening", &mut log, &mut read);
-            (line, log, read)
-        });
-        let listening = tokio::time::timeout(PATIENCE, listening).await;
-        let (line, log, read) = listening.expect("it listens").unwrap();
-        let at = |field: &str| line[field].as_str().map(|address| address.parse().unwrap());
+            let listening = read_up_to("listening", &log, &mut read);
+            (log, listening, read)
+        })
+        .await
+        .unwrap();
+        let at = |field: &str| listening[field].as_str().map(|address| address.parse().unwrap());
         let (address, admin_address) = (at("address").unwrap(), at("admin_address"));
         let serving = Self { process, address, admin_address, log, read };
         let ready = async || serving.request("GET", "/readyz").send().await.status == 200;
@@ -123,7 +159,7 @@ impl Serving {
 
     /// Reads its log up to the line of that message.
     pub(crate) fn told(&mut self, message: &str) -> Value {
-        read_up_to(message, &mut self.log, &mut self.read)
+        read_up_to(message, &self.log, &mut self.read)
     }
 
     /// What was read of its log.
@@ -131,15 +167,9 @@ impl Serving {
         &self.read
     }
 
-    /// From now on its log is read by somebody else, and forgotten.
-    pub(crate) fn forget_log(&mut self) {
-        let pipe = self.log.get_ref().as_fd().try_clone_to_owned().unwrap();
-        thread::spawn(move || io::copy(&mut File::from(pipe), &mut io::sink()));
-    }
-
     /// Waits for its end: exit status and the whole log.
     pub(crate) fn wait(mut self) -> (ExitStatus, Log) {
-        self.log.read_to_string(&mut self.read).unwrap();
+        self.read.extend(self.log.iter());
         let status = self.process.0.wait().unwrap();
         let json = |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
         let lines = self.read.lines().map(json).collect();
@@ -155,6 +185,14 @@ impl Serving {
     }
 }
 
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.process.0.kill();
+        self.read.extend(self.log.iter());
+        witness::logged(&self.read);
+    }
+}
+
 fn serve(command: &mut Command, stage: &Stage, environment: &[(&str, &str)]) -> Process {
     command.arg("serve").env_clear().envs([
         ("SUPABASE_URL", stage.mock.url()),
@@ -164,17 +202,23 @@ fn serve(command: &mut Command, stage: &Stage, environment: &[(&str, &str)]) -> 
         ("GATEWAY_BIND", "127.0.0.1:0"),
         ("GATEWAY_ADMIN_BIND", "off"),
         ("GATEWAY_THREADS", "1"),
+        ("RUST_LOG", witness::log_filter()),
     ]);
     command.envs(environment.iter().copied());
+    for (name, value) in
+        command.get_envs().filter_map(|(name, value)| name.to_str().zip(value?.to_str()))
+    {
+        witness::setting(name, value);
+    }
     Process(command.stderr(Stdio::piped()).spawn().unwrap())
 }
 
 /// Answers the line of that message.
-fn read_up_to(message: &str, log: &mut impl BufRead, read: &mut String) -> Value {
+fn read_up_to(message: &str, log: &Receiver<String>, read: &mut String) -> Value {
     loop {
-        let from = read.len();
-        assert_ne!(log.read_line(read).unwrap(), 0, "{read}");
-        let line: Value = serde_json::from_str(&read[from..]).unwrap();
+        let Ok(line) = log.recv_timeout(PATIENCE) else { panic!("{message}: {read}") };
+        read.push_str(&line);
+        let line: Value = serde_json::from_str(&line).unwrap();
         if line["message"] == message {
             return line;
         }

@@ -18,7 +18,7 @@ use logout_gateway::{
 use tokio::{net::TcpListener, sync::oneshot};
 use uuid::Uuid;
 
-use super::{Request, Time, eventually};
+use super::{Request, Time, eventually, witness};
 
 /// When tests begin, unless they say otherwise: seconds since the Unix epoch.
 pub(crate) const START: i64 = 1_800_000_000;
@@ -102,6 +102,7 @@ impl Setup {
 
     /// Starts both, and faults that act from the start on.
     pub(crate) async fn start_with(self, faults: &[serde_json::Value]) -> Stage {
+        witness::watch_this_process();
         let time = Time::at(self.at);
         let mock_time = Time::at(self.at + self.gotrue_ahead);
         // One clock for both, unless they are to differ.
@@ -155,6 +156,7 @@ impl Setup {
 fn config(flags: &BTreeMap<String, String>) -> Config {
     let command = config::Args::augment_args(Command::new("gateway"));
     let command = command.mut_args(|arg| arg.env(None::<&str>));
+    flags.iter().for_each(|(flag, value)| witness::setting(flag, value));
     let words = flags.iter().map(|(flag, value)| format!("--{flag}={value}"));
     let matches = command.try_get_matches_from(std::iter::once("gateway".to_owned()).chain(words));
     Config::parse(config::Args::from_arg_matches(&matches.unwrap()).unwrap()).unwrap()
@@ -197,12 +199,16 @@ impl Stage {
     /// A new user's first session.
     pub(crate) fn sign_up(&self) -> Tokens {
         let user = self.mock.create_user(&format!("{}@example.com", Uuid::new_v4()), "password");
-        self.mock.sign_in(user).unwrap()
+        let tokens = self.mock.sign_in(user).unwrap();
+        witness::session(&tokens);
+        tokens
     }
 
     /// Another session of the same user.
     pub(crate) fn sign_in_again(&self, tokens: &Tokens) -> Tokens {
-        self.mock.sign_in(tokens.user_id).unwrap()
+        let tokens = self.mock.sign_in(tokens.user_id).unwrap();
+        witness::session(&tokens);
+        tokens
     }
 
     pub(crate) fn alive(&self, tokens: &Tokens) -> bool {
@@ -282,6 +288,7 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         self.stop_gateway();
+        witness::calls(&self.mock.calls());
         self.stop_mock();
     }
 }

@@ -1,0 +1,123 @@
+//! What a run of the tests logs, and every secret that it used: for whoever searches the one for the
+//! other, as `tests/secrets` does. Only if [`FOLDER`] says where to put them.
+
+use std::{
+    env,
+    fs::{File, OpenOptions},
+    io::Write as _,
+    path::PathBuf,
+    sync::{Mutex, Once, OnceLock},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use logout_gateway::mock::{Call, Tokens};
+use serde_json::Value;
+use tracing::Level;
+use tracing_subscriber::fmt::format::FmtSpan;
+
+use super::claims_of;
+
+/// The variable that says where.
+const FOLDER: &str = "TEST_WITNESS";
+/// Shorter ones are words of the tests.
+const SHORTEST: usize = 8;
+
+fn folder() -> Option<&'static PathBuf> {
+    static PATH: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PATH.get_or_init(|| env::var_os(FOLDER).map(PathBuf::from)).as_ref()
+}
+
+/// A file that all processes of the run add to, a line with each call.
+fn open(name: &str) -> File {
+    OpenOptions::new().append(true).create(true).open(folder().unwrap().join(name)).unwrap()
+}
+
+/// What a binary is to log, unless its test says otherwise.
+pub(crate) fn log_filter() -> &'static str {
+    if folder().is_some() { "trace" } else { "info" }
+}
+
+/// From now on what gateways of this process log is kept, spans and all.
+pub(crate) fn watch_this_process() {
+    static WATCHED: Once = Once::new();
+    if folder().is_none() {
+        return;
+    }
+    WATCHED.call_once(|| {
+        let lines = tracing_subscriber::fmt().json().with_span_events(FmtSpan::FULL);
+        let lines = lines.with_max_level(Level::TRACE).with_writer(Mutex::new(open("log")));
+        // A process that logs already does so as its test wants it.
+        let _ = lines.try_init();
+    });
+}
+
+/// What a binary logged.
+pub(crate) fn logged(text: &str) {
+    if folder().is_some() {
+        open("log").write_all(text.as_bytes()).unwrap();
+    }
+}
+
+/// A secret that is about to be used.
+pub(crate) fn secret(secret: &[u8]) {
+    static SECRETS: OnceLock<Mutex<File>> = OnceLock::new();
+    if folder().is_none() || secret.len() < SHORTEST {
+        return;
+    }
+    let line = STANDARD.encode(secret) + "\n";
+    let secrets = SECRETS.get_or_init(|| Mutex::new(open("secrets")));
+    secrets.lock().unwrap().write_all(line.as_bytes()).unwrap();
+}
+
+/// A session, and whose it is.
+pub(crate) fn session(tokens: &Tokens) {
+    secret(tokens.access_token.as_bytes());
+    secret(tokens.refresh_token.as_bytes());
+    if let Some(email) = claims_of(&tokens.access_token)["email"].as_str() {
+        secret(email.as_bytes());
+    }
+}
+
+/// A header that a client sends, or is sent.
+pub(crate) fn header(name: &str, value: &[u8]) {
+    match name.to_ascii_lowercase().as_str() {
+        "authorization" => value.split(|octet| *octet == b' ').for_each(secret),
+        "x-csrf-token" | "apikey" => secret(value),
+        "cookie" => value.split(|octet| *octet == b';').for_each(pair),
+        "set-cookie" => value.split(|octet| *octet == b';').take(1).for_each(pair),
+        _ => {}
+    }
+}
+
+/// A cookie's value.
+fn pair(pair: &[u8]) {
+    if let Some(at) = pair.iter().position(|octet| *octet == b'=') {
+        secret(&pair[at + 1..]);
+    }
+}
+
+/// What GoTrue was given.
+pub(crate) fn calls(calls: &[Call]) {
+    for call in calls {
+        for name in ["authorization", "apikey"] {
+            if let Some(value) = call.header(name) {
+                header(name, value.as_bytes());
+            }
+        }
+        let body: Value = serde_json::from_str(&call.body).unwrap_or_default();
+        for member in ["refresh_token", "email", "password"] {
+            secret(body[member].as_str().unwrap_or_default().as_bytes());
+        }
+    }
+}
+
+/// A setting, if it is one that nobody may see.
+pub(crate) fn setting(name: &str, value: &str) {
+    let name = name.to_ascii_lowercase();
+    if ["secret", "key", "password"].iter().any(|word| name.contains(word)) {
+        value.split(',').for_each(|one| secret(one.as_bytes()));
+    }
+    if let Ok(url) = url::Url::parse(value) {
+        secret(url.password().unwrap_or_default().as_bytes());
+    }
+}

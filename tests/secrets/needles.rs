@@ -1,0 +1,110 @@
+//! What to look for: each secret, however it may have been encoded, in pieces.
+
+use std::collections::{HashMap, HashSet};
+
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+/// A part of a secret that is longer is a leak, too.
+const PIECE: usize = 24;
+/// All pieces begin with as many bytes; shorter secrets are words.
+const HEAD: usize = 8;
+/// `xxxxxxxxxxxx` is nobody's secret.
+const DIFFERENT_BYTES: usize = 5;
+
+/// As `encodeURIComponent` leaves them.
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+
+/// Pieces of secrets by their first bytes.
+#[derive(Default)]
+pub(crate) struct Needles(HashMap<[u8; HEAD], HashSet<Vec<u8>>>);
+
+impl Needles {
+    /// A secret, as it is and encoded.
+    pub(crate) fn add(&mut self, secret: &[u8]) {
+        self.add_pieces(secret);
+        for set in [COMPONENT, NON_ALPHANUMERIC] {
+            self.add_pieces(percent_encode(secret, set).to_string().as_bytes());
+        }
+        for before in 0..3 {
+            let shifted = [vec![0; before], secret.to_owned()].concat();
+            // The first and the last characters depend on what stands beside it.
+            let whole = (shifted.len() - shifted.len() % 3).max(3);
+            for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+                let encoded = engine.encode(&shifted[..whole.min(shifted.len())]);
+                self.add_pieces(&encoded.as_bytes()[if before == 0 { 0 } else { 4 }..]);
+            }
+        }
+    }
+
+    fn add_pieces(&mut self, text: &[u8]) {
+        let text = without_backslashes(text);
+        let last = text.len().saturating_sub(PIECE);
+        for from in (0..=last).step_by(PIECE).chain([last]) {
+            let piece = &text[from..text.len().min(from + PIECE)];
+            let different: HashSet<&u8> = piece.iter().collect();
+            if let Some(head) = piece.first_chunk()
+                && different.len() >= DIFFERENT_BYTES
+            {
+                self.0.entry(*head).or_default().insert(piece.to_owned());
+            }
+        }
+    }
+
+    /// The lines that have any of it.
+    pub(crate) fn found_in(&self, log: &[u8]) -> Vec<String> {
+        let lines = log.split(|octet| *octet == b'\n').map(without_backslashes);
+        let told = |line: Vec<u8>| String::from_utf8_lossy(&line).into_owned();
+        lines.filter(|line| self.found_in_line(line)).map(told).collect()
+    }
+
+    fn found_in_line(&self, line: &[u8]) -> bool {
+        line.windows(HEAD).enumerate().any(|(at, head)| {
+            let pieces = head.first_chunk().and_then(|head| self.0.get(head));
+            pieces.is_some_and(|pieces| pieces.iter().any(|piece| line[at..].starts_with(piece)))
+        })
+    }
+}
+
+/// JSON puts them before quotation marks.
+fn without_backslashes(text: &[u8]) -> Vec<u8> {
+    text.iter().copied().filter(|octet| *octet != b'\\').collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &[u8] = b"somebody@example.com+{\"and\":\"more\"}/of/it";
+
+    #[test]
+    fn a_secret_is_found_in_any_encoding_wherever_it_stands() {
+        let mut needles = Needles::default();
+        needles.add(SECRET);
+        let plain = String::from_utf8_lossy(SECRET).into_owned();
+        let percent = |set| percent_encode(SECRET, set).to_string();
+        let mut hidden = vec![plain.clone(), plain.replace('"', "\\\""), plain[3..].to_owned()];
+        hidden.extend([percent(COMPONENT), percent(NON_ALPHANUMERIC)]);
+        for before in ["", "a", "ab", "abc"] {
+            let more = [before.as_bytes(), SECRET, b"after"].concat();
+            hidden.extend([STANDARD_NO_PAD.encode(&more), URL_SAFE_NO_PAD.encode(&more)]);
+        }
+        for text in hidden {
+            let log = format!("nothing\n{{\"field\":\"{text}\"}}\nnothing");
+            assert_eq!(needles.found_in(log.as_bytes()).len(), 1, "{text}");
+        }
+        assert!(needles.found_in(b"somebody else, xxxxxxxx").is_empty());
+    }
+}
