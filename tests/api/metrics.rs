@@ -1,5 +1,6 @@
 //! Section 10 of the contract: what is counted, each thing once, and nothing else with it.
 
+mod outcomes;
 mod samples;
 
 use std::{

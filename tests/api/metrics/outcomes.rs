@@ -1,0 +1,225 @@
+//! Whatever a logout comes to, and whatever `verify` answers: counted once, and nothing else with it.
+
+use logout_gateway::mock::Algorithm;
+use serde_json::{Value, json};
+
+use super::samples::{changes, expected, samples};
+use crate::harness::{Browser, Form, Request, Setup, Stage, eventually, forged};
+
+fn setup() -> Setup {
+    Setup::new().flag("admin-bind", "127.0.0.1:0").flag("upstream-timeout", "300ms")
+}
+
+fn fault(kind: Value, times: u32) -> Value {
+    let mut fault = kind;
+    fault["operation"] = json!("logout");
+    fault["times"] = json!(times);
+    fault
+}
+
+/// What a row of the table below counts, in short: `failed/none` is a logout, `logout:ok` a try.
+fn counted(words: &[&str]) -> Vec<String> {
+    let one = |word: &&str| {
+        let (word, by) = word.split_once(' ').unwrap_or((word, "+1"));
+        let names = match (word.split_once('/'), word.split_once(':')) {
+            (Some((outcome, reason)), _) => vec![
+                format!(
+                    r#"logouts_total{{route="/logout",outcome="{outcome}",reason="{reason}"}}"#
+                ),
+                r#"logout_duration_seconds_count{route="/logout"}"#.to_owned(),
+            ],
+            (_, Some(("verify", result))) => vec![format!(r#"verify_total{{result="{result}"}}"#)],
+            (_, Some(("csrf", reason))) => {
+                vec![format!(r#"csrf_refused_total{{reason="{reason}"}}"#)]
+            }
+            (_, Some(("refused", reason))) => {
+                vec![format!(r#"requests_refused_total{{reason="{reason}"}}"#)]
+            }
+            (_, Some((operation, result))) => vec![
+                format!(r#"gotrue_requests_total{{operation="{operation}",result="{result}"}}"#),
+                format!(r#"gotrue_request_duration_seconds_count{{operation="{operation}"}}"#),
+            ],
+            _ => vec![word.to_owned()],
+        };
+        names.into_iter().map(|name| format!("{name} {by}")).collect::<Vec<_>>()
+    };
+    words.iter().flat_map(one).collect()
+}
+
+async fn assert_counts(stage: &Stage, name: &str, request: Request, status: u16, words: &[&str]) {
+    let before = samples(stage).await;
+    assert_eq!(request.send().await.status, status, "{name}");
+    let words = counted(words);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    assert_eq!(changes(&before, &samples(stage).await), expected(&words), "{name}");
+}
+
+/// Two lines delete what a Bearer's request does not even carry.
+const DELETED: &str = "cookies_deleted_total +2";
+
+#[tokio::test]
+async fn whatever_gotrue_answers_is_counted_by_its_own_name() {
+    let stage = setup().start().await;
+    let status = |status: u16| json!({"kind": "status", "status": status});
+    for (name, fault, answer, words) in [
+        ("well", fault(status(500), 0), 200, &["revoked/none", "logout:ok"][..]),
+        ("a bug", fault(status(500), 1), 500, &["failed/auth_service_error", "logout:error"]),
+        (
+            "down",
+            fault(status(503), 2),
+            500,
+            &["failed/auth_service_unavailable", "logout:unavailable +2"],
+        ),
+        ("slow", fault(status(504), 2), 500, &["failed/auth_service_timeout", "logout:timeout +2"]),
+        (
+            "hangs",
+            fault(json!({"kind": "hang"}), 1),
+            500,
+            &["failed/auth_service_timeout", "logout:timeout"],
+        ),
+        ("limits", fault(status(429), 1), 429, &["failed/RATE_LIMITED", "logout:rate_limited"]),
+    ] {
+        stage.fault(fault);
+        let request = stage.post("/logout").bearer(&stage.sign_up().access_token);
+        let words = [words, &[DELETED, "revocations"]].concat();
+        assert_counts(&stage, name, request, answer, &words).await;
+    }
+
+    let ended = stage.sign_up();
+    stage.post("/logout").bearer(&ended.access_token).send().await;
+    let request = stage.post("/logout?scope=others").bearer(&ended.access_token);
+    let words = ["failed/not_found", "logout:refused"];
+    assert_counts(&stage, "the others live on", request, 401, &words).await;
+
+    let tokens = stage.sign_up();
+    let browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    stage.pass(3600);
+    let words =
+        ["revoked/none", "token:ok", "logout:ok", "revocations", "cookies_deleted_total +3"];
+    assert_counts(&stage, "refreshed", browser.logout_request("/logout"), 200, &words).await;
+}
+
+#[tokio::test]
+async fn whatever_is_refused_is_counted_by_why() {
+    let stage = setup().start().await;
+    let tokens = stage.sign_up();
+    let post = |target: &str| stage.post(target).bearer(&tokens.access_token);
+    let browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    let by_cookie = || browser.request("POST", "/logout");
+    let text = ("Content-Type", "text/plain");
+    let forged = forged(r#"{"alg":"ES256","kid":"x"}"#, "{}");
+    for (name, request, status, words) in [
+        ("nobody", stage.post("/logout"), 401, &["refused/missing"][..]),
+        ("forged", stage.post("/logout").bearer(&forged), 401, &["refused/invalid"]),
+        (
+            "scope",
+            post("/logout?scope=x"),
+            400,
+            &["refused/unsupported_scope", "refused:unsupported_scope"],
+        ),
+        (
+            "type",
+            post("/logout").headers(&[text]).body("x"),
+            415,
+            &["refused/UNSUPPORTED_MEDIA_TYPE", "refused:UNSUPPORTED_MEDIA_TYPE"],
+        ),
+        (
+            "size",
+            post("/logout").body(vec![0; 9000]),
+            413,
+            &["refused/PAYLOAD_TOO_LARGE", "refused:PAYLOAD_TOO_LARGE"],
+        ),
+        ("no CSRF token", by_cookie(), 403, &["refused/missing", "csrf:missing"]),
+        (
+            "another's",
+            by_cookie().header("X-CSRF-Token", "x"),
+            403,
+            &["refused/invalid", "csrf:invalid"],
+        ),
+        (
+            "another page's",
+            by_cookie().header("Sec-Fetch-Site", "cross-site"),
+            403,
+            &["refused/cross_site", "csrf:cross_site"],
+        ),
+        ("path", stage.get("/x"), 404, &["refused:NOT_FOUND"]),
+        ("method", stage.get("/logout"), 405, &["refused:METHOD_NOT_ALLOWED"]),
+        ("host", post("/logout").host("x/y"), 400, &["refused:malformed_request"]),
+    ] {
+        assert_counts(&stage, name, request, status, words).await;
+    }
+    stage.pass(3600);
+    assert_counts(&stage, "expired", post("/logout"), 401, &["refused/expired"]).await;
+    assert!(stage.alive(&tokens));
+}
+
+#[tokio::test]
+async fn who_finds_no_place_is_counted_beside_who_has_it() {
+    let stage = setup().flag("max-in-flight", "1").flag("upstream-timeout", "60s").start().await;
+    stage.fault(fault(json!({"kind": "hang"}), 1));
+    let waiting = stage.post("/logout").bearer(&stage.sign_up().access_token).send();
+    let other = async {
+        eventually("the place is taken", async || stage.asked() == 1).await;
+        let request = stage.post("/logout").bearer(&stage.sign_up().access_token);
+        let words = ["refused/OVERLOADED", "refused:OVERLOADED"];
+        assert_counts(&stage, "no place", request, 503, &words).await;
+        assert_eq!(samples(&stage).await["requests_in_flight"], 1);
+    };
+    tokio::select! { _ = waiting => panic!("nobody answers it"), () = other => {} }
+}
+
+#[tokio::test]
+async fn whatever_verify_answers_is_counted_by_why() {
+    let stage = setup().start().await;
+    let (tokens, ended) = (stage.sign_up(), stage.sign_up());
+    stage.post("/logout").bearer(&ended.access_token).send().await;
+    let get = || stage.get("/api/auth/verify");
+    let verify = |token: &str| get().bearer(token);
+    for (name, request, status, words) in [
+        ("ok", verify(&tokens.access_token), 200, &["verify:ok"][..]),
+        ("revoked", verify(&ended.access_token), 401, &["verify:revoked"]),
+        ("invalid", verify("x"), 401, &["verify:invalid"]),
+        ("missing", get(), 401, &["verify:missing"]),
+        (
+            "twice",
+            verify("x").bearer("y"),
+            400,
+            &["verify:duplicate_header", "refused:duplicate_header"],
+        ),
+    ] {
+        assert_counts(&stage, name, request, status, words).await;
+    }
+    stage.pass(3600);
+    assert_counts(&stage, "expired", verify(&tokens.access_token), 401, &["verify:expired"]).await;
+
+    let stage = setup().algorithm(Algorithm::Hs256).start().await;
+    let [living, gone, unasked] = [(); 3].map(|()| stage.sign_up());
+    assert!(stage.mock.delete_user(gone.user_id));
+    let verify = |tokens: &logout_gateway::mock::Tokens| {
+        stage.get("/api/auth/verify").bearer(&tokens.access_token)
+    };
+    let words = ["verify:ok", "user:ok"];
+    assert_counts(&stage, "asked", verify(&living), 200, &words).await;
+    let words = ["verify:not_found", "user:refused"];
+    assert_counts(&stage, "gone", verify(&gone), 401, &words).await;
+    stage.fault(json!({"operation": "user", "kind": "status", "status": 500, "times": 1}));
+    let words = ["verify:auth_service", "user:error"];
+    assert_counts(&stage, "nobody can tell", verify(&unasked), 503, &words).await;
+
+    let genuine = Stage::new().await.sign_up().access_token;
+    let nobody = json!({"operation": "jwks", "kind": "status", "status": 500});
+    let stage = setup().unready().start_with(&[nobody]).await;
+    eventually("a fetch failed", async || {
+        samples(&stage).await[r#"jwks_refresh_total{result="failed"}"#] > 0
+    })
+    .await;
+    let issuer = format!("{}/auth/v1", stage.mock.url());
+    let mut claims = crate::harness::claims_of(&genuine);
+    claims["iss"] = json!(issuer);
+    let token = stage.mock.sign(&claims).unwrap();
+    let before = samples(&stage).await;
+    assert_eq!(stage.get("/api/auth/verify").bearer(&token).send().await.status, 503);
+    let after = samples(&stage).await;
+    let unready = r#"verify_total{result="key_set"}"#;
+    assert_eq!(after[unready] - before[unready], 1);
+}
