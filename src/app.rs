@@ -26,6 +26,7 @@ use crate::{
     error::Error,
     failures::FailureLog,
     logout::Logout,
+    readiness::Readiness,
     routes,
     session::{jwks::Jwks, presence::Presences, verifier::Verifier},
     telemetry::metrics::Metrics,
@@ -46,6 +47,8 @@ pub struct App {
     pub presences: Arc<Presences>,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Knows which part is missing.
+    pub readiness: Arc<Readiness>,
     /// Takes the logouts that did not end the session.
     pub failures: FailureLog,
     /// Cancelled when the gateway begins to stop.

@@ -32,6 +32,7 @@ use crate::{
     gotrue::{GoTrue, NoClient},
     logout::Logout,
     queue::{credentials::Seal, postponing::Postponing},
+    readiness::Readiness,
     server,
     session::{jwks::Jwks, verifier::Verifier},
     store::{self, CannotOpen, Store, counted::Counted},
@@ -224,9 +225,19 @@ pub fn first_app(
     let seal = if store.queue().is_some() { Seal::new(&config.secrets)? } else { None };
     let metrics = Arc::new(Metrics::new());
     let jwks = Arc::new(Jwks::new(config.upstream_timeout, metrics.clone()));
+    let verifier = Arc::new(Verifier::new(&config.supabase, jwks.clone()));
+    let store: Arc<dyn Store> = Arc::new(Counted::new(store, metrics.clone()));
+    let stopping = CancellationToken::new();
     Ok(App {
         csrf: Arc::new(Csrf::new(&config)?),
-        verifier: Arc::new(Verifier::new(&config.supabase, jwks.clone())),
+        readiness: Arc::new(Readiness::new(
+            stopping.clone(),
+            store.clone(),
+            verifier.clone(),
+            jwks.clone(),
+            clock.clone(),
+        )),
+        verifier,
         jwks,
         presences: Arc::default(),
         failures,
@@ -234,13 +245,13 @@ pub fn first_app(
         in_flight: Arc::new(Semaphore::new(config.limits.in_flight)),
         logout: Logout {
             gotrue: GoTrue::new(&config.supabase, metrics.clone())?,
-            store: Arc::new(Counted::new(store, metrics.clone())),
+            store,
             postponing: seal.map(|seal| Arc::new(Postponing::new(seal))),
             clock,
             max_token_lifetime: config.max_token_lifetime,
         },
         logouts: TaskTracker::new(),
-        stopping: CancellationToken::new(),
+        stopping,
         metrics,
         config: Arc::new(config),
     })

@@ -24,6 +24,7 @@ use crate::{
 const ADMIN_CONNECTIONS: usize = 64;
 /// What is measured meanwhile is kept one by one.
 const CONDENSE_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 const FORGET_EVERY: Duration = Duration::from_mins(1);
 /// How long the store may take for what is left of the failure log.
 const LAST_FAILURES: Duration = Duration::from_secs(2);
@@ -51,6 +52,7 @@ pub(super) async fn run(
         () = app.jwks.keep_fetching(fetch) => {}
         () = keep_forgetting(&app) => {}
         () = keep_condensing(&app) => {}
+        () = keep_looking(&app) => {}
         () = store.keep() => {}
         () = unwritten.write_all(&*store) => {}
     }
@@ -78,6 +80,14 @@ async fn keep_condensing(app: &App) {
     loop {
         rounds.tick().await;
         app.metrics.condense();
+    }
+}
+
+async fn keep_looking(app: &App) {
+    let mut seconds = interval(LOOK_EVERY);
+    loop {
+        seconds.tick().await;
+        app.readiness.look();
     }
 }
 

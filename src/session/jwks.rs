@@ -182,6 +182,12 @@ impl Jwks {
         self.current.load().as_ref().map_or(self.begun, |keys| keys.fetched_at).elapsed()
     }
 
+    /// Whether the keys were fetched by now, or could not be.
+    #[must_use]
+    pub fn first_fetch_is_over(&self) -> bool {
+        *self.finished.borrow() > 0
+    }
+
     /// Waits for a fetch under way, or asks for one if none was asked for lately; else returns at once.
     pub async fn refetch(&self) {
         let mut finished = self.finished.subscribe();

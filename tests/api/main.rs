@@ -43,6 +43,7 @@ mod model;
 mod operator;
 mod outcomes;
 mod queue;
+mod readiness;
 mod recorded_jars;
 mod refresh;
 mod refusals;

@@ -6,28 +6,33 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Steadiness, forget};
+use super::{Steadiness, forget, run};
 use crate::{
     clock::Clock,
     config::{Scope, tests::parse},
+    error::Part,
     failures,
     gateway::first_app,
+    readiness::Missing,
     store::{Store, list::Revocation, memory::MemoryStore},
 };
 
 const START: u64 = 1_800_000_000;
 const HOUR: u64 = 3600;
 
+fn settable() -> (Clock, Arc<AtomicU64>) {
+    let seconds = Arc::new(AtomicU64::new(START));
+    let told = seconds.clone();
+    (Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(told.load(Relaxed))), seconds)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_list_that_was_read_by_a_clock_set_wrong_for_a_minute_forgets_nobody() {
-    let seconds = Arc::new(AtomicU64::new(START));
-    let clock = {
-        let seconds = seconds.clone();
-        Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(seconds.load(Relaxed)))
-    };
+    let (clock, seconds) = settable();
     let store: Arc<MemoryStore> = Arc::default();
     let shared = store.clone();
     let app = first_app(parse(&[]), clock, shared, failures::channel().0).unwrap();
@@ -47,4 +52,25 @@ async fn a_list_that_was_read_by_a_clock_set_wrong_for_a_minute_forgets_nobody()
     assert_eq!(at(1, START + 8 * 24 * HOUR).await, 1, "a clock that is days ahead");
     assert_eq!(at(1, START + 180).await, 1, "and right again");
     assert_eq!(at(60, START + 180 + HOUR).await, 0, "its time is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_is_missed_although_nobody_asks() {
+    let (clock, seconds) = settable();
+    let (failures, unwritten) = failures::channel();
+    let config = parse(&[("SUPABASE_URL", "http://127.0.0.1:1")]);
+    let app = Arc::new(first_app(config, clock, Arc::<MemoryStore>::default(), failures).unwrap());
+    let over = CancellationToken::new();
+    let asked = async {
+        sleep(Duration::from_millis(1500)).await;
+        app.stopping.cancel();
+        seconds.store(START + 100, Relaxed);
+        sleep(Duration::from_secs(1)).await;
+        seconds.store(START + 200, Relaxed);
+        over.cancel();
+        app.readiness.look()
+    };
+    let (missing, ()) = tokio::join!(asked, run(None, app.clone(), unwritten, over.clone()));
+    let since = i64::try_from(START + 100).unwrap();
+    assert_eq!(missing[0], Missing { part: Part::ShuttingDown, since });
 }
