@@ -55,7 +55,7 @@ async fn a_list_that_was_read_by_a_clock_set_wrong_for_a_minute_forgets_nobody()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_part_is_missed_although_nobody_asks() {
+async fn parts_are_watched_and_minutes_begin_although_nobody_asks() {
     let (clock, seconds) = settable();
     let (failures, unwritten) = failures::channel();
     let config = parse(&[("SUPABASE_URL", "http://127.0.0.1:1")]);
@@ -67,10 +67,14 @@ async fn a_part_is_missed_although_nobody_asks() {
         seconds.store(START + 100, Relaxed);
         sleep(Duration::from_secs(1)).await;
         seconds.store(START + 200, Relaxed);
+        let missing = app.readiness.look();
+        sleep(Duration::from_mins(3)).await;
         over.cancel();
-        app.readiness.look()
+        (missing, app.metrics.last_hour.minutes().len())
     };
-    let (missing, ()) = tokio::join!(asked, run(None, app.clone(), unwritten, over.clone()));
+    let ((missing, minutes), ()) =
+        tokio::join!(asked, run(None, app.clone(), unwritten, over.clone()));
     let since = i64::try_from(START + 100).unwrap();
     assert_eq!(missing[0], Missing { part: Part::ShuttingDown, since });
+    assert_eq!(minutes, 4, "three, and the one under way");
 }
