@@ -12,7 +12,10 @@ use axum::{
     middleware,
     response::{IntoResponse, Response},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceBuilder;
 use tower_http::{
@@ -47,6 +50,8 @@ pub struct App {
     pub presences: Arc<Presences>,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// When the gateway started.
+    pub begun: Instant,
     /// Knows which part is missing.
     pub readiness: Arc<Readiness>,
     /// Takes the logouts that did not end the session.

@@ -139,6 +139,12 @@ impl Error {
         reason.unwrap_or(code)
     }
 
+    /// The envelope's `message`.
+    #[must_use]
+    pub fn message(&self) -> &'static str {
+        self.face().3
+    }
+
     /// The body for this request.
     #[must_use]
     pub fn envelope(&self, request_id: &str) -> Envelope {

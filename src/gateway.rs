@@ -16,7 +16,7 @@ use tokio::{
     net::{TcpListener, TcpSocket},
     runtime::{self, Runtime},
     sync::Semaphore,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -230,13 +230,7 @@ pub fn first_app(
     let stopping = CancellationToken::new();
     Ok(App {
         csrf: Arc::new(Csrf::new(&config)?),
-        readiness: Arc::new(Readiness::new(
-            stopping.clone(),
-            store.clone(),
-            verifier.clone(),
-            jwks.clone(),
-            clock.clone(),
-        )),
+        readiness: Arc::new(Readiness::new(&stopping, &store, &verifier, &jwks, &clock)),
         verifier,
         jwks,
         presences: Arc::default(),
@@ -251,6 +245,7 @@ pub fn first_app(
             max_token_lifetime: config.max_token_lifetime,
         },
         logouts: TaskTracker::new(),
+        begun: Instant::now(),
         stopping,
         metrics,
         config: Arc::new(config),

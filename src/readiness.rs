@@ -32,6 +32,15 @@ pub struct Missing {
     pub since: i64,
 }
 
+impl Missing {
+    /// How long it is missing at `now`, seconds since the Unix epoch. A clock that was set back makes
+    /// nothing long.
+    #[must_use]
+    pub fn lasts(&self, now: i64) -> Duration {
+        Duration::from_secs(now.saturating_sub(self.since).max(0).unsigned_abs())
+    }
+}
+
 /// Watches the parts, for all threads.
 #[derive(Debug)]
 pub struct Readiness {
@@ -55,14 +64,21 @@ impl Readiness {
     /// Nothing is there until somebody looks.
     #[must_use]
     pub fn new(
-        stopping: CancellationToken,
-        store: Arc<dyn Store>,
-        verifier: Arc<Verifier>,
-        jwks: Arc<Jwks>,
-        clock: Clock,
+        stopping: &CancellationToken,
+        store: &Arc<dyn Store>,
+        verifier: &Arc<Verifier>,
+        jwks: &Arc<Jwks>,
+        clock: &Clock,
     ) -> Self {
         let unseen = Watched { missing_since: Some(clock.unix_seconds()), told: false };
-        Self { stopping, store, verifier, jwks, clock, watched: Mutex::new([unseen; 3]) }
+        Self {
+            stopping: stopping.clone(),
+            store: store.clone(),
+            verifier: verifier.clone(),
+            jwks: jwks.clone(),
+            clock: clock.clone(),
+            watched: Mutex::new([unseen; 3]),
+        }
     }
 
     /// The parts that are missing now, the one to be named first at the front.
@@ -97,9 +113,8 @@ impl Watched {
     fn find(&mut self, part: Part, now: i64) -> Option<Missing> {
         let since = self.missing_since.take()?;
         if mem::take(&mut self.told) {
-            // A clock that was set back makes nothing long.
-            let missing = Duration::from_secs(now.saturating_sub(since).max(0).unsigned_abs());
-            tracing::info!(part = name(part), missing_for = %format_duration(missing), "ready again");
+            let missing_for = format_duration(Missing { part, since }.lasts(now));
+            tracing::info!(part = name(part), %missing_for, "ready again");
         }
         None
     }

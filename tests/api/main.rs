@@ -52,6 +52,7 @@ mod routes;
 mod session;
 mod shared_store;
 mod slow_upstream;
+mod status;
 mod stores;
 mod tokens;
 mod upstream;

@@ -61,6 +61,7 @@ async fn parts_are_watched_and_minutes_begin_although_nobody_asks() {
     let config = parse(&[("SUPABASE_URL", "http://127.0.0.1:1")]);
     let app = Arc::new(first_app(config, clock, Arc::<MemoryStore>::default(), failures).unwrap());
     let over = CancellationToken::new();
+    seconds.store(START + 10, Relaxed);
     let asked = async {
         sleep(Duration::from_millis(1500)).await;
         app.stopping.cancel();
@@ -74,7 +75,8 @@ async fn parts_are_watched_and_minutes_begin_although_nobody_asks() {
     };
     let ((missing, minutes), ()) =
         tokio::join!(asked, run(None, app.clone(), unwritten, over.clone()));
-    let since = i64::try_from(START + 100).unwrap();
-    assert_eq!(missing[0], Missing { part: Part::ShuttingDown, since });
+    let [stopped, started] = [START + 100, START].map(|time| i64::try_from(time).unwrap());
+    let expected = [(Part::ShuttingDown, stopped), (Part::KeySet, started)];
+    assert_eq!(missing, expected.map(|(part, since)| Missing { part, since }));
     assert_eq!(minutes, 4, "three, and the one under way");
 }
