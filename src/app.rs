@@ -12,7 +12,10 @@ use axum::{
     middleware,
     response::{IntoResponse, Response},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceBuilder;
 use tower_http::{
@@ -26,6 +29,7 @@ use crate::{
     error::Error,
     failures::FailureLog,
     logout::Logout,
+    readiness::Readiness,
     routes,
     session::{jwks::Jwks, presence::Presences, verifier::Verifier},
     telemetry::metrics::Metrics,
@@ -46,6 +50,10 @@ pub struct App {
     pub presences: Arc<Presences>,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// When the gateway started.
+    pub begun: Instant,
+    /// Knows which part is missing.
+    pub readiness: Arc<Readiness>,
     /// Takes the logouts that did not end the session.
     pub failures: FailureLog,
     /// Cancelled when the gateway begins to stop.

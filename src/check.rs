@@ -11,7 +11,7 @@ use crate::{
     clock::Clock,
     config::{self, Config, Warning},
     gotrue::{GoTrue, Health},
-    session::jwks,
+    session::jwks::{self, Algorithms},
     store, telemetry,
 };
 
@@ -59,7 +59,7 @@ async fn probe(config: &Config, clock: &Clock) -> bool {
     let keys = gotrue.jwks(Instant::now() + config.upstream_timeout).await;
     let keys = keys.map_err(|refusal| refusal.to_string());
     let keys = keys.and_then(|body| jwks::algorithms(&body).map_err(|fault| fault.to_string()));
-    let known = told("key set", &keys.as_deref().map(listed).map_err(Clone::clone));
+    let known = told("key set", &keys.as_ref().map(listed).map_err(Clone::clone));
     let store = store::survey(&config.store).await;
     let stored = told("store", &store.as_ref().map(|s| s.found.clone()).map_err(Clone::clone));
 
@@ -73,11 +73,11 @@ async fn probe(config: &Config, clock: &Clock) -> bool {
     reached && known && stored
 }
 
-fn listed(algorithms: &[String]) -> String {
-    match algorithms {
-        [] => "no keys: the project signs with HS256".to_owned(),
-        _ => algorithms.join(", "),
+fn listed(algorithms: &Algorithms) -> String {
+    if algorithms.is_empty() {
+        return "no keys: the project signs with HS256".to_owned();
     }
+    algorithms.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 fn told(part: &str, finding: &Finding) -> bool {
@@ -131,7 +131,7 @@ fn clocks(answer: &Health, clock: &Clock) -> String {
 }
 
 /// Without keys, tokens are signed with the shared secret.
-fn unjudged(config: &Config, algorithms: &[String]) -> Option<Warning> {
+fn unjudged(config: &Config, algorithms: &Algorithms) -> Option<Warning> {
     (algorithms.is_empty() && config.supabase.jwt_secret.is_none()).then_some(Warning {
         variable: "SUPABASE_JWT_SECRET",
         weakness: "not set, and the project signs with HS256: GoTrue is asked about every token"

@@ -11,7 +11,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::session::token::TokenFault;
+use crate::{report::rfc3339, session::token::TokenFault};
 
 /// What went wrong, as far as a client may know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,8 @@ pub enum Error {
     Overloaded,
     /// A part that is needed to judge the request is not there.
     NotReady(Part),
+    /// The same to whoever asks about the gateway itself, and since when: seconds since the Unix epoch.
+    NotReadySince(Part, i64),
 }
 
 /// A part of the gateway that can be missing.
@@ -114,6 +116,7 @@ impl Error {
             Self::NotReady(Part::AuthService) => Face(S::SERVICE_UNAVAILABLE, "NOT_READY", Some("auth_service"), "The authentication service does not answer."),
             Self::NotReady(Part::Store) => Face(S::SERVICE_UNAVAILABLE, "NOT_READY", Some("store"), "The store of ended sessions does not answer."),
             Self::NotReady(Part::ShuttingDown) => Face(S::SERVICE_UNAVAILABLE, "NOT_READY", Some("shutting_down"), "The gateway is shutting down."),
+            Self::NotReadySince(part, _) => Self::NotReady(*part).face(),
         }
     }
 
@@ -136,11 +139,22 @@ impl Error {
         reason.unwrap_or(code)
     }
 
+    /// The envelope's `message`.
+    #[must_use]
+    pub fn message(&self) -> &'static str {
+        self.face().3
+    }
+
     /// The body for this request.
     #[must_use]
     pub fn envelope(&self, request_id: &str) -> Envelope {
         let Face(_, code, reason, message) = self.face();
-        Envelope { error: Details { code, reason, message, request_id: request_id.to_owned() } }
+        let since = match self {
+            Self::NotReadySince(_, since) => Some(rfc3339(*since)),
+            _ => None,
+        };
+        let request_id = request_id.to_owned();
+        Envelope { error: Details { code, reason, message, request_id, since } }
     }
 }
 
@@ -167,6 +181,10 @@ struct Details {
     /// The `X-Request-Id` of this response.
     #[schema(example = "9af1c0c2-1d1f-4a43-9f0e-6f6f0a3b6a52")]
     request_id: String,
+    /// On `readyz` alone: since when the part is missing, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "2027-01-15T08:00:00Z")]
+    since: Option<String>,
 }
 
 impl IntoResponse for Error {

@@ -16,7 +16,7 @@ use tokio::{
     net::{TcpListener, TcpSocket},
     runtime::{self, Runtime},
     sync::Semaphore,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -32,6 +32,7 @@ use crate::{
     gotrue::{GoTrue, NoClient},
     logout::Logout,
     queue::{credentials::Seal, postponing::Postponing},
+    readiness::Readiness,
     server,
     session::{jwks::Jwks, verifier::Verifier},
     store::{self, CannotOpen, Store, watched::Watched},
@@ -224,9 +225,13 @@ pub fn first_app(
     let seal = if store.queue().is_some() { Seal::new(&config.secrets)? } else { None };
     let metrics = Arc::new(Metrics::new());
     let jwks = Arc::new(Jwks::new(config.upstream_timeout, metrics.clone()));
+    let verifier = Arc::new(Verifier::new(&config.supabase, jwks.clone()));
+    let store: Arc<dyn Store> = Arc::new(Watched::new(store, metrics.clone()));
+    let stopping = CancellationToken::new();
     Ok(App {
         csrf: Arc::new(Csrf::new(&config)?),
-        verifier: Arc::new(Verifier::new(&config.supabase, jwks.clone())),
+        readiness: Arc::new(Readiness::new(&stopping, &store, &verifier, &jwks, &clock)),
+        verifier,
         jwks,
         presences: Arc::default(),
         failures,
@@ -234,13 +239,14 @@ pub fn first_app(
         in_flight: Arc::new(Semaphore::new(config.limits.in_flight)),
         logout: Logout {
             gotrue: GoTrue::new(&config.supabase, metrics.clone())?,
-            store: Arc::new(Watched::new(store, metrics.clone())),
+            store,
             postponing: seal.map(|seal| Arc::new(Postponing::new(seal))),
             clock,
             max_token_lifetime: config.max_token_lifetime,
         },
         logouts: TaskTracker::new(),
-        stopping: CancellationToken::new(),
+        begun: Instant::now(),
+        stopping,
         metrics,
         config: Arc::new(config),
     })

@@ -26,6 +26,7 @@ pub mod logout;
 pub mod mock;
 pub mod operator;
 pub mod queue;
+pub mod readiness;
 pub mod report;
 pub mod routes;
 pub mod server;

@@ -37,8 +37,7 @@ pub struct QueuedLogout {
 
 impl From<&Entry> for QueuedLogout {
     fn from(entry: &Entry) -> Self {
-        let moment =
-            |milliseconds: i64| rfc3339(Duration::from_millis(milliseconds.unsigned_abs()));
+        let moment = |milliseconds: i64| rfc3339(milliseconds / 1000);
         Self {
             id: entry.id,
             queued_at: moment(entry.queued_at),
@@ -82,7 +81,7 @@ pub struct FailedLogout {
 
 impl From<Failure> for FailedLogout {
     fn from(failure: Failure) -> Self {
-        let time = rfc3339(Duration::from_secs(failure.time.unsigned_abs()));
+        let time = rfc3339(failure.time);
         let Failure { outcome, code, reason, upstream_status, request_id, .. } = failure;
         let Failure { route, scope, user_id, session_id, .. } = failure;
         Self {
@@ -100,8 +99,11 @@ impl From<Failure> for FailedLogout {
     }
 }
 
-/// The latest that can be written stands for whatever is later.
-fn rfc3339(since_epoch: Duration) -> String {
-    const LATEST: Duration = Duration::from_secs(253_402_300_799);
-    format_rfc3339_seconds(UNIX_EPOCH + since_epoch.min(LATEST)).to_string()
+/// A time in seconds since the Unix epoch, as RFC 3339 writes it. The latest that can be written stands
+/// for whatever is later.
+#[must_use]
+pub fn rfc3339(seconds: i64) -> String {
+    const LATEST: u64 = 253_402_300_799;
+    let since_epoch = Duration::from_secs(seconds.unsigned_abs().min(LATEST));
+    format_rfc3339_seconds(UNIX_EPOCH + since_epoch).to_string()
 }

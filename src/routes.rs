@@ -5,6 +5,7 @@ pub mod csrf;
 pub mod docs;
 pub mod health;
 pub mod logout;
+mod status;
 pub mod verify;
 
 use std::sync::Arc;

@@ -147,11 +147,13 @@ pub(super) async fn frame(
     response
 }
 
-/// For a trace; monitors and unknown paths are none.
+/// For a trace: what browsers, apps and proxies ask; who monitors or reads is none.
 fn span(request: &Request, call: &Call) -> Span {
     match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
-        Some("/healthz" | "/readyz" | "/metrics") | None => Span::none(),
-        Some(route) => traces::request(request.method(), route, call.request_id(), &call.trace),
+        Some(route) if route.starts_with("/api/") || route.starts_with("/logout") => {
+            traces::request(request.method(), route, call.request_id(), &call.trace)
+        }
+        _ => Span::none(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     sync::Semaphore,
-    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+    time::{Instant, MissedTickBehavior, interval, interval_at, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +24,9 @@ use crate::{
 const ADMIN_CONNECTIONS: usize = 64;
 /// What is measured meanwhile is kept one by one.
 const CONDENSE_EVERY: Duration = Duration::from_secs(5);
-const FORGET_EVERY: Duration = Duration::from_mins(1);
+const MINUTE: Duration = Duration::from_mins(1);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const FORGET_EVERY: Duration = MINUTE;
 /// How long the store may take for what is left of the failure log.
 const LAST_FAILURES: Duration = Duration::from_secs(2);
 
@@ -51,6 +53,8 @@ pub(super) async fn run(
         () = app.jwks.keep_fetching(fetch) => {}
         () = keep_forgetting(&app) => {}
         () = keep_condensing(&app) => {}
+        () = keep_looking(&app) => {}
+        () = keep_minutes(&app) => {}
         () = store.keep() => {}
         () = unwritten.write_all(&*store) => {}
     }
@@ -78,6 +82,22 @@ async fn keep_condensing(app: &App) {
     loop {
         rounds.tick().await;
         app.metrics.condense();
+    }
+}
+
+async fn keep_looking(app: &App) {
+    let mut seconds = interval(LOOK_EVERY);
+    loop {
+        seconds.tick().await;
+        app.readiness.look();
+    }
+}
+
+async fn keep_minutes(app: &App) {
+    let mut minutes = interval_at(Instant::now() + MINUTE, MINUTE);
+    loop {
+        minutes.tick().await;
+        app.metrics.last_hour.begin_minute();
     }
 }
 

@@ -10,13 +10,16 @@ use axum::{
     routing::get,
 };
 use serde::Serialize;
+use tokio::try_join;
 
+use super::status;
 use crate::{
     app::App,
+    clock::Clock,
     error::{Error, Part},
     queue::postponing::milliseconds,
     report::{FailedLogout, QueuedLogout},
-    store::{FAILURES_KEPT, StoreFault},
+    store::{FAILURES_KEPT, Queue, StoreFault},
     telemetry::metrics::Now,
 };
 
@@ -41,9 +44,10 @@ pub(super) struct FailureReport {
     failures: Vec<FailedLogout>,
 }
 
-/// `/metrics`; `/queue` and `/failures`, each with `?limit=`.
+/// The status page; `/metrics`; `/queue` and `/failures`, each with `?limit=`.
 pub(super) fn router(app: Arc<App>) -> Router {
     Router::new()
+        .route("/", get(status::status))
         .route("/metrics", get(metrics))
         .route("/queue", get(queue))
         .route("/failures", get(failures))
@@ -54,24 +58,29 @@ pub(super) fn router(app: Arc<App>) -> Router {
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     let store = &app.logout.store;
     let queued = match store.queue() {
-        None => Some((0, None)),
-        Some(queue) => match (queue.waiting().await, queue.oldest().await) {
-            (Ok(waiting), Ok(oldest)) => Some((waiting, oldest)),
-            _ => None,
-        },
+        None => Some((0, Duration::ZERO)),
+        Some(queue) => waiting(queue, &app.logout.clock).await.ok(),
     };
-    let now = milliseconds(app.logout.clock.now());
     let in_flight = app.config.limits.in_flight - app.in_flight.available_permits();
     let exposition = app.metrics.exposition(Now {
         revocations: store.revocations(),
-        queued: queued.map(|(entries, oldest)| {
-            let waited = oldest.map_or(0, |queued_at| now.saturating_sub(queued_at).max(0));
-            (entries, Duration::from_millis(waited.unsigned_abs()))
-        }),
+        queued,
         jwks_age: app.jwks.age(),
         in_flight,
     });
     ([(header::CONTENT_TYPE, TEXT_FORMAT)], exposition)
+}
+
+/// How many entries there are, and how long the oldest of them has waited.
+pub(super) async fn waiting(
+    queue: &dyn Queue,
+    clock: &Clock,
+) -> Result<(usize, Duration), StoreFault> {
+    let (waiting, oldest) = try_join!(queue.waiting(), queue.oldest())?;
+    let now = milliseconds(clock.now());
+    // A clock that was set back makes nothing old.
+    let waited = oldest.map_or(0, |queued_at| now.saturating_sub(queued_at).max(0));
+    Ok((waiting, Duration::from_millis(waited.unsigned_abs())))
 }
 
 async fn queue(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<QueueReport>, Error> {

@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    error::{Envelope, Error, Part},
+    error::{Envelope, Error},
+    readiness::Missing,
 };
 
 /// `{"status":"ok"}`
@@ -29,14 +30,11 @@ pub(super) async fn healthz() -> Json<Health> {
 /// Tokens and the revocation list can be looked up, and it is not about to stop.
 #[utoipa::path(
     get, path = "/readyz", tag = "health",
-    responses((status = 200, body = Health), (status = 503, description = "A part is missing: see `reason`.", body = Envelope))
+    responses((status = 200, body = Health), (status = 503, description = "A part is missing: see `reason` and `since`.", body = Envelope))
 )]
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Health>, Error> {
-    if app.stopping.is_cancelled() {
-        return Err(Error::NotReady(Part::ShuttingDown));
+    match app.readiness.look().first() {
+        None => Ok(Json(OK)),
+        Some(&Missing { part, since }) => Err(Error::NotReadySince(part, since)),
     }
-    if !app.logout.store.ready() {
-        return Err(Error::NotReady(Part::Store));
-    }
-    if app.verifier.ready() { Ok(Json(OK)) } else { Err(Error::NotReady(Part::KeySet)) }
 }

@@ -6,6 +6,7 @@
 //! 3. Keys are used at most one hour after the last good fetch.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -65,6 +66,12 @@ impl KeySet {
         let mut keys = self.keys.iter();
         keys.find(|key| key.kid == kid && key.algorithm == algorithm).map(|key| &key.decoding)
     }
+
+    /// How many keys there are for each algorithm.
+    #[must_use]
+    pub fn algorithms(&self) -> Algorithms {
+        tally(&self.keys)
+    }
 }
 
 /// The answer was not a key set.
@@ -82,15 +89,23 @@ fn read(body: &[u8]) -> Result<Vec<Key>, NotAKeySet> {
     Ok(document.keys.into_iter().filter_map(usable).collect())
 }
 
-/// The algorithms of the keys in a key set, each once.
+/// How many keys there are for each algorithm.
+pub type Algorithms = BTreeMap<String, usize>;
+
+/// The algorithms of the keys in a key set.
 ///
 /// # Errors
 /// [`NotAKeySet`].
-pub fn algorithms(body: &[u8]) -> Result<Vec<String>, NotAKeySet> {
-    let mut names: Vec<_> = read(body)?.iter().map(|key| format!("{:?}", key.algorithm)).collect();
-    names.sort_unstable();
-    names.dedup();
-    Ok(names)
+pub fn algorithms(body: &[u8]) -> Result<Algorithms, NotAKeySet> {
+    Ok(tally(&read(body)?))
+}
+
+fn tally(keys: &[Key]) -> Algorithms {
+    let mut algorithms = Algorithms::new();
+    for key in keys {
+        *algorithms.entry(format!("{:?}", key.algorithm)).or_default() += 1;
+    }
+    algorithms
 }
 
 fn usable(value: serde_json::Value) -> Option<Key> {
@@ -180,6 +195,12 @@ impl Jwks {
     #[must_use]
     pub fn age(&self) -> Duration {
         self.current.load().as_ref().map_or(self.begun, |keys| keys.fetched_at).elapsed()
+    }
+
+    /// Whether the keys were fetched by now, or could not be.
+    #[must_use]
+    pub fn first_fetch_is_over(&self) -> bool {
+        *self.finished.borrow() > 0
     }
 
     /// Waits for a fetch under way, or asks for one if none was asked for lately; else returns at once.

@@ -6,6 +6,7 @@
 //! 3. Counting takes no lock and no look-up in the library's registry: the handles are kept here.
 
 mod family;
+pub mod last_hour;
 mod words;
 
 use std::time::Duration;
@@ -13,7 +14,10 @@ use std::time::Duration;
 use metrics::{Counter, Gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use self::family::{Counters, Histograms, Register};
+use self::{
+    family::{Counters, Histograms, Register},
+    last_hour::LastHour,
+};
 
 /// Seconds. A revocation takes some milliseconds, its budget is five seconds.
 const BUCKETS: [f64; 13] =
@@ -35,6 +39,8 @@ pub struct Metrics {
     store_errors: Counters<1>,
     requests_refused: Counters<1>,
     gauges: Gauges,
+    /// For the status page.
+    pub last_hour: LastHour,
 }
 
 #[derive(Debug)]
@@ -154,6 +160,7 @@ impl Metrics {
                     &[],
                 ),
             },
+            last_hour: LastHour::new(),
         }
     }
 
@@ -166,6 +173,7 @@ impl Metrics {
         cookies_deleted: usize,
     ) {
         self.logouts.count([route, outcome, reason.unwrap_or(words::NO_REASON)]);
+        self.last_hour.count(outcome);
         self.logout_duration.record(route, took);
         self.cookies_deleted.increment(cookies_deleted as u64);
     }

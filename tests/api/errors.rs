@@ -6,7 +6,8 @@ use axum::{Router, routing::get};
 use serde_json::json;
 
 use crate::harness::{
-    Browser, Connection, Form, Reply, Setup, Stage, assert_error, recording, session_cookies,
+    Browser, Connection, Form, Reply, Setup, Stage, assert_error, assert_not_ready, recording,
+    session_cookies,
 };
 
 /// Every error that can be had from outside, once; what cannot: `INTERNAL`, which is a bug.
@@ -107,8 +108,7 @@ async fn without_keys_it_is_not_ready() {
     let no_keys = json!({"operation": "jwks", "kind": "status", "status": 500});
     let stage = Setup::new().unready().start_with(&[no_keys]).await;
     let tokens = stage.sign_up();
-    let readyz = stage.get("/readyz").send().await;
-    assert_error(&readyz, 503, "NOT_READY", Some("key_set"));
+    assert_not_ready(&stage.get("/readyz").send().await, "key_set");
     assert_eq!(stage.get("/healthz").send().await.status, 200, "it lives");
     let verify = stage.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
     assert_error(&verify, 503, "NOT_READY", Some("key_set"));

@@ -17,7 +17,7 @@ mod tokens;
 mod upstream;
 mod witness;
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 pub(crate) use self::{
     binary::{API_KEY, Log, Serving, unprivileged},
@@ -75,15 +75,38 @@ pub(crate) fn assert_success(reply: &Reply, route: &str, user: uuid::Uuid, outco
 /// Asserts that `reply` is the error envelope, with exactly its members.
 #[track_caller]
 pub(crate) fn assert_error(reply: &Reply, status: u16, code: &str, reason: Option<&str>) {
+    let members: &[&str] = match reason {
+        Some(_) => &["code", "message", "reason", "request_id"],
+        None => &["code", "message", "request_id"],
+    };
+    assert_envelope(reply, members, status, code, reason);
+}
+
+/// Asserts that `reply` is `readyz`'s refusal for that part, and answers since when it is missing, in
+/// seconds since the Unix epoch.
+#[track_caller]
+pub(crate) fn assert_not_ready(reply: &Reply, part: &str) -> i64 {
+    let members = ["code", "message", "reason", "request_id", "since"];
+    assert_envelope(reply, &members, 503, "NOT_READY", Some(part));
+    let since = reply.json()["error"]["since"].as_str().unwrap().to_owned();
+    assert_eq!(since.len(), "2027-01-15T08:00:00Z".len(), "{since}");
+    let since = humantime::parse_rfc3339(&since).unwrap();
+    i64::try_from(since.duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
+}
+
+#[track_caller]
+fn assert_envelope(
+    reply: &Reply,
+    expected: &[&str],
+    status: u16,
+    code: &str,
+    reason: Option<&str>,
+) {
     assert_eq!(reply.status, status, "{reply:?}");
     let error = &reply.json()["error"];
     assert_eq!(error["code"], code, "{reply:?}");
     assert_eq!(error["reason"].as_str(), reason, "{reply:?}");
     let members: Vec<&str> = error.as_object().unwrap().keys().map(String::as_str).collect();
-    let expected: &[&str] = match reason {
-        Some(_) => &["code", "message", "reason", "request_id"],
-        None => &["code", "message", "request_id"],
-    };
     assert_eq!(members, expected);
     assert_eq!(reply.json().as_object().unwrap().len(), 1);
     assert_eq!(error["request_id"].as_str(), reply.header("x-request-id"));

@@ -13,7 +13,9 @@ use rstest::rstest;
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use crate::harness::{Connection, Reply, Request, Serving, Setup, Stage, assert_error, eventually};
+use crate::harness::{
+    Connection, Reply, Request, Serving, Setup, Stage, assert_not_ready, eventually,
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -56,7 +58,7 @@ async fn a_signal_lets_what_is_under_way_end_and_nothing_begin(#[case] signal: &
         TcpStream::connect(serving.address).await.is_err()
     })
     .await;
-    assert_error(&admin(&serving, "/readyz").await, 503, "NOT_READY", Some("shutting_down"));
+    assert_not_ready(&admin(&serving, "/readyz").await, "shutting_down");
     assert_eq!(admin(&serving, "/healthz").await.status, 200, "it lives as long as it drains");
     assert!(idle.ended().await, "nobody is waited for who has nothing to ask");
     assert!(stage.alive(&tokens), "all this while the logout is under way");

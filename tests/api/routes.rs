@@ -285,6 +285,18 @@ async fn the_contract_describes_every_route_and_its_answers() {
     ] {
         assert!(contract["paths"][path][method]["responses"].is_object(), "{method} {path}");
     }
+    let details = &contract["components"]["schemas"]["ErrorDetails"];
+    let required = details["required"].as_array().unwrap();
+    for (member, always) in [
+        ("code", true),
+        ("reason", false),
+        ("message", true),
+        ("request_id", true),
+        ("since", false),
+    ] {
+        assert!(details["properties"][member].is_object(), "{member}");
+        assert_eq!(required.iter().any(|name| name == member), always, "{member}");
+    }
     let answers = &contract["paths"]["/api/auth/logout"]["post"]["responses"];
     for status in ["200", "400", "401", "403", "413", "415", "429", "500", "503"] {
         assert!(answers[status].is_object(), "{status}");

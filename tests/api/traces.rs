@@ -176,7 +176,9 @@ async fn monitors_and_the_work_behind_are_no_traces_but_a_postponed_logout_is() 
         serving.request("GET", target).send().await;
     }
     let admin = serving.admin_address.unwrap();
-    Request::new(admin, "GET", "/metrics").send().await;
+    for target in ["/", "/metrics", "/queue"] {
+        Request::new(admin, "GET", target).send().await;
+    }
     let _log = serving.ended();
     let spans = collector.spans();
     let retry = one(&spans, "retry");

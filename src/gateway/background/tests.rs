@@ -6,28 +6,33 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Steadiness, forget};
+use super::{Steadiness, forget, run};
 use crate::{
     clock::Clock,
     config::{Scope, tests::parse},
+    error::Part,
     failures,
     gateway::first_app,
+    readiness::Missing,
     store::{Store, list::Revocation, memory::MemoryStore},
 };
 
 const START: u64 = 1_800_000_000;
 const HOUR: u64 = 3600;
 
+fn settable() -> (Clock, Arc<AtomicU64>) {
+    let seconds = Arc::new(AtomicU64::new(START));
+    let told = seconds.clone();
+    (Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(told.load(Relaxed))), seconds)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_list_that_was_read_by_a_clock_set_wrong_for_a_minute_forgets_nobody() {
-    let seconds = Arc::new(AtomicU64::new(START));
-    let clock = {
-        let seconds = seconds.clone();
-        Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(seconds.load(Relaxed)))
-    };
+    let (clock, seconds) = settable();
     let store: Arc<MemoryStore> = Arc::default();
     let shared = store.clone();
     let app = first_app(parse(&[]), clock, shared, failures::channel().0).unwrap();
@@ -47,4 +52,31 @@ async fn a_list_that_was_read_by_a_clock_set_wrong_for_a_minute_forgets_nobody()
     assert_eq!(at(1, START + 8 * 24 * HOUR).await, 1, "a clock that is days ahead");
     assert_eq!(at(1, START + 180).await, 1, "and right again");
     assert_eq!(at(60, START + 180 + HOUR).await, 0, "its time is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_are_watched_and_minutes_begin_although_nobody_asks() {
+    let (clock, seconds) = settable();
+    let (failures, unwritten) = failures::channel();
+    let config = parse(&[("SUPABASE_URL", "http://127.0.0.1:1")]);
+    let app = Arc::new(first_app(config, clock, Arc::<MemoryStore>::default(), failures).unwrap());
+    let over = CancellationToken::new();
+    seconds.store(START + 10, Relaxed);
+    let asked = async {
+        sleep(Duration::from_millis(1500)).await;
+        app.stopping.cancel();
+        seconds.store(START + 100, Relaxed);
+        sleep(Duration::from_secs(1)).await;
+        seconds.store(START + 200, Relaxed);
+        let missing = app.readiness.look();
+        sleep(Duration::from_mins(3)).await;
+        over.cancel();
+        (missing, app.metrics.last_hour.minutes().len())
+    };
+    let ((missing, minutes), ()) =
+        tokio::join!(asked, run(None, app.clone(), unwritten, over.clone()));
+    let [stopped, started] = [START + 100, START].map(|time| i64::try_from(time).unwrap());
+    let expected = [(Part::ShuttingDown, stopped), (Part::KeySet, started)];
+    assert_eq!(missing, expected.map(|(part, since)| Missing { part, since }));
+    assert_eq!(minutes, 4, "three, and the one under way");
 }

@@ -114,7 +114,9 @@ impl Request {
     }
 
     pub(crate) fn bytes(&self, close: bool) -> Vec<u8> {
-        self.lines.iter().for_each(|(name, value)| witness::header(name, value));
+        for (name, value) in &self.lines {
+            witness::header(name, value);
+        }
         let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
         if let Some(host) = &self.host {
             bytes.extend(format!("Host: {host}\r\n").into_bytes());
@@ -184,7 +186,9 @@ impl Connection {
             .map(|line| line.split_once(':').unwrap())
             .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
             .collect();
-        headers.iter().for_each(|(name, value)| witness::header(name, value.as_bytes()));
+        for (name, value) in &headers {
+            witness::header(name, value.as_bytes());
+        }
         let mut reply = Reply { status, headers, body: Vec::new() };
         let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
         let length: usize = if headless { 0 } else { length };

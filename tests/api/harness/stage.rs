@@ -156,7 +156,9 @@ impl Setup {
 fn config(flags: &BTreeMap<String, String>) -> Config {
     let command = config::Args::augment_args(Command::new("gateway"));
     let command = command.mut_args(|arg| arg.env(None::<&str>));
-    flags.iter().for_each(|(flag, value)| witness::setting(flag, value));
+    for (flag, value) in flags {
+        witness::setting(flag, value);
+    }
     let words = flags.iter().map(|(flag, value)| format!("--{flag}={value}"));
     let matches = command.try_get_matches_from(std::iter::once("gateway".to_owned()).chain(words));
     Config::parse(config::Args::from_arg_matches(&matches.unwrap()).unwrap()).unwrap()

@@ -6,7 +6,9 @@ use logout_gateway::store::redis::BOUND;
 use serde_json::json;
 
 use super::{Pair, assert_revoked, verify_here};
-use crate::harness::{Browser, Form, Request, Setup, assert_error, assert_success, eventually};
+use crate::harness::{
+    Browser, Form, Request, Setup, assert_error, assert_not_ready, assert_success, eventually,
+};
 
 /// Longer than anybody is kept waiting by a Redis that does not answer, on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -73,8 +75,7 @@ async fn nobody_is_let_in_on_a_guess(outage: Outage) {
     let [here, there] = pair.both(&during);
     assert_revoked(&there.clone().send().await);
     assert_error(&here.clone().send().await, 503, "NOT_READY", Some("store"));
-    let ready = pair.here.get("/readyz").send().await;
-    assert_error(&ready, 503, "NOT_READY", Some("store"));
+    assert_not_ready(&pair.here.get("/readyz").send().await, "store");
 
     pair.there.told("the revocation list cannot be followed");
     outage.ends(&pair).await;

@@ -1,0 +1,126 @@
+//! Whether the gateway can do its job, and since when a part of it is missing.
+//!
+//! 1. A part is missing since the first look that did not find it, or since the start if none ever did.
+//!    `readyz` looks, and the background does each second.
+//! 2. The log tells once that a part is missing, and once that it is back. A key set is fetched at every
+//!    start: it is missed once that has failed.
+//! 3. The time is the [`Clock`]'s.
+
+use std::{
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use humantime::format_duration;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::Clock,
+    error::{Error, Part},
+    report::rfc3339,
+    session::{jwks::Jwks, verifier::Verifier},
+    store::Store,
+};
+
+/// A part that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Which.
+    pub part: Part,
+    /// Seconds since the Unix epoch.
+    pub since: i64,
+}
+
+impl Missing {
+    /// How long it is missing at `now`, seconds since the Unix epoch. A clock that was set back makes
+    /// nothing long.
+    #[must_use]
+    pub fn lasts(&self, now: i64) -> Duration {
+        Duration::from_secs(now.saturating_sub(self.since).max(0).unsigned_abs())
+    }
+}
+
+/// Watches the parts, for all threads.
+#[derive(Debug)]
+pub struct Readiness {
+    stopping: CancellationToken,
+    store: Arc<dyn Store>,
+    verifier: Arc<Verifier>,
+    jwks: Arc<Jwks>,
+    clock: Clock,
+    watched: Mutex<[Watched; 3]>,
+}
+
+/// What is known of one part.
+#[derive(Clone, Copy, Debug)]
+struct Watched {
+    missing_since: Option<i64>,
+    /// Whether the log has it.
+    told: bool,
+}
+
+impl Readiness {
+    /// Nothing is there until somebody looks.
+    #[must_use]
+    pub fn new(
+        stopping: &CancellationToken,
+        store: &Arc<dyn Store>,
+        verifier: &Arc<Verifier>,
+        jwks: &Arc<Jwks>,
+        clock: &Clock,
+    ) -> Self {
+        let unseen = Watched { missing_since: Some(clock.unix_seconds()), told: false };
+        Self {
+            stopping: stopping.clone(),
+            store: store.clone(),
+            verifier: verifier.clone(),
+            jwks: jwks.clone(),
+            clock: clock.clone(),
+            watched: Mutex::new([unseen; 3]),
+        }
+    }
+
+    /// The parts that are missing now, the one to be named first at the front.
+    pub fn look(&self) -> Vec<Missing> {
+        let now = self.clock.unix_seconds();
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        // Asked before the key set is: a fetch that ends in between is not taken for one that failed.
+        let fetched = self.jwks.first_fetch_is_over();
+        let parts = [
+            // Whoever stops it knows, and the log has a line of its own.
+            (Part::ShuttingDown, self.stopping.is_cancelled(), false),
+            (Part::Store, !self.store.ready(), true),
+            (Part::KeySet, !self.verifier.ready(), fetched),
+        ];
+        let looked =
+            watched.iter_mut().zip(parts).filter_map(|(watched, (part, missing, tell))| {
+                if missing { Some(watched.miss(part, now, tell)) } else { watched.find(part, now) }
+            });
+        looked.collect()
+    }
+}
+
+impl Watched {
+    fn miss(&mut self, part: Part, now: i64, tell: bool) -> Missing {
+        let since = *self.missing_since.get_or_insert(now);
+        if tell && !mem::replace(&mut self.told, true) {
+            tracing::warn!(part = name(part), since = rfc3339(since), "not ready");
+        }
+        Missing { part, since }
+    }
+
+    fn find(&mut self, part: Part, now: i64) -> Option<Missing> {
+        let since = self.missing_since.take()?;
+        if mem::take(&mut self.told) {
+            let missing_for = format_duration(Missing { part, since }.lasts(now));
+            tracing::info!(part = name(part), %missing_for, "ready again");
+        }
+        None
+    }
+}
+
+/// As the envelope names it.
+fn name(part: Part) -> &'static str {
+    Error::NotReady(part).reason()
+}

@@ -1,0 +1,137 @@
+//! Section 10 of the contract: `readyz` says which part is missing, and since when.
+
+use std::{process::Command, sync::Arc};
+
+use logout_gateway::clock::Clock;
+use serde_json::json;
+
+use crate::harness::{
+    Connection, RedisServer, Reply, Request, START, Serving, Setup, Stage, assert_not_ready,
+    eventually,
+};
+
+async fn readyz(stage: &Stage) -> Reply {
+    stage.get("/readyz").send().await
+}
+
+async fn ready_again(stage: &Stage) {
+    eventually("ready again", async || readyz(stage).await.status == 200).await;
+    assert_eq!(readyz(stage).await.text(), r#"{"status":"ok"}"#);
+}
+
+#[tokio::test]
+async fn readyz_says_since_when_the_store_does_not_answer() {
+    let redis = RedisServer::start().await;
+    let stage = Setup::new().flag("store", &redis.url()).start().await;
+    for outage in [START + 100, START + 300] {
+        stage.pass(outage - stage.time.now());
+        redis.kill();
+        eventually("it is noticed", async || readyz(&stage).await.status == 503).await;
+        for _ in 0..2 {
+            assert_eq!(assert_not_ready(&readyz(&stage).await, "store"), outage);
+            stage.pass(50);
+        }
+        redis.start_again().await;
+        ready_again(&stage).await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_set_that_was_never_fetched_is_missing_since_the_start() {
+    let no_keys = json!({"operation": "jwks", "kind": "status", "status": 500});
+    let stage = Setup::new().unready().start_with(&[no_keys]).await;
+    for _ in 0..2 {
+        stage.pass(50);
+        assert_eq!(assert_not_ready(&readyz(&stage).await, "key_set"), START);
+    }
+    stage.mock.clear_faults();
+    ready_again(&stage).await;
+}
+
+#[tokio::test]
+async fn readyz_says_since_when_the_gateway_is_shutting_down() {
+    let stage = Arc::new(Setup::new().flag("admin-bind", "127.0.0.1:0").start().await);
+    let admin = Request::new(stage.admin_address.unwrap(), "GET", "/readyz");
+    let logout = stage.post("/logout").bearer(&stage.sign_up().access_token);
+    stage.fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
+    let mut asking = Connection::open(stage.address).await;
+    asking.write(&logout.bytes(true)).await;
+    eventually("GoTrue is asked", async || stage.calls("logout").len() == 1).await;
+
+    stage.pass(100);
+    let stopped = stage.clone();
+    let stopped = tokio::task::spawn_blocking(move || stopped.stop_gateway());
+    eventually("it stops", async || admin.clone().send().await.status == 503).await;
+    for _ in 0..2 {
+        let since = assert_not_ready(&admin.clone().send().await, "shutting_down");
+        assert_eq!(since, START + 100);
+        stage.pass(50);
+    }
+    drop(asking.reply(false).await);
+    stopped.await.unwrap();
+}
+
+#[tokio::test]
+async fn of_several_parts_the_one_that_is_missing_for_everybody_is_named() {
+    let redis = RedisServer::start().await;
+    let no_keys = json!({"operation": "jwks", "kind": "status", "status": 500});
+    let setup = Setup::new().flag("store", &redis.url()).unready();
+    let stage = setup.start_with(&[no_keys]).await;
+    stage.pass(100);
+    assert_eq!(assert_not_ready(&readyz(&stage).await, "key_set"), START);
+    redis.kill();
+    let store = async || readyz(&stage).await.json()["error"]["reason"] == "store";
+    eventually("the store is missing too", store).await;
+    assert_eq!(assert_not_ready(&readyz(&stage).await, "store"), START + 100);
+}
+
+#[tokio::test]
+async fn the_log_tells_once_that_a_part_is_missing_and_once_that_it_is_back() {
+    let redis = RedisServer::start().await;
+    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
+    let serving = Serving::start(&stage, &[("GATEWAY_STORE", &redis.url())]).await;
+    let status = async || serving.request("GET", "/readyz").send().await.status;
+    redis.kill();
+    eventually("it is noticed", async || status().await == 503).await;
+    assert_eq!(status().await, 503);
+    redis.start_again().await;
+    eventually("ready again", async || status().await == 200).await;
+    assert_eq!(status().await, 200);
+
+    let log = serving.ended();
+    let of_parts: Vec<_> = log.lines.iter().filter(|line| line["part"].is_string()).collect();
+    let [missing, back] = of_parts[..] else { panic!("{}", log.text) };
+    for (line, level, message) in [(missing, "WARN", "not ready"), (back, "INFO", "ready again")] {
+        assert_eq!((&line["level"], &line["message"]), (&json!(level), &json!(message)));
+        assert_eq!(line["part"], "store");
+    }
+    assert!(humantime::parse_rfc3339(missing["since"].as_str().unwrap()).is_ok(), "{missing}");
+    assert!(humantime::parse_duration(back["missing_for"].as_str().unwrap()).is_ok(), "{back}");
+}
+
+/// The real binary, which needs the key set.
+async fn without_secret(stage: &Stage) -> Serving {
+    let mut command = Command::new("/usr/bin/env");
+    command.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);
+    Serving::start_by(command, stage, &[]).await
+}
+
+#[tokio::test]
+async fn a_first_fetch_of_the_key_set_is_told_of_if_it_fails() {
+    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
+    stage.fault(json!({"operation": "jwks", "kind": "status", "status": 500, "times": 1}));
+    let serving = without_secret(&stage).await;
+    let log = serving.ended();
+    let of_it = log.lines.iter().filter(|line| line["part"] == "key_set");
+    let told: Vec<_> = of_it.map(|line| line["message"].as_str().unwrap()).collect();
+    assert_eq!(told, ["not ready", "ready again"], "{}", log.text);
+}
+
+#[tokio::test]
+async fn a_first_fetch_of_the_key_set_that_takes_its_time_is_not_told_of() {
+    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
+    stage.fault(json!({"operation": "jwks", "kind": "delay", "seconds": 1.2, "times": 1}));
+    let serving = without_secret(&stage).await;
+    let log = serving.ended();
+    assert!(log.lines.iter().all(|line| line["part"].is_null()), "{}", log.text);
+}
