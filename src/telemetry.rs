@@ -55,7 +55,12 @@ pub fn start(format: LogFormat, filter: &str, exporter: Option<Exporter>) -> Tel
     };
     // Spans are the exporter's: where there is none, nobody is interested and they cost nothing.
     let lines = lines.with_filter(EnvFilter::new(filter).and(filter_fn(|what| !what.is_span())));
-    registry().with(lines).with(exporter.as_ref().map(Exporter::layer)).init();
+    // No layer that is none: it would make every span a question (tracing-subscriber's `Layered`), and
+    // an answer of "no" would swallow the next line.
+    match &exporter {
+        Some(exporter) => registry().with(lines).with(exporter.layer()).init(),
+        None => registry().with(lines).init(),
+    }
     panic::set_hook(Box::new(log_panic));
     Telemetry { exporter, dropped, _writing: writing }
 }

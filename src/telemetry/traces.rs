@@ -24,7 +24,7 @@ use opentelemetry_sdk::{
     resource::{ResourceDetector as _, SdkProvidedResourceDetector},
     trace::SdkTracerProvider,
 };
-use tracing::{Level, Span, Subscriber, field::Empty, info_span};
+use tracing::{Span, Subscriber, field::Empty, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
 use url::Url;
@@ -186,8 +186,10 @@ pub fn gotrue(name: &'static str, method: &Method, server: &Url) -> Span {
 /// What the store is asked for the sake of a request; what it is asked in the background is no trace.
 #[must_use]
 pub fn store(operation: &'static str) -> Span {
-    let traced = tracing::span_enabled!(Level::INFO) && !Span::current().is_disabled();
-    if traced { info_span!("store", operation, otel.status_code = Empty) } else { Span::none() }
+    match Span::current().is_disabled() {
+        true => Span::none(),
+        false => info_span!("store", operation, otel.status_code = Empty),
+    }
 }
 
 /// The status of an answer, given or got.
