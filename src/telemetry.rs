@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter, Layer,
     filter::{FilterExt, filter_fn},
@@ -29,6 +29,8 @@ use crate::config::LogFormat;
 /// Lines that wait for a reader who stalls; further ones are dropped. The library keeps 128,000, some
 /// 50 MB.
 const LINES_WAITING: usize = 8192;
+/// Nobody sees a line later than this.
+const GATHER: Duration = Duration::from_millis(5);
 const LOOK_FOR_DROPPED: Duration = Duration::from_secs(1);
 /// How long the last spans may take: whoever takes them may be gone.
 const LAST_SPANS: Duration = Duration::from_secs(2);
@@ -46,7 +48,10 @@ pub struct Telemetry {
 /// reader who stalls stops no request.
 #[must_use]
 pub fn start(format: LogFormat, filter: &str, exporter: Option<Exporter>) -> Telemetry {
-    let (writer, writing) = lines(io::stderr(), LINES_WAITING);
+    let (writer, writing) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(LINES_WAITING)
+        .finish(Gathering(BufWriter::new(io::stderr())));
     let dropped = writer.error_counter();
     let lines = fmt::layer().with_writer(writer).with_ansi(io::stderr().is_terminal());
     let lines = match format {
@@ -65,10 +70,20 @@ pub fn start(format: LogFormat, filter: &str, exporter: Option<Exporter>) -> Tel
     Telemetry { exporter, dropped, _writing: writing }
 }
 
-/// Writes whole lines to `output`, all that has gathered at once.
-fn lines(output: impl Write + Send + 'static, waiting: usize) -> (NonBlocking, WorkerGuard) {
-    let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(waiting);
-    builder.finish(BufWriter::new(output))
+/// Writes all lines that have gathered at once, and then lets others gather: to wake a thread for each
+/// line costs more than the line.
+struct Gathering(BufWriter<io::Stderr>);
+
+impl Write for Gathering {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        thread::park_timeout(GATHER);
+        Ok(())
+    }
 }
 
 impl Telemetry {

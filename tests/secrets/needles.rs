@@ -1,6 +1,9 @@
 //! What to look for: each secret, however it may have been encoded, in pieces.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    thread,
+};
 
 use base64::{
     Engine,
@@ -63,18 +66,29 @@ impl Needles {
         }
     }
 
-    /// The lines that have any of it.
+    /// What is found, and the line that has it.
     pub(crate) fn found_in(&self, log: &[u8]) -> Vec<String> {
-        let lines = log.split(|octet| *octet == b'\n').map(without_backslashes);
-        let told = |line: Vec<u8>| String::from_utf8_lossy(&line).into_owned();
-        lines.filter(|line| self.found_in_line(line)).map(told).collect()
+        let lines: Vec<_> = log.split(|octet| *octet == b'\n').collect();
+        let share =
+            lines.len().div_ceil(thread::available_parallelism().map_or(1, Into::into)).max(1);
+        thread::scope(|scope| {
+            let search = |lines: &[&[u8]]| -> Vec<_> {
+                lines.iter().filter_map(|line| self.found_in_line(line)).collect()
+            };
+            let searches = lines.chunks(share).map(|lines| scope.spawn(move || search(lines)));
+            let searches: Vec<_> = searches.collect();
+            searches.into_iter().flat_map(|search| search.join().unwrap()).collect()
+        })
     }
 
-    fn found_in_line(&self, line: &[u8]) -> bool {
-        line.windows(HEAD).enumerate().any(|(at, head)| {
-            let pieces = head.first_chunk().and_then(|head| self.0.get(head));
-            pieces.is_some_and(|pieces| pieces.iter().any(|piece| line[at..].starts_with(piece)))
-        })
+    fn found_in_line(&self, line: &[u8]) -> Option<String> {
+        let line = without_backslashes(line);
+        let found = line.windows(HEAD).enumerate().find_map(|(at, head)| {
+            let pieces = self.0.get(head.first_chunk()?)?;
+            pieces.iter().find(|piece| line[at..].starts_with(piece))
+        });
+        let text = |octets| String::from_utf8_lossy(octets).into_owned();
+        found.map(|piece| format!("{}: {}", text(piece), text(&line)))
     }
 }
 

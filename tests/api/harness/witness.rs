@@ -20,7 +20,7 @@ use super::claims_of;
 /// The variable that says where.
 const FOLDER: &str = "TEST_WITNESS";
 /// Shorter ones are words of the tests.
-const SHORTEST: usize = 8;
+const SHORTEST: usize = 12;
 
 fn folder() -> Option<&'static PathBuf> {
     static PATH: OnceLock<Option<PathBuf>> = OnceLock::new();
@@ -44,7 +44,8 @@ pub(crate) fn watch_this_process() {
         return;
     }
     WATCHED.call_once(|| {
-        let lines = tracing_subscriber::fmt().json().with_span_events(FmtSpan::FULL);
+        let lines = tracing_subscriber::fmt().json().with_span_list(false);
+        let lines = lines.with_span_events(FmtSpan::NEW | FmtSpan::CLOSE);
         let lines = lines.with_max_level(Level::TRACE).with_writer(Mutex::new(open("log")));
         // A process that logs already does so as its test wants it.
         let _ = lines.try_init();
