@@ -15,6 +15,7 @@ mod faults;
 mod limits;
 mod logout;
 mod logs;
+mod redirects;
 mod rules;
 mod server;
 mod store;
@@ -30,6 +31,7 @@ pub use faults::{Fault, Faults};
 pub use limits::Limits;
 pub use logout::{Scope, SessionNotFound};
 pub use logs::LogFormat;
+pub use redirects::{Destination, Redirects};
 pub use store::{RedisAddress, StoreAddress};
 pub use supabase::Supabase;
 pub use warnings::Warning;
@@ -53,6 +55,8 @@ pub struct Args {
     cookies: cookies::CookieArgs,
     #[command(flatten)]
     logout: logout::LogoutArgs,
+    #[command(flatten)]
+    redirects: redirects::RedirectArgs,
     #[command(flatten)]
     limits: limits::LimitArgs,
     #[command(flatten)]
@@ -84,6 +88,8 @@ pub struct Config {
     pub session_not_found: SessionNotFound,
     /// `GATEWAY_CLEAR_SITE_DATA` as the header's value: `"cache", "storage"`.
     pub clear_site_data: Option<HeaderValue>,
+    /// `GATEWAY_REDIRECT_URLS` and `GATEWAY_REDIRECT_DEFAULT`.
+    pub redirects: Redirects,
     /// `GATEWAY_STORE`; where it is durable, there is a `GATEWAY_SECRET`.
     pub store: StoreAddress,
     /// `GATEWAY_MAX_TOKEN_LIFETIME`.
@@ -128,6 +134,7 @@ impl Config {
         let project_url = project.map(|project| &project.url);
         let cookies = Cookies::read(args.cookies, project_url, faults);
         let logout = logout::Logout::read(args.logout, faults);
+        let redirects = Redirects::read(args.redirects, faults);
         let limits = Limits::read(args.limits, faults);
         let logs = logs::Logs::read(args.logs, faults);
         if let (Ok(csrf), Ok(logout)) = (&csrf, &logout)
@@ -150,6 +157,7 @@ impl Config {
             default_scope: logout.default_scope,
             session_not_found: logout.session_not_found,
             clear_site_data: logout.clear_site_data,
+            redirects: redirects?,
             store: logout.store,
             max_token_lifetime: logout.max_token_lifetime,
             upstream_timeout: logout.upstream_timeout,

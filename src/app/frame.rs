@@ -11,7 +11,7 @@ use std::{
 use axum::{
     Json,
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -124,12 +124,10 @@ pub(super) async fn frame(
             tracing::error!(request_id = call.request_id(), "answered 500 because of a bug");
         }
         count_refusal(&app, &error);
-        let (parts, _) = response.into_parts();
-        let json = Json(error.envelope(call.request_id())).into_response();
-        let (json_parts, body) = json.into_parts();
-        response = Response::from_parts(parts, body);
-        response.headers_mut().extend(json_parts.headers);
-        response.headers_mut().remove(header::CONTENT_LENGTH);
+        // To a form, an error is a place to go to.
+        if response.status() != StatusCode::SEE_OTHER {
+            response = enveloped(response, &error, &call);
+        }
     }
     let headers = response.headers_mut();
     for (name, value) in ALWAYS {
@@ -155,6 +153,16 @@ fn span(request: &Request, call: &Call) -> Span {
         }
         _ => Span::none(),
     }
+}
+
+fn enveloped(response: Response, error: &Error, call: &Call) -> Response {
+    let (parts, _) = response.into_parts();
+    let json = Json(error.envelope(call.request_id())).into_response();
+    let (json_parts, body) = json.into_parts();
+    let mut response = Response::from_parts(parts, body);
+    response.headers_mut().extend(json_parts.headers);
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    response
 }
 
 /// Refusals that are the same for every route.

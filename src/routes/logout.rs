@@ -1,9 +1,10 @@
-//! Three published contracts of one logout; they differ only in how success looks.
+//! Three published contracts of one logout, and one for forms; they differ in how the answer looks.
 //!
 //! A request is judged in this order: duplicate headers and scope, body, cross-site, session, CSRF.
 //! The first that fails answers.
 
 mod audit;
+mod form;
 mod reply;
 mod request;
 
@@ -13,14 +14,15 @@ use axum::{
     Extension,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, request::Parts},
+    http::{HeaderMap, HeaderValue, request::Parts},
     response::{IntoResponse, Response},
 };
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use self::{
     audit::Line,
+    form::Fields,
     reply::{Contract, Reply},
 };
 use crate::{
@@ -85,7 +87,9 @@ pub(super) async fn rest(
 #[utoipa::path(
     post, path = "/logout", tag = "logout",
     params(("scope" = Option<String>, Query, description = "`local` (default), `others` or `global`.")),
+    request_body(content = form::Fields, content_type = "application/x-www-form-urlencoded", description = "From an HTML form; every answer is then a redirect."),
     responses(
+        (status = 303, description = "To a form, whatever became of it: to `redirect_to`, or to the default, with `?logout=<outcome>` if nobody was logged out."),
         (status = 200, description = "The session was revoked, or was already gone: see `X-Logout-Outcome`.", body = reply::SessionApi, example = json!({"message": "Logout successful. User id: 854d44f4-6c66-4980-be4b-bfede58508e1"})),
         (status = 202, description = "Queued.", body = reply::SessionApi),
         (status = "4XX", description = "As at `/api/auth/logout`", body = Envelope),
@@ -98,7 +102,7 @@ pub(super) async fn session_api(
     call: Extension<Arc<Call>>,
     request: Request,
 ) -> Response {
-    logout(app, call, request, Contract::SessionApi).await
+    logout_or_form(app, call, request).await
 }
 
 /// Log out: session API, as some frameworks spell it.
@@ -112,7 +116,17 @@ pub(super) async fn session_api_with_slash(
     call: Extension<Arc<Call>>,
     request: Request,
 ) -> Response {
-    logout(app, call, request, Contract::SessionApi).await
+    logout_or_form(app, call, request).await
+}
+
+async fn logout_or_form(
+    app: State<Arc<App>>,
+    call: Extension<Arc<Call>>,
+    request: Request,
+) -> Response {
+    let by_form = form::is_form(request.headers());
+    let contract = if by_form { Contract::Form } else { Contract::SessionApi };
+    logout(app, call, request, contract).await
 }
 
 async fn logout(
@@ -123,28 +137,36 @@ async fn logout(
 ) -> Response {
     let begun = Instant::now();
     let (Parts { headers, uri, .. }, body) = request.into_parts();
-    let admitted = admitted(&app, &headers, uri.query(), body).await;
+    let asked = asked(&app, &headers, uri.query(), body, contract).await;
+    let redirect_to = asked.as_ref().ok().and_then(|(_, form)| form.redirect_to.clone());
+    // Not before the body is here: who sends it slowly takes no place.
+    let admitted = asked.and_then(|asked| Ok((asked, app.admit()?)));
     let (logouts, metrics, told) = (app.logouts.clone(), app.metrics.clone(), call.clone());
+    let config = app.config.clone();
     let judged = async move {
         let cookies = RequestCookies::of(&headers, &app.config.cookies);
         let reply =
             Reply { app: &app, call: &call, headers: &headers, cookies: &cookies, contract, begun };
         match admitted {
-            Ok((scope, _admission)) => judge_and_end(&reply, scope).await,
+            Ok(((scope, form), _admission)) => judge_and_end(&reply, scope, &form).await,
             Err(error) => reply.refused(error),
         }
     };
     // A task of its own: a client that hangs up stops neither the revocation nor its log line, and
     // makes no room for another.
-    logouts.spawn(judged.in_current_span()).await.unwrap_or_else(|_panicked| {
+    let answer = logouts.spawn(judged.in_current_span()).await.unwrap_or_else(|_panicked| {
         Line::new(&told, contract, begun, "failed", Some(&Error::Internal)).write(&metrics);
         Error::Internal.into_response()
-    })
+    });
+    match contract {
+        Contract::Form => form::see_other(answer, &config.redirects, redirect_to.as_deref()),
+        _ => answer,
+    }
 }
 
-async fn judge_and_end(reply: &Reply<'_>, scope: Scope) -> Response {
+async fn judge_and_end(reply: &Reply<'_>, scope: Scope, form: &Fields) -> Response {
     let deadline = Instant::now() + reply.app.config.upstream_timeout;
-    match authorised(reply).await {
+    match authorised(reply, form).await {
         Ok(session) => {
             let caller = reply.call.on_behalf_of(reply.headers);
             let route = reply.contract.path();
@@ -157,18 +179,25 @@ async fn judge_and_end(reply: &Reply<'_>, scope: Scope) -> Response {
     }
 }
 
-/// Whether the request itself is in order and there is room; answers its scope.
-async fn admitted(
+/// Whether the request itself is in order; answers its scope, and what a form says.
+async fn asked(
     app: &App,
     headers: &HeaderMap,
     query: Option<&str>,
     body: Body,
-) -> Result<(Scope, OwnedSemaphorePermit), Error> {
+    contract: Contract,
+) -> Result<(Scope, Fields), Error> {
     super::refuse_duplicates(headers)?;
-    let scope = request::scope(query, app.config.default_scope)?;
-    request::read_and_ignore(body, headers, app.config.limits.header_timeout).await?;
-    // Not before the body is here: who sends it slowly takes no place.
-    Ok((scope, app.admit()?))
+    let in_query = request::scope(query)?;
+    let body = request::read(body, headers, app.config.limits.header_timeout).await?;
+    let form = match contract {
+        Contract::Form => Fields::read(&body)?,
+        _ => request::ignore(&body, headers).map(|()| Fields::default())?,
+    };
+    match (in_query, form.scope) {
+        (Some(_), Some(_)) => Err(Error::UnsupportedScope),
+        (scope, in_form) => Ok((scope.or(in_form).unwrap_or(app.config.default_scope), form)),
+    }
 }
 
 enum Refused {
@@ -178,7 +207,7 @@ enum Refused {
 }
 
 /// Whether somebody is calling who may.
-async fn authorised(reply: &Reply<'_>) -> Result<Session, Refused> {
+async fn authorised(reply: &Reply<'_>, form: &Fields) -> Result<Session, Refused> {
     let Reply { app, call, headers, cookies, .. } = *reply;
     let key = &app.config.cookies.name;
     let credential = Credential::of(headers, cookies, key);
@@ -204,18 +233,20 @@ async fn authorised(reply: &Reply<'_>) -> Result<Session, Refused> {
     if session.expired && session.refresh_token.is_none() {
         return Err(refused(Error::CredentialExpired));
     }
-    let csrf_header = headers.get(X_CSRF_TOKEN).map(|value| Submitted::new(value.as_bytes()));
+    let in_header = headers.get(X_CSRF_TOKEN).map(HeaderValue::as_bytes);
+    let in_form = form.csrf_token.as_deref().map(str::as_bytes);
+    let submitted = in_form.or(in_header).map(Submitted::new);
     match session.carrier {
         Carrier::Bearer => return Ok(session),
         Carrier::Cookie => {}
         // The cookie counts only where the page asks for it.
-        Carrier::BearerAndCookie if csrf_header.is_none() => {
+        Carrier::BearerAndCookie if submitted.is_none() => {
             return Err(Refused::CookiesStay(Error::CredentialExpired));
         }
         Carrier::BearerAndCookie => own_page()?,
     }
     app.csrf
-        .double_submit(csrf_header, cookies.values(CSRF_COOKIE), session.claims.session_id)
+        .double_submit(submitted, cookies.values(CSRF_COOKIE), session.claims.session_id)
         .map_err(|fault| Refused::CookiesStay(fault.into()))?;
     Ok(session)
 }

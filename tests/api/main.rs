@@ -23,6 +23,7 @@ mod demo;
 mod documents;
 mod errors;
 mod forged_tokens;
+mod forms;
 mod forward_auth;
 mod harness;
 mod headers;

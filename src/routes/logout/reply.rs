@@ -39,6 +39,8 @@ pub(super) enum Contract {
     Rest,
     /// `{"message":"Logout successful. User id: …"}`
     SessionApi,
+    /// A redirect, which [`super::form`] makes of it.
+    Form,
 }
 
 /// Success of the envelope API.
@@ -64,7 +66,7 @@ impl Contract {
     fn success(self, user: Uuid) -> Response {
         match self {
             Self::Envelope => Json(Envelope { data: Success { success: true } }).into_response(),
-            Self::Rest => StatusCode::NO_CONTENT.into_response(),
+            Self::Rest | Self::Form => StatusCode::NO_CONTENT.into_response(),
             Self::SessionApi => {
                 Json(SessionApi { message: format!("Logout successful. User id: {user}") })
                     .into_response()
@@ -76,7 +78,7 @@ impl Contract {
         match self {
             Self::Envelope => "/api/auth/logout",
             Self::Rest => "/api/v1/auth/logout",
-            Self::SessionApi => "/logout",
+            Self::SessionApi | Self::Form => "/logout",
         }
     }
 }

@@ -6,6 +6,7 @@ use axum::{
     body::Body,
     http::{HeaderMap, header},
 };
+use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
 
@@ -14,40 +15,46 @@ use crate::{config::Scope, error::Error};
 const LARGEST_BODY: usize = 8 * 1024;
 
 /// The query's `scope`, given at most once.
-pub(super) fn scope(query: Option<&str>, default: Scope) -> Result<Scope, Error> {
+pub(super) fn scope(query: Option<&str>) -> Result<Option<Scope>, Error> {
     let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     let mut scopes = pairs.filter(|(name, _)| name == "scope");
     match (scopes.next(), scopes.next()) {
-        (None, _) => Ok(default),
-        (Some((_, scope)), None) => Scope::parse(&scope).ok_or(Error::UnsupportedScope),
+        (None, _) => Ok(None),
+        (Some((_, scope)), None) => Scope::parse(&scope).map(Some).ok_or(Error::UnsupportedScope),
         (Some(_), Some(_)) => Err(Error::UnsupportedScope),
     }
 }
 
-/// Reads the body to its end, `patience` long at most: it is not needed, but what comes after it on
-/// the connection is the next request. One that is not empty must name itself JSON.
-pub(super) async fn read_and_ignore(
+/// Reads the body to its end, `patience` long at most: what comes after it on the connection is the
+/// next request.
+pub(super) async fn read(
     body: Body,
     headers: &HeaderMap,
     patience: Duration,
-) -> Result<(), Error> {
+) -> Result<Bytes, Error> {
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > LARGEST_BODY as u64) {
         return Err(Error::PayloadTooLarge);
     }
     let read = timeout(patience, Limited::new(body, LARGEST_BODY).collect()).await;
-    let body = match read {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Error::PayloadTooLarge),
-        Ok(Err(_)) | Err(_) => return Err(Error::MalformedRequest),
-    };
-    if body.is_empty() || is_json(headers) { Ok(()) } else { Err(Error::UnsupportedMediaType) }
+    match read {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Error::PayloadTooLarge),
+        Ok(Err(_)) | Err(_) => Err(Error::MalformedRequest),
+    }
 }
 
-/// Whatever the parameters: JSON has none that matter (RFC 8259, section 11).
-fn is_json(headers: &HeaderMap) -> bool {
+/// A body that nobody needs may be empty, or must name itself JSON.
+pub(super) fn ignore(body: &Bytes, headers: &HeaderMap) -> Result<(), Error> {
+    let ignored = body.is_empty() || is_of_type(headers, "application/json");
+    if ignored { Ok(()) } else { Err(Error::UnsupportedMediaType) }
+}
+
+/// Whatever the parameters: JSON and forms have none that matter (RFC 8259, section 11; URL standard,
+/// section 5).
+pub(super) fn is_of_type(headers: &HeaderMap, essence: &str) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
-    let essence = content_type.and_then(|value| value.split(';').next());
-    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+    let given = content_type.and_then(|value| value.split(';').next());
+    given.is_some_and(|given| given.trim().eq_ignore_ascii_case(essence))
 }

@@ -1,0 +1,189 @@
+//! Where a form's logout may send the browser afterwards.
+
+use std::ffi::OsString;
+
+use clap::Args;
+use url::{Origin, Position, Url};
+
+use super::{
+    faults::{Faults, Noted, Rule},
+    rules::{list_or_none, unless_empty},
+};
+
+const DESTINATION: Rule =
+    Rule::Borrowed("must be a path such as `/signed-out`, or an http or https URL");
+
+#[derive(Args)]
+#[command(next_help_heading = "Forms")]
+pub(super) struct RedirectArgs {
+    /// Where a form's `redirect_to` may lead besides paths of the own origin, comma-separated URLs, each
+    /// exact or an origin and `/*`: `https://app.example.com/bye,https://www.example.com/*`. Default: none
+    #[arg(long, env = "GATEWAY_REDIRECT_URLS", value_name = "URLS")]
+    redirect_urls: Option<OsString>,
+    /// Where a form's logout leads that names no such place: a path, or a URL. Default: `/`
+    #[arg(long, env = "GATEWAY_REDIRECT_DEFAULT", value_name = "URL")]
+    redirect_default: Option<OsString>,
+}
+
+/// Places, and which one is meant where none is named.
+#[derive(Clone, Debug)]
+pub struct Redirects {
+    allowed: Vec<Place>,
+    default: Destination,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    Exactly(Url),
+    Anywhere(Origin),
+}
+
+/// A place that a browser may be sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    url: Url,
+    /// A path of the origin that the browser is at; the URL's own is made up.
+    own: bool,
+}
+
+impl Redirects {
+    pub(super) fn read(args: RedirectArgs, faults: &mut Faults) -> Result<Self, Noted> {
+        let urls = list_or_none(place);
+        let allowed = faults.or("GATEWAY_REDIRECT_URLS", args.redirect_urls, Vec::new(), urls);
+        let default = unless_empty(args.redirect_default);
+        let default = faults.optional("GATEWAY_REDIRECT_DEFAULT", default, |text| {
+            path(text).or_else(|| absolute(text)).ok_or(DESTINATION)
+        });
+        let home = || path("/").ok_or_else(|| faults.note("GATEWAY_REDIRECT_DEFAULT", DESTINATION));
+        Ok(Self { allowed: allowed?, default: default?.map_or_else(home, Ok)? })
+    }
+
+    /// The place that is asked for, if a browser may be sent there; else the default.
+    #[must_use]
+    pub fn destination(&self, asked: Option<&str>) -> Destination {
+        let allowed = |destination: &Destination| {
+            self.allowed.iter().any(|place| match place {
+                Place::Exactly(url) => *url == destination.url,
+                Place::Anywhere(origin) => *origin == destination.url.origin(),
+            })
+        };
+        let asked = asked.and_then(|text| path(text).or_else(|| absolute(text).filter(allowed)));
+        asked.unwrap_or_else(|| self.default.clone())
+    }
+}
+
+impl Destination {
+    /// With one more parameter in its query.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.url.query_pairs_mut().append_pair(name, value);
+        self
+    }
+
+    /// As the header `Location` has it.
+    #[must_use]
+    pub fn location(&self) -> &str {
+        if self.own { &self.url[Position::BeforePath..] } else { self.url.as_str() }
+    }
+}
+
+/// A path of the own origin, as a browser reads it.
+///
+/// It is written as the URL standard writes it, in ASCII, and nothing that a browser or a proxy could
+/// take for the beginning of a host: no `//`, no backslash, no `@`, no control character, and none of
+/// these percent-encoded.
+fn path(text: &str) -> Option<Destination> {
+    if !text.starts_with('/') {
+        return None;
+    }
+    let url = strict(text)?;
+    let path = url.path();
+    let hidden = ["%2f", "%5c", "%40", "%0", "%1", "%7f"];
+    let lower = path.to_ascii_lowercase();
+    let plain = !path.contains("//")
+        && !path.contains('@')
+        && !hidden.iter().any(|octet| lower.contains(octet));
+    let same = url.origin() == made_up()?.origin() && url.username().is_empty();
+    (plain && same).then_some(Destination { url, own: true })
+}
+
+fn absolute(text: &str) -> Option<Destination> {
+    let http = text.starts_with("https://") || text.starts_with("http://");
+    let url = strict(text).filter(|_| http)?;
+    let credentials = !url.username().is_empty() || url.password().is_some();
+    (!credentials).then_some(Destination { url, own: false })
+}
+
+fn place(text: &str) -> Result<Place, Rule> {
+    const RULE: Rule = Rule::Borrowed(
+        "must be http or https URLs without credentials, or origins followed by `/*`",
+    );
+    let anywhere = text.strip_suffix("/*");
+    let Destination { url, .. } = absolute(anywhere.unwrap_or(text)).ok_or(RULE)?;
+    match anywhere {
+        Some(origin) if origin == url.origin().ascii_serialization() => {
+            Ok(Place::Anywhere(url.origin()))
+        }
+        None if !text.contains('*') => Ok(Place::Exactly(url)),
+        _ => Err(RULE),
+    }
+}
+
+/// A URL that needs no repair: what one reader repairs, another reads otherwise.
+fn strict(text: &str) -> Option<Url> {
+    let repaired = std::cell::Cell::new(false);
+    let note_repair = |_| repaired.set(true);
+    let base = made_up()?;
+    let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
+    let parsed = Url::options()
+        .base_url(Some(&base))
+        .syntax_violation_callback(Some(&note_repair))
+        .parse(text);
+    parsed.ok().filter(|_| printable && !repaired.get())
+}
+
+/// An origin that nobody has (RFC 2606, section 2).
+fn made_up() -> Option<Url> {
+    Url::parse("https://own.invalid").ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::super::tests::{faults_of, parse};
+
+    #[rstest]
+    #[case("/")]
+    #[case("/signed-out?by=form#x")]
+    #[case("https://www.example.com/bye")]
+    #[case("http://localhost:3000/")]
+    fn a_default_is_a_path_or_a_url(#[case] text: &str) {
+        let redirects = parse(&[("GATEWAY_REDIRECT_DEFAULT", text)]).redirects;
+        assert_eq!(redirects.destination(None).location(), text);
+    }
+
+    #[rstest]
+    #[case("GATEWAY_REDIRECT_DEFAULT", "bye")]
+    #[case("GATEWAY_REDIRECT_DEFAULT", "//evil.example")]
+    #[case("GATEWAY_REDIRECT_DEFAULT", "https://user@www.example.com/")]
+    #[case("GATEWAY_REDIRECT_URLS", "/bye")]
+    #[case("GATEWAY_REDIRECT_URLS", "*")]
+    #[case("GATEWAY_REDIRECT_URLS", "https://*.example.com/*")]
+    #[case("GATEWAY_REDIRECT_URLS", "https://www.example.com/a/*")]
+    #[case("GATEWAY_REDIRECT_URLS", "https://www.example.com:443/*")]
+    #[case("GATEWAY_REDIRECT_URLS", "https://www.example.com/**")]
+    #[case("GATEWAY_REDIRECT_URLS", "https://user@www.example.com/*")]
+    #[case("GATEWAY_REDIRECT_URLS", "myapp://bye")]
+    #[case("GATEWAY_REDIRECT_URLS", "https://a.example/bye,,")]
+    fn a_place_that_is_none_is_refused(#[case] variable: &str, #[case] text: &str) {
+        let faults = faults_of(&[(variable, text)]);
+        assert!(faults.len() == 1 && faults[0].starts_with(variable), "{faults:?}");
+    }
+
+    #[test]
+    fn empty_variables_are_none() {
+        let given = [("GATEWAY_REDIRECT_URLS", ""), ("GATEWAY_REDIRECT_DEFAULT", "")];
+        assert_eq!(parse(&given).redirects.destination(None).location(), "/");
+    }
+}

@@ -1,0 +1,188 @@
+//! A logout by an HTML form, without script: every answer is a redirect.
+
+mod redirects;
+
+use logout_gateway::mock::Tokens;
+use rstest::rstest;
+use serde_json::json;
+
+use crate::harness::{
+    Browser, Form, Reply, Request, Setup, Stage, assert_error, assert_own_headers, assert_success,
+};
+
+pub(crate) const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
+
+/// The fields as a browser writes them.
+fn fields(pairs: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+/// A form of the browser's page, with the token that the page was given.
+fn form(browser: &Browser, route: &str, more: &[(&str, &str)]) -> Request {
+    let token = browser.csrf_cookie().unwrap_or_default();
+    let fields = fields(&[&[("csrf_token", &*token)], more].concat());
+    browser.request("POST", route).headers(&[FORM]).body(fields)
+}
+
+async fn signed_in(stage: &Stage) -> (Tokens, Browser) {
+    let tokens = stage.sign_up();
+    let browser = Browser::signed_in(stage, &tokens, Form::Base64).await;
+    (tokens, browser)
+}
+
+/// Asserts a redirect to `location` that says nothing else.
+#[track_caller]
+fn assert_redirect(reply: &Reply, location: &str, outcome: Option<&str>) {
+    assert_eq!((reply.status, reply.header("location")), (303, Some(location)), "{reply:?}");
+    assert_eq!(reply.header("x-logout-outcome"), outcome, "{reply:?}");
+    assert!(reply.body.is_empty(), "{reply:?}");
+    for name in ["content-type", "www-authenticate"] {
+        assert_eq!(reply.header(name), None, "{reply:?}");
+    }
+    assert_own_headers(reply);
+}
+
+#[tokio::test]
+async fn a_form_ends_the_session_and_leads_where_it_says() {
+    let stage = Stage::new().await;
+    for (route, place) in [("/logout", Some("/bye?a=b#c")), ("/logout/", None)] {
+        let (tokens, mut browser) = signed_in(&stage).await;
+        let place_field: Vec<_> = place.iter().map(|place| ("redirect_to", *place)).collect();
+        let reply = form(&browser, route, &place_field).send().await;
+        assert_redirect(&reply, place.unwrap_or("/"), Some("revoked"));
+        browser.take(&reply);
+        assert!(!stage.alive(&tokens) && browser.jar.is_empty(), "{route}");
+        // Again, as by the back button: nothing is left to end, and nothing is wrong.
+        let again = stage.post(route).bearer(&tokens.access_token).headers(&[FORM]).body("");
+        assert_redirect(&again.send().await, "/", Some("already-ended"));
+    }
+}
+
+#[tokio::test]
+async fn a_forms_scope_counts() {
+    let stage = Stage::new().await;
+    for (scope, here, there) in
+        [("local", false, true), ("others", true, false), ("global", false, false)]
+    {
+        let (tokens, browser) = signed_in(&stage).await;
+        let other = stage.sign_in_again(&tokens);
+        let reply = form(&browser, "/logout", &[("scope", scope)]).send().await;
+        assert_redirect(&reply, "/", Some("revoked"));
+        assert_eq!((stage.alive(&tokens), stage.alive(&other)), (here, there), "{scope}");
+        assert_eq!(reply.set_cookies().is_empty(), scope == "others", "{scope}");
+    }
+    let (tokens, browser) = signed_in(&stage).await;
+    let other = stage.sign_in_again(&tokens);
+    let reply = form(&browser, "/logout?scope=global", &[]).send().await;
+    assert_redirect(&reply, "/", Some("revoked"));
+    assert!(!stage.alive(&tokens) && !stage.alive(&other), "in the form's own address");
+}
+
+#[rstest]
+#[case::no_token(&[("csrf_token", "")], "/logout")]
+#[case::wrong_token(&[("csrf_token", "wrong")], "/logout")]
+#[case::token_in_the_address(&[("csrf_token", "")], "/logout?csrf_token=x")]
+#[case::scope_that_is_none(&[("scope", "everyone")], "/logout")]
+#[case::scope_twice(&[("scope", "local"), ("scope", "global")], "/logout")]
+#[case::scope_in_both_places(&[("scope", "local")], "/logout?scope=local")]
+#[case::place_twice(&[("redirect_to", "/a"), ("redirect_to", "/a")], "/logout")]
+#[tokio::test]
+async fn a_form_that_is_not_in_order_ends_nothing(
+    #[case] more: &[(&str, &str)],
+    #[case] route: &str,
+) {
+    let stage = Stage::new().await;
+    let (tokens, browser) = signed_in(&stage).await;
+    let token = browser.csrf_cookie().unwrap();
+    let mut all = more.to_vec();
+    if !more.iter().any(|(name, _)| *name == "csrf_token") {
+        all.push(("csrf_token", &token));
+    }
+    let request = browser.request("POST", route).headers(&[FORM]).body(fields(&all));
+    let reply = request.send().await;
+    assert_redirect(&reply, "/?logout=refused", None);
+    assert!(reply.set_cookies().is_empty());
+    assert!(stage.alive(&tokens) && stage.asked() == 0);
+}
+
+#[tokio::test]
+async fn a_form_of_another_page_ends_nothing() {
+    let stage = Stage::new().await;
+    let (tokens, mut browser) = signed_in(&stage).await;
+    for foreign in [
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Sec-Fetch-Site", "same-site"),
+        ("Origin", "https://evil.example"),
+        ("Origin", "null"),
+    ] {
+        browser.headers = vec![(foreign.0.to_owned(), foreign.1.to_owned())];
+        let reply = form(&browser, "/logout", &[("redirect_to", "/bye")]).send().await;
+        assert_redirect(&reply, "/bye?logout=refused", None);
+        assert!(stage.alive(&tokens) && reply.set_cookies().is_empty(), "{foreign:?}");
+    }
+    assert_eq!(stage.asked(), 0);
+}
+
+#[tokio::test]
+async fn a_form_is_told_by_the_address_what_did_not_work() {
+    let stage = Setup::new().flag("redirect-default", "/signed-out?by=form").start().await;
+    for (status, place, location) in [
+        (500, &[][..], "/signed-out?by=form&logout=failed"),
+        (429, &[("redirect_to", "/bye")], "/bye?logout=failed"),
+        (500, &[("redirect_to", "/bye?logout=revoked#x")], "/bye?logout=revoked&logout=failed#x"),
+    ] {
+        let (tokens, mut browser) = signed_in(&stage).await;
+        stage.fault(json!({"operation": "logout", "kind": "status", "status": status, "times": 1,
+            "headers": {"Retry-After": "7"}}));
+        let reply = form(&browser, "/logout", place).send().await;
+        assert_redirect(&reply, location, Some("failed"));
+        browser.take(&reply);
+        assert!(stage.alive(&tokens) && browser.jar.is_empty(), "cookies go all the same");
+    }
+    let nobody = stage.post("/logout").headers(&[FORM]).body("redirect_to=/bye").send().await;
+    assert_redirect(&nobody, "/bye?logout=refused", None);
+    let large = stage.post("/logout").headers(&[FORM]).body("a".repeat(9000)).send().await;
+    assert_redirect(&large, "/signed-out?by=form&logout=refused", None);
+}
+
+#[tokio::test]
+async fn a_session_that_has_ended_is_an_outcome_where_the_operator_wants_it_told() {
+    let stage = Stage::with(&[("session-not-found", "unauthorized")]).await;
+    let (tokens, browser) = signed_in(&stage).await;
+    assert!(stage.mock.delete_session(tokens.session_id));
+    let reply = form(&browser, "/logout", &[]).send().await;
+    assert_redirect(&reply, "/?logout=already-ended", Some("already-ended"));
+}
+
+#[tokio::test]
+async fn everything_else_keeps_its_contract() {
+    let stage = Stage::new().await;
+    for route in ["/api/auth/logout", "/api/v1/auth/logout"] {
+        let (tokens, browser) = signed_in(&stage).await;
+        let reply = form(&browser, route, &[]).send().await;
+        assert_error(&reply, 415, "UNSUPPORTED_MEDIA_TYPE", None);
+        assert!(stage.alive(&tokens), "{route}");
+    }
+    for kind in
+        ["text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencodedx"]
+    {
+        let (tokens, browser) = signed_in(&stage).await;
+        let request = browser.logout_request("/logout").header("Content-Type", kind).body("a=b");
+        assert_error(&request.send().await, 415, "UNSUPPORTED_MEDIA_TYPE", None);
+        assert!(stage.alive(&tokens), "{kind}");
+    }
+    let (tokens, browser) = signed_in(&stage).await;
+    let json = browser.logout_request("/logout").header("Content-Type", "application/json");
+    assert_success(&json.body("{}").send().await, "/logout", tokens.user_id, "revoked");
+}
+
+#[tokio::test]
+async fn a_forms_type_may_have_parameters_and_any_case() {
+    let stage = Stage::new().await;
+    let (tokens, browser) = signed_in(&stage).await;
+    let kind = "Application/X-WWW-Form-Urlencoded; charset=UTF-8";
+    let body = fields(&[("csrf_token", &browser.csrf_cookie().unwrap()), ("app", "own field")]);
+    let request = browser.request("POST", "/logout").header("Content-Type", kind).body(body);
+    assert_redirect(&request.send().await, "/", Some("revoked"));
+    assert!(!stage.alive(&tokens));
+}

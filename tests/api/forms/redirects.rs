@@ -1,0 +1,94 @@
+//! Where a form leads, and where it never does.
+
+use crate::{
+    forms::{FORM, fields},
+    harness::{Setup, Stage},
+};
+
+const URLS: &str = "https://www.example.com/bye,https://app.example.com/*,http://localhost:3000/*";
+
+/// Where a form of nobody's leads.
+async fn led(stage: &Stage, redirect_to: &str) -> String {
+    let body = fields(&[("redirect_to", redirect_to)]);
+    let reply = stage.post("/logout").headers(&[FORM]).body(body).send().await;
+    assert_eq!(reply.status, 303, "{redirect_to}: {reply:?}");
+    let location = reply.header("location").unwrap().to_owned();
+    assert!(!reply.headers.iter().any(|(name, _)| name == "x-injected"), "{redirect_to}");
+    location
+}
+
+/// None of these is a path of the own origin, or a URL of the list, in every browser's eyes.
+#[rustfmt::skip]
+const ATTACKS: &[&str] = &[
+    // Hosts that look like paths.
+    "//evil.example", "///evil.example", "////evil.example", "//evil.example/%2f..", "/\\evil.example", "\\/evil.example",
+    "\\\\evil.example", "/\\/evil.example", "/\\\\evil.example", "//\\evil.example", "\\evil.example", "/a/..//evil.example",
+    "/.//evil.example", "/..//evil.example", "/a/../..//evil.example", "/%2e//evil.example", "/%2e%2e//evil.example",
+    "/./\\evil.example", "/a//evil.example", "//evil.example?/bye", "//evil.example#/bye", "//evil.example:443/", "//[::1]/", "//127.0.0.1",
+    // Schemes.
+    "https:evil.example", "https:/evil.example", "https:///evil.example", "https:\\\\evil.example", "http:evil.example", "HTTPS:evil.example",
+    "https://evil.example", "http://evil.example", "hTTps://evil.example", "https://evil.example/bye", "javascript:alert(1)", "JavaScript:alert(1)",
+    "java\nscript:alert(1)", "data:text/html,x", "vbscript:x", "file:///etc/passwd", "ftp://app.example.com/", "blob:https://app.example.com/x",
+    "about:blank", "mailto:a@example.com", "app.example.com", "evil.example", "ws://app.example.com/",
+    // Users that look like hosts.
+    "https://app.example.com@evil.example", "https://app.example.com%40evil.example/", "https://app.example.com:x@evil.example/",
+    "https://user@app.example.com/", "https://user:password@app.example.com/", "https://@app.example.com/", "//app.example.com@evil.example",
+    "@evil.example", "/@evil.example", "/%40evil.example", ":@evil.example", "https://app.example.com\\@evil.example", "https://evil.example\\@app.example.com/",
+    // Hosts that look like the allowed ones.
+    "https://app.example.com.evil.example/", "https://app.example.comevil.example/", "https://evil-app.example.com/", "https://xapp.example.com/",
+    "https://app.example.com./", "https://app.example.com:444/", "http://app.example.com/", "https://example.com/", "https://sub.app.example.com/",
+    "https://app.exаmple.com/", "https://app.example。com.evil.example/", "https://аpp.example.com/", "http://localhost:3001/", "http://localhost/", "https://localhost:3000/",
+    "https://www.example.com/", "https://www.example.com/bye/", "https://www.example.com/bye?x", "https://www.example.com/byebye", "https://www.example.com/BYE", "https://www.example.com/a/../bye",
+    // Encoded.
+    "%2f%2fevil.example", "/%2fevil.example", "/%2Fevil.example", "/%5cevil.example", "/%5Cevil.example", "%68ttps://evil.example", "/%2f%2fevil.example", "/%09/evil.example", "/%0a/evil.example",
+    // Octets that browsers drop.
+    "/\t/evil.example", "/\n/evil.example", "/\r/evil.example", "\t//evil.example", " //evil.example", " /bye", "/bye ", "\u{0}//evil.example", "/\u{0}/evil.example", "\u{1}/bye", "\u{7f}/bye",
+    // Lines.
+    "/bye\r\nX-Injected: 1", "/bye\nX-Injected: 1", "/%0d%0aX-Injected:%201", "/bye%0d%0aX-Injected:%201", "/bye\r\n\r\n<script>", "https://app.example.com/\r\nX-Injected: 1",
+    // Unicode.
+    "/\u{2215}evil.example", "\u{ff0f}\u{ff0f}evil.example", "/\u{ff0f}evil.example", "/\u{202e}elpmaxe.live", "\u{feff}//evil.example", "\u{3000}//evil.example", "/\u{e4}", "/\u{a0}/evil.example",
+    // Nothing, or nonsense.
+    "", " ", ".", "..", "bye", "./bye", "../bye", "?bye", "#bye", "http://", "https://", "https://[", "https://app.example.com:99999/", "/bye\"", "/<script>", "/{x}", "/a|b", "/a^b", "/a`b", "/%", "/%zz",
+];
+
+#[tokio::test]
+async fn no_form_leads_out() {
+    assert!(ATTACKS.len() >= 100, "{}", ATTACKS.len());
+    let stage = Setup::new().flag("redirect-urls", URLS).start().await;
+    for attack in ATTACKS {
+        assert_eq!(led(&stage, attack).await, "/?logout=refused", "{attack:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_of_the_own_origin_and_what_is_listed_is_led_to() {
+    let stage = Setup::new().flag("redirect-urls", URLS).start().await;
+    for (asked, led_to) in [
+        ("/", "/?logout=refused"),
+        ("/bye", "/bye?logout=refused"),
+        ("/a/../bye", "/bye?logout=refused"),
+        ("/a/b.html?next=%2Fhome&x=a@b#top", "/a/b.html?next=%2Fhome&x=a@b&logout=refused#top"),
+        ("/%C3%A4", "/%C3%A4?logout=refused"),
+        ("/?q=https://evil.example", "/?q=https://evil.example&logout=refused"),
+        ("https://www.example.com/bye", "https://www.example.com/bye?logout=refused"),
+        ("https://app.example.com", "https://app.example.com/?logout=refused"),
+        ("https://app.example.com/", "https://app.example.com/?logout=refused"),
+        (
+            "https://app.example.com/any/where?x=1",
+            "https://app.example.com/any/where?x=1&logout=refused",
+        ),
+        ("https://app.example.com:443/", "https://app.example.com/?logout=refused"),
+        ("http://localhost:3000/bye", "http://localhost:3000/bye?logout=refused"),
+    ] {
+        assert_eq!(led(&stage, asked).await, led_to, "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_list_no_url_is_led_to_and_the_default_is_the_operators() {
+    let stage = Stage::with(&[("redirect-default", "https://www.example.com/home")]).await;
+    let home = "https://www.example.com/home?logout=refused";
+    assert_eq!(led(&stage, "https://app.example.com/").await, home);
+    assert_eq!(led(&stage, "https://www.example.com/home").await, home, "not listed, and the same");
+    assert_eq!(led(&stage, "/bye").await, "/bye?logout=refused");
+}
