@@ -123,7 +123,7 @@ async fn logout(
 ) -> Response {
     let begun = Instant::now();
     let (Parts { headers, uri, .. }, body) = request.into_parts();
-    let admitted = admitted(&app, &headers, uri.query(), body).await;
+    let admitted = admitted(&app, &call, &headers, uri.query(), body).await;
     let (logouts, metrics, told) = (app.logouts.clone(), app.metrics.clone(), call.clone());
     let judged = async move {
         let cookies = RequestCookies::of(&headers, &app.config.cookies);
@@ -160,10 +160,14 @@ async fn judge_and_end(reply: &Reply<'_>, scope: Scope) -> Response {
 /// Whether the request itself is in order and there is room; answers its scope.
 async fn admitted(
     app: &App,
+    call: &Call,
     headers: &HeaderMap,
     query: Option<&str>,
     body: Body,
 ) -> Result<(Scope, OwnedSemaphorePermit), Error> {
+    if !call.host_is_named {
+        return Err(Error::MalformedRequest);
+    }
     super::refuse_duplicates(headers)?;
     let scope = request::scope(query, app.config.default_scope)?;
     request::read_and_ignore(body, headers, app.config.limits.header_timeout).await?;

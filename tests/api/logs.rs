@@ -138,6 +138,7 @@ async fn the_first_line_tells_how_it_is_configured_and_no_secret() {
         ("RUST_LOG", "info"),
         ("GATEWAY_STORE", &*url),
         ("GATEWAY_ALLOWED_ORIGINS", "https://app.example.com"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
     ];
     let serving = Serving::start(&stage, &environment).await;
     let log = serving.ended();
@@ -153,10 +154,15 @@ async fn the_first_line_tells_how_it_is_configured_and_no_secret() {
         ("allowed_origins", "https://app.example.com"),
         ("csrf_mode", "Signed"),
         ("upstream_timeout", "5s"),
-        ("cookie_name", K),
+        ("log_filter", "info"),
+        ("otlp_endpoint", "http://127.0.0.1:1/"),
         ("store", "redis, prefix logout-gateway:"),
     ] {
         assert_eq!(line[field], value, "{field}: {line}");
+    }
+    for (field, value) in [("cookies", K), ("limits", "in_flight: 1024"), ("trusted_proxies", "[]")]
+    {
+        assert!(line[field].as_str().unwrap().contains(value), "{field}: {line}");
     }
     let secrets = [API_KEY, SECRET, TEST_SECRET, "the-password-of-redis"];
     log.assert_without(&secrets.map(str::to_owned));

@@ -1,10 +1,15 @@
 //! Traces: W3C Trace Context in and out, and what a collector is sent by OTLP.
 
+use std::time::{Duration, Instant};
+
+use axum::{Router, extract::State, response::Redirect, routing::post};
 use logout_gateway::{clock::Clock, mock::Tokens};
 use serde_json::json;
+use tokio::net::TcpListener;
 
 use crate::harness::{
-    Collector, Form, Request, Serving, Setup, Span, Stage, claims_of, eventually, session_cookies,
+    Collector, Form, OwnThread, Request, Serving, Setup, Span, Stage, claims_of, eventually,
+    session_cookies,
 };
 
 const K: &str = "sb-127-auth-token";
@@ -211,11 +216,33 @@ async fn without_a_collector_the_callers_trace_is_passed_on_as_it_came() {
     let with_state = [("traceparent", &*parent), ("tracestate", "a=1,b=2")];
     assert_eq!(traced(&with_state).await, [own.clone(), Some("a=1,b=2".to_owned())]);
     let long = format!("a={}", "x".repeat(600));
-    assert_eq!(traced(&[("traceparent", &parent), ("tracestate", &long)]).await, [own, None]);
-    for malformed in ["x", "00-0-0-00", &parent.to_uppercase(), &parent.replace('4', "0x4"), "ff"] {
+    assert_eq!(
+        traced(&[("traceparent", &parent), ("tracestate", &long)]).await,
+        [own.clone(), None]
+    );
+    for malformed in [
+        "x",
+        "00-0-0-00",
+        "00-1-2-1",
+        &parent.to_uppercase(),
+        &parent.replacen('4', "+", 1),
+        &parent.replacen("00-", "0-", 1),
+        &parent.replacen("00-", "+0-", 1),
+        &parent.replacen("00-", "ff-", 1),
+        &format!("{parent}-"),
+        &format!("{parent}-x"),
+        &parent.replace(CALLER, "0000000000000000"),
+        &parent.replace(TRACE, "00000000000000000000000000000000"),
+    ] {
         assert_eq!(traced(&[("traceparent", malformed)]).await, [None, None], "{malformed}");
     }
+    for later in [traceparent("03"), parent.replacen("00-", "01-", 1) + "-more"] {
+        let as_it_came = [Some(later.clone()), None];
+        assert_eq!(traced(&[("traceparent", &later)]).await, as_it_came, "{later}");
+    }
     assert_eq!(traced(&[("traceparent", &parent), ("traceparent", &parent)]).await, [None, None]);
+    let lines = [("traceparent", &*parent), ("tracestate", "a=1"), ("tracestate", "b=2")];
+    assert_eq!(traced(&lines).await, [own, Some("a=1,b=2".to_owned())]);
     assert_eq!(traced(&[("tracestate", "a=1")]).await, [None, None]);
 }
 
@@ -235,6 +262,67 @@ async fn a_collector_that_is_not_there_stops_no_logout_and_no_end() {
     let log = serving.ended();
     assert!(log.text.contains("BatchSpanProcessor.ExportError"), "it is told: {}", log.text);
     assert!(!log.text.contains("x9tell-tale9x"));
+}
+
+#[tokio::test]
+async fn a_collector_that_never_answers_stops_no_logout_and_no_end() {
+    let stage = stage().await;
+    let hanging = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", hanging.local_addr().unwrap());
+    let serving = Serving::start(&stage, &[("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint)]).await;
+    let tokens = stage.sign_up();
+    logout(&serving, &tokens, "01").await;
+    assert!(!stage.alive(&tokens));
+    let begun = Instant::now();
+    let log = serving.ended();
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(log.text.contains("the last traces could not be exported"), "{}", log.text);
+}
+
+#[tokio::test]
+async fn traces_go_to_the_collector_and_nowhere_else() {
+    let (stage, elsewhere) = (stage().await, Collector::start().await);
+    let leads_on =
+        Router::new().route(
+            "/v1/traces",
+            post(|State(to): State<String>| async move {
+                Redirect::temporary(&format!("{to}/v1/traces"))
+            }),
+        );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let leads_on = leads_on.with_state(elsewhere.endpoint.clone());
+    let listener = listener.into_std().unwrap();
+    let _redirecting = OwnThread::run(|| async {
+        axum::serve(TcpListener::from_std(listener).unwrap(), leads_on).await.unwrap();
+    });
+    for environment in [
+        [("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint), ("HTTP_PROXY", "")],
+        [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
+            ("HTTP_PROXY", &elsewhere.endpoint),
+        ],
+    ] {
+        let serving = Serving::start(&stage, &environment).await;
+        logout(&serving, &stage.sign_up(), "01").await;
+        let log = serving.ended();
+        assert!(log.text.contains("BatchSpanProcessor.ExportError"), "{}", log.text);
+        assert_eq!(elsewhere.exports().len(), 0, "{environment:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_word_of_a_client_names_a_span() {
+    let (stage, collector) = (stage().await, Collector::start().await);
+    let serving = Serving::start(&stage, &[collector.variable()]).await;
+    let token = stage.sign_up().access_token;
+    let request = serving.request("TELLTALE", "/api/auth/verify/telltale").bearer(&token);
+    assert_eq!(request.send().await.status, 200, "any method");
+    let _log = serving.ended();
+    let spans = collector.spans();
+    let span = one(&spans, "_OTHER /api/auth/verify/{*path}");
+    assert_eq!(span.attributes["http.request.method"], "_OTHER");
+    assert!(!format!("{spans:?}").to_lowercase().contains("telltale"), "{spans:#?}");
 }
 
 #[tokio::test]
