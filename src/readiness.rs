@@ -70,6 +70,7 @@ impl Readiness {
         jwks: &Arc<Jwks>,
         clock: &Clock,
     ) -> Self {
+        let there = Watched { missing_since: None, told: false };
         let unseen = Watched { missing_since: Some(clock.unix_seconds()), told: false };
         Self {
             stopping: stopping.clone(),
@@ -77,7 +78,7 @@ impl Readiness {
             verifier: verifier.clone(),
             jwks: jwks.clone(),
             clock: clock.clone(),
-            watched: Mutex::new([unseen; 3]),
+            watched: Mutex::new([there, unseen, unseen]),
         }
     }
 

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use tracing::{Level, Metadata, level_filters::LevelFilter};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter, Layer,
@@ -58,8 +59,8 @@ pub fn start(format: LogFormat, filter: &str, exporter: Option<Exporter>) -> Tel
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    // Spans are the exporter's: where there is none, nobody is interested and they cost nothing.
-    let lines = lines.with_filter(EnvFilter::new(filter).and(filter_fn(|what| !what.is_span())));
+    let are_lines = filter_fn(is_line).with_max_level_hint(LevelFilter::TRACE);
+    let lines = lines.with_filter(EnvFilter::new(filter).and(are_lines));
     // No layer that is none: it would make every span a question (tracing-subscriber's `Layered`), and
     // an answer of "no" would swallow the next line.
     match &exporter {
@@ -68,6 +69,13 @@ pub fn start(format: LogFormat, filter: &str, exporter: Option<Exporter>) -> Tel
     }
     panic::set_hook(Box::new(log_panic));
     Telemetry { exporter, dropped, _writing: writing }
+}
+
+/// Spans are the exporter's: where there is none, nobody is interested and they cost nothing. The
+/// exporter's own small talk quotes what a collector says.
+fn is_line(what: &Metadata<'_>) -> bool {
+    let quotes = what.target().starts_with("opentelemetry") && *what.level() > Level::INFO;
+    !what.is_span() && !quotes
 }
 
 /// Writes all lines that have gathered at once, and then lets others gather: to wake a thread for each

@@ -11,7 +11,7 @@ use std::{
 use axum::{
     Json,
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -57,6 +57,8 @@ pub struct Call {
     pub peer: Peer,
     /// The trace that the caller is part of.
     pub trace: TraceContext,
+    /// Whether it has the one `Host` that HTTP/1.1 asks for.
+    pub host_is_named: bool,
 }
 
 impl Call {
@@ -109,11 +111,13 @@ pub(super) async fn frame(
         request_id: request_id(headers),
         peer: Peer::of(address, headers, target, &app.config.trusted_proxies),
         trace: TraceContext::of(headers),
+        host_is_named: peer::names_its_host(&request),
     });
     let span = span(&request, &call);
     request.extensions_mut().insert(call.clone());
 
-    let mut response = if peer::names_its_host(&request) {
+    // A logout that is refused for it is a logout all the same, with a line of its own.
+    let mut response = if call.host_is_named || is_logout(&request) {
         next.run(request).instrument(span.clone()).await
     } else {
         Error::MalformedRequest.into_response()
@@ -145,9 +149,18 @@ pub(super) async fn frame(
     response
 }
 
+fn is_logout(request: &Request) -> bool {
+    request.method() == Method::POST
+        && route(request).is_some_and(|route| route.contains("/logout"))
+}
+
+fn route(request: &Request) -> Option<&str> {
+    request.extensions().get::<MatchedPath>().map(MatchedPath::as_str)
+}
+
 /// For a trace: what browsers, apps and proxies ask; who monitors or reads is none.
 fn span(request: &Request, call: &Call) -> Span {
-    match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
+    match route(request) {
         Some(route) if route.starts_with("/api/") || route.starts_with("/logout") => {
             traces::request(request.method(), route, call.request_id(), &call.trace)
         }

@@ -137,7 +137,7 @@ async fn logout(
 ) -> Response {
     let begun = Instant::now();
     let (Parts { headers, uri, .. }, body) = request.into_parts();
-    let asked = asked(&app, &headers, uri.query(), body, contract).await;
+    let asked = asked(&app, &call, &headers, uri.query(), body, contract).await;
     let redirect_to = asked.as_ref().ok().and_then(|(_, form)| form.redirect_to.clone());
     // Not before the body is here: who sends it slowly takes no place.
     let admitted = asked.and_then(|asked| Ok((asked, app.admit()?)));
@@ -182,11 +182,15 @@ async fn judge_and_end(reply: &Reply<'_>, scope: Scope, form: &Fields) -> Respon
 /// Whether the request itself is in order; answers its scope, and what a form says.
 async fn asked(
     app: &App,
+    call: &Call,
     headers: &HeaderMap,
     query: Option<&str>,
     body: Body,
     contract: Contract,
 ) -> Result<(Scope, Fields), Error> {
+    if !call.host_is_named {
+        return Err(Error::MalformedRequest);
+    }
     super::refuse_duplicates(headers)?;
     let in_query = request::scope(query)?;
     let body = request::read(body, headers, app.config.limits.header_timeout).await?;

@@ -1,30 +1,32 @@
 //! Spans, and where they go: by OTLP over HTTP, when somebody listens.
 //!
 //! 1. A caller's W3C trace context is taken over, and passed on to GoTrue: with the span that asks it as
-//!    parent, or as it came where no traces are exported.
+//!    parent, or octet for octet where no traces are exported. A malformed one is none.
 //! 2. A request's span has the request id; below it are the token's check, each try at GoTrue and what
-//!    the store was asked. No span has anything of a token, a cookie or a user.
+//!    the store was asked. No span has anything of a token, a cookie or a user, and none is named by a
+//!    word of a client's.
 //! 3. Where no traces are exported every span is a disabled one, which costs a look at a flag.
 //!
 //! Attributes are named as in the OpenTelemetry semantic conventions for HTTP.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use opentelemetry::{
-    Context, Key, KeyValue,
-    propagation::TextMapPropagator as _,
-    trace::{SpanContext, TraceContextExt as _, TracerProvider as _},
+    Context, Key, KeyValue, propagation::TextMapPropagator as _, trace::TracerProvider as _,
 };
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{
+    ExporterBuildError, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
+};
 use opentelemetry_sdk::{
     Resource,
     propagation::TraceContextPropagator,
     resource::{ResourceDetector as _, SdkProvidedResourceDetector},
     trace::SdkTracerProvider,
 };
-use tracing::{Span, Subscriber, field::Empty, info_span};
+use reqwest::{blocking::Client, redirect};
+use tracing::{Level, Span, Subscriber, field::Empty, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
 use url::Url;
@@ -36,6 +38,8 @@ const LONGEST_TRACESTATE: usize = 512;
 
 /// OTLP over HTTP: the signal's path below the endpoint.
 const SIGNAL_PATH: &str = "/v1/traces";
+/// The SDK's own default.
+const PATIENCE: Duration = Duration::from_secs(10);
 const SERVICE: &str = env!("CARGO_PKG_NAME");
 
 /// Exports spans; what is not exported yet goes when [`Exporter::stop`] is called.
@@ -43,14 +47,24 @@ const SERVICE: &str = env!("CARGO_PKG_NAME");
 pub struct Exporter(SdkTracerProvider);
 
 impl Exporter {
-    /// Sends to `endpoint` in the background. What else can be set, the OpenTelemetry SDK reads from
-    /// its own variables: `OTEL_SERVICE_NAME`, `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_SAMPLER`.
+    /// Sends to `endpoint` in the background; what else can be set, the SDK reads from its own variables.
     ///
     /// # Errors
-    /// [`ExporterBuildError`] when the system lacks what TLS needs, or gives no thread.
-    pub fn new(endpoint: &Url) -> Result<Self, ExporterBuildError> {
+    /// [`NoExporter`] when the system lacks what TLS needs, or gives no thread.
+    pub fn new(endpoint: &Url) -> Result<Self, NoExporter> {
         let url = format!("{}{SIGNAL_PATH}", endpoint.as_str().trim_end_matches('/'));
-        let exporter = SpanExporter::builder().with_http().with_endpoint(url).build()?;
+        let client = Client::builder()
+            // As for GoTrue: what is sent, and the collector's key with it, goes where the configuration
+            // says.
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .timeout(PATIENCE)
+            .build()?;
+        let exporter = SpanExporter::builder()
+            .with_http()
+            .with_http_client(client)
+            .with_endpoint(url)
+            .build()?;
         let provider = SdkTracerProvider::builder()
             .with_resource(resource())
             .with_batch_exporter(exporter)
@@ -70,7 +84,10 @@ impl Exporter {
             .with_target(false)
             .with_threads(false)
             .with_tracked_inactivity(false)
-            .with_filter(filter_fn(|what| what.is_span() && what.target() == module_path!()))
+            .with_filter(
+                filter_fn(|what| what.is_span() && what.target() == module_path!())
+                    .with_max_level_hint(Level::INFO),
+            )
     }
 
     /// Exports the last ones, for so long at most.
@@ -79,6 +96,17 @@ impl Exporter {
             tracing::warn!(%cause, "the last traces could not be exported");
         }
     }
+}
+
+/// Nothing can be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum NoExporter {
+    /// No HTTP client.
+    #[error("the HTTP client could not be built: {0}")]
+    Client(#[from] reqwest::Error),
+    /// No exporter.
+    #[error(transparent)]
+    Exporter(#[from] ExporterBuildError),
 }
 
 fn resource() -> Resource {
@@ -94,28 +122,56 @@ fn resource() -> Resource {
 
 /// The trace that a caller is part of; mostly none.
 #[derive(Clone, Debug, Default)]
-pub struct TraceContext(Option<SpanContext>);
+pub struct TraceContext(Option<Arc<HeaderMap>>);
 
 impl TraceContext {
-    /// What the request's head says of it; a malformed one is none.
+    /// What the request's head says of it.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
-        let mut given = headers.get_all(TRACEPARENT).iter();
-        if given.next().is_none() || given.next().is_some() {
+        let mut parents = headers.get_all(TRACEPARENT).iter();
+        let (Some(parent), None) = (parents.next(), parents.next()) else { return Self(None) };
+        if !is_well_formed(parent.as_bytes()) {
             return Self(None);
         }
-        let nobody = Context::new();
-        let context =
-            TraceContextPropagator::new().extract_with_context(&nobody, &HeaderExtractor(headers));
-        Self(Some(context.span().span_context().clone()).filter(SpanContext::is_valid))
+        let mut context = HeaderMap::from_iter([(TRACEPARENT, parent.clone())]);
+        // Several lines are one list (W3C Trace Context, section 3.3.1).
+        let state: Vec<_> = headers.get_all(TRACESTATE).iter().map(HeaderValue::as_bytes).collect();
+        let state = state.join(&b","[..]);
+        if (1..=LONGEST_TRACESTATE).contains(&state.len())
+            && let Ok(state) = HeaderValue::try_from(state)
+        {
+            context.insert(TRACESTATE, state);
+        }
+        Self(Some(Arc::new(context)))
     }
 
     /// Tells whoever is asked next.
     pub fn pass_on(&self, headers: &mut HeaderMap) {
-        if let Some(span) = &self.0 {
-            inject(&Context::new().with_remote_span_context(span.clone()), headers);
+        if let Some(context) = &self.0 {
+            headers.extend(context.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
     }
+
+    /// As the SDK reads it.
+    fn parent(&self) -> Option<Context> {
+        let headers = self.0.as_deref()?;
+        let propagator = TraceContextPropagator::new();
+        Some(propagator.extract_with_context(&Context::new(), &HeaderExtractor(headers)))
+    }
+}
+
+/// W3C Trace Context, section 3.2.2: the SDK itself reads more, and others read that otherwise.
+fn is_well_formed(traceparent: &[u8]) -> bool {
+    let hex = |part: &[u8], digits: usize| {
+        part.len() == digits && part.iter().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let is_id = |part: &[u8], digits| hex(part, digits) && part.iter().any(|c| *c != b'0');
+    let mut parts = traceparent.split(|c| *c == b'-');
+    let mut next = || parts.next().unwrap_or_default();
+    let (version, trace, parent, flags) = (next(), next(), next(), next());
+    let known = version != b"00" || parts.next().is_none();
+    let version = hex(version, 2) && version != b"ff" && known;
+    version && is_id(trace, 32) && is_id(parent, 16) && hex(flags, 2)
 }
 
 /// Tells whoever is asked next that `span` asks.
@@ -136,23 +192,35 @@ fn inject(context: &Context, headers: &mut HeaderMap) {
 /// A request that a client makes.
 #[must_use]
 pub fn request(method: &Method, route: &str, request_id: &str, caller: &TraceContext) -> Span {
+    let method = known(method);
     let span = info_span!(
         "request",
         otel.name = format_args!("{method} {route}"),
         otel.kind = "server",
         otel.status_code = Empty,
-        http.request.method = %method,
+        http.request.method = method,
         http.route = route,
         http.response.status_code = Empty,
         request_id,
         outcome = Empty,
         reason = Empty,
     );
-    if let Some(caller) = &caller.0 {
-        // Fails where the span is disabled, and then nobody misses it.
-        let _ = span.set_parent(Context::new().with_remote_span_context(caller.clone()));
+    if !span.is_disabled()
+        && let Some(parent) = caller.parent()
+    {
+        // Fails where the span has begun, and then it has one.
+        let _ = span.set_parent(parent);
     }
     span
+}
+
+/// The methods that HTTP's own documents know; another is a word of the client's.
+fn known(method: &Method) -> &str {
+    match method.as_str() {
+        known @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE"
+        | "PATCH") => known,
+        _ => "_OTHER",
+    }
 }
 
 /// A postponed logout is tried again; its request is over.

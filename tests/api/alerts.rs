@@ -22,12 +22,14 @@ fn alerts() -> Vec<String> {
 
 #[test]
 fn every_alert_fires_when_it_ought_to_and_only_then() {
+    let files =
+        ["alerts.test.yml", "alerts.week.test.yml"].map(|name| format!("deploy/prometheus/{name}"));
     let mut promtool = Command::new("promtool");
-    promtool.args(["test", "rules"]).arg(file("deploy/prometheus/alerts.test.yml"));
+    promtool.args(["test", "rules"]).args(files.each_ref().map(|name| file(name)));
     let run = promtool.output().expect("promtool is installed");
     let told = [run.stdout, run.stderr].concat();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&told));
-    let tests = read("deploy/prometheus/alerts.test.yml");
+    let tests = files.map(|name| read(&name)).concat();
     for alert in alerts() {
         assert!(tests.contains(&format!(r#"alertname="{alert}""#)), "{alert} fires in no test");
     }

@@ -13,7 +13,7 @@ use rstest::rstest;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::harness::{SECRET, Setup, Stage};
+use crate::harness::{SECRET, Setup, Stage, witness};
 
 /// What one run told.
 struct Told {
@@ -58,6 +58,10 @@ fn check_by(mut command: Command, environment: &[(&str, &str)]) -> Told {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let stdout = String::from_utf8(stdout).unwrap();
     let stderr = String::from_utf8(stderr).unwrap();
+    for (variable, value) in environment {
+        witness::setting(variable, value);
+    }
+    witness::logged([&*stdout, &*stderr].concat());
     for secret in [SECRET, TEST_SECRET, API_KEY] {
         assert!(!stdout.contains(secret) && !stderr.contains(secret), "{stdout}{stderr}");
     }

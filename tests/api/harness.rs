@@ -15,7 +15,7 @@ mod stage;
 mod time;
 mod tokens;
 mod upstream;
-mod witness;
+pub(crate) mod witness;
 
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
 
 use std::{
+    io::{BufRead as _, BufReader},
     process::{Command, Stdio},
     time::Duration,
 };
@@ -138,6 +139,7 @@ async fn the_first_line_tells_how_it_is_configured_and_no_secret() {
         ("RUST_LOG", "info"),
         ("GATEWAY_STORE", &*url),
         ("GATEWAY_ALLOWED_ORIGINS", "https://app.example.com"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
     ];
     let serving = Serving::start(&stage, &environment).await;
     let log = serving.ended();
@@ -153,10 +155,15 @@ async fn the_first_line_tells_how_it_is_configured_and_no_secret() {
         ("allowed_origins", "https://app.example.com"),
         ("csrf_mode", "Signed"),
         ("upstream_timeout", "5s"),
-        ("cookie_name", K),
+        ("log_filter", "info"),
+        ("otlp_endpoint", "http://127.0.0.1:1/"),
         ("store", "redis, prefix logout-gateway:"),
     ] {
         assert_eq!(line[field], value, "{field}: {line}");
+    }
+    for (field, value) in [("cookies", K), ("limits", "in_flight: 1024"), ("trusted_proxies", "[]")]
+    {
+        assert!(line[field].as_str().unwrap().contains(value), "{field}: {line}");
     }
     let secrets = [API_KEY, SECRET, TEST_SECRET, "the-password-of-redis"];
     log.assert_without(&secrets.map(str::to_owned));
@@ -238,4 +245,26 @@ async fn lines_that_nobody_reads_in_time_are_counted() {
     }
     let log = serving.ended();
     assert!(dropped > 0 && audited(&log.text) + dropped < ASKED + 60, "{dropped}");
+}
+
+#[tokio::test]
+async fn people_read_text() {
+    let stage = stage().await;
+    let mut gateway = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
+    gateway.arg("serve").env_clear().envs([
+        ("SUPABASE_URL", stage.mock.url()),
+        ("GATEWAY_BIND", "127.0.0.1:0"),
+        ("GATEWAY_ADMIN_BIND", "off"),
+        ("GATEWAY_LOG_FORMAT", "text"),
+    ]);
+    let mut gateway = gateway.stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(gateway.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let told: Vec<String> = lines.take(3).collect();
+    gateway.kill().unwrap();
+    gateway.wait().unwrap();
+    for (line, words) in told.iter().zip(["INFO", "WARN", "INFO"]) {
+        assert!(line.contains(words) && serde_json::from_str::<Value>(line).is_err(), "{line}");
+        assert!(!line.contains('\u{1b}'), "no colours where nobody sees them: {line}");
+    }
+    assert!(told[0].contains("starting") && told[2].contains("listening"), "{told:?}");
 }

@@ -1,7 +1,9 @@
 //! Section 10 of the contract: what is counted, each thing once, and nothing else with it.
 
 mod outcomes;
+mod postponed;
 mod samples;
+mod times;
 
 use std::{
     io::Write as _,
@@ -143,25 +145,6 @@ async fn a_logout_that_meets_a_bug_is_counted_as_failed() {
 }
 
 #[tokio::test]
-async fn what_verify_answers_is_counted_by_why() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    let (living, ended) = (stage.sign_up(), stage.sign_up());
-    assert_eq!(stage.post("/logout").bearer(&ended.access_token).send().await.status, 200);
-    let before = samples(&stage).await;
-    let verify = |token: &str| stage.get("/api/auth/verify").bearer(token).send();
-    assert_eq!(verify(&living.access_token).await.status, 200);
-    assert_eq!(verify(&ended.access_token).await.status, 401);
-    assert_eq!(verify("x").await.status, 401);
-    assert_eq!(stage.get("/api/auth/verify").send().await.status, 401);
-    let counted = ["ok", "revoked", "invalid", "missing"];
-    let counted = counted.map(|result| format!(r#"verify_total{{result="{result}"}}"#));
-    assert_eq!(
-        changes(&before, &samples(&stage).await),
-        expected(&counted.each_ref().map(String::as_str))
-    );
-}
-
-#[tokio::test]
 async fn what_waits_and_what_is_known_is_told_as_it_is_now() {
     let (stage, _directory) = durable(Setup::new()).await;
     let at_start = samples(&stage).await;
@@ -249,7 +232,7 @@ async fn everything_stands_at_zero_from_the_start_under_the_names_of_the_contrac
         histograms.map(|name| ["bucket", "count", "sum"].map(|part| format!("{name}_{part}")));
     all.extend(parts.iter().flatten().map(String::as_str));
     assert_eq!(names, all.into_iter().collect());
-    let moved = ["build_info", "jwks", "readyz"];
+    let moved = ["build_info", "jwks"];
     for (name, value) in at_start {
         assert!(value == 0 || moved.iter().any(|word| name.contains(word)), "{name} {value}");
     }

@@ -5,13 +5,14 @@ use std::process::Command;
 use logout_gateway::{clock::Clock, mock::Tokens};
 use serde_json::{Value, json};
 
-use crate::harness::{RedisServer, Setup, Stage, eventually};
+use crate::harness::{RedisServer, Setup, Stage, eventually, witness};
 
 /// What a command told: exit status, lines of standard output, standard error.
 pub(crate) fn run(store: &str, arguments: &[&str]) -> (Option<i32>, Vec<String>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
     command.env_clear().args(arguments).env("GATEWAY_STORE", store);
     let output = command.output().unwrap();
+    witness::logged([&*output.stdout, &*output.stderr].concat());
     let text = String::from_utf8(output.stdout).unwrap();
     let lines = text.lines().map(str::to_owned).collect();
     (output.status.code(), lines, String::from_utf8(output.stderr).unwrap())

@@ -248,12 +248,6 @@ async fn health_and_documents_answer_whoever_asks() {
     let admin = crate::harness::Request::new(stage.admin_address.unwrap(), "POST", "/logout");
     assert_error(&admin.send().await, 404, "NOT_FOUND", None);
 
-    let openapi = stage.get("/openapi.json").send().await.json();
-    for path in
-        ["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/api/auth/csrf", "/api/auth/verify"]
-    {
-        assert!(openapi["paths"][path].is_object(), "{path}");
-    }
     let docs = stage.get("/docs").send().await;
     assert_eq!(docs.header("content-type"), Some("text/html; charset=utf-8"));
     let page = docs.text();

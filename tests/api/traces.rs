@@ -1,5 +1,7 @@
 //! Traces: W3C Trace Context in and out, and what a collector is sent by OTLP.
 
+mod collectors;
+
 use logout_gateway::{clock::Clock, mock::Tokens};
 use serde_json::json;
 
@@ -211,47 +213,46 @@ async fn without_a_collector_the_callers_trace_is_passed_on_as_it_came() {
     let with_state = [("traceparent", &*parent), ("tracestate", "a=1,b=2")];
     assert_eq!(traced(&with_state).await, [own.clone(), Some("a=1,b=2".to_owned())]);
     let long = format!("a={}", "x".repeat(600));
-    assert_eq!(traced(&[("traceparent", &parent), ("tracestate", &long)]).await, [own, None]);
-    for malformed in ["x", "00-0-0-00", &parent.to_uppercase(), &parent.replace('4', "0x4"), "ff"] {
+    assert_eq!(
+        traced(&[("traceparent", &parent), ("tracestate", &long)]).await,
+        [own.clone(), None]
+    );
+    for malformed in [
+        "x",
+        "00-0-0-00",
+        "00-1-2-1",
+        &parent.to_uppercase(),
+        &parent.replacen('4', "+", 1),
+        &parent.replacen("00-", "0-", 1),
+        &parent.replacen("00-", "+0-", 1),
+        &parent.replacen("00-", "ff-", 1),
+        &format!("{parent}-"),
+        &format!("{parent}-x"),
+        &parent.replace(CALLER, "0000000000000000"),
+        &parent.replace(TRACE, "00000000000000000000000000000000"),
+    ] {
         assert_eq!(traced(&[("traceparent", malformed)]).await, [None, None], "{malformed}");
     }
+    for later in [traceparent("03"), parent.replacen("00-", "01-", 1) + "-more"] {
+        let as_it_came = [Some(later.clone()), None];
+        assert_eq!(traced(&[("traceparent", &later)]).await, as_it_came, "{later}");
+    }
     assert_eq!(traced(&[("traceparent", &parent), ("traceparent", &parent)]).await, [None, None]);
+    let lines = [("traceparent", &*parent), ("tracestate", "a=1"), ("tracestate", "b=2")];
+    assert_eq!(traced(&lines).await, [own, Some("a=1,b=2".to_owned())]);
     assert_eq!(traced(&[("tracestate", "a=1")]).await, [None, None]);
 }
 
 #[tokio::test]
-async fn a_collector_that_is_not_there_stops_no_logout_and_no_end() {
-    let stage = stage().await;
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let endpoint = format!("http://{nobody}");
-    let environment = [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=x9tell-tale9x"),
-    ];
-    let serving = Serving::start(&stage, &environment).await;
-    let tokens = stage.sign_up();
-    logout(&serving, &tokens, "01").await;
-    assert!(!stage.alive(&tokens));
-    let log = serving.ended();
-    assert!(log.text.contains("BatchSpanProcessor.ExportError"), "it is told: {}", log.text);
-    assert!(!log.text.contains("x9tell-tale9x"));
-}
-
-#[tokio::test]
-async fn the_sdks_own_variables_count() {
+async fn no_word_of_a_client_names_a_span() {
     let (stage, collector) = (stage().await, Collector::start().await);
-    let environment = [
-        collector.variable(),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=42"),
-        ("OTEL_SERVICE_NAME", "the-edge"),
-        ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test"),
-    ];
-    let serving = Serving::start(&stage, &environment).await;
+    let serving = Serving::start(&stage, &[collector.variable()]).await;
+    let token = stage.sign_up().access_token;
+    let request = serving.request("TELLTALE", "/api/auth/verify/telltale").bearer(&token);
+    assert_eq!(request.send().await.status, 200, "any method");
     let _log = serving.ended();
-    let (headers, _) = collector.exports().pop().expect("the fetch of the key set");
-    assert_eq!(headers["x-tenant"], "42");
-    assert_eq!(headers["content-type"], "application/x-protobuf");
-    let resource = collector.resources().pop().unwrap();
-    assert_eq!(resource["service.name"], "the-edge");
-    assert_eq!(resource["deployment.environment.name"], "test");
+    let spans = collector.spans();
+    let span = one(&spans, "_OTHER /api/auth/verify/{*path}");
+    assert_eq!(span.attributes["http.request.method"], "_OTHER");
+    assert!(!format!("{spans:?}").to_lowercase().contains("telltale"), "{spans:#?}");
 }

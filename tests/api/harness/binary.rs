@@ -134,6 +134,7 @@ impl Serving {
         };
         let mut said = String::new();
         process.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        witness::logged(&said);
         (status.code(), said)
     }
 

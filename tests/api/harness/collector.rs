@@ -14,7 +14,7 @@ use opentelemetry_proto::tonic::{
 use prost::Message;
 use tokio::net::TcpListener;
 
-use super::OwnThread;
+use super::{OwnThread, witness};
 
 /// What arrived, each as it came: headers and body.
 type Exports = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
@@ -84,6 +84,7 @@ impl Collector {
 }
 
 async fn take(State(exports): State<Exports>, headers: HeaderMap, body: Bytes) {
+    witness::logged(&body);
     exports.lock().unwrap().push((headers, body));
 }
 

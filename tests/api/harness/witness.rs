@@ -52,10 +52,10 @@ pub(crate) fn watch_this_process() {
     });
 }
 
-/// What a binary logged.
-pub(crate) fn logged(text: &str) {
+/// What a binary logged, or exported.
+pub(crate) fn logged(text: impl AsRef<[u8]>) {
     if folder().is_some() {
-        open("log").write_all(text.as_bytes()).unwrap();
+        open("log").write_all(&[text.as_ref(), b"\n"].concat()).unwrap();
     }
 }
 
@@ -115,8 +115,11 @@ pub(crate) fn calls(calls: &[Call]) {
 /// A setting, if it is one that nobody may see.
 pub(crate) fn setting(name: &str, value: &str) {
     let name = name.to_ascii_lowercase();
-    if ["secret", "key", "password"].iter().any(|word| name.contains(word)) {
-        value.split(',').for_each(|one| secret(one.as_bytes()));
+    if ["secret", "key", "password", "otlp-headers", "otlp_headers"]
+        .iter()
+        .any(|word| name.contains(word))
+    {
+        value.split([',', '=']).for_each(|one| secret(one.as_bytes()));
     }
     if let Ok(url) = url::Url::parse(value) {
         secret(url.password().unwrap_or_default().as_bytes());

@@ -4,13 +4,13 @@ use logout_gateway::mock::Algorithm;
 use serde_json::{Value, json};
 
 use super::samples::{changes, expected, samples};
-use crate::harness::{Browser, Form, Request, Setup, Stage, eventually, forged};
+use crate::harness::{Browser, Form, ROUTES, Request, Setup, Stage, eventually, forged};
 
-fn setup() -> Setup {
+pub(super) fn setup() -> Setup {
     Setup::new().flag("admin-bind", "127.0.0.1:0").flag("upstream-timeout", "300ms")
 }
 
-fn fault(kind: Value, times: u32) -> Value {
+pub(super) fn fault(kind: Value, times: u32) -> Value {
     let mut fault = kind;
     fault["operation"] = json!("logout");
     fault["times"] = json!(times);
@@ -46,7 +46,13 @@ fn counted(words: &[&str]) -> Vec<String> {
     words.iter().flat_map(one).collect()
 }
 
-async fn assert_counts(stage: &Stage, name: &str, request: Request, status: u16, words: &[&str]) {
+pub(super) async fn assert_counts(
+    stage: &Stage,
+    name: &str,
+    request: Request,
+    status: u16,
+    words: &[&str],
+) {
     let before = samples(stage).await;
     assert_eq!(request.send().await.status, status, "{name}");
     let words = counted(words);
@@ -55,7 +61,7 @@ async fn assert_counts(stage: &Stage, name: &str, request: Request, status: u16,
 }
 
 /// Two lines delete: the session's and the CSRF cookie, carried or not.
-const DELETED: &str = "cookies_deleted_total +2";
+pub(super) const DELETED: &str = "cookies_deleted_total +2";
 
 #[tokio::test]
 async fn whatever_gotrue_answers_is_counted_by_its_own_name() {
@@ -158,7 +164,13 @@ async fn whatever_is_refused_is_counted_by_why() {
         ),
         ("path", stage.get("/x"), 404, &["refused:NOT_FOUND"]),
         ("method", stage.get("/logout"), 405, &["refused:METHOD_NOT_ALLOWED"]),
-        ("host", post("/logout").host("x/y"), 400, &["refused:malformed_request"]),
+        (
+            "host",
+            post("/logout").host("x/y"),
+            400,
+            &["refused/malformed_request", "refused:malformed_request"],
+        ),
+        ("elsewhere", stage.get("/docs").host("x/y"), 400, &["refused:malformed_request"]),
     ] {
         assert_counts(&stage, name, request, status, words).await;
     }
@@ -236,4 +248,23 @@ async fn whatever_verify_answers_is_counted_by_why() {
     let after = samples(&stage).await;
     let unready = r#"verify_total{result="key_set"}"#;
     assert_eq!(after[unready] - before[unready], 1);
+}
+
+#[tokio::test]
+async fn each_route_counts_for_itself() {
+    let stage = setup().start().await;
+    for (path, route) in
+        ROUTES.into_iter().zip(["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout"])
+    {
+        let before = samples(&stage).await;
+        stage.post(path).bearer(&stage.sign_up().access_token).send().await;
+        let changed = changes(&before, &samples(&stage).await);
+        let counted: Vec<&String> =
+            changed.keys().filter(|name| name.starts_with("logout")).collect();
+        assert_eq!(counted.len(), 2, "{changed:?}");
+        assert!(
+            counted.iter().all(|name| name.contains(&format!(r#"route="{route}""#))),
+            "{changed:?}"
+        );
+    }
 }
