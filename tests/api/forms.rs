@@ -39,7 +39,7 @@ fn assert_redirect(reply: &Reply, location: &str, outcome: Option<&str>) {
     for name in ["content-type", "www-authenticate"] {
         assert_eq!(reply.header(name), None, "{reply:?}");
     }
-    assert_own_headers(reply);
+    assert_own_headers(reply, location);
 }
 
 #[tokio::test]

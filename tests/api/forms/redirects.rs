@@ -38,7 +38,7 @@ const ATTACKS: &[&str] = &[
     "https://app.example.com.evil.example/", "https://app.example.comevil.example/", "https://evil-app.example.com/", "https://xapp.example.com/",
     "https://app.example.com./", "https://app.example.com:444/", "http://app.example.com/", "https://example.com/", "https://sub.app.example.com/",
     "https://app.exаmple.com/", "https://app.example。com.evil.example/", "https://аpp.example.com/", "http://localhost:3001/", "http://localhost/", "https://localhost:3000/",
-    "https://www.example.com/", "https://www.example.com/bye/", "https://www.example.com/bye?x", "https://www.example.com/byebye", "https://www.example.com/BYE", "https://www.example.com/a/../bye",
+    "https://www.example.com/", "https://www.example.com/bye/", "https://www.example.com/bye?x", "https://www.example.com/byebye", "https://www.example.com/BYE",
     // Encoded.
     "%2f%2fevil.example", "/%2fevil.example", "/%2Fevil.example", "/%5cevil.example", "/%5Cevil.example", "%68ttps://evil.example", "/%2f%2fevil.example", "/%09/evil.example", "/%0a/evil.example",
     // Octets that browsers drop.

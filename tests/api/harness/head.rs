@@ -18,6 +18,7 @@ const OWN: [&str; 28] = [
     "content-security-policy",
     "content-type",
     "date",
+    "location",
     "pragma",
     "referrer-policy",
     "retry-after",
