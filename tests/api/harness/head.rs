@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Reply;
 
 /// Every header that the gateway has a use for.
-const OWN: [&str; 28] = [
+const OWN: [&str; 29] = [
     "access-control-allow-credentials",
     "access-control-allow-headers",
     "access-control-allow-methods",
