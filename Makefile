@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: demo test test-supabase lint run soak fuzz help
+.PHONY: demo test test-client test-supabase lint run soak fuzz help
 
 demo: ## Mock, gateway and a page to try it on; Ctrl-C stops it
 	cargo run --locked --quiet -- demo
@@ -7,6 +7,11 @@ demo: ## Mock, gateway and a page to try it on; Ctrl-C stops it
 test: ## All tests
 	@tests/install-missing curl nginx caddy openssl prometheus redis-server
 	cargo test --locked
+
+test-client: ## The browser client of clients/js, in Node and in Chromium
+	@tests/install-missing chromium nodejs:node npm
+	cargo build --locked
+	cd clients/js && npm ci --ignore-scripts --no-audit --no-fund && npm test
 
 test-supabase: ## What becomes of sessions in the project that SUPABASE_URL and its key name
 	@test -n "$$SUPABASE_URL" || { echo "SUPABASE_URL is not set: which project is to be tested?"; exit 2; }
