@@ -240,14 +240,12 @@ test("cookies go at every domain they may have been set for", async (context) =>
 
 test("a gateway of another site is asked by Bearer", async (context) => {
   const mock = await startMock(context);
-  let gateway = null;
   const app = await startApp(context, mock, null);
   const origin = app.url.replace("127.0.0.1", "localhost");
-  gateway = await startGateway(context, mock, "--allowed-origins", origin);
+  const gatewayUrl = await startGateway(context, mock, "--allowed-origins", origin);
   const profile = await browser.newContext();
   context.after(() => profile.close());
-  const options = { gatewayUrl: gateway };
-  const tab = await openTab({ profile, url: origin, options });
+  const tab = await openTab({ profile, url: origin, options: { gatewayUrl } });
   await signIn(tab, newUser());
 
   const { outcome, status, requestId } = await logOut(tab);

@@ -9,7 +9,11 @@ import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 
 const cwd = fileURLToPath(new URL("..", import.meta.url));
-const run = async (...command) => (await promisify(execFile)(command[0], command.slice(1), { cwd })).stdout;
+
+async function run(command, ...flags) {
+  const { stdout } = await promisify(execFile)(command, flags, { cwd });
+  return stdout;
+}
 
 test("the module is under 1.5 KB gzipped", async () => {
   const source = await readFile(new URL("../index.js", import.meta.url));

@@ -1,4 +1,4 @@
-// What goes of a page's storages and cookies. These pages are made up; browser.test.js has real ones.
+// What goes of a page's storages and cookies. These pages are made up, those of browser.test.js real.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -18,17 +18,20 @@ class FakeStorage {
 // Answers every request alike.
 const answering = (status, headers = {}) => async () => new Response(null, { status, headers });
 
-function page(context, { names = [], hostname = "app.example.com", denied = false } = {}) {
+const PLACES = ["localStorage", "sessionStorage", "cookies"];
+
+function page(context, { names = [], places = PLACES, denied = false } = {}) {
+  const at = (place) => (places.includes(place) ? names : []);
   const written = [];
   const told = [];
   const deny = () => { throw new DOMException("denied", "SecurityError"); };
   const denies = (name) => denied && name.endsWith("Storage");
   const globals = {
-    localStorage: new FakeStorage(names),
-    sessionStorage: new FakeStorage(names),
-    location: { hostname },
+    localStorage: new FakeStorage(at("localStorage")),
+    sessionStorage: new FakeStorage(at("sessionStorage")),
+    location: { hostname: "app.example.com" },
     document: {
-      get cookie() { return names.map((name) => `${name}=value=`).join("; "); },
+      get cookie() { return at("cookies").map((name) => `${name}=value=`).join("; "); },
       set cookie(line) { written.push(line); },
     },
     BroadcastChannel: class {
@@ -77,13 +80,16 @@ describe("names of the session go, others stay", () => {
     ["with a client of another key", client("my.app(1)"),
       named("my.app(1)", suffixes), [...named("my.app(1)", strange), "my-app(1)", ...elsewhere]],
   ]) {
-    test(name, async (context) => {
-      const { left, written } = page(context, { names: [...others, ...ours] });
-      await createLogout({ ...options, fetch: answering(401) })();
-      assert.deepEqual(left(), [others, others]);
-      const gone = new Set(written.map((line) => line.split("=")[0]));
-      assert.deepEqual(gone, new Set(ours));
-    });
+    for (const place of PLACES) {
+      test(`${name}, in ${place}`, async (context) => {
+        const { left, written } = page(context, { names: [...others, ...ours], places: [place] });
+        await createLogout({ ...options, fetch: answering(401) })();
+        const stay = (storage) => (storage === place ? others : []);
+        assert.deepEqual(left(), [stay("localStorage"), stay("sessionStorage")]);
+        const expired = new Set(written.map((line) => line.split("=")[0]));
+        assert.deepEqual(expired, new Set(ours));
+      });
+    }
   }
 });
 
@@ -93,6 +99,16 @@ test("a cookie goes at the host, each parent domain and no domain", async (conte
   const deletion = "sb-a-auth-token=; path=/; max-age=0; domain=";
   const domains = ["app.example.com", "example.com", "com", ""];
   assert.deepEqual(written, domains.map((domain) => `${deletion}${domain}`));
+});
+
+test("what is stored while the gateway is asked goes too", async (context) => {
+  const { left } = page(context);
+  const fetch = async () => {
+    localStorage["sb-a-auth-token"] = "refreshed";
+    return answering(401)();
+  };
+  await createLogout({ fetch })();
+  assert.deepEqual(left(), [[], []]);
 });
 
 describe("the session goes whatever was answered, unless the scope is others", () => {
