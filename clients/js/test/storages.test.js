@@ -1,4 +1,4 @@
-// What goes of a page's storages and cookies. These pages are made up, those of browser.test.js real.
+// What goes of the storages and cookies of a page: made-up ones here, real ones in browser.test.js.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
