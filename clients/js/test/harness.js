@@ -22,19 +22,20 @@ export async function eventually(what, check) {
   throw new Error(`never: ${what}`);
 }
 
-// Both name their address in the line that says `listening`.
-async function start(context, flags) {
-  const child = spawn(BINARY, flags, { env: {}, stdio: ["ignore", "ignore", "pipe"] });
+// Resolves to the address in the line that says `told`.
+export async function start(context, flags, told = "listening") {
+  const child = spawn(BINARY, flags, { env: {}, stdio: ["ignore", "pipe", "pipe"] });
   const ended = new Promise((resolve, reject) => child.on("exit", resolve).on("error", reject));
   context.after(() => {
     child.kill();
     return ended;
   });
-  const lines = createInterface(child.stderr);
   const address = new Promise((resolve) => {
-    lines.on("line", (line) => {
-      if (line.includes("listening")) resolve(line.match(/127\.0\.0\.1:\d+/)[0]);
-    });
+    for (const input of [child.stdout, child.stderr]) {
+      createInterface({ input }).on("line", (line) => {
+        if (line.includes(told)) resolve(line.match(/127\.0\.0\.1:\d+/)[0]);
+      });
+    }
   });
   const none = ended.then((status) => { throw new Error(`${BINARY} ended with ${status}`); });
   return `http://${await Promise.race([address, none])}`;
@@ -57,6 +58,7 @@ export async function startMock(context, ...flags) {
     sessions: () => json(`${url}/mock/sessions`),
     endSession: (id) => fetch(`${url}/mock/sessions/${id}`, { method: "DELETE" }),
     fault: (fault) => post("/faults", fault),
+    repair: () => fetch(`${url}/mock/faults`, { method: "DELETE" }),
     // Who asked GoTrue for a logout.
     async logouts() {
       const calls = await json(`${url}/mock/calls`);
@@ -90,7 +92,7 @@ export async function startServer(context, handle, options = {}) {
 }
 
 // Realtime asks for a WebSocket, which Node 20 lacks; no test needs one.
-class NoWebSocket {}
+export class NoWebSocket {}
 
 export function supabaseClient(url, auth = {}, fetch = globalThis.fetch) {
   return createClient(url, "any", {
