@@ -28,7 +28,7 @@ async function assertSignedOutHere(tab, profile) {
 
 describe("while GoTrue is down the user is signed out here, and elsewhere once it is back", () => {
   for (const [name, by, fault] of [
-    ["nobody listens", "browser", { kind: "reset" }],
+    ["it resets connections", "browser", { kind: "reset" }],
     ["it fails", "server", { kind: "status", status: 503 }],
     ["it never answers", "browser", { kind: "hang" }],
   ]) {
@@ -110,6 +110,26 @@ test("offline, the user is signed out here and told that nobody was reached", as
   await profile.setOffline(false);
   await assertSignedOutHere(tab, profile);
   await assertAlive(scene, session);
+});
+
+describe("while the gateway is down, the user is told to try again", () => {
+  for (const [by, cookies] of [["browser", []], ["server", ["sb-127-auth-token"]]]) {
+    test(`signed in by the ${by}`, async (context) => {
+      const scene = await stage(context);
+      const { mock, profile, url, user } = scene;
+      const tab = await openTab(profile, url);
+      await signIn(tab, user, by);
+      await scene.stopGateway();
+
+      await logOut(tab, "Logging out failed. Try again later.");
+
+      // What scripts cannot read, only the gateway deletes.
+      assert.deepEqual(await authCookies(profile), cookies);
+      assert.equal((await mock.sessions()).length, 1);
+      // Nobody is let in meanwhile.
+      assert.equal((await tab.goto(`${url}/private/`)).status(), 503);
+    });
+  }
 });
 
 test("offline, HttpOnly cookies stay, and the next logout ends the session", async (context) => {

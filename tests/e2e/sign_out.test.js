@@ -55,12 +55,13 @@ describe("a scope ends what it names, on this device and on another", () => {
 
       await logOut(tab, "You are signed out.");
 
+      if (here === DEAD) assert.deepEqual(await authCookies(profile), []);
+      else assert.deepEqual(await sessionOf(profile), sessions[0]);
       await elsewhere.goto(`${url}/private/`);
       const page = there === ALIVE ? "Private page" : '{"error"';
       assert.ok((await elsewhere.textContent("body")).trim().startsWith(page));
       assert.deepEqual(await judgements(scene, sessions[0]), here);
       assert.deepEqual(await judgements(scene, sessions[1]), there);
-      assert.equal((await authCookies(profile)).length === 0, here === DEAD);
     });
   }
 });

@@ -30,7 +30,7 @@ before(async () => {
   });
   browser = await chromium.launch({
     executablePath: "/usr/bin/chromium",
-    // Chromium itself resolves *.localhost, whose pages it trusts as if they came by https.
+    // By itself it resolves *.localhost, whose pages it trusts as if they came by https.
     args: ["--no-sandbox", "--host-resolver-rules=MAP *.test 127.0.0.1"],
     // Users go back to pages that were kept.
     ignoreDefaultArgs: ["--disable-back-forward-cache"],
@@ -71,11 +71,16 @@ export async function stage(context, { flags = [], durable = true, about = "" } 
   const mock = await startMock(context);
   const store = durable ? `file:${await newFolder(context)}/store` : "memory";
   const all = ["--store", store, "--trusted-proxies", "127.0.0.1", ...flags];
-  const gateway = await startGateway(context, mock, ...all);
+  let stopGateway;
+  const after = (stop) => {
+    stopGateway = stop;
+    context.after(stop);
+  };
+  const gateway = await startGateway({ after }, mock, ...all);
   const server = await startAppServer(context, mock);
   const { port, asked } = await startNginx(context, { site, mock, gateway, server });
   const user = await newAccount(mock, { about });
   const profile = await newProfile(context);
   const url = `http://app.example.localhost:${port}`;
-  return { mock, gateway, user, profile, port, asked, url };
+  return { mock, gateway, stopGateway, user, profile, port, asked, url };
 }

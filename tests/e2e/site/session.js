@@ -9,7 +9,6 @@ const TOLD = {
   queued: "You are signed out here. Elsewhere it takes until the sign-in service answers.",
   failed: "You are signed out here. Your session may live on elsewhere.",
   refused: "Nobody is signed in.",
-  // Without the gateway nobody deletes HttpOnly cookies.
   offline: "Nobody could be reached. Log out again once you are online.",
 };
 
@@ -25,6 +24,8 @@ export const supabase = createBrowserClient(location.origin, "any", {
 const logout = createLogout({ supabase, scope, gatewayUrl });
 
 export async function logOut() {
-  const { outcome } = await logout();
+  const { outcome, requestId } = await logout();
+  // No gateway answered, so nobody deleted HttpOnly cookies.
+  if (outcome === "failed" && !requestId) return "Logging out failed. Try again later.";
   return TOLD[outcome];
 }
