@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: demo test test-supabase lint run soak fuzz help
+.PHONY: demo test test-client test-e2e test-supabase lint run soak fuzz help
 
 demo: ## Mock, gateway and a page to try it on; Ctrl-C stops it
 	cargo run --locked --quiet -- demo
@@ -8,6 +8,17 @@ test: ## All tests
 	@tests/install-missing curl nginx caddy openssl prometheus redis-server
 	cargo test --locked --lib --test supabase
 	cargo test --locked --test secrets
+
+test-client: ## The browser client of clients/js, in Node and in Chromium
+	@tests/install-missing chromium nodejs:node npm
+	cargo build --locked
+	cd clients/js && npm ci --ignore-scripts --no-audit --no-fund && npm test
+
+test-e2e: ## A whole app behind nginx, in Chromium; pictures of the demo in tests/e2e/artefacts
+	@tests/install-missing nginx chromium nodejs:node npm
+	cargo build --locked
+	cd clients/js && npm ci --ignore-scripts --no-audit --no-fund
+	cd tests/e2e && npm ci --ignore-scripts --no-audit --no-fund && npm test
 
 test-supabase: ## What becomes of sessions in the project that SUPABASE_URL and its key name
 	@test -n "$$SUPABASE_URL" || { echo "SUPABASE_URL is not set: which project is to be tested?"; exit 2; }
@@ -40,4 +51,4 @@ fuzz: ## Every fuzz target for a minute; SECONDS=10 for less time, TARGETS=token
 	done
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,166 @@
+// What the client makes of answers, and of none: servers that answer by a script.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+
+import { createLogout } from "../index.js";
+import { startServer } from "./harness.js";
+
+const csrf = [200, {}, JSON.stringify({ data: { csrf_token: "token" } })];
+const revoked = (left = 0) => [200, {
+  "X-Logout-Outcome": "revoked",
+  ...(left ? { "X-Logout-Cookies-Left": left } : {}),
+}];
+const lost = null;
+
+// One answer for each request, the last for all that follow.
+async function scripted(context, ...answers) {
+  const { url, requests } = await startServer(context, (_, response) => {
+    const answer = answers[Math.min(requests.length, answers.length) - 1];
+    if (answer === lost) return response.destroy();
+    const [status, headers, body] = answer;
+    return response.writeHead(status, headers).end(body);
+  });
+  const asked = () => requests.map(({ method, url: path }) => `${method} ${path}`);
+  return { gatewayUrl: url, requests, asked };
+}
+
+const CSRF = "GET /api/auth/csrf";
+const POST = "POST /api/auth/logout?scope=local";
+
+test("the CSRF token is fetched and sent, with the browser's cookies", async (context) => {
+  const { gatewayUrl, requests, asked } = await scripted(context, csrf, revoked());
+  const credentials = [];
+  const watched = (url, options) => {
+    credentials.push(options.credentials);
+    return fetch(url, options);
+  };
+  await createLogout({ gatewayUrl, scope: "global", fetch: watched })();
+  assert.deepEqual(asked(), [CSRF, "POST /api/auth/logout?scope=global"]);
+  assert.equal(requests[1].headers["x-csrf-token"], "token");
+  assert.deepEqual(credentials, ["include", "include"]);
+});
+
+describe("an outcome is the gateway's word, and else what the status means", () => {
+  const said = (outcome) => ({ "X-Logout-Outcome": outcome, "X-Request-Id": "id" });
+  for (const [status, headers, outcome] of [
+    [200, said("revoked"), "revoked"],
+    [200, said("already-ended"), "already-ended"],
+    [202, said("queued"), "queued"],
+    [500, said("failed"), "failed"],
+    [429, said("failed"), "failed"],
+    [401, said("failed"), "failed"],
+    [400, {}, "refused"],
+    [401, {}, "refused"],
+    [403, {}, "refused"],
+    [404, {}, "refused"],
+    [429, { "Retry-After": "30" }, "refused"],
+    [503, { "Retry-After": "1" }, "refused"],
+    [500, {}, "failed"],
+    [502, {}, "failed"],
+    [504, {}, "failed"],
+    [200, {}, "failed"],
+  ]) {
+    test(`${status} ${JSON.stringify(headers)}`, async (context) => {
+      const { gatewayUrl, asked } = await scripted(context, csrf, [status, headers]);
+      const requestId = headers["X-Request-Id"] ?? null;
+      const result = await createLogout({ gatewayUrl })();
+      assert.deepEqual(result, { outcome, status, requestId });
+      // Nobody waits for Retry-After.
+      assert.deepEqual(asked(), [CSRF, POST]);
+    });
+  }
+});
+
+describe("a lost request is sent once more", () => {
+  for (const [name, answers, asked, outcome] of [
+    ["the first", [lost, csrf, revoked()], [CSRF, CSRF, POST], "revoked"],
+    ["the second", [csrf, lost, revoked()], [CSRF, POST, POST], "revoked"],
+    ["the first, twice", [lost], [CSRF, CSRF], "offline"],
+    ["the second, twice", [csrf, lost], [CSRF, POST, POST], "offline"],
+  ]) {
+    test(name, async (context) => {
+      const script = await scripted(context, ...answers);
+      const { gatewayUrl } = script;
+      const result = await createLogout({ gatewayUrl })();
+      assert.equal(result.outcome, outcome);
+      assert.deepEqual(script.asked(), asked);
+      if (outcome === "offline") assert.deepEqual(result, { outcome, status: 0, requestId: null });
+    });
+  }
+});
+
+test("a gateway that never answers is offline", { timeout: 5_000 }, async (context) => {
+  const { url, requests } = await startServer(context, () => {});
+  const patience = context.mock.method(AbortSignal, "timeout", () => AbortSignal.abort());
+  const { outcome } = await createLogout({ gatewayUrl: url })();
+  assert.equal(outcome, "offline");
+  assert.deepEqual(patience.mock.calls.map((call) => call.arguments), [[10_000], [10_000]]);
+  assert.equal(requests.length, 0);
+});
+
+test("a fetch without AbortSignal.timeout will do", async (context) => {
+  const { timeout } = AbortSignal;
+  context.after(() => { AbortSignal.timeout = timeout; });
+  delete AbortSignal.timeout;
+  const { gatewayUrl } = await scripted(context, csrf, revoked());
+  assert.equal((await createLogout({ gatewayUrl })()).outcome, "revoked");
+});
+
+describe("what csrf answers decides what is asked next", () => {
+  for (const [name, answer, asked, outcome, status] of [
+    ["no session: the POST deletes what cookies there are", [401], [CSRF, POST], "refused", 401],
+    ["refused", [403], [CSRF], "refused", 403],
+    ["too much at once", [503], [CSRF], "refused", 503],
+    ["nobody can judge the token", [500], [CSRF], "failed", 500],
+    ["a page, so that is no gateway", [200, {}, "<!doctype html>"], [CSRF], "offline", 0],
+  ]) {
+    test(name, async (context) => {
+      const script = await scripted(context, answer, [401]);
+      const result = await createLogout({ gatewayUrl: script.gatewayUrl })();
+      assert.deepEqual(script.asked(), asked);
+      assert.deepEqual(result, { outcome, status, requestId: null });
+      const { headers } = script.requests.at(-1);
+      // A Bearer decides alone: with one that is none, the gateway would leave the cookies.
+      assert.deepEqual([headers["x-csrf-token"], headers.authorization], [undefined, undefined]);
+    });
+  }
+});
+
+describe("cookies that did not fit are deleted by further requests", () => {
+  for (const [name, answers, posts] of [
+    ["until none is left", [revoked(3), [401, { "X-Logout-Cookies-Left": 1 }], [401]], 3],
+    ["ten times at most", [revoked(3)], 11],
+    ["until one is lost", [revoked(3), lost], 3],
+  ]) {
+    test(name, async (context) => {
+      const { gatewayUrl, requests, asked } = await scripted(context, csrf, ...answers);
+      const { outcome, status } = await createLogout({ gatewayUrl })();
+      assert.deepEqual({ outcome, status }, { outcome: "revoked", status: 200 });
+      assert.deepEqual(asked(), [CSRF, ...Array(posts).fill(POST)]);
+      // They need no session.
+      for (const { headers } of requests.slice(2)) assert.equal(headers["x-csrf-token"], undefined);
+    });
+  }
+});
+
+test("calls while a logout is under way share it", async (context) => {
+  const { gatewayUrl, asked } = await scripted(context, csrf, revoked(), csrf, [401]);
+  const logout = createLogout({ gatewayUrl });
+  const [one, other] = await Promise.all([logout(), logout()]);
+  assert.equal(one, other);
+  assert.deepEqual(asked(), [CSRF, POST]);
+  assert.equal((await logout()).outcome, "refused");
+});
+
+test("the gateway may be at a path", async (context) => {
+  const { gatewayUrl, asked } = await scripted(context, [401]);
+  await createLogout({ gatewayUrl: `${gatewayUrl}/auth-gateway` })();
+  assert.equal(asked()[0], "GET /auth-gateway/api/auth/csrf");
+});
+
+test("an unknown scope is an error", () => {
+  for (const scope of ["", "all", "locale", null]) {
+    assert.throws(() => createLogout({ scope }), TypeError, String(scope));
+  }
+});

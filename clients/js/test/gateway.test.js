@@ -1,0 +1,168 @@
+// The real gateway and its GoTrue, asked by the real supabase-js without a browser: by Bearer.
+
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+
+import { createLogout } from "../index.js";
+import {
+  eventually, newUser, signedIn, startGateway, startMock, supabaseClient,
+} from "./harness.js";
+
+const held = async ({ auth }) => (await auth.getSession()).data.session;
+
+async function stage(context, flags = {}) {
+  const mock = await startMock(context, ...flags.mock ?? []);
+  const gatewayUrl = await startGateway(context, mock, ...flags.gateway ?? []);
+  return { mock, gatewayUrl };
+}
+
+async function expiry({ gatewayUrl, session }) {
+  const headers = { Authorization: `Bearer ${session.access_token}` };
+  await eventually("the token expires", async () => (
+    (await fetch(`${gatewayUrl}/api/auth/verify`, { headers })).status === 401
+  ));
+}
+
+function eventsOf({ auth }) {
+  const events = [];
+  auth.onAuthStateChange((event) => { events.push(event); });
+  return events;
+}
+
+test("a logout ends the session at GoTrue and in the client", async (context) => {
+  const { mock, gatewayUrl } = await stage(context);
+  const { supabase, session } = await signedIn(mock.url);
+  const events = eventsOf(supabase);
+  // A sign-up signs in, and so did the sign-in.
+  assert.equal((await mock.sessions()).length, 2);
+
+  const { outcome, status, requestId } = await createLogout({ gatewayUrl, supabase })();
+
+  assert.deepEqual({ outcome, status }, { outcome: "revoked", status: 200 });
+  assert.match(requestId, /^[\w.-]+$/);
+  assert.equal((await mock.sessions()).length, 1);
+  assert.equal(await held(supabase), null);
+  assert.equal(events.filter((event) => event === "SIGNED_OUT").length, 1);
+  const { refresh_token } = session;
+  const { error } = await supabaseClient(mock.url).auth.refreshSession({ refresh_token });
+  assert.equal(error.code, "refresh_token_not_found");
+  assert.deepEqual(await mock.logouts(), ["logout-gateway"]);
+});
+
+describe("a scope ends what it names", () => {
+  for (const [scope, mine, theirs] of [
+    ["local", false, true], ["others", true, false], ["global", false, false],
+  ]) {
+    test(scope, async (context) => {
+      const { mock, gatewayUrl } = await stage(context);
+      const user = newUser();
+      const other = await signedIn(mock.url, user);
+      const { supabase, session } = await signedIn(mock.url, user);
+      const events = eventsOf(supabase);
+
+      const { outcome } = await createLogout({ gatewayUrl, supabase, scope })();
+
+      assert.equal(outcome, "revoked");
+      assert.equal(Boolean(await held(supabase)), mine);
+      assert.equal(events.includes("SIGNED_OUT"), !mine);
+      for (const [{ refresh_token }, lives] of [[session, mine], [other.session, theirs]]) {
+        const { error } = await supabaseClient(mock.url).auth.refreshSession({ refresh_token });
+        assert.equal(error === null, lives);
+      }
+    });
+  }
+});
+
+test("the next logout finds nobody, and says so", async (context) => {
+  const { mock, gatewayUrl } = await stage(context);
+  const { supabase } = await signedIn(mock.url);
+  const logout = createLogout({ gatewayUrl, supabase });
+  assert.equal((await logout()).outcome, "revoked");
+  const { outcome, status } = await logout();
+  assert.deepEqual({ outcome, status }, { outcome: "refused", status: 401 });
+});
+
+test("a session that is gone at GoTrue is dropped", async (context) => {
+  const { mock, gatewayUrl } = await stage(context);
+  const { supabase } = await signedIn(mock.url);
+  for (const { id } of await mock.sessions()) await mock.endSession(id);
+  const { outcome, status } = await createLogout({ gatewayUrl, supabase })();
+  assert.deepEqual({ outcome, status }, { outcome: "already-ended", status: 200 });
+  assert.equal(await held(supabase), null);
+});
+
+test("a Bearer that has expired is refreshed, and the session ended", async (context) => {
+  const { mock, gatewayUrl } = await stage(context, { mock: ["--token-lifetime", "1s"] });
+  const { supabase, session } = await signedIn(mock.url);
+  await expiry({ gatewayUrl, session });
+  assert.equal((await createLogout({ gatewayUrl, supabase })()).outcome, "revoked");
+  assert.equal((await mock.sessions()).length, 1);
+});
+
+test("a client that throws its errors logs out too", async (context) => {
+  const { mock, gatewayUrl } = await stage(context, { mock: ["--token-lifetime", "1s"] });
+  const auth = { throwOnError: true };
+  const { supabase, session } = await signedIn(mock.url, newUser(), auth);
+  await expiry({ gatewayUrl, session });
+  for (const { id } of await mock.sessions()) await mock.endSession(id);
+  const { outcome, status } = await createLogout({ gatewayUrl, supabase })();
+  assert.deepEqual({ outcome, status }, { outcome: "refused", status: 401 });
+  assert.equal(await held(supabase), null);
+});
+
+test("a subscriber that throws stops nothing", async (context) => {
+  const { mock, gatewayUrl } = await stage(context);
+  const { supabase } = await signedIn(mock.url);
+  context.mock.method(console, "error", () => {});
+  supabase.auth.onAuthStateChange((event) => {
+    if (event === "SIGNED_OUT") throw new Error("a bug of the app");
+  });
+  assert.equal((await createLogout({ gatewayUrl, supabase })()).outcome, "revoked");
+  assert.equal(await held(supabase), null);
+});
+
+test("a logout that GoTrue fails is failed, and the session dropped here", async (context) => {
+  const { mock, gatewayUrl } = await stage(context);
+  const { supabase } = await signedIn(mock.url);
+  await mock.fault({ operation: "logout", kind: "status", status: 503 });
+  const { outcome, status } = await createLogout({ gatewayUrl, supabase })();
+  assert.deepEqual({ outcome, status }, { outcome: "failed", status: 500 });
+  assert.equal(await held(supabase), null);
+});
+
+test("a logout that waits in the queue is queued", async (context) => {
+  const folder = await mkdtemp(join(tmpdir(), "logout-gateway-client-"));
+  const store = `file:${join(folder, "store")}`;
+  const { mock, gatewayUrl } = await stage(context, { gateway: ["--store", store] });
+  context.after(() => rm(folder, { recursive: true }));
+  const { supabase } = await signedIn(mock.url);
+  await mock.fault({ operation: "logout", kind: "status", status: 503 });
+  const { outcome, status } = await createLogout({ gatewayUrl, supabase })();
+  assert.deepEqual({ outcome, status }, { outcome: "queued", status: 202 });
+  assert.equal(await held(supabase), null);
+});
+
+test("a refresh under way does not bring the session back", async (context) => {
+  const { mock, gatewayUrl } = await stage(context);
+  let release;
+  const released = new Promise((resolve) => { release = resolve; });
+  let refreshed;
+  const refreshing = new Promise((resolve) => { refreshed = resolve; });
+  const late = async (url, options) => {
+    const response = await fetch(url, options);
+    if (!String(url).includes("refresh_token")) return response;
+    refreshed();
+    await released;
+    return response;
+  };
+  const { supabase } = await signedIn(mock.url, newUser(), {}, late);
+  const refresh = supabase.auth.refreshSession();
+  await refreshing;
+  await createLogout({ gatewayUrl, supabase })();
+  release();
+  await refresh;
+  assert.equal(await held(supabase), null);
+});

@@ -1,0 +1,160 @@
+// What goes of the storages and cookies of a page: made-up ones here, real ones in browser.test.js.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+
+import { createLogout } from "../index.js";
+
+class FakeStorage {
+  constructor(names) {
+    for (const name of names) this[name] = "value";
+  }
+
+  removeItem(name) {
+    delete this[name];
+  }
+}
+
+// Answers every request alike.
+const answering = (status, headers = {}) => async () => new Response(null, { status, headers });
+
+const PLACES = ["localStorage", "sessionStorage", "cookies"];
+
+function page(context, { names = [], places = PLACES, denied = false } = {}) {
+  const at = (place) => (places.includes(place) ? names : []);
+  const written = [];
+  const told = [];
+  const deny = () => { throw new DOMException("denied", "SecurityError"); };
+  const denies = (name) => denied && name.endsWith("Storage");
+  const globals = {
+    localStorage: new FakeStorage(at("localStorage")),
+    sessionStorage: new FakeStorage(at("sessionStorage")),
+    location: { hostname: "app.example.com" },
+    document: {
+      get cookie() { return at("cookies").map((name) => `${name}=value=`).join("; "); },
+      set cookie(line) { written.push(line); },
+    },
+    BroadcastChannel: class {
+      constructor(name) { this.name = name; }
+      postMessage(message) { told.push({ channel: this.name, ...message }); }
+    },
+  };
+  for (const [name, value] of Object.entries(globals)) {
+    const before = Object.getOwnPropertyDescriptor(globalThis, name);
+    const now = denies(name) ? { get: deny } : { value };
+    Object.defineProperty(globalThis, name, { ...now, configurable: true });
+    context.after(() => {
+      if (before) Object.defineProperty(globalThis, name, before);
+      else delete globalThis[name];
+    });
+  }
+  const left = () => [globals.localStorage, globals.sessionStorage].map(Object.keys);
+  return { left, written, told };
+}
+
+const suffixes = ["", ".0", ".12", "-user", "-code-verifier", "-code-verifier.0",
+  "-flows-code-verifier", "-flow-0123456789-code-verifier"];
+const strange = ["-other", "x", ".x", "-user-x", "/"];
+
+function client(storageKey) {
+  const calls = [];
+  const auth = {
+    storageKey,
+    getSession: async () => ({ data: { session: null } }),
+    onAuthStateChange: () => {},
+    _removeSession: async () => { calls.push("_removeSession"); },
+  };
+  return { calls, supabase: { auth } };
+}
+
+describe("names of the session go, others stay", () => {
+  const named = (key, list) => list.map((suffix) => `${key}${suffix}`);
+  const elsewhere = ["theme", "sb-auth-token", "x-sb-a-auth-token"];
+  for (const [name, options, ours, others] of [
+    ["without a client, of any project", {},
+      [...named("sb-a-auth-token", suffixes), ...named("sb-b-auth-token", suffixes)],
+      [...named("sb-a-auth-token", strange), ...elsewhere]],
+    ["with a client, of its key", client("sb-a-auth-token"),
+      named("sb-a-auth-token", suffixes),
+      [...named("sb-a-auth-token", strange), ...named("sb-b-auth-token", suffixes), ...elsewhere]],
+    ["with a client of another key", client("my.app(1)"),
+      named("my.app(1)", suffixes), [...named("my.app(1)", strange), "my-app(1)", ...elsewhere]],
+  ]) {
+    for (const place of PLACES) {
+      test(`${name}, in ${place}`, async (context) => {
+        const { left, written } = page(context, { names: [...others, ...ours], places: [place] });
+        await createLogout({ ...options, fetch: answering(401) })();
+        const stay = (storage) => (storage === place ? others : []);
+        assert.deepEqual(left(), [stay("localStorage"), stay("sessionStorage")]);
+        const expired = new Set(written.map((line) => line.split("=")[0]));
+        assert.deepEqual(expired, new Set(ours));
+      });
+    }
+  }
+});
+
+test("a cookie goes at the host, each parent domain and no domain", async (context) => {
+  const { written } = page(context, { names: ["sb-a-auth-token"] });
+  await createLogout({ fetch: answering(401) })();
+  const deletion = "sb-a-auth-token=; path=/; max-age=0; domain=";
+  const domains = ["app.example.com", "example.com", "com", ""];
+  assert.deepEqual(written, domains.map((domain) => `${deletion}${domain}`));
+});
+
+test("what is stored while the gateway is asked goes too", async (context) => {
+  const { left } = page(context);
+  const fetch = async () => {
+    localStorage["sb-a-auth-token"] = "refreshed";
+    return answering(401)();
+  };
+  await createLogout({ fetch })();
+  assert.deepEqual(left(), [[], []]);
+});
+
+describe("the session goes whatever was answered, unless the scope is others", () => {
+  const offline = async () => { throw new TypeError("fetch failed"); };
+  for (const [name, scope, fetch, goes] of [
+    ["revoked", "local", answering(200, { "X-Logout-Outcome": "revoked" }), true],
+    ["failed", "global", answering(500), true],
+    ["refused", "local", answering(403), true],
+    ["offline", "global", offline, true],
+    ["others", "others", answering(200, { "X-Logout-Outcome": "revoked" }), false],
+    ["others, offline", "others", offline, false],
+  ]) {
+    test(name, async (context) => {
+      const names = ["sb-a-auth-token"];
+      const { left, written } = page(context, { names });
+      const { calls, supabase } = client("sb-a-auth-token");
+      await createLogout({ scope, fetch, supabase })();
+      assert.deepEqual(left(), goes ? [[], []] : [names, names]);
+      assert.equal(written.length > 0, goes);
+      assert.deepEqual(calls, goes ? ["_removeSession"] : []);
+    });
+  }
+});
+
+describe("clients that cannot be asked are told on their channels", () => {
+  const { supabase } = client("sb-a-auth-token");
+  delete supabase.auth._removeSession;
+  for (const [name, options, ours, tells] of [
+    ["none was given", {}, "sb-a-auth-token", true],
+    ["none was given, and the session is in chunks", {}, "sb-a-auth-token.0", true],
+    ["of a version without _removeSession", { supabase }, "sb-a-auth-token", true],
+    ["one that can", client("sb-a-auth-token"), "sb-a-auth-token", false],
+  ]) {
+    test(name, async (context) => {
+      const { told } = page(context, { names: [ours] });
+      await createLogout({ ...options, fetch: answering(401) })();
+      const message = { channel: "sb-a-auth-token", event: "SIGNED_OUT", session: null };
+      assert.deepEqual(told[0], tells ? message : undefined);
+    });
+  }
+});
+
+test("a page that is denied its storages logs out", async (context) => {
+  page(context, { denied: true });
+  const { calls, supabase } = client("sb-a-auth-token");
+  const { status } = await createLogout({ supabase, fetch: answering(401) })();
+  assert.equal(status, 401);
+  assert.deepEqual(calls, ["_removeSession"]);
+});

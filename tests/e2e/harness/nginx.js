@@ -1,0 +1,118 @@
+// The real nginx with the configuration of `deploy/`, and with what else is at the app's origin.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile, writeFile } from "node:fs/promises";
+import { connect, createServer } from "node:net";
+import { join } from "node:path";
+
+import { eventually } from "../../../clients/js/test/harness.js";
+import { newFolder } from "./folder.js";
+
+const DEPLOYED = new URL("../../../deploy/nginx/logout-gateway.conf", import.meta.url);
+
+// The rest of an nginx that runs as anybody, out of one folder and in one process.
+const MAIN = `daemon off; master_process off; pid nginx.pid; events {}
+http {
+    map $http_cookie $session { default absent; ~sb-127-auth-token present; }
+    log_format asked escape=json '{"method":"$request_method","path":"$uri","status":$status,'
+        '"site":"$http_sec_fetch_site","origin":"$http_origin","session":"$session"}';
+    access_log asked asked;
+    types { text/html html; text/javascript js; }
+    client_body_temp_path body; proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+    include logout-gateway.conf;
+}
+`;
+
+// Only what is below /private/ asks who calls.
+const locations = (site, mock) => `location / {
+        root ${site};
+        add_header Content-Security-Policy "frame-ancestors 'self'";
+        try_files $uri /index.html;
+    }
+
+    location /auth/v1/ {
+        proxy_set_header Cookie "";
+        proxy_pass ${mock.url};
+    }
+
+    location /server/ {
+        proxy_buffer_size 128k;
+        proxy_buffers 4 128k;
+        proxy_pass http://api;
+    }
+
+    location /shop/api/auth/ {
+        proxy_pass http://logout_gateway/api/auth/;
+    }
+
+    location /private/ {`;
+
+async function configuration({ port, site, mock, gateway, server }) {
+  const deployed = await readFile(DEPLOYED, "utf8");
+  return [
+    ["listen 443 ssl;", `listen 127.0.0.1:${port};`],
+    ["ssl_certificate /etc/ssl/certs/app.example.com.pem;", ""],
+    ["ssl_certificate_key /etc/ssl/private/app.example.com.key;", ""],
+    ["server 127.0.0.1:8080;", `server ${new URL(gateway).host};`],
+    ["server 127.0.0.1:3000;", `server ${new URL(server.url).host};`],
+    ["location / {", locations(site, mock)],
+  ].reduce((text, [there, here]) => {
+    const parts = text.split(there);
+    if (parts.length !== 2) throw new Error(`not once in ${DEPLOYED}: ${there}`);
+    return parts.join(here);
+  }, deployed);
+}
+
+async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+async function listens(port) {
+  const socket = connect(port, "127.0.0.1");
+  try {
+    await once(socket, "connect");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}
+
+// Resolves to its port and to what it was asked, whoever answered. A port that was free may be
+// somebody else's by the time nginx takes it.
+export async function startNginx(context, upstreams, tries = 5) {
+  const folder = await newFolder(context);
+  const port = await freePort();
+  await writeFile(join(folder, "nginx.conf"), MAIN);
+  await writeFile(
+    join(folder, "logout-gateway.conf"),
+    await configuration({ ...upstreams, port }),
+  );
+  // Where Debian puts it, which is not in everybody's PATH.
+  const flags = ["-e", "stderr", "-c", "nginx.conf", "-p", folder];
+  const child = spawn("/usr/sbin/nginx", flags, { stdio: ["ignore", "ignore", "pipe"] });
+  let log = "";
+  child.stderr.on("data", (text) => { log += text; });
+  const ended = new Promise((resolve, reject) => child.on("exit", resolve).on("error", reject));
+  context.after(() => {
+    child.kill();
+    return ended;
+  });
+  const running = await eventually("nginx listens or has ended", async () => (
+    child.exitCode === null ? await listens(port) && "listening" : "ended"
+  ));
+  const asked = async () => (
+    (await readFile(join(folder, "asked"), "utf8")).split("\n").filter(Boolean).map(JSON.parse)
+  );
+  if (running === "listening") return { port, asked };
+  if (tries === 1) throw new Error(`nginx does not start: ${log}`);
+  return startNginx(context, upstreams, tries - 1);
+}

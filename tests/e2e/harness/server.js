@@ -1,0 +1,54 @@
+// The app's own server, behind nginx: it signs users in by HttpOnly cookies, and has private pages.
+
+import { createServerClient, parseCookieHeader, serializeCookieHeader } from "@supabase/ssr";
+
+import { NoWebSocket, startServer } from "../../../clients/js/test/harness.js";
+
+const NAME = "sb-127-auth-token";
+
+export function serverClient(url, cookies, cookieOptions = {}) {
+  return createServerClient(url, "any", {
+    cookieOptions: { name: NAME, ...cookieOptions },
+    cookies,
+    realtime: { transport: NoWebSocket },
+  });
+}
+
+async function formOf(request) {
+  const parts = await request.toArray();
+  return Object.fromEntries(new URLSearchParams(Buffer.concat(parts).toString()));
+}
+
+async function signIn(mock, request, response) {
+  const { searchParams } = new URL(request.url, "http://app");
+  const { gatewayUrl, scope, ...scopes } = Object.fromEntries(searchParams);
+  const { auth } = serverClient(mock.url, {
+    getAll: () => parseCookieHeader(request.headers.cookie ?? ""),
+    setAll: (cookies) => cookies.forEach(({ name, value, options }) => {
+      response.appendHeader("Set-Cookie", serializeCookieHeader(name, value, options));
+    }),
+  }, { httpOnly: true, ...scopes });
+  const { error } = await auth.signInWithPassword(await formOf(request));
+  if (error) throw error;
+  response.writeHead(303, { Location: request.headers.referer }).end();
+}
+
+// nginx names the user whose session the gateway has found good. Without `no-store` a browser shows
+// it again to whoever goes back, signed in or not.
+function showPrivatePage(request, response) {
+  const hasClient = request.url !== "/private/plain";
+  const headers = { "Content-Type": "text/html", "Cache-Control": "no-store" };
+  response.writeHead(200, headers).end(`<!doctype html>
+    <title>Private</title>
+    <link rel="icon" href="data:,">
+    <p>Private page of ${request.headers["x-auth-user-id"]}</p>
+    <button id="log-out" type="button">Log out</button>
+    ${hasClient ? "<script type=module src=/private.js></script>" : ""}`);
+}
+
+export function startAppServer(context, mock) {
+  return startServer(context, (request, response) => {
+    if (request.url.startsWith("/server/sign-in")) return signIn(mock, request, response);
+    return showPrivatePage(request, response);
+  }, { maxHeaderSize: 128 * 1024 });
+}

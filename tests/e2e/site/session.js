@@ -1,0 +1,31 @@
+// What the app's pages share: its client, and what a user is told of a logout.
+
+import { createBrowserClient } from "@supabase/ssr";
+import { createLogout } from "logout-gateway-client";
+
+const TOLD = {
+  revoked: "You are signed out.",
+  "already-ended": "You were signed out already.",
+  queued: "You are signed out here. Elsewhere it takes until the sign-in service answers.",
+  failed: "You are signed out here. Your session may live on elsewhere.",
+  refused: "Nobody is signed in.",
+  offline: "Nobody could be reached. Log out again once you are online.",
+};
+
+// Settings come with the address, so that one page serves every test.
+const { scope, gatewayUrl, ...cookieOptions } = Object.fromEntries(
+  new URLSearchParams(location.search),
+);
+
+export const supabase = createBrowserClient(location.origin, "any", {
+  cookieOptions: { name: "sb-127-auth-token", ...cookieOptions },
+});
+
+const logout = createLogout({ supabase, scope, gatewayUrl });
+
+export async function logOut() {
+  const { outcome, requestId } = await logout();
+  // No gateway answered, so nobody deleted HttpOnly cookies.
+  if (outcome === "failed" && !requestId) return "Logging out failed. Try again later.";
+  return TOLD[outcome];
+}
