@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: demo test test-client test-e2e test-supabase lint run soak fuzz help
+.PHONY: demo test test-client test-e2e test-supabase examples lint run soak fuzz help
 
 demo: ## Mock, gateway and a page to try it on; Ctrl-C stops it
 	cargo run --locked --quiet -- demo
@@ -23,6 +23,14 @@ test-e2e: ## A whole app behind nginx, in Chromium; pictures of the demo in test
 test-supabase: ## What becomes of sessions in the project that SUPABASE_URL and its key name
 	@test -n "$$SUPABASE_URL" || { echo "SUPABASE_URL is not set: which project is to be tested?"; exit 2; }
 	TEST_SUPABASE=1 cargo test --locked --test supabase
+
+examples: ## The apps of examples/, built and driven in Chromium
+	@tests/install-missing chromium nodejs:node npm
+	cargo build --locked
+	for app in nextjs sveltekit drive; do \
+		(cd examples/$$app && npm ci --ignore-scripts --no-audit --no-fund) || exit 1; \
+	done
+	cd examples/drive && npm test
 
 lint: ## Formatting, lints, documentation and, where it is installed, cargo-deny
 	cargo fmt --check

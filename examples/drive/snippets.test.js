@@ -1,0 +1,24 @@
+// What docs/frameworks.md shows of the apps is what the apps run.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { test } from "node:test";
+
+const ROOT = new URL("../../", import.meta.url);
+const read = (path) => readFile(new URL(path, ROOT), "utf8");
+
+// A block whose first line is a comment with the name of a file.
+const NAMED = /^```\w+\n(?:\/\/|<!--) (examples\/\S+)(?: -->)?\n([^]*?)^```$/gm;
+
+const shown = [...(await read("docs/frameworks.md")).matchAll(NAMED)];
+
+for (const app of ["nextjs", "sveltekit"]) {
+  test(`code of ${app} is shown`, () => {
+    const paths = shown.map(([, path]) => path);
+    assert.ok(paths.filter((path) => path.startsWith(`examples/${app}/`)).length > 3, paths);
+  });
+}
+
+for (const [, path, code] of shown) {
+  test(`${path} is shown as it is`, async () => assert.equal(code, await read(path)));
+}

@@ -1,0 +1,18 @@
+import { createBrowserClient } from "@supabase/ssr";
+import { createLogout } from "logout-gateway-client";
+
+import { cookieOptions } from "./cookie-options";
+
+// One for the whole page, whoever asks.
+export const browserClient = () => createBrowserClient(
+  window.location.origin,
+  process.env.NEXT_PUBLIC_SUPABASE_PUBLISHABLE_KEY,
+  { cookieOptions },
+);
+
+let logout;
+
+export function logOut() {
+  logout ??= createLogout({ supabase: browserClient() });
+  return logout();
+}

@@ -1,0 +1,31 @@
+import { createServerClient } from "@supabase/ssr";
+import { NextResponse } from "next/server";
+
+import { cookieOptions } from "./lib/cookie-options";
+
+const { SUPABASE_URL, NEXT_PUBLIC_SUPABASE_PUBLISHABLE_KEY } = process.env;
+
+export async function proxy(request) {
+  let response = NextResponse.next({ request });
+  const supabase = createServerClient(SUPABASE_URL, NEXT_PUBLIC_SUPABASE_PUBLISHABLE_KEY, {
+    cookieOptions,
+    cookies: {
+      getAll: () => request.cookies.getAll(),
+      setAll(fresh, headers) {
+        fresh.forEach(({ name, value }) => request.cookies.set(name, value));
+        response = NextResponse.next({ request });
+        fresh.forEach(({ name, value, options }) => response.cookies.set(name, value, options));
+        Object.entries(headers).forEach(([name, value]) => response.headers.set(name, value));
+      },
+    },
+  });
+  // Refreshes a session that is about to expire.
+  await supabase.auth.getSession();
+  return response;
+}
+
+export const config = {
+  // Pages alone. In front of the gateway this would refresh the session that a logout is about to
+  // end, and set its cookies again beside the gateway's deletions.
+  matcher: "/((?!api/auth/|auth/v1/|_next/static|_next/image|favicon.ico).*)",
+};

@@ -1,0 +1,19 @@
+import { createBrowserClient } from "@supabase/ssr";
+import { createLogout } from "logout-gateway-client";
+
+import { PUBLIC_SUPABASE_PUBLISHABLE_KEY } from "$app/env/public";
+import { cookieOptions } from "./cookie-options.js";
+
+// One for the whole page, whoever asks.
+export const browserClient = () => createBrowserClient(
+  window.location.origin,
+  PUBLIC_SUPABASE_PUBLISHABLE_KEY,
+  { cookieOptions },
+);
+
+let logout;
+
+export function logOut() {
+  logout ??= createLogout({ supabase: browserClient() });
+  return logout();
+}

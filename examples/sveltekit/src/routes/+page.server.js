@@ -1,0 +1,1 @@
+export const load = ({ url }) => ({ failed: url.searchParams.has("logout") });
