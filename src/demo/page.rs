@@ -21,12 +21,13 @@ const CSS: HeaderValue = HeaderValue::from_static("text/css; charset=utf-8");
 const JAVASCRIPT: HeaderValue = HeaderValue::from_static("text/javascript; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-const FILES: [(&str, HeaderValue, &str); 5] = [
+const FILES: [(&str, HeaderValue, &str); 6] = [
     ("/", HTML, include_str!("page/index.html")),
     ("/demo.css", CSS, include_str!("page/demo.css")),
     ("/demo.js", JAVASCRIPT, include_str!("page/demo.js")),
     ("/demo-session.js", JAVASCRIPT, include_str!("page/demo-session.js")),
     ("/demo-view.js", JAVASCRIPT, include_str!("page/demo-view.js")),
+    ("/logout-gateway-client.js", JAVASCRIPT, include_str!("../../clients/js/index.js")),
 ];
 
 /// What the page has to know.

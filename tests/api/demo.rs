@@ -84,6 +84,7 @@ fn port(url: &str) -> &str {
 #[case("demo.js", "text/javascript; charset=utf-8")]
 #[case("demo-session.js", "text/javascript; charset=utf-8")]
 #[case("demo-view.js", "text/javascript; charset=utf-8")]
+#[case("logout-gateway-client.js", "text/javascript; charset=utf-8")]
 #[case("demo.json", "application/json")]
 #[tokio::test]
 async fn the_page_loads_nothing_from_elsewhere(#[case] path: &str, #[case] kind: &str) {

@@ -35,13 +35,19 @@ async function signIn(tab, button = "Sign in") {
   await idle(tab);
 }
 
-async function logOut(tab, { scope = "local", credential = "cookie" }, told) {
+// With the client, unless another credential is asked for.
+async function logOut(tab, { scope = "local", credential, path }, told) {
   await tab.check(`[name=scope][value=${scope}]`);
-  await tab.check(`[name=credential][value=${credential}]`);
+  if (credential) await tab.check(`[name=credential][value=${credential}]`);
+  if (path) await tab.check(`[name=path][value="${path}"]`);
   await tab.locator("#logout .primary").click();
   await reads(tab, "summary", told);
   await idle(tab);
 }
+
+const reportOf = async (tab) => (await tab.locator("#report").textContent()).split("\n");
+
+const COOKIES = "2 cookies (sb-127-auth-token, sb-csrf-token)";
 
 const breakGotrue = async (tab) => {
   await tab.click("#gotrue-switch");
@@ -52,6 +58,8 @@ const breakGotrue = async (tab) => {
 test("before anything is done", async (context) => {
   const tab = await openDemo(context);
   await reads(tab, "who", "Nobody is signed in.");
+  assert.equal(await tab.isChecked("#with-client"), true);
+  assert.equal(await tab.isVisible("#routes"), false);
   await picture(tab, "start");
 });
 
@@ -64,22 +72,27 @@ test("signed in", async (context) => {
 });
 
 describe("after a logout", () => {
-  for (const { name, other, broken, twice, asked = {}, told, sessions = 0, cookies = 0 } of [
+  for (const {
+    name, other, broken, offline, twice, asked = {}, told, report, sessions = 0, cookies = 0,
+  } of [
     {
       name: "signed out",
       told: "Logged out: GoTrue ended this session. 2 cookies went, 1 session ended.",
+      report: ["revoked, 200", "1 of 1 session (this browser)", COOKIES],
     },
     {
       name: "signed out everywhere",
       other: true,
       asked: { scope: "global" },
       told: "Logged out: GoTrue ended every session. 2 cookies went, 2 sessions ended.",
+      report: ["revoked, 200", "2 of 2 sessions (another device, this browser)", COOKIES],
     },
     {
       name: "others signed out",
       other: true,
       asked: { scope: "others" },
       told: "Logged out: GoTrue ended the other sessions.",
+      report: ["revoked, 200", "1 of 2 sessions (another device)", "0 cookies"],
       sessions: 1,
       cookies: 2,
     },
@@ -87,12 +100,27 @@ describe("after a logout", () => {
       name: "failed, GoTrue down",
       broken: true,
       told: "The logout failed, and the gateway says so instead of pretending. 2 cookies went, 0",
+      report: ["failed, 500", "0 of 1 session", COOKIES],
       sessions: 1,
+    },
+    {
+      name: "offline, signed out here alone",
+      offline: true,
+      told: "No gateway answered: the session may live on. 1 cookie went, 0 sessions ended.",
+      report: ["offline, no answer", "0 of 1 session", "1 cookie (sb-127-auth-token)"],
+      sessions: 1,
+    },
+    {
+      name: "by hand, at another route",
+      asked: { credential: "cookie", path: "/api/v1/auth/logout" },
+      told: "Logged out: GoTrue ended this session. 2 cookies went, 1 session ended.",
+      report: ["revoked, 204", "1 of 1 session (this browser)", COOKIES],
     },
     {
       name: "refused, no CSRF token",
       asked: { credential: "cookie-only" },
       told: "Refused, nothing touched: no CSRF token. 0 cookies went, 0 sessions ended.",
+      report: ["refused, 403", "0 of 1 session", "0 cookies"],
       sessions: 1,
       cookies: 1,
     },
@@ -101,6 +129,7 @@ describe("after a logout", () => {
       twice: true,
       asked: { credential: "bearer" },
       told: "Nothing was left to end: it was over.",
+      report: ["already-ended, 200", "0 of 0 sessions", "0 cookies"],
     },
   ]) {
     test(name, async (context) => {
@@ -109,15 +138,77 @@ describe("after a logout", () => {
       if (other) await reads(tab, "sign-in-status", "demo@example.com is signed in on another");
       await signIn(tab);
       if (broken) await breakGotrue(tab);
+      if (offline) await tab.route(/auth\/(csrf|logout)/, (route) => route.abort());
       if (twice) await logOut(tab, asked, "Logged out");
 
       await logOut(tab, asked, told);
 
       await showsSessions(tab, sessions);
       assert.equal((await authCookies(tab.context())).length, cookies);
+      const [, , answered, ended, cleared] = await reportOf(tab);
+      assert.deepEqual([answered.replace(/, request id [\w-]{36}$/, ""), ended, cleared], [
+        `Outcome: ${report[0]}`, `Ended at GoTrue: ${report[1]}`, `Cleared here: ${report[2]}`,
+      ]);
       await picture(tab, name.replaceAll(/\W+/g, "-"));
     });
   }
+});
+
+describe("the summary", () => {
+  test("tells when and how long, and nothing secret", async (context) => {
+    const tab = await openDemo(context);
+    await signIn(tab);
+    await tab.clock.install();
+    await tab.clock.pauseAt("2030-01-02T03:04:05.678Z");
+    await tab.route("**/api/auth/logout*", async (route) => {
+      await tab.clock.fastForward(1234);
+      await route.continue();
+    });
+
+    await logOut(tab, {}, "Logged out");
+
+    const report = await reportOf(tab);
+    const id = await tab.locator("#reply td").last().textContent();
+    assert.deepEqual(report, [
+      "logout-gateway, 2030-01-02T03:04:05.678Z",
+      "Asked: POST /api/auth/logout?scope=local",
+      `Outcome: revoked, 200, request id ${id}`,
+      "Ended at GoTrue: 1 of 1 session (this browser)",
+      `Cleared here: ${COOKIES}`,
+      "Took: 1234 ms",
+    ]);
+    await reads(tab, "who", "demo@example.com is signed out of this browser.");
+    assert.equal(await tab.locator("#sign-in-status").textContent(), "");
+  });
+
+  test("is copied", async (context) => {
+    const tab = await openDemo(context);
+    await tab.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await signIn(tab);
+    await logOut(tab, {}, "Logged out");
+
+    await tab.click("#copy");
+
+    await reads(tab, "copy-status", "Copied.");
+    const copied = await tab.evaluate(() => navigator.clipboard.readText());
+    assert.deepEqual(copied.split("\n"), await reportOf(tab));
+    await logOut(tab, {}, "Refused: nobody is signed in here.");
+    assert.equal(await tab.locator("#copy-status").textContent(), "");
+  });
+
+  test("is selected where the page may not copy", async (context) => {
+    const tab = await openDemo(context);
+    await tab.evaluate(() => Object.defineProperty(navigator, "clipboard", { value: undefined }));
+    await signIn(tab);
+    await logOut(tab, {}, "Logged out");
+
+    await tab.click("#copy");
+
+    await reads(tab, "copy-status", "The browser does not let this page copy.");
+    const selected = await tab.evaluate(() => getSelection().toString());
+    assert.deepEqual(selected.split("\n"), await reportOf(tab));
+    await picture(tab, "summary-selected");
+  });
 });
 
 test("narrow and dark, after a sign-up with chunks", async (context) => {

@@ -1,5 +1,7 @@
 // The part of a Supabase app: its session in cookies, and its calls to GoTrue and to the gateway.
 
+import { createLogout } from "./logout-gateway-client.js";
+
 const MAX_AGE = 400 * 24 * 60 * 60;
 const CHUNK = 3180;
 const PATIENCE = 3000;
@@ -169,24 +171,57 @@ async function csrfToken() {
   return status === 200 ? body.data.csrf_token : null;
 }
 
-export async function logOut({ path, scope, credential, accessToken }) {
-  const headers = {};
-  if (credential === "bearer" && accessToken) headers.Authorization = `Bearer ${accessToken}`;
+// As an app that does without the client: any route, and less than it takes if so chosen.
+async function logOutByHand(asking, { path, scope, credential, accessToken }) {
+  const sent = {};
+  if (credential === "bearer" && accessToken) sent.Authorization = `Bearer ${accessToken}`;
   const token = credential === "cookie" ? await csrfToken() : null;
-  if (token) headers["X-CSRF-Token"] = token;
-  const before = readCookies();
-  const url = `${path}?scope=${scope}`;
-  const response = await fetch(url, { method: "POST", headers });
-  const told = TOLD.filter((name) => response.headers.has(name));
+  if (token) sent["X-CSRF-Token"] = token;
+  const { status, headers } = await asking(`${path}?scope=${scope}`, {
+    method: "POST", headers: sent,
+  });
+  const outcome = headers.get("X-Logout-Outcome") ?? "refused";
+  return { outcome, status, requestId: headers.get("X-Request-Id") };
+}
+
+// A `fetch` that keeps what was asked, with which cookies, and what was answered.
+function keeping(exchanges) {
+  return async (url, options) => {
+    const { method = "GET", headers = {} } = options;
+    const exchange = { method, url, headers: Object.keys(headers), before: readCookies() };
+    exchanges.push(exchange);
+    const response = await fetch(url, options);
+    exchange.response = response.clone();
+    return response;
+  };
+}
+
+// The logout that was answered first: what follows it only clears more cookies.
+const decisive = (exchanges) => (
+  exchanges.find(({ method, response }) => method === "POST" && response) ?? exchanges.at(-1)
+);
+
+export async function logOut(chosen) {
+  const exchanges = [];
+  const asking = keeping(exchanges);
+  const logout = chosen.credential === "client"
+    ? createLogout({ scope: chosen.scope, fetch: asking })
+    : () => logOutByHand(asking, chosen);
+  const [at, start] = [new Date(), performance.now()];
+  const result = await logout();
+  const took = performance.now() - start;
+  const { method, url, headers, before, response } = decisive(exchanges);
+  const told = TOLD.filter((name) => response?.headers.has(name));
   return {
-    request: `POST ${url}`,
-    sent: [...(before.size ? ["cookies"] : []), ...Object.keys(headers)],
+    ...result,
+    at,
+    took,
+    request: `${method} ${url}`,
+    sent: [...(before.size ? ["cookies"] : []), ...headers],
     before,
-    status: response.status,
-    statusText: response.statusText,
+    statusText: response?.statusText ?? "",
     headers: told.map((name) => [name, response.headers.get(name)]),
-    outcome: response.headers.get("x-logout-outcome"),
-    body: await response.text(),
+    body: await response?.text() ?? "",
   };
 }
 

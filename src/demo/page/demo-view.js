@@ -43,9 +43,10 @@ const LONGEST = 160;
 // The blank does not break.
 const size = (value) => `${value.length}\u00a0bytes`;
 
+const whereOf = ({ id }, ownId) => (id === ownId ? "this browser" : "another device");
+
 function sessionName(session, ownId) {
-  const where = session.id === ownId ? "this browser" : "another device";
-  return element("span", {}, where, " ", code(session.id.slice(0, 8)));
+  return element("span", {}, whereOf(session, ownId), " ", code(session.id.slice(0, 8)));
 }
 
 // As things stand.
@@ -116,6 +117,7 @@ const REFUSED = {
 function headline({ status, outcome, body }, scope) {
   if (outcome === "revoked") return [`Logged out: GoTrue ended ${ENDED[scope]}.`, "good"];
   if (outcome === "already-ended") return ["Nothing was left to end: it was over.", "good"];
+  if (outcome === "offline") return ["No gateway answered: the session may live on.", "bad"];
   if (status === 403) return ["Refused, nothing touched: no CSRF token.", "warning"];
   const reason = body.startsWith("{") ? JSON.parse(body).error?.reason : "";
   if (status === 401) return [`Refused: ${REFUSED[reason] ?? reason}.`, "warning"];
@@ -132,25 +134,67 @@ function meant({ scope, ownId }, id) {
   return scope === "global" || (scope === "local") === (id === ownId);
 }
 
+const aliveIn = ({ sessions }) => new Set(sessions.map(({ id }) => id));
+
+// What is over since: cookies by name, and sessions.
+function lossesOf({ reply, sessions }, after) {
+  const alive = aliveIn(after);
+  return {
+    gone: [...reply.before.keys()].filter((name) => !after.cookies.has(name)),
+    ended: sessions.filter(({ id }) => !alive.has(id)),
+  };
+}
+
+// To be pasted anywhere: names and numbers, no cookie's value and no token.
+export function showReport(logout, after) {
+  const { reply, sessions, ownId } = logout;
+  const { gone, ended } = lossesOf(logout, after);
+  const listed = (names) => (names.length ? ` (${names.join(", ")})` : "");
+  const places = ended.map((session) => whereOf(session, ownId));
+  const answered = reply.status ? `${reply.status}, request id ${reply.requestId}` : "no answer";
+  byId("report").textContent = [
+    `logout-gateway, ${reply.at.toISOString()}`,
+    `Asked: ${reply.request}`,
+    `Outcome: ${reply.outcome}, ${answered}`,
+    `Ended at GoTrue: ${ended.length} of ${count(sessions.length, "session")}${listed(places)}`,
+    `Cleared here: ${count(gone.length, "cookie")}${listed(gone)}`,
+    `Took: ${Math.round(reply.took)} ms`,
+  ].join("\n");
+  byId("copy-status").textContent = "";
+}
+
+export async function copyReport() {
+  const told = byId("copy-status");
+  told.textContent = "";
+  try {
+    await navigator.clipboard.writeText(byId("report").textContent);
+    told.textContent = "Copied.";
+  } catch {
+    getSelection().selectAllChildren(byId("report"));
+    told.textContent = "The browser does not let this page copy. It is selected: copy it yourself.";
+  }
+}
+
 export function showResult(logout, after) {
   const { reply, scope, ownId, sessions } = logout;
   const [said, tone] = headline(reply, scope);
-  const gone = [...reply.before.keys()].filter((name) => !after.cookies.has(name)).length;
-  const alive = new Set(after.sessions.map((session) => session.id));
-  const ended = sessions.filter((session) => !alive.has(session.id)).length;
-  showSummary(`${said} ${count(gone, "cookie")} went, ${count(ended, "session")} ended.`, tone);
+  const { gone, ended } = lossesOf(logout, after);
+  const losses = `${count(gone.length, "cookie")} went, ${count(ended.length, "session")} ended.`;
+  showSummary(`${said} ${losses}`, tone);
   // What outlives a logout that was to end it is no success.
-  const lives = (id) => (reply.outcome === "failed" && meant(logout, id) ? "bad" : "neutral");
+  const failed = ["failed", "offline"].includes(reply.outcome);
+  const lives = (id) => (failed && meant(logout, id) ? "bad" : "neutral");
   byId("result").hidden = false;
   byId("reply").replaceChildren(...replyParts(reply));
   byId("changes").replaceChildren(
     cookieChanges(reply.before, after.cookies),
-    sessionChanges(sessions, alive, ownId, lives),
+    sessionChanges(sessions, aliveIn(after), ownId, lives),
     checks(after, lives(ownId)),
   );
 }
 
 function toneOf(status) {
+  if (!status) return "bad";
   if (status < 300) return "good";
   return status < 500 ? "warning" : "bad";
 }
@@ -159,7 +203,7 @@ function replyParts({ request, sent, status, statusText, headers, body }) {
   const rows = headers.map(([name, value]) => [code(name), value]);
   return [
     element("p", {}, code(request), sent.length ? ` with ${sent.join(", ")}` : ""),
-    element("p", {}, badge(`${status} ${statusText}`, toneOf(status))),
+    element("p", {}, badge(status ? `${status} ${statusText}` : "no answer", toneOf(status))),
     element("pre", {}, body || "(no body)"),
     table("Headers of the reply", ["Header", "Value"], rows, "None of interest"),
   ];

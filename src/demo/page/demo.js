@@ -5,8 +5,8 @@ import {
   storeSession, storedSession, switchGotrueOff, switchGotrueOn, tryRefreshToken, verify,
 } from "./demo-session.js";
 import {
-  byId, code, element, showClaims, showCookies, showLife, showResult, showSessions, showSummary,
-  showSwitch, showWho,
+  byId, code, copyReport, element, showClaims, showCookies, showLife, showReport, showResult,
+  showSessions, showSummary, showSwitch, showWho,
 } from "./demo-view.js";
 
 // The session of this browser, also after it has ended.
@@ -95,7 +95,9 @@ async function observe(session) {
 }
 
 async function showLastLogout() {
-  showResult(lastLogout, await observe(lastLogout.session));
+  const after = await observe(lastLogout.session);
+  showResult(lastLogout, after);
+  return after;
 }
 
 byId("logout").addEventListener("submit", (event) => {
@@ -103,17 +105,19 @@ byId("logout").addEventListener("submit", (event) => {
   const chosen = Object.fromEntries(new FormData(event.target));
   act(summary, async () => {
     showSummary("Asking the gateway…");
+    signInStatus("");
     const session = lastSession;
     const sessions = await aliveSessions(session);
     const reply = await logOut({ ...chosen, accessToken: session?.access_token });
     const ownId = claimsIn(session)?.session_id;
     lastLogout = { session, sessions, reply, ownId, scope: chosen.scope };
-    await showLastLogout();
+    showReport(lastLogout, await showLastLogout());
     byId("result-section").scrollIntoView({ block: "nearest" });
   });
 });
 
 byId("check-again").addEventListener("click", () => act(summary, showLastLogout));
+byId("copy").addEventListener("click", copyReport);
 
 // GoTrue, off and on.
 
