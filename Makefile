@@ -8,17 +8,23 @@ test: ## All tests
 	@tests/install-missing curl nginx caddy openssl prometheus redis-server
 	cargo test --locked --lib --test supabase
 	cargo test --locked --test secrets
+	$(MAKE) test-e2e test-client
 
-test-client: ## The browser client of clients/js, in Node and in Chromium
-	@tests/install-missing chromium nodejs:node npm
-	cargo build --locked
-	cd clients/js && npm ci --ignore-scripts --no-audit --no-fund && npm test
+npm-ci = npm ci --ignore-scripts --no-audit --no-fund
 
-test-e2e: ## A whole app behind nginx, in Chromium; pictures of the demo in tests/e2e/artefacts
+# What both need. Debian's Node is older than they want, so npm brings one to tests/e2e.
+.PHONY: pages
+pages:
 	@tests/install-missing nginx chromium nodejs:node npm
 	cargo build --locked
-	cd clients/js && npm ci --ignore-scripts --no-audit --no-fund
-	cd tests/e2e && npm ci --ignore-scripts --no-audit --no-fund && npm test
+	cd clients/js && $(npm-ci)
+	cd tests/e2e && $(npm-ci)
+
+test-client: pages ## The browser client of clients/js, in Node and in Chromium
+	cd clients/js && PATH="$(CURDIR)/tests/e2e/node_modules/.bin:$$PATH" npm test
+
+test-e2e: pages ## A whole app behind nginx, in Chromium; pictures of the demo in tests/e2e/artefacts
+	cd tests/e2e && npm test
 
 test-supabase: ## What becomes of sessions in the project that SUPABASE_URL and its key name
 	@test -n "$$SUPABASE_URL" || { echo "SUPABASE_URL is not set: which project is to be tested?"; exit 2; }
@@ -28,7 +34,7 @@ examples: ## The apps of examples/, built and driven in Chromium
 	@tests/install-missing chromium nodejs:node npm
 	cargo build --locked
 	for app in nextjs sveltekit drive; do \
-		(cd examples/$$app && npm ci --ignore-scripts --no-audit --no-fund) || exit 1; \
+		(cd examples/$$app && $(npm-ci)) || exit 1; \
 	done
 	cd examples/drive && npm test
 
