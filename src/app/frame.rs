@@ -122,7 +122,9 @@ pub(super) async fn frame(
     } else {
         Error::MalformedRequest.into_response()
     };
-    if let Some(error) = response.extensions_mut().remove::<Error>() {
+    let error = response.extensions_mut().remove::<Error>();
+    let failed = error.as_ref().map_or(response.status(), Error::status).is_server_error();
+    if let Some(error) = error {
         if error == Error::Internal {
             // The panic's own line knows no request.
             tracing::error!(request_id = call.request_id(), "answered 500 because of a bug");
@@ -143,7 +145,7 @@ pub(super) async fn frame(
     }
     headers.insert(X_REQUEST_ID, call.request_id.clone());
     traces::answered(&span, response.status());
-    if response.status().is_server_error() {
+    if failed {
         traces::failed(&span);
     }
     response

@@ -73,10 +73,19 @@ impl Redirects {
 }
 
 impl Destination {
-    /// With one more parameter in its query.
+    /// With this parameter in its query once, or not at all.
     #[must_use]
-    pub fn with(mut self, name: &str, value: &str) -> Self {
-        self.url.query_pairs_mut().append_pair(name, value);
+    pub fn with(mut self, name: &str, value: Option<&str>) -> Self {
+        let is_it = |pair: &&str| {
+            form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(given, _)| given == name)
+        };
+        let pairs = self.url.query().unwrap_or_default().split('&');
+        let others: Vec<&str> = pairs.filter(|pair| !pair.is_empty() && !is_it(pair)).collect();
+        let others = (!others.is_empty()).then(|| others.join("&"));
+        self.url.set_query(others.as_deref());
+        if let Some(value) = value {
+            self.url.query_pairs_mut().append_pair(name, value);
+        }
         self
     }
 
@@ -129,12 +138,15 @@ fn place(text: &str) -> Result<Place, Rule> {
     }
 }
 
+/// Beside the deletions of cookies a proxy's buffer has no room for more.
+const LONGEST: usize = 512;
+
 /// A URL that needs no repair: what one reader repairs, another reads otherwise.
 fn strict(text: &str) -> Option<Url> {
     let repaired = std::cell::Cell::new(false);
     let note_repair = |_| repaired.set(true);
     let base = made_up()?;
-    let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
+    let printable = text.len() <= LONGEST && text.bytes().all(|byte| byte.is_ascii_graphic());
     let parsed = Url::options()
         .base_url(Some(&base))
         .syntax_violation_callback(Some(&note_repair))

@@ -137,10 +137,10 @@ async fn logout(
 ) -> Response {
     let begun = Instant::now();
     let (Parts { headers, uri, .. }, body) = request.into_parts();
-    let asked = asked(&app, &call, &headers, uri.query(), body, contract).await;
-    let redirect_to = asked.as_ref().ok().and_then(|(_, form)| form.redirect_to.clone());
+    let (form, scope) = asked(&app, &call, &headers, uri.query(), body, contract).await;
+    let redirect_to = form.redirect_to.clone();
     // Not before the body is here: who sends it slowly takes no place.
-    let admitted = asked.and_then(|asked| Ok((asked, app.admit()?)));
+    let admitted = scope.and_then(|scope| Ok((scope, app.admit()?)));
     let (logouts, metrics, told) = (app.logouts.clone(), app.metrics.clone(), call.clone());
     let config = app.config.clone();
     let judged = async move {
@@ -148,7 +148,7 @@ async fn logout(
         let reply =
             Reply { app: &app, call: &call, headers: &headers, cookies: &cookies, contract, begun };
         match admitted {
-            Ok(((scope, form), _admission)) => judge_and_end(&reply, scope, &form).await,
+            Ok((scope, _admission)) => judge_and_end(&reply, scope, &form).await,
             Err(error) => reply.refused(error),
         }
     };
@@ -179,7 +179,7 @@ async fn judge_and_end(reply: &Reply<'_>, scope: Scope, form: &Fields) -> Respon
     }
 }
 
-/// Whether the request itself is in order; answers its scope, and what a form says.
+/// What a form says, and the scope if the request itself is in order.
 async fn asked(
     app: &App,
     call: &Call,
@@ -187,21 +187,30 @@ async fn asked(
     query: Option<&str>,
     body: Body,
     contract: Contract,
-) -> Result<(Scope, Fields), Error> {
-    if !call.host_is_named {
-        return Err(Error::MalformedRequest);
+) -> (Fields, Result<Scope, Error>) {
+    let in_order = if call.host_is_named { Ok(()) } else { Err(Error::MalformedRequest) };
+    let in_query = in_order
+        .and_then(|()| super::refuse_duplicates(headers))
+        .and_then(|()| request::scope(query));
+    if contract != Contract::Form
+        && let Err(error) = in_query
+    {
+        return (Fields::default(), Err(error));
     }
-    super::refuse_duplicates(headers)?;
-    let in_query = request::scope(query)?;
-    let body = request::read(body, headers, app.config.limits.header_timeout).await?;
-    let form = match contract {
-        Contract::Form => Fields::read(&body)?,
-        _ => request::ignore(&body, headers).map(|()| Fields::default())?,
+    let body = request::read(body, headers, app.config.limits.header_timeout).await;
+    let (form, in_order) = match (&body, contract) {
+        (Err(error), _) => (Fields::default(), Err(error.clone())),
+        (Ok(body), Contract::Form) => Fields::read(body),
+        (Ok(body), _) => (Fields::default(), request::ignore(body, headers)),
     };
-    match (in_query, form.scope) {
-        (Some(_), Some(_)) => Err(Error::UnsupportedScope),
-        (scope, in_form) => Ok((scope.or(in_form).unwrap_or(app.config.default_scope), form)),
-    }
+    let scope = in_query.and_then(|in_query| {
+        in_order?;
+        match (in_query, form.scope) {
+            (Some(_), Some(_)) => Err(Error::UnsupportedScope),
+            (scope, in_form) => Ok(scope.or(in_form).unwrap_or(app.config.default_scope)),
+        }
+    });
+    (form, scope)
 }
 
 enum Refused {

@@ -2,6 +2,7 @@
 //! (RFC 9110, section 15.4.4: 303 makes the browser `GET` what comes next).
 
 use axum::{
+    body::Body,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
@@ -18,9 +19,10 @@ use crate::{
 /// The parameter that tells a page why nobody was logged out.
 const OUTCOME: &str = "logout";
 
-/// Whether that is what the body is.
+/// Whether that is what the body is. No form can send a Bearer: who does, reads the contract's JSON.
 pub(super) fn is_form(headers: &HeaderMap) -> bool {
-    is_of_type(headers, "application/x-www-form-urlencoded")
+    let bearer = headers.contains_key(header::AUTHORIZATION);
+    !bearer && is_of_type(headers, "application/x-www-form-urlencoded")
 }
 
 /// The fields that count; others are the app's own.
@@ -37,31 +39,32 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// # Errors
-    /// One that is given twice, or a scope that is none.
-    pub(super) fn read(body: &Bytes) -> Result<Self, Error> {
+    /// What the form says, and whether it is in order: no field that counts twice, and a scope that is
+    /// one.
+    pub(super) fn read(body: &Bytes) -> (Self, Result<(), Error>) {
         let mut fields = Self::default();
+        let mut in_order = Ok(());
         for (name, value) in form_urlencoded::parse(body) {
-            match &*name {
-                "csrf_token" => {
-                    once(&mut fields.csrf_token, value.into_owned(), Error::MalformedRequest)?
-                }
-                "redirect_to" => {
-                    once(&mut fields.redirect_to, value.into_owned(), Error::MalformedRequest)?
-                }
-                "scope" => {
-                    let scope = Scope::parse(&value).ok_or(Error::UnsupportedScope)?;
-                    once(&mut fields.scope, scope, Error::UnsupportedScope)?;
-                }
-                _ => {}
-            }
+            let value = value.into_owned();
+            in_order = in_order.and(match &*name {
+                "csrf_token" => once(&mut fields.csrf_token, value, Error::MalformedRequest),
+                "redirect_to" => once(&mut fields.redirect_to, value, Error::MalformedRequest),
+                "scope" => Scope::parse(&value)
+                    .ok_or(Error::UnsupportedScope)
+                    .and_then(|scope| once(&mut fields.scope, scope, Error::UnsupportedScope)),
+                _ => Ok(()),
+            });
         }
-        Ok(fields)
+        (fields, in_order)
     }
 }
 
 fn once<T>(field: &mut Option<T>, value: T, twice: Error) -> Result<(), Error> {
-    if field.replace(value).is_some() { Err(twice) } else { Ok(()) }
+    if field.is_some() {
+        return Err(twice);
+    }
+    *field = Some(value);
+    Ok(())
 }
 
 /// The same answer as a redirect: to where it went well, or to there with the outcome that did not.
@@ -71,20 +74,28 @@ pub(super) fn see_other(
     redirects: &Redirects,
     asked: Option<&str>,
 ) -> Response {
-    let failed = answer.extensions().get::<Error>().is_some();
+    let error = answer.extensions().get::<Error>().map(Error::status);
     let headers = answer.headers_mut();
-    let mut destination = redirects.destination(asked);
-    if failed {
-        let outcome = headers.get(X_LOGOUT_OUTCOME).and_then(|value| value.to_str().ok());
-        destination = destination.with(OUTCOME, outcome.unwrap_or("refused"));
-    }
+    let told = headers.get(X_LOGOUT_OUTCOME).and_then(|value| value.to_str().ok());
+    let outcome = error.map(|status| match (told, status) {
+        (Some(outcome), _) => outcome,
+        (None, StatusCode::INTERNAL_SERVER_ERROR) => "failed",
+        (None, _) => "refused",
+    });
+    // What somebody else put there is no outcome of this logout.
+    let destination = redirects.destination(asked).with(OUTCOME, outcome);
     let location = HeaderValue::try_from(destination.location());
     headers.insert(header::LOCATION, location.unwrap_or(HeaderValue::from_static("/")));
-    // Of a page that is to be read, not of a redirect.
-    for name in [header::WWW_AUTHENTICATE, header::CONTENT_TYPE, header::CONTENT_LENGTH] {
+    // Of a page that is to be read; of a redirect `Retry-After` would say when to follow it.
+    for name in [
+        header::WWW_AUTHENTICATE,
+        header::RETRY_AFTER,
+        header::CONTENT_TYPE,
+        header::CONTENT_LENGTH,
+    ] {
         headers.remove(name);
     }
     *answer.status_mut() = StatusCode::SEE_OTHER;
-    *answer.body_mut() = axum::body::Body::empty();
+    *answer.body_mut() = Body::empty();
     answer
 }

@@ -61,6 +61,14 @@ async fn no_form_leads_out() {
 }
 
 #[tokio::test]
+async fn what_no_proxy_has_room_for_is_not_led_to() {
+    let stage = Stage::new().await;
+    let (longest, longer) = (format!("/{}", "a".repeat(511)), format!("/{}", "a".repeat(512)));
+    assert_eq!(led(&stage, &longest).await, longest + "?logout=refused");
+    assert_eq!(led(&stage, &longer).await, "/?logout=refused");
+}
+
+#[tokio::test]
 async fn a_path_of_the_own_origin_and_what_is_listed_is_led_to() {
     let stage = Setup::new().flag("redirect-urls", URLS).start().await;
     for (asked, led_to) in [
