@@ -13,10 +13,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 /// A part of a secret that is longer is a leak, too.
 const PIECE: usize = 24;
+/// Who encodes a secret encodes the whole of it: not each piece is looked for.
+const SPARSELY: usize = 5 * PIECE;
 /// All pieces begin with as many bytes; shorter secrets are words.
 const HEAD: usize = 8;
 /// `xxxxxxxxxxxx` is nobody's secret.
-const DIFFERENT_BYTES: usize = 5;
+const DIFFERENT_BYTES: u32 = 5;
 
 /// As `encodeURIComponent` leaves them.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -37,11 +39,13 @@ pub(crate) struct Needles(HashMap<[u8; HEAD], HashSet<Vec<u8>>>);
 impl Needles {
     /// A secret, as it is and encoded.
     pub(crate) fn add(&mut self, secret: &[u8]) {
-        self.add_pieces(secret);
+        self.add_pieces(secret, PIECE);
         for set in [COMPONENT, NON_ALPHANUMERIC] {
             let encoded = percent_encode(secret, set).to_string();
-            self.add_pieces(encoded.as_bytes());
-            self.add_pieces(lower_case_octets(&encoded).as_bytes());
+            if encoded.as_bytes() != secret {
+                self.add_pieces(encoded.as_bytes(), SPARSELY);
+                self.add_pieces(lower_case_octets(&encoded).as_bytes(), SPARSELY);
+            }
         }
         for before in 0..3 {
             let shifted = [vec![0; before], secret.to_owned()].concat();
@@ -49,19 +53,19 @@ impl Needles {
             let whole = (shifted.len() - shifted.len() % 3).max(3);
             for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
                 let encoded = engine.encode(&shifted[..whole.min(shifted.len())]);
-                self.add_pieces(&encoded.as_bytes()[if before == 0 { 0 } else { 4 }..]);
+                self.add_pieces(&encoded.as_bytes()[if before == 0 { 0 } else { 4 }..], SPARSELY);
             }
         }
     }
 
-    fn add_pieces(&mut self, text: &[u8]) {
+    fn add_pieces(&mut self, text: &[u8], every: usize) {
         let text = without_backslashes(text);
         let last = text.len().saturating_sub(PIECE);
-        for from in (0..=last).step_by(PIECE).chain([last]) {
+        for from in (0..=last).step_by(every).chain([last]) {
             let piece = &text[from..text.len().min(from + PIECE)];
-            let different: HashSet<&u8> = piece.iter().collect();
+            let different = piece.iter().fold(0_u128, |seen, octet| seen | 1 << (octet & 0x7f));
             if let Some(head) = piece.first_chunk()
-                && different.len() >= DIFFERENT_BYTES
+                && different.count_ones() >= DIFFERENT_BYTES
                 && !is_of_an_id(piece)
             {
                 self.0.entry(*head).or_default().insert(piece.to_owned());
@@ -105,7 +109,7 @@ fn lower_case_octets(encoded: &str) -> String {
     })
 }
 
-/// Users and sessions are told on purpose; some forged tokens have theirs in clear.
+/// Users and sessions are told on purpose.
 fn is_of_an_id(piece: &[u8]) -> bool {
     piece.iter().all(|octet| octet.is_ascii_hexdigit() || *octet == b'-')
         && piece.iter().filter(|octet| **octet == b'-').count() >= 2

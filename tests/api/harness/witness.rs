@@ -62,7 +62,9 @@ pub(crate) fn logged(text: impl AsRef<[u8]>) {
 /// A secret that is about to be used.
 pub(crate) fn secret(secret: &[u8]) {
     static SECRETS: OnceLock<Mutex<File>> = OnceLock::new();
-    if folder().is_none() || secret.len() < SHORTEST {
+    // Claims in clear, as some forged tokens have them: the ids in them are told on purpose.
+    let clear = secret.windows(3).any(|octets| octets == b"\":\"");
+    if folder().is_none() || secret.len() < SHORTEST || clear {
         return;
     }
     let line = STANDARD.encode(secret) + "\n";
@@ -119,7 +121,10 @@ pub(crate) fn setting(name: &str, value: &str) {
         .iter()
         .any(|word| name.contains(word))
     {
-        value.split([',', '=']).for_each(|one| secret(one.as_bytes()));
+        value
+            .split(',')
+            .filter_map(|one| one.rsplit('=').next())
+            .for_each(|one| secret(one.as_bytes()));
     }
     if let Ok(url) = url::Url::parse(value) {
         secret(url.password().unwrap_or_default().as_bytes());
