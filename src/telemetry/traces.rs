@@ -254,10 +254,10 @@ pub fn gotrue(name: &'static str, method: &Method, server: &Url) -> Span {
 /// What the store is asked for the sake of a request; what it is asked in the background is no trace.
 #[must_use]
 pub fn store(operation: &'static str) -> Span {
-    match Span::current().is_disabled() {
-        true => Span::none(),
-        false => info_span!("store", operation, otel.status_code = Empty),
+    if Span::current().is_disabled() {
+        return Span::none();
     }
+    info_span!("store", operation, otel.status_code = Empty)
 }
 
 /// The status of an answer, given or got.
