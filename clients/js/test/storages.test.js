@@ -20,8 +20,8 @@ const answering = (status, headers = {}) => async () => new Response(null, { sta
 
 const PLACES = ["localStorage", "sessionStorage", "cookies"];
 
-// `lacks` names globals that are not there, with what stands for them.
-function page(context, { names = [], places = PLACES, denied = false, lacks = {} } = {}) {
+// `instead` has globals that are other ones here, or none.
+function page(context, { names = [], places = PLACES, denied = false, instead = {} } = {}) {
   const at = (place) => (places.includes(place) ? names : []);
   const written = [];
   const told = [];
@@ -33,9 +33,7 @@ function page(context, { names = [], places = PLACES, denied = false, lacks = {}
     sessionStorage: new FakeStorage(at("sessionStorage")),
     location: { hostname: "app.example.com" },
     document: {
-      get cookie() {
-        return ["nameless", ...at("cookies").map((name) => `${name}=value=`)].join("; ");
-      },
+      get cookie() { return at("cookies").map((name) => `${name}=value=`).join("; "); },
       set cookie(line) { written.push(line); },
     },
     BroadcastChannel: class {
@@ -43,7 +41,7 @@ function page(context, { names = [], places = PLACES, denied = false, lacks = {}
       postMessage(message) { told.push({ channel: this.name, ...message }); }
       close() { closed.push(this.name); }
     },
-    ...lacks,
+    ...instead,
   };
   for (const [name, value] of Object.entries(globals)) {
     const before = Object.getOwnPropertyDescriptor(globalThis, name);
@@ -107,6 +105,16 @@ test("a cookie goes at the host, each parent domain and no domain", async (conte
   const deletion = "sb-a-auth-token=; path=/; max-age=0; domain=";
   const domains = ["app.example.com", "example.com", "com", ""];
   assert.deepEqual(written, domains.map((domain) => `${deletion}${domain}`));
+});
+
+test("a cookie without a name hides none that follow it", async (context) => {
+  const cookie = "nameless; sb-a-auth-token.0=value=; theme=dark; sb-a-auth-token.1=value";
+  const written = [];
+  const document = { get cookie() { return cookie; }, set cookie(line) { written.push(line); } };
+  page(context, { instead: { document } });
+  await createLogout({ fetch: answering(401) })();
+  const expired = new Set(written.map((line) => line.split("=")[0]));
+  assert.deepEqual([...expired], ["sb-a-auth-token.0", "sb-a-auth-token.1"]);
 });
 
 test("what is stored while the gateway is asked goes too", async (context) => {
@@ -177,7 +185,7 @@ describe("what a runtime lacks keeps nothing else from going", () => {
   ]) {
     for (const [which, made] of [["a client", client("sb-a-auth-token")], ["none", {}]]) {
       test(`${name}, ${which} given`, async (context) => {
-        const { left, written, told } = page(context, { names: ["sb-a-auth-token"], lacks });
+        const { left, written, told } = page(context, { names: ["sb-a-auth-token"], instead: lacks });
         const { status } = await createLogout({ ...made, fetch: answering(401) })();
         assert.equal(status, 401);
         assert.deepEqual(left(), [[], []]);
@@ -209,7 +217,7 @@ describe("a client that is not as it should be logs out", () => {
 });
 
 test("the client's own end of the session fires where a sessionStorage is none", async (context) => {
-  page(context, { names: ["sb-a-auth-token"], lacks: { sessionStorage: null } });
+  page(context, { names: ["sb-a-auth-token"], instead: { sessionStorage: null } });
   const { supabase } = client("sb-a-auth-token");
   const heard = [];
   supabase.auth.onAuthStateChange = (callback) => { heard.push(callback); };
