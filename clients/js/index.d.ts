@@ -7,9 +7,9 @@ export type Scope = "local" | "others" | "global";
  * - `revoked`: GoTrue ended what the scope names.
  * - `already-ended`: nothing was left to end.
  * - `queued`: GoTrue could not be asked, and the gateway asks it again until the session is over.
- * - `failed`: the session may live on, and nobody tries again. Also what no gateway answered.
- * - `refused`: the gateway did not try: nobody is signed in (401), no CSRF token (403), too much at
- *   once (503).
+ * - `failed`: the session may live on, and nobody tries again. Also what no gateway answered, and
+ *   what the gateway did not try: no CSRF token (403), too much at once (503).
+ * - `refused`: nobody is signed in (401).
  * - `offline`: no gateway answered, twice.
  */
 export type Outcome = "revoked" | "already-ended" | "queued" | "failed" | "refused" | "offline";

@@ -4,37 +4,38 @@ export function createLogout({
   gatewayUrl = "", supabase, scope = "local", fetch = globalThis.fetch,
 } = {}) {
   if (!/^(local|others|global)$/.test(scope)) throw new TypeError(`scope: ${scope}`);
+  const page = globalThis.document;
   const auth = supabase?.auth;
-  const key = auth?.storageKey.replace(/\W/g, "\\$&") ?? "sb-.+-auth-token";
+  const key = auth?.storageKey?.replace(/\W/g, "\\$&") ?? "sb-.+-auth-token";
   const ours = new RegExp(`^${key}(-user|-.*code-verifier)?(\\.\\d+)?$`);
 
   function stored() {
     try {
       return Object.keys({ ...localStorage, ...sessionStorage })
-        .concat(document.cookie.split(/=[^;]*;? ?/))
+        .concat(page?.cookie.replace(/=[^;]*/g, "").split("; ") ?? [])
         .filter((name) => ours.test(name));
     } catch {
-      return []; // No page, or no storages.
+      return []; // No storages.
     }
   }
 
-  function remove(name) {
-    localStorage.removeItem(name);
-    sessionStorage.removeItem(name);
-    // Scripts cannot see at which domain.
-    ["", ...location.hostname.split(".")].forEach((_, n, labels) => {
-      document.cookie = `${name}=; path=/; max-age=0; domain=${labels.slice(n + 1).join(".")}`;
+  async function remove(name) {
+    localStorage?.removeItem(name);
+    sessionStorage?.removeItem(name);
+    // At which domain, none can see.
+    if (page) ["", ...location.hostname.split(".")].forEach((_, n, labels) => {
+      page.cookie = `${name}=; path=/; max-age=0; domain=${labels.slice(n + 1).join(".")}`;
     });
-    // Clients not given listen there.
     if (!auth?._removeSession) {
       const channel = new BroadcastChannel(name.replace(/\.0$/, ""));
       channel.postMessage({ event: "SIGNED_OUT", session: null });
+      channel.close();
     }
   }
 
   // Not localStorage: a frozen tab may wake to a new session there.
-  if (globalThis.document) auth?.onAuthStateChange((event) => {
-    if (event === "SIGNED_OUT") stored().forEach((name) => sessionStorage.removeItem(name));
+  if (page) auth?.onAuthStateChange((event) => {
+    if (event === "SIGNED_OUT") stored().forEach((name) => sessionStorage?.removeItem(name));
   });
 
   function send(path, options) {
@@ -54,10 +55,10 @@ export function createLogout({
   async function ask() {
     const csrf = await send("csrf");
     if (csrf.ok) return post({ "X-CSRF-Token": (await csrf.json()).data.csrf_token });
-    if (csrf.status !== 401) return csrf;
-    // An expired Bearer ends nothing: getSession refreshes.
+    // getSession refreshes: an expired Bearer ends nothing.
     const answer = await auth?.getSession().catch(() => {});
     const token = answer?.data.session?.access_token;
+    if (!token && csrf.status !== 401) return csrf;
     return post(token && { Authorization: `Bearer ${token}` });
   }
 
@@ -65,14 +66,14 @@ export function createLogout({
     const before = stored();
     const { status, headers } = await ask().catch(() => Response.error());
     if (scope !== "others") {
-      new Set([...before, ...stored()]).forEach(remove);
-      // signOut asks GoTrue, then ends in this: any storage emptied, a refresh under way undone,
-      // SIGNED_OUT in every tab.
-      await auth?._removeSession?.().catch(() => {});
+      new Set([...before, ...stored()]).forEach((name) => remove(name).catch(() => {}));
+      // The end of signOut: undoes a refresh under way, tells every tab.
+      const drop = async () => auth?._removeSession?.();
+      await drop().catch(() => {});
     }
-    const otherwise = /^4|503/.test(status) ? "refused" : "failed";
+    const meant = { 0: "offline", 401: "refused" }[status] ?? "failed";
     return {
-      outcome: headers.get("X-Logout-Outcome") ?? (status ? otherwise : "offline"),
+      outcome: headers.get("X-Logout-Outcome") ?? meant,
       status,
       requestId: headers.get("X-Request-Id"),
     };

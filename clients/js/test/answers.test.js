@@ -50,12 +50,13 @@ describe("an outcome is the gateway's word, and else what the status means", () 
     [500, said("failed"), "failed"],
     [429, said("failed"), "failed"],
     [401, said("failed"), "failed"],
-    [400, {}, "refused"],
+    [400, {}, "failed"],
     [401, {}, "refused"],
-    [403, {}, "refused"],
-    [404, {}, "refused"],
-    [429, { "Retry-After": "30" }, "refused"],
-    [503, { "Retry-After": "1" }, "refused"],
+    [403, {}, "failed"],
+    [404, {}, "failed"],
+    [405, {}, "failed"],
+    [429, { "Retry-After": "30" }, "failed"],
+    [503, { "Retry-After": "1" }, "failed"],
     [500, {}, "failed"],
     [502, {}, "failed"],
     [504, {}, "failed"],
@@ -110,8 +111,8 @@ test("a fetch without AbortSignal.timeout will do", async (context) => {
 describe("what csrf answers decides what is asked next", () => {
   for (const [name, answer, asked, outcome, status] of [
     ["no session: the POST deletes what cookies there are", [401], [CSRF, POST], "refused", 401],
-    ["refused", [403], [CSRF], "refused", 403],
-    ["too much at once", [503], [CSRF], "refused", 503],
+    ["a foreign page", [403], [CSRF], "failed", 403],
+    ["too much at once", [503], [CSRF], "failed", 503],
     ["nobody can judge the token", [500], [CSRF], "failed", 500],
     ["a page, so that is no gateway", [200, {}, "<!doctype html>"], [CSRF], "offline", 0],
   ]) {
@@ -123,6 +124,21 @@ describe("what csrf answers decides what is asked next", () => {
       const { headers } = script.requests.at(-1);
       // A Bearer decides alone: with one that is none, the gateway would leave the cookies.
       assert.deepEqual([headers["x-csrf-token"], headers.authorization], [undefined, undefined]);
+    });
+  }
+});
+
+describe("whatever csrf refuses for, a Bearer is posted", () => {
+  for (const status of [401, 403, 404, 429, 500, 503]) {
+    test(String(status), async (context) => {
+      const script = await scripted(context, [status], revoked());
+      const session = { access_token: "access" };
+      const auth = { getSession: async () => ({ data: { session } }) };
+      const { gatewayUrl } = script;
+      const { outcome } = await createLogout({ gatewayUrl, supabase: { auth } })();
+      assert.equal(outcome, "revoked");
+      assert.deepEqual(script.asked(), [CSRF, POST]);
+      assert.equal(script.requests[1].headers.authorization, "Bearer access");
     });
   }
 });

@@ -145,6 +145,26 @@ test("a logout that waits in the queue is queued", async (context) => {
   assert.equal(await held(supabase), null);
 });
 
+test("a cookie that nobody can judge now is no end: the Bearer is queued", async (context) => {
+  const folder = await mkdtemp(join(tmpdir(), "logout-gateway-client-"));
+  context.after(() => rm(folder, { recursive: true }));
+  const flags = { mock: ["--alg", "HS256"], gateway: ["--store", `file:${join(folder, "store")}`] };
+  const { mock, gatewayUrl } = await stage(context, flags);
+  const { supabase, session } = await signedIn(mock.url);
+  for (const operation of ["user", "logout"]) {
+    await mock.fault({ operation, kind: "status", status: 503 });
+  }
+  const cookie = `sb-127-auth-token=${encodeURIComponent(JSON.stringify(session))}`;
+  const statuses = [];
+  const browser = async (url, { headers, ...options }) => {
+    const answer = await fetch(url, { ...options, headers: { ...headers, cookie } });
+    statuses.push(answer.status);
+    return answer;
+  };
+  await createLogout({ gatewayUrl, supabase, fetch: browser })();
+  assert.deepEqual(statuses, [500, 202]);
+});
+
 test("a refresh under way does not bring the session back", async (context) => {
   const { mock, gatewayUrl } = await stage(context);
   let release;

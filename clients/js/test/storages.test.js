@@ -20,10 +20,12 @@ const answering = (status, headers = {}) => async () => new Response(null, { sta
 
 const PLACES = ["localStorage", "sessionStorage", "cookies"];
 
-function page(context, { names = [], places = PLACES, denied = false } = {}) {
+// `instead` has globals that are other ones here, or none.
+function page(context, { names = [], places = PLACES, denied = false, instead = {} } = {}) {
   const at = (place) => (places.includes(place) ? names : []);
   const written = [];
   const told = [];
+  const closed = [];
   const deny = () => { throw new DOMException("denied", "SecurityError"); };
   const denies = (name) => denied && name.endsWith("Storage");
   const globals = {
@@ -37,7 +39,9 @@ function page(context, { names = [], places = PLACES, denied = false } = {}) {
     BroadcastChannel: class {
       constructor(name) { this.name = name; }
       postMessage(message) { told.push({ channel: this.name, ...message }); }
+      close() { closed.push(this.name); }
     },
+    ...instead,
   };
   for (const [name, value] of Object.entries(globals)) {
     const before = Object.getOwnPropertyDescriptor(globalThis, name);
@@ -48,8 +52,10 @@ function page(context, { names = [], places = PLACES, denied = false } = {}) {
       else delete globalThis[name];
     });
   }
-  const left = () => [globals.localStorage, globals.sessionStorage].map(Object.keys);
-  return { left, written, told };
+  const left = () => (
+    [globals.localStorage, globals.sessionStorage].map((storage) => Object.keys(storage ?? {}))
+  );
+  return { left, written, told, closed };
 }
 
 const suffixes = ["", ".0", ".12", "-user", "-code-verifier", "-code-verifier.0",
@@ -101,6 +107,16 @@ test("a cookie goes at the host, each parent domain and no domain", async (conte
   assert.deepEqual(written, domains.map((domain) => `${deletion}${domain}`));
 });
 
+test("a cookie without a name hides none that follow it", async (context) => {
+  const cookie = "nameless; sb-a-auth-token.0=value=; theme=dark; sb-a-auth-token.1=value";
+  const written = [];
+  const document = { get cookie() { return cookie; }, set cookie(line) { written.push(line); } };
+  page(context, { instead: { document } });
+  await createLogout({ fetch: answering(401) })();
+  const expired = new Set(written.map((line) => line.split("=")[0]));
+  assert.deepEqual([...expired], ["sb-a-auth-token.0", "sb-a-auth-token.1"]);
+});
+
 test("what is stored while the gateway is asked goes too", async (context) => {
   const { left } = page(context);
   const fetch = async () => {
@@ -143,10 +159,11 @@ describe("clients that cannot be asked are told on their channels", () => {
     ["one that can", client("sb-a-auth-token"), "sb-a-auth-token", false],
   ]) {
     test(name, async (context) => {
-      const { told } = page(context, { names: [ours] });
+      const { told, closed } = page(context, { names: [ours] });
       await createLogout({ ...options, fetch: answering(401) })();
       const message = { channel: "sb-a-auth-token", event: "SIGNED_OUT", session: null };
       assert.deepEqual(told[0], tells ? message : undefined);
+      assert.deepEqual(closed, told.map(({ channel }) => channel));
     });
   }
 });
@@ -157,4 +174,54 @@ test("a page that is denied its storages logs out", async (context) => {
   const { status } = await createLogout({ supabase, fetch: answering(401) })();
   assert.equal(status, 401);
   assert.deepEqual(calls, ["_removeSession"]);
+});
+
+describe("what a runtime lacks keeps nothing else from going", () => {
+  for (const [name, lacks] of [
+    ["no localStorage, as in an Android WebView", { localStorage: null }],
+    ["no sessionStorage", { sessionStorage: null }],
+    ["no BroadcastChannel", { BroadcastChannel: undefined }],
+    ["no document, as in Deno", { document: undefined, location: undefined }],
+  ]) {
+    for (const [which, made] of [["a client", client("sb-a-auth-token")], ["none", {}]]) {
+      test(`${name}, ${which} given`, async (context) => {
+        const { left, written, told } = page(context, { names: ["sb-a-auth-token"], instead: lacks });
+        const { status } = await createLogout({ ...made, fetch: answering(401) })();
+        assert.equal(status, 401);
+        assert.deepEqual(left(), [[], []]);
+        assert.equal(written.length > 0, !("document" in lacks));
+        assert.equal(told.length, made.supabase || "BroadcastChannel" in lacks ? 0 : 1);
+        assert.deepEqual(made.calls, made.supabase && ["_removeSession"]);
+      });
+    }
+  }
+});
+
+describe("a client that is not as it should be logs out", () => {
+  const broken = () => { throw new Error("broken"); };
+  for (const [name, change] of [
+    ["_removeSession throws", { _removeSession: broken }],
+    ["_removeSession rejects", { _removeSession: async () => broken() }],
+    ["getSession rejects", { getSession: async () => broken() }],
+    ["no storageKey", { storageKey: undefined }],
+  ]) {
+    test(name, async (context) => {
+      const { left } = page(context, { names: ["sb-a-auth-token"] });
+      const { auth } = client("sb-a-auth-token").supabase;
+      const supabase = { auth: { ...auth, ...change } };
+      const { outcome } = await createLogout({ supabase, fetch: answering(401) })();
+      assert.equal(outcome, "refused");
+      assert.deepEqual(left(), [[], []]);
+    });
+  }
+});
+
+test("the client's own end of the session fires where a sessionStorage is none", async (context) => {
+  page(context, { names: ["sb-a-auth-token"], instead: { sessionStorage: null } });
+  const { supabase } = client("sb-a-auth-token");
+  const heard = [];
+  supabase.auth.onAuthStateChange = (callback) => { heard.push(callback); };
+  createLogout({ supabase });
+  heard.forEach((callback) => callback("SIGNED_OUT"));
+  assert.equal(heard.length, 1);
 });
