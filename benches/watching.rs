@@ -93,11 +93,13 @@ async fn round(serving: Rc<Serving>, watched: bool, requests: Vec<Vec<u8>>) -> R
         });
     }
     let scraping = async {
-        while watched {
+        if !watched {
+            std::future::pending::<()>().await;
+        }
+        loop {
             Request::new(serving.admin_address.unwrap(), "GET", "/metrics").send().await;
             tokio::time::sleep(SCRAPED_EVERY).await;
         }
-        std::future::pending::<()>().await;
     };
     tokio::select! { _ = clients.join_all() => {}, () = scraping => {} }
     let (took, after) = (begun.elapsed(), used(serving.id()));
