@@ -68,7 +68,7 @@ test("where nobody can end the session later, the page says so", async (context)
   assert.deepEqual(await judgements(scene, session), still);
 });
 
-test("while GoTrue is down the user is signed out here, and elsewhere once it is back", async (context) => {
+test("while GoTrue is down the user is signed out here, and later everywhere", async (context) => {
   const scene = await signedIn(context);
   const { mock, profile, session } = scene;
   await breakGotrue(mock, { kind: "reset" });
