@@ -6,18 +6,14 @@ import { describe, test } from "node:test";
 
 import { eventually } from "../../clients/js/test/harness.js";
 import {
-  assertAlive, assertDead, authCookies, getSession, judgements, logOut, openTab, reads, sessionOf,
-  signIn,
+  assertAlive, assertDead, authCookies, breakGotrue, getSession, judgements, logOut, openTab, reads,
+  sessionOf, signIn,
 } from "./harness/app.js";
 import { newProfile, stage } from "./harness/stage.js";
 
 const QUEUED = "You are signed out here. Elsewhere it takes until the sign-in service answers.";
 const FAILED = "You are signed out here. Your session may live on elsewhere.";
 const OFFLINE = "Nobody could be reached. Log out again once you are online.";
-
-async function breakGotrue(mock, fault) {
-  for (const operation of ["logout", "token", "user"]) await mock.fault({ operation, ...fault });
-}
 
 async function assertSignedOutHere(tab, profile) {
   assert.deepEqual(await authCookies(profile), []);

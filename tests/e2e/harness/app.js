@@ -52,6 +52,10 @@ export const getSession = (tab) => (
   tab.evaluate(async () => (await window.supabase.auth.getSession()).data.session)
 );
 
+export async function breakGotrue(mock, fault) {
+  for (const operation of ["logout", "token", "user"]) await mock.fault({ operation, ...fault });
+}
+
 // What each part of the system says of the session's tokens.
 export async function judgements({ mock, gateway, port }, { access_token, refresh_token }) {
   const headers = { Authorization: `Bearer ${access_token}`, "Content-Type": "application/json" };

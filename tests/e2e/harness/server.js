@@ -1,4 +1,5 @@
-// The app's own server, behind nginx: it signs users in by HttpOnly cookies, and has private pages.
+// The app's own server, behind nginx: it signs users in by HttpOnly cookies, and out by a
+// form without script, and has private pages.
 
 import { createServerClient, parseCookieHeader, serializeCookieHeader } from "@supabase/ssr";
 
@@ -46,9 +47,45 @@ function showPrivatePage(request, response) {
     ${hasClient ? "<script type=module src=/private.js></script>" : ""}`);
 }
 
-export function startAppServer(context, mock) {
+// The token is that of the session in the request's cookies, and goes with a cookie of its own.
+async function showSignOut(gateway, request, response) {
+  const headers = { Cookie: request.headers.cookie ?? "" };
+  const csrf = await fetch(`${gateway}/api/auth/csrf`, { headers });
+  if (!csrf.ok) return response.writeHead(303, { Location: "/" }).end();
+  const { csrf_token } = (await csrf.json()).data;
+  return response.writeHead(200, {
+    "Content-Type": "text/html",
+    "Cache-Control": "no-store",
+    "Set-Cookie": csrf.headers.getSetCookie(),
+  }).end(`<!doctype html>
+    <title>Sign out</title>
+    <link rel="icon" href="data:,">
+    <form method="post" action="/logout">
+      <input type="hidden" name="csrf_token" value="${csrf_token}">
+      <input type="hidden" name="redirect_to" value="/server/signed-out?from=form">
+      <select name="scope"><option>local<option>others<option>global</select>
+      <button>Sign out</button>
+    </form>`);
+}
+
+const TOLD = {
+  failed: "You are signed out here. Your session may live on elsewhere.",
+  refused: "You are still signed in. Try again.",
+};
+
+function showSignedOut(request, response) {
+  const outcome = new URL(request.url, "http://app").searchParams.get("logout");
+  response.writeHead(200, { "Content-Type": "text/html" }).end(`<!doctype html>
+    <title>Signed out</title>
+    <link rel="icon" href="data:,">
+    <p id="told" role="status">${TOLD[outcome] ?? "You are signed out."}</p>`);
+}
+
+export function startAppServer(context, mock, gateway) {
   return startServer(context, (request, response) => {
     if (request.url.startsWith("/server/sign-in")) return signIn(mock, request, response);
+    if (request.url === "/server/sign-out") return showSignOut(gateway, request, response);
+    if (request.url.startsWith("/server/signed-out")) return showSignedOut(request, response);
     return showPrivatePage(request, response);
   }, { maxHeaderSize: 128 * 1024 });
 }

@@ -43,8 +43,8 @@ after(async () => {
 });
 
 // A browser of its own, as on another device.
-export async function newProfile(context) {
-  const profile = await browser.newContext();
+export async function newProfile(context, options = {}) {
+  const profile = await browser.newContext(options);
   profile.setDefaultTimeout(20_000);
   context.after(() => profile.close());
   return profile;
@@ -77,7 +77,7 @@ export async function stage(context, { flags = [], durable = true, about = "" } 
     context.after(stop);
   };
   const gateway = await startGateway({ after }, mock, ...all);
-  const server = await startAppServer(context, mock);
+  const server = await startAppServer(context, mock, gateway);
   const { port, asked } = await startNginx(context, { site, mock, gateway, server });
   const user = await newAccount(mock, { about });
   const profile = await newProfile(context);
