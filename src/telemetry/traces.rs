@@ -42,7 +42,7 @@ const SIGNAL_PATH: &str = "/v1/traces";
 const PATIENCE: Duration = Duration::from_secs(10);
 const SERVICE: &str = env!("CARGO_PKG_NAME");
 
-/// Exports spans; what is not exported yet goes when [`Exporter::stop`] is called.
+/// Exports spans in the background, the last ones when it is stopped.
 #[derive(Debug)]
 pub struct Exporter(SdkTracerProvider);
 
