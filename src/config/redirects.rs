@@ -7,7 +7,7 @@ use url::{Origin, Position, Url};
 
 use super::{
     faults::{Faults, Noted, Rule},
-    rules::{list_or_none, unless_empty},
+    rules::list_or_none,
 };
 
 const DESTINATION: Rule =
@@ -50,7 +50,7 @@ impl Redirects {
     pub(super) fn read(args: RedirectArgs, faults: &mut Faults) -> Result<Self, Noted> {
         let urls = list_or_none(place);
         let allowed = faults.or("GATEWAY_REDIRECT_URLS", args.redirect_urls, Vec::new(), urls);
-        let default = unless_empty(args.redirect_default);
+        let default = args.redirect_default;
         let default = faults.optional("GATEWAY_REDIRECT_DEFAULT", default, |text| {
             path(text).or_else(|| absolute(text)).ok_or(DESTINATION)
         });
@@ -128,13 +128,13 @@ fn place(text: &str) -> Result<Place, Rule> {
         "must be http or https URLs without credentials, or origins followed by `/*`",
     );
     let anywhere = text.strip_suffix("/*");
-    let Destination { url, .. } = absolute(anywhere.unwrap_or(text)).ok_or(RULE)?;
+    let text = anywhere.unwrap_or(text);
+    // A wildcard is a host like any other to the URL standard.
+    let Destination { url, .. } = absolute(text).filter(|_| !text.contains('*')).ok_or(RULE)?;
     match anywhere {
-        Some(origin) if origin == url.origin().ascii_serialization() => {
-            Ok(Place::Anywhere(url.origin()))
-        }
-        None if !text.contains('*') => Ok(Place::Exactly(url)),
-        _ => Err(RULE),
+        None => Ok(Place::Exactly(url)),
+        Some(_) if text == url.origin().ascii_serialization() => Ok(Place::Anywhere(url.origin())),
+        Some(_) => Err(RULE),
     }
 }
 
@@ -193,9 +193,11 @@ mod tests {
         assert!(faults.len() == 1 && faults[0].starts_with(variable), "{faults:?}");
     }
 
-    #[test]
-    fn empty_variables_are_none() {
-        let given = [("GATEWAY_REDIRECT_URLS", ""), ("GATEWAY_REDIRECT_DEFAULT", "")];
-        assert_eq!(parse(&given).redirects.destination(None).location(), "/");
+    #[rstest]
+    #[case::default(&[])]
+    #[case::empty(&[("GATEWAY_REDIRECT_URLS", "")])]
+    fn without_a_list_it_leads_home(#[case] given: &[(&str, &str)]) {
+        let redirects = parse(given).redirects;
+        assert_eq!(redirects.destination(Some("https://a.example/")).location(), "/");
     }
 }

@@ -105,6 +105,7 @@ fn an_empty_value_is_none_only_where_that_is_the_default() {
         "GATEWAY_ALLOWED_ORIGINS",
         "GATEWAY_TRUSTED_PROXIES",
         "GATEWAY_CLEAR_SITE_DATA",
+        "GATEWAY_REDIRECT_URLS",
     ];
     for (variable, _) in flags() {
         let faults = faults_of(&[(&variable, "")]);
