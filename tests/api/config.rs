@@ -57,6 +57,11 @@ const BAD: &[(&str, &[&str])] = &[
     ("GATEWAY_SESSION_NOT_FOUND", &["DoNotPrint", "401", ""]),
     ("GATEWAY_CLEAR_SITE_DATA", &["DoNotPrint", "cookies", "cache,*", "cache,,storage"]),
     (
+        "GATEWAY_REDIRECT_URLS",
+        &["DoNotPrint", "/bye", "https://*.example.com/*", "https://u:DoNotPrint@a.example/"],
+    ),
+    ("GATEWAY_REDIRECT_DEFAULT", &["DoNotPrint", "//DoNotPrint", "https://u@a.example/", ""]),
+    (
         "GATEWAY_STORE",
         &["redis://:DoNotPrint@redis/x", "rediss://DoNotPrint?x=y", "DoNotPrint", "file:", ""],
     ),
