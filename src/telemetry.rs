@@ -13,12 +13,12 @@ use std::{
     time::Duration,
 };
 
-use tracing::{Level, Metadata, level_filters::LevelFilter};
+use tracing::{Dispatch, Level, Metadata, level_filters::LevelFilter};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter, Layer,
     filter::{FilterExt, filter_fn},
-    fmt,
+    fmt::{self, MakeWriter},
     layer::SubscriberExt,
     registry,
     util::SubscriberInitExt,
@@ -45,8 +45,8 @@ pub struct Telemetry {
     _writing: WorkerGuard,
 }
 
-/// Starts logging for the whole process, panics included; once. Lines are written by a thread of their own, so that a
-/// reader who stalls stops no request.
+/// Starts logging for the whole process, panics included; once. Lines are written by a thread of their
+/// own, so that a reader who stalls stops no request.
 #[must_use]
 pub fn start(format: LogFormat, filter: &str, exporter: Option<Exporter>) -> Telemetry {
     let (writer, writing) = NonBlockingBuilder::default()
@@ -54,6 +54,21 @@ pub fn start(format: LogFormat, filter: &str, exporter: Option<Exporter>) -> Tel
         .buffered_lines_limit(LINES_WAITING)
         .finish(Gathering(BufWriter::new(io::stderr())));
     let dropped = writer.error_counter();
+    subscriber(writer, format, filter, exporter.as_ref()).init();
+    panic::set_hook(Box::new(log_panic));
+    Telemetry { exporter, dropped, _writing: writing }
+}
+
+/// Who takes lines and spans.
+fn subscriber<W>(
+    writer: W,
+    format: LogFormat,
+    filter: &str,
+    exporter: Option<&Exporter>,
+) -> Dispatch
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let lines = fmt::layer().with_writer(writer).with_ansi(io::stderr().is_terminal());
     let lines = match format {
         LogFormat::Text => lines.boxed(),
@@ -63,12 +78,10 @@ pub fn start(format: LogFormat, filter: &str, exporter: Option<Exporter>) -> Tel
     let lines = lines.with_filter(EnvFilter::new(filter).and(are_lines));
     // No layer that is none: it would make every span a question (tracing-subscriber's `Layered`), and
     // an answer of "no" would swallow the next line.
-    match &exporter {
-        Some(exporter) => registry().with(lines).with(exporter.layer()).init(),
-        None => registry().with(lines).init(),
+    match exporter {
+        Some(exporter) => Dispatch::new(registry().with(lines).with(exporter.layer())),
+        None => Dispatch::new(registry().with(lines)),
     }
-    panic::set_hook(Box::new(log_panic));
-    Telemetry { exporter, dropped, _writing: writing }
 }
 
 /// Spans are the exporter's: where there is none, nobody is interested and they cost nothing. The
@@ -139,35 +152,64 @@ mod tests {
 
     use super::*;
 
-    /// What is logged of a panic.
-    fn logged(work: impl FnOnce() + panic::UnwindSafe) -> String {
+    use axum::http::Method;
+    use rstest::rstest;
+    use tracing::dispatcher;
+
+    use super::traces::TraceContext;
+
+    /// What is logged of this work.
+    fn logged(exporter: Option<&Exporter>, work: impl FnOnce()) -> String {
         let mut file = tempfile::tempfile().unwrap();
-        let lines = fmt::layer().json().with_writer(Arc::new(file.try_clone().unwrap()));
-        let before = panic::take_hook();
-        // Other tests may fail meanwhile, and want to be told of.
-        panic::set_hook(Box::new(move |panic| {
-            log_panic(panic);
-            before(panic);
-        }));
-        tracing::subscriber::with_default(registry().with(lines), || {
-            assert!(panic::catch_unwind(work).is_err());
-        });
+        let writer = Arc::new(file.try_clone().unwrap());
+        let subscriber = subscriber(writer, LogFormat::Json, "trace", exporter);
+        dispatcher::with_default(&subscriber, work);
         file.rewind().unwrap();
         let mut log = String::new();
         file.read_to_string(&mut log).unwrap();
         log
     }
 
+    fn panicking(work: impl FnOnce() + panic::UnwindSafe) {
+        let before = panic::take_hook();
+        // Other tests may fail meanwhile, and want to be told of.
+        panic::set_hook(Box::new(move |panic| {
+            log_panic(panic);
+            before(panic);
+        }));
+        assert!(panic::catch_unwind(work).is_err());
+    }
+
     #[test]
     #[expect(clippy::string_slice, reason = "what is tested")]
     fn a_panic_is_one_line_that_quotes_nothing() {
-        let log = logged(|| panic!("a literal"));
+        let log = logged(None, || panicking(|| panic!("a literal")));
         assert_eq!(log.lines().count(), 1, "{log}");
         assert!(log.contains(r#""text":"a literal""#) && log.contains(file!()), "{log}");
 
         let token = "eyJhbGciOiJFUzI1NiJ9.ä";
-        let log = logged(|| drop(token[..token.len() - 1].to_owned()));
+        let log = logged(None, || panicking(|| drop(token[..token.len() - 1].to_owned())));
         assert!(!log.contains("eyJhbGci"), "{log}");
         assert!(log.contains(r#""text":"not told""#) && log.contains(file!()), "{log}");
+    }
+
+    #[rstest]
+    #[case::without_an_exporter(None)]
+    #[case::with_one(Some("http://127.0.0.1:1"))]
+    fn a_span_swallows_no_line_and_is_none_unless_it_is_exported(#[case] endpoint: Option<&str>) {
+        let exporter = endpoint.map(|url| Exporter::new(&url.parse().unwrap()).unwrap());
+        let log = logged(exporter.as_ref(), || {
+            for _ in 0..3 {
+                let caller = TraceContext::default();
+                let request = traces::request(&Method::GET, "/", "an-id", &caller);
+                assert_eq!(request.is_disabled(), endpoint.is_none());
+                tracing::info!("a line");
+                let _entered = request.enter();
+                drop(traces::store("revoke"));
+                tracing::info!("a line");
+            }
+        });
+        let lines = log.lines().filter(|line| line.contains("a line"));
+        assert_eq!((lines.count(), log.contains("an-id")), (6, false), "{log}");
     }
 }
