@@ -1,13 +1,13 @@
 //! Where a form's logout may send the browser afterwards.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, fmt};
 
 use clap::Args;
 use url::{Origin, Position, Url};
 
 use super::{
     faults::{Faults, Noted, Rule},
-    rules::list_or_none,
+    rules::{list_or_none, unrepaired},
 };
 
 const DESTINATION: Rule =
@@ -69,6 +69,17 @@ impl Redirects {
         };
         let asked = asked.and_then(|text| path(text).or_else(|| absolute(text).filter(allowed)));
         asked.unwrap_or_else(|| self.default.clone())
+    }
+}
+
+/// The default, and what else is allowed.
+impl fmt::Display for Redirects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.default.location())?;
+        self.allowed.iter().try_for_each(|place| match place {
+            Place::Exactly(url) => write!(f, ",{url}"),
+            Place::Anywhere(origin) => write!(f, ",{}/*", origin.ascii_serialization()),
+        })
     }
 }
 
@@ -141,17 +152,9 @@ fn place(text: &str) -> Result<Place, Rule> {
 /// Beside the deletions of cookies a proxy's buffer has no room for more.
 const LONGEST: usize = 512;
 
-/// A URL that needs no repair: what one reader repairs, another reads otherwise.
 fn strict(text: &str) -> Option<Url> {
-    let repaired = std::cell::Cell::new(false);
-    let note_repair = |_| repaired.set(true);
-    let base = made_up()?;
     let printable = text.len() <= LONGEST && text.bytes().all(|byte| byte.is_ascii_graphic());
-    let parsed = Url::options()
-        .base_url(Some(&base))
-        .syntax_violation_callback(Some(&note_repair))
-        .parse(text);
-    parsed.ok().filter(|_| printable && !repaired.get())
+    unrepaired(text, Some(&made_up()?)).filter(|_| printable)
 }
 
 /// An origin that nobody has (RFC 2606, section 2).

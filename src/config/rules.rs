@@ -94,22 +94,26 @@ pub(super) fn list_or_none<T: PartialEq>(
     }
 }
 
-/// An absolute http or https URL that other paths can be joined to; trailing slashes are dropped.
-///
-/// What the URL standard only repairs (`http:host`, backslashes, blanks around it) is refused: the text
+/// A URL that needs no repair, relative to `base` if there is one: what the URL standard only repairs
+/// (`http:host`, backslashes, blanks around it), another reader takes for something else.
+pub(super) fn unrepaired(text: &str, base: Option<&Url>) -> Option<Url> {
+    let repaired = Cell::new(false);
+    let note_repair = |_| repaired.set(true);
+    let options = Url::options().base_url(base).syntax_violation_callback(Some(&note_repair));
+    options.parse(text).ok().filter(|_| !repaired.get())
+}
+
+/// An absolute http or https URL that other paths can be joined to; trailing slashes are dropped. Its text
 /// is compared with the `iss` of tokens, so it must mean what it says.
 pub(super) fn base_url(text: &str) -> Result<Url, Rule> {
     const RULE: Rule = Rule::Borrowed(
         "must be an absolute http or https URL without credentials, query or fragment",
     );
-    let repaired = Cell::new(false);
-    let note_repair = |_| repaired.set(true);
-    let parsed = Url::options().syntax_violation_callback(Some(&note_repair)).parse(text);
-    let mut url = parsed.map_err(|_| RULE)?;
+    let mut url = unrepaired(text, None).ok_or(RULE)?;
     let http = matches!(url.scheme(), "http" | "https");
     let credentials = !url.username().is_empty() || url.password().is_some();
     let suffixed = url.query().is_some() || url.fragment().is_some();
-    if !http || !url.has_host() || credentials || suffixed || repaired.get() {
+    if !http || !url.has_host() || credentials || suffixed {
         return Err(RULE);
     }
     let path = url.path().trim_end_matches('/').to_owned();

@@ -53,7 +53,7 @@ impl Config {
             default_scope = default_scope.as_str(),
             ?session_not_found,
             ?clear_site_data,
-            ?redirects,
+            %redirects,
             %store,
             max_token_lifetime = %format_duration(*max_token_lifetime),
             upstream_timeout = %format_duration(*upstream_timeout),

@@ -140,6 +140,8 @@ async fn the_first_line_tells_how_it_is_configured_and_no_secret() {
         ("GATEWAY_STORE", &*url),
         ("GATEWAY_ALLOWED_ORIGINS", "https://app.example.com"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
+        ("GATEWAY_REDIRECT_URLS", "https://app.example.com/bye,https://www.example.com/*"),
+        ("GATEWAY_REDIRECT_DEFAULT", "/signed-out"),
     ];
     let serving = Serving::start(&stage, &environment).await;
     let log = serving.ended();
@@ -156,6 +158,7 @@ async fn the_first_line_tells_how_it_is_configured_and_no_secret() {
         ("csrf_mode", "Signed"),
         ("upstream_timeout", "5s"),
         ("log_filter", "info"),
+        ("redirects", "/signed-out,https://app.example.com/bye,https://www.example.com/*"),
         ("otlp_endpoint", "http://127.0.0.1:1/"),
         ("store", "redis, prefix logout-gateway:"),
     ] {
