@@ -183,8 +183,7 @@ pub fn pass_on(span: &Span, headers: &mut HeaderMap) {
 
 fn inject(context: &Context, headers: &mut HeaderMap) {
     TraceContextPropagator::new().inject_context(context, &mut HeaderInjector(headers));
-    let longest = 1..=LONGEST_TRACESTATE;
-    if headers.get(TRACESTATE).is_some_and(|state| !longest.contains(&state.len())) {
+    if headers.get(TRACESTATE).is_some_and(HeaderValue::is_empty) {
         headers.remove(TRACESTATE);
     }
 }
