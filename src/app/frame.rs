@@ -25,6 +25,7 @@ use super::{
 use crate::{
     error::Error,
     gotrue::OnBehalfOf,
+    routes::logout::PATHS,
     telemetry::traces::{self, TraceContext},
 };
 
@@ -152,8 +153,7 @@ pub(super) async fn frame(
 }
 
 fn is_logout(request: &Request) -> bool {
-    request.method() == Method::POST
-        && route(request).is_some_and(|route| route.contains("/logout"))
+    request.method() == Method::POST && route(request).is_some_and(|route| PATHS.contains(&route))
 }
 
 fn route(request: &Request) -> Option<&str> {

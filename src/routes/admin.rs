@@ -112,6 +112,10 @@ fn limit(uri: &Uri, most: usize) -> Result<usize, Error> {
 
 #[expect(clippy::needless_pass_by_value, reason = "what map_err gives")]
 fn unread(fault: StoreFault) -> Error {
-    tracing::warn!(cause = %fault, "the store cannot be read");
+    tell_unread(&fault);
     Error::NotReady(Part::Store)
+}
+
+pub(super) fn tell_unread(fault: &StoreFault) {
+    tracing::warn!(cause = %fault, "the store cannot be read");
 }

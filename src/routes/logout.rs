@@ -37,6 +37,9 @@ use crate::{
     },
 };
 
+/// Where all contracts are served.
+pub const PATHS: [&str; 4] = ["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout/"];
+
 /// Log out: Supabase envelope API.
 #[utoipa::path(
     post, path = "/api/auth/logout", tag = "logout",

@@ -78,7 +78,7 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> impl IntoResponse {
     // At once: a store that does not answer is waited for only once.
     let (waiting, failures) = join!(waiting(&app, store), store.failures(FAILURES_SHOWN));
     for fault in [waiting.as_ref().err(), failures.as_ref().err()].into_iter().flatten() {
-        tracing::warn!(cause = %fault, "the store cannot be read");
+        admin::tell_unread(fault);
     }
     let status = Status {
         now: app.logout.clock.unix_seconds(),
