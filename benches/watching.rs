@@ -37,11 +37,10 @@ use serde_json::json;
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::{
-    api::harness::{Collector, Connection, Form, Request, Serving, Setup, Stage, session_cookies},
+    api::harness::{Browser, Collector, Connection, Form, Request, Serving, Setup, Stage},
     cpu::used,
 };
 
-const K: &str = "sb-127-auth-token";
 const CONNECTIONS: usize = 8;
 const GOTRUE_SECONDS: f64 = 0.005;
 /// Of the logouts with nothing watched.
@@ -61,15 +60,10 @@ async fn requests(stage: &Stage, serving: &Serving) -> Vec<Vec<u8>> {
     let mut connection = Connection::open(serving.address).await;
     for _ in 0..LOGOUTS {
         let tokens = stage.sign_up();
-        let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
-        let mut cookies = session_cookies(K, access, refresh, Form::Base64);
-        let csrf = serving.request("GET", "/api/auth/csrf").cookies(&cookies);
-        connection.write(&csrf.bytes(false)).await;
-        let reply = connection.reply(false).await.unwrap().json();
-        let csrf = reply["data"]["csrf_token"].as_str().unwrap().to_owned();
-        cookies.push(("sb-csrf-token".to_owned(), csrf.clone()));
-        let request = serving.request("POST", "/api/auth/logout").cookies(&cookies);
-        requests.push(request.header("X-CSRF-Token", csrf).bytes(false));
+        let mut browser = Browser::at(serving.address, &tokens, Form::Base64);
+        connection.write(&browser.request("GET", "/api/auth/csrf").bytes(false)).await;
+        browser.take(&connection.reply(false).await.unwrap());
+        requests.push(browser.logout_request("/api/auth/logout").bytes(false));
     }
     requests
 }

@@ -8,24 +8,23 @@ use logout_gateway::mock::Tokens;
 use rstest::rstest;
 use serde_json::json;
 
-use self::{
-    proxy::{Kind, Proxy},
-    recorder::Recorder,
+use self::{proxy::Kind, recorder::Recorder};
+use crate::harness::{
+    Browser, Form, Program, Request, Setup, Stage, assert_success, claims_of, forged,
 };
-use crate::harness::{Browser, Form, Request, Setup, Stage, assert_success, claims_of, forged};
 
 /// An API behind a proxy behind which the gateway is.
 struct Scene {
     stage: Stage,
     api: Recorder,
-    proxy: Proxy,
+    proxy: Program,
 }
 
 impl Scene {
     async fn new(kind: Kind) -> Self {
         let stage = Stage::with(&[("trusted-proxies", "127.0.0.1")]).await;
         let api = Recorder::api();
-        let proxy = Proxy::start(kind, stage.address, api.address).await;
+        let proxy = kind.start(stage.address, api.address).await;
         Self { stage, api, proxy }
     }
 
@@ -191,8 +190,8 @@ async fn where_nobody_can_judge_nobody_gets_in(#[case] kind: Kind) {
     let stage = Setup::new().unready().start_with(&[no_keys]).await;
     let api = Recorder::api();
     let tokens = stage.sign_up();
-    let proxy = Proxy::start(kind, stage.address, api.address).await;
-    let ask = async |proxy: &Proxy, method: &str| {
+    let proxy = kind.start(stage.address, api.address).await;
+    let ask = async |proxy: &Program, method: &str| {
         let request = Request::new(proxy.address, method, "/").bearer(&tokens.access_token);
         request.header("X-Auth-User-Id", "ada").body("of the client").send().await
     };
@@ -208,7 +207,7 @@ async fn where_nobody_can_judge_nobody_gets_in(#[case] kind: Kind) {
         assert!((502..=504).contains(&reply.status), "nobody listens: {reply:?}");
     }
     let stranger = Recorder::start(200, &[("X-Auth-User-Id", "ada")], "");
-    let proxy = Proxy::start(kind, stranger.address, api.address).await;
+    let proxy = kind.start(stranger.address, api.address).await;
     for status in [301, 302, 307, 403, 404, 405, 418, 429, 431, 500, 501, 502, 503, 504] {
         stranger.answer(status);
         let reply = ask(&proxy, "GET").await;

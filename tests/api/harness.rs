@@ -4,10 +4,12 @@
 mod binary;
 mod browser;
 mod collector;
+mod component;
 mod head;
 mod http;
 mod jar;
 mod own_thread;
+mod program;
 mod recordings;
 mod redis_server;
 mod signers;
@@ -27,6 +29,7 @@ pub(crate) use self::{
     http::{Connection, Reply, Request},
     jar::{Jar, Page},
     own_thread::{OwnThread, side_by_side},
+    program::Program,
     recordings::{RECORDED_AT, RECORDED_ISSUER, SsrJar, recording, ssr_jars},
     redis_server::RedisServer,
     signers::Signer,

@@ -19,28 +19,18 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    API_KEY, Connection, Form, RedisServer, Reply, SECRET, Serving, Setup, Stage, claims_of,
-    eventually, forged, session_cookies,
+    API_KEY, Browser, Connection, Form, RedisServer, Reply, SECRET, Serving, Setup, Stage,
+    claims_of, eventually, forged,
 };
 
-const K: &str = "sb-127-auth-token";
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A CSRF token for these cookies.
-async fn csrf(serving: &Serving, cookies: &[(String, String)]) -> String {
-    let reply = serving.request("GET", "/api/auth/csrf").cookies(cookies).send().await;
-    reply.json()["data"]["csrf_token"].as_str().unwrap().to_owned()
-}
 
 /// A logout by cookie, with this `X-Request-Id`; the CSRF token that it took as well.
 async fn logout(serving: &Serving, tokens: &Tokens, target: &str, id: &str) -> (Reply, String) {
-    let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
-    let mut cookies = session_cookies(K, access, refresh, Form::Base64);
-    let csrf = csrf(serving, &cookies).await;
-    cookies.push(("sb-csrf-token".to_owned(), csrf.clone()));
-    let request = serving.request("POST", target).cookies(&cookies);
-    let request = request.header("X-CSRF-Token", &csrf).header("X-Request-Id", id);
-    (request.send().await, csrf)
+    let mut browser = Browser::at(serving.address, tokens, Form::Base64);
+    browser.fetch_csrf().await;
+    let request = browser.logout_request(target).header("X-Request-Id", id);
+    (request.send().await, browser.csrf_cookie().unwrap())
 }
 
 /// Everything of a token that must not be told: itself, and each part between its dots.
@@ -164,7 +154,8 @@ async fn the_first_line_tells_how_it_is_configured_and_no_secret() {
     ] {
         assert_eq!(line[field], value, "{field}: {line}");
     }
-    for (field, value) in [("cookies", K), ("limits", "in_flight: 1024"), ("trusted_proxies", "[]")]
+    for (field, value) in
+        [("cookies", "sb-127-auth-token"), ("limits", "in_flight: 1024"), ("trusted_proxies", "[]")]
     {
         assert!(line[field].as_str().unwrap().contains(value), "{field}: {line}");
     }

@@ -7,6 +7,8 @@
     reason = "a helper that fails, fails its test"
 )]
 
+#[path = "../api/harness/component.rs"]
+mod component;
 mod needles;
 
 use std::{env, fs, process::Command};

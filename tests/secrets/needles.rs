@@ -9,7 +9,9 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+
+use crate::component::COMPONENT;
 
 /// A part of a secret that is longer is a leak, too.
 const PIECE: usize = 24;
@@ -19,18 +21,6 @@ const SPARSELY: usize = 5 * PIECE;
 const HEAD: usize = 8;
 /// `xxxxxxxxxxxx` is nobody's secret.
 const DIFFERENT_BYTES: u32 = 5;
-
-/// As `encodeURIComponent` leaves them.
-const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'!')
-    .remove(b'~')
-    .remove(b'*')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')');
 
 /// Pieces of secrets by their first bytes.
 #[derive(Default)]

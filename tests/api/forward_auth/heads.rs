@@ -5,11 +5,7 @@ use std::collections::HashSet;
 use rstest::rstest;
 use serde_json::json;
 
-use super::{
-    Scene, identity,
-    proxy::{Kind, Proxy},
-    recorder::Recorder,
-};
+use super::{Scene, identity, proxy::Kind, recorder::Recorder};
 use crate::harness::{Form, Request, assert_error, assert_success, claims_of};
 
 #[rstest]
@@ -108,7 +104,7 @@ async fn a_client_is_who_the_proxy_saw_and_not_who_it_says(#[case] kind: Kind) {
 async fn verify_gets_the_head_and_the_api_gets_all(#[case] kind: Kind) {
     let gateway = Recorder::start(200, &[("X-Auth-User-Id", "ada")], "");
     let api = Recorder::api();
-    let proxy = Proxy::start(kind, gateway.address, api.address).await;
+    let proxy = kind.start(gateway.address, api.address).await;
     let host = proxy.address.to_string();
     let mut connections = HashSet::new();
     for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"] {
@@ -179,7 +175,7 @@ async fn heads_arrive_that_are_larger_than_a_proxy_expects(#[case] kind: Kind) {
     let lines: Vec<_> = lines.iter().map(|line| ("Set-Cookie", line.as_str())).collect();
     let api = Recorder::start(200, &lines, "renewed");
     let tokens = scene.stage.sign_up();
-    let proxy = Proxy::start(kind, scene.stage.address, api.address).await;
+    let proxy = kind.start(scene.stage.address, api.address).await;
     let reply = Request::new(proxy.address, "GET", "/").bearer(&tokens.access_token).send().await;
     assert_eq!((reply.status, &*reply.text()), (200, "renewed"));
     assert_eq!(reply.set_cookies(), lines.iter().map(|(_, line)| *line).collect::<Vec<_>>());

@@ -1,15 +1,8 @@
 //! The real nginx and the real Caddy, each with the configuration of `deploy/`, but for addresses.
 
-use std::{
-    fs::{self, File},
-    net::{SocketAddr, TcpListener, TcpStream},
-    path::Path,
-    process::{Child, Command, Stdio},
-};
+use std::{fs, net::SocketAddr, path::Path, process::Command};
 
-use tempfile::TempDir;
-
-use crate::harness::eventually;
+use crate::harness::Program;
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug)]
@@ -30,60 +23,14 @@ http {
 /// A Caddy that only the test knows.
 const CADDY: &str = "{\n\tadmin off\n}\n";
 
-/// Killed with the test.
-pub(super) struct Proxy {
-    pub(super) address: SocketAddr,
-    child: Child,
-    folder: TempDir,
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Proxy {
-    /// In front of an API, asking that gateway.
-    pub(super) async fn start(kind: Kind, gateway: SocketAddr, api: SocketAddr) -> Self {
-        // A free port may be somebody else's by the time the proxy takes it.
-        let mut log = String::new();
-        for _ in 0..5 {
-            let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-            let folder = tempfile::tempdir().unwrap();
-            let child = kind.run(folder.path(), free, gateway, api);
-            let mut proxy = Self { address: free, child, folder };
-            if proxy.is_up().await {
-                return proxy;
-            }
-            log = fs::read_to_string(proxy.folder.path().join("log")).unwrap();
-        }
-        panic!("{kind:?} does not start: {log}");
-    }
-
-    /// Waits until it listens; `false` if it ended instead.
-    async fn is_up(&mut self) -> bool {
-        let mut ended = false;
-        let settled = || {
-            ended = self.child.try_wait().unwrap().is_some();
-            let settled = ended || TcpStream::connect(self.address).is_ok();
-            async move { settled }
-        };
-        eventually("the proxy listens or has ended", settled).await;
-        !ended
-    }
-}
-
 impl Kind {
-    fn run(self, folder: &Path, own: SocketAddr, gateway: SocketAddr, api: SocketAddr) -> Child {
-        let mut command = match self {
+    /// In front of an API, asking that gateway.
+    pub(super) async fn start(self, gateway: SocketAddr, api: SocketAddr) -> Program {
+        let command = |folder: &Path, own: SocketAddr| match self {
             Self::Nginx => nginx(folder, own, gateway, api),
             Self::Caddy => caddy(folder, own, gateway, api),
         };
-        let log = File::create(folder.join("log")).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
-        child.unwrap_or_else(|cause| panic!("{self:?}: {cause}; `make test` installs it"))
+        Program::start(&format!("{self:?}"), command).await
     }
 }
 

@@ -4,25 +4,13 @@ use std::net::SocketAddr;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use logout_gateway::mock::Tokens;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde_json::json;
 
-use super::{Jar, Page, Reply, Request, Stage};
+use super::{Jar, Page, Reply, Request, Stage, component::COMPONENT};
 
 /// What the library writes at most into one cookie.
 const CHUNK: usize = 3180;
-/// `encodeURIComponent` leaves these alone.
-const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'!')
-    .remove(b'~')
-    .remove(b'*')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')');
-
 /// How the library writes a session.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Form {
@@ -97,13 +85,18 @@ impl Browser {
 
     /// Signed in, before it asked for a CSRF token.
     pub(crate) fn without_csrf(stage: &Stage, tokens: &Tokens, form: Form) -> Self {
+        Self::at(stage.address, tokens, form)
+    }
+
+    /// The same at another gateway, or at what stands before it.
+    pub(crate) fn at(address: SocketAddr, tokens: &Tokens, form: Form) -> Self {
         let mut jar = Jar::default();
         let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
         for (name, value) in session_cookies("sb-127-auth-token", access, refresh, form) {
             jar.put(Page::LOCAL, &name, &value);
         }
         let headers = vec![("Sec-Fetch-Site".to_owned(), "same-origin".to_owned())];
-        Self { address: stage.address, jar, page: Page::LOCAL, headers }
+        Self { address, jar, page: Page::LOCAL, headers }
     }
 
     /// A request with the browser's cookies and headers.
