@@ -39,6 +39,9 @@ fn every_alert_fires_when_it_ought_to_and_only_then() {
 fn every_alert_says_what_to_do() {
     let rules = read("deploy/prometheus/alerts.yml");
     let operations = read("docs/operations.md");
+    for rule in rules.split("- alert: ").skip(1) {
+        assert!(rule.contains(" summary: \"") && rule.contains(" description: \""), "{rule}");
+    }
     for alert in alerts() {
         let runbook = format!("runbook: docs/operations.md#{}\n", alert.to_lowercase());
         assert!(rules.contains(&runbook), "{alert} leads nowhere");

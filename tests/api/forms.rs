@@ -6,8 +6,12 @@ use logout_gateway::mock::Tokens;
 use rstest::rstest;
 use serde_json::json;
 
-use crate::harness::{
-    Browser, Form, Reply, Request, Setup, Stage, assert_error, assert_own_headers, assert_success,
+use crate::{
+    harness::{
+        Browser, Form, Reply, Request, Setup, Stage, assert_error, assert_own_headers,
+        assert_success, eventually,
+    },
+    queue::durable,
 };
 
 pub(crate) const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
@@ -191,4 +195,55 @@ async fn a_forms_type_may_have_parameters_and_any_case() {
     let request = browser.request("POST", "/logout").header("Content-Type", kind).body(body);
     assert_redirect(&request.send().await, "/", Some("revoked"));
     assert!(!stage.alive(&tokens));
+}
+
+#[tokio::test]
+async fn a_form_that_waits_for_gotrue_is_a_success_that_is_still_to_come() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    let (tokens, mut browser) = signed_in(&stage).await;
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
+    let reply = form(&browser, "/logout", &[("redirect_to", "/bye")]).send().await;
+    assert_redirect(&reply, "/bye", Some("queued"));
+    browser.take(&reply);
+    assert!(stage.alive(&tokens) && browser.jar.is_empty());
+    stage.pass(2);
+    eventually("GoTrue is asked again", async || !stage.alive(&tokens)).await;
+}
+
+#[tokio::test]
+async fn a_form_that_finds_no_place_is_refused_and_counted_like_any_logout() {
+    let setup = Setup::new().flag("max-in-flight", "1").flag("upstream-timeout", "60s");
+    let stage = setup.flag("admin-bind", "127.0.0.1:0").start().await;
+    let (tokens, browser) = signed_in(&stage).await;
+    stage.fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
+    let waiting = stage.post("/logout").bearer(&stage.sign_up().access_token).send();
+    let other = async {
+        eventually("the place is taken", async || stage.asked() == 1).await;
+        let reply = form(&browser, "/logout", &[]).send().await;
+        assert_redirect(&reply, "/?logout=refused", None);
+        assert!(stage.alive(&tokens) && reply.set_cookies().is_empty());
+        let metrics = Request::new(stage.admin_address.unwrap(), "GET", "/metrics").send().await;
+        for counted in [
+            r#"logouts_total{route="/logout",outcome="refused",reason="OVERLOADED"} 1"#,
+            r#"requests_refused_total{reason="OVERLOADED"} 1"#,
+        ] {
+            assert!(metrics.text().contains(counted), "{counted}");
+        }
+    };
+    tokio::select! { _ = waiting => panic!("nobody answers it"), () = other => {} }
+}
+
+#[tokio::test]
+async fn a_form_says_how_many_cookies_are_left_although_it_does_not_come_back() {
+    let stage = Stage::with(&[("set-cookie-budget", "256")]).await;
+    let (_, mut browser) = signed_in(&stage).await;
+    for n in 0..9 {
+        let name = format!("sb-127-auth-token-flow-{n:032x}-code-verifier");
+        browser.jar.put(browser.page, &name, "x");
+    }
+    let reply = form(&browser, "/logout", &[]).send().await;
+    assert_redirect(&reply, "/", Some("revoked"));
+    let left: usize = reply.header("x-logout-cookies-left").unwrap().parse().unwrap();
+    browser.take(&reply);
+    assert_eq!(browser.jar.sent_to(browser.page).len(), left);
 }

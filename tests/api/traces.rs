@@ -6,10 +6,9 @@ use logout_gateway::{clock::Clock, mock::Tokens};
 use serde_json::json;
 
 use crate::harness::{
-    Collector, Form, Request, Serving, Setup, Span, Stage, claims_of, eventually, session_cookies,
+    Browser, Collector, Form, Reply, Request, Serving, Setup, Span, Stage, claims_of, eventually,
 };
 
-const K: &str = "sb-127-auth-token";
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
 const SERVER: i32 = 2;
@@ -33,17 +32,14 @@ fn expired(stage: &Stage) -> Tokens {
 }
 
 /// Logs out by cookie, within the trace of a caller.
-async fn logout(serving: &Serving, tokens: &Tokens, flags: &str) {
-    let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
-    let mut cookies = session_cookies(K, access, refresh, Form::Base64);
-    let reply = serving.request("GET", "/api/auth/csrf").cookies(&cookies).send().await;
-    let csrf = reply.json()["data"]["csrf_token"].as_str().unwrap().to_owned();
-    cookies.push(("sb-csrf-token".to_owned(), csrf.clone()));
-    let request = serving.request("POST", "/logout").cookies(&cookies);
-    let request = request.header("X-CSRF-Token", &csrf).header("X-Request-Id", "the-traced-one");
+async fn logout(serving: &Serving, tokens: &Tokens, flags: &str) -> Reply {
+    let mut browser = Browser::at(serving.address, tokens, Form::Base64);
+    browser.fetch_csrf().await;
+    let request = browser.logout_request("/logout").header("X-Request-Id", "the-traced-one");
     let request = request.header("traceparent", traceparent(flags));
     let reply = request.header("tracestate", "vendor=1").send().await;
     assert_eq!(reply.status, 200, "{reply:?}");
+    reply
 }
 
 #[track_caller]
@@ -255,4 +251,28 @@ async fn no_word_of_a_client_names_a_span() {
     let span = one(&spans, "_OTHER /api/auth/verify/{*path}");
     assert_eq!(span.attributes["http.request.method"], "_OTHER");
     assert!(!format!("{spans:?}").to_lowercase().contains("telltale"), "{spans:#?}");
+}
+
+#[tokio::test]
+async fn one_request_id_leads_from_the_reply_to_the_log_gotrue_the_trace_and_the_failure() {
+    const ID: &str = "the-one-id";
+    let (stage, collector) = (stage().await, Collector::start().await);
+    let environment = [collector.variable(), ("GATEWAY_ADMIN_BIND", "127.0.0.1:0")];
+    let serving = Serving::start(&stage, &environment).await;
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1}));
+    let token = stage.sign_up().access_token;
+    let request = serving.request("POST", "/logout").bearer(&token).header("X-Request-Id", ID);
+    let reply = request.send().await;
+    assert_eq!((reply.status, reply.header("x-request-id")), (500, Some(ID)));
+    assert_eq!(reply.json()["error"]["request_id"], ID);
+    assert_eq!(stage.calls("logout").pop().unwrap().header("x-request-id"), Some(ID));
+    let admin = serving.admin_address.unwrap();
+    let noted = async || {
+        let report = Request::new(admin, "GET", "/failures").send().await.json();
+        report["failures"][0]["request_id"] == ID
+    };
+    eventually("the failure log has it", noted).await;
+    let log = serving.ended();
+    assert_eq!(log.audit(ID)["outcome"], "failed");
+    assert_eq!(one(&collector.spans(), "POST /logout").attributes["request_id"], ID);
 }
