@@ -241,24 +241,37 @@ async fn lines_that_nobody_reads_in_time_are_counted() {
     assert!(dropped > 0 && audited(&log.text) + dropped < ASKED + 60, "{dropped}");
 }
 
-#[tokio::test]
-async fn people_read_text() {
-    let stage = stage().await;
-    let mut gateway = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
-    gateway.arg("serve").env_clear().envs([
+/// The first three lines of a gateway's log.
+fn beginning(command: &mut Command, stage: &Stage) -> Vec<String> {
+    command.env_clear().envs([
         ("SUPABASE_URL", stage.mock.url()),
         ("GATEWAY_BIND", "127.0.0.1:0"),
         ("GATEWAY_ADMIN_BIND", "off"),
-        ("GATEWAY_LOG_FORMAT", "text"),
     ]);
-    let mut gateway = gateway.stderr(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(gateway.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let told: Vec<String> = lines.take(3).collect();
+    let mut gateway = command.stdout(Stdio::piped()).spawn().unwrap();
+    let log = gateway.stdout.take().unwrap();
+    let told = BufReader::new(log).lines().map(Result::unwrap).take(3).collect();
     gateway.kill().unwrap();
     gateway.wait().unwrap();
-    for (line, words) in told.iter().zip(["INFO", "WARN", "INFO"]) {
-        assert!(line.contains(words) && serde_json::from_str::<Value>(line).is_err(), "{line}");
-        assert!(!line.contains('\u{1b}'), "no colours where nobody sees them: {line}");
+    told
+}
+
+#[rstest]
+#[case::asked_for(
+    &["sh", "-c", concat!("exec ", env!("CARGO_BIN_EXE_logout-gateway"), " serve --log-format=text 2>&1")],
+    false
+)]
+#[case::at_a_terminal(
+    &["script", "-qec", concat!(env!("CARGO_BIN_EXE_logout-gateway"), " serve"), "/dev/null"],
+    true
+)]
+#[tokio::test]
+async fn people_read_text(#[case] words: &[&str], #[case] coloured: bool) {
+    let stage = stage().await;
+    let told = beginning(Command::new(words[0]).args(&words[1..]), &stage);
+    for (line, level) in told.iter().zip(["INFO", "WARN", "INFO"]) {
+        assert!(line.contains(level) && serde_json::from_str::<Value>(line).is_err(), "{line}");
+        assert_eq!(line.contains('\u{1b}'), coloured, "{line}");
     }
     assert!(told[0].contains("starting") && told[2].contains("listening"), "{told:?}");
 }
