@@ -65,8 +65,8 @@ async fn waiting(gateway: &Serving) -> Vec<String> {
 async fn a_full_disk_is_a_failed_logout_and_never_a_promise() {
     let (stage, directory) = (failing().await, tempfile::tempdir().unwrap());
     let store = address(&directory);
-    // Files may grow to 256 KiB; whoever writes beyond is told, and not killed.
-    let shell = after("trap '' XFSZ; ulimit -S -f 512", &Command::new(BINARY));
+    // Files may grow to 512 KiB; whoever writes beyond is told, and not killed.
+    let shell = after("trap '' XFSZ; ulimit -S -f 1024", &Command::new(BINARY));
     let gateway = Serving::start_by(shell, &stage, &environment(&store)).await;
     let (mut promised, mut failed) = (Vec::new(), Vec::new());
     // Not the first failures alone: a disk that is busy fails before it is full.
