@@ -15,7 +15,7 @@ npm-ci = npm ci --ignore-scripts --no-audit --no-fund
 # What both need. Debian's Node is older than they want, so npm brings one to tests/e2e.
 .PHONY: pages
 pages:
-	@tests/install-missing nginx chromium nodejs:node npm
+	@tests/install-missing nginx chromium openssl nodejs:node npm
 	cargo build --locked
 	cd clients/js && $(npm-ci)
 	cd tests/e2e && $(npm-ci)

@@ -29,7 +29,8 @@ export async function signIn(tab, { email, password }, by = "browser") {
     await reads(tab, "who", `${email} is signed in.`);
   }
   // The page knows of it before the browser has stored the last cookie.
-  await eventually("the cookies hold the session", () => sessionOf(tab.context()));
+  const name = new URL(tab.url()).searchParams.get("name") ?? undefined;
+  await eventually("the cookies hold the session", () => sessionOf(tab.context(), name));
 }
 
 export async function logOut(tab, told) {
@@ -42,9 +43,10 @@ export const authCookies = async (profile) => (
 );
 
 // The tokens, as a server of the app reads them out of this browser's cookies.
-export async function sessionOf(profile) {
+export async function sessionOf(profile, name) {
   const cookies = { getAll: () => profile.cookies(), setAll: () => {} };
-  const { data: { session } } = await serverClient("http://any.test", cookies).auth.getSession();
+  const { auth } = serverClient("http://any.test", cookies, name && { name });
+  const { data: { session } } = await auth.getSession();
   return session && { access_token: session.access_token, refresh_token: session.refresh_token };
 }
 

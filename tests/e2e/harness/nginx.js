@@ -1,13 +1,16 @@
 // The real nginx with the configuration of `deploy/`, and with what else is at the app's origin.
 
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
+import { promisify } from "node:util";
 
 import { eventually } from "../../../clients/js/test/harness.js";
 import { newFolder } from "./folder.js";
+
+const run = promisify(execFile);
 
 const DEPLOYED = new URL("../../../deploy/nginx/logout-gateway.conf", import.meta.url);
 
@@ -24,6 +27,15 @@ http {
     include logout-gateway.conf;
 }
 `;
+
+// With its key, in nginx's folder.
+const CERTIFICATE = "app.pem";
+
+function newCertificate(folder) {
+  const key = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=app";
+  const files = ["-keyout", CERTIFICATE, "-out", CERTIFICATE];
+  return run("openssl", [...key.split(" "), ...files], { cwd: folder });
+}
 
 // Only what is below /private/ asks who calls.
 const locations = (site, mock) => `location / {
@@ -49,12 +61,12 @@ const locations = (site, mock) => `location / {
 
     location /private/ {`;
 
-async function configuration({ port, site, mock, gateway, server }) {
+async function configuration({ port, securePort, site, mock, gateway, server }) {
   const deployed = await readFile(DEPLOYED, "utf8");
   return [
-    ["listen 443 ssl;", `listen 127.0.0.1:${port};`],
-    ["ssl_certificate /etc/ssl/certs/app.example.com.pem;", ""],
-    ["ssl_certificate_key /etc/ssl/private/app.example.com.key;", ""],
+    ["listen 443 ssl;", `listen 127.0.0.1:${port}; listen 127.0.0.1:${securePort} ssl;`],
+    ["/etc/ssl/certs/app.example.com.pem", CERTIFICATE],
+    ["/etc/ssl/private/app.example.com.key", CERTIFICATE],
     ["server 127.0.0.1:8080;", `server ${new URL(gateway).host};`],
     ["server 127.0.0.1:3000;", `server ${new URL(server.url).host};`],
     ["location / {", locations(site, mock)],
@@ -86,15 +98,16 @@ async function listens(port) {
   }
 }
 
-// Resolves to its port and to what it was asked, whoever answered. A port that was free may be
+// Resolves to its ports and to what it was asked, whoever answered. A port that was free may be
 // somebody else's by the time nginx takes it.
 export async function startNginx(context, upstreams, tries = 5) {
   const folder = await newFolder(context);
-  const port = await freePort();
+  await newCertificate(folder);
+  const [port, securePort] = [await freePort(), await freePort()];
   await writeFile(join(folder, "nginx.conf"), MAIN);
   await writeFile(
     join(folder, "logout-gateway.conf"),
-    await configuration({ ...upstreams, port }),
+    await configuration({ ...upstreams, port, securePort }),
   );
   // Where Debian puts it, which is not in everybody's PATH.
   const flags = ["-e", "stderr", "-c", "nginx.conf", "-p", folder];
@@ -112,7 +125,7 @@ export async function startNginx(context, upstreams, tries = 5) {
   const asked = async () => (
     (await readFile(join(folder, "asked"), "utf8")).split("\n").filter(Boolean).map(JSON.parse)
   );
-  if (running === "listening") return { port, asked };
+  if (running === "listening") return { port, securePort, asked };
   if (tries === 1) throw new Error(`nginx does not start: ${log}`);
   return startNginx(context, upstreams, tries - 1);
 }

@@ -1,6 +1,6 @@
 // One Chromium and one build of the app for each file of tests; everything else anew for each test.
 
-import { cp, mkdtemp, rm } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before } from "node:test";
@@ -16,6 +16,14 @@ import { startAppServer } from "./server.js";
 
 const SOURCES = fileURLToPath(new URL("../site/", import.meta.url));
 
+const CHROMIUM = {
+  executablePath: "/usr/bin/chromium",
+  // By itself it resolves *.localhost, whose pages it trusts as if they came by https.
+  args: ["--no-sandbox", "--host-resolver-rules=MAP *.test 127.0.0.1"],
+  // Users go back to pages that were kept.
+  ignoreDefaultArgs: ["--disable-back-forward-cache"],
+};
+
 let browser;
 let site;
 
@@ -28,13 +36,7 @@ before(async () => {
     format: "esm",
     outdir: site,
   });
-  browser = await chromium.launch({
-    executablePath: "/usr/bin/chromium",
-    // By itself it resolves *.localhost, whose pages it trusts as if they came by https.
-    args: ["--no-sandbox", "--host-resolver-rules=MAP *.test 127.0.0.1"],
-    // Users go back to pages that were kept.
-    ignoreDefaultArgs: ["--disable-back-forward-cache"],
-  });
+  browser = await chromium.launch(CHROMIUM);
 });
 
 after(async () => {
@@ -42,11 +44,28 @@ after(async () => {
   await rm(site, { recursive: true });
 });
 
-// A browser of its own, as on another device.
-export async function newProfile(context, options = {}) {
-  const profile = await browser.newContext(options);
+function closedAfter(context, profile) {
   profile.setDefaultTimeout(20_000);
   context.after(() => profile.close());
+  return profile;
+}
+
+// A browser of its own, as on another device.
+export async function newProfile(context, options = {}) {
+  return closedAfter(context, await browser.newContext({ ignoreHTTPSErrors: true, ...options }));
+}
+
+// A browser that sends cookies along to other sites, which is a setting.
+export async function newLenientProfile(context) {
+  const folder = await mkdtemp(join(tmpdir(), "logout-gateway-"));
+  await mkdir(join(folder, "Default"));
+  const preferences = JSON.stringify({ profile: { cookie_controls_mode: 0 } });
+  await writeFile(join(folder, "Default", "Preferences"), preferences);
+  const options = { ...CHROMIUM, ignoreHTTPSErrors: true };
+  const profile = await chromium.launchPersistentContext(folder, options);
+  closedAfter(context, profile);
+  // Until it is closed it writes there.
+  context.after(() => rm(folder, { recursive: true }));
   return profile;
 }
 
@@ -78,9 +97,10 @@ export async function stage(context, { flags = [], durable = true, about = "" } 
   };
   const gateway = await startGateway({ after }, mock, ...all);
   const server = await startAppServer(context, mock, gateway);
-  const { port, asked } = await startNginx(context, { site, mock, gateway, server });
+  const { port, securePort, asked } = await startNginx(context, { site, mock, gateway, server });
   const user = await newAccount(mock, { about });
   const profile = await newProfile(context);
   const url = `http://app.example.localhost:${port}`;
-  return { mock, gateway, stopGateway, user, profile, port, asked, url };
+  const secureUrl = `https://app.example.localhost:${securePort}`;
+  return { mock, gateway, stopGateway, user, profile, port, asked, url, secureUrl };
 }

@@ -1,0 +1,86 @@
+// Where cookies are Secure, prefixed, partitioned, or sent from other sites: https alone has them.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { describe, test } from "node:test";
+
+import { startServer } from "../../clients/js/test/harness.js";
+import {
+  assertDead, authCookies, getSession, logOut, openTab, sessionOf, signIn,
+} from "./harness/app.js";
+import { newLenientProfile, stage } from "./harness/stage.js";
+
+const HOST_NAME = "__Host-session";
+const AT_HOST = { page: `?secure=true&name=${HOST_NAME}`, flags: ["--cookie-name", HOST_NAME] };
+const ABOUT = "x".repeat(6_000);
+const ANYWHERE = "?secure=true&sameSite=none";
+
+describe("no cookie is left of a session that came by https", () => {
+  for (const { name, by, page, flags, about } of [
+    { name: "Secure", by: "browser", page: "?secure=true" },
+    { name: "Secure, HttpOnly", by: "server", page: "?secure=true" },
+    { name: HOST_NAME, by: "browser", ...AT_HOST },
+    { name: `${HOST_NAME}, in chunks, HttpOnly`, by: "server", ...AT_HOST, about: ABOUT },
+    {
+      name: "Partitioned, HttpOnly",
+      by: "server",
+      page: `${ANYWHERE}&partitioned=true`,
+      flags: ["--cookie-partitioned", "true"],
+    },
+  ]) {
+    test(name, async (context) => {
+      const scene = await stage(context, { flags, about });
+      const { mock, profile, secureUrl, user } = scene;
+      const tab = await openTab(profile, `${secureUrl}/${page}`);
+      await signIn(tab, user, by);
+      const cookies = await profile.cookies();
+      assert.equal(cookies.length > 4, Boolean(about));
+      for (const { secure, httpOnly, partitionKey } of cookies) {
+        assert.deepEqual([secure, httpOnly], [true, by === "server"]);
+        assert.equal(Boolean(partitionKey), page.includes("partitioned"));
+      }
+      const session = await sessionOf(profile, cookies[0].name.replace(/\.\d$/, ""));
+      await tab.evaluate(() => { document.cookie = "theme=dark; path=/"; });
+
+      await logOut(tab, "You are signed out.");
+
+      assert.deepEqual((await profile.cookies()).map((cookie) => cookie.name), ["theme"]);
+      await tab.reload();
+      assert.equal(await getSession(tab), null);
+      await assertDead(scene, session);
+      assert.deepEqual(await mock.sessions(), []);
+    });
+  }
+});
+
+// The app's second front, at a site of its own: a page and the client, nothing more.
+async function frontElsewhere(context) {
+  const client = await readFile(new URL("../../clients/js/index.js", import.meta.url));
+  const { url } = await startServer(context, (request, response) => {
+    const [type, body] = request.url === "/client.js"
+      ? ["text/javascript", client] : ["text/html", "<!doctype html><title>Front</title>"];
+    response.writeHead(200, { "Content-Type": type }).end(body);
+  });
+  return `http://front.localhost:${new URL(url).port}`;
+}
+
+test("an allowed page of another site ends the session that the browser sends along", async (context) => {
+  const front = await frontElsewhere(context);
+  const scene = await stage(context, { flags: ["--allowed-origins", front] });
+  const { mock, secureUrl, user } = scene;
+  const profile = await newLenientProfile(context);
+  const tab = await openTab(profile, `${secureUrl}/${ANYWHERE}`);
+  await signIn(tab, user, "server");
+  const session = await sessionOf(profile);
+
+  const page = await openTab(profile, front);
+  const { outcome } = await page.evaluate(async (gatewayUrl) => {
+    const { createLogout } = await import("/client.js");
+    return createLogout({ gatewayUrl })();
+  }, secureUrl);
+
+  assert.equal(outcome, "revoked");
+  assert.deepEqual(await authCookies(profile), []);
+  await assertDead(scene, session);
+  assert.deepEqual(await mock.logouts(), ["logout-gateway"]);
+});
