@@ -59,7 +59,8 @@ impl Credential {
 }
 
 /// The token of a Bearer header (RFC 6750, section 2.1); another scheme is no credential of ours.
-fn bearer(headers: &HeaderMap) -> Option<SecretString> {
+#[must_use]
+pub fn bearer(headers: &HeaderMap) -> Option<SecretString> {
     let value = headers.get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, token) = match value.iter().position(u8::is_ascii_whitespace) {
         Some(space) => value.split_at(space),

@@ -107,7 +107,7 @@ fn judge(config: &Cookies, transport: Transport, lines: &[&[u8]]) -> Vec<SetCook
     }
 
     let names = ours.into_iter().map(|(name, _)| name).collect();
-    judge_plan(config, transport, names, &plan(config, &cookies, transport))
+    judge_plan(config, transport, names, &plan(config, config.budget, &cookies, transport))
 }
 
 fn judge_plan(

@@ -10,8 +10,18 @@ use super::{
     rules::{list_or_none, unrepaired},
 };
 
-const DESTINATION: Rule =
-    Rule::Borrowed("must be a path such as `/signed-out`, or an http or https URL");
+/// The parameter that tells a page why nobody was logged out.
+const OUTCOME: &str = "logout";
+
+const DESTINATION: Rule = Rule::Borrowed(
+    "must be one path such as `/signed-out`, or one http or https URL, without `*`, `,` and `;` and \
+     without a parameter `logout`",
+);
+
+const PLACES: Rule = Rule::Borrowed(
+    "must be http or https URLs without credentials, `;` and a parameter `logout`, or origins as \
+     browsers write them followed by `/*`",
+);
 
 #[derive(Args)]
 #[command(next_help_heading = "Forms")]
@@ -52,7 +62,7 @@ impl Redirects {
         let allowed = faults.or("GATEWAY_REDIRECT_URLS", args.redirect_urls, Vec::new(), urls);
         let default = args.redirect_default;
         let default = faults.optional("GATEWAY_REDIRECT_DEFAULT", default, |text| {
-            path(text).or_else(|| absolute(text)).ok_or(DESTINATION)
+            path(text).or_else(|| absolute(text)).filter(Destination::is_one).ok_or(DESTINATION)
         });
         let home = || path("/").ok_or_else(|| faults.note("GATEWAY_REDIRECT_DEFAULT", DESTINATION));
         Ok(Self { allowed: allowed?, default: default?.map_or_else(home, Ok)? })
@@ -84,20 +94,29 @@ impl fmt::Display for Redirects {
 }
 
 impl Destination {
-    /// With this parameter in its query once, or not at all.
+    fn new(url: Url, own: bool) -> Option<Self> {
+        let destination = Self { url, own };
+        (destination.location().len() <= LONGEST).then_some(destination)
+    }
+
+    /// With `outcome` in its query. What somebody else put there is no outcome of this logout.
     #[must_use]
-    pub fn with(mut self, name: &str, value: Option<&str>) -> Self {
-        let is_it = |pair: &&str| {
-            form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(given, _)| given == name)
-        };
+    pub fn with_outcome(&self, outcome: Option<&str>) -> Self {
+        let mut url = self.url.clone();
         let pairs = self.url.query().unwrap_or_default().split('&');
-        let others: Vec<&str> = pairs.filter(|pair| !pair.is_empty() && !is_it(pair)).collect();
-        let others = (!others.is_empty()).then(|| others.join("&"));
-        self.url.set_query(others.as_deref());
-        if let Some(value) = value {
-            self.url.query_pairs_mut().append_pair(name, value);
+        let others = pairs.filter(|pair| !pair.is_empty() && !is_outcome(pair));
+        let others = others.collect::<Vec<_>>().join("&");
+        url.set_query(Some(&*others).filter(|others| !others.is_empty()));
+        if let Some(outcome) = outcome {
+            url.query_pairs_mut().append_pair(OUTCOME, outcome);
         }
-        self
+        Self { url, own: self.own }
+    }
+
+    /// Whether an operator who wrote it meant one place, and will get it as it is.
+    fn is_one(&self) -> bool {
+        let mut pairs = self.url.query().unwrap_or_default().split('&');
+        !self.location().contains(['*', ',', ';']) && !pairs.any(is_outcome)
     }
 
     /// As the header `Location` has it.
@@ -107,13 +126,17 @@ impl Destination {
     }
 }
 
+fn is_outcome(pair: &str) -> bool {
+    form_urlencoded::parse(pair.as_bytes()).any(|(name, _)| name == OUTCOME)
+}
+
 /// A path of the own origin, as a browser reads it.
 ///
 /// It is written as the URL standard writes it, in ASCII, and nothing that a browser or a proxy could
 /// take for the beginning of a host: no `//`, no backslash, no `@`, no control character, and none of
 /// these percent-encoded.
 fn path(text: &str) -> Option<Destination> {
-    if !text.starts_with('/') {
+    if !text.starts_with('/') || text.starts_with("//") {
         return None;
     }
     let url = strict(text)?;
@@ -123,29 +146,26 @@ fn path(text: &str) -> Option<Destination> {
     let plain = !path.contains("//")
         && !path.contains('@')
         && !hidden.iter().any(|octet| lower.contains(octet));
-    let same = url.origin() == made_up()?.origin() && url.username().is_empty();
-    (plain && same).then_some(Destination { url, own: true })
+    let same = url.origin() == made_up()?.origin();
+    if plain && same { Destination::new(url, true) } else { None }
 }
 
 fn absolute(text: &str) -> Option<Destination> {
     let http = text.starts_with("https://") || text.starts_with("http://");
     let url = strict(text).filter(|_| http)?;
     let credentials = !url.username().is_empty() || url.password().is_some();
-    (!credentials).then_some(Destination { url, own: false })
+    if credentials { None } else { Destination::new(url, false) }
 }
 
 fn place(text: &str) -> Result<Place, Rule> {
-    const RULE: Rule = Rule::Borrowed(
-        "must be http or https URLs without credentials, or origins followed by `/*`",
-    );
     let anywhere = text.strip_suffix("/*");
     let text = anywhere.unwrap_or(text);
     // A wildcard is a host like any other to the URL standard.
-    let Destination { url, .. } = absolute(text).filter(|_| !text.contains('*')).ok_or(RULE)?;
+    let Destination { url, .. } = absolute(text).filter(Destination::is_one).ok_or(PLACES)?;
     match anywhere {
         None => Ok(Place::Exactly(url)),
         Some(_) if text == url.origin().ascii_serialization() => Ok(Place::Anywhere(url.origin())),
-        Some(_) => Err(RULE),
+        Some(_) => Err(PLACES),
     }
 }
 
@@ -153,7 +173,7 @@ fn place(text: &str) -> Result<Place, Rule> {
 const LONGEST: usize = 512;
 
 fn strict(text: &str) -> Option<Url> {
-    let printable = text.len() <= LONGEST && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
     unrepaired(text, Some(&made_up()?)).filter(|_| printable)
 }
 
@@ -181,10 +201,18 @@ mod tests {
     #[rstest]
     #[case("GATEWAY_REDIRECT_DEFAULT", "bye")]
     #[case("GATEWAY_REDIRECT_DEFAULT", "//evil.example")]
+    #[case("GATEWAY_REDIRECT_DEFAULT", "//own.invalid/bye")]
     #[case("GATEWAY_REDIRECT_DEFAULT", "https://user@www.example.com/")]
+    #[case("GATEWAY_REDIRECT_DEFAULT", "https://www.example.com/*")]
+    #[case("GATEWAY_REDIRECT_DEFAULT", "/*")]
+    #[case("GATEWAY_REDIRECT_DEFAULT", "https://a.example/,https://b.example/")]
+    #[case("GATEWAY_REDIRECT_DEFAULT", "/sign-in?logout=1")]
     #[case("GATEWAY_REDIRECT_URLS", "/bye")]
     #[case("GATEWAY_REDIRECT_URLS", "*")]
     #[case("GATEWAY_REDIRECT_URLS", "https://*.example.com/*")]
+    #[case("GATEWAY_REDIRECT_URLS", "https://%2a.example.com/bye")]
+    #[case("GATEWAY_REDIRECT_URLS", "https://a.example/bye;https://b.example/bye")]
+    #[case("GATEWAY_REDIRECT_URLS", "https://a.example/bye?logout=1")]
     #[case("GATEWAY_REDIRECT_URLS", "https://www.example.com/a/*")]
     #[case("GATEWAY_REDIRECT_URLS", "https://www.example.com:443/*")]
     #[case("GATEWAY_REDIRECT_URLS", "https://www.example.com/**")]

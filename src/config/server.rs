@@ -31,8 +31,8 @@ pub(super) struct ServerArgs {
     /// No default
     #[arg(long, env = "PORT", value_name = "PORT")]
     port: Option<OsString>,
-    /// Admin listener, for health alone in this version; `off` opens none. Keep it off the internet.
-    /// Default: `127.0.0.1:9090`
+    /// Admin listener: metrics, status page, queue, failures, health; `off` opens none. Keep it off the
+    /// internet. Default: `127.0.0.1:9090`
     #[arg(long, env = "GATEWAY_ADMIN_BIND", value_name = "IP:PORT|off")]
     admin_bind: Option<OsString>,
     /// How many threads serve the public listener, 1 to 1024. Default: as many as there are cores

@@ -90,7 +90,7 @@ pub(super) async fn rest(
 #[utoipa::path(
     post, path = "/logout", tag = "logout",
     params(("scope" = Option<String>, Query, description = "`local` (default), `others` or `global`.")),
-    request_body(content = form::Fields, content_type = "application/x-www-form-urlencoded", description = "From an HTML form; every answer is then a redirect."),
+    request_body(content = Option<form::Fields>, content_type = "application/x-www-form-urlencoded", description = "From an HTML form, whose field stands for the header `X-CSRF-Token`; every answer is then a redirect."),
     responses(
         (status = 303, description = "To a form, whatever became of it: to `redirect_to`, or to the default, with `?logout=<outcome>` if nobody was logged out."),
         (status = 200, description = "The session was revoked, or was already gone: see `X-Logout-Outcome`.", body = reply::SessionApi, example = json!({"message": "Logout successful. User id: 854d44f4-6c66-4980-be4b-bfede58508e1"})),
@@ -98,7 +98,7 @@ pub(super) async fn rest(
         (status = "4XX", description = "As at `/api/auth/logout`", body = Envelope),
         (status = "5XX", description = "As at `/api/auth/logout`", body = Envelope),
     ),
-    security(("bearer" = []), ("cookie" = [], "csrf" = []))
+    security(("bearer" = []), ("cookie" = [], "csrf" = []), ("cookie" = []))
 )]
 pub(super) async fn session_api(
     app: State<Arc<App>>,
@@ -141,15 +141,22 @@ async fn logout(
     let begun = Instant::now();
     let (Parts { headers, uri, .. }, body) = request.into_parts();
     let (form, scope) = asked(&app, &call, &headers, uri.query(), body, contract).await;
-    let redirect_to = form.redirect_to.clone();
+    let destination = (contract == Contract::Form)
+        .then(|| app.config.redirects.destination(form.redirect_to.as_deref()));
     // Not before the body is here: who sends it slowly takes no place.
     let admitted = scope.and_then(|scope| Ok((scope, app.admit()?)));
     let (logouts, metrics, told) = (app.logouts.clone(), app.metrics.clone(), call.clone());
-    let config = app.config.clone();
+    let leads_to = destination.clone();
     let judged = async move {
-        let cookies = RequestCookies::of(&headers, &app.config.cookies);
-        let reply =
-            Reply { app: &app, call: &call, headers: &headers, cookies: &cookies, contract, begun };
+        let reply = Reply {
+            app: &app,
+            call: &call,
+            headers: &headers,
+            cookies: &RequestCookies::of(&headers, &app.config.cookies),
+            contract,
+            destination: leads_to.as_ref(),
+            begun,
+        };
         match admitted {
             Ok((scope, _admission)) => judge_and_end(&reply, scope, &form).await,
             Err(error) => reply.refused(error),
@@ -161,9 +168,9 @@ async fn logout(
         Line::new(&told, contract, begun, "failed", Some(&Error::Internal)).write(&metrics);
         Error::Internal.into_response()
     });
-    match contract {
-        Contract::Form => form::see_other(answer, &config.redirects, redirect_to.as_deref()),
-        _ => answer,
+    match destination {
+        Some(destination) => form::see_other(answer, &destination),
+        None => answer,
     }
 }
 

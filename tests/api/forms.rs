@@ -1,6 +1,7 @@
 //! A logout by an HTML form, without script: every answer is a redirect.
 
 mod redirects;
+mod room;
 
 use logout_gateway::mock::Tokens;
 use rstest::rstest;
@@ -56,10 +57,39 @@ async fn a_form_ends_the_session_and_leads_where_it_says() {
         assert_redirect(&reply, place.unwrap_or("/"), Some("revoked"));
         browser.take(&reply);
         assert!(!stage.alive(&tokens) && browser.jar.is_empty(), "{route}");
-        // No form sends a Bearer: who does so reads JSON, whatever type an empty body has.
-        let again = stage.post(route).bearer(&tokens.access_token).headers(&[FORM]).body("");
-        assert_success(&again.send().await, route, tokens.user_id, "already-ended");
     }
+}
+
+#[tokio::test]
+async fn what_no_form_can_send_is_answered_by_json() {
+    let stage = Stage::new().await;
+    for route in ["/logout", "/logout/"] {
+        let (tokens, browser) = signed_in(&stage).await;
+        let by_bearer = || stage.post(route).bearer(&tokens.access_token).headers(&[FORM]);
+        let by_header = || browser.logout_request(route).headers(&[FORM]);
+        for request in [by_bearer(), by_header()] {
+            let reply = request.body("redirect_to=/bye").send().await;
+            assert_error(&reply, 415, "UNSUPPORTED_MEDIA_TYPE", None);
+        }
+        assert!(stage.alive(&tokens));
+        // An empty body may have any type.
+        let reply = by_header().body("").send().await;
+        assert_success(&reply, route, tokens.user_id, "revoked");
+        let reply = by_bearer().body("").send().await;
+        assert_success(&reply, route, tokens.user_id, "already-ended");
+    }
+}
+
+#[rstest]
+#[case::for_a_proxy("Basic dXNlcjpwYXNzd29yZA==")]
+#[case::of_no_scheme("")]
+#[tokio::test]
+async fn a_form_may_carry_credentials_of_another_scheme(#[case] credentials: &str) {
+    let stage = Stage::new().await;
+    let (tokens, browser) = signed_in(&stage).await;
+    let request = form(&browser, "/logout", &[]).header("Authorization", credentials);
+    assert_redirect(&request.send().await, "/", Some("revoked"));
+    assert!(!stage.alive(&tokens));
 }
 
 #[tokio::test]
@@ -231,19 +261,4 @@ async fn a_form_that_finds_no_place_is_refused_and_counted_like_any_logout() {
         }
     };
     tokio::select! { _ = waiting => panic!("nobody answers it"), () = other => {} }
-}
-
-#[tokio::test]
-async fn a_form_says_how_many_cookies_are_left_although_it_does_not_come_back() {
-    let stage = Stage::with(&[("set-cookie-budget", "256")]).await;
-    let (_, mut browser) = signed_in(&stage).await;
-    for n in 0..9 {
-        let name = format!("sb-127-auth-token-flow-{n:032x}-code-verifier");
-        browser.jar.put(browser.page, &name, "x");
-    }
-    let reply = form(&browser, "/logout", &[]).send().await;
-    assert_redirect(&reply, "/", Some("revoked"));
-    let left: usize = reply.header("x-logout-cookies-left").unwrap().parse().unwrap();
-    browser.take(&reply);
-    assert_eq!(browser.jar.sent_to(browser.page).len(), left);
 }

@@ -279,6 +279,9 @@ async fn the_contract_describes_every_route_and_its_answers() {
     ] {
         assert!(contract["paths"][path][method]["responses"].is_object(), "{method} {path}");
     }
+    let form = &contract["paths"]["/logout"]["post"]["requestBody"];
+    assert!(form["content"]["application/x-www-form-urlencoded"].is_object());
+    assert_ne!(form["required"], true, "scripts send none");
     let details = &contract["components"]["schemas"]["ErrorDetails"];
     let required = details["required"].as_array().unwrap();
     for (member, always) in [

@@ -11,18 +11,17 @@ use utoipa::ToSchema;
 
 use super::request::is_of_type;
 use crate::{
-    app::X_LOGOUT_OUTCOME,
-    config::{Redirects, Scope},
+    app::{X_CSRF_TOKEN, X_LOGOUT_OUTCOME},
+    config::{Destination, Scope},
     error::Error,
+    session::bearer,
 };
 
-/// The parameter that tells a page why nobody was logged out.
-const OUTCOME: &str = "logout";
-
-/// Whether that is what the body is. No form can send a Bearer: who does, reads the contract's JSON.
+/// Whether that is what the body is. No form can send a Bearer or the token in a header: who does,
+/// reads the contract's JSON.
 pub(super) fn is_form(headers: &HeaderMap) -> bool {
-    let bearer = headers.contains_key(header::AUTHORIZATION);
-    !bearer && is_of_type(headers, "application/x-www-form-urlencoded")
+    let by_script = bearer(headers).is_some() || headers.contains_key(X_CSRF_TOKEN);
+    !by_script && is_of_type(headers, "application/x-www-form-urlencoded")
 }
 
 /// The fields that count; others are the app's own.
@@ -69,11 +68,7 @@ fn once<T>(field: &mut Option<T>, value: T, twice: Error) -> Result<(), Error> {
 
 /// The same answer as a redirect: to where it went well, or to there with the outcome that did not.
 /// The error stays with it, for whoever counts.
-pub(super) fn see_other(
-    mut answer: Response,
-    redirects: &Redirects,
-    asked: Option<&str>,
-) -> Response {
+pub(super) fn see_other(mut answer: Response, destination: &Destination) -> Response {
     let error = answer.extensions().get::<Error>().map(Error::status);
     let headers = answer.headers_mut();
     let told = headers.get(X_LOGOUT_OUTCOME).and_then(|value| value.to_str().ok());
@@ -82,8 +77,7 @@ pub(super) fn see_other(
         (None, StatusCode::INTERNAL_SERVER_ERROR) => "failed",
         (None, _) => "refused",
     });
-    // What somebody else put there is no outcome of this logout.
-    let destination = redirects.destination(asked).with(OUTCOME, outcome);
+    let destination = destination.with_outcome(outcome);
     let location = HeaderValue::try_from(destination.location());
     headers.insert(header::LOCATION, location.unwrap_or(HeaderValue::from_static("/")));
     // Of a page that is to be read; of a redirect `Retry-After` would say when to follow it.

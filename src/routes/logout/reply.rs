@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::audit::Line;
 use crate::{
     app::{App, X_LOGOUT_COOKIES_LEFT, X_LOGOUT_OUTCOME, frame::Call},
-    config::{Scope, SessionNotFound},
+    config::{Destination, Scope, SessionNotFound},
     csrf::origin::is_cross_site,
     error::Error,
     gotrue::Refusal,
@@ -90,6 +90,8 @@ pub(super) struct Reply<'r> {
     pub(super) headers: &'r HeaderMap,
     pub(super) cookies: &'r RequestCookies<'r>,
     pub(super) contract: Contract,
+    /// Where a form leads.
+    pub(super) destination: Option<&'r Destination>,
     pub(super) begun: Instant,
 }
 
@@ -211,7 +213,11 @@ impl Reply<'_> {
     fn delete_cookies(&self, response: &mut Response) -> usize {
         let transport =
             Transport { https: self.call.peer.https, cross_site: is_cross_site(self.headers) };
-        let plan = deletion::plan(&self.app.config.cookies, self.cookies, transport);
+        let config = &self.app.config.cookies;
+        // In a proxy's buffer they stand beside it.
+        let location = self.destination.map_or(0, |destination| destination.location().len());
+        let room = config.budget.saturating_sub(location);
+        let plan = deletion::plan(config, room, self.cookies, transport);
         let deleted = plan.set_cookies.len();
         let headers = response.headers_mut();
         for set_cookie in plan.set_cookies {

@@ -42,11 +42,16 @@ pub struct Deletions {
     pub names_left: usize,
 }
 
-/// What a response to this request deletes.
+/// What a response to this request deletes, in `room` octets of its head.
 #[must_use]
-pub fn plan(config: &Cookies, cookies: &RequestCookies<'_>, transport: Transport) -> Deletions {
-    let (first, then) = targets(config, cookies);
-    let mut budget = Budget { left: config.budget, deletions: Deletions::default() };
+pub fn plan(
+    config: &Cookies,
+    room: usize,
+    cookies: &RequestCookies<'_>,
+    transport: Transport,
+) -> Deletions {
+    let (first, then) = targets(config, room, cookies);
+    let mut budget = Budget { left: room, deletions: Deletions::default() };
     let lines = |target: &Target| lines(config, target, transport);
 
     // With very many scopes the first names alone may fill every response: once the request shows
@@ -55,7 +60,7 @@ pub fn plan(config: &Cookies, cookies: &RequestCookies<'_>, transport: Transport
     let first_is_gone = !first.iter().any(|target| cookies.has(&target.name));
     let crowded_out = |target: &Target| {
         let together = first.iter().chain([target]).flat_map(lines);
-        together.map(|line| cost(&line)).sum::<usize>() > config.budget
+        together.map(|line| cost(&line)).sum::<usize>() > room
     };
     if first_is_gone && let Some(target) = then.next_if(crowded_out) {
         budget.take_all(lines(&target));
@@ -84,7 +89,11 @@ impl Target {
 }
 
 /// What to delete: the names that go first, and the others.
-fn targets(config: &Cookies, cookies: &RequestCookies<'_>) -> (Vec<Target>, Vec<Target>) {
+fn targets(
+    config: &Cookies,
+    room: usize,
+    cookies: &RequestCookies<'_>,
+) -> (Vec<Target>, Vec<Target>) {
     let key = &config.name;
     let first_chunk = format!("{key}.0");
     let mut first = vec![Target::here(key)];
@@ -94,7 +103,7 @@ fn targets(config: &Cookies, cookies: &RequestCookies<'_>) -> (Vec<Target>, Vec<
         first.push(Target { name: first_chunk, elsewhere: true });
     }
     first.push(Target::here(CSRF_COOKIE));
-    if config.least_set_cookie_bytes() > config.budget {
+    if config.least_set_cookie_bytes() > room {
         // Only some of them will fit: what the browser shows goes before what it may not even have,
         // or every call would begin, and end, with the same.
         first.sort_by_key(|target| !cookies.has(&target.name));

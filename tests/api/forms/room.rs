@@ -1,0 +1,48 @@
+//! What a form's answer has room for: it does not come back for the cookies that did not fit.
+
+use crate::{
+    forms::{assert_redirect, form, signed_in},
+    harness::{Browser, Stage},
+};
+
+/// What nginx has room for: one page of memory.
+const BUFFER: usize = 4096;
+
+/// Cookies of sign-ins that were begun and not finished.
+fn put_flows(browser: &mut Browser, count: usize) {
+    for n in 0..count {
+        let name = format!("sb-127-auth-token-flow-{n:032x}-code-verifier");
+        browser.jar.put(browser.page, &name, "x");
+    }
+}
+
+#[tokio::test]
+async fn a_form_says_how_many_cookies_are_left_although_it_does_not_come_back() {
+    let stage = Stage::with(&[("set-cookie-budget", "256")]).await;
+    let (_, mut browser) = signed_in(&stage).await;
+    put_flows(&mut browser, 9);
+    let reply = form(&browser, "/logout", &[]).send().await;
+    assert_redirect(&reply, "/", Some("revoked"));
+    let left: usize = reply.header("x-logout-cookies-left").unwrap().parse().unwrap();
+    browser.take(&reply);
+    assert_eq!(browser.jar.sent_to(browser.page).len(), left);
+}
+
+#[tokio::test]
+async fn what_a_form_is_answered_fits_into_a_proxys_buffer() {
+    let flags = [("trusted-proxies", "127.0.0.1"), ("clear-site-data", "cache,storage")];
+    let stage = Stage::with(&flags).await;
+    let place = format!("/?{}", "'".repeat(170));
+    for (asked, location) in [("/", "/"), (&*place, &*place.replace('\'', "%27"))] {
+        let (_, mut browser) = signed_in(&stage).await;
+        put_flows(&mut browser, 60);
+        let request = form(&browser, "/logout", &[("redirect_to", asked)])
+            .header("X-Request-Id", "r".repeat(128))
+            .header("X-Forwarded-Proto", "https");
+        let reply = request.send().await;
+        assert_eq!((reply.status, reply.header("location")), (303, Some(location)), "{reply:?}");
+        let lines = reply.headers.iter().map(|(name, value)| name.len() + value.len() + 4);
+        let head = "HTTP/1.1 303 See Other\r\n\r\n".len() + lines.sum::<usize>();
+        assert!((3000..BUFFER).contains(&head), "{head} octets");
+    }
+}
