@@ -12,7 +12,7 @@ import {
 import { newProfile, stage } from "./harness/stage.js";
 
 const QUEUED = "You are signed out here. Elsewhere it takes until the sign-in service answers.";
-const FAILED = "You are signed out here. Your session may live on elsewhere.";
+const FAILED = "Logging out may have failed, and your session may live on. Try again later.";
 const OFFLINE = "Nobody could be reached. Log out again once you are online.";
 
 async function assertSignedOutHere(tab, profile) {
@@ -117,7 +117,7 @@ describe("while the gateway is down, the user is told to try again", () => {
       await signIn(tab, user, by);
       await scene.stopGateway();
 
-      await logOut(tab, "Logging out failed. Try again later.");
+      await logOut(tab, FAILED);
 
       // What scripts cannot read, only the gateway deletes.
       assert.deepEqual(await authCookies(profile), cookies);
@@ -128,20 +128,38 @@ describe("while the gateway is down, the user is told to try again", () => {
   }
 });
 
-test("offline, HttpOnly cookies stay, and the next logout ends the session", async (context) => {
-  const scene = await stage(context);
-  const { profile, url, user } = scene;
-  const tab = await openTab(profile, url);
-  await signIn(tab, user, "server");
-  const session = await sessionOf(profile);
-  await profile.setOffline(true);
-  await logOut(tab, OFFLINE);
-  // No script can delete them.
-  assert.deepEqual(await sessionOf(profile), session);
-  await profile.setOffline(false);
+describe("HttpOnly cookies that nobody deleted stay, and the next logout ends the session", () => {
+  for (const { name, alg, cut, mend, told } of [
+    {
+      name: "offline",
+      cut: ({ profile }) => profile.setOffline(true),
+      mend: ({ profile }) => profile.setOffline(false),
+      told: OFFLINE,
+    },
+    {
+      name: "GoTrue is down, and nobody else can judge the session",
+      alg: "HS256",
+      cut: ({ mock }) => breakGotrue(mock, { kind: "reset" }),
+      mend: ({ mock }) => mock.repair(),
+      told: FAILED,
+    },
+  ]) {
+    test(name, async (context) => {
+      const scene = await stage(context, { alg });
+      const { profile, url, user } = scene;
+      const tab = await openTab(profile, url);
+      await signIn(tab, user, "server");
+      const session = await sessionOf(profile);
+      await cut(scene);
+      await logOut(tab, told);
+      // No script can delete them.
+      assert.deepEqual(await sessionOf(profile), session);
+      await mend(scene);
 
-  await logOut(tab, "You are signed out.");
+      await logOut(tab, "You are signed out.");
 
-  await assertSignedOutHere(tab, profile);
-  await assertDead(scene, session);
+      await assertSignedOutHere(tab, profile);
+      await assertDead(scene, session);
+    });
+  }
 });

@@ -91,21 +91,35 @@ describe("a lost request is sent once more", () => {
   }
 });
 
-test("a gateway that never answers is offline", { timeout: 5_000 }, async (context) => {
-  const { url, requests } = await startServer(context, () => {});
-  const patience = context.mock.method(AbortSignal, "timeout", () => AbortSignal.abort());
-  const { outcome } = await createLogout({ gatewayUrl: url })();
-  assert.equal(outcome, "offline");
-  assert.deepEqual(patience.mock.calls.map((call) => call.arguments), [[10_000], [10_000]]);
-  assert.equal(requests.length, 0);
-});
+// How long it takes, by a clock that stands still while there is anything else to do.
+async function took(context, logout) {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  let result;
+  logout().then((value) => { result = value; });
+  for (let seconds = 0; ; seconds += 1) {
+    await new Promise(setImmediate);
+    if (result) return { outcome: result.outcome, seconds };
+    context.mock.timers.tick(1_000);
+  }
+}
 
-test("a fetch without AbortSignal.timeout will do", async (context) => {
-  const { timeout } = AbortSignal;
-  context.after(() => { AbortSignal.timeout = timeout; });
-  delete AbortSignal.timeout;
-  const { gatewayUrl } = await scripted(context, csrf, revoked());
-  assert.equal((await createLogout({ gatewayUrl })()).outcome, "revoked");
+describe("nobody waits for ever", () => {
+  const never = () => new Promise(() => {});
+  const refused = async () => new Response(null, { status: 401 });
+  const headless = async () => Object.assign(new Response("{"), { json: never });
+  for (const [name, options, outcome, seconds] of [
+    ["for a gateway", { fetch: never }, "offline", 20],
+    ["for the rest of an answer", { fetch: headless }, "failed", 10],
+    ["for a refresh", { auth: { getSession: never }, fetch: refused }, "failed", 10],
+    ["for a subscriber", { auth: { getSession: refused, _removeSession: never }, fetch: refused },
+      "refused", 10],
+  ]) {
+    test(name, { timeout: 5_000 }, async (context) => {
+      const { fetch, auth } = options;
+      const logout = createLogout({ gatewayUrl: "http://a.test", fetch, supabase: { auth } });
+      assert.deepEqual(await took(context, logout), { outcome, seconds });
+    });
+  }
 });
 
 describe("what csrf answers decides what is asked next", () => {
@@ -114,7 +128,8 @@ describe("what csrf answers decides what is asked next", () => {
     ["a foreign page", [403], [CSRF], "failed", 403],
     ["too much at once", [503], [CSRF], "failed", 503],
     ["nobody can judge the token", [500], [CSRF], "failed", 500],
-    ["a page, so that is no gateway", [200, {}, "<!doctype html>"], [CSRF], "offline", 0],
+    ["a page, so that is no gateway", [200, {}, "<!doctype html>"], [CSRF], "failed", 200],
+    ["another server's JSON", [200, {}, "{}"], [CSRF], "failed", 200],
   ]) {
     test(name, async (context) => {
       const script = await scripted(context, answer, [401]);
@@ -169,14 +184,44 @@ test("calls while a logout is under way share it", async (context) => {
   assert.equal((await logout()).outcome, "refused");
 });
 
-test("the gateway may be at a path", async (context) => {
-  const { gatewayUrl, asked } = await scripted(context, [401]);
-  await createLogout({ gatewayUrl: `${gatewayUrl}/auth-gateway` })();
-  assert.equal(asked()[0], "GET /auth-gateway/api/auth/csrf");
+describe("a session that could not be refreshed may live on", () => {
+  for (const [name, error, outcome] of [
+    ["while GoTrue is down", { name: "AuthRetryableFetchError", status: 0 }, "failed"],
+    ["unless GoTrue knows better", { name: "AuthApiError", code: "session_not_found" }, "refused"],
+  ]) {
+    for (const [how, getSession] of [
+      ["told", async () => ({ data: { session: null }, error })],
+      ["thrown", () => Promise.reject(error)],
+    ]) {
+      test(`${name}, ${how}`, async (context) => {
+        const { gatewayUrl, asked } = await scripted(context, [401]);
+        const logout = createLogout({ gatewayUrl, supabase: { auth: { getSession } } });
+        assert.equal((await logout()).outcome, outcome);
+        // The cookies that there are go all the same.
+        assert.deepEqual(asked(), [CSRF, POST]);
+      });
+    }
+  }
+
+  test("until the next logout, which judges anew", async (context) => {
+    const { gatewayUrl } = await scripted(context, [401], [401], csrf, [401]);
+    const auth = { getSession: () => Promise.reject(new Error("GoTrue is down")) };
+    const logout = createLogout({ gatewayUrl, supabase: { auth } });
+    assert.equal((await logout()).outcome, "failed");
+    assert.equal((await logout()).outcome, "refused");
+  });
 });
 
-test("an unknown scope is an error", () => {
-  for (const scope of ["", "all", "locale", null]) {
-    assert.throws(() => createLogout({ scope }), TypeError, String(scope));
+describe("the gateway may be anywhere", () => {
+  for (const [name, at, path] of [
+    ["at a path", (url) => `${url}/auth-gateway`, "/auth-gateway/api/auth/csrf"],
+    ["with a slash at the end", (url) => `${url}/`, "/api/auth/csrf"],
+    ["as a URL", (url) => new URL(url), "/api/auth/csrf"],
+  ]) {
+    test(name, async (context) => {
+      const { gatewayUrl, asked } = await scripted(context, [401]);
+      await createLogout({ gatewayUrl: at(gatewayUrl) })();
+      assert.equal(asked()[0], `GET ${path}`);
+    });
   }
 });

@@ -188,19 +188,24 @@ test("a refresh under way in another tab does not bring the session back", async
   await assertSignedOut(tab);
 });
 
-test("a new session that another tab began is left alone", async (context) => {
-  const { app: { url }, profile } = await stage(context);
-  const [tab, other] = [await openTab({ profile, url }), await openTab({ profile, url })];
-  await signIn(tab, newUser());
-  await logOut(tab);
-  await assertSignedOut(other);
-  await signIn(other, newUser());
-  // A tab that was frozen gets the message of the first logout only now.
-  await other.evaluate((key) => {
-    new BroadcastChannel(key).postMessage({ event: "SIGNED_OUT", session: null });
-  }, KEY);
-  await eventually("the late message comes", async () => await events(tab, "SIGNED_OUT") > 1);
-  assert.deepEqual([await hasSession(tab), await hasSession(other)], [true, true]);
+describe("a new session that another tab began is left alone", () => {
+  for (const kind of ["ssr", "localStorage"]) {
+    test(kind, async (context) => {
+      const { app: { url }, profile } = await stage(context);
+      const open = () => openTab({ profile, url, kind });
+      const [tab, other] = [await open(), await open()];
+      await signIn(tab, newUser());
+      await logOut(tab);
+      await assertSignedOut(other);
+      await signIn(other, newUser());
+      // A tab that was frozen gets the message of the first logout only now.
+      await other.evaluate((key) => {
+        new BroadcastChannel(key).postMessage({ event: "SIGNED_OUT", session: null });
+      }, KEY);
+      await eventually("the late message comes", async () => await events(tab, "SIGNED_OUT") > 1);
+      assert.deepEqual([await hasSession(tab), await hasSession(other)], [true, true]);
+    });
+  }
 });
 
 test("cookies that scripts cannot read are deleted, all of them", async (context) => {

@@ -6,12 +6,30 @@ import { describe, test } from "node:test";
 import { createLogout } from "../index.js";
 
 class FakeStorage {
+  #items = new Map();
+
   constructor(names) {
-    for (const name of names) this[name] = "value";
+    for (const name of names) this.setItem(name, "value");
+  }
+
+  get length() {
+    return this.#items.size;
+  }
+
+  key(index) {
+    return this.names()[index] ?? null;
+  }
+
+  setItem(name, value) {
+    this.#items.set(name, value);
   }
 
   removeItem(name) {
-    delete this[name];
+    this.#items.delete(name);
+  }
+
+  names() {
+    return [...this.#items.keys()];
   }
 }
 
@@ -21,13 +39,12 @@ const answering = (status, headers = {}) => async () => new Response(null, { sta
 const PLACES = ["localStorage", "sessionStorage", "cookies"];
 
 // `instead` has globals that are other ones here, or none.
-function page(context, { names = [], places = PLACES, denied = false, instead = {} } = {}) {
+function page(context, { names = [], places = PLACES, denied = [], instead = {} } = {}) {
   const at = (place) => (places.includes(place) ? names : []);
   const written = [];
   const told = [];
   const closed = [];
   const deny = () => { throw new DOMException("denied", "SecurityError"); };
-  const denies = (name) => denied && name.endsWith("Storage");
   const globals = {
     localStorage: new FakeStorage(at("localStorage")),
     sessionStorage: new FakeStorage(at("sessionStorage")),
@@ -45,7 +62,7 @@ function page(context, { names = [], places = PLACES, denied = false, instead = 
   };
   for (const [name, value] of Object.entries(globals)) {
     const before = Object.getOwnPropertyDescriptor(globalThis, name);
-    const now = denies(name) ? { get: deny } : { value };
+    const now = denied.includes(name) ? { get: deny } : { value };
     Object.defineProperty(globalThis, name, { ...now, configurable: true });
     context.after(() => {
       if (before) Object.defineProperty(globalThis, name, before);
@@ -53,7 +70,7 @@ function page(context, { names = [], places = PLACES, denied = false, instead = 
     });
   }
   const left = () => (
-    [globals.localStorage, globals.sessionStorage].map((storage) => Object.keys(storage ?? {}))
+    [globals.localStorage, globals.sessionStorage].map((storage) => storage?.names() ?? [])
   );
   return { left, written, told, closed };
 }
@@ -61,6 +78,7 @@ function page(context, { names = [], places = PLACES, denied = false, instead = 
 const suffixes = ["", ".0", ".12", "-user", "-code-verifier", "-code-verifier.0",
   "-flows-code-verifier", "-flow-0123456789-code-verifier"];
 const strange = ["-other", "x", ".x", "-user-x", "/"];
+const CSRF = "sb-csrf-token";
 
 function client(storageKey) {
   const calls = [];
@@ -78,13 +96,14 @@ describe("names of the session go, others stay", () => {
   const elsewhere = ["theme", "sb-auth-token", "x-sb-a-auth-token"];
   for (const [name, options, ours, others] of [
     ["without a client, of any project", {},
-      [...named("sb-a-auth-token", suffixes), ...named("sb-b-auth-token", suffixes)],
+      [...named("sb-a-auth-token", suffixes), ...named("sb-b-auth-token", suffixes), CSRF],
       [...named("sb-a-auth-token", strange), ...elsewhere]],
     ["with a client, of its key", client("sb-a-auth-token"),
-      named("sb-a-auth-token", suffixes),
+      [...named("sb-a-auth-token", suffixes), CSRF],
       [...named("sb-a-auth-token", strange), ...named("sb-b-auth-token", suffixes), ...elsewhere]],
     ["with a client of another key", client("my.app(1)"),
-      named("my.app(1)", suffixes), [...named("my.app(1)", strange), "my-app(1)", ...elsewhere]],
+      [...named("my.app(1)", suffixes), CSRF],
+      [...named("my.app(1)", strange), "my-app(1)", ...elsewhere]],
   ]) {
     for (const place of PLACES) {
       test(`${name}, in ${place}`, async (context) => {
@@ -120,7 +139,7 @@ test("a cookie without a name hides none that follow it", async (context) => {
 test("what is stored while the gateway is asked goes too", async (context) => {
   const { left } = page(context);
   const fetch = async () => {
-    localStorage["sb-a-auth-token"] = "refreshed";
+    localStorage.setItem("sb-a-auth-token", "refreshed");
     return answering(401)();
   };
   await createLogout({ fetch })();
@@ -168,18 +187,27 @@ describe("clients that cannot be asked are told on their channels", () => {
   }
 });
 
-test("a page that is denied its storages logs out", async (context) => {
-  page(context, { denied: true });
-  const { calls, supabase } = client("sb-a-auth-token");
-  const { status } = await createLogout({ supabase, fetch: answering(401) })();
-  assert.equal(status, 401);
-  assert.deepEqual(calls, ["_removeSession"]);
+describe("what is denied keeps nothing else from going", () => {
+  for (const denied of [["localStorage"], ["sessionStorage"], ["localStorage", "sessionStorage"]]) {
+    test(denied.join(" and "), async (context) => {
+      const names = ["sb-a-auth-token"];
+      const { left, written } = page(context, { names, denied });
+      const { calls, supabase } = client("sb-a-auth-token");
+      const { status } = await createLogout({ supabase, fetch: answering(401) })();
+      assert.equal(status, 401);
+      const kept = (storage) => (denied.includes(storage) ? names : []);
+      assert.deepEqual(left(), [kept("localStorage"), kept("sessionStorage")]);
+      assert.ok(written.length > 0);
+      assert.deepEqual(calls, ["_removeSession"]);
+    });
+  }
 });
 
 describe("what a runtime lacks keeps nothing else from going", () => {
   for (const [name, lacks] of [
     ["no localStorage, as in an Android WebView", { localStorage: null }],
     ["no sessionStorage", { sessionStorage: null }],
+    ["no storages, as in Node", { localStorage: undefined, sessionStorage: undefined }],
     ["no BroadcastChannel", { BroadcastChannel: undefined }],
     ["no document, as in Deno", { document: undefined, location: undefined }],
   ]) {
@@ -199,10 +227,13 @@ describe("what a runtime lacks keeps nothing else from going", () => {
 
 describe("a client that is not as it should be logs out", () => {
   const broken = () => { throw new Error("broken"); };
-  for (const [name, change] of [
+  for (const [name, change, told = "refused"] of [
     ["_removeSession throws", { _removeSession: broken }],
     ["_removeSession rejects", { _removeSession: async () => broken() }],
-    ["getSession rejects", { getSession: async () => broken() }],
+    ["getSession throws", { getSession: broken }, "failed"],
+    ["getSession rejects", { getSession: async () => broken() }, "failed"],
+    ["getSession answers nothing", { getSession: () => {} }],
+    ["no onAuthStateChange", { onAuthStateChange: undefined }],
     ["no storageKey", { storageKey: undefined }],
   ]) {
     test(name, async (context) => {
@@ -210,7 +241,7 @@ describe("a client that is not as it should be logs out", () => {
       const { auth } = client("sb-a-auth-token").supabase;
       const supabase = { auth: { ...auth, ...change } };
       const { outcome } = await createLogout({ supabase, fetch: answering(401) })();
-      assert.equal(outcome, "refused");
+      assert.equal(outcome, told);
       assert.deepEqual(left(), [[], []]);
     });
   }

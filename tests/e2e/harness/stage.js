@@ -86,8 +86,10 @@ export function claimsOf(token) {
   return JSON.parse(Buffer.from(token.split(".")[1], "base64url"));
 }
 
-export async function stage(context, { flags = [], durable = true, about = "" } = {}) {
-  const mock = await startMock(context);
+export async function stage(context, {
+  alg = "ES256", flags = [], durable = true, about = "",
+} = {}) {
+  const mock = await startMock(context, "--alg", alg);
   const store = durable ? `file:${await newFolder(context)}/store` : "memory";
   const all = ["--store", store, "--trusted-proxies", "127.0.0.1", ...flags];
   let stopGateway;

@@ -7,7 +7,7 @@ const TOLD = {
   revoked: "You are signed out.",
   "already-ended": "You were signed out already.",
   queued: "You are signed out here. Elsewhere it takes until the sign-in service answers.",
-  failed: "You are signed out here. Your session may live on elsewhere.",
+  failed: "Logging out may have failed, and your session may live on. Try again later.",
   refused: "Nobody is signed in.",
   offline: "Nobody could be reached. Log out again once you are online.",
 };
@@ -24,8 +24,6 @@ export const supabase = createBrowserClient(location.origin, "any", {
 const logout = createLogout({ supabase, scope, gatewayUrl });
 
 export async function logOut() {
-  const { outcome, requestId } = await logout();
-  // No gateway answered, so nobody deleted HttpOnly cookies.
-  if (outcome === "failed" && !requestId) return "Logging out failed. Try again later.";
+  const { outcome } = await logout();
   return TOLD[outcome];
 }
