@@ -48,6 +48,9 @@ async function logOut(tab, { scope = "local", credential, path }, told) {
 const reportOf = async (tab) => (await tab.locator("#report").textContent()).split("\n");
 
 const COOKIES = "2 cookies (sb-127-auth-token, sb-csrf-token)";
+const ANSWERED = { "X-Request-Id": "01234567-89ab-cdef-0123-456789abcdef" };
+// The demo's store is memory, in which nothing waits.
+const QUEUED = { ...ANSWERED, "X-Logout-Outcome": "queued" };
 
 const breakGotrue = async (tab) => {
   await tab.click("#gotrue-switch");
@@ -73,7 +76,7 @@ test("signed in", async (context) => {
 
 describe("after a logout", () => {
   for (const {
-    name, other, broken, offline, twice, asked = {}, told, report, sessions = 0, cookies = 0,
+    name, other, broken, routed, answer, twice, asked = {}, told, report, sessions = 0, cookies = 0,
   } of [
     {
       name: "signed out",
@@ -104,10 +107,35 @@ describe("after a logout", () => {
       sessions: 1,
     },
     {
-      name: "offline, signed out here alone",
-      offline: true,
+      name: "gateway down, signed out here alone",
+      routed: /auth\/(csrf|logout)/,
+      answer: (route) => route.abort(),
       told: "No gateway answered: the session may live on. 1 cookie went, 0 sessions ended.",
       report: ["offline, no answer", "0 of 1 session", "1 cookie (sb-127-auth-token)"],
+      sessions: 1,
+    },
+    {
+      name: "no gateway but a proxy answers",
+      routed: /auth\/logout/,
+      answer: (route) => route.fulfill({ status: 502 }),
+      told: "No gateway answered: the session may live on. 2 cookies went, 0 sessions ended.",
+      report: ["failed, 502", "0 of 1 session", COOKIES],
+      sessions: 1,
+    },
+    {
+      name: "queued, GoTrue down",
+      routed: /auth\/logout/,
+      answer: (route) => route.fulfill({ status: 202, headers: QUEUED }),
+      told: "Logged out here: GoTrue is asked once it answers. 2 cookies went, 0 sessions ended.",
+      report: ["queued, 202", "0 of 1 session", COOKIES],
+      sessions: 1,
+    },
+    {
+      name: "refused to the client",
+      routed: /auth\/csrf/,
+      answer: (route) => route.fulfill({ status: 403, headers: ANSWERED }),
+      told: "The logout failed, and the gateway says so instead of pretending. 1 cookie went, 0",
+      report: ["failed, 403", "0 of 1 session", "1 cookie (sb-127-auth-token)"],
       sessions: 1,
     },
     {
@@ -138,7 +166,7 @@ describe("after a logout", () => {
       if (other) await reads(tab, "sign-in-status", "demo@example.com is signed in on another");
       await signIn(tab);
       if (broken) await breakGotrue(tab);
-      if (offline) await tab.route(/auth\/(csrf|logout)/, (route) => route.abort());
+      if (routed) await tab.route(routed, answer);
       if (twice) await logOut(tab, asked, "Logged out");
 
       await logOut(tab, asked, told);
@@ -152,6 +180,29 @@ describe("after a logout", () => {
       await picture(tab, name.replaceAll(/\W+/g, "-"));
     });
   }
+});
+
+test("offline, what was ended before is told no more", async (context) => {
+  const tab = await openDemo(context);
+  await signIn(tab);
+  await logOut(tab, {}, "Logged out");
+  await signIn(tab);
+  await tab.context().setOffline(true);
+
+  await logOut(tab, {}, "No gateway answered: the session may live on. 1 cookie went, nobody tells");
+
+  assert.deepEqual(await authCookies(tab.context()), []);
+  const [, , answered, ended, cleared] = await reportOf(tab);
+  assert.deepEqual([answered, ended, cleared], [
+    "Outcome: offline, no answer",
+    "Ended at GoTrue: unknown",
+    "Cleared here: 1 cookie (sb-127-auth-token)",
+  ]);
+  await reads(tab, "who", "demo@example.com is signed out of this browser.");
+  await picture(tab, "offline");
+  await tab.context().setOffline(false);
+  await tab.click("#check-again");
+  await showsSessions(tab, 1);
 });
 
 describe("the summary", () => {

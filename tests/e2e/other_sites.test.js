@@ -149,15 +149,3 @@ test("where browsers do not name the site, the origin decides", async (context) 
   }
   await logOut(tab, "You are signed out.");
 });
-
-test("the app is not shown in a frame, where a click could be stolen", async (context) => {
-  const { profile, url } = await stage(context);
-  const page = `http://other.example.localhost:${await foreignPages(context)}/`;
-  const tab = await openTab(profile, page);
-  const refused = tab.waitForEvent("console", (message) => (
-    message.text().includes("frame-ancestors")
-  ));
-  await tab.evaluate((app) => { document.body.innerHTML = `<iframe src="${app}"></iframe>`; }, url);
-  await refused;
-  assert.equal(await tab.frameLocator("iframe").locator("#log-out").count(), 0);
-});

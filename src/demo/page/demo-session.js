@@ -226,8 +226,12 @@ export async function logOut(chosen) {
 }
 
 export async function verify(accessToken) {
-  const headers = { Authorization: `Bearer ${accessToken}` };
-  const response = await fetch(settings.verify, { headers });
-  const text = await response.text();
-  return { status: response.status, reason: text ? JSON.parse(text).error.reason : "" };
+  try {
+    const headers = { Authorization: `Bearer ${accessToken}` };
+    const response = await fetch(settings.verify, { headers });
+    const text = await response.text();
+    return { status: response.status, reason: text ? JSON.parse(text).error.reason : "" };
+  } catch {
+    return { status: null, reason: "" };
+  }
 }

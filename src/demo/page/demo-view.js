@@ -114,13 +114,17 @@ const REFUSED = {
   not_found: "GoTrue no longer knows this session, so the others live on",
 };
 
-function headline({ status, outcome, body }, scope) {
+function headline({ status, outcome, requestId, body }, scope) {
   if (outcome === "revoked") return [`Logged out: GoTrue ended ${ENDED[scope]}.`, "good"];
   if (outcome === "already-ended") return ["Nothing was left to end: it was over.", "good"];
-  if (outcome === "offline") return ["No gateway answered: the session may live on.", "bad"];
-  if (status === 403) return ["Refused, nothing touched: no CSRF token.", "warning"];
+  if (outcome === "queued") return ["Logged out here: GoTrue is asked once it answers.", "warning"];
+  if (outcome === "offline" || !requestId) {
+    return ["No gateway answered: the session may live on.", "bad"];
+  }
   const reason = body.startsWith("{") ? JSON.parse(body).error?.reason : "";
   if (status === 401) return [`Refused: ${REFUSED[reason] ?? reason}.`, "warning"];
+  // The client's word is another one: it clears this browser all the same.
+  if (outcome === "refused") return ["Refused, nothing touched: no CSRF token.", "warning"];
   return ["The logout failed, and the gateway says so instead of pretending.", "bad"];
 }
 
@@ -136,13 +140,12 @@ function meant({ scope, ownId }, id) {
 
 const aliveIn = ({ sessions }) => new Set(sessions.map(({ id }) => id));
 
-// What is over since: cookies by name, and sessions.
+// What is over since: cookies by name, and sessions, unless nobody could tell.
 function lossesOf({ reply, sessions }, after) {
+  const gone = [...reply.before.keys()].filter((name) => !after.cookies.has(name));
+  if (!sessions || !after.sessions) return { gone, ended: null };
   const alive = aliveIn(after);
-  return {
-    gone: [...reply.before.keys()].filter((name) => !after.cookies.has(name)),
-    ended: sessions.filter(({ id }) => !alive.has(id)),
-  };
+  return { gone, ended: sessions.filter(({ id }) => !alive.has(id)) };
 }
 
 // To be pasted anywhere: names and numbers, no cookie's value and no token.
@@ -150,13 +153,15 @@ export function showReport(logout, after) {
   const { reply, sessions, ownId } = logout;
   const { gone, ended } = lossesOf(logout, after);
   const listed = (names) => (names.length ? ` (${names.join(", ")})` : "");
-  const places = ended.map((session) => whereOf(session, ownId));
-  const answered = reply.status ? `${reply.status}, request id ${reply.requestId}` : "no answer";
+  const places = ended?.map((session) => whereOf(session, ownId));
+  const known = ended && `${ended.length} of ${count(sessions.length, "session")}${listed(places)}`;
+  const answered = reply.status || "no answer";
+  const id = reply.requestId ? `, request id ${reply.requestId}` : "";
   byId("report").textContent = [
     `logout-gateway, ${reply.at.toISOString()}`,
     `Asked: ${reply.request}`,
-    `Outcome: ${reply.outcome}, ${answered}`,
-    `Ended at GoTrue: ${ended.length} of ${count(sessions.length, "session")}${listed(places)}`,
+    `Outcome: ${reply.outcome}, ${answered}${id}`,
+    `Ended at GoTrue: ${known ?? "unknown"}`,
     `Cleared here: ${count(gone.length, "cookie")}${listed(gone)}`,
     `Took: ${Math.round(reply.took)} ms`,
   ].join("\n");
@@ -179,8 +184,8 @@ export function showResult(logout, after) {
   const { reply, scope, ownId, sessions } = logout;
   const [said, tone] = headline(reply, scope);
   const { gone, ended } = lossesOf(logout, after);
-  const losses = `${count(gone.length, "cookie")} went, ${count(ended.length, "session")} ended.`;
-  showSummary(`${said} ${losses}`, tone);
+  const over = ended ? `${count(ended.length, "session")} ended` : "nobody tells what ended";
+  showSummary(`${said} ${count(gone.length, "cookie")} went, ${over}.`, tone);
   // What outlives a logout that was to end it is no success.
   const failed = ["failed", "offline"].includes(reply.outcome);
   const lives = (id) => (failed && meant(logout, id) ? "bad" : "neutral");
@@ -188,7 +193,7 @@ export function showResult(logout, after) {
   byId("reply").replaceChildren(...replyParts(reply));
   byId("changes").replaceChildren(
     cookieChanges(reply.before, after.cookies),
-    sessionChanges(sessions, aliveIn(after), ownId, lives),
+    sessionChanges(ended ? sessions : [], ended && aliveIn(after), ownId, lives),
     checks(after, lives(ownId)),
   );
 }
@@ -221,7 +226,8 @@ function cookieChanges(before, after) {
 function sessionChanges(before, alive, ownId, lives) {
   const now = ({ id }) => (alive.has(id) ? badge("alive", lives(id)) : badge("ended", "good"));
   const rows = before.map((session) => [sessionName(session, ownId), "alive", now(session)]);
-  return table("Sessions at GoTrue", ["Session", "Before", "After"], rows, "There were none");
+  const empty = alive ? "There were none" : "Nobody tells";
+  return table("Sessions at GoTrue", ["Session", "Before", "After"], rows, empty);
 }
 
 function checks({ refresh, verified }, alive) {
@@ -240,12 +246,13 @@ function answer(said, tone, detail) {
 function refreshAnswer({ status, reason, session }, alive) {
   if (session) return answer("good for new tokens", alive, code("200"));
   if (status === null || status >= 500) {
-    return answer("no answer", "bad", "Switch GoTrue on, then check again.");
+    return answer("no answer", "bad", "Once GoTrue answers, check again.");
   }
   return answer("refused", "good", code(`${status} ${reason}`));
 }
 
 function verifyAnswer({ status, reason }, alive) {
   if (status === 200) return answer("let through", alive, code("200"));
+  if (status === null) return answer("no answer", "bad", "");
   return answer("refused", status === 401 ? "good" : "bad", code(`${status} ${reason}`));
 }

@@ -81,8 +81,11 @@ byId("sign-in").addEventListener("submit", (event) => {
 
 // Log out.
 
+// Nobody knows while nobody answers.
+const knownSessions = (session) => aliveSessions(session).catch(() => null);
+
 async function observe(session) {
-  const [sessions, cookies] = [await aliveSessions(session), readCookies()];
+  const [sessions, cookies] = [await knownSessions(session), readCookies()];
   if (!session) return { sessions, cookies, refresh: null, verified: null };
   const verified = await verify(session.access_token);
   const refresh = await tryRefreshToken(session.refresh_token);
@@ -105,9 +108,10 @@ byId("logout").addEventListener("submit", (event) => {
   const chosen = Object.fromEntries(new FormData(event.target));
   act(summary, async () => {
     showSummary("Asking the gateway…");
+    byId("result").hidden = true;
     signInStatus("");
     const session = lastSession;
-    const sessions = await aliveSessions(session);
+    const sessions = await knownSessions(session);
     const reply = await logOut({ ...chosen, accessToken: session?.access_token });
     const ownId = claimsIn(session)?.session_id;
     lastLogout = { session, sessions, reply, ownId, scope: chosen.scope };

@@ -40,7 +40,6 @@ function newCertificate(folder) {
 // Only what is below /private/ asks who calls.
 const locations = (site, mock) => `location / {
         root ${site};
-        add_header Content-Security-Policy "frame-ancestors 'self'";
         try_files $uri /index.html;
     }
 
