@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import {
-  assertDead, authCookies, getSession, logOut, openTab, reads, sessionOf, signIn,
+  assertOver, authCookies, logOut, openTab, reads, sessionOf, signIn,
 } from "./harness/app.js";
 import { stage } from "./harness/stage.js";
 
@@ -61,7 +61,7 @@ describe("no auth cookie is left of a session", () => {
   ]) {
     test(name, async (context) => {
       const scene = await stage(context, { flags, about });
-      const { mock, profile, url, user } = scene;
+      const { profile, url, user } = scene;
       const tab = await openTab(profile, `${url}${page}`);
       await tab.evaluate(() => { document.cookie = "theme=dark; path=/"; });
       await signIn(tab, user, by);
@@ -74,10 +74,7 @@ describe("no auth cookie is left of a session", () => {
       await logOut(tab, "You are signed out.");
 
       assert.deepEqual((await profile.cookies()).map((cookie) => cookie.name), ["theme"]);
-      await tab.reload();
-      assert.equal(await getSession(tab), null);
-      await assertDead(scene, session);
-      assert.deepEqual(await mock.sessions(), []);
+      await assertOver(scene, tab, session);
     });
   }
 });

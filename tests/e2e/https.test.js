@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 
 import { startServer } from "../../clients/js/test/harness.js";
 import {
-  assertDead, authCookies, getSession, logOut, openTab, sessionOf, signIn,
+  assertDead, assertOver, authCookies, logOut, openTab, sessionOf, signIn,
 } from "./harness/app.js";
 import { newLenientProfile, stage } from "./harness/stage.js";
 
@@ -30,7 +30,7 @@ describe("no cookie is left of a session that came by https", () => {
   ]) {
     test(name, async (context) => {
       const scene = await stage(context, { flags, about });
-      const { mock, profile, secureUrl, user } = scene;
+      const { profile, secureUrl, user } = scene;
       const tab = await openTab(profile, `${secureUrl}/${page}`);
       await signIn(tab, user, by);
       const cookies = await profile.cookies();
@@ -45,10 +45,7 @@ describe("no cookie is left of a session that came by https", () => {
       await logOut(tab, "You are signed out.");
 
       assert.deepEqual((await profile.cookies()).map((cookie) => cookie.name), ["theme"]);
-      await tab.reload();
-      assert.equal(await getSession(tab), null);
-      await assertDead(scene, session);
-      assert.deepEqual(await mock.sessions(), []);
+      await assertOver(scene, tab, session);
     });
   }
 });

@@ -83,3 +83,11 @@ export async function assertAlive(scene, session) {
 export async function assertDead(scene, session) {
   assert.deepEqual(await judgements(scene, session), DEAD);
 }
+
+// The user's only session has ended, and the page knows of none.
+export async function assertOver(scene, tab, session) {
+  await tab.reload();
+  assert.equal(await getSession(tab), null);
+  await assertDead(scene, session);
+  assert.deepEqual(await scene.mock.sessions(), []);
+}
