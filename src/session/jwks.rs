@@ -230,15 +230,15 @@ impl Jwks {
         let mut without_keys = FIRST_RETRY;
         loop {
             self.fetching.lock().unwrap_or_else(PoisonError::into_inner).under_way = true;
-            let fetched = match fetch().await {
-                Ok(body) => self.take(&body).map_err(|fault| fault.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            {
+            let body = fetch().await.map_err(|error| error.to_string());
+            let fetched = {
+                // Whoever misses a key in these keys asks for the next fetch, not for this one.
                 let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+                let taken = body.and_then(|body| self.take(&body).map_err(|f| f.to_string()));
                 fetching.under_way = false;
                 self.finished.send_modify(|count| *count = count.wrapping_add(1));
-            }
+                taken
+            };
             self.metrics.jwks_refreshed(fetched.is_ok());
             let pause = match fetched {
                 Ok(()) => EVERY,
