@@ -147,6 +147,10 @@ for (const name of Object.keys(DATA)) {
 
       const csrf = await fetch(`${url}/api/auth/csrf`, { headers: { cookie } });
       const token = (await csrf.json()).data.csrf_token;
+      // Where a form posts, whether the app passes it on or not.
+      const form = await fetch(`${url}/logout`, { method: "POST", headers: { cookie } });
+      assert.deepEqual(form.headers.getSetCookie(), []);
+      assert.equal(await refreshes(), atFirst);
       // One does not ask who is signed in.
       for (const path of ["/", "/private"]) {
         const { status, kept, cookies } = await page(url, cookie, path);
