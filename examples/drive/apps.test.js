@@ -6,25 +6,37 @@ import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
 
 import {
-  aboutToExpire, cookieHeader, sessionOf, startApp, startDemo,
+  aboutToExpire, cookieHeader, eventually, sessionOf, startApp, startDemo,
 } from "./harness.js";
 
+const CHROMIUM = { executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] };
+
 let browser;
+let keeper;
 
 before(async () => {
-  browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
+  browser = await chromium.launch(CHROMIUM);
+  // Users' browsers keep the pages that were left, alive; the driver switches that off.
+  const ignoreDefaultArgs = ["--disable-back-forward-cache"];
+  keeper = await chromium.launch({ ...CHROMIUM, ignoreDefaultArgs });
 });
 
-after(() => browser.close());
+after(() => Promise.all([browser.close(), keeper.close()]));
 
 const at = (tab, path) => tab.waitForURL((url) => url.pathname === path);
 // Until the page's scripts have taken over, a click goes nowhere.
 const alive = (tab) => tab.waitForLoadState("networkidle");
 
-async function signedIn(context, url) {
-  const profile = await browser.newContext();
+async function signedIn(context, url, by = browser) {
+  const profile = await by.newContext();
   context.after(() => profile.close());
   const tab = await profile.newPage();
+  await tab.addInitScript(() => {
+    addEventListener("pagehide", () => { window.shown = null; });
+    addEventListener("pageshow", ({ persisted }) => {
+      window.shown = { persisted, text: document.body.innerText };
+    });
+  });
   await tab.goto(url);
   await alive(tab);
   await tab.getByRole("button", { name: "Sign in" }).click();
@@ -34,10 +46,20 @@ async function signedIn(context, url) {
   return { profile, tab };
 }
 
-async function page(url, cookie = "") {
+// What back leads to: what it says, and whether the browser had kept that very page.
+async function back(tab) {
+  await alive(tab);
+  const moved = tab.waitForEvent("framenavigated");
+  await tab.evaluate(() => { history.back(); });
+  await moved;
+  return eventually("a page is shown", () => tab.evaluate(() => window.shown).catch(() => null));
+}
+
+async function page(url, cookie = "", path = "/private") {
   const request = { headers: { cookie }, redirect: "manual" };
-  const { status, headers } = await fetch(`${url}/private`, request);
-  return { status, to: headers.get("Location"), cookies: headers.getSetCookie() };
+  const { status, headers } = await fetch(`${url}${path}`, request);
+  const [to, kept] = [headers.get("Location"), headers.get("Cache-Control")];
+  return { status, to, kept, cookies: headers.getSetCookie() };
 }
 
 async function assertRedirected(url, cookie) {
@@ -46,7 +68,22 @@ async function assertRedirected(url, cookie) {
   assert.equal(to, "/");
 }
 
-for (const name of ["nextjs", "sveltekit"]) {
+// What @supabase/ssr asks for.
+const KEPT_WITH_FRESH_COOKIES = "private, no-cache, no-store, must-revalidate, max-age=0";
+
+// What the router in the browser asks for instead of the page.
+const DATA = {
+  nextjs: { path: "/private", headers: { RSC: "1" } },
+  sveltekit: { path: "/private/__data.json", headers: {} },
+};
+
+async function data(url, name, cookie) {
+  const { path, headers } = DATA[name];
+  const answer = await fetch(`${url}${path}`, { headers: { ...headers, cookie } });
+  return { kept: answer.headers.get("Cache-Control"), text: await answer.text() };
+}
+
+for (const name of Object.keys(DATA)) {
   test(name, async (suite) => {
     const demo = await startDemo(suite);
     const url = await startApp(suite, name, demo);
@@ -61,6 +98,9 @@ for (const name of ["nextjs", "sveltekit"]) {
       const cookies = await profile.cookies();
       const { refresh_token: refreshToken } = sessionOf(cookies);
       assert.equal((await demo.sessions()).length, 1);
+      const { kept, text } = await data(url, name, cookieHeader(cookies));
+      assert.match(kept, /no-store/);
+      assert.match(text, /demo@example\.com/);
 
       await tab.getByRole("button", { name: "Log out" }).click();
 
@@ -75,9 +115,29 @@ for (const name of ["nextjs", "sveltekit"]) {
       assert.equal((await demo.refresh(refreshToken)).error_code, "refresh_token_not_found");
       // Whoever kept the cookies has a token that is good for an hour by itself.
       await assertRedirected(url, cookieHeader(cookies));
+      assert.doesNotMatch((await data(url, name, cookieHeader(cookies))).text, /demo@example\.com/);
     });
 
-    await suite.test("a page refreshes a session; no logout sets its cookies", async (context) => {
+    for (const keeps of [true, false]) {
+      const who = keeps ? "a browser that keeps pages alive" : "a browser that keeps none";
+      await suite.test(`${who} shows no private page again after a logout`, async (context) => {
+        const { tab } = await signedIn(context, url, keeps ? keeper : browser);
+        await tab.goto(url);
+        // Else what follows would say nothing.
+        const whileSignedIn = await back(tab);
+        assert.equal(whileSignedIn.persisted, keeps);
+        assert.match(whileSignedIn.text, /Signed in as/);
+        await alive(tab);
+
+        await tab.getByRole("button", { name: "Log out" }).click();
+        await at(tab, "/");
+        const { text } = await back(tab);
+        assert.doesNotMatch(text, /Signed in as/);
+        await at(tab, "/");
+      });
+    }
+
+    await suite.test("every page refreshes a session; no logout sets its cookies", async (context) => {
       const { profile } = await signedIn(context, url);
       const cookie = aboutToExpire(await profile.cookies());
       const refreshes = () => demo.calls("/token").then((calls) => (
@@ -86,12 +146,19 @@ for (const name of ["nextjs", "sveltekit"]) {
       const atFirst = await refreshes();
 
       const csrf = await fetch(`${url}/api/auth/csrf`, { headers: { cookie } });
-      const { data } = await csrf.json();
-      const token = data.csrf_token;
-      const { status, cookies } = await page(url, cookie);
-      assert.equal(status, 200);
-      assert.ok(cookies.some((line) => line.startsWith("sb-127-auth-token=base64-")));
-      assert.equal(await refreshes(), atFirst + 1);
+      const token = (await csrf.json()).data.csrf_token;
+      // Where a form posts, whether the app passes it on or not.
+      const form = await fetch(`${url}/logout`, { method: "POST", headers: { cookie } });
+      assert.deepEqual(form.headers.getSetCookie(), []);
+      assert.equal(await refreshes(), atFirst);
+      // One does not ask who is signed in.
+      for (const path of ["/", "/private"]) {
+        const { status, kept, cookies } = await page(url, cookie, path);
+        assert.equal(status, 200);
+        assert.equal(kept, KEPT_WITH_FRESH_COOKIES);
+        assert.ok(cookies.some((line) => line.startsWith("sb-127-auth-token=base64-")), path);
+      }
+      assert.equal(await refreshes(), atFirst + 2);
 
       const answer = await fetch(`${url}/api/auth/logout`, {
         method: "POST",
@@ -106,7 +173,7 @@ for (const name of ["nextjs", "sveltekit"]) {
       assert.ok(csrf.headers.getSetCookie().every((line) => line.startsWith("sb-csrf-token=")));
       const lines = answer.headers.getSetCookie();
       assert.ok(lines.length > 1 && lines.every((line) => line.includes("Max-Age=0")), lines);
-      assert.equal(await refreshes(), atFirst + 1);
+      assert.equal(await refreshes(), atFirst + 2);
       assert.deepEqual(await demo.sessions(), []);
     });
 

@@ -16,15 +16,26 @@ export async function handle({ event, resolve }) {
   // its cookies again.
   if (server) return forward(event, server);
 
+  const fresh = {};
   event.locals.supabase = createServerClient(SUPABASE_URL, PUBLIC_SUPABASE_PUBLISHABLE_KEY, {
     cookieOptions,
     cookies: {
       getAll: () => event.cookies.getAll(),
-      setAll(fresh, headers) {
-        fresh.forEach(({ name, value, options }) => event.cookies.set(name, value, options));
-        event.setHeaders(headers);
+      setAll(changed, headers) {
+        changed.forEach(({ name, value, options }) => event.cookies.set(name, value, options));
+        Object.assign(fresh, headers);
       },
     },
   });
-  return resolve(event);
+  // Refreshes a session that is about to expire; later no cookie could be set.
+  await event.locals.supabase.auth.getSession();
+  const answer = await resolve(event);
+  // What an endpoint has fetched cannot be changed.
+  const response = new Response(answer.body, answer);
+  // Else the back button shows private pages after a logout. A page may say otherwise by itself, but
+  // not where a session was refreshed.
+  const kept = response.headers.get("Cache-Control") ?? "private, no-store";
+  Object.entries({ "Cache-Control": kept, ...fresh })
+    .forEach(([name, value]) => response.headers.set(name, value));
+  return response;
 }

@@ -2,7 +2,6 @@ import { GATEWAY_URL } from "$app/env/private";
 
 // Who is signed in, or null.
 export async function signedIn({ auth }) {
-  // Refreshes a session that is about to expire.
   const { data: { session } } = await auth.getSession();
   if (!session) return null;
   // A token outlives its session: getClaims alone would believe it for an hour after the logout.
