@@ -7,13 +7,13 @@ export function createLogout({
   const ours = new RegExp(`^(sb-csrf-token|${key}(-user|-.*code-verifier)?(\\.\\d+)?)$`);
 
   const attempt = (work) => {
-    try { return work(); } catch { /* Denied. */ }
+    try { return work(); } catch {}
   };
   const storages = () => ["localStorage", "sessionStorage"]
     .flatMap((name) => attempt(() => globalThis[name]) ?? []);
   const stored = () => storages()
     .flatMap((storage) => Array.from(storage, (_, n) => storage.key(n)))
-    .concat(page?.cookie?.replace(/=[^;]*/g, "").split("; "))
+    .concat(attempt(() => page.cookie.replace(/=[^;]*/g, "").split("; ")))
     .filter((name) => ours.test(name));
 
   const remove = (name) => {
@@ -28,19 +28,23 @@ export function createLogout({
     }
   };
 
-  // Not localStorage: it may hold a new session by now.
   if (page) auth?.onAuthStateChange?.((event) => {
     if (event === "SIGNED_OUT") stored().forEach((name) => sessionStorage?.removeItem(name));
   });
 
-  const bounded = (work) => Promise.race([
-    (async () => work())(),
-    new Promise((_, fail) => { setTimeout(fail, 1e4, {}).unref?.(); }),
-  ]);
+  const bounded = (work) => {
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), 1e4);
+    return new Promise((done, fail) => {
+      late.signal.onabort = fail;
+      (async () => work(late))().then(done, fail);
+    }).finally(() => clearTimeout(timer));
+  };
   const send = (path, method, headers) => {
-    const once = () => bounded(() => fetch(`${gatewayUrl}`.replace(/\/?$/, `/api/auth/${path}`), {
-      method, headers, credentials: "include",
-    }));
+    const once = () => bounded(({ signal }) => fetch(
+      `${gatewayUrl}`.replace(/\/?$/, `/api/auth/${path}`),
+      { method, headers, signal, credentials: "include" },
+    ));
     return once().catch(once);
   };
   const post = async (headers, times = 10) => {
@@ -69,11 +73,11 @@ export function createLogout({
     const { status, headers } = await ask().catch(() => Response.error());
     if (scope !== "others") {
       new Set(before.concat(stored())).forEach((name) => attempt(() => remove(name)));
-      // The end of signOut: undoes refreshes, tells every tab.
       await bounded(() => auth?._removeSession?.()).catch(() => {});
     }
+    const known = !error || /not_found|expired/.test(error.code);
     const outcome = headers.get("X-Logout-Outcome")
-      ?? { 0: "offline", 401: error && !error.code ? "failed" : "refused" }[status] ?? "failed";
+      || { 0: "offline", 401: known && "refused" }[status] || "failed";
     return { outcome, status, requestId: headers.get("X-Request-Id") };
   };
 

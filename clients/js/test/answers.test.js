@@ -1,7 +1,9 @@
 // What the client makes of answers, and of none: servers that answer by a script.
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { describe, test } from "node:test";
+import { promisify } from "node:util";
 
 import { createLogout } from "../index.js";
 import { startServer } from "./harness.js";
@@ -93,15 +95,41 @@ describe("a lost request is sent once more", () => {
 
 // How long it takes, by a clock that stands still while there is anything else to do.
 async function took(context, logout) {
-  context.mock.timers.enable({ apis: ["setTimeout"] });
   let result;
   logout().then((value) => { result = value; });
-  for (let seconds = 0; ; seconds += 1) {
+  for (let seconds = 0; seconds <= 60; seconds += 1) {
     await new Promise(setImmediate);
     if (result) return { outcome: result.outcome, seconds };
     context.mock.timers.tick(1_000);
   }
+  throw new Error("it still waits");
 }
+
+test("a request that is given up is aborted", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const signals = [];
+  const fetch = (_, { signal }) => {
+    signals.push(signal);
+    return signals.length === 1 ? Promise.resolve(Response.json({})) : new Promise(() => {});
+  };
+  const { outcome } = await took(context, createLogout({
+    gatewayUrl: "http://a.test",
+    fetch,
+    supabase: { auth: { getSession: async () => ({ data: { session: { access_token: "a" } } }) } },
+  }));
+  assert.equal(outcome, "offline");
+  assert.deepEqual(signals.map(({ aborted }) => aborted), [false, true, true]);
+});
+
+test("a script ends with its logout", async () => {
+  const script = `import { createLogout } from "./index.js";
+    const fetch = async () => new Response(null, { status: 401 });
+    console.log((await createLogout({ gatewayUrl: "http://a.test", fetch })()).outcome);`;
+  const flags = ["--input-type=module", "--eval", script];
+  const options = { cwd: new URL("..", import.meta.url), timeout: 5_000 };
+  const { stdout } = await promisify(execFile)(process.execPath, flags, options);
+  assert.equal(stdout, "refused\n");
+});
 
 describe("nobody waits for ever", () => {
   const never = () => new Promise(() => {});
@@ -114,7 +142,8 @@ describe("nobody waits for ever", () => {
     ["for a subscriber", { auth: { getSession: refused, _removeSession: never }, fetch: refused },
       "refused", 10],
   ]) {
-    test(name, { timeout: 5_000 }, async (context) => {
+    test(name, async (context) => {
+      context.mock.timers.enable({ apis: ["setTimeout"] });
       const { fetch, auth } = options;
       const logout = createLogout({ gatewayUrl: "http://a.test", fetch, supabase: { auth } });
       assert.deepEqual(await took(context, logout), { outcome, seconds });
@@ -187,7 +216,10 @@ test("calls while a logout is under way share it", async (context) => {
 describe("a session that could not be refreshed may live on", () => {
   for (const [name, error, outcome] of [
     ["while GoTrue is down", { name: "AuthRetryableFetchError", status: 0 }, "failed"],
-    ["unless GoTrue knows better", { name: "AuthApiError", code: "session_not_found" }, "refused"],
+    ["for it was asked too often", { code: "over_request_rate_limit", status: 429 }, "failed"],
+    ["for the token was used already", { code: "refresh_token_already_used" }, "failed"],
+    ["unless GoTrue knows no such token", { code: "refresh_token_not_found" }, "refused"],
+    ["unless it is too old", { code: "session_expired" }, "refused"],
   ]) {
     for (const [how, getSession] of [
       ["told", async () => ({ data: { session: null }, error })],

@@ -50,7 +50,10 @@ function page(context, { names = [], places = PLACES, denied = [], instead = {} 
     sessionStorage: new FakeStorage(at("sessionStorage")),
     location: { hostname: "app.example.com" },
     document: {
-      get cookie() { return at("cookies").map((name) => `${name}=value=`).join("; "); },
+      get cookie() {
+        if (denied.includes("cookies")) deny();
+        return at("cookies").map((name) => `${name}=value=`).join("; ");
+      },
       set cookie(line) { written.push(line); },
     },
     BroadcastChannel: class {
@@ -188,7 +191,7 @@ describe("clients that cannot be asked are told on their channels", () => {
 });
 
 describe("what is denied keeps nothing else from going", () => {
-  for (const denied of [["localStorage"], ["sessionStorage"], ["localStorage", "sessionStorage"]]) {
+  for (const denied of [["localStorage"], ["sessionStorage"], ["cookies"], PLACES]) {
     test(denied.join(" and "), async (context) => {
       const names = ["sb-a-auth-token"];
       const { left, written } = page(context, { names, denied });
@@ -197,7 +200,7 @@ describe("what is denied keeps nothing else from going", () => {
       assert.equal(status, 401);
       const kept = (storage) => (denied.includes(storage) ? names : []);
       assert.deepEqual(left(), [kept("localStorage"), kept("sessionStorage")]);
-      assert.ok(written.length > 0);
+      assert.equal(written.length > 0, denied !== PLACES);
       assert.deepEqual(calls, ["_removeSession"]);
     });
   }
