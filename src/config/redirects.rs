@@ -14,13 +14,13 @@ use super::{
 const OUTCOME: &str = "logout";
 
 const DESTINATION: Rule = Rule::Borrowed(
-    "must be one path such as `/signed-out`, or one http or https URL, without `*`, `,` and `;` and \
-     without a parameter `logout`",
+    "must be one path such as `/signed-out`, or one http or https URL, of at most 512 octets, without \
+     `*`, `,`, `;` and a parameter `logout`",
 );
 
 const PLACES: Rule = Rule::Borrowed(
-    "must be http or https URLs without credentials, `;` and a parameter `logout`, or origins as \
-     browsers write them followed by `/*`",
+    "must be http or https URLs of at most 512 octets, without credentials, `*`, `;` and a parameter \
+     `logout`, or origins as browsers write them followed by `/*`",
 );
 
 #[derive(Args)]

@@ -127,7 +127,7 @@ async fn logout_or_form(
     call: Extension<Arc<Call>>,
     request: Request,
 ) -> Response {
-    let by_form = form::is_form(request.headers());
+    let by_form = form::is_form(request.headers(), request.body());
     let contract = if by_form { Contract::Form } else { Contract::SessionApi };
     logout(app, call, request, contract).await
 }

@@ -124,7 +124,7 @@ function headline({ status, outcome, requestId, body }, scope) {
   const reason = body.startsWith("{") ? JSON.parse(body).error?.reason : "";
   if (status === 401) return [`Refused: ${REFUSED[reason] ?? reason}.`, "warning"];
   // The client's word is another one: it clears this browser all the same.
-  if (outcome === "refused") return ["Refused, nothing touched: no CSRF token.", "warning"];
+  if (status === 403 && outcome === "refused") return ["Refused, nothing touched: no CSRF token.", "warning"];
   return ["The logout failed, and the gateway says so instead of pretending.", "bad"];
 }
 

@@ -2,7 +2,7 @@
 //! (RFC 9110, section 15.4.4: 303 makes the browser `GET` what comes next).
 
 use axum::{
-    body::Body,
+    body::{Body, HttpBody as _},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
@@ -17,10 +17,11 @@ use crate::{
     session::bearer,
 };
 
-/// Whether that is what the body is. No form can send a Bearer or the token in a header: who does,
-/// reads the contract's JSON.
-pub(super) fn is_form(headers: &HeaderMap) -> bool {
-    let by_script = bearer(headers).is_some() || headers.contains_key(X_CSRF_TOKEN);
+/// Whether that is what the body is. A Bearer is no form's, and neither is an empty body whose token
+/// stands in a header: both are answered by the contract's JSON.
+pub(super) fn is_form(headers: &HeaderMap, body: &Body) -> bool {
+    let empty = headers.contains_key(X_CSRF_TOKEN) && body.is_end_stream();
+    let by_script = bearer(headers).is_some() || empty;
     !by_script && is_of_type(headers, "application/x-www-form-urlencoded")
 }
 

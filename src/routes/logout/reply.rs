@@ -214,9 +214,10 @@ impl Reply<'_> {
         let transport =
             Transport { https: self.call.peer.https, cross_site: is_cross_site(self.headers) };
         let config = &self.app.config.cookies;
-        // In a proxy's buffer they stand beside it.
+        // In a proxy's buffer they stand beside it; what every logout deletes goes all the same.
         let location = self.destination.map_or(0, |destination| destination.location().len());
-        let room = config.budget.saturating_sub(location);
+        let least = config.least_set_cookie_bytes().min(config.budget);
+        let room = config.budget.saturating_sub(location).max(least);
         let plan = deletion::plan(config, room, self.cookies, transport);
         let deleted = plan.set_cookies.len();
         let headers = response.headers_mut();

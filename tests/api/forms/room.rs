@@ -46,3 +46,16 @@ async fn what_a_form_is_answered_fits_into_a_proxys_buffer() {
         assert!((3000..BUFFER).contains(&head), "{head} octets");
     }
 }
+
+#[tokio::test]
+async fn the_longest_place_leaves_room_for_the_session_itself() {
+    for budget in ["256", "600"] {
+        let stage = Stage::with(&[("set-cookie-budget", budget)]).await;
+        let (_, mut browser) = signed_in(&stage).await;
+        let longest = format!("/{}", "a".repeat(511));
+        let reply = form(&browser, "/logout", &[("redirect_to", &longest)]).send().await;
+        assert_redirect(&reply, &longest, Some("revoked"));
+        browser.take(&reply);
+        assert!(browser.jar.is_empty(), "{budget}");
+    }
+}

@@ -65,7 +65,7 @@ export async function newLenientProfile(context) {
   const profile = await chromium.launchPersistentContext(folder, options);
   closedAfter(context, profile);
   // Until it is closed it writes there.
-  context.after(() => rm(folder, { recursive: true }));
+  context.after(() => rm(folder, { recursive: true, maxRetries: 5 }));
   return profile;
 }
 
