@@ -84,6 +84,12 @@ async fn a_form_that_a_script_submits_with_a_header_of_its_own_is_a_form() {
     let reply = form(&browser, "/logout", &[]).header("X-CSRF-Token", "the app's own").send().await;
     assert_redirect(&reply, "/", Some("revoked"));
     assert!(!stage.alive(&tokens));
+
+    let (tokens, browser) = signed_in(&stage).await;
+    let token_in_header = browser.logout_request("/logout").headers(&[FORM]);
+    let reply = token_in_header.body("redirect_to=/bye").send().await;
+    assert_redirect(&reply, "/bye", Some("revoked"));
+    assert!(!stage.alive(&tokens));
 }
 
 #[rstest]
