@@ -82,11 +82,25 @@ pub enum Carrier {
     BearerAndCookie,
 }
 
+/// How far the gateway knows that the caller holds this session. It decides what a logout may leave
+/// behind: only proven sessions enter the revocation list, and unproven ones leave nothing at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The access token verified here and has not expired, or GoTrue vouched for it.
+    Proven,
+    /// The access token verified here but for its `exp`: it may come from an old log.
+    Stale,
+    /// Nobody has verified the access token yet: its ids may be anybody's.
+    Unproven,
+}
+
 /// A session whose claims are in order.
 #[derive(Clone, Debug)]
 pub struct Session {
     /// What its access token says.
     pub claims: Arc<Claims>,
+    /// How far that is known to be true.
+    pub proof: Proof,
     /// Whether that is proven.
     pub standing: Standing,
     /// Whether the access token's time is over.
@@ -138,7 +152,12 @@ impl Verifier {
             }
         }
         let verifier::Judged { claims, standing, expired } = judged;
-        Ok(Session { claims, standing, expired, access_token, refresh_token, carrier })
+        let proof = match (standing, expired) {
+            (Standing::Verified, false) => Proof::Proven,
+            (Standing::Verified, true) => Proof::Stale,
+            (Standing::Unjudged | Standing::Unjudgeable, _) => Proof::Unproven,
+        };
+        Ok(Session { claims, proof, standing, expired, access_token, refresh_token, carrier })
     }
 }
 

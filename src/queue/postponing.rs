@@ -146,7 +146,7 @@ mod tests {
     use crate::{
         config::{Scope, Secrets},
         gotrue::OnBehalfOf,
-        session::{Carrier, token::Claims},
+        session::{Carrier, Proof, token::Claims},
         telemetry::traces::TraceContext,
     };
 
@@ -215,6 +215,7 @@ mod tests {
         ] {
             let session = Session {
                 claims: claims.clone(),
+                proof: Proof::Proven,
                 standing,
                 expired,
                 access_token: "header.payload.signature".into(),

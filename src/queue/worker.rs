@@ -27,7 +27,7 @@ use crate::{
     error::Error,
     gotrue::Refusal,
     logout::{Asked, Ended, Logout, Outcome},
-    session::{Carrier, Session, token::Claims, verifier::Standing},
+    session::{Carrier, Proof, Session, token::Claims, verifier::Standing},
     store::{Queue, StoreFault, failure::Failure},
     telemetry::{metrics::Metrics, traces},
 };
@@ -189,8 +189,15 @@ impl Worker {
             role: None,
             aal: None,
         };
+        let expired = claims.expired(self.logout.clock.unix_seconds());
+        let proof = match (entry.verified, expired) {
+            (true, false) => Proof::Proven,
+            (true, true) => Proof::Stale,
+            (false, _) => Proof::Unproven,
+        };
         Session {
-            expired: claims.expired(self.logout.clock.unix_seconds()),
+            proof,
+            expired,
             claims: Arc::new(claims),
             standing: if entry.verified { Standing::Verified } else { Standing::Unjudged },
             access_token: credentials.access_token.clone(),
