@@ -82,6 +82,17 @@ pub enum Carrier {
     BearerAndCookie,
 }
 
+impl Carrier {
+    /// What `X-Auth-Carrier` says: which of the request's credentials the access token came in.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer | Self::BearerAndCookie => "bearer",
+            Self::Cookie => "cookie",
+        }
+    }
+}
+
 /// How far the gateway knows that the caller holds this session. It decides what a logout may leave
 /// behind: only proven sessions enter the revocation list, and unproven ones leave nothing at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

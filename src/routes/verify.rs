@@ -23,13 +23,15 @@ const USER_ID: HeaderName = HeaderName::from_static("x-auth-user-id");
 const SESSION_ID: HeaderName = HeaderName::from_static("x-auth-session-id");
 const ROLE: HeaderName = HeaderName::from_static("x-auth-role");
 const AAL: HeaderName = HeaderName::from_static("x-auth-aal");
+const CARRIER: HeaderName = HeaderName::from_static("x-auth-carrier");
 
 /// Is this session alive? At this path and any below it, with any method.
 #[utoipa::path(
     get, path = "/api/auth/verify", tag = "verify",
     responses(
         (status = 200, description = "It is; without a body.", headers(
-            ("X-Auth-User-Id" = String), ("X-Auth-Session-Id" = String), ("X-Auth-Role" = String), ("X-Auth-Aal" = String))),
+            ("X-Auth-User-Id" = String), ("X-Auth-Session-Id" = String), ("X-Auth-Role" = String), ("X-Auth-Aal" = String),
+            ("X-Auth-Carrier" = String))),
         (status = 401, description = "`NOT_AUTHENTICATED`", body = Envelope),
         (status = 503, description = "`NOT_READY` or `OVERLOADED`: nobody can tell now.", body = Envelope),
     ),
@@ -87,7 +89,7 @@ async fn alive(
     }
 }
 
-/// All four headers, in any case: of one that is absent, a proxy might pass on what the client sent.
+/// All headers, in any case: of one that is absent, a proxy might pass on what the client sent.
 fn identity(session: &Session) -> HeaderMap {
     let claims = &session.claims;
     let mut identity = HeaderMap::with_capacity(8);
@@ -96,6 +98,7 @@ fn identity(session: &Session) -> HeaderMap {
         (SESSION_ID, claims.session_id.to_string()),
         (ROLE, claims.role.clone().unwrap_or_default()),
         (AAL, claims.aal.clone().unwrap_or_default()),
+        (CARRIER, session.carrier.as_str().to_owned()),
     ];
     for (name, word) in words {
         // A claim that is no header value is left empty rather than mangled.
