@@ -4,7 +4,7 @@
 //!    shapes in both API versions, and the effect on sessions, the traps included.
 //! 2. Under `/mock` a test reads what was asked, ends what it likes, and injects faults.
 //! 3. Everything lives in memory and is gone with [`Mock::reset`].
-//! 4. Time comes from the [`Clock`] it is given, the `Date` header's too.
+//! 4. Time comes from the [`Clock`] it is given, the `Date` header's too. A test can advance it.
 
 use std::{
     collections::VecDeque,
@@ -15,6 +15,7 @@ use std::{
 
 mod access_token;
 mod calls;
+mod clock;
 mod command;
 mod control;
 mod cors;
@@ -30,10 +31,12 @@ mod server;
 mod state;
 mod user;
 
+use clock::MockClock;
 use keys::KeyRing;
 use state::State;
 
 pub use calls::Call;
+pub use clock::ClockLimitError;
 pub use command::{Args, run};
 pub use faults::{Answer, Fault, Kind, Operation};
 pub use handle::Tokens;
@@ -56,9 +59,12 @@ pub struct Options {
     pub issuer: Option<String>,
     /// Makes ids and refresh tokens a fixed sequence, which begins again at every reset.
     pub seed: Option<u64>,
+    /// The `version` of `GET /health`: a GoTrue release such as `v2.180.0`, or empty as in a build
+    /// without one (recorded: `health`).
+    pub version: String,
 }
 
-/// ES256 with the test keys, an hour, its own issuer, random ids.
+/// ES256 with the test keys, an hour, its own issuer, random ids, version `v2.180.0`.
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -67,6 +73,7 @@ impl Default for Options {
             signing_keys: SigningKeys::test_keys(),
             issuer: None,
             seed: None,
+            version: "v2.180.0".to_owned(),
         }
     }
 }
@@ -79,7 +86,8 @@ struct Inner {
     url: String,
     issuer: String,
     token_lifetime: Duration,
-    clock: Clock,
+    version: String,
+    clock: MockClock,
     first_keys: KeyRing,
     keys: Mutex<KeyRing>,
     state: Mutex<State>,
@@ -103,7 +111,8 @@ impl Mock {
             issuer: options.issuer.unwrap_or_else(|| format!("{url}/auth/v1")),
             url,
             token_lifetime: options.token_lifetime,
-            clock,
+            version: options.version,
+            clock: MockClock::new(clock),
             first_keys: keys.clone(),
             keys: Mutex::new(keys),
             state: Mutex::new(State::new(options.seed)),
@@ -124,8 +133,15 @@ impl Mock {
         &self.0.issuer
     }
 
-    fn clock(&self) -> &Clock {
-        &self.0.clock
+    /// The mock's time, which [`Mock::advance_clock`] moves. A gateway that is given this clock lives
+    /// at the same time as the mock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        self.0.clock.clock()
+    }
+
+    fn version(&self) -> &str {
+        &self.0.version
     }
 
     fn token_lifetime(&self) -> Duration {

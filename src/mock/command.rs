@@ -57,6 +57,7 @@ pub fn run(args: Args) -> ExitCode {
         signing_keys: args.signing_keys.unwrap_or_else(SigningKeys::test_keys),
         issuer: args.issuer,
         seed: args.seed,
+        ..Options::default()
     };
     if options.signing_keys.ring(options.algorithm).is_none() {
         eprintln!("error: --signing-keys: the file holds no key for --alg {}", options.algorithm);

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Mock, calls::Call, user::timestamp};
+use super::{Mock, calls::Call, clock::Advance, user::timestamp};
 
 pub(super) fn routes() -> Router<Mock> {
     Router::new()
@@ -23,6 +23,7 @@ pub(super) fn routes() -> Router<Mock> {
         .route("/users/{id}", delete(delete_user))
         .route("/users/{id}/ban", post(ban_user))
         .route("/keys/rotate", post(rotate_keys))
+        .route("/clock", post(advance_clock))
         .route("/faults", post(inject).delete(clear_faults))
 }
 
@@ -82,6 +83,21 @@ async fn rotate_keys(State(mock): State<Mock>, body: Bytes) -> Response {
     match mock.rotate(keep_old) {
         Ok(()) => Json(mock.keys().jwks()).into_response(),
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+/// Answers with the new time.
+async fn advance_clock(State(mock): State<Mock>, body: Bytes) -> Response {
+    let refused = |reason: &dyn std::fmt::Display| {
+        refuse(StatusCode::BAD_REQUEST, &format!("cannot advance the clock: {reason}"))
+    };
+    let advance: Advance = match serde_json::from_slice(&body) {
+        Ok(advance) => advance,
+        Err(error) => return refused(&error),
+    };
+    match mock.advance_clock(advance.by) {
+        Ok(()) => Json(json!({ "now": timestamp(mock.clock().now()) })).into_response(),
+        Err(error) => refused(&error),
     }
 }
 

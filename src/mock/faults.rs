@@ -35,6 +35,8 @@ pub enum Operation {
     Jwks,
     /// `/user`.
     User,
+    /// `/health`.
+    Health,
 }
 
 impl Operation {
@@ -45,6 +47,7 @@ impl Operation {
             "/auth/v1/token" => Some(Self::Token),
             "/auth/v1/.well-known/jwks.json" => Some(Self::Jwks),
             "/auth/v1/user" => Some(Self::User),
+            "/auth/v1/health" => Some(Self::Health),
             _ => None,
         }
     }

@@ -55,9 +55,9 @@ async fn jwks(State(mock): State<Mock>) -> Response {
     ([(header::CACHE_CONTROL, cache)], Json(mock.keys().jwks())).into_response()
 }
 
-async fn health() -> Json<Value> {
+async fn health(State(mock): State<Mock>) -> Json<Value> {
     Json(json!({
-        "version": "",
+        "version": mock.version(),
         "name": "GoTrue",
         "description": "GoTrue is a user registration and authentication API",
     }))

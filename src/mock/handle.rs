@@ -1,11 +1,13 @@
 //! What a test in the same process does to a mock, and reads of it, without HTTP.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::Map;
 use uuid::Uuid;
 
-use super::{Call, Fault, JwkError, Mock, access_token::AccessToken, lock};
+use super::{Call, ClockLimitError, Fault, JwkError, Mock, access_token::AccessToken, lock};
 
 /// The tokens of one live session.
 #[derive(Clone)]
@@ -136,9 +138,19 @@ impl Mock {
         lock(&self.0.calls).iter().cloned().collect()
     }
 
+    /// `POST /mock/clock`: the mock's clock is so much later from now on. Tokens expire and rows age.
+    ///
+    /// # Errors
+    ///
+    /// When the clock would be more than a thousand years ahead.
+    pub fn advance_clock(&self, by: Duration) -> Result<(), ClockLimitError> {
+        self.0.clock.advance(by)
+    }
+
     /// `POST /mock/reset`: as it was at the start.
     pub fn reset(&self) {
         self.state().clear();
+        self.0.clock.reset();
         self.clear_faults();
         lock(&self.0.calls).clear();
         *lock(&self.0.keys) = self.0.first_keys.clone();
