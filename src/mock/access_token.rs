@@ -82,6 +82,8 @@ struct Presented {
     sub: String,
     #[serde(default)]
     session_id: String,
+    #[serde(default)]
+    role: String,
     exp: Option<f64>,
     nbf: Option<f64>,
 }
@@ -108,6 +110,16 @@ impl Caller {
         }
         Ok(Self { user_id: user.id, session_id })
     }
+}
+
+/// GoTrue's `requireAdminCredentials`: a genuine token of an administrator's role, such as a
+/// project's service-role key. It names no user.
+pub(super) fn require_administrator(mock: &Mock, headers: &HeaderMap) -> Result<(), GotrueError> {
+    let presented = verify(mock, bearer(headers)?)?;
+    if matches!(presented.role.as_str(), "service_role" | "supabase_admin") {
+        return Ok(());
+    }
+    Err(GotrueError::forbidden("not_admin", "User not allowed"))
 }
 
 /// `(?i)^bearer (\S+$)` of GoTrue: one space, whatever the case of the scheme.

@@ -8,11 +8,11 @@ use axum::{
     routing::{delete, get, post},
 };
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Mock, calls::Call, clock::Advance, user::timestamp};
+use super::{Mock, calls::Call, clock::Advance, expiry::Expire, user::timestamp};
 
 pub(super) fn routes() -> Router<Mock> {
     Router::new()
@@ -20,9 +20,11 @@ pub(super) fn routes() -> Router<Mock> {
         .route("/calls", get(calls))
         .route("/sessions", get(sessions))
         .route("/sessions/{id}", delete(delete_session))
+        .route("/sessions/{id}/expire", post(expire_session))
         .route("/users/{id}", delete(delete_user))
         .route("/users/{id}/ban", post(ban_user))
         .route("/keys/rotate", post(rotate_keys))
+        .route("/cleanup", post(clean_up))
         .route("/clock", post(advance_clock))
         .route("/faults", post(inject).delete(clear_faults))
 }
@@ -63,6 +65,18 @@ async fn ban_user(State(mock): State<Mock>, Path(id): Path<String>) -> Response 
     done(&id, "user", |id| mock.ban_user(id))
 }
 
+async fn expire_session(State(mock): State<Mock>, Path(id): Path<String>, body: Bytes) -> Response {
+    match optional::<Expire>(&body) {
+        Ok(Expire { reason }) => done(&id, "session", |id| mock.expire_session(id, reason)),
+        Err(error) => refuse(StatusCode::BAD_REQUEST, &format!("not an expiry: {error}")),
+    }
+}
+
+/// Answers with the number of rows that the clean-up deleted.
+async fn clean_up(State(mock): State<Mock>) -> Json<Value> {
+    Json(json!({ "refresh_tokens": mock.clean_up() }))
+}
+
 #[derive(Default, Deserialize)]
 struct Rotation {
     #[serde(default)]
@@ -70,11 +84,7 @@ struct Rotation {
 }
 
 async fn rotate_keys(State(mock): State<Mock>, body: Bytes) -> Response {
-    let rotation = match &*body {
-        [] => Ok(Rotation::default()),
-        body => serde_json::from_slice(body),
-    };
-    let Rotation { keep_old } = match rotation {
+    let Rotation { keep_old } = match optional(&body) {
         Ok(rotation) => rotation,
         Err(error) => {
             return refuse(StatusCode::BAD_REQUEST, &format!("not a rotation: {error}"));
@@ -114,6 +124,11 @@ async fn inject(State(mock): State<Mock>, body: Bytes) -> Response {
 async fn clear_faults(State(mock): State<Mock>) -> StatusCode {
     mock.clear_faults();
     StatusCode::NO_CONTENT
+}
+
+/// A body that may be left out.
+fn optional<T: Default + DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
+    if body.is_empty() { Ok(T::default()) } else { serde_json::from_slice(body) }
 }
 
 /// 204 if there was such a row, else 404.

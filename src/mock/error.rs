@@ -41,6 +41,16 @@ impl GotrueError {
         Self::new(StatusCode::FORBIDDEN, code, message)
     }
 
+    pub(super) fn not_found(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, message)
+    }
+
+    /// What a real GoTrue has and the mock does not; `endpoint` is `PUT /user with email`.
+    pub(super) fn not_implemented(endpoint: &str) -> Self {
+        let message = format!("The mock does not have {endpoint}");
+        Self::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", message)
+    }
+
     pub(super) fn unprocessable(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
     }

@@ -5,18 +5,19 @@ use axum::{
     extract::{RawQuery, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use serde_json::{Value, json};
 
-use super::{Mock, access_token::Caller, error::GotrueError, grants};
+use super::{Mock, access_token::Caller, error::GotrueError, grants, user_update};
 
 pub(super) fn routes() -> Router<Mock> {
     Router::new()
         .route("/signup", post(grants::signup))
         .route("/token", post(grants::token))
         .route("/logout", post(logout))
-        .route("/user", get(user))
+        .route("/user", get(user).put(user_update::update_user))
+        .route("/admin/users/{id}", put(user_update::update_user_as_administrator))
         .route("/.well-known/jwks.json", get(jwks))
         .route("/health", get(health))
 }

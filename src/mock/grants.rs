@@ -16,13 +16,11 @@ use super::{
     access_token::AccessToken,
     error::{GotrueError, name_session},
     gotrue::parameter,
+    password::check_strength,
     refresh::Issued,
     state::{self, RefreshError, Session},
     user::User,
 };
-
-/// bcrypt's limit, and GoTrue's default minimum.
-const PASSWORD_LENGTH: std::ops::RangeInclusive<usize> = 6..=72;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -121,6 +119,9 @@ fn refused(error: &RefreshError) -> GotrueError {
     match *error {
         RefreshError::NotFound => invalid("refresh_token_not_found", "Refresh Token Not Found"),
         RefreshError::Banned(user_id) => invalid("user_banned", "User Banned").about(user_id, None),
+        RefreshError::SessionExpired { user_id, session_id, expiry } => {
+            invalid("session_expired", expiry.message()).about(user_id, Some(session_id))
+        }
         RefreshError::AlreadyUsed { user_id, session_id } => {
             invalid("refresh_token_already_used", "Already Used").about(user_id, Some(session_id))
         }
@@ -176,7 +177,7 @@ fn tokens(
     Ok(Json(body).into_response())
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, GotrueError> {
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, GotrueError> {
     serde_json::from_slice(body).map_err(|error| {
         let reason = if error.is_eof() {
             "unexpected end of JSON input".to_owned()
@@ -189,24 +190,15 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, GotrueError> {
 }
 
 fn check_password(password: &str) -> Result<(), GotrueError> {
-    let invalid = |message| GotrueError::bad_request("validation_failed", message);
     if password.is_empty() {
-        return Err(invalid("Signup requires a valid password".to_owned()));
+        let message = "Signup requires a valid password";
+        return Err(GotrueError::bad_request("validation_failed", message));
     }
-    if password.len() > *PASSWORD_LENGTH.end() {
-        let most = PASSWORD_LENGTH.end();
-        return Err(invalid(format!("Password cannot be longer than {most} characters")));
-    }
-    if password.len() < *PASSWORD_LENGTH.start() {
-        let least = PASSWORD_LENGTH.start();
-        let message = format!("Password should be at least {least} characters.");
-        return Err(GotrueError::unprocessable("weak_password", message));
-    }
-    Ok(())
+    check_strength(password)
 }
 
 /// GoTrue keeps addresses in lower case.
-fn check_email(email: &str) -> Result<String, GotrueError> {
+pub(super) fn check_email(email: &str) -> Result<String, GotrueError> {
     let plausible = email.len() <= 255
         && !email.contains(char::is_whitespace)
         && email.split_once('@').is_some_and(|(local, domain)| {

@@ -7,7 +7,9 @@ use serde::Serialize;
 use serde_json::Map;
 use uuid::Uuid;
 
-use super::{Call, ClockLimitError, Fault, JwkError, Mock, access_token::AccessToken, lock};
+use super::{
+    Call, ClockLimitError, Fault, JwkError, Mock, SessionExpiry, access_token::AccessToken, lock,
+};
 
 /// The tokens of one live session.
 #[derive(Clone)]
@@ -94,6 +96,21 @@ impl Mock {
     #[must_use]
     pub fn delete_session(&self, session_id: Uuid) -> bool {
         self.state().end_session(session_id)
+    }
+
+    /// `POST /mock/sessions/{id}/expire`: GoTrue answers every refresh of this session
+    /// `session_expired`, and the session lives on; whether there is such a session.
+    #[must_use]
+    pub fn expire_session(&self, session_id: Uuid, expiry: SessionExpiry) -> bool {
+        self.state().expire_session(session_id, expiry)
+    }
+
+    /// `POST /mock/cleanup`: GoTrue's clean-up deletes the refresh tokens that were revoked over 24
+    /// hours ago, of living sessions too; how many it deleted. A real GoTrue deletes at most 100 at a
+    /// time, after some requests.
+    pub fn clean_up(&self) -> usize {
+        let now = self.clock().now();
+        self.state().clean_up(now)
     }
 
     /// `POST /mock/keys/rotate`: a new key of the same algorithm takes the place of the old one.

@@ -7,11 +7,16 @@
 //!    family is revoked.
 //! 4. A revoked family's active token has [`REUSE_INTERVAL`] left like any other; afterwards nothing
 //!    refreshes this session, which goes on existing.
+//! 5. A clean-up deletes tokens that were revoked over [`CLEANUP_AGE`] ago, whether or not the
+//!    session exists. A deleted token is unknown from then on.
 
 use std::time::{Duration, SystemTime};
 
 /// `GOTRUE_SECURITY_REFRESH_TOKEN_REUSE_INTERVAL`, as hosted Supabase has it.
 const REUSE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The age at which GoTrue's clean-up deletes a revoked refresh token.
+const CLEANUP_AGE: Duration = Duration::from_hours(24);
 
 /// The tokens of one session, oldest first.
 #[derive(Default)]
@@ -43,6 +48,14 @@ impl Family {
     /// Every token of the family.
     pub(super) fn tokens(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|token| token.token.as_str())
+    }
+
+    /// Deletes the tokens that were revoked over a day ago, and returns them.
+    pub(super) fn clean_up(&mut self, now: SystemTime) -> Vec<String> {
+        let is_due = |token: &mut RefreshToken| {
+            token.revoked_at.is_some_and(|revoked_at| now > revoked_at + CLEANUP_AGE)
+        };
+        self.0.extract_if(.., is_due).map(|deleted| deleted.token).collect()
     }
 
     /// Exchanges a token of this family; `fresh` is the successor's value if there is one.

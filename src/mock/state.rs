@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
+    expiry::SessionExpiry,
     refresh::{AlreadyUsed, Family, Issued},
     user::User,
 };
@@ -35,6 +36,8 @@ pub(super) struct Session {
     pub(super) created_at: SystemTime,
     /// Counts sessions in the order they began.
     pub(super) serial: u64,
+    /// Why GoTrue refuses to refresh this session; `None`: it does not.
+    pub(super) expiry: Option<SessionExpiry>,
     family: Family,
 }
 
@@ -49,6 +52,7 @@ impl Session {
 pub(super) enum RefreshError {
     NotFound,
     Banned(Uuid),
+    SessionExpired { user_id: Uuid, session_id: Uuid, expiry: SessionExpiry },
     AlreadyUsed { user_id: Uuid, session_id: Uuid },
 }
 
@@ -105,10 +109,18 @@ impl State {
             banned: false,
             created_at: now,
             last_sign_in_at: now,
+            updated_at: now,
             sessions: Vec::new(),
         };
         self.users.insert(id, user);
         id
+    }
+
+    /// The sessions stay: the caller knows which of them end.
+    pub(super) fn set_password(&mut self, user_id: Uuid, password: SecretString, now: SystemTime) {
+        if let Some(user) = self.users.get_mut(&user_id) {
+            (user.password, user.updated_at) = (password, now);
+        }
     }
 
     /// Whether there is such a user.
@@ -147,11 +159,12 @@ impl State {
         self.users.get(&user_id)?;
         let (id, token) = (self.uuid(), refresh_token(&mut self.rng));
         let user = self.users.get_mut(&user_id)?;
-        user.last_sign_in_at = now;
+        (user.last_sign_in_at, user.updated_at) = (now, now);
         user.sessions.push(id);
         self.begun += 1;
         let family = Family::begin(token.clone());
-        let session = Session { id, user_id, method, created_at: now, serial: self.begun, family };
+        let (created_at, serial) = (now, self.begun);
+        let session = Session { id, user_id, method, created_at, serial, expiry: None, family };
         self.sessions.insert(id, session);
         self.refresh_tokens.insert(token.clone(), id);
         Some((id, token))
@@ -179,6 +192,21 @@ impl State {
         }
     }
 
+    /// Lets every refresh of a session fail from now on; whether there is such a session.
+    pub(super) fn expire_session(&mut self, id: Uuid, expiry: SessionExpiry) -> bool {
+        self.sessions.get_mut(&id).map(|session| session.expiry = Some(expiry)).is_some()
+    }
+
+    /// GoTrue's clean-up of refresh tokens; how many it deleted.
+    pub(super) fn clean_up(&mut self, now: SystemTime) -> usize {
+        let families = self.sessions.values_mut().map(|session| &mut session.family);
+        let deleted: Vec<_> = families.flat_map(|family| family.clean_up(now)).collect();
+        for token in &deleted {
+            self.refresh_tokens.remove(token);
+        }
+        deleted.len()
+    }
+
     /// Exchanges a refresh token; the session it belongs to and what is issued.
     pub(super) fn refresh(
         &mut self,
@@ -191,11 +219,15 @@ impl State {
         if user.banned {
             return Err(RefreshError::Banned(user.id));
         }
+        if let Some(expiry) = session.expiry {
+            let (user_id, session_id) = (user.id, session.id);
+            return Err(RefreshError::SessionExpired { user_id, session_id, expiry });
+        }
         let issued = session.family.exchange(token, now, || refresh_token(&mut self.rng)).map_err(
             |AlreadyUsed| RefreshError::AlreadyUsed { user_id: user.id, session_id: session.id },
         )?;
         if let Issued::New(token) = &issued {
-            user.last_sign_in_at = now;
+            (user.last_sign_in_at, user.updated_at) = (now, now);
             self.refresh_tokens.insert(token.clone(), session.id);
         }
         Ok((session, issued))

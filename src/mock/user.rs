@@ -18,6 +18,7 @@ pub(super) struct User {
     pub(super) banned: bool,
     pub(super) created_at: SystemTime,
     pub(super) last_sign_in_at: SystemTime,
+    pub(super) updated_at: SystemTime,
     /// The ids of the live ones.
     pub(super) sessions: Vec<Uuid>,
 }
@@ -70,7 +71,7 @@ impl User {
             "user_metadata": self.user_metadata(),
             "identities": [],
             "created_at": created_at,
-            "updated_at": timestamp(self.last_sign_in_at),
+            "updated_at": timestamp(self.updated_at),
             "is_anonymous": self.is_anonymous(),
         });
         if let (Some(email), Some(object)) = (&self.email, user.as_object_mut()) {
