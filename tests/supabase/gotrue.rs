@@ -88,6 +88,23 @@ impl GoTrue {
         Session::of(&answer)
     }
 
+    /// The refreshed session, unless GoTrue refuses for whatever reason: a refresh and a logout that
+    /// meet in the database may fail in more than one way.
+    pub(crate) async fn refresh_if_possible(&self, session: &Session) -> Option<Session> {
+        let body = json!({"refresh_token": session.refresh_token});
+        let path = "/token?grant_type=refresh_token";
+        let (status, answer) = self.ask(Method::POST, path, None, Some(body)).await;
+        (status == StatusCode::OK).then(|| Session::of(&answer).unwrap())
+    }
+
+    /// Gives the user another password, which ends the user's other sessions.
+    pub(crate) async fn change_password(&self, session: &Session, password: &str) {
+        let body = json!({"password": password});
+        let token = Some(&*session.access_token);
+        let (status, answer) = self.ask(Method::PUT, "/user", token, Some(body)).await;
+        assert_eq!(status, StatusCode::OK, "{}", answer["message"]);
+    }
+
     /// Ends this session without the gateway.
     pub(crate) async fn logout(&self, session: &Session) {
         let token = Some(&*session.access_token);

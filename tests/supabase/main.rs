@@ -1,7 +1,8 @@
 //! What the gateway does to sessions, told by GoTrue itself: against the project that
 //! `make test-supabase` is given, and in every run of the tests against the mock.
 //!
-//! Only what GoTrue offers to anybody is used: sign-up, sign-in, refresh, `GET /user`.
+//! Only what GoTrue offers to anybody is used: sign-up, sign-in, refresh, `GET` and `PUT /user`. A test
+//! that needs more than that runs on the mock alone, and says so.
 
 #![expect(
     clippy::unwrap_used,
@@ -19,6 +20,7 @@ mod api {
     )]
     pub(crate) mod harness;
 }
+mod endings;
 mod gotrue;
 mod project;
 
@@ -56,8 +58,10 @@ async fn assert_lives(project: &Project, sessions: [&Session; 3], scope: &str, c
 #[tokio::test]
 async fn each_scope_by_bearer_ends_what_it_names() {
     let project = Project::now().await;
-    let gateway = project.gateway(0).await;
     for (scope, route) in SCOPES.into_iter().zip(ROUTES) {
+        // A gateway of its own: after a logout of all or other sessions, a gateway refuses the user's
+        // tokens of that second.
+        let gateway = project.gateway(0).await;
         let [this, other] = [project.sign_in().await, project.sign_in().await];
         let stranger = project.sign_in_stranger().await;
         assert_eq!(gateway.verify(&this).await, 200);

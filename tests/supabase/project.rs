@@ -46,6 +46,8 @@ pub(crate) struct Project {
     pub(crate) gotrue: GoTrue,
     /// What the gateway is told of it.
     flags: Vec<(&'static str, String)>,
+    /// The mock that stands for the project; `None`: the project is a real one.
+    pub(crate) mock: Option<Mock>,
     user: User,
     stranger: User,
 }
@@ -63,15 +65,19 @@ impl Project {
 
     async fn start() -> Self {
         // Not by SUPABASE_URL alone: who happens to have it set does not ask to be tested.
-        let flags =
-            if variable("TEST_SUPABASE").is_some() { Self::named() } else { Self::mocked().await };
+        let (flags, mock) = if variable("TEST_SUPABASE").is_some() {
+            (Self::named(), None)
+        } else {
+            let mock = Self::start_mock().await;
+            (vec![("supabase-url", mock.url().to_owned())], Some(mock))
+        };
         let flag = |name: &str| flags.iter().find(|(flag, _)| *flag == name).map(|(_, v)| &**v);
         let below = || format!("{}/auth/v1", flag("supabase-url").unwrap().trim_end_matches('/'));
         let base = flag("gotrue-url").map_or_else(below, str::to_owned);
         let gotrue =
             GoTrue::new(&base, flag("supabase-publishable-key").or(flag("supabase-anon-key")));
         let (user, stranger) = (User::new(&gotrue).await, User::new(&gotrue).await);
-        Self { gotrue, flags, user, stranger }
+        Self { gotrue, flags, mock, user, stranger }
     }
 
     /// By the gateway's own variables.
@@ -90,21 +96,21 @@ impl Project {
         flags
     }
 
-    async fn mocked() -> Vec<(&'static str, String)> {
+    async fn start_mock() -> Mock {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mock = Mock::new(Options::default(), address, Clock::system()).unwrap();
-        let url = mock.url().to_owned();
         let listener = listener.into_std().unwrap();
         // It outlives the runtime of the test that happens to be first.
+        let served = mock.clone();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();
-                mock::serve(listener, mock, std::future::pending()).await;
+                mock::serve(listener, served, std::future::pending()).await;
             });
         });
-        vec![("supabase-url", url)]
+        mock
     }
 
     pub(crate) async fn sign_in(&self) -> Session {
@@ -115,14 +121,30 @@ impl Project {
         self.gotrue.sign_in(&self.stranger.email, &self.stranger.password).await
     }
 
-    /// A gateway whose clock is so many seconds ahead.
+    /// Gives the user another password, by this session of the user's.
+    pub(crate) async fn change_password(&mut self, session: &Session) {
+        // Kept before the call: the next test signs in with it.
+        self.user.password = format!("Aa1-{}", Uuid::new_v4());
+        self.gotrue.change_password(session, &self.user.password).await;
+    }
+
+    /// Time passes for GoTrue and for the gateways in front of it: the mock's at once, a real one's by
+    /// waiting for it.
+    pub(crate) async fn pass(&self, time: Duration) {
+        match &self.mock {
+            Some(mock) => mock.advance_clock(time).unwrap(),
+            None => tokio::time::sleep(time).await,
+        }
+    }
+
+    /// A gateway whose clock is so many seconds ahead of GoTrue's.
     pub(crate) async fn gateway(&self, ahead: i64) -> Gateway {
         let given = self.flags.iter().map(|(flag, value)| (*flag, value.as_str()));
         let given: Vec<_> = given.chain([("cookie-name", COOKIE)]).collect();
         let config = Setup::new().flags(&given).config();
+        let gotrue = self.mock.as_ref().map_or_else(Clock::system, |mock| mock.clock().clone());
         let clock = Clock::from_fn(move || {
-            UNIX_EPOCH
-                + Duration::from_secs((Clock::system().unix_seconds() + ahead).unsigned_abs())
+            UNIX_EPOCH + Duration::from_secs((gotrue.unix_seconds() + ahead).unsigned_abs())
         });
         let gateway = gateway::Gateway::start(config, clock, &Router::new()).unwrap();
         let gateway = Gateway(Some(gateway));
