@@ -54,7 +54,7 @@ pub(super) async fn signup(State(mock): State<Mock>, body: Bytes) -> Result<Resp
     };
     let user_id = state.create_user(email, given.password.into(), given.data, now);
     let (session_id, refresh_token) = begin_session(&mut state, user_id, method, &mock)?;
-    answer(&mock, &state, session_id, &refresh_token)
+    answer(&mock, &state, session_id, &refresh_token, Grant::SignUp)
 }
 
 pub(super) async fn token(
@@ -84,7 +84,7 @@ fn password_grant(mock: &Mock, given: &Credentials) -> Result<Response, GotrueEr
     }
     let user_id = user.id;
     let (session_id, refresh_token) = begin_session(&mut state, user_id, "password", mock)?;
-    answer(mock, &state, session_id, &refresh_token)
+    answer(mock, &state, session_id, &refresh_token, Grant::Password)
 }
 
 fn refresh_token_grant(mock: &Mock, given: &RefreshTokenGrant) -> Result<Response, GotrueError> {
@@ -95,20 +95,15 @@ fn refresh_token_grant(mock: &Mock, given: &RefreshTokenGrant) -> Result<Respons
     let mut state = mock.state();
     let (session, issued) =
         state.refresh(&given.refresh_token, now).map_err(|error| refused(&error))?;
-    let (session_id, user_id) = (session.id, session.user_id);
+    let session_id = session.id;
     let (refresh_token, is_new) = match issued {
         Issued::New(token) => (token, true),
         Issued::Active(token) => (token, false),
     };
-    let mut response = answer(mock, &state, session_id, &refresh_token)?;
-    let headers = response.headers_mut();
-    name_session(headers, Some(user_id), Some(session_id));
+    let mut response = answer(mock, &state, session_id, &refresh_token, Grant::RefreshToken)?;
     if is_new {
-        headers.insert("sb-auth-refresh-token-reuse", HeaderValue::from_static("false"));
-    }
-    let prefix = refresh_token.get(..5).map(HeaderValue::from_str);
-    if let Some(Ok(prefix)) = prefix {
-        headers.insert("sb-auth-refresh-token-prefix", prefix);
+        let reuse = HeaderValue::from_static("false");
+        response.headers_mut().insert("sb-auth-refresh-token-reuse", reuse);
     }
     Ok(response)
 }
@@ -144,19 +139,28 @@ fn begin_session(
     begun.ok_or_else(|| GotrueError::unexpected_failure("Database error granting user"))
 }
 
+/// What a token response answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Grant {
+    SignUp,
+    Password,
+    RefreshToken,
+}
+
 /// The token response of a live session.
 fn answer(
     mock: &Mock,
     state: &state::State,
     session_id: Uuid,
     refresh_token: &str,
+    grant: Grant,
 ) -> Result<Response, GotrueError> {
     let session = state.session(session_id);
     let user = session.and_then(|session| state.user(session.user_id));
     let (Some(session), Some(user)) = (session, user) else {
         return Err(GotrueError::unexpected_failure("Database error finding session"));
     };
-    tokens(mock, user, session, refresh_token)
+    tokens(mock, user, session, refresh_token, grant)
 }
 
 fn tokens(
@@ -164,9 +168,10 @@ fn tokens(
     user: &User,
     session: &Session,
     refresh_token: &str,
+    grant: Grant,
 ) -> Result<Response, GotrueError> {
     let AccessToken { token, expires_at } = AccessToken::issue(mock, user, session)?;
-    let body = json!({
+    let mut body = json!({
         "access_token": token,
         "token_type": "bearer",
         "expires_in": mock.token_lifetime().as_secs(),
@@ -174,7 +179,18 @@ fn tokens(
         "refresh_token": refresh_token,
         "user": user.to_json(),
     });
-    Ok(Json(body).into_response())
+    // A sign-in by password says how weak the password is (recorded: `password-right`); the mock lets
+    // no weak one in.
+    if let (Grant::Password, Some(body)) = (grant, body.as_object_mut()) {
+        body.insert("weak_password".to_owned(), Value::Null);
+    }
+    let mut response = Json(body).into_response();
+    let headers = response.headers_mut();
+    name_session(headers, Some(user.id), Some(session.id));
+    if let Some(Ok(prefix)) = refresh_token.get(..5).map(HeaderValue::from_str) {
+        headers.insert("sb-auth-refresh-token-prefix", prefix);
+    }
+    Ok(response)
 }
 
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, GotrueError> {

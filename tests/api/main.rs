@@ -41,6 +41,7 @@ mod mock_faults;
 mod mock_gotrue;
 mod mock_harness;
 mod mock_recordings;
+mod mock_scenarios;
 mod model;
 mod operator;
 mod outcomes;
