@@ -2,7 +2,7 @@
 //!
 //! 1. Under `/auth/v1` it answers as the recordings in `fixtures/gotrue/` do: status, codes, body
 //!    shapes in both API versions, and the effect on sessions, the traps included.
-//! 2. Under `/mock` a test reads what was asked, ends what it likes, and injects faults.
+//! 2. Under `/mock` a test reads the calls, ends sessions, advances the clock, and injects faults.
 //! 3. Everything lives in memory and is gone with [`Mock::reset`].
 //! 4. Time comes from the [`Clock`] it is given, the `Date` header's too. A test can advance it.
 

@@ -108,6 +108,7 @@ impl Mock {
     /// `POST /mock/cleanup`: GoTrue's clean-up deletes the refresh tokens that were revoked over 24
     /// hours ago, of living sessions too; how many it deleted. A real GoTrue deletes at most 100 at a
     /// time, after some requests.
+    #[must_use]
     pub fn clean_up(&self) -> usize {
         let now = self.clock().now();
         self.state().clean_up(now)

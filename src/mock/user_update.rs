@@ -91,8 +91,8 @@ pub(super) async fn update_user(
 #[serde(default)]
 struct AdminUserUpdate {
     password: Option<SecretString>,
-    /// Whatever else is given. The mock does not have it, but for `email_confirm`: every address is
-    /// confirmed already.
+    /// All other members. The mock takes `email_confirm`, which changes nothing because it confirms
+    /// every address, and refuses the rest.
     #[serde(flatten)]
     others: Map<String, Value>,
 }

@@ -122,6 +122,20 @@ impl RunningMock {
         self.ask(Method::POST, path, &[], Some(body.to_string())).await
     }
 
+    /// A request with an access token, by the API version of 2024.
+    pub(crate) async fn ask_as(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Option<Value>,
+    ) -> Answer {
+        let authorization = format!("Bearer {token}");
+        let version = ("x-supabase-api-version", "2024-01-01");
+        let headers = [("authorization", authorization.as_str()), version];
+        self.ask(method, path, &headers, body.map(|body| body.to_string())).await
+    }
+
     pub(crate) async fn logout(&self, token: &str) -> Answer {
         let authorization = format!("Bearer {token}");
         let headers = [("authorization", authorization.as_str())];

@@ -105,18 +105,18 @@ async fn while_refreshing<T>(
     pause: Duration,
     logout: impl Future<Output = T>,
 ) -> (T, Vec<Session>) {
-    let (refreshed, mut refreshes) = tokio::sync::watch::channel(0_usize);
+    let (count, mut counts) = tokio::sync::watch::channel(0_usize);
     let client = async {
         let mut held = vec![first];
         while let Some(next) = project.gotrue.refresh_if_possible(held.last().unwrap()).await {
             held.push(next);
-            refreshed.send_replace(held.len());
+            count.send_replace(held.len());
             project.pass(pause).await;
         }
         held
     };
     let logout = async {
-        refreshes.wait_for(|held| *held >= 3).await.unwrap();
+        counts.wait_for(|held| *held >= 3).await.unwrap();
         logout.await
     };
     tokio::join!(logout, client)

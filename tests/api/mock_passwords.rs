@@ -1,0 +1,107 @@
+//! What a new password does to sessions at the mock, as at the real GoTrue.
+
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use logout_gateway::mock::{Options, Tokens};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::mock_harness::{PASSWORD, RunningMock};
+
+const NEW_PASSWORD: &str = "new-password-1";
+
+async fn start() -> RunningMock {
+    RunningMock::start(Options::default()).await
+}
+
+/// `user-password`, `ending-minted-password` and `admin-password` of the recordings.
+#[rstest]
+#[case::by_the_user(|_: &RunningMock, own: &Tokens| own.access_token.clone(), "/auth/v1/user", 1)]
+#[case::by_a_token_without_session(
+    |mock: &RunningMock, own: &Tokens| mock.mock.sign(&json!({"sub": own.user_id})).unwrap(),
+    "/auth/v1/user",
+    0
+)]
+#[case::by_an_administrator(
+    |mock: &RunningMock, _: &Tokens| mock.mock.sign(&json!({"role": "service_role"})).unwrap(),
+    "/auth/v1/admin/users/ID",
+    0
+)]
+#[tokio::test]
+async fn a_new_password_ends_every_session_but_the_users_own(
+    #[case] token: fn(&RunningMock, &Tokens) -> String,
+    #[case] path: &str,
+    #[case] left: usize,
+) {
+    let mock = start().await;
+    let user = mock.mock.create_user("someone@example.com", PASSWORD);
+    let [other, own] = [(); 2].map(|()| mock.mock.sign_in(user).unwrap());
+    let stranger = mock.session();
+    mock.pass(Duration::from_secs(1));
+    let path = path.replace("ID", &user.to_string());
+    let body = json!({"password": NEW_PASSWORD});
+    let answer = mock.ask_as(Method::PUT, &path, &token(&mock, &own), Some(body)).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    assert_eq!(answer.json()["id"], json!(user));
+    assert_eq!(answer.json()["updated_at"], "2026-11-21T09:47:59.000000Z");
+    assert_eq!(mock.mock.sessions_of(user), left);
+    assert_eq!(mock.mock.session_alive(own.session_id), left == 1);
+    assert!(!mock.mock.session_alive(other.session_id));
+    assert!(mock.mock.session_alive(stranger.session_id));
+    assert_eq!(mock.refresh(&other.refresh_token).await.code(), "refresh_token_not_found");
+    for (password, status) in [(PASSWORD, 400), (NEW_PASSWORD, 200)] {
+        let credentials = json!({"email": "someone@example.com", "password": password});
+        let answer = mock.post("/auth/v1/token?grant_type=password", credentials).await;
+        assert_eq!(answer.status.as_u16(), status, "{password}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_or_an_anonymous_key_is_no_administrator() {
+    let mock = start().await;
+    let session = mock.session();
+    let path = format!("/auth/v1/admin/users/{}", session.user_id);
+    let anon_key = mock.mock.sign(&json!({"role": "anon"})).unwrap();
+    for token in [&session.access_token, &anon_key] {
+        let body = json!({"password": NEW_PASSWORD});
+        let refused = mock.ask_as(Method::PUT, &path, token, Some(body)).await;
+        assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "not_admin"));
+        assert_eq!(refused.json()["message"], "User not allowed");
+    }
+    let refused = mock.ask(Method::PUT, &path, &[], Some("{}".to_owned())).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::UNAUTHORIZED, "no_authorization"));
+    assert!(mock.mock.session_alive(session.session_id));
+}
+
+#[rstest]
+#[case::an_address(json!({"email": "new@example.com", "password": NEW_PASSWORD}), "email")]
+#[case::a_number(json!({"phone": "+15550100000"}), "phone")]
+#[case::metadata(json!({"data": {"a": 1}}), "data")]
+#[tokio::test]
+async fn what_the_mock_does_not_have_yet_is_not_implemented_and_named(
+    #[case] body: Value,
+    #[case] member: &str,
+) {
+    let mock = start().await;
+    let own = mock.session();
+    let other = mock.mock.sign_in(own.user_id).unwrap();
+    let token = &own.access_token;
+    let answer = mock.ask_as(Method::PUT, "/auth/v1/user", token, Some(body)).await;
+    assert_eq!(answer.status, StatusCode::NOT_IMPLEMENTED);
+    let message = format!("The mock does not have PUT /user with {member}");
+    assert_eq!(answer.json(), json!({"code": "not_implemented", "message": message}));
+    assert!(mock.mock.session_alive(other.session_id), "and nothing has changed");
+}
+
+#[tokio::test]
+async fn a_password_change_by_an_ended_session_is_refused() {
+    let mock = start().await;
+    let own = mock.session();
+    let other = mock.mock.sign_in(own.user_id).unwrap();
+    assert!(mock.mock.delete_session(own.session_id));
+    let body = Some(json!({"password": NEW_PASSWORD}));
+    let refused = mock.ask_as(Method::PUT, "/auth/v1/user", &own.access_token, body).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "session_not_found"));
+    assert!(mock.mock.session_alive(other.session_id));
+}
