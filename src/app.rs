@@ -12,10 +12,7 @@ use axum::{
     middleware,
     response::{IntoResponse, Response},
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
-};
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceBuilder;
 use tower_http::{
@@ -29,9 +26,10 @@ use crate::{
     error::Error,
     failures::FailureLog,
     logout::Logout,
+    places::Places,
     readiness::Readiness,
     routes,
-    session::{jwks::Jwks, presence::Presences, verifier::Verifier},
+    session::{introspection::IntrospectionCache, jwks::Jwks, verifier::Verifier},
     telemetry::metrics::Metrics,
 };
 
@@ -46,8 +44,8 @@ pub struct App {
     pub jwks: Arc<Jwks>,
     /// Judges access tokens.
     pub verifier: Arc<Verifier>,
-    /// Remembers what GoTrue said of tokens.
-    pub presences: Arc<Presences>,
+    /// GoTrue's answers about tokens that no key here can judge.
+    pub introspections: Arc<IntrospectionCache>,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// When the gateway started.
@@ -60,23 +58,12 @@ pub struct App {
     pub stopping: CancellationToken,
     /// `GATEWAY_MAX_CONNECTIONS`, over all public listeners.
     pub connections: Arc<Semaphore>,
-    /// `GATEWAY_MAX_IN_FLIGHT`.
-    pub in_flight: Arc<Semaphore>,
+    /// `GATEWAY_MAX_IN_FLIGHT`. Health and documents take none: they answer under overload too.
+    pub places: Places,
     /// The use case, with this thread's own connections to GoTrue.
     pub logout: Logout,
     /// Logouts under way on this thread, to be awaited before it ends.
     pub logouts: TaskTracker,
-}
-
-impl App {
-    /// A place among the requests in flight, held as long as the permit is. Health and documents need
-    /// none: they answer even when the gateway is overloaded.
-    ///
-    /// # Errors
-    /// [`Error::Overloaded`] at once, never a queue.
-    pub fn admit(&self) -> Result<OwnedSemaphorePermit, Error> {
-        self.in_flight.clone().try_acquire_owned().map_err(|_| Error::Overloaded)
-    }
 }
 
 /// The public listener's router; `pages` are served beside the gateway's own routes.

@@ -92,6 +92,8 @@ pub struct Config {
     pub redirects: Redirects,
     /// `GATEWAY_STORE`; where it is durable, there is a `GATEWAY_SECRET`.
     pub store: StoreAddress,
+    /// `GATEWAY_QUEUE_MAX_BYTES`.
+    pub queue_max_bytes: u64,
     /// `GATEWAY_MAX_TOKEN_LIFETIME`.
     pub max_token_lifetime: Duration,
     /// `GATEWAY_UPSTREAM_TIMEOUT`: the whole budget of a logout at GoTrue.
@@ -159,6 +161,7 @@ impl Config {
             clear_site_data: logout.clear_site_data,
             redirects: redirects?,
             store: logout.store,
+            queue_max_bytes: logout.queue_max_bytes,
             max_token_lifetime: logout.max_token_lifetime,
             upstream_timeout: logout.upstream_timeout,
             drain_timeout: server.drain_timeout,

@@ -6,7 +6,9 @@
 //! 3. Signed and bound: the value is `<random>.<HMAC-SHA256 of session and random>`, so that a cookie
 //!    planted by a sibling subdomain, or a token of another session, is worth nothing.
 //!
-//! A token lives as long as its session: it holds no time and never locks a user in.
+//! A token lives as long as its session: it holds no time and never locks a user in. An expired access
+//! token that only GoTrue could have judged gets a CSRF token that is bound to that access token: its
+//! session id may be anybody's.
 //! OWASP Cross-Site Request Forgery Prevention Cheat Sheet, "Signed Double-Submit Cookie".
 
 pub mod origin;
@@ -25,6 +27,7 @@ use self::{origin::AllowedOrigins, submitted::Submitted};
 use crate::{
     config::{Config, CsrfMode},
     keys,
+    session::token::TokenDigest,
 };
 
 const RANDOM_BYTES: usize = 32;
@@ -39,6 +42,24 @@ pub enum CsrfFault {
     Invalid,
     /// A foreign page asks.
     CrossSite,
+}
+
+/// What a CSRF token is bound to, and worthless without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// A session that somebody has vouched for.
+    Session(Uuid),
+    /// One access token, which nobody can judge any more.
+    AccessToken(TokenDigest),
+}
+
+impl Binding {
+    fn octets(&self) -> &[u8] {
+        match self {
+            Self::Session(session_id) => session_id.as_bytes(),
+            Self::AccessToken(digest) => digest,
+        }
+    }
 }
 
 /// Mints and judges CSRF tokens.
@@ -73,35 +94,35 @@ impl Csrf {
         })
     }
 
-    /// A fresh token of that session.
+    /// A fresh token.
     ///
     /// # Errors
     /// [`Unspecified`] when the system gives no randomness.
-    pub fn mint(&self, session_id: Uuid) -> Result<String, Unspecified> {
+    pub fn mint(&self, binding: Binding) -> Result<String, Unspecified> {
         let mut random = [0; RANDOM_BYTES];
         self.random.fill(&mut random)?;
-        let mac = hmac::sign(&self.current, &message(session_id, &random));
+        let mac = hmac::sign(&self.current, &message(binding, &random));
         Ok(format!("{}.{}", URL_SAFE_NO_PAD.encode(random), URL_SAFE_NO_PAD.encode(mac)))
     }
 
-    /// Whether `token` will do for that session: any will, where the app mints its own.
+    /// Whether `token` will do for one of `bindings`: any will, where the app mints its own.
     #[must_use]
-    pub fn is_good(&self, token: &str, session_id: Uuid) -> bool {
+    pub fn is_good(&self, token: &str, bindings: &[Binding]) -> bool {
         match self.mode {
             CsrfMode::DoubleSubmit => !token.is_empty(),
-            CsrfMode::Signed => self.is_of(token, session_id),
+            CsrfMode::Signed => bindings.iter().any(|binding| self.is_bound(token, *binding)),
         }
     }
 
-    /// Whether the gateway minted `token` for that session, with the current or the previous secret.
-    fn is_of(&self, token: &str, session_id: Uuid) -> bool {
+    /// Whether the gateway minted `token` for that binding, with the current or the previous secret.
+    fn is_bound(&self, token: &str, binding: Binding) -> bool {
         let Some((random, mac)) = token.split_once('.') else { return false };
         let (Ok(random), Ok(mac)) = (URL_SAFE_NO_PAD.decode(random), URL_SAFE_NO_PAD.decode(mac))
         else {
             return false;
         };
         let minted = random.len() == RANDOM_BYTES && mac.len() == MAC_BYTES;
-        let message = message(session_id, &random);
+        let message = message(binding, &random);
         let keys = std::iter::once(&self.current).chain(&self.previous);
         minted && keys.into_iter().any(|key| hmac::verify(key, &message, &mac).is_ok())
     }
@@ -114,14 +135,14 @@ impl Csrf {
         &self,
         header: Option<Submitted<'_>>,
         mut cookies: impl Iterator<Item = &'c str>,
-        session_id: Uuid,
+        bindings: &[Binding],
     ) -> Result<(), CsrfFault> {
         let mut cookies = cookies.by_ref().filter(|value| !value.is_empty()).peekable();
         let Some(header) = header.filter(|h| !h.is_empty()) else { return Err(CsrfFault::Missing) };
         if cookies.peek().is_none() {
             return Err(CsrfFault::Missing);
         }
-        let good = cookies.any(|cookie| header.equals(cookie) && self.is_good(cookie, session_id));
+        let good = cookies.any(|cookie| header.equals(cookie) && self.is_good(cookie, bindings));
         if good { Ok(()) } else { Err(CsrfFault::Invalid) }
     }
 }
@@ -130,10 +151,12 @@ fn derived(secret: &SecretString) -> Result<hmac::Key, Unspecified> {
     Ok(hmac::Key::new(hmac::HMAC_SHA256, &keys::derived(secret, b"csrf")?))
 }
 
-/// Session and random, each after its length: no two pairs read the same.
-fn message(session_id: Uuid, random: &[u8]) -> Vec<u8> {
-    let mut message = Vec::with_capacity(16 + 16 + random.len());
-    for part in [session_id.as_bytes().as_slice(), random] {
+/// Binding and random, each after its length: no two pairs read the same, and the length tells a session
+/// from an access token.
+fn message(binding: Binding, random: &[u8]) -> Vec<u8> {
+    let binding = binding.octets();
+    let mut message = Vec::with_capacity(16 + binding.len() + random.len());
+    for part in [binding, random] {
         message.extend((part.len() as u64).to_be_bytes());
         message.extend(part);
     }

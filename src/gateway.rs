@@ -31,7 +31,8 @@ use crate::{
     failures::{self, FailureLog, Unwritten},
     gotrue::{GoTrue, NoClient},
     logout::Logout,
-    queue::{credentials::Seal, postponing::Postponing},
+    places::Places,
+    queue::{bounds::Bounds, credentials::Seal, enqueue::RevocationQueue},
     readiness::Readiness,
     server,
     session::{jwks::Jwks, verifier::Verifier},
@@ -223,6 +224,7 @@ pub fn first_app(
     failures: FailureLog,
 ) -> Result<App, StartError> {
     let seal = if store.queue().is_some() { Seal::new(&config.secrets)? } else { None };
+    let bounds = Bounds::of_bytes(config.queue_max_bytes);
     let metrics = Arc::new(Metrics::new());
     let jwks = Arc::new(Jwks::new(config.upstream_timeout, metrics.clone()));
     let verifier = Arc::new(Verifier::new(&config.supabase, jwks.clone()));
@@ -233,14 +235,14 @@ pub fn first_app(
         readiness: Arc::new(Readiness::new(&stopping, &store, &verifier, &jwks, &clock)),
         verifier,
         jwks,
-        presences: Arc::default(),
+        introspections: Arc::default(),
         failures,
         connections: Arc::new(Semaphore::new(config.limits.connections)),
-        in_flight: Arc::new(Semaphore::new(config.limits.in_flight)),
+        places: Places::new(config.limits.in_flight),
         logout: Logout {
             gotrue: GoTrue::new(&config.supabase, metrics.clone())?,
             store,
-            postponing: seal.map(|seal| Arc::new(Postponing::new(seal))),
+            queue: seal.map(|seal| Arc::new(RevocationQueue::new(seal, bounds))),
             clock,
             max_token_lifetime: config.max_token_lifetime,
         },

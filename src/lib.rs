@@ -25,6 +25,7 @@ pub mod keys;
 pub mod logout;
 pub mod mock;
 pub mod operator;
+pub mod places;
 pub mod queue;
 pub mod readiness;
 pub mod report;

@@ -25,7 +25,10 @@ use crate::{
     csrf::origin::SEC_FETCH_SITE,
     error::Error,
     gotrue::Refusal,
-    session::{Credential, Session, cookies::RequestCookies, presence::Presence},
+    session::{
+        Credential, NoSession, Proof, Session, cookies::RequestCookies,
+        introspection::Introspection,
+    },
 };
 
 #[derive(OpenApi)]
@@ -105,31 +108,48 @@ fn refuse_duplicates(headers: &HeaderMap) -> Result<(), Error> {
     if SINGLE.iter().any(twice) { Err(Error::DuplicateHeader) } else { Ok(()) }
 }
 
-/// The session that a request shows, whatever its age.
+/// The session that a request's Bearer or cookie shows, whatever its age.
 async fn calling(
     app: &App,
     headers: &HeaderMap,
     cookies: &RequestCookies<'_>,
 ) -> Result<Session, Error> {
+    let credential = Credential::of(headers, cookies, &app.config.cookies.name);
+    Ok(read_session(app, credential, cookies).await?)
+}
+
+/// The session that a credential shows. While GoTrue's word that it lives is cached, it is proven.
+async fn read_session(
+    app: &App,
+    credential: Credential,
+    cookies: &RequestCookies<'_>,
+) -> Result<Session, NoSession> {
+    let now = app.logout.clock.unix_seconds();
     let key = &app.config.cookies.name;
-    let credential = Credential::of(headers, cookies, key);
-    Ok(app.verifier.session(credential, cookies, key, app.logout.clock.unix_seconds()).await?)
+    let mut session = app.verifier.session(credential, cookies, key, now).await?;
+    if session.proof == Proof::Unproven && !session.expired {
+        let answer = app.introspections.get(session.access_token.expose_secret());
+        if answer == Some(Introspection::Live) {
+            session.proof = Proof::Proven;
+        }
+    }
+    Ok(session)
 }
 
 /// What GoTrue says of a session that only it can judge: the one part of judging that takes a place
 /// among the requests in flight.
-async fn presence(
+async fn introspect(
     app: &App,
     call: &Call,
     headers: &HeaderMap,
     session: &Session,
-) -> Result<Result<Presence, Refusal>, Error> {
+) -> Result<Result<Introspection, Refusal>, Error> {
     let token = session.access_token.expose_secret();
-    if let Some(presence) = app.presences.remembered(token) {
-        return Ok(Ok(presence));
+    if let Some(answer) = app.introspections.get(token) {
+        return Ok(Ok(answer));
     }
-    let _admission = app.admit()?;
+    let _place = app.places.take(session.proof)?;
     let deadline = Instant::now() + app.config.upstream_timeout;
     let (user, caller) = (session.claims.sub, call.on_behalf_of(headers));
-    Ok(app.presences.ask(token, user, &app.logout.gotrue, &caller, deadline).await)
+    Ok(app.introspections.ask(token, user, &app.logout.gotrue, &caller, deadline).await)
 }

@@ -6,8 +6,8 @@
 //! 3. Whatever is taken from a cookie needs CSRF: [`Session::carrier`] tells.
 
 pub mod cookies;
+pub mod introspection;
 pub mod jwks;
-pub mod presence;
 pub mod token;
 pub mod verifier;
 
@@ -41,13 +41,16 @@ impl Credential {
     /// The Bearer, if there is one, else the session cookie named `key`.
     #[must_use]
     pub fn of(headers: &HeaderMap, cookies: &RequestCookies<'_>, key: &str) -> Self {
-        match bearer(headers) {
-            Some(token) => Self::Bearer(token),
-            None => match cookies.session(key) {
-                Stored::Session(stored) => Self::Cookie(stored),
-                Stored::Undecodable => Self::Undecodable,
-                Stored::Absent => Self::Missing,
-            },
+        bearer(headers).map_or_else(|| Self::of_cookie(cookies, key), Self::Bearer)
+    }
+
+    /// The session cookie named `key`, whatever Bearer stands beside it.
+    #[must_use]
+    pub fn of_cookie(cookies: &RequestCookies<'_>, key: &str) -> Self {
+        match cookies.session(key) {
+            Stored::Session(stored) => Self::Cookie(stored),
+            Stored::Undecodable => Self::Undecodable,
+            Stored::Absent => Self::Missing,
         }
     }
 

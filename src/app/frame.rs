@@ -29,6 +29,10 @@ use crate::{
     telemetry::traces::{self, TraceContext},
 };
 
+/// Browsers' have some 200 octets. A longer one is not passed on: a client must not be able to make the
+/// request to GoTrue larger than a proxy in between takes.
+const MOST_USER_AGENT_LENGTH: usize = 1024;
+
 /// Two years, as browsers' preload lists ask for.
 const STRICT_TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=63072000");
 
@@ -71,7 +75,10 @@ impl Call {
             request_id: self.request_id.clone(),
             forwarded_for: HeaderValue::try_from(client)
                 .unwrap_or(HeaderValue::from_static("unknown")),
-            user_agent: headers.get(header::USER_AGENT).cloned(),
+            user_agent: headers
+                .get(header::USER_AGENT)
+                .filter(|agent| agent.len() <= MOST_USER_AGENT_LENGTH)
+                .cloned(),
             trace: self.trace.clone(),
         }
     }

@@ -7,7 +7,10 @@ use clap::Args;
 
 use super::{
     faults::{Faults, Noted, Rule},
-    rules::{AN_HOUR, DEADLINE, MORE_THAN_ZERO, duration, list_or_none, one_of},
+    rules::{
+        AN_HOUR, DEADLINE, GIBIBYTE, MEBIBYTE, MORE_THAN_ZERO, byte_size, duration, list_or_none,
+        one_of,
+    },
     store::StoreAddress,
 };
 
@@ -74,6 +77,10 @@ pub(super) struct LogoutArgs {
     /// `GATEWAY_SECRET`. Default: `memory`
     #[arg(long, env = "GATEWAY_STORE", value_name = "STORE")]
     store: Option<OsString>,
+    /// How many bytes of queued logouts the store holds at most: digits with `B`, `KiB`, `MiB` or `GiB`,
+    /// from `1MiB` to `64GiB`. A logout that finds no room is answered `failed`. Default: `256MiB`
+    #[arg(long, env = "GATEWAY_QUEUE_MAX_BYTES", value_name = "BYTES")]
+    queue_max_bytes: Option<OsString>,
     /// The longest lifetime of an access token, and so how long its logout is remembered: more than
     /// zero, at most `366d`. Default: `7d`
     #[arg(long, env = "GATEWAY_MAX_TOKEN_LIFETIME", value_name = "DURATION")]
@@ -89,6 +96,7 @@ pub(super) struct Logout {
     pub(super) session_not_found: SessionNotFound,
     pub(super) clear_site_data: Option<HeaderValue>,
     pub(super) store: StoreAddress,
+    pub(super) queue_max_bytes: u64,
     pub(super) max_token_lifetime: Duration,
     pub(super) upstream_timeout: Duration,
 }
@@ -109,6 +117,9 @@ impl Logout {
             faults.or("GATEWAY_CLEAR_SITE_DATA", args.clear_site_data, None, clear_site_data);
         let memory = StoreAddress::Memory;
         let store = faults.or("GATEWAY_STORE", args.store, memory, StoreAddress::parse);
+        let bytes = byte_size(MEBIBYTE..=64 * GIBIBYTE, "must be from `1MiB` to `64GiB`");
+        let bytes =
+            faults.or("GATEWAY_QUEUE_MAX_BYTES", args.queue_max_bytes, 256 * MEBIBYTE, bytes);
         let lifetime = duration(
             MORE_THAN_ZERO..=366 * A_DAY,
             "must be a duration such as `7d` or `1h`, more than zero and at most 366 days",
@@ -124,6 +135,7 @@ impl Logout {
             session_not_found: not_found?,
             clear_site_data: types?,
             store: store?,
+            queue_max_bytes: bytes?,
             max_token_lifetime: lifetime?,
             upstream_timeout: timeout?,
         })

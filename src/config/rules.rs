@@ -57,6 +57,32 @@ pub(super) fn duration(
     }
 }
 
+/// 1,048,576 bytes.
+pub(super) const MEBIBYTE: u64 = 1 << 20;
+/// 1,073,741,824 bytes.
+pub(super) const GIBIBYTE: u64 = 1 << 30;
+
+/// A number of bytes: digits, alone or with a unit of powers of 1024.
+pub(super) fn byte_size(
+    range: RangeInclusive<u64>,
+    rule: &'static str,
+) -> impl Fn(&str) -> Result<u64, Rule> {
+    move |text| {
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let factor = match unit {
+            "" | "B" => Some(1),
+            "KiB" => Some(1 << 10),
+            "MiB" => Some(MEBIBYTE),
+            "GiB" => Some(GIBIBYTE),
+            _ => None,
+        };
+        let bytes = number.parse().ok().zip(factor);
+        let bytes = bytes.and_then(|(number, factor): (u64, u64)| number.checked_mul(factor));
+        bytes.filter(|bytes| range.contains(bytes)).ok_or(Rule::Borrowed(rule))
+    }
+}
+
 /// A secret long enough for HMAC-SHA256: a shorter key is the weaker one (RFC 2104, section 3).
 pub(super) fn secret(text: &str) -> Result<SecretString, Rule> {
     if text.len() < 32 {
@@ -209,6 +235,23 @@ mod tests {
         #[case] expected: Option<Duration>,
     ) {
         assert_eq!(duration(MORE_THAN_ZERO..=AN_HOUR, DEADLINE)(text).ok(), expected);
+    }
+
+    #[rstest]
+    #[case("1048576", Some(MEBIBYTE))]
+    #[case("1024KiB", Some(MEBIBYTE))]
+    #[case("256MiB", Some(256 * MEBIBYTE))]
+    #[case("1GiB", Some(GIBIBYTE))]
+    #[case("2GiB", None)]
+    #[case("1B", None)]
+    #[case("1MB", None)]
+    #[case("MiB", None)]
+    #[case("-1MiB", None)]
+    #[case("1.5MiB", None)]
+    #[case("18446744073709551616", None)]
+    #[case("18446744073709551615GiB", None)]
+    fn a_size_is_a_number_and_a_unit(#[case] text: &str, #[case] bytes: Option<u64>) {
+        assert_eq!(byte_size(MEBIBYTE..=GIBIBYTE, "rule")(text).ok(), bytes);
     }
 
     #[test]

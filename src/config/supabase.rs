@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 
 use clap::Args;
+use jsonwebtoken::Algorithm;
 use secrecy::SecretString;
 use url::Url;
 
 use super::{
     faults::{Faults, Noted, Rule},
-    rules::{base_url, list, secret, unless_empty},
+    rules::{base_url, list, one_of, secret, unless_empty},
 };
 
 /// The Supabase project and how its tokens are judged.
@@ -22,6 +23,8 @@ pub struct Supabase {
     pub api_key: Option<SecretString>,
     /// `SUPABASE_JWT_SECRET`, 32 bytes or more.
     pub jwt_secret: Option<SecretString>,
+    /// `GATEWAY_JWT_ALGORITHMS`; never empty. A token signed by another algorithm is refused.
+    pub algorithms: Vec<Algorithm>,
     /// `GATEWAY_JWT_ISSUER`; never empty.
     pub issuers: Vec<String>,
     /// `GATEWAY_JWT_AUDIENCE`; never empty.
@@ -48,6 +51,11 @@ pub(super) struct SupabaseArgs {
     /// such tokens. Better given in the environment: others can read a process's flags. Default: none
     #[arg(long, env = "SUPABASE_JWT_SECRET", value_name = "SECRET")]
     supabase_jwt_secret: Option<OsString>,
+    /// Algorithms that access tokens may be signed with, separated by commas: `ES256`, `RS256`,
+    /// `EdDSA`, `HS256`. Leave out `HS256` once the project signs with keys alone: nobody can then send
+    /// tokens that only GoTrue can judge. Default: all four
+    #[arg(long, env = "GATEWAY_JWT_ALGORITHMS", value_name = "ALGORITHMS")]
+    jwt_algorithms: Option<OsString>,
     /// Expected issuers (`iss`) of access tokens, separated by commas.
     /// Default: `<SUPABASE_URL>/auth/v1`
     #[arg(long, env = "GATEWAY_JWT_ISSUER", value_name = "ISSUERS")]
@@ -93,6 +101,12 @@ impl Supabase {
         let anon = faults.optional("SUPABASE_ANON_KEY", anon, api_key);
         let gotrue_url = faults.optional("GOTRUE_URL", args.gotrue_url, base_url);
         let jwt_secret = faults.optional("SUPABASE_JWT_SECRET", args.supabase_jwt_secret, secret);
+        let algorithms = faults.or(
+            "GATEWAY_JWT_ALGORITHMS",
+            args.jwt_algorithms,
+            ALGORITHMS.map(|(_, algorithm)| algorithm).to_vec(),
+            list(one_of(&ALGORITHMS)),
+        );
         let issuers = faults.optional("GATEWAY_JWT_ISSUER", args.jwt_issuer, list(claim));
         let audiences = vec!["authenticated".to_owned()];
         let audiences =
@@ -104,11 +118,20 @@ impl Supabase {
             gotrue_url: gotrue_url?.unwrap_or_else(|| project.gotrue_url()),
             api_key: publishable?.or(anon),
             jwt_secret: jwt_secret?,
+            algorithms: algorithms?,
             issuers: issuers?.unwrap_or_else(|| vec![project.issuer.clone()]),
             audiences: audiences?,
         })
     }
 }
+
+/// What Supabase projects sign with.
+const ALGORITHMS: [(&str, Algorithm); 4] = [
+    ("ES256", Algorithm::ES256),
+    ("RS256", Algorithm::RS256),
+    ("EdDSA", Algorithm::EdDSA),
+    ("HS256", Algorithm::HS256),
+];
 
 /// Where GoTrue is below a project's URL, which is also the issuer of its tokens.
 fn issuer(project: &str) -> String {
@@ -129,6 +152,7 @@ fn claim(entry: &str) -> Result<String, Rule> {
 
 #[cfg(test)]
 mod tests {
+    use jsonwebtoken::Algorithm;
     use rstest::rstest;
     use secrecy::ExposeSecret;
 
@@ -166,6 +190,22 @@ mod tests {
     fn the_first_api_key_wins(#[case] given: &[(&str, &str)], #[case] expected: Option<&str>) {
         let key = parse(given).supabase.api_key;
         assert_eq!(key.as_ref().map(ExposeSecret::expose_secret), expected);
+    }
+
+    #[rstest]
+    #[case(&[], &[Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA, Algorithm::HS256])]
+    #[case(&[("GATEWAY_JWT_ALGORITHMS", "EdDSA, ES256")], &[Algorithm::EdDSA, Algorithm::ES256])]
+    fn the_algorithms_are_a_list(#[case] given: &[(&str, &str)], #[case] expected: &[Algorithm]) {
+        assert_eq!(parse(given).supabase.algorithms, expected);
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("none")]
+    #[case("ES256,HS512")]
+    #[case("es256")]
+    fn an_algorithm_that_no_project_signs_with_is_refused(#[case] algorithms: &str) {
+        assert_eq!(faults_of(&[("GATEWAY_JWT_ALGORITHMS", algorithms)]).len(), 1);
     }
 
     #[test]

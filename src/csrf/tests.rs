@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use proptest::prelude::*;
 
 use super::*;
+use crate::session::token::token_digest;
 
 /// A key of `secret`, and the one before it.
 fn csrf(secret: &str, previous: Option<&str>) -> Csrf {
@@ -18,8 +19,8 @@ fn csrf(secret: &str, previous: Option<&str>) -> Csrf {
     }
 }
 
-fn session() -> impl Strategy<Value = Uuid> {
-    any::<u128>().prop_map(Uuid::from_u128)
+fn session() -> impl Strategy<Value = Binding> {
+    any::<u128>().prop_map(|id| Binding::Session(Uuid::from_u128(id)))
 }
 
 proptest! {
@@ -30,17 +31,17 @@ proptest! {
         prop_assume!(one != other);
         let csrf = csrf("a", None);
         let token = csrf.mint(one).unwrap();
-        prop_assert!(csrf.is_of(&token, one));
-        prop_assert!(!csrf.is_of(&token, other));
+        prop_assert!(csrf.is_bound(&token, one));
+        prop_assert!(!csrf.is_bound(&token, other));
         let header = Some(Submitted::new(token.as_bytes()));
-        let submit = |session| csrf.double_submit(header, [token.as_str()].into_iter(), session);
+        let submit = |session| csrf.double_submit(header, [token.as_str()].into_iter(), &[session]);
         prop_assert_eq!(submit(one), Ok(()));
         prop_assert_eq!(submit(other), Err(CsrfFault::Invalid));
     }
 
     #[test]
     fn no_text_of_a_strangers_making_passes(text in "\\PC{0,120}", session in session()) {
-        prop_assert!(!csrf("a", Some("b")).is_of(&text, session));
+        prop_assert!(!csrf("a", Some("b")).is_bound(&text, session));
     }
 
     #[test]
@@ -51,23 +52,34 @@ proptest! {
         let at = at % changed.len();
         // The last character of each part holds bits that mean nothing: decoding refuses those.
         changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
-        prop_assert!(!csrf.is_of(std::str::from_utf8(&changed).unwrap(), session));
+        prop_assert!(!csrf.is_bound(std::str::from_utf8(&changed).unwrap(), session));
     }
 
     #[test]
     fn a_secret_counts_while_it_is_current_or_previous(session in session()) {
         let token = csrf("old", None).mint(session).unwrap();
-        prop_assert!(csrf("new", Some("old")).is_of(&token, session));
-        prop_assert!(!csrf("new", Some("other")).is_of(&token, session));
-        prop_assert!(!csrf("new", None).is_of(&token, session));
+        prop_assert!(csrf("new", Some("old")).is_bound(&token, session));
+        prop_assert!(!csrf("new", Some("other")).is_bound(&token, session));
+        prop_assert!(!csrf("new", None).is_bound(&token, session));
     }
+}
+
+#[test]
+fn a_token_that_is_bound_to_an_access_token_is_worth_nothing_for_its_session() {
+    let csrf = csrf("a", None);
+    let session = Binding::Session(Uuid::from_u128(1));
+    let of_one = Binding::AccessToken(token_digest("header.payload.one"));
+    let of_other = Binding::AccessToken(token_digest("header.payload.other"));
+    let token = csrf.mint(of_one).unwrap();
+    assert!(csrf.is_good(&token, &[of_one]) && csrf.is_good(&token, &[session, of_one]));
+    assert!(!csrf.is_good(&token, &[session, of_other]));
 }
 
 #[test]
 fn every_token_is_another_one() {
     let csrf = csrf("a", None);
     let tokens: std::collections::HashSet<_> =
-        (0..100).map(|_| csrf.mint(Uuid::nil()).unwrap()).collect();
+        (0..100).map(|_| csrf.mint(Binding::Session(Uuid::nil())).unwrap()).collect();
     assert_eq!(tokens.len(), 100);
 }
 

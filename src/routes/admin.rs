@@ -17,7 +17,7 @@ use crate::{
     app::App,
     clock::Clock,
     error::{Error, Part},
-    queue::postponing::milliseconds,
+    queue::enqueue::milliseconds,
     report::{FailedLogout, QueuedLogout},
     store::{FAILURES_KEPT, Queue, StoreFault},
     telemetry::metrics::Now,
@@ -61,12 +61,11 @@ async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
         None => Some((0, Duration::ZERO)),
         Some(queue) => waiting(queue, &app.logout.clock).await.ok(),
     };
-    let in_flight = app.config.limits.in_flight - app.in_flight.available_permits();
     let exposition = app.metrics.exposition(Now {
-        revocations: store.revocations(),
+        revocations: store.list().len(),
         queued,
         jwks_age: app.jwks.age(),
-        in_flight,
+        in_flight: app.places.taken(),
     });
     ([(header::CONTENT_TYPE, TEXT_FORMAT)], exposition)
 }

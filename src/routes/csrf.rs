@@ -12,13 +12,14 @@ use axum::{
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
+use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     app::{App, frame::Call},
     config::CsrfMode,
-    csrf::origin::is_cross_site,
+    csrf::{Binding, origin::is_cross_site},
     error::{Envelope, Error},
     session::{
         Session,
@@ -26,8 +27,8 @@ use crate::{
             CSRF_COOKIE, RequestCookies,
             deletion::{Transport, csrf_cookie},
         },
-        presence::Presence,
-        token::TokenFault,
+        introspection::Introspection,
+        token::{TokenFault, token_digest},
         verifier::Standing,
     },
 };
@@ -71,11 +72,11 @@ pub(super) async fn csrf(
     let session = super::calling(&app, &headers, &cookies).await?;
     genuine(&app, &call, &headers, &session).await?;
 
-    let session_id = session.claims.session_id;
-    let held = cookies.values(CSRF_COOKIE).find(|token| app.csrf.is_good(token, session_id));
+    let (binding, accepted) = bindings(&session);
+    let held = cookies.values(CSRF_COOKIE).find(|token| app.csrf.is_good(token, &accepted));
     let token = match held {
         Some(token) => token.to_owned(),
-        None => app.csrf.mint(session_id).map_err(|_| Error::Internal)?,
+        None => app.csrf.mint(binding).map_err(|_| Error::Internal)?,
     };
     let transport = Transport { https: call.peer.https, cross_site: is_cross_site(&headers) };
     // A cookie that the app minted itself is the app's to set.
@@ -89,8 +90,25 @@ pub(super) async fn csrf(
     Ok(response)
 }
 
-/// Ended and banned sessions are genuine too. An expired token that only GoTrue could judge gets its
-/// CSRF token on its word: GoTrue refuses every expired one alike.
+/// What a new CSRF token of this session is bound to, and which bindings its logout accepts.
+///
+/// Anybody can write an expired HS256 token with the ids of somebody else's session, and without the
+/// secret neither the gateway nor GoTrue can tell it from a genuine one. Its CSRF token is good for that
+/// very access token alone. A CSRF token that is bound to the session was minted while GoTrue vouched for
+/// it: it stays good after the access token has expired.
+pub(super) fn bindings(session: &Session) -> (Binding, Vec<Binding>) {
+    let of_session = Binding::Session(session.claims.session_id);
+    if session.standing == Standing::Unjudged && session.expired {
+        let digest = token_digest(session.access_token.expose_secret());
+        let of_token = Binding::AccessToken(digest);
+        (of_token, vec![of_token, of_session])
+    } else {
+        (of_session, vec![of_session])
+    }
+}
+
+/// Refuses a session that is not genuine. Ended and banned ones are; so may be an expired one that only
+/// GoTrue could have judged, which gets a CSRF token for itself.
 async fn genuine(
     app: &App,
     call: &Call,
@@ -101,9 +119,9 @@ async fn genuine(
         Standing::Verified => Ok(()),
         Standing::Unjudged if session.expired => Ok(()),
         Standing::Unjudgeable => Err(Error::AuthServiceUnavailable),
-        Standing::Unjudged => match super::presence(app, call, headers, session).await?? {
-            Presence::Live | Presence::Ended | Presence::Banned => Ok(()),
-            Presence::Forged => Err(Error::CredentialInvalid(TokenFault::Signature)),
+        Standing::Unjudged => match super::introspect(app, call, headers, session).await?? {
+            Introspection::Live | Introspection::Ended | Introspection::Banned => Ok(()),
+            Introspection::Forged => Err(Error::CredentialInvalid(TokenFault::Signature)),
         },
     }
 }

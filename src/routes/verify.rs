@@ -14,7 +14,8 @@ use crate::{
     app::{App, frame::Call},
     error::{Envelope, Error, Part},
     session::{
-        Session, cookies::RequestCookies, presence::Presence, token::TokenFault, verifier::Standing,
+        Carrier, Credential, Session, cookies::RequestCookies, introspection::Introspection,
+        token::TokenFault, verifier::Standing,
     },
     store::StoreFault,
 };
@@ -54,13 +55,38 @@ async fn judge(app: &App, call: &Call, headers: &HeaderMap) -> Result<Session, E
     if session.expired {
         return Err(Error::CredentialExpired);
     }
-    let now = app.logout.clock.unix_seconds();
-    let revoked = app.logout.store.is_revoked(&session.claims, now).await;
-    if revoked.map_err(|fault| unknown(call, &fault))? {
+    if is_revoked(app, call, &session).await? {
         return Err(Error::SessionRevoked);
     }
+    refuse_revoked_beside(app, call, &cookies, &session).await?;
     alive(app, call, headers, &session).await?;
     Ok(session)
+}
+
+async fn is_revoked(app: &App, call: &Call, session: &Session) -> Result<bool, Error> {
+    let now = app.logout.clock.unix_seconds();
+    let revoked = app.logout.store.is_revoked(&session.claims, now).await;
+    revoked.map_err(|fault| unknown(call, &fault))
+}
+
+/// Refuses a request that carries a revoked session of another user beside the one that identifies it: the
+/// application behind the proxy may read that one. What cannot be read or has expired is passed over.
+async fn refuse_revoked_beside(
+    app: &App,
+    call: &Call,
+    cookies: &RequestCookies<'_>,
+    session: &Session,
+) -> Result<(), Error> {
+    if session.carrier == Carrier::Cookie {
+        return Ok(());
+    }
+    let credential = Credential::of_cookie(cookies, &app.config.cookies.name);
+    let Ok(beside) = super::read_session(app, credential, cookies).await else { return Ok(()) };
+    let of_other_user = beside.claims.sub != session.claims.sub;
+    if of_other_user && !beside.expired && is_revoked(app, call, &beside).await? {
+        return Err(Error::SessionRevoked);
+    }
+    Ok(())
 }
 
 fn unknown(call: &Call, fault: &StoreFault) -> Error {
@@ -78,12 +104,12 @@ async fn alive(
         Standing::Verified => Ok(()),
         Standing::Unjudgeable => Err(Error::NotReady(Part::KeySet)),
         Standing::Unjudged => {
-            let presence = super::presence(app, call, headers, session).await?;
-            match presence.map_err(|_| Error::NotReady(Part::AuthService))? {
-                Presence::Live => Ok(()),
-                Presence::Ended => Err(Error::SessionNotFound),
-                Presence::Banned => Err(Error::CredentialInvalid(TokenFault::Banned)),
-                Presence::Forged => Err(Error::CredentialInvalid(TokenFault::Signature)),
+            let answer = super::introspect(app, call, headers, session).await?;
+            match answer.map_err(|_| Error::NotReady(Part::AuthService))? {
+                Introspection::Live => Ok(()),
+                Introspection::Ended => Err(Error::SessionNotFound),
+                Introspection::Banned => Err(Error::CredentialInvalid(TokenFault::Banned)),
+                Introspection::Forged => Err(Error::CredentialInvalid(TokenFault::Signature)),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Access tokens: which claims are believed, before and apart from the signature.
+//! Access tokens: which claims are believed, apart from the signature.
 //!
 //! 1. `iss` and `aud` are present and among the configured ones: GoTrue checks neither
 //!    (recording `logout-aud-and-iss-foreign`).
@@ -7,9 +7,13 @@
 //!    a token without a session into a global one (recording `logout-local-without-session-id`).
 //! 4. `crit`, `b64`, `enc` and two members of one name are refused, `sub` and `session_id` in whatever
 //!    case GoTrue would read them. Keys or addresses of keys in the header are never looked at.
+//! 5. Reading is in two steps, so that a signature can be checked before the claims are parsed: a
+//!    forged token then costs no more than its signature. Header and claims have a bounded number of
+//!    members.
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 use serde::{
@@ -35,6 +39,9 @@ pub enum TokenFault {
     /// `crit`, `b64`, `enc`, or an algorithm that no Supabase project uses.
     #[error("the token's header asks for what is not supported")]
     Header,
+    /// `alg` is not in `GATEWAY_JWT_ALGORITHMS`.
+    #[error("the token's algorithm is not in GATEWAY_JWT_ALGORITHMS")]
+    Algorithm,
     /// No key of that `kid` and `alg`.
     #[error("the token is signed with a key that is not the project's")]
     UnknownKey,
@@ -59,6 +66,17 @@ pub enum TokenFault {
     /// GoTrue refreshed into a token of another session.
     #[error("the refresh token belongs to another session")]
     ForeignRefresh,
+}
+
+/// SHA-256 of an access token.
+pub type TokenDigest = [u8; 32];
+
+/// The digest that stands for an access token where the token itself must not be kept.
+#[must_use]
+pub fn token_digest(token: &str) -> TokenDigest {
+    let mut octets = TokenDigest::default();
+    octets.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    octets
 }
 
 /// What the gateway reads of an access token.
@@ -105,6 +123,7 @@ impl Claims {
 /// Who must have issued a token, and for whom.
 #[derive(Clone, Debug)]
 pub struct Rules {
+    algorithms: Vec<Algorithm>,
     issuers: Vec<String>,
     audiences: Vec<String>,
 }
@@ -113,15 +132,31 @@ impl Rules {
     /// The rules of the configured project.
     #[must_use]
     pub fn new(supabase: &Supabase) -> Self {
-        Self { issuers: supabase.issuers.clone(), audiences: supabase.audiences.clone() }
+        Self {
+            algorithms: supabase.algorithms.clone(),
+            issuers: supabase.issuers.clone(),
+            audiences: supabase.audiences.clone(),
+        }
+    }
+
+    /// Whether tokens of that algorithm count.
+    #[must_use]
+    pub fn allow(&self, algorithm: Algorithm) -> bool {
+        self.algorithms.contains(&algorithm)
     }
 }
 
-/// A token whose claims are in order and whose signature nobody has looked at.
+/// Longest base64url text of a header. GoTrue's have 80 characters; certificates or keys in it, which
+/// are never used, may make it a few thousand.
+const MOST_HEADER_LENGTH: usize = 8 * 1024;
+
+/// Most members of the claims. GoTrue writes fifteen, a project's hook may add its own; metadata of users
+/// is nested and does not count.
+const MOST_MEMBERS: usize = 1024;
+
+/// A token of which the header alone was read.
 #[derive(Debug)]
-pub struct Unsigned<'t> {
-    /// What it says.
-    pub claims: Claims,
+pub struct UnverifiedToken<'t> {
     /// The header's `alg`.
     pub algorithm: Algorithm,
     /// The header's `kid`.
@@ -130,33 +165,39 @@ pub struct Unsigned<'t> {
     pub message: &'t str,
     /// The signature, base64url.
     pub signature: &'t str,
+    payload: &'t str,
 }
 
-impl<'t> Unsigned<'t> {
-    /// Reads a compact JWS and holds its claims against `rules`, all but the times.
+impl<'t> UnverifiedToken<'t> {
+    /// Takes a compact JWS apart and holds its header against `rules`.
     ///
     /// # Errors
-    /// The first rule that the token breaks.
-    pub fn read(token: &'t str, rules: &Rules) -> Result<Self, TokenFault> {
+    /// The first rule that the header breaks.
+    pub fn parse(token: &'t str, rules: &Rules) -> Result<Self, TokenFault> {
         let (message, signature) = token.rsplit_once('.').ok_or(TokenFault::Malformed)?;
         let (header, payload) = message.split_once('.').ok_or(TokenFault::Malformed)?;
-        if payload.contains('.') {
+        if payload.contains('.') || header.len() > MOST_HEADER_LENGTH {
             return Err(TokenFault::Malformed);
         }
-        // Whoever judges it, GoTrue perhaps, gets nothing but base64url.
+        // Pass nothing but base64url on to GoTrue, which may have to judge the signature.
         URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenFault::Malformed)?;
         let header: Header = json(header)?;
         if header.crit.or(header.b64).or(header.enc).is_some() {
             return Err(TokenFault::Header);
         }
-        let payload: Payload = json(payload)?;
-        Ok(Self {
-            claims: payload.believed(rules)?,
-            algorithm: algorithm(&header.alg)?,
-            kid: header.kid,
-            message,
-            signature,
-        })
+        let algorithm = algorithm(&header.alg)?;
+        if !rules.allow(algorithm) {
+            return Err(TokenFault::Algorithm);
+        }
+        Ok(Self { algorithm, kid: header.kid, message, signature, payload })
+    }
+
+    /// Parses the claims and holds them against `rules`, all but the times.
+    ///
+    /// # Errors
+    /// The first rule that the claims break.
+    pub fn claims(&self, rules: &Rules) -> Result<Claims, TokenFault> {
+        json::<Payload>(self.payload)?.believed(rules)
     }
 }
 
@@ -272,6 +313,9 @@ impl<'de> Visitor<'de> for UniqueNamesVisitor {
             if !seen.insert(as_gotrue_reads(name)) {
                 return Err(A::Error::custom("duplicate name"));
             }
+            if seen.len() > MOST_MEMBERS {
+                return Err(A::Error::custom("too many members"));
+            }
         }
         Ok(UniqueNames)
     }
@@ -279,12 +323,13 @@ impl<'de> Visitor<'de> for UniqueNamesVisitor {
 
 /// The claims by which GoTrue finds user and session have any case to it, and the last one counts (Go,
 /// `encoding/json`): it would end another session than the one that was judged here.
-fn as_gotrue_reads(name: Cow<'_, str>) -> String {
-    // Go folds by Unicode: `ſ` is an `s`.
-    let upper = name.to_uppercase();
-    match ["sub", "session_id"].iter().find(|claim| upper.eq_ignore_ascii_case(claim)) {
-        Some(claim) => (*claim).to_owned(),
-        None => name.into_owned(),
+fn as_gotrue_reads(name: Cow<'_, str>) -> Cow<'_, str> {
+    // Go folds by Unicode, one letter into one letter: `ſ` is an `s`.
+    let letters = name.chars().take("session_id".len() + 1).count();
+    let claim = ["sub", "session_id"].into_iter().find(|claim| letters == claim.len());
+    match claim {
+        Some(claim) if name.to_uppercase().eq_ignore_ascii_case(claim) => Cow::Borrowed(claim),
+        _ => name,
     }
 }
 

@@ -2,24 +2,31 @@
 //!
 //! 1. The header's `alg` must equal the key's; an asymmetric token without `kid` is refused.
 //! 2. HS256 without `SUPABASE_JWT_SECRET` is left to GoTrue: [`Standing::Unjudged`].
-//! 3. A verified token is remembered by the token itself until it expires or the keys change: a
+//! 3. The signature is checked before the claims are parsed, wherever there is a key to check it with.
+//! 4. A verified token is remembered by the token itself until it expires or the keys change: a
 //!    forward-auth sees the same one again and again.
 
 use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, DecodingKey};
-use quick_cache::{Weighter, sync::Cache};
+use quick_cache::{
+    DefaultHashBuilder, OptionsBuilder, Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
 use secrecy::ExposeSecret;
 
 use super::{
     jwks::{Jwks, KeySet},
-    token::{Claims, Rules, TokenFault, Unsigned},
+    token::{Claims, Rules, TokenFault, UnverifiedToken},
 };
 use crate::config::Supabase;
 
 /// Bytes of tokens remembered; one token may have 32 KiB.
 const REMEMBERED_BYTES: u64 = 4 << 20;
 const REMEMBERED_TOKENS: usize = 4096;
+/// The bytes are divided among the shards, and a token larger than a shard is never remembered: a
+/// megabyte holds the largest request head several times.
+const SHARDS: usize = 4;
 
 /// What is known of a token's signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +68,7 @@ struct Remembered {
 
 /// Bounds what is remembered of tokens by their own bytes.
 #[derive(Clone, Debug)]
-pub(super) struct ByBytes;
+struct ByBytes;
 
 impl<T> Weighter<Box<str>, T> for ByBytes {
     fn weight(&self, token: &Box<str>, _: &T) -> u64 {
@@ -73,12 +80,13 @@ impl Verifier {
     /// For the configured project; `jwks` is kept fresh by someone else.
     #[must_use]
     pub fn new(supabase: &Supabase, jwks: Arc<Jwks>) -> Self {
-        let secret = supabase.jwt_secret.as_ref();
+        let rules = Rules::new(supabase);
+        let secret = supabase.jwt_secret.as_ref().filter(|_| rules.allow(Algorithm::HS256));
         Self {
-            rules: Rules::new(supabase),
+            rules,
             secret: secret.map(|s| DecodingKey::from_secret(s.expose_secret().as_bytes())),
             jwks,
-            verified: Cache::with_weighter(REMEMBERED_TOKENS, REMEMBERED_BYTES, ByBytes),
+            verified: token_cache(),
         }
     }
 
@@ -109,22 +117,22 @@ impl Verifier {
     }
 
     async fn verify(&self, token: &str) -> Result<(Arc<Claims>, Standing), TokenFault> {
-        let unsigned = Unsigned::read(token, &self.rules)?;
-        let epoch = if unsigned.algorithm == Algorithm::HS256 {
-            let Some(secret) = &self.secret else {
-                return Ok((Arc::new(unsigned.claims), Standing::Unjudged));
-            };
-            check(&unsigned, secret)?;
+        let unverified = UnverifiedToken::parse(token, &self.rules)?;
+        let claims = || unverified.claims(&self.rules).map(Arc::new);
+        let epoch = if unverified.algorithm == Algorithm::HS256 {
+            let Some(secret) = &self.secret else { return Ok((claims()?, Standing::Unjudged)) };
+            check(&unverified, secret)?;
             None
         } else {
-            let kid = unsigned.kid.as_deref().ok_or(TokenFault::UnknownKey)?;
+            let kid = unverified.kid.as_deref().ok_or(TokenFault::UnknownKey)?;
             let Some(keys) = self.keys_with(kid).await else {
-                return Ok((Arc::new(unsigned.claims), Standing::Unjudgeable));
+                return Ok((claims()?, Standing::Unjudgeable));
             };
-            check(&unsigned, keys.key(kid, unsigned.algorithm).ok_or(TokenFault::UnknownKey)?)?;
+            let key = keys.key(kid, unverified.algorithm).ok_or(TokenFault::UnknownKey)?;
+            check(&unverified, key)?;
             Some(keys.epoch)
         };
-        let claims = Arc::new(unsigned.claims);
+        let claims = claims()?;
         self.verified.insert(token.into(), Remembered { claims: claims.clone(), epoch });
         Ok((claims, Standing::Verified))
     }
@@ -141,8 +149,26 @@ impl Verifier {
     }
 }
 
-fn check(unsigned: &Unsigned<'_>, key: &DecodingKey) -> Result<(), TokenFault> {
-    let Unsigned { message, signature, algorithm, .. } = *unsigned;
+fn token_cache() -> Cache<Box<str>, Remembered, ByBytes> {
+    let options = OptionsBuilder::new()
+        .estimated_items_capacity(REMEMBERED_TOKENS)
+        .weight_capacity(REMEMBERED_BYTES)
+        .shards(SHARDS)
+        .build();
+    match options {
+        Ok(options) => Cache::with_options(
+            options,
+            ByBytes,
+            DefaultHashBuilder::default(),
+            DefaultLifecycle::default(),
+        ),
+        // It fails only where a capacity is missing.
+        Err(_) => Cache::with_weighter(REMEMBERED_TOKENS, REMEMBERED_BYTES, ByBytes),
+    }
+}
+
+fn check(unverified: &UnverifiedToken<'_>, key: &DecodingKey) -> Result<(), TokenFault> {
+    let UnverifiedToken { message, signature, algorithm, .. } = *unverified;
     match jsonwebtoken::crypto::verify(signature, message.as_bytes(), key, algorithm) {
         Ok(true) => Ok(()),
         Ok(false) | Err(_) => Err(TokenFault::Signature),

@@ -8,7 +8,11 @@ use super::*;
 const NOW: i64 = 1_800_000_000;
 
 fn rules() -> Rules {
-    Rules { issuers: vec!["us".to_owned()], audiences: vec!["authenticated".to_owned()] }
+    Rules {
+        algorithms: vec![Algorithm::ES256],
+        issuers: vec!["us".to_owned()],
+        audiences: vec!["authenticated".to_owned()],
+    }
 }
 
 fn token(header: &str, claims: impl AsRef<[u8]>) -> String {
@@ -36,12 +40,19 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// Header and claims, read one after the other.
+fn read(token: &str) -> Result<(UnverifiedToken<'_>, Claims), TokenFault> {
+    let unverified = UnverifiedToken::parse(token, &rules())?;
+    let claims = unverified.claims(&rules())?;
+    Ok((unverified, claims))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn no_text_is_believed_that_nobody_composed(text in "\\PC{0,200}|[A-Za-z0-9_-]{0,40}(\\.[A-Za-z0-9_-]{0,40}){0,4}") {
-        prop_assert!(Unsigned::read(&text, &rules()).is_err());
+        prop_assert!(read(&text).is_err());
         let _ = session_of(&text);
     }
 
@@ -58,7 +69,7 @@ proptest! {
             "aud" => value.as_array().is_some_and(|many| many.contains(&json!("authenticated"))),
             _ => false,
         };
-        prop_assert_eq!(Unsigned::read(&text, &rules()).is_ok(), allowed, "{} {}", claim, value);
+        prop_assert_eq!(read(&text).is_ok(), allowed, "{} {}", claim, value);
     }
 
     #[test]
@@ -77,9 +88,9 @@ proptest! {
 #[test]
 fn the_good_one_is_believed() {
     let text = token(r#"{"alg":"ES256","kid":"a"}"#, good().to_string());
-    let unsigned = Unsigned::read(&text, &rules()).unwrap();
-    assert_eq!(unsigned.claims.session_id, Uuid::from_u128(2));
-    assert_eq!((unsigned.algorithm, unsigned.kid.as_deref()), (Algorithm::ES256, Some("a")));
+    let (unverified, claims) = read(&text).unwrap();
+    assert_eq!(claims.session_id, Uuid::from_u128(2));
+    assert_eq!((unverified.algorithm, unverified.kid.as_deref()), (Algorithm::ES256, Some("a")));
     assert_eq!(session_of(&text), Some((Uuid::from_u128(1), Uuid::from_u128(2))));
 }
 
@@ -89,10 +100,10 @@ fn a_text_that_is_no_unicode_is_refused_even_in_a_claim_that_nobody_reads() {
     claims["name"] = json!("\u{141}");
     let mut claims = claims.to_string().into_bytes();
     let header = r#"{"alg":"ES256","kid":"a"}"#;
-    assert!(Unsigned::read(&token(header, &claims), &rules()).is_ok());
+    assert!(read(&token(header, &claims)).is_ok());
     let broken = claims.iter().rposition(|byte| !byte.is_ascii()).unwrap();
     claims[broken] = b'?';
-    let fault = Unsigned::read(&token(header, &claims), &rules()).unwrap_err();
+    let fault = read(&token(header, &claims)).unwrap_err();
     assert_eq!(fault, TokenFault::Malformed);
 }
 
@@ -109,4 +120,30 @@ fn extreme_times_do_not_overflow() {
     };
     assert!(claims.expired(i64::MAX) && claims.begun(i64::MAX).is_ok());
     assert!(claims.begun(NOW).is_err());
+}
+
+#[test]
+fn a_header_or_claims_without_measure_are_refused_before_they_cost_much() {
+    let header = |padding: usize| {
+        let header = json!({"alg": "ES256", "kid": "a", "x5c": ["x".repeat(padding)]}).to_string();
+        token(&header, good().to_string())
+    };
+    assert!(read(&header(4096)).is_ok(), "certificates are ignored");
+    assert_eq!(read(&header(8192)).unwrap_err(), TokenFault::Malformed);
+
+    let claims = |members: usize| {
+        let mut claims = good();
+        for n in 0..members {
+            claims[format!("m{n}")] = json!(n);
+        }
+        token(r#"{"alg":"ES256","kid":"a"}"#, claims.to_string())
+    };
+    assert!(read(&claims(1000)).is_ok());
+    assert_eq!(read(&claims(1024)).unwrap_err(), TokenFault::Malformed);
+}
+
+#[test]
+fn an_algorithm_that_the_operator_left_out_is_refused() {
+    let text = token(r#"{"alg":"HS256"}"#, good().to_string());
+    assert_eq!(read(&text).unwrap_err(), TokenFault::Algorithm);
 }
