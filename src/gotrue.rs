@@ -32,9 +32,9 @@ pub type Deadline = Instant;
 pub struct OnBehalfOf {
     /// Sent as `X-Request-Id`.
     pub request_id: HeaderValue,
-    /// The client's address, sent as `X-Forwarded-For`.
+    /// The client's address, sent as `X-Forwarded-For` and `Sb-Forwarded-For`.
     pub forwarded_for: HeaderValue,
-    /// Sent as `User-Agent`.
+    /// Sent as `User-Agent`; bounded, so that no client makes the request too large for GoTrue.
     pub user_agent: Option<HeaderValue>,
     /// Sent as `traceparent` and `tracestate`, unless our own span is.
     pub trace: TraceContext,
@@ -82,10 +82,10 @@ pub struct LogoutAnswer {
 /// Why GoTrue did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// `session_not_found`; when refreshing also `refresh_token_not_found` and `session_expired`.
+    /// `session_not_found` in answer to a logout or to `GET /user`: the session is gone.
     #[error("the session does not exist")]
     SessionNotFound,
-    /// `user_not_found`.
+    /// `user_not_found` in answer to a logout or to `GET /user`: the user is gone, with all sessions.
     #[error("the user does not exist")]
     UserNotFound,
     /// `user_banned`: refused, and the session lives on.
@@ -94,12 +94,11 @@ pub enum Refusal {
     /// `bad_jwt`: forged, expired by GoTrue's clock, or of a key it no longer has.
     #[error("the access token is not accepted")]
     BadJwt,
-    /// `validation_failed` or `bad_json` when refreshing: no refresh token worth the name.
-    #[error("the refresh token is not one")]
-    BadRefreshToken,
-    /// `refresh_token_already_used`: it will never do again, and the session may live.
-    #[error("the refresh token was used before")]
-    RefreshTokenUsed,
+    /// GoTrue gives no access token for this refresh token. That proves nothing about the session:
+    /// GoTrue deletes used refresh tokens of living sessions, and refuses them while a second factor is
+    /// due.
+    #[error("the refresh token is not accepted")]
+    RefreshTokenRefused,
     /// 429.
     #[error("rate limited")]
     RateLimited {
@@ -112,21 +111,48 @@ pub enum Refusal {
         /// `Retry-After`, if it is seconds or a date.
         retry_after: Option<HeaderValue>,
     },
-    /// 504, or the budget is used up.
+    /// The connection broke before the whole answer was there.
+    #[error("the connection broke before an answer")]
+    NoAnswer,
+    /// 504: GoTrue did not answer the proxy in front of it.
+    #[error("no answer in time, says the proxy in front")]
+    GatewayTimeout,
+    /// The budget is used up.
     #[error("no answer in time")]
     Timeout,
-    /// Anything that GoTrue never answers at this place.
+    /// Any other 5xx.
+    #[error("an internal error")]
+    Failed,
+    /// A 4xx without one of GoTrue's codes, a code that GoTrue does not have at this place, or a status
+    /// that GoTrue does not answer with: it is about this request or the configuration.
     #[error("an unexpected answer")]
     Unexpected,
 }
 
 impl Refusal {
-    /// Whether asking again later may help: it says nothing of the session.
+    /// Whether asking again later may help: it says nothing about the request.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        matches!(
-            self,
-            Self::RateLimited { .. } | Self::Unavailable { .. } | Self::Timeout | Self::Unexpected
-        )
+        match self {
+            Self::RateLimited { .. }
+            | Self::Unavailable { .. }
+            | Self::NoAnswer
+            | Self::GatewayTimeout
+            | Self::Timeout
+            | Self::Failed => true,
+            Self::SessionNotFound
+            | Self::UserNotFound
+            | Self::UserBanned
+            | Self::BadJwt
+            | Self::RefreshTokenRefused
+            | Self::Unexpected => false,
+        }
+    }
+
+    /// Whether it is about GoTrue as a whole, so that other requests would fail as well. A request that
+    /// GoTrue does not answer in time, or fails at, may be alone in that.
+    #[must_use]
+    pub fn is_about_gotrue(&self) -> bool {
+        matches!(self, Self::RateLimited { .. } | Self::Unavailable { .. } | Self::GatewayTimeout)
     }
 }

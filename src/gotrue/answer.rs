@@ -16,6 +16,18 @@ use crate::config::Scope;
 /// No more of an answer's body is kept.
 pub const LARGEST_ANSWER: usize = 64 * 1024;
 
+/// GoTrue's codes for a refresh token that it gives no access token for. None of them proves that the
+/// session is gone (recordings `refresh-already-used`, `refresh-after-logout`).
+const REFUSED_REFRESH_TOKEN: [&str; 7] = [
+    "refresh_token_not_found",
+    "refresh_token_already_used",
+    "session_expired",
+    "session_not_found",
+    "user_not_found",
+    "validation_failed",
+    "bad_json",
+];
+
 /// An answer as it came, as far as it tells something.
 #[derive(Debug)]
 pub struct Answer {
@@ -25,6 +37,8 @@ pub struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
+    /// The connection broke in the middle of the body.
+    pub(super) cut_off: bool,
     /// An earlier try may have had its effect without our hearing of it.
     pub earlier_try_unknown: bool,
 }
@@ -51,12 +65,12 @@ impl Answer {
         };
         // Of these it tells the log alone: what is late shall not make a timeout of a known answer.
         let decided = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
-        let body = match (telling, decided) {
-            (false, _) => Vec::new(),
+        let (body, cut_off) = match (telling, decided) {
+            (false, _) => Default::default(),
             (true, false) => beginning(response).await,
             (true, true) => timeout_at(deadline, beginning(response)).await.unwrap_or_default(),
         };
-        Self { operation, request_id, status, headers, body, earlier_try_unknown: false }
+        Self { operation, request_id, status, headers, body, cut_off, earlier_try_unknown: false }
     }
 
     /// What it is, for whoever counts: a word for each kind.
@@ -110,6 +124,7 @@ impl Answer {
             Ok(Tokens { access_token }) if self.status == StatusCode::OK => {
                 Ok(Refreshed { access_token })
             }
+            _ if self.status == StatusCode::OK && self.cut_off => Err(Refusal::NoAnswer),
             _ => Err(self.refusal()),
         }
     }
@@ -168,46 +183,60 @@ impl Answer {
         // GoTrue says why with a 4xx; with anything else somebody speaks who is not well.
         let believed = code.as_deref().filter(|_| self.status.is_client_error());
         let refusal = self.meaning(believed);
+        self.log(&refusal, code.as_deref());
+        refusal
+    }
+
+    fn log(&self, refusal: &Refusal, code: Option<&str>) {
         let request_id = printed(self.request_id.as_ref());
         let (operation, status) = (self.operation.as_str(), self.status.as_u16());
+        let code = printable(code);
         match refusal {
-            Refusal::Unexpected if matches!(status, 401 | 403) => tracing::warn!(
-                request_id,
-                operation,
-                status,
-                code = printable(code.as_deref()),
-                "GoTrue refused the gateway itself: check SUPABASE_PUBLISHABLE_KEY or SUPABASE_ANON_KEY, and GOTRUE_URL"
-            ),
-            Refusal::Unexpected if status < 400 => tracing::warn!(
-                request_id,
-                operation,
-                status,
-                "this is not how GoTrue answers: check that GOTRUE_URL leads to it and not to another server"
-            ),
-            Refusal::Unexpected
-            | Refusal::RefreshTokenUsed
+            Refusal::Unexpected => {
+                let advice = match status {
+                    401 | 403 => {
+                        "check SUPABASE_PUBLISHABLE_KEY or SUPABASE_ANON_KEY, and GOTRUE_URL"
+                    }
+                    400 | 413 | 414 | 431 => {
+                        "if a proxy in front of GoTrue answered it, raise that proxy's limit for \
+                         request heads"
+                    }
+                    _ => "check that GOTRUE_URL leads to GoTrue and not to another server",
+                };
+                tracing::warn!(
+                    request_id,
+                    operation,
+                    status,
+                    code,
+                    advice,
+                    "the answer is not one that GoTrue gives: the request was not done"
+                );
+            }
+            Refusal::Failed
             | Refusal::Unavailable { .. }
+            | Refusal::NoAnswer
+            | Refusal::GatewayTimeout
             | Refusal::Timeout
             | Refusal::RateLimited { .. } => {
-                tracing::warn!(request_id, operation, status, code = printable(code.as_deref()), cause = %refusal, "GoTrue failed");
+                tracing::warn!(
+                    request_id, operation, status, code, cause = %refusal,
+                    "GoTrue failed"
+                );
             }
             _ => {}
         }
-        refusal
     }
 
     fn meaning(&self, code: Option<&str>) -> Refusal {
         use Operation::{Logout, Token, User};
         match (self.operation, code) {
-            (Logout | User | Token, Some("session_not_found"))
-            | (Token, Some("refresh_token_not_found" | "session_expired")) => {
-                Refusal::SessionNotFound
-            }
-            (Logout | User | Token, Some("user_not_found")) => Refusal::UserNotFound,
+            (Logout | User, Some("session_not_found")) => Refusal::SessionNotFound,
+            (Logout | User, Some("user_not_found")) => Refusal::UserNotFound,
             (Logout | User | Token, Some("user_banned")) => Refusal::UserBanned,
             (Logout | User, Some("bad_jwt")) => Refusal::BadJwt,
-            (Token, Some("validation_failed" | "bad_json")) => Refusal::BadRefreshToken,
-            (Token, Some("refresh_token_already_used")) => Refusal::RefreshTokenUsed,
+            (Token, Some(code)) if REFUSED_REFRESH_TOKEN.contains(&code) => {
+                Refusal::RefreshTokenRefused
+            }
             _ => match self.status {
                 StatusCode::TOO_MANY_REQUESTS => {
                     Refusal::RateLimited { retry_after: self.retry_after() }
@@ -215,7 +244,8 @@ impl Answer {
                 StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => {
                     Refusal::Unavailable { retry_after: self.retry_after() }
                 }
-                StatusCode::GATEWAY_TIMEOUT => Refusal::Timeout,
+                StatusCode::GATEWAY_TIMEOUT => Refusal::GatewayTimeout,
+                status if status.is_server_error() => Refusal::Failed,
                 _ => Refusal::Unexpected,
             },
         }
@@ -239,17 +269,22 @@ fn is_passing(status: StatusCode) -> bool {
     )
 }
 
-/// Up to 64 KiB of the body; what breaks off or goes on beyond is left alone.
-async fn beginning(mut response: reqwest::Response) -> Vec<u8> {
+/// Up to 64 KiB of the body, and whether the connection broke before its end.
+async fn beginning(mut response: reqwest::Response) -> (Vec<u8>, bool) {
     let mut body = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        let room = LARGEST_ANSWER - body.len();
-        body.extend(chunk.iter().take(room));
-        if chunk.len() >= room {
-            break;
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => {
+                let room = LARGEST_ANSWER - body.len();
+                body.extend(chunk.iter().take(room));
+                if chunk.len() >= room {
+                    return (body, false);
+                }
+            }
+            Ok(None) => return (body, false),
+            Err(_) => return (body, true),
         }
     }
-    body
 }
 
 /// A request id, for a log line.

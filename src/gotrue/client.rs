@@ -24,6 +24,8 @@ const API_VERSION: HeaderName = HeaderName::from_static("x-supabase-api-version"
 const CLIENT_INFO_HEADER: HeaderName = HeaderName::from_static("x-client-info");
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// What GoTrue takes the client's address from for its rate limits, where the project enables that.
+const SB_FORWARDED_FOR: HeaderName = HeaderName::from_static("sb-forwarded-for");
 
 /// GoTrue, as the gateway uses it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -197,6 +199,7 @@ impl GoTrue {
         headers.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
         headers.insert(REQUEST_ID, caller.request_id.clone());
         headers.insert(FORWARDED_FOR, caller.forwarded_for.clone());
+        headers.insert(SB_FORWARDED_FOR, caller.forwarded_for.clone());
         if let Some(user_agent) = &caller.user_agent {
             headers.insert(header::USER_AGENT, user_agent.clone());
         }

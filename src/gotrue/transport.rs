@@ -157,7 +157,7 @@ impl Transport {
             }
             Ok(Err(Inconclusive::Silent { cause, sent })) => {
                 let unknown = sent || unknown.load(Ordering::Relaxed);
-                Err(Unanswered { refusal: unreachable(&request, &cause), unknown })
+                Err(Unanswered { refusal: unanswered(&request, sent, &cause), unknown })
             }
             Err(_) => {
                 let (request_id, operation) = request.told();
@@ -191,10 +191,15 @@ impl Transport {
     }
 }
 
-fn unreachable(request: &Request<'_>, cause: &str) -> Refusal {
+fn unanswered(request: &Request<'_>, sent: bool, cause: &str) -> Refusal {
     let (request_id, operation) = request.told();
-    tracing::warn!(request_id, operation, cause, "GoTrue cannot be reached");
-    Refusal::Unavailable { retry_after: None }
+    if sent {
+        tracing::warn!(request_id, operation, cause, "GoTrue's connection broke before an answer");
+        Refusal::NoAnswer
+    } else {
+        tracing::warn!(request_id, operation, cause, "GoTrue cannot be reached");
+        Refusal::Unavailable { retry_after: None }
+    }
 }
 
 /// The error's own sources, without the URL that reqwest adds.
