@@ -4,6 +4,7 @@
 //! in, an [`Outcome`] comes out. What cannot be done now is queued, or said to have failed.
 
 mod attempt;
+mod record;
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,17 +16,14 @@ use crate::{
     clock::Clock,
     config::Scope,
     gotrue::{Deadline, GoTrue, OnBehalfOf, Refusal},
-    queue::postponing::Postponing,
+    queue::enqueue::RevocationQueue,
     session::{
-        Session,
-        token::{CLOCK_AHEAD_SECONDS, TokenFault, session_of},
+        Proof, Session,
+        token::{TokenFault, session_of},
         verifier::Standing,
     },
-    store::{Store, list::Revocation},
+    store::{Store, list::SessionFact},
 };
-
-/// As far as a token of GoTrue's may be ahead of our clock, its cut-off may be.
-const CLOCK_AHEAD: Duration = Duration::from_secs(CLOCK_AHEAD_SECONDS.unsigned_abs());
 
 /// What became of the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +36,8 @@ pub enum Outcome {
     OthersLiveOn,
     /// The credential turned out not to be genuine.
     NotGenuine(TokenFault),
-    /// The access token has expired and the refresh token is none.
+    /// The access token has expired, and GoTrue gives no other for the refresh token. Whether the
+    /// session lives is not known.
     Expired,
     /// GoTrue failed, and will be asked again: that is durably queued.
     Queued(Refusal),
@@ -57,6 +56,8 @@ pub struct Ended {
     pub upstream_time: Option<Duration>,
     /// Where it is not revoked: it may be all the same, by a try whose answer did not come.
     pub unknown: bool,
+    /// How far the session is known by now: GoTrue's answer may have vouched for it.
+    pub proof: Proof,
 }
 
 /// What is asked for, and by whom.
@@ -79,8 +80,8 @@ pub struct Logout {
     pub gotrue: GoTrue,
     /// Who remembers.
     pub store: Arc<dyn Store>,
-    /// How it is done later, where the store has a queue.
-    pub postponing: Option<Arc<Postponing>>,
+    /// Takes what GoTrue could not be asked for, where the store has a queue.
+    pub queue: Option<Arc<RevocationQueue>>,
     /// When it is.
     pub clock: Clock,
     /// `GATEWAY_MAX_TOKEN_LIFETIME`.
@@ -89,42 +90,49 @@ pub struct Logout {
 
 impl Logout {
     /// Revokes what is asked for with `session`'s credentials, refreshing them first if they have
-    /// expired, and enters the revocation list. Where GoTrue fails, it is postponed.
+    /// expired, and records it on the revocation list. Where GoTrue fails, the logout is queued.
     pub async fn end(&self, session: &Session, asked: Asked<'_>, deadline: Deadline) -> Ended {
+        if asked.scope == Scope::Local && self.is_over(session) {
+            // GoTrue before 2.150 takes a second local logout for a global one.
+            return Ended {
+                outcome: Outcome::AlreadyEnded,
+                upstream_status: None,
+                upstream_time: None,
+                unknown: false,
+                proof: session.proof,
+            };
+        }
         let (attempt, upstream_time) = if session.standing == Standing::Unjudgeable {
             let refusal = Refusal::Unavailable { retry_after: None };
             (Attempt::without_answer(Outcome::Failed(refusal)), None)
         } else {
-            let (attempt, took) = self.attempt(session, asked, deadline).await;
+            let may_wait = self.may_have_queued(session);
+            let (attempt, took) = self.attempt(session, asked, may_wait, deadline).await;
             (attempt, Some(took))
         };
         if attempt.vouched
-            && let Some(postponing) = &self.postponing
+            && let Some(queue) = &self.queue
         {
-            postponing.gotrue_is_well();
+            queue.gotrue_is_well();
         }
-        let remembered = self.remember_if_proven(session, asked, &attempt);
-        let ((), outcome) = tokio::join!(remembered, self.postpone(session, asked, &attempt));
+        let proof = if attempt.vouched { Proof::Proven } else { session.proof };
+        let recorded = async {
+            if proof == Proof::Proven {
+                self.record(session, asked, &attempt).await;
+            }
+        };
+        let ((), outcome) = tokio::join!(recorded, self.enqueue(session, asked, &attempt, proof));
         let Attempt { status: upstream_status, unknown, .. } = attempt;
-        Ended { outcome, upstream_status, upstream_time, unknown }
+        Ended { outcome, upstream_status, upstream_time, unknown, proof }
     }
 
-    /// The same for a logout that was postponed: it is in the queue, and stays there unless it ends.
-    pub async fn end_at_last(
-        &self,
-        session: &Session,
-        asked: Asked<'_>,
-        deadline: Deadline,
-    ) -> Ended {
-        let (attempt, took) = self.attempt(session, asked, deadline).await;
-        // Again where it was verified, too: what began while it waited ended just now, if all ended.
-        let ended = match attempt.outcome {
-            Outcome::Revoked | Outcome::AlreadyEnded => Some(asked.scope),
-            _ => (asked.scope != Scope::Others).then_some(Scope::Local),
-        };
-        if let Some(scope) = ended.filter(|_| attempt.vouched) {
-            self.remember(session, Asked { scope, ..asked }, &attempt).await;
+    /// The same for a logout that is in the queue, and stays there unless this ends the session.
+    pub async fn retry(&self, session: &Session, asked: Asked<'_>, deadline: Deadline) -> Ended {
+        let (attempt, took) = self.attempt(session, asked, true, deadline).await;
+        if attempt.vouched || attempt.is_final() {
+            self.record(session, asked, &attempt).await;
         }
+        let proof = if attempt.vouched { Proof::Proven } else { session.proof };
         let Attempt { outcome, status: upstream_status, unknown, .. } = attempt;
         let outcome = match outcome {
             // The session that asked for `global` is gone by that very try.
@@ -133,7 +141,14 @@ impl Logout {
             }
             outcome => outcome,
         };
-        Ended { outcome, upstream_status, upstream_time: Some(took), unknown }
+        Ended { outcome, upstream_status, upstream_time: Some(took), unknown, proof }
+    }
+
+    /// Whether GoTrue has confirmed here that this session is over.
+    #[must_use]
+    pub fn is_over(&self, session: &Session) -> bool {
+        let (id, now) = (session.claims.session_id, self.clock.unix_seconds());
+        self.store.list().holds_fact(SessionFact::Ended, id, now)
     }
 
     /// One attempt, and how long GoTrue took for it: a duration, which the time of day has no part in.
@@ -141,65 +156,62 @@ impl Logout {
         &self,
         session: &Session,
         asked: Asked<'_>,
+        may_have_queued: bool,
         deadline: Deadline,
     ) -> (Attempt, Duration) {
         let begun = Instant::now();
-        let attempt = self.revoke(session, asked.scope, asked.caller, deadline).await;
+        let attempt = self.revoke_widest(session, asked, may_have_queued, deadline).await;
         (attempt, begun.elapsed())
     }
 
-    async fn postpone(&self, session: &Session, asked: Asked<'_>, attempt: &Attempt) -> Outcome {
-        let Outcome::Failed(refusal) = &attempt.outcome else { return attempt.outcome.clone() };
-        let (Some(postponing), Some(queue)) = (&self.postponing, self.store.queue()) else {
-            return attempt.outcome.clone();
+    /// Revokes what is asked for; before a `local` logout, what the same session has in the queue:
+    /// without the session, GoTrue would refuse that for ever.
+    async fn revoke_widest(
+        &self,
+        session: &Session,
+        asked: Asked<'_>,
+        may_have_queued: bool,
+        deadline: Deadline,
+    ) -> Attempt {
+        let wider = match asked.scope {
+            Scope::Local if may_have_queued => self.queued_wider_scopes(session).await,
+            _ => Vec::new(),
         };
-        if !refusal.is_passing() {
-            return attempt.outcome.clone();
+        for wider in wider {
+            let attempt = self.revoke(session, wider, asked.caller, deadline).await;
+            if attempt.outcome != Outcome::Revoked {
+                return attempt.of_narrower_scope();
+            }
+            self.record(session, Asked { scope: wider, ..asked }, &attempt).await;
+            self.remove_queued(session, wider).await;
+            if wider == Scope::Global {
+                return attempt;
+            }
+        }
+        self.revoke(session, asked.scope, asked.caller, deadline).await
+    }
+
+    async fn enqueue(
+        &self,
+        session: &Session,
+        asked: Asked<'_>,
+        attempt: &Attempt,
+        proof: Proof,
+    ) -> Outcome {
+        let outcome = attempt.outcome.clone();
+        let Outcome::Failed(refusal) = &outcome else { return outcome };
+        let (Some(queue), Some(kept)) = (&self.queue, self.store.queue()) else { return outcome };
+        if !refusal.is_passing() || proof == Proof::Unproven {
+            return outcome;
         }
         let asked = Asked { tried_before: asked.tried_before || attempt.unknown, ..asked };
-        match postponing.postpone(queue, session, asked, refusal, self.clock.now()).await {
+        match queue.enqueue(kept, session, asked, refusal, self.clock.now()).await {
             Ok(()) => Outcome::Queued(refusal.clone()),
             Err(cause) => {
                 let request_id = asked.caller.request_id();
                 tracing::error!(request_id, %cause, "a failed logout could not be queued");
-                attempt.outcome.clone()
+                outcome
             }
-        }
-    }
-
-    async fn remember_if_proven(&self, session: &Session, asked: Asked<'_>, attempt: &Attempt) {
-        // An expired token is no proof of who is asking now: it may stem from an old log. It is one
-        // again once GoTrue has refreshed it.
-        if attempt.vouched || (session.standing == Standing::Verified && !session.expired) {
-            self.remember(session, asked, attempt).await;
-        }
-    }
-
-    async fn remember(&self, session: &Session, asked: Asked<'_>, attempt: &Attempt) {
-        let scope = asked.scope;
-        let (now, claims) = (self.clock.now(), &session.claims);
-        let seconds = self.clock.unix_seconds();
-        // Whoever still holds a token that was logged out here is perhaps the one its user wanted to be
-        // rid of: it ends the others only where GoTrue says that they are gone.
-        let gone = matches!(attempt.outcome, Outcome::Revoked | Outcome::AlreadyEnded);
-        if scope != Scope::Local && !gone {
-            // A store that cannot tell is no reason to forget that an owner asked to leave.
-            let revoked = self.store.is_revoked(claims, seconds).await;
-            if revoked.unwrap_or(false) {
-                return;
-            }
-        }
-        let cut_off = match attempt.date {
-            Some(date) if attempt.answered_by_gotrue => date.min(now + CLOCK_AHEAD),
-            // Perhaps GoTrue's clock, which may be behind ours; perhaps anybody's.
-            Some(date) => date.clamp(now - CLOCK_AHEAD, now),
-            None => now,
-        };
-        let lifetime = self.max_token_lifetime;
-        let revocation = Revocation::new(claims, scope, cut_off, seconds, lifetime);
-        if let Err(cause) = self.store.revoke(&revocation).await {
-            let request_id = asked.caller.request_id();
-            tracing::error!(request_id, %cause, "a logout is not safely on the revocation list");
         }
     }
 
@@ -224,7 +236,10 @@ impl Logout {
             return Attempt::without_answer(Outcome::Expired);
         };
         match self.refresh(session, refresh_token, caller, deadline).await {
-            Err(fault) => Attempt::without_answer(fault.outcome(scope)),
+            Err(RefreshFault::Refused(Refusal::RefreshTokenRefused)) if self.is_over(session) => {
+                Attempt::without_answer(Outcome::AlreadyEnded)
+            }
+            Err(fault) => Attempt::without_answer(fault.outcome()),
             Ok(access_token) => {
                 let answer = self.gotrue.logout(&access_token, scope, caller, deadline).await;
                 let mut attempt = Attempt::of(&answer, scope);

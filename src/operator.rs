@@ -7,6 +7,7 @@ use std::{
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use clap::{ArgGroup, Args, Subcommand};
@@ -18,7 +19,7 @@ use uuid::Uuid;
 use crate::{
     clock::Clock,
     config::StoreAddress,
-    queue::{entry::Entry, postponing::milliseconds},
+    queue::{enqueue::milliseconds, entry::Entry},
     report::{FailedLogout, QueuedLogout},
     store::{self, Queue, Store, failure::Failure},
 };
@@ -181,8 +182,8 @@ async fn chosen(queue: &dyn Queue, which: &Which) -> Result<Vec<Entry>, Trouble>
 async fn retry(queue: &dyn Queue, which: &Which) -> Result<(), Trouble> {
     let now = milliseconds(Clock::system().now());
     for entry in chosen(queue, which).await? {
-        let (id, due) = (entry.id, entry.due);
-        let moved = queue.put_off(&Entry { due: now, ..entry }, due).await?;
+        let id = entry.id;
+        let moved = queue.reschedule(&entry, Duration::ZERO, false, now).await?;
         let told = if moved { "due now" } else { "gone already, or somebody has just taken it" };
         writeln!(io::stdout(), "{id}: {told}")?;
     }

@@ -31,7 +31,9 @@ pub struct QueuedLogout {
     pub user_id: Uuid,
     /// Which session.
     pub session_id: Uuid,
-    /// Which secret's key sealed the credentials.
+    /// How many credentials there are to try.
+    pub credentials: usize,
+    /// Which secret's key sealed the newest of them.
     pub key_id: String,
 }
 
@@ -49,7 +51,8 @@ impl From<&Entry> for QueuedLogout {
             scope: entry.scope.clone(),
             user_id: entry.user_id,
             session_id: entry.session_id,
-            key_id: entry.key_id.clone(),
+            credentials: entry.credentials.len(),
+            key_id: entry.credentials.first().map(|c| c.key_id.clone()).unwrap_or_default(),
         }
     }
 }

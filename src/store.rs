@@ -13,18 +13,31 @@ pub mod memory;
 pub mod redis;
 pub mod watched;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
 use self::{
-    failure::Failure, file::FileStore, list::Revocation, memory::MemoryStore, redis::RedisStore,
+    failure::Failure,
+    file::FileStore,
+    list::{List, Revocation},
+    memory::MemoryStore,
+    redis::RedisStore,
 };
-use crate::{config::StoreAddress, queue::entry::Entry, session::token::Claims};
+use crate::{
+    config::StoreAddress,
+    queue::{
+        bounds::{Bounds, QueueFullError},
+        entry::Entry,
+    },
+    session::token::Claims,
+};
 
 /// Failures kept: the last ones.
 pub const FAILURES_KEPT: usize = 10_000;
+/// Failures kept of one user: the last ones. One account pushes out no failures of others.
+pub const FAILURES_KEPT_OF_USER: usize = 100;
 
 /// The revocation list and the failure log; with a queue where it survives a restart.
 #[async_trait]
@@ -43,8 +56,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// [`StoreFault`] when nobody can tell.
     async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreFault>;
 
-    /// How many lines the list has, as far as this instance knows.
-    fn revocations(&self) -> usize;
+    /// The list as far as this instance knows it. What it refuses is refused; what it lacks, another
+    /// instance may have entered.
+    fn list(&self) -> &List;
 
     /// Forgets what no living token can match at `now`, seconds since the Unix epoch.
     ///
@@ -52,7 +66,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// [`StoreFault`]; then it is still there.
     async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault>;
 
-    /// Adds to the failure log, of which the last [`FAILURES_KEPT`] stay.
+    /// Adds to the failure log, of which the last [`FAILURES_KEPT`] stay, and the last
+    /// [`FAILURES_KEPT_OF_USER`] of each user.
     ///
     /// # Errors
     /// [`StoreFault`]; then they are not kept.
@@ -74,29 +89,63 @@ pub trait Store: fmt::Debug + Send + Sync {
     async fn keep(&self);
 }
 
-/// Postponed revocations. An entry is handed out to one worker at a time.
+/// Queued revocations, one entry for each session and scope. An entry is handed out to one worker at a
+/// time.
+///
+/// `now` is the time by the gateway's clock, in milliseconds since the Unix epoch, for stores that have no
+/// clock of their own: [`Entry::queued_at`], [`Entry::due`] and [`Entry::failed_at`] are by the clock of
+/// the store. What takes, reschedules and removes entries needs no room in a store that is full.
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// Adds an entry; where one of that id waits already, it stays as it is.
+    /// Adds an entry that is due after `pause`, within `bounds`. Where the queue has one of that id, it
+    /// gets the credentials of this one ([`Entry::merged_with`]), and is due when it was.
     ///
     /// # Errors
-    /// [`StoreFault`] when it might not survive.
-    async fn put(&self, entry: &Entry) -> Result<(), StoreFault>;
+    /// [`StoreFault`] when it might not survive; [`QueueFullError`] when there is no room.
+    async fn enqueue(
+        &self,
+        entry: &Entry,
+        pause: Duration,
+        bounds: &Bounds,
+        now: i64,
+    ) -> Result<Result<(), QueueFullError>, StoreFault>;
 
-    /// Up to `most` entries that are due at `now`, the earliest first. Nobody else gets them before
-    /// `until`, which is later and at which they are due now; whoever took them may have died by then.
-    /// Both in milliseconds since the Unix epoch. What this release cannot read hinders no others.
+    /// The entry of that id.
     ///
     /// # Errors
     /// [`StoreFault`].
-    async fn lease(&self, now: i64, until: i64, most: usize) -> Result<Vec<Entry>, StoreFault>;
+    async fn get(&self, id: Uuid) -> Result<Option<Entry>, StoreFault>;
 
-    /// Replaces an entry that was leased until `leased_until`, at its new [`Entry::due`]; not if it was
-    /// removed since, or somebody else has it. Answers whether it did.
+    /// Up to `most` entries that are due, those that failed last at the end. They are due again after
+    /// `lease`, and [`Entry::due`] tells when: the worker that took them may die. An entry that is due
+    /// later than any pause lasts ([`backoff::LONGEST_ASKED`](crate::queue::backoff::LONGEST_ASKED)) is due now: a wrong clock put it there. Entries that
+    /// this release cannot read hinder no others.
     ///
     /// # Errors
     /// [`StoreFault`].
-    async fn put_off(&self, entry: &Entry, leased_until: i64) -> Result<bool, StoreFault>;
+    async fn lease(&self, lease: Duration, most: usize, now: i64)
+    -> Result<Vec<Entry>, StoreFault>;
+
+    /// Makes an entry, whose lease ends at [`Entry::due`], due after `pause`, with its new
+    /// [`Entry::attempts`], [`Entry::reason`] and [`Entry::tried`]; its credentials stay as they are in
+    /// the store. `failed` tells whether it was tried and failed. Nothing happens if it was removed, or
+    /// another worker holds it. Answers whether it was done.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    async fn reschedule(
+        &self,
+        entry: &Entry,
+        pause: Duration,
+        failed: bool,
+        now: i64,
+    ) -> Result<bool, StoreFault>;
+
+    /// Removes an entry unless credentials were added to it since it was read; answers whether it did.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    async fn remove_unchanged(&self, entry: &Entry) -> Result<bool, StoreFault>;
 
     /// Removes an entry; answers whether it was there.
     ///

@@ -67,7 +67,8 @@ pub(super) async fn run(
 /// Works off the queue until the gateway has stopped, within `GATEWAY_DRAIN_TIMEOUT`.
 async fn work(app: &App) {
     let (logout, patience) = (app.logout.clone(), app.config.upstream_timeout);
-    let Some(worker) = Worker::new(logout, patience, app.metrics.clone()) else { return };
+    let (failures, metrics) = (app.failures.clone(), app.metrics.clone());
+    let Some(worker) = Worker::new(logout, failures, patience, metrics) else { return };
     tokio::select! {
         () = worker.run(app.stopping.clone()) => {}
         () = async {

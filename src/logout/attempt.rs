@@ -22,11 +22,12 @@ impl From<Refusal> for RefreshFault {
 }
 
 impl RefreshFault {
-    pub(super) fn outcome(self, scope: Scope) -> Outcome {
+    /// What GoTrue answers to a refresh never proves that the session is over.
+    pub(super) fn outcome(self) -> Outcome {
         match self {
             Self::Foreign => Outcome::NotGenuine(TokenFault::ForeignRefresh),
-            Self::Refused(Refusal::BadRefreshToken) => Outcome::Expired,
-            Self::Refused(refusal) => outcome_of_refusal(refusal, scope),
+            Self::Refused(Refusal::RefreshTokenRefused) => Outcome::Expired,
+            Self::Refused(refusal) => Outcome::Failed(refusal),
         }
     }
 }
@@ -44,29 +45,31 @@ fn outcome_of_refusal(refusal: Refusal, scope: Scope) -> Outcome {
 /// One answer to a logout, judged.
 pub(super) struct Attempt {
     pub(super) outcome: Outcome,
-    /// GoTrue's answer proves that the token is genuine.
+    /// GoTrue has vouched for the session: by 204, or by refreshing its token.
     pub(super) vouched: bool,
-    /// Else it may have been a proxy, or anybody.
+    /// GoTrue itself answered; else it may have been a proxy, or any other server.
     pub(super) answered_by_gotrue: bool,
-    /// The clock of whoever answered.
+    /// The clock of the server that answered.
     pub(super) date: Option<SystemTime>,
     pub(super) status: Option<u16>,
-    /// It may have had its effect without our hearing of it.
+    /// It may have had its effect without the gateway's hearing of it.
     pub(super) unknown: bool,
 }
 
 impl Attempt {
     pub(super) fn of(answer: &LogoutAnswer, scope: Scope) -> Self {
         let known = [Refusal::SessionNotFound, Refusal::UserNotFound, Refusal::UserBanned];
-        // GoTrue verifies the signature before it looks for user and session.
-        let vouched = answer.result.as_ref().map_or_else(|r| known.contains(r), |()| true);
         Self {
-            vouched,
+            vouched: answer.result.is_ok(),
             outcome: match &answer.result {
                 Ok(()) => Outcome::Revoked,
                 Err(refusal) => outcome_of_refusal(refusal.clone(), scope),
             },
-            answered_by_gotrue: vouched,
+            // GoTrue verifies the signature before it looks for user and session.
+            answered_by_gotrue: answer
+                .result
+                .as_ref()
+                .map_or_else(|r| known.contains(r), |()| true),
             date: answer.date,
             status: answer.status,
             unknown: answer.unknown,
@@ -81,6 +84,20 @@ impl Attempt {
             date: None,
             status: None,
             unknown: false,
+        }
+    }
+
+    /// Whether GoTrue's answer settles what becomes of the session that asked.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self.outcome, Outcome::Revoked | Outcome::AlreadyEnded | Outcome::OthersLiveOn)
+    }
+
+    /// The attempt at a wider scope as an answer to a `local` logout: where the session is gone, there is
+    /// nothing left to revoke.
+    pub(super) fn of_narrower_scope(self) -> Self {
+        match self.outcome {
+            Outcome::OthersLiveOn => Self { outcome: Outcome::AlreadyEnded, ..self },
+            _ => self,
         }
     }
 }

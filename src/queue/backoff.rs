@@ -1,42 +1,36 @@
-//! How long a postponed revocation waits for its next try.
+//! How long a queued revocation waits for its next try.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use super::postponing::milliseconds;
 use crate::gotrue::Refusal;
 
-/// In milliseconds, as everything here.
-const FIRST: i64 = 1000;
+const FIRST: Duration = Duration::from_secs(1);
 /// Between two tries, unless a `Retry-After` asks for more.
-pub const LONGEST: i64 = 5 * 60 * 1000;
+pub const LONGEST: Duration = Duration::from_mins(5);
 /// What a `Retry-After` may ask for: a proxy's mistake shall not outlast the entry.
-const LONGEST_ASKED: i64 = 60 * 60 * 1000;
+pub const LONGEST_ASKED: Duration = Duration::from_hours(1);
 
-/// Milliseconds from `now`, itself in milliseconds since the Unix epoch, to the next try after
-/// `attempts` failed ones: twice as long each time, with jitter of a half, and no sooner than a
-/// `Retry-After` asks for.
+/// The pause from `now` to the next try after `attempts` failed ones: twice as long each time, with
+/// jitter of a half, and no shorter than a `Retry-After` asks for.
 #[must_use]
-pub fn after(attempts: u32, refusal: &Refusal, now: i64) -> i64 {
-    let doubled = FIRST.saturating_mul(2_i64.saturating_pow(attempts)).min(LONGEST);
-    fastrand::i64(doubled / 2..=doubled).max(asked_for(refusal, now).unwrap_or(0))
+pub fn after(attempts: u32, refusal: &Refusal, now: SystemTime) -> Duration {
+    let doubled = FIRST.saturating_mul(2_u32.saturating_pow(attempts)).min(LONGEST);
+    let jittered = doubled.mul_f64(0.5 + fastrand::f64() / 2.0);
+    jittered.max(asked_for(refusal, now).unwrap_or_default())
 }
 
-/// What `Retry-After` asks for, seconds or a date (RFC 9110, section 10.2.3), in milliseconds.
-fn asked_for(refusal: &Refusal, now: i64) -> Option<i64> {
+/// What `Retry-After` asks for, seconds or a date (RFC 9110, section 10.2.3).
+fn asked_for(refusal: &Refusal, now: SystemTime) -> Option<Duration> {
     let (Refusal::RateLimited { retry_after } | Refusal::Unavailable { retry_after }) = refusal
     else {
         return None;
     };
     let text = retry_after.as_ref()?.to_str().ok()?;
-    let asked = match text.parse::<i64>() {
-        Ok(seconds) => seconds.saturating_mul(1000),
-        Err(_) => milliseconds(date(text)?).saturating_sub(now),
+    let asked = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default(),
     };
     Some(asked.min(LONGEST_ASKED))
-}
-
-fn date(text: &str) -> Option<SystemTime> {
-    httpdate::parse_http_date(text).ok()
 }
 
 #[cfg(test)]
@@ -45,7 +39,11 @@ mod tests {
 
     use super::*;
 
-    const NOW: i64 = 784_111_777_000;
+    const SECOND: u64 = 1000;
+
+    fn now() -> SystemTime {
+        httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap()
+    }
 
     const UNAVAILABLE: Refusal = Refusal::Unavailable { retry_after: None };
 
@@ -54,7 +52,8 @@ mod tests {
         for (attempts, longest) in
             [(0, 1000), (1, 2000), (8, 256_000), (9, 300_000), (u32::MAX, 300_000)]
         {
-            let waits: Vec<_> = (0..100).map(|_| after(attempts, &UNAVAILABLE, NOW)).collect();
+            let waits: Vec<_> = (0..100).map(|_| after(attempts, &UNAVAILABLE, now())).collect();
+            let longest = Duration::from_millis(longest);
             assert!(waits.iter().all(|wait| (longest / 2..=longest).contains(wait)), "{waits:?}");
             assert!(waits.iter().any(|wait| *wait != waits[0]), "no jitter");
         }
@@ -75,8 +74,9 @@ mod tests {
                 Refusal::RateLimited { retry_after: retry_after.clone() },
                 Refusal::Unavailable { retry_after },
             ] {
-                let wait = after(0, &refusal, NOW);
-                assert!((least..=least.max(1000)).contains(&wait), "{refusal:?}: {wait}");
+                let wait = after(0, &refusal, now());
+                let [least, most] = [least, least.max(SECOND)].map(Duration::from_millis);
+                assert!((least..=most).contains(&wait), "{refusal:?}: {wait:?}");
             }
         }
     }

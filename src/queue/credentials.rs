@@ -1,8 +1,8 @@
-//! What a postponed revocation needs of its request, encrypted while it waits.
+//! What a queued revocation needs of its request, encrypted in the store.
 //!
-//! AES-256-GCM under a key derived from `GATEWAY_SECRET`, bound to what the entry says is asked for:
-//! whoever can write to the store can drop a logout, and make no other of it. The key's own id is kept
-//! beside it, so that `GATEWAY_SECRET_PREVIOUS` still opens what it sealed.
+//! AES-256-GCM under a key derived from `GATEWAY_SECRET`, bound to what the entry says is asked for: a
+//! writer to the store can drop a logout, and make no other of it. The key's own id is kept beside it, so
+//! that `GATEWAY_SECRET_PREVIOUS` still opens what it sealed.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
@@ -14,18 +14,14 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
-use uuid::Uuid;
 
-use super::entry::Entry;
-use crate::{
-    config::{Scope, Secrets},
-    gotrue::OnBehalfOf,
-    keys::derived,
-    telemetry::traces::TraceContext,
-};
+use super::entry::{Entry, SealedCredentials};
+use crate::{config::Secrets, gotrue::OnBehalfOf, keys::derived, telemetry::traces::TraceContext};
 
 /// Enough to tell a few secrets apart.
 const KEY_ID_BYTES: usize = 6;
+/// Enough to tell the credentials of one session apart.
+const FINGERPRINT_BYTES: usize = 12;
 
 /// What GoTrue is asked with.
 #[derive(Debug, Deserialize)]
@@ -91,8 +87,8 @@ pub struct Seal {
 struct Key {
     id: String,
     sealing: RandomizedNonceKey,
-    /// Makes the ids of entries.
-    naming: hmac::Key,
+    /// Makes fingerprints.
+    fingerprints: hmac::Key,
 }
 
 impl Key {
@@ -100,8 +96,8 @@ impl Key {
         let fingerprint = derived(secret, b"queue key id")?;
         let (id, _) = fingerprint.split_at(KEY_ID_BYTES);
         let sealing = RandomizedNonceKey::new(&AES_256_GCM, &derived(secret, b"queue")?)?;
-        let naming = hmac::Key::new(HMAC_SHA256, &derived(secret, b"queue entry id")?);
-        Ok(Self { id: URL_SAFE_NO_PAD.encode(id), sealing, naming })
+        let fingerprints = hmac::Key::new(HMAC_SHA256, &derived(secret, b"queue fingerprint")?);
+        Ok(Self { id: URL_SAFE_NO_PAD.encode(id), sealing, fingerprints })
     }
 }
 
@@ -116,53 +112,63 @@ impl Seal {
         Ok(Some(Self { current: Key::of(current)?, previous }))
     }
 
-    /// The same for the same logout with the same credentials, and telling nothing of them.
-    ///
-    /// A user who asks again while GoTrue is down waits once, and once more if the token could not be
-    /// `verified` before.
-    #[must_use]
-    pub fn id(&self, credentials: &Credentials, scope: Scope, verified: bool) -> Uuid {
-        let refresh_token = credentials.refresh_token.as_ref().map_or("", |t| t.expose_secret());
-        let access_token = credentials.access_token.expose_secret();
-        // No token has a line break.
-        let verified = if verified { "verified" } else { "" };
-        let asked = [scope.as_str(), verified, access_token, refresh_token].join("\n");
-        let tag = hmac::sign(&self.current.naming, asked.as_bytes());
-        tag.as_ref()
-            .first_chunk()
-            .map_or_else(Uuid::nil, |octets| uuid::Builder::from_custom_bytes(*octets).into_uuid())
-    }
-
-    /// Seals the credentials into their entry.
+    /// Seals credentials for an entry; `proven` tells what they proved about the session.
     ///
     /// # Errors
     /// [`Unspecified`] when the system gives no randomness.
-    pub fn seal(&self, credentials: &Credentials, entry: &mut Entry) -> Result<(), Unspecified> {
+    pub fn seal(
+        &self,
+        credentials: &Credentials,
+        entry: &Entry,
+        proven: bool,
+    ) -> Result<SealedCredentials, Unspecified> {
         let mut text = credentials.exposed().to_string().into_bytes();
         let Key { id, sealing, .. } = &self.current;
-        let nonce = sealing.seal_in_place_append_tag(Aad::from(entry.asked()), &mut text)?;
-        entry.sealed = URL_SAFE_NO_PAD.encode([nonce.as_ref().as_slice(), &text].concat());
-        entry.key_id.clone_from(id);
-        Ok(())
+        let nonce = sealing.seal_in_place_append_tag(Aad::from(entry.binding()), &mut text)?;
+        Ok(SealedCredentials {
+            fingerprint: self.fingerprint(credentials),
+            proven,
+            key_id: id.clone(),
+            sealed: URL_SAFE_NO_PAD.encode([nonce.as_ref().as_slice(), &text].concat()),
+            bound_to: None,
+        })
     }
 
-    /// What [`Seal::seal`] sealed.
+    /// The same for the same tokens, and telling nothing of them: a user who asks again with them adds
+    /// nothing to the entry.
+    fn fingerprint(&self, credentials: &Credentials) -> String {
+        let refresh_token = credentials.refresh_token.as_ref().map_or("", |t| t.expose_secret());
+        // No token has a line break.
+        let tokens = [credentials.access_token.expose_secret(), refresh_token].join("\n");
+        let tag = hmac::sign(&self.current.fingerprints, tokens.as_bytes());
+        let (short, _) = tag.as_ref().split_at(FINGERPRINT_BYTES);
+        URL_SAFE_NO_PAD.encode(short)
+    }
+
+    /// What [`Seal::seal`] sealed for this entry.
     ///
     /// # Errors
     /// [`CannotOpen`].
-    pub fn open(&self, entry: &Entry) -> Result<Credentials, CannotOpen> {
+    pub fn open(
+        &self,
+        sealed: &SealedCredentials,
+        entry: &Entry,
+    ) -> Result<Credentials, CannotOpen> {
         let mut keys = std::iter::once(&self.current).chain(&self.previous);
-        let key = keys.find(|key| key.id == entry.key_id).ok_or(CannotOpen::UnknownKey)?;
-        let mut sealed = URL_SAFE_NO_PAD.decode(&entry.sealed).map_err(|_| CannotOpen::Damaged)?;
-        let (nonce, text) = sealed.split_at_mut_checked(NONCE_LEN).ok_or(CannotOpen::Damaged)?;
+        let key = keys.find(|key| key.id == sealed.key_id).ok_or(CannotOpen::UnknownKey)?;
+        let bound_to = sealed.bound_to.clone().unwrap_or_else(|| entry.binding());
+        let mut text = URL_SAFE_NO_PAD.decode(&sealed.sealed).map_err(|_| CannotOpen::Damaged)?;
+        let (nonce, text) = text.split_at_mut_checked(NONCE_LEN).ok_or(CannotOpen::Damaged)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| CannotOpen::Damaged)?;
-        let text = key.sealing.open_in_place(nonce, Aad::from(entry.asked()), text);
+        let text = key.sealing.open_in_place(nonce, Aad::from(bound_to), text);
         text.ok().and_then(|text| serde_json::from_slice(text).ok()).ok_or(CannotOpen::Damaged)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     fn seal(current: &str, previous: Option<&str>) -> Seal {
@@ -182,73 +188,77 @@ mod tests {
         }
     }
 
-    fn sealed(seal: &Seal) -> Entry {
-        let mut entry = Entry {
+    fn entry() -> Entry {
+        Entry {
             id: Uuid::from_u128(1),
             request_id: "an-id".to_owned(),
             route: "/logout".to_owned(),
             scope: "local".to_owned(),
             user_id: Uuid::from_u128(2),
             session_id: Uuid::from_u128(3),
-            verified: false,
             tried: false,
             queued_at: 1000,
             due: 2000,
+            failed_at: 0,
             attempts: 0,
             reason: String::new(),
-            key_id: String::new(),
-            sealed: String::new(),
-        };
-        seal.seal(&credentials(), &mut entry).unwrap();
-        entry
+            revision: 0,
+            credentials: Vec::new(),
+        }
+    }
+
+    fn sealed(seal: &Seal) -> SealedCredentials {
+        seal.seal(&credentials(), &entry(), true).unwrap()
     }
 
     #[test]
     fn only_the_logout_and_the_secret_that_it_was_sealed_for_open_it() {
         let old = seal("a", None);
-        let entry = sealed(&old);
-        let later = Entry { due: 9, attempts: 3, reason: "x".to_owned(), ..entry.clone() };
-        for (seal, entry) in [(&old, &entry), (&seal("b", Some("a")), &entry), (&old, &later)] {
-            let opened = seal.open(entry).unwrap();
+        let sealed = sealed(&old);
+        let later = Entry { due: 9, attempts: 3, reason: "x".to_owned(), ..entry() };
+        for (seal, entry) in [(&old, &entry()), (&seal("b", Some("a")), &entry()), (&old, &later)] {
+            let opened = seal.open(&sealed, entry).unwrap();
             assert_eq!(opened.access_token.expose_secret(), "header.payload.signature");
             assert_eq!(opened.refresh_token.unwrap().expose_secret(), "refreshing");
             assert_eq!(opened.forwarded_for, "192.0.2.1");
         }
-        assert_eq!(seal("b", Some("c")).open(&entry).unwrap_err(), CannotOpen::UnknownKey);
+        assert_eq!(
+            seal("b", Some("c")).open(&sealed, &entry()).unwrap_err(),
+            CannotOpen::UnknownKey
+        );
         let other = Uuid::from_u128(9);
         let scope = "global".to_owned();
         for changed in [
-            Entry { id: other, ..entry.clone() },
-            Entry { scope, ..entry.clone() },
-            Entry { user_id: other, ..entry.clone() },
-            Entry { session_id: other, ..entry.clone() },
-            Entry { verified: true, ..entry.clone() },
+            Entry { scope, ..entry() },
+            Entry { user_id: other, ..entry() },
+            Entry { session_id: other, ..entry() },
         ] {
-            assert_eq!(old.open(&changed).unwrap_err(), CannotOpen::Damaged, "{changed:?}");
+            assert_eq!(
+                old.open(&sealed, &changed).unwrap_err(),
+                CannotOpen::Damaged,
+                "{changed:?}"
+            );
         }
-        for damaged in ["", "AAAA", &entry.sealed[1..], &format!("{}AAAA", entry.sealed)] {
-            let damaged = Entry { sealed: damaged.to_owned(), ..entry.clone() };
-            assert_eq!(old.open(&damaged).unwrap_err(), CannotOpen::Damaged);
+        for damaged in ["", "AAAA", &sealed.sealed[1..], &format!("{}AAAA", sealed.sealed)] {
+            let damaged = SealedCredentials { sealed: damaged.to_owned(), ..sealed.clone() };
+            assert_eq!(old.open(&damaged, &entry()).unwrap_err(), CannotOpen::Damaged);
         }
     }
 
     #[test]
-    fn the_same_logout_has_the_same_id_and_another_has_another() {
-        let seals = [seal("a", None), seal("a", None), seal("b", None)];
-        let [one, same, secret] = seals.map(|seal| seal.id(&credentials(), Scope::Local, true));
-        assert_eq!(one, same);
-        let seal = seal("a", None);
+    fn the_same_tokens_have_the_same_fingerprint_and_others_have_another() {
+        let (one, secret) = (seal("a", None), seal("b", None));
         let refreshed = Credentials { refresh_token: None, ..credentials() };
         let other = Credentials { access_token: "header.payload.other".into(), ..credentials() };
-        let ids = [
-            one,
-            secret,
-            seal.id(&credentials(), Scope::Global, true),
-            seal.id(&credentials(), Scope::Local, false),
-            seal.id(&refreshed, Scope::Local, true),
-            seal.id(&other, Scope::Local, true),
+        let elsewhere = Credentials { forwarded_for: "192.0.2.9".to_owned(), ..credentials() };
+        assert_eq!(one.fingerprint(&credentials()), one.fingerprint(&elsewhere));
+        let fingerprints = [
+            one.fingerprint(&credentials()),
+            one.fingerprint(&refreshed),
+            one.fingerprint(&other),
+            secret.fingerprint(&credentials()),
         ];
-        assert_eq!(std::collections::HashSet::from(ids).len(), ids.len());
+        assert_eq!(std::collections::HashSet::from(fingerprints).len(), 4);
     }
 
     #[test]

@@ -1,14 +1,28 @@
-//! A revocation that GoTrue could not be asked for, as it is kept until it can.
+//! A revocation that GoTrue could not be asked for, as the queue keeps it.
+//!
+//! 1. There is one entry for each session and scope. A session that asks again adds its newest
+//!    credentials to it, three at most; credentials of a stale session never push out those of a proven
+//!    one.
+//! 2. An entry has a revision, which every added credential changes: the worker removes what it has
+//!    tried, and not what came meanwhile.
 
+pub mod v1;
+
+use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// One postponed revocation. Nothing in it tells a secret: the credentials are sealed.
+use crate::config::Scope;
+
+/// Credentials kept of one session.
+pub const MOST_CREDENTIALS: usize = 3;
+
+/// One queued revocation. Nothing in it tells a secret: the credentials are sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Made here.
+    /// [`entry_id`] of session and scope.
     pub id: Uuid,
-    /// `X-Request-Id` of the logout.
+    /// `X-Request-Id` of the first logout.
     pub request_id: String,
     /// The route that was asked, `/api/auth/logout` for one.
     pub route: String,
@@ -18,29 +32,164 @@ pub struct Entry {
     pub user_id: Uuid,
     /// Which session.
     pub session_id: Uuid,
-    /// Whether the access token was verified when it came.
-    pub verified: bool,
-    /// Whether a try may have had its effect without our hearing of it.
+    /// Whether a try may have had its effect without the gateway's hearing of it.
     pub tried: bool,
-    /// When the logout was asked for; milliseconds since the Unix epoch.
+    /// When the logout was first asked for; milliseconds since the Unix epoch, by the store's clock.
     pub queued_at: i64,
-    /// When GoTrue is to be asked, or a lease ends; milliseconds since the Unix epoch.
+    /// When GoTrue is to be asked, or a lease ends; milliseconds since the Unix epoch, by the store's
+    /// clock.
     pub due: i64,
+    /// When it failed the last time, 0 if never; milliseconds since the Unix epoch, by the store's clock.
+    #[serde(default)]
+    pub failed_at: i64,
     /// How often GoTrue was asked since.
     pub attempts: u32,
     /// Why it did not do it the last time.
     pub reason: String,
-    /// Which secret's key sealed the credentials.
+    /// Changes whenever credentials are added.
+    pub revision: u32,
+    /// What GoTrue is asked with, the newest first; never empty.
+    pub credentials: Vec<SealedCredentials>,
+}
+
+/// Credentials of one request, encrypted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedCredentials {
+    /// The same for the same credentials, as long as `GATEWAY_SECRET` is; tells nothing about them.
+    pub fingerprint: String,
+    /// Whether the session was proven by them when they came; else it was stale.
+    pub proven: bool,
+    /// Which secret's key sealed them.
     pub key_id: String,
-    /// The credentials, encrypted; base64url.
+    /// The ciphertext; base64url.
     pub sealed: String,
+    /// What a release before the second version of these records bound them to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound_to: Option<String>,
+}
+
+/// The id of the one entry for a session and a scope.
+#[must_use]
+pub fn entry_id(session_id: Uuid, scope: Scope) -> Uuid {
+    let name = [session_id.as_bytes(), scope.as_str().as_bytes()].concat();
+    let hash = digest(&SHA256, &name);
+    let octets = hash.as_ref().first_chunk().copied().unwrap_or_default();
+    uuid::Builder::from_custom_bytes(octets).into_uuid()
 }
 
 impl Entry {
-    /// What does not change while it waits, for the credentials to be bound to.
+    /// What does not change while it is queued, for the credentials to be bound to.
     #[must_use]
-    pub fn asked(&self) -> String {
-        let Self { id, scope, user_id, session_id, verified, .. } = self;
-        format!("{id} {scope} {user_id} {session_id} {verified}")
+    pub fn binding(&self) -> String {
+        let Self { scope, user_id, session_id, .. } = self;
+        format!("{scope} {user_id} {session_id}")
+    }
+
+    /// Whether no credential was of a proven session.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        !self.credentials.iter().any(|credentials| credentials.proven)
+    }
+
+    /// This entry with what `newer`, of the same session and scope, brings. When and why it is due stays;
+    /// the time of the first request counts.
+    #[must_use]
+    pub fn merged_with(self, newer: Self) -> Self {
+        let known = |credentials: &SealedCredentials| {
+            self.credentials.iter().any(|c| c.fingerprint == credentials.fingerprint)
+        };
+        let added = newer.credentials.iter().filter(|c| !known(c)).cloned();
+        let mut credentials: Vec<_> = added.collect();
+        let changed = !credentials.is_empty();
+        credentials.extend(self.credentials.iter().cloned());
+        keep_best(&mut credentials);
+        Self {
+            tried: self.tried || newer.tried,
+            queued_at: self.queued_at.min(newer.queued_at),
+            revision: if changed { self.revision.wrapping_add(1) } else { self.revision },
+            credentials,
+            ..self
+        }
+    }
+}
+
+/// Keeps [`MOST_CREDENTIALS`], those of proven sessions first, else the newest, in their order.
+fn keep_best(credentials: &mut Vec<SealedCredentials>) {
+    while credentials.len() > MOST_CREDENTIALS {
+        let stale = credentials.iter().rposition(|c| !c.proven);
+        credentials.remove(stale.unwrap_or(credentials.len() - 1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credentials(name: &str, proven: bool) -> SealedCredentials {
+        SealedCredentials {
+            fingerprint: name.to_owned(),
+            proven,
+            key_id: String::new(),
+            sealed: String::new(),
+            bound_to: None,
+        }
+    }
+
+    fn entry(name: &str, proven: bool) -> Entry {
+        let session_id = Uuid::from_u128(3);
+        Entry {
+            id: entry_id(session_id, Scope::Local),
+            request_id: name.to_owned(),
+            route: "/logout".to_owned(),
+            scope: "local".to_owned(),
+            user_id: Uuid::from_u128(2),
+            session_id,
+            tried: false,
+            queued_at: 1000,
+            due: 2000,
+            failed_at: 0,
+            attempts: 0,
+            reason: String::new(),
+            revision: 0,
+            credentials: vec![credentials(name, proven)],
+        }
+    }
+
+    fn names(entry: &Entry) -> Vec<&str> {
+        entry.credentials.iter().map(|c| c.fingerprint.as_str()).collect()
+    }
+
+    #[test]
+    fn the_newest_three_credentials_are_kept_and_one_that_comes_again_changes_nothing() {
+        let merged = ["b", "c", "d", "d"]
+            .into_iter()
+            .fold(entry("a", true), |known, name| known.merged_with(entry(name, true)));
+        assert_eq!(names(&merged), ["d", "c", "b"]);
+        assert_eq!((merged.revision, merged.request_id.as_str()), (3, "a"));
+    }
+
+    #[test]
+    fn stale_credentials_never_push_out_proven_ones() {
+        let known = ["b", "c"]
+            .into_iter()
+            .fold(entry("a", true), |known, name| known.merged_with(entry(name, true)));
+        let merged = known.merged_with(entry("stale", false));
+        assert_eq!(names(&merged), ["c", "b", "a"]);
+        let stale = ["s2", "s3", "s4"]
+            .into_iter()
+            .fold(entry("s1", false), |known, name| known.merged_with(entry(name, false)));
+        assert!(stale.is_stale());
+        let merged = stale.merged_with(entry("proven", true));
+        assert_eq!(names(&merged), ["proven", "s4", "s3"]);
+        assert!(!merged.is_stale());
+    }
+
+    #[test]
+    fn each_session_and_scope_has_an_id_of_its_own() {
+        let ids: std::collections::HashSet<_> = [Scope::Local, Scope::Others, Scope::Global]
+            .into_iter()
+            .flat_map(|scope| [1, 2].map(|session| entry_id(Uuid::from_u128(session), scope)))
+            .collect();
+        assert_eq!(ids.len(), 6);
     }
 }

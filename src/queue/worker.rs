@@ -1,40 +1,46 @@
-//! The one task of a process that asks GoTrue again for what was postponed.
+//! The one task of a process that asks GoTrue again for what was queued.
 //!
-//! 1. An entry is removed once GoTrue confirmed, or once nothing more can be done and the failure log
-//!    says so: the token has expired and cannot be refreshed, the session is gone and its siblings
-//!    live on, or seven days are over.
-//! 2. While GoTrue fails, all entries wait and one probes, ever more rarely. A GoTrue that is well gets
-//!    a few at a time: a stock one manages 20 logouts in a second.
-//! 3. Whoever is killed while asking leaves a lease that ends by itself; asking twice does no harm.
+//! 1. An entry is removed once GoTrue confirmed, or once no credentials of it can revoke anything: its
+//!    tokens have expired and cannot be refreshed, the session is gone and its siblings live on, or seven
+//!    days are over. Giving up is told by log, metric and failure log; removing waits for none of them.
+//! 2. One entry's failure puts off that entry. Only a failure that is about GoTrue itself
+//!    ([`Refusal::is_about_gotrue`]) puts off the others: then one entry probes, ever more rarely, and
+//!    those that failed last are tried last. A GoTrue that is well gets a few at a time: a stock one
+//!    manages 20 logouts in a second.
+//! 3. The widest scope of a session is asked for first: a `local` logout that succeeds makes its `global`
+//!    impossible.
+//! 4. A worker that is killed while it asks leaves a lease that ends by itself; asking twice does no harm.
+
+mod attempt;
+mod health;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    task::JoinSet,
-    time::{Instant, sleep},
-};
+use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use self::{
+    attempt::{Settled, Tried},
+    health::Health,
+};
 use super::{
-    backoff::{self, LONGEST},
-    credentials::{CannotOpen, Credentials},
-    entry::Entry,
-    postponing::{Postponing, milliseconds},
+    backoff,
+    enqueue::{RevocationQueue, milliseconds},
+    entry::{Entry, MOST_CREDENTIALS, entry_id},
 };
 use crate::{
     config::Scope,
-    error::Error,
+    failures::FailureLog,
     gotrue::Refusal,
-    logout::{Asked, Ended, Logout, Outcome},
-    session::{Carrier, Proof, Session, token::Claims, verifier::Standing},
+    logout::Logout,
     store::{Queue, StoreFault, failure::Failure},
     telemetry::{metrics::Metrics, traces},
 };
 
 /// How often it looks for what is due.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How much longer than a try a lease lasts.
+/// How much longer than its tries a lease lasts.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
 const AT_A_TIME: usize = 4;
 const GIVE_UP_AFTER: Duration = Duration::from_hours(7 * 24);
@@ -43,37 +49,24 @@ const GIVE_UP_AFTER: Duration = Duration::from_hours(7 * 24);
 #[derive(Debug)]
 pub struct Worker {
     logout: Logout,
-    postponing: Arc<Postponing>,
-    /// How long GoTrue may take for one entry.
+    queue: Arc<RevocationQueue>,
+    failures: FailureLog,
+    /// How long GoTrue may take for one try.
     patience: Duration,
     metrics: Arc<Metrics>,
-}
-
-/// What GoTrue was like the last time.
-#[derive(Debug, Default)]
-struct Health {
-    /// Failures in a row.
-    failures: u32,
-    /// Nobody is asked before; milliseconds since the Unix epoch.
-    wait_until: i64,
-}
-
-/// What is known after a try.
-enum Tried {
-    /// GoTrue answered for this session.
-    Answered,
-    /// GoTrue is not well.
-    Failed(Refusal),
-    /// It was not asked.
-    Nothing,
 }
 
 impl Worker {
     /// For the queue of `logout`'s store, unless it has none.
     #[must_use]
-    pub fn new(logout: Logout, patience: Duration, metrics: Arc<Metrics>) -> Option<Arc<Self>> {
-        let postponing = logout.postponing.clone()?;
-        Some(Arc::new(Self { logout, postponing, patience, metrics }))
+    pub fn new(
+        logout: Logout,
+        failures: FailureLog,
+        patience: Duration,
+        metrics: Arc<Metrics>,
+    ) -> Option<Arc<Self>> {
+        let queue = logout.queue.clone()?;
+        Some(Arc::new(Self { logout, queue, failures, patience, metrics }))
     }
 
     /// Works until `stopping`; what has been begun then is brought to its end.
@@ -81,11 +74,11 @@ impl Worker {
         let mut health = Health::default();
         while !stopping.is_cancelled() {
             if let Err(cause) = self.clone().work(&mut health, &stopping).await {
-                tracing::warn!(%cause, "the queue cannot be worked off");
+                tracing::warn!(%cause, "the worker cannot read the queue: queued logouts are not retried");
             }
             tokio::select! {
                 () = sleep(LOOK_EVERY) => {}
-                () = self.postponing.until_well(health.failures > 0) => health = Health::default(),
+                () = self.queue.until_well(health.is_failing()) => health = Health::default(),
                 () = stopping.cancelled() => {}
             }
         }
@@ -98,15 +91,12 @@ impl Worker {
         stopping: &CancellationToken,
     ) -> Result<(), StoreFault> {
         let Some(queue) = self.logout.store.queue() else { return Ok(()) };
-        while !stopping.is_cancelled() {
-            let now = self.now();
-            if health.waits(now) {
-                break;
-            }
-            let most = if health.failures == 0 { AT_A_TIME } else { 1 };
-            let lease = i64::try_from((self.patience + LEASE_MARGIN).as_millis());
-            let until = now.saturating_add(lease.unwrap_or(i64::MAX));
-            let leased = queue.lease(now, until, most).await?;
+        // Each entry has several credentials, and each of them a try of its own.
+        let tries = u32::try_from(MOST_CREDENTIALS).unwrap_or(u32::MAX);
+        let lease = self.patience.saturating_mul(tries) + LEASE_MARGIN;
+        while !stopping.is_cancelled() && !health.waits(self.logout.clock.now()) {
+            let most = if health.is_failing() { 1 } else { AT_A_TIME };
+            let leased = queue.lease(lease, most, self.now()).await?;
             if leased.is_empty() {
                 break;
             }
@@ -114,143 +104,120 @@ impl Worker {
             for entry in leased {
                 let worker = self.clone();
                 let span = traces::retry(&entry.request_id);
-                tries.spawn(async move { worker.try_again(entry, until).await }.instrument(span));
+                tries.spawn(async move { worker.retry(entry).await }.instrument(span));
             }
-            let mut faults = Vec::new();
+            let mut fault = None;
             for tried in tries.join_all().await {
                 match tried {
                     Ok(Tried::Answered) => *health = Health::default(),
-                    Ok(Tried::Failed(refusal)) => health.failed(&refusal, self.now()),
+                    Ok(Tried::GoTrueFailed(refusal)) => {
+                        health.failed(&refusal, self.logout.clock.now());
+                    }
                     Ok(Tried::Nothing) => {}
-                    Err(fault) => faults.push(fault),
+                    Err(cause) => fault = Some(cause),
                 }
             }
-            if let Some(fault) = faults.pop() {
+            if let Some(fault) = fault {
                 return Err(fault);
             }
         }
         Ok(())
     }
 
-    async fn try_again(&self, entry: Entry, leased_until: i64) -> Result<Tried, StoreFault> {
+    /// Tries one entry, and removes or reschedules it.
+    async fn retry(&self, entry: Entry) -> Result<Tried, StoreFault> {
         let Some(queue) = self.logout.store.queue() else { return Ok(Tried::Nothing) };
-        let (scope, credentials) = match self.readable(&entry) {
-            Ok(readable) => readable,
-            Err(cause) => {
-                tracing::error!(request_id = entry.request_id, %cause, "a postponed logout cannot be read");
-                self.put_off(queue, entry, leased_until, &Refusal::Unexpected, "unreadable")
-                    .await?;
-                return Ok(Tried::Nothing);
-            }
+        let Some(scope) = Scope::parse(&entry.scope) else {
+            self.reschedule(queue, entry, &Refusal::Unexpected, "unreadable").await?;
+            return Ok(Tried::Nothing);
         };
-        let session = self.session(&entry, &credentials);
-        let caller = credentials.caller(&entry.request_id);
-        let Entry { ref route, tried, .. } = entry;
-        let asked = Asked { scope, route, caller: &caller, tried_before: tried };
-        let deadline = Instant::now() + self.patience;
-        let Ended { outcome, upstream_status, unknown, .. } =
-            self.logout.end_at_last(&session, asked, deadline).await;
-        let (reason, tried) = match outcome {
-            Outcome::Revoked | Outcome::AlreadyEnded => {
-                self.done(queue, &entry, &outcome).await?;
-                return Ok(Tried::Answered);
+        if scope != Scope::Global
+            && let Some(wider) = self.wider(queue, &entry, scope).await?
+        {
+            let pause = wider.due.saturating_sub(self.now()).max(0).unsigned_abs();
+            let pause = Duration::from_millis(pause).min(backoff::LONGEST_ASKED) + LOOK_EVERY;
+            queue.reschedule(&entry, pause, false, self.now()).await?;
+            return Ok(Tried::Nothing);
+        }
+        let (tried, settled) = self.try_credentials(&entry, scope).await;
+        match settled {
+            Settled::Done { already_ended } => {
+                self.done(queue, &entry, scope, already_ended).await?
             }
-            Outcome::OthersLiveOn => ("not_found", Tried::Answered),
-            Outcome::NotGenuine(_) => ("invalid", Tried::Answered),
-            // Mostly there was nothing to ask with.
-            Outcome::Expired => ("expired", Tried::Nothing),
-            Outcome::Failed(Refusal::RefreshTokenUsed) => {
-                ("refresh_token_already_used", Tried::Answered)
+            Settled::Hopeless { reason, upstream_status } => {
+                self.give_up(queue, &entry, reason, upstream_status).await?;
             }
-            Outcome::Queued(refusal) | Outcome::Failed(refusal) => {
-                let reason = Error::from(refusal.clone()).reason();
-                let entry = Entry { tried: tried || unknown, ..entry };
-                self.put_off(queue, entry, leased_until, &refusal, reason).await?;
-                let failed = refusal.is_passing();
-                return Ok(if failed { Tried::Failed(refusal) } else { Tried::Answered });
+            Settled::Later { refusal, reason, unknown } => {
+                let entry = Entry { tried: entry.tried || unknown, ..entry };
+                self.reschedule(queue, entry, &refusal, reason).await?;
             }
-        };
-        self.give_up(queue, &entry, reason, upstream_status).await?;
+        }
         Ok(tried)
     }
 
-    fn readable(&self, entry: &Entry) -> Result<(Scope, Credentials), CannotOpen> {
-        let scope = Scope::parse(&entry.scope).ok_or(CannotOpen::Damaged)?;
-        Ok((scope, self.postponing.opened(entry)?))
-    }
-
-    fn session(&self, entry: &Entry, credentials: &Credentials) -> Session {
-        let claims = Claims {
-            sub: entry.user_id,
-            session_id: entry.session_id,
-            exp: credentials.exp,
-            iat: credentials.iat,
-            nbf: None,
-            role: None,
-            aal: None,
-        };
-        let expired = claims.expired(self.logout.clock.unix_seconds());
-        let proof = match (entry.verified, expired) {
-            (true, false) => Proof::Proven,
-            (true, true) => Proof::Stale,
-            (false, _) => Proof::Unproven,
-        };
-        Session {
-            proof,
-            expired,
-            claims: Arc::new(claims),
-            standing: if entry.verified { Standing::Verified } else { Standing::Unjudged },
-            access_token: credentials.access_token.clone(),
-            refresh_token: credentials.refresh_token.clone(),
-            carrier: Carrier::Cookie,
+    /// The entry of the same session for a wider scope.
+    async fn wider(
+        &self,
+        queue: &dyn Queue,
+        entry: &Entry,
+        scope: Scope,
+    ) -> Result<Option<Entry>, StoreFault> {
+        let global = queue.get(entry_id(entry.session_id, Scope::Global)).await?;
+        if global.is_some() || scope == Scope::Others {
+            return Ok(global);
         }
+        queue.get(entry_id(entry.session_id, Scope::Others)).await
     }
 
     async fn done(
         &self,
         queue: &dyn Queue,
         entry: &Entry,
-        outcome: &Outcome,
+        scope: Scope,
+        already_ended: bool,
     ) -> Result<(), StoreFault> {
         queue.remove(entry.id).await?;
-        let ended = *outcome == Outcome::AlreadyEnded;
-        self.metrics.retried(if ended { "already-ended" } else { "revoked" });
+        if scope == Scope::Global {
+            // All sessions of the user are over, and so is what else this one waits for.
+            for narrower in [Scope::Others, Scope::Local] {
+                queue.remove(entry_id(entry.session_id, narrower)).await?;
+            }
+        }
+        self.metrics.retried(if already_ended { "already-ended" } else { "revoked" });
         tracing::info!(
             request_id = entry.request_id,
-            outcome = ?outcome,
+            outcome = if already_ended { "already-ended" } else { "revoked" },
             user_id = %entry.user_id,
             session_id = %entry.session_id,
             attempts = entry.attempts + 1,
             waited_ms = self.now() - entry.queued_at,
-            "a postponed logout is done"
+            "a queued logout is done"
         );
         Ok(())
     }
 
     /// Later again, unless it is too late.
-    async fn put_off(
+    async fn reschedule(
         &self,
         queue: &dyn Queue,
         mut entry: Entry,
-        leased_until: i64,
         refusal: &Refusal,
         reason: &str,
     ) -> Result<(), StoreFault> {
-        let now = self.now();
         // A clock that was set back makes nothing old.
-        let waited = now.saturating_sub(entry.queued_at).max(0).unsigned_abs();
+        let waited = self.now().saturating_sub(entry.queued_at).max(0).unsigned_abs();
         if Duration::from_millis(waited) >= GIVE_UP_AFTER {
             return self.give_up(queue, &entry, reason, None).await;
         }
         self.metrics.retried("failed");
         entry.attempts = entry.attempts.saturating_add(1);
-        entry.due = now.saturating_add(backoff::after(entry.attempts, refusal, now));
         reason.clone_into(&mut entry.reason);
-        queue.put_off(&entry, leased_until).await?;
+        let pause = backoff::after(entry.attempts, refusal, self.logout.clock.now());
+        queue.reschedule(&entry, pause, true, self.now()).await?;
         Ok(())
     }
 
-    /// Never silently: the failure log has it before the queue loses it.
+    /// Removes an entry that can revoke nothing, unless credentials came meanwhile.
     async fn give_up(
         &self,
         queue: &dyn Queue,
@@ -258,10 +225,9 @@ impl Worker {
         reason: &str,
         upstream_status: Option<u16>,
     ) -> Result<(), StoreFault> {
-        let time = self.logout.clock.unix_seconds();
-        let failure = Failure::of_entry(entry, time, "gave-up", reason, upstream_status);
-        self.logout.store.note(&[failure]).await?;
-        queue.remove(entry.id).await?;
+        if !queue.remove_unchanged(entry).await? {
+            return Ok(());
+        }
         self.metrics.retried("gave-up");
         tracing::error!(
             request_id = entry.request_id,
@@ -270,27 +236,15 @@ impl Worker {
             session_id = %entry.session_id,
             attempts = entry.attempts + 1,
             upstream_status,
-            "a postponed logout was given up: the session may live"
+            "the worker gave up a queued logout: the session may live; end it at GoTrue if it must not"
         );
+        let time = self.logout.clock.unix_seconds();
+        self.failures.note(Failure::of_entry(entry, time, "gave-up", reason, upstream_status));
+        self.keep_refusing(entry).await;
         Ok(())
     }
 
     fn now(&self) -> i64 {
         milliseconds(self.logout.clock.now())
-    }
-}
-
-impl Health {
-    /// A `Retry-After` puts off its own entry for all it asks, and the others for [`LONGEST`] at most.
-    fn failed(&mut self, refusal: &Refusal, now: i64) {
-        let wait = backoff::after(self.failures, refusal, now).min(LONGEST);
-        self.wait_until = self.wait_until.max(now.saturating_add(wait));
-        self.failures = self.failures.saturating_add(1);
-    }
-
-    /// Whether nobody is asked yet. Who would have to wait longer than anybody has to, sees a clock
-    /// that was set back.
-    fn waits(&self, now: i64) -> bool {
-        (1..=LONGEST).contains(&self.wait_until.saturating_sub(now))
     }
 }

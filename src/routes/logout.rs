@@ -143,8 +143,6 @@ async fn logout(
     let (form, scope) = asked(&app, &call, &headers, uri.query(), body, contract).await;
     let destination = (contract == Contract::Form)
         .then(|| app.config.redirects.destination(form.redirect_to.as_deref()));
-    // Not before the body is here: who sends it slowly takes no place.
-    let admitted = scope.and_then(|scope| Ok((scope, app.admit()?)));
     let (logouts, metrics, told) = (app.logouts.clone(), app.metrics.clone(), call.clone());
     let leads_to = destination.clone();
     let judged = async move {
@@ -157,8 +155,8 @@ async fn logout(
             destination: leads_to.as_ref(),
             begun,
         };
-        match admitted {
-            Ok((scope, _admission)) => judge_and_end(&reply, scope, &form).await,
+        match scope {
+            Ok(scope) => judge_and_end(&reply, scope, &form).await,
             Err(error) => reply.refused(error),
         }
     };
@@ -178,6 +176,11 @@ async fn judge_and_end(reply: &Reply<'_>, scope: Scope, form: &Fields) -> Respon
     let deadline = Instant::now() + reply.app.config.upstream_timeout;
     match authorised(reply, form).await {
         Ok(session) => {
+            // The place is taken until the revocation has ended, even if the client hangs up.
+            let _place = match reply.app.places.take(session.proof) {
+                Ok(place) => place,
+                Err(overloaded) => return reply.refused_session(&session, scope, overloaded),
+            };
             let caller = reply.call.on_behalf_of(reply.headers);
             let route = reply.contract.path();
             let asked = Asked { scope, route, caller: &caller, tried_before: false };
@@ -229,7 +232,7 @@ enum Refused {
     CookiesGo(Error),
 }
 
-/// Whether somebody is calling who may.
+/// Authenticates the caller and, for cookies, judges the page that asks and the CSRF token.
 async fn authorised(reply: &Reply<'_>, form: &Fields) -> Result<Session, Refused> {
     let Reply { app, call, headers, cookies, .. } = *reply;
     let key = &app.config.cookies.name;
@@ -245,14 +248,10 @@ async fn authorised(reply: &Reply<'_>, form: &Fields) -> Result<Session, Refused
     if !bearer {
         own_page()?;
     }
-    let now = app.logout.clock.unix_seconds();
     let refused =
         |error| if bearer { Refused::CookiesStay(error) } else { Refused::CookiesGo(error) };
-    let session = app
-        .verifier
-        .session(credential, cookies, key, now)
-        .await
-        .map_err(|none| refused(none.into()))?;
+    let session =
+        super::read_session(app, credential, cookies).await.map_err(|none| refused(none.into()))?;
     if session.expired && session.refresh_token.is_none() {
         return Err(refused(Error::CredentialExpired));
     }
@@ -268,8 +267,9 @@ async fn authorised(reply: &Reply<'_>, form: &Fields) -> Result<Session, Refused
         }
         Carrier::BearerAndCookie => own_page()?,
     }
+    let (_, accepted) = super::csrf::bindings(&session);
     app.csrf
-        .double_submit(submitted, cookies.values(CSRF_COOKIE), session.claims.session_id)
+        .double_submit(submitted, cookies.values(CSRF_COOKIE), &accepted)
         .map_err(|fault| Refused::CookiesStay(fault.into()))?;
     Ok(session)
 }

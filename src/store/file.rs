@@ -5,6 +5,7 @@
 //!    disk.
 //! 3. The file is closed when the store is dropped.
 
+mod failures;
 mod opening;
 mod queue;
 mod records;
@@ -15,6 +16,7 @@ mod writer;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -33,7 +35,13 @@ use super::{
     failure::Failure,
     list::{List, Mark, Revocation},
 };
-use crate::{queue::entry::Entry, session::token::Claims};
+use crate::{
+    queue::{
+        bounds::{Bounds, QueueFullError},
+        entry::Entry,
+    },
+    session::token::Claims,
+};
 
 /// Lines forgotten in one transaction: logouts wait for it.
 const FORGOTTEN_TOGETHER: usize = 1024;
@@ -113,8 +121,8 @@ impl Store for FileStore {
         Ok(self.list.refuses(claims, now))
     }
 
-    fn revocations(&self) -> usize {
-        self.list.len()
+    fn list(&self) -> &List {
+        &self.list
     }
 
     async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault> {
@@ -129,7 +137,7 @@ impl Store for FileStore {
 
     async fn note(&self, failures: &[Failure]) -> Result<(), StoreFault> {
         let failures = failures.to_owned();
-        self.ask("note failures", move |tables| tables.note(&failures)).await
+        self.ask("note failures", move |tables| tables.append_failures(&failures)).await
     }
 
     async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreFault> {
@@ -152,23 +160,54 @@ impl Store for FileStore {
 
 #[async_trait]
 impl Queue for FileStore {
-    async fn put(&self, entry: &Entry) -> Result<(), StoreFault> {
-        let entry = entry.clone();
-        let done = self.writer.ask_in_time(Vec::new(), move |tables| tables.put(&entry)).await;
+    async fn enqueue(
+        &self,
+        entry: &Entry,
+        pause: Duration,
+        bounds: &Bounds,
+        now: i64,
+    ) -> Result<Result<(), QueueFullError>, StoreFault> {
+        let (entry, bounds) = (entry.clone(), *bounds);
+        let work = move |tables: &mut Tables<'_>| tables.enqueue(&entry, pause, &bounds, now);
+        let done = self.writer.ask_in_time(Vec::new(), work).await;
         done.map_err(|cause| StoreFault { operation: "queue", cause })
     }
 
-    async fn lease(&self, now: i64, until: i64, most: usize) -> Result<Vec<Entry>, StoreFault> {
-        // Mostly nothing is due, and the file is left alone.
-        if self.queue.first_due() > now {
-            return Ok(Vec::new());
+    async fn get(&self, id: Uuid) -> Result<Option<Entry>, StoreFault> {
+        // Mostly the queue is empty, and the file is left alone.
+        if self.queue.len() == 0 {
+            return Ok(None);
         }
-        self.ask("lease", move |tables| tables.lease(now, until, most)).await
+        self.ask("read the queue", move |tables| tables.entry(id.as_u128())).await
     }
 
-    async fn put_off(&self, entry: &Entry, leased_until: i64) -> Result<bool, StoreFault> {
+    async fn lease(
+        &self,
+        lease: Duration,
+        most: usize,
+        now: i64,
+    ) -> Result<Vec<Entry>, StoreFault> {
+        if !self.queue.may_be_due(now) {
+            return Ok(Vec::new());
+        }
+        self.ask("lease", move |tables| tables.lease(lease, most, now)).await
+    }
+
+    async fn reschedule(
+        &self,
+        entry: &Entry,
+        pause: Duration,
+        failed: bool,
+        now: i64,
+    ) -> Result<bool, StoreFault> {
         let entry = entry.clone();
-        self.ask("put off", move |tables| tables.put_off(&entry, leased_until)).await
+        let work = move |tables: &mut Tables<'_>| tables.reschedule(&entry, pause, failed, now);
+        self.ask("reschedule", work).await
+    }
+
+    async fn remove_unchanged(&self, entry: &Entry) -> Result<bool, StoreFault> {
+        let entry = entry.clone();
+        self.ask("remove", move |tables| tables.remove_unchanged(&entry)).await
     }
 
     async fn remove(&self, id: Uuid) -> Result<bool, StoreFault> {
@@ -180,7 +219,7 @@ impl Queue for FileStore {
     }
 
     async fn waiting(&self) -> Result<usize, StoreFault> {
-        Ok(self.queue.waiting())
+        Ok(self.queue.len())
     }
 
     async fn oldest(&self) -> Result<Option<i64>, StoreFault> {

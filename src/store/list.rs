@@ -1,41 +1,52 @@
 //! The revocation list: which logouts there were, and which access tokens they refuse.
 //!
 //! 1. `local` refuses the session's tokens. `global` and `others` refuse the tokens of their user that
-//!    were issued before a cut-off, `others` sparing the session that asked; `global` refuses the
+//!    were issued at or before a cut-off, `others` sparing the session that asked; `global` refuses the
 //!    session that asked in any case.
-//! 2. `iat` has whole seconds. A token of the cut-off's own second is not before it: a new sign-in is
-//!    never refused. What remains open is a token issued in that second before the logout; its session
-//!    is over at GoTrue all the same.
-//! 3. An entry lives as long as the longest token it can match.
+//! 2. `iat` has whole seconds. A token of the cut-off's own second is refused: it may have been issued
+//!    before the logout. A sign-in of that very second is refused too, until it refreshes its token.
+//! 3. An entry lives as long as the longest token it can match; longer where no GoTrue confirmed the end
+//!    ([`Revocation::unconfirmed`]).
+//! 4. A user has two cut-offs at most, whatever the user asks for ([`cut_offs`]).
+//! 5. Beside the ended sessions the list holds facts about sessions ([`SessionFact`]).
 //!
-//! A sharded map for each of sessions and users, so that readers of different sessions do not meet.
+//! A sharded map for each of sessions, facts and users, so that readers of different sessions do not
+//! meet.
+
+mod cut_offs;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dashmap::DashMap;
 use uuid::Uuid;
 
+pub use self::cut_offs::{CutOff, UserCutOffs};
 use crate::{config::Scope, session::token::Claims};
 
-/// One logout, as the revocation list remembers it.
+/// How long GoTrue is asked again for a logout that it did not confirm.
+const RETRIED_FOR: Duration = Duration::from_hours(7 * 24);
+
+/// One logout, as the revocation list records it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
-    /// Whose.
+    /// The user.
     pub user: Uuid,
     /// The session that asked for it.
     pub session: Uuid,
     /// Which of the user's sessions it ends.
     pub scope: Scope,
-    /// Tokens issued before it are refused where the scope is not `local`; seconds since the Unix
+    /// Tokens issued at or before it are refused where the scope is not `local`; seconds since the Unix
     /// epoch, by GoTrue's clock.
     pub cut_off: i64,
     /// When no token it can match is alive any more; seconds since the Unix epoch.
     pub until: i64,
+    /// Whether GoTrue said that the sessions are over.
+    pub is_confirmed: bool,
 }
 
 impl Revocation {
-    /// The logout of `claims` at `now`; `cut_off` is the time by GoTrue's clock, as far as it is known.
-    /// It is remembered as long as the longest token it can match lives.
+    /// The logout of `claims` at `now` that GoTrue confirmed; `cut_off` is the time by GoTrue's clock, as
+    /// far as it is known. The entry lives as long as the longest token it can match.
     #[must_use]
     pub fn new(
         claims: &Claims,
@@ -44,30 +55,81 @@ impl Revocation {
         now: i64,
         lifetime: Duration,
     ) -> Self {
-        let lifetime = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
         let since_epoch = cut_off.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         Self {
             user: claims.sub,
             session: claims.session_id,
             scope,
             cut_off: i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX),
-            until: now.saturating_add(lifetime).max(claims.exp),
+            until: now.saturating_add(seconds(lifetime)).max(claims.exp),
+            is_confirmed: true,
         }
+    }
+
+    /// The same logout where GoTrue did not confirm it: the session may live on and refresh its tokens,
+    /// so the entry lives seven days longer.
+    #[must_use]
+    pub fn unconfirmed(self) -> Self {
+        let until = self.until.saturating_add(seconds(RETRIED_FOR));
+        Self { until, is_confirmed: false, ..self }
     }
 
     /// What it leaves on the list.
     pub fn marks(&self) -> impl Iterator<Item = Mark> + use<> {
-        let Self { user, session, scope, cut_off: before, until } = *self;
+        let Self { user, session, scope, cut_off: before, until, is_confirmed } = *self;
+        let ends_session = scope != Scope::Others;
+        let has_cut_off = scope != Scope::Local;
         let spared = (scope == Scope::Others).then_some(session);
-        let ended = (scope != Scope::Others).then_some(Mark::Session { session, until });
-        let cut_off =
-            (scope != Scope::Local).then_some(Mark::CutOff { user, spared, before, until });
-        ended.into_iter().chain(cut_off)
+        let fact = match (is_confirmed, ends_session, has_cut_off) {
+            (true, true, _) => Some(SessionFact::Ended),
+            (false, _, true) => Some(SessionFact::CutOffCounted),
+            _ => None,
+        };
+        let ended = ends_session.then_some(Mark::Session { session, until });
+        let fact = fact.map(|fact| Mark::Session { session: fact.key(session), until });
+        let cut_off = has_cut_off.then_some(Mark::CutOff { user, spared, before, until });
+        ended.into_iter().chain(fact).chain(cut_off)
     }
 }
 
-/// One line of the list. Of two for the same session, or for the same user and spared session, the
-/// later `until` and the later `before` count.
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// What else the list holds about a session. It is kept like an ended session, under the session's id
+/// with another version number (RFC 9562, section 4.2): GoTrue's ids are all of version 4. So stores and
+/// older releases need not know of facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionFact {
+    /// GoTrue confirmed that the session is over.
+    Ended,
+    /// A `global` or `others` of this session that GoTrue did not confirm has set a cut-off: another one
+    /// sets none.
+    CutOffCounted,
+}
+
+impl SessionFact {
+    const VERSION_SHIFT: u32 = 76;
+    const VERSION_MASK: u128 = 0xF << Self::VERSION_SHIFT;
+
+    /// The id under which the list holds this fact about `session`.
+    #[must_use]
+    pub fn key(self, session: Uuid) -> Uuid {
+        let version: u128 = match self {
+            Self::Ended => 0xE,
+            Self::CutOffCounted => 0xF,
+        };
+        let id = session.as_u128() & !Self::VERSION_MASK;
+        Uuid::from_u128(id | version << Self::VERSION_SHIFT)
+    }
+
+    fn is_key(id: Uuid) -> bool {
+        (id.as_u128() & Self::VERSION_MASK) >> Self::VERSION_SHIFT >= 0xE
+    }
+}
+
+/// One line of the list. Of two for the same session the later `until` counts; cut-offs of one user are
+/// folded ([`UserCutOffs`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mark {
     /// No token of this session is believed.
@@ -77,7 +139,7 @@ pub enum Mark {
         /// Seconds since the Unix epoch.
         until: i64,
     },
-    /// No token of this user is believed that was issued before.
+    /// No token of this user is believed that was issued at or before a point in time.
     CutOff {
         /// The user.
         user: Uuid,
@@ -107,7 +169,7 @@ impl Mark {
             Self::CutOff { user, spared, before, .. } => {
                 user == claims.sub
                     && spared != Some(claims.session_id)
-                    && claims.iat.is_none_or(|iat| iat < before)
+                    && claims.iat.is_none_or(|iat| iat <= before)
             }
         };
         matches && self.until() > now
@@ -119,15 +181,10 @@ impl Mark {
 pub struct List {
     /// Ended sessions, each until when.
     sessions: DashMap<Uuid, i64>,
-    /// What was ended for whole users; few entries each.
-    users: DashMap<Uuid, Vec<CutOff>>,
-}
-
-#[derive(Debug)]
-struct CutOff {
-    before: i64,
-    spared: Option<Uuid>,
-    until: i64,
+    /// Facts about sessions by [`SessionFact::key`], each until when.
+    facts: DashMap<Uuid, i64>,
+    /// What was ended for whole users.
+    users: DashMap<Uuid, UserCutOffs>,
 }
 
 impl List {
@@ -135,21 +192,18 @@ impl List {
     pub fn enter(&self, mark: Mark) {
         match mark {
             Mark::Session { session, until } => {
-                let mut entry = self.sessions.entry(session).or_insert(until);
+                let mut entry = self.map_of(session).entry(session).or_insert(until);
                 *entry = (*entry).max(until);
             }
             Mark::CutOff { user, spared, before, until } => {
-                // Room for one: most users have no second.
-                let mut cut_offs = self.users.entry(user).or_insert_with(|| Vec::with_capacity(1));
-                match cut_offs.iter_mut().find(|c| c.spared == spared) {
-                    Some(known) => {
-                        known.before = known.before.max(before);
-                        known.until = known.until.max(until);
-                    }
-                    None => cut_offs.push(CutOff { before, spared, until }),
-                }
+                let mut cut_offs = self.users.entry(user).or_default();
+                cut_offs.fold(spared, CutOff { before, until });
             }
         }
+    }
+
+    fn map_of(&self, id: Uuid) -> &DashMap<Uuid, i64> {
+        if SessionFact::is_key(id) { &self.facts } else { &self.sessions }
     }
 
     /// Whether a token is on the list at `now`, seconds since the Unix epoch.
@@ -158,11 +212,14 @@ impl List {
         let ended = self.sessions.get(&claims.session_id).is_some_and(|until| *until > now);
         ended
             || self.users.get(&claims.sub).is_some_and(|cut_offs| {
-                let user = claims.sub;
-                cut_offs.iter().any(|&CutOff { before, spared, until }| {
-                    Mark::CutOff { user, spared, before, until }.refuses(claims, now)
-                })
+                cut_offs.marks(claims.sub).any(|mark| mark.refuses(claims, now))
             })
+    }
+
+    /// Whether the list holds this fact about a session at `now`, seconds since the Unix epoch.
+    #[must_use]
+    pub fn holds_fact(&self, fact: SessionFact, session: Uuid, now: i64) -> bool {
+        self.facts.get(&fact.key(session)).is_some_and(|until| *until > now)
     }
 
     /// Whether entering this line would change nothing.
@@ -170,42 +227,37 @@ impl List {
     pub fn holds(&self, mark: &Mark) -> bool {
         match *mark {
             Mark::Session { session, until } => {
-                self.sessions.get(&session).is_some_and(|known| *known >= until)
+                self.map_of(session).get(&session).is_some_and(|known| *known >= until)
             }
             Mark::CutOff { user, spared, before, until } => {
-                self.users.get(&user).is_some_and(|cut_offs| {
-                    let known = cut_offs.iter().find(|c| c.spared == spared);
-                    known.is_some_and(|c| c.before >= before && c.until >= until)
+                self.users.get(&user).is_some_and(|known| {
+                    let mut folded = *known;
+                    folded.fold(spared, CutOff { before, until });
+                    folded == *known
                 })
             }
         }
     }
 
-    /// The lines, in no order. Whoever walks them must not enter any.
+    /// The lines, in no order. The caller must not enter any while it walks them.
     pub fn marks(&self) -> impl Iterator<Item = Mark> {
-        let sessions = self.sessions.iter();
+        let sessions = self.sessions.iter().chain(self.facts.iter());
         let sessions = sessions.map(|line| Mark::Session { session: *line.key(), until: *line });
-        let users =
-            self.users.iter().flat_map(|line| {
-                let user = *line.key();
-                let cut_offs = line.iter().map(move |&CutOff { before, spared, until }| {
-                    Mark::CutOff { user, spared, before, until }
-                });
-                cut_offs.collect::<Vec<_>>()
-            });
+        let users = self.users.iter().flat_map(|line| line.marks(*line.key()).collect::<Vec<_>>());
         sessions.chain(users)
     }
 
     /// Forgets what no living token can match at `now`, seconds since the Unix epoch.
     pub fn forget_outlived(&self, now: i64) {
         self.sessions.retain(|_, until| *until > now);
+        self.facts.retain(|_, until| *until > now);
         self.users.retain(|_, cut_offs| {
-            cut_offs.retain(|c| c.until > now);
+            cut_offs.purge_expired(now);
             !cut_offs.is_empty()
         });
     }
 
-    /// How many lines there are.
+    /// How many ended sessions and cut-offs there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.sessions.len() + self.users.iter().map(|cut_offs| cut_offs.len()).sum::<usize>()

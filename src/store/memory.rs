@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    FAILURES_KEPT, Queue, Store, StoreFault,
+    FAILURES_KEPT, FAILURES_KEPT_OF_USER, Queue, Store, StoreFault,
     failure::Failure,
     list::{List, Revocation},
 };
@@ -33,8 +33,8 @@ impl Store for MemoryStore {
         Ok(self.list.refuses(claims, now))
     }
 
-    fn revocations(&self) -> usize {
-        self.list.len()
+    fn list(&self) -> &List {
+        &self.list
     }
 
     async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault> {
@@ -44,7 +44,15 @@ impl Store for MemoryStore {
 
     async fn note(&self, failures: &[Failure]) -> Result<(), StoreFault> {
         let mut kept = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(failures.iter().cloned());
+        for failure in failures {
+            let of_user = kept.iter().filter(|known| known.user_id == failure.user_id);
+            if of_user.count() >= FAILURES_KEPT_OF_USER
+                && let Some(oldest) = kept.iter().position(|k| k.user_id == failure.user_id)
+            {
+                kept.remove(oldest);
+            }
+            kept.push_back(failure.clone());
+        }
         let surplus = kept.len().saturating_sub(FAILURES_KEPT);
         kept.drain(..surplus);
         Ok(())

@@ -36,11 +36,13 @@ use self::{
     server::Server,
 };
 use super::{
-    CannotOpen, FAILURES_KEPT, Queue, Store, StoreFault, Survey,
+    CannotOpen, FAILURES_KEPT, FAILURES_KEPT_OF_USER, Queue, Store, StoreFault, Survey,
     failure::Failure,
-    list::{Mark, Revocation},
+    list::{List, Mark, Revocation},
 };
 use crate::{config::RedisAddress, session::token::Claims};
+
+const APPEND_FAILURES: &str = include_str!("redis/append_failures.lua");
 
 /// How long Redis may take to tell whether a token is on the list.
 const LOOKUP: Duration = Duration::from_millis(500);
@@ -146,8 +148,8 @@ impl Store for RedisStore {
         Box::pin(self.look_up(claims, now)).await.map_err(|fault| fault.of("look up a token"))
     }
 
-    fn revocations(&self) -> usize {
-        self.copy.list.len()
+    fn list(&self) -> &List {
+        &self.copy.list
     }
 
     async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault> {
@@ -162,11 +164,12 @@ impl Store for RedisStore {
         if records.is_empty() {
             return Ok(());
         }
-        let key = &self.keys.failures;
         let mut commands = pipe();
-        commands.atomic();
-        commands.cmd("LPUSH").arg(key).arg(records).ignore();
-        commands.cmd("LTRIM").arg(key).arg(0).arg(FAILURES_KEPT - 1).ignore();
+        let script = commands::script(&mut commands, APPEND_FAILURES, &[&self.keys.failures]);
+        script.arg(&self.keys.failures_of_user).arg(FAILURES_KEPT).arg(FAILURES_KEPT_OF_USER);
+        for (failure, record) in failures.iter().zip(records) {
+            script.arg(failure.user_id.to_string()).arg(record);
+        }
         self.ask("note failures", &commands).await
     }
 

@@ -1,14 +1,21 @@
 //! A store whose failures are counted and whose work for a request is traced, whoever it is asked by.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::{Queue, Store, StoreFault, failure::Failure, list::Revocation};
+use super::{
+    Queue, Store, StoreFault,
+    failure::Failure,
+    list::{List, Revocation},
+};
 use crate::{
-    queue::entry::Entry,
+    queue::{
+        bounds::{Bounds, QueueFullError},
+        entry::Entry,
+    },
     session::token::Claims,
     telemetry::{metrics::Metrics, traces},
 };
@@ -57,8 +64,8 @@ impl Store for Watched {
         self.watch("is_revoked", self.store.is_revoked(claims, now)).await
     }
 
-    fn revocations(&self) -> usize {
-        self.store.revocations()
+    fn list(&self) -> &List {
+        self.store.list()
     }
 
     async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault> {
@@ -88,16 +95,41 @@ impl Store for Watched {
 
 #[async_trait]
 impl Queue for Watched {
-    async fn put(&self, entry: &Entry) -> Result<(), StoreFault> {
-        self.watch("put", self.behind()?.put(entry)).await
+    async fn enqueue(
+        &self,
+        entry: &Entry,
+        pause: Duration,
+        bounds: &Bounds,
+        now: i64,
+    ) -> Result<Result<(), QueueFullError>, StoreFault> {
+        self.watch("enqueue", self.behind()?.enqueue(entry, pause, bounds, now)).await
     }
 
-    async fn lease(&self, now: i64, until: i64, most: usize) -> Result<Vec<Entry>, StoreFault> {
-        self.watch("lease", self.behind()?.lease(now, until, most)).await
+    async fn get(&self, id: Uuid) -> Result<Option<Entry>, StoreFault> {
+        self.watch("get", self.behind()?.get(id)).await
     }
 
-    async fn put_off(&self, entry: &Entry, leased_until: i64) -> Result<bool, StoreFault> {
-        self.watch("put_off", self.behind()?.put_off(entry, leased_until)).await
+    async fn lease(
+        &self,
+        lease: Duration,
+        most: usize,
+        now: i64,
+    ) -> Result<Vec<Entry>, StoreFault> {
+        self.watch("lease", self.behind()?.lease(lease, most, now)).await
+    }
+
+    async fn reschedule(
+        &self,
+        entry: &Entry,
+        pause: Duration,
+        failed: bool,
+        now: i64,
+    ) -> Result<bool, StoreFault> {
+        self.watch("reschedule", self.behind()?.reschedule(entry, pause, failed, now)).await
+    }
+
+    async fn remove_unchanged(&self, entry: &Entry) -> Result<bool, StoreFault> {
+        self.watch("remove", self.behind()?.remove_unchanged(entry)).await
     }
 
     async fn remove(&self, id: Uuid) -> Result<bool, StoreFault> {

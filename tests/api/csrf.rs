@@ -1,7 +1,7 @@
 //! Section 5 of the contract, layers 2 and 3: double submit of a token signed for this session.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use logout_gateway::csrf::Csrf;
+use logout_gateway::csrf::{Binding, Csrf};
 
 use crate::harness::{Browser, Form, Reply, SECRET, Setup, Stage, assert_error, assert_success};
 
@@ -123,7 +123,7 @@ async fn the_previous_secret_is_accepted_and_others_are_not() {
         let stage = setup.start().await;
         let tokens = stage.sign_up();
         let browser = Browser::without_csrf(&stage, &tokens, Form::Base64);
-        let token = minted_with(secret).mint(tokens.session_id).unwrap();
+        let token = minted_with(secret).mint(Binding::Session(tokens.session_id)).unwrap();
         let asked = browser
             .request("GET", "/api/auth/csrf")
             .header("Cookie", format!("sb-csrf-token={token}"));

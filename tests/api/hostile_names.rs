@@ -7,7 +7,10 @@ mod rows;
 
 use std::collections::BTreeSet;
 
-use logout_gateway::{csrf::Csrf, mock::Tokens};
+use logout_gateway::{
+    csrf::{Binding, Csrf},
+    mock::Tokens,
+};
 
 use self::rows::{Fate, Row, rows};
 use crate::harness::{
@@ -18,7 +21,7 @@ const K: &str = "sb-127-auth-token";
 
 /// A logout by cookie, with this pair before and behind the genuine ones.
 async fn logout_among(stage: &Stage, csrf: &Csrf, tokens: &Tokens, pair: &[u8]) -> Reply {
-    let csrf = csrf.mint(tokens.session_id).unwrap();
+    let csrf = csrf.mint(Binding::Session(tokens.session_id)).unwrap();
     let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
     let session = &session_cookies(K, access, refresh, Form::Base64)[0].1;
     let genuine = format!("; theme=dark; {K}={session}; sb-csrf-token={csrf}; ");

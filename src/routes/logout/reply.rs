@@ -19,7 +19,7 @@ use crate::{
     gotrue::Refusal,
     logout::{Ended, Outcome},
     session::{
-        Session,
+        Proof, Session,
         cookies::{
             RequestCookies,
             deletion::{self, Transport},
@@ -112,6 +112,19 @@ impl Reply<'_> {
         error.into_response()
     }
 
+    /// The session is known, and nothing was done for it: it may ask again.
+    pub(super) fn refused_session(
+        &self,
+        session: &Session,
+        scope: Scope,
+        error: Error,
+    ) -> Response {
+        let line = self.line("refused", Some(&error));
+        let (user_id, session_id) = (Some(session.claims.sub), Some(session.claims.session_id));
+        Line { scope: Some(scope), user_id, session_id, ..line }.write(&self.app.metrics);
+        error.into_response()
+    }
+
     /// Nothing was revoked; cookies that hold no session go, where the request carries any.
     pub(super) fn refused_with_deletions(&self, error: &Error, scope: Scope) -> Response {
         let carried = !self.cookies.is_empty();
@@ -153,7 +166,9 @@ impl Reply<'_> {
             ..self.line(outcome, cause)
         };
         line.write(&self.app.metrics);
-        if let Some(cause) = cause {
+        // Refusals are counted and in the audit log; what nobody has proven leaves nothing behind.
+        let is_failure = matches!(outcome, "failed" | "queued") && ended.proof != Proof::Unproven;
+        if let Some(cause) = cause.filter(|_| is_failure) {
             let code = error.as_ref().map(Error::code);
             self.note_failure(session, scope, outcome, (code, cause), ended.upstream_status);
         }
@@ -169,9 +184,6 @@ impl Reply<'_> {
         (code, cause): (Option<&str>, &Error),
         upstream_status: Option<u16>,
     ) {
-        if outcome == "already-ended" {
-            return;
-        }
         self.app.failures.note(Failure {
             time: self.app.logout.clock.unix_seconds(),
             request_id: self.call.request_id().to_owned(),
@@ -244,12 +256,10 @@ impl From<Refusal> for Error {
             Refusal::SessionNotFound | Refusal::UserNotFound => Self::SessionNotFound,
             Refusal::UserBanned => Self::UserBanned,
             Refusal::RateLimited { retry_after } => Self::RateLimited { retry_after },
-            Refusal::Unavailable { .. } => Self::AuthServiceUnavailable,
-            Refusal::Timeout => Self::AuthServiceTimeout,
-            Refusal::BadJwt
-            | Refusal::BadRefreshToken
-            | Refusal::RefreshTokenUsed
-            | Refusal::Unexpected => Self::AuthServiceError,
+            Refusal::Unavailable { .. } | Refusal::NoAnswer => Self::AuthServiceUnavailable,
+            Refusal::GatewayTimeout | Refusal::Timeout => Self::AuthServiceTimeout,
+            Refusal::RefreshTokenRefused => Self::CredentialExpired,
+            Refusal::BadJwt | Refusal::Failed | Refusal::Unexpected => Self::AuthServiceError,
         }
     }
 }

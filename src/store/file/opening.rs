@@ -74,7 +74,9 @@ pub(super) fn opened(path: &Path) -> Result<Opened, Fault> {
     if are_of_a_later_release(&transaction)? {
         return Err(Unreadable::Later.into());
     }
-    let tables = Tables::open(&transaction)?;
+    let mut tables = Tables::open(&transaction)?;
+    tables.upgrade_queue()?;
+    tables.upgrade_failures()?;
     let (list, queue) = (tables.load()?, tables.outline()?);
     drop(tables);
     // Tables that were missing are there now.

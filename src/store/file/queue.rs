@@ -1,149 +1,322 @@
-//! The queue in the file. Whatever looks before it writes does both in one transaction.
+//! The queue in the file. What looks before it writes does both in one transaction.
+//!
+//! The record of an entry holds its credentials and is written when they change; how the entry stands is
+//! a small value of its own, written at each try.
 
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+mod outline;
+mod upgrade;
+
+use std::{collections::BTreeSet, time::Duration};
 
 use redb::{ReadableTable, ReadableTableMetadata};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub(super) use self::outline::Outline;
 use super::{
-    records::{read_json, written_json},
+    records::{Unreadable, read_entry, read_json, written_entry, written_json},
     tables::{Fault, Tables},
 };
-use crate::queue::entry::Entry;
+use crate::queue::{
+    backoff::LONGEST_ASKED,
+    bounds::{Bounds, Fill, QueueFullError},
+    entry::Entry,
+};
 
-/// What is told of the queue without asking the file: how it was after the last transaction.
-#[derive(Debug)]
-pub(super) struct Outline {
-    /// How many entries it has.
-    waiting: AtomicUsize,
-    /// Nothing is due before; milliseconds since the Unix epoch.
-    first_due: AtomicI64,
-    /// When the oldest was queued, if there is one.
-    oldest: AtomicI64,
+/// How many entries are looked at to find those that failed longest ago.
+const LOOKED_AT: usize = 64;
+/// Entries that a wrong clock parked, brought back in one transaction.
+const BROUGHT_BACK: usize = 1000;
+
+/// How an entry stands. Times in milliseconds since the Unix epoch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct State {
+    queued_at: i64,
+    due: i64,
+    failed_at: i64,
+    attempts: u32,
+    reason: String,
+    tried: bool,
 }
 
-/// No entry was queued then.
-const NEVER: i64 = i64::MAX;
-
-impl Outline {
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Acquire)
+impl State {
+    fn of(entry: &Entry) -> Self {
+        let Entry { queued_at, due, failed_at, attempts, ref reason, tried, .. } = *entry;
+        Self { queued_at, due, failed_at, attempts, reason: reason.clone(), tried }
     }
 
-    pub(super) fn first_due(&self) -> i64 {
-        self.first_due.load(Ordering::Acquire)
+    fn into_entry(self, record: Entry) -> Entry {
+        let Self { queued_at, due, failed_at, attempts, reason, tried } = self;
+        Entry { queued_at, due, failed_at, attempts, reason, tried, ..record }
     }
+}
 
-    pub(super) fn oldest(&self) -> Option<i64> {
-        Some(self.oldest.load(Ordering::Acquire)).filter(|queued_at| *queued_at != NEVER)
-    }
+/// Totals of the queue, by their keys in the file.
+#[derive(Clone, Copy)]
+enum Total {
+    Bytes = 0,
+    StaleEntries = 1,
+    StaleBytes = 2,
+}
 
-    pub(super) fn becomes(&self, now: &Self) {
-        self.waiting.store(now.waiting(), Ordering::Release);
-        self.first_due.store(now.first_due(), Ordering::Release);
-        self.oldest.store(now.oldest.load(Ordering::Acquire), Ordering::Release);
-    }
-
-    /// After a failure: whoever wants to know what is due has to look.
-    pub(super) fn is_unknown(&self) {
-        self.first_due.store(i64::MIN, Ordering::Release);
-    }
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Tables<'_> {
-    fn entry(&self, id: u128) -> Result<Option<Entry>, Fault> {
-        entry(&self.queue, id)
-    }
-
-    pub(super) fn put(&mut self, entry: &Entry) -> Result<(), Fault> {
-        if self.entry(entry.id.as_u128())?.is_some() { Ok(()) } else { self.write(entry) }
-    }
-
-    /// Adds an entry, or replaces the one of the same id.
-    fn write(&mut self, entry: &Entry) -> Result<(), Fault> {
-        let id = entry.id.as_u128();
-        if let Some(known) = self.entry(id)? {
-            self.due.remove((known.due, id))?;
+    pub(super) fn enqueue(
+        &mut self,
+        entry: &Entry,
+        pause: Duration,
+        bounds: &Bounds,
+        now: i64,
+    ) -> Result<Result<(), QueueFullError>, Fault> {
+        let due = now.saturating_add(milliseconds(pause));
+        let added = Entry { due, queued_at: now, ..entry.clone() };
+        let known = self.entry(entry.id.as_u128())?;
+        let becomes = match &known {
+            Some(known) => known.clone().merged_with(added),
+            None => added,
+        };
+        let fill = self.fill_with(known.as_ref(), &becomes)?;
+        if let Err(full) = bounds.admit(&fill, becomes.is_stale()) {
+            return Ok(Err(full));
         }
-        self.queue.insert(id, &*written_json(entry)?)?;
-        self.due.insert((entry.due, id), ())?;
+        if let Some(known) = &known {
+            self.take_out(known)?;
+        }
+        self.put_in(&becomes)?;
+        Ok(Ok(()))
+    }
+
+    /// How full the queue is with `becomes` in the place of `known`.
+    fn fill_with(&self, known: Option<&Entry>, becomes: &Entry) -> Result<Fill, Fault> {
+        let bytes = |entry: &Entry| Ok::<_, Fault>(written_entry(entry)?.len() as u64);
+        let (mut fill, user) = (self.fill()?, becomes.user_id.as_u128());
+        if let Some(known) = known {
+            fill.entries -= 1;
+            fill.bytes -= bytes(known)?;
+            if known.is_stale() {
+                fill.stale_entries -= 1;
+                fill.stale_bytes -= bytes(known)?;
+            }
+        }
+        fill.entries += 1;
+        fill.bytes += bytes(becomes)?;
+        if becomes.is_stale() {
+            fill.stale_entries += 1;
+            fill.stale_bytes += bytes(becomes)?;
+        }
+        // A session that is in the queue already may always add to what it has there.
+        let session = becomes.session_id.as_u128();
+        if self.sessions_of_user.get((user, session))?.is_none() {
+            let others = self.sessions_of_user.range((user, 0)..=(user, u128::MAX))?;
+            fill.sessions_of_user = others.count() as u64 + 1;
+        }
+        Ok(fill)
+    }
+
+    fn fill(&self) -> Result<Fill, Fault> {
+        let total = |total: Total| -> Result<u64, Fault> {
+            Ok(self.totals.get(total as u8)?.map_or(0, |value| value.value()))
+        };
+        Ok(Fill {
+            entries: self.queue.len()?,
+            bytes: total(Total::Bytes)?,
+            stale_entries: total(Total::StaleEntries)?,
+            stale_bytes: total(Total::StaleBytes)?,
+            sessions_of_user: 0,
+        })
+    }
+
+    fn put_in(&mut self, entry: &Entry) -> Result<(), Fault> {
+        let id = entry.id.as_u128();
+        let record = written_entry(entry)?;
+        self.queue.insert(id, &*record)?;
         self.queued.insert((entry.queued_at, id), ())?;
+        self.write_state(id, &State::of(entry))?;
+        let key = (entry.user_id.as_u128(), entry.session_id.as_u128());
+        let entries = self.sessions_of_user.get(key)?.map_or(0, |value| value.value());
+        self.sessions_of_user.insert(key, entries + 1)?;
+        self.add_to_totals(entry, |total| total + record.len() as u64, |count| count + 1)
+    }
+
+    fn take_out(&mut self, entry: &Entry) -> Result<(), Fault> {
+        let id = entry.id.as_u128();
+        let removed = self.queue.remove(id)?.map_or(0, |record| record.value().len() as u64);
+        self.queued.remove((entry.queued_at, id))?;
+        self.due.remove((entry.due, id))?;
+        self.failed.remove((entry.failed_at, id))?;
+        self.states.remove(id)?;
+        let key = (entry.user_id.as_u128(), entry.session_id.as_u128());
+        let entries = self.sessions_of_user.get(key)?.map_or(0, |value| value.value());
+        if entries > 1 {
+            self.sessions_of_user.insert(key, entries - 1)?;
+        } else {
+            self.sessions_of_user.remove(key)?;
+        }
+        self.changed = true;
+        let less = |total: u64| total.saturating_sub(removed);
+        self.add_to_totals(entry, less, |count| count.saturating_sub(1))
+    }
+
+    fn add_to_totals(
+        &mut self,
+        entry: &Entry,
+        bytes: impl Fn(u64) -> u64,
+        entries: impl Fn(u64) -> u64,
+    ) -> Result<(), Fault> {
+        let fill = self.fill()?;
+        self.totals.insert(Total::Bytes as u8, bytes(fill.bytes))?;
+        if entry.is_stale() {
+            self.totals.insert(Total::StaleBytes as u8, bytes(fill.stale_bytes))?;
+            self.totals.insert(Total::StaleEntries as u8, entries(fill.stale_entries))?;
+        }
+        Ok(())
+    }
+
+    /// Writes how an entry stands, and where it is found by that.
+    fn write_state(&mut self, id: u128, state: &State) -> Result<(), Fault> {
+        if let Some(known) = self.state(id)? {
+            self.due.remove((known.due, id))?;
+            self.failed.remove((known.failed_at, id))?;
+        }
+        self.states.insert(id, &*written_json(state)?)?;
+        self.due.insert((state.due, id), ())?;
+        self.failed.insert((state.failed_at, id), ())?;
         self.changed = true;
         Ok(())
     }
 
-    pub(super) fn lease(&mut self, now: i64, until: i64, most: usize) -> Result<Vec<Entry>, Fault> {
-        let (mut leased, mut without_entry) = (Vec::new(), Vec::new());
-        for line in self.due.range(..=(now, u128::MAX))? {
+    fn state(&self, id: u128) -> Result<Option<State>, Fault> {
+        Ok(self.states.get(id)?.map(|value| read_json(value.value())).transpose()?)
+    }
+
+    pub(super) fn entry(&self, id: u128) -> Result<Option<Entry>, Fault> {
+        entry(&self.queue, &self.states, id)
+    }
+
+    pub(super) fn lease(
+        &mut self,
+        lease: Duration,
+        most: usize,
+        now: i64,
+    ) -> Result<Vec<Entry>, Fault> {
+        self.bring_back_parked(now)?;
+        let mut leased = Vec::new();
+        for (_, _, id) in self.due_by_failure(now)? {
             if leased.len() == most {
                 break;
             }
-            let (due, id) = line?.0.value();
-            match self.entry(id) {
-                Ok(Some(entry)) => leased.push(Entry { due: until, ..entry }),
-                Ok(None) => without_entry.push((due, id)),
-                // Whoever can read it will see to it.
-                Err(Fault::Unreadable(_)) => {}
+            let entry = match self.entry(id) {
+                Ok(Some(entry)) => entry,
+                Ok(None) => continue,
+                // A release that can read it will see to it.
+                Err(Fault::Unreadable(_)) => continue,
                 Err(fault) => return Err(fault),
-            }
+            };
+            let entry = Entry { due: now.saturating_add(milliseconds(lease)), ..entry };
+            self.write_state(id, &State::of(&entry))?;
+            leased.push(entry);
         }
-        for line in without_entry {
-            self.due.remove(line)?;
-            self.changed = true;
-        }
-        leased.iter().try_for_each(|entry| self.write(entry))?;
         Ok(leased)
     }
 
-    pub(super) fn put_off(&mut self, entry: &Entry, leased_until: i64) -> Result<bool, Fault> {
-        let known = self.entry(entry.id.as_u128())?;
-        let held = known.is_some_and(|known| known.due == leased_until);
-        if held {
-            self.write(entry)?;
+    /// An entry that is due later than any pause lasts was rescheduled by a wrong clock.
+    fn bring_back_parked(&mut self, now: i64) -> Result<(), Fault> {
+        let latest = now.saturating_add(milliseconds(LONGEST_ASKED));
+        let parked: Vec<u128> = self
+            .due
+            .range((latest.saturating_add(1), 0)..)?
+            .take(BROUGHT_BACK)
+            .map(|line| line.map(|(key, _)| key.value().1))
+            .collect::<Result<_, _>>()?;
+        for id in parked {
+            if let Some(state) = self.state(id)? {
+                self.write_state(id, &State { due: now, ..state })?;
+            }
         }
-        Ok(held)
+        Ok(())
+    }
+
+    /// Entries that are due, as (failed at, due, id): the first ones by when they are due, and the first
+    /// ones by when they failed last, so that entries which fail again and again hide none.
+    fn due_by_failure(&self, now: i64) -> Result<BTreeSet<(i64, i64, u128)>, Fault> {
+        let mut found = BTreeSet::new();
+        for line in self.due.range(..=(now, u128::MAX))?.take(LOOKED_AT) {
+            let (due, id) = line?.0.value();
+            let failed_at = self.state(id)?.map_or(0, |state| state.failed_at);
+            found.insert((failed_at, due, id));
+        }
+        for line in self.failed.iter()?.take(LOOKED_AT) {
+            let (failed_at, id) = line?.0.value();
+            if let Some(state) = self.state(id)?.filter(|state| state.due <= now) {
+                found.insert((failed_at, state.due, id));
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn reschedule(
+        &mut self,
+        entry: &Entry,
+        pause: Duration,
+        failed: bool,
+        now: i64,
+    ) -> Result<bool, Fault> {
+        let id = entry.id.as_u128();
+        let Some(known) = self.state(id)?.filter(|known| known.due == entry.due) else {
+            return Ok(false);
+        };
+        let due = now.saturating_add(milliseconds(pause));
+        let failed_at = if failed { now } else { known.failed_at };
+        let queued_at = known.queued_at;
+        self.write_state(id, &State { due, failed_at, queued_at, ..State::of(entry) })?;
+        Ok(true)
+    }
+
+    pub(super) fn remove_unchanged(&mut self, entry: &Entry) -> Result<bool, Fault> {
+        match self.entry(entry.id.as_u128())? {
+            Some(known) if known.revision == entry.revision => {
+                self.take_out(&known)?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 
     pub(super) fn remove(&mut self, id: Uuid) -> Result<bool, Fault> {
-        let id = id.as_u128();
-        let Some(entry) = self.entry(id)? else { return Ok(false) };
-        self.due.remove((entry.due, id))?;
-        self.queued.remove((entry.queued_at, id))?;
-        self.queue.remove(id)?;
-        self.changed = true;
+        let Some(known) = self.entry(id.as_u128())? else { return Ok(false) };
+        self.take_out(&known)?;
         Ok(true)
     }
 
     pub(super) fn entries(&self, most: usize) -> Result<Vec<Entry>, Fault> {
-        entries_by_due(&self.due, &self.queue, most)
-    }
-
-    /// How the queue is now.
-    pub(super) fn outline(&self) -> Result<Outline, Fault> {
-        let waiting = usize::try_from(self.queue.len()?).unwrap_or(usize::MAX);
-        let first_due = self.due.first()?.map_or(i64::MAX, |(line, _)| line.value().0);
-        let oldest = self.queued.first()?.map_or(NEVER, |(line, _)| line.value().0);
-        Ok(Outline { waiting: waiting.into(), first_due: first_due.into(), oldest: oldest.into() })
+        entries_by_due(&self.due, &self.queue, &self.states, most)
     }
 }
 
 fn entry(
     queue: &impl ReadableTable<u128, &'static [u8]>,
+    states: &impl ReadableTable<u128, &'static [u8]>,
     id: u128,
 ) -> Result<Option<Entry>, Fault> {
-    let value = queue.get(id)?;
-    Ok(value.map(|value| read_json(value.value())).transpose()?)
+    let Some(record) = queue.get(id)? else { return Ok(None) };
+    let state = states.get(id)?.ok_or(Unreadable::Damaged)?;
+    let state: State = read_json(state.value())?;
+    Ok(Some(state.into_entry(read_entry(record.value())?)))
 }
 
 pub(super) fn entries_by_due(
     due: &impl ReadableTable<(i64, u128), ()>,
     queue: &impl ReadableTable<u128, &'static [u8]>,
+    states: &impl ReadableTable<u128, &'static [u8]>,
     most: usize,
 ) -> Result<Vec<Entry>, Fault> {
     let mut entries = Vec::new();
     for line in due.iter()?.take(most) {
         let (_, id) = line?.0.value();
-        entries.extend(entry(queue, id)?);
+        entries.extend(entry(queue, states, id)?);
     }
     Ok(entries)
 }

@@ -6,8 +6,12 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The version that is written, and the latest that is read.
+use crate::queue::entry::{Entry, v1::EntryV1};
+
+/// The version of lines of the list and of failures.
 const VERSION: u8 = 1;
+/// The version of entries of the queue; the first one is read once, when the file is opened.
+const ENTRY_VERSION: u8 = 2;
 
 /// A value that this release cannot read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,11 +24,11 @@ pub(super) enum Unreadable {
     Damaged,
 }
 
-/// What is read after the version.
-fn content(value: &[u8]) -> Result<&[u8], Unreadable> {
+/// What is read after `version`.
+fn content(value: &[u8], version: u8) -> Result<&[u8], Unreadable> {
     match value.split_first() {
-        Some((&VERSION, content)) => Ok(content),
-        Some((version, _)) if *version > VERSION => Err(Unreadable::Later),
+        Some((found, content)) if *found == version => Ok(content),
+        Some((found, _)) if *found > version => Err(Unreadable::Later),
         _ => Err(Unreadable::Damaged),
     }
 }
@@ -37,21 +41,43 @@ pub(super) fn written<const NUMBERS: usize>(numbers: [i64; NUMBERS]) -> Vec<u8> 
 
 /// What [`written`] wrote.
 pub(super) fn read<const NUMBERS: usize>(value: &[u8]) -> Result<[i64; NUMBERS], Unreadable> {
-    let (octets, rest) = content(value)?.as_chunks();
+    let (octets, rest) = content(value, VERSION)?.as_chunks();
     let octets: &[[u8; 8]; NUMBERS] = octets.try_into().map_err(|_| Unreadable::Damaged)?;
     if rest.is_empty() { Ok(octets.map(i64::from_be_bytes)) } else { Err(Unreadable::Damaged) }
 }
 
-/// An entry of the queue or a failure.
+/// A failure, or how an entry of the queue stands.
 pub(super) fn written_json(value: &impl Serialize) -> Result<Vec<u8>, Unreadable> {
-    let mut octets = vec![VERSION];
-    serde_json::to_writer(&mut octets, value).map_err(|_| Unreadable::Damaged)?;
-    Ok(octets)
+    json_after(VERSION, value)
 }
 
 /// What [`written_json`] wrote.
 pub(super) fn read_json<T: DeserializeOwned>(value: &[u8]) -> Result<T, Unreadable> {
-    serde_json::from_slice(content(value)?).map_err(|_| Unreadable::Damaged)
+    serde_json::from_slice(content(value, VERSION)?).map_err(|_| Unreadable::Damaged)
+}
+
+/// An entry of the queue.
+pub(super) fn written_entry(entry: &Entry) -> Result<Vec<u8>, Unreadable> {
+    json_after(ENTRY_VERSION, entry)
+}
+
+/// What [`written_entry`] wrote.
+pub(super) fn read_entry(value: &[u8]) -> Result<Entry, Unreadable> {
+    serde_json::from_slice(content(value, ENTRY_VERSION)?).map_err(|_| Unreadable::Damaged)
+}
+
+/// An entry of the queue of any release that was.
+pub(super) fn read_any_entry(value: &[u8]) -> Result<Entry, Unreadable> {
+    match value.first() {
+        Some(&VERSION) => read_json::<EntryV1>(value).map(Entry::from),
+        _ => read_entry(value),
+    }
+}
+
+fn json_after(version: u8, value: &impl Serialize) -> Result<Vec<u8>, Unreadable> {
+    let mut octets = vec![version];
+    serde_json::to_writer(&mut octets, value).map_err(|_| Unreadable::Damaged)?;
+    Ok(octets)
 }
 
 #[cfg(test)]

@@ -1,25 +1,23 @@
-//! What is in the file, and how one transaction changes it. Keys in tables of one kind are never
-//! changed by hand: an entry of the queue is in `queue` and in `due`, or in neither.
+//! What is in the file, and how one transaction changes it. The tables of the queue belong together: an
+//! entry is in all of them or in none.
 
 use std::io;
 
 use redb::{
-    CommitError, DatabaseError, ReadTransaction, ReadableTable, ReadableTableMetadata,
-    StorageError, Table, TableDefinition, TableError, TableHandle, TransactionError,
-    WriteTransaction,
+    CommitError, DatabaseError, ReadTransaction, ReadableTable, StorageError, Table,
+    TableDefinition, TableError, TableHandle, TransactionError, WriteTransaction,
 };
 use uuid::Uuid;
 
 use super::{
     super::{
-        Contents, FAILURES_KEPT,
+        Contents,
         failure::Failure,
-        list::{List, Mark},
+        list::{CutOff, List, Mark, UserCutOffs},
     },
     queue::entries_by_due,
-    records::{Unreadable, read, read_json, written, written_json},
+    records::{Unreadable, read, read_json, written},
 };
-use crate::queue::entry::Entry;
 
 /// Session to until when it is remembered.
 const SESSIONS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("sessions");
@@ -27,12 +25,24 @@ const SESSIONS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("session
 const CUT_OFFS: TableDefinition<'_, (u128, u128), &[u8]> = TableDefinition::new("cut_offs");
 /// Id to entry.
 const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
+/// How each entry stands.
+const STATES: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue_states");
 /// The ids by when they are due.
 const DUE: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("due");
 /// When they were queued, each with its id.
 const QUEUED: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("queued");
+/// The ids by when they failed last.
+const FAILED: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("queue_failed");
+/// User and session to how many entries it has in the queue.
+const SESSIONS_OF_USER: TableDefinition<'_, (u128, u128), u64> =
+    TableDefinition::new("queue_sessions");
+/// Totals of the queue.
+const TOTALS: TableDefinition<'_, u8, u64> = TableDefinition::new("queue_totals");
 /// Number to failure, the latest last.
 const FAILURES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("failures");
+/// User and number of each failure.
+const FAILURES_OF_USER: TableDefinition<'_, (u128, u64), ()> =
+    TableDefinition::new("failures_of_user");
 
 /// Why the file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -62,9 +72,14 @@ pub(super) struct Tables<'t> {
     sessions: Table<'t, u128, &'static [u8]>,
     cut_offs: Table<'t, (u128, u128), &'static [u8]>,
     pub(super) queue: Table<'t, u128, &'static [u8]>,
+    pub(super) states: Table<'t, u128, &'static [u8]>,
     pub(super) due: Table<'t, (i64, u128), ()>,
     pub(super) queued: Table<'t, (i64, u128), ()>,
-    failures: Table<'t, u64, &'static [u8]>,
+    pub(super) failed: Table<'t, (i64, u128), ()>,
+    pub(super) sessions_of_user: Table<'t, (u128, u128), u64>,
+    pub(super) totals: Table<'t, u8, u64>,
+    pub(super) failures: Table<'t, u64, &'static [u8]>,
+    pub(super) failures_of_user: Table<'t, (u128, u64), ()>,
     /// Whether there is anything to commit.
     pub(super) changed: bool,
 }
@@ -75,9 +90,14 @@ impl<'t> Tables<'t> {
             sessions: transaction.open_table(SESSIONS)?,
             cut_offs: transaction.open_table(CUT_OFFS)?,
             queue: transaction.open_table(QUEUE)?,
+            states: transaction.open_table(STATES)?,
             due: transaction.open_table(DUE)?,
             queued: transaction.open_table(QUEUED)?,
+            failed: transaction.open_table(FAILED)?,
+            sessions_of_user: transaction.open_table(SESSIONS_OF_USER)?,
+            totals: transaction.open_table(TOTALS)?,
             failures: transaction.open_table(FAILURES)?,
+            failures_of_user: transaction.open_table(FAILURES_OF_USER)?,
             changed: false,
         })
     }
@@ -95,11 +115,11 @@ impl<'t> Tables<'t> {
             let (key, value) = line?;
             let (user, spared) = key.value();
             let [before, until] = read(value.value())?;
-            let spared = (spared != 0).then(|| Uuid::from_u128(spared));
+            let spared = spared_session(spared);
             list.enter(Mark::CutOff { user: Uuid::from_u128(user), spared, before, until });
         }
-        for line in self.queue.iter()? {
-            read_json::<Entry>(line?.1.value())?;
+        for line in self.due.iter()? {
+            self.entry(line?.0.value().1)?;
         }
         for line in self.failures.iter()? {
             read_json::<Failure>(line?.1.value())?;
@@ -107,7 +127,7 @@ impl<'t> Tables<'t> {
         Ok(list)
     }
 
-    /// Of two lines for the same key, the later ends count.
+    /// Of two lines for the same session the later end counts; a user's cut-offs are folded.
     pub(super) fn enter(&mut self, marks: &[Mark]) -> Result<(), Fault> {
         for mark in marks {
             match *mark {
@@ -117,10 +137,7 @@ impl<'t> Tables<'t> {
                     self.sessions.insert(key, &*written([until.max(known)]))?;
                 }
                 Mark::CutOff { user, spared, before, until } => {
-                    let key = (user.as_u128(), spared.map_or(0, |session| session.as_u128()));
-                    let known = self.cut_off(key)?.unwrap_or([i64::MIN; 2]);
-                    let later = [before.max(known[0]), until.max(known[1])];
-                    self.cut_offs.insert(key, &*written(later))?;
+                    self.fold_cut_off(user, spared, CutOff { before, until })?;
                 }
             }
             self.changed = true;
@@ -128,13 +145,32 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    fn session(&self, key: u128) -> Result<Option<[i64; 1]>, Fault> {
-        let value = self.sessions.get(key)?;
-        Ok(value.map(|value| read(value.value())).transpose()?)
+    fn fold_cut_off(
+        &mut self,
+        user: Uuid,
+        spared: Option<Uuid>,
+        added: CutOff,
+    ) -> Result<(), Fault> {
+        let all = (user.as_u128(), 0)..=(user.as_u128(), u128::MAX);
+        let mut folded = UserCutOffs::default();
+        for line in self.cut_offs.range(all.clone())? {
+            let (key, value) = line?;
+            let [before, until] = read(value.value())?;
+            folded.fold(spared_session(key.value().1), CutOff { before, until });
+        }
+        folded.fold(spared, added);
+        self.cut_offs.retain_in(all, |_, _| false)?;
+        for mark in folded.marks(user) {
+            if let Mark::CutOff { spared, before, until, .. } = mark {
+                let key = (user.as_u128(), spared.map_or(0, |session| session.as_u128()));
+                self.cut_offs.insert(key, &*written([before, until]))?;
+            }
+        }
+        Ok(())
     }
 
-    fn cut_off(&self, key: (u128, u128)) -> Result<Option<[i64; 2]>, Fault> {
-        let value = self.cut_offs.get(key)?;
+    fn session(&self, key: u128) -> Result<Option<[i64; 1]>, Fault> {
+        let value = self.sessions.get(key)?;
         Ok(value.map(|value| read(value.value())).transpose()?)
     }
 
@@ -150,27 +186,14 @@ impl<'t> Tables<'t> {
                         self.changed = true;
                     }
                 }
-                Mark::CutOff { user, spared, .. } => {
-                    let key = (user.as_u128(), spared.map_or(0, |session| session.as_u128()));
-                    if self.cut_off(key)?.is_some_and(|[_, until]| until <= now) {
-                        self.cut_offs.remove(key)?;
-                        self.changed = true;
-                    }
+                Mark::CutOff { user, .. } => {
+                    let all = (user.as_u128(), 0)..=(user.as_u128(), u128::MAX);
+                    self.cut_offs.retain_in(all, |_, value| {
+                        read(value).map_or(true, |[_, until]: [i64; 2]| until > now)
+                    })?;
+                    self.changed = true;
                 }
             }
-        }
-        Ok(())
-    }
-
-    pub(super) fn note(&mut self, failures: &[Failure]) -> Result<(), Fault> {
-        let last = self.failures.last()?.map(|(number, _)| number.value());
-        for (number, failure) in (last.map_or(0, |last| last + 1)..).zip(failures) {
-            self.failures.insert(number, &*written_json(failure)?)?;
-            self.changed = true;
-        }
-        let kept = u64::try_from(FAILURES_KEPT).unwrap_or(u64::MAX);
-        for _ in kept..self.failures.len()? {
-            self.failures.pop_first()?;
         }
         Ok(())
     }
@@ -178,6 +201,11 @@ impl<'t> Tables<'t> {
     pub(super) fn failures(&self, most: usize) -> Result<Vec<Failure>, Fault> {
         newest_failures(&self.failures, most)
     }
+}
+
+/// Zero stands for no spared session.
+fn spared_session(id: u128) -> Option<Uuid> {
+    (id != 0).then(|| Uuid::from_u128(id))
 }
 
 fn newest_failures(
@@ -192,13 +220,25 @@ fn newest_failures(
 pub(super) fn contents(transaction: &ReadTransaction) -> Result<Contents, Fault> {
     let failures = newest_failures(&transaction.open_table(FAILURES)?, usize::MAX)?;
     let (due, queue) = (transaction.open_table(DUE)?, transaction.open_table(QUEUE)?);
-    Ok(Contents { failures, entries: Some(entries_by_due(&due, &queue, usize::MAX)?) })
+    let states = transaction.open_table(STATES)?;
+    Ok(Contents { failures, entries: Some(entries_by_due(&due, &queue, &states, usize::MAX)?) })
 }
 
 /// Whether there is a table that this release does not know.
 pub(super) fn are_of_a_later_release(transaction: &WriteTransaction) -> Result<bool, Fault> {
-    let queue = [QUEUE.name(), DUE.name(), QUEUED.name()];
-    let known = [&queue[..], &[SESSIONS.name(), CUT_OFFS.name(), FAILURES.name()]].concat();
+    let known = [
+        SESSIONS.name(),
+        CUT_OFFS.name(),
+        QUEUE.name(),
+        STATES.name(),
+        DUE.name(),
+        QUEUED.name(),
+        FAILED.name(),
+        SESSIONS_OF_USER.name(),
+        TOTALS.name(),
+        FAILURES.name(),
+        FAILURES_OF_USER.name(),
+    ];
     let mut tables = transaction.list_tables()?;
     let unknown = tables.any(|table| !known.contains(&table.name()));
     Ok(unknown || transaction.list_multimap_tables()?.next().is_some())

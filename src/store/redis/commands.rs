@@ -15,15 +15,17 @@ const CHANGES_KEPT: usize = 10_000;
 const GRACE: Duration = Duration::from_hours(24);
 
 const REVOKE: &str = include_str!("revoke.lua");
+const NEWEST: &str = include_str!("newest.lua");
 const FORGET: &str = include_str!("forget.lua");
 
 /// Enters these lines into the list that all share.
 pub(super) fn entering(keys: &Keys, marks: &[Mark]) -> Pipeline {
     let lines: Vec<Line> = marks.iter().map(|mark| Line::of(*mark, keys)).collect();
-    let mut names = vec![&*keys.sequence, &keys.changes, &keys.sessions, &keys.users];
+    let mut names = vec![&*keys.sequence, &keys.changes, &keys.sessions, &keys.users, &keys.format];
     names.extend(lines.iter().map(|line| &*line.key));
     let mut commands = pipe();
-    let script = script(&mut commands, REVOKE, &names).arg(CHANGES_KEPT).arg(GRACE.as_secs());
+    let script = script(&mut commands, REVOKE, &names);
+    script.arg(CHANGES_KEPT).arg(GRACE.as_secs()).arg(VERSION);
     for argument in lines.iter().flat_map(|line| &line.arguments) {
         script.arg(argument);
     }
@@ -37,12 +39,19 @@ pub(super) fn forgetting(keys: &Keys, now: i64) -> Pipeline {
     commands
 }
 
-/// A question about the list. The write that it begins with changes nothing: a Redis that refuses it
-/// does not hear of logouts either. The first answer is the format.
+/// A question about the list. The write that it begins with changes nothing and needs no room: a Redis that
+/// refuses it does not hear of logouts either. The first answer is the format.
 pub(super) fn guarded(keys: &Keys) -> Pipeline {
     let mut commands = pipe();
-    commands.cmd("SET").arg(&keys.format).arg(VERSION).arg("NX").ignore();
+    commands.cmd("ZREM").arg(&keys.sessions).arg("").ignore();
     commands.cmd("GET").arg(&keys.format);
+    commands
+}
+
+/// Asks for the format, how many changes there were, and the last of them, as of one moment.
+pub(super) fn newest(keys: &Keys) -> Pipeline {
+    let mut commands = pipe();
+    script(&mut commands, NEWEST, &[&keys.sessions, &keys.format, &keys.sequence, &keys.changes]);
     commands
 }
 

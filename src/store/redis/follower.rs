@@ -89,10 +89,8 @@ impl RedisStore {
     async fn read_all(&self, connection: &mut Connection) -> Result<Known, Fault> {
         let keys = &self.keys;
         self.copy.catching_up();
-        let mut newest = commands::guarded(&self.keys);
-        newest.cmd("GET").arg(&keys.sequence);
-        newest.cmd("XREVRANGE").arg(&keys.changes).arg("+").arg("-").arg("COUNT").arg(1);
-        let (format, number, last): Newest = asked(newest.atomic(), connection).await?;
+        let ((format, number, last),): (Newest,) =
+            asked(&commands::newest(keys), connection).await?;
         records::readable(format.as_deref())?;
         let id = last.into_iter().next().map_or_else(|| "0-0".to_owned(), |(id, _)| id);
 

@@ -1,22 +1,68 @@
--- Hands out what is due, the earliest first, and to nobody else before the lease ends.
+-- Hands out what is due, what failed last at the end, and to nobody else before the lease ends. The time
+-- is that of Redis.
 --
--- KEYS: queue, entries, when they were queued. ARGV: now, when the lease ends, how many at most.
-local most = tonumber(ARGV[3])
+-- KEYS: due, records, states, queued, failed. ARGV: milliseconds of the lease, how many at most, the
+-- longest pause in milliseconds.
+-- Answers, for each: id, record, state, when it was queued, when it failed, when the lease ends.
+local due, records, states, queued, failed = unpack(KEYS, 1, 5)
+local lease, most, longest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+-- A full Redis refuses no write of a script that has begun to write: this changes nothing.
+redis.call('ZREM', due, '')
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+-- A wrong clock made these due later than any pause lasts.
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '(' .. whole(now + longest), '+inf', 'LIMIT', 0, 1000)) do
+  redis.call('ZADD', due, whole(now), id)
+end
+
+-- The first ones by when they are due, and the first ones by when they failed last: entries that fail
+-- again and again hide none.
+local found, seen = {}, {}
+local function consider(id)
+  local at = tonumber(redis.call('ZSCORE', due, id) or '')
+  if at and at <= now and not seen[id] then
+    seen[id] = true
+    found[#found + 1] = { id, tonumber(redis.call('ZSCORE', failed, id) or '0'), at }
+  end
+end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', whole(now), 'LIMIT', 0, 64)) do
+  consider(id)
+end
+if #found > 0 then
+  for _, id in ipairs(redis.call('ZRANGE', failed, 0, 63)) do
+    consider(id)
+  end
+end
+table.sort(found, function(one, other)
+  if one[2] ~= other[2] then
+    return one[2] < other[2]
+  elseif one[3] ~= other[3] then
+    return one[3] < other[3]
+  end
+  return one[1] < other[1]
+end)
+
 local leased = {}
-while #leased < most do
-  local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, most - #leased)
-  if #due == 0 then
+for _, entry in ipairs(found) do
+  if #leased == most * 6 then
     break
   end
-  for _, id in ipairs(due) do
-    local entry = redis.call('HGET', KEYS[2], id)
-    if entry then
-      redis.call('ZADD', KEYS[1], ARGV[2], id)
-      leased[#leased + 1] = entry
-    else
-      redis.call('ZREM', KEYS[1], id)
-      redis.call('ZREM', KEYS[3], id)
+  local id = entry[1]
+  local record = redis.call('HGET', records, id)
+  if record then
+    redis.call('ZADD', due, whole(now + lease), id)
+    local at = redis.call('ZSCORE', queued, id) or '0'
+    for _, value in ipairs({ id, record, redis.call('HGET', states, id) or '', at, whole(entry[2]), whole(now + lease) }) do
+      leased[#leased + 1] = value
     end
+  else
+    redis.call('ZREM', due, id)
+    redis.call('ZREM', queued, id)
+    redis.call('ZREM', failed, id)
   end
 end
 return leased

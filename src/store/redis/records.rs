@@ -3,10 +3,11 @@
 //! Every record begins with its version. `format` names the highest version that any record may have: a
 //! release that does not know it cannot tell who is on the list, and says so.
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use super::{super::list::Mark, fault::Fault};
+use crate::queue::entry::Entry;
 
 /// The version of the records that are written here, and the only one that is read.
 pub(super) const VERSION: &str = "1";
@@ -28,14 +29,12 @@ pub(super) struct Keys {
     pub(super) sessions: String,
     /// Users with cut-offs: a sorted set by the latest of them.
     pub(super) users: String,
-    /// Postponed revocations: a sorted set of ids by when they are due.
-    pub(super) queue: String,
-    /// Postponed revocations: a hash by id.
-    pub(super) entries: String,
-    /// Their ids by when they were queued: a sorted set.
-    pub(super) queued: String,
+    /// Queued revocations.
+    pub(super) queue: QueueKeys,
     /// The failure log: a list, newest first.
     pub(super) failures: String,
+    /// What the keys of the failures of each user begin with: lists, newest first.
+    pub(super) failures_of_user: String,
     prefix: String,
 }
 
@@ -48,10 +47,9 @@ impl Keys {
             changes: key("changes"),
             sessions: key("sessions"),
             users: key("users"),
-            queue: key("queue"),
-            entries: key("queue:entries"),
-            queued: key("queue:queued"),
+            queue: QueueKeys::new(prefix),
             failures: key("failures"),
+            failures_of_user: key("failures:user:"),
             prefix: prefix.to_owned(),
         }
     }
@@ -59,6 +57,54 @@ impl Keys {
     /// A user's cut-offs: a hash by spared session.
     pub(super) fn user(&self, user: Uuid) -> String {
         format!("{}user:{user}", self.prefix)
+    }
+}
+
+/// The keys of queued revocations. Their number is the version of the records: the first release keeps
+/// its own keys, which are emptied into these.
+#[derive(Debug)]
+pub(super) struct QueueKeys {
+    /// Ids by when they are due: a sorted set.
+    pub(super) due: String,
+    /// Records by id: a hash.
+    pub(super) records: String,
+    /// How each entry stands, by id: a hash.
+    pub(super) states: String,
+    /// Ids by when they were queued: a sorted set.
+    pub(super) queued: String,
+    /// Ids by when they failed last: a sorted set.
+    pub(super) failed: String,
+    /// What removing needs to know of each entry, by id: a hash.
+    pub(super) index: String,
+    /// Bytes, and entries and bytes of stale sessions: a hash.
+    pub(super) totals: String,
+    /// What the keys of the sessions of each user begin with: hashes.
+    pub(super) user: String,
+    /// The first release's: ids by when they are due, records, and when they were queued.
+    pub(super) first_release: [String; 3],
+}
+
+impl QueueKeys {
+    fn new(prefix: &str) -> Self {
+        let key = |name| format!("{prefix}queue:2:{name}");
+        Self {
+            due: key("due"),
+            records: key("records"),
+            states: key("states"),
+            queued: key("queued"),
+            failed: key("failed"),
+            index: key("index"),
+            totals: key("totals"),
+            user: key("user:"),
+            first_release: ["queue", "queue:entries", "queue:queued"]
+                .map(|name| format!("{prefix}{name}")),
+        }
+    }
+
+    /// The keys that every script of the queue gets, in this order.
+    pub(super) fn all(&self) -> [&str; 7] {
+        let Self { due, records, states, queued, failed, index, totals, .. } = self;
+        [due, records, states, queued, failed, index, totals]
     }
 }
 
@@ -159,21 +205,52 @@ pub(super) fn readable(format: Option<&str>) -> Result<(), Fault> {
     read(format.is_none_or(|format| format == VERSION).then_some(()))
 }
 
-/// When an entry of the queue is due, as Redis can sort it; milliseconds.
-pub(super) fn score(due: i64) -> i64 {
-    due.clamp(-LATEST * 1000, LATEST * 1000)
-}
-
-/// A postponed revocation or a failed logout, to be written.
+/// A failed logout, to be written.
 pub(super) fn written<T: Serialize>(value: &T) -> Result<String, Fault> {
-    let json = serde_json::to_string(value);
-    json.map(|json| format!("{VERSION} {json}")).map_err(|cause| Fault::lasting(cause.to_string()))
+    versioned(VERSION, value)
 }
 
 /// The same, read again. `None` for what a newer release wrote, which that will see to.
 pub(super) fn taken<T: DeserializeOwned>(record: &str) -> Option<T> {
+    read_versioned(VERSION, record)
+}
+
+/// The version of entries of the queue.
+const ENTRY_VERSION: &str = "2";
+
+/// An entry of the queue, to be written.
+pub(super) fn written_entry(entry: &Entry) -> Result<String, Fault> {
+    versioned(ENTRY_VERSION, entry)
+}
+
+/// The same, read again. `None` for what a newer release wrote.
+pub(super) fn taken_entry(record: &str) -> Option<Entry> {
+    read_versioned(ENTRY_VERSION, record)
+}
+
+/// What changes of an entry at each try. Times are scores of sorted sets.
+#[derive(Serialize, Deserialize)]
+pub(super) struct State {
+    pub(super) attempts: u32,
+    pub(super) reason: String,
+    pub(super) tried: bool,
+}
+
+impl State {
+    pub(super) fn of(entry: &Entry) -> Self {
+        let Entry { attempts, ref reason, tried, .. } = *entry;
+        Self { attempts, reason: reason.clone(), tried }
+    }
+}
+
+fn versioned<T: Serialize>(version: &str, value: &T) -> Result<String, Fault> {
+    let json = serde_json::to_string(value);
+    json.map(|json| format!("{version} {json}")).map_err(|cause| Fault::lasting(cause.to_string()))
+}
+
+fn read_versioned<T: DeserializeOwned>(expected: &str, record: &str) -> Option<T> {
     let (version, json) = record.split_once(' ')?;
-    let value = (version == VERSION).then(|| serde_json::from_str(json).ok()).flatten();
+    let value = (version == expected).then(|| serde_json::from_str(json).ok()).flatten();
     if value.is_none() {
         tracing::warn!(version, "a record that this release cannot read is left alone");
     }

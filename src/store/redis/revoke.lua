@@ -1,11 +1,16 @@
--- Enters lines of the revocation list, and tells of what is new in the stream of changes. Of two for
--- the same session, or for the same user and spared session, the later times count.
+-- Enters lines of the revocation list, and adds what is new to the stream of changes. Of two for the same
+-- session the later one counts. Cut-offs of a user are folded into two at most: one that spares no
+-- session, and a later one that spares one; src/store/list/cut_offs.rs says why that is exact.
 --
--- KEYS: sequence, changes, sessions, users; then one for each line: `sessions`, or the user's own.
--- ARGV: how many changes are kept, how many seconds a key outlives its lines; then four for each line:
---       name, the spared session or nothing, before, until.
+-- KEYS: sequence, changes, sessions, users, format; then one for each line: `sessions`, or the user's own.
+-- ARGV: how many changes are kept, how many seconds a key outlives its lines, the version of the records;
+--       then four for each line: name, the spared session or nothing, before, until.
 local kept, grace = ARGV[1], tonumber(ARGV[2])
-local sequence, changes, sessions, users = unpack(KEYS, 1, 4)
+local sequence, changes, sessions, users, format = unpack(KEYS, 1, 5)
+-- Lines are small and must be written: a full Redis refuses no write of a script that has begun to write,
+-- and this one changes nothing.
+redis.call('ZREM', sessions, '')
+redis.call('SETNX', format, ARGV[3])
 local now = tonumber(redis.call('TIME')[1])
 local newer = false
 
@@ -45,30 +50,68 @@ local function session(id, ends)
   end
 end
 
+local function later(one, other)
+  if not one then
+    return other
+  end
+  return { math.max(one[1], other[1]), math.max(one[2], other[2]) }
+end
+
 local function cut_off(key, user, spared, before, ends)
+  local everyone, others, other_session
+  local function fold(session, added)
+    if session == '-' then
+      everyone = later(everyone, added)
+    elseif not others or session == other_session then
+      others, other_session = later(others, added), session
+    elseif others[1] <= added[1] then
+      everyone = later(everyone, others)
+      others, other_session = added, session
+    else
+      everyone = later(everyone, added)
+    end
+    if everyone and others and others[1] <= everyone[1] then
+      everyone, others, other_session = later(everyone, others), nil, nil
+    end
+  end
+
   local known = redis.call('HGETALL', key)
   for i = 1, #known, 2 do
     local b, e = string.match(known[i + 1], '^1 (%-?%d+) (%-?%d+)$')
-    if not b and known[i] == spared then
+    if not b then
       newer = true
       return
-    elseif known[i] == spared then
-      before, ends = math.max(before, tonumber(b)), math.max(ends, tonumber(e))
-      if before == tonumber(b) and ends == tonumber(e) then
-        return
-      end
-    elseif b and outlived(tonumber(e)) then
-      redis.call('HDEL', key, known[i])
+    elseif not outlived(tonumber(e)) then
+      fold(known[i], { tonumber(b), tonumber(e) })
     end
   end
-  redis.call('HSET', key, spared, '1 ' .. whole(before) .. ' ' .. whole(ends))
+  fold(spared, { before, ends })
+
+  local lines = {}
+  if everyone then
+    lines[#lines + 1] = { '-', '1 ' .. whole(everyone[1]) .. ' ' .. whole(everyone[2]) }
+  end
+  if others then
+    lines[#lines + 1] = { other_session, '1 ' .. whole(others[1]) .. ' ' .. whole(others[2]) }
+  end
+  local is_news = #known ~= #lines * 2
+  for _, line in ipairs(lines) do
+    is_news = is_news or redis.call('HGET', key, line[1]) ~= line[2]
+  end
+  if not is_news then
+    return
+  end
+  redis.call('DEL', key)
+  for _, line in ipairs(lines) do
+    redis.call('HSET', key, line[1], line[2])
+  end
   raise(users, user, ends)
   vanish(key, tonumber(redis.call('ZSCORE', users, user)))
   tell('1 cut-off ' .. user .. ' ' .. spared .. ' ' .. whole(before) .. ' ' .. whole(ends), ends)
 end
 
-for i = 5, #KEYS do
-  local name, spared, before, ends = unpack(ARGV, i * 4 - 17, i * 4 - 14)
+for i = 6, #KEYS do
+  local name, spared, before, ends = unpack(ARGV, i * 4 - 20, i * 4 - 17)
   before, ends = tonumber(before), tonumber(ends)
   if outlived(ends) then
     -- Its key would vanish under our hands.

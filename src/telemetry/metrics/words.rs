@@ -23,15 +23,16 @@ pub(super) const VERIFY: [&str; 11] = [
     "store",
     "OVERLOADED",
 ];
-pub(super) const STORE: [&str; 12] = [
+pub(super) const STORE: [&str; 13] = [
     "revoke",
     "is_revoked",
     "forget_outlived",
     "note",
     "failures",
-    "put",
+    "enqueue",
+    "get",
     "lease",
-    "put_off",
+    "reschedule",
     "remove",
     "entries",
     "waiting",

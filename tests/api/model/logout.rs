@@ -73,7 +73,7 @@ impl Gateway {
         }
         let mut browser = Browser::without_csrf(&self.stage, &tokens, Form::Base64);
         if showing.by_cookie() {
-            let csrf = self.csrf.mint(tokens.session_id).unwrap();
+            let csrf = self.csrf.mint(Binding::Session(tokens.session_id)).unwrap();
             browser.jar.put(Page::LOCAL, "sb-csrf-token", &csrf);
         } else {
             browser.jar = Jar::default();

@@ -1,0 +1,60 @@
+//! Entries as the first release wrote them: one for each logout and its credentials, whose id those
+//! credentials were bound to.
+
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{Entry, SealedCredentials, entry_id};
+use crate::config::Scope;
+
+/// An entry of the first release.
+#[derive(Debug, Deserialize)]
+pub struct EntryV1 {
+    /// Of session, scope and credentials.
+    pub id: Uuid,
+    request_id: String,
+    route: String,
+    scope: String,
+    user_id: Uuid,
+    session_id: Uuid,
+    verified: bool,
+    tried: bool,
+    queued_at: i64,
+    due: i64,
+    attempts: u32,
+    reason: String,
+    key_id: String,
+    sealed: String,
+}
+
+impl From<EntryV1> for Entry {
+    /// The entry under its new id, to be merged with what has that id already. Credentials that nobody
+    /// had verified count as those of a stale session.
+    fn from(old: EntryV1) -> Self {
+        let EntryV1 { id, scope, user_id, session_id, verified, .. } = old;
+        let bound_to = format!("{id} {scope} {user_id} {session_id} {verified}");
+        let credentials = SealedCredentials {
+            fingerprint: id.to_string(),
+            proven: verified,
+            key_id: old.key_id,
+            sealed: old.sealed,
+            bound_to: Some(bound_to),
+        };
+        Self {
+            id: Scope::parse(&scope).map_or(id, |scope| entry_id(session_id, scope)),
+            request_id: old.request_id,
+            route: old.route,
+            scope,
+            user_id,
+            session_id,
+            tried: old.tried,
+            queued_at: old.queued_at,
+            due: old.due,
+            failed_at: 0,
+            attempts: old.attempts,
+            reason: old.reason,
+            revision: 0,
+            credentials: vec![credentials],
+        }
+    }
+}

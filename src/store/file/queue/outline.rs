@@ -1,0 +1,72 @@
+//! What is known of the queue without asking the file: how it was after the last transaction.
+
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use redb::{ReadableTable as _, ReadableTableMetadata as _};
+
+use super::{LONGEST_ASKED, milliseconds};
+use crate::store::file::tables::{Fault, Tables};
+
+/// The queue at a glance.
+#[derive(Debug)]
+pub(in crate::store::file) struct Outline {
+    len: AtomicUsize,
+    /// No entry is due before; milliseconds since the Unix epoch.
+    first_due: AtomicI64,
+    /// No entry is due after; milliseconds since the Unix epoch.
+    last_due: AtomicI64,
+    /// When the oldest entry was queued, if there is one.
+    oldest: AtomicI64,
+}
+
+/// No entry was queued then.
+const NEVER: i64 = i64::MAX;
+
+impl Outline {
+    pub(in crate::store::file) fn len(&self) -> usize {
+        self.len.load(Ordering::Acquire)
+    }
+
+    /// Whether an entry may be due at `now`, or was parked by a wrong clock.
+    pub(in crate::store::file) fn may_be_due(&self, now: i64) -> bool {
+        let latest = now.saturating_add(milliseconds(LONGEST_ASKED));
+        self.first_due.load(Ordering::Acquire) <= now
+            || self.last_due.load(Ordering::Acquire) > latest
+    }
+
+    pub(in crate::store::file) fn oldest(&self) -> Option<i64> {
+        Some(self.oldest.load(Ordering::Acquire)).filter(|queued_at| *queued_at != NEVER)
+    }
+
+    pub(in crate::store::file) fn becomes(&self, now: &Self) {
+        self.len.store(now.len(), Ordering::Release);
+        for (known, now) in [
+            (&self.first_due, &now.first_due),
+            (&self.last_due, &now.last_due),
+            (&self.oldest, &now.oldest),
+        ] {
+            known.store(now.load(Ordering::Acquire), Ordering::Release);
+        }
+    }
+
+    /// After a failure the file has to be asked what is due.
+    pub(in crate::store::file) fn is_unknown(&self) {
+        self.first_due.store(i64::MIN, Ordering::Release);
+    }
+}
+
+impl Tables<'_> {
+    /// How the queue is now.
+    pub(in crate::store::file) fn outline(&self) -> Result<Outline, Fault> {
+        let len = usize::try_from(self.queue.len()?).unwrap_or(usize::MAX);
+        let first_due = self.due.first()?.map_or(i64::MAX, |(line, _)| line.value().0);
+        let last_due = self.due.last()?.map_or(i64::MIN, |(line, _)| line.value().0);
+        let oldest = self.queued.first()?.map_or(NEVER, |(line, _)| line.value().0);
+        Ok(Outline {
+            len: len.into(),
+            first_due: first_due.into(),
+            last_due: last_due.into(),
+            oldest: oldest.into(),
+        })
+    }
+}

@@ -1,0 +1,51 @@
+//! Entries that an earlier release wrote, read once when the file is opened.
+
+use redb::{ReadableTable as _, ReadableTableMetadata as _};
+
+use super::super::{
+    records::read_any_entry,
+    tables::{Fault, Tables},
+};
+use crate::queue::entry::Entry;
+
+impl Tables<'_> {
+    /// Writes the queue anew where an earlier release wrote it: its entries are kept, merged by session
+    /// and scope.
+    pub(in crate::store::file) fn upgrade_queue(&mut self) -> Result<(), Fault> {
+        if self.states.len()? == self.queue.len()? {
+            return Ok(());
+        }
+        let mut entries = Vec::new();
+        for line in self.queue.iter()? {
+            entries.push(read_any_entry(line?.1.value())?);
+        }
+        self.clear_queue()?;
+        // The newest credentials are to stand first.
+        entries.sort_by_key(|entry| entry.queued_at);
+        for entry in entries {
+            let known = self.entry(entry.id.as_u128())?;
+            let becomes = match known {
+                Some(known) => {
+                    self.take_out(&known)?;
+                    let due = known.due.min(entry.due);
+                    Entry { due, ..known.merged_with(entry) }
+                }
+                None => entry,
+            };
+            self.put_in(&becomes)?;
+        }
+        Ok(())
+    }
+
+    fn clear_queue(&mut self) -> Result<(), Fault> {
+        self.queue.retain(|_, _| false)?;
+        self.states.retain(|_, _| false)?;
+        self.due.retain(|_, ()| false)?;
+        self.queued.retain(|_, ()| false)?;
+        self.failed.retain(|_, ()| false)?;
+        self.sessions_of_user.retain(|_, _| false)?;
+        self.totals.retain(|_, _| false)?;
+        self.changed = true;
+        Ok(())
+    }
+}

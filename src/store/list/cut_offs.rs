@@ -1,0 +1,156 @@
+//! The cut-offs of one user, folded into two at most.
+//!
+//! A cut-off refuses the tokens that were issued at or before it, but those of the session it spares. Of
+//! two that spare different sessions, the earlier one refuses nothing more than an equal one that spares
+//! no session: what it spares, the later one refuses. So one that spares no session and one later that
+//! spares a session say the same as any number of them, exactly, in whatever order they come.
+
+use std::mem;
+
+use uuid::Uuid;
+
+use super::Mark;
+
+/// A point in time up to which tokens are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CutOff {
+    /// Tokens issued at or before it are refused; seconds since the Unix epoch.
+    pub before: i64,
+    /// When no token it can match is alive any more; seconds since the Unix epoch.
+    pub until: i64,
+}
+
+impl CutOff {
+    fn merge(&mut self, other: Self) {
+        self.before = self.before.max(other.before);
+        self.until = self.until.max(other.until);
+    }
+}
+
+/// All cut-offs of one user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UserCutOffs {
+    /// It spares no session.
+    everyone: Option<CutOff>,
+    /// It spares this session, and is later.
+    others: Option<(Uuid, CutOff)>,
+}
+
+impl UserCutOffs {
+    /// Adds a cut-off.
+    pub fn fold(&mut self, spared: Option<Uuid>, added: CutOff) {
+        match (spared, &mut self.others) {
+            (None, _) => merge(&mut self.everyone, added),
+            (Some(session), None) => self.others = Some((session, added)),
+            (Some(session), Some((known, cut_off))) if *known == session => cut_off.merge(added),
+            (Some(session), Some(known)) => {
+                let earlier = if known.1.before <= added.before {
+                    mem::replace(known, (session, added)).1
+                } else {
+                    added
+                };
+                merge(&mut self.everyone, earlier);
+            }
+        }
+        // One that is not later than the one for everyone adds nothing to it.
+        if let (Some(everyone), Some((_, others))) = (&mut self.everyone, self.others)
+            && others.before <= everyone.before
+        {
+            everyone.merge(others);
+            self.others = None;
+        }
+    }
+
+    /// Them as lines of the list.
+    pub fn marks(&self, user: Uuid) -> impl Iterator<Item = Mark> + use<> {
+        let everyone = self.everyone.map(|cut_off| (None, cut_off));
+        let others = self.others.map(|(session, cut_off)| (Some(session), cut_off));
+        everyone.into_iter().chain(others).map(move |(spared, CutOff { before, until })| {
+            Mark::CutOff { user, spared, before, until }
+        })
+    }
+
+    /// Removes those that no living token can match at `now`, seconds since the Unix epoch.
+    pub fn purge_expired(&mut self, now: i64) {
+        self.everyone = self.everyone.filter(|cut_off| cut_off.until > now);
+        self.others = self.others.filter(|(_, cut_off)| cut_off.until > now);
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        usize::from(self.everyone.is_some()) + usize::from(self.others.is_some())
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+fn merge(known: &mut Option<CutOff>, added: CutOff) {
+    match known {
+        Some(known) => known.merge(added),
+        None => *known = Some(added),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Whether any of these refuses a token of `session` issued at `iat`.
+    fn refused(cut_offs: &[(Option<Uuid>, i64)], session: Uuid, iat: i64) -> bool {
+        cut_offs.iter().any(|(spared, before)| *spared != Some(session) && iat <= *before)
+    }
+
+    fn session(number: u8) -> Uuid {
+        Uuid::from_u128(u128::from(number) + 1)
+    }
+
+    proptest! {
+        #[test]
+        fn two_say_the_same_as_any_number_in_any_order(
+            asked in prop::collection::vec((prop::option::of(0..4_u8), 0..20_i64), 0..12),
+        ) {
+            let all: Vec<_> = asked.iter().map(|(s, before)| (s.map(session), *before)).collect();
+            let mut folded = UserCutOffs::default();
+            for (spared, before) in &all {
+                folded.fold(*spared, CutOff { before: *before, until: 100 });
+            }
+            let kept: Vec<_> = folded
+                .marks(Uuid::nil())
+                .filter_map(|mark| match mark {
+                    Mark::CutOff { spared, before, .. } => Some((spared, before)),
+                    Mark::Session { .. } => None,
+                })
+                .collect();
+            prop_assert!(kept.len() <= 2);
+            for number in 0..5 {
+                for iat in 0..21 {
+                    prop_assert_eq!(
+                        refused(&kept, session(number), iat),
+                        refused(&all, session(number), iat),
+                        "session {} at {}: {:?}", number, iat, kept
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_later_end_is_kept_when_the_cut_off_itself_is_covered() {
+        let mut cut_offs = UserCutOffs::default();
+        cut_offs.fold(Some(session(1)), CutOff { before: 5, until: 100 });
+        cut_offs.fold(None, CutOff { before: 7, until: 50 });
+        assert_eq!(cut_offs.everyone, Some(CutOff { before: 7, until: 100 }));
+        assert_eq!(cut_offs.others, None);
+        cut_offs.purge_expired(99);
+        assert!(!cut_offs.is_empty());
+        cut_offs.purge_expired(100);
+        assert!(cut_offs.is_empty());
+    }
+}

@@ -1,0 +1,23 @@
+-- Appends to the failure log, newest first, and keeps the last ones of all users and of each.
+--
+-- KEYS: failures. ARGV: what the keys of the failures of users begin with, how many are kept, how many of
+-- each user; then two for each failure: the user, the record.
+local failures, of_user = KEYS[1], ARGV[1]
+local kept, kept_of_user = tonumber(ARGV[2]), tonumber(ARGV[3])
+for i = 4, #ARGV, 2 do
+  local user, record = ARGV[i], ARGV[i + 1]
+  redis.call('LPUSH', failures, record)
+  redis.call('LPUSH', of_user .. user, record)
+  if redis.call('LLEN', of_user .. user) > kept_of_user then
+    local oldest = redis.call('RPOP', of_user .. user)
+    redis.call('LREM', failures, -1, oldest)
+  end
+end
+while redis.call('LLEN', failures) > kept do
+  local oldest = redis.call('RPOP', failures)
+  local user = string.match(oldest, '"user_id":"([%x-]+)"')
+  if user then
+    redis.call('LREM', of_user .. user, -1, oldest)
+  end
+end
+return 0

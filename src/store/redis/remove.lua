@@ -1,0 +1,37 @@
+-- Removes an entry, if it has the revision that is named, or whichever it has; answers whether it did.
+--
+-- KEYS: due, records, states, queued, failed, index, totals. ARGV: id, the revision or '-', what the keys
+-- of the sessions of users begin with.
+local due, records, states, queued, failed, index, totals = unpack(KEYS, 1, 7)
+local id = ARGV[1]
+-- A full Redis refuses no write of a script that has begun to write: this changes nothing.
+redis.call('ZREM', due, '')
+local known = redis.call('HGET', index, id)
+if not known then
+  return 0
+end
+local revision, bytes, stale, user, session =
+  string.match(known, '^(%d+) (%d+) ([01]) (%S+) (%S+)$')
+if ARGV[2] ~= '-' and revision ~= ARGV[2] then
+  return 0
+end
+redis.call('HDEL', records, id)
+redis.call('HDEL', states, id)
+redis.call('HDEL', index, id)
+redis.call('ZREM', due, id)
+redis.call('ZREM', queued, id)
+redis.call('ZREM', failed, id)
+if redis.call('HLEN', index) == 0 then
+  redis.call('DEL', totals)
+else
+  redis.call('HINCRBY', totals, 'bytes', -tonumber(bytes))
+  if stale == '1' then
+    redis.call('HINCRBY', totals, 'stale_entries', -1)
+    redis.call('HINCRBY', totals, 'stale_bytes', -tonumber(bytes))
+  end
+end
+local sessions = ARGV[3] .. user
+if redis.call('HINCRBY', sessions, session, -1) <= 0 then
+  redis.call('HDEL', sessions, session)
+end
+return 1
