@@ -9,7 +9,11 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     session::token::Claims,
-    store::{Queue, StoreFault, list::Revocation, memory::MemoryStore},
+    store::{
+        Queue, StoreFault,
+        list::{List, Revocation},
+        memory::MemoryStore,
+    },
 };
 
 /// Writes the failure log only while it is well.
@@ -44,8 +48,8 @@ impl Store for Moody {
         self.kept.is_revoked(claims, now).await
     }
 
-    fn revocations(&self) -> usize {
-        self.kept.revocations()
+    fn list(&self) -> &List {
+        self.kept.list()
     }
 
     async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault> {
@@ -76,7 +80,7 @@ fn failure(number: usize) -> Failure {
         route: "/logout".to_owned(),
         scope: "local".to_owned(),
         outcome: "failed".to_owned(),
-        user_id: Uuid::from_u128(1),
+        user_id: Uuid::from_u128(number as u128),
         session_id: Uuid::from_u128(2),
         code: None,
         reason: "auth_service_error".to_owned(),

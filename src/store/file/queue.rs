@@ -204,13 +204,18 @@ impl Tables<'_> {
     ) -> Result<Vec<Entry>, Fault> {
         self.bring_back_parked(now)?;
         let mut leased = Vec::new();
-        for (_, _, id) in self.due_by_failure(now)? {
+        for (failed_at, due, id) in self.due_by_failure(now)? {
             if leased.len() == most {
                 break;
             }
             let entry = match self.entry(id) {
                 Ok(Some(entry)) => entry,
-                Ok(None) => continue,
+                Ok(None) => {
+                    self.due.remove((due, id))?;
+                    self.failed.remove((failed_at, id))?;
+                    self.changed = true;
+                    continue;
+                }
                 // A release that can read it will see to it.
                 Err(Fault::Unreadable(_)) => continue,
                 Err(fault) => return Err(fault),

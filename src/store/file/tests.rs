@@ -9,7 +9,10 @@ use redb::{ReadableTable as _, ReadableTableMetadata as _};
 use tokio::time::{Instant, timeout};
 
 use super::{records::Unreadable, *};
-use crate::config::Scope;
+use crate::{
+    config::Scope,
+    queue::{bounds::MOST_ENTRIES, entry::SealedCredentials},
+};
 
 async fn store() -> (FileStore, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
@@ -55,19 +58,33 @@ fn entry(id: u128, due: i64) -> Entry {
         scope: "local".to_owned(),
         user_id: Uuid::from_u128(1),
         session_id: Uuid::from_u128(2),
-        verified: true,
         tried: false,
         queued_at: 0,
         due,
+        failed_at: 0,
         attempts: 0,
         reason: "auth_service_error".to_owned(),
-        key_id: "key".to_owned(),
-        sealed: "sealed".to_owned(),
+        revision: 0,
+        credentials: vec![SealedCredentials {
+            fingerprint: "fingerprint".to_owned(),
+            proven: true,
+            key_id: "key".to_owned(),
+            sealed: "sealed".to_owned(),
+            bound_to: None,
+        }],
     }
 }
 
+const BOUNDS: Bounds = Bounds { entries: MOST_ENTRIES, bytes: 1 << 20, sessions_of_user: 64 };
+
+/// Queues an entry at 0, to be due at [`Entry::due`].
+async fn put(store: &FileStore, entry: &Entry) -> Result<(), StoreFault> {
+    let pause = Duration::from_millis(entry.due.unsigned_abs());
+    store.enqueue(entry, pause, &BOUNDS, 0).await.map(Result::unwrap)
+}
+
 async fn leased(store: &FileStore, most: usize) -> Vec<u128> {
-    let leased = store.lease(9, 20, most).await.unwrap();
+    let leased = store.lease(Duration::from_millis(11), most, 9).await.unwrap();
     leased.iter().map(|entry| entry.id.as_u128()).collect()
 }
 
@@ -75,7 +92,7 @@ async fn leased(store: &FileStore, most: usize) -> Vec<u128> {
 async fn what_cannot_be_read_and_ids_without_an_entry_hinder_no_lease() {
     let (store, _directory) = store().await;
     for id in [5, 6, 7] {
-        store.put(&entry(id, 9)).await.unwrap();
+        put(&store, &entry(id, 9)).await.unwrap();
     }
     let by_accident = store.ask("test", |tables| {
         for id in 1..5 {
@@ -103,25 +120,25 @@ async fn hang(store: &FileStore) -> Sender<()> {
 #[tokio::test]
 async fn a_look_for_what_is_due_leaves_the_file_alone_where_nothing_is() {
     let (store, _directory) = store().await;
-    store.put(&entry(1, 10)).await.unwrap();
+    put(&store, &entry(1, 10)).await.unwrap();
     let go_on = hang(&store).await;
     let at_once = timeout(Duration::ZERO, leased(&store, 1));
     assert_eq!(at_once.await.expect("nobody is asked"), [0; 0]);
     drop(go_on);
-    assert_eq!(store.lease(10, 20, 1).await.unwrap().len(), 1);
+    assert_eq!(store.lease(Duration::from_millis(10), 1, 10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn after_a_failure_it_is_looked_for_what_is_due() {
     let (store, _directory) = store().await;
     let fails = store.ask("test", |tables| {
-        tables.put(&entry(1, 9))?;
+        tables.enqueue(&entry(1, 9), Duration::ZERO, &BOUNDS, 9)?.unwrap();
         Err::<(), _>(Unreadable::Damaged.into())
     });
     fails.await.unwrap_err();
-    assert_eq!(store.queue.first_due(), i64::MIN);
+    assert!(store.queue.may_be_due(0));
     assert_eq!(leased(&store, 1).await, [0; 0]);
-    assert_eq!(store.queue.first_due(), i64::MAX);
+    assert!(!store.queue.may_be_due(0));
 }
 
 #[tokio::test]
@@ -149,11 +166,11 @@ async fn a_disk_that_hangs_holds_up_no_logout() {
     let revocation = Revocation::new(&claims, Scope::Local, date, 1, lifetime);
     let go_on = hang(&store).await;
     let begun = Instant::now();
-    let fault = store.put(&entry(1, 9)).await.unwrap_err();
+    let fault = put(&store, &entry(1, 9)).await.unwrap_err();
     assert_eq!(fault.to_string(), "the store failed to queue: the disk does not answer in time");
     assert_eq!(begun.elapsed(), Duration::from_secs(2));
     // What would wait in memory alone is not taken any more.
-    store.put(&entry(2, 9)).await.unwrap_err();
+    put(&store, &entry(2, 9)).await.unwrap_err();
     assert_eq!(begun.elapsed(), Duration::from_secs(2));
     store.revoke(&revocation).await.unwrap_err();
     assert_eq!(begun.elapsed(), Duration::from_secs(4));
@@ -163,5 +180,5 @@ async fn a_disk_that_hangs_holds_up_no_logout() {
     let written = store.ask("test", |tables| Ok((tables.load()?.len(), tables.entries(9)?)));
     assert_eq!(written.await.unwrap(), (1, vec![entry(1, 9)]), "it was asked for in time");
     tokio::time::resume();
-    store.put(&entry(2, 9)).await.unwrap();
+    put(&store, &entry(2, 9)).await.unwrap();
 }

@@ -41,7 +41,8 @@ fn global_ends_every_session_of_the_user_but_no_new_sign_in() {
     let list = logged_out(&token(1, 1, NOW - 10), Scope::Global);
     assert!(list.refuses(&token(1, 1, NOW - 10), NOW));
     assert!(list.refuses(&token(1, 2, NOW - 1), NOW));
-    assert!(!list.refuses(&token(1, 3, NOW), NOW), "issued in the cut-off's own second");
+    assert!(list.refuses(&token(1, 3, NOW), NOW), "issued in the cut-off's own second");
+    assert!(!list.refuses(&token(1, 3, NOW + 1), NOW), "issued after it");
     assert!(!list.refuses(&token(2, 4, NOW - 10), NOW), "of another user");
 }
 
@@ -59,7 +60,11 @@ fn others_asked_twice_from_different_sessions_ends_the_first_asker_too() {
     let list = logged_out(&token(1, 1, NOW - 10), Scope::Others);
     log_out(&list, &token(1, 2, NOW + 1), Scope::Others, NOW + 5);
     assert!(list.refuses(&token(1, 1, NOW - 10), NOW + 5));
-    assert!(!list.refuses(&token(1, 2, NOW + 1), NOW + 5));
+    let later = token(1, 2, NOW + 1);
+    assert!(!list.refuses(&later, NOW + 5));
+    log_out(&list, &later, Scope::Global, NOW + 9);
+    assert!(list.refuses(&token(1, 2, NOW + 9), NOW + 9));
+    assert_eq!(list.len(), 2, "the session and one cut-off");
 }
 
 #[test]
@@ -87,4 +92,35 @@ fn an_entry_lives_as_long_as_the_longest_token_it_can_match() {
     assert!(list.refuses(&token(1, 1, NOW - 1), NOW + 86_399));
     list.forget_outlived(NOW + 86_400);
     assert!(list.is_empty());
+}
+
+#[test]
+fn what_no_gotrue_confirmed_is_refused_a_week_longer_and_is_not_known_to_be_over() {
+    let claims = token(1, 1, NOW);
+    let list = List::default();
+    let date = UNIX_EPOCH + Duration::from_secs(u64::try_from(NOW).unwrap());
+    let revocation = Revocation::new(&claims, Scope::Local, date, NOW, DAY);
+    revocation.clone().unconfirmed().marks().for_each(|mark| list.enter(mark));
+    let week = 7 * 86_400;
+    assert!(list.refuses(&token(1, 1, NOW + week), NOW + week + 86_399));
+    assert!(!list.refuses(&token(1, 1, NOW + week), NOW + week + 86_400));
+    let session = claims.session_id;
+    assert!(!list.holds_fact(SessionFact::Ended, session, NOW));
+    revocation.marks().for_each(|mark| list.enter(mark));
+    assert!(list.holds_fact(SessionFact::Ended, session, NOW));
+    assert_eq!(list.len(), 1, "a fact is no ended session");
+}
+
+#[test]
+fn a_session_that_set_a_cut_off_without_gotrue_is_known_by_it() {
+    let claims = token(1, 1, NOW);
+    let list = List::default();
+    for scope in [Scope::Local, Scope::Others] {
+        assert!(!list.holds_fact(SessionFact::CutOffCounted, claims.session_id, NOW));
+        let revocation = Revocation::new(&claims, scope, UNIX_EPOCH, NOW, DAY).unconfirmed();
+        revocation.marks().for_each(|mark| list.enter(mark));
+    }
+    assert!(list.holds_fact(SessionFact::CutOffCounted, claims.session_id, NOW));
+    list.forget_outlived(NOW + 8 * 86_400);
+    assert!(!list.holds_fact(SessionFact::CutOffCounted, claims.session_id, NOW));
 }
