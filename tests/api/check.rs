@@ -127,7 +127,7 @@ async fn a_gotrue_that_is_down_fails_and_so_does_a_key_set_alone() {
     let told = check(&[("SUPABASE_URL", &url)]);
     assert_eq!(told.status, Some(1));
     assert!(told.of("GoTrue").starts_with("ok: "), "{:?}", told.lines);
-    assert_eq!(told.of("key set"), "FAILED: an unexpected answer");
+    assert_eq!(told.of("key set"), "FAILED: an internal error");
 
     stage.stop_mock();
     let told = check(&[("SUPABASE_URL", &url)]);

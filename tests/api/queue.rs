@@ -76,7 +76,7 @@ async fn log_out(stage: &Stage, tokens: &Tokens, target: &str) {
 #[rstest]
 #[case::unavailable(json!({"kind": "status", "status": 503}), "auth_service_unavailable", None)]
 #[case::failing(json!({"kind": "status", "status": 500}), "auth_service_error", Some(500))]
-#[case::wrong_key(json!({"kind": "status", "status": 401}), "auth_service_error", Some(401))]
+#[case::cloudflare(json!({"kind": "status", "status": 520}), "auth_service_error", Some(520))]
 #[case::rate_limiting(json!({"kind": "status", "status": 429}), "RATE_LIMITED", Some(429))]
 #[case::resetting(json!({"kind": "reset"}), "auth_service_unavailable", None)]
 #[case::too_slow(json!({"kind": "hang"}), "auth_service_timeout", None)]
@@ -170,7 +170,7 @@ async fn a_token_that_expires_while_it_waits_is_refreshed_or_told_as_a_failure()
 }
 
 #[tokio::test]
-async fn a_refused_refresh_token_of_a_living_session_is_told_as_a_failure() {
+async fn a_refused_refresh_token_is_no_proof_that_a_queued_session_is_over() {
     let (stage, _directory) = durable(Setup::new()).await;
     stage.fault(fails(503));
     let tokens = stage.sign_up();
@@ -184,7 +184,7 @@ async fn a_refused_refresh_token_of_a_living_session_is_told_as_a_failure() {
     assert!(stage.alive(&tokens));
     let failure = failures(&stage, &tokens).await.remove(0);
     assert_eq!(failure["outcome"], "gave-up");
-    assert_eq!(failure["reason"], "refresh_token_already_used");
+    assert_eq!(failure["reason"], "expired");
 }
 
 #[tokio::test]
@@ -213,37 +213,70 @@ async fn it_gives_up_loudly_after_seven_days() {
 }
 
 #[tokio::test]
-async fn whom_nobody_could_judge_waits_for_gotrues_word_and_is_on_the_list_by_it_alone() {
-    let (stage, _directory) = durable(Setup::new().algorithm(Algorithm::Hs256)).await;
-    stage.fault(fails(503));
-    let (genuine, owner) = (stage.sign_up(), stage.sign_up());
-    let forged = hs256(&claims_of(&owner.access_token), "a-secret-of-someone-else-0123456789");
-    log_out(&stage, &genuine, "/logout").await;
-    let reply = stage.post("/logout?scope=global").bearer(&forged).send().await;
-    assert_queued(&reply, "/logout", &owner);
-    assert_eq!(stage.verify(&genuine).await, 200, "nobody knows whether it is");
-    stage.mock.clear_faults();
-    worked_off(&stage).await;
-    assert!(!stage.alive(&genuine) && stage.alive(&owner));
-    let reply = stage.get("/api/auth/verify").bearer(&genuine.access_token).send().await;
-    assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
-    assert_eq!(stage.verify(&owner).await, 200, "a forger locks nobody out");
-    let failure = failures(&stage, &owner).await.remove(0);
-    assert_eq!((&failure["outcome"], &failure["reason"]), (&json!("gave-up"), &json!("invalid")));
+async fn a_4xx_without_gotrues_code_is_failed_and_not_queued() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    for (status, code) in [
+        (400, None),
+        (401, None),
+        (413, None),
+        (431, None),
+        (404, None),
+        (400, Some("no_such_code")),
+    ] {
+        let tokens = stage.sign_up();
+        stage.fault(json!({"operation": "logout", "kind": "status", "status": status,
+            "code": code, "times": 1}));
+        let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
+        assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
+        assert_eq!(reply.header("x-logout-outcome"), Some("failed"), "{status}");
+        assert_eq!(stage.verify(&tokens).await, 401, "{status}: its owner asked to leave");
+    }
+    assert_eq!(waiting(&stage).await, 0);
 }
 
 #[tokio::test]
-async fn without_any_keys_a_logout_waits_for_gotrues_word() {
+async fn what_nobody_has_proven_is_failed_and_leaves_nothing_behind() {
     let no_keys = json!({"operation": "jwks", "kind": "status", "status": 500});
-    let directory = tempfile::tempdir().unwrap();
-    let store = format!("file:{}", directory.path().join("store").display());
-    let setup = Setup::new().flag("store", &store).flag("admin-bind", "127.0.0.1:0");
-    let stage = setup.unready().start_with(&[no_keys]).await;
+    for (setup, faults) in [
+        (Setup::new().algorithm(Algorithm::Hs256), vec![]),
+        (Setup::new().unready(), vec![no_keys]),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = format!("file:{}", directory.path().join("store").display());
+        let setup = setup.flag("store", &store).flag("admin-bind", "127.0.0.1:0");
+        let stage = setup.start_with(&faults).await;
+        stage.fault(fails(503));
+        let owner = stage.sign_up();
+        let forged = hs256(&claims_of(&owner.access_token), "a-secret-of-someone-else-0123456789");
+        for token in [&owner.access_token, &forged] {
+            for scope in ["local", "global", "others"] {
+                let target = format!("/logout?scope={scope}");
+                let reply = stage.post(&target).bearer(token).send().await;
+                assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_unavailable"));
+                assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
+            }
+        }
+        assert_eq!(waiting(&stage).await, 0);
+        let metrics = crate::harness::Request::new(stage.admin_address.unwrap(), "GET", "/metrics")
+            .send()
+            .await;
+        assert!(metrics.text().contains("\nlogout_gateway_revocations 0\n"));
+        // A proven one that fails later shows that the log has been written up to then.
+        assert_eq!(stage.report("/failures").await["failures"], json!([]));
+    }
+}
+
+#[tokio::test]
+async fn a_proven_session_is_queued_where_gotrue_alone_could_judge_it() {
+    let (stage, _directory) = durable(Setup::new().algorithm(Algorithm::Hs256)).await;
     let tokens = stage.sign_up();
+    assert_eq!(stage.verify(&tokens).await, 200, "GoTrue vouches for it");
+    stage.fault(fails(503));
     log_out(&stage, &tokens, "/logout").await;
-    assert!(stage.alive(&tokens));
+    assert_eq!(stage.verify(&tokens).await, 401, "and so it is on the list");
+    stage.mock.clear_faults();
     worked_off(&stage).await;
-    assert!(!stage.alive(&tokens), "GoTrue itself knows its keys");
+    assert!(!stage.alive(&tokens));
 }
 
 #[tokio::test]

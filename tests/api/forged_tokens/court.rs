@@ -101,6 +101,15 @@ impl Court {
         }
     }
 
+    /// Why a token is refused whose claims are not what was signed, and no code either: where there is
+    /// a key, the signature comes first.
+    pub(crate) fn changed_claims(self) -> Why {
+        match self {
+            Self::GoTrue => TokenFault::Malformed.into(),
+            _ => TokenFault::Signature.into(),
+        }
+    }
+
     fn key_set(self) -> Value {
         json!({ "keys": self.keys().iter().map(Signer::public_jwk).collect::<Vec<_>>() })
     }

@@ -179,7 +179,7 @@ async fn a_stop_lets_the_worker_end_what_it_has_begun() {
     assert!(stage.alive(&tokens));
     let log = serving.ended();
     assert!(!stage.alive(&tokens), "it was waited for");
-    let done = |line: &&Value| line["message"] == "a postponed logout is done";
+    let done = |line: &&Value| line["message"] == "a queued logout is done";
     assert_eq!(log.lines.iter().filter(done).count(), 1, "{}", log.text);
 }
 
