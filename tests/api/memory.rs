@@ -82,7 +82,7 @@ async fn a_client_that_does_not_read_holds_no_more_than_the_send_buffer() {
 async fn an_unfinished_head_holds_no_more_than_a_head_may_be_long() {
     let stage = Stage::new().await;
     let serving = patient_gateway(&stage).await;
-    let head = |length: usize| {
+    let unfinished = |length: usize| {
         let request = serving.request("GET", "/api/auth/verify");
         let request = request.header("Cookie", "x".repeat(length)).bytes(false);
         request[..request.len() - 2].to_vec()
@@ -91,7 +91,7 @@ async fn an_unfinished_head_holds_no_more_than_a_head_may_be_long() {
     // The last one is longer than a head may be, and refused.
     for length in [70 * KIB, 125_000, 130_500, 300 * KIB] {
         let before = resident(&serving);
-        let connections = open(&serving, CONNECTIONS, &head(length)).await;
+        let connections = open(&serving, CONNECTIONS, &unfinished(length)).await;
         let all_read = || async {
             let queues = queues(serving.address);
             let refused = length > 128 * KIB;
