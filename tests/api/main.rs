@@ -34,6 +34,7 @@ mod jwks;
 mod life_cycle;
 mod limits;
 mod logs;
+mod memory;
 mod metrics;
 mod mock_command;
 mod mock_control;
