@@ -96,7 +96,7 @@ fn run(config: Config, telemetry: &Telemetry) -> Result<(), Failed> {
         tokio::select! {
             signal = signals.next() => Some(signal),
             () = gateway.failed() => None,
-            () = telemetry.tell_of_dropped_lines() => None,
+            () = telemetry.report_dropped_lines() => None,
         }
     });
     tracing::info!(signal, "shutting down");

@@ -17,6 +17,7 @@ use crate::{
     failures::Unwritten,
     logout::Logout,
     queue::worker::Worker,
+    routes::logout,
     server,
 };
 
@@ -58,6 +59,7 @@ pub(super) async fn run(
         () = store.keep() => {}
         () = unwritten.write_all(&*store) => {}
     }
+    logout::report_omitted_lines(&app.metrics);
     unwritten.close();
     if timeout(LAST_FAILURES, unwritten.write_all(&*store)).await.is_err() {
         tracing::error!("the last lines of the failure log could not be written in time");
@@ -90,6 +92,7 @@ async fn keep_looking(app: &App) {
     loop {
         seconds.tick().await;
         app.readiness.look();
+        logout::report_omitted_lines(&app.metrics);
     }
 }
 

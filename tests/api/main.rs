@@ -9,6 +9,7 @@
 
 mod alerts;
 mod any_headers;
+mod audit_lines;
 mod check;
 mod clients;
 mod config;

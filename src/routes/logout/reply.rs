@@ -145,6 +145,7 @@ impl Reply<'_> {
         let cause = error.as_ref().or(postponed_by.as_ref());
         let line = Line {
             scope: Some(scope),
+            proof: Some(session.proof),
             user_id: Some(session.claims.sub),
             session_id: Some(session.claims.session_id),
             upstream_status: ended.upstream_status,
