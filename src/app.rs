@@ -30,7 +30,7 @@ use crate::{
     failures::FailureLog,
     logout::Logout,
     readiness::Readiness,
-    routes,
+    routes::{self, verify::revoked_lines::RevokedLines},
     session::{jwks::Jwks, presence::Presences, verifier::Verifier},
     telemetry::metrics::Metrics,
 };
@@ -54,6 +54,8 @@ pub struct App {
     pub begun: Instant,
     /// Knows which part is missing.
     pub readiness: Arc<Readiness>,
+    /// Limits the log lines about revoked sessions.
+    pub revoked_lines: Arc<RevokedLines>,
     /// Takes the logouts that did not end the session.
     pub failures: FailureLog,
     /// Cancelled when the gateway begins to stop.

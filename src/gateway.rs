@@ -234,6 +234,7 @@ pub fn first_app(
         verifier,
         jwks,
         presences: Arc::default(),
+        revoked_lines: Arc::default(),
         failures,
         connections: Arc::new(Semaphore::new(config.limits.connections)),
         in_flight: Arc::new(Semaphore::new(config.limits.in_flight)),
