@@ -32,6 +32,8 @@ use crate::{
 #[openapi(
     info(
         title = "logout-gateway",
+        // That of the contract: the version of the product would help whoever looks for old ones.
+        version = "2",
         description = "Ends Supabase sessions, completely and truthfully.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
