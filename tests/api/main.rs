@@ -7,6 +7,7 @@
     reason = "a helper that fails, fails its test"
 )]
 
+mod admin_listener;
 mod alerts;
 mod any_headers;
 mod audit_lines;
