@@ -34,7 +34,7 @@ pub use logs::LogFormat;
 pub use redirects::{Destination, Redirects};
 pub use store::{RedisAddress, StoreAddress};
 pub use supabase::Supabase;
-pub use warnings::Warning;
+pub use warnings::{Warning, unused_proxies};
 
 use faults::Noted;
 

@@ -62,6 +62,8 @@ pub struct Health {
     pub status: u16,
     /// Whether it says to be GoTrue.
     pub is_gotrue: bool,
+    /// Major and minor, where it says so: of `v2.150.1` these are 2 and 150.
+    pub version: Option<(u32, u32)>,
     /// Its clock, from the answer's `Date`.
     pub date: Option<SystemTime>,
 }

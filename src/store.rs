@@ -192,6 +192,18 @@ pub struct Survey {
     pub weaknesses: Vec<String>,
 }
 
+/// What is weak about a store that a gateway has open, a sentence each.
+///
+/// # Errors
+/// Why nothing can be said of it now.
+pub async fn weaknesses(address: &StoreAddress) -> Result<Vec<String>, String> {
+    match address {
+        StoreAddress::Memory => Ok(Vec::new()),
+        StoreAddress::Redis(address) => Ok(RedisStore::survey(address).await?.weaknesses),
+        StoreAddress::File(path) => FileStore::weaknesses(path.clone()).await,
+    }
+}
+
 /// Looks at the configured store, which must answer.
 ///
 /// # Errors

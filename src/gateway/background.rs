@@ -1,6 +1,7 @@
 //! What happens beside serving: keys, the store's upkeep, the failure log, and who watches.
 
 mod steadiness;
+mod weaknesses;
 
 use std::{sync::Arc, time::Duration};
 
@@ -56,6 +57,7 @@ pub(super) async fn run(
         () = keep_condensing(&app) => {}
         () = keep_looking(&app) => {}
         () = keep_minutes(&app) => {}
+        () = weaknesses::warn(&app) => {}
         () = store.keep() => {}
         () = unwritten.write_all(&*store) => {}
     }

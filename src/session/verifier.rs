@@ -5,7 +5,7 @@
 //! 3. A verified token is remembered by the token itself until it expires or the keys change: a
 //!    forward-auth sees the same one again and again.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use jsonwebtoken::{Algorithm, DecodingKey};
 use quick_cache::{Weighter, sync::Cache};
@@ -50,6 +50,7 @@ pub struct Verifier {
     secret: Option<DecodingKey>,
     jwks: Arc<Jwks>,
     verified: Cache<Box<str>, Remembered, ByBytes>,
+    warned_of_hs256: Once,
 }
 
 #[derive(Clone, Debug)]
@@ -79,6 +80,7 @@ impl Verifier {
             secret: secret.map(|s| DecodingKey::from_secret(s.expose_secret().as_bytes())),
             jwks,
             verified: Cache::with_weighter(REMEMBERED_TOKENS, REMEMBERED_BYTES, ByBytes),
+            warned_of_hs256: Once::new(),
         }
     }
 
@@ -112,6 +114,7 @@ impl Verifier {
         let unsigned = Unsigned::read(token, &self.rules)?;
         let epoch = if unsigned.algorithm == Algorithm::HS256 {
             let Some(secret) = &self.secret else {
+                self.warned_of_hs256.call_once(warn_of_hs256);
                 return Ok((Arc::new(unsigned.claims), Standing::Unjudged));
             };
             check(&unsigned, secret)?;
@@ -139,6 +142,15 @@ impl Verifier {
             }
         }
     }
+}
+
+fn warn_of_hs256() {
+    tracing::warn!(
+        variable = "SUPABASE_JWT_SECRET",
+        "not set, and a token came that is signed with HS256: GoTrue is asked about each such token, \
+         and while it does not answer, their logouts are not queued and verify is 503; set it if your \
+         project signs with HS256"
+    );
 }
 
 fn check(unsigned: &Unsigned<'_>, key: &DecodingKey) -> Result<(), TokenFault> {

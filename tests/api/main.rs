@@ -63,3 +63,4 @@ mod traces;
 mod upstream;
 mod upstream_faults;
 mod verify;
+mod weak_settings;
