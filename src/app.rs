@@ -97,7 +97,7 @@ pub fn public(app: Arc<App>, pages: Router) -> Router {
 /// The admin listener's router.
 pub fn admin(app: Arc<App>) -> Router {
     let routes = routes::health(&app).merge(routes::operator(app.clone()));
-    // Around the fallbacks too: a page that may not ask learns of no path whether it exists.
+    // Around the fallbacks too: a refused page must not learn which paths exist.
     let guard = middleware::from_fn_with_state(app.clone(), admin_guard::guard);
     framed(with_fallbacks(routes).layer(guard), app)
 }

@@ -62,7 +62,7 @@ pub struct Health {
     pub status: u16,
     /// Whether it says to be GoTrue.
     pub is_gotrue: bool,
-    /// Major and minor, where it says so: of `v2.150.1` these are 2 and 150.
+    /// Its major and minor version, if the answer has one: 2 and 150 of `v2.150.1`.
     pub version: Option<(u32, u32)>,
     /// Its clock, from the answer's `Date`.
     pub date: Option<SystemTime>,

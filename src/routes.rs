@@ -32,7 +32,7 @@ use crate::{
 #[openapi(
     info(
         title = "logout-gateway",
-        // That of the contract: the version of the product would help whoever looks for old ones.
+        // The edition of the contract. The version of the product would help attackers to find old releases.
         version = "2",
         description = "Ends Supabase sessions, completely and truthfully.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")

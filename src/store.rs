@@ -192,10 +192,10 @@ pub struct Survey {
     pub weaknesses: Vec<String>,
 }
 
-/// What is weak about a store that a gateway has open, a sentence each.
+/// The weaknesses of a store that a gateway has open, a sentence each.
 ///
 /// # Errors
-/// Why nothing can be said of it now.
+/// Why the store cannot be examined now.
 pub async fn weaknesses(address: &StoreAddress) -> Result<Vec<String>, String> {
     match address {
         StoreAddress::Memory => Ok(Vec::new()),

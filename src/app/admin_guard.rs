@@ -1,10 +1,10 @@
-//! Which requests the admin listener answers. It asks nobody for a credential, and so it must not answer
-//! a page of another site that the operator's browser shows.
+//! Decides which requests the admin listener answers. It has no authentication, so it must refuse pages
+//! of other sites in the operator's browser.
 //!
 //! 1. The request names a host that no DNS server of an attacker can bind to another address: an IP
 //!    address, `localhost`, or one of `GATEWAY_ADMIN_HOSTS`. Else the answer is 421 (RFC 9110,
 //!    section 15.5.20). A request that names no host is refused as well.
-//! 2. `Sec-Fetch-Site`, where it stands, is `same-origin` or `none`. Else the answer is 403.
+//! 2. `Sec-Fetch-Site`, if present, is `same-origin` or `none`. Else the answer is 403.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr},

@@ -53,13 +53,13 @@ impl Config {
     pub fn warnings(&self) -> Vec<Warning> {
         let weak = [
             self.weak_secret(),
-            self.forgetful_store(),
-            self.supabase.readable_on_the_way(),
+            self.volatile_store(),
+            self.supabase.unencrypted_gotrue(),
             self.exposed_admin_listener(),
             self.plain_origins(),
             self.plain_cookies(),
-            self.believed_proxies(),
-            self.short_memory(),
+            self.trusted_proxies_warning(),
+            self.short_token_lifetime(),
             self.small_budget(),
             self.short_drain(),
         ];
@@ -74,7 +74,7 @@ impl Config {
                  (openssl rand -base64 32)"
             }
             Some(secret) if !has_many_characters(secret) => {
-                "fewer than 16 different characters: who guesses it can forge CSRF tokens and read \
+                "fewer than 16 different characters: an attacker who guesses it can forge CSRF tokens and decrypt \
                  the queue; replace it by a random one (openssl rand -base64 32)"
             }
             Some(_) => return None,
@@ -82,7 +82,7 @@ impl Config {
         Some(Warning::new("GATEWAY_SECRET", weakness))
     }
 
-    fn forgetful_store(&self) -> Option<Warning> {
+    fn volatile_store(&self) -> Option<Warning> {
         let weakness = "memory: after a restart verify accepts tokens of sessions that were logged \
                         out before it, and a logout fails while GoTrue does not answer; use \
                         `file:<path>`, or a Redis for several instances";
@@ -91,7 +91,7 @@ impl Config {
 
     fn exposed_admin_listener(&self) -> Option<Warning> {
         let exposed = !self.admin_bind?.ip().to_canonical().is_loopback();
-        let weakness = "not on loopback: whoever reaches it reads user ids and session ids without \
+        let weakness = "not on loopback: any client that reaches it reads user ids and session ids without \
                         a password; bind it to 127.0.0.1, or let a firewall admit the monitor alone";
         exposed.then(|| Warning::new("GATEWAY_ADMIN_BIND", weakness))
     }
@@ -102,8 +102,8 @@ impl Config {
         let weak = !plain.is_empty() && is_https(&self.supabase.url);
         weak.then(|| {
             let weakness = format!(
-                "{} may call although the project is served by https: whoever is on the way of such \
-                 a page can put a script into it that logs users out; allow its https origin",
+                "{} may call although the project is served by https: an attacker in the network can \
+                 put a script into such a page that logs users out; allow its https origin",
                 plain.join(", ")
             );
             Warning::new("GATEWAY_ALLOWED_ORIGINS", weakness)
@@ -117,9 +117,9 @@ impl Config {
         weak.then(|| Warning::new("GATEWAY_COOKIE_SECURE", weakness))
     }
 
-    fn believed_proxies(&self) -> Option<Warning> {
-        let weakness = if IpNet::aggregate(&self.trusted_proxies).iter().any(is_everybody) {
-            "everybody: any client can choose the address that the log and GoTrue see, the host and \
+    fn trusted_proxies_warning(&self) -> Option<Warning> {
+        let weakness = if IpNet::aggregate(&self.trusted_proxies).iter().any(covers_every_address) {
+            "every address: any client can choose the address that the log and GoTrue see, the host and \
              the scheme; name the addresses of your proxies"
         } else if self.trusted_proxies.is_empty() && !self.bind.ip().is_loopback() {
             "none: behind a proxy every client has the proxy's address, and https is not seen; name \
@@ -130,7 +130,7 @@ impl Config {
         Some(Warning::new("GATEWAY_TRUSTED_PROXIES", weakness))
     }
 
-    fn short_memory(&self) -> Option<Warning> {
+    fn short_token_lifetime(&self) -> Option<Warning> {
         let weakness = "less than a minute: after that verify accepts again what a logout of the \
                         scopes `global` or `others` ended, while its tokens are still valid; set the \
                         longest lifetime that your project gives to access tokens";
@@ -170,13 +170,13 @@ impl Config {
 }
 
 impl Supabase {
-    fn readable_on_the_way(&self) -> Option<Warning> {
+    fn unencrypted_gotrue(&self) -> Option<Warning> {
         let weak = self.gotrue_url.scheme() == "http" && !is_this_machine(&self.gotrue_url);
         // Where GOTRUE_URL is not given, it is below the project's.
         let is_below = self.gotrue_url.as_str().starts_with(self.url.as_str());
         let variable = if is_below { "SUPABASE_URL" } else { "GOTRUE_URL" };
-        let weakness = "http:// to another machine: whoever is on the way reads users' tokens, and \
-                        can answer in GoTrue's place; use https://, or a network of your own";
+        let weakness = "http:// to another machine: an attacker in the network can read users' \
+                        tokens and answer in GoTrue's place; use https://, or a network of your own";
         weak.then(|| Warning::new(variable, weakness))
     }
 
@@ -185,8 +185,8 @@ impl Supabase {
     pub fn secret_warning(&self, has_keys: bool) -> Option<Warning> {
         let weakness = match (&self.jwt_secret, has_keys) {
             (Some(_), true) => {
-                "set although the project publishes signing keys: whoever knows an old secret can \
-                 still make tokens that verify accepts; remove it once the project signs with its \
+                "set although the project publishes signing keys: an attacker who knows an old \
+                 secret can still make tokens that verify accepts; remove it once the project signs with its \
                  keys and the last token of the secret has expired"
             }
             (None, false) => {
@@ -232,7 +232,7 @@ fn is_this_machine(url: &Url) -> bool {
     }
 }
 
-fn is_everybody(network: &IpNet) -> bool {
+fn covers_every_address(network: &IpNet) -> bool {
     network.prefix_len() == 0
 }
 

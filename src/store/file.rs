@@ -83,7 +83,7 @@ impl FileStore {
         surveyed.unwrap_or_else(|_| Err(opening::damaged(&path).0))
     }
 
-    /// What is weak about a file, whether it is open or not.
+    /// The weaknesses of a file, whether a gateway has it open or not.
     ///
     /// # Errors
     /// Why its permissions cannot be read.

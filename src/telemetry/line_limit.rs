@@ -73,8 +73,8 @@ mod tests {
         assert_eq!(limit.take_omitted(), 0, "each is reported once");
         assert_eq!(admitted(Duration::from_secs(1), 101), 100);
         assert_eq!(limit.take_omitted(), 1);
-        assert_eq!(admitted(Duration::from_secs(60), 99), 99, "a quiet minute saves up nothing");
-        assert_eq!(admitted(Duration::from_secs(60), 2), 1);
+        assert_eq!(admitted(Duration::from_mins(1), 99), 99, "a quiet minute saves up nothing");
+        assert_eq!(admitted(Duration::from_mins(1), 2), 1);
     }
 
     #[test]

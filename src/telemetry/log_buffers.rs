@@ -3,7 +3,8 @@
 //! 1. A full buffer drops its own lines and no others: a flood of refused logouts displaces neither the
 //!    audit line of a logout nor a warning.
 //! 2. Lines are never mixed: a thread holds the lock of standard error until whole lines are written.
-//! 3. A reader who stalls stops no request: a line that finds its buffer full is dropped and counted.
+//! 3. A stalled reader of the log delays no request: a line that finds its buffer full is dropped and
+//!    counted.
 
 use std::{
     io::{self, ErrorKind, Write},
@@ -20,7 +21,7 @@ pub const AUDIT_OF_SESSIONS: &str = "audit of sessions";
 /// Name of the events that are audit lines of refusals and of unproven sessions.
 pub const AUDIT_OF_REFUSALS: &str = "audit of refusals";
 
-/// Lines in a buffer while nobody reads them. The library's default is 128,000, which takes some 50 MB.
+/// Lines that a buffer holds. The library's default is 128,000, which takes some 50 MB.
 const BUFFERED_LINES: usize = 8192;
 /// At most 100 refusals are written each second, so this holds those of ten seconds.
 const BUFFERED_REFUSALS: usize = 1024;
@@ -181,6 +182,7 @@ mod tests {
     }
 
     /// Waits for the reader, as a full pipe does.
+    #[expect(clippy::unnecessary_wraps, reason = "the signature of WriteLines")]
     fn write_when_read(lines: &[u8]) -> io::Result<()> {
         let _reading = locked(&READER);
         locked(&WRITTEN).extend_from_slice(lines);

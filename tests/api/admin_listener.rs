@@ -1,5 +1,5 @@
-//! The admin listener asks nobody for a credential: it answers no page that a browser shows from
-//! elsewhere, whatever name that page was loaded by.
+//! The admin listener has no authentication: it must refuse pages of other sites in the operator's
+//! browser, by the host that they name and by `Sec-Fetch-Site`.
 
 use rstest::rstest;
 use serde_json::json;

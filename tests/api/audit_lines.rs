@@ -48,8 +48,8 @@ fn read_slowly(
     })
 }
 
-/// Until `enough`: logouts without credentials, and connections that end with what is no request, each
-/// of which is a line of the level `debug`.
+/// Until `enough`, sends logouts without credentials, and ends each connection with an invalid request,
+/// which the gateway logs at the level `debug`.
 async fn flood(address: SocketAddr, connections: Arc<AtomicUsize>, enough: Arc<AtomicBool>) {
     let refused = Request::new(address, "POST", "/api/auth/logout").bytes(false);
     while !enough.load(Ordering::Relaxed) {

@@ -254,7 +254,7 @@ async fn a_token_that_is_used_after_its_logout_is_a_line_a_second_with_its_ids()
 }
 
 #[tokio::test]
-async fn ids_that_nobody_verified_share_one_line_a_second() {
+async fn unverified_ids_share_one_line_a_second() {
     let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
     let mut without_secret = Command::new("env");
     without_secret.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);

@@ -82,8 +82,8 @@ async fn serve_warns_of_a_secret_beside_signing_keys_once_it_has_the_key_set() {
     let environment = [("SUPABASE_JWT_SECRET", TEST_SECRET)];
     let mut serving = Serving::start(&stage, &environment).await;
     serving.told(
-        "set although the project publishes signing keys: whoever knows an old secret can still make \
-         tokens that verify accepts; remove it once the project signs with its keys and the last \
+        "set although the project publishes signing keys: an attacker who knows an old secret can still \
+         make tokens that verify accepts; remove it once the project signs with its keys and the last \
          token of the secret has expired",
     );
     let log = serving.ended();

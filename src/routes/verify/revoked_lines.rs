@@ -1,7 +1,7 @@
-//! Which refusals as `revoked` are logged: at most one a second for each session.
+//! Limits the log lines about refusals as `revoked` to one a second for each session.
 //!
-//! A token that is used after the logout of its session is the surest sign of a stolen one, so each such
-//! session must be seen in the log. Whoever holds the token chooses how often it is sent.
+//! A token that is used after the logout of its session is the surest sign of theft, so each such session
+//! must appear in the log. The thief decides how often the token is sent, so the lines need a limit.
 
 use std::time::{Duration, SystemTime};
 

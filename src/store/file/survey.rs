@@ -40,7 +40,7 @@ pub(super) fn survey(path: &Path) -> Result<Survey, String> {
     Ok(Survey { found, weaknesses: open_to_others(path, &metadata).into_iter().collect() })
 }
 
-/// What is weak about a file that is there.
+/// The weaknesses of an existing file.
 pub(super) fn weaknesses(path: &Path) -> Result<Vec<String>, String> {
     let metadata = fs::metadata(path).map_err(|cause| explained(path, &cause.into()))?;
     Ok(open_to_others(path, &metadata).into_iter().collect())

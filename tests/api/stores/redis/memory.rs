@@ -1,4 +1,4 @@
-//! A Redis that has no memory left says so, whatever it was asked and in whatever shape it refuses.
+//! Every operation reports a Redis that is over its `maxmemory` as out of memory.
 
 use logout_gateway::{config::Scope, store};
 
@@ -40,7 +40,7 @@ async fn a_redis_out_of_memory_is_reported_as_that_and_never_as_no_redis() {
         assert_eq!(cause, OUT_OF_MEMORY, "{what}");
     }
     let surveyed = store::survey(&address(&server)).await;
-    assert_eq!(surveyed.unwrap_err(), OUT_OF_MEMORY, "what check tells");
+    assert_eq!(surveyed.unwrap_err(), OUT_OF_MEMORY, "the message of check");
     let opened = store::open(&address(&server)).await;
     assert!(opened.is_ok(), "it passes, so a gateway waits for it: {opened:?}");
 }
