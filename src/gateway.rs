@@ -236,6 +236,7 @@ pub fn first_app(
         verifier,
         jwks,
         introspections: Arc::default(),
+        revoked_lines: Arc::default(),
         failures,
         connections: Arc::new(Semaphore::new(config.limits.connections)),
         places: Places::new(config.limits.in_flight),

@@ -8,6 +8,8 @@ mod form;
 mod reply;
 mod request;
 
+pub(crate) use self::audit::report_omitted_lines;
+
 use std::sync::Arc;
 
 use axum::{

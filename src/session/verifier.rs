@@ -6,7 +6,7 @@
 //! 4. A verified token is remembered by the token itself until it expires or the keys change: a
 //!    forward-auth sees the same one again and again.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use jsonwebtoken::{Algorithm, DecodingKey};
 use quick_cache::{
@@ -57,6 +57,7 @@ pub struct Verifier {
     secret: Option<DecodingKey>,
     jwks: Arc<Jwks>,
     verified: Cache<Box<str>, Remembered, ByBytes>,
+    warned_of_hs256: Once,
 }
 
 #[derive(Clone, Debug)]
@@ -87,6 +88,7 @@ impl Verifier {
             secret: secret.map(|s| DecodingKey::from_secret(s.expose_secret().as_bytes())),
             jwks,
             verified: token_cache(),
+            warned_of_hs256: Once::new(),
         }
     }
 
@@ -120,7 +122,10 @@ impl Verifier {
         let unverified = UnverifiedToken::parse(token, &self.rules)?;
         let claims = || unverified.claims(&self.rules).map(Arc::new);
         let epoch = if unverified.algorithm == Algorithm::HS256 {
-            let Some(secret) = &self.secret else { return Ok((claims()?, Standing::Unjudged)) };
+            let Some(secret) = &self.secret else {
+                self.warned_of_hs256.call_once(warn_of_hs256);
+                return Ok((claims()?, Standing::Unjudged));
+            };
             check(&unverified, secret)?;
             None
         } else {
@@ -147,6 +152,15 @@ impl Verifier {
             }
         }
     }
+}
+
+fn warn_of_hs256() {
+    tracing::warn!(
+        variable = "SUPABASE_JWT_SECRET",
+        "not set, and a token came that is signed with HS256: GoTrue is asked about each such token, \
+         and while it does not answer, their logouts are not queued and verify is 503; set it if your \
+         project signs with HS256"
+    );
 }
 
 fn token_cache() -> Cache<Box<str>, Remembered, ByBytes> {

@@ -29,6 +29,10 @@ const BAD: &[(&str, &[&str])] = &[
     ("GATEWAY_BIND", &["DoNotPrint:80", "127.0.0.1", "::1:80x", "127.0.0.1:65536", ""]),
     ("PORT", &["DoNotPrint", "65536", "-1", ""]),
     ("GATEWAY_ADMIN_BIND", &["DoNotPrint:80", "9090", "on", "127.0.0.1:8080", ""]),
+    (
+        "GATEWAY_ADMIN_HOSTS",
+        &["https://DoNotPrint", "DoNotPrint:9090", "*.DoNotPrint", ".DoNotPrint", "a.co,,b.co"],
+    ),
     ("GATEWAY_SECRET", &["DoNotPrint-and-31-bytes-of-it..", ""]),
     (
         "GATEWAY_SECRET_PREVIOUS",

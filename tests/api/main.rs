@@ -7,8 +7,10 @@
     reason = "a helper that fails, fails its test"
 )]
 
+mod admin_listener;
 mod alerts;
 mod any_headers;
+mod audit_lines;
 mod check;
 mod clients;
 mod config;
@@ -65,3 +67,4 @@ mod traces;
 mod upstream;
 mod upstream_faults;
 mod verify;
+mod weak_settings;

@@ -1,5 +1,6 @@
 //! The promises of every store, kept by Redis; and what is Redis' own.
 
+mod memory;
 mod versions;
 
 use std::{
