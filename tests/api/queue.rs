@@ -1,5 +1,6 @@
 //! Section 9 of the contract: what GoTrue fails to do is queued, and done once it can be.
 
+mod admission;
 mod scopes;
 mod waiting;
 
@@ -210,73 +211,6 @@ async fn it_gives_up_loudly_after_seven_days() {
         (&json!("gave-up"), &json!("auth_service_error"))
     );
     assert!(stage.alive(&tokens));
-}
-
-#[tokio::test]
-async fn a_4xx_without_gotrues_code_is_failed_and_not_queued() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    for (status, code) in [
-        (400, None),
-        (401, None),
-        (413, None),
-        (431, None),
-        (404, None),
-        (400, Some("no_such_code")),
-    ] {
-        let tokens = stage.sign_up();
-        stage.fault(json!({"operation": "logout", "kind": "status", "status": status,
-            "code": code, "times": 1}));
-        let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
-        assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
-        assert_eq!(reply.header("x-logout-outcome"), Some("failed"), "{status}");
-        assert_eq!(stage.verify(&tokens).await, 401, "{status}: its owner asked to leave");
-    }
-    assert_eq!(waiting(&stage).await, 0);
-}
-
-#[tokio::test]
-async fn what_nobody_has_proven_is_failed_and_leaves_nothing_behind() {
-    let no_keys = json!({"operation": "jwks", "kind": "status", "status": 500});
-    for (setup, faults) in [
-        (Setup::new().algorithm(Algorithm::Hs256), vec![]),
-        (Setup::new().unready(), vec![no_keys]),
-    ] {
-        let directory = tempfile::tempdir().unwrap();
-        let store = format!("file:{}", directory.path().join("store").display());
-        let setup = setup.flag("store", &store).flag("admin-bind", "127.0.0.1:0");
-        let stage = setup.start_with(&faults).await;
-        stage.fault(fails(503));
-        let owner = stage.sign_up();
-        let forged = hs256(&claims_of(&owner.access_token), "a-secret-of-someone-else-0123456789");
-        for token in [&owner.access_token, &forged] {
-            for scope in ["local", "global", "others"] {
-                let target = format!("/logout?scope={scope}");
-                let reply = stage.post(&target).bearer(token).send().await;
-                assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_unavailable"));
-                assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
-            }
-        }
-        assert_eq!(waiting(&stage).await, 0);
-        let metrics = crate::harness::Request::new(stage.admin_address.unwrap(), "GET", "/metrics")
-            .send()
-            .await;
-        assert!(metrics.text().contains("\nlogout_gateway_revocations 0\n"));
-        // A proven one that fails later shows that the log has been written up to then.
-        assert_eq!(stage.report("/failures").await["failures"], json!([]));
-    }
-}
-
-#[tokio::test]
-async fn a_proven_session_is_queued_where_gotrue_alone_could_judge_it() {
-    let (stage, _directory) = durable(Setup::new().algorithm(Algorithm::Hs256)).await;
-    let tokens = stage.sign_up();
-    assert_eq!(stage.verify(&tokens).await, 200, "GoTrue vouches for it");
-    stage.fault(fails(503));
-    log_out(&stage, &tokens, "/logout").await;
-    assert_eq!(stage.verify(&tokens).await, 401, "and so it is on the list");
-    stage.mock.clear_faults();
-    worked_off(&stage).await;
-    assert!(!stage.alive(&tokens));
 }
 
 #[tokio::test]
