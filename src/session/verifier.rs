@@ -6,7 +6,10 @@
 //! 4. A verified token is remembered by the token itself until it expires or the keys change: a
 //!    forward-auth sees the same one again and again.
 
-use std::sync::{Arc, Once};
+use std::sync::{
+    Arc, Once,
+    atomic::{AtomicBool, Ordering},
+};
 
 use jsonwebtoken::{Algorithm, DecodingKey};
 use quick_cache::{
@@ -58,6 +61,8 @@ pub struct Verifier {
     jwks: Arc<Jwks>,
     verified: Cache<Box<str>, Remembered, ByBytes>,
     warned_of_hs256: Once,
+    /// An HS256 token came since [`Verifier::hs256_is_unused`] was asked.
+    hs256_seen: AtomicBool,
 }
 
 #[derive(Clone, Debug)]
@@ -89,7 +94,17 @@ impl Verifier {
             jwks,
             verified: token_cache(),
             warned_of_hs256: Once::new(),
+            hs256_seen: AtomicBool::new(false),
         }
+    }
+
+    /// Whether HS256 is accepted beside keys that sign, and no such token came since this was asked the
+    /// last time.
+    #[must_use]
+    pub fn hs256_is_unused(&self) -> bool {
+        let unseen = !self.hs256_seen.swap(false, Ordering::Relaxed);
+        let keys_sign = self.jwks.current().is_some_and(|keys| !keys.algorithms().is_empty());
+        unseen && keys_sign && self.rules.allow(Algorithm::HS256)
     }
 
     /// Whether any token can be judged here at all.
@@ -123,10 +138,12 @@ impl Verifier {
         let claims = || unverified.claims(&self.rules).map(Arc::new);
         let epoch = if unverified.algorithm == Algorithm::HS256 {
             let Some(secret) = &self.secret else {
+                self.hs256_seen.store(true, Ordering::Relaxed);
                 self.warned_of_hs256.call_once(warn_of_hs256);
                 return Ok((claims()?, Standing::Unjudged));
             };
             check(&unverified, secret)?;
+            self.hs256_seen.store(true, Ordering::Relaxed);
             None
         } else {
             let kid = unverified.kid.as_deref().ok_or(TokenFault::UnknownKey)?;

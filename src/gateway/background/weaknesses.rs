@@ -9,10 +9,11 @@ use crate::{app::App, config::Warning, store};
 
 const PAUSE: Duration = Duration::from_secs(1);
 const STORE_PAUSE: Duration = Duration::from_secs(10);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Logs them as soon as store and key set answer. Never returns.
 pub(super) async fn warn(app: &App) {
-    join!(warn_of_the_store(app), warn_of_the_secret(app));
+    join!(warn_of_the_store(app), warn_of_the_secret(app), warn_of_unused_hs256(app));
     std::future::pending::<()>().await;
 }
 
@@ -39,5 +40,19 @@ async fn warn_of_the_secret(app: &App) {
     };
     if has_keys && let Some(warning) = app.config.supabase.secret_warning(has_keys) {
         warning.log();
+    }
+}
+
+/// A hosted project publishes its first key long before it signs with it: a day without such tokens shows
+/// that it does.
+async fn warn_of_unused_hs256(app: &App) {
+    loop {
+        sleep(DAY).await;
+        if app.verifier.hs256_is_unused() {
+            let weakness = "HS256 is accepted, and no such token came for a day while the project has \
+                            keys that sign: anybody can send forged HS256 tokens, and an old secret \
+                            goes on counting; leave HS256 out";
+            return Warning::new("GATEWAY_JWT_ALGORITHMS", weakness).log();
+        }
     }
 }

@@ -195,6 +195,11 @@ impl Judge {
         }
     }
 
+    /// Whether HS256 is accepted beside signing keys and no such token came lately.
+    pub(crate) fn hs256_is_unused(&self) -> bool {
+        self.verifier.hs256_is_unused()
+    }
+
     /// Whether `token` breaks no rule here, so that it counts if the project signed it.
     pub(crate) async fn believes(&self, token: &str) -> bool {
         let judged = self.verifier.judge(token, self.now).await;
