@@ -11,7 +11,11 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{report::rfc3339, session::token::TokenFault};
+use crate::{
+    csrf::CsrfFault,
+    report::rfc3339,
+    session::{NoSession, token::TokenFault},
+};
 
 /// What went wrong, as far as a client may know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,6 +192,25 @@ struct Details {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "2027-01-15T08:00:00Z")]
     since: Option<String>,
+}
+
+impl From<CsrfFault> for Error {
+    fn from(fault: CsrfFault) -> Self {
+        match fault {
+            CsrfFault::Missing => Self::CsrfMissing,
+            CsrfFault::Invalid => Self::CsrfInvalid,
+            CsrfFault::CrossSite => Self::CsrfCrossSite,
+        }
+    }
+}
+
+impl From<NoSession> for Error {
+    fn from(none: NoSession) -> Self {
+        match none {
+            NoSession::Missing => Self::CredentialMissing,
+            NoSession::Invalid(fault) => Self::CredentialInvalid(fault),
+        }
+    }
 }
 
 impl IntoResponse for Error {

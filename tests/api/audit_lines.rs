@@ -148,7 +148,8 @@ async fn a_line_says_whether_its_session_was_proven() {
         serving.request("POST", "/logout").bearer(token).header("X-Request-Id", id).send()
     };
     assert_eq!(logout(&tokens.access_token, "proven").await.status, 200);
-    let forged = hs256(&claims_of(&tokens.access_token), "a-secret-of-nobody");
+    let other = stage.sign_up();
+    let forged = hs256(&claims_of(&other.access_token), "a-secret-of-nobody");
     assert_eq!(logout(&forged, "unproven").await.status, 401);
     stage.fault(json!({"operation": "logout", "kind": "status", "status": 503}));
     assert_eq!(logout(&forged, "unproven-failed").await.status, 500);
