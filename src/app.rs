@@ -1,5 +1,6 @@
 //! All routes and all layers on one screen.
 
+mod admin_guard;
 pub mod frame;
 pub mod peer;
 
@@ -28,7 +29,7 @@ use crate::{
     logout::Logout,
     places::Places,
     readiness::Readiness,
-    routes,
+    routes::{self, verify::revoked_lines::RevokedLines},
     session::{introspection::IntrospectionCache, jwks::Jwks, verifier::Verifier},
     telemetry::metrics::Metrics,
 };
@@ -52,6 +53,8 @@ pub struct App {
     pub begun: Instant,
     /// Knows which part is missing.
     pub readiness: Arc<Readiness>,
+    /// Limits the log lines about revoked sessions.
+    pub revoked_lines: Arc<RevokedLines>,
     /// Takes the logouts that did not end the session.
     pub failures: FailureLog,
     /// Cancelled when the gateway begins to stop.
@@ -75,17 +78,24 @@ pub fn public(app: Arc<App>, pages: Router) -> Router {
         .merge(routes::documents())
         .merge(routes::health(&app))
         .merge(pages);
-    framed(routes, app)
+    framed(with_fallbacks(routes), app)
 }
 
 /// The admin listener's router.
 pub fn admin(app: Arc<App>) -> Router {
-    framed(routes::health(&app).merge(routes::operator(app.clone())), app)
+    let routes = routes::health(&app).merge(routes::operator(app.clone()));
+    // Around the fallbacks too: a refused page must not learn which paths exist.
+    let guard = middleware::from_fn_with_state(app.clone(), admin_guard::guard);
+    framed(with_fallbacks(routes).layer(guard), app)
+}
+
+fn with_fallbacks(routes: Router) -> Router {
+    routes.fallback(not_found).method_not_allowed_fallback(method_not_allowed)
 }
 
 /// What every response of every listener goes through.
 fn framed(routes: Router, app: Arc<App>) -> Router {
-    routes.fallback(not_found).method_not_allowed_fallback(method_not_allowed).layer(
+    routes.layer(
         ServiceBuilder::new()
             // Outermost: request id and security headers stand on every response, a panic's included.
             .layer(middleware::from_fn_with_state(app, frame::frame))

@@ -18,6 +18,12 @@ use crate::{
 /// More than that between two clocks, and tokens are judged expired on one side only.
 const CLOCKS_APART: Duration = Duration::from_secs(5);
 
+/// Major and minor.
+type Version = (u32, u32);
+
+/// The first GoTrue that answers `session_not_found` to a second logout of one session.
+const KNOWS_ENDED_SESSIONS: Version = (2, 150);
+
 /// A part and what was found of it: good news or bad.
 type Finding = Result<String, String>;
 
@@ -55,7 +61,9 @@ async fn probe(config: &Config, clock: &Clock) -> bool {
             return false;
         }
     };
-    let reached = told("GoTrue", &auth_service(config, &gotrue, clock).await);
+    let reached = auth_service(config, &gotrue, clock).await;
+    let old = reached.as_ref().ok().and_then(|(_, version)| outdated(*version));
+    let reached = told("GoTrue", &reached.map(|(found, _)| found));
     let keys = gotrue.jwks(Instant::now() + config.upstream_timeout).await;
     let keys = keys.map_err(|refusal| refusal.to_string());
     let keys = keys.and_then(|body| jwks::algorithms(&body).map_err(|fault| fault.to_string()));
@@ -64,9 +72,12 @@ async fn probe(config: &Config, clock: &Clock) -> bool {
     let stored = told("store", &store.as_ref().map(|s| s.found.clone()).map_err(Clone::clone));
 
     let mut warnings = config.warnings();
+    warnings.extend(config::unused_proxies());
     let weaknesses = store.into_iter().flat_map(|survey| survey.weaknesses);
-    warnings.extend(weaknesses.map(|w| Warning { variable: "GATEWAY_STORE", weakness: w.into() }));
-    warnings.extend(keys.ok().and_then(|keys| unjudged(config, &keys)));
+    warnings.extend(weaknesses.map(Warning::of_the_store));
+    warnings.extend(old);
+    let keys = keys.ok().map(|keys| !keys.is_empty());
+    warnings.extend(keys.and_then(|has_keys| config.supabase.secret_warning(has_keys)));
     for warning in warnings {
         println!("warning: {warning}");
     }
@@ -88,7 +99,12 @@ fn told(part: &str, finding: &Finding) -> bool {
     finding.is_ok()
 }
 
-async fn auth_service(config: &Config, gotrue: &GoTrue, clock: &Clock) -> Finding {
+/// What was found of GoTrue, and its version.
+async fn auth_service(
+    config: &Config,
+    gotrue: &GoTrue,
+    clock: &Clock,
+) -> Result<(String, Option<Version>), String> {
     let asked = |with_key| async move {
         let answer = gotrue.health(with_key, Instant::now() + config.upstream_timeout).await;
         answer.map_err(|refusal| format!("{refusal} at GOTRUE_URL"))
@@ -111,7 +127,16 @@ async fn auth_service(config: &Config, gotrue: &GoTrue, clock: &Clock) -> Findin
         }
         Health { status, .. } => return Err(format!("status {status}")),
     }
-    Ok(format!("{api_key}; {}", clocks(&answer, clock)))
+    Ok((format!("{api_key}; {}", clocks(&answer, clock)), answer.version))
+}
+
+fn outdated(version: Option<Version>) -> Option<Warning> {
+    let (major, minor) = version.filter(|version| *version < KNOWS_ENDED_SESSIONS)?;
+    let weakness = format!(
+        "GoTrue there is {major}.{minor}, and before 2.150 it takes a second logout of one session \
+         for one of all sessions of its user: update it"
+    );
+    Some(Warning::new("GOTRUE_URL", weakness))
 }
 
 fn clocks(answer: &Health, clock: &Clock) -> String {
@@ -128,13 +153,4 @@ fn clocks(answer: &Health, clock: &Clock) -> String {
             format!("its clock is {seconds} s {side}: set both, or tokens are judged differently")
         }
     }
-}
-
-/// Without keys, tokens are signed with the shared secret.
-fn unjudged(config: &Config, algorithms: &Algorithms) -> Option<Warning> {
-    (algorithms.is_empty() && config.supabase.jwt_secret.is_none()).then_some(Warning {
-        variable: "SUPABASE_JWT_SECRET",
-        weakness: "not set, and the project signs with HS256: GoTrue is asked about every token"
-            .into(),
-    })
 }

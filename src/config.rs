@@ -34,7 +34,7 @@ pub use logs::LogFormat;
 pub use redirects::{Destination, Redirects};
 pub use store::{RedisAddress, StoreAddress};
 pub use supabase::Supabase;
-pub use warnings::Warning;
+pub use warnings::{Warning, unused_proxies};
 
 use faults::Noted;
 
@@ -70,6 +70,9 @@ pub struct Config {
     pub bind: SocketAddr,
     /// `GATEWAY_ADMIN_BIND`; `None` is `off`.
     pub admin_bind: Option<SocketAddr>,
+    /// `GATEWAY_ADMIN_HOSTS`, in lower case: names that the admin listener answers to, besides IP
+    /// addresses and `localhost`.
+    pub admin_hosts: Vec<String>,
     /// `GATEWAY_THREADS`: how many runtimes serve the public listener.
     pub threads: NonZeroUsize,
     /// The Supabase project.
@@ -150,6 +153,7 @@ impl Config {
         Ok(Self {
             bind: server.bind,
             admin_bind: server.admin_bind,
+            admin_hosts: server.admin_hosts,
             threads: server.threads,
             supabase: supabase?,
             secrets: csrf.secrets,

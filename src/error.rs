@@ -11,7 +11,11 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{report::rfc3339, session::token::TokenFault};
+use crate::{
+    csrf::CsrfFault,
+    report::rfc3339,
+    session::{NoSession, token::TokenFault},
+};
 
 /// What went wrong, as far as a client may know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub enum Error {
     PayloadTooLarge,
     /// The body is not `application/json`.
     UnsupportedMediaType,
+    /// The admin listener does not answer to the host that the request names.
+    MisdirectedRequest,
     /// GoTrue's own limit, with its `Retry-After`.
     RateLimited {
         /// Seconds or an HTTP date, as GoTrue sent it.
@@ -105,6 +111,7 @@ impl Error {
             Self::MethodNotAllowed => Face(S::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", None, "This path does not take this method."),
             Self::PayloadTooLarge => Face(S::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", None, "The body is larger than 8 KiB."),
             Self::UnsupportedMediaType => Face(S::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", None, "A body must be application/json."),
+            Self::MisdirectedRequest => Face(S::MISDIRECTED_REQUEST, "MISDIRECTED_REQUEST", None, "This listener does not answer to this host name."),
             Self::RateLimited { .. } => Face(S::TOO_MANY_REQUESTS, "RATE_LIMITED", None, "The authentication service asks to try again later."),
             Self::AuthServiceUnavailable => Face(S::INTERNAL_SERVER_ERROR, "LOGOUT_FAILED", Some("auth_service_unavailable"), "The authentication service cannot be reached."),
             Self::AuthServiceTimeout => Face(S::INTERNAL_SERVER_ERROR, "LOGOUT_FAILED", Some("auth_service_timeout"), "The authentication service did not answer in time."),
@@ -185,6 +192,25 @@ struct Details {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "2027-01-15T08:00:00Z")]
     since: Option<String>,
+}
+
+impl From<CsrfFault> for Error {
+    fn from(fault: CsrfFault) -> Self {
+        match fault {
+            CsrfFault::Missing => Self::CsrfMissing,
+            CsrfFault::Invalid => Self::CsrfInvalid,
+            CsrfFault::CrossSite => Self::CsrfCrossSite,
+        }
+    }
+}
+
+impl From<NoSession> for Error {
+    fn from(none: NoSession) -> Self {
+        match none {
+            NoSession::Missing => Self::CredentialMissing,
+            NoSession::Invalid(fault) => Self::CredentialInvalid(fault),
+        }
+    }
 }
 
 impl IntoResponse for Error {

@@ -93,7 +93,7 @@ impl Gateway {
     /// [`StartError`]; then nothing is left running.
     pub fn start(config: Config, clock: Clock, pages: &Router) -> Result<Self, StartError> {
         let (address, sockets) =
-            listeners(config.bind, config.threads.get()).map_err(|source| StartError::Bind {
+            server::bind(config.bind, config.threads.get()).map_err(|source| StartError::Bind {
                 variable: "GATEWAY_BIND",
                 address: config.bind,
                 source,
@@ -101,7 +101,7 @@ impl Gateway {
         let admin =
             match config.admin_bind {
                 None => None,
-                Some(address) => Some(listeners(address, 1).map_err(|source| {
+                Some(address) => Some(server::bind(address, 1).map_err(|source| {
                     StartError::Bind { variable: "GATEWAY_ADMIN_BIND", address, source }
                 })?),
             };
@@ -236,6 +236,7 @@ pub fn first_app(
         verifier,
         jwks,
         introspections: Arc::default(),
+        revoked_lines: Arc::default(),
         failures,
         connections: Arc::new(Semaphore::new(config.limits.connections)),
         places: Places::new(config.limits.in_flight),
@@ -278,20 +279,4 @@ async fn serve(listener: TcpListener, router: Router, app: Arc<App>) {
             "not everything ended in time"
         );
     }
-}
-
-/// `count` sockets bound to one address, among which the kernel spreads connections.
-fn listeners(address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpSocket>)> {
-    // Sockets that share a port share it with any process of this user, too: a bind that shares
-    // nothing tells whether the port is free, and picks one for port 0.
-    let address = std::net::TcpListener::bind(address)?.local_addr()?;
-    let bound = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.set_reuseaddr(true)?;
-        socket.set_reuseport(true)?;
-        socket.bind(address)?;
-        Ok(socket)
-    };
-    let sockets = (0..count).map(|_| bound()).collect::<io::Result<_>>()?;
-    Ok((address, sockets))
 }

@@ -62,6 +62,8 @@ pub struct Health {
     pub status: u16,
     /// Whether it says to be GoTrue.
     pub is_gotrue: bool,
+    /// Its major and minor version, if the answer has one: 2 and 150 of `v2.150.1`.
+    pub version: Option<(u32, u32)>,
     /// Its clock, from the answer's `Date`.
     pub date: Option<SystemTime>,
 }

@@ -14,6 +14,7 @@ pub mod app;
 pub mod check;
 pub mod clock;
 pub mod config;
+pub mod core_dumps;
 pub mod csrf;
 pub mod demo;
 pub mod descriptors;

@@ -236,7 +236,10 @@ impl Logout {
             return Attempt::without_answer(Outcome::Expired);
         };
         match self.refresh(session, refresh_token, caller, deadline).await {
-            Err(RefreshFault::Refused(Refusal::RefreshTokenRefused)) if self.is_over(session) => {
+            // The user's other sessions may live on, so this answers a `local` logout alone.
+            Err(RefreshFault::Refused(Refusal::RefreshTokenRefused))
+                if scope == Scope::Local && self.is_over(session) =>
+            {
                 Attempt::without_answer(Outcome::AlreadyEnded)
             }
             Err(fault) => Attempt::without_answer(fault.outcome()),

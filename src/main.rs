@@ -12,7 +12,7 @@ use logout_gateway::{
     check,
     clock::Clock,
     config::{self, Config},
-    demo, descriptors,
+    core_dumps, demo, descriptors,
     gateway::{Gateway, StartError},
     mock, operator,
     telemetry::{self, Telemetry, traces::Exporter},
@@ -58,6 +58,8 @@ fn main() -> ExitCode {
 }
 
 fn serve(args: config::Args) -> ExitCode {
+    // Before any secret is read.
+    let core_dumps = core_dumps::forbid();
     let config = match Config::parse(args) {
         Ok(config) => config,
         Err(faults) => {
@@ -74,9 +76,12 @@ fn serve(args: config::Args) -> ExitCode {
     };
     let telemetry = telemetry::start(config.log_format, &config.log_filter, exporter);
     config.tell();
-    let descriptors = descriptors::provide(&config.limits);
-    for warning in config.warnings().into_iter().chain(descriptors) {
-        tracing::warn!(variable = warning.variable, "{}", warning.weakness);
+    if let Err(cause) = core_dumps {
+        tracing::warn!(%cause, "core dumps stay possible, and one would hold secrets: forbid them (ulimit -c 0)");
+    }
+    let warnings = config.warnings().into_iter().chain(config::unused_proxies());
+    for warning in warnings.chain(descriptors::provide(&config.limits)) {
+        warning.log();
     }
     match run(config, &telemetry) {
         Ok(()) => ExitCode::SUCCESS,
@@ -96,7 +101,7 @@ fn run(config: Config, telemetry: &Telemetry) -> Result<(), Failed> {
         tokio::select! {
             signal = signals.next() => Some(signal),
             () = gateway.failed() => None,
-            () = telemetry.tell_of_dropped_lines() => None,
+            () = telemetry.report_dropped_lines() => None,
         }
     });
     tracing::info!(signal, "shutting down");

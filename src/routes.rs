@@ -35,6 +35,8 @@ use crate::{
 #[openapi(
     info(
         title = "logout-gateway",
+        // The edition of the contract. The version of the product would help attackers to find old releases.
+        version = "2",
         description = "Ends Supabase sessions, completely and truthfully.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),

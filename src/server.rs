@@ -4,10 +4,13 @@
 //!    ends.
 //! 2. A head may take `GATEWAY_HEADER_TIMEOUT` and `GATEWAY_MAX_HEADER_BYTES`; over that it is 431.
 //!    A client that reads nothing of its answer for as long is left.
-//! 3. On shutdown nothing new is accepted but what the kernel has let in already. A request that has
+//! 3. The kernel holds at most [`SEND_BUFFER`] of an answer and [`RECEIVE_BUFFER`] of a request for each
+//!    connection. `docs/operations.md` has the memory that follows for a whole process.
+//! 4. On shutdown nothing new is accepted but what the kernel has let in already. A request that has
 //!    come may end; a connection without one is left after [`GRACE`].
 
 use std::{
+    io,
     net::SocketAddr,
     pin::pin,
     sync::{
@@ -21,7 +24,7 @@ use axum::{Router, body::Body, extract::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::Semaphore,
     time::timeout,
 };
@@ -31,8 +34,13 @@ use tower::Service;
 
 use crate::{app::frame::PeerAddress, config::Limits};
 
-/// The HTTP library's read buffer holds a whole head and the beginning of what follows.
-const BESIDE_THE_HEAD: usize = 16 * 1024;
+/// `SO_SNDBUF` in bytes. Linux reserves twice as much and counts its own overhead in it (socket(7)).
+/// Without it a client that does not read makes the kernel hold up to `net.ipv4.tcp_wmem`, 4 MiB.
+/// Answers but those of `/docs` are smaller.
+const SEND_BUFFER: u32 = 16 * 1024;
+/// `SO_RCVBUF` in bytes, doubled likewise. Without it the kernel holds up to `net.ipv4.tcp_rmem` of
+/// requests that a client sends before it reads the answer to the first.
+const RECEIVE_BUFFER: u32 = 32 * 1024;
 /// A proxy may pass on each of many cookies in a line of its own.
 const MOST_HEADERS: usize = 512;
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -40,6 +48,29 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_CALL: Duration = Duration::from_millis(20);
 /// On shutdown, how long a head may still take: browsers and proxies connect before they ask.
 pub const GRACE: Duration = Duration::from_secs(1);
+
+/// Binds `count` sockets to one address, among which the kernel distributes connections. Answers the
+/// address with the port that was chosen for port 0. Accepted connections inherit the buffer sizes.
+///
+/// # Errors
+/// The address is taken or does not belong to this machine.
+pub fn bind(address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpSocket>)> {
+    // Sockets with SO_REUSEPORT share the port with any process of this user. A bind without it fails if
+    // the port is taken, and chooses one for port 0.
+    let address = std::net::TcpListener::bind(address)?.local_addr()?;
+    let bound = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.set_reuseport(true)?;
+        // Before listen(2): TCP announces its window scale in the handshake.
+        socket.set_send_buffer_size(SEND_BUFFER)?;
+        socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+        socket.bind(address)?;
+        Ok(socket)
+    };
+    let sockets = (0..count).map(|_| bound()).collect::<io::Result<_>>()?;
+    Ok((address, sockets))
+}
 
 /// Serves `app` on `listener` until `shutdown`, then answers with the connections still open.
 pub async fn run(
@@ -84,8 +115,9 @@ fn http(limits: &Limits) -> http1::Builder {
         .max_header_size(limits.header_bytes)
         // hyper allows 100.
         .max_headers(MOST_HEADERS)
-        // hyper's 400 KiB for each connection would be the memory that strangers can take.
-        .max_buf_size(limits.header_bytes + BESIDE_THE_HEAD)
+        // hyper's default is 400 KiB for each connection. A whole head fits in: a larger buffer would
+        // only hold pipelined requests, which can wait in the kernel.
+        .max_buf_size(limits.header_bytes)
         // Who has nothing more to say still wants the answer: hyper would take it for a hang-up.
         .half_close(true)
         // A head with a space before its colon is read differently by others: refused.

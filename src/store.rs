@@ -241,6 +241,18 @@ pub struct Survey {
     pub weaknesses: Vec<String>,
 }
 
+/// The weaknesses of a store that a gateway has open, a sentence each.
+///
+/// # Errors
+/// Why the store cannot be examined now.
+pub async fn weaknesses(address: &StoreAddress) -> Result<Vec<String>, String> {
+    match address {
+        StoreAddress::Memory => Ok(Vec::new()),
+        StoreAddress::Redis(address) => Ok(RedisStore::survey(address).await?.weaknesses),
+        StoreAddress::File(path) => FileStore::weaknesses(path.clone()).await,
+    }
+}
+
 /// Looks at the configured store, which must answer.
 ///
 /// # Errors

@@ -3,18 +3,19 @@
 //! No token, cookie value, key or e-mail address ever stands in one: secrets have no `Debug`, request
 //! heads are not logged, and upstream text is not either.
 
+pub mod line_limit;
+pub mod log_buffers;
 pub mod metrics;
 pub mod traces;
 
 use std::{
-    io::{self, BufWriter, IsTerminal, Write},
+    io::{self, IsTerminal},
     panic::{self, PanicHookInfo},
     thread,
     time::Duration,
 };
 
 use tracing::{Dispatch, Level, Metadata, level_filters::LevelFilter};
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter, Layer,
     filter::{FilterExt, filter_fn},
@@ -24,14 +25,12 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use self::traces::Exporter;
+use self::{
+    log_buffers::{BufferGuards, LogBuffers},
+    traces::Exporter,
+};
 use crate::config::LogFormat;
 
-/// Lines that wait for a reader who stalls; further ones are dropped. The library keeps 128,000, some
-/// 50 MB.
-const LINES_WAITING: usize = 8192;
-/// Nobody sees a line later than this.
-const GATHER: Duration = Duration::from_millis(5);
 const LOOK_FOR_DROPPED: Duration = Duration::from_secs(1);
 /// How long the last spans may take: whoever takes them may be gone.
 const LAST_SPANS: Duration = Duration::from_secs(2);
@@ -41,22 +40,17 @@ const LAST_SPANS: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Telemetry {
     exporter: Option<Exporter>,
-    dropped: ErrorCounter,
-    _writing: WorkerGuard,
+    buffers: BufferGuards,
 }
 
-/// Starts logging for the whole process, panics included; once. Lines are written by a thread of their
+/// Starts logging for the whole process, panics included; once. Lines are written by threads of their
 /// own, so that a reader who stalls stops no request.
 #[must_use]
 pub fn start(format: LogFormat, filter: &str, exporter: Option<Exporter>) -> Telemetry {
-    let (writer, writing) = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(LINES_WAITING)
-        .finish(Gathering(BufWriter::new(io::stderr())));
-    let dropped = writer.error_counter();
+    let (writer, buffers) = LogBuffers::start();
     subscriber(writer, format, filter, exporter.as_ref()).init();
     panic::set_hook(Box::new(log_panic));
-    Telemetry { exporter, dropped, _writing: writing }
+    Telemetry { exporter, buffers }
 }
 
 /// Who takes lines and spans.
@@ -91,34 +85,25 @@ fn is_line(what: &Metadata<'_>) -> bool {
     !what.is_span() && !quotes
 }
 
-/// Writes all lines that have gathered at once, and then lets others gather: to wake a thread for each
-/// line costs more than the line.
-struct Gathering(BufWriter<io::Stderr>);
-
-impl Write for Gathering {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.write(line)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()?;
-        thread::park_timeout(GATHER);
-        Ok(())
-    }
-}
-
 impl Telemetry {
-    /// Says so whenever lines were lost, with their number since the start: the line that says so may
-    /// itself be one of them, and is then said again. For ever.
-    pub async fn tell_of_dropped_lines(&self) {
-        let mut told = 0;
+    /// Logs a warning whenever lines were dropped, with their number since the start. The warning itself
+    /// may be dropped, which counts and is reported with the next one. Never returns.
+    pub async fn report_dropped_lines(&self) {
+        let mut reported = 0;
         loop {
             tokio::time::sleep(LOOK_FOR_DROPPED).await;
-            let total = self.dropped.dropped_lines();
-            if total > told {
-                tracing::warn!(total, "log lines were dropped: nobody read them in time");
+            let dropped = self.buffers.dropped();
+            let total = dropped.total();
+            if total > reported {
+                tracing::warn!(
+                    total,
+                    audit_of_sessions = dropped.sessions,
+                    audit_of_refusals = dropped.refusals,
+                    other = dropped.other,
+                    "log lines were dropped: standard error is not read fast enough"
+                );
             }
-            told = total;
+            reported = total;
         }
     }
 }

@@ -1,11 +1,13 @@
-//! GoTrue's answers, or those of whoever answers in its place.
+//! GoTrue's answers, or those of another server in its place.
 //!
 //! 1. Only 204 says that a logout revoked; after a try whose outcome is unknown, so does a session
 //!    that is gone.
-//! 2. Only a 4xx with the code of section 8 of the contract says that session or user are gone.
-//! 3. No more than 64 KiB of a body is kept, and hardly more is read.
-//! 4. A user is live only by an answer that shows this user.
-//! 5. A key set verifies nothing that its own keys did not sign.
+//! 2. Only a 4xx with the code of section 8 of the contract, in answer to a logout or to `GET /user`, says
+//!    that session or user are gone. An answer to a refresh never does.
+//! 3. Only what says nothing about the request is passing, and so queued: no 4xx but 429 is.
+//! 4. No more than 64 KiB of a body is kept, and hardly more is read.
+//! 5. A user is live only by an answer that shows this user.
+//! 6. A key set verifies nothing that its own keys did not sign.
 #![no_main]
 
 use std::{
@@ -16,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use axum::http::HeaderValue;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use logout_gateway::{
@@ -126,34 +129,62 @@ fn judge_logout(answering: &Answering, answer: &Answer) {
     }
 }
 
-/// Section 8 of the contract, read the other way round: what must have come for this to be said.
+/// GoTrue's codes for a refresh token that it gives no access token for.
+const REFUSED_REFRESH_TOKEN: [&str; 7] = [
+    "refresh_token_not_found",
+    "refresh_token_already_used",
+    "session_expired",
+    "session_not_found",
+    "user_not_found",
+    "validation_failed",
+    "bad_json",
+];
+
+/// Section 8 of the contract, read the other way round: which answers may have this meaning.
 fn judge_refusal(answering: &Answering, refusal: &Refusal) {
     let (status, code) = (answering.status, code(answering));
     let said =
         |codes: &[&str]| status / 100 == 4 && code.as_deref().is_some_and(|c| codes.contains(&c));
+    let about_the_token = matches!(answering.operation, Operation::Logout | Operation::User);
     let refreshing = answering.operation == Operation::Token;
+    let passed_on = |retry_after: &Option<HeaderValue>| {
+        let value = retry_after.as_ref().map(|value| value.to_str().expect("text"));
+        value.is_none_or(is_retry_after)
+    };
     let right = match refusal {
-        Refusal::SessionNotFound if refreshing => {
-            said(&["session_not_found", "refresh_token_not_found", "session_expired"])
-        }
-        Refusal::SessionNotFound => said(&["session_not_found"]),
-        Refusal::UserNotFound => said(&["user_not_found"]),
-        Refusal::UserBanned => said(&["user_banned"]),
-        Refusal::BadJwt => !refreshing && said(&["bad_jwt"]),
-        Refusal::BadRefreshToken => refreshing && said(&["validation_failed", "bad_json"]),
-        Refusal::RefreshTokenUsed => refreshing && said(&["refresh_token_already_used"]),
-        Refusal::RateLimited { retry_after } => {
-            let passed_on = retry_after.as_ref().map(|value| value.to_str().expect("text"));
-            status == 429 && passed_on.is_none_or(is_retry_after)
-        }
+        Refusal::SessionNotFound => about_the_token && said(&["session_not_found"]),
+        Refusal::UserNotFound => about_the_token && said(&["user_not_found"]),
+        Refusal::UserBanned => (about_the_token || refreshing) && said(&["user_banned"]),
+        Refusal::BadJwt => about_the_token && said(&["bad_jwt"]),
+        Refusal::RefreshTokenRefused => refreshing && said(&REFUSED_REFRESH_TOKEN),
+        Refusal::RateLimited { retry_after } => status == 429 && passed_on(retry_after),
         Refusal::Unavailable { retry_after } => {
-            let passed_on = retry_after.as_ref().map(|value| value.to_str().expect("text"));
-            matches!(status, 502 | 503) && passed_on.is_none_or(is_retry_after)
+            matches!(status, 502 | 503) && passed_on(retry_after)
         }
-        Refusal::Timeout => status == 504,
-        Refusal::Unexpected => true,
+        Refusal::GatewayTimeout => status == 504,
+        Refusal::Failed => status / 100 == 5 && !matches!(status, 502..=504),
+        Refusal::NoAnswer => answering.broken && status == 200 && refreshing,
+        // The whole answer was there before the budget was used up.
+        Refusal::Timeout => false,
+        Refusal::Unexpected => status != 429 && status / 100 != 5,
     };
     assert!(right, "{refusal:?} {answering:?}");
+    // A connection that breaks within a success leaves open what became of the request.
+    let passing = status == 429 || status / 100 == 5 || *refusal == Refusal::NoAnswer;
+    let about_the_request = said(&[
+        "session_not_found",
+        "user_not_found",
+        "user_banned",
+        "bad_jwt",
+        "refresh_token_not_found",
+        "refresh_token_already_used",
+        "session_expired",
+        "validation_failed",
+        "bad_json",
+    ]);
+    assert!(!refusal.is_passing() || passing, "{refusal:?} {answering:?}");
+    assert!(refusal.is_passing() || !passing || about_the_request, "{refusal:?} {answering:?}");
+    assert!(refusal.is_passing() || !refusal.is_about_gotrue(), "{refusal:?}");
 }
 
 /// Seconds, or a date: RFC 9110, section 10.2.3.

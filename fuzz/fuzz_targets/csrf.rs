@@ -1,8 +1,9 @@
 //! The CSRF check: which page asks, and with which token.
 //!
-//! 1. A token passes if and only if the header equals a cookie and the gateway minted that for this
-//!    session, with its current or its previous secret.
-//! 2. Whatever is changed in a good token, it is good no more.
+//! 1. A token passes if and only if the header equals a cookie and the gateway minted that for a binding
+//!    that this request accepts, with its current or its previous secret.
+//! 2. A changed token is not good any more, and neither is one that is bound to another session or to
+//!    another access token.
 //! 3. No page of a foreign origin passes.
 #![no_main]
 
@@ -11,7 +12,9 @@ use std::sync::LazyLock;
 use arbitrary::Arbitrary;
 use axum::http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::fuzz_target;
-use logout_gateway::csrf::{Csrf, CsrfFault, origin::SEC_FETCH_SITE, submitted::Submitted};
+use logout_gateway::csrf::{
+    Binding, Csrf, CsrfFault, origin::SEC_FETCH_SITE, submitted::Submitted,
+};
 use logout_gateway_fuzz::configuration;
 use seeds::{ALLOWED_ORIGIN, PREVIOUS_SECRET, SECRET, csrf::minted};
 use uuid::Uuid;
@@ -26,6 +29,8 @@ static CSRF: LazyLock<Csrf> = LazyLock::new(|| {
 #[derive(Arbitrary, Debug)]
 struct Input {
     session_id: u128,
+    /// The digest of the access token, where the request accepts a token that is bound to it.
+    access_token: Option<[u8; 32]>,
     header: Option<Token>,
     cookies: Vec<Token>,
     page: Page,
@@ -36,12 +41,21 @@ enum Token {
     Text(String),
     Minted {
         by: Secret,
-        for_another: Option<u128>,
+        bound_to: BoundTo,
         random: Vec<u8>,
         change: Option<Change>,
     },
     /// The very same as the header.
     Same,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum BoundTo {
+    Session,
+    /// The request's access token, even where the request does not accept that.
+    AccessToken,
+    AnotherSession(u128),
+    AnotherAccessToken([u8; 32]),
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -102,18 +116,82 @@ fuzz_target!(|input: Input| {
     judge_page(&input.page);
 });
 
+impl Input {
+    fn session_id(&self) -> Uuid {
+        Uuid::from_u128(self.session_id)
+    }
+
+    fn access_token(&self) -> [u8; 32] {
+        self.access_token.unwrap_or([7; 32])
+    }
+
+    /// What the request accepts.
+    fn bindings(&self) -> Vec<Binding> {
+        let of_token = self.access_token.map(Binding::AccessToken);
+        of_token.into_iter().chain([Binding::Session(self.session_id())]).collect()
+    }
+
+    /// The octets of the bindings that the request accepts.
+    fn accepted(&self) -> Vec<Vec<u8>> {
+        let of_token = self.access_token.map(|digest| digest.to_vec());
+        of_token.into_iter().chain([self.session_id().as_bytes().to_vec()]).collect()
+    }
+
+    fn octets(&self, bound_to: BoundTo) -> Vec<u8> {
+        match bound_to {
+            BoundTo::Session => self.session_id().as_bytes().to_vec(),
+            BoundTo::AccessToken => self.access_token().to_vec(),
+            BoundTo::AnotherSession(id) => Uuid::from_u128(id).as_bytes().to_vec(),
+            BoundTo::AnotherAccessToken(digest) => digest.to_vec(),
+        }
+    }
+
+    /// The token as it stands in the request.
+    fn written(&self, token: &Token, same: &str) -> String {
+        match token {
+            Token::Text(text) => text.clone(),
+            Token::Same => same.to_owned(),
+            Token::Minted { by, bound_to, random, change } => {
+                let secret = match by {
+                    Secret::Current => SECRET,
+                    Secret::Previous => PREVIOUS_SECRET,
+                    Secret::Foreign => "the-secret-of-somebody-else-0123456789-abc",
+                };
+                let mut random = random.clone();
+                // Most of them as long as the gateway makes them.
+                if random.first().is_none_or(|byte| *byte < 240) {
+                    random.resize(32, 0);
+                }
+                let token = minted(secret, &self.octets(*bound_to), &random);
+                change.as_ref().map_or(token.clone(), |change| changed(&token, change))
+            }
+        }
+    }
+
+    /// Minted again out of the random bytes it shows, it must be the same, character for character.
+    fn accepts(&self, token: &str) -> bool {
+        use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+        let Some((random, _)) = token.split_once('.') else { return false };
+        let Ok(random) = BASE64_URL_SAFE_NO_PAD.decode(random) else { return false };
+        let minted_for = |binding: &Vec<u8>| {
+            [SECRET, PREVIOUS_SECRET].iter().any(|secret| minted(secret, binding, &random) == token)
+        };
+        random.len() == 32 && self.accepted().iter().any(minted_for)
+    }
+}
+
 fn judge_token(input: &Input) {
-    let session_id = Uuid::from_u128(input.session_id);
-    let header = input.header.as_ref().map(|token| written(token, "", session_id));
+    let header = input.header.as_ref().map(|token| input.written(token, ""));
     let same = header.as_deref().unwrap_or_default();
-    let cookies: Vec<String> = input.cookies.iter().map(|c| written(c, same, session_id)).collect();
+    let cookies: Vec<String> = input.cookies.iter().map(|c| input.written(c, same)).collect();
+    let bindings = input.bindings();
 
     let judged = CSRF.double_submit(
         header.as_deref().map(|text| Submitted::new(text.as_bytes())),
         cookies.iter().map(String::as_str),
-        session_id,
+        &bindings,
     );
-    let good = !same.is_empty() && cookies.iter().any(|c| c == same) && is_of(same, session_id);
+    let good = !same.is_empty() && cookies.iter().any(|c| c == same) && input.accepts(same);
     let nothing = same.is_empty() || cookies.iter().all(String::is_empty);
     let expected = match (good, nothing) {
         (true, _) => Ok(()),
@@ -123,42 +201,20 @@ fn judge_token(input: &Input) {
     assert_eq!(judged, expected, "{header:?} {cookies:?}");
 
     for token in input.header.iter().chain(&input.cookies) {
-        let text = written(token, same, session_id);
-        assert_eq!(CSRF.is_good(&text, session_id), is_of(&text, session_id), "{token:?}");
-        if let Token::Minted { by, for_another, random, change } = token {
+        let text = input.written(token, same);
+        assert_eq!(CSRF.is_good(&text, &bindings), input.accepts(&text), "{token:?}");
+        if let Token::Minted { by, bound_to, random, change } = token {
             let untouched = Token::Minted {
                 by: *by,
-                for_another: *for_another,
+                bound_to: *bound_to,
                 random: random.clone(),
                 change: None,
             };
-            let changed = text != written(&untouched, same, session_id);
-            let another = for_another.is_some_and(|other| other != input.session_id);
+            let changed = text != input.written(&untouched, same);
+            let another = !input.accepted().contains(&input.octets(*bound_to));
             if changed || another || matches!(by, Secret::Foreign) {
-                assert!(!CSRF.is_good(&text, session_id), "{token:?} {change:?}");
+                assert!(!CSRF.is_good(&text, &bindings), "{token:?} {change:?}");
             }
-        }
-    }
-}
-
-/// As it stands in the request.
-fn written(token: &Token, same: &str, session_id: Uuid) -> String {
-    match token {
-        Token::Text(text) => text.clone(),
-        Token::Same => same.to_owned(),
-        Token::Minted { by, for_another, random, change } => {
-            let secret = match by {
-                Secret::Current => SECRET,
-                Secret::Previous => PREVIOUS_SECRET,
-                Secret::Foreign => "the-secret-of-somebody-else-0123456789-abc",
-            };
-            let mut random = random.clone();
-            // Most of them as long as the gateway makes them.
-            if random.first().is_none_or(|byte| *byte < 240) {
-                random.resize(32, 0);
-            }
-            let token = minted(secret, for_another.map_or(session_id, Uuid::from_u128), &random);
-            change.as_ref().map_or(token.clone(), |change| changed(&token, change))
         }
     }
 }
@@ -173,17 +229,6 @@ fn changed(token: &str, change: &Change) -> String {
         Change::Append(text) => bytes.extend(text.as_bytes()),
     }
     String::from_utf8(bytes).unwrap_or_default()
-}
-
-/// Minted again out of the random bytes it shows, it must be the same, character for character.
-fn is_of(token: &str, session_id: Uuid) -> bool {
-    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-    let Some((random, _)) = token.split_once('.') else { return false };
-    let Ok(random) = BASE64_URL_SAFE_NO_PAD.decode(random) else { return false };
-    random.len() == 32
-        && [SECRET, PREVIOUS_SECRET]
-            .iter()
-            .any(|secret| minted(secret, session_id, &random) == token)
 }
 
 fn judge_page(page: &Page) {

@@ -1,7 +1,10 @@
 //! Access tokens, as they come or composed of any header and claims and signed by somebody.
 //!
-//! 1. What is believed has three canonical parts, no two members of one name, and claims in order.
-//! 2. Only what a key of the project signed, for its own `alg` and `kid`, is ever verified.
+//! 1. A token whose claims are accepted has three canonical parts, a bounded number of members, no two
+//!    members of one name, and claims in order.
+//! 2. Only a token that a key of the project signed, for its own `alg` and `kid`, is ever verified.
+//! 3. A gateway whose `GATEWAY_JWT_ALGORITHMS` leaves algorithms out refuses their tokens, and accepts the
+//!    others as a gateway with the default does.
 #![no_main]
 
 use std::{
@@ -11,10 +14,11 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::Algorithm;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use logout_gateway::session::{
     jwks::Jwks,
-    token::{Rules, Unsigned, session_of},
+    token::{Claims, Rules, TokenFault, UnverifiedToken, session_of},
     verifier::{Standing, Verifier},
 };
 use logout_gateway_fuzz::{
@@ -27,11 +31,18 @@ use serde_json::{Value, value::RawValue};
 use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
+/// The longest header, in characters of base64url.
+const MOST_HEADER_LENGTH: usize = 8 * 1024;
+const MOST_MEMBERS: usize = 1024;
+const SOME_ALGORITHMS: [Algorithm; 2] = [Algorithm::ES256, Algorithm::EdDSA];
+
 struct World {
     runtime: Runtime,
     rules: Rules,
     jwks: Arc<Jwks>,
     verifier: Verifier,
+    /// The same, but that it accepts the algorithms of [`SOME_ALGORITHMS`] alone.
+    strict: Verifier,
     signers: Signers,
     /// Header and claims of every token that the project is known to have signed.
     signed: HashSet<String>,
@@ -39,13 +50,16 @@ struct World {
 
 static WORLD: LazyLock<World> = LazyLock::new(|| {
     let supabase = configuration::of(&[("supabase-jwt-secret", JWT_SECRET)]).supabase;
-    // Nobody waits for a refetch.
+    let secret = ("supabase-jwt-secret", JWT_SECRET);
+    let strict = configuration::of(&[secret, ("jwt-algorithms", "ES256,EdDSA")]).supabase;
+    // The budget of a refetch is used up at once.
     let jwks = Arc::new(Jwks::new(Duration::ZERO, Arc::default()));
     let message = |token: String| Some(token.rsplit_once('.')?.0.to_owned());
     World {
         runtime: Builder::new_current_thread().enable_time().build().expect("a runtime"),
         rules: Rules::new(&supabase),
         verifier: Verifier::new(&supabase, jwks.clone()),
+        strict: Verifier::new(&strict, jwks.clone()),
         jwks,
         signers: Signers::recorded(),
         signed: access_tokens().into_iter().filter_map(|(_, token)| message(token)).collect(),
@@ -76,23 +90,32 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let Some((token, key)) = token(input) else { return Corpus::Reject };
     let world = WORLD.with_keys();
     let _ = session_of(&token);
-    let read = Unsigned::read(&token, &world.rules);
-    if let Ok(unsigned) = &read {
-        assert_in_order(&token, unsigned);
+    let parsed = UnverifiedToken::parse(&token, &world.rules);
+    let read = parsed.and_then(|parsed| Ok((parsed.claims(&world.rules)?, parsed)));
+    if let Ok((claims, unverified)) = &read {
+        assert_in_order(&token, unverified, claims);
     }
     let judged = world.runtime.block_on(world.verifier.judge(&token, RECORDED_AT));
     if let Ok(judged) = &judged {
-        let unsigned = read.as_ref().expect("what is judged can be read");
-        assert_eq!(*judged.claims, unsigned.claims);
+        let (claims, unverified) = read.as_ref().expect("a verified token can be read");
+        assert_eq!(*judged.claims, *claims);
         assert_eq!(judged.standing, Standing::Verified, "there is a key for every algorithm");
-        let begins = unsigned.claims.iat.into_iter().chain(unsigned.claims.nbf).max();
+        let begins = claims.iat.into_iter().chain(claims.nbf).max();
         assert!(begins.is_none_or(|begin| begin <= RECORDED_AT + 30));
-        assert_eq!(judged.expired, unsigned.claims.exp <= RECORDED_AT);
-        let known = world.signed.contains(unsigned.message);
-        assert!(known || key.is_some_and(|key| key.is_of(unsigned)), "nobody signed {token}");
-    } else if let (Ok(unsigned), Some(key)) = (&read, key) {
-        let begun = unsigned.claims.begun(RECORDED_AT).is_ok();
-        assert!(!(begun && key.is_of(unsigned)), "the project signed {token}");
+        assert_eq!(judged.expired, claims.exp <= RECORDED_AT);
+        let known = world.signed.contains(unverified.message);
+        let signed = key.is_some_and(|key| key.is_of(unverified));
+        assert!(known || signed, "the project did not sign {token}");
+    } else if let (Ok((claims, unverified)), Some(key)) = (&read, key) {
+        let begun = claims.begun(RECORDED_AT).is_ok();
+        assert!(!(begun && key.is_of(unverified)), "the project signed {token}");
+    }
+    let strictly = world.runtime.block_on(world.strict.judge(&token, RECORDED_AT));
+    match read.as_ref().map(|(_, unverified)| unverified.algorithm) {
+        Ok(algorithm) if !SOME_ALGORITHMS.contains(&algorithm) => {
+            assert_eq!(strictly.err(), Some(TokenFault::Algorithm), "{token}");
+        }
+        _ => assert_eq!(strictly.is_ok(), judged.is_ok(), "{token}"),
     }
     Corpus::Keep
 });
@@ -111,11 +134,12 @@ fn token(input: &[u8]) -> Option<(String, Option<ProjectKey>)> {
 }
 
 /// The rules of section 3 of the contract, once more and by other means.
-fn assert_in_order(token: &str, unsigned: &Unsigned<'_>) {
+fn assert_in_order(token: &str, unverified: &UnverifiedToken<'_>, read: &Claims) {
     let parts: Vec<&str> = token.split('.').collect();
     let [header, claims, signature] = parts[..] else { panic!("not three parts: {token}") };
+    assert!(header.len() <= MOST_HEADER_LENGTH, "{token}");
     assert_eq!(
-        (unsigned.message, unsigned.signature),
+        (unverified.message, unverified.signature),
         (&token[..header.len() + claims.len() + 1], signature)
     );
     let [header, claims, _] = [header, claims, signature].map(|part| {
@@ -127,6 +151,7 @@ fn assert_in_order(token: &str, unsigned: &Unsigned<'_>) {
     for object in [&header, &claims] {
         let names: HashSet<&str> = object.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names.len(), object.len(), "two members of one name: {token}");
+        assert!(names.len() <= MOST_MEMBERS, "{token}");
     }
     let member = |object: &[(String, Box<RawValue>)], name: &str| -> Value {
         let member = object.iter().find(|(n, _)| n == name);
@@ -140,13 +165,12 @@ fn assert_in_order(token: &str, unsigned: &Unsigned<'_>) {
         let named = claims.iter().filter(|(name, _)| name.eq_ignore_ascii_case(read_in_any_case));
         assert_eq!(named.count(), 1, "{read_in_any_case}: {token}");
     }
-    assert_eq!(of_header("alg"), format!("{:?}", unsigned.algorithm));
-    assert_eq!(of_header("kid").as_str(), unsigned.kid.as_deref());
+    assert_eq!(of_header("alg"), format!("{:?}", unverified.algorithm));
+    assert_eq!(of_header("kid").as_str(), unverified.kid.as_deref());
     assert_eq!(claim("iss"), ISSUER);
     let for_us = |aud: &Value| aud == "authenticated";
     assert!(for_us(&claim("aud")) || claim("aud").as_array().is_some_and(|a| a.iter().any(for_us)));
     let uuid = |name| Uuid::parse_str(claim(name).as_str().expect("text")).expect("a UUID");
-    let read = &unsigned.claims;
     assert_eq!((read.sub, read.session_id), (uuid("sub"), uuid("session_id")));
     assert!(!read.session_id.is_nil());
     assert_eq!(claim("exp").as_i64(), Some(read.exp));

@@ -3,7 +3,7 @@
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
-use logout_gateway::session::token::Unsigned;
+use logout_gateway::session::token::UnverifiedToken;
 use seeds::recorded::{JWT_SECRET, SIGNING_KEYS};
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ pub struct ProjectKey {
 impl ProjectKey {
     /// Whether the token says that this key signed it; the shared secret has no name.
     #[must_use]
-    pub fn is_of(self, token: &Unsigned<'_>) -> bool {
+    pub fn is_of(self, token: &UnverifiedToken<'_>) -> bool {
         token.algorithm == self.algorithm
             && self.kid.is_none_or(|kid| token.kid.as_deref() == Some(kid))
     }

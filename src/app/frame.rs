@@ -200,6 +200,7 @@ fn count_refusal(app: &App, error: &Error) {
         | Error::MethodNotAllowed
         | Error::PayloadTooLarge
         | Error::UnsupportedMediaType
+        | Error::MisdirectedRequest
         | Error::Overloaded => app.metrics.refused(error.reason()),
         _ => {}
     }

@@ -9,7 +9,7 @@ use crate::session::cookies::CSRF_COOKIE;
 
 use super::{
     faults::{Faults, Noted, Rule},
-    rules::{list, list_or_none, one_of, whole_number},
+    rules::{host_name, list, list_or_none, one_of, whole_number},
 };
 
 const LEAST_BUDGET: usize = 256;
@@ -84,7 +84,7 @@ impl Cookies {
         let name = faults
             .optional("GATEWAY_COOKIE_NAME", args.cookie_name, session_cookie_name)
             .and_then(|given| given.map_or_else(|| storage_key(project?, faults), Ok));
-        let domains = list_or_none(host_name);
+        let domains = list_or_none(cookie_domain);
         let domains = faults.or("GATEWAY_COOKIE_DOMAINS", args.cookie_domains, Vec::new(), domains);
         let root = vec!["/".to_owned()];
         let paths = faults.or("GATEWAY_COOKIE_PATHS", args.cookie_paths, root, list(path));
@@ -143,22 +143,9 @@ fn token(text: &str) -> Result<String, Rule> {
 }
 
 /// A cookie's domain, without the leading dot that browsers ignore (RFC 6265, section 5.2.3).
-fn host_name(entry: &str) -> Result<String, Rule> {
-    let name = entry.strip_prefix('.').unwrap_or(entry);
-    let valid = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    if name.len() > 253 || !name.split('.').all(valid) {
-        return Err(
-            "must be host names: labels of letters, digits and hyphens, with dots between \
-                    them, an international name in its xn-- form"
-                .into(),
-        );
-    }
-    Ok(name.to_ascii_lowercase())
+/// Browsers ignore the leading dot of a `Domain` attribute (RFC 6265, section 5.2.3).
+fn cookie_domain(entry: &str) -> Result<String, Rule> {
+    host_name(entry.strip_prefix('.').unwrap_or(entry))
 }
 
 fn path(entry: &str) -> Result<String, Rule> {

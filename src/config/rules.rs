@@ -120,6 +120,24 @@ pub(super) fn list_or_none<T: PartialEq>(
     }
 }
 
+/// A host name, in lower case.
+pub(super) fn host_name(name: &str) -> Result<String, Rule> {
+    let valid = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if name.len() > 253 || !name.split('.').all(valid) {
+        return Err(
+            "must be host names: labels of letters, digits and hyphens, with dots between \
+                    them, an international name in its xn-- form"
+                .into(),
+        );
+    }
+    Ok(name.to_ascii_lowercase())
+}
+
 /// A URL that needs no repair, relative to `base` if there is one: what the URL standard only repairs
 /// (`http:host`, backslashes, blanks around it), another reader takes for something else.
 pub(super) fn unrepaired(text: &str, base: Option<&Url>) -> Option<Url> {

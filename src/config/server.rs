@@ -13,7 +13,7 @@ use ipnet::IpNet;
 
 use super::{
     faults::{Faults, Noted, Rule},
-    rules::{AN_HOUR, duration, list_or_none, whole_number},
+    rules::{AN_HOUR, duration, host_name, list_or_none, whole_number},
 };
 
 const DEFAULT_PORT: u16 = 8080;
@@ -35,6 +35,10 @@ pub(super) struct ServerArgs {
     /// internet. Default: `127.0.0.1:9090`
     #[arg(long, env = "GATEWAY_ADMIN_BIND", value_name = "IP:PORT|off")]
     admin_bind: Option<OsString>,
+    /// Host names that the admin listener answers to besides IP addresses and `localhost`,
+    /// comma-separated, without scheme and port; to another name it answers 421. Default: none
+    #[arg(long, env = "GATEWAY_ADMIN_HOSTS", value_name = "HOSTS")]
+    admin_hosts: Option<OsString>,
     /// How many threads serve the public listener, 1 to 1024. Default: as many as there are cores
     /// for this process
     #[arg(long, env = "GATEWAY_THREADS", value_name = "NUMBER")]
@@ -52,6 +56,7 @@ pub(super) struct ServerArgs {
 pub(super) struct Server {
     pub(super) bind: SocketAddr,
     pub(super) admin_bind: Option<SocketAddr>,
+    pub(super) admin_hosts: Vec<String>,
     pub(super) threads: NonZeroUsize,
     pub(super) trusted_proxies: Vec<IpNet>,
     pub(super) drain_timeout: Duration,
@@ -70,6 +75,8 @@ impl Server {
             let rule = "must be another address than that of the public listener, or `off`";
             faults.note("GATEWAY_ADMIN_BIND", rule);
         }
+        let hosts = list_or_none(host_name);
+        let hosts = faults.or("GATEWAY_ADMIN_HOSTS", args.admin_hosts, Vec::new(), hosts);
         let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let threads = faults.or("GATEWAY_THREADS", args.threads, cores, threads);
         let proxies = list_or_none(network);
@@ -84,6 +91,7 @@ impl Server {
         Ok(Self {
             bind: bind?,
             admin_bind: admin?,
+            admin_hosts: hosts?,
             threads: threads?,
             trusted_proxies: proxies?,
             drain_timeout: drain?,
@@ -178,6 +186,16 @@ mod tests {
     fn the_admin_listener_is_local_or_off() {
         assert_eq!(parse(&[]).admin_bind.unwrap().to_string(), "127.0.0.1:9090");
         assert_eq!(parse(&[("GATEWAY_ADMIN_BIND", "off")]).admin_bind, None);
+    }
+
+    #[test]
+    fn names_of_the_admin_listener_are_host_names_in_lower_case() {
+        let config = parse(&[("GATEWAY_ADMIN_HOSTS", "Admin.example.com, gateway-0")]);
+        assert_eq!(config.admin_hosts, ["admin.example.com", "gateway-0"]);
+        assert_eq!(parse(&[]).admin_hosts, [""; 0]);
+        for host in ["http://a.co", "a.co:9090", "*.a.co", ".a.co", "a.co.", "[::1]", "a,,b"] {
+            assert_eq!(faults_of(&[("GATEWAY_ADMIN_HOSTS", host)]).len(), 1, "{host}");
+        }
     }
 
     #[test]

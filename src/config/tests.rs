@@ -104,6 +104,7 @@ fn an_empty_value_is_none_only_where_that_is_the_default() {
         "GATEWAY_EXTRA_COOKIES",
         "GATEWAY_ALLOWED_ORIGINS",
         "GATEWAY_TRUSTED_PROXIES",
+        "GATEWAY_ADMIN_HOSTS",
         "GATEWAY_CLEAR_SITE_DATA",
         "GATEWAY_REDIRECT_URLS",
     ];

@@ -14,6 +14,7 @@ impl Config {
         let Self {
             bind,
             admin_bind,
+            admin_hosts,
             threads,
             supabase,
             secrets,
@@ -39,6 +40,7 @@ impl Config {
             version = env!("CARGO_PKG_VERSION"),
             %bind,
             admin_bind = admin_bind.map(display),
+            admin_hosts = admin_hosts.join(","),
             threads,
             supabase_url = %supabase.url,
             gotrue_url = %supabase.gotrue_url,

@@ -1,10 +1,18 @@
 //! Settings that are allowed but weak, as far as the configuration alone shows them.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::BTreeSet, env, ffi::OsString, fmt, time::Duration};
 
-use super::{Config, CookieSecure, Cookies};
+use ipnet::IpNet;
+use secrecy::{ExposeSecret as _, SecretString};
+use url::{Host, Url};
+
+use super::{Config, CookieSecure, Cookies, Supabase};
 
 use crate::session::cookies::CSRF_COOKIE;
+
+/// Contract, section 13.
+const LEAST_CHARACTERS: usize = 16;
+const A_MINUTE: Duration = Duration::from_mins(1);
 
 /// A weak setting: nothing stops the gateway, but somebody should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,44 +29,217 @@ impl fmt::Display for Warning {
     }
 }
 
+impl Warning {
+    /// `weakness` says what is weak about the variable, what follows and what to do.
+    pub fn new(variable: &'static str, weakness: impl Into<Cow<'static, str>>) -> Self {
+        Self { variable, weakness: weakness.into() }
+    }
+
+    /// What a store was found to lack.
+    #[must_use]
+    pub fn of_the_store(weakness: String) -> Self {
+        Self::new("GATEWAY_STORE", weakness)
+    }
+
+    /// Logs it at the level `warn`.
+    pub fn log(&self) {
+        tracing::warn!(variable = self.variable, "{}", self.weakness);
+    }
+}
+
 impl Config {
     /// The weak settings that the configuration alone shows, for the log at start and for `check`.
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
-        let mut warnings = Vec::new();
-        let mut warn = |variable, weakness: Cow<'static, str>| {
-            warnings.push(Warning { variable, weakness });
+        let weak = [
+            self.weak_secret(),
+            self.volatile_store(),
+            self.supabase.unencrypted_gotrue(),
+            self.exposed_admin_listener(),
+            self.plain_origins(),
+            self.plain_cookies(),
+            self.trusted_proxies_warning(),
+            self.short_token_lifetime(),
+            self.small_budget(),
+            self.short_drain(),
+        ];
+        weak.into_iter().flatten().chain(self.public_suffixes()).collect()
+    }
+
+    fn weak_secret(&self) -> Option<Warning> {
+        let weakness = match &self.secrets.current {
+            None => {
+                "not set, so a random secret serves: a restart invalidates every CSRF token, and \
+                 other instances refuse this one's; set one, the same on every instance \
+                 (openssl rand -base64 32)"
+            }
+            Some(secret) if !has_many_characters(secret) => {
+                "fewer than 16 different characters: an attacker who guesses it can forge CSRF tokens and decrypt \
+                 the queue; replace it by a random one (openssl rand -base64 32)"
+            }
+            Some(_) => return None,
         };
-        if self.secrets.current.is_none() {
-            let weakness = "not set, so a random secret serves: a restart invalidates every CSRF \
-                            token, and other instances refuse this one's";
-            warn("GATEWAY_SECRET", weakness.into());
-        }
-        if self.cookies.secure == CookieSecure::Never && self.supabase.url.scheme() == "https" {
-            let weakness = "false although the project is served by https: cookies are set and \
-                            deleted without Secure";
-            warn("GATEWAY_COOKIE_SECURE", weakness.into());
-        }
-        if self.trusted_proxies.is_empty() && !self.bind.ip().is_loopback() {
-            let weakness = "none: behind a proxy every client has the proxy's address, and https is \
-                            not seen";
-            warn("GATEWAY_TRUSTED_PROXIES", weakness.into());
-        }
+        Some(Warning::new("GATEWAY_SECRET", weakness))
+    }
+
+    fn volatile_store(&self) -> Option<Warning> {
+        let weakness = "memory: after a restart verify accepts tokens of sessions that were logged \
+                        out before it, and a logout fails while GoTrue does not answer; use \
+                        `file:<path>`, or a Redis for several instances";
+        (!self.store.is_durable()).then(|| Warning::new("GATEWAY_STORE", weakness))
+    }
+
+    fn exposed_admin_listener(&self) -> Option<Warning> {
+        let exposed = !self.admin_bind?.ip().to_canonical().is_loopback();
+        let weakness = "not on loopback: any client that reaches it reads user ids and session ids without \
+                        a password; bind it to 127.0.0.1, or let a firewall admit the monitor alone";
+        exposed.then(|| Warning::new("GATEWAY_ADMIN_BIND", weakness))
+    }
+
+    fn plain_origins(&self) -> Option<Warning> {
+        let plain: Vec<_> =
+            self.allowed_origins.iter().filter(|o| o.starts_with("http://")).cloned().collect();
+        let weak = !plain.is_empty() && is_https(&self.supabase.url);
+        weak.then(|| {
+            let weakness = format!(
+                "{} may call although the project is served by https: an attacker in the network can \
+                 put a script into such a page that logs users out; allow its https origin",
+                plain.join(", ")
+            );
+            Warning::new("GATEWAY_ALLOWED_ORIGINS", weakness)
+        })
+    }
+
+    fn plain_cookies(&self) -> Option<Warning> {
+        let weak = self.cookies.secure == CookieSecure::Never && is_https(&self.supabase.url);
+        let weakness = "false although the project is served by https: cookies are set and deleted \
+                        without Secure; leave it at `auto`";
+        weak.then(|| Warning::new("GATEWAY_COOKIE_SECURE", weakness))
+    }
+
+    fn trusted_proxies_warning(&self) -> Option<Warning> {
+        let weakness = if IpNet::aggregate(&self.trusted_proxies).iter().any(covers_every_address) {
+            "every address: any client can choose the address that the log and GoTrue see, the host and \
+             the scheme; name the addresses of your proxies"
+        } else if self.trusted_proxies.is_empty() && !self.bind.ip().is_loopback() {
+            "none: behind a proxy every client has the proxy's address, and https is not seen; name \
+             the addresses of your proxies"
+        } else {
+            return None;
+        };
+        Some(Warning::new("GATEWAY_TRUSTED_PROXIES", weakness))
+    }
+
+    fn short_token_lifetime(&self) -> Option<Warning> {
+        let weakness = "less than a minute: after that verify accepts again what a logout of the \
+                        scopes `global` or `others` ended, while its tokens are still valid; set the \
+                        longest lifetime that your project gives to access tokens";
+        let short = self.max_token_lifetime < A_MINUTE;
+        short.then(|| Warning::new("GATEWAY_MAX_TOKEN_LIFETIME", weakness))
+    }
+
+    fn small_budget(&self) -> Option<Warning> {
         let (least, budget) = (self.cookies.least_set_cookie_bytes(), self.cookies.budget);
-        if least > budget {
+        (least > budget).then(|| {
             let weakness = format!(
                 "{budget} bytes do not hold the deletions that every logout carries, about {least} \
                  bytes at the configured domains and paths: at some of them cookies stay"
             );
-            warn("GATEWAY_SET_COOKIE_BUDGET", weakness.into());
-        }
-        if self.drain_timeout < self.upstream_timeout {
-            let weakness = "shorter than GATEWAY_UPSTREAM_TIMEOUT: a stop cuts off logouts that GoTrue \
-                            is slow to answer";
-            warn("GATEWAY_DRAIN_TIMEOUT", weakness.into());
-        }
-        warnings
+            Warning::new("GATEWAY_SET_COOKIE_BUDGET", weakness)
+        })
     }
+
+    fn short_drain(&self) -> Option<Warning> {
+        let weakness = "shorter than GATEWAY_UPSTREAM_TIMEOUT: a stop cuts off logouts that GoTrue is \
+                        slow to answer";
+        let short = self.drain_timeout < self.upstream_timeout;
+        short.then(|| Warning::new("GATEWAY_DRAIN_TIMEOUT", weakness))
+    }
+
+    fn public_suffixes(&self) -> impl Iterator<Item = Warning> {
+        let suffixes = self.cookies.domains.iter().filter(|domain| is_public_suffix(domain));
+        suffixes.map(|domain| {
+            let weakness = format!(
+                "{domain} is a public suffix, under which strangers have domains: browsers ignore \
+                 cookies of it (RFC 6265, section 5.3), so none is deleted there; name your own \
+                 domain"
+            );
+            Warning::new("GATEWAY_COOKIE_DOMAINS", weakness)
+        })
+    }
+}
+
+impl Supabase {
+    fn unencrypted_gotrue(&self) -> Option<Warning> {
+        let weak = self.gotrue_url.scheme() == "http" && !is_this_machine(&self.gotrue_url);
+        // Where GOTRUE_URL is not given, it is below the project's.
+        let is_below = self.gotrue_url.as_str().starts_with(self.url.as_str());
+        let variable = if is_below { "SUPABASE_URL" } else { "GOTRUE_URL" };
+        let weakness = "http:// to another machine: an attacker in the network can read users' \
+                        tokens and answer in GoTrue's place; use https://, or a network of your own";
+        weak.then(|| Warning::new(variable, weakness))
+    }
+
+    /// `has_keys` says whether the project's key set has keys to verify tokens with.
+    #[must_use]
+    pub fn secret_warning(&self, has_keys: bool) -> Option<Warning> {
+        let weakness = match (&self.jwt_secret, has_keys) {
+            (Some(_), true) => {
+                "set although the project publishes signing keys: an attacker who knows an old \
+                 secret can still make tokens that verify accepts; remove it once the project signs with its \
+                 keys and the last token of the secret has expired"
+            }
+            (None, false) => {
+                "not set, and the project signs with HS256: GoTrue is asked about every token, and \
+                 while it does not answer, logouts are not queued and verify is 503; set it"
+            }
+            _ => return None,
+        };
+        Some(Warning::new("SUPABASE_JWT_SECRET", weakness))
+    }
+}
+
+/// Proxies of the environment, which other programs use and the gateway does not.
+#[must_use]
+pub fn unused_proxies() -> Option<Warning> {
+    unused_proxies_of(|variable| env::var_os(variable))
+}
+
+fn unused_proxies_of(value: impl Fn(&str) -> Option<OsString>) -> Option<Warning> {
+    let set = ["HTTPS_PROXY", "https_proxy"]
+        .into_iter()
+        .find(|variable| value(variable).is_some_and(|proxy| !proxy.is_empty()))?;
+    let weakness = "set, and not used: the gateway connects to GoTrue directly; if that is not \
+                    possible, set GOTRUE_URL to an address that can be reached without a proxy";
+    Some(Warning::new(set, weakness))
+}
+
+/// A random secret of 32 bytes has more in any usual encoding, but for hexadecimal digits, which are 16.
+fn has_many_characters(secret: &SecretString) -> bool {
+    secret.expose_secret().chars().collect::<BTreeSet<_>>().len() >= LEAST_CHARACTERS
+}
+
+fn is_https(url: &Url) -> bool {
+    url.scheme() == "https"
+}
+
+fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.to_canonical().is_loopback(),
+        None => false,
+    }
+}
+
+fn covers_every_address(network: &IpNet) -> bool {
+    network.prefix_len() == 0
+}
+
+/// Whether browsers take the whole domain for a public suffix, by the list that was compiled in.
+fn is_public_suffix(domain: &str) -> bool {
+    let suffix = psl::suffix(domain.as_bytes());
+    suffix.is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == domain.as_bytes())
 }
 
 impl Cookies {
@@ -78,44 +259,4 @@ impl Cookies {
 }
 
 #[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::super::tests::parse;
-
-    const SECRET: (&str, &str) = ("GATEWAY_SECRET", "0123456789abcdef0123456789abcdef");
-
-    #[rstest]
-    #[case::none(&[SECRET], &[])]
-    #[case::random_secret(&[], &["GATEWAY_SECRET"])]
-    #[case::plain_cookies(
-        &[SECRET, ("GATEWAY_COOKIE_SECURE", "false")],
-        &["GATEWAY_COOKIE_SECURE"]
-    )]
-    #[case::plain_project(
-        &[SECRET, ("GATEWAY_COOKIE_SECURE", "false"), ("SUPABASE_URL", "http://localhost")],
-        &[]
-    )]
-    #[case::short_drain(&[SECRET, ("GATEWAY_DRAIN_TIMEOUT", "4s")], &["GATEWAY_DRAIN_TIMEOUT"])]
-    #[case::small_budget(
-        &[SECRET, ("GATEWAY_SET_COOKIE_BUDGET", "256"), ("GATEWAY_COOKIE_DOMAINS", "example.com")],
-        &["GATEWAY_SET_COOKIE_BUDGET"]
-    )]
-    fn only_weak_settings_warn(#[case] given: &[(&str, &str)], #[case] variables: &[&str]) {
-        let warnings = parse(given).warnings();
-        let warned: Vec<_> = warnings.iter().map(|warning| warning.variable).collect();
-        assert_eq!(warned, variables);
-    }
-
-    #[test]
-    fn partitioned_deletions_need_twice_the_budget() {
-        let plain = parse(&[]).cookies.least_set_cookie_bytes();
-        let partitioned = parse(&[("GATEWAY_COOKIE_PARTITIONED", "true")]);
-        let partitioned = partitioned.cookies.least_set_cookie_bytes();
-        assert_eq!(partitioned, 2 * plain + 3 * "; Partitioned".len());
-        let line = "Set-Cookie: sb-abc-auth-token=; Max-Age=0; Path=/; SameSite=Lax; Secure\r\n";
-        let chunk = line.len() + ".0".len();
-        let csrf = line.len() - "sb-abc-auth-token".len() + "sb-csrf-token".len();
-        assert_eq!(plain, line.len() + chunk + csrf);
-    }
-}
+mod tests;

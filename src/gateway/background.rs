@@ -1,6 +1,7 @@
 //! What happens beside serving: keys, the store's upkeep, the failure log, and who watches.
 
 mod steadiness;
+mod weaknesses;
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,6 +18,7 @@ use crate::{
     failures::Unwritten,
     logout::Logout,
     queue::worker::Worker,
+    routes::logout,
     server,
 };
 
@@ -55,9 +57,11 @@ pub(super) async fn run(
         () = keep_condensing(&app) => {}
         () = keep_looking(&app) => {}
         () = keep_minutes(&app) => {}
+        () = weaknesses::warn(&app) => {}
         () = store.keep() => {}
         () = unwritten.write_all(&*store) => {}
     }
+    logout::report_omitted_lines(&app.metrics);
     unwritten.close();
     if timeout(LAST_FAILURES, unwritten.write_all(&*store)).await.is_err() {
         tracing::error!("the last lines of the failure log could not be written in time");
@@ -91,6 +95,7 @@ async fn keep_looking(app: &App) {
     loop {
         seconds.tick().await;
         app.readiness.look();
+        logout::report_omitted_lines(&app.metrics);
     }
 }
 

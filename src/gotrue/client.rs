@@ -176,6 +176,8 @@ impl GoTrue {
         #[derive(Deserialize)]
         struct Body {
             name: String,
+            #[serde(default)]
+            version: String,
         }
         let mut headers = self.headers.clone();
         if !with_key {
@@ -185,10 +187,11 @@ impl GoTrue {
         let request =
             Request { operation, method: Method::GET, url: &self.urls.health, headers, body: None };
         let answer = self.transport.send(request, deadline).await?;
-        let body = serde_json::from_slice::<Body>(&answer.body);
+        let body = serde_json::from_slice::<Body>(&answer.body).ok();
         Ok(Health {
             status: answer.status.as_u16(),
-            is_gotrue: body.is_ok_and(|body| body.name == "GoTrue"),
+            is_gotrue: body.as_ref().is_some_and(|body| body.name == "GoTrue"),
+            version: body.and_then(|body| version(&body.version)),
             date: answer.date(),
         })
     }
@@ -213,6 +216,11 @@ impl GoTrue {
         }
         headers
     }
+}
+
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.strip_prefix('v').unwrap_or(text).split('.').map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 fn headers(api_key: Option<&SecretString>) -> HeaderMap {

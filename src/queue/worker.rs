@@ -142,7 +142,7 @@ impl Worker {
         let (tried, settled) = self.try_credentials(&entry, scope).await;
         match settled {
             Settled::Done { already_ended } => {
-                self.done(queue, &entry, scope, already_ended).await?
+                self.done(queue, &entry, scope, already_ended).await?;
             }
             Settled::Hopeless { reason, upstream_status } => {
                 self.give_up(queue, &entry, reason, upstream_status).await?;

@@ -1,7 +1,7 @@
 //! The contract to read: as OpenAPI for machines, as a page for people. Nothing is loaded from
 //! elsewhere.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
     Router,
@@ -93,7 +93,12 @@ fn file(name: &str, config: Arc<Config<'static>>) -> Response {
         return Error::NotFound.into_response();
     };
     let policy = (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
-    let mut response = ([policy], file.bytes.into_owned()).into_response();
+    // A copy for each request would stay in memory until the client has read its end.
+    let bytes = match file.bytes {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => Bytes::from(bytes),
+    };
+    let mut response = ([policy], bytes).into_response();
     if let Ok(content_type) = HeaderValue::try_from(file.content_type) {
         response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     }

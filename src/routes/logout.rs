@@ -8,6 +8,8 @@ mod form;
 mod reply;
 mod request;
 
+pub(crate) use self::audit::report_omitted_lines;
+
 use std::sync::Arc;
 
 use axum::{
@@ -28,12 +30,13 @@ use self::{
 use crate::{
     app::{App, X_CSRF_TOKEN, frame::Call},
     config::Scope,
-    csrf::{CsrfFault, submitted::Submitted},
+    csrf::submitted::Submitted,
     error::{Envelope, Error},
     logout::Asked,
     session::{
         Carrier, Credential, NoSession, Session,
         cookies::{CSRF_COOKIE, RequestCookies},
+        token::TokenFault,
     },
 };
 
@@ -250,8 +253,14 @@ async fn authorised(reply: &Reply<'_>, form: &Fields) -> Result<Session, Refused
     }
     let refused =
         |error| if bearer { Refused::CookiesStay(error) } else { Refused::CookiesGo(error) };
-    let session =
-        super::read_session(app, credential, cookies).await.map_err(|none| refused(none.into()))?;
+    let session = match super::read_session(app, credential, cookies).await {
+        Ok(session) => session,
+        // The gateway's setting is wrong, and the session lives: the browser keeps it.
+        Err(none @ NoSession::Invalid(TokenFault::Issuer | TokenFault::Audience)) => {
+            return Err(Refused::CookiesStay(none.into()));
+        }
+        Err(none) => return Err(refused(none.into())),
+    };
     if session.expired && session.refresh_token.is_none() {
         return Err(refused(Error::CredentialExpired));
     }
@@ -272,23 +281,4 @@ async fn authorised(reply: &Reply<'_>, form: &Fields) -> Result<Session, Refused
         .double_submit(submitted, cookies.values(CSRF_COOKIE), &accepted)
         .map_err(|fault| Refused::CookiesStay(fault.into()))?;
     Ok(session)
-}
-
-impl From<CsrfFault> for Error {
-    fn from(fault: CsrfFault) -> Self {
-        match fault {
-            CsrfFault::Missing => Self::CsrfMissing,
-            CsrfFault::Invalid => Self::CsrfInvalid,
-            CsrfFault::CrossSite => Self::CsrfCrossSite,
-        }
-    }
-}
-
-impl From<NoSession> for Error {
-    fn from(none: NoSession) -> Self {
-        match none {
-            NoSession::Missing => Self::CredentialMissing,
-            NoSession::Invalid(fault) => Self::CredentialInvalid(fault),
-        }
-    }
 }

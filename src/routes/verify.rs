@@ -1,6 +1,9 @@
 //! `/api/auth/verify`: forward-auth for a proxy. 200 without a body and with the identity, or 401.
 //!
-//! A session that was logged out here is refused at once, although its access token lives on.
+//! A session that was logged out here is refused at once, although its access token lives on. The log
+//! has a line for it.
+
+pub mod revoked_lines;
 
 use std::sync::Arc;
 
@@ -10,11 +13,13 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue},
 };
 
+use uuid::Uuid;
+
 use crate::{
     app::{App, frame::Call},
     error::{Envelope, Error, Part},
     session::{
-        Carrier, Credential, Session, cookies::RequestCookies, introspection::Introspection,
+        Carrier, Credential, Proof, Session, cookies::RequestCookies, introspection::Introspection,
         token::TokenFault, verifier::Standing,
     },
     store::StoreFault,
@@ -66,7 +71,11 @@ async fn judge(app: &App, call: &Call, headers: &HeaderMap) -> Result<Session, E
 async fn is_revoked(app: &App, call: &Call, session: &Session) -> Result<bool, Error> {
     let now = app.logout.clock.unix_seconds();
     let revoked = app.logout.store.is_revoked(&session.claims, now).await;
-    revoked.map_err(|fault| unknown(call, &fault))
+    let revoked = revoked.map_err(|fault| unknown(call, &fault))?;
+    if revoked {
+        report_revoked(app, call, session);
+    }
+    Ok(revoked)
 }
 
 /// Refuses a request that carries a revoked session of another user beside the one that identifies it: the
@@ -87,6 +96,23 @@ async fn refuse_revoked_beside(
         return Err(Error::SessionRevoked);
     }
     Ok(())
+}
+
+/// Logs that a token of a session was used after its logout. Anybody can write the ids of an unproven
+/// token: all of those share one line a second.
+fn report_revoked(app: &App, call: &Call, session: &Session) {
+    let (claims, proven) = (&session.claims, session.proof == Proof::Proven);
+    let limited_by = if proven { claims.session_id } else { Uuid::nil() };
+    if app.revoked_lines.is_due(limited_by, app.logout.clock.now()) {
+        tracing::warn!(
+            request_id = call.request_id(),
+            user_id = %claims.sub,
+            session_id = %claims.session_id,
+            client = %call.peer.client,
+            proven,
+            "verify refused a token whose session was logged out: it may be stolen"
+        );
+    }
 }
 
 fn unknown(call: &Call, fault: &StoreFault) -> Error {

@@ -6,7 +6,10 @@
 //! 4. A verified token is remembered by the token itself until it expires or the keys change: a
 //!    forward-auth sees the same one again and again.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc, Once,
+    atomic::{AtomicBool, Ordering},
+};
 
 use jsonwebtoken::{Algorithm, DecodingKey};
 use quick_cache::{
@@ -57,6 +60,9 @@ pub struct Verifier {
     secret: Option<DecodingKey>,
     jwks: Arc<Jwks>,
     verified: Cache<Box<str>, Remembered, ByBytes>,
+    warned_of_hs256: Once,
+    /// An HS256 token came since [`Verifier::hs256_is_unused`] was asked.
+    hs256_seen: AtomicBool,
 }
 
 #[derive(Clone, Debug)]
@@ -87,7 +93,18 @@ impl Verifier {
             secret: secret.map(|s| DecodingKey::from_secret(s.expose_secret().as_bytes())),
             jwks,
             verified: token_cache(),
+            warned_of_hs256: Once::new(),
+            hs256_seen: AtomicBool::new(false),
         }
+    }
+
+    /// Whether HS256 is accepted beside keys that sign, and no such token came since this was asked the
+    /// last time.
+    #[must_use]
+    pub fn hs256_is_unused(&self) -> bool {
+        let unseen = !self.hs256_seen.swap(false, Ordering::Relaxed);
+        let keys_sign = self.jwks.current().is_some_and(|keys| !keys.algorithms().is_empty());
+        unseen && keys_sign && self.rules.allow(Algorithm::HS256)
     }
 
     /// Whether any token can be judged here at all.
@@ -120,8 +137,13 @@ impl Verifier {
         let unverified = UnverifiedToken::parse(token, &self.rules)?;
         let claims = || unverified.claims(&self.rules).map(Arc::new);
         let epoch = if unverified.algorithm == Algorithm::HS256 {
-            let Some(secret) = &self.secret else { return Ok((claims()?, Standing::Unjudged)) };
+            let Some(secret) = &self.secret else {
+                self.hs256_seen.store(true, Ordering::Relaxed);
+                self.warned_of_hs256.call_once(warn_of_hs256);
+                return Ok((claims()?, Standing::Unjudged));
+            };
             check(&unverified, secret)?;
+            self.hs256_seen.store(true, Ordering::Relaxed);
             None
         } else {
             let kid = unverified.kid.as_deref().ok_or(TokenFault::UnknownKey)?;
@@ -147,6 +169,15 @@ impl Verifier {
             }
         }
     }
+}
+
+fn warn_of_hs256() {
+    tracing::warn!(
+        variable = "SUPABASE_JWT_SECRET",
+        "not set, and a token came that is signed with HS256: GoTrue is asked about each such token, \
+         and while it does not answer, their logouts are not queued and verify is 503; set it if your \
+         project signs with HS256"
+    );
 }
 
 fn token_cache() -> Cache<Box<str>, Remembered, ByBytes> {

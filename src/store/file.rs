@@ -91,6 +91,16 @@ impl FileStore {
         surveyed.unwrap_or_else(|_| Err(opening::damaged(&path).0))
     }
 
+    /// The weaknesses of a file, whether a gateway has it open or not.
+    ///
+    /// # Errors
+    /// Why its permissions cannot be read.
+    pub async fn weaknesses(path: PathBuf) -> Result<Vec<String>, String> {
+        let file = path.clone();
+        let found = spawn_blocking(move || survey::weaknesses(&file)).await;
+        found.unwrap_or_else(|_| Err(opening::damaged(&path).0))
+    }
+
     async fn ask<T: Send + 'static>(
         &self,
         operation: &'static str,

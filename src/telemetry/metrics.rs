@@ -18,10 +18,14 @@ use self::{
     family::{Counters, Histograms, Register},
     last_hour::LastHour,
 };
+use super::line_limit::LineLimit;
 
 /// Seconds. A revocation takes some milliseconds, its budget is five seconds.
 const BUCKETS: [f64; 13] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Contract, section 10: refusals are logged one by one up to this, and beyond it as a number.
+const REFUSAL_LINES_EACH_SECOND: u32 = 100;
 
 /// Everything that is counted, for all threads.
 #[derive(Debug)]
@@ -41,6 +45,8 @@ pub struct Metrics {
     gauges: Gauges,
     /// For the status page.
     pub last_hour: LastHour,
+    /// Which audit lines of refusals are written; those that are not are counted here.
+    pub refusal_lines: LineLimit,
 }
 
 #[derive(Debug)]
@@ -161,6 +167,7 @@ impl Metrics {
                 ),
             },
             last_hour: LastHour::new(),
+            refusal_lines: LineLimit::new(REFUSAL_LINES_EACH_SECOND),
         }
     }
 

@@ -96,8 +96,8 @@ async fn a_good_configuration_is_told_part_by_part(
     assert!(!gotrue.contains("set both"), "{gotrue}");
     assert_eq!(told.of("key set"), keys);
     assert!(told.of("store").starts_with("ok: memory"));
-    assert_eq!(told.warned(), [""; 0]);
-    assert_eq!((told.lines.len(), told.stderr.as_str()), (4, ""));
+    assert_eq!(told.warned(), ["GATEWAY_STORE"], "of the memory");
+    assert_eq!((told.lines.len(), told.stderr.as_str()), (5, ""));
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn weak_settings_are_told_and_fail_nothing() {
     let stage = stage(Algorithm::Hs256, 0).await;
     let told = check(&[("SUPABASE_URL", stage.mock.url()), ("GATEWAY_SECRET", "")]);
     assert_eq!(told.status, Some(0), "{}", told.stderr);
-    assert_eq!(told.warned(), ["GATEWAY_SECRET", "SUPABASE_JWT_SECRET"]);
+    assert_eq!(told.warned(), ["GATEWAY_SECRET", "GATEWAY_STORE", "SUPABASE_JWT_SECRET"]);
     assert!(told.lines.iter().any(|line| line.contains("random secret")), "{:?}", told.lines);
 }
 
@@ -127,7 +127,7 @@ async fn a_gotrue_that_is_down_fails_and_so_does_a_key_set_alone() {
     let told = check(&[("SUPABASE_URL", &url)]);
     assert_eq!(told.status, Some(1));
     assert!(told.of("GoTrue").starts_with("ok: "), "{:?}", told.lines);
-    assert_eq!(told.of("key set"), "FAILED: an unexpected answer");
+    assert_eq!(told.of("key set"), "FAILED: an internal error");
 
     stage.stop_mock();
     let told = check(&[("SUPABASE_URL", &url)]);
@@ -145,6 +145,46 @@ fn a_bad_variable_fails_and_is_named() {
     assert_eq!(told.stderr, "GATEWAY_CSRF_MODE: must be `signed` or `double-submit`\n");
     let told = check(&[]);
     assert_eq!((told.status, told.stderr.as_str()), (Some(1), "SUPABASE_URL: is required\n"));
+}
+
+#[tokio::test]
+async fn what_only_the_project_or_the_environment_shows_is_warned_of() {
+    let stage = stage(Algorithm::Es256, 0).await;
+    let told = check(&[
+        ("SUPABASE_URL", stage.mock.url()),
+        ("SUPABASE_JWT_SECRET", TEST_SECRET),
+        ("HTTPS_PROXY", "http://user:do-not-print@proxy.invalid"),
+    ]);
+    assert_eq!(told.status, Some(0), "{:?}", told.lines);
+    assert_eq!(told.warned(), ["GATEWAY_STORE", "HTTPS_PROXY", "SUPABASE_JWT_SECRET"]);
+    assert!(told.lines.iter().any(|line| line.contains("publishes signing keys")));
+    assert!(!told.lines.concat().contains("do-not-print"));
+}
+
+#[rstest]
+#[case::before("v2.149.9", true)]
+#[case::long_before("1.99.0", true)]
+#[case::the_first("v2.150.0", false)]
+#[case::a_candidate("2.188.0-rc.15", false)]
+#[case::the_next_major("v3.0.0", false)]
+#[case::nothing("", false)]
+#[case::a_word("development", false)]
+#[tokio::test]
+async fn a_gotrue_that_takes_a_second_logout_for_a_global_one_is_warned_of(
+    #[case] version: &'static str,
+    #[case] warned: bool,
+) {
+    let health = json!({"name": "GoTrue", "version": version});
+    let routes = Router::new()
+        .route("/auth/v1/health", get(async move || Json(health.clone())))
+        .route("/auth/v1/.well-known/jwks.json", get(async || Json(json!({"keys": []}))));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let checking = move || check(&[("SUPABASE_URL", &url), ("SUPABASE_JWT_SECRET", TEST_SECRET)]);
+    let told = tokio::task::spawn_blocking(checking).await.unwrap();
+    assert_eq!(told.status, Some(0), "{:?}", told.lines);
+    assert_eq!(told.warned().contains(&"GOTRUE_URL"), warned, "{:?}", told.lines);
 }
 
 /// Answers as an API gateway that wants its `apikey`, with somebody of this name behind it.

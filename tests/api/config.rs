@@ -24,10 +24,15 @@ const BAD: &[(&str, &[&str])] = &[
     ("GOTRUE_URL", &["ftp://DoNotPrint", "http://a.co?DoNotPrint", "http://a.co#DoNotPrint", ""]),
     ("SUPABASE_JWT_SECRET", &["DoNotPrint-and-31-bytes-of-it..", ""]),
     ("GATEWAY_JWT_ISSUER", &["https://DoNotPrint,", ",", ""]),
+    ("GATEWAY_JWT_ALGORITHMS", &["DoNotPrint", "ES256,none", "es256", "HS512", ""]),
     ("GATEWAY_JWT_AUDIENCE", &["DoNotPrint,,b", ""]),
     ("GATEWAY_BIND", &["DoNotPrint:80", "127.0.0.1", "::1:80x", "127.0.0.1:65536", ""]),
     ("PORT", &["DoNotPrint", "65536", "-1", ""]),
     ("GATEWAY_ADMIN_BIND", &["DoNotPrint:80", "9090", "on", "127.0.0.1:8080", ""]),
+    (
+        "GATEWAY_ADMIN_HOSTS",
+        &["https://DoNotPrint", "DoNotPrint:9090", "*.DoNotPrint", ".DoNotPrint", "a.co,,b.co"],
+    ),
     ("GATEWAY_SECRET", &["DoNotPrint-and-31-bytes-of-it..", ""]),
     (
         "GATEWAY_SECRET_PREVIOUS",
@@ -65,6 +70,7 @@ const BAD: &[(&str, &[&str])] = &[
         "GATEWAY_STORE",
         &["redis://:DoNotPrint@redis/x", "rediss://DoNotPrint?x=y", "DoNotPrint", "file:", ""],
     ),
+    ("GATEWAY_QUEUE_MAX_BYTES", &["DoNotPrint", "0", "1023KiB", "65GiB", "1MB", "-1MiB", ""]),
     ("GATEWAY_MAX_TOKEN_LIFETIME", &["DoNotPrint", "0s", "367d", "7", ""]),
     ("GATEWAY_UPSTREAM_TIMEOUT", &["DoNotPrint", "0s", "2h", "-1s", ""]),
     ("GATEWAY_DRAIN_TIMEOUT", &["DoNotPrint", "61m", "10", ""]),

@@ -131,10 +131,9 @@ async fn assert_nothing_is_given_up(
     let given_up: Vec<&Value> = failures.filter(|f| f["outcome"] == "gave-up").collect();
     assert!(given_up.len() <= kills * SENT_AT_ONCE, "{given_up:?}");
     for failure in given_up {
-        assert_eq!(
-            (&failure["scope"], &failure["reason"]),
-            (&json!("global"), &json!("not_found"))
-        );
+        let told = (failure["scope"].as_str().unwrap(), failure["reason"].as_str().unwrap());
+        // Of a session that is gone GoTrue refreshes no token, which proves nothing.
+        assert!([("global", "not_found"), ("local", "expired")].contains(&told), "{failure}");
         let session = failure["session_id"].as_str().unwrap();
         let (logout, _) =
             all.iter().find(|(l, _)| l.own.session_id.to_string() == session).unwrap();

@@ -1,9 +1,16 @@
 //! Section 5 of the contract, layers 2 and 3: double submit of a token signed for this session.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use logout_gateway::csrf::{Binding, Csrf};
+use logout_gateway::{
+    csrf::{Binding, Csrf},
+    mock::{Algorithm, Tokens},
+};
 
-use crate::harness::{Browser, Form, Reply, SECRET, Setup, Stage, assert_error, assert_success};
+use serde_json::json;
+
+use crate::harness::{
+    Browser, Form, Reply, SECRET, Setup, Stage, assert_error, assert_success, claims_of, hs256,
+};
 
 /// A logout by cookie with this header and these CSRF cookies.
 async fn submit(browser: &Browser, header: Option<&str>, cookies: &[&str]) -> Reply {
@@ -218,4 +225,21 @@ async fn genuine_sessions_get_a_token_expired_and_ended_ones_too_and_nobody_else
         assert_error(&asked.send().await, 401, "NOT_AUTHENTICATED", Some("invalid"));
     }
     assert_eq!(stage.asked(), 0);
+}
+
+#[tokio::test]
+async fn an_expired_unsigned_token_gets_a_csrf_token_for_itself_alone() {
+    let stage = Setup::new().algorithm(Algorithm::Hs256).start().await;
+    let victim = stage.sign_up();
+    let mut claims = claims_of(&victim.access_token);
+    claims["exp"] = json!(stage.time.now() - 1);
+    let forged = hs256(&claims, "a-secret-of-someone-else-0123456789");
+    let attacker = Tokens { access_token: forged, ..victim.clone() };
+    let planted = Browser::signed_in(&stage, &attacker, Form::Base64).await.csrf_cookie();
+    let planted = planted.expect("it gets one");
+    let mut browser = Browser::without_csrf(&stage, &victim, Form::Base64);
+    browser.jar.put(browser.page, "sb-csrf-token", &planted);
+    let reply = browser.request("POST", "/logout").header("X-CSRF-Token", planted).send().await;
+    assert_error(&reply, 403, "CSRF_FAILED", Some("invalid"));
+    assert!(stage.alive(&victim));
 }

@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use crate::harness::Stage;
+
 /// Every Rust file below `folder`, in one text.
 fn sources(folder: &Path) -> String {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -40,5 +42,16 @@ fn the_configurations_of_proxies_that_are_shown_are_those_that_are_tested() {
     {
         let tested = fs::read_to_string(root.join(file)).unwrap();
         assert!(page.contains(&format!("```{language}\n{tested}```\n")), "{file}");
+    }
+}
+
+#[tokio::test]
+async fn the_contract_and_its_page_do_not_tell_the_version_of_the_product() {
+    let stage = Stage::new().await;
+    for path in ["/openapi.json", "/docs", "/docs/swagger-initializer.js"] {
+        let reply = stage.get(path).send().await;
+        assert_eq!(reply.status, 200, "{path}");
+        let all = format!("{:?} {}", reply.headers, reply.text());
+        assert!(!all.contains(env!("CARGO_PKG_VERSION")), "{path}");
     }
 }

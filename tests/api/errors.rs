@@ -6,8 +6,8 @@ use axum::{Router, routing::get};
 use serde_json::json;
 
 use crate::harness::{
-    Browser, Connection, Form, Reply, Setup, Stage, assert_error, assert_not_ready, recording,
-    session_cookies,
+    Browser, Connection, Form, Reply, Request, Setup, Stage, assert_error, assert_not_ready,
+    recording, session_cookies,
 };
 
 /// Every error that can be had from outside, once; what cannot: `INTERNAL`, which is a bug.
@@ -66,12 +66,14 @@ async fn every_error(stage: &Stage) -> Vec<(Reply, u16, &'static str, Option<&'s
     assert!(stage.mock.ban_user(banned.user_id));
     let reply = stage.post("/logout").bearer(&banned.access_token).send().await;
     all.push((reply, 500, "LOGOUT_FAILED", Some("user_banned")));
+    let admin = Request::new(stage.admin_address.unwrap(), "GET", "/").host("a.example");
+    all.push((admin.send().await, 421, "MISDIRECTED_REQUEST", None));
     all
 }
 
 #[tokio::test]
 async fn every_error_has_its_envelope_and_a_text_of_its_own() {
-    let stage = Stage::new().await;
+    let stage = Stage::with(&[("admin-bind", "127.0.0.1:0")]).await;
     let mut texts = BTreeMap::new();
     for (reply, status, code, reason) in every_error(&stage).await {
         assert_error(&reply, status, code, reason);
@@ -83,7 +85,7 @@ async fn every_error_has_its_envelope_and_a_text_of_its_own() {
         let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
         assert_eq!(texts.get(&message), Some(&(code, reason)));
     }
-    assert_eq!(texts.len(), 19);
+    assert_eq!(texts.len(), 20);
 }
 
 #[tokio::test]

@@ -19,7 +19,11 @@ mod trial;
 
 use std::collections::HashSet;
 
-use logout_gateway::{clock::Clock, mock::Algorithm, session::token::TokenFault};
+use logout_gateway::{
+    clock::Clock,
+    mock::{Algorithm, TEST_SECRET},
+    session::token::TokenFault,
+};
 use rstest::rstest;
 use serde_json::json;
 
@@ -28,7 +32,7 @@ use self::{
     mint::{Mint, Row},
     trial::Trial,
 };
-use crate::harness::{Serving, Setup, Signer, assert_error, claims_of};
+use crate::harness::{Serving, Setup, Signer, assert_error, claims_of, hs256};
 
 /// The table at one project.
 fn table(mint: &Mint) -> Vec<Row> {
@@ -112,4 +116,19 @@ async fn what_a_forger_calls_his_key_is_told_to_nobody_and_may_be_100_kb_long() 
         assert_eq!(cause, Some(unknown));
     }
     log.assert_without(&["the-word-of-a-forger".to_owned()]);
+}
+
+#[tokio::test]
+async fn hs256_beside_keys_that_sign_is_unused_after_a_time_without_such_tokens() {
+    let court = Court::EveryKey;
+    let stage = court.stage().await;
+    let judge = court.judge(&stage).await;
+    let claims = claims_of(&stage.sign_up().access_token);
+    assert!(judge.hs256_is_unused());
+    assert!(judge.believes(&hs256(&claims, TEST_SECRET)).await);
+    assert!(!judge.hs256_is_unused(), "one came since");
+    judge.believes(&hs256(&claims, "a-secret-of-someone-else-0123456789")).await;
+    assert!(judge.hs256_is_unused(), "a forged one does not count where the secret is known");
+    let secret_alone = Court::Secret.judge(&stage).await;
+    assert!(!secret_alone.hs256_is_unused(), "no key signs there");
 }

@@ -1,6 +1,8 @@
 //! Section 9 of the contract behind real proxies: who may reach an API that asks `verify`.
 
+mod credentials;
 mod heads;
+mod limits;
 mod proxy;
 mod recorder;
 
@@ -48,6 +50,12 @@ impl Scene {
         for (name, value) in identity(tokens) {
             assert_eq!(seen.all(name), [value], "{case}: {name}");
             assert_eq!(seen.names_like(name), [name], "{case}");
+        }
+        assert_eq!(seen.names_like("x-auth-carrier"), ["x-auth-carrier"], "{case}");
+        match *seen.all("x-auth-carrier") {
+            ["bearer"] => assert!(!seen.has_session_cookie(), "{case}: {seen:?}"),
+            ["cookie"] => assert!(seen.all("authorization").is_empty(), "{case}: {seen:?}"),
+            ref other => panic!("{case}: {other:?}"),
         }
     }
 

@@ -94,6 +94,7 @@ fn assert_clean_call(call: &Call, user_agent: Option<&str>, case: &str) {
         "user-agent",
         "x-client-info",
         "x-forwarded-for",
+        "sb-forwarded-for",
         "x-request-id",
         "x-supabase-api-version",
     ]);

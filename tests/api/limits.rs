@@ -6,7 +6,8 @@ use logout_gateway::mock::Algorithm;
 use serde_json::json;
 
 use crate::harness::{
-    Browser, Connection, Form, Request, Setup, Stage, assert_error, assert_success, eventually,
+    Browser, Connection, Form, Request, Setup, Stage, assert_error, assert_success, claims_of,
+    eventually, hs256,
 };
 
 /// A logout that GoTrue keeps waiting; the connection that asked for it.
@@ -23,13 +24,13 @@ async fn over_the_requests_in_flight_it_is_overloaded_while_health_and_metrics_a
     let limits = [("max-in-flight", "2"), ("upstream-timeout", "800ms")];
     let stage = Setup::new().flags(&limits).flag("admin-bind", "127.0.0.1:0").start().await;
     let (one, other, third) = (stage.sign_up(), stage.sign_up(), stage.sign_up());
-    let browser = Browser::without_csrf(&stage, &third, Form::Base64);
+    let browser = Browser::signed_in(&stage, &third, Form::Base64).await;
     stage.fault(json!({"operation": "logout", "kind": "hang", "times": 2}));
     let mut first = waiting_logout(&stage, &one.access_token).await;
     let mut second = waiting_logout(&stage, &other.access_token).await;
 
     for path in ["/logout", "/api/auth/logout", "/api/v1/auth/logout"] {
-        let reply = browser.request("POST", path).send().await;
+        let reply = browser.logout_request(path).send().await;
         assert_error(&reply, 503, "OVERLOADED", None);
         assert_eq!(reply.header("retry-after"), Some("1"));
         assert!(reply.set_cookies().is_empty(), "untouched");
@@ -51,6 +52,49 @@ async fn over_the_requests_in_flight_it_is_overloaded_while_health_and_metrics_a
     let reply = stage.post("/logout").bearer(&third.access_token).send().await;
     assert_eq!(reply.status, 200, "it was for a moment only");
     assert!(!stage.alive(&third));
+}
+
+#[tokio::test]
+async fn forged_tokens_at_a_slow_gotrue_keep_no_genuine_logout_out() {
+    let limits = [("max-in-flight", "16"), ("upstream-timeout", "2s")];
+    let stage = Setup::new().flags(&limits).start().await;
+    stage.fault(json!({"operation": "user", "kind": "hang"}));
+    let victim = stage.sign_up();
+    let mut flood = Vec::new();
+    for n in 0..32 {
+        let mut claims = claims_of(&victim.access_token);
+        claims["n"] = json!(n);
+        let forged = hs256(&claims, "a-secret-of-someone-else-0123456789");
+        let mut connection = Connection::open(stage.address).await;
+        let verify = stage.get("/api/auth/verify").bearer(&forged);
+        connection.write(&verify.bytes(true)).await;
+        flood.push(connection);
+    }
+    eventually("GoTrue is asked", || async { stage.calls("user").len() == 2 }).await;
+    for _ in 0..20 {
+        let tokens = stage.sign_up();
+        let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
+        assert_success(&reply, "/logout", tokens.user_id, "revoked");
+        assert!(!stage.alive(&tokens));
+    }
+    let mut answers = Vec::new();
+    for connection in &mut flood {
+        let reply = connection.reply(false).await.unwrap();
+        answers.push(reply.json()["error"]["code"].as_str().unwrap().to_owned());
+    }
+    let overloaded = answers.iter().filter(|code| *code == "OVERLOADED").count();
+    assert_eq!(overloaded, 30, "an eighth of the places: {answers:?}");
+}
+
+#[tokio::test]
+async fn requests_with_one_token_share_one_call_to_gotrue() {
+    let stage = Setup::new().algorithm(Algorithm::Hs256).start().await;
+    let tokens = stage.sign_up();
+    stage.fault(json!({"operation": "user", "kind": "delay", "seconds": 0.3, "times": 1}));
+    let verify = || stage.get("/api/auth/verify").bearer(&tokens.access_token).send();
+    let replies = tokio::join!(verify(), verify(), verify(), verify());
+    let statuses = [replies.0, replies.1, replies.2, replies.3].map(|reply| reply.status);
+    assert_eq!((statuses, stage.calls("user").len()), ([200; 4], 1));
 }
 
 #[tokio::test]

@@ -7,8 +7,10 @@
     reason = "a helper that fails, fails its test"
 )]
 
+mod admin_listener;
 mod alerts;
 mod any_headers;
+mod audit_lines;
 mod check;
 mod clients;
 mod config;
@@ -34,6 +36,7 @@ mod jwks;
 mod life_cycle;
 mod limits;
 mod logs;
+mod memory;
 mod metrics;
 mod mock_command;
 mod mock_control;
@@ -64,3 +67,4 @@ mod traces;
 mod upstream;
 mod upstream_faults;
 mod verify;
+mod weak_settings;

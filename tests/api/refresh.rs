@@ -90,7 +90,7 @@ async fn an_expired_session_without_a_refresh_token_is_401_expired() {
 }
 
 /// What is told: status, code and reason of the error, outcome.
-type Told = (u16, Option<(&'static str, Option<&'static str>)>, Option<&'static str>);
+type Told = (u16, (&'static str, Option<&'static str>), Option<&'static str>);
 
 #[tokio::test]
 async fn a_refresh_that_fails_is_told_truthfully() {
@@ -108,17 +108,16 @@ async fn a_refresh_that_fails_is_told_truthfully() {
         fault
     };
     let recorded = |name: &str| recording(name).as_fault("token", Some(1));
-    let ended: Told = (200, None, Some("already-ended"));
-    let no_token: Told = (401, Some(("NOT_AUTHENTICATED", Some("expired"))), None);
-    let error: Told = (500, Some(("LOGOUT_FAILED", Some("auth_service_error"))), Some("failed"));
-    let banned: Told = (500, Some(("LOGOUT_FAILED", Some("user_banned"))), Some("failed"));
+    let no_token: Told = (401, ("NOT_AUTHENTICATED", Some("expired")), None);
+    let error: Told = (500, ("LOGOUT_FAILED", Some("auth_service_error")), Some("failed"));
+    let banned: Told = (500, ("LOGOUT_FAILED", Some("user_banned")), Some("failed"));
     let rows: Vec<(&str, Value, Told)> = vec![
-        ("refresh-unknown", recorded("refresh-unknown"), ended),
-        ("refresh-unknown-old-api", recorded("refresh-unknown-old-api"), ended),
-        ("refresh-after-logout", recorded("refresh-after-logout"), ended),
-        ("session_expired", fault(&expired), ended),
-        ("user_not_found", fault(&user_gone), ended),
-        ("refresh-already-used", recorded("refresh-already-used"), error),
+        ("refresh-unknown", recorded("refresh-unknown"), no_token),
+        ("refresh-unknown-old-api", recorded("refresh-unknown-old-api"), no_token),
+        ("refresh-after-logout", recorded("refresh-after-logout"), no_token),
+        ("session_expired", fault(&expired), no_token),
+        ("user_not_found", fault(&user_gone), no_token),
+        ("refresh-already-used", recorded("refresh-already-used"), no_token),
         ("refresh-user-banned", recorded("refresh-user-banned"), banned),
         ("refresh-empty", recorded("refresh-empty"), no_token),
         ("refresh-no-json", recorded("refresh-no-json"), no_token),
@@ -127,17 +126,14 @@ async fn a_refresh_that_fails_is_told_truthfully() {
         ("200 of someone else", fault(&json!({"status": 200, "body": "<html>"})), error),
         ("200 without a token", fault(&json!({"status": 200, "body": {}})), error),
     ];
-    for (name, fault, (status, error, outcome)) in rows {
+    for (name, fault, (status, (code, reason), outcome)) in rows {
         let tokens = stage.sign_up();
         let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
         stage.pass(3600);
         stage.fault(fault);
         let logouts = stage.calls("logout").len();
         let reply = browser.logout("/api/auth/logout").await;
-        match error {
-            None => assert_success(&reply, "/api/auth/logout", tokens.user_id, "already-ended"),
-            Some((code, reason)) => assert_error(&reply, status, code, reason),
-        }
+        assert_error(&reply, status, code, reason);
         assert_eq!(reply.header("x-logout-outcome"), outcome, "{name}");
         assert!(browser.jar.is_empty(), "{name}");
         assert_eq!(stage.calls("logout").len(), logouts, "{name}: there is nothing to revoke with");
@@ -146,20 +142,28 @@ async fn a_refresh_that_fails_is_told_truthfully() {
 }
 
 #[tokio::test]
-async fn a_session_gone_by_the_refresh_ends_local_logouts_only() {
+async fn a_refused_refresh_is_already_ended_only_where_gotrue_confirmed_the_end() {
     let stage = Stage::new().await;
-    for scope in ["global", "others"] {
+    for scope in ["local", "global", "others"] {
         let tokens = stage.sign_up();
         let other = stage.sign_in_again(&tokens);
         let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
         assert!(stage.mock.delete_session(tokens.session_id));
         stage.pass(3600);
         let reply = browser.logout(&format!("/logout?scope={scope}")).await;
-        assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("not_found"));
-        assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
+        assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("expired"));
+        assert_eq!(reply.header("x-logout-outcome"), None);
         assert!(stage.alive(&other), "the others live on");
-        assert_eq!(browser.jar.is_empty(), scope == "global");
+        assert_eq!(browser.jar.is_empty(), scope != "others");
     }
+    let tokens = stage.sign_up();
+    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    let by_bearer = stage.post("/logout").bearer(&tokens.access_token).send().await;
+    assert_success(&by_bearer, "/logout", tokens.user_id, "revoked");
+    stage.pass(3600);
+    let reply = browser.logout("/logout").await;
+    assert_success(&reply, "/logout", tokens.user_id, "already-ended");
+    assert!(browser.jar.is_empty());
 }
 
 #[tokio::test]

@@ -168,7 +168,7 @@ async fn gotrue_is_asked_about_a_token_once_in_ten_seconds() {
 async fn what_gotrue_said_is_forgotten_after_ten_seconds() {
     use logout_gateway::{
         gotrue::{GoTrue, OnBehalfOf},
-        session::presence::{Presence, Presences},
+        session::introspection::{Introspection, IntrospectionCache},
     };
     let stage = shared_secret().await;
     let tokens = stage.sign_up();
@@ -180,23 +180,23 @@ async fn what_gotrue_said_is_forgotten_after_ten_seconds() {
         user_agent: None,
         trace: TraceContext::default(),
     };
-    let presences = Presences::default();
+    let cache = IntrospectionCache::default();
     let ask = async || {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
-        presences.ask(&tokens.access_token, tokens.user_id, &gotrue, &caller, deadline).await
+        cache.ask(&tokens.access_token, tokens.user_id, &gotrue, &caller, deadline).await
     };
-    let remembered = || presences.remembered(&tokens.access_token);
-    assert_eq!(remembered(), None);
-    assert_eq!(ask().await, Ok(Presence::Live));
+    let cached = || cache.get(&tokens.access_token);
+    assert_eq!(cached(), None);
+    assert_eq!(ask().await, Ok(Introspection::Live));
     assert!(stage.mock.delete_session(tokens.session_id));
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(8)).await;
-    assert_eq!(remembered(), Some(Presence::Live));
+    assert_eq!(cached(), Some(Introspection::Live));
     tokio::time::advance(Duration::from_secs(2)).await;
-    assert_eq!(remembered(), None);
+    assert_eq!(cached(), None);
     tokio::time::resume();
-    assert_eq!(ask().await, Ok(Presence::Ended));
-    assert_eq!(remembered(), Some(Presence::Ended));
+    assert_eq!(ask().await, Ok(Introspection::Ended));
+    assert_eq!(cached(), Some(Introspection::Ended));
 }
 
 #[tokio::test]

@@ -1,11 +1,16 @@
 //! The status page, as a browser gets it on the admin listener.
 
+use std::time::Duration;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use logout_gateway::{
     config::StoreAddress,
     mock::Algorithm,
-    queue::entry::Entry,
+    queue::{
+        bounds::Bounds,
+        entry::{Entry, SealedCredentials},
+    },
     store::{self, failure::Failure},
 };
 use rstest::rstest;
@@ -244,16 +249,24 @@ async fn a_hostile_record_cannot_break_out() {
         scope: hostile(),
         user_id: Uuid::nil(),
         session_id: Uuid::nil(),
-        verified: true,
         tried: false,
         queued_at: START * 1000,
         due: (START + 3000) * 1000,
+        failed_at: 0,
         attempts: 1,
         reason: hostile(),
-        key_id: hostile(),
-        sealed: hostile(),
+        revision: 0,
+        credentials: vec![SealedCredentials {
+            fingerprint: hostile(),
+            proven: true,
+            key_id: hostile(),
+            sealed: hostile(),
+            bound_to: None,
+        }],
     };
-    store.queue().unwrap().put(&entry).await.unwrap();
+    let (pause, bounds) = (Duration::from_mins(50), Bounds::of_bytes(1 << 20));
+    let queued = store.queue().unwrap().enqueue(&entry, pause, &bounds, START * 1000).await;
+    queued.unwrap().unwrap();
     drop(store);
 
     let stage = with_admin(Setup::new().flag("store", &format!("file:{}", path.display()))).await;

@@ -1,9 +1,11 @@
 //! Section 3 of the contract: which access tokens are believed. What is not: `forged_tokens.rs`.
 
-use logout_gateway::mock::{Algorithm, TEST_SECRET};
+use logout_gateway::mock::{Algorithm, TEST_SECRET, Tokens};
 use serde_json::json;
 
-use crate::harness::{RECORDED_AT, RECORDED_ISSUER, Setup, Stage, claims_of, recording};
+use crate::harness::{
+    Browser, Form, RECORDED_AT, RECORDED_ISSUER, Setup, Stage, assert_error, claims_of, recording,
+};
 
 /// Tries `token` as a Bearer at every route that judges one; answers the statuses and asserts that
 /// they agree.
@@ -85,5 +87,22 @@ async fn issuer_and_audience_are_lists() {
         let (status, _) = judged(&stage, &stage.mock.sign(&claims).unwrap()).await;
         assert_eq!(status == 200, believed, "{issuer} {audience}");
         assert_eq!(stage.alive(&tokens), !believed);
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_of_another_issuer_or_audience_is_401_and_stays() {
+    let stage = Setup::new().start().await;
+    let tokens = stage.sign_up();
+    for claim in ["iss", "aud"] {
+        let mut claims = claims_of(&tokens.access_token);
+        claims[claim] = json!("another");
+        let access_token = stage.mock.sign(&claims).unwrap();
+        let foreign = Tokens { access_token, ..tokens.clone() };
+        let mut browser = Browser::without_csrf(&stage, &foreign, Form::Base64);
+        let reply = browser.logout("/logout").await;
+        assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
+        assert!(reply.set_cookies().is_empty(), "{claim}: the setting may be wrong");
+        assert!(stage.alive(&tokens));
     }
 }

@@ -1,9 +1,15 @@
 //! `/api/auth/verify`, and the revocation list of section 9 behind it.
 
-use logout_gateway::mock::{Algorithm, Tokens};
-use serde_json::json;
+use std::{process::Command, time::Instant};
 
-use crate::harness::{Browser, Form, Setup, Stage, assert_error, claims_of};
+use logout_gateway::{
+    clock::Clock,
+    mock::{Algorithm, Tokens},
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::harness::{Browser, Form, Serving, Setup, Stage, assert_error, claims_of, hs256};
 
 #[tokio::test]
 async fn a_living_session_is_told_by_its_identity_and_no_body() {
@@ -103,7 +109,6 @@ async fn users(stage: &Stage) -> Users {
     for tokens in [&users.asker, &users.second, &users.stranger] {
         assert_eq!(stage.verify(tokens).await, 200);
     }
-    // A token of the cut-off's own second is not before it.
     stage.pass(1);
     users
 }
@@ -135,6 +140,10 @@ async fn what_a_scope_ends_is_refused_at_once_whatever_gotrue_answered() {
                 by_bearer.status == 200,
                 answer.is_null() || by_bearer.header("x-logout-outcome") == Some("already-ended")
             );
+            // A session that GoTrue says is gone enters by itself, whatever it asked for.
+            let gone = answer["status"] == 403;
+            let (asker_ends, second_ends) =
+                if gone { (true, false) } else { (asker_ends, second_ends) };
             for (tokens, ended) in
                 [(&users.asker, asker_ends), (&users.second, second_ends), (&users.stranger, false)]
             {
@@ -146,14 +155,15 @@ async fn what_a_scope_ends_is_refused_at_once_whatever_gotrue_answered() {
                     assert_eq!(reply.header("x-auth-user-id"), None);
                 }
             }
+            stage.pass(1);
             let new = stage.sign_in_again(&users.asker);
-            assert_eq!(stage.verify(&new).await, 200, "a new sign-in is never refused: {scope}");
+            assert_eq!(stage.verify(&new).await, 200, "a later sign-in is never refused: {scope}");
         }
     }
 }
 
 #[tokio::test]
-async fn the_cut_off_is_gotrues_own_clock_and_its_own_second_is_spared() {
+async fn the_cut_off_is_gotrues_own_clock_and_its_own_second_is_refused() {
     let stage = Setup::new().gotrue_ahead(20).start().await;
     let asker = stage.sign_up();
     stage.pass(10);
@@ -164,7 +174,30 @@ async fn the_cut_off_is_gotrues_own_clock_and_its_own_second_is_spared() {
     let reply = stage.post("/logout?scope=global").bearer(&asker.access_token).send().await;
     assert_eq!(reply.status, 200);
     assert_eq!(stage.verify(&second).await, 401);
-    assert_eq!(stage.verify(&of_that_second).await, 200);
+    assert_eq!(stage.verify(&of_that_second).await, 401, "it may have been issued before");
+    stage.pass(1);
+    assert_eq!(stage.verify(&stage.sign_in_again(&asker)).await, 200);
+}
+
+#[tokio::test]
+async fn a_logged_out_cookie_passes_beside_nobodys_living_bearer() {
+    let stage = Stage::new().await;
+    let (victim, attacker) = (stage.sign_up(), stage.sign_up());
+    let browser = Browser::without_csrf(&stage, &victim, Form::Base64);
+    let verify =
+        |tokens: &Tokens| browser.request("GET", "/api/auth/verify").bearer(&tokens.access_token);
+    let reply = verify(&attacker).send().await;
+    assert_eq!((reply.status, reply.header("x-auth-carrier")), (200, Some("bearer")));
+    assert_eq!(stage.post("/logout").bearer(&victim.access_token).send().await.status, 200);
+    let reply = verify(&attacker).send().await;
+    assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
+    assert_eq!(stage.verify(&attacker).await, 200, "without that cookie");
+
+    let later = stage.sign_in_again(&victim);
+    assert_eq!(verify(&later).send().await.status, 200, "an older session of the same user");
+    stage.pass(3600);
+    let fresh = stage.sign_in_again(&attacker);
+    assert_eq!(verify(&fresh).send().await.status, 200, "an expired cookie is passed over");
 }
 
 #[tokio::test]
@@ -211,4 +244,63 @@ async fn where_gotrue_judges_its_word_enters_the_list_and_so_does_a_refresh() {
     let new = new.header("authorization").unwrap().to_owned();
     let reply = stage.get("/api/auth/verify").header("Authorization", new).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
+}
+
+const REVOKED: &str = "verify refused a token whose session was logged out: it may be stolen";
+
+#[tokio::test]
+async fn a_token_that_is_used_after_its_logout_is_a_line_a_second_with_its_ids() {
+    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
+    let serving = Serving::start(&stage, &[]).await;
+    let begun = Instant::now();
+    let stolen = [stage.sign_up(), stage.sign_up()];
+    for tokens in &stolen {
+        let verify = serving.request("GET", "/api/auth/verify").bearer(&tokens.access_token);
+        let verify = verify.header("X-Request-Id", "by-a-thief");
+        assert_eq!(verify.clone().send().await.status, 200);
+        let logout = serving.request("POST", "/logout").bearer(&tokens.access_token);
+        assert_eq!(logout.send().await.status, 200);
+        for _ in 0..50 {
+            assert_error(&verify.clone().send().await, 401, "NOT_AUTHENTICATED", Some("revoked"));
+        }
+    }
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
+    let log = serving.ended();
+    for tokens in &stolen {
+        let session = json!(tokens.session_id);
+        let of_it = |line: &&Value| line["message"] == REVOKED && line["session_id"] == session;
+        let lines: Vec<&Value> = log.lines.iter().filter(of_it).collect();
+        assert!((1..=seconds).contains(&lines.len()), "{} in {seconds} s", lines.len());
+        assert_eq!(
+            (&lines[0]["level"], &lines[0]["request_id"], &lines[0]["client"]),
+            (&json!("WARN"), &json!("by-a-thief"), &json!("127.0.0.1"))
+        );
+        assert_eq!(lines[0]["user_id"], json!(tokens.user_id));
+        assert_eq!(lines[0]["proven"], true);
+    }
+}
+
+#[tokio::test]
+async fn unverified_ids_share_one_line_a_second() {
+    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
+    let mut without_secret = Command::new("env");
+    without_secret.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);
+    let serving = Serving::start_by(without_secret, &stage, &[]).await;
+    let begun = Instant::now();
+    let tokens = stage.sign_up();
+    let logout = serving.request("POST", "/logout?scope=global").bearer(&tokens.access_token);
+    assert_eq!(logout.send().await.status, 200);
+    for _ in 0..50 {
+        let mut claims = claims_of(&tokens.access_token);
+        claims["session_id"] = json!(Uuid::new_v4());
+        claims["iat"] = json!(stage.time.now() - 60);
+        let forged = hs256(&claims, "a-secret-of-nobody-0123456789abcd");
+        let verify = serving.request("GET", "/api/auth/verify").bearer(&forged).send().await;
+        assert_error(&verify, 401, "NOT_AUTHENTICATED", Some("revoked"));
+    }
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
+    let log = serving.ended();
+    let lines: Vec<_> = log.lines.iter().filter(|line| line["message"] == REVOKED).collect();
+    assert!((1..=seconds).contains(&lines.len()), "{} in {seconds} s", lines.len());
+    assert_eq!(lines[0]["proven"], false);
 }

@@ -3,17 +3,16 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use uuid::Uuid;
 
-/// The token that a gateway with `secret` mints for that session out of these random bytes.
+/// The token that a gateway with `secret` mints out of these random bytes for a session, whose id is
+/// `bound_to`, or for an access token, whose SHA-256 is.
 #[must_use]
-pub fn minted(secret: &str, session_id: Uuid, random: &[u8]) -> String {
+pub fn minted(secret: &str, bound_to: &[u8], random: &[u8]) -> String {
     // HKDF (RFC 5869) of one block.
     let pseudo_random_key = mac(b"logout-gateway", &[secret.as_bytes()]);
     let key = mac(&pseudo_random_key, &[b"csrf", &[1]]);
     let length = |part: &[u8]| (part.len() as u64).to_be_bytes();
-    let session_id = session_id.as_bytes();
-    let signature = mac(&key, &[&length(session_id), session_id, &length(random), random]);
+    let signature = mac(&key, &[&length(bound_to), bound_to, &length(random), random]);
     let [random, signature] = [random, &signature].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
     format!("{random}.{signature}")
 }

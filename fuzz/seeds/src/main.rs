@@ -103,7 +103,7 @@ fn requests(corpus: &Corpus) -> io::Result<()> {
         for (secret, answer) in
             [(SECRET, "204;same"), (PREVIOUS_SECRET, "late 204;same"), (SECRET, "late 204;foreign")]
         {
-            let token = csrf::minted(secret, session_id, &[7; 32]);
+            let token = csrf::minted(secret, session_id.as_bytes(), &[7; 32]);
             let request = format!(
                 "{answer}\nPOST /api/auth/logout HTTP/1.1\r\nHost: a\r\nOrigin: http://a\r\nCookie: {}; sb-csrf-token={token}\r\n\
                  X-CSRF-Token: {token}\r\nContent-Type: application/json\r\n\r\n{{}}",

@@ -1,13 +1,57 @@
 //! The audit log: one line for each logout, of the target `audit`, and never a secret in it.
+//!
+//! 1. The lines of proven and stale sessions have a buffer of their own: no flood of other lines drops
+//!    them.
+//! 2. Refusals and unproven sessions have another, and at most 100 lines a second. Beyond that one line
+//!    a second has the number of those that were left out. Metrics count each of them.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    time::{self, Duration},
+};
 
 use tokio::time::Instant;
 use tracing::Span;
 use uuid::Uuid;
 
 use super::reply::Contract;
-use crate::{app::frame::Call, config::Scope, error::Error, telemetry::metrics::Metrics};
+use crate::{
+    app::frame::Call,
+    config::Scope,
+    error::Error,
+    session::Proof,
+    telemetry::{
+        log_buffers::{AUDIT_OF_REFUSALS, AUDIT_OF_SESSIONS},
+        metrics::Metrics,
+    },
+};
+
+const REFUSED: &str = "refused";
+
+/// Each class needs an event of its own: `telemetry::log_buffers` tells them apart by their names.
+macro_rules! audit_line {
+    ($name:expr, $line:expr) => {
+        tracing::info!(
+            name: $name,
+            target: "audit",
+            request_id = $line.request_id,
+            route = $line.route,
+            scope = $line.scope.map(Scope::as_str),
+            outcome = $line.outcome,
+            reason = $line.reason,
+            cause = $line.cause,
+            proven = $line.proof.map(|proof| proof == Proof::Proven),
+            user_id = $line.user_id.map(tracing::field::display),
+            session_id = $line.session_id.map(tracing::field::display),
+            client = %$line.client,
+            upstream_status = $line.upstream_status,
+            upstream_ms = $line.upstream_time.map(milliseconds),
+            duration_ms = milliseconds($line.duration),
+            cookies_deleted = $line.cookies_deleted,
+            "logout"
+        )
+    };
+}
 
 /// What the line tells; members that are `None` are left out.
 #[derive(Debug)]
@@ -25,6 +69,8 @@ pub(super) struct Line<'r> {
     pub(super) reason: Option<&'static str>,
     /// Which rule a token breaks, in words.
     pub(super) cause: Option<String>,
+    /// How far the session was known when it was read; `None` where none was read.
+    pub(super) proof: Option<Proof>,
     /// Only of a token that was judged genuine, or is GoTrue's to judge.
     pub(super) user_id: Option<Uuid>,
     /// The same.
@@ -60,6 +106,7 @@ impl<'r> Line<'r> {
                 Some(Error::CredentialInvalid(fault)) => Some(fault.to_string()),
                 _ => None,
             },
+            proof: None,
             user_id: None,
             session_id: None,
             client: call.peer.client,
@@ -70,27 +117,35 @@ impl<'r> Line<'r> {
         }
     }
 
-    /// Writes it, and counts the logout.
+    /// Whether the line belongs in the buffer that strangers cannot fill.
+    fn is_of_a_session(&self) -> bool {
+        let known = matches!(self.proof, Some(Proof::Proven | Proof::Stale));
+        known && self.outcome != REFUSED
+    }
+
+    /// Writes it unless it is one refusal too many at `now`, and counts the logout.
     pub(super) fn write(self, metrics: &Metrics) {
         let Self { route, outcome, reason, duration, cookies_deleted, .. } = self;
         metrics.logout(route, (outcome, reason), duration, cookies_deleted);
         Span::current().record("outcome", outcome).record("reason", reason);
-        tracing::info!(
+        if self.is_of_a_session() {
+            audit_line!(AUDIT_OF_SESSIONS, self);
+        } else if metrics.refusal_lines.admits(time::Instant::now()) {
+            audit_line!(AUDIT_OF_REFUSALS, self);
+        }
+    }
+}
+
+/// Logs how many audit lines were left out since the last call, if any were. To be called once a second.
+pub(crate) fn report_omitted_lines(metrics: &Metrics) {
+    let omitted = metrics.refusal_lines.take_omitted();
+    if omitted > 0 {
+        tracing::warn!(
+            name: AUDIT_OF_REFUSALS,
             target: "audit",
-            request_id = self.request_id,
-            route,
-            scope = self.scope.map(Scope::as_str),
-            outcome,
-            reason,
-            cause = self.cause,
-            user_id = self.user_id.map(tracing::field::display),
-            session_id = self.session_id.map(tracing::field::display),
-            client = %self.client,
-            upstream_status = self.upstream_status,
-            upstream_ms = self.upstream_time.map(milliseconds),
-            duration_ms = milliseconds(duration),
-            cookies_deleted,
-            "logout"
+            omitted,
+            "refused logouts were left out of the log: more than 100 in one second; \
+             logout_gateway_logouts_total counts them all"
         );
     }
 }

@@ -121,7 +121,8 @@ impl Reply<'_> {
     ) -> Response {
         let line = self.line("refused", Some(&error));
         let (user_id, session_id) = (Some(session.claims.sub), Some(session.claims.session_id));
-        Line { scope: Some(scope), user_id, session_id, ..line }.write(&self.app.metrics);
+        let proof = Some(session.proof);
+        Line { scope: Some(scope), proof, user_id, session_id, ..line }.write(&self.app.metrics);
         error.into_response()
     }
 
@@ -158,6 +159,7 @@ impl Reply<'_> {
         let cause = error.as_ref().or(postponed_by.as_ref());
         let line = Line {
             scope: Some(scope),
+            proof: Some(ended.proof),
             user_id: Some(session.claims.sub),
             session_id: Some(session.claims.session_id),
             upstream_status: ended.upstream_status,

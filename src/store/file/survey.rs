@@ -1,7 +1,7 @@
 //! Whether this file can be used, and what an operator should know of it.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, Metadata, OpenOptions},
     io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -37,11 +37,20 @@ pub(super) fn survey(path: &Path) -> Result<Survey, String> {
     } else {
         shown.to_string()
     };
-    let mode = metadata.permissions().mode() & 0o777;
-    let weakness = (mode & OTHERS != 0).then(|| {
+    Ok(Survey { found, weaknesses: open_to_others(path, &metadata).into_iter().collect() })
+}
+
+/// The weaknesses of an existing file.
+pub(super) fn weaknesses(path: &Path) -> Result<Vec<String>, String> {
+    let metadata = fs::metadata(path).map_err(|cause| explained(path, &cause.into()))?;
+    Ok(open_to_others(path, &metadata).into_iter().collect())
+}
+
+fn open_to_others(path: &Path, metadata: &Metadata) -> Option<String> {
+    let (shown, mode) = (path.display(), metadata.permissions().mode() & 0o777);
+    (mode & OTHERS != 0).then(|| {
         format!("others than its owner may read or write {shown} (mode {mode:o}): chmod 600")
-    });
-    Ok(Survey { found, weaknesses: weakness.into_iter().collect() })
+    })
 }
 
 /// Opens it as a gateway does. If one has it already, that is looked into beside it.

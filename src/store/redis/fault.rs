@@ -2,10 +2,11 @@
 
 use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
-use redis::{ErrorKind, RedisError};
+use redis::{ErrorKind, RedisError, ServerError};
 
 use super::super::StoreFault;
 
+const OUT_OF_MEMORY: &str = "Redis is out of memory";
 const NEWER: &str = "what is in Redis was written by a newer release";
 
 /// Why Redis did not do it.
@@ -71,6 +72,10 @@ impl From<RedisError> for Fault {
             }
             ErrorKind::InvalidClientConfig => Self::lasting("no Redis can be at such an address"),
             _ => match error.clone().into_server_errors().as_deref() {
+                // Of a pipeline any command may be the one that found no memory.
+                Some(refusals) if refusals.iter().any(|(_, refusal)| lacks_memory(refusal)) => {
+                    Self::passing(OUT_OF_MEMORY)
+                }
                 Some([(_, refusal), ..]) => {
                     refused(refusal.code(), refusal.details().unwrap_or_default())
                 }
@@ -97,6 +102,17 @@ fn of_the_wire(error: &RedisError) -> Fault {
     Fault { disconnected: true, ..fault }
 }
 
+/// Whether Redis is over its `maxmemory`. Before Redis 7 a script quotes what its command was answered:
+/// `ERR Error running script […]: -OOM command not allowed […]`; a transaction may quote it, too.
+fn lacks_memory(refusal: &ServerError) -> bool {
+    let quoted = |text: &str| text.split([' ', ':', '-']).any(|word| word == "OOM");
+    match refusal.code() {
+        "OOM" => true,
+        "ERR" | "EXECABORT" => refusal.details().is_some_and(quoted),
+        _ => false,
+    }
+}
+
 /// An error that Redis answers with. Its text is told only where it cannot repeat what was sent.
 fn refused(code: &str, text: &str) -> Fault {
     match code {
@@ -118,12 +134,51 @@ fn refused(code: &str, text: &str) -> Fault {
             Fault { disconnected: true, ..Fault::passing("Redis has too many clients") }
         }
         "LOADING" => Fault::passing("Redis is still loading its data"),
-        "OOM" => Fault::passing("Redis is out of memory"),
         "MISCONF" => Fault::passing("Redis cannot write to its disk"),
         "NOREPLICAS" => Fault::passing("Redis lacks replicas, and takes no writes"),
         "BUSY" | "TRYAGAIN" | "MASTERDOWN" | "UNBLOCKED" => {
             Fault { disconnected: true, ..Fault::passing(format!("Redis is busy: {code}")) }
         }
         _ => Fault::lasting(format!("Redis refuses: {code} {text}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::{Value, parse_redis_value};
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::of_a_command("OOM command not allowed when used memory > 'maxmemory'.")]
+    #[case::of_a_script(
+        "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'"
+    )]
+    #[case::of_an_older_script(
+        "ERR Error running script (call to f_0123): @user_script:3: @user_script: 3: -OOM command not \
+         allowed when used memory > 'maxmemory'."
+    )]
+    #[case::of_a_script_that_raises_it(
+        "ERR user_script:3: OOM command not allowed script: 0123, on @user_script:3."
+    )]
+    #[case::of_a_transaction(
+        "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > \
+         'maxmemory'."
+    )]
+    fn a_redis_out_of_memory_is_told_by_any_of_its_replies(#[case] reply: &str) {
+        let reply = parse_redis_value(format!("-{reply}\r\n").as_bytes());
+        let error = reply.and_then(Value::extract_error).unwrap_err();
+        let fault = Fault::from(error);
+        assert_eq!(fault, Fault::passing(OUT_OF_MEMORY), "it passes once there is room");
+    }
+
+    #[rstest]
+    #[case("ERR unknown command 'OOMPH'")]
+    #[case("WRONGTYPE Operation against a key holding the wrong kind of value: OOM")]
+    fn another_refusal_is_no_lack_of_memory(#[case] reply: &str) {
+        let reply = parse_redis_value(format!("-{reply}\r\n").as_bytes());
+        let error = reply.and_then(Value::extract_error).unwrap_err();
+        assert!(Fault::from(error).lasting);
     }
 }

@@ -38,7 +38,7 @@ pub(super) const STORE: [&str; 13] = [
     "waiting",
     "oldest",
 ];
-pub(super) const REFUSED: [&str; 8] = [
+pub(super) const REFUSED: [&str; 9] = [
     "unsupported_scope",
     "duplicate_header",
     "malformed_request",
@@ -46,6 +46,7 @@ pub(super) const REFUSED: [&str; 8] = [
     "METHOD_NOT_ALLOWED",
     "PAYLOAD_TOO_LARGE",
     "UNSUPPORTED_MEDIA_TYPE",
+    "MISDIRECTED_REQUEST",
     "OVERLOADED",
 ];
 
@@ -56,8 +57,8 @@ const AUTH_SERVICE: [&str; 4] =
 pub(super) fn logouts() -> impl Iterator<Item = [&'static str; 3]> {
     let failed = [&AUTH_SERVICE[..], &["user_banned", "not_found", "INTERNAL"]].concat();
     let credential = ["missing", "invalid", "expired", "cross_site"];
-    let judged_before =
-        REFUSED.into_iter().filter(|word| !["NOT_FOUND", "METHOD_NOT_ALLOWED"].contains(word));
+    let never_of_a_logout = ["NOT_FOUND", "METHOD_NOT_ALLOWED", "MISDIRECTED_REQUEST"];
+    let judged_before = REFUSED.into_iter().filter(|word| !never_of_a_logout.contains(word));
     let ends: Vec<(&str, &str)> =
         [("revoked", NO_REASON), ("already-ended", NO_REASON), ("already-ended", "not_found")]
             .into_iter()

@@ -101,6 +101,15 @@ impl Court {
         }
     }
 
+    /// Why a token is refused whose claims are not what was signed, and no code either: where there is
+    /// a key, the signature comes first.
+    pub(crate) fn changed_claims(self) -> Why {
+        match self {
+            Self::GoTrue => TokenFault::Malformed.into(),
+            _ => TokenFault::Signature.into(),
+        }
+    }
+
     fn key_set(self) -> Value {
         json!({ "keys": self.keys().iter().map(Signer::public_jwk).collect::<Vec<_>>() })
     }
@@ -184,6 +193,11 @@ impl Judge {
             Ok(Judged { standing: Standing::Unjudged, .. }) => Some(Why::GoTrueSays),
             Ok(_) => None,
         }
+    }
+
+    /// Whether HS256 is accepted beside signing keys and no such token came lately.
+    pub(crate) fn hs256_is_unused(&self) -> bool {
+        self.verifier.hs256_is_unused()
     }
 
     /// Whether `token` breaks no rule here, so that it counts if the project signed it.

@@ -50,7 +50,13 @@ fn shapes(mint: &Mint) -> Vec<Row> {
         ("the JSON serialization, general", general.to_string()),
         ("the SD-JWT form", format!("{genuine}~")),
     ]
-    .map(|(name, token)| mint.row(name, token, Malformed))
+    .map(|(name, token)| {
+        let why = match name {
+            "detached claims" => mint.court.changed_claims(),
+            _ => Malformed.into(),
+        };
+        mint.row(name, token, why)
+    })
     .into()
 }
 
@@ -80,7 +86,11 @@ fn texts(mint: &Mint) -> Vec<Row> {
             ("in the claims", format!("{header}.{half}{c}{other_half}.{signature}")),
             ("before the signature", format!("{header}.{claims}.{c}{signature}")),
         ] {
-            rows.push(mint.row(format!("a {name} {place}"), token, Malformed));
+            let why = match place {
+                "before the claims" | "in the claims" => mint.court.changed_claims(),
+                _ => Malformed.into(),
+            };
+            rows.push(mint.row(format!("a {name} {place}"), token, why));
         }
     }
     for (name, token) in [

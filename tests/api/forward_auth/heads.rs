@@ -29,13 +29,18 @@ async fn an_identity_of_the_clients_own_never_reaches_the_api(#[case] kind: Kind
     for spelled in spellings {
         let forge = |token: &str| {
             let request = scene.request("GET", "/").bearer(token);
-            identity(&victim).into_iter().fold(request, |request, (name, value)| {
-                let value = if name == "x-auth-aal" { "aal2" } else { &value };
-                request.header(&spelled(name), value).header(&spelled(name), value)
-            })
+            let carrier = ("x-auth-carrier", "cookie".to_owned());
+            identity(&victim).into_iter().chain([carrier]).fold(
+                request,
+                |request, (name, value)| {
+                    let value = if name == "x-auth-aal" { "aal2" } else { &value };
+                    request.header(&spelled(name), value).header(&spelled(name), value)
+                },
+            )
         };
         let case = spelled("x-auth-user-id");
         scene.assert_let_in(forge(&tokens.access_token), &tokens, &case).await;
+        assert_eq!(scene.api.last().all("x-auth-carrier"), ["bearer"], "{case}");
         // Of a claim that the token lacks, the client's word is no better.
         assert_eq!(forge(&without).send().await.status, 200, "{case}");
         for name in ["x-auth-role", "x-auth-aal"] {
@@ -45,7 +50,8 @@ async fn an_identity_of_the_clients_own_never_reaches_the_api(#[case] kind: Kind
         }
     }
     // What `Connection` names ends at the next hop (RFC 9110, section 7.6.1).
-    for (name, _) in identity(&tokens) {
+    let names = identity(&tokens).map(|(name, _)| name);
+    for name in names.into_iter().chain(["x-auth-carrier"]) {
         let request = scene.request("GET", "/").bearer(&tokens.access_token);
         scene.assert_let_in(request.header("Connection", name), &tokens, name).await;
     }
@@ -102,7 +108,8 @@ async fn a_client_is_who_the_proxy_saw_and_not_who_it_says(#[case] kind: Kind) {
 #[case::caddy(Kind::Caddy)]
 #[tokio::test]
 async fn verify_gets_the_head_and_the_api_gets_all(#[case] kind: Kind) {
-    let gateway = Recorder::start(200, &[("X-Auth-User-Id", "ada")], "");
+    let identity = [("X-Auth-User-Id", "ada"), ("X-Auth-Carrier", "bearer")];
+    let gateway = Recorder::start(200, &identity, "");
     let api = Recorder::api();
     let proxy = kind.start(gateway.address, api.address).await;
     let host = proxy.address.to_string();

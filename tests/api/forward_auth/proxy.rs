@@ -20,9 +20,6 @@ http {
     include logout-gateway.conf;
 }
 ";
-/// A Caddy that only the test knows.
-const CADDY: &str = "{\n\tadmin off\n}\n";
-
 impl Kind {
     /// In front of an API, asking that gateway.
     pub(super) async fn start(self, gateway: SocketAddr, api: SocketAddr) -> Program {
@@ -53,13 +50,15 @@ fn nginx(folder: &Path, own: SocketAddr, gateway: SocketAddr, api: SocketAddr) -
 
 fn caddy(folder: &Path, own: SocketAddr, gateway: SocketAddr, api: SocketAddr) -> Command {
     let addresses = [
+        // No address for the administration of a Caddy that only the test knows.
+        ("{\n\tservers {", "{\n\tadmin off\n\tservers {".to_owned()),
         ("app.example.com {", format!("http://{own} {{")),
         ("reverse_proxy 127.0.0.1:8080", format!("reverse_proxy {gateway}")),
         ("forward_auth 127.0.0.1:8080", format!("forward_auth {gateway}")),
         ("reverse_proxy 127.0.0.1:3000", format!("reverse_proxy {api}")),
     ];
     let file = folder.join("Caddyfile");
-    fs::write(&file, format!("{CADDY}{}", configuration("caddy/Caddyfile", &addresses))).unwrap();
+    fs::write(&file, configuration("caddy/Caddyfile", &addresses)).unwrap();
     let mut command = Command::new("caddy");
     command.args(["run", "--config"]).arg(file);
     command.envs(["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"].map(|variable| (variable, folder)));

@@ -40,6 +40,17 @@ impl Seen {
         values.map(|value| value.to_str().unwrap()).collect()
     }
 
+    /// The cookies of every `Cookie` header, as `name=value`.
+    pub(super) fn cookies(&self) -> Vec<&str> {
+        let pairs = self.all("cookie").into_iter().flat_map(|value| value.split(';'));
+        pairs.map(str::trim).filter(|pair| !pair.is_empty()).collect()
+    }
+
+    /// Whether one of them is a session cookie of the tests' project.
+    pub(super) fn has_session_cookie(&self) -> bool {
+        self.cookies().iter().any(|pair| pair.starts_with("sb-127-auth-token"))
+    }
+
     /// The names that a CGI program could not tell from `name`, as they came.
     pub(super) fn names_like(&self, name: &str) -> Vec<&str> {
         let alike = |other: &&str| other.replace('_', "-") == name;

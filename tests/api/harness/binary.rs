@@ -163,6 +163,11 @@ impl Serving {
         read_up_to(message, &self.log, &mut self.read)
     }
 
+    /// Hands over the rest of its log: the test reads it by itself.
+    pub(crate) fn take_log(&mut self) -> Receiver<String> {
+        mem::replace(&mut self.log, channel().1)
+    }
+
     /// What was read of its log.
     pub(crate) fn read(&self) -> &str {
         &self.read

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Reply;
 
 /// Every header that the gateway has a use for.
-const OWN: [&str; 29] = [
+const OWN: [&str; 30] = [
     "access-control-allow-credentials",
     "access-control-allow-headers",
     "access-control-allow-methods",
@@ -29,6 +29,7 @@ const OWN: [&str; 29] = [
     "x-auth-aal",
     "x-auth-role",
     "x-auth-session-id",
+    "x-auth-carrier",
     "x-auth-user-id",
     "x-content-type-options",
     "x-frame-options",

@@ -9,6 +9,8 @@ use super::{
     step::{Scope, Showing},
     world::World,
 };
+use logout_gateway::csrf::Binding;
+
 use crate::harness::{Browser, Form, Jar, Page, Reply, Request};
 
 /// Cookies that no logout may touch.

@@ -1,10 +1,10 @@
 //! What becomes of a user's other sessions when `global` or `others` had to wait.
 
-use logout_gateway::mock::{Algorithm, Tokens};
+use logout_gateway::mock::Tokens;
 use serde_json::json;
 
-use super::{durable, fails, failures, log_out, worked_off};
-use crate::harness::{Request, Setup, Stage, assert_error};
+use super::{durable, fails, failures, log_out, waiting, worked_off};
+use crate::harness::{Request, Setup, Stage, assert_error, assert_success, eventually};
 
 /// As an app does it when its access token has expired.
 async fn refreshed(stage: &Stage, tokens: &Tokens) -> String {
@@ -60,26 +60,63 @@ async fn a_global_logout_that_waited_ends_what_was_refreshed_while_it_did() {
     worked_off(&stage).await;
     assert!(!stage.alive(&other));
     assert_error(&verify().await, 401, "NOT_AUTHENTICATED", Some("revoked"));
+    // A sign-in of the cut-off's own second is refused as well.
+    stage.pass(1);
     let later = stage.sign_in_again(&tokens);
     assert_eq!(stage.verify(&later).await, 200);
 }
 
 #[tokio::test]
 async fn a_global_logout_that_could_not_be_done_refuses_nobody_who_signed_in_meanwhile() {
-    for algorithm in [Algorithm::Hs256, Algorithm::Es256] {
-        let (stage, _directory) = durable(Setup::new().algorithm(algorithm)).await;
-        stage.fault(fails(500));
+    let (stage, _directory) = durable(Setup::new()).await;
+    stage.fault(fails(500));
+    let tokens = stage.sign_up();
+    log_out(&stage, &tokens, "/logout?scope=global").await;
+    assert!(stage.mock.delete_session(tokens.session_id));
+    stage.pass(10);
+    let later = stage.sign_in_again(&tokens);
+    stage.mock.clear_faults();
+    worked_off(&stage).await;
+    eventually("the failure log has it", async || failures(&stage, &tokens).await.len() == 2).await;
+    assert_eq!(failures(&stage, &tokens).await[0]["reason"], "not_found");
+    assert!(stage.alive(&later));
+    assert_eq!(stage.verify(&later).await, 200);
+    assert_eq!(stage.verify(&tokens).await, 401);
+}
+
+#[tokio::test]
+async fn a_local_logout_does_first_what_its_session_has_in_the_queue() {
+    for (scope, sibling_lives) in [("global", false), ("others", false)] {
+        let (stage, _directory) = durable(Setup::new()).await;
         let tokens = stage.sign_up();
-        log_out(&stage, &tokens, "/logout?scope=global").await;
-        assert!(stage.mock.delete_session(tokens.session_id));
-        stage.pass(10);
-        let later = stage.sign_in_again(&tokens);
+        let sibling = stage.sign_in_again(&tokens);
+        stage.fault(fails(503));
+        log_out(&stage, &tokens, &format!("/logout?scope={scope}")).await;
         stage.mock.clear_faults();
-        worked_off(&stage).await;
-        let failure = failures(&stage, &tokens).await.remove(0);
-        assert_eq!(failure["reason"], "not_found");
-        assert!(stage.alive(&later));
-        assert_eq!(stage.verify(&later).await, 200, "{algorithm:?}");
-        assert_eq!(stage.verify(&tokens).await, 401, "{algorithm:?}");
+        // The worker's turn has not come: its clock stands.
+        let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
+        assert_success(&reply, "/logout", tokens.user_id, "revoked");
+        assert!(!stage.alive(&tokens), "{scope}");
+        assert_eq!(stage.alive(&sibling), sibling_lives, "{scope}: what it was promised");
+        assert_eq!(waiting(&stage).await, 0, "{scope}");
     }
+}
+
+#[tokio::test]
+async fn the_widest_scope_of_a_session_is_asked_for_first() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    let tokens = stage.sign_up();
+    let sibling = stage.sign_in_again(&tokens);
+    stage.fault(fails(503));
+    for scope in ["local", "others", "global"] {
+        log_out(&stage, &tokens, &format!("/logout?scope={scope}")).await;
+    }
+    let asked = stage.calls("logout").len();
+    assert_eq!(waiting(&stage).await, 3);
+    stage.mock.clear_faults();
+    worked_off(&stage).await;
+    assert!(!stage.alive(&tokens) && !stage.alive(&sibling));
+    let later = stage.calls("logout").split_off(asked);
+    let scopes: Vec<_> = later.iter().map(|call| call.query.clone()).collect();
+    assert!(scopes.iter().all(|query| query.contains("global")), "{scopes:?}");
 }

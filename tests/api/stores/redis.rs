@@ -3,6 +3,7 @@
 mod clock;
 mod first_release;
 mod full;
+mod memory;
 mod revocations;
 mod versions;
 

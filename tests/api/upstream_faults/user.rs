@@ -23,6 +23,8 @@ async fn a_token_that_nobody_can_judge_now_is_neither_let_in_nor_refused() {
 
 async fn stage(upstream: &Upstream, budget: Duration) -> Stage {
     let setup = Setup::new().algorithm(Algorithm::Hs256);
+    // Unproven sessions take an eighth of the places.
+    let setup = setup.flag("max-in-flight", "8192");
     upstream.stage(setup.flag("upstream-timeout", &format!("{}ms", budget.as_millis()))).await
 }
 

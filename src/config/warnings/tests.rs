@@ -1,0 +1,135 @@
+use rstest::rstest;
+
+use super::{super::tests::parse, unused_proxies_of};
+
+const SECRET: (&str, &str) = ("GATEWAY_SECRET", "0123456789abcdef0123456789abcdef");
+const STORE: (&str, &str) = ("GATEWAY_STORE", "file:store");
+
+#[rstest]
+#[case::none(&[], &[])]
+#[case::few_characters(
+    &[("GATEWAY_SECRET", "0123456789abcde0123456789abcde00")],
+    &["GATEWAY_SECRET"]
+)]
+#[case::plain_gotrue(&[("GOTRUE_URL", "http://auth:9999")], &["GOTRUE_URL"])]
+#[case::plain_gotrue_by_address(&[("GOTRUE_URL", "http://10.0.0.1")], &["GOTRUE_URL"])]
+#[case::plain_gotrue_here(&[("GOTRUE_URL", "http://127.0.0.1:9999")], &[])]
+#[case::plain_gotrue_here_by_ipv6(&[("GOTRUE_URL", "http://[::1]:9999")], &[])]
+#[case::plain_gotrue_here_by_name(&[("GOTRUE_URL", "http://localhost:9999")], &[])]
+#[case::plain_gotrue_that_is_not_here(
+    &[("GOTRUE_URL", "http://localhost.example.com")],
+    &["GOTRUE_URL"]
+)]
+#[case::plain_project(&[("SUPABASE_URL", "http://kong:8000")], &["SUPABASE_URL"])]
+#[case::plain_project_and_good_gotrue(
+    &[("SUPABASE_URL", "http://kong:8000"), ("GOTRUE_URL", "https://auth")],
+    &[]
+)]
+#[case::exposed_admin_listener(
+    &[("GATEWAY_ADMIN_BIND", "0.0.0.0:9090")],
+    &["GATEWAY_ADMIN_BIND"]
+)]
+#[case::admin_listener_of_an_interface(
+    &[("GATEWAY_ADMIN_BIND", "10.0.0.1:9090")],
+    &["GATEWAY_ADMIN_BIND"]
+)]
+#[case::admin_listener_on_loopback(&[("GATEWAY_ADMIN_BIND", "[::1]:9090")], &[])]
+#[case::no_admin_listener(&[("GATEWAY_ADMIN_BIND", "off")], &[])]
+#[case::any_proxy(&[("GATEWAY_TRUSTED_PROXIES", "0.0.0.0/0")], &["GATEWAY_TRUSTED_PROXIES"])]
+#[case::any_proxy_of_ipv6(&[("GATEWAY_TRUSTED_PROXIES", "::/0")], &["GATEWAY_TRUSTED_PROXIES"])]
+#[case::any_proxy_in_two_halves(
+    &[("GATEWAY_TRUSTED_PROXIES", "0.0.0.0/1,128.0.0.0/1")],
+    &["GATEWAY_TRUSTED_PROXIES"]
+)]
+#[case::some_proxies(&[("GATEWAY_TRUSTED_PROXIES", "10.0.0.0/8")], &[])]
+#[case::no_proxy_on_all_interfaces(&[("PORT", "8080")], &["GATEWAY_TRUSTED_PROXIES"])]
+#[case::plain_origin(
+    &[("GATEWAY_ALLOWED_ORIGINS", "https://a.co,http://a.co")],
+    &["GATEWAY_ALLOWED_ORIGINS"]
+)]
+#[case::plain_origin_of_a_plain_project(
+    &[("GATEWAY_ALLOWED_ORIGINS", "http://a.co"), ("SUPABASE_URL", "http://localhost")],
+    &[]
+)]
+#[case::https_origin(&[("GATEWAY_ALLOWED_ORIGINS", "https://a.co")], &[])]
+#[case::plain_cookies(&[("GATEWAY_COOKIE_SECURE", "false")], &["GATEWAY_COOKIE_SECURE"])]
+#[case::plain_cookies_of_a_plain_project(
+    &[("GATEWAY_COOKIE_SECURE", "false"), ("SUPABASE_URL", "http://localhost")],
+    &[]
+)]
+#[case::short_lifetime(
+    &[("GATEWAY_MAX_TOKEN_LIFETIME", "59s")],
+    &["GATEWAY_MAX_TOKEN_LIFETIME"]
+)]
+#[case::a_minute(&[("GATEWAY_MAX_TOKEN_LIFETIME", "1m")], &[])]
+#[case::public_suffix(&[("GATEWAY_COOKIE_DOMAINS", "a.co.uk,CO.UK")], &["GATEWAY_COOKIE_DOMAINS"])]
+#[case::public_suffix_of_a_host(
+    &[("GATEWAY_COOKIE_DOMAINS", ".vercel.app")],
+    &["GATEWAY_COOKIE_DOMAINS"]
+)]
+#[case::own_domains(&[("GATEWAY_COOKIE_DOMAINS", "example.com,a.vercel.app,internal")], &[])]
+#[case::short_drain(&[("GATEWAY_DRAIN_TIMEOUT", "4s")], &["GATEWAY_DRAIN_TIMEOUT"])]
+#[case::small_budget(
+    &[("GATEWAY_SET_COOKIE_BUDGET", "256"), ("GATEWAY_COOKIE_DOMAINS", "example.com")],
+    &["GATEWAY_SET_COOKIE_BUDGET"]
+)]
+fn only_weak_settings_warn(#[case] given: &[(&str, &str)], #[case] variables: &[&str]) {
+    let usual = [SECRET, STORE].into_iter();
+    let usual = usual.filter(|(variable, _)| given.iter().all(|(given, _)| given != variable));
+    let all: Vec<_> = usual.chain(given.iter().copied()).collect();
+    let warnings = parse(&all).warnings();
+    let warned: Vec<_> = warnings.iter().map(|warning| warning.variable).collect();
+    assert_eq!(warned, variables);
+    for (variable, value) in all.iter().filter(|(variable, _)| *variable == SECRET.0) {
+        assert!(!format!("{warnings:?}").contains(value), "{variable}");
+    }
+}
+
+#[test]
+fn neither_a_secret_nor_a_durable_store_is_weak_too() {
+    let warned: Vec<_> = parse(&[]).warnings().iter().map(|warning| warning.variable).collect();
+    assert_eq!(warned, ["GATEWAY_SECRET", "GATEWAY_STORE"]);
+}
+
+#[rstest]
+#[case::old_secret(&[("SUPABASE_JWT_SECRET", "0123456789abcdef0123456789abcdef")], true, true)]
+#[case::needed_secret(&[("SUPABASE_JWT_SECRET", "0123456789abcdef0123456789abcdef")], false, false)]
+#[case::missing_secret(&[], false, true)]
+#[case::keys_alone(&[], true, false)]
+fn a_secret_fits_the_key_set_or_warns(
+    #[case] given: &[(&str, &str)],
+    #[case] has_keys: bool,
+    #[case] warned: bool,
+) {
+    let warning = parse(given).supabase.secret_warning(has_keys);
+    assert_eq!(warning.is_some(), warned, "{warning:?}");
+}
+
+#[rstest]
+#[case::none(&[], None)]
+#[case::empty(&[("HTTPS_PROXY", "")], None)]
+#[case::set(&[("HTTPS_PROXY", "http://user:password@proxy")], Some("HTTPS_PROXY"))]
+#[case::set_in_small_letters(&[("https_proxy", "http://proxy")], Some("https_proxy"))]
+fn a_proxy_of_the_environment_warns_that_it_is_not_used(
+    #[case] environment: &[(&str, &str)],
+    #[case] variable: Option<&str>,
+) {
+    let value = |name: &str| {
+        environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
+    };
+    let warning = unused_proxies_of(value);
+    assert_eq!(warning.as_ref().map(|warning| warning.variable), variable);
+    assert!(!format!("{warning:?}").contains("password"));
+}
+
+#[test]
+fn partitioned_deletions_need_twice_the_budget() {
+    let plain = parse(&[]).cookies.least_set_cookie_bytes();
+    let partitioned = parse(&[("GATEWAY_COOKIE_PARTITIONED", "true")]);
+    let partitioned = partitioned.cookies.least_set_cookie_bytes();
+    assert_eq!(partitioned, 2 * plain + 3 * "; Partitioned".len());
+    let line = "Set-Cookie: sb-abc-auth-token=; Max-Age=0; Path=/; SameSite=Lax; Secure\r\n";
+    let chunk = line.len() + ".0".len();
+    let csrf = line.len() - "sb-abc-auth-token".len() + "sb-csrf-token".len();
+    assert_eq!(plain, line.len() + chunk + csrf);
+}

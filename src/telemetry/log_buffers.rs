@@ -1,0 +1,223 @@
+//! Where log lines wait for standard error: three bounded buffers, each with a thread that empties it.
+//!
+//! 1. A full buffer drops its own lines and no others: a flood of refused logouts displaces neither the
+//!    audit line of a logout nor a warning.
+//! 2. Lines are never mixed: a thread holds the lock of standard error until whole lines are written.
+//! 3. A stalled reader of the log delays no request: a line that finds its buffer full is dropped and
+//!    counted.
+
+use std::{
+    io::{self, ErrorKind, Write},
+    thread,
+    time::Duration,
+};
+
+use tracing::Metadata;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Name of the events that are audit lines of proven and stale sessions.
+pub const AUDIT_OF_SESSIONS: &str = "audit of sessions";
+/// Name of the events that are audit lines of refusals and of unproven sessions.
+pub const AUDIT_OF_REFUSALS: &str = "audit of refusals";
+
+/// Lines that a buffer holds. The library's default is 128,000, which takes some 50 MB.
+const BUFFERED_LINES: usize = 8192;
+/// At most 100 refusals are written each second, so this holds those of ten seconds.
+const BUFFERED_REFUSALS: usize = 1024;
+/// How long a thread lets lines gather after it has written all: no line is read later than that.
+const GATHER: Duration = Duration::from_millis(5);
+/// As many bytes of lines are written at a time.
+const CHUNK: usize = 32 * 1024;
+/// After each chunk, so that the other threads get the lock: the system's mutex is not fair.
+const YIELD: Duration = Duration::from_millis(1);
+
+/// Hands each event the buffer of its class.
+#[derive(Clone, Debug)]
+pub(super) struct LogBuffers {
+    sessions: NonBlocking,
+    refusals: NonBlocking,
+    other: NonBlocking,
+}
+
+/// How many lines each buffer has dropped since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct DroppedLines {
+    pub(super) sessions: usize,
+    pub(super) refusals: usize,
+    pub(super) other: usize,
+}
+
+/// Counts the dropped lines, and writes the buffered ones when it is dropped.
+#[derive(Debug)]
+pub(super) struct BufferGuards {
+    sessions: (ErrorCounter, WorkerGuard),
+    refusals: (ErrorCounter, WorkerGuard),
+    other: (ErrorCounter, WorkerGuard),
+}
+
+impl LogBuffers {
+    /// Starts the threads, which write to standard error.
+    pub(super) fn start() -> (Self, BufferGuards) {
+        Self::writing_by(write_to_stderr)
+    }
+
+    fn writing_by(write: WriteLines) -> (Self, BufferGuards) {
+        let (sessions, sessions_guard) = buffer(BUFFERED_LINES, write);
+        let (refusals, refusals_guard) = buffer(BUFFERED_REFUSALS, write);
+        let (other, other_guard) = buffer(BUFFERED_LINES, write);
+        let guards = BufferGuards {
+            sessions: (sessions.error_counter(), sessions_guard),
+            refusals: (refusals.error_counter(), refusals_guard),
+            other: (other.error_counter(), other_guard),
+        };
+        (Self { sessions, refusals, other }, guards)
+    }
+}
+
+impl MakeWriter<'_> for LogBuffers {
+    type Writer = NonBlocking;
+
+    fn make_writer(&self) -> NonBlocking {
+        self.other.clone()
+    }
+
+    fn make_writer_for(&self, event: &Metadata<'_>) -> NonBlocking {
+        let buffer = match event.name() {
+            AUDIT_OF_SESSIONS => &self.sessions,
+            AUDIT_OF_REFUSALS => &self.refusals,
+            _ => &self.other,
+        };
+        buffer.clone()
+    }
+}
+
+impl BufferGuards {
+    pub(super) fn dropped(&self) -> DroppedLines {
+        DroppedLines {
+            sessions: self.sessions.0.dropped_lines(),
+            refusals: self.refusals.0.dropped_lines(),
+            other: self.other.0.dropped_lines(),
+        }
+    }
+}
+
+impl DroppedLines {
+    pub(super) fn total(self) -> usize {
+        self.sessions + self.refusals + self.other
+    }
+}
+
+fn buffer(lines: usize, write: WriteLines) -> (NonBlocking, WorkerGuard) {
+    let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(lines);
+    builder.finish(ChunkWriter { lines: Vec::with_capacity(CHUNK), write })
+}
+
+/// Writes whole lines, all of them or none.
+type WriteLines = fn(&[u8]) -> io::Result<()>;
+
+/// Gathers whole lines and writes them at once: to wake a thread for each line costs more than the line.
+struct ChunkWriter {
+    lines: Vec<u8>,
+    write: WriteLines,
+}
+
+impl ChunkWriter {
+    /// Writes what has gathered; what cannot be written is given up.
+    fn write_lines(&mut self) -> io::Result<()> {
+        let written = (self.write)(&self.lines);
+        self.lines.clear();
+        written
+    }
+}
+
+impl Write for ChunkWriter {
+    /// The library hands over one whole line with each call.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.lines.extend_from_slice(line);
+        if self.lines.len() >= CHUNK {
+            self.write_lines()?;
+            thread::park_timeout(YIELD);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.write_lines()?;
+        thread::park_timeout(GATHER);
+        Ok(())
+    }
+}
+
+/// Writes all of `lines` under one lock. Standard error may be a pipe that another process made
+/// non-blocking: a pause, and not the half of a line, is the answer to a full one.
+fn write_to_stderr(mut lines: &[u8]) -> io::Result<()> {
+    let mut stderr = io::stderr().lock();
+    while !lines.is_empty() {
+        match stderr.write(lines) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(length) => lines = lines.get(length..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::park_timeout(YIELD),
+            Err(error) => return Err(error),
+        }
+    }
+    stderr.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
+    use tracing::dispatcher;
+
+    use super::{super::subscriber, *};
+    use crate::config::LogFormat;
+
+    static READER: Mutex<()> = Mutex::new(());
+    static WRITTEN: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+    fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the reader, as a full pipe does.
+    #[expect(clippy::unnecessary_wraps, reason = "the signature of WriteLines")]
+    fn write_when_read(lines: &[u8]) -> io::Result<()> {
+        let _reading = locked(&READER);
+        locked(&WRITTEN).extend_from_slice(lines);
+        Ok(())
+    }
+
+    #[test]
+    fn a_full_buffer_drops_its_own_lines_and_no_others() {
+        let (buffers, guards) = LogBuffers::writing_by(write_when_read);
+        let log = subscriber(buffers, LogFormat::Json, "info", None);
+        let stalled = locked(&READER);
+        dispatcher::with_default(&log, || {
+            for _ in 0..2 * BUFFERED_LINES {
+                tracing::warn!("another line");
+                tracing::info!(name: AUDIT_OF_REFUSALS, target: "audit", "a refusal");
+            }
+            for _ in 0..100 {
+                tracing::info!(name: AUDIT_OF_SESSIONS, target: "audit", "a logout");
+            }
+        });
+        let dropped = guards.dropped();
+        assert_eq!(dropped.sessions, 0, "{dropped:?}");
+        assert!(dropped.refusals >= 2 * BUFFERED_LINES - BUFFERED_REFUSALS - 1000, "{dropped:?}");
+        assert!(dropped.other > BUFFERED_LINES / 2, "{dropped:?}");
+        assert_eq!(dropped.total(), dropped.refusals + dropped.other);
+        drop(stalled);
+        drop((log, guards));
+        let written = String::from_utf8(locked(&WRITTEN).clone()).unwrap();
+        let mut logouts = 0;
+        for line in written.lines() {
+            let line: serde_json::Value = serde_json::from_str(line).expect("a whole line");
+            logouts += usize::from(line["message"] == "a logout");
+        }
+        assert_eq!(logouts, 100);
+        let all = 4 * BUFFERED_LINES + 100;
+        assert_eq!(written.lines().count() + dropped.total(), all);
+    }
+}

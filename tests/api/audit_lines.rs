@@ -1,0 +1,163 @@
+//! Audit lines come in classes: no flood of refusals, and no other flood, drops the line of a logout.
+
+use std::{
+    net::SocketAddr,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc::Receiver,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use logout_gateway::{clock::Clock, mock::Tokens};
+use serde_json::{Value, json};
+
+use crate::harness::{
+    Connection, Request, Serving, Setup, Stage, claims_of, eventually_within, hs256,
+};
+
+async fn stage() -> Stage {
+    Setup::new().at(Clock::system().unix_seconds()).start().await
+}
+
+fn audit_lines(log: &str) -> Vec<Value> {
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line["target"] == "audit").collect()
+}
+
+/// Reads at `bytes_each_second` until `hurry`, and then as fast as it can.
+fn read_slowly(
+    log: Receiver<String>,
+    bytes_each_second: f64,
+    hurry: Arc<AtomicBool>,
+) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let (begun, mut read) = (Instant::now(), String::new());
+        for line in log {
+            read.push_str(&line);
+            #[expect(clippy::cast_precision_loss, reason = "some megabytes")]
+            let due = begun + Duration::from_secs_f64(read.len() as f64 / bytes_each_second);
+            while !hurry.load(Ordering::Relaxed) && Instant::now() < due {
+                thread::park_timeout(Duration::from_millis(1));
+            }
+        }
+        read
+    })
+}
+
+/// Until `enough`, sends logouts without credentials, and ends each connection with an invalid request,
+/// which the gateway logs at the level `debug`.
+async fn flood(address: SocketAddr, connections: Arc<AtomicUsize>, enough: Arc<AtomicBool>) {
+    let refused = Request::new(address, "POST", "/api/auth/logout").bytes(false);
+    while !enough.load(Ordering::Relaxed) {
+        let mut connection = Connection::open(address).await;
+        connection.write(&[&*refused, &refused, b"no request\r\n\r\n"].concat()).await;
+        for _ in 0..2 {
+            assert_eq!(connection.reply(false).await.unwrap().status, 401);
+        }
+        connections.fetch_add(1, Ordering::Relaxed);
+        connection.reset();
+    }
+}
+
+#[tokio::test]
+async fn no_flood_drops_the_audit_line_of_a_logout() {
+    // Bytes in a second: a tenth of what the flood writes.
+    const SLOWLY: f64 = 20_000.0;
+    // A buffer holds 8,192 lines.
+    const FULL: usize = 10_000;
+    let stage = stage().await;
+    let environment = [("RUST_LOG", "info,logout_gateway::server=debug")];
+    let mut serving = Serving::start_unread(&stage, &environment).await;
+    let (enough, hurry) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+    let reader = read_slowly(serving.take_log(), SLOWLY, hurry.clone());
+    let address = serving.address;
+    let connections = Arc::<AtomicUsize>::default();
+    let floods =
+        [(); 4].map(|()| tokio::spawn(flood(address, connections.clone(), enough.clone())));
+    let full = || async { connections.load(Ordering::Relaxed) > FULL };
+    assert!(eventually_within(Duration::from_mins(1), full).await, "a flood");
+    let genuine: Vec<Tokens> = (0..20).map(|_| stage.sign_up()).collect();
+    for tokens in &genuine {
+        let logout = serving.request("POST", "/api/auth/logout").bearer(&tokens.access_token);
+        assert_eq!(logout.send().await.status, 200);
+    }
+    enough.store(true, Ordering::Relaxed);
+    for flood in floods {
+        flood.await.unwrap();
+    }
+    hurry.store(true, Ordering::Relaxed);
+    serving.signal("TERM");
+    let log = tokio::task::spawn_blocking(|| reader.join().unwrap()).await.unwrap();
+    let others = log.matches(r#""message":"a connection ended early""#).count();
+    assert!(others < connections.load(Ordering::Relaxed), "the buffer of other lines was full");
+    let lines = audit_lines(&log);
+    for tokens in &genuine {
+        let session = json!(tokens.session_id);
+        let of_it: Vec<_> = lines.iter().filter(|line| line["session_id"] == session).collect();
+        assert_eq!(of_it.len(), 1, "{session}");
+        assert_eq!((&of_it[0]["outcome"], &of_it[0]["proven"]), (&json!("revoked"), &json!(true)));
+    }
+}
+
+#[tokio::test]
+async fn refusals_beyond_a_hundred_in_a_second_are_a_number_also_when_the_flood_stops() {
+    const ASKED: usize = 1000;
+    let stage = stage().await;
+    let mut serving = Serving::start(&stage, &[("RUST_LOG", "info")]).await;
+    let begun = Instant::now();
+    let mut connection = Connection::open(serving.address).await;
+    let request = serving.request("POST", "/logout").bytes(false);
+    for _ in 0..ASKED / 100 {
+        connection.write(&request.repeat(100)).await;
+        for _ in 0..100 {
+            assert_eq!(connection.reply(false).await.unwrap().status, 401);
+        }
+    }
+    let stopped = Instant::now();
+    let refused = |read: &str| read.matches(r#""outcome":"refused""#).count();
+    let mut omitted = 0;
+    while refused(serving.read()) + omitted < ASKED {
+        let line = serving.told(
+            "refused logouts were left out of the log: more than 100 in one second; \
+             logout_gateway_logouts_total counts them all",
+        );
+        assert_eq!((&line["level"], &line["target"]), (&json!("WARN"), &json!("audit")));
+        omitted += usize::try_from(line["omitted"].as_u64().unwrap()).unwrap();
+    }
+    let after = stopped.elapsed();
+    assert!(after < Duration::from_secs(3), "a last number within about a second, not {after:?}");
+    assert_eq!(refused(serving.read()) + omitted, ASKED);
+    let seconds = usize::try_from(stopped.duration_since(begun).as_secs()).unwrap() + 1;
+    assert!(refused(serving.read()) <= 100 * seconds, "in {seconds} s");
+    let log = serving.ended();
+    assert_eq!(refused(&log.text) + omitted, ASKED, "none is reported twice");
+}
+
+#[tokio::test]
+async fn a_line_says_whether_its_session_was_proven() {
+    let stage = stage().await;
+    let tokens = stage.sign_up();
+    let mut without_secret = Command::new("env");
+    without_secret.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);
+    let serving = Serving::start_by(without_secret, &stage, &[]).await;
+    let logout = |token: &str, id: &str| {
+        serving.request("POST", "/logout").bearer(token).header("X-Request-Id", id).send()
+    };
+    assert_eq!(logout(&tokens.access_token, "proven").await.status, 200);
+    let other = stage.sign_up();
+    let forged = hs256(&claims_of(&other.access_token), "a-secret-of-nobody");
+    assert_eq!(logout(&forged, "unproven").await.status, 401);
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 503}));
+    assert_eq!(logout(&forged, "unproven-failed").await.status, 500);
+    assert_eq!(logout("nonsense", "without-a-session").await.status, 401);
+    let log = serving.ended();
+    assert_eq!(log.audit("proven")["proven"], true);
+    assert_eq!(log.audit("unproven")["proven"], false);
+    assert_eq!(log.audit("unproven-failed")["outcome"], "failed");
+    assert_eq!(log.audit("unproven-failed")["proven"], false);
+    assert!(log.audit("without-a-session").get("proven").is_none());
+}

@@ -1,0 +1,132 @@
+//! How much memory one connection can make the process and the kernel hold.
+
+use std::{fs, net::SocketAddr, time::Duration};
+
+use tokio::time::timeout;
+
+use crate::harness::{Connection, Serving, Stage, eventually};
+
+const KIB: usize = 1024;
+const CONNECTIONS: usize = 200;
+/// What a connection costs without any content: its task, its timers and, in a debug build, large futures.
+const OF_THE_CONNECTION: usize = 64 * KIB;
+/// Twice `SO_SNDBUF` or `SO_RCVBUF`, and one segment of the loopback interface, which the kernel accepts
+/// as long as a byte of the buffer is free.
+const OF_THE_SEND_BUFFER: usize = (32 + 64) * KIB;
+const OF_THE_RECEIVE_BUFFER: usize = 64 * KIB;
+
+/// The resident memory of the gateway, in bytes.
+fn resident(serving: &Serving) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", serving.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * KIB
+}
+
+/// The bytes in the send and receive queues of each established connection of that listener, as the
+/// kernel lists them in `/proc/net/tcp`.
+fn queues(listener: SocketAddr) -> Vec<(usize, usize)> {
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let port = format!(":{:04X}", listener.port());
+    let rows = table.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
+    let established = rows.filter(|row| row[1].ends_with(&port) && row[3] == "01");
+    let bytes = |text| usize::from_str_radix(text, 16).unwrap();
+    established
+        .map(|row| row[4].split_once(':').unwrap())
+        .map(|(s, r)| (bytes(s), bytes(r)))
+        .collect()
+}
+
+async fn patient_gateway(stage: &Stage) -> Serving {
+    let times = [("GATEWAY_HEADER_TIMEOUT", "60s"), ("GATEWAY_UPSTREAM_TIMEOUT", "60s")];
+    Serving::start(stage, &times).await
+}
+
+async fn open(serving: &Serving, count: usize, bytes: &[u8]) -> Vec<Connection> {
+    let mut connections = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut connection = Connection::open(serving.address).await;
+        connection.write(bytes).await;
+        connections.push(connection);
+    }
+    connections
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_holds_no_more_than_the_send_buffer() {
+    let stage = Stage::new().await;
+    let serving = patient_gateway(&stage).await;
+    let path = "/docs/swagger-ui-bundle.js";
+    let whole = serving.request("GET", path).send().await;
+    assert!(whole.status == 200 && whole.body.len() > 3 * OF_THE_SEND_BUFFER);
+    for path in [path, "/openapi.json"] {
+        let before = resident(&serving);
+        let request = serving.request("GET", path).bytes(false);
+        let connections = open(&serving, CONNECTIONS, &request).await;
+        // The shorter document fits into the client's own buffer and is sent at once.
+        let all_wait = || async {
+            let waiting = queues(serving.address).into_iter().filter(|(sent, _)| *sent > 0).count();
+            waiting >= CONNECTIONS || path == "/openapi.json"
+        };
+        eventually("every answer waits for its reader", all_wait).await;
+        let most = queues(serving.address).into_iter().map(|(sent, _)| sent).max().unwrap();
+        assert!(most <= OF_THE_SEND_BUFFER, "{path}: the kernel holds {most} of one answer");
+        let held = resident(&serving).saturating_sub(before) / CONNECTIONS;
+        assert!(held <= OF_THE_CONNECTION, "{path}: the process holds {held} a connection");
+        drop(connections);
+    }
+    let again = serving.request("GET", path).send().await;
+    assert!(again.body == whole.body, "a client that reads gets it all");
+}
+
+#[tokio::test]
+async fn an_unfinished_head_holds_no_more_than_a_head_may_be_long() {
+    let stage = Stage::new().await;
+    let serving = patient_gateway(&stage).await;
+    let unfinished = |length: usize| {
+        let request = serving.request("GET", "/api/auth/verify");
+        let request = request.header("Cookie", "x".repeat(length)).bytes(false);
+        request[..request.len() - 2].to_vec()
+    };
+    // The buffer of the HTTP library grows in steps: lengths just above and just below such a step.
+    // The last one is longer than a head may be, and refused.
+    for length in [70 * KIB, 125_000, 130_500, 300 * KIB] {
+        let before = resident(&serving);
+        let connections = open(&serving, CONNECTIONS, &unfinished(length)).await;
+        let all_read = || async {
+            let queues = queues(serving.address);
+            let refused = length > 128 * KIB;
+            (refused || queues.len() >= CONNECTIONS)
+                && queues.iter().all(|(_, received)| *received == 0)
+        };
+        eventually("every head is read", all_read).await;
+        let held = resident(&serving).saturating_sub(before) / CONNECTIONS;
+        assert!(held <= 128 * KIB + OF_THE_CONNECTION, "{length}: {held} a connection");
+        drop(connections);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_sends_without_reading_fills_no_more_than_the_receive_buffer() {
+    let stage = Stage::new().await;
+    let serving = patient_gateway(&stage).await;
+    let mut connections = Vec::new();
+    for _ in 0..10 {
+        let mut connection = Connection::open(serving.address).await;
+        // Large requests first: the kernel enlarges a receive buffer that is read quickly.
+        let large = serving.request("GET", "/healthz").header("X-Pad", "x".repeat(100 * KIB));
+        for _ in 0..10 {
+            connection.write(&large.bytes(false)).await;
+            assert_eq!(connection.reply(false).await.unwrap().status, 200);
+        }
+        // An answer that does not fit into the buffers: the gateway reads nothing until it is sent.
+        let document = serving.request("GET", "/docs/swagger-ui-bundle.js");
+        connection.write(&document.bytes(false)).await;
+        connections.push(connection);
+    }
+    let flood = vec![b'x'; 4 * KIB * KIB];
+    for connection in &mut connections {
+        let _ = timeout(Duration::from_millis(200), connection.write(&flood)).await;
+    }
+    let most = queues(serving.address).into_iter().map(|(_, received)| received).max().unwrap();
+    assert!(most > 0 && most <= OF_THE_RECEIVE_BUFFER, "the kernel holds {most} of one connection");
+}

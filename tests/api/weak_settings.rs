@@ -1,0 +1,123 @@
+//! `serve` tells weak settings at its start, those of the store and of the key set as soon as it knows
+//! them. What `check` tells is in [`super::check`].
+
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
+
+use logout_gateway::{
+    clock::Clock,
+    mock::{Algorithm, TEST_SECRET},
+};
+use serde_json::{Value, json};
+
+use crate::harness::{RedisServer, Serving, Setup, Stage};
+
+async fn stage(algorithm: Algorithm) -> Stage {
+    Setup::new().algorithm(algorithm).at(Clock::system().unix_seconds()).start().await
+}
+
+/// The binary without `SUPABASE_JWT_SECRET`, whatever else its environment has.
+fn without_secret() -> Command {
+    let mut command = Command::new("env");
+    command.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);
+    command
+}
+
+/// The variables that were warned of, in order.
+fn warned(lines: &[Value]) -> Vec<&str> {
+    lines.iter().filter_map(|line| line["variable"].as_str()).collect()
+}
+
+#[tokio::test]
+async fn serve_warns_of_what_the_configuration_and_the_environment_show() {
+    let stage = stage(Algorithm::Es256).await;
+    let environment = [
+        ("GATEWAY_ADMIN_BIND", "0.0.0.0:0"),
+        ("GATEWAY_SECRET", "00000000000000000000000000000000"),
+        ("HTTPS_PROXY", "http://user:do-not-print@proxy.invalid"),
+    ];
+    let log = Serving::start_by(without_secret(), &stage, &environment).await.ended();
+    let variables = ["GATEWAY_SECRET", "GATEWAY_STORE", "GATEWAY_ADMIN_BIND", "HTTPS_PROXY"];
+    assert_eq!(warned(&log.lines), variables);
+    assert!(log.lines.iter().all(|l| l["variable"].is_null() || l["level"] == "WARN"));
+    assert!(!log.text.contains("do-not-print"));
+}
+
+#[tokio::test]
+async fn serve_warns_of_a_store_file_that_others_may_read() {
+    let stage = stage(Algorithm::Es256).await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = format!("file:{}", path.display());
+    let environment = [("GATEWAY_STORE", &*store)];
+    let log = Serving::start_by(without_secret(), &stage, &environment).await.ended();
+    assert_eq!(warned(&log.lines), [""; 0], "it creates a file of its own");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let mut serving = Serving::start_by(without_secret(), &stage, &environment).await;
+    let shown = path.display();
+    let line = serving
+        .told(&format!("others than its owner may read or write {shown} (mode 644): chmod 600"));
+    assert_eq!((&line["variable"], &line["level"]), (&json!("GATEWAY_STORE"), &json!("WARN")));
+}
+
+#[tokio::test]
+async fn serve_warns_of_a_redis_that_forgets() {
+    let stage = stage(Algorithm::Es256).await;
+    let policy = ["--maxmemory", "1gb", "--maxmemory-policy", "allkeys-lru"];
+    let redis = RedisServer::with(&policy).await;
+    let url = redis.url();
+    let environment = [("GATEWAY_STORE", &*url)];
+    let mut serving = Serving::start_by(without_secret(), &stage, &environment).await;
+    for message in [
+        "Redis writes nothing to its disk (appendonly no, no save): its restart loses postponed \
+         logouts, and who was logged out unless a gateway lives on",
+        "Redis throws keys away when it is full (maxmemory-policy allkeys-lru): set noeviction, or \
+         who was logged out may be let in again",
+    ] {
+        let line = serving.told(message);
+        assert_eq!((&line["variable"], &line["level"]), (&json!("GATEWAY_STORE"), &json!("WARN")));
+    }
+}
+
+#[tokio::test]
+async fn serve_warns_of_a_secret_beside_signing_keys_once_it_has_the_key_set() {
+    let stage = stage(Algorithm::Es256).await;
+    let environment = [("SUPABASE_JWT_SECRET", TEST_SECRET)];
+    let mut serving = Serving::start(&stage, &environment).await;
+    serving.told(
+        "set although the project publishes signing keys: an attacker who knows an old secret can still \
+         make tokens that verify accepts; remove it once the project signs with its keys and the last \
+         token of the secret has expired",
+    );
+    let log = serving.ended();
+    let of_it = warned(&log.lines).into_iter().filter(|name| *name == "SUPABASE_JWT_SECRET");
+    assert_eq!(of_it.count(), 1);
+    assert!(!log.text.contains(TEST_SECRET));
+}
+
+#[tokio::test]
+async fn serve_warns_once_of_tokens_that_only_a_missing_secret_could_verify() {
+    let stage = stage(Algorithm::Hs256).await;
+    let serving = Serving::start_by(without_secret(), &stage, &[]).await;
+    for _ in 0..2 {
+        let tokens = stage.sign_up();
+        let verify = serving.request("GET", "/api/auth/verify").bearer(&tokens.access_token);
+        assert_eq!(verify.send().await.status, 200);
+    }
+    let log = serving.ended();
+    let of_it = warned(&log.lines).into_iter().filter(|name| *name == "SUPABASE_JWT_SECRET");
+    assert_eq!(of_it.count(), 1);
+}
+
+#[tokio::test]
+async fn a_process_that_serves_dumps_no_core() {
+    let stage = stage(Algorithm::Es256).await;
+    let mut with_cores = Command::new("sh");
+    let serve =
+        concat!("ulimit -c unlimited; exec ", env!("CARGO_BIN_EXE_logout-gateway"), " \"$@\"");
+    with_cores.args(["-c", serve, "sh"]);
+    let serving = Serving::start_by(with_cores, &stage, &[]).await;
+    let limits = fs::read_to_string(format!("/proc/{}/limits", serving.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let words: Vec<&str> = core.split_whitespace().collect();
+    assert_eq!(words[4..6], ["0", "0"], "soft and hard: {core}");
+}
