@@ -9,6 +9,7 @@ mod durable;
 mod failures;
 mod first_release;
 mod list;
+mod looking;
 mod opening;
 mod queue;
 mod secrets;
@@ -21,7 +22,7 @@ use logout_gateway::{
     store::{self, Store},
 };
 
-use self::queue::{bounds, merging, order};
+use self::queue::{at_once, bounds, merging, order};
 use crate::harness::eventually;
 
 /// Where a store is, empty at first; what is there ends with it.
@@ -110,6 +111,8 @@ macro_rules! every_queue {
             a_lease_is_one_workers_until_it_ends
             what_is_rescheduled_is_due_at_its_new_time
             what_was_removed_stays_removed
+        }
+        promises! { $place => at_once:
             workers_at_once_never_get_the_same_entry
             of_two_who_reschedule_the_same_lease_one_succeeds
         }

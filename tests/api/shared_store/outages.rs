@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use logout_gateway::store::redis::BOUND;
 use serde_json::json;
 
-use super::{Pair, assert_revoked, verify_here};
+use super::{Pair, assert_revoked, refused_within_the_bound, verify_here, verify_there};
 use crate::harness::{
     Browser, Form, Request, Setup, assert_error, assert_not_ready, assert_success, eventually,
 };
@@ -172,7 +172,6 @@ async fn a_redis_that_takes_no_writes_tells_nothing() {
             ["CONFIG", "SET", "min-replicas-to-write=1"],
             ["CONFIG", "SET", "min-replicas-to-write=0"],
         ),
-        ("full", ["CONFIG", "SET", "maxmemory=1"], ["CONFIG", "SET", "maxmemory=0"]),
     ] {
         let ask = |words: [&str; 3]| {
             let words: Vec<&str> = words.iter().flat_map(|word| word.split('=')).collect();
@@ -189,6 +188,30 @@ async fn a_redis_that_takes_no_writes_tells_nothing() {
         assert_eq!(ask(well), "OK", "{case}");
         pair.let_in_by_both(&alive).await;
     }
+}
+
+#[tokio::test]
+async fn a_full_redis_locks_nobody_out_and_hears_of_logouts() {
+    let pair = Pair::start().await;
+    let [alive, here_first, there_first] = [(); 3].map(|()| pair.here.sign_up());
+    pair.let_in_by_both(&alive).await;
+    let full: String = pair.redis.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    assert_eq!(full, "OK");
+    let since = Instant::now();
+    while since.elapsed() < BOUND + BOUND / 2 {
+        for request in pair.both(&alive) {
+            assert_eq!(request.send().await.status, 200);
+        }
+    }
+    pair.log_out_there(&there_first, "local").await;
+    refused_within_the_bound(Instant::now(), &verify_here(&pair.here, &there_first)).await;
+    let logout = pair.here.post("/logout").bearer(&here_first.access_token).send().await;
+    assert_success(&logout, "/logout", here_first.user_id, "revoked");
+    refused_within_the_bound(Instant::now(), &verify_there(&pair.there, &here_first)).await;
+    // Nothing can be queued: the reply promises nothing.
+    pair.here.fault(json!({"operation": "logout", "kind": "status", "status": 503}));
+    let logout = pair.there.request("POST", "/logout").bearer(&alive.access_token).send().await;
+    assert_error(&logout, 500, "LOGOUT_FAILED", Some("auth_service_error"));
 }
 
 #[tokio::test]

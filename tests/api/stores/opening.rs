@@ -24,7 +24,7 @@ use super::{
 };
 
 /// A directory, and the path of a store in it.
-fn path() -> (TempDir, PathBuf) {
+pub(super) fn path() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     (directory, path)
@@ -36,7 +36,7 @@ pub(super) async fn open(path: &Path) -> Result<Arc<dyn Store>, String> {
 }
 
 /// A new entry, due after `pause`, as it is in the store.
-async fn put(store: &dyn Store, pause: Duration) -> Entry {
+pub(super) async fn put(store: &dyn Store, pause: Duration) -> Entry {
     let (queue, entry) = (store.queue().unwrap(), entry());
     let queued = queue.enqueue(&entry, pause, &BOUNDS, super::queue::now()).await;
     queued.unwrap().unwrap();
@@ -255,43 +255,6 @@ async fn a_copy_of_the_moment_has_everything_that_was_answered() {
             assert!(entries.contains(entry));
         }
     }
-}
-
-/// Asserts that the queue has these entries and the failure log so many lines, for who looks into it.
-async fn assert_seen(path: &Path, entries: &[Entry], failures: usize) {
-    let seen = store::look_into(&StoreAddress::File(path.to_owned())).await.unwrap();
-    assert_eq!(seen.entries.unwrap(), entries);
-    assert_eq!(seen.failures, (0..failures).rev().map(numbered).collect::<Vec<_>>());
-}
-
-#[tokio::test]
-async fn a_file_is_looked_into_while_it_is_held_and_when_not() {
-    let (directory, path) = path();
-    let store = open(&path).await.unwrap();
-    let mut entries = Vec::new();
-    for count in 1..5 {
-        entries.push(put(&*store, Duration::from_secs(count)).await);
-        store.note(&[numbered(entries.len() - 1)]).await.unwrap();
-        assert_seen(&path, &entries, entries.len()).await;
-    }
-    // What a kill leaves has to be repaired first.
-    let copy = directory.path().join("copy");
-    fs::copy(&path, &copy).unwrap();
-    assert_seen(&copy, &entries, entries.len()).await;
-    drop(store);
-    assert_seen(&path, &entries, entries.len()).await;
-}
-
-#[tokio::test]
-async fn a_look_at_what_is_no_store_is_told_and_creates_none() {
-    let (directory, path) = path();
-    let text = directory.path().join("text");
-    fs::write(&text, "no store at all\n".repeat(10_000)).unwrap();
-    for (path, words) in [(&path, "check the path"), (&text, "no store of a gateway")] {
-        let told = store::look_into(&StoreAddress::File(path.clone())).await.unwrap_err();
-        assert!(told.0.contains(words) && told.0.contains(path.to_str().unwrap()), "{told}");
-    }
-    assert!(!path.exists());
 }
 
 /// Whether whoever had the file closed it.

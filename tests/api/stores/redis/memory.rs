@@ -1,4 +1,4 @@
-//! Every operation reports a Redis that is over its `maxmemory` as out of memory.
+//! Operations that need room report a Redis that is over its `maxmemory` as out of memory.
 
 use logout_gateway::{config::Scope, store};
 
@@ -6,7 +6,7 @@ use super::{
     super::{
         failures::numbered,
         list::{now, session},
-        queue::{self, NOW, put},
+        queue::{BOUNDS, HOUR, NOW, entry},
     },
     address, revocation,
 };
@@ -18,9 +18,11 @@ const OUT_OF_MEMORY: &str = "Redis is out of memory";
 async fn a_redis_out_of_memory_is_reported_as_that_and_never_as_no_redis() {
     let server = RedisServer::start().await;
     let store = store::open(&address(&server)).await.unwrap();
-    let queue = queue::queue(&*store);
-    let entries = put(queue, &[NOW - 1, NOW]).await;
-    let leased = queue.lease(NOW, NOW + 1000, 1).await.unwrap().remove(0);
+    let queue = store.queue().unwrap();
+    for _ in 0..2 {
+        queue.enqueue(&entry(), NOW, &BOUNDS, 0).await.unwrap().unwrap();
+    }
+    let leased = queue.lease(HOUR, 1, 0).await.unwrap().remove(0);
     server.ask::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
 
     let mut faults = Vec::new();
@@ -28,14 +30,16 @@ async fn a_redis_out_of_memory_is_reported_as_that_and_never_as_no_redis() {
     faults.push(("revoke", revoked.err()));
     faults.push(("forget", store.forget_outlived(now()).await.err()));
     faults.push(("is revoked", store.is_revoked(&session(now()), now()).await.err()));
-    faults.push(("put", queue.put(&entries[0]).await.err()));
-    faults.push(("lease", queue.lease(NOW, NOW + 1000, 9).await.err()));
-    faults.push(("put off", queue.put_off(&leased, NOW + 1000).await.err()));
-    faults.push(("remove", queue.remove(entries[1].id).await.err()));
+    let enqueued = queue.enqueue(&entry(), NOW, &BOUNDS, 0).await;
+    faults.push(("enqueue", enqueued.err()));
+    faults.push(("lease", queue.lease(HOUR, 9, 0).await.err()));
+    faults.push(("reschedule", queue.reschedule(&leased, NOW, true, 0).await.err()));
+    faults.push(("remove", queue.remove(leased.id).await.err()));
     faults.push(("note", store.note(&[numbered(1)]).await.err()));
     let told: Vec<_> =
         faults.iter().filter_map(|(what, fault)| Some((what, &fault.as_ref()?.cause))).collect();
-    assert!(told.len() >= 3, "{told:?}");
+    let refused: Vec<_> = told.iter().map(|(what, _)| **what).collect();
+    assert_eq!(refused, ["enqueue", "note"], "all else needs no room");
     for (what, cause) in told {
         assert_eq!(cause, OUT_OF_MEMORY, "{what}");
     }
