@@ -54,13 +54,16 @@ pub(super) struct Attempt {
     pub(super) status: Option<u16>,
     /// It may have had its effect without the gateway's hearing of it.
     pub(super) unknown: bool,
+    /// The session is gone after a try whose answer did not come: it counts as revoked by that try, and
+    /// GoTrue has said nothing about other sessions.
+    pub(super) assumed: bool,
 }
 
 impl Attempt {
     pub(super) fn of(answer: &LogoutAnswer, scope: Scope) -> Self {
         let known = [Refusal::SessionNotFound, Refusal::UserNotFound, Refusal::UserBanned];
         Self {
-            vouched: answer.result.is_ok(),
+            vouched: answer.result.is_ok() && !answer.assumed,
             outcome: match &answer.result {
                 Ok(()) => Outcome::Revoked,
                 Err(refusal) => outcome_of_refusal(refusal.clone(), scope),
@@ -73,6 +76,7 @@ impl Attempt {
             date: answer.date,
             status: answer.status,
             unknown: answer.unknown,
+            assumed: answer.assumed,
         }
     }
 
@@ -84,6 +88,7 @@ impl Attempt {
             date: None,
             status: None,
             unknown: false,
+            assumed: false,
         }
     }
 

@@ -50,6 +50,9 @@ impl Logout {
             Revocation::new(claims, scope, cut_off, now, self.max_token_lifetime)
         };
         match &attempt.outcome {
+            // The gateway knew it already: GoTrue has confirmed nothing new.
+            Outcome::AlreadyEnded if !attempt.answered_by_gotrue => None,
+            Outcome::Revoked if attempt.assumed => Some(entry(Scope::Local)),
             Outcome::Revoked | Outcome::AlreadyEnded => Some(entry(scope)),
             // The session that asked is gone, and GoTrue refused to end the others.
             Outcome::OthersLiveOn => Some(entry(Scope::Local)),
@@ -110,11 +113,24 @@ impl Logout {
         let mut scopes = Vec::new();
         for wider in [Scope::Global, Scope::Others] {
             let id = entry_id(session.claims.session_id, wider);
-            if matches!(queue.get(id).await, Ok(Some(_))) {
+            // A stale entry may be a stranger's: it widens no logout of the session's owner.
+            if matches!(queue.get(id).await, Ok(Some(entry)) if !entry.is_stale()) {
                 scopes.push(wider);
             }
         }
         scopes
+    }
+
+    /// Removes what a confirmed logout of this scope has settled.
+    pub(super) async fn remove_settled(&self, session: &Session, scope: Scope) {
+        let settled: &[Scope] = match scope {
+            Scope::Global => &[Scope::Global, Scope::Others, Scope::Local],
+            Scope::Others => &[Scope::Others],
+            Scope::Local => &[Scope::Local],
+        };
+        for scope in settled {
+            self.remove_queued(session, *scope).await;
+        }
     }
 
     pub(super) async fn remove_queued(&self, session: &Session, scope: Scope) {

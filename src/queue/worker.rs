@@ -162,11 +162,17 @@ impl Worker {
         entry: &Entry,
         scope: Scope,
     ) -> Result<Option<Entry>, StoreFault> {
-        let global = queue.get(entry_id(entry.session_id, Scope::Global)).await?;
-        if global.is_some() || scope == Scope::Others {
-            return Ok(global);
+        for wider in [Scope::Global, Scope::Others] {
+            if wider == scope {
+                break;
+            }
+            // A stale entry may be a stranger's: a proven one does not wait for it.
+            let found = queue.get(entry_id(entry.session_id, wider)).await?;
+            if let Some(found) = found.filter(|found| !found.is_stale() || entry.is_stale()) {
+                return Ok(Some(found));
+            }
         }
-        queue.get(entry_id(entry.session_id, Scope::Others)).await
+        Ok(None)
     }
 
     async fn done(
