@@ -7,11 +7,14 @@
 
 use std::time::{Duration, SystemTime};
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use secrecy::ExposeSecret as _;
+
 use super::{Asked, Logout, Outcome, attempt::Attempt};
 use crate::{
     config::Scope,
     gotrue::Refusal,
-    queue::entry::entry_id,
+    queue::entry::{Entry, entry_id},
     session::{Proof, Session, token::CLOCK_AHEAD_SECONDS},
     store::list::{Revocation, SessionFact},
 };
@@ -107,14 +110,16 @@ impl Logout {
             || list.holds_fact(SessionFact::CutOffCounted, claims.session_id, now)
     }
 
-    /// The scopes, wider than `local`, for which the queue has an entry of this session.
+    /// The scopes, wider than `local`, for which the queue has an entry of this session that its user asked
+    /// for.
     pub(super) async fn queued_wider_scopes(&self, session: &Session) -> Vec<Scope> {
         let Some(queue) = self.store.queue() else { return Vec::new() };
         let mut scopes = Vec::new();
         for wider in [Scope::Global, Scope::Others] {
             let id = entry_id(session.claims.session_id, wider);
-            // A stale entry may be a stranger's: it widens no logout of the session's owner.
-            if matches!(queue.get(id).await, Ok(Some(entry)) if !entry.is_stale()) {
+            if let Ok(Some(entry)) = queue.get(id).await
+                && self.is_of_user(&entry, session)
+            {
                 scopes.push(wider);
             }
         }
@@ -131,6 +136,27 @@ impl Logout {
         for scope in settled {
             self.remove_queued(session, *scope).await;
         }
+    }
+
+    /// Whether the user of `session` asked for what is queued. An expired access token may come from an old
+    /// log, so an entry of a stale session counts only where this request shows the same refresh token:
+    /// else an old token would make the user's `local` logout a `global` one.
+    fn is_of_user(&self, entry: &Entry, session: &Session) -> bool {
+        if !entry.is_stale() {
+            return true;
+        }
+        let (Some(queue), Some(shown)) = (&self.queue, &session.refresh_token) else {
+            return false;
+        };
+        let is_shown = |sealed| {
+            let refresh_token = queue.open(sealed, entry).ok().and_then(|c| c.refresh_token);
+            refresh_token.is_some_and(|queued| {
+                let [queued, shown] =
+                    [&queued, shown].map(|token| token.expose_secret().as_bytes());
+                verify_slices_are_equal(queued, shown).is_ok()
+            })
+        };
+        entry.credentials.iter().any(is_shown)
     }
 
     pub(super) async fn remove_queued(&self, session: &Session, scope: Scope) {
