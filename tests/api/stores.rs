@@ -3,13 +3,16 @@
 //! A promise is an async function; [`every_store`], [`every_queue`] and [`every_durable_store`] list
 //! them. The module of each store names the lists that it keeps: each promise is a test there.
 
+mod cut_offs;
 mod disk;
 mod durable;
 mod failures;
+mod first_release;
 mod list;
 mod opening;
 mod queue;
 mod secrets;
+mod totals;
 
 use std::{any::Any, sync::Arc};
 
@@ -18,24 +21,27 @@ use logout_gateway::{
     store::{self, Store},
 };
 
+use self::queue::{bounds, merging, order};
 use crate::harness::eventually;
 
 /// Where a store is, empty at first; what is there ends with it.
 struct Place {
     address: StoreAddress,
+    /// What the gateway takes for the time, in milliseconds since the Unix epoch.
+    clock: fn() -> i64,
     /// What it stands on: a directory, a server.
     _ground: Box<dyn Any>,
 }
 
 impl Place {
     fn memory() -> Self {
-        Self { address: StoreAddress::Memory, _ground: Box::new(()) }
+        Self { address: StoreAddress::Memory, clock: queue::now, _ground: Box::new(()) }
     }
 
     fn file() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let address = StoreAddress::File(directory.path().join("store"));
-        Self { address, _ground: Box::new(directory) }
+        Self { address, clock: queue::now, _ground: Box::new(directory) }
     }
 
     /// The store, once it can be asked.
@@ -68,10 +74,17 @@ macro_rules! every_store {
             of_two_logouts_the_later_counts_in_any_order
             an_entry_ends_with_the_longest_token
             logouts_at_once_are_all_on_the_list
+            facts_are_held_and_refuse_nothing
+        }
+        promises! { $place => cut_offs:
+            two_lines_say_the_same_as_all_that_a_user_asked_for
+            a_cut_off_refuses_its_own_second
         }
         promises! { $place => failures:
             failures_come_newest_first
             the_last_ten_thousand_failures_are_kept
+            the_last_hundred_failures_of_a_user_are_kept
+            one_user_pushes_out_no_failures_of_others
             failures_noted_at_once_are_all_kept_in_their_order
         }
     };
@@ -90,19 +103,38 @@ macro_rules! every_store_that_is_told_the_time {
 macro_rules! every_queue {
     ($place:expr) => {
         promises! { $place => queue:
-            what_is_put_is_there_by_its_due_time
-            putting_an_entry_again_leaves_the_one_that_waits
-            the_oldest_is_told_whatever_its_due_time
+            what_is_queued_is_there_by_its_due_time
+            the_oldest_is_known_whatever_its_due_time
             the_earliest_due_are_leased_and_no_more_than_asked_for
             nothing_is_leased_before_it_is_due
-            nobody_has_to_look_before_leasing
             a_lease_is_one_workers_until_it_ends
-            what_is_put_off_is_due_at_its_new_time
-            an_entry_can_be_moved_without_a_lease
-            a_lease_that_ended_puts_nothing_off
+            what_is_rescheduled_is_due_at_its_new_time
             what_was_removed_stays_removed
             workers_at_once_never_get_the_same_entry
-            of_two_who_put_off_the_same_lease_one_succeeds
+            of_two_who_reschedule_the_same_lease_one_succeeds
+        }
+        promises! { $place => merging:
+            there_is_one_entry_for_each_session_and_scope
+            the_newest_three_credentials_are_kept
+            stale_credentials_push_out_no_proven_ones
+            what_asks_again_leaves_due_time_attempts_and_age
+            merging_takes_no_lease_away_and_loses_nothing
+            what_got_credentials_is_not_removed_unseen
+            what_was_queued_anew_is_not_removed_for_the_former
+            requests_and_workers_at_once_lose_nothing
+        }
+        promises! { $place => order:
+            what_failed_last_comes_last
+            hundreds_that_always_fail_hide_no_fresh_entry
+            what_a_wrong_clock_made_due_in_years_is_due_now
+        }
+        promises! { $place => bounds:
+            entries_are_bounded
+            bytes_are_bounded
+            stale_entries_take_a_quarter
+            stale_bytes_take_a_quarter
+            a_user_has_64_sessions_in_the_queue
+            totals_are_those_of_what_is_there
         }
     };
 }
@@ -113,7 +145,10 @@ macro_rules! every_durable_store {
         promises! { $place => durable:
             revocations_survive
             later_ends_and_cut_offs_survive
+            folded_cut_offs_survive
+            facts_survive
             failures_survive_in_their_order
+            the_last_failures_of_a_user_survive
             the_queue_survives_with_its_leases
         }
     };

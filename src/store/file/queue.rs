@@ -3,10 +3,11 @@
 //! The record of an entry holds its credentials and is written when they change; how the entry stands is
 //! a small value of its own, written at each try.
 
+mod lease;
 mod outline;
 mod upgrade;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use redb::{ReadableTable, ReadableTableMetadata};
 use serde::{Deserialize, Serialize};
@@ -18,15 +19,9 @@ use super::{
     tables::{Fault, Tables},
 };
 use crate::queue::{
-    backoff::LONGEST_ASKED,
     bounds::{Bounds, Fill, QueueFullError},
     entry::Entry,
 };
-
-/// How many entries are looked at to find those that failed longest ago.
-const LOOKED_AT: usize = 64;
-/// Entries that a wrong clock parked, brought back in one transaction.
-const BROUGHT_BACK: usize = 1000;
 
 /// How an entry stands. Times in milliseconds since the Unix epoch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -91,21 +86,24 @@ impl Tables<'_> {
 
     /// How full the queue is with `becomes` in the place of `known`.
     fn fill_with(&self, known: Option<&Entry>, becomes: &Entry) -> Result<Fill, Fault> {
-        let bytes = |entry: &Entry| Ok::<_, Fault>(written_entry(entry)?.len() as u64);
         let (mut fill, user) = (self.fill()?, becomes.user_id.as_u128());
         if let Some(known) = known {
-            fill.entries -= 1;
-            fill.bytes -= bytes(known)?;
+            // The state of the entry was written apart from its record, so the record is measured.
+            let record = self.queue.get(known.id.as_u128())?;
+            let bytes = record.map_or(0, |record| record.value().len() as u64);
+            fill.entries = fill.entries.saturating_sub(1);
+            fill.bytes = fill.bytes.saturating_sub(bytes);
             if known.is_stale() {
-                fill.stale_entries -= 1;
-                fill.stale_bytes -= bytes(known)?;
+                fill.stale_entries = fill.stale_entries.saturating_sub(1);
+                fill.stale_bytes = fill.stale_bytes.saturating_sub(bytes);
             }
         }
+        let bytes = written_entry(becomes)?.len() as u64;
         fill.entries += 1;
-        fill.bytes += bytes(becomes)?;
+        fill.bytes += bytes;
         if becomes.is_stale() {
             fill.stale_entries += 1;
-            fill.stale_bytes += bytes(becomes)?;
+            fill.stale_bytes += bytes;
         }
         // A session that is in the queue already may always add to what it has there.
         let session = becomes.session_id.as_u128();
@@ -196,72 +194,6 @@ impl Tables<'_> {
         entry(&self.queue, &self.states, id)
     }
 
-    pub(super) fn lease(
-        &mut self,
-        lease: Duration,
-        most: usize,
-        now: i64,
-    ) -> Result<Vec<Entry>, Fault> {
-        self.bring_back_parked(now)?;
-        let mut leased = Vec::new();
-        for (failed_at, due, id) in self.due_by_failure(now)? {
-            if leased.len() == most {
-                break;
-            }
-            let entry = match self.entry(id) {
-                Ok(Some(entry)) => entry,
-                Ok(None) => {
-                    self.due.remove((due, id))?;
-                    self.failed.remove((failed_at, id))?;
-                    self.changed = true;
-                    continue;
-                }
-                // A release that can read it will see to it.
-                Err(Fault::Unreadable(_)) => continue,
-                Err(fault) => return Err(fault),
-            };
-            let entry = Entry { due: now.saturating_add(milliseconds(lease)), ..entry };
-            self.write_state(id, &State::of(&entry))?;
-            leased.push(entry);
-        }
-        Ok(leased)
-    }
-
-    /// An entry that is due later than any pause lasts was rescheduled by a wrong clock.
-    fn bring_back_parked(&mut self, now: i64) -> Result<(), Fault> {
-        let latest = now.saturating_add(milliseconds(LONGEST_ASKED));
-        let parked: Vec<u128> = self
-            .due
-            .range((latest.saturating_add(1), 0)..)?
-            .take(BROUGHT_BACK)
-            .map(|line| line.map(|(key, _)| key.value().1))
-            .collect::<Result<_, _>>()?;
-        for id in parked {
-            if let Some(state) = self.state(id)? {
-                self.write_state(id, &State { due: now, ..state })?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Entries that are due, as (failed at, due, id): the first ones by when they are due, and the first
-    /// ones by when they failed last, so that entries which fail again and again hide none.
-    fn due_by_failure(&self, now: i64) -> Result<BTreeSet<(i64, i64, u128)>, Fault> {
-        let mut found = BTreeSet::new();
-        for line in self.due.range(..=(now, u128::MAX))?.take(LOOKED_AT) {
-            let (due, id) = line?.0.value();
-            let failed_at = self.state(id)?.map_or(0, |state| state.failed_at);
-            found.insert((failed_at, due, id));
-        }
-        for line in self.failed.iter()?.take(LOOKED_AT) {
-            let (failed_at, id) = line?.0.value();
-            if let Some(state) = self.state(id)?.filter(|state| state.due <= now) {
-                found.insert((failed_at, state.due, id));
-            }
-        }
-        Ok(found)
-    }
-
     pub(super) fn reschedule(
         &mut self,
         entry: &Entry,
@@ -276,13 +208,18 @@ impl Tables<'_> {
         let due = now.saturating_add(milliseconds(pause));
         let failed_at = if failed { now } else { known.failed_at };
         let queued_at = known.queued_at;
-        self.write_state(id, &State { due, failed_at, queued_at, ..State::of(entry) })?;
+        // Another request may have had its effect since the worker read the entry.
+        let tried = known.tried || entry.tried;
+        self.write_state(id, &State { due, failed_at, queued_at, tried, ..State::of(entry) })?;
         Ok(true)
     }
 
     pub(super) fn remove_unchanged(&mut self, entry: &Entry) -> Result<bool, Fault> {
         match self.entry(entry.id.as_u128())? {
-            Some(known) if known.revision == entry.revision => {
+            // An entry that was removed and queued anew begins with the same revision.
+            Some(known)
+                if (known.revision, known.queued_at) == (entry.revision, entry.queued_at) =>
+            {
                 self.take_out(&known)?;
                 Ok(true)
             }

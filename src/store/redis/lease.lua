@@ -29,11 +29,11 @@ local function consider(id)
     found[#found + 1] = { id, tonumber(redis.call('ZSCORE', failed, id) or '0'), at }
   end
 end
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', whole(now), 'LIMIT', 0, 64)) do
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', whole(now), 'LIMIT', 0, 1000)) do
   consider(id)
 end
 if #found > 0 then
-  for _, id in ipairs(redis.call('ZRANGE', failed, 0, 63)) do
+  for _, id in ipairs(redis.call('ZRANGE', failed, 0, 999)) do
     consider(id)
   end
 end

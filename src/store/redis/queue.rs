@@ -4,8 +4,9 @@
 //! in a Redis that is full.
 
 mod first_release;
+mod listing;
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::{FromRedisValue, ParsingError, pipe};
@@ -26,10 +27,6 @@ use crate::{
     store::{Queue, StoreFault},
 };
 
-/// Entries that are read at a time: each may be tens of KiB long, and all of it has to come in time.
-const PAGE: usize = 200;
-/// Ids that are read at a time.
-const IDS: usize = 1000;
 /// How often an entry is read again that others change at the same time.
 const MOST_TRIES: usize = 8;
 
@@ -56,7 +53,12 @@ impl Queue for RedisStore {
     ) -> Result<Result<(), QueueFullError>, StoreFault> {
         for _ in 0..MOST_TRIES {
             let known = self.get(entry.id).await?;
-            let written = self.write_entry(known, entry, pause, bounds).await?;
+            let replaced = known.as_ref().map(|known| known.revision);
+            let becomes = match known {
+                Some(known) => known.merged_with(entry.clone()),
+                None => entry.clone(),
+            };
+            let written = self.write_entry(replaced, &becomes, pause, bounds, None).await?;
             match written.as_str() {
                 "ok" => return Ok(Ok(())),
                 "full" => return Ok(Err(QueueFullError::Full)),
@@ -93,7 +95,10 @@ impl Queue for RedisStore {
         most: usize,
         _now: i64,
     ) -> Result<Vec<Entry>, StoreFault> {
-        self.take_over_first_release().await?;
+        // What cannot be moved now waits where it is; it does not hold up what is here.
+        if let Err(cause) = self.take_over_first_release().await {
+            tracing::warn!(%cause, "the queued logouts of an earlier release are not moved yet");
+        }
         let mut leased = Vec::new();
         loop {
             let wanted = most.saturating_sub(leased.len());
@@ -133,27 +138,15 @@ impl Queue for RedisStore {
     }
 
     async fn remove_unchanged(&self, entry: &Entry) -> Result<bool, StoreFault> {
-        self.remove_revision(entry.id, &entry.revision.to_string()).await
+        self.remove_revision(entry.id, &entry.revision.to_string(), entry.queued_at).await
     }
 
     async fn remove(&self, id: Uuid) -> Result<bool, StoreFault> {
-        self.remove_revision(id, ANY).await
+        self.remove_revision(id, ANY, 0).await
     }
 
     async fn entries(&self, most: usize) -> Result<Vec<Entry>, StoreFault> {
-        let mut by_due = if most > PAGE {
-            self.all_by_due().await?
-        } else if let Some(last) = most.checked_sub(1) {
-            self.first_by_due(last).await?
-        } else {
-            return Ok(Vec::new());
-        };
-        by_due.truncate(most);
-        let mut entries = Vec::with_capacity(by_due.len());
-        for page in by_due.chunks(PAGE) {
-            entries.extend(self.page(page).await?);
-        }
-        Ok(entries)
+        self.entries_by_due(most).await
     }
 
     async fn waiting(&self) -> Result<usize, StoreFault> {
@@ -176,7 +169,11 @@ fn read(record: &str, state: Option<&str>, times: [i64; 3]) -> Option<Entry> {
     let [queued_at, failed_at, due] = times;
     let entry = Entry { queued_at, failed_at, due, ..taken_entry(record)? };
     match state.and_then(|state| serde_json::from_str(state).ok()) {
-        Some(State { attempts, reason, tried }) => Some(Entry { attempts, reason, tried, ..entry }),
+        Some(State { attempts, reason, tried }) => {
+            // What a request tells of it is in the record, what a worker tells of it in the state.
+            let tried = tried || entry.tried;
+            Some(Entry { attempts, reason, tried, ..entry })
+        }
         None => Some(entry),
     }
 }
@@ -198,100 +195,60 @@ fn leased_entry(values: &[redis::Value; 6]) -> Result<Option<Entry>, ParsingErro
 }
 
 impl RedisStore {
-    /// Adds the entry, or replaces the one that was read; answers what `enqueue.lua` answers.
+    /// Writes an entry, in the place of the one with the revision `replaced`; answers what `enqueue.lua`
+    /// answers. `moved` is the id that the first release gave it.
     async fn write_entry(
         &self,
-        known: Option<Entry>,
+        replaced: Option<u32>,
         entry: &Entry,
         pause: Duration,
         bounds: &Bounds,
+        moved: Option<&str>,
     ) -> Result<String, StoreFault> {
-        let replaced = known.as_ref().map_or(ANY.to_owned(), |known| known.revision.to_string());
-        let becomes = match known {
-            Some(known) => known.merged_with(entry.clone()),
-            None => entry.clone(),
-        };
         let fault = |fault: Fault| fault.of("queue");
-        let record = written_entry(&becomes).map_err(fault)?;
-        let state = state(&becomes).map_err(fault)?;
-        let (user, session) = (becomes.user_id.to_string(), becomes.session_id.to_string());
-        let sessions = format!("{}{user}", self.keys.queue.user);
-        let keys = [&self.keys.queue.all()[..], &[&sessions]].concat();
+        let (record, state) = (written_entry(entry).map_err(fault)?, state(entry).map_err(fault)?);
+        let (user, session) = (entry.user_id.to_string(), entry.session_id.to_string());
+        let names = &self.keys.queue;
+        let sessions = format!("{}{user}", names.user);
+        let mut keys = [&names.all()[..], &[&sessions]].concat();
+        if moved.is_some() {
+            keys.extend(names.first_release.iter().map(String::as_str));
+        }
         let mut commands = pipe();
         script(&mut commands, ENQUEUE, &keys)
-            .arg(becomes.id.to_string())
-            .arg(replaced)
-            .arg(becomes.revision)
+            .arg(entry.id.to_string())
+            .arg(replaced.map_or_else(|| ANY.to_owned(), |revision| revision.to_string()))
+            .arg(entry.revision)
             .arg(record)
             .arg(state)
             .arg(milliseconds(pause))
             .arg(session)
-            .arg(u8::from(becomes.is_stale()))
+            .arg(u8::from(entry.is_stale()))
             .arg(bounds.entries)
             .arg(bounds.bytes)
             .arg(bounds.entries / STALE_PART)
             .arg(bounds.bytes / STALE_PART)
             .arg(bounds.sessions_of_user)
-            .arg(user);
+            .arg(user)
+            .arg(moved.unwrap_or_default());
         let (written,) = self.ask("queue", &commands).await?;
         Ok(written)
     }
 
-    async fn remove_revision(&self, id: Uuid, revision: &str) -> Result<bool, StoreFault> {
+    async fn remove_revision(
+        &self,
+        id: Uuid,
+        revision: &str,
+        queued_at: i64,
+    ) -> Result<bool, StoreFault> {
         let keys = &self.keys.queue;
         let mut commands = pipe();
         script(&mut commands, REMOVE, &keys.all())
             .arg(id.to_string())
             .arg(revision)
+            .arg(queued_at)
             .arg(&keys.user);
         let (removed,): (bool,) = self.ask("remove", &commands).await?;
         Ok(removed)
-    }
-
-    /// The entries of these ids, which are due then.
-    async fn page(&self, page: &[(String, i64)]) -> Result<Vec<Entry>, StoreFault> {
-        type Page = (Vec<Option<String>>, Vec<Option<String>>, Vec<Option<i64>>, Vec<Option<i64>>);
-        let ids: Vec<&String> = page.iter().map(|(id, _)| id).collect();
-        let keys = &self.keys.queue;
-        let mut commands = pipe();
-        for values in [&keys.records, &keys.states] {
-            commands.cmd("HMGET").arg(values).arg(&ids);
-        }
-        for scores in [&keys.queued, &keys.failed] {
-            commands.cmd("ZMSCORE").arg(scores).arg(&ids);
-        }
-        let (records, states, queued, failed): Page = self.ask("list the queue", &commands).await?;
-        let states = states.into_iter().zip(queued.into_iter().zip(failed));
-        let entries = page.iter().zip(records).zip(states);
-        let entries =
-            entries.filter_map(|(((_, due), record), (state, (queued_at, failed_at)))| {
-                let times = [queued_at.unwrap_or_default(), failed_at.unwrap_or_default(), *due];
-                read(&record?, state.as_deref(), times)
-            });
-        Ok(entries.collect())
-    }
-
-    /// Ids and when they are due, up to the one with that number.
-    async fn first_by_due(&self, last: usize) -> Result<Vec<(String, i64)>, StoreFault> {
-        let mut first = pipe();
-        first.cmd("ZRANGE").arg(&self.keys.queue.due).arg(0).arg(last).arg("WITHSCORES");
-        let (first,) = self.ask("list the queue", &first).await?;
-        Ok(first)
-    }
-
-    /// All of them. What is moved meanwhile is among them, too.
-    async fn all_by_due(&self) -> Result<Vec<(String, i64)>, StoreFault> {
-        let (mut all, mut cursor) = (HashMap::new(), Some(0));
-        while let Some(from) = cursor {
-            let mut scan = pipe();
-            scan.cmd("ZSCAN").arg(&self.keys.queue.due).arg(from).arg("COUNT").arg(IDS);
-            let ((next, page),): ((u64, Vec<(String, i64)>),) =
-                self.ask("list the queue", &scan).await?;
-            all.extend(page);
-            cursor = (next != 0).then_some(next);
-        }
-        let mut by_due: Vec<(String, i64)> = all.into_iter().collect();
-        by_due.sort_unstable_by(|(one, due), (other, later)| (due, one).cmp(&(later, other)));
-        Ok(by_due)
     }
 }

@@ -1,7 +1,8 @@
 -- Removes an entry, if it has the revision that is named, or whichever it has; answers whether it did.
 --
--- KEYS: due, records, states, queued, failed, index, totals. ARGV: id, the revision or '-', what the keys
--- of the sessions of users begin with.
+-- KEYS: due, records, states, queued, failed, index, totals. ARGV: id, the revision or '-', when it was
+-- queued (an entry that was queued anew begins with the same revision), what the keys of the sessions of
+-- users begin with.
 local due, records, states, queued, failed, index, totals = unpack(KEYS, 1, 7)
 local id = ARGV[1]
 -- A full Redis refuses no write of a script that has begun to write: this changes nothing.
@@ -12,8 +13,11 @@ if not known then
 end
 local revision, bytes, stale, user, session =
   string.match(known, '^(%d+) (%d+) ([01]) (%S+) (%S+)$')
-if ARGV[2] ~= '-' and revision ~= ARGV[2] then
-  return 0
+if ARGV[2] ~= '-' then
+  local at = redis.call('ZSCORE', queued, id)
+  if revision ~= ARGV[2] or tonumber(at or '') ~= tonumber(ARGV[3]) then
+    return 0
+  end
 end
 redis.call('HDEL', records, id)
 redis.call('HDEL', states, id)
@@ -30,7 +34,7 @@ else
     redis.call('HINCRBY', totals, 'stale_bytes', -tonumber(bytes))
   end
 end
-local sessions = ARGV[3] .. user
+local sessions = ARGV[4] .. user
 if redis.call('HINCRBY', sessions, session, -1) <= 0 then
   redis.call('HDEL', sessions, session)
 end

@@ -90,7 +90,7 @@ impl RedisServer {
         self.try_asking(words).unwrap()
     }
 
-    fn try_asking<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
+    pub(crate) fn try_asking<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
         let mut connection = Client::open(self.url())?.get_connection()?;
         cmd(words[0]).arg(&words[1..]).query(&mut connection)
     }

@@ -1,12 +1,17 @@
 //! Promises of a durable store: what it has answered is there at the next opening.
 
-use logout_gateway::config::Scope;
+use logout_gateway::{
+    config::Scope,
+    queue::entry::Entry,
+    store::{FAILURES_KEPT_OF_USER, failure::Failure},
+};
 
 use super::{
     Place,
+    cut_offs::History,
     failures::{self, numbered},
-    list::{log_out, now, refuses, session, session_of},
-    queue::{self, NOW, entry, put},
+    list::{assert_facts, log_out, now, refuses, session, session_of, with_facts},
+    queue::{HOUR, MOMENT, NOW, Queued, ids},
 };
 
 pub(super) async fn revocations_survive(place: &Place) {
@@ -25,7 +30,7 @@ pub(super) async fn revocations_survive(place: &Place) {
     {
         assert_eq!(refuses(&*store, &asking, now).await, own_ends, "{scope:?}");
         assert_eq!(refuses(&*store, &other, now).await, other_ends, "{scope:?}");
-        assert!(!refuses(&*store, &session_of(asking.sub, now), now).await, "{scope:?}: new");
+        assert!(!refuses(&*store, &session_of(asking.sub, now + 1), now).await, "{scope:?}: new");
     }
 }
 
@@ -74,27 +79,62 @@ pub(super) async fn failures_survive_in_their_order(place: &Place) {
     assert_eq!(failures::all(&*place.open().await).await, noted);
 }
 
-pub(super) async fn the_queue_survives_with_its_leases(place: &Place) {
-    let until = NOW + 10_000;
-    let store = place.open().await;
-    let queue = queue::queue(&*store);
-    let [removed, leased, put_off] = [entry(NOW - 2), entry(NOW - 1), entry(NOW)];
-    for entry in [&removed, &leased, &put_off] {
-        queue.put(entry).await.unwrap();
+pub(super) async fn the_last_failures_of_a_user_survive(place: &Place) {
+    let of_user = |n| Failure { user_id: numbered(0).user_id, ..numbered(n) };
+    let mut noted: Vec<_> = (0..FAILURES_KEPT_OF_USER + 30).map(of_user).collect();
+    for some in noted.chunks(65) {
+        place.open().await.note(some).await.unwrap();
     }
-    let later = put(queue, &[NOW + 5]).await.remove(0);
-    let mut mine = queue.lease(NOW, until, 3).await.unwrap();
-    assert!(queue.remove(removed.id).await.unwrap());
-    let mut moved = mine.pop().unwrap();
-    (moved.due, moved.attempts) = (NOW + 7, 1);
-    assert!(queue.put_off(&moved, until).await.unwrap());
-    drop(store);
+    noted.reverse();
+    noted.truncate(FAILURES_KEPT_OF_USER);
+    assert_eq!(failures::all(&*place.open().await).await, noted);
+}
 
+pub(super) async fn folded_cut_offs_survive(place: &Place) {
+    let mut history = History::new(now());
+    for _ in 0..20 {
+        // Each by an opening of its own, so that what is remembered cannot stand in for what is kept.
+        let store = place.open().await;
+        history.log_out(&*store).await;
+    }
     let store = place.open().await;
-    let queue = queue::queue(&*store);
-    let leased = mine.pop().unwrap();
-    assert_eq!(queue::all(queue).await, [later.clone(), moved.clone(), leased]);
-    assert_eq!(queue.waiting().await.unwrap(), 3);
-    let due = queue.lease(until - 1, until + 1, 9).await.unwrap();
-    assert_eq!(due.iter().map(|e| e.id).collect::<Vec<_>>(), [later.id, moved.id]);
+    history.assert_refused_by(&*store).await;
+}
+
+pub(super) async fn facts_survive(place: &Place) {
+    let (store, now) = (place.open().await, now());
+    let facts = with_facts(&*store, now).await;
+    drop(store);
+    let store = place.open().await;
+    let kept = store.clone();
+    let keeping = tokio::spawn(async move { kept.keep().await });
+    let facts_are_there = async || store.list().len() == 2;
+    crate::harness::eventually("the list is read", facts_are_there).await;
+    assert_facts(&*store, &facts, now);
+    keeping.abort();
+    // A task that was aborted holds the store until it has ended.
+    let _ = keeping.await;
+}
+
+pub(super) async fn the_queue_survives_with_its_leases(place: &Place) {
+    let queue = Queued::open(place).await;
+    let [removed, leased, moved] = queue.put([NOW, MOMENT, MOMENT * 2]).await;
+    let [later] = queue.put([HOUR / 4]).await;
+    let mut mine = Vec::new();
+    for _ in 0..3 {
+        mine.push(queue.lease_one(HOUR).await);
+    }
+    assert_eq!(ids(&mine), ids(&[removed.clone(), leased.clone(), moved.clone()]));
+    assert!(queue.remove(&removed).await);
+    let tried = Entry { attempts: 1, reason: "other".to_owned(), ..mine[2].clone() };
+    assert!(queue.reschedule(&tried, HOUR / 2, true).await);
+    let moved = queue.get(&moved).await;
+    drop(queue);
+
+    let queue = Queued::open(place).await;
+    assert_eq!(queue.all().await, [later, moved, mine[1].clone()]);
+    assert_eq!(queue.len().await, 3);
+    assert_eq!(queue.lease(HOUR, 9).await, []);
+    assert!(queue.reschedule(&mine[1], NOW, false).await, "its worker may live");
+    assert_eq!(ids(&[queue.lease_one(HOUR).await]), ids(&[leased]));
 }

@@ -1,6 +1,6 @@
 //! Promises of the failure log.
 
-use logout_gateway::store::{FAILURES_KEPT, Store, failure::Failure};
+use logout_gateway::store::{FAILURES_KEPT, FAILURES_KEPT_OF_USER, Store, failure::Failure};
 use uuid::Uuid;
 
 use super::Place;
@@ -12,7 +12,8 @@ pub(super) fn numbered(number: usize) -> Failure {
         route: "/api/auth/logout".to_owned(),
         scope: "local".to_owned(),
         outcome: "failed".to_owned(),
-        user_id: Uuid::from_u128(1),
+        // Ten of each user.
+        user_id: Uuid::from_u128(number as u128 / 10),
         session_id: Uuid::from_u128(number as u128 + 1),
         code: number.is_multiple_of(2).then(|| "LOGOUT_FAILED".to_owned()),
         reason: "auth_service_error".to_owned(),
@@ -75,4 +76,46 @@ pub(super) async fn failures_noted_at_once_are_all_kept_in_their_order(place: &P
         let own: Vec<usize> = ids.filter(|id| id / 100 == n).map(|id| id % 100).collect();
         assert_eq!(own, [7, 6, 5, 4, 3, 2, 1, 0], "of task {n}");
     }
+}
+
+pub(super) fn of_user(failure: Failure, user: u128) -> Failure {
+    Failure { user_id: Uuid::from_u128(user), ..failure }
+}
+
+pub(super) async fn the_last_hundred_failures_of_a_user_are_kept(place: &Place) {
+    let store = place.open().await;
+    let mut expected = Vec::new();
+    for (count, together) in [(250, 7), (250, 250), (1, 1)] {
+        let failures: Vec<_> =
+            (0..count).map(|n| of_user(numbered(expected.len() + n), 7 << 64)).collect();
+        for some in failures.chunks(together) {
+            store.note(some).await.unwrap();
+        }
+        expected.extend(failures);
+        let last = expected.iter().rev().take(FAILURES_KEPT_OF_USER).cloned();
+        assert!(all(&*store).await == last.collect::<Vec<_>>(), "{count}, {together} at once");
+    }
+}
+
+pub(super) async fn one_user_pushes_out_no_failures_of_others(place: &Place) {
+    let store = place.open().await;
+    let mut others: Vec<Failure> =
+        (0..FAILURES_KEPT - FAILURES_KEPT_OF_USER).map(numbered).collect();
+    for some in others.chunks(500) {
+        store.note(some).await.unwrap();
+    }
+    let one: Vec<Failure> = (0..1_000).map(|n| of_user(numbered(n), 7 << 64)).collect();
+    for some in one.chunks(100) {
+        store.note(some).await.unwrap();
+    }
+    others.reverse();
+    let kept = all(&*store).await;
+    assert!(kept[..FAILURES_KEPT_OF_USER].iter().eq(one.iter().rev().take(FAILURES_KEPT_OF_USER)));
+    assert!(kept[FAILURES_KEPT_OF_USER..] == others);
+    // Of those that were pushed out, none counts any more.
+    store.note(&(0..500).map(|n| numbered(n + 500_000)).collect::<Vec<_>>()).await.unwrap();
+    let again: Vec<Failure> = (0..10).map(numbered).collect();
+    store.note(&again).await.unwrap();
+    assert_eq!(all(&*store).await.len(), FAILURES_KEPT);
+    assert!(all(&*store).await[..10].iter().eq(again.iter().rev()));
 }

@@ -9,7 +9,10 @@ use logout_gateway::{
     clock::Clock,
     config::Scope,
     session::token::Claims,
-    store::{Store, list::Revocation},
+    store::{
+        Store,
+        list::{Revocation, SessionFact},
+    },
 };
 use uuid::Uuid;
 
@@ -52,6 +55,13 @@ pub(super) async fn log_out(store: &dyn Store, claims: &Claims, scope: Scope, at
     store.revoke(&revocation).await.unwrap();
 }
 
+/// A logout that GoTrue did not confirm.
+pub(super) async fn log_out_unconfirmed(store: &dyn Store, claims: &Claims, scope: Scope, at: i64) {
+    let date = UNIX_EPOCH + Duration::from_secs(at.unsigned_abs());
+    let revocation = Revocation::new(claims, scope, date, at, LIFETIME).unconfirmed();
+    store.revoke(&revocation).await.unwrap();
+}
+
 pub(super) async fn refuses(store: &dyn Store, claims: &Claims, now: i64) -> bool {
     store.is_revoked(claims, now).await.unwrap()
 }
@@ -76,7 +86,8 @@ pub(super) async fn global_ends_what_was_issued_before_and_no_new_sign_in(place:
     let other = session_of(ended.sub, now - 1);
     assert!(refuses(&*store, &other, now).await);
     assert!(refuses(&*store, &Claims { iat: None, ..other }, now).await, "of unknown age");
-    assert!(!refuses(&*store, &session_of(ended.sub, now), now).await, "the cut-off's own second");
+    assert!(refuses(&*store, &session_of(ended.sub, now), now).await, "the cut-off's own second");
+    assert!(!refuses(&*store, &session_of(ended.sub, now + 1), now).await, "a new sign-in");
     assert!(!refuses(&*store, &session(now - 10), now).await, "of another user");
 }
 
@@ -86,7 +97,8 @@ pub(super) async fn others_spares_the_session_that_asked(place: &Place) {
     log_out(&*store, &asking, Scope::Others, now).await;
     assert!(!refuses(&*store, &asking, now).await);
     assert!(refuses(&*store, &session_of(asking.sub, now - 1), now).await);
-    assert!(!refuses(&*store, &session_of(asking.sub, now), now).await, "a new sign-in");
+    assert!(refuses(&*store, &session_of(asking.sub, now), now).await, "the cut-off's own second");
+    assert!(!refuses(&*store, &session_of(asking.sub, now + 1), now).await, "a new sign-in");
 }
 
 pub(super) async fn others_of_two_sessions_ends_both_askers_older_tokens(place: &Place) {
@@ -156,4 +168,36 @@ pub(super) async fn what_no_token_can_match_is_forgotten_and_nothing_else(place:
         assert_eq!(refuses(&*store, claims, now).await, kept);
         assert_eq!(refuses(&*store, &session_of(claims.sub, now - 1), now).await, kept);
     }
+}
+
+/// One session each of which GoTrue confirmed the end of, and one that asked for `others` in vain.
+pub(super) async fn with_facts(store: &dyn Store, now: i64) -> [Claims; 2] {
+    let [ended, asking] = [session(now - 10), session(now - 10)];
+    log_out(store, &ended, Scope::Local, now).await;
+    log_out_unconfirmed(store, &asking, Scope::Others, now).await;
+    [ended, asking]
+}
+
+pub(super) fn assert_facts(store: &dyn Store, [ended, asking]: &[Claims; 2], now: i64) {
+    let holds = |fact, claims: &Claims| store.list().holds_fact(fact, claims.session_id, now);
+    assert!(holds(SessionFact::Ended, ended) && !holds(SessionFact::Ended, asking));
+    let counted = SessionFact::CutOffCounted;
+    assert!(holds(counted, asking) && !holds(counted, ended));
+    assert_eq!(store.list().len(), 2, "an ended session and a cut-off, and no fact");
+}
+
+pub(super) async fn facts_are_held_and_refuse_nothing(place: &Place) {
+    let (store, now) = (place.open().await, now());
+    let facts = with_facts(&*store, now).await;
+    assert_facts(&*store, &facts, now);
+    let [ended, asking] = facts;
+    assert!(refuses(&*store, &ended, now).await);
+    assert!(!refuses(&*store, &asking, now).await);
+    // What is not confirmed is no fact.
+    let hoping = session(now - 10);
+    log_out_unconfirmed(&*store, &hoping, Scope::Local, now).await;
+    assert!(refuses(&*store, &hoping, now).await);
+    let is_ended = store.list().holds_fact(SessionFact::Ended, hoping.session_id, now);
+    assert!(!is_ended && store.list().len() == 3);
+    assert!(!store.list().holds_fact(SessionFact::Ended, ended.session_id, now + DAY));
 }

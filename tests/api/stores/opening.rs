@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::{FileExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use logout_gateway::{
@@ -19,7 +20,7 @@ use tempfile::TempDir;
 use super::{
     failures::{self, numbered},
     list::{log_out, now, refuses, session, session_of},
-    queue::{self, NOW, put},
+    queue::{BOUNDS, NOW, entry},
 };
 
 /// A directory, and the path of a store in it.
@@ -34,12 +35,24 @@ pub(super) async fn open(path: &Path) -> Result<Arc<dyn Store>, String> {
     opened.map_err(|cause| cause.to_string())
 }
 
+/// A new entry, due after `pause`, as it is in the store.
+async fn put(store: &dyn Store, pause: Duration) -> Entry {
+    let (queue, entry) = (store.queue().unwrap(), entry());
+    let queued = queue.enqueue(&entry, pause, &BOUNDS, super::queue::now()).await;
+    queued.unwrap().unwrap();
+    queue.get(entry.id).await.unwrap().unwrap()
+}
+
+async fn entries(store: &dyn Store) -> Vec<Entry> {
+    store.queue().unwrap().entries(usize::MAX).await.unwrap()
+}
+
 /// Something in each table.
 async fn filled(path: &Path) -> Claims {
     let (store, ended) = (open(path).await.unwrap(), session(now() - 10));
     log_out(&*store, &ended, Scope::Global, now()).await;
     store.note(&[numbered(0)]).await.unwrap();
-    put(queue::queue(&*store), &[NOW]).await;
+    put(&*store, NOW).await;
     ended
 }
 
@@ -48,7 +61,7 @@ async fn assert_all_there(path: &Path, ended: &Claims) {
     assert!(refuses(&*store, ended, now()).await);
     assert!(refuses(&*store, &session_of(ended.sub, ended.iat.unwrap()), now()).await);
     assert_eq!(failures::all(&*store).await.len(), 1);
-    assert_eq!(queue::all(queue::queue(&*store)).await.len(), 1);
+    assert_eq!(entries(&*store).await.len(), 1);
 }
 
 /// Asserts that the file cannot be opened, that one line says so with its path and these words, and
@@ -138,7 +151,7 @@ async fn what_a_later_release_wrote_is_told() {
     const FAILURES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("failures");
     const UNKNOWN: TableDefinition<'_, u64, u64> = TableDefinition::new("unknown");
     const CHANGED: TableDefinition<'_, u64, u64> = TableDefinition::new("failures");
-    const VALUE: &[u8] = &[2, b'{', b'}'];
+    const VALUE: &[u8] = &[3, b'{', b'}'];
     let changes: [(&str, Change); 6] = [
         ("a session", |t| drop(t.open_table(SESSIONS).unwrap().insert(1, VALUE).unwrap())),
         ("a cut-off", |t| drop(t.open_table(CUT_OFFS).unwrap().insert((1, 1), VALUE).unwrap())),
@@ -166,11 +179,12 @@ async fn what_is_not_as_this_release_writes_it_is_damaged() {
     const SESSIONS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("sessions");
     const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
     type Change = fn(&redb::WriteTransaction);
-    let changes: [Change; 4] = [
+    let changes: [Change; 5] = [
         |t| drop(t.open_table(SESSIONS).unwrap().insert(1, &[][..]).unwrap()),
         |t| drop(t.open_table(SESSIONS).unwrap().insert(1, &[0; 9][..]).unwrap()),
         |t| drop(t.open_table(SESSIONS).unwrap().insert(1, &[1; 10][..]).unwrap()),
         |t| drop(t.open_table(QUEUE).unwrap().insert(1, &[1, b'{', b'}'][..]).unwrap()),
+        |t| drop(t.open_table(QUEUE).unwrap().insert(1, &[2, b'{', b'}'][..]).unwrap()),
     ];
     for change in changes {
         let (_directory, path) = path();
@@ -228,13 +242,13 @@ async fn a_copy_of_the_moment_has_everything_that_was_answered() {
     for round in 0..20 {
         let ended = session(now() - 10);
         log_out(&*store, &ended, Scope::Local, now()).await;
-        let entry = put(queue::queue(&*store), &[NOW + round]).await.remove(0);
+        let entry = put(&*store, Duration::from_secs(round)).await;
         all.push((ended, entry));
         // As it is when the power goes.
         let copy = directory.path().join("copy");
         fs::copy(&path, &copy).unwrap();
         let copy = open(&copy).await.unwrap();
-        let entries = queue::all(queue::queue(&*copy)).await;
+        let entries = entries(&*copy).await;
         assert_eq!(entries.len(), all.len());
         for (ended, entry) in &all {
             assert!(refuses(&*copy, ended, now()).await);
@@ -256,7 +270,7 @@ async fn a_file_is_looked_into_while_it_is_held_and_when_not() {
     let store = open(&path).await.unwrap();
     let mut entries = Vec::new();
     for count in 1..5 {
-        entries.extend(put(queue::queue(&*store), &[NOW + count]).await);
+        entries.push(put(&*store, Duration::from_secs(count)).await);
         store.note(&[numbered(entries.len() - 1)]).await.unwrap();
         assert_seen(&path, &entries, entries.len()).await;
     }

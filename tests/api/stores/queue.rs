@@ -1,246 +1,307 @@
 //! Promises of the queue.
 
-use std::{collections::HashSet, sync::Arc};
+pub(super) mod bounds;
+pub(super) mod merging;
+pub(super) mod order;
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use logout_gateway::{
-    queue::entry::Entry,
+    clock::Clock,
+    config::Scope,
+    queue::{
+        bounds::{Bounds, QueueFullError},
+        enqueue::milliseconds,
+        entry::{Entry, SealedCredentials, entry_id},
+    },
     store::{Queue, Store},
 };
 use tokio::sync::Barrier;
 use uuid::Uuid;
 
 use super::Place;
+use crate::harness::eventually;
+
+/// What a gateway sets by default.
+pub(super) const BOUNDS: Bounds =
+    Bounds { entries: 100_000, bytes: 256 << 20, sessions_of_user: 64 };
+/// Longer than any test takes.
+pub(super) const HOUR: Duration = Duration::from_hours(1);
+/// Over at once.
+pub(super) const MOMENT: Duration = Duration::from_millis(1);
+/// Entries are due at once.
+pub(super) const NOW: Duration = Duration::ZERO;
 
 /// Milliseconds since the Unix epoch.
-pub(super) const NOW: i64 = 1_800_000_000_000;
-const LEASE: i64 = 15_000;
+pub(super) fn now() -> i64 {
+    milliseconds(Clock::system().now())
+}
 
-/// An entry that is due then.
-pub(super) fn entry(due: i64) -> Entry {
+fn credentials(name: &str, proven: bool) -> SealedCredentials {
+    SealedCredentials {
+        fingerprint: name.to_owned(),
+        proven,
+        key_id: "key".to_owned(),
+        sealed: format!("sealed {name}"),
+        bound_to: None,
+    }
+}
+
+/// What a session asks for with these credentials.
+pub(super) fn asked(user: Uuid, session: Uuid, scope: Scope, name: &str, proven: bool) -> Entry {
     Entry {
-        id: Uuid::new_v4(),
+        id: entry_id(session, scope),
         request_id: "a request".to_owned(),
         route: "/api/auth/logout".to_owned(),
-        scope: "local".to_owned(),
-        user_id: Uuid::new_v4(),
-        session_id: Uuid::new_v4(),
-        verified: true,
+        scope: scope.as_str().to_owned(),
+        user_id: user,
+        session_id: session,
         tried: false,
-        queued_at: NOW,
-        due,
+        queued_at: 0,
+        due: 0,
+        failed_at: 0,
         attempts: 0,
         reason: "auth_service_error".to_owned(),
-        key_id: "key".to_owned(),
-        sealed: "sealed".to_owned(),
+        revision: 0,
+        credentials: vec![credentials(name, proven)],
     }
 }
 
-pub(super) fn queue(store: &dyn Store) -> &dyn Queue {
-    store.queue().expect("a durable store has a queue")
+/// A logout of a new session of a new user.
+pub(super) fn entry() -> Entry {
+    asked(Uuid::new_v4(), Uuid::new_v4(), Scope::Local, "a", true)
 }
 
-pub(super) async fn put(queue: &dyn Queue, dues: &[i64]) -> Vec<Entry> {
-    let entries: Vec<Entry> = dues.iter().map(|due| entry(*due)).collect();
-    for entry in &entries {
-        queue.put(entry).await.unwrap();
+/// The names of an entry's credentials.
+pub(super) fn names(entry: &Entry) -> Vec<&str> {
+    entry.credentials.iter().map(|c| c.fingerprint.as_str()).collect()
+}
+
+pub(super) fn ids(entries: &[Entry]) -> Vec<Uuid> {
+    entries.iter().map(|entry| entry.id).collect()
+}
+
+/// A store's queue, and the clock of its gateway.
+pub(super) struct Queued {
+    pub(super) store: Arc<dyn Store>,
+    clock: fn() -> i64,
+}
+
+impl Queued {
+    pub(super) async fn open(place: &Place) -> Self {
+        Self { store: place.open().await, clock: place.clock }
     }
-    entries
-}
 
-pub(super) async fn all(queue: &dyn Queue) -> Vec<Entry> {
-    queue.entries(usize::MAX).await.unwrap()
-}
-
-/// As it is while it is leased.
-fn leased(entry: &Entry, until: i64) -> Entry {
-    Entry { due: until, ..entry.clone() }
-}
-
-pub(super) async fn what_is_put_is_there_by_its_due_time(place: &Place) {
-    let store = place.open().await;
-    let queue = queue(&*store);
-    assert_eq!((all(queue).await, queue.waiting().await.unwrap()), (vec![], 0));
-    let entries = put(queue, &[NOW + 2, NOW, NOW - 3, NOW + 1]).await;
-    let [third, second, first, last] = [&entries[3], &entries[1], &entries[2], &entries[0]];
-    let expected = [first, second, third, last].map(Clone::clone);
-    assert_eq!(all(queue).await, expected);
-    assert_eq!(queue.entries(2).await.unwrap(), expected[..2]);
-    assert_eq!(queue.entries(0).await.unwrap(), []);
-    assert_eq!(queue.waiting().await.unwrap(), 4);
-}
-
-pub(super) async fn putting_an_entry_again_leaves_the_one_that_waits(place: &Place) {
-    let store = place.open().await;
-    let queue = queue(&*store);
-    let entry = put(queue, &[NOW]).await.remove(0);
-    let again = Entry { due: NOW - 5, attempts: 3, ..entry.clone() };
-    queue.put(&again).await.unwrap();
-    assert_eq!((all(queue).await, queue.waiting().await.unwrap()), (vec![entry.clone()], 1));
-    assert_eq!(queue.lease(NOW, NOW + LEASE, 9).await.unwrap(), [leased(&entry, NOW + LEASE)]);
-    queue.put(&again).await.unwrap();
-    assert_eq!(queue.lease(NOW, NOW + LEASE, 9).await.unwrap(), [], "nor is a lease taken away");
-}
-
-pub(super) async fn the_earliest_due_are_leased_and_no_more_than_asked_for(place: &Place) {
-    let store = place.open().await;
-    let queue = queue(&*store);
-    let entries = put(queue, &[NOW - 1, NOW - 5, NOW, NOW - 3]).await;
-    assert_eq!(queue.lease(NOW, NOW + LEASE, 0).await.unwrap(), []);
-    let first = queue.lease(NOW, NOW + LEASE, 3).await.unwrap();
-    let expected = [&entries[1], &entries[3], &entries[0]].map(|e| leased(e, NOW + LEASE));
-    assert_eq!(first, expected);
-    assert_eq!(queue.lease(NOW, NOW + LEASE, 3).await.unwrap(), [leased(&entries[2], NOW + LEASE)]);
-    assert_eq!(queue.waiting().await.unwrap(), 4, "what is leased still waits");
-}
-
-pub(super) async fn the_oldest_is_told_whatever_its_due_time(place: &Place) {
-    let store = place.open().await;
-    let queue = queue(&*store);
-    assert_eq!(queue.oldest().await, Ok(None));
-    let entries = put(queue, &[NOW, NOW + 1, NOW + 2]).await;
-    let old = Entry { id: Uuid::new_v4(), queued_at: 5, due: NOW + 9, ..entries[0].clone() };
-    let older = Entry { id: Uuid::new_v4(), queued_at: 3, due: NOW, ..entries[0].clone() };
-    for entry in [&old, &older] {
-        queue.put(entry).await.unwrap();
+    pub(super) fn queue(&self) -> &dyn Queue {
+        self.store.queue().expect("a durable store has a queue")
     }
-    assert_eq!(queue.oldest().await, Ok(Some(3)));
-    queue.lease(NOW, NOW + LEASE, 9).await.unwrap();
-    queue.put_off(&Entry { due: NOW + 50, ..older.clone() }, NOW + LEASE).await.unwrap();
-    assert_eq!(queue.oldest().await, Ok(Some(3)), "it is as old as it was");
-    assert!(queue.remove(older.id).await.unwrap());
-    assert_eq!(queue.oldest().await, Ok(Some(5)));
-    drop(store);
-    assert_eq!(self::queue(&*place.open().await).oldest().await, Ok(Some(5)));
+
+    pub(super) async fn enqueue_within(
+        &self,
+        entry: &Entry,
+        pause: Duration,
+        bounds: &Bounds,
+    ) -> Result<(), QueueFullError> {
+        self.queue().enqueue(entry, pause, bounds, (self.clock)()).await.unwrap()
+    }
+
+    pub(super) async fn enqueue(&self, entry: &Entry, pause: Duration) {
+        self.enqueue_within(entry, pause, &BOUNDS).await.unwrap();
+    }
+
+    /// New entries with these pauses, as they are in the store.
+    pub(super) async fn put<const N: usize>(&self, pauses: [Duration; N]) -> [Entry; N] {
+        let mut put = Vec::new();
+        for pause in pauses {
+            let entry = entry();
+            self.enqueue(&entry, pause).await;
+            put.push(self.get(&entry).await);
+        }
+        put.try_into().unwrap()
+    }
+
+    pub(super) async fn get(&self, entry: &Entry) -> Entry {
+        self.queue().get(entry.id).await.unwrap().expect("it is in the queue")
+    }
+
+    pub(super) async fn lease(&self, lease: Duration, most: usize) -> Vec<Entry> {
+        self.queue().lease(lease, most, (self.clock)()).await.unwrap()
+    }
+
+    /// The one entry that is due, or will be in a moment.
+    pub(super) async fn lease_one(&self, lease: Duration) -> Entry {
+        let leased = tokio::sync::Mutex::new(Vec::new());
+        eventually("an entry is due", async || {
+            let mut leased = leased.lock().await;
+            *leased = self.lease(lease, 1).await;
+            !leased.is_empty()
+        })
+        .await;
+        leased.into_inner().remove(0)
+    }
+
+    /// As a worker does after a try that failed.
+    pub(super) async fn reschedule(&self, entry: &Entry, pause: Duration, failed: bool) -> bool {
+        self.queue().reschedule(entry, pause, failed, (self.clock)()).await.unwrap()
+    }
+
+    pub(super) async fn remove(&self, entry: &Entry) -> bool {
+        self.queue().remove(entry.id).await.unwrap()
+    }
+
+    pub(super) async fn remove_unchanged(&self, entry: &Entry) -> bool {
+        self.queue().remove_unchanged(entry).await.unwrap()
+    }
+
+    pub(super) async fn all(&self) -> Vec<Entry> {
+        self.queue().entries(usize::MAX).await.unwrap()
+    }
+
+    pub(super) async fn len(&self) -> usize {
+        self.queue().waiting().await.unwrap()
+    }
+}
+
+/// Asserts that a time of the store is `pause` after a moment between then and now.
+#[track_caller]
+pub(super) fn assert_after(time: i64, pause: Duration, then: i64) {
+    let pause = i64::try_from(pause.as_millis()).unwrap();
+    assert!((then + pause..=now() + pause).contains(&time), "{time}, {then} to {}", now());
+}
+
+pub(super) async fn what_is_queued_is_there_by_its_due_time(place: &Place) {
+    let queue = Queued::open(place).await;
+    assert_eq!((queue.all().await, queue.len().await), (vec![], 0));
+    let then = now();
+    let minutes = [3, 1, 0, 2].map(Duration::from_mins);
+    let put = queue.put(minutes).await;
+    for (entry, pause) in put.iter().zip(minutes) {
+        assert_after(entry.queued_at, NOW, then);
+        assert_after(entry.due, pause, then);
+        let Entry { queued_at, due, .. } = *entry;
+        let as_asked = Entry { id: entry.id, user_id: entry.user_id, ..self::entry() };
+        let session_id = entry.session_id;
+        assert_eq!(*entry, Entry { queued_at, due, session_id, ..as_asked });
+    }
+    let expected = [2, 1, 3, 0].map(|n| put[n].clone());
+    assert_eq!(queue.all().await, expected);
+    assert_eq!(queue.queue().entries(2).await.unwrap(), expected[..2]);
+    assert_eq!(queue.queue().entries(0).await.unwrap(), []);
+    assert_eq!(queue.len().await, 4);
+    assert_eq!(queue.queue().get(Uuid::new_v4()).await, Ok(None));
+}
+
+pub(super) async fn the_oldest_is_known_whatever_its_due_time(place: &Place) {
+    let queue = Queued::open(place).await;
+    assert_eq!(queue.queue().oldest().await, Ok(None));
+    let [first] = queue.put([HOUR]).await;
+    eventually("time passes", async || now() > first.queued_at).await;
+    let [second] = queue.put([NOW]).await;
+    assert!(first.queued_at < second.queued_at);
+    assert_eq!(queue.queue().oldest().await, Ok(Some(first.queued_at)));
+    let leased = queue.lease_one(HOUR).await;
+    assert!(queue.reschedule(&leased, NOW, true).await);
+    assert!(queue.remove(&first).await);
+    assert_eq!(queue.queue().oldest().await, Ok(Some(second.queued_at)), "as old as it was");
+    drop(queue);
+    let queue = Queued::open(place).await;
+    assert_eq!(queue.queue().oldest().await, Ok(Some(second.queued_at)));
 }
 
 pub(super) async fn nothing_is_leased_before_it_is_due(place: &Place) {
-    let store = place.open().await;
-    let queue = queue(&*store);
-    let entries = put(queue, &[NOW, NOW + 1, i64::MAX, 0, -1]).await;
-    let past = queue.lease(NOW - 1, NOW + LEASE, 9).await.unwrap();
-    let ids: Vec<Uuid> = past.iter().map(|e| e.id).collect();
-    assert_eq!(ids, [entries[4].id, entries[3].id], "also what was due before the epoch");
-    let due = queue.lease(NOW, NOW + LEASE, 9).await.unwrap();
-    assert_eq!(due, [leased(&entries[0], NOW + LEASE)]);
+    let queue = Queued::open(place).await;
+    assert_eq!(queue.lease(HOUR, 9).await, []);
+    let [late, early] = queue.put([HOUR / 2, NOW]).await;
+    assert_eq!(queue.lease(HOUR, 0).await, []);
+    assert_eq!(ids(&queue.lease(HOUR, 9).await), [early.id]);
+    assert_eq!(queue.lease(HOUR, 9).await, []);
+    assert!(queue.remove(&early).await);
+    assert_eq!(queue.lease(HOUR, 9).await, []);
+    assert_eq!(queue.all().await, [late]);
+}
+
+pub(super) async fn the_earliest_due_are_leased_and_no_more_than_asked_for(place: &Place) {
+    let queue = Queued::open(place).await;
+    let [third, first, last, second] = queue.put([9, 3, 12, 6].map(Duration::from_millis)).await;
+    let over = async || now() > last.due;
+    eventually("all are due", over).await;
+    let then = now();
+    let leased = queue.lease(HOUR, 3).await;
+    assert_eq!(ids(&leased), ids(&[first, second, third]));
+    for entry in &leased {
+        assert_after(entry.due, HOUR, then);
+        assert_eq!(queue.get(entry).await, *entry);
+    }
+    assert_eq!(ids(&queue.lease(HOUR, 3).await), [last.id]);
+    assert_eq!(queue.len().await, 4, "leased entries are still in the queue");
 }
 
 pub(super) async fn a_lease_is_one_workers_until_it_ends(place: &Place) {
-    let store = place.open().await;
-    let queue = queue(&*store);
-    let entry = put(queue, &[NOW]).await.remove(0);
-    let until = NOW + LEASE;
-    assert_eq!(queue.lease(NOW, until, 9).await.unwrap(), [leased(&entry, until)]);
-    assert_eq!(queue.lease(until - 1, until + LEASE, 9).await.unwrap(), []);
-    // Whoever had it may have died.
-    let next = until + LEASE;
-    assert_eq!(queue.lease(until, next, 9).await.unwrap(), [leased(&entry, next)]);
-    assert_eq!(all(queue).await, [leased(&entry, next)]);
+    let queue = Queued::open(place).await;
+    let [put] = queue.put([NOW]).await;
+    let first = queue.lease_one(MOMENT).await;
+    assert_eq!(Entry { due: put.due, ..first.clone() }, put);
+    // The worker that had it may have died.
+    let second = queue.lease_one(HOUR).await;
+    assert_eq!(second, Entry { due: second.due, ..first.clone() });
+    assert!(second.due > first.due);
+    assert_eq!(queue.lease(HOUR, 9).await, []);
+    assert!(!queue.reschedule(&first, NOW, true).await, "another worker holds it");
+    assert_eq!(queue.all().await, [second]);
 }
 
-pub(super) async fn what_is_put_off_is_due_at_its_new_time(place: &Place) {
-    let store = place.open().await;
-    let queue = queue(&*store);
-    put(queue, &[NOW]).await;
-    let until = NOW + LEASE;
-    let mine = queue.lease(NOW, until, 1).await.unwrap().remove(0);
-    let later = Entry {
-        due: NOW + 2_000,
-        attempts: 1,
-        tried: true,
-        reason: "auth_service_timeout".to_owned(),
-        ..mine
-    };
-    assert!(queue.put_off(&later, until).await.unwrap());
-    assert_eq!(all(queue).await, std::slice::from_ref(&later));
-    assert_eq!(queue.lease(later.due - 1, until, 9).await.unwrap(), []);
-    let again = queue.lease(later.due, later.due + LEASE, 9).await.unwrap();
-    assert_eq!(again, [leased(&later, later.due + LEASE)]);
-    assert_eq!(queue.waiting().await.unwrap(), 1);
-}
-
-pub(super) async fn an_entry_can_be_moved_without_a_lease(place: &Place) {
-    let store = place.open().await;
-    let queue = queue(&*store);
-    let entry = put(queue, &[NOW + 5_000]).await.remove(0);
-    let sooner = Entry { due: NOW, ..entry.clone() };
-    assert!(queue.put_off(&sooner, entry.due).await.unwrap());
-    assert_eq!(all(queue).await, [sooner]);
-}
-
-pub(super) async fn a_lease_that_ended_puts_nothing_off(place: &Place) {
-    let store = place.open().await;
-    let queue = queue(&*store);
-    put(queue, &[NOW]).await;
-    let (first, second) = (NOW + LEASE, NOW + 2 * LEASE);
-    let slow = queue.lease(NOW, first, 1).await.unwrap().remove(0);
-    let theirs = queue.lease(first, second, 1).await.unwrap();
-    let late = Entry { due: first + 1, attempts: 9, ..slow.clone() };
-    assert!(!queue.put_off(&late, first).await.unwrap());
-    assert_eq!(all(queue).await, theirs, "somebody else has it");
-    // And once they put it off themselves.
-    let later = Entry { due: second + 50, attempts: 1, ..theirs[0].clone() };
-    assert!(queue.put_off(&later, second).await.unwrap());
-    for stale in [first, second] {
-        assert!(!queue.put_off(&late, stale).await.unwrap());
-        assert_eq!(all(queue).await, std::slice::from_ref(&later));
-    }
-}
-
-pub(super) async fn nobody_has_to_look_before_leasing(place: &Place) {
-    let store = place.open().await;
-    let queue = queue(&*store);
-    let assert_leased = async |now, expected: &[&Entry]| {
-        let leased = queue.lease(now, now + LEASE, 9).await.unwrap();
-        let ids: Vec<Uuid> = leased.iter().map(|entry| entry.id).collect();
-        assert_eq!(ids, expected.iter().map(|entry| entry.id).collect::<Vec<_>>());
-    };
-    assert_leased(NOW, &[]).await;
-    let late = put(queue, &[NOW + 9]).await.remove(0);
-    assert_leased(NOW, &[]).await;
-    let early = put(queue, &[NOW]).await.remove(0);
-    assert_leased(NOW, &[&early]).await;
-    assert_leased(NOW, &[]).await;
-    queue.put_off(&early, NOW + LEASE).await.unwrap();
-    assert_leased(NOW, &[&early]).await;
-    assert!(queue.remove(early.id).await.unwrap());
-    assert_leased(NOW, &[]).await;
-    assert_leased(NOW + 9, &[&late]).await;
+pub(super) async fn what_is_rescheduled_is_due_at_its_new_time(place: &Place) {
+    let queue = Queued::open(place).await;
+    let [put] = queue.put([NOW]).await;
+    let mine = queue.lease_one(HOUR / 2).await;
+    let reason = "auth_service_timeout".to_owned();
+    let tried = Entry { attempts: 1, tried: true, reason, ..mine.clone() };
+    let then = now();
+    assert!(queue.reschedule(&tried, HOUR, true).await);
+    let later = queue.get(&put).await;
+    assert_after(later.due, HOUR, then);
+    assert_after(later.failed_at, NOW, then);
+    assert_eq!(later, Entry { due: later.due, failed_at: later.failed_at, ..tried });
+    assert!(!queue.reschedule(&mine, NOW, true).await, "the lease was given up");
+    assert_eq!(queue.lease(HOUR, 9).await, []);
+    // An operator moves entries that no worker holds.
+    assert!(queue.reschedule(&later, NOW, false).await);
+    let again = queue.lease_one(HOUR).await;
+    assert_eq!(again, Entry { due: again.due, ..later }, "it did not fail once more");
+    assert_eq!(queue.len().await, 1);
 }
 
 pub(super) async fn what_was_removed_stays_removed(place: &Place) {
-    let store = place.open().await;
-    let queue = queue(&*store);
-    let entries = put(queue, &[NOW, NOW + 1]).await;
-    let until = NOW + LEASE;
-    let mine = queue.lease(NOW, until, 1).await.unwrap().remove(0);
-    assert!(queue.remove(mine.id).await.unwrap());
-    assert!(!queue.remove(mine.id).await.unwrap(), "it is gone already");
-    assert!(!queue.remove(Uuid::new_v4()).await.unwrap(), "it never was");
-    assert!(!queue.put_off(&Entry { due: NOW, ..mine }, until).await.unwrap());
-    assert_eq!(all(queue).await, entries[1..]);
-    assert_eq!(queue.waiting().await.unwrap(), 1);
-    assert!(queue.remove(entries[1].id).await.unwrap());
-    assert_eq!(queue.lease(NOW + 2 * LEASE, i64::MAX, 9).await.unwrap(), []);
-    assert_eq!(queue.waiting().await.unwrap(), 0);
+    let queue = Queued::open(place).await;
+    let [mine, other] = queue.put([NOW, HOUR]).await;
+    let mine = Entry { due: queue.lease_one(HOUR).await.due, ..mine };
+    assert!(queue.remove(&mine).await);
+    assert!(!queue.remove(&mine).await, "it is gone already");
+    assert!(!queue.remove_unchanged(&mine).await, "it is gone already");
+    assert!(!queue.remove(&entry()).await, "it never was");
+    assert!(!queue.reschedule(&mine, NOW, true).await);
+    assert_eq!(queue.queue().get(mine.id).await, Ok(None));
+    assert_eq!((queue.len().await, queue.all().await), (1, vec![other.clone()]));
+    assert!(queue.remove_unchanged(&other).await);
+    assert_eq!((queue.len().await, queue.lease(HOUR, 9).await), (0, vec![]));
 }
 
 pub(super) async fn workers_at_once_never_get_the_same_entry(place: &Place) {
     const WORKERS: usize = 8;
-    let store = place.open().await;
-    let dues: Vec<i64> = (0..60).map(|n| NOW - n).collect();
-    let entries = put(queue(&*store), &dues).await;
+    let queue = Arc::new(Queued::open(place).await);
+    let put = queue.put([NOW; 60]).await;
     let begin = Arc::new(Barrier::new(WORKERS));
     let workers = (0..WORKERS).map(|_| {
-        let (store, begin) = (store.clone(), begin.clone());
+        let (queue, begin) = (queue.clone(), begin.clone());
         tokio::spawn(async move {
             begin.wait().await;
             let mut got = Vec::new();
             loop {
-                let some = queue(&*store).lease(NOW, NOW + LEASE, 3).await.unwrap();
+                let some = queue.lease(HOUR, 3).await;
                 if some.is_empty() {
                     return got;
                 }
-                got.extend(some.into_iter().map(|entry| entry.id));
+                got.extend(ids(&some));
             }
         })
     });
@@ -248,31 +309,27 @@ pub(super) async fn workers_at_once_never_get_the_same_entry(place: &Place) {
     for worker in workers.collect::<Vec<_>>() {
         got.extend(worker.await.unwrap());
     }
-    assert_eq!(got.len(), entries.len(), "each once");
-    let ids: HashSet<Uuid> = entries.iter().map(|entry| entry.id).collect();
-    assert_eq!(got.into_iter().collect::<HashSet<_>>(), ids);
+    assert_eq!(got.len(), put.len(), "each once");
+    assert_eq!(got.into_iter().collect::<HashSet<_>>(), ids(&put).into_iter().collect());
 }
 
-pub(super) async fn of_two_who_put_off_the_same_lease_one_succeeds(place: &Place) {
-    let store = place.open().await;
+pub(super) async fn of_two_who_reschedule_the_same_lease_one_succeeds(place: &Place) {
+    let queue = Arc::new(Queued::open(place).await);
     for _ in 0..20 {
-        let first = put(queue(&*store), &[NOW]).await.remove(0);
-        let until = NOW + LEASE;
-        let mine = queue(&*store).lease(NOW, until, 1).await.unwrap().remove(0);
-        assert_eq!(mine.id, first.id);
+        let [put] = queue.put([NOW]).await;
+        let mine = queue.lease_one(HOUR).await;
         let begin = Arc::new(Barrier::new(2));
         let tasks = [1, 2].map(|attempts| {
-            let (store, begin) = (store.clone(), begin.clone());
-            let later = Entry { due: until + i64::from(attempts), attempts, ..mine.clone() };
+            let (queue, begin) = (queue.clone(), begin.clone());
+            let later = Entry { attempts, ..mine.clone() };
             tokio::spawn(async move {
                 begin.wait().await;
-                let moved = queue(&*store).put_off(&later, until).await.unwrap();
-                moved.then_some(later)
+                queue.reschedule(&later, HOUR / 2 * attempts, true).await.then_some(attempts)
             })
         });
         let [one, other] = tasks;
         let moved = [one.await.unwrap(), other.await.unwrap()].into_iter().flatten();
-        assert_eq!(all(queue(&*store)).await, moved.collect::<Vec<_>>());
-        assert!(queue(&*store).remove(first.id).await.unwrap());
+        assert_eq!(moved.collect::<Vec<_>>(), [queue.get(&put).await.attempts]);
+        assert!(queue.remove(&put).await);
     }
 }

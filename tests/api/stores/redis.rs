@@ -1,6 +1,10 @@
 //! The promises of every store, kept by Redis; and what is Redis' own.
 
+mod clock;
+mod first_release;
+mod full;
 mod memory;
+mod revocations;
 mod versions;
 
 use std::{
@@ -10,17 +14,15 @@ use std::{
 
 use logout_gateway::{
     config::{Scope, StoreAddress},
-    queue::entry::Entry,
     session::token::Claims,
     store::{self, Store, StoreFault, list::Revocation, redis::BOUND},
 };
 use tokio::task::JoinHandle;
-use uuid::Uuid;
 
 use super::{
     Place,
     list::{log_out, now, refuses, session, session_of},
-    queue::{self, NOW, put},
+    queue::entry,
 };
 use crate::harness::{RedisServer, eventually};
 
@@ -30,7 +32,8 @@ every_durable_store! { place().await }
 
 async fn place() -> Place {
     let server = RedisServer::start().await;
-    Place { address: address(&server), _ground: Box::new(server) }
+    // Redis has a clock of its own: what the gateway takes for the time is wrong by decades.
+    Place { address: address(&server), clock: || 5, _ground: Box::new(server) }
 }
 
 fn address(server: &RedisServer) -> StoreAddress {
@@ -184,18 +187,19 @@ async fn a_queue_is_listed_that_is_too_large_to_come_at_once() {
     let limit = ["--client-output-buffer-limit", "normal", "1mb", "1mb", "0"];
     let server = RedisServer::with(&limit).await;
     let store = store::open(&address(&server)).await.unwrap();
-    let queue = queue::queue(&*store);
-    let long = Entry { sealed: "x".repeat(1_800), ..queue::entry(NOW) };
+    let mut long = entry();
+    long.credentials[0].sealed = "x".repeat(1_800);
     let (record, id) = (serde_json::to_string(&long).unwrap(), long.id.to_string());
-    let (record, pattern) = (format!("1 {record}"), id.replace('-', "%-"));
-    let (queue_key, entries_key) = ("logout-gateway:queue", "logout-gateway:queue:entries");
-    server.ask::<()>(&["EVAL", FILL, "2", queue_key, entries_key, &record, &pattern]);
-    let entries = queue.entries(usize::MAX).await.unwrap();
+    let (record, pattern) = (format!("2 {record}"), id.replace('-', "%-"));
+    let (due, records) = ("logout-gateway:queue:2:due", "logout-gateway:queue:2:records");
+    server.ask::<()>(&["EVAL", FILL, "2", due, records, &record, &pattern]);
+    let entries = store.queue().unwrap().entries(usize::MAX).await.unwrap();
     assert_eq!(entries.len(), 3_000);
     for (n, entry) in (1_u32..).zip(&entries) {
         assert_eq!((entry.due, entry.id.as_u128() >> 96), (n.into(), n.into()));
     }
-    assert_eq!(queue.entries(2_999).await.unwrap().last(), Some(&entries[2_998]));
+    let some = store.queue().unwrap().entries(2_999).await.unwrap();
+    assert_eq!(some.last(), Some(&entries[2_998]));
 }
 
 #[tokio::test]
@@ -232,57 +236,4 @@ async fn keys_end_by_themselves_a_day_after_the_last_token_that_they_can_match()
     }
     let keys: Vec<String> = server.ask(&["KEYS", "*"]);
     assert_eq!(keys.len(), 6, "{keys:?}");
-}
-
-#[tokio::test]
-async fn a_users_outlived_cut_offs_go_with_the_next() {
-    let server = RedisServer::start().await;
-    let store = store::open(&address(&server)).await.unwrap();
-    let (user, now) = (Uuid::new_v4(), now());
-    let key = format!("logout-gateway:user:{user}");
-    let ids = [(); 2].map(|()| Uuid::new_v4().to_string());
-    for (id, until) in ids.iter().zip([now - DAY - 10, now - 10]) {
-        server.ask::<()>(&["HSET", &key, id, &format!("1 {now} {until}")]);
-    }
-    log_out(&*store, &session_of(user, now - 10), Scope::Global, now).await;
-    let mut left: Vec<String> = server.ask(&["HKEYS", &key]);
-    left.sort_unstable();
-    assert_eq!(left, ["-", &ids[1]], "clocks differ: what is over for less than a day stays");
-    // Long over when it comes: not worth a key.
-    let claims = session(now - 3 * DAY);
-    log_out(&*store, &claims, Scope::Global, now - 3 * DAY).await;
-    let keys: usize = server.ask(&["EXISTS", &format!("logout-gateway:user:{}", claims.sub)]);
-    assert_eq!(keys, 0);
-}
-
-#[tokio::test]
-async fn two_instances_never_lease_the_same_entry() {
-    let server = RedisServer::start().await;
-    let mut stores = Vec::new();
-    for _ in 0..2 {
-        stores.push(store::open(&address(&server)).await.unwrap());
-    }
-    let dues: Vec<i64> = (0..200).map(|n| NOW - n).collect();
-    put(queue::queue(&*stores[0]), &dues).await;
-    let tasks = stores.into_iter().map(|store| {
-        tokio::spawn(async move {
-            let mut got: Vec<Entry> = Vec::new();
-            loop {
-                let some = queue::queue(&*store).lease(NOW, NOW + 1, 3).await.unwrap();
-                if some.is_empty() {
-                    return got;
-                }
-                got.extend(some);
-            }
-        })
-    });
-    let mut got = Vec::new();
-    for task in tasks.collect::<Vec<_>>() {
-        let own = task.await.unwrap();
-        assert!(!own.is_empty(), "it was no test");
-        got.extend(own.into_iter().map(|entry| entry.id));
-    }
-    got.sort_unstable();
-    got.dedup();
-    assert_eq!(got.len(), 200);
 }

@@ -4,8 +4,11 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
-use super::{LONGEST_ASKED, milliseconds};
-use crate::store::file::tables::{Fault, Tables};
+use super::milliseconds;
+use crate::{
+    queue::backoff::LONGEST_ASKED,
+    store::file::tables::{Fault, Tables},
+};
 
 /// The queue at a glance.
 #[derive(Debug)]

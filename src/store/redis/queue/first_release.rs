@@ -1,11 +1,15 @@
 //! Entries that the first release queued, and goes on queueing while instances are replaced one by one.
+//!
+//! An entry is moved once it is due: until then, an instance of the first release may be trying it.
 
 use std::time::Duration;
 
 use redis::pipe;
 
+use super::{MOST_TRIES, milliseconds};
 use crate::{
     queue::{
+        backoff::LONGEST_ASKED,
         bounds::Bounds,
         entry::{Entry, v1::EntryV1},
     },
@@ -18,13 +22,11 @@ const PAGE: usize = 100;
 const UNBOUNDED: Bounds = Bounds { entries: 1 << 50, bytes: 1 << 50, sessions_of_user: 1 << 50 };
 
 impl RedisStore {
-    /// Moves the entries of the first release into this one's keys, merged by session and scope.
+    /// Moves the due entries of the first release into the keys of this one, merged by session and scope.
     pub(super) async fn take_over_first_release(&self) -> Result<(), StoreFault> {
-        let [queue, records, queued] = &self.keys.queue.first_release;
+        let [_, records, _] = &self.keys.queue.first_release;
         loop {
-            let mut oldest = pipe();
-            oldest.cmd("ZRANGE").arg(queued).arg(0).arg(PAGE - 1);
-            let (ids,): (Vec<String>,) = self.ask("list the queue", &oldest).await?;
+            let ids = self.due_of_first_release().await?;
             if ids.is_empty() {
                 return Ok(());
             }
@@ -36,24 +38,76 @@ impl RedisStore {
                 if let Some(json) = entry
                     && let Ok(entry) = serde_json::from_str::<EntryV1>(json)
                 {
-                    let entry = Entry::from(entry);
-                    let taken = self.enqueue(&entry, Duration::ZERO, &UNBOUNDED, 0).await?;
-                    taken.map_err(|full| StoreFault {
-                        operation: "queue",
-                        cause: full.to_string(),
-                    })?;
+                    self.take_over(id, &Entry::from(entry)).await?;
                 } else {
-                    tracing::error!(
-                        id,
-                        "a queued logout of an earlier release cannot be read: it is dropped"
-                    );
+                    if record.is_some() {
+                        tracing::error!(
+                            id,
+                            "a queued logout of an earlier release cannot be read: it is dropped"
+                        );
+                    }
+                    self.drop_of_first_release(id).await?;
                 }
-                let mut remove = pipe();
-                remove.cmd("ZREM").arg(queue).arg(id).ignore();
-                remove.cmd("ZREM").arg(queued).arg(id).ignore();
-                remove.cmd("HDEL").arg(records).arg(id).ignore();
-                self.ask::<()>("remove", &remove).await?;
             }
         }
+    }
+
+    /// Ids by when they are due, by the clock of Redis. One that is due later than any pause lasts was put
+    /// there by a wrong clock.
+    async fn due_of_first_release(&self) -> Result<Vec<String>, StoreFault> {
+        let [due, ..] = &self.keys.queue.first_release;
+        let mut commands = pipe();
+        commands.cmd("EXISTS").arg(due).cmd("TIME");
+        let (exists, (seconds, micros)): (bool, (u64, u64)) =
+            self.ask("list the queue", &commands).await?;
+        if !exists {
+            return Ok(Vec::new());
+        }
+        let now = seconds * 1000 + micros / 1000;
+        let mut commands = pipe();
+        for (least, most) in [
+            ("-inf".to_owned(), now.to_string()),
+            (format!("({}", now + milliseconds(LONGEST_ASKED)), "+inf".to_owned()),
+        ] {
+            commands.cmd("ZRANGEBYSCORE").arg(due).arg(least).arg(most);
+            commands.arg("LIMIT").arg(0).arg(PAGE);
+        }
+        let (mut ids, parked): (Vec<String>, Vec<String>) =
+            self.ask("list the queue", &commands).await?;
+        ids.extend(parked);
+        Ok(ids)
+    }
+
+    async fn take_over(&self, old_id: &str, entry: &Entry) -> Result<(), StoreFault> {
+        for _ in 0..MOST_TRIES {
+            let known = self.get(entry.id).await?;
+            let replaced = known.as_ref().map(|known| known.revision);
+            let becomes = match known {
+                // The newest credentials stand first: here, mostly those that are there.
+                Some(known) if entry.queued_at < known.queued_at => {
+                    let credentials = entry.credentials.clone();
+                    let tried = known.tried || entry.tried;
+                    Entry { credentials, tried, ..known.clone() }.merged_with(known)
+                }
+                Some(known) => known.merged_with(entry.clone()),
+                None => entry.clone(),
+            };
+            let moved =
+                self.write_entry(replaced, &becomes, Duration::ZERO, &UNBOUNDED, Some(old_id));
+            if moved.await? == "ok" {
+                return Ok(());
+            }
+        }
+        let cause = "the entry changes all the time".to_owned();
+        Err(StoreFault { operation: "queue", cause })
+    }
+
+    async fn drop_of_first_release(&self, id: &str) -> Result<(), StoreFault> {
+        let [due, records, queued] = &self.keys.queue.first_release;
+        let mut remove = pipe();
+        remove.cmd("ZREM").arg(due).arg(id).ignore();
+        remove.cmd("ZREM").arg(queued).arg(id).ignore();
+        remove.cmd("HDEL").arg(records).arg(id).ignore();
+        self.ask("remove", &remove).await
     }
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{
     super::{
         list::{now, refuses, session},
-        queue::{self, NOW, put},
+        queue::{self, BOUNDS, HOUR, NOW, entry, ids},
     },
     DAY, Followed, address, revocation,
 };
@@ -79,23 +79,31 @@ async fn a_newer_cut_off_is_not_overwritten() {
 
 #[tokio::test]
 async fn entries_of_a_newer_release_wait_for_it_and_hinder_no_others() {
+    const DUE: &str = "logout-gateway:queue:2:due";
+    const RECORDS: &str = "logout-gateway:queue:2:records";
     let server = RedisServer::start().await;
     let store = store::open(&address(&server)).await.unwrap();
-    let queue = queue::queue(&*store);
+    let queue = store.queue().unwrap();
     let newer = [(); 5].map(|()| Uuid::new_v4().to_string());
     for (n, id) in newer.iter().enumerate() {
-        server.ask::<()>(&["ZADD", "logout-gateway:queue", "1", id]);
-        let record = ["2 {}", "1 {}", "nothing that this is"][n % 3];
-        server.ask::<()>(&["HSET", "logout-gateway:queue:entries", id, record]);
-        server.ask::<()>(&["ZADD", "logout-gateway:queue", "1", &format!("{n} without an entry")]);
+        server.ask::<()>(&["ZADD", DUE, "1", id]);
+        let record = ["3 {}", "2 {}", "nothing that this is"][n % 3];
+        server.ask::<()>(&["HSET", RECORDS, id, record]);
+        server.ask::<()>(&["ZADD", DUE, "1", &format!("{n} without an entry")]);
     }
-    let own: Vec<Uuid> = put(queue, &[NOW - 2, NOW - 1, NOW]).await.iter().map(|e| e.id).collect();
+    let mut own = Vec::new();
+    for _ in 0..3 {
+        let entry = entry();
+        queue.enqueue(&entry, NOW, &BOUNDS, 0).await.unwrap().unwrap();
+        let queued_at = queue.get(entry.id).await.unwrap().unwrap().queued_at;
+        eventually("time passes", async || queue::now() > queued_at).await;
+        own.push(entry.id);
+    }
     for (most, expected) in [(1, &own[..1]), (9, &own[1..]), (9, &[])] {
-        let leased = queue.lease(NOW, NOW + 1, most).await.unwrap();
-        assert_eq!(leased.iter().map(|entry| entry.id).collect::<Vec<_>>(), expected);
+        assert_eq!(ids(&queue.lease(HOUR, most, 0).await.unwrap()), expected);
     }
-    let kept: String = server.ask(&["HGET", "logout-gateway:queue:entries", &newer[0]]);
-    assert_eq!(kept, "2 {}");
+    let kept: String = server.ask(&["HGET", RECORDS, &newer[0]]);
+    assert_eq!(kept, "3 {}");
     assert_eq!(queue.waiting().await.unwrap(), 3 + 5, "what has no entry is gone");
     assert_eq!(queue.entries(usize::MAX).await.unwrap().len(), 3);
     server.ask::<()>(&["LPUSH", "logout-gateway:failures", "2 {}"]);

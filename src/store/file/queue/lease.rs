@@ -1,0 +1,84 @@
+//! What is handed out to a worker, and in which order.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use redb::ReadableTable as _;
+
+use super::{
+    super::tables::{Fault, Tables},
+    State, milliseconds,
+};
+use crate::queue::{backoff::LONGEST_ASKED, entry::Entry};
+
+/// How many entries are looked at to find those that failed longest ago.
+const LOOKED_AT: usize = 1000;
+/// Entries that a wrong clock parked, brought back in one transaction.
+const BROUGHT_BACK: usize = 1000;
+
+impl Tables<'_> {
+    pub(in crate::store::file) fn lease(
+        &mut self,
+        lease: Duration,
+        most: usize,
+        now: i64,
+    ) -> Result<Vec<Entry>, Fault> {
+        self.bring_back_parked(now)?;
+        let mut leased = Vec::new();
+        for (failed_at, due, id) in self.due_by_failure(now)? {
+            if leased.len() == most {
+                break;
+            }
+            let entry = match self.entry(id) {
+                Ok(Some(entry)) => entry,
+                Ok(None) => {
+                    self.due.remove((due, id))?;
+                    self.failed.remove((failed_at, id))?;
+                    self.changed = true;
+                    continue;
+                }
+                // A release that can read it will see to it.
+                Err(Fault::Unreadable(_)) => continue,
+                Err(fault) => return Err(fault),
+            };
+            let entry = Entry { due: now.saturating_add(milliseconds(lease)), ..entry };
+            self.write_state(id, &State::of(&entry))?;
+            leased.push(entry);
+        }
+        Ok(leased)
+    }
+
+    /// An entry that is due later than any pause lasts was rescheduled by a wrong clock.
+    fn bring_back_parked(&mut self, now: i64) -> Result<(), Fault> {
+        let latest = now.saturating_add(milliseconds(LONGEST_ASKED));
+        let parked: Vec<u128> = self
+            .due
+            .range((latest.saturating_add(1), 0)..)?
+            .take(BROUGHT_BACK)
+            .map(|line| line.map(|(key, _)| key.value().1))
+            .collect::<Result<_, _>>()?;
+        for id in parked {
+            if let Some(state) = self.state(id)? {
+                self.write_state(id, &State { due: now, ..state })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Entries that are due, as (failed at, due, id): the first ones by when they are due, and the first
+    /// ones by when they failed last, so that entries which fail again and again hide none.
+    fn due_by_failure(&self, now: i64) -> Result<BTreeSet<(i64, i64, u128)>, Fault> {
+        let mut found = BTreeSet::new();
+        for line in self.due.range(..=(now, u128::MAX))?.take(LOOKED_AT) {
+            let (due, id) = line?.0.value();
+            let failed_at = self.state(id)?.map_or(0, |state| state.failed_at);
+            found.insert((failed_at, due, id));
+        }
+        for line in self.failed.iter()?.take(LOOKED_AT) {
+            let (failed_at, id) = line?.0.value();
+            if let Some(state) = self.state(id)?.filter(|state| state.due <= now) {
+                found.insert((failed_at, state.due, id));
+            }
+        }
+        Ok(found)
+    }
+}

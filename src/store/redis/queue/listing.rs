@@ -1,0 +1,82 @@
+//! Listing the queue, in parts that come in time.
+
+use std::collections::HashMap;
+
+use redis::pipe;
+
+use super::read;
+use crate::{
+    queue::entry::Entry,
+    store::{StoreFault, redis::RedisStore},
+};
+
+/// Entries that are read at a time: each may be tens of KiB long, and all of it has to come in time.
+const PAGE: usize = 200;
+/// Ids that are read at a time.
+const IDS: usize = 1000;
+
+impl RedisStore {
+    /// The entries by when they are due, `most` of them.
+    pub(super) async fn entries_by_due(&self, most: usize) -> Result<Vec<Entry>, StoreFault> {
+        let mut by_due = if most > PAGE {
+            self.all_by_due().await?
+        } else if let Some(last) = most.checked_sub(1) {
+            self.first_by_due(last).await?
+        } else {
+            return Ok(Vec::new());
+        };
+        by_due.truncate(most);
+        let mut entries = Vec::with_capacity(by_due.len());
+        for page in by_due.chunks(PAGE) {
+            entries.extend(self.page(page).await?);
+        }
+        Ok(entries)
+    }
+
+    /// The entries of these ids, which are due then.
+    async fn page(&self, page: &[(String, i64)]) -> Result<Vec<Entry>, StoreFault> {
+        type Page = (Vec<Option<String>>, Vec<Option<String>>, Vec<Option<i64>>, Vec<Option<i64>>);
+        let ids: Vec<&String> = page.iter().map(|(id, _)| id).collect();
+        let keys = &self.keys.queue;
+        let mut commands = pipe();
+        for values in [&keys.records, &keys.states] {
+            commands.cmd("HMGET").arg(values).arg(&ids);
+        }
+        for scores in [&keys.queued, &keys.failed] {
+            commands.cmd("ZMSCORE").arg(scores).arg(&ids);
+        }
+        let (records, states, queued, failed): Page = self.ask("list the queue", &commands).await?;
+        let states = states.into_iter().zip(queued.into_iter().zip(failed));
+        let entries = page.iter().zip(records).zip(states);
+        let entries =
+            entries.filter_map(|(((_, due), record), (state, (queued_at, failed_at)))| {
+                let times = [queued_at.unwrap_or_default(), failed_at.unwrap_or_default(), *due];
+                read(&record?, state.as_deref(), times)
+            });
+        Ok(entries.collect())
+    }
+
+    /// Ids and when they are due, up to the one with that number.
+    async fn first_by_due(&self, last: usize) -> Result<Vec<(String, i64)>, StoreFault> {
+        let mut first = pipe();
+        first.cmd("ZRANGE").arg(&self.keys.queue.due).arg(0).arg(last).arg("WITHSCORES");
+        let (first,) = self.ask("list the queue", &first).await?;
+        Ok(first)
+    }
+
+    /// All of them. What is moved meanwhile is among them, too.
+    async fn all_by_due(&self) -> Result<Vec<(String, i64)>, StoreFault> {
+        let (mut all, mut cursor) = (HashMap::new(), Some(0));
+        while let Some(from) = cursor {
+            let mut scan = pipe();
+            scan.cmd("ZSCAN").arg(&self.keys.queue.due).arg(from).arg("COUNT").arg(IDS);
+            let ((next, page),): ((u64, Vec<(String, i64)>),) =
+                self.ask("list the queue", &scan).await?;
+            all.extend(page);
+            cursor = (next != 0).then_some(next);
+        }
+        let mut by_due: Vec<(String, i64)> = all.into_iter().collect();
+        by_due.sort_unstable_by(|(one, due), (other, later)| (due, one).cmp(&(later, other)));
+        Ok(by_due)
+    }
+}

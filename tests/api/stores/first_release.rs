@@ -1,0 +1,220 @@
+//! Entries of the first release, as it wrote them: read once, kept, and merged by session and scope.
+
+use std::path::Path;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, RandomizedNonceKey};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use logout_gateway::{
+    config::{Scope, Secrets},
+    keys::derived,
+    queue::{
+        credentials::Seal,
+        entry::{Entry, entry_id},
+    },
+};
+use redb::{Database, TableDefinition};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    Place,
+    failures::{self, numbered},
+    list::{self, refuses, session},
+    opening,
+    queue::{HOUR, NOW, Queued, asked, ids, names, now},
+};
+use crate::harness::SECRET;
+
+/// What the first release kept of one logout.
+#[derive(Clone)]
+pub(super) struct Old {
+    pub(super) id: Uuid,
+    pub(super) user: Uuid,
+    pub(super) session: Uuid,
+    pub(super) scope: Scope,
+    pub(super) verified: bool,
+    pub(super) tried: bool,
+    pub(super) attempts: u32,
+    pub(super) queued_at: i64,
+    pub(super) due: i64,
+    pub(super) access_token: String,
+}
+
+impl Old {
+    /// Of a session, so long ago in milliseconds.
+    pub(super) fn new(user: Uuid, session: Uuid, age: i64, access_token: &str) -> Self {
+        Self {
+            id: Uuid::new_v4(),
+            user,
+            session,
+            scope: Scope::Local,
+            verified: true,
+            tried: false,
+            attempts: 0,
+            queued_at: now() - age,
+            due: now() - age,
+            access_token: access_token.to_owned(),
+        }
+    }
+
+    /// The JSON that the first release wrote after the version, member by member.
+    pub(super) fn json(&self) -> String {
+        let Self { id, user, session, verified, tried, attempts, queued_at, due, .. } = self;
+        let (scope, (key_id, sealed)) = (self.scope.as_str(), self.sealed());
+        format!(
+            r#"{{"id":"{id}","request_id":"an old request","route":"/logout","scope":"{scope}","user_id":"{user}","session_id":"{session}","verified":{verified},"tried":{tried},"queued_at":{queued_at},"due":{due},"attempts":{attempts},"reason":"auth_service_error","key_id":"{key_id}","sealed":"{sealed}"}}"#
+        )
+    }
+
+    /// Sealed as the first release did, bound to what its entry said.
+    fn sealed(&self) -> (String, String) {
+        let Self { id, user, session, verified, .. } = self;
+        let binding = format!("{id} {} {user} {session} {verified}", self.scope.as_str());
+        let text = json!({"access_token": self.access_token, "refresh_token": null, "exp": 9,
+            "iat": null, "forwarded_for": "192.0.2.1", "user_agent": null});
+        let mut text = text.to_string().into_bytes();
+        let key =
+            RandomizedNonceKey::new(&AES_256_GCM, &derived(&secret(), b"queue").unwrap()).unwrap();
+        let nonce = key.seal_in_place_append_tag(Aad::from(binding), &mut text).unwrap();
+        let sealed = URL_SAFE_NO_PAD.encode([nonce.as_ref().as_slice(), &text].concat());
+        (URL_SAFE_NO_PAD.encode(&derived(&secret(), b"queue key id").unwrap()[..6]), sealed)
+    }
+
+    pub(super) fn new_id(&self) -> Uuid {
+        entry_id(self.session, self.scope)
+    }
+}
+
+fn secret() -> SecretString {
+    SecretString::from(SECRET)
+}
+
+/// The access tokens that an entry's credentials hold, the newest first.
+pub(super) fn opened(entry: &Entry) -> Vec<String> {
+    let seal = Seal::new(&Secrets { current: Some(secret()), previous: None }).unwrap().unwrap();
+    let open = |sealed| seal.open(sealed, entry).expect("it opens").access_token;
+    entry.credentials.iter().map(|sealed| open(sealed).expose_secret().to_owned()).collect()
+}
+
+/// Four entries of one session of a user, two of which are of the same scope but for one that was never
+/// verified, and one of another session that has failed.
+pub(super) fn entries() -> [Old; 5] {
+    let [user, session, other] = [(); 3].map(|()| Uuid::new_v4());
+    let old = |age, token| Old::new(user, session, age, token);
+    [
+        Old { scope: Scope::Global, ..old(5_000, "global") },
+        Old { verified: false, tried: true, ..old(4_000, "oldest") },
+        old(3_000, "middle"),
+        old(2_000, "newest"),
+        Old { attempts: 7, ..Old::new(user, other, 1_000, "other") },
+    ]
+}
+
+/// Asserts that these entries are there as [`entries`] are merged.
+pub(super) fn assert_merged(all: &[Entry], old: &[Old; 5]) {
+    assert_eq!(all.len(), 3, "{all:?}");
+    let of = |old: &Old| all.iter().find(|entry| entry.id == old.new_id()).expect("it is there");
+    let [global, oldest, _, newest, other] = old;
+    for (old, tokens, tried, attempts) in [
+        (global, &["global"][..], false, 0),
+        (oldest, &["newest", "middle", "oldest"], true, 0),
+        (other, &["other"], false, 7),
+    ] {
+        let entry = of(old);
+        assert_eq!(opened(entry), tokens);
+        assert_eq!((entry.queued_at, entry.tried), (old.queued_at, tried), "{tokens:?}");
+        assert_eq!((entry.attempts, entry.failed_at), (attempts, 0), "{tokens:?}");
+        assert_eq!((&*entry.request_id, &*entry.route), ("an old request", "/logout"));
+        assert_eq!((entry.user_id, entry.session_id), (old.user, old.session));
+        assert_eq!(entry.scope, old.scope.as_str());
+    }
+    let proven = |entry: &Entry| entry.credentials.iter().map(|c| c.proven).collect::<Vec<_>>();
+    assert_eq!(proven(of(newest)), [true, true, false]);
+}
+
+const SESSIONS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("sessions");
+const CUT_OFFS: TableDefinition<'_, (u128, u128), &[u8]> = TableDefinition::new("cut_offs");
+const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
+const DUE: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("due");
+const QUEUED: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("queued");
+const FAILURES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("failures");
+
+fn numbers(numbers: &[i64]) -> Vec<u8> {
+    let octets = numbers.iter().flat_map(|number| number.to_be_bytes());
+    std::iter::once(1).chain(octets).collect()
+}
+
+/// A file as the first release wrote it: its tables, and records of version 1.
+fn write_file(path: &Path, old: &[Old], ended: &logout_gateway::session::token::Claims) {
+    let database = Database::create(path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    {
+        let mut queue = transaction.open_table(QUEUE).unwrap();
+        let mut due = transaction.open_table(DUE).unwrap();
+        let mut queued = transaction.open_table(QUEUED).unwrap();
+        for old in old {
+            let record = [&[1], old.json().as_bytes()].concat();
+            queue.insert(old.id.as_u128(), &*record).unwrap();
+            due.insert((old.due, old.id.as_u128()), ()).unwrap();
+            queued.insert((old.queued_at, old.id.as_u128()), ()).unwrap();
+        }
+        let until = list::now() + 86_400;
+        let mut sessions = transaction.open_table(SESSIONS).unwrap();
+        sessions.insert(ended.session_id.as_u128(), &*numbers(&[until])).unwrap();
+        let mut cut_offs = transaction.open_table(CUT_OFFS).unwrap();
+        for spared in 0..100 {
+            let value = numbers(&[list::now() - 100 + spared, until]);
+            let key = (ended.sub.as_u128(), u128::try_from(spared).unwrap());
+            cut_offs.insert(key, &*value).unwrap();
+        }
+        let mut failures = transaction.open_table(FAILURES).unwrap();
+        for number in 0..5 {
+            let json = serde_json::to_vec(&numbered(number)).unwrap();
+            failures.insert(number as u64, &*[&[1], &*json].concat()).unwrap();
+        }
+    }
+    transaction.commit().unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_release_is_read_kept_and_merged() {
+    let place = Place::file();
+    let logout_gateway::config::StoreAddress::File(path) = &place.address else { panic!() };
+    let (old, ended) = (entries(), session(list::now() - 10));
+    write_file(path, &old, &ended);
+    for _ in 0..2 {
+        let queue = Queued::open(&place).await;
+        assert_merged(&queue.all().await, &old);
+        assert_eq!(queue.queue().oldest().await, Ok(Some(old[0].queued_at)));
+        assert_eq!(failures::all(&*queue.store).await.len(), 5);
+        assert!(refuses(&*queue.store, &ended, list::now()).await);
+        let other = list::session_of(ended.sub, list::now() - 5);
+        assert!(refuses(&*queue.store, &other, list::now()).await);
+        assert_eq!(queue.store.list().len(), 3, "a session and two cut-offs");
+        drop(queue);
+        let found = super::totals::totals(&place.address).await;
+        assert_eq!(found.claimed, found.actual);
+    }
+    // From here it is a file like any other.
+    let queue = Queued::open(&place).await;
+    let again = asked(old[0].user, old[0].session, Scope::Global, "again", true);
+    queue.enqueue(&again, NOW).await;
+    let entry = queue.get(&again).await;
+    assert_eq!(names(&entry), ["again", &old[0].id.to_string()]);
+    assert_eq!(entry.queued_at, old[0].queued_at);
+    let leased = queue.lease(HOUR, 9).await;
+    assert_eq!(leased.len(), 3);
+    for entry in &leased {
+        assert!(queue.remove_unchanged(entry).await);
+    }
+    drop(queue);
+    let queue = Queued::open(&place).await;
+    assert_eq!((ids(&queue.all().await), queue.len().await), (vec![], 0));
+    drop(queue);
+    // Its failures count for their users, too.
+    let store = opening::open(path).await.unwrap();
+    let more: Vec<_> = (0..100).map(numbered).map(|f| failures::of_user(f, 0)).collect();
+    store.note(&more).await.unwrap();
+    assert_eq!(failures::all(&*store).await.len(), 100, "the older five are pushed out");
+}

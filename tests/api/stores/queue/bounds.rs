@@ -1,0 +1,184 @@
+//! What the queue holds at most, and that there is room again for what was removed.
+
+use logout_gateway::{
+    config::Scope,
+    queue::{
+        bounds::{Bounds, QueueFullError},
+        entry::Entry,
+    },
+};
+use uuid::Uuid;
+
+use super::{
+    super::{Place, totals::totals},
+    BOUNDS, HOUR, MOMENT, NOW, Queued, asked, entry,
+};
+
+fn stale() -> Entry {
+    asked(Uuid::new_v4(), Uuid::new_v4(), Scope::Local, "a", false)
+}
+
+/// Adds entries until one is refused; answers them, and why.
+async fn fill(
+    queue: &Queued,
+    bounds: &Bounds,
+    make: impl Fn() -> Entry,
+) -> (Vec<Entry>, QueueFullError) {
+    let mut added = Vec::new();
+    loop {
+        let entry = make();
+        match queue.enqueue_within(&entry, NOW, bounds).await {
+            Ok(()) => added.push(entry),
+            Err(full) => return (added, full),
+        }
+        assert!(added.len() < 1000, "nothing is refused");
+    }
+}
+
+async fn assert_bound(
+    place: &Place,
+    bounds: &Bounds,
+    make: impl Fn() -> Entry,
+    expected: (usize, QueueFullError),
+) {
+    let queue = Queued::open(place).await;
+    for _ in 0..3 {
+        let (added, full) = fill(&queue, bounds, &make).await;
+        assert_eq!((added.len(), full), expected);
+        assert_eq!(queue.len().await, added.len());
+        // An entry that is there takes more credentials, and can be leased and rescheduled.
+        let mine = queue.lease_one(MOMENT).await;
+        assert!(queue.reschedule(&mine, NOW, true).await);
+        // There is room for as many as were removed.
+        assert!(queue.remove(&added[0]).await);
+        assert_eq!(queue.enqueue_within(&make(), NOW, bounds).await, Ok(()));
+        assert_eq!(queue.enqueue_within(&make(), NOW, bounds).await, Err(full));
+        for entry in queue.all().await {
+            assert!(queue.remove(&entry).await);
+        }
+    }
+}
+
+pub(in crate::stores) async fn entries_are_bounded(place: &Place) {
+    let bounds = Bounds { entries: 8, ..BOUNDS };
+    assert_bound(place, &bounds, entry, (8, QueueFullError::Full)).await;
+}
+
+pub(in crate::stores) async fn bytes_are_bounded(place: &Place) {
+    let queue = Queued::open(place).await;
+    queue.put([NOW; 4]).await;
+    drop(queue);
+    let bytes = totals(&place.address).await.actual.bytes;
+    let queue = Queued::open(place).await;
+    for entry in queue.all().await {
+        assert!(queue.remove(&entry).await);
+    }
+    drop(queue);
+    for (bytes, count) in [(bytes, 4), (bytes - 1, 3)] {
+        let bounds = Bounds { bytes, ..BOUNDS };
+        assert_bound(place, &bounds, entry, (count, QueueFullError::Full)).await;
+    }
+}
+
+pub(in crate::stores) async fn stale_entries_take_a_quarter(place: &Place) {
+    let bounds = Bounds { entries: 8, ..BOUNDS };
+    assert_bound(place, &bounds, stale, (2, QueueFullError::Stale)).await;
+    let queue = Queued::open(place).await;
+    fill(&queue, &bounds, stale).await;
+    let (proven, full) = fill(&queue, &bounds, entry).await;
+    assert_eq!((proven.len(), full), (6, QueueFullError::Full));
+    // One that turns out to be proven makes room for another stale one.
+    let known = queue.all().await.into_iter().find(Entry::is_stale).unwrap();
+    let name = "proven";
+    let again = asked(known.user_id, known.session_id, Scope::Local, name, true);
+    assert_eq!(queue.enqueue_within(&again, NOW, &bounds).await, Ok(()));
+    assert!(queue.remove(&proven[0]).await);
+    assert_eq!(queue.enqueue_within(&stale(), NOW, &bounds).await, Ok(()));
+}
+
+pub(in crate::stores) async fn stale_bytes_take_a_quarter(place: &Place) {
+    let queue = Queued::open(place).await;
+    queue.enqueue(&stale(), NOW).await;
+    queue.enqueue(&stale(), NOW).await;
+    drop(queue);
+    let bytes = totals(&place.address).await.actual.bytes;
+    let queue = Queued::open(place).await;
+    for entry in queue.all().await {
+        assert!(queue.remove(&entry).await);
+    }
+    drop(queue);
+    for (bytes, count) in [(bytes * 4, 2), (bytes * 4 - 4, 1)] {
+        let bounds = Bounds { bytes, ..BOUNDS };
+        assert_bound(place, &bounds, stale, (count, QueueFullError::Stale)).await;
+    }
+}
+
+pub(in crate::stores) async fn a_user_has_64_sessions_in_the_queue(place: &Place) {
+    let user = Uuid::new_v4();
+    let session_of_user = || asked(user, Uuid::new_v4(), Scope::Local, "a", true);
+    assert_bound(place, &BOUNDS, session_of_user, (64, QueueFullError::User)).await;
+    let queue = Queued::open(place).await;
+    let (added, _) = fill(&queue, &BOUNDS, session_of_user).await;
+    let known = added[0].session_id;
+    for (scope, name) in [(Scope::Global, "a"), (Scope::Others, "a"), (Scope::Local, "b")] {
+        let more = asked(user, known, scope, name, true);
+        assert_eq!(queue.enqueue_within(&more, NOW, &BOUNDS).await, Ok(()), "{scope:?}");
+    }
+    assert_eq!(queue.enqueue_within(&entry(), NOW, &BOUNDS).await, Ok(()), "of another user");
+    // A session is in the queue until all of its entries are gone.
+    assert!(queue.remove(&added[0]).await);
+    let full = Err(QueueFullError::User);
+    assert_eq!(queue.enqueue_within(&session_of_user(), NOW, &BOUNDS).await, full);
+    for scope in [Scope::Global, Scope::Others] {
+        assert!(queue.remove(&asked(user, known, scope, "a", true)).await);
+    }
+    assert_eq!(queue.enqueue_within(&session_of_user(), NOW, &BOUNDS).await, Ok(()));
+}
+
+pub(in crate::stores) async fn totals_are_those_of_what_is_there(place: &Place) {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let users = [(); 3].map(|()| Uuid::new_v4());
+    let sessions = [(); 9].map(|()| Uuid::new_v4());
+    for _ in 0..4 {
+        let queue = Queued::open(place).await;
+        for step in 0..150 {
+            let n = random.usize(..sessions.len());
+            let scope = [Scope::Local, Scope::Others, Scope::Global][random.usize(..3)];
+            let name = format!("{step}{}", "x".repeat(random.usize(..300)));
+            let again = asked(users[n % 3], sessions[n], scope, &name, random.bool());
+            let known = queue.queue().get(again.id).await.unwrap();
+            match (random.u8(..8), known) {
+                (0, Some(known)) => assert!(queue.remove(&known).await),
+                (1, Some(known)) => assert!(queue.remove_unchanged(&known).await),
+                (2, Some(known)) => {
+                    let reason = "why".repeat(random.usize(..99));
+                    let attempts = random.u32(..);
+                    let tried = Entry { attempts, reason, tried: random.bool(), ..known };
+                    assert!(queue.reschedule(&tried, NOW, random.bool()).await);
+                }
+                (3, _) => drop(queue.lease(if random.bool() { MOMENT } else { HOUR }, 3).await),
+                _ => {
+                    // Some are refused, and leave everything as it was.
+                    let bounds = Bounds { entries: 16, bytes: 9_000, sessions_of_user: 2 };
+                    drop(queue.enqueue_within(&again, NOW, &bounds).await);
+                }
+            }
+        }
+        let all = queue.all().await;
+        let stale = all.iter().filter(|entry| entry.is_stale()).count() as u64;
+        let entries = all.len() as u64;
+        drop(queue);
+        let found = totals(&place.address).await;
+        assert_eq!(found.claimed, found.actual, "seed {seed}");
+        assert_eq!((found.actual.entries, found.actual.stale_entries), (entries, stale));
+    }
+    let queue = Queued::open(place).await;
+    for entry in queue.all().await {
+        assert!(queue.remove(&entry).await);
+    }
+    drop(queue);
+    let found = totals(&place.address).await;
+    assert_eq!((&found.claimed, found.claimed.bytes), (&found.actual, 0));
+}

@@ -1,0 +1,147 @@
+//! One entry for each session and scope, whoever asks how often.
+
+use std::{collections::HashSet, sync::Arc};
+
+use logout_gateway::{config::Scope, queue::entry::Entry};
+use uuid::Uuid;
+
+use super::{super::Place, HOUR, MOMENT, NOW, Queued, asked, ids, names};
+
+/// One session, whose requests bring credentials of these names.
+struct Session(Uuid, Uuid);
+
+impl Session {
+    fn new() -> Self {
+        Self(Uuid::new_v4(), Uuid::new_v4())
+    }
+
+    fn asks(&self, name: &str, proven: bool) -> Entry {
+        asked(self.0, self.1, Scope::Local, name, proven)
+    }
+}
+
+pub(in crate::stores) async fn there_is_one_entry_for_each_session_and_scope(place: &Place) {
+    let queue = Queued::open(place).await;
+    let (user, sessions) = (Uuid::new_v4(), [Uuid::new_v4(), Uuid::new_v4()]);
+    for name in ["a", "b"] {
+        for session in sessions {
+            for scope in [Scope::Local, Scope::Others, Scope::Global] {
+                queue.enqueue(&asked(user, session, scope, name, true), NOW).await;
+            }
+        }
+    }
+    let all = queue.all().await;
+    assert_eq!((all.len(), queue.len().await), (6, 6));
+    let kinds: HashSet<_> = all.iter().map(|e| (e.session_id, e.scope.clone())).collect();
+    assert_eq!(kinds.len(), 6);
+    assert!(all.iter().all(|entry| names(entry) == ["b", "a"]));
+}
+
+pub(in crate::stores) async fn the_newest_three_credentials_are_kept(place: &Place) {
+    let (queue, session) = (Queued::open(place).await, Session::new());
+    for name in ["a", "b", "c", "d", "d"] {
+        queue.enqueue(&session.asks(name, true), NOW).await;
+    }
+    let entry = queue.get(&session.asks("a", true)).await;
+    assert_eq!((names(&entry), entry.revision), (vec!["d", "c", "b"], 3));
+    drop(queue);
+    let queue = Queued::open(place).await;
+    assert_eq!(queue.all().await, [entry]);
+}
+
+pub(in crate::stores) async fn stale_credentials_push_out_no_proven_ones(place: &Place) {
+    let (queue, session) = (Queued::open(place).await, Session::new());
+    for (name, proven) in [("a", true), ("b", false), ("c", true), ("d", false), ("e", true)] {
+        queue.enqueue(&session.asks(name, proven), NOW).await;
+    }
+    queue.enqueue(&session.asks("f", false), NOW).await;
+    assert_eq!(names(&queue.all().await[0]), ["e", "c", "a"]);
+}
+
+pub(in crate::stores) async fn what_asks_again_leaves_due_time_attempts_and_age(place: &Place) {
+    let (queue, session) = (Queued::open(place).await, Session::new());
+    queue.enqueue(&session.asks("a", true), NOW).await;
+    let mine = queue.lease_one(HOUR).await;
+    let reason = "auth_service_timeout, at great length: it did not answer".repeat(9);
+    let tried = Entry { attempts: 12_345, reason, ..mine };
+    assert!(queue.reschedule(&tried, HOUR, true).await);
+    let before = queue.get(&tried).await;
+    let again = Entry { request_id: "another request".to_owned(), ..session.asks("b", true) };
+    queue.enqueue(&again, NOW).await;
+    let after = queue.get(&tried).await;
+    assert_eq!(names(&after), ["b", "a"]);
+    let Entry { credentials, revision, .. } = after.clone();
+    assert_eq!(after, Entry { credentials, revision, ..before });
+}
+
+pub(in crate::stores) async fn merging_takes_no_lease_away_and_loses_nothing(place: &Place) {
+    let (queue, session) = (Queued::open(place).await, Session::new());
+    queue.enqueue(&session.asks("a", true), NOW).await;
+    let mine = queue.lease_one(HOUR).await;
+    queue.enqueue(&Entry { tried: true, ..session.asks("b", true) }, NOW).await;
+    assert_eq!(queue.lease(HOUR, 9).await, [], "the lease stands");
+    // The worker knows nothing of the other request.
+    let tried = Entry { attempts: 1, reason: "other".to_owned(), ..mine.clone() };
+    assert!(queue.reschedule(&tried, NOW, true).await);
+    let leased = queue.lease_one(HOUR).await;
+    assert_eq!(names(&leased), ["b", "a"]);
+    assert_eq!((leased.attempts, &*leased.reason, leased.tried), (1, "other", true));
+}
+
+pub(in crate::stores) async fn what_got_credentials_is_not_removed_unseen(place: &Place) {
+    let (queue, session) = (Queued::open(place).await, Session::new());
+    queue.enqueue(&session.asks("a", true), NOW).await;
+    let mine = queue.lease_one(HOUR).await;
+    queue.enqueue(&session.asks("b", true), NOW).await;
+    assert!(!queue.remove_unchanged(&mine).await);
+    assert_eq!(names(&queue.get(&mine).await), ["b", "a"]);
+    // The same credentials once more are no news.
+    let mine = queue.get(&mine).await;
+    queue.enqueue(&session.asks("b", true), NOW).await;
+    assert!(queue.remove_unchanged(&mine).await);
+    assert_eq!(queue.len().await, 0);
+}
+
+pub(in crate::stores) async fn what_was_queued_anew_is_not_removed_for_the_former(place: &Place) {
+    let (queue, session) = (Queued::open(place).await, Session::new());
+    queue.enqueue(&session.asks("a", true), NOW).await;
+    let slow = queue.lease_one(MOMENT).await;
+    let quick = queue.lease_one(HOUR).await;
+    assert!(queue.remove_unchanged(&quick).await);
+    crate::harness::eventually("time passes", async || super::now() > slow.due).await;
+    queue.enqueue(&session.asks("b", true), NOW).await;
+    assert!(!queue.remove_unchanged(&slow).await);
+    assert_eq!(names(&queue.get(&slow).await), ["b"]);
+}
+
+pub(in crate::stores) async fn requests_and_workers_at_once_lose_nothing(place: &Place) {
+    const EACH: u32 = 30;
+    let queue = Arc::new(Queued::open(place).await);
+    let session = Arc::new(Session::new());
+    queue.enqueue(&session.asks("first", true), NOW).await;
+    let requests = ["a", "b", "c"].map(|name| {
+        let (queue, session) = (queue.clone(), session.clone());
+        tokio::spawn(async move {
+            for n in 0..EACH {
+                queue.enqueue(&session.asks(&format!("{name}{n}"), true), NOW).await;
+            }
+        })
+    });
+    let worker = {
+        let queue = queue.clone();
+        tokio::spawn(async move {
+            for attempts in 1..=EACH {
+                let mine = queue.lease_one(HOUR).await;
+                assert_eq!(mine.attempts, attempts - 1, "no try is forgotten");
+                assert!(queue.reschedule(&Entry { attempts, ..mine }, NOW, true).await);
+            }
+        })
+    };
+    for request in requests {
+        request.await.unwrap();
+    }
+    worker.await.unwrap();
+    let all = queue.all().await;
+    assert_eq!(ids(&all), [session.asks("", true).id]);
+    assert_eq!((all[0].attempts, all[0].revision, all[0].credentials.len()), (EACH, 3 * EACH, 3));
+}

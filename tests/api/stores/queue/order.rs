@@ -1,0 +1,81 @@
+//! The order in which entries are handed out.
+
+use logout_gateway::{config::Scope, queue::entry::Entry};
+use uuid::Uuid;
+
+use super::{super::Place, HOUR, MOMENT, NOW, Queued, asked, assert_after, entry, ids, now};
+use crate::harness::eventually;
+
+/// So many entries that have failed and are due again, of which the last has failed last.
+async fn failing(queue: &Queued, count: usize) -> Vec<Entry> {
+    for _ in 0..count {
+        queue.enqueue(&entry(), NOW).await;
+    }
+    let mut failing = Vec::new();
+    while failing.len() < count {
+        let leased = queue.lease(HOUR, count).await;
+        assert!(!leased.is_empty());
+        for entry in leased {
+            assert!(queue.reschedule(&entry, NOW, true).await);
+            let entry = queue.get(&entry).await;
+            failing.push(entry);
+        }
+        // What failed in this round is due again, so the others have to be found before it.
+        let fresh = queue.all().await.iter().filter(|entry| entry.failed_at == 0).count();
+        assert_eq!(fresh + failing.len(), count, "no entry is tried twice before the others");
+    }
+    failing
+}
+
+pub(in crate::stores) async fn what_failed_last_comes_last(place: &Place) {
+    let queue = Queued::open(place).await;
+    let mut expected = Vec::new();
+    queue.put([NOW; 4]).await;
+    for _ in 0..4 {
+        let leased = queue.lease_one(HOUR).await;
+        assert_eq!(leased.failed_at, 0, "what never failed comes first");
+        let last = expected.last().map_or(0, |last: &Entry| last.failed_at);
+        eventually("time passes", async || now() > last + 1).await;
+        // It is due at once, and before the others that failed.
+        assert!(queue.reschedule(&leased, NOW, true).await);
+        expected.push(queue.get(&leased).await);
+    }
+    let [fresh] = queue.put([NOW]).await;
+    let mut order = vec![fresh.id];
+    order.extend(ids(&expected));
+    assert_eq!(ids(&queue.lease(HOUR, 9).await), order);
+}
+
+pub(in crate::stores) async fn hundreds_that_always_fail_hide_no_fresh_entry(place: &Place) {
+    let queue = Queued::open(place).await;
+    failing(&queue, 300).await;
+    // Neither do those that are not due, though they never failed.
+    for _ in 0..300 {
+        queue.enqueue(&entry(), HOUR).await;
+    }
+    for _ in 0..3 {
+        let [fresh] = queue.put([NOW]).await;
+        assert_eq!(ids(&queue.lease(HOUR, 1).await), [fresh.id]);
+    }
+    assert_ne!(queue.lease(HOUR, 1).await[0].failed_at, 0);
+}
+
+pub(in crate::stores) async fn what_a_wrong_clock_made_due_in_years_is_due_now(place: &Place) {
+    let queue = Queued::open(place).await;
+    let years = HOUR * 24 * 365 * 10;
+    let [first, second] = queue.put([years, NOW]).await;
+    let leased = queue.lease(MOMENT, 9).await;
+    assert_eq!(ids(&leased).len(), 2, "{leased:?}");
+    let late = queue.lease_one(HOUR).await;
+    assert!(queue.reschedule(&late, years, true).await);
+    let then = now();
+    let again = queue.lease(HOUR, 9).await;
+    assert!(ids(&again).contains(&late.id));
+    for entry in &again {
+        assert_after(entry.due, HOUR, then);
+    }
+    assert!(queue.remove(&first).await && queue.remove(&second).await);
+    // The longest pause that is asked for is none of a wrong clock.
+    queue.enqueue(&asked(Uuid::new_v4(), Uuid::new_v4(), Scope::Local, "a", true), HOUR).await;
+    assert_eq!(queue.lease(HOUR, 9).await, []);
+}

@@ -1,0 +1,165 @@
+//! The keys of the first release, which its instances go on writing while they are replaced.
+
+use logout_gateway::{config::Scope, store};
+use uuid::Uuid;
+
+use super::{
+    super::{
+        Place,
+        first_release::{Old, assert_merged, entries, opened},
+        queue::{HOUR, NOW, Queued, asked, ids, names, now},
+    },
+    address, full,
+};
+use crate::harness::RedisServer;
+
+const DUE: &str = "logout-gateway:queue";
+const RECORDS: &str = "logout-gateway:queue:entries";
+const QUEUED: &str = "logout-gateway:queue:queued";
+
+/// As the first release adds an entry.
+fn put(server: &RedisServer, old: &Old) {
+    let (id, record) = (old.id.to_string(), format!("1 {}", old.json()));
+    server.ask::<()>(&["HSETNX", RECORDS, &id, &record]);
+    server.ask::<()>(&["ZADD", DUE, "NX", &old.due.to_string(), &id]);
+    server.ask::<()>(&["ZADD", QUEUED, "NX", &old.queued_at.to_string(), &id]);
+}
+
+/// How many entries the first release has.
+fn left(server: &RedisServer) -> [usize; 3] {
+    [["ZCARD", DUE], ["HLEN", RECORDS], ["ZCARD", QUEUED]].map(|words| server.ask(&words))
+}
+
+async fn queue_of(server: &RedisServer) -> (Place, Queued) {
+    let place = Place { address: address(server), clock: || 5, _ground: Box::new(()) };
+    let queue = Queued::open(&place).await;
+    (place, queue)
+}
+
+#[tokio::test]
+async fn what_the_first_release_queued_is_moved_once_and_merged() {
+    let server = RedisServer::start().await;
+    let old = entries();
+    for old in &old {
+        put(&server, old);
+    }
+    let (place, queue) = queue_of(&server).await;
+    let leased = queue.lease(HOUR, 9).await;
+    assert_merged(&leased, &old);
+    assert_eq!(left(&server), [0; 3]);
+    assert_merged(&queue.all().await, &old);
+    let found = super::super::totals::totals(&place.address).await;
+    assert_eq!(found.claimed, found.actual);
+    // An old instance adds to a session that is leased meanwhile.
+    let later = Old { scope: Scope::Global, ..Old::new(old[0].user, old[0].session, 0, "later") };
+    put(&server, &later);
+    assert_eq!(queue.lease(HOUR, 9).await, [], "the lease stands");
+    assert_eq!(left(&server), [0; 3]);
+    let mine = leased.iter().find(|entry| entry.id == later.new_id()).unwrap();
+    assert!(!queue.remove_unchanged(mine).await, "it has new credentials");
+    let merged = queue.get(mine).await;
+    assert_eq!(opened(&merged), ["later", "global"]);
+    assert_eq!((merged.due, merged.queued_at), (mine.due, old[0].queued_at));
+}
+
+#[tokio::test]
+async fn newer_credentials_stand_before_those_of_the_first_release() {
+    let server = RedisServer::start().await;
+    let (_place, queue) = queue_of(&server).await;
+    let (user, session) = (Uuid::new_v4(), Uuid::new_v4());
+    for name in ["a", "b"] {
+        queue.enqueue(&asked(user, session, Scope::Local, name, true), NOW).await;
+    }
+    let old = [Old::new(user, session, 9_000, "old"), Old::new(user, session, 8_000, "less old")];
+    for old in &old {
+        put(&server, old);
+    }
+    let leased = queue.lease(HOUR, 9).await;
+    assert_eq!(leased.len(), 1);
+    assert_eq!(names(&leased[0])[..2], ["b", "a"]);
+    assert_eq!((leased[0].credentials.len(), leased[0].queued_at), (3, old[0].queued_at));
+}
+
+#[tokio::test]
+async fn what_an_instance_of_the_first_release_holds_is_left_to_it_until_it_is_due() {
+    let server = RedisServer::start().await;
+    let (_place, queue) = queue_of(&server).await;
+    let old = |due| Old { due, ..Old::new(Uuid::new_v4(), Uuid::new_v4(), 0, "a") };
+    let [held, parked, due] = [now() + 60_000, now() + 365 * 86_400_000, now()].map(old);
+    for old in [&held, &parked, &due] {
+        put(&server, old);
+    }
+    let mut leased = ids(&queue.lease(HOUR, 9).await);
+    leased.sort_unstable();
+    let mut expected = [parked.new_id(), due.new_id()];
+    expected.sort_unstable();
+    assert_eq!(leased, expected);
+    assert_eq!(left(&server), [1; 3]);
+    server.ask::<()>(&["ZADD", DUE, &now().to_string(), &held.id.to_string()]);
+    assert_eq!(ids(&queue.lease(HOUR, 9).await), [held.new_id()]);
+    assert_eq!(left(&server), [0; 3]);
+}
+
+#[tokio::test]
+async fn two_instances_move_each_entry_once_and_none_comes_again() {
+    let server = RedisServer::start().await;
+    for _ in 0..300 {
+        put(&server, &Old::new(Uuid::new_v4(), Uuid::new_v4(), 1, "a"));
+    }
+    let tasks = [(); 2].map(|()| {
+        let address = address(&server);
+        tokio::spawn(async move {
+            let store = store::open(&address).await.unwrap();
+            let queue = store.queue().unwrap();
+            let mut done = Vec::new();
+            loop {
+                let leased = queue.lease(HOUR, 20, 0).await.unwrap();
+                if leased.is_empty() {
+                    return done;
+                }
+                for entry in leased {
+                    assert!(queue.remove_unchanged(&entry).await.unwrap());
+                    done.push(entry.id);
+                }
+            }
+        })
+    });
+    let mut done = Vec::new();
+    for task in tasks {
+        done.extend(task.await.unwrap());
+    }
+    assert_eq!(done.len(), 300, "each once");
+    done.sort_unstable();
+    done.dedup();
+    assert_eq!(done.len(), 300);
+    assert_eq!(left(&server), [0; 3]);
+}
+
+#[tokio::test]
+async fn a_full_redis_lets_the_entries_of_the_first_release_be_moved() {
+    let server = RedisServer::start().await;
+    let (_place, queue) = queue_of(&server).await;
+    let old = entries();
+    for old in &old {
+        put(&server, old);
+    }
+    full::fill(&server);
+    assert_merged(&queue.lease(HOUR, 9).await, &old);
+    assert_eq!(left(&server), [0; 3]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_or_moved_of_the_first_release_holds_up_no_other() {
+    let server = RedisServer::start().await;
+    let (_place, queue) = queue_of(&server).await;
+    let [fresh] = queue.put([NOW]).await;
+    server.ask::<()>(&["ZADD", DUE, "1", "no entry"]);
+    server.ask::<()>(&["HSET", RECORDS, "damaged", "1 {}"]);
+    server.ask::<()>(&["ZADD", DUE, "1", "damaged"]);
+    assert_eq!(ids(&queue.lease(HOUR, 9).await), [fresh.id]);
+    assert_eq!(left(&server), [0; 3]);
+    let [another] = queue.put([NOW]).await;
+    server.ask::<()>(&["DEL", DUE]);
+    server.ask::<()>(&["SET", DUE, "not a sorted set"]);
+    assert_eq!(ids(&queue.lease(HOUR, 9).await), [another.id]);
+}

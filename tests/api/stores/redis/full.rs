@@ -1,0 +1,139 @@
+//! A Redis that other keys have filled: it takes no new logouts into the queue, and does all else.
+
+use logout_gateway::{
+    config::Scope,
+    store::{self, StoreFault},
+};
+
+use super::{
+    super::{
+        Place,
+        failures::{self, numbered},
+        list::{now, refuses, session, session_of},
+        queue::{BOUNDS, HOUR, NOW, Queued, asked, entry, ids, names},
+        totals::totals,
+    },
+    Followed, address, revocation,
+};
+use crate::harness::{RedisServer, eventually};
+
+const OUT_OF_MEMORY: &str = "Redis is out of memory";
+
+/// Fills Redis by keys of its own, until it refuses them.
+pub(super) fn fill(server: &RedisServer) {
+    let used: String = server.ask(&["INFO", "memory"]);
+    let used = used.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+    let most = used.trim().parse::<u64>().unwrap() + (4 << 20);
+    server.ask::<()>(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    server.ask::<()>(&["CONFIG", "SET", "maxmemory", &most.to_string()]);
+    for n in 0.. {
+        let key = format!("other:{n}");
+        let set = server.try_asking::<String>(&["SET", &key, &"x".repeat(64 << 10)]);
+        if let Err(refusal) = set {
+            assert_eq!(refusal.code(), Some("OOM"), "{refusal}");
+            break;
+        }
+        assert!(n < 1_000, "it does not fill");
+    }
+    // Beyond the limit, so that what ends gives no room back.
+    let below = most - (1 << 20);
+    server.ask::<()>(&["CONFIG", "SET", "maxmemory", &below.to_string()]);
+}
+
+#[tokio::test]
+async fn a_full_redis_hands_out_reschedules_and_removes_entries_and_takes_no_more() {
+    let server = RedisServer::start().await;
+    let place = Place { address: address(&server), clock: || 5, _ground: Box::new(()) };
+    let queue = Queued::open(&place).await;
+    let put = queue.put([NOW; 4]).await;
+    fill(&server);
+    let leased = queue.lease(HOUR, 9).await;
+    assert_eq!(leased.len(), 4);
+    assert!(queue.reschedule(&leased[0], NOW, true).await);
+    assert_ne!(queue.get(&leased[0]).await.failed_at, 0);
+    assert!(queue.remove_unchanged(&leased[1]).await);
+    assert!(queue.remove(&leased[2]).await);
+    let known = &leased[3];
+    let again = asked(known.user_id, known.session_id, Scope::Local, "b", true);
+    for refused in [&entry(), &again] {
+        let fault = queue.queue().enqueue(refused, NOW, &BOUNDS, 0).await.unwrap_err();
+        let expected = StoreFault { operation: "queue", cause: OUT_OF_MEMORY.to_owned() };
+        assert_eq!(fault, expected);
+    }
+    assert_eq!(queue.get(known).await, *known, "nothing is half written");
+    assert_eq!((queue.len().await, queue.all().await.len()), (2, 2));
+    assert!(queue.queue().oldest().await.unwrap().is_some());
+    assert_eq!(ids(&queue.lease(HOUR, 9).await), [leased[0].id]);
+    // Once there is room, all is as before.
+    server.ask::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    queue.enqueue(&again, NOW).await;
+    assert_eq!(names(&queue.get(known).await), ["b", "a"]);
+    for entry in &put {
+        queue.remove(entry).await;
+    }
+    assert_eq!(queue.len().await, 0);
+    let found = totals(&place.address).await;
+    assert_eq!(found.claimed, found.actual);
+}
+
+#[tokio::test]
+async fn a_full_redis_hears_of_logouts_and_tells_the_other_instance() {
+    let server = RedisServer::start().await;
+    let (one, another) = (Followed::open(&server).await, Followed::open(&server).await);
+    one.follows(&server).await;
+    another.follows(&server).await;
+    fill(&server);
+    let mut ended = Vec::new();
+    for round in 0..3 {
+        if round == 1 {
+            // Both connect anew.
+            server.ask::<()>(&["CLIENT", "KILL", "TYPE", "normal"]);
+        }
+        for scope in [Scope::Local, Scope::Global, Scope::Others] {
+            let asking = session(now() - 10);
+            let revocation = revocation(&asking, scope, now());
+            let written = async || one.store.revoke(&revocation).await == Ok(());
+            eventually("it is written", written).await;
+            let is_refused = match scope {
+                Scope::Others => session_of(asking.sub, now() - 5),
+                Scope::Local | Scope::Global => asking,
+            };
+            let known = async || another.answers(&is_refused).await == Ok(true);
+            eventually("the other instance hears of it", known).await;
+            ended.push(is_refused);
+        }
+        another.knows_all(&server).await;
+        one.knows_all(&server).await;
+        assert!(one.store.ready() && another.store.ready());
+        assert_eq!(another.answers(&session(now())).await, Ok(false));
+    }
+    // One that starts on it.
+    let fresh = Followed::open(&server).await;
+    eventually("it is ready", async || fresh.store.ready()).await;
+    fresh.knows_all(&server).await;
+    fresh.store.forget_outlived(now()).await.unwrap();
+    for claims in &ended {
+        assert!(refuses(&*fresh.store, claims, now()).await);
+        // The copy is complete by itself.
+        assert!(fresh.store.list().refuses(claims, now()));
+    }
+    let another = session(now() - 10);
+    fresh.store.revoke(&revocation(&another, Scope::Global, now())).await.unwrap();
+    assert_eq!(one.answers(&another).await, Ok(true));
+}
+
+#[tokio::test]
+async fn a_failure_that_a_full_redis_refuses_blocks_nothing() {
+    let server = RedisServer::start().await;
+    let store = store::open(&address(&server)).await.unwrap();
+    store.note(&[numbered(1)]).await.unwrap();
+    let queue = store.queue().unwrap();
+    queue.enqueue(&entry(), NOW, &BOUNDS, 0).await.unwrap().unwrap();
+    fill(&server);
+    let fault = store.note(&[numbered(2)]).await.unwrap_err();
+    assert_eq!((fault.operation, &*fault.cause), ("note failures", OUT_OF_MEMORY));
+    let leased = queue.lease(HOUR, 9, 0).await.unwrap();
+    assert!(queue.remove_unchanged(&leased[0]).await.unwrap());
+    store.revoke(&revocation(&session(now()), Scope::Global, now())).await.unwrap();
+    assert_eq!(failures::all(&*store).await, [numbered(1)]);
+}

@@ -1,0 +1,116 @@
+//! What a store counts of its queue, held against what is in it.
+
+use std::collections::BTreeMap;
+
+use logout_gateway::{
+    config::StoreAddress,
+    queue::entry::{Entry, SealedCredentials},
+};
+use redb::{ConcurrencyMode, Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redis::{Client, FromRedisValue, cmd};
+use secrecy::ExposeSecret as _;
+use uuid::Uuid;
+
+/// How full a queue is.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Fill {
+    pub(super) entries: u64,
+    pub(super) bytes: u64,
+    pub(super) stale_entries: u64,
+    pub(super) stale_bytes: u64,
+    /// How many entries each session of each user has.
+    pub(super) sessions: BTreeMap<(Uuid, Uuid), u64>,
+}
+
+pub(super) struct Totals {
+    /// As the store counts.
+    pub(super) claimed: Fill,
+    /// By its records.
+    pub(super) actual: Fill,
+}
+
+impl Fill {
+    fn add(&mut self, bytes: usize, record: &Entry) {
+        let (bytes, stale) = (bytes as u64, u64::from(is_stale(&record.credentials)));
+        self.entries += 1;
+        self.bytes += bytes;
+        self.stale_entries += stale;
+        self.stale_bytes += stale * bytes;
+        *self.sessions.entry((record.user_id, record.session_id)).or_default() += 1;
+    }
+}
+
+fn is_stale(credentials: &[SealedCredentials]) -> bool {
+    !credentials.iter().any(|credentials| credentials.proven)
+}
+
+/// Of a store that is open nowhere.
+pub(super) async fn totals(address: &StoreAddress) -> Totals {
+    match address {
+        StoreAddress::Memory => panic!("there is no queue in memory"),
+        StoreAddress::File(path) => of_file(path),
+        StoreAddress::Redis(address) => {
+            let url = address.url.expose_secret();
+            of_redis(&Client::open(url).unwrap())
+        }
+    }
+}
+
+fn of_file(path: &std::path::Path) -> Totals {
+    const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
+    const TOTALS: TableDefinition<'_, u8, u64> = TableDefinition::new("queue_totals");
+    const SESSIONS: TableDefinition<'_, (u128, u128), u64> = TableDefinition::new("queue_sessions");
+    let mut builder = Database::builder();
+    builder.set_concurrency_mode(ConcurrencyMode::SingleWriter);
+    let database = builder.open_read_only(path).unwrap();
+    let transaction = database.begin_read().unwrap();
+    let (mut actual, mut claimed) = (Fill::default(), Fill::default());
+    for line in transaction.open_table(QUEUE).unwrap().iter().unwrap() {
+        let (_, value) = line.unwrap();
+        let (version, record) = value.value().split_first().unwrap();
+        assert_eq!(*version, 2);
+        actual.add(value.value().len(), &serde_json::from_slice(record).unwrap());
+        claimed.entries += 1;
+    }
+    let totals = transaction.open_table(TOTALS).unwrap();
+    let total = |key: u8| totals.get(key).unwrap().map_or(0, |value| value.value());
+    (claimed.bytes, claimed.stale_entries, claimed.stale_bytes) = (total(0), total(1), total(2));
+    for line in transaction.open_table(SESSIONS).unwrap().iter().unwrap() {
+        let (key, entries) = line.unwrap();
+        let (user, session) = key.value();
+        let key = (Uuid::from_u128(user), Uuid::from_u128(session));
+        claimed.sessions.insert(key, entries.value());
+    }
+    Totals { claimed, actual }
+}
+
+fn of_redis(client: &Client) -> Totals {
+    fn ask<T: FromRedisValue>(client: &Client, words: &[&str]) -> T {
+        let mut connection = client.get_connection().unwrap();
+        cmd(words[0]).arg(&words[1..]).query(&mut connection).unwrap()
+    }
+    let key = |name: &str| format!("logout-gateway:queue:2:{name}");
+    let (mut actual, mut claimed) = (Fill::default(), Fill::default());
+    for record in ask::<Vec<String>>(client, &["HVALS", &key("records")]) {
+        let json = record.strip_prefix("2 ").unwrap();
+        actual.add(record.len(), &serde_json::from_str(json).unwrap());
+    }
+    claimed.entries = ask(client, &["HLEN", &key("index")]);
+    for name in ["states", "due", "queued", "failed"] {
+        let count = if name == "states" { "HLEN" } else { "ZCARD" };
+        assert_eq!(ask::<u64>(client, &[count, &key(name)]), claimed.entries, "{name}");
+    }
+    let total = |name: &str| {
+        ask::<Option<u64>>(client, &["HGET", &key("totals"), name]).unwrap_or_default()
+    };
+    claimed.bytes = total("bytes");
+    claimed.stale_entries = total("stale_entries");
+    claimed.stale_bytes = total("stale_bytes");
+    for key in ask::<Vec<String>>(client, &["KEYS", &key("user:*")]) {
+        let user: Uuid = key.rsplit(':').next().unwrap().parse().unwrap();
+        for (session, entries) in ask::<Vec<(String, u64)>>(client, &["HGETALL", &key]) {
+            claimed.sessions.insert((user, session.parse().unwrap()), entries);
+        }
+    }
+    Totals { claimed, actual }
+}
