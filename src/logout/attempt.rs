@@ -43,6 +43,10 @@ fn outcome_of_refusal(refusal: Refusal, scope: Scope) -> Outcome {
 }
 
 /// One answer to a logout, judged.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts about one answer, none implied by another"
+)]
 pub(super) struct Attempt {
     pub(super) outcome: Outcome,
     /// GoTrue has vouched for the session: by 204, or by refreshing its token.

@@ -6,15 +6,12 @@ mod waiting;
 
 use std::time::Duration;
 
-use logout_gateway::mock::{Algorithm, Tokens};
+use logout_gateway::mock::Tokens;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{
-    Browser, Form, ROUTES, Setup, Stage, assert_error, claims_of, eventually, eventually_within,
-    hs256,
-};
+use crate::harness::{Browser, Form, ROUTES, Setup, Stage, eventually, eventually_within};
 
 const DAY: i64 = 86_400;
 

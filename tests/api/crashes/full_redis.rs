@@ -9,7 +9,7 @@ use crate::harness::{
     Browser, Form, RedisServer, Serving, Stage, claims_of, eventually_within, hs256,
 };
 
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
 /// Logouts that wait in the queue when Redis is full.
 const QUEUED: usize = 20;
 

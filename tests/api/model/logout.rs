@@ -188,10 +188,9 @@ impl Gateway {
         };
         let listed = self.is_listed(session);
         match (outcome, reason.as_deref()) {
-            (Some("revoked"), _) => self.list.enter(entered),
             // GoTrue has no such session, or the gateway knew that.
             (Some("already-ended"), _) if proof == Proof::Stale => {}
-            (Some("already-ended"), _) => self.list.enter(entered),
+            (Some("revoked" | "already-ended"), _) => self.list.enter(entered),
             // GoTrue refused: the session that asked is gone, and no other.
             (Some("failed"), Some("not_found")) => self.list.enter_session(entered),
             // A stale session is refused once GoTrue has vouched for it.

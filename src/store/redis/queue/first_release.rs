@@ -87,9 +87,9 @@ impl RedisStore {
                 Some(known) if entry.queued_at < known.queued_at => {
                     let credentials = entry.credentials.clone();
                     let tried = known.tried || entry.tried;
-                    Entry { credentials, tried, ..known.clone() }.merged_with(known)
+                    Entry { tried, credentials, ..known.clone() }.merged_with(&known)
                 }
-                Some(known) => known.merged_with(entry.clone()),
+                Some(known) => known.merged_with(entry),
                 None => entry.clone(),
             };
             let moved =
