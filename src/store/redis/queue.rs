@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::{FromRedisValue, ParsingError, pipe};
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::{
     RedisStore,
     commands::script,
     fault::Fault,
+    link::PATIENCE,
     records::{State, taken_entry, written_entry},
 };
 use crate::{
@@ -27,8 +29,9 @@ use crate::{
     store::{Queue, StoreFault},
 };
 
-/// How often an entry is read again that others change at the same time.
-const MOST_TRIES: usize = 8;
+/// Milliseconds before an entry is read again that others change at the same time, so that each of them
+/// gets its turn.
+const MOST_JITTER: u64 = 5;
 
 const ENQUEUE: &str = include_str!("enqueue.lua");
 const LEASE: &str = include_str!("lease.lua");
@@ -51,7 +54,8 @@ impl Queue for RedisStore {
         bounds: &Bounds,
         _now: i64,
     ) -> Result<Result<(), QueueFullError>, StoreFault> {
-        for _ in 0..MOST_TRIES {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
             let known = self.get(entry.id).await?;
             let replaced = known.as_ref().map(|known| known.revision);
             let becomes = match known {
@@ -64,8 +68,8 @@ impl Queue for RedisStore {
                 "full" => return Ok(Err(QueueFullError::Full)),
                 "stale" => return Ok(Err(QueueFullError::Stale)),
                 "user" => return Ok(Err(QueueFullError::User)),
-                // Another request of the same session, or the worker, was faster.
-                _ => {}
+                // Another request of the same session was faster.
+                _ => sleep(Duration::from_millis(fastrand::u64(..MOST_JITTER))).await,
             }
         }
         let cause = "the entry changes all the time".to_owned();

@@ -71,7 +71,10 @@ async fn try_out(keys: &Keys, connection: &mut Connection) -> Result<(), Fault> 
 /// What `check` tells.
 pub(super) async fn survey(address: &RedisAddress) -> Result<Survey, Fault> {
     let server = Server::new(address)?;
-    let (mut connection, info) = connected(&server, &Keys::new(&address.prefix)).await?;
+    let keys = Keys::new(&address.prefix);
+    let (mut connection, info) = connected(&server, &keys).await?;
+    // It changes nothing, but a full Redis refuses it, and with it every logout for the queue.
+    cmd("SETRANGE").arg(&keys.format).arg(0).arg("").exec_async(&mut connection).await?;
     let mut weaknesses = Vec::new();
     weaknesses.extend(server.overheard());
     weaknesses.extend(unwritten(&info, &mut connection).await);

@@ -43,7 +43,7 @@ impl History {
     /// One more logout, `others` mostly; it may be earlier than those before.
     pub(super) async fn log_out(&mut self, store: &dyn Store) {
         let asking = self.sessions[self.random.usize(..SESSIONS)].clone();
-        let at = self.now + self.random.i64(..40);
+        let at = self.now + self.random.i64(0..40);
         let scope = if self.random.u8(..5) == 0 { Scope::Global } else { Scope::Others };
         let spared = (scope == Scope::Others).then_some(asking.session_id);
         if scope == Scope::Global {

@@ -222,9 +222,10 @@ pub(super) async fn nothing_is_leased_before_it_is_due(place: &Place) {
 
 pub(super) async fn the_earliest_due_are_leased_and_no_more_than_asked_for(place: &Place) {
     let queue = Queued::open(place).await;
-    let [third, first, last, second] = queue.put([9, 3, 12, 6].map(Duration::from_millis)).await;
-    let over = async || now() > last.due;
-    eventually("all are due", over).await;
+    let mut put = queue.put([30, 10, 40, 20].map(Duration::from_millis)).await;
+    put.sort_by_key(|entry| (entry.due, entry.id));
+    let [first, second, third, last] = put;
+    eventually("all are due", async || now() > last.due).await;
     let then = now();
     let leased = queue.lease(HOUR, 3).await;
     assert_eq!(ids(&leased), ids(&[first, second, third]));
@@ -324,7 +325,7 @@ pub(super) async fn of_two_who_reschedule_the_same_lease_one_succeeds(place: &Pl
             let later = Entry { attempts, ..mine.clone() };
             tokio::spawn(async move {
                 begin.wait().await;
-                queue.reschedule(&later, HOUR / 2 * attempts, true).await.then_some(attempts)
+                queue.reschedule(&later, HOUR / 4 * attempts, true).await.then_some(attempts)
             })
         });
         let [one, other] = tasks;

@@ -5,15 +5,19 @@
 use std::time::Duration;
 
 use redis::pipe;
+use tokio::time::Instant;
 
-use super::{MOST_TRIES, milliseconds};
+use super::milliseconds;
 use crate::{
     queue::{
         backoff::LONGEST_ASKED,
         bounds::Bounds,
-        entry::{Entry, v1::EntryV1},
+        entry::{Entry, SealedCredentials, v1::EntryV1},
     },
-    store::{Queue as _, StoreFault, redis::RedisStore},
+    store::{
+        Queue as _, StoreFault,
+        redis::{RedisStore, link::PATIENCE},
+    },
 };
 
 /// Entries that are read at a time.
@@ -79,17 +83,12 @@ impl RedisStore {
     }
 
     async fn take_over(&self, old_id: &str, entry: &Entry) -> Result<(), StoreFault> {
-        for _ in 0..MOST_TRIES {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
             let known = self.get(entry.id).await?;
             let replaced = known.as_ref().map(|known| known.revision);
             let becomes = match known {
-                // The newest credentials stand first: here, mostly those that are there.
-                Some(known) if entry.queued_at < known.queued_at => {
-                    let credentials = entry.credentials.clone();
-                    let tried = known.tried || entry.tried;
-                    Entry { tried, credentials, ..known.clone() }.merged_with(&known)
-                }
-                Some(known) => known.merged_with(entry),
+                Some(known) => merged(known, entry.clone()),
                 None => entry.clone(),
             };
             let moved =
@@ -110,4 +109,20 @@ impl RedisStore {
         remove.cmd("HDEL").arg(records).arg(id).ignore();
         self.ask("remove", &remove).await
     }
+}
+
+/// An entry with that of the first release. It is not known when the credentials of this release came:
+/// those of the first release stand behind them unless they came later than all of them.
+fn merged(known: Entry, old: Entry) -> Entry {
+    let of_this_release = |c: &SealedCredentials| c.bound_to.is_none();
+    let (ours, theirs): (Vec<_>, Vec<_>) =
+        known.credentials.iter().cloned().partition(of_this_release);
+    let old_ones_lead = !known.credentials.first().is_some_and(of_this_release);
+    if old_ones_lead || (theirs.is_empty() && old.queued_at >= known.queued_at) {
+        return known.merged_with(&old);
+    }
+    let tried = known.tried || old.tried;
+    let credentials = old.credentials.into_iter().chain(theirs).collect();
+    let newer = Entry { credentials: ours, ..known.clone() };
+    Entry { tried, credentials, ..known }.merged_with(&newer)
 }

@@ -162,7 +162,7 @@ pub(in crate::stores) async fn totals_are_those_of_what_is_there(place: &Place) 
                 _ => {
                     // Some are refused, and leave everything as it was.
                     let bounds = Bounds { entries: 16, bytes: 9_000, sessions_of_user: 2 };
-                    let _full_or_not = queue.enqueue_within(&again, NOW, &bounds).await;
+                    let _ = queue.enqueue_within(&again, NOW, &bounds).await;
                 }
             }
         }

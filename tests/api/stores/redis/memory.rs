@@ -1,15 +1,14 @@
-//! What a Redis that is over its `maxmemory` refuses is reported as out of memory.
+//! Operations that need room report a Redis that is over its `maxmemory` as out of memory.
 
-use std::time::Duration;
-
-use logout_gateway::store;
+use logout_gateway::{config::Scope, store};
 
 use super::{
     super::{
         failures::numbered,
-        queue::{self, BOUNDS},
+        list::{now, session},
+        queue::{BOUNDS, HOUR, NOW, entry},
     },
-    address,
+    address, revocation,
 };
 use crate::harness::RedisServer;
 
@@ -19,13 +18,33 @@ const OUT_OF_MEMORY: &str = "Redis is out of memory";
 async fn a_redis_out_of_memory_is_reported_as_that_and_never_as_no_redis() {
     let server = RedisServer::start().await;
     let store = store::open(&address(&server)).await.unwrap();
-    server.ask::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
     let queue = store.queue().unwrap();
-    let queued = queue.enqueue(&queue::entry(), Duration::ZERO, &BOUNDS, 0).await;
-    assert_eq!(queued.unwrap_err().cause, OUT_OF_MEMORY, "queue");
-    let noted = store.note(&[numbered(1)]).await;
-    assert_eq!(noted.unwrap_err().cause, OUT_OF_MEMORY, "failure log");
-    // What it needs no room for, it does: a gateway starts on it, and `check` can use it.
-    assert!(store::survey(&address(&server)).await.is_ok());
-    assert!(store::open(&address(&server)).await.is_ok());
+    for _ in 0..2 {
+        queue.enqueue(&entry(), NOW, &BOUNDS, 0).await.unwrap().unwrap();
+    }
+    let leased = queue.lease(HOUR, 1, 0).await.unwrap().remove(0);
+    server.ask::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+
+    let mut faults = Vec::new();
+    let revoked = store.revoke(&revocation(&session(now()), Scope::Global, now())).await;
+    faults.push(("revoke", revoked.err()));
+    faults.push(("forget", store.forget_outlived(now()).await.err()));
+    faults.push(("is revoked", store.is_revoked(&session(now()), now()).await.err()));
+    let enqueued = queue.enqueue(&entry(), NOW, &BOUNDS, 0).await;
+    faults.push(("enqueue", enqueued.err()));
+    faults.push(("lease", queue.lease(HOUR, 9, 0).await.err()));
+    faults.push(("reschedule", queue.reschedule(&leased, NOW, true, 0).await.err()));
+    faults.push(("remove", queue.remove(leased.id).await.err()));
+    faults.push(("note", store.note(&[numbered(1)]).await.err()));
+    let told: Vec<_> =
+        faults.iter().filter_map(|(what, fault)| Some((what, &fault.as_ref()?.cause))).collect();
+    let refused: Vec<_> = told.iter().map(|(what, _)| **what).collect();
+    assert_eq!(refused, ["enqueue", "note"], "all else needs no room");
+    for (what, cause) in told {
+        assert_eq!(cause, OUT_OF_MEMORY, "{what}");
+    }
+    let surveyed = store::survey(&address(&server)).await;
+    assert_eq!(surveyed.unwrap_err(), OUT_OF_MEMORY, "the message of check");
+    let opened = store::open(&address(&server)).await;
+    assert!(opened.is_ok(), "it passes, so a gateway waits for it: {opened:?}");
 }
