@@ -75,6 +75,9 @@ pub struct LogoutAnswer {
     pub result: Result<(), Refusal>,
     /// Where it is not revoked: it may be all the same, by a try whose answer did not come.
     pub unknown: bool,
+    /// GoTrue did not say 204: the session is gone after a try whose answer did not come, which counts as
+    /// revoked by that try.
+    pub assumed: bool,
     /// GoTrue's own clock, from the answer's `Date`.
     pub date: Option<SystemTime>,
     /// The answer's status, if one came.

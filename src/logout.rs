@@ -15,7 +15,7 @@ use self::attempt::{Attempt, RefreshFault};
 use crate::{
     clock::Clock,
     config::Scope,
-    gotrue::{Deadline, GoTrue, OnBehalfOf, Refusal},
+    gotrue::{Deadline, GoTrue, LogoutAnswer, OnBehalfOf, Refusal},
     queue::enqueue::RevocationQueue,
     session::{
         Proof, Session,
@@ -102,11 +102,11 @@ impl Logout {
                 proof: session.proof,
             };
         }
+        let may_wait = self.may_have_queued(session);
         let (attempt, upstream_time) = if session.standing == Standing::Unjudgeable {
             let refusal = Refusal::Unavailable { retry_after: None };
             (Attempt::without_answer(Outcome::Failed(refusal)), None)
         } else {
-            let may_wait = self.may_have_queued(session);
             let (attempt, took) = self.attempt(session, asked, may_wait, deadline).await;
             (attempt, Some(took))
         };
@@ -122,6 +122,9 @@ impl Logout {
             }
         };
         let ((), outcome) = tokio::join!(recorded, self.enqueue(session, asked, &attempt, proof));
+        if may_wait && attempt.outcome == Outcome::Revoked && !attempt.assumed {
+            self.remove_settled(session, asked.scope).await;
+        }
         let Attempt { status: upstream_status, unknown, .. } = attempt;
         Ended { outcome, upstream_status, upstream_time, unknown, proof }
     }
@@ -229,7 +232,7 @@ impl Logout {
                 && session.standing == Standing::Verified
                 && session.refresh_token.is_some();
             if !refresh_helps {
-                return Attempt::of(&answer, scope);
+                return self.judged(session, &answer, scope);
             }
         }
         let Some(refresh_token) = &session.refresh_token else {
@@ -245,7 +248,7 @@ impl Logout {
             Err(fault) => Attempt::without_answer(fault.outcome()),
             Ok(access_token) => {
                 let answer = self.gotrue.logout(&access_token, scope, caller, deadline).await;
-                let mut attempt = Attempt::of(&answer, scope);
+                let mut attempt = self.judged(session, &answer, scope);
                 // GoTrue itself just issued a token of this very session.
                 attempt.vouched = true;
                 if matches!(attempt.outcome, Outcome::NotGenuine(_)) {
@@ -254,6 +257,19 @@ impl Logout {
                 attempt
             }
         }
+    }
+
+    /// GoTrue's answer to a logout, judged. A session that was over before was not revoked by a try whose
+    /// answer did not come.
+    fn judged(&self, session: &Session, answer: &LogoutAnswer, scope: Scope) -> Attempt {
+        let mut attempt = Attempt::of(answer, scope);
+        if attempt.assumed && attempt.outcome == Outcome::Revoked && self.is_over(session) {
+            attempt.outcome = match scope {
+                Scope::Local => Outcome::AlreadyEnded,
+                Scope::Global | Scope::Others => Outcome::OthersLiveOn,
+            };
+        }
+        attempt
     }
 
     /// A fresh access token of the same session and user, or none.

@@ -6,6 +6,8 @@
 //! 4. A client that hangs up once its request is sent ends its session where GoTrue is well.
 //! 5. No foreign cookie is touched.
 //! 6. No answer but the contract's: 5xx is `LOGOUT_FAILED`, or a 503.
+//! 7. Forged tokens with a session's ids, and old tokens of it with made-up refresh tokens, end nothing and
+//!    change nothing of what `verify` says of the session.
 
 use std::{rc::Rc, time::Duration};
 
@@ -14,7 +16,7 @@ use serde_json::json;
 
 use super::{LIFETIME, Soak};
 use crate::api::harness::{
-    Browser, Connection, Form, ROUTES, Reply, Request, claims_of, eventually_within, forged,
+    Browser, Connection, Form, ROUTES, Reply, Request, claims_of, eventually_within, forged, hs256,
 };
 
 const SESSIONS: usize = 3;
@@ -57,7 +59,7 @@ impl Client {
         while self.soak.next() {
             self.assert_nobody_died();
             let which = self.random.usize(0..SESSIONS);
-            match self.random.usize(0..20) {
+            match self.random.usize(0..22) {
                 0..7 => self.verify(which).await,
                 7..9 => self.csrf(which).await,
                 9..14 => self.logout(which).await,
@@ -65,6 +67,8 @@ impl Client {
                 16 => self.hang_up(which).await,
                 17 => self.garbage().await,
                 18 => self.expired(which).await,
+                19 => self.forged(which).await,
+                20 => self.old_token(which).await,
                 _ => self.other().await,
             }
             if self.sessions.iter().all(|session| !session.alive) || self.random.u8(..) < 2 {
@@ -151,6 +155,38 @@ impl Client {
         }
     }
 
+    /// An HS256 token with the session's ids, signed with a secret of an attacker's.
+    async fn forged(&mut self, which: usize) {
+        let (_, target) = self.target();
+        let mut claims = claims_of(&self.sessions[which].tokens.access_token);
+        claims["exp"] = json!(self.soak.stage.time.now() + 3600);
+        let token = hs256(&claims, "a-secret-of-the-attacker-0123456789abcdef");
+        let request = self.request("POST", &target).bearer(&token);
+        let reply = self.send("logout by a forged token", request).await;
+        self.assert_harmless(which, &reply);
+    }
+
+    /// An expired token that GoTrue issued, and a refresh token that it did not.
+    async fn old_token(&mut self, which: usize) {
+        let (_, target) = self.target();
+        let mut tokens = self.sessions[which].tokens.clone();
+        let mut claims = claims_of(&tokens.access_token);
+        claims["exp"] = json!(self.soak.stage.time.now() - 10);
+        tokens.access_token = self.soak.stage.mock.sign(&claims).unwrap();
+        tokens.refresh_token = format!("made-up-{}", self.random.u64(..));
+        if let Some(reply) = self.by_cookie("logout by an old token", &tokens, &target).await {
+            self.assert_harmless(which, &reply);
+        }
+    }
+
+    /// Nothing is said to be done but for a session that was over already, and every session lives that did.
+    fn assert_harmless(&self, which: usize, reply: &Reply) {
+        let Session { alive, .. } = self.sessions[which];
+        let ended = reply.header("x-logout-outcome") == Some("already-ended") && !alive;
+        assert!(reply.status >= 400 || ended, "{reply:?}");
+        self.assert_nobody_died();
+    }
+
     fn target(&mut self) -> (&'static str, String) {
         let scope = SCOPES[self.random.usize(0..3)];
         (scope, format!("{}?scope={scope}", ROUTES[self.random.usize(0..ROUTES.len())]))
@@ -199,8 +235,8 @@ impl Client {
             );
             session.doomed |= named && reply.status >= 429;
             session.alive = alive && !session.doomed;
-            // A token of the cut-off's own second is let in.
-            let before_the_cut_off = scope != "local" && session.issued_at < asked_at;
+            // GoTrue's clock was at this second or later.
+            let before_the_cut_off = scope != "local" && session.issued_at <= asked_at;
             let itself = n == which && scope != "others";
             session.ended |= revoked && (itself || (named && before_the_cut_off));
         }

@@ -33,7 +33,7 @@ const ERRORS: [(u16, &str, &[&str]); 11] = [
         &["auth_service_unavailable", "auth_service_timeout", "auth_service_error", "user_banned"],
     ),
     (503, "OVERLOADED", &[]),
-    (503, "NOT_READY", &["key_set", "auth_service"]),
+    (503, "NOT_READY", &["key_set", "auth_service", "store", "shutting_down"]),
 ];
 
 /// A reply, its body read.
@@ -118,9 +118,12 @@ fn assert_error(request: &Parts, reply: &Reply) {
     assert_eq!(error["request_id"].as_str(), header(reply, "x-request-id"));
     let text = error["message"].as_str().expect("a text");
     assert!(text.ends_with('.') && text.len() < 80, "{body}");
+    // Since when the gateway is not ready.
+    let since = request.uri.path() == "/readyz" && code == "NOT_READY";
+    assert_eq!(error["since"].is_string(), since, "{body}");
     let members = error.as_object().expect("an object").len();
     assert_eq!(
         (body.as_object().map(serde_json::Map::len), members),
-        (Some(1), 3 + usize::from(!reasons.is_empty()))
+        (Some(1), 3 + usize::from(!reasons.is_empty()) + usize::from(since))
     );
 }

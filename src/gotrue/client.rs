@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -91,11 +91,16 @@ impl GoTrue {
             body: None,
         };
         match self.transport.send(request, deadline).await {
-            Err(Unanswered { refusal, unknown }) => {
-                LogoutAnswer { result: Err(refusal), unknown, date: None, status: None }
-            }
+            Err(Unanswered { refusal, unknown }) => LogoutAnswer {
+                result: Err(refusal),
+                unknown,
+                assumed: false,
+                date: None,
+                status: None,
+            },
             Ok(answer) => LogoutAnswer {
                 result: answer.revoked(scope),
+                assumed: answer.status != StatusCode::NO_CONTENT,
                 unknown: answer.earlier_try_unknown || answer.is_passing(),
                 date: answer.date(),
                 status: Some(answer.status.as_u16()),

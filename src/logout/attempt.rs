@@ -43,6 +43,10 @@ fn outcome_of_refusal(refusal: Refusal, scope: Scope) -> Outcome {
 }
 
 /// One answer to a logout, judged.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts about one answer, none implied by another"
+)]
 pub(super) struct Attempt {
     pub(super) outcome: Outcome,
     /// GoTrue has vouched for the session: by 204, or by refreshing its token.
@@ -54,13 +58,16 @@ pub(super) struct Attempt {
     pub(super) status: Option<u16>,
     /// It may have had its effect without the gateway's hearing of it.
     pub(super) unknown: bool,
+    /// The session is gone after a try whose answer did not come: it counts as revoked by that try, and
+    /// GoTrue has said nothing about other sessions.
+    pub(super) assumed: bool,
 }
 
 impl Attempt {
     pub(super) fn of(answer: &LogoutAnswer, scope: Scope) -> Self {
         let known = [Refusal::SessionNotFound, Refusal::UserNotFound, Refusal::UserBanned];
         Self {
-            vouched: answer.result.is_ok(),
+            vouched: answer.result.is_ok() && !answer.assumed,
             outcome: match &answer.result {
                 Ok(()) => Outcome::Revoked,
                 Err(refusal) => outcome_of_refusal(refusal.clone(), scope),
@@ -73,6 +80,7 @@ impl Attempt {
             date: answer.date,
             status: answer.status,
             unknown: answer.unknown,
+            assumed: answer.assumed,
         }
     }
 
@@ -84,6 +92,7 @@ impl Attempt {
             date: None,
             status: None,
             unknown: false,
+            assumed: false,
         }
     }
 

@@ -7,11 +7,14 @@
 
 use std::time::{Duration, SystemTime};
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use secrecy::ExposeSecret as _;
+
 use super::{Asked, Logout, Outcome, attempt::Attempt};
 use crate::{
     config::Scope,
     gotrue::Refusal,
-    queue::entry::entry_id,
+    queue::entry::{Entry, entry_id},
     session::{Proof, Session, token::CLOCK_AHEAD_SECONDS},
     store::list::{Revocation, SessionFact},
 };
@@ -50,6 +53,9 @@ impl Logout {
             Revocation::new(claims, scope, cut_off, now, self.max_token_lifetime)
         };
         match &attempt.outcome {
+            // The gateway knew it already: GoTrue has confirmed nothing new.
+            Outcome::AlreadyEnded if !attempt.answered_by_gotrue => None,
+            Outcome::Revoked if attempt.assumed => Some(entry(Scope::Local)),
             Outcome::Revoked | Outcome::AlreadyEnded => Some(entry(scope)),
             // The session that asked is gone, and GoTrue refused to end the others.
             Outcome::OthersLiveOn => Some(entry(Scope::Local)),
@@ -104,17 +110,53 @@ impl Logout {
             || list.holds_fact(SessionFact::CutOffCounted, claims.session_id, now)
     }
 
-    /// The scopes, wider than `local`, for which the queue has an entry of this session.
+    /// The scopes, wider than `local`, for which the queue has an entry of this session that its user asked
+    /// for.
     pub(super) async fn queued_wider_scopes(&self, session: &Session) -> Vec<Scope> {
         let Some(queue) = self.store.queue() else { return Vec::new() };
         let mut scopes = Vec::new();
         for wider in [Scope::Global, Scope::Others] {
             let id = entry_id(session.claims.session_id, wider);
-            if matches!(queue.get(id).await, Ok(Some(_))) {
+            if let Ok(Some(entry)) = queue.get(id).await
+                && self.is_of_user(&entry, session)
+            {
                 scopes.push(wider);
             }
         }
         scopes
+    }
+
+    /// Removes what a confirmed logout of this scope has settled.
+    pub(super) async fn remove_settled(&self, session: &Session, scope: Scope) {
+        let settled: &[Scope] = match scope {
+            Scope::Global => &[Scope::Global, Scope::Others, Scope::Local],
+            Scope::Others => &[Scope::Others],
+            Scope::Local => &[Scope::Local],
+        };
+        for scope in settled {
+            self.remove_queued(session, *scope).await;
+        }
+    }
+
+    /// Whether the user of `session` asked for what is queued. An expired access token may come from an old
+    /// log, so an entry of a stale session counts only where this request shows the same refresh token:
+    /// else an old token would make the user's `local` logout a `global` one.
+    fn is_of_user(&self, entry: &Entry, session: &Session) -> bool {
+        if !entry.is_stale() {
+            return true;
+        }
+        let (Some(queue), Some(shown)) = (&self.queue, &session.refresh_token) else {
+            return false;
+        };
+        let is_shown = |sealed| {
+            let refresh_token = queue.open(sealed, entry).ok().and_then(|c| c.refresh_token);
+            refresh_token.is_some_and(|queued| {
+                let [queued, shown] =
+                    [&queued, shown].map(|token| token.expose_secret().as_bytes());
+                verify_slices_are_equal(queued, shown).is_ok()
+            })
+        };
+        entry.credentials.iter().any(is_shown)
     }
 
     pub(super) async fn remove_queued(&self, session: &Session, scope: Scope) {

@@ -94,7 +94,7 @@ impl Entry {
     /// This entry with what `newer`, of the same session and scope, brings. When and why it is due stays;
     /// the time of the first request counts.
     #[must_use]
-    pub fn merged_with(self, newer: Self) -> Self {
+    pub fn merged_with(self, newer: &Self) -> Self {
         let known = |credentials: &SealedCredentials| {
             self.credentials.iter().any(|c| c.fingerprint == credentials.fingerprint)
         };
@@ -163,7 +163,7 @@ mod tests {
     fn the_newest_three_credentials_are_kept_and_one_that_comes_again_changes_nothing() {
         let merged = ["b", "c", "d", "d"]
             .into_iter()
-            .fold(entry("a", true), |known, name| known.merged_with(entry(name, true)));
+            .fold(entry("a", true), |known, name| known.merged_with(&entry(name, true)));
         assert_eq!(names(&merged), ["d", "c", "b"]);
         assert_eq!((merged.revision, merged.request_id.as_str()), (3, "a"));
     }
@@ -172,14 +172,14 @@ mod tests {
     fn stale_credentials_never_push_out_proven_ones() {
         let known = ["b", "c"]
             .into_iter()
-            .fold(entry("a", true), |known, name| known.merged_with(entry(name, true)));
-        let merged = known.merged_with(entry("stale", false));
+            .fold(entry("a", true), |known, name| known.merged_with(&entry(name, true)));
+        let merged = known.merged_with(&entry("stale", false));
         assert_eq!(names(&merged), ["c", "b", "a"]);
         let stale = ["s2", "s3", "s4"]
             .into_iter()
-            .fold(entry("s1", false), |known, name| known.merged_with(entry(name, false)));
+            .fold(entry("s1", false), |known, name| known.merged_with(&entry(name, false)));
         assert!(stale.is_stale());
-        let merged = stale.merged_with(entry("proven", true));
+        let merged = stale.merged_with(&entry("proven", true));
         assert_eq!(names(&merged), ["proven", "s4", "s3"]);
         assert!(!merged.is_stale());
     }

@@ -8,7 +8,7 @@
 //!    those that failed last are tried last. A GoTrue that is well gets a few at a time: a stock one
 //!    manages 20 logouts in a second.
 //! 3. The widest scope of a session is asked for first: a `local` logout that succeeds makes its `global`
-//!    impossible.
+//!    impossible. An entry of a stale session that GoTrue has refused is not waited for.
 //! 4. A worker that is killed while it asks leaves a lease that ends by itself; asking twice does no harm.
 
 mod attempt;
@@ -133,6 +133,7 @@ impl Worker {
         };
         if scope != Scope::Global
             && let Some(wider) = self.wider(queue, &entry, scope).await?
+            && may_succeed(&wider)
         {
             let pause = wider.due.saturating_sub(self.now()).max(0).unsigned_abs();
             let pause = Duration::from_millis(pause).min(backoff::LONGEST_ASKED) + LOOK_EVERY;
@@ -155,18 +156,23 @@ impl Worker {
         Ok(tried)
     }
 
-    /// The entry of the same session for a wider scope.
+    /// The entry of the same session for a wider scope, the widest first.
     async fn wider(
         &self,
         queue: &dyn Queue,
         entry: &Entry,
         scope: Scope,
     ) -> Result<Option<Entry>, StoreFault> {
-        let global = queue.get(entry_id(entry.session_id, Scope::Global)).await?;
-        if global.is_some() || scope == Scope::Others {
-            return Ok(global);
+        for wider in [Scope::Global, Scope::Others] {
+            if wider == scope {
+                break;
+            }
+            let found = queue.get(entry_id(entry.session_id, wider)).await?;
+            if let Some(found) = found.filter(may_succeed) {
+                return Ok(Some(found));
+            }
         }
-        queue.get(entry_id(entry.session_id, Scope::Others)).await
+        Ok(None)
     }
 
     async fn done(
@@ -247,4 +253,14 @@ impl Worker {
     fn now(&self) -> i64 {
         milliseconds(self.logout.clock.now())
     }
+}
+
+/// Reasons of a failed try that say that GoTrue was not reached.
+const NOT_REACHED: [&str; 2] = ["auth_service_unavailable", "auth_service_timeout"];
+
+/// Whether narrower entries of the session wait for this one. An entry of a stale session may be the work of
+/// a client with an old access token and a refresh token of another account: once GoTrue has refused it, it
+/// holds back no logout of the session's own user.
+fn may_succeed(entry: &Entry) -> bool {
+    !entry.is_stale() || entry.attempts == 0 || NOT_REACHED.contains(&entry.reason.as_str())
 }

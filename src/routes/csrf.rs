@@ -22,7 +22,7 @@ use crate::{
     csrf::{Binding, origin::is_cross_site},
     error::{Envelope, Error},
     session::{
-        Session,
+        Carrier, Session,
         cookies::{
             CSRF_COOKIE, RequestCookies,
             deletion::{Transport, csrf_cookie},
@@ -101,7 +101,11 @@ pub(super) fn bindings(session: &Session) -> (Binding, Vec<Binding>) {
     if session.standing == Standing::Unjudged && session.expired {
         let digest = token_digest(session.access_token.expose_secret());
         let of_token = Binding::AccessToken(digest);
-        (of_token, vec![of_token, of_session])
+        match session.carrier {
+            // It is the cookie's refresh token that would be used, and anybody can write such a Bearer.
+            Carrier::BearerAndCookie => (of_token, vec![of_session]),
+            Carrier::Bearer | Carrier::Cookie => (of_token, vec![of_token, of_session]),
+        }
     } else {
         (of_session, vec![of_session])
     }

@@ -1,15 +1,17 @@
 //! Section 9 of the contract: a gateway that is killed at any moment has promised nothing that it does
 //! not keep.
 
+mod full_redis;
 mod logouts;
 
 use std::{
     collections::HashSet,
-    process::ExitStatus,
+    process::{Command, ExitStatus},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use logout_gateway::mock::Tokens;
 use serde_json::{Value, json};
 use tokio::{
     sync::{Mutex, Semaphore},
@@ -34,7 +36,10 @@ async fn start(stage: &Stage, store: &str) -> Serving {
         ("GATEWAY_ADMIN_BIND", "127.0.0.1:0"),
         ("RUST_LOG", "error,logout_gateway::gateway=info"),
     ];
-    Serving::start(stage, &environment).await
+    // Without the secret, HS256 tokens are GoTrue's to judge.
+    let mut command = Command::new("env");
+    command.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);
+    Serving::start_by(command, stage, &environment).await
 }
 
 async fn eventually_ended(serving: &mut Serving) -> ExitStatus {
@@ -118,8 +123,9 @@ async fn worked_off(gateway: &Serving, all: &[(Logout, Option<u16>)]) -> HashSet
     }
 }
 
-/// Whoever is killed between GoTrue's answer and the queue may find the session gone the next time:
-/// given up loudly, though it is done. Nothing else is given up.
+/// A gateway that is killed between GoTrue's answer and the removal from the queue may find the session gone
+/// the next time: it gives the entry up loudly, though it is done. Besides, nothing is given up but what
+/// was queued with an old token.
 async fn assert_nothing_is_given_up(
     stage: &Stage,
     gateway: &Serving,
@@ -128,17 +134,36 @@ async fn assert_nothing_is_given_up(
 ) {
     let failures = report(gateway, "/failures").await["failures"].clone();
     let failures = failures.as_array().unwrap().iter();
-    let given_up: Vec<&Value> = failures.filter(|f| f["outcome"] == "gave-up").collect();
+    let given_up = failures.filter(|f| f["outcome"] == "gave-up");
+    let of = |failure: &Value| {
+        let session = failure["session_id"].as_str().unwrap();
+        &all.iter().find(|(l, _)| l.own.session_id.to_string() == session).unwrap().0
+    };
+    let (old, given_up): (Vec<&Value>, Vec<_>) =
+        given_up.partition(|failure| of(failure).kind == Kind::OldToken);
+    assert!(old.iter().all(|failure| failure["reason"] == "expired"), "{old:?}");
     assert!(given_up.len() <= kills * SENT_AT_ONCE, "{given_up:?}");
     for failure in given_up {
         let told = (failure["scope"].as_str().unwrap(), failure["reason"].as_str().unwrap());
         // Of a session that is gone GoTrue refreshes no token, which proves nothing.
         assert!([("global", "not_found"), ("local", "expired")].contains(&told), "{failure}");
-        let session = failure["session_id"].as_str().unwrap();
-        let (logout, _) =
-            all.iter().find(|(l, _)| l.own.session_id.to_string() == session).unwrap();
-        assert!(logout.is_done(stage), "{failure}");
+        assert!(of(failure).is_done(stage), "{failure}");
     }
+}
+
+/// Forged tokens have left no line in the failure log, and `verify` lets in the sessions that they named.
+async fn assert_attacks_left_nothing(gateway: &Serving, all: &[(Logout, Option<u16>)]) {
+    let failed = sessions(&report(gateway, "/failures").await["failures"]);
+    for (logout, _) in all.iter().filter(|(logout, _)| logout.kind == Kind::ForgedHs256) {
+        assert!(!failed.contains(&logout.own.session_id), "{}", logout.own.session_id);
+        for tokens in [&logout.own, &logout.other] {
+            assert_eq!(verify(gateway, tokens).await, 200, "{}", tokens.session_id);
+        }
+    }
+}
+
+async fn verify(gateway: &Serving, tokens: &Tokens) -> u16 {
+    gateway.request("GET", "/api/auth/verify").bearer(&tokens.access_token).send().await.status
 }
 
 /// Kills and starts again while logouts go on and GoTrue fails and recovers, and kills the Redis once;
@@ -187,6 +212,7 @@ async fn killed_at_random_moments(store: &str, redis: Option<&RedisServer>) {
     }
     let kills = KILLS + usize::from(redis.is_some());
     assert_nothing_is_given_up(&stage, &serving, &all, kills).await;
+    assert_attacks_left_nothing(&serving, &all).await;
     serving.ended();
 }
 

@@ -239,7 +239,10 @@ async fn an_expired_unsigned_token_gets_a_csrf_token_for_itself_alone() {
     let planted = planted.expect("it gets one");
     let mut browser = Browser::without_csrf(&stage, &victim, Form::Base64);
     browser.jar.put(browser.page, "sb-csrf-token", &planted);
-    let reply = browser.request("POST", "/logout").header("X-CSRF-Token", planted).send().await;
+    let post = || browser.request("POST", "/logout").header("X-CSRF-Token", &planted);
+    assert_error(&post().send().await, 403, "CSRF_FAILED", Some("invalid"));
+    // Nor where the forged token is a Bearer beside the victim's own cookies.
+    let reply = post().bearer(&attacker.access_token).send().await;
     assert_error(&reply, 403, "CSRF_FAILED", Some("invalid"));
     assert!(stage.alive(&victim));
 }

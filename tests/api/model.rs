@@ -5,13 +5,18 @@
 //! 2. In any case: success means that what the scope names is dead, or that its end is durably kept;
 //!    nobody else's session dies; a refused request ends nothing; no foreign cookie goes; `verify`
 //!    refuses what was logged out.
-//! 3. Once GoTrue is well again, what was queued is dead or in the failure log.
+//! 3. A session that is not proven leaves nothing: no line of the list, no entry of the queue, no line of
+//!    the failure log. A client that knows a session's ids, or has an old token of it, keeps that session
+//!    out of nothing, and a client that repeats itself fills nothing.
+//! 4. Once GoTrue is well again, what was queued is dead or in the failure log.
 //!
 //! The histories are the same in every run; `PROPTEST_CASES=1000` and `PROPTEST_RNG_SEED` try others.
 
+mod attack;
 mod gateway;
 mod list;
 mod logout;
+mod old_tokens;
 mod project;
 mod promises;
 mod rules;

@@ -11,7 +11,11 @@ use crate::{
     gotrue::Refusal,
     logout::{Asked, Ended, Outcome},
     queue::{credentials::Credentials, entry::SealedCredentials},
-    session::{Carrier, Proof, Session, token::Claims, verifier::Standing},
+    session::{
+        Carrier, Proof, Session,
+        token::{Claims, TokenFault},
+        verifier::Standing,
+    },
 };
 
 /// What a try tells of GoTrue.
@@ -104,6 +108,11 @@ impl Worker {
             Outcome::Revoked => (Tried::Answered, Settled::Done { already_ended: false }),
             Outcome::AlreadyEnded => (Tried::Answered, Settled::Done { already_ended: true }),
             Outcome::OthersLiveOn => (Tried::Answered, hopeless("not_found")),
+            // GoTrue may have been restarted with other keys: a token that has not expired is tried again.
+            Outcome::NotGenuine(TokenFault::Signature) if !session.expired => {
+                let refusal = Refusal::BadJwt;
+                (Tried::Answered, Settled::Later { refusal, reason: "invalid", unknown })
+            }
             Outcome::NotGenuine(_) => (Tried::Answered, hopeless("invalid")),
             // Mostly there was no refresh token to ask with.
             Outcome::Expired => (Tried::Nothing, hopeless("expired")),

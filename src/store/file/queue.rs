@@ -42,7 +42,7 @@ impl State {
 
     fn into_entry(self, record: Entry) -> Entry {
         let Self { queued_at, due, failed_at, attempts, reason, tried } = self;
-        Entry { queued_at, due, failed_at, attempts, reason, tried, ..record }
+        Entry { tried, queued_at, due, failed_at, attempts, reason, ..record }
     }
 }
 
@@ -70,7 +70,7 @@ impl Tables<'_> {
         let added = Entry { due, queued_at: now, ..entry.clone() };
         let known = self.entry(entry.id.as_u128())?;
         let becomes = match &known {
-            Some(known) => known.clone().merged_with(added),
+            Some(known) => known.clone().merged_with(&added),
             None => added,
         };
         let fill = self.fill_with(known.as_ref(), &becomes)?;
@@ -210,7 +210,7 @@ impl Tables<'_> {
         let queued_at = known.queued_at;
         // Another request may have had its effect since the worker read the entry.
         let tried = known.tried || entry.tried;
-        self.write_state(id, &State { due, failed_at, queued_at, tried, ..State::of(entry) })?;
+        self.write_state(id, &State { queued_at, due, failed_at, tried, ..State::of(entry) })?;
         Ok(true)
     }
 

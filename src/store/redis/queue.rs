@@ -59,7 +59,7 @@ impl Queue for RedisStore {
             let known = self.get(entry.id).await?;
             let replaced = known.as_ref().map(|known| known.revision);
             let becomes = match known {
-                Some(known) => known.merged_with(entry.clone()),
+                Some(known) => known.merged_with(entry),
                 None => entry.clone(),
             };
             let written = self.write_entry(replaced, &becomes, pause, bounds, None).await?;
@@ -171,12 +171,12 @@ impl Queue for RedisStore {
 /// An entry with how it stands; times are queued, failed and due.
 fn read(record: &str, state: Option<&str>, times: [i64; 3]) -> Option<Entry> {
     let [queued_at, failed_at, due] = times;
-    let entry = Entry { queued_at, failed_at, due, ..taken_entry(record)? };
+    let entry = Entry { queued_at, due, failed_at, ..taken_entry(record)? };
     match state.and_then(|state| serde_json::from_str(state).ok()) {
         Some(State { attempts, reason, tried }) => {
             // What a request tells of it is in the record, what a worker tells of it in the state.
             let tried = tried || entry.tried;
-            Some(Entry { attempts, reason, tried, ..entry })
+            Some(Entry { tried, attempts, reason, ..entry })
         }
         None => Some(entry),
     }

@@ -9,11 +9,11 @@ use logout_gateway::{
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use crate::harness::{Browser, Connection, Form, Request, Serving, Setup, Stage};
+use crate::harness::{Browser, Connection, Form, Request, Serving, Setup, Stage, claims_of, hs256};
 
 const OF_EACH: usize = 50;
 /// Longer than a token lives.
-const EXPIRED_AFTER: i64 = 3700;
+pub(super) const EXPIRED_AFTER: i64 = 3700;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -25,11 +25,17 @@ pub(super) enum Kind {
     /// Refused, as the next.
     Forged,
     WithoutCsrf,
+    /// An HS256 token with the session's ids, signed with a secret of an attacker's. GoTrue judges it, and
+    /// it leaves nothing.
+    ForgedHs256,
+    /// The session's expired access token, and a refresh token that GoTrue never issued. It may be queued.
+    OldToken,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::ByExpiredCookie,
+        Self::OldToken,
         Self::ByBearer("local"),
         Self::ByBearer("global"),
         Self::ByBearer("others"),
@@ -39,13 +45,23 @@ impl Kind {
         Self::OfBannedUser,
         Self::Forged,
         Self::WithoutCsrf,
+        Self::ForgedHs256,
     ];
+
+    /// Whether the token has expired when the logout is asked for.
+    fn is_expired(self) -> bool {
+        matches!(self, Self::ByExpiredCookie | Self::OldToken)
+    }
 
     fn scope(self) -> &'static str {
         match self {
             Self::ByBearer(scope) | Self::ByCookie(scope) => scope,
             // Whatever these ask for, they must not get it.
-            Self::Forged | Self::WithoutCsrf | Self::OfBannedUser => "global",
+            Self::Forged
+            | Self::WithoutCsrf
+            | Self::OfBannedUser
+            | Self::ForgedHs256
+            | Self::OldToken => "global",
             Self::ByExpiredCookie => "local",
         }
     }
@@ -64,7 +80,7 @@ impl Kind {
 pub(super) struct Logout {
     pub(super) kind: Kind,
     pub(super) own: Tokens,
-    other: Tokens,
+    pub(super) other: Tokens,
     browser: Browser,
 }
 
@@ -80,7 +96,8 @@ pub(super) async fn all(stage: &Stage) -> Vec<Logout> {
         for _ in 0..OF_EACH {
             logouts.push(Logout::of(stage, kind).await);
         }
-        if kind == Kind::ByExpiredCookie {
+        // The expired ones come first.
+        if kind == Kind::OldToken {
             stage.pass(EXPIRED_AFTER);
         }
     }
@@ -92,8 +109,13 @@ impl Logout {
     async fn of(stage: &Stage, kind: Kind) -> Self {
         let own = stage.sign_up();
         let other = stage.sign_in_again(&own);
-        let mut browser = Browser::without_csrf(stage, &own, Form::Base64);
-        if matches!(kind, Kind::ByCookie(_) | Kind::ByExpiredCookie) {
+        let refresh_token = match kind {
+            Kind::OldToken => format!("made-up-{}", Uuid::new_v4()),
+            _ => own.refresh_token.clone(),
+        };
+        let shown = Tokens { refresh_token, ..own.clone() };
+        let mut browser = Browser::without_csrf(stage, &shown, Form::Base64);
+        if matches!(kind, Kind::ByCookie(_)) || kind.is_expired() {
             // The stage's gateway and the one to be killed share their secret.
             assert_eq!(browser.fetch_csrf().await.status, 200);
         }
@@ -102,6 +124,10 @@ impl Logout {
     }
 
     fn token(&self) -> String {
+        if self.kind == Kind::ForgedHs256 {
+            let claims = claims_of(&self.own.access_token);
+            return hs256(&claims, "a-secret-of-the-attacker-0123456789abcdef");
+        }
         let forged = if self.kind == Kind::Forged { "x" } else { "" };
         format!("{}{forged}", self.own.access_token)
     }
@@ -110,7 +136,7 @@ impl Logout {
         let target = format!("/api/auth/logout?scope={}", self.kind.scope());
         self.browser.address = gateway.address;
         match self.kind {
-            Kind::ByCookie(_) | Kind::ByExpiredCookie | Kind::WithoutCsrf => {
+            Kind::ByCookie(_) | Kind::ByExpiredCookie | Kind::WithoutCsrf | Kind::OldToken => {
                 self.browser.logout_request(&target)
             }
             _ => gateway.request("POST", &target).bearer(&self.token()),
@@ -151,6 +177,16 @@ impl Logout {
             return assert!(!sent, "{case}: GoTrue was asked");
         }
         match (kind, told) {
+            (Kind::ForgedHs256, _) => {
+                assert!(untouched, "{case}: by a forged token");
+                let statuses = [401, 429, 500].map(Some);
+                assert!(told.is_none() || statuses.contains(&told), "{case}");
+            }
+            (Kind::OldToken, _) => {
+                assert!(untouched, "{case}: by an old token");
+                let statuses = [202, 401, 429, 500].map(Some);
+                assert!(told.is_none() || statuses.contains(&told), "{case}");
+            }
             (_, None) => assert!(untouched || self.is_done(stage), "{case}: something else"),
             (Kind::OfBannedUser, Some(500)) => assert!(untouched, "{case}"),
             (Kind::OfBannedUser, Some(202)) => {

@@ -35,6 +35,8 @@ struct State {
     connections: AtomicUsize,
     /// Connections in a step that only the gateway can end.
     held: AtomicUsize,
+    /// A longer request head is answered 400, as a proxy in front of GoTrue does; 0 is no limit.
+    most_head: AtomicUsize,
 }
 
 impl State {
@@ -114,6 +116,11 @@ impl Upstream {
     /// Everything is passed on again.
     pub(crate) fn behave(&self) {
         self.state.faults.lock().unwrap().clear();
+    }
+
+    /// From now on request heads over so many bytes are refused, and GoTrue does not get them.
+    pub(crate) fn refuse_heads_over(&self, bytes: usize) {
+        self.state.most_head.store(bytes, SeqCst);
     }
 
     /// How many calls came.

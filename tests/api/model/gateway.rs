@@ -1,35 +1,45 @@
 //! The gateway and its mock under the steps of a history.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use logout_gateway::{
     csrf::Csrf,
     mock::{TEST_SECRET, Tokens},
 };
 use proptest_state_machine::StateMachineTest;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::{self, Runtime};
 use uuid::Uuid;
 
 use super::{
-    list::Listed,
-    project::Judge,
+    list::{Entered, Listed},
+    project::{Judge, MOST_HEAD},
     promises::{Promise, worked_off},
     step::{Scope, Step},
     world::{Fate, LIFETIME, World},
 };
-use crate::harness::{Connection, Request, Setup, Stage, eventually};
+use crate::harness::{Connection, Request, Setup, Stage, Upstream, eventually};
 
 pub(super) struct Session {
     pub(super) user: usize,
     pub(super) tokens: Tokens,
     issued_at: i64,
+    /// When GoTrue may have vouched for the token the last time.
+    vouched: Option<Instant>,
 }
+
+/// How long the gateway may go by GoTrue's word about a token, and a little more.
+const VOUCHED_FOR: Duration = Duration::from_secs(11);
 
 pub(super) struct Gateway {
     pub(super) runtime: Runtime,
     pub(super) stage: Stage,
+    /// The proxy in front of GoTrue, where there is one.
+    _proxy: Option<Upstream>,
     /// Of the store; it outlives the stage.
     _directory: TempDir,
     /// Mints as the gateway does, whatever GoTrue says meanwhile.
@@ -40,6 +50,10 @@ pub(super) struct Gateway {
     pub(super) promises: Vec<Promise>,
     /// Whose clients hung up while GoTrue failed: they may die at any time.
     hung_up: HashSet<usize>,
+    /// Ids of requests that must leave nothing behind.
+    pub(super) without_trace: HashSet<String>,
+    requests: usize,
+    has_queue: bool,
 }
 
 impl StateMachineTest for Gateway {
@@ -60,9 +74,16 @@ impl StateMachineTest for Gateway {
             let store = format!("file:{}", directory.path().join("store").display());
             setup = setup.flag("store", &store);
         }
+        let proxy = world.project.behind_proxy.then(Upstream::start);
+        let stage = runtime.block_on(async {
+            let Some(proxy) = &proxy else { return setup.start().await };
+            proxy.refuse_heads_over(MOST_HEAD);
+            proxy.stage(setup).await
+        });
         let config = Setup::new().flag("supabase-url", "http://127.0.0.1").config();
         let mut gateway = Self {
-            stage: runtime.block_on(setup.start()),
+            stage,
+            _proxy: proxy,
             runtime,
             _directory: directory,
             csrf: Csrf::new(&config).unwrap(),
@@ -71,6 +92,9 @@ impl StateMachineTest for Gateway {
             list: Listed::default(),
             promises: Vec::new(),
             hung_up: HashSet::new(),
+            without_trace: HashSet::new(),
+            requests: 0,
+            has_queue: world.project.durable,
         };
         world.users.iter().for_each(|_| gateway.sign_up());
         for session in &world.sessions {
@@ -91,6 +115,8 @@ impl StateMachineTest for Gateway {
                 gateway.logout(world, session, route, scope, showing);
             }
             Step::HangUp { session } => gateway.hang_up(world, session),
+            Step::Attack { victim, attack, scope } => gateway.attack(world, victim, attack, scope),
+            Step::Flood { session } => gateway.flood(world, session),
             Step::Verify { session } => gateway.look_at(world, session),
             Step::Fault(fault) => gateway.stage.fault(fault),
             Step::FaultsPass => gateway.stage.mock.clear_faults(),
@@ -117,6 +143,7 @@ impl StateMachineTest for Gateway {
             }
         }
         gateway.assert_promises();
+        gateway.assert_bounds();
     }
 
     fn teardown(mut gateway: Self, _: World) {
@@ -125,6 +152,7 @@ impl StateMachineTest for Gateway {
             gateway.runtime.block_on(worked_off(&mut gateway.stage));
             gateway.assert_promises();
         }
+        gateway.assert_bounds();
     }
 }
 
@@ -136,14 +164,15 @@ impl Gateway {
 
     fn sign_in(&mut self, user: usize) {
         let tokens = self.stage.mock.sign_in(self.users[user]).unwrap();
-        self.sessions.push(Session { user, tokens, issued_at: self.stage.time.now() });
+        let issued_at = self.stage.time.now();
+        self.sessions.push(Session { user, tokens, issued_at, vouched: None });
     }
 
     /// As the app does it.
     fn refresh(&mut self, session: usize) {
         let address = self.stage.mock.url().trim_start_matches("http://").parse().unwrap();
         let request = Request::new(address, "POST", "/auth/v1/token?grant_type=refresh_token");
-        let Session { tokens, issued_at, .. } = &mut self.sessions[session];
+        let Session { tokens, issued_at, vouched, .. } = &mut self.sessions[session];
         let body = json!({"refresh_token": tokens.refresh_token}).to_string();
         let reply = self.runtime.block_on(request.body(body).send());
         assert_eq!(reply.status, 200, "{}", reply.text());
@@ -151,6 +180,38 @@ impl Gateway {
         tokens.access_token = word("access_token");
         tokens.refresh_token = word("refresh_token");
         *issued_at = self.stage.time.now();
+        *vouched = None;
+    }
+
+    /// An id that no other request of this history has.
+    pub(super) fn request_id(&mut self) -> String {
+        self.requests += 1;
+        format!("request-{}", self.requests)
+    }
+
+    /// Whether the gateway may go by what GoTrue said of the session's token a while ago.
+    pub(super) fn may_be_vouched(&self, session: usize) -> bool {
+        self.sessions[session].vouched.is_some_and(|at| at.elapsed() < VOUCHED_FOR)
+    }
+
+    /// Whether the gateway may be at work on a logout that was answered, or whose client is gone.
+    pub(super) fn is_at_work(&self) -> bool {
+        !self.promises.is_empty() || !self.hung_up.is_empty()
+    }
+
+    /// How many lines the revocation list has.
+    pub(super) fn revocations(&self) -> usize {
+        let admin = self.stage.admin_address.unwrap();
+        let reply = self.runtime.block_on(Request::new(admin, "GET", "/metrics").send());
+        let text = reply.text();
+        let line = text.lines().find(|line| line.starts_with("logout_gateway_revocations "));
+        line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// Of queue or failure log, the lines under that member.
+    pub(super) fn lines(&self, target: &str, member: &str) -> Vec<Value> {
+        let report = self.runtime.block_on(self.stage.report(target));
+        report[member].as_array().unwrap().clone()
     }
 
     pub(super) fn alive(&self, session: usize) -> bool {
@@ -171,7 +232,7 @@ impl Gateway {
 
     pub(super) fn is_listed(&self, session: usize) -> Option<bool> {
         let Session { user, issued_at, .. } = self.sessions[session];
-        self.list.refuses(user, session, issued_at)
+        self.list.refuses(user, session, issued_at, self.stage.time.now())
     }
 
     /// A session of theirs may end by other means than by what waits.
@@ -200,7 +261,8 @@ impl Gateway {
             eventually("GoTrue is asked", calls).await;
             connection.reset();
         });
-        self.list.enter(user, session, Scope::Local, 0, false);
+        let at = self.stage.time.now();
+        self.list.enter_later(Entered { user, session, scope: Scope::Local, at, certain: false });
         if world.sessions[session].fate == Fate::Dead {
             let dead = async || !self.stage.alive(&tokens);
             self.runtime.block_on(eventually("the session is dead", dead));
@@ -209,13 +271,16 @@ impl Gateway {
         }
     }
 
-    fn look_at(&self, world: &World, session: usize) {
+    fn look_at(&mut self, world: &World, session: usize) {
         let tokens = &self.sessions[session].tokens;
         let ask = |path: &str| {
             let request = self.stage.get(path).bearer(&tokens.access_token);
             self.runtime.block_on(request.send()).status
         };
         let (let_in, given) = (ask("/api/auth/verify"), ask("/api/auth/csrf"));
+        if let_in == 200 || given == 200 {
+            self.sessions[session].vouched = Some(Instant::now());
+        }
         match (world.let_in, self.is_listed(session)) {
             (Some(false), _) | (Some(true), Some(true)) => assert_eq!(let_in, 401, "{session}"),
             (Some(true), Some(false)) => assert_eq!(let_in, 200, "{session}"),
@@ -238,8 +303,11 @@ impl Gateway {
             let ready = async || self.stage.get("/readyz").send().await.status == 200;
             eventually("ready", ready).await;
         });
+        self.sessions.iter_mut().for_each(|session| session.vouched = None);
         if !world.project.durable {
             self.list = Listed::default();
+            // Nothing of it is left to be done.
+            self.hung_up.clear();
         }
         for n in (0..self.sessions.len()).filter(|n| self.is_listed(*n) == Some(true)) {
             let status = self.runtime.block_on(self.stage.verify(&self.sessions[n].tokens));
@@ -251,6 +319,26 @@ impl Gateway {
         for promise in &self.promises {
             let kept = promise.is_kept(&self.stage, &self.sessions);
             assert!(self.runtime.block_on(kept), "{promise:?}");
+        }
+    }
+
+    /// What was not proven has left nothing, and no user more than the contract allows.
+    fn assert_bounds(&self) {
+        let most = self.sessions.len() + 2 * self.users.len();
+        assert!(self.revocations() <= most, "{} of {most}", self.revocations());
+        let failures = self.lines("/failures", "failures");
+        let queue = if self.has_queue { self.lines("/queue", "entries") } else { Vec::new() };
+        for line in failures.iter().chain(&queue) {
+            let id = line["request_id"].as_str().unwrap();
+            assert!(!self.without_trace.contains(id), "{line}");
+        }
+        for failure in &failures {
+            assert_ne!(failure["outcome"], "refused", "{failure}");
+        }
+        let mut entries = HashSet::new();
+        for entry in &queue {
+            let key = (entry["session_id"].to_string(), entry["scope"].to_string());
+            assert!(entries.insert(key), "twice in the queue: {entry}");
         }
     }
 }

@@ -1,17 +1,19 @@
-//! One logout: what it is sent with, and what its reply must have brought about.
+//! One logout: what it is sent with, and which effects its reply must have.
 
 use std::collections::HashSet;
 
+use logout_gateway::{csrf::Binding, mock::Tokens};
+use serde_json::json;
+
 use super::{
     gateway::Gateway,
+    list::Entered,
     project::Judge,
     promises::Promise,
     step::{Scope, Showing},
     world::World,
 };
-use logout_gateway::csrf::Binding;
-
-use crate::harness::{Browser, Form, Jar, Page, Reply, Request};
+use crate::harness::{Browser, Form, Jar, Page, Reply, Request, claims_of};
 
 /// Cookies that no logout may touch.
 const FOREIGN: [&str; 3] = ["theirs", "sb-127-auth-token-other", "sb-other-auth-token"];
@@ -31,7 +33,9 @@ impl Gateway {
             Showing::UnknownScope => format!("{route}?scope=everywhere"),
             _ => format!("{route}?scope={}", scope.word()),
         };
-        let (reply, left) = self.runtime.block_on(self.ask(session, &target, showing));
+        let proof = self.proof(world, session, showing);
+        let (id, revocations) = (self.request_id(), self.revocations());
+        let (reply, left) = self.runtime.block_on(self.ask(session, &target, showing, &id));
         let living = self.living();
         // Who is awaited may have died just now by what was asked for earlier.
         let died = before.difference(&living).copied().filter(|n| !self.is_awaited(*n)).collect();
@@ -58,7 +62,15 @@ impl Gateway {
                 assert!(!self.alive(n), "session {n} lives");
             }
         }
-        self.remember(world, session, scope, showing, &reply);
+        let revoked = reply.header("x-logout-outcome") == Some("revoked");
+        if proof == Proof::Unproven && !revoked {
+            assert_ne!(reply.status, 202, "{reply:?}");
+            self.without_trace.insert(id);
+            let after = self.revocations();
+            assert!(self.is_at_work() || after <= revocations, "{revocations} {after}: {reply:?}");
+        } else {
+            self.enter(world, session, scope, showing, proof, &reply);
+        }
         assert!(FOREIGN.iter().all(|name| left.iter().any(|n| n == name)), "{left:?}");
         if showing.by_cookie() && success && scope != Scope::Others {
             assert_eq!(left.len(), FOREIGN.len(), "{left:?}");
@@ -66,13 +78,14 @@ impl Gateway {
     }
 
     /// The reply, and the names of the cookies that the browser still has.
-    async fn ask(&self, session: usize, target: &str, showing: Showing) -> (Reply, Vec<String>) {
-        let mut tokens = self.sessions[session].tokens.clone();
-        if showing.tampered() {
-            let (signed, signature) = tokens.access_token.rsplit_once('.').unwrap();
-            let changed = if signature.starts_with('A') { "B" } else { "A" };
-            tokens.access_token = format!("{signed}.{changed}{}", &signature[1..]);
-        }
+    async fn ask(
+        &self,
+        session: usize,
+        target: &str,
+        showing: Showing,
+        id: &str,
+    ) -> (Reply, Vec<String>) {
+        let tokens = self.shown(session, showing);
         let mut browser = Browser::without_csrf(&self.stage, &tokens, Form::Base64);
         if showing.by_cookie() {
             let csrf = self.csrf.mint(Binding::Session(tokens.session_id)).unwrap();
@@ -84,10 +97,51 @@ impl Gateway {
             browser.jar.put(Page::LOCAL, name, "kept");
         }
         let request = request(&mut browser, target, showing, &tokens.access_token);
-        let reply = request.send().await;
+        let reply = request.header("X-Request-Id", id).send().await;
         browser.take(&reply);
         let left = browser.jar.names().into_iter().map(str::to_owned).collect();
         (reply, left)
+    }
+
+    /// The session's tokens, as far as they are shown as they are.
+    fn shown(&self, session: usize, showing: Showing) -> Tokens {
+        let mut tokens = self.sessions[session].tokens.clone();
+        if showing.tampered() {
+            let (signed, signature) = tokens.access_token.rsplit_once('.').unwrap();
+            let changed = if signature.starts_with('A') { "B" } else { "A" };
+            tokens.access_token = format!("{signed}.{changed}{}", &signature[1..]);
+        }
+        if showing.is_large() {
+            let mut claims = claims_of(&tokens.access_token);
+            claims["user_metadata"] = json!({"picture": "x".repeat(20_000)});
+            tokens.access_token = self.stage.mock.sign(&claims).unwrap();
+        }
+        if showing == Showing::CookieWithMadeUpRefreshToken {
+            tokens.refresh_token = format!("made-up-{}", fastrand::u64(..));
+        }
+        tokens
+    }
+
+    /// How far the gateway can know the session when the request comes, or by a refresh.
+    fn proof(&self, world: &World, session: usize, showing: Showing) -> Proof {
+        let gotrue_judges = world.project.judge == Judge::GoTrue;
+        if world.expired(session) {
+            let made_up = showing == Showing::CookieWithMadeUpRefreshToken;
+            let refreshed = showing.by_cookie() && !made_up && self.alive(session);
+            return match (refreshed, gotrue_judges) {
+                // GoTrue vouches for it, unless it fails.
+                (true, _) => Proof::Unknown,
+                (false, true) => Proof::Unproven,
+                (false, false) => Proof::Stale,
+            };
+        }
+        let same_token = !showing.tampered() && !showing.is_large();
+        match (gotrue_judges, world.believed) {
+            (true, _) if same_token && self.may_be_vouched(session) => Proof::Unknown,
+            (true, _) => Proof::Unproven,
+            (false, Some(true)) => Proof::Proven,
+            (false, _) => Proof::Unknown,
+        }
     }
 
     /// Nobody died whom the scope does not name.
@@ -112,39 +166,64 @@ impl Gateway {
     }
 
     /// What `verify` has to refuse, or may, from now on.
-    fn remember(
+    fn enter(
         &mut self,
         world: &World,
         session: usize,
         scope: Scope,
         showing: Showing,
+        proof: Proof,
         reply: &Reply,
     ) {
-        let user = self.sessions[session].user;
-        let gotrue_judges = world.project.judge == Judge::GoTrue;
-        // An expired token that GoTrue did not refresh proves nothing, and ends nothing here.
-        let fresh = !world.expired(session);
-        let may_end_all = scope == Scope::Local || self.is_listed(session) == Some(false);
+        let (user, at) = (self.sessions[session].user, self.stage.time.now());
         let outcome = reply.header("x-logout-outcome");
-        let certain = match outcome {
-            Some("revoked") => true,
-            Some("already-ended") => fresh,
-            Some(_) => fresh && !gotrue_judges && may_end_all,
-            None if may_reach_gotrue(world, showing) => false,
-            None => return,
+        if outcome.is_none() && !may_reach_gotrue(world, showing) {
+            return;
+        }
+        let certain = proof == Proof::Proven || outcome == Some("revoked");
+        let entered = Entered { user, session, scope, at, certain };
+        let reason = match outcome {
+            Some("failed") => reply.json()["error"]["reason"].as_str().map(str::to_owned),
+            _ => None,
         };
-        self.list.enter(user, session, scope, self.stage.time.now(), certain);
-        // What is done later enters once more, later.
-        if world.project.durable && !matches!(outcome, Some("revoked" | "already-ended")) {
-            self.list.enter(user, session, scope, i64::MAX, false);
+        let listed = self.is_listed(session);
+        match (outcome, reason.as_deref()) {
+            // GoTrue has no such session, or the gateway knew that.
+            (Some("already-ended"), _) if proof == Proof::Stale => {}
+            (Some("revoked" | "already-ended"), _) => self.list.enter(entered),
+            // GoTrue refused: the session that asked is gone, and no other.
+            (Some("failed"), Some("not_found")) => self.list.enter_session(entered),
+            // A stale session is refused once GoTrue has vouched for it.
+            (_, _) if proof == Proof::Stale => {}
+            (Some("failed"), Some("user_banned")) | (None, _) if scope == Scope::Others => {}
+            (Some("failed"), Some("user_banned")) => self.list.enter_session(entered),
+            // The request may have been refused before GoTrue was asked.
+            (None, _) => self.list.enter_session(Entered { certain: false, ..entered }),
+            _ => self.list.enter_unconfirmed(entered, listed),
+        }
+        if outcome == Some("queued") {
+            self.list.enter_later(entered);
         }
     }
 }
 
+/// How far the gateway knows a session, as far as that is certain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    Proven,
+    /// Expired, and GoTrue does not refresh it.
+    Stale,
+    /// Neither the gateway nor GoTrue can have verified the token.
+    Unproven,
+    Unknown,
+}
+
 /// Whether GoTrue may have been the one to refuse it.
 fn may_reach_gotrue(world: &World, showing: Showing) -> bool {
-    matches!(showing, Showing::Bearer | Showing::Cookie)
-        || (showing.tampered() && world.project.judge == Judge::GoTrue)
+    use Showing as S;
+    let good =
+        [S::Bearer, S::Cookie, S::CookieWithMadeUpRefreshToken, S::LargeBearer, S::LargeCookie];
+    good.contains(&showing) || (showing.tampered() && world.project.judge == Judge::GoTrue)
 }
 
 fn request(browser: &mut Browser, target: &str, showing: Showing, token: &str) -> Request {
@@ -156,8 +235,10 @@ fn request(browser: &mut Browser, target: &str, showing: Showing, token: &str) -
         }
         S::CookieWithoutCsrf | S::Nothing => browser.request("POST", target),
         S::CookieWithWrongCsrf => browser.request("POST", target).header("X-CSRF-Token", "wrong"),
-        S::Cookie | S::TamperedCookie => browser.logout_request(target),
-        S::Bearer | S::TamperedBearer | S::UnknownScope => {
+        S::Cookie | S::CookieWithMadeUpRefreshToken | S::LargeCookie | S::TamperedCookie => {
+            browser.logout_request(target)
+        }
+        S::Bearer | S::LargeBearer | S::TamperedBearer | S::UnknownScope => {
             browser.request("POST", target).bearer(token)
         }
         S::TwoBearers => browser.request("POST", target).bearer(token).bearer(token),

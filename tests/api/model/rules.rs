@@ -10,7 +10,11 @@ impl World {
     /// Whether the gateway takes the session's token for genuine, as far as that is its to judge; it may
     /// hear of new keys by that.
     pub(super) fn believes(&mut self, session: usize) -> Option<bool> {
-        let key = self.sessions[session].key;
+        self.believed = self.believes_key(self.sessions[session].key);
+        self.believed
+    }
+
+    pub(super) fn believes_key(&mut self, key: u32) -> Option<bool> {
         match self.project.judge {
             Judge::GoTrue => Some(true),
             Judge::Secret => Some(key == 0),
@@ -27,9 +31,27 @@ impl World {
     /// Nobody knows what became of a logout, or when it will be done.
     fn doubt(&mut self, session: usize, scope: Scope) -> Option<Expected> {
         let user = self.sessions[session].user;
+        self.may_be_over(session);
         self.set(user, |n| scope.names(session, n), Fate::Unknown);
         self.users[user].awaited |= self.project.durable && scope != Scope::Local;
         None
+    }
+
+    /// The gateway may know by now that GoTrue has ended it.
+    fn may_be_over(&mut self, session: usize) {
+        let over = &mut self.sessions[session].over;
+        if *over == Some(false) {
+            *over = None;
+        }
+    }
+
+    /// GoTrue has confirmed that it is over. The gateway records that of proven sessions alone.
+    fn is_over(&mut self, session: usize, proven: bool) {
+        if proven {
+            self.sessions[session].over = Some(true);
+        } else {
+            self.may_be_over(session);
+        }
     }
 
     /// Sections 3 and 4 of the contract; `None` where nobody can tell.
@@ -56,6 +78,19 @@ impl World {
         if showing.without_csrf() {
             return if believed.is_some() { refused(403) } else { None };
         }
+        let answered = |status, outcome| Some(Expected { status, outcome: Some(outcome) });
+        let over = self.sessions[session].over;
+        if scope == Scope::Local && over == Some(true) && believed.is_some() {
+            // A token of a session that is over is not shown to GoTrue again.
+            return answered(200, "already-ended");
+        }
+        if self.project.behind_proxy && showing.is_large() && !expired {
+            return match (scope, over) {
+                (Scope::Local, None) => None,
+                _ if believed.is_none() => self.doubt(session, scope),
+                _ => answered(500, "failed"),
+            };
+        }
         let taken = self.of_todays_key(session) && !showing.tampered();
         let refreshed = expired || !taken;
         if believed.is_none() || self.fails("logout") || (refreshed && self.fails("token")) {
@@ -65,32 +100,68 @@ impl World {
         if !taken && !expired && (gotrue_judges || !showing.by_cookie()) {
             return refused(401);
         }
-        self.asked_of_gotrue(session, scope, refreshed)
+        if refreshed {
+            let known = showing != Showing::CookieWithMadeUpRefreshToken;
+            return self.asked_after_refresh(session, scope, known);
+        }
+        self.asked_of_gotrue(session, scope)
     }
 
-    /// A GoTrue that works is asked for it, by a fresh token where it takes that.
-    fn asked_of_gotrue(
+    /// With a fresh token, if a GoTrue that works gives one for the refresh token. That it gives none proves
+    /// nothing about the session.
+    fn asked_after_refresh(
         &mut self,
         session: usize,
         scope: Scope,
-        refreshed: bool,
+        known: bool,
     ) -> Option<Expected> {
+        let Session { user, fate, over, .. } = self.sessions[session];
+        let expired = Some(Expected { status: 401, outcome: None });
+        let refused = !known || fate == Fate::Dead || self.users[user].gone;
+        match fate {
+            _ if refused && over != Some(false) && scope == Scope::Local => None,
+            _ if refused => expired,
+            Fate::Unknown => self.doubt_of_living(session, scope),
+            _ => self.asked_of_gotrue(session, scope),
+        }
+    }
+
+    /// GoTrue works, but the session may have been gone before.
+    fn doubt_of_living(&mut self, session: usize, scope: Scope) -> Option<Expected> {
+        let user = self.sessions[session].user;
+        self.may_be_over(session);
+        self.set(user, |n| scope.names(session, n), Fate::Unknown);
+        // If it was alive, it is dead by this.
+        if !self.users[user].banned {
+            self.end(user, |n| n == session && scope != Scope::Others);
+        }
+        None
+    }
+
+    /// A GoTrue that works is asked for it.
+    fn asked_of_gotrue(&mut self, session: usize, scope: Scope) -> Option<Expected> {
         let Session { user, fate, .. } = self.sessions[session];
         let User { banned, gone, .. } = self.users[user];
+        let judged_here = self.project.judge != Judge::GoTrue;
         let (status, outcome) = match fate {
-            _ if gone && (!refreshed || scope == Scope::Local) => (200, "already-ended"),
-            Fate::Dead if scope == Scope::Local => (200, "already-ended"),
-            Fate::Dead => (401, "failed"),
-            Fate::Unknown if banned => return None,
-            Fate::Unknown => {
-                self.set(user, |n| scope.names(session, n), Fate::Unknown);
-                // If it was alive, it is dead by this.
-                self.end(user, |n| n == session && scope != Scope::Others);
-                return None;
+            _ if gone => {
+                if scope != Scope::Others {
+                    self.is_over(session, judged_here);
+                }
+                (200, "already-ended")
             }
+            Fate::Dead => {
+                self.is_over(session, judged_here);
+                if scope == Scope::Local { (200, "already-ended") } else { (401, "failed") }
+            }
+            Fate::Unknown if banned => return None,
+            Fate::Unknown => return self.doubt_of_living(session, scope),
             Fate::Alive if banned => (500, "failed"),
             Fate::Alive => {
                 self.end(user, |n| scope.names(session, n));
+                if scope != Scope::Others {
+                    self.is_over(session, true);
+                }
                 (200, "revoked")
             }
         };

@@ -37,6 +37,11 @@ impl Scope {
 pub(super) enum Showing {
     Bearer,
     Cookie,
+    /// A good access token in a cookie, and beside it a refresh token that GoTrue never issued.
+    CookieWithMadeUpRefreshToken,
+    /// An access token of the same claims and 20 KB of user metadata.
+    LargeBearer,
+    LargeCookie,
     TamperedBearer,
     TamperedCookie,
     CookieWithoutCsrf,
@@ -53,6 +58,8 @@ impl Showing {
         matches!(
             self,
             S::Cookie
+                | S::CookieWithMadeUpRefreshToken
+                | S::LargeCookie
                 | S::TamperedCookie
                 | S::CookieWithoutCsrf
                 | S::CookieWithWrongCsrf
@@ -62,6 +69,10 @@ impl Showing {
 
     pub(super) fn tampered(self) -> bool {
         matches!(self, Self::TamperedBearer | Self::TamperedCookie)
+    }
+
+    pub(super) fn is_large(self) -> bool {
+        matches!(self, Self::LargeBearer | Self::LargeCookie)
     }
 
     pub(super) fn without_csrf(self) -> bool {
@@ -79,23 +90,64 @@ impl Showing {
     }
 }
 
+/// A request of a client that has no session of the victim, but knows its ids or has an old token of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attack {
+    /// An HS256 token with the victim's claims, signed with a secret of the attacker's.
+    Forged,
+    /// The same, expired, in a cookie with a made-up refresh token.
+    ForgedAndExpired,
+    /// An expired token that GoTrue issued, from an old log, in a cookie with a made-up refresh token.
+    Stale,
+}
+
 /// One step; users and sessions by their number.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     SignUp,
-    SignInAgain { user: usize },
-    Refresh { session: usize },
-    Logout { session: usize, route: &'static str, scope: Scope, showing: Showing },
-    HangUp { session: usize },
-    Verify { session: usize },
+    SignInAgain {
+        user: usize,
+    },
+    Refresh {
+        session: usize,
+    },
+    Logout {
+        session: usize,
+        route: &'static str,
+        scope: Scope,
+        showing: Showing,
+    },
+    HangUp {
+        session: usize,
+    },
+    Attack {
+        victim: usize,
+        attack: Attack,
+        scope: Scope,
+    },
+    /// Many `others` in a row, each with another made-up refresh token.
+    Flood {
+        session: usize,
+    },
+    Verify {
+        session: usize,
+    },
     Fault(Value),
     FaultsPass,
-    Ban { user: usize },
-    DeleteUser { user: usize },
-    DeleteSession { session: usize },
+    Ban {
+        user: usize,
+    },
+    DeleteUser {
+        user: usize,
+    },
+    DeleteSession {
+        session: usize,
+    },
     RotateKeys,
     Restart,
-    Pass { seconds: i64 },
+    Pass {
+        seconds: i64,
+    },
 }
 
 pub(super) fn fault() -> impl Strategy<Value = Step> {
@@ -124,6 +176,8 @@ pub(super) fn logout(session: usize) -> impl Strategy<Value = Step> {
     let showing = prop_oneof![
         4 => Just(S::Bearer),
         8 => Just(S::Cookie),
+        2 => Just(S::CookieWithMadeUpRefreshToken),
+        2 => prop::sample::select(vec![S::LargeBearer, S::LargeCookie]),
         4 => prop::sample::select(vec![
             S::TamperedBearer,
             S::TamperedCookie,
@@ -137,6 +191,13 @@ pub(super) fn logout(session: usize) -> impl Strategy<Value = Step> {
     ];
     (prop::sample::select(ROUTES.to_vec()), scope, showing)
         .prop_map(move |(route, scope, showing)| Step::Logout { session, route, scope, showing })
+}
+
+pub(super) fn attack(victim: usize) -> impl Strategy<Value = Step> {
+    let attack =
+        prop::sample::select(vec![Attack::Forged, Attack::ForgedAndExpired, Attack::Stale]);
+    let scope = prop::sample::select(vec![Scope::Local, Scope::Others, Scope::Global]);
+    (attack, scope).prop_map(move |(attack, scope)| Step::Attack { victim, attack, scope })
 }
 
 pub(super) fn pass() -> impl Strategy<Value = Step> {

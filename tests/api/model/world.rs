@@ -7,11 +7,13 @@ use proptest_state_machine::ReferenceStateMachine;
 
 use super::{
     project::{PROJECTS, Project},
-    step::{Scope, Showing, Step, fault, logout, pass},
+    step::{Attack, Scope, Showing, Step, attack, fault, logout, pass},
 };
 
 /// How long an access token of this world is good for, in seconds.
 pub(super) const LIFETIME: i64 = 600;
+/// Requests of one [`Step::Flood`].
+pub(super) const FLOOD: usize = 6;
 /// How far the issuer's clock may be ahead.
 const AHEAD: i64 = 30;
 
@@ -39,6 +41,8 @@ pub(super) struct Session {
     pub(super) issued_at: i64,
     /// Which of GoTrue's keys signed that.
     pub(super) key: u32,
+    /// Whether GoTrue has confirmed to the gateway that it is over, where that is certain.
+    pub(super) over: Option<bool>,
 }
 
 /// What a logout must answer and do.
@@ -63,6 +67,8 @@ pub(super) struct World {
     pub(super) known: Option<u32>,
     /// It fetches at most once in half a minute because of a token, and no history takes that long.
     pub(super) refetched: bool,
+    /// Whether the gateway takes the token of the last step for genuine, where that is certain.
+    pub(super) believed: Option<bool>,
     /// Of the last step, where it was a logout whose end is certain.
     pub(super) expected: Option<Expected>,
     /// Of the last step, where it was a look at a session: whether `verify` lets it in while it is not
@@ -82,6 +88,7 @@ impl World {
             keys: 0,
             known: Some(0),
             refetched: false,
+            believed: None,
             expected: None,
             let_in: None,
             given_csrf: None,
@@ -90,6 +97,11 @@ impl World {
             world.begin_session(user);
         }
         world
+    }
+
+    /// The same, where nothing certain is expected of each request.
+    pub(super) fn clone_without_expectation(&self) -> Self {
+        Self { expected: None, ..self.clone() }
     }
 
     pub(super) fn expired(&self, session: usize) -> bool {
@@ -112,7 +124,8 @@ impl World {
 
     fn begin_session(&mut self, user: usize) {
         let fate = if self.users[user].awaited { Fate::Unknown } else { Fate::Alive };
-        self.sessions.push(Session { user, fate, issued_at: self.now, key: self.keys });
+        let (issued_at, key) = (self.now, self.keys);
+        self.sessions.push(Session { user, fate, issued_at, key, over: Some(false) });
     }
 
     pub(super) fn end(&mut self, user: usize, which: impl Fn(usize) -> bool) {
@@ -145,6 +158,8 @@ impl ReferenceStateMachine for World {
             2 => session.clone().prop_map(|session| Step::Refresh { session }),
             12 => session.clone().prop_flat_map(logout),
             2 => session.clone().prop_map(|session| Step::HangUp { session }),
+            4 => session.clone().prop_flat_map(attack),
+            1 => session.clone().prop_map(|session| Step::Flood { session }),
             5 => session.clone().prop_map(|session| Step::Verify { session }),
             3 => fault(),
             3 => Just(Step::FaultsPass),
@@ -169,7 +184,13 @@ impl ReferenceStateMachine for World {
                 !world.fails("token")
                     && known.is_some_and(|session| !world.users[session.user].banned)
             }
-            Step::Logout { session: n, .. } | Step::Verify { session: n } => session(n).is_some(),
+            // The mock signs the larger token with its key of today.
+            Step::Logout { session: n, showing, .. } => {
+                session(n).is_some() && (!showing.is_large() || world.of_todays_key(*n))
+            }
+            Step::Verify { session: n }
+            | Step::Attack { victim: n, .. }
+            | Step::Flood { session: n } => session(n).is_some(),
             Step::HangUp { session: n } => session(n).is_some() && world.in_order(*n),
             Step::DeleteSession { session: n } => {
                 session(n).is_some_and(|session| session.fate != Fate::Dead)
@@ -181,6 +202,7 @@ impl ReferenceStateMachine for World {
 
     fn apply(mut world: Self, step: &Step) -> Self {
         (world.expected, world.let_in, world.given_csrf) = (None, None, None);
+        world.believed = None;
         match step {
             Step::SignUp => {
                 world.users.push(User::default());
@@ -197,6 +219,23 @@ impl ReferenceStateMachine for World {
             }
             Step::HangUp { session } => {
                 let _ = world.logout(*session, Scope::Local, Showing::Bearer);
+                // GoTrue ends it before the gateway hears of that.
+                world.sessions[*session].over = None;
+            }
+            Step::Attack { victim, attack, .. } => {
+                let before = world.believes(*victim);
+                if *attack == Attack::Stale {
+                    // It is signed with the key of today, of which the gateway may hear by it.
+                    let _ = world.believes_key(world.keys);
+                }
+                let after = world.believes(*victim);
+                world.believed = before.filter(|_| before == after);
+            }
+            Step::Flood { session } => {
+                for _ in 0..FLOOD {
+                    let showing = Showing::CookieWithMadeUpRefreshToken;
+                    world.expected = world.logout(*session, Scope::Others, showing);
+                }
             }
             Step::Verify { session } => world.looked_at(*session),
             Step::Fault(fault) => {
@@ -210,8 +249,20 @@ impl ReferenceStateMachine for World {
             }
             Step::DeleteSession { session } => world.sessions[*session].fate = Fate::Dead,
             Step::RotateKeys => world.keys += 1,
-            Step::Restart => (world.known, world.refetched) = (Some(world.keys), false),
-            Step::Pass { seconds } => world.now += seconds,
+            Step::Restart => {
+                (world.known, world.refetched) = (Some(world.keys), false);
+                if !world.project.durable {
+                    world.sessions.iter_mut().for_each(|session| session.over = Some(false));
+                }
+            }
+            Step::Pass { seconds } => {
+                world.now += seconds;
+                if *seconds > 7 * 86_400 {
+                    // Lines of the list have expired.
+                    let over = world.sessions.iter_mut().filter(|s| s.over == Some(true));
+                    over.for_each(|session| session.over = None);
+                }
+            }
         }
         world
     }

@@ -143,10 +143,10 @@ async fn a_reply_does_not_wait_for_the_failure_log() {
     let pair = Pair::start().await;
     let tokens = pair.here.sign_up();
     let mut browser = Browser::signed_in(&pair.here, &tokens, Form::Base64).await;
-    // A session that has expired and cannot be refreshed is neither queued nor on the list.
+    // What is about the request is neither queued nor, of a stale session, on the list.
     pair.here.pass(3600);
     pair.here.fault(json!({"operation": "token", "kind": "status", "status": 400,
-        "code": "refresh_token_already_used"}));
+        "code": "no_code_of_gotrue"}));
     pair.redis.pause();
     let asked = Instant::now();
     let reply = browser.logout("/logout").await;
@@ -211,7 +211,7 @@ async fn a_full_redis_locks_nobody_out_and_hears_of_logouts() {
     // Nothing can be queued: the reply promises nothing.
     pair.here.fault(json!({"operation": "logout", "kind": "status", "status": 503}));
     let logout = pair.there.request("POST", "/logout").bearer(&alive.access_token).send().await;
-    assert_error(&logout, 500, "LOGOUT_FAILED", Some("auth_service_error"));
+    assert_error(&logout, 500, "LOGOUT_FAILED", Some("auth_service_unavailable"));
 }
 
 #[tokio::test]

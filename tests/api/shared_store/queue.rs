@@ -45,7 +45,7 @@ async fn what_two_gateways_work_off_is_sent_once() {
         assert_eq!(times, 2, "when it was asked for, and from the queue");
     }
     let done = logs.map(|log| {
-        log.lines.iter().filter(|line| line["message"] == "a postponed logout is done").count()
+        log.lines.iter().filter(|line| line["message"] == "a queued logout is done").count()
     });
     assert!(done[0] > 0 && done[1] > 0, "it was no test: {done:?}");
     assert_eq!(done[0] + done[1], QUEUED);

@@ -28,7 +28,7 @@ impl Tables<'_> {
                 Some(known) => {
                     self.take_out(&known)?;
                     let due = known.due.min(entry.due);
-                    Entry { due, ..known.merged_with(entry) }
+                    Entry { due, ..known.merged_with(&entry) }
                 }
                 None => entry,
             };

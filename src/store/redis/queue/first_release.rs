@@ -119,10 +119,10 @@ fn merged(known: Entry, old: Entry) -> Entry {
         known.credentials.iter().cloned().partition(of_this_release);
     let old_ones_lead = !known.credentials.first().is_some_and(of_this_release);
     if old_ones_lead || (theirs.is_empty() && old.queued_at >= known.queued_at) {
-        return known.merged_with(old);
+        return known.merged_with(&old);
     }
     let tried = known.tried || old.tried;
     let credentials = old.credentials.into_iter().chain(theirs).collect();
     let newer = Entry { credentials: ours, ..known.clone() };
-    Entry { credentials, tried, ..known }.merged_with(newer)
+    Entry { tried, credentials, ..known }.merged_with(&newer)
 }

@@ -61,6 +61,10 @@ pub(crate) enum Step {
     Reset,
 }
 
+/// What nginx answers to a request head over its limit.
+const HEAD_TOO_LARGE: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nContent-Length: 34\r\n\r\n\
+                              Request Header Or Cookie Too Large";
+
 pub(super) async fn connection(
     mut stream: TcpStream,
     state: Arc<State>,
@@ -76,6 +80,12 @@ pub(super) async fn connection(
         }
         let mut request = vec![0; length];
         stream.read_exact(&mut request).await.ok()?;
+        let most_head = state.most_head.load(SeqCst);
+        let head = request.windows(4).position(|window| window == b"\r\n\r\n")?;
+        if most_head > 0 && head > most_head {
+            stream.write_all(HEAD_TOO_LARGE.as_bytes()).await.ok()?;
+            continue;
+        }
         let mock = known.wait_for(Option::is_some).await.ok()?.unwrap();
         for step in steps {
             take(&step, &mut stream, &request, mock, &state.held).await?;
