@@ -4,7 +4,7 @@
 //!    ends.
 //! 2. A head may take `GATEWAY_HEADER_TIMEOUT` and `GATEWAY_MAX_HEADER_BYTES`; over that it is 431.
 //!    A client that reads nothing of its answer for as long is left.
-//! 3. The kernel holds at most [`SEND_BUFFER`] of an answer and [`RECEIVE_BUFFER`] of a request for each
+//! 3. The kernel holds at most `SEND_BUFFER` of an answer and `RECEIVE_BUFFER` of a request for each
 //!    connection. `docs/operations.md` has the memory that follows for a whole process.
 //! 4. On shutdown nothing new is accepted but what the kernel has let in already. A request that has
 //!    come may end; a connection without one is left after [`GRACE`].

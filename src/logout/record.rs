@@ -117,10 +117,14 @@ impl Logout {
         let mut scopes = Vec::new();
         for wider in [Scope::Global, Scope::Others] {
             let id = entry_id(session.claims.session_id, wider);
-            if let Ok(Some(entry)) = queue.get(id).await
-                && self.is_of_user(&entry, session)
-            {
-                scopes.push(wider);
+            match queue.get(id).await {
+                Ok(Some(entry)) if self.is_of_user(&entry, session) => scopes.push(wider),
+                Ok(_) => {}
+                // A logout waits for a store that does not answer once and not for each scope.
+                Err(cause) => {
+                    tracing::warn!(%cause, "a logout cannot look for queued ones of its session");
+                    break;
+                }
             }
         }
         scopes

@@ -7,7 +7,7 @@
 //!    before the logout. A sign-in of that very second is refused too, until it refreshes its token.
 //! 3. An entry lives as long as the longest token it can match; longer where no GoTrue confirmed the end
 //!    ([`Revocation::unconfirmed`]).
-//! 4. A user has two cut-offs at most, whatever the user asks for ([`cut_offs`]).
+//! 4. A user has two cut-offs at most, whatever the user asks for ([`UserCutOffs`]).
 //! 5. Beside the ended sessions the list holds facts about sessions ([`SessionFact`]).
 //!
 //! A sharded map for each of sessions, facts and users, so that readers of different sessions do not
