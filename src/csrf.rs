@@ -47,9 +47,9 @@ pub enum CsrfFault {
 /// What a CSRF token is bound to, and worthless without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binding {
-    /// A session that somebody has vouched for.
+    /// A session whose token verified here, or that GoTrue has vouched for.
     Session(Uuid),
-    /// One access token, which nobody can judge any more.
+    /// One expired access token whose signature neither the gateway nor GoTrue can check.
     AccessToken(TokenDigest),
 }
 

@@ -104,7 +104,7 @@ pub enum Proof {
     Proven,
     /// The access token verified here but for its `exp`: it may come from an old log.
     Stale,
-    /// Nobody has verified the access token yet: its ids may be anybody's.
+    /// The access token's signature has not been verified: an attacker may have chosen its ids.
     Unproven,
 }
 

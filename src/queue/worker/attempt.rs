@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// What a try tells of GoTrue.
+/// What a try shows about GoTrue's health.
 #[derive(Debug)]
 pub(super) enum Tried {
     /// GoTrue answered for this session.
@@ -155,7 +155,7 @@ impl Worker {
         }
     }
 
-    /// Records that the session of a proven entry stays refused, though nobody ended it.
+    /// Keeps the session of a proven entry on the revocation list, though GoTrue has not ended it.
     pub(super) async fn keep_refusing(&self, entry: &Entry) {
         let proven = entry.credentials.iter().filter(|sealed| sealed.proven);
         for sealed in proven {

@@ -168,7 +168,7 @@ impl Reply<'_> {
             ..self.line(outcome, cause)
         };
         line.write(&self.app.metrics);
-        // Refusals are counted and in the audit log; what nobody has proven leaves nothing behind.
+        // Refusals are in the counters and the audit log. Unproven sessions leave no lasting record.
         let is_failure = matches!(outcome, "failed" | "queued") && ended.proof != Proof::Unproven;
         if let Some(cause) = cause.filter(|_| is_failure) {
             let code = error.as_ref().map(Error::code);
