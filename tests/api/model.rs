@@ -19,6 +19,7 @@ mod logout;
 mod old_tokens;
 mod project;
 mod promises;
+mod repeats;
 mod rules;
 mod step;
 mod world;
