@@ -63,7 +63,7 @@ impl Gateway {
             let request = self.stage.post(&target).bearer(&tokens.access_token);
             return request.header("X-Request-Id", id).send().await;
         }
-        // Whoever holds an expired token gets a CSRF token for it.
+        // The gateway gives a CSRF token for any expired token.
         let mut browser = Browser::without_csrf(&self.stage, &tokens, Form::Base64);
         browser.fetch_csrf().await;
         browser.logout_request(&target).header("X-Request-Id", id).send().await
