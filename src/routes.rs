@@ -26,8 +26,9 @@ use crate::{
     error::Error,
     gotrue::Refusal,
     session::{
-        Credential, NoSession, Proof, Session, cookies::RequestCookies,
-        introspection::Introspection,
+        Credential, NoSession, Proof, Session,
+        cookies::RequestCookies,
+        introspection::{self, Introspection},
     },
 };
 
@@ -138,20 +139,47 @@ async fn read_session(
     Ok(session)
 }
 
-/// What GoTrue says of a session that only it can judge: the one part of judging that takes a place
-/// among the requests in flight.
+/// Why GoTrue could not be asked about a token.
+enum IntrospectionError {
+    /// Unproven sessions take their share of the places in flight already.
+    Overloaded,
+    /// GoTrue is down, slow or rate-limiting.
+    Refused(Refusal),
+}
+
+impl From<Refusal> for IntrospectionError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<IntrospectionError> for Error {
+    fn from(error: IntrospectionError) -> Self {
+        match error {
+            IntrospectionError::Overloaded => Self::Overloaded,
+            IntrospectionError::Refused(refusal) => refusal.into(),
+        }
+    }
+}
+
+/// What GoTrue says of a session that only it can judge. The call takes a place among the requests in
+/// flight; requests that wait for the call of another one take none.
 async fn introspect(
     app: &App,
     call: &Call,
     headers: &HeaderMap,
     session: &Session,
-) -> Result<Result<Introspection, Refusal>, Error> {
+) -> Result<Introspection, IntrospectionError> {
     let token = session.access_token.expose_secret();
     if let Some(answer) = app.introspections.get(token) {
-        return Ok(Ok(answer));
+        return Ok(answer);
     }
-    let _place = app.places.take(session.proof)?;
     let deadline = Instant::now() + app.config.upstream_timeout;
     let (user, caller) = (session.claims.sub, call.on_behalf_of(headers));
-    Ok(app.introspections.ask(token, user, &app.logout.gotrue, &caller, deadline).await)
+    let ask = async {
+        let place = app.places.take(Proof::Unproven);
+        let _place = place.map_err(|_| IntrospectionError::Overloaded)?;
+        Ok(introspection::introspect(token, user, &app.logout.gotrue, &caller, deadline).await?)
+    };
+    app.introspections.get_or_call(token, deadline, ask).await
 }

@@ -123,7 +123,7 @@ async fn genuine(
         Standing::Verified => Ok(()),
         Standing::Unjudged if session.expired => Ok(()),
         Standing::Unjudgeable => Err(Error::AuthServiceUnavailable),
-        Standing::Unjudged => match super::introspect(app, call, headers, session).await?? {
+        Standing::Unjudged => match super::introspect(app, call, headers, session).await? {
             Introspection::Live | Introspection::Ended | Introspection::Banned => Ok(()),
             Introspection::Forged => Err(Error::CredentialInvalid(TokenFault::Signature)),
         },

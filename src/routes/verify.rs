@@ -15,6 +15,7 @@ use axum::{
 
 use uuid::Uuid;
 
+use super::IntrospectionError;
 use crate::{
     app::{App, frame::Call},
     error::{Envelope, Error, Part},
@@ -129,15 +130,14 @@ async fn alive(
     match session.standing {
         Standing::Verified => Ok(()),
         Standing::Unjudgeable => Err(Error::NotReady(Part::KeySet)),
-        Standing::Unjudged => {
-            let answer = super::introspect(app, call, headers, session).await?;
-            match answer.map_err(|_| Error::NotReady(Part::AuthService))? {
-                Introspection::Live => Ok(()),
-                Introspection::Ended => Err(Error::SessionNotFound),
-                Introspection::Banned => Err(Error::CredentialInvalid(TokenFault::Banned)),
-                Introspection::Forged => Err(Error::CredentialInvalid(TokenFault::Signature)),
-            }
-        }
+        Standing::Unjudged => match super::introspect(app, call, headers, session).await {
+            Ok(Introspection::Live) => Ok(()),
+            Ok(Introspection::Ended) => Err(Error::SessionNotFound),
+            Ok(Introspection::Banned) => Err(Error::CredentialInvalid(TokenFault::Banned)),
+            Ok(Introspection::Forged) => Err(Error::CredentialInvalid(TokenFault::Signature)),
+            Err(IntrospectionError::Overloaded) => Err(Error::Overloaded),
+            Err(IntrospectionError::Refused(_)) => Err(Error::NotReady(Part::AuthService)),
+        },
     }
 }
 

@@ -48,29 +48,23 @@ impl IntrospectionCache {
         is_fresh(asked_at).then_some(answer)
     }
 
-    /// GoTrue's answer about `token`, which names `user`: cached, of a call that another request began,
-    /// or of a call of its own.
+    /// GoTrue's answer about `token`: cached, of a call that another request began, or of `call`.
     ///
     /// # Errors
-    /// The refusal that says nothing about the token: GoTrue is down, slow or rate-limiting.
-    pub async fn ask(
+    /// What `call` says, where GoTrue could not answer; [`Refusal::Timeout`] at the deadline.
+    pub async fn get_or_call<E: From<Refusal>>(
         &self,
         token: &str,
-        user: Uuid,
-        gotrue: &GoTrue,
-        caller: &OnBehalfOf,
         deadline: Deadline,
-    ) -> Result<Introspection, Refusal> {
+        call: impl Future<Output = Result<Introspection, E>>,
+    ) -> Result<Introspection, E> {
         let key = token_digest(token);
         self.answers.remove_if(&key, |(_, asked_at)| !is_fresh(*asked_at));
-        let call = async {
-            let answer = introspect(token, user, gotrue, caller, deadline).await?;
-            Ok((answer, Instant::now()))
-        };
+        let call = async { Ok((call.await?, Instant::now())) };
         // Where the call of another request fails, the next one that waits calls.
         match timeout_at(deadline, self.answers.get_or_insert_async(&key, call)).await {
             Ok(answered) => answered.map(|(answer, _)| answer),
-            Err(_) => Err(Refusal::Timeout),
+            Err(_) => Err(Refusal::Timeout.into()),
         }
     }
 }
@@ -79,7 +73,11 @@ fn is_fresh(asked_at: Instant) -> bool {
     asked_at.elapsed() < CACHED_FOR
 }
 
-async fn introspect(
+/// Asks GoTrue about `token`, which names `user`.
+///
+/// # Errors
+/// The refusal that says nothing about the token: GoTrue is down, slow or rate-limiting.
+pub async fn introspect(
     token: &str,
     user: Uuid,
     gotrue: &GoTrue,

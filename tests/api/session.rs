@@ -168,7 +168,7 @@ async fn gotrue_is_asked_about_a_token_once_in_ten_seconds() {
 async fn what_gotrue_said_is_forgotten_after_ten_seconds() {
     use logout_gateway::{
         gotrue::{GoTrue, OnBehalfOf},
-        session::introspection::{Introspection, IntrospectionCache},
+        session::introspection::{Introspection, IntrospectionCache, introspect},
     };
     let stage = shared_secret().await;
     let tokens = stage.sign_up();
@@ -183,7 +183,9 @@ async fn what_gotrue_said_is_forgotten_after_ten_seconds() {
     let cache = IntrospectionCache::default();
     let ask = async || {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
-        cache.ask(&tokens.access_token, tokens.user_id, &gotrue, &caller, deadline).await
+        let (token, user) = (&tokens.access_token, tokens.user_id);
+        let call = introspect(token, user, &gotrue, &caller, deadline);
+        cache.get_or_call(token, deadline, call).await
     };
     let cached = || cache.get(&tokens.access_token);
     assert_eq!(cached(), None);
