@@ -190,3 +190,19 @@ async fn heads_arrive_that_are_larger_than_a_proxy_expects(#[case] kind: Kind) {
     assert_eq!((reply.status, &*reply.text()), (200, "renewed"));
     assert_eq!(reply.set_cookies(), lines.iter().map(|(_, line)| *line).collect::<Vec<_>>());
 }
+
+#[rstest]
+#[case::nginx(Kind::Nginx)]
+#[case::caddy(Kind::Caddy)]
+#[tokio::test]
+async fn the_reason_of_a_refusal_reaches_the_client(#[case] kind: Kind) {
+    let lines = [("X-Auth-Reason", "refreshable"), ("WWW-Authenticate", "Bearer")];
+    let gateway = Recorder::start(401, &lines, "the gateway's body");
+    let api = Recorder::api();
+    let proxy = kind.start(gateway.address, api.address).await;
+    let request = Request::new(proxy.address, "GET", "/").header("X-Auth-Reason", "eve");
+    let reply = request.send().await;
+    assert_eq!((reply.status, &*reply.text()), (401, "the gateway's body"));
+    assert_eq!(reply.all("x-auth-reason"), ["refreshable"]);
+    assert_eq!(api.count(), 0);
+}
