@@ -5,6 +5,7 @@ mod heads;
 mod limits;
 mod proxy;
 mod recorder;
+mod smuggling;
 
 use logout_gateway::mock::Tokens;
 use rstest::rstest;

@@ -3,7 +3,7 @@
 use std::{net::TcpListener, time::Instant};
 
 use super::{proxy::Kind, recorder::Recorder};
-use crate::harness::{Connection, Reply, Request};
+use crate::harness::{Connection, Program, Reply, Request, eventually};
 
 fn assert_limited(reply: &Reply) {
     assert_eq!(reply.status, 429, "{reply:?}");
@@ -97,6 +97,69 @@ async fn one_address_holds_no_more_than_twenty_logouts_at_nginx() {
     assert_limited(&limited.reply(false).await.unwrap());
     for connection in &mut open {
         assert!(!connection.has_something().await, "twenty wait for the gateway");
+    }
+}
+
+#[tokio::test]
+async fn a_client_with_many_requests_open_at_the_api_can_still_sign_out_at_nginx() {
+    let gateway = Recorder::start(200, &[("X-Auth-Carrier", "bearer")], "");
+    // Accepts connections and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = Kind::Nginx.start(gateway.address, silent.local_addr().unwrap()).await;
+    let mut open = Vec::new();
+    for _ in 0..60 {
+        let mut connection = Connection::open(proxy.address).await;
+        connection.write(&Request::new(proxy.address, "GET", "/things").bytes(false)).await;
+        open.push(connection);
+    }
+    eventually("all are let in", || async { gateway.count() == 60 }).await;
+    let reply = Request::new(proxy.address, "POST", "/logout").send().await;
+    assert_eq!((reply.status, gateway.last().line()), (200, "POST /logout".to_owned()));
+}
+
+/// Whether two addresses have one rate between them, at an nginx that has seen neither.
+async fn share_a_limit(proxy: &Program, addresses: [&str; 2]) -> bool {
+    let (begun, mut passed) = (Instant::now(), 0);
+    let mut open = Connection::open(proxy.address).await;
+    for n in 0..80 {
+        let request = Request::new(proxy.address, "GET", "/logout");
+        let request = request.header("X-Test-Address", addresses[n % 2]);
+        open.write(&request.bytes(false)).await;
+        let reply = open.reply(false).await.unwrap();
+        match reply.status {
+            200 => passed += 1,
+            _ => assert_limited(&reply),
+        }
+    }
+    // A rate for each lets 41 through at once, one for both little more.
+    assert!(passed == 80 || passed <= allowed(40, 5, begun), "{addresses:?}: {passed}");
+    passed < 80
+}
+
+#[tokio::test]
+async fn nginx_counts_a_client_by_its_ipv4_address_or_by_its_ipv6_network() {
+    let gateway = Recorder::start(200, &[], "");
+    let api = Recorder::api();
+    let proxy = Kind::Nginx.start(gateway.address, api.address).await;
+    for (first, second, shared) in [
+        ("192.0.2.1", "192.0.2.2", false),
+        ("192.0.2.3", "::ffff:192.0.2.3", true),
+        ("::ffff:192.0.2.4", "::ffff:192.0.2.5", false),
+        ("::ffff:10.10.10.10", "::ffff:c000:206", false),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", true),
+        ("2001:db8:1:3::1", "2001:db8:1:4::1", false),
+        ("2001:db8:5::1", "2001:db8:5:0:1:2:3:4", true),
+        ("2001:db8:6::1", "2001:db8:6:1::1", false),
+        ("2001:db8::1", "2001:db8:0:0:8000::", true),
+        ("2001:db8:0:7::1", "2001:db8:0:8::1", false),
+        ("2001:db8:0:9::1", "2001:DB8:0:9:0:0:192.0.2.9", true),
+        ("1::", "1::1", true),
+        ("2:0:0:1::", "2:0:0:2::", false),
+        // Bytes that are line breaks.
+        ("a0a:d0d:a0a:a0a:a0a:a0a:a0a:a0a", "a0a:d0d:a0a:a0a::d0d", true),
+        ("::1", "::2", true),
+    ] {
+        assert_eq!(share_a_limit(&proxy, [first, second]).await, shared, "{first}, {second}");
     }
 }
 

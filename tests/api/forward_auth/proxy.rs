@@ -15,23 +15,74 @@ pub(super) enum Kind {
 const NGINX: &str = "daemon off; master_process off; pid nginx.pid; events {}
 http {
     access_log off;
+    # What the deployed file sets for itself, whatever is around it.
+    underscores_in_headers on; ignore_invalid_headers off;
+    # A test chooses the address that it comes from.
+    set_real_ip_from 127.0.0.1; real_ip_header X-Test-Address;
     client_body_temp_path body; proxy_temp_path proxy;
     fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
     include logout-gateway.conf;
 }
 ";
+
+/// Texts of the deployed file, each with the text that takes its place.
+type Edits<'a> = &'a [(&'a str, String)];
+
 impl Kind {
     /// In front of an API, asking that gateway.
     pub(super) async fn start(self, gateway: SocketAddr, api: SocketAddr) -> Program {
+        self.start_edited(gateway, api, &[]).await
+    }
+
+    /// With the change that docs/revocation.md shows for cookies of the app.
+    pub(super) async fn start_with_locale(self, gateway: SocketAddr, api: SocketAddr) -> Program {
+        let (language, replaced) = match self {
+            Self::Nginx => ("nginx", LOCALE_PLACE_NGINX),
+            Self::Caddy => ("caddyfile", LOCALE_PLACE_CADDY),
+        };
+        let shown = documented(language, "the cookie `locale`");
+        self.start_edited(gateway, api, &[(replaced, shown)]).await
+    }
+
+    async fn start_edited(self, gateway: SocketAddr, api: SocketAddr, edits: Edits<'_>) -> Program {
         let command = |folder: &Path, own: SocketAddr| match self {
-            Self::Nginx => nginx(folder, own, gateway, api),
-            Self::Caddy => caddy(folder, own, gateway, api),
+            Self::Nginx => nginx(folder, own, gateway, api, edits),
+            Self::Caddy => caddy(folder, own, gateway, api, edits),
         };
         Program::start(&format!("{self:?}"), command).await
     }
 }
 
-fn nginx(folder: &Path, own: SocketAddr, gateway: SocketAddr, api: SocketAddr) -> Command {
+/// What the documented change takes the place of.
+const LOCALE_PLACE_NGINX: &str = "map $auth_carrier $app_cookies {
+    default \"\";
+    cookie $plain_cookies;
+}
+";
+const LOCALE_PLACE_CADDY: &str = "			@not_by_cookie not header X-Auth-Carrier cookie
+			request_header @not_by_cookie -Cookie
+";
+
+/// The block of that language in docs/revocation.md that follows the text.
+fn documented(language: &str, text: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/revocation.md");
+    let page = fs::read_to_string(path).unwrap();
+    let start = format!("```{language}\n");
+    let block = page.split(text).skip(1).find_map(|after| {
+        let (between, block) = after.split_once("```")?;
+        let block = block.strip_prefix(&start[3..])?;
+        (between.len() < 400).then(|| block.split("```").next().unwrap().to_owned())
+    });
+    block.unwrap_or_else(|| panic!("no {language} after {text}"))
+}
+
+fn nginx(
+    folder: &Path,
+    own: SocketAddr,
+    gateway: SocketAddr,
+    api: SocketAddr,
+    edits: Edits<'_>,
+) -> Command {
     let addresses = [
         ("listen 443 ssl;", format!("listen {own};")),
         ("ssl_certificate /etc/ssl/certs/app.example.com.pem;", String::new()),
@@ -39,7 +90,7 @@ fn nginx(folder: &Path, own: SocketAddr, gateway: SocketAddr, api: SocketAddr) -
         ("server 127.0.0.1:8080;", format!("server {gateway};")),
         ("server 127.0.0.1:3000;", format!("server {api};")),
     ];
-    let server = configuration("nginx/logout-gateway.conf", &addresses);
+    let server = configuration("nginx/logout-gateway.conf", &addresses, edits);
     fs::write(folder.join("logout-gateway.conf"), server).unwrap();
     fs::write(folder.join("nginx.conf"), NGINX).unwrap();
     // Where Debian puts it, which is not in everybody's PATH.
@@ -48,7 +99,13 @@ fn nginx(folder: &Path, own: SocketAddr, gateway: SocketAddr, api: SocketAddr) -
     command
 }
 
-fn caddy(folder: &Path, own: SocketAddr, gateway: SocketAddr, api: SocketAddr) -> Command {
+fn caddy(
+    folder: &Path,
+    own: SocketAddr,
+    gateway: SocketAddr,
+    api: SocketAddr,
+    edits: Edits<'_>,
+) -> Command {
     let addresses = [
         // No address for the administration of a Caddy that only the test knows.
         ("{\n\tservers {", "{\n\tadmin off\n\tservers {".to_owned()),
@@ -58,18 +115,18 @@ fn caddy(folder: &Path, own: SocketAddr, gateway: SocketAddr, api: SocketAddr) -
         ("reverse_proxy 127.0.0.1:3000", format!("reverse_proxy {api}")),
     ];
     let file = folder.join("Caddyfile");
-    fs::write(&file, configuration("caddy/Caddyfile", &addresses)).unwrap();
+    fs::write(&file, configuration("caddy/Caddyfile", &addresses, edits)).unwrap();
     let mut command = Command::new("caddy");
     command.args(["run", "--config"]).arg(file);
     command.envs(["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"].map(|variable| (variable, folder)));
     command
 }
 
-/// The file below `deploy/` with other addresses; each stands in it once.
-fn configuration(file: &str, replaced: &[(&str, String)]) -> String {
+/// The file below `deploy/` with other addresses and these edits; each stands in it once.
+fn configuration(file: &str, addresses: Edits<'_>, edits: Edits<'_>) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file);
     let text = fs::read_to_string(path).unwrap();
-    replaced.iter().fold(text, |text, (there, here)| {
+    addresses.iter().chain(edits).fold(text, |text, (there, here)| {
         assert_eq!(text.matches(there).count(), 1, "{file}: {there}");
         text.replace(there, here)
     })

@@ -34,6 +34,11 @@ impl Seen {
         format!("{} {}", self.parts.method, self.parts.uri)
     }
 
+    /// The target without its query.
+    pub(super) fn path(&self) -> &str {
+        self.parts.uri.path()
+    }
+
     /// Every value under that name.
     pub(super) fn all(&self, name: &str) -> Vec<&str> {
         let values = self.parts.headers.get_all(name).iter();
