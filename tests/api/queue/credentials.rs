@@ -234,6 +234,29 @@ async fn the_seven_days_begin_again_when_the_user_asks_again() {
 }
 
 #[tokio::test]
+async fn credentials_that_come_while_the_former_are_given_up_are_tried_at_once() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    let once = |mut fault: serde_json::Value| {
+        fault["times"] = json!(1);
+        stage.fault(fault);
+    };
+    let tokens = stage.sign_up();
+    stage.pass(600);
+    let later = refreshed(&stage, &tokens).await;
+    once(fails(500));
+    log_out(&stage, &tokens, "/logout").await;
+    let asked = stage.calls("logout").len();
+    once(json!({"operation": "logout", "kind": "delay", "seconds": 1.5}));
+    stage.pass(3000);
+    eventually("the worker asks", async || stage.calls("logout").len() > asked).await;
+    once(fails(500));
+    log_out(&stage, &later, "/logout").await;
+    // No time passes.
+    eventually("the session is dead", async || !stage.alive(&tokens)).await;
+    eventually("the entry is done", async || waiting(&stage).await == 0).await;
+}
+
+#[tokio::test]
 async fn a_refresh_token_that_is_too_long_to_be_gotrues_is_not_kept() {
     let (stage, _directory) = durable(Setup::new()).await;
     stage.fault(fails(503));
