@@ -40,8 +40,8 @@ pub struct RevocationQueue {
 /// Why a logout could not be queued.
 #[derive(Debug, thiserror::Error)]
 pub enum EnqueueError {
-    /// The access token has expired, and the refresh token is longer than [`LONGEST_REFRESH_TOKEN`]:
-    /// nothing is left to ask GoTrue with.
+    /// The access token has expired, and the refresh token is too long to be kept: nothing is left to ask
+    /// GoTrue with.
     #[error("its refresh token is too long to be one of GoTrue's")]
     NoCredentials,
     /// There is no room for it.
