@@ -224,7 +224,7 @@ pub fn first_app(
     failures: FailureLog,
 ) -> Result<App, StartError> {
     let seal = if store.queue().is_some() { Seal::new(&config.secrets)? } else { None };
-    let bounds = Bounds::of_bytes(config.queue_max_bytes);
+    let bounds = Bounds::new(config.queue_max_bytes, config.limits.header_bytes);
     let metrics = Arc::new(Metrics::new());
     let jwks = Arc::new(Jwks::new(config.upstream_timeout, metrics.clone()));
     let verifier = Arc::new(Verifier::new(&config.supabase, jwks.clone()));

@@ -128,7 +128,7 @@ pub trait Queue: Send + Sync {
 
     /// Makes an entry, whose lease ends at [`Entry::due`], due after `pause`, with its new
     /// [`Entry::attempts`], [`Entry::reason`] and [`Entry::tried`]; its credentials stay as they are in
-    /// the store. `failed` tells whether it was tried and failed. Nothing happens if it was removed, or
+    /// the store. If some were added since it was read, it is due at once: they were not tried yet. `failed` tells whether it was tried and failed. Nothing happens if it was removed, or
     /// another worker holds it. Answers whether it was done.
     ///
     /// # Errors

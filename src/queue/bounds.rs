@@ -1,7 +1,9 @@
 //! How much the queue holds at most.
 //!
 //! No client fills it alone: what one user has in it is bounded, and so is the share of stale sessions,
-//! whose tokens may come from an old log.
+//! whose tokens may come from an old log, of the whole queue and of what their user may have in it.
+
+use super::entry::MOST_CREDENTIALS;
 
 /// What the queue holds at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +14,8 @@ pub struct Bounds {
     pub bytes: u64,
     /// Sessions of one user.
     pub sessions_of_user: u64,
+    /// Bytes of one user's records.
+    pub bytes_of_user: u64,
 }
 
 /// Entries of one store.
@@ -20,20 +24,38 @@ pub const MOST_ENTRIES: u64 = 100_000;
 pub const MOST_SESSIONS_OF_USER: u64 = 64;
 /// Stale sessions take one part of so many.
 pub const STALE_PART: u64 = 4;
+/// One user's records take one part of so many.
+const PART_OF_USER: u64 = 64;
 
 /// How full the queue would be with an entry that is to be added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fill {
+    /// The whole queue.
+    pub all: Share,
+    /// Entries of stale sessions in the whole queue.
+    pub stale: Share,
+    /// What the entry's user has in it.
+    pub of_user: ShareOfUser,
+    /// What the stale sessions of the entry's user have in it.
+    pub stale_of_user: ShareOfUser,
+}
+
+/// A part of the queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
     /// Entries.
     pub entries: u64,
     /// Bytes of their records.
     pub bytes: u64,
-    /// Entries of stale sessions.
-    pub stale_entries: u64,
+}
+
+/// A user's part of the queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShareOfUser {
+    /// Sessions, 0 where the entry's session has others in the queue: it may always add to them.
+    pub sessions: u64,
     /// Bytes of their records.
-    pub stale_bytes: u64,
-    /// Sessions of the entry's user.
-    pub sessions_of_user: u64,
+    pub bytes: u64,
 }
 
 /// Why an entry is not taken.
@@ -45,16 +67,36 @@ pub enum QueueFullError {
     /// The share of stale sessions.
     #[error("the queue is full of stale sessions")]
     Stale,
-    /// [`Bounds::sessions_of_user`].
-    #[error("the queue holds the most sessions that one user may have in it")]
+    /// [`Bounds::sessions_of_user`] or [`Bounds::bytes_of_user`], or the share of stale sessions of them.
+    #[error("the queue holds as much as one user may have in it")]
     User,
 }
 
 impl Bounds {
-    /// The bounds with so many bytes.
+    /// The bounds with so many bytes. One user holds a part of them, but at least an entry of the largest
+    /// request heads, which have `head_bytes` each.
     #[must_use]
-    pub fn of_bytes(bytes: u64) -> Self {
-        Self { entries: MOST_ENTRIES, bytes, sessions_of_user: MOST_SESSIONS_OF_USER }
+    pub fn new(bytes: u64, head_bytes: usize) -> Self {
+        // Base64 makes three bytes four. The rest of a record is short.
+        let sealed = (head_bytes as u64).saturating_mul(4) / 3 + 1024;
+        let largest_entry = sealed.saturating_mul(MOST_CREDENTIALS as u64 + 1);
+        Self {
+            entries: MOST_ENTRIES,
+            bytes,
+            sessions_of_user: MOST_SESSIONS_OF_USER,
+            bytes_of_user: largest_entry.max(bytes / PART_OF_USER),
+        }
+    }
+
+    /// What stale sessions may take of it.
+    #[must_use]
+    pub fn of_stale(&self) -> Self {
+        Self {
+            entries: self.entries / STALE_PART,
+            bytes: self.bytes / STALE_PART,
+            sessions_of_user: self.sessions_of_user / STALE_PART,
+            bytes_of_user: self.bytes_of_user / STALE_PART,
+        }
     }
 
     /// Judges what the queue would hold with one more entry, or a longer one.
@@ -62,16 +104,26 @@ impl Bounds {
     /// # Errors
     /// [`QueueFullError`].
     pub fn admit(&self, with: &Fill, stale: bool) -> Result<(), QueueFullError> {
-        let Self { entries, bytes, sessions_of_user } = *self;
-        if with.sessions_of_user > sessions_of_user {
-            return Err(QueueFullError::User);
+        let stale_bounds = self.of_stale();
+        if !self.hold_of_user(with.of_user)
+            || stale && !stale_bounds.hold_of_user(with.stale_of_user)
+        {
+            Err(QueueFullError::User)
+        } else if !self.hold(with.all) {
+            Err(QueueFullError::Full)
+        } else if stale && !stale_bounds.hold(with.stale) {
+            Err(QueueFullError::Stale)
+        } else {
+            Ok(())
         }
-        if with.entries > entries || with.bytes > bytes {
-            return Err(QueueFullError::Full);
-        }
-        let over =
-            with.stale_entries > entries / STALE_PART || with.stale_bytes > bytes / STALE_PART;
-        if stale && over { Err(QueueFullError::Stale) } else { Ok(()) }
+    }
+
+    fn hold(&self, share: Share) -> bool {
+        share.entries <= self.entries && share.bytes <= self.bytes
+    }
+
+    fn hold_of_user(&self, share: ShareOfUser) -> bool {
+        share.sessions <= self.sessions_of_user && share.bytes <= self.bytes_of_user
     }
 }
 
@@ -81,30 +133,57 @@ mod tests {
 
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { entries: 8, bytes: 80, sessions_of_user: 2 };
+    const BOUNDS: Bounds = Bounds { entries: 8, bytes: 80, sessions_of_user: 4, bytes_of_user: 40 };
+    const NONE: Fill = Fill {
+        all: Share { entries: 0, bytes: 0 },
+        stale: Share { entries: 0, bytes: 0 },
+        of_user: ShareOfUser { sessions: 0, bytes: 0 },
+        stale_of_user: ShareOfUser { sessions: 0, bytes: 0 },
+    };
+    const FULL: Result<(), QueueFullError> = Err(QueueFullError::Full);
+    const STALE: Result<(), QueueFullError> = Err(QueueFullError::Stale);
+    const USER: Result<(), QueueFullError> = Err(QueueFullError::User);
+
+    fn all(entries: u64, bytes: u64) -> Fill {
+        Fill { all: Share { entries, bytes }, ..NONE }
+    }
+
+    fn stale(entries: u64, bytes: u64) -> Fill {
+        Fill { stale: Share { entries, bytes }, ..NONE }
+    }
+
+    fn of_user(sessions: u64, bytes: u64) -> Fill {
+        Fill { of_user: ShareOfUser { sessions, bytes }, ..NONE }
+    }
+
+    fn stale_of_user(sessions: u64, bytes: u64) -> Fill {
+        Fill { stale_of_user: ShareOfUser { sessions, bytes }, ..NONE }
+    }
 
     #[rstest]
-    #[case::all(Fill { entries: 8, bytes: 80, sessions_of_user: 2, ..Fill::default() }, false, Ok(()))]
-    #[case::entries(Fill { entries: 9, ..Fill::default() }, false, Err(QueueFullError::Full))]
-    #[case::bytes(Fill { bytes: 81, ..Fill::default() }, false, Err(QueueFullError::Full))]
-    #[case::user(
-        Fill { sessions_of_user: 3, ..Fill::default() },
-        false,
-        Err(QueueFullError::User)
-    )]
-    #[case::stale_share(Fill { stale_entries: 2, stale_bytes: 20, ..Fill::default() }, true, Ok(()))]
-    #[case::stale_entries(
-        Fill { stale_entries: 3, ..Fill::default() },
-        true,
-        Err(QueueFullError::Stale)
-    )]
-    #[case::stale_bytes(Fill { stale_bytes: 21, ..Fill::default() }, true, Err(QueueFullError::Stale))]
-    #[case::proven_beside_many_stale(Fill { stale_entries: 3, ..Fill::default() }, false, Ok(()))]
+    #[case::all(all(8, 80), [Ok(()); 2])]
+    #[case::entries(all(9, 0), [FULL; 2])]
+    #[case::bytes(all(0, 81), [FULL; 2])]
+    #[case::stale(stale(2, 20), [Ok(()); 2])]
+    #[case::stale_entries(stale(3, 0), [Ok(()), STALE])]
+    #[case::stale_bytes(stale(0, 21), [Ok(()), STALE])]
+    #[case::of_user(of_user(4, 40), [Ok(()); 2])]
+    #[case::sessions_of_user(of_user(5, 0), [USER; 2])]
+    #[case::bytes_of_user(of_user(0, 41), [USER; 2])]
+    #[case::stale_of_user(stale_of_user(1, 10), [Ok(()); 2])]
+    #[case::stale_sessions_of_user(stale_of_user(2, 0), [Ok(()), USER])]
+    #[case::stale_bytes_of_user(stale_of_user(0, 11), [Ok(()), USER])]
     fn each_bound_counts(
         #[case] with: Fill,
-        #[case] stale: bool,
-        #[case] admitted: Result<(), QueueFullError>,
+        #[case] proven_and_stale: [Result<(), QueueFullError>; 2],
     ) {
-        assert_eq!(BOUNDS.admit(&with, stale), admitted);
+        assert_eq!([false, true].map(|stale| BOUNDS.admit(&with, stale)), proven_and_stale);
+    }
+
+    #[test]
+    fn a_user_holds_a_sixty_fourth_of_the_bytes_but_at_least_an_entry_of_the_largest_heads() {
+        assert_eq!(Bounds::new(256 << 20, 128 << 10).bytes_of_user, 4 << 20);
+        let small = Bounds::new(1 << 20, 128 << 10).bytes_of_user;
+        assert!((512 << 10..1 << 20).contains(&small), "{small}");
     }
 }

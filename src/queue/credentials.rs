@@ -41,6 +41,18 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// Those of an entry that cannot be opened.
+    pub(super) fn without_tokens(exp: i64) -> Self {
+        Self {
+            access_token: SecretString::default(),
+            refresh_token: None,
+            exp,
+            iat: None,
+            forwarded_for: String::new(),
+            user_agent: None,
+        }
+    }
+
     fn exposed(&self) -> serde_json::Value {
         json!({
             "access_token": self.access_token.expose_secret(),
@@ -99,6 +111,17 @@ impl Key {
         let fingerprints = hmac::Key::new(HMAC_SHA256, &derived(secret, b"queue fingerprint")?);
         Ok(Self { id: URL_SAFE_NO_PAD.encode(id), sealing, fingerprints })
     }
+
+    /// The same for the same tokens, and telling nothing of them: a user who asks again with them adds
+    /// nothing to the entry.
+    fn fingerprint(&self, credentials: &Credentials) -> String {
+        let refresh_token = credentials.refresh_token.as_ref().map_or("", |t| t.expose_secret());
+        // No token has a line break.
+        let tokens = [credentials.access_token.expose_secret(), refresh_token].join("\n");
+        let tag = hmac::sign(&self.fingerprints, tokens.as_bytes());
+        let (short, _) = tag.as_ref().split_at(FINGERPRINT_BYTES);
+        URL_SAFE_NO_PAD.encode(short)
+    }
 }
 
 impl Seal {
@@ -125,24 +148,16 @@ impl Seal {
         let mut text = credentials.exposed().to_string().into_bytes();
         let Key { id, sealing, .. } = &self.current;
         let nonce = sealing.seal_in_place_append_tag(Aad::from(entry.binding()), &mut text)?;
+        let former = self.previous.as_ref();
         Ok(SealedCredentials {
-            fingerprint: self.fingerprint(credentials),
+            fingerprint: self.current.fingerprint(credentials),
+            former_fingerprint: former.map(|former| former.fingerprint(credentials)),
             proven,
+            exp: credentials.exp,
             key_id: id.clone(),
             sealed: URL_SAFE_NO_PAD.encode([nonce.as_ref().as_slice(), &text].concat()),
             bound_to: None,
         })
-    }
-
-    /// The same for the same tokens, and telling nothing of them: a user who asks again with them adds
-    /// nothing to the entry.
-    fn fingerprint(&self, credentials: &Credentials) -> String {
-        let refresh_token = credentials.refresh_token.as_ref().map_or("", |t| t.expose_secret());
-        // No token has a line break.
-        let tokens = [credentials.access_token.expose_secret(), refresh_token].join("\n");
-        let tag = hmac::sign(&self.current.fingerprints, tokens.as_bytes());
-        let (short, _) = tag.as_ref().split_at(FINGERPRINT_BYTES);
-        URL_SAFE_NO_PAD.encode(short)
     }
 
     /// What [`Seal::seal`] sealed for this entry.
@@ -198,6 +213,7 @@ mod tests {
             session_id: Uuid::from_u128(3),
             tried: false,
             queued_at: 1000,
+            renewed_at: 1000,
             due: 2000,
             failed_at: 0,
             attempts: 0,
@@ -251,12 +267,12 @@ mod tests {
         let refreshed = Credentials { refresh_token: None, ..credentials() };
         let other = Credentials { access_token: "header.payload.other".into(), ..credentials() };
         let elsewhere = Credentials { forwarded_for: "192.0.2.9".to_owned(), ..credentials() };
-        assert_eq!(one.fingerprint(&credentials()), one.fingerprint(&elsewhere));
+        assert_eq!(one.current.fingerprint(&credentials()), one.current.fingerprint(&elsewhere));
         let fingerprints = [
-            one.fingerprint(&credentials()),
-            one.fingerprint(&refreshed),
-            one.fingerprint(&other),
-            secret.fingerprint(&credentials()),
+            one.current.fingerprint(&credentials()),
+            one.current.fingerprint(&refreshed),
+            one.current.fingerprint(&other),
+            secret.current.fingerprint(&credentials()),
         ];
         assert_eq!(std::collections::HashSet::from(fingerprints).len(), 4);
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use aws_lc_rs::error::Unspecified;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Notify;
 
 use super::{
@@ -22,6 +23,10 @@ use crate::{
     store::{Queue, StoreFault},
 };
 
+/// The longest refresh token that is kept, in bytes. GoTrue's have some dozens of characters; a client may
+/// send any, and several with one access token.
+const LONGEST_REFRESH_TOKEN: usize = 4096;
+
 /// Puts logouts into the queue of a store, sealed and within its bounds.
 #[derive(Debug)]
 pub struct RevocationQueue {
@@ -35,6 +40,10 @@ pub struct RevocationQueue {
 /// Why a logout could not be queued.
 #[derive(Debug, thiserror::Error)]
 pub enum EnqueueError {
+    /// The access token has expired, and the refresh token is too long to be kept: nothing is left to ask
+    /// GoTrue with.
+    #[error("its refresh token is too long to be one of GoTrue's")]
+    NoCredentials,
     /// There is no room for it.
     #[error(transparent)]
     Full(#[from] QueueFullError),
@@ -91,9 +100,13 @@ impl RevocationQueue {
         refusal: &Refusal,
         now: SystemTime,
     ) -> Result<(), EnqueueError> {
+        let credentials = credentials(session, asked);
+        if session.expired && credentials.refresh_token.is_none() {
+            return Err(EnqueueError::NoCredentials);
+        }
         let mut entry = entry(session, asked, refusal, milliseconds(now));
         let proven = session.proof == Proof::Proven;
-        let sealed = self.seal.seal(&credentials(session, asked), &entry, proven)?;
+        let sealed = self.seal.seal(&credentials, &entry, proven)?;
         entry.credentials.push(sealed);
         let pause = backoff::after(0, refusal, now);
         queue.enqueue(&entry, pause, &self.bounds, entry.queued_at).await??;
@@ -112,6 +125,7 @@ fn entry(session: &Session, asked: Asked<'_>, refusal: &Refusal, now: i64) -> En
         session_id: claims.session_id,
         tried: asked.tried_before,
         queued_at: now,
+        renewed_at: 0,
         due: now,
         failed_at: 0,
         attempts: 0,
@@ -123,9 +137,11 @@ fn entry(session: &Session, asked: Asked<'_>, refusal: &Refusal, now: i64) -> En
 
 fn credentials(session: &Session, asked: Asked<'_>) -> Credentials {
     let (claims, caller) = (&session.claims, asked.caller);
+    let is_kept = |token: &&SecretString| token.expose_secret().len() <= LONGEST_REFRESH_TOKEN;
+    let refresh_token = session.refresh_token.as_ref().filter(is_kept);
     Credentials {
         access_token: session.access_token.clone(),
-        refresh_token: session.refresh_token.clone(),
+        refresh_token: refresh_token.cloned(),
         exp: claims.exp,
         iat: claims.iat,
         forwarded_for: caller.forwarded_for.to_str().unwrap_or_default().to_owned(),

@@ -1,8 +1,9 @@
 //! A revocation that GoTrue could not be asked for, as the queue keeps it.
 //!
 //! 1. There is one entry for each session and scope. A session that asks again adds its newest
-//!    credentials to it, three at most; credentials of a stale session never push out those of a proven
-//!    one.
+//!    credentials to it, three at most. Credentials of a stale session never push out those of a proven
+//!    one, and nothing pushes out the proven access token that expires last: a thief with a token that is
+//!    about to expire cannot take the owner's place by made-up refresh tokens.
 //! 2. An entry has a revision, which every added credential changes: the worker removes what it has
 //!    tried, and not what came meanwhile.
 
@@ -36,6 +37,10 @@ pub struct Entry {
     pub tried: bool,
     /// When the logout was first asked for; milliseconds since the Unix epoch, by the store's clock.
     pub queued_at: i64,
+    /// When a proven session asked for it last, 0 if never; milliseconds since the Unix epoch, by the
+    /// store's clock. It is given up seven days after that; what stale sessions add does not count.
+    #[serde(default)]
+    pub renewed_at: i64,
     /// When GoTrue is to be asked, or a lease ends; milliseconds since the Unix epoch, by the store's
     /// clock.
     pub due: i64,
@@ -57,8 +62,15 @@ pub struct Entry {
 pub struct SealedCredentials {
     /// The same for the same credentials, as long as `GATEWAY_SECRET` is; tells nothing about them.
     pub fingerprint: String,
+    /// The fingerprint under the key of `GATEWAY_SECRET_PREVIOUS`, for what was queued before the secret
+    /// changed.
+    #[serde(skip)]
+    pub former_fingerprint: Option<String>,
     /// Whether the session was proven by them when they came; else it was stale.
     pub proven: bool,
+    /// When the access token expires; seconds since the Unix epoch. 0 where an earlier release wrote it.
+    #[serde(default)]
+    pub exp: i64,
     /// Which secret's key sealed them.
     pub key_id: String,
     /// The ciphertext; base64url.
@@ -91,21 +103,26 @@ impl Entry {
         !self.credentials.iter().any(|credentials| credentials.proven)
     }
 
-    /// This entry with what `newer`, of the same session and scope, brings. When and why it is due stays;
-    /// the time of the first request counts.
+    /// This entry as it is when it is put into a store at `now`, in milliseconds by the store's clock.
+    #[must_use]
+    pub fn stamped(self, now: i64) -> Self {
+        let renewed_at = if self.is_stale() { 0 } else { now };
+        Self { queued_at: now, renewed_at, ..self }
+    }
+
+    /// This entry with what `newer`, of the same session and scope, brings. When and why it is due stays.
     #[must_use]
     pub fn merged_with(self, newer: &Self) -> Self {
-        let known = |credentials: &SealedCredentials| {
-            self.credentials.iter().any(|c| c.fingerprint == credentials.fingerprint)
-        };
-        let added = newer.credentials.iter().filter(|c| !known(c)).cloned();
-        let mut credentials: Vec<_> = added.collect();
-        let changed = !credentials.is_empty();
-        credentials.extend(self.credentials.iter().cloned());
+        let mut credentials = self.credentials;
+        let mut changed = false;
+        for added in newer.credentials.iter().rev() {
+            changed |= add(&mut credentials, added);
+        }
         keep_best(&mut credentials);
         Self {
             tried: self.tried || newer.tried,
             queued_at: self.queued_at.min(newer.queued_at),
+            renewed_at: self.renewed_at.max(newer.renewed_at),
             revision: if changed { self.revision.wrapping_add(1) } else { self.revision },
             credentials,
             ..self
@@ -113,11 +130,34 @@ impl Entry {
     }
 }
 
-/// Keeps [`MOST_CREDENTIALS`], those of proven sessions first, else the newest, in their order.
+/// Adds credentials as the newest; answers whether they tell anything new. Tokens that were proven once
+/// stay so, for the session was.
+fn add(credentials: &mut Vec<SealedCredentials>, added: &SealedCredentials) -> bool {
+    if let Some(known) = credentials.iter_mut().find(|c| c.fingerprint == added.fingerprint) {
+        let is_news = added.proven && !known.proven;
+        known.proven |= added.proven;
+        return is_news;
+    }
+    let is_former =
+        |c: &SealedCredentials| Some(&c.fingerprint) == added.former_fingerprint.as_ref();
+    let former = credentials.iter().position(is_former).map(|at| credentials.remove(at));
+    let proven = added.proven || former.is_some_and(|former| former.proven);
+    credentials.insert(0, SealedCredentials { proven, ..added.clone() });
+    true
+}
+
+/// Keeps [`MOST_CREDENTIALS`] in their order: of the proven ones that whose access token expires last,
+/// for with it GoTrue can be asked for the longest time; then the proven ones before the stale ones, and
+/// the newest. Of several that expire last the oldest stays, for the newest stays by its age.
 fn keep_best(credentials: &mut Vec<SealedCredentials>) {
+    let numbered = credentials.iter().enumerate().filter(|(_, c)| c.proven);
+    let mut lasting = numbered.max_by_key(|(_, c)| c.exp).map(|(at, _)| at);
     while credentials.len() > MOST_CREDENTIALS {
         let stale = credentials.iter().rposition(|c| !c.proven);
-        credentials.remove(stale.unwrap_or(credentials.len() - 1));
+        let oldest = (0..credentials.len()).rfind(|at| Some(*at) != lasting);
+        let Some(superfluous) = stale.or(oldest) else { break };
+        credentials.remove(superfluous);
+        lasting = lasting.map(|at| if at > superfluous { at - 1 } else { at });
     }
 }
 
@@ -125,10 +165,13 @@ fn keep_best(credentials: &mut Vec<SealedCredentials>) {
 mod tests {
     use super::*;
 
+    /// Those of a later letter expire later.
     fn credentials(name: &str, proven: bool) -> SealedCredentials {
         SealedCredentials {
             fingerprint: name.to_owned(),
+            former_fingerprint: None,
             proven,
+            exp: name.bytes().next().map_or(0, i64::from),
             key_id: String::new(),
             sealed: String::new(),
             bound_to: None,
@@ -146,6 +189,7 @@ mod tests {
             session_id,
             tried: false,
             queued_at: 1000,
+            renewed_at: if proven { 1000 } else { 0 },
             due: 2000,
             failed_at: 0,
             attempts: 0,
@@ -182,6 +226,35 @@ mod tests {
         let merged = stale.merged_with(&entry("proven", true));
         assert_eq!(names(&merged), ["proven", "s4", "s3"]);
         assert!(!merged.is_stale());
+    }
+
+    fn merged(first: Entry, others: &[Entry]) -> Entry {
+        others.iter().fold(first, Entry::merged_with)
+    }
+
+    #[test]
+    fn the_proven_token_that_expires_last_is_kept_and_of_several_the_oldest_beside_the_newest() {
+        let [later, earlier] =
+            ["z", "a"].map(|kind| [1, 2, 3, 4].map(|n| entry(&format!("{kind}{n}"), true)));
+        let stale = entry("zz", false);
+        let kept = merged(later[0].clone(), &earlier);
+        assert_eq!(names(&kept), ["a4", "a3", "z1"]);
+        let kept = merged(kept, &[later[1].clone(), later[2].clone(), later[3].clone(), stale]);
+        assert_eq!(names(&kept), ["z4", "z3", "z1"]);
+    }
+
+    #[test]
+    fn tokens_that_were_proven_once_stay_so() {
+        let proofs = |entry: &Entry| entry.credentials.iter().map(|c| c.proven).collect::<Vec<_>>();
+        let known = merged(entry("a", true), &[entry("a", false)]);
+        assert_eq!((proofs(&known), known.revision), (vec![true], 0));
+        let known = merged(entry("a", false), &[entry("a", true), entry("a", true)]);
+        assert_eq!((proofs(&known), known.revision), (vec![true], 1));
+        // The same tokens under the fingerprint of another secret take the place of the former.
+        let mut anew = entry("b", false);
+        anew.credentials[0].former_fingerprint = Some("a".to_owned());
+        let known = merged(entry("a", true), &[anew]);
+        assert_eq!((names(&known), proofs(&known), known.revision), (vec!["b"], vec![true], 1));
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! The one task of a process that asks GoTrue again for what was queued.
 //!
 //! 1. An entry is removed once GoTrue confirmed, or once no credentials of it can revoke anything: its
-//!    tokens have expired and cannot be refreshed, the session is gone and its siblings live on, or seven
-//!    days are over. Giving up is told by log, metric and failure log; removing waits for none of them.
+//!    tokens have expired by our clock, GoTrue refuses them and does not refresh them, the session is gone
+//!    and its siblings live on, or seven days are over since a proven session asked for it last. Giving up
+//!    is told by log, metric and failure log; removing waits for none of them.
 //! 2. One entry's failure puts off that entry. Only a failure that is about GoTrue itself
 //!    ([`Refusal::is_about_gotrue`]) puts off the others: then one entry probes, ever more rarely, and
 //!    those that failed last are tried last. A GoTrue that is well gets a few at a time: a stock one
 //!    manages 20 logouts in a second.
 //! 3. The widest scope of a session is asked for first: a `local` logout that succeeds makes its `global`
-//!    impossible. An entry of a stale session that GoTrue has refused is not waited for.
+//!    impossible. An entry of a stale session that GoTrue has refused is not waited for, nor one that this
+//!    process cannot decrypt.
 //! 4. A worker that is killed while it asks leaves a lease that ends by itself; asking twice does no harm.
 
 mod attempt;
@@ -133,7 +135,6 @@ impl Worker {
         };
         if scope != Scope::Global
             && let Some(wider) = self.wider(queue, &entry, scope).await?
-            && may_succeed(&wider)
         {
             let pause = wider.due.saturating_sub(self.now()).max(0).unsigned_abs();
             let pause = Duration::from_millis(pause).min(backoff::LONGEST_ASKED) + LOOK_EVERY;
@@ -148,7 +149,7 @@ impl Worker {
             Settled::Hopeless { reason, upstream_status } => {
                 self.give_up(queue, &entry, reason, upstream_status).await?;
             }
-            Settled::Later { refusal, reason, unknown } => {
+            Settled::Later { refusal, reason, unknown, .. } => {
                 let entry = Entry { tried: entry.tried || unknown, ..entry };
                 self.reschedule(queue, entry, &refusal, reason).await?;
             }
@@ -156,7 +157,7 @@ impl Worker {
         Ok(tried)
     }
 
-    /// The entry of the same session for a wider scope, the widest first.
+    /// The entry of the same session for a wider scope that this one waits for, the widest first.
     async fn wider(
         &self,
         queue: &dyn Queue,
@@ -168,11 +169,16 @@ impl Worker {
                 break;
             }
             let found = queue.get(entry_id(entry.session_id, wider)).await?;
-            if let Some(found) = found.filter(may_succeed) {
+            if let Some(found) = found.filter(|found| may_succeed(found) && self.opens(found)) {
                 return Ok(Some(found));
             }
         }
         Ok(None)
+    }
+
+    /// Whether this process can decrypt credentials of the entry; else it cannot try it.
+    fn opens(&self, entry: &Entry) -> bool {
+        entry.credentials.iter().any(|sealed| self.queue.open(sealed, entry).is_ok())
     }
 
     async fn done(
@@ -211,7 +217,8 @@ impl Worker {
         reason: &str,
     ) -> Result<(), StoreFault> {
         // A clock that was set back makes nothing old.
-        let waited = self.now().saturating_sub(entry.queued_at).max(0).unsigned_abs();
+        let asked_at = entry.renewed_at.max(entry.queued_at);
+        let waited = self.now().saturating_sub(asked_at).max(0).unsigned_abs();
         if Duration::from_millis(waited) >= GIVE_UP_AFTER {
             return self.give_up(queue, &entry, reason, None).await;
         }
@@ -223,7 +230,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Removes an entry that can revoke nothing, unless credentials came meanwhile.
+    /// Removes an entry that can revoke nothing. With credentials that came meanwhile it is due at once.
     async fn give_up(
         &self,
         queue: &dyn Queue,
@@ -232,6 +239,7 @@ impl Worker {
         upstream_status: Option<u16>,
     ) -> Result<(), StoreFault> {
         if !queue.remove_unchanged(entry).await? {
+            queue.reschedule(entry, Duration::ZERO, true, self.now()).await?;
             return Ok(());
         }
         self.metrics.retried("gave-up");

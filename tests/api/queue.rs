@@ -1,6 +1,7 @@
 //! Section 9 of the contract: what GoTrue fails to do is queued, and done once it can be.
 
 mod admission;
+mod credentials;
 mod scopes;
 mod waiting;
 

@@ -251,6 +251,7 @@ async fn a_hostile_record_cannot_break_out() {
         session_id: Uuid::nil(),
         tried: false,
         queued_at: START * 1000,
+        renewed_at: 0,
         due: (START + 3000) * 1000,
         failed_at: 0,
         attempts: 1,
@@ -258,13 +259,15 @@ async fn a_hostile_record_cannot_break_out() {
         revision: 0,
         credentials: vec![SealedCredentials {
             fingerprint: hostile(),
+            former_fingerprint: None,
             proven: true,
+            exp: 0,
             key_id: hostile(),
             sealed: hostile(),
             bound_to: None,
         }],
     };
-    let (pause, bounds) = (Duration::from_mins(50), Bounds::of_bytes(1 << 20));
+    let (pause, bounds) = (Duration::from_mins(50), Bounds::new(1 << 20, 1 << 17));
     let queued = store.queue().unwrap().enqueue(&entry, pause, &bounds, START * 1000).await;
     queued.unwrap().unwrap();
     drop(store);

@@ -6,6 +6,7 @@
 mod cut_offs;
 mod disk;
 mod durable;
+mod earlier_release;
 mod failures;
 mod first_release;
 mod list;
@@ -119,8 +120,11 @@ macro_rules! every_queue {
         promises! { $place => merging:
             there_is_one_entry_for_each_session_and_scope
             the_newest_three_credentials_are_kept
+            the_proven_token_that_expires_last_is_kept
             stale_credentials_push_out_no_proven_ones
             what_asks_again_leaves_due_time_attempts_and_age
+            stale_credentials_renew_nothing
+            what_got_credentials_while_leased_is_due_at_once
             merging_takes_no_lease_away_and_loses_nothing
             what_got_credentials_is_not_removed_unseen
             what_was_queued_anew_is_not_removed_for_the_former
@@ -137,6 +141,8 @@ macro_rules! every_queue {
             stale_entries_take_a_quarter
             stale_bytes_take_a_quarter
             a_user_has_64_sessions_in_the_queue
+            stale_sessions_take_a_quarter_of_a_users_places
+            the_bytes_of_a_user_are_bounded
             totals_are_those_of_what_is_there
         }
     };

@@ -35,7 +35,9 @@ impl From<EntryV1> for Entry {
         let bound_to = format!("{id} {scope} {user_id} {session_id} {verified}");
         let credentials = SealedCredentials {
             fingerprint: id.to_string(),
+            former_fingerprint: None,
             proven: verified,
+            exp: 0,
             key_id: old.key_id,
             sealed: old.sealed,
             bound_to: Some(bound_to),
@@ -49,6 +51,7 @@ impl From<EntryV1> for Entry {
             session_id,
             tried: old.tried,
             queued_at: old.queued_at,
+            renewed_at: if verified { old.queued_at } else { 0 },
             due: old.due,
             failed_at: 0,
             attempts: old.attempts,

@@ -36,8 +36,8 @@ pub(super) enum Settled {
     Done { already_ended: bool },
     /// Nothing is left to revoke it with.
     Hopeless { reason: &'static str, upstream_status: Option<u16> },
-    /// It may succeed later.
-    Later { refusal: Refusal, reason: &'static str, unknown: bool },
+    /// It may succeed later. `of_credentials`: other credentials of the session may succeed now.
+    Later { refusal: Refusal, reason: &'static str, unknown: bool, of_credentials: bool },
 }
 
 impl Settled {
@@ -46,8 +46,7 @@ impl Settled {
         match self {
             Self::Done { .. } => true,
             Self::Hopeless { reason, .. } => *reason == "not_found",
-            // Any other refusal may be about these credentials alone.
-            Self::Later { refusal, .. } => refusal.is_passing(),
+            Self::Later { of_credentials, .. } => !of_credentials,
         }
     }
 }
@@ -67,11 +66,9 @@ impl Worker {
                         "the worker cannot decrypt a queued logout: set GATEWAY_SECRET_PREVIOUS to the \
                          secret that it was queued with"
                     );
-                    let refusal = Refusal::Unexpected;
-                    (
-                        Tried::Nothing,
-                        Settled::Later { refusal, reason: "unreadable", unknown: false },
-                    )
+                    let (refusal, reason, unknown) = (Refusal::Unexpected, "unreadable", false);
+                    let of_credentials = true;
+                    (Tried::Nothing, Settled::Later { refusal, reason, unknown, of_credentials })
                 }
             };
             if settled.is_about_the_session() {
@@ -101,29 +98,39 @@ impl Worker {
             return (Tried::Nothing, Settled::Done { already_ended: true });
         }
         let deadline = Instant::now() + self.patience;
-        let Ended { outcome, upstream_status, unknown, .. } =
-            self.logout.retry(&session, asked, deadline).await;
+        let mut ended = self.logout.retry(&session, asked, deadline).await;
+        let is_foreign = ended.outcome == Outcome::NotGenuine(TokenFault::ForeignRefresh);
+        if session.expired && (is_foreign || ended.outcome == Outcome::Expired) {
+            // The gateway's clock may be ahead, so GoTrue must judge the access token itself.
+            let as_it_is = Session { expired: false, refresh_token: None, ..session.clone() };
+            ended = self.logout.retry(&as_it_is, asked, deadline).await;
+        }
+        let Ended { outcome, upstream_status, unknown, .. } = ended;
         let hopeless = |reason| Settled::Hopeless { reason, upstream_status };
         match outcome {
             Outcome::Revoked => (Tried::Answered, Settled::Done { already_ended: false }),
             Outcome::AlreadyEnded => (Tried::Answered, Settled::Done { already_ended: true }),
             Outcome::OthersLiveOn => (Tried::Answered, hopeless("not_found")),
-            // GoTrue may have been restarted with other keys: a token that has not expired is tried again.
-            Outcome::NotGenuine(TokenFault::Signature) if !session.expired => {
-                let refusal = Refusal::BadJwt;
-                (Tried::Answered, Settled::Later { refusal, reason: "invalid", unknown })
+            // `bad_jwt`, though the token has not expired: GoTrue's clock or its keys may be wrong.
+            Outcome::NotGenuine(_) | Outcome::Expired if !session.expired => {
+                let (refusal, reason) = (Refusal::BadJwt, "invalid");
+                let later = Settled::Later { refusal, reason, unknown, of_credentials: true };
+                (Tried::Answered, later)
             }
-            Outcome::NotGenuine(_) => (Tried::Answered, hopeless("invalid")),
-            // Mostly there was no refresh token to ask with.
-            Outcome::Expired => (Tried::Nothing, hopeless("expired")),
+            Outcome::NotGenuine(_) | Outcome::Expired => {
+                (Tried::Answered, hopeless(if is_foreign { "invalid" } else { "expired" }))
+            }
             Outcome::Queued(refusal) | Outcome::Failed(refusal) => {
                 let reason = Error::from(refusal.clone()).reason();
+                let is_of_client = is_limit_of_client(&refusal, upstream_status);
+                let of_credentials = is_of_client || !refusal.is_passing();
                 let tried = match &refusal {
+                    _ if is_of_client => Tried::Nothing,
                     refusal if refusal.is_about_gotrue() => Tried::GoTrueFailed(refusal.clone()),
                     Refusal::UserBanned => Tried::Answered,
                     _ => Tried::Nothing,
                 };
-                (tried, Settled::Later { refusal, reason, unknown })
+                (tried, Settled::Later { refusal, reason, unknown, of_credentials })
             }
         }
     }
@@ -155,20 +162,27 @@ impl Worker {
         }
     }
 
-    /// Keeps the session of a proven entry on the revocation list, though GoTrue has not ended it.
+    /// Keeps the session of a proven entry on the revocation list, though GoTrue has not ended it. The ids
+    /// of the entry suffice: its credentials may be sealed with a secret that is lost.
     pub(super) async fn keep_refusing(&self, entry: &Entry) {
         let proven = entry.credentials.iter().filter(|sealed| sealed.proven);
-        for sealed in proven {
-            let (Some(scope), Ok(credentials)) =
-                (Scope::parse(&entry.scope), self.queue.open(sealed, entry))
-            else {
-                continue;
-            };
-            let session = self.session(entry, sealed, &credentials);
-            let caller = credentials.caller(&entry.request_id);
-            let asked =
-                Asked { scope, route: &entry.route, caller: &caller, tried_before: entry.tried };
-            return self.logout.record_unended(&session, asked).await;
-        }
+        let (Some(scope), Some(sealed)) =
+            (Scope::parse(&entry.scope), proven.max_by_key(|sealed| sealed.exp))
+        else {
+            return;
+        };
+        let credentials = Credentials::without_tokens(sealed.exp);
+        let session = self.session(entry, sealed, &credentials);
+        let caller = credentials.caller(&entry.request_id);
+        let asked =
+            Asked { scope, route: &entry.route, caller: &caller, tried_before: entry.tried };
+        self.logout.record_unended(&session, asked).await;
     }
+}
+
+/// Whether a 429 is about one client: it answered the token refresh, so there is no status of a logout.
+/// GoTrue limits refreshes by the forwarded address (`GOTRUE_RATE_LIMIT_TOKEN_REFRESH`): if that counted
+/// as GoTrue's health, one account could hold up the logouts of all.
+fn is_limit_of_client(refusal: &Refusal, status_of_logout: Option<u16>) -> bool {
+    matches!(refusal, Refusal::RateLimited { .. }) && status_of_logout.is_none()
 }

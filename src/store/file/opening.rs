@@ -18,7 +18,7 @@ use super::{
     super::{CannotOpen, list::List},
     queue::Outline,
     records::Unreadable,
-    tables::{Fault, Tables, are_of_a_later_release},
+    tables::{Fault, SESSIONS_OF_USER, Tables, are_of_a_later_release},
 };
 
 /// Pages that the library keeps in memory: the list is there already, the rest is small.
@@ -74,6 +74,7 @@ pub(super) fn opened(path: &Path) -> Result<Opened, Fault> {
     if are_of_a_later_release(&transaction)? {
         return Err(Unreadable::Later.into());
     }
+    transaction.delete_table(SESSIONS_OF_USER)?;
     let mut tables = Tables::open(&transaction)?;
     tables.upgrade_queue()?;
     tables.upgrade_failures()?;

@@ -3,13 +3,14 @@
 //! The record of an entry holds its credentials and is written when they change; how the entry stands is
 //! a small value of its own, written at each try.
 
+mod fill;
 mod lease;
 mod outline;
 mod upgrade;
 
 use std::time::Duration;
 
-use redb::{ReadableTable, ReadableTableMetadata};
+use redb::ReadableTable;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -19,7 +20,7 @@ use super::{
     tables::{Fault, Tables},
 };
 use crate::queue::{
-    bounds::{Bounds, Fill, QueueFullError},
+    bounds::{Bounds, QueueFullError},
     entry::Entry,
 };
 
@@ -46,14 +47,6 @@ impl State {
     }
 }
 
-/// Totals of the queue, by their keys in the file.
-#[derive(Clone, Copy)]
-enum Total {
-    Bytes = 0,
-    StaleEntries = 1,
-    StaleBytes = 2,
-}
-
 fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -67,7 +60,7 @@ impl Tables<'_> {
         now: i64,
     ) -> Result<Result<(), QueueFullError>, Fault> {
         let due = now.saturating_add(milliseconds(pause));
-        let added = Entry { due, queued_at: now, ..entry.clone() };
+        let added = Entry { due, ..entry.clone().stamped(now) };
         let known = self.entry(entry.id.as_u128())?;
         let becomes = match &known {
             Some(known) => known.clone().merged_with(&added),
@@ -84,58 +77,13 @@ impl Tables<'_> {
         Ok(Ok(()))
     }
 
-    /// How full the queue is with `becomes` in the place of `known`.
-    fn fill_with(&self, known: Option<&Entry>, becomes: &Entry) -> Result<Fill, Fault> {
-        let (mut fill, user) = (self.fill()?, becomes.user_id.as_u128());
-        if let Some(known) = known {
-            // The state of the entry was written apart from its record, so the record is measured.
-            let record = self.queue.get(known.id.as_u128())?;
-            let bytes = record.map_or(0, |record| record.value().len() as u64);
-            fill.entries = fill.entries.saturating_sub(1);
-            fill.bytes = fill.bytes.saturating_sub(bytes);
-            if known.is_stale() {
-                fill.stale_entries = fill.stale_entries.saturating_sub(1);
-                fill.stale_bytes = fill.stale_bytes.saturating_sub(bytes);
-            }
-        }
-        let bytes = written_entry(becomes)?.len() as u64;
-        fill.entries += 1;
-        fill.bytes += bytes;
-        if becomes.is_stale() {
-            fill.stale_entries += 1;
-            fill.stale_bytes += bytes;
-        }
-        // A session that is in the queue already may always add to what it has there.
-        let session = becomes.session_id.as_u128();
-        if self.sessions_of_user.get((user, session))?.is_none() {
-            let others = self.sessions_of_user.range((user, 0)..=(user, u128::MAX))?;
-            fill.sessions_of_user = others.count() as u64 + 1;
-        }
-        Ok(fill)
-    }
-
-    fn fill(&self) -> Result<Fill, Fault> {
-        let total = |total: Total| -> Result<u64, Fault> {
-            Ok(self.totals.get(total as u8)?.map_or(0, |value| value.value()))
-        };
-        Ok(Fill {
-            entries: self.queue.len()?,
-            bytes: total(Total::Bytes)?,
-            stale_entries: total(Total::StaleEntries)?,
-            stale_bytes: total(Total::StaleBytes)?,
-            sessions_of_user: 0,
-        })
-    }
-
     fn put_in(&mut self, entry: &Entry) -> Result<(), Fault> {
         let id = entry.id.as_u128();
         let record = written_entry(entry)?;
         self.queue.insert(id, &*record)?;
         self.queued.insert((entry.queued_at, id), ())?;
         self.write_state(id, &State::of(entry))?;
-        let key = (entry.user_id.as_u128(), entry.session_id.as_u128());
-        let entries = self.sessions_of_user.get(key)?.map_or(0, |value| value.value());
-        self.sessions_of_user.insert(key, entries + 1)?;
+        self.count_for_user(entry, record.len() as u64)?;
         self.add_to_totals(entry, |total| total + record.len() as u64, |count| count + 1)
     }
 
@@ -146,31 +94,10 @@ impl Tables<'_> {
         self.due.remove((entry.due, id))?;
         self.failed.remove((entry.failed_at, id))?;
         self.states.remove(id)?;
-        let key = (entry.user_id.as_u128(), entry.session_id.as_u128());
-        let entries = self.sessions_of_user.get(key)?.map_or(0, |value| value.value());
-        if entries > 1 {
-            self.sessions_of_user.insert(key, entries - 1)?;
-        } else {
-            self.sessions_of_user.remove(key)?;
-        }
+        self.entries_of_user.remove((entry.user_id.as_u128(), id))?;
         self.changed = true;
         let less = |total: u64| total.saturating_sub(removed);
         self.add_to_totals(entry, less, |count| count.saturating_sub(1))
-    }
-
-    fn add_to_totals(
-        &mut self,
-        entry: &Entry,
-        bytes: impl Fn(u64) -> u64,
-        entries: impl Fn(u64) -> u64,
-    ) -> Result<(), Fault> {
-        let fill = self.fill()?;
-        self.totals.insert(Total::Bytes as u8, bytes(fill.bytes))?;
-        if entry.is_stale() {
-            self.totals.insert(Total::StaleBytes as u8, bytes(fill.stale_bytes))?;
-            self.totals.insert(Total::StaleEntries as u8, entries(fill.stale_entries))?;
-        }
-        Ok(())
     }
 
     /// Writes how an entry stands, and where it is found by that.
@@ -202,9 +129,11 @@ impl Tables<'_> {
         now: i64,
     ) -> Result<bool, Fault> {
         let id = entry.id.as_u128();
-        let Some(known) = self.state(id)?.filter(|known| known.due == entry.due) else {
+        let Some(known) = self.entry(id)?.filter(|known| known.due == entry.due) else {
             return Ok(false);
         };
+        // Credentials that came meanwhile were not tried yet.
+        let pause = if known.revision == entry.revision { pause } else { Duration::ZERO };
         let due = now.saturating_add(milliseconds(pause));
         let failed_at = if failed { now } else { known.failed_at };
         let queued_at = known.queued_at;

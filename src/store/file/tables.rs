@@ -33,8 +33,11 @@ const DUE: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("due");
 const QUEUED: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("queued");
 /// The ids by when they failed last.
 const FAILED: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("queue_failed");
-/// User and session to how many entries it has in the queue.
-const SESSIONS_OF_USER: TableDefinition<'_, (u128, u128), u64> =
+/// User and id to the entry's session, the bytes of its record, and whether it is stale.
+const ENTRIES_OF_USER: TableDefinition<'_, (u128, u128), (u128, u64, bool)> =
+    TableDefinition::new("queue_of_user");
+/// Where an earlier release counted the entries of each user's sessions; removed when the file is opened.
+pub(super) const SESSIONS_OF_USER: TableDefinition<'_, (u128, u128), u64> =
     TableDefinition::new("queue_sessions");
 /// Totals of the queue.
 const TOTALS: TableDefinition<'_, u8, u64> = TableDefinition::new("queue_totals");
@@ -76,7 +79,7 @@ pub(super) struct Tables<'t> {
     pub(super) due: Table<'t, (i64, u128), ()>,
     pub(super) queued: Table<'t, (i64, u128), ()>,
     pub(super) failed: Table<'t, (i64, u128), ()>,
-    pub(super) sessions_of_user: Table<'t, (u128, u128), u64>,
+    pub(super) entries_of_user: Table<'t, (u128, u128), (u128, u64, bool)>,
     pub(super) totals: Table<'t, u8, u64>,
     pub(super) failures: Table<'t, u64, &'static [u8]>,
     pub(super) failures_of_user: Table<'t, (u128, u64), ()>,
@@ -94,7 +97,7 @@ impl<'t> Tables<'t> {
             due: transaction.open_table(DUE)?,
             queued: transaction.open_table(QUEUED)?,
             failed: transaction.open_table(FAILED)?,
-            sessions_of_user: transaction.open_table(SESSIONS_OF_USER)?,
+            entries_of_user: transaction.open_table(ENTRIES_OF_USER)?,
             totals: transaction.open_table(TOTALS)?,
             failures: transaction.open_table(FAILURES)?,
             failures_of_user: transaction.open_table(FAILURES_OF_USER)?,
@@ -234,6 +237,7 @@ pub(super) fn are_of_a_later_release(transaction: &WriteTransaction) -> Result<b
         DUE.name(),
         QUEUED.name(),
         FAILED.name(),
+        ENTRIES_OF_USER.name(),
         SESSIONS_OF_USER.name(),
         TOTALS.name(),
         FAILURES.name(),

@@ -60,6 +60,7 @@ fn entry(id: u128, due: i64) -> Entry {
         session_id: Uuid::from_u128(2),
         tried: false,
         queued_at: 0,
+        renewed_at: 0,
         due,
         failed_at: 0,
         attempts: 0,
@@ -67,7 +68,9 @@ fn entry(id: u128, due: i64) -> Entry {
         revision: 0,
         credentials: vec![SealedCredentials {
             fingerprint: "fingerprint".to_owned(),
+            former_fingerprint: None,
             proven: true,
+            exp: 0,
             key_id: "key".to_owned(),
             sealed: "sealed".to_owned(),
             bound_to: None,
@@ -75,7 +78,8 @@ fn entry(id: u128, due: i64) -> Entry {
     }
 }
 
-const BOUNDS: Bounds = Bounds { entries: MOST_ENTRIES, bytes: 1 << 20, sessions_of_user: 64 };
+const BOUNDS: Bounds =
+    Bounds { entries: MOST_ENTRIES, bytes: 1 << 20, sessions_of_user: 64, bytes_of_user: 4 << 20 };
 
 /// Queues an entry at 0, to be due at [`Entry::due`].
 async fn put(store: &FileStore, entry: &Entry) -> Result<(), StoreFault> {

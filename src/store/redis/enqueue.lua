@@ -1,18 +1,22 @@
 -- Adds an entry, or replaces the record of one, within the bounds. A full Redis refuses it, but for an entry
 -- of the first release: that one is moved here, and gives its room back.
 --
--- KEYS: due, records, states, queued, failed, index, totals; the sessions of the user; for an entry of the
---       first release also its due, records and queued.
+-- KEYS: due, records, states, queued, failed, index, totals; the ids of the user's entries; for an entry of
+--       the first release also its due, records and queued.
 -- ARGV: id, the revision that is replaced or '-', the new revision, the record, the state, milliseconds
---       until it is due, the session, 1 if it is stale, then the most entries, bytes, entries of stale
---       sessions, bytes of stale sessions, and sessions of a user; the user; the id that the first release
---       gave it, or nothing.
+--       until it is due, the session, 1 if it is stale, the user, the id that the first release gave it or
+--       nothing; then the most entries, bytes, sessions of the user and bytes of the user; then what stale
+--       sessions may take of each of the four.
 -- Answers 'ok', 'changed' (read it again), 'full', 'stale' or 'user'.
-local due, records, states, queued, failed, index, totals, sessions = unpack(KEYS, 1, 8)
+local due, records, states, queued, failed, index, totals, of_user = unpack(KEYS, 1, 8)
 local old_due, old_records, old_queued = unpack(KEYS, 9, 11)
 local id, replaced, revision, record, state = unpack(ARGV, 1, 5)
 local pause, session, stale = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
-local old_id = ARGV[15]
+local user, old_id = ARGV[9], ARGV[10]
+local bounds, stale_bounds = {}, {}
+for n = 1, 4 do
+  bounds[n], stale_bounds[n] = tonumber(ARGV[10 + n]), tonumber(ARGV[14 + n])
+end
 
 if old_id ~= '' and redis.call('HEXISTS', old_records, old_id) == 0 then
   -- Another instance has moved it.
@@ -39,13 +43,37 @@ local entries = redis.call('HLEN', index) + (known and 0 or 1)
 local bytes = total('bytes') - known_bytes + #record
 local stale_entries = total('stale_entries') - known_stale + stale
 local stale_bytes = total('stale_bytes') - known_stale * known_bytes + stale * #record
-if redis.call('HEXISTS', sessions, session) == 0
-  and redis.call('HLEN', sessions) >= tonumber(ARGV[13]) then
+
+-- What the user has in the queue with this entry: bytes, and whether each session is stale.
+local user_bytes, user_stale_bytes, is_stale = #record, stale * #record, { [session] = stale == 1 }
+local is_known, gone = known, {}
+for _, other in ipairs(redis.call('SMEMBERS', of_user)) do
+  local line = other ~= id and redis.call('HGET', index, other)
+  if line then
+    local other_bytes, other_stale, other_session = string.match(line, '^%d+ (%d+) ([01]) %S+ (%S+)$')
+    user_bytes = user_bytes + tonumber(other_bytes)
+    user_stale_bytes = user_stale_bytes + tonumber(other_stale) * tonumber(other_bytes)
+    is_known = is_known or other_session == session
+    is_stale[other_session] = is_stale[other_session] ~= false and other_stale == '1'
+  elseif other ~= id then
+    gone[#gone + 1] = other
+  end
+end
+local sessions, stale_sessions = 0, 0
+-- A session that is in the queue may always add to what it has there.
+if not is_known then
+  for _, session_is_stale in pairs(is_stale) do
+    sessions = sessions + 1
+    stale_sessions = stale_sessions + (session_is_stale and 1 or 0)
+  end
+end
+
+if sessions > bounds[3] or user_bytes > bounds[4]
+  or stale == 1 and (stale_sessions > stale_bounds[3] or user_stale_bytes > stale_bounds[4]) then
   return 'user'
-elseif entries > tonumber(ARGV[9]) or bytes > tonumber(ARGV[10]) then
+elseif entries > bounds[1] or bytes > bounds[2] then
   return 'full'
-elseif stale == 1
-  and (stale_entries > tonumber(ARGV[11]) or stale_bytes > tonumber(ARGV[12])) then
+elseif stale == 1 and (stale_entries > stale_bounds[1] or stale_bytes > stale_bounds[2]) then
   return 'stale'
 end
 
@@ -66,7 +94,12 @@ if old_id ~= '' then
 end
 redis.call('HSET', records, id, record)
 redis.call('HSET', index, id,
-  revision .. ' ' .. #record .. ' ' .. stale .. ' ' .. ARGV[14] .. ' ' .. session)
+  revision .. ' ' .. #record .. ' ' .. stale .. ' ' .. user .. ' ' .. session)
+redis.call('SADD', of_user, id)
+-- An instance of an earlier release has removed these.
+for _, other in ipairs(gone) do
+  redis.call('SREM', of_user, other)
+end
 redis.call('HSET', totals, 'bytes', whole(bytes), 'stale_entries', whole(stale_entries),
   'stale_bytes', whole(stale_bytes))
 -- The state of a known entry stays: a worker may have written it since it was read.
@@ -75,6 +108,5 @@ if not known then
   redis.call('ZADD', due, whole(now + pause), id)
   redis.call('ZADD', queued, whole(queued_at), id)
   redis.call('ZADD', failed, 0, id)
-  redis.call('HINCRBY', sessions, session, 1)
 end
 return 'ok'

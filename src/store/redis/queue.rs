@@ -23,7 +23,7 @@ use super::{
 use crate::{
     queue::{
         backoff::LONGEST_ASKED,
-        bounds::{Bounds, QueueFullError, STALE_PART},
+        bounds::{Bounds, QueueFullError},
         entry::Entry,
     },
     store::{Queue, StoreFault},
@@ -56,11 +56,12 @@ impl Queue for RedisStore {
     ) -> Result<Result<(), QueueFullError>, StoreFault> {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
-            let known = self.get(entry.id).await?;
+            let (known, now) = self.get_now(entry.id).await?;
             let replaced = known.as_ref().map(|known| known.revision);
+            let added = entry.clone().stamped(now);
             let becomes = match known {
-                Some(known) => known.merged_with(entry),
-                None => entry.clone(),
+                Some(known) => known.merged_with(&added),
+                None => added,
             };
             let written = self.write_entry(replaced, &becomes, pause, bounds, None).await?;
             match written.as_str() {
@@ -77,20 +78,7 @@ impl Queue for RedisStore {
     }
 
     async fn get(&self, id: Uuid) -> Result<Option<Entry>, StoreFault> {
-        let (keys, id) = (&self.keys.queue, id.to_string());
-        let mut commands = pipe();
-        commands.cmd("HGET").arg(&keys.records).arg(&id);
-        commands.cmd("HGET").arg(&keys.states).arg(&id);
-        for scores in [&keys.queued, &keys.failed, &keys.due] {
-            commands.cmd("ZSCORE").arg(scores).arg(&id);
-        }
-        let answer: (Option<String>, Option<String>, Option<i64>, Option<i64>, Option<i64>) =
-            self.ask("read the queue", &commands).await?;
-        let (Some(record), state, queued_at, failed_at, Some(due)) = answer else {
-            return Ok(None);
-        };
-        let times = [queued_at, failed_at, Some(due)].map(Option::unwrap_or_default);
-        Ok(read(&record, state.as_deref(), times))
+        Ok(self.get_now(id).await?.0)
     }
 
     async fn lease(
@@ -136,7 +124,8 @@ impl Queue for RedisStore {
             .arg(entry.due)
             .arg(milliseconds(pause))
             .arg(state)
-            .arg(u8::from(failed));
+            .arg(u8::from(failed))
+            .arg(entry.revision);
         let (done,): (bool,) = self.ask("reschedule", &commands).await?;
         Ok(done)
     }
@@ -199,6 +188,26 @@ fn leased_entry(values: &[redis::Value; 6]) -> Result<Option<Entry>, ParsingErro
 }
 
 impl RedisStore {
+    /// The entry of that id, and the time by the clock of Redis.
+    async fn get_now(&self, id: Uuid) -> Result<(Option<Entry>, i64), StoreFault> {
+        type Score = Option<i64>;
+        type Answer = (Option<String>, Option<String>, Score, Score, Score, (i64, i64));
+        let (keys, id) = (&self.keys.queue, id.to_string());
+        let mut commands = pipe();
+        commands.cmd("HGET").arg(&keys.records).arg(&id);
+        commands.cmd("HGET").arg(&keys.states).arg(&id);
+        for scores in [&keys.queued, &keys.failed, &keys.due] {
+            commands.cmd("ZSCORE").arg(scores).arg(&id);
+        }
+        commands.cmd("TIME");
+        let answer: Answer = self.ask("read the queue", &commands).await?;
+        let (record, state, queued_at, failed_at, due, (seconds, micros)) = answer;
+        let now = seconds * 1000 + micros / 1000;
+        let (Some(record), Some(due)) = (record, due) else { return Ok((None, now)) };
+        let times = [queued_at, failed_at, Some(due)].map(Option::unwrap_or_default);
+        Ok((read(&record, state.as_deref(), times), now))
+    }
+
     /// Writes an entry, in the place of the one with the revision `replaced`; answers what `enqueue.lua`
     /// answers. `moved` is the id that the first release gave it.
     async fn write_entry(
@@ -213,13 +222,13 @@ impl RedisStore {
         let (record, state) = (written_entry(entry).map_err(fault)?, state(entry).map_err(fault)?);
         let (user, session) = (entry.user_id.to_string(), entry.session_id.to_string());
         let names = &self.keys.queue;
-        let sessions = format!("{}{user}", names.user);
-        let mut keys = [&names.all()[..], &[&sessions]].concat();
+        let of_user = format!("{}{user}", names.of_user);
+        let mut keys = [&names.all()[..], &[&of_user]].concat();
         if moved.is_some() {
             keys.extend(names.first_release.iter().map(String::as_str));
         }
         let mut commands = pipe();
-        script(&mut commands, ENQUEUE, &keys)
+        let arguments = script(&mut commands, ENQUEUE, &keys)
             .arg(entry.id.to_string())
             .arg(replaced.map_or_else(|| ANY.to_owned(), |revision| revision.to_string()))
             .arg(entry.revision)
@@ -228,13 +237,12 @@ impl RedisStore {
             .arg(milliseconds(pause))
             .arg(session)
             .arg(u8::from(entry.is_stale()))
-            .arg(bounds.entries)
-            .arg(bounds.bytes)
-            .arg(bounds.entries / STALE_PART)
-            .arg(bounds.bytes / STALE_PART)
-            .arg(bounds.sessions_of_user)
             .arg(user)
             .arg(moved.unwrap_or_default());
+        for bounds in [*bounds, bounds.of_stale()] {
+            let Bounds { entries, bytes, sessions_of_user, bytes_of_user } = bounds;
+            arguments.arg(&[entries, bytes, sessions_of_user, bytes_of_user]);
+        }
         let (written,) = self.ask("queue", &commands).await?;
         Ok(written)
     }
@@ -251,7 +259,8 @@ impl RedisStore {
             .arg(id.to_string())
             .arg(revision)
             .arg(queued_at)
-            .arg(&keys.user);
+            .arg(&keys.of_user)
+            .arg(&keys.former_of_user);
         let (removed,): (bool,) = self.ask("remove", &commands).await?;
         Ok(removed)
     }

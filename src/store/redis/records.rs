@@ -78,8 +78,10 @@ pub(super) struct QueueKeys {
     pub(super) index: String,
     /// Bytes, and entries and bytes of stale sessions: a hash.
     pub(super) totals: String,
-    /// What the keys of the sessions of each user begin with: hashes.
-    pub(super) user: String,
+    /// What the keys of the ids of each user's entries begin with: sets.
+    pub(super) of_user: String,
+    /// What the keys begin with under which an earlier release counted each user's sessions: hashes.
+    pub(super) former_of_user: String,
     /// The first release's: ids by when they are due, records, and when they were queued.
     pub(super) first_release: [String; 3],
 }
@@ -95,7 +97,8 @@ impl QueueKeys {
             failed: key("failed"),
             index: key("index"),
             totals: key("totals"),
-            user: key("user:"),
+            of_user: key("of-user:"),
+            former_of_user: key("user:"),
             first_release: ["queue", "queue:entries", "queue:queued"]
                 .map(|name| format!("{prefix}{name}")),
         }

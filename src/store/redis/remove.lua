@@ -1,8 +1,8 @@
 -- Removes an entry, if it has the revision that is named, or whichever it has; answers whether it did.
 --
 -- KEYS: due, records, states, queued, failed, index, totals. ARGV: id, the revision or '-', when it was
--- queued (an entry that was queued anew begins with the same revision), what the keys of the sessions of
--- users begin with.
+-- queued (an entry that was queued anew begins with the same revision), what the keys of the users' ids
+-- begin with, and what those keys begin with under which an earlier release counted.
 local due, records, states, queued, failed, index, totals = unpack(KEYS, 1, 7)
 local id = ARGV[1]
 -- A full Redis refuses no write of a script that has begun to write: this changes nothing.
@@ -11,8 +11,7 @@ local known = redis.call('HGET', index, id)
 if not known then
   return 0
 end
-local revision, bytes, stale, user, session =
-  string.match(known, '^(%d+) (%d+) ([01]) (%S+) (%S+)$')
+local revision, bytes, stale, user = string.match(known, '^(%d+) (%d+) ([01]) (%S+) ')
 if ARGV[2] ~= '-' then
   local at = redis.call('ZSCORE', queued, id)
   if revision ~= ARGV[2] or tonumber(at or '') ~= tonumber(ARGV[3]) then
@@ -34,8 +33,6 @@ else
     redis.call('HINCRBY', totals, 'stale_bytes', -tonumber(bytes))
   end
 end
-local sessions = ARGV[4] .. user
-if redis.call('HINCRBY', sessions, session, -1) <= 0 then
-  redis.call('HDEL', sessions, session)
-end
+redis.call('SREM', ARGV[4] .. user, id)
+redis.call('DEL', ARGV[5] .. user)
 return 1

@@ -1,9 +1,9 @@
--- Makes an entry due later, if the worker that asks holds it still; answers whether it did. The time is
--- that of Redis.
+-- Makes an entry due later, if the worker that asks holds it still; answers whether it did. It is due at
+-- once if credentials were added since the worker read it. The time is that of Redis.
 --
--- KEYS: due, records, states, queued, failed. ARGV: id, when the worker's lease ends, milliseconds until it
--- is due again, the state, 1 if it failed.
-local due, states, failed = KEYS[1], KEYS[3], KEYS[5]
+-- KEYS: due, records, states, queued, failed, index. ARGV: id, when the worker's lease ends, milliseconds
+-- until it is due again, the state, 1 if it failed, the revision that the worker read.
+local due, states, failed, index = KEYS[1], KEYS[3], KEYS[5], KEYS[6]
 -- A full Redis refuses no write of a script that has begun to write: this changes nothing.
 redis.call('ZREM', due, '')
 local at = redis.call('ZSCORE', due, ARGV[1])
@@ -12,7 +12,12 @@ if not at or tonumber(at) ~= tonumber(ARGV[2]) then
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZADD', due, string.format('%.0f', now + tonumber(ARGV[3])), ARGV[1])
+local pause = tonumber(ARGV[3])
+local revision = string.match(redis.call('HGET', index, ARGV[1]) or '', '^(%d+) ')
+if revision and revision ~= ARGV[6] then
+  pause = 0
+end
+redis.call('ZADD', due, string.format('%.0f', now + pause), ARGV[1])
 redis.call('HSET', states, ARGV[1], ARGV[4])
 if ARGV[5] == '1' then
   redis.call('ZADD', failed, string.format('%.0f', now), ARGV[1])

@@ -112,6 +112,7 @@ impl RedisServer {
             let words: &[&str] = match &*kind {
                 "string" => &["GET", key],
                 "hash" => &["HGETALL", key],
+                "set" => &["SMEMBERS", key],
                 "zset" => &["ZRANGE", key, "0", "-1", "WITHSCORES"],
                 "list" => &["LRANGE", key, "0", "-1"],
                 "stream" => &["XRANGE", key, "-", "+"],

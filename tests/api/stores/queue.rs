@@ -24,7 +24,7 @@ use crate::harness::eventually;
 
 /// What a gateway sets by default.
 pub(super) const BOUNDS: Bounds =
-    Bounds { entries: 100_000, bytes: 256 << 20, sessions_of_user: 64 };
+    Bounds { entries: 100_000, bytes: 256 << 20, sessions_of_user: 64, bytes_of_user: 4 << 20 };
 /// Longer than any test takes.
 pub(super) const HOUR: Duration = Duration::from_hours(1);
 /// Over at once.
@@ -40,7 +40,9 @@ pub(super) fn now() -> i64 {
 fn credentials(name: &str, proven: bool) -> SealedCredentials {
     SealedCredentials {
         fingerprint: name.to_owned(),
+        former_fingerprint: None,
         proven,
+        exp: 1,
         key_id: "key".to_owned(),
         sealed: format!("sealed {name}"),
         bound_to: None,
@@ -58,6 +60,7 @@ pub(super) fn asked(user: Uuid, session: Uuid, scope: Scope, name: &str, proven:
         session_id: session,
         tried: false,
         queued_at: 0,
+        renewed_at: 0,
         due: 0,
         failed_at: 0,
         attempts: 0,
@@ -178,10 +181,11 @@ pub(super) async fn what_is_queued_is_there_by_its_due_time(place: &Place) {
     for (entry, pause) in put.iter().zip(minutes) {
         assert_after(entry.queued_at, NOW, then);
         assert_after(entry.due, pause, then);
-        let Entry { queued_at, due, .. } = *entry;
+        assert_after(entry.renewed_at, NOW, then);
+        let Entry { queued_at, renewed_at, due, .. } = *entry;
         let as_asked = Entry { id: entry.id, user_id: entry.user_id, ..self::entry() };
         let session_id = entry.session_id;
-        assert_eq!(*entry, Entry { queued_at, due, session_id, ..as_asked });
+        assert_eq!(*entry, Entry { queued_at, renewed_at, due, session_id, ..as_asked });
     }
     let expected = [2, 1, 3, 0].map(|n| put[n].clone());
     assert_eq!(queue.all().await, expected);

@@ -36,7 +36,7 @@ async fn place() -> Place {
     Place { address: address(&server), clock: || 5, _ground: Box::new(server) }
 }
 
-fn address(server: &RedisServer) -> StoreAddress {
+pub(super) fn address(server: &RedisServer) -> StoreAddress {
     StoreAddress::parse(&server.url()).unwrap()
 }
 

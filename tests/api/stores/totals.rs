@@ -18,8 +18,8 @@ pub(super) struct Fill {
     pub(super) bytes: u64,
     pub(super) stale_entries: u64,
     pub(super) stale_bytes: u64,
-    /// How many entries each session of each user has.
-    pub(super) sessions: BTreeMap<(Uuid, Uuid), u64>,
+    /// By user and id: the session of each entry, the bytes of its record, and whether it is stale.
+    pub(super) of_users: BTreeMap<(Uuid, Uuid), (Uuid, u64, bool)>,
 }
 
 pub(super) struct Totals {
@@ -36,7 +36,8 @@ impl Fill {
         self.bytes += bytes;
         self.stale_entries += stale;
         self.stale_bytes += stale * bytes;
-        *self.sessions.entry((record.user_id, record.session_id)).or_default() += 1;
+        let of_user = (record.session_id, bytes, stale == 1);
+        self.of_users.insert((record.user_id, record.id), of_user);
     }
 }
 
@@ -59,7 +60,8 @@ pub(super) async fn totals(address: &StoreAddress) -> Totals {
 fn of_file(path: &std::path::Path) -> Totals {
     const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
     const TOTALS: TableDefinition<'_, u8, u64> = TableDefinition::new("queue_totals");
-    const SESSIONS: TableDefinition<'_, (u128, u128), u64> = TableDefinition::new("queue_sessions");
+    const OF_USER: TableDefinition<'_, (u128, u128), (u128, u64, bool)> =
+        TableDefinition::new("queue_of_user");
     let mut builder = Database::builder();
     builder.set_concurrency_mode(ConcurrencyMode::SingleWriter);
     let database = builder.open_read_only(path).unwrap();
@@ -75,11 +77,11 @@ fn of_file(path: &std::path::Path) -> Totals {
     let totals = transaction.open_table(TOTALS).unwrap();
     let total = |key: u8| totals.get(key).unwrap().map_or(0, |value| value.value());
     (claimed.bytes, claimed.stale_entries, claimed.stale_bytes) = (total(0), total(1), total(2));
-    for line in transaction.open_table(SESSIONS).unwrap().iter().unwrap() {
-        let (key, entries) = line.unwrap();
-        let (user, session) = key.value();
-        let key = (Uuid::from_u128(user), Uuid::from_u128(session));
-        claimed.sessions.insert(key, entries.value());
+    for line in transaction.open_table(OF_USER).unwrap().iter().unwrap() {
+        let (key, value) = line.unwrap();
+        let ((user, id), (session, bytes, stale)) = (key.value(), value.value());
+        let key = (Uuid::from_u128(user), Uuid::from_u128(id));
+        claimed.of_users.insert(key, (Uuid::from_u128(session), bytes, stale));
     }
     Totals { claimed, actual }
 }
@@ -106,10 +108,16 @@ fn of_redis(client: &Client) -> Totals {
     claimed.bytes = total("bytes");
     claimed.stale_entries = total("stale_entries");
     claimed.stale_bytes = total("stale_bytes");
-    for key in ask::<Vec<String>>(client, &["KEYS", &key("user:*")]) {
-        let user: Uuid = key.rsplit(':').next().unwrap().parse().unwrap();
-        for (session, entries) in ask::<Vec<(String, u64)>>(client, &["HGETALL", &key]) {
-            claimed.sessions.insert((user, session.parse().unwrap()), entries);
+    for set in ask::<Vec<String>>(client, &["KEYS", &key("of-user:*")]) {
+        let user: Uuid = set.rsplit(':').next().unwrap().parse().unwrap();
+        for id in ask::<Vec<String>>(client, &["SMEMBERS", &set]) {
+            let line: String = ask(client, &["HGET", &key("index"), &id]);
+            let [_, bytes, stale, of, session] = *line.split(' ').collect::<Vec<_>>() else {
+                panic!("{line}")
+            };
+            assert_eq!(of, user.to_string());
+            let of_user = (session.parse().unwrap(), bytes.parse().unwrap(), stale == "1");
+            claimed.of_users.insert((user, id.parse().unwrap()), of_user);
         }
     }
     Totals { claimed, actual }

@@ -13,7 +13,7 @@ impl Tables<'_> {
     /// and scope.
     pub(in crate::store::file) fn upgrade_queue(&mut self) -> Result<(), Fault> {
         if self.states.len()? == self.queue.len()? {
-            return Ok(());
+            return self.upgrade_counts();
         }
         let mut entries = Vec::new();
         for line in self.queue.iter()? {
@@ -37,13 +37,30 @@ impl Tables<'_> {
         Ok(())
     }
 
+    /// Counts for each user what an earlier release queued.
+    fn upgrade_counts(&mut self) -> Result<(), Fault> {
+        if self.entries_of_user.len()? == self.queue.len()? {
+            return Ok(());
+        }
+        let mut entries = Vec::new();
+        for line in self.queue.iter()? {
+            let record = line?.1;
+            entries.push((read_any_entry(record.value())?, record.value().len() as u64));
+        }
+        for (entry, bytes) in entries {
+            self.count_for_user(&entry, bytes)?;
+        }
+        self.changed = true;
+        Ok(())
+    }
+
     fn clear_queue(&mut self) -> Result<(), Fault> {
         self.queue.retain(|_, _| false)?;
         self.states.retain(|_, _| false)?;
         self.due.retain(|_, ()| false)?;
         self.queued.retain(|_, ()| false)?;
         self.failed.retain(|_, ()| false)?;
-        self.sessions_of_user.retain(|_, _| false)?;
+        self.entries_of_user.retain(|_, _| false)?;
         self.totals.retain(|_, _| false)?;
         self.changed = true;
         Ok(())

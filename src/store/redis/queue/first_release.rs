@@ -23,7 +23,8 @@ use crate::{
 /// Entries that are read at a time.
 const PAGE: usize = 100;
 /// What was queued stays queued, however much it is.
-const UNBOUNDED: Bounds = Bounds { entries: 1 << 50, bytes: 1 << 50, sessions_of_user: 1 << 50 };
+const UNBOUNDED: Bounds =
+    Bounds { entries: 1 << 50, bytes: 1 << 50, sessions_of_user: 1 << 50, bytes_of_user: 1 << 50 };
 
 impl RedisStore {
     /// Moves the due entries of the first release into the keys of this one, merged by session and scope.

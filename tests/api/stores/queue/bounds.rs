@@ -135,6 +135,72 @@ pub(in crate::stores) async fn a_user_has_64_sessions_in_the_queue(place: &Place
     assert_eq!(queue.enqueue_within(&session_of_user(), NOW, &BOUNDS).await, Ok(()));
 }
 
+pub(in crate::stores) async fn stale_sessions_take_a_quarter_of_a_users_places(place: &Place) {
+    let user = Uuid::new_v4();
+    let new = |proven| asked(user, Uuid::new_v4(), Scope::Local, "a", proven);
+    assert_bound(place, &BOUNDS, || new(false), (16, QueueFullError::User)).await;
+    let queue = Queued::open(place).await;
+    let (stale, _) = fill(&queue, &BOUNDS, || new(false)).await;
+    let (proven, full) = fill(&queue, &BOUNDS, || new(true)).await;
+    assert_eq!((proven.len(), full), (48, QueueFullError::User));
+    // Sessions that are in the queue may add to what they have there.
+    for session in [&stale[0], &proven[0]] {
+        let more = asked(user, session.session_id, Scope::Global, "old", false);
+        assert_eq!(queue.enqueue_within(&more, NOW, &BOUNDS).await, Ok(()));
+    }
+    // One that turns out to be proven makes room for another stale one.
+    let now_proven = asked(user, stale[0].session_id, Scope::Local, "b", true);
+    assert_eq!(queue.enqueue_within(&now_proven, NOW, &BOUNDS).await, Ok(()));
+    assert!(queue.remove(&proven[1]).await);
+    assert_eq!(queue.enqueue_within(&new(false), NOW, &BOUNDS).await, Ok(()));
+    let full = Err(QueueFullError::User);
+    assert_eq!(queue.enqueue_within(&new(false), NOW, &BOUNDS).await, full);
+}
+
+/// How long the record of this entry is.
+async fn record_bytes(place: &Place, entry: &Entry) -> u64 {
+    let queue = Queued::open(place).await;
+    queue.enqueue(entry, NOW).await;
+    drop(queue);
+    let bytes = totals(&place.address).await.actual.bytes;
+    let queue = Queued::open(place).await;
+    assert!(queue.remove(entry).await);
+    bytes
+}
+
+pub(in crate::stores) async fn the_bytes_of_a_user_are_bounded(place: &Place) {
+    let (user, session) = (Uuid::new_v4(), Uuid::new_v4());
+    let new = |proven| asked(user, Uuid::new_v4(), Scope::Local, "a", proven);
+    let bytes = record_bytes(place, &new(true)).await;
+    let stale_bytes = record_bytes(place, &new(false)).await;
+    for (bytes_of_user, proven, count) in [
+        (8 * bytes, true, 8),
+        (8 * bytes - 1, true, 7),
+        (8 * stale_bytes, false, 2),
+        (8 * stale_bytes - 4, false, 1),
+    ] {
+        let bounds = Bounds { bytes_of_user, ..BOUNDS };
+        assert_bound(place, &bounds, || new(proven), (count, QueueFullError::User)).await;
+    }
+    let queue = Queued::open(place).await;
+    let bounds = Bounds { bytes_of_user: 8 * bytes, ..BOUNDS };
+    fill(&queue, &bounds, || new(true)).await;
+    assert_eq!(queue.enqueue_within(&entry(), NOW, &bounds).await, Ok(()), "of another user");
+    // Neither do further scopes or credentials take more.
+    let known = queue.all().await.into_iter().find(|e| e.user_id == user).unwrap();
+    let full = Err(QueueFullError::User);
+    for (session, scope, name) in
+        [(known.session_id, Scope::Global, "a"), (known.session_id, Scope::Local, "b")]
+    {
+        let more = asked(user, session, scope, name, true);
+        assert_eq!(queue.enqueue_within(&more, NOW, &bounds).await, full);
+    }
+    assert_eq!(queue.get(&known).await, known);
+    assert!(queue.remove(&known).await);
+    let again = asked(user, session, Scope::Local, "a", true);
+    assert_eq!(queue.enqueue_within(&again, NOW, &bounds).await, Ok(()));
+}
+
 pub(in crate::stores) async fn totals_are_those_of_what_is_there(place: &Place) {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
@@ -161,7 +227,12 @@ pub(in crate::stores) async fn totals_are_those_of_what_is_there(place: &Place) 
                 (3, _) => drop(queue.lease(if random.bool() { MOMENT } else { HOUR }, 3).await),
                 _ => {
                     // Some are refused, and leave everything as it was.
-                    let bounds = Bounds { entries: 16, bytes: 9_000, sessions_of_user: 2 };
+                    let bounds = Bounds {
+                        entries: 16,
+                        bytes: 9_000,
+                        sessions_of_user: 2,
+                        bytes_of_user: 4_000,
+                    };
                     let _ = queue.enqueue_within(&again, NOW, &bounds).await;
                 }
             }

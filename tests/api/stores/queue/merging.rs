@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use logout_gateway::{config::Scope, queue::entry::Entry};
 use uuid::Uuid;
 
-use super::{super::Place, HOUR, MOMENT, NOW, Queued, asked, ids, names};
+use super::{super::Place, HOUR, MOMENT, NOW, Queued, asked, assert_after, ids, names, now};
 
 /// One session, whose requests bring credentials of these names.
 struct Session(Uuid, Uuid);
@@ -17,6 +17,13 @@ impl Session {
 
     fn asks(&self, name: &str, proven: bool) -> Entry {
         asked(self.0, self.1, Scope::Local, name, proven)
+    }
+
+    /// The same by an access token that expires then.
+    fn asks_until(&self, exp: i64, name: &str) -> Entry {
+        let mut entry = self.asks(name, true);
+        entry.credentials[0].exp = exp;
+        entry
     }
 }
 
@@ -39,14 +46,26 @@ pub(in crate::stores) async fn there_is_one_entry_for_each_session_and_scope(pla
 
 pub(in crate::stores) async fn the_newest_three_credentials_are_kept(place: &Place) {
     let (queue, session) = (Queued::open(place).await, Session::new());
-    for name in ["a", "b", "c", "d", "d"] {
-        queue.enqueue(&session.asks(name, true), NOW).await;
+    for (exp, name) in [(1, "a"), (2, "b"), (3, "c"), (4, "d"), (4, "d")] {
+        queue.enqueue(&session.asks_until(exp, name), NOW).await;
     }
     let entry = queue.get(&session.asks("a", true)).await;
     assert_eq!((names(&entry), entry.revision), (vec!["d", "c", "b"], 3));
     drop(queue);
     let queue = Queued::open(place).await;
     assert_eq!(queue.all().await, [entry]);
+}
+
+pub(in crate::stores) async fn the_proven_token_that_expires_last_is_kept(place: &Place) {
+    let (queue, session) = (Queued::open(place).await, Session::new());
+    queue.enqueue(&session.asks_until(3600, "the owner's"), NOW).await;
+    // A stolen token with made-up refresh tokens.
+    for name in ["a", "b", "c", "d"] {
+        queue.enqueue(&session.asks_until(10, name), NOW).await;
+    }
+    queue.enqueue(&session.asks("stale", false), NOW).await;
+    let kept = queue.get(&session.asks("", true)).await;
+    assert_eq!(names(&kept), ["d", "c", "the owner's"]);
 }
 
 pub(in crate::stores) async fn stale_credentials_push_out_no_proven_ones(place: &Place) {
@@ -67,11 +86,38 @@ pub(in crate::stores) async fn what_asks_again_leaves_due_time_attempts_and_age(
     assert!(queue.reschedule(&tried, HOUR, true).await);
     let before = queue.get(&tried).await;
     let again = Entry { request_id: "another request".to_owned(), ..session.asks("b", true) };
+    let then = now();
     queue.enqueue(&again, NOW).await;
     let after = queue.get(&tried).await;
     assert_eq!(names(&after), ["b", "a"]);
-    let Entry { credentials, revision, .. } = after.clone();
-    assert_eq!(after, Entry { credentials, revision, ..before });
+    assert_after(after.renewed_at, NOW, then);
+    let Entry { credentials, revision, renewed_at, .. } = after.clone();
+    assert_eq!(after, Entry { credentials, revision, renewed_at, ..before });
+}
+
+pub(in crate::stores) async fn stale_credentials_renew_nothing(place: &Place) {
+    let (queue, session) = (Queued::open(place).await, Session::new());
+    queue.enqueue(&session.asks("a", false), NOW).await;
+    assert_eq!(queue.get(&session.asks("", true)).await.renewed_at, 0);
+    queue.enqueue(&session.asks("b", true), NOW).await;
+    let proven = queue.get(&session.asks("", true)).await;
+    assert_ne!(proven.renewed_at, 0);
+    crate::harness::eventually("time passes", async || now() > proven.renewed_at).await;
+    queue.enqueue(&session.asks("c", false), NOW).await;
+    let after = queue.get(&session.asks("", true)).await;
+    assert_eq!((names(&after).len(), after.renewed_at), (3, proven.renewed_at));
+}
+
+pub(in crate::stores) async fn what_got_credentials_while_leased_is_due_at_once(place: &Place) {
+    let (queue, session) = (Queued::open(place).await, Session::new());
+    queue.enqueue(&session.asks("a", true), NOW).await;
+    let mine = queue.lease_one(HOUR).await;
+    queue.enqueue(&session.asks("b", true), NOW).await;
+    assert!(queue.reschedule(&mine, HOUR / 2, true).await);
+    let again = queue.lease_one(HOUR).await;
+    assert_eq!(names(&again), ["b", "a"]);
+    assert!(queue.reschedule(&again, HOUR / 2, true).await);
+    assert_eq!(queue.lease(HOUR, 9).await, [], "all of it was tried");
 }
 
 pub(in crate::stores) async fn merging_takes_no_lease_away_and_loses_nothing(place: &Place) {
@@ -108,7 +154,7 @@ pub(in crate::stores) async fn what_was_queued_anew_is_not_removed_for_the_forme
     let slow = queue.lease_one(MOMENT).await;
     let quick = queue.lease_one(HOUR).await;
     assert!(queue.remove_unchanged(&quick).await);
-    crate::harness::eventually("time passes", async || super::now() > slow.due).await;
+    crate::harness::eventually("time passes", async || now() > slow.due).await;
     queue.enqueue(&session.asks("b", true), NOW).await;
     assert!(!queue.remove_unchanged(&slow).await);
     assert_eq!(names(&queue.get(&slow).await), ["b"]);

@@ -137,6 +137,36 @@ async fn instances_at_once_move_each_entry_once_and_none_comes_again() {
 }
 
 #[tokio::test]
+async fn what_another_instance_has_moved_and_done_is_not_queued_again() {
+    const ENQUEUE: &str = include_str!("../../../../src/store/redis/enqueue.lua");
+    let server = RedisServer::start().await;
+    let (_place, queue) = queue_of(&server).await;
+    let old = Old::new(Uuid::new_v4(), Uuid::new_v4(), 9_000, "a");
+    put(&server, &old);
+    let leased = queue.lease(HOUR, 9).await.remove(0);
+    assert!(queue.remove_unchanged(&leased).await);
+    // An instance that had read the entry before that writes it now.
+    let key = |name: &str| format!("logout-gateway:queue:2:{name}");
+    let of_user = format!("of-user:{}", old.user);
+    let mut keys: Vec<String> = ["due", "records", "states", "queued", "failed", "index", "totals"]
+        .into_iter()
+        .chain([&*of_user])
+        .map(key)
+        .collect();
+    keys.extend([DUE, RECORDS, QUEUED].map(str::to_owned));
+    let record = format!("2 {}", serde_json::to_string(&leased).unwrap());
+    let (id, session) = (leased.id.to_string(), old.session.to_string());
+    let (user, old_id, most) = (old.user.to_string(), old.id.to_string(), "1000000");
+    let arguments = [&*id, "-", "0", &record, "{}", "0", &session, "0", &user, &old_id];
+    let number = keys.len().to_string();
+    let mut words = vec!["EVAL", ENQUEUE, &number];
+    words.extend(keys.iter().map(String::as_str));
+    words.extend(arguments.into_iter().chain([most; 8]));
+    assert_eq!(server.ask::<String>(&words), "ok");
+    assert_eq!((queue.len().await, queue.all().await), (0, vec![]));
+}
+
+#[tokio::test]
 async fn a_full_redis_lets_the_entries_of_the_first_release_be_moved() {
     let server = RedisServer::start().await;
     let (_place, queue) = queue_of(&server).await;

@@ -1,0 +1,108 @@
+//! How full the queue is: totals, and what each user has in it.
+
+use std::collections::HashMap;
+
+use redb::{ReadableTable as _, ReadableTableMetadata as _};
+
+use super::super::{
+    records::written_entry,
+    tables::{Fault, Tables},
+};
+use crate::queue::{
+    bounds::{Fill, Share, ShareOfUser},
+    entry::Entry,
+};
+
+/// Totals of the queue, by their keys in the file.
+#[derive(Clone, Copy)]
+enum Total {
+    Bytes = 0,
+    StaleEntries = 1,
+    StaleBytes = 2,
+}
+
+impl Tables<'_> {
+    /// How full the queue is with `becomes` in the place of `known`.
+    pub(super) fn fill_with(&self, known: Option<&Entry>, becomes: &Entry) -> Result<Fill, Fault> {
+        let mut fill = self.fill()?;
+        if let Some(known) = known {
+            // The state of the entry was written apart from its record, so the record is measured.
+            let record = self.queue.get(known.id.as_u128())?;
+            let bytes = record.map_or(0, |record| record.value().len() as u64);
+            let stale = known.is_stale().then_some(&mut fill.stale);
+            for share in std::iter::once(&mut fill.all).chain(stale) {
+                share.entries = share.entries.saturating_sub(1);
+                share.bytes = share.bytes.saturating_sub(bytes);
+            }
+        }
+        let bytes = written_entry(becomes)?.len() as u64;
+        let stale = becomes.is_stale().then_some(&mut fill.stale);
+        for share in std::iter::once(&mut fill.all).chain(stale) {
+            share.entries += 1;
+            share.bytes += bytes;
+        }
+        [fill.of_user, fill.stale_of_user] = self.shares_of_user(becomes, bytes)?;
+        Ok(fill)
+    }
+
+    /// What the user of an entry has in the queue with that entry, and what the stale sessions among it
+    /// have.
+    fn shares_of_user(&self, entry: &Entry, bytes: u64) -> Result<[ShareOfUser; 2], Fault> {
+        let (user, own) = (entry.user_id.as_u128(), entry.session_id.as_u128());
+        let mut is_known = false;
+        let mut bytes_of_user = [bytes, if entry.is_stale() { bytes } else { 0 }];
+        let mut stale_sessions = HashMap::from([(own, entry.is_stale())]);
+        for line in self.entries_of_user.range((user, 0)..=(user, u128::MAX))? {
+            let (key, value) = line?;
+            let (session, bytes, is_stale) = value.value();
+            is_known |= session == own;
+            if key.value().1 == entry.id.as_u128() {
+                continue;
+            }
+            let [all, stale] = &mut bytes_of_user;
+            *all += bytes;
+            *stale += if is_stale { bytes } else { 0 };
+            *stale_sessions.entry(session).or_insert(true) &= is_stale;
+        }
+        let [all, stale] = bytes_of_user;
+        let count = |sessions: usize| if is_known { 0 } else { sessions as u64 };
+        let stale_count = stale_sessions.values().filter(|is_stale| **is_stale).count();
+        Ok([
+            ShareOfUser { sessions: count(stale_sessions.len()), bytes: all },
+            ShareOfUser { sessions: count(stale_count), bytes: stale },
+        ])
+    }
+
+    /// The totals.
+    fn fill(&self) -> Result<Fill, Fault> {
+        let total = |total: Total| -> Result<u64, Fault> {
+            Ok(self.totals.get(total as u8)?.map_or(0, |value| value.value()))
+        };
+        let all = Share { entries: self.queue.len()?, bytes: total(Total::Bytes)? };
+        let stale =
+            Share { entries: total(Total::StaleEntries)?, bytes: total(Total::StaleBytes)? };
+        Ok(Fill { all, stale, ..Fill::default() })
+    }
+
+    /// Counts an entry, whose record has so many bytes, for its user.
+    pub(super) fn count_for_user(&mut self, entry: &Entry, bytes: u64) -> Result<(), Fault> {
+        let key = (entry.user_id.as_u128(), entry.id.as_u128());
+        self.entries_of_user.insert(key, (entry.session_id.as_u128(), bytes, entry.is_stale()))?;
+        Ok(())
+    }
+
+    pub(super) fn add_to_totals(
+        &mut self,
+        entry: &Entry,
+        bytes: impl Fn(u64) -> u64,
+        entries: impl Fn(u64) -> u64,
+    ) -> Result<(), Fault> {
+        let fill = self.fill()?;
+        self.totals.insert(Total::Bytes as u8, bytes(fill.all.bytes))?;
+        if entry.is_stale() {
+            self.totals.insert(Total::StaleBytes as u8, bytes(fill.stale.bytes))?;
+            self.totals.insert(Total::StaleEntries as u8, entries(fill.stale.entries))?;
+        }
+        Ok(())
+    }
+}
