@@ -60,6 +60,13 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// instance may have entered.
     fn list(&self) -> &List;
 
+    /// Brings [`Store::list`] up to date about the session and the user of `claims`: where this instance
+    /// does not know the whole list, it asks the store.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; then what the list lacks about them, another instance may have entered.
+    async fn learn(&self, claims: &Claims) -> Result<(), StoreFault>;
+
     /// Forgets what no living token can match at `now`, seconds since the Unix epoch.
     ///
     /// # Errors
