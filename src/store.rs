@@ -89,8 +89,13 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// The queue of postponed revocations, unless a restart would lose it.
     fn queue(&self) -> Option<&dyn Queue>;
 
-    /// Whether it can tell who is on the list.
+    /// Whether it can tell who is on the list, and has read the whole list once.
     fn ready(&self) -> bool;
+
+    /// Whether the list is being read for the first time, and nothing went wrong so far.
+    fn is_loading(&self) -> bool {
+        false
+    }
 
     /// Whatever has to go on in the background, for ever.
     async fn keep(&self);

@@ -211,6 +211,10 @@ impl Store for RedisStore {
         self.copy.ready()
     }
 
+    fn is_loading(&self) -> bool {
+        self.copy.is_loading()
+    }
+
     async fn keep(&self) {
         tokio::join!(self.link.keep(&self.server), self.follow());
     }

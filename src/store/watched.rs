@@ -93,6 +93,10 @@ impl Store for Watched {
         self.store.ready()
     }
 
+    fn is_loading(&self) -> bool {
+        self.store.is_loading()
+    }
+
     async fn keep(&self) {
         self.store.keep().await;
     }
