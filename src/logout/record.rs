@@ -5,13 +5,16 @@
 //!    `others` that failed or waits sets one cut-off for each session, so that an owner who asks for it
 //!    while GoTrue is down is heard. Repeating it moves nothing.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Asked, Logout, Outcome, attempt::Attempt};
 use crate::{
     config::Scope,
     gotrue::Refusal,
-    session::{Session, token::CLOCK_AHEAD_SECONDS},
+    session::{
+        Session,
+        token::{CLOCK_AHEAD_SECONDS, Claims},
+    },
     store::list::{Revocation, SessionFact},
 };
 
@@ -45,7 +48,7 @@ impl Logout {
         let claims = &session.claims;
         let now = self.clock.unix_seconds();
         let entry = |scope| {
-            let cut_off = self.cut_off(attempt);
+            let cut_off = self.cut_off(claims, attempt);
             Revocation::new(claims, scope, cut_off, now, self.max_token_lifetime)
         };
         match &attempt.outcome {
@@ -83,9 +86,17 @@ impl Logout {
     }
 
     /// The time up to which tokens count as issued before the logout.
-    fn cut_off(&self, attempt: &Attempt) -> SystemTime {
+    ///
+    /// GoTrue's own `Date` has no fixed lower bound: a GoTrue whose clock is behind writes such an `iat` into
+    /// new tokens, which a later cut-off would refuse. But GoTrue issued the very token that asked, so a
+    /// `Date` before that token's `iat` is of another clock, such as a proxy's, or broken. Then the gateway's
+    /// clock counts: at a "sign out everywhere" the doubt goes against the token.
+    fn cut_off(&self, claims: &Claims, attempt: &Attempt) -> SystemTime {
         let now = self.clock.now();
+        let issued = claims.iat.and_then(|iat| u64::try_from(iat).ok()).map(Duration::from_secs);
+        let issued = issued.and_then(|issued| UNIX_EPOCH.checked_add(issued));
         match attempt.date {
+            Some(date) if attempt.answered_by_gotrue && issued.is_some_and(|iat| date < iat) => now,
             Some(date) if attempt.answered_by_gotrue => date.min(now + CLOCK_AHEAD),
             // Perhaps GoTrue's clock, which may be behind ours; perhaps that of any other server.
             Some(date) => date.clamp(now - CLOCK_AHEAD, now),
