@@ -4,6 +4,7 @@
 //! in, an [`Outcome`] comes out. What cannot be done now is queued, or said to have failed.
 
 mod attempt;
+mod queued;
 mod record;
 
 use std::{sync::Arc, time::Duration};
@@ -92,7 +93,8 @@ impl Logout {
     /// Revokes what is asked for with `session`'s credentials, refreshing them first if they have
     /// expired, and records it on the revocation list. Where GoTrue fails, the logout is queued.
     pub async fn end(&self, session: &Session, asked: Asked<'_>, deadline: Deadline) -> Ended {
-        if asked.scope == Scope::Local && self.is_over(session) {
+        self.learn(session).await;
+        if asked.scope == Scope::Local && self.knows_end(session) {
             // GoTrue before 2.150 takes a second local logout for a global one.
             return Ended {
                 outcome: Outcome::AlreadyEnded,
@@ -137,21 +139,32 @@ impl Logout {
         }
         let proof = if attempt.vouched { Proof::Proven } else { session.proof };
         let Attempt { outcome, status: upstream_status, unknown, .. } = attempt;
-        let outcome = match outcome {
-            // The session that asked for `global` is gone by that very try.
-            Outcome::OthersLiveOn if asked.tried_before && asked.scope == Scope::Global => {
-                Outcome::Revoked
-            }
-            outcome => outcome,
-        };
         Ended { outcome, upstream_status, upstream_time: Some(took), unknown, proof }
     }
 
-    /// Whether GoTrue has confirmed here that this session is over.
-    #[must_use]
-    pub fn is_over(&self, session: &Session) -> bool {
+    /// Whether GoTrue has confirmed, at any instance that shares the store, that this session is over. If
+    /// the store does not answer, what this instance knows counts.
+    pub async fn is_over(&self, session: &Session) -> bool {
+        self.learn(session).await;
+        self.knows_end(session)
+    }
+
+    fn knows_end(&self, session: &Session) -> bool {
         let (id, now) = (session.claims.session_id, self.clock.unix_seconds());
         self.store.list().holds_fact(SessionFact::Ended, id, now)
+    }
+
+    /// Brings the list of this instance up to date about this session; answers whether it is.
+    async fn learn(&self, session: &Session) -> bool {
+        let learned = self.store.learn(&session.claims).await;
+        learned
+            .inspect_err(|cause| {
+                tracing::warn!(
+                    %cause,
+                    "a logout goes on with what this instance knows: other instances may know more of its session"
+                );
+            })
+            .is_ok()
     }
 
     /// One attempt, and how long GoTrue took for it: a duration, which the time of day has no part in.
@@ -165,33 +178,6 @@ impl Logout {
         let begun = Instant::now();
         let attempt = self.revoke_widest(session, asked, may_have_queued, deadline).await;
         (attempt, begun.elapsed())
-    }
-
-    /// Revokes what is asked for; before a `local` logout, what the same session has in the queue:
-    /// without the session, GoTrue would refuse that for ever.
-    async fn revoke_widest(
-        &self,
-        session: &Session,
-        asked: Asked<'_>,
-        may_have_queued: bool,
-        deadline: Deadline,
-    ) -> Attempt {
-        let wider = match asked.scope {
-            Scope::Local if may_have_queued => self.queued_wider_scopes(session).await,
-            _ => Vec::new(),
-        };
-        for wider in wider {
-            let attempt = self.revoke(session, wider, asked.caller, deadline).await;
-            if attempt.outcome != Outcome::Revoked {
-                return attempt.of_narrower_scope();
-            }
-            self.record(session, Asked { scope: wider, ..asked }, &attempt).await;
-            self.remove_queued(session, wider).await;
-            if wider == Scope::Global {
-                return attempt;
-            }
-        }
-        self.revoke(session, asked.scope, asked.caller, deadline).await
     }
 
     async fn enqueue(
@@ -218,13 +204,8 @@ impl Logout {
         }
     }
 
-    async fn revoke(
-        &self,
-        session: &Session,
-        scope: Scope,
-        caller: &OnBehalfOf,
-        deadline: Deadline,
-    ) -> Attempt {
+    async fn revoke(&self, session: &Session, asked: Asked<'_>, deadline: Deadline) -> Attempt {
+        let Asked { scope, caller, .. } = asked;
         if !session.expired {
             let answer = self.gotrue.logout(&session.access_token, scope, caller, deadline).await;
             // It verified here and GoTrue does not take it: its clock is ahead, or its keys rotated.
@@ -232,7 +213,7 @@ impl Logout {
                 && session.standing == Standing::Verified
                 && session.refresh_token.is_some();
             if !refresh_helps {
-                return self.judged(session, &answer, scope);
+                return self.judged(session, &answer, asked).await;
             }
         }
         let Some(refresh_token) = &session.refresh_token else {
@@ -241,14 +222,14 @@ impl Logout {
         match self.refresh(session, refresh_token, caller, deadline).await {
             // The user's other sessions may live on, so this answers a `local` logout alone.
             Err(RefreshFault::Refused(Refusal::RefreshTokenRefused))
-                if scope == Scope::Local && self.is_over(session) =>
+                if scope == Scope::Local && self.is_over(session).await =>
             {
                 Attempt::without_answer(Outcome::AlreadyEnded)
             }
             Err(fault) => Attempt::without_answer(fault.outcome()),
             Ok(access_token) => {
                 let answer = self.gotrue.logout(&access_token, scope, caller, deadline).await;
-                let mut attempt = self.judged(session, &answer, scope);
+                let mut attempt = self.judged(session, &answer, asked).await;
                 // GoTrue itself just issued a token of this very session.
                 attempt.vouched = true;
                 if matches!(attempt.outcome, Outcome::NotGenuine(_)) {
@@ -259,14 +240,22 @@ impl Logout {
         }
     }
 
-    /// GoTrue's answer to a logout, judged. A session that was over before was not revoked by a try whose
-    /// answer did not come.
-    fn judged(&self, session: &Session, answer: &LogoutAnswer, scope: Scope) -> Attempt {
-        let mut attempt = Attempt::of(answer, scope);
-        if attempt.assumed && attempt.outcome == Outcome::Revoked && self.is_over(session) {
-            attempt.outcome = match scope {
-                Scope::Local => Outcome::AlreadyEnded,
-                Scope::Global | Scope::Others => Outcome::OthersLiveOn,
+    /// GoTrue's answer to a logout, judged. A session that is gone after a try whose answer did not come, in
+    /// this request or an earlier one, counts as revoked by that try, unless the list knows its end: then
+    /// another logout may have ended it, which ended no other sessions.
+    async fn judged(&self, session: &Session, answer: &LogoutAnswer, asked: Asked<'_>) -> Attempt {
+        let mut attempt = Attempt::of(answer, asked.scope);
+        let by_unheard_try = match attempt.outcome {
+            Outcome::Revoked => attempt.assumed,
+            Outcome::OthersLiveOn => asked.tried_before && asked.scope == Scope::Global,
+            _ => false,
+        };
+        if by_unheard_try {
+            attempt.assumed = true;
+            attempt.outcome = match (self.is_over(session).await, asked.scope) {
+                (false, _) => Outcome::Revoked,
+                (true, Scope::Local) => Outcome::AlreadyEnded,
+                (true, Scope::Global | Scope::Others) => Outcome::OthersLiveOn,
             };
         }
         attempt

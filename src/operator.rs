@@ -96,10 +96,9 @@ enum Trouble {
     #[error("{0}: no such entry")]
     NoSuchEntry(Uuid),
     #[error(
-        "{}: dropped, but not in the failure log: session {} of user {}: {cause}",
-        entry.id, entry.session_id, entry.user_id
+        "{0} dropped logouts are not in the failure log: keep the lines above, which name them"
     )]
-    NotNoted { entry: Box<Entry>, cause: store::StoreFault },
+    NotNoted(usize),
     #[error("{0}")]
     Output(#[from] io::Error),
 }
@@ -190,9 +189,11 @@ async fn retry(queue: &dyn Queue, which: &Which) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Removed first: a logout that is done meanwhile was not dropped. What is removed is told in any case.
+/// Removed first: a logout that is done meanwhile was not dropped. What is removed is told in any case. A
+/// failure log that takes no line, as in a full Redis, keeps no entry in the queue: dropping makes room.
 async fn drop_entries(store: &dyn Store, queue: &dyn Queue, which: &Which) -> Result<(), Trouble> {
     let now = Clock::system().unix_seconds();
+    let mut not_noted = 0;
     for entry in chosen(queue, which).await? {
         let id = entry.id;
         if !queue.remove(id).await? {
@@ -200,12 +201,19 @@ async fn drop_entries(store: &dyn Store, queue: &dyn Queue, which: &Which) -> Re
             continue;
         }
         let dropped = Failure::of_entry(&entry, now, "dropped", &entry.reason, None);
-        if let Err(cause) = store.note(&[dropped]).await {
-            return Err(Trouble::NotNoted { entry: Box::new(entry), cause });
+        match store.note(&[dropped]).await {
+            Ok(()) => writeln!(io::stdout(), "{id}: dropped")?,
+            Err(cause) => {
+                not_noted += 1;
+                let Entry { session_id, user_id, .. } = entry;
+                eprintln!(
+                    "{id}: dropped, but not in the failure log: session {session_id} of user \
+                     {user_id}: {cause}"
+                );
+            }
         }
-        writeln!(io::stdout(), "{id}: dropped")?;
     }
-    Ok(())
+    if not_noted == 0 { Ok(()) } else { Err(Trouble::NotNoted(not_noted)) }
 }
 
 const QUEUE_COLUMNS: [&str; 7] =

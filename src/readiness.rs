@@ -2,8 +2,8 @@
 //!
 //! 1. A part is missing since the first look that did not find it, or since the start if none ever did.
 //!    `readyz` looks, and the background does each second.
-//! 2. The log tells once that a part is missing, and once that it is back. A key set is fetched at every
-//!    start: it is missed once that has failed.
+//! 2. The log tells once that a part is missing, and once that it is back. At every start a key set is
+//!    fetched and the list of a shared store read: they are missed once that has failed.
 //! 3. The time is the [`Clock`]'s.
 
 use std::{
@@ -91,7 +91,7 @@ impl Readiness {
         let parts = [
             // Whoever stops it knows, and the log has a line of its own.
             (Part::ShuttingDown, self.stopping.is_cancelled(), false),
-            (Part::Store, !self.store.ready(), true),
+            (Part::Store, !self.store.ready(), !self.store.is_loading()),
             (Part::KeySet, !self.verifier.ready(), fetched),
         ];
         let looked =

@@ -60,6 +60,13 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// instance may have entered.
     fn list(&self) -> &List;
 
+    /// Brings [`Store::list`] up to date about the session and the user of `claims`: where this instance
+    /// does not know the whole list, it asks the store.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; then what the list lacks about them, another instance may have entered.
+    async fn learn(&self, claims: &Claims) -> Result<(), StoreFault>;
+
     /// Forgets what no living token can match at `now`, seconds since the Unix epoch.
     ///
     /// # Errors
@@ -82,8 +89,13 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// The queue of postponed revocations, unless a restart would lose it.
     fn queue(&self) -> Option<&dyn Queue>;
 
-    /// Whether it can tell who is on the list.
+    /// Whether it can tell who is on the list, and has read the whole list once.
     fn ready(&self) -> bool;
+
+    /// Whether the list is being read for the first time, and nothing went wrong so far.
+    fn is_loading(&self) -> bool {
+        false
+    }
 
     /// Whatever has to go on in the background, for ever.
     async fn keep(&self);

@@ -52,6 +52,10 @@ impl Store for Moody {
         self.kept.list()
     }
 
+    async fn learn(&self, claims: &Claims) -> Result<(), StoreFault> {
+        self.kept.learn(claims).await
+    }
+
     async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault> {
         self.kept.forget_outlived(now).await
     }

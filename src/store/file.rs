@@ -109,6 +109,16 @@ impl FileStore {
         let done = self.writer.ask(Vec::new(), work).await;
         done.map_err(|cause| StoreFault { operation, cause })
     }
+
+    /// The same for what a logout waits for.
+    async fn ask_in_time<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreFault> {
+        let done = self.writer.ask_in_time(Vec::new(), work).await;
+        done.map_err(|cause| StoreFault { operation, cause })
+    }
 }
 
 fn look_into(path: &Path) -> Result<Contents, Fault> {
@@ -133,6 +143,11 @@ impl Store for FileStore {
 
     fn list(&self) -> &List {
         &self.list
+    }
+
+    /// The whole list was read when the file was opened.
+    async fn learn(&self, _claims: &Claims) -> Result<(), StoreFault> {
+        Ok(())
     }
 
     async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault> {
@@ -179,8 +194,7 @@ impl Queue for FileStore {
     ) -> Result<Result<(), QueueFullError>, StoreFault> {
         let (entry, bounds) = (entry.clone(), *bounds);
         let work = move |tables: &mut Tables<'_>| tables.enqueue(&entry, pause, &bounds, now);
-        let done = self.writer.ask_in_time(Vec::new(), work).await;
-        done.map_err(|cause| StoreFault { operation: "queue", cause })
+        self.ask_in_time("queue", work).await
     }
 
     async fn get(&self, id: Uuid) -> Result<Option<Entry>, StoreFault> {
@@ -188,7 +202,7 @@ impl Queue for FileStore {
         if self.queue.len() == 0 {
             return Ok(None);
         }
-        self.ask("read the queue", move |tables| tables.entry(id.as_u128())).await
+        self.ask_in_time("read the queue", move |tables| tables.entry(id.as_u128())).await
     }
 
     async fn lease(
@@ -221,7 +235,7 @@ impl Queue for FileStore {
     }
 
     async fn remove(&self, id: Uuid) -> Result<bool, StoreFault> {
-        self.ask("remove", move |tables| tables.remove(id)).await
+        self.ask_in_time("remove", move |tables| tables.remove(id)).await
     }
 
     async fn entries(&self, most: usize) -> Result<Vec<Entry>, StoreFault> {

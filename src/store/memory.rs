@@ -37,6 +37,11 @@ impl Store for MemoryStore {
         &self.list
     }
 
+    /// The list is complete from the start.
+    async fn learn(&self, _claims: &Claims) -> Result<(), StoreFault> {
+        Ok(())
+    }
+
     async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault> {
         self.list.forget_outlived(now);
         Ok(())

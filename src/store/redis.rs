@@ -4,7 +4,8 @@
 //!    network call, and whoever is logged out at one instance is refused at the others as soon as the
 //!    message is there.
 //! 2. No instance is later than [`BOUND`]. A copy that was not proven complete since then is not
-//!    trusted: Redis is asked about the token, and if it does not answer, nobody can tell.
+//!    trusted: Redis is asked about the token, and if it does not answer, nobody can tell. So is it for
+//!    facts about sessions.
 //! 3. A copy forgets what is outlived and nothing else. What Redis has lost, or could not be told, is
 //!    written into it again.
 //! 4. What belongs together is written together, by a script or a transaction.
@@ -38,7 +39,7 @@ use self::{
 use super::{
     CannotOpen, FAILURES_KEPT, FAILURES_KEPT_OF_USER, Queue, Store, StoreFault, Survey,
     failure::Failure,
-    list::{List, Mark, Revocation},
+    list::{List, Mark, Revocation, SessionFact},
 };
 use crate::{config::RedisAddress, session::token::Claims};
 
@@ -46,6 +47,11 @@ const APPEND_FAILURES: &str = include_str!("redis/append_failures.lua");
 
 /// How long Redis may take to tell whether a token is on the list.
 const LOOKUP: Duration = Duration::from_millis(500);
+
+/// What Redis answers about a session: the format, until when the session and each fact about it are on the
+/// list, and its user's cut-offs.
+type About =
+    (Option<String>, Option<String>, Option<String>, Option<String>, Vec<(String, String)>);
 
 /// The list, the queue and the failure log.
 #[derive(Debug)]
@@ -96,28 +102,39 @@ impl RedisStore {
         self.link.ask(commands, PATIENCE).await.map_err(|fault| fault.of(operation))
     }
 
-    /// Asks Redis itself about a token.
-    async fn look_up(&self, claims: &Claims, now: i64) -> Result<bool, Fault> {
+    /// Asks Redis itself about a session and its user: whether they are on the list, and the facts about
+    /// the session. The copy holds the answer afterwards.
+    async fn look_up(&self, claims: &Claims) -> Result<(), StoreFault> {
+        self.ask_about(claims).await.map_err(|fault| fault.of("look up a token"))
+    }
+
+    async fn ask_about(&self, claims: &Claims) -> Result<(), Fault> {
         let asked_at = Instant::now();
-        let (user, member) = (claims.sub, records::session_member(claims.session_id));
+        let (user, session) = (claims.sub, claims.session_id);
+        let members =
+            [session, SessionFact::Ended.key(session), SessionFact::CutOffCounted.key(session)]
+                .map(records::session_member);
         let mut question = commands::guarded(&self.keys);
-        question.cmd("ZSCORE").arg(&self.keys.sessions).arg(&member);
+        for member in &members {
+            question.cmd("ZSCORE").arg(&self.keys.sessions).arg(member);
+        }
         question.cmd("HGETALL").arg(self.keys.user(user));
-        let answer = self.link.ask(&question, LOOKUP).await?;
-        let (format, until, cut_offs): (Option<String>, Option<String>, Vec<(String, String)>) =
-            answer;
+        let (format, ended, confirmed, counted, cut_offs): About =
+            self.link.ask(&question, LOOKUP).await?;
         records::readable(format.as_deref())?;
         if self.copy.unreadable() {
             return Err(Fault::newer());
         }
-        if let Some(until) = until {
-            self.copy.enter(records::session(&member, &until)?);
+        for (member, until) in members.iter().zip([ended, confirmed, counted]) {
+            if let Some(until) = until {
+                self.copy.enter(records::session(member, &until)?);
+            }
         }
         for (spared, record) in cut_offs {
             self.copy.enter(records::cut_off(user, &spared, &record)?);
         }
         self.copy.was_answered(asked_at);
-        Ok(self.copy.refuses(claims, now))
+        Ok(())
     }
 }
 
@@ -145,11 +162,16 @@ impl Store for RedisStore {
             return Ok(false);
         }
         // In a box of its own: the lookup that needs no network stays small.
-        Box::pin(self.look_up(claims, now)).await.map_err(|fault| fault.of("look up a token"))
+        Box::pin(self.look_up(claims)).await?;
+        Ok(self.copy.refuses(claims, now))
     }
 
     fn list(&self) -> &List {
         &self.copy.list
+    }
+
+    async fn learn(&self, claims: &Claims) -> Result<(), StoreFault> {
+        if self.copy.trusted() { Ok(()) } else { Box::pin(self.look_up(claims)).await }
     }
 
     async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault> {
@@ -187,6 +209,10 @@ impl Store for RedisStore {
 
     fn ready(&self) -> bool {
         self.copy.ready()
+    }
+
+    fn is_loading(&self) -> bool {
+        self.copy.is_loading()
     }
 
     async fn keep(&self) {

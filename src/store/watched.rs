@@ -68,6 +68,11 @@ impl Store for Watched {
         self.store.list()
     }
 
+    /// Counted as `is_revoked`: it asks the store the same question.
+    async fn learn(&self, claims: &Claims) -> Result<(), StoreFault> {
+        self.watch("is_revoked", self.store.learn(claims)).await
+    }
+
     async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault> {
         self.watch("forget_outlived", self.store.forget_outlived(now)).await
     }
@@ -86,6 +91,10 @@ impl Store for Watched {
 
     fn ready(&self) -> bool {
         self.store.ready()
+    }
+
+    fn is_loading(&self) -> bool {
+        self.store.is_loading()
     }
 
     async fn keep(&self) {

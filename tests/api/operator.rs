@@ -123,6 +123,28 @@ async fn what_is_dropped_and_cannot_be_noted_is_told() {
     assert_eq!(rows(&store, &["queue", "list"]).len(), 1);
 }
 
+#[tokio::test]
+async fn drop_all_empties_a_full_redis_and_tells_what_is_not_in_the_failure_log() {
+    let redis = RedisServer::start().await;
+    let store = redis.url();
+    let stage = stage_on(&store).await;
+    let queued = two_queued(&stage, &store).await;
+    stage.stop_gateway();
+    redis.ask::<String>(&["CONFIG", "SET", "maxmemory", "1"]);
+    let (status, lines, told) = run(&store, &["queue", "drop", "--all"]);
+    assert_eq!((status, lines.len()), (Some(1), 0), "{told}");
+    for (tokens, id) in &queued {
+        let line = told.lines().find(|line| line.starts_with(id.as_str()));
+        let line = line.unwrap_or_else(|| panic!("{id}: {told}"));
+        for words in ["not in the failure log", &tokens.session_id.to_string(), "out of memory"] {
+            assert!(line.contains(words), "{words}: {line}");
+        }
+    }
+    assert!(told.lines().last().unwrap().starts_with("2 dropped logouts"), "{told}");
+    assert!(rows(&store, &["queue", "list"]).is_empty());
+    assert_eq!(rows(&store, &["failures"]).len(), 2, "as before");
+}
+
 #[test]
 fn no_command_creates_a_file() {
     let directory = tempfile::tempdir().unwrap();

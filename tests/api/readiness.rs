@@ -77,6 +77,8 @@ async fn of_several_parts_the_one_that_is_missing_for_everybody_is_named() {
     let no_keys = json!({"operation": "jwks", "kind": "status", "status": 500});
     let setup = Setup::new().flag("store", &redis.url()).unready();
     let stage = setup.start_with(&[no_keys]).await;
+    let key_set = async || readyz(&stage).await.json()["error"]["reason"] == "key_set";
+    eventually("the list is read", key_set).await;
     stage.pass(100);
     assert_eq!(assert_not_ready(&readyz(&stage).await, "key_set"), START);
     redis.kill();

@@ -2,6 +2,7 @@
 //! restarted and paused.
 
 mod credentials;
+mod facts;
 mod outages;
 mod queue;
 

@@ -94,7 +94,7 @@ impl Worker {
         let caller = credentials.caller(&entry.request_id);
         let asked =
             Asked { scope, route: &entry.route, caller: &caller, tried_before: entry.tried };
-        if scope == Scope::Local && self.logout.is_over(&session) {
+        if scope == Scope::Local && self.logout.is_over(&session).await {
             return (Tried::Nothing, Settled::Done { already_ended: true });
         }
         let deadline = Instant::now() + self.patience;

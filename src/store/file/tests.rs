@@ -186,3 +186,16 @@ async fn a_disk_that_hangs_holds_up_no_logout() {
     tokio::time::resume();
     put(&store, &entry(2, 9)).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_disk_that_hangs_holds_up_no_look_into_the_queue() {
+    let (store, _directory) = store().await;
+    put(&store, &entry(1, 9)).await.unwrap();
+    let go_on = hang(&store).await;
+    tokio::time::pause();
+    let begun = Instant::now();
+    store.get(Uuid::from_u128(1)).await.unwrap_err();
+    store.remove(Uuid::from_u128(1)).await.unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(3), "the second one does not wait");
+    drop(go_on);
+}

@@ -22,6 +22,10 @@ pub(super) struct Copy {
     start: Instant,
     complete: AtomicU64,
     answered: AtomicU64,
+    /// It held the whole list once.
+    was_read: AtomicBool,
+    /// Reading the whole list failed at least once.
+    failed: AtomicBool,
     /// It holds what Redis may not.
     ahead: AtomicBool,
     /// Redis holds what cannot be read.
@@ -35,6 +39,8 @@ impl Copy {
             start: Instant::now(),
             complete: AtomicU64::new(0),
             answered: AtomicU64::new(0),
+            was_read: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
             ahead: AtomicBool::new(false),
             unreadable: AtomicBool::new(false),
         }
@@ -71,6 +77,7 @@ impl Copy {
     /// It held everything that was on the list at that time.
     pub(super) fn was_complete(&self, at: Instant) {
         self.complete.store(self.since_start(at), Ordering::Release);
+        self.was_read.store(true, Ordering::Release);
         self.was_answered(at);
     }
 
@@ -84,9 +91,21 @@ impl Copy {
         self.answered.fetch_max(self.since_start(at), Ordering::AcqRel);
     }
 
-    /// Whether it, or Redis, can tell who is on the list.
+    /// Whether it, or Redis, can tell who is on the list. Before the whole list was read once, each request
+    /// would ask Redis: a load balancer should wait for that.
     pub(super) fn ready(&self) -> bool {
-        self.within_bound(&self.complete) || self.within_bound(&self.answered)
+        self.was_read.load(Ordering::Acquire)
+            && (self.within_bound(&self.complete) || self.within_bound(&self.answered))
+    }
+
+    /// Whether the whole list is being read for the first time, and nothing went wrong so far.
+    pub(super) fn is_loading(&self) -> bool {
+        !self.was_read.load(Ordering::Acquire) && !self.failed.load(Ordering::Acquire)
+    }
+
+    /// The list could not be followed.
+    pub(super) fn has_failed(&self) {
+        self.failed.store(true, Ordering::Release);
     }
 
     /// Something could not be written.

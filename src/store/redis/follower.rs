@@ -65,6 +65,7 @@ impl RedisStore {
         let mut told = Told::default();
         loop {
             let Err(fault) = self.follow_on(&mut told).await;
+            self.copy.has_failed();
             if fault.is_newer() {
                 self.copy.is_unreadable(true);
             }

@@ -1,10 +1,14 @@
 //! What becomes of a user's other sessions when `global` or `others` had to wait.
 
+use std::time::Duration;
+
 use logout_gateway::mock::Tokens;
 use serde_json::json;
 
 use super::{durable, fails, failures, log_out, waiting, worked_off};
-use crate::harness::{Request, Setup, Stage, assert_error, assert_success, eventually};
+use crate::harness::{
+    Operation, Request, Setup, Stage, Step, Upstream, assert_error, assert_success, eventually,
+};
 
 /// As an app does it when its access token has expired.
 async fn refreshed(stage: &Stage, tokens: &Tokens) -> String {
@@ -119,4 +123,62 @@ async fn the_widest_scope_of_a_session_is_asked_for_first() {
     let later = stage.calls("logout").split_off(asked);
     let scopes: Vec<_> = later.iter().map(|call| call.query.clone()).collect();
     assert!(scopes.iter().all(|query| query.contains("global")), "{scopes:?}");
+}
+
+#[tokio::test]
+async fn a_queued_global_whose_session_a_local_logout_ended_meanwhile_is_told_as_a_failure() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    let tokens = stage.sign_up();
+    let other = stage.sign_in_again(&tokens);
+    // The local logout comes first, and GoTrue takes its time for it.
+    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 1, "times": 1}));
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
+    let local = stage.post("/logout").bearer(&tokens.access_token);
+    let local = tokio::spawn(async move { local.send().await });
+    eventually("GoTrue is asked", async || stage.calls("logout").len() == 1).await;
+    // Its tries may have had their effect, for all that is known.
+    log_out(&stage, &tokens, "/logout?scope=global").await;
+    assert_success(&local.await.unwrap(), "/logout", tokens.user_id, "revoked");
+    worked_off(&stage).await;
+    assert!(stage.alive(&other));
+    eventually("the failure log has it", async || failures(&stage, &tokens).await.len() == 2).await;
+    let failure = failures(&stage, &tokens).await.remove(0);
+    assert_eq!((&failure["outcome"], &failure["reason"]), (&json!("gave-up"), &json!("not_found")));
+}
+
+#[tokio::test]
+async fn a_global_whose_session_a_local_logout_ended_between_its_tries_is_no_success() {
+    let upstream = Upstream::start();
+    let stage = upstream.stage(Setup::new()).await;
+    let tokens = stage.sign_up();
+    let other = stage.sign_in_again(&tokens);
+    // The first try ends after two seconds without an answer.
+    let steps = [Step::Drip(b"HTTP".to_vec(), Duration::from_millis(500)), Step::Close];
+    upstream.misbehave(Operation::Logout, "global", 1, &steps);
+    let global = stage.post("/logout?scope=global").header("x-request-id", "global");
+    let global = global.bearer(&tokens.access_token);
+    let global = tokio::spawn(async move { global.send().await });
+    let calls = || upstream.calls(Operation::Logout, "global");
+    eventually("GoTrue is asked", async || calls() == 1).await;
+    let local = stage.post("/logout").bearer(&tokens.access_token).send().await;
+    assert_success(&local, "/logout", tokens.user_id, "revoked");
+    assert_eq!(calls(), 1, "the second try comes later");
+    let global = global.await.unwrap();
+    assert_eq!(calls(), 2);
+    assert_error(&global, 401, "NOT_AUTHENTICATED", Some("not_found"));
+    assert!(stage.alive(&other));
+}
+
+#[tokio::test]
+async fn a_queued_global_that_was_done_unheard_is_done_for_a_local_logout_too() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    stage.fault(
+        json!({"operation": "logout", "kind": "status", "status": 503, "times": 2, "effect": true}),
+    );
+    let tokens = stage.sign_up();
+    log_out(&stage, &tokens, "/logout?scope=global").await;
+    let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
+    assert_success(&reply, "/logout", tokens.user_id, "revoked");
+    assert_eq!(waiting(&stage).await, 0);
+    assert_eq!(failures(&stage, &tokens).await.len(), 1, "the queued one alone");
 }

@@ -1,0 +1,144 @@
+//! What a logout has to do with the queue: a `local` one does first what the queue has of its session, and a
+//! confirmed one removes what it has settled.
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use secrecy::ExposeSecret as _;
+
+use super::{Asked, Logout, Outcome, attempt::Attempt};
+use crate::{
+    config::Scope,
+    gotrue::{Deadline, Refusal},
+    queue::entry::{Entry, entry_id},
+    session::{Proof, Session},
+    store::{StoreFault, list::SessionFact},
+};
+
+/// An entry of the queue whose scope is wider than `local`.
+struct Wider {
+    scope: Scope,
+    /// [`Entry::tried`].
+    tried: bool,
+}
+
+impl Logout {
+    /// Revokes what is asked for; before a `local` logout, what the same session has in the queue:
+    /// without the session, GoTrue would refuse that for ever.
+    pub(super) async fn revoke_widest(
+        &self,
+        session: &Session,
+        asked: Asked<'_>,
+        may_have_queued: bool,
+        deadline: Deadline,
+    ) -> Attempt {
+        let wider = match asked.scope {
+            Scope::Local if may_have_queued => self.queued_wider_scopes(session).await,
+            _ => Ok(Vec::new()),
+        };
+        let wider = match wider {
+            Ok(wider) => wider,
+            Err(cause) if self.is_on_list(session) => {
+                let request_id = asked.caller.request_id();
+                tracing::warn!(
+                    request_id, %cause,
+                    "the store does not say whether a wider logout of this session is queued: GoTrue is not asked \
+                     to end the session, for that would make the queued one impossible"
+                );
+                return Attempt::without_answer(Outcome::Failed(Refusal::Failed));
+            }
+            Err(cause) => {
+                tracing::warn!(%cause, "a logout cannot look for queued ones of its session");
+                Vec::new()
+            }
+        };
+        for Wider { scope, tried } in wider {
+            let wider = Asked { scope, tried_before: tried, ..asked };
+            let attempt = self.revoke(session, wider, deadline).await;
+            if attempt.outcome != Outcome::Revoked {
+                return attempt.of_narrower_scope();
+            }
+            self.record(session, wider, &attempt).await;
+            self.remove_queued(session, scope).await;
+            if scope == Scope::Global {
+                return attempt;
+            }
+        }
+        self.revoke(session, asked, deadline).await
+    }
+
+    /// Whether the queue may have entries of this session. A proven session that is not on the list has
+    /// none: what is queued for it is recorded there.
+    pub(super) fn may_have_queued(&self, session: &Session) -> bool {
+        session.proof != Proof::Proven || self.is_on_list(session)
+    }
+
+    /// Whether the list, as far as this instance knows it, has this session, or an unconfirmed `global` or
+    /// `others` of it.
+    ///
+    /// For such a session a `local` logout is not asked of GoTrue while the queue cannot be read. It would
+    /// succeed and make a queued `global` impossible, whose user was promised that all sessions end. The
+    /// other sessions would live, while this one is refused by `verify` in any case and ends with its queued
+    /// logout. To ask GoTrue for the widest scope that the list shows would not do instead: the list holds
+    /// that for a week, so that a `local` logout could end sessions which began after the `others` was done.
+    /// All other sessions are logged out while the store is down, an expired one included: hardly any of
+    /// them has a wider logout in the queue.
+    fn is_on_list(&self, session: &Session) -> bool {
+        let (claims, now) = (&session.claims, self.clock.unix_seconds());
+        let list = self.store.list();
+        list.refuses(claims, now)
+            || list.holds_fact(SessionFact::CutOffCounted, claims.session_id, now)
+    }
+
+    /// The entries of this session in the queue, wider than `local`, that its user asked for; the widest
+    /// first.
+    async fn queued_wider_scopes(&self, session: &Session) -> Result<Vec<Wider>, StoreFault> {
+        let Some(queue) = self.store.queue() else { return Ok(Vec::new()) };
+        let mut wider = Vec::new();
+        for scope in [Scope::Global, Scope::Others] {
+            let entry = queue.get(entry_id(session.claims.session_id, scope)).await?;
+            if let Some(entry) = entry.filter(|entry| self.is_of_user(entry, session)) {
+                wider.push(Wider { scope, tried: entry.tried });
+            }
+        }
+        Ok(wider)
+    }
+
+    /// Removes what a confirmed logout of this scope has settled.
+    pub(super) async fn remove_settled(&self, session: &Session, scope: Scope) {
+        let settled: &[Scope] = match scope {
+            Scope::Global => &[Scope::Global, Scope::Others, Scope::Local],
+            Scope::Others => &[Scope::Others],
+            Scope::Local => &[Scope::Local],
+        };
+        for scope in settled {
+            self.remove_queued(session, *scope).await;
+        }
+    }
+
+    /// Whether the user of `session` asked for what is queued. An expired access token may come from an old
+    /// log, so an entry of a stale session counts only where this request shows the same refresh token:
+    /// else an old token would make the user's `local` logout a `global` one.
+    fn is_of_user(&self, entry: &Entry, session: &Session) -> bool {
+        if !entry.is_stale() {
+            return true;
+        }
+        let (Some(queue), Some(shown)) = (&self.queue, &session.refresh_token) else {
+            return false;
+        };
+        let is_shown = |sealed| {
+            let refresh_token = queue.open(sealed, entry).ok().and_then(|c| c.refresh_token);
+            refresh_token.is_some_and(|queued| {
+                let [queued, shown] =
+                    [&queued, shown].map(|token| token.expose_secret().as_bytes());
+                verify_slices_are_equal(queued, shown).is_ok()
+            })
+        };
+        entry.credentials.iter().any(is_shown)
+    }
+
+    async fn remove_queued(&self, session: &Session, scope: Scope) {
+        let Some(queue) = self.store.queue() else { return };
+        if let Err(cause) = queue.remove(entry_id(session.claims.session_id, scope)).await {
+            tracing::warn!(%cause, "a logout that is done stays in the queue: it is asked for again");
+        }
+    }
+}
