@@ -19,8 +19,8 @@ use crate::{
     app::{App, frame::Call},
     error::{Envelope, Error, Part},
     session::{
-        Carrier, Credential, Proof, Session, cookies::RequestCookies, introspection::Introspection,
-        token::TokenFault, verifier::Standing,
+        Carrier, Credential, Proof, Session, UnknownKey, cookies::RequestCookies,
+        introspection::Introspection, token::TokenFault, verifier::Standing,
     },
     store::StoreFault,
 };
@@ -79,7 +79,8 @@ async fn is_revoked(app: &App, call: &Call, session: &Session) -> Result<bool, E
 }
 
 /// Refuses a request that carries a revoked session of another user beside the one that identifies it: the
-/// application behind the proxy may read that one. What cannot be read or has expired is passed over.
+/// application behind the proxy may read that one. What cannot be read or has expired is passed over. The
+/// identifying token is known, so it does not wait for the key of the other one.
 async fn refuse_revoked_beside(
     app: &App,
     call: &Call,
@@ -90,7 +91,8 @@ async fn refuse_revoked_beside(
         return Ok(());
     }
     let credential = Credential::of_cookie(cookies, &app.config.cookies.name);
-    let Ok(beside) = super::read_session(app, credential, cookies).await else { return Ok(()) };
+    let beside = super::read_session(app, credential, cookies, UnknownKey::Refuse).await;
+    let Ok(beside) = beside else { return Ok(()) };
     let of_other_user = beside.claims.sub != session.claims.sub;
     if of_other_user && !beside.expired && is_revoked(app, call, &beside).await? {
         return Err(Error::SessionRevoked);

@@ -19,7 +19,7 @@ use quick_cache::{
 use secrecy::ExposeSecret;
 
 use super::{
-    jwks::{Jwks, KeySet},
+    jwks::Jwks,
     token::{Claims, Rules, TokenFault, UnverifiedToken},
 };
 use crate::config::Supabase;
@@ -51,6 +51,13 @@ pub struct Judged {
     pub standing: Standing,
     /// Whether its time is over.
     pub expired: bool,
+}
+
+impl Judged {
+    fn at(now: i64, claims: Arc<Claims>, standing: Standing) -> Result<Self, TokenFault> {
+        claims.begun(now)?;
+        Ok(Self { expired: claims.expired(now), claims, standing })
+    }
 }
 
 /// Judges tokens for all threads.
@@ -113,17 +120,31 @@ impl Verifier {
         self.secret.is_some() || self.jwks.current().is_some()
     }
 
-    /// Judges `token` at `now`, in seconds since the Unix epoch.
+    /// Judges `token` at `now`, in seconds since the Unix epoch. If the key set has no key of that `kid`, it
+    /// is fetched again first.
     ///
     /// # Errors
     /// The rule that the token breaks. An expired token is not refused but [`Judged::expired`].
     pub async fn judge(&self, token: &str, now: i64) -> Result<Judged, TokenFault> {
-        let (claims, standing) = match self.remembered(token) {
-            Some(claims) => (claims, Standing::Verified),
-            None => self.verify(token).await?,
-        };
-        claims.begun(now)?;
-        Ok(Judged { expired: claims.expired(now), claims, standing })
+        if let Some(claims) = self.remembered(token) {
+            return Judged::at(now, claims, Standing::Verified);
+        }
+        let unverified = UnverifiedToken::parse(token, &self.rules)?;
+        if self.lacks_its_key(&unverified) {
+            self.jwks.refetch().await;
+        }
+        self.verify(token, &unverified, now)
+    }
+
+    /// The same with the keys at hand: it never waits.
+    ///
+    /// # Errors
+    /// The rule that the token breaks.
+    pub fn judge_at_hand(&self, token: &str, now: i64) -> Result<Judged, TokenFault> {
+        match self.remembered(token) {
+            Some(claims) => Judged::at(now, claims, Standing::Verified),
+            None => self.verify(token, &UnverifiedToken::parse(token, &self.rules)?, now),
+        }
     }
 
     fn remembered(&self, token: &str) -> Option<Arc<Claims>> {
@@ -133,41 +154,41 @@ impl Verifier {
         counts.then_some(claims)
     }
 
-    async fn verify(&self, token: &str) -> Result<(Arc<Claims>, Standing), TokenFault> {
-        let unverified = UnverifiedToken::parse(token, &self.rules)?;
+    /// Whether another fetch of the key set may bring the key of this token.
+    fn lacks_its_key(&self, unverified: &UnverifiedToken<'_>) -> bool {
+        let knows = |kid: &str| self.jwks.current().is_some_and(|keys| keys.knows(kid));
+        unverified.algorithm != Algorithm::HS256
+            && unverified.kid.as_deref().is_some_and(|kid| !knows(kid))
+    }
+
+    fn verify(
+        &self,
+        token: &str,
+        unverified: &UnverifiedToken<'_>,
+        now: i64,
+    ) -> Result<Judged, TokenFault> {
         let claims = || unverified.claims(&self.rules).map(Arc::new);
         let epoch = if unverified.algorithm == Algorithm::HS256 {
             let Some(secret) = &self.secret else {
                 self.hs256_seen.store(true, Ordering::Relaxed);
                 self.warned_of_hs256.call_once(warn_of_hs256);
-                return Ok((claims()?, Standing::Unjudged));
+                return Judged::at(now, claims()?, Standing::Unjudged);
             };
-            check(&unverified, secret)?;
+            check(unverified, secret)?;
             self.hs256_seen.store(true, Ordering::Relaxed);
             None
         } else {
             let kid = unverified.kid.as_deref().ok_or(TokenFault::UnknownKey)?;
-            let Some(keys) = self.keys_with(kid).await else {
-                return Ok((claims()?, Standing::Unjudgeable));
+            let Some(keys) = self.jwks.current() else {
+                return Judged::at(now, claims()?, Standing::Unjudgeable);
             };
             let key = keys.key(kid, unverified.algorithm).ok_or(TokenFault::UnknownKey)?;
-            check(&unverified, key)?;
+            check(unverified, key)?;
             Some(keys.epoch)
         };
         let claims = claims()?;
         self.verified.insert(token.into(), Remembered { claims: claims.clone(), epoch });
-        Ok((claims, Standing::Verified))
-    }
-
-    /// The key set, refetched once if it has no such key.
-    async fn keys_with(&self, kid: &str) -> Option<Arc<KeySet>> {
-        match self.jwks.current() {
-            Some(keys) if keys.knows(kid) => Some(keys),
-            _ => {
-                self.jwks.refetch().await;
-                self.jwks.current()
-            }
-        }
+        Judged::at(now, claims, Standing::Verified)
     }
 }
 
