@@ -40,7 +40,10 @@ pub(super) async fn run(
     over: CancellationToken,
 ) {
     let store = app.logout.store.clone();
-    let fetch = || app.logout.gotrue.jwks(Instant::now() + app.config.upstream_timeout);
+    let fetch = || {
+        let deadline = Instant::now() + app.config.upstream_timeout;
+        app.logout.gotrue.jwks(app.verifier.takes_no_key_set_for_empty(), deadline)
+    };
     let watched = async {
         if let Some(listener) = admin {
             let connections = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));

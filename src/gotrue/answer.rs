@@ -16,6 +16,8 @@ use crate::config::Scope;
 /// No more of an answer's body is kept.
 pub const LARGEST_ANSWER: usize = 64 * 1024;
 
+const EMPTY_KEY_SET: &[u8] = br#"{"keys":[]}"#;
+
 /// GoTrue's codes for a refresh token that it gives no access token for. None of them proves that the
 /// session is gone (recordings `refresh-already-used`, `refresh-after-logout`).
 const REFUSED_REFRESH_TOKEN: [&str; 7] = [
@@ -141,13 +143,14 @@ impl Answer {
         }
     }
 
-    /// The body of the key set.
+    /// The body of the key set; that of an empty one for a 404, if `missing_is_empty`.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn into_key_set(self) -> Result<Vec<u8>, Refusal> {
+    pub fn into_key_set(self, missing_is_empty: bool) -> Result<Vec<u8>, Refusal> {
         match self.status {
             StatusCode::OK => Ok(self.body),
+            StatusCode::NOT_FOUND if missing_is_empty => Ok(EMPTY_KEY_SET.to_vec()),
             _ => Err(self.refusal()),
         }
     }

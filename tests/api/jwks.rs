@@ -158,3 +158,19 @@ async fn an_unknown_key_beside_a_token_whose_key_is_known_delays_no_verify() {
     assert_eq!((reply.status, reply.header("x-auth-carrier")), (200, Some("bearer")));
     assert_eq!(stage.calls(KEY_SET).len(), 1, "nor is the key set fetched for it");
 }
+
+#[tokio::test]
+async fn an_algorithm_that_the_operator_left_out_is_refused() {
+    let flags = [("jwt-algorithms", "ES256"), ("supabase-jwt-secret", TEST_SECRET)];
+    for flags in [&flags[..], &flags[..1]] {
+        let stage = Stage::with(flags).await;
+        let tokens = stage.sign_up();
+        let token = hs256(&claims_of(&tokens.access_token), TEST_SECRET);
+        for request in [stage.post("/logout"), stage.get("/api/auth/verify")] {
+            let reply = request.bearer(&token).send().await;
+            assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
+        }
+        assert_eq!(stage.asked(), 0, "nor is GoTrue asked");
+        assert_eq!(stage.verify(&tokens).await, 200);
+    }
+}

@@ -33,8 +33,8 @@ async fn warn_of_the_store(app: &App) {
 /// Without keys the verifier warns, and only once a token comes that needs the secret.
 async fn warn_of_the_secret(app: &App) {
     let has_keys = loop {
-        match app.jwks.current() {
-            Some(keys) => break !keys.algorithms().is_empty(),
+        match app.verifier.has_keys() {
+            Some(has_keys) => break has_keys,
             None => sleep(PAUSE).await,
         }
     };
