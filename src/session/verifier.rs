@@ -188,9 +188,10 @@ impl Verifier {
         let claims = || unverified.claims(&self.rules).map(Arc::new);
         if !self.rules.allow(unverified.algorithm) {
             // While no token at all can be judged, the settings are wrong and not this token.
-            return match self.ready() {
-                true => Err(TokenFault::Algorithm),
-                false => Judged::at(now, claims()?, Standing::Unjudgeable),
+            return if self.ready() {
+                Err(TokenFault::Algorithm)
+            } else {
+                Judged::at(now, claims()?, Standing::Unjudgeable)
             };
         }
         let epoch = if unverified.algorithm == Algorithm::HS256 {
