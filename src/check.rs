@@ -66,7 +66,7 @@ async fn probe(config: &Config, clock: &Clock) -> bool {
     let old = reached.as_ref().ok().and_then(|(_, version)| outdated(*version));
     let reached = told("GoTrue", &reached.map(|(found, _)| found));
     let keys = key_set(config, &gotrue).await;
-    let known = told("key set", &keys.as_ref().map(|keys| keys.found()).map_err(Clone::clone));
+    let known = told("key set", &keys.as_ref().map(Keys::found).map_err(Clone::clone));
     let store = store::survey(&config.store).await;
     let stored = told("store", &store.as_ref().map(|s| s.found.clone()).map_err(Clone::clone));
 
