@@ -168,11 +168,11 @@ async fn a_user_whose_failures_were_written_may_fail_again() {
         }
         let written = async {
             while !log.counts.lock().unwrap().waiting.is_empty() {
-                tokio::task::yield_now().await;
+                sleep(Duration::from_millis(1)).await;
             }
         };
         tokio::select! {
-            () = written => {}
+            written = timeout(Duration::from_mins(1), written) => written.expect("none waits"),
             () = unwritten.write_all(&store) => panic!("it ended"),
         }
     }
