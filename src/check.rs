@@ -5,13 +5,14 @@
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
+use jsonwebtoken::Algorithm;
 use tokio::{runtime, time::Instant};
 
 use crate::{
     clock::Clock,
     config::{self, Config, Warning},
     gotrue::{GoTrue, Health},
-    session::jwks::{self, Algorithms},
+    session::jwks,
     store, telemetry,
 };
 
@@ -64,10 +65,8 @@ async fn probe(config: &Config, clock: &Clock) -> bool {
     let reached = auth_service(config, &gotrue, clock).await;
     let old = reached.as_ref().ok().and_then(|(_, version)| outdated(*version));
     let reached = told("GoTrue", &reached.map(|(found, _)| found));
-    let keys = gotrue.jwks(Instant::now() + config.upstream_timeout).await;
-    let keys = keys.map_err(|refusal| refusal.to_string());
-    let keys = keys.and_then(|body| jwks::algorithms(&body).map_err(|fault| fault.to_string()));
-    let known = told("key set", &keys.as_ref().map(listed).map_err(Clone::clone));
+    let keys = key_set(config, &gotrue).await;
+    let known = told("key set", &keys.as_ref().map(Keys::found).map_err(Clone::clone));
     let store = store::survey(&config.store).await;
     let stored = told("store", &store.as_ref().map(|s| s.found.clone()).map_err(Clone::clone));
 
@@ -76,19 +75,56 @@ async fn probe(config: &Config, clock: &Clock) -> bool {
     let weaknesses = store.into_iter().flat_map(|survey| survey.weaknesses);
     warnings.extend(weaknesses.map(Warning::of_the_store));
     warnings.extend(old);
-    let keys = keys.ok().map(|keys| !keys.is_empty());
-    warnings.extend(keys.and_then(|has_keys| config.supabase.secret_warning(has_keys)));
+    let has_keys = keys.ok().map(|keys| !keys.allowed.is_empty());
+    warnings.extend(has_keys.and_then(|has_keys| config.supabase.secret_warning(has_keys)));
     for warning in warnings {
         println!("warning: {warning}");
     }
     reached && known && stored
 }
 
-fn listed(algorithms: &Algorithms) -> String {
-    if algorithms.is_empty() {
-        return "no keys: the project signs with HS256".to_owned();
+/// The algorithms of the key set.
+struct Keys {
+    allowed: Vec<String>,
+    /// Those that `GATEWAY_JWT_ALGORITHMS` leaves out.
+    left_out: Vec<String>,
+}
+
+impl Keys {
+    fn found(&self) -> String {
+        let Self { allowed, left_out } = self;
+        let allowed = if !allowed.is_empty() {
+            allowed.join(", ")
+        } else if left_out.is_empty() {
+            return "no keys: the project signs with HS256".to_owned();
+        } else {
+            "no keys that count".to_owned()
+        };
+        if left_out.is_empty() {
+            return allowed;
+        }
+        format!("{allowed}; GATEWAY_JWT_ALGORITHMS leaves out {}", left_out.join(", "))
     }
-    algorithms.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// The key set's algorithms, if any token can be judged with them.
+async fn key_set(config: &Config, gotrue: &GoTrue) -> Result<Keys, String> {
+    let supabase = &config.supabase;
+    let deadline = Instant::now() + config.upstream_timeout;
+    let body = gotrue.jwks(supabase.needs_no_keys(), deadline).await;
+    let body = body.map_err(|refusal| refusal.to_string())?;
+    let algorithms = jwks::algorithms(&body).map_err(|error| error.to_string())?;
+    let is_allowed =
+        |name: &String| supabase.algorithms.iter().any(|allowed| format!("{allowed:?}") == *name);
+    let (allowed, left_out): (Vec<_>, Vec<_>) = algorithms.into_keys().partition(is_allowed);
+    if allowed.is_empty() && !supabase.allows(Algorithm::HS256) {
+        let published = if left_out.is_empty() { "none".to_owned() } else { left_out.join(", ") };
+        return Err(format!(
+            "no key of an algorithm in GATEWAY_JWT_ALGORITHMS ({published} published): no token can be \
+             verified"
+        ));
+    }
+    Ok(Keys { allowed, left_out })
 }
 
 fn told(part: &str, finding: &Finding) -> bool {

@@ -1,10 +1,16 @@
 //! The failure log's way into the store: handed over with the reply, written after it.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{sync::mpsc, time::sleep};
+use uuid::Uuid;
 
-use crate::store::{Store, failure::Failure};
+use crate::store::{FAILURES_KEPT_OF_USER, Store, failure::Failure};
 
 /// Failures that wait to be written; a store that hangs shall not use up the memory.
 const WAITING: usize = 4096;
@@ -15,12 +21,25 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Takes failures and makes nobody wait. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct FailureLog(mpsc::Sender<Failure>);
+pub struct FailureLog {
+    sender: mpsc::Sender<Failure>,
+    counts: Arc<Mutex<Counts>>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// How many failures of each user wait. The log keeps [`FAILURES_KEPT_OF_USER`] of a user, and no more of
+    /// them wait: one account that fails faster than the store writes leaves room for the others.
+    waiting: HashMap<Uuid, usize>,
+    /// Failures that found no room since the last report.
+    lost: u64,
+}
 
 /// What was taken and is not written yet.
 #[derive(Debug)]
 pub struct Unwritten {
     taken: mpsc::Receiver<Failure>,
+    counts: Arc<Mutex<Counts>>,
     /// What is being written.
     batch: Vec<Failure>,
 }
@@ -29,18 +48,46 @@ pub struct Unwritten {
 #[must_use]
 pub fn channel() -> (FailureLog, Unwritten) {
     let (sender, taken) = mpsc::channel(WAITING);
-    (FailureLog(sender), Unwritten { taken, batch: Vec::new() })
+    let counts = Arc::<Mutex<Counts>>::default();
+    let log = FailureLog { sender, counts: counts.clone() };
+    (log, Unwritten { taken, counts, batch: Vec::new() })
 }
 
 impl FailureLog {
     /// To be written. The audit line has told of it already: what finds no room is in the log alone.
     pub fn note(&self, failure: Failure) {
-        if let Err(lost) = self.0.try_send(failure) {
-            let failure = lost.into_inner();
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let user = failure.user_id;
+        let waiting = counts.waiting.get(&user).copied().unwrap_or_default();
+        if waiting < FAILURES_KEPT_OF_USER && self.sender.try_send(failure).is_ok() {
+            counts.waiting.insert(user, waiting + 1);
+        } else {
+            counts.lost += 1;
+        }
+    }
+
+    /// Logs how many failures found no room since the last call, if any did. To be called once a second.
+    pub fn report_lost(&self) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost = mem::take(&mut counts.lost);
+        drop(counts);
+        if lost > 0 {
             tracing::error!(
-                request_id = failure.request_id,
-                "the failure log is not written in time"
+                lost,
+                "failures are missing in the failure log: the store does not write it in time; the audit \
+                 lines have them"
             );
+        }
+    }
+}
+
+impl Counts {
+    fn wait_no_more(&mut self, user: Uuid) {
+        if let Some(waiting) = self.waiting.get_mut(&user) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                self.waiting.remove(&user);
+            }
         }
     }
 }
@@ -56,9 +103,15 @@ impl Unwritten {
     pub async fn write_all(&mut self, store: &dyn Store) {
         let mut told = false;
         loop {
-            let Self { taken, batch } = self;
-            if batch.is_empty() && taken.recv_many(batch, TOGETHER).await == 0 {
-                return;
+            let Self { taken, counts, batch } = self;
+            if batch.is_empty() {
+                if taken.recv_many(batch, TOGETHER).await == 0 {
+                    return;
+                }
+                let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+                for failure in batch.iter() {
+                    counts.wait_no_more(failure.user_id);
+                }
             }
             match store.note(batch).await {
                 Ok(()) => {
@@ -66,7 +119,7 @@ impl Unwritten {
                     told = false;
                 }
                 Err(cause) => {
-                    if !std::mem::replace(&mut told, true) {
+                    if !mem::replace(&mut told, true) {
                         tracing::error!(%cause, "the failure log cannot be written for now");
                     }
                     sleep(TRY_AGAIN_AFTER).await;

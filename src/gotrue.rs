@@ -11,6 +11,7 @@
 
 pub mod answer;
 mod client;
+mod log;
 mod operation;
 mod transport;
 
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 
 use crate::telemetry::traces::TraceContext;
 
+pub(crate) use self::log::report_omitted_lines;
 pub use self::{client::GoTrue, operation::Operation, transport::NoClient};
 
 /// When the whole budget is used up.

@@ -26,7 +26,7 @@ use crate::{
     error::Error,
     gotrue::Refusal,
     session::{
-        Credential, NoSession, Proof, Session,
+        Credential, NoSession, Proof, Session, UnknownKey,
         cookies::RequestCookies,
         introspection::{self, Introspection},
     },
@@ -118,7 +118,7 @@ async fn calling(
     cookies: &RequestCookies<'_>,
 ) -> Result<Session, Error> {
     let credential = Credential::of(headers, cookies, &app.config.cookies.name);
-    Ok(read_session(app, credential, cookies).await?)
+    Ok(read_session(app, credential, cookies, UnknownKey::Refetch).await?)
 }
 
 /// The session that a credential shows. While GoTrue's word that it lives is cached, it is proven.
@@ -126,10 +126,11 @@ async fn read_session(
     app: &App,
     credential: Credential,
     cookies: &RequestCookies<'_>,
+    unknown_key: UnknownKey,
 ) -> Result<Session, NoSession> {
     let now = app.logout.clock.unix_seconds();
     let key = &app.config.cookies.name;
-    let mut session = app.verifier.session(credential, cookies, key, now).await?;
+    let mut session = app.verifier.session(credential, cookies, key, now, unknown_key).await?;
     if session.proof == Proof::Unproven && !session.expired {
         let answer = app.introspections.get(session.access_token.expose_secret());
         if answer == Some(Introspection::Live) {

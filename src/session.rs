@@ -136,6 +136,15 @@ pub enum NoSession {
     Invalid(TokenFault),
 }
 
+/// What to do about an access token whose `kid` is not in the key set at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownKey {
+    /// Fetch the key set again, which may take as long as `GATEWAY_UPSTREAM_TIMEOUT`.
+    Refetch,
+    /// Refuse the token at once: another credential of the request is known, and must not wait for it.
+    Refuse,
+}
+
 impl Verifier {
     /// Judges what came at `now`, seconds since the Unix epoch. An expired session is still one.
     ///
@@ -147,6 +156,7 @@ impl Verifier {
         cookies: &RequestCookies<'_>,
         key: &str,
         now: i64,
+        unknown_key: UnknownKey,
     ) -> Result<Session, NoSession> {
         let (access_token, mut refresh_token, mut carrier) = match credential {
             Credential::Missing => return Err(NoSession::Missing),
@@ -156,9 +166,15 @@ impl Verifier {
                 (stored.access_token, stored.refresh_token, Carrier::Cookie)
             }
         };
-        let judging =
-            self.judge(access_token.expose_secret(), now).instrument(traces::token_check());
-        let judged = judging.await.map_err(NoSession::Invalid)?;
+        let judging = async {
+            let token = access_token.expose_secret();
+            match unknown_key {
+                UnknownKey::Refetch => self.judge(token, now).await,
+                UnknownKey::Refuse => self.judge_at_hand(token, now),
+            }
+        };
+        let judged = judging.instrument(traces::token_check()).await;
+        let judged = judged.map_err(NoSession::Invalid)?;
         if judged.expired && carrier == Carrier::Bearer {
             refresh_token = cookie_of_same_session(cookies, key, &judged.claims);
             if refresh_token.is_some() {

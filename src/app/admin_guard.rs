@@ -3,8 +3,11 @@
 //!
 //! 1. The request names a host that no DNS server of an attacker can bind to another address: an IP
 //!    address, `localhost`, or one of `GATEWAY_ADMIN_HOSTS`. Else the answer is 421 (RFC 9110,
-//!    section 15.5.20). A request that names no host is refused as well.
+//!    section 15.5.20). A request that names no host is refused as well, and so is anything that is not
+//!    just a host and perhaps a port.
 //! 2. `Sec-Fetch-Site`, if present, is `same-origin` or `none`. Else the answer is 403.
+//! 3. Without it `Origin`, if present, is that of the listener itself: older browsers name it alone. Else the
+//!    answer is 403. A proxy may rewrite the host, so where `Sec-Fetch-Site` is present it decides.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
@@ -13,7 +16,7 @@ use std::{
 
 use axum::{
     extract::{Request, State},
-    http::{header, uri::Authority},
+    http::{HeaderMap, header},
     middleware::Next,
     response::Response,
 };
@@ -26,26 +29,54 @@ pub(super) async fn guard(
     request: Request,
     next: Next,
 ) -> Result<Response, Error> {
-    if !names_an_allowed_host(&request, &app.config.admin_hosts) {
-        return Err(Error::MisdirectedRequest);
-    }
-    let mut sites = request.headers().get_all(SEC_FETCH_SITE).iter();
-    if !sites.all(|site| site == "same-origin" || site == "none") {
+    let named = named_host(&request).filter(|named| is_allowed(named, &app.config.admin_hosts));
+    let Some(named) = named else { return Err(Error::MisdirectedRequest) };
+    if !is_own_page(request.headers(), named) {
         return Err(Error::CsrfCrossSite);
     }
     Ok(next.run(request).await)
 }
 
-/// The authority of the request target counts before `Host` (RFC 9112, section 3.2.2).
-fn names_an_allowed_host<B>(request: &axum::http::Request<B>, allowed: &[String]) -> bool {
-    let host = || Authority::try_from(request.headers().get(header::HOST)?.as_bytes()).ok();
-    let authority = request.uri().authority().cloned().or_else(host);
-    authority
-        .is_some_and(|named| !named.as_str().contains('@') && is_allowed(named.host(), allowed))
+/// Host and port as the request names them. The authority of the request target counts before `Host`
+/// (RFC 9112, section 3.2.2).
+fn named_host<B>(request: &axum::http::Request<B>) -> Option<&str> {
+    match request.uri().authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => request.headers().get(header::HOST)?.to_str().ok(),
+    }
+}
+
+/// Whether no page of another site asks, as far as the browser says.
+fn is_own_page(headers: &HeaderMap, named: &str) -> bool {
+    if headers.contains_key(SEC_FETCH_SITE) {
+        let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
+        return sites.all(|site| site == "same-origin" || site == "none");
+    }
+    headers.get_all(header::ORIGIN).iter().all(|origin| {
+        let origin = origin.to_str().ok();
+        let host = origin.and_then(|o| o.strip_prefix("http://").or(o.strip_prefix("https://")));
+        host.is_some_and(|host| host.eq_ignore_ascii_case(named))
+    })
+}
+
+/// Whether the whole of `named` is an allowed host, and after a colon a port.
+fn is_allowed(named: &str, allowed: &[String]) -> bool {
+    let end_of_address = named.rfind(']').unwrap_or(0);
+    let colon = named.rfind(':').filter(|colon| *colon > end_of_address);
+    let (host, port) = named.split_at(colon.unwrap_or(named.len()));
+    is_port(port) && is_allowed_host(host, allowed)
+}
+
+/// Whether it is nothing, or a colon and a decimal port.
+fn is_port(text: &str) -> bool {
+    text.is_empty()
+        || text.strip_prefix(':').is_some_and(|port| {
+            port.bytes().all(|octet| octet.is_ascii_digit()) && port.parse::<u16>().is_ok()
+        })
 }
 
 /// `host` has no port; an IPv6 address stands in brackets.
-fn is_allowed(host: &str, allowed: &[String]) -> bool {
+fn is_allowed_host(host: &str, allowed: &[String]) -> bool {
     if let Some(address) = host.strip_prefix('[') {
         return address.strip_suffix(']').is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
     }
@@ -63,6 +94,10 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    fn is_answered(request: &Request<()>, allowed: &[String]) -> bool {
+        named_host(request).is_some_and(|named| is_allowed(named, allowed))
+    }
 
     #[rstest]
     #[case::ipv4("127.0.0.1:9090", true)]
@@ -88,12 +123,26 @@ mod tests {
     #[case::a_user("localhost@attacker.example", false)]
     #[case::a_name_as_a_user("attacker.example@localhost", false)]
     #[case::empty("", false)]
+    #[case::more_behind_brackets("[::1]evil", false)]
+    #[case::more_behind_brackets_and_a_port("[::1]evil:80", false)]
+    #[case::brackets_that_do_not_end("[::1", false)]
+    #[case::an_address_without_brackets("::1", false)]
+    #[case::two_addresses("[::1][::1]", false)]
+    #[case::the_last_port("localhost:65535", true)]
+    #[case::no_port("localhost:65536", false)]
+    #[case::a_large_port("127.0.0.1:99999", false)]
+    #[case::a_port_of_letters("localhost:abc", false)]
+    #[case::a_port_with_a_sign("localhost:+80", false)]
+    #[case::a_port_of_nothing("localhost:", false)]
+    #[case::two_ports("localhost:80:80", false)]
+    #[case::a_space("localhost :80", false)]
+    #[case::a_list("localhost, attacker.example", false)]
     fn only_names_that_cannot_be_bound_again_are_answered(#[case] host: &str, #[case] good: bool) {
         let allowed = ["admin.example.com".to_owned()];
         let request = Request::get("/").header("Host", host).body(()).unwrap();
-        assert_eq!(names_an_allowed_host(&request, &allowed), good);
+        assert_eq!(is_answered(&request, &allowed), good);
         if let Ok(target) = Request::get(format!("http://{host}/")).body(()) {
-            assert_eq!(names_an_allowed_host(&target, &allowed), good, "as the target");
+            assert_eq!(is_answered(&target, &allowed), good, "as the target");
         }
     }
 
@@ -106,11 +155,11 @@ mod tests {
         #[case] good: bool,
     ) {
         let request = Request::get(target).header("Host", host).body(()).unwrap();
-        assert_eq!(names_an_allowed_host(&request, &[]), good);
+        assert_eq!(is_answered(&request, &[]), good);
     }
 
     #[test]
     fn a_request_without_any_host_is_refused() {
-        assert!(!names_an_allowed_host(&Request::get("/").body(()).unwrap(), &[]));
+        assert!(!is_answered(&Request::get("/").body(()).unwrap(), &[]));
     }
 }

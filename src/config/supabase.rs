@@ -125,6 +125,22 @@ impl Supabase {
     }
 }
 
+impl Supabase {
+    /// Whether access tokens of that algorithm count.
+    #[must_use]
+    pub fn allows(&self, algorithm: Algorithm) -> bool {
+        self.algorithms.contains(&algorithm)
+    }
+
+    /// Whether tokens can be judged without any key of the project: HS256 tokens by the secret, or by GoTrue
+    /// where no other algorithm counts.
+    #[must_use]
+    pub fn needs_no_keys(&self) -> bool {
+        let hs256_alone = self.algorithms.iter().all(|allowed| *allowed == Algorithm::HS256);
+        self.allows(Algorithm::HS256) && (self.jwt_secret.is_some() || hs256_alone)
+    }
+}
+
 /// What Supabase projects sign with.
 const ALGORITHMS: [(&str, Algorithm); 4] = [
     ("ES256", Algorithm::ES256),

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::BTreeSet, env, ffi::OsString, fmt, time::Duration};
 
 use ipnet::IpNet;
+use jsonwebtoken::Algorithm;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
@@ -53,6 +54,7 @@ impl Config {
     pub fn warnings(&self) -> Vec<Warning> {
         let weak = [
             self.weak_secret(),
+            self.weak_previous_secret(),
             self.volatile_store(),
             self.supabase.unencrypted_gotrue(),
             self.exposed_admin_listener(),
@@ -80,6 +82,14 @@ impl Config {
             Some(_) => return None,
         };
         Some(Warning::new("GATEWAY_SECRET", weakness))
+    }
+
+    fn weak_previous_secret(&self) -> Option<Warning> {
+        let weakness = "fewer than 16 different characters: an attacker who guesses it can forge CSRF \
+                        tokens as long as it is accepted; unset it once the CSRF tokens and the queued \
+                        logouts of before are gone";
+        let weak = self.secrets.previous.as_ref().is_some_and(|s| !has_many_characters(s));
+        weak.then(|| Warning::new("GATEWAY_SECRET_PREVIOUS", weakness))
     }
 
     fn volatile_store(&self) -> Option<Warning> {
@@ -180,9 +190,13 @@ impl Supabase {
         weak.then(|| Warning::new(variable, weakness))
     }
 
-    /// `has_keys` says whether the project's key set has keys to verify tokens with.
+    /// `has_keys` says whether the project's key set has keys to verify tokens with. Where HS256 is left out,
+    /// neither the secret nor its absence means anything.
     #[must_use]
     pub fn secret_warning(&self, has_keys: bool) -> Option<Warning> {
+        if !self.allows(Algorithm::HS256) {
+            return None;
+        }
         let weakness = match (&self.jwt_secret, has_keys) {
             (Some(_), true) => {
                 "set although the project publishes signing keys: an attacker who knows an old \

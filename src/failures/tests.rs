@@ -146,3 +146,41 @@ async fn a_store_that_stays_unwell_uses_up_no_memory() {
     assert!((WAITING..=WAITING + TOGETHER).contains(&kept.len()), "{}", kept.len());
     assert_eq!(kept, numbers(0..kept.len()), "the first ones: the rest was told");
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_user_who_fails_all_the_time_pushes_no_failure_of_another_out() {
+    let (store, (log, mut unwritten)) = (Moody::default(), channel());
+    store.well.store(true, Ordering::Relaxed);
+    for _ in 0..2 * WAITING {
+        log.note(Failure { user_id: Uuid::nil(), ..failure(0) });
+    }
+    (1..=1000).for_each(|number| log.note(failure(number)));
+    assert_eq!(log.counts.lock().unwrap().lost, 2 * 4096 - 100);
+    unwritten.close();
+    unwritten.write_all(&store).await;
+    assert_eq!(store.holds().await, [vec!["0".to_owned(); 100], numbers(1..1001)].concat());
+    assert!(log.counts.lock().unwrap().waiting.is_empty(), "and uses up no memory");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_whose_failures_were_written_may_fail_again() {
+    let (store, (log, mut unwritten)) = (Moody::default(), channel());
+    store.well.store(true, Ordering::Relaxed);
+    for round in 0..3 {
+        for number in 0..200 {
+            log.note(Failure { user_id: Uuid::nil(), ..failure(200 * round + number) });
+        }
+        let written = async {
+            while !log.counts.lock().unwrap().waiting.is_empty() {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            written = timeout(Duration::from_mins(1), written) => written.expect("none waits"),
+            () = unwritten.write_all(&store) => panic!("it ended"),
+        }
+    }
+    unwritten.close();
+    unwritten.write_all(&store).await;
+    assert_eq!(store.holds().await, numbers(400..500), "the last hundred of them");
+}

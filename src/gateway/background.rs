@@ -16,6 +16,7 @@ use self::steadiness::Steadiness;
 use crate::{
     app::{self, App},
     failures::Unwritten,
+    gotrue,
     logout::Logout,
     queue::worker::Worker,
     routes::logout,
@@ -40,7 +41,10 @@ pub(super) async fn run(
     over: CancellationToken,
 ) {
     let store = app.logout.store.clone();
-    let fetch = || app.logout.gotrue.jwks(Instant::now() + app.config.upstream_timeout);
+    let fetch = || {
+        let deadline = Instant::now() + app.config.upstream_timeout;
+        app.logout.gotrue.jwks(app.verifier.takes_no_key_set_for_empty(), deadline)
+    };
     let watched = async {
         if let Some(listener) = admin {
             let connections = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
@@ -61,8 +65,8 @@ pub(super) async fn run(
         () = store.keep() => {}
         () = unwritten.write_all(&*store) => {}
     }
-    logout::report_omitted_lines(&app.metrics);
     unwritten.close();
+    report_omitted_lines(&app);
     if timeout(LAST_FAILURES, unwritten.write_all(&*store)).await.is_err() {
         tracing::error!("the last lines of the failure log could not be written in time");
     }
@@ -95,8 +99,15 @@ async fn keep_looking(app: &App) {
     loop {
         seconds.tick().await;
         app.readiness.look();
-        logout::report_omitted_lines(&app.metrics);
+        report_omitted_lines(app);
     }
+}
+
+/// What is logged as a number alone. To be called once a second.
+fn report_omitted_lines(app: &App) {
+    logout::report_omitted_lines(&app.metrics);
+    gotrue::report_omitted_lines();
+    app.failures.report_lost();
 }
 
 async fn keep_minutes(app: &App) {

@@ -10,11 +10,16 @@ use serde::Deserialize;
 use tokio::time::timeout_at;
 use uuid::Uuid;
 
-use super::{Deadline, Operation, Refreshed, Refusal};
+use super::{
+    Deadline, Operation, Refreshed, Refusal,
+    log::{self, Asked},
+};
 use crate::config::Scope;
 
 /// No more of an answer's body is kept.
 pub const LARGEST_ANSWER: usize = 64 * 1024;
+
+const EMPTY_KEY_SET: &[u8] = br#"{"keys":[]}"#;
 
 /// GoTrue's codes for a refresh token that it gives no access token for. None of them proves that the
 /// session is gone (recordings `refresh-already-used`, `refresh-after-logout`).
@@ -141,13 +146,14 @@ impl Answer {
         }
     }
 
-    /// The body of the key set.
+    /// The body of the key set; that of an empty one for a 404, if `missing_is_empty`.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn into_key_set(self) -> Result<Vec<u8>, Refusal> {
+    pub fn into_key_set(self, missing_is_empty: bool) -> Result<Vec<u8>, Refusal> {
         match self.status {
             StatusCode::OK => Ok(self.body),
+            StatusCode::NOT_FOUND if missing_is_empty => Ok(EMPTY_KEY_SET.to_vec()),
             _ => Err(self.refusal()),
         }
     }
@@ -183,48 +189,9 @@ impl Answer {
         // GoTrue says why with a 4xx; with anything else somebody speaks who is not well.
         let believed = code.as_deref().filter(|_| self.status.is_client_error());
         let refusal = self.meaning(believed);
-        self.log(&refusal, code.as_deref());
+        let asked = Asked::new(self.request_id.as_ref(), self.operation);
+        log::refused(asked, self.status.as_u16(), code.as_deref(), &refusal);
         refusal
-    }
-
-    fn log(&self, refusal: &Refusal, code: Option<&str>) {
-        let request_id = printed(self.request_id.as_ref());
-        let (operation, status) = (self.operation.as_str(), self.status.as_u16());
-        let code = printable(code);
-        match refusal {
-            Refusal::Unexpected => {
-                let advice = match status {
-                    401 | 403 => {
-                        "check SUPABASE_PUBLISHABLE_KEY or SUPABASE_ANON_KEY, and GOTRUE_URL"
-                    }
-                    400 | 413 | 414 | 431 => {
-                        "if a proxy in front of GoTrue answered it, raise that proxy's limit for \
-                         request heads"
-                    }
-                    _ => "check that GOTRUE_URL leads to GoTrue and not to another server",
-                };
-                tracing::warn!(
-                    request_id,
-                    operation,
-                    status,
-                    code,
-                    advice,
-                    "the answer is not one that GoTrue gives: the request was not done"
-                );
-            }
-            Refusal::Failed
-            | Refusal::Unavailable { .. }
-            | Refusal::NoAnswer
-            | Refusal::GatewayTimeout
-            | Refusal::Timeout
-            | Refusal::RateLimited { .. } => {
-                tracing::warn!(
-                    request_id, operation, status, code, cause = %refusal,
-                    "GoTrue failed"
-                );
-            }
-            _ => {}
-        }
     }
 
     fn meaning(&self, code: Option<&str>) -> Refusal {
@@ -284,23 +251,5 @@ async fn beginning(mut response: reqwest::Response) -> (Vec<u8>, bool) {
             Ok(None) => return (body, false),
             Err(_) => return (body, true),
         }
-    }
-}
-
-/// A request id, for a log line.
-pub(super) fn printed(request_id: Option<&HeaderValue>) -> Option<&str> {
-    request_id.and_then(|id| id.to_str().ok())
-}
-
-/// Upstream text reaches the log only where it looks like one of GoTrue's codes.
-fn printable(code: Option<&str>) -> &str {
-    match code {
-        None => "none",
-        Some(code)
-            if code.len() <= 64 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') =>
-        {
-            code
-        }
-        Some(_) => "unprintable",
     }
 }

@@ -158,11 +158,15 @@ impl GoTrue {
         self.transport.send(request, deadline).await?.live(user)
     }
 
-    /// The body of the key set.
+    /// The body of the key set; that of an empty one for a 404, if `missing_is_empty`.
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn jwks(&self, deadline: Deadline) -> Result<Vec<u8>, Refusal> {
+    pub async fn jwks(
+        &self,
+        missing_is_empty: bool,
+        deadline: Deadline,
+    ) -> Result<Vec<u8>, Refusal> {
         let request = Request {
             operation: Operation::Jwks,
             method: Method::GET,
@@ -170,7 +174,7 @@ impl GoTrue {
             headers: self.headers.clone(),
             body: None,
         };
-        self.transport.send(request, deadline).await?.into_key_set()
+        self.transport.send(request, deadline).await?.into_key_set(missing_is_empty)
     }
 
     /// Who answers at GoTrue's address, with or without the `apikey`.

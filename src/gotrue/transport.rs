@@ -16,8 +16,9 @@ use tracing::Span;
 
 use super::{
     Deadline, Operation, Refusal,
-    answer::{Answer, printed},
+    answer::Answer,
     client::REQUEST_ID,
+    log::{self, Asked},
 };
 use crate::telemetry::{metrics::Metrics, traces};
 
@@ -80,9 +81,9 @@ pub(super) struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// For a log line: the request id and the operation.
-    fn told(&self) -> (Option<&str>, &'static str) {
-        (printed(self.headers.get(REQUEST_ID)), self.operation.as_str())
+    /// For a log line.
+    fn asked(&self) -> Asked<'_> {
+        Asked::new(self.headers.get(REQUEST_ID), self.operation)
     }
 }
 
@@ -160,8 +161,7 @@ impl Transport {
                 Err(Unanswered { refusal: unanswered(&request, sent, &cause), unknown })
             }
             Err(_) => {
-                let (request_id, operation) = request.told();
-                tracing::warn!(request_id, operation, "GoTrue did not answer in time");
+                log::timed_out(request.asked());
                 Err(Unanswered { refusal: Refusal::Timeout, unknown: true })
             }
         }
@@ -192,12 +192,11 @@ impl Transport {
 }
 
 fn unanswered(request: &Request<'_>, sent: bool, cause: &str) -> Refusal {
-    let (request_id, operation) = request.told();
     if sent {
-        tracing::warn!(request_id, operation, cause, "GoTrue's connection broke before an answer");
+        log::broke_off(request.asked(), cause);
         Refusal::NoAnswer
     } else {
-        tracing::warn!(request_id, operation, cause, "GoTrue cannot be reached");
+        log::unreachable(request.asked(), cause);
         Refusal::Unavailable { retry_after: None }
     }
 }

@@ -34,7 +34,7 @@ use crate::{
     error::{Envelope, Error},
     logout::Asked,
     session::{
-        Carrier, Credential, NoSession, Session,
+        Carrier, Credential, NoSession, Session, UnknownKey,
         cookies::{CSRF_COOKIE, RequestCookies},
         token::TokenFault,
     },
@@ -253,7 +253,7 @@ async fn authorised(reply: &Reply<'_>, form: &Fields) -> Result<Session, Refused
     }
     let refused =
         |error| if bearer { Refused::CookiesStay(error) } else { Refused::CookiesGo(error) };
-    let session = match super::read_session(app, credential, cookies).await {
+    let session = match super::read_session(app, credential, cookies, UnknownKey::Refetch).await {
         Ok(session) => session,
         // The gateway's setting is wrong, and the session lives: the browser keeps it.
         Err(none @ NoSession::Invalid(TokenFault::Issuer | TokenFault::Audience)) => {

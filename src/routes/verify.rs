@@ -20,10 +20,11 @@ use crate::{
     app::{App, frame::Call},
     error::{Envelope, Error, Part},
     session::{
-        Carrier, Credential, Proof, Session, cookies::RequestCookies, introspection::Introspection,
-        token::TokenFault, verifier::Standing,
+        Carrier, Credential, Proof, Session, UnknownKey, cookies::RequestCookies,
+        introspection::Introspection, token::TokenFault, verifier::Standing,
     },
     store::StoreFault,
+    telemetry::log_buffers::{AUDIT_OF_REFUSALS, AUDIT_OF_SESSIONS},
 };
 
 const USER_ID: HeaderName = HeaderName::from_static("x-auth-user-id");
@@ -58,11 +59,13 @@ async fn judge(app: &App, call: &Call, headers: &HeaderMap) -> Result<Session, E
     super::refuse_duplicates(headers)?;
     let cookies = RequestCookies::of(headers, &app.config.cookies);
     let session = super::calling(app, headers, &cookies).await?;
+    // Whether a session was logged out is told to those who show a genuine token of it, or one that may be.
+    let is_forged_at_will = session.expired && session.proof == Proof::Unproven;
+    if !is_forged_at_will && is_revoked(app, call, &session).await? {
+        return Err(Error::SessionRevoked);
+    }
     if session.expired {
         return Err(Error::CredentialExpired);
-    }
-    if is_revoked(app, call, &session).await? {
-        return Err(Error::SessionRevoked);
     }
     refuse_revoked_beside(app, call, &cookies, &session).await?;
     alive(app, call, headers, &session).await?;
@@ -80,7 +83,8 @@ async fn is_revoked(app: &App, call: &Call, session: &Session) -> Result<bool, E
 }
 
 /// Refuses a request that carries a revoked session of another user beside the one that identifies it: the
-/// application behind the proxy may read that one. What cannot be read or has expired is passed over.
+/// application behind the proxy may read that one. What cannot be read or has expired is passed over. The
+/// identifying token is known, so it does not wait for the key of the other one.
 async fn refuse_revoked_beside(
     app: &App,
     call: &Call,
@@ -91,7 +95,8 @@ async fn refuse_revoked_beside(
         return Ok(());
     }
     let credential = Credential::of_cookie(cookies, &app.config.cookies.name);
-    let Ok(beside) = super::read_session(app, credential, cookies).await else { return Ok(()) };
+    let beside = super::read_session(app, credential, cookies, UnknownKey::Refuse).await;
+    let Ok(beside) = beside else { return Ok(()) };
     let of_other_user = beside.claims.sub != session.claims.sub;
     if of_other_user && !beside.expired && is_revoked(app, call, &beside).await? {
         return Err(Error::SessionRevoked);
@@ -99,20 +104,32 @@ async fn refuse_revoked_beside(
     Ok(())
 }
 
-/// Logs that a token of a session was used after its logout. Anybody can write the ids of an unproven
-/// token: all of those share one line a second.
-fn report_revoked(app: &App, call: &Call, session: &Session) {
-    let (claims, proven) = (&session.claims, session.proof == Proof::Proven);
-    let limited_by = if proven { claims.session_id } else { Uuid::nil() };
-    if app.revoked_lines.is_due(limited_by, app.logout.clock.now()) {
+/// The names of the events choose the buffer: `telemetry::log_buffers`.
+macro_rules! revoked_line {
+    ($name:expr, $call:expr, $session:expr) => {
         tracing::warn!(
-            request_id = call.request_id(),
-            user_id = %claims.sub,
-            session_id = %claims.session_id,
-            client = %call.peer.client,
-            proven,
+            name: $name,
+            request_id = $call.request_id(),
+            user_id = %$session.claims.sub,
+            session_id = %$session.claims.session_id,
+            client = %$call.peer.client,
+            proven = $session.proof == Proof::Proven,
             "verify refused a token whose session was logged out: it may be stolen"
-        );
+        )
+    };
+}
+
+/// Logs that a token of a session was used after its logout. Anybody can write the ids of an unproven
+/// token: all of those share one line a second, and the buffer of refusals.
+fn report_revoked(app: &App, call: &Call, session: &Session) {
+    let now = app.logout.clock.now();
+    let is_due = |limited_by| app.revoked_lines.is_due(limited_by, now);
+    match session.proof {
+        Proof::Proven | Proof::Stale if is_due(session.claims.session_id) => {
+            revoked_line!(AUDIT_OF_SESSIONS, call, session);
+        }
+        Proof::Unproven if is_due(Uuid::nil()) => revoked_line!(AUDIT_OF_REFUSALS, call, session),
+        _ => {}
     }
 }
 

@@ -67,6 +67,12 @@ impl KeySet {
         keys.find(|key| key.kid == kid && key.algorithm == algorithm).map(|key| &key.decoding)
     }
 
+    /// Whether there is a key for one of these algorithms.
+    #[must_use]
+    pub fn has_key_for(&self, allowed: impl Fn(Algorithm) -> bool) -> bool {
+        self.keys.iter().any(|key| allowed(key.algorithm))
+    }
+
     /// How many keys there are for each algorithm.
     #[must_use]
     pub fn algorithms(&self) -> Algorithms {

@@ -11,21 +11,18 @@
 //!    forged token then costs no more than its signature. Header and claims have a bounded number of
 //!    members.
 
-use std::{borrow::Cow, collections::HashSet, fmt};
+mod claims;
+mod unique_names;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor},
-};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use uuid::Uuid;
 
+pub use self::claims::{CLOCK_AHEAD_SECONDS, Claims};
+use self::{claims::Payload, unique_names::object};
 use crate::config::Supabase;
-
-/// How far the clock of the issuer may be ahead of ours.
-pub const CLOCK_AHEAD_SECONDS: i64 = 30;
 
 /// Why a token is not believed; never holds any part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,47 +76,6 @@ pub fn token_digest(token: &str) -> TokenDigest {
     octets
 }
 
-/// What the gateway reads of an access token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claims {
-    /// The user's id.
-    pub sub: Uuid,
-    /// The session's id, never nil.
-    pub session_id: Uuid,
-    /// Seconds since the Unix epoch.
-    pub exp: i64,
-    /// Seconds since the Unix epoch.
-    pub iat: Option<i64>,
-    /// Seconds since the Unix epoch.
-    pub nbf: Option<i64>,
-    /// The database role.
-    pub role: Option<String>,
-    /// The authenticator assurance level.
-    pub aal: Option<String>,
-}
-
-impl Claims {
-    /// GoTrue gives no leeway, so neither do we.
-    #[must_use]
-    pub fn expired(&self, now: i64) -> bool {
-        self.exp <= now
-    }
-
-    /// Whether `nbf` and `iat` are not ahead of `now`.
-    ///
-    /// # Errors
-    /// [`TokenFault::Future`] when one is.
-    pub fn begun(&self, now: i64) -> Result<(), TokenFault> {
-        let latest = self.nbf.into_iter().chain(self.iat).max();
-        match latest {
-            Some(start) if start > now.saturating_add(CLOCK_AHEAD_SECONDS) => {
-                Err(TokenFault::Future)
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
 /// Who must have issued a token, and for whom.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -146,10 +102,13 @@ impl Rules {
     }
 }
 
-/// Most members of the header and of the claims. GoTrue writes fifteen claims, a project's hook may add its
-/// own; metadata of users is nested and does not count. To compare the names of any number of members costs
-/// more than to check a signature.
-const MOST_MEMBERS: usize = 1024;
+/// Most members of the header. The registered ones are a dozen (RFC 7515, section 4.1), and the header is
+/// read before the signature is checked.
+const MOST_HEADER_MEMBERS: usize = 32;
+/// Most members of the claims. GoTrue writes fifteen, a project's hook may add its own; metadata of users is
+/// nested and does not count. To compare the names of any number of members costs more than to check a
+/// signature.
+const MOST_CLAIMS: usize = 1024;
 
 /// A token of which the header alone was read.
 #[derive(Debug)]
@@ -166,11 +125,11 @@ pub struct UnverifiedToken<'t> {
 }
 
 impl<'t> UnverifiedToken<'t> {
-    /// Takes a compact JWS apart and holds its header against `rules`.
+    /// Takes a compact JWS apart and reads its header. Whether its algorithm counts is not judged.
     ///
     /// # Errors
     /// The first rule that the header breaks.
-    pub fn parse(token: &'t str, rules: &Rules) -> Result<Self, TokenFault> {
+    pub fn parse(token: &'t str) -> Result<Self, TokenFault> {
         let (message, signature) = token.rsplit_once('.').ok_or(TokenFault::Malformed)?;
         let (header, payload) = message.split_once('.').ok_or(TokenFault::Malformed)?;
         if payload.contains('.') {
@@ -178,14 +137,11 @@ impl<'t> UnverifiedToken<'t> {
         }
         // Pass nothing but base64url on to GoTrue, which may have to judge the signature.
         URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenFault::Malformed)?;
-        let header: Header = json(header)?;
+        let header: Header = object(header, MOST_HEADER_MEMBERS)?;
         if header.crit.or(header.b64).or(header.enc).is_some() {
             return Err(TokenFault::Header);
         }
         let algorithm = algorithm(&header.alg)?;
-        if !rules.allow(algorithm) {
-            return Err(TokenFault::Algorithm);
-        }
         Ok(Self { algorithm, kid: header.kid, message, signature, payload })
     }
 
@@ -194,7 +150,7 @@ impl<'t> UnverifiedToken<'t> {
     /// # Errors
     /// The first rule that the claims break.
     pub fn claims(&self, rules: &Rules) -> Result<Claims, TokenFault> {
-        json::<Payload>(self.payload)?.believed(rules)
+        object::<Payload>(self.payload, MOST_CLAIMS)?.believed(rules)
     }
 }
 
@@ -202,7 +158,7 @@ impl<'t> UnverifiedToken<'t> {
 /// are not judged: GoTrue's clock may be ahead of ours and its keys newer than those we know.
 #[must_use]
 pub fn session_of(token: &str) -> Option<(Uuid, Uuid)> {
-    let payload: Payload = json(token.split('.').nth(1)?).ok()?;
+    let payload: Payload = object(token.split('.').nth(1)?, MOST_CLAIMS).ok()?;
     Some((payload.sub?, payload.session_id?))
 }
 
@@ -230,104 +186,9 @@ struct Header {
     enc: Option<()>,
 }
 
-#[derive(Deserialize)]
-struct Payload {
-    iss: Option<String>,
-    aud: Option<Audience>,
-    exp: i64,
-    iat: Option<i64>,
-    nbf: Option<i64>,
-    sub: Option<Uuid>,
-    session_id: Option<Uuid>,
-    role: Option<String>,
-    aal: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Audience {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl Payload {
-    fn believed(self, rules: &Rules) -> Result<Claims, TokenFault> {
-        if !self.iss.is_some_and(|iss| rules.issuers.contains(&iss)) {
-            return Err(TokenFault::Issuer);
-        }
-        let meant_for_us = |aud: &String| rules.audiences.contains(aud);
-        match &self.aud {
-            Some(Audience::One(aud)) if meant_for_us(aud) => {}
-            Some(Audience::Many(many)) if many.iter().any(meant_for_us) => {}
-            _ => return Err(TokenFault::Audience),
-        }
-        let (Some(sub), Some(session_id)) = (self.sub, self.session_id) else {
-            return Err(TokenFault::NoSession);
-        };
-        if session_id.is_nil() {
-            return Err(TokenFault::NoSession);
-        }
-        let Self { exp, iat, nbf, role, aal, .. } = self;
-        Ok(Claims { sub, session_id, exp, iat, nbf, role, aal })
-    }
-}
-
-fn json<T: DeserializeOwned>(part: &str) -> Result<T, TokenFault> {
-    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenFault::Malformed)?;
-    // The parser itself does not look into the texts that it passes over (RFC 8259, section 8.1).
-    let text = std::str::from_utf8(&bytes).map_err(|_| TokenFault::Malformed)?;
-    serde_json::from_str::<UniqueNames>(text).map_err(|_| TokenFault::Malformed)?;
-    serde_json::from_str(text).map_err(|_| TokenFault::Malformed)
-}
-
 /// Any value counts, `null` included.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<()>, D::Error> {
     IgnoredAny::deserialize(deserializer).map(|_| Some(()))
-}
-
-/// An object with no two members of one name: parsers disagree about which of them counts
-/// (RFC 7519, section 4).
-struct UniqueNames;
-
-impl<'de> Deserialize<'de> for UniqueNames {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(UniqueNamesVisitor)
-    }
-}
-
-struct UniqueNamesVisitor;
-
-impl<'de> Visitor<'de> for UniqueNamesVisitor {
-    type Value = UniqueNames;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object without duplicate names")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UniqueNames, A::Error> {
-        let mut seen = HashSet::new();
-        while let Some((name, IgnoredAny)) = map.next_entry::<Cow<'de, str>, IgnoredAny>()? {
-            if !seen.insert(as_gotrue_reads(name)) {
-                return Err(A::Error::custom("duplicate name"));
-            }
-            if seen.len() > MOST_MEMBERS {
-                return Err(A::Error::custom("too many members"));
-            }
-        }
-        Ok(UniqueNames)
-    }
-}
-
-/// The claims by which GoTrue finds user and session have any case to it, and the last one counts (Go,
-/// `encoding/json`): it would end another session than the one that was judged here.
-fn as_gotrue_reads(name: Cow<'_, str>) -> Cow<'_, str> {
-    // Go folds by Unicode, one letter into one letter: `ſ` is an `s`.
-    let letters = name.chars().take("session_id".len() + 1).count();
-    let claim = ["sub", "session_id"].into_iter().find(|claim| letters == claim.len());
-    match claim {
-        Some(claim) if name.to_uppercase().eq_ignore_ascii_case(claim) => Cow::Borrowed(claim),
-        _ => name,
-    }
 }
 
 #[cfg(test)]

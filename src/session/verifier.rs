@@ -1,6 +1,7 @@
 //! Who judges a token's signature: the project's keys, the shared secret, or GoTrue.
 //!
-//! 1. The header's `alg` must equal the key's; an asymmetric token without `kid` is refused.
+//! 1. The header's `alg` must equal the key's; an asymmetric token without `kid` is refused. Keys of
+//!    algorithms that `GATEWAY_JWT_ALGORITHMS` leaves out count as no keys.
 //! 2. HS256 without `SUPABASE_JWT_SECRET` is left to GoTrue: [`Standing::Unjudged`].
 //! 3. The signature is checked before the claims are parsed, wherever there is a key to check it with.
 //! 4. A verified token is remembered by the token itself until it expires or the keys change: a
@@ -19,7 +20,7 @@ use quick_cache::{
 use secrecy::ExposeSecret;
 
 use super::{
-    jwks::{Jwks, KeySet},
+    jwks::Jwks,
     token::{Claims, Rules, TokenFault, UnverifiedToken},
 };
 use crate::config::Supabase;
@@ -38,7 +39,7 @@ pub enum Standing {
     Verified,
     /// Only GoTrue can tell.
     Unjudged,
-    /// A key would tell, and there is no key set to look in.
+    /// A key would tell, and there is no key set, or none in which a key of the allowed algorithms stands.
     Unjudgeable,
 }
 
@@ -53,10 +54,18 @@ pub struct Judged {
     pub expired: bool,
 }
 
+impl Judged {
+    fn at(now: i64, claims: Arc<Claims>, standing: Standing) -> Result<Self, TokenFault> {
+        claims.begun(now)?;
+        Ok(Self { expired: claims.expired(now), claims, standing })
+    }
+}
+
 /// Judges tokens for all threads.
 #[derive(Debug)]
 pub struct Verifier {
     rules: Rules,
+    needs_no_keys: bool,
     secret: Option<DecodingKey>,
     jwks: Arc<Jwks>,
     verified: Cache<Box<str>, Remembered, ByBytes>,
@@ -90,6 +99,7 @@ impl Verifier {
         let secret = supabase.jwt_secret.as_ref().filter(|_| rules.allow(Algorithm::HS256));
         Self {
             rules,
+            needs_no_keys: supabase.needs_no_keys(),
             secret: secret.map(|s| DecodingKey::from_secret(s.expose_secret().as_bytes())),
             jwks,
             verified: token_cache(),
@@ -103,27 +113,54 @@ impl Verifier {
     #[must_use]
     pub fn hs256_is_unused(&self) -> bool {
         let unseen = !self.hs256_seen.swap(false, Ordering::Relaxed);
-        let keys_sign = self.jwks.current().is_some_and(|keys| !keys.algorithms().is_empty());
-        unseen && keys_sign && self.rules.allow(Algorithm::HS256)
+        unseen && self.has_keys() == Some(true) && self.rules.allow(Algorithm::HS256)
     }
 
-    /// Whether any token can be judged here at all.
+    /// Whether the key set has keys of the algorithms that count; `None` while there is no key set.
+    #[must_use]
+    pub fn has_keys(&self) -> Option<bool> {
+        Some(self.jwks.current()?.has_key_for(|algorithm| self.rules.allow(algorithm)))
+    }
+
+    /// Whether any token can be judged, here or by GoTrue. A project whose key set has no such key signs with
+    /// HS256; one without a key set may sign with keys.
     #[must_use]
     pub fn ready(&self) -> bool {
-        self.secret.is_some() || self.jwks.current().is_some()
+        let hs256 = self.rules.allow(Algorithm::HS256);
+        self.needs_no_keys || self.has_keys().is_some_and(|has_keys| has_keys || hs256)
     }
 
-    /// Judges `token` at `now`, in seconds since the Unix epoch.
+    /// Whether a project that answers 404 for its key set has no keys, rather than no key set for now.
+    #[must_use]
+    pub fn takes_no_key_set_for_empty(&self) -> bool {
+        self.needs_no_keys && self.has_keys() != Some(true)
+    }
+
+    /// Judges `token` at `now`, in seconds since the Unix epoch. If the key set has no key of that `kid`, it
+    /// is fetched again first.
     ///
     /// # Errors
     /// The rule that the token breaks. An expired token is not refused but [`Judged::expired`].
     pub async fn judge(&self, token: &str, now: i64) -> Result<Judged, TokenFault> {
-        let (claims, standing) = match self.remembered(token) {
-            Some(claims) => (claims, Standing::Verified),
-            None => self.verify(token).await?,
-        };
-        claims.begun(now)?;
-        Ok(Judged { expired: claims.expired(now), claims, standing })
+        if let Some(claims) = self.remembered(token) {
+            return Judged::at(now, claims, Standing::Verified);
+        }
+        let unverified = UnverifiedToken::parse(token)?;
+        if self.lacks_its_key(&unverified) {
+            self.jwks.refetch().await;
+        }
+        self.verify(token, &unverified, now)
+    }
+
+    /// The same with the keys at hand: it never waits.
+    ///
+    /// # Errors
+    /// The rule that the token breaks.
+    pub fn judge_at_hand(&self, token: &str, now: i64) -> Result<Judged, TokenFault> {
+        match self.remembered(token) {
+            Some(claims) => Judged::at(now, claims, Standing::Verified),
+            None => self.verify(token, &UnverifiedToken::parse(token)?, now),
+        }
     }
 
     fn remembered(&self, token: &str) -> Option<Arc<Claims>> {
@@ -133,41 +170,51 @@ impl Verifier {
         counts.then_some(claims)
     }
 
-    async fn verify(&self, token: &str) -> Result<(Arc<Claims>, Standing), TokenFault> {
-        let unverified = UnverifiedToken::parse(token, &self.rules)?;
+    /// Whether another fetch of the key set may bring the key of this token.
+    fn lacks_its_key(&self, unverified: &UnverifiedToken<'_>) -> bool {
+        let knows = |kid: &str| self.jwks.current().is_some_and(|keys| keys.knows(kid));
+        let algorithm = unverified.algorithm;
+        algorithm != Algorithm::HS256
+            && self.rules.allow(algorithm)
+            && unverified.kid.as_deref().is_some_and(|kid| !knows(kid))
+    }
+
+    fn verify(
+        &self,
+        token: &str,
+        unverified: &UnverifiedToken<'_>,
+        now: i64,
+    ) -> Result<Judged, TokenFault> {
         let claims = || unverified.claims(&self.rules).map(Arc::new);
+        if !self.rules.allow(unverified.algorithm) {
+            // While no token at all can be judged, the settings are wrong and not this token.
+            return if self.ready() {
+                Err(TokenFault::Algorithm)
+            } else {
+                Judged::at(now, claims()?, Standing::Unjudgeable)
+            };
+        }
         let epoch = if unverified.algorithm == Algorithm::HS256 {
             let Some(secret) = &self.secret else {
                 self.hs256_seen.store(true, Ordering::Relaxed);
                 self.warned_of_hs256.call_once(warn_of_hs256);
-                return Ok((claims()?, Standing::Unjudged));
+                return Judged::at(now, claims()?, Standing::Unjudged);
             };
-            check(&unverified, secret)?;
+            check(unverified, secret)?;
             self.hs256_seen.store(true, Ordering::Relaxed);
             None
         } else {
             let kid = unverified.kid.as_deref().ok_or(TokenFault::UnknownKey)?;
-            let Some(keys) = self.keys_with(kid).await else {
-                return Ok((claims()?, Standing::Unjudgeable));
+            let Some(keys) = self.jwks.current().filter(|_| self.ready()) else {
+                return Judged::at(now, claims()?, Standing::Unjudgeable);
             };
             let key = keys.key(kid, unverified.algorithm).ok_or(TokenFault::UnknownKey)?;
-            check(&unverified, key)?;
+            check(unverified, key)?;
             Some(keys.epoch)
         };
         let claims = claims()?;
         self.verified.insert(token.into(), Remembered { claims: claims.clone(), epoch });
-        Ok((claims, Standing::Verified))
-    }
-
-    /// The key set, refetched once if it has no such key.
-    async fn keys_with(&self, kid: &str) -> Option<Arc<KeySet>> {
-        match self.jwks.current() {
-            Some(keys) if keys.knows(kid) => Some(keys),
-            _ => {
-                self.jwks.refetch().await;
-                self.jwks.current()
-            }
-        }
+        Judged::at(now, claims, Standing::Verified)
     }
 }
 

@@ -14,7 +14,7 @@ pub struct LineLimit {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// When the current second began.
     begun: Option<Instant>,
@@ -27,8 +27,9 @@ struct State {
 impl LineLimit {
     /// Allows that many lines in each second.
     #[must_use]
-    pub fn new(lines_each_second: u32) -> Self {
-        Self { lines_each_second, state: Mutex::default() }
+    pub const fn new(lines_each_second: u32) -> Self {
+        let state = State { begun: None, written: 0, omitted: 0 };
+        Self { lines_each_second, state: Mutex::new(state) }
     }
 
     /// Whether a line may be written at `now`. One that may not is counted as left out.

@@ -1,7 +1,7 @@
 //! Where log lines wait for standard error: three bounded buffers, each with a thread that empties it.
 //!
 //! 1. A full buffer drops its own lines and no others: a flood of refused logouts displaces neither the
-//!    audit line of a logout nor a warning.
+//!    audit line of a logout nor a warning, and no flood of warnings displaces the line of a stolen token.
 //! 2. Lines are never mixed: a thread holds the lock of standard error until whole lines are written.
 //! 3. A stalled reader of the log delays no request: a line that finds its buffer full is dropped and
 //!    counted.
@@ -16,9 +16,10 @@ use tracing::Metadata;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Name of the events that are audit lines of proven and stale sessions.
+/// Name of the events that are about proven and stale sessions: the audit lines of their logouts, and what
+/// `verify` says of a token that is used after the logout.
 pub const AUDIT_OF_SESSIONS: &str = "audit of sessions";
-/// Name of the events that are audit lines of refusals and of unproven sessions.
+/// Name of the events that are about refusals, unproven sessions and repeated logouts.
 pub const AUDIT_OF_REFUSALS: &str = "audit of refusals";
 
 /// Lines that a buffer holds. The library's default is 128,000, which takes some 50 MB.

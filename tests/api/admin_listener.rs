@@ -34,6 +34,9 @@ fn assert_reveals_nothing(reply: &Reply, user: &str) {
 #[case::that_begins_like_an_address("127.0.0.1.attacker.example")]
 #[case::below_the_configured_one("a.monitoring.example.com")]
 #[case::empty("")]
+#[case::more_than_an_address("[::1]evil")]
+#[case::no_port("localhost:abc")]
+#[case::a_port_that_is_too_large("127.0.0.1:99999")]
 #[tokio::test]
 async fn a_name_that_can_be_bound_again_is_421_at_each_path_and_learns_nothing(#[case] host: &str) {
     let stage = stage().await;
@@ -98,6 +101,43 @@ async fn a_page_of_another_site_is_403_at_each_path_and_learns_nothing() {
         let reply = admin(&stage, "GET", "/failures").header("Sec-Fetch-Site", site).send().await;
         assert_eq!(reply.status, 200, "{site}");
     }
+}
+
+#[tokio::test]
+async fn a_foreign_origin_is_403_at_each_path_where_the_browser_says_nothing_else() {
+    let stage = stage().await;
+    let own = stage.admin_address.unwrap().to_string();
+    let foreign = [
+        "https://attacker.example".to_owned(),
+        "http://localhost:1".to_owned(),
+        format!("http://{own}.attacker.example"),
+        format!("ftp://{own}"),
+        own.clone(),
+        "null".to_owned(),
+        String::new(),
+    ];
+    for path in PATHS {
+        for method in ["GET", "POST"] {
+            for origin in &foreign {
+                let reply = admin(&stage, method, path).header("Origin", origin).send().await;
+                assert_error(&reply, 403, "CSRF_FAILED", Some("cross_site"));
+                assert_reveals_nothing(&reply, "user");
+            }
+        }
+        let two = [("Origin", &*format!("http://{own}")), ("Origin", "https://attacker.example")];
+        assert_eq!(admin(&stage, "GET", path).headers(&two).send().await.status, 403);
+    }
+    for origin in [format!("http://{own}"), format!("https://{own}")] {
+        let reply = admin(&stage, "GET", "/queue").header("Origin", origin).send().await;
+        assert_eq!(reply.status, 200, "its own, perhaps behind a proxy with TLS");
+    }
+    let by_name = admin(&stage, "GET", "/queue").host("Monitoring.example.com");
+    let by_name = by_name.header("Origin", "https://monitoring.example.com").send().await;
+    assert_eq!(by_name.status, 200);
+    let rewritten =
+        [("Origin", "https://monitoring.example.com"), ("Sec-Fetch-Site", "same-origin")];
+    let reply = admin(&stage, "GET", "/queue").headers(&rewritten).send().await;
+    assert_eq!(reply.status, 200, "a proxy may rewrite the host, and the browser knows better");
 }
 
 #[tokio::test]

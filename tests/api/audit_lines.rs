@@ -13,6 +13,7 @@ use std::{
 };
 
 use logout_gateway::{clock::Clock, mock::Tokens};
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::harness::{
@@ -27,6 +28,9 @@ fn audit_lines(log: &str) -> Vec<Value> {
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     lines.filter(|line| line["target"] == "audit").collect()
 }
+
+/// What `verify` logs of a token whose session was logged out.
+const STOLEN: &str = "it may be stolen";
 
 /// Reads at `bytes_each_second` until `hurry`, and then as fast as it can.
 fn read_slowly(
@@ -84,6 +88,8 @@ async fn no_flood_drops_the_audit_line_of_a_logout() {
     for tokens in &genuine {
         let logout = serving.request("POST", "/api/auth/logout").bearer(&tokens.access_token);
         assert_eq!(logout.send().await.status, 200);
+        let verify = serving.request("GET", "/api/auth/verify").bearer(&tokens.access_token);
+        assert_eq!(verify.send().await.status, 401);
     }
     enough.store(true, Ordering::Relaxed);
     for flood in floods {
@@ -96,6 +102,13 @@ async fn no_flood_drops_the_audit_line_of_a_logout() {
     assert!(others < connections.load(Ordering::Relaxed), "the buffer of other lines was full");
     let lines = audit_lines(&log);
     for tokens in &genuine {
+        let stolen =
+            |line: &&str| line.contains(STOLEN) && line.contains(&tokens.session_id.to_string());
+        assert_eq!(
+            log.lines().filter(stolen).count(),
+            1,
+            "the line of a stolen token is kept as well"
+        );
         let session = json!(tokens.session_id);
         let of_it: Vec<_> = lines.iter().filter(|line| line["session_id"] == session).collect();
         assert_eq!(of_it.len(), 1, "{session}");
@@ -103,38 +116,93 @@ async fn no_flood_drops_the_audit_line_of_a_logout() {
     }
 }
 
+#[rstest]
+#[case::refused(false)]
+#[case::repeated(true)]
 #[tokio::test]
-async fn refusals_beyond_a_hundred_in_a_second_are_a_number_also_when_the_flood_stops() {
+async fn what_gotrue_is_not_asked_for_is_a_number_beyond_a_hundred_in_a_second(
+    #[case] repeated: bool,
+) {
     const ASKED: usize = 1000;
     let stage = stage().await;
     let mut serving = Serving::start(&stage, &[("RUST_LOG", "info")]).await;
+    let (mut request, mut status) = (serving.request("POST", "/logout"), 401);
+    if repeated {
+        // One own session that has ended, over and over again.
+        (request, status) = (request.bearer(&stage.sign_up().access_token), 200);
+        assert_eq!(request.clone().send().await.status, 200);
+    }
     let begun = Instant::now();
     let mut connection = Connection::open(serving.address).await;
-    let request = serving.request("POST", "/logout").bytes(false);
+    let request = request.bytes(false);
     for _ in 0..ASKED / 100 {
         connection.write(&request.repeat(100)).await;
         for _ in 0..100 {
-            assert_eq!(connection.reply(false).await.unwrap().status, 401);
+            assert_eq!(connection.reply(false).await.unwrap().status, status);
         }
     }
     let stopped = Instant::now();
-    let refused = |read: &str| read.matches(r#""outcome":"refused""#).count();
+    let outcome = if repeated { "already-ended" } else { "refused" };
+    let outcome = format!(r#""outcome":"{outcome}""#);
+    let told = |read: &str| read.matches(&outcome).count();
     let mut omitted = 0;
-    while refused(serving.read()) + omitted < ASKED {
+    while told(serving.read()) + omitted < ASKED {
         let line = serving.told(
-            "refused logouts were left out of the log: more than 100 in one second; \
-             logout_gateway_logouts_total counts them all",
+            "audit lines of refused and repeated logouts were left out of the log: more than 100 in \
+             one second; logout_gateway_logouts_total counts them all",
         );
         assert_eq!((&line["level"], &line["target"]), (&json!("WARN"), &json!("audit")));
         omitted += usize::try_from(line["omitted"].as_u64().unwrap()).unwrap();
     }
     let after = stopped.elapsed();
     assert!(after < Duration::from_secs(3), "a last number within about a second, not {after:?}");
-    assert_eq!(refused(serving.read()) + omitted, ASKED);
+    assert_eq!(told(serving.read()) + omitted, ASKED);
     let seconds = usize::try_from(stopped.duration_since(begun).as_secs()).unwrap() + 1;
-    assert!(refused(serving.read()) <= 100 * seconds, "in {seconds} s");
+    assert!(told(serving.read()) <= 100 * seconds, "in {seconds} s");
     let log = serving.ended();
-    assert_eq!(refused(&log.text) + omitted, ASKED, "none is reported twice");
+    assert_eq!(told(&log.text) + omitted, ASKED, "none is reported twice");
+}
+
+#[rstest]
+#[case::failures(
+    500,
+    "GoTrue failed",
+    "warnings that GoTrue failed were left out of the log: more than 20 in one second; \
+     logout_gateway_gotrue_requests_total counts them all"
+)]
+#[case::odd_answers(
+    418,
+    "the answer is not one that GoTrue gives: the request was not done",
+    "warnings of answers that GoTrue does not give were left out of the log: more than 20 in one second; \
+     logout_gateway_gotrue_requests_total counts them all"
+)]
+#[tokio::test]
+async fn warnings_about_gotrue_beyond_twenty_in_a_second_are_a_number(
+    #[case] status: u16,
+    #[case] warning: &str,
+    #[case] number: &str,
+) {
+    const ASKED: usize = 300;
+    let stage = stage().await;
+    let mut serving = Serving::start(&stage, &[("RUST_LOG", "info")]).await;
+    let tokens = stage.sign_up();
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": status}));
+    let begun = Instant::now();
+    for _ in 0..ASKED {
+        let logout = serving.request("POST", "/logout").bearer(&tokens.access_token);
+        assert_eq!(logout.send().await.status, 500);
+    }
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
+    let quoted = format!(r#""message":"{warning}""#);
+    let told = |read: &str| read.matches(&quoted).count();
+    let mut omitted = 0;
+    while told(serving.read()) + omitted < ASKED {
+        omitted += usize::try_from(serving.told(number)["omitted"].as_u64().unwrap()).unwrap();
+    }
+    let log = serving.ended();
+    assert_eq!(told(&log.text) + omitted, ASKED, "each is in one of them");
+    // The limit's own seconds begin with a line.
+    assert!(told(&log.text) <= 20 * (seconds + 1), "{} in {seconds} s", told(&log.text));
 }
 
 #[tokio::test]

@@ -100,6 +100,50 @@ async fn a_good_configuration_is_told_part_by_part(
     assert_eq!((told.lines.len(), told.stderr.as_str()), (5, ""));
 }
 
+#[rstest]
+#[case::keys_that_count("ES256,RS256", Algorithm::Es256, Some(0), "ok: ES256")]
+#[case::keys_that_do_not_count(
+    "RS256,HS256",
+    Algorithm::Es256,
+    Some(0),
+    "ok: no keys that count; GATEWAY_JWT_ALGORITHMS leaves out ES256"
+)]
+#[case::keys_that_do_not_count_alone(
+    "RS256",
+    Algorithm::Es256,
+    Some(1),
+    "FAILED: no key of an algorithm in GATEWAY_JWT_ALGORITHMS (ES256 published): no token can be verified"
+)]
+#[case::no_keys(
+    "RS256",
+    Algorithm::Hs256,
+    Some(1),
+    "FAILED: no key of an algorithm in GATEWAY_JWT_ALGORITHMS (none published): no token can be verified"
+)]
+#[tokio::test]
+async fn keys_of_algorithms_that_are_left_out_count_as_none(
+    #[case] algorithms: &str,
+    #[case] signed_with: Algorithm,
+    #[case] status: Option<i32>,
+    #[case] keys: &str,
+) {
+    let stage = stage(signed_with, 0).await;
+    let told = check(&[("SUPABASE_URL", stage.mock.url()), ("GATEWAY_JWT_ALGORITHMS", algorithms)]);
+    assert_eq!((told.status, told.of("key set")), (status, keys), "{:?}", told.lines);
+    assert!(!told.warned().contains(&"SUPABASE_JWT_SECRET") || algorithms.contains("HS256"));
+}
+
+#[tokio::test]
+async fn with_the_secret_a_key_set_that_is_404_is_an_empty_one() {
+    let stage = stage(Algorithm::Hs256, 0).await;
+    stage.fault(json!({"operation": "jwks", "kind": "status", "status": 404}));
+    let url = ("SUPABASE_URL", stage.mock.url());
+    let told = check(&[url, ("SUPABASE_JWT_SECRET", TEST_SECRET)]);
+    assert_eq!(told.of("key set"), "ok: no keys: the project signs with HS256");
+    assert_eq!(told.status, Some(0), "{:?}", told.lines);
+    assert_eq!(check(&[url]).status, Some(1), "the URL may be wrong");
+}
+
 #[tokio::test]
 async fn clocks_that_differ_are_told_and_fail_nothing() {
     for (ahead, side) in [(600, "s ahead: set both"), (-600, "s behind: set both")] {

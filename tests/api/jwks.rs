@@ -3,9 +3,11 @@
 
 mod key_sets;
 
+use std::time::Duration;
+
 use logout_gateway::mock::{Algorithm, TEST_SECRET};
 use serde_json::json;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 
 use crate::harness::{
     Form, Request, Setup, Stage, assert_error, claims_of, eventually, forged, hs256,
@@ -141,4 +143,34 @@ async fn keys_that_come_late_make_it_ready_by_itself() {
     eventually("ready", || async { stage.get("/readyz").send().await.status == 200 }).await;
     assert_eq!(stage.verify(&stage.sign_up()).await, 200);
     assert_eq!(stage.calls(KEY_SET).len(), 2);
+}
+
+#[tokio::test]
+async fn an_unknown_key_beside_a_token_whose_key_is_known_delays_no_verify() {
+    let stage = Stage::with(&[("upstream-timeout", "1h")]).await;
+    let (known, owner) = (stage.sign_up(), stage.sign_up());
+    stage.fault(json!({"operation": "jwks", "kind": "hang"}));
+    let claims = claims_of(&owner.access_token).to_string();
+    let made_up = forged(r#"{"alg":"ES256","kid":"made-up"}"#, &claims);
+    let cookies = session_cookies("sb-127-auth-token", &made_up, "none", Form::Base64);
+    let verify = stage.get("/api/auth/verify").bearer(&known.access_token).cookies(&cookies);
+    let reply = timeout(Duration::from_secs(20), verify.send()).await.expect("an answer at once");
+    assert_eq!((reply.status, reply.header("x-auth-carrier")), (200, Some("bearer")));
+    assert_eq!(stage.calls(KEY_SET).len(), 1, "nor is the key set fetched for it");
+}
+
+#[tokio::test]
+async fn an_algorithm_that_the_operator_left_out_is_refused() {
+    let flags = [("jwt-algorithms", "ES256"), ("supabase-jwt-secret", TEST_SECRET)];
+    for flags in [&flags[..], &flags[..1]] {
+        let stage = Stage::with(flags).await;
+        let tokens = stage.sign_up();
+        let token = hs256(&claims_of(&tokens.access_token), TEST_SECRET);
+        for request in [stage.post("/logout"), stage.get("/api/auth/verify")] {
+            let reply = request.bearer(&token).send().await;
+            assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
+        }
+        assert_eq!(stage.asked(), 0, "nor is GoTrue asked");
+        assert_eq!(stage.verify(&tokens).await, 200);
+    }
 }

@@ -1,5 +1,7 @@
 //! Section 10 of the contract: `readyz` says which part is missing, and since when.
 
+mod key_sets;
+
 use std::{process::Command, sync::Arc};
 
 use logout_gateway::clock::Clock;

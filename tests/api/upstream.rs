@@ -244,3 +244,34 @@ async fn a_gotrue_that_hangs_uses_up_the_budget_and_no_more() {
         assert!(stage.alive(&tokens));
     }
 }
+
+#[tokio::test]
+async fn a_user_agent_of_more_than_1024_bytes_is_not_passed_on() {
+    let stage = Stage::new().await;
+    for (bytes, passed_on) in [(1024, true), (1025, false), (8000, false)] {
+        let agent = "a".repeat(bytes);
+        let request = stage.post("/logout").bearer(&stage.sign_up().access_token);
+        assert_eq!(request.header("User-Agent", &agent).send().await.status, 200, "{bytes}");
+        let call = stage.calls("logout").pop().unwrap();
+        assert_eq!(call.header("user-agent"), passed_on.then_some(&*agent), "{bytes}");
+    }
+}
+
+#[tokio::test]
+async fn what_cloudflare_answers_for_gotrue_is_passing_and_queued() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = format!("file:{}", directory.path().join("store").display());
+    let stage = Stage::with(&[("store", &store)]).await;
+    for status in 520..=530 {
+        let tokens = stage.sign_up();
+        let before = stage.calls("logout").len();
+        stage.fault(json!({"operation": "logout", "kind": "status", "status": status, "times": 1}));
+        let reply = logout(&stage, &tokens.access_token).await;
+        assert_eq!(
+            (reply.status, reply.header("x-logout-outcome")),
+            (202, Some("queued")),
+            "{status}"
+        );
+        assert_eq!(stage.calls("logout").len() - before, 1, "{status} is not tried again at once");
+    }
+}

@@ -11,6 +11,14 @@ const STORE: (&str, &str) = ("GATEWAY_STORE", "file:store");
     &[("GATEWAY_SECRET", "0123456789abcde0123456789abcde00")],
     &["GATEWAY_SECRET"]
 )]
+#[case::few_characters_in_the_previous_secret(
+    &[("GATEWAY_SECRET_PREVIOUS", "0123456789abcde0123456789abcde00")],
+    &["GATEWAY_SECRET_PREVIOUS"]
+)]
+#[case::many_characters_in_the_previous_secret(
+    &[("GATEWAY_SECRET_PREVIOUS", "0123456789abcdef0123456789abcdef")],
+    &[]
+)]
 #[case::plain_gotrue(&[("GOTRUE_URL", "http://auth:9999")], &["GOTRUE_URL"])]
 #[case::plain_gotrue_by_address(&[("GOTRUE_URL", "http://10.0.0.1")], &["GOTRUE_URL"])]
 #[case::plain_gotrue_here(&[("GOTRUE_URL", "http://127.0.0.1:9999")], &[])]
@@ -80,7 +88,7 @@ fn only_weak_settings_warn(#[case] given: &[(&str, &str)], #[case] variables: &[
     let warnings = parse(&all).warnings();
     let warned: Vec<_> = warnings.iter().map(|warning| warning.variable).collect();
     assert_eq!(warned, variables);
-    for (variable, value) in all.iter().filter(|(variable, _)| *variable == SECRET.0) {
+    for (variable, value) in all.iter().filter(|(variable, _)| variable.starts_with(SECRET.0)) {
         assert!(!format!("{warnings:?}").contains(value), "{variable}");
     }
 }
@@ -96,6 +104,19 @@ fn neither_a_secret_nor_a_durable_store_is_weak_too() {
 #[case::needed_secret(&[("SUPABASE_JWT_SECRET", "0123456789abcdef0123456789abcdef")], false, false)]
 #[case::missing_secret(&[], false, true)]
 #[case::keys_alone(&[], true, false)]
+#[case::unused_secret(
+    &[
+        ("SUPABASE_JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+        ("GATEWAY_JWT_ALGORITHMS", "ES256"),
+    ],
+    true,
+    false
+)]
+#[case::neither_secret_nor_keys_of_the_algorithms(
+    &[("GATEWAY_JWT_ALGORITHMS", "ES256")],
+    false,
+    false
+)]
 fn a_secret_fits_the_key_set_or_warns(
     #[case] given: &[(&str, &str)],
     #[case] has_keys: bool,

@@ -2,8 +2,9 @@
 //!
 //! 1. The lines of proven and stale sessions have a buffer of their own: no flood of other lines drops
 //!    them.
-//! 2. Refusals and unproven sessions have another, and at most 100 lines a second. Beyond that one line
-//!    a second has the number of those that were left out. Metrics count each of them.
+//! 2. Refusals, unproven sessions and logouts that GoTrue was not asked about have another, and at most 100
+//!    lines a second. Beyond that one line a second has the number of those that were left out. Metrics
+//!    count each of them.
 
 use std::{
     net::IpAddr,
@@ -117,13 +118,14 @@ impl<'r> Line<'r> {
         }
     }
 
-    /// Whether the line belongs in the buffer that strangers cannot fill.
+    /// Whether the line belongs in the buffer that strangers cannot fill, nor one user with one ended session:
+    /// its repeated logout is answered without a call to GoTrue, as fast as it is asked for.
     fn is_of_a_session(&self) -> bool {
         let known = matches!(self.proof, Some(Proof::Proven | Proof::Stale));
-        known && self.outcome != REFUSED
+        known && self.outcome != REFUSED && self.upstream_time.is_some()
     }
 
-    /// Writes it unless it is one refusal too many at `now`, and counts the logout.
+    /// Counts the logout, and writes the line unless it is one too many in this second.
     pub(super) fn write(self, metrics: &Metrics) {
         let Self { route, outcome, reason, duration, cookies_deleted, .. } = self;
         metrics.logout(route, (outcome, reason), duration, cookies_deleted);
@@ -144,8 +146,8 @@ pub(crate) fn report_omitted_lines(metrics: &Metrics) {
             name: AUDIT_OF_REFUSALS,
             target: "audit",
             omitted,
-            "refused logouts were left out of the log: more than 100 in one second; \
-             logout_gateway_logouts_total counts them all"
+            "audit lines of refused and repeated logouts were left out of the log: more than 100 in one \
+             second; logout_gateway_logouts_total counts them all"
         );
     }
 }

@@ -42,7 +42,7 @@ fn value() -> impl Strategy<Value = Value> {
 
 /// Header and claims, read one after the other.
 fn read(token: &str) -> Result<(UnverifiedToken<'_>, Claims), TokenFault> {
-    let unverified = UnverifiedToken::parse(token, &rules())?;
+    let unverified = UnverifiedToken::parse(token)?;
     let claims = unverified.claims(&rules())?;
     Ok((unverified, claims))
 }
@@ -133,13 +133,8 @@ fn a_header_or_claims_of_very_many_members_are_refused() {
     let header = json!({"alg": "ES256", "kid": "a", "x5c": ["x".repeat(100_000)]});
     let of_header = |members| token(&with(header.clone(), members).to_string(), good().to_string());
     let of_claims = |members| token(&header.to_string(), with(good(), members).to_string());
-    assert!(read(&of_header(1000)).is_ok() && read(&of_claims(1000)).is_ok());
-    assert_eq!(read(&of_header(1024)).unwrap_err(), TokenFault::Malformed);
-    assert_eq!(read(&of_claims(1024)).unwrap_err(), TokenFault::Malformed);
-}
-
-#[test]
-fn an_algorithm_that_the_operator_left_out_is_refused() {
-    let text = token(r#"{"alg":"HS256"}"#, good().to_string());
-    assert_eq!(read(&text).unwrap_err(), TokenFault::Algorithm);
+    // Three and five of them are there already.
+    assert!(read(&of_header(32 - 3)).is_ok() && read(&of_claims(1024 - 5)).is_ok());
+    assert_eq!(read(&of_header(33 - 3)).unwrap_err(), TokenFault::Malformed);
+    assert_eq!(read(&of_claims(1025 - 5)).unwrap_err(), TokenFault::Malformed);
 }

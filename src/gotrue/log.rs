@@ -1,0 +1,118 @@
+//! Log lines about a GoTrue that fails, or that answers as GoTrue never does.
+//!
+//! Strangers cause as many of them as they send requests. So at most 20 of each kind are written in a
+//! second, and beyond that their number: a flood of them hides no other warning.
+
+use std::time::Instant;
+
+use axum::http::HeaderValue;
+
+use super::{Operation, Refusal};
+use crate::telemetry::line_limit::LineLimit;
+
+const LINES_EACH_SECOND: u32 = 20;
+
+/// The log belongs to the whole process, and so do its limits.
+static FAILURES: LineLimit = LineLimit::new(LINES_EACH_SECOND);
+static UNEXPECTED_ANSWERS: LineLimit = LineLimit::new(LINES_EACH_SECOND);
+
+/// A request to GoTrue, as its log lines name it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// The key set's has none.
+    request_id: Option<&'a str>,
+    operation: &'static str,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn new(request_id: Option<&'a HeaderValue>, operation: Operation) -> Self {
+        let request_id = request_id.and_then(|id| id.to_str().ok());
+        Self { request_id, operation: operation.as_str() }
+    }
+}
+
+/// No answer came within the budget.
+pub(super) fn timed_out(Asked { request_id, operation }: Asked<'_>) {
+    if is_admitted(&FAILURES) {
+        tracing::warn!(request_id, operation, "GoTrue did not answer in time");
+    }
+}
+
+/// The request was sent, and no answer came.
+pub(super) fn broke_off(Asked { request_id, operation }: Asked<'_>, cause: &str) {
+    if is_admitted(&FAILURES) {
+        tracing::warn!(request_id, operation, cause, "GoTrue's connection broke before an answer");
+    }
+}
+
+/// There was no connection.
+pub(super) fn unreachable(Asked { request_id, operation }: Asked<'_>, cause: &str) {
+    if is_admitted(&FAILURES) {
+        tracing::warn!(request_id, operation, cause, "GoTrue cannot be reached");
+    }
+}
+
+/// An answer that is no success, where an operator can do something about it.
+pub(super) fn refused(asked: Asked<'_>, status: u16, code: Option<&str>, refusal: &Refusal) {
+    let (Asked { request_id, operation }, code) = (asked, printable(code));
+    match refusal {
+        Refusal::Unexpected if is_admitted(&UNEXPECTED_ANSWERS) => {
+            let advice = match status {
+                401 | 403 => "check SUPABASE_PUBLISHABLE_KEY or SUPABASE_ANON_KEY, and GOTRUE_URL",
+                400 | 413 | 414 | 431 => {
+                    "if a proxy in front of GoTrue answered it, raise that proxy's limit for \
+                     request heads"
+                }
+                _ => "check that GOTRUE_URL leads to GoTrue and not to another server",
+            };
+            tracing::warn!(
+                request_id,
+                operation,
+                status,
+                code,
+                advice,
+                "the answer is not one that GoTrue gives: the request was not done"
+            );
+        }
+        refusal if refusal.is_passing() && is_admitted(&FAILURES) => {
+            tracing::warn!(request_id, operation, status, code, cause = %refusal, "GoTrue failed");
+        }
+        _ => {}
+    }
+}
+
+/// Logs how many lines were left out since the last call, if any were. To be called once a second.
+pub(crate) fn report_omitted_lines() {
+    let (failures, answers) = (FAILURES.take_omitted(), UNEXPECTED_ANSWERS.take_omitted());
+    if failures > 0 {
+        tracing::warn!(
+            omitted = failures,
+            "warnings that GoTrue failed were left out of the log: more than 20 in one second; \
+             logout_gateway_gotrue_requests_total counts them all"
+        );
+    }
+    if answers > 0 {
+        tracing::warn!(
+            omitted = answers,
+            "warnings of answers that GoTrue does not give were left out of the log: more than 20 in one \
+             second; logout_gateway_gotrue_requests_total counts them all"
+        );
+    }
+}
+
+fn is_admitted(limit: &LineLimit) -> bool {
+    limit.admits(Instant::now())
+}
+
+/// Upstream text reaches the log only where it looks like one of GoTrue's codes.
+fn printable(code: Option<&str>) -> &str {
+    match code {
+        None => "none",
+        Some(code)
+            if code.len() <= 64 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') =>
+        {
+            code
+        }
+        Some(_) => "unprintable",
+    }
+}

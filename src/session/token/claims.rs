@@ -1,0 +1,94 @@
+//! The claims that the gateway reads of an access token, and the rules that they must keep.
+
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{Rules, TokenFault};
+
+/// How far the clock of the issuer may be ahead of ours.
+pub const CLOCK_AHEAD_SECONDS: i64 = 30;
+
+/// What the gateway reads of an access token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// The user's id.
+    pub sub: Uuid,
+    /// The session's id, never nil.
+    pub session_id: Uuid,
+    /// Seconds since the Unix epoch.
+    pub exp: i64,
+    /// Seconds since the Unix epoch.
+    pub iat: Option<i64>,
+    /// Seconds since the Unix epoch.
+    pub nbf: Option<i64>,
+    /// The database role.
+    pub role: Option<String>,
+    /// The authenticator assurance level.
+    pub aal: Option<String>,
+}
+
+impl Claims {
+    /// GoTrue gives no leeway, so neither do we.
+    #[must_use]
+    pub fn expired(&self, now: i64) -> bool {
+        self.exp <= now
+    }
+
+    /// Whether `nbf` and `iat` are not ahead of `now`.
+    ///
+    /// # Errors
+    /// [`TokenFault::Future`] when one is.
+    pub fn begun(&self, now: i64) -> Result<(), TokenFault> {
+        let latest = self.nbf.into_iter().chain(self.iat).max();
+        match latest {
+            Some(start) if start > now.saturating_add(CLOCK_AHEAD_SECONDS) => {
+                Err(TokenFault::Future)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The claims as they stand in the token.
+#[derive(Deserialize)]
+pub(super) struct Payload {
+    iss: Option<String>,
+    aud: Option<Audience>,
+    exp: i64,
+    iat: Option<i64>,
+    nbf: Option<i64>,
+    pub(super) sub: Option<Uuid>,
+    pub(super) session_id: Option<Uuid>,
+    role: Option<String>,
+    aal: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Payload {
+    /// Holds them against `rules`, all but the times.
+    pub(super) fn believed(self, rules: &Rules) -> Result<Claims, TokenFault> {
+        if !self.iss.is_some_and(|iss| rules.issuers.contains(&iss)) {
+            return Err(TokenFault::Issuer);
+        }
+        let meant_for_us = |aud: &String| rules.audiences.contains(aud);
+        match &self.aud {
+            Some(Audience::One(aud)) if meant_for_us(aud) => {}
+            Some(Audience::Many(many)) if many.iter().any(meant_for_us) => {}
+            _ => return Err(TokenFault::Audience),
+        }
+        let (Some(sub), Some(session_id)) = (self.sub, self.session_id) else {
+            return Err(TokenFault::NoSession);
+        };
+        if session_id.is_nil() {
+            return Err(TokenFault::NoSession);
+        }
+        let Self { exp, iat, nbf, role, aal, .. } = self;
+        Ok(Claims { sub, session_id, exp, iat, nbf, role, aal })
+    }
+}

@@ -1,0 +1,111 @@
+//! Sections 3 and 8 of the contract: which key sets, algorithms and secrets let a token be judged. `readyz`
+//! is 200 where the project's tokens can be, and where none can, no token is refused as if it had been judged.
+
+use logout_gateway::mock::{Algorithm, TEST_SECRET};
+use serde_json::json;
+
+use crate::harness::{Setup, Stage, assert_error, assert_not_ready, eventually};
+
+/// What GoTrue answers for its key set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum KeySet {
+    /// 500.
+    Missing,
+    /// 404.
+    NotFound,
+    /// The project signs with HS256.
+    Empty,
+    /// One key, of ES256.
+    OfEs256,
+}
+use KeySet::{Empty, Missing, NotFound, OfEs256};
+
+/// Allowed algorithms, whether the secret is set, the key set, and whether `readyz` is 200.
+const TABLE: [(&str, bool, KeySet, bool); 29] = [
+    ("RS256", false, Missing, false),
+    ("RS256", false, NotFound, false),
+    ("RS256", false, Empty, false),
+    ("RS256", false, OfEs256, false),
+    ("RS256", true, Missing, false),
+    ("RS256", true, NotFound, false),
+    ("RS256", true, Empty, false),
+    ("RS256", true, OfEs256, false),
+    ("ES256", false, OfEs256, true),
+    ("ES256", true, OfEs256, true),
+    ("RS256,HS256", false, Missing, false),
+    // A wrong GOTRUE_URL is 404, too.
+    ("RS256,HS256", false, NotFound, false),
+    ("RS256,HS256", false, Empty, true),
+    ("RS256,HS256", false, OfEs256, true),
+    ("RS256,HS256", true, Missing, true),
+    ("RS256,HS256", true, NotFound, true),
+    ("RS256,HS256", true, Empty, true),
+    ("RS256,HS256", true, OfEs256, true),
+    ("ES256,HS256", false, OfEs256, true),
+    ("ES256,HS256", true, OfEs256, true),
+    ("ES256,HS256", true, Missing, true),
+    ("HS256", false, Missing, true),
+    ("HS256", false, NotFound, true),
+    ("HS256", false, Empty, true),
+    ("HS256", false, OfEs256, true),
+    ("HS256", true, Missing, true),
+    ("HS256", true, NotFound, true),
+    ("HS256", true, Empty, true),
+    ("HS256", true, OfEs256, true),
+];
+
+async fn start(algorithms: &str, secret: bool, key_set: KeySet) -> Stage {
+    let algorithm = if key_set == OfEs256 { Algorithm::Es256 } else { Algorithm::Hs256 };
+    let setup = Setup::new().algorithm(algorithm).flag("jwt-algorithms", algorithms).unready();
+    let setup = if secret { setup.flag("supabase-jwt-secret", TEST_SECRET) } else { setup };
+    let status = match key_set {
+        Missing => 500,
+        NotFound => 404,
+        Empty | OfEs256 => return setup.start().await,
+    };
+    let fault = json!({"operation": "jwks", "kind": "status", "status": status});
+    setup.start_with(&[fault]).await
+}
+
+#[tokio::test]
+async fn readyz_is_200_where_a_token_can_be_judged_and_else_no_token_is_refused_as_judged() {
+    for (algorithms, secret, key_set, ready) in TABLE {
+        let case = format!("{algorithms}, secret: {secret}, key set: {key_set:?}");
+        let stage = start(algorithms, secret, key_set).await;
+        let fetched = async || !stage.calls(".well-known/jwks.json").is_empty();
+        eventually("the first fetch", fetched).await;
+        let tokens = stage.sign_up();
+        let verify = || stage.get("/api/auth/verify").bearer(&tokens.access_token).send();
+        if ready {
+            let is_ready = async || stage.get("/readyz").send().await.status == 200;
+            eventually(&format!("ready: {case}"), is_ready).await;
+            let signed_with = if key_set == OfEs256 { "ES256" } else { "HS256" };
+            let expected = if algorithms.contains(signed_with) { 200 } else { 401 };
+            assert_eq!(verify().await.status, expected, "{case}");
+            continue;
+        }
+        assert_not_ready(&stage.get("/readyz").send().await, "key_set");
+        if algorithms.contains("HS256") {
+            assert_eq!(verify().await.status, 200, "{case}: GoTrue judges this one");
+            continue;
+        }
+        assert_error(&verify().await, 503, "NOT_READY", Some("key_set"));
+        let logout = stage.post("/logout").bearer(&tokens.access_token).send().await;
+        assert_error(&logout, 500, "LOGOUT_FAILED", Some("auth_service_unavailable"));
+        assert!(stage.alive(&tokens), "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_404_takes_no_key_away_that_is_known() {
+    let setup = Setup::new().flag("supabase-jwt-secret", TEST_SECRET);
+    let stage = setup.start().await;
+    let first = stage.sign_up();
+    let known = async || stage.verify(&first).await == 200;
+    eventually("the key is known", known).await;
+    stage.fault(json!({"operation": "jwks", "kind": "status", "status": 404}));
+    stage.mock.rotate_keys().unwrap();
+    assert_eq!(stage.verify(&stage.sign_up()).await, 401, "its key is unknown: a fetch");
+    assert_eq!(stage.calls(".well-known/jwks.json").len(), 2);
+    assert_eq!(stage.verify(&first).await, 200);
+}
