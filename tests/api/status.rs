@@ -167,6 +167,8 @@ async fn without_a_store_and_keys_the_page_says_so_and_shows_the_rest() {
     let setup = Setup::new().unready().flag("store", &redis.url());
     let stage = setup.flag("admin-bind", "127.0.0.1:0").start_with(&[no_keys]).await;
     log_out(&stage, "x", "/logout", "refused", 401).await;
+    let unread = "The store of ended sessions does not answer";
+    eventually("the list is read", async || !read(&stage).await.contains(unread)).await;
     stage.pass(50);
     redis.kill();
     let store = "The store of ended sessions does not answer. Since 2027-01-15T08:00:50Z";
