@@ -92,7 +92,8 @@ fuzz_target!(|input: &[u8]| -> Corpus {
             let stranger = Uuid::from_u128(user.as_u128() ^ 1);
             assert!(shown.is_none() || answer.live(stranger).is_err());
         }
-        Operation::Jwks => match answer.into_key_set() {
+        Operation::Jwks => match answer.into_key_set(true) {
+            Ok(_) if answering.status == 404 => {}
             Ok(body) => {
                 assert_eq!((answering.status, body.as_slice()), (200, kept(&answering)));
                 judge_key_set(&body);
@@ -106,7 +107,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
 
 /// Nothing in here waits.
 fn far() -> Instant {
-    Instant::now() + Duration::from_secs(60)
+    Instant::now() + Duration::from_mins(1)
 }
 
 /// What there is of the body to judge by.

@@ -82,6 +82,7 @@ struct Page {
 }
 
 #[derive(Arbitrary, Clone, Debug)]
+#[expect(clippy::enum_variant_names, reason = "the values of Sec-Fetch-Site")]
 enum Site {
     SameOrigin,
     SameSite,
@@ -240,9 +241,8 @@ fn judge_page(page: &Page) {
     let mut headers = HeaderMap::new();
     let mut insert = |name, value: Option<Vec<u8>>| {
         let value = value.and_then(|value| HeaderValue::from_bytes(&value).ok());
-        value.map(|value| {
+        value.inspect(|value| {
             headers.insert(name, value.clone());
-            value
         })
     };
     let site = insert(SEC_FETCH_SITE, page.site.clone().map(site));

@@ -140,7 +140,7 @@ fn assert_in_order(token: &str, unverified: &UnverifiedToken<'_>, read: &Claims)
     assert!(header.len() <= MOST_HEADER_LENGTH, "{token}");
     assert_eq!(
         (unverified.message, unverified.signature),
-        (&token[..header.len() + claims.len() + 1], signature)
+        (&token[..=header.len() + claims.len()], signature)
     );
     let [header, claims, _] = [header, claims, signature].map(|part| {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(part).expect("base64url");
