@@ -76,7 +76,6 @@ pub(super) async fn survey(address: &RedisAddress) -> Result<Survey, Fault> {
     // It changes nothing, but a full Redis refuses it, and with it every logout for the queue.
     cmd("SETRANGE").arg(&keys.format).arg(0).arg("").exec_async(&mut connection).await?;
     let mut weaknesses = Vec::new();
-    weaknesses.extend(server.overheard());
     weaknesses.extend(unwritten(&info, &mut connection).await);
     weaknesses.extend(evicting(&info));
     let name = if info.get("valkey_version").is_some() { "Valkey" } else { "Redis" };
