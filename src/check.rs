@@ -152,7 +152,9 @@ async fn auth_service(
     };
     match answer {
         Health { status: 200, is_gotrue: true, .. } => {}
-        Health { status: 200, .. } => return Err("somebody else answers at GOTRUE_URL".to_owned()),
+        Health { status: 200, .. } => {
+            return Err("another server than GoTrue answers at GOTRUE_URL".to_owned());
+        }
         Health { status: status @ (401 | 403), .. } => {
             return Err(format!(
                 "status {status}: check SUPABASE_PUBLISHABLE_KEY or SUPABASE_ANON_KEY"
@@ -164,7 +166,7 @@ async fn auth_service(
 }
 
 fn clocks(answer: &Health, clock: &Clock) -> String {
-    let Some(date) = answer.date else { return "its clock is not told".to_owned() };
+    let Some(date) = answer.date else { return "its clock is not known".to_owned() };
     let now = clock.now();
     let (apart, side) = match date.duration_since(now) {
         Ok(ahead) => (ahead, "ahead"),

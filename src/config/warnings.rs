@@ -18,7 +18,7 @@ const A_MINUTE: Duration = Duration::from_mins(1);
 /// The first GoTrue that answers `session_not_found` to a second logout of one session.
 const KNOWS_ENDED_SESSIONS: (u32, u32) = (2, 150);
 
-/// A weak setting: nothing stops the gateway, but somebody should know.
+/// A weak setting: the gateway serves all the same, and the operator is warned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// The environment variable that would make it better.

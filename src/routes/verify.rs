@@ -43,7 +43,7 @@ static STORE_FAILURES: LineLimit = LineLimit::new(20);
             ("X-Auth-User-Id" = String), ("X-Auth-Session-Id" = String), ("X-Auth-Role" = String), ("X-Auth-Aal" = String),
             ("X-Auth-Carrier" = String))),
         (status = 401, description = "`NOT_AUTHENTICATED`", body = Envelope),
-        (status = 503, description = "`NOT_READY` or `OVERLOADED`: nobody can tell now.", body = Envelope),
+        (status = 503, description = "`NOT_READY` or `OVERLOADED`: the session cannot be judged now.", body = Envelope),
     ),
     security(("bearer" = []), ("cookie" = []))
 )]

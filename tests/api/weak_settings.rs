@@ -68,10 +68,10 @@ async fn serve_warns_of_a_redis_that_forgets() {
     let environment = [("GATEWAY_STORE", &*url)];
     let mut serving = Serving::start_by(without_secret(), &stage, &environment).await;
     for message in [
-        "Redis writes nothing to its disk (appendonly no, no save): its restart loses postponed \
-         logouts, and who was logged out unless a gateway lives on",
-        "Redis throws keys away when it is full (maxmemory-policy allkeys-lru): set noeviction, or \
-         who was logged out may be let in again",
+        "Redis writes nothing to its disk (appendonly no, no save): its restart loses the queued \
+         logouts, and the revocation list unless a gateway is running; set appendonly yes",
+        "Redis evicts keys when it is full (maxmemory-policy allkeys-lru), and verify accepts the tokens \
+         of an evicted revocation again: set maxmemory-policy noeviction",
     ] {
         let line = serving.told(message);
         assert_eq!((&line["variable"], &line["level"]), (&json!("GATEWAY_STORE"), &json!("WARN")));

@@ -28,7 +28,7 @@ pub(super) async fn warn(app: &App) {
 }
 
 async fn warn_of_the_store(app: &App) {
-    // That it does not answer is logged by the store itself.
+    // The store itself logs that it does not answer.
     let weaknesses = loop {
         match store::weaknesses(&app.config.store).await {
             Ok(weaknesses) => break weaknesses,
@@ -79,7 +79,7 @@ async fn warn_of_unused_hs256(verifier: &Verifier) {
         sleep(DAY).await;
         if verifier.hs256_is_unused() {
             let weakness = "HS256 is accepted, and no such token came for a day while the project has \
-                            keys that sign: anybody can send forged HS256 tokens, and an old secret \
+                            keys that sign: any client can send forged HS256 tokens, and an old secret \
                             goes on counting; leave HS256 out";
             return Warning::new("GATEWAY_JWT_ALGORITHMS", weakness).log();
         }
