@@ -22,9 +22,6 @@ const CLOCKS_APART: Duration = Duration::from_secs(5);
 /// Major and minor.
 type Version = (u32, u32);
 
-/// The first GoTrue that answers `session_not_found` to a second logout of one session.
-const KNOWS_ENDED_SESSIONS: Version = (2, 150);
-
 /// A part and what was found of it: good news or bad.
 type Finding = Result<String, String>;
 
@@ -63,7 +60,7 @@ async fn probe(config: &Config, clock: &Clock) -> bool {
         }
     };
     let reached = auth_service(config, &gotrue, clock).await;
-    let old = reached.as_ref().ok().and_then(|(_, version)| outdated(*version));
+    let version = reached.as_ref().ok().and_then(|(_, version)| *version);
     let reached = told("GoTrue", &reached.map(|(found, _)| found));
     let keys = key_set(config, &gotrue).await;
     let known = told("key set", &keys.as_ref().map(Keys::found).map_err(Clone::clone));
@@ -74,7 +71,7 @@ async fn probe(config: &Config, clock: &Clock) -> bool {
     warnings.extend(config::unused_proxies());
     let weaknesses = store.into_iter().flat_map(|survey| survey.weaknesses);
     warnings.extend(weaknesses.map(Warning::of_the_store));
-    warnings.extend(old);
+    warnings.extend(Warning::of_an_old_gotrue(version));
     let has_keys = keys.ok().map(|keys| !keys.allowed.is_empty());
     warnings.extend(has_keys.and_then(|has_keys| config.supabase.secret_warning(has_keys)));
     for warning in warnings {
@@ -155,7 +152,9 @@ async fn auth_service(
     };
     match answer {
         Health { status: 200, is_gotrue: true, .. } => {}
-        Health { status: 200, .. } => return Err("somebody else answers at GOTRUE_URL".to_owned()),
+        Health { status: 200, .. } => {
+            return Err("another server than GoTrue answers at GOTRUE_URL".to_owned());
+        }
         Health { status: status @ (401 | 403), .. } => {
             return Err(format!(
                 "status {status}: check SUPABASE_PUBLISHABLE_KEY or SUPABASE_ANON_KEY"
@@ -166,17 +165,8 @@ async fn auth_service(
     Ok((format!("{api_key}; {}", clocks(&answer, clock)), answer.version))
 }
 
-fn outdated(version: Option<Version>) -> Option<Warning> {
-    let (major, minor) = version.filter(|version| *version < KNOWS_ENDED_SESSIONS)?;
-    let weakness = format!(
-        "GoTrue there is {major}.{minor}, and before 2.150 it takes a second logout of one session \
-         for one of all sessions of its user: update it"
-    );
-    Some(Warning::new("GOTRUE_URL", weakness))
-}
-
 fn clocks(answer: &Health, clock: &Clock) -> String {
-    let Some(date) = answer.date else { return "its clock is not told".to_owned() };
+    let Some(date) = answer.date else { return "its clock is not known".to_owned() };
     let now = clock.now();
     let (apart, side) = match date.duration_since(now) {
         Ok(ahead) => (ahead, "ahead"),

@@ -1,11 +1,12 @@
 //! Settings that are allowed but weak, as far as the configuration alone shows them.
 
+mod network;
+
 use std::{borrow::Cow, collections::BTreeSet, env, ffi::OsString, fmt, time::Duration};
 
-use ipnet::IpNet;
 use jsonwebtoken::Algorithm;
 use secrecy::{ExposeSecret as _, SecretString};
-use url::{Host, Url};
+use url::Url;
 
 use super::{Config, CookieSecure, Cookies, Supabase};
 
@@ -14,8 +15,10 @@ use crate::session::cookies::CSRF_COOKIE;
 /// Contract, section 13.
 const LEAST_CHARACTERS: usize = 16;
 const A_MINUTE: Duration = Duration::from_mins(1);
+/// The first GoTrue that answers `session_not_found` to a second logout of one session.
+const KNOWS_ENDED_SESSIONS: (u32, u32) = (2, 150);
 
-/// A weak setting: nothing stops the gateway, but somebody should know.
+/// A weak setting: the gateway serves all the same, and the operator is warned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// The environment variable that would make it better.
@@ -42,6 +45,18 @@ impl Warning {
         Self::new("GATEWAY_STORE", weakness)
     }
 
+    /// GoTrue of this version (major and minor) mistakes a second logout, unless it is new enough or
+    /// unknown.
+    #[must_use]
+    pub fn of_an_old_gotrue(version: Option<(u32, u32)>) -> Option<Self> {
+        let (major, minor) = version.filter(|version| *version < KNOWS_ENDED_SESSIONS)?;
+        let weakness = format!(
+            "GoTrue there is {major}.{minor}, and before 2.150 it takes a second logout of one session \
+             for one of all sessions of its user: update it"
+        );
+        Some(Self::new("GOTRUE_URL", weakness))
+    }
+
     /// Logs it at the level `warn`.
     pub fn log(&self) {
         tracing::warn!(variable = self.variable, "{}", self.weakness);
@@ -56,6 +71,7 @@ impl Config {
             self.weak_secret(),
             self.weak_previous_secret(),
             self.volatile_store(),
+            self.unencrypted_redis(),
             self.supabase.unencrypted_gotrue(),
             self.exposed_admin_listener(),
             self.plain_origins(),
@@ -99,13 +115,6 @@ impl Config {
         (!self.store.is_durable()).then(|| Warning::new("GATEWAY_STORE", weakness))
     }
 
-    fn exposed_admin_listener(&self) -> Option<Warning> {
-        let exposed = !self.admin_bind?.ip().to_canonical().is_loopback();
-        let weakness = "not on loopback: any client that reaches it reads user ids and session ids without \
-                        a password; bind it to 127.0.0.1, or let a firewall admit the monitor alone";
-        exposed.then(|| Warning::new("GATEWAY_ADMIN_BIND", weakness))
-    }
-
     fn plain_origins(&self) -> Option<Warning> {
         let plain: Vec<_> =
             self.allowed_origins.iter().filter(|o| o.starts_with("http://")).cloned().collect();
@@ -125,19 +134,6 @@ impl Config {
         let weakness = "false although the project is served by https: cookies are set and deleted \
                         without Secure; leave it at `auto`";
         weak.then(|| Warning::new("GATEWAY_COOKIE_SECURE", weakness))
-    }
-
-    fn trusted_proxies_warning(&self) -> Option<Warning> {
-        let weakness = if IpNet::aggregate(&self.trusted_proxies).iter().any(covers_every_address) {
-            "every address: any client can choose the address that the log and GoTrue see, the host and \
-             the scheme; name the addresses of your proxies"
-        } else if self.trusted_proxies.is_empty() && !self.bind.ip().is_loopback() {
-            "none: behind a proxy every client has the proxy's address, and https is not seen; name \
-             the addresses of your proxies"
-        } else {
-            return None;
-        };
-        Some(Warning::new("GATEWAY_TRUSTED_PROXIES", weakness))
     }
 
     fn short_token_lifetime(&self) -> Option<Warning> {
@@ -180,16 +176,6 @@ impl Config {
 }
 
 impl Supabase {
-    fn unencrypted_gotrue(&self) -> Option<Warning> {
-        let weak = self.gotrue_url.scheme() == "http" && !is_this_machine(&self.gotrue_url);
-        // Where GOTRUE_URL is not given, it is below the project's.
-        let is_below = self.gotrue_url.as_str().starts_with(self.url.as_str());
-        let variable = if is_below { "SUPABASE_URL" } else { "GOTRUE_URL" };
-        let weakness = "http:// to another machine: an attacker in the network can read users' \
-                        tokens and answer in GoTrue's place; use https://, or a network of your own";
-        weak.then(|| Warning::new(variable, weakness))
-    }
-
     /// `has_keys` says whether the project's key set has keys to verify tokens with. Where HS256 is left out,
     /// neither the secret nor its absence means anything.
     #[must_use]
@@ -235,19 +221,6 @@ fn has_many_characters(secret: &SecretString) -> bool {
 
 fn is_https(url: &Url) -> bool {
     url.scheme() == "https"
-}
-
-fn is_this_machine(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.to_canonical().is_loopback(),
-        None => false,
-    }
-}
-
-fn covers_every_address(network: &IpNet) -> bool {
-    network.prefix_len() == 0
 }
 
 /// Whether browsers take the whole domain for a public suffix, by the list that was compiled in.

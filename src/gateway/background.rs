@@ -19,7 +19,7 @@ use crate::{
     gotrue,
     logout::Logout,
     queue::worker::Worker,
-    routes::logout,
+    routes::{logout, verify},
     server,
 };
 
@@ -106,6 +106,7 @@ async fn keep_looking(app: &App) {
 /// What is logged as a number alone. To be called once a second.
 fn report_omitted_lines(app: &App) {
     logout::report_omitted_lines(&app.metrics);
+    verify::report_omitted_lines();
     gotrue::report_omitted_lines();
     app.failures.report_lost();
 }

@@ -5,15 +5,13 @@
 
 pub mod revoked_lines;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     Extension,
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue},
 };
-
-use uuid::Uuid;
 
 use super::IntrospectionError;
 use crate::{
@@ -24,7 +22,7 @@ use crate::{
         introspection::Introspection, token::TokenFault, verifier::Standing,
     },
     store::StoreFault,
-    telemetry::log_buffers::{AUDIT_OF_REFUSALS, AUDIT_OF_SESSIONS},
+    telemetry::line_limit::LineLimit,
 };
 
 const USER_ID: HeaderName = HeaderName::from_static("x-auth-user-id");
@@ -32,6 +30,10 @@ const SESSION_ID: HeaderName = HeaderName::from_static("x-auth-session-id");
 const ROLE: HeaderName = HeaderName::from_static("x-auth-role");
 const AAL: HeaderName = HeaderName::from_static("x-auth-aal");
 const CARRIER: HeaderName = HeaderName::from_static("x-auth-carrier");
+
+/// Strangers cause as many failures as they send requests. The log belongs to the whole process, and so
+/// does its limit.
+static STORE_FAILURES: LineLimit = LineLimit::new(20);
 
 /// Is this session alive? At this path and any below it, with any method.
 #[utoipa::path(
@@ -41,7 +43,7 @@ const CARRIER: HeaderName = HeaderName::from_static("x-auth-carrier");
             ("X-Auth-User-Id" = String), ("X-Auth-Session-Id" = String), ("X-Auth-Role" = String), ("X-Auth-Aal" = String),
             ("X-Auth-Carrier" = String))),
         (status = 401, description = "`NOT_AUTHENTICATED`", body = Envelope),
-        (status = 503, description = "`NOT_READY` or `OVERLOADED`: nobody can tell now.", body = Envelope),
+        (status = 503, description = "`NOT_READY` or `OVERLOADED`: the session cannot be judged now.", body = Envelope),
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -77,7 +79,7 @@ async fn is_revoked(app: &App, call: &Call, session: &Session) -> Result<bool, E
     let revoked = app.logout.store.is_revoked(&session.claims, now).await;
     let revoked = revoked.map_err(|fault| unknown(call, &fault))?;
     if revoked {
-        report_revoked(app, call, session);
+        app.revoked_lines.report(call, session, app.logout.clock.now());
     }
     Ok(revoked)
 }
@@ -104,38 +106,27 @@ async fn refuse_revoked_beside(
     Ok(())
 }
 
-/// The names of the events choose the buffer: `telemetry::log_buffers`.
-macro_rules! revoked_line {
-    ($name:expr, $call:expr, $session:expr) => {
-        tracing::warn!(
-            name: $name,
-            request_id = $call.request_id(),
-            user_id = %$session.claims.sub,
-            session_id = %$session.claims.session_id,
-            client = %$call.peer.client,
-            proven = $session.proof == Proof::Proven,
-            "verify refused a token whose session was logged out: it may be stolen"
-        )
-    };
-}
-
-/// Logs that a token of a session was used after its logout. Anybody can write the ids of an unproven
-/// token: all of those share one line a second, and the buffer of refusals.
-fn report_revoked(app: &App, call: &Call, session: &Session) {
-    let now = app.logout.clock.now();
-    let is_due = |limited_by| app.revoked_lines.is_due(limited_by, now);
-    match session.proof {
-        Proof::Proven | Proof::Stale if is_due(session.claims.session_id) => {
-            revoked_line!(AUDIT_OF_SESSIONS, call, session);
-        }
-        Proof::Unproven if is_due(Uuid::nil()) => revoked_line!(AUDIT_OF_REFUSALS, call, session),
-        _ => {}
-    }
-}
-
 fn unknown(call: &Call, fault: &StoreFault) -> Error {
-    tracing::warn!(request_id = call.request_id(), cause = %fault, "nobody can tell who was logged out");
+    if STORE_FAILURES.admits(Instant::now()) {
+        tracing::warn!(
+            request_id = call.request_id(),
+            cause = %fault,
+            "the store did not answer whether a session was logged out: verify answers 503"
+        );
+    }
     Error::NotReady(Part::Store)
+}
+
+/// Logs how many lines were left out since the last call, if any were. To be called once a second.
+pub(crate) fn report_omitted_lines() {
+    let omitted = STORE_FAILURES.take_omitted();
+    if omitted > 0 {
+        tracing::warn!(
+            omitted,
+            "warnings that the store did not answer verify were left out of the log: more than 20 in one \
+             second; logout_gateway_verify_total counts them all"
+        );
+    }
 }
 
 async fn alive(

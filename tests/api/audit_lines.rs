@@ -17,7 +17,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Connection, Request, Serving, Setup, Stage, claims_of, eventually_within, hs256,
+    Connection, RedisServer, Request, Serving, Setup, Stage, claims_of, eventually_within, hs256,
 };
 
 async fn stage() -> Stage {
@@ -198,6 +198,41 @@ async fn warnings_about_gotrue_beyond_twenty_in_a_second_are_a_number(
     let mut omitted = 0;
     while told(serving.read()) + omitted < ASKED {
         omitted += usize::try_from(serving.told(number)["omitted"].as_u64().unwrap()).unwrap();
+    }
+    let log = serving.ended();
+    assert_eq!(told(&log.text) + omitted, ASKED, "each is in one of them");
+    // The limit's own seconds begin with a line.
+    assert!(told(&log.text) <= 20 * (seconds + 1), "{} in {seconds} s", told(&log.text));
+}
+
+#[tokio::test]
+async fn warnings_of_verify_about_the_store_beyond_twenty_in_a_second_are_a_number() {
+    const ASKED: usize = 300;
+    let (stage, redis) = (stage().await, RedisServer::start().await);
+    let url = redis.url();
+    let environment = [("RUST_LOG", "info"), ("GATEWAY_STORE", &*url)];
+    let mut serving = Serving::start(&stage, &environment).await;
+    let tokens = stage.sign_up();
+    let verify = serving.request("GET", "/api/auth/verify").bearer(&tokens.access_token);
+    assert_eq!(verify.clone().send().await.status, 200);
+    redis.kill();
+    let (mut refused, mut begun) = (0, None);
+    while refused < ASKED {
+        if verify.clone().send().await.status == 503 {
+            refused += 1;
+            begun.get_or_insert_with(Instant::now);
+        }
+    }
+    let seconds = usize::try_from(begun.unwrap().elapsed().as_secs()).unwrap() + 1;
+    let quoted = r#""message":"the store did not answer whether a session was logged out: verify answers 503""#;
+    let told = |read: &str| read.matches(quoted).count();
+    let mut omitted = 0;
+    while told(serving.read()) + omitted < ASKED {
+        let line = serving.told(
+            "warnings that the store did not answer verify were left out of the log: more than 20 in \
+             one second; logout_gateway_verify_total counts them all",
+        );
+        omitted += usize::try_from(line["omitted"].as_u64().unwrap()).unwrap();
     }
     let log = serving.ended();
     assert_eq!(told(&log.text) + omitted, ASKED, "each is in one of them");

@@ -270,7 +270,12 @@ async fn behind_a_key(name: &'static str) -> String {
     Some(1),
     "FAILED: status 401: check SUPABASE_PUBLISHABLE_KEY or SUPABASE_ANON_KEY"
 )]
-#[case::of_somebody_else(API_KEY, "nginx", Some(1), "FAILED: somebody else answers at GOTRUE_URL")]
+#[case::of_somebody_else(
+    API_KEY,
+    "nginx",
+    Some(1),
+    "FAILED: another server than GoTrue answers at GOTRUE_URL"
+)]
 #[tokio::test]
 async fn an_apikey_that_is_needed_is_tried(
     #[case] key: &'static str,

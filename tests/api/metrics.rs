@@ -231,7 +231,7 @@ async fn everything_stands_at_zero_from_the_start_under_the_names_of_the_contrac
         histograms.map(|name| ["bucket", "count", "sum"].map(|part| format!("{name}_{part}")));
     all.extend(parts.iter().flatten().map(String::as_str));
     assert_eq!(names, all.into_iter().collect());
-    let moved = ["build_info", "jwks"];
+    let moved = ["build_info", "health", "jwks"];
     for (name, value) in at_start {
         assert!(value == 0 || moved.iter().any(|word| name.contains(word)), "{name} {value}");
     }

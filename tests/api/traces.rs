@@ -187,7 +187,7 @@ async fn monitors_and_the_work_behind_are_no_traces_but_a_postponed_logout_is() 
     let mut roots: Vec<&str> = roots.map(|span| span.name.as_str()).collect();
     roots.sort_unstable();
     roots.dedup();
-    assert_eq!(roots, ["POST /logout", "fetch the key set", "retry"]);
+    assert_eq!(roots, ["POST /logout", "ask for the health", "fetch the key set", "retry"]);
 }
 
 #[tokio::test]

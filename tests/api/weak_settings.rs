@@ -9,7 +9,7 @@ use logout_gateway::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{RedisServer, Serving, Setup, Stage};
+use crate::harness::{RedisServer, Serving, Setup, Stage, eventually};
 
 async fn stage(algorithm: Algorithm) -> Stage {
     Setup::new().algorithm(algorithm).at(Clock::system().unix_seconds()).start().await
@@ -68,10 +68,10 @@ async fn serve_warns_of_a_redis_that_forgets() {
     let environment = [("GATEWAY_STORE", &*url)];
     let mut serving = Serving::start_by(without_secret(), &stage, &environment).await;
     for message in [
-        "Redis writes nothing to its disk (appendonly no, no save): its restart loses postponed \
-         logouts, and who was logged out unless a gateway lives on",
-        "Redis throws keys away when it is full (maxmemory-policy allkeys-lru): set noeviction, or \
-         who was logged out may be let in again",
+        "Redis writes nothing to its disk (appendonly no, no save): its restart loses the queued \
+         logouts, and the revocation list unless a gateway is running; set appendonly yes",
+        "Redis evicts keys when it is full (maxmemory-policy allkeys-lru), and verify accepts the tokens \
+         of an evicted revocation again: set maxmemory-policy noeviction",
     ] {
         let line = serving.told(message);
         assert_eq!((&line["variable"], &line["level"]), (&json!("GATEWAY_STORE"), &json!("WARN")));
@@ -106,6 +106,27 @@ async fn serve_warns_once_of_tokens_that_only_a_missing_secret_could_verify() {
     let log = serving.ended();
     let of_it = warned(&log.lines).into_iter().filter(|name| *name == "SUPABASE_JWT_SECRET");
     assert_eq!(of_it.count(), 1);
+}
+
+#[tokio::test]
+async fn serve_warns_once_of_an_old_gotrue_as_soon_as_it_answers() {
+    let stage = stage(Algorithm::Es256).await;
+    // The stage's own gateway has asked before, and gets none of these answers.
+    let asked = || stage.calls("health").len();
+    eventually("asked for its version", async || asked() == 1).await;
+    // One question is two tries.
+    stage.fault(json!({"operation": "health", "kind": "status", "status": 503, "times": 2}));
+    let old = json!({"name": "GoTrue", "version": "v2.149.0"});
+    stage.fault(json!({"operation": "health", "kind": "status", "status": 200, "body": old}));
+    let mut serving = Serving::start_by(without_secret(), &stage, &[]).await;
+    let line = serving.told(
+        "GoTrue there is 2.149, and before 2.150 it takes a second logout of one session for one of \
+         all sessions of its user: update it",
+    );
+    assert_eq!((&line["variable"], &line["level"]), (&json!("GOTRUE_URL"), &json!("WARN")));
+    let log = serving.ended();
+    assert_eq!(warned(&log.lines), ["GATEWAY_STORE", "GOTRUE_URL"]);
+    assert_eq!(asked(), 4, "an answer is enough");
 }
 
 #[tokio::test]

@@ -33,6 +33,17 @@ const STORE: (&str, &str) = ("GATEWAY_STORE", "file:store");
     &[("SUPABASE_URL", "http://kong:8000"), ("GOTRUE_URL", "https://auth")],
     &[]
 )]
+#[case::plain_redis_by_name(&[("GATEWAY_STORE", "redis://redis")], &["GATEWAY_STORE"])]
+#[case::plain_redis_of_another_domain(
+    &[("GATEWAY_STORE", "redis://localhost.example.com:6380")],
+    &["GATEWAY_STORE"]
+)]
+#[case::plain_redis_by_address(&[("GATEWAY_STORE", "redis://10.0.0.1")], &["GATEWAY_STORE"])]
+#[case::plain_redis_by_ipv6(&[("GATEWAY_STORE", "redis://[2001:db8::1]")], &["GATEWAY_STORE"])]
+#[case::plain_redis_here(&[("GATEWAY_STORE", "redis://127.0.0.1:6379/1")], &[])]
+#[case::plain_redis_here_by_ipv6(&[("GATEWAY_STORE", "redis://[::1]")], &[])]
+#[case::plain_redis_here_by_name(&[("GATEWAY_STORE", "redis://localhost")], &[])]
+#[case::encrypted_redis(&[("GATEWAY_STORE", "rediss://redis.example.com")], &[])]
 #[case::exposed_admin_listener(
     &[("GATEWAY_ADMIN_BIND", "0.0.0.0:9090")],
     &["GATEWAY_ADMIN_BIND"]
@@ -49,6 +60,37 @@ const STORE: (&str, &str) = ("GATEWAY_STORE", "file:store");
     &[("GATEWAY_TRUSTED_PROXIES", "0.0.0.0/1,128.0.0.0/1")],
     &["GATEWAY_TRUSTED_PROXIES"]
 )]
+#[case::any_proxy_but_those_of_one_network(
+    &[(
+        "GATEWAY_TRUSTED_PROXIES",
+        "1.0.0.0/8,2.0.0.0/7,4.0.0.0/6,8.0.0.0/5,16.0.0.0/4,32.0.0.0/3,64.0.0.0/2,128.0.0.0/1"
+    )],
+    &["GATEWAY_TRUSTED_PROXIES"]
+)]
+#[case::half_of_all_proxies(
+    &[("GATEWAY_TRUSTED_PROXIES", "10.0.0.0/8,0.0.0.0/1")],
+    &["GATEWAY_TRUSTED_PROXIES"]
+)]
+#[case::any_public_proxy_of_ipv6(
+    &[("GATEWAY_TRUSTED_PROXIES", "2000::/3")],
+    &["GATEWAY_TRUSTED_PROXIES"]
+)]
+#[case::a_hundredth_of_all_proxies(
+    &[("GATEWAY_TRUSTED_PROXIES", "12.0.0.0/7")],
+    &["GATEWAY_TRUSTED_PROXIES"]
+)]
+#[case::more_than_a_registry_gives(
+    &[("GATEWAY_TRUSTED_PROXIES", "2600::/15")],
+    &["GATEWAY_TRUSTED_PROXIES"]
+)]
+#[case::private_proxies(
+    &[(
+        "GATEWAY_TRUSTED_PROXIES",
+        "10.0.0.0/8,127.0.0.0/8,169.254.0.0/16,172.16.0.0/12,192.168.0.0/16,fc00::/7,fe80::/10,::1"
+    )],
+    &[]
+)]
+#[case::proxies_of_a_large_network(&[("GATEWAY_TRUSTED_PROXIES", "12.0.0.0/8,2600::/16")], &[])]
 #[case::some_proxies(&[("GATEWAY_TRUSTED_PROXIES", "10.0.0.0/8")], &[])]
 #[case::no_proxy_on_all_interfaces(&[("PORT", "8080")], &["GATEWAY_TRUSTED_PROXIES"])]
 #[case::plain_origin(

@@ -1,33 +1,62 @@
-//! Weak settings that show only while the gateway runs: those of the store, and those that depend on the
-//! project's key set. Each is logged once.
+//! Weak settings that show only while the gateway runs: those of the store, the version of GoTrue, and
+//! those that depend on the project's key set. Each is logged once.
 
 use std::time::Duration;
 
-use tokio::{join, time::sleep};
+use axum::http::StatusCode;
+use tokio::{
+    join,
+    time::{Instant, sleep},
+};
 
 use crate::{app::App, config::Warning, session::verifier::Verifier, store};
 
 const PAUSE: Duration = Duration::from_secs(1);
-const STORE_PAUSE: Duration = Duration::from_secs(10);
+/// Between two questions to a store or to GoTrue that did not answer.
+const RETRY_PAUSE: Duration = Duration::from_secs(10);
 const DAY: Duration = Duration::from_hours(24);
 
-/// Logs them as soon as store and key set answer. Never returns.
+/// Logs them as soon as the store, GoTrue and the key set answer. Never returns.
 pub(super) async fn warn(app: &App) {
-    join!(warn_of_the_store(app), warn_of_the_secret(app), warn_of_unused_hs256(&app.verifier));
+    join!(
+        warn_of_the_store(app),
+        warn_of_an_old_gotrue(app),
+        warn_of_the_secret(app),
+        warn_of_unused_hs256(&app.verifier)
+    );
     std::future::pending::<()>().await;
 }
 
 async fn warn_of_the_store(app: &App) {
-    // That it does not answer is logged by the store itself.
+    // The store itself logs that it does not answer.
     let weaknesses = loop {
         match store::weaknesses(&app.config.store).await {
             Ok(weaknesses) => break weaknesses,
-            Err(_) => sleep(STORE_PAUSE).await,
+            Err(_) => sleep(RETRY_PAUSE).await,
         }
     };
     for weakness in weaknesses {
         Warning::of_the_store(weakness).log();
     }
+}
+
+/// An answer that is not GoTrue's is not logged here: `check` examines it, and every request to GoTrue that
+/// fails is logged by itself.
+async fn warn_of_an_old_gotrue(app: &App) {
+    let version = loop {
+        let deadline = Instant::now() + app.config.upstream_timeout;
+        match app.logout.gotrue.health(true, deadline).await {
+            Ok(health) if !is_passing(health.status) => break health.version,
+            _ => sleep(RETRY_PAUSE).await,
+        }
+    };
+    if let Some(warning) = Warning::of_an_old_gotrue(version) {
+        warning.log();
+    }
+}
+
+fn is_passing(status: u16) -> bool {
+    status >= 500 || status == StatusCode::TOO_MANY_REQUESTS
 }
 
 /// Without keys the verifier warns, and only once a token comes that needs the secret.
@@ -50,7 +79,7 @@ async fn warn_of_unused_hs256(verifier: &Verifier) {
         sleep(DAY).await;
         if verifier.hs256_is_unused() {
             let weakness = "HS256 is accepted, and no such token came for a day while the project has \
-                            keys that sign: anybody can send forged HS256 tokens, and an old secret \
+                            keys that sign: any client can send forged HS256 tokens, and an old secret \
                             goes on counting; leave HS256 out";
             return Warning::new("GATEWAY_JWT_ALGORITHMS", weakness).log();
         }

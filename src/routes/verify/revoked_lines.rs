@@ -8,9 +8,30 @@ use std::time::{Duration, SystemTime};
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
+use crate::{
+    app::frame::Call,
+    session::{Proof, Session},
+    telemetry::log_buffers::{AUDIT_OF_REFUSALS, AUDIT_OF_SESSIONS},
+};
+
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Sessions whose last line is remembered, some 400 KB. One that was evicted is logged again at once.
 const SESSIONS: usize = 8192;
+
+/// The names of the events choose the buffer: `telemetry::log_buffers`.
+macro_rules! revoked_line {
+    ($name:expr, $call:expr, $session:expr) => {
+        tracing::warn!(
+            name: $name,
+            request_id = $call.request_id(),
+            user_id = %$session.claims.sub,
+            session_id = %$session.claims.session_id,
+            client = %$call.peer.client,
+            proven = $session.proof == Proof::Proven,
+            "verify refused a token whose session was logged out: it may be stolen"
+        )
+    };
+}
 
 /// When the last line of each session was written. Shared by all threads.
 #[derive(Debug)]
@@ -25,10 +46,23 @@ impl RevokedLines {
         Self { written: Cache::new(SESSIONS) }
     }
 
+    /// Logs that a token of `session` was used after its logout, if a line is due at `now`. Any client can
+    /// write the ids of an unproven token: all of those share one line a second, and the buffer of refusals.
+    pub(super) fn report(&self, call: &Call, session: &Session, now: SystemTime) {
+        match session.proof {
+            Proof::Proven | Proof::Stale if self.is_due(session.claims.session_id, now) => {
+                revoked_line!(AUDIT_OF_SESSIONS, call, session);
+            }
+            Proof::Unproven if self.is_due(Uuid::nil(), now) => {
+                revoked_line!(AUDIT_OF_REFUSALS, call, session);
+            }
+            _ => {}
+        }
+    }
+
     /// Whether a line about `session` is due at `now`; then it counts as written. A clock that was set
     /// back makes a line due.
-    #[must_use]
-    pub fn is_due(&self, session: Uuid, now: SystemTime) -> bool {
+    fn is_due(&self, session: Uuid, now: SystemTime) -> bool {
         let recently = self.written.get(&session).is_some_and(|written| {
             now.duration_since(written).is_ok_and(|elapsed| elapsed < INTERVAL)
         });
@@ -47,9 +81,76 @@ impl Default for RevokedLines {
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
+    use std::{
+        net::Ipv4Addr,
+        sync::{Arc, Mutex},
+        time::UNIX_EPOCH,
+    };
+
+    use axum::http::HeaderValue;
+    use tracing::{Event, Subscriber, subscriber::with_default};
+    use tracing_subscriber::{
+        Layer,
+        layer::{Context, SubscriberExt as _},
+        registry,
+    };
 
     use super::*;
+    use crate::{
+        app::peer::Peer,
+        session::{Carrier, token::Claims, verifier::Standing},
+    };
+
+    /// The names of the events, which choose their buffers.
+    #[derive(Clone, Default)]
+    struct Names(Arc<Mutex<Vec<&'static str>>>);
+
+    impl<S: Subscriber> Layer<S> for Names {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            self.0.lock().unwrap().push(event.metadata().name());
+        }
+    }
+
+    fn session(proof: Proof) -> Session {
+        let (sub, session_id) = (Uuid::new_v4(), Uuid::new_v4());
+        let claims =
+            Claims { sub, session_id, exp: 0, iat: None, nbf: None, role: None, aal: None };
+        Session {
+            claims: Arc::new(claims),
+            proof,
+            standing: Standing::Verified,
+            expired: false,
+            access_token: "a token".into(),
+            refresh_token: None,
+            carrier: Carrier::Bearer,
+        }
+    }
+
+    #[test]
+    fn a_flood_of_unproven_tokens_takes_no_room_from_the_lines_of_proven_and_stale_sessions() {
+        let client = Ipv4Addr::LOCALHOST.into();
+        let call = Call {
+            request_id: HeaderValue::from_static("a-request"),
+            peer: Peer { client, https: false, own_origin: None },
+            trace: Default::default(),
+            host_is_named: true,
+        };
+        let (lines, names) = (RevokedLines::new(), Names::default());
+        with_default(registry().with(names.clone()), || {
+            for second in 0..100 {
+                let now = UNIX_EPOCH + INTERVAL * second;
+                for _ in 0..100 {
+                    lines.report(&call, &session(Proof::Unproven), now);
+                }
+                lines.report(&call, &session(Proof::Proven), now);
+                lines.report(&call, &session(Proof::Stale), now);
+            }
+        });
+        let names = names.0.lock().unwrap();
+        let count = |name| names.iter().filter(|written| **written == name).count();
+        assert_eq!((count(AUDIT_OF_SESSIONS), count(AUDIT_OF_REFUSALS)), (200, 100));
+        assert_eq!(names.len(), 300);
+    }
 
     #[test]
     fn each_session_has_a_line_a_second() {

@@ -20,11 +20,11 @@ use crate::store::Survey;
 /// Others may read it, or write it.
 const OTHERS: u32 = 0o066;
 
-/// What `check` tells.
+/// What `check` prints of the file.
 pub(super) fn survey(path: &Path) -> Result<Survey, String> {
     let shown = path.display();
     let metadata = match fs::metadata(path) {
-        // Not created here: it would be of the user who looks, not of the one who serves.
+        // Do not create it here: `check` may run as another user than `serve`, and would own it.
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
             could_be_created(path).map_err(|cause| explained(path, &cause.into()))?;
             let found = format!("{shown}, which is not there yet");

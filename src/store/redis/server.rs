@@ -1,6 +1,6 @@
 //! One Redis, and how it is reached.
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{fmt, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo,
@@ -56,19 +56,6 @@ impl Server {
         Ok(connection)
     }
 
-    /// What is weak about the way there.
-    pub(super) fn overheard(&self) -> Option<String> {
-        let ConnectionAddr::Tcp(host, _) = self.client.get_connection_info().addr() else {
-            return None;
-        };
-        let here = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-        (!here).then(|| {
-            "redis:// sends the password, and who was logged out, across the network as anybody can \
-             read and change it: use rediss://"
-                .to_owned()
-        })
-    }
-
     fn not_connected(&self, error: RedisError) -> Fault {
         let tls = matches!(self.client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. });
         if tls && error.is_timeout() {
@@ -110,31 +97,5 @@ fn not_logged_in(error: RedisError) -> Fault {
             Fault::lasting("Redis does not take this user or password")
         }
         _ => error.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    #[rstest]
-    #[case("redis://localhost", false)]
-    #[case("redis://127.0.0.1:6379/1", false)]
-    #[case("redis://[::1]", false)]
-    #[case("rediss://redis.example.com", false)]
-    #[case("redis://redis", true)]
-    #[case("redis://redis.example.com:6380", true)]
-    #[case("redis://10.0.0.1", true)]
-    #[case("redis://[2001:db8::1]", true)]
-    #[case("redis://localhost.example.com", true)]
-    fn whoever_is_on_the_way_to_another_machine_reads_along_unless_there_is_tls(
-        #[case] url: &str,
-        #[case] warned: bool,
-    ) {
-        let address = RedisAddress { url: url.into(), prefix: String::new() };
-        let told = Server::new(&address).unwrap().overheard();
-        assert_eq!(told.is_some(), warned, "{told:?}");
     }
 }

@@ -16,7 +16,7 @@ use crate::{config::RedisAddress, store::Survey};
 /// Older ones are out of maintenance, and scripts that look at the clock were another matter before 5.0.
 const OLDEST: (u32, u32) = (6, 2);
 
-/// What Redis tells of itself; nothing where this user may not ask.
+/// What `INFO` answers; empty where this user may not ask.
 #[derive(Default)]
 pub(super) struct Info(HashMap<String, String>);
 
@@ -60,7 +60,7 @@ async fn info(connection: &mut Connection) -> Result<Info, Fault> {
     }
 }
 
-/// Asks what will be asked all the time, and enters nothing.
+/// Runs the commands that every request needs, and writes nothing.
 async fn try_out(keys: &Keys, connection: &mut Connection) -> Result<(), Fault> {
     let question = commands::guarded(keys);
     let (format,): (Option<String>,) = question.query_async(connection).await?;
@@ -68,15 +68,14 @@ async fn try_out(keys: &Keys, connection: &mut Connection) -> Result<(), Fault> 
     Ok(commands::entering(keys, &[]).query_async(connection).await?)
 }
 
-/// What `check` tells.
+/// What `check` prints of Redis, and the weaknesses that `serve` logs.
 pub(super) async fn survey(address: &RedisAddress) -> Result<Survey, Fault> {
     let server = Server::new(address)?;
     let keys = Keys::new(&address.prefix);
     let (mut connection, info) = connected(&server, &keys).await?;
-    // It changes nothing, but a full Redis refuses it, and with it every logout for the queue.
+    // It changes nothing, but a full Redis refuses it, as it refuses every logout for the queue.
     cmd("SETRANGE").arg(&keys.format).arg(0).arg("").exec_async(&mut connection).await?;
     let mut weaknesses = Vec::new();
-    weaknesses.extend(server.overheard());
     weaknesses.extend(unwritten(&info, &mut connection).await);
     weaknesses.extend(evicting(&info));
     let name = if info.get("valkey_version").is_some() { "Valkey" } else { "Redis" };
@@ -84,7 +83,7 @@ pub(super) async fn survey(address: &RedisAddress) -> Result<Survey, Fault> {
     Ok(Survey { found: format!("{name} {version}").trim_end().to_owned(), weaknesses })
 }
 
-/// What a restart of Redis forgets.
+/// What a restart or a crash of Redis loses.
 async fn unwritten(info: &Info, connection: &mut Connection) -> Option<String> {
     let mut setting = async |name: &str| -> RedisResult<String> {
         let mut question = cmd("CONFIG");
@@ -95,34 +94,35 @@ async fn unwritten(info: &Info, connection: &mut Connection) -> Option<String> {
     if info.get("aof_enabled") == Some("1") {
         let at_leisure = setting("appendfsync").await.is_ok_and(|when| when == "no");
         return at_leisure.then(|| {
-            "Redis leaves it to the system when what it was told is on the disk (appendfsync no): a \
-             crash of its machine loses what was logged out or postponed since, half a minute and more"
+            "Redis leaves it to the system when its writes reach the disk (appendfsync no): a crash of \
+             its machine loses the revocations and queued logouts of the last half minute or more; set \
+             appendfsync everysec"
                 .to_owned()
         });
     }
     let weakness = match setting("save").await {
         Ok(save) if save.is_empty() => {
-            "Redis writes nothing to its disk (appendonly no, no save): its restart loses postponed \
-             logouts, and who was logged out unless a gateway lives on"
+            "Redis writes nothing to its disk (appendonly no, no save): its restart loses the queued \
+             logouts, and the revocation list unless a gateway is running; set appendonly yes"
         }
         Ok(_) => {
-            "Redis writes snapshots alone to its disk (appendonly no): its crash loses what was \
-             logged out or postponed since the last one"
+            "Redis writes only snapshots to its disk (appendonly no): its crash loses the revocations \
+             and queued logouts since the last one; set appendonly yes"
         }
         Err(_) => {
-            "Redis does not tell whether it writes to its disk (CONFIG is refused): see to it that \
+            "Redis refuses CONFIG, so it is not known whether it writes to its disk: make sure that \
              appendonly is on"
         }
     };
     Some(weakness.to_owned())
 }
 
-/// What a full Redis throws away.
+/// What a full Redis evicts.
 fn evicting(info: &Info) -> Option<String> {
     let policy = info.get("maxmemory_policy").filter(|policy| *policy != "noeviction")?;
     info.get("maxmemory").filter(|most| *most != "0")?;
     Some(format!(
-        "Redis throws keys away when it is full (maxmemory-policy {policy}): set noeviction, or who \
-         was logged out may be let in again"
+        "Redis evicts keys when it is full (maxmemory-policy {policy}), and verify accepts the tokens \
+         of an evicted revocation again: set maxmemory-policy noeviction"
     ))
 }

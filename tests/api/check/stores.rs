@@ -114,18 +114,18 @@ async fn a_redis_that_may_lose_something_is_warned_of() {
     let persistent = ["--appendonly", "yes"];
     for (case, options, warning) in [
         ("none", &[][..], Some("writes nothing to its disk")),
-        ("snapshots", &["--save", "3600 1"], Some("writes snapshots alone")),
+        ("snapshots", &["--save", "3600 1"], Some("writes only snapshots")),
         (
             "at leisure",
             &[&persistent[..], &["--appendfsync", "no"]].concat(),
-            Some("leaves it to the system when what it was told is on the disk (appendfsync no)"),
+            Some("leaves it to the system when its writes reach the disk (appendfsync no)"),
         ),
         ("every second", &persistent, None),
         (
             "evicting",
             &[&persistent[..], &["--maxmemory", "1gb", "--maxmemory-policy", "volatile-lru"]]
                 .concat(),
-            Some("throws keys away when it is full (maxmemory-policy volatile-lru)"),
+            Some("evicts keys when it is full (maxmemory-policy volatile-lru)"),
         ),
         ("never full", &[&persistent[..], &["--maxmemory-policy", "allkeys-lru"]].concat(), None),
         ("bounded", &[&persistent[..], &["--maxmemory", "1gb"]].concat(), None),
@@ -150,7 +150,10 @@ async fn what_redis_does_not_tell_is_said_and_no_password() {
     let port = redis.port();
     let told = check_store(&stage, &format!("redis://gateway:{PASSWORD}@127.0.0.1:{port}"));
     assert_eq!((told.status, told.of("store")), (Some(0), "ok: Redis"));
-    let told_so = told.lines.iter().any(|line| line.contains("does not tell whether it writes"));
+    let told_so = told
+        .lines
+        .iter()
+        .any(|line| line.contains("refuses CONFIG, so it is not known whether it writes"));
     assert!(told_so, "{:?}", told.lines);
 
     let told = check_store(&stage, &format!("redis://:wrong-{PASSWORD}@127.0.0.1:{port}"));
