@@ -6,8 +6,12 @@
 //!    A client that reads nothing of its answer for as long is left.
 //! 3. The kernel holds at most `SEND_BUFFER` of an answer and `RECEIVE_BUFFER` of a request for each
 //!    connection. `docs/operations.md` has the memory that follows for a whole process.
-//! 4. On shutdown nothing new is accepted but what the kernel has let in already. A request that has
+//! 4. A connection ends by a request of more octets than its head and a body may have, whatever they
+//!    are ([`bounded`]).
+//! 5. On shutdown nothing new is accepted but what the kernel has let in already. A request that has
 //!    come may end; a connection without one is left after [`GRACE`].
+
+mod bounded;
 
 use std::{
     io,
@@ -32,6 +36,7 @@ use tokio_io_timeout::TimeoutWriter;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
+use self::bounded::Bounded;
 use crate::{app::frame::PeerAddress, config::Limits};
 
 /// `SO_SNDBUF` in bytes. Linux reserves twice as much and counts its own overhead in it (socket(7)).
@@ -80,7 +85,13 @@ pub async fn run(
     connections: Arc<Semaphore>,
     shutdown: CancellationToken,
 ) -> TaskTracker {
-    let server = Server { http: http(limits), patience: limits.header_timeout, app, shutdown };
+    let server = Server {
+        http: http(limits),
+        patience: limits.header_timeout,
+        head_octets: limits.header_bytes,
+        app,
+        shutdown,
+    };
     let open = TaskTracker::new();
     {
         let mut accepting = pin!(async {
@@ -149,6 +160,7 @@ struct Server {
     http: http1::Builder,
     /// How long a client may read nothing.
     patience: Duration,
+    head_octets: usize,
     app: Router,
     shutdown: CancellationToken,
 }
@@ -160,6 +172,7 @@ impl Server {
         // hyper waits for ever for a client that does not read.
         let mut stream = TimeoutWriter::new(stream);
         stream.set_timeout(Some(self.patience));
+        let stream = Bounded::new(Box::pin(stream), self.head_octets);
         let asked = Arc::new(AtomicBool::new(false));
         let service = {
             let (app, asked) = (self.app, asked.clone());
@@ -170,8 +183,7 @@ impl Server {
                 app.clone().call(request)
             })
         };
-        let mut connection =
-            pin!(self.http.serve_connection(TokioIo::new(Box::pin(stream)), service));
+        let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = self.shutdown.cancelled() => {

@@ -1,11 +1,10 @@
 //! What an answer of GoTrue means, held against the recordings of both API versions.
 
-mod user;
+mod beginning;
 
 use std::time::SystemTime;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use secrecy::SecretString;
 use serde::Deserialize;
 use tokio::time::timeout_at;
 use uuid::Uuid;
@@ -72,8 +71,10 @@ impl Answer {
         let decided = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
         let (body, cut_off) = match (telling, decided) {
             (false, _) => Default::default(),
-            (true, false) => beginning(response).await,
-            (true, true) => timeout_at(deadline, beginning(response)).await.unwrap_or_default(),
+            (true, false) => read_beginning(response).await,
+            (true, true) => {
+                timeout_at(deadline, read_beginning(response)).await.unwrap_or_default()
+            }
         };
         Self { operation, request_id, status, headers, body, cut_off, earlier_try_unknown: false }
     }
@@ -116,19 +117,14 @@ impl Answer {
         }
     }
 
-    /// The fresh tokens of a refresh.
+    /// The fresh access token of a refresh. It counts wherever it is whole: GoTrue has exchanged the refresh
+    /// token, which works only once.
     ///
     /// # Errors
     /// Why there are none.
     pub fn refreshed(&self) -> Result<Refreshed, Refusal> {
-        #[derive(Deserialize)]
-        struct Tokens {
-            access_token: SecretString,
-        }
-        match serde_json::from_slice::<Tokens>(&self.body) {
-            Ok(Tokens { access_token }) if self.status == StatusCode::OK => {
-                Ok(Refreshed { access_token })
-            }
+        match beginning::member(&self.body, "access_token") {
+            Some(access_token) if self.status == StatusCode::OK => Ok(Refreshed { access_token }),
             _ if self.status == StatusCode::OK && self.cut_off => Err(Refusal::NoAnswer),
             _ => Err(self.refusal()),
         }
@@ -141,7 +137,7 @@ impl Answer {
     pub fn live(&self, user: Uuid) -> Result<(), Refusal> {
         match self.status {
             // Anybody answers 200: a captive portal, a page that stands for every path.
-            StatusCode::OK if user::id_of(&self.body) == Some(user) => Ok(()),
+            StatusCode::OK if beginning::member(&self.body, "id") == Some(user) => Ok(()),
             _ => Err(self.refusal()),
         }
     }
@@ -237,7 +233,7 @@ fn is_passing(status: StatusCode) -> bool {
 }
 
 /// Up to 64 KiB of the body, and whether the connection broke before its end.
-async fn beginning(mut response: reqwest::Response) -> (Vec<u8>, bool) {
+async fn read_beginning(mut response: reqwest::Response) -> (Vec<u8>, bool) {
     let mut body = Vec::new();
     loop {
         match response.chunk().await {

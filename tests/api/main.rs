@@ -55,6 +55,7 @@ mod readiness;
 mod recorded_jars;
 mod refresh;
 mod refusals;
+mod request_octets;
 mod revocation_list;
 mod routes;
 mod session;

@@ -106,6 +106,32 @@ async fn an_unfinished_head_holds_no_more_than_a_head_may_be_long() {
 }
 
 #[tokio::test]
+async fn a_body_of_single_octets_holds_no_more_than_its_octets() {
+    const PIECES: usize = 3_000;
+    let stage = Stage::new().await;
+    let serving = patient_gateway(&stage).await;
+    let health = serving.request("GET", "/healthz").bytes(false);
+    let mut other = Connection::open(serving.address).await;
+    for (framing, piece) in
+        [("Content-Length: 8192", &b"x"[..]), ("Transfer-Encoding: chunked", b"1\r\nx\r\n")]
+    {
+        let before = resident(&serving);
+        let head = format!("POST /api/auth/logout HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
+        let mut connections = open(&serving, 8, head.as_bytes()).await;
+        for _ in 0..PIECES {
+            for connection in &mut connections {
+                connection.write(piece).await;
+            }
+            // An answer takes about as long as reading the pieces: the kernel joins few of them.
+            other.write(&health).await;
+            assert_eq!(other.reply(false).await.unwrap().status, 200);
+        }
+        let held = resident(&serving).saturating_sub(before) / connections.len();
+        assert!(held < KIB * KIB, "{framing}: {held} a connection");
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_sends_without_reading_fills_no_more_than_the_receive_buffer() {
     let stage = Stage::new().await;
     let serving = patient_gateway(&stage).await;

@@ -1,9 +1,11 @@
 //! Section 3 of the contract: sessions whose access token has expired.
 
+use logout_gateway::mock::Tokens;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Browser, Form, ROUTES, Setup, Stage, assert_error, assert_success, claims_of, recording,
+    Browser, Form, ROUTES, Request, Setup, Stage, assert_error, assert_success, claims_of,
+    recording, witness,
 };
 
 /// What GoTrue was asked, in order, but for its key set and its version.
@@ -39,6 +41,33 @@ async fn an_expired_token_is_refreshed_then_revoked_and_nobody_sees_the_new_one(
         let shown = format!("{:?} {}", reply.headers, reply.text());
         assert!(!shown.contains(&new), "{shown}");
     }
+}
+
+/// A new user who gave as much metadata at the sign-up.
+async fn sign_up_with_metadata(stage: &Stage, octets: usize) -> Tokens {
+    let gotrue = stage.mock.url().trim_start_matches("http://").parse().unwrap();
+    let user = json!({
+        "email": "large@example.com", "password": "password", "data": {"bio": "x".repeat(octets)}
+    });
+    let signup = Request::new(gotrue, "POST", "/auth/v1/signup");
+    let signup = signup.header("Content-Type", "application/json").body(user.to_string());
+    let user_id = signup.send().await.json()["user"]["id"].as_str().unwrap().parse().unwrap();
+    let tokens = stage.mock.sign_in(user_id).unwrap();
+    witness::session(&tokens);
+    tokens
+}
+
+#[tokio::test]
+async fn an_expired_session_with_much_metadata_is_refreshed_then_revoked() {
+    let stage = Stage::new().await;
+    let tokens = sign_up_with_metadata(&stage, 30 * 1024).await;
+    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    stage.pass(3600);
+    assert!(stage.alive(&tokens));
+    // GoTrue's answer repeats the metadata behind the token, and is cut off there.
+    let reply = browser.logout("/logout").await;
+    assert_success(&reply, "/logout", tokens.user_id, "revoked");
+    assert!(!stage.alive(&tokens) && browser.jar.is_empty());
 }
 
 #[tokio::test]

@@ -6,7 +6,6 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
-use bytes::Bytes;
 use utoipa::ToSchema;
 
 use super::request::is_of_type;
@@ -41,7 +40,7 @@ pub(super) struct Fields {
 impl Fields {
     /// What the form says, and whether it is in order: no field that counts twice, and a scope that is
     /// one.
-    pub(super) fn read(body: &Bytes) -> (Self, Result<(), Error>) {
+    pub(super) fn read(body: &[u8]) -> (Self, Result<(), Error>) {
         let mut fields = Self::default();
         let mut in_order = Ok(());
         for (name, value) in form_urlencoded::parse(body) {

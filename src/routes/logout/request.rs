@@ -6,8 +6,7 @@ use axum::{
     body::Body,
     http::{HeaderMap, header},
 };
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
 use crate::{config::Scope, error::Error};
@@ -31,22 +30,32 @@ pub(super) async fn read(
     body: Body,
     headers: &HeaderMap,
     patience: Duration,
-) -> Result<Bytes, Error> {
+) -> Result<Vec<u8>, Error> {
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > LARGEST_BODY as u64) {
         return Err(Error::PayloadTooLarge);
     }
-    let read = timeout(patience, Limited::new(body, LARGEST_BODY).collect()).await;
-    match read {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Error::PayloadTooLarge),
-        Ok(Err(_)) | Err(_) => Err(Error::MalformedRequest),
+    timeout(patience, copy(body)).await.unwrap_or(Err(Error::MalformedRequest))
+}
+
+/// Copies the frames of `body` into one buffer of [`LARGEST_BODY`] at most. A kept `Bytes` would hold
+/// the whole read buffer that it is a part of, which may be 8 KiB for each octet of the body.
+async fn copy(mut body: Body) -> Result<Vec<u8>, Error> {
+    let mut copied = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Error::MalformedRequest)?;
+        let Some(data) = frame.data_ref() else { continue };
+        if data.len() > LARGEST_BODY - copied.len() {
+            return Err(Error::PayloadTooLarge);
+        }
+        copied.extend_from_slice(data);
     }
+    Ok(copied)
 }
 
 /// A body that nobody needs may be empty, or must name itself JSON.
-pub(super) fn ignore(body: &Bytes, headers: &HeaderMap) -> Result<(), Error> {
+pub(super) fn ignore(body: &[u8], headers: &HeaderMap) -> Result<(), Error> {
     let ignored = body.is_empty() || is_of_type(headers, "application/json");
     if ignored { Ok(()) } else { Err(Error::UnsupportedMediaType) }
 }

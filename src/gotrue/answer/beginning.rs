@@ -1,0 +1,44 @@
+//! The JSON member that decides an answer, read from an answer that may have been cut off behind it.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+
+/// The first member `name` of the object that `body` begins with. GoTrue writes `access_token` and `id`
+/// before the user's metadata (recordings `refresh` and `user`), which may be larger than the part of an
+/// answer that is kept.
+pub(super) fn member<'de, T: Deserialize<'de>>(body: &'de [u8], name: &str) -> Option<T> {
+    let mut found = None;
+    let visitor = Member { name, found: &mut found };
+    // Ignore the error: whatever follows the member decides nothing, and it may be cut off.
+    let _ = serde_json::Deserializer::from_slice(body).deserialize_map(visitor);
+    found
+}
+
+/// Stores the member's value as soon as it is read.
+struct Member<'a, T> {
+    name: &'a str,
+    found: &'a mut Option<T>,
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Member<'_, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        while let Some(name) = object.next_key::<Cow<'_, str>>()? {
+            if name == self.name {
+                *self.found = Some(object.next_value()?);
+                return Ok(());
+            }
+            object.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+}
