@@ -98,7 +98,7 @@ impl Logout {
     /// expired, and records it on the revocation list. Where GoTrue fails, the logout is queued.
     pub async fn end(&self, session: &Session, asked: Asked<'_>, deadline: Deadline) -> Ended {
         let asked = Asked { was_over: self.may_be_over(session).await, ..asked };
-        if asked.scope == Scope::Local && self.knows_end(session) {
+        if asked.scope == Scope::Local && session.proof != Proof::Unproven && self.knows_end(session) {
             // GoTrue before 2.150 takes a second local logout for a global one.
             return Ended {
                 outcome: Outcome::AlreadyEnded,
@@ -155,7 +155,10 @@ impl Logout {
         deadline: Deadline,
     ) -> (Attempt, Duration) {
         let begun = Instant::now();
-        let attempt = self.revoke_widest(session, asked, may_have_queued, deadline).await;
+        let attempt = match self.answer_of_ended(session, asked, deadline).await {
+            Some(attempt) => attempt,
+            None => self.revoke_widest(session, asked, may_have_queued, deadline).await,
+        };
         (attempt, begun.elapsed())
     }
 
@@ -199,9 +202,12 @@ impl Logout {
             return Attempt::without_answer(Outcome::Expired);
         };
         match self.refresh(session, refresh_token, caller, deadline).await {
-            // The user's other sessions may live on, so this answers a `local` logout alone.
+            // The user's other sessions may live on, so this answers a `local` logout alone; and a session
+            // that a forger may have named learns nothing.
             Err(RefreshFault::Refused(Refusal::RefreshTokenRefused))
-                if scope == Scope::Local && self.is_over(session).await =>
+                if scope == Scope::Local
+                    && session.proof != Proof::Unproven
+                    && self.is_over(session).await =>
             {
                 Attempt::without_answer(Outcome::AlreadyEnded)
             }

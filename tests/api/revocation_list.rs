@@ -1,6 +1,7 @@
 //! Section 9 of the contract: whose word enters the revocation list, and up to when it reaches.
 
 mod confirmed;
+mod unproven;
 
 use std::time::{Duration, UNIX_EPOCH};
 
