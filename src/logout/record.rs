@@ -55,6 +55,8 @@ impl Logout {
             // The gateway knew it already: GoTrue has confirmed nothing new.
             Outcome::AlreadyEnded if !attempt.answered_by_gotrue => None,
             Outcome::Revoked if attempt.assumed => Some(entry(Scope::Local)),
+            // The user is gone with all sessions, also with the one that asked to stay.
+            Outcome::AlreadyEnded if scope == Scope::Others => Some(entry(Scope::Global)),
             Outcome::Revoked | Outcome::AlreadyEnded => Some(entry(scope)),
             // The session that asked is gone, and GoTrue refused to end the others.
             Outcome::OthersLiveOn => Some(entry(Scope::Local)),

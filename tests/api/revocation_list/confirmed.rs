@@ -63,3 +63,17 @@ async fn a_confirmed_logout_of_a_session_that_gotrue_alone_can_judge_enters_the_
         assert_eq!(stage.verify(&stage.sign_in_again(&tokens)).await, 200, "{scope}");
     }
 }
+
+#[tokio::test]
+async fn the_session_of_a_deleted_user_enters_the_list_whatever_scope_it_asked_for() {
+    for scope in ["local", "others", "global"] {
+        let stage = Setup::new().start().await;
+        let tokens = stage.sign_up();
+        assert!(stage.mock.delete_user(tokens.user_id));
+        let target = format!("/logout?scope={scope}");
+        let reply = stage.post(&target).bearer(&tokens.access_token).send().await;
+        assert_success(&reply, "/logout", tokens.user_id, "already-ended");
+        let reply = stage.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
+        assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
+    }
+}
