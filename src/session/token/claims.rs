@@ -49,6 +49,14 @@ impl Claims {
     }
 }
 
+/// Whether the id has version 14 or 15. RFC 9562 defines neither, and GoTrue's ids are of version 4. The
+/// revocation list holds its facts about a session under the session's id with these versions
+/// ([`SessionFact`](crate::store::list::SessionFact)): a session of such an id could be taken for a fact
+/// about another one.
+fn is_of_no_version_of_gotrues(session_id: Uuid) -> bool {
+    matches!(session_id.get_version_num(), 14 | 15)
+}
+
 /// The claims as they stand in the token.
 #[derive(Deserialize)]
 pub(super) struct Payload {
@@ -85,7 +93,7 @@ impl Payload {
         let (Some(sub), Some(session_id)) = (self.sub, self.session_id) else {
             return Err(TokenFault::NoSession);
         };
-        if session_id.is_nil() {
+        if session_id.is_nil() || is_of_no_version_of_gotrues(session_id) {
             return Err(TokenFault::NoSession);
         }
         let Self { exp, iat, nbf, role, aal, .. } = self;
