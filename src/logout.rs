@@ -21,7 +21,7 @@ use crate::{
     queue::enqueue::RevocationQueue,
     session::{
         Proof, Session,
-        token::{TokenFault, session_of},
+        token::{TokenFault, session_of, validity_of},
         verifier::Standing,
     },
     store::Store,
@@ -98,7 +98,10 @@ impl Logout {
     /// expired, and records it on the revocation list. Where GoTrue fails, the logout is queued.
     pub async fn end(&self, session: &Session, asked: Asked<'_>, deadline: Deadline) -> Ended {
         let asked = Asked { was_over: self.may_be_over(session).await, ..asked };
-        if asked.scope == Scope::Local && session.proof != Proof::Unproven && self.knows_end(session) {
+        if asked.scope == Scope::Local
+            && session.proof != Proof::Unproven
+            && self.knows_end(session)
+        {
             // GoTrue before 2.150 takes a second local logout for a global one.
             return Ended {
                 outcome: Outcome::AlreadyEnded,
@@ -217,6 +220,7 @@ impl Logout {
                 let mut attempt = self.judged(session, &answer, asked).await;
                 // GoTrue itself just issued a token of this very session.
                 attempt.vouched = true;
+                attempt.refreshed = validity_of(access_token.expose_secret());
                 if matches!(attempt.outcome, Outcome::NotGenuine(_)) {
                     attempt.outcome = Outcome::Failed(Refusal::Unexpected);
                 }

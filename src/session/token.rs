@@ -21,7 +21,7 @@ use jsonwebtoken::Algorithm;
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use uuid::Uuid;
 
-pub use self::claims::{CLOCK_AHEAD_SECONDS, Claims};
+pub use self::claims::{Claims, Validity};
 use self::{claims::Payload, unique_names::object};
 use crate::config::Supabase;
 
@@ -161,6 +161,13 @@ impl<'t> UnverifiedToken<'t> {
 pub fn session_of(token: &str) -> Option<(Uuid, Uuid)> {
     let payload: Payload = object(token.split('.').nth(1)?, MOST_CLAIMS).ok()?;
     Some((payload.sub?, payload.session_id?))
+}
+
+/// From when to when a token just received from GoTrue itself is valid.
+#[must_use]
+pub fn validity_of(token: &str) -> Option<Validity> {
+    let payload: Payload = object(token.split('.').nth(1)?, MOST_CLAIMS).ok()?;
+    Some(payload.validity())
 }
 
 fn algorithm(alg: &str) -> Result<Algorithm, TokenFault> {

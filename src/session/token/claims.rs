@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{Rules, TokenFault};
 
 /// How far the clock of the issuer may be ahead of ours.
-pub const CLOCK_AHEAD_SECONDS: i64 = 30;
+const CLOCK_AHEAD_SECONDS: i64 = 30;
 
 /// What the gateway reads of an access token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,23 @@ pub struct Claims {
     pub aal: Option<String>,
 }
 
+/// From when to when a token is valid, by the clock of GoTrue, which issued it. Seconds since the Unix
+/// epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// `iat`.
+    pub issued_at: Option<i64>,
+    /// `exp`.
+    pub expires_at: i64,
+}
+
 impl Claims {
+    /// From when to when the token is valid.
+    #[must_use]
+    pub fn validity(&self) -> Validity {
+        Validity { issued_at: self.iat, expires_at: self.exp }
+    }
+
     /// GoTrue gives no leeway, so neither do we.
     #[must_use]
     pub fn expired(&self, now: i64) -> bool {
@@ -79,6 +95,10 @@ enum Audience {
 }
 
 impl Payload {
+    pub(super) fn validity(&self) -> Validity {
+        Validity { issued_at: self.iat, expires_at: self.exp }
+    }
+
     /// Holds them against `rules`, all but the times.
     pub(super) fn believed(self, rules: &Rules) -> Result<Claims, TokenFault> {
         if !self.iss.is_some_and(|iss| rules.issuers.contains(&iss)) {
