@@ -4,6 +4,7 @@
 //! in, an [`Outcome`] comes out. What cannot be done now is queued, or said to have failed.
 
 mod attempt;
+mod known;
 mod queued;
 mod record;
 
@@ -20,10 +21,10 @@ use crate::{
     queue::enqueue::RevocationQueue,
     session::{
         Proof, Session,
-        token::{TokenFault, session_of},
+        token::{TokenFault, session_of, validity_of},
         verifier::Standing,
     },
-    store::{Store, list::SessionFact},
+    store::Store,
 };
 
 /// What became of the session.
@@ -72,6 +73,9 @@ pub struct Asked<'a> {
     pub caller: &'a OnBehalfOf,
     /// An earlier try may have had its effect without our hearing of it.
     pub tried_before: bool,
+    /// The gateway knew before the first try that the session was over, or refused its tokens: a session
+    /// that is gone afterwards was not necessarily ended by that try. [`Logout::end`] looks for itself.
+    pub was_over: bool,
 }
 
 /// Ends sessions; everything it needs besides the session itself.
@@ -93,8 +97,11 @@ impl Logout {
     /// Revokes what is asked for with `session`'s credentials, refreshing them first if they have
     /// expired, and records it on the revocation list. Where GoTrue fails, the logout is queued.
     pub async fn end(&self, session: &Session, asked: Asked<'_>, deadline: Deadline) -> Ended {
-        self.learn(session).await;
-        if asked.scope == Scope::Local && self.knows_end(session) {
+        let asked = Asked { was_over: self.may_be_over(session).await, ..asked };
+        if asked.scope == Scope::Local
+            && session.proof != Proof::Unproven
+            && self.knows_end(session)
+        {
             // GoTrue before 2.150 takes a second local logout for a global one.
             return Ended {
                 outcome: Outcome::AlreadyEnded,
@@ -142,31 +149,6 @@ impl Logout {
         Ended { outcome, upstream_status, upstream_time: Some(took), unknown, proof }
     }
 
-    /// Whether GoTrue has confirmed, at any instance that shares the store, that this session is over. If
-    /// the store does not answer, what this instance knows counts.
-    pub async fn is_over(&self, session: &Session) -> bool {
-        self.learn(session).await;
-        self.knows_end(session)
-    }
-
-    fn knows_end(&self, session: &Session) -> bool {
-        let (id, now) = (session.claims.session_id, self.clock.unix_seconds());
-        self.store.list().holds_fact(SessionFact::Ended, id, now)
-    }
-
-    /// Brings the list of this instance up to date about this session; answers whether it is.
-    async fn learn(&self, session: &Session) -> bool {
-        let learned = self.store.learn(&session.claims).await;
-        learned
-            .inspect_err(|cause| {
-                tracing::warn!(
-                    %cause,
-                    "a logout goes on with what this instance knows: other instances may know more of its session"
-                );
-            })
-            .is_ok()
-    }
-
     /// One attempt, and how long GoTrue took for it: a duration, which the time of day has no part in.
     async fn attempt(
         &self,
@@ -176,7 +158,10 @@ impl Logout {
         deadline: Deadline,
     ) -> (Attempt, Duration) {
         let begun = Instant::now();
-        let attempt = self.revoke_widest(session, asked, may_have_queued, deadline).await;
+        let attempt = match self.answer_of_ended(session, asked, deadline).await {
+            Some(attempt) => attempt,
+            None => self.revoke_widest(session, asked, may_have_queued, deadline).await,
+        };
         (attempt, begun.elapsed())
     }
 
@@ -220,9 +205,12 @@ impl Logout {
             return Attempt::without_answer(Outcome::Expired);
         };
         match self.refresh(session, refresh_token, caller, deadline).await {
-            // The user's other sessions may live on, so this answers a `local` logout alone.
+            // The user's other sessions may live on, so this answers a `local` logout alone; and a session
+            // that a forger may have named learns nothing.
             Err(RefreshFault::Refused(Refusal::RefreshTokenRefused))
-                if scope == Scope::Local && self.is_over(session).await =>
+                if scope == Scope::Local
+                    && session.proof != Proof::Unproven
+                    && self.is_over(session).await =>
             {
                 Attempt::without_answer(Outcome::AlreadyEnded)
             }
@@ -232,6 +220,7 @@ impl Logout {
                 let mut attempt = self.judged(session, &answer, asked).await;
                 // GoTrue itself just issued a token of this very session.
                 attempt.vouched = true;
+                attempt.refreshed = validity_of(access_token.expose_secret());
                 if matches!(attempt.outcome, Outcome::NotGenuine(_)) {
                     attempt.outcome = Outcome::Failed(Refusal::Unexpected);
                 }
@@ -241,8 +230,10 @@ impl Logout {
     }
 
     /// GoTrue's answer to a logout, judged. A session that is gone after a try whose answer did not come, in
-    /// this request or an earlier one, counts as revoked by that try, unless the list knows its end: then
-    /// another logout may have ended it, which ended no other sessions.
+    /// this request or an earlier one, counts as revoked by that try, unless the list knows its end, or the
+    /// session may have been over before the first try: then another logout may have ended it, which ended no
+    /// other sessions. A user who repeats a `global` that GoTrue did unheard may so get a false alarm (401
+    /// `not_found`), for the first one has put the session on the list; never a false success.
     async fn judged(&self, session: &Session, answer: &LogoutAnswer, asked: Asked<'_>) -> Attempt {
         let mut attempt = Attempt::of(answer, asked.scope);
         let by_unheard_try = match attempt.outcome {
@@ -252,10 +243,11 @@ impl Logout {
         };
         if by_unheard_try {
             attempt.assumed = true;
-            attempt.outcome = match (self.is_over(session).await, asked.scope) {
-                (false, _) => Outcome::Revoked,
-                (true, Scope::Local) => Outcome::AlreadyEnded,
-                (true, Scope::Global | Scope::Others) => Outcome::OthersLiveOn,
+            let is_over = self.is_over(session).await;
+            attempt.outcome = match asked.scope {
+                Scope::Local if is_over => Outcome::AlreadyEnded,
+                Scope::Global | Scope::Others if is_over || asked.was_over => Outcome::OthersLiveOn,
+                _ => Outcome::Revoked,
             };
         }
         attempt

@@ -6,7 +6,7 @@ use super::Outcome;
 use crate::{
     config::Scope,
     gotrue::{LogoutAnswer, Refusal},
-    session::token::TokenFault,
+    session::token::{TokenFault, Validity},
 };
 
 /// Why there is no fresh access token.
@@ -55,6 +55,8 @@ pub(super) struct Attempt {
     pub(super) answered_by_gotrue: bool,
     /// The clock of the server that answered.
     pub(super) date: Option<SystemTime>,
+    /// That of the token which a refresh gave, if GoTrue was asked with that.
+    pub(super) refreshed: Option<Validity>,
     pub(super) status: Option<u16>,
     /// It may have had its effect without the gateway's hearing of it.
     pub(super) unknown: bool,
@@ -78,6 +80,7 @@ impl Attempt {
                 .as_ref()
                 .map_or_else(|r| known.contains(r), |()| true),
             date: answer.date,
+            refreshed: None,
             status: answer.status,
             unknown: answer.unknown,
             assumed: answer.assumed,
@@ -90,6 +93,7 @@ impl Attempt {
             vouched: false,
             answered_by_gotrue: false,
             date: None,
+            refreshed: None,
             status: None,
             unknown: false,
             assumed: false,

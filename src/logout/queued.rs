@@ -18,6 +18,8 @@ struct Wider {
     scope: Scope,
     /// [`Entry::tried`].
     tried: bool,
+    /// [`Entry::was_over`].
+    was_over: bool,
 }
 
 impl Logout {
@@ -50,8 +52,11 @@ impl Logout {
                 Vec::new()
             }
         };
-        for Wider { scope, tried } in wider {
-            let wider = Asked { scope, tried_before: tried, ..asked };
+        for Wider { scope, tried, was_over } in wider {
+            // Before a try of unknown outcome the session was as the entry says. The queued logout itself
+            // has put it on the list since.
+            let was_over = was_over || (!tried && asked.was_over);
+            let wider = Asked { scope, tried_before: tried, was_over, ..asked };
             let attempt = self.revoke(session, wider, deadline).await;
             if attempt.outcome != Outcome::Revoked {
                 return attempt.of_narrower_scope();
@@ -96,7 +101,7 @@ impl Logout {
         for scope in [Scope::Global, Scope::Others] {
             let entry = queue.get(entry_id(session.claims.session_id, scope)).await?;
             if let Some(entry) = entry.filter(|entry| self.is_of_user(entry, session)) {
-                wider.push(Wider { scope, tried: entry.tried });
+                wider.push(Wider { scope, tried: entry.tried, was_over: entry.was_over });
             }
         }
         Ok(wider)

@@ -13,13 +13,10 @@ use crate::{
     gotrue::Refusal,
     session::{
         Session,
-        token::{CLOCK_AHEAD_SECONDS, Claims},
+        token::{Claims, Validity},
     },
     store::list::{Revocation, SessionFact},
 };
-
-/// As far as a token of GoTrue's may be ahead of our clock, its cut-off may be.
-const CLOCK_AHEAD: Duration = Duration::from_secs(CLOCK_AHEAD_SECONDS.unsigned_abs());
 
 impl Logout {
     /// Records the logout of a session that is proven, or that GoTrue has answered for.
@@ -55,6 +52,8 @@ impl Logout {
             // The gateway knew it already: GoTrue has confirmed nothing new.
             Outcome::AlreadyEnded if !attempt.answered_by_gotrue => None,
             Outcome::Revoked if attempt.assumed => Some(entry(Scope::Local)),
+            // The user is gone with all sessions, also with the one that asked to stay.
+            Outcome::AlreadyEnded if scope == Scope::Others => Some(entry(Scope::Global)),
             Outcome::Revoked | Outcome::AlreadyEnded => Some(entry(scope)),
             // The session that asked is gone, and GoTrue refused to end the others.
             Outcome::OthersLiveOn => Some(entry(Scope::Local)),
@@ -87,20 +86,28 @@ impl Logout {
 
     /// The time up to which tokens count as issued before the logout.
     ///
-    /// GoTrue's own `Date` has no fixed lower bound: a GoTrue whose clock is behind writes such an `iat` into
-    /// new tokens, which a later cut-off would refuse. But GoTrue issued the very token that asked, so a
-    /// `Date` before that token's `iat` is of another clock, such as a proxy's, or broken. Then the gateway's
-    /// clock counts: at a "sign out everywhere" the doubt goes against the token.
+    /// GoTrue accepted the token that asked, so GoTrue's clock is between that token's `iat` and its `exp`,
+    /// however far it is from the gateway's. A `Date` outside of these is that of another clock, such as a
+    /// proxy's, or broken: then the gateway's own time counts, moved into these bounds. Where GoTrue itself
+    /// did not answer, the `Date` may be that of any server, and only the `iat` is known to be past.
     fn cut_off(&self, claims: &Claims, attempt: &Attempt) -> SystemTime {
-        let now = self.clock.now();
-        let issued = claims.iat.and_then(|iat| u64::try_from(iat).ok()).map(Duration::from_secs);
-        let issued = issued.and_then(|issued| UNIX_EPOCH.checked_add(issued));
-        match attempt.date {
-            Some(date) if attempt.answered_by_gotrue && issued.is_some_and(|iat| date < iat) => now,
-            Some(date) if attempt.answered_by_gotrue => date.min(now + CLOCK_AHEAD),
-            // Perhaps GoTrue's clock, which may be behind ours; perhaps that of any other server.
-            Some(date) => date.clamp(now - CLOCK_AHEAD, now),
-            None => now,
-        }
+        let now = self.clock.unix_seconds();
+        let Validity { issued_at, expires_at } =
+            attempt.refreshed.unwrap_or_else(|| claims.validity());
+        let earliest = issued_at.unwrap_or(0);
+        let is_gotrues = |date: &i64| issued_at.is_some() && (earliest..=expires_at).contains(date);
+        let seconds = if attempt.answered_by_gotrue {
+            let date = attempt.date.map(unix_seconds).filter(is_gotrues);
+            date.unwrap_or_else(|| now.min(expires_at).max(earliest))
+        } else {
+            now.max(earliest)
+        };
+        let since_epoch = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+        UNIX_EPOCH.checked_add(since_epoch).unwrap_or_else(|| self.clock.now())
     }
+}
+
+fn unix_seconds(time: SystemTime) -> i64 {
+    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX)
 }

@@ -212,6 +212,7 @@ mod tests {
             user_id: Uuid::from_u128(2),
             session_id: Uuid::from_u128(3),
             tried: false,
+            was_over: false,
             queued_at: 1000,
             renewed_at: 1000,
             due: 2000,

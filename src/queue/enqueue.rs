@@ -124,6 +124,7 @@ fn entry(session: &Session, asked: Asked<'_>, refusal: &Refusal, now: i64) -> En
         user_id: claims.sub,
         session_id: claims.session_id,
         tried: asked.tried_before,
+        was_over: asked.was_over,
         queued_at: now,
         renewed_at: 0,
         due: now,

@@ -35,6 +35,10 @@ pub struct Entry {
     pub session_id: Uuid,
     /// Whether a try may have had its effect without the gateway's hearing of it.
     pub tried: bool,
+    /// [`Asked::was_over`](crate::logout::Asked::was_over): the gateway knew, when the logout was asked for,
+    /// that the session may be over. After such a try a session that is gone does not count as revoked.
+    #[serde(default)]
+    pub was_over: bool,
     /// When the logout was first asked for; milliseconds since the Unix epoch, by the store's clock.
     pub queued_at: i64,
     /// When a proven session asked for it last, 0 if never; milliseconds since the Unix epoch, by the
@@ -111,6 +115,10 @@ impl Entry {
     }
 
     /// This entry with what `newer`, of the same session and scope, brings. When and why it is due stays.
+    ///
+    /// `was_over` holds if it holds of either, even where the known entry was tried before: which of the tries
+    /// had an effect is not known, and the session may have ended between them. So a repeated `global` that
+    /// GoTrue did unheard may be given up as `not_found`, but none is told as done that ended nothing.
     #[must_use]
     pub fn merged_with(self, newer: &Self) -> Self {
         let mut credentials = self.credentials;
@@ -121,6 +129,7 @@ impl Entry {
         keep_best(&mut credentials);
         Self {
             tried: self.tried || newer.tried,
+            was_over: self.was_over || newer.was_over,
             queued_at: self.queued_at.min(newer.queued_at),
             renewed_at: self.renewed_at.max(newer.renewed_at),
             revision: if changed { self.revision.wrapping_add(1) } else { self.revision },
@@ -188,6 +197,7 @@ mod tests {
             user_id: Uuid::from_u128(2),
             session_id,
             tried: false,
+            was_over: false,
             queued_at: 1000,
             renewed_at: if proven { 1000 } else { 0 },
             due: 2000,
@@ -255,6 +265,18 @@ mod tests {
         anew.credentials[0].former_fingerprint = Some("a".to_owned());
         let known = merged(entry("a", true), &[anew]);
         assert_eq!((names(&known), proofs(&known), known.revision), (vec!["b"], vec![true], 1));
+    }
+
+    #[test]
+    fn a_session_that_may_have_been_over_before_either_logout_may_have_been_over() {
+        let entry = |was_over| Entry { was_over, ..entry("a", true) };
+        for (known, newer) in [(true, false), (false, true), (true, true), (false, false)] {
+            let known_and_tried = Entry { tried: true, ..entry(known) };
+            assert_eq!(known_and_tried.merged_with(&entry(newer)).was_over, known || newer);
+        }
+        let mut earlier = serde_json::to_value(entry(true)).unwrap();
+        earlier.as_object_mut().unwrap().remove("was_over");
+        assert!(!serde_json::from_value::<Entry>(earlier).unwrap().was_over, "an earlier release");
     }
 
     #[test]

@@ -186,7 +186,8 @@ async fn judge_and_end(reply: &Reply<'_>, scope: Scope, form: &Fields) -> Respon
             };
             let caller = reply.call.on_behalf_of(reply.headers);
             let route = reply.contract.path();
-            let asked = Asked { scope, route, caller: &caller, tried_before: false };
+            let (tried_before, was_over) = (false, false);
+            let asked = Asked { scope, route, caller: &caller, tried_before, was_over };
             let ended = reply.app.logout.end(&session, asked, deadline).await;
             reply.ended(&session, scope, &ended)
         }

@@ -4,7 +4,8 @@
 //!    (recording `logout-aud-and-iss-foreign`).
 //! 2. `exp` is present; `nbf` and `iat`, where present, are at most 30 s ahead.
 //! 3. `sub` and `session_id` are UUIDs, `session_id` not the nil one: GoTrue turns a local logout of
-//!    a token without a session into a global one (recording `logout-local-without-session-id`).
+//!    a token without a session into a global one (recording `logout-local-without-session-id`). Nor is it
+//!    of version 14 or 15, which the revocation list keeps for its facts about sessions.
 //! 4. `crit`, `b64`, `enc` and two members of one name are refused, `sub` and `session_id` in whatever
 //!    case GoTrue would read them. Keys or addresses of keys in the header are never looked at.
 //! 5. Reading is in two steps, so that a signature can be checked before the claims are parsed: a
@@ -20,7 +21,7 @@ use jsonwebtoken::Algorithm;
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use uuid::Uuid;
 
-pub use self::claims::{CLOCK_AHEAD_SECONDS, Claims};
+pub use self::claims::{Claims, Validity};
 use self::{claims::Payload, unique_names::object};
 use crate::config::Supabase;
 
@@ -54,7 +55,7 @@ pub enum TokenFault {
     /// `nbf` or `iat` is ahead.
     #[error("the token is of the future: compare the clocks")]
     Future,
-    /// No `sub`, no `session_id`, or the nil one.
+    /// No `sub`, no `session_id`, the nil one, or one of a version that GoTrue does not give.
     #[error("the token belongs to no session: is it an API key?")]
     NoSession,
     /// GoTrue has banned the user.
@@ -160,6 +161,13 @@ impl<'t> UnverifiedToken<'t> {
 pub fn session_of(token: &str) -> Option<(Uuid, Uuid)> {
     let payload: Payload = object(token.split('.').nth(1)?, MOST_CLAIMS).ok()?;
     Some((payload.sub?, payload.session_id?))
+}
+
+/// From when to when a token just received from GoTrue itself is valid.
+#[must_use]
+pub fn validity_of(token: &str) -> Option<Validity> {
+    let payload: Payload = object(token.split('.').nth(1)?, MOST_CLAIMS).ok()?;
+    Some(payload.validity())
 }
 
 fn algorithm(alg: &str) -> Result<Algorithm, TokenFault> {

@@ -252,6 +252,7 @@ async fn a_hostile_record_cannot_break_out() {
         user_id: Uuid::nil(),
         session_id: Uuid::nil(),
         tried: false,
+        was_over: false,
         queued_at: START * 1000,
         renewed_at: 0,
         due: (START + 3000) * 1000,

@@ -50,6 +50,7 @@ impl From<EntryV1> for Entry {
             user_id,
             session_id,
             tried: old.tried,
+            was_over: false,
             queued_at: old.queued_at,
             renewed_at: if verified { old.queued_at } else { 0 },
             due: old.due,

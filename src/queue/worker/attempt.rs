@@ -8,7 +8,7 @@ use super::{Entry, Worker};
 use crate::{
     config::Scope,
     error::Error,
-    gotrue::Refusal,
+    gotrue::{OnBehalfOf, Refusal},
     logout::{Asked, Ended, Outcome},
     queue::{credentials::Credentials, entry::SealedCredentials},
     session::{
@@ -92,8 +92,7 @@ impl Worker {
     ) -> (Tried, Settled) {
         let session = self.session(entry, sealed, credentials);
         let caller = credentials.caller(&entry.request_id);
-        let asked =
-            Asked { scope, route: &entry.route, caller: &caller, tried_before: entry.tried };
+        let asked = asked(entry, scope, &caller);
         if scope == Scope::Local && self.logout.is_over(&session).await {
             return (Tried::Nothing, Settled::Done { already_ended: true });
         }
@@ -174,10 +173,14 @@ impl Worker {
         let credentials = Credentials::without_tokens(sealed.exp);
         let session = self.session(entry, sealed, &credentials);
         let caller = credentials.caller(&entry.request_id);
-        let asked =
-            Asked { scope, route: &entry.route, caller: &caller, tried_before: entry.tried };
+        let asked = asked(entry, scope, &caller);
         self.logout.record_unended(&session, asked).await;
     }
+}
+
+fn asked<'a>(entry: &'a Entry, scope: Scope, caller: &'a OnBehalfOf) -> Asked<'a> {
+    let Entry { ref route, tried: tried_before, was_over, .. } = *entry;
+    Asked { scope, route, caller, tried_before, was_over }
 }
 
 /// Whether a 429 is about one client: it answered the token refresh, so there is no status of a logout.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{Rules, TokenFault};
 
 /// How far the clock of the issuer may be ahead of ours.
-pub const CLOCK_AHEAD_SECONDS: i64 = 30;
+const CLOCK_AHEAD_SECONDS: i64 = 30;
 
 /// What the gateway reads of an access token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,23 @@ pub struct Claims {
     pub aal: Option<String>,
 }
 
+/// From when to when a token is valid, by the clock of GoTrue, which issued it. Seconds since the Unix
+/// epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// `iat`.
+    pub issued_at: Option<i64>,
+    /// `exp`.
+    pub expires_at: i64,
+}
+
 impl Claims {
+    /// From when to when the token is valid.
+    #[must_use]
+    pub fn validity(&self) -> Validity {
+        Validity { issued_at: self.iat, expires_at: self.exp }
+    }
+
     /// GoTrue gives no leeway, so neither do we.
     #[must_use]
     pub fn expired(&self, now: i64) -> bool {
@@ -47,6 +63,14 @@ impl Claims {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether the id has version 14 or 15. RFC 9562 defines neither, and GoTrue's ids are of version 4. The
+/// revocation list holds its facts about a session under the session's id with these versions
+/// ([`SessionFact`](crate::store::list::SessionFact)): a session of such an id could be taken for a fact
+/// about another one.
+fn is_of_no_version_of_gotrues(session_id: Uuid) -> bool {
+    matches!(session_id.get_version_num(), 14 | 15)
 }
 
 /// The claims as they stand in the token.
@@ -71,6 +95,10 @@ enum Audience {
 }
 
 impl Payload {
+    pub(super) fn validity(&self) -> Validity {
+        Validity { issued_at: self.iat, expires_at: self.exp }
+    }
+
     /// Holds them against `rules`, all but the times.
     pub(super) fn believed(self, rules: &Rules) -> Result<Claims, TokenFault> {
         if !self.iss.is_some_and(|iss| rules.issuers.contains(&iss)) {
@@ -85,7 +113,7 @@ impl Payload {
         let (Some(sub), Some(session_id)) = (self.sub, self.session_id) else {
             return Err(TokenFault::NoSession);
         };
-        if session_id.is_nil() {
+        if session_id.is_nil() || is_of_no_version_of_gotrues(session_id) {
             return Err(TokenFault::NoSession);
         }
         let Self { exp, iat, nbf, role, aal, .. } = self;

@@ -59,6 +59,7 @@ fn entry(id: u128, due: i64) -> Entry {
         user_id: Uuid::from_u128(1),
         session_id: Uuid::from_u128(2),
         tried: false,
+        was_over: false,
         queued_at: 0,
         renewed_at: 0,
         due,

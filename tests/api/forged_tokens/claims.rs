@@ -81,6 +81,12 @@ fn values(mint: &Mint) -> Vec<(&'static str, Why, Vec<String>)> {
         nil.urn().to_string(),
         nil.braced().to_string(),
     ];
+    // The list keeps its facts about a session under these versions (RFC 9562 defines none of them).
+    let versions = [
+        format!("{}e{}", &session[..14], &session[15..]),
+        format!("{}F{}", &session[..14], &session[15..]),
+        uuid::Uuid::max().to_string(),
+    ];
     let passed = ["0", "-1", "1", "-9223372036854775808"];
     let ahead = [i64::MAX.to_string()];
     vec![
@@ -105,6 +111,7 @@ fn values(mint: &Mint) -> Vec<(&'static str, Why, Vec<String>)> {
         ("session_id", Breaks(Malformed), raw(&no_uuids)),
         ("session_id", Breaks(NoSession), raw(&["null"])),
         ("session_id", Breaks(NoSession), nils.map(|nil| json!(nil).to_string()).to_vec()),
+        ("session_id", Breaks(NoSession), texts(&versions.each_ref().map(String::as_str))),
         ("role", Breaks(Malformed), raw(&["1", "[\"authenticated\"]", "{}"])),
         ("aal", Breaks(Malformed), raw(&["2", "[]", "true"])),
     ]

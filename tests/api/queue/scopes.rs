@@ -182,3 +182,56 @@ async fn a_queued_global_that_was_done_unheard_is_done_for_a_local_logout_too() 
     assert_eq!(waiting(&stage).await, 0);
     assert_eq!(failures(&stage, &tokens).await.len(), 1, "the queued one alone");
 }
+
+/// A thief's session of the same user, which has ended the owner's by `others`.
+async fn owner_and_thief(stage: &Stage) -> (Tokens, Tokens) {
+    let owner = stage.sign_up();
+    let thief = stage.sign_in_again(&owner);
+    stage.pass(1);
+    let others = stage.post("/logout?scope=others").bearer(&thief.access_token).send().await;
+    assert_success(&others, "/logout", owner.user_id, "revoked");
+    assert_eq!((stage.alive(&owner), stage.verify(&owner).await), (false, 401));
+    (owner, thief)
+}
+
+#[tokio::test]
+async fn a_global_of_a_session_that_was_over_before_its_first_try_is_no_success() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    let (by_others, thief) = owner_and_thief(&stage).await;
+    let by_itself = stage.sign_in_again(&thief);
+    let local = stage.post("/logout").bearer(&by_itself.access_token).send().await;
+    assert_success(&local, "/logout", thief.user_id, "revoked");
+    for owner in [by_others, by_itself] {
+        stage.fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 1}));
+        let asked = stage.calls("logout").len();
+        let global = stage.post("/logout?scope=global").bearer(&owner.access_token).send().await;
+        assert_eq!(stage.calls("logout").len(), asked + 2);
+        assert_error(&global, 401, "NOT_AUTHENTICATED", Some("not_found"));
+        assert!(stage.alive(&thief));
+        assert_eq!((waiting(&stage).await, stage.verify(&thief).await), (0, 200));
+    }
+}
+
+#[tokio::test]
+async fn a_queued_global_of_a_session_that_was_over_before_is_given_up_as_not_found() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    for by_local_logout in [false, true] {
+        let (owner, thief) = owner_and_thief(&stage).await;
+        stage.fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
+        log_out(&stage, &owner, "/logout?scope=global").await;
+        if by_local_logout {
+            // It does first what the queue has.
+            stage
+                .fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 1}));
+            let local = stage.post("/logout").bearer(&owner.access_token).send().await;
+            assert_success(&local, "/logout", owner.user_id, "already-ended");
+        }
+        worked_off(&stage).await;
+        assert!(stage.alive(&thief));
+        let told = async || failures(&stage, &owner).await.len() == 2;
+        eventually("the failure log has it", told).await;
+        let failure = failures(&stage, &owner).await.remove(0);
+        let gave_up = (&failure["outcome"], &failure["reason"]);
+        assert_eq!(gave_up, (&json!("gave-up"), &json!("not_found")));
+    }
+}

@@ -1,41 +1,7 @@
-//! Logouts that GoTrue confirmed: up to when their cut-off reaches, and whose enter the list.
-
-use std::time::{Duration, UNIX_EPOCH};
-
-use logout_gateway::mock::Algorithm;
-use serde_json::json;
+//! Logouts that GoTrue confirmed: whose enter the list.
 
 use crate::harness::{Setup, assert_error, assert_success};
-
-#[tokio::test]
-async fn a_date_before_the_token_that_asked_was_issued_is_not_gotrues_clock() {
-    for (date, is_gotrues) in [("1970", false), ("hours behind", false), ("a GoTrue behind", true)]
-    {
-        // The mock is GoTrue, whose tokens and answers are by one clock.
-        let behind = if is_gotrues { -600 } else { 0 };
-        let stage = Setup::new().gotrue_ahead(behind).start().await;
-        let tokens = stage.sign_up();
-        let other = stage.sign_in_again(&tokens);
-        stage.pass(10);
-        let hours_behind =
-            UNIX_EPOCH + Duration::from_secs((stage.time.now() - 7200).unsigned_abs());
-        let wrong = match date {
-            "1970" => Some(UNIX_EPOCH),
-            "hours behind" => Some(hours_behind),
-            _ => None,
-        };
-        if let Some(wrong) = wrong {
-            stage.fault(json!({"operation": "logout", "kind": "status", "status": 204, "times": 1,
-                "effect": true, "headers": {"Date": httpdate::fmt_http_date(wrong)}}));
-        }
-        let reply = stage.post("/logout?scope=global").bearer(&tokens.access_token).send().await;
-        assert_success(&reply, "/logout", tokens.user_id, "revoked");
-        assert_eq!(stage.verify(&other).await, 401, "{date}: GoTrue has ended it");
-        stage.pass(1);
-        let later = stage.sign_in_again(&tokens);
-        assert_eq!(stage.verify(&later).await, 200, "{date}: it began after the logout");
-    }
-}
+use logout_gateway::mock::Algorithm;
 
 #[tokio::test]
 async fn a_confirmed_logout_of_a_session_that_gotrue_alone_can_judge_enters_the_list() {
@@ -61,5 +27,19 @@ async fn a_confirmed_logout_of_a_session_that_gotrue_alone_can_judge_enters_the_
         }
         stage.pass(1);
         assert_eq!(stage.verify(&stage.sign_in_again(&tokens)).await, 200, "{scope}");
+    }
+}
+
+#[tokio::test]
+async fn the_session_of_a_deleted_user_enters_the_list_whatever_scope_it_asked_for() {
+    for scope in ["local", "others", "global"] {
+        let stage = Setup::new().start().await;
+        let tokens = stage.sign_up();
+        assert!(stage.mock.delete_user(tokens.user_id));
+        let target = format!("/logout?scope={scope}");
+        let reply = stage.post(&target).bearer(&tokens.access_token).send().await;
+        assert_success(&reply, "/logout", tokens.user_id, "already-ended");
+        let reply = stage.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
+        assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
     }
 }

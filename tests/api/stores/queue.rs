@@ -59,6 +59,7 @@ pub(super) fn asked(user: Uuid, session: Uuid, scope: Scope, name: &str, proven:
         user_id: user,
         session_id: session,
         tried: false,
+        was_over: false,
         queued_at: 0,
         renewed_at: 0,
         due: 0,

@@ -1,0 +1,80 @@
+//! What the gateway knows of a session before GoTrue is asked.
+
+use secrecy::ExposeSecret as _;
+
+use super::{Asked, Logout, Outcome, attempt::Attempt};
+use crate::{
+    config::Scope,
+    gotrue::{Deadline, Refusal},
+    session::{
+        Proof, Session,
+        introspection::{Introspection, introspect},
+        token::TokenFault,
+    },
+    store::list::SessionFact,
+};
+
+impl Logout {
+    /// Whether GoTrue has confirmed, at any instance that shares the store, that this session is over. If
+    /// the store does not answer, what this instance knows counts.
+    pub async fn is_over(&self, session: &Session) -> bool {
+        self.learn(session).await;
+        self.knows_end(session)
+    }
+
+    /// Whether this session may be over already, for all that the list says: GoTrue confirmed its end, or
+    /// `verify` refuses its tokens, such as after `others` of another session. If the store does not answer,
+    /// another instance may know its end.
+    pub(super) async fn may_be_over(&self, session: &Session) -> bool {
+        let is_up_to_date = self.learn(session).await;
+        let now = self.clock.unix_seconds();
+        !is_up_to_date || self.knows_end(session) || self.store.list().refuses(&session.claims, now)
+    }
+
+    /// GoTrue's answer to a `local` logout of a session that is known to be over, where the access token
+    /// may be forged: without it the reply would say success to a forger, and which ids have ended. `GET
+    /// /user` asks, for GoTrue before 2.150 takes a second local logout for a global one. `None` where the
+    /// logout itself is to be asked.
+    pub(super) async fn answer_of_ended(
+        &self,
+        session: &Session,
+        asked: Asked<'_>,
+        deadline: Deadline,
+    ) -> Option<Attempt> {
+        if asked.scope != Scope::Local
+            || session.proof != Proof::Unproven
+            || session.expired
+            || !self.knows_end(session)
+        {
+            return None;
+        }
+        let (token, user) = (session.access_token.expose_secret(), session.claims.sub);
+        let outcome = match introspect(token, user, &self.gotrue, asked.caller, deadline).await {
+            // The session may have been restored from a backup.
+            Ok(Introspection::Live) => return None,
+            Ok(Introspection::Ended) => Outcome::AlreadyEnded,
+            Ok(Introspection::Forged) => Outcome::NotGenuine(TokenFault::Signature),
+            Ok(Introspection::Banned) => Outcome::Failed(Refusal::UserBanned),
+            Err(refusal) => Outcome::Failed(refusal),
+        };
+        Some(Attempt::without_answer(outcome))
+    }
+
+    pub(super) fn knows_end(&self, session: &Session) -> bool {
+        let (id, now) = (session.claims.session_id, self.clock.unix_seconds());
+        self.store.list().holds_fact(SessionFact::Ended, id, now)
+    }
+
+    /// Brings the list of this instance up to date about this session; answers whether it is.
+    pub(super) async fn learn(&self, session: &Session) -> bool {
+        let learned = self.store.learn(&session.claims).await;
+        learned
+            .inspect_err(|cause| {
+                tracing::warn!(
+                    %cause,
+                    "a logout goes on with what this instance knows: other instances may know more of its session"
+                );
+            })
+            .is_ok()
+    }
+}

@@ -1,0 +1,76 @@
+//! Whose clock a cut-off is taken from.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde_json::json;
+
+use crate::harness::{Browser, Form, Setup, assert_error, assert_success};
+
+#[tokio::test]
+async fn a_date_before_the_token_that_asked_was_issued_is_not_gotrues_clock() {
+    for (date, is_gotrues) in [("1970", false), ("hours behind", false), ("a GoTrue behind", true)]
+    {
+        // The mock is GoTrue, whose tokens and answers are by one clock.
+        let behind = if is_gotrues { -600 } else { 0 };
+        let stage = Setup::new().gotrue_ahead(behind).start().await;
+        let tokens = stage.sign_up();
+        let other = stage.sign_in_again(&tokens);
+        stage.pass(10);
+        let hours_behind =
+            UNIX_EPOCH + Duration::from_secs((stage.time.now() - 7200).unsigned_abs());
+        let wrong = match date {
+            "1970" => Some(UNIX_EPOCH),
+            "hours behind" => Some(hours_behind),
+            _ => None,
+        };
+        if let Some(wrong) = wrong {
+            stage.fault(json!({"operation": "logout", "kind": "status", "status": 204, "times": 1,
+                "effect": true, "headers": {"Date": httpdate::fmt_http_date(wrong)}}));
+        }
+        let reply = stage.post("/logout?scope=global").bearer(&tokens.access_token).send().await;
+        assert_success(&reply, "/logout", tokens.user_id, "revoked");
+        assert_eq!(stage.verify(&other).await, 401, "{date}: GoTrue has ended it");
+        stage.pass(1);
+        let later = stage.sign_in_again(&tokens);
+        assert_eq!(stage.verify(&later).await, 200, "{date}: it began after the logout");
+    }
+}
+
+#[tokio::test]
+async fn a_gotrue_whose_clock_is_ahead_ends_what_it_issued_before_the_logout() {
+    for ahead in [40, 600] {
+        for is_expired in [false, true] {
+            let stage = Setup::new().gotrue_ahead(ahead).start().await;
+            let asker = stage.sign_up();
+            // A token of the future is not believed before its time has come.
+            stage.pass(if is_expired { 3600 + ahead } else { ahead });
+            let other = stage.sign_in_again(&asker);
+            // An expired token is refreshed: GoTrue's clock is past its `exp`.
+            let reply = if is_expired {
+                let mut browser = Browser::signed_in(&stage, &asker, Form::Base64).await;
+                browser.logout("/logout?scope=global").await
+            } else {
+                stage.post("/logout?scope=global").bearer(&asker.access_token).send().await
+            };
+            assert_success(&reply, "/logout", asker.user_id, "revoked");
+            stage.pass(1);
+            let later = stage.sign_in_again(&asker);
+            stage.pass(ahead - 30);
+            let case = format!("{ahead} s ahead, expired: {is_expired}");
+            let reply = stage.get("/api/auth/verify").bearer(&other.access_token).send().await;
+            assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
+            assert_eq!(stage.verify(&later).await, 200, "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_gotrue_that_is_ahead_and_fails_ends_what_is_no_younger_than_the_token_that_asked() {
+    let stage = Setup::new().gotrue_ahead(20).start().await;
+    let asker = stage.sign_up();
+    let other = stage.sign_in_again(&asker);
+    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1}));
+    let reply = stage.post("/logout?scope=global").bearer(&asker.access_token).send().await;
+    assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
+    assert_eq!(stage.verify(&other).await, 401);
+}
