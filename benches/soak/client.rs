@@ -32,14 +32,14 @@ struct Session {
     alive: bool,
     /// Asked to die, and nobody knows when.
     doomed: bool,
-    /// By a logout that was a success: its tokens are on the list.
-    ended: bool,
+    /// By a logout that was a success, and which: its tokens are on the list.
+    ended: Option<String>,
 }
 
 impl Session {
     fn of(tokens: Tokens) -> Self {
         let issued_at = claims_of(&tokens.access_token)["iat"].as_i64().unwrap();
-        Self { tokens, issued_at, alive: true, doomed: false, ended: false }
+        Self { tokens, issued_at, alive: true, doomed: false, ended: None }
     }
 }
 
@@ -113,7 +113,10 @@ impl Client {
         let Session { tokens, ended, .. } = &self.sessions[which];
         let request = self.request("GET", "/api/auth/verify").bearer(&tokens.access_token);
         let status = self.send("verify", request).await.status;
-        assert!(!ended || status == 401, "an ended session is let in: {status}");
+        if let Some(ended) = ended {
+            let by = format!("{} where tokens are judged {}", ended, self.soak.name);
+            assert_eq!(status, 401, "an ended session is let in, ended by {by}");
+        }
         let nobody_can_tell = self.soak.gotrue_judges && status == 503;
         assert!(matches!(status, 200 | 401) || nobody_can_tell, "{status}");
     }
@@ -238,7 +241,9 @@ impl Client {
             // GoTrue's clock was at this second or later.
             let before_the_cut_off = scope != "local" && session.issued_at <= asked_at;
             let itself = n == which && scope != "others";
-            session.ended |= revoked && (itself || (named && before_the_cut_off));
+            if revoked && (itself || (named && before_the_cut_off)) {
+                session.ended = Some(format!("{scope} of {which}, itself {itself}: {reply:?}"));
+            }
         }
     }
 
