@@ -116,8 +116,8 @@ async fn a_body_of_single_octets_holds_no_more_than_its_octets() {
         [("Content-Length: 8192", &b"x"[..]), ("Transfer-Encoding: chunked", b"1\r\nx\r\n")]
     {
         let before = resident(&serving);
-        let head = format!("POST /api/auth/logout HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
-        let mut connections = open(&serving, 8, head.as_bytes()).await;
+        let begun = format!("POST /api/auth/logout HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
+        let mut connections = open(&serving, 8, begun.as_bytes()).await;
         for _ in 0..PIECES {
             for connection in &mut connections {
                 connection.write(piece).await;
