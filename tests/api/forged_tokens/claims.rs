@@ -81,12 +81,6 @@ fn values(mint: &Mint) -> Vec<(&'static str, Why, Vec<String>)> {
         nil.urn().to_string(),
         nil.braced().to_string(),
     ];
-    // The list keeps its facts about a session under these versions (RFC 9562 defines none of them).
-    let versions = [
-        format!("{}e{}", &session[..14], &session[15..]),
-        format!("{}F{}", &session[..14], &session[15..]),
-        uuid::Uuid::max().to_string(),
-    ];
     let passed = ["0", "-1", "1", "-9223372036854775808"];
     let ahead = [i64::MAX.to_string()];
     vec![
@@ -111,7 +105,7 @@ fn values(mint: &Mint) -> Vec<(&'static str, Why, Vec<String>)> {
         ("session_id", Breaks(Malformed), raw(&no_uuids)),
         ("session_id", Breaks(NoSession), raw(&["null"])),
         ("session_id", Breaks(NoSession), nils.map(|nil| json!(nil).to_string()).to_vec()),
-        ("session_id", Breaks(NoSession), texts(&versions.each_ref().map(String::as_str))),
+        ("session_id", Breaks(NoSession), versions_of_facts(session).to_vec()),
         ("role", Breaks(Malformed), raw(&["1", "[\"authenticated\"]", "{}"])),
         ("aal", Breaks(Malformed), raw(&["2", "[]", "true"])),
     ]
@@ -132,6 +126,13 @@ const LAST_SECONDS: [(&str, Why, i64, i64); 3] = [
     ("nbf", Breaks(Future), START + 31, START + 30),
     ("iat", Breaks(Future), START + 31, START + 30),
 ];
+
+/// The list keeps its facts about a session under these versions (RFC 9562 defines neither).
+fn versions_of_facts(session: &str) -> [String; 3] {
+    let of_version = |version| format!("{}{version}{}", &session[..14], &session[15..]);
+    let max = uuid::Uuid::max().to_string();
+    [of_version('e'), of_version('F'), max].map(|id| json!(id).to_string())
+}
 
 pub(super) fn rows(mint: &Mint) -> Vec<Row> {
     let mut rows = Vec::new();
