@@ -7,13 +7,18 @@ mod attempt;
 mod known;
 mod queued;
 mod record;
+mod under_way;
 
 use std::{sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
-use self::attempt::{Attempt, RefreshFault};
+pub use self::under_way::LocalLogouts;
+use self::{
+    attempt::{Attempt, RefreshFault},
+    under_way::UnderWay,
+};
 use crate::{
     clock::Clock,
     config::Scope,
@@ -91,6 +96,8 @@ pub struct Logout {
     pub clock: Clock,
     /// `GATEWAY_MAX_TOKEN_LIFETIME`.
     pub max_token_lifetime: Duration,
+    /// The `local` logouts of this process whose answer has not come.
+    pub local_logouts: LocalLogouts,
 }
 
 impl Logout {
@@ -111,7 +118,9 @@ impl Logout {
                 proof: session.proof,
             };
         }
+        let _under_way = self.begin(session, asked);
         let may_wait = self.may_have_queued(session);
+        let queued = if may_wait { self.queued_others(session, asked).await } else { None };
         let (attempt, upstream_time) = if session.standing == Standing::Unjudgeable {
             let refusal = Refusal::Unavailable { retry_after: None };
             (Attempt::without_answer(Outcome::Failed(refusal)), None)
@@ -132,7 +141,7 @@ impl Logout {
         };
         let ((), outcome) = tokio::join!(recorded, self.enqueue(session, asked, &attempt, proof));
         if may_wait && attempt.outcome == Outcome::Revoked && !attempt.assumed {
-            self.remove_settled(session, asked.scope).await;
+            self.remove_settled(session, asked.scope, queued.as_ref()).await;
         }
         let Attempt { status: upstream_status, unknown, .. } = attempt;
         Ended { outcome, upstream_status, upstream_time, unknown, proof }
@@ -140,6 +149,7 @@ impl Logout {
 
     /// The same for a logout that is in the queue, and stays there unless this ends the session.
     pub async fn retry(&self, session: &Session, asked: Asked<'_>, deadline: Deadline) -> Ended {
+        let _under_way = self.begin(session, asked);
         let (attempt, took) = self.attempt(session, asked, true, deadline).await;
         if attempt.vouched || attempt.is_final() {
             self.record(session, asked, &attempt).await;
@@ -147,6 +157,13 @@ impl Logout {
         let proof = if attempt.vouched { Proof::Proven } else { session.proof };
         let Attempt { outcome, status: upstream_status, unknown, .. } = attempt;
         Ended { outcome, upstream_status, upstream_time: Some(took), unknown, proof }
+    }
+
+    /// Marks a `local` logout as under way. One of an unproven session counts for nothing: its ids may be
+    /// those of another user's session.
+    fn begin(&self, session: &Session, asked: Asked<'_>) -> Option<UnderWay> {
+        let counts = asked.scope == Scope::Local && session.proof != Proof::Unproven;
+        counts.then(|| self.local_logouts.begin(session.claims.session_id))
     }
 
     /// One attempt, and how long GoTrue took for it: a duration, which the time of day has no part in.
@@ -230,8 +247,8 @@ impl Logout {
     }
 
     /// GoTrue's answer to a logout, judged. A session that is gone after a try whose answer did not come, in
-    /// this request or an earlier one, counts as revoked by that try, unless the list knows its end, or the
-    /// session may have been over before the first try: then another logout may have ended it, which ended no
+    /// this request or an earlier one, counts as revoked by that try, unless the list knows its end, a `local`
+    /// logout of it is under way, or the session may have been over before the first try: then another logout may have ended it, which ended no
     /// other sessions. A user who repeats a `global` that GoTrue did unheard may so get a false alarm (401
     /// `not_found`), for the first one has put the session on the list; never a false success.
     async fn judged(&self, session: &Session, answer: &LogoutAnswer, asked: Asked<'_>) -> Attempt {
@@ -243,10 +260,13 @@ impl Logout {
         };
         if by_unheard_try {
             attempt.assumed = true;
+            let is_ending = self.local_logouts.contain(session.claims.session_id);
             let is_over = self.is_over(session).await;
             attempt.outcome = match asked.scope {
                 Scope::Local if is_over => Outcome::AlreadyEnded,
-                Scope::Global | Scope::Others if is_over || asked.was_over => Outcome::OthersLiveOn,
+                Scope::Global | Scope::Others if is_over || asked.was_over || is_ending => {
+                    Outcome::OthersLiveOn
+                }
                 _ => Outcome::Revoked,
             };
         }

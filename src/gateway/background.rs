@@ -120,7 +120,12 @@ async fn keep_minutes(app: &App) {
 }
 
 async fn keep_forgetting(app: &App) {
-    let mut steadiness = Steadiness::new(app.logout.clock.now(), Instant::now());
+    let (now, at) = (app.logout.clock.now(), Instant::now());
+    // A store without a queue is in memory: it was empty at the start.
+    let mut steadiness = match app.logout.store.queue() {
+        Some(_) => Steadiness::new(now, at),
+        None => Steadiness::believed(now, at),
+    };
     let mut minutes = interval(FORGET_EVERY);
     minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -131,7 +136,9 @@ async fn keep_forgetting(app: &App) {
 
 async fn forget(Logout { clock, store, .. }: &Logout, steadiness: &mut Steadiness) {
     if !steadiness.is_steady(clock.now(), Instant::now()) {
-        tracing::warn!("the clock was set: the revocation list keeps everything for now");
+        if steadiness.was_set() {
+            tracing::warn!("the clock was set: the revocation list keeps everything for now");
+        }
     } else if let Err(cause) = store.forget_outlived(clock.unix_seconds()).await {
         tracing::warn!(%cause, "the revocation list keeps what nobody needs");
     }

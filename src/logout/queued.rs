@@ -13,15 +13,6 @@ use crate::{
     store::{StoreFault, list::SessionFact},
 };
 
-/// An entry of the queue whose scope is wider than `local`.
-struct Wider {
-    scope: Scope,
-    /// [`Entry::tried`].
-    tried: bool,
-    /// [`Entry::was_over`].
-    was_over: bool,
-}
-
 impl Logout {
     /// Revokes what is asked for; before a `local` logout, what the same session has in the queue:
     /// without the session, GoTrue would refuse that for ever.
@@ -52,7 +43,8 @@ impl Logout {
                 Vec::new()
             }
         };
-        for Wider { scope, tried, was_over } in wider {
+        for (scope, entry) in wider {
+            let Entry { tried, was_over, .. } = entry;
             // Before a try of unknown outcome the session was as the entry says. The queued logout itself
             // has put it on the list since.
             let was_over = was_over || (!tried && asked.was_over);
@@ -62,7 +54,7 @@ impl Logout {
                 return attempt.of_narrower_scope();
             }
             self.record(session, wider, &attempt).await;
-            self.remove_queued(session, scope).await;
+            self.remove_settled(session, scope, Some(&entry)).await;
             if scope == Scope::Global {
                 return attempt;
             }
@@ -95,27 +87,55 @@ impl Logout {
 
     /// The entries of this session in the queue, wider than `local`, that its user asked for; the widest
     /// first.
-    async fn queued_wider_scopes(&self, session: &Session) -> Result<Vec<Wider>, StoreFault> {
+    async fn queued_wider_scopes(
+        &self,
+        session: &Session,
+    ) -> Result<Vec<(Scope, Entry)>, StoreFault> {
         let Some(queue) = self.store.queue() else { return Ok(Vec::new()) };
         let mut wider = Vec::new();
         for scope in [Scope::Global, Scope::Others] {
             let entry = queue.get(entry_id(session.claims.session_id, scope)).await?;
             if let Some(entry) = entry.filter(|entry| self.is_of_user(entry, session)) {
-                wider.push(Wider { scope, tried: entry.tried, was_over: entry.was_over });
+                wider.push((scope, entry));
             }
         }
         Ok(wider)
     }
 
-    /// Removes what a confirmed logout of this scope has settled.
-    pub(super) async fn remove_settled(&self, session: &Session, scope: Scope) {
-        let settled: &[Scope] = match scope {
+    /// The entry that a confirmed `others` of this session settles.
+    pub(super) async fn queued_others(&self, session: &Session, asked: Asked<'_>) -> Option<Entry> {
+        let queue = self.store.queue().filter(|_| asked.scope == Scope::Others)?;
+        queue.get(entry_id(session.claims.session_id, Scope::Others)).await.ok()?
+    }
+
+    /// Removes what a confirmed logout of this scope has settled. After `local` and `global` the session is
+    /// over, and whatever is queued for it has nothing left to end. After `others` it lives, so only the entry
+    /// that was there `before` GoTrue was asked goes: the user may have asked again since, because of a session
+    /// that began meanwhile.
+    pub(super) async fn remove_settled(
+        &self,
+        session: &Session,
+        scope: Scope,
+        before: Option<&Entry>,
+    ) {
+        let Some(queue) = self.store.queue() else { return };
+        let session = session.claims.session_id;
+        let over: &[Scope] = match scope {
             Scope::Global => &[Scope::Global, Scope::Others, Scope::Local],
-            Scope::Others => &[Scope::Others],
             Scope::Local => &[Scope::Local],
+            Scope::Others => &[],
         };
-        for scope in settled {
-            self.remove_queued(session, *scope).await;
+        let remove = async {
+            for scope in over {
+                queue.remove(entry_id(session, *scope)).await?;
+            }
+            if let (Scope::Others, Some(entry)) = (scope, before) {
+                queue.remove_unchanged(entry).await?;
+            }
+            Ok::<_, StoreFault>(())
+        };
+        if let Err(cause) = remove.await {
+            tracing::warn!(%cause, "a logout that is done stays in the queue: it is asked for again");
         }
     }
 
@@ -138,12 +158,5 @@ impl Logout {
             })
         };
         entry.credentials.iter().any(is_shown)
-    }
-
-    async fn remove_queued(&self, session: &Session, scope: Scope) {
-        let Some(queue) = self.store.queue() else { return };
-        if let Err(cause) = queue.remove(entry_id(session.claims.session_id, scope)).await {
-            tracing::warn!(%cause, "a logout that is done stays in the queue: it is asked for again");
-        }
     }
 }

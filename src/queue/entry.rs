@@ -4,8 +4,8 @@
 //!    credentials to it, three at most. Credentials of a stale session never push out those of a proven
 //!    one, and nothing pushes out the proven access token that expires last: a thief with a token that is
 //!    about to expire cannot take the owner's place by made-up refresh tokens.
-//! 2. An entry has a revision, which every added credential changes: the worker removes what it has
-//!    tried, and not what came meanwhile.
+//! 2. An entry has a revision, which every added credential and every request of a proven session changes: the
+//!    worker removes what it has tried, and not what came meanwhile.
 
 pub mod v1;
 
@@ -122,7 +122,7 @@ impl Entry {
     #[must_use]
     pub fn merged_with(self, newer: &Self) -> Self {
         let mut credentials = self.credentials;
-        let mut changed = false;
+        let mut changed = !newer.is_stale();
         for added in newer.credentials.iter().rev() {
             changed |= add(&mut credentials, added);
         }

@@ -188,7 +188,12 @@ impl Worker {
         scope: Scope,
         already_ended: bool,
     ) -> Result<(), StoreFault> {
-        queue.remove(entry.id).await?;
+        if scope != Scope::Others {
+            queue.remove(entry.id).await?;
+        } else if !queue.remove_unchanged(entry).await? {
+            // Its user asked again meanwhile, perhaps because of a session that began since.
+            queue.reschedule(entry, Duration::ZERO, false, self.now()).await?;
+        }
         if scope == Scope::Global {
             // All sessions of the user are over, and so is what else this one waits for.
             for narrower in [Scope::Others, Scope::Local] {

@@ -15,13 +15,27 @@ const DOUBT: Duration = Duration::from_mins(10);
 pub(super) struct Steadiness {
     told: SystemTime,
     at: Instant,
+    /// When it was set last, or when the process started with it.
     set_at: Option<Instant>,
+    /// It was set while the process ran.
+    was_set: bool,
 }
 
 impl Steadiness {
-    /// A clock that is believed, and what it tells at that moment.
+    /// A clock, and what it tells at that moment. It may be wrong at the start, as it is at a machine that
+    /// has not asked a time server yet, so it is doubted like one that was set.
     pub(super) fn new(told: SystemTime, at: Instant) -> Self {
-        Self { told, at, set_at: None }
+        Self { told, at, set_at: Some(at), was_set: false }
+    }
+
+    /// A clock that nothing was written by before: what it tells is believed.
+    pub(super) fn believed(told: SystemTime, at: Instant) -> Self {
+        Self { told, at, set_at: None, was_set: false }
+    }
+
+    /// Whether it was set while the process ran: the log tells that.
+    pub(super) fn was_set(&self) -> bool {
+        self.was_set
     }
 
     /// Whether it was not set for a while, by what it tells now.
@@ -29,7 +43,7 @@ impl Steadiness {
         let expected = self.told + at.duration_since(self.at);
         let off = told.duration_since(expected).unwrap_or_else(|behind| behind.duration());
         if off > STEP {
-            self.set_at = Some(at);
+            (self.set_at, self.was_set) = (Some(at), true);
         }
         (self.told, self.at) = (told, at);
         self.set_at.is_none_or(|set_at| at.duration_since(set_at) >= DOUBT)
@@ -47,7 +61,7 @@ mod tests {
         const MINUTE: Duration = Duration::from_mins(1);
         let (begun, start) = (Instant::now(), UNIX_EPOCH + Duration::from_hours(500_000));
         let days = Duration::from_hours(8 * 24);
-        let mut clock = Steadiness::new(start, begun);
+        let mut clock = Steadiness::believed(start, begun);
         let mut steady = |minutes: u32, told: SystemTime| {
             let passed = MINUTE * minutes;
             clock.is_steady(told + passed, begun + passed)
@@ -58,5 +72,15 @@ mod tests {
         assert!((5..14).all(|minute| !steady(minute, start)));
         assert!(steady(14, start) && steady(15, start));
         assert!(!steady(16, start.checked_sub(MINUTE).unwrap()), "set back");
+    }
+
+    #[test]
+    fn a_clock_is_doubted_for_ten_minutes_after_the_start() {
+        let (begun, start) = (Instant::now(), UNIX_EPOCH + Duration::from_hours(500_000));
+        let mut clock = Steadiness::new(start, begun);
+        for (minutes, is_steady) in [(0, false), (5, false), (9, false), (10, true), (11, true)] {
+            let passed = Duration::from_mins(minutes);
+            assert_eq!(clock.is_steady(start + passed, begun + passed), is_steady, "{minutes}");
+        }
     }
 }

@@ -42,7 +42,7 @@ async fn a_list_that_was_read_by_a_clock_set_wrong_for_a_minute_forgets_nobody()
         Revocation { user, session, scope: Scope::Local, cut_off: 0, until, is_confirmed: true };
     store.revoke(&revocation).await.unwrap();
 
-    let mut steadiness = Steadiness::new(app.logout.clock.now(), Instant::now());
+    let mut steadiness = Steadiness::believed(app.logout.clock.now(), Instant::now());
     let mut at = async |minutes: u64, told: u64| {
         tokio::time::advance(Duration::from_mins(minutes)).await;
         seconds.store(told, Relaxed);

@@ -2,7 +2,7 @@
 //!
 //! 1. The lines of proven and stale sessions have a buffer of their own: no flood of other lines drops
 //!    them.
-//! 2. Refusals, unproven sessions and logouts that GoTrue was not asked about have another, and at most 100
+//! 2. Refusals (any 4xx of the gateway's own), unproven sessions and logouts that GoTrue was not asked about have another, and at most 100
 //!    lines a second. Beyond that one line a second has the number of those that were left out. Metrics
 //!    count each of them.
 
@@ -11,6 +11,7 @@ use std::{
     time::{self, Duration},
 };
 
+use axum::http::StatusCode;
 use tokio::time::Instant;
 use tracing::Span;
 use uuid::Uuid;
@@ -70,6 +71,8 @@ pub(super) struct Line<'r> {
     pub(super) reason: Option<&'static str>,
     /// Which rule a token breaks, in words.
     pub(super) cause: Option<String>,
+    /// Whether the reply is a 4xx of the gateway's own: not GoTrue's 429, which is a failure.
+    pub(super) is_refusal: bool,
     /// How far the session was known when it was read; `None` where none was read.
     pub(super) proof: Option<Proof>,
     /// Only of a token that was judged genuine, or is GoTrue's to judge.
@@ -107,6 +110,10 @@ impl<'r> Line<'r> {
                 Some(Error::CredentialInvalid(fault)) => Some(fault.to_string()),
                 _ => None,
             },
+            is_refusal: error.is_some_and(|error| {
+                let status = error.status();
+                status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS
+            }),
             proof: None,
             user_id: None,
             session_id: None,
@@ -119,10 +126,11 @@ impl<'r> Line<'r> {
     }
 
     /// Whether the line belongs in the buffer that strangers cannot fill, nor one user with one ended session:
-    /// its repeated logout is answered without a call to GoTrue, as fast as it is asked for.
+    /// its repeated logout is answered without a call to GoTrue, or with 401, as fast as it is asked for.
     fn is_of_a_session(&self) -> bool {
         let known = matches!(self.proof, Some(Proof::Proven | Proof::Stale));
-        known && self.outcome != REFUSED && self.upstream_time.is_some()
+        let is_refusal = self.is_refusal || self.outcome == REFUSED;
+        known && !is_refusal && self.upstream_time.is_some()
     }
 
     /// Counts the logout, and writes the line unless it is one too many in this second.

@@ -1,7 +1,8 @@
-//! Limits the log lines about refusals as `revoked` to one a second for each session.
+//! Limits the log lines about refusals as `revoked` to one a second for each user, and so for each session.
 //!
-//! A token that is used after the logout of its session is the surest sign of theft, so each such session
-//! must appear in the log. The thief decides how often the token is sent, so the lines need a limit.
+//! A token that is used after the logout of its session is the surest sign of theft, so it must appear in the
+//! log. The thief decides how often tokens are sent, and one account has any number of sessions, so the lines
+//! need a limit for each user.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,8 +16,8 @@ use crate::{
 };
 
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Sessions whose last line is remembered, some 400 KB. One that was evicted is logged again at once.
-const SESSIONS: usize = 8192;
+/// Users whose last line is remembered, some 400 KB. One that was evicted is logged again at once.
+const USERS: usize = 8192;
 
 /// The names of the events choose the buffer: `telemetry::log_buffers`.
 macro_rules! revoked_line {
@@ -33,7 +34,7 @@ macro_rules! revoked_line {
     };
 }
 
-/// When the last line of each session was written. Shared by all threads.
+/// When the last line about each user was written. Shared by all threads.
 #[derive(Debug)]
 pub struct RevokedLines {
     written: Cache<Uuid, SystemTime>,
@@ -43,14 +44,14 @@ impl RevokedLines {
     /// No line has been written yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { written: Cache::new(SESSIONS) }
+        Self { written: Cache::new(USERS) }
     }
 
     /// Logs that a token of `session` was used after its logout, if a line is due at `now`. Any client can
     /// write the ids of an unproven token: all of those share one line a second, and the buffer of refusals.
     pub(super) fn report(&self, call: &Call, session: &Session, now: SystemTime) {
         match session.proof {
-            Proof::Proven | Proof::Stale if self.is_due(session.claims.session_id, now) => {
+            Proof::Proven | Proof::Stale if self.is_due(session.claims.sub, now) => {
                 revoked_line!(AUDIT_OF_SESSIONS, call, session);
             }
             Proof::Unproven if self.is_due(Uuid::nil(), now) => {
@@ -60,14 +61,14 @@ impl RevokedLines {
         }
     }
 
-    /// Whether a line about `session` is due at `now`; then it counts as written. A clock that was set
+    /// Whether a line about `user` is due at `now`; then it counts as written. A clock that was set
     /// back makes a line due.
-    fn is_due(&self, session: Uuid, now: SystemTime) -> bool {
-        let recently = self.written.get(&session).is_some_and(|written| {
+    fn is_due(&self, user: Uuid, now: SystemTime) -> bool {
+        let recently = self.written.get(&user).is_some_and(|written| {
             now.duration_since(written).is_ok_and(|elapsed| elapsed < INTERVAL)
         });
         if !recently {
-            self.written.insert(session, now);
+            self.written.insert(user, now);
         }
         !recently
     }
@@ -99,6 +100,7 @@ mod tests {
     use crate::{
         app::peer::Peer,
         session::{Carrier, token::Claims, verifier::Standing},
+        telemetry::traces::TraceContext,
     };
 
     /// The names of the events, which choose their buffers.
@@ -132,7 +134,7 @@ mod tests {
         let call = Call {
             request_id: HeaderValue::from_static("a-request"),
             peer: Peer { client, https: false, own_origin: None },
-            trace: Default::default(),
+            trace: TraceContext::default(),
             host_is_named: true,
         };
         let (lines, names) = (RevokedLines::new(), Names::default());
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn each_session_has_a_line_a_second() {
+    fn each_user_has_a_line_a_second() {
         let (lines, begun) = (RevokedLines::new(), UNIX_EPOCH + Duration::from_hours(1));
         let (one, other) = (Uuid::new_v4(), Uuid::new_v4());
         assert!(lines.is_due(one, begun) && lines.is_due(other, begun));
@@ -164,11 +166,11 @@ mod tests {
     }
 
     #[test]
-    fn many_sessions_take_no_more_memory() {
+    fn many_users_take_no_more_memory() {
         let lines = RevokedLines::new();
-        for _ in 0..3 * SESSIONS {
+        for _ in 0..3 * USERS {
             assert!(lines.is_due(Uuid::new_v4(), UNIX_EPOCH));
         }
-        assert!(lines.written.len() <= SESSIONS, "{}", lines.written.len());
+        assert!(lines.written.len() <= USERS, "{}", lines.written.len());
     }
 }
