@@ -7,7 +7,7 @@
 //! 3. The kernel holds at most `SEND_BUFFER` of an answer and `RECEIVE_BUFFER` of a request for each
 //!    connection. `docs/operations.md` has the memory that follows for a whole process.
 //! 4. A connection ends by a request of more octets than its head and a body may have, whatever they
-//!    are ([`bounded`]).
+//!    are (module `bounded`).
 //! 5. On shutdown nothing new is accepted but what the kernel has let in already. A request that has
 //!    come may end; a connection without one is left after [`GRACE`].
 

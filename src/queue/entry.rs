@@ -114,7 +114,9 @@ impl Entry {
         Self { queued_at: now, renewed_at, ..self }
     }
 
-    /// This entry with what `newer`, of the same session and scope, brings. When and why it is due stays.
+    /// This entry with what `newer`, of the same session and scope, brings. When and why it is due stays. Each
+    /// request of a proven session is a revision, also with known credentials: an `others` may mean a session
+    /// that began after the one before was asked.
     ///
     /// `was_over` holds if it holds of either, even where the known entry was tried before: which of the tries
     /// had an effect is not known, and the session may have ended between them. So a repeated `global` that
@@ -214,12 +216,13 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_three_credentials_are_kept_and_one_that_comes_again_changes_nothing() {
+    fn the_newest_three_credentials_are_kept_and_each_proven_request_is_a_revision() {
         let merged = ["b", "c", "d", "d"]
             .into_iter()
             .fold(entry("a", true), |known, name| known.merged_with(&entry(name, true)));
         assert_eq!(names(&merged), ["d", "c", "b"]);
-        assert_eq!((merged.revision, merged.request_id.as_str()), (3, "a"));
+        assert_eq!((merged.revision, merged.request_id.as_str()), (4, "a"));
+        assert_eq!(merged.clone().merged_with(&entry("d", false)).revision, 4, "stale, and known");
     }
 
     #[test]
@@ -259,7 +262,7 @@ mod tests {
         let known = merged(entry("a", true), &[entry("a", false)]);
         assert_eq!((proofs(&known), known.revision), (vec![true], 0));
         let known = merged(entry("a", false), &[entry("a", true), entry("a", true)]);
-        assert_eq!((proofs(&known), known.revision), (vec![true], 1));
+        assert_eq!((proofs(&known), known.revision), (vec![true], 2));
         // The same tokens under the fingerprint of another secret take the place of the former.
         let mut anew = entry("b", false);
         anew.credentials[0].former_fingerprint = Some("a".to_owned());

@@ -2,6 +2,7 @@
 
 mod admission;
 mod credentials;
+mod overlapping;
 mod scopes;
 mod waiting;
 
