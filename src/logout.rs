@@ -118,7 +118,6 @@ impl Logout {
                 proof: session.proof,
             };
         }
-        let _under_way = self.begin(session, asked);
         let may_wait = self.may_have_queued(session);
         let queued = if may_wait { self.queued_others(session, asked).await } else { None };
         let (attempt, upstream_time) = if session.standing == Standing::Unjudgeable {
@@ -149,7 +148,6 @@ impl Logout {
 
     /// The same for a logout that is in the queue, and stays there unless this ends the session.
     pub async fn retry(&self, session: &Session, asked: Asked<'_>, deadline: Deadline) -> Ended {
-        let _under_way = self.begin(session, asked);
         let (attempt, took) = self.attempt(session, asked, true, deadline).await;
         if attempt.vouched || attempt.is_final() {
             self.record(session, asked, &attempt).await;
@@ -196,6 +194,8 @@ impl Logout {
             return outcome;
         }
         let asked = Asked { tried_before: asked.tried_before || attempt.unknown, ..asked };
+        // GoTrue may have vouched for the session by a refresh.
+        let session = &Session { proof, ..session.clone() };
         match queue.enqueue(kept, session, asked, refusal, self.clock.now()).await {
             Ok(()) => Outcome::Queued(refusal.clone()),
             Err(cause) => {

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::Outcome;
+use super::{Outcome, under_way::UnderWay};
 use crate::{
     config::Scope,
     gotrue::{LogoutAnswer, Refusal},
@@ -63,6 +63,8 @@ pub(super) struct Attempt {
     /// The session is gone after a try whose answer did not come: it counts as revoked by that try, and
     /// GoTrue has said nothing about other sessions.
     pub(super) assumed: bool,
+    /// A `local` logout is under way until its end is recorded.
+    _under_way: Option<UnderWay>,
 }
 
 impl Attempt {
@@ -84,6 +86,7 @@ impl Attempt {
             status: answer.status,
             unknown: answer.unknown,
             assumed: answer.assumed,
+            _under_way: None,
         }
     }
 
@@ -97,7 +100,13 @@ impl Attempt {
             status: None,
             unknown: false,
             assumed: false,
+            _under_way: None,
         }
+    }
+
+    /// The same, while this logout counts as under way.
+    pub(super) fn during(self, under_way: Option<UnderWay>) -> Self {
+        Self { _under_way: under_way, ..self }
     }
 
     /// Whether GoTrue's answer settles what becomes of the session that asked.

@@ -59,7 +59,8 @@ impl Logout {
                 return attempt;
             }
         }
-        self.revoke(session, asked, deadline).await
+        let under_way = self.begin(session, asked);
+        self.revoke(session, asked, deadline).await.during(under_way)
     }
 
     /// Whether the queue may have entries of this session. A proven session that is not on the list has

@@ -50,7 +50,7 @@ pub(in crate::stores) async fn the_newest_three_credentials_are_kept(place: &Pla
         queue.enqueue(&session.asks_until(exp, name), NOW).await;
     }
     let entry = queue.get(&session.asks("a", true)).await;
-    assert_eq!((names(&entry), entry.revision), (vec!["d", "c", "b"], 3));
+    assert_eq!((names(&entry), entry.revision), (vec!["d", "c", "b"], 4));
     drop(queue);
     let queue = Queued::open(place).await;
     assert_eq!(queue.all().await, [entry]);
@@ -141,9 +141,13 @@ pub(in crate::stores) async fn what_got_credentials_is_not_removed_unseen(place:
     queue.enqueue(&session.asks("b", true), NOW).await;
     assert!(!queue.remove_unchanged(&mine).await);
     assert_eq!(names(&queue.get(&mine).await), ["b", "a"]);
-    // The same credentials once more are no news.
+    // A proven session that asks again may mean a session that began since.
     let mine = queue.get(&mine).await;
     queue.enqueue(&session.asks("b", true), NOW).await;
+    assert!(!queue.remove_unchanged(&mine).await);
+    // The same credentials of a stale one are no news.
+    let mine = queue.get(&mine).await;
+    queue.enqueue(&session.asks("b", false), NOW).await;
     assert!(queue.remove_unchanged(&mine).await);
     assert_eq!(queue.len().await, 0);
 }
