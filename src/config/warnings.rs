@@ -191,7 +191,8 @@ impl Supabase {
             }
             (None, false) => {
                 "not set, and the project signs with HS256: GoTrue is asked about every token, and \
-                 while it does not answer, logouts are not queued and verify is 503; set it"
+                 while it does not answer, logouts are not queued, the revocation list does not have \
+                 them, and verify is 503; set it"
             }
             _ => return None,
         };

@@ -222,8 +222,8 @@ fn warn_of_hs256() {
     tracing::warn!(
         variable = "SUPABASE_JWT_SECRET",
         "not set, and a token came that is signed with HS256: GoTrue is asked about each such token, \
-         and while it does not answer, their logouts are not queued and verify is 503; set it if your \
-         project signs with HS256"
+         and while it does not answer, their logouts are not queued, the revocation list does not have \
+         them, and verify is 503; set it if your project signs with HS256"
     );
 }
 

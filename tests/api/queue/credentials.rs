@@ -278,3 +278,22 @@ async fn a_refresh_token_that_is_too_long_to_be_gotrues_is_not_kept() {
     let calls = stage.calls("token").split_off(before);
     assert_eq!(calls.len(), 1, "the longest that is kept");
 }
+
+#[tokio::test]
+async fn what_gotrue_vouched_for_by_a_refresh_is_pushed_out_by_no_old_token() {
+    let (stage, _directory) = durable(Setup::new()).await;
+    let owner = stage.sign_up();
+    stage.pass(3700);
+    stage.fault(fails(503));
+    // GoTrue refreshes the expired session, and fails at its logout.
+    log_out_by_cookie(&stage, &owner).await;
+    stage.fault(json!({"operation": "token", "kind": "status", "status": 503}));
+    for n in 0..4 {
+        log_out_by_cookie(&stage, &with_refresh_token(&owner, &format!("made-up-{n}"))).await;
+    }
+    stage.mock.clear_faults();
+    worked_off(&stage).await;
+    assert!(!stage.alive(&owner));
+    let told = failures(&stage, &owner).await;
+    assert!(told.iter().all(|line| line["outcome"] == "queued"), "{told:?}");
+}
