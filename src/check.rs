@@ -61,11 +61,11 @@ async fn probe(config: &Config, clock: &Clock) -> bool {
     };
     let reached = auth_service(config, &gotrue, clock).await;
     let version = reached.as_ref().ok().and_then(|(_, version)| *version);
-    let reached = told("GoTrue", &reached.map(|(found, _)| found));
+    let reached = report("GoTrue", &reached.map(|(found, _)| found));
     let keys = key_set(config, &gotrue).await;
-    let known = told("key set", &keys.as_ref().map(Keys::found).map_err(Clone::clone));
+    let known = report("key set", &keys.as_ref().map(Keys::found).map_err(Clone::clone));
     let store = store::survey(&config.store).await;
-    let stored = told("store", &store.as_ref().map(|s| s.found.clone()).map_err(Clone::clone));
+    let stored = report("store", &store.as_ref().map(|s| s.found.clone()).map_err(Clone::clone));
 
     let mut warnings = config.warnings();
     warnings.extend(config::unused_proxies());
@@ -124,7 +124,7 @@ async fn key_set(config: &Config, gotrue: &GoTrue) -> Result<Keys, String> {
     Ok(Keys { allowed, left_out })
 }
 
-fn told(part: &str, finding: &Finding) -> bool {
+fn report(part: &str, finding: &Finding) -> bool {
     match finding {
         Ok(found) => println!("{part}: ok: {found}"),
         Err(cause) => println!("{part}: FAILED: {cause}"),

@@ -246,11 +246,13 @@ impl Logout {
         }
     }
 
-    /// GoTrue's answer to a logout, judged. A session that is gone after a try whose answer did not come, in
-    /// this request or an earlier one, counts as revoked by that try, unless the list knows its end, a `local`
-    /// logout of it is under way, or the session may have been over before the first try: then another logout may have ended it, which ended no
-    /// other sessions. A user who repeats a `global` that GoTrue did unheard may so get a false alarm (401
-    /// `not_found`), for the first one has put the session on the list; never a false success.
+    /// Judges GoTrue's answer to a logout.
+    ///
+    /// A session that is gone after a try without an answer, in this request or an earlier one, counts as
+    /// revoked by that try (contract, section 8). It does not where another logout may have ended it, which left
+    /// the user's other sessions alone: where the list has its end, where a `local` logout of it is under way,
+    /// or where it may have been over before the first try. The list also has the session of a user who repeats
+    /// a `global`, so that user may get a false alarm (401 `not_found`), but never a false success.
     async fn judged(&self, session: &Session, answer: &LogoutAnswer, asked: Asked<'_>) -> Attempt {
         let mut attempt = Attempt::of(answer, asked.scope);
         let by_unheard_try = match attempt.outcome {

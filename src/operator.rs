@@ -189,8 +189,9 @@ async fn retry(queue: &dyn Queue, which: &Which) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Removed first: a logout that is done meanwhile was not dropped. What is removed is told in any case. A
-/// failure log that takes no line, as in a full Redis, keeps no entry in the queue: dropping makes room.
+/// Removes each entry before its line is written to the failure log, for two reasons: an entry that the worker
+/// finishes meanwhile must not be logged as dropped, and in a full Redis, where the log takes no line, dropping
+/// must still make room. Each removed entry is printed, whether its line was written or not.
 async fn drop_entries(store: &dyn Store, queue: &dyn Queue, which: &Which) -> Result<(), Trouble> {
     let now = Clock::system().unix_seconds();
     let mut not_noted = 0;

@@ -112,8 +112,8 @@ impl Key {
         Ok(Self { id: URL_SAFE_NO_PAD.encode(id), sealing, fingerprints })
     }
 
-    /// The same for the same tokens, and telling nothing of them: a user who asks again with them adds
-    /// nothing to the entry.
+    /// A keyed hash that is equal for equal tokens and reveals nothing about them. It finds credentials that
+    /// the entry has already.
     fn fingerprint(&self, credentials: &Credentials) -> String {
         let refresh_token = credentials.refresh_token.as_ref().map_or("", |t| t.expose_secret());
         // No token has a line break.

@@ -118,9 +118,10 @@ impl Entry {
     /// request of a proven session is a revision, also with known credentials: an `others` may mean a session
     /// that began after the one before was asked.
     ///
-    /// `was_over` holds if it holds of either, even where the known entry was tried before: which of the tries
-    /// had an effect is not known, and the session may have ended between them. So a repeated `global` that
-    /// GoTrue did unheard may be given up as `not_found`, but none is told as done that ended nothing.
+    /// `was_over` is true if it is true of either entry, even where the known one was tried before: the session
+    /// may have ended between the tries, and the gateway does not know which try had an effect. So the worker may
+    /// give up a repeated `global` as `not_found` although GoTrue did it, but it never reports one as done that
+    /// ended no session.
     #[must_use]
     pub fn merged_with(self, newer: &Self) -> Self {
         let mut credentials = self.credentials;

@@ -61,7 +61,8 @@ async fn judge(app: &App, call: &Call, headers: &HeaderMap) -> Result<Session, E
     super::refuse_duplicates(headers)?;
     let cookies = RequestCookies::of(headers, &app.config.cookies);
     let session = super::calling(app, headers, &cookies).await?;
-    // Whether a session was logged out is told to those who show a genuine token of it, or one that may be.
+    // `revoked` would reveal to a client with a forged token whether that session was logged out. An expired
+    // token of unknown signature may be forged, and GoTrue does not judge it.
     let is_forged_at_will = session.expired && session.proof == Proof::Unproven;
     if !is_forged_at_will && is_revoked(app, call, &session).await? {
         return Err(Error::SessionRevoked);

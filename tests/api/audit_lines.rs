@@ -150,9 +150,9 @@ async fn what_one_account_may_repeat_at_will_is_a_number_beyond_a_hundred_in_a_s
     }
     let stopped = Instant::now();
     let outcome = format!(r#""outcome":"{outcome}""#);
-    let told = |read: &str| read.matches(&outcome).count();
+    let count_in = |read: &str| read.matches(&outcome).count();
     let mut omitted = 0;
-    while told(serving.read()) + omitted < ASKED {
+    while count_in(serving.read()) + omitted < ASKED {
         let line = serving.told(
             "audit lines of refused and repeated logouts were left out of the log: more than 100 in \
              one second; logout_gateway_logouts_total counts them all",
@@ -162,11 +162,11 @@ async fn what_one_account_may_repeat_at_will_is_a_number_beyond_a_hundred_in_a_s
     }
     let after = stopped.elapsed();
     assert!(after < Duration::from_secs(3), "a last number within about a second, not {after:?}");
-    assert_eq!(told(serving.read()) + omitted, ASKED);
+    assert_eq!(count_in(serving.read()) + omitted, ASKED);
     let seconds = usize::try_from(stopped.duration_since(begun).as_secs()).unwrap() + 1;
-    assert!(told(serving.read()) <= 100 * seconds, "in {seconds} s");
+    assert!(count_in(serving.read()) <= 100 * seconds, "in {seconds} s");
     let log = serving.ended();
-    assert_eq!(told(&log.text) + omitted, ASKED, "none is reported twice");
+    assert_eq!(count_in(&log.text) + omitted, ASKED, "none is reported twice");
 }
 
 #[rstest]
@@ -200,15 +200,15 @@ async fn warnings_about_gotrue_beyond_twenty_in_a_second_are_a_number(
     }
     let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
     let quoted = format!(r#""message":"{warning}""#);
-    let told = |read: &str| read.matches(&quoted).count();
+    let count_in = |read: &str| read.matches(&quoted).count();
     let mut omitted = 0;
-    while told(serving.read()) + omitted < ASKED {
+    while count_in(serving.read()) + omitted < ASKED {
         omitted += usize::try_from(serving.told(number)["omitted"].as_u64().unwrap()).unwrap();
     }
     let log = serving.ended();
-    assert_eq!(told(&log.text) + omitted, ASKED, "each is in one of them");
+    assert_eq!(count_in(&log.text) + omitted, ASKED, "each is in one of them");
     // The limit's own seconds begin with a line.
-    assert!(told(&log.text) <= 20 * (seconds + 1), "{} in {seconds} s", told(&log.text));
+    assert!(count_in(&log.text) <= 20 * (seconds + 1), "{} in {seconds} s", count_in(&log.text));
 }
 
 #[tokio::test]
@@ -231,9 +231,9 @@ async fn warnings_of_verify_about_the_store_beyond_twenty_in_a_second_are_a_numb
     }
     let seconds = usize::try_from(begun.unwrap().elapsed().as_secs()).unwrap() + 1;
     let quoted = r#""message":"the store did not answer whether a session was logged out: verify answers 503""#;
-    let told = |read: &str| read.matches(quoted).count();
+    let count_in = |read: &str| read.matches(quoted).count();
     let mut omitted = 0;
-    while told(serving.read()) + omitted < ASKED {
+    while count_in(serving.read()) + omitted < ASKED {
         let line = serving.told(
             "warnings that the store did not answer verify were left out of the log: more than 20 in \
              one second; logout_gateway_verify_total counts them all",
@@ -241,9 +241,9 @@ async fn warnings_of_verify_about_the_store_beyond_twenty_in_a_second_are_a_numb
         omitted += usize::try_from(line["omitted"].as_u64().unwrap()).unwrap();
     }
     let log = serving.ended();
-    assert_eq!(told(&log.text) + omitted, ASKED, "each is in one of them");
+    assert_eq!(count_in(&log.text) + omitted, ASKED, "each is in one of them");
     // The limit's own seconds begin with a line.
-    assert!(told(&log.text) <= 20 * (seconds + 1), "{} in {seconds} s", told(&log.text));
+    assert!(count_in(&log.text) <= 20 * (seconds + 1), "{} in {seconds} s", count_in(&log.text));
 }
 
 #[tokio::test]
@@ -258,7 +258,7 @@ async fn a_line_says_whether_its_session_was_proven() {
     };
     assert_eq!(logout(&tokens.access_token, "proven").await.status, 200);
     let other = stage.sign_up();
-    let forged = hs256(&claims_of(&other.access_token), "a-secret-of-nobody");
+    let forged = hs256(&claims_of(&other.access_token), "a-secret-of-an-attacker");
     assert_eq!(logout(&forged, "unproven").await.status, 401);
     stage.fault(json!({"operation": "logout", "kind": "status", "status": 503}));
     assert_eq!(logout(&forged, "unproven-failed").await.status, 500);

@@ -1,4 +1,4 @@
-//! `check` as people run it: the real binary against the mock, told by its lines and exit status.
+//! `check` as people run it: the real binary against the mock, judged by its lines and exit status.
 
 mod stores;
 
@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 
 use crate::harness::{SECRET, Setup, Stage, witness};
 
-/// What one run told.
+/// The output of one run.
 struct Told {
     status: Option<i32>,
     lines: Vec<String>,
@@ -23,14 +23,14 @@ struct Told {
 }
 
 impl Told {
-    /// What is told of a part, after its name.
+    /// The line about a part, after its name.
     #[track_caller]
     fn of(&self, part: &str) -> &str {
         let part = format!("{part}: ");
         let mut lines = self.lines.iter().filter_map(|line| line.strip_prefix(&part));
-        let told = lines.next().unwrap_or_else(|| panic!("no {part}{:?}", self.lines));
-        assert_eq!(lines.next(), None, "told twice: {:?}", self.lines);
-        told
+        let checked = lines.next().unwrap_or_else(|| panic!("no {part}{:?}", self.lines));
+        assert_eq!(lines.next(), None, "two lines: {:?}", self.lines);
+        checked
     }
 
     /// The variables that are warned of.
@@ -88,16 +88,16 @@ async fn a_good_configuration_is_told_part_by_part(
 ) {
     let stage = stage(algorithm, 0).await;
     let secret = if algorithm == Algorithm::Hs256 { TEST_SECRET } else { "" };
-    let told = check(&[("SUPABASE_URL", stage.mock.url()), ("SUPABASE_JWT_SECRET", secret)]);
-    assert_eq!(told.status, Some(0), "{:?} {}", told.lines, told.stderr);
-    assert_eq!(told.of("configuration"), "ok");
-    let gotrue = told.of("GoTrue");
+    let checked = check(&[("SUPABASE_URL", stage.mock.url()), ("SUPABASE_JWT_SECRET", secret)]);
+    assert_eq!(checked.status, Some(0), "{:?} {}", checked.lines, checked.stderr);
+    assert_eq!(checked.of("configuration"), "ok");
+    let gotrue = checked.of("GoTrue");
     assert!(gotrue.starts_with("ok: no apikey needed; its clock "), "{gotrue}");
     assert!(!gotrue.contains("set both"), "{gotrue}");
-    assert_eq!(told.of("key set"), keys);
-    assert!(told.of("store").starts_with("ok: memory"));
-    assert_eq!(told.warned(), ["GATEWAY_STORE"], "of the memory");
-    assert_eq!((told.lines.len(), told.stderr.as_str()), (5, ""));
+    assert_eq!(checked.of("key set"), keys);
+    assert!(checked.of("store").starts_with("ok: memory"));
+    assert_eq!(checked.warned(), ["GATEWAY_STORE"], "of the memory");
+    assert_eq!((checked.lines.len(), checked.stderr.as_str()), (5, ""));
 }
 
 #[rstest]
@@ -128,9 +128,10 @@ async fn keys_of_algorithms_that_are_left_out_count_as_none(
     #[case] keys: &str,
 ) {
     let stage = stage(signed_with, 0).await;
-    let told = check(&[("SUPABASE_URL", stage.mock.url()), ("GATEWAY_JWT_ALGORITHMS", algorithms)]);
-    assert_eq!((told.status, told.of("key set")), (status, keys), "{:?}", told.lines);
-    assert!(!told.warned().contains(&"SUPABASE_JWT_SECRET") || algorithms.contains("HS256"));
+    let checked =
+        check(&[("SUPABASE_URL", stage.mock.url()), ("GATEWAY_JWT_ALGORITHMS", algorithms)]);
+    assert_eq!((checked.status, checked.of("key set")), (status, keys), "{:?}", checked.lines);
+    assert!(!checked.warned().contains(&"SUPABASE_JWT_SECRET") || algorithms.contains("HS256"));
 }
 
 #[tokio::test]
@@ -138,9 +139,9 @@ async fn with_the_secret_a_key_set_that_is_404_is_an_empty_one() {
     let stage = stage(Algorithm::Hs256, 0).await;
     stage.fault(json!({"operation": "jwks", "kind": "status", "status": 404}));
     let url = ("SUPABASE_URL", stage.mock.url());
-    let told = check(&[url, ("SUPABASE_JWT_SECRET", TEST_SECRET)]);
-    assert_eq!(told.of("key set"), "ok: no keys: the project signs with HS256");
-    assert_eq!(told.status, Some(0), "{:?}", told.lines);
+    let checked = check(&[url, ("SUPABASE_JWT_SECRET", TEST_SECRET)]);
+    assert_eq!(checked.of("key set"), "ok: no keys: the project signs with HS256");
+    assert_eq!(checked.status, Some(0), "{:?}", checked.lines);
     assert_eq!(check(&[url]).status, Some(1), "the URL may be wrong");
 }
 
@@ -148,19 +149,19 @@ async fn with_the_secret_a_key_set_that_is_404_is_an_empty_one() {
 async fn clocks_that_differ_are_told_and_fail_nothing() {
     for (ahead, side) in [(600, "s ahead: set both"), (-600, "s behind: set both")] {
         let stage = stage(Algorithm::Es256, ahead).await;
-        let told = check(&[("SUPABASE_URL", stage.mock.url())]);
-        assert!(told.of("GoTrue").contains(side), "{:?}", told.lines);
-        assert_eq!(told.status, Some(0));
+        let checked = check(&[("SUPABASE_URL", stage.mock.url())]);
+        assert!(checked.of("GoTrue").contains(side), "{:?}", checked.lines);
+        assert_eq!(checked.status, Some(0));
     }
 }
 
 #[tokio::test]
 async fn weak_settings_are_told_and_fail_nothing() {
     let stage = stage(Algorithm::Hs256, 0).await;
-    let told = check(&[("SUPABASE_URL", stage.mock.url()), ("GATEWAY_SECRET", "")]);
-    assert_eq!(told.status, Some(0), "{}", told.stderr);
-    assert_eq!(told.warned(), ["GATEWAY_SECRET", "GATEWAY_STORE", "SUPABASE_JWT_SECRET"]);
-    assert!(told.lines.iter().any(|line| line.contains("random secret")), "{:?}", told.lines);
+    let checked = check(&[("SUPABASE_URL", stage.mock.url()), ("GATEWAY_SECRET", "")]);
+    assert_eq!(checked.status, Some(0), "{}", checked.stderr);
+    assert_eq!(checked.warned(), ["GATEWAY_SECRET", "GATEWAY_STORE", "SUPABASE_JWT_SECRET"]);
+    assert!(checked.lines.iter().any(|line| line.contains("random secret")), "{:?}", checked.lines);
 }
 
 #[tokio::test]
@@ -168,41 +169,41 @@ async fn a_gotrue_that_is_down_fails_and_so_does_a_key_set_alone() {
     let stage = stage(Algorithm::Es256, 0).await;
     let url = stage.mock.url().to_owned();
     stage.fault(json!({"operation": "jwks", "kind": "status", "status": 500}));
-    let told = check(&[("SUPABASE_URL", &url)]);
-    assert_eq!(told.status, Some(1));
-    assert!(told.of("GoTrue").starts_with("ok: "), "{:?}", told.lines);
-    assert_eq!(told.of("key set"), "FAILED: an internal error");
+    let checked = check(&[("SUPABASE_URL", &url)]);
+    assert_eq!(checked.status, Some(1));
+    assert!(checked.of("GoTrue").starts_with("ok: "), "{:?}", checked.lines);
+    assert_eq!(checked.of("key set"), "FAILED: an internal error");
 
     stage.stop_mock();
-    let told = check(&[("SUPABASE_URL", &url)]);
-    assert_eq!(told.status, Some(1));
-    assert_eq!(told.of("configuration"), "ok");
-    assert_eq!(told.of("GoTrue"), "FAILED: unreachable at GOTRUE_URL");
-    assert_eq!(told.of("key set"), "FAILED: unreachable");
+    let checked = check(&[("SUPABASE_URL", &url)]);
+    assert_eq!(checked.status, Some(1));
+    assert_eq!(checked.of("configuration"), "ok");
+    assert_eq!(checked.of("GoTrue"), "FAILED: unreachable at GOTRUE_URL");
+    assert_eq!(checked.of("key set"), "FAILED: unreachable");
 }
 
 #[test]
 fn a_bad_variable_fails_and_is_named() {
-    let told =
+    let checked =
         check(&[("SUPABASE_URL", "http://127.0.0.1:1"), ("GATEWAY_CSRF_MODE", "DoNotPrint")]);
-    assert_eq!((told.status, told.lines.as_slice()), (Some(1), [].as_slice()));
-    assert_eq!(told.stderr, "GATEWAY_CSRF_MODE: must be `signed` or `double-submit`\n");
-    let told = check(&[]);
-    assert_eq!((told.status, told.stderr.as_str()), (Some(1), "SUPABASE_URL: is required\n"));
+    assert_eq!((checked.status, checked.lines.as_slice()), (Some(1), [].as_slice()));
+    assert_eq!(checked.stderr, "GATEWAY_CSRF_MODE: must be `signed` or `double-submit`\n");
+    let checked = check(&[]);
+    assert_eq!((checked.status, checked.stderr.as_str()), (Some(1), "SUPABASE_URL: is required\n"));
 }
 
 #[tokio::test]
 async fn what_only_the_project_or_the_environment_shows_is_warned_of() {
     let stage = stage(Algorithm::Es256, 0).await;
-    let told = check(&[
+    let checked = check(&[
         ("SUPABASE_URL", stage.mock.url()),
         ("SUPABASE_JWT_SECRET", TEST_SECRET),
         ("HTTPS_PROXY", "http://user:do-not-print@proxy.invalid"),
     ]);
-    assert_eq!(told.status, Some(0), "{:?}", told.lines);
-    assert_eq!(told.warned(), ["GATEWAY_STORE", "HTTPS_PROXY", "SUPABASE_JWT_SECRET"]);
-    assert!(told.lines.iter().any(|line| line.contains("publishes signing keys")));
-    assert!(!told.lines.concat().contains("do-not-print"));
+    assert_eq!(checked.status, Some(0), "{:?}", checked.lines);
+    assert_eq!(checked.warned(), ["GATEWAY_STORE", "HTTPS_PROXY", "SUPABASE_JWT_SECRET"]);
+    assert!(checked.lines.iter().any(|line| line.contains("publishes signing keys")));
+    assert!(!checked.lines.concat().contains("do-not-print"));
 }
 
 #[rstest]
@@ -226,9 +227,9 @@ async fn a_gotrue_that_takes_a_second_logout_for_a_global_one_is_warned_of(
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, routes).await });
     let checking = move || check(&[("SUPABASE_URL", &url), ("SUPABASE_JWT_SECRET", TEST_SECRET)]);
-    let told = tokio::task::spawn_blocking(checking).await.unwrap();
-    assert_eq!(told.status, Some(0), "{:?}", told.lines);
-    assert_eq!(told.warned().contains(&"GOTRUE_URL"), warned, "{:?}", told.lines);
+    let checked = tokio::task::spawn_blocking(checking).await.unwrap();
+    assert_eq!(checked.status, Some(0), "{:?}", checked.lines);
+    assert_eq!(checked.warned().contains(&"GOTRUE_URL"), warned, "{:?}", checked.lines);
 }
 
 /// Answers as an API gateway that wants its `apikey`, with somebody of this name behind it.
@@ -292,7 +293,7 @@ async fn an_apikey_that_is_needed_is_tried(
             ("SUPABASE_JWT_SECRET", TEST_SECRET),
         ])
     });
-    let told = checking.await.unwrap();
-    assert_eq!(told.status, status, "{:?}", told.lines);
-    assert!(told.of("GoTrue").starts_with(gotrue), "{:?}", told.lines);
+    let checked = checking.await.unwrap();
+    assert_eq!(checked.status, status, "{:?}", checked.lines);
+    assert!(checked.of("GoTrue").starts_with(gotrue), "{:?}", checked.lines);
 }

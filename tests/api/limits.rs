@@ -87,18 +87,7 @@ async fn forged_tokens_at_a_slow_gotrue_keep_no_genuine_logout_out() {
 }
 
 #[tokio::test]
-async fn requests_with_one_token_share_one_call_to_gotrue() {
-    let stage = Setup::new().algorithm(Algorithm::Hs256).start().await;
-    let tokens = stage.sign_up();
-    stage.fault(json!({"operation": "user", "kind": "delay", "seconds": 0.3, "times": 1}));
-    let verify = || stage.get("/api/auth/verify").bearer(&tokens.access_token).send();
-    let replies = tokio::join!(verify(), verify(), verify(), verify());
-    let statuses = [replies.0, replies.1, replies.2, replies.3].map(|reply| reply.status);
-    assert_eq!((statuses, stage.calls("user").len()), ([200; 4], 1));
-}
-
-#[tokio::test]
-async fn requests_that_wait_for_the_call_of_another_one_take_no_place() {
+async fn requests_with_one_token_share_one_call_to_gotrue_and_one_place() {
     let setup = Setup::new().algorithm(Algorithm::Hs256).flag("max-in-flight", "1");
     let stage = setup.start().await;
     let tokens = stage.sign_up();

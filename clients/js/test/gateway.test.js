@@ -145,7 +145,7 @@ test("a logout that waits in the queue is queued", async (context) => {
   assert.equal(await held(supabase), null);
 });
 
-test("a cookie that nobody can judge now is no end: the Bearer is asked for as well", async (context) => {
+test("after a logout that failed for a cookie, the session of the Bearer is logged out as well", async (context) => {
   const { mock, gatewayUrl } = await stage(context, { mock: ["--alg", "HS256"] });
   const { supabase, session } = await signedIn(mock.url);
   for (const operation of ["user", "logout"]) {
@@ -159,7 +159,7 @@ test("a cookie that nobody can judge now is no end: the Bearer is asked for as w
     return answer;
   };
   await createLogout({ gatewayUrl, supabase, fetch: browser })();
-  // Nobody has proven the session, so its logout is failed and not queued.
+  // The session is unproven, so its logout is `failed` and not queued.
   assert.deepEqual(statuses, [500, 500]);
 });
 

@@ -163,7 +163,7 @@ fn read(record: &str, state: Option<&str>, times: [i64; 3]) -> Option<Entry> {
     let entry = Entry { queued_at, due, failed_at, ..taken_entry(record)? };
     match state.and_then(|state| serde_json::from_str(state).ok()) {
         Some(State { attempts, reason, tried }) => {
-            // What a request tells of it is in the record, what a worker tells of it in the state.
+            // Requests write the record, the worker writes the state.
             let tried = tried || entry.tried;
             Some(Entry { tried, attempts, reason, ..entry })
         }
