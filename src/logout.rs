@@ -119,7 +119,8 @@ impl Logout {
             };
         }
         let may_wait = self.may_have_queued(session);
-        let queued = if may_wait { self.queued_others(session, asked).await } else { None };
+        let queued =
+            if may_wait { Box::pin(self.queued_others(session, asked)).await } else { None };
         let (attempt, upstream_time) = if session.standing == Standing::Unjudgeable {
             let refusal = Refusal::Unavailable { retry_after: None };
             (Attempt::without_answer(Outcome::Failed(refusal)), None)
@@ -140,7 +141,7 @@ impl Logout {
         };
         let ((), outcome) = tokio::join!(recorded, self.enqueue(session, asked, &attempt, proof));
         if may_wait && attempt.outcome == Outcome::Revoked && !attempt.assumed {
-            self.remove_settled(session, asked.scope, queued.as_ref()).await;
+            Box::pin(self.remove_settled(session, asked.scope, queued.as_ref())).await;
         }
         let Attempt { status: upstream_status, unknown, .. } = attempt;
         Ended { outcome, upstream_status, upstream_time, unknown, proof }
@@ -196,7 +197,8 @@ impl Logout {
         let asked = Asked { tried_before: asked.tried_before || attempt.unknown, ..asked };
         // GoTrue may have vouched for the session by a refresh.
         let session = &Session { proof, ..session.clone() };
-        match queue.enqueue(kept, session, asked, refusal, self.clock.now()).await {
+        let enqueued = queue.enqueue(kept, session, asked, refusal, self.clock.now());
+        match Box::pin(enqueued).await {
             Ok(()) => Outcome::Queued(refusal.clone()),
             Err(cause) => {
                 let request_id = asked.caller.request_id();
@@ -221,6 +223,18 @@ impl Logout {
         let Some(refresh_token) = &session.refresh_token else {
             return Attempt::without_answer(Outcome::Expired);
         };
+        // Boxed, as are other rare steps: the future of each request is moved, so the usual one stays small.
+        Box::pin(self.refresh_and_revoke(session, refresh_token, asked, deadline)).await
+    }
+
+    async fn refresh_and_revoke(
+        &self,
+        session: &Session,
+        refresh_token: &SecretString,
+        asked: Asked<'_>,
+        deadline: Deadline,
+    ) -> Attempt {
+        let Asked { scope, caller, .. } = asked;
         match self.refresh(session, refresh_token, caller, deadline).await {
             // The user's other sessions may live on, so this answers a `local` logout alone; and a session
             // that a forger may have named learns nothing.

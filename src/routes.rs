@@ -182,5 +182,6 @@ async fn introspect(
         let _place = place.map_err(|_| IntrospectionError::Overloaded)?;
         Ok(introspection::introspect(token, user, &app.logout.gotrue, &caller, deadline).await?)
     };
-    app.introspections.get_or_call(token, deadline, ask).await
+    // Boxed: the future of a `verify` that needs no call is moved, so it stays small.
+    Box::pin(app.introspections.get_or_call(token, deadline, ask)).await
 }

@@ -49,14 +49,15 @@ impl Logout {
             return None;
         }
         let (token, user) = (session.access_token.expose_secret(), session.claims.sub);
-        let outcome = match introspect(token, user, &self.gotrue, asked.caller, deadline).await {
-            // The session may have been restored from a backup.
-            Ok(Introspection::Live) => return None,
-            Ok(Introspection::Ended) => Outcome::AlreadyEnded,
-            Ok(Introspection::Forged) => Outcome::NotGenuine(TokenFault::Signature),
-            Ok(Introspection::Banned) => Outcome::Failed(Refusal::UserBanned),
-            Err(refusal) => Outcome::Failed(refusal),
-        };
+        let outcome =
+            match Box::pin(introspect(token, user, &self.gotrue, asked.caller, deadline)).await {
+                // The session may have been restored from a backup.
+                Ok(Introspection::Live) => return None,
+                Ok(Introspection::Ended) => Outcome::AlreadyEnded,
+                Ok(Introspection::Forged) => Outcome::NotGenuine(TokenFault::Signature),
+                Ok(Introspection::Banned) => Outcome::Failed(Refusal::UserBanned),
+                Err(refusal) => Outcome::Failed(refusal),
+            };
         Some(Attempt::without_answer(outcome))
     }
 

@@ -24,7 +24,7 @@ impl Logout {
         deadline: Deadline,
     ) -> Attempt {
         let wider = match asked.scope {
-            Scope::Local if may_have_queued => self.queued_wider_scopes(session).await,
+            Scope::Local if may_have_queued => Box::pin(self.queued_wider_scopes(session)).await,
             _ => Ok(Vec::new()),
         };
         let wider = match wider {
@@ -49,12 +49,12 @@ impl Logout {
             // has put it on the list since.
             let was_over = was_over || (!tried && asked.was_over);
             let wider = Asked { scope, tried_before: tried, was_over, ..asked };
-            let attempt = self.revoke(session, wider, deadline).await;
+            let attempt = Box::pin(self.revoke(session, wider, deadline)).await;
             if attempt.outcome != Outcome::Revoked {
                 return attempt.of_narrower_scope();
             }
             self.record(session, wider, &attempt).await;
-            self.remove_settled(session, scope, Some(&entry)).await;
+            Box::pin(self.remove_settled(session, scope, Some(&entry))).await;
             if scope == Scope::Global {
                 return attempt;
             }
