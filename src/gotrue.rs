@@ -13,6 +13,7 @@ pub mod answer;
 mod client;
 mod log;
 mod operation;
+mod request;
 mod transport;
 
 use std::time::SystemTime;

@@ -104,11 +104,9 @@ impl Logout {
     /// Revokes what is asked for with `session`'s credentials, refreshing them first if they have
     /// expired, and records it on the revocation list. Where GoTrue fails, the logout is queued.
     pub async fn end(&self, session: &Session, asked: Asked<'_>, deadline: Deadline) -> Ended {
-        let asked = Asked { was_over: self.may_be_over(session).await, ..asked };
-        if asked.scope == Scope::Local
-            && session.proof != Proof::Unproven
-            && self.knows_end(session)
-        {
+        let is_up_to_date = self.learn(session).await;
+        let knows_end = self.knows_end(session);
+        if asked.scope == Scope::Local && session.proof != Proof::Unproven && knows_end {
             // GoTrue before 2.150 takes a second local logout for a global one.
             return Ended {
                 outcome: Outcome::AlreadyEnded,
@@ -118,7 +116,13 @@ impl Logout {
                 proof: session.proof,
             };
         }
-        let may_wait = self.may_have_queued(session);
+        // `verify` refuses its tokens: such as after `others` of another session.
+        let is_refused = self.is_refused(session);
+        let asked = Asked { was_over: !is_up_to_date || knows_end || is_refused, ..asked };
+        // A proven session that is not on the list has no entry in the queue: what is queued for it is
+        // recorded there.
+        let may_wait =
+            session.proof != Proof::Proven || is_refused || self.has_counted_cut_off(session);
         let queued =
             if may_wait { Box::pin(self.queued_others(session, asked)).await } else { None };
         let (attempt, upstream_time) = if session.standing == Standing::Unjudgeable {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::{
     Deadline, Health, LogoutAnswer, OnBehalfOf, Operation, Refreshed, Refusal,
-    transport::{NoClient, Request, Transport, Unanswered},
+    request::Request,
+    transport::{NoClient, Transport, Unanswered},
 };
 use crate::{
     config::{Scope, Supabase},
@@ -22,10 +23,6 @@ const CLIENT_INFO: &str = concat!("logout-gateway/", env!("CARGO_PKG_VERSION"));
 const API_KEY: HeaderName = HeaderName::from_static("apikey");
 const API_VERSION: HeaderName = HeaderName::from_static("x-supabase-api-version");
 const CLIENT_INFO_HEADER: HeaderName = HeaderName::from_static("x-client-info");
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// What GoTrue takes the client's address from for its rate limits, where the project enables that.
-const SB_FORWARDED_FOR: HeaderName = HeaderName::from_static("sb-forwarded-for");
 
 /// GoTrue, as the gateway uses it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -82,12 +79,13 @@ impl GoTrue {
             Scope::Others => &self.urls.logout_others,
             Scope::Global => &self.urls.logout_global,
         };
-        let headers = self.headers_for(caller, Some(access_token.expose_secret()));
         let request = Request {
             operation: Operation::Logout,
             method: Method::POST,
             url,
-            headers,
+            constant: &self.headers,
+            caller: Some(caller),
+            access_token: Some(access_token.expose_secret()),
             body: None,
         };
         match self.transport.send(request, deadline).await {
@@ -122,15 +120,15 @@ impl GoTrue {
         struct Body<'a> {
             refresh_token: &'a str,
         }
-        let mut headers = self.headers_for(caller, None);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let body = serde_json::to_vec(&Body { refresh_token: refresh_token.expose_secret() })
             .map_err(|_| Refusal::Unexpected)?;
         let request = Request {
             operation: Operation::Token,
             method: Method::POST,
             url: &self.urls.refresh,
-            headers,
+            constant: &self.headers,
+            caller: Some(caller),
+            access_token: None,
             body: Some(body),
         };
         self.transport.send(request, deadline).await.map_err(Refusal::from)?.refreshed()
@@ -147,12 +145,13 @@ impl GoTrue {
         caller: &OnBehalfOf,
         deadline: Deadline,
     ) -> Result<(), Refusal> {
-        let headers = self.headers_for(caller, Some(access_token));
         let request = Request {
             operation: Operation::User,
             method: Method::GET,
             url: &self.urls.user,
-            headers,
+            constant: &self.headers,
+            caller: Some(caller),
+            access_token: Some(access_token),
             body: None,
         };
         self.transport.send(request, deadline).await?.live(user)
@@ -171,7 +170,9 @@ impl GoTrue {
             operation: Operation::Jwks,
             method: Method::GET,
             url: &self.urls.jwks,
-            headers: self.headers.clone(),
+            constant: &self.headers,
+            caller: None,
+            access_token: None,
             body: None,
         };
         self.transport.send(request, deadline).await?.into_key_set(missing_is_empty)
@@ -192,9 +193,15 @@ impl GoTrue {
         if !with_key {
             headers.remove(API_KEY);
         }
-        let operation = Operation::Health;
-        let request =
-            Request { operation, method: Method::GET, url: &self.urls.health, headers, body: None };
+        let request = Request {
+            operation: Operation::Health,
+            method: Method::GET,
+            url: &self.urls.health,
+            constant: &headers,
+            caller: None,
+            access_token: None,
+            body: None,
+        };
         let answer = self.transport.send(request, deadline).await?;
         let body = serde_json::from_slice::<Body>(&answer.body).ok();
         Ok(Health {
@@ -203,27 +210,6 @@ impl GoTrue {
             version: body.and_then(|body| version(&body.version)),
             date: answer.date(),
         })
-    }
-
-    fn headers_for(&self, caller: &OnBehalfOf, access_token: Option<&str>) -> HeaderMap {
-        // Room for all, those of `self.headers` and the HTTP library's own included.
-        let mut headers = HeaderMap::with_capacity(16);
-        headers.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
-        headers.insert(REQUEST_ID, caller.request_id.clone());
-        headers.insert(FORWARDED_FOR, caller.forwarded_for.clone());
-        headers.insert(SB_FORWARDED_FOR, caller.forwarded_for.clone());
-        if let Some(user_agent) = &caller.user_agent {
-            headers.insert(header::USER_AGENT, user_agent.clone());
-        }
-        caller.trace.pass_on(&mut headers);
-        // A token that was read as a JWT is visible ASCII: the value is always one.
-        if let Some(mut value) =
-            access_token.and_then(|t| HeaderValue::try_from(format!("Bearer {t}")).ok())
-        {
-            value.set_sensitive(true);
-            headers.insert(header::AUTHORIZATION, value);
-        }
-        headers
     }
 }
 

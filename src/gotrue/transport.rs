@@ -8,18 +8,12 @@ use std::{
     time::Duration,
 };
 
-use axum::http::{HeaderMap, Method};
 use backon::{ExponentialBuilder, Retryable};
-use reqwest::{Client, Url, redirect};
+use reqwest::{Client, redirect};
 use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
-use super::{
-    Deadline, Operation, Refusal,
-    answer::Answer,
-    client::REQUEST_ID,
-    log::{self, Asked},
-};
+use super::{Deadline, Operation, Refusal, answer::Answer, log, request::Request};
 use crate::telemetry::{metrics::Metrics, traces};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -70,21 +64,6 @@ enum Inconclusive {
     Answered(Answer),
     /// No head arrived; `sent` unless there was no connection at all.
     Silent { sent: bool, cause: String },
-}
-
-pub(super) struct Request<'a> {
-    pub(super) operation: Operation,
-    pub(super) method: Method,
-    pub(super) url: &'a Url,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Option<Vec<u8>>,
-}
-
-impl Request<'_> {
-    /// For a log line.
-    fn asked(&self) -> Asked<'_> {
-        Asked::new(self.headers.get(REQUEST_ID), self.operation)
-    }
 }
 
 /// No answer.
@@ -176,14 +155,14 @@ impl Transport {
         let span = traces::gotrue(operation.purpose(), &request.method, request.url);
         let mut tried = Try { metrics: &self.metrics, operation, begun, result: "timeout", span };
         let mut http = reqwest::Request::new(request.method.clone(), request.url.clone());
-        http.headers_mut().clone_from(&request.headers);
+        *http.headers_mut() = request.headers();
         traces::pass_on(&tried.span, http.headers_mut());
         *http.body_mut() = request.body.clone().map(Into::into);
         let response = self.http.execute(http).await.map_err(|error| {
             tried.result = "unavailable";
             Inconclusive::Silent { sent: !error.is_connect(), cause: causes(&error) }
         })?;
-        let request_id = request.headers.get(REQUEST_ID).cloned();
+        let request_id = request.request_id().cloned();
         let answer = Answer::read(operation, request_id, response, deadline).await;
         tried.result = answer.result();
         traces::answered(&tried.span, answer.status);

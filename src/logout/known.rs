@@ -22,13 +22,15 @@ impl Logout {
         self.knows_end(session)
     }
 
-    /// Whether this session may be over already, for all that the list says: GoTrue confirmed its end, or
-    /// `verify` refuses its tokens, such as after `others` of another session. If the store does not answer,
-    /// another instance may know its end.
-    pub(super) async fn may_be_over(&self, session: &Session) -> bool {
-        let is_up_to_date = self.learn(session).await;
-        let now = self.clock.unix_seconds();
-        !is_up_to_date || self.knows_end(session) || self.store.list().refuses(&session.claims, now)
+    /// Whether `verify` refuses the tokens of this session, as far as this instance knows.
+    pub(super) fn is_refused(&self, session: &Session) -> bool {
+        self.store.list().refuses(&session.claims, self.clock.unix_seconds())
+    }
+
+    /// Whether an unconfirmed `global` or `others` of this session has set its one cut-off.
+    pub(super) fn has_counted_cut_off(&self, session: &Session) -> bool {
+        let (id, now) = (session.claims.session_id, self.clock.unix_seconds());
+        self.store.list().holds_fact(SessionFact::CutOffCounted, id, now)
     }
 
     /// GoTrue's answer to a `local` logout of a session that is known to be over, where the access token

@@ -9,8 +9,8 @@ use crate::{
     config::Scope,
     gotrue::{Deadline, Refusal},
     queue::entry::{Entry, entry_id},
-    session::{Proof, Session},
-    store::{StoreFault, list::SessionFact},
+    session::Session,
+    store::StoreFault,
 };
 
 impl Logout {
@@ -63,12 +63,6 @@ impl Logout {
         self.revoke(session, asked, deadline).await.during(under_way)
     }
 
-    /// Whether the queue may have entries of this session. A proven session that is not on the list has
-    /// none: what is queued for it is recorded there.
-    pub(super) fn may_have_queued(&self, session: &Session) -> bool {
-        session.proof != Proof::Proven || self.is_on_list(session)
-    }
-
     /// Whether the list, as far as this instance knows it, has this session, or an unconfirmed `global` or
     /// `others` of it.
     ///
@@ -80,10 +74,7 @@ impl Logout {
     /// All other sessions are logged out while the store is down, an expired one included: hardly any of
     /// them has a wider logout in the queue.
     fn is_on_list(&self, session: &Session) -> bool {
-        let (claims, now) = (&session.claims, self.clock.unix_seconds());
-        let list = self.store.list();
-        list.refuses(claims, now)
-            || list.holds_fact(SessionFact::CutOffCounted, claims.session_id, now)
+        self.is_refused(session) || self.has_counted_cut_off(session)
     }
 
     /// The entries of this session in the queue, wider than `local`, that its user asked for; the widest

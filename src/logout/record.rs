@@ -15,7 +15,7 @@ use crate::{
         Session,
         token::{Claims, Validity},
     },
-    store::list::{Revocation, SessionFact},
+    store::list::Revocation,
 };
 
 impl Logout {
@@ -62,7 +62,7 @@ impl Logout {
                 (scope != Scope::Others).then(|| entry(Scope::Local).unconfirmed())
             }
             Outcome::Failed(_) | Outcome::Queued(_) => {
-                let scope = if scope == Scope::Local || self.may_set_cut_off(session, now).await {
+                let scope = if scope == Scope::Local || self.may_set_cut_off(session).await {
                     scope
                 } else if scope == Scope::Others {
                     return None;
@@ -77,11 +77,8 @@ impl Logout {
     /// Whether a cut-off that GoTrue has not confirmed may be set for this session: once, and not for
     /// one that was logged out here already. Its tokens may be with the very thief whom its user wanted
     /// to be rid of. If the store does not answer, another instance may have set the one cut-off.
-    async fn may_set_cut_off(&self, session: &Session, now: i64) -> bool {
-        let (claims, list) = (&session.claims, self.store.list());
-        self.learn(session).await
-            && !list.refuses(claims, now)
-            && !list.holds_fact(SessionFact::CutOffCounted, claims.session_id, now)
+    async fn may_set_cut_off(&self, session: &Session) -> bool {
+        self.learn(session).await && !self.is_refused(session) && !self.has_counted_cut_off(session)
     }
 
     /// The time up to which tokens count as issued before the logout.

@@ -1,0 +1,61 @@
+//! One request to GoTrue, and the headers that it carries.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use reqwest::Url;
+
+use super::{OnBehalfOf, Operation, log::Asked};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// What GoTrue takes the client's address from for its rate limits, where the project enables that.
+const SB_FORWARDED_FOR: HeaderName = HeaderName::from_static("sb-forwarded-for");
+
+pub(super) struct Request<'a> {
+    pub(super) operation: Operation,
+    pub(super) method: Method,
+    pub(super) url: &'a Url,
+    /// What every request of the client carries, whoever it is for.
+    pub(super) constant: &'a HeaderMap,
+    /// The key set's and `GET /health` are nobody's.
+    pub(super) caller: Option<&'a OnBehalfOf>,
+    pub(super) access_token: Option<&'a str>,
+    /// JSON.
+    pub(super) body: Option<Vec<u8>>,
+}
+
+impl Request<'_> {
+    pub(super) fn request_id(&self) -> Option<&HeaderValue> {
+        self.caller.map(|caller| &caller.request_id)
+    }
+
+    /// For a log line.
+    pub(super) fn asked(&self) -> Asked<'_> {
+        Asked::new(self.request_id(), self.operation)
+    }
+
+    /// The headers of one try.
+    pub(super) fn headers(&self) -> HeaderMap {
+        // Room for all, the HTTP library's own included.
+        let mut headers = HeaderMap::with_capacity(16);
+        headers.extend(self.constant.iter().map(|(name, value)| (name.clone(), value.clone())));
+        if let Some(caller) = self.caller {
+            headers.insert(REQUEST_ID, caller.request_id.clone());
+            headers.insert(FORWARDED_FOR, caller.forwarded_for.clone());
+            headers.insert(SB_FORWARDED_FOR, caller.forwarded_for.clone());
+            if let Some(user_agent) = &caller.user_agent {
+                headers.insert(header::USER_AGENT, user_agent.clone());
+            }
+            caller.trace.pass_on(&mut headers);
+        }
+        // A token that was read as a JWT is visible ASCII: the value is always one.
+        let bearer = self.access_token.map(|token| ["Bearer ", token].concat());
+        if let Some(mut value) = bearer.and_then(|bearer| HeaderValue::try_from(bearer).ok()) {
+            value.set_sensitive(true);
+            headers.insert(header::AUTHORIZATION, value);
+        }
+        if self.body.is_some() {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        headers
+    }
+}
