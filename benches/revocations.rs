@@ -155,7 +155,7 @@ async fn run(round: &str, path: &Path) {
                 println!("file     {rate:>6.0} logouts/s, {at_once} at once, with {LINES} lines");
             }
             let begun = Instant::now();
-            store.forget_outlived(NOW).await.unwrap();
+            store.purge_expired(NOW).await.unwrap();
             println!("file     nothing to forget is found in {:.2?}", begun.elapsed());
             let copy = path.with_extension("copy");
             fs::copy(path, &copy).unwrap();

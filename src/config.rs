@@ -11,7 +11,7 @@ use url::Url;
 
 mod cookies;
 mod csrf;
-mod faults;
+mod error;
 mod limits;
 mod logout;
 mod logs;
@@ -27,7 +27,7 @@ mod warnings;
 
 pub use cookies::{CookieSecure, Cookies};
 pub use csrf::{CsrfMode, Secrets};
-pub use faults::{Fault, Faults};
+pub use error::{ConfigError, ConfigErrors};
 pub use limits::Limits;
 pub use logout::{Scope, SessionNotFound};
 pub use logs::LogFormat;
@@ -36,7 +36,7 @@ pub use store::{RedisAddress, StoreAddress};
 pub use supabase::Supabase;
 pub use warnings::{Warning, unused_proxies};
 
-use faults::Noted;
+use error::Noted;
 
 /// The raw words of every flag and variable, not judged yet; each flag goes before its variable.
 ///
@@ -121,8 +121,8 @@ impl Config {
     /// # Errors
     ///
     /// Every variable that breaks a rule, all at once, and never a value.
-    pub fn parse(args: Args) -> Result<Self, Faults> {
-        let mut faults = Faults::default();
+    pub fn parse(args: Args) -> Result<Self, ConfigErrors> {
+        let mut faults = ConfigErrors::default();
         match Self::read(args, &mut faults) {
             Ok(config) if faults.is_empty() => Ok(config),
             _ => Err(faults),
@@ -130,7 +130,7 @@ impl Config {
     }
 
     /// Every group is read before the first that failed ends it, so that no fault goes untold.
-    fn read(mut args: Args, faults: &mut Faults) -> Result<Self, Noted> {
+    fn read(mut args: Args, faults: &mut ConfigErrors) -> Result<Self, Noted> {
         let project = args.supabase.project(faults);
         let project = project.as_ref().map_err(|noted| *noted);
         let supabase = Supabase::read(args.supabase, project, faults);

@@ -23,10 +23,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use self::{origin::AllowedOrigins, submitted::Submitted};
+use self::{origin::AllowedOrigins, submitted::SubmittedToken};
 use crate::{
     config::{Config, CsrfMode},
-    keys,
+    key_derivation,
     session::token::TokenDigest,
 };
 
@@ -35,7 +35,7 @@ const MAC_BYTES: usize = 32;
 
 /// Why a request is not taken for the user's own wish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CsrfFault {
+pub enum CsrfError {
     /// No header, or no cookie.
     Missing,
     /// They differ, or are not this session's.
@@ -130,25 +130,25 @@ impl Csrf {
     /// Layers 2 and 3. Of several CSRF cookies, one of which may be planted, any good one will do.
     ///
     /// # Errors
-    /// [`CsrfFault::Missing`] or [`CsrfFault::Invalid`].
+    /// [`CsrfError::Missing`] or [`CsrfError::Invalid`].
     pub fn double_submit<'c>(
         &self,
-        header: Option<Submitted<'_>>,
+        header: Option<SubmittedToken<'_>>,
         mut cookies: impl Iterator<Item = &'c str>,
         bindings: &[Binding],
-    ) -> Result<(), CsrfFault> {
+    ) -> Result<(), CsrfError> {
         let mut cookies = cookies.by_ref().filter(|value| !value.is_empty()).peekable();
-        let Some(header) = header.filter(|h| !h.is_empty()) else { return Err(CsrfFault::Missing) };
+        let Some(header) = header.filter(|h| !h.is_empty()) else { return Err(CsrfError::Missing) };
         if cookies.peek().is_none() {
-            return Err(CsrfFault::Missing);
+            return Err(CsrfError::Missing);
         }
         let good = cookies.any(|cookie| header.equals(cookie) && self.is_good(cookie, bindings));
-        if good { Ok(()) } else { Err(CsrfFault::Invalid) }
+        if good { Ok(()) } else { Err(CsrfError::Invalid) }
     }
 }
 
 fn derived(secret: &SecretString) -> Result<hmac::Key, Unspecified> {
-    Ok(hmac::Key::new(hmac::HMAC_SHA256, &keys::derived(secret, b"csrf")?))
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, &key_derivation::derived(secret, b"csrf")?))
 }
 
 /// Binding and random, each after its length: no two pairs read the same, and the length tells a session

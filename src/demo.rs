@@ -5,7 +5,7 @@
 //! 3. What the terminal prints works when pasted: the demo user can sign in from the start.
 //! 4. The environment does not matter: a `SUPABASE_URL` meant for another gateway changes nothing.
 
-mod announcement;
+mod banner;
 mod page;
 mod settings;
 
@@ -21,7 +21,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use self::{announcement::Announcement, page::Page};
+use self::{banner::Announcement, page::Page};
 use crate::{
     clock::Clock,
     config::Config,
@@ -107,13 +107,13 @@ async fn demo(bind: SocketAddr) -> Result<(), DemoError> {
     let page = Page { gotrue: mock.url(), cookie_name: &config.cookies.name, user: USER };
     let pages = page.router()?;
     let gateway = start(&config, &pages)?;
-    let announcement = Announcement {
+    let banner = Announcement {
         gateway: gateway.address,
         wanted: [(bind, gateway.address), (mock_address, listener.local_addr()?)],
         gotrue: mock.url(),
         user: USER,
     };
-    let told = write!(io::stdout(), "{announcement}").and_then(|()| io::stdout().flush());
+    let told = write!(io::stdout(), "{banner}").and_then(|()| io::stdout().flush());
     if told.is_ok() {
         let shutdown = async {
             tokio::select! {

@@ -24,19 +24,17 @@ use tokio_util::{
 };
 
 use crate::{
-    app::{self, App},
     clock::Clock,
     config::Config,
     csrf::Csrf,
-    failures::{self, FailureLog, Unwritten},
-    gotrue::{GoTrue, NoClient},
+    failure_log::{self, FailureLog, Unwritten},
+    gotrue::{GoTrue, HttpClientError},
+    http::{places::Places, router, server, state::AppState},
     logout::{LocalLogouts, Logout},
-    places::Places,
     queue::{bounds::Bounds, credentials::Seal, enqueue::RevocationQueue},
     readiness::Readiness,
-    server,
     session::{jwks::Jwks, verifier::Verifier},
-    store::{self, CannotOpen, Store, watched::Watched},
+    store::{self, CannotOpen, Store, instrumented::InstrumentedStore},
     telemetry::metrics::Metrics,
 };
 
@@ -74,7 +72,7 @@ pub enum StartError {
     },
     /// No HTTP client.
     #[error(transparent)]
-    Client(#[from] NoClient),
+    Client(#[from] HttpClientError),
     /// No randomness.
     #[error("the system gives no random numbers")]
     Random(#[from] Unspecified),
@@ -108,7 +106,7 @@ impl Gateway {
         let admin_address = admin.as_ref().map(|(address, _)| *address);
         let background = runtime()?;
         let store = open(&background, &config)?;
-        let (failures, unwritten) = failures::channel();
+        let (failures, unwritten) = failure_log::channel();
         let first = Arc::new(first_app(config, clock, store, failures)?);
         let mut gateway = Self {
             address,
@@ -132,12 +130,12 @@ impl Gateway {
         &mut self,
         sockets: Vec<TcpSocket>,
         (runtime_behind, admin_socket, unwritten): (Runtime, Option<TcpSocket>, Unwritten),
-        first: Arc<App>,
+        first: Arc<AppState>,
         pages: &Router,
     ) -> Result<(), StartError> {
         for socket in sockets {
             let app = Arc::new(another_app(&first)?);
-            let router = app::public(app.clone(), pages.clone());
+            let router = router::public(app.clone(), pages.clone());
             let ended = self.ended.clone().drop_guard();
             self.serving.push(thread("serving", runtime()?, ended, || {
                 Ok(serve(socket.listen(BACKLOG)?, router, app))
@@ -222,21 +220,21 @@ pub fn first_app(
     clock: Clock,
     store: Arc<dyn Store>,
     failures: FailureLog,
-) -> Result<App, StartError> {
+) -> Result<AppState, StartError> {
     let seal = if store.queue().is_some() { Seal::new(&config.secrets)? } else { None };
     let bounds = Bounds::new(config.queue_max_bytes, config.limits.header_bytes);
     let metrics = Arc::new(Metrics::new());
     let jwks = Arc::new(Jwks::new(config.upstream_timeout, metrics.clone()));
     let verifier = Arc::new(Verifier::new(&config.supabase, jwks.clone()));
-    let store: Arc<dyn Store> = Arc::new(Watched::new(store, metrics.clone()));
+    let store: Arc<dyn Store> = Arc::new(InstrumentedStore::new(store, metrics.clone()));
     let stopping = CancellationToken::new();
-    Ok(App {
+    Ok(AppState {
         csrf: Arc::new(Csrf::new(&config)?),
         readiness: Arc::new(Readiness::new(&stopping, &store, &verifier, &jwks, &clock)),
         verifier,
         jwks,
         introspections: Arc::default(),
-        revoked_lines: Arc::default(),
+        revoked_session_log: Arc::default(),
         failures,
         connections: Arc::new(Semaphore::new(config.limits.connections)),
         places: Places::new(config.limits.in_flight),
@@ -249,7 +247,7 @@ pub fn first_app(
             local_logouts: LocalLogouts::default(),
         },
         logouts: TaskTracker::new(),
-        begun: Instant::now(),
+        started_at: Instant::now(),
         stopping,
         metrics,
         config: Arc::new(config),
@@ -257,14 +255,14 @@ pub fn first_app(
 }
 
 /// What another thread works with: its own connections to GoTrue, all else shared.
-fn another_app(first: &App) -> Result<App, NoClient> {
+fn another_app(first: &AppState) -> Result<AppState, HttpClientError> {
     let gotrue = GoTrue::new(&first.config.supabase, first.metrics.clone())?;
     let logout = Logout { gotrue, ..first.logout.clone() };
-    Ok(App { logout, logouts: TaskTracker::new(), ..first.clone() })
+    Ok(AppState { logout, logouts: TaskTracker::new(), ..first.clone() })
 }
 
 /// One listener, until shutdown and drained.
-async fn serve(listener: TcpListener, router: Router, app: Arc<App>) {
+async fn serve(listener: TcpListener, router: Router, app: Arc<AppState>) {
     let (config, stopping) = (&app.config, app.stopping.clone());
     let open =
         server::run(listener, router, &config.limits, app.connections.clone(), stopping).await;

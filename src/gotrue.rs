@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use crate::telemetry::traces::TraceContext;
 
 pub(crate) use self::log::report_omitted_lines;
-pub use self::{client::GoTrue, operation::Operation, transport::NoClient};
+pub use self::{client::GoTrue, operation::Operation, transport::HttpClientError};
 
 /// When the whole budget is used up.
 pub type Deadline = Instant;

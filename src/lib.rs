@@ -10,28 +10,24 @@
 //! Only [`config`] reads the environment, only [`gotrue`] speaks to GoTrue, only [`clock`] asks the
 //! system for the time. [`mock`] is a GoTrue to test against, [`demo`] a page to try both on.
 
-pub mod app;
 pub mod check;
 pub mod clock;
 pub mod config;
 pub mod core_dumps;
 pub mod csrf;
 pub mod demo;
-pub mod descriptors;
-pub mod error;
-pub mod failures;
+pub mod failure_log;
+pub mod fd_limit;
 pub mod gateway;
 pub mod gotrue;
-pub mod keys;
+pub mod http;
+pub mod key_derivation;
 pub mod logout;
 pub mod mock;
 pub mod operator;
-pub mod places;
 pub mod queue;
 pub mod readiness;
 pub mod report;
-pub mod routes;
-pub mod server;
 pub mod session;
 pub mod store;
 pub mod telemetry;

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 pub use self::under_way::LocalLogouts;
 use self::{
-    attempt::{Attempt, RefreshFault},
+    attempt::{Attempt, RefreshError},
     under_way::UnderWay,
 };
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     queue::enqueue::RevocationQueue,
     session::{
         Proof, Session,
-        token::{TokenFault, session_of, validity_of},
+        token::{TokenError, session_of, validity_of},
         verifier::Standing,
     },
     store::Store,
@@ -42,7 +42,7 @@ pub enum Outcome {
     /// This session is gone, so GoTrue refused to end the user's others: they live on.
     OthersLiveOn,
     /// The credential turned out not to be genuine.
-    NotGenuine(TokenFault),
+    NotGenuine(TokenError),
     /// The access token has expired, and GoTrue gives no other for the refresh token. Whether the
     /// session lives is not known.
     Expired,
@@ -54,7 +54,7 @@ pub enum Outcome {
 
 /// What happened, for the reply and the audit log.
 #[derive(Clone, Debug)]
-pub struct Ended {
+pub struct LogoutReport {
     /// What became of the session.
     pub outcome: Outcome,
     /// The status of GoTrue's answer to the logout, if it was asked and answered.
@@ -69,7 +69,7 @@ pub struct Ended {
 
 /// What is asked for, and by whom.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct LogoutRequest<'a> {
     /// Which of the user's sessions end.
     pub scope: Scope,
     /// The route, for whoever reads the queue.
@@ -103,12 +103,17 @@ pub struct Logout {
 impl Logout {
     /// Revokes what is asked for with `session`'s credentials, refreshing them first if they have
     /// expired, and records it on the revocation list. Where GoTrue fails, the logout is queued.
-    pub async fn end(&self, session: &Session, asked: Asked<'_>, deadline: Deadline) -> Ended {
+    pub async fn end(
+        &self,
+        session: &Session,
+        asked: LogoutRequest<'_>,
+        deadline: Deadline,
+    ) -> LogoutReport {
         let is_up_to_date = self.learn(session).await;
         let knows_end = self.knows_end(session);
         if asked.scope == Scope::Local && session.proof != Proof::Unproven && knows_end {
             // GoTrue before 2.150 takes a second local logout for a global one.
-            return Ended {
+            return LogoutReport {
                 outcome: Outcome::AlreadyEnded,
                 upstream_status: None,
                 upstream_time: None,
@@ -118,7 +123,7 @@ impl Logout {
         }
         // `verify` refuses its tokens: such as after `others` of another session.
         let is_refused = self.is_refused(session);
-        let asked = Asked { was_over: !is_up_to_date || knows_end || is_refused, ..asked };
+        let asked = LogoutRequest { was_over: !is_up_to_date || knows_end || is_refused, ..asked };
         // A proven session that is not on the list has no entry in the queue: what is queued for it is
         // recorded there.
         let may_wait =
@@ -148,23 +153,28 @@ impl Logout {
             Box::pin(self.remove_settled(session, asked.scope, queued.as_ref())).await;
         }
         let Attempt { status: upstream_status, unknown, .. } = attempt;
-        Ended { outcome, upstream_status, upstream_time, unknown, proof }
+        LogoutReport { outcome, upstream_status, upstream_time, unknown, proof }
     }
 
     /// The same for a logout that is in the queue, and stays there unless this ends the session.
-    pub async fn retry(&self, session: &Session, asked: Asked<'_>, deadline: Deadline) -> Ended {
+    pub async fn retry(
+        &self,
+        session: &Session,
+        asked: LogoutRequest<'_>,
+        deadline: Deadline,
+    ) -> LogoutReport {
         let (attempt, took) = self.attempt(session, asked, true, deadline).await;
         if attempt.vouched || attempt.is_final() {
             self.record(session, asked, &attempt).await;
         }
         let proof = if attempt.vouched { Proof::Proven } else { session.proof };
         let Attempt { outcome, status: upstream_status, unknown, .. } = attempt;
-        Ended { outcome, upstream_status, upstream_time: Some(took), unknown, proof }
+        LogoutReport { outcome, upstream_status, upstream_time: Some(took), unknown, proof }
     }
 
     /// Marks a `local` logout as under way. One of an unproven session counts for nothing: its ids may be
     /// those of another user's session.
-    fn begin(&self, session: &Session, asked: Asked<'_>) -> Option<UnderWay> {
+    fn begin(&self, session: &Session, asked: LogoutRequest<'_>) -> Option<UnderWay> {
         let counts = asked.scope == Scope::Local && session.proof != Proof::Unproven;
         counts.then(|| self.local_logouts.begin(session.claims.session_id))
     }
@@ -173,7 +183,7 @@ impl Logout {
     async fn attempt(
         &self,
         session: &Session,
-        asked: Asked<'_>,
+        asked: LogoutRequest<'_>,
         may_have_queued: bool,
         deadline: Deadline,
     ) -> (Attempt, Duration) {
@@ -188,7 +198,7 @@ impl Logout {
     async fn enqueue(
         &self,
         session: &Session,
-        asked: Asked<'_>,
+        asked: LogoutRequest<'_>,
         attempt: &Attempt,
         proof: Proof,
     ) -> Outcome {
@@ -198,7 +208,7 @@ impl Logout {
         if !refusal.is_passing() || proof == Proof::Unproven {
             return outcome;
         }
-        let asked = Asked { tried_before: asked.tried_before || attempt.unknown, ..asked };
+        let asked = LogoutRequest { tried_before: asked.tried_before || attempt.unknown, ..asked };
         // GoTrue may have vouched for the session by a refresh.
         let session = &Session { proof, ..session.clone() };
         let enqueued = queue.enqueue(kept, session, asked, refusal, self.clock.now());
@@ -212,8 +222,13 @@ impl Logout {
         }
     }
 
-    async fn revoke(&self, session: &Session, asked: Asked<'_>, deadline: Deadline) -> Attempt {
-        let Asked { scope, caller, .. } = asked;
+    async fn revoke(
+        &self,
+        session: &Session,
+        asked: LogoutRequest<'_>,
+        deadline: Deadline,
+    ) -> Attempt {
+        let LogoutRequest { scope, caller, .. } = asked;
         if !session.expired {
             let answer = self.gotrue.logout(&session.access_token, scope, caller, deadline).await;
             // It verified here and GoTrue does not take it: its clock is ahead, or its keys rotated.
@@ -235,14 +250,14 @@ impl Logout {
         &self,
         session: &Session,
         refresh_token: &SecretString,
-        asked: Asked<'_>,
+        asked: LogoutRequest<'_>,
         deadline: Deadline,
     ) -> Attempt {
-        let Asked { scope, caller, .. } = asked;
+        let LogoutRequest { scope, caller, .. } = asked;
         match self.refresh(session, refresh_token, caller, deadline).await {
             // The user's other sessions may live on, so this answers a `local` logout alone; and a session
             // that a forger may have named learns nothing.
-            Err(RefreshFault::Refused(Refusal::RefreshTokenRefused))
+            Err(RefreshError::Refused(Refusal::RefreshTokenRefused))
                 if scope == Scope::Local
                     && session.proof != Proof::Unproven
                     && self.is_over(session).await =>
@@ -271,7 +286,12 @@ impl Logout {
     /// the user's other sessions alone: where the list has its end, where a `local` logout of it is under way,
     /// or where it may have been over before the first try. The list also has the session of a user who repeats
     /// a `global`, so that user may get a false alarm (401 `not_found`), but never a false success.
-    async fn judged(&self, session: &Session, answer: &LogoutAnswer, asked: Asked<'_>) -> Attempt {
+    async fn judged(
+        &self,
+        session: &Session,
+        answer: &LogoutAnswer,
+        asked: LogoutRequest<'_>,
+    ) -> Attempt {
         let mut attempt = Attempt::of(answer, asked.scope);
         let by_unheard_try = match attempt.outcome {
             Outcome::Revoked => attempt.assumed,
@@ -300,10 +320,10 @@ impl Logout {
         refresh_token: &SecretString,
         caller: &OnBehalfOf,
         deadline: Deadline,
-    ) -> Result<SecretString, RefreshFault> {
+    ) -> Result<SecretString, RefreshError> {
         let refreshed = self.gotrue.refresh(refresh_token, caller, deadline).await?;
         let same = session_of(refreshed.access_token.expose_secret())
             == Some((session.claims.sub, session.claims.session_id));
-        if same { Ok(refreshed.access_token) } else { Err(RefreshFault::Foreign) }
+        if same { Ok(refreshed.access_token) } else { Err(RefreshError::Foreign) }
     }
 }

@@ -12,7 +12,7 @@ use logout_gateway::{
     check,
     clock::Clock,
     config::{self, Config},
-    core_dumps, demo, descriptors,
+    core_dumps, demo, fd_limit,
     gateway::{Gateway, StartError},
     mock, operator,
     telemetry::{self, Telemetry, traces::Exporter},
@@ -80,7 +80,7 @@ fn serve(args: config::Args) -> ExitCode {
         tracing::warn!(%cause, "core dumps stay possible, and one would hold secrets: forbid them (ulimit -c 0)");
     }
     let warnings = config.warnings().into_iter().chain(config::unused_proxies());
-    for warning in warnings.chain(descriptors::provide(&config.limits)) {
+    for warning in warnings.chain(fd_limit::provide(&config.limits)) {
         warning.log();
     }
     match run(config, &telemetry) {

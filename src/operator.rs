@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::{
     clock::Clock,
     config::StoreAddress,
-    queue::{enqueue::milliseconds, entry::Entry},
+    queue::{enqueue::milliseconds, entry::QueueEntry},
     report::{FailedLogout, QueuedLogout},
     store::{self, Queue, Store, failure::Failure},
 };
@@ -55,7 +55,7 @@ pub struct QueueArgs {
 #[derive(Subcommand)]
 enum Action {
     /// The postponed logouts, by the time of their next try.
-    List,
+    RevocationList,
     /// Ask GoTrue again at once.
     Retry(Which),
     /// Give up: the failure log keeps that they were dropped.
@@ -88,7 +88,7 @@ enum Trouble {
     #[error(transparent)]
     Open(#[from] store::CannotOpen),
     #[error(transparent)]
-    Store(#[from] store::StoreFault),
+    Store(#[from] store::StoreError),
     #[error("GATEWAY_STORE: {0} has no queue")]
     NoQueue(&'static str),
     #[error("GATEWAY_STORE: there is no file {}", .0.display())]
@@ -108,7 +108,7 @@ enum Trouble {
 pub fn queue(args: QueueArgs) -> ExitCode {
     let QueueArgs { store, action } = args;
     run(store, async |address| match action {
-        Action::List => {
+        Action::RevocationList => {
             let entries = store::look_into(&address).await?.entries;
             let entries = entries.ok_or(Trouble::NoQueue("memory"))?;
             print(entries.iter().map(QueuedLogout::from), &QUEUE_COLUMNS)
@@ -166,7 +166,7 @@ fn address(args: StoreArgs) -> Result<StoreAddress, Trouble> {
     StoreAddress::parse(text).map_err(|rule| Trouble::Address(rule.into_owned()))
 }
 
-async fn chosen(queue: &dyn Queue, which: &Which) -> Result<Vec<Entry>, Trouble> {
+async fn chosen(queue: &dyn Queue, which: &Which) -> Result<Vec<QueueEntry>, Trouble> {
     let entries = queue.entries(usize::MAX).await?;
     if which.all {
         return Ok(entries);
@@ -206,7 +206,7 @@ async fn drop_entries(store: &dyn Store, queue: &dyn Queue, which: &Which) -> Re
             Ok(()) => writeln!(io::stdout(), "{id}: dropped")?,
             Err(cause) => {
                 not_noted += 1;
-                let Entry { session_id, user_id, .. } = entry;
+                let QueueEntry { session_id, user_id, .. } = entry;
                 eprintln!(
                     "{id}: dropped, but not in the failure log: session {session_id} of user \
                      {user_id}: {cause}"

@@ -17,11 +17,36 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
-    error::{Error, Part},
     report::rfc3339,
     session::{jwks::Jwks, verifier::Verifier},
     store::Store,
 };
+
+/// A part of the gateway that can be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The project's key set was never fetched, or too long ago.
+    KeySet,
+    /// GoTrue does not answer, and only GoTrue can verify the token.
+    AuthService,
+    /// The store with the revocation list does not answer.
+    Store,
+    /// The process is about to end.
+    ShuttingDown,
+}
+
+impl Part {
+    /// The contract's word: the `reason` of a 503, and `part` in the log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::KeySet => "key_set",
+            Self::AuthService => "auth_service",
+            Self::Store => "store",
+            Self::ShuttingDown => "shutting_down",
+        }
+    }
+}
 
 /// A part that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +131,7 @@ impl Watched {
     fn miss(&mut self, part: Part, now: i64, tell: bool) -> Missing {
         let since = *self.missing_since.get_or_insert(now);
         if tell && !mem::replace(&mut self.told, true) {
-            tracing::warn!(part = name(part), since = rfc3339(since), "not ready");
+            tracing::warn!(part = part.as_str(), since = rfc3339(since), "not ready");
         }
         Missing { part, since }
     }
@@ -115,13 +140,8 @@ impl Watched {
         let since = self.missing_since.take()?;
         if mem::take(&mut self.told) {
             let missing_for = format_duration(Missing { part, since }.lasts(now));
-            tracing::info!(part = name(part), %missing_for, "ready again");
+            tracing::info!(part = part.as_str(), %missing_for, "ready again");
         }
         None
     }
-}
-
-/// As the envelope names it.
-fn name(part: Part) -> &'static str {
-    Error::NotReady(part).reason()
 }

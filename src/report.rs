@@ -6,7 +6,7 @@ use humantime::format_rfc3339_seconds;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{queue::entry::Entry, store::failure::Failure};
+use crate::{queue::entry::QueueEntry, store::failure::Failure};
 
 /// An entry of the queue without its credentials, sealed or not.
 #[derive(Clone, Debug, Serialize)]
@@ -37,8 +37,8 @@ pub struct QueuedLogout {
     pub key_id: String,
 }
 
-impl From<&Entry> for QueuedLogout {
-    fn from(entry: &Entry) -> Self {
+impl From<&QueueEntry> for QueuedLogout {
+    fn from(entry: &QueueEntry) -> Self {
         let moment = |milliseconds: i64| rfc3339(milliseconds / 1000);
         Self {
             id: entry.id,

@@ -19,7 +19,7 @@ use tracing::Instrument as _;
 
 use self::{
     cookies::{RequestCookies, Stored, StoredSession},
-    token::{Claims, TokenFault, session_of},
+    token::{Claims, TokenError, session_of},
     verifier::{Standing, Verifier},
 };
 use crate::telemetry::traces;
@@ -129,11 +129,11 @@ pub struct Session {
 
 /// Why nobody is calling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoSession {
+pub enum AuthenticationError {
     /// No credential.
     Missing,
     /// One that is not genuine.
-    Invalid(TokenFault),
+    Invalid(TokenError),
 }
 
 /// What to do about an access token whose `kid` is not in the key set at hand.
@@ -149,7 +149,7 @@ impl Verifier {
     /// Judges what came at `now`, seconds since the Unix epoch. An expired session is still one.
     ///
     /// # Errors
-    /// [`NoSession`], with the rule that the token breaks.
+    /// [`AuthenticationError`], with the rule that the token breaks.
     pub async fn session(
         &self,
         credential: Credential,
@@ -157,10 +157,12 @@ impl Verifier {
         key: &str,
         now: i64,
         unknown_key: UnknownKey,
-    ) -> Result<Session, NoSession> {
+    ) -> Result<Session, AuthenticationError> {
         let (access_token, mut refresh_token, mut carrier) = match credential {
-            Credential::Missing => return Err(NoSession::Missing),
-            Credential::Undecodable => return Err(NoSession::Invalid(TokenFault::Undecodable)),
+            Credential::Missing => return Err(AuthenticationError::Missing),
+            Credential::Undecodable => {
+                return Err(AuthenticationError::Invalid(TokenError::Undecodable));
+            }
             Credential::Bearer(token) => (token, None, Carrier::Bearer),
             Credential::Cookie(stored) => {
                 (stored.access_token, stored.refresh_token, Carrier::Cookie)
@@ -174,7 +176,7 @@ impl Verifier {
             }
         };
         let judged = judging.instrument(traces::token_check()).await;
-        let judged = judged.map_err(NoSession::Invalid)?;
+        let judged = judged.map_err(AuthenticationError::Invalid)?;
         if judged.expired && carrier == Carrier::Bearer {
             refresh_token = cookie_of_same_session(cookies, key, &judged.claims);
             if refresh_token.is_some() {

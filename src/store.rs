@@ -8,10 +8,10 @@
 
 pub mod failure;
 pub mod file;
+pub mod instrumented;
 pub mod list;
 pub mod memory;
 pub mod redis;
-pub mod watched;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ use uuid::Uuid;
 use self::{
     failure::Failure,
     file::FileStore,
-    list::{List, Revocation},
+    list::{Revocation, RevocationList},
     memory::MemoryStore,
     redis::RedisStore,
 };
@@ -29,7 +29,7 @@ use crate::{
     config::StoreAddress,
     queue::{
         bounds::{Bounds, QueueFullError},
-        entry::Entry,
+        entry::QueueEntry,
     },
     session::token::Claims,
 };
@@ -46,45 +46,45 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// the store fails.
     ///
     /// # Errors
-    /// [`StoreFault`] when it might not survive, or other instances do not hear of it yet. The store
+    /// [`StoreError`] when it might not survive, or other instances do not hear of it yet. The store
     /// tries again by itself.
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreFault>;
+    async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError>;
 
     /// Whether a token is on the list at `now`, seconds since the Unix epoch.
     ///
     /// # Errors
-    /// [`StoreFault`] when nobody can tell.
-    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreFault>;
+    /// [`StoreError`] when nobody can tell.
+    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreError>;
 
     /// The list as far as this instance knows it. What it refuses is refused; what it lacks, another
     /// instance may have entered.
-    fn list(&self) -> &List;
+    fn list(&self) -> &RevocationList;
 
     /// Brings [`Store::list`] up to date about the session and the user of `claims`: where this instance
     /// does not know the whole list, it asks the store.
     ///
     /// # Errors
-    /// [`StoreFault`]; then what the list lacks about them, another instance may have entered.
-    async fn learn(&self, claims: &Claims) -> Result<(), StoreFault>;
+    /// [`StoreError`]; then what the list lacks about them, another instance may have entered.
+    async fn learn(&self, claims: &Claims) -> Result<(), StoreError>;
 
     /// Forgets what no living token can match at `now`, seconds since the Unix epoch.
     ///
     /// # Errors
-    /// [`StoreFault`]; then it is still there.
-    async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault>;
+    /// [`StoreError`]; then it is still there.
+    async fn purge_expired(&self, now: i64) -> Result<(), StoreError>;
 
     /// Adds to the failure log, of which the last [`FAILURES_KEPT`] stay, and the last
     /// [`FAILURES_KEPT_OF_USER`] of each user.
     ///
     /// # Errors
-    /// [`StoreFault`]; then they are not kept.
-    async fn note(&self, failures: &[Failure]) -> Result<(), StoreFault>;
+    /// [`StoreError`]; then they are not kept.
+    async fn note(&self, failures: &[Failure]) -> Result<(), StoreError>;
 
     /// The failure log, newest first, `most` of it.
     ///
     /// # Errors
-    /// [`StoreFault`].
-    async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreFault>;
+    /// [`StoreError`].
+    async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreError>;
 
     /// The queue of postponed revocations, unless a restart would lose it.
     fn queue(&self) -> Option<&dyn Queue>;
@@ -105,89 +105,93 @@ pub trait Store: fmt::Debug + Send + Sync {
 /// time.
 ///
 /// `now` is the time by the gateway's clock, in milliseconds since the Unix epoch, for stores that have no
-/// clock of their own: [`Entry::queued_at`], [`Entry::due`] and [`Entry::failed_at`] are by the clock of
+/// clock of their own: [`QueueEntry::queued_at`], [`QueueEntry::due`] and [`QueueEntry::failed_at`] are by the clock of
 /// the store. What takes, reschedules and removes entries needs no room in a store that is full.
 #[async_trait]
 pub trait Queue: Send + Sync {
     /// Adds an entry that is due after `pause`, within `bounds`. Where the queue has one of that id, it
-    /// gets the credentials of this one ([`Entry::merged_with`]), and is due when it was.
+    /// gets the credentials of this one ([`QueueEntry::merged_with`]), and is due when it was.
     ///
     /// # Errors
-    /// [`StoreFault`] when it might not survive; [`QueueFullError`] when there is no room.
+    /// [`StoreError`] when it might not survive; [`QueueFullError`] when there is no room.
     async fn enqueue(
         &self,
-        entry: &Entry,
+        entry: &QueueEntry,
         pause: Duration,
         bounds: &Bounds,
         now: i64,
-    ) -> Result<Result<(), QueueFullError>, StoreFault>;
+    ) -> Result<Result<(), QueueFullError>, StoreError>;
 
     /// The entry of that id.
     ///
     /// # Errors
-    /// [`StoreFault`].
-    async fn get(&self, id: Uuid) -> Result<Option<Entry>, StoreFault>;
+    /// [`StoreError`].
+    async fn get(&self, id: Uuid) -> Result<Option<QueueEntry>, StoreError>;
 
     /// Up to `most` entries that are due, those that failed last at the end. They are due again after
-    /// `lease`, and [`Entry::due`] tells when: the worker that took them may die. An entry that is due
+    /// `lease`, and [`QueueEntry::due`] tells when: the worker that took them may die. An entry that is due
     /// later than any pause lasts ([`backoff::LONGEST_ASKED`](crate::queue::backoff::LONGEST_ASKED)) is due now: a wrong clock put it there. Entries that
     /// this release cannot read hinder no others.
     ///
     /// # Errors
-    /// [`StoreFault`].
-    async fn lease(&self, lease: Duration, most: usize, now: i64)
-    -> Result<Vec<Entry>, StoreFault>;
+    /// [`StoreError`].
+    async fn lease(
+        &self,
+        lease: Duration,
+        most: usize,
+        now: i64,
+    ) -> Result<Vec<QueueEntry>, StoreError>;
 
-    /// Makes an entry, whose lease ends at [`Entry::due`], due after `pause`, with its new
-    /// [`Entry::attempts`], [`Entry::reason`] and [`Entry::tried`]; its credentials stay as they are in
+    /// Makes an entry, whose lease ends at [`QueueEntry::due`], due after `pause`, with its new
+    /// [`QueueEntry::attempts`], [`QueueEntry::reason`] and [`QueueEntry::tried`]; its credentials stay as they are in
     /// the store. If some were added since it was read, it is due at once: they were not tried yet. `failed` tells whether it was tried and failed. Nothing happens if it was removed, or
     /// another worker holds it. Answers whether it was done.
     ///
     /// # Errors
-    /// [`StoreFault`].
+    /// [`StoreError`].
     async fn reschedule(
         &self,
-        entry: &Entry,
+        entry: &QueueEntry,
         pause: Duration,
         failed: bool,
         now: i64,
-    ) -> Result<bool, StoreFault>;
+    ) -> Result<bool, StoreError>;
 
     /// Removes an entry unless credentials were added to it since it was read; answers whether it did.
     ///
     /// # Errors
-    /// [`StoreFault`].
-    async fn remove_unchanged(&self, entry: &Entry) -> Result<bool, StoreFault>;
+    /// [`StoreError`].
+    async fn remove_unchanged(&self, entry: &QueueEntry) -> Result<bool, StoreError>;
 
     /// Removes an entry; answers whether it was there.
     ///
     /// # Errors
-    /// [`StoreFault`].
-    async fn remove(&self, id: Uuid) -> Result<bool, StoreFault>;
+    /// [`StoreError`].
+    async fn remove(&self, id: Uuid) -> Result<bool, StoreError>;
 
-    /// The entries by [`Entry::due`], `most` of them.
+    /// The entries by [`QueueEntry::due`], `most` of them.
     ///
     /// # Errors
-    /// [`StoreFault`].
-    async fn entries(&self, most: usize) -> Result<Vec<Entry>, StoreFault>;
+    /// [`StoreError`].
+    async fn entries(&self, most: usize) -> Result<Vec<QueueEntry>, StoreError>;
 
     /// How many there are.
     ///
     /// # Errors
-    /// [`StoreFault`].
-    async fn waiting(&self) -> Result<usize, StoreFault>;
+    /// [`StoreError`].
+    async fn waiting(&self) -> Result<usize, StoreError>;
 
-    /// The earliest [`Entry::queued_at`].
+    /// The earliest [`QueueEntry::queued_at`].
     ///
     /// # Errors
-    /// [`StoreFault`].
-    async fn oldest(&self) -> Result<Option<i64>, StoreFault>;
+    /// [`StoreError`].
+    async fn oldest(&self) -> Result<Option<i64>, StoreError>;
 }
 
 /// The store did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the store failed to {operation}: {cause}")]
-pub struct StoreFault {
+pub struct StoreError {
     /// What it was asked, one of a few words.
     pub operation: &'static str,
     /// Why, without any secret.
@@ -216,14 +220,14 @@ pub async fn open(address: &StoreAddress) -> Result<Arc<dyn Store>, CannotOpen> 
 pub struct Contents {
     /// The failure log, newest first.
     pub failures: Vec<Failure>,
-    /// The queue by [`Entry::due`], unless there is none.
-    pub entries: Option<Vec<Entry>>,
+    /// The queue by [`QueueEntry::due`], unless there is none.
+    pub entries: Option<Vec<QueueEntry>>,
 }
 
 impl Contents {
     /// Of a store that is open.
     async fn of(store: &dyn Store) -> Result<Self, CannotOpen> {
-        let fault = |fault: StoreFault| CannotOpen(fault.to_string());
+        let fault = |fault: StoreError| CannotOpen(fault.to_string());
         let failures = store.failures(FAILURES_KEPT).await.map_err(fault)?;
         let entries = match store.queue() {
             Some(queue) => Some(queue.entries(usize::MAX).await.map_err(fault)?),

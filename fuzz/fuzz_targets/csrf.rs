@@ -13,7 +13,7 @@ use arbitrary::Arbitrary;
 use axum::http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::fuzz_target;
 use logout_gateway::csrf::{
-    Binding, Csrf, CsrfFault, origin::SEC_FETCH_SITE, submitted::Submitted,
+    Binding, Csrf, CsrfError, origin::SEC_FETCH_SITE, submitted::SubmittedToken,
 };
 use logout_gateway_fuzz::configuration;
 use seeds::{ALLOWED_ORIGIN, PREVIOUS_SECRET, SECRET, csrf::minted};
@@ -188,7 +188,7 @@ fn judge_token(input: &Input) {
     let bindings = input.bindings();
 
     let judged = CSRF.double_submit(
-        header.as_deref().map(|text| Submitted::new(text.as_bytes())),
+        header.as_deref().map(|text| SubmittedToken::new(text.as_bytes())),
         cookies.iter().map(String::as_str),
         &bindings,
     );
@@ -196,8 +196,8 @@ fn judge_token(input: &Input) {
     let nothing = same.is_empty() || cookies.iter().all(String::is_empty);
     let expected = match (good, nothing) {
         (true, _) => Ok(()),
-        (false, true) => Err(CsrfFault::Missing),
-        (false, false) => Err(CsrfFault::Invalid),
+        (false, true) => Err(CsrfError::Missing),
+        (false, false) => Err(CsrfError::Invalid),
     };
     assert_eq!(judged, expected, "{header:?} {cookies:?}");
 

@@ -22,10 +22,10 @@ use axum::{
 use http_body_util::BodyExt;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use logout_gateway::{
-    app::{self, App, frame::PeerAddress},
     clock::Clock,
-    failures,
+    failure_log,
     gateway::first_app,
+    http::{client_addr::PeerAddress, router, state::AppState},
     store::memory::MemoryStore,
 };
 use logout_gateway_fuzz::{
@@ -51,7 +51,7 @@ struct World {
     runtime: Runtime,
     gotrue: GoTrue,
     /// The usual configuration, and another.
-    gateways: [(Arc<App>, Router); 2],
+    gateways: [(Arc<AppState>, Router); 2],
 }
 
 static WORLD: LazyLock<World> = LazyLock::new(|| {
@@ -85,14 +85,14 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         });
         let config = configuration::of(&[both.as_slice(), flags].concat());
         let app = Arc::new(
-            first_app(config, clock, Arc::new(MemoryStore::default()), failures::channel().0)
+            first_app(config, clock, Arc::new(MemoryStore::default()), failure_log::channel().0)
                 .expect("a gateway"),
         );
         let jwks = app.jwks.clone();
         runtime.spawn(async move {
             jwks.keep_fetching(async || Ok::<_, Uuid>(key_set().into())).await;
         });
-        (app.clone(), app::public(app, Router::new()))
+        (app.clone(), router::public(app, Router::new()))
     });
     World { runtime, gotrue, gateways }
 });
@@ -113,7 +113,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     });
     let calls = WORLD.gotrue.follow(Script::default());
     // Every input begins with an empty revocation list.
-    let forgotten = app.logout.store.forget_outlived(i64::MAX);
+    let forgotten = app.logout.store.purge_expired(i64::MAX);
     WORLD.runtime.block_on(forgotten).expect("an empty list");
 
     assert_contract(&parts, &reply);

@@ -18,7 +18,7 @@ use jsonwebtoken::Algorithm;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use logout_gateway::session::{
     jwks::Jwks,
-    token::{Claims, Rules, TokenFault, UnverifiedToken, session_of},
+    token::{Claims, Rules, TokenError, UnverifiedToken, session_of},
     verifier::{Standing, Verifier},
 };
 use logout_gateway_fuzz::{
@@ -113,7 +113,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let strictly = world.runtime.block_on(world.strict.judge(&token, RECORDED_AT));
     match read.as_ref().map(|(_, unverified)| unverified.algorithm) {
         Ok(algorithm) if !SOME_ALGORITHMS.contains(&algorithm) => {
-            assert_eq!(strictly.err(), Some(TokenFault::Algorithm), "{token}");
+            assert_eq!(strictly.err(), Some(TokenError::Algorithm), "{token}");
         }
         _ => assert_eq!(strictly.is_ok(), judged.is_ok(), "{token}"),
     }

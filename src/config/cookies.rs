@@ -8,7 +8,7 @@ use url::Url;
 use crate::session::cookies::CSRF_COOKIE;
 
 use super::{
-    faults::{Faults, Noted, Rule},
+    error::{ConfigErrors, Noted, Rule},
     rules::{host_name, list, list_or_none, one_of, whole_number},
 };
 
@@ -79,7 +79,7 @@ impl Cookies {
     pub(super) fn read(
         args: CookieArgs,
         project: Result<&Url, Noted>,
-        faults: &mut Faults,
+        faults: &mut ConfigErrors,
     ) -> Result<Self, Noted> {
         let name = faults
             .optional("GATEWAY_COOKIE_NAME", args.cookie_name, session_cookie_name)
@@ -116,7 +116,7 @@ impl Cookies {
 }
 
 /// The name that @supabase/supabase-js gives the session's cookie.
-fn storage_key(project: &Url, faults: &mut Faults) -> Result<String, Noted> {
+fn storage_key(project: &Url, faults: &mut ConfigErrors) -> Result<String, Noted> {
     let host = project.host_str().unwrap_or_default();
     let label = host.split('.').next().unwrap_or_default();
     token(&format!("sb-{label}-auth-token")).map_err(|_| {

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    faults::{Faults, Noted, Rule},
+    error::{ConfigErrors, Noted, Rule},
     rules::{list_or_none, one_of, secret},
 };
 
@@ -57,7 +57,7 @@ pub(super) struct Csrf {
 }
 
 impl Csrf {
-    pub(super) fn read(args: CsrfArgs, faults: &mut Faults) -> Result<Self, Noted> {
+    pub(super) fn read(args: CsrfArgs, faults: &mut ConfigErrors) -> Result<Self, Noted> {
         let current = faults.optional("GATEWAY_SECRET", args.secret, secret);
         let previous = faults.optional("GATEWAY_SECRET_PREVIOUS", args.secret_previous, secret);
         if let (Ok(None), Ok(Some(_))) = (&current, &previous) {

@@ -5,7 +5,7 @@ use std::{ffi::OsString, time::Duration};
 use clap::Args;
 
 use super::{
-    faults::{Faults, Noted},
+    error::{ConfigErrors, Noted},
     rules::{AN_HOUR, DEADLINE, MORE_THAN_ZERO, duration, whole_number},
 };
 
@@ -47,7 +47,7 @@ pub(super) struct LimitArgs {
 }
 
 impl Limits {
-    pub(super) fn read(args: LimitArgs, faults: &mut Faults) -> Result<Self, Noted> {
+    pub(super) fn read(args: LimitArgs, faults: &mut ConfigErrors) -> Result<Self, Noted> {
         let at_once = whole_number(1..=MOST_AT_ONCE);
         let in_flight = faults.or("GATEWAY_MAX_IN_FLIGHT", args.max_in_flight, 1024, &at_once);
         let connections =

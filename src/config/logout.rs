@@ -6,7 +6,7 @@ use axum::http::HeaderValue;
 use clap::Args;
 
 use super::{
-    faults::{Faults, Noted, Rule},
+    error::{ConfigErrors, Noted, Rule},
     rules::{
         AN_HOUR, DEADLINE, GIBIBYTE, MEBIBYTE, MORE_THAN_ZERO, byte_size, duration, list_or_none,
         one_of,
@@ -102,7 +102,7 @@ pub(super) struct Logout {
 }
 
 impl Logout {
-    pub(super) fn read(args: LogoutArgs, faults: &mut Faults) -> Result<Self, Noted> {
+    pub(super) fn read(args: LogoutArgs, faults: &mut ConfigErrors) -> Result<Self, Noted> {
         let scopes = Scope::ALL.map(|scope| (scope.as_str(), scope));
         let scope =
             faults.or("GATEWAY_DEFAULT_SCOPE", args.default_scope, Scope::Local, one_of(&scopes));

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use super::{
-    faults::{Faults, Noted, Rule},
+    error::{ConfigErrors, Noted, Rule},
     rules::{base_url, one_of, unless_empty},
 };
 
@@ -45,7 +45,7 @@ pub(super) struct Logs {
 }
 
 impl Logs {
-    pub(super) fn read(args: LogArgs, faults: &mut Faults) -> Result<Self, Noted> {
+    pub(super) fn read(args: LogArgs, faults: &mut ConfigErrors) -> Result<Self, Noted> {
         let default = if stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
         let formats = one_of(&[("text", LogFormat::Text), ("json", LogFormat::Json)]);
         let format = faults.or("GATEWAY_LOG_FORMAT", args.log_format, default, formats);

@@ -6,7 +6,7 @@ use clap::Args;
 use url::{Origin, Position, Url};
 
 use super::{
-    faults::{Faults, Noted, Rule},
+    error::{ConfigErrors, Noted, Rule},
     rules::{list_or_none, unrepaired},
 };
 
@@ -57,7 +57,7 @@ pub struct Destination {
 }
 
 impl Redirects {
-    pub(super) fn read(args: RedirectArgs, faults: &mut Faults) -> Result<Self, Noted> {
+    pub(super) fn read(args: RedirectArgs, faults: &mut ConfigErrors) -> Result<Self, Noted> {
         let urls = list_or_none(place);
         let allowed = faults.or("GATEWAY_REDIRECT_URLS", args.redirect_urls, Vec::new(), urls);
         let default = args.redirect_default;

@@ -6,7 +6,7 @@ use std::{cell::Cell, ffi::OsString, ops::RangeInclusive, time::Duration};
 use secrecy::SecretString;
 use url::Url;
 
-use super::faults::Rule;
+use super::error::Rule;
 
 /// The longest of the gateway's own deadlines.
 pub(super) const AN_HOUR: Duration = Duration::from_hours(1);

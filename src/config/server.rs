@@ -12,7 +12,7 @@ use clap::Args;
 use ipnet::IpNet;
 
 use super::{
-    faults::{Faults, Noted, Rule},
+    error::{ConfigErrors, Noted, Rule},
     rules::{AN_HOUR, duration, host_name, list_or_none, whole_number},
 };
 
@@ -63,7 +63,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn read(args: ServerArgs, faults: &mut Faults) -> Result<Self, Noted> {
+    pub(super) fn read(args: ServerArgs, faults: &mut ConfigErrors) -> Result<Self, Noted> {
         let bind = faults.optional("GATEWAY_BIND", args.bind, address);
         let port = faults.optional("PORT", args.port, port);
         let bind = bind.and_then(|bind| Ok(public_address(bind, port?)));

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    faults::{Faults, Noted, Rule},
+    error::{ConfigErrors, Noted, Rule},
     rules::{base_url, list, one_of, secret, unless_empty},
 };
 
@@ -67,7 +67,7 @@ pub(super) struct SupabaseArgs {
 
 impl SupabaseArgs {
     /// Reads the one variable that others take their defaults from.
-    pub(super) fn project(&mut self, faults: &mut Faults) -> Result<Project, Noted> {
+    pub(super) fn project(&mut self, faults: &mut ConfigErrors) -> Result<Project, Noted> {
         faults.required("SUPABASE_URL", self.supabase_url.take(), |text| {
             Ok(Project { url: base_url(text)?, issuer: issuer(text) })
         })
@@ -93,7 +93,7 @@ impl Supabase {
     pub(super) fn read(
         args: SupabaseArgs,
         project: Result<&Project, Noted>,
-        faults: &mut Faults,
+        faults: &mut ConfigErrors,
     ) -> Result<Self, Noted> {
         let publishable = unless_empty(args.supabase_publishable_key);
         let publishable = faults.optional("SUPABASE_PUBLISHABLE_KEY", publishable, api_key);

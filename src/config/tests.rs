@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{Args as _, Command, FromArgMatches as _};
 use proptest::prelude::*;
 
-use super::{Args, Config, Faults};
+use super::{Args, Config, ConfigErrors};
 
 /// The command that has every flag, deaf to the environment.
 fn command() -> Command {
@@ -23,7 +23,7 @@ fn flags() -> Vec<(String, String)> {
 }
 
 /// The configuration of these variables; `SUPABASE_URL` has a good value unless it is among them.
-pub(super) fn parse_with(given: &[(&str, &str)]) -> Result<Config, Faults> {
+pub(super) fn parse_with(given: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let flags = flags();
     let mut words = vec![OsString::from("gateway")];
     let project = ("SUPABASE_URL", "https://abc.supabase.co");

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use url::Url;
 
-use super::CsrfFault;
+use super::CsrfError;
 
 /// W3C Fetch Metadata.
 pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -30,8 +30,8 @@ impl AllowedOrigins {
     /// Judges the page that asks; `own` is the gateway's own origin as the browser sees it.
     ///
     /// # Errors
-    /// [`CsrfFault::CrossSite`].
-    pub fn judge(&self, headers: &HeaderMap, own: Option<&str>) -> Result<(), CsrfFault> {
+    /// [`CsrfError::CrossSite`].
+    pub fn judge(&self, headers: &HeaderMap, own: Option<&str>) -> Result<(), CsrfError> {
         let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
         let asking = asking_origin(headers);
         let allowed = match (site, &asking) {
@@ -43,7 +43,7 @@ impl AllowedOrigins {
             (site, Asking::NotABrowser) => site.is_none(),
             (_, Asking::Unknown) => false,
         };
-        if allowed { Ok(()) } else { Err(CsrfFault::CrossSite) }
+        if allowed { Ok(()) } else { Err(CsrfError::CrossSite) }
     }
 }
 

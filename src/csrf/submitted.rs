@@ -6,9 +6,9 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 /// learns nothing by how long it takes. There is no `==`.
 #[derive(Clone, Copy)]
 #[expect(missing_debug_implementations, reason = "a secret of the user's")]
-pub struct Submitted<'r>(&'r [u8]);
+pub struct SubmittedToken<'r>(&'r [u8]);
 
-impl<'r> Submitted<'r> {
+impl<'r> SubmittedToken<'r> {
     /// The header's value.
     #[must_use]
     pub fn new(value: &'r [u8]) -> Self {

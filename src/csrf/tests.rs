@@ -33,10 +33,10 @@ proptest! {
         let token = csrf.mint(one).unwrap();
         prop_assert!(csrf.is_bound(&token, one));
         prop_assert!(!csrf.is_bound(&token, other));
-        let header = Some(Submitted::new(token.as_bytes()));
+        let header = Some(SubmittedToken::new(token.as_bytes()));
         let submit = |session| csrf.double_submit(header, [token.as_str()].into_iter(), &[session]);
         prop_assert_eq!(submit(one), Ok(()));
-        prop_assert_eq!(submit(other), Err(CsrfFault::Invalid));
+        prop_assert_eq!(submit(other), Err(CsrfError::Invalid));
     }
 
     #[test]
@@ -103,9 +103,9 @@ impl<T> WithoutEquality for Type<T> {}
 #[test]
 fn a_submitted_token_can_be_compared_in_constant_time_alone() {
     assert!(Type::<&[u8]>::has_equality());
-    assert!(!Type::<Submitted<'_>>::has_equality());
-    assert!(Submitted::new(b"token").equals("token"));
+    assert!(!Type::<SubmittedToken<'_>>::has_equality());
+    assert!(SubmittedToken::new(b"token").equals("token"));
     for other in ["", "toke", "tokeN", "Token", "token0"] {
-        assert!(!Submitted::new(b"token").equals(other), "{other}");
+        assert!(!SubmittedToken::new(b"token").equals(other), "{other}");
     }
 }

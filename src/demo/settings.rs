@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::{Args as _, Command, FromArgMatches as _};
 
-use crate::config::{Args, Config, Faults};
+use crate::config::{Args, Config, ConfigErrors};
 
 /// A flag that `serve` does not have, or a value that it refuses: a bug in the demo.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +12,7 @@ pub(super) enum SettingsError {
     #[error(transparent)]
     Flags(#[from] clap::Error),
     #[error("{0}")]
-    Values(Faults),
+    Values(ConfigErrors),
 }
 
 /// What `serve` would run with in front of this GoTrue, deaf to the environment. Without a secret it

@@ -1,7 +1,7 @@
 //! What happens beside serving: keys, the store's upkeep, the failure log, and who watches.
 
-mod steadiness;
-mod weaknesses;
+mod clock_jump;
+mod startup_warnings;
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,15 +12,18 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::steadiness::Steadiness;
+use self::clock_jump::Steadiness;
 use crate::{
-    app::{self, App},
-    failures::Unwritten,
+    failure_log::Unwritten,
     gotrue,
+    http::{
+        router,
+        routes::{logout, verify},
+        server,
+        state::AppState,
+    },
     logout::Logout,
     queue::worker::Worker,
-    routes::{logout, verify},
-    server,
 };
 
 /// Whoever watches: no crowd of clients keeps them out.
@@ -36,7 +39,7 @@ const LAST_FAILURES: Duration = Duration::from_secs(2);
 /// Until `over`.
 pub(super) async fn run(
     admin: Option<TcpListener>,
-    app: Arc<App>,
+    app: Arc<AppState>,
     mut unwritten: Unwritten,
     over: CancellationToken,
 ) {
@@ -45,23 +48,23 @@ pub(super) async fn run(
         let deadline = Instant::now() + app.config.upstream_timeout;
         app.logout.gotrue.jwks(app.verifier.takes_no_key_set_for_empty(), deadline)
     };
-    let watched = async {
+    let instrumented = async {
         if let Some(listener) = admin {
             let connections = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
-            let (router, limits) = (app::admin(app.clone()), &app.config.limits);
+            let (router, limits) = (router::admin(app.clone()), &app.config.limits);
             server::run(listener, router, limits, connections, over.clone()).await;
         }
         over.cancelled().await;
     };
     tokio::select! {
-        // What the worker has begun is brought to its end, like any other logout.
-        ((), ()) = async { tokio::join!(watched, work(&app)) } => {}
+        // What the worker has started_at is brought to its end, like any other logout.
+        ((), ()) = async { tokio::join!(instrumented, work(&app)) } => {}
         () = app.jwks.keep_fetching(fetch) => {}
         () = keep_forgetting(&app) => {}
         () = keep_condensing(&app) => {}
         () = keep_looking(&app) => {}
         () = keep_minutes(&app) => {}
-        () = weaknesses::warn(&app) => {}
+        () = startup_warnings::warn(&app) => {}
         () = store.keep() => {}
         () = unwritten.write_all(&*store) => {}
     }
@@ -73,7 +76,7 @@ pub(super) async fn run(
 }
 
 /// Works off the queue until the gateway has stopped, within `GATEWAY_DRAIN_TIMEOUT`.
-async fn work(app: &App) {
+async fn work(app: &AppState) {
     let (logout, patience) = (app.logout.clone(), app.config.upstream_timeout);
     let (failures, metrics) = (app.failures.clone(), app.metrics.clone());
     let Some(worker) = Worker::new(logout, failures, patience, metrics) else { return };
@@ -86,7 +89,7 @@ async fn work(app: &App) {
     }
 }
 
-async fn keep_condensing(app: &App) {
+async fn keep_condensing(app: &AppState) {
     let mut rounds = interval(CONDENSE_EVERY);
     loop {
         rounds.tick().await;
@@ -94,7 +97,7 @@ async fn keep_condensing(app: &App) {
     }
 }
 
-async fn keep_looking(app: &App) {
+async fn keep_looking(app: &AppState) {
     let mut seconds = interval(LOOK_EVERY);
     loop {
         seconds.tick().await;
@@ -104,14 +107,14 @@ async fn keep_looking(app: &App) {
 }
 
 /// What is logged as a number alone. To be called once a second.
-fn report_omitted_lines(app: &App) {
+fn report_omitted_lines(app: &AppState) {
     logout::report_omitted_lines(&app.metrics);
     verify::report_omitted_lines();
     gotrue::report_omitted_lines();
     app.failures.report_lost();
 }
 
-async fn keep_minutes(app: &App) {
+async fn keep_minutes(app: &AppState) {
     let mut minutes = interval_at(Instant::now() + MINUTE, MINUTE);
     loop {
         minutes.tick().await;
@@ -119,10 +122,10 @@ async fn keep_minutes(app: &App) {
     }
 }
 
-async fn keep_forgetting(app: &App) {
+async fn keep_forgetting(app: &AppState) {
     let (now, at) = (app.logout.clock.now(), Instant::now());
     // A store without a queue is in memory: it was empty at the start.
-    let mut steadiness = match app.logout.store.queue() {
+    let mut clock_jump = match app.logout.store.queue() {
         Some(_) => Steadiness::new(now, at),
         None => Steadiness::believed(now, at),
     };
@@ -130,16 +133,16 @@ async fn keep_forgetting(app: &App) {
     minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         minutes.tick().await;
-        forget(&app.logout, &mut steadiness).await;
+        forget(&app.logout, &mut clock_jump).await;
     }
 }
 
-async fn forget(Logout { clock, store, .. }: &Logout, steadiness: &mut Steadiness) {
-    if !steadiness.is_steady(clock.now(), Instant::now()) {
-        if steadiness.was_set() {
+async fn forget(Logout { clock, store, .. }: &Logout, clock_jump: &mut Steadiness) {
+    if !clock_jump.is_steady(clock.now(), Instant::now()) {
+        if clock_jump.was_set() {
             tracing::warn!("the clock was set: the revocation list keeps everything for now");
         }
-    } else if let Err(cause) = store.forget_outlived(clock.unix_seconds()).await {
+    } else if let Err(cause) = store.purge_expired(clock.unix_seconds()).await {
         tracing::warn!(%cause, "the revocation list keeps what nobody needs");
     }
 }

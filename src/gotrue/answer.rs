@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Deadline, Operation, Refreshed, Refusal,
-    log::{self, Asked},
+    log::{self, RequestLabel},
 };
 use crate::config::Scope;
 
@@ -185,7 +185,7 @@ impl Answer {
         // GoTrue says why with a 4xx; with anything else somebody speaks who is not well.
         let believed = code.as_deref().filter(|_| self.status.is_client_error());
         let refusal = self.meaning(believed);
-        let asked = Asked::new(self.request_id.as_ref(), self.operation);
+        let asked = RequestLabel::new(self.request_id.as_ref(), self.operation);
         log::refused(asked, self.status.as_u16(), code.as_deref(), &refusal);
         refusal
     }

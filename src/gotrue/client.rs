@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     Deadline, Health, LogoutAnswer, OnBehalfOf, Operation, Refreshed, Refusal,
     request::Request,
-    transport::{NoClient, Transport, Unanswered},
+    transport::{HttpClientError, Transport, Unanswered},
 };
 use crate::{
     config::{Scope, Supabase},
@@ -48,8 +48,8 @@ impl GoTrue {
     /// A client with a pool of its own, to be used on one runtime; it counts its tries.
     ///
     /// # Errors
-    /// [`NoClient`] when the system lacks what TLS needs.
-    pub fn new(supabase: &Supabase, metrics: Arc<Metrics>) -> Result<Self, NoClient> {
+    /// [`HttpClientError`] when the system lacks what TLS needs.
+    pub fn new(supabase: &Supabase, metrics: Arc<Metrics>) -> Result<Self, HttpClientError> {
         let base = &supabase.gotrue_url;
         Ok(Self {
             transport: Transport::new(metrics)?,

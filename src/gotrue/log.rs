@@ -18,13 +18,13 @@ static UNEXPECTED_ANSWERS: LineLimit = LineLimit::new(LINES_EACH_SECOND);
 
 /// A request to GoTrue, as its log lines name it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
+pub(super) struct RequestLabel<'a> {
     /// The key set's has none.
     request_id: Option<&'a str>,
     operation: &'static str,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> RequestLabel<'a> {
     pub(super) fn new(request_id: Option<&'a HeaderValue>, operation: Operation) -> Self {
         let request_id = request_id.and_then(|id| id.to_str().ok());
         Self { request_id, operation: operation.as_str() }
@@ -32,29 +32,29 @@ impl<'a> Asked<'a> {
 }
 
 /// No answer came within the budget.
-pub(super) fn timed_out(Asked { request_id, operation }: Asked<'_>) {
+pub(super) fn timed_out(RequestLabel { request_id, operation }: RequestLabel<'_>) {
     if is_admitted(&FAILURES) {
         tracing::warn!(request_id, operation, "GoTrue did not answer in time");
     }
 }
 
 /// The request was sent, and no answer came.
-pub(super) fn broke_off(Asked { request_id, operation }: Asked<'_>, cause: &str) {
+pub(super) fn broke_off(RequestLabel { request_id, operation }: RequestLabel<'_>, cause: &str) {
     if is_admitted(&FAILURES) {
         tracing::warn!(request_id, operation, cause, "GoTrue's connection broke before an answer");
     }
 }
 
 /// There was no connection.
-pub(super) fn unreachable(Asked { request_id, operation }: Asked<'_>, cause: &str) {
+pub(super) fn unreachable(RequestLabel { request_id, operation }: RequestLabel<'_>, cause: &str) {
     if is_admitted(&FAILURES) {
         tracing::warn!(request_id, operation, cause, "GoTrue cannot be reached");
     }
 }
 
 /// An answer that is no success, where an operator can do something about it.
-pub(super) fn refused(asked: Asked<'_>, status: u16, code: Option<&str>, refusal: &Refusal) {
-    let (Asked { request_id, operation }, code) = (asked, printable(code));
+pub(super) fn refused(asked: RequestLabel<'_>, status: u16, code: Option<&str>, refusal: &Refusal) {
+    let (RequestLabel { request_id, operation }, code) = (asked, printable(code));
     match refusal {
         Refusal::Unexpected if is_admitted(&UNEXPECTED_ANSWERS) => {
             let advice = match status {

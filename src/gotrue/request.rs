@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use reqwest::Url;
 
-use super::{OnBehalfOf, Operation, log::Asked};
+use super::{OnBehalfOf, Operation, log::RequestLabel};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -29,8 +29,8 @@ impl Request<'_> {
     }
 
     /// For a log line.
-    pub(super) fn asked(&self) -> Asked<'_> {
-        Asked::new(self.request_id(), self.operation)
+    pub(super) fn label(&self) -> RequestLabel<'_> {
+        RequestLabel::new(self.request_id(), self.operation)
     }
 
     /// The headers of one try.

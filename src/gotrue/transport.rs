@@ -30,7 +30,7 @@ const MOST_HEADERS: usize = 100;
 /// The HTTP client could not be set up: no TLS roots, say.
 #[derive(Debug, thiserror::Error)]
 #[error("the HTTP client could not be built")]
-pub struct NoClient(#[from] reqwest::Error);
+pub struct HttpClientError(#[from] reqwest::Error);
 
 /// Connections of one runtime.
 #[derive(Clone, Debug)]
@@ -80,7 +80,7 @@ impl From<Unanswered> for Refusal {
 }
 
 impl Transport {
-    pub(super) fn new(metrics: Arc<Metrics>) -> Result<Self, NoClient> {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Result<Self, HttpClientError> {
         let http = Client::builder()
             // The environment's proxies are for others; tokens go where the configuration says.
             .no_proxy()
@@ -140,7 +140,7 @@ impl Transport {
                 Err(Unanswered { refusal: unanswered(&request, sent, &cause), unknown })
             }
             Err(_) => {
-                log::timed_out(request.asked());
+                log::timed_out(request.label());
                 Err(Unanswered { refusal: Refusal::Timeout, unknown: true })
             }
         }
@@ -172,10 +172,10 @@ impl Transport {
 
 fn unanswered(request: &Request<'_>, sent: bool, cause: &str) -> Refusal {
     if sent {
-        log::broke_off(request.asked(), cause);
+        log::broke_off(request.label(), cause);
         Refusal::NoAnswer
     } else {
-        log::unreachable(request.asked(), cause);
+        log::unreachable(request.label(), cause);
         Refusal::Unavailable { retry_after: None }
     }
 }

@@ -6,26 +6,26 @@ use super::{Outcome, under_way::UnderWay};
 use crate::{
     config::Scope,
     gotrue::{LogoutAnswer, Refusal},
-    session::token::{TokenFault, Validity},
+    session::token::{TokenError, Validity},
 };
 
 /// Why there is no fresh access token.
-pub(super) enum RefreshFault {
+pub(super) enum RefreshError {
     Refused(Refusal),
     Foreign,
 }
 
-impl From<Refusal> for RefreshFault {
+impl From<Refusal> for RefreshError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }
 }
 
-impl RefreshFault {
+impl RefreshError {
     /// What GoTrue answers to a refresh never proves that the session is over.
     pub(super) fn outcome(self) -> Outcome {
         match self {
-            Self::Foreign => Outcome::NotGenuine(TokenFault::ForeignRefresh),
+            Self::Foreign => Outcome::NotGenuine(TokenError::ForeignRefresh),
             Self::Refused(Refusal::RefreshTokenRefused) => Outcome::Expired,
             Self::Refused(refusal) => Outcome::Failed(refusal),
         }
@@ -37,7 +37,7 @@ fn outcome_of_refusal(refusal: Refusal, scope: Scope) -> Outcome {
         Refusal::UserNotFound => Outcome::AlreadyEnded,
         Refusal::SessionNotFound if scope == Scope::Local => Outcome::AlreadyEnded,
         Refusal::SessionNotFound => Outcome::OthersLiveOn,
-        Refusal::BadJwt => Outcome::NotGenuine(TokenFault::Signature),
+        Refusal::BadJwt => Outcome::NotGenuine(TokenError::Signature),
         refusal => Outcome::Failed(refusal),
     }
 }

@@ -2,14 +2,14 @@
 
 use secrecy::ExposeSecret as _;
 
-use super::{Asked, Logout, Outcome, attempt::Attempt};
+use super::{Logout, LogoutRequest, Outcome, attempt::Attempt};
 use crate::{
     config::Scope,
     gotrue::{Deadline, Refusal},
     session::{
         Proof, Session,
         introspection::{Introspection, introspect},
-        token::TokenFault,
+        token::TokenError,
     },
     store::list::SessionFact,
 };
@@ -40,7 +40,7 @@ impl Logout {
     pub(super) async fn answer_of_ended(
         &self,
         session: &Session,
-        asked: Asked<'_>,
+        asked: LogoutRequest<'_>,
         deadline: Deadline,
     ) -> Option<Attempt> {
         if asked.scope != Scope::Local
@@ -56,7 +56,7 @@ impl Logout {
                 // The session may have been restored from a backup.
                 Ok(Introspection::Live) => return None,
                 Ok(Introspection::Ended) => Outcome::AlreadyEnded,
-                Ok(Introspection::Forged) => Outcome::NotGenuine(TokenFault::Signature),
+                Ok(Introspection::Forged) => Outcome::NotGenuine(TokenError::Signature),
                 Ok(Introspection::Banned) => Outcome::Failed(Refusal::UserBanned),
                 Err(refusal) => Outcome::Failed(refusal),
             };

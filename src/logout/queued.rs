@@ -4,13 +4,13 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::ExposeSecret as _;
 
-use super::{Asked, Logout, Outcome, attempt::Attempt};
+use super::{Logout, LogoutRequest, Outcome, attempt::Attempt};
 use crate::{
     config::Scope,
     gotrue::{Deadline, Refusal},
-    queue::entry::{Entry, entry_id},
+    queue::entry::{QueueEntry, entry_id},
     session::Session,
-    store::StoreFault,
+    store::StoreError,
 };
 
 impl Logout {
@@ -19,7 +19,7 @@ impl Logout {
     pub(super) async fn revoke_widest(
         &self,
         session: &Session,
-        asked: Asked<'_>,
+        asked: LogoutRequest<'_>,
         may_have_queued: bool,
         deadline: Deadline,
     ) -> Attempt {
@@ -44,11 +44,11 @@ impl Logout {
             }
         };
         for (scope, entry) in wider {
-            let Entry { tried, was_over, .. } = entry;
+            let QueueEntry { tried, was_over, .. } = entry;
             // Before a try of unknown outcome the session was as the entry says. The queued logout itself
             // has put it on the list since.
             let was_over = was_over || (!tried && asked.was_over);
-            let wider = Asked { scope, tried_before: tried, was_over, ..asked };
+            let wider = LogoutRequest { scope, tried_before: tried, was_over, ..asked };
             let attempt = Box::pin(self.revoke(session, wider, deadline)).await;
             if attempt.outcome != Outcome::Revoked {
                 return attempt.of_narrower_scope();
@@ -82,7 +82,7 @@ impl Logout {
     async fn queued_wider_scopes(
         &self,
         session: &Session,
-    ) -> Result<Vec<(Scope, Entry)>, StoreFault> {
+    ) -> Result<Vec<(Scope, QueueEntry)>, StoreError> {
         let Some(queue) = self.store.queue() else { return Ok(Vec::new()) };
         let mut wider = Vec::new();
         for scope in [Scope::Global, Scope::Others] {
@@ -95,7 +95,11 @@ impl Logout {
     }
 
     /// The entry that a confirmed `others` of this session settles.
-    pub(super) async fn queued_others(&self, session: &Session, asked: Asked<'_>) -> Option<Entry> {
+    pub(super) async fn queued_others(
+        &self,
+        session: &Session,
+        asked: LogoutRequest<'_>,
+    ) -> Option<QueueEntry> {
         let queue = self.store.queue().filter(|_| asked.scope == Scope::Others)?;
         queue.get(entry_id(session.claims.session_id, Scope::Others)).await.ok()?
     }
@@ -108,7 +112,7 @@ impl Logout {
         &self,
         session: &Session,
         scope: Scope,
-        before: Option<&Entry>,
+        before: Option<&QueueEntry>,
     ) {
         let Some(queue) = self.store.queue() else { return };
         let session = session.claims.session_id;
@@ -124,7 +128,7 @@ impl Logout {
             if let (Scope::Others, Some(entry)) = (scope, before) {
                 queue.remove_unchanged(entry).await?;
             }
-            Ok::<_, StoreFault>(())
+            Ok::<_, StoreError>(())
         };
         if let Err(cause) = remove.await {
             tracing::warn!(%cause, "a logout that is done stays in the queue: it is asked for again");
@@ -134,7 +138,7 @@ impl Logout {
     /// Whether the user of `session` asked for what is queued. An expired access token may come from an old
     /// log, so an entry of a stale session counts only where this request shows the same refresh token:
     /// else an old token would make the user's `local` logout a `global` one.
-    fn is_of_user(&self, entry: &Entry, session: &Session) -> bool {
+    fn is_of_user(&self, entry: &QueueEntry, session: &Session) -> bool {
         if !entry.is_stale() {
             return true;
         }

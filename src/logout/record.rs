@@ -7,7 +7,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Asked, Logout, Outcome, attempt::Attempt};
+use super::{Logout, LogoutRequest, Outcome, attempt::Attempt};
 use crate::{
     config::Scope,
     gotrue::Refusal,
@@ -20,7 +20,12 @@ use crate::{
 
 impl Logout {
     /// Records the logout of a session that is proven, or that GoTrue has answered for.
-    pub(super) async fn record(&self, session: &Session, asked: Asked<'_>, attempt: &Attempt) {
+    pub(super) async fn record(
+        &self,
+        session: &Session,
+        asked: LogoutRequest<'_>,
+        attempt: &Attempt,
+    ) {
         let Some(revocation) = self.revocation(session, asked.scope, attempt).await else { return };
         if let Err(cause) = self.store.revoke(&revocation).await {
             let request_id = asked.caller.request_id();
@@ -29,10 +34,10 @@ impl Logout {
     }
 
     /// Records that a session which no GoTrue ever ended stays refused: the queue gave it up.
-    pub(crate) async fn record_unended(&self, session: &Session, asked: Asked<'_>) {
+    pub(crate) async fn record_unended(&self, session: &Session, asked: LogoutRequest<'_>) {
         if asked.scope != Scope::Others {
             let attempt = Attempt::without_answer(Outcome::Failed(Refusal::Unexpected));
-            self.record(session, Asked { scope: Scope::Local, ..asked }, &attempt).await;
+            self.record(session, LogoutRequest { scope: Scope::Local, ..asked }, &attempt).await;
         }
     }
 

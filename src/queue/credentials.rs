@@ -15,8 +15,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::entry::{Entry, SealedCredentials};
-use crate::{config::Secrets, gotrue::OnBehalfOf, keys::derived, telemetry::traces::TraceContext};
+use super::entry::{QueueEntry, SealedCredentials};
+use crate::{
+    config::Secrets, gotrue::OnBehalfOf, key_derivation::derived, telemetry::traces::TraceContext,
+};
 
 /// Enough to tell a few secrets apart.
 const KEY_ID_BYTES: usize = 6;
@@ -142,7 +144,7 @@ impl Seal {
     pub fn seal(
         &self,
         credentials: &Credentials,
-        entry: &Entry,
+        entry: &QueueEntry,
         proven: bool,
     ) -> Result<SealedCredentials, Unspecified> {
         let mut text = credentials.exposed().to_string().into_bytes();
@@ -167,7 +169,7 @@ impl Seal {
     pub fn open(
         &self,
         sealed: &SealedCredentials,
-        entry: &Entry,
+        entry: &QueueEntry,
     ) -> Result<Credentials, CannotOpen> {
         let mut keys = std::iter::once(&self.current).chain(&self.previous);
         let key = keys.find(|key| key.id == sealed.key_id).ok_or(CannotOpen::UnknownKey)?;
@@ -203,8 +205,8 @@ mod tests {
         }
     }
 
-    fn entry() -> Entry {
-        Entry {
+    fn entry() -> QueueEntry {
+        QueueEntry {
             id: Uuid::from_u128(1),
             request_id: "an-id".to_owned(),
             route: "/logout".to_owned(),
@@ -232,7 +234,7 @@ mod tests {
     fn only_the_logout_and_the_secret_that_it_was_sealed_for_open_it() {
         let old = seal("a", None);
         let sealed = sealed(&old);
-        let later = Entry { due: 9, attempts: 3, reason: "x".to_owned(), ..entry() };
+        let later = QueueEntry { due: 9, attempts: 3, reason: "x".to_owned(), ..entry() };
         for (seal, entry) in [(&old, &entry()), (&seal("b", Some("a")), &entry()), (&old, &later)] {
             let opened = seal.open(&sealed, entry).unwrap();
             assert_eq!(opened.access_token.expose_secret(), "header.payload.signature");
@@ -246,9 +248,9 @@ mod tests {
         let other = Uuid::from_u128(9);
         let scope = "global".to_owned();
         for changed in [
-            Entry { scope, ..entry() },
-            Entry { user_id: other, ..entry() },
-            Entry { session_id: other, ..entry() },
+            QueueEntry { scope, ..entry() },
+            QueueEntry { user_id: other, ..entry() },
+            QueueEntry { session_id: other, ..entry() },
         ] {
             assert_eq!(
                 old.open(&sealed, &changed).unwrap_err(),

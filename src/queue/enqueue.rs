@@ -13,14 +13,14 @@ use super::{
     backoff,
     bounds::{Bounds, QueueFullError},
     credentials::{CannotOpen, Credentials, Seal},
-    entry::{Entry, SealedCredentials, entry_id},
+    entry::{QueueEntry, SealedCredentials, entry_id},
 };
 use crate::{
-    error::Error,
     gotrue::Refusal,
-    logout::Asked,
+    http::error::Error,
+    logout::LogoutRequest,
     session::{Proof, Session},
-    store::{Queue, StoreFault},
+    store::{Queue, StoreError},
 };
 
 /// The longest refresh token that is kept, in bytes. GoTrue's have some dozens of characters; a client may
@@ -49,7 +49,7 @@ pub enum EnqueueError {
     Full(#[from] QueueFullError),
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] StoreFault),
+    Store(#[from] StoreError),
     /// No randomness.
     #[error("the system gives no random numbers")]
     Random(#[from] Unspecified),
@@ -82,7 +82,7 @@ impl RevocationQueue {
     pub fn open(
         &self,
         sealed: &SealedCredentials,
-        entry: &Entry,
+        entry: &QueueEntry,
     ) -> Result<Credentials, CannotOpen> {
         self.seal.open(sealed, entry)
     }
@@ -96,7 +96,7 @@ impl RevocationQueue {
         &self,
         queue: &dyn Queue,
         session: &Session,
-        asked: Asked<'_>,
+        asked: LogoutRequest<'_>,
         refusal: &Refusal,
         now: SystemTime,
     ) -> Result<(), EnqueueError> {
@@ -114,9 +114,9 @@ impl RevocationQueue {
     }
 }
 
-fn entry(session: &Session, asked: Asked<'_>, refusal: &Refusal, now: i64) -> Entry {
+fn entry(session: &Session, asked: LogoutRequest<'_>, refusal: &Refusal, now: i64) -> QueueEntry {
     let claims = &session.claims;
-    Entry {
+    QueueEntry {
         id: entry_id(claims.session_id, asked.scope),
         request_id: asked.caller.request_id().to_owned(),
         route: asked.route.to_owned(),
@@ -136,7 +136,7 @@ fn entry(session: &Session, asked: Asked<'_>, refusal: &Refusal, now: i64) -> En
     }
 }
 
-fn credentials(session: &Session, asked: Asked<'_>) -> Credentials {
+fn credentials(session: &Session, asked: LogoutRequest<'_>) -> Credentials {
     let (claims, caller) = (&session.claims, asked.caller);
     let is_kept = |token: &&SecretString| token.expose_secret().len() <= LONGEST_REFRESH_TOKEN;
     let refresh_token = session.refresh_token.as_ref().filter(is_kept);

@@ -20,7 +20,7 @@ pub const MOST_CREDENTIALS: usize = 3;
 
 /// One queued revocation. Nothing in it tells a secret: the credentials are sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct QueueEntry {
     /// [`entry_id`] of session and scope.
     pub id: Uuid,
     /// `X-Request-Id` of the first logout.
@@ -35,7 +35,7 @@ pub struct Entry {
     pub session_id: Uuid,
     /// Whether a try may have had its effect without the gateway's hearing of it.
     pub tried: bool,
-    /// [`Asked::was_over`](crate::logout::Asked::was_over): the gateway knew, when the logout was asked for,
+    /// [`LogoutRequest::was_over`](crate::logout::Asked::was_over): the gateway knew, when the logout was asked for,
     /// that the session may be over. After such a try a session that is gone does not count as revoked.
     #[serde(default)]
     pub was_over: bool,
@@ -93,7 +93,7 @@ pub fn entry_id(session_id: Uuid, scope: Scope) -> Uuid {
     uuid::Builder::from_custom_bytes(octets).into_uuid()
 }
 
-impl Entry {
+impl QueueEntry {
     /// What does not change while it is queued, for the credentials to be bound to.
     #[must_use]
     pub fn binding(&self) -> String {
@@ -190,9 +190,9 @@ mod tests {
         }
     }
 
-    fn entry(name: &str, proven: bool) -> Entry {
+    fn entry(name: &str, proven: bool) -> QueueEntry {
         let session_id = Uuid::from_u128(3);
-        Entry {
+        QueueEntry {
             id: entry_id(session_id, Scope::Local),
             request_id: name.to_owned(),
             route: "/logout".to_owned(),
@@ -212,7 +212,7 @@ mod tests {
         }
     }
 
-    fn names(entry: &Entry) -> Vec<&str> {
+    fn names(entry: &QueueEntry) -> Vec<&str> {
         entry.credentials.iter().map(|c| c.fingerprint.as_str()).collect()
     }
 
@@ -242,8 +242,8 @@ mod tests {
         assert!(!merged.is_stale());
     }
 
-    fn merged(first: Entry, others: &[Entry]) -> Entry {
-        others.iter().fold(first, Entry::merged_with)
+    fn merged(first: QueueEntry, others: &[QueueEntry]) -> QueueEntry {
+        others.iter().fold(first, QueueEntry::merged_with)
     }
 
     #[test]
@@ -259,7 +259,8 @@ mod tests {
 
     #[test]
     fn tokens_that_were_proven_once_stay_so() {
-        let proofs = |entry: &Entry| entry.credentials.iter().map(|c| c.proven).collect::<Vec<_>>();
+        let proofs =
+            |entry: &QueueEntry| entry.credentials.iter().map(|c| c.proven).collect::<Vec<_>>();
         let known = merged(entry("a", true), &[entry("a", false)]);
         assert_eq!((proofs(&known), known.revision), (vec![true], 0));
         let known = merged(entry("a", false), &[entry("a", true), entry("a", true)]);
@@ -273,14 +274,17 @@ mod tests {
 
     #[test]
     fn a_session_that_may_have_been_over_before_either_logout_may_have_been_over() {
-        let entry = |was_over| Entry { was_over, ..entry("a", true) };
+        let entry = |was_over| QueueEntry { was_over, ..entry("a", true) };
         for (known, newer) in [(true, false), (false, true), (true, true), (false, false)] {
-            let known_and_tried = Entry { tried: true, ..entry(known) };
+            let known_and_tried = QueueEntry { tried: true, ..entry(known) };
             assert_eq!(known_and_tried.merged_with(&entry(newer)).was_over, known || newer);
         }
         let mut earlier = serde_json::to_value(entry(true)).unwrap();
         earlier.as_object_mut().unwrap().remove("was_over");
-        assert!(!serde_json::from_value::<Entry>(earlier).unwrap().was_over, "an earlier release");
+        assert!(
+            !serde_json::from_value::<QueueEntry>(earlier).unwrap().was_over,
+            "an earlier release"
+        );
     }
 
     #[test]

@@ -29,14 +29,14 @@ use self::{
 use super::{
     backoff,
     enqueue::{RevocationQueue, milliseconds},
-    entry::{Entry, MOST_CREDENTIALS, entry_id},
+    entry::{MOST_CREDENTIALS, QueueEntry, entry_id},
 };
 use crate::{
     config::Scope,
-    failures::FailureLog,
+    failure_log::FailureLog,
     gotrue::Refusal,
     logout::Logout,
-    store::{Queue, StoreFault, failure::Failure},
+    store::{Queue, StoreError, failure::Failure},
     telemetry::{metrics::Metrics, traces},
 };
 
@@ -91,7 +91,7 @@ impl Worker {
         self: Arc<Self>,
         health: &mut Health,
         stopping: &CancellationToken,
-    ) -> Result<(), StoreFault> {
+    ) -> Result<(), StoreError> {
         let Some(queue) = self.logout.store.queue() else { return Ok(()) };
         // Each entry has several credentials, and each of them a try of its own.
         let tries = u32::try_from(MOST_CREDENTIALS).unwrap_or(u32::MAX);
@@ -127,7 +127,7 @@ impl Worker {
     }
 
     /// Tries one entry, and removes or reschedules it.
-    async fn retry(&self, entry: Entry) -> Result<Tried, StoreFault> {
+    async fn retry(&self, entry: QueueEntry) -> Result<Tried, StoreError> {
         let Some(queue) = self.logout.store.queue() else { return Ok(Tried::Nothing) };
         let Some(scope) = Scope::parse(&entry.scope) else {
             self.reschedule(queue, entry, &Refusal::Unexpected, "unreadable").await?;
@@ -150,7 +150,7 @@ impl Worker {
                 self.give_up(queue, &entry, reason, upstream_status).await?;
             }
             Settled::Later { refusal, reason, unknown, .. } => {
-                let entry = Entry { tried: entry.tried || unknown, ..entry };
+                let entry = QueueEntry { tried: entry.tried || unknown, ..entry };
                 self.reschedule(queue, entry, &refusal, reason).await?;
             }
         }
@@ -161,9 +161,9 @@ impl Worker {
     async fn wider(
         &self,
         queue: &dyn Queue,
-        entry: &Entry,
+        entry: &QueueEntry,
         scope: Scope,
-    ) -> Result<Option<Entry>, StoreFault> {
+    ) -> Result<Option<QueueEntry>, StoreError> {
         for wider in [Scope::Global, Scope::Others] {
             if wider == scope {
                 break;
@@ -177,17 +177,17 @@ impl Worker {
     }
 
     /// Whether this process can decrypt credentials of the entry; else it cannot try it.
-    fn opens(&self, entry: &Entry) -> bool {
+    fn opens(&self, entry: &QueueEntry) -> bool {
         entry.credentials.iter().any(|sealed| self.queue.open(sealed, entry).is_ok())
     }
 
     async fn done(
         &self,
         queue: &dyn Queue,
-        entry: &Entry,
+        entry: &QueueEntry,
         scope: Scope,
         already_ended: bool,
-    ) -> Result<(), StoreFault> {
+    ) -> Result<(), StoreError> {
         if scope != Scope::Others {
             queue.remove(entry.id).await?;
         } else if !queue.remove_unchanged(entry).await? {
@@ -217,10 +217,10 @@ impl Worker {
     async fn reschedule(
         &self,
         queue: &dyn Queue,
-        mut entry: Entry,
+        mut entry: QueueEntry,
         refusal: &Refusal,
         reason: &str,
-    ) -> Result<(), StoreFault> {
+    ) -> Result<(), StoreError> {
         // A clock that was set back makes nothing old.
         let asked_at = entry.renewed_at.max(entry.queued_at);
         let waited = self.now().saturating_sub(asked_at).max(0).unsigned_abs();
@@ -239,10 +239,10 @@ impl Worker {
     async fn give_up(
         &self,
         queue: &dyn Queue,
-        entry: &Entry,
+        entry: &QueueEntry,
         reason: &str,
         upstream_status: Option<u16>,
-    ) -> Result<(), StoreFault> {
+    ) -> Result<(), StoreError> {
         if !queue.remove_unchanged(entry).await? {
             queue.reschedule(entry, Duration::ZERO, true, self.now()).await?;
             return Ok(());
@@ -274,6 +274,6 @@ const NOT_REACHED: [&str; 2] = ["auth_service_unavailable", "auth_service_timeou
 /// Whether narrower entries of the session wait for this one. An entry of a stale session may be the work of
 /// a client with an old access token and a refresh token of another account: once GoTrue has refused it, it
 /// holds back no logout of the session's own user.
-fn may_succeed(entry: &Entry) -> bool {
+fn may_succeed(entry: &QueueEntry) -> bool {
     !entry.is_stale() || entry.attempts == 0 || NOT_REACHED.contains(&entry.reason.as_str())
 }

@@ -27,7 +27,7 @@ use crate::config::Supabase;
 
 /// Why a token is not believed; never holds any part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenFault {
+pub enum TokenError {
     /// Not three parts of base64url-coded JSON with the claims needed.
     #[error("the token is malformed")]
     Malformed,
@@ -130,17 +130,17 @@ impl<'t> UnverifiedToken<'t> {
     ///
     /// # Errors
     /// The first rule that the header breaks.
-    pub fn parse(token: &'t str) -> Result<Self, TokenFault> {
-        let (message, signature) = token.rsplit_once('.').ok_or(TokenFault::Malformed)?;
-        let (header, payload) = message.split_once('.').ok_or(TokenFault::Malformed)?;
+    pub fn parse(token: &'t str) -> Result<Self, TokenError> {
+        let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
+        let (header, payload) = message.split_once('.').ok_or(TokenError::Malformed)?;
         if payload.contains('.') {
-            return Err(TokenFault::Malformed);
+            return Err(TokenError::Malformed);
         }
         // Pass nothing but base64url on to GoTrue, which may have to judge the signature.
-        URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenFault::Malformed)?;
+        URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenError::Malformed)?;
         let header: Header = object(header, MOST_HEADER_MEMBERS)?;
         if header.crit.or(header.b64).or(header.enc).is_some() {
-            return Err(TokenFault::Header);
+            return Err(TokenError::Header);
         }
         let algorithm = algorithm(&header.alg)?;
         Ok(Self { algorithm, kid: header.kid, message, signature, payload })
@@ -150,7 +150,7 @@ impl<'t> UnverifiedToken<'t> {
     ///
     /// # Errors
     /// The first rule that the claims break.
-    pub fn claims(&self, rules: &Rules) -> Result<Claims, TokenFault> {
+    pub fn claims(&self, rules: &Rules) -> Result<Claims, TokenError> {
         object::<Payload>(self.payload, MOST_CLAIMS)?.believed(rules)
     }
 }
@@ -170,13 +170,13 @@ pub fn validity_of(token: &str) -> Option<Validity> {
     Some(payload.validity())
 }
 
-fn algorithm(alg: &str) -> Result<Algorithm, TokenFault> {
+fn algorithm(alg: &str) -> Result<Algorithm, TokenError> {
     match alg {
         "ES256" => Ok(Algorithm::ES256),
         "RS256" => Ok(Algorithm::RS256),
         "EdDSA" => Ok(Algorithm::EdDSA),
         "HS256" => Ok(Algorithm::HS256),
-        _ => Err(TokenFault::Header),
+        _ => Err(TokenError::Header),
     }
 }
 

@@ -21,7 +21,7 @@ use secrecy::ExposeSecret;
 
 use super::{
     jwks::Jwks,
-    token::{Claims, Rules, TokenFault, UnverifiedToken},
+    token::{Claims, Rules, TokenError, UnverifiedToken},
 };
 use crate::config::Supabase;
 
@@ -55,7 +55,7 @@ pub struct Judged {
 }
 
 impl Judged {
-    fn at(now: i64, claims: Arc<Claims>, standing: Standing) -> Result<Self, TokenFault> {
+    fn at(now: i64, claims: Arc<Claims>, standing: Standing) -> Result<Self, TokenError> {
         claims.begun(now)?;
         Ok(Self { expired: claims.expired(now), claims, standing })
     }
@@ -141,7 +141,7 @@ impl Verifier {
     ///
     /// # Errors
     /// The rule that the token breaks. An expired token is not refused but [`Judged::expired`].
-    pub async fn judge(&self, token: &str, now: i64) -> Result<Judged, TokenFault> {
+    pub async fn judge(&self, token: &str, now: i64) -> Result<Judged, TokenError> {
         if let Some(claims) = self.remembered(token) {
             return Judged::at(now, claims, Standing::Verified);
         }
@@ -156,7 +156,7 @@ impl Verifier {
     ///
     /// # Errors
     /// The rule that the token breaks.
-    pub fn judge_at_hand(&self, token: &str, now: i64) -> Result<Judged, TokenFault> {
+    pub fn judge_at_hand(&self, token: &str, now: i64) -> Result<Judged, TokenError> {
         match self.remembered(token) {
             Some(claims) => Judged::at(now, claims, Standing::Verified),
             None => self.verify(token, &UnverifiedToken::parse(token)?, now),
@@ -184,12 +184,12 @@ impl Verifier {
         token: &str,
         unverified: &UnverifiedToken<'_>,
         now: i64,
-    ) -> Result<Judged, TokenFault> {
+    ) -> Result<Judged, TokenError> {
         let claims = || unverified.claims(&self.rules).map(Arc::new);
         if !self.rules.allow(unverified.algorithm) {
             // While no token at all can be judged, the settings are wrong and not this token.
             return if self.ready() {
-                Err(TokenFault::Algorithm)
+                Err(TokenError::Algorithm)
             } else {
                 Judged::at(now, claims()?, Standing::Unjudgeable)
             };
@@ -204,11 +204,11 @@ impl Verifier {
             self.hs256_seen.store(true, Ordering::Relaxed);
             None
         } else {
-            let kid = unverified.kid.as_deref().ok_or(TokenFault::UnknownKey)?;
+            let kid = unverified.kid.as_deref().ok_or(TokenError::UnknownKey)?;
             let Some(keys) = self.jwks.current().filter(|_| self.ready()) else {
                 return Judged::at(now, claims()?, Standing::Unjudgeable);
             };
-            let key = keys.key(kid, unverified.algorithm).ok_or(TokenFault::UnknownKey)?;
+            let key = keys.key(kid, unverified.algorithm).ok_or(TokenError::UnknownKey)?;
             check(unverified, key)?;
             Some(keys.epoch)
         };
@@ -245,10 +245,10 @@ fn token_cache() -> Cache<Box<str>, Remembered, ByBytes> {
     }
 }
 
-fn check(unverified: &UnverifiedToken<'_>, key: &DecodingKey) -> Result<(), TokenFault> {
+fn check(unverified: &UnverifiedToken<'_>, key: &DecodingKey) -> Result<(), TokenError> {
     let UnverifiedToken { message, signature, algorithm, .. } = *unverified;
     match jsonwebtoken::crypto::verify(signature, message.as_bytes(), key, algorithm) {
         Ok(true) => Ok(()),
-        Ok(false) | Err(_) => Err(TokenFault::Signature),
+        Ok(false) | Err(_) => Err(TokenError::Signature),
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::queue::entry::Entry;
+use crate::queue::entry::QueueEntry;
 
 /// One line of the failure log; never a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ impl Failure {
     /// A postponed logout whose time is over, at `time`, seconds since the Unix epoch.
     #[must_use]
     pub fn of_entry(
-        entry: &Entry,
+        entry: &QueueEntry,
         time: i64,
         outcome: &str,
         reason: &str,

@@ -5,11 +5,11 @@
 //!    disk.
 //! 3. The file is closed when the store is dropped.
 
+mod diagnose;
 mod failures;
 mod opening;
 mod queue;
 mod records;
-mod survey;
 mod tables;
 mod writer;
 
@@ -31,14 +31,14 @@ use self::{
     writer::{Found, Writer},
 };
 use super::{
-    CannotOpen, Contents, Queue, Store, StoreFault, Survey,
+    CannotOpen, Contents, Queue, Store, StoreError, Survey,
     failure::Failure,
-    list::{List, Mark, Revocation},
+    list::{Revocation, RevocationEntry, RevocationList},
 };
 use crate::{
     queue::{
         bounds::{Bounds, QueueFullError},
-        entry::Entry,
+        entry::QueueEntry,
     },
     session::token::Claims,
 };
@@ -49,7 +49,7 @@ const FORGOTTEN_TOGETHER: usize = 1024;
 /// List, failure log and queue in one file.
 #[derive(Debug)]
 pub struct FileStore {
-    list: Arc<List>,
+    list: Arc<RevocationList>,
     queue: Arc<Outline>,
     writer: Writer,
 }
@@ -87,7 +87,7 @@ impl FileStore {
     /// Why it cannot be used now.
     pub async fn survey(path: PathBuf) -> Result<Survey, String> {
         let file = path.clone();
-        let surveyed = spawn_blocking(move || survey::survey(&file)).await;
+        let surveyed = spawn_blocking(move || diagnose::survey(&file)).await;
         surveyed.unwrap_or_else(|_| Err(opening::damaged(&path).0))
     }
 
@@ -97,7 +97,7 @@ impl FileStore {
     /// Why its permissions cannot be read.
     pub async fn weaknesses(path: PathBuf) -> Result<Vec<String>, String> {
         let file = path.clone();
-        let found = spawn_blocking(move || survey::weaknesses(&file)).await;
+        let found = spawn_blocking(move || diagnose::weaknesses(&file)).await;
         found.unwrap_or_else(|_| Err(opening::damaged(&path).0))
     }
 
@@ -105,9 +105,9 @@ impl FileStore {
         &self,
         operation: &'static str,
         work: impl FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreFault> {
+    ) -> Result<T, StoreError> {
         let done = self.writer.ask(Vec::new(), work).await;
-        done.map_err(|cause| StoreFault { operation, cause })
+        done.map_err(|cause| StoreError { operation, cause })
     }
 
     /// The same for what a logout waits for.
@@ -115,9 +115,9 @@ impl FileStore {
         &self,
         operation: &'static str,
         work: impl FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreFault> {
+    ) -> Result<T, StoreError> {
         let done = self.writer.ask_in_time(Vec::new(), work).await;
-        done.map_err(|cause| StoreFault { operation, cause })
+        done.map_err(|cause| StoreError { operation, cause })
     }
 }
 
@@ -127,45 +127,46 @@ fn look_into(path: &Path) -> Result<Contents, Fault> {
 
 #[async_trait]
 impl Store for FileStore {
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreFault> {
-        let marks: Vec<Mark> = revocation.marks().collect();
+    async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
+        let marks: Vec<RevocationEntry> = revocation.marks().collect();
         for mark in &marks {
             self.list.enter(*mark);
         }
         let lines = marks.clone();
         let done = self.writer.ask_in_time(lines, move |tables| tables.enter(&marks)).await;
-        done.map_err(|cause| StoreFault { operation: "revoke", cause })
+        done.map_err(|cause| StoreError { operation: "revoke", cause })
     }
 
-    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreFault> {
+    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreError> {
         Ok(self.list.refuses(claims, now))
     }
 
-    fn list(&self) -> &List {
+    fn list(&self) -> &RevocationList {
         &self.list
     }
 
     /// The whole list was read when the file was opened.
-    async fn learn(&self, _claims: &Claims) -> Result<(), StoreFault> {
+    async fn learn(&self, _claims: &Claims) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault> {
-        let outlived: Vec<Mark> = self.list.marks().filter(|mark| mark.until() <= now).collect();
+    async fn purge_expired(&self, now: i64) -> Result<(), StoreError> {
+        let outlived: Vec<RevocationEntry> =
+            self.list.marks().filter(|mark| mark.until() <= now).collect();
         for some in outlived.chunks(FORGOTTEN_TOGETHER) {
             let some = some.to_owned();
             self.ask("forget", move |tables| tables.forget(&some, now)).await?;
         }
-        self.list.forget_outlived(now);
+        self.list.purge_expired(now);
         Ok(())
     }
 
-    async fn note(&self, failures: &[Failure]) -> Result<(), StoreFault> {
+    async fn note(&self, failures: &[Failure]) -> Result<(), StoreError> {
         let failures = failures.to_owned();
         self.ask("note failures", move |tables| tables.append_failures(&failures)).await
     }
 
-    async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreFault> {
+    async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreError> {
         self.ask("list failures", move |tables| tables.failures(most)).await
     }
 
@@ -187,17 +188,17 @@ impl Store for FileStore {
 impl Queue for FileStore {
     async fn enqueue(
         &self,
-        entry: &Entry,
+        entry: &QueueEntry,
         pause: Duration,
         bounds: &Bounds,
         now: i64,
-    ) -> Result<Result<(), QueueFullError>, StoreFault> {
+    ) -> Result<Result<(), QueueFullError>, StoreError> {
         let (entry, bounds) = (entry.clone(), *bounds);
         let work = move |tables: &mut Tables<'_>| tables.enqueue(&entry, pause, &bounds, now);
         self.ask_in_time("queue", work).await
     }
 
-    async fn get(&self, id: Uuid) -> Result<Option<Entry>, StoreFault> {
+    async fn get(&self, id: Uuid) -> Result<Option<QueueEntry>, StoreError> {
         // Mostly the queue is empty, and the file is left alone.
         if self.queue.len() == 0 {
             return Ok(None);
@@ -210,7 +211,7 @@ impl Queue for FileStore {
         lease: Duration,
         most: usize,
         now: i64,
-    ) -> Result<Vec<Entry>, StoreFault> {
+    ) -> Result<Vec<QueueEntry>, StoreError> {
         if !self.queue.may_be_due(now) {
             return Ok(Vec::new());
         }
@@ -219,34 +220,34 @@ impl Queue for FileStore {
 
     async fn reschedule(
         &self,
-        entry: &Entry,
+        entry: &QueueEntry,
         pause: Duration,
         failed: bool,
         now: i64,
-    ) -> Result<bool, StoreFault> {
+    ) -> Result<bool, StoreError> {
         let entry = entry.clone();
         let work = move |tables: &mut Tables<'_>| tables.reschedule(&entry, pause, failed, now);
         self.ask("reschedule", work).await
     }
 
-    async fn remove_unchanged(&self, entry: &Entry) -> Result<bool, StoreFault> {
+    async fn remove_unchanged(&self, entry: &QueueEntry) -> Result<bool, StoreError> {
         let entry = entry.clone();
         self.ask("remove", move |tables| tables.remove_unchanged(&entry)).await
     }
 
-    async fn remove(&self, id: Uuid) -> Result<bool, StoreFault> {
+    async fn remove(&self, id: Uuid) -> Result<bool, StoreError> {
         self.ask_in_time("remove", move |tables| tables.remove(id)).await
     }
 
-    async fn entries(&self, most: usize) -> Result<Vec<Entry>, StoreFault> {
+    async fn entries(&self, most: usize) -> Result<Vec<QueueEntry>, StoreError> {
         self.ask("list the queue", move |tables| tables.entries(most)).await
     }
 
-    async fn waiting(&self) -> Result<usize, StoreFault> {
+    async fn waiting(&self) -> Result<usize, StoreError> {
         Ok(self.queue.len())
     }
 
-    async fn oldest(&self) -> Result<Option<i64>, StoreFault> {
+    async fn oldest(&self) -> Result<Option<i64>, StoreError> {
         Ok(self.queue.oldest())
     }
 }

@@ -75,7 +75,7 @@ impl Revocation {
     }
 
     /// What it leaves on the list.
-    pub fn marks(&self) -> impl Iterator<Item = Mark> + use<> {
+    pub fn marks(&self) -> impl Iterator<Item = RevocationEntry> + use<> {
         let Self { user, session, scope, cut_off: before, until, is_confirmed } = *self;
         let ends_session = scope != Scope::Others;
         let has_cut_off = scope != Scope::Local;
@@ -85,9 +85,10 @@ impl Revocation {
             (false, _, true) => Some(SessionFact::CutOffCounted),
             _ => None,
         };
-        let ended = ends_session.then_some(Mark::Session { session, until });
-        let fact = fact.map(|fact| Mark::Session { session: fact.key(session), until });
-        let cut_off = has_cut_off.then_some(Mark::CutOff { user, spared, before, until });
+        let ended = ends_session.then_some(RevocationEntry::Session { session, until });
+        let fact = fact.map(|fact| RevocationEntry::Session { session: fact.key(session), until });
+        let cut_off =
+            has_cut_off.then_some(RevocationEntry::CutOff { user, spared, before, until });
         ended.into_iter().chain(fact).chain(cut_off)
     }
 }
@@ -131,7 +132,7 @@ impl SessionFact {
 /// One line of the list. Of two for the same session the later `until` counts; cut-offs of one user are
 /// folded ([`UserCutOffs`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mark {
+pub enum RevocationEntry {
     /// No token of this session is believed.
     Session {
         /// The session.
@@ -152,7 +153,7 @@ pub enum Mark {
     },
 }
 
-impl Mark {
+impl RevocationEntry {
     /// When no token it can match is alive any more; seconds since the Unix epoch.
     #[must_use]
     pub fn until(&self) -> i64 {
@@ -178,7 +179,7 @@ impl Mark {
 
 /// The list in this process's memory.
 #[derive(Debug, Default)]
-pub struct List {
+pub struct RevocationList {
     /// Ended sessions, each until when.
     sessions: DashMap<Uuid, i64>,
     /// Facts about sessions by [`SessionFact::key`], each until when.
@@ -187,15 +188,15 @@ pub struct List {
     users: DashMap<Uuid, UserCutOffs>,
 }
 
-impl List {
+impl RevocationList {
     /// Enters a line.
-    pub fn enter(&self, mark: Mark) {
+    pub fn enter(&self, mark: RevocationEntry) {
         match mark {
-            Mark::Session { session, until } => {
+            RevocationEntry::Session { session, until } => {
                 let mut entry = self.map_of(session).entry(session).or_insert(until);
                 *entry = (*entry).max(until);
             }
-            Mark::CutOff { user, spared, before, until } => {
+            RevocationEntry::CutOff { user, spared, before, until } => {
                 let mut cut_offs = self.users.entry(user).or_default();
                 cut_offs.fold(spared, CutOff { before, until });
             }
@@ -224,12 +225,12 @@ impl List {
 
     /// Whether entering this line would change nothing.
     #[must_use]
-    pub fn holds(&self, mark: &Mark) -> bool {
+    pub fn holds(&self, mark: &RevocationEntry) -> bool {
         match *mark {
-            Mark::Session { session, until } => {
+            RevocationEntry::Session { session, until } => {
                 self.map_of(session).get(&session).is_some_and(|known| *known >= until)
             }
-            Mark::CutOff { user, spared, before, until } => {
+            RevocationEntry::CutOff { user, spared, before, until } => {
                 self.users.get(&user).is_some_and(|known| {
                     let mut folded = *known;
                     folded.fold(spared, CutOff { before, until });
@@ -240,15 +241,16 @@ impl List {
     }
 
     /// The lines, in no order. The caller must not enter any while it walks them.
-    pub fn marks(&self) -> impl Iterator<Item = Mark> {
+    pub fn marks(&self) -> impl Iterator<Item = RevocationEntry> {
         let sessions = self.sessions.iter().chain(self.facts.iter());
-        let sessions = sessions.map(|line| Mark::Session { session: *line.key(), until: *line });
+        let sessions =
+            sessions.map(|line| RevocationEntry::Session { session: *line.key(), until: *line });
         let users = self.users.iter().flat_map(|line| line.marks(*line.key()).collect::<Vec<_>>());
         sessions.chain(users)
     }
 
     /// Forgets what no living token can match at `now`, seconds since the Unix epoch.
-    pub fn forget_outlived(&self, now: i64) {
+    pub fn purge_expired(&self, now: i64) {
         self.sessions.retain(|_, until| *until > now);
         self.facts.retain(|_, until| *until > now);
         self.users.retain(|_, cut_offs| {

@@ -9,45 +9,45 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    FAILURES_KEPT, FAILURES_KEPT_OF_USER, Queue, Store, StoreFault,
+    FAILURES_KEPT, FAILURES_KEPT_OF_USER, Queue, Store, StoreError,
     failure::Failure,
-    list::{List, Revocation},
+    list::{Revocation, RevocationList},
 };
 use crate::session::token::Claims;
 
 /// The list and the failure log.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    list: List,
+    list: RevocationList,
     failures: Mutex<VecDeque<Failure>>,
 }
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreFault> {
+    async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
         revocation.marks().for_each(|mark| self.list.enter(mark));
         Ok(())
     }
 
-    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreFault> {
+    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreError> {
         Ok(self.list.refuses(claims, now))
     }
 
-    fn list(&self) -> &List {
+    fn list(&self) -> &RevocationList {
         &self.list
     }
 
     /// The list is complete from the start.
-    async fn learn(&self, _claims: &Claims) -> Result<(), StoreFault> {
+    async fn learn(&self, _claims: &Claims) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault> {
-        self.list.forget_outlived(now);
+    async fn purge_expired(&self, now: i64) -> Result<(), StoreError> {
+        self.list.purge_expired(now);
         Ok(())
     }
 
-    async fn note(&self, failures: &[Failure]) -> Result<(), StoreFault> {
+    async fn note(&self, failures: &[Failure]) -> Result<(), StoreError> {
         let mut kept = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         for failure in failures {
             let of_user = kept.iter().filter(|known| known.user_id == failure.user_id);
@@ -63,7 +63,7 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreFault> {
+    async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreError> {
         let kept = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(kept.iter().rev().take(most).cloned().collect())
     }

@@ -13,14 +13,14 @@
 //! Times are this machine's: its monotonic clock for the bound, the gateway's for all that is kept.
 
 mod commands;
-mod copy;
-mod fault;
+mod connection;
+mod diagnose;
+mod error;
 mod follower;
-mod link;
 mod queue;
 mod records;
+mod replica;
 mod server;
-mod survey;
 
 use std::time::Duration;
 
@@ -28,18 +28,18 @@ use async_trait::async_trait;
 use redis::{FromRedisValue, Pipeline, pipe};
 use tokio::time::Instant;
 
-pub use self::copy::BOUND;
+pub use self::replica::BOUND;
 use self::{
-    copy::Copy,
-    fault::Fault,
-    link::{Link, PATIENCE},
+    connection::{PATIENCE, SharedConnection},
+    error::Fault,
     records::Keys,
+    replica::Replica,
     server::Server,
 };
 use super::{
-    CannotOpen, FAILURES_KEPT, FAILURES_KEPT_OF_USER, Queue, Store, StoreFault, Survey,
+    CannotOpen, FAILURES_KEPT, FAILURES_KEPT_OF_USER, Queue, Store, StoreError, Survey,
     failure::Failure,
-    list::{List, Mark, Revocation, SessionFact},
+    list::{Revocation, RevocationEntry, RevocationList, SessionFact},
 };
 use crate::{config::RedisAddress, session::token::Claims};
 
@@ -58,8 +58,8 @@ type About =
 pub struct RedisStore {
     server: Server,
     keys: Keys,
-    link: Link,
-    copy: Copy,
+    link: SharedConnection,
+    copy: Replica,
 }
 
 impl RedisStore {
@@ -71,8 +71,8 @@ impl RedisStore {
         let refused = |fault: Fault| CannotOpen(fault.to_string());
         let server = Server::new(address).map_err(refused)?;
         let keys = Keys::new(&address.prefix);
-        let copy = Copy::new();
-        let first = match survey::connected(&server, &keys).await {
+        let copy = Replica::new();
+        let first = match diagnose::connected(&server, &keys).await {
             Err(fault) if fault.lasting => return Err(refused(fault)),
             Err(fault) => {
                 tracing::warn!(cause = %fault, "the store is not there yet, and is waited for");
@@ -83,7 +83,7 @@ impl RedisStore {
                 Ok(connection)
             }
         };
-        Ok(Self { server, keys, link: Link::new(first), copy })
+        Ok(Self { server, keys, link: SharedConnection::new(first), copy })
     }
 
     /// What `check` tells of it.
@@ -91,20 +91,20 @@ impl RedisStore {
     /// # Errors
     /// Why it cannot be used now.
     pub async fn survey(address: &RedisAddress) -> Result<Survey, String> {
-        survey::survey(address).await.map_err(|fault| fault.to_string())
+        diagnose::survey(address).await.map_err(|fault| fault.to_string())
     }
 
     async fn ask<T: FromRedisValue>(
         &self,
         operation: &'static str,
         commands: &Pipeline,
-    ) -> Result<T, StoreFault> {
+    ) -> Result<T, StoreError> {
         self.link.ask(commands, PATIENCE).await.map_err(|fault| fault.of(operation))
     }
 
     /// Asks Redis itself about a session and its user: whether they are on the list, and the facts about
     /// the session. The copy holds the answer afterwards.
-    async fn look_up(&self, claims: &Claims) -> Result<(), StoreFault> {
+    async fn look_up(&self, claims: &Claims) -> Result<(), StoreError> {
         self.ask_about(claims).await.map_err(|fault| fault.of("look up a token"))
     }
 
@@ -140,8 +140,8 @@ impl RedisStore {
 
 #[async_trait]
 impl Store for RedisStore {
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreFault> {
-        let marks: Vec<Mark> = revocation.marks().collect();
+    async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
+        let marks: Vec<RevocationEntry> = revocation.marks().collect();
         for mark in &marks {
             self.copy.enter(*mark);
         }
@@ -152,7 +152,7 @@ impl Store for RedisStore {
         written
     }
 
-    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreFault> {
+    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreError> {
         // In this order: what makes it trusted is on the list by then.
         let trusted = self.copy.trusted();
         if self.copy.refuses(claims, now) {
@@ -166,20 +166,20 @@ impl Store for RedisStore {
         Ok(self.copy.refuses(claims, now))
     }
 
-    fn list(&self) -> &List {
+    fn list(&self) -> &RevocationList {
         &self.copy.list
     }
 
-    async fn learn(&self, claims: &Claims) -> Result<(), StoreFault> {
+    async fn learn(&self, claims: &Claims) -> Result<(), StoreError> {
         if self.copy.trusted() { Ok(()) } else { Box::pin(self.look_up(claims)).await }
     }
 
-    async fn forget_outlived(&self, now: i64) -> Result<(), StoreFault> {
-        self.copy.list.forget_outlived(now);
+    async fn purge_expired(&self, now: i64) -> Result<(), StoreError> {
+        self.copy.list.purge_expired(now);
         self.ask("forget", &commands::forgetting(&self.keys, now)).await
     }
 
-    async fn note(&self, failures: &[Failure]) -> Result<(), StoreFault> {
+    async fn note(&self, failures: &[Failure]) -> Result<(), StoreError> {
         let fault = |fault: Fault| fault.of("note failures");
         let records = failures.iter().map(records::written).collect::<Result<Vec<_>, _>>();
         let records = records.map_err(fault)?;
@@ -195,7 +195,7 @@ impl Store for RedisStore {
         self.ask("note failures", &commands).await
     }
 
-    async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreFault> {
+    async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreError> {
         let Some(last) = most.min(FAILURES_KEPT).checked_sub(1) else { return Ok(Vec::new()) };
         let mut commands = pipe();
         commands.cmd("LRANGE").arg(&self.keys.failures).arg(0).arg(last);

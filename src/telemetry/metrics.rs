@@ -6,8 +6,8 @@
 //! 3. Counting takes no lock and no look-up in the library's registry: the handles are kept here.
 
 mod family;
+mod labels;
 pub mod last_hour;
-mod words;
 
 use std::time::Duration;
 
@@ -89,31 +89,31 @@ impl Metrics {
                 "logouts_total",
                 "Logouts that were asked for, by what became of them.",
                 ["route", "outcome", "reason"],
-                words::logouts(),
+                labels::logouts(),
             ),
             logout_duration: register.histograms(
                 "logout_duration_seconds",
                 "From the head of a request to its answer.",
                 "route",
-                words::ROUTES,
+                labels::ROUTES,
             ),
             gotrue_requests: register.counters(
                 "gotrue_requests_total",
                 "Tries of requests to GoTrue.",
                 ["operation", "result"],
-                words::gotrue_requests(),
+                labels::gotrue_requests(),
             ),
             gotrue_duration: register.histograms(
                 "gotrue_request_duration_seconds",
                 "How long GoTrue took for a try.",
                 "operation",
-                words::OPERATIONS,
+                labels::OPERATIONS,
             ),
             csrf_refused: register.counters(
                 "csrf_refused_total",
                 "Requests that were refused for want of a CSRF token or for where they came from.",
                 ["reason"],
-                words::CSRF.map(|word| [word]),
+                labels::CSRF.map(|word| [word]),
             ),
             cookies_deleted: register
                 .counter("cookies_deleted_total", "Set-Cookie lines that delete."),
@@ -121,31 +121,31 @@ impl Metrics {
                 "verify_total",
                 "Answers of /api/auth/verify.",
                 ["result"],
-                words::VERIFY.map(|word| [word]),
+                labels::VERIFY.map(|word| [word]),
             ),
             queue_retries: register.counters(
                 "queue_retries_total",
                 "Tries of postponed logouts.",
                 ["result"],
-                words::RETRIES.map(|word| [word]),
+                labels::RETRIES.map(|word| [word]),
             ),
             jwks_refresh: register.counters(
                 "jwks_refresh_total",
                 "Fetches of the key set.",
                 ["result"],
-                words::FETCHES.map(|word| [word]),
+                labels::FETCHES.map(|word| [word]),
             ),
             store_errors: register.counters(
                 "store_errors_total",
                 "What the store could not do.",
                 ["operation"],
-                words::STORE.map(|word| [word]),
+                labels::STORE.map(|word| [word]),
             ),
             requests_refused: register.counters(
                 "requests_refused_total",
                 "Requests that were refused before anybody asked who is calling.",
                 ["reason"],
-                words::REFUSED.map(|word| [word]),
+                labels::REFUSED.map(|word| [word]),
             ),
             gauges: Gauges {
                 revocations: register.gauge("revocations", "Lines of the revocation list.", &[]),
@@ -179,7 +179,7 @@ impl Metrics {
         took: Duration,
         cookies_deleted: usize,
     ) {
-        self.logouts.count([route, outcome, reason.unwrap_or(words::NO_REASON)]);
+        self.logouts.count([route, outcome, reason.unwrap_or(labels::NO_REASON)]);
         self.last_hour.count(outcome);
         self.logout_duration.record(route, took);
         self.cookies_deleted.increment(cookies_deleted as u64);

@@ -74,7 +74,7 @@ async fn no_flood_drops_the_audit_line_of_a_logout() {
     // A buffer holds 8,192 lines.
     const FULL: usize = 10_000;
     let stage = stage().await;
-    let environment = [("RUST_LOG", "info,logout_gateway::server=debug")];
+    let environment = [("RUST_LOG", "info,logout_gateway::http::server=debug")];
     let mut serving = Serving::start_unread(&stage, &environment).await;
     let (enough, hurry) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
     let reader = read_slowly(serving.take_log(), SLOWLY, hurry.clone());

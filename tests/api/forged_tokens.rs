@@ -22,7 +22,7 @@ use std::collections::HashSet;
 use logout_gateway::{
     clock::Clock,
     mock::{Algorithm, TEST_SECRET},
-    session::token::TokenFault,
+    session::token::TokenError,
 };
 use rstest::rstest;
 use serde_json::json;
@@ -112,7 +112,7 @@ async fn what_a_forger_calls_his_key_is_told_to_nobody_and_may_be_100_kb_long() 
     let log = serving.ended();
     for n in 0..4 {
         let cause = log.audit(&format!("logout-{n}"))["cause"].as_str().map(str::to_owned);
-        let unknown = TokenFault::UnknownKey.to_string();
+        let unknown = TokenError::UnknownKey.to_string();
         assert_eq!(cause, Some(unknown));
     }
     log.assert_without(&["the-word-of-a-forger".to_owned()]);

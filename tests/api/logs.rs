@@ -192,7 +192,7 @@ fn a_panic_is_told_with_its_place_and_its_text_and_whose_request_it_was() {
     assert_eq!((&panic["message"], &panic["thread"]), (&json!("panicked"), &json!("serving")));
     assert_eq!(panic["text"], "a bug that the tests put here");
     assert!(panic["location"].as_str().unwrap().starts_with(file!()), "{panic}");
-    assert_eq!(answer["message"], "answered 500 because of a bug");
+    assert_eq!(answer["message"], "answered 500 because of a bug: report the panic's log line");
     assert_eq!(answer["request_id"], "the-bug");
     assert!(!log.contains("x9tell-tale9x"), "{log}");
 }
@@ -223,7 +223,7 @@ async fn a_reader_of_the_log_who_stalls_stops_no_request_and_no_end() {
 async fn lines_that_nobody_reads_in_time_are_counted() {
     const ENDED: usize = 12_000;
     let stage = stage().await;
-    let environment = [("RUST_LOG", "info,logout_gateway::server=debug")];
+    let environment = [("RUST_LOG", "info,logout_gateway::http::server=debug")];
     let mut serving = Serving::start_unread(&stage, &environment).await;
     for _ in 0..ENDED {
         let mut connection = Connection::open(serving.address).await;

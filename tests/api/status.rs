@@ -9,7 +9,7 @@ use logout_gateway::{
     mock::Algorithm,
     queue::{
         bounds::Bounds,
-        entry::{Entry, SealedCredentials},
+        entry::{QueueEntry, SealedCredentials},
     },
     store::{self, failure::Failure},
 };
@@ -244,7 +244,7 @@ async fn a_hostile_record_cannot_break_out() {
         upstream_status: None,
     };
     store.note(&[failure]).await.unwrap();
-    let entry = Entry {
+    let entry = QueueEntry {
         id: Uuid::new_v4(),
         request_id: hostile(),
         route: hostile(),

@@ -14,10 +14,10 @@ use super::{Steadiness, forget, run};
 use crate::{
     clock::Clock,
     config::{Scope, tests::parse},
-    error::Part,
-    failures,
+    failure_log,
     gateway::first_app,
     readiness::Missing,
+    readiness::Part,
     store::{Store, list::Revocation, memory::MemoryStore},
 };
 
@@ -35,18 +35,18 @@ async fn a_list_that_was_read_by_a_clock_set_wrong_for_a_minute_forgets_nobody()
     let (clock, seconds) = settable();
     let store: Arc<MemoryStore> = Arc::default();
     let shared = store.clone();
-    let app = first_app(parse(&[]), clock, shared, failures::channel().0).unwrap();
+    let app = first_app(parse(&[]), clock, shared, failure_log::channel().0).unwrap();
     let until = i64::try_from(START + HOUR).unwrap();
     let (user, session) = (Uuid::from_u128(1), Uuid::from_u128(2));
     let revocation =
         Revocation { user, session, scope: Scope::Local, cut_off: 0, until, is_confirmed: true };
     store.revoke(&revocation).await.unwrap();
 
-    let mut steadiness = Steadiness::believed(app.logout.clock.now(), Instant::now());
+    let mut clock_jump = Steadiness::believed(app.logout.clock.now(), Instant::now());
     let mut at = async |minutes: u64, told: u64| {
         tokio::time::advance(Duration::from_mins(minutes)).await;
         seconds.store(told, Relaxed);
-        forget(&app.logout, &mut steadiness).await;
+        forget(&app.logout, &mut clock_jump).await;
         store.list().len()
     };
     assert_eq!(at(1, START + 60).await, 1);
@@ -58,7 +58,7 @@ async fn a_list_that_was_read_by_a_clock_set_wrong_for_a_minute_forgets_nobody()
 #[tokio::test(start_paused = true)]
 async fn parts_are_watched_and_minutes_begin_although_nobody_asks() {
     let (clock, seconds) = settable();
-    let (failures, unwritten) = failures::channel();
+    let (failures, unwritten) = failure_log::channel();
     let config = parse(&[("SUPABASE_URL", "http://127.0.0.1:1")]);
     let app = Arc::new(first_app(config, clock, Arc::<MemoryStore>::default(), failures).unwrap());
     let over = CancellationToken::new();

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{Entry, SealedCredentials, entry_id};
+use super::{QueueEntry, SealedCredentials, entry_id};
 use crate::config::Scope;
 
 /// An entry of the first release.
@@ -27,7 +27,7 @@ pub struct EntryV1 {
     sealed: String,
 }
 
-impl From<EntryV1> for Entry {
+impl From<EntryV1> for QueueEntry {
     /// The entry under its new id, to be merged with what has that id already. Credentials that nobody
     /// had verified count as those of a stale session.
     fn from(old: EntryV1) -> Self {

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Entry, Worker};
+use super::{QueueEntry, Worker};
 use crate::{
     config::Scope,
-    error::Error,
     gotrue::{OnBehalfOf, Refusal},
-    logout::{Asked, Ended, Outcome},
+    http::error::Error,
+    logout::{LogoutReport, LogoutRequest, Outcome},
     queue::{credentials::Credentials, entry::SealedCredentials},
     session::{
         Carrier, Proof, Session,
-        token::{Claims, TokenFault},
+        token::{Claims, TokenError},
         verifier::Standing,
     },
 };
@@ -54,7 +54,11 @@ impl Settled {
 impl Worker {
     /// Tries the entry's credentials until one of them settles what becomes of it. An entry that may
     /// succeed later by some of its credentials is not given up for the others.
-    pub(super) async fn try_credentials(&self, entry: &Entry, scope: Scope) -> (Tried, Settled) {
+    pub(super) async fn try_credentials(
+        &self,
+        entry: &QueueEntry,
+        scope: Scope,
+    ) -> (Tried, Settled) {
         let mut best =
             (Tried::Nothing, Settled::Hopeless { reason: "expired", upstream_status: None });
         for sealed in &entry.credentials {
@@ -85,7 +89,7 @@ impl Worker {
 
     async fn try_one(
         &self,
-        entry: &Entry,
+        entry: &QueueEntry,
         sealed: &SealedCredentials,
         credentials: &Credentials,
         scope: Scope,
@@ -98,13 +102,13 @@ impl Worker {
         }
         let deadline = Instant::now() + self.patience;
         let mut ended = self.logout.retry(&session, asked, deadline).await;
-        let is_foreign = ended.outcome == Outcome::NotGenuine(TokenFault::ForeignRefresh);
+        let is_foreign = ended.outcome == Outcome::NotGenuine(TokenError::ForeignRefresh);
         if session.expired && (is_foreign || ended.outcome == Outcome::Expired) {
             // The gateway's clock may be ahead, so GoTrue must judge the access token itself.
             let as_it_is = Session { expired: false, refresh_token: None, ..session.clone() };
             ended = self.logout.retry(&as_it_is, asked, deadline).await;
         }
-        let Ended { outcome, upstream_status, unknown, .. } = ended;
+        let LogoutReport { outcome, upstream_status, unknown, .. } = ended;
         let hopeless = |reason| Settled::Hopeless { reason, upstream_status };
         match outcome {
             Outcome::Revoked => (Tried::Answered, Settled::Done { already_ended: false }),
@@ -136,7 +140,7 @@ impl Worker {
 
     fn session(
         &self,
-        entry: &Entry,
+        entry: &QueueEntry,
         sealed: &SealedCredentials,
         credentials: &Credentials,
     ) -> Session {
@@ -163,7 +167,7 @@ impl Worker {
 
     /// Keeps the session of a proven entry on the revocation list, though GoTrue has not ended it. The ids
     /// of the entry suffice: its credentials may be sealed with a secret that is lost.
-    pub(super) async fn keep_refusing(&self, entry: &Entry) {
+    pub(super) async fn keep_refusing(&self, entry: &QueueEntry) {
         let proven = entry.credentials.iter().filter(|sealed| sealed.proven);
         let (Some(scope), Some(sealed)) =
             (Scope::parse(&entry.scope), proven.max_by_key(|sealed| sealed.exp))
@@ -178,9 +182,9 @@ impl Worker {
     }
 }
 
-fn asked<'a>(entry: &'a Entry, scope: Scope, caller: &'a OnBehalfOf) -> Asked<'a> {
-    let Entry { ref route, tried: tried_before, was_over, .. } = *entry;
-    Asked { scope, route, caller, tried_before, was_over }
+fn asked<'a>(entry: &'a QueueEntry, scope: Scope, caller: &'a OnBehalfOf) -> LogoutRequest<'a> {
+    let QueueEntry { ref route, tried: tried_before, was_over, .. } = *entry;
+    LogoutRequest { scope, route, caller, tried_before, was_over }
 }
 
 /// Whether a 429 is about one client: it answered the token refresh, so there is no status of a logout.

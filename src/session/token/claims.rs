@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{Rules, TokenFault};
+use super::{Rules, TokenError};
 
 /// How far the clock of the issuer may be ahead of ours.
 const CLOCK_AHEAD_SECONDS: i64 = 30;
@@ -53,12 +53,12 @@ impl Claims {
     /// Whether `nbf` and `iat` are not ahead of `now`.
     ///
     /// # Errors
-    /// [`TokenFault::Future`] when one is.
-    pub fn begun(&self, now: i64) -> Result<(), TokenFault> {
+    /// [`TokenError::Future`] when one is.
+    pub fn begun(&self, now: i64) -> Result<(), TokenError> {
         let latest = self.nbf.into_iter().chain(self.iat).max();
         match latest {
             Some(start) if start > now.saturating_add(CLOCK_AHEAD_SECONDS) => {
-                Err(TokenFault::Future)
+                Err(TokenError::Future)
             }
             _ => Ok(()),
         }
@@ -100,21 +100,21 @@ impl Payload {
     }
 
     /// Holds them against `rules`, all but the times.
-    pub(super) fn believed(self, rules: &Rules) -> Result<Claims, TokenFault> {
+    pub(super) fn believed(self, rules: &Rules) -> Result<Claims, TokenError> {
         if !self.iss.is_some_and(|iss| rules.issuers.contains(&iss)) {
-            return Err(TokenFault::Issuer);
+            return Err(TokenError::Issuer);
         }
         let meant_for_us = |aud: &String| rules.audiences.contains(aud);
         match &self.aud {
             Some(Audience::One(aud)) if meant_for_us(aud) => {}
             Some(Audience::Many(many)) if many.iter().any(meant_for_us) => {}
-            _ => return Err(TokenFault::Audience),
+            _ => return Err(TokenError::Audience),
         }
         let (Some(sub), Some(session_id)) = (self.sub, self.session_id) else {
-            return Err(TokenFault::NoSession);
+            return Err(TokenError::NoSession);
         };
         if session_id.is_nil() || is_of_no_version_of_gotrues(session_id) {
-            return Err(TokenFault::NoSession);
+            return Err(TokenError::NoSession);
         }
         let Self { exp, iat, nbf, role, aal, .. } = self;
         Ok(Claims { sub, session_id, exp, iat, nbf, role, aal })

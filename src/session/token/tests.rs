@@ -41,7 +41,7 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 /// Header and claims, read one after the other.
-fn read(token: &str) -> Result<(UnverifiedToken<'_>, Claims), TokenFault> {
+fn read(token: &str) -> Result<(UnverifiedToken<'_>, Claims), TokenError> {
     let unverified = UnverifiedToken::parse(token)?;
     let claims = unverified.claims(&rules())?;
     Ok((unverified, claims))
@@ -104,7 +104,7 @@ fn a_text_that_is_no_unicode_is_refused_even_in_a_claim_that_nobody_reads() {
     let broken = claims.iter().rposition(|byte| !byte.is_ascii()).unwrap();
     claims[broken] = b'?';
     let fault = read(&token(header, &claims)).unwrap_err();
-    assert_eq!(fault, TokenFault::Malformed);
+    assert_eq!(fault, TokenError::Malformed);
 }
 
 #[test]
@@ -135,6 +135,6 @@ fn a_header_or_claims_of_very_many_members_are_refused() {
     let of_claims = |members| token(&header.to_string(), with(good(), members).to_string());
     // Three and five of them are there already.
     assert!(read(&of_header(32 - 3)).is_ok() && read(&of_claims(1024 - 5)).is_ok());
-    assert_eq!(read(&of_header(33 - 3)).unwrap_err(), TokenFault::Malformed);
-    assert_eq!(read(&of_claims(1025 - 5)).unwrap_err(), TokenFault::Malformed);
+    assert_eq!(read(&of_header(33 - 3)).unwrap_err(), TokenError::Malformed);
+    assert_eq!(read(&of_claims(1025 - 5)).unwrap_err(), TokenError::Malformed);
 }

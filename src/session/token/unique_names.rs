@@ -8,20 +8,20 @@ use serde::{
     de::{DeserializeOwned, DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor},
 };
 
-use super::TokenFault;
+use super::TokenError;
 
 /// Reads a part of a token: a JSON object of `most_members` members at most, no two of one name.
 pub(super) fn object<T: DeserializeOwned>(
     part: &str,
     most_members: usize,
-) -> Result<T, TokenFault> {
-    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenFault::Malformed)?;
+) -> Result<T, TokenError> {
+    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed)?;
     // The parser itself does not look into the texts that it passes over (RFC 8259, section 8.1).
-    let text = std::str::from_utf8(&bytes).map_err(|_| TokenFault::Malformed)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| TokenError::Malformed)?;
     UniqueNames { most_members }
         .deserialize(&mut serde_json::Deserializer::from_str(text))
-        .map_err(|_| TokenFault::Malformed)?;
-    serde_json::from_str(text).map_err(|_| TokenFault::Malformed)
+        .map_err(|_| TokenError::Malformed)?;
+    serde_json::from_str(text).map_err(|_| TokenError::Malformed)
 }
 
 /// An object with no two members of one name: parsers disagree about which of them counts

@@ -15,7 +15,7 @@ use redb::{
 };
 
 use super::{
-    super::{CannotOpen, list::List},
+    super::{CannotOpen, list::RevocationList},
     queue::Outline,
     records::Unreadable,
     tables::{Fault, SESSIONS_OF_USER, Tables, are_of_a_later_release},
@@ -32,7 +32,7 @@ const HANDOVER: Duration = Duration::from_secs(1);
 /// What was found in the file.
 pub(super) struct Opened {
     pub(super) database: Database,
-    pub(super) list: List,
+    pub(super) list: RevocationList,
     pub(super) queue: Outline,
 }
 

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::queue::{
     bounds::{Bounds, QueueFullError},
-    entry::Entry,
+    entry::QueueEntry,
 };
 
 /// How an entry stands. Times in milliseconds since the Unix epoch.
@@ -36,14 +36,14 @@ pub(super) struct State {
 }
 
 impl State {
-    fn of(entry: &Entry) -> Self {
-        let Entry { queued_at, due, failed_at, attempts, ref reason, tried, .. } = *entry;
+    fn of(entry: &QueueEntry) -> Self {
+        let QueueEntry { queued_at, due, failed_at, attempts, ref reason, tried, .. } = *entry;
         Self { queued_at, due, failed_at, attempts, reason: reason.clone(), tried }
     }
 
-    fn into_entry(self, record: Entry) -> Entry {
+    fn into_entry(self, record: QueueEntry) -> QueueEntry {
         let Self { queued_at, due, failed_at, attempts, reason, tried } = self;
-        Entry { tried, queued_at, due, failed_at, attempts, reason, ..record }
+        QueueEntry { tried, queued_at, due, failed_at, attempts, reason, ..record }
     }
 }
 
@@ -54,13 +54,13 @@ fn milliseconds(duration: Duration) -> i64 {
 impl Tables<'_> {
     pub(super) fn enqueue(
         &mut self,
-        entry: &Entry,
+        entry: &QueueEntry,
         pause: Duration,
         bounds: &Bounds,
         now: i64,
     ) -> Result<Result<(), QueueFullError>, Fault> {
         let due = now.saturating_add(milliseconds(pause));
-        let added = Entry { due, ..entry.clone().stamped(now) };
+        let added = QueueEntry { due, ..entry.clone().stamped(now) };
         let known = self.entry(entry.id.as_u128())?;
         let becomes = match &known {
             Some(known) => known.clone().merged_with(&added),
@@ -77,7 +77,7 @@ impl Tables<'_> {
         Ok(Ok(()))
     }
 
-    fn put_in(&mut self, entry: &Entry) -> Result<(), Fault> {
+    fn put_in(&mut self, entry: &QueueEntry) -> Result<(), Fault> {
         let id = entry.id.as_u128();
         let record = written_entry(entry)?;
         self.queue.insert(id, &*record)?;
@@ -87,7 +87,7 @@ impl Tables<'_> {
         self.add_to_totals(entry, |total| total + record.len() as u64, |count| count + 1)
     }
 
-    fn take_out(&mut self, entry: &Entry) -> Result<(), Fault> {
+    fn take_out(&mut self, entry: &QueueEntry) -> Result<(), Fault> {
         let id = entry.id.as_u128();
         let removed = self.queue.remove(id)?.map_or(0, |record| record.value().len() as u64);
         self.queued.remove((entry.queued_at, id))?;
@@ -117,13 +117,13 @@ impl Tables<'_> {
         Ok(self.states.get(id)?.map(|value| read_json(value.value())).transpose()?)
     }
 
-    pub(super) fn entry(&self, id: u128) -> Result<Option<Entry>, Fault> {
+    pub(super) fn entry(&self, id: u128) -> Result<Option<QueueEntry>, Fault> {
         entry(&self.queue, &self.states, id)
     }
 
     pub(super) fn reschedule(
         &mut self,
-        entry: &Entry,
+        entry: &QueueEntry,
         pause: Duration,
         failed: bool,
         now: i64,
@@ -143,7 +143,7 @@ impl Tables<'_> {
         Ok(true)
     }
 
-    pub(super) fn remove_unchanged(&mut self, entry: &Entry) -> Result<bool, Fault> {
+    pub(super) fn remove_unchanged(&mut self, entry: &QueueEntry) -> Result<bool, Fault> {
         match self.entry(entry.id.as_u128())? {
             // An entry that was removed and queued anew begins with the same revision.
             Some(known)
@@ -162,7 +162,7 @@ impl Tables<'_> {
         Ok(true)
     }
 
-    pub(super) fn entries(&self, most: usize) -> Result<Vec<Entry>, Fault> {
+    pub(super) fn entries(&self, most: usize) -> Result<Vec<QueueEntry>, Fault> {
         entries_by_due(&self.due, &self.queue, &self.states, most)
     }
 }
@@ -171,7 +171,7 @@ fn entry(
     queue: &impl ReadableTable<u128, &'static [u8]>,
     states: &impl ReadableTable<u128, &'static [u8]>,
     id: u128,
-) -> Result<Option<Entry>, Fault> {
+) -> Result<Option<QueueEntry>, Fault> {
     let Some(record) = queue.get(id)? else { return Ok(None) };
     let state = states.get(id)?.ok_or(Unreadable::Damaged)?;
     let state: State = read_json(state.value())?;
@@ -183,7 +183,7 @@ pub(super) fn entries_by_due(
     queue: &impl ReadableTable<u128, &'static [u8]>,
     states: &impl ReadableTable<u128, &'static [u8]>,
     most: usize,
-) -> Result<Vec<Entry>, Fault> {
+) -> Result<Vec<QueueEntry>, Fault> {
     let mut entries = Vec::new();
     for line in due.iter()?.take(most) {
         let (_, id) = line?.0.value();

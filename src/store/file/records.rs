@@ -6,7 +6,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::queue::entry::{Entry, v1::EntryV1};
+use crate::queue::entry::{QueueEntry, v1::EntryV1};
 
 /// The version of lines of the list and of failures.
 const VERSION: u8 = 1;
@@ -57,19 +57,19 @@ pub(super) fn read_json<T: DeserializeOwned>(value: &[u8]) -> Result<T, Unreadab
 }
 
 /// An entry of the queue.
-pub(super) fn written_entry(entry: &Entry) -> Result<Vec<u8>, Unreadable> {
+pub(super) fn written_entry(entry: &QueueEntry) -> Result<Vec<u8>, Unreadable> {
     json_after(ENTRY_VERSION, entry)
 }
 
 /// What [`written_entry`] wrote.
-pub(super) fn read_entry(value: &[u8]) -> Result<Entry, Unreadable> {
+pub(super) fn read_entry(value: &[u8]) -> Result<QueueEntry, Unreadable> {
     serde_json::from_slice(content(value, ENTRY_VERSION)?).map_err(|_| Unreadable::Damaged)
 }
 
 /// An entry of the queue of any release that was.
-pub(super) fn read_any_entry(value: &[u8]) -> Result<Entry, Unreadable> {
+pub(super) fn read_any_entry(value: &[u8]) -> Result<QueueEntry, Unreadable> {
     match value.first() {
-        Some(&VERSION) => read_json::<EntryV1>(value).map(Entry::from),
+        Some(&VERSION) => read_json::<EntryV1>(value).map(QueueEntry::from),
         _ => read_entry(value),
     }
 }

@@ -13,7 +13,7 @@ use super::{
     super::{
         Contents,
         failure::Failure,
-        list::{CutOff, List, Mark, UserCutOffs},
+        list::{CutOff, RevocationEntry, RevocationList, UserCutOffs},
     },
     queue::entries_by_due,
     records::{Unreadable, read, read_json, written},
@@ -107,19 +107,27 @@ impl<'t> Tables<'t> {
 
     /// Reads everything once: what this release cannot read, it shall not find in the middle of
     /// something. The list is kept in memory.
-    pub(super) fn load(&self) -> Result<List, Fault> {
-        let list = List::default();
+    pub(super) fn load(&self) -> Result<RevocationList, Fault> {
+        let list = RevocationList::default();
         for line in self.sessions.iter()? {
             let (session, value) = line?;
             let [until] = read(value.value())?;
-            list.enter(Mark::Session { session: Uuid::from_u128(session.value()), until });
+            list.enter(RevocationEntry::Session {
+                session: Uuid::from_u128(session.value()),
+                until,
+            });
         }
         for line in self.cut_offs.iter()? {
             let (key, value) = line?;
             let (user, spared) = key.value();
             let [before, until] = read(value.value())?;
             let spared = spared_session(spared);
-            list.enter(Mark::CutOff { user: Uuid::from_u128(user), spared, before, until });
+            list.enter(RevocationEntry::CutOff {
+                user: Uuid::from_u128(user),
+                spared,
+                before,
+                until,
+            });
         }
         for line in self.due.iter()? {
             self.entry(line?.0.value().1)?;
@@ -131,15 +139,15 @@ impl<'t> Tables<'t> {
     }
 
     /// Of two lines for the same session the later end counts; a user's cut-offs are folded.
-    pub(super) fn enter(&mut self, marks: &[Mark]) -> Result<(), Fault> {
+    pub(super) fn enter(&mut self, marks: &[RevocationEntry]) -> Result<(), Fault> {
         for mark in marks {
             match *mark {
-                Mark::Session { session, until } => {
+                RevocationEntry::Session { session, until } => {
                     let key = session.as_u128();
                     let [known] = self.session(key)?.unwrap_or([i64::MIN]);
                     self.sessions.insert(key, &*written([until.max(known)]))?;
                 }
-                Mark::CutOff { user, spared, before, until } => {
+                RevocationEntry::CutOff { user, spared, before, until } => {
                     self.fold_cut_off(user, spared, CutOff { before, until })?;
                 }
             }
@@ -164,7 +172,7 @@ impl<'t> Tables<'t> {
         folded.fold(spared, added);
         self.cut_offs.retain_in(all, |_, _| false)?;
         for mark in folded.marks(user) {
-            if let Mark::CutOff { spared, before, until, .. } = mark {
+            if let RevocationEntry::CutOff { spared, before, until, .. } = mark {
                 let key = (user.as_u128(), spared.map_or(0, |session| session.as_u128()));
                 self.cut_offs.insert(key, &*written([before, until]))?;
             }
@@ -178,18 +186,18 @@ impl<'t> Tables<'t> {
     }
 
     /// Removes those of the lines that no living token can match at `now`.
-    pub(super) fn forget(&mut self, marks: &[Mark], now: i64) -> Result<(), Fault> {
+    pub(super) fn forget(&mut self, marks: &[RevocationEntry], now: i64) -> Result<(), Fault> {
         for mark in marks {
             // They may have been entered again since they were found.
             match *mark {
-                Mark::Session { session, .. } => {
+                RevocationEntry::Session { session, .. } => {
                     let key = session.as_u128();
                     if self.session(key)?.is_some_and(|[until]| until <= now) {
                         self.sessions.remove(key)?;
                         self.changed = true;
                     }
                 }
-                Mark::CutOff { user, .. } => {
+                RevocationEntry::CutOff { user, .. } => {
                     let all = (user.as_u128(), 0)..=(user.as_u128(), u128::MAX);
                     self.cut_offs.retain_in(all, |_, value| {
                         read(value).map_or(true, |[_, until]: [i64; 2]| until > now)

@@ -24,8 +24,8 @@ async fn a_line_that_was_entered_again_since_it_was_found_is_not_forgotten() {
     let (store, _directory) = store().await;
     let lines = |until| {
         let (user, spared) = (Uuid::from_u128(1), Some(Uuid::from_u128(2)));
-        let session = Mark::Session { session: Uuid::from_u128(3), until };
-        [session, Mark::CutOff { user, spared, before: 1, until }]
+        let session = RevocationEntry::Session { session: Uuid::from_u128(3), until };
+        [session, RevocationEntry::CutOff { user, spared, before: 1, until }]
     };
     let (found, again) = (lines(5), lines(10));
     let list = store.ask("test", move |tables| {
@@ -50,8 +50,8 @@ async fn the_end_of_the_thread_that_writes_is_noticed() {
     assert!(store.note(&[]).await.is_err(), "nobody is left waiting");
 }
 
-fn entry(id: u128, due: i64) -> Entry {
-    Entry {
+fn entry(id: u128, due: i64) -> QueueEntry {
+    QueueEntry {
         id: Uuid::from_u128(id),
         request_id: "a request".to_owned(),
         route: "/api/auth/logout".to_owned(),
@@ -82,8 +82,8 @@ fn entry(id: u128, due: i64) -> Entry {
 const BOUNDS: Bounds =
     Bounds { entries: MOST_ENTRIES, bytes: 1 << 20, sessions_of_user: 64, bytes_of_user: 4 << 20 };
 
-/// Queues an entry at 0, to be due at [`Entry::due`].
-async fn put(store: &FileStore, entry: &Entry) -> Result<(), StoreFault> {
+/// Queues an entry at 0, to be due at [`QueueEntry::due`].
+async fn put(store: &FileStore, entry: &QueueEntry) -> Result<(), StoreError> {
     let pause = Duration::from_millis(entry.due.unsigned_abs());
     store.enqueue(entry, pause, &BOUNDS, 0).await.map(Result::unwrap)
 }

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     super::{
         CannotOpen,
-        list::{List, Mark},
+        list::{RevocationEntry, RevocationList},
     },
     opening::{self, Opened},
     queue::Outline,
@@ -45,14 +45,14 @@ trait Job: Send {
     fn work(&mut self, tables: &mut Tables<'_>) -> Result<(), Fault>;
 
     /// Tells whoever asked; answers the lines that must be tried again.
-    fn answer(self: Box<Self>, fate: Result<(), &str>) -> Vec<Mark>;
+    fn answer(self: Box<Self>, fate: Result<(), &str>) -> Vec<RevocationEntry>;
 }
 
 struct Asked<T, W> {
     work: Option<W>,
     done: Option<T>,
     /// Lines to be tried again if it fails.
-    lines: Vec<Mark>,
+    lines: Vec<RevocationEntry>,
     answer: oneshot::Sender<Result<T, String>>,
 }
 
@@ -64,7 +64,7 @@ impl<T: Send, W: FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send> Job for Ask
         Ok(())
     }
 
-    fn answer(self: Box<Self>, fate: Result<(), &str>) -> Vec<Mark> {
+    fn answer(self: Box<Self>, fate: Result<(), &str>) -> Vec<RevocationEntry> {
         let Self { done, lines, answer, .. } = *self;
         match (fate, done) {
             // Whoever asked may be gone.
@@ -94,7 +94,7 @@ pub(super) struct Writer {
 
 /// What the thread found, and keeps up to date.
 pub(super) struct Found {
-    pub(super) list: Arc<List>,
+    pub(super) list: Arc<RevocationList>,
     pub(super) queue: Arc<Outline>,
 }
 
@@ -132,7 +132,7 @@ impl Writer {
     /// Has `work` done. If that fails, `lines` are entered as soon as that succeeds.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
-        lines: Vec<Mark>,
+        lines: Vec<RevocationEntry>,
         work: impl FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, String> {
         let (answer, answered) = oneshot::channel();
@@ -146,7 +146,7 @@ impl Writer {
     /// later all the same.
     pub(super) async fn ask_in_time<T: Send + 'static>(
         &self,
-        lines: Vec<Mark>,
+        lines: Vec<RevocationEntry>,
         work: impl FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, String> {
         let hangs = || Err("the disk does not answer in time".to_owned());
@@ -181,10 +181,10 @@ struct Working {
     file: PathBuf,
     /// None after a failure.
     database: Option<Database>,
-    list: Arc<List>,
+    list: Arc<RevocationList>,
     queue: Arc<Outline>,
     /// Lines that are in memory alone.
-    unwritten: Vec<Mark>,
+    unwritten: Vec<RevocationEntry>,
     hangs: Arc<AtomicBool>,
 }
 

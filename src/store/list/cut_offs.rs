@@ -9,7 +9,7 @@ use std::mem;
 
 use uuid::Uuid;
 
-use super::Mark;
+use super::RevocationEntry;
 
 /// A point in time up to which tokens are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,11 +62,11 @@ impl UserCutOffs {
     }
 
     /// Them as lines of the list.
-    pub fn marks(&self, user: Uuid) -> impl Iterator<Item = Mark> + use<> {
+    pub fn marks(&self, user: Uuid) -> impl Iterator<Item = RevocationEntry> + use<> {
         let everyone = self.everyone.map(|cut_off| (None, cut_off));
         let others = self.others.map(|(session, cut_off)| (Some(session), cut_off));
         everyone.into_iter().chain(others).map(move |(spared, CutOff { before, until })| {
-            Mark::CutOff { user, spared, before, until }
+            RevocationEntry::CutOff { user, spared, before, until }
         })
     }
 
@@ -124,8 +124,8 @@ mod tests {
             let kept: Vec<_> = folded
                 .marks(Uuid::nil())
                 .filter_map(|mark| match mark {
-                    Mark::CutOff { spared, before, .. } => Some((spared, before)),
-                    Mark::Session { .. } => None,
+                    RevocationEntry::CutOff { spared, before, .. } => Some((spared, before)),
+                    RevocationEntry::Session { .. } => None,
                 })
                 .collect();
             prop_assert!(kept.len() <= 2);

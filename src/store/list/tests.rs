@@ -17,13 +17,13 @@ fn token(user: u128, session: u128, iat: i64) -> Claims {
     }
 }
 
-fn log_out(list: &List, claims: &Claims, scope: Scope, at: i64) {
+fn log_out(list: &RevocationList, claims: &Claims, scope: Scope, at: i64) {
     let date = UNIX_EPOCH + Duration::from_secs(u64::try_from(at).unwrap());
     Revocation::new(claims, scope, date, at, DAY).marks().for_each(|mark| list.enter(mark));
 }
 
-fn logged_out(claims: &Claims, scope: Scope) -> List {
-    let list = List::default();
+fn logged_out(claims: &Claims, scope: Scope) -> RevocationList {
+    let list = RevocationList::default();
     log_out(&list, claims, scope, NOW);
     list
 }
@@ -70,7 +70,7 @@ fn others_asked_twice_from_different_sessions_ends_the_first_asker_too() {
 #[test]
 fn of_two_logouts_the_later_end_and_the_later_cut_off_count_in_any_order() {
     for order in [[NOW, NOW + 5], [NOW + 5, NOW]] {
-        let list = List::default();
+        let list = RevocationList::default();
         for at in order {
             log_out(&list, &token(1, 1, NOW - 10), Scope::Global, at);
         }
@@ -84,20 +84,20 @@ fn of_two_logouts_the_later_end_and_the_later_cut_off_count_in_any_order() {
 fn an_entry_lives_as_long_as_the_longest_token_it_can_match() {
     let long_lived = Claims { exp: NOW + 30 * 86_400, ..token(1, 1, NOW) };
     let list = logged_out(&long_lived, Scope::Local);
-    list.forget_outlived(NOW + 29 * 86_400);
+    list.purge_expired(NOW + 29 * 86_400);
     assert!(list.refuses(&long_lived, NOW + 29 * 86_400));
 
     let list = logged_out(&token(1, 1, NOW), Scope::Global);
-    list.forget_outlived(NOW + 86_399);
+    list.purge_expired(NOW + 86_399);
     assert!(list.refuses(&token(1, 1, NOW - 1), NOW + 86_399));
-    list.forget_outlived(NOW + 86_400);
+    list.purge_expired(NOW + 86_400);
     assert!(list.is_empty());
 }
 
 #[test]
 fn what_no_gotrue_confirmed_is_refused_a_week_longer_and_is_not_known_to_be_over() {
     let claims = token(1, 1, NOW);
-    let list = List::default();
+    let list = RevocationList::default();
     let date = UNIX_EPOCH + Duration::from_secs(u64::try_from(NOW).unwrap());
     let revocation = Revocation::new(&claims, Scope::Local, date, NOW, DAY);
     revocation.clone().unconfirmed().marks().for_each(|mark| list.enter(mark));
@@ -114,13 +114,13 @@ fn what_no_gotrue_confirmed_is_refused_a_week_longer_and_is_not_known_to_be_over
 #[test]
 fn a_session_that_set_a_cut_off_without_gotrue_is_known_by_it() {
     let claims = token(1, 1, NOW);
-    let list = List::default();
+    let list = RevocationList::default();
     for scope in [Scope::Local, Scope::Others] {
         assert!(!list.holds_fact(SessionFact::CutOffCounted, claims.session_id, NOW));
         let revocation = Revocation::new(&claims, scope, UNIX_EPOCH, NOW, DAY).unconfirmed();
         revocation.marks().for_each(|mark| list.enter(mark));
     }
     assert!(list.holds_fact(SessionFact::CutOffCounted, claims.session_id, NOW));
-    list.forget_outlived(NOW + 8 * 86_400);
+    list.purge_expired(NOW + 8 * 86_400);
     assert!(!list.holds_fact(SessionFact::CutOffCounted, claims.session_id, NOW));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::{Pipeline, pipe};
 
 use super::{
-    super::list::Mark,
+    super::list::RevocationEntry,
     records::{Keys, Line, VERSION},
 };
 
@@ -19,7 +19,7 @@ const NEWEST: &str = include_str!("newest.lua");
 const FORGET: &str = include_str!("forget.lua");
 
 /// Enters these lines into the list that all share.
-pub(super) fn entering(keys: &Keys, marks: &[Mark]) -> Pipeline {
+pub(super) fn entering(keys: &Keys, marks: &[RevocationEntry]) -> Pipeline {
     let lines: Vec<Line> = marks.iter().map(|mark| Line::of(*mark, keys)).collect();
     let mut names = vec![&*keys.sequence, &keys.changes, &keys.sessions, &keys.users, &keys.format];
     names.extend(lines.iter().map(|line| &*line.key));

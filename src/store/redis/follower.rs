@@ -15,8 +15,8 @@ use std::{convert::Infallible, time::Duration};
 use redis::{FromRedisValue, Pipeline, pipe};
 use tokio::time::{Instant, sleep};
 
-use super::{RedisStore, commands, fault::Fault, records, server::Connection};
-use crate::store::list::{List, Mark};
+use super::{RedisStore, commands, error::Fault, records, server::Connection};
+use crate::store::list::{RevocationEntry, RevocationList};
 
 /// How long Redis holds a question for changes back when there are none.
 const HOLD: Duration = Duration::from_millis(500);
@@ -95,10 +95,10 @@ impl RedisStore {
         records::readable(format.as_deref())?;
         let id = last.into_iter().next().map_or_else(|| "0-0".to_owned(), |(id, _)| id);
 
-        let theirs = List::default();
+        let theirs = RevocationList::default();
         self.read_sessions(connection, &theirs).await?;
         self.read_users(connection, &theirs).await?;
-        let missing: Vec<Mark> =
+        let missing: Vec<RevocationEntry> =
             self.copy.list.marks().filter(|mark| !theirs.holds(mark)).collect();
         for lines in missing.chunks(PAGE) {
             asked::<()>(&commands::entering(&self.keys, lines), connection).await?;
@@ -106,7 +106,11 @@ impl RedisStore {
         Ok(Known { number: number.unwrap_or(0), id })
     }
 
-    async fn read_sessions(&self, connection: &mut Connection, theirs: &List) -> Result<(), Fault> {
+    async fn read_sessions(
+        &self,
+        connection: &mut Connection,
+        theirs: &RevocationList,
+    ) -> Result<(), Fault> {
         let mut cursor = Some(0);
         while let Some(from) = cursor {
             let (next, page) = scanned(&self.keys.sessions, from, connection).await?;
@@ -119,7 +123,11 @@ impl RedisStore {
         Ok(())
     }
 
-    async fn read_users(&self, connection: &mut Connection, theirs: &List) -> Result<(), Fault> {
+    async fn read_users(
+        &self,
+        connection: &mut Connection,
+        theirs: &RevocationList,
+    ) -> Result<(), Fault> {
         let mut cursor = Some(0);
         while let Some(from) = cursor {
             let (next, page) = scanned(&self.keys.users, from, connection).await?;
@@ -141,7 +149,7 @@ impl RedisStore {
         Ok(())
     }
 
-    fn learn(&self, mark: Mark, theirs: &List) {
+    fn learn(&self, mark: RevocationEntry, theirs: &RevocationList) {
         self.copy.enter(mark);
         theirs.enter(mark);
     }
@@ -229,7 +237,7 @@ async fn scanned(
 }
 
 /// A change's number and what it says.
-fn change(fields: &[String]) -> Result<(u64, Mark), Fault> {
+fn change(fields: &[String]) -> Result<(u64, RevocationEntry), Fault> {
     match fields {
         [n, number, line, record] if n == "n" && line == "line" => match number.parse() {
             Ok(number) => Ok((number, records::change(record)?)),

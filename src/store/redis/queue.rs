@@ -16,17 +16,17 @@ use uuid::Uuid;
 use super::{
     RedisStore,
     commands::script,
-    fault::Fault,
-    link::PATIENCE,
+    connection::PATIENCE,
+    error::Fault,
     records::{State, taken_entry, written_entry},
 };
 use crate::{
     queue::{
         backoff::LONGEST_ASKED,
         bounds::{Bounds, QueueFullError},
-        entry::Entry,
+        entry::QueueEntry,
     },
-    store::{Queue, StoreFault},
+    store::{Queue, StoreError},
 };
 
 /// Milliseconds before an entry is read again that others change at the same time, so that each of them
@@ -49,11 +49,11 @@ fn milliseconds(duration: Duration) -> u64 {
 impl Queue for RedisStore {
     async fn enqueue(
         &self,
-        entry: &Entry,
+        entry: &QueueEntry,
         pause: Duration,
         bounds: &Bounds,
         _now: i64,
-    ) -> Result<Result<(), QueueFullError>, StoreFault> {
+    ) -> Result<Result<(), QueueFullError>, StoreError> {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
             let (known, now) = self.get_now(entry.id).await?;
@@ -74,10 +74,10 @@ impl Queue for RedisStore {
             }
         }
         let cause = "the entry changes all the time".to_owned();
-        Err(StoreFault { operation: "queue", cause })
+        Err(StoreError { operation: "queue", cause })
     }
 
-    async fn get(&self, id: Uuid) -> Result<Option<Entry>, StoreFault> {
+    async fn get(&self, id: Uuid) -> Result<Option<QueueEntry>, StoreError> {
         Ok(self.get_now(id).await?.0)
     }
 
@@ -86,7 +86,7 @@ impl Queue for RedisStore {
         lease: Duration,
         most: usize,
         _now: i64,
-    ) -> Result<Vec<Entry>, StoreFault> {
+    ) -> Result<Vec<QueueEntry>, StoreError> {
         // What cannot be moved now waits where it is; it does not hold up what is here.
         if let Err(cause) = self.take_over_first_release().await {
             tracing::warn!(%cause, "the queued logouts of an earlier release are not moved yet");
@@ -112,11 +112,11 @@ impl Queue for RedisStore {
 
     async fn reschedule(
         &self,
-        entry: &Entry,
+        entry: &QueueEntry,
         pause: Duration,
         failed: bool,
         _now: i64,
-    ) -> Result<bool, StoreFault> {
+    ) -> Result<bool, StoreError> {
         let state = state(entry).map_err(|fault| fault.of("reschedule"))?;
         let mut commands = pipe();
         script(&mut commands, RESCHEDULE, &self.keys.queue.all())
@@ -130,26 +130,26 @@ impl Queue for RedisStore {
         Ok(done)
     }
 
-    async fn remove_unchanged(&self, entry: &Entry) -> Result<bool, StoreFault> {
+    async fn remove_unchanged(&self, entry: &QueueEntry) -> Result<bool, StoreError> {
         self.remove_revision(entry.id, &entry.revision.to_string(), entry.queued_at).await
     }
 
-    async fn remove(&self, id: Uuid) -> Result<bool, StoreFault> {
+    async fn remove(&self, id: Uuid) -> Result<bool, StoreError> {
         self.remove_revision(id, ANY, 0).await
     }
 
-    async fn entries(&self, most: usize) -> Result<Vec<Entry>, StoreFault> {
+    async fn entries(&self, most: usize) -> Result<Vec<QueueEntry>, StoreError> {
         self.entries_by_due(most).await
     }
 
-    async fn waiting(&self) -> Result<usize, StoreFault> {
+    async fn waiting(&self) -> Result<usize, StoreError> {
         let mut commands = pipe();
         commands.cmd("ZCARD").arg(&self.keys.queue.due);
         let (waiting,): (usize,) = self.ask("count the queue", &commands).await?;
         Ok(waiting)
     }
 
-    async fn oldest(&self) -> Result<Option<i64>, StoreFault> {
+    async fn oldest(&self) -> Result<Option<i64>, StoreError> {
         let mut commands = pipe();
         commands.cmd("ZRANGE").arg(&self.keys.queue.queued).arg(0).arg(0).arg("WITHSCORES");
         let (first,): (Vec<(String, i64)>,) = self.ask("list the queue", &commands).await?;
@@ -158,25 +158,25 @@ impl Queue for RedisStore {
 }
 
 /// An entry with how it stands; times are queued, failed and due.
-fn read(record: &str, state: Option<&str>, times: [i64; 3]) -> Option<Entry> {
+fn read(record: &str, state: Option<&str>, times: [i64; 3]) -> Option<QueueEntry> {
     let [queued_at, failed_at, due] = times;
-    let entry = Entry { queued_at, due, failed_at, ..taken_entry(record)? };
+    let entry = QueueEntry { queued_at, due, failed_at, ..taken_entry(record)? };
     match state.and_then(|state| serde_json::from_str(state).ok()) {
         Some(State { attempts, reason, tried }) => {
             // Requests write the record, the worker writes the state.
             let tried = tried || entry.tried;
-            Some(Entry { tried, attempts, reason, ..entry })
+            Some(QueueEntry { tried, attempts, reason, ..entry })
         }
         None => Some(entry),
     }
 }
 
-fn state(entry: &Entry) -> Result<String, Fault> {
+fn state(entry: &QueueEntry) -> Result<String, Fault> {
     serde_json::to_string(&State::of(entry)).map_err(|cause| Fault::lasting(cause.to_string()))
 }
 
 /// One of the entries that `lease.lua` answers; `None` for what a newer release wrote.
-fn leased_entry(values: &[redis::Value; 6]) -> Result<Option<Entry>, ParsingError> {
+fn leased_entry(values: &[redis::Value; 6]) -> Result<Option<QueueEntry>, ParsingError> {
     let [_, record, state, queued_at, failed_at, due] = values;
     let record = String::from_redis_value_ref(record)?;
     let state = String::from_redis_value_ref(state)?;
@@ -189,7 +189,7 @@ fn leased_entry(values: &[redis::Value; 6]) -> Result<Option<Entry>, ParsingErro
 
 impl RedisStore {
     /// The entry of that id, and the time by the clock of Redis.
-    async fn get_now(&self, id: Uuid) -> Result<(Option<Entry>, i64), StoreFault> {
+    async fn get_now(&self, id: Uuid) -> Result<(Option<QueueEntry>, i64), StoreError> {
         type Score = Option<i64>;
         type Answer = (Option<String>, Option<String>, Score, Score, Score, (i64, i64));
         let (keys, id) = (&self.keys.queue, id.to_string());
@@ -213,11 +213,11 @@ impl RedisStore {
     async fn write_entry(
         &self,
         replaced: Option<u32>,
-        entry: &Entry,
+        entry: &QueueEntry,
         pause: Duration,
         bounds: &Bounds,
         moved: Option<&str>,
-    ) -> Result<String, StoreFault> {
+    ) -> Result<String, StoreError> {
         let fault = |fault: Fault| fault.of("queue");
         let (record, state) = (written_entry(entry).map_err(fault)?, state(entry).map_err(fault)?);
         let (user, session) = (entry.user_id.to_string(), entry.session_id.to_string());
@@ -252,7 +252,7 @@ impl RedisStore {
         id: Uuid,
         revision: &str,
         queued_at: i64,
-    ) -> Result<bool, StoreFault> {
+    ) -> Result<bool, StoreError> {
         let keys = &self.keys.queue;
         let mut commands = pipe();
         script(&mut commands, REMOVE, &keys.all())

@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use super::{super::list::Mark, fault::Fault};
-use crate::queue::entry::Entry;
+use super::{super::list::RevocationEntry, error::Fault};
+use crate::queue::entry::QueueEntry;
 
 /// The version of the records that are written here, and the only one that is read.
 pub(super) const VERSION: &str = "1";
@@ -118,14 +118,14 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn of(mark: Mark, keys: &Keys) -> Self {
+    pub(super) fn of(mark: RevocationEntry, keys: &Keys) -> Self {
         let number = |seconds: i64| seconds.clamp(0, LATEST).to_string();
         match mark {
-            Mark::Session { session, until } => Self {
+            RevocationEntry::Session { session, until } => Self {
                 key: keys.sessions.clone(),
                 arguments: [session.to_string(), String::new(), number(0), number(until)],
             },
-            Mark::CutOff { user, spared, before, until } => Self {
+            RevocationEntry::CutOff { user, spared, before, until } => Self {
                 key: keys.user(user),
                 arguments: [user.to_string(), spared_text(spared), number(before), number(until)],
             },
@@ -152,12 +152,13 @@ fn read<T>(parsed: Option<T>) -> Result<T, Fault> {
 }
 
 /// A change.
-pub(super) fn change(record: &str) -> Result<Mark, Fault> {
+pub(super) fn change(record: &str) -> Result<RevocationEntry, Fault> {
     let parsed = || match *words(record)?.as_slice() {
-        ["session", session, until] => {
-            Some(Mark::Session { session: session.parse().ok()?, until: until.parse().ok()? })
-        }
-        ["cut-off", user, spares, before, until] => Some(Mark::CutOff {
+        ["session", session, until] => Some(RevocationEntry::Session {
+            session: session.parse().ok()?,
+            until: until.parse().ok()?,
+        }),
+        ["cut-off", user, spares, before, until] => Some(RevocationEntry::CutOff {
             user: user.parse().ok()?,
             spared: spared(spares).ok()?,
             before: before.parse().ok()?,
@@ -174,20 +175,21 @@ pub(super) fn session_member(session: Uuid) -> String {
 }
 
 /// A member of the sorted set and its score.
-pub(super) fn session(member: &str, until: &str) -> Result<Mark, Fault> {
+pub(super) fn session(member: &str, until: &str) -> Result<RevocationEntry, Fault> {
     let parsed = || match *words(member)?.as_slice() {
-        [session] => {
-            Some(Mark::Session { session: session.parse().ok()?, until: until.parse().ok()? })
-        }
+        [session] => Some(RevocationEntry::Session {
+            session: session.parse().ok()?,
+            until: until.parse().ok()?,
+        }),
         _ => None,
     };
     read(parsed())
 }
 
 /// A user's cut-off: the spared session and the rest.
-pub(super) fn cut_off(user: Uuid, spares: &str, record: &str) -> Result<Mark, Fault> {
+pub(super) fn cut_off(user: Uuid, spares: &str, record: &str) -> Result<RevocationEntry, Fault> {
     let parsed = || match *words(record)?.as_slice() {
-        [before, until] => Some(Mark::CutOff {
+        [before, until] => Some(RevocationEntry::CutOff {
             user,
             spared: spared(spares).ok()?,
             before: before.parse().ok()?,
@@ -222,12 +224,12 @@ pub(super) fn taken<T: DeserializeOwned>(record: &str) -> Option<T> {
 const ENTRY_VERSION: &str = "2";
 
 /// An entry of the queue, to be written.
-pub(super) fn written_entry(entry: &Entry) -> Result<String, Fault> {
+pub(super) fn written_entry(entry: &QueueEntry) -> Result<String, Fault> {
     versioned(ENTRY_VERSION, entry)
 }
 
 /// The same, read again. `None` for what a newer release wrote.
-pub(super) fn taken_entry(record: &str) -> Option<Entry> {
+pub(super) fn taken_entry(record: &str) -> Option<QueueEntry> {
     read_versioned(ENTRY_VERSION, record)
 }
 
@@ -240,8 +242,8 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn of(entry: &Entry) -> Self {
-        let Entry { attempts, ref reason, tried, .. } = *entry;
+    pub(super) fn of(entry: &QueueEntry) -> Self {
+        let QueueEntry { attempts, ref reason, tried, .. } = *entry;
         Self { attempts, reason: reason.clone(), tried }
     }
 }

@@ -8,7 +8,7 @@ use redis::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use super::fault::Fault;
+use super::error::Fault;
 use crate::config::RedisAddress;
 
 /// What one connection is made of; clones are the same connection.

@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn every_outcome_of_a_logout_is_counted() {
-        for [_, outcome, _] in super::super::words::logouts() {
+        for [_, outcome, _] in super::super::labels::logouts() {
             let hour = LastHour::new();
             hour.count(outcome);
             assert_eq!(hour.minutes()[0].iter().sum::<u64>(), 1, "{outcome}");

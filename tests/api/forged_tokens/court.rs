@@ -10,7 +10,7 @@ use logout_gateway::{
     mock::{Algorithm, TEST_SECRET},
     session::{
         jwks::Jwks,
-        token::TokenFault,
+        token::TokenError,
         verifier::{Judged, Standing, Verifier},
     },
 };
@@ -90,14 +90,14 @@ impl Court {
 
     /// Why an HS256 token that is not signed with the secret is refused.
     pub(crate) fn not_of_the_secret(self) -> Why {
-        if self.knows_the_secret() { TokenFault::Signature.into() } else { Why::GoTrueSays }
+        if self.knows_the_secret() { TokenError::Signature.into() } else { Why::GoTrueSays }
     }
 
     /// Why a token with this header is refused if it is not signed with the key that it names.
     pub(crate) fn not_signed(self) -> Why {
         match self.algorithm() {
             Algorithm::Hs256 => self.not_of_the_secret(),
-            _ => TokenFault::Signature.into(),
+            _ => TokenError::Signature.into(),
         }
     }
 
@@ -105,8 +105,8 @@ impl Court {
     /// a key, the signature comes first.
     pub(crate) fn changed_claims(self) -> Why {
         match self {
-            Self::GoTrue => TokenFault::Malformed.into(),
-            _ => TokenFault::Signature.into(),
+            Self::GoTrue => TokenError::Malformed.into(),
+            _ => TokenError::Signature.into(),
         }
     }
 
@@ -137,7 +137,7 @@ impl Court {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
     /// It breaks this rule.
-    Breaks(TokenFault),
+    Breaks(TokenError),
     /// It is genuine, and its time is over.
     Expired,
     /// It breaks no rule, and GoTrue does not take its signature.
@@ -147,13 +147,13 @@ pub(crate) enum Why {
 impl Why {
     /// Whether keys had to be looked at.
     pub(crate) fn is_of_its_signature(self) -> bool {
-        let of_keys = [TokenFault::UnknownKey, TokenFault::Signature].map(Self::Breaks);
+        let of_keys = [TokenError::UnknownKey, TokenError::Signature].map(Self::Breaks);
         self == Self::GoTrueSays || of_keys.contains(&self)
     }
 }
 
-impl From<TokenFault> for Why {
-    fn from(fault: TokenFault) -> Self {
+impl From<TokenError> for Why {
+    fn from(fault: TokenError) -> Self {
         Self::Breaks(fault)
     }
 }

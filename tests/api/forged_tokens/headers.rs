@@ -3,7 +3,7 @@
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use logout_gateway::{
     mock::Algorithm,
-    session::token::TokenFault::{Header, Malformed, UnknownKey},
+    session::token::TokenError::{Header, Malformed, UnknownKey},
 };
 use serde_json::json;
 

@@ -6,7 +6,7 @@ use base64::{
 };
 use logout_gateway::{
     mock::Algorithm,
-    session::token::TokenFault::{Malformed, Signature, UnknownKey},
+    session::token::TokenError::{Malformed, Signature, UnknownKey},
 };
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! A forger at work: every way in, with all that he could have beside the token.
 
-use logout_gateway::{mock::Tokens, session::token::TokenFault};
+use logout_gateway::{mock::Tokens, session::token::TokenError};
 
 use super::{
     court::{Court, Judge, Why},
@@ -65,7 +65,7 @@ impl Trial {
             assert_eq!(reply.header("x-logout-outcome"), None, "{case}");
             assert_eq!(reply.header("x-auth-user-id"), None, "{case}");
             // A setting of the gateway may be wrong: the browser keeps its session.
-            let setting = [TokenFault::Issuer, TokenFault::Audience].map(Why::Breaks);
+            let setting = [TokenError::Issuer, TokenError::Audience].map(Why::Breaks);
             let deletes = way == "logout by cookie" && !setting.contains(&row.why);
             assert_eq!(reply.deleted().contains(&K), deletes, "{case}");
         }

@@ -2,7 +2,7 @@
 
 use logout_gateway::{
     config::Scope,
-    queue::entry::Entry,
+    queue::entry::QueueEntry,
     store::{FAILURES_KEPT_OF_USER, failure::Failure},
 };
 
@@ -57,7 +57,7 @@ pub(super) async fn what_was_forgotten_stays_forgotten(place: &Place) {
     let [early, late] = [session(now - 10), session(now - 10)];
     log_out(&*store, &early, Scope::Global, now).await;
     log_out(&*store, &late, Scope::Global, now + 1).await;
-    store.forget_outlived(now + 86_400).await.unwrap();
+    store.purge_expired(now + 86_400).await.unwrap();
     drop(store);
     let store = place.open().await;
     for (claims, kept) in [(&early, false), (&late, true)] {
@@ -126,7 +126,7 @@ pub(super) async fn the_queue_survives_with_its_leases(place: &Place) {
     }
     assert_eq!(ids(&mine), ids(&[removed.clone(), leased.clone(), moved.clone()]));
     assert!(queue.remove(&removed).await);
-    let tried = Entry { attempts: 1, reason: "other".to_owned(), ..mine[2].clone() };
+    let tried = QueueEntry { attempts: 1, reason: "other".to_owned(), ..mine[2].clone() };
     assert!(queue.reschedule(&tried, HOUR / 2, true).await);
     let moved = queue.get(&moved).await;
     drop(queue);

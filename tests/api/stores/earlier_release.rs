@@ -3,7 +3,7 @@
 
 use logout_gateway::{
     config::{Scope, StoreAddress},
-    queue::entry::Entry,
+    queue::entry::QueueEntry,
 };
 use redb::{Database, ReadableTable as _, TableDefinition};
 use serde_json::Value;
@@ -35,7 +35,7 @@ fn older(json: &[u8]) -> Vec<u8> {
 }
 
 /// Queues a proven entry and a stale one, of one user.
-async fn two_entries(place: &Place) -> [Entry; 2] {
+async fn two_entries(place: &Place) -> [QueueEntry; 2] {
     let (user, queue) = (Uuid::new_v4(), Queued::open(place).await);
     let entries =
         [true, false].map(|proven| asked(user, Uuid::new_v4(), Scope::Local, "a", proven));
@@ -46,7 +46,7 @@ async fn two_entries(place: &Place) -> [Entry; 2] {
 }
 
 /// Asserts that the entries are read, take more credentials and can be removed.
-async fn assert_kept(place: &Place, entries: &[Entry; 2]) {
+async fn assert_kept(place: &Place, entries: &[QueueEntry; 2]) {
     let queue = Queued::open(place).await;
     let [proven, stale] = entries;
     let known = queue.get(proven).await;

@@ -6,10 +6,10 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, RandomizedNonceKey};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use logout_gateway::{
     config::{Scope, Secrets},
-    keys::derived,
+    key_derivation::derived,
     queue::{
         credentials::Seal,
-        entry::{Entry, entry_id},
+        entry::{QueueEntry, entry_id},
     },
 };
 use redb::{Database, TableDefinition};
@@ -91,7 +91,7 @@ fn secret() -> SecretString {
 }
 
 /// The access tokens that an entry's credentials hold, the newest first.
-pub(super) fn opened(entry: &Entry) -> Vec<String> {
+pub(super) fn opened(entry: &QueueEntry) -> Vec<String> {
     let seal = Seal::new(&Secrets { current: Some(secret()), previous: None }).unwrap().unwrap();
     let open = |sealed| seal.open(sealed, entry).expect("it opens").access_token;
     entry.credentials.iter().map(|sealed| open(sealed).expose_secret().to_owned()).collect()
@@ -112,7 +112,7 @@ pub(super) fn entries() -> [Old; 5] {
 }
 
 /// Asserts that these entries are there as [`entries`] are merged.
-pub(super) fn assert_merged(all: &[Entry], old: &[Old; 5]) {
+pub(super) fn assert_merged(all: &[QueueEntry], old: &[Old; 5]) {
     assert_eq!(all.len(), 3, "{all:?}");
     let of = |old: &Old| all.iter().find(|entry| entry.id == old.new_id()).expect("it is there");
     let [global, oldest, _, newest, other] = old;
@@ -129,7 +129,8 @@ pub(super) fn assert_merged(all: &[Entry], old: &[Old; 5]) {
         assert_eq!((entry.user_id, entry.session_id), (old.user, old.session));
         assert_eq!(entry.scope, old.scope.as_str());
     }
-    let proven = |entry: &Entry| entry.credentials.iter().map(|c| c.proven).collect::<Vec<_>>();
+    let proven =
+        |entry: &QueueEntry| entry.credentials.iter().map(|c| c.proven).collect::<Vec<_>>();
     assert_eq!(proven(of(newest)), [true, true, false]);
 }
 

@@ -160,9 +160,9 @@ pub(super) async fn what_no_token_can_match_is_forgotten_and_nothing_else(place:
     let [early, late] = [session(now - 10), session(now - 10)];
     log_out(&*store, &early, Scope::Global, now).await;
     log_out(&*store, &late, Scope::Global, now + 1).await;
-    store.forget_outlived(now + DAY - 1).await.unwrap();
+    store.purge_expired(now + DAY - 1).await.unwrap();
     assert!(refuses(&*store, &early, now).await);
-    store.forget_outlived(now + DAY).await.unwrap();
+    store.purge_expired(now + DAY).await.unwrap();
     for (claims, kept) in [(&early, false), (&late, true)] {
         // Asked as of an earlier time, so that it is not merely over.
         assert_eq!(refuses(&*store, claims, now).await, kept);

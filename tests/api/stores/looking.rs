@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use logout_gateway::{config::StoreAddress, queue::entry::Entry, store};
+use logout_gateway::{config::StoreAddress, queue::entry::QueueEntry, store};
 
 use super::{
     failures::numbered,
@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Asserts that the queue has these entries and the failure log so many lines, for who looks into it.
-async fn assert_seen(path: &Path, entries: &[Entry], failures: usize) {
+async fn assert_seen(path: &Path, entries: &[QueueEntry], failures: usize) {
     let seen = store::look_into(&StoreAddress::File(path.to_owned())).await.unwrap();
     assert_eq!(seen.entries.unwrap(), entries);
     assert_eq!(seen.failures, (0..failures).rev().map(numbered).collect::<Vec<_>>());

@@ -10,7 +10,7 @@ use std::{
 
 use logout_gateway::{
     config::{Scope, StoreAddress},
-    queue::entry::Entry,
+    queue::entry::QueueEntry,
     session::token::Claims,
     store::{self, Store},
 };
@@ -36,14 +36,14 @@ pub(super) async fn open(path: &Path) -> Result<Arc<dyn Store>, String> {
 }
 
 /// A new entry, due after `pause`, as it is in the store.
-pub(super) async fn put(store: &dyn Store, pause: Duration) -> Entry {
+pub(super) async fn put(store: &dyn Store, pause: Duration) -> QueueEntry {
     let (queue, entry) = (store.queue().unwrap(), entry());
     let queued = queue.enqueue(&entry, pause, &BOUNDS, super::queue::now()).await;
     queued.unwrap().unwrap();
     queue.get(entry.id).await.unwrap().unwrap()
 }
 
-async fn entries(store: &dyn Store) -> Vec<Entry> {
+async fn entries(store: &dyn Store) -> Vec<QueueEntry> {
     store.queue().unwrap().entries(usize::MAX).await.unwrap()
 }
 

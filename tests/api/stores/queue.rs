@@ -13,7 +13,7 @@ use logout_gateway::{
     queue::{
         bounds::{Bounds, QueueFullError},
         enqueue::milliseconds,
-        entry::{Entry, SealedCredentials, entry_id},
+        entry::{QueueEntry, SealedCredentials, entry_id},
     },
     store::{Queue, Store},
 };
@@ -50,8 +50,14 @@ fn credentials(name: &str, proven: bool) -> SealedCredentials {
 }
 
 /// What a session asks for with these credentials.
-pub(super) fn asked(user: Uuid, session: Uuid, scope: Scope, name: &str, proven: bool) -> Entry {
-    Entry {
+pub(super) fn asked(
+    user: Uuid,
+    session: Uuid,
+    scope: Scope,
+    name: &str,
+    proven: bool,
+) -> QueueEntry {
+    QueueEntry {
         id: entry_id(session, scope),
         request_id: "a request".to_owned(),
         route: "/api/auth/logout".to_owned(),
@@ -72,16 +78,16 @@ pub(super) fn asked(user: Uuid, session: Uuid, scope: Scope, name: &str, proven:
 }
 
 /// A logout of a new session of a new user.
-pub(super) fn entry() -> Entry {
+pub(super) fn entry() -> QueueEntry {
     asked(Uuid::new_v4(), Uuid::new_v4(), Scope::Local, "a", true)
 }
 
 /// The names of an entry's credentials.
-pub(super) fn names(entry: &Entry) -> Vec<&str> {
+pub(super) fn names(entry: &QueueEntry) -> Vec<&str> {
     entry.credentials.iter().map(|c| c.fingerprint.as_str()).collect()
 }
 
-pub(super) fn ids(entries: &[Entry]) -> Vec<Uuid> {
+pub(super) fn ids(entries: &[QueueEntry]) -> Vec<Uuid> {
     entries.iter().map(|entry| entry.id).collect()
 }
 
@@ -102,19 +108,19 @@ impl Queued {
 
     pub(super) async fn enqueue_within(
         &self,
-        entry: &Entry,
+        entry: &QueueEntry,
         pause: Duration,
         bounds: &Bounds,
     ) -> Result<(), QueueFullError> {
         self.queue().enqueue(entry, pause, bounds, (self.clock)()).await.unwrap()
     }
 
-    pub(super) async fn enqueue(&self, entry: &Entry, pause: Duration) {
+    pub(super) async fn enqueue(&self, entry: &QueueEntry, pause: Duration) {
         self.enqueue_within(entry, pause, &BOUNDS).await.unwrap();
     }
 
     /// New entries with these pauses, as they are in the store.
-    pub(super) async fn put<const N: usize>(&self, pauses: [Duration; N]) -> [Entry; N] {
+    pub(super) async fn put<const N: usize>(&self, pauses: [Duration; N]) -> [QueueEntry; N] {
         let mut put = Vec::new();
         for pause in pauses {
             let entry = entry();
@@ -124,16 +130,16 @@ impl Queued {
         put.try_into().unwrap()
     }
 
-    pub(super) async fn get(&self, entry: &Entry) -> Entry {
+    pub(super) async fn get(&self, entry: &QueueEntry) -> QueueEntry {
         self.queue().get(entry.id).await.unwrap().expect("it is in the queue")
     }
 
-    pub(super) async fn lease(&self, lease: Duration, most: usize) -> Vec<Entry> {
+    pub(super) async fn lease(&self, lease: Duration, most: usize) -> Vec<QueueEntry> {
         self.queue().lease(lease, most, (self.clock)()).await.unwrap()
     }
 
     /// The one entry that is due, or will be in a moment.
-    pub(super) async fn lease_one(&self, lease: Duration) -> Entry {
+    pub(super) async fn lease_one(&self, lease: Duration) -> QueueEntry {
         let leased = tokio::sync::Mutex::new(Vec::new());
         eventually("an entry is due", async || {
             let mut leased = leased.lock().await;
@@ -145,19 +151,24 @@ impl Queued {
     }
 
     /// As a worker does after a try that failed.
-    pub(super) async fn reschedule(&self, entry: &Entry, pause: Duration, failed: bool) -> bool {
+    pub(super) async fn reschedule(
+        &self,
+        entry: &QueueEntry,
+        pause: Duration,
+        failed: bool,
+    ) -> bool {
         self.queue().reschedule(entry, pause, failed, (self.clock)()).await.unwrap()
     }
 
-    pub(super) async fn remove(&self, entry: &Entry) -> bool {
+    pub(super) async fn remove(&self, entry: &QueueEntry) -> bool {
         self.queue().remove(entry.id).await.unwrap()
     }
 
-    pub(super) async fn remove_unchanged(&self, entry: &Entry) -> bool {
+    pub(super) async fn remove_unchanged(&self, entry: &QueueEntry) -> bool {
         self.queue().remove_unchanged(entry).await.unwrap()
     }
 
-    pub(super) async fn all(&self) -> Vec<Entry> {
+    pub(super) async fn all(&self) -> Vec<QueueEntry> {
         self.queue().entries(usize::MAX).await.unwrap()
     }
 
@@ -183,10 +194,10 @@ pub(super) async fn what_is_queued_is_there_by_its_due_time(place: &Place) {
         assert_after(entry.queued_at, NOW, then);
         assert_after(entry.due, pause, then);
         assert_after(entry.renewed_at, NOW, then);
-        let Entry { queued_at, renewed_at, due, .. } = *entry;
-        let as_asked = Entry { id: entry.id, user_id: entry.user_id, ..self::entry() };
+        let QueueEntry { queued_at, renewed_at, due, .. } = *entry;
+        let as_asked = QueueEntry { id: entry.id, user_id: entry.user_id, ..self::entry() };
         let session_id = entry.session_id;
-        assert_eq!(*entry, Entry { queued_at, renewed_at, due, session_id, ..as_asked });
+        assert_eq!(*entry, QueueEntry { queued_at, renewed_at, due, session_id, ..as_asked });
     }
     let expected = [2, 1, 3, 0].map(|n| put[n].clone());
     assert_eq!(queue.all().await, expected);
@@ -246,10 +257,10 @@ pub(super) async fn a_lease_is_one_workers_until_it_ends(place: &Place) {
     let queue = Queued::open(place).await;
     let [put] = queue.put([NOW]).await;
     let first = queue.lease_one(MOMENT).await;
-    assert_eq!(Entry { due: put.due, ..first.clone() }, put);
+    assert_eq!(QueueEntry { due: put.due, ..first.clone() }, put);
     // The worker that had it may have died.
     let second = queue.lease_one(HOUR).await;
-    assert_eq!(second, Entry { due: second.due, ..first.clone() });
+    assert_eq!(second, QueueEntry { due: second.due, ..first.clone() });
     assert!(second.due > first.due);
     assert_eq!(queue.lease(HOUR, 9).await, []);
     assert!(!queue.reschedule(&first, NOW, true).await, "another worker holds it");
@@ -261,26 +272,26 @@ pub(super) async fn what_is_rescheduled_is_due_at_its_new_time(place: &Place) {
     let [put] = queue.put([NOW]).await;
     let mine = queue.lease_one(HOUR / 2).await;
     let reason = "auth_service_timeout".to_owned();
-    let tried = Entry { attempts: 1, tried: true, reason, ..mine.clone() };
+    let tried = QueueEntry { attempts: 1, tried: true, reason, ..mine.clone() };
     let then = now();
     assert!(queue.reschedule(&tried, HOUR, true).await);
     let later = queue.get(&put).await;
     assert_after(later.due, HOUR, then);
     assert_after(later.failed_at, NOW, then);
-    assert_eq!(later, Entry { due: later.due, failed_at: later.failed_at, ..tried });
+    assert_eq!(later, QueueEntry { due: later.due, failed_at: later.failed_at, ..tried });
     assert!(!queue.reschedule(&mine, NOW, true).await, "the lease was given up");
     assert_eq!(queue.lease(HOUR, 9).await, []);
     // An operator moves entries that no worker holds.
     assert!(queue.reschedule(&later, NOW, false).await);
     let again = queue.lease_one(HOUR).await;
-    assert_eq!(again, Entry { due: again.due, ..later }, "it did not fail once more");
+    assert_eq!(again, QueueEntry { due: again.due, ..later }, "it did not fail once more");
     assert_eq!(queue.len().await, 1);
 }
 
 pub(super) async fn what_was_removed_stays_removed(place: &Place) {
     let queue = Queued::open(place).await;
     let [mine, other] = queue.put([NOW, HOUR]).await;
-    let mine = Entry { due: queue.lease_one(HOUR).await.due, ..mine };
+    let mine = QueueEntry { due: queue.lease_one(HOUR).await.due, ..mine };
     assert!(queue.remove(&mine).await);
     assert!(!queue.remove(&mine).await, "it is gone already");
     assert!(!queue.remove_unchanged(&mine).await, "it is gone already");

@@ -15,7 +15,7 @@ use std::{
 use logout_gateway::{
     config::{Scope, StoreAddress},
     session::token::Claims,
-    store::{self, Store, StoreFault, list::Revocation, redis::BOUND},
+    store::{self, Store, StoreError, list::Revocation, redis::BOUND},
 };
 use tokio::task::JoinHandle;
 
@@ -60,7 +60,7 @@ impl Followed {
         Self { store, following: tokio::spawn(async move { kept.keep().await }) }
     }
 
-    async fn answers(&self, claims: &Claims) -> Result<bool, StoreFault> {
+    async fn answers(&self, claims: &Claims) -> Result<bool, StoreError> {
         self.store.is_revoked(claims, now()).await
     }
 
@@ -213,10 +213,10 @@ async fn what_no_token_can_match_leaves_redis_but_no_clock_alone_decides() {
     log_out(&*store, &alive, Scope::Global, now()).await;
     let count = |set: &str| server.ask::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
     assert_eq!((count("sessions"), count("users")), (4, 2));
-    store.forget_outlived(now()).await.unwrap();
+    store.purge_expired(now()).await.unwrap();
     assert_eq!((count("sessions"), count("users")), (2, 1));
     // This gateway's clock is a year ahead.
-    store.forget_outlived(now() + 365 * DAY).await.unwrap();
+    store.purge_expired(now() + 365 * DAY).await.unwrap();
     assert_eq!((count("sessions"), count("users")), (2, 1));
     let fresh = store::open(&address(&server)).await.unwrap();
     assert!(refuses(&*fresh, &alive, now()).await);

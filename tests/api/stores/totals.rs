@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use logout_gateway::{
     config::StoreAddress,
-    queue::entry::{Entry, SealedCredentials},
+    queue::entry::{QueueEntry, SealedCredentials},
 };
 use redb::{ConcurrencyMode, Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use redis::{Client, FromRedisValue, cmd};
@@ -30,7 +30,7 @@ pub(super) struct Totals {
 }
 
 impl Fill {
-    fn add(&mut self, bytes: usize, record: &Entry) {
+    fn add(&mut self, bytes: usize, record: &QueueEntry) {
         let (bytes, stale) = (bytes as u64, u64::from(is_stale(&record.credentials)));
         self.entries += 1;
         self.bytes += bytes;

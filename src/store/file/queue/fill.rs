@@ -10,7 +10,7 @@ use super::super::{
 };
 use crate::queue::{
     bounds::{Fill, Share, ShareOfUser},
-    entry::Entry,
+    entry::QueueEntry,
 };
 
 /// Totals of the queue, by their keys in the file.
@@ -23,7 +23,11 @@ enum Total {
 
 impl Tables<'_> {
     /// How full the queue is with `becomes` in the place of `known`.
-    pub(super) fn fill_with(&self, known: Option<&Entry>, becomes: &Entry) -> Result<Fill, Fault> {
+    pub(super) fn fill_with(
+        &self,
+        known: Option<&QueueEntry>,
+        becomes: &QueueEntry,
+    ) -> Result<Fill, Fault> {
         let mut fill = self.fill()?;
         if let Some(known) = known {
             // The state of the entry was written apart from its record, so the record is measured.
@@ -47,7 +51,7 @@ impl Tables<'_> {
 
     /// What the user of an entry has in the queue with that entry, and what the stale sessions among it
     /// have.
-    fn shares_of_user(&self, entry: &Entry, bytes: u64) -> Result<[ShareOfUser; 2], Fault> {
+    fn shares_of_user(&self, entry: &QueueEntry, bytes: u64) -> Result<[ShareOfUser; 2], Fault> {
         let (user, own) = (entry.user_id.as_u128(), entry.session_id.as_u128());
         let mut is_known = false;
         let mut bytes_of_user = [bytes, if entry.is_stale() { bytes } else { 0 }];
@@ -85,7 +89,7 @@ impl Tables<'_> {
     }
 
     /// Counts an entry, whose record has so many bytes, for its user.
-    pub(super) fn count_for_user(&mut self, entry: &Entry, bytes: u64) -> Result<(), Fault> {
+    pub(super) fn count_for_user(&mut self, entry: &QueueEntry, bytes: u64) -> Result<(), Fault> {
         let key = (entry.user_id.as_u128(), entry.id.as_u128());
         self.entries_of_user.insert(key, (entry.session_id.as_u128(), bytes, entry.is_stale()))?;
         Ok(())
@@ -93,7 +97,7 @@ impl Tables<'_> {
 
     pub(super) fn add_to_totals(
         &mut self,
-        entry: &Entry,
+        entry: &QueueEntry,
         bytes: impl Fn(u64) -> u64,
         entries: impl Fn(u64) -> u64,
     ) -> Result<(), Fault> {

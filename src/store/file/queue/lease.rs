@@ -8,7 +8,7 @@ use super::{
     super::tables::{Fault, Tables},
     State, milliseconds,
 };
-use crate::queue::{backoff::LONGEST_ASKED, entry::Entry};
+use crate::queue::{backoff::LONGEST_ASKED, entry::QueueEntry};
 
 /// How many entries are looked at to find those that failed longest ago.
 const LOOKED_AT: usize = 1000;
@@ -21,7 +21,7 @@ impl Tables<'_> {
         lease: Duration,
         most: usize,
         now: i64,
-    ) -> Result<Vec<Entry>, Fault> {
+    ) -> Result<Vec<QueueEntry>, Fault> {
         self.bring_back_parked(now)?;
         let mut leased = Vec::new();
         for (failed_at, due, id) in self.due_by_failure(now)? {
@@ -40,7 +40,7 @@ impl Tables<'_> {
                 Err(Fault::Unreadable(_)) => continue,
                 Err(fault) => return Err(fault),
             };
-            let entry = Entry { due: now.saturating_add(milliseconds(lease)), ..entry };
+            let entry = QueueEntry { due: now.saturating_add(milliseconds(lease)), ..entry };
             self.write_state(id, &State::of(&entry))?;
             leased.push(entry);
         }

@@ -6,7 +6,7 @@ use super::super::{
     records::read_any_entry,
     tables::{Fault, Tables},
 };
-use crate::queue::entry::Entry;
+use crate::queue::entry::QueueEntry;
 
 impl Tables<'_> {
     /// Writes the queue anew where an earlier release wrote it: its entries are kept, merged by session
@@ -28,7 +28,7 @@ impl Tables<'_> {
                 Some(known) => {
                     self.take_out(&known)?;
                     let due = known.due.min(entry.due);
-                    Entry { due, ..known.merged_with(&entry) }
+                    QueueEntry { due, ..known.merged_with(&entry) }
                 }
                 None => entry,
             };

@@ -12,11 +12,11 @@ use crate::{
     queue::{
         backoff::LONGEST_ASKED,
         bounds::Bounds,
-        entry::{Entry, SealedCredentials, v1::EntryV1},
+        entry::{QueueEntry, SealedCredentials, v1::EntryV1},
     },
     store::{
-        Queue as _, StoreFault,
-        redis::{RedisStore, link::PATIENCE},
+        Queue as _, StoreError,
+        redis::{RedisStore, connection::PATIENCE},
     },
 };
 
@@ -28,7 +28,7 @@ const UNBOUNDED: Bounds =
 
 impl RedisStore {
     /// Moves the due entries of the first release into the keys of this one, merged by session and scope.
-    pub(super) async fn take_over_first_release(&self) -> Result<(), StoreFault> {
+    pub(super) async fn take_over_first_release(&self) -> Result<(), StoreError> {
         let [_, records, _] = &self.keys.queue.first_release;
         loop {
             let ids = self.due_of_first_release().await?;
@@ -43,7 +43,7 @@ impl RedisStore {
                 if let Some(json) = entry
                     && let Ok(entry) = serde_json::from_str::<EntryV1>(json)
                 {
-                    self.take_over(id, &Entry::from(entry)).await?;
+                    self.take_over(id, &QueueEntry::from(entry)).await?;
                 } else {
                     if record.is_some() {
                         tracing::error!(
@@ -59,7 +59,7 @@ impl RedisStore {
 
     /// Ids by when they are due, by the clock of Redis. One that is due later than any pause lasts was put
     /// there by a wrong clock.
-    async fn due_of_first_release(&self) -> Result<Vec<String>, StoreFault> {
+    async fn due_of_first_release(&self) -> Result<Vec<String>, StoreError> {
         let [due, ..] = &self.keys.queue.first_release;
         let mut commands = pipe();
         commands.cmd("EXISTS").arg(due).cmd("TIME");
@@ -83,7 +83,7 @@ impl RedisStore {
         Ok(ids)
     }
 
-    async fn take_over(&self, old_id: &str, entry: &Entry) -> Result<(), StoreFault> {
+    async fn take_over(&self, old_id: &str, entry: &QueueEntry) -> Result<(), StoreError> {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
             let known = self.get(entry.id).await?;
@@ -99,10 +99,10 @@ impl RedisStore {
             }
         }
         let cause = "the entry changes all the time".to_owned();
-        Err(StoreFault { operation: "queue", cause })
+        Err(StoreError { operation: "queue", cause })
     }
 
-    async fn drop_of_first_release(&self, id: &str) -> Result<(), StoreFault> {
+    async fn drop_of_first_release(&self, id: &str) -> Result<(), StoreError> {
         let [due, records, queued] = &self.keys.queue.first_release;
         let mut remove = pipe();
         remove.cmd("ZREM").arg(due).arg(id).ignore();
@@ -114,7 +114,7 @@ impl RedisStore {
 
 /// An entry with that of the first release. It is not known when the credentials of this release came:
 /// those of the first release stand behind them unless they came later than all of them.
-fn merged(known: Entry, old: Entry) -> Entry {
+fn merged(known: QueueEntry, old: QueueEntry) -> QueueEntry {
     let of_this_release = |c: &SealedCredentials| c.bound_to.is_none();
     let (ours, theirs): (Vec<_>, Vec<_>) =
         known.credentials.iter().cloned().partition(of_this_release);
@@ -124,6 +124,6 @@ fn merged(known: Entry, old: Entry) -> Entry {
     }
     let tried = known.tried || old.tried;
     let credentials = old.credentials.into_iter().chain(theirs).collect();
-    let newer = Entry { credentials: ours, ..known.clone() };
-    Entry { tried, credentials, ..known }.merged_with(&newer)
+    let newer = QueueEntry { credentials: ours, ..known.clone() };
+    QueueEntry { tried, credentials, ..known }.merged_with(&newer)
 }

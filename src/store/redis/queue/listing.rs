@@ -6,8 +6,8 @@ use redis::pipe;
 
 use super::read;
 use crate::{
-    queue::entry::Entry,
-    store::{StoreFault, redis::RedisStore},
+    queue::entry::QueueEntry,
+    store::{StoreError, redis::RedisStore},
 };
 
 /// Entries that are read at a time: each may be tens of KiB long, and all of it has to come in time.
@@ -17,7 +17,7 @@ const IDS: usize = 1000;
 
 impl RedisStore {
     /// The entries by when they are due, `most` of them.
-    pub(super) async fn entries_by_due(&self, most: usize) -> Result<Vec<Entry>, StoreFault> {
+    pub(super) async fn entries_by_due(&self, most: usize) -> Result<Vec<QueueEntry>, StoreError> {
         let mut by_due = if most > PAGE {
             self.all_by_due().await?
         } else if let Some(last) = most.checked_sub(1) {
@@ -34,7 +34,7 @@ impl RedisStore {
     }
 
     /// The entries of these ids, which are due then.
-    async fn page(&self, page: &[(String, i64)]) -> Result<Vec<Entry>, StoreFault> {
+    async fn page(&self, page: &[(String, i64)]) -> Result<Vec<QueueEntry>, StoreError> {
         type Page = (Vec<Option<String>>, Vec<Option<String>>, Vec<Option<i64>>, Vec<Option<i64>>);
         let ids: Vec<&String> = page.iter().map(|(id, _)| id).collect();
         let keys = &self.keys.queue;
@@ -57,7 +57,7 @@ impl RedisStore {
     }
 
     /// Ids and when they are due, up to the one with that number.
-    async fn first_by_due(&self, last: usize) -> Result<Vec<(String, i64)>, StoreFault> {
+    async fn first_by_due(&self, last: usize) -> Result<Vec<(String, i64)>, StoreError> {
         let mut first = pipe();
         first.cmd("ZRANGE").arg(&self.keys.queue.due).arg(0).arg(last).arg("WITHSCORES");
         let (first,) = self.ask("list the queue", &first).await?;
@@ -65,7 +65,7 @@ impl RedisStore {
     }
 
     /// All of them. What is moved meanwhile is among them, too.
-    async fn all_by_due(&self) -> Result<Vec<(String, i64)>, StoreFault> {
+    async fn all_by_due(&self) -> Result<Vec<(String, i64)>, StoreError> {
         let (mut all, mut cursor) = (HashMap::new(), Some(0));
         while let Some(from) = cursor {
             let mut scan = pipe();

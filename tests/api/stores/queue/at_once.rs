@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use logout_gateway::queue::entry::Entry;
+use logout_gateway::queue::entry::QueueEntry;
 use tokio::sync::Barrier;
 
 use super::{super::Place, HOUR, NOW, Queued, ids};
@@ -42,7 +42,7 @@ pub(in crate::stores) async fn of_two_who_reschedule_the_same_lease_one_succeeds
         let begin = Arc::new(Barrier::new(2));
         let tasks = [1, 2].map(|attempts| {
             let (queue, begin) = (queue.clone(), begin.clone());
-            let later = Entry { attempts, ..mine.clone() };
+            let later = QueueEntry { attempts, ..mine.clone() };
             tokio::spawn(async move {
                 begin.wait().await;
                 queue.reschedule(&later, HOUR / 4 * attempts, true).await.then_some(attempts)

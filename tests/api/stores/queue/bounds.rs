@@ -4,7 +4,7 @@ use logout_gateway::{
     config::Scope,
     queue::{
         bounds::{Bounds, QueueFullError},
-        entry::Entry,
+        entry::QueueEntry,
     },
 };
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use super::{
     BOUNDS, HOUR, MOMENT, NOW, Queued, asked, entry,
 };
 
-fn stale() -> Entry {
+fn stale() -> QueueEntry {
     asked(Uuid::new_v4(), Uuid::new_v4(), Scope::Local, "a", false)
 }
 
@@ -22,8 +22,8 @@ fn stale() -> Entry {
 async fn fill(
     queue: &Queued,
     bounds: &Bounds,
-    make: impl Fn() -> Entry,
-) -> (Vec<Entry>, QueueFullError) {
+    make: impl Fn() -> QueueEntry,
+) -> (Vec<QueueEntry>, QueueFullError) {
     let mut added = Vec::new();
     loop {
         let entry = make();
@@ -38,7 +38,7 @@ async fn fill(
 async fn assert_bound(
     place: &Place,
     bounds: &Bounds,
-    make: impl Fn() -> Entry,
+    make: impl Fn() -> QueueEntry,
     expected: (usize, QueueFullError),
 ) {
     let queue = Queued::open(place).await;
@@ -88,7 +88,7 @@ pub(in crate::stores) async fn stale_entries_take_a_quarter(place: &Place) {
     let (proven, full) = fill(&queue, &bounds, entry).await;
     assert_eq!((proven.len(), full), (6, QueueFullError::Full));
     // One that turns out to be proven makes room for another stale one.
-    let known = queue.all().await.into_iter().find(Entry::is_stale).unwrap();
+    let known = queue.all().await.into_iter().find(QueueEntry::is_stale).unwrap();
     let name = "proven";
     let again = asked(known.user_id, known.session_id, Scope::Local, name, true);
     assert_eq!(queue.enqueue_within(&again, NOW, &bounds).await, Ok(()));
@@ -158,7 +158,7 @@ pub(in crate::stores) async fn stale_sessions_take_a_quarter_of_a_users_places(p
 }
 
 /// How long the record of this entry is.
-async fn record_bytes(place: &Place, entry: &Entry) -> u64 {
+async fn record_bytes(place: &Place, entry: &QueueEntry) -> u64 {
     let queue = Queued::open(place).await;
     queue.enqueue(entry, NOW).await;
     drop(queue);
@@ -221,7 +221,7 @@ pub(in crate::stores) async fn totals_are_those_of_what_is_there(place: &Place) 
                 (2, Some(known)) => {
                     let reason = "why".repeat(random.usize(..99));
                     let attempts = random.u32(..);
-                    let tried = Entry { attempts, reason, tried: random.bool(), ..known };
+                    let tried = QueueEntry { attempts, reason, tried: random.bool(), ..known };
                     assert!(queue.reschedule(&tried, NOW, random.bool()).await);
                 }
                 (3, _) => drop(queue.lease(if random.bool() { MOMENT } else { HOUR }, 3).await),

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use logout_gateway::{config::Scope, queue::entry::Entry};
+use logout_gateway::{config::Scope, queue::entry::QueueEntry};
 use uuid::Uuid;
 
 use super::{super::Place, HOUR, MOMENT, NOW, Queued, asked, assert_after, ids, names, now};
@@ -15,12 +15,12 @@ impl Session {
         Self(Uuid::new_v4(), Uuid::new_v4())
     }
 
-    fn asks(&self, name: &str, proven: bool) -> Entry {
+    fn asks(&self, name: &str, proven: bool) -> QueueEntry {
         asked(self.0, self.1, Scope::Local, name, proven)
     }
 
     /// The same by an access token that expires then.
-    fn asks_until(&self, exp: i64, name: &str) -> Entry {
+    fn asks_until(&self, exp: i64, name: &str) -> QueueEntry {
         let mut entry = self.asks(name, true);
         entry.credentials[0].exp = exp;
         entry
@@ -82,17 +82,17 @@ pub(in crate::stores) async fn what_asks_again_leaves_due_time_attempts_and_age(
     queue.enqueue(&session.asks("a", true), NOW).await;
     let mine = queue.lease_one(HOUR).await;
     let reason = "auth_service_timeout, at great length: it did not answer".repeat(9);
-    let tried = Entry { attempts: 12_345, reason, ..mine };
+    let tried = QueueEntry { attempts: 12_345, reason, ..mine };
     assert!(queue.reschedule(&tried, HOUR, true).await);
     let before = queue.get(&tried).await;
-    let again = Entry { request_id: "another request".to_owned(), ..session.asks("b", true) };
+    let again = QueueEntry { request_id: "another request".to_owned(), ..session.asks("b", true) };
     let then = now();
     queue.enqueue(&again, NOW).await;
     let after = queue.get(&tried).await;
     assert_eq!(names(&after), ["b", "a"]);
     assert_after(after.renewed_at, NOW, then);
-    let Entry { credentials, revision, renewed_at, .. } = after.clone();
-    assert_eq!(after, Entry { credentials, revision, renewed_at, ..before });
+    let QueueEntry { credentials, revision, renewed_at, .. } = after.clone();
+    assert_eq!(after, QueueEntry { credentials, revision, renewed_at, ..before });
 }
 
 pub(in crate::stores) async fn stale_credentials_renew_nothing(place: &Place) {
@@ -124,10 +124,10 @@ pub(in crate::stores) async fn merging_takes_no_lease_away_and_loses_nothing(pla
     let (queue, session) = (Queued::open(place).await, Session::new());
     queue.enqueue(&session.asks("a", true), NOW).await;
     let mine = queue.lease_one(HOUR).await;
-    queue.enqueue(&Entry { tried: true, ..session.asks("b", true) }, NOW).await;
+    queue.enqueue(&QueueEntry { tried: true, ..session.asks("b", true) }, NOW).await;
     assert_eq!(queue.lease(HOUR, 9).await, [], "the lease stands");
     // The worker knows nothing of the other request.
-    let tried = Entry { attempts: 1, reason: "other".to_owned(), ..mine.clone() };
+    let tried = QueueEntry { attempts: 1, reason: "other".to_owned(), ..mine.clone() };
     assert!(queue.reschedule(&tried, NOW, true).await);
     let leased = queue.lease_one(HOUR).await;
     assert_eq!(names(&leased), ["b", "a"]);
@@ -183,7 +183,7 @@ pub(in crate::stores) async fn requests_and_workers_at_once_lose_nothing(place: 
             for attempts in 1..=EACH {
                 let mine = queue.lease_one(HOUR).await;
                 assert_eq!(mine.attempts, attempts - 1, "no try is forgotten");
-                assert!(queue.reschedule(&Entry { attempts, ..mine }, NOW, true).await);
+                assert!(queue.reschedule(&QueueEntry { attempts, ..mine }, NOW, true).await);
             }
         })
     };

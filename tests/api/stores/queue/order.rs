@@ -1,13 +1,13 @@
 //! The order in which entries are handed out.
 
-use logout_gateway::{config::Scope, queue::entry::Entry};
+use logout_gateway::{config::Scope, queue::entry::QueueEntry};
 use uuid::Uuid;
 
 use super::{super::Place, HOUR, MOMENT, NOW, Queued, asked, assert_after, entry, ids, now};
 use crate::harness::eventually;
 
 /// So many entries that have failed and are due again, of which the last has failed last.
-async fn failing(queue: &Queued, count: usize) -> Vec<Entry> {
+async fn failing(queue: &Queued, count: usize) -> Vec<QueueEntry> {
     for _ in 0..count {
         queue.enqueue(&entry(), NOW).await;
     }
@@ -34,7 +34,7 @@ pub(in crate::stores) async fn what_failed_last_comes_last(place: &Place) {
     for _ in 0..4 {
         let leased = queue.lease_one(HOUR).await;
         assert_eq!(leased.failed_at, 0, "what never failed comes first");
-        let last = expected.last().map_or(0, |last: &Entry| last.failed_at);
+        let last = expected.last().map_or(0, |last: &QueueEntry| last.failed_at);
         eventually("time passes", async || now() > last + 1).await;
         // It is due at once, and before the others that failed.
         assert!(queue.reschedule(&leased, NOW, true).await);

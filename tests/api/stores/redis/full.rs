@@ -2,7 +2,7 @@
 
 use logout_gateway::{
     config::Scope,
-    store::{self, StoreFault},
+    store::{self, StoreError},
 };
 
 use super::{
@@ -57,7 +57,7 @@ async fn a_full_redis_hands_out_reschedules_and_removes_entries_and_takes_no_mor
     let again = asked(known.user_id, known.session_id, Scope::Local, "b", true);
     for refused in [&entry(), &again] {
         let fault = queue.queue().enqueue(refused, NOW, &BOUNDS, 0).await.unwrap_err();
-        let expected = StoreFault { operation: "queue", cause: OUT_OF_MEMORY.to_owned() };
+        let expected = StoreError { operation: "queue", cause: OUT_OF_MEMORY.to_owned() };
         assert_eq!(fault, expected);
     }
     assert_eq!(queue.get(known).await, *known, "nothing is half written");
@@ -111,7 +111,7 @@ async fn a_full_redis_hears_of_logouts_and_tells_the_other_instance() {
     let fresh = Followed::open(&server).await;
     eventually("it is ready", async || fresh.store.ready()).await;
     fresh.knows_all(&server).await;
-    fresh.store.forget_outlived(now()).await.unwrap();
+    fresh.store.purge_expired(now()).await.unwrap();
     for claims in &ended {
         assert!(refuses(&*fresh.store, claims, now()).await);
         // The copy is complete by itself.

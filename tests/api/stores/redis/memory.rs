@@ -28,7 +28,7 @@ async fn a_redis_out_of_memory_is_reported_as_that_and_never_as_no_redis() {
     let mut faults = Vec::new();
     let revoked = store.revoke(&revocation(&session(now()), Scope::Global, now())).await;
     faults.push(("revoke", revoked.err()));
-    faults.push(("forget", store.forget_outlived(now()).await.err()));
+    faults.push(("forget", store.purge_expired(now()).await.err()));
     faults.push(("is revoked", store.is_revoked(&session(now()), now()).await.err()));
     let enqueued = queue.enqueue(&entry(), NOW, &BOUNDS, 0).await;
     faults.push(("enqueue", enqueued.err()));

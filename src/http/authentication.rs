@@ -1,0 +1,87 @@
+//! Authenticates a request: the session of its Bearer token or cookie, and GoTrue's word about tokens that only
+//! GoTrue can verify.
+
+use axum::http::HeaderMap;
+use secrecy::ExposeSecret;
+use tokio::time::Instant;
+
+use super::{context::RequestContext, places::NoPlaceError, state::AppState};
+use crate::{
+    gotrue::Refusal,
+    session::{
+        AuthenticationError, Credential, Proof, Session, UnknownKey,
+        cookies::RequestCookies,
+        introspection::{self, Introspection},
+    },
+};
+
+/// The session that the request's Bearer token or cookie shows, expired or not.
+pub(super) async fn authenticate(
+    app: &AppState,
+    headers: &HeaderMap,
+    cookies: &RequestCookies<'_>,
+) -> Result<Session, AuthenticationError> {
+    let credential = Credential::of(headers, cookies, &app.config.cookies.name);
+    read_session(app, credential, cookies, UnknownKey::Refetch).await
+}
+
+/// The session that a credential shows. While the cache has GoTrue's word that it lives, it is proven.
+pub(super) async fn read_session(
+    app: &AppState,
+    credential: Credential,
+    cookies: &RequestCookies<'_>,
+    unknown_key: UnknownKey,
+) -> Result<Session, AuthenticationError> {
+    let now = app.logout.clock.unix_seconds();
+    let key = &app.config.cookies.name;
+    let mut session = app.verifier.session(credential, cookies, key, now, unknown_key).await?;
+    if session.proof == Proof::Unproven && !session.expired {
+        let answer = app.introspections.get(session.access_token.expose_secret());
+        if answer == Some(Introspection::Live) {
+            session.proof = Proof::Proven;
+        }
+    }
+    Ok(session)
+}
+
+/// Why the gateway has no answer of GoTrue about a token.
+pub(super) enum IntrospectionError {
+    /// Unproven sessions already hold all the places in flight that they may take.
+    Overloaded,
+    /// GoTrue is down, slow or rate-limiting.
+    Refused(Refusal),
+}
+
+impl From<NoPlaceError> for IntrospectionError {
+    fn from(NoPlaceError: NoPlaceError) -> Self {
+        Self::Overloaded
+    }
+}
+
+impl From<Refusal> for IntrospectionError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// GoTrue's answer about a session that only GoTrue can verify. The call takes a place among the requests in
+/// flight. A request that waits for the call of another request takes none.
+pub(super) async fn introspect(
+    app: &AppState,
+    context: &RequestContext,
+    headers: &HeaderMap,
+    session: &Session,
+) -> Result<Introspection, IntrospectionError> {
+    let token = session.access_token.expose_secret();
+    if let Some(answer) = app.introspections.get(token) {
+        return Ok(answer);
+    }
+    let deadline = Instant::now() + app.config.upstream_timeout;
+    let (user, caller) = (session.claims.sub, context.on_behalf_of(headers));
+    let ask = async {
+        let _place = app.places.take(Proof::Unproven)?;
+        Ok(introspection::introspect(token, user, &app.logout.gotrue, &caller, deadline).await?)
+    };
+    // Boxed: the future of a `verify` without a call to GoTrue is moved often, so it stays small.
+    Box::pin(app.introspections.get_or_call(token, deadline, ask)).await
+}

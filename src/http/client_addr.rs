@@ -1,0 +1,111 @@
+//! Who is on the other end of the connection, and how the browser sees the gateway.
+//!
+//! `X-Forwarded-For`, `-Proto` and `-Host` count only from a trusted proxy. The client is the
+//! rightmost address that is not one; scheme and host are the rightmost too, what the nearest proxy
+//! wrote.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Version, header, uri::Authority};
+use ipnet::IpNet;
+
+pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// The address at the other end of the connection. The server sets it as a request extension.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerAddress(pub SocketAddr);
+
+/// The client behind the connection, as far as the headers can be believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientAddr {
+    /// The client's address.
+    pub ip: IpAddr,
+    /// Whether the browser came by https.
+    pub is_https: bool,
+    /// The gateway's own origin as the browser serialises it, if the request names a host.
+    pub own_origin: Option<String>,
+}
+
+impl ClientAddr {
+    /// Reads the connection's address and the headers; `target` is the host of an absolute-form
+    /// request target, which counts before `Host` (RFC 9112, section 3.2.2).
+    #[must_use]
+    pub fn of(
+        address: SocketAddr,
+        headers: &HeaderMap,
+        target: Option<&Authority>,
+        trusted: &[IpNet],
+    ) -> Self {
+        let address = address.ip().to_canonical();
+        let is_trusted = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
+        let behind_proxy = is_trusted(&address);
+        let forwarded = |name| behind_proxy.then(|| rightmost(headers, name)).flatten();
+
+        let https =
+            forwarded(FORWARDED_PROTO).is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
+        let host = forwarded(FORWARDED_HOST)
+            .or_else(|| target.map(Authority::as_str))
+            .or_else(|| headers.get(header::HOST)?.to_str().ok());
+        Self {
+            ip: if behind_proxy { client(headers, is_trusted).unwrap_or(address) } else { address },
+            is_https: https,
+            own_origin: host.map(|host| origin(https, host)),
+        }
+    }
+}
+
+/// Whether the request has the one `Host` that HTTP/1.1 asks for (RFC 9112, section 3.2): of two, a
+/// proxy and the gateway might each believe another.
+pub(super) fn has_valid_host<B>(request: &Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter().map(HeaderValue::as_bytes);
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => {
+            host.is_empty() || (Authority::try_from(host).is_ok() && !host.contains(&b'@'))
+        }
+        (None, None) => request.version() < Version::HTTP_11,
+        _ => false,
+    }
+}
+
+fn entries(headers: &HeaderMap, name: HeaderName) -> impl DoubleEndedIterator<Item = &str> {
+    let values: Vec<_> = headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).collect();
+    values.into_iter().flat_map(|value| value.split(',')).map(str::trim).filter(|e| !e.is_empty())
+}
+
+fn rightmost(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    entries(headers, name).next_back()
+}
+
+/// The rightmost address that is no trusted proxy; where all are, the leftmost. What is no address
+/// ends the search: nothing to the left of it can be believed.
+fn client(headers: &HeaderMap, is_trusted: impl Fn(&IpAddr) -> bool) -> Option<IpAddr> {
+    let mut last = None;
+    for entry in entries(headers, FORWARDED_FOR).rev() {
+        let Some(ip) = address(entry) else { break };
+        last = Some(ip);
+        if !is_trusted(&ip) {
+            break;
+        }
+    }
+    last
+}
+
+/// With or without a port, IPv6 with or without brackets.
+fn address(entry: &str) -> Option<IpAddr> {
+    let ip = entry.parse::<IpAddr>().ok();
+    let ip = ip.or_else(|| entry.parse::<SocketAddr>().ok().map(|a| a.ip()));
+    ip.or_else(|| entry.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
+        .map(|ip| ip.to_canonical())
+}
+
+/// As a browser serialises it: lower case, without the scheme's default port.
+fn origin(https: bool, host: &str) -> String {
+    let (scheme, default_port) = if https { ("https", ":443") } else { ("http", ":80") };
+    let host = host.strip_suffix(default_port).unwrap_or(host);
+    format!("{scheme}://{}", host.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! Whom to believe about the client, for any header.
+
+use axum::http::HeaderValue;
+use proptest::prelude::*;
+use rstest::rstest;
+
+use super::*;
+
+fn peer(address: &str, lines: &[(&'static str, &str)]) -> ClientAddr {
+    let headers: HeaderMap = lines
+        .iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
+        .collect();
+    let trusted = ["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().unwrap());
+    ClientAddr::of(SocketAddr::new(address.parse().unwrap(), 1234), &headers, None, &trusted)
+}
+
+#[rstest]
+#[case("1.2.3.4", "6.6.6.6", "1.2.3.4")]
+#[case("10.0.0.1", "", "10.0.0.1")]
+#[case("10.0.0.1", "1.2.3.4", "1.2.3.4")]
+#[case("10.0.0.1", "6.6.6.6, 1.2.3.4", "1.2.3.4")]
+#[case("10.0.0.1", "6.6.6.6, 1.2.3.4, 10.9.9.9", "1.2.3.4")]
+#[case("10.0.0.1", "10.1.1.1, 10.2.2.2", "10.1.1.1")]
+#[case("10.0.0.1", "6.6.6.6, unknown, 10.2.2.2", "10.2.2.2")]
+#[case("10.0.0.1", "unknown", "10.0.0.1")]
+#[case("10.0.0.1", "1.2.3.4:5678", "1.2.3.4")]
+#[case("10.0.0.1", "[2001:db8::1]:443", "2001:db8::1")]
+#[case("10.0.0.1", "[2001:db8::1]", "2001:db8::1")]
+#[case("fd00::1", "2001:db8::1", "2001:db8::1")]
+#[case("::ffff:10.0.0.1", "::ffff:1.2.3.4", "1.2.3.4")]
+fn the_client_is_the_rightmost_address_that_is_no_trusted_proxy(
+    #[case] address: &str,
+    #[case] forwarded: &str,
+    #[case] client: &str,
+) {
+    let peer = peer(address, &[("x-forwarded-for", forwarded)]);
+    assert_eq!(peer.ip.to_string(), client);
+}
+
+#[rstest]
+#[case("1.2.3.4", "https", "evil.example", false, "http://here")]
+#[case("10.0.0.1", "https", "app.example", true, "https://app.example")]
+#[case("10.0.0.1", "HTTPS", "App.Example:443", true, "https://app.example")]
+#[case("10.0.0.1", "https, http", "a.example, b.example", false, "http://b.example")]
+#[case("10.0.0.1", "http, https", "b.example:8443", true, "https://b.example:8443")]
+#[case("10.0.0.1", "wss", "b.example:80", false, "http://b.example")]
+fn scheme_and_host_are_the_nearest_proxys(
+    #[case] address: &str,
+    #[case] proto: &str,
+    #[case] host: &str,
+    #[case] https: bool,
+    #[case] origin: &str,
+) {
+    let lines = [("x-forwarded-proto", proto), ("x-forwarded-host", host), ("host", "here")];
+    let peer = peer(address, &lines);
+    assert_eq!((peer.is_https, peer.own_origin.as_deref()), (https, Some(origin)));
+}
+
+proptest! {
+    #[test]
+    fn no_header_of_a_stranger_changes_anything(
+        lines in prop::collection::vec(
+            (
+                prop::sample::select(vec!["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"]),
+                "[ -~]{0,40}",
+            ),
+            0..6,
+        ),
+    ) {
+        let lines: Vec<_> = lines.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        prop_assert_eq!(peer("1.2.3.4", &lines), peer("1.2.3.4", &[]));
+        // From a proxy the same must not panic.
+        let _ = peer("10.0.0.1", &lines);
+    }
+}

@@ -1,0 +1,25 @@
+//! Names of the gateway's own request and response headers, and the rule that a header comes once.
+
+use axum::http::{HeaderMap, HeaderName, header};
+
+use super::error::Error;
+use crate::csrf::origin::SEC_FETCH_SITE;
+
+/// The client's request id, or one that the gateway made.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The double-submit CSRF token.
+pub const X_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
+/// The outcome of a logout.
+pub const X_LOGOUT_OUTCOME: HeaderName = HeaderName::from_static("x-logout-outcome");
+/// How many cookies did not fit into the response, so that the next logout has to delete them.
+pub const X_LOGOUT_COOKIES_LEFT: HeaderName = HeaderName::from_static("x-logout-cookies-left");
+
+/// A proxy might read one of two such headers and the gateway the other.
+const SINGLE: [HeaderName; 4] =
+    [header::AUTHORIZATION, X_CSRF_TOKEN, header::ORIGIN, SEC_FETCH_SITE];
+
+/// Refuses a request that carries a header of [`SINGLE`] twice.
+pub(super) fn refuse_duplicates(headers: &HeaderMap) -> Result<(), Error> {
+    let is_repeated = |name| headers.get_all(name).iter().nth(1).is_some();
+    if SINGLE.iter().any(is_repeated) { Err(Error::DuplicateHeader) } else { Ok(()) }
+}

@@ -1,0 +1,107 @@
+//! What every request and response of every listener goes through: the request's context and trace span on
+//! the way in, the error envelope and the security headers on the way out.
+//!
+//! It is one layer, because each layer of axum's boxes the service once more and clones it for each request.
+
+pub(super) mod admin_guard;
+mod error_envelope;
+mod request_id;
+mod security_headers;
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Once},
+};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, Method},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use tracing::{Instrument as _, Span};
+
+use super::{
+    client_addr::{FORWARDED_FOR, FORWARDED_PROTO, PeerAddress},
+    context::RequestContext,
+    error::Error,
+    headers::X_REQUEST_ID,
+    routes::logout::PATHS,
+    state::AppState,
+};
+use crate::telemetry::traces;
+
+/// The layer.
+pub(super) async fn standard(
+    State(app): State<Arc<AppState>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let address = peer_address(&request);
+    if app.config.trusted_proxies.is_empty() {
+        warn_of_untrusted_proxy(request.headers(), address);
+    }
+    let request_id = request_id::of(request.headers());
+    let trusted_proxies = &app.config.trusted_proxies;
+    let context = Arc::new(RequestContext::of(&request, request_id, address, trusted_proxies));
+    let span = span(&request, &context);
+    request.extensions_mut().insert(context.clone());
+
+    // A logout without a valid `Host` is refused by its route, which writes its audit line.
+    let mut response = if context.has_valid_host || is_logout(&request) {
+        next.run(request).instrument(span.clone()).await
+    } else {
+        Error::MalformedRequest.into_response()
+    };
+    let error = response.extensions_mut().remove::<Error>();
+    // A form's redirect hides the status of its error.
+    let status = error.as_ref().map_or(response.status(), Error::status);
+    if let Some(error) = error {
+        response = error_envelope::apply(response, &error, &context, &app.metrics);
+    }
+    let headers = response.headers_mut();
+    security_headers::set(headers, context.client.is_https);
+    headers.insert(X_REQUEST_ID, context.request_id.clone());
+    traces::answered(&span, response.status());
+    if status.is_server_error() {
+        traces::failed(&span);
+    }
+    response
+}
+
+fn peer_address(request: &Request) -> SocketAddr {
+    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+    request.extensions().get::<PeerAddress>().map_or(unknown, |peer| peer.0)
+}
+
+/// Warns once in the life of the process: `GATEWAY_TRUSTED_PROXIES` does not name the proxy in front, or a
+/// client sends a proxy's headers.
+fn warn_of_untrusted_proxy(headers: &HeaderMap, address: SocketAddr) {
+    static WARNING: Once = Once::new();
+    if headers.contains_key(FORWARDED_PROTO) || headers.contains_key(FORWARDED_FOR) {
+        WARNING.call_once(|| {
+            tracing::warn!(
+                variable = "GATEWAY_TRUSTED_PROXIES", address = %address.ip(),
+                "the gateway ignores X-Forwarded headers from this address: if a proxy has it, name it in the variable"
+            );
+        });
+    }
+}
+
+fn is_logout(request: &Request) -> bool {
+    request.method() == Method::POST && route(request).is_some_and(|route| PATHS.contains(&route))
+}
+
+fn route(request: &Request) -> Option<&str> {
+    request.extensions().get::<MatchedPath>().map(MatchedPath::as_str)
+}
+
+/// The span of a request by a browser, an app or a proxy. Health checks, metrics and documents have none.
+fn span(request: &Request, context: &RequestContext) -> Span {
+    match route(request) {
+        Some(route) if route.starts_with("/api/") || route.starts_with("/logout") => {
+            traces::request(request.method(), route, context.request_id(), &context.trace)
+        }
+        _ => Span::none(),
+    }
+}

@@ -1,0 +1,74 @@
+//! Every error gets the contract's JSON envelope, with the request's id, and is counted.
+
+use axum::{
+    Json,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use crate::{
+    http::{context::RequestContext, error::Error},
+    telemetry::metrics::Metrics,
+};
+
+/// Puts the envelope of `error` into a response, counts the error, and logs the gateway's own fault.
+pub(super) fn apply(
+    response: Response,
+    error: &Error,
+    context: &RequestContext,
+    metrics: &Metrics,
+) -> Response {
+    if *error == Error::Internal {
+        // The log line of the panic does not know the request.
+        let request_id = context.request_id();
+        tracing::error!(request_id, "answered 500 because of a bug: report the panic's log line");
+    }
+    count_refusal(metrics, error);
+    // A form's browser follows the redirect and shows no body.
+    if response.status() == StatusCode::SEE_OTHER {
+        response
+    } else {
+        envelope(response, error, context)
+    }
+}
+
+fn envelope(response: Response, error: &Error, context: &RequestContext) -> Response {
+    let (parts, _) = response.into_parts();
+    let json = Json(error.envelope(context.request_id())).into_response();
+    let (json_parts, body) = json.into_parts();
+    let mut response = Response::from_parts(parts, body);
+    response.headers_mut().extend(json_parts.headers);
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    response
+}
+
+/// Counts the refusals that are the same for every route. Other errors are counted by their route.
+fn count_refusal(metrics: &Metrics, error: &Error) {
+    match error {
+        Error::CsrfMissing | Error::CsrfInvalid | Error::CsrfCrossSite => {
+            metrics.csrf_refused(error.reason());
+        }
+        Error::UnsupportedScope
+        | Error::DuplicateHeader
+        | Error::MalformedRequest
+        | Error::NotFound
+        | Error::MethodNotAllowed
+        | Error::PayloadTooLarge
+        | Error::UnsupportedMediaType
+        | Error::MisdirectedRequest
+        | Error::Overloaded => metrics.refused(error.reason()),
+        Error::CredentialMissing
+        | Error::CredentialInvalid(_)
+        | Error::CredentialExpired
+        | Error::SessionNotFound
+        | Error::SessionRevoked
+        | Error::RateLimited { .. }
+        | Error::AuthServiceUnavailable
+        | Error::AuthServiceTimeout
+        | Error::AuthServiceError
+        | Error::UserBanned
+        | Error::Internal
+        | Error::NotReady(_)
+        | Error::NotReadySince(..) => {}
+    }
+}

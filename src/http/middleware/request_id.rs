@@ -1,0 +1,25 @@
+//! The request id: the client's own if it is well-formed, else a new one.
+
+use axum::http::{HeaderMap, HeaderValue};
+use uuid::Uuid;
+
+use crate::http::headers::X_REQUEST_ID;
+
+/// The id of a request with these headers.
+pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
+    let mut given = headers.get_all(X_REQUEST_ID).iter();
+    match (given.next(), given.next()) {
+        (Some(id), None) if is_well_formed(id.as_bytes()) => id.clone(),
+        _ => {
+            let id = Uuid::new_v4().to_string();
+            HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("unknown"))
+        }
+    }
+}
+
+/// The id is written into log lines and passed on to GoTrue, so it has a bounded length and no character
+/// that means something there.
+fn is_well_formed(id: &[u8]) -> bool {
+    (1..=128).contains(&id.len())
+        && id.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}

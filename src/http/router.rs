@@ -1,0 +1,152 @@
+//! Every path and every layer of both listeners.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{Method, header},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::{any, get},
+};
+use tower::{ServiceBuilder, ServiceExt as _};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{AllowOrigin, CorsLayer, Vary},
+};
+use utoipa::{OpenApi as _, openapi::OpenApi};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    error::Error,
+    headers::{X_CSRF_TOKEN, X_LOGOUT_COOKIES_LEFT, X_LOGOUT_OUTCOME, X_REQUEST_ID},
+    middleware::{self, admin_guard},
+    routes::{admin, csrf, docs, health, logout, status, verify},
+    state::AppState,
+};
+use crate::csrf::origin::SEC_FETCH_SITE;
+
+/// The router of the public listeners. `pages` are served beside the gateway's own routes.
+pub fn public(app: Arc<AppState>, pages: Router) -> Router {
+    let browser = Router::from(browser_routes()).with_state(app.clone());
+    let verify = Router::new()
+        .route("/api/auth/verify", any(verify::verify))
+        // Envoy appends the path of the request that it asks about.
+        .route("/api/auth/verify/", any(verify::verify))
+        .route("/api/auth/verify/{*path}", any(verify::verify))
+        .with_state(app.clone());
+    let documents = docs::router(&openapi()); // /openapi.json, /docs and /docs/{file}
+    let routes = with_cors(browser, &app.config.allowed_origins)
+        // No CORS here: a preflight that a proxy asks about belongs to the application behind it. If verify
+        // answered that preflight, the proxy would let it through unchecked.
+        .merge(verify)
+        .merge(documents)
+        .merge(Router::from(health_routes()).with_state(app.clone()))
+        .merge(pages);
+    with_standard_layers(with_fallbacks(routes), app)
+}
+
+/// The router of the admin listener.
+pub fn admin(app: Arc<AppState>) -> Router {
+    let routes = Router::new()
+        .route("/", get(status::status))
+        .route("/metrics", get(admin::metrics))
+        .route("/queue", get(admin::queue))
+        .route("/failures", get(admin::failures))
+        .merge(Router::from(health_routes()))
+        .with_state(app.clone());
+    // Around the fallbacks too: a refused page must not learn which paths exist.
+    let guard = from_fn_with_state(app.clone(), admin_guard::guard);
+    with_standard_layers(with_fallbacks(routes).layer(guard), app)
+}
+
+/// What a browser or an app calls. Each handler's annotation has its path.
+fn browser_routes() -> OpenApiRouter<Arc<AppState>> {
+    OpenApiRouter::new()
+        .routes(routes!(logout::envelope)) // POST /api/auth/logout
+        .routes(routes!(logout::rest)) // POST /api/v1/auth/logout
+        .routes(routes!(logout::session_api)) // POST /logout
+        .routes(routes!(logout::session_api_with_slash)) // POST /logout/
+        .routes(routes!(csrf::csrf)) // GET /api/auth/csrf
+}
+
+/// What a monitor calls, on both listeners.
+fn health_routes() -> OpenApiRouter<Arc<AppState>> {
+    OpenApiRouter::new()
+        .routes(routes!(health::healthz)) // GET /healthz
+        .routes(routes!(health::readyz)) // GET /readyz
+}
+
+/// The description of the public routes, from the handlers' annotations.
+fn openapi() -> OpenApi {
+    OpenApiRouter::with_openapi(docs::Description::openapi())
+        .merge(browser_routes())
+        .merge(OpenApiRouter::new().routes(routes!(verify::verify)))
+        .merge(health_routes())
+        .into_openapi()
+}
+
+fn with_fallbacks(routes: Router) -> Router {
+    routes.fallback(not_found).method_not_allowed_fallback(method_not_allowed)
+}
+
+fn with_standard_layers(routes: Router, app: Arc<AppState>) -> Router {
+    routes.layer(
+        ServiceBuilder::new()
+            // Outermost: every response gets a request id and the security headers, that of a panic too.
+            .layer(from_fn_with_state(app, middleware::standard))
+            // A panic in a handler becomes a 500 for its client, and the connection stays.
+            .layer(CatchPanicLayer::custom(panicked)),
+    )
+}
+
+/// Allows pages of these origins to call the routes and to read the answers. Without any there is no CORS.
+fn with_cors(routes: Router, origins: &[String]) -> Router {
+    if origins.is_empty() {
+        return routes;
+    }
+    // The fallback must be there before the layer: no route takes the method of a preflight.
+    let routes = routes.method_not_allowed_fallback(method_not_allowed);
+    let bypass = from_fn_with_state(routes.clone(), only_preflights);
+    routes.layer(ServiceBuilder::new().layer(bypass).layer(cors(origins)))
+}
+
+/// The CORS layer answers every OPTIONS request as a preflight. One that is none goes to the routes, which
+/// answer 405.
+async fn only_preflights(State(routes): State<Router>, request: Request, next: Next) -> Response {
+    let is_preflight = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    if request.method() == Method::OPTIONS && !is_preflight {
+        routes.oneshot(request).await.into_response()
+    } else {
+        next.run(request).await
+    }
+}
+
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins = origins.iter().filter_map(|o| o.parse().ok());
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_credentials(true)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, X_CSRF_TOKEN])
+        .expose_headers([
+            X_LOGOUT_OUTCOME,
+            X_LOGOUT_COOKIES_LEFT,
+            X_REQUEST_ID,
+            header::RETRY_AFTER,
+        ])
+        .vary(Vary::list([header::ORIGIN, SEC_FETCH_SITE]))
+}
+
+async fn not_found() -> Error {
+    Error::NotFound
+}
+
+async fn method_not_allowed() -> Error {
+    Error::MethodNotAllowed
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    Error::Internal.into_response()
+}

@@ -1,0 +1,114 @@
+//! For the operator: what waits to be done, and what went wrong. On the admin listener alone.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderValue, Uri, header},
+    response::IntoResponse,
+};
+use serde::Serialize;
+use tokio::try_join;
+
+use crate::{
+    clock::Clock,
+    http::{error::Error, state::AppState},
+    queue::enqueue::milliseconds,
+    readiness::Part,
+    report::{FailedLogout, QueuedLogout},
+    store::{FAILURES_KEPT, Queue, StoreError},
+    telemetry::metrics::Now,
+};
+
+/// Prometheus' text format.
+const TEXT_FORMAT: HeaderValue =
+    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+const MOST_ENTRIES: usize = 1000;
+
+/// `GET /queue`
+#[derive(Serialize)]
+pub(in crate::http) struct QueueReport {
+    /// How many entries there are; fewer may be listed.
+    waiting: usize,
+    /// By the time of their next try.
+    entries: Vec<QueuedLogout>,
+}
+
+/// `GET /failures`
+#[derive(Serialize)]
+pub(in crate::http) struct FailureReport {
+    /// Newest first.
+    failures: Vec<FailedLogout>,
+}
+
+/// What cannot be looked up keeps its last value: who counts errors learns of it there.
+pub(in crate::http) async fn metrics(State(app): State<Arc<AppState>>) -> impl IntoResponse {
+    let store = &app.logout.store;
+    let queued = match store.queue() {
+        None => Some((0, Duration::ZERO)),
+        Some(queue) => waiting(queue, &app.logout.clock).await.ok(),
+    };
+    let exposition = app.metrics.exposition(Now {
+        revocations: store.list().len(),
+        queued,
+        jwks_age: app.jwks.age(),
+        in_flight: app.places.taken(),
+    });
+    ([(header::CONTENT_TYPE, TEXT_FORMAT)], exposition)
+}
+
+/// How many entries there are, and how long the oldest of them has waited.
+pub(super) async fn waiting(
+    queue: &dyn Queue,
+    clock: &Clock,
+) -> Result<(usize, Duration), StoreError> {
+    let (waiting, oldest) = try_join!(queue.waiting(), queue.oldest())?;
+    let now = milliseconds(clock.now());
+    // A clock that was set back makes nothing old.
+    let waited = oldest.map_or(0, |queued_at| now.saturating_sub(queued_at).max(0));
+    Ok((waiting, Duration::from_millis(waited.unsigned_abs())))
+}
+
+pub(in crate::http) async fn queue(
+    State(app): State<Arc<AppState>>,
+    uri: Uri,
+) -> Result<Json<QueueReport>, Error> {
+    let most = limit(&uri, MOST_ENTRIES)?;
+    let Some(queue) = app.logout.store.queue() else {
+        return Ok(Json(QueueReport { waiting: 0, entries: Vec::new() }));
+    };
+    let entries = queue.entries(most).await.map_err(unread)?;
+    let waiting = queue.waiting().await.map_err(unread)?;
+    Ok(Json(QueueReport { waiting, entries: entries.iter().map(QueuedLogout::from).collect() }))
+}
+
+pub(in crate::http) async fn failures(
+    State(app): State<Arc<AppState>>,
+    uri: Uri,
+) -> Result<Json<FailureReport>, Error> {
+    let most = limit(&uri, FAILURES_KEPT)?;
+    let failures = app.logout.store.failures(most).await.map_err(unread)?;
+    Ok(Json(FailureReport { failures: failures.into_iter().map(FailedLogout::from).collect() }))
+}
+
+/// What `?limit=` asks for, `most` at most.
+fn limit(uri: &Uri, most: usize) -> Result<usize, Error> {
+    let mut pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    match pairs.find(|(name, _)| name == "limit") {
+        None => Ok(most),
+        Some((_, limit)) => {
+            limit.parse().map(|limit: usize| limit.min(most)).map_err(|_| Error::MalformedRequest)
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what map_err gives")]
+fn unread(fault: StoreError) -> Error {
+    tell_unread(&fault);
+    Error::NotReady(Part::Store)
+}
+
+pub(super) fn tell_unread(fault: &StoreError) {
+    tracing::warn!(cause = %fault, "the store cannot be read");
+}

@@ -1,0 +1,122 @@
+//! The contract to read: as OpenAPI for machines, as a page for people. Nothing is loaded from
+//! elsewhere.
+
+use std::{borrow::Cow, sync::Arc};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path, rejection::PathRejection},
+    http::{HeaderValue, header},
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+use utoipa::{
+    Modify,
+    openapi::{
+        OpenApi,
+        security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
+    },
+};
+use utoipa_swagger_ui::Config;
+
+use crate::http::error::Error;
+
+/// The page's own scripts and styles, and the contract that they fetch.
+const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "logout-gateway",
+        // The edition of the contract. The version of the product would help attackers to find old releases.
+        version = "2",
+        description = "Ends Supabase sessions, completely and truthfully.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    modifiers(&Credentials)
+)]
+pub(in crate::http) struct Description;
+
+struct Credentials;
+
+impl Modify for Credentials {
+    fn modify(&self, openapi: &mut OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        let bearer = Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let cookie = ApiKeyValue::with_description(
+            "sb-<project>-auth-token",
+            "The session cookie of @supabase/ssr, whole or in chunks. Needs `X-CSRF-Token`.",
+        );
+        components.add_security_scheme("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        let csrf =
+            ApiKeyValue::with_description("X-CSRF-Token", "Equal to the cookie `sb-csrf-token`.");
+        components.add_security_scheme("csrf", SecurityScheme::ApiKey(ApiKey::Header(csrf)));
+    }
+}
+
+pub(in crate::http) fn router(openapi: &OpenApi) -> Router {
+    let json = Bytes::from(serde_json::to_vec(openapi).unwrap_or_default());
+    // Without "none" it would ask a server of the Swagger project about the contract.
+    let config = Arc::new(Config::from("/openapi.json").validator_url("none"));
+    Router::new()
+        .route(
+            "/openapi.json",
+            get(move || async move { ([(header::CONTENT_TYPE, "application/json")], json) }),
+        )
+        .route("/docs", get(page))
+        .route(
+            "/docs/{file}",
+            get(move |name: Result<Path<String>, PathRejection>| async move {
+                // A name that is no text is no file's.
+                name.map_or_else(|_| Error::NotFound.into_response(), |Path(n)| file(&n, config))
+            }),
+        )
+}
+
+/// The library's own page is stored compressed, and its links need a slash after `/docs`.
+const PAGE: &str = r#"<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>logout-gateway: HTTP API</title>
+<link rel="stylesheet" href="docs/swagger-ui.css">
+<link rel="icon" type="image/png" href="docs/favicon-32x32.png">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/swagger-ui-standalone-preset.js"></script>
+<script src="docs/swagger-initializer.js"></script>
+</body>
+</html>
+"#;
+
+async fn page() -> impl IntoResponse {
+    ([(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)], Html(PAGE))
+}
+
+fn file(name: &str, config: Arc<Config<'static>>) -> Response {
+    let Ok(Some(file)) = utoipa_swagger_ui::serve(name, config) else {
+        return Error::NotFound.into_response();
+    };
+    let policy = (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
+    // A copy for each request would stay in memory until the client has read its end.
+    let bytes = match file.bytes {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => Bytes::from(bytes),
+    };
+    let mut response = ([policy], bytes).into_response();
+    if let Ok(content_type) = HeaderValue::try_from(file.content_type) {
+        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    }
+    if file.gzpipped {
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}

@@ -1,0 +1,44 @@
+//! Is it alive, and can it do its job?
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    http::{
+        error::{Envelope, Error},
+        state::AppState,
+    },
+    readiness::Missing,
+};
+
+/// `{"status":"ok"}`
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Health {
+    #[schema(example = "ok")]
+    status: &'static str,
+}
+
+const OK: Health = Health { status: "ok" };
+
+/// The process serves.
+#[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, body = Health)))]
+pub(in crate::http) async fn healthz() -> Json<Health> {
+    Json(OK)
+}
+
+/// Tokens and the revocation list can be looked up, and it is not about to stop.
+#[utoipa::path(
+    get, path = "/readyz", tag = "health",
+    responses((status = 200, body = Health), (status = 503, description = "A part is missing: see `reason` and `since`.", body = Envelope))
+)]
+pub(in crate::http) async fn readyz(
+    State(app): State<Arc<AppState>>,
+) -> Result<Json<Health>, Error> {
+    match app.readiness.look().first() {
+        None => Ok(Json(OK)),
+        Some(&Missing { part, since }) => Err(Error::NotReadySince(part, since)),
+    }
+}

@@ -1,0 +1,63 @@
+//! The published contracts of a logout: they differ in the path and in the body of a success.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// How success looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contract {
+    /// `{"data":{"success":true}}`
+    Envelope,
+    /// 204
+    Rest,
+    /// `{"message":"Logout successful. User id: …"}`
+    SessionApi,
+    /// A redirect, which [`super::form`] makes of the response.
+    Form,
+}
+
+/// Success of the envelope API.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LogoutSuccess)]
+pub(super) struct Envelope {
+    data: Success,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Success {
+    success: bool,
+}
+
+/// Success of the session API.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LogoutMessage)]
+pub(super) struct SessionApi {
+    message: String,
+}
+
+impl Contract {
+    pub(super) fn success(self, user: Uuid) -> Response {
+        match self {
+            Self::Envelope => Json(Envelope { data: Success { success: true } }).into_response(),
+            Self::Rest | Self::Form => StatusCode::NO_CONTENT.into_response(),
+            Self::SessionApi => {
+                Json(SessionApi { message: format!("Logout successful. User id: {user}") })
+                    .into_response()
+            }
+        }
+    }
+
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Envelope => "/api/auth/logout",
+            Self::Rest => "/api/v1/auth/logout",
+            Self::SessionApi | Self::Form => "/logout",
+        }
+    }
+}

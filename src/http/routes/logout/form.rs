@@ -1,0 +1,97 @@
+//! A logout by an HTML form, without script: what it asks for, and the redirect that answers it
+//! (RFC 9110, section 15.4.4: 303 makes the browser `GET` what comes next).
+
+use axum::{
+    body::{Body, HttpBody as _},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use utoipa::ToSchema;
+
+use super::request::is_of_type;
+use crate::{
+    config::{Destination, Scope},
+    http::{
+        error::Error,
+        headers::{X_CSRF_TOKEN, X_LOGOUT_OUTCOME},
+    },
+    session::bearer,
+};
+
+/// Whether that is what the body is. A Bearer is no form's, and neither is an empty body whose token
+/// stands in a header: both are answered by the contract's JSON.
+pub(super) fn is_form(headers: &HeaderMap, body: &Body) -> bool {
+    let empty = headers.contains_key(X_CSRF_TOKEN) && body.is_end_stream();
+    let by_script = bearer(headers).is_some() || empty;
+    !by_script && is_of_type(headers, "application/x-www-form-urlencoded")
+}
+
+/// The fields that count; others are the app's own.
+#[derive(Default, ToSchema)]
+#[schema(as = LogoutForm)]
+pub(super) struct Fields {
+    /// What `/api/auth/csrf` answers for this session.
+    pub(super) csrf_token: Option<String>,
+    /// `local`, `others` or `global`.
+    #[schema(value_type = Option<String>)]
+    pub(super) scope: Option<Scope>,
+    /// A path, or one of `GATEWAY_REDIRECT_URLS`.
+    pub(super) redirect_to: Option<String>,
+}
+
+impl Fields {
+    /// What the form says, and whether it is in order: no field that counts twice, and a scope that is
+    /// one.
+    pub(super) fn read(body: &[u8]) -> (Self, Result<(), Error>) {
+        let mut fields = Self::default();
+        let mut in_order = Ok(());
+        for (name, value) in form_urlencoded::parse(body) {
+            let value = value.into_owned();
+            in_order = in_order.and(match &*name {
+                "csrf_token" => once(&mut fields.csrf_token, value, Error::MalformedRequest),
+                "redirect_to" => once(&mut fields.redirect_to, value, Error::MalformedRequest),
+                "scope" => Scope::parse(&value)
+                    .ok_or(Error::UnsupportedScope)
+                    .and_then(|scope| once(&mut fields.scope, scope, Error::UnsupportedScope)),
+                _ => Ok(()),
+            });
+        }
+        (fields, in_order)
+    }
+}
+
+fn once<T>(field: &mut Option<T>, value: T, twice: Error) -> Result<(), Error> {
+    if field.is_some() {
+        return Err(twice);
+    }
+    *field = Some(value);
+    Ok(())
+}
+
+/// The same answer as a redirect: to where it went well, or to there with the outcome that did not.
+/// The error stays with it, for whoever counts.
+pub(super) fn see_other(mut answer: Response, destination: &Destination) -> Response {
+    let error = answer.extensions().get::<Error>().map(Error::status);
+    let headers = answer.headers_mut();
+    let told = headers.get(X_LOGOUT_OUTCOME).and_then(|value| value.to_str().ok());
+    let outcome = error.map(|status| match (told, status) {
+        (Some(outcome), _) => outcome,
+        (None, StatusCode::INTERNAL_SERVER_ERROR) => "failed",
+        (None, _) => "refused",
+    });
+    let destination = destination.with_outcome(outcome);
+    let location = HeaderValue::try_from(destination.location());
+    headers.insert(header::LOCATION, location.unwrap_or(HeaderValue::from_static("/")));
+    // Of a page that is to be read; of a redirect `Retry-After` would say when to follow it.
+    for name in [
+        header::WWW_AUTHENTICATE,
+        header::RETRY_AFTER,
+        header::CONTENT_TYPE,
+        header::CONTENT_LENGTH,
+    ] {
+        headers.remove(name);
+    }
+    *answer.status_mut() = StatusCode::SEE_OTHER;
+    *answer.body_mut() = Body::empty();
+    answer
+}

@@ -1,0 +1,52 @@
+//! What the handlers of one thread share.
+
+use std::sync::Arc;
+
+use tokio::{sync::Semaphore, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{places::Places, revoked_session_log::RevokedSessionLog};
+use crate::{
+    config::Config,
+    csrf::Csrf,
+    failure_log::FailureLog,
+    logout::Logout,
+    readiness::Readiness,
+    session::{introspection::IntrospectionCache, jwks::Jwks, verifier::Verifier},
+    telemetry::metrics::Metrics,
+};
+
+/// The state of one thread's handlers. All threads share every part but `logout` and `logouts`.
+#[derive(Clone, Debug)]
+pub struct AppState {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Mints and checks CSRF tokens.
+    pub csrf: Arc<Csrf>,
+    /// The project's key set.
+    pub jwks: Arc<Jwks>,
+    /// Verifies access tokens.
+    pub verifier: Arc<Verifier>,
+    /// GoTrue's answers about tokens that only GoTrue can verify.
+    pub introspections: Arc<IntrospectionCache>,
+    /// The counters and histograms of `/metrics`.
+    pub metrics: Arc<Metrics>,
+    /// When the gateway started.
+    pub started_at: Instant,
+    /// Which part the gateway lacks to be ready.
+    pub readiness: Arc<Readiness>,
+    /// Limits the log lines about revoked sessions at `verify`.
+    pub revoked_session_log: Arc<RevokedSessionLog>,
+    /// Takes the logouts that did not end their session.
+    pub failures: FailureLog,
+    /// Cancelled when the gateway begins to stop.
+    pub stopping: CancellationToken,
+    /// `GATEWAY_MAX_CONNECTIONS`, over all public listeners.
+    pub connections: Arc<Semaphore>,
+    /// `GATEWAY_MAX_IN_FLIGHT`. Health checks and documents take no place, so they answer under overload too.
+    pub places: Places,
+    /// Ends sessions, by this thread's own connections to GoTrue.
+    pub logout: Logout,
+    /// Logouts under way on this thread; the gateway waits for them before the thread ends.
+    pub logouts: TaskTracker,
+}

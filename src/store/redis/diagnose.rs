@@ -1,0 +1,128 @@
+//! Whether this Redis can be used at all, and what an operator should know of it.
+
+use std::collections::HashMap;
+
+use redis::{RedisResult, cmd};
+
+use super::{
+    commands,
+    connection::PATIENCE,
+    error::Fault,
+    records::{self, Keys},
+    server::{Connection, Server},
+};
+use crate::{config::RedisAddress, store::Survey};
+
+/// Older ones are out of maintenance, and scripts that look at the clock were another matter before 5.0.
+const OLDEST: (u32, u32) = (6, 2);
+
+/// What `INFO` answers; empty where this user may not ask.
+#[derive(Default)]
+pub(super) struct Info(HashMap<String, String>);
+
+impl Info {
+    fn of(text: &str) -> Self {
+        let lines = text.lines().filter_map(|line| line.trim().split_once(':'));
+        Self(lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    fn version(&self) -> Option<(u32, u32)> {
+        let mut numbers = self.get("redis_version")?.split('.').map(str::parse);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+    }
+}
+
+/// A first connection to a Redis that can be used.
+pub(super) async fn connected(server: &Server, keys: &Keys) -> Result<(Connection, Info), Fault> {
+    let mut connection = server.connect(PATIENCE).await?;
+    let info = info(&mut connection).await?;
+    if let Some(version) = info.version().filter(|version| *version < OLDEST) {
+        let ((major, minor), (least, lesser)) = (version, OLDEST);
+        let text = format!("Redis is too old: {major}.{minor}, and {least}.{lesser} is needed");
+        return Err(Fault::lasting(text));
+    }
+    if info.get("redis_mode") == Some("cluster") {
+        return Err(Fault::lasting("this Redis is part of a cluster, which cannot be used"));
+    }
+    try_out(keys, &mut connection).await?;
+    Ok((connection, info))
+}
+
+async fn info(connection: &mut Connection) -> Result<Info, Fault> {
+    match cmd("INFO").query_async::<String>(connection).await {
+        Ok(text) => Ok(Info::of(&text)),
+        Err(error) if error.code() == Some("NOPERM") => Ok(Info::default()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Runs the commands that every request needs, and writes nothing.
+async fn try_out(keys: &Keys, connection: &mut Connection) -> Result<(), Fault> {
+    let question = commands::guarded(keys);
+    let (format,): (Option<String>,) = question.query_async(connection).await?;
+    records::readable(format.as_deref())?;
+    Ok(commands::entering(keys, &[]).query_async(connection).await?)
+}
+
+/// What `check` prints of Redis, and the weaknesses that `serve` logs.
+pub(super) async fn survey(address: &RedisAddress) -> Result<Survey, Fault> {
+    let server = Server::new(address)?;
+    let keys = Keys::new(&address.prefix);
+    let (mut connection, info) = connected(&server, &keys).await?;
+    // It changes nothing, but a full Redis refuses it, as it refuses every logout for the queue.
+    cmd("SETRANGE").arg(&keys.format).arg(0).arg("").exec_async(&mut connection).await?;
+    let mut weaknesses = Vec::new();
+    weaknesses.extend(unwritten(&info, &mut connection).await);
+    weaknesses.extend(evicting(&info));
+    let name = if info.get("valkey_version").is_some() { "Valkey" } else { "Redis" };
+    let version = info.get("valkey_version").or(info.get("redis_version")).unwrap_or("");
+    Ok(Survey { found: format!("{name} {version}").trim_end().to_owned(), weaknesses })
+}
+
+/// What a restart or a crash of Redis loses.
+async fn unwritten(info: &Info, connection: &mut Connection) -> Option<String> {
+    let mut setting = async |name: &str| -> RedisResult<String> {
+        let mut question = cmd("CONFIG");
+        question.arg("GET").arg(name);
+        let (_, value): (String, String) = question.query_async(connection).await?;
+        Ok(value)
+    };
+    if info.get("aof_enabled") == Some("1") {
+        let at_leisure = setting("appendfsync").await.is_ok_and(|when| when == "no");
+        return at_leisure.then(|| {
+            "Redis leaves it to the system when its writes reach the disk (appendfsync no): a crash of \
+             its machine loses the revocations and queued logouts of the last half minute or more; set \
+             appendfsync everysec"
+                .to_owned()
+        });
+    }
+    let weakness = match setting("save").await {
+        Ok(save) if save.is_empty() => {
+            "Redis writes nothing to its disk (appendonly no, no save): its restart loses the queued \
+             logouts, and the revocation list unless a gateway is running; set appendonly yes"
+        }
+        Ok(_) => {
+            "Redis writes only snapshots to its disk (appendonly no): its crash loses the revocations \
+             and queued logouts since the last one; set appendonly yes"
+        }
+        Err(_) => {
+            "Redis refuses CONFIG, so it is not known whether it writes to its disk: make sure that \
+             appendonly is on"
+        }
+    };
+    Some(weakness.to_owned())
+}
+
+/// What a full Redis evicts.
+fn evicting(info: &Info) -> Option<String> {
+    let policy = info.get("maxmemory_policy").filter(|policy| *policy != "noeviction")?;
+    info.get("maxmemory").filter(|most| *most != "0")?;
+    Some(format!(
+        "Redis evicts keys when it is full (maxmemory-policy {policy}), and verify accepts the tokens \
+         of an evicted revocation again: set maxmemory-policy noeviction"
+    ))
+}
