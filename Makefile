@@ -6,7 +6,7 @@ demo: ## Mock, gateway and a page to try it on; Ctrl-C stops it
 
 test: ## All tests
 	@tests/install-missing curl nginx caddy openssl prometheus redis-server
-	cargo test --locked --lib --test supabase
+	cargo test --locked --workspace --lib --test supabase
 	cargo test --locked --test secrets
 	$(MAKE) test-e2e test-client
 
@@ -39,10 +39,10 @@ examples: ## The apps of examples/, built and driven in Chromium
 	cd examples/drive && npm test
 
 lint: ## Formatting, lints, documentation and, where it is installed, cargo-deny
-	cargo fmt --check
+	cargo fmt --check --all
 	cargo fmt --check --all --manifest-path fuzz/Cargo.toml
-	cargo clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check bans licenses sources; \
 	else echo "cargo-deny is not installed: dependencies' licences and sources were not checked"; fi
 

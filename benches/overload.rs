@@ -26,7 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use logout_gateway::mock::Tokens;
+use gotrue_mock::Tokens;
 use serde_json::json;
 use tokio::task::{JoinSet, LocalSet};
 

@@ -27,7 +27,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use logout_gateway::{clock::Clock, mock::Tokens};
+use gotrue_mock::Tokens;
+use logout_gateway::clock::Clock;
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::{

@@ -16,6 +16,7 @@ use std::{
 };
 
 use axum::Router;
+use gotrue_mock::Mock;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -26,7 +27,6 @@ use crate::{
     clock::Clock,
     config::Config,
     gateway::{Gateway, StartError},
-    mock::{self, Mock},
     telemetry,
 };
 
@@ -64,7 +64,7 @@ enum DemoError {
     #[error("the demo's GoTrue cannot listen: {0}")]
     Mock(io::Error),
     #[error(transparent)]
-    Keys(#[from] mock::JwkError),
+    Keys(#[from] gotrue_mock::JwkError),
     #[error(transparent)]
     Settings(#[from] settings::SettingsError),
     #[error(transparent)]
@@ -98,9 +98,10 @@ async fn demo(bind: SocketAddr) -> Result<(), DemoError> {
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mock_address = SocketAddr::from((Ipv4Addr::LOCALHOST, MOCK_PORT));
     let listener = listen(mock_address).await.map_err(DemoError::Mock)?;
-    let mock = Mock::new(mock::Options::default(), listener.local_addr()?, Clock::system())?;
-    // Nobody needs the id: the user signs in by password.
-    let _ = mock.create_user(USER.email, USER.password);
+    let clock = Clock::system();
+    let options = gotrue_mock::Options::default();
+    let mock = Mock::new(options, listener.local_addr()?, move || clock.now())?;
+    mock.create_user(USER.email, USER.password);
 
     let config = settings::config(bind, mock.url())?;
     let _log = telemetry::start(config.log_format, &config.log_filter, None);
@@ -121,7 +122,7 @@ async fn demo(bind: SocketAddr) -> Result<(), DemoError> {
                 _ = interrupt.recv() => {}
             }
         };
-        mock::serve(listener, mock, shutdown).await;
+        gotrue_mock::serve(listener, mock, shutdown).await;
     }
     gateway.stop();
     Ok(told?)

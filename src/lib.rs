@@ -8,9 +8,10 @@
 //! ```
 //!
 //! Only [`config`] reads the environment, only [`gotrue`] speaks to GoTrue, only [`clock`] asks the
-//! system for the time. [`mock`] is a GoTrue to test against, [`demo`] a page to try both on.
+//! system for the time. [`demo`] serves a page to try the gateway on, beside the crate `gotrue_mock`.
 
 pub mod check;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod core_dumps;
@@ -23,7 +24,6 @@ pub mod gotrue;
 pub mod http;
 pub mod key_derivation;
 pub mod logout;
-pub mod mock;
 pub mod operator;
 pub mod queue;
 pub mod readiness;

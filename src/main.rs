@@ -9,12 +9,12 @@ use std::{
 use axum::Router;
 use clap::{Parser, Subcommand};
 use logout_gateway::{
-    check,
+    check, cli,
     clock::Clock,
     config::{self, Config},
     core_dumps, demo, fd_limit,
     gateway::{Gateway, StartError},
-    mock, operator,
+    operator,
     telemetry::{self, Telemetry, traces::Exporter},
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -41,7 +41,7 @@ enum Command {
     /// Show the logouts that did not end their session, newest first.
     Failures(operator::FailuresArgs),
     /// Run a GoTrue for tests.
-    Mock(mock::Args),
+    Mock(cli::mock::Args),
     /// Try it: a GoTrue, the gateway and a page on this machine.
     Demo(demo::Args),
 }
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(*args),
         Command::Queue(args) => operator::queue(args),
         Command::Failures(args) => operator::failures(args),
-        Command::Mock(args) => mock::run(args),
+        Command::Mock(args) => cli::mock::run(args),
         Command::Demo(args) => demo::run(&args),
     }
 }

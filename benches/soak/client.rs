@@ -11,7 +11,7 @@
 
 use std::{rc::Rc, time::Duration};
 
-use logout_gateway::mock::Tokens;
+use gotrue_mock::Tokens;
 use serde_json::json;
 
 use super::{LIFETIME, Soak};

@@ -34,7 +34,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use logout_gateway::{clock::Clock, mock::Algorithm};
+use gotrue_mock::Algorithm;
+use logout_gateway::clock::Clock;
 use serde_json::json;
 use tokio::{
     task::{JoinSet, LocalSet},

@@ -5,10 +5,8 @@ mod stores;
 use std::process::{Command, Output};
 
 use axum::{Json, Router, http::HeaderMap, http::StatusCode, routing::get};
-use logout_gateway::{
-    clock::Clock,
-    mock::{Algorithm, TEST_SECRET},
-};
+use gotrue_mock::{Algorithm, TEST_SECRET};
+use logout_gateway::clock::Clock;
 use rstest::rstest;
 use serde_json::json;
 use tokio::net::TcpListener;

@@ -4,7 +4,8 @@ mod framing;
 
 use std::time::Duration;
 
-use logout_gateway::{clock::Clock, mock::Tokens};
+use gotrue_mock::Tokens;
+use logout_gateway::clock::Clock;
 use rstest::rstest;
 use serde_json::json;
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use logout_gateway::mock::Tokens;
+use gotrue_mock::Tokens;
 use serde_json::json;
 
 use crate::harness::{

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use logout_gateway::mock::Tokens;
+use gotrue_mock::Tokens;
 use serde_json::{Value, json};
 use tokio::{
     sync::{Mutex, Semaphore},

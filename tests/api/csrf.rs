@@ -1,10 +1,8 @@
 //! Section 5 of the contract, layers 2 and 3: double submit of a token signed for this session.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use logout_gateway::{
-    csrf::{Binding, Csrf},
-    mock::{Algorithm, Tokens},
-};
+use gotrue_mock::{Algorithm, Tokens};
+use logout_gateway::csrf::{Binding, Csrf};
 
 use serde_json::json;
 

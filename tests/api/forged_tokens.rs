@@ -19,11 +19,8 @@ mod trial;
 
 use std::collections::HashSet;
 
-use logout_gateway::{
-    clock::Clock,
-    mock::{Algorithm, TEST_SECRET},
-    session::token::TokenError,
-};
+use gotrue_mock::{Algorithm, TEST_SECRET};
+use logout_gateway::{clock::Clock, session::token::TokenError};
 use rstest::rstest;
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 mod redirects;
 mod room;
 
-use logout_gateway::mock::Tokens;
+use gotrue_mock::Tokens;
 use rstest::rstest;
 use serde_json::json;
 

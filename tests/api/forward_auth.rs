@@ -7,7 +7,7 @@ mod proxy;
 mod recorder;
 mod smuggling;
 
-use logout_gateway::mock::Tokens;
+use gotrue_mock::Tokens;
 use rstest::rstest;
 use serde_json::json;
 

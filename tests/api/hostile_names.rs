@@ -7,10 +7,8 @@ mod rows;
 
 use std::collections::BTreeSet;
 
-use logout_gateway::{
-    csrf::{Binding, Csrf},
-    mock::Tokens,
-};
+use gotrue_mock::Tokens;
+use logout_gateway::csrf::{Binding, Csrf};
 
 use self::rows::{Fate, Row, rows};
 use crate::harness::{

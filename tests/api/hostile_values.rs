@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use logout_gateway::mock::Tokens;
+use gotrue_mock::Tokens;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::harness::{

@@ -3,7 +3,8 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use logout_gateway::{clock::Clock, mock::Call};
+use gotrue_mock::Call;
+use logout_gateway::clock::Clock;
 use serde_json::json;
 
 use crate::harness::{Log, Reply, Request, Serving, Setup, Stage, assert_own_headers, claims_of};

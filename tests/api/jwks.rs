@@ -5,7 +5,7 @@ mod key_sets;
 
 use std::time::Duration;
 
-use logout_gateway::mock::{Algorithm, TEST_SECRET};
+use gotrue_mock::{Algorithm, TEST_SECRET};
 use serde_json::json;
 use tokio::{task::JoinSet, time::timeout};
 

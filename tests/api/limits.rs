@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use logout_gateway::mock::Algorithm;
+use gotrue_mock::Algorithm;
 use serde_json::json;
 
 use crate::harness::{

@@ -9,12 +9,8 @@ use std::{
 };
 
 use axum::{Router, routing::get};
-use logout_gateway::{
-    clock::Clock,
-    config::LogFormat,
-    mock::{TEST_SECRET, Tokens},
-    telemetry,
-};
+use gotrue_mock::{TEST_SECRET, Tokens};
+use logout_gateway::{clock::Clock, config::LogFormat, telemetry};
 use rstest::rstest;
 use serde_json::{Value, json};
 

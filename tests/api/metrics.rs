@@ -13,7 +13,8 @@ use std::{
 };
 
 use axum::Router;
-use logout_gateway::{clock::Clock, gateway::Gateway, mock::Algorithm};
+use gotrue_mock::Algorithm;
+use logout_gateway::{clock::Clock, gateway::Gateway};
 use serde_json::json;
 
 use self::samples::{changes, expected, exposition, samples};

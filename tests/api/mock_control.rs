@@ -7,7 +7,7 @@
 )]
 
 use axum::http::{Method, StatusCode};
-use logout_gateway::mock::{Algorithm, Options, SigningKeys};
+use gotrue_mock::{Algorithm, Options, SigningKeys};
 use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;

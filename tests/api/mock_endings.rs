@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
 
 use axum::http::{Method, StatusCode};
-use logout_gateway::mock::Options;
+use gotrue_mock::Options;
 use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::http::{Method, StatusCode};
-use logout_gateway::mock::{Options, Tokens};
+use gotrue_mock::{Options, Tokens};
 use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::{

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use logout_gateway::mock::{Algorithm, Options};
+use gotrue_mock::{Algorithm, Options};
 use rstest::rstest;
 use serde_json::{Value, json};
 

@@ -9,10 +9,7 @@ use std::{
 };
 
 use axum::http::{HeaderMap, Method, StatusCode};
-use logout_gateway::{
-    clock::Clock,
-    mock::{self, Mock, Options, Tokens},
-};
+use gotrue_mock::{Mock, Options, Tokens};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
@@ -59,13 +56,11 @@ impl RunningMock {
 
     pub(crate) async fn start_at(options: Options, now: SystemTime) -> Self {
         let now = Arc::new(Mutex::new(now));
-        let clock = Clock::from_fn({
-            let now = Arc::clone(&now);
-            move || *now.lock().unwrap()
-        });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mock = Mock::new(options, listener.local_addr().unwrap(), clock).unwrap();
-        let server = mock::serve(listener, mock.clone(), std::future::pending());
+        let clock = Arc::clone(&now);
+        let address = listener.local_addr().unwrap();
+        let mock = Mock::new(options, address, move || *clock.lock().unwrap()).unwrap();
+        let server = gotrue_mock::serve(listener, mock.clone(), std::future::pending());
         let client = reqwest::ClientBuilder::new()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())

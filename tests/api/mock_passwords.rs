@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use logout_gateway::mock::{Options, Tokens};
+use gotrue_mock::{Options, Tokens};
 use rstest::rstest;
 use serde_json::{Value, json};
 

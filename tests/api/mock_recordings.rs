@@ -14,8 +14,8 @@ use std::{
 
 use axum::http::Method;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use gotrue_mock::{Algorithm, Options, TEST_SECRET, Tokens};
 use jsonwebtoken::{EncodingKey, Header};
-use logout_gateway::mock::{Algorithm, Options, TEST_SECRET, Tokens};
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -9,7 +9,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use logout_gateway::mock::{Options, SessionExpiry};
+use gotrue_mock::{Options, SessionExpiry};
 use rstest::rstest;
 use serde_json::{Value, json};
 

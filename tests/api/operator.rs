@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use logout_gateway::{clock::Clock, mock::Tokens};
+use gotrue_mock::Tokens;
+use logout_gateway::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::harness::{RedisServer, Setup, Stage, eventually, witness};

@@ -12,7 +12,7 @@ struct Row {
     scope: &'static str,
     flags: &'static [(&'static str, &'static str)],
     /// What is done to the session before it is logged out.
-    before: fn(&Stage, &logout_gateway::mock::Tokens),
+    before: fn(&Stage, &gotrue_mock::Tokens),
     /// Status, code and reason of the error; `None` is the route's success.
     error: Option<(u16, &'static str, Option<&'static str>)>,
     outcome: &'static str,

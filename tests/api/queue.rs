@@ -8,7 +8,7 @@ mod waiting;
 
 use std::time::Duration;
 
-use logout_gateway::mock::Tokens;
+use gotrue_mock::Tokens;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tempfile::TempDir;

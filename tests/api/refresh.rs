@@ -1,6 +1,6 @@
 //! Section 3 of the contract: sessions whose access token has expired.
 
-use logout_gateway::mock::Tokens;
+use gotrue_mock::Tokens;
 use serde_json::{Value, json};
 
 use crate::harness::{

@@ -6,7 +6,7 @@ mod unproven;
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use logout_gateway::mock::Tokens;
+use gotrue_mock::Tokens;
 use serde_json::{Value, json};
 
 use crate::harness::{Browser, Form, Reply, Setup, Stage, assert_error, assert_success, claims_of};

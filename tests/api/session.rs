@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use logout_gateway::{
-    mock::{Algorithm, TEST_SECRET},
-    telemetry::traces::TraceContext,
-};
+use gotrue_mock::{Algorithm, TEST_SECRET};
+use logout_gateway::telemetry::traces::TraceContext;
 use serde_json::json;
 
 use crate::harness::{

@@ -8,7 +8,8 @@ mod queue;
 
 use std::time::{Duration, Instant};
 
-use logout_gateway::{clock::Clock, mock::Tokens, store::redis::BOUND};
+use gotrue_mock::Tokens;
+use logout_gateway::{clock::Clock, store::redis::BOUND};
 use rstest::rstest;
 use serde_json::json;
 

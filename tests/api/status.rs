@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use gotrue_mock::Algorithm;
 use logout_gateway::{
     config::StoreAddress,
-    mock::Algorithm,
     queue::{
         bounds::Bounds,
         entry::{QueueEntry, SealedCredentials},

@@ -1,6 +1,6 @@
 //! Section 3 of the contract: which access tokens are believed. What is not: `forged_tokens.rs`.
 
-use logout_gateway::mock::{Algorithm, TEST_SECRET, Tokens};
+use gotrue_mock::{Algorithm, TEST_SECRET, Tokens};
 use serde_json::json;
 
 use crate::harness::{

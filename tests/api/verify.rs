@@ -2,7 +2,7 @@
 
 mod revoked;
 
-use logout_gateway::mock::{Algorithm, Tokens};
+use gotrue_mock::{Algorithm, Tokens};
 use serde_json::json;
 
 use crate::harness::{Browser, Form, Setup, Stage, assert_error, claims_of};

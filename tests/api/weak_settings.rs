@@ -3,10 +3,8 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
-use logout_gateway::{
-    clock::Clock,
-    mock::{Algorithm, TEST_SECRET},
-};
+use gotrue_mock::{Algorithm, TEST_SECRET};
+use logout_gateway::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::harness::{RedisServer, Serving, Setup, Stage, eventually};

@@ -3,11 +3,8 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Router;
-use logout_gateway::{
-    clock::Clock,
-    gateway,
-    mock::{self, Mock, Options},
-};
+use gotrue_mock::{Mock, Options};
+use logout_gateway::{clock::Clock, gateway};
 use tokio::{
     net::TcpListener,
     sync::{Mutex, MutexGuard, OnceCell},
@@ -99,7 +96,8 @@ impl Project {
     async fn start_mock() -> Mock {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mock = Mock::new(Options::default(), address, Clock::system()).unwrap();
+        let clock = Clock::system();
+        let mock = Mock::new(Options::default(), address, move || clock.now()).unwrap();
         let listener = listener.into_std().unwrap();
         // It outlives the runtime of the test that happens to be first.
         let served = mock.clone();
@@ -107,7 +105,7 @@ impl Project {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();
-                mock::serve(listener, served, std::future::pending()).await;
+                gotrue_mock::serve(listener, served, std::future::pending()).await;
             });
         });
         mock
@@ -142,7 +140,10 @@ impl Project {
         let given = self.flags.iter().map(|(flag, value)| (*flag, value.as_str()));
         let given: Vec<_> = given.chain([("cookie-name", COOKIE)]).collect();
         let config = Setup::new().flags(&given).config();
-        let gotrue = self.mock.as_ref().map_or_else(Clock::system, |mock| mock.clock().clone());
+        let gotrue = match self.mock.clone() {
+            Some(mock) => Clock::from_fn(move || mock.now()),
+            None => Clock::system(),
+        };
         let clock = Clock::from_fn(move || {
             UNIX_EPOCH + Duration::from_secs((gotrue.unix_seconds() + ahead).unsigned_abs())
         });

@@ -1,7 +1,7 @@
 //! A Redis that has reached its `maxmemory`, while attackers go on: `verify` works, nothing that was promised
 //! is lost, and the queue is worked off as soon as GoTrue is well.
 
-use logout_gateway::mock::Tokens;
+use gotrue_mock::Tokens;
 use serde_json::json;
 
 use super::{report, start, verify};

@@ -2,10 +2,8 @@
 
 use std::collections::HashSet;
 
-use logout_gateway::{
-    clock::Clock,
-    mock::{Call, Tokens},
-};
+use gotrue_mock::{Call, Tokens};
+use logout_gateway::clock::Clock;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 

@@ -6,13 +6,11 @@ use std::{
     time::Duration,
 };
 
-use logout_gateway::{
-    mock::{Algorithm, TEST_SECRET},
-    session::{
-        jwks::Jwks,
-        token::TokenError,
-        verifier::{Judged, Standing, Verifier},
-    },
+use gotrue_mock::{Algorithm, TEST_SECRET};
+use logout_gateway::session::{
+    jwks::Jwks,
+    token::TokenError,
+    verifier::{Judged, Standing, Verifier},
 };
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 //! one, so that the end of either is the end of both.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use logout_gateway::mock::{Algorithm, Tokens};
+use gotrue_mock::{Algorithm, Tokens};
 use rstest::rstest;
 use serde_json::json;
 use uuid::Uuid;

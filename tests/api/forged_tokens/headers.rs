@@ -1,10 +1,8 @@
 //! Headers that ask for another algorithm, or for more than is given.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use logout_gateway::{
-    mock::Algorithm,
-    session::token::TokenError::{Header, Malformed, UnknownKey},
-};
+use gotrue_mock::Algorithm;
+use logout_gateway::session::token::TokenError::{Header, Malformed, UnknownKey};
 use serde_json::json;
 
 use super::{

@@ -4,10 +4,8 @@ use base64::{
     Engine as _,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
-use logout_gateway::{
-    mock::Algorithm,
-    session::token::TokenError::{Malformed, Signature, UnknownKey},
-};
+use gotrue_mock::Algorithm;
+use logout_gateway::session::token::TokenError::{Malformed, Signature, UnknownKey};
 use serde_json::{Value, json};
 
 use super::mint::{Mint, Row, with_member, without};

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::signature::{RSA_PKCS1_SHA512, RSA_PSS_SHA256};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use logout_gateway::mock::Algorithm;
+use gotrue_mock::Algorithm;
 use serde_json::json;
 use uuid::Uuid;
 

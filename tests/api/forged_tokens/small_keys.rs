@@ -5,7 +5,8 @@ use aws_lc_rs::signature::{
     RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RsaPublicKeyComponents,
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use logout_gateway::{mock::Algorithm, session::token::TokenError::UnknownKey};
+use gotrue_mock::Algorithm;
+use logout_gateway::session::token::TokenError::UnknownKey;
 use serde_json::{Value, json};
 
 use super::court::{Judge, Why};

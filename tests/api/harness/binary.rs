@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use logout_gateway::mock::TEST_SECRET;
+use gotrue_mock::TEST_SECRET;
 use serde_json::Value;
 
 use super::{Request, SECRET, Stage, eventually, witness};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use logout_gateway::mock::Tokens;
+use gotrue_mock::Tokens;
 use percent_encoding::utf8_percent_encode;
 use serde_json::json;
 

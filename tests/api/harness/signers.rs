@@ -11,7 +11,7 @@ use aws_lc_rs::{
     },
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use logout_gateway::mock::{Algorithm, TEST_SECRET};
+use gotrue_mock::{Algorithm, TEST_SECRET};
 use serde_json::{Value, json};
 
 /// A key with its name; a shared secret has none.

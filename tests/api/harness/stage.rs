@@ -10,10 +10,10 @@ use std::{
 
 use axum::Router;
 use clap::{Args as _, Command, FromArgMatches as _};
+use gotrue_mock::{Call, Mock, Options, Tokens};
 use logout_gateway::{
     config::{self, Config},
     gateway::Gateway,
-    mock::{self, Call, Mock, Options, Tokens},
 };
 use tokio::{net::TcpListener, sync::oneshot};
 use uuid::Uuid;
@@ -66,7 +66,7 @@ impl Setup {
         flags.iter().fold(self, |setup, (flag, value)| setup.flag(flag, value))
     }
 
-    pub(crate) fn algorithm(mut self, algorithm: mock::Algorithm) -> Self {
+    pub(crate) fn algorithm(mut self, algorithm: gotrue_mock::Algorithm) -> Self {
         self.options.algorithm = algorithm;
         self
     }
@@ -108,8 +108,9 @@ impl Setup {
         // One clock for both, unless they are to differ.
         let mock_time = if self.gotrue_ahead == 0 { time.clone() } else { mock_time };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let clock = mock_time.clock();
         let mock =
-            Mock::new(self.options, listener.local_addr().unwrap(), mock_time.clock()).unwrap();
+            Mock::new(self.options, listener.local_addr().unwrap(), move || clock.now()).unwrap();
         for fault in faults {
             mock.inject(serde_json::from_value(fault.clone()).unwrap());
         }
@@ -120,7 +121,7 @@ impl Setup {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();
-                mock::serve(listener, served, async { drop(stopped.await) }).await;
+                gotrue_mock::serve(listener, served, async { drop(stopped.await) }).await;
             });
         });
         let mut flags = self.flags;

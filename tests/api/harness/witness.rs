@@ -10,7 +10,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use logout_gateway::mock::{Call, Tokens};
+use gotrue_mock::{Call, Tokens};
 use serde_json::Value;
 use tracing::Level;
 use tracing_subscriber::fmt::format::FmtSpan;

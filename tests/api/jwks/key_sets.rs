@@ -5,8 +5,8 @@
 //! verified a token by, and B.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use gotrue_mock::{TEST_SECRET, Tokens};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use logout_gateway::mock::{self, TEST_SECRET, Tokens};
 use serde_json::{Value, json};
 
 use super::KEY_SET;
@@ -247,7 +247,7 @@ async fn a_secret_that_is_published_makes_no_token_genuine() {
 #[tokio::test]
 async fn a_key_without_a_name_serves_no_token_without_one() {
     let mut key = recorded("es256");
-    let signer = Signer::of_the_project(mock::Algorithm::Es256);
+    let signer = Signer::of_the_project(gotrue_mock::Algorithm::Es256);
     for kid in [None, Some(Value::Null), Some(json!(7))] {
         match kid {
             None => drop(key.as_object_mut().unwrap().remove("kid")),

@@ -1,6 +1,6 @@
 //! Whatever a logout comes to, and whatever `verify` answers: counted once, and nothing else with it.
 
-use logout_gateway::mock::Algorithm;
+use gotrue_mock::Algorithm;
 use serde_json::{Value, json};
 
 use super::samples::{changes, expected, samples};
@@ -221,9 +221,8 @@ async fn whatever_verify_answers_is_counted_by_why() {
     let stage = setup().algorithm(Algorithm::Hs256).start().await;
     let [living, gone, unasked] = [(); 3].map(|()| stage.sign_up());
     assert!(stage.mock.delete_user(gone.user_id));
-    let verify = |tokens: &logout_gateway::mock::Tokens| {
-        stage.get("/api/auth/verify").bearer(&tokens.access_token)
-    };
+    let verify =
+        |tokens: &gotrue_mock::Tokens| stage.get("/api/auth/verify").bearer(&tokens.access_token);
     let words = ["verify:ok", "user:ok"];
     assert_counts(&stage, "asked", verify(&living), 200, &words).await;
     let words = ["verify:not_found", "user:refused"];

@@ -5,10 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use logout_gateway::{
-    csrf::Csrf,
-    mock::{TEST_SECRET, Tokens},
-};
+use gotrue_mock::{TEST_SECRET, Tokens};
+use logout_gateway::csrf::Csrf;
 use proptest_state_machine::StateMachineTest;
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use logout_gateway::{csrf::Binding, mock::Tokens};
+use gotrue_mock::Tokens;
+use logout_gateway::csrf::Binding;
 use serde_json::json;
 
 use super::{

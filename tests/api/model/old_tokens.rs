@@ -1,7 +1,7 @@
 //! A client that found an expired access token in an old log, and queues a `global` logout of its session:
 //! the logouts of the session's own user are neither widened nor held back by that.
 
-use logout_gateway::mock::Tokens;
+use gotrue_mock::Tokens;
 use serde_json::json;
 use tempfile::TempDir;
 

@@ -1,6 +1,6 @@
 //! The projects that the same histories are told of.
 
-use logout_gateway::mock::Algorithm;
+use gotrue_mock::Algorithm;
 
 /// Who tells whether a token is genuine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What may be queued, and how much of it.
 
-use logout_gateway::mock::{Algorithm, Tokens};
+use gotrue_mock::{Algorithm, Tokens};
 use serde_json::json;
 
 use super::{durable, fails, log_out, waiting, worked_off};

@@ -1,6 +1,6 @@
 //! Which credentials of an entry GoTrue is asked with, and when none of them is left.
 
-use logout_gateway::mock::Tokens;
+use gotrue_mock::Tokens;
 use rstest::rstest;
 use serde_json::json;
 

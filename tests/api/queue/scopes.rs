@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use logout_gateway::mock::Tokens;
+use gotrue_mock::Tokens;
 use serde_json::json;
 
 use super::{durable, fails, failures, log_out, waiting, worked_off};

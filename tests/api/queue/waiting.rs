@@ -2,7 +2,8 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use logout_gateway::{clock::Clock, mock::Tokens};
+use gotrue_mock::Tokens;
+use logout_gateway::clock::Clock;
 use rstest::rstest;
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! Sections 3 and 8 of the contract: which key sets, algorithms and secrets let a token be judged. `readyz`
 //! is 200 where the project's tokens can be, and where none can, no token is refused as if it had been judged.
 
-use logout_gateway::mock::{Algorithm, TEST_SECRET};
+use gotrue_mock::{Algorithm, TEST_SECRET};
 use serde_json::json;
 
 use crate::harness::{Setup, Stage, assert_error, assert_not_ready, eventually};

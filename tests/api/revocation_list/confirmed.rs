@@ -1,7 +1,7 @@
 //! Logouts that GoTrue confirmed: whose enter the list.
 
 use crate::harness::{Setup, assert_error, assert_success};
-use logout_gateway::mock::Algorithm;
+use gotrue_mock::Algorithm;
 
 #[tokio::test]
 async fn a_confirmed_logout_of_a_session_that_gotrue_alone_can_judge_enters_the_list() {

@@ -1,6 +1,6 @@
 //! What a token that GoTrue alone can judge is answered for a session that is known to be over.
 
-use logout_gateway::mock::{Algorithm, Tokens};
+use gotrue_mock::{Algorithm, Tokens};
 use serde_json::json;
 
 use crate::harness::{

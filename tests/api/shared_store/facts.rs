@@ -1,6 +1,6 @@
 //! A gateway that does not know the whole list asks Redis what a logout needs to know of its session.
 
-use logout_gateway::mock::Tokens;
+use gotrue_mock::Tokens;
 use serde_json::json;
 
 use super::{Pair, assert_revoked, verify_here};

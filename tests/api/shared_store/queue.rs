@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use logout_gateway::{clock::Clock, mock::Tokens};
+use gotrue_mock::Tokens;
+use logout_gateway::clock::Clock;
 use serde_json::json;
 
 use crate::{

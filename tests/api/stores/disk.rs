@@ -2,7 +2,8 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
-use logout_gateway::{clock::Clock, mock::Tokens, session::token::Claims};
+use gotrue_mock::Tokens;
+use logout_gateway::{clock::Clock, session::token::Claims};
 use rlimit::{Resource, prlimit};
 use serde_json::json;
 use tempfile::TempDir;

@@ -102,7 +102,7 @@ async fn with_keys(row: Row) {
 }
 
 /// The token is let in, and its session can be ended.
-async fn assert_known(stage: &Stage, tokens: &logout_gateway::mock::Tokens) {
+async fn assert_known(stage: &Stage, tokens: &gotrue_mock::Tokens) {
     assert_eq!(stage.verify(tokens).await, 200);
     let reply = stage.post(ROUTE).bearer(&tokens.access_token).send().await;
     assert_success(&reply, ROUTE, tokens.user_id, "revoked");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use logout_gateway::mock::Tokens;
+use gotrue_mock::Tokens;
 
 use super::{
     Elsewhere, LONG_BUDGET, SHORT_BUDGET, all_at_once, assert_failed, assert_in_time,

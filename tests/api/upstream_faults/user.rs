@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use logout_gateway::mock::{Algorithm, Tokens};
+use gotrue_mock::{Algorithm, Tokens};
 use serde_json::json;
 
 use super::{

@@ -2,10 +2,8 @@
 
 use std::{process::Command, time::Instant};
 
-use logout_gateway::{
-    clock::Clock,
-    mock::{Algorithm, TEST_SECRET, Tokens},
-};
+use gotrue_mock::{Algorithm, TEST_SECRET, Tokens};
+use logout_gateway::clock::Clock;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -1,30 +1,31 @@
-//! What the mock was asked: the call log that tests read.
+//! The log of the requests that the mock received.
 
 use std::{collections::BTreeMap, fmt};
 
 use axum::http::request::Parts;
 use serde::Serialize;
 
-/// The log keeps the newest ones.
-pub(super) const KEPT: usize = 50_000;
+/// The log drops the oldest call beyond this number.
+pub(crate) const MAX_CALLS: usize = 50_000;
 
-/// One request to anything but the control routes, as it came.
+/// One request as it arrived. Requests to the control routes, CORS preflights and requests whose
+/// body is over 1 MiB are not logged.
 #[derive(Clone, Serialize)]
 pub struct Call {
-    /// `POST`.
+    /// For example `POST`.
     pub method: String,
-    /// `/auth/v1/logout`.
+    /// For example `/auth/v1/logout`.
     pub path: String,
-    /// `scope=local`, without the question mark; empty if there is none.
+    /// For example `scope=local`, without the question mark; empty if there is none.
     pub query: String,
-    /// Names in lower case, each with its values in order.
+    /// The values of each header in their order; names are in lower case.
     pub headers: BTreeMap<String, Vec<String>>,
-    /// The body; octets that are not UTF-8 are replaced.
+    /// The body as UTF-8. Bytes that are not are replaced by U+FFFD.
     pub body: String,
 }
 
 impl Call {
-    pub(super) fn of(head: &Parts, body: &[u8]) -> Self {
+    pub(crate) fn new(head: &Parts, body: &[u8]) -> Self {
         let mut headers = BTreeMap::<_, Vec<_>>::new();
         for (name, value) in &head.headers {
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -39,14 +40,14 @@ impl Call {
         }
     }
 
-    /// The first value of a header.
+    /// The first value of the header with this name, which must be in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.first().map(String::as_str)
     }
 }
 
-/// Headers and body hold credentials.
+/// Shows neither headers nor body: they hold credentials.
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}?{}", self.method, self.path, self.query)

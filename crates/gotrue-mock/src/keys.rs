@@ -1,5 +1,7 @@
-//! The keys that the mock signs and verifies with, as GoTrue does: by `kid`, and HS256 tokens by the
-//! old shared secret even where an asymmetric key signs (recorded:
+//! The keys that sign and verify access tokens.
+//!
+//! As in GoTrue, a token's `kid` chooses the key that verifies it. An HS256 token without a known
+//! `kid` is verified with the shared secret even where an asymmetric key signs (recorded:
 //! `logout-hs256-token-at-es256-server`).
 
 use std::{fmt, sync::Arc};
@@ -10,54 +12,18 @@ use jsonwebtoken::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::jwk::{self, JwkError, PrivateJwk};
+use crate::{
+    algorithm::Algorithm,
+    jwk::{self, JwkError, PrivateJwk},
+};
 
-/// The test keys, one of each algorithm: anybody can mint tokens with them.
-const TEST_KEYS: &str = include_str!("../../fixtures/gotrue/signing-keys.json");
+/// One key of each algorithm. They are public: anyone can sign tokens with them.
+const TEST_KEYS: &str = include_str!("../../../fixtures/gotrue/signing-keys.json");
 
-/// The shared secret of the recordings, and of every local Supabase project.
+/// The default shared secret, in the recordings and in every local Supabase project. It is public.
 pub const TEST_SECRET: &str = "super-secret-jwt-token-with-at-least-32-characters-long";
 
-/// What the tokens are signed with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Algorithm {
-    /// ECDSA with P-256.
-    #[value(name = "ES256")]
-    Es256,
-    /// RSASSA-PKCS1-v1_5.
-    #[value(name = "RS256")]
-    Rs256,
-    /// Ed25519.
-    #[value(name = "EdDSA")]
-    EdDsa,
-    /// HMAC with the shared secret; the key set is empty then.
-    #[value(name = "HS256")]
-    Hs256,
-}
-
-impl Algorithm {
-    fn jws(self) -> jsonwebtoken::Algorithm {
-        match self {
-            Self::Es256 => jsonwebtoken::Algorithm::ES256,
-            Self::Rs256 => jsonwebtoken::Algorithm::RS256,
-            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
-            Self::Hs256 => jsonwebtoken::Algorithm::HS256,
-        }
-    }
-}
-
-impl fmt::Display for Algorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Es256 => "ES256",
-            Self::Rs256 => "RS256",
-            Self::EdDsa => "EdDSA",
-            Self::Hs256 => "HS256",
-        })
-    }
-}
-
-/// Private keys, each known to be usable. The first one of the chosen algorithm signs.
+/// Valid private keys. The first key of the chosen algorithm signs.
 #[derive(Clone)]
 pub struct SigningKeys {
     keys: Vec<Arc<SigningKey>>,
@@ -65,22 +31,24 @@ pub struct SigningKeys {
 }
 
 impl SigningKeys {
-    /// The test keys of `fixtures/`.
+    /// The keys of `fixtures/gotrue/signing-keys.json`, one of each algorithm. They are public.
     ///
     /// # Panics
     ///
-    /// Never: the keys are compiled in, and a test reads them.
+    /// Never: the keys are compiled in.
     #[must_use]
     pub fn test_keys() -> Self {
         Self::from_json(TEST_KEYS).expect("the keys that are compiled in are usable")
     }
 
-    /// Reads `{"keys":[…]}`, a list of JWKs, or an object that names each. Keys of other kinds are
-    /// passed over; without one of kind `oct` the shared secret is [`TEST_SECRET`].
+    /// Reads private JWKs: a JWK set (`{"keys":[…]}`), a list, an object with a JWK as the value of
+    /// each name, or one JWK. Each needs a `kid`. Keys of algorithms that the mock does not support
+    /// are ignored. The first key of kind `oct` is the shared secret; without one it is
+    /// [`TEST_SECRET`].
     ///
     /// # Errors
     ///
-    /// When it is not JSON of such a shape, or a key is broken.
+    /// The text is not JSON of such a shape, or a key is invalid.
     pub fn from_json(json: &str) -> Result<Self, JwkError> {
         let mut keys = Vec::new();
         for jwk in PrivateJwk::parse_set(json)? {
@@ -102,24 +70,34 @@ impl SigningKeys {
         Ok(Self { keys, secret })
     }
 
+    /// Whether one of the keys signs with `algorithm`. For HS256 always: there is a default secret.
+    #[must_use]
+    pub fn has_key_for(&self, algorithm: Algorithm) -> bool {
+        self.signing_key(algorithm).is_some()
+    }
+
     /// The keys of a server that signs with `algorithm`; `None` without a key for it.
-    pub(super) fn ring(&self, algorithm: Algorithm) -> Option<KeyRing> {
-        let signing = match algorithm {
-            Algorithm::Hs256 => &self.secret,
-            _ => self.keys.iter().find(|key| key.algorithm == algorithm)?,
-        };
-        let (signing, secret) = (Arc::clone(signing), Arc::clone(&self.secret));
-        Some(KeyRing { signing, kept: Vec::new(), secret })
+    pub(crate) fn key_ring(&self, algorithm: Algorithm) -> Option<KeyRing> {
+        let signing = Arc::clone(self.signing_key(algorithm)?);
+        Some(KeyRing { signing, previous: Vec::new(), secret: Arc::clone(&self.secret) })
+    }
+
+    fn signing_key(&self, algorithm: Algorithm) -> Option<&Arc<SigningKey>> {
+        match algorithm {
+            Algorithm::Hs256 => Some(&self.secret),
+            _ => self.keys.iter().find(|key| key.algorithm == algorithm),
+        }
     }
 }
 
+/// Shows the `kid`s only.
 impl fmt::Debug for SigningKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.keys.iter().map(|key| &key.kid)).finish()
     }
 }
 
-/// One private key, and its public half as the key set shows it.
+/// One private key, and its public JWK as the key set shows it.
 struct SigningKey {
     algorithm: Algorithm,
     kid: String,
@@ -140,19 +118,19 @@ impl SigningKey {
     }
 }
 
-/// The keys of one server: what signs, and what verifies.
+/// The keys of one server.
 #[derive(Clone)]
-pub(super) struct KeyRing {
+pub(crate) struct KeyRing {
     signing: Arc<SigningKey>,
-    /// Keys that signed before, the newest first.
-    kept: Vec<Arc<SigningKey>>,
+    /// Keys of the key set that signed earlier, newest first.
+    previous: Vec<Arc<SigningKey>>,
     secret: Arc<SigningKey>,
 }
 
 impl KeyRing {
-    /// The same server with a new key. What older ones signed verifies no longer, unless they are kept;
-    /// a shared secret has no name to be found by, so of those there is but one.
-    pub(super) fn rotated(&self, kid: String, keep_old: bool) -> Result<Self, JwkError> {
+    /// The key ring with a new signing key. Tokens of older keys are refused from then on, unless
+    /// `keep_old`. HS256 tokens name no key, so a new shared secret always replaces the old one.
+    pub(crate) fn rotated(&self, kid: String, keep_old: bool) -> Result<Self, JwkError> {
         let algorithm = self.signing.algorithm;
         let encoding = jwk::generate(algorithm).map_err(|_| JwkError::Rejected(algorithm))?;
         let signing = Arc::new(SigningKey::new(algorithm, kid, encoding)?);
@@ -160,12 +138,12 @@ impl KeyRing {
             Algorithm::Hs256 => Arc::clone(&signing),
             _ => Arc::clone(&self.secret),
         };
-        let kept = self.published().filter(|_| keep_old).cloned().collect();
-        Ok(Self { signing, kept, secret })
+        let previous = self.published().filter(|_| keep_old).cloned().collect();
+        Ok(Self { signing, previous, secret })
     }
 
-    /// The key set; a shared secret is never in it.
-    pub(super) fn jwks(&self) -> JwkSet {
+    /// The public key set. It is empty with a shared secret.
+    pub(crate) fn jwks(&self) -> JwkSet {
         match self.signing.algorithm {
             Algorithm::Hs256 => JwkSet { keys: Vec::new() },
             _ => JwkSet { keys: self.published().map(|key| key.public.clone()).collect() },
@@ -173,26 +151,26 @@ impl KeyRing {
     }
 
     fn published(&self) -> impl Iterator<Item = &Arc<SigningKey>> {
-        std::iter::once(&self.signing).chain(&self.kept)
+        std::iter::once(&self.signing).chain(&self.previous)
     }
 
-    /// A signed JWT.
-    pub(super) fn sign(&self, claims: &impl Serialize) -> jsonwebtoken::errors::Result<String> {
+    /// Signs a JWT. Its header names the key, except for HS256.
+    pub(crate) fn sign(&self, claims: &impl Serialize) -> jsonwebtoken::errors::Result<String> {
         let mut header = Header::new(self.signing.algorithm.jws());
         header.kid = (self.signing.algorithm != Algorithm::Hs256).then(|| self.signing.kid.clone());
         jsonwebtoken::encode(&header, claims, &self.signing.encoding)
     }
 
-    /// The claims of a token whose signature holds; no claim is judged.
-    pub(super) fn verify<T: DeserializeOwned>(&self, token: &str) -> Result<T, Unverified> {
-        let header = jsonwebtoken::decode_header(token).map_err(|_| Unverified::Malformed)?;
+    /// Verifies a token's signature and returns its claims. It checks no claim.
+    pub(crate) fn verify<T: DeserializeOwned>(&self, token: &str) -> Result<T, VerifyError> {
+        let header = jsonwebtoken::decode_header(token).map_err(|_| VerifyError::Malformed)?;
         let named = self.published().find(|key| header.kid.as_deref() == Some(&key.kid));
         let key = if let Some(key) = named {
             key
         } else if header.alg == jsonwebtoken::Algorithm::HS256 {
             &self.secret
         } else {
-            return Err(Unverified::UnknownKey);
+            return Err(VerifyError::UnknownKey);
         };
         let mut validation = Validation::new(key.algorithm.jws());
         validation.required_spec_claims.clear();
@@ -201,18 +179,18 @@ impl KeyRing {
         jsonwebtoken::decode(token, &key.decoding, &validation).map(|token| token.claims).map_err(
             |error| match error.kind() {
                 jsonwebtoken::errors::ErrorKind::InvalidSignature => {
-                    Unverified::Signature(key.algorithm)
+                    VerifyError::Signature(key.algorithm)
                 }
-                jsonwebtoken::errors::ErrorKind::InvalidAlgorithm => Unverified::UnknownKey,
-                _ => Unverified::Malformed,
+                jsonwebtoken::errors::ErrorKind::InvalidAlgorithm => VerifyError::UnknownKey,
+                _ => VerifyError::Malformed,
             },
         )
     }
 }
 
-/// Why a token does not verify, in the words of GoTrue's JWT library.
+/// Why a token is refused, with the messages of GoTrue's JWT library.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-pub(super) enum Unverified {
+pub(crate) enum VerifyError {
     #[error("token is malformed: token contains an invalid number of segments")]
     Malformed,
     #[error("token is unverifiable: error while executing keyfunc: unrecognized JWT kid")]

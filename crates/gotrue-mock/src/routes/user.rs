@@ -1,9 +1,11 @@
-//! `PUT /user` and `PUT /admin/users/{id}`: a new password, and the sessions that it ends.
+//! `GET /user`, `PUT /user` and `PUT /admin/users/{id}`: a user, and a new password.
 //!
-//! 1. A user's own new password ends the user's other sessions (recorded: `user-password`). A token
-//!    without `session_id` ends all of them (`ending-minted-password`).
-//! 2. A password that an administrator sets ends all sessions (`admin-password`).
-//! 3. A new address or number and new metadata are 501: the mock does not have them yet.
+//! 1. A password that a user sets ends the user's other sessions (recorded: `user-password`). Set
+//!    with a token that names no session, it ends all of them (recorded: `ending-minted-password`).
+//! 2. A password that an administrator sets ends all sessions of the user (recorded:
+//!    `admin-password`).
+//! 3. The mock changes nothing but the password: a new address, number or metadata are answered
+//!    501.
 
 use axum::{
     Json,
@@ -12,19 +14,28 @@ use axum::{
 };
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{
-    Mock,
-    access_token::{Caller, require_administrator},
+use crate::{
+    authentication::{Caller, require_administrator},
+    credentials::{check_password_length, parse_email},
     error::GotrueError,
-    grants::{check_email, parse},
-    password::check_strength,
-    state,
+    mock::Mock,
+    request::parse_json_object,
     user::User,
 };
+
+pub(crate) async fn get_user(
+    State(mock): State<Mock>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, GotrueError> {
+    let database = mock.database();
+    let caller = Caller::authenticate(&mock, &database, &headers)?;
+    let user = database.user(caller.user_id);
+    Ok(Json(user.map_or(Value::Null, User::to_json)))
+}
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -40,10 +51,10 @@ impl UserUpdate {
     /// GoTrue's checks, in its order.
     fn check(&self, user: &User) -> Result<(), GotrueError> {
         let email = self.email.as_deref().filter(|email| !email.is_empty());
-        let email = email.map(check_email).transpose()?;
+        let email = email.map(parse_email).transpose()?;
         let phone = self.phone.as_deref().filter(|phone| !phone.is_empty());
         if let Some(password) = &self.password {
-            check_strength(password.expose_secret())?;
+            check_password_length(password.expose_secret())?;
         }
         if self.app_metadata.is_some() {
             let message = "Updating app_metadata requires admin privileges";
@@ -55,13 +66,13 @@ impl UserUpdate {
             return Err(GotrueError::unprocessable("validation_failed", message));
         }
         let new_email = email.is_some_and(|email| email != user.email());
-        let not_built =
+        let unsupported =
             [("email", new_email), ("phone", phone.is_some()), ("data", self.data.is_some())];
-        if let Some((member, _)) = not_built.into_iter().find(|(_, is_given)| *is_given) {
+        if let Some((member, _)) = unsupported.into_iter().find(|(_, is_given)| *is_given) {
             return Err(GotrueError::not_implemented(&format!("PUT /user with {member}")));
         }
         match &self.password {
-            Some(password) if state::has_password(user, password.expose_secret()) => {
+            Some(password) if user.has_password(password.expose_secret()) => {
                 let message = "New password should be different from the old password.";
                 Err(GotrueError::unprocessable("same_password", message))
             }
@@ -70,34 +81,34 @@ impl UserUpdate {
     }
 }
 
-pub(super) async fn update_user(
+pub(crate) async fn update_user(
     State(mock): State<Mock>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
-    let mut state = mock.state();
-    let Caller { user_id, session_id } = Caller::authenticate(&mock, &state, &headers)?;
-    let update: UserUpdate = parse_object(&body, "UserUpdateParams")?;
-    let user = state.user(user_id).ok_or_else(user_not_found)?;
+    let mut database = mock.database();
+    let Caller { user_id, session_id } = Caller::authenticate(&mock, &database, &headers)?;
+    let update: UserUpdate = parse_json_object(&body, "UserUpdateParams")?;
+    let user = database.user(user_id).ok_or_else(user_not_found)?;
     update.check(user)?;
     if let Some(password) = update.password {
-        state.set_password(user_id, password, mock.clock().now());
-        state.end_sessions_of(user_id, session_id);
+        database.set_password(user_id, password, mock.now());
+        database.delete_sessions_of(user_id, session_id);
     }
-    state.user(user_id).map(|user| Json(user.to_json())).ok_or_else(user_not_found)
+    database.user(user_id).map(|user| Json(user.to_json())).ok_or_else(user_not_found)
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct AdminUserUpdate {
     password: Option<SecretString>,
-    /// All other members. The mock takes `email_confirm`, which changes nothing because it confirms
-    /// every address, and refuses the rest.
+    /// All other members. The mock accepts `email_confirm`, which changes nothing because every
+    /// address is confirmed, and refuses the rest.
     #[serde(flatten)]
     others: Map<String, Value>,
 }
 
-pub(super) async fn update_user_as_administrator(
+pub(crate) async fn update_user_as_administrator(
     State(mock): State<Mock>,
     Path(id): Path<String>,
     headers: HeaderMap,
@@ -106,44 +117,23 @@ pub(super) async fn update_user_as_administrator(
     require_administrator(&mock, &headers)?;
     let user_id = Uuid::try_parse(&id)
         .map_err(|_| GotrueError::not_found("validation_failed", "user_id must be an UUID"))?;
-    let mut state = mock.state();
-    state.user(user_id).ok_or_else(user_not_found)?;
-    let update: AdminUserUpdate = parse_object(&body, "AdminUserParams")?;
+    let mut database = mock.database();
+    database.user(user_id).ok_or_else(user_not_found)?;
+    let update: AdminUserUpdate = parse_json_object(&body, "AdminUserParams")?;
     if let Some(password) = &update.password {
-        check_strength(password.expose_secret())?;
+        check_password_length(password.expose_secret())?;
     }
     if let Some(member) = update.others.keys().find(|member| *member != "email_confirm") {
         let endpoint = format!("PUT /admin/users/{{id}} with {member}");
         return Err(GotrueError::not_implemented(&endpoint));
     }
     if let Some(password) = update.password {
-        state.set_password(user_id, password, mock.clock().now());
-        state.end_sessions_of(user_id, None);
+        database.set_password(user_id, password, mock.now());
+        database.delete_sessions_of(user_id, None);
     }
-    state.user(user_id).map(|user| Json(user.to_json())).ok_or_else(user_not_found)
+    database.user(user_id).map(|user| Json(user.to_json())).ok_or_else(user_not_found)
 }
 
 fn user_not_found() -> GotrueError {
     GotrueError::not_found("user_not_found", "User not found")
-}
-
-/// Reads a JSON object. Serde would take an array for a structure, which GoTrue refuses by the name
-/// of its own type (recorded: `body-array-user`).
-fn parse_object<T: Default + DeserializeOwned>(
-    body: &[u8],
-    gotype: &str,
-) -> Result<T, GotrueError> {
-    let kind = match parse(body)? {
-        Value::Object(_) => return parse(body),
-        Value::Null => return Ok(T::default()),
-        Value::Array(_) => "array",
-        Value::String(_) => "string",
-        Value::Number(_) => "number",
-        Value::Bool(_) => "bool",
-    };
-    let message = format!(
-        "Could not parse request body as JSON: json: cannot unmarshal {kind} into Go value of type \
-         api.{gotype}"
-    );
-    Err(GotrueError::bad_request("bad_json", message))
 }

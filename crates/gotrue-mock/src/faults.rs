@@ -1,10 +1,10 @@
-//! Faults: what a test asks the mock to do instead of answering.
+//! Faults that a test injects into GoTrue's endpoints.
 //!
-//! 1. A fault concerns one operation. The oldest one that has times left acts; each time it acts
-//!    counts, and without `times` it lasts until reset.
-//! 2. But for `delay`, the request has no effect, unless the fault says `effect`: then sessions
-//!    change, and only the answer goes wrong.
-//! 3. `hang`, `reset`, `truncate` and `garbage` act on the connection itself.
+//! 1. A fault acts on the requests of one operation, `times` times, or without `times` until it is
+//!    cleared. Of several faults for one operation the oldest acts.
+//! 2. A request that a fault acts on has no effect on sessions, unless the fault sets `effect` or
+//!    is a `delay`.
+//! 3. With `hang`, `reset`, `truncate` and `garbage` the client receives no complete response.
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
@@ -21,27 +21,27 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Value, json};
 
-use super::error::{self, ApiVersion};
+use crate::error::{self, ApiVersion};
 
-/// What a fault concerns: one of GoTrue's endpoints.
+/// One of GoTrue's endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Operation {
+pub(crate) enum Operation {
     /// `/logout`.
     Logout,
-    /// `/token`, any grant.
+    /// `/token`, with any grant.
     Token,
     /// `/.well-known/jwks.json`.
     Jwks,
-    /// `/user`.
+    /// `/user`, with any method.
     User,
     /// `/health`.
     Health,
 }
 
 impl Operation {
-    /// The operation at a path of the mock.
-    pub(super) fn at(path: &str) -> Option<Self> {
+    /// The operation of a request's path; `None`: no fault can act on it.
+    pub(crate) fn from_path(path: &str) -> Option<Self> {
         match path {
             "/auth/v1/logout" => Some(Self::Logout),
             "/auth/v1/token" => Some(Self::Token),
@@ -53,76 +53,68 @@ impl Operation {
     }
 }
 
-/// One fault, as `POST /mock/faults` takes it.
+/// One fault. The JSON that `POST /mock/faults` accepts deserializes to it, for example
+/// `{"operation":"logout","kind":"status","status":503,"times":1}`. The README lists all members.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Fault {
-    /// What it concerns.
-    pub operation: Operation,
-    /// How often it acts; `None`: until reset.
-    pub times: Option<NonZeroU32>,
-    /// Whether the request takes effect although its answer goes wrong.
+    pub(crate) operation: Operation,
+    /// How often it acts; `None`: until it is cleared.
+    pub(crate) times: Option<NonZeroU32>,
+    /// Whether the request changes sessions although its response is replaced.
     #[serde(default)]
-    pub effect: bool,
-    /// What goes wrong.
+    pub(crate) effect: bool,
     #[serde(flatten)]
-    pub kind: Kind,
+    pub(crate) kind: FaultKind,
 }
 
-/// What goes wrong.
+/// What the mock does with a request.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Kind {
-    /// Another answer.
-    Status(Answer),
-    /// The right answer, late.
+pub(crate) enum FaultKind {
+    /// Answers this response.
+    Status(FaultResponse),
+    /// Handles the request after a pause.
     Delay {
-        /// Seconds.
         #[serde(deserialize_with = "seconds", default = "one_second", rename = "seconds")]
         by: Duration,
     },
-    /// No answer; the connection stays open.
+    /// Answers nothing and keeps the connection open.
     Hang,
-    /// The connection is reset (a TCP `RST`).
+    /// Resets the connection (TCP `RST`).
     Reset,
-    /// A response that ends in the middle of its body.
+    /// Closes the connection in the middle of a response's body.
     Truncate,
-    /// Octets that are not HTTP.
+    /// Sends bytes that are not HTTP, and closes the connection.
     Garbage,
-    /// A redirect.
+    /// Answers 307.
     Redirect {
-        /// Where to; without it to a path of the mock that does not exist, so that the call log
-        /// shows who followed.
-        #[serde(default = "nowhere")]
+        /// The default is a path of the mock that does not exist: the call log shows whether the
+        /// client followed.
+        #[serde(default = "unknown_path")]
         location: String,
     },
-    /// An answer of several megabytes.
+    /// Answers a body of 4 MiB.
     Oversize,
 }
 
-/// The answer of [`Kind::Status`].
+/// The response of [`FaultKind::Status`].
 #[derive(Clone, Debug, Deserialize)]
-pub struct Answer {
-    /// 200 to 599, default 503.
+pub(crate) struct FaultResponse {
+    /// 200 to 599; the default is 503.
     #[serde(deserialize_with = "status", default = "service_unavailable")]
-    pub status: StatusCode,
-    /// A GoTrue error code: header and body are GoTrue's then.
-    pub code: Option<String>,
-    /// Sent besides; a `Content-Type` here is the body's.
+    status: StatusCode,
+    /// An error code: without a body the response is GoTrue's error with this code.
+    code: Option<String>,
+    /// Added to the response; they override its own, such as `Content-Type`.
     #[serde(deserialize_with = "headers", default)]
-    pub headers: HeaderMap,
-    /// A text as it is, anything else as JSON. Without it and without `code` the answer is that of
-    /// an API gateway in front of GoTrue: `{"message":"…"}`.
-    pub body: Option<Value>,
+    headers: HeaderMap,
+    /// A string is sent as text, any other value as JSON. Without body and code the response is
+    /// that of an API gateway in front of GoTrue: `{"message":"…"}`.
+    body: Option<Value>,
 }
 
-impl Answer {
-    /// Nothing but a status.
-    #[must_use]
-    pub fn of(status: StatusCode) -> Self {
-        Self { status, code: None, headers: HeaderMap::new(), body: None }
-    }
-
-    pub(super) fn respond(self, version: ApiVersion) -> Response {
+impl FaultResponse {
+    pub(crate) fn into_response(self, version: ApiVersion) -> Response {
         let reason = self.status.canonical_reason().unwrap_or_default();
         let mut response = match (self.body, self.code) {
             (None, Some(code)) => error::error_response(self.status, &code, reason, version),
@@ -136,8 +128,8 @@ impl Answer {
     }
 }
 
-/// A redirect that keeps method and body, as a client that follows it would be worst off with.
-pub(super) fn redirect(location: &str) -> Response {
+/// A redirect that keeps method and body: a client that follows it sends its credentials elsewhere.
+pub(crate) fn redirect(location: &str) -> Response {
     let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
     if let Ok(location) = HeaderValue::from_str(location) {
         response.headers_mut().insert(LOCATION, location);
@@ -145,29 +137,29 @@ pub(super) fn redirect(location: &str) -> Response {
     response
 }
 
-/// Valid JSON, so that nothing but its length can be held against it.
-pub(super) fn oversize() -> Response {
+/// A response of 4 MiB. It is valid JSON, so that only its length can make a client refuse it.
+pub(crate) fn oversize() -> Response {
     const LENGTH: usize = 4 << 20;
     let body = Bytes::from(json!({ "padding": "x".repeat(LENGTH) }).to_string());
     let json = HeaderValue::from_static("application/json");
     ([(CONTENT_TYPE, json)], Body::from(body)).into_response()
 }
 
-/// What the connection is to do instead of sending a response.
+/// Makes hyper give the connection back without a response, and says what happens on it then.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-pub(super) enum Broken {
-    #[error("the connection is to be reset")]
+pub(crate) enum ConnectionError {
+    #[error("a fault resets the connection")]
     Reset,
-    #[error("the connection is to end after these octets")]
-    Octets(&'static [u8]),
+    #[error("a fault closes the connection after bytes of its own")]
+    CloseAfter(&'static [u8]),
 }
 
-/// Less of a body than the head promises.
-pub(super) const TRUNCATED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
+/// A response whose body is shorter than its `Content-Length`.
+pub(crate) const TRUNCATED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
     Content-Length: 500\r\n\r\n{\"access_token\":\"eyJhbGci";
 
-/// Not HTTP, and long enough for a client to notice.
-pub(super) const GARBAGE: &[u8] = b"\x16\x03\x01\x00\xff this is not HTTP \xfe\xff\r\n\r\n\x00\x00";
+/// Bytes that are not HTTP.
+pub(crate) const GARBAGE: &[u8] = b"\x16\x03\x01\x00\xff this is not HTTP \xfe\xff\r\n\r\n\x00\x00";
 
 fn one_second() -> Duration {
     Duration::from_secs(1)
@@ -177,7 +169,7 @@ fn service_unavailable() -> StatusCode {
     StatusCode::SERVICE_UNAVAILABLE
 }
 
-fn nowhere() -> String {
+fn unknown_path() -> String {
     "/auth/v1/redirected".to_owned()
 }
 

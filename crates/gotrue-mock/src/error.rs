@@ -1,4 +1,4 @@
-//! GoTrue's errors, in the shapes of both API versions.
+//! GoTrue's error responses, in the shapes of both API versions.
 
 use axum::{
     Json,
@@ -9,17 +9,17 @@ use axum::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// The header that a client asks for an API version with.
-pub(super) const API_VERSION: &str = "x-supabase-api-version";
+/// The request header that asks for an API version, and the response header that confirms it.
+const API_VERSION: &str = "x-supabase-api-version";
 const V2024_01_01: &str = "2024-01-01";
 
-/// What GoTrue refuses a request with.
+/// The error that GoTrue answers a request with.
 #[derive(Clone, Debug)]
-pub(super) struct GotrueError {
+pub(crate) struct GotrueError {
     status: StatusCode,
     code: &'static str,
     message: String,
-    /// `sb-auth-user-id` and `sb-auth-session-id`, where a refresh knew them.
+    /// For the headers of a refused refresh, where GoTrue knows the user and the session.
     user_id: Option<Uuid>,
     session_id: Option<Uuid>,
 }
@@ -29,54 +29,55 @@ impl GotrueError {
         Self { status, code, message: message.into(), user_id: None, session_id: None }
     }
 
-    pub(super) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
-    pub(super) fn unauthorized(code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn unauthorized(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, code, message)
     }
 
-    pub(super) fn forbidden(code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn forbidden(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, code, message)
     }
 
-    pub(super) fn not_found(code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn not_found(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, message)
     }
 
-    /// What a real GoTrue has and the mock does not; `endpoint` is `PUT /user with email`.
-    pub(super) fn not_implemented(endpoint: &str) -> Self {
+    /// 501, for what a real GoTrue supports and the mock does not; `endpoint` is for example
+    /// `PUT /user with email`.
+    pub(crate) fn not_implemented(endpoint: &str) -> Self {
         let message = format!("The mock does not have {endpoint}");
         Self::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", message)
     }
 
-    pub(super) fn unprocessable(code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn unprocessable(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
     }
 
-    pub(super) fn unexpected_failure(message: impl Into<String>) -> Self {
+    pub(crate) fn unexpected_failure(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unexpected_failure", message)
     }
 
-    /// Whose refresh token it was.
-    pub(super) fn about(mut self, user_id: Uuid, session_id: Option<Uuid>) -> Self {
+    /// Adds the user and the session of a refused refresh token.
+    pub(crate) fn with_session(mut self, user_id: Uuid, session_id: Option<Uuid>) -> Self {
         (self.user_id, self.session_id) = (Some(user_id), session_id);
         self
     }
 
-    /// The answer in the version that the request asked for.
-    pub(super) fn render(&self, version: ApiVersion) -> Response {
+    /// The response in the API version of the request.
+    pub(crate) fn to_response(&self, version: ApiVersion) -> Response {
         let mut response = error_response(self.status, self.code, &self.message, version);
         if self.code == "weak_password" {
-            self.tell_reasons(&mut response, version);
+            self.add_weak_password_reasons(&mut response, version);
         }
-        name_session(response.headers_mut(), self.user_id, self.session_id);
+        insert_session_headers(response.headers_mut(), self.user_id, self.session_id);
         response
     }
 
-    /// A weak password has a shape of its own, and no code header in the new API version.
-    fn tell_reasons(&self, response: &mut Response, version: ApiVersion) {
+    /// `weak_password` has a member of its own and, in the new API version, no code header.
+    fn add_weak_password_reasons(&self, response: &mut Response, version: ApiVersion) {
         let reasons = json!({ "reasons": ["length"] });
         let mut body = version.body(self.status, self.code, &self.message);
         if let Some(body) = body.as_object_mut() {
@@ -89,7 +90,8 @@ impl GotrueError {
     }
 }
 
-/// Carried as an extension until the request's API version is at hand.
+/// The error itself is an extension of the response: the server, which knows the API version of the
+/// request, replaces the response by [`GotrueError::to_response`].
 impl IntoResponse for GotrueError {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
@@ -98,8 +100,8 @@ impl IntoResponse for GotrueError {
     }
 }
 
-/// Any error code in GoTrue's shape.
-pub(super) fn error_response(
+/// An error response with any code.
+pub(crate) fn error_response(
     status: StatusCode,
     code: &str,
     message: &str,
@@ -115,8 +117,12 @@ pub(super) fn error_response(
     response
 }
 
-/// `sb-auth-user-id` and `sb-auth-session-id`.
-pub(super) fn name_session(headers: &mut HeaderMap, user: Option<Uuid>, session: Option<Uuid>) {
+/// Inserts `sb-auth-user-id` and `sb-auth-session-id`, as far as they are known.
+pub(crate) fn insert_session_headers(
+    headers: &mut HeaderMap,
+    user: Option<Uuid>,
+    session: Option<Uuid>,
+) {
     for (name, id) in [("sb-auth-user-id", user), ("sb-auth-session-id", session)] {
         if let Some(Ok(id)) = id.map(|id| HeaderValue::from_str(&id.to_string())) {
             headers.insert(name, id);
@@ -124,22 +130,23 @@ pub(super) fn name_session(headers: &mut HeaderMap, user: Option<Uuid>, session:
     }
 }
 
-/// How errors look.
+/// GoTrue's API version, which decides the shape of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ApiVersion {
+pub(crate) enum ApiVersion {
     Initial,
     V20240101,
 }
 
 impl ApiVersion {
-    /// The newest version that is not after the date asked for; anything but a date asks for none.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let asked = headers.get(API_VERSION).and_then(|value| value.to_str().ok());
-        let asked = asked.filter(|date| {
+    /// The newest version that is not after the requested date; [`Self::Initial`] without a valid
+    /// date.
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
+        let requested = headers.get(API_VERSION).and_then(|value| value.to_str().ok());
+        let requested = requested.filter(|date| {
             date.len() == V2024_01_01.len()
                 && humantime::parse_rfc3339(&format!("{date}T00:00:00Z")).is_ok()
         });
-        match asked {
+        match requested {
             Some(date) if date >= V2024_01_01 => Self::V20240101,
             _ => Self::Initial,
         }

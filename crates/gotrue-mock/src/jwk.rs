@@ -1,7 +1,7 @@
 //! Reading private keys from JWKs (RFC 7517, RFC 7518 section 6, RFC 8037), and making new ones.
 //!
-//! Everything becomes the DER that `jsonwebtoken` signs with, by way of aws-lc-rs, which refuses a
-//! key whose parts do not fit together.
+//! aws-lc-rs converts each key to the DER that `jsonwebtoken` signs with, and refuses a key whose
+//! parts do not fit together.
 
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der},
@@ -17,35 +17,35 @@ use jsonwebtoken::EncodingKey;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Algorithm;
+use crate::algorithm::Algorithm;
 
-/// A private key cannot be used.
+/// Why private keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JwkError {
-    /// Not JSON.
+    /// The text is not JSON.
     #[error("not JSON")]
     NotJson,
-    /// Neither a set, nor a list, nor an object of keys.
+    /// The JSON is neither a JWK set, nor a list or an object of JWKs, nor one JWK.
     #[error("not a set of JWKs")]
     NotASet,
-    /// A member that this kind of key needs is missing or not base64url.
+    /// A member that a key of this algorithm needs is missing, or is not base64url.
     #[error("a {0} key lacks a usable `{1}`")]
     Member(Algorithm, &'static str),
-    /// The parts do not make a key.
+    /// The members do not form a valid private key, or a key cannot be generated.
     #[error("a {0} key is not a valid private key")]
     Rejected(Algorithm),
-    /// No key that signs with the algorithm.
+    /// None of the keys signs with the algorithm.
     #[error("there is no {0} key")]
     NoKey(Algorithm),
 }
 
-/// The members of a private JWK that this reads; all of them are text.
+/// A private JWK; `members` holds those that belong to its `kty`.
 #[derive(Deserialize)]
 #[serde(default)]
-pub(super) struct PrivateJwk {
+pub(crate) struct PrivateJwk {
     kty: String,
     crv: String,
-    pub(super) kid: Option<String>,
+    pub(crate) kid: Option<String>,
     #[serde(flatten)]
     members: serde_json::Map<String, Value>,
 }
@@ -57,9 +57,9 @@ impl Default for PrivateJwk {
 }
 
 impl PrivateJwk {
-    /// The keys of `{"keys":[…]}`, of a list (GoTrue's own form), of an object that names each key,
-    /// or of a single key.
-    pub(super) fn parse_set(json: &str) -> Result<Vec<Self>, JwkError> {
+    /// Reads a JWK set (`{"keys":[…]}`), a list of JWKs (the form of GoTrue's configuration), an
+    /// object with a JWK as the value of each name, or one JWK.
+    pub(crate) fn parse_set(json: &str) -> Result<Vec<Self>, JwkError> {
         let keys = match serde_json::from_str(json).map_err(|_| JwkError::NotJson)? {
             Value::Array(keys) => keys,
             Value::Object(mut set) => match set.remove("keys") {
@@ -75,8 +75,8 @@ impl PrivateJwk {
             .collect()
     }
 
-    /// The algorithm this kind of key signs with, if the mock knows it.
-    pub(super) fn algorithm(&self) -> Option<Algorithm> {
+    /// The algorithm that signs with this kind of key, if the mock supports it.
+    pub(crate) fn algorithm(&self) -> Option<Algorithm> {
         match (self.kty.as_str(), self.crv.as_str()) {
             ("EC", "P-256") => Some(Algorithm::Es256),
             ("OKP", "Ed25519") => Some(Algorithm::EdDsa),
@@ -86,43 +86,43 @@ impl PrivateJwk {
         }
     }
 
-    /// The octets of a shared secret.
-    pub(super) fn secret(&self) -> Result<Vec<u8>, JwkError> {
-        self.octets(Algorithm::Hs256, "k")
+    /// The bytes of a shared secret.
+    pub(crate) fn secret(&self) -> Result<Vec<u8>, JwkError> {
+        self.member(Algorithm::Hs256, "k")
     }
 
     /// The key to sign with.
-    pub(super) fn encoding_key(&self, algorithm: Algorithm) -> Result<EncodingKey, JwkError> {
-        let octets = |name| self.octets(algorithm, name);
+    pub(crate) fn encoding_key(&self, algorithm: Algorithm) -> Result<EncodingKey, JwkError> {
+        let member = |name| self.member(algorithm, name);
         let rejected = |_: KeyRejected| JwkError::Rejected(algorithm);
         let failed = |_: Unspecified| JwkError::Rejected(algorithm);
         match algorithm {
             Algorithm::Hs256 => Ok(EncodingKey::from_secret(&self.secret()?)),
             Algorithm::Es256 => {
                 // SEC 1 section 2.3.3: an uncompressed point.
-                let point = [vec![4], octets("x")?, octets("y")?].concat();
+                let point = [vec![4], member("x")?, member("y")?].concat();
                 EcdsaKeyPair::from_private_key_and_public_key(
                     &ECDSA_P256_SHA256_FIXED_SIGNING,
-                    &octets("d")?,
+                    &member("d")?,
                     &point,
                 )
                 .map_err(rejected)
                 .and_then(|pair| from_ecdsa(&pair).map_err(failed))
             }
             Algorithm::EdDsa => {
-                Ed25519KeyPair::from_seed_and_public_key(&octets("d")?, &octets("x")?)
+                Ed25519KeyPair::from_seed_and_public_key(&member("d")?, &member("x")?)
                     .map_err(rejected)
                     .and_then(|pair| from_ed25519(&pair).map_err(failed))
             }
             Algorithm::Rs256 => {
                 let components = KeyPairComponents {
-                    public_key: RsaPublicKeyComponents { n: octets("n")?, e: octets("e")? },
-                    d: octets("d")?,
-                    p: octets("p")?,
-                    q: octets("q")?,
-                    dP: octets("dp")?,
-                    dQ: octets("dq")?,
-                    qInv: octets("qi")?,
+                    public_key: RsaPublicKeyComponents { n: member("n")?, e: member("e")? },
+                    d: member("d")?,
+                    p: member("p")?,
+                    q: member("q")?,
+                    dP: member("dp")?,
+                    dQ: member("dq")?,
+                    qInv: member("qi")?,
                 };
                 RsaKeyPair::from_components(&components)
                     .map_err(rejected)
@@ -131,17 +131,17 @@ impl PrivateJwk {
         }
     }
 
-    fn octets(&self, algorithm: Algorithm, name: &'static str) -> Result<Vec<u8>, JwkError> {
-        let member = self.members.get(name).and_then(Value::as_str);
-        member
-            .and_then(|text| BASE64_URL_SAFE_NO_PAD.decode(text).ok())
-            .filter(|octets| !octets.is_empty())
+    /// Decodes a base64url member.
+    fn member(&self, algorithm: Algorithm, name: &'static str) -> Result<Vec<u8>, JwkError> {
+        let text = self.members.get(name).and_then(Value::as_str);
+        text.and_then(|text| BASE64_URL_SAFE_NO_PAD.decode(text).ok())
+            .filter(|bytes| !bytes.is_empty())
             .ok_or(JwkError::Member(algorithm, name))
     }
 }
 
-/// A new key of the algorithm.
-pub(super) fn generate(algorithm: Algorithm) -> Result<EncodingKey, Unspecified> {
+/// Generates a key for the algorithm.
+pub(crate) fn generate(algorithm: Algorithm) -> Result<EncodingKey, Unspecified> {
     match algorithm {
         Algorithm::Hs256 => {
             let mut secret = [0; 32];
@@ -164,7 +164,7 @@ fn from_ed25519(pair: &Ed25519KeyPair) -> Result<EncodingKey, Unspecified> {
 
 fn from_rsa(pair: &RsaKeyPair) -> Result<EncodingKey, Unspecified> {
     let pkcs8: Pkcs8V1Der<'_> = pair.as_der()?;
-    // jsonwebtoken signs with the RSAPrivateKey of RFC 8017; aws-lc-rs writes it only wrapped in the
+    // jsonwebtoken signs with the RSAPrivateKey of RFC 8017. aws-lc-rs exports it only inside the
     // PrivateKeyInfo of RFC 5208: SEQUENCE { version, algorithm, OCTET STRING { RSAPrivateKey } }.
     let (info, _) = der_value(pkcs8.as_ref()).ok_or(Unspecified)?;
     let (_version, rest) = der_value(info).ok_or(Unspecified)?;
@@ -173,7 +173,7 @@ fn from_rsa(pair: &RsaKeyPair) -> Result<EncodingKey, Unspecified> {
     Ok(EncodingKey::from_rsa_der(rsa_private_key))
 }
 
-/// The value of the first DER element, and what follows it.
+/// Splits DER after its first element: the element's value, and the rest.
 fn der_value(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (_tag, rest) = der.split_first()?;
     let (&first, rest) = rest.split_first()?;
@@ -181,6 +181,6 @@ fn der_value(der: &[u8]) -> Option<(&[u8], &[u8])> {
         return rest.split_at_checked(usize::from(first));
     }
     let (length, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-    let length = length.iter().fold(0, |length, octet| length << 8 | usize::from(*octet));
+    let length = length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
     rest.split_at_checked(length)
 }

@@ -1,31 +1,32 @@
-//! `logout-gateway mock`.
+//! `logout-gateway mock`: a GoTrue for tests.
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{fs, io, net::SocketAddr, process::ExitCode, time::Duration};
 
+use clap::ValueEnum;
+use gotrue_mock::{Algorithm, Mock, Options, SigningKeys};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
 
-use super::{Algorithm, Mock, Options, SigningKeys, serve};
 use crate::clock::Clock;
 
 /// A GoTrue for tests: everything in memory, faults on demand, no PostgreSQL.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Where to listen; port 0 picks one, and the line `listening` names it
+    /// Address to listen on; port 0 picks a free port, which the line `listening on` shows
     #[arg(long, default_value = "127.0.0.1:9999", value_name = "ADDRESS")]
     bind: SocketAddr,
-    /// What access tokens are signed with
+    /// Algorithm that signs access tokens
     #[arg(long, default_value = "ES256")]
-    alg: Algorithm,
-    /// How long an access token is good for, one second or more
+    alg: Alg,
+    /// Lifetime of an access token, one second or more
     #[arg(long, default_value = "1h", value_name = "DURATION", value_parser = token_lifetime)]
     token_lifetime: Duration,
-    /// A file of private JWKs; the first of the chosen algorithm signs. Without it: public test keys
+    /// File of private JWKs, of which the first for --alg signs [default: public test keys]
     #[arg(long, value_name = "FILE", value_parser = signing_keys)]
     signing_keys: Option<SigningKeys>,
-    /// The `iss` of access tokens [default: the mock's own /auth/v1]
+    /// `iss` claim of access tokens [default: the mock's own URL with /auth/v1]
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
     /// Make ids and refresh tokens the same in every run [without a number: 1]
@@ -33,8 +34,36 @@ pub struct Args {
     seed: Option<u64>,
 }
 
-fn token_lifetime(given: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(given) {
+/// The values of `--alg`, which the help lists.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Alg {
+    /// ECDSA with P-256
+    #[value(name = "ES256")]
+    Es256,
+    /// RSASSA-PKCS1-v1_5
+    #[value(name = "RS256")]
+    Rs256,
+    /// Ed25519
+    #[value(name = "EdDSA")]
+    EdDsa,
+    /// HMAC with the shared secret; the key set is empty then
+    #[value(name = "HS256")]
+    Hs256,
+}
+
+impl From<Alg> for Algorithm {
+    fn from(alg: Alg) -> Self {
+        match alg {
+            Alg::Es256 => Self::Es256,
+            Alg::Rs256 => Self::Rs256,
+            Alg::EdDsa => Self::EdDsa,
+            Alg::Hs256 => Self::Hs256,
+        }
+    }
+}
+
+fn token_lifetime(value: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(value) {
         Ok(lifetime) if lifetime >= Duration::from_secs(1) => Ok(lifetime),
         Ok(_) => Err("shorter than a second".to_owned()),
         Err(error) => Err(error.to_string()),
@@ -42,29 +71,29 @@ fn token_lifetime(given: &str) -> Result<Duration, String> {
 }
 
 fn signing_keys(path: &str) -> Result<SigningKeys, String> {
-    let json = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let json = fs::read_to_string(path).map_err(|error| error.to_string())?;
     SigningKeys::from_json(&json).map_err(|error| error.to_string())
 }
 
-/// Runs the mock until `SIGTERM` or `SIGINT`. Exit status 2 for flags that do not go together, 1
-/// when the address cannot be listened on.
+/// Runs the mock until SIGTERM or SIGINT. The exit status is 2 if the signing keys hold none for the
+/// algorithm, and 1 if the mock cannot listen.
 #[must_use]
 pub fn run(args: Args) -> ExitCode {
     let bind = args.bind;
     let options = Options {
-        algorithm: args.alg,
+        algorithm: args.alg.into(),
         token_lifetime: args.token_lifetime,
         signing_keys: args.signing_keys.unwrap_or_else(SigningKeys::test_keys),
         issuer: args.issuer,
         seed: args.seed,
         ..Options::default()
     };
-    if options.signing_keys.ring(options.algorithm).is_none() {
+    if !options.signing_keys.has_key_for(options.algorithm) {
         eprintln!("error: --signing-keys: the file holds no key for --alg {}", options.algorithm);
         return ExitCode::from(2);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.and_then(|runtime| runtime.block_on(listen(bind, options))) {
+    match runtime.and_then(|runtime| runtime.block_on(serve(bind, options))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: cannot listen on {bind}: {error}");
@@ -73,12 +102,13 @@ pub fn run(args: Args) -> ExitCode {
     }
 }
 
-async fn listen(bind: SocketAddr, options: Options) -> std::io::Result<()> {
+async fn serve(bind: SocketAddr, options: Options) -> io::Result<()> {
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let listener = TcpListener::bind(bind).await?;
-    let mock = Mock::new(options, listener.local_addr()?, Clock::system())
-        .map_err(std::io::Error::other)?;
+    let clock = Clock::system();
+    let mock = Mock::new(options, listener.local_addr()?, move || clock.now())
+        .map_err(io::Error::other)?;
     eprintln!("listening on {}", mock.url());
     let shutdown = async {
         tokio::select! {
@@ -86,6 +116,6 @@ async fn listen(bind: SocketAddr, options: Options) -> std::io::Result<()> {
             _ = interrupt.recv() => {}
         }
     };
-    serve(listener, mock, shutdown).await;
+    gotrue_mock::serve(listener, mock, shutdown).await;
     Ok(())
 }

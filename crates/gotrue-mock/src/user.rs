@@ -1,46 +1,51 @@
-//! A user: the row, and the JSON object that GoTrue shows of it.
+//! A user: the row, and the JSON object that GoTrue answers for it.
 
 use std::time::SystemTime;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-/// One row of `auth.users` with its identity.
-pub(super) struct User {
-    pub(super) id: Uuid,
-    pub(super) identity_id: Uuid,
-    /// `None`: an anonymous user, who has no password either.
-    pub(super) email: Option<String>,
-    pub(super) password: SecretString,
-    /// `data` of the sign-up.
-    pub(super) data: Map<String, Value>,
-    pub(super) banned: bool,
-    pub(super) created_at: SystemTime,
-    pub(super) last_sign_in_at: SystemTime,
-    pub(super) updated_at: SystemTime,
-    /// The ids of the live ones.
-    pub(super) sessions: Vec<Uuid>,
+/// One row of `auth.users`, with the user's row of `auth.identities`.
+pub(crate) struct User {
+    pub(crate) id: Uuid,
+    pub(crate) identity_id: Uuid,
+    /// In lower case. `None`: an anonymous user, whose password is not used.
+    pub(crate) email: Option<String>,
+    pub(crate) password: SecretString,
+    /// The member `data` of the sign-up.
+    pub(crate) data: Map<String, Value>,
+    pub(crate) banned: bool,
+    pub(crate) created_at: SystemTime,
+    pub(crate) last_sign_in_at: SystemTime,
+    pub(crate) updated_at: SystemTime,
+    /// The ids of the user's sessions.
+    pub(crate) sessions: Vec<Uuid>,
 }
 
 impl User {
-    pub(super) fn is_anonymous(&self) -> bool {
+    pub(crate) fn is_anonymous(&self) -> bool {
         self.email.is_none()
     }
 
-    pub(super) fn email(&self) -> &str {
+    pub(crate) fn email(&self) -> &str {
         self.email.as_deref().unwrap_or_default()
     }
 
-    pub(super) fn app_metadata(&self) -> Value {
+    /// Whether this is the user's password; an anonymous user has none.
+    pub(crate) fn has_password(&self, password: &str) -> bool {
+        !self.is_anonymous() && self.password.expose_secret() == password
+    }
+
+    pub(crate) fn app_metadata(&self) -> Value {
         if self.is_anonymous() {
             return json!({});
         }
         json!({ "provider": "email", "providers": ["email"] })
     }
 
-    /// What the user gave at sign-up, and what GoTrue adds to it. It travels in every access token.
-    pub(super) fn user_metadata(&self) -> Value {
+    /// The user's `data`, and what GoTrue adds to it. Every access token contains it.
+    pub(crate) fn user_metadata(&self) -> Value {
         let mut metadata = self.data.clone();
         if !self.is_anonymous() {
             metadata.extend(self.identity_data(true));
@@ -58,7 +63,7 @@ impl User {
     }
 
     /// The object of `GET /user` and of every token response.
-    pub(super) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let created_at = timestamp(self.created_at);
         let mut user = json!({
             "id": self.id,
@@ -94,7 +99,7 @@ impl User {
     }
 }
 
-/// RFC 3339 with microseconds, as PostgreSQL keeps them.
-pub(super) fn timestamp(time: SystemTime) -> String {
+/// RFC 3339 with microseconds, the precision of PostgreSQL.
+pub(crate) fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_micros(time).to_string()
 }

@@ -1,0 +1,46 @@
+//! The mock's time: the time that its caller supplies, plus the time that a test has added.
+
+use std::{
+    sync::Mutex,
+    time::{Duration, SystemTime},
+};
+
+use crate::lock::lock;
+
+/// The most that a clock may be advanced in all, a thousand years: an HTTP date ends with the year
+/// 9999.
+const LIMIT: Duration = Duration::from_hours(1000 * 365 * 24);
+
+/// A clock that a test can advance.
+pub(crate) struct MockClock {
+    base: Box<dyn Fn() -> SystemTime + Send + Sync>,
+    advanced: Mutex<Duration>,
+}
+
+impl MockClock {
+    /// Shows the time of `base` until it is advanced.
+    pub(crate) fn new(base: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        Self { base: Box::new(base), advanced: Mutex::default() }
+    }
+
+    pub(crate) fn now(&self) -> SystemTime {
+        (self.base)() + *lock(&self.advanced)
+    }
+
+    pub(crate) fn advance(&self, by: Duration) -> Result<(), ClockLimitError> {
+        let mut advanced = lock(&self.advanced);
+        let total = advanced.checked_add(by).filter(|total| *total <= LIMIT);
+        *advanced = total.ok_or(ClockLimitError)?;
+        Ok(())
+    }
+
+    /// Returns to the time of `base`.
+    pub(crate) fn reset(&self) {
+        *lock(&self.advanced) = Duration::ZERO;
+    }
+}
+
+/// The clock would be more than a thousand years ahead.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the clock would be more than 1000 years ahead")]
+pub struct ClockLimitError;

@@ -1,0 +1,173 @@
+//! What a test in the same process reads of a mock and changes in it, without HTTP.
+
+#![expect(clippy::must_use_candidate, reason = "a test may ignore the result of a step")]
+
+use std::{fmt, time::Duration};
+
+use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::Map;
+use uuid::Uuid;
+
+use crate::{
+    access_token::AccessToken, calls::Call, clock::ClockLimitError, faults::Fault, jwk::JwkError,
+    mock::Mock, session_expiry::SessionExpiry,
+};
+
+/// The tokens of one session.
+#[derive(Clone)]
+pub struct Tokens {
+    /// The user's id: the `sub` claim.
+    pub user_id: Uuid,
+    /// The session's id: the `session_id` claim.
+    pub session_id: Uuid,
+    /// A signed JWT.
+    pub access_token: String,
+    /// Twelve characters of base32.
+    pub refresh_token: String,
+}
+
+/// Shows no credentials.
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens")
+            .field("user_id", &self.user_id)
+            .field("session_id", &self.session_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Mock {
+    /// Creates a confirmed user without a session, and returns the user's id. Neither address nor
+    /// password is checked.
+    pub fn create_user(&self, email: &str, password: &str) -> Uuid {
+        let (password, now) = (SecretString::from(password), self.now());
+        self.database().create_user(Some(email.to_owned()), password, Map::new(), now)
+    }
+
+    /// Begins one more session of a user, as a sign-in by password does; `None` if there is no such
+    /// user.
+    pub fn sign_in(&self, user_id: Uuid) -> Option<Tokens> {
+        let mut database = self.database();
+        let (session_id, refresh_token) =
+            database.begin_session(user_id, "password", self.now())?;
+        let token =
+            AccessToken::issue(self, database.user(user_id)?, database.session(session_id)?);
+        let access_token = token.ok()?.token;
+        Some(Tokens { user_id, session_id, access_token, refresh_token })
+    }
+
+    /// Signs a JWT of any claims with the key and the header of the mock's own tokens.
+    ///
+    /// # Errors
+    ///
+    /// The claims cannot be written as JSON.
+    pub fn sign(&self, claims: &impl Serialize) -> jsonwebtoken::errors::Result<String> {
+        self.keys().sign(claims)
+    }
+
+    /// Whether the session exists.
+    pub fn session_alive(&self, session_id: Uuid) -> bool {
+        self.database().session(session_id).is_some()
+    }
+
+    /// The number of the user's sessions; 0 if there is no such user.
+    pub fn sessions_of(&self, user_id: Uuid) -> usize {
+        self.database().user(user_id).map_or(0, |user| user.sessions.len())
+    }
+
+    /// Whether the user exists.
+    pub fn user_exists(&self, user_id: Uuid) -> bool {
+        self.database().user(user_id).is_some()
+    }
+
+    /// `POST /mock/users/{id}/ban`. Returns whether the user exists.
+    pub fn ban_user(&self, user_id: Uuid) -> bool {
+        self.database().ban_user(user_id)
+    }
+
+    /// `DELETE /mock/users/{id}`: the user's sessions are deleted as well. Returns whether the user
+    /// existed.
+    pub fn delete_user(&self, user_id: Uuid) -> bool {
+        self.database().delete_user(user_id)
+    }
+
+    /// `DELETE /mock/sessions/{id}`. Returns whether the session existed.
+    pub fn delete_session(&self, session_id: Uuid) -> bool {
+        self.database().delete_session(session_id)
+    }
+
+    /// `POST /mock/sessions/{id}/expire`: from now on every refresh of this session is answered
+    /// `session_expired`. The session goes on existing. Returns whether it exists.
+    pub fn expire_session(&self, session_id: Uuid, expiry: SessionExpiry) -> bool {
+        self.database().expire_session(session_id, expiry)
+    }
+
+    /// `POST /mock/cleanup`: deletes the refresh tokens that were revoked over 24 hours ago, of
+    /// sessions that exist too, and returns their number. A real GoTrue deletes at most 100 at a
+    /// time, after some requests.
+    pub fn clean_up(&self) -> usize {
+        let now = self.now();
+        self.database().clean_up(now)
+    }
+
+    /// `POST /mock/keys/rotate`: replaces the signing key by a new one of the same algorithm.
+    /// Tokens that the old key signed are refused from then on.
+    ///
+    /// # Errors
+    ///
+    /// The key cannot be generated.
+    pub fn rotate_keys(&self) -> Result<(), JwkError> {
+        self.rotate(false)
+    }
+
+    /// `POST /mock/keys/rotate` with `{"keep_old":true}`: the old key stays in the key set, and the
+    /// tokens that it signed stay valid. An HS256 secret is replaced all the same.
+    ///
+    /// # Errors
+    ///
+    /// The key cannot be generated.
+    pub fn rotate_keys_keeping_old(&self) -> Result<(), JwkError> {
+        self.rotate(true)
+    }
+
+    pub(crate) fn rotate(&self, keep_old: bool) -> Result<(), JwkError> {
+        let kid = self.database().new_uuid().to_string();
+        let rotated = self.keys().rotated(kid, keep_old)?;
+        self.set_keys(rotated);
+        Ok(())
+    }
+
+    /// `POST /mock/faults`.
+    pub fn inject(&self, fault: Fault) {
+        self.faults().push(fault);
+    }
+
+    /// `DELETE /mock/faults`: removes every fault. Users, sessions and calls stay.
+    pub fn clear_faults(&self) {
+        self.faults().clear();
+    }
+
+    /// `GET /mock/calls`: the newest 50,000 calls since the start or the last reset, oldest first.
+    pub fn calls(&self) -> Vec<Call> {
+        self.call_log().iter().cloned().collect()
+    }
+
+    /// `POST /mock/clock`: sets the mock's clock forward. Tokens expire and rows age.
+    ///
+    /// # Errors
+    ///
+    /// The clock would be more than a thousand years ahead.
+    pub fn advance_clock(&self, by: Duration) -> Result<(), ClockLimitError> {
+        self.clock().advance(by)
+    }
+
+    /// `POST /mock/reset`: returns to the state at the start.
+    pub fn reset(&self) {
+        self.database().clear();
+        self.clock().reset();
+        self.clear_faults();
+        self.call_log().clear();
+        self.reset_keys();
+    }
+}

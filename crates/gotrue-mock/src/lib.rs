@@ -1,0 +1,43 @@
+//! A GoTrue in memory to test against: no PostgreSQL, faults on demand.
+//!
+//! 1. Under `/auth/v1` it answers as the recordings in `fixtures/gotrue/` do: status, error codes,
+//!    body shapes in both API versions, and the effect on sessions.
+//! 2. Under `/mock` a test reads the call log, ends sessions, advances the clock, and injects
+//!    faults. [`Mock`] offers the same to a test in the same process.
+//! 3. Nothing is kept on disk. [`Mock::reset`] returns to the state at the start.
+//! 4. The caller of [`Mock::new`] supplies the time. A test can advance it further. The `Date`
+//!    header shows it, except on answers to CORS preflights, whose `Date` is the system's time.
+
+mod access_token;
+mod algorithm;
+mod authentication;
+mod calls;
+mod clock;
+mod control;
+mod cors;
+mod credentials;
+mod database;
+mod error;
+mod faults;
+mod jwk;
+mod keys;
+mod lock;
+mod mock;
+mod refresh_token;
+mod request;
+mod router;
+mod routes;
+mod server;
+mod session_expiry;
+mod user;
+
+pub use algorithm::Algorithm;
+pub use calls::Call;
+pub use clock::ClockLimitError;
+pub use control::Tokens;
+pub use faults::Fault;
+pub use jwk::JwkError;
+pub use keys::{SigningKeys, TEST_SECRET};
+pub use mock::{Mock, Options};
+pub use server::serve;
+pub use session_expiry::SessionExpiry;

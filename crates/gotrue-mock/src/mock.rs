@@ -1,0 +1,190 @@
+//! The mock's configuration and its state.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    net::SocketAddr,
+    num::NonZeroU32,
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, SystemTime},
+};
+
+use crate::{
+    algorithm::Algorithm,
+    calls::{Call, MAX_CALLS},
+    clock::MockClock,
+    database::Database,
+    faults::{Fault, Operation},
+    jwk::JwkError,
+    keys::{KeyRing, SigningKeys},
+    lock::lock,
+};
+
+/// What a caller can choose about a mock.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The algorithm of access tokens; `signing_keys` must hold a key for it.
+    pub algorithm: Algorithm,
+    /// `exp - iat` of an access token, in whole seconds: a fraction is cut off.
+    pub token_lifetime: Duration,
+    /// The private keys that the signing key is taken from.
+    pub signing_keys: SigningKeys,
+    /// The `iss` claim of access tokens; `None`: `http://<address>/auth/v1`.
+    pub issuer: Option<String>,
+    /// The seed of a fixed sequence of ids and refresh tokens, which starts again at every reset.
+    /// `None`: random ones.
+    pub seed: Option<u64>,
+    /// The `version` of `GET /health`: a GoTrue release such as `v2.180.0`, or empty as in a build
+    /// without one (recorded: `health`).
+    pub version: String,
+}
+
+/// ES256 with the test keys, tokens of one hour, the mock's own issuer, random ids, `v2.180.0`.
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            algorithm: Algorithm::Es256,
+            token_lifetime: Duration::from_hours(1),
+            signing_keys: SigningKeys::test_keys(),
+            issuer: None,
+            seed: None,
+            version: "v2.180.0".to_owned(),
+        }
+    }
+}
+
+/// A handle on one mock; all clones share its state. [`serve`](crate::serve) makes it answer.
+#[derive(Clone)]
+pub struct Mock(Arc<Inner>);
+
+struct Inner {
+    url: String,
+    issuer: String,
+    token_lifetime: Duration,
+    version: String,
+    clock: MockClock,
+    initial_keys: KeyRing,
+    keys: Mutex<KeyRing>,
+    database: Mutex<Database>,
+    /// Oldest first.
+    faults: Mutex<Vec<Fault>>,
+    /// Oldest first.
+    calls: Mutex<VecDeque<Call>>,
+}
+
+impl Mock {
+    /// A mock for the listener at `address`, whose time is `now()` until a test advances it.
+    ///
+    /// # Errors
+    ///
+    /// [`JwkError::NoKey`]: the signing keys hold none for the algorithm.
+    pub fn new(
+        options: Options,
+        address: SocketAddr,
+        now: impl Fn() -> SystemTime + Send + Sync + 'static,
+    ) -> Result<Self, JwkError> {
+        let keys = options
+            .signing_keys
+            .key_ring(options.algorithm)
+            .ok_or(JwkError::NoKey(options.algorithm))?;
+        let url = format!("http://{address}");
+        Ok(Self(Arc::new(Inner {
+            issuer: options.issuer.unwrap_or_else(|| format!("{url}/auth/v1")),
+            url,
+            token_lifetime: options.token_lifetime,
+            version: options.version,
+            clock: MockClock::new(now),
+            initial_keys: keys.clone(),
+            keys: Mutex::new(keys),
+            database: Mutex::new(Database::new(options.seed)),
+            faults: Mutex::default(),
+            calls: Mutex::default(),
+        })))
+    }
+
+    /// `http://<address>`. GoTrue's paths begin with `/auth/v1`, the control routes with `/mock`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.0.url
+    }
+
+    /// The `iss` claim of the access tokens.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.0.issuer
+    }
+
+    /// The mock's time: the time of the function given to [`Mock::new`], plus what
+    /// [`Mock::advance_clock`] added.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        self.0.clock.now()
+    }
+
+    pub(crate) fn clock(&self) -> &MockClock {
+        &self.0.clock
+    }
+
+    pub(crate) fn version(&self) -> &str {
+        &self.0.version
+    }
+
+    pub(crate) fn token_lifetime(&self) -> Duration {
+        self.0.token_lifetime
+    }
+
+    pub(crate) fn keys(&self) -> KeyRing {
+        lock(&self.0.keys).clone()
+    }
+
+    pub(crate) fn set_keys(&self, keys: KeyRing) {
+        *lock(&self.0.keys) = keys;
+    }
+
+    /// Returns to the keys of the start.
+    pub(crate) fn reset_keys(&self) {
+        self.set_keys(self.0.initial_keys.clone());
+    }
+
+    pub(crate) fn database(&self) -> MutexGuard<'_, Database> {
+        lock(&self.0.database)
+    }
+
+    pub(crate) fn call_log(&self) -> MutexGuard<'_, VecDeque<Call>> {
+        lock(&self.0.calls)
+    }
+
+    pub(crate) fn record_call(&self, call: Call) {
+        let mut calls = self.call_log();
+        if calls.len() == MAX_CALLS {
+            calls.pop_front();
+        }
+        calls.push_back(call);
+    }
+
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Vec<Fault>> {
+        lock(&self.0.faults)
+    }
+
+    /// The fault that acts on a request for `operation`, if there is one. One of its `times` is
+    /// used up.
+    pub(crate) fn take_fault(&self, operation: Operation) -> Option<Fault> {
+        let mut faults = self.faults();
+        let at = faults.iter().position(|fault| fault.operation == operation)?;
+        let fault = faults.get_mut(at)?;
+        let taken = fault.clone();
+        match fault.times.map(|times| NonZeroU32::new(times.get() - 1)) {
+            Some(None) => drop(faults.remove(at)),
+            Some(left) => fault.times = left,
+            None => {}
+        }
+        Some(taken)
+    }
+}
+
+/// Shows the address only: the other fields may hold credentials.
+impl fmt::Debug for Mock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mock").field("url", &self.0.url).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,86 @@
+//! The refresh tokens of one session, by GoTrue's rules.
+//!
+//! 1. A refresh revokes the token that it uses, and issues a successor.
+//! 2. A refresh with the parent of the active token answers the active token again, at any time:
+//!    the client may never have received it.
+//! 3. Any other used token works for [`REUSE_INTERVAL`] after its use. Later it is refused, and the
+//!    active token is revoked.
+//! 4. A token that rule 3 revoked works for [`REUSE_INTERVAL`] as well. If it is not used by then,
+//!    no token refreshes the session any more. The session goes on existing.
+//! 5. A clean-up deletes tokens that were revoked over [`CLEANUP_AGE`] ago, of sessions that exist
+//!    too. GoTrue does not know a deleted token any more.
+
+use std::time::{Duration, SystemTime};
+
+/// `GOTRUE_SECURITY_REFRESH_TOKEN_REUSE_INTERVAL`, as hosted Supabase sets it.
+const REUSE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The age at which GoTrue's clean-up deletes a revoked refresh token.
+const CLEANUP_AGE: Duration = Duration::from_hours(24);
+
+/// The tokens of one session, oldest first.
+pub(crate) struct TokenFamily(Vec<RefreshToken>);
+
+struct RefreshToken {
+    token: String,
+    parent: Option<String>,
+    revoked_at: Option<SystemTime>,
+}
+
+/// The token that a refresh answers.
+pub(crate) enum IssuedToken {
+    New(String),
+    /// The active token, which an earlier refresh issued.
+    Active(String),
+}
+
+/// The token was used longer than [`REUSE_INTERVAL`] ago.
+pub(crate) struct AlreadyUsedError;
+
+impl TokenFamily {
+    /// A family of one token, the session's first.
+    pub(crate) fn new(token: String) -> Self {
+        Self(vec![RefreshToken { token, parent: None, revoked_at: None }])
+    }
+
+    /// Every token of the family, revoked ones too.
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|token| token.token.as_str())
+    }
+
+    /// Deletes the tokens that were revoked over [`CLEANUP_AGE`] ago, and returns them.
+    pub(crate) fn clean_up(&mut self, now: SystemTime) -> Vec<String> {
+        let is_due = |token: &mut RefreshToken| {
+            token.revoked_at.is_some_and(|revoked_at| now > revoked_at + CLEANUP_AGE)
+        };
+        self.0.extract_if(.., is_due).map(|deleted| deleted.token).collect()
+    }
+
+    /// Exchanges a token of this family. `generate` makes the successor, if one is needed.
+    pub(crate) fn exchange(
+        &mut self,
+        token: &str,
+        now: SystemTime,
+        generate: impl FnOnce() -> String,
+    ) -> Result<IssuedToken, AlreadyUsedError> {
+        let active = self.0.iter().rev().find(|token| token.revoked_at.is_none());
+        if let Some(active) = active.filter(|active| active.parent.as_deref() == Some(token)) {
+            return Ok(IssuedToken::Active(active.token.clone()));
+        }
+        let used = self.0.iter_mut().find(|used| used.token == token).ok_or(AlreadyUsedError)?;
+        if used.revoked_at.is_some_and(|revoked_at| now > revoked_at + REUSE_INTERVAL) {
+            for active in self.0.iter_mut().filter(|token| token.revoked_at.is_none()) {
+                active.revoked_at = Some(now);
+            }
+            return Err(AlreadyUsedError);
+        }
+        used.revoked_at = Some(now);
+        let successor = generate();
+        self.0.push(RefreshToken {
+            token: successor.clone(),
+            parent: Some(token.to_owned()),
+            revoked_at: None,
+        });
+        Ok(IssuedToken::New(successor))
+    }
+}

@@ -1,0 +1,185 @@
+//! The control routes under `/mock`: what a test changes and reads without GoTrue's endpoints.
+
+use std::{fmt::Display, time::Duration};
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use jsonwebtoken::jwk::JwkSet;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    calls::Call,
+    mock::Mock,
+    session_expiry::SessionExpiry,
+    user::{User, timestamp},
+};
+
+/// Answers a status and `{"message":"…"}`.
+pub(crate) struct ControlError {
+    status: StatusCode,
+    message: String,
+}
+
+impl ControlError {
+    /// 400; `problem` is for example `not a fault`.
+    fn bad_request(problem: &str, reason: impl Display) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, message: format!("{problem}: {reason}") }
+    }
+}
+
+impl IntoResponse for ControlError {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({ "message": self.message }))).into_response()
+    }
+}
+
+pub(crate) async fn reset(State(mock): State<Mock>) -> StatusCode {
+    mock.reset();
+    StatusCode::NO_CONTENT
+}
+
+pub(crate) async fn calls(State(mock): State<Mock>) -> Json<Vec<Call>> {
+    Json(mock.calls())
+}
+
+pub(crate) async fn sessions(State(mock): State<Mock>) -> Json<Value> {
+    let database = mock.database();
+    let sessions = database.sessions().into_iter().map(|session| {
+        let user = database.user(session.user_id);
+        json!({
+            "id": session.id,
+            "user_id": session.user_id,
+            "email": user.map(User::email),
+            "banned": user.is_some_and(|user| user.banned),
+            "created_at": timestamp(session.created_at),
+        })
+    });
+    Json(sessions.collect())
+}
+
+pub(crate) async fn delete_session(
+    State(mock): State<Mock>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ControlError> {
+    act_on("session", &id, |id| mock.delete_session(id))
+}
+
+pub(crate) async fn delete_user(
+    State(mock): State<Mock>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ControlError> {
+    act_on("user", &id, |id| mock.delete_user(id))
+}
+
+pub(crate) async fn ban_user(
+    State(mock): State<Mock>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ControlError> {
+    act_on("user", &id, |id| mock.ban_user(id))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ExpireRequest {
+    reason: SessionExpiry,
+}
+
+pub(crate) async fn expire_session(
+    State(mock): State<Mock>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<StatusCode, ControlError> {
+    let ExpireRequest { reason } =
+        parse_optional(&body).map_err(|error| ControlError::bad_request("not an expiry", error))?;
+    act_on("session", &id, |id| mock.expire_session(id, reason))
+}
+
+/// Answers the number of refresh tokens that the clean-up deleted.
+pub(crate) async fn clean_up(State(mock): State<Mock>) -> Json<Value> {
+    Json(json!({ "refresh_tokens": mock.clean_up() }))
+}
+
+#[derive(Default, Deserialize)]
+struct RotateRequest {
+    #[serde(default)]
+    keep_old: bool,
+}
+
+/// Answers the new key set.
+pub(crate) async fn rotate_keys(
+    State(mock): State<Mock>,
+    body: Bytes,
+) -> Result<Json<JwkSet>, ControlError> {
+    let RotateRequest { keep_old } = parse_optional(&body)
+        .map_err(|error| ControlError::bad_request("not a rotation", error))?;
+    mock.rotate(keep_old).map_err(|error| ControlError {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        message: error.to_string(),
+    })?;
+    Ok(Json(mock.keys().jwks()))
+}
+
+#[derive(Deserialize)]
+struct AdvanceRequest {
+    /// For example `2h`, `90s` or `1day 6h`.
+    #[serde(deserialize_with = "duration")]
+    advance: Duration,
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    humantime::parse_duration(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+/// Answers the new time.
+pub(crate) async fn advance_clock(
+    State(mock): State<Mock>,
+    body: Bytes,
+) -> Result<Json<Value>, ControlError> {
+    const PROBLEM: &str = "cannot advance the clock";
+    let AdvanceRequest { advance } =
+        serde_json::from_slice(&body).map_err(|error| ControlError::bad_request(PROBLEM, error))?;
+    mock.advance_clock(advance).map_err(|error| ControlError::bad_request(PROBLEM, error))?;
+    Ok(Json(json!({ "now": timestamp(mock.now()) })))
+}
+
+pub(crate) async fn inject_fault(
+    State(mock): State<Mock>,
+    body: Bytes,
+) -> Result<StatusCode, ControlError> {
+    let fault = serde_json::from_slice(&body)
+        .map_err(|error| ControlError::bad_request("not a fault", error))?;
+    mock.inject(fault);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn clear_faults(State(mock): State<Mock>) -> StatusCode {
+    mock.clear_faults();
+    StatusCode::NO_CONTENT
+}
+
+/// Reads a JSON body; an empty body is the default.
+fn parse_optional<T: Default + DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
+    if body.is_empty() { Ok(T::default()) } else { serde_json::from_slice(body) }
+}
+
+/// Answers 204 if `act` found the row with this id, else 404; `kind` is `user` or `session`.
+fn act_on(
+    kind: &str,
+    id: &str,
+    act: impl FnOnce(Uuid) -> bool,
+) -> Result<StatusCode, ControlError> {
+    if Uuid::try_parse(id).is_ok_and(act) {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    Err(ControlError { status: StatusCode::NOT_FOUND, message: format!("no such {kind}") })
+}

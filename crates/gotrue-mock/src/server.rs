@@ -1,0 +1,157 @@
+//! Serving connections: the call log, the faults, and the headers of every response.
+//!
+//! hyper drives a connection until a fault breaks it. Then the service returns a
+//! [`ConnectionError`], hyper gives the socket back, and the fault acts on the socket itself.
+
+use std::{convert::Infallible, error::Error, future::poll_fn, pin::pin, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderValue, Request, Response, StatusCode, header::DATE, header::ORIGIN},
+    response::IntoResponse,
+};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+use tower::ServiceExt;
+
+use crate::{
+    calls::Call,
+    cors,
+    error::{ApiVersion, GotrueError},
+    faults::{self, ConnectionError, Fault, FaultKind, Operation},
+    mock::Mock,
+    router::router,
+};
+
+/// The largest body of a request, in bytes; a larger one is answered 413.
+const BODY_LIMIT: usize = 1 << 20;
+
+/// Serves `mock` on `listener` until `shutdown` completes, then closes the open connections without
+/// waiting for their responses.
+pub async fn serve(listener: TcpListener, mock: Mock, shutdown: impl Future<Output = ()>) {
+    let router = router(mock.clone());
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(serve_connection(stream, mock.clone(), router.clone()));
+                }
+                // The process is probably out of file descriptors: retry once some are closed.
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            },
+        }
+    }
+    connections.shutdown().await;
+}
+
+async fn serve_connection(stream: TcpStream, mock: Mock, router: Router) {
+    // Only saves latency, so an error does not matter.
+    let _ = stream.set_nodelay(true);
+    let service =
+        service_fn(move |request| Box::pin(answer(mock.clone(), router.clone(), request)));
+    let mut http = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), service);
+    let result = poll_fn(|context| http.poll_without_shutdown(context)).await;
+    let stream = http.into_parts().io.into_inner();
+    let error = result.as_ref().err().and_then(Error::source);
+    close(stream, error.and_then(<dyn Error>::downcast_ref)).await;
+}
+
+/// Ends a connection as a fault asks. Errors do not matter: the client may have closed it already.
+async fn close(mut stream: TcpStream, error: Option<&ConnectionError>) {
+    match error {
+        Some(ConnectionError::Reset) => {
+            let _ = stream.set_zero_linger();
+        }
+        Some(ConnectionError::CloseAfter(bytes)) => {
+            let _ = stream.write_all(bytes).await;
+            let _ = stream.shutdown().await;
+        }
+        None => {
+            let _ = stream.shutdown().await;
+        }
+    }
+}
+
+/// Logs a request, lets a fault act on it, and answers it.
+async fn answer(
+    mock: Mock,
+    router: Router,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, ConnectionError> {
+    let has_origin = request.headers().contains_key(ORIGIN);
+    let version = ApiVersion::from_headers(request.headers());
+    if let Some(preflight) = cors::preflight(request.method(), request.headers()) {
+        return Ok(preflight);
+    }
+    let (head, body) = request.into_parts();
+    let mut response = match Limited::new(body, BODY_LIMIT).collect().await {
+        Ok(body) => {
+            let body = body.to_bytes();
+            if !head.uri.path().starts_with("/mock/") {
+                mock.record_call(Call::new(&head, &body));
+            }
+            let operation = Operation::from_path(head.uri.path());
+            let fault = operation.and_then(|operation| mock.take_fault(operation));
+            let request = Request::from_parts(head, body);
+            respond(router, request, fault, version).await?
+        }
+        Err(_) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+    };
+    if let Some(error) = response.extensions_mut().remove::<GotrueError>() {
+        response = error.to_response(version);
+    }
+    let headers = response.headers_mut();
+    cors::add_headers(headers, has_origin);
+    // hyper would send the system's time. A fault may set a `Date` of its own.
+    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(mock.now())) {
+        headers.entry(DATE).or_insert(date);
+    }
+    Ok(response)
+}
+
+/// Routes a request, unless a fault replaces its response.
+async fn respond(
+    router: Router,
+    request: Request<Bytes>,
+    fault: Option<Fault>,
+    version: ApiVersion,
+) -> Result<Response<Body>, ConnectionError> {
+    let route = |request: Request<Bytes>| async {
+        let result: Result<_, Infallible> = router.oneshot(request.map(Body::from)).await;
+        let Ok(response) = result;
+        response
+    };
+    let Some(fault) = fault else {
+        return Ok(route(request).await);
+    };
+    if let FaultKind::Delay { by } = fault.kind {
+        tokio::time::sleep(by).await;
+        return Ok(route(request).await);
+    }
+    if fault.effect {
+        route(request).await;
+    }
+    match fault.kind {
+        FaultKind::Status(response) => Ok(response.into_response(version)),
+        FaultKind::Redirect { location } => Ok(faults::redirect(&location)),
+        FaultKind::Oversize => Ok(faults::oversize()),
+        FaultKind::Delay { .. } | FaultKind::Hang => std::future::pending().await,
+        FaultKind::Reset => Err(ConnectionError::Reset),
+        FaultKind::Truncate => Err(ConnectionError::CloseAfter(faults::TRUNCATED)),
+        FaultKind::Garbage => Err(ConnectionError::CloseAfter(faults::GARBAGE)),
+    }
+}
