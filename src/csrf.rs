@@ -1,15 +1,15 @@
-//! Cross-site request forgery: three layers, all on every logout that a cookie carries.
+//! Protects logouts by cookie from cross-site request forgery. Every such logout passes three layers:
 //!
-//! 1. Fetch metadata and origin ([`origin`]): a request of a foreign page is refused.
-//! 2. Double submit: the header `X-CSRF-Token` equals the CSRF cookie, which only a page of this
-//!    site can read.
-//! 3. Signed and bound: the value is `<random>.<HMAC-SHA256 of session and random>`, so that a cookie
-//!    planted by a sibling subdomain, or a token of another session, is worth nothing.
+//! 1. Fetch metadata and origin ([`origin`]): the gateway refuses requests of another site's page.
+//! 2. Double submit: the header `X-CSRF-Token` equals the CSRF cookie, which only a page of this site can
+//!    read.
+//! 3. Signed and bound: the value is `<random>.<HMAC-SHA256 of session and random>`. So a cookie that a
+//!    sibling subdomain planted, or a CSRF token of another session, is refused.
 //!
-//! A token lives as long as its session: it holds no time and never locks a user in. An expired access
-//! token that only GoTrue could have judged gets a CSRF token that is bound to that access token: its
-//! session id may be anybody's.
-//! OWASP Cross-Site Request Forgery Prevention Cheat Sheet, "Signed Double-Submit Cookie".
+//! A CSRF token is valid as long as its session, so an old page can still log out. For an expired access token
+//! that only GoTrue could have verified, the CSRF token is bound to that access token instead of its session,
+//! because a forger may have chosen the session id.
+//! Source: OWASP Cross-Site Request Forgery Prevention Cheat Sheet, "Signed Double-Submit Cookie".
 
 pub mod origin;
 pub mod submitted;
@@ -33,21 +33,21 @@ use crate::{
 const RANDOM_BYTES: usize = 32;
 const MAC_BYTES: usize = 32;
 
-/// Why a request is not taken for the user's own wish.
+/// Why a request may be forged by another site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CsrfError {
-    /// No header, or no cookie.
+    /// The request has no `X-CSRF-Token` or no CSRF cookie.
     Missing,
-    /// They differ, or are not this session's.
+    /// The two differ, or belong to another session.
     Invalid,
-    /// A foreign page asks.
+    /// A page of another site sent the request.
     CrossSite,
 }
 
-/// What a CSRF token is bound to, and worthless without.
+/// What a CSRF token is bound to: it is valid for nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binding {
-    /// A session whose token verified here, or that GoTrue has vouched for.
+    /// A session whose access token the gateway verified or GoTrue accepted.
     Session(Uuid),
     /// One expired access token whose signature neither the gateway nor GoTrue can check.
     AccessToken(TokenDigest),
@@ -62,39 +62,40 @@ impl Binding {
     }
 }
 
-/// Mints and judges CSRF tokens.
+/// Mints and checks CSRF tokens.
 #[derive(Debug)]
 pub struct Csrf {
     mode: CsrfMode,
     current: hmac::Key,
     previous: Option<hmac::Key>,
     random: SystemRandom,
-    /// Whose pages may ask, besides the gateway's own.
+    /// The origins whose pages may send requests, besides the gateway's own.
     pub allowed_origins: AllowedOrigins,
 }
 
 impl Csrf {
-    /// With keys derived from the configured secrets, or a random one for the life of the process.
+    /// Derives the keys from the configured secrets. Without a secret the key is random and lives as long as the
+    /// process.
     ///
     /// # Errors
     /// [`Unspecified`] when the system gives no randomness.
     pub fn new(config: &Config) -> Result<Self, Unspecified> {
         let random = SystemRandom::new();
         let current = if let Some(secret) = &config.secrets.current {
-            derived(secret)?
+            derived_key(secret)?
         } else {
             hmac::Key::generate(hmac::HMAC_SHA256, &random)?
         };
         Ok(Self {
             mode: config.csrf_mode,
             current,
-            previous: config.secrets.previous.as_ref().map(derived).transpose()?,
+            previous: config.secrets.previous.as_ref().map(derived_key).transpose()?,
             random,
             allowed_origins: AllowedOrigins::new(&config.allowed_origins),
         })
     }
 
-    /// A fresh token.
+    /// A new CSRF token.
     ///
     /// # Errors
     /// [`Unspecified`] when the system gives no randomness.
@@ -105,16 +106,17 @@ impl Csrf {
         Ok(format!("{}.{}", URL_SAFE_NO_PAD.encode(random), URL_SAFE_NO_PAD.encode(mac)))
     }
 
-    /// Whether `token` will do for one of `bindings`: any will, where the app mints its own.
+    /// Whether `token` is valid for one of `bindings`. In double-submit mode, where the application mints its
+    /// own tokens, any token is.
     #[must_use]
-    pub fn is_good(&self, token: &str, bindings: &[Binding]) -> bool {
+    pub fn is_valid(&self, token: &str, bindings: &[Binding]) -> bool {
         match self.mode {
             CsrfMode::DoubleSubmit => !token.is_empty(),
             CsrfMode::Signed => bindings.iter().any(|binding| self.is_bound(token, *binding)),
         }
     }
 
-    /// Whether the gateway minted `token` for that binding, with the current or the previous secret.
+    /// Whether the gateway minted `token` for `binding`, with the current or the previous secret.
     fn is_bound(&self, token: &str, binding: Binding) -> bool {
         let Some((random, mac)) = token.split_once('.') else { return false };
         let (Ok(random), Ok(mac)) = (URL_SAFE_NO_PAD.decode(random), URL_SAFE_NO_PAD.decode(mac))
@@ -127,11 +129,11 @@ impl Csrf {
         minted && keys.into_iter().any(|key| hmac::verify(key, &message, &mac).is_ok())
     }
 
-    /// Layers 2 and 3. Of several CSRF cookies, one of which may be planted, any good one will do.
+    /// Checks layers 2 and 3. One valid CSRF cookie is enough, because another site may have planted more.
     ///
     /// # Errors
     /// [`CsrfError::Missing`] or [`CsrfError::Invalid`].
-    pub fn double_submit<'c>(
+    pub fn check_double_submit<'c>(
         &self,
         header: Option<SubmittedToken<'_>>,
         mut cookies: impl Iterator<Item = &'c str>,
@@ -142,17 +144,18 @@ impl Csrf {
         if cookies.peek().is_none() {
             return Err(CsrfError::Missing);
         }
-        let good = cookies.any(|cookie| header.equals(cookie) && self.is_good(cookie, bindings));
-        if good { Ok(()) } else { Err(CsrfError::Invalid) }
+        let is_valid =
+            cookies.any(|cookie| header.equals(cookie) && self.is_valid(cookie, bindings));
+        if is_valid { Ok(()) } else { Err(CsrfError::Invalid) }
     }
 }
 
-fn derived(secret: &SecretString) -> Result<hmac::Key, Unspecified> {
-    Ok(hmac::Key::new(hmac::HMAC_SHA256, &key_derivation::derived(secret, b"csrf")?))
+fn derived_key(secret: &SecretString) -> Result<hmac::Key, Unspecified> {
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, &key_derivation::derive(secret, b"csrf")?))
 }
 
-/// Binding and random, each after its length: no two pairs read the same, and the length tells a session
-/// from an access token.
+/// The signed message: binding and random, each after its length. So no two pairs give the same message, and a
+/// session's binding differs in length from an access token's.
 fn message(binding: Binding, random: &[u8]) -> Vec<u8> {
     let binding = binding.octets();
     let mut message = Vec::with_capacity(16 + binding.len() + random.len());

@@ -1,13 +1,13 @@
-//! The only room that speaks to GoTrue.
+//! The client of GoTrue: the only module that sends requests to it.
 //!
-//! 1. Every logout names its scope: GoTrue's own default signs every device out
-//!    (recording `logout-no-scope`).
-//! 2. Only 204 means revoked. A refusal is told by `x-sb-error-code`, then by the body's
-//!    `error_code` or `code` (both API versions), then by the status.
-//! 3. One retry when no answer's head arrived or on 502, 503 and 504, inside the caller's deadline.
-//!    After a try whose outcome is unknown, a session that is gone was revoked by it (not so with
-//!    `others`, which leaves this session alone).
-//! 4. No redirect is followed, no system proxy used, no answer read beyond 64 KiB.
+//! 1. Every logout names its scope, because GoTrue's default is to sign every device out (recording
+//!    `logout-no-scope`).
+//! 2. Only 204 means revoked. The code of a refusal is in `x-sb-error-code`, or else in the body's
+//!    `error_code` or `code` (both API versions); without a code the status decides.
+//! 3. The client retries once, within the caller's deadline, if no response head arrived or the status is 502,
+//!    503 or 504. If the session is gone after a try without an answer, that try counts as the one that
+//!    revoked it, except with `others`, which does not end this session.
+//! 4. The client follows no redirect, uses no system proxy, and keeps at most 64 KiB of a response body.
 
 pub mod answer;
 mod client;
@@ -27,19 +27,19 @@ use crate::telemetry::traces::TraceContext;
 pub(crate) use self::log::report_omitted_lines;
 pub use self::{client::GoTrue, operation::Operation, transport::HttpClientError};
 
-/// When the whole budget is used up.
+/// When `GATEWAY_UPSTREAM_TIMEOUT` ends for all tries of one request together.
 pub type Deadline = Instant;
 
-/// Whose request is passed on, for GoTrue's logs and rate limits.
+/// The client on whose behalf the gateway calls GoTrue, for GoTrue's logs and rate limits.
 #[derive(Clone, Debug)]
 pub struct OnBehalfOf {
     /// Sent as `X-Request-Id`.
     pub request_id: HeaderValue,
     /// The client's address, sent as `X-Forwarded-For` and `Sb-Forwarded-For`.
     pub forwarded_for: HeaderValue,
-    /// Sent as `User-Agent`; bounded, so that no client makes the request too large for GoTrue.
+    /// Sent as `User-Agent`. Its length is bounded, so that no client makes the request too large for GoTrue.
     pub user_agent: Option<HeaderValue>,
-    /// Sent as `traceparent` and `tracestate`, unless our own span is.
+    /// Sent as `traceparent` and `tracestate`, unless the gateway exports a span of its own.
     pub trace: TraceContext,
 }
 
@@ -51,69 +51,69 @@ impl OnBehalfOf {
     }
 }
 
-/// A session's fresh tokens; they are for revoking it and never leave the gateway.
+/// The result of a refresh. The token is used to revoke its session and never leaves the gateway.
 #[derive(Debug)]
 pub struct Refreshed {
     /// The new access token.
     pub access_token: SecretString,
 }
 
-/// Who answered a `GET /health`.
+/// An answer to `GET /health`.
 #[derive(Clone, Copy, Debug)]
 pub struct Health {
-    /// The answer's status.
+    /// The status.
     pub status: u16,
-    /// Whether it says to be GoTrue.
+    /// Whether the body names GoTrue.
     pub is_gotrue: bool,
-    /// Its major and minor version, if the answer has one: 2 and 150 of `v2.150.1`.
+    /// The major and minor version, if the body has one: 2 and 150 of `v2.150.1`.
     pub version: Option<(u32, u32)>,
-    /// Its clock, from the answer's `Date`.
+    /// GoTrue's clock, from the `Date`.
     pub date: Option<SystemTime>,
 }
 
 /// GoTrue's answer to a logout.
 #[derive(Debug)]
 pub struct LogoutAnswer {
-    /// Revoked, or why not.
+    /// `Ok` if GoTrue revoked what the scope names, else the reason.
     pub result: Result<(), Refusal>,
-    /// Where it is not revoked: it may be all the same, by a try whose answer did not come.
+    /// Whether a try without an answer may have revoked the session although the result says otherwise.
     pub unknown: bool,
-    /// GoTrue did not say 204: the session is gone after a try whose answer did not come, which counts as
-    /// revoked by that try.
+    /// Whether the result is an assumption: GoTrue did not answer 204, but the session is gone after a try
+    /// without an answer, which counts as the one that revoked it.
     pub assumed: bool,
-    /// GoTrue's own clock, from the answer's `Date`.
+    /// GoTrue's clock, from the `Date`.
     pub date: Option<SystemTime>,
-    /// The answer's status, if one came.
+    /// The status, if an answer came.
     pub status: Option<u16>,
 }
 
-/// Why GoTrue did not do what it was asked.
+/// Why GoTrue did not do what the gateway asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// `session_not_found` in answer to a logout or to `GET /user`: the session is gone.
+    /// `session_not_found` as the answer to a logout or to `GET /user`: the session is gone.
     #[error("the session does not exist")]
     SessionNotFound,
-    /// `user_not_found` in answer to a logout or to `GET /user`: the user is gone, with all sessions.
+    /// `user_not_found` as the answer to a logout or to `GET /user`: the user is gone, with all sessions.
     #[error("the user does not exist")]
     UserNotFound,
-    /// `user_banned`: refused, and the session lives on.
+    /// `user_banned`: GoTrue refuses, and the session lives on.
     #[error("the user is banned")]
     UserBanned,
-    /// `bad_jwt`: forged, expired by GoTrue's clock, or of a key it no longer has.
+    /// `bad_jwt`: the token is forged, has expired by GoTrue's clock, or is signed with a key that GoTrue no
+    /// longer has.
     #[error("the access token is not accepted")]
     BadJwt,
-    /// GoTrue gives no access token for this refresh token. That proves nothing about the session:
-    /// GoTrue deletes used refresh tokens of living sessions, and refuses them while a second factor is
-    /// due.
+    /// GoTrue returns no access token for this refresh token. That proves nothing about the session: GoTrue
+    /// deletes used refresh tokens of living sessions, and refuses a refresh while a second factor is due.
     #[error("the refresh token is not accepted")]
     RefreshTokenRefused,
-    /// 429.
+    /// GoTrue answered 429.
     #[error("rate limited")]
     RateLimited {
         /// `Retry-After`, if it is seconds or a date.
         retry_after: Option<HeaderValue>,
     },
-    /// No connection, 502 or 503.
+    /// There was no connection, or the answer was 502 or 503.
     #[error("unreachable")]
     Unavailable {
         /// `Retry-After`, if it is seconds or a date.
@@ -122,23 +122,23 @@ pub enum Refusal {
     /// The connection broke before the whole answer was there.
     #[error("the connection broke before an answer")]
     NoAnswer,
-    /// 504: GoTrue did not answer the proxy in front of it.
-    #[error("no answer in time, says the proxy in front")]
+    /// The answer was 504: GoTrue did not answer the proxy in front of it.
+    #[error("no answer in time, says the proxy in front of GoTrue")]
     GatewayTimeout,
-    /// The budget is used up.
+    /// The deadline passed.
     #[error("no answer in time")]
     Timeout,
-    /// Any other 5xx.
+    /// The answer was another 5xx.
     #[error("an internal error")]
     Failed,
-    /// A 4xx without one of GoTrue's codes, a code that GoTrue does not have at this place, or a status
-    /// that GoTrue does not answer with: it is about this request or the configuration.
+    /// The answer was a 4xx without a code that GoTrue uses for this operation, or a status that GoTrue does not
+    /// use: the cause is this request or the configuration.
     #[error("an unexpected answer")]
     Unexpected,
 }
 
 impl Refusal {
-    /// Whether asking again later may help: it says nothing about the request.
+    /// Whether a later retry may succeed: the refusal is not about the request itself.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
@@ -157,8 +157,8 @@ impl Refusal {
         }
     }
 
-    /// Whether it is about GoTrue as a whole, so that other requests would fail as well. A request that
-    /// GoTrue does not answer in time, or fails at, may be alone in that.
+    /// Whether other requests would be refused as well, because GoTrue itself is down or rate-limiting. A
+    /// timeout or a failure may concern one request alone.
     #[must_use]
     pub fn is_about_gotrue(&self) -> bool {
         matches!(self, Self::RateLimited { .. } | Self::Unavailable { .. } | Self::GatewayTimeout)

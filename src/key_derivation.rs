@@ -1,17 +1,17 @@
-//! Keys derived from `GATEWAY_SECRET`, one for each purpose: the secret itself is never a key
-//! (RFC 5869).
+//! Derives keys from `GATEWAY_SECRET` by HKDF (RFC 5869), one for each purpose. The secret itself is never used
+//! as a key.
 
 use aws_lc_rs::{error::Unspecified, hkdf};
 use secrecy::{ExposeSecret, SecretString};
 
-/// Bytes of a key.
+/// The length of a key in bytes.
 pub const KEY_BYTES: usize = 32;
 
-/// The key of that purpose.
+/// The key for `purpose`.
 ///
 /// # Errors
-/// [`Unspecified`], which HKDF never is for this length.
-pub fn derived(secret: &SecretString, purpose: &[u8]) -> Result<[u8; KEY_BYTES], Unspecified> {
+/// [`Unspecified`]; HKDF never fails for this length.
+pub fn derive(secret: &SecretString, purpose: &[u8]) -> Result<[u8; KEY_BYTES], Unspecified> {
     let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"logout-gateway");
     let pseudo_random_key = salt.extract(secret.expose_secret().as_bytes());
     let mut key = [0; KEY_BYTES];

@@ -27,7 +27,7 @@ use crate::{
     session::{
         Proof, Session,
         token::{TokenError, session_of, validity_of},
-        verifier::Standing,
+        verifier::SignatureStatus,
     },
     store::Store,
 };
@@ -130,7 +130,7 @@ impl Logout {
             session.proof != Proof::Proven || is_refused || self.has_counted_cut_off(session);
         let queued =
             if may_wait { Box::pin(self.queued_others(session, asked)).await } else { None };
-        let (attempt, upstream_time) = if session.standing == Standing::Unjudgeable {
+        let (attempt, upstream_time) = if session.signature == SignatureStatus::Unverifiable {
             let refusal = Refusal::Unavailable { retry_after: None };
             (Attempt::without_answer(Outcome::Failed(refusal)), None)
         } else {
@@ -233,7 +233,7 @@ impl Logout {
             let answer = self.gotrue.logout(&session.access_token, scope, caller, deadline).await;
             // It verified here and GoTrue does not take it: its clock is ahead, or its keys rotated.
             let refresh_helps = answer.result == Err(Refusal::BadJwt)
-                && session.standing == Standing::Verified
+                && session.signature == SignatureStatus::Verified
                 && session.refresh_token.is_some();
             if !refresh_helps {
                 return self.judged(session, &answer, asked).await;

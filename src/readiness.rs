@@ -112,7 +112,7 @@ impl Readiness {
         let now = self.clock.unix_seconds();
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         // Asked before the key set is: a fetch that ends in between is not taken for one that failed.
-        let fetched = self.jwks.first_fetch_is_over();
+        let fetched = self.jwks.has_finished_first_fetch();
         let parts = [
             // Whoever stops it knows, and the log has a line of its own.
             (Part::ShuttingDown, self.stopping.is_cancelled(), false),

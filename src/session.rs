@@ -1,9 +1,9 @@
-//! Who is calling: a session, from the Bearer or from the cookie that @supabase/ssr wrote.
+//! The session of a request: from its Bearer token, or from the cookie that @supabase/ssr wrote.
 //!
-//! 1. A Bearer decides alone: if it does not verify, no cookie is looked at.
-//! 2. One exception: a Bearer that is genuine but expired may be refreshed with the cookie of the
-//!    same session.
-//! 3. Whatever is taken from a cookie needs CSRF: [`Session::carrier`] tells.
+//! 1. If the request has a Bearer token, that token decides: if it does not verify, the cookie is not read.
+//! 2. One exception: an expired Bearer token may be refreshed with the refresh token in the cookie of the same
+//!    session.
+//! 3. A request whose cookie is used needs a CSRF token: [`Session::carrier`] says whether it was.
 
 pub mod cookies;
 pub mod introspection;
@@ -20,31 +20,31 @@ use tracing::Instrument as _;
 use self::{
     cookies::{RequestCookies, Stored, StoredSession},
     token::{Claims, TokenError, session_of},
-    verifier::{Standing, Verifier},
+    verifier::{SignatureStatus, Verifier},
 };
 use crate::telemetry::traces;
 
-/// What the request brings along, unjudged.
+/// The credential of a request, not yet verified.
 #[derive(Debug)]
 pub enum Credential {
     /// `Authorization: Bearer`.
     Bearer(SecretString),
-    /// A session cookie that could be decoded.
+    /// A session cookie that the gateway could decode.
     Cookie(StoredSession),
-    /// A session cookie that could not be decoded.
+    /// A session cookie that the gateway could not decode.
     Undecodable,
-    /// Nothing.
+    /// No credential.
     Missing,
 }
 
 impl Credential {
-    /// The Bearer, if there is one, else the session cookie named `key`.
+    /// The Bearer token if there is one, else the session cookie named `key`.
     #[must_use]
     pub fn of(headers: &HeaderMap, cookies: &RequestCookies<'_>, key: &str) -> Self {
         bearer(headers).map_or_else(|| Self::of_cookie(cookies, key), Self::Bearer)
     }
 
-    /// The session cookie named `key`, whatever Bearer stands beside it.
+    /// The session cookie named `key`, even if the request has a Bearer token.
     #[must_use]
     pub fn of_cookie(cookies: &RequestCookies<'_>, key: &str) -> Self {
         match cookies.session(key) {
@@ -54,14 +54,14 @@ impl Credential {
         }
     }
 
-    /// Whether no cookie was looked at.
+    /// Whether it is a Bearer token.
     #[must_use]
     pub fn is_bearer(&self) -> bool {
         matches!(self, Self::Bearer(_))
     }
 }
 
-/// The token of a Bearer header (RFC 6750, section 2.1); another scheme is no credential of ours.
+/// The token of an `Authorization: Bearer` header (RFC 6750, section 2.1); `None` for another scheme.
 #[must_use]
 pub fn bearer(headers: &HeaderMap) -> Option<SecretString> {
     let value = headers.get(header::AUTHORIZATION)?.as_bytes();
@@ -69,24 +69,24 @@ pub fn bearer(headers: &HeaderMap) -> Option<SecretString> {
         Some(space) => value.split_at(space),
         None => (value, [].as_slice()),
     };
-    // What is no text cannot be a token, but it was meant as one.
+    // Octets that are not UTF-8 are no token, but the client meant them as one: the credential is invalid.
     let token = std::str::from_utf8(token.trim_ascii()).unwrap_or_default();
     scheme.eq_ignore_ascii_case(b"bearer").then(|| SecretString::from(token))
 }
 
-/// How the session came, and so what else it needs.
+/// Which credential carried the session. It decides whether the request needs a CSRF token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carrier {
-    /// A browser never adds it by itself: no CSRF token needed.
+    /// The Bearer token. It needs no CSRF token, because a browser never adds it by itself.
     Bearer,
-    /// The cookie: CSRF token needed.
+    /// The cookie. It needs a CSRF token.
     Cookie,
-    /// An expired Bearer, refreshed with its session's cookie: CSRF token needed.
+    /// An expired Bearer token and the refresh token of its session's cookie. It needs a CSRF token.
     BearerAndCookie,
 }
 
 impl Carrier {
-    /// What `X-Auth-Carrier` says: which of the request's credentials the access token came in.
+    /// The value of `X-Auth-Carrier`: the credential that held the access token.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -96,57 +96,59 @@ impl Carrier {
     }
 }
 
-/// How far the gateway knows that the caller holds this session. It decides what a logout may leave
-/// behind: only proven sessions enter the revocation list, and unproven ones leave nothing at all.
+/// How far the gateway knows that the client holds this session. It decides what a logout may change: only
+/// proven sessions enter the revocation list, and unproven ones change nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// The access token verified here and has not expired, or GoTrue vouched for it.
+    /// The gateway verified the access token and it has not expired, or GoTrue accepted it.
     Proven,
-    /// The access token verified here but for its `exp`: it may come from an old log.
+    /// The gateway verified the access token, but it has expired: it may come from an old log.
     Stale,
     /// The access token's signature has not been verified: an attacker may have chosen its ids.
     Unproven,
 }
 
-/// A session whose claims are in order.
+/// A session whose access token follows the rules.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// What its access token says.
+    /// The claims of the access token.
     pub claims: Arc<Claims>,
-    /// How far that is known to be true.
+    /// How far the gateway knows that the client holds the session.
     pub proof: Proof,
-    /// Whether that is proven.
-    pub standing: Standing,
-    /// Whether the access token's time is over.
+    /// The result of checking the access token's signature.
+    pub signature: SignatureStatus,
+    /// Whether the access token has expired.
     pub expired: bool,
-    /// As it came.
+    /// The access token as the request had it.
     pub access_token: SecretString,
-    /// From the cookie, unless it was empty there.
+    /// The refresh token of the cookie; never empty.
     pub refresh_token: Option<SecretString>,
-    /// How it came.
+    /// Which credential carried the session.
     pub carrier: Carrier,
 }
 
-/// Why nobody is calling.
+/// Why a request has no session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthenticationError {
-    /// No credential.
+    /// The request has no credential.
     Missing,
-    /// One that is not genuine.
+    /// The credential breaks this rule.
     Invalid(TokenError),
 }
 
-/// What to do about an access token whose `kid` is not in the key set at hand.
+/// What to do about an access token whose `kid` is not in the current key set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnknownKey {
     /// Fetch the key set again, which may take as long as `GATEWAY_UPSTREAM_TIMEOUT`.
     Refetch,
-    /// Refuse the token at once: another credential of the request is known, and must not wait for it.
+    /// Refuse the token at once, so that the request does not wait for a credential beside the one that
+    /// identifies it.
     Refuse,
 }
 
 impl Verifier {
-    /// Judges what came at `now`, seconds since the Unix epoch. An expired session is still one.
+    /// The session of `credential` at `now`, in seconds since the Unix epoch. A session whose access token has
+    /// expired is no error.
     ///
     /// # Errors
     /// [`AuthenticationError`], with the rule that the token breaks.
@@ -171,8 +173,8 @@ impl Verifier {
         let judging = async {
             let token = access_token.expose_secret();
             match unknown_key {
-                UnknownKey::Refetch => self.judge(token, now).await,
-                UnknownKey::Refuse => self.judge_at_hand(token, now),
+                UnknownKey::Refetch => self.verify_or_refetch(token, now).await,
+                UnknownKey::Refuse => self.verify_with_known_keys(token, now),
             }
         };
         let judged = judging.instrument(traces::token_check()).await;
@@ -183,18 +185,18 @@ impl Verifier {
                 carrier = Carrier::BearerAndCookie;
             }
         }
-        let verifier::Judged { claims, standing, expired } = judged;
-        let proof = match (standing, expired) {
-            (Standing::Verified, false) => Proof::Proven,
-            (Standing::Verified, true) => Proof::Stale,
-            (Standing::Unjudged | Standing::Unjudgeable, _) => Proof::Unproven,
+        let verifier::CheckedToken { claims, signature, expired } = judged;
+        let proof = match (signature, expired) {
+            (SignatureStatus::Verified, false) => Proof::Proven,
+            (SignatureStatus::Verified, true) => Proof::Stale,
+            (SignatureStatus::LeftToGoTrue | SignatureStatus::Unverifiable, _) => Proof::Unproven,
         };
-        Ok(Session { claims, proof, standing, expired, access_token, refresh_token, carrier })
+        Ok(Session { claims, proof, signature, expired, access_token, refresh_token, carrier })
     }
 }
 
-/// The refresh token beside an expired Bearer. Its access token need not verify: what counts is the
-/// session that GoTrue refreshes it into, and that is compared again.
+/// The refresh token of the cookie beside an expired Bearer token, if both name the same session. The cookie's
+/// access token need not verify: the logout compares the session that GoTrue returns for the refresh token.
 fn cookie_of_same_session(
     cookies: &RequestCookies<'_>,
     key: &str,

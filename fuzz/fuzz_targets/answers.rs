@@ -25,11 +25,11 @@ use logout_gateway::{
     config::{Scope, Supabase},
     gotrue::{
         Operation, Refusal,
-        answer::{Answer, LARGEST_ANSWER},
+        answer::{Answer, MAX_BODY_LENGTH},
     },
     session::{
         jwks::{self, Jwks},
-        verifier::{Standing, Verifier},
+        verifier::{SignatureStatus, Verifier},
     },
 };
 use logout_gateway_fuzz::{
@@ -70,7 +70,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let mut answer =
         WORLD.runtime.block_on(Answer::read(answering.operation, None, response, far()));
     answer.earlier_try_unknown = answering.again;
-    assert!(taken.load(Ordering::Relaxed) <= LARGEST_ANSWER + PIECE);
+    assert!(taken.load(Ordering::Relaxed) <= MAX_BODY_LENGTH + PIECE);
 
     match answering.operation {
         Operation::Logout => judge_logout(&answering, &answer),
@@ -112,7 +112,7 @@ fn far() -> Instant {
 
 /// What there is of the body to judge by.
 fn kept(answering: &Answering) -> &[u8] {
-    &answering.body[..answering.body.len().min(LARGEST_ANSWER)]
+    &answering.body[..answering.body.len().min(MAX_BODY_LENGTH)]
 }
 
 fn judge_logout(answering: &Answering, answer: &Answer) {
@@ -224,8 +224,8 @@ fn judge_key_set(body: &[u8]) {
             tokio::task::yield_now().await;
         }
         for token in &WORLD.signed {
-            let judged = verifier.judge(token, RECORDED_AT).await;
-            if judged.is_ok_and(|judged| judged.standing == Standing::Verified) {
+            let judged = verifier.verify_or_refetch(token, RECORDED_AT).await;
+            if judged.is_ok_and(|judged| judged.signature == SignatureStatus::Verified) {
                 assert!(holds_the_key_of(token, body), "verified without its key: {token}");
             }
         }

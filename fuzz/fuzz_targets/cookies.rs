@@ -17,7 +17,7 @@ use logout_gateway::{
     config::{CookieSecure, Cookies},
     session::cookies::{
         CSRF_COOKIE, RequestCookies, Stored,
-        deletion::{Deletions, Transport, plan},
+        deletion::{Deletions, RequestSite, plan},
     },
 };
 use logout_gateway_fuzz::{
@@ -65,20 +65,20 @@ static CONFIGURATIONS: LazyLock<[(Cookies, bool); 8]> = LazyLock::new(|| {
 });
 
 fuzz_target!(|input: &[u8]| -> Corpus {
-    let [configuration, transport, headers @ ..] = input else { return Corpus::Reject };
+    let [configuration, site, headers @ ..] = input else { return Corpus::Reject };
     let (config, sufficient) = &CONFIGURATIONS[usize::from(configuration % 8)];
-    let transport = Transport { https: transport & 1 != 0, cross_site: transport & 2 != 0 };
+    let site = RequestSite { is_https: site & 1 != 0, is_cross_site: site & 2 != 0 };
     let lines = headers.split(|byte| *byte == b'\n');
     let lines: Vec<&[u8]> = lines.filter(|line| HeaderValue::from_bytes(line).is_ok()).collect();
 
     let sent = pairs(&lines);
-    judge(config, transport, &lines);
+    judge(config, site, &lines);
     let names: BTreeSet<_> = sent.iter().map(|(name, _)| name).collect();
     let here = config.paths.iter().any(|path| path == "/");
-    if transport.https && here && *sufficient && names.len() <= MOST_NAMES {
+    if site.is_https && here && *sufficient && names.len() <= MOST_NAMES {
         let mut jar = Jar::of(&sent, &config.domains);
         for _ in 0..=names.len() {
-            for deletion in judge(config, transport, &[&jar.header()]) {
+            for deletion in judge(config, site, &[&jar.header()]) {
                 jar.take(&deletion);
             }
         }
@@ -88,7 +88,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
 });
 
 /// One request; answers its deletions.
-fn judge(config: &Cookies, transport: Transport, lines: &[&[u8]]) -> Vec<SetCookie> {
+fn judge(config: &Cookies, site: RequestSite, lines: &[&[u8]]) -> Vec<SetCookie> {
     let values = lines.iter().filter_map(|line| HeaderValue::from_bytes(line).ok());
     let headers: HeaderMap = values.map(|value| (header::COOKIE, value)).collect();
     let cookies = RequestCookies::of(&headers, config);
@@ -107,12 +107,12 @@ fn judge(config: &Cookies, transport: Transport, lines: &[&[u8]]) -> Vec<SetCook
     }
 
     let names = ours.into_iter().map(|(name, _)| name).collect();
-    judge_plan(config, transport, names, &plan(config, config.budget, &cookies, transport))
+    judge_plan(config, site, names, &plan(config, config.budget, &cookies, site))
 }
 
 fn judge_plan(
     config: &Cookies,
-    transport: Transport,
+    site: RequestSite,
     mut names: BTreeSet<String>,
     plan: &Deletions,
 ) -> Vec<SetCookie> {
@@ -128,7 +128,7 @@ fn judge_plan(
     for line in &lines {
         assert!(names.contains(&line.name), "neither ours nor sent: {line:?}");
         assert_eq!((line.value.as_str(), line.max_age), ("", 0), "{line:?}");
-        judge_attributes(config, transport, line);
+        judge_attributes(config, site, line);
         let scope = (&line.domain, &line.path, line.partitioned);
         let scopes = scopes.entry(&line.name).or_default();
         assert!(!scopes.contains(&scope), "twice: {line:?}");
@@ -158,16 +158,16 @@ fn judge_plan(
     lines
 }
 
-fn judge_attributes(config: &Cookies, transport: Transport, line: &SetCookie) {
+fn judge_attributes(config: &Cookies, site: RequestSite, line: &SetCookie) {
     assert!(config.paths.contains(&line.path) || has_prefix(&line.name, "__Host-"), "{line:?}");
     assert!(line.domain.as_ref().is_none_or(|domain| config.domains.contains(domain)), "{line:?}");
     assert!(config.partitioned || !line.partitioned, "{line:?}");
-    assert_eq!(line.same_site, if transport.cross_site { "None" } else { "Lax" }, "{line:?}");
+    assert_eq!(line.same_site, if site.is_cross_site { "None" } else { "Lax" }, "{line:?}");
     let secure = line.partitioned
-        || transport.cross_site
+        || site.is_cross_site
         || has_prefix(&line.name, "__Host-")
         || has_prefix(&line.name, "__Secure-")
         || config.secure == CookieSecure::Always
-        || config.secure == CookieSecure::Auto && transport.https;
+        || config.secure == CookieSecure::Auto && site.is_https;
     assert_eq!(line.secure, secure, "{line:?}");
 }

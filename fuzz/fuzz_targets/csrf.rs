@@ -187,7 +187,7 @@ fn judge_token(input: &Input) {
     let cookies: Vec<String> = input.cookies.iter().map(|c| input.written(c, same)).collect();
     let bindings = input.bindings();
 
-    let judged = CSRF.double_submit(
+    let judged = CSRF.check_double_submit(
         header.as_deref().map(|text| SubmittedToken::new(text.as_bytes())),
         cookies.iter().map(String::as_str),
         &bindings,
@@ -203,7 +203,7 @@ fn judge_token(input: &Input) {
 
     for token in input.header.iter().chain(&input.cookies) {
         let text = input.written(token, same);
-        assert_eq!(CSRF.is_good(&text, &bindings), input.accepts(&text), "{token:?}");
+        assert_eq!(CSRF.is_valid(&text, &bindings), input.accepts(&text), "{token:?}");
         if let Token::Minted { by, bound_to, random, change } = token {
             let untouched = Token::Minted {
                 by: *by,
@@ -214,7 +214,7 @@ fn judge_token(input: &Input) {
             let changed = text != input.written(&untouched, same);
             let another = !input.accepted().contains(&input.octets(*bound_to));
             if changed || another || matches!(by, Secret::Foreign) {
-                assert!(!CSRF.is_good(&text, &bindings), "{token:?} {change:?}");
+                assert!(!CSRF.is_valid(&text, &bindings), "{token:?} {change:?}");
             }
         }
     }
@@ -249,7 +249,7 @@ fn judge_page(page: &Page) {
     let origin = insert(header::ORIGIN, page.origin.clone().map(|o| self::origin(o, own)));
     let referer = insert(header::REFERER, page.referer.clone().map(|o| self::origin(o, own)));
 
-    let allowed = CSRF.allowed_origins.judge(&headers, own).is_ok();
+    let allowed = CSRF.allowed_origins.check(&headers, own).is_ok();
     let asking = match (&origin, &referer) {
         (Some(origin), _) => Some(origin.to_str().unwrap_or("?").to_owned()),
         (None, Some(referer)) => Some(origin_of(referer).unwrap_or_default()),

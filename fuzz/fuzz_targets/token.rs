@@ -19,7 +19,7 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use logout_gateway::session::{
     jwks::Jwks,
     token::{Claims, Rules, TokenError, UnverifiedToken, session_of},
-    verifier::{Standing, Verifier},
+    verifier::{SignatureStatus, Verifier},
 };
 use logout_gateway_fuzz::{
     configuration,
@@ -95,11 +95,15 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     if let Ok((claims, unverified)) = &read {
         assert_in_order(&token, unverified, claims);
     }
-    let judged = world.runtime.block_on(world.verifier.judge(&token, RECORDED_AT));
+    let judged = world.runtime.block_on(world.verifier.verify_or_refetch(&token, RECORDED_AT));
     if let Ok(judged) = &judged {
         let (claims, unverified) = read.as_ref().expect("a verified token can be read");
         assert_eq!(*judged.claims, *claims);
-        assert_eq!(judged.standing, Standing::Verified, "there is a key for every algorithm");
+        assert_eq!(
+            judged.signature,
+            SignatureStatus::Verified,
+            "there is a key for every algorithm"
+        );
         let begins = claims.iat.into_iter().chain(claims.nbf).max();
         assert!(begins.is_none_or(|begin| begin <= RECORDED_AT + 30));
         assert_eq!(judged.expired, claims.exp <= RECORDED_AT);
@@ -110,7 +114,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         let begun = claims.begun(RECORDED_AT).is_ok();
         assert!(!(begun && key.is_of(unverified)), "the project signed {token}");
     }
-    let strictly = world.runtime.block_on(world.strict.judge(&token, RECORDED_AT));
+    let strictly = world.runtime.block_on(world.strict.verify_or_refetch(&token, RECORDED_AT));
     match read.as_ref().map(|(_, unverified)| unverified.algorithm) {
         Ok(algorithm) if !SOME_ALGORITHMS.contains(&algorithm) => {
             assert_eq!(strictly.err(), Some(TokenError::Algorithm), "{token}");

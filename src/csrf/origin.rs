@@ -1,10 +1,11 @@
-//! Layer 1: which page asks.
+//! Layer 1: checks which page sent the request.
 //!
-//! 1. `Sec-Fetch-Site: same-origin` or `none` passes: no page can forge it.
-//! 2. `cross-site` and `same-site` are refused, and so is, lacking that header, an `Origin` (lacking
-//!    it, a `Referer`) that is not the gateway's own; unless that origin is allowed.
-//! 3. `Origin: null` is never allowed: every sandboxed frame has it.
-//! 4. None of these headers: not a browser; the other layers decide.
+//! 1. `Sec-Fetch-Site: same-origin` or `none` passes, because no page can forge it.
+//! 2. `cross-site` and `same-site` pass only from an allowed origin.
+//! 3. Without `Sec-Fetch-Site` the `Origin` decides, and without `Origin` the `Referer`: it must be the
+//!    gateway's own origin or an allowed one.
+//! 4. `Origin: null` is never allowed: every sandboxed frame sends it.
+//! 5. A request with none of these headers does not come from a browser: the other layers decide.
 
 use std::collections::HashSet;
 
@@ -13,69 +14,74 @@ use url::Url;
 
 use super::CsrfError;
 
-/// W3C Fetch Metadata.
+/// Fetch Metadata Request Headers (W3C).
 pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Origins, as browsers serialise them, whose pages may ask.
+/// The origins whose pages may send requests, in the form that browsers send.
 #[derive(Debug)]
 pub struct AllowedOrigins(HashSet<String>);
 
 impl AllowedOrigins {
-    /// Exactly these.
+    /// These origins and no others.
     #[must_use]
     pub fn new(origins: &[String]) -> Self {
         Self(origins.iter().cloned().collect())
     }
 
-    /// Judges the page that asks; `own` is the gateway's own origin as the browser sees it.
+    /// Checks the page that sent the request. `own` is the gateway's own origin as the browser sees it.
     ///
     /// # Errors
     /// [`CsrfError::CrossSite`].
-    pub fn judge(&self, headers: &HeaderMap, own: Option<&str>) -> Result<(), CsrfError> {
+    pub fn check(&self, headers: &HeaderMap, own: Option<&str>) -> Result<(), CsrfError> {
         let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
-        let asking = asking_origin(headers);
-        let allowed = match (site, &asking) {
-            (_, Asking::Nobody) => false,
+        let origin = request_origin(headers);
+        let allowed = match (site, &origin) {
+            (_, RequestOrigin::Opaque) => false,
             (Some(b"same-origin" | b"none"), _) => true,
-            (Some(b"cross-site" | b"same-site"), Asking::Page(origin)) => self.0.contains(origin),
-            (_, Asking::Page(origin)) => own == Some(origin) || self.0.contains(origin),
-            // Who says nothing is no browser; who says something unheard of is not believed.
-            (site, Asking::NotABrowser) => site.is_none(),
-            (_, Asking::Unknown) => false,
+            (Some(b"cross-site" | b"same-site"), RequestOrigin::Page(origin)) => {
+                self.0.contains(origin)
+            }
+            (_, RequestOrigin::Page(origin)) => own == Some(origin) || self.0.contains(origin),
+            // An unknown value of `Sec-Fetch-Site` is not trusted.
+            (site, RequestOrigin::Absent) => site.is_none(),
+            (_, RequestOrigin::Unreadable) => false,
         };
         if allowed { Ok(()) } else { Err(CsrfError::CrossSite) }
     }
 }
 
-/// Whether a page of another site asks: its cookies follow other rules.
+/// Whether the browser says that a page of another site sent the request. Such a page's cookies need other
+/// attributes.
 #[must_use]
 pub fn is_cross_site(headers: &HeaderMap) -> bool {
     headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "cross-site")
 }
 
-enum Asking {
+/// The origin of the page that sent a request, by its `Origin` or `Referer`.
+enum RequestOrigin {
     Page(String),
     /// `Origin: null`
-    Nobody,
-    Unknown,
-    NotABrowser,
+    Opaque,
+    Unreadable,
+    /// The request has neither header.
+    Absent,
 }
 
-fn asking_origin(headers: &HeaderMap) -> Asking {
+fn request_origin(headers: &HeaderMap) -> RequestOrigin {
     if let Some(origin) = headers.get(header::ORIGIN) {
         return match origin.to_str() {
-            Ok("null") => Asking::Nobody,
-            Ok(origin) => Asking::Page(origin.to_owned()),
-            Err(_) => Asking::Unknown,
+            Ok("null") => RequestOrigin::Opaque,
+            Ok(origin) => RequestOrigin::Page(origin.to_owned()),
+            Err(_) => RequestOrigin::Unreadable,
         };
     }
     match headers.get(header::REFERER) {
-        None => Asking::NotABrowser,
+        None => RequestOrigin::Absent,
         Some(referer) => match referer.to_str().ok().and_then(|text| Url::parse(text).ok()) {
             Some(page) if page.origin().is_tuple() => {
-                Asking::Page(page.origin().ascii_serialization())
+                RequestOrigin::Page(page.origin().ascii_serialization())
             }
-            _ => Asking::Unknown,
+            _ => RequestOrigin::Unreadable,
         },
     }
 }

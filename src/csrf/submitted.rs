@@ -1,27 +1,27 @@
-//! The token that a page submits.
+//! The CSRF token that a page submits in a header or a form field.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
-/// The header `X-CSRF-Token`, to be compared in constant time and in no other way: whoever guesses
-/// learns nothing by how long it takes. There is no `==`.
+/// A submitted CSRF token. It has no `==`: it can only be compared in constant time, so that the time of a
+/// comparison tells an attacker nothing about the value.
 #[derive(Clone, Copy)]
-#[expect(missing_debug_implementations, reason = "a secret of the user's")]
+#[expect(missing_debug_implementations, reason = "a log line must not show it")]
 pub struct SubmittedToken<'r>(&'r [u8]);
 
 impl<'r> SubmittedToken<'r> {
-    /// The header's value.
+    /// The value of the header or field.
     #[must_use]
     pub fn new(value: &'r [u8]) -> Self {
         Self(value)
     }
 
-    /// Whether nothing stands there.
+    /// Whether the value is empty.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether the cookie holds the same. Only the length may be told by the time that it takes.
+    /// Whether the cookie has the same value. The time of the comparison depends on the length alone.
     #[must_use]
     pub fn equals(self, cookie: &str) -> bool {
         verify_slices_are_equal(self.0, cookie.as_bytes()).is_ok()

@@ -9,7 +9,7 @@ use crate::session::token::token_digest;
 
 /// A key of `secret`, and the one before it.
 fn csrf(secret: &str, previous: Option<&str>) -> Csrf {
-    let key = |secret: &str| derived(&SecretString::from(secret)).unwrap();
+    let key = |secret: &str| derived_key(&SecretString::from(secret)).unwrap();
     Csrf {
         mode: CsrfMode::Signed,
         current: key(secret),
@@ -34,7 +34,7 @@ proptest! {
         prop_assert!(csrf.is_bound(&token, one));
         prop_assert!(!csrf.is_bound(&token, other));
         let header = Some(SubmittedToken::new(token.as_bytes()));
-        let submit = |session| csrf.double_submit(header, [token.as_str()].into_iter(), &[session]);
+        let submit = |session| csrf.check_double_submit(header, [token.as_str()].into_iter(), &[session]);
         prop_assert_eq!(submit(one), Ok(()));
         prop_assert_eq!(submit(other), Err(CsrfError::Invalid));
     }
@@ -71,8 +71,8 @@ fn a_token_that_is_bound_to_an_access_token_is_worth_nothing_for_its_session() {
     let of_one = Binding::AccessToken(token_digest("header.payload.one"));
     let of_other = Binding::AccessToken(token_digest("header.payload.other"));
     let token = csrf.mint(of_one).unwrap();
-    assert!(csrf.is_good(&token, &[of_one]) && csrf.is_good(&token, &[session, of_one]));
-    assert!(!csrf.is_good(&token, &[session, of_other]));
+    assert!(csrf.is_valid(&token, &[of_one]) && csrf.is_valid(&token, &[session, of_one]));
+    assert!(!csrf.is_valid(&token, &[session, of_other]));
 }
 
 #[test]

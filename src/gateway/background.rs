@@ -46,7 +46,7 @@ pub(super) async fn run(
     let store = app.logout.store.clone();
     let fetch = || {
         let deadline = Instant::now() + app.config.upstream_timeout;
-        app.logout.gotrue.jwks(app.verifier.takes_no_key_set_for_empty(), deadline)
+        app.logout.gotrue.jwks(app.verifier.reads_404_as_an_empty_key_set(), deadline)
     };
     let instrumented = async {
         if let Some(listener) = admin {

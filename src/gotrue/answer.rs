@@ -1,4 +1,4 @@
-//! What an answer of GoTrue means, held against the recordings of both API versions.
+//! Interprets GoTrue's answers; tested with recordings of both API versions.
 
 mod beginning;
 
@@ -15,13 +15,13 @@ use super::{
 };
 use crate::config::Scope;
 
-/// No more of an answer's body is kept.
-pub const LARGEST_ANSWER: usize = 64 * 1024;
+/// How many octets of a body are kept.
+pub const MAX_BODY_LENGTH: usize = 64 * 1024;
 
 const EMPTY_KEY_SET: &[u8] = br#"{"keys":[]}"#;
 
-/// GoTrue's codes for a refresh token that it gives no access token for. None of them proves that the
-/// session is gone (recordings `refresh-already-used`, `refresh-after-logout`).
+/// GoTrue's codes for a refresh token that it does not accept. None of them proves that the session is gone
+/// (recordings `refresh-already-used`, `refresh-after-logout`).
 const REFUSED_REFRESH_TOKEN: [&str; 7] = [
     "refresh_token_not_found",
     "refresh_token_already_used",
@@ -32,24 +32,23 @@ const REFUSED_REFRESH_TOKEN: [&str; 7] = [
     "bad_json",
 ];
 
-/// An answer as it came, as far as it tells something.
+/// An answer of GoTrue, with the part of its body that the gateway needs.
 #[derive(Debug)]
 pub struct Answer {
     pub(super) operation: Operation,
-    /// Of the request that was passed on, to tell its log lines; the key set has none.
+    /// The id of the client's request, for log lines; `None` for the key set.
     pub(super) request_id: Option<HeaderValue>,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
-    /// The connection broke in the middle of the body.
-    pub(super) cut_off: bool,
-    /// An earlier try may have had its effect without our hearing of it.
+    /// Whether the connection broke before the end of the body.
+    pub(super) is_cut_off: bool,
+    /// Whether an earlier try without an answer may have had its effect.
     pub earlier_try_unknown: bool,
 }
 
 impl Answer {
-    /// Reads the response to `operation`, up to 64 KiB of its body, and the body only where it tells
-    /// something.
+    /// Reads the response to `operation`, with up to 64 KiB of its body if the body matters.
     pub async fn read(
         operation: Operation,
         request_id: Option<HeaderValue>,
@@ -58,8 +57,8 @@ impl Answer {
     ) -> Self {
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
-        // A body that decides nothing is not waited for: it may never end.
-        let telling = match status {
+        // Do not wait for a body that is not needed: it may never end.
+        let body_matters = match status {
             StatusCode::OK => operation != Operation::Logout,
             _ => {
                 status.as_u16() >= 400
@@ -67,19 +66,28 @@ impl Answer {
                     && Self::code_header(&headers).is_none()
             }
         };
-        // Of these it tells the log alone: what is late shall not make a timeout of a known answer.
-        let decided = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
-        let (body, cut_off) = match (telling, decided) {
+        // For 429 and 5xx the body is only logged: do not let a slow body turn a known status into a timeout.
+        let body_is_only_logged =
+            status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+        let (body, is_cut_off) = match (body_matters, body_is_only_logged) {
             (false, _) => Default::default(),
             (true, false) => read_beginning(response).await,
             (true, true) => {
                 timeout_at(deadline, read_beginning(response)).await.unwrap_or_default()
             }
         };
-        Self { operation, request_id, status, headers, body, cut_off, earlier_try_unknown: false }
+        Self {
+            operation,
+            request_id,
+            status,
+            headers,
+            body,
+            is_cut_off,
+            earlier_try_unknown: false,
+        }
     }
 
-    /// What it is, for whoever counts: a word for each kind.
+    /// The label `result` of the metrics.
     pub(super) fn result(&self) -> &'static str {
         let success = match self.operation {
             Operation::Logout => StatusCode::NO_CONTENT,
@@ -95,20 +103,21 @@ impl Answer {
         }
     }
 
-    /// Whether it says that another try may help.
+    /// Whether the status says that another try may succeed.
     pub(super) fn is_passing(&self) -> bool {
         is_passing(self.status)
     }
 
-    /// Whether a logout revoked what `scope` names. Only 204 says so itself.
+    /// Whether a logout revoked what `scope` names: GoTrue answered 204, or the session is gone after a try
+    /// without an answer.
     ///
     /// # Errors
-    /// Why not.
+    /// GoTrue's refusal.
     pub fn revoked(&self, scope: Scope) -> Result<(), Refusal> {
         match self.status {
             StatusCode::NO_CONTENT => Ok(()),
             _ => match self.refusal() {
-                // Not so with `others`, which leaves this session alone in any case.
+                // A try of `others` does not end this session.
                 Refusal::SessionNotFound if self.earlier_try_unknown && scope != Scope::Others => {
                     Ok(())
                 }
@@ -117,15 +126,15 @@ impl Answer {
         }
     }
 
-    /// The fresh access token of a refresh. It counts wherever it is whole: GoTrue has exchanged the refresh
-    /// token, which works only once.
+    /// The new access token of a refresh. It is used even if the rest of the body is missing, because GoTrue has
+    /// used up the refresh token.
     ///
     /// # Errors
-    /// Why there are none.
+    /// GoTrue's refusal.
     pub fn refreshed(&self) -> Result<Refreshed, Refusal> {
         match beginning::member(&self.body, "access_token") {
             Some(access_token) if self.status == StatusCode::OK => Ok(Refreshed { access_token }),
-            _ if self.status == StatusCode::OK && self.cut_off => Err(Refusal::NoAnswer),
+            _ if self.status == StatusCode::OK && self.is_cut_off => Err(Refusal::NoAnswer),
             _ => Err(self.refusal()),
         }
     }
@@ -133,19 +142,19 @@ impl Answer {
     /// Whether the session of a token of `user` lives.
     ///
     /// # Errors
-    /// Why not.
+    /// GoTrue's refusal.
     pub fn live(&self, user: Uuid) -> Result<(), Refusal> {
         match self.status {
-            // Anybody answers 200: a captive portal, a page that stands for every path.
+            // The status alone proves nothing: a captive portal answers 200 to every request.
             StatusCode::OK if beginning::member(&self.body, "id") == Some(user) => Ok(()),
             _ => Err(self.refusal()),
         }
     }
 
-    /// The body of the key set; that of an empty one for a 404, if `missing_is_empty`.
+    /// The body of the key set. If `missing_is_empty`, a 404 counts as an empty key set.
     ///
     /// # Errors
-    /// Why there is none.
+    /// GoTrue's refusal.
     pub fn into_key_set(self, missing_is_empty: bool) -> Result<Vec<u8>, Refusal> {
         match self.status {
             StatusCode::OK => Ok(self.body),
@@ -154,7 +163,7 @@ impl Answer {
         }
     }
 
-    /// `x-sb-error-code`; where it is present the body adds nothing.
+    /// `x-sb-error-code`. If the answer has it, the body is not needed.
     fn code_header(headers: &HeaderMap) -> Option<&str> {
         headers.get("x-sb-error-code")?.to_str().ok().filter(|code| !code.is_empty())
     }
@@ -163,8 +172,8 @@ impl Answer {
         httpdate::parse_http_date(self.headers.get(header::DATE)?.to_str().ok()?).ok()
     }
 
-    /// The error code, from the header, else from the body: `error_code` of the older API version
-    /// stands beside a numeric `code`.
+    /// The error code of the header, or else of the body. In the older API version it is `error_code`, and `code`
+    /// is a number.
     fn code(&self) -> Option<String> {
         #[derive(Deserialize)]
         struct Body {
@@ -178,15 +187,14 @@ impl Answer {
         [error_code, code].into_iter().flatten().find_map(|v| v.as_str().map(str::to_owned))
     }
 
-    /// What this answer, known not to be a success, means; logged where an operator can do something
-    /// about it.
+    /// The refusal in an answer that is no success. It is logged if an operator can do something about it.
     fn refusal(&self) -> Refusal {
         let code = self.code();
-        // GoTrue says why with a 4xx; with anything else somebody speaks who is not well.
-        let believed = code.as_deref().filter(|_| self.status.is_client_error());
-        let refusal = self.meaning(believed);
-        let asked = RequestLabel::new(self.request_id.as_ref(), self.operation);
-        log::refused(asked, self.status.as_u16(), code.as_deref(), &refusal);
+        // GoTrue sends its codes with a 4xx. Another status with a code does not come from a healthy GoTrue.
+        let code_of_4xx = code.as_deref().filter(|_| self.status.is_client_error());
+        let refusal = self.meaning(code_of_4xx);
+        let label = RequestLabel::new(self.request_id.as_ref(), self.operation);
+        log::refused(label, self.status.as_u16(), code.as_deref(), &refusal);
         refusal
     }
 
@@ -214,7 +222,7 @@ impl Answer {
         }
     }
 
-    /// Passed on only where it is what RFC 9110 allows, section 10.2.3.
+    /// The `Retry-After`, if it is valid (RFC 9110, section 10.2.3).
     fn retry_after(&self) -> Option<HeaderValue> {
         let value = self.headers.get(header::RETRY_AFTER)?;
         let text = value.to_str().ok()?;
@@ -224,7 +232,7 @@ impl Answer {
     }
 }
 
-/// 502, 503 and 504: who stands in between does not reach GoTrue now.
+/// 502, 503 and 504: a proxy in between does not reach GoTrue now.
 fn is_passing(status: StatusCode) -> bool {
     matches!(
         status,
@@ -232,13 +240,13 @@ fn is_passing(status: StatusCode) -> bool {
     )
 }
 
-/// Up to 64 KiB of the body, and whether the connection broke before its end.
+/// Up to [`MAX_BODY_LENGTH`] octets of the body, and whether the connection broke before its end.
 async fn read_beginning(mut response: reqwest::Response) -> (Vec<u8>, bool) {
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) => {
-                let room = LARGEST_ANSWER - body.len();
+                let room = MAX_BODY_LENGTH - body.len();
                 body.extend(chunk.iter().take(room));
                 if chunk.len() >= room {
                     return (body, false);

@@ -1,4 +1,4 @@
-//! What GoTrue is asked, and in which words.
+//! The requests that the gateway sends to GoTrue.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ const CLIENT_INFO_HEADER: HeaderName = HeaderName::from_static("x-client-info");
 pub struct GoTrue {
     transport: Transport,
     urls: Urls,
-    /// What every request carries.
+    /// The headers of every request.
     headers: HeaderMap,
 }
 
@@ -45,10 +45,10 @@ struct Urls {
 }
 
 impl GoTrue {
-    /// A client with a pool of its own, to be used on one runtime; it counts its tries.
+    /// A client with its own connection pool, for one runtime. It counts its tries in `metrics`.
     ///
     /// # Errors
-    /// [`HttpClientError`] when the system lacks what TLS needs.
+    /// [`HttpClientError`], for instance when the system has no TLS roots.
     pub fn new(supabase: &Supabase, metrics: Arc<Metrics>) -> Result<Self, HttpClientError> {
         let base = &supabase.gotrue_url;
         Ok(Self {
@@ -66,7 +66,7 @@ impl GoTrue {
         })
     }
 
-    /// Revokes by an access token; `scope` says which of the user's sessions.
+    /// Revokes sessions of the access token's user: `scope` says which.
     pub async fn logout(
         &self,
         access_token: &SecretString,
@@ -106,10 +106,10 @@ impl GoTrue {
         }
     }
 
-    /// Exchanges a refresh token for a fresh access token of the same session.
+    /// Exchanges a refresh token for a new access token of the same session.
     ///
     /// # Errors
-    /// Why GoTrue gave none.
+    /// GoTrue's refusal.
     pub async fn refresh(
         &self,
         refresh_token: &SecretString,
@@ -134,10 +134,10 @@ impl GoTrue {
         self.transport.send(request, deadline).await.map_err(Refusal::from)?.refreshed()
     }
 
-    /// Whether GoTrue takes this access token of `user`, and its session lives.
+    /// Whether GoTrue accepts this access token of `user`, and its session lives.
     ///
     /// # Errors
-    /// Why not.
+    /// GoTrue's refusal.
     pub async fn user(
         &self,
         access_token: &str,
@@ -157,10 +157,10 @@ impl GoTrue {
         self.transport.send(request, deadline).await?.live(user)
     }
 
-    /// The body of the key set; that of an empty one for a 404, if `missing_is_empty`.
+    /// The body of the project's key set. If `missing_is_empty`, a 404 counts as an empty key set.
     ///
     /// # Errors
-    /// Why there is none.
+    /// GoTrue's refusal.
     pub async fn jwks(
         &self,
         missing_is_empty: bool,
@@ -178,10 +178,10 @@ impl GoTrue {
         self.transport.send(request, deadline).await?.into_key_set(missing_is_empty)
     }
 
-    /// Who answers at GoTrue's address, with or without the `apikey`.
+    /// Asks for GoTrue's health, with or without the `apikey`.
     ///
     /// # Errors
-    /// When nobody does.
+    /// [`Refusal`], if no answer came.
     pub async fn health(&self, with_key: bool, deadline: Deadline) -> Result<Health, Refusal> {
         #[derive(Deserialize)]
         struct Body {

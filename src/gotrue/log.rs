@@ -1,7 +1,7 @@
-//! Log lines about a GoTrue that fails, or that answers as GoTrue never does.
+//! Log lines about failures of GoTrue and about answers that GoTrue does not give.
 //!
-//! Strangers cause as many of them as they send requests. So at most 20 of each kind are written in a
-//! second, and beyond that their number: a flood of them hides no other warning.
+//! Every request of a stranger may cause such a line. So at most 20 of each kind are written in a second, and
+//! then one line with the number of the rest: a flood of them hides no other warning.
 
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ static UNEXPECTED_ANSWERS: LineLimit = LineLimit::new(LINES_EACH_SECOND);
 /// A request to GoTrue, as its log lines name it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestLabel<'a> {
-    /// The key set's has none.
+    /// `None` for the key set.
     request_id: Option<&'a str>,
     operation: &'static str,
 }
@@ -31,30 +31,44 @@ impl<'a> RequestLabel<'a> {
     }
 }
 
-/// No answer came within the budget.
+/// No answer came before the deadline.
 pub(super) fn timed_out(RequestLabel { request_id, operation }: RequestLabel<'_>) {
     if is_admitted(&FAILURES) {
-        tracing::warn!(request_id, operation, "GoTrue did not answer in time");
+        tracing::warn!(
+            request_id,
+            operation,
+            "GoTrue did not answer within GATEWAY_UPSTREAM_TIMEOUT"
+        );
     }
 }
 
-/// The request was sent, and no answer came.
+/// The gateway sent the request, and no answer came.
 pub(super) fn broke_off(RequestLabel { request_id, operation }: RequestLabel<'_>, cause: &str) {
     if is_admitted(&FAILURES) {
-        tracing::warn!(request_id, operation, cause, "GoTrue's connection broke before an answer");
+        tracing::warn!(
+            request_id,
+            operation,
+            cause,
+            "the connection to GoTrue broke before an answer came"
+        );
     }
 }
 
-/// There was no connection.
+/// The gateway could not connect.
 pub(super) fn unreachable(RequestLabel { request_id, operation }: RequestLabel<'_>, cause: &str) {
     if is_admitted(&FAILURES) {
-        tracing::warn!(request_id, operation, cause, "GoTrue cannot be reached");
+        tracing::warn!(
+            request_id,
+            operation,
+            cause,
+            "the gateway cannot connect to GoTrue: check GOTRUE_URL and the network"
+        );
     }
 }
 
-/// An answer that is no success, where an operator can do something about it.
-pub(super) fn refused(asked: RequestLabel<'_>, status: u16, code: Option<&str>, refusal: &Refusal) {
-    let (RequestLabel { request_id, operation }, code) = (asked, printable(code));
+/// GoTrue refused. Refusals that an operator can do nothing about are not logged.
+pub(super) fn refused(label: RequestLabel<'_>, status: u16, code: Option<&str>, refusal: &Refusal) {
+    let (RequestLabel { request_id, operation }, code) = (label, printable(code));
     match refusal {
         Refusal::Unexpected if is_admitted(&UNEXPECTED_ANSWERS) => {
             let advice = match status {
@@ -71,31 +85,31 @@ pub(super) fn refused(asked: RequestLabel<'_>, status: u16, code: Option<&str>, 
                 status,
                 code,
                 advice,
-                "the answer is not one that GoTrue gives: the request was not done"
+                "the gateway got an answer that GoTrue does not give: the request had no effect"
             );
         }
         refusal if refusal.is_passing() && is_admitted(&FAILURES) => {
-            tracing::warn!(request_id, operation, status, code, cause = %refusal, "GoTrue failed");
+            tracing::warn!(request_id, operation, status, code, cause = %refusal, "GoTrue failed: check its log");
         }
         _ => {}
     }
 }
 
-/// Logs how many lines were left out since the last call, if any were. To be called once a second.
+/// Logs how many lines were left out since the last call. A background task calls it once a second.
 pub(crate) fn report_omitted_lines() {
     let (failures, answers) = (FAILURES.take_omitted(), UNEXPECTED_ANSWERS.take_omitted());
     if failures > 0 {
         tracing::warn!(
             omitted = failures,
-            "warnings that GoTrue failed were left out of the log: more than 20 in one second; \
+            "the log left out warnings about failures of GoTrue, more than 20 in one second: \
              logout_gateway_gotrue_requests_total counts them all"
         );
     }
     if answers > 0 {
         tracing::warn!(
             omitted = answers,
-            "warnings of answers that GoTrue does not give were left out of the log: more than 20 in one \
-             second; logout_gateway_gotrue_requests_total counts them all"
+            "the log left out warnings about answers that GoTrue does not give, more than 20 in one second: \
+             logout_gateway_gotrue_requests_total counts them all"
         );
     }
 }
@@ -104,7 +118,7 @@ fn is_admitted(limit: &LineLimit) -> bool {
     limit.admits(Instant::now())
 }
 
-/// Upstream text reaches the log only where it looks like one of GoTrue's codes.
+/// Text of an answer reaches the log only if it looks like one of GoTrue's codes.
 fn printable(code: Option<&str>) -> &str {
     match code {
         None => "none",

@@ -1,6 +1,6 @@
-//! What GoTrue is asked for, and what metrics and traces call it.
+//! The operations of GoTrue that the gateway uses, and their names in metrics and traces.
 
-/// What GoTrue was asked for.
+/// An endpoint of GoTrue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// `POST /logout`
@@ -26,7 +26,7 @@ impl Operation {
         }
     }
 
-    /// What a trace calls it.
+    /// The name of the span in a trace.
     pub(super) fn purpose(self) -> &'static str {
         match self {
             Self::Logout => "revoke",

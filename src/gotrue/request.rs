@@ -14,12 +14,12 @@ pub(super) struct Request<'a> {
     pub(super) operation: Operation,
     pub(super) method: Method,
     pub(super) url: &'a Url,
-    /// What every request of the client carries, whoever it is for.
+    /// The headers that every request carries.
     pub(super) constant: &'a HeaderMap,
-    /// The key set's and `GET /health` are nobody's.
+    /// `None` for the key set and `GET /health`.
     pub(super) caller: Option<&'a OnBehalfOf>,
     pub(super) access_token: Option<&'a str>,
-    /// JSON.
+    /// A JSON document.
     pub(super) body: Option<Vec<u8>>,
 }
 
@@ -47,7 +47,7 @@ impl Request<'_> {
             }
             caller.trace.pass_on(&mut headers);
         }
-        // A token that was read as a JWT is visible ASCII: the value is always one.
+        // The gateway has read the token as a JWT, so it is visible ASCII and always a header value.
         let bearer = self.access_token.map(|token| ["Bearer ", token].concat());
         if let Some(mut value) = bearer.and_then(|bearer| HeaderValue::try_from(bearer).ok()) {
             value.set_sensitive(true);

@@ -1,4 +1,4 @@
-//! Sending: deadline and one retry.
+//! Sends requests to GoTrue, with a deadline and one retry.
 
 use std::{
     sync::{
@@ -17,29 +17,29 @@ use super::{Deadline, Operation, Refusal, answer::Answer, log, request::Request}
 use crate::telemetry::{metrics::Metrics, traces};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Shorter than the 60 s and more after which proxies close a connection that idles: a request sent
-/// into one that is closing has spent its retry.
+/// Proxies close idle connections after 60 s or more. A shorter time here avoids sending into a connection that
+/// is about to close, which would use up the retry.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const IDLE_CONNECTIONS: usize = 1024;
-/// A pooled connection whose other end vanished is found out before it idles too long.
+/// Finds a pooled connection whose other end has vanished before [`IDLE_TIMEOUT`] ends.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 2;
-/// As many header lines as hyper takes anyway; all of them together may have 408 KiB, which it fixes.
-const MOST_HEADERS: usize = 100;
+/// hyper's default. It also limits all header lines together to 408 KiB, which cannot be changed.
+const MAX_HEADERS: usize = 100;
 
-/// The HTTP client could not be set up: no TLS roots, say.
+/// The HTTP client could not be built, for instance because the system has no TLS roots.
 #[derive(Debug, thiserror::Error)]
 #[error("the HTTP client could not be built")]
 pub struct HttpClientError(#[from] reqwest::Error);
 
-/// Connections of one runtime.
+/// The connection pool of one runtime.
 #[derive(Clone, Debug)]
 pub(super) struct Transport {
     http: Client,
     metrics: Arc<Metrics>,
 }
 
-/// One try; counted however it ends, given up when the budget is used up for one.
+/// One try of a request. It is counted and its span ended when it is dropped, also at the deadline.
 struct Try<'m> {
     metrics: &'m Metrics,
     operation: Operation,
@@ -58,18 +58,18 @@ impl Drop for Try<'_> {
     }
 }
 
-/// A try that brought no final answer.
+/// A try that may be repeated.
 enum Inconclusive {
     /// 502, 503 or 504.
     Answered(Answer),
-    /// No head arrived; `sent` unless there was no connection at all.
+    /// No response head arrived. `sent` is false if there was no connection.
     Silent { sent: bool, cause: String },
 }
 
-/// No answer.
+/// No try brought an answer.
 pub(super) struct Unanswered {
     pub(super) refusal: Refusal,
-    /// The request may have had its effect all the same.
+    /// Whether the request may have had its effect.
     pub(super) unknown: bool,
 }
 
@@ -82,42 +82,42 @@ impl From<Unanswered> for Refusal {
 impl Transport {
     pub(super) fn new(metrics: Arc<Metrics>) -> Result<Self, HttpClientError> {
         let http = Client::builder()
-            // The environment's proxies are for others; tokens go where the configuration says.
+            // The environment's proxies are meant for other programs: tokens go only where the configuration
+            // says.
             .no_proxy()
-            // Who redirects is not GoTrue, and must not get the token.
+            // GoTrue does not redirect, so a server that does must not get the token.
             .redirect(redirect::Policy::none())
-            // Retries are ours, and counted. What hyper-util alone repeats (`retry_canceled_requests`,
-            // which reqwest leaves on) is a request of which a dead pooled connection took no octet.
+            // The gateway retries and counts itself. hyper-util still repeats a request of which a dead pooled
+            // connection took no octet (`retry_canceled_requests`, which reqwest leaves on).
             .retry(reqwest::retry::never())
-            // An answer means what its octets say, and 64 KiB of it are 64 KiB of memory, even where
-            // another crate turns decompression on for all.
+            // A small compressed body could fill the memory. Another crate's features may turn decompression on.
             .no_gzip()
             .no_brotli()
             .no_deflate()
             .no_zstd()
-            // GoTrue speaks HTTP/1.1, and a stuck stream shall stop no other request.
+            // GoTrue speaks HTTP/1.1. With HTTP/2 one stuck connection would stop all requests.
             .http1_only()
-            .http1_max_headers(MOST_HEADERS)
+            .http1_max_headers(MAX_HEADERS)
             .connect_timeout(CONNECT_TIMEOUT)
-            // As many as requests in flight: what idles after a burst serves the next one.
+            // As many as requests in flight, so that the connections of a burst serve the next one.
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .tcp_keepalive(KEEPALIVE)
             .tcp_keepalive_interval(KEEPALIVE)
             .tcp_keepalive_retries(KEEPALIVE_PROBES)
-            // Small requests, each awaited: there is nothing to collect.
+            // Each request is small and its answer awaited, so collecting octets only delays.
             .tcp_nodelay(true)
             .build()?;
         Ok(Self { http, metrics })
     }
 
-    /// Tries, and once more where it may help.
+    /// Sends the request, and once more if no answer came or its status says that a retry may succeed.
     pub(super) async fn send(
         &self,
         request: Request<'_>,
         deadline: Deadline,
     ) -> Result<Answer, Unanswered> {
-        // The key set has a schedule and a cooldown of its own.
+        // The key set has its own schedule and cooldown.
         let retries = usize::from(request.operation != Operation::Jwks);
         let unknown = AtomicBool::new(false);
         let tries = (|| self.once(&request, deadline))
@@ -180,7 +180,7 @@ fn unanswered(request: &Request<'_>, sent: bool, cause: &str) -> Refusal {
     }
 }
 
-/// The error's own sources, without the URL that reqwest adds.
+/// The sources of the error. The error itself would also name the URL.
 fn causes(error: &reqwest::Error) -> String {
     let sources = std::iter::successors(std::error::Error::source(error), |e| e.source());
     sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")

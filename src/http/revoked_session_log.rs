@@ -99,7 +99,7 @@ mod tests {
     use super::*;
     use crate::{
         http::client_addr::ClientAddr,
-        session::{Carrier, token::Claims, verifier::Standing},
+        session::{Carrier, token::Claims, verifier::SignatureStatus},
         telemetry::traces::TraceContext,
     };
 
@@ -120,7 +120,7 @@ mod tests {
         Session {
             claims: Arc::new(claims),
             proof,
-            standing: Standing::Verified,
+            signature: SignatureStatus::Verified,
             expired: false,
             access_token: "a token".into(),
             refresh_token: None,

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::entry::{QueueEntry, SealedCredentials};
 use crate::{
-    config::Secrets, gotrue::OnBehalfOf, key_derivation::derived, telemetry::traces::TraceContext,
+    config::Secrets, gotrue::OnBehalfOf, key_derivation::derive, telemetry::traces::TraceContext,
 };
 
 /// Enough to tell a few secrets apart.
@@ -107,10 +107,10 @@ struct Key {
 
 impl Key {
     fn of(secret: &SecretString) -> Result<Self, Unspecified> {
-        let fingerprint = derived(secret, b"queue key id")?;
+        let fingerprint = derive(secret, b"queue key id")?;
         let (id, _) = fingerprint.split_at(KEY_ID_BYTES);
-        let sealing = RandomizedNonceKey::new(&AES_256_GCM, &derived(secret, b"queue")?)?;
-        let fingerprints = hmac::Key::new(HMAC_SHA256, &derived(secret, b"queue fingerprint")?);
+        let sealing = RandomizedNonceKey::new(&AES_256_GCM, &derive(secret, b"queue")?)?;
+        let fingerprints = hmac::Key::new(HMAC_SHA256, &derive(secret, b"queue fingerprint")?);
         Ok(Self { id: URL_SAFE_NO_PAD.encode(id), sealing, fingerprints })
     }
 

@@ -1,12 +1,12 @@
-//! What @supabase/ssr writes into cookies: reading it, and telling which names are its own.
+//! Reads the cookies of @supabase/ssr, and knows which cookie names are the library's.
 //!
-//! 1. The session is at the storage key `K`, or in chunks `K.0`, `K.1`, … joined up to the first
-//!    gap; percent-encoded JSON, or `base64-` and base64url.
-//! 2. Beside it the library keeps `K-user`, `K-code-verifier`, `K-flows-code-verifier` and
-//!    `K-flow-<id>-code-verifier`, each of which may be chunked too.
-//! 3. Reading never fails louder than [`Stored::Undecodable`], whatever the bytes.
+//! 1. The session is in the cookie `K` (the storage key), or in chunks `K.0`, `K.1`, …, joined up to the first
+//!    gap. It is percent-encoded JSON, or base64url after `base64-`.
+//! 2. The library also writes `K-user`, `K-code-verifier`, `K-flows-code-verifier` and
+//!    `K-flow-<id>-code-verifier`, and may split each into chunks.
+//! 3. Any octets that are no session are [`Stored::Undecodable`], never a failure.
 //!
-//! Recorded: `fixtures/gotrue/ssr-cookies.json`.
+//! Recorded in `fixtures/gotrue/ssr-cookies.json`.
 
 pub mod deletion;
 
@@ -23,36 +23,36 @@ use serde::Deserialize;
 
 use crate::config::Cookies;
 
-/// The cookies of a request that a logout has to do with, in the order in which they came. All others
-/// are passed over at once: a request may carry thousands.
+/// The cookies of a request that a logout reads or deletes, in the order of the request. All others are skipped
+/// while reading, because a request may carry thousands.
 #[derive(Debug)]
 pub struct RequestCookies<'r>(Vec<(Cow<'r, str>, Cow<'r, str>)>);
 
-/// The double-submit cookie, readable by scripts.
+/// The cookie of the double-submitted CSRF token. Scripts can read it.
 pub const CSRF_COOKIE: &str = "sb-csrf-token";
 
-/// The tokens that a session cookie holds.
+/// The tokens in a session cookie.
 #[derive(Clone, Debug)]
 pub struct StoredSession {
-    /// Not judged yet.
+    /// Not verified.
     pub access_token: SecretString,
     /// Never empty.
     pub refresh_token: Option<SecretString>,
 }
 
-/// What is at the storage key.
+/// The content of the cookie `K` or of its chunks.
 #[derive(Debug)]
 pub enum Stored {
     /// No cookie, or no first chunk.
     Absent,
-    /// Something that is no session.
+    /// The cookie holds no session.
     Undecodable,
     /// A session.
     Session(StoredSession),
 }
 
 impl<'r> RequestCookies<'r> {
-    /// Reads every `Cookie` header; pairs without a name or without `=` are passed over.
+    /// Reads every `Cookie` header, and skips pairs without `=`.
     #[must_use]
     pub fn of(headers: &'r HeaderMap, config: &Cookies) -> Self {
         let mut ours = Vec::new();
@@ -62,7 +62,7 @@ impl<'r> RequestCookies<'r> {
                 let pairs = pairs(text).filter(is_ours);
                 ours.extend(pairs.map(|(name, value)| (name.into(), value.into())));
             } else {
-                // A foreign cookie in another encoding hides none of ours.
+                // Another application's cookie in another encoding must not hide the session.
                 let text = String::from_utf8_lossy(value.as_bytes());
                 let pairs = pairs(&text).filter(is_ours);
                 ours.extend(
@@ -73,7 +73,7 @@ impl<'r> RequestCookies<'r> {
         Self(ours)
     }
 
-    /// Every value of that name.
+    /// The values of all cookies of that name.
     pub fn values<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> {
         self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_ref())
     }
@@ -84,18 +84,18 @@ impl<'r> RequestCookies<'r> {
         self.values(name).next().is_some()
     }
 
-    /// Whether there is none at all.
+    /// Whether the request has no such cookie.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Every name, as often as it came.
+    /// The names of all cookies, with repetitions.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_ref())
     }
 
-    /// The session at the storage key `key`.
+    /// The session in the cookie `key` or in its chunks.
     #[must_use]
     pub fn session(&self, key: &str) -> Stored {
         let whole = self.values(key).find(|value| !value.is_empty());
@@ -113,13 +113,13 @@ impl<'r> RequestCookies<'r> {
     fn joined_chunks(&self, key: &str) -> Option<String> {
         let mut chunks = BTreeMap::new();
         for (name, value) in &self.0 {
-            // An empty one is as good as none, like an empty whole.
+            // The library treats an empty chunk as absent, like an empty cookie `K`.
             if !value.is_empty()
                 && let Some(suffix) = name.strip_prefix(key)
                 && let Some(index) =
                     chunk_suffix(suffix).and_then(|index| index.parse::<u32>().ok())
             {
-                // A browser sends the cookie of the longer path first, and the library takes it.
+                // Browsers send the cookie of the longer path first, and the library reads the first one.
                 chunks.entry(index).or_insert(value.as_ref());
             }
         }
@@ -129,42 +129,42 @@ impl<'r> RequestCookies<'r> {
     }
 }
 
-/// Names and values (RFC 6265bis, section 5.6). White space is space and tab alone: to a browser a name
-/// after any other is another name, whose prefix `__Host-` protects nobody.
+/// Names and values (RFC 6265bis, section 5.6). Only space and tab are trimmed: to a browser, a name after any
+/// other white space is a different name, which the prefix `__Host-` does not protect.
 fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let pairs = text.split(';').filter_map(|pair| pair.split_once('='));
     pairs.map(|(name, value)| (name.trim_matches([' ', '\t']), value.trim_matches([' ', '\t'])))
 }
 
-/// Many more than the library could count to. Without a bound whoever plants a name of 4,000 of them
-/// makes the line that deletes it outgrow every budget.
-const MOST_DIGITS: usize = 64;
+/// Far more digits than the library can write. Without a bound, a planted cookie with a name of 4,000 digits
+/// would need a deletion line longer than any budget.
+const MAX_INDEX_DIGITS: usize = 64;
 
-/// `.n` with a decimal number without leading zeros; answers the digits.
+/// The digits of a chunk's suffix: `.` and a decimal number without leading zeros.
 fn chunk_suffix(suffix: &str) -> Option<&str> {
     let digits = suffix.strip_prefix('.')?;
-    let decimal =
-        (1..=MOST_DIGITS).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    let decimal = (1..=MAX_INDEX_DIGITS).contains(&digits.len())
+        && digits.bytes().all(|b| b.is_ascii_digit());
     (decimal && (digits == "0" || !digits.starts_with('0'))).then_some(digits)
 }
 
-/// What a cookie is to the library that owns the storage key.
+/// What the library uses a cookie for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     /// `K` or one of its chunks.
     Session,
-    /// What the library keeps beside the session.
+    /// Data that the library keeps beside the session.
     Companion,
 }
 
-/// Whether a logout deletes a cookie of that name.
+/// Whether a logout reads or deletes a cookie of that name.
 fn is_ours(config: &Cookies, name: &str) -> bool {
     name == CSRF_COOKIE
         || role(&config.name, name).is_some()
         || config.extra.iter().any(|extra| extra == name)
 }
 
-/// Whether the library writes a cookie of that name for the storage key `key`.
+/// What the library uses a cookie of that name for, if its storage key is `key`.
 fn role(key: &str, name: &str) -> Option<Role> {
     let suffix = name.strip_prefix(key)?;
     if suffix.is_empty() || chunk_suffix(suffix).is_some() {
@@ -178,16 +178,16 @@ fn role(key: &str, name: &str) -> Option<Role> {
         || whole
             .strip_prefix("-flow-")
             .and_then(|s| s.strip_suffix("-code-verifier"))
-            .is_some_and(flow_id);
+            .is_some_and(is_flow_id);
     companion.then_some(Role::Companion)
 }
 
-fn flow_id(id: &str) -> bool {
+fn is_flow_id(id: &str) -> bool {
     (8..=64).contains(&id.len())
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
-/// As lenient about padding and trailing bits as the library itself.
+/// Like the library, it ignores missing padding and trailing bits.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
     GeneralPurposeConfig::new()
@@ -204,8 +204,8 @@ fn decode(text: &str) -> Option<StoredSession> {
         None => text,
     };
     match json.trim_ascii_start().first()? {
-        b'[' => older(&json),
-        _ => current(&json),
+        b'[' => decode_array(&json),
+        _ => decode_object(&json),
     }
 }
 
@@ -218,8 +218,8 @@ impl StoredSession {
     }
 }
 
-/// An object of many members, of which two count.
-fn current(json: &[u8]) -> Option<StoredSession> {
+/// The form that the library writes today: an object of many members, of which the gateway needs two.
+fn decode_object(json: &[u8]) -> Option<StoredSession> {
     #[derive(Deserialize)]
     struct Session<'j> {
         #[serde(borrow)]
@@ -231,8 +231,8 @@ fn current(json: &[u8]) -> Option<StoredSession> {
     Some(StoredSession::new(&access_token, refresh_token.as_deref()))
 }
 
-/// The array of earlier versions: access token, refresh token and more.
-fn older(json: &[u8]) -> Option<StoredSession> {
+/// The form of earlier versions of the library: an array of access token, refresh token and more.
+fn decode_array(json: &[u8]) -> Option<StoredSession> {
     let members: Vec<serde_json::Value> = serde_json::from_slice(json).ok()?;
     let refresh_token = members.get(1).and_then(serde_json::Value::as_str);
     Some(StoredSession::new(members.first()?.as_str()?, refresh_token))

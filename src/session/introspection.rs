@@ -1,7 +1,7 @@
-//! What GoTrue says of a token that no key here can judge: `GET /user`, in the sense of RFC 7662.
+//! Asks GoTrue about a token that the gateway cannot verify: token introspection (RFC 7662) by `GET /user`.
 //!
-//! 1. An answer is cached for 10 s. The cache holds digests, so that a token's size does not matter.
-//! 2. There is one call at a time for each token: requests that bring the same token wait for it.
+//! 1. An answer is cached for 10 s. The cache holds digests, so large tokens take no more room.
+//! 2. There is one call at a time for each token: other requests with the same token wait for its answer.
 
 use std::time::Duration;
 
@@ -18,13 +18,14 @@ const CACHED_TOKENS: usize = 8192;
 /// GoTrue's answer about a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Introspection {
-    /// Genuine, and its session lives.
+    /// The token is genuine and its session lives.
     Live,
-    /// Genuine, and its session is gone: GoTrue verifies the signature before it looks for the session.
+    /// The token is genuine and its session is gone: GoTrue verifies the signature before it looks for the
+    /// session.
     Ended,
-    /// Genuine, of a banned user.
+    /// The token is genuine and its user is banned.
     Banned,
-    /// Not genuine.
+    /// The signature does not verify.
     Forged,
 }
 
@@ -41,17 +42,17 @@ impl Default for IntrospectionCache {
 }
 
 impl IntrospectionCache {
-    /// GoTrue's answer about `token`, if it was asked in the last 10 s.
+    /// GoTrue's answer about `token`, if it is in the cache.
     #[must_use]
     pub fn get(&self, token: &str) -> Option<Introspection> {
         let (answer, asked_at) = self.answers.get(&token_digest(token))?;
         is_fresh(asked_at).then_some(answer)
     }
 
-    /// GoTrue's answer about `token`: cached, of a call that another request began, or of `call`.
+    /// GoTrue's answer about `token`: from the cache, from the call of another request, or from `call`.
     ///
     /// # Errors
-    /// What `call` says, where GoTrue could not answer; [`Refusal::Timeout`] at the deadline.
+    /// The error of `call`; [`Refusal::Timeout`] at the deadline.
     pub async fn get_or_call<E: From<Refusal>>(
         &self,
         token: &str,
@@ -61,7 +62,7 @@ impl IntrospectionCache {
         let key = token_digest(token);
         self.answers.remove_if(&key, |(_, asked_at)| !is_fresh(*asked_at));
         let call = async { Ok((call.await?, Instant::now())) };
-        // Where the call of another request fails, the next one that waits calls.
+        // If the call of another request fails, the next waiting request makes its own.
         match timeout_at(deadline, self.answers.get_or_insert_async(&key, call)).await {
             Ok(answered) => answered.map(|(answer, _)| answer),
             Err(_) => Err(Refusal::Timeout.into()),
@@ -76,7 +77,7 @@ fn is_fresh(asked_at: Instant) -> bool {
 /// Asks GoTrue about `token`, which names `user`.
 ///
 /// # Errors
-/// The refusal that says nothing about the token: GoTrue is down, slow or rate-limiting.
+/// A refusal that says nothing about the token: GoTrue is down, slow or rate-limiting.
 pub async fn introspect(
     token: &str,
     user: Uuid,

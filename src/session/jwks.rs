@@ -1,9 +1,10 @@
 //! The project's key set.
 //!
-//! 1. Fetched in the background at start and every 10 minutes; a key that vanished is refused then.
-//! 2. An unknown `kid` causes one refetch that all who wait share, at most one per 30 s whether it
-//!    succeeds or not. A token whose key is known never waits: reading takes no lock.
-//! 3. Keys are used at most one hour after the last good fetch.
+//! 1. A background task fetches it at the start and every 10 minutes. Tokens of a key that is gone are refused
+//!    from then on.
+//! 2. An unknown `kid` starts one refetch, which all waiting requests share; at most one in 30 s, whether it
+//!    succeeds or fails. A token of a known key never waits: reading the keys takes no lock.
+//! 3. Keys are used for at most one hour after the last successful fetch.
 
 use std::{
     collections::BTreeMap,
@@ -24,50 +25,50 @@ use tokio::{
 
 use crate::telemetry::metrics::Metrics;
 
-const EVERY: Duration = Duration::from_mins(10);
-const AFTER_FAILURE: Duration = Duration::from_secs(30);
+const FETCH_INTERVAL: Duration = Duration::from_mins(10);
+const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-const COOLDOWN: Duration = Duration::from_secs(30);
-const USABLE_FOR: Duration = Duration::from_hours(1);
+const REFETCH_COOLDOWN: Duration = Duration::from_secs(30);
+const MAX_AGE: Duration = Duration::from_hours(1);
 
 /// RFC 7518, section 3.3.
-const LEAST_RSA_BITS: usize = 2048;
+const MIN_RSA_BITS: usize = 2048;
 
 #[derive(Debug)]
 struct Key {
     kid: String,
     algorithm: Algorithm,
     decoding: DecodingKey,
-    /// As published, to tell whether it changed.
+    /// The key as published, to notice a change.
     jwk: serde_json::Value,
 }
 
-/// One good fetch.
+/// The result of one successful fetch.
 #[derive(Debug)]
 pub struct KeySet {
-    /// As published: of two for one `kid` and `alg` the first counts. For different ones they may share
-    /// a `kid` (RFC 7517, section 4.5).
+    /// In the order of the document. Of two keys with the same `kid` and `alg` the first is used. Keys of
+    /// different algorithms may share a `kid` (RFC 7517, section 4.5).
     keys: Vec<Key>,
-    /// The same for two sets that say the same; what was verified under another one counts no more.
+    /// Changes when the keys change: a token that older keys verified must be verified again.
     pub epoch: u64,
     fetched_at: Instant,
 }
 
 impl KeySet {
-    /// Whether there is a key of that `kid`.
+    /// Whether the set has a key of that `kid`.
     #[must_use]
     pub fn knows(&self, kid: &str) -> bool {
         self.keys.iter().any(|key| key.kid == kid)
     }
 
-    /// The key of that `kid`, if it is one for that `alg`.
+    /// The key of that `kid` and `alg`.
     #[must_use]
     pub fn key(&self, kid: &str, algorithm: Algorithm) -> Option<&DecodingKey> {
         let mut keys = self.keys.iter();
         keys.find(|key| key.kid == kid && key.algorithm == algorithm).map(|key| &key.decoding)
     }
 
-    /// Whether there is a key for one of these algorithms.
+    /// Whether the set has a key for an allowed algorithm.
     #[must_use]
     pub fn has_key_for(&self, allowed: impl Fn(Algorithm) -> bool) -> bool {
         self.keys.iter().any(|key| allowed(key.algorithm))
@@ -76,23 +77,23 @@ impl KeySet {
     /// How many keys there are for each algorithm.
     #[must_use]
     pub fn algorithms(&self) -> Algorithms {
-        tally(&self.keys)
+        count_by_algorithm(&self.keys)
     }
 }
 
-/// The answer was not a key set.
+/// The response body is not a key set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the answer is not a JSON Web Key Set")]
-pub struct NotAKeySet;
+pub struct KeySetError;
 
-/// Reads a key set; keys that cannot verify a Supabase token are left out.
-fn read(body: &[u8]) -> Result<Vec<Key>, NotAKeySet> {
+/// Reads a key set, without the keys that cannot verify a Supabase token.
+fn read(body: &[u8]) -> Result<Vec<Key>, KeySetError> {
     #[derive(serde::Deserialize)]
     struct Document {
         keys: Vec<serde_json::Value>,
     }
-    let document: Document = serde_json::from_slice(body).map_err(|_| NotAKeySet)?;
-    Ok(document.keys.into_iter().filter_map(usable).collect())
+    let document: Document = serde_json::from_slice(body).map_err(|_| KeySetError)?;
+    Ok(document.keys.into_iter().filter_map(usable_key).collect())
 }
 
 /// How many keys there are for each algorithm.
@@ -101,12 +102,12 @@ pub type Algorithms = BTreeMap<String, usize>;
 /// The algorithms of the keys in a key set.
 ///
 /// # Errors
-/// [`NotAKeySet`].
-pub fn algorithms(body: &[u8]) -> Result<Algorithms, NotAKeySet> {
-    Ok(tally(&read(body)?))
+/// [`KeySetError`].
+pub fn algorithms(body: &[u8]) -> Result<Algorithms, KeySetError> {
+    Ok(count_by_algorithm(&read(body)?))
 }
 
-fn tally(keys: &[Key]) -> Algorithms {
+fn count_by_algorithm(keys: &[Key]) -> Algorithms {
     let mut algorithms = Algorithms::new();
     for key in keys {
         *algorithms.entry(format!("{:?}", key.algorithm)).or_default() += 1;
@@ -114,11 +115,12 @@ fn tally(keys: &[Key]) -> Algorithms {
     algorithms
 }
 
-fn usable(value: serde_json::Value) -> Option<Key> {
+fn usable_key(value: serde_json::Value) -> Option<Key> {
     // RFC 7518, sections 6.2.2 and 6.3.2; RFC 8037, section 2.
     if value.get("d").is_some_and(|private| !private.is_null()) {
         tracing::warn!(
-            "the key set shows a private key: anybody can sign with it, so it is not believed"
+            "the project publishes a private key in its key set: everybody can sign tokens with it, so the \
+             gateway does not use it; replace this key in the Supabase project"
         );
         return None;
     }
@@ -129,11 +131,11 @@ fn usable(value: serde_json::Value) -> Option<Key> {
         common.key_operations.as_ref().is_none_or(|ops| ops.contains(&KeyOperations::Verify));
     let algorithm = match &jwk.algorithm {
         AlgorithmParameters::EllipticCurve(p) if p.curve == EllipticCurve::P256 => Algorithm::ES256,
-        AlgorithmParameters::RSA(p) if bits(&p.n)? >= LEAST_RSA_BITS => Algorithm::RS256,
+        AlgorithmParameters::RSA(p) if bit_length(&p.n)? >= MIN_RSA_BITS => Algorithm::RS256,
         AlgorithmParameters::OctetKeyPair(p) if p.curve == EllipticCurve::Ed25519 => {
             Algorithm::EdDSA
         }
-        // A symmetric key that everybody can read proves nothing.
+        // Everybody can read a published symmetric key and sign with it.
         _ => return None,
     };
     let named = match common.key_algorithm {
@@ -149,24 +151,24 @@ fn usable(value: serde_json::Value) -> Option<Key> {
     (for_signing && for_verifying && named).then_some(key)
 }
 
-/// How long a number is, in base64url.
-fn bits(number: &str) -> Option<usize> {
+/// The length in bits of a number in base64url.
+fn bit_length(number: &str) -> Option<usize> {
     let octets = URL_SAFE_NO_PAD.decode(number).ok()?;
     let zeros = octets.iter().take_while(|octet| **octet == 0).count();
     let first = octets.get(zeros)?;
     Some(8 * (octets.len() - zeros) - first.leading_zeros() as usize)
 }
 
-/// The key set as all threads share it.
+/// The project's key set, shared by all threads.
 #[derive(Debug)]
 pub struct Jwks {
-    /// How long somebody waits for a fetch at most.
-    patience: Duration,
+    /// How long a request waits for a fetch.
+    wait_limit: Duration,
     current: ArcSwapOption<KeySet>,
     fetching: Mutex<Fetching>,
     wanted: Notify,
     finished: watch::Sender<u64>,
-    begun: Instant,
+    started_at: Instant,
     metrics: Arc<Metrics>,
 }
 
@@ -177,45 +179,46 @@ struct Fetching {
 }
 
 impl Jwks {
-    /// No keys yet; whoever waits for some waits `patience` long at most.
+    /// Without keys at first. [`Jwks::refetch`] waits `wait_limit` at most.
     #[must_use]
-    pub fn new(patience: Duration, metrics: Arc<Metrics>) -> Self {
+    pub fn new(wait_limit: Duration, metrics: Arc<Metrics>) -> Self {
         Self {
-            patience,
+            wait_limit,
             current: ArcSwapOption::empty(),
             fetching: Mutex::default(),
             wanted: Notify::new(),
             finished: watch::channel(0).0,
-            begun: Instant::now(),
+            started_at: Instant::now(),
             metrics,
         }
     }
 
-    /// The keys, unless none were ever fetched or the last good fetch is too long ago.
+    /// The keys, unless the last successful fetch is more than an hour ago or there was none.
     #[must_use]
     pub fn current(&self) -> Option<Arc<KeySet>> {
-        self.current.load_full().filter(|set| set.fetched_at.elapsed() < USABLE_FOR)
+        self.current.load_full().filter(|set| set.fetched_at.elapsed() < MAX_AGE)
     }
 
-    /// How long ago the last good fetch was, or the start.
+    /// The time since the last successful fetch, or since the start if there was none.
     #[must_use]
     pub fn age(&self) -> Duration {
-        self.current.load().as_ref().map_or(self.begun, |keys| keys.fetched_at).elapsed()
+        self.current.load().as_ref().map_or(self.started_at, |keys| keys.fetched_at).elapsed()
     }
 
-    /// Whether the keys were fetched by now, or could not be.
+    /// Whether the first fetch has ended, with or without success.
     #[must_use]
-    pub fn first_fetch_is_over(&self) -> bool {
+    pub fn has_finished_first_fetch(&self) -> bool {
         *self.finished.borrow() > 0
     }
 
-    /// Waits for a fetch under way, or asks for one if none was asked for lately; else returns at once.
+    /// Waits for the fetch under way, or starts one unless [`REFETCH_COOLDOWN`] forbids it: then it returns at
+    /// once.
     pub async fn refetch(&self) {
         let mut finished = self.finished.subscribe();
         {
             let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
             if !fetching.under_way {
-                if fetching.refetched_at.is_some_and(|at| at.elapsed() < COOLDOWN) {
+                if fetching.refetched_at.is_some_and(|at| at.elapsed() < REFETCH_COOLDOWN) {
                     return;
                 }
                 fetching.refetched_at = Some(Instant::now());
@@ -223,38 +226,45 @@ impl Jwks {
                 self.wanted.notify_one();
             }
         }
-        // Done or not, the caller looks at the keys again.
-        let _ = timeout(self.patience, finished.changed()).await;
+        // Whether the fetch ended in time or not, the caller looks at the keys again.
+        let _ = timeout(self.wait_limit, finished.changed()).await;
     }
 
-    /// Fetches for ever, as scheduled and as asked for. `fetch` answers the body of a key set.
+    /// Fetches the key set for ever, on schedule and when [`Jwks::refetch`] asks for it. `fetch` returns the
+    /// body of a key set.
     pub async fn keep_fetching<E, F>(&self, fetch: impl Fn() -> F)
     where
         F: Future<Output = Result<Vec<u8>, E>>,
         E: std::fmt::Display,
     {
-        let mut without_keys = FIRST_RETRY;
+        let mut retry_pause = FIRST_RETRY;
         loop {
             self.fetching.lock().unwrap_or_else(PoisonError::into_inner).under_way = true;
             let body = fetch().await.map_err(|error| error.to_string());
             let fetched = {
-                // Whoever misses a key in these keys asks for the next fetch, not for this one.
+                // Locked while the keys change: a request that misses a key in the new ones must start the next
+                // fetch, and not wait for this one.
                 let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
-                let taken = body.and_then(|body| self.take(&body).map_err(|f| f.to_string()));
+                let taken =
+                    body.and_then(|body| self.store_key_set(&body).map_err(|f| f.to_string()));
                 fetching.under_way = false;
                 self.finished.send_modify(|count| *count = count.wrapping_add(1));
                 taken
             };
             self.metrics.jwks_refreshed(fetched.is_ok());
             let pause = match fetched {
-                Ok(()) => EVERY,
+                Ok(()) => FETCH_INTERVAL,
                 Err(cause) => {
-                    tracing::warn!(cause, "the key set could not be fetched");
+                    tracing::warn!(
+                        cause,
+                        "the gateway could not fetch the project's key set and tries again: check SUPABASE_URL \
+                         and GoTrue"
+                    );
                     if self.current().is_some() {
-                        AFTER_FAILURE
+                        RETRY_INTERVAL
                     } else {
-                        let longer = (without_keys * 2).min(AFTER_FAILURE);
-                        std::mem::replace(&mut without_keys, longer)
+                        let longer = (retry_pause * 2).min(RETRY_INTERVAL);
+                        std::mem::replace(&mut retry_pause, longer)
                     }
                 }
             };
@@ -265,10 +275,10 @@ impl Jwks {
         }
     }
 
-    fn take(&self, body: &[u8]) -> Result<(), NotAKeySet> {
+    fn store_key_set(&self, body: &[u8]) -> Result<(), KeySetError> {
         let keys = read(body)?;
         let epoch = match self.current.load().as_deref() {
-            Some(old) if same(&old.keys, &keys) => old.epoch,
+            Some(old) if are_same_keys(&old.keys, &keys) => old.epoch,
             Some(old) => old.epoch + 1,
             None => 0,
         };
@@ -277,8 +287,8 @@ impl Jwks {
     }
 }
 
-/// In whatever order: GoTrue's own is another one each time.
-fn same(a: &[Key], b: &[Key]) -> bool {
+/// Compares without regard to order: GoTrue writes its keys in another order each time.
+fn are_same_keys(a: &[Key], b: &[Key]) -> bool {
     a.len() == b.len() && a.iter().all(|key| b.iter().any(|k| k.jwk == key.jwk))
 }
 

@@ -1,15 +1,16 @@
-//! Access tokens: which claims are believed, apart from the signature.
+//! The rules for access tokens, apart from the signature.
 //!
 //! 1. `iss` and `aud` are present and among the configured ones: GoTrue checks neither
 //!    (recording `logout-aud-and-iss-foreign`).
-//! 2. `exp` is present; `nbf` and `iat`, where present, are at most 30 s ahead.
-//! 3. `sub` and `session_id` are UUIDs, `session_id` not the nil one: GoTrue turns a local logout of
-//!    a token without a session into a global one (recording `logout-local-without-session-id`). Nor is it
-//!    of version 14 or 15, which the revocation list keeps for its facts about sessions.
-//! 4. `crit`, `b64`, `enc` and two members of one name are refused, `sub` and `session_id` in whatever
-//!    case GoTrue would read them. Keys or addresses of keys in the header are never looked at.
-//! 5. Reading is in two steps, so that a signature can be checked before the claims are parsed: a
-//!    forged token then costs no more than its signature. Header and claims have a bounded number of
+//! 2. `exp` is present. `nbf` and `iat`, if present, are at most 30 s ahead of the gateway's clock.
+//! 3. `sub` and `session_id` are UUIDs. `session_id` is not the nil UUID: GoTrue turns a local logout of a
+//!    token without a session into a global one (recording `logout-local-without-session-id`). It is not of
+//!    version 14 or 15 either: the revocation list uses these for its facts about sessions.
+//! 4. A header with `crit`, `b64` or `enc` is refused, and so are two members of one name. For `sub` and
+//!    `session_id` the case of the name does not matter, because GoTrue ignores it too. Keys and addresses of
+//!    keys in the header are never used.
+//! 5. A token is read in two steps, so that its signature can be checked before its claims are parsed: a
+//!    forged token costs no more than the check of its signature. Header and claims have a bounded number of
 //!    members.
 
 mod claims;
@@ -25,43 +26,43 @@ pub use self::claims::{Claims, Validity};
 use self::{claims::Payload, unique_names::object};
 use crate::config::Supabase;
 
-/// Why a token is not believed; never holds any part of it.
+/// Why a token is refused. It never holds any part of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// Not three parts of base64url-coded JSON with the claims needed.
+    /// The token is not three parts of base64url-coded JSON with the claims that the gateway needs.
     #[error("the token is malformed")]
     Malformed,
     /// The cookie cannot be decoded into a session.
     #[error("the session cookie cannot be decoded")]
     Undecodable,
     /// `crit`, `b64`, `enc`, or an algorithm that no Supabase project uses.
-    #[error("the token's header asks for what is not supported")]
+    #[error("the token's header asks for something that the gateway does not support")]
     Header,
     /// `alg` is not in `GATEWAY_JWT_ALGORITHMS`.
     #[error("the token's algorithm is not in GATEWAY_JWT_ALGORITHMS")]
     Algorithm,
-    /// No key of that `kid` and `alg`.
+    /// The key set has no key of that `kid` and `alg`.
     #[error("the token is signed with a key that is not the project's")]
     UnknownKey,
-    /// The signature is not the key's, or GoTrue says so.
+    /// The signature does not verify, here or at GoTrue.
     #[error("the token's signature does not verify")]
     Signature,
-    /// `iss` is not configured.
+    /// `iss` is not among the configured issuers.
     #[error("the token's issuer is not in GATEWAY_JWT_ISSUER")]
     Issuer,
-    /// `aud` is not configured.
+    /// `aud` is not among the configured audiences.
     #[error("the token's audience is not in GATEWAY_JWT_AUDIENCE")]
     Audience,
-    /// `nbf` or `iat` is ahead.
+    /// `nbf` or `iat` is too far ahead of the gateway's clock.
     #[error("the token is of the future: compare the clocks")]
     Future,
-    /// No `sub`, no `session_id`, the nil one, or one of a version that GoTrue does not give.
+    /// The token has no `sub` or no `session_id`, or a `session_id` that GoTrue never gives.
     #[error("the token belongs to no session: is it an API key?")]
     NoSession,
     /// GoTrue has banned the user.
     #[error("GoTrue has banned the token's user")]
     Banned,
-    /// GoTrue refreshed into a token of another session.
+    /// GoTrue returned a token of another session for the refresh token.
     #[error("the refresh token belongs to another session")]
     ForeignRefresh,
 }
@@ -69,7 +70,7 @@ pub enum TokenError {
 /// SHA-256 of an access token.
 pub type TokenDigest = [u8; 32];
 
-/// The digest that stands for an access token where the token itself must not be kept.
+/// The digest of an access token, for places that must not keep the token itself.
 #[must_use]
 pub fn token_digest(token: &str) -> TokenDigest {
     let mut octets = TokenDigest::default();
@@ -77,7 +78,7 @@ pub fn token_digest(token: &str) -> TokenDigest {
     octets
 }
 
-/// Who must have issued a token, and for whom.
+/// Which algorithms, issuers and audiences are accepted.
 #[derive(Clone, Debug)]
 pub struct Rules {
     algorithms: Vec<Algorithm>,
@@ -96,29 +97,28 @@ impl Rules {
         }
     }
 
-    /// Whether tokens of that algorithm count.
+    /// Whether tokens of that algorithm are accepted.
     #[must_use]
     pub fn allow(&self, algorithm: Algorithm) -> bool {
         self.algorithms.contains(&algorithm)
     }
 }
 
-/// Most members of the header. The registered ones are a dozen (RFC 7515, section 4.1), and the header is
-/// read before the signature is checked.
+/// RFC 7515, section 4.1, registers a dozen. The bound is low because the header is read before the signature
+/// is checked.
 const MOST_HEADER_MEMBERS: usize = 32;
-/// Most members of the claims. GoTrue writes fifteen, a project's hook may add its own; metadata of users is
-/// nested and does not count. To compare the names of any number of members costs more than to check a
-/// signature.
+/// GoTrue writes fifteen, and a project's hook may add more. User metadata is nested and counts as one. Without
+/// a bound, comparing the names would cost more than checking a signature.
 const MOST_CLAIMS: usize = 1024;
 
-/// A token of which the header alone was read.
+/// A token of which only the header was read.
 #[derive(Debug)]
 pub struct UnverifiedToken<'t> {
     /// The header's `alg`.
     pub algorithm: Algorithm,
     /// The header's `kid`.
     pub kid: Option<String>,
-    /// What was signed: header and claims as they came.
+    /// The signed text: header and claims as the token has them.
     pub message: &'t str,
     /// The signature, base64url.
     pub signature: &'t str,
@@ -126,7 +126,7 @@ pub struct UnverifiedToken<'t> {
 }
 
 impl<'t> UnverifiedToken<'t> {
-    /// Takes a compact JWS apart and reads its header. Whether its algorithm counts is not judged.
+    /// Splits a compact JWS and reads its header. It does not check whether the algorithm is allowed.
     ///
     /// # Errors
     /// The first rule that the header breaks.
@@ -136,7 +136,7 @@ impl<'t> UnverifiedToken<'t> {
         if payload.contains('.') {
             return Err(TokenError::Malformed);
         }
-        // Pass nothing but base64url on to GoTrue, which may have to judge the signature.
+        // GoTrue may have to verify the signature: it gets nothing but base64url.
         URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenError::Malformed)?;
         let header: Header = object(header, MOST_HEADER_MEMBERS)?;
         if header.crit.or(header.b64).or(header.enc).is_some() {
@@ -146,24 +146,24 @@ impl<'t> UnverifiedToken<'t> {
         Ok(Self { algorithm, kid: header.kid, message, signature, payload })
     }
 
-    /// Parses the claims and holds them against `rules`, all but the times.
+    /// Parses the claims and checks them against `rules`, except for the times.
     ///
     /// # Errors
     /// The first rule that the claims break.
     pub fn claims(&self, rules: &Rules) -> Result<Claims, TokenError> {
-        object::<Payload>(self.payload, MOST_CLAIMS)?.believed(rules)
+        object::<Payload>(self.payload, MOST_CLAIMS)?.check(rules)
     }
 }
 
-/// The session that a token just received from GoTrue itself belongs to. Its times and its signature
-/// are not judged: GoTrue's clock may be ahead of ours and its keys newer than those we know.
+/// User and session of a token that GoTrue itself just returned. Its times and its signature are not checked:
+/// GoTrue's clock may be ahead of the gateway's, and its keys newer than the gateway's key set.
 #[must_use]
 pub fn session_of(token: &str) -> Option<(Uuid, Uuid)> {
     let payload: Payload = object(token.split('.').nth(1)?, MOST_CLAIMS).ok()?;
     Some((payload.sub?, payload.session_id?))
 }
 
-/// From when to when a token just received from GoTrue itself is valid.
+/// The times of a token that GoTrue itself just returned.
 #[must_use]
 pub fn validity_of(token: &str) -> Option<Validity> {
     let payload: Payload = object(token.split('.').nth(1)?, MOST_CLAIMS).ok()?;
@@ -186,15 +186,15 @@ struct Header {
     kid: Option<String>,
     #[serde(default, deserialize_with = "present")]
     crit: Option<()>,
-    /// RFC 7797: what is signed would be something else than what is read.
+    /// RFC 7797: the signed text would differ from the text that is read.
     #[serde(default, deserialize_with = "present")]
     b64: Option<()>,
-    /// RFC 7516, section 9: it is no JWS.
+    /// RFC 7516, section 9: the token is encrypted, not signed.
     #[serde(default, deserialize_with = "present")]
     enc: Option<()>,
 }
 
-/// Any value counts, `null` included.
+/// `Some` for any value of the member, `null` included.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<()>, D::Error> {
     IgnoredAny::deserialize(deserializer).map(|_| Some(()))
 }

@@ -1,11 +1,11 @@
-//! Who judges a token's signature: the project's keys, the shared secret, or GoTrue.
+//! Verifies an access token's signature with the project's keys or the shared secret, or leaves it to GoTrue.
 //!
-//! 1. The header's `alg` must equal the key's; an asymmetric token without `kid` is refused. Keys of
-//!    algorithms that `GATEWAY_JWT_ALGORITHMS` leaves out count as no keys.
-//! 2. HS256 without `SUPABASE_JWT_SECRET` is left to GoTrue: [`Standing::Unjudged`].
-//! 3. The signature is checked before the claims are parsed, wherever there is a key to check it with.
-//! 4. A verified token is remembered by the token itself until it expires or the keys change: a
-//!    forward-auth sees the same one again and again.
+//! 1. The header's `alg` must equal the key's. A token of an asymmetric algorithm needs a `kid`. Keys of
+//!    algorithms that are not in `GATEWAY_JWT_ALGORITHMS` are not used.
+//! 2. Without `SUPABASE_JWT_SECRET` only GoTrue can verify HS256: [`SignatureStatus::LeftToGoTrue`].
+//! 3. The signature is checked before the claims are parsed, unless there is no key to check it with.
+//! 4. A verified token is cached until the keys change: a proxy sends the same token to `verify` with each
+//!    request. Its times are checked each time.
 
 use std::sync::{
     Arc, Once,
@@ -25,63 +25,63 @@ use super::{
 };
 use crate::config::Supabase;
 
-/// Bytes of tokens remembered; one token may have 32 KiB.
-const REMEMBERED_BYTES: u64 = 4 << 20;
-const REMEMBERED_TOKENS: usize = 4096;
-/// The bytes are divided among the shards, and a token larger than a shard is never remembered: a
+/// The cache's bound, in bytes of tokens. One token may have 32 KiB.
+const CACHED_BYTES: u64 = 4 << 20;
+const CACHED_TOKENS: usize = 4096;
+/// Each shard has an equal part of the bytes, and a token larger than its shard is never cached. One
 /// megabyte holds the largest request head several times.
 const SHARDS: usize = 4;
 
-/// What is known of a token's signature.
+/// The result of checking a token's signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It verifies.
+pub enum SignatureStatus {
+    /// The signature verifies.
     Verified,
-    /// Only GoTrue can tell.
-    Unjudged,
-    /// A key would tell, and there is no key set, or none in which a key of the allowed algorithms stands.
-    Unjudgeable,
+    /// The token is signed with HS256 and the gateway has no secret: only GoTrue can verify it.
+    LeftToGoTrue,
+    /// The gateway has no key set now, or one without a key of an allowed algorithm.
+    Unverifiable,
 }
 
-/// A token whose claims are in order.
+/// A token whose claims follow the rules.
 #[derive(Clone, Debug)]
-pub struct Judged {
-    /// What it says.
+pub struct CheckedToken {
+    /// The token's claims.
     pub claims: Arc<Claims>,
-    /// Whether that is proven.
-    pub standing: Standing,
-    /// Whether its time is over.
+    /// Whether the claims are known to be genuine.
+    pub signature: SignatureStatus,
+    /// Whether `exp` has passed.
     pub expired: bool,
 }
 
-impl Judged {
-    fn at(now: i64, claims: Arc<Claims>, standing: Standing) -> Result<Self, TokenError> {
+impl CheckedToken {
+    fn at(now: i64, claims: Arc<Claims>, signature: SignatureStatus) -> Result<Self, TokenError> {
         claims.begun(now)?;
-        Ok(Self { expired: claims.expired(now), claims, standing })
+        Ok(Self { expired: claims.expired(now), claims, signature })
     }
 }
 
-/// Judges tokens for all threads.
+/// Verifies access tokens, for all threads.
 #[derive(Debug)]
 pub struct Verifier {
     rules: Rules,
     needs_no_keys: bool,
     secret: Option<DecodingKey>,
     jwks: Arc<Jwks>,
-    verified: Cache<Box<str>, Remembered, ByBytes>,
+    verified: Cache<Box<str>, CachedToken, ByBytes>,
     warned_of_hs256: Once,
-    /// An HS256 token came since [`Verifier::hs256_is_unused`] was asked.
+    /// Whether an HS256 token came since the last call of [`Verifier::hs256_is_unused`].
     hs256_seen: AtomicBool,
 }
 
 #[derive(Clone, Debug)]
-struct Remembered {
+struct CachedToken {
     claims: Arc<Claims>,
-    /// Of the key set it was verified with; `None` is the shared secret.
+    /// The epoch of the key set that verified the token; `None` for the shared secret.
     epoch: Option<u64>,
 }
 
-/// Bounds what is remembered of tokens by their own bytes.
+/// Weighs a cached token by its length in bytes.
 #[derive(Clone, Debug)]
 struct ByBytes;
 
@@ -92,7 +92,7 @@ impl<T> Weighter<Box<str>, T> for ByBytes {
 }
 
 impl Verifier {
-    /// For the configured project; `jwks` is kept fresh by someone else.
+    /// A verifier for the configured project. The caller runs [`Jwks::keep_fetching`].
     #[must_use]
     pub fn new(supabase: &Supabase, jwks: Arc<Jwks>) -> Self {
         let rules = Rules::new(supabase);
@@ -108,70 +108,79 @@ impl Verifier {
         }
     }
 
-    /// Whether HS256 is accepted beside keys that sign, and no such token came since this was asked the
-    /// last time.
+    /// Whether the project has signing keys, HS256 is accepted beside them, and no HS256 token came since the
+    /// last call.
     #[must_use]
     pub fn hs256_is_unused(&self) -> bool {
         let unseen = !self.hs256_seen.swap(false, Ordering::Relaxed);
         unseen && self.has_keys() == Some(true) && self.rules.allow(Algorithm::HS256)
     }
 
-    /// Whether the key set has keys of the algorithms that count; `None` while there is no key set.
+    /// Whether the key set has keys of an allowed algorithm; `None` while there is no key set.
     #[must_use]
     pub fn has_keys(&self) -> Option<bool> {
         Some(self.jwks.current()?.has_key_for(|algorithm| self.rules.allow(algorithm)))
     }
 
-    /// Whether any token can be judged, here or by GoTrue. A project whose key set has no such key signs with
-    /// HS256; one without a key set may sign with keys.
+    /// Whether the gateway or GoTrue can verify any token at all. A project whose key set has no usable key
+    /// signs with HS256. While the gateway has no key set, the project may sign with keys.
     #[must_use]
     pub fn ready(&self) -> bool {
         let hs256 = self.rules.allow(Algorithm::HS256);
         self.needs_no_keys || self.has_keys().is_some_and(|has_keys| has_keys || hs256)
     }
 
-    /// Whether a project that answers 404 for its key set has no keys, rather than no key set for now.
+    /// Whether a 404 for the key set means that the project has no keys. Else the key set is only missing for
+    /// the moment.
     #[must_use]
-    pub fn takes_no_key_set_for_empty(&self) -> bool {
+    pub fn reads_404_as_an_empty_key_set(&self) -> bool {
         self.needs_no_keys && self.has_keys() != Some(true)
     }
 
-    /// Judges `token` at `now`, in seconds since the Unix epoch. If the key set has no key of that `kid`, it
-    /// is fetched again first.
+    /// Verifies `token` at `now`, in seconds since the Unix epoch. If the key set has no key of the token's
+    /// `kid`, it is fetched again first.
     ///
     /// # Errors
-    /// The rule that the token breaks. An expired token is not refused but [`Judged::expired`].
-    pub async fn judge(&self, token: &str, now: i64) -> Result<Judged, TokenError> {
-        if let Some(claims) = self.remembered(token) {
-            return Judged::at(now, claims, Standing::Verified);
+    /// The rule that the token breaks. An expired token is no error: see [`CheckedToken::expired`].
+    pub async fn verify_or_refetch(
+        &self,
+        token: &str,
+        now: i64,
+    ) -> Result<CheckedToken, TokenError> {
+        if let Some(claims) = self.cached(token) {
+            return CheckedToken::at(now, claims, SignatureStatus::Verified);
         }
         let unverified = UnverifiedToken::parse(token)?;
-        if self.lacks_its_key(&unverified) {
+        if self.may_be_of_a_new_key(&unverified) {
             self.jwks.refetch().await;
         }
-        self.verify(token, &unverified, now)
+        self.check(token, &unverified, now)
     }
 
-    /// The same with the keys at hand: it never waits.
+    /// Verifies `token` without fetching keys, so it never waits.
     ///
     /// # Errors
     /// The rule that the token breaks.
-    pub fn judge_at_hand(&self, token: &str, now: i64) -> Result<Judged, TokenError> {
-        match self.remembered(token) {
-            Some(claims) => Judged::at(now, claims, Standing::Verified),
-            None => self.verify(token, &UnverifiedToken::parse(token)?, now),
+    pub fn verify_with_known_keys(
+        &self,
+        token: &str,
+        now: i64,
+    ) -> Result<CheckedToken, TokenError> {
+        match self.cached(token) {
+            Some(claims) => CheckedToken::at(now, claims, SignatureStatus::Verified),
+            None => self.check(token, &UnverifiedToken::parse(token)?, now),
         }
     }
 
-    fn remembered(&self, token: &str) -> Option<Arc<Claims>> {
-        let Remembered { claims, epoch } = self.verified.get(token)?;
+    fn cached(&self, token: &str) -> Option<Arc<Claims>> {
+        let CachedToken { claims, epoch } = self.verified.get(token)?;
         let counts =
             epoch.is_none_or(|epoch| self.jwks.current().is_some_and(|s| s.epoch == epoch));
         counts.then_some(claims)
     }
 
-    /// Whether another fetch of the key set may bring the key of this token.
-    fn lacks_its_key(&self, unverified: &UnverifiedToken<'_>) -> bool {
+    /// Whether a new fetch of the key set may bring the key of this token.
+    fn may_be_of_a_new_key(&self, unverified: &UnverifiedToken<'_>) -> bool {
         let knows = |kid: &str| self.jwks.current().is_some_and(|keys| keys.knows(kid));
         let algorithm = unverified.algorithm;
         algorithm != Algorithm::HS256
@@ -179,58 +188,58 @@ impl Verifier {
             && unverified.kid.as_deref().is_some_and(|kid| !knows(kid))
     }
 
-    fn verify(
+    fn check(
         &self,
         token: &str,
         unverified: &UnverifiedToken<'_>,
         now: i64,
-    ) -> Result<Judged, TokenError> {
+    ) -> Result<CheckedToken, TokenError> {
         let claims = || unverified.claims(&self.rules).map(Arc::new);
         if !self.rules.allow(unverified.algorithm) {
-            // While no token at all can be judged, the settings are wrong and not this token.
+            // While no token at all can be verified, the settings are wrong, not this token.
             return if self.ready() {
                 Err(TokenError::Algorithm)
             } else {
-                Judged::at(now, claims()?, Standing::Unjudgeable)
+                CheckedToken::at(now, claims()?, SignatureStatus::Unverifiable)
             };
         }
         let epoch = if unverified.algorithm == Algorithm::HS256 {
             let Some(secret) = &self.secret else {
                 self.hs256_seen.store(true, Ordering::Relaxed);
                 self.warned_of_hs256.call_once(warn_of_hs256);
-                return Judged::at(now, claims()?, Standing::Unjudged);
+                return CheckedToken::at(now, claims()?, SignatureStatus::LeftToGoTrue);
             };
-            check(unverified, secret)?;
+            check_signature(unverified, secret)?;
             self.hs256_seen.store(true, Ordering::Relaxed);
             None
         } else {
             let kid = unverified.kid.as_deref().ok_or(TokenError::UnknownKey)?;
             let Some(keys) = self.jwks.current().filter(|_| self.ready()) else {
-                return Judged::at(now, claims()?, Standing::Unjudgeable);
+                return CheckedToken::at(now, claims()?, SignatureStatus::Unverifiable);
             };
             let key = keys.key(kid, unverified.algorithm).ok_or(TokenError::UnknownKey)?;
-            check(unverified, key)?;
+            check_signature(unverified, key)?;
             Some(keys.epoch)
         };
         let claims = claims()?;
-        self.verified.insert(token.into(), Remembered { claims: claims.clone(), epoch });
-        Judged::at(now, claims, Standing::Verified)
+        self.verified.insert(token.into(), CachedToken { claims: claims.clone(), epoch });
+        CheckedToken::at(now, claims, SignatureStatus::Verified)
     }
 }
 
 fn warn_of_hs256() {
     tracing::warn!(
         variable = "SUPABASE_JWT_SECRET",
-        "not set, and a token came that is signed with HS256: GoTrue is asked about each such token, \
-         and while it does not answer, their logouts are not queued, the revocation list does not have \
-         them, and verify is 503; set it if your project signs with HS256"
+        "the gateway has no JWT secret and received a token signed with HS256: it asks GoTrue about each such \
+         token; while GoTrue does not answer, their logouts are neither queued nor put on the revocation list, \
+         and verify answers 503; set the variable if your project signs with HS256"
     );
 }
 
-fn token_cache() -> Cache<Box<str>, Remembered, ByBytes> {
+fn token_cache() -> Cache<Box<str>, CachedToken, ByBytes> {
     let options = OptionsBuilder::new()
-        .estimated_items_capacity(REMEMBERED_TOKENS)
-        .weight_capacity(REMEMBERED_BYTES)
+        .estimated_items_capacity(CACHED_TOKENS)
+        .weight_capacity(CACHED_BYTES)
         .shards(SHARDS)
         .build();
     match options {
@@ -240,12 +249,12 @@ fn token_cache() -> Cache<Box<str>, Remembered, ByBytes> {
             DefaultHashBuilder::default(),
             DefaultLifecycle::default(),
         ),
-        // It fails only where a capacity is missing.
-        Err(_) => Cache::with_weighter(REMEMBERED_TOKENS, REMEMBERED_BYTES, ByBytes),
+        // The builder fails only if a capacity is missing.
+        Err(_) => Cache::with_weighter(CACHED_TOKENS, CACHED_BYTES, ByBytes),
     }
 }
 
-fn check(unverified: &UnverifiedToken<'_>, key: &DecodingKey) -> Result<(), TokenError> {
+fn check_signature(unverified: &UnverifiedToken<'_>, key: &DecodingKey) -> Result<(), TokenError> {
     let UnverifiedToken { message, signature, algorithm, .. } = *unverified;
     match jsonwebtoken::crypto::verify(signature, message.as_bytes(), key, algorithm) {
         Ok(true) => Ok(()),

@@ -173,14 +173,14 @@ async fn what_one_account_may_repeat_at_will_is_a_number_beyond_a_hundred_in_a_s
 #[rstest]
 #[case::failures(
     500,
-    "GoTrue failed",
-    "warnings that GoTrue failed were left out of the log: more than 20 in one second; \
+    "GoTrue failed: check its log",
+    "the log left out warnings about failures of GoTrue, more than 20 in one second: \
      logout_gateway_gotrue_requests_total counts them all"
 )]
 #[case::odd_answers(
     418,
-    "the answer is not one that GoTrue gives: the request was not done",
-    "warnings of answers that GoTrue does not give were left out of the log: more than 20 in one second; \
+    "the gateway got an answer that GoTrue does not give: the request had no effect",
+    "the log left out warnings about answers that GoTrue does not give, more than 20 in one second: \
      logout_gateway_gotrue_requests_total counts them all"
 )]
 #[tokio::test]

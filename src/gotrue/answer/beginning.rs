@@ -1,4 +1,4 @@
-//! The JSON member that decides an answer, read from an answer that may have been cut off behind it.
+//! Reads one JSON member of a body that may be cut off after it.
 
 use std::{borrow::Cow, fmt};
 
@@ -8,17 +8,17 @@ use serde::{
 };
 
 /// The first member `name` of the object that `body` begins with. GoTrue writes `access_token` and `id`
-/// before the user's metadata (recordings `refresh` and `user`), which may be larger than the part of an
-/// answer that is kept.
+/// before the user's metadata (recordings `refresh` and `user`), which may be larger than the kept part of the
+/// body.
 pub(super) fn member<'de, T: Deserialize<'de>>(body: &'de [u8], name: &str) -> Option<T> {
     let mut found = None;
     let visitor = Member { name, found: &mut found };
-    // Ignore the error: whatever follows the member decides nothing, and it may be cut off.
+    // Ignore the error: the rest of the body is not needed, and it may be cut off.
     let _ = serde_json::Deserializer::from_slice(body).deserialize_map(visitor);
     found
 }
 
-/// Stores the member's value as soon as it is read.
+/// Stores the member's value as soon as the parser reaches it.
 struct Member<'a, T> {
     name: &'a str,
     found: &'a mut Option<T>,

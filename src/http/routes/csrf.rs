@@ -30,11 +30,11 @@ use crate::{
         Carrier, Session,
         cookies::{
             CSRF_COOKIE, RequestCookies,
-            deletion::{Transport, csrf_cookie},
+            deletion::{RequestSite, csrf_cookie},
         },
         introspection::Introspection,
         token::{TokenError, token_digest},
-        verifier::Standing,
+        verifier::SignatureStatus,
     },
 };
 
@@ -72,18 +72,19 @@ pub(in crate::http) async fn csrf(
 ) -> Result<Response, Error> {
     refuse_duplicates(&headers)?;
     let own = call.client.own_origin.as_deref();
-    app.csrf.allowed_origins.judge(&headers, own)?;
+    app.csrf.allowed_origins.check(&headers, own)?;
     let cookies = RequestCookies::of(&headers, &app.config.cookies);
     let session = authenticate(&app, &headers, &cookies).await?;
     genuine(&app, &call, &headers, &session).await?;
 
     let (binding, accepted) = bindings(&session);
-    let held = cookies.values(CSRF_COOKIE).find(|token| app.csrf.is_good(token, &accepted));
+    let held = cookies.values(CSRF_COOKIE).find(|token| app.csrf.is_valid(token, &accepted));
     let token = match held {
         Some(token) => token.to_owned(),
         None => app.csrf.mint(binding).map_err(|_| Error::Internal)?,
     };
-    let transport = Transport { https: call.client.is_https, cross_site: is_cross_site(&headers) };
+    let transport =
+        RequestSite { is_https: call.client.is_https, is_cross_site: is_cross_site(&headers) };
     // A cookie that the app minted itself is the app's to set.
     let the_apps_own = held.is_some() && app.config.csrf_mode == CsrfMode::DoubleSubmit;
     let set_cookies =
@@ -103,7 +104,7 @@ pub(in crate::http) async fn csrf(
 /// it: it stays good after the access token has expired.
 pub(super) fn bindings(session: &Session) -> (Binding, Vec<Binding>) {
     let of_session = Binding::Session(session.claims.session_id);
-    if session.standing == Standing::Unjudged && session.expired {
+    if session.signature == SignatureStatus::LeftToGoTrue && session.expired {
         let digest = token_digest(session.access_token.expose_secret());
         let of_token = Binding::AccessToken(digest);
         match session.carrier {
@@ -124,11 +125,11 @@ async fn genuine(
     headers: &HeaderMap,
     session: &Session,
 ) -> Result<(), Error> {
-    match session.standing {
-        Standing::Verified => Ok(()),
-        Standing::Unjudged if session.expired => Ok(()),
-        Standing::Unjudgeable => Err(Error::AuthServiceUnavailable),
-        Standing::Unjudged => match introspect(app, call, headers, session).await? {
+    match session.signature {
+        SignatureStatus::Verified => Ok(()),
+        SignatureStatus::LeftToGoTrue if session.expired => Ok(()),
+        SignatureStatus::Unverifiable => Err(Error::AuthServiceUnavailable),
+        SignatureStatus::LeftToGoTrue => match introspect(app, call, headers, session).await? {
             Introspection::Live | Introspection::Ended | Introspection::Banned => Ok(()),
             Introspection::Forged => Err(Error::CredentialInvalid(TokenError::Signature)),
         },

@@ -250,7 +250,7 @@ async fn authorised(reply: &Reply<'_>, form: &Fields) -> Result<Session, Refused
         let own = call.client.own_origin.as_deref();
         app.csrf
             .allowed_origins
-            .judge(headers, own)
+            .check(headers, own)
             .map_err(|fault| Refused::CookiesStay(fault.into()))
     };
     if !bearer {
@@ -283,7 +283,7 @@ async fn authorised(reply: &Reply<'_>, form: &Fields) -> Result<Session, Refused
     }
     let (_, accepted) = super::csrf::bindings(&session);
     app.csrf
-        .double_submit(submitted, cookies.values(CSRF_COOKIE), &accepted)
+        .check_double_submit(submitted, cookies.values(CSRF_COOKIE), &accepted)
         .map_err(|fault| Refused::CookiesStay(fault.into()))?;
     Ok(session)
 }

@@ -22,7 +22,7 @@ use crate::{
     readiness::Part,
     session::{
         Carrier, Credential, Proof, Session, UnknownKey, cookies::RequestCookies,
-        introspection::Introspection, token::TokenError, verifier::Standing,
+        introspection::Introspection, token::TokenError, verifier::SignatureStatus,
     },
     store::StoreError,
     telemetry::line_limit::LineLimit,
@@ -147,10 +147,10 @@ async fn alive(
     headers: &HeaderMap,
     session: &Session,
 ) -> Result<(), Error> {
-    match session.standing {
-        Standing::Verified => Ok(()),
-        Standing::Unjudgeable => Err(Error::NotReady(Part::KeySet)),
-        Standing::Unjudged => match introspect(app, call, headers, session).await {
+    match session.signature {
+        SignatureStatus::Verified => Ok(()),
+        SignatureStatus::Unverifiable => Err(Error::NotReady(Part::KeySet)),
+        SignatureStatus::LeftToGoTrue => match introspect(app, call, headers, session).await {
             Ok(Introspection::Live) => Ok(()),
             Ok(Introspection::Ended) => Err(Error::SessionNotFound),
             Ok(Introspection::Banned) => Err(Error::CredentialInvalid(TokenError::Banned)),

@@ -14,7 +14,7 @@ use crate::{
     session::{
         Carrier, Proof, Session,
         token::{Claims, TokenError},
-        verifier::Standing,
+        verifier::SignatureStatus,
     },
 };
 
@@ -158,7 +158,7 @@ impl Worker {
             proof: if sealed.proven && !expired { Proof::Proven } else { Proof::Stale },
             expired,
             claims: Arc::new(claims),
-            standing: Standing::Verified,
+            signature: SignatureStatus::Verified,
             access_token: credentials.access_token.clone(),
             refresh_token: credentials.refresh_token.clone(),
             carrier: Carrier::Cookie,

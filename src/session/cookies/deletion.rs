@@ -1,15 +1,15 @@
-//! The plan of what to delete, so that a browser forgets the session wherever it is kept.
+//! Plans which cookies a response deletes, so that no copy of the session stays in the browser.
 //!
-//! 1. Only names of the library's own, the CSRF cookie and those configured are touched; no byte of
-//!    a value is echoed.
-//! 2. Every name goes at every scope: host-only first, then each configured domain, each at every
-//!    configured path, as the library itself deletes (recorded: `sign_out_set_cookie`).
-//! 3. `K`, `K.0` and the CSRF cookie come first: without them the library reads no session. Then the
-//!    other chunks, then the rest, each whole or not at all: a request shows no copy at another path,
-//!    so what is cut off is cut off between names.
-//! 4. A response stays within the budget; what did not fit goes with the next call. Where the scopes
-//!    are so many that the first names alone exceed it, they are cut off between scopes, and at some
-//!    of them cookies stay: a weak setting that is warned of at start.
+//! 1. A response deletes only the library's cookies, the CSRF cookie and the configured ones. It repeats no
+//!    octet of a value.
+//! 2. Every name is deleted at every scope: host-only first, then at each configured domain, and at every
+//!    configured path, as the library itself does (recorded: `sign_out_set_cookie`).
+//! 3. `K`, `K.0` and the CSRF cookie come first, because without them the library reads no session. The other
+//!    chunks follow, then the rest. Each name is deleted at all its scopes or at none: a request does not show
+//!    copies at other paths, so nothing would tell that a later response has to delete them.
+//! 4. The deletions of a response stay within the budget. Names that do not fit are deleted by the next logout.
+//!    If so many scopes are configured that the first names alone exceed the budget, some of their scopes are
+//!    left out and cookies may stay there: the gateway warns of such settings at its start.
 
 use std::{collections::HashSet, fmt::Write};
 
@@ -19,50 +19,50 @@ use cookie::{Cookie, SameSite, time::Duration};
 use super::{CSRF_COOKIE, RequestCookies, Role, role};
 use crate::config::{CookieSecure, Cookies};
 
-/// The library's own: the longest that a browser keeps a cookie.
+/// As the library sets it: the longest time for which a browser keeps a cookie.
 const CSRF_MAX_AGE: Duration = Duration::days(400);
-/// Longer than most.
+/// Enough for most lines.
 const LINE_LENGTH: usize = 160;
 
-/// How the request came, as far as its cookies care.
+/// What the attributes of a cookie depend on in the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transport {
-    /// By https, as seen by the browser.
-    pub https: bool,
-    /// From a page of another site.
-    pub cross_site: bool,
+pub struct RequestSite {
+    /// Whether the browser reached the gateway by https.
+    pub is_https: bool,
+    /// Whether a page of another site sent the request.
+    pub is_cross_site: bool,
 }
 
-/// What one response deletes.
+/// The deletions of one response.
 #[derive(Debug, Default)]
 pub struct Deletions {
     /// The `Set-Cookie` values.
     pub set_cookies: Vec<HeaderValue>,
-    /// How many names did not fit.
+    /// The number of names that did not fit.
     pub names_left: usize,
 }
 
-/// What a response to this request deletes, in `room` octets of its head.
+/// Plans the deletions of the response to a request with these cookies, in `room` octets of its head.
 #[must_use]
 pub fn plan(
     config: &Cookies,
     room: usize,
     cookies: &RequestCookies<'_>,
-    transport: Transport,
+    request: RequestSite,
 ) -> Deletions {
     let (first, then) = targets(config, room, cookies);
     let mut budget = Budget { left: room, deletions: Deletions::default() };
-    let lines = |target: &Target| lines(config, target, transport);
+    let lines = |target: &Target| lines(config, target, request);
 
-    // With very many scopes the first names alone may fill every response: once the request shows
-    // none of them any more, one of the others takes precedence, or it would never go.
+    // With very many scopes the first names alone may fill every response. Once the request shows none of them
+    // any more, one of the others comes first, or it would never be deleted.
     let mut then = then.into_iter().peekable();
     let first_is_gone = !first.iter().any(|target| cookies.has(&target.name));
-    let crowded_out = |target: &Target| {
+    let fills_the_room = |target: &Target| {
         let together = first.iter().chain([target]).flat_map(lines);
         together.map(|line| cost(&line)).sum::<usize>() > room
     };
-    if first_is_gone && let Some(target) = then.next_if(crowded_out) {
+    if first_is_gone && let Some(target) = then.next_if(fills_the_room) {
         budget.take_all(lines(&target));
     }
     for target in first {
@@ -78,17 +78,17 @@ pub fn plan(
 /// A name to delete.
 struct Target {
     name: String,
-    /// The request does not show it, so it can only be at a path other than `/`.
-    elsewhere: bool,
+    /// The request does not show the cookie, so a copy can only be at a path other than `/`.
+    is_below_root: bool,
 }
 
 impl Target {
-    fn here(name: &str) -> Self {
-        Self { name: name.to_owned(), elsewhere: false }
+    fn at_all_paths(name: &str) -> Self {
+        Self { name: name.to_owned(), is_below_root: false }
     }
 }
 
-/// What to delete: the names that go first, and the others.
+/// The names to delete first, and the other ones.
 fn targets(
     config: &Cookies,
     room: usize,
@@ -96,16 +96,16 @@ fn targets(
 ) -> (Vec<Target>, Vec<Target>) {
     let key = &config.name;
     let first_chunk = format!("{key}.0");
-    let mut first = vec![Target::here(key)];
+    let mut first = vec![Target::at_all_paths(key)];
     if cookies.has(&first_chunk) {
-        first.push(Target::here(&first_chunk));
+        first.push(Target::at_all_paths(&first_chunk));
     } else if config.paths.iter().any(|path| path != "/") && Prefix::of(key) != Prefix::Host {
-        first.push(Target { name: first_chunk, elsewhere: true });
+        first.push(Target { name: first_chunk, is_below_root: true });
     }
-    first.push(Target::here(CSRF_COOKIE));
+    first.push(Target::at_all_paths(CSRF_COOKIE));
     if config.least_set_cookie_bytes() > room {
-        // Only some of them will fit: what the browser shows goes before what it may not even have,
-        // or every call would begin, and end, with the same.
+        // Only some of them fit. The names that the request shows come first: else every response would delete
+        // the same names and never reach the others.
         first.sort_by_key(|target| !cookies.has(&target.name));
     }
 
@@ -114,7 +114,7 @@ fn targets(
         .names()
         .filter(|name| seen.insert(name))
         .partition(|name| role(key, name) == Some(Role::Session));
-    let others = chunks.into_iter().chain(rest).map(Target::here).collect();
+    let others = chunks.into_iter().chain(rest).map(Target::at_all_paths).collect();
     (first, others)
 }
 
@@ -138,7 +138,7 @@ impl Budget {
         let before = self.deletions.set_cookies.len();
         for line in lines {
             if cost(&line) > self.left {
-                // What follows is less important, however short.
+                // The lines that follow are less important, even if they are shorter.
                 self.left = 0;
                 break;
             }
@@ -150,7 +150,7 @@ impl Budget {
     }
 }
 
-/// Bytes of the header line.
+/// The length of the header line in octets.
 fn cost(value: &HeaderValue) -> usize {
     "Set-Cookie: \r\n".len() + value.len()
 }
@@ -179,12 +179,15 @@ impl Prefix {
     }
 }
 
-/// The deletions of one name at all its scopes.
-fn lines(config: &Cookies, target: &Target, transport: Transport) -> Vec<HeaderValue> {
+/// The lines that delete one name at all its scopes.
+fn lines(config: &Cookies, target: &Target, request: RequestSite) -> Vec<HeaderValue> {
     let deletion = Cookie::build((target.name.as_str(), "")).max_age(Duration::ZERO);
     let prefix = Prefix::of(&target.name);
-    let paths =
-        config.paths.iter().map(String::as_str).filter(|path| !target.elsewhere || *path != "/");
+    let paths = config
+        .paths
+        .iter()
+        .map(String::as_str)
+        .filter(|path| !target.is_below_root || *path != "/");
     let scopes: Vec<(Option<&str>, &str)> = if prefix == Prefix::Host {
         vec![(None, "/")]
     } else {
@@ -197,46 +200,47 @@ fn lines(config: &Cookies, target: &Target, transport: Transport) -> Vec<HeaderV
         if let Some(domain) = domain {
             cookie.set_domain(domain);
         }
-        lines.extend(in_all_forms(config, cookie, prefix != Prefix::None, transport));
+        lines.extend(with_partitioned(config, cookie, prefix != Prefix::None, request));
     }
     lines
 }
 
-/// The CSRF cookie with this value, by the rules of the deletions.
+/// The lines that set the CSRF cookie, with the attributes that its deletion has.
 #[must_use]
-pub fn csrf_cookie(config: &Cookies, value: &str, transport: Transport) -> Vec<HeaderValue> {
+pub fn csrf_cookie(config: &Cookies, value: &str, request: RequestSite) -> Vec<HeaderValue> {
     let cookie = Cookie::build((CSRF_COOKIE, value)).max_age(CSRF_MAX_AGE).path("/").build();
-    in_all_forms(config, cookie, false, transport).collect()
+    with_partitioned(config, cookie, false, request).collect()
 }
 
-/// Once as the transport asks, and once more partitioned where that is configured.
-fn in_all_forms(
+/// The cookie's line, and a second one with `Partitioned` where that is configured.
+fn with_partitioned(
     config: &Cookies,
     mut plain: Cookie<'_>,
     must_be_secure: bool,
-    transport: Transport,
+    request: RequestSite,
 ) -> impl Iterator<Item = HeaderValue> {
     let secure = must_be_secure
-        // Browsers ignore a `Lax` cookie that a page of another site asks for.
-        || transport.cross_site
+        // Browsers ignore a `Lax` cookie in a response to a page of another site, and require `Secure` for
+        // `SameSite=None`.
+        || request.is_cross_site
         || match config.secure {
-            CookieSecure::Auto => transport.https,
+            CookieSecure::Auto => request.is_https,
             CookieSecure::Always => true,
             CookieSecure::Never => false,
         };
-    plain.set_same_site(if transport.cross_site { SameSite::None } else { SameSite::Lax });
+    plain.set_same_site(if request.is_cross_site { SameSite::None } else { SameSite::Lax });
     plain.set_secure(secure.then_some(true));
     let partitioned = config.partitioned.then(|| {
         let mut partitioned = plain.clone();
         partitioned.set_secure(true);
         partitioned.set_partitioned(true);
-        written(&partitioned)
+        header_value(&partitioned)
     });
-    std::iter::once(written(&plain)).chain(partitioned).flatten()
+    std::iter::once(header_value(&plain)).chain(partitioned).flatten()
 }
 
-/// Names and values are RFC 6265 tokens here, so there always is one.
-fn written(cookie: &Cookie<'_>) -> Option<HeaderValue> {
+/// The header value of a cookie. It always exists, because names and values here are valid ones (RFC 6265).
+fn header_value(cookie: &Cookie<'_>) -> Option<HeaderValue> {
     let mut line = String::with_capacity(LINE_LENGTH);
     write!(line, "{cookie}").ok()?;
     HeaderValue::try_from(line).ok()

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
 use super::{
-    deletion::{Transport, plan},
+    deletion::{RequestSite, plan},
     *,
 };
 use crate::config::CookieSecure;
@@ -89,7 +89,7 @@ proptest! {
         let cookies = RequestCookies::of(&headers, &config);
         let _ = cookies.session(K);
         let sent: Vec<&str> = cookies.names().collect();
-        let plan = plan(&config, config.budget, &cookies, Transport { https, cross_site });
+        let plan = plan(&config, config.budget, &cookies, RequestSite { is_https: https, is_cross_site: cross_site });
         let mut size = 0;
         for set_cookie in &plan.set_cookies {
             let line = set_cookie.to_str().unwrap();

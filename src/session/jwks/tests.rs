@@ -88,7 +88,7 @@ async fn the_key_set_is_fetched_at_start_and_every_ten_minutes() {
             assert_eq!(server.fetches.get(), 1);
             sleep(Duration::from_secs(2)).await;
             assert_eq!(server.fetches.get(), 2);
-            sleep(EVERY).await;
+            sleep(FETCH_INTERVAL).await;
             assert_eq!(server.fetches.get(), 3);
         })
         .await;
@@ -152,8 +152,8 @@ async fn a_hundred_made_up_keys_a_second_cause_a_fetch_each_half_minute_and_wait
                     if fails {
                         server.fails();
                     }
-                    let (begun, mut waited) = (Instant::now(), Duration::ZERO);
-                    while begun.elapsed() < Duration::from_secs(seconds) {
+                    let (started_at, mut waited) = (Instant::now(), Duration::ZERO);
+                    while started_at.elapsed() < Duration::from_secs(seconds) {
                         let asked = Instant::now();
                         server.jwks.refetch().await;
                         waited += asked.elapsed();
@@ -201,7 +201,7 @@ async fn a_key_that_vanished_is_refused_within_ten_minutes() {
             sleep(Duration::from_secs(1)).await;
             assert!(!server.knows("a") && server.knows("b"));
             server.publishes(&[]);
-            sleep(EVERY).await;
+            sleep(FETCH_INTERVAL).await;
             assert!(!server.knows("b") && server.jwks.current().is_some());
         })
         .await;
@@ -219,7 +219,7 @@ async fn keys_are_used_for_an_hour_after_the_last_good_fetch() {
             assert!(server.jwks.current().is_none());
             // It rotated meanwhile.
             server.publishes(&["b"]);
-            sleep(AFTER_FAILURE).await;
+            sleep(RETRY_INTERVAL).await;
             assert!(server.knows("b") && !server.knows("a"), "once GoTrue is back");
         })
         .await;
@@ -236,7 +236,7 @@ async fn without_any_keys_it_tries_soon_again_and_ever_more_rarely() {
             sleep(Duration::from_mins(10)).await;
             assert!(server.fetches.get() <= 4 + 40 + 2, "never more often than it has come to");
             server.publishes(&["a"]);
-            sleep(AFTER_FAILURE).await;
+            sleep(RETRY_INTERVAL).await;
             assert!(server.knows("a"));
         })
         .await;
@@ -249,17 +249,17 @@ async fn an_epoch_ends_with_a_change_and_not_with_a_fetch() {
     server
         .while_fetching(async || {
             let first = epoch();
-            sleep(EVERY).await;
+            sleep(FETCH_INTERVAL).await;
             assert_eq!(epoch(), first);
             server.publishes(&["a", "b"]);
-            sleep(EVERY).await;
+            sleep(FETCH_INTERVAL).await;
             let second = epoch();
             assert_ne!(second, first);
             server.publishes(&["b", "a"]);
-            sleep(EVERY).await;
+            sleep(FETCH_INTERVAL).await;
             assert_eq!(epoch(), second, "GoTrue's order is another one each time");
             server.publishes(&["b"]);
-            sleep(EVERY).await;
+            sleep(FETCH_INTERVAL).await;
             assert_ne!(epoch(), second);
         })
         .await;

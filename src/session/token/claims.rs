@@ -1,25 +1,25 @@
-//! The claims that the gateway reads of an access token, and the rules that they must keep.
+//! The claims of an access token that the gateway reads, and their rules.
 
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{Rules, TokenError};
 
-/// How far the clock of the issuer may be ahead of ours.
+/// How far GoTrue's clock may be ahead of the gateway's.
 const CLOCK_AHEAD_SECONDS: i64 = 30;
 
-/// What the gateway reads of an access token.
+/// The claims that the gateway reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
     /// The user's id.
     pub sub: Uuid,
-    /// The session's id, never nil.
+    /// The session's id; never the nil UUID.
     pub session_id: Uuid,
-    /// Seconds since the Unix epoch.
+    /// When the token expires, in seconds since the Unix epoch.
     pub exp: i64,
-    /// Seconds since the Unix epoch.
+    /// When the token was issued, in seconds since the Unix epoch.
     pub iat: Option<i64>,
-    /// Seconds since the Unix epoch.
+    /// When the token becomes valid, in seconds since the Unix epoch.
     pub nbf: Option<i64>,
     /// The database role.
     pub role: Option<String>,
@@ -27,8 +27,7 @@ pub struct Claims {
     pub aal: Option<String>,
 }
 
-/// From when to when a token is valid, by the clock of GoTrue, which issued it. Seconds since the Unix
-/// epoch.
+/// The times between which a token is valid, by GoTrue's clock. In seconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
     /// `iat`.
@@ -38,22 +37,22 @@ pub struct Validity {
 }
 
 impl Claims {
-    /// From when to when the token is valid.
+    /// The times between which the token is valid.
     #[must_use]
     pub fn validity(&self) -> Validity {
         Validity { issued_at: self.iat, expires_at: self.exp }
     }
 
-    /// GoTrue gives no leeway, so neither do we.
+    /// Whether `exp` has passed. There is no leeway, because GoTrue gives none.
     #[must_use]
     pub fn expired(&self, now: i64) -> bool {
         self.exp <= now
     }
 
-    /// Whether `nbf` and `iat` are not ahead of `now`.
+    /// Refuses a token whose `nbf` or `iat` is more than 30 s ahead of `now`.
     ///
     /// # Errors
-    /// [`TokenError::Future`] when one is.
+    /// [`TokenError::Future`].
     pub fn begun(&self, now: i64) -> Result<(), TokenError> {
         let latest = self.nbf.into_iter().chain(self.iat).max();
         match latest {
@@ -66,14 +65,14 @@ impl Claims {
 }
 
 /// Whether the id has version 14 or 15. RFC 9562 defines neither, and GoTrue's ids are of version 4. The
-/// revocation list holds its facts about a session under the session's id with these versions
-/// ([`SessionFact`](crate::store::list::SessionFact)): a session of such an id could be taken for a fact
-/// about another one.
-fn is_of_no_version_of_gotrues(session_id: Uuid) -> bool {
+/// revocation list keeps a fact about a session under the session's id with one of these versions
+/// ([`SessionFact`](crate::store::list::SessionFact)), so such a session id would look like a fact about
+/// another session.
+fn has_version_of_a_fact(session_id: Uuid) -> bool {
     matches!(session_id.get_version_num(), 14 | 15)
 }
 
-/// The claims as they stand in the token.
+/// The claims as the token has them.
 #[derive(Deserialize)]
 pub(super) struct Payload {
     iss: Option<String>,
@@ -99,21 +98,21 @@ impl Payload {
         Validity { issued_at: self.iat, expires_at: self.exp }
     }
 
-    /// Holds them against `rules`, all but the times.
-    pub(super) fn believed(self, rules: &Rules) -> Result<Claims, TokenError> {
+    /// Checks the claims against `rules`, except for the times.
+    pub(super) fn check(self, rules: &Rules) -> Result<Claims, TokenError> {
         if !self.iss.is_some_and(|iss| rules.issuers.contains(&iss)) {
             return Err(TokenError::Issuer);
         }
-        let meant_for_us = |aud: &String| rules.audiences.contains(aud);
+        let is_accepted = |aud: &String| rules.audiences.contains(aud);
         match &self.aud {
-            Some(Audience::One(aud)) if meant_for_us(aud) => {}
-            Some(Audience::Many(many)) if many.iter().any(meant_for_us) => {}
+            Some(Audience::One(aud)) if is_accepted(aud) => {}
+            Some(Audience::Many(many)) if many.iter().any(is_accepted) => {}
             _ => return Err(TokenError::Audience),
         }
         let (Some(sub), Some(session_id)) = (self.sub, self.session_id) else {
             return Err(TokenError::NoSession);
         };
-        if session_id.is_nil() || is_of_no_version_of_gotrues(session_id) {
+        if session_id.is_nil() || has_version_of_a_fact(session_id) {
             return Err(TokenError::NoSession);
         }
         let Self { exp, iat, nbf, role, aal, .. } = self;

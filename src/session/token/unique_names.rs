@@ -1,4 +1,5 @@
-//! JSON objects in which each name stands once, so that no two readers see different values.
+//! Reads JSON objects in which each name occurs once: of two members with one name, GoTrue might read one and
+//! the gateway the other.
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
@@ -10,24 +11,21 @@ use serde::{
 
 use super::TokenError;
 
-/// Reads a part of a token: a JSON object of `most_members` members at most, no two of one name.
-pub(super) fn object<T: DeserializeOwned>(
-    part: &str,
-    most_members: usize,
-) -> Result<T, TokenError> {
+/// Reads a part of a token: a JSON object of at most `max_members` members, all with different names.
+pub(super) fn object<T: DeserializeOwned>(part: &str, max_members: usize) -> Result<T, TokenError> {
     let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed)?;
-    // The parser itself does not look into the texts that it passes over (RFC 8259, section 8.1).
+    // JSON is UTF-8 (RFC 8259, section 8.1), but the parser does not check the strings that it skips.
     let text = std::str::from_utf8(&bytes).map_err(|_| TokenError::Malformed)?;
-    UniqueNames { most_members }
+    UniqueNames { max_members }
         .deserialize(&mut serde_json::Deserializer::from_str(text))
         .map_err(|_| TokenError::Malformed)?;
     serde_json::from_str(text).map_err(|_| TokenError::Malformed)
 }
 
-/// An object with no two members of one name: parsers disagree about which of them counts
-/// (RFC 7519, section 4).
+/// Accepts an object without duplicate names: parsers disagree about which of two members counts (RFC 7519,
+/// section 4).
 struct UniqueNames {
-    most_members: usize,
+    max_members: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for UniqueNames {
@@ -48,10 +46,10 @@ impl<'de> Visitor<'de> for UniqueNames {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut seen = HashSet::new();
         while let Some((name, IgnoredAny)) = map.next_entry::<Cow<'de, str>, IgnoredAny>()? {
-            if !seen.insert(as_gotrue_reads(name)) {
+            if !seen.insert(canonical_name(name)) {
                 return Err(A::Error::custom("duplicate name"));
             }
-            if seen.len() > self.most_members {
+            if seen.len() > self.max_members {
                 return Err(A::Error::custom("too many members"));
             }
         }
@@ -59,10 +57,10 @@ impl<'de> Visitor<'de> for UniqueNames {
     }
 }
 
-/// The claims by which GoTrue finds user and session have any case to it, and the last one counts (Go,
-/// `encoding/json`): it would end another session than the one that was judged here.
-fn as_gotrue_reads(name: Cow<'_, str>) -> Cow<'_, str> {
-    // Go folds by Unicode, one letter into one letter: `ſ` is an `s`.
+/// The name under which GoTrue reads a member. It ignores the case of `sub` and `session_id` and uses the last
+/// one (Go, `encoding/json`), so it would end another session than the one that the gateway verified.
+fn canonical_name(name: Cow<'_, str>) -> Cow<'_, str> {
+    // Go folds the case by Unicode, one letter into one letter: `ſ` becomes `s`.
     let letters = name.chars().take("session_id".len() + 1).count();
     let claim = ["sub", "session_id"].into_iter().find(|claim| letters == claim.len());
     match claim {

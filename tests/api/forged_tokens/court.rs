@@ -10,7 +10,7 @@ use gotrue_mock::{Algorithm, TEST_SECRET};
 use logout_gateway::session::{
     jwks::Jwks,
     token::TokenError,
-    verifier::{Judged, Standing, Verifier},
+    verifier::{CheckedToken, SignatureStatus, Verifier},
 };
 use serde_json::{Value, json};
 
@@ -126,7 +126,11 @@ impl Court {
     /// The gateway's own judge, with the keys of that stage.
     pub(crate) async fn judge(self, stage: &Stage) -> Judge {
         let judge = Judge::new(self.setup(), stage, &self.key_set()).await;
-        let standing = if self == Self::GoTrue { Standing::Unjudged } else { Standing::Verified };
+        let standing = if self == Self::GoTrue {
+            SignatureStatus::LeftToGoTrue
+        } else {
+            SignatureStatus::Verified
+        };
         Judge { standing, ..judge }
     }
 }
@@ -159,7 +163,7 @@ impl From<TokenError> for Why {
 pub(crate) struct Judge {
     verifier: Verifier,
     /// Of a token that its project signed.
-    standing: Standing,
+    standing: SignatureStatus,
     now: i64,
 }
 
@@ -180,15 +184,17 @@ impl Judge {
         }
         let config = setup.flag("supabase-url", stage.mock.url()).config();
         let verifier = Verifier::new(&config.supabase, jwks);
-        Self { verifier, standing: Standing::Verified, now: stage.time.now() }
+        Self { verifier, standing: SignatureStatus::Verified, now: stage.time.now() }
     }
 
     /// What stands against `token`, if anything does.
     pub(crate) async fn against(&self, token: &str) -> Option<Why> {
-        match self.verifier.judge(token, self.now).await {
+        match self.verifier.verify_or_refetch(token, self.now).await {
             Err(fault) => Some(Why::Breaks(fault)),
-            Ok(Judged { expired: true, .. }) => Some(Why::Expired),
-            Ok(Judged { standing: Standing::Unjudged, .. }) => Some(Why::GoTrueSays),
+            Ok(CheckedToken { expired: true, .. }) => Some(Why::Expired),
+            Ok(CheckedToken { signature: SignatureStatus::LeftToGoTrue, .. }) => {
+                Some(Why::GoTrueSays)
+            }
             Ok(_) => None,
         }
     }
@@ -200,7 +206,7 @@ impl Judge {
 
     /// Whether `token` breaks no rule here, so that it counts if the project signed it.
     pub(crate) async fn believes(&self, token: &str) -> bool {
-        let judged = self.verifier.judge(token, self.now).await;
-        judged.is_ok_and(|judged| !judged.expired && judged.standing == self.standing)
+        let judged = self.verifier.verify_or_refetch(token, self.now).await;
+        judged.is_ok_and(|judged| !judged.expired && judged.signature == self.standing)
     }
 }

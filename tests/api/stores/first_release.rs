@@ -6,7 +6,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, RandomizedNonceKey};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use logout_gateway::{
     config::{Scope, Secrets},
-    key_derivation::derived,
+    key_derivation::derive,
     queue::{
         credentials::Seal,
         entry::{QueueEntry, entry_id},
@@ -75,10 +75,10 @@ impl Old {
             "iat": null, "forwarded_for": "192.0.2.1", "user_agent": null});
         let mut text = text.to_string().into_bytes();
         let key =
-            RandomizedNonceKey::new(&AES_256_GCM, &derived(&secret(), b"queue").unwrap()).unwrap();
+            RandomizedNonceKey::new(&AES_256_GCM, &derive(&secret(), b"queue").unwrap()).unwrap();
         let nonce = key.seal_in_place_append_tag(Aad::from(binding), &mut text).unwrap();
         let sealed = URL_SAFE_NO_PAD.encode([nonce.as_ref().as_slice(), &text].concat());
-        (URL_SAFE_NO_PAD.encode(&derived(&secret(), b"queue key id").unwrap()[..6]), sealed)
+        (URL_SAFE_NO_PAD.encode(&derive(&secret(), b"queue key id").unwrap()[..6]), sealed)
     }
 
     pub(super) fn new_id(&self) -> Uuid {

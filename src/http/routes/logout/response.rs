@@ -21,7 +21,7 @@ use crate::{
         Proof, Session,
         cookies::{
             RequestCookies,
-            deletion::{self, Transport},
+            deletion::{self, RequestSite},
         },
     },
     store::failure::Failure,
@@ -171,8 +171,10 @@ impl Reply<'_> {
 
     /// Answers how many `Set-Cookie` lines it wrote.
     fn delete_cookies(&self, response: &mut Response) -> usize {
-        let transport =
-            Transport { https: self.call.client.is_https, cross_site: is_cross_site(self.headers) };
+        let transport = RequestSite {
+            is_https: self.call.client.is_https,
+            is_cross_site: is_cross_site(self.headers),
+        };
         let config = &self.app.config.cookies;
         // In a proxy's buffer they stand beside it; what every logout deletes goes all the same.
         let location = self.destination.map_or(0, |destination| destination.location().len());
