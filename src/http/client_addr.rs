@@ -1,8 +1,8 @@
-//! Who is on the other end of the connection, and how the browser sees the gateway.
+//! The client's address, and the scheme and host by which the browser reaches the gateway.
 //!
-//! `X-Forwarded-For`, `-Proto` and `-Host` count only from a trusted proxy. The client is the
-//! rightmost address that is not one; scheme and host are the rightmost too, what the nearest proxy
-//! wrote.
+//! `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` are read only if the connection comes from a
+//! trusted proxy. The client is the rightmost address that is not a trusted proxy. Scheme and host are the
+//! rightmost values, which the nearest proxy wrote.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -22,15 +22,15 @@ pub struct PeerAddress(pub SocketAddr);
 pub struct ClientAddr {
     /// The client's address.
     pub ip: IpAddr,
-    /// Whether the browser came by https.
+    /// Whether the browser reached the gateway by https.
     pub is_https: bool,
-    /// The gateway's own origin as the browser serialises it, if the request names a host.
+    /// The gateway's own origin in the form that browsers send, if the request names a host.
     pub own_origin: Option<String>,
 }
 
 impl ClientAddr {
-    /// Reads the connection's address and the headers; `target` is the host of an absolute-form
-    /// request target, which counts before `Host` (RFC 9112, section 3.2.2).
+    /// Reads the connection's address and the headers. `target` is the authority of an absolute-form request
+    /// target, which takes precedence over `Host` (RFC 9112, section 3.2.2).
     #[must_use]
     pub fn of(
         address: SocketAddr,
@@ -56,8 +56,8 @@ impl ClientAddr {
     }
 }
 
-/// Whether the request has the one `Host` that HTTP/1.1 asks for (RFC 9112, section 3.2): of two, a
-/// proxy and the gateway might each believe another.
+/// Whether the request has exactly one valid `Host`, as HTTP/1.1 requires (RFC 9112, section 3.2): a proxy might
+/// read one of two and the gateway the other.
 pub(super) fn has_valid_host<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter().map(HeaderValue::as_bytes);
     match (hosts.next(), hosts.next()) {
@@ -78,8 +78,8 @@ fn rightmost(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     entries(headers, name).next_back()
 }
 
-/// The rightmost address that is no trusted proxy; where all are, the leftmost. What is no address
-/// ends the search: nothing to the left of it can be believed.
+/// The rightmost address that is not a trusted proxy, or the leftmost one if all are. An entry that is no
+/// address ends the search, because a client may have written everything to its left.
 fn client(headers: &HeaderMap, is_trusted: impl Fn(&IpAddr) -> bool) -> Option<IpAddr> {
     let mut last = None;
     for entry in entries(headers, FORWARDED_FOR).rev() {
@@ -92,7 +92,7 @@ fn client(headers: &HeaderMap, is_trusted: impl Fn(&IpAddr) -> bool) -> Option<I
     last
 }
 
-/// With or without a port, IPv6 with or without brackets.
+/// An address with or without a port; IPv6 with or without brackets.
 fn address(entry: &str) -> Option<IpAddr> {
     let ip = entry.parse::<IpAddr>().ok();
     let ip = ip.or_else(|| entry.parse::<SocketAddr>().ok().map(|a| a.ip()));
@@ -100,7 +100,7 @@ fn address(entry: &str) -> Option<IpAddr> {
         .map(|ip| ip.to_canonical())
 }
 
-/// As a browser serialises it: lower case, without the scheme's default port.
+/// The origin in the form that browsers send: in lower case, without the scheme's default port.
 fn origin(https: bool, host: &str) -> String {
     let (scheme, default_port) = if https { ("https", ":443") } else { ("http", ":80") };
     let host = host.strip_suffix(default_port).unwrap_or(host);

@@ -1,7 +1,7 @@
-//! Places for requests in flight: `GATEWAY_MAX_IN_FLIGHT`, in three classes.
+//! Limits the requests in flight by `GATEWAY_MAX_IN_FLIGHT` places, in three classes.
 //!
-//! Proven sessions may take all places, stale ones half and unproven ones an eighth, at least one each:
-//! requests whose tokens nobody has verified do not keep out those of real sessions.
+//! Proven sessions may take all places, stale ones half of them and unproven ones an eighth, at least one each.
+//! So a flood of forged tokens cannot keep out the requests of real sessions.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ pub struct NoPlaceError;
 /// The places of one process, for all threads.
 #[derive(Clone, Debug)]
 pub struct Places {
-    most: usize,
+    total: usize,
     all: Arc<Semaphore>,
     stale: Arc<Semaphore>,
     unproven: Arc<Semaphore>,
 }
 
-/// A place that is taken until this is dropped.
+/// A taken place. Dropping it frees the place.
 #[derive(Debug)]
 pub struct Place {
     _of_all: OwnedSemaphorePermit,
@@ -30,17 +30,17 @@ pub struct Place {
 }
 
 impl Places {
-    /// `most` places, all free.
+    /// `total` places, all free.
     #[must_use]
-    pub fn new(most: usize) -> Self {
+    pub fn new(total: usize) -> Self {
         let places = |count: usize| Arc::new(Semaphore::new(count.max(1)));
-        Self { most, all: places(most), stale: places(most / 2), unproven: places(most / 8) }
+        Self { total, all: places(total), stale: places(total / 2), unproven: places(total / 8) }
     }
 
-    /// Takes a place for a session that is known so far.
+    /// Takes a place for a session with this proof. It never waits.
     ///
     /// # Errors
-    /// [`NoPlaceError`] at once: a request never waits for a place.
+    /// [`NoPlaceError`], if all places of the class are taken.
     pub fn take(&self, proof: Proof) -> Result<Place, NoPlaceError> {
         let class = match proof {
             Proof::Proven => None,
@@ -55,7 +55,7 @@ impl Places {
     /// How many places are taken.
     #[must_use]
     pub fn taken(&self) -> usize {
-        self.most.saturating_sub(self.all.available_permits())
+        self.total.saturating_sub(self.all.available_permits())
     }
 }
 

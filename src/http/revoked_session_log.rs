@@ -1,8 +1,7 @@
-//! Limits the log lines about refusals as `revoked` to one a second for each user, and so for each session.
+//! Logs the use of access tokens of revoked sessions, at most one line a second for each user.
 //!
-//! A token that is used after the logout of its session is the surest sign of theft, so it must appear in the
-//! log. The thief decides how often tokens are sent, and one account has any number of sessions, so the lines
-//! need a limit for each user.
+//! A token that is used after the logout of its session may be stolen, so the log must show it. A thief decides
+//! how often to send it, and one account can have any number of sessions, so the limit is for each user.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,18 +15,19 @@ use crate::{
 };
 
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Users whose last line is remembered, some 400 KB. One that was evicted is logged again at once.
+/// The users whose last line is remembered, in some 400 KB. For an evicted user the next line is written at
+/// once.
 const USERS: usize = 8192;
 
-/// The names of the events choose the buffer: `telemetry::log_buffers`.
+/// The event's name chooses its buffer (`telemetry::log_buffers`), and must be a constant.
 macro_rules! revoked_line {
-    ($name:expr, $call:expr, $session:expr) => {
+    ($name:expr, $context:expr, $session:expr) => {
         tracing::warn!(
             name: $name,
-            request_id = $call.request_id(),
+            request_id = $context.request_id(),
             user_id = %$session.claims.sub,
             session_id = %$session.claims.session_id,
-            client = %$call.client.ip,
+            client = %$context.client.ip,
             proven = $session.proof == Proof::Proven,
             "verify refused a token whose session was logged out: it may be stolen"
         )
@@ -41,29 +41,30 @@ pub struct RevokedSessionLog {
 }
 
 impl RevokedSessionLog {
-    /// No line has been written yet.
+    /// A log without lines.
     #[must_use]
     pub fn new() -> Self {
         Self { written: Cache::new(USERS) }
     }
 
-    /// Logs that a token of `session` was used after its logout, if a line is due at `now`. Any client can
-    /// write the ids of an unproven token: all of those share one line a second, and the buffer of refusals.
-    pub(super) fn report(&self, call: &RequestContext, session: &Session, now: SystemTime) {
+    /// Logs that a token of `session` was used after its logout, unless the user's last line is less than a
+    /// second old at `now`. A forger chooses the ids of an unproven token, so all of these share one line a
+    /// second, and the buffer of refusals.
+    pub(super) fn report(&self, context: &RequestContext, session: &Session, now: SystemTime) {
         match session.proof {
-            Proof::Proven | Proof::Stale if self.is_due(session.claims.sub, now) => {
-                revoked_line!(AUDIT_OF_SESSIONS, call, session);
+            Proof::Proven | Proof::Stale if self.reserve_line(session.claims.sub, now) => {
+                revoked_line!(AUDIT_OF_SESSIONS, context, session);
             }
-            Proof::Unproven if self.is_due(Uuid::nil(), now) => {
-                revoked_line!(AUDIT_OF_REFUSALS, call, session);
+            Proof::Unproven if self.reserve_line(Uuid::nil(), now) => {
+                revoked_line!(AUDIT_OF_REFUSALS, context, session);
             }
             _ => {}
         }
     }
 
-    /// Whether a line about `user` is due at `now`; then it counts as written. A clock that was set
-    /// back makes a line due.
-    fn is_due(&self, user: Uuid, now: SystemTime) -> bool {
+    /// Reserves the line of this second for `user`; false if it is already written. After the clock was set
+    /// back, a line may be written at once.
+    fn reserve_line(&self, user: Uuid, now: SystemTime) -> bool {
         let recently = self.written.get(&user).is_some_and(|written| {
             now.duration_since(written).is_ok_and(|elapsed| elapsed < INTERVAL)
         });
@@ -131,7 +132,7 @@ mod tests {
     #[test]
     fn a_flood_of_unproven_tokens_takes_no_room_from_the_lines_of_proven_and_stale_sessions() {
         let client = Ipv4Addr::LOCALHOST.into();
-        let call = RequestContext {
+        let context = RequestContext {
             request_id: HeaderValue::from_static("a-request"),
             client: ClientAddr { ip: client, is_https: false, own_origin: None },
             trace: TraceContext::default(),
@@ -142,10 +143,10 @@ mod tests {
             for second in 0..100 {
                 let now = UNIX_EPOCH + INTERVAL * second;
                 for _ in 0..100 {
-                    lines.report(&call, &session(Proof::Unproven), now);
+                    lines.report(&context, &session(Proof::Unproven), now);
                 }
-                lines.report(&call, &session(Proof::Proven), now);
-                lines.report(&call, &session(Proof::Stale), now);
+                lines.report(&context, &session(Proof::Proven), now);
+                lines.report(&context, &session(Proof::Stale), now);
             }
         });
         let names = names.0.lock().unwrap();
@@ -158,18 +159,18 @@ mod tests {
     fn each_user_has_a_line_a_second() {
         let (lines, begun) = (RevokedSessionLog::new(), UNIX_EPOCH + Duration::from_hours(1));
         let (one, other) = (Uuid::new_v4(), Uuid::new_v4());
-        assert!(lines.is_due(one, begun) && lines.is_due(other, begun));
-        assert!(!lines.is_due(one, begun + Duration::from_millis(999)));
-        assert!(lines.is_due(one, begun + INTERVAL));
-        assert!(!lines.is_due(one, begun + INTERVAL), "the second begins with the line");
-        assert!(lines.is_due(one, begun), "the clock was set back");
+        assert!(lines.reserve_line(one, begun) && lines.reserve_line(other, begun));
+        assert!(!lines.reserve_line(one, begun + Duration::from_millis(999)));
+        assert!(lines.reserve_line(one, begun + INTERVAL));
+        assert!(!lines.reserve_line(one, begun + INTERVAL), "the second begins with the line");
+        assert!(lines.reserve_line(one, begun), "the clock was set back");
     }
 
     #[test]
     fn many_users_take_no_more_memory() {
         let lines = RevokedSessionLog::new();
         for _ in 0..3 * USERS {
-            assert!(lines.is_due(Uuid::new_v4(), UNIX_EPOCH));
+            assert!(lines.reserve_line(Uuid::new_v4(), UNIX_EPOCH));
         }
         assert!(lines.written.len() <= USERS, "{}", lines.written.len());
     }

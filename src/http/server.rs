@@ -1,15 +1,14 @@
-//! One listener's life: accepting, limiting, draining. Several run side by side in one process.
+//! Serves one listener: accepts, limits and drains connections. Several listeners run in one process.
 //!
-//! 1. Over `GATEWAY_MAX_CONNECTIONS`, counted over all listeners, no connection is served until one
-//!    ends.
-//! 2. A head may take `GATEWAY_HEADER_TIMEOUT` and `GATEWAY_MAX_HEADER_BYTES`; over that it is 431.
-//!    A client that reads nothing of its answer for as long is left.
-//! 3. The kernel holds at most `SEND_BUFFER` of an answer and `RECEIVE_BUFFER` of a request for each
-//!    connection. `docs/operations.md` has the memory that follows for a whole process.
-//! 4. A connection ends by a request of more octets than its head and a body may have, whatever they
-//!    are (module `bounded`).
-//! 5. On shutdown nothing new is accepted but what the kernel has let in already. A request that has
-//!    come may end; a connection without one is left after [`GRACE`].
+//! 1. At `GATEWAY_MAX_CONNECTIONS`, counted over all listeners, the next connection waits until another ends.
+//! 2. A request head may take `GATEWAY_HEADER_TIMEOUT` and have `GATEWAY_MAX_HEADER_BYTES`; a larger one is 431.
+//!    If a client reads nothing of its response for that time, the connection is closed.
+//! 3. For each connection the kernel holds at most `SEND_BUFFER` of a response and `RECEIVE_BUFFER` of a
+//!    request. `docs/operations.md` computes the memory of a process from these.
+//! 4. If a request has more octets than a head and a body may have, the connection is closed (module
+//!    `request_octets`).
+//! 5. At shutdown the listener accepts only connections that the kernel has already completed. A request that
+//!    has begun is served to its end. A connection without one is closed after [`GRACE`].
 
 mod request_octets;
 
@@ -36,32 +35,33 @@ use tokio_io_timeout::TimeoutWriter;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
-use self::request_octets::Bounded;
+use self::request_octets::BoundedRequests;
 use crate::{config::Limits, http::client_addr::PeerAddress};
 
-/// `SO_SNDBUF` in bytes. Linux reserves twice as much and counts its own overhead in it (socket(7)).
-/// Without it a client that does not read makes the kernel hold up to `net.ipv4.tcp_wmem`, 4 MiB.
-/// Answers but those of `/docs` are smaller.
+/// `SO_SNDBUF` in bytes. Linux reserves twice as much and counts its own overhead in it (socket(7)). Without
+/// this bound the kernel holds up to 4 MiB (`net.ipv4.tcp_wmem`) for a client that does not read. All responses
+/// but those of `/docs` are smaller.
 const SEND_BUFFER: u32 = 16 * 1024;
-/// `SO_RCVBUF` in bytes, doubled likewise. Without it the kernel holds up to `net.ipv4.tcp_rmem` of
-/// requests that a client sends before it reads the answer to the first.
+/// `SO_RCVBUF` in bytes, also doubled by Linux. Without this bound the kernel holds up to `net.ipv4.tcp_rmem`
+/// of requests that a client sends before it reads its first response.
 const RECEIVE_BUFFER: u32 = 32 * 1024;
-/// A proxy may pass on each of many cookies in a line of its own.
-const MOST_HEADERS: usize = 512;
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// Long enough to take what waits in the kernel's queue, which closing the listener would reset.
-const LAST_CALL: Duration = Duration::from_millis(20);
-/// On shutdown, how long a head may still take: browsers and proxies connect before they ask.
+/// Some proxies send each cookie in a header line of its own.
+const MAX_HEADERS: usize = 512;
+const MAX_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// Long enough to accept the connections in the kernel's queue, which closing the listener would reset.
+const LAST_ACCEPTS: Duration = Duration::from_millis(20);
+/// How long a connection may still wait for its first request at shutdown: browsers and proxies connect before
+/// they send a request.
 pub const GRACE: Duration = Duration::from_secs(1);
 
-/// Binds `count` sockets to one address, among which the kernel distributes connections. Answers the
-/// address with the port that was chosen for port 0. Accepted connections inherit the buffer sizes.
+/// Binds `count` sockets to one address; the kernel distributes connections among them. Returns the address
+/// with the port that the kernel chose for port 0. Accepted connections inherit the buffer sizes.
 ///
 /// # Errors
-/// The address is taken or does not belong to this machine.
+/// The address is in use or does not belong to this machine.
 pub fn bind(address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpSocket>)> {
-    // Sockets with SO_REUSEPORT share the port with any process of this user. A bind without it fails if
-    // the port is taken, and chooses one for port 0.
+    // A socket with SO_REUSEPORT would share the port with another process of the same user. A bind without it
+    // fails if the port is in use, and chooses a port for port 0.
     let address = std::net::TcpListener::bind(address)?.local_addr()?;
     let bound = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
@@ -77,7 +77,7 @@ pub fn bind(address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<Tc
     Ok((address, sockets))
 }
 
-/// Serves `app` on `listener` until `shutdown`, then answers with the connections still open.
+/// Serves `app` on `listener` until `shutdown`, then returns the tracker of the connections still open.
 pub async fn run(
     listener: TcpListener,
     app: Router,
@@ -87,8 +87,8 @@ pub async fn run(
 ) -> TaskTracker {
     let server = Server {
         http: http(limits),
-        patience: limits.header_timeout,
-        head_octets: limits.header_bytes,
+        write_timeout: limits.header_timeout,
+        max_head_octets: limits.header_bytes,
         app,
         shutdown,
     };
@@ -97,7 +97,8 @@ pub async fn run(
         let mut accepting = pin!(async {
             loop {
                 let accepted = accept(&listener).await;
-                // One connection more is accepted than served: that it waits here keeps the others out.
+                // Accept at most one connection beyond the limit. It waits here for a permit, so the kernel
+                // queues the rest.
                 let Ok(permit) = connections.clone().acquire_owned().await else { return };
                 let server = server.clone();
                 open.spawn(async move {
@@ -111,73 +112,78 @@ pub async fn run(
             () = server.shutdown.cancelled() => {}
             () = &mut accepting => {}
         }
-        let _ = timeout(LAST_CALL, accepting).await;
+        let _ = timeout(LAST_ACCEPTS, accepting).await;
     }
     open.close();
     open
 }
 
-/// hyper's own limits, each set although some are its defaults: what they are decides who can hurt.
+/// hyper's limits. Each is set, even to its default, because the gateway's resistance to attacks depends on
+/// it.
 fn http(limits: &Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        // Without it a head may take for ever; idle connections end by it, too.
+        // Without it a head may take for ever. It also ends idle connections.
         .header_read_timeout(limits.header_timeout)
         .max_header_size(limits.header_bytes)
         // hyper allows 100.
-        .max_headers(MOST_HEADERS)
-        // hyper's default is 400 KiB for each connection. A whole head fits in: a larger buffer would
+        .max_headers(MAX_HEADERS)
+        // hyper's default is 400 KiB for each connection. A whole head fits in this buffer; a larger one would
         // only hold pipelined requests, which can wait in the kernel.
         .max_buf_size(limits.header_bytes)
-        // Who has nothing more to say still wants the answer: hyper would take it for a hang-up.
+        // A client may close its sending side and still read the response: hyper would abort the request.
         .half_close(true)
-        // A head with a space before its colon is read differently by others: refused.
+        // Proxies disagree about a header name with a space before its colon: such a head is refused.
         .ignore_invalid_headers(false)
         .keep_alive(true)
         .auto_date_header(true);
     http
 }
 
-/// The next connection. Errors are those of a connection that is gone already, or of a process out
-/// of file descriptors: the latter pass when one of ours closes, so it pauses, longer each time.
+/// Accepts the next connection. An error means that the connection is already gone, or that the process has no
+/// file descriptor left. The latter passes when a connection closes, so the pauses between tries grow.
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     let mut pause = Duration::from_millis(5);
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(cause) => {
-                tracing::warn!(%cause, "a connection could not be accepted");
+                tracing::warn!(
+                    %cause,
+                    "the gateway could not accept a connection and tries again; if the process has no file \
+                     descriptor left, raise its limit (ulimit -n, LimitNOFILE)"
+                );
                 tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                pause = (pause * 2).min(MAX_ACCEPT_PAUSE);
             }
         }
     }
 }
 
-/// What each connection of one listener is served with.
+/// What each connection of a listener needs.
 #[derive(Clone)]
 struct Server {
     http: http1::Builder,
-    /// How long a client may read nothing.
-    patience: Duration,
-    head_octets: usize,
+    /// How long a client may read nothing of its response.
+    write_timeout: Duration,
+    max_head_octets: usize,
     app: Router,
     shutdown: CancellationToken,
 }
 
 impl Server {
     async fn serve(self, (stream, address): (TcpStream, SocketAddr)) {
-        // Small answers, each waited for: nothing to gain by collecting them.
+        // Responses are small and each is awaited, so collecting octets only delays.
         let _ = stream.set_nodelay(true);
-        // hyper waits for ever for a client that does not read.
+        // hyper itself would wait for ever for a client that does not read.
         let mut stream = TimeoutWriter::new(stream);
-        stream.set_timeout(Some(self.patience));
-        let stream = Bounded::new(Box::pin(stream), self.head_octets);
-        let asked = Arc::new(AtomicBool::new(false));
+        stream.set_timeout(Some(self.write_timeout));
+        let stream = BoundedRequests::new(Box::pin(stream), self.max_head_octets);
+        let has_request = Arc::new(AtomicBool::new(false));
         let service = {
-            let (app, asked) = (self.app, asked.clone());
+            let (app, has_request) = (self.app, has_request.clone());
             service_fn(move |request: Request<Incoming>| {
-                asked.store(true, Ordering::Relaxed);
+                has_request.store(true, Ordering::Relaxed);
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(PeerAddress(address));
                 app.clone().call(request)
@@ -187,11 +193,11 @@ impl Server {
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = self.shutdown.cancelled() => {
-                let has_asked = || asked.load(Ordering::Relaxed);
-                // hyper would close at once a connection whose first head has not come yet.
-                if !has_asked() && let Ok(ended) = timeout(GRACE, connection.as_mut()).await {
+                let has_request = || has_request.load(Ordering::Relaxed);
+                // A graceful shutdown by hyper closes a connection without a request at once.
+                if !has_request() && let Ok(ended) = timeout(GRACE, connection.as_mut()).await {
                     ended
-                } else if has_asked() {
+                } else if has_request() {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 } else {
@@ -200,7 +206,7 @@ impl Server {
             }
         };
         if let Err(cause) = ended {
-            tracing::debug!(%cause, client = %address.ip(), "a connection ended early");
+            tracing::debug!(%cause, client = %address.ip(), "a connection broke before its response was complete");
         }
     }
 }

@@ -99,7 +99,8 @@ async fn no_flood_drops_the_audit_line_of_a_logout() {
     hurry.store(true, Ordering::Relaxed);
     serving.signal("TERM");
     let log = tokio::task::spawn_blocking(|| reader.join().unwrap()).await.unwrap();
-    let others = log.matches(r#""message":"a connection ended early""#).count();
+    let others =
+        log.matches(r#""message":"a connection broke before its response was complete""#).count();
     assert!(others < connections.load(Ordering::Relaxed), "the buffer of other lines was full");
     let lines = audit_lines(&log);
     for tokens in &genuine {
@@ -231,13 +232,13 @@ async fn warnings_of_verify_about_the_store_beyond_twenty_in_a_second_are_a_numb
         }
     }
     let seconds = usize::try_from(begun.unwrap().elapsed().as_secs()).unwrap() + 1;
-    let quoted = r#""message":"the store did not answer whether a session was logged out: verify answers 503""#;
+    let quoted = r#""message":"the store did not answer whether a session is revoked, so verify answers 503: check GATEWAY_STORE""#;
     let count_in = |read: &str| read.matches(quoted).count();
     let mut omitted = 0;
     while count_in(serving.read()) + omitted < ASKED {
         let line = serving.told(
-            "warnings that the store did not answer verify were left out of the log: more than 20 in \
-             one second; logout_gateway_verify_total counts them all",
+            "the log left out warnings that the store did not answer verify, more than 20 in one second: \
+             logout_gateway_verify_total counts them all",
         );
         omitted += usize::try_from(line["omitted"].as_u64().unwrap()).unwrap();
     }

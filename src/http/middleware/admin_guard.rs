@@ -1,13 +1,13 @@
-//! Decides which requests the admin listener answers. It has no authentication, so it must refuse pages
-//! of other sites in the operator's browser.
+//! Decides which requests the admin listener answers. The listener has no authentication, so it must refuse
+//! requests that pages of other sites send from the operator's browser.
 //!
-//! 1. The request names a host that no DNS server of an attacker can bind to another address: an IP
-//!    address, `localhost`, or one of `GATEWAY_ADMIN_HOSTS`. Else the answer is 421 (RFC 9110,
-//!    section 15.5.20). A request that names no host is refused as well, and so is anything that is not
-//!    just a host and perhaps a port.
-//! 2. `Sec-Fetch-Site`, if present, is `same-origin` or `none`. Else the answer is 403.
-//! 3. Without it `Origin`, if present, is that of the listener itself: older browsers name it alone. Else the
-//!    answer is 403. A proxy may rewrite the host, so where `Sec-Fetch-Site` is present it decides.
+//! 1. The request must name a host that an attacker's DNS server cannot bind to another address: an IP address,
+//!    `localhost`, or one of `GATEWAY_ADMIN_HOSTS`. Else the response is 421 (RFC 9110, section 15.5.20). It is
+//!    also 421 if the request names no host, or anything more than a host and a port.
+//! 2. `Sec-Fetch-Site`, if present, must be `same-origin` or `none`. Else the response is 403.
+//! 3. Without `Sec-Fetch-Site`, as in older browsers, an `Origin` must be that of the listener itself. Else the
+//!    response is 403. With `Sec-Fetch-Site` the `Origin` is not compared, because a proxy may rewrite the
+//!    host.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
@@ -37,7 +37,7 @@ pub(in crate::http) async fn guard(
     Ok(next.run(request).await)
 }
 
-/// Host and port as the request names them. The authority of the request target counts before `Host`
+/// Host and port as the request names them. The authority of the request target takes precedence over `Host`
 /// (RFC 9112, section 3.2.2).
 fn named_host<B>(request: &axum::http::Request<B>) -> Option<&str> {
     match request.uri().authority() {
@@ -46,7 +46,7 @@ fn named_host<B>(request: &axum::http::Request<B>) -> Option<&str> {
     }
 }
 
-/// Whether no page of another site asks, as far as the browser says.
+/// Whether the browser's headers say that no page of another site sent the request.
 fn is_own_page(headers: &HeaderMap, named: &str) -> bool {
     if headers.contains_key(SEC_FETCH_SITE) {
         let mut sites = headers.get_all(SEC_FETCH_SITE).iter();

@@ -1,8 +1,8 @@
-//! `GET /api/auth/csrf`: the token that a cookie-carried logout needs.
+//! `GET /api/auth/csrf` returns the CSRF token that a logout by cookie needs.
 //!
-//! Every genuine session gets one, expired and ended ones included: nobody is locked in. The token
-//! that the request's cookie already holds is answered again if it is good, so that a second tab
-//! never invalidates the first one's.
+//! Every genuine session gets one, even if its access token has expired or it has ended, so that every browser
+//! can delete its cookies. A valid token in the request's CSRF cookie is returned again, so that a second tab
+//! does not invalidate the token of the first one.
 
 use std::sync::Arc;
 
@@ -67,15 +67,15 @@ struct Data {
 )]
 pub(in crate::http) async fn csrf(
     State(app): State<Arc<AppState>>,
-    Extension(call): Extension<Arc<RequestContext>>,
+    Extension(context): Extension<Arc<RequestContext>>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     refuse_duplicates(&headers)?;
-    let own = call.client.own_origin.as_deref();
+    let own = context.client.own_origin.as_deref();
     app.csrf.allowed_origins.check(&headers, own)?;
     let cookies = RequestCookies::of(&headers, &app.config.cookies);
     let session = authenticate(&app, &headers, &cookies).await?;
-    genuine(&app, &call, &headers, &session).await?;
+    refuse_forged(&app, &context, &headers, &session).await?;
 
     let (binding, accepted) = bindings(&session);
     let held = cookies.values(CSRF_COOKIE).find(|token| app.csrf.is_valid(token, &accepted));
@@ -84,11 +84,11 @@ pub(in crate::http) async fn csrf(
         None => app.csrf.mint(binding).map_err(|_| Error::Internal)?,
     };
     let transport =
-        RequestSite { is_https: call.client.is_https, is_cross_site: is_cross_site(&headers) };
-    // A cookie that the app minted itself is the app's to set.
-    let the_apps_own = held.is_some() && app.config.csrf_mode == CsrfMode::DoubleSubmit;
+        RequestSite { is_https: context.client.is_https, is_cross_site: is_cross_site(&headers) };
+    // The application sets the CSRF cookie that it minted itself.
+    let is_apps_own = held.is_some() && app.config.csrf_mode == CsrfMode::DoubleSubmit;
     let set_cookies =
-        if the_apps_own { Vec::new() } else { csrf_cookie(&app.config.cookies, &token, transport) };
+        if is_apps_own { Vec::new() } else { csrf_cookie(&app.config.cookies, &token, transport) };
     let mut response = Json(Answer { data: Data { csrf_token: token } }).into_response();
     for set_cookie in set_cookies {
         response.headers_mut().append(header::SET_COOKIE, set_cookie);
@@ -96,19 +96,19 @@ pub(in crate::http) async fn csrf(
     Ok(response)
 }
 
-/// What a new CSRF token of this session is bound to, and which bindings its logout accepts.
+/// The binding of a new CSRF token of this session, and the bindings that its logout accepts.
 ///
-/// Anybody can write an expired HS256 token with the ids of somebody else's session, and without the
-/// secret neither the gateway nor GoTrue can tell it from a genuine one. Its CSRF token is good for that
-/// very access token alone. A CSRF token that is bound to the session was minted while GoTrue vouched for
-/// it: it stays good after the access token has expired.
+/// A forger can write an expired HS256 token with the ids of another user's session, and without the secret
+/// neither the gateway nor GoTrue can distinguish it from a genuine one. So its CSRF token is bound to that
+/// access token alone. A CSRF token that is bound to the session was minted while GoTrue accepted the session's
+/// token, so it stays valid after the access token has expired.
 pub(super) fn bindings(session: &Session) -> (Binding, Vec<Binding>) {
     let of_session = Binding::Session(session.claims.session_id);
     if session.signature == SignatureStatus::LeftToGoTrue && session.expired {
         let digest = token_digest(session.access_token.expose_secret());
         let of_token = Binding::AccessToken(digest);
         match session.carrier {
-            // It is the cookie's refresh token that would be used, and anybody can write such a Bearer.
+            // The logout would use the cookie's refresh token, and a forger can write such a Bearer token.
             Carrier::BearerAndCookie => (of_token, vec![of_session]),
             Carrier::Bearer | Carrier::Cookie => (of_token, vec![of_token, of_session]),
         }
@@ -117,11 +117,12 @@ pub(super) fn bindings(session: &Session) -> (Binding, Vec<Binding>) {
     }
 }
 
-/// Refuses a session that is not genuine. Ended and banned ones are; so may be an expired one that only
-/// GoTrue could have judged, which gets a CSRF token for itself.
-async fn genuine(
+/// Refuses a session that is not genuine. A session that has ended or whose user is banned is genuine. An
+/// expired one that only GoTrue could have verified may be genuine: it passes, and its CSRF token is bound to its
+/// access token.
+async fn refuse_forged(
     app: &AppState,
-    call: &RequestContext,
+    context: &RequestContext,
     headers: &HeaderMap,
     session: &Session,
 ) -> Result<(), Error> {
@@ -129,7 +130,7 @@ async fn genuine(
         SignatureStatus::Verified => Ok(()),
         SignatureStatus::LeftToGoTrue if session.expired => Ok(()),
         SignatureStatus::Unverifiable => Err(Error::AuthServiceUnavailable),
-        SignatureStatus::LeftToGoTrue => match introspect(app, call, headers, session).await? {
+        SignatureStatus::LeftToGoTrue => match introspect(app, context, headers, session).await? {
             Introspection::Live | Introspection::Ended | Introspection::Banned => Ok(()),
             Introspection::Forged => Err(Error::CredentialInvalid(TokenError::Signature)),
         },

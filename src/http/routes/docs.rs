@@ -1,5 +1,5 @@
-//! The contract to read: as OpenAPI for machines, as a page for people. Nothing is loaded from
-//! elsewhere.
+//! The description of the HTTP API: OpenAPI for programs, Swagger UI for people. The page loads nothing from
+//! other servers.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -22,7 +22,7 @@ use utoipa_swagger_ui::Config;
 
 use crate::http::error::Error;
 
-/// The page's own scripts and styles, and the contract that they fetch.
+/// Allows the page's own scripts and styles, and the request for `/openapi.json`.
 const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -61,7 +61,7 @@ impl Modify for Credentials {
 
 pub(in crate::http) fn router(openapi: &OpenApi) -> Router {
     let json = Bytes::from(serde_json::to_vec(openapi).unwrap_or_default());
-    // Without "none" it would ask a server of the Swagger project about the contract.
+    // Without "none" the page would send the description to a server of the Swagger project.
     let config = Arc::new(Config::from("/openapi.json").validator_url("none"));
     Router::new()
         .route(
@@ -72,13 +72,13 @@ pub(in crate::http) fn router(openapi: &OpenApi) -> Router {
         .route(
             "/docs/{file}",
             get(move |name: Result<Path<String>, PathRejection>| async move {
-                // A name that is no text is no file's.
+                // No file has a name that is not UTF-8.
                 name.map_or_else(|_| Error::NotFound.into_response(), |Path(n)| file(&n, config))
             }),
         )
 }
 
-/// The library's own page is stored compressed, and its links need a slash after `/docs`.
+/// The library has a page of its own, but it is stored compressed, and its links need a slash after `/docs`.
 const PAGE: &str = r#"<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -106,7 +106,7 @@ fn file(name: &str, config: Arc<Config<'static>>) -> Response {
         return Error::NotFound.into_response();
     };
     let policy = (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
-    // A copy for each request would stay in memory until the client has read its end.
+    // Not copied: a copy for each request would stay in memory until a slow client has read it.
     let bytes = match file.bytes {
         Cow::Borrowed(bytes) => Bytes::from_static(bytes),
         Cow::Owned(bytes) => Bytes::from(bytes),

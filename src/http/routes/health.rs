@@ -1,4 +1,4 @@
-//! Is it alive, and can it do its job?
+//! `/healthz` says that the process serves, `/readyz` that it can do its work.
 
 use std::sync::Arc;
 

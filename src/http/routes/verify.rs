@@ -1,7 +1,8 @@
-//! `/api/auth/verify`: forward-auth for a proxy. 200 without a body and with the identity, or 401.
+//! `/api/auth/verify` tells a proxy (forward-auth) whether a request's session lives: 200 without a body and
+//! with the identity in headers, or 401.
 //!
-//! A session that was logged out here is refused at once, although its access token lives on. The log
-//! has a line for it.
+//! A session that was logged out at a gateway is refused at once, although its access token has not expired, and
+//! the log has a line about it.
 
 use std::{sync::Arc, time::Instant};
 
@@ -34,8 +35,8 @@ const ROLE: HeaderName = HeaderName::from_static("x-auth-role");
 const AAL: HeaderName = HeaderName::from_static("x-auth-aal");
 const CARRIER: HeaderName = HeaderName::from_static("x-auth-carrier");
 
-/// Strangers cause as many failures as they send requests. The log belongs to the whole process, and so
-/// does its limit.
+/// While the store does not answer, every request of a stranger would write a line. The log belongs to the whole
+/// process, and so does the limit.
 static STORE_FAILURES: LineLimit = LineLimit::new(20);
 
 /// Is this session alive? At this path and any below it, with any method.
@@ -52,56 +53,56 @@ static STORE_FAILURES: LineLimit = LineLimit::new(20);
 )]
 pub(in crate::http) async fn verify(
     State(app): State<Arc<AppState>>,
-    Extension(call): Extension<Arc<RequestContext>>,
+    Extension(context): Extension<Arc<RequestContext>>,
     headers: HeaderMap,
 ) -> Result<HeaderMap, Error> {
-    let judged = judge(&app, &call, &headers).await;
+    let judged = judge(&app, &context, &headers).await;
     app.metrics.verified(judged.as_ref().map_or_else(Error::reason, |_| "ok"));
     judged.map(|session| identity(&session))
 }
 
 async fn judge(
     app: &AppState,
-    call: &RequestContext,
+    context: &RequestContext,
     headers: &HeaderMap,
 ) -> Result<Session, Error> {
     refuse_duplicates(headers)?;
     let cookies = RequestCookies::of(headers, &app.config.cookies);
     let session = authenticate(app, headers, &cookies).await?;
-    // `revoked` would reveal to a client with a forged token whether that session was logged out. An expired
-    // token of unknown signature may be forged, and GoTrue does not judge it.
-    let is_forged_at_will = session.expired && session.proof == Proof::Unproven;
-    if !is_forged_at_will && is_revoked(app, call, &session).await? {
+    // The answer `revoked` would tell a forger whether a session was logged out. An expired token whose
+    // signature is not verified may be forged, and GoTrue does not verify it either.
+    let may_be_forged = session.expired && session.proof == Proof::Unproven;
+    if !may_be_forged && is_revoked(app, context, &session).await? {
         return Err(Error::SessionRevoked);
     }
     if session.expired {
         return Err(Error::CredentialExpired);
     }
-    refuse_revoked_beside(app, call, &cookies, &session).await?;
-    alive(app, call, headers, &session).await?;
+    refuse_revoked_beside(app, context, &cookies, &session).await?;
+    refuse_ended(app, context, headers, &session).await?;
     Ok(session)
 }
 
 async fn is_revoked(
     app: &AppState,
-    call: &RequestContext,
+    context: &RequestContext,
     session: &Session,
 ) -> Result<bool, Error> {
     let now = app.logout.clock.unix_seconds();
     let revoked = app.logout.store.is_revoked(&session.claims, now).await;
-    let revoked = revoked.map_err(|fault| unknown(call, &fault))?;
+    let revoked = revoked.map_err(|fault| store_failed(context, &fault))?;
     if revoked {
-        app.revoked_session_log.report(call, session, app.logout.clock.now());
+        app.revoked_session_log.report(context, session, app.logout.clock.now());
     }
     Ok(revoked)
 }
 
-/// Refuses a request that carries a revoked session of another user beside the one that identifies it: the
-/// application behind the proxy may read that one. What cannot be read or has expired is passed over. The
-/// identifying token is known, so it does not wait for the key of the other one.
+/// Refuses a request that carries a revoked session of another user beside the session that identifies it: the
+/// application behind the proxy may read that one. A cookie that cannot be read or has expired is ignored. The
+/// key set is not fetched again for it, because the identifying session must not wait.
 async fn refuse_revoked_beside(
     app: &AppState,
-    call: &RequestContext,
+    context: &RequestContext,
     cookies: &RequestCookies<'_>,
     session: &Session,
 ) -> Result<(), Error> {
@@ -112,45 +113,45 @@ async fn refuse_revoked_beside(
     let beside = read_session(app, credential, cookies, UnknownKey::Refuse).await;
     let Ok(beside) = beside else { return Ok(()) };
     let of_other_user = beside.claims.sub != session.claims.sub;
-    if of_other_user && !beside.expired && is_revoked(app, call, &beside).await? {
+    if of_other_user && !beside.expired && is_revoked(app, context, &beside).await? {
         return Err(Error::SessionRevoked);
     }
     Ok(())
 }
 
-fn unknown(call: &RequestContext, fault: &StoreError) -> Error {
+fn store_failed(context: &RequestContext, fault: &StoreError) -> Error {
     if STORE_FAILURES.admits(Instant::now()) {
         tracing::warn!(
-            request_id = call.request_id(),
+            request_id = context.request_id(),
             cause = %fault,
-            "the store did not answer whether a session was logged out: verify answers 503"
+            "the store did not answer whether a session is revoked, so verify answers 503: check GATEWAY_STORE"
         );
     }
     Error::NotReady(Part::Store)
 }
 
-/// Logs how many lines were left out since the last call, if any were. To be called once a second.
+/// Logs how many lines were left out since the last call. A background task calls it once a second.
 pub(crate) fn report_omitted_lines() {
     let omitted = STORE_FAILURES.take_omitted();
     if omitted > 0 {
         tracing::warn!(
             omitted,
-            "warnings that the store did not answer verify were left out of the log: more than 20 in one \
-             second; logout_gateway_verify_total counts them all"
+            "the log left out warnings that the store did not answer verify, more than 20 in one second: \
+             logout_gateway_verify_total counts them all"
         );
     }
 }
 
-async fn alive(
+async fn refuse_ended(
     app: &AppState,
-    call: &RequestContext,
+    context: &RequestContext,
     headers: &HeaderMap,
     session: &Session,
 ) -> Result<(), Error> {
     match session.signature {
         SignatureStatus::Verified => Ok(()),
         SignatureStatus::Unverifiable => Err(Error::NotReady(Part::KeySet)),
-        SignatureStatus::LeftToGoTrue => match introspect(app, call, headers, session).await {
+        SignatureStatus::LeftToGoTrue => match introspect(app, context, headers, session).await {
             Ok(Introspection::Live) => Ok(()),
             Ok(Introspection::Ended) => Err(Error::SessionNotFound),
             Ok(Introspection::Banned) => Err(Error::CredentialInvalid(TokenError::Banned)),
@@ -161,7 +162,8 @@ async fn alive(
     }
 }
 
-/// All headers, in any case: of one that is absent, a proxy might pass on what the client sent.
+/// All identity headers, even if they are empty: a proxy might pass on the client's own header in place of an
+/// absent one.
 fn identity(session: &Session) -> HeaderMap {
     let claims = &session.claims;
     let mut identity = HeaderMap::with_capacity(8);
@@ -173,7 +175,7 @@ fn identity(session: &Session) -> HeaderMap {
         (CARRIER, session.carrier.as_str().to_owned()),
     ];
     for (name, word) in words {
-        // A claim that is no header value is left empty rather than mangled.
+        // A claim that is no valid header value becomes an empty header.
         let value = HeaderValue::try_from(word).unwrap_or(HeaderValue::from_static(""));
         identity.insert(name, value);
     }

@@ -1,8 +1,7 @@
-//! A connection that reads no more octets of one request than a request may have.
+//! Bounds the octets of one request on a connection.
 //!
-//! hyper bounds a head and what it buffers, but neither the digits of a chunk's size, which it reads
-//! without end, nor the time for line breaks before a request line, all of which it scans again whenever
-//! one more arrives.
+//! hyper bounds a head and its own buffer, but not the digits of a chunk's size, which it reads without end, nor
+//! the line breaks before a request line, all of which it scans again for each new octet.
 
 use std::{
     io::{self, IoSlice},
@@ -13,55 +12,55 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A body of 8 KiB in chunks of one octet each takes 48 KiB.
-const BODY_OCTETS: usize = 64 * 1024;
-/// Line breaks before a request line, in octets; RFC 9112, section 2.2, asks to ignore at least one. They
-/// count in a body as well: this layer does not see where a request begins, and no body needs as many.
-const LINE_BREAK_OCTETS: usize = 64;
+const MAX_BODY_OCTETS: usize = 64 * 1024;
+/// Line breaks before a request line, in octets; RFC 9112, section 2.2, requires to ignore one. They are also
+/// counted in a body, because this layer does not see where a request begins; no body needs so many.
+const MAX_LINE_BREAK_OCTETS: usize = 64;
 
-/// Counts the octets that are read between two answers. Once they are too many the next read fails: hyper
-/// reads only for a request that is incomplete, so pipelined requests that came with it do not matter.
+/// Counts the octets that are read between two responses. If they are too many, the next read fails. hyper reads
+/// only while a request is incomplete, so pipelined requests that came with it do no harm.
 #[derive(Debug)]
-pub(super) struct Bounded<S> {
+pub(super) struct BoundedRequests<S> {
     stream: S,
-    request_octets: usize,
-    /// Octets read since the last answer.
+    max_request_octets: usize,
+    /// Octets read since the last response.
     read: usize,
-    /// Octets of the latest reads that held line breaks alone.
+    /// Octets of the latest reads that had nothing but line breaks.
     line_breaks: usize,
-    /// The client does not take the answer.
-    write_blocked: bool,
+    /// Whether the client does not read the response.
+    is_write_blocked: bool,
 }
 
-impl<S> Bounded<S> {
-    /// Bounds the requests on `stream`, whose heads may have `head_octets`.
-    pub(super) fn new(stream: S, head_octets: usize) -> Self {
+impl<S> BoundedRequests<S> {
+    /// Bounds the requests on `stream`, whose heads may have `max_head_octets`.
+    pub(super) fn new(stream: S, max_head_octets: usize) -> Self {
         Self {
             stream,
-            request_octets: head_octets.saturating_add(BODY_OCTETS),
+            max_request_octets: max_head_octets.saturating_add(MAX_BODY_OCTETS),
             read: 0,
             line_breaks: 0,
-            write_blocked: false,
+            is_write_blocked: false,
         }
     }
 
-    /// Begins to count anew when a write begins or makes progress. A client that takes no answer does not
-    /// renew the count with each try to write.
-    fn written(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if !self.write_blocked || written.is_ready() {
+    /// Resets the count when a write begins or makes progress. Further tries to write to a client that does not
+    /// read do not reset it.
+    fn reset_after_write(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if !self.is_write_blocked || written.is_ready() {
             self.read = 0;
         }
-        self.write_blocked = written.is_pending();
+        self.is_write_blocked = written.is_pending();
         written
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for BoundedRequests<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.read > self.request_octets || self.line_breaks > LINE_BREAK_OCTETS {
+        if self.read > self.max_request_octets || self.line_breaks > MAX_LINE_BREAK_OCTETS {
             return Poll::Ready(Err(io::Error::other("the request has too many octets")));
         }
         let before = buffer.filled().len();
@@ -74,14 +73,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for BoundedRequests<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, octets);
-        self.written(written)
+        self.reset_after_write(written)
     }
 
     fn poll_write_vectored(
@@ -90,7 +89,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.written(written)
+        self.reset_after_write(written)
     }
 
     fn is_write_vectored(&self) -> bool {
