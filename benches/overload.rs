@@ -9,16 +9,9 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::panic,
     clippy::cast_precision_loss,
     reason = "a benchmark that fails tells nothing"
 )]
-
-#[path = "../tests/api"]
-mod api {
-    #[expect(dead_code, unused_imports, reason = "shared with the tests, which use all of it")]
-    pub(crate) mod harness;
-}
 
 use std::{
     cell::{Cell, RefCell},
@@ -30,7 +23,7 @@ use gotrue_mock::Tokens;
 use serde_json::json;
 use tokio::task::{JoinSet, LocalSet};
 
-use crate::api::harness::{Connection, Stage};
+use test_harness::{Connection, Stage};
 
 const IN_FLIGHT: usize = 32;
 const GOTRUE_SECONDS: f64 = 0.02;

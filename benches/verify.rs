@@ -6,21 +6,7 @@
 //!
 //! `cargo bench --bench verify`; client, gateway and mock share the machine.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a benchmark that fails tells nothing"
-)]
-
-#[path = "../tests/api"]
-mod api {
-    #[expect(dead_code, unused_imports, reason = "shared with the tests, which use all of it")]
-    pub(crate) mod harness;
-}
-
-#[path = "measuring/cpu.rs"]
-mod cpu;
+#![expect(clippy::unwrap_used, reason = "a benchmark that fails tells nothing")]
 
 use std::{
     rc::Rc,
@@ -31,10 +17,9 @@ use gotrue_mock::Tokens;
 use logout_gateway::clock::Clock;
 use tokio::task::{JoinSet, LocalSet};
 
-use crate::{
-    api::harness::{Connection, Form, Serving, Setup, session_cookies},
-    cpu::{Used, used},
-};
+use test_harness::{Connection, Form, Serving, Setup, session_cookies};
+
+use test_harness::cpu::{Used, used};
 
 /// As a proxy holds them open.
 const CONNECTIONS: usize = 64;

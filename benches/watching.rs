@@ -14,17 +14,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::panic,
     reason = "a benchmark that fails tells nothing"
 )]
-
-#[path = "../tests/api"]
-mod api {
-    #[expect(dead_code, unused_imports, reason = "shared with the tests, which use all of it")]
-    pub(crate) mod harness;
-}
-#[path = "measuring/cpu.rs"]
-mod cpu;
 
 use std::{
     cell::Cell,
@@ -36,10 +27,9 @@ use logout_gateway::{clock::Clock, telemetry::metrics::Metrics};
 use serde_json::json;
 use tokio::task::{JoinSet, LocalSet};
 
-use crate::{
-    api::harness::{Browser, Collector, Connection, Form, Request, Serving, Setup, Stage},
-    cpu::used,
-};
+use test_harness::{Browser, Collector, Connection, Form, Request, Serving, Setup, Stage};
+
+use test_harness::cpu::used;
 
 const CONNECTIONS: usize = 8;
 const GOTRUE_SECONDS: f64 = 0.005;

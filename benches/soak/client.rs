@@ -15,7 +15,7 @@ use gotrue_mock::Tokens;
 use serde_json::json;
 
 use super::{LIFETIME, Soak};
-use crate::api::harness::{
+use test_harness::{
     Browser, Connection, Form, ROUTES, Reply, Request, claims_of, eventually_within, forged, hs256,
 };
 

@@ -13,17 +13,11 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::panic,
     clippy::disallowed_methods,
     clippy::print_stdout,
     reason = "a soak reads its size from the environment, prints what it sees and fails"
 )]
 
-#[path = "../../tests/api"]
-mod api {
-    #[expect(dead_code, unused_imports, reason = "shared with the tests, which use all of it")]
-    pub(crate) mod harness;
-}
 mod client;
 
 use std::{
@@ -43,7 +37,7 @@ use tokio::{
 };
 
 use self::client::Client;
-use crate::api::harness::{Serving, Setup, Stage};
+use test_harness::{Serving, Setup, Stage};
 
 /// Who judges tokens, and how many clients ask at once.
 const GATEWAYS: [(&str, Algorithm, usize); 2] =

@@ -27,7 +27,6 @@ mod errors;
 mod forged_tokens;
 mod forms;
 mod forward_auth;
-mod harness;
 mod headers;
 mod hostile_names;
 mod hostile_values;
@@ -69,3 +68,5 @@ mod upstream;
 mod upstream_faults;
 mod verify;
 mod weak_settings;
+
+use test_harness as harness;

@@ -7,8 +7,6 @@
     reason = "a helper that fails, fails its test"
 )]
 
-#[path = "../api/harness/component.rs"]
-mod component;
 mod needles;
 
 use std::{env, fs, process::Command};

@@ -11,7 +11,7 @@ use base64::{
 };
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
-use crate::component::COMPONENT;
+use test_harness::component::COMPONENT;
 
 /// A part of a secret that is longer is a leak, too.
 const PIECE: usize = 24;

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use test_harness::{Form, ROUTES, assert_error, assert_success};
+
 use crate::{
     SCOPES,
-    api::harness::{Form, ROUTES, assert_error, assert_success},
     gotrue::Session,
     project::{Browser, Gateway, Project},
 };

@@ -11,15 +11,6 @@
     reason = "a helper that fails, fails its test"
 )]
 
-#[path = "../api"]
-mod api {
-    #[expect(
-        dead_code,
-        unused_imports,
-        reason = "shared with the other tests, which use all of it"
-    )]
-    pub(crate) mod harness;
-}
 mod endings;
 mod gotrue;
 mod project;
@@ -32,7 +23,7 @@ use self::{
     gotrue::Session,
     project::{Browser, Project},
 };
-use crate::api::harness::{Form, ROUTES, Reply, assert_error, assert_success};
+use test_harness::{Form, ROUTES, Reply, assert_error, assert_success};
 
 const SCOPES: [&str; 3] = ["local", "others", "global"];
 

@@ -12,7 +12,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::gotrue::{GoTrue, Session};
-use crate::api::harness::{Form, Jar, Page, Reply, Request, Setup, eventually, session_cookies};
+use test_harness::{Form, Jar, Page, Reply, Request, Setup, eventually, session_cookies};
 
 /// One user and one stranger serve all tests, which therefore go one after the other: hosted projects
 /// limit sign-ups.

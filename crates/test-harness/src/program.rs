@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use super::eventually;
 
 /// Killed with the test.
-pub(crate) struct Program {
-    pub(crate) address: SocketAddr,
+pub struct Program {
+    pub address: SocketAddr,
     child: Child,
     folder: TempDir,
 }
@@ -27,7 +27,7 @@ impl Drop for Program {
 
 impl Program {
     /// `command` answers what runs it in that folder, to listen on that address.
-    pub(crate) async fn start(name: &str, command: impl Fn(&Path, SocketAddr) -> Command) -> Self {
+    pub async fn start(name: &str, command: impl Fn(&Path, SocketAddr) -> Command) -> Self {
         // A free port may be somebody else's by the time the program takes it.
         let mut log = String::new();
         for _ in 0..5 {

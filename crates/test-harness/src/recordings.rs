@@ -7,39 +7,39 @@ const EXCHANGES: &str = include_str!("../../../fixtures/gotrue/exchanges.json");
 const SSR_COOKIES: &str = include_str!("../../../fixtures/gotrue/ssr-cookies.json");
 
 /// A minute after the last recorded token was issued, and before any expires, in Unix seconds.
-pub(crate) const RECORDED_AT: i64 = 1_795_254_640;
+pub const RECORDED_AT: i64 = 1_795_254_640;
 /// The `iss` of recorded tokens.
-pub(crate) const RECORDED_ISSUER: &str = "http://127.0.0.1:54321/auth/v1";
+pub const RECORDED_ISSUER: &str = "http://127.0.0.1:54321/auth/v1";
 
 /// One exchange with GoTrue.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Recording {
-    pub(crate) name: String,
-    pub(crate) request: Asked,
-    pub(crate) response: Answered,
+pub struct Recording {
+    pub name: String,
+    pub request: Asked,
+    pub response: Answered,
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct Asked {
+pub struct Asked {
     headers: Value,
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct Answered {
-    pub(crate) status: u16,
-    pub(crate) headers: Value,
-    pub(crate) body: Value,
+pub struct Answered {
+    pub status: u16,
+    pub headers: Value,
+    pub body: Value,
 }
 
 impl Recording {
     /// The access token that it was asked with.
-    pub(crate) fn token(&self) -> &str {
+    pub fn token(&self) -> &str {
         let authorization = self.request.headers["Authorization"].as_str().unwrap();
         authorization.strip_prefix("Bearer ").unwrap()
     }
 
     /// The fault that answers so, `times` times.
-    pub(crate) fn as_fault(&self, operation: &str, times: Option<u32>) -> Value {
+    pub fn as_fault(&self, operation: &str, times: Option<u32>) -> Value {
         let Answered { status, headers, body } = &self.response;
         serde_json::json!({
             "operation": operation, "kind": "status", "times": times,
@@ -48,7 +48,7 @@ impl Recording {
     }
 }
 
-pub(crate) fn recording(name: &str) -> Recording {
+pub fn recording(name: &str) -> Recording {
     #[derive(Deserialize)]
     struct Exchanges {
         exchanges: Vec<Recording>,
@@ -59,17 +59,17 @@ pub(crate) fn recording(name: &str) -> Recording {
 
 /// A cookie jar that the library filled.
 #[derive(Debug, Deserialize)]
-pub(crate) struct SsrJar {
-    pub(crate) name: String,
-    pub(crate) options: Value,
+pub struct SsrJar {
+    pub name: String,
+    pub options: Value,
     /// As a browser sends it.
-    pub(crate) cookie_header: String,
-    pub(crate) session: Value,
+    pub cookie_header: String,
+    pub session: Value,
     /// What the library's own sign-out wrote.
-    pub(crate) sign_out_set_cookie: Vec<String>,
+    pub sign_out_set_cookie: Vec<String>,
 }
 
-pub(crate) fn ssr_jars() -> Vec<SsrJar> {
+pub fn ssr_jars() -> Vec<SsrJar> {
     #[derive(Deserialize)]
     struct Jars {
         jars: Vec<SsrJar>,

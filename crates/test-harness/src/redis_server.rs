@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::eventually;
 
 /// Killed with the test.
-pub(crate) struct RedisServer {
+pub struct RedisServer {
     directory: TempDir,
     port: u16,
     tls_port: Option<u16>,
@@ -24,22 +24,22 @@ pub(crate) struct RedisServer {
 
 impl RedisServer {
     /// One that keeps everything on its disk.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::with(&["--appendonly", "yes", "--appendfsync", "always"]).await
     }
 
     /// One with these options, and else with what Redis has by itself, but for snapshots.
-    pub(crate) async fn with(options: &[&str]) -> Self {
+    pub async fn with(options: &[&str]) -> Self {
         Self::started(options, None, None).await
     }
 
     /// One that wants a password.
-    pub(crate) async fn with_password(password: &str) -> Self {
+    pub async fn with_password(password: &str) -> Self {
         Self::started(&["--requirepass", password], Some(password.to_owned()), None).await
     }
 
     /// One that speaks TLS as well.
-    pub(crate) async fn with_tls() -> Self {
+    pub async fn with_tls() -> Self {
         Self::started(&["--tls-auth-clients", "no"], None, Some(free_port())).await
     }
 
@@ -63,7 +63,7 @@ impl RedisServer {
     }
 
     /// What a gateway is given.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         let Self { port, password, .. } = self;
         match password {
             Some(password) => format!("redis://:{password}@127.0.0.1:{port}"),
@@ -72,31 +72,31 @@ impl RedisServer {
     }
 
     /// The same by TLS.
-    pub(crate) fn tls_url(&self) -> String {
+    pub fn tls_url(&self) -> String {
         format!("rediss://127.0.0.1:{}", self.tls_port.unwrap())
     }
 
     /// The certificate that it shows, which nobody but itself vouches for.
-    pub(crate) fn certificate(&self) -> String {
+    pub fn certificate(&self) -> String {
         self.directory.path().join("cert.pem").to_str().unwrap().to_owned()
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.port
     }
 
     /// Asks it; the words are a command and its arguments.
-    pub(crate) fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
+    pub fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
         self.try_asking(words).unwrap()
     }
 
-    pub(crate) fn try_asking<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
+    pub fn try_asking<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
         let mut connection = Client::open(self.url())?.get_connection()?;
         cmd(words[0]).arg(&words[1..]).query(&mut connection)
     }
 
     /// How often it did this, whoever asked.
-    pub(crate) fn calls(&self, command: &str) -> u64 {
+    pub fn calls(&self, command: &str) -> u64 {
         let stats: String = self.ask(&["INFO", "commandstats"]);
         let of_it = stats.lines().find_map(|line| {
             line.strip_prefix(&format!("cmdstat_{command}:calls="))?.split(',').next()
@@ -105,7 +105,7 @@ impl RedisServer {
     }
 
     /// Every key and all that is under it.
-    pub(crate) fn everything(&self) -> String {
+    pub fn everything(&self) -> String {
         let keys: Vec<String> = self.ask(&["KEYS", "*"]);
         let lines = keys.iter().map(|key| {
             let kind: String = self.ask(&["TYPE", key]);
@@ -124,14 +124,14 @@ impl RedisServer {
     }
 
     /// As a crash or the kernel's memory killer ends it.
-    pub(crate) fn kill(&self) {
+    pub fn kill(&self) {
         let mut process = self.process.lock().unwrap().take().expect("it runs");
         process.kill().unwrap();
         process.wait().unwrap();
     }
 
     /// Starts it at its old place, with what is on its disk.
-    pub(crate) async fn start_again(&self) {
+    pub async fn start_again(&self) {
         let mut command = Command::new("redis-server");
         command.args(["--bind", "127.0.0.1", "--save", "", "--logfile", "log"]);
         command.args(["--port", &self.port.to_string()]).args(&self.options);
@@ -148,17 +148,17 @@ impl RedisServer {
     }
 
     /// Starts it with nothing on its disk.
-    pub(crate) async fn start_empty(&self) {
+    pub async fn start_empty(&self) {
         fs::remove_dir_all(self.directory.path().join("appendonlydir")).unwrap();
         self.start_again().await;
     }
 
     /// Nothing of it runs until [`Self::go_on`], but its connections stand.
-    pub(crate) fn pause(&self) {
+    pub fn pause(&self) {
         self.signal("-STOP");
     }
 
-    pub(crate) fn go_on(&self) {
+    pub fn go_on(&self) {
         self.signal("-CONT");
     }
 

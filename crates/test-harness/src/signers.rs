@@ -15,9 +15,9 @@ use gotrue_mock::{Algorithm, TEST_SECRET};
 use serde_json::{Value, json};
 
 /// A key with its name; a shared secret has none.
-pub(crate) struct Signer {
-    pub(crate) algorithm: Algorithm,
-    pub(crate) kid: Option<String>,
+pub struct Signer {
+    pub algorithm: Algorithm,
+    pub kid: Option<String>,
     key: Key,
 }
 
@@ -30,7 +30,7 @@ enum Key {
 
 impl Signer {
     /// The key that the mock signs with.
-    pub(crate) fn of_the_project(algorithm: Algorithm) -> Self {
+    pub fn of_the_project(algorithm: Algorithm) -> Self {
         const KEYS: &str = include_str!("../../../fixtures/gotrue/signing-keys.json");
         if algorithm == Algorithm::Hs256 {
             return Self::of_secret(TEST_SECRET);
@@ -66,13 +66,13 @@ impl Signer {
         Self { algorithm, kid: jwk["kid"].as_str().map(str::to_owned), key }
     }
 
-    pub(crate) fn of_secret(secret: impl AsRef<[u8]>) -> Self {
+    pub fn of_secret(secret: impl AsRef<[u8]>) -> Self {
         let key = Key::Hs256(secret.as_ref().to_owned());
         Self { algorithm: Algorithm::Hs256, kid: None, key }
     }
 
     /// A new key, or a new secret.
-    pub(crate) fn another(algorithm: Algorithm, kid: &str) -> Self {
+    pub fn another(algorithm: Algorithm, kid: &str) -> Self {
         let key = match algorithm {
             Algorithm::Es256 => {
                 Key::Es256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
@@ -89,7 +89,7 @@ impl Signer {
     }
 
     /// The header of its tokens.
-    pub(crate) fn header(&self) -> Value {
+    pub fn header(&self) -> Value {
         let mut header = json!({"alg": self.algorithm.to_string(), "typ": "JWT"});
         if let Some(kid) = &self.kid {
             header["kid"] = json!(kid);
@@ -98,7 +98,7 @@ impl Signer {
     }
 
     /// The octets of a signature.
-    pub(crate) fn sign(&self, message: &str) -> Vec<u8> {
+    pub fn sign(&self, message: &str) -> Vec<u8> {
         match &self.key {
             Key::Rs256(_) => self.sign_rsa(&RSA_PKCS1_SHA256, message),
             Key::Es256(pair) => {
@@ -113,7 +113,7 @@ impl Signer {
     }
 
     /// An RSA signature of another scheme.
-    pub(crate) fn sign_rsa(&self, scheme: &'static dyn RsaEncoding, message: &str) -> Vec<u8> {
+    pub fn sign_rsa(&self, scheme: &'static dyn RsaEncoding, message: &str) -> Vec<u8> {
         let Key::Rs256(pair) = &self.key else { panic!("{} is not RSA", self.algorithm) };
         let mut signature = vec![0; pair.public_modulus_len()];
         pair.sign(scheme, &SystemRandom::new(), message.as_bytes(), &mut signature).unwrap();
@@ -121,19 +121,19 @@ impl Signer {
     }
 
     /// A compact JWS of exactly this header and these claims.
-    pub(crate) fn token(&self, header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
+    pub fn token(&self, header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
         let [header, claims] =
             [header.as_ref(), claims.as_ref()].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
         self.sealed(&format!("{header}.{claims}"))
     }
 
     /// A compact JWS of exactly this message, whatever it is.
-    pub(crate) fn sealed(&self, message: &str) -> String {
+    pub fn sealed(&self, message: &str) -> String {
         format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(self.sign(message)))
     }
 
     /// What everybody may know of it: `SubjectPublicKeyInfo` (RFC 5280, section 4.1).
-    pub(crate) fn public_der(&self) -> Vec<u8> {
+    pub fn public_der(&self) -> Vec<u8> {
         let der: PublicKeyX509Der<'_> = match &self.key {
             Key::Es256(pair) => pair.public_key().as_der().unwrap(),
             Key::Rs256(pair) => pair.public_key().as_der().unwrap(),
@@ -144,7 +144,7 @@ impl Signer {
     }
 
     /// The same as a key set publishes it.
-    pub(crate) fn public_jwk(&self) -> Value {
+    pub fn public_jwk(&self) -> Value {
         let mut jwk = match &self.key {
             Key::Es256(pair) => {
                 let [_, point @ ..] = pair.public_key().as_ref() else { panic!("no point") };

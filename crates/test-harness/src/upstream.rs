@@ -14,7 +14,7 @@ use std::{
 use tokio::{net::TcpSocket, sync::watch};
 
 use self::wire::connection;
-pub(crate) use self::wire::{Operation, Step};
+pub use self::wire::{Operation, Step};
 use super::{OwnThread, Setup, Stage, eventually};
 
 mod wire;
@@ -51,7 +51,7 @@ impl State {
 }
 
 /// The wire; it ends with the test.
-pub(crate) struct Upstream {
+pub struct Upstream {
     address: SocketAddr,
     state: Arc<State>,
     /// Where the mock is, once it is known.
@@ -61,14 +61,14 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     /// Listens; nothing is passed on before there is a stage.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         let (upstream, socket) = Self::closed();
         upstream.open(socket);
         upstream
     }
 
     /// Refuses connections until it is opened.
-    pub(crate) fn closed() -> (Self, TcpSocket) {
+    pub fn closed() -> (Self, TcpSocket) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let (address, mock) = (socket.local_addr().unwrap(), watch::channel(None).0);
@@ -76,7 +76,7 @@ impl Upstream {
     }
 
     /// Listens.
-    pub(crate) fn open(&self, socket: TcpSocket) {
+    pub fn open(&self, socket: TcpSocket) {
         let (shared, known) = (self.state.clone(), self.mock.subscribe());
         let (listening, heard) = mpsc::channel();
         let thread = OwnThread::run(move || async move {
@@ -93,7 +93,7 @@ impl Upstream {
     }
 
     /// A gateway that has this between itself and its mock; not awaited to be ready.
-    pub(crate) async fn unready_stage(&self, setup: Setup) -> Stage {
+    pub async fn unready_stage(&self, setup: Setup) -> Stage {
         let gotrue = format!("http://{}/auth/v1", self.address);
         let stage = setup.flag("gotrue-url", &gotrue).unready().start().await;
         let mock = stage.mock.url().strip_prefix("http://").unwrap().parse().unwrap();
@@ -101,46 +101,46 @@ impl Upstream {
         stage
     }
 
-    pub(crate) async fn stage(&self, setup: Setup) -> Stage {
+    pub async fn stage(&self, setup: Setup) -> Stage {
         let stage = self.unready_stage(setup).await;
         eventually("ready", || async { stage.get("/readyz").send().await.status == 200 }).await;
         stage
     }
 
     /// From now on, `times` times.
-    pub(crate) fn misbehave(&self, operation: Operation, id: &str, times: usize, steps: &[Step]) {
+    pub fn misbehave(&self, operation: Operation, id: &str, times: usize, steps: &[Step]) {
         let fault = Fault { times, steps: steps.to_vec() };
         self.state.faults.lock().unwrap().insert((operation, id.to_owned()), fault);
     }
 
     /// Everything is passed on again.
-    pub(crate) fn behave(&self) {
+    pub fn behave(&self) {
         self.state.faults.lock().unwrap().clear();
     }
 
     /// From now on request heads over so many bytes are refused, and GoTrue does not get them.
-    pub(crate) fn refuse_heads_over(&self, bytes: usize) {
+    pub fn refuse_heads_over(&self, bytes: usize) {
         self.state.most_head.store(bytes, SeqCst);
     }
 
     /// How many calls came.
-    pub(crate) fn calls(&self, operation: Operation, id: &str) -> usize {
+    pub fn calls(&self, operation: Operation, id: &str) -> usize {
         self.state.calls.lock().unwrap().get(&(operation, id.to_owned())).copied().unwrap_or(0)
     }
 
     /// How many connections were accepted.
-    pub(crate) fn connections(&self) -> usize {
+    pub fn connections(&self) -> usize {
         self.state.connections.load(SeqCst)
     }
 
     /// The gateway holds on to no connection on which nothing good comes.
-    pub(crate) async fn all_given_up(&self) {
+    pub async fn all_given_up(&self) {
         let none = || async { self.state.held.load(SeqCst) == 0 };
         eventually("every broken connection is given up", none).await;
     }
 
     /// From now on connections are refused, and those that were open are gone.
-    pub(crate) fn refuse(&self) {
+    pub fn refuse(&self) {
         self.running.lock().unwrap().take();
     }
 }

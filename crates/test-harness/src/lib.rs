@@ -1,10 +1,25 @@
 //! What every test stands on: a real gateway on port 0 beside the mock, both on one settable clock,
 //! and a browser that keeps its cookies as RFC 6265 has it.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::new_without_default,
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use,
+    missing_docs,
+    reason = "helpers of tests: one that fails, fails its test"
+)]
+
 mod binary;
 mod browser;
 mod collector;
-mod component;
+pub mod component;
+pub mod cpu;
 mod head;
 mod http;
 mod jar;
@@ -17,12 +32,12 @@ mod stage;
 mod time;
 mod tokens;
 mod upstream;
-pub(crate) mod witness;
+pub mod witness;
 
 use std::time::{Duration, UNIX_EPOCH};
 
-pub(crate) use self::{
-    binary::{API_KEY, Log, Serving, unprivileged},
+pub use self::{
+    binary::{API_KEY, Log, Serving, binary, unprivileged},
     browser::{Browser, Form, session_cookies},
     collector::{Collector, Span},
     head::{assert_deletes, assert_own_headers},
@@ -40,16 +55,15 @@ pub(crate) use self::{
 };
 
 /// The three logout routes.
-pub(crate) const ROUTES: [&str; 4] =
-    ["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout/"];
+pub const ROUTES: [&str; 4] = ["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout/"];
 
 /// Polls until `holds`; a condition that never comes true fails the test.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, holds: impl FnMut() -> F) {
+pub async fn eventually<F: Future<Output = bool>>(what: &str, holds: impl FnMut() -> F) {
     assert!(eventually_within(Duration::from_secs(20), holds).await, "never: {what}");
 }
 
 /// Polls until `holds`; answers whether it did in that time.
-pub(crate) async fn eventually_within<F: Future<Output = bool>>(
+pub async fn eventually_within<F: Future<Output = bool>>(
     patience: Duration,
     mut holds: impl FnMut() -> F,
 ) -> bool {
@@ -63,7 +77,7 @@ pub(crate) async fn eventually_within<F: Future<Output = bool>>(
 
 /// Asserts that `reply` is the route's own success, byte for byte.
 #[track_caller]
-pub(crate) fn assert_success(reply: &Reply, route: &str, user: uuid::Uuid, outcome: &str) {
+pub fn assert_success(reply: &Reply, route: &str, user: uuid::Uuid, outcome: &str) {
     let (status, body) = match route {
         "/api/auth/logout" => (200, r#"{"data":{"success":true}}"#.to_owned()),
         "/api/v1/auth/logout" => (204, String::new()),
@@ -77,7 +91,7 @@ pub(crate) fn assert_success(reply: &Reply, route: &str, user: uuid::Uuid, outco
 
 /// Asserts that `reply` is the error envelope, with exactly its members.
 #[track_caller]
-pub(crate) fn assert_error(reply: &Reply, status: u16, code: &str, reason: Option<&str>) {
+pub fn assert_error(reply: &Reply, status: u16, code: &str, reason: Option<&str>) {
     let members: &[&str] = match reason {
         Some(_) => &["code", "message", "reason", "request_id"],
         None => &["code", "message", "request_id"],
@@ -88,7 +102,7 @@ pub(crate) fn assert_error(reply: &Reply, status: u16, code: &str, reason: Optio
 /// Asserts that `reply` is `readyz`'s refusal for that part, and answers since when it is missing, in
 /// seconds since the Unix epoch.
 #[track_caller]
-pub(crate) fn assert_not_ready(reply: &Reply, part: &str) -> i64 {
+pub fn assert_not_ready(reply: &Reply, part: &str) -> i64 {
     let members = ["code", "message", "reason", "request_id", "since"];
     assert_envelope(reply, &members, 503, "NOT_READY", Some(part));
     let since = reply.json()["error"]["since"].as_str().unwrap().to_owned();

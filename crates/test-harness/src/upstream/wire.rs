@@ -20,7 +20,7 @@ use super::{super::Connection, Key, State};
 
 /// What GoTrue is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Operation {
+pub enum Operation {
     Logout,
     Token,
     User,
@@ -42,7 +42,7 @@ impl Operation {
 /// What happens on the wire, one after the other. After the last one the connection goes on, unless
 /// that ended it.
 #[derive(Clone, Debug)]
-pub(crate) enum Step {
+pub enum Step {
     /// A TCP `RST` while the request lies there unread; only as the first step.
     ResetUnread,
     /// GoTrue gets the request and does what it asks; its answer is lost.

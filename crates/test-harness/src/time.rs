@@ -12,28 +12,28 @@ use logout_gateway::clock::Clock;
 
 /// The clock of gateway and mock; it stands still until a test moves it.
 #[derive(Clone, Debug)]
-pub(crate) struct Time(Arc<AtomicI64>);
+pub struct Time(Arc<AtomicI64>);
 
 impl Time {
-    pub(crate) fn at(seconds: i64) -> Self {
+    pub fn at(seconds: i64) -> Self {
         Self(Arc::new(AtomicI64::new(seconds)))
     }
 
-    pub(crate) fn now(&self) -> i64 {
+    pub fn now(&self) -> i64 {
         self.0.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn advance(&self, seconds: i64) {
+    pub fn advance(&self, seconds: i64) {
         self.0.fetch_add(seconds, Ordering::SeqCst);
     }
 
-    pub(crate) fn clock(&self) -> Clock {
+    pub fn clock(&self) -> Clock {
         let time = self.clone();
         Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(u64::try_from(time.now()).unwrap()))
     }
 
     /// Whether whoever moves one moves the other.
-    pub(crate) fn is(&self, other: &Self) -> bool {
+    pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }

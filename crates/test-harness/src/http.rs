@@ -10,33 +10,33 @@ use tokio::{
 
 /// A response as it came.
 #[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
+pub struct Reply {
+    pub status: u16,
     /// Names in lower case, in the order in which they came.
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
 }
 
 impl Reply {
     /// The header's only value.
     #[track_caller]
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         let all = self.all(name);
         assert!(all.len() <= 1, "{name} came more than once: {all:?}");
         all.first().copied()
     }
 
-    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+    pub fn all(&self, name: &str) -> Vec<&str> {
         self.headers.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect()
     }
 
-    pub(crate) fn set_cookies(&self) -> Vec<&str> {
+    pub fn set_cookies(&self) -> Vec<&str> {
         self.all("set-cookie")
     }
 
     /// The names of the cookies that it deletes; every `Set-Cookie` must be a deletion.
     #[track_caller]
-    pub(crate) fn deleted(&self) -> Vec<&str> {
+    pub fn deleted(&self) -> Vec<&str> {
         let deletion = |line: &&str| {
             let (name, rest) = line.split_once('=').unwrap();
             assert!(rest.starts_with("; ") && rest.contains("Max-Age=0"), "{line}");
@@ -46,19 +46,19 @@ impl Reply {
         lines.iter().map(|line| &line[..deletion(line)]).collect()
     }
 
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8(self.body.clone()).unwrap()
     }
 
     #[track_caller]
-    pub(crate) fn json(&self) -> serde_json::Value {
+    pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 }
 
 /// A request, built up line by line.
 #[derive(Clone, Debug)]
-pub(crate) struct Request {
+pub struct Request {
     address: SocketAddr,
     method: String,
     target: String,
@@ -68,7 +68,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    pub(crate) fn new(address: SocketAddr, method: &str, target: &str) -> Self {
+    pub fn new(address: SocketAddr, method: &str, target: &str) -> Self {
         Self {
             address,
             method: method.to_owned(),
@@ -80,27 +80,27 @@ impl Request {
     }
 
     /// Another `Host` than the address.
-    pub(crate) fn host(mut self, host: &str) -> Self {
+    pub fn host(mut self, host: &str) -> Self {
         self.host = Some(host.to_owned());
         self
     }
 
     /// One more line; a name may come as often as the test likes.
-    pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.lines.push((name.to_owned(), value.as_ref().to_owned()));
         self
     }
 
-    pub(crate) fn headers(self, lines: &[(&str, &str)]) -> Self {
+    pub fn headers(self, lines: &[(&str, &str)]) -> Self {
         lines.iter().fold(self, |request, (name, value)| request.header(name, value))
     }
 
-    pub(crate) fn bearer(self, token: &str) -> Self {
+    pub fn bearer(self, token: &str) -> Self {
         self.header("Authorization", format!("Bearer {token}"))
     }
 
     /// One `Cookie` line of these pairs.
-    pub(crate) fn cookies<N: AsRef<str>, V: AsRef<str>>(self, pairs: &[(N, V)]) -> Self {
+    pub fn cookies<N: AsRef<str>, V: AsRef<str>>(self, pairs: &[(N, V)]) -> Self {
         let pairs =
             pairs.iter().map(|(name, value)| format!("{}={}", name.as_ref(), value.as_ref()));
         let line = pairs.collect::<Vec<_>>().join("; ");
@@ -108,12 +108,12 @@ impl Request {
     }
 
     /// With its length; what type it is, a header says.
-    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some(body.into());
         self
     }
 
-    pub(crate) fn bytes(&self, close: bool) -> Vec<u8> {
+    pub fn bytes(&self, close: bool) -> Vec<u8> {
         for (name, value) in &self.lines {
             witness::header(name, value);
         }
@@ -136,7 +136,7 @@ impl Request {
     }
 
     /// On a connection of its own.
-    pub(crate) async fn send(self) -> Reply {
+    pub async fn send(self) -> Reply {
         let mut connection = Connection::open(self.address).await;
         connection.write(&self.bytes(true)).await;
         connection.reply(self.method == "HEAD").await.expect("an answer")
@@ -145,31 +145,31 @@ impl Request {
 
 /// One connection, to be used again and again.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub struct Connection {
     stream: TcpStream,
     read: Vec<u8>,
 }
 
 impl Connection {
-    pub(crate) async fn open(address: SocketAddr) -> Self {
+    pub async fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, read: Vec::new() }
     }
 
     /// To where the request goes, unless nobody listens there.
-    pub(crate) async fn try_open(request: &Request) -> Option<Self> {
+    pub async fn try_open(request: &Request) -> Option<Self> {
         let stream = TcpStream::connect(request.address).await.ok()?;
         Some(Self { stream, read: Vec::new() })
     }
 
     /// A server that has refused already may have closed its side: what matters is its answer.
-    pub(crate) async fn write(&mut self, bytes: &[u8]) {
+    pub async fn write(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
     }
 
     /// The next response; `None` if the connection ends without one.
-    pub(crate) async fn reply(&mut self, headless: bool) -> Option<Reply> {
+    pub async fn reply(&mut self, headless: bool) -> Option<Reply> {
         let end = loop {
             if let Some(at) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
                 break at;
@@ -231,7 +231,7 @@ impl Connection {
     }
 
     /// The next response, if it comes to its end.
-    pub(crate) async fn reply_unless_cut_off(mut self) -> Option<Reply> {
+    pub async fn reply_unless_cut_off(mut self) -> Option<Reply> {
         while self.more().await {}
         let whole = self.read.windows(4).any(|window| window == b"\r\n\r\n");
         if whole { self.reply(false).await } else { None }
@@ -243,23 +243,23 @@ impl Connection {
     }
 
     /// Says that nothing more will be written; what comes back is still read.
-    pub(crate) async fn finish_writing(&mut self) {
+    pub async fn finish_writing(&mut self) {
         self.stream.shutdown().await.unwrap();
     }
 
     /// Ends it by a TCP `RST`, as a crashed client does.
-    pub(crate) fn reset(self) {
+    pub fn reset(self) {
         self.stream.set_zero_linger().unwrap();
     }
 
     /// Whether anything came that nobody has read.
-    pub(crate) async fn has_something(&mut self) -> bool {
+    pub async fn has_something(&mut self) -> bool {
         let more = tokio::time::timeout(std::time::Duration::from_millis(1), self.more());
         more.await.is_ok()
     }
 
     /// Whether the other side has closed.
-    pub(crate) async fn ended(&mut self) -> bool {
+    pub async fn ended(&mut self) -> bool {
         !self.more().await
     }
 }

@@ -7,12 +7,12 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// CPU time that a process has used.
 #[derive(Clone, Copy)]
-pub(crate) struct Used {
-    pub(crate) itself: Duration,
-    pub(crate) kernel: Duration,
+pub struct Used {
+    pub itself: Duration,
+    pub kernel: Duration,
 }
 
-pub(crate) fn used(id: u32) -> Used {
+pub fn used(id: u32) -> Used {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
     // The name before may hold anything, blanks included.
     let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();

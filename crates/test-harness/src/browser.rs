@@ -13,7 +13,7 @@ use super::{Jar, Page, Reply, Request, Stage, component::COMPONENT};
 const CHUNK: usize = 3180;
 /// How the library writes a session.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Form {
+pub enum Form {
     /// `base64-` and base64url: the usual one.
     Base64,
     /// Percent-encoded JSON, `cookieEncoding: "raw"`.
@@ -25,11 +25,11 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    pub(crate) const ALL: [Self; 4] = [Self::Base64, Self::Raw, Self::OlderArray, Self::Chunked];
+    pub const ALL: [Self; 4] = [Self::Base64, Self::Raw, Self::OlderArray, Self::Chunked];
 }
 
 /// The cookies of a session at the storage key `key`.
-pub(crate) fn session_cookies(
+pub fn session_cookies(
     key: &str,
     access_token: &str,
     refresh_token: &str,
@@ -66,30 +66,30 @@ fn chunks(key: &str, text: &str) -> Vec<(String, String)> {
 }
 
 /// A browser at a page of the gateway's own origin.
-pub(crate) struct Browser {
+pub struct Browser {
     /// Where its requests go: to the gateway, unless a test puts a proxy before it.
-    pub(crate) address: SocketAddr,
-    pub(crate) jar: Jar,
-    pub(crate) page: Page,
+    pub address: SocketAddr,
+    pub jar: Jar,
+    pub page: Page,
     /// Sent with every request beside the cookies.
-    pub(crate) headers: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
 }
 
 impl Browser {
     /// Signed in, and with a CSRF token as an app gets it.
-    pub(crate) async fn signed_in(stage: &Stage, tokens: &Tokens, form: Form) -> Self {
+    pub async fn signed_in(stage: &Stage, tokens: &Tokens, form: Form) -> Self {
         let mut browser = Self::without_csrf(stage, tokens, form);
         assert_eq!(browser.fetch_csrf().await.status, 200);
         browser
     }
 
     /// Signed in, before it asked for a CSRF token.
-    pub(crate) fn without_csrf(stage: &Stage, tokens: &Tokens, form: Form) -> Self {
+    pub fn without_csrf(stage: &Stage, tokens: &Tokens, form: Form) -> Self {
         Self::at(stage.address, tokens, form)
     }
 
     /// The same at another gateway, or at what stands before it.
-    pub(crate) fn at(address: SocketAddr, tokens: &Tokens, form: Form) -> Self {
+    pub fn at(address: SocketAddr, tokens: &Tokens, form: Form) -> Self {
         let mut jar = Jar::default();
         let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
         for (name, value) in session_cookies("sb-127-auth-token", access, refresh, form) {
@@ -100,37 +100,37 @@ impl Browser {
     }
 
     /// A request with the browser's cookies and headers.
-    pub(crate) fn request(&self, method: &str, target: &str) -> Request {
+    pub fn request(&self, method: &str, target: &str) -> Request {
         self.without_cookies(method, target).cookies(&self.jar.sent_to(self.page))
     }
 
     /// The same with the headers alone.
-    pub(crate) fn without_cookies(&self, method: &str, target: &str) -> Request {
+    pub fn without_cookies(&self, method: &str, target: &str) -> Request {
         let request = Request::new(self.address, method, target);
         self.headers.iter().fold(request, |r, (name, value)| r.header(name, value))
     }
 
-    pub(crate) async fn fetch_csrf(&mut self) -> Reply {
+    pub async fn fetch_csrf(&mut self) -> Reply {
         let reply = self.request("GET", "/api/auth/csrf").send().await;
         self.take(&reply);
         reply
     }
 
     /// Keeps the cookies of a response.
-    pub(crate) fn take(&mut self, reply: &Reply) {
+    pub fn take(&mut self, reply: &Reply) {
         for line in reply.set_cookies() {
             self.jar.set(self.page, line);
         }
     }
 
     /// The CSRF cookie, as a script reads it.
-    pub(crate) fn csrf_cookie(&self) -> Option<String> {
+    pub fn csrf_cookie(&self) -> Option<String> {
         let sent = self.jar.sent_to(self.page);
         sent.into_iter().find(|(name, _)| name == "sb-csrf-token").map(|(_, value)| value)
     }
 
     /// The logout that a page's script asks for, before it is sent.
-    pub(crate) fn logout_request(&self, route: &str) -> Request {
+    pub fn logout_request(&self, route: &str) -> Request {
         let request = self.request("POST", route);
         match self.csrf_cookie() {
             Some(token) => request.header("X-CSRF-Token", token),
@@ -138,7 +138,7 @@ impl Browser {
         }
     }
 
-    pub(crate) async fn logout(&mut self, route: &str) -> Reply {
+    pub async fn logout(&mut self, route: &str) -> Reply {
         let reply = self.logout_request(route).send().await;
         self.take(&reply);
         reply

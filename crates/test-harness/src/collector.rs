@@ -20,29 +20,29 @@ use super::{OwnThread, witness};
 type Exports = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
 
 /// Listens until it is dropped.
-pub(crate) struct Collector {
+pub struct Collector {
     /// `http://<address>`
-    pub(crate) endpoint: String,
+    pub endpoint: String,
     exports: Exports,
     _running: OwnThread,
 }
 
 /// A span that was exported.
 #[derive(Debug)]
-pub(crate) struct Span {
-    pub(crate) name: String,
-    pub(crate) kind: i32,
+pub struct Span {
+    pub name: String,
+    pub kind: i32,
     /// In hexadecimal digits, as `traceparent` has them; no parent is empty.
-    pub(crate) trace: String,
-    pub(crate) id: String,
-    pub(crate) parent: String,
-    pub(crate) attributes: BTreeMap<String, String>,
+    pub trace: String,
+    pub id: String,
+    pub parent: String,
+    pub attributes: BTreeMap<String, String>,
     /// Whether its status is an error.
-    pub(crate) failed: bool,
+    pub failed: bool,
 }
 
 impl Collector {
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let exports = Exports::default();
@@ -55,12 +55,12 @@ impl Collector {
     }
 
     /// What a gateway needs to export to it.
-    pub(crate) fn variable(&self) -> (&'static str, &str) {
+    pub fn variable(&self) -> (&'static str, &str) {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &self.endpoint)
     }
 
     /// The headers of every export, and all their octets.
-    pub(crate) fn exports(&self) -> Vec<(HeaderMap, Bytes)> {
+    pub fn exports(&self) -> Vec<(HeaderMap, Bytes)> {
         self.exports.lock().unwrap().clone()
     }
 
@@ -70,13 +70,13 @@ impl Collector {
     }
 
     /// What every export says of who sent it.
-    pub(crate) fn resources(&self) -> Vec<BTreeMap<String, String>> {
+    pub fn resources(&self) -> Vec<BTreeMap<String, String>> {
         let spans = self.requests().into_iter().flat_map(|request| request.resource_spans);
         spans.map(|spans| attributes(&spans.resource.unwrap().attributes)).collect()
     }
 
     /// Every span that arrived.
-    pub(crate) fn spans(&self) -> Vec<Span> {
+    pub fn spans(&self) -> Vec<Span> {
         let resources = self.requests().into_iter().flat_map(|request| request.resource_spans);
         let scopes = resources.flat_map(|spans| spans.scope_spans);
         scopes.flat_map(|scope| scope.spans).map(Span::from).collect()

@@ -21,12 +21,12 @@ use uuid::Uuid;
 use super::{Request, Time, eventually, witness};
 
 /// When tests begin, unless they say otherwise: seconds since the Unix epoch.
-pub(crate) const START: i64 = 1_800_000_000;
+pub const START: i64 = 1_800_000_000;
 /// `GATEWAY_SECRET` of every test.
-pub(crate) const SECRET: &str = "the-secret-of-the-tests-0123456789abcdef";
+pub const SECRET: &str = "the-secret-of-the-tests-0123456789abcdef";
 
 /// What a test wants otherwise than usual.
-pub(crate) struct Setup {
+pub struct Setup {
     flags: BTreeMap<String, String>,
     options: Options,
     at: i64,
@@ -36,7 +36,7 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let flags = [
             ("supabase-anon-key", "test-anon-key"),
             ("secret", SECRET),
@@ -57,51 +57,51 @@ impl Setup {
     }
 
     /// A flag of `serve`, without its hyphens.
-    pub(crate) fn flag(mut self, flag: &str, value: &str) -> Self {
+    pub fn flag(mut self, flag: &str, value: &str) -> Self {
         self.flags.insert(flag.to_owned(), value.to_owned());
         self
     }
 
-    pub(crate) fn flags(self, flags: &[(&str, &str)]) -> Self {
+    pub fn flags(self, flags: &[(&str, &str)]) -> Self {
         flags.iter().fold(self, |setup, (flag, value)| setup.flag(flag, value))
     }
 
-    pub(crate) fn algorithm(mut self, algorithm: gotrue_mock::Algorithm) -> Self {
+    pub fn algorithm(mut self, algorithm: gotrue_mock::Algorithm) -> Self {
         self.options.algorithm = algorithm;
         self
     }
 
-    pub(crate) fn token_lifetime(mut self, seconds: u64) -> Self {
+    pub fn token_lifetime(mut self, seconds: u64) -> Self {
         self.options.token_lifetime = Duration::from_secs(seconds);
         self
     }
 
     /// When the clock stands.
-    pub(crate) fn at(mut self, seconds: i64) -> Self {
+    pub fn at(mut self, seconds: i64) -> Self {
         self.at = seconds;
         self
     }
 
     /// The mock's clock is ahead of the gateway's.
-    pub(crate) fn gotrue_ahead(mut self, seconds: i64) -> Self {
+    pub fn gotrue_ahead(mut self, seconds: i64) -> Self {
         self.gotrue_ahead = seconds;
         self
     }
 
     /// Served beside the gateway's own routes.
-    pub(crate) fn pages(mut self, pages: Router) -> Self {
+    pub fn pages(mut self, pages: Router) -> Self {
         self.pages = pages;
         self
     }
 
     /// Starts although no key set can be had.
-    pub(crate) fn unready(mut self) -> Self {
+    pub fn unready(mut self) -> Self {
         self.ready = false;
         self
     }
 
     /// Starts both, and faults that act from the start on.
-    pub(crate) async fn start_with(self, faults: &[serde_json::Value]) -> Stage {
+    pub async fn start_with(self, faults: &[serde_json::Value]) -> Stage {
         witness::watch_this_process();
         let time = Time::at(self.at);
         let mock_time = Time::at(self.at + self.gotrue_ahead);
@@ -144,11 +144,11 @@ impl Setup {
     }
 
     /// The configuration alone; the project must be among the flags.
-    pub(crate) fn config(&self) -> Config {
+    pub fn config(&self) -> Config {
         config(&self.flags)
     }
 
-    pub(crate) async fn start(self) -> Stage {
+    pub async fn start(self) -> Stage {
         self.start_with(&[]).await
     }
 }
@@ -166,12 +166,12 @@ fn config(flags: &BTreeMap<String, String>) -> Config {
 }
 
 /// A gateway beside its mock; both end with it.
-pub(crate) struct Stage {
-    pub(crate) address: SocketAddr,
-    pub(crate) admin_address: Option<SocketAddr>,
-    pub(crate) mock: Mock,
+pub struct Stage {
+    pub address: SocketAddr,
+    pub admin_address: Option<SocketAddr>,
+    pub mock: Mock,
     /// The gateway's clock, and the mock's unless that is ahead.
-    pub(crate) time: Time,
+    pub time: Time,
     mock_time: Time,
     flags: BTreeMap<String, String>,
     gateway: Mutex<Option<Gateway>>,
@@ -179,28 +179,28 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) async fn new() -> Self {
+    pub async fn new() -> Self {
         Setup::new().start().await
     }
 
-    pub(crate) async fn with(flags: &[(&str, &str)]) -> Self {
+    pub async fn with(flags: &[(&str, &str)]) -> Self {
         Setup::new().flags(flags).start().await
     }
 
-    pub(crate) fn request(&self, method: &str, target: &str) -> Request {
+    pub fn request(&self, method: &str, target: &str) -> Request {
         Request::new(self.address, method, target)
     }
 
-    pub(crate) fn get(&self, target: &str) -> Request {
+    pub fn get(&self, target: &str) -> Request {
         self.request("GET", target)
     }
 
-    pub(crate) fn post(&self, target: &str) -> Request {
+    pub fn post(&self, target: &str) -> Request {
         self.request("POST", target)
     }
 
     /// A new user's first session.
-    pub(crate) fn sign_up(&self) -> Tokens {
+    pub fn sign_up(&self) -> Tokens {
         let user = self.mock.create_user(&format!("{}@example.com", Uuid::new_v4()), "password");
         let tokens = self.mock.sign_in(user).unwrap();
         witness::session(&tokens);
@@ -208,47 +208,47 @@ impl Stage {
     }
 
     /// Another session of the same user.
-    pub(crate) fn sign_in_again(&self, tokens: &Tokens) -> Tokens {
+    pub fn sign_in_again(&self, tokens: &Tokens) -> Tokens {
         let tokens = self.mock.sign_in(tokens.user_id).unwrap();
         witness::session(&tokens);
         tokens
     }
 
-    pub(crate) fn alive(&self, tokens: &Tokens) -> bool {
+    pub fn alive(&self, tokens: &Tokens) -> bool {
         self.mock.session_alive(tokens.session_id)
     }
 
     /// A fault, as the mock's control route takes it.
-    pub(crate) fn fault(&self, fault: serde_json::Value) {
+    pub fn fault(&self, fault: serde_json::Value) {
         self.mock.inject(serde_json::from_value(fault).unwrap());
     }
 
     /// The calls of one of GoTrue's endpoints, such as `logout`.
-    pub(crate) fn calls(&self, operation: &str) -> Vec<Call> {
+    pub fn calls(&self, operation: &str) -> Vec<Call> {
         let path = format!("/auth/v1/{operation}");
         self.mock.calls().into_iter().filter(|call| call.path == path).collect()
     }
 
     /// How often GoTrue was asked about sessions: everything but its key set and its version.
-    pub(crate) fn asked(&self) -> usize {
+    pub fn asked(&self) -> usize {
         let others = ["/auth/v1/.well-known/jwks.json", "/auth/v1/health"];
         self.mock.calls().iter().filter(|call| !others.contains(&&*call.path)).count()
     }
 
     /// A CSRF token of the session, got as an app gets it.
-    pub(crate) async fn csrf_token(&self, tokens: &Tokens) -> String {
+    pub async fn csrf_token(&self, tokens: &Tokens) -> String {
         let reply = self.get("/api/auth/csrf").bearer(&tokens.access_token).send().await;
         assert_eq!(reply.status, 200, "{reply:?}");
         reply.json()["data"]["csrf_token"].as_str().unwrap().to_owned()
     }
 
     /// `GET /api/auth/verify`: the status.
-    pub(crate) async fn verify(&self, tokens: &Tokens) -> u16 {
+    pub async fn verify(&self, tokens: &Tokens) -> u16 {
         self.get("/api/auth/verify").bearer(&tokens.access_token).send().await.status
     }
 
     /// Moves both clocks.
-    pub(crate) fn pass(&self, seconds: i64) {
+    pub fn pass(&self, seconds: i64) {
         self.time.advance(seconds);
         if !self.time.is(&self.mock_time) {
             self.mock_time.advance(seconds);
@@ -256,7 +256,7 @@ impl Stage {
     }
 
     /// Another gateway in its place, with these flags changed.
-    pub(crate) fn restart(&mut self, changes: &[(&str, &str)]) {
+    pub fn restart(&mut self, changes: &[(&str, &str)]) {
         self.stop_gateway();
         for (flag, value) in changes {
             self.flags.insert((*flag).to_owned(), (*value).to_owned());
@@ -268,12 +268,12 @@ impl Stage {
     }
 
     /// A report of the admin listener.
-    pub(crate) async fn report(&self, target: &str) -> serde_json::Value {
+    pub async fn report(&self, target: &str) -> serde_json::Value {
         Request::new(self.admin_address.unwrap(), "GET", target).send().await.json()
     }
 
     /// From now on nobody listens where GoTrue was.
-    pub(crate) fn stop_mock(&self) {
+    pub fn stop_mock(&self) {
         if let Some((stop, thread)) = self.stopping.lock().unwrap().take() {
             drop(stop);
             thread.join().unwrap();
@@ -281,7 +281,7 @@ impl Stage {
     }
 
     /// Stops the gateway and waits for its end.
-    pub(crate) fn stop_gateway(&self) {
+    pub fn stop_gateway(&self) {
         if let Some(gateway) = self.gateway.lock().unwrap().take() {
             gateway.stop();
         }

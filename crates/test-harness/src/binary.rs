@@ -1,11 +1,12 @@
 //! The real binary, as an operator runs it: environment, log, signals, exit status.
 
 use std::{
-    fs,
+    env, fs,
     io::{BufRead as _, BufReader, Read as _},
     mem,
     net::SocketAddr,
     os::unix::fs::MetadataExt as _,
+    path::PathBuf,
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, channel, sync_channel},
     thread,
@@ -17,19 +18,25 @@ use serde_json::Value;
 
 use super::{Request, SECRET, Stage, eventually, witness};
 
+/// The path of the gateway's binary. Cargo builds it for the tests and benchmarks of its package, and sets the
+/// variable when it runs them.
+pub fn binary() -> PathBuf {
+    env::var_os("CARGO_BIN_EXE_logout-gateway").expect("run by cargo").into()
+}
+
 /// The binary, without root's privilege to do what permissions forbid.
-pub(crate) fn unprivileged() -> Command {
-    let binary = env!("CARGO_BIN_EXE_logout-gateway");
+pub fn unprivileged() -> Command {
+    let binary = binary();
     if fs::metadata("/proc/self").unwrap().uid() != 0 {
         return Command::new(binary);
     }
     let mut command = Command::new("setpriv");
-    command.args(["--bounding-set=-dac_override,-dac_read_search", binary]);
+    command.arg("--bounding-set=-dac_override,-dac_read_search").arg(binary);
     command
 }
 
 /// The `apikey` of a [`Serving`].
-pub(crate) const API_KEY: &str = "sb_publishable_of_the_tests";
+pub const API_KEY: &str = "sb_publishable_of_the_tests";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Killed with the test, which ends whoever reads its log.
@@ -43,10 +50,10 @@ impl Drop for Process {
 }
 
 /// `serve` with its log in a pipe.
-pub(crate) struct Serving {
+pub struct Serving {
     process: Process,
-    pub(crate) address: SocketAddr,
-    pub(crate) admin_address: Option<SocketAddr>,
+    pub address: SocketAddr,
+    pub admin_address: Option<SocketAddr>,
     log: Receiver<String>,
     /// What came of it so far.
     read: String,
@@ -73,24 +80,20 @@ fn lines(mut log: BufReader<ChildStderr>, as_it_comes: bool) -> Receiver<String>
 
 impl Serving {
     /// Beside the stage's mock, with these variables besides the usual ones.
-    pub(crate) async fn start(stage: &Stage, environment: &[(&str, &str)]) -> Self {
-        let command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
+    pub async fn start(stage: &Stage, environment: &[(&str, &str)]) -> Self {
+        let command = Command::new(binary());
         Self::start_by(command, stage, environment).await
     }
 
     /// The same, and nobody reads its log unless the test does.
-    pub(crate) async fn start_unread(stage: &Stage, environment: &[(&str, &str)]) -> Self {
-        let command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
+    pub async fn start_unread(stage: &Stage, environment: &[(&str, &str)]) -> Self {
+        let command = Command::new(binary());
         Self::begin(command, stage, environment, false).await
     }
 
     /// The same by a command that becomes the binary, such as a shell that sets limits first; it is
     /// given `serve` as its last word.
-    pub(crate) async fn start_by(
-        command: Command,
-        stage: &Stage,
-        environment: &[(&str, &str)],
-    ) -> Self {
+    pub async fn start_by(command: Command, stage: &Stage, environment: &[(&str, &str)]) -> Self {
         Self::begin(command, stage, environment, true).await
     }
 
@@ -118,11 +121,8 @@ impl Serving {
     }
 
     /// What it says when it cannot start, and the exit status.
-    pub(crate) async fn refused(
-        stage: &Stage,
-        environment: &[(&str, &str)],
-    ) -> (Option<i32>, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
+    pub async fn refused(stage: &Stage, environment: &[(&str, &str)]) -> (Option<i32>, String) {
+        let mut command = Command::new(binary());
         let mut process = serve(&mut command, stage, environment);
         let begun = Instant::now();
         let status = loop {
@@ -138,43 +138,43 @@ impl Serving {
         (status.code(), said)
     }
 
-    pub(crate) fn request(&self, method: &str, target: &str) -> Request {
+    pub fn request(&self, method: &str, target: &str) -> Request {
         Request::new(self.address, method, target)
     }
 
     /// The process's id.
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.process.0.id()
     }
 
     /// Sends `TERM` or `INT`.
-    pub(crate) fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let (flag, id) = (format!("-{name}"), self.id().to_string());
         assert!(Command::new("kill").args([flag, id]).status().unwrap().success());
     }
 
     /// The exit status, if it has ended.
-    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
         self.process.0.try_wait().unwrap()
     }
 
     /// Reads its log up to the line of that message.
-    pub(crate) fn told(&mut self, message: &str) -> Value {
+    pub fn told(&mut self, message: &str) -> Value {
         read_up_to(message, &self.log, &mut self.read)
     }
 
     /// Hands over the rest of its log: the test reads it by itself.
-    pub(crate) fn take_log(&mut self) -> Receiver<String> {
+    pub fn take_log(&mut self) -> Receiver<String> {
         mem::replace(&mut self.log, channel().1)
     }
 
     /// What was read of its log.
-    pub(crate) fn read(&self) -> &str {
+    pub fn read(&self) -> &str {
         &self.read
     }
 
     /// Waits for its end: exit status and the whole log.
-    pub(crate) fn wait(mut self) -> (ExitStatus, Log) {
+    pub fn wait(mut self) -> (ExitStatus, Log) {
         self.read.extend(self.log.iter());
         let status = self.process.0.wait().unwrap();
         let json = |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
@@ -183,7 +183,7 @@ impl Serving {
     }
 
     /// Its whole log, once it has ended well.
-    pub(crate) fn ended(self) -> Log {
+    pub fn ended(self) -> Log {
         self.signal("TERM");
         let (status, log) = self.wait();
         assert_eq!(status.code(), Some(0), "{}", log.text);
@@ -232,15 +232,15 @@ fn read_up_to(message: &str, log: &Receiver<String>, read: &mut String) -> Value
 }
 
 /// What a process wrote.
-pub(crate) struct Log {
-    pub(crate) lines: Vec<Value>,
-    pub(crate) text: String,
+pub struct Log {
+    pub lines: Vec<Value>,
+    pub text: String,
 }
 
 impl Log {
     /// The only audit line of that request.
     #[track_caller]
-    pub(crate) fn audit(&self, id: &str) -> &Value {
+    pub fn audit(&self, id: &str) -> &Value {
         let of_it = self.lines.iter().filter(|l| l["target"] == "audit" && l["request_id"] == id);
         let lines: Vec<&Value> = of_it.collect();
         assert_eq!(lines.len(), 1, "{id}: {lines:?}");
@@ -248,7 +248,7 @@ impl Log {
     }
 
     #[track_caller]
-    pub(crate) fn assert_without(&self, secrets: &[String]) {
+    pub fn assert_without(&self, secrets: &[String]) {
         for secret in secrets {
             assert!(secret.len() > 8, "too short to tell: {secret}");
             let line = self.text.lines().find(|line| line.contains(secret));

@@ -33,12 +33,12 @@ fn open(name: &str) -> File {
 }
 
 /// What a binary is to log, unless its test says otherwise.
-pub(crate) fn log_filter() -> &'static str {
+pub fn log_filter() -> &'static str {
     if folder().is_some() { "trace" } else { "info" }
 }
 
 /// From now on what gateways of this process log is kept, spans and all.
-pub(crate) fn watch_this_process() {
+pub fn watch_this_process() {
     static WATCHED: Once = Once::new();
     if folder().is_none() {
         return;
@@ -53,14 +53,14 @@ pub(crate) fn watch_this_process() {
 }
 
 /// What a binary logged, or exported.
-pub(crate) fn logged(text: impl AsRef<[u8]>) {
+pub fn logged(text: impl AsRef<[u8]>) {
     if folder().is_some() {
         open("log").write_all(&[text.as_ref(), b"\n"].concat()).unwrap();
     }
 }
 
 /// A secret that is about to be used.
-pub(crate) fn secret(secret: &[u8]) {
+pub fn secret(secret: &[u8]) {
     static SECRETS: OnceLock<Mutex<File>> = OnceLock::new();
     // Claims in clear, as some forged tokens have them: the ids in them are told on purpose.
     let clear = secret.windows(3).any(|octets| octets == b"\":\"");
@@ -73,7 +73,7 @@ pub(crate) fn secret(secret: &[u8]) {
 }
 
 /// A session, and whose it is.
-pub(crate) fn session(tokens: &Tokens) {
+pub fn session(tokens: &Tokens) {
     secret(tokens.access_token.as_bytes());
     secret(tokens.refresh_token.as_bytes());
     if let Some(email) = claims_of(&tokens.access_token)["email"].as_str() {
@@ -82,7 +82,7 @@ pub(crate) fn session(tokens: &Tokens) {
 }
 
 /// A header that a client sends, or is sent.
-pub(crate) fn header(name: &str, value: &[u8]) {
+pub fn header(name: &str, value: &[u8]) {
     match name.to_ascii_lowercase().as_str() {
         "authorization" => value.split(|octet| *octet == b' ').for_each(secret),
         "x-csrf-token" | "apikey" => secret(value),
@@ -100,7 +100,7 @@ fn pair(pair: &[u8]) {
 }
 
 /// What GoTrue was given.
-pub(crate) fn calls(calls: &[Call]) {
+pub fn calls(calls: &[Call]) {
     for call in calls {
         for name in ["authorization", "apikey"] {
             if let Some(value) = call.header(name) {
@@ -115,7 +115,7 @@ pub(crate) fn calls(calls: &[Call]) {
 }
 
 /// A setting, if it is one that nobody may see.
-pub(crate) fn setting(name: &str, value: &str) {
+pub fn setting(name: &str, value: &str) {
     let name = name.to_ascii_lowercase();
     if ["secret", "key", "password", "otlp-headers", "otlp_headers"]
         .iter()

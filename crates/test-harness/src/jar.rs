@@ -3,17 +3,16 @@
 
 /// Where a page is: what its cookies are matched against.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Page {
-    pub(crate) host: &'static str,
-    pub(crate) path: &'static str,
-    pub(crate) https: bool,
+pub struct Page {
+    pub host: &'static str,
+    pub path: &'static str,
+    pub https: bool,
     /// Asked by a page of another site, as a credentialed `fetch` does.
-    pub(crate) cross_site: bool,
+    pub cross_site: bool,
 }
 
 impl Page {
-    pub(crate) const LOCAL: Self =
-        Self { host: "127.0.0.1", path: "/", https: false, cross_site: false };
+    pub const LOCAL: Self = Self { host: "127.0.0.1", path: "/", https: false, cross_site: false };
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,11 +34,11 @@ struct Cookie {
 
 /// The cookies that a browser keeps.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Jar(Vec<Cookie>);
+pub struct Jar(Vec<Cookie>);
 
 impl Jar {
     /// What a browser does with a `Set-Cookie` line from `page`.
-    pub(crate) fn set(&mut self, page: Page, line: &str) {
+    pub fn set(&mut self, page: Page, line: &str) {
         let mut parts = line.split(';').map(str::trim);
         let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
             return;
@@ -85,12 +84,12 @@ impl Jar {
     }
 
     /// What a script or an earlier response left at `page`, host-only.
-    pub(crate) fn put(&mut self, page: Page, name: &str, value: &str) {
+    pub fn put(&mut self, page: Page, name: &str, value: &str) {
         self.set(page, &format!("{name}={value}; Path=/"));
     }
 
     /// Every cookie that goes with a request to `page`, those of longer paths first.
-    pub(crate) fn sent_to(&self, page: Page) -> Vec<(String, String)> {
+    pub fn sent_to(&self, page: Page) -> Vec<(String, String)> {
         let goes = |cookie: &&Cookie| {
             let Key { domain, host_only, path, .. } = &cookie.key;
             let host =
@@ -108,11 +107,11 @@ impl Jar {
     }
 
     /// The names of all cookies, wherever they are.
-    pub(crate) fn names(&self) -> Vec<&str> {
+    pub fn names(&self) -> Vec<&str> {
         self.0.iter().map(|cookie| cookie.key.name.as_str()).collect()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
