@@ -1,4 +1,4 @@
-// What is published: its size, files and types.
+// The published package: its size, files and types.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -34,7 +34,7 @@ test("module, types and README are published, and they need nothing else", async
   assert.doesNotMatch(source, /\bimport\b/);
 });
 
-describe("the types hold", () => {
+describe("the types compile", () => {
   for (const [name, flags] of [
     ["with the clients of supabase-js and @supabase/ssr", ["--project", "."]],
     ["by themselves", ["--noEmit", "--strict", "--ignoreConfig", "--types", "", "index.d.ts"]],
