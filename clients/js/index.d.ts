@@ -1,17 +1,18 @@
 /**
- * `local` ends this session, `others` every other session of the user, `global` all of them.
+ * Which sessions end: `local` this one, `others` every other session of the user, `global` all of
+ * the user's sessions.
  */
 export type Scope = "local" | "others" | "global";
 
 /**
- * - `revoked`: GoTrue ended what the scope names.
- * - `already-ended`: nothing was left to end.
- * - `queued`: GoTrue could not be asked, and the gateway asks it again until the session is over.
- * - `failed`: the session may live on, and nobody tries again. Also what no gateway answered, what
- *   the gateway did not try: no CSRF token (403), too much at once (503), and a token that has
- *   expired while GoTrue could not refresh it.
- * - `refused`: nobody is signed in (401).
- * - `offline`: nobody answered, twice.
+ * - `revoked`: GoTrue ended the sessions that the scope names.
+ * - `already-ended`: the session had ended before.
+ * - `queued`: GoTrue was not available. The gateway retries until the session has ended.
+ * - `failed`: the session may still be valid, and the gateway does not retry. Also: the response is
+ *   not one of the gateway; the gateway refused the request for want of a CSRF token (403) or for
+ *   overload (503); the access token has expired and GoTrue could not refresh it.
+ * - `refused`: the user is not signed in (401).
+ * - `offline`: two requests got no response.
  */
 export type Outcome = "revoked" | "already-ended" | "queued" | "failed" | "refused" | "offline";
 
@@ -19,11 +20,11 @@ export interface LogoutResult {
   outcome: Outcome;
   /** The HTTP status; 0 for `offline`. */
   status: number;
-  /** What the gateway's log knows this logout by. */
+  /** The id of the request in the gateway's log. */
   requestId: string | null;
 }
 
-/** The part of a Supabase client that is used; one of supabase-js or of `@supabase/ssr` has it. */
+/** The part of a Supabase client that is used; those of supabase-js and `@supabase/ssr` have it. */
 export interface SupabaseAuth {
   getSession(): Promise<{ data: { session: { access_token: string } | null } }>;
   onAuthStateChange?(callback: (event: any) => void): unknown;
@@ -31,26 +32,26 @@ export interface SupabaseAuth {
 
 export interface LogoutOptions {
   /**
-   * Where the gateway is. Default: the page's own origin. Outside of a page it must be given. A
-   * gateway of another origin must have this one in `GATEWAY_ALLOWED_ORIGINS`.
+   * The base URL of the gateway. Default: the page's own origin. Required outside of a page. If the
+   * gateway has another origin than the page, add the page's origin to `GATEWAY_ALLOWED_ORIGINS`.
    */
   gatewayUrl?: string | URL | undefined;
   /**
-   * The client whose session ends. Without it, what is stored under Supabase's default names goes,
-   * of every project, and a session that no cookie carries cannot be ended.
+   * The client whose session ends. Without it, everything that is stored under Supabase's default
+   * names is removed, for every project, and only a session in cookies can be ended.
    */
   supabase?: { auth: SupabaseAuth } | null | undefined;
   /** Default: `local`. */
   scope?: Scope | undefined;
-  /** Instead of the runtime's own. */
+  /** Replaces the runtime's own `fetch`. */
   fetch?: typeof fetch | undefined;
 }
 
 /**
- * Makes the function that logs out. Call this once for each client, not once for each logout.
+ * Makes the function that signs the user out. Call it once for each client, not for each sign-out.
  *
- * `logout()` resolves whatever became of it; calls while one is under way share its result. It
- * leaves no session that scripts can reach in this browser, unless the scope is `others`; the gateway
- * deletes what they cannot reach.
+ * `logout()` resolves whatever the outcome is; calls during a logout share its result. Unless the
+ * scope is `others`, it removes every session that scripts can reach in this browser; the gateway
+ * deletes the cookies that they cannot reach.
  */
 export function createLogout(options?: LogoutOptions): () => Promise<LogoutResult>;

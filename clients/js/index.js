@@ -1,86 +1,199 @@
+// Signs a user of Supabase out through logout-gateway: asks the gateway to end the session, then
+// removes the session from this browser whatever the gateway answered. index.d.ts has the API.
+
+/** How long each step may take: a request, or a call into supabase-js. */
+const TIME_LIMIT_MS = 10_000;
+
+/** How many further requests may delete cookies that did not fit the first response. */
+const MAX_CLEANUP_REQUESTS = 10;
+
 export function createLogout({
-  gatewayUrl = "", supabase, scope = "local", fetch = globalThis.fetch,
+  gatewayUrl = "",
+  supabase,
+  scope = "local",
+  fetch = globalThis.fetch,
 } = {}) {
-  const page = globalThis.document;
   const auth = supabase?.auth;
-  const key = auth?.storageKey?.replace(/\W/g, "\\$&") ?? "sb-.+-auth-token";
-  const ours = new RegExp(`^(sb-csrf-token|${key}(-user|-.*code-verifier)?(\\.\\d+)?)$`);
+  const sessionNames = patternOfSessionNames(auth?.storageKey);
 
-  const attempt = (work) => {
-    try { return work(); } catch {}
-  };
-  const storages = () => ["localStorage", "sessionStorage"]
-    .flatMap((name) => attempt(() => globalThis[name]) ?? []);
-  const stored = () => storages()
-    .flatMap((storage) => Array.from(storage, (_, n) => storage.key(n)))
-    .concat(attempt(() => page.cookie.replace(/=[^;]*/g, "").split("; ")))
-    .filter((name) => ours.test(name));
-
-  const remove = (name) => {
-    storages().forEach((storage) => storage.removeItem(name));
-    if (page) `.${location.hostname}`.split(".").forEach((_, n, labels) => {
-      page.cookie = `${name}=; path=/; max-age=0; domain=${labels.slice(n + 1).join(".")}`;
+  const request = (path, method, headers) => {
+    const send = () => withTimeLimit((signal) => {
+      const url = `${String(gatewayUrl).replace(/\/$/, "")}/api/auth/${path}`;
+      return fetch(url, { method, headers, signal, credentials: "include" });
     });
-    if (!auth?._removeSession) {
-      const channel = new BroadcastChannel(name.replace(/\.0$/, ""));
-      channel.postMessage({ event: "SIGNED_OUT", session: null });
-      channel.close();
-    }
+    // A logout is idempotent, so a request without a response is safe to send a second time.
+    return send().catch(send);
+  };
+  const post = (headers) => request(`logout?scope=${scope}`, "POST", headers);
+
+  const removeFromBrowser = (name) => {
+    storages().forEach((storage) => storage.removeItem(name));
+    expireCookie(name);
+    // With `_removeSession`, supabase-js notifies the other tabs itself.
+    if (!auth?._removeSession) announceSignOut(name);
   };
 
-  if (page) auth?.onAuthStateChange?.((event) => {
-    if (event === "SIGNED_OUT") stored().forEach((name) => sessionStorage?.removeItem(name));
+  const removeSession = async (names) => {
+    new Set(names).forEach((name) => ignoreErrors(() => removeFromBrowser(name)));
+    // The last step of supabase-js's own `signOut`: it removes the session from the client's
+    // storage, discards a refresh in progress and notifies every tab, without a call to GoTrue.
+    await withTimeLimit(() => auth?._removeSession?.()).catch(() => {});
+  };
+
+  const logout = async () => {
+    // Names are read before the request as well: the gateway's response deletes cookies, whose
+    // names other tabs are notified by.
+    const namesBefore = storedNames(sessionNames);
+    const { response, refreshError } = await endSession(request, post, auth)
+      .catch(() => ({ response: Response.error() }));
+    // After `others`, this browser stays signed in.
+    if (scope !== "others") await removeSession([...namesBefore, ...storedNames(sessionNames)]);
+    return {
+      outcome: outcomeOf(response, refreshError),
+      status: response.status,
+      requestId: response.headers.get("X-Request-Id"),
+    };
+  };
+
+  if (globalThis.document) clearSessionStorageOnSignOut(auth, sessionNames);
+
+  let inProgress = null;
+  return () => (inProgress ??= logout().finally(() => { inProgress = null; }));
+}
+
+// Requests to the gateway
+
+/** Ends the session that the cookies carry; if no CSRF token is available, the client's session. */
+async function endSession(request, post, auth) {
+  const csrfResponse = await request("csrf");
+  const csrf = csrfResponse.ok && await withTimeLimit(() => csrfResponse.json()).catch(() => {});
+  if (csrf?.data) {
+    const headers = { "X-CSRF-Token": csrf.data.csrf_token };
+    return { response: await deleteRemainingCookies(await post(headers), post) };
+  }
+
+  // `getSession` refreshes an expired access token; the gateway refuses an expired one.
+  const result = await withTimeLimit(() => auth?.getSession()).catch((error) => ({ error }));
+  const accessToken = result?.data?.session?.access_token;
+  const refreshError = result?.error;
+  // A 401 means that no cookie carries a valid session. The POST is sent nevertheless, because its
+  // response deletes the cookies of an invalid one. Any other response is final.
+  if (!accessToken && csrfResponse.status !== 401) return { response: csrfResponse, refreshError };
+  // Without an access token the header is left out: the gateway judges a Bearer alone, and leaves
+  // the cookies untouched if it is not valid.
+  const headers = accessToken ? { Authorization: `Bearer ${accessToken}` } : undefined;
+  return { response: await deleteRemainingCookies(await post(headers), post), refreshError };
+}
+
+/**
+ * A response head has room for a limited number of deletions, and counts the cookies that are left.
+ * Further requests delete those; they need no session and no CSRF token. Returns `response`, for
+ * the outcome is that of the first request.
+ */
+async function deleteRemainingCookies(response, post) {
+  let latest = response;
+  const hasCookiesLeft = () => latest?.headers.get("X-Logout-Cookies-Left") > 0;
+  for (let count = 0; count < MAX_CLEANUP_REQUESTS && hasCookiesLeft(); count += 1) {
+    latest = await post({}).catch(() => {});
+  }
+  return response;
+}
+
+function outcomeOf({ status, headers }, refreshError) {
+  const stated = headers.get("X-Logout-Outcome");
+  if (stated) return stated;
+  if (status === 0) return "offline";
+  // A session that could not be refreshed may live on, unless GoTrue said that it does not know the
+  // session or its refresh token, or that the session is too old.
+  const isSignedOut = !refreshError || /not_found|expired/.test(refreshError.code);
+  return status === 401 && isSignedOut ? "refused" : "failed";
+}
+
+/**
+ * Calls `work` with an `AbortSignal`, and rejects after the time limit even if `work` ignores the
+ * signal: supabase-js may wait for GoTrue, or for a subscriber that itself waits for the logout.
+ */
+function withTimeLimit(work) {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(), TIME_LIMIT_MS);
+  return new Promise((resolve, reject) => {
+    controller.signal.onabort = reject;
+    // The async function turns an exception of `work` into a rejection.
+    (async () => work(controller.signal))().then(resolve, reject);
+  }).finally(() => clearTimeout(timer));
+}
+
+// What this browser stores
+
+/**
+ * Matches the names under which supabase-js and `@supabase/ssr` store a session, in storages and
+ * in cookies alike: the storage key, the user apart from the session, the verifiers of PKCE, and
+ * the chunks `.0`, `.1`, … of each. The gateway's CSRF cookie belongs to the session.
+ * Without a storage key: the library's default key, of any project.
+ */
+function patternOfSessionNames(storageKey) {
+  const key = storageKey?.replace(/\W/g, "\\$&") ?? "sb-.+-auth-token";
+  return new RegExp(`^(sb-csrf-token|${key}(-user|-.*code-verifier)?(\\.\\d+)?)$`);
+}
+
+function ignoreErrors(work) {
+  try {
+    return work();
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The storages that this page may use. Reading one throws where the user blocks site data and in
+ * sandboxed frames; it is `null` in some WebViews, and missing outside of browsers.
+ */
+function storages() {
+  return ["localStorage", "sessionStorage"]
+    .flatMap((name) => ignoreErrors(() => globalThis[name]) ?? []);
+}
+
+function storedNames(pattern) {
+  const keys = storages()
+    .flatMap((storage) => Array.from(storage, (_, index) => storage.key(index)));
+  // Throws in sandboxed frames, and outside of pages.
+  const cookies = ignoreErrors(() => document.cookie.split("; ")) ?? [];
+  return [...keys, ...cookies.map((cookie) => cookie.split("=")[0])]
+    .filter((name) => pattern.test(name));
+}
+
+/**
+ * Expires a cookie at this host, at each parent domain, and with an empty domain, which stands for
+ * the cookie of this host alone: scripts cannot see for which domain a cookie was set. Browsers
+ * ignore the domains that are public suffixes.
+ */
+function expireCookie(name) {
+  if (!globalThis.document) return;
+  const labels = location.hostname.split(".");
+  for (let index = 0; index <= labels.length; index += 1) {
+    const domain = labels.slice(index).join(".");
+    document.cookie = `${name}=; path=/; max-age=0; domain=${domain}`;
+  }
+}
+
+/**
+ * Sends the message with which supabase-js tells its clients in other tabs of a sign-out. Its
+ * channel has the name of the storage key, so of a session in chunks it is the name of the first.
+ */
+function announceSignOut(name) {
+  const channel = new BroadcastChannel(name.replace(/\.0$/, ""));
+  channel.postMessage({ event: "SIGNED_OUT", session: null });
+  channel.close();
+}
+
+/**
+ * Another tab cannot reach this tab's `sessionStorage`, so this tab clears it when it hears of a
+ * sign-out. `localStorage` and cookies stay: a tab that was frozen may hear of the sign-out after
+ * the user has signed in again, and they hold the new session.
+ */
+function clearSessionStorageOnSignOut(auth, sessionNames) {
+  auth?.onAuthStateChange?.((event) => {
+    if (event !== "SIGNED_OUT") return;
+    storedNames(sessionNames).forEach((name) => sessionStorage?.removeItem(name));
   });
-
-  const bounded = (work) => {
-    const late = new AbortController();
-    const timer = setTimeout(() => late.abort(), 1e4);
-    return new Promise((done, fail) => {
-      late.signal.onabort = fail;
-      (async () => work(late))().then(done, fail);
-    }).finally(() => clearTimeout(timer));
-  };
-  const send = (path, method, headers) => {
-    const once = () => bounded(({ signal }) => fetch(
-      `${gatewayUrl}`.replace(/\/?$/, `/api/auth/${path}`),
-      { method, headers, signal, credentials: "include" },
-    ));
-    return once().catch(once);
-  };
-  const post = async (headers, times = 10) => {
-    const answer = await send(`logout?scope=${scope}`, "POST", headers);
-    if (times && answer.headers.get("X-Logout-Cookies-Left") > 0) {
-      await post({}, times - 1).catch(() => {});
-    }
-    return answer;
-  };
-
-  let error;
-  const ask = async () => {
-    error = null;
-    const csrf = await send("csrf");
-    const body = csrf.ok && await bounded(() => csrf.json()).catch(() => {});
-    if (body?.data) return post({ "X-CSRF-Token": body.data.csrf_token });
-    const answer = await bounded(() => auth?.getSession()).catch((error) => ({ error }));
-    const token = answer?.data?.session?.access_token;
-    error = answer?.error;
-    if (!token && csrf.status !== 401) return csrf;
-    return post(token && { Authorization: `Bearer ${token}` });
-  };
-
-  const run = async () => {
-    const before = stored();
-    const { status, headers } = await ask().catch(() => Response.error());
-    if (scope !== "others") {
-      new Set(before.concat(stored())).forEach((name) => attempt(() => remove(name)));
-      await bounded(() => auth?._removeSession?.()).catch(() => {});
-    }
-    const known = !error || /not_found|expired/.test(error.code);
-    const outcome = headers.get("X-Logout-Outcome")
-      || { 0: "offline", 401: known && "refused" }[status] || "failed";
-    return { outcome, status, requestId: headers.get("X-Request-Id") };
-  };
-
-  let running;
-  return () => (running ??= run().finally(() => { running = null; }));
 }

@@ -1,4 +1,4 @@
-// What the client makes of answers, and of none: servers that answer by a script.
+// How the client handles responses, and missing ones: the servers here answer by a script.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -15,7 +15,7 @@ const revoked = (left = 0) => [200, {
 }];
 const lost = null;
 
-// One answer for each request, the last for all that follow.
+// One answer for each request; the last one for all further requests.
 async function scripted(context, ...answers) {
   const { url, requests } = await startServer(context, (_, response) => {
     const answer = answers[Math.min(requests.length, answers.length) - 1];
@@ -43,15 +43,15 @@ test("the CSRF token is fetched and sent, with the browser's cookies", async (co
   assert.deepEqual(credentials, ["include", "include"]);
 });
 
-describe("an outcome is the gateway's word, and else what the status means", () => {
-  const said = (outcome) => ({ "X-Logout-Outcome": outcome, "X-Request-Id": "id" });
+describe("the outcome is X-Logout-Outcome, or else follows from the status", () => {
+  const stated = (outcome) => ({ "X-Logout-Outcome": outcome, "X-Request-Id": "id" });
   for (const [status, headers, outcome] of [
-    [200, said("revoked"), "revoked"],
-    [200, said("already-ended"), "already-ended"],
-    [202, said("queued"), "queued"],
-    [500, said("failed"), "failed"],
-    [429, said("failed"), "failed"],
-    [401, said("failed"), "failed"],
+    [200, stated("revoked"), "revoked"],
+    [200, stated("already-ended"), "already-ended"],
+    [202, stated("queued"), "queued"],
+    [500, stated("failed"), "failed"],
+    [429, stated("failed"), "failed"],
+    [401, stated("failed"), "failed"],
     [400, {}, "failed"],
     [401, {}, "refused"],
     [403, {}, "failed"],
@@ -69,7 +69,7 @@ describe("an outcome is the gateway's word, and else what the status means", () 
       const requestId = headers["X-Request-Id"] ?? null;
       const result = await createLogout({ gatewayUrl })();
       assert.deepEqual(result, { outcome, status, requestId });
-      // Nobody waits for Retry-After.
+      // The client does not wait for Retry-After.
       assert.deepEqual(asked(), [CSRF, POST]);
     });
   }
@@ -93,7 +93,7 @@ describe("a lost request is sent once more", () => {
   }
 });
 
-// How long it takes, by a clock that stands still while there is anything else to do.
+// Measures the logout by a mocked clock, which advances only when no other task is left to run.
 async function took(context, logout) {
   let result;
   logout().then((value) => { result = value; });
@@ -102,10 +102,10 @@ async function took(context, logout) {
     if (result) return { outcome: result.outcome, seconds };
     context.mock.timers.tick(1_000);
   }
-  throw new Error("it still waits");
+  throw new Error("the logout has not ended");
 }
 
-test("a request that is given up is aborted", async (context) => {
+test("a request is aborted at its time limit", async (context) => {
   context.mock.timers.enable({ apis: ["setTimeout"] });
   const signals = [];
   const fetch = (_, { signal }) => {
@@ -121,7 +121,7 @@ test("a request that is given up is aborted", async (context) => {
   assert.deepEqual(signals.map(({ aborted }) => aborted), [false, true, true]);
 });
 
-test("a script ends with its logout", async () => {
+test("a Node script exits after its logout", async () => {
   const script = `import { createLogout } from "./index.js";
     const fetch = async () => new Response(null, { status: 401 });
     console.log((await createLogout({ gatewayUrl: "http://a.test", fetch })()).outcome);`;
@@ -131,15 +131,15 @@ test("a script ends with its logout", async () => {
   assert.equal(stdout, "refused\n");
 });
 
-describe("nobody waits for ever", () => {
+describe("every step has a time limit", () => {
   const never = () => new Promise(() => {});
   const refused = async () => new Response(null, { status: 401 });
   const headless = async () => Object.assign(new Response("{"), { json: never });
   for (const [name, options, outcome, seconds] of [
-    ["for a gateway", { fetch: never }, "offline", 20],
-    ["for the rest of an answer", { fetch: headless }, "failed", 10],
-    ["for a refresh", { auth: { getSession: never }, fetch: refused }, "failed", 10],
-    ["for a subscriber", { auth: { getSession: refused, _removeSession: never }, fetch: refused },
+    ["a response of the gateway", { fetch: never }, "offline", 20],
+    ["the rest of a response", { fetch: headless }, "failed", 10],
+    ["a refresh", { auth: { getSession: never }, fetch: refused }, "failed", 10],
+    ["a subscriber", { auth: { getSession: refused, _removeSession: never }, fetch: refused },
       "refused", 10],
   ]) {
     test(name, async (context) => {
@@ -151,13 +151,13 @@ describe("nobody waits for ever", () => {
   }
 });
 
-describe("what csrf answers decides what is asked next", () => {
+describe("the response of csrf decides the next request", () => {
   for (const [name, answer, asked, outcome, status] of [
-    ["no session: the POST deletes what cookies there are", [401], [CSRF, POST], "refused", 401],
-    ["a foreign page", [403], [CSRF], "failed", 403],
-    ["too much at once", [503], [CSRF], "failed", 503],
-    ["nobody can judge the token", [500], [CSRF], "failed", 500],
-    ["a page, so that is no gateway", [200, {}, "<!doctype html>"], [CSRF], "failed", 200],
+    ["no session: the POST deletes the cookies", [401], [CSRF, POST], "refused", 401],
+    ["a page of another site", [403], [CSRF], "failed", 403],
+    ["overload", [503], [CSRF], "failed", 503],
+    ["the token cannot be verified", [500], [CSRF], "failed", 500],
+    ["a page: not a gateway", [200, {}, "<!doctype html>"], [CSRF], "failed", 200],
     ["another server's JSON", [200, {}, "{}"], [CSRF], "failed", 200],
   ]) {
     test(name, async (context) => {
@@ -166,13 +166,13 @@ describe("what csrf answers decides what is asked next", () => {
       assert.deepEqual(script.asked(), asked);
       assert.deepEqual(result, { outcome, status, requestId: null });
       const { headers } = script.requests.at(-1);
-      // A Bearer decides alone: with one that is none, the gateway would leave the cookies.
+      // The gateway judges a Bearer alone, and leaves the cookies untouched if it is not valid.
       assert.deepEqual([headers["x-csrf-token"], headers.authorization], [undefined, undefined]);
     });
   }
 });
 
-describe("whatever csrf refuses for, a Bearer is posted", () => {
+describe("a Bearer is posted for whatever reason csrf refuses", () => {
   for (const status of [401, 403, 404, 429, 500, 503]) {
     test(String(status), async (context) => {
       const script = await scripted(context, [status], revoked());
@@ -198,13 +198,13 @@ describe("cookies that did not fit are deleted by further requests", () => {
       const { outcome, status } = await createLogout({ gatewayUrl })();
       assert.deepEqual({ outcome, status }, { outcome: "revoked", status: 200 });
       assert.deepEqual(asked(), [CSRF, ...Array(posts).fill(POST)]);
-      // They need no session.
+      // The further requests need no session.
       for (const { headers } of requests.slice(2)) assert.equal(headers["x-csrf-token"], undefined);
     });
   }
 });
 
-test("calls while a logout is under way share it", async (context) => {
+test("calls during a logout share its result", async (context) => {
   const { gatewayUrl, asked } = await scripted(context, csrf, revoked(), csrf, [401]);
   const logout = createLogout({ gatewayUrl });
   const [one, other] = await Promise.all([logout(), logout()]);
@@ -213,29 +213,29 @@ test("calls while a logout is under way share it", async (context) => {
   assert.equal((await logout()).outcome, "refused");
 });
 
-describe("a session that could not be refreshed may live on", () => {
+describe("a session that could not be refreshed may still be valid", () => {
   for (const [name, error, outcome] of [
     ["while GoTrue is down", { name: "AuthRetryableFetchError", status: 0 }, "failed"],
-    ["for it was asked too often", { code: "over_request_rate_limit", status: 429 }, "failed"],
-    ["for the token was used already", { code: "refresh_token_already_used" }, "failed"],
-    ["unless GoTrue knows no such token", { code: "refresh_token_not_found" }, "refused"],
-    ["unless it is too old", { code: "session_expired" }, "refused"],
+    ["because of a rate limit", { code: "over_request_rate_limit", status: 429 }, "failed"],
+    ["because the token was used already", { code: "refresh_token_already_used" }, "failed"],
+    ["unless GoTrue does not know the token", { code: "refresh_token_not_found" }, "refused"],
+    ["unless the session is too old", { code: "session_expired" }, "refused"],
   ]) {
     for (const [how, getSession] of [
-      ["told", async () => ({ data: { session: null }, error })],
+      ["returned", async () => ({ data: { session: null }, error })],
       ["thrown", () => Promise.reject(error)],
     ]) {
       test(`${name}, ${how}`, async (context) => {
         const { gatewayUrl, asked } = await scripted(context, [401]);
         const logout = createLogout({ gatewayUrl, supabase: { auth: { getSession } } });
         assert.equal((await logout()).outcome, outcome);
-        // The cookies that there are go all the same.
+        // The POST is sent nevertheless: its response deletes the cookies.
         assert.deepEqual(asked(), [CSRF, POST]);
       });
     }
   }
 
-  test("until the next logout, which judges anew", async (context) => {
+  test("until the next logout, which decides anew", async (context) => {
     const { gatewayUrl } = await scripted(context, [401], [401], csrf, [401]);
     const auth = { getSession: () => Promise.reject(new Error("GoTrue is down")) };
     const logout = createLogout({ gatewayUrl, supabase: { auth } });
@@ -244,7 +244,7 @@ describe("a session that could not be refreshed may live on", () => {
   });
 });
 
-describe("the gateway may be anywhere", () => {
+describe("gatewayUrl may have any form", () => {
   for (const [name, at, path] of [
     ["at a path", (url) => `${url}/auth-gateway`, "/auth-gateway/api/auth/csrf"],
     ["with a slash at the end", (url) => `${url}/`, "/api/auth/csrf"],

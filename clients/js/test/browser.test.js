@@ -163,7 +163,7 @@ describe("a logout in one tab signs the other one out", () => {
   }
 });
 
-test("a refresh under way in another tab does not bring the session back", async (context) => {
+test("a refresh in progress in another tab does not restore the session", async (context) => {
   const { app: { url }, profile } = await stage(context);
   const [tab, other] = [await openTab({ profile, url }), await openTab({ profile, url })];
   await signIn(tab, newUser());
@@ -188,7 +188,7 @@ test("a refresh under way in another tab does not bring the session back", async
   await assertSignedOut(tab);
 });
 
-describe("a new session that another tab began is left alone", () => {
+describe("a new session of another tab is left alone", () => {
   for (const kind of ["ssr", "localStorage"]) {
     test(kind, async (context) => {
       const { app: { url }, profile } = await stage(context);
@@ -222,7 +222,7 @@ test("cookies that scripts cannot read are deleted, all of them", async (context
   assert.deepEqual(await mock.sessions(), []);
 });
 
-test("cookies go at every domain they may have been set for", async (context) => {
+test("cookies are deleted at every domain for which they may have been set", async (context) => {
   const { app, profile } = await stage(context);
   const { port } = new URL(app.url);
   const tab = await profile.newPage();
@@ -235,7 +235,7 @@ test("cookies go at every domain they may have been set for", async (context) =>
     document.cookie = "theme=dark; path=/";
   }, [KEY, domains]);
   assert.equal((await cookieNames(profile)).length, 5);
-  // Nobody else deletes them: the gateway refuses a session in such cookies, and is not asked.
+  // Only the client can delete them: the gateway refuses such cookies, and is offline here.
   await tab.evaluate(async () => {
     const { createLogout } = await import("/index.js");
     await createLogout({ fetch: () => Promise.reject(new TypeError("offline")) })();
@@ -243,7 +243,7 @@ test("cookies go at every domain they may have been set for", async (context) =>
   assert.deepEqual(await cookieNames(profile), ["theme"]);
 });
 
-test("a gateway of another site is asked by Bearer", async (context) => {
+test("a gateway of another site gets a Bearer", async (context) => {
   const mock = await startMock(context);
   const app = await startApp(context, mock, null);
   const origin = app.url.replace("127.0.0.1", "localhost");
@@ -261,7 +261,7 @@ test("a gateway of another site is asked by Bearer", async (context) => {
   await assertSignedOut(tab);
 });
 
-describe("what is not ended stays or goes as it should", () => {
+describe("the session stays after others, and is removed after a failed logout", () => {
   for (const [name, scope, fault, outcome, goes] of [
     ["others", "others", null, "revoked", false],
     ["failed", "local", { operation: "logout", kind: "status", status: 503 }, "failed", true],

@@ -1,4 +1,4 @@
-// The real gateway and its GoTrue, asked by the real supabase-js without a browser: by Bearer.
+// The real gateway and the mock of GoTrue, with the real supabase-js and no browser: by Bearer.
 
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -52,7 +52,7 @@ test("a logout ends the session at GoTrue and in the client", async (context) =>
   assert.deepEqual(await mock.logouts(), ["logout-gateway"]);
 });
 
-describe("a scope ends what it names", () => {
+describe("a scope ends the sessions that it names", () => {
   for (const [scope, mine, theirs] of [
     ["local", false, true], ["others", true, false], ["global", false, false],
   ]) {
@@ -76,7 +76,7 @@ describe("a scope ends what it names", () => {
   }
 });
 
-test("the next logout finds nobody, and says so", async (context) => {
+test("the next logout is refused, because the user is signed out", async (context) => {
   const { mock, gatewayUrl } = await stage(context);
   const { supabase } = await signedIn(mock.url);
   const logout = createLogout({ gatewayUrl, supabase });
@@ -85,7 +85,7 @@ test("the next logout finds nobody, and says so", async (context) => {
   assert.deepEqual({ outcome, status }, { outcome: "refused", status: 401 });
 });
 
-test("a session that is gone at GoTrue is dropped", async (context) => {
+test("a session that has ended at GoTrue is dropped", async (context) => {
   const { mock, gatewayUrl } = await stage(context);
   const { supabase } = await signedIn(mock.url);
   for (const { id } of await mock.sessions()) await mock.endSession(id);
@@ -113,7 +113,7 @@ test("a client that throws its errors logs out too", async (context) => {
   assert.equal(await held(supabase), null);
 });
 
-test("a subscriber that throws stops nothing", async (context) => {
+test("a subscriber that throws does not stop the logout", async (context) => {
   const { mock, gatewayUrl } = await stage(context);
   const { supabase } = await signedIn(mock.url);
   context.mock.method(console, "error", () => {});
@@ -124,7 +124,7 @@ test("a subscriber that throws stops nothing", async (context) => {
   assert.equal(await held(supabase), null);
 });
 
-test("a logout that GoTrue fails is failed, and the session dropped here", async (context) => {
+test("a logout at which GoTrue fails is failed, and the client drops the session", async (context) => {
   const { mock, gatewayUrl } = await stage(context);
   const { supabase } = await signedIn(mock.url);
   await mock.fault({ operation: "logout", kind: "status", status: 503 });
@@ -133,7 +133,7 @@ test("a logout that GoTrue fails is failed, and the session dropped here", async
   assert.equal(await held(supabase), null);
 });
 
-test("a logout that waits in the queue is queued", async (context) => {
+test("a logout in the gateway's queue is queued", async (context) => {
   const folder = await mkdtemp(join(tmpdir(), "logout-gateway-client-"));
   const store = `file:${join(folder, "store")}`;
   const { mock, gatewayUrl } = await stage(context, { gateway: ["--store", store] });
@@ -163,7 +163,7 @@ test("after a logout that failed for a cookie, the session of the Bearer is logg
   assert.deepEqual(statuses, [500, 500]);
 });
 
-test("a refresh under way does not bring the session back", async (context) => {
+test("a refresh in progress does not restore the session", async (context) => {
   const { mock, gatewayUrl } = await stage(context);
   let release;
   const released = new Promise((resolve) => { release = resolve; });

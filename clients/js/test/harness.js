@@ -1,4 +1,4 @@
-// What the tests stand on: gateway, mock, servers that answer by a script, and Supabase clients.
+// Gateway, mock, servers that answer by a script, and Supabase clients, for the tests.
 
 import { spawn } from "node:child_process";
 import { createServer } from "node:http";
@@ -22,8 +22,8 @@ export async function eventually(what, check) {
   throw new Error(`never: ${what}`);
 }
 
-// Resolves to the address in the line that says `told`.
-export async function start(context, flags, told = "listening") {
+// Resolves to the address in the first line of the output that has `marker`.
+export async function start(context, flags, marker = "listening") {
   const child = spawn(BINARY, flags, { env: {}, stdio: ["ignore", "pipe", "pipe"] });
   const ended = new Promise((resolve, reject) => child.on("exit", resolve).on("error", reject));
   context.after(() => {
@@ -33,7 +33,7 @@ export async function start(context, flags, told = "listening") {
   const address = new Promise((resolve) => {
     for (const input of [child.stdout, child.stderr]) {
       createInterface({ input }).on("line", (line) => {
-        if (line.includes(told)) resolve(line.match(/127\.0\.0\.1:\d+/)[0]);
+        if (line.includes(marker)) resolve(line.match(/127\.0\.0\.1:\d+/)[0]);
       });
     }
   });
@@ -59,7 +59,7 @@ export async function startMock(context, ...flags) {
     endSession: (id) => fetch(`${url}/mock/sessions/${id}`, { method: "DELETE" }),
     fault: (fault) => post("/faults", fault),
     repair: () => fetch(`${url}/mock/faults`, { method: "DELETE" }),
-    // Who asked GoTrue for a logout.
+    // The names of the clients that called GoTrue's logout.
     async logouts() {
       const calls = await json(`${url}/mock/calls`);
       const logouts = calls.filter(({ path }) => path.endsWith("/logout"));
@@ -76,7 +76,7 @@ export async function startGateway(context, mock, ...flags) {
   return url;
 }
 
-// Answers by `handle`, and remembers what it was asked.
+// Answers by `handle`, and records the requests.
 export async function startServer(context, handle, options = {}) {
   const requests = [];
   const server = createServer(options, (request, response) => {

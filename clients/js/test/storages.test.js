@@ -1,4 +1,5 @@
-// What goes of the storages and cookies of a page: made-up ones here, real ones in browser.test.js.
+// What is removed from the storages and cookies of a page: fake ones here, real ones in
+// browser.test.js.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -33,16 +34,16 @@ class FakeStorage {
   }
 }
 
-// Answers every request alike.
+// Answers every request in the same way.
 const answering = (status, headers = {}) => async () => new Response(null, { status, headers });
 
 const PLACES = ["localStorage", "sessionStorage", "cookies"];
 
-// `instead` has globals that are other ones here, or none.
+// `instead` replaces globals, or removes them.
 function page(context, { names = [], places = PLACES, denied = [], instead = {} } = {}) {
   const at = (place) => (places.includes(place) ? names : []);
   const written = [];
-  const told = [];
+  const announced = [];
   const closed = [];
   const deny = () => { throw new DOMException("denied", "SecurityError"); };
   const globals = {
@@ -58,7 +59,7 @@ function page(context, { names = [], places = PLACES, denied = [], instead = {} 
     },
     BroadcastChannel: class {
       constructor(name) { this.name = name; }
-      postMessage(message) { told.push({ channel: this.name, ...message }); }
+      postMessage(message) { announced.push({ channel: this.name, ...message }); }
       close() { closed.push(this.name); }
     },
     ...instead,
@@ -75,7 +76,7 @@ function page(context, { names = [], places = PLACES, denied = [], instead = {} 
   const left = () => (
     [globals.localStorage, globals.sessionStorage].map((storage) => storage?.names() ?? [])
   );
-  return { left, written, told, closed };
+  return { left, written, announced, closed };
 }
 
 const suffixes = ["", ".0", ".12", "-user", "-code-verifier", "-code-verifier.0",
@@ -94,7 +95,7 @@ function client(storageKey) {
   return { calls, supabase: { auth } };
 }
 
-describe("names of the session go, others stay", () => {
+describe("names of the session are removed, others stay", () => {
   const named = (key, list) => list.map((suffix) => `${key}${suffix}`);
   const elsewhere = ["theme", "sb-auth-token", "x-sb-a-auth-token"];
   for (const [name, options, ours, others] of [
@@ -121,7 +122,7 @@ describe("names of the session go, others stay", () => {
   }
 });
 
-test("a cookie goes at the host, each parent domain and no domain", async (context) => {
+test("a cookie is expired at the host, each parent domain and no domain", async (context) => {
   const { written } = page(context, { names: ["sb-a-auth-token"] });
   await createLogout({ fetch: answering(401) })();
   const deletion = "sb-a-auth-token=; path=/; max-age=0; domain=";
@@ -139,7 +140,7 @@ test("a cookie without a name hides none that follow it", async (context) => {
   assert.deepEqual([...expired], ["sb-a-auth-token.0", "sb-a-auth-token.1"]);
 });
 
-test("what is stored while the gateway is asked goes too", async (context) => {
+test("keys that are stored during the request are removed too", async (context) => {
   const { left } = page(context);
   const fetch = async () => {
     localStorage.setItem("sb-a-auth-token", "refreshed");
@@ -149,7 +150,7 @@ test("what is stored while the gateway is asked goes too", async (context) => {
   assert.deepEqual(left(), [[], []]);
 });
 
-describe("the session goes whatever was answered, unless the scope is others", () => {
+describe("the session is removed whatever the response, unless the scope is others", () => {
   const offline = async () => { throw new TypeError("fetch failed"); };
   for (const [name, scope, fetch, goes] of [
     ["revoked", "local", answering(200, { "X-Logout-Outcome": "revoked" }), true],
@@ -171,26 +172,26 @@ describe("the session goes whatever was answered, unless the scope is others", (
   }
 });
 
-describe("clients that cannot be asked are told on their channels", () => {
+describe("clients without _removeSession are notified on their channels", () => {
   const { supabase } = client("sb-a-auth-token");
   delete supabase.auth._removeSession;
   for (const [name, options, ours, tells] of [
-    ["none was given", {}, "sb-a-auth-token", true],
-    ["none was given, and the session is in chunks", {}, "sb-a-auth-token.0", true],
-    ["of a version without _removeSession", { supabase }, "sb-a-auth-token", true],
-    ["one that can", client("sb-a-auth-token"), "sb-a-auth-token", false],
+    ["no client", {}, "sb-a-auth-token", true],
+    ["no client, and a session in chunks", {}, "sb-a-auth-token.0", true],
+    ["a client of a version without _removeSession", { supabase }, "sb-a-auth-token", true],
+    ["not a client that notifies them itself", client("sb-a-auth-token"), "sb-a-auth-token", false],
   ]) {
     test(name, async (context) => {
-      const { told, closed } = page(context, { names: [ours] });
+      const { announced, closed } = page(context, { names: [ours] });
       await createLogout({ ...options, fetch: answering(401) })();
       const message = { channel: "sb-a-auth-token", event: "SIGNED_OUT", session: null };
-      assert.deepEqual(told[0], tells ? message : undefined);
-      assert.deepEqual(closed, told.map(({ channel }) => channel));
+      assert.deepEqual(announced[0], tells ? message : undefined);
+      assert.deepEqual(closed, announced.map(({ channel }) => channel));
     });
   }
 });
 
-describe("what is denied keeps nothing else from going", () => {
+describe("what is denied does not keep the rest from being removed", () => {
   for (const denied of [["localStorage"], ["sessionStorage"], ["cookies"], PLACES]) {
     test(denied.join(" and "), async (context) => {
       const names = ["sb-a-auth-token"];
@@ -206,7 +207,7 @@ describe("what is denied keeps nothing else from going", () => {
   }
 });
 
-describe("what a runtime lacks keeps nothing else from going", () => {
+describe("what a runtime lacks does not keep the rest from being removed", () => {
   for (const [name, lacks] of [
     ["no localStorage, as in an Android WebView", { localStorage: null }],
     ["no sessionStorage", { sessionStorage: null }],
@@ -216,21 +217,22 @@ describe("what a runtime lacks keeps nothing else from going", () => {
   ]) {
     for (const [which, made] of [["a client", client("sb-a-auth-token")], ["none", {}]]) {
       test(`${name}, ${which} given`, async (context) => {
-        const { left, written, told } = page(context, { names: ["sb-a-auth-token"], instead: lacks });
+        const names = ["sb-a-auth-token"];
+        const { left, written, announced } = page(context, { names, instead: lacks });
         const { status } = await createLogout({ ...made, fetch: answering(401) })();
         assert.equal(status, 401);
         assert.deepEqual(left(), [[], []]);
         assert.equal(written.length > 0, !("document" in lacks));
-        assert.equal(told.length, made.supabase || "BroadcastChannel" in lacks ? 0 : 1);
+        assert.equal(announced.length, made.supabase || "BroadcastChannel" in lacks ? 0 : 1);
         assert.deepEqual(made.calls, made.supabase && ["_removeSession"]);
       });
     }
   }
 });
 
-describe("a client that is not as it should be logs out", () => {
+describe("a broken client is signed out", () => {
   const broken = () => { throw new Error("broken"); };
-  for (const [name, change, told = "refused"] of [
+  for (const [name, change, expected = "refused"] of [
     ["_removeSession throws", { _removeSession: broken }],
     ["_removeSession rejects", { _removeSession: async () => broken() }],
     ["getSession throws", { getSession: broken }, "failed"],
@@ -244,13 +246,13 @@ describe("a client that is not as it should be logs out", () => {
       const { auth } = client("sb-a-auth-token").supabase;
       const supabase = { auth: { ...auth, ...change } };
       const { outcome } = await createLogout({ supabase, fetch: answering(401) })();
-      assert.equal(outcome, told);
+      assert.equal(outcome, expected);
       assert.deepEqual(left(), [[], []]);
     });
   }
 });
 
-test("the client's own end of the session fires where a sessionStorage is none", async (context) => {
+test("SIGNED_OUT is handled where there is no sessionStorage", async (context) => {
   page(context, { names: ["sb-a-auth-token"], instead: { sessionStorage: null } });
   const { supabase } = client("sb-a-auth-token");
   const heard = [];

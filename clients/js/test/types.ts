@@ -11,9 +11,9 @@ const whole = createLogout({ gatewayUrl: "https://b.test", supabase: ssr, scope:
 createLogout({ supabase: createClient("https://a.supabase.co", "key") });
 
 const { outcome, status, requestId } = await whole();
-const told: [Outcome, number, string | null] = [outcome, status, requestId];
+const fields: [Outcome, number, string | null] = [outcome, status, requestId];
 document.addEventListener("click", plain);
-console.log(told);
+console.log(fields);
 
 // @ts-expect-error There is no such scope.
 createLogout({ scope: "all" });
