@@ -47,7 +47,7 @@ impl Leaving {
 }
 
 #[tokio::test]
-async fn who_hangs_up_before_the_request_is_whole_ends_nothing() {
+async fn a_client_that_hangs_up_before_its_request_is_complete_ends_no_session() {
     let stage = Stage::new().await;
     for leaving in Leaving::ALL {
         for rest in ["", "\r\n{", "Transfer-Encoding: chunked\r\n\r\n5\r\n{"] {
@@ -69,7 +69,7 @@ async fn who_hangs_up_before_the_request_is_whole_ends_nothing() {
 }
 
 #[tokio::test]
-async fn who_hangs_up_while_gotrue_is_asked_or_before_reading_the_answer_is_logged_out() {
+async fn a_client_that_hangs_up_during_the_revocation_or_before_the_response_is_logged_out() {
     let stage = Stage::new().await;
     for leaving in Leaving::ALL {
         let (tokens, other) = (stage.sign_up(), stage.sign_up());
@@ -94,7 +94,7 @@ async fn who_hangs_up_while_gotrue_is_asked_or_before_reading_the_answer_is_logg
 }
 
 #[tokio::test]
-async fn who_hangs_up_while_the_session_is_refreshed_is_logged_out() {
+async fn a_client_that_hangs_up_during_the_refresh_is_logged_out() {
     let stage = Stage::new().await;
     for leaving in Leaving::ALL {
         let tokens = stage.sign_up();
@@ -113,7 +113,7 @@ async fn who_hangs_up_while_the_session_is_refreshed_is_logged_out() {
 }
 
 #[tokio::test]
-async fn who_has_finished_writing_still_gets_the_answer() {
+async fn a_client_that_closes_its_sending_side_still_gets_the_response() {
     let stage = Stage::new().await;
     let tokens = stage.sign_up();
     stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.2, "times": 1}));
@@ -175,7 +175,7 @@ async fn requests_sent_at_once_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn who_expects_a_word_before_sending_gets_it_unless_the_answer_is_known() {
+async fn a_client_that_expects_100_continue_gets_it_unless_the_response_is_already_known() {
     let stage = Stage::new().await;
     let tokens = stage.sign_up();
     let expecting = |length: usize| {

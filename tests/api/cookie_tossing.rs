@@ -50,7 +50,7 @@ fn planted(mine: &str, victims: &str) -> [(&'static str, String); 4] {
 }
 
 #[tokio::test]
-async fn a_planted_csrf_pair_ends_nothing_and_hinders_nobody() {
+async fn a_planted_csrf_pair_ends_no_session_and_blocks_no_genuine_logout() {
     let stage = Stage::new().await;
     let attacker = stage.sign_up();
     let of_attacker = stage.csrf_token(&attacker).await;

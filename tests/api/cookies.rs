@@ -241,7 +241,7 @@ async fn with_very_many_scopes_each_call_deletes_something_that_the_browser_show
 /// What a browser holds goes within a few calls, each within the budget; only the first needs a
 /// session.
 #[tokio::test]
-async fn what_does_not_fit_the_budget_goes_with_the_next_calls() {
+async fn cookies_that_do_not_fit_the_budget_are_deleted_by_the_next_logouts() {
     for (budget, domains, most) in [(3072, "127.0.0.1", 5), (512, "127.0.0.1", 60)] {
         let setup = Setup::new().flag("set-cookie-budget", &budget.to_string());
         let stage = setup.flag("cookie-domains", domains).start().await;

@@ -104,7 +104,7 @@ async fn a_foreign_page_is_refused_before_anything_else_is_looked_at() {
 type Own = (bool, &'static str, &'static [(&'static str, &'static str)], &'static str, bool);
 
 #[tokio::test]
-async fn the_own_origin_is_the_host_with_the_scheme_that_a_trusted_proxy_tells() {
+async fn the_own_origin_is_the_host_with_the_scheme_of_a_trusted_proxys_header() {
     const HTTPS: (&str, &str) = ("X-Forwarded-Proto", "https");
     const PUBLIC: (&str, &str) = ("X-Forwarded-Host", "app.example.com");
     const TWO: (&str, &str) = ("X-Forwarded-Host", "evil.example, app.example.com");

@@ -205,7 +205,7 @@ async fn a_second_tab_never_invalidates_the_first_ones_token() {
 }
 
 #[tokio::test]
-async fn genuine_sessions_get_a_token_expired_and_ended_ones_too_and_nobody_else() {
+async fn genuine_sessions_get_a_csrf_token_even_if_expired_or_ended_and_no_others_do() {
     let stage = Stage::new().await;
     let (expired, ended) = (stage.sign_up(), stage.sign_up());
     stage.pass(3600);

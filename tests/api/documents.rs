@@ -46,7 +46,7 @@ fn the_configurations_of_proxies_that_are_shown_are_those_that_are_tested() {
 }
 
 #[tokio::test]
-async fn the_contract_and_its_page_do_not_tell_the_version_of_the_product() {
+async fn the_contract_and_its_page_do_not_show_the_products_version() {
     let stage = Stage::new().await;
     for path in ["/openapi.json", "/docs", "/docs/swagger-initializer.js"] {
         let reply = stage.get(path).send().await;

@@ -89,7 +89,7 @@ async fn every_error_has_its_envelope_and_a_text_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_panic_is_this_requests_500_and_tells_nothing() {
+async fn a_panic_is_a_500_for_its_request_and_reveals_nothing() {
     async fn bug() -> &'static str {
         panic!("what a panic says may hold anything: x9tell-tale9x");
     }

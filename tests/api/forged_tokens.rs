@@ -78,7 +78,7 @@ async fn every_forged_or_odd_token_is_refused_for_its_reason_and_ends_nothing(
 }
 
 #[tokio::test]
-async fn what_a_forger_calls_his_key_is_told_to_nobody_and_may_be_100_kb_long() {
+async fn the_key_id_of_a_forged_token_appears_nowhere_even_if_it_has_100_kb() {
     let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
     let head = [("RUST_LOG", "trace"), ("GATEWAY_MAX_HEADER_BYTES", "262144")];
     let serving = Serving::start(&stage, &head).await;

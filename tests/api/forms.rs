@@ -61,7 +61,7 @@ async fn a_form_ends_the_session_and_leads_where_it_says() {
 }
 
 #[tokio::test]
-async fn what_no_form_can_send_is_answered_by_json() {
+async fn a_request_that_no_form_can_send_gets_a_json_response() {
     let stage = Stage::new().await;
     for route in ["/logout", "/logout/"] {
         let (tokens, browser) = signed_in(&stage).await;
@@ -172,7 +172,7 @@ async fn a_form_of_another_page_ends_nothing() {
 }
 
 #[tokio::test]
-async fn a_form_is_told_by_the_address_what_did_not_work() {
+async fn the_redirect_of_a_failed_form_names_the_outcome() {
     let stage = Setup::new().flag("redirect-default", "/signed-out?by=form").start().await;
     for (status, place, location) in [
         (500, &[][..], "/signed-out?by=form&logout=failed"),
@@ -198,7 +198,7 @@ async fn a_form_is_told_by_the_address_what_did_not_work() {
 }
 
 #[tokio::test]
-async fn a_session_that_has_ended_is_an_outcome_where_the_operator_wants_it_told() {
+async fn an_ended_session_is_named_in_the_redirect_if_the_operator_configures_it() {
     let stage = Stage::with(&[("session-not-found", "unauthorized")]).await;
     let (tokens, browser) = signed_in(&stage).await;
     assert!(stage.mock.delete_session(tokens.session_id));

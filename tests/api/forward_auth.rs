@@ -101,7 +101,7 @@ fn grown(stage: &Stage, tokens: &Tokens) -> Tokens {
 #[case::nginx(Kind::Nginx)]
 #[case::caddy(Kind::Caddy)]
 #[tokio::test]
-async fn who_logs_out_through_the_proxy_does_not_reach_the_api_again(#[case] kind: Kind) {
+async fn after_a_logout_through_the_proxy_the_session_does_not_reach_the_api(#[case] kind: Kind) {
     let scene = Scene::new(kind).await;
     let stage = &scene.stage;
     for route in ["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout/"] {
@@ -143,7 +143,7 @@ async fn who_logs_out_through_the_proxy_does_not_reach_the_api_again(#[case] kin
 #[case::nginx(Kind::Nginx)]
 #[case::caddy(Kind::Caddy)]
 #[tokio::test]
-async fn who_shows_no_living_session_does_not_reach_the_api(#[case] kind: Kind) {
+async fn a_request_without_a_living_session_does_not_reach_the_api(#[case] kind: Kind) {
     let scene = Scene::new(kind).await;
     let stage = &scene.stage;
     let expired = stage.sign_up();
@@ -194,7 +194,7 @@ async fn who_shows_no_living_session_does_not_reach_the_api(#[case] kind: Kind) 
 #[case::nginx(Kind::Nginx)]
 #[case::caddy(Kind::Caddy)]
 #[tokio::test]
-async fn where_nobody_can_judge_nobody_gets_in(#[case] kind: Kind) {
+async fn while_no_token_can_be_verified_no_request_passes(#[case] kind: Kind) {
     let no_keys = json!({"operation": "jwks", "kind": "status", "status": 503});
     let stage = Setup::new().unready().start_with(&[no_keys]).await;
     let api = Recorder::api();

@@ -94,7 +94,7 @@ async fn a_decent_request_id_is_kept_and_any_other_replaced() {
 }
 
 #[tokio::test]
-async fn https_is_what_a_trusted_proxy_says() {
+async fn https_is_read_from_a_trusted_proxys_header_only() {
     let https = ("X-Forwarded-Proto", "https");
     let hsts = "strict-transport-security";
     let alone = Stage::new().await;

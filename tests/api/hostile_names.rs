@@ -28,7 +28,7 @@ async fn logout_among(stage: &Stage, csrf: &Csrf, tokens: &Tokens, pair: &[u8]) 
 }
 
 #[tokio::test]
-async fn whatever_a_cookie_is_called_the_session_ends_and_only_names_of_ours_go() {
+async fn hostile_cookie_names_stop_no_logout_and_only_the_gateways_names_are_deleted() {
     let stage = Stage::new().await;
     let csrf = Csrf::new(&Setup::new().flag("supabase-url", stage.mock.url()).config()).unwrap();
     let rows = rows();

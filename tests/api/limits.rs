@@ -99,7 +99,7 @@ async fn requests_with_one_token_share_one_call_to_gotrue_and_one_place() {
 }
 
 #[tokio::test]
-async fn what_only_gotrue_can_judge_takes_a_place() {
+async fn a_token_that_only_gotrue_can_verify_takes_a_place() {
     let setup = Setup::new().algorithm(Algorithm::Hs256);
     let setup = setup.flags(&[("max-in-flight", "1"), ("upstream-timeout", "800ms")]);
     let stage = setup.start().await;
@@ -243,7 +243,7 @@ async fn a_head_that_does_not_come_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn several_threads_serve_one_address_and_share_what_was_revoked() {
+async fn several_threads_serve_one_address_and_share_the_revocation_list() {
     let stage = Stage::with(&[("threads", "3")]).await;
     for _ in 0..12 {
         let tokens = stage.sign_up();

@@ -17,7 +17,7 @@ fn asked(stage: &Stage) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_expired_token_is_refreshed_then_revoked_and_nobody_sees_the_new_one() {
+async fn an_expired_token_is_refreshed_then_revoked_and_the_new_token_never_leaves_the_gateway() {
     let stage = Stage::new().await;
     for (route, form) in ROUTES.into_iter().zip(Form::ALL) {
         let tokens = stage.sign_up();
@@ -123,7 +123,7 @@ async fn an_expired_session_without_a_refresh_token_is_401_expired() {
 type Told = (u16, (&'static str, Option<&'static str>), Option<&'static str>);
 
 #[tokio::test]
-async fn a_refresh_that_fails_is_told_truthfully() {
+async fn a_failed_refresh_is_reported_truthfully() {
     let stage = Setup::new().flag("upstream-timeout", "5s").start().await;
     let unknown = recording("refresh-unknown").response.headers;
     let expired = json!({"status": 400, "code": "session_expired"});

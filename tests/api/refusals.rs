@@ -49,7 +49,7 @@ async fn a_database_that_is_down_is_an_error_of_gotrue() {
 }
 
 #[tokio::test]
-async fn the_header_tells_before_the_body_and_the_body_before_the_status() {
+async fn the_code_header_takes_precedence_over_the_body_and_the_body_over_the_status() {
     let stage = Stage::new().await;
     let header = json!({"x-sb-error-code": "session_not_found"});
     let other = json!({"code": "user_banned", "message": "x"});
@@ -103,7 +103,7 @@ async fn the_header_tells_before_the_body_and_the_body_before_the_status() {
 }
 
 #[tokio::test]
-async fn an_empty_code_header_is_none_and_the_body_tells() {
+async fn an_empty_code_header_is_ignored_and_the_body_decides() {
     let stage = Stage::new().await;
     let tokens = stage.sign_up();
     assert!(stage.mock.delete_session(tokens.session_id));
@@ -116,7 +116,7 @@ async fn an_empty_code_header_is_none_and_the_body_tells() {
 
 /// Status, code, how many tries are made of it, and what comes of it.
 #[tokio::test]
-async fn a_code_on_an_answer_of_somebody_unwell_is_not_believed() {
+async fn an_error_code_with_a_5xx_is_not_used() {
     let stage = Setup::new().flag("upstream-timeout", "5s").start().await;
     for (status, code, tries, reason) in [
         (500, "session_not_found", 1, "auth_service_error"),

@@ -49,7 +49,7 @@ async fn assert_verified(stage: &Stage, sessions: &LongLived, case: &str) {
 }
 
 #[tokio::test]
-async fn an_expired_token_beside_anothers_refresh_token_locks_nobody_out() {
+async fn an_expired_token_beside_a_foreign_refresh_token_locks_no_session_out() {
     let stage = Stage::new().await;
     for scope in ["local", "others", "global"] {
         let sessions = long_lived(&stage);
@@ -65,7 +65,7 @@ async fn an_expired_token_beside_anothers_refresh_token_locks_nobody_out() {
 }
 
 #[tokio::test]
-async fn an_expired_token_that_gotrue_does_not_refresh_locks_nobody_out() {
+async fn an_expired_token_that_gotrue_does_not_refresh_locks_no_session_out() {
     let stage = Setup::new().flag("upstream-timeout", "5s").start().await;
     let down = json!({"operation": "token", "kind": "status", "status": 503, "times": 2});
     let error = json!({"operation": "token", "kind": "status", "status": 500, "times": 1});
@@ -130,7 +130,7 @@ async fn answered_in_2100(stage: &Stage, status: u16) -> Tokens {
 }
 
 #[tokio::test]
-async fn the_clock_of_somebody_who_is_not_gotrue_locks_no_later_sign_in_out() {
+async fn the_date_of_another_server_locks_no_later_sign_in_out() {
     // Of a 204 as well: GoTrue's clock is not past the `exp` of the token that it took.
     for status in [500, 404, 429, 200, 204] {
         let stage = Stage::new().await;
@@ -141,7 +141,7 @@ async fn the_clock_of_somebody_who_is_not_gotrue_locks_no_later_sign_in_out() {
 }
 
 #[tokio::test]
-async fn a_failing_answer_moves_no_cut_off_whatever_clock_it_tells() {
+async fn the_date_of_a_failed_answer_moves_no_cut_off() {
     for behind in [-3600, -20, 20, 3600] {
         let stage = Stage::new().await;
         let tokens = stage.sign_up();
@@ -164,7 +164,7 @@ async fn a_failing_answer_moves_no_cut_off_whatever_clock_it_tells() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_logged_out_here_ends_nobody_else() {
+async fn a_token_of_a_logged_out_session_ends_no_other_session() {
     let stage = Stage::new().await;
     let thief = stage.sign_up();
     let owner = stage.sign_in_again(&thief);
@@ -246,7 +246,7 @@ async fn gotrues_refusal_of_a_banned_user_ends_no_other_session_here() {
 }
 
 #[tokio::test]
-async fn a_session_that_nobody_ended_is_refused_for_a_week_and_a_tokens_lifetime() {
+async fn an_unconfirmed_end_is_refused_for_a_week_and_a_tokens_lifetime() {
     const WEEK: i64 = 7 * 86_400;
     let stage = Setup::new().flag("max-token-lifetime", "1h").start().await;
     let tokens = stage.sign_up();

@@ -236,7 +236,7 @@ async fn a_request_is_judged_in_the_order_of_the_contract() {
 }
 
 #[tokio::test]
-async fn health_and_documents_answer_whoever_asks() {
+async fn health_and_documents_need_no_credential() {
     let stage = Setup::new().flag("admin-bind", "127.0.0.1:0").start().await;
     for address in [stage.address, stage.admin_address.unwrap()] {
         for path in ["/healthz", "/readyz"] {

@@ -163,7 +163,7 @@ async fn gotrue_is_asked_about_a_token_once_in_ten_seconds() {
 }
 
 #[tokio::test]
-async fn what_gotrue_said_is_forgotten_after_ten_seconds() {
+async fn an_introspection_answer_is_cached_for_ten_seconds() {
     use logout_gateway::{
         gotrue::{GoTrue, OnBehalfOf},
         session::introspection::{Introspection, IntrospectionCache, introspect},
@@ -200,7 +200,7 @@ async fn what_gotrue_said_is_forgotten_after_ten_seconds() {
 }
 
 #[tokio::test]
-async fn a_gotrue_that_cannot_judge_leaves_nobody_verified() {
+async fn while_gotrue_cannot_verify_a_token_verify_lets_no_session_in() {
     let stage = shared_secret().await;
     let tokens = stage.sign_up();
     stage.fault(json!({"operation": "user", "kind": "status", "status": 500}));
@@ -214,7 +214,8 @@ async fn a_gotrue_that_cannot_judge_leaves_nobody_verified() {
 }
 
 #[tokio::test]
-async fn a_forger_locks_nobody_out_while_gotrue_is_down_and_an_owner_leaves_at_once() {
+async fn while_gotrue_is_down_a_forger_locks_no_session_out_and_an_owners_logout_is_refused_at_verify_at_once()
+ {
     let down = json!({"operation": "logout", "kind": "status", "status": 500, "times": 1});
     let stage = shared_secret().await;
     let tokens = stage.sign_up();

@@ -147,7 +147,7 @@ async fn a_refresh_is_retried_by_the_same_rules() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_second_try_is_told_and_not_tried_again() {
+async fn a_refusal_of_the_second_try_is_final() {
     let stage = Stage::new().await;
     for status in [400, 401, 403, 404, 429] {
         let tokens = stage.sign_up();
@@ -215,7 +215,7 @@ async fn of_the_others_a_session_gone_after_an_unknown_try_says_nothing() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_known_within_the_time_to_connect() {
+async fn an_unreachable_gotrue_is_noticed_within_the_connect_timeout() {
     let stage = Stage::new().await;
     let tokens = stage.sign_up();
     stage.stop_mock();
@@ -258,7 +258,7 @@ async fn a_user_agent_of_more_than_1024_bytes_is_not_passed_on() {
 }
 
 #[tokio::test]
-async fn what_cloudflare_answers_for_gotrue_is_passing_and_queued() {
+async fn cloudflares_errors_for_gotrue_are_temporary_and_queued() {
     let directory = tempfile::tempdir().unwrap();
     let store = format!("file:{}", directory.path().join("store").display());
     let stage = Stage::with(&[("store", &store)]).await;

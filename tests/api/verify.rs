@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::harness::{Browser, Form, Setup, Stage, assert_error, claims_of};
 
 #[tokio::test]
-async fn a_living_session_is_told_by_its_identity_and_no_body() {
+async fn a_living_session_gets_identity_headers_and_no_body() {
     let stage = Stage::new().await;
     let tokens = stage.sign_up();
     let by_cookie = Browser::without_csrf(&stage, &tokens, Form::Chunked);
@@ -70,7 +70,7 @@ async fn any_method_and_any_path_below_is_judged() {
 }
 
 #[tokio::test]
-async fn who_is_not_alive_is_refused_by_reason() {
+async fn a_session_that_does_not_live_is_refused_with_its_reason() {
     let stage = Stage::new().await;
     let verify = async |token: &str| stage.get("/api/auth/verify").bearer(token).send().await;
     let missing = stage.get("/api/auth/verify").send().await;
@@ -114,7 +114,7 @@ const LIST: [(&str, bool, bool); 3] =
     [("local", true, false), ("others", false, true), ("global", true, true)];
 
 #[tokio::test]
-async fn what_a_scope_ends_is_refused_at_once_whatever_gotrue_answered() {
+async fn verify_refuses_at_once_what_a_scope_ends_whatever_gotrue_answered() {
     let answers = [
         json!(null),
         json!({"operation": "logout", "kind": "status", "status": 500, "times": 1}),

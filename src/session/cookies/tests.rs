@@ -40,7 +40,7 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
-fn of_a_request_only_cookies_of_ours_are_kept() {
+fn only_cookies_that_a_logout_needs_are_read() {
     let config = config(K, 3072);
     let foreign: Vec<_> = (0..10_000).map(|n| format!("foreign-{n}=value-{n}")).collect();
     // The second line is no UTF-8.
@@ -106,7 +106,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_written_is_read_however_it_was_cut(
+    fn a_session_cookie_is_read_however_it_is_split_into_chunks(
         access in "[A-Za-z0-9_.-]{1,3000}",
         refresh in "[a-z0-9]{1,12}",
         size in 50_usize..3180,
@@ -132,7 +132,7 @@ proptest! {
     }
 
     #[test]
-    fn a_name_is_ours_only_below_the_key(suffix in "[A-Za-z0-9._-]{0,80}") {
+    fn only_names_of_the_storage_key_belong_to_the_session(suffix in "[A-Za-z0-9._-]{0,80}") {
         prop_assert_eq!(role(K, &format!("x{K}{suffix}")), None);
         prop_assert_eq!(role(K, &suffix), None);
         let name = format!("{K}{suffix}");

@@ -51,7 +51,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn no_text_is_believed_that_nobody_composed(text in "\\PC{0,200}|[A-Za-z0-9_-]{0,40}(\\.[A-Za-z0-9_-]{0,40}){0,4}") {
+    fn arbitrary_text_is_never_accepted_as_a_token(text in "\\PC{0,200}|[A-Za-z0-9_-]{0,40}(\\.[A-Za-z0-9_-]{0,40}){0,4}") {
         prop_assert!(read(&text).is_err());
         let _ = session_of(&text);
     }
@@ -95,7 +95,7 @@ fn the_good_one_is_believed() {
 }
 
 #[test]
-fn a_text_that_is_no_unicode_is_refused_even_in_a_claim_that_nobody_reads() {
+fn text_that_is_not_utf8_is_refused_even_in_an_unused_claim() {
     let mut claims = good();
     claims["name"] = json!("\u{141}");
     let mut claims = claims.to_string().into_bytes();

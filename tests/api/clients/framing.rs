@@ -154,7 +154,7 @@ async fn http_1_0_is_answered_and_closed_unless_it_asks_to_stay() {
 }
 
 #[tokio::test]
-async fn another_protocol_ends_the_connection_and_hurts_nobody() {
+async fn another_protocol_closes_the_connection_and_harms_no_other_client() {
     let stage = Stage::with(&[("header-timeout", "1s")]).await;
     let tls: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     for (bytes, answer) in [

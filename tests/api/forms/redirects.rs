@@ -61,7 +61,7 @@ async fn no_form_leads_out() {
 }
 
 #[tokio::test]
-async fn what_no_proxy_has_room_for_is_not_led_to() {
+async fn a_redirect_target_too_long_for_a_proxys_buffer_is_not_used() {
     let stage = Stage::new().await;
     let (longest, longer) = (format!("/{}", "a".repeat(511)), format!("/{}", "a".repeat(512)));
     assert_eq!(led(&stage, &longest).await, longest + "?logout=refused");
@@ -73,7 +73,7 @@ async fn what_no_proxy_has_room_for_is_not_led_to() {
 }
 
 #[tokio::test]
-async fn a_path_of_the_own_origin_and_what_is_listed_is_led_to() {
+async fn a_form_redirects_to_own_paths_and_listed_urls() {
     let stage = Setup::new().flag("redirect-urls", URLS).start().await;
     for (asked, led_to) in [
         ("/", "/?logout=refused"),

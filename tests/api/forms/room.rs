@@ -29,7 +29,7 @@ async fn a_form_says_how_many_cookies_are_left_although_it_does_not_come_back() 
 }
 
 #[tokio::test]
-async fn what_a_form_is_answered_fits_into_a_proxys_buffer() {
+async fn the_response_to_a_form_fits_into_a_proxys_buffer() {
     let flags = [("trusted-proxies", "127.0.0.1"), ("clear-site-data", "cache,storage")];
     let stage = Stage::with(&flags).await;
     let place = format!("/?{}", "'".repeat(170));

@@ -66,7 +66,7 @@ async fn an_identity_of_the_clients_own_never_reaches_the_api(#[case] kind: Kind
 #[case::nginx(Kind::Nginx)]
 #[case::caddy(Kind::Caddy)]
 #[tokio::test]
-async fn a_client_is_who_the_proxy_saw_and_not_who_it_says(#[case] kind: Kind) {
+async fn the_client_address_is_the_one_that_the_proxy_saw(#[case] kind: Kind) {
     let scene = Scene::new(kind).await;
     let lies = [
         ("X-Forwarded-For", "203.0.113.7"),

@@ -200,7 +200,7 @@ async fn a_new_key_set_is_believed_key_by_key_and_no_key_that_is_not_in_it() {
 
 /// At the start it leaves the gateway without keys, to try again by itself; later it changes nothing.
 #[test]
-fn what_is_no_key_set_is_none_at_the_start_and_later_leaves_the_keys_as_they_were() {
+fn an_invalid_key_set_is_none_at_the_start_and_later_keeps_the_known_keys() {
     let rows = GARBAGE.iter().map(|(name, status, published)| (*name, (*status, *published)));
     side_by_side(rows, |(status, published): (u16, Published)| async move {
         let key = recorded("es256");

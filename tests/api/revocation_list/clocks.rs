@@ -37,7 +37,7 @@ async fn a_date_before_the_token_that_asked_was_issued_is_not_gotrues_clock() {
 }
 
 #[tokio::test]
-async fn a_gotrue_whose_clock_is_ahead_ends_what_it_issued_before_the_logout() {
+async fn if_gotrues_clock_is_ahead_a_logout_ends_all_tokens_issued_before_it() {
     for ahead in [40, 600] {
         for is_expired in [false, true] {
             let stage = Setup::new().gotrue_ahead(ahead).start().await;
@@ -65,7 +65,7 @@ async fn a_gotrue_whose_clock_is_ahead_ends_what_it_issued_before_the_logout() {
 }
 
 #[tokio::test]
-async fn a_gotrue_that_is_ahead_and_fails_ends_what_is_no_younger_than_the_token_that_asked() {
+async fn if_gotrue_fails_with_its_clock_ahead_the_cut_off_is_the_issue_time_of_the_asking_token() {
     let stage = Setup::new().gotrue_ahead(20).start().await;
     let asker = stage.sign_up();
     let other = stage.sign_in_again(&asker);

@@ -16,12 +16,12 @@ use crate::harness::{
 const ROUTE: &str = "/api/auth/logout";
 
 #[tokio::test]
-async fn a_logout_that_goes_wrong_upstream_tells_the_truth_in_time() {
+async fn a_logout_with_an_upstream_fault_is_reported_truthfully_in_time() {
     at_every_row(Operation::Logout).await;
 }
 
 #[tokio::test]
-async fn a_refresh_that_goes_wrong_upstream_tells_the_truth_in_time() {
+async fn a_refresh_with_an_upstream_fault_is_reported_truthfully_in_time() {
     at_every_row(Operation::Token).await;
 }
 
@@ -96,7 +96,7 @@ fn check(stage: &Stage, operation: Operation, case: Case, reply: &Reply) {
 }
 
 #[tokio::test]
-async fn a_refused_connection_is_tried_twice_and_told() {
+async fn a_refused_connection_is_tried_twice_and_reported() {
     for operation in [Operation::Logout, Operation::Token] {
         let upstream = Upstream::start();
         let stage = upstream.stage(Setup::new()).await;

@@ -14,7 +14,7 @@ use super::{
 use crate::harness::{Operation, Reply, Setup, Stage, Step, Upstream, assert_error};
 
 #[tokio::test]
-async fn a_token_that_nobody_can_judge_now_is_neither_let_in_nor_refused() {
+async fn a_token_that_cannot_be_verified_now_is_neither_accepted_nor_refused() {
     let elsewhere = Elsewhere::listen();
     let (late, prompt) = table(&elsewhere);
     tokio::join!(side_by_side(late, SHORT_BUDGET), side_by_side(prompt, LONG_BUDGET));

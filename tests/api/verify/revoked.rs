@@ -34,7 +34,7 @@ async fn an_expired_token_of_a_logged_out_session_is_revoked_if_it_is_genuine() 
 }
 
 #[tokio::test]
-async fn an_expired_token_that_anybody_can_write_is_expired_whatever_its_session() {
+async fn a_forgeable_expired_token_is_expired_even_if_its_session_is_revoked() {
     let stage = Setup::new().algorithm(Algorithm::Hs256).start().await;
     let tokens = stage.sign_up();
     assert_eq!(stage.post("/logout").bearer(&tokens.access_token).send().await.status, 200);

@@ -60,7 +60,7 @@ fn an_rsa_key_under_2048_bits_is_left_out_however_it_is_written() {
 }
 
 #[test]
-fn keys_of_one_kid_are_told_apart_by_their_algorithm_and_else_the_first_counts() {
+fn keys_of_one_kid_differ_by_algorithm_and_the_first_of_each_is_used() {
     let second = es256(&json!({"x": "AAAA8Cq4RBlo5PptEYTozoUkRhs1SMObwTEZXG93M00"}));
     let body = json!({"keys": [es256(&json!({})), rsa("a", |n| n), second]}).to_string();
     let keys = read(body.as_bytes()).unwrap();
