@@ -86,7 +86,7 @@ enum Trouble {
     #[error("GATEWAY_STORE: {0}")]
     Address(String),
     #[error(transparent)]
-    Open(#[from] store::CannotOpen),
+    Open(#[from] store::OpenStoreError),
     #[error(transparent)]
     Store(#[from] store::StoreError),
     #[error("GATEWAY_STORE: {0} has no queue")]
@@ -109,7 +109,7 @@ pub fn queue(args: QueueArgs) -> ExitCode {
     let QueueArgs { store, action } = args;
     run(store, async |address| match action {
         Action::RevocationList => {
-            let entries = store::look_into(&address).await?.entries;
+            let entries = store::read_only(&address).await?.entries;
             let entries = entries.ok_or(Trouble::NoQueue("memory"))?;
             print(entries.iter().map(QueuedLogout::from), &QUEUE_COLUMNS)
         }
@@ -139,7 +139,7 @@ fn queue_of(store: &dyn Store) -> Result<&dyn Queue, Trouble> {
 #[must_use]
 pub fn failures(args: FailuresArgs) -> ExitCode {
     run(args.store, async |address| {
-        let failures = store::look_into(&address).await?.failures;
+        let failures = store::read_only(&address).await?.failures;
         print(failures.into_iter().map(FailedLogout::from), &FAILURE_COLUMNS)
     })
 }
@@ -202,7 +202,7 @@ async fn drop_entries(store: &dyn Store, queue: &dyn Queue, which: &Which) -> Re
             continue;
         }
         let dropped = Failure::of_entry(&entry, now, "dropped", &entry.reason, None);
-        match store.note(&[dropped]).await {
+        match store.append_failures(&[dropped]).await {
             Ok(()) => writeln!(io::stdout(), "{id}: dropped")?,
             Err(cause) => {
                 not_noted += 1;

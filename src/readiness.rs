@@ -116,7 +116,7 @@ impl Readiness {
         let parts = [
             // Whoever stops it knows, and the log has a line of its own.
             (Part::ShuttingDown, self.stopping.is_cancelled(), false),
-            (Part::Store, !self.store.ready(), !self.store.is_loading()),
+            (Part::Store, !self.store.is_ready(), !self.store.is_loading()),
             (Part::KeySet, !self.verifier.ready(), fetched),
         ];
         let looked =

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::clock_jump::Steadiness;
 use crate::{
-    failure_log::Unwritten,
+    failure_log::FailureWriter,
     gotrue,
     http::{
         router,
@@ -40,7 +40,7 @@ const LAST_FAILURES: Duration = Duration::from_secs(2);
 pub(super) async fn run(
     admin: Option<TcpListener>,
     app: Arc<AppState>,
-    mut unwritten: Unwritten,
+    mut unwritten: FailureWriter,
     over: CancellationToken,
 ) {
     let store = app.logout.store.clone();
@@ -65,7 +65,7 @@ pub(super) async fn run(
         () = keep_looking(&app) => {}
         () = keep_minutes(&app) => {}
         () = startup_warnings::warn(&app) => {}
-        () = store.keep() => {}
+        () = store.run() => {}
         () = unwritten.write_all(&*store) => {}
     }
     unwritten.close();

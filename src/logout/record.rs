@@ -83,7 +83,9 @@ impl Logout {
     /// one that was logged out here already. Its tokens may be with the very thief whom its user wanted
     /// to be rid of. If the store does not answer, another instance may have set the one cut-off.
     async fn may_set_cut_off(&self, session: &Session) -> bool {
-        self.learn(session).await && !self.is_refused(session) && !self.has_counted_cut_off(session)
+        self.sync_list(session).await
+            && !self.is_refused(session)
+            && !self.has_counted_cut_off(session)
     }
 
     /// The time up to which tokens count as issued before the logout.

@@ -6,15 +6,15 @@ use crate::gotrue::Refusal;
 
 const FIRST: Duration = Duration::from_secs(1);
 /// Between two tries, unless a `Retry-After` asks for more.
-pub const LONGEST: Duration = Duration::from_mins(5);
+pub const MAX_PAUSE: Duration = Duration::from_mins(5);
 /// What a `Retry-After` may ask for: a proxy's mistake shall not outlast the entry.
-pub const LONGEST_ASKED: Duration = Duration::from_hours(1);
+pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// The pause from `now` to the next try after `attempts` failed ones: twice as long each time, with
 /// jitter of a half, and no shorter than a `Retry-After` asks for.
 #[must_use]
 pub fn after(attempts: u32, refusal: &Refusal, now: SystemTime) -> Duration {
-    let doubled = FIRST.saturating_mul(2_u32.saturating_pow(attempts)).min(LONGEST);
+    let doubled = FIRST.saturating_mul(2_u32.saturating_pow(attempts)).min(MAX_PAUSE);
     let jittered = doubled.mul_f64(0.5 + fastrand::f64() / 2.0);
     jittered.max(asked_for(refusal, now).unwrap_or_default())
 }
@@ -30,7 +30,7 @@ fn asked_for(refusal: &Refusal, now: SystemTime) -> Option<Duration> {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default(),
     };
-    Some(asked.min(LONGEST_ASKED))
+    Some(asked.min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]

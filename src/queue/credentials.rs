@@ -81,7 +81,7 @@ impl Credentials {
 
 /// Credentials that cannot be read back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CannotOpen {
+pub enum UnsealError {
     /// Neither `GATEWAY_SECRET` nor `GATEWAY_SECRET_PREVIOUS` sealed them.
     #[error("sealed with a secret that is neither GATEWAY_SECRET nor GATEWAY_SECRET_PREVIOUS")]
     UnknownKey,
@@ -165,20 +165,20 @@ impl Seal {
     /// What [`Seal::seal`] sealed for this entry.
     ///
     /// # Errors
-    /// [`CannotOpen`].
+    /// [`UnsealError`].
     pub fn open(
         &self,
         sealed: &SealedCredentials,
         entry: &QueueEntry,
-    ) -> Result<Credentials, CannotOpen> {
+    ) -> Result<Credentials, UnsealError> {
         let mut keys = std::iter::once(&self.current).chain(&self.previous);
-        let key = keys.find(|key| key.id == sealed.key_id).ok_or(CannotOpen::UnknownKey)?;
+        let key = keys.find(|key| key.id == sealed.key_id).ok_or(UnsealError::UnknownKey)?;
         let bound_to = sealed.bound_to.clone().unwrap_or_else(|| entry.binding());
-        let mut text = URL_SAFE_NO_PAD.decode(&sealed.sealed).map_err(|_| CannotOpen::Damaged)?;
-        let (nonce, text) = text.split_at_mut_checked(NONCE_LEN).ok_or(CannotOpen::Damaged)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| CannotOpen::Damaged)?;
+        let mut text = URL_SAFE_NO_PAD.decode(&sealed.sealed).map_err(|_| UnsealError::Damaged)?;
+        let (nonce, text) = text.split_at_mut_checked(NONCE_LEN).ok_or(UnsealError::Damaged)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| UnsealError::Damaged)?;
         let text = key.sealing.open_in_place(nonce, Aad::from(bound_to), text);
-        text.ok().and_then(|text| serde_json::from_slice(text).ok()).ok_or(CannotOpen::Damaged)
+        text.ok().and_then(|text| serde_json::from_slice(text).ok()).ok_or(UnsealError::Damaged)
     }
 }
 
@@ -243,7 +243,7 @@ mod tests {
         }
         assert_eq!(
             seal("b", Some("c")).open(&sealed, &entry()).unwrap_err(),
-            CannotOpen::UnknownKey
+            UnsealError::UnknownKey
         );
         let other = Uuid::from_u128(9);
         let scope = "global".to_owned();
@@ -254,13 +254,13 @@ mod tests {
         ] {
             assert_eq!(
                 old.open(&sealed, &changed).unwrap_err(),
-                CannotOpen::Damaged,
+                UnsealError::Damaged,
                 "{changed:?}"
             );
         }
         for damaged in ["", "AAAA", &sealed.sealed[1..], &format!("{}AAAA", sealed.sealed)] {
             let damaged = SealedCredentials { sealed: damaged.to_owned(), ..sealed.clone() };
-            assert_eq!(old.open(&damaged, &entry()).unwrap_err(), CannotOpen::Damaged);
+            assert_eq!(old.open(&damaged, &entry()).unwrap_err(), UnsealError::Damaged);
         }
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::{
     backoff,
     bounds::{Bounds, QueueFullError},
-    credentials::{CannotOpen, Credentials, Seal},
+    credentials::{Credentials, Seal, UnsealError},
     entry::{QueueEntry, SealedCredentials, entry_id},
 };
 use crate::{
@@ -63,14 +63,14 @@ impl RevocationQueue {
     }
 
     /// GoTrue has answered a request: wakes the worker if it waits for GoTrue to recover.
-    pub fn gotrue_is_well(&self) {
+    pub fn report_gotrue_answered(&self) {
         if self.failing.load(Ordering::Relaxed) {
             self.well.notify_one();
         }
     }
 
-    /// Waits for [`RevocationQueue::gotrue_is_well`], which wakes only while GoTrue is `failing`.
-    pub async fn until_well(&self, failing: bool) {
+    /// Waits for [`RevocationQueue::report_gotrue_answered`], which wakes only while GoTrue is `failing`.
+    pub async fn wait_for_recovery(&self, failing: bool) {
         self.failing.store(failing, Ordering::Relaxed);
         self.well.notified().await;
     }
@@ -78,12 +78,12 @@ impl RevocationQueue {
     /// Opens credentials of an entry.
     ///
     /// # Errors
-    /// [`CannotOpen`].
+    /// [`UnsealError`].
     pub fn open(
         &self,
         sealed: &SealedCredentials,
         entry: &QueueEntry,
-    ) -> Result<Credentials, CannotOpen> {
+    ) -> Result<Credentials, UnsealError> {
         self.seal.open(sealed, entry)
     }
 

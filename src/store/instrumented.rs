@@ -70,8 +70,8 @@ impl Store for InstrumentedStore {
 
     /// Counted as `is_revoked`, for it asks the store the same question. It has no span, because a list that is
     /// known to be complete asks nothing.
-    async fn learn(&self, claims: &Claims) -> Result<(), StoreError> {
-        let learned = self.store.learn(claims).await;
+    async fn sync_list(&self, claims: &Claims) -> Result<(), StoreError> {
+        let learned = self.store.sync_list(claims).await;
         learned.inspect_err(|_| self.metrics.store_failed("is_revoked"))
     }
 
@@ -79,8 +79,8 @@ impl Store for InstrumentedStore {
         self.watch("forget_outlived", self.store.purge_expired(now)).await
     }
 
-    async fn note(&self, failures: &[Failure]) -> Result<(), StoreError> {
-        self.watch("note", self.store.note(failures)).await
+    async fn append_failures(&self, failures: &[Failure]) -> Result<(), StoreError> {
+        self.watch("note", self.store.append_failures(failures)).await
     }
 
     async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreError> {
@@ -91,16 +91,16 @@ impl Store for InstrumentedStore {
         self.store.queue().map(|_| self as &dyn Queue)
     }
 
-    fn ready(&self) -> bool {
-        self.store.ready()
+    fn is_ready(&self) -> bool {
+        self.store.is_ready()
     }
 
     fn is_loading(&self) -> bool {
         self.store.is_loading()
     }
 
-    async fn keep(&self) {
-        self.store.keep().await;
+    async fn run(&self) {
+        self.store.run().await;
     }
 }
 
@@ -151,8 +151,8 @@ impl Queue for InstrumentedStore {
         self.watch("entries", self.behind()?.entries(most)).await
     }
 
-    async fn waiting(&self) -> Result<usize, StoreError> {
-        self.watch("waiting", self.behind()?.waiting()).await
+    async fn len(&self) -> Result<usize, StoreError> {
+        self.watch("waiting", self.behind()?.len()).await
     }
 
     async fn oldest(&self) -> Result<Option<i64>, StoreError> {

@@ -75,7 +75,7 @@ impl Revocation {
     }
 
     /// What it leaves on the list.
-    pub fn marks(&self) -> impl Iterator<Item = RevocationEntry> + use<> {
+    pub fn entries(&self) -> impl Iterator<Item = RevocationEntry> + use<> {
         let Self { user, session, scope, cut_off: before, until, is_confirmed } = *self;
         let ends_session = scope != Scope::Others;
         let has_cut_off = scope != Scope::Local;
@@ -190,8 +190,8 @@ pub struct RevocationList {
 
 impl RevocationList {
     /// Enters a line.
-    pub fn enter(&self, mark: RevocationEntry) {
-        match mark {
+    pub fn insert(&self, entry: RevocationEntry) {
+        match entry {
             RevocationEntry::Session { session, until } => {
                 let mut entry = self.map_of(session).entry(session).or_insert(until);
                 *entry = (*entry).max(until);
@@ -213,20 +213,20 @@ impl RevocationList {
         let ended = self.sessions.get(&claims.session_id).is_some_and(|until| *until > now);
         ended
             || self.users.get(&claims.sub).is_some_and(|cut_offs| {
-                cut_offs.marks(claims.sub).any(|mark| mark.refuses(claims, now))
+                cut_offs.entries(claims.sub).any(|entry| entry.refuses(claims, now))
             })
     }
 
     /// Whether the list holds this fact about a session at `now`, seconds since the Unix epoch.
     #[must_use]
-    pub fn holds_fact(&self, fact: SessionFact, session: Uuid, now: i64) -> bool {
+    pub fn has_fact(&self, fact: SessionFact, session: Uuid, now: i64) -> bool {
         self.facts.get(&fact.key(session)).is_some_and(|until| *until > now)
     }
 
     /// Whether entering this line would change nothing.
     #[must_use]
-    pub fn holds(&self, mark: &RevocationEntry) -> bool {
-        match *mark {
+    pub fn contains(&self, entry: &RevocationEntry) -> bool {
+        match *entry {
             RevocationEntry::Session { session, until } => {
                 self.map_of(session).get(&session).is_some_and(|known| *known >= until)
             }
@@ -241,11 +241,12 @@ impl RevocationList {
     }
 
     /// The lines, in no order. The caller must not enter any while it walks them.
-    pub fn marks(&self) -> impl Iterator<Item = RevocationEntry> {
+    pub fn entries(&self) -> impl Iterator<Item = RevocationEntry> {
         let sessions = self.sessions.iter().chain(self.facts.iter());
         let sessions =
             sessions.map(|line| RevocationEntry::Session { session: *line.key(), until: *line });
-        let users = self.users.iter().flat_map(|line| line.marks(*line.key()).collect::<Vec<_>>());
+        let users =
+            self.users.iter().flat_map(|line| line.entries(*line.key()).collect::<Vec<_>>());
         sessions.chain(users)
     }
 

@@ -25,7 +25,7 @@ pub struct MemoryStore {
 #[async_trait]
 impl Store for MemoryStore {
     async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
-        revocation.marks().for_each(|mark| self.list.enter(mark));
+        revocation.entries().for_each(|entry| self.list.insert(entry));
         Ok(())
     }
 
@@ -38,7 +38,7 @@ impl Store for MemoryStore {
     }
 
     /// The list is complete from the start.
-    async fn learn(&self, _claims: &Claims) -> Result<(), StoreError> {
+    async fn sync_list(&self, _claims: &Claims) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -47,7 +47,7 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn note(&self, failures: &[Failure]) -> Result<(), StoreError> {
+    async fn append_failures(&self, failures: &[Failure]) -> Result<(), StoreError> {
         let mut kept = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         for failure in failures {
             let of_user = kept.iter().filter(|known| known.user_id == failure.user_id);
@@ -72,11 +72,11 @@ impl Store for MemoryStore {
         None
     }
 
-    fn ready(&self) -> bool {
+    fn is_ready(&self) -> bool {
         true
     }
 
-    async fn keep(&self) {
+    async fn run(&self) {
         future::pending::<()>().await;
     }
 }

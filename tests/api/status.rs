@@ -243,7 +243,7 @@ async fn a_hostile_record_cannot_break_out() {
         reason: hostile(),
         upstream_status: None,
     };
-    store.note(&[failure]).await.unwrap();
+    store.append_failures(&[failure]).await.unwrap();
     let entry = QueueEntry {
         id: Uuid::new_v4(),
         request_id: hostile(),

@@ -63,7 +63,7 @@ pub(super) async fn waiting(
     queue: &dyn Queue,
     clock: &Clock,
 ) -> Result<(usize, Duration), StoreError> {
-    let (waiting, oldest) = try_join!(queue.waiting(), queue.oldest())?;
+    let (waiting, oldest) = try_join!(queue.len(), queue.oldest())?;
     let now = milliseconds(clock.now());
     // A clock that was set back makes nothing old.
     let waited = oldest.map_or(0, |queued_at| now.saturating_sub(queued_at).max(0));
@@ -79,7 +79,7 @@ pub(in crate::http) async fn queue(
         return Ok(Json(QueueReport { waiting: 0, entries: Vec::new() }));
     };
     let entries = queue.entries(most).await.map_err(unread)?;
-    let waiting = queue.waiting().await.map_err(unread)?;
+    let waiting = queue.len().await.map_err(unread)?;
     Ok(Json(QueueReport { waiting, entries: entries.iter().map(QueuedLogout::from).collect() }))
 }
 

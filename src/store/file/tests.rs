@@ -8,7 +8,7 @@ use std::{
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 use tokio::time::{Instant, timeout};
 
-use super::{records::Unreadable, *};
+use super::{records::RecordError, *};
 use crate::{
     config::Scope,
     queue::{bounds::MOST_ENTRIES, entry::SealedCredentials},
@@ -28,14 +28,14 @@ async fn a_line_that_was_entered_again_since_it_was_found_is_not_forgotten() {
         [session, RevocationEntry::CutOff { user, spared, before: 1, until }]
     };
     let (found, again) = (lines(5), lines(10));
-    let list = store.ask("test", move |tables| {
-        tables.enter(&again)?;
-        tables.forget(&found, 7)?;
+    let list = store.transact("test", move |tables| {
+        tables.insert_revocations(&again)?;
+        tables.remove_expired(&found, 7)?;
         tables.load()
     });
     assert_eq!(list.await.unwrap().len(), 2);
-    let list = store.ask("test", move |tables| {
-        tables.forget(&found, 10)?;
+    let list = store.transact("test", move |tables| {
+        tables.remove_expired(&found, 10)?;
         tables.load()
     });
     assert!(list.await.unwrap().is_empty());
@@ -44,10 +44,10 @@ async fn a_line_that_was_entered_again_since_it_was_found_is_not_forgotten() {
 #[tokio::test]
 async fn the_end_of_the_thread_that_writes_is_noticed() {
     let (store, _directory) = store().await;
-    let asked = store.ask::<()>("test", |_| panic!("a library that panics"));
+    let asked = store.transact::<()>("test", |_| panic!("a library that panics"));
     assert_eq!(asked.await.unwrap_err().operation, "test");
-    store.keep().await;
-    assert!(store.note(&[]).await.is_err(), "nobody is left waiting");
+    store.run().await;
+    assert!(store.append_failures(&[]).await.is_err(), "nobody is left waiting");
 }
 
 fn entry(id: u128, due: i64) -> QueueEntry {
@@ -99,7 +99,7 @@ async fn what_cannot_be_read_and_ids_without_an_entry_hinder_no_lease() {
     for id in [5, 6, 7] {
         put(&store, &entry(id, 9)).await.unwrap();
     }
-    let by_accident = store.ask("test", |tables| {
+    let by_accident = store.transact("test", |tables| {
         for id in 1..5 {
             tables.due.insert((1, id), ())?;
         }
@@ -110,14 +110,15 @@ async fn what_cannot_be_read_and_ids_without_an_entry_hinder_no_lease() {
     by_accident.await.unwrap();
     assert_eq!(leased(&store, 1).await, [5]);
     assert_eq!(leased(&store, 9).await, [6, 7]);
-    let left = store.ask("test", |tables| Ok((tables.due.len()?, tables.queue.get(4)?.is_some())));
+    let left =
+        store.transact("test", |tables| Ok((tables.due.len()?, tables.queue.get(4)?.is_some())));
     assert_eq!(left.await.unwrap(), (4, true), "what cannot be read stays, with its time");
 }
 
 /// Keeps the thread from doing anything until the answer is dropped.
 async fn hang(store: &FileStore) -> Sender<()> {
     let (go_on, held) = mpsc::channel();
-    let never = store.ask("test", move |_| Ok(held.recv().is_ok()));
+    let never = store.transact("test", move |_| Ok(held.recv().is_ok()));
     timeout(Duration::ZERO, never).await.unwrap_err();
     go_on
 }
@@ -136,9 +137,9 @@ async fn a_look_for_what_is_due_leaves_the_file_alone_where_nothing_is() {
 #[tokio::test]
 async fn after_a_failure_it_is_looked_for_what_is_due() {
     let (store, _directory) = store().await;
-    let fails = store.ask("test", |tables| {
+    let fails = store.transact("test", |tables| {
         tables.enqueue(&entry(1, 9), Duration::ZERO, &BOUNDS, 9)?.unwrap();
-        Err::<(), _>(Unreadable::Damaged.into())
+        Err::<(), _>(RecordError::Damaged.into())
     });
     fails.await.unwrap_err();
     assert!(store.queue.may_be_due(0));
@@ -182,7 +183,7 @@ async fn a_disk_that_hangs_holds_up_no_logout() {
     assert_eq!(store.is_revoked(&claims, 2).await, Ok(true));
 
     drop(go_on);
-    let written = store.ask("test", |tables| Ok((tables.load()?.len(), tables.entries(9)?)));
+    let written = store.transact("test", |tables| Ok((tables.load()?.len(), tables.entries(9)?)));
     assert_eq!(written.await.unwrap(), (1, vec![entry(1, 9)]), "it was asked for in time");
     tokio::time::resume();
     put(&store, &entry(2, 9)).await.unwrap();

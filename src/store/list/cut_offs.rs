@@ -62,7 +62,7 @@ impl UserCutOffs {
     }
 
     /// Them as lines of the list.
-    pub fn marks(&self, user: Uuid) -> impl Iterator<Item = RevocationEntry> + use<> {
+    pub fn entries(&self, user: Uuid) -> impl Iterator<Item = RevocationEntry> + use<> {
         let everyone = self.everyone.map(|cut_off| (None, cut_off));
         let others = self.others.map(|(session, cut_off)| (Some(session), cut_off));
         everyone.into_iter().chain(others).map(move |(spared, CutOff { before, until })| {
@@ -122,8 +122,8 @@ mod tests {
                 folded.fold(*spared, CutOff { before: *before, until: 100 });
             }
             let kept: Vec<_> = folded
-                .marks(Uuid::nil())
-                .filter_map(|mark| match mark {
+                .entries(Uuid::nil())
+                .filter_map(|entry| match entry {
                     RevocationEntry::CutOff { spared, before, .. } => Some((spared, before)),
                     RevocationEntry::Session { .. } => None,
                 })

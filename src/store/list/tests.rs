@@ -19,7 +19,7 @@ fn token(user: u128, session: u128, iat: i64) -> Claims {
 
 fn log_out(list: &RevocationList, claims: &Claims, scope: Scope, at: i64) {
     let date = UNIX_EPOCH + Duration::from_secs(u64::try_from(at).unwrap());
-    Revocation::new(claims, scope, date, at, DAY).marks().for_each(|mark| list.enter(mark));
+    Revocation::new(claims, scope, date, at, DAY).entries().for_each(|entry| list.insert(entry));
 }
 
 fn logged_out(claims: &Claims, scope: Scope) -> RevocationList {
@@ -100,14 +100,14 @@ fn what_no_gotrue_confirmed_is_refused_a_week_longer_and_is_not_known_to_be_over
     let list = RevocationList::default();
     let date = UNIX_EPOCH + Duration::from_secs(u64::try_from(NOW).unwrap());
     let revocation = Revocation::new(&claims, Scope::Local, date, NOW, DAY);
-    revocation.clone().unconfirmed().marks().for_each(|mark| list.enter(mark));
+    revocation.clone().unconfirmed().entries().for_each(|entry| list.insert(entry));
     let week = 7 * 86_400;
     assert!(list.refuses(&token(1, 1, NOW + week), NOW + week + 86_399));
     assert!(!list.refuses(&token(1, 1, NOW + week), NOW + week + 86_400));
     let session = claims.session_id;
-    assert!(!list.holds_fact(SessionFact::Ended, session, NOW));
-    revocation.marks().for_each(|mark| list.enter(mark));
-    assert!(list.holds_fact(SessionFact::Ended, session, NOW));
+    assert!(!list.has_fact(SessionFact::Ended, session, NOW));
+    revocation.entries().for_each(|entry| list.insert(entry));
+    assert!(list.has_fact(SessionFact::Ended, session, NOW));
     assert_eq!(list.len(), 1, "a fact is no ended session");
 }
 
@@ -116,11 +116,11 @@ fn a_session_that_set_a_cut_off_without_gotrue_is_known_by_it() {
     let claims = token(1, 1, NOW);
     let list = RevocationList::default();
     for scope in [Scope::Local, Scope::Others] {
-        assert!(!list.holds_fact(SessionFact::CutOffCounted, claims.session_id, NOW));
+        assert!(!list.has_fact(SessionFact::CutOffCounted, claims.session_id, NOW));
         let revocation = Revocation::new(&claims, scope, UNIX_EPOCH, NOW, DAY).unconfirmed();
-        revocation.marks().for_each(|mark| list.enter(mark));
+        revocation.entries().for_each(|entry| list.insert(entry));
     }
-    assert!(list.holds_fact(SessionFact::CutOffCounted, claims.session_id, NOW));
+    assert!(list.has_fact(SessionFact::CutOffCounted, claims.session_id, NOW));
     list.purge_expired(NOW + 8 * 86_400);
-    assert!(!list.holds_fact(SessionFact::CutOffCounted, claims.session_id, NOW));
+    assert!(!list.has_fact(SessionFact::CutOffCounted, claims.session_id, NOW));
 }

@@ -16,13 +16,13 @@ use uuid::Uuid;
 use super::{
     RedisStore,
     commands::script,
-    connection::PATIENCE,
-    error::Fault,
-    records::{State, taken_entry, written_entry},
+    connection::TIMEOUT,
+    error::RedisStoreError,
+    records::{RetryState, decode_entry, encode_entry},
 };
 use crate::{
     queue::{
-        backoff::LONGEST_ASKED,
+        backoff::MAX_RETRY_AFTER,
         bounds::{Bounds, QueueFullError},
         entry::QueueEntry,
     },
@@ -55,7 +55,7 @@ impl Queue for RedisStore {
         _now: i64,
     ) -> Result<Result<(), QueueFullError>, StoreError> {
         let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
+        while begun.elapsed() < TIMEOUT {
             let (known, now) = self.get_now(entry.id).await?;
             let replaced = known.as_ref().map(|known| known.revision);
             let added = entry.clone().stamped(now);
@@ -88,7 +88,7 @@ impl Queue for RedisStore {
         _now: i64,
     ) -> Result<Vec<QueueEntry>, StoreError> {
         // What cannot be moved now waits where it is; it does not hold up what is here.
-        if let Err(cause) = self.take_over_first_release().await {
+        if let Err(cause) = self.move_first_release().await {
             tracing::warn!(%cause, "the queued logouts of an earlier release are not moved yet");
         }
         let mut leased = Vec::new();
@@ -96,11 +96,12 @@ impl Queue for RedisStore {
             let wanted = most.saturating_sub(leased.len());
             let mut commands = pipe();
             let script = script(&mut commands, LEASE, &self.keys.queue.all());
-            script.arg(milliseconds(lease)).arg(wanted).arg(milliseconds(LONGEST_ASKED));
-            let (values,): (Vec<redis::Value>,) = self.ask("lease", &commands).await?;
+            script.arg(milliseconds(lease)).arg(wanted).arg(milliseconds(MAX_RETRY_AFTER));
+            let (values,): (Vec<redis::Value>,) = self.query("lease", &commands).await?;
             let (entries, _) = values.as_chunks::<6>();
             for entry in entries {
-                let entry = leased_entry(entry).map_err(|_| Fault::newer().of("lease"))?;
+                let entry = leased_entry(entry)
+                    .map_err(|_| RedisStoreError::newer_release().into_store_error("lease"))?;
                 leased.extend(entry);
             }
             // What cannot be read is leased like the rest, and others may be due behind it.
@@ -117,7 +118,7 @@ impl Queue for RedisStore {
         failed: bool,
         _now: i64,
     ) -> Result<bool, StoreError> {
-        let state = state(entry).map_err(|fault| fault.of("reschedule"))?;
+        let state = state(entry).map_err(|fault| fault.into_store_error("reschedule"))?;
         let mut commands = pipe();
         script(&mut commands, RESCHEDULE, &self.keys.queue.all())
             .arg(entry.id.to_string())
@@ -126,7 +127,7 @@ impl Queue for RedisStore {
             .arg(state)
             .arg(u8::from(failed))
             .arg(entry.revision);
-        let (done,): (bool,) = self.ask("reschedule", &commands).await?;
+        let (done,): (bool,) = self.query("reschedule", &commands).await?;
         Ok(done)
     }
 
@@ -142,17 +143,17 @@ impl Queue for RedisStore {
         self.entries_by_due(most).await
     }
 
-    async fn waiting(&self) -> Result<usize, StoreError> {
+    async fn len(&self) -> Result<usize, StoreError> {
         let mut commands = pipe();
         commands.cmd("ZCARD").arg(&self.keys.queue.due);
-        let (waiting,): (usize,) = self.ask("count the queue", &commands).await?;
+        let (waiting,): (usize,) = self.query("count the queue", &commands).await?;
         Ok(waiting)
     }
 
     async fn oldest(&self) -> Result<Option<i64>, StoreError> {
         let mut commands = pipe();
         commands.cmd("ZRANGE").arg(&self.keys.queue.queued).arg(0).arg(0).arg("WITHSCORES");
-        let (first,): (Vec<(String, i64)>,) = self.ask("list the queue", &commands).await?;
+        let (first,): (Vec<(String, i64)>,) = self.query("list the queue", &commands).await?;
         Ok(first.first().map(|(_, queued_at)| *queued_at))
     }
 }
@@ -160,9 +161,9 @@ impl Queue for RedisStore {
 /// An entry with how it stands; times are queued, failed and due.
 fn read(record: &str, state: Option<&str>, times: [i64; 3]) -> Option<QueueEntry> {
     let [queued_at, failed_at, due] = times;
-    let entry = QueueEntry { queued_at, due, failed_at, ..taken_entry(record)? };
+    let entry = QueueEntry { queued_at, due, failed_at, ..decode_entry(record)? };
     match state.and_then(|state| serde_json::from_str(state).ok()) {
-        Some(State { attempts, reason, tried }) => {
+        Some(RetryState { attempts, reason, tried }) => {
             // Requests write the record, the worker writes the state.
             let tried = tried || entry.tried;
             Some(QueueEntry { tried, attempts, reason, ..entry })
@@ -171,8 +172,9 @@ fn read(record: &str, state: Option<&str>, times: [i64; 3]) -> Option<QueueEntry
     }
 }
 
-fn state(entry: &QueueEntry) -> Result<String, Fault> {
-    serde_json::to_string(&State::of(entry)).map_err(|cause| Fault::lasting(cause.to_string()))
+fn state(entry: &QueueEntry) -> Result<String, RedisStoreError> {
+    serde_json::to_string(&RetryState::of(entry))
+        .map_err(|cause| RedisStoreError::permanent(cause.to_string()))
 }
 
 /// One of the entries that `lease.lua` answers; `None` for what a newer release wrote.
@@ -200,7 +202,7 @@ impl RedisStore {
             commands.cmd("ZSCORE").arg(scores).arg(&id);
         }
         commands.cmd("TIME");
-        let answer: Answer = self.ask("read the queue", &commands).await?;
+        let answer: Answer = self.query("read the queue", &commands).await?;
         let (record, state, queued_at, failed_at, due, (seconds, micros)) = answer;
         let now = seconds * 1000 + micros / 1000;
         let (Some(record), Some(due)) = (record, due) else { return Ok((None, now)) };
@@ -218,8 +220,8 @@ impl RedisStore {
         bounds: &Bounds,
         moved: Option<&str>,
     ) -> Result<String, StoreError> {
-        let fault = |fault: Fault| fault.of("queue");
-        let (record, state) = (written_entry(entry).map_err(fault)?, state(entry).map_err(fault)?);
+        let fault = |fault: RedisStoreError| fault.into_store_error("queue");
+        let (record, state) = (encode_entry(entry).map_err(fault)?, state(entry).map_err(fault)?);
         let (user, session) = (entry.user_id.to_string(), entry.session_id.to_string());
         let names = &self.keys.queue;
         let of_user = format!("{}{user}", names.of_user);
@@ -243,7 +245,7 @@ impl RedisStore {
             let Bounds { entries, bytes, sessions_of_user, bytes_of_user } = bounds;
             arguments.arg(&[entries, bytes, sessions_of_user, bytes_of_user]);
         }
-        let (written,) = self.ask("queue", &commands).await?;
+        let (written,) = self.query("queue", &commands).await?;
         Ok(written)
     }
 
@@ -261,7 +263,7 @@ impl RedisStore {
             .arg(queued_at)
             .arg(&keys.of_user)
             .arg(&keys.former_of_user);
-        let (removed,): (bool,) = self.ask("remove", &commands).await?;
+        let (removed,): (bool,) = self.query("remove", &commands).await?;
         Ok(removed)
     }
 }

@@ -216,6 +216,6 @@ async fn a_file_of_the_first_release_is_read_kept_and_merged() {
     // Its failures count for their users, too.
     let store = opening::open(path).await.unwrap();
     let more: Vec<_> = (0..100).map(numbered).map(|f| failures::of_user(f, 0)).collect();
-    store.note(&more).await.unwrap();
+    store.append_failures(&more).await.unwrap();
     assert_eq!(failures::all(&*store).await.len(), 100, "the older five are pushed out");
 }

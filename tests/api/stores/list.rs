@@ -179,7 +179,7 @@ pub(super) async fn with_facts(store: &dyn Store, now: i64) -> [Claims; 2] {
 }
 
 pub(super) fn assert_facts(store: &dyn Store, [ended, asking]: &[Claims; 2], now: i64) {
-    let holds = |fact, claims: &Claims| store.list().holds_fact(fact, claims.session_id, now);
+    let holds = |fact, claims: &Claims| store.list().has_fact(fact, claims.session_id, now);
     assert!(holds(SessionFact::Ended, ended) && !holds(SessionFact::Ended, asking));
     let counted = SessionFact::CutOffCounted;
     assert!(holds(counted, asking) && !holds(counted, ended));
@@ -197,7 +197,7 @@ pub(super) async fn facts_are_held_and_refuse_nothing(place: &Place) {
     let hoping = session(now - 10);
     log_out_unconfirmed(&*store, &hoping, Scope::Local, now).await;
     assert!(refuses(&*store, &hoping, now).await);
-    let is_ended = store.list().holds_fact(SessionFact::Ended, hoping.session_id, now);
+    let is_ended = store.list().has_fact(SessionFact::Ended, hoping.session_id, now);
     assert!(!is_ended && store.list().len() == 3);
-    assert!(!store.list().holds_fact(SessionFact::Ended, ended.session_id, now + DAY));
+    assert!(!store.list().has_fact(SessionFact::Ended, ended.session_id, now + DAY));
 }

@@ -173,7 +173,7 @@ impl Queued {
     }
 
     pub(super) async fn len(&self) -> usize {
-        self.queue().waiting().await.unwrap()
+        self.queue().len().await.unwrap()
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 use logout_gateway::{
     config::{Scope, StoreAddress},
     session::token::Claims,
-    store::{self, Store, StoreError, list::Revocation, redis::BOUND},
+    store::{self, Store, StoreError, list::Revocation, redis::STALENESS_BOUND},
 };
 use tokio::task::JoinHandle;
 
@@ -57,7 +57,7 @@ impl Followed {
     async fn open(server: &RedisServer) -> Self {
         let store = store::open(&address(server)).await.unwrap();
         let kept = store.clone();
-        Self { store, following: tokio::spawn(async move { kept.keep().await }) }
+        Self { store, following: tokio::spawn(async move { kept.run().await }) }
     }
 
     async fn answers(&self, claims: &Claims) -> Result<bool, StoreError> {
@@ -67,7 +67,7 @@ impl Followed {
     /// Waits until its copy holds everything that is on the list now.
     async fn knows_all(&self, server: &RedisServer) {
         let since = Instant::now();
-        eventually("the bound is over", async || since.elapsed() > BOUND).await;
+        eventually("the bound is over", async || since.elapsed() > STALENESS_BOUND).await;
         self.follows(server).await;
     }
 

@@ -132,7 +132,7 @@ impl Reply<'_> {
         (code, cause): (Option<&str>, &Error),
         upstream_status: Option<u16>,
     ) {
-        self.app.failures.note(Failure {
+        self.app.failures.record(Failure {
             time: self.app.logout.clock.unix_seconds(),
             request_id: self.call.request_id().to_owned(),
             route: self.contract.path().to_owned(),

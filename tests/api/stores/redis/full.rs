@@ -104,12 +104,12 @@ async fn a_full_redis_hears_of_logouts_and_tells_the_other_instance() {
         }
         another.knows_all(&server).await;
         one.knows_all(&server).await;
-        assert!(one.store.ready() && another.store.ready());
+        assert!(one.store.is_ready() && another.store.is_ready());
         assert_eq!(another.answers(&session(now())).await, Ok(false));
     }
     // One that starts on it.
     let fresh = Followed::open(&server).await;
-    eventually("it is ready", async || fresh.store.ready()).await;
+    eventually("it is ready", async || fresh.store.is_ready()).await;
     fresh.knows_all(&server).await;
     fresh.store.purge_expired(now()).await.unwrap();
     for claims in &ended {
@@ -126,11 +126,11 @@ async fn a_full_redis_hears_of_logouts_and_tells_the_other_instance() {
 async fn a_failure_that_a_full_redis_refuses_blocks_nothing() {
     let server = RedisServer::start().await;
     let store = store::open(&address(&server)).await.unwrap();
-    store.note(&[numbered(1)]).await.unwrap();
+    store.append_failures(&[numbered(1)]).await.unwrap();
     let queue = store.queue().unwrap();
     queue.enqueue(&entry(), NOW, &BOUNDS, 0).await.unwrap().unwrap();
     fill(&server);
-    let fault = store.note(&[numbered(2)]).await.unwrap_err();
+    let fault = store.append_failures(&[numbered(2)]).await.unwrap_err();
     assert_eq!((fault.operation, &*fault.cause), ("note failures", OUT_OF_MEMORY));
     let leased = queue.lease(HOUR, 9, 0).await.unwrap();
     assert!(queue.remove_unchanged(&leased[0]).await.unwrap());

@@ -35,7 +35,7 @@ async fn a_redis_out_of_memory_is_reported_as_that_and_never_as_no_redis() {
     faults.push(("lease", queue.lease(HOUR, 9, 0).await.err()));
     faults.push(("reschedule", queue.reschedule(&leased, NOW, true, 0).await.err()));
     faults.push(("remove", queue.remove(leased.id).await.err()));
-    faults.push(("note", store.note(&[numbered(1)]).await.err()));
+    faults.push(("note", store.append_failures(&[numbered(1)]).await.err()));
     let told: Vec<_> =
         faults.iter().filter_map(|(what, fault)| Some((what, &fault.as_ref()?.cause))).collect();
     let refused: Vec<_> = told.iter().map(|(what, _)| **what).collect();
@@ -43,8 +43,8 @@ async fn a_redis_out_of_memory_is_reported_as_that_and_never_as_no_redis() {
     for (what, cause) in told {
         assert_eq!(cause, OUT_OF_MEMORY, "{what}");
     }
-    let surveyed = store::survey(&address(&server)).await;
-    assert_eq!(surveyed.unwrap_err(), OUT_OF_MEMORY, "the message of check");
+    let diagnosed = store::diagnose(&address(&server)).await;
+    assert_eq!(diagnosed.unwrap_err(), OUT_OF_MEMORY, "the message of check");
     let opened = store::open(&address(&server)).await;
     assert!(opened.is_ok(), "it passes, so a gateway waits for it: {opened:?}");
 }

@@ -109,6 +109,6 @@ async fn facts_reach_the_other_instance() {
     assert!(revoked.is_err());
     server.start_again().await;
     let fact = store::list::SessionFact::Ended;
-    let told = async || another.store.list().holds_fact(fact, ended.session_id, now());
+    let told = async || another.store.list().has_fact(fact, ended.session_id, now());
     eventually("it is heard of", told).await;
 }

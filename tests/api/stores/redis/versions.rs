@@ -38,7 +38,7 @@ async fn where_a_newer_release_wrote_something_nobody_is_let_in() {
         eventually(case, unknown).await;
         let newer = async || {
             let fault = followed.answers(&session(now())).await.unwrap_err();
-            !followed.store.ready()
+            !followed.store.is_ready()
                 && fault.cause == "what is in Redis was written by a newer release"
         };
         eventually(case, newer).await;
@@ -104,7 +104,7 @@ async fn entries_of_a_newer_release_wait_for_it_and_hinder_no_others() {
     }
     let kept: String = server.ask(&["HGET", RECORDS, &newer[0]]);
     assert_eq!(kept, "3 {}");
-    assert_eq!(queue.waiting().await.unwrap(), 3 + 5, "what has no entry is gone");
+    assert_eq!(queue.len().await.unwrap(), 3 + 5, "what has no entry is gone");
     assert_eq!(queue.entries(usize::MAX).await.unwrap().len(), 3);
     server.ask::<()>(&["LPUSH", "logout-gateway:failures", "2 {}"]);
     assert_eq!(store.failures(9).await.unwrap(), []);

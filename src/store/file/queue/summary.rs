@@ -6,13 +6,13 @@ use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
 use super::milliseconds;
 use crate::{
-    queue::backoff::LONGEST_ASKED,
-    store::file::tables::{Fault, Tables},
+    queue::backoff::MAX_RETRY_AFTER,
+    store::file::tables::{FileError, Tables},
 };
 
 /// The queue at a glance.
 #[derive(Debug)]
-pub(in crate::store::file) struct Outline {
+pub(in crate::store::file) struct QueueSummary {
     len: AtomicUsize,
     /// No entry is due before; milliseconds since the Unix epoch.
     first_due: AtomicI64,
@@ -25,14 +25,14 @@ pub(in crate::store::file) struct Outline {
 /// No entry was queued then.
 const NEVER: i64 = i64::MAX;
 
-impl Outline {
+impl QueueSummary {
     pub(in crate::store::file) fn len(&self) -> usize {
         self.len.load(Ordering::Acquire)
     }
 
     /// Whether an entry may be due at `now`, or was parked by a wrong clock.
     pub(in crate::store::file) fn may_be_due(&self, now: i64) -> bool {
-        let latest = now.saturating_add(milliseconds(LONGEST_ASKED));
+        let latest = now.saturating_add(milliseconds(MAX_RETRY_AFTER));
         self.first_due.load(Ordering::Acquire) <= now
             || self.last_due.load(Ordering::Acquire) > latest
     }
@@ -41,7 +41,7 @@ impl Outline {
         Some(self.oldest.load(Ordering::Acquire)).filter(|queued_at| *queued_at != NEVER)
     }
 
-    pub(in crate::store::file) fn becomes(&self, now: &Self) {
+    pub(in crate::store::file) fn replace_with(&self, now: &Self) {
         self.len.store(now.len(), Ordering::Release);
         for (known, now) in [
             (&self.first_due, &now.first_due),
@@ -53,19 +53,19 @@ impl Outline {
     }
 
     /// After a failure the file has to be asked what is due.
-    pub(in crate::store::file) fn is_unknown(&self) {
+    pub(in crate::store::file) fn mark_unknown(&self) {
         self.first_due.store(i64::MIN, Ordering::Release);
     }
 }
 
 impl Tables<'_> {
     /// How the queue is now.
-    pub(in crate::store::file) fn outline(&self) -> Result<Outline, Fault> {
+    pub(in crate::store::file) fn summary(&self) -> Result<QueueSummary, FileError> {
         let len = usize::try_from(self.queue.len()?).unwrap_or(usize::MAX);
         let first_due = self.due.first()?.map_or(i64::MAX, |(line, _)| line.value().0);
         let last_due = self.due.last()?.map_or(i64::MIN, |(line, _)| line.value().0);
         let oldest = self.queued.first()?.map_or(NEVER, |(line, _)| line.value().0);
-        Ok(Outline {
+        Ok(QueueSummary {
             len: len.into(),
             first_due: first_due.into(),
             last_due: last_due.into(),
