@@ -167,7 +167,7 @@ async fn auth_service(
 
 fn clocks(answer: &Health, clock: &Clock) -> String {
     let Some(date) = answer.date else { return "its clock is not known".to_owned() };
-    let now = clock.now();
+    let now = clock.now().into();
     let (apart, side) = match date.duration_since(now) {
         Ok(ahead) => (ahead, "ahead"),
         Err(behind) => (behind.duration(), "behind"),

@@ -19,9 +19,11 @@ use uuid::Uuid;
 use crate::{
     clock::Clock,
     config::StoreAddress,
-    queue::{enqueue::milliseconds, entry::QueueEntry},
-    report::{FailedLogout, QueuedLogout},
-    store::{self, Queue, Store, failure::Failure},
+    queue::entry::{QueueEntry, queued_logout::QueuedLogout},
+    store::{
+        self, Queue, Store,
+        failure::{FailedLogout, Failure},
+    },
 };
 
 /// Bad arguments, as `clap` itself answers them.
@@ -111,7 +113,7 @@ pub fn queue(args: QueueArgs) -> ExitCode {
         Action::RevocationList => {
             let entries = store::read_only(&address).await?.entries;
             let entries = entries.ok_or(Trouble::NoQueue("memory"))?;
-            print(entries.iter().map(QueuedLogout::from), &QUEUE_COLUMNS)
+            print(entries.into_iter().map(QueuedLogout), &QUEUE_COLUMNS)
         }
         Action::Retry(which) => retry(queue_of(&*existing(&address).await?)?, &which).await,
         Action::Drop(which) => {
@@ -140,7 +142,7 @@ fn queue_of(store: &dyn Store) -> Result<&dyn Queue, Trouble> {
 pub fn failures(args: FailuresArgs) -> ExitCode {
     run(args.store, async |address| {
         let failures = store::read_only(&address).await?.failures;
-        print(failures.into_iter().map(FailedLogout::from), &FAILURE_COLUMNS)
+        print(failures.into_iter().map(FailedLogout), &FAILURE_COLUMNS)
     })
 }
 
@@ -179,7 +181,7 @@ async fn chosen(queue: &dyn Queue, which: &Which) -> Result<Vec<QueueEntry>, Tro
 
 /// Whoever is asking GoTrue right now goes on: asking twice does no harm.
 async fn retry(queue: &dyn Queue, which: &Which) -> Result<(), Trouble> {
-    let now = milliseconds(Clock::system().now());
+    let now = Clock::system().now();
     for entry in chosen(queue, which).await? {
         let id = entry.id;
         let moved = queue.reschedule(&entry, Duration::ZERO, false, now).await?;
@@ -193,7 +195,7 @@ async fn retry(queue: &dyn Queue, which: &Which) -> Result<(), Trouble> {
 /// finishes meanwhile must not be logged as dropped, and in a full Redis, where the log takes no line, dropping
 /// must still make room. Each removed entry is printed, whether its line was written or not.
 async fn drop_entries(store: &dyn Store, queue: &dyn Queue, which: &Which) -> Result<(), Trouble> {
-    let now = Clock::system().unix_seconds();
+    let now = Clock::system().now_in_seconds();
     let mut not_noted = 0;
     for entry in chosen(queue, which).await? {
         let id = entry.id;

@@ -16,6 +16,7 @@ pub mod redis;
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use self::{
@@ -54,7 +55,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`] when nobody can tell.
-    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreError>;
+    async fn is_revoked(&self, claims: &Claims, now: Timestamp) -> Result<bool, StoreError>;
 
     /// The list as far as this instance knows it. What it refuses is refused; what it lacks, another
     /// instance may have entered.
@@ -71,7 +72,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`]; then it is still there.
-    async fn purge_expired(&self, now: i64) -> Result<(), StoreError>;
+    async fn purge_expired(&self, now: Timestamp) -> Result<(), StoreError>;
 
     /// Adds to the failure log, of which the last [`FAILURES_KEPT`] stay, and the last
     /// [`FAILURES_KEPT_OF_USER`] of each user.
@@ -107,6 +108,10 @@ pub trait Store: fmt::Debug + Send + Sync {
 /// `now` is the time by the gateway's clock, in milliseconds since the Unix epoch, for stores that have no
 /// clock of their own: [`QueueEntry::queued_at`], [`QueueEntry::due`] and [`QueueEntry::failed_at`] are by the clock of
 /// the store. What takes, reschedules and removes entries needs no room in a store that is full.
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "each question may be a round trip: callers ask for the number"
+)]
 #[async_trait]
 pub trait Queue: Send + Sync {
     /// Adds an entry that is due after `pause`, within `bounds`. Where the queue has one of that id, it
@@ -119,7 +124,7 @@ pub trait Queue: Send + Sync {
         entry: &QueueEntry,
         pause: Duration,
         bounds: &Bounds,
-        now: i64,
+        now: Timestamp,
     ) -> Result<Result<(), QueueFullError>, StoreError>;
 
     /// The entry of that id.
@@ -139,7 +144,7 @@ pub trait Queue: Send + Sync {
         &self,
         lease: Duration,
         most: usize,
-        now: i64,
+        now: Timestamp,
     ) -> Result<Vec<QueueEntry>, StoreError>;
 
     /// Makes an entry, whose lease ends at [`QueueEntry::due`], due after `pause`, with its new
@@ -154,7 +159,7 @@ pub trait Queue: Send + Sync {
         entry: &QueueEntry,
         pause: Duration,
         failed: bool,
-        now: i64,
+        now: Timestamp,
     ) -> Result<bool, StoreError>;
 
     /// Removes an entry unless credentials were added to it since it was read; answers whether it did.
@@ -185,7 +190,7 @@ pub trait Queue: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn oldest(&self) -> Result<Option<i64>, StoreError>;
+    async fn oldest(&self) -> Result<Option<Timestamp>, StoreError>;
 }
 
 /// The store did not do what it was asked.

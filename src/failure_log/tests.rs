@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
@@ -44,7 +45,7 @@ impl Store for FlakyStore {
         self.kept.revoke(revocation).await
     }
 
-    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreError> {
+    async fn is_revoked(&self, claims: &Claims, now: Timestamp) -> Result<bool, StoreError> {
         self.kept.is_revoked(claims, now).await
     }
 
@@ -56,7 +57,7 @@ impl Store for FlakyStore {
         self.kept.sync_list(claims).await
     }
 
-    async fn purge_expired(&self, now: i64) -> Result<(), StoreError> {
+    async fn purge_expired(&self, now: Timestamp) -> Result<(), StoreError> {
         self.kept.purge_expired(now).await
     }
 
@@ -79,7 +80,7 @@ impl Store for FlakyStore {
 
 fn failure(number: usize) -> Failure {
     Failure {
-        time: 1,
+        time: Timestamp::UNIX_EPOCH,
         request_id: number.to_string(),
         route: "/logout".to_owned(),
         scope: "local".to_owned(),

@@ -24,12 +24,12 @@ impl Logout {
 
     /// Whether `verify` refuses the tokens of this session, as far as this instance knows.
     pub(super) fn is_refused(&self, session: &Session) -> bool {
-        self.store.list().refuses(&session.claims, self.clock.unix_seconds())
+        self.store.list().refuses(&session.claims, self.clock.now())
     }
 
     /// Whether an unconfirmed `global` or `others` of this session has set its one cut-off.
     pub(super) fn has_counted_cut_off(&self, session: &Session) -> bool {
-        let (id, now) = (session.claims.session_id, self.clock.unix_seconds());
+        let (id, now) = (session.claims.session_id, self.clock.now());
         self.store.list().has_fact(SessionFact::CutOffCounted, id, now)
     }
 
@@ -64,7 +64,7 @@ impl Logout {
     }
 
     pub(super) fn knows_end(&self, session: &Session) -> bool {
-        let (id, now) = (session.claims.session_id, self.clock.unix_seconds());
+        let (id, now) = (session.claims.session_id, self.clock.now());
         self.store.list().has_fact(SessionFact::Ended, id, now)
     }
 

@@ -184,9 +184,11 @@ impl Seal {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use uuid::Uuid;
 
     use super::*;
+    use crate::queue::entry::NEVER;
 
     fn seal(current: &str, previous: Option<&str>) -> Seal {
         let secret = |word: &str| SecretString::from(word.repeat(32));
@@ -215,10 +217,10 @@ mod tests {
             session_id: Uuid::from_u128(3),
             tried: false,
             was_over: false,
-            queued_at: 1000,
-            renewed_at: 1000,
-            due: 2000,
-            failed_at: 0,
+            queued_at: Timestamp::constant(1, 0),
+            renewed_at: Timestamp::constant(1, 0),
+            due: Timestamp::constant(2, 0),
+            failed_at: NEVER,
             attempts: 0,
             reason: String::new(),
             revision: 0,
@@ -234,7 +236,7 @@ mod tests {
     fn only_the_logout_and_the_secret_that_it_was_sealed_for_open_it() {
         let old = seal("a", None);
         let sealed = sealed(&old);
-        let later = QueueEntry { due: 9, attempts: 3, reason: "x".to_owned(), ..entry() };
+        let later = QueueEntry { due: NEVER, attempts: 3, reason: "x".to_owned(), ..entry() };
         for (seal, entry) in [(&old, &entry()), (&seal("b", Some("a")), &entry()), (&old, &later)] {
             let opened = seal.open(&sealed, entry).unwrap();
             assert_eq!(opened.access_token.expose_secret(), "header.payload.signature");

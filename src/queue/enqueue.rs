@@ -1,11 +1,9 @@
 //! Putting a logout into the queue.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::error::Unspecified;
+use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Notify;
 
@@ -13,7 +11,7 @@ use super::{
     backoff,
     bounds::{Bounds, QueueFullError},
     credentials::{Credentials, Seal, UnsealError},
-    entry::{QueueEntry, SealedCredentials, entry_id},
+    entry::{NEVER, QueueEntry, SealedCredentials, entry_id},
 };
 use crate::{
     gotrue::Refusal,
@@ -98,23 +96,28 @@ impl RevocationQueue {
         session: &Session,
         asked: LogoutRequest<'_>,
         refusal: &Refusal,
-        now: SystemTime,
+        now: Timestamp,
     ) -> Result<(), EnqueueError> {
         let credentials = credentials(session, asked);
         if session.expired && credentials.refresh_token.is_none() {
             return Err(EnqueueError::NoCredentials);
         }
-        let mut entry = entry(session, asked, refusal, milliseconds(now));
+        let mut entry = entry(session, asked, refusal, now);
         let proven = session.proof == Proof::Proven;
         let sealed = self.seal.seal(&credentials, &entry, proven)?;
         entry.credentials.push(sealed);
         let pause = backoff::after(0, refusal, now);
-        queue.enqueue(&entry, pause, &self.bounds, entry.queued_at).await??;
+        queue.enqueue(&entry, pause, &self.bounds, now).await??;
         Ok(())
     }
 }
 
-fn entry(session: &Session, asked: LogoutRequest<'_>, refusal: &Refusal, now: i64) -> QueueEntry {
+fn entry(
+    session: &Session,
+    asked: LogoutRequest<'_>,
+    refusal: &Refusal,
+    now: Timestamp,
+) -> QueueEntry {
     let claims = &session.claims;
     QueueEntry {
         id: entry_id(claims.session_id, asked.scope),
@@ -126,9 +129,9 @@ fn entry(session: &Session, asked: LogoutRequest<'_>, refusal: &Refusal, now: i6
         tried: asked.tried_before,
         was_over: asked.was_over,
         queued_at: now,
-        renewed_at: 0,
+        renewed_at: NEVER,
         due: now,
-        failed_at: 0,
+        failed_at: NEVER,
         attempts: 0,
         reason: Error::from(refusal.clone()).reason().to_owned(),
         revision: 0,
@@ -148,11 +151,4 @@ fn credentials(session: &Session, asked: LogoutRequest<'_>) -> Credentials {
         forwarded_for: caller.forwarded_for.to_str().unwrap_or_default().to_owned(),
         user_agent: caller.user_agent.as_ref().and_then(|a| a.to_str().ok()).map(str::to_owned),
     }
-}
-
-/// Milliseconds since the Unix epoch.
-#[must_use]
-pub fn milliseconds(time: SystemTime) -> i64 {
-    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }

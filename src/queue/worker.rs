@@ -18,6 +18,7 @@ mod health;
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -28,10 +29,11 @@ use self::{
 };
 use super::{
     backoff,
-    enqueue::{RevocationQueue, milliseconds},
+    enqueue::RevocationQueue,
     entry::{MOST_CREDENTIALS, QueueEntry, entry_id},
 };
 use crate::{
+    clock::elapsed,
     config::Scope,
     failure_log::FailureLog,
     gotrue::Refusal,
@@ -96,7 +98,7 @@ impl Worker {
         // Each entry has several credentials, and each of them a try of its own.
         let tries = u32::try_from(MOST_CREDENTIALS).unwrap_or(u32::MAX);
         let lease = self.patience.saturating_mul(tries) + LEASE_MARGIN;
-        while !stopping.is_cancelled() && !health.is_paused(self.logout.clock.now()) {
+        while !stopping.is_cancelled() && !health.is_paused(self.now()) {
             let most = if health.is_failing() { 1 } else { MAX_CONCURRENT };
             let leased = queue.lease(lease, most, self.now()).await?;
             if leased.is_empty() {
@@ -113,7 +115,7 @@ impl Worker {
                 match tried {
                     Ok(TryResult::Answered) => *health = GoTrueHealth::default(),
                     Ok(TryResult::GoTrueFailed(refusal)) => {
-                        health.record_failure(&refusal, self.logout.clock.now());
+                        health.record_failure(&refusal, self.now());
                     }
                     Ok(TryResult::Nothing) => {}
                     Err(cause) => fault = Some(cause),
@@ -136,8 +138,8 @@ impl Worker {
         if scope != Scope::Global
             && let Some(wider) = self.wider(queue, &entry, scope).await?
         {
-            let pause = wider.due.saturating_sub(self.now()).max(0).unsigned_abs();
-            let pause = Duration::from_millis(pause).min(backoff::MAX_RETRY_AFTER) + POLL_INTERVAL;
+            let pause =
+                elapsed(self.now(), wider.due).min(backoff::MAX_RETRY_AFTER) + POLL_INTERVAL;
             queue.reschedule(&entry, pause, false, self.now()).await?;
             return Ok(TryResult::Nothing);
         }
@@ -208,7 +210,7 @@ impl Worker {
             user_id = %entry.user_id,
             session_id = %entry.session_id,
             attempts = entry.attempts + 1,
-            waited_ms = self.now() - entry.queued_at,
+            waited_ms = self.now().as_millisecond() - entry.queued_at.as_millisecond(),
             "a queued logout is done"
         );
         Ok(())
@@ -224,14 +226,13 @@ impl Worker {
     ) -> Result<(), StoreError> {
         // A clock that was set back makes nothing old.
         let asked_at = entry.renewed_at.max(entry.queued_at);
-        let waited = self.now().saturating_sub(asked_at).max(0).unsigned_abs();
-        if Duration::from_millis(waited) >= MAX_AGE {
+        if elapsed(asked_at, self.now()) >= MAX_AGE {
             return self.give_up(queue, &entry, reason, None).await;
         }
         self.metrics.retried("failed");
         entry.attempts = entry.attempts.saturating_add(1);
         reason.clone_into(&mut entry.reason);
-        let pause = backoff::after(entry.attempts, refusal, self.logout.clock.now());
+        let pause = backoff::after(entry.attempts, refusal, self.now());
         queue.reschedule(&entry, pause, true, self.now()).await?;
         Ok(())
     }
@@ -258,14 +259,14 @@ impl Worker {
             upstream_status,
             "the worker gave up a queued logout: the session may live; end it at GoTrue if it must not"
         );
-        let time = self.logout.clock.unix_seconds();
+        let time = self.logout.clock.now_in_seconds();
         self.failures.record(Failure::of_entry(entry, time, "gave-up", reason, upstream_status));
         self.record_as_revoked(entry).await;
         Ok(())
     }
 
-    fn now(&self) -> i64 {
-        milliseconds(self.logout.clock.now())
+    fn now(&self) -> Timestamp {
+        self.logout.clock.now()
     }
 }
 

@@ -20,6 +20,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use redb::{DatabaseError, ReadableDatabase as _};
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
@@ -140,7 +141,7 @@ impl Store for FileStore {
         done.map_err(|cause| StoreError { operation: "revoke", cause })
     }
 
-    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreError> {
+    async fn is_revoked(&self, claims: &Claims, now: Timestamp) -> Result<bool, StoreError> {
         Ok(self.list.refuses(claims, now))
     }
 
@@ -153,7 +154,7 @@ impl Store for FileStore {
         Ok(())
     }
 
-    async fn purge_expired(&self, now: i64) -> Result<(), StoreError> {
+    async fn purge_expired(&self, now: Timestamp) -> Result<(), StoreError> {
         let outlived: Vec<RevocationEntry> =
             self.list.entries().filter(|entry| entry.until() <= now).collect();
         for some in outlived.chunks(PURGE_BATCH) {
@@ -194,7 +195,7 @@ impl Queue for FileStore {
         entry: &QueueEntry,
         pause: Duration,
         bounds: &Bounds,
-        now: i64,
+        now: Timestamp,
     ) -> Result<Result<(), QueueFullError>, StoreError> {
         let (entry, bounds) = (entry.clone(), *bounds);
         let work = move |tables: &mut Tables<'_>| tables.enqueue(&entry, pause, &bounds, now);
@@ -214,7 +215,7 @@ impl Queue for FileStore {
         &self,
         lease: Duration,
         most: usize,
-        now: i64,
+        now: Timestamp,
     ) -> Result<Vec<QueueEntry>, StoreError> {
         if !self.queue.may_be_due(now) {
             return Ok(Vec::new());
@@ -227,7 +228,7 @@ impl Queue for FileStore {
         entry: &QueueEntry,
         pause: Duration,
         failed: bool,
-        now: i64,
+        now: Timestamp,
     ) -> Result<bool, StoreError> {
         let entry = entry.clone();
         let work = move |tables: &mut Tables<'_>| tables.reschedule(&entry, pause, failed, now);
@@ -251,7 +252,7 @@ impl Queue for FileStore {
         Ok(self.queue.len())
     }
 
-    async fn oldest(&self) -> Result<Option<i64>, StoreError> {
+    async fn oldest(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.queue.oldest())
     }
 }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -60,7 +61,7 @@ impl Store for InstrumentedStore {
         self.watch("revoke", self.store.revoke(revocation)).await
     }
 
-    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreError> {
+    async fn is_revoked(&self, claims: &Claims, now: Timestamp) -> Result<bool, StoreError> {
         self.watch("is_revoked", self.store.is_revoked(claims, now)).await
     }
 
@@ -75,7 +76,7 @@ impl Store for InstrumentedStore {
         learned.inspect_err(|_| self.metrics.store_failed("is_revoked"))
     }
 
-    async fn purge_expired(&self, now: i64) -> Result<(), StoreError> {
+    async fn purge_expired(&self, now: Timestamp) -> Result<(), StoreError> {
         self.watch("forget_outlived", self.store.purge_expired(now)).await
     }
 
@@ -111,7 +112,7 @@ impl Queue for InstrumentedStore {
         entry: &QueueEntry,
         pause: Duration,
         bounds: &Bounds,
-        now: i64,
+        now: Timestamp,
     ) -> Result<Result<(), QueueFullError>, StoreError> {
         self.watch("enqueue", self.behind()?.enqueue(entry, pause, bounds, now)).await
     }
@@ -124,7 +125,7 @@ impl Queue for InstrumentedStore {
         &self,
         lease: Duration,
         most: usize,
-        now: i64,
+        now: Timestamp,
     ) -> Result<Vec<QueueEntry>, StoreError> {
         self.watch("lease", self.behind()?.lease(lease, most, now)).await
     }
@@ -134,7 +135,7 @@ impl Queue for InstrumentedStore {
         entry: &QueueEntry,
         pause: Duration,
         failed: bool,
-        now: i64,
+        now: Timestamp,
     ) -> Result<bool, StoreError> {
         self.watch("reschedule", self.behind()?.reschedule(entry, pause, failed, now)).await
     }
@@ -155,7 +156,7 @@ impl Queue for InstrumentedStore {
         self.watch("waiting", self.behind()?.len()).await
     }
 
-    async fn oldest(&self) -> Result<Option<i64>, StoreError> {
+    async fn oldest(&self) -> Result<Option<Timestamp>, StoreError> {
         self.watch("oldest", self.behind()?.oldest()).await
     }
 }

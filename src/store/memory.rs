@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use super::{
     FAILURES_KEPT, FAILURES_KEPT_OF_USER, Queue, Store, StoreError,
@@ -29,7 +30,7 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreError> {
+    async fn is_revoked(&self, claims: &Claims, now: Timestamp) -> Result<bool, StoreError> {
         Ok(self.list.refuses(claims, now))
     }
 
@@ -42,7 +43,7 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn purge_expired(&self, now: i64) -> Result<(), StoreError> {
+    async fn purge_expired(&self, now: Timestamp) -> Result<(), StoreError> {
         self.list.purge_expired(now);
         Ok(())
     }

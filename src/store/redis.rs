@@ -25,6 +25,7 @@ mod server;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use redis::{FromRedisValue, Pipeline, pipe};
 use tokio::time::Instant;
 
@@ -157,7 +158,7 @@ impl Store for RedisStore {
         written
     }
 
-    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreError> {
+    async fn is_revoked(&self, claims: &Claims, now: Timestamp) -> Result<bool, StoreError> {
         // In this order: what makes it trusted is on the list by then.
         let trusted = self.replica.is_trusted();
         if self.replica.refuses(claims, now) {
@@ -179,7 +180,7 @@ impl Store for RedisStore {
         if self.replica.is_trusted() { Ok(()) } else { Box::pin(self.look_up(claims)).await }
     }
 
-    async fn purge_expired(&self, now: i64) -> Result<(), StoreError> {
+    async fn purge_expired(&self, now: Timestamp) -> Result<(), StoreError> {
         self.replica.list.purge_expired(now);
         self.query("forget", &commands::purge_expired(&self.keys, now)).await
     }

@@ -87,11 +87,11 @@ async fn is_revoked(
     call: &RequestContext,
     session: &Session,
 ) -> Result<bool, Error> {
-    let now = app.logout.clock.unix_seconds();
+    let now = app.logout.clock.now();
     let revoked = app.logout.store.is_revoked(&session.claims, now).await;
     let revoked = revoked.map_err(|fault| unknown(call, &fault))?;
     if revoked {
-        app.revoked_session_log.report(call, session, app.logout.clock.now());
+        app.revoked_session_log.report(call, session, now.into());
     }
     Ok(revoked)
 }

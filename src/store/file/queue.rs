@@ -10,6 +10,7 @@ mod usage;
 
 use std::time::Duration;
 
+use jiff::{Timestamp, fmt::serde::timestamp::millisecond};
 use redb::ReadableTable;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -19,17 +20,23 @@ use super::{
     records::{RecordError, decode_entry, decode_json, encode_entry, encode_json},
     tables::{FileError, Tables},
 };
-use crate::queue::{
-    bounds::{Bounds, QueueFullError},
-    entry::QueueEntry,
+use crate::{
+    clock::after,
+    queue::{
+        bounds::{Bounds, QueueFullError},
+        entry::QueueEntry,
+    },
 };
 
-/// How an entry stands. Times in milliseconds since the Unix epoch.
+/// The part of an entry that each try changes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct StoredState {
-    queued_at: i64,
-    due: i64,
-    failed_at: i64,
+    #[serde(with = "millisecond::required")]
+    queued_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    due: Timestamp,
+    #[serde(with = "millisecond::required")]
+    failed_at: Timestamp,
     attempts: u32,
     reason: String,
     tried: bool,
@@ -47,19 +54,15 @@ impl StoredState {
     }
 }
 
-fn milliseconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
 impl Tables<'_> {
     pub(super) fn enqueue(
         &mut self,
         entry: &QueueEntry,
         pause: Duration,
         bounds: &Bounds,
-        now: i64,
+        now: Timestamp,
     ) -> Result<Result<(), QueueFullError>, FileError> {
-        let due = now.saturating_add(milliseconds(pause));
+        let due = after(now, pause);
         let added = QueueEntry { due, ..entry.clone().stamped(now) };
         let known = self.entry(entry.id.as_u128())?;
         let becomes = match &known {
@@ -81,7 +84,7 @@ impl Tables<'_> {
         let id = entry.id.as_u128();
         let record = encode_entry(entry)?;
         self.queue.insert(id, &*record)?;
-        self.queued.insert((entry.queued_at, id), ())?;
+        self.queued.insert((entry.queued_at.as_millisecond(), id), ())?;
         self.write_state(id, &StoredState::of(entry))?;
         self.count_for_user(entry, record.len() as u64)?;
         self.add_to_totals(entry, |total| total + record.len() as u64, |count| count + 1)
@@ -90,9 +93,9 @@ impl Tables<'_> {
     fn remove_entry(&mut self, entry: &QueueEntry) -> Result<(), FileError> {
         let id = entry.id.as_u128();
         let removed = self.queue.remove(id)?.map_or(0, |record| record.value().len() as u64);
-        self.queued.remove((entry.queued_at, id))?;
-        self.due.remove((entry.due, id))?;
-        self.failed.remove((entry.failed_at, id))?;
+        self.queued.remove((entry.queued_at.as_millisecond(), id))?;
+        self.due.remove((entry.due.as_millisecond(), id))?;
+        self.failed.remove((entry.failed_at.as_millisecond(), id))?;
         self.states.remove(id)?;
         self.entries_of_user.remove((entry.user_id.as_u128(), id))?;
         self.changed = true;
@@ -103,12 +106,12 @@ impl Tables<'_> {
     /// Writes how an entry stands, and where it is found by that.
     fn write_state(&mut self, id: u128, state: &StoredState) -> Result<(), FileError> {
         if let Some(known) = self.state(id)? {
-            self.due.remove((known.due, id))?;
-            self.failed.remove((known.failed_at, id))?;
+            self.due.remove((known.due.as_millisecond(), id))?;
+            self.failed.remove((known.failed_at.as_millisecond(), id))?;
         }
         self.states.insert(id, &*encode_json(state)?)?;
-        self.due.insert((state.due, id), ())?;
-        self.failed.insert((state.failed_at, id), ())?;
+        self.due.insert((state.due.as_millisecond(), id), ())?;
+        self.failed.insert((state.failed_at.as_millisecond(), id), ())?;
         self.changed = true;
         Ok(())
     }
@@ -126,7 +129,7 @@ impl Tables<'_> {
         entry: &QueueEntry,
         pause: Duration,
         failed: bool,
-        now: i64,
+        now: Timestamp,
     ) -> Result<bool, FileError> {
         let id = entry.id.as_u128();
         let Some(known) = self.entry(id)?.filter(|known| known.due == entry.due) else {
@@ -134,7 +137,7 @@ impl Tables<'_> {
         };
         // Credentials that came meanwhile were not tried yet.
         let pause = if known.revision == entry.revision { pause } else { Duration::ZERO };
-        let due = now.saturating_add(milliseconds(pause));
+        let due = after(now, pause);
         let failed_at = if failed { now } else { known.failed_at };
         let queued_at = known.queued_at;
         // Another request may have had its effect since the worker read the entry.

@@ -4,9 +4,13 @@
 //! 2. A line of the revocation list is a few big-endian numbers: there may be a million.
 //! 3. Entries of the queue and failures are JSON: few, and open to members that a later release adds.
 
+use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::queue::entry::{QueueEntry, v1::EntryV1};
+use crate::{
+    clock::from_unix_seconds,
+    queue::entry::{QueueEntry, v1::EntryV1},
+};
 
 /// The version of lines of the list and of failures.
 const VERSION: u8 = 1;
@@ -33,16 +37,24 @@ fn content(value: &[u8], version: u8) -> Result<&[u8], RecordError> {
     }
 }
 
-/// The numbers of a line of the list.
-pub(super) fn encode_numbers<const NUMBERS: usize>(numbers: [i64; NUMBERS]) -> Vec<u8> {
+/// Encodes the times of an entry of the revocation list, as seconds since the Unix epoch.
+pub(super) fn encode_times<const TIMES: usize>(times: [Timestamp; TIMES]) -> Vec<u8> {
+    encode_numbers(times.map(Timestamp::as_second))
+}
+
+/// Decodes what [`encode_times`] encoded.
+pub(super) fn decode_times<const TIMES: usize>(
+    value: &[u8],
+) -> Result<[Timestamp; TIMES], RecordError> {
+    Ok(decode_numbers(value)?.map(from_unix_seconds))
+}
+
+fn encode_numbers<const NUMBERS: usize>(numbers: [i64; NUMBERS]) -> Vec<u8> {
     let octets = numbers.into_iter().flat_map(i64::to_be_bytes);
     std::iter::once(VERSION).chain(octets).collect()
 }
 
-/// What [`encode_numbers`] wrote.
-pub(super) fn decode_numbers<const NUMBERS: usize>(
-    value: &[u8],
-) -> Result<[i64; NUMBERS], RecordError> {
+fn decode_numbers<const NUMBERS: usize>(value: &[u8]) -> Result<[i64; NUMBERS], RecordError> {
     let (octets, rest) = content(value, VERSION)?.as_chunks();
     let octets: &[[u8; 8]; NUMBERS] = octets.try_into().map_err(|_| RecordError::Damaged)?;
     if rest.is_empty() { Ok(octets.map(i64::from_be_bytes)) } else { Err(RecordError::Damaged) }

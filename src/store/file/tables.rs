@@ -3,6 +3,7 @@
 
 use std::io;
 
+use jiff::Timestamp;
 use redb::{
     CommitError, DatabaseError, ReadTransaction, ReadableTable, StorageError, Table,
     TableDefinition, TableError, TableHandle, TransactionError, WriteTransaction,
@@ -16,7 +17,7 @@ use super::{
         list::{CutOff, RevocationEntry, RevocationList, UserCutOffs},
     },
     queue::entries_by_due,
-    records::{RecordError, decode_json, decode_numbers, encode_numbers},
+    records::{RecordError, decode_json, decode_times, encode_times},
 };
 
 /// Session to until when it is remembered.
@@ -111,7 +112,7 @@ impl<'t> Tables<'t> {
         let list = RevocationList::default();
         for line in self.sessions.iter()? {
             let (session, value) = line?;
-            let [until] = decode_numbers(value.value())?;
+            let [until] = decode_times(value.value())?;
             list.insert(RevocationEntry::Session {
                 session: Uuid::from_u128(session.value()),
                 until,
@@ -120,7 +121,7 @@ impl<'t> Tables<'t> {
         for line in self.cut_offs.iter()? {
             let (key, value) = line?;
             let (user, spared) = key.value();
-            let [before, until] = decode_numbers(value.value())?;
+            let [before, until] = decode_times(value.value())?;
             let spared = spared_session(spared);
             list.insert(RevocationEntry::CutOff {
                 user: Uuid::from_u128(user),
@@ -147,8 +148,8 @@ impl<'t> Tables<'t> {
             match *entry {
                 RevocationEntry::Session { session, until } => {
                     let key = session.as_u128();
-                    let [known] = self.session(key)?.unwrap_or([i64::MIN]);
-                    self.sessions.insert(key, &*encode_numbers([until.max(known)]))?;
+                    let [known] = self.session(key)?.unwrap_or([Timestamp::MIN]);
+                    self.sessions.insert(key, &*encode_times([until.max(known)]))?;
                 }
                 RevocationEntry::CutOff { user, spared, before, until } => {
                     self.fold_cut_off(user, spared, CutOff { before, until })?;
@@ -169,7 +170,7 @@ impl<'t> Tables<'t> {
         let mut folded = UserCutOffs::default();
         for line in self.cut_offs.range(all.clone())? {
             let (key, value) = line?;
-            let [before, until] = decode_numbers(value.value())?;
+            let [before, until] = decode_times(value.value())?;
             folded.fold(spared_session(key.value().1), CutOff { before, until });
         }
         folded.fold(spared, added);
@@ -177,22 +178,22 @@ impl<'t> Tables<'t> {
         for entry in folded.entries(user) {
             if let RevocationEntry::CutOff { spared, before, until, .. } = entry {
                 let key = (user.as_u128(), spared.map_or(0, |session| session.as_u128()));
-                self.cut_offs.insert(key, &*encode_numbers([before, until]))?;
+                self.cut_offs.insert(key, &*encode_times([before, until]))?;
             }
         }
         Ok(())
     }
 
-    fn session(&self, key: u128) -> Result<Option<[i64; 1]>, FileError> {
+    fn session(&self, key: u128) -> Result<Option<[Timestamp; 1]>, FileError> {
         let value = self.sessions.get(key)?;
-        Ok(value.map(|value| decode_numbers(value.value())).transpose()?)
+        Ok(value.map(|value| decode_times(value.value())).transpose()?)
     }
 
     /// Removes those of the lines that no living token can match at `now`.
     pub(super) fn remove_expired(
         &mut self,
         entries: &[RevocationEntry],
-        now: i64,
+        now: Timestamp,
     ) -> Result<(), FileError> {
         for entry in entries {
             // They may have been entered again since they were found.
@@ -207,7 +208,7 @@ impl<'t> Tables<'t> {
                 RevocationEntry::CutOff { user, .. } => {
                     let all = (user.as_u128(), 0)..=(user.as_u128(), u128::MAX);
                     self.cut_offs.retain_in(all, |_, value| {
-                        decode_numbers(value).map_or(true, |[_, until]: [i64; 2]| until > now)
+                        decode_times(value).map_or(true, |[_, until]: [Timestamp; 2]| until > now)
                     })?;
                     self.changed = true;
                 }

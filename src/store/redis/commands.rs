@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use redis::{Pipeline, pipe};
 
 use super::{
@@ -34,9 +35,9 @@ pub(super) fn revoke(keys: &RedisKeys, entries: &[RevocationEntry]) -> Pipeline 
 }
 
 /// Forgets what is outlived at `now`.
-pub(super) fn purge_expired(keys: &RedisKeys, now: i64) -> Pipeline {
+pub(super) fn purge_expired(keys: &RedisKeys, now: Timestamp) -> Pipeline {
     let mut commands = pipe();
-    script(&mut commands, FORGET, &[&keys.sessions, &keys.users]).arg(now);
+    script(&mut commands, FORGET, &[&keys.sessions, &keys.users]).arg(now.as_second());
     commands
 }
 

@@ -9,6 +9,7 @@ mod listing;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use redis::{FromRedisValue, ParsingError, pipe};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -21,10 +22,11 @@ use super::{
     records::{RetryState, decode_entry, encode_entry},
 };
 use crate::{
+    clock::from_unix_milliseconds,
     queue::{
         backoff::MAX_RETRY_AFTER,
         bounds::{Bounds, QueueFullError},
-        entry::QueueEntry,
+        entry::{NEVER, QueueEntry},
     },
     store::{Queue, StoreError},
 };
@@ -52,7 +54,7 @@ impl Queue for RedisStore {
         entry: &QueueEntry,
         pause: Duration,
         bounds: &Bounds,
-        _now: i64,
+        _now: Timestamp,
     ) -> Result<Result<(), QueueFullError>, StoreError> {
         let begun = Instant::now();
         while begun.elapsed() < TIMEOUT {
@@ -85,7 +87,7 @@ impl Queue for RedisStore {
         &self,
         lease: Duration,
         most: usize,
-        _now: i64,
+        _now: Timestamp,
     ) -> Result<Vec<QueueEntry>, StoreError> {
         // What cannot be moved now waits where it is; it does not hold up what is here.
         if let Err(cause) = self.move_first_release().await {
@@ -116,13 +118,13 @@ impl Queue for RedisStore {
         entry: &QueueEntry,
         pause: Duration,
         failed: bool,
-        _now: i64,
+        _now: Timestamp,
     ) -> Result<bool, StoreError> {
         let state = state(entry).map_err(|fault| fault.into_store_error("reschedule"))?;
         let mut commands = pipe();
         script(&mut commands, RESCHEDULE, &self.keys.queue.all())
             .arg(entry.id.to_string())
-            .arg(entry.due)
+            .arg(entry.due.as_millisecond())
             .arg(milliseconds(pause))
             .arg(state)
             .arg(u8::from(failed))
@@ -136,7 +138,7 @@ impl Queue for RedisStore {
     }
 
     async fn remove(&self, id: Uuid) -> Result<bool, StoreError> {
-        self.remove_revision(id, ANY, 0).await
+        self.remove_revision(id, ANY, NEVER).await
     }
 
     async fn entries(&self, most: usize) -> Result<Vec<QueueEntry>, StoreError> {
@@ -150,17 +152,17 @@ impl Queue for RedisStore {
         Ok(waiting)
     }
 
-    async fn oldest(&self) -> Result<Option<i64>, StoreError> {
+    async fn oldest(&self) -> Result<Option<Timestamp>, StoreError> {
         let mut commands = pipe();
         commands.cmd("ZRANGE").arg(&self.keys.queue.queued).arg(0).arg(0).arg("WITHSCORES");
         let (first,): (Vec<(String, i64)>,) = self.query("list the queue", &commands).await?;
-        Ok(first.first().map(|(_, queued_at)| *queued_at))
+        Ok(first.first().map(|(_, queued_at)| from_unix_milliseconds(*queued_at)))
     }
 }
 
-/// An entry with how it stands; times are queued, failed and due.
+/// An entry from its record, its state, and its times in milliseconds: queued, failed, due.
 fn read(record: &str, state: Option<&str>, times: [i64; 3]) -> Option<QueueEntry> {
-    let [queued_at, failed_at, due] = times;
+    let [queued_at, failed_at, due] = times.map(from_unix_milliseconds);
     let entry = QueueEntry { queued_at, due, failed_at, ..decode_entry(record)? };
     match state.and_then(|state| serde_json::from_str(state).ok()) {
         Some(RetryState { attempts, reason, tried }) => {
@@ -191,7 +193,7 @@ fn leased_entry(values: &[redis::Value; 6]) -> Result<Option<QueueEntry>, Parsin
 
 impl RedisStore {
     /// The entry of that id, and the time by the clock of Redis.
-    async fn get_now(&self, id: Uuid) -> Result<(Option<QueueEntry>, i64), StoreError> {
+    async fn get_now(&self, id: Uuid) -> Result<(Option<QueueEntry>, Timestamp), StoreError> {
         type Score = Option<i64>;
         type Answer = (Option<String>, Option<String>, Score, Score, Score, (i64, i64));
         let (keys, id) = (&self.keys.queue, id.to_string());
@@ -204,7 +206,7 @@ impl RedisStore {
         commands.cmd("TIME");
         let answer: Answer = self.query("read the queue", &commands).await?;
         let (record, state, queued_at, failed_at, due, (seconds, micros)) = answer;
-        let now = seconds * 1000 + micros / 1000;
+        let now = from_unix_milliseconds(seconds * 1000 + micros / 1000);
         let (Some(record), Some(due)) = (record, due) else { return Ok((None, now)) };
         let times = [queued_at, failed_at, Some(due)].map(Option::unwrap_or_default);
         Ok((read(&record, state.as_deref(), times), now))
@@ -253,14 +255,14 @@ impl RedisStore {
         &self,
         id: Uuid,
         revision: &str,
-        queued_at: i64,
+        queued_at: Timestamp,
     ) -> Result<bool, StoreError> {
         let keys = &self.keys.queue;
         let mut commands = pipe();
         script(&mut commands, REMOVE, &keys.all())
             .arg(id.to_string())
             .arg(revision)
-            .arg(queued_at)
+            .arg(queued_at.as_millisecond())
             .arg(&keys.of_user)
             .arg(&keys.former_of_user);
         let (removed,): (bool,) = self.query("remove", &commands).await?;

@@ -3,18 +3,17 @@
 //! Every record begins with its version. `format` names the highest version that any record may have: a
 //! release that does not know it cannot tell who is on the list, and says so.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use super::{super::list::RevocationEntry, error::RedisStoreError};
-use crate::queue::entry::QueueEntry;
+use crate::{clock::from_unix_seconds, queue::entry::QueueEntry};
 
 /// The version of the records that are written here, and the only one that is read.
 pub(super) const VERSION: &str = "1";
 /// In place of a spared session.
 const NOBODY: &str = "-";
-/// Seconds at the end of the year 9999: Redis computes with numbers of 53 bits.
-const LATEST: i64 = 253_402_300_799;
 
 /// The keys, all of which begin with the prefix.
 #[derive(Debug)]
@@ -119,11 +118,11 @@ pub(super) struct RevocationArguments {
 
 impl RevocationArguments {
     pub(super) fn of(entry: RevocationEntry, keys: &RedisKeys) -> Self {
-        let number = |seconds: i64| seconds.clamp(0, LATEST).to_string();
+        let number = |time: Timestamp| time.as_second().max(0).to_string();
         match entry {
             RevocationEntry::Session { session, until } => Self {
                 key: keys.sessions.clone(),
-                arguments: [session.to_string(), String::new(), number(0), number(until)],
+                arguments: [session.to_string(), String::new(), "0".to_owned(), number(until)],
             },
             RevocationEntry::CutOff { user, spared, before, until } => Self {
                 key: keys.user(user),
@@ -131,6 +130,10 @@ impl RevocationArguments {
             },
         }
     }
+}
+
+fn seconds(text: &str) -> Option<Timestamp> {
+    text.parse().ok().map(from_unix_seconds)
 }
 
 fn spared_text(spared: Option<Uuid>) -> String {
@@ -156,13 +159,13 @@ pub(super) fn change(record: &str) -> Result<RevocationEntry, RedisStoreError> {
     let parsed = || match *words(record)?.as_slice() {
         ["session", session, until] => Some(RevocationEntry::Session {
             session: session.parse().ok()?,
-            until: until.parse().ok()?,
+            until: seconds(until)?,
         }),
         ["cut-off", user, spares, before, until] => Some(RevocationEntry::CutOff {
             user: user.parse().ok()?,
             spared: spared(spares).ok()?,
-            before: before.parse().ok()?,
-            until: until.parse().ok()?,
+            before: seconds(before)?,
+            until: seconds(until)?,
         }),
         _ => None,
     };
@@ -179,7 +182,7 @@ pub(super) fn session(member: &str, until: &str) -> Result<RevocationEntry, Redi
     let parsed = || match *words(member)?.as_slice() {
         [session] => Some(RevocationEntry::Session {
             session: session.parse().ok()?,
-            until: until.parse().ok()?,
+            until: seconds(until)?,
         }),
         _ => None,
     };
@@ -196,8 +199,8 @@ pub(super) fn cut_off(
         [before, until] => Some(RevocationEntry::CutOff {
             user,
             spared: spared(spares).ok()?,
-            before: before.parse().ok()?,
-            until: until.parse().ok()?,
+            before: seconds(before)?,
+            until: seconds(until)?,
         }),
         _ => None,
     };

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::super::list::{RevocationEntry, RevocationList};
@@ -51,7 +52,7 @@ impl Replica {
     }
 
     /// Whoever it refuses is on the list, however old it is.
-    pub(super) fn refuses(&self, claims: &Claims, now: i64) -> bool {
+    pub(super) fn refuses(&self, claims: &Claims, now: Timestamp) -> bool {
         self.list.refuses(claims, now)
     }
 

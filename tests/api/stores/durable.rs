@@ -1,6 +1,7 @@
 //! Promises of a durable store: what it has answered is there at the next opening.
 
 use logout_gateway::{
+    clock::from_unix_seconds,
     config::Scope,
     queue::entry::QueueEntry,
     store::{FAILURES_KEPT_OF_USER, failure::Failure},
@@ -57,7 +58,7 @@ pub(super) async fn what_was_forgotten_stays_forgotten(place: &Place) {
     let [early, late] = [session(now - 10), session(now - 10)];
     log_out(&*store, &early, Scope::Global, now).await;
     log_out(&*store, &late, Scope::Global, now + 1).await;
-    store.purge_expired(now + 86_400).await.unwrap();
+    store.purge_expired(from_unix_seconds(now + 86_400)).await.unwrap();
     drop(store);
     let store = place.open().await;
     for (claims, kept) in [(&early, false), (&late, true)] {

@@ -1,13 +1,16 @@
 //! Promises of the failure log.
 
-use logout_gateway::store::{FAILURES_KEPT, FAILURES_KEPT_OF_USER, Store, failure::Failure};
+use logout_gateway::{
+    clock::from_unix_seconds,
+    store::{FAILURES_KEPT, FAILURES_KEPT_OF_USER, Store, failure::Failure},
+};
 use uuid::Uuid;
 
 use super::Place;
 
 pub(super) fn numbered(number: usize) -> Failure {
     Failure {
-        time: 1_800_000_000 + i64::try_from(number).unwrap(),
+        time: from_unix_seconds(1_800_000_000 + i64::try_from(number).unwrap()),
         request_id: number.to_string(),
         route: "/api/auth/logout".to_owned(),
         scope: "local".to_owned(),

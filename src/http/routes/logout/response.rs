@@ -133,7 +133,7 @@ impl Reply<'_> {
         upstream_status: Option<u16>,
     ) {
         self.app.failures.record(Failure {
-            time: self.app.logout.clock.unix_seconds(),
+            time: self.app.logout.clock.now_in_seconds(),
             request_id: self.call.request_id().to_owned(),
             route: self.contract.path().to_owned(),
             scope: scope.as_str().to_owned(),

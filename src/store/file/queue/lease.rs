@@ -2,13 +2,17 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use jiff::Timestamp;
 use redb::ReadableTable as _;
 
 use super::{
     super::tables::{FileError, Tables},
-    StoredState, milliseconds,
+    StoredState,
 };
-use crate::queue::{backoff::MAX_RETRY_AFTER, entry::QueueEntry};
+use crate::{
+    clock::after,
+    queue::{backoff::MAX_RETRY_AFTER, entry::QueueEntry},
+};
 
 /// How many entries are looked at to find those that failed longest ago.
 const MAX_CANDIDATES: usize = 1000;
@@ -20,7 +24,7 @@ impl Tables<'_> {
         &mut self,
         lease: Duration,
         most: usize,
-        now: i64,
+        now: Timestamp,
     ) -> Result<Vec<QueueEntry>, FileError> {
         self.reset_parked(now)?;
         let mut leased = Vec::new();
@@ -40,7 +44,7 @@ impl Tables<'_> {
                 Err(FileError::Record(_)) => continue,
                 Err(fault) => return Err(fault),
             };
-            let entry = QueueEntry { due: now.saturating_add(milliseconds(lease)), ..entry };
+            let entry = QueueEntry { due: after(now, lease), ..entry };
             self.write_state(id, &StoredState::of(&entry))?;
             leased.push(entry);
         }
@@ -48,8 +52,8 @@ impl Tables<'_> {
     }
 
     /// An entry that is due later than any pause lasts was rescheduled by a wrong clock.
-    fn reset_parked(&mut self, now: i64) -> Result<(), FileError> {
-        let latest = now.saturating_add(milliseconds(MAX_RETRY_AFTER));
+    fn reset_parked(&mut self, now: Timestamp) -> Result<(), FileError> {
+        let latest = after(now, MAX_RETRY_AFTER).as_millisecond();
         let parked: Vec<u128> = self
             .due
             .range((latest.saturating_add(1), 0)..)?
@@ -66,17 +70,18 @@ impl Tables<'_> {
 
     /// Entries that are due, as (failed at, due, id): the first ones by when they are due, and the first
     /// ones by when they failed last, so that entries which fail again and again hide none.
-    fn due_by_failure(&self, now: i64) -> Result<BTreeSet<(i64, i64, u128)>, FileError> {
+    fn due_by_failure(&self, now: Timestamp) -> Result<BTreeSet<(i64, i64, u128)>, FileError> {
+        let now = now.as_millisecond();
         let mut found = BTreeSet::new();
         for line in self.due.range(..=(now, u128::MAX))?.take(MAX_CANDIDATES) {
             let (due, id) = line?.0.value();
-            let failed_at = self.state(id)?.map_or(0, |state| state.failed_at);
+            let failed_at = self.state(id)?.map_or(0, |state| state.failed_at.as_millisecond());
             found.insert((failed_at, due, id));
         }
         for line in self.failed.iter()?.take(MAX_CANDIDATES) {
             let (failed_at, id) = line?.0.value();
-            if let Some(state) = self.state(id)?.filter(|state| state.due <= now) {
-                found.insert((failed_at, state.due, id));
+            if let Some(state) = self.state(id)?.filter(|state| state.due.as_millisecond() <= now) {
+                found.insert((failed_at, state.due.as_millisecond(), id));
             }
         }
         Ok(found)

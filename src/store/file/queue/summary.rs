@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
+use jiff::Timestamp;
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
-use super::milliseconds;
 use crate::{
+    clock::{after, from_unix_milliseconds},
     queue::backoff::MAX_RETRY_AFTER,
     store::file::tables::{FileError, Tables},
 };
@@ -31,14 +32,15 @@ impl QueueSummary {
     }
 
     /// Whether an entry may be due at `now`, or was parked by a wrong clock.
-    pub(in crate::store::file) fn may_be_due(&self, now: i64) -> bool {
-        let latest = now.saturating_add(milliseconds(MAX_RETRY_AFTER));
-        self.first_due.load(Ordering::Acquire) <= now
+    pub(in crate::store::file) fn may_be_due(&self, now: Timestamp) -> bool {
+        let latest = after(now, MAX_RETRY_AFTER).as_millisecond();
+        self.first_due.load(Ordering::Acquire) <= now.as_millisecond()
             || self.last_due.load(Ordering::Acquire) > latest
     }
 
-    pub(in crate::store::file) fn oldest(&self) -> Option<i64> {
-        Some(self.oldest.load(Ordering::Acquire)).filter(|queued_at| *queued_at != NEVER)
+    pub(in crate::store::file) fn oldest(&self) -> Option<Timestamp> {
+        let queued_at = self.oldest.load(Ordering::Acquire);
+        (queued_at != NEVER).then(|| from_unix_milliseconds(queued_at))
     }
 
     pub(in crate::store::file) fn replace_with(&self, now: &Self) {
