@@ -211,7 +211,7 @@ impl Logout {
         let asked = LogoutRequest { tried_before: asked.tried_before || attempt.unknown, ..asked };
         // GoTrue may have vouched for the session by a refresh.
         let session = &Session { proof, ..session.clone() };
-        let enqueued = queue.enqueue(kept, session, asked, refusal, self.clock.now());
+        let enqueued = self.put_into_queue((queue, kept), session, asked, refusal);
         match Box::pin(enqueued).await {
             Ok(()) => Outcome::Queued(refusal.clone()),
             Err(cause) => {

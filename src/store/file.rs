@@ -6,6 +6,7 @@
 //! 3. The file is closed when the store is dropped.
 
 mod diagnose;
+mod error;
 mod failures;
 mod opening;
 mod queue;
@@ -26,9 +27,11 @@ use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use self::{
+    error::FileError,
+    failures::newest_failures,
     opening::{explain, open_read_only},
-    queue::QueueSummary,
-    tables::{FileError, Tables, contents},
+    queue::{QueueSummary, entries_by_due},
+    tables::{DUE, FAILURES, QUEUE, STATES, Tables},
     writer::{Loaded, Writer},
 };
 use super::{
@@ -122,8 +125,14 @@ impl FileStore {
     }
 }
 
+/// Reads failure log and queue beside the gateway that has the file open.
 fn read_only(path: &Path) -> Result<StoreContents, FileError> {
-    contents(&open_read_only(path)?.begin_read()?)
+    let transaction = open_read_only(path)?.begin_read()?;
+    let failures = newest_failures(&transaction.open_table(FAILURES)?, usize::MAX)?;
+    let (due, queue) = (transaction.open_table(DUE)?, transaction.open_table(QUEUE)?);
+    let states = transaction.open_table(STATES)?;
+    let entries = entries_by_due(&due, &queue, &states, usize::MAX)?;
+    Ok(StoreContents { failures, entries: Some(entries) })
 }
 
 #[async_trait]

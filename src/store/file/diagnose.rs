@@ -11,9 +11,9 @@ use std::{
 use redb::DatabaseError;
 
 use super::{
+    error::FileError,
     opening::{explain, opened},
     read_only,
-    tables::FileError,
 };
 use crate::store::Diagnosis;
 

@@ -1,11 +1,12 @@
 //! The failure log in the file: numbered, with an index by user.
 
-use redb::{ReadableTable as _, ReadableTableMetadata as _};
+use redb::{ReadableTable, ReadableTableMetadata as _};
 
 use super::{
     super::{FAILURES_KEPT, FAILURES_KEPT_OF_USER, failure::Failure},
+    error::FileError,
     records::{decode_json, encode_json},
-    tables::{FileError, Tables},
+    tables::Tables,
 };
 
 impl Tables<'_> {
@@ -39,6 +40,11 @@ impl Tables<'_> {
         Ok(())
     }
 
+    /// The newest failures first, `most` of them.
+    pub(super) fn failures(&self, most: usize) -> Result<Vec<Failure>, FileError> {
+        newest_failures(&self.failures, most)
+    }
+
     /// Writes the index by user where an earlier release wrote none.
     pub(super) fn upgrade_failures(&mut self) -> Result<(), FileError> {
         if self.failures_of_user.len()? == self.failures.len()? {
@@ -53,4 +59,12 @@ impl Tables<'_> {
         self.changed = true;
         Ok(())
     }
+}
+
+pub(super) fn newest_failures(
+    failures: &impl ReadableTable<u64, &'static [u8]>,
+    most: usize,
+) -> Result<Vec<Failure>, FileError> {
+    let newest_first = failures.iter()?.rev().take(most);
+    newest_first.map(|line| Ok(decode_json(line?.1.value())?)).collect()
 }

@@ -16,9 +16,10 @@ use redb::{
 
 use super::{
     super::{OpenStoreError, list::RevocationList},
+    error::FileError,
     queue::QueueSummary,
     records::RecordError,
-    tables::{FileError, SESSIONS_OF_USER, Tables, has_unknown_tables},
+    tables::{SESSIONS_OF_USER, Tables, has_unknown_tables},
 };
 
 /// Pages that the library keeps in memory: the list is there already, the rest is small.

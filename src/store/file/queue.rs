@@ -17,8 +17,9 @@ use uuid::Uuid;
 
 pub(super) use self::summary::QueueSummary;
 use super::{
+    error::FileError,
     records::{RecordError, decode_entry, decode_json, encode_entry, encode_json},
-    tables::{FileError, Tables},
+    tables::Tables,
 };
 use crate::{
     clock::after,

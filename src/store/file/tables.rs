@@ -1,23 +1,17 @@
 //! What is in the file, and how one transaction changes it. The tables of the queue belong together: an
 //! entry is in all of them or in none.
 
-use std::io;
-
 use jiff::Timestamp;
-use redb::{
-    CommitError, DatabaseError, ReadTransaction, ReadableTable, StorageError, Table,
-    TableDefinition, TableError, TableHandle, TransactionError, WriteTransaction,
-};
+use redb::{ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
 use uuid::Uuid;
 
 use super::{
     super::{
-        StoreContents,
         failure::Failure,
         list::{CutOff, RevocationEntry, RevocationList, UserCutOffs},
     },
-    queue::entries_by_due,
-    records::{RecordError, decode_json, decode_times, encode_times},
+    error::FileError,
+    records::{decode_json, decode_times, encode_times},
 };
 
 /// Session to until when it is remembered.
@@ -25,11 +19,11 @@ const SESSIONS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("session
 /// User and spared session, zero for none, to the cut-off and until when it is remembered.
 const CUT_OFFS: TableDefinition<'_, (u128, u128), &[u8]> = TableDefinition::new("cut_offs");
 /// Id to entry.
-const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
+pub(super) const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
 /// How each entry stands.
-const STATES: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue_states");
+pub(super) const STATES: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue_states");
 /// The ids by when they are due.
-const DUE: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("due");
+pub(super) const DUE: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("due");
 /// When they were queued, each with its id.
 const QUEUED: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("queued");
 /// The ids by when they failed last.
@@ -43,33 +37,10 @@ pub(super) const SESSIONS_OF_USER: TableDefinition<'_, (u128, u128), u64> =
 /// Totals of the queue.
 const TOTALS: TableDefinition<'_, u8, u64> = TableDefinition::new("queue_totals");
 /// Number to failure, the latest last.
-const FAILURES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("failures");
+pub(super) const FAILURES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("failures");
 /// User and number of each failure.
 const FAILURES_OF_USER: TableDefinition<'_, (u128, u64), ()> =
     TableDefinition::new("failures_of_user");
-
-/// Why the file cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum FileError {
-    #[error(transparent)]
-    Open(#[from] DatabaseError),
-    #[error(transparent)]
-    Begin(#[from] TransactionError),
-    #[error(transparent)]
-    Table(#[from] TableError),
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    #[error(transparent)]
-    Commit(#[from] CommitError),
-    #[error(transparent)]
-    Record(#[from] RecordError),
-}
-
-impl From<io::Error> for FileError {
-    fn from(cause: io::Error) -> Self {
-        Self::Open(StorageError::Io(cause).into())
-    }
-}
 
 /// All tables, within one transaction.
 pub(super) struct Tables<'t> {
@@ -216,34 +187,11 @@ impl<'t> Tables<'t> {
         }
         Ok(())
     }
-
-    pub(super) fn failures(&self, most: usize) -> Result<Vec<Failure>, FileError> {
-        newest_failures(&self.failures, most)
-    }
 }
 
 /// Zero stands for no spared session.
 fn spared_session(id: u128) -> Option<Uuid> {
     (id != 0).then(|| Uuid::from_u128(id))
-}
-
-fn newest_failures(
-    failures: &impl ReadableTable<u64, &'static [u8]>,
-    most: usize,
-) -> Result<Vec<Failure>, FileError> {
-    let newest_first = failures.iter()?.rev().take(most);
-    newest_first.map(|line| Ok(decode_json(line?.1.value())?)).collect()
-}
-
-/// Failure log and queue as they were when the transaction began.
-pub(super) fn contents(transaction: &ReadTransaction) -> Result<StoreContents, FileError> {
-    let failures = newest_failures(&transaction.open_table(FAILURES)?, usize::MAX)?;
-    let (due, queue) = (transaction.open_table(DUE)?, transaction.open_table(QUEUE)?);
-    let states = transaction.open_table(STATES)?;
-    Ok(StoreContents {
-        failures,
-        entries: Some(entries_by_due(&due, &queue, &states, usize::MAX)?),
-    })
 }
 
 /// Whether there is a table that this release does not know.

@@ -28,9 +28,10 @@ use super::{
         OpenStoreError,
         list::{RevocationEntry, RevocationList},
     },
+    error::FileError,
     opening::{self, Opened},
     queue::QueueSummary,
-    tables::{FileError, Tables},
+    tables::Tables,
 };
 
 /// How much is done in one transaction, at most.

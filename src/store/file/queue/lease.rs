@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use redb::ReadableTable as _;
 
 use super::{
-    super::tables::{FileError, Tables},
+    super::{error::FileError, tables::Tables},
     StoredState,
 };
 use crate::{

@@ -8,7 +8,7 @@ use redb::{ReadableTable as _, ReadableTableMetadata as _};
 use crate::{
     clock::{after, from_unix_milliseconds},
     queue::backoff::MAX_RETRY_AFTER,
-    store::file::tables::{FileError, Tables},
+    store::file::{error::FileError, tables::Tables},
 };
 
 /// The queue at a glance.

@@ -2,10 +2,7 @@
 
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
-use super::super::{
-    records::decode_any_entry,
-    tables::{FileError, Tables},
-};
+use super::super::{error::FileError, records::decode_any_entry, tables::Tables};
 use crate::queue::entry::QueueEntry;
 
 impl Tables<'_> {

@@ -4,10 +4,7 @@ use std::collections::HashMap;
 
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
-use super::super::{
-    records::encode_entry,
-    tables::{FileError, Tables},
-};
+use super::super::{error::FileError, records::encode_entry, tables::Tables};
 use crate::queue::{
     bounds::{Share, ShareOfUser, Usage},
     entry::QueueEntry,
