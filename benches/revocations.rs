@@ -21,6 +21,7 @@ use std::{
 };
 
 use logout_gateway::{
+    clock::from_unix_seconds,
     config::{Scope, StoreAddress},
     session::token::Claims,
     store::{self, Store, list::Revocation},
@@ -41,7 +42,14 @@ const UNTIL: i64 = NOW + 7 * 86_400;
 fn logout(n: u32) -> Revocation {
     let scope = if n.is_multiple_of(2) { Scope::Local } else { Scope::Others };
     let (user, session) = (Uuid::new_v4(), Uuid::new_v4());
-    Revocation { user, session, scope, cut_off: NOW, until: UNTIL, is_confirmed: true }
+    Revocation {
+        user,
+        session,
+        scope,
+        cut_off: from_unix_seconds(NOW),
+        until: from_unix_seconds(UNTIL),
+        is_confirmed: true,
+    }
 }
 
 /// Two logouts leave three lines.
@@ -104,7 +112,7 @@ async fn look_up(store: &Arc<dyn Store>) -> Duration {
     };
     let begun = Instant::now();
     for _ in 0..LINES {
-        assert!(!store.is_revoked(&claims, NOW).await.unwrap());
+        assert!(!store.is_revoked(&claims, from_unix_seconds(NOW)).await.unwrap());
     }
     begun.elapsed() / LINES
 }
@@ -155,7 +163,7 @@ async fn run(round: &str, path: &Path) {
                 println!("file     {rate:>6.0} logouts/s, {at_once} at once, with {LINES} lines");
             }
             let begun = Instant::now();
-            store.purge_expired(NOW).await.unwrap();
+            store.purge_expired(from_unix_seconds(NOW)).await.unwrap();
             println!("file     nothing to forget is found in {:.2?}", begun.elapsed());
             let copy = path.with_extension("copy");
             fs::copy(path, &copy).unwrap();

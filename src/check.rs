@@ -64,12 +64,12 @@ async fn probe(config: &Config, clock: &Clock) -> bool {
     let reached = report("GoTrue", &reached.map(|(found, _)| found));
     let keys = key_set(config, &gotrue).await;
     let known = report("key set", &keys.as_ref().map(Keys::found).map_err(Clone::clone));
-    let store = store::survey(&config.store).await;
+    let store = store::diagnose(&config.store).await;
     let stored = report("store", &store.as_ref().map(|s| s.found.clone()).map_err(Clone::clone));
 
     let mut warnings = config.warnings();
     warnings.extend(config::unused_proxies());
-    let weaknesses = store.into_iter().flat_map(|survey| survey.weaknesses);
+    let weaknesses = store.into_iter().flat_map(|diagnosis| diagnosis.weaknesses);
     warnings.extend(weaknesses.map(Warning::of_the_store));
     warnings.extend(Warning::of_an_old_gotrue(version));
     let has_keys = keys.ok().map(|keys| !keys.allowed.is_empty());
@@ -167,7 +167,7 @@ async fn auth_service(
 
 fn clocks(answer: &Health, clock: &Clock) -> String {
     let Some(date) = answer.date else { return "its clock is not known".to_owned() };
-    let now = clock.now();
+    let now = clock.now().into();
     let (apart, side) = match date.duration_since(now) {
         Ok(ahead) => (ahead, "ahead"),
         Err(behind) => (behind.duration(), "behind"),

@@ -100,7 +100,7 @@ async fn demo(bind: SocketAddr) -> Result<(), DemoError> {
     let listener = listen(mock_address).await.map_err(DemoError::Mock)?;
     let clock = Clock::system();
     let options = gotrue_mock::Options::default();
-    let mock = Mock::new(options, listener.local_addr()?, move || clock.now())?;
+    let mock = Mock::new(options, listener.local_addr()?, move || clock.now().into())?;
     mock.create_user(USER.email, USER.password);
 
     let config = settings::config(bind, mock.url())?;

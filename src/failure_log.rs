@@ -13,11 +13,11 @@ use uuid::Uuid;
 use crate::store::{FAILURES_KEPT_OF_USER, Store, failure::Failure};
 
 /// Failures that wait to be written; a store that hangs shall not use up the memory.
-const WAITING: usize = 4096;
+const CAPACITY: usize = 4096;
 /// Written at once, at most.
-const TOGETHER: usize = 256;
+const MAX_BATCH: usize = 256;
 /// How long it waits for a store that failed.
-const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Takes failures and makes nobody wait. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ struct Counts {
 
 /// What was taken and is not written yet.
 #[derive(Debug)]
-pub struct Unwritten {
+pub struct FailureWriter {
     taken: mpsc::Receiver<Failure>,
     counts: Arc<Mutex<Counts>>,
     /// What is being written.
@@ -46,16 +46,16 @@ pub struct Unwritten {
 
 /// Both ends.
 #[must_use]
-pub fn channel() -> (FailureLog, Unwritten) {
-    let (sender, taken) = mpsc::channel(WAITING);
+pub fn channel() -> (FailureLog, FailureWriter) {
+    let (sender, taken) = mpsc::channel(CAPACITY);
     let counts = Arc::<Mutex<Counts>>::default();
     let log = FailureLog { sender, counts: counts.clone() };
-    (log, Unwritten { taken, counts, batch: Vec::new() })
+    (log, FailureWriter { taken, counts, batch: Vec::new() })
 }
 
 impl FailureLog {
     /// To be written. The audit line has told of it already: what finds no room is in the log alone.
-    pub fn note(&self, failure: Failure) {
+    pub fn record(&self, failure: Failure) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let user = failure.user_id;
         let waiting = counts.waiting.get(&user).copied().unwrap_or_default();
@@ -82,7 +82,7 @@ impl FailureLog {
 }
 
 impl Counts {
-    fn wait_no_more(&mut self, user: Uuid) {
+    fn release(&mut self, user: Uuid) {
         if let Some(waiting) = self.waiting.get_mut(&user) {
             *waiting -= 1;
             if *waiting == 0 {
@@ -92,7 +92,7 @@ impl Counts {
     }
 }
 
-impl Unwritten {
+impl FailureWriter {
     /// Takes no more.
     pub fn close(&mut self) {
         self.taken.close();
@@ -101,28 +101,28 @@ impl Unwritten {
     /// Writes what comes; when closed, to the last one. What the store does not take is tried again.
     /// Nothing is lost if this is dropped and called again; at worst the failure log has a line twice.
     pub async fn write_all(&mut self, store: &dyn Store) {
-        let mut told = false;
+        let mut is_reported = false;
         loop {
             let Self { taken, counts, batch } = self;
             if batch.is_empty() {
-                if taken.recv_many(batch, TOGETHER).await == 0 {
+                if taken.recv_many(batch, MAX_BATCH).await == 0 {
                     return;
                 }
                 let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
                 for failure in batch.iter() {
-                    counts.wait_no_more(failure.user_id);
+                    counts.release(failure.user_id);
                 }
             }
-            match store.note(batch).await {
+            match store.append_failures(batch).await {
                 Ok(()) => {
                     batch.clear();
-                    told = false;
+                    is_reported = false;
                 }
                 Err(cause) => {
-                    if !mem::replace(&mut told, true) {
+                    if !mem::replace(&mut is_reported, true) {
                         tracing::error!(%cause, "the failure log cannot be written for now");
                     }
-                    sleep(TRY_AGAIN_AFTER).await;
+                    sleep(RETRY_INTERVAL).await;
                 }
             }
         }

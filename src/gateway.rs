@@ -27,14 +27,14 @@ use crate::{
     clock::Clock,
     config::Config,
     csrf::Csrf,
-    failure_log::{self, FailureLog, Unwritten},
+    failure_log::{self, FailureLog, FailureWriter},
     gotrue::{GoTrue, HttpClientError},
     http::{places::Places, router, server, state::AppState},
     logout::{LocalLogouts, Logout},
     queue::{bounds::Bounds, credentials::Seal, enqueue::RevocationQueue},
     readiness::Readiness,
     session::{jwks::Jwks, verifier::Verifier},
-    store::{self, CannotOpen, Store, instrumented::InstrumentedStore},
+    store::{self, OpenStoreError, Store, instrumented::InstrumentedStore},
     telemetry::metrics::Metrics,
 };
 
@@ -78,7 +78,7 @@ pub enum StartError {
     Random(#[from] Unspecified),
     /// No store.
     #[error(transparent)]
-    Store(#[from] CannotOpen),
+    Store(#[from] OpenStoreError),
     /// No thread or no runtime.
     #[error("a thread could not be started: {0}")]
     Thread(#[from] io::Error),
@@ -129,7 +129,7 @@ impl Gateway {
     fn run_all(
         &mut self,
         sockets: Vec<TcpSocket>,
-        (runtime_behind, admin_socket, unwritten): (Runtime, Option<TcpSocket>, Unwritten),
+        (runtime_behind, admin_socket, unwritten): (Runtime, Option<TcpSocket>, FailureWriter),
         first: Arc<AppState>,
         pages: &Router,
     ) -> Result<(), StartError> {
@@ -184,7 +184,7 @@ fn open(runtime: &Runtime, config: &Config) -> Result<Arc<dyn Store>, StartError
             .spawn_scoped(scope, || runtime.block_on(store::open(&config.store)))
             .map(ScopedJoinHandle::join)
     });
-    let panicked = |_| CannotOpen("opening it panicked".to_owned());
+    let panicked = |_| OpenStoreError("opening it panicked".to_owned());
     Ok(opened?.map_err(panicked)??)
 }
 

@@ -27,7 +27,6 @@ pub mod logout;
 pub mod operator;
 pub mod queue;
 pub mod readiness;
-pub mod report;
 pub mod session;
 pub mod store;
 pub mod telemetry;

@@ -109,7 +109,7 @@ impl Logout {
         asked: LogoutRequest<'_>,
         deadline: Deadline,
     ) -> LogoutReport {
-        let is_up_to_date = self.learn(session).await;
+        let is_up_to_date = self.sync_list(session).await;
         let knows_end = self.knows_end(session);
         if asked.scope == Scope::Local && session.proof != Proof::Unproven && knows_end {
             // GoTrue before 2.150 takes a second local logout for a global one.
@@ -140,7 +140,7 @@ impl Logout {
         if attempt.vouched
             && let Some(queue) = &self.queue
         {
-            queue.gotrue_is_well();
+            queue.report_gotrue_answered();
         }
         let proof = if attempt.vouched { Proof::Proven } else { session.proof };
         let recorded = async {
@@ -211,7 +211,7 @@ impl Logout {
         let asked = LogoutRequest { tried_before: asked.tried_before || attempt.unknown, ..asked };
         // GoTrue may have vouched for the session by a refresh.
         let session = &Session { proof, ..session.clone() };
-        let enqueued = queue.enqueue(kept, session, asked, refusal, self.clock.now());
+        let enqueued = self.put_into_queue((queue, kept), session, asked, refusal);
         match Box::pin(enqueued).await {
             Ok(()) => Outcome::Queued(refusal.clone()),
             Err(cause) => {
@@ -300,7 +300,7 @@ impl Logout {
         };
         if by_unheard_try {
             attempt.assumed = true;
-            let is_ending = self.local_logouts.contain(session.claims.session_id);
+            let is_ending = self.local_logouts.contains(session.claims.session_id);
             let is_over = self.is_over(session).await;
             attempt.outcome = match asked.scope {
                 Scope::Local if is_over => Outcome::AlreadyEnded,

@@ -19,9 +19,11 @@ use uuid::Uuid;
 use crate::{
     clock::Clock,
     config::StoreAddress,
-    queue::{enqueue::milliseconds, entry::QueueEntry},
-    report::{FailedLogout, QueuedLogout},
-    store::{self, Queue, Store, failure::Failure},
+    queue::entry::{QueueEntry, queued_logout::QueuedLogout},
+    store::{
+        self, Queue, Store,
+        failure::{FailedLogout, Failure},
+    },
 };
 
 /// Bad arguments, as `clap` itself answers them.
@@ -86,7 +88,7 @@ enum Trouble {
     #[error("GATEWAY_STORE: {0}")]
     Address(String),
     #[error(transparent)]
-    Open(#[from] store::CannotOpen),
+    Open(#[from] store::OpenStoreError),
     #[error(transparent)]
     Store(#[from] store::StoreError),
     #[error("GATEWAY_STORE: {0} has no queue")]
@@ -109,9 +111,9 @@ pub fn queue(args: QueueArgs) -> ExitCode {
     let QueueArgs { store, action } = args;
     run(store, async |address| match action {
         Action::RevocationList => {
-            let entries = store::look_into(&address).await?.entries;
+            let entries = store::read_only(&address).await?.entries;
             let entries = entries.ok_or(Trouble::NoQueue("memory"))?;
-            print(entries.iter().map(QueuedLogout::from), &QUEUE_COLUMNS)
+            print(entries.into_iter().map(QueuedLogout), &QUEUE_COLUMNS)
         }
         Action::Retry(which) => retry(queue_of(&*existing(&address).await?)?, &which).await,
         Action::Drop(which) => {
@@ -139,8 +141,8 @@ fn queue_of(store: &dyn Store) -> Result<&dyn Queue, Trouble> {
 #[must_use]
 pub fn failures(args: FailuresArgs) -> ExitCode {
     run(args.store, async |address| {
-        let failures = store::look_into(&address).await?.failures;
-        print(failures.into_iter().map(FailedLogout::from), &FAILURE_COLUMNS)
+        let failures = store::read_only(&address).await?.failures;
+        print(failures.into_iter().map(FailedLogout), &FAILURE_COLUMNS)
     })
 }
 
@@ -179,7 +181,7 @@ async fn chosen(queue: &dyn Queue, which: &Which) -> Result<Vec<QueueEntry>, Tro
 
 /// Whoever is asking GoTrue right now goes on: asking twice does no harm.
 async fn retry(queue: &dyn Queue, which: &Which) -> Result<(), Trouble> {
-    let now = milliseconds(Clock::system().now());
+    let now = Clock::system().now();
     for entry in chosen(queue, which).await? {
         let id = entry.id;
         let moved = queue.reschedule(&entry, Duration::ZERO, false, now).await?;
@@ -193,7 +195,7 @@ async fn retry(queue: &dyn Queue, which: &Which) -> Result<(), Trouble> {
 /// finishes meanwhile must not be logged as dropped, and in a full Redis, where the log takes no line, dropping
 /// must still make room. Each removed entry is printed, whether its line was written or not.
 async fn drop_entries(store: &dyn Store, queue: &dyn Queue, which: &Which) -> Result<(), Trouble> {
-    let now = Clock::system().unix_seconds();
+    let now = Clock::system().now_in_seconds();
     let mut not_noted = 0;
     for entry in chosen(queue, which).await? {
         let id = entry.id;
@@ -202,7 +204,7 @@ async fn drop_entries(store: &dyn Store, queue: &dyn Queue, which: &Which) -> Re
             continue;
         }
         let dropped = Failure::of_entry(&entry, now, "dropped", &entry.reason, None);
-        match store.note(&[dropped]).await {
+        match store.append_failures(&[dropped]).await {
             Ok(()) => writeln!(io::stdout(), "{id}: dropped")?,
             Err(cause) => {
                 not_noted += 1;

@@ -13,11 +13,11 @@ use std::{
 };
 
 use humantime::format_duration;
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clock::Clock,
-    report::rfc3339,
+    clock::{Clock, elapsed},
     session::{jwks::Jwks, verifier::Verifier},
     store::Store,
 };
@@ -53,16 +53,15 @@ impl Part {
 pub struct Missing {
     /// Which.
     pub part: Part,
-    /// Seconds since the Unix epoch.
-    pub since: i64,
+    /// The first look that did not find it, in whole seconds.
+    pub since: Timestamp,
 }
 
 impl Missing {
-    /// How long it is missing at `now`, seconds since the Unix epoch. A clock that was set back makes
-    /// nothing long.
+    /// How long it has been missing at `now`; zero if the clock was set back.
     #[must_use]
-    pub fn lasts(&self, now: i64) -> Duration {
-        Duration::from_secs(now.saturating_sub(self.since).max(0).unsigned_abs())
+    pub fn lasts(&self, now: Timestamp) -> Duration {
+        elapsed(self.since, now)
     }
 }
 
@@ -80,7 +79,7 @@ pub struct Readiness {
 /// What is known of one part.
 #[derive(Clone, Copy, Debug)]
 struct Watched {
-    missing_since: Option<i64>,
+    missing_since: Option<Timestamp>,
     /// Whether the log has it.
     told: bool,
 }
@@ -96,7 +95,7 @@ impl Readiness {
         clock: &Clock,
     ) -> Self {
         let there = Watched { missing_since: None, told: false };
-        let unseen = Watched { missing_since: Some(clock.unix_seconds()), told: false };
+        let unseen = Watched { missing_since: Some(clock.now_in_seconds()), told: false };
         Self {
             stopping: stopping.clone(),
             store: store.clone(),
@@ -109,14 +108,14 @@ impl Readiness {
 
     /// The parts that are missing now, the one to be named first at the front.
     pub fn look(&self) -> Vec<Missing> {
-        let now = self.clock.unix_seconds();
+        let now = self.clock.now_in_seconds();
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         // Asked before the key set is: a fetch that ends in between is not taken for one that failed.
         let fetched = self.jwks.has_finished_first_fetch();
         let parts = [
             // Whoever stops it knows, and the log has a line of its own.
             (Part::ShuttingDown, self.stopping.is_cancelled(), false),
-            (Part::Store, !self.store.ready(), !self.store.is_loading()),
+            (Part::Store, !self.store.is_ready(), !self.store.is_loading()),
             (Part::KeySet, !self.verifier.ready(), fetched),
         ];
         let looked =
@@ -128,15 +127,15 @@ impl Readiness {
 }
 
 impl Watched {
-    fn miss(&mut self, part: Part, now: i64, tell: bool) -> Missing {
+    fn miss(&mut self, part: Part, now: Timestamp, tell: bool) -> Missing {
         let since = *self.missing_since.get_or_insert(now);
         if tell && !mem::replace(&mut self.told, true) {
-            tracing::warn!(part = part.as_str(), since = rfc3339(since), "not ready");
+            tracing::warn!(part = part.as_str(), %since, "not ready");
         }
         Missing { part, since }
     }
 
-    fn find(&mut self, part: Part, now: i64) -> Option<Missing> {
+    fn find(&mut self, part: Part, now: Timestamp) -> Option<Missing> {
         let since = self.missing_since.take()?;
         if mem::take(&mut self.told) {
             let missing_for = format_duration(Missing { part, since }.lasts(now));

@@ -16,6 +16,7 @@ pub mod redis;
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use self::{
@@ -54,7 +55,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`] when nobody can tell.
-    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreError>;
+    async fn is_revoked(&self, claims: &Claims, now: Timestamp) -> Result<bool, StoreError>;
 
     /// The list as far as this instance knows it. What it refuses is refused; what it lacks, another
     /// instance may have entered.
@@ -65,20 +66,20 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`]; then what the list lacks about them, another instance may have entered.
-    async fn learn(&self, claims: &Claims) -> Result<(), StoreError>;
+    async fn sync_list(&self, claims: &Claims) -> Result<(), StoreError>;
 
     /// Forgets what no living token can match at `now`, seconds since the Unix epoch.
     ///
     /// # Errors
     /// [`StoreError`]; then it is still there.
-    async fn purge_expired(&self, now: i64) -> Result<(), StoreError>;
+    async fn purge_expired(&self, now: Timestamp) -> Result<(), StoreError>;
 
     /// Adds to the failure log, of which the last [`FAILURES_KEPT`] stay, and the last
     /// [`FAILURES_KEPT_OF_USER`] of each user.
     ///
     /// # Errors
     /// [`StoreError`]; then they are not kept.
-    async fn note(&self, failures: &[Failure]) -> Result<(), StoreError>;
+    async fn append_failures(&self, failures: &[Failure]) -> Result<(), StoreError>;
 
     /// The failure log, newest first, `most` of it.
     ///
@@ -90,7 +91,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn queue(&self) -> Option<&dyn Queue>;
 
     /// Whether it can tell who is on the list, and has read the whole list once.
-    fn ready(&self) -> bool;
+    fn is_ready(&self) -> bool;
 
     /// Whether the list is being read for the first time, and nothing went wrong so far.
     fn is_loading(&self) -> bool {
@@ -98,7 +99,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     }
 
     /// Whatever has to go on in the background, for ever.
-    async fn keep(&self);
+    async fn run(&self);
 }
 
 /// Queued revocations, one entry for each session and scope. An entry is handed out to one worker at a
@@ -107,6 +108,10 @@ pub trait Store: fmt::Debug + Send + Sync {
 /// `now` is the time by the gateway's clock, in milliseconds since the Unix epoch, for stores that have no
 /// clock of their own: [`QueueEntry::queued_at`], [`QueueEntry::due`] and [`QueueEntry::failed_at`] are by the clock of
 /// the store. What takes, reschedules and removes entries needs no room in a store that is full.
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "each question may be a round trip: callers ask for the number"
+)]
 #[async_trait]
 pub trait Queue: Send + Sync {
     /// Adds an entry that is due after `pause`, within `bounds`. Where the queue has one of that id, it
@@ -119,7 +124,7 @@ pub trait Queue: Send + Sync {
         entry: &QueueEntry,
         pause: Duration,
         bounds: &Bounds,
-        now: i64,
+        now: Timestamp,
     ) -> Result<Result<(), QueueFullError>, StoreError>;
 
     /// The entry of that id.
@@ -130,7 +135,7 @@ pub trait Queue: Send + Sync {
 
     /// Up to `most` entries that are due, those that failed last at the end. They are due again after
     /// `lease`, and [`QueueEntry::due`] tells when: the worker that took them may die. An entry that is due
-    /// later than any pause lasts ([`backoff::LONGEST_ASKED`](crate::queue::backoff::LONGEST_ASKED)) is due now: a wrong clock put it there. Entries that
+    /// later than any pause lasts ([`backoff::MAX_RETRY_AFTER`](crate::queue::backoff::MAX_RETRY_AFTER)) is due now: a wrong clock put it there. Entries that
     /// this release cannot read hinder no others.
     ///
     /// # Errors
@@ -139,7 +144,7 @@ pub trait Queue: Send + Sync {
         &self,
         lease: Duration,
         most: usize,
-        now: i64,
+        now: Timestamp,
     ) -> Result<Vec<QueueEntry>, StoreError>;
 
     /// Makes an entry, whose lease ends at [`QueueEntry::due`], due after `pause`, with its new
@@ -154,7 +159,7 @@ pub trait Queue: Send + Sync {
         entry: &QueueEntry,
         pause: Duration,
         failed: bool,
-        now: i64,
+        now: Timestamp,
     ) -> Result<bool, StoreError>;
 
     /// Removes an entry unless credentials were added to it since it was read; answers whether it did.
@@ -179,13 +184,13 @@ pub trait Queue: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn waiting(&self) -> Result<usize, StoreError>;
+    async fn len(&self) -> Result<usize, StoreError>;
 
     /// The earliest [`QueueEntry::queued_at`].
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn oldest(&self) -> Result<Option<i64>, StoreError>;
+    async fn oldest(&self) -> Result<Option<Timestamp>, StoreError>;
 }
 
 /// The store did not do what it was asked.
@@ -201,13 +206,13 @@ pub struct StoreError {
 /// The store cannot be used, and waiting will not help: a message for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("GATEWAY_STORE: {0}")]
-pub struct CannotOpen(pub String);
+pub struct OpenStoreError(pub String);
 
 /// Opens the configured store. A Redis that does not answer is no reason to fail: it may come up later.
 ///
 /// # Errors
-/// [`CannotOpen`]: another process holds the file, it is damaged, or Redis refuses the credentials.
-pub async fn open(address: &StoreAddress) -> Result<Arc<dyn Store>, CannotOpen> {
+/// [`OpenStoreError`]: another process holds the file, it is damaged, or Redis refuses the credentials.
+pub async fn open(address: &StoreAddress) -> Result<Arc<dyn Store>, OpenStoreError> {
     Ok(match address {
         StoreAddress::Memory => Arc::new(MemoryStore::default()),
         StoreAddress::Redis(address) => Arc::new(RedisStore::open(address).await?),
@@ -217,17 +222,17 @@ pub async fn open(address: &StoreAddress) -> Result<Arc<dyn Store>, CannotOpen> 
 
 /// What an operator looks at.
 #[derive(Debug)]
-pub struct Contents {
+pub struct StoreContents {
     /// The failure log, newest first.
     pub failures: Vec<Failure>,
     /// The queue by [`QueueEntry::due`], unless there is none.
     pub entries: Option<Vec<QueueEntry>>,
 }
 
-impl Contents {
+impl StoreContents {
     /// Of a store that is open.
-    async fn of(store: &dyn Store) -> Result<Self, CannotOpen> {
-        let fault = |fault: StoreError| CannotOpen(fault.to_string());
+    async fn of(store: &dyn Store) -> Result<Self, OpenStoreError> {
+        let fault = |fault: StoreError| OpenStoreError(fault.to_string());
         let failures = store.failures(FAILURES_KEPT).await.map_err(fault)?;
         let entries = match store.queue() {
             Some(queue) => Some(queue.entries(usize::MAX).await.map_err(fault)?),
@@ -240,17 +245,19 @@ impl Contents {
 /// Looks into a store, also while a gateway uses it.
 ///
 /// # Errors
-/// [`CannotOpen`], also if there is no file to look into.
-pub async fn look_into(address: &StoreAddress) -> Result<Contents, CannotOpen> {
+/// [`OpenStoreError`], also if there is no file to look into.
+pub async fn read_only(address: &StoreAddress) -> Result<StoreContents, OpenStoreError> {
     match address {
-        StoreAddress::File(path) => FileStore::look_into(path.clone()).await,
-        StoreAddress::Memory | StoreAddress::Redis(_) => Contents::of(&*open(address).await?).await,
+        StoreAddress::File(path) => FileStore::read_only(path.clone()).await,
+        StoreAddress::Memory | StoreAddress::Redis(_) => {
+            StoreContents::of(&*open(address).await?).await
+        }
     }
 }
 
 /// A store, as an operator wants to know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Survey {
+pub struct Diagnosis {
     /// What was found.
     pub found: String,
     /// What is weak about it and what follows, a sentence each.
@@ -264,7 +271,7 @@ pub struct Survey {
 pub async fn weaknesses(address: &StoreAddress) -> Result<Vec<String>, String> {
     match address {
         StoreAddress::Memory => Ok(Vec::new()),
-        StoreAddress::Redis(address) => Ok(RedisStore::survey(address).await?.weaknesses),
+        StoreAddress::Redis(address) => Ok(RedisStore::diagnose(address).await?.weaknesses),
         StoreAddress::File(path) => FileStore::weaknesses(path.clone()).await,
     }
 }
@@ -273,13 +280,13 @@ pub async fn weaknesses(address: &StoreAddress) -> Result<Vec<String>, String> {
 ///
 /// # Errors
 /// Why it cannot be used.
-pub async fn survey(address: &StoreAddress) -> Result<Survey, String> {
+pub async fn diagnose(address: &StoreAddress) -> Result<Diagnosis, String> {
     match address {
         StoreAddress::Memory => {
             let found = "memory: revocations are forgotten at a restart".to_owned();
-            Ok(Survey { found, weaknesses: Vec::new() })
+            Ok(Diagnosis { found, weaknesses: Vec::new() })
         }
-        StoreAddress::Redis(address) => RedisStore::survey(address).await,
-        StoreAddress::File(path) => FileStore::survey(path.clone()).await,
+        StoreAddress::Redis(address) => RedisStore::diagnose(address).await,
+        StoreAddress::File(path) => FileStore::diagnose(path.clone()).await,
     }
 }

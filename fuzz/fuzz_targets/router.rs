@@ -22,7 +22,7 @@ use axum::{
 use http_body_util::BodyExt;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use logout_gateway::{
-    clock::Clock,
+    clock::{Clock, from_unix_seconds},
     failure_log,
     gateway::first_app,
     http::{client_addr::PeerAddress, router, state::AppState},
@@ -113,7 +113,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     });
     let calls = WORLD.gotrue.follow(Script::default());
     // Every input begins with an empty revocation list.
-    let forgotten = app.logout.store.purge_expired(i64::MAX);
+    let forgotten = app.logout.store.purge_expired(from_unix_seconds(i64::MAX));
     WORLD.runtime.block_on(forgotten).expect("an empty list");
 
     assert_contract(&parts, &reply);

@@ -107,7 +107,7 @@ async fn serve(bind: SocketAddr, options: Options) -> io::Result<()> {
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let listener = TcpListener::bind(bind).await?;
     let clock = Clock::system();
-    let mock = Mock::new(options, listener.local_addr()?, move || clock.now())
+    let mock = Mock::new(options, listener.local_addr()?, move || clock.now().into())
         .map_err(io::Error::other)?;
     eprintln!("listening on {}", mock.url());
     let shutdown = async {

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
@@ -18,33 +19,33 @@ use crate::{
 
 /// Writes the failure log only while it is well.
 #[derive(Debug, Default)]
-struct Moody {
-    well: AtomicBool,
+struct FlakyStore {
+    is_well: AtomicBool,
     kept: MemoryStore,
 }
 
-impl Moody {
-    async fn holds(&self) -> Vec<String> {
+impl FlakyStore {
+    async fn request_ids(&self) -> Vec<String> {
         let newest_first = self.kept.failures(usize::MAX).await.unwrap();
         newest_first.into_iter().rev().map(|failure| failure.request_id).collect()
     }
 }
 
 #[async_trait]
-impl Store for Moody {
-    async fn note(&self, failures: &[Failure]) -> Result<(), StoreError> {
-        if !self.well.load(Ordering::Relaxed) {
+impl Store for FlakyStore {
+    async fn append_failures(&self, failures: &[Failure]) -> Result<(), StoreError> {
+        if !self.is_well.load(Ordering::Relaxed) {
             let cause = "not well".to_owned();
             return Err(StoreError { operation: "note failures", cause });
         }
-        self.kept.note(failures).await
+        self.kept.append_failures(failures).await
     }
 
     async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
         self.kept.revoke(revocation).await
     }
 
-    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreError> {
+    async fn is_revoked(&self, claims: &Claims, now: Timestamp) -> Result<bool, StoreError> {
         self.kept.is_revoked(claims, now).await
     }
 
@@ -52,11 +53,11 @@ impl Store for Moody {
         self.kept.list()
     }
 
-    async fn learn(&self, claims: &Claims) -> Result<(), StoreError> {
-        self.kept.learn(claims).await
+    async fn sync_list(&self, claims: &Claims) -> Result<(), StoreError> {
+        self.kept.sync_list(claims).await
     }
 
-    async fn purge_expired(&self, now: i64) -> Result<(), StoreError> {
+    async fn purge_expired(&self, now: Timestamp) -> Result<(), StoreError> {
         self.kept.purge_expired(now).await
     }
 
@@ -68,18 +69,18 @@ impl Store for Moody {
         None
     }
 
-    fn ready(&self) -> bool {
+    fn is_ready(&self) -> bool {
         true
     }
 
-    async fn keep(&self) {
-        self.kept.keep().await;
+    async fn run(&self) {
+        self.kept.run().await;
     }
 }
 
 fn failure(number: usize) -> Failure {
     Failure {
-        time: 1,
+        time: Timestamp::UNIX_EPOCH,
         request_id: number.to_string(),
         route: "/logout".to_owned(),
         scope: "local".to_owned(),
@@ -98,16 +99,16 @@ fn numbers(numbers: std::ops::Range<usize>) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn what_the_store_does_not_take_is_written_once_it_does_in_its_order() {
-    let (store, (log, mut unwritten)) = (Moody::default(), channel());
-    (0..300).for_each(|number| log.note(failure(number)));
+    let (store, (log, mut unwritten)) = (FlakyStore::default(), channel());
+    (0..300).for_each(|number| log.record(failure(number)));
     let begun = Instant::now();
     let after_an_hour = async {
         sleep(Duration::from_hours(1)).await;
-        (300..400).for_each(|number| log.note(failure(number)));
-        store.well.store(true, Ordering::Relaxed);
+        (300..400).for_each(|number| log.record(failure(number)));
+        store.is_well.store(true, Ordering::Relaxed);
         // Twice as long: what ends at the same time may be told in any order.
-        sleep(TRY_AGAIN_AFTER * 2).await;
-        assert_eq!(store.holds().await, numbers(0..400));
+        sleep(RETRY_INTERVAL * 2).await;
+        assert_eq!(store.request_ids().await, numbers(0..400));
     };
     tokio::select! {
         () = after_an_hour => {}
@@ -117,21 +118,21 @@ async fn what_the_store_does_not_take_is_written_once_it_does_in_its_order() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_being_written_when_it_was_interrupted_is_written_first() {
-    let (store, (log, mut unwritten)) = (Moody::default(), channel());
-    (0..300).for_each(|number| log.note(failure(number)));
+    let (store, (log, mut unwritten)) = (FlakyStore::default(), channel());
+    (0..300).for_each(|number| log.record(failure(number)));
     timeout(Duration::from_secs(5), unwritten.write_all(&store)).await.unwrap_err();
     unwritten.close();
-    store.well.store(true, Ordering::Relaxed);
+    store.is_well.store(true, Ordering::Relaxed);
     unwritten.write_all(&store).await;
-    assert_eq!(store.holds().await, numbers(0..300));
+    assert_eq!(store.request_ids().await, numbers(0..300));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_stays_unwell_uses_up_no_memory() {
-    let (store, (log, mut unwritten)) = (Moody::default(), channel());
+    let (store, (log, mut unwritten)) = (FlakyStore::default(), channel());
     let flood = async {
-        for number in 0..3 * WAITING {
-            log.note(failure(number));
+        for number in 0..3 * CAPACITY {
+            log.record(failure(number));
             tokio::task::yield_now().await;
         }
     };
@@ -140,35 +141,35 @@ async fn a_store_that_stays_unwell_uses_up_no_memory() {
         () = unwritten.write_all(&store) => panic!("it ended"),
     }
     unwritten.close();
-    store.well.store(true, Ordering::Relaxed);
+    store.is_well.store(true, Ordering::Relaxed);
     unwritten.write_all(&store).await;
-    let kept = store.holds().await;
-    assert!((WAITING..=WAITING + TOGETHER).contains(&kept.len()), "{}", kept.len());
+    let kept = store.request_ids().await;
+    assert!((CAPACITY..=CAPACITY + MAX_BATCH).contains(&kept.len()), "{}", kept.len());
     assert_eq!(kept, numbers(0..kept.len()), "the first ones: the rest was told");
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_user_who_fails_all_the_time_pushes_no_failure_of_another_out() {
-    let (store, (log, mut unwritten)) = (Moody::default(), channel());
-    store.well.store(true, Ordering::Relaxed);
-    for _ in 0..2 * WAITING {
-        log.note(Failure { user_id: Uuid::nil(), ..failure(0) });
+    let (store, (log, mut unwritten)) = (FlakyStore::default(), channel());
+    store.is_well.store(true, Ordering::Relaxed);
+    for _ in 0..2 * CAPACITY {
+        log.record(Failure { user_id: Uuid::nil(), ..failure(0) });
     }
-    (1..=1000).for_each(|number| log.note(failure(number)));
+    (1..=1000).for_each(|number| log.record(failure(number)));
     assert_eq!(log.counts.lock().unwrap().lost, 2 * 4096 - 100);
     unwritten.close();
     unwritten.write_all(&store).await;
-    assert_eq!(store.holds().await, [vec!["0".to_owned(); 100], numbers(1..1001)].concat());
+    assert_eq!(store.request_ids().await, [vec!["0".to_owned(); 100], numbers(1..1001)].concat());
     assert!(log.counts.lock().unwrap().waiting.is_empty(), "and uses up no memory");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_user_whose_failures_were_written_may_fail_again() {
-    let (store, (log, mut unwritten)) = (Moody::default(), channel());
-    store.well.store(true, Ordering::Relaxed);
+    let (store, (log, mut unwritten)) = (FlakyStore::default(), channel());
+    store.is_well.store(true, Ordering::Relaxed);
     for round in 0..3 {
         for number in 0..200 {
-            log.note(Failure { user_id: Uuid::nil(), ..failure(200 * round + number) });
+            log.record(Failure { user_id: Uuid::nil(), ..failure(200 * round + number) });
         }
         let written = async {
             while !log.counts.lock().unwrap().waiting.is_empty() {
@@ -182,5 +183,5 @@ async fn a_user_whose_failures_were_written_may_fail_again() {
     }
     unwritten.close();
     unwritten.write_all(&store).await;
-    assert_eq!(store.holds().await, numbers(400..500), "the last hundred of them");
+    assert_eq!(store.request_ids().await, numbers(400..500), "the last hundred of them");
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::clock_jump::Steadiness;
 use crate::{
-    failure_log::Unwritten,
+    failure_log::FailureWriter,
     gotrue,
     http::{
         router,
@@ -40,7 +40,7 @@ const LAST_FAILURES: Duration = Duration::from_secs(2);
 pub(super) async fn run(
     admin: Option<TcpListener>,
     app: Arc<AppState>,
-    mut unwritten: Unwritten,
+    mut unwritten: FailureWriter,
     over: CancellationToken,
 ) {
     let store = app.logout.store.clone();
@@ -65,7 +65,7 @@ pub(super) async fn run(
         () = keep_looking(&app) => {}
         () = keep_minutes(&app) => {}
         () = startup_warnings::warn(&app) => {}
-        () = store.keep() => {}
+        () = store.run() => {}
         () = unwritten.write_all(&*store) => {}
     }
     unwritten.close();
@@ -123,7 +123,7 @@ async fn keep_minutes(app: &AppState) {
 }
 
 async fn keep_forgetting(app: &AppState) {
-    let (now, at) = (app.logout.clock.now(), Instant::now());
+    let (now, at) = (app.logout.clock.now().into(), Instant::now());
     // A store without a queue is in memory: it was empty at the start.
     let mut clock_jump = match app.logout.store.queue() {
         Some(_) => Steadiness::new(now, at),
@@ -138,11 +138,11 @@ async fn keep_forgetting(app: &AppState) {
 }
 
 async fn forget(Logout { clock, store, .. }: &Logout, clock_jump: &mut Steadiness) {
-    if !clock_jump.is_steady(clock.now(), Instant::now()) {
+    if !clock_jump.is_steady(clock.now().into(), Instant::now()) {
         if clock_jump.was_set() {
             tracing::warn!("the clock was set: the revocation list keeps everything for now");
         }
-    } else if let Err(cause) = store.purge_expired(clock.unix_seconds()).await {
+    } else if let Err(cause) = store.purge_expired(clock.now()).await {
         tracing::warn!(%cause, "the revocation list keeps what nobody needs");
     }
 }

@@ -9,6 +9,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -17,7 +18,6 @@ use crate::{
     csrf::CsrfError,
     gotrue::Refusal,
     readiness::Part,
-    report::rfc3339,
     session::{AuthenticationError, token::TokenError},
 };
 
@@ -76,7 +76,7 @@ pub enum Error {
     /// A part that is needed to judge the request is not there.
     NotReady(Part),
     /// The same to whoever asks about the gateway itself, and since when: seconds since the Unix epoch.
-    NotReadySince(Part, i64),
+    NotReadySince(Part, Timestamp),
 }
 
 /// What a client reads of an [`Error`].
@@ -148,7 +148,7 @@ impl Error {
     pub fn envelope(&self, request_id: &str) -> Envelope {
         let Face(_, code, reason, message) = self.face();
         let since = match self {
-            Self::NotReadySince(_, since) => Some(rfc3339(*since)),
+            Self::NotReadySince(_, since) => Some(since.to_string()),
             _ => None,
         };
         let request_id = request_id.to_owned();

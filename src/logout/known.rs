@@ -18,19 +18,19 @@ impl Logout {
     /// Whether GoTrue has confirmed, at any instance that shares the store, that this session is over. If
     /// the store does not answer, what this instance knows counts.
     pub async fn is_over(&self, session: &Session) -> bool {
-        self.learn(session).await;
+        self.sync_list(session).await;
         self.knows_end(session)
     }
 
     /// Whether `verify` refuses the tokens of this session, as far as this instance knows.
     pub(super) fn is_refused(&self, session: &Session) -> bool {
-        self.store.list().refuses(&session.claims, self.clock.unix_seconds())
+        self.store.list().refuses(&session.claims, self.clock.now())
     }
 
     /// Whether an unconfirmed `global` or `others` of this session has set its one cut-off.
     pub(super) fn has_counted_cut_off(&self, session: &Session) -> bool {
-        let (id, now) = (session.claims.session_id, self.clock.unix_seconds());
-        self.store.list().holds_fact(SessionFact::CutOffCounted, id, now)
+        let (id, now) = (session.claims.session_id, self.clock.now());
+        self.store.list().has_fact(SessionFact::CutOffCounted, id, now)
     }
 
     /// GoTrue's answer to a `local` logout of a session that is known to be over, where the access token
@@ -64,13 +64,13 @@ impl Logout {
     }
 
     pub(super) fn knows_end(&self, session: &Session) -> bool {
-        let (id, now) = (session.claims.session_id, self.clock.unix_seconds());
-        self.store.list().holds_fact(SessionFact::Ended, id, now)
+        let (id, now) = (session.claims.session_id, self.clock.now());
+        self.store.list().has_fact(SessionFact::Ended, id, now)
     }
 
     /// Brings the list of this instance up to date about this session; answers whether it is.
-    pub(super) async fn learn(&self, session: &Session) -> bool {
-        let learned = self.store.learn(&session.claims).await;
+    pub(super) async fn sync_list(&self, session: &Session) -> bool {
+        let learned = self.store.sync_list(&session.claims).await;
         learned
             .inspect_err(|cause| {
                 tracing::warn!(

@@ -2,18 +2,50 @@
 //! confirmed one removes what it has settled.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use secrecy::ExposeSecret as _;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Logout, LogoutRequest, Outcome, attempt::Attempt};
 use crate::{
     config::Scope,
     gotrue::{Deadline, Refusal},
-    queue::entry::{QueueEntry, entry_id},
-    session::Session,
-    store::StoreError,
+    http::error::Error,
+    queue::{
+        backoff,
+        credentials::Credentials,
+        enqueue::{EnqueueError, RevocationQueue},
+        entry::{NEVER, QueueEntry, entry_id},
+    },
+    session::{Proof, Session},
+    store::{Queue, StoreError},
 };
 
+/// The longest refresh token that is queued, in bytes. GoTrue's have some dozens of characters, but a client
+/// may send any, and several with one access token.
+const LONGEST_REFRESH_TOKEN: usize = 4096;
+
 impl Logout {
+    /// Puts the logout of `session`, which GoTrue failed to do because of `refusal`, into the queue.
+    ///
+    /// # Errors
+    /// [`EnqueueError`]; then the logout is not queued.
+    pub(super) async fn put_into_queue(
+        &self,
+        (sealing, queue): (&RevocationQueue, &dyn Queue),
+        session: &Session,
+        asked: LogoutRequest<'_>,
+        refusal: &Refusal,
+    ) -> Result<(), EnqueueError> {
+        let credentials = credentials(session, asked);
+        if session.expired && credentials.refresh_token.is_none() {
+            return Err(EnqueueError::NoCredentials);
+        }
+        let now = self.clock.now();
+        let entry = entry(session, asked, refusal, now);
+        let (proven, pause) = (session.proof == Proof::Proven, backoff::after(0, refusal, now));
+        sealing.enqueue(queue, entry, &credentials, proven, pause).await
+    }
+
     /// Revokes what is asked for; before a `local` logout, what the same session has in the queue:
     /// without the session, GoTrue would refuse that for ever.
     pub(super) async fn revoke_widest(
@@ -154,5 +186,46 @@ impl Logout {
             })
         };
         entry.credentials.iter().any(is_shown)
+    }
+}
+
+fn entry(
+    session: &Session,
+    asked: LogoutRequest<'_>,
+    refusal: &Refusal,
+    now: Timestamp,
+) -> QueueEntry {
+    let claims = &session.claims;
+    QueueEntry {
+        id: entry_id(claims.session_id, asked.scope),
+        request_id: asked.caller.request_id().to_owned(),
+        route: asked.route.to_owned(),
+        scope: asked.scope.as_str().to_owned(),
+        user_id: claims.sub,
+        session_id: claims.session_id,
+        tried: asked.tried_before,
+        was_over: asked.was_over,
+        queued_at: now,
+        renewed_at: NEVER,
+        due: now,
+        failed_at: NEVER,
+        attempts: 0,
+        reason: Error::from(refusal.clone()).reason().to_owned(),
+        revision: 0,
+        credentials: Vec::new(),
+    }
+}
+
+fn credentials(session: &Session, asked: LogoutRequest<'_>) -> Credentials {
+    let (claims, caller) = (&session.claims, asked.caller);
+    let is_kept = |token: &&SecretString| token.expose_secret().len() <= LONGEST_REFRESH_TOKEN;
+    let refresh_token = session.refresh_token.as_ref().filter(is_kept);
+    Credentials {
+        access_token: session.access_token.clone(),
+        refresh_token: refresh_token.cloned(),
+        exp: claims.exp,
+        iat: claims.iat,
+        forwarded_for: caller.forwarded_for.to_str().unwrap_or_default().to_owned(),
+        user_agent: caller.user_agent.as_ref().and_then(|a| a.to_str().ok()).map(str::to_owned),
     }
 }

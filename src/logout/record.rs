@@ -5,10 +5,13 @@
 //!    `others` that failed or waits sets one cut-off for each session, so that an owner who asks for it
 //!    while GoTrue is down is heard. Repeating it moves nothing.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
+
+use jiff::Timestamp;
 
 use super::{Logout, LogoutRequest, Outcome, attempt::Attempt};
 use crate::{
+    clock::from_unix_seconds,
     config::Scope,
     gotrue::Refusal,
     session::{
@@ -48,7 +51,7 @@ impl Logout {
         attempt: &Attempt,
     ) -> Option<Revocation> {
         let claims = &session.claims;
-        let now = self.clock.unix_seconds();
+        let now = self.clock.now();
         let entry = |scope| {
             let cut_off = self.cut_off(claims, attempt);
             Revocation::new(claims, scope, cut_off, now, self.max_token_lifetime)
@@ -83,7 +86,9 @@ impl Logout {
     /// one that was logged out here already. Its tokens may be with the very thief whom its user wanted
     /// to be rid of. If the store does not answer, another instance may have set the one cut-off.
     async fn may_set_cut_off(&self, session: &Session) -> bool {
-        self.learn(session).await && !self.is_refused(session) && !self.has_counted_cut_off(session)
+        self.sync_list(session).await
+            && !self.is_refused(session)
+            && !self.has_counted_cut_off(session)
     }
 
     /// The time up to which tokens count as issued before the logout.
@@ -92,7 +97,7 @@ impl Logout {
     /// however far it is from the gateway's. A `Date` outside of these is that of another clock, such as a
     /// proxy's, or broken: then the gateway's own time counts, moved into these bounds. Where GoTrue itself
     /// did not answer, the `Date` may be that of any server, and only the `iat` is known to be past.
-    fn cut_off(&self, claims: &Claims, attempt: &Attempt) -> SystemTime {
+    fn cut_off(&self, claims: &Claims, attempt: &Attempt) -> Timestamp {
         let now = self.clock.unix_seconds();
         let Validity { issued_at, expires_at } =
             attempt.refreshed.unwrap_or_else(|| claims.validity());
@@ -104,12 +109,10 @@ impl Logout {
         } else {
             now.max(earliest)
         };
-        let since_epoch = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-        UNIX_EPOCH.checked_add(since_epoch).unwrap_or_else(|| self.clock.now())
+        from_unix_seconds(seconds.max(0))
     }
 }
 
 fn unix_seconds(time: SystemTime) -> i64 {
-    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX)
+    Timestamp::try_from(time).unwrap_or(Timestamp::MAX).as_second()
 }

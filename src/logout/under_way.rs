@@ -26,7 +26,7 @@ impl LocalLogouts {
     }
 
     /// Whether one of this session is under way.
-    pub(super) fn contain(&self, session: Uuid) -> bool {
+    pub(super) fn contains(&self, session: Uuid) -> bool {
         self.0.contains_key(&session)
     }
 }

@@ -2,35 +2,39 @@
 
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
+
 use crate::gotrue::Refusal;
 
 const FIRST: Duration = Duration::from_secs(1);
 /// Between two tries, unless a `Retry-After` asks for more.
-pub const LONGEST: Duration = Duration::from_mins(5);
+pub const MAX_PAUSE: Duration = Duration::from_mins(5);
 /// What a `Retry-After` may ask for: a proxy's mistake shall not outlast the entry.
-pub const LONGEST_ASKED: Duration = Duration::from_hours(1);
+pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// The pause from `now` to the next try after `attempts` failed ones: twice as long each time, with
 /// jitter of a half, and no shorter than a `Retry-After` asks for.
 #[must_use]
-pub fn after(attempts: u32, refusal: &Refusal, now: SystemTime) -> Duration {
-    let doubled = FIRST.saturating_mul(2_u32.saturating_pow(attempts)).min(LONGEST);
+pub fn after(attempts: u32, refusal: &Refusal, now: Timestamp) -> Duration {
+    let doubled = FIRST.saturating_mul(2_u32.saturating_pow(attempts)).min(MAX_PAUSE);
     let jittered = doubled.mul_f64(0.5 + fastrand::f64() / 2.0);
     jittered.max(asked_for(refusal, now).unwrap_or_default())
 }
 
 /// What `Retry-After` asks for, seconds or a date (RFC 9110, section 10.2.3).
-fn asked_for(refusal: &Refusal, now: SystemTime) -> Option<Duration> {
+fn asked_for(refusal: &Refusal, now: Timestamp) -> Option<Duration> {
     let (Refusal::RateLimited { retry_after } | Refusal::Unavailable { retry_after }) = refusal
     else {
         return None;
     };
     let text = retry_after.as_ref()?.to_str().ok()?;
-    let asked = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default(),
+    let asked = if let Ok(seconds) = text.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let date = httpdate::parse_http_date(text).ok()?;
+        date.duration_since(SystemTime::from(now)).unwrap_or_default()
     };
-    Some(asked.min(LONGEST_ASKED))
+    Some(asked.min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -41,8 +45,8 @@ mod tests {
 
     const SECOND: u64 = 1000;
 
-    fn now() -> SystemTime {
-        httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap()
+    fn now() -> Timestamp {
+        "1994-11-06T08:49:37Z".parse().unwrap()
     }
 
     const UNAVAILABLE: Refusal = Refusal::Unavailable { retry_after: None };

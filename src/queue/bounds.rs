@@ -29,7 +29,7 @@ const PART_OF_USER: u64 = 64;
 
 /// How full the queue would be with an entry that is to be added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fill {
+pub struct Usage {
     /// The whole queue.
     pub all: Share,
     /// Entries of stale sessions in the whole queue.
@@ -103,7 +103,7 @@ impl Bounds {
     ///
     /// # Errors
     /// [`QueueFullError`].
-    pub fn admit(&self, with: &Fill, stale: bool) -> Result<(), QueueFullError> {
+    pub fn admit(&self, with: &Usage, stale: bool) -> Result<(), QueueFullError> {
         let stale_bounds = self.of_stale();
         if !self.hold_of_user(with.of_user)
             || stale && !stale_bounds.hold_of_user(with.stale_of_user)
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     const BOUNDS: Bounds = Bounds { entries: 8, bytes: 80, sessions_of_user: 4, bytes_of_user: 40 };
-    const NONE: Fill = Fill {
+    const NONE: Usage = Usage {
         all: Share { entries: 0, bytes: 0 },
         stale: Share { entries: 0, bytes: 0 },
         of_user: ShareOfUser { sessions: 0, bytes: 0 },
@@ -144,20 +144,20 @@ mod tests {
     const STALE: Result<(), QueueFullError> = Err(QueueFullError::Stale);
     const USER: Result<(), QueueFullError> = Err(QueueFullError::User);
 
-    fn all(entries: u64, bytes: u64) -> Fill {
-        Fill { all: Share { entries, bytes }, ..NONE }
+    fn all(entries: u64, bytes: u64) -> Usage {
+        Usage { all: Share { entries, bytes }, ..NONE }
     }
 
-    fn stale(entries: u64, bytes: u64) -> Fill {
-        Fill { stale: Share { entries, bytes }, ..NONE }
+    fn stale(entries: u64, bytes: u64) -> Usage {
+        Usage { stale: Share { entries, bytes }, ..NONE }
     }
 
-    fn of_user(sessions: u64, bytes: u64) -> Fill {
-        Fill { of_user: ShareOfUser { sessions, bytes }, ..NONE }
+    fn of_user(sessions: u64, bytes: u64) -> Usage {
+        Usage { of_user: ShareOfUser { sessions, bytes }, ..NONE }
     }
 
-    fn stale_of_user(sessions: u64, bytes: u64) -> Fill {
-        Fill { stale_of_user: ShareOfUser { sessions, bytes }, ..NONE }
+    fn stale_of_user(sessions: u64, bytes: u64) -> Usage {
+        Usage { stale_of_user: ShareOfUser { sessions, bytes }, ..NONE }
     }
 
     #[rstest]
@@ -174,7 +174,7 @@ mod tests {
     #[case::stale_sessions_of_user(stale_of_user(2, 0), [Ok(()), USER])]
     #[case::stale_bytes_of_user(stale_of_user(0, 11), [Ok(()), USER])]
     fn each_bound_counts(
-        #[case] with: Fill,
+        #[case] with: Usage,
         #[case] proven_and_stale: [Result<(), QueueFullError>; 2],
     ) {
         assert_eq!([false, true].map(|stale| BOUNDS.admit(&with, stale)), proven_and_stale);

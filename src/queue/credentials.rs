@@ -81,7 +81,7 @@ impl Credentials {
 
 /// Credentials that cannot be read back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CannotOpen {
+pub enum UnsealError {
     /// Neither `GATEWAY_SECRET` nor `GATEWAY_SECRET_PREVIOUS` sealed them.
     #[error("sealed with a secret that is neither GATEWAY_SECRET nor GATEWAY_SECRET_PREVIOUS")]
     UnknownKey,
@@ -165,28 +165,30 @@ impl Seal {
     /// What [`Seal::seal`] sealed for this entry.
     ///
     /// # Errors
-    /// [`CannotOpen`].
+    /// [`UnsealError`].
     pub fn open(
         &self,
         sealed: &SealedCredentials,
         entry: &QueueEntry,
-    ) -> Result<Credentials, CannotOpen> {
+    ) -> Result<Credentials, UnsealError> {
         let mut keys = std::iter::once(&self.current).chain(&self.previous);
-        let key = keys.find(|key| key.id == sealed.key_id).ok_or(CannotOpen::UnknownKey)?;
+        let key = keys.find(|key| key.id == sealed.key_id).ok_or(UnsealError::UnknownKey)?;
         let bound_to = sealed.bound_to.clone().unwrap_or_else(|| entry.binding());
-        let mut text = URL_SAFE_NO_PAD.decode(&sealed.sealed).map_err(|_| CannotOpen::Damaged)?;
-        let (nonce, text) = text.split_at_mut_checked(NONCE_LEN).ok_or(CannotOpen::Damaged)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| CannotOpen::Damaged)?;
+        let mut text = URL_SAFE_NO_PAD.decode(&sealed.sealed).map_err(|_| UnsealError::Damaged)?;
+        let (nonce, text) = text.split_at_mut_checked(NONCE_LEN).ok_or(UnsealError::Damaged)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| UnsealError::Damaged)?;
         let text = key.sealing.open_in_place(nonce, Aad::from(bound_to), text);
-        text.ok().and_then(|text| serde_json::from_slice(text).ok()).ok_or(CannotOpen::Damaged)
+        text.ok().and_then(|text| serde_json::from_slice(text).ok()).ok_or(UnsealError::Damaged)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use uuid::Uuid;
 
     use super::*;
+    use crate::queue::entry::NEVER;
 
     fn seal(current: &str, previous: Option<&str>) -> Seal {
         let secret = |word: &str| SecretString::from(word.repeat(32));
@@ -215,10 +217,10 @@ mod tests {
             session_id: Uuid::from_u128(3),
             tried: false,
             was_over: false,
-            queued_at: 1000,
-            renewed_at: 1000,
-            due: 2000,
-            failed_at: 0,
+            queued_at: Timestamp::constant(1, 0),
+            renewed_at: Timestamp::constant(1, 0),
+            due: Timestamp::constant(2, 0),
+            failed_at: NEVER,
             attempts: 0,
             reason: String::new(),
             revision: 0,
@@ -234,7 +236,7 @@ mod tests {
     fn only_the_logout_and_the_secret_that_it_was_sealed_for_open_it() {
         let old = seal("a", None);
         let sealed = sealed(&old);
-        let later = QueueEntry { due: 9, attempts: 3, reason: "x".to_owned(), ..entry() };
+        let later = QueueEntry { due: NEVER, attempts: 3, reason: "x".to_owned(), ..entry() };
         for (seal, entry) in [(&old, &entry()), (&seal("b", Some("a")), &entry()), (&old, &later)] {
             let opened = seal.open(&sealed, entry).unwrap();
             assert_eq!(opened.access_token.expose_secret(), "header.payload.signature");
@@ -243,7 +245,7 @@ mod tests {
         }
         assert_eq!(
             seal("b", Some("c")).open(&sealed, &entry()).unwrap_err(),
-            CannotOpen::UnknownKey
+            UnsealError::UnknownKey
         );
         let other = Uuid::from_u128(9);
         let scope = "global".to_owned();
@@ -254,13 +256,13 @@ mod tests {
         ] {
             assert_eq!(
                 old.open(&sealed, &changed).unwrap_err(),
-                CannotOpen::Damaged,
+                UnsealError::Damaged,
                 "{changed:?}"
             );
         }
         for damaged in ["", "AAAA", &sealed.sealed[1..], &format!("{}AAAA", sealed.sealed)] {
             let damaged = SealedCredentials { sealed: damaged.to_owned(), ..sealed.clone() };
-            assert_eq!(old.open(&damaged, &entry()).unwrap_err(), CannotOpen::Damaged);
+            assert_eq!(old.open(&damaged, &entry()).unwrap_err(), UnsealError::Damaged);
         }
     }
 

@@ -7,14 +7,18 @@
 //! 2. An entry has a revision, which every added credential and every request of a proven session changes: the
 //!    worker removes what it has tried, and not what came meanwhile.
 
+pub mod queued_logout;
 pub mod v1;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use jiff::{Timestamp, fmt::serde::timestamp::millisecond};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::config::Scope;
 
+/// The time of what has not happened; records write it as 0.
+pub const NEVER: Timestamp = Timestamp::UNIX_EPOCH;
 /// Credentials kept of one session.
 pub const MOST_CREDENTIALS: usize = 3;
 
@@ -39,18 +43,19 @@ pub struct QueueEntry {
     /// that the session may be over. After such a try a session that is gone does not count as revoked.
     #[serde(default)]
     pub was_over: bool,
-    /// When the logout was first asked for; milliseconds since the Unix epoch, by the store's clock.
-    pub queued_at: i64,
-    /// When a proven session asked for it last, 0 if never; milliseconds since the Unix epoch, by the
-    /// store's clock. It is given up seven days after that; what stale sessions add does not count.
-    #[serde(default)]
-    pub renewed_at: i64,
-    /// When GoTrue is to be asked, or a lease ends; milliseconds since the Unix epoch, by the store's
-    /// clock.
-    pub due: i64,
-    /// When it failed the last time, 0 if never; milliseconds since the Unix epoch, by the store's clock.
-    #[serde(default)]
-    pub failed_at: i64,
+    /// The time of the first request, by the store's clock.
+    #[serde(with = "millisecond::required")]
+    pub queued_at: Timestamp,
+    /// The time of the last request of a proven session, or [`NEVER`], by the store's clock. The worker
+    /// gives the entry up seven days after it: requests of stale sessions do not count.
+    #[serde(default, with = "millisecond::required")]
+    pub renewed_at: Timestamp,
+    /// The time of the next try, or the end of the lease, by the store's clock.
+    #[serde(with = "millisecond::required")]
+    pub due: Timestamp,
+    /// The time of the last failed try, or [`NEVER`], by the store's clock.
+    #[serde(default, with = "millisecond::required")]
+    pub failed_at: Timestamp,
     /// How often GoTrue was asked since.
     pub attempts: u32,
     /// Why it did not do it the last time.
@@ -107,10 +112,10 @@ impl QueueEntry {
         !self.credentials.iter().any(|credentials| credentials.proven)
     }
 
-    /// This entry as it is when it is put into a store at `now`, in milliseconds by the store's clock.
+    /// This entry as a store takes it at `now`, by the store's clock.
     #[must_use]
-    pub fn stamped(self, now: i64) -> Self {
-        let renewed_at = if self.is_stale() { 0 } else { now };
+    pub fn stamped(self, now: Timestamp) -> Self {
+        let renewed_at = if self.is_stale() { NEVER } else { now };
         Self { queued_at: now, renewed_at, ..self }
     }
 
@@ -201,10 +206,10 @@ mod tests {
             session_id,
             tried: false,
             was_over: false,
-            queued_at: 1000,
-            renewed_at: if proven { 1000 } else { 0 },
-            due: 2000,
-            failed_at: 0,
+            queued_at: Timestamp::constant(1, 0),
+            renewed_at: if proven { Timestamp::constant(1, 0) } else { NEVER },
+            due: Timestamp::constant(2, 0),
+            failed_at: NEVER,
             attempts: 0,
             reason: String::new(),
             revision: 0,

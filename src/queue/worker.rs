@@ -18,20 +18,22 @@ mod health;
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use self::{
-    attempt::{Settled, Tried},
-    health::Health,
+    attempt::{Decision, TryResult},
+    health::GoTrueHealth,
 };
 use super::{
     backoff,
-    enqueue::{RevocationQueue, milliseconds},
+    enqueue::RevocationQueue,
     entry::{MOST_CREDENTIALS, QueueEntry, entry_id},
 };
 use crate::{
+    clock::elapsed,
     config::Scope,
     failure_log::FailureLog,
     gotrue::Refusal,
@@ -41,11 +43,11 @@ use crate::{
 };
 
 /// How often it looks for what is due.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// How much longer than its tries a lease lasts.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
-const AT_A_TIME: usize = 4;
-const GIVE_UP_AFTER: Duration = Duration::from_hours(7 * 24);
+const MAX_CONCURRENT: usize = 4;
+const MAX_AGE: Duration = Duration::from_hours(7 * 24);
 
 /// Works off the queue of a store.
 #[derive(Debug)]
@@ -73,31 +75,31 @@ impl Worker {
 
     /// Works until `stopping`; what has been begun then is brought to its end.
     pub async fn run(self: Arc<Self>, stopping: CancellationToken) {
-        let mut health = Health::default();
+        let mut health = GoTrueHealth::default();
         while !stopping.is_cancelled() {
-            if let Err(cause) = self.clone().work(&mut health, &stopping).await {
+            if let Err(cause) = self.clone().run_due(&mut health, &stopping).await {
                 tracing::warn!(%cause, "the worker cannot read the queue: queued logouts are not retried");
             }
             tokio::select! {
-                () = sleep(LOOK_EVERY) => {}
-                () = self.queue.until_well(health.is_failing()) => health = Health::default(),
+                () = sleep(POLL_INTERVAL) => {}
+                () = self.queue.wait_for_recovery(health.is_failing()) => health = GoTrueHealth::default(),
                 () = stopping.cancelled() => {}
             }
         }
     }
 
     /// Tries what is due, as much as GoTrue's health allows.
-    async fn work(
+    async fn run_due(
         self: Arc<Self>,
-        health: &mut Health,
+        health: &mut GoTrueHealth,
         stopping: &CancellationToken,
     ) -> Result<(), StoreError> {
         let Some(queue) = self.logout.store.queue() else { return Ok(()) };
         // Each entry has several credentials, and each of them a try of its own.
         let tries = u32::try_from(MOST_CREDENTIALS).unwrap_or(u32::MAX);
         let lease = self.patience.saturating_mul(tries) + LEASE_MARGIN;
-        while !stopping.is_cancelled() && !health.waits(self.logout.clock.now()) {
-            let most = if health.is_failing() { 1 } else { AT_A_TIME };
+        while !stopping.is_cancelled() && !health.is_paused(self.now()) {
+            let most = if health.is_failing() { 1 } else { MAX_CONCURRENT };
             let leased = queue.lease(lease, most, self.now()).await?;
             if leased.is_empty() {
                 break;
@@ -111,11 +113,11 @@ impl Worker {
             let mut fault = None;
             for tried in tries.join_all().await {
                 match tried {
-                    Ok(Tried::Answered) => *health = Health::default(),
-                    Ok(Tried::GoTrueFailed(refusal)) => {
-                        health.failed(&refusal, self.logout.clock.now());
+                    Ok(TryResult::Answered) => *health = GoTrueHealth::default(),
+                    Ok(TryResult::GoTrueFailed(refusal)) => {
+                        health.record_failure(&refusal, self.now());
                     }
-                    Ok(Tried::Nothing) => {}
+                    Ok(TryResult::Nothing) => {}
                     Err(cause) => fault = Some(cause),
                 }
             }
@@ -127,29 +129,29 @@ impl Worker {
     }
 
     /// Tries one entry, and removes or reschedules it.
-    async fn retry(&self, entry: QueueEntry) -> Result<Tried, StoreError> {
-        let Some(queue) = self.logout.store.queue() else { return Ok(Tried::Nothing) };
+    async fn retry(&self, entry: QueueEntry) -> Result<TryResult, StoreError> {
+        let Some(queue) = self.logout.store.queue() else { return Ok(TryResult::Nothing) };
         let Some(scope) = Scope::parse(&entry.scope) else {
             self.reschedule(queue, entry, &Refusal::Unexpected, "unreadable").await?;
-            return Ok(Tried::Nothing);
+            return Ok(TryResult::Nothing);
         };
         if scope != Scope::Global
             && let Some(wider) = self.wider(queue, &entry, scope).await?
         {
-            let pause = wider.due.saturating_sub(self.now()).max(0).unsigned_abs();
-            let pause = Duration::from_millis(pause).min(backoff::LONGEST_ASKED) + LOOK_EVERY;
+            let pause =
+                elapsed(self.now(), wider.due).min(backoff::MAX_RETRY_AFTER) + POLL_INTERVAL;
             queue.reschedule(&entry, pause, false, self.now()).await?;
-            return Ok(Tried::Nothing);
+            return Ok(TryResult::Nothing);
         }
-        let (tried, settled) = self.try_credentials(&entry, scope).await;
-        match settled {
-            Settled::Done { already_ended } => {
-                self.done(queue, &entry, scope, already_ended).await?;
+        let (tried, decision) = self.try_credentials(&entry, scope).await;
+        match decision {
+            Decision::Done { already_ended } => {
+                self.complete(queue, &entry, scope, already_ended).await?;
             }
-            Settled::Hopeless { reason, upstream_status } => {
+            Decision::Hopeless { reason, upstream_status } => {
                 self.give_up(queue, &entry, reason, upstream_status).await?;
             }
-            Settled::Later { refusal, reason, unknown, .. } => {
+            Decision::Later { refusal, reason, unknown, .. } => {
                 let entry = QueueEntry { tried: entry.tried || unknown, ..entry };
                 self.reschedule(queue, entry, &refusal, reason).await?;
             }
@@ -169,7 +171,8 @@ impl Worker {
                 break;
             }
             let found = queue.get(entry_id(entry.session_id, wider)).await?;
-            if let Some(found) = found.filter(|found| may_succeed(found) && self.opens(found)) {
+            if let Some(found) = found.filter(|found| may_succeed(found) && self.can_decrypt(found))
+            {
                 return Ok(Some(found));
             }
         }
@@ -177,11 +180,11 @@ impl Worker {
     }
 
     /// Whether this process can decrypt credentials of the entry; else it cannot try it.
-    fn opens(&self, entry: &QueueEntry) -> bool {
+    fn can_decrypt(&self, entry: &QueueEntry) -> bool {
         entry.credentials.iter().any(|sealed| self.queue.open(sealed, entry).is_ok())
     }
 
-    async fn done(
+    async fn complete(
         &self,
         queue: &dyn Queue,
         entry: &QueueEntry,
@@ -207,7 +210,7 @@ impl Worker {
             user_id = %entry.user_id,
             session_id = %entry.session_id,
             attempts = entry.attempts + 1,
-            waited_ms = self.now() - entry.queued_at,
+            waited_ms = self.now().as_millisecond() - entry.queued_at.as_millisecond(),
             "a queued logout is done"
         );
         Ok(())
@@ -223,14 +226,13 @@ impl Worker {
     ) -> Result<(), StoreError> {
         // A clock that was set back makes nothing old.
         let asked_at = entry.renewed_at.max(entry.queued_at);
-        let waited = self.now().saturating_sub(asked_at).max(0).unsigned_abs();
-        if Duration::from_millis(waited) >= GIVE_UP_AFTER {
+        if elapsed(asked_at, self.now()) >= MAX_AGE {
             return self.give_up(queue, &entry, reason, None).await;
         }
         self.metrics.retried("failed");
         entry.attempts = entry.attempts.saturating_add(1);
         reason.clone_into(&mut entry.reason);
-        let pause = backoff::after(entry.attempts, refusal, self.logout.clock.now());
+        let pause = backoff::after(entry.attempts, refusal, self.now());
         queue.reschedule(&entry, pause, true, self.now()).await?;
         Ok(())
     }
@@ -257,23 +259,23 @@ impl Worker {
             upstream_status,
             "the worker gave up a queued logout: the session may live; end it at GoTrue if it must not"
         );
-        let time = self.logout.clock.unix_seconds();
-        self.failures.note(Failure::of_entry(entry, time, "gave-up", reason, upstream_status));
-        self.keep_refusing(entry).await;
+        let time = self.logout.clock.now_in_seconds();
+        self.failures.record(Failure::of_entry(entry, time, "gave-up", reason, upstream_status));
+        self.record_as_revoked(entry).await;
         Ok(())
     }
 
-    fn now(&self) -> i64 {
-        milliseconds(self.logout.clock.now())
+    fn now(&self) -> Timestamp {
+        self.logout.clock.now()
     }
 }
 
 /// Reasons of a failed try that say that GoTrue was not reached.
-const NOT_REACHED: [&str; 2] = ["auth_service_unavailable", "auth_service_timeout"];
+const UNREACHED_REASONS: [&str; 2] = ["auth_service_unavailable", "auth_service_timeout"];
 
 /// Whether narrower entries of the session wait for this one. An entry of a stale session may be the work of
 /// a client with an old access token and a refresh token of another account: once GoTrue has refused it, it
 /// holds back no logout of the session's own user.
 fn may_succeed(entry: &QueueEntry) -> bool {
-    !entry.is_stale() || entry.attempts == 0 || NOT_REACHED.contains(&entry.reason.as_str())
+    !entry.is_stale() || entry.attempts == 0 || UNREACHED_REASONS.contains(&entry.reason.as_str())
 }

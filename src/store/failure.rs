@@ -1,6 +1,7 @@
 //! A logout that did not end the session.
 
-use serde::{Deserialize, Serialize};
+use jiff::{Timestamp, fmt::serde::timestamp::second};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct as _};
 use uuid::Uuid;
 
 use crate::queue::entry::QueueEntry;
@@ -8,8 +9,9 @@ use crate::queue::entry::QueueEntry;
 /// One line of the failure log; never a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// When; seconds since the Unix epoch.
-    pub time: i64,
+    /// When the logout failed.
+    #[serde(with = "second::required")]
+    pub time: Timestamp,
     /// `X-Request-Id` of the logout.
     pub request_id: String,
     /// The route that was asked, `/api/auth/logout` for one.
@@ -31,11 +33,11 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A postponed logout whose time is over, at `time`, seconds since the Unix epoch.
+    /// A queued logout that was removed from the queue at `time` though it did not succeed.
     #[must_use]
     pub fn of_entry(
         entry: &QueueEntry,
-        time: i64,
+        time: Timestamp,
         outcome: &str,
         reason: &str,
         upstream_status: Option<u16>,
@@ -52,5 +54,27 @@ impl Failure {
             reason: reason.to_owned(),
             upstream_status,
         }
+    }
+}
+
+/// A failure as replies and commands show it: its time is in RFC 3339, in whole seconds.
+#[derive(Clone, Debug)]
+pub struct FailedLogout(pub Failure);
+
+impl Serialize for FailedLogout {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(failure) = self;
+        let mut members = serializer.serialize_struct("FailedLogout", 10)?;
+        members.serialize_field("time", &format_args!("{:.0}", failure.time))?;
+        members.serialize_field("outcome", &failure.outcome)?;
+        members.serialize_field("code", &failure.code)?;
+        members.serialize_field("reason", &failure.reason)?;
+        members.serialize_field("upstream_status", &failure.upstream_status)?;
+        members.serialize_field("request_id", &failure.request_id)?;
+        members.serialize_field("route", &failure.route)?;
+        members.serialize_field("scope", &failure.scope)?;
+        members.serialize_field("user_id", &failure.user_id)?;
+        members.serialize_field("session_id", &failure.session_id)?;
+        members.end()
     }
 }

@@ -6,6 +6,7 @@
 //! 3. The file is closed when the store is dropped.
 
 mod diagnose;
+mod error;
 mod failures;
 mod opening;
 mod queue;
@@ -20,18 +21,21 @@ use std::{
 };
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use redb::{DatabaseError, ReadableDatabase as _};
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use self::{
-    opening::{explained, open_beside},
-    queue::Outline,
-    tables::{Fault, Tables, contents},
-    writer::{Found, Writer},
+    error::FileError,
+    failures::newest_failures,
+    opening::{explain, open_read_only},
+    queue::{QueueSummary, entries_by_due},
+    tables::{DUE, FAILURES, QUEUE, STATES, Tables},
+    writer::{Loaded, Writer},
 };
 use super::{
-    CannotOpen, Contents, Queue, Store, StoreError, Survey,
+    Diagnosis, OpenStoreError, Queue, Store, StoreContents, StoreError,
     failure::Failure,
     list::{Revocation, RevocationEntry, RevocationList},
 };
@@ -44,13 +48,13 @@ use crate::{
 };
 
 /// Lines forgotten in one transaction: logouts wait for it.
-const FORGOTTEN_TOGETHER: usize = 1024;
+const PURGE_BATCH: usize = 1024;
 
 /// List, failure log and queue in one file.
 #[derive(Debug)]
 pub struct FileStore {
     list: Arc<RevocationList>,
-    queue: Arc<Outline>,
+    queue: Arc<QueueSummary>,
     writer: Writer,
 }
 
@@ -58,26 +62,26 @@ impl FileStore {
     /// Opens the file at `path`, which nobody else may hold, or creates it.
     ///
     /// # Errors
-    /// [`CannotOpen`], which names the path and what to do about it.
-    pub async fn open(path: PathBuf) -> Result<Self, CannotOpen> {
-        let (writer, Found { list, queue }) = Writer::start(path).await?;
+    /// [`OpenStoreError`], which names the path and what to do about it.
+    pub async fn open(path: PathBuf) -> Result<Self, OpenStoreError> {
+        let (writer, Loaded { list, queue }) = Writer::start(path).await?;
         Ok(Self { list, queue, writer })
     }
 
     /// What an operator looks at, also while a gateway has the file.
     ///
     /// # Errors
-    /// [`CannotOpen`].
-    pub async fn look_into(path: PathBuf) -> Result<Contents, CannotOpen> {
+    /// [`OpenStoreError`].
+    pub async fn read_only(path: PathBuf) -> Result<StoreContents, OpenStoreError> {
         let file = path.clone();
-        let found = spawn_blocking(move || look_into(&file)).await;
+        let found = spawn_blocking(move || read_only(&file)).await;
         match found.map_err(|_| opening::damaged(&path))? {
             Ok(contents) => Ok(contents),
             // Whoever had it was killed: it is opened as a gateway opens it.
-            Err(Fault::Open(DatabaseError::RepairAborted)) => {
-                Contents::of(&Self::open(path).await?).await
+            Err(FileError::Open(DatabaseError::RepairAborted)) => {
+                StoreContents::of(&Self::open(path).await?).await
             }
-            Err(fault) => Err(CannotOpen(explained(&path, &fault))),
+            Err(fault) => Err(OpenStoreError(explain(&path, &fault))),
         }
     }
 
@@ -85,10 +89,10 @@ impl FileStore {
     ///
     /// # Errors
     /// Why it cannot be used now.
-    pub async fn survey(path: PathBuf) -> Result<Survey, String> {
+    pub async fn diagnose(path: PathBuf) -> Result<Diagnosis, String> {
         let file = path.clone();
-        let surveyed = spawn_blocking(move || diagnose::survey(&file)).await;
-        surveyed.unwrap_or_else(|_| Err(opening::damaged(&path).0))
+        let diagnosed = spawn_blocking(move || diagnose::diagnose(&file)).await;
+        diagnosed.unwrap_or_else(|_| Err(opening::damaged(&path).0))
     }
 
     /// The weaknesses of a file, whether a gateway has it open or not.
@@ -101,43 +105,52 @@ impl FileStore {
         found.unwrap_or_else(|_| Err(opening::damaged(&path).0))
     }
 
-    async fn ask<T: Send + 'static>(
+    async fn transact<T: Send + 'static>(
         &self,
         operation: &'static str,
-        work: impl FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&mut Tables<'_>) -> Result<T, FileError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let done = self.writer.ask(Vec::new(), work).await;
+        let done = self.writer.transact(Vec::new(), work).await;
         done.map_err(|cause| StoreError { operation, cause })
     }
 
     /// The same for what a logout waits for.
-    async fn ask_in_time<T: Send + 'static>(
+    async fn transact_within_timeout<T: Send + 'static>(
         &self,
         operation: &'static str,
-        work: impl FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&mut Tables<'_>) -> Result<T, FileError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let done = self.writer.ask_in_time(Vec::new(), work).await;
+        let done = self.writer.transact_within_timeout(Vec::new(), work).await;
         done.map_err(|cause| StoreError { operation, cause })
     }
 }
 
-fn look_into(path: &Path) -> Result<Contents, Fault> {
-    contents(&open_beside(path)?.begin_read()?)
+/// Reads failure log and queue beside the gateway that has the file open.
+fn read_only(path: &Path) -> Result<StoreContents, FileError> {
+    let transaction = open_read_only(path)?.begin_read()?;
+    let failures = newest_failures(&transaction.open_table(FAILURES)?, usize::MAX)?;
+    let (due, queue) = (transaction.open_table(DUE)?, transaction.open_table(QUEUE)?);
+    let states = transaction.open_table(STATES)?;
+    let entries = entries_by_due(&due, &queue, &states, usize::MAX)?;
+    Ok(StoreContents { failures, entries: Some(entries) })
 }
 
 #[async_trait]
 impl Store for FileStore {
     async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
-        let marks: Vec<RevocationEntry> = revocation.marks().collect();
-        for mark in &marks {
-            self.list.enter(*mark);
+        let entries: Vec<RevocationEntry> = revocation.entries().collect();
+        for entry in &entries {
+            self.list.insert(*entry);
         }
-        let lines = marks.clone();
-        let done = self.writer.ask_in_time(lines, move |tables| tables.enter(&marks)).await;
+        let lines = entries.clone();
+        let done = self
+            .writer
+            .transact_within_timeout(lines, move |tables| tables.insert_revocations(&entries))
+            .await;
         done.map_err(|cause| StoreError { operation: "revoke", cause })
     }
 
-    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreError> {
+    async fn is_revoked(&self, claims: &Claims, now: Timestamp) -> Result<bool, StoreError> {
         Ok(self.list.refuses(claims, now))
     }
 
@@ -146,40 +159,40 @@ impl Store for FileStore {
     }
 
     /// The whole list was read when the file was opened.
-    async fn learn(&self, _claims: &Claims) -> Result<(), StoreError> {
+    async fn sync_list(&self, _claims: &Claims) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn purge_expired(&self, now: i64) -> Result<(), StoreError> {
+    async fn purge_expired(&self, now: Timestamp) -> Result<(), StoreError> {
         let outlived: Vec<RevocationEntry> =
-            self.list.marks().filter(|mark| mark.until() <= now).collect();
-        for some in outlived.chunks(FORGOTTEN_TOGETHER) {
+            self.list.entries().filter(|entry| entry.until() <= now).collect();
+        for some in outlived.chunks(PURGE_BATCH) {
             let some = some.to_owned();
-            self.ask("forget", move |tables| tables.forget(&some, now)).await?;
+            self.transact("forget", move |tables| tables.remove_expired(&some, now)).await?;
         }
         self.list.purge_expired(now);
         Ok(())
     }
 
-    async fn note(&self, failures: &[Failure]) -> Result<(), StoreError> {
+    async fn append_failures(&self, failures: &[Failure]) -> Result<(), StoreError> {
         let failures = failures.to_owned();
-        self.ask("note failures", move |tables| tables.append_failures(&failures)).await
+        self.transact("note failures", move |tables| tables.append_failures(&failures)).await
     }
 
     async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreError> {
-        self.ask("list failures", move |tables| tables.failures(most)).await
+        self.transact("list failures", move |tables| tables.failures(most)).await
     }
 
     fn queue(&self) -> Option<&dyn Queue> {
         Some(self)
     }
 
-    fn ready(&self) -> bool {
+    fn is_ready(&self) -> bool {
         true
     }
 
     /// Ends with the thread that writes, which only a panic makes it do before the store is dropped.
-    async fn keep(&self) {
+    async fn run(&self) {
         self.writer.ended.cancelled().await;
     }
 }
@@ -191,11 +204,11 @@ impl Queue for FileStore {
         entry: &QueueEntry,
         pause: Duration,
         bounds: &Bounds,
-        now: i64,
+        now: Timestamp,
     ) -> Result<Result<(), QueueFullError>, StoreError> {
         let (entry, bounds) = (entry.clone(), *bounds);
         let work = move |tables: &mut Tables<'_>| tables.enqueue(&entry, pause, &bounds, now);
-        self.ask_in_time("queue", work).await
+        self.transact_within_timeout("queue", work).await
     }
 
     async fn get(&self, id: Uuid) -> Result<Option<QueueEntry>, StoreError> {
@@ -203,19 +216,20 @@ impl Queue for FileStore {
         if self.queue.len() == 0 {
             return Ok(None);
         }
-        self.ask_in_time("read the queue", move |tables| tables.entry(id.as_u128())).await
+        self.transact_within_timeout("read the queue", move |tables| tables.entry(id.as_u128()))
+            .await
     }
 
     async fn lease(
         &self,
         lease: Duration,
         most: usize,
-        now: i64,
+        now: Timestamp,
     ) -> Result<Vec<QueueEntry>, StoreError> {
         if !self.queue.may_be_due(now) {
             return Ok(Vec::new());
         }
-        self.ask("lease", move |tables| tables.lease(lease, most, now)).await
+        self.transact("lease", move |tables| tables.lease(lease, most, now)).await
     }
 
     async fn reschedule(
@@ -223,31 +237,31 @@ impl Queue for FileStore {
         entry: &QueueEntry,
         pause: Duration,
         failed: bool,
-        now: i64,
+        now: Timestamp,
     ) -> Result<bool, StoreError> {
         let entry = entry.clone();
         let work = move |tables: &mut Tables<'_>| tables.reschedule(&entry, pause, failed, now);
-        self.ask("reschedule", work).await
+        self.transact("reschedule", work).await
     }
 
     async fn remove_unchanged(&self, entry: &QueueEntry) -> Result<bool, StoreError> {
         let entry = entry.clone();
-        self.ask("remove", move |tables| tables.remove_unchanged(&entry)).await
+        self.transact("remove", move |tables| tables.remove_unchanged(&entry)).await
     }
 
     async fn remove(&self, id: Uuid) -> Result<bool, StoreError> {
-        self.ask_in_time("remove", move |tables| tables.remove(id)).await
+        self.transact_within_timeout("remove", move |tables| tables.remove(id)).await
     }
 
     async fn entries(&self, most: usize) -> Result<Vec<QueueEntry>, StoreError> {
-        self.ask("list the queue", move |tables| tables.entries(most)).await
+        self.transact("list the queue", move |tables| tables.entries(most)).await
     }
 
-    async fn waiting(&self) -> Result<usize, StoreError> {
+    async fn len(&self) -> Result<usize, StoreError> {
         Ok(self.queue.len())
     }
 
-    async fn oldest(&self) -> Result<Option<i64>, StoreError> {
+    async fn oldest(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.queue.oldest())
     }
 }

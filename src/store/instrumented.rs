@@ -1,8 +1,9 @@
-//! A store whose failures are counted and whose work for a request is traced, whoever it is asked by.
+//! A store whose errors are counted, and whose operations have spans.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -20,7 +21,7 @@ use crate::{
     telemetry::{metrics::Metrics, traces},
 };
 
-/// The store behind it, and who counts.
+/// Wraps a store.
 #[derive(Debug)]
 pub struct InstrumentedStore {
     store: Arc<dyn Store>,
@@ -28,13 +29,13 @@ pub struct InstrumentedStore {
 }
 
 impl InstrumentedStore {
-    /// Passes everything on to `store`.
+    /// Instruments `store`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
         Self { store, metrics }
     }
 
-    async fn watch<T>(
+    async fn instrument<T>(
         &self,
         operation: &'static str,
         work: impl Future<Output = Result<T, StoreError>>,
@@ -47,115 +48,82 @@ impl InstrumentedStore {
         })
     }
 
-    /// Only asked where there is one.
-    fn behind(&self) -> Result<&dyn Queue, StoreError> {
+    fn inner_queue(&self) -> Result<&dyn Queue, StoreError> {
         let none = || StoreError { operation: "queue", cause: "there is no queue".to_owned() };
         self.store.queue().ok_or_else(none)
     }
 }
 
-#[async_trait]
-impl Store for InstrumentedStore {
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
-        self.watch("revoke", self.store.revoke(revocation)).await
+/// Implements a trait: each method of the table is passed to the wrapped store, as the operation of that
+/// name in metrics and traces; the other methods follow.
+macro_rules! instrumented {
+    (
+        $trait:ident by |$this:ident| ($inner:expr);
+        { $($operation:literal => $method:ident($($argument:ident: $type:ty),*) -> $value:ty;)* }
+        $($others:tt)*
+    ) => {
+        #[async_trait]
+        impl $trait for InstrumentedStore {
+            $(async fn $method(&self, $($argument: $type),*) -> Result<$value, StoreError> {
+                let $this = self;
+                self.instrument($operation, $inner.$method($($argument),*)).await
+            })*
+
+            $($others)*
+        }
+    };
+}
+
+instrumented! {
+    Store by |this| (this.store);
+    {
+        "revoke" => revoke(revocation: &Revocation) -> ();
+        "is_revoked" => is_revoked(claims: &Claims, now: Timestamp) -> bool;
+        "forget_outlived" => purge_expired(now: Timestamp) -> ();
+        "note" => append_failures(failures: &[Failure]) -> ();
+        "failures" => failures(most: usize) -> Vec<Failure>;
     }
 
-    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreError> {
-        self.watch("is_revoked", self.store.is_revoked(claims, now)).await
+    /// An error counts as one of `is_revoked`, for it asks the store the same question. There is no span:
+    /// a list that is known to be complete asks nothing.
+    async fn sync_list(&self, claims: &Claims) -> Result<(), StoreError> {
+        let synced = self.store.sync_list(claims).await;
+        synced.inspect_err(|_| self.metrics.store_failed("is_revoked"))
     }
 
     fn list(&self) -> &RevocationList {
         self.store.list()
     }
 
-    /// Counted as `is_revoked`, for it asks the store the same question. It has no span, because a list that is
-    /// known to be complete asks nothing.
-    async fn learn(&self, claims: &Claims) -> Result<(), StoreError> {
-        let learned = self.store.learn(claims).await;
-        learned.inspect_err(|_| self.metrics.store_failed("is_revoked"))
-    }
-
-    async fn purge_expired(&self, now: i64) -> Result<(), StoreError> {
-        self.watch("forget_outlived", self.store.purge_expired(now)).await
-    }
-
-    async fn note(&self, failures: &[Failure]) -> Result<(), StoreError> {
-        self.watch("note", self.store.note(failures)).await
-    }
-
-    async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreError> {
-        self.watch("failures", self.store.failures(most)).await
-    }
-
     fn queue(&self) -> Option<&dyn Queue> {
         self.store.queue().map(|_| self as &dyn Queue)
     }
 
-    fn ready(&self) -> bool {
-        self.store.ready()
+    fn is_ready(&self) -> bool {
+        self.store.is_ready()
     }
 
     fn is_loading(&self) -> bool {
         self.store.is_loading()
     }
 
-    async fn keep(&self) {
-        self.store.keep().await;
+    async fn run(&self) {
+        self.store.run().await;
     }
 }
 
-#[async_trait]
-impl Queue for InstrumentedStore {
-    async fn enqueue(
-        &self,
-        entry: &QueueEntry,
-        pause: Duration,
-        bounds: &Bounds,
-        now: i64,
-    ) -> Result<Result<(), QueueFullError>, StoreError> {
-        self.watch("enqueue", self.behind()?.enqueue(entry, pause, bounds, now)).await
-    }
-
-    async fn get(&self, id: Uuid) -> Result<Option<QueueEntry>, StoreError> {
-        self.watch("get", self.behind()?.get(id)).await
-    }
-
-    async fn lease(
-        &self,
-        lease: Duration,
-        most: usize,
-        now: i64,
-    ) -> Result<Vec<QueueEntry>, StoreError> {
-        self.watch("lease", self.behind()?.lease(lease, most, now)).await
-    }
-
-    async fn reschedule(
-        &self,
-        entry: &QueueEntry,
-        pause: Duration,
-        failed: bool,
-        now: i64,
-    ) -> Result<bool, StoreError> {
-        self.watch("reschedule", self.behind()?.reschedule(entry, pause, failed, now)).await
-    }
-
-    async fn remove_unchanged(&self, entry: &QueueEntry) -> Result<bool, StoreError> {
-        self.watch("remove", self.behind()?.remove_unchanged(entry)).await
-    }
-
-    async fn remove(&self, id: Uuid) -> Result<bool, StoreError> {
-        self.watch("remove", self.behind()?.remove(id)).await
-    }
-
-    async fn entries(&self, most: usize) -> Result<Vec<QueueEntry>, StoreError> {
-        self.watch("entries", self.behind()?.entries(most)).await
-    }
-
-    async fn waiting(&self) -> Result<usize, StoreError> {
-        self.watch("waiting", self.behind()?.waiting()).await
-    }
-
-    async fn oldest(&self) -> Result<Option<i64>, StoreError> {
-        self.watch("oldest", self.behind()?.oldest()).await
+instrumented! {
+    Queue by |this| (this.inner_queue()?);
+    {
+        "enqueue" => enqueue(entry: &QueueEntry, pause: Duration, bounds: &Bounds, now: Timestamp)
+            -> Result<(), QueueFullError>;
+        "get" => get(id: Uuid) -> Option<QueueEntry>;
+        "lease" => lease(lease: Duration, most: usize, now: Timestamp) -> Vec<QueueEntry>;
+        "reschedule" => reschedule(entry: &QueueEntry, pause: Duration, failed: bool, now: Timestamp) -> bool;
+        "remove" => remove_unchanged(entry: &QueueEntry) -> bool;
+        "remove" => remove(id: Uuid) -> bool;
+        "entries" => entries(most: usize) -> Vec<QueueEntry>;
+        "waiting" => len() -> usize;
+        "oldest" => oldest() -> Option<Timestamp>;
     }
 }

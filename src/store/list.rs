@@ -15,13 +15,18 @@
 
 mod cut_offs;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use dashmap::DashMap;
+use jiff::Timestamp;
 use uuid::Uuid;
 
 pub use self::cut_offs::{CutOff, UserCutOffs};
-use crate::{config::Scope, session::token::Claims};
+use crate::{
+    clock::{after, from_unix_seconds},
+    config::Scope,
+    session::token::Claims,
+};
 
 /// How long GoTrue is asked again for a logout that it did not confirm.
 const RETRIED_FOR: Duration = Duration::from_hours(7 * 24);
@@ -37,9 +42,9 @@ pub struct Revocation {
     pub scope: Scope,
     /// Tokens issued at or before it are refused where the scope is not `local`; seconds since the Unix
     /// epoch, by GoTrue's clock.
-    pub cut_off: i64,
+    pub cut_off: Timestamp,
     /// When no token it can match is alive any more; seconds since the Unix epoch.
-    pub until: i64,
+    pub until: Timestamp,
     /// Whether GoTrue said that the sessions are over.
     pub is_confirmed: bool,
 }
@@ -51,17 +56,17 @@ impl Revocation {
     pub fn new(
         claims: &Claims,
         scope: Scope,
-        cut_off: SystemTime,
-        now: i64,
+        cut_off: Timestamp,
+        now: Timestamp,
         lifetime: Duration,
     ) -> Self {
-        let since_epoch = cut_off.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let until = after(in_seconds(now), Duration::from_secs(lifetime.as_secs()));
         Self {
             user: claims.sub,
             session: claims.session_id,
             scope,
-            cut_off: i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX),
-            until: now.saturating_add(seconds(lifetime)).max(claims.exp),
+            cut_off: in_seconds(cut_off),
+            until: until.max(from_unix_seconds(claims.exp)),
             is_confirmed: true,
         }
     }
@@ -70,12 +75,12 @@ impl Revocation {
     /// so the entry lives seven days longer.
     #[must_use]
     pub fn unconfirmed(self) -> Self {
-        let until = self.until.saturating_add(seconds(RETRIED_FOR));
+        let until = after(self.until, RETRIED_FOR);
         Self { until, is_confirmed: false, ..self }
     }
 
     /// What it leaves on the list.
-    pub fn marks(&self) -> impl Iterator<Item = RevocationEntry> + use<> {
+    pub fn entries(&self) -> impl Iterator<Item = RevocationEntry> + use<> {
         let Self { user, session, scope, cut_off: before, until, is_confirmed } = *self;
         let ends_session = scope != Scope::Others;
         let has_cut_off = scope != Scope::Local;
@@ -93,8 +98,9 @@ impl Revocation {
     }
 }
 
-fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+/// Stores keep whole seconds: with a fraction, an entry would differ from itself read back.
+fn in_seconds(time: Timestamp) -> Timestamp {
+    from_unix_seconds(time.as_second())
 }
 
 /// What else the list holds about a session. It is kept like an ended session, under the session's id
@@ -138,7 +144,7 @@ pub enum RevocationEntry {
         /// The session.
         session: Uuid,
         /// Seconds since the Unix epoch.
-        until: i64,
+        until: Timestamp,
     },
     /// No token of this user is believed that was issued at or before a point in time.
     CutOff {
@@ -147,16 +153,16 @@ pub enum RevocationEntry {
         /// The session that stays: the one that asked for `others`.
         spared: Option<Uuid>,
         /// Seconds since the Unix epoch.
-        before: i64,
+        before: Timestamp,
         /// Seconds since the Unix epoch.
-        until: i64,
+        until: Timestamp,
     },
 }
 
 impl RevocationEntry {
     /// When no token it can match is alive any more; seconds since the Unix epoch.
     #[must_use]
-    pub fn until(&self) -> i64 {
+    pub fn until(&self) -> Timestamp {
         let (Self::Session { until, .. } | Self::CutOff { until, .. }) = *self;
         until
     }
@@ -164,13 +170,13 @@ impl RevocationEntry {
     /// Whether it refuses a token at `now`, seconds since the Unix epoch. A token without `iat` counts
     /// as older than any cut-off.
     #[must_use]
-    pub fn refuses(&self, claims: &Claims, now: i64) -> bool {
+    pub fn refuses(&self, claims: &Claims, now: Timestamp) -> bool {
         let matches = match *self {
             Self::Session { session, .. } => session == claims.session_id,
             Self::CutOff { user, spared, before, .. } => {
                 user == claims.sub
                     && spared != Some(claims.session_id)
-                    && claims.iat.is_none_or(|iat| iat <= before)
+                    && claims.iat.is_none_or(|iat| iat <= before.as_second())
             }
         };
         matches && self.until() > now
@@ -181,17 +187,17 @@ impl RevocationEntry {
 #[derive(Debug, Default)]
 pub struct RevocationList {
     /// Ended sessions, each until when.
-    sessions: DashMap<Uuid, i64>,
+    sessions: DashMap<Uuid, Timestamp>,
     /// Facts about sessions by [`SessionFact::key`], each until when.
-    facts: DashMap<Uuid, i64>,
+    facts: DashMap<Uuid, Timestamp>,
     /// What was ended for whole users.
     users: DashMap<Uuid, UserCutOffs>,
 }
 
 impl RevocationList {
     /// Enters a line.
-    pub fn enter(&self, mark: RevocationEntry) {
-        match mark {
+    pub fn insert(&self, entry: RevocationEntry) {
+        match entry {
             RevocationEntry::Session { session, until } => {
                 let mut entry = self.map_of(session).entry(session).or_insert(until);
                 *entry = (*entry).max(until);
@@ -203,30 +209,30 @@ impl RevocationList {
         }
     }
 
-    fn map_of(&self, id: Uuid) -> &DashMap<Uuid, i64> {
+    fn map_of(&self, id: Uuid) -> &DashMap<Uuid, Timestamp> {
         if SessionFact::is_key(id) { &self.facts } else { &self.sessions }
     }
 
     /// Whether a token is on the list at `now`, seconds since the Unix epoch.
     #[must_use]
-    pub fn refuses(&self, claims: &Claims, now: i64) -> bool {
+    pub fn refuses(&self, claims: &Claims, now: Timestamp) -> bool {
         let ended = self.sessions.get(&claims.session_id).is_some_and(|until| *until > now);
         ended
             || self.users.get(&claims.sub).is_some_and(|cut_offs| {
-                cut_offs.marks(claims.sub).any(|mark| mark.refuses(claims, now))
+                cut_offs.entries(claims.sub).any(|entry| entry.refuses(claims, now))
             })
     }
 
     /// Whether the list holds this fact about a session at `now`, seconds since the Unix epoch.
     #[must_use]
-    pub fn holds_fact(&self, fact: SessionFact, session: Uuid, now: i64) -> bool {
+    pub fn has_fact(&self, fact: SessionFact, session: Uuid, now: Timestamp) -> bool {
         self.facts.get(&fact.key(session)).is_some_and(|until| *until > now)
     }
 
     /// Whether entering this line would change nothing.
     #[must_use]
-    pub fn holds(&self, mark: &RevocationEntry) -> bool {
-        match *mark {
+    pub fn contains(&self, entry: &RevocationEntry) -> bool {
+        match *entry {
             RevocationEntry::Session { session, until } => {
                 self.map_of(session).get(&session).is_some_and(|known| *known >= until)
             }
@@ -241,16 +247,17 @@ impl RevocationList {
     }
 
     /// The lines, in no order. The caller must not enter any while it walks them.
-    pub fn marks(&self) -> impl Iterator<Item = RevocationEntry> {
+    pub fn entries(&self) -> impl Iterator<Item = RevocationEntry> {
         let sessions = self.sessions.iter().chain(self.facts.iter());
         let sessions =
             sessions.map(|line| RevocationEntry::Session { session: *line.key(), until: *line });
-        let users = self.users.iter().flat_map(|line| line.marks(*line.key()).collect::<Vec<_>>());
+        let users =
+            self.users.iter().flat_map(|line| line.entries(*line.key()).collect::<Vec<_>>());
         sessions.chain(users)
     }
 
     /// Forgets what no living token can match at `now`, seconds since the Unix epoch.
-    pub fn purge_expired(&self, now: i64) {
+    pub fn purge_expired(&self, now: Timestamp) {
         self.sessions.retain(|_, until| *until > now);
         self.facts.retain(|_, until| *until > now);
         self.users.retain(|_, cut_offs| {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use super::{
     FAILURES_KEPT, FAILURES_KEPT_OF_USER, Queue, Store, StoreError,
@@ -25,11 +26,11 @@ pub struct MemoryStore {
 #[async_trait]
 impl Store for MemoryStore {
     async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
-        revocation.marks().for_each(|mark| self.list.enter(mark));
+        revocation.entries().for_each(|entry| self.list.insert(entry));
         Ok(())
     }
 
-    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreError> {
+    async fn is_revoked(&self, claims: &Claims, now: Timestamp) -> Result<bool, StoreError> {
         Ok(self.list.refuses(claims, now))
     }
 
@@ -38,16 +39,16 @@ impl Store for MemoryStore {
     }
 
     /// The list is complete from the start.
-    async fn learn(&self, _claims: &Claims) -> Result<(), StoreError> {
+    async fn sync_list(&self, _claims: &Claims) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn purge_expired(&self, now: i64) -> Result<(), StoreError> {
+    async fn purge_expired(&self, now: Timestamp) -> Result<(), StoreError> {
         self.list.purge_expired(now);
         Ok(())
     }
 
-    async fn note(&self, failures: &[Failure]) -> Result<(), StoreError> {
+    async fn append_failures(&self, failures: &[Failure]) -> Result<(), StoreError> {
         let mut kept = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         for failure in failures {
             let of_user = kept.iter().filter(|known| known.user_id == failure.user_id);
@@ -72,11 +73,11 @@ impl Store for MemoryStore {
         None
     }
 
-    fn ready(&self) -> bool {
+    fn is_ready(&self) -> bool {
         true
     }
 
-    async fn keep(&self) {
+    async fn run(&self) {
         future::pending::<()>().await;
     }
 }

@@ -3,7 +3,7 @@
 //! 1. Each instance holds a copy of the revocation list and is told of changes: a lookup costs no
 //!    network call, and whoever is logged out at one instance is refused at the others as soon as the
 //!    message is there.
-//! 2. No instance is later than [`BOUND`]. A copy that was not proven complete since then is not
+//! 2. No instance is later than [`STALENESS_BOUND`]. A copy that was not proven complete since then is not
 //!    trusted: Redis is asked about the token, and if it does not answer, nobody can tell. So is it for
 //!    facts about sessions.
 //! 3. A copy forgets what is outlived and nothing else. What Redis has lost, or could not be told, is
@@ -25,19 +25,20 @@ mod server;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use redis::{FromRedisValue, Pipeline, pipe};
 use tokio::time::Instant;
 
-pub use self::replica::BOUND;
+pub use self::replica::STALENESS_BOUND;
 use self::{
-    connection::{PATIENCE, SharedConnection},
-    error::Fault,
-    records::Keys,
+    connection::{SharedConnection, TIMEOUT},
+    error::RedisStoreError,
+    records::RedisKeys,
     replica::Replica,
-    server::Server,
+    server::RedisServer,
 };
 use super::{
-    CannotOpen, FAILURES_KEPT, FAILURES_KEPT_OF_USER, Queue, Store, StoreError, Survey,
+    Diagnosis, FAILURES_KEPT, FAILURES_KEPT_OF_USER, OpenStoreError, Queue, Store, StoreError,
     failure::Failure,
     list::{Revocation, RevocationEntry, RevocationList, SessionFact},
 };
@@ -56,84 +57,89 @@ type About =
 /// The list, the queue and the failure log.
 #[derive(Debug)]
 pub struct RedisStore {
-    server: Server,
-    keys: Keys,
-    link: SharedConnection,
-    copy: Replica,
+    server: RedisServer,
+    keys: RedisKeys,
+    connection: SharedConnection,
+    replica: Replica,
 }
 
 impl RedisStore {
-    /// Connects. A Redis that is not there is waited for, in [`Store::keep`].
+    /// Connects. A Redis that is not there is waited for, in [`Store::run`].
     ///
     /// # Errors
-    /// [`CannotOpen`]: it refuses the credentials, or is none that can be used.
-    pub async fn open(address: &RedisAddress) -> Result<Self, CannotOpen> {
-        let refused = |fault: Fault| CannotOpen(fault.to_string());
-        let server = Server::new(address).map_err(refused)?;
-        let keys = Keys::new(&address.prefix);
-        let copy = Replica::new();
+    /// [`OpenStoreError`]: it refuses the credentials, or is none that can be used.
+    pub async fn open(address: &RedisAddress) -> Result<Self, OpenStoreError> {
+        let refused = |fault: RedisStoreError| OpenStoreError(fault.to_string());
+        let server = RedisServer::new(address).map_err(refused)?;
+        let keys = RedisKeys::new(&address.prefix);
+        let replica = Replica::new();
         let first = match diagnose::connected(&server, &keys).await {
-            Err(fault) if fault.lasting => return Err(refused(fault)),
+            Err(fault) if fault.is_permanent => return Err(refused(fault)),
             Err(fault) => {
                 tracing::warn!(cause = %fault, "the store is not there yet, and is waited for");
                 Err(fault)
             }
             Ok((connection, _)) => {
-                copy.was_answered(Instant::now());
+                replica.record_answer(Instant::now());
                 Ok(connection)
             }
         };
-        Ok(Self { server, keys, link: SharedConnection::new(first), copy })
+        Ok(Self { server, keys, connection: SharedConnection::new(first), replica })
     }
 
     /// What `check` tells of it.
     ///
     /// # Errors
     /// Why it cannot be used now.
-    pub async fn survey(address: &RedisAddress) -> Result<Survey, String> {
-        diagnose::survey(address).await.map_err(|fault| fault.to_string())
+    pub async fn diagnose(address: &RedisAddress) -> Result<Diagnosis, String> {
+        diagnose::diagnose(address).await.map_err(|fault| fault.to_string())
     }
 
-    async fn ask<T: FromRedisValue>(
+    async fn query<T: FromRedisValue>(
         &self,
         operation: &'static str,
         commands: &Pipeline,
     ) -> Result<T, StoreError> {
-        self.link.ask(commands, PATIENCE).await.map_err(|fault| fault.of(operation))
+        self.connection
+            .query(commands, TIMEOUT)
+            .await
+            .map_err(|fault| fault.into_store_error(operation))
     }
 
     /// Asks Redis itself about a session and its user: whether they are on the list, and the facts about
     /// the session. The copy holds the answer afterwards.
     async fn look_up(&self, claims: &Claims) -> Result<(), StoreError> {
-        self.ask_about(claims).await.map_err(|fault| fault.of("look up a token"))
+        self.query_revocations(claims)
+            .await
+            .map_err(|fault| fault.into_store_error("look up a token"))
     }
 
-    async fn ask_about(&self, claims: &Claims) -> Result<(), Fault> {
+    async fn query_revocations(&self, claims: &Claims) -> Result<(), RedisStoreError> {
         let asked_at = Instant::now();
         let (user, session) = (claims.sub, claims.session_id);
         let members =
             [session, SessionFact::Ended.key(session), SessionFact::CutOffCounted.key(session)]
                 .map(records::session_member);
-        let mut question = commands::guarded(&self.keys);
+        let mut question = commands::guarded_query(&self.keys);
         for member in &members {
             question.cmd("ZSCORE").arg(&self.keys.sessions).arg(member);
         }
         question.cmd("HGETALL").arg(self.keys.user(user));
         let (format, ended, confirmed, counted, cut_offs): About =
-            self.link.ask(&question, LOOKUP).await?;
+            self.connection.query(&question, LOOKUP).await?;
         records::readable(format.as_deref())?;
-        if self.copy.unreadable() {
-            return Err(Fault::newer());
+        if self.replica.is_unreadable() {
+            return Err(RedisStoreError::newer_release());
         }
         for (member, until) in members.iter().zip([ended, confirmed, counted]) {
             if let Some(until) = until {
-                self.copy.enter(records::session(member, &until)?);
+                self.replica.insert(records::session(member, &until)?);
             }
         }
         for (spared, record) in cut_offs {
-            self.copy.enter(records::cut_off(user, &spared, &record)?);
+            self.replica.insert(records::cut_off(user, &spared, &record)?);
         }
-        self.copy.was_answered(asked_at);
+        self.replica.record_answer(asked_at);
         Ok(())
     }
 }
@@ -141,21 +147,21 @@ impl RedisStore {
 #[async_trait]
 impl Store for RedisStore {
     async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
-        let marks: Vec<RevocationEntry> = revocation.marks().collect();
-        for mark in &marks {
-            self.copy.enter(*mark);
+        let entries: Vec<RevocationEntry> = revocation.entries().collect();
+        for entry in &entries {
+            self.replica.insert(*entry);
         }
-        let written = self.ask("revoke", &commands::entering(&self.keys, &marks)).await;
+        let written = self.query("revoke", &commands::revoke(&self.keys, &entries)).await;
         if written.is_err() {
-            self.copy.is_ahead();
+            self.replica.mark_ahead();
         }
         written
     }
 
-    async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreError> {
+    async fn is_revoked(&self, claims: &Claims, now: Timestamp) -> Result<bool, StoreError> {
         // In this order: what makes it trusted is on the list by then.
-        let trusted = self.copy.trusted();
-        if self.copy.refuses(claims, now) {
+        let trusted = self.replica.is_trusted();
+        if self.replica.refuses(claims, now) {
             return Ok(true);
         }
         if trusted {
@@ -163,25 +169,25 @@ impl Store for RedisStore {
         }
         // In a box of its own: the lookup that needs no network stays small.
         Box::pin(self.look_up(claims)).await?;
-        Ok(self.copy.refuses(claims, now))
+        Ok(self.replica.refuses(claims, now))
     }
 
     fn list(&self) -> &RevocationList {
-        &self.copy.list
+        &self.replica.list
     }
 
-    async fn learn(&self, claims: &Claims) -> Result<(), StoreError> {
-        if self.copy.trusted() { Ok(()) } else { Box::pin(self.look_up(claims)).await }
+    async fn sync_list(&self, claims: &Claims) -> Result<(), StoreError> {
+        if self.replica.is_trusted() { Ok(()) } else { Box::pin(self.look_up(claims)).await }
     }
 
-    async fn purge_expired(&self, now: i64) -> Result<(), StoreError> {
-        self.copy.list.purge_expired(now);
-        self.ask("forget", &commands::forgetting(&self.keys, now)).await
+    async fn purge_expired(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.replica.list.purge_expired(now);
+        self.query("forget", &commands::purge_expired(&self.keys, now)).await
     }
 
-    async fn note(&self, failures: &[Failure]) -> Result<(), StoreError> {
-        let fault = |fault: Fault| fault.of("note failures");
-        let records = failures.iter().map(records::written).collect::<Result<Vec<_>, _>>();
+    async fn append_failures(&self, failures: &[Failure]) -> Result<(), StoreError> {
+        let fault = |fault: RedisStoreError| fault.into_store_error("note failures");
+        let records = failures.iter().map(records::encode).collect::<Result<Vec<_>, _>>();
         let records = records.map_err(fault)?;
         if records.is_empty() {
             return Ok(());
@@ -192,30 +198,30 @@ impl Store for RedisStore {
         for (failure, record) in failures.iter().zip(records) {
             script.arg(failure.user_id.to_string()).arg(record);
         }
-        self.ask("note failures", &commands).await
+        self.query("note failures", &commands).await
     }
 
     async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreError> {
         let Some(last) = most.min(FAILURES_KEPT).checked_sub(1) else { return Ok(Vec::new()) };
         let mut commands = pipe();
         commands.cmd("LRANGE").arg(&self.keys.failures).arg(0).arg(last);
-        let (records,): (Vec<String>,) = self.ask("list failures", &commands).await?;
-        Ok(records.iter().filter_map(|record| records::taken(record)).collect())
+        let (records,): (Vec<String>,) = self.query("list failures", &commands).await?;
+        Ok(records.iter().filter_map(|record| records::decode(record)).collect())
     }
 
     fn queue(&self) -> Option<&dyn Queue> {
         Some(self)
     }
 
-    fn ready(&self) -> bool {
-        self.copy.ready()
+    fn is_ready(&self) -> bool {
+        self.replica.is_ready()
     }
 
     fn is_loading(&self) -> bool {
-        self.copy.is_loading()
+        self.replica.is_loading()
     }
 
-    async fn keep(&self) {
-        tokio::join!(self.link.keep(&self.server), self.follow());
+    async fn run(&self) {
+        tokio::join!(self.connection.maintain(&self.server), self.follow());
     }
 }

@@ -9,7 +9,7 @@ mod queue;
 use std::time::{Duration, Instant};
 
 use gotrue_mock::Tokens;
-use logout_gateway::{clock::Clock, store::redis::BOUND};
+use logout_gateway::{clock::Clock, store::redis::STALENESS_BOUND};
 use rstest::rstest;
 use serde_json::json;
 
@@ -89,7 +89,11 @@ async fn refused_within_the_bound(since: Instant, request: &Request) -> Duration
             assert_revoked(&reply);
             return since.elapsed();
         }
-        assert!(asked.duration_since(since) < BOUND, "let in after {:?}", since.elapsed());
+        assert!(
+            asked.duration_since(since) < STALENESS_BOUND,
+            "let in after {:?}",
+            since.elapsed()
+        );
     }
 }
 
@@ -179,7 +183,7 @@ async fn whoever_was_paused_for_longer_than_changes_are_kept_misses_none() {
     refused_within_the_bound(logged_out, &verify_there(&pair.there, &tokens[0])).await;
 
     // Nobody has asked about the other. From here the copy alone can tell.
-    eventually("the bound is over", async || logged_out.elapsed() > BOUND).await;
+    eventually("the bound is over", async || logged_out.elapsed() > STALENESS_BOUND).await;
     asks_nobody(&pair.redis, &verify_there(&pair.there, &alive)).await;
     pair.redis.kill();
     assert_revoked(&verify_there(&pair.there, &tokens[1]).send().await);

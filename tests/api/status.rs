@@ -6,10 +6,11 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use gotrue_mock::Algorithm;
 use logout_gateway::{
+    clock::from_unix_seconds,
     config::StoreAddress,
     queue::{
         bounds::Bounds,
-        entry::{QueueEntry, SealedCredentials},
+        entry::{NEVER, QueueEntry, SealedCredentials},
     },
     store::{self, failure::Failure},
 };
@@ -232,7 +233,7 @@ async fn a_hostile_record_cannot_break_out() {
     let path = directory.path().join("store");
     let store = store::open(&StoreAddress::File(path.clone())).await.unwrap();
     let failure = Failure {
-        time: START,
+        time: from_unix_seconds(START),
         request_id: hostile(),
         route: hostile(),
         scope: hostile(),
@@ -243,7 +244,7 @@ async fn a_hostile_record_cannot_break_out() {
         reason: hostile(),
         upstream_status: None,
     };
-    store.note(&[failure]).await.unwrap();
+    store.append_failures(&[failure]).await.unwrap();
     let entry = QueueEntry {
         id: Uuid::new_v4(),
         request_id: hostile(),
@@ -253,10 +254,10 @@ async fn a_hostile_record_cannot_break_out() {
         session_id: Uuid::nil(),
         tried: false,
         was_over: false,
-        queued_at: START * 1000,
-        renewed_at: 0,
-        due: (START + 3000) * 1000,
-        failed_at: 0,
+        queued_at: from_unix_seconds(START),
+        renewed_at: NEVER,
+        due: from_unix_seconds(START + 3000),
+        failed_at: NEVER,
         attempts: 1,
         reason: hostile(),
         revision: 0,
@@ -271,7 +272,8 @@ async fn a_hostile_record_cannot_break_out() {
         }],
     };
     let (pause, bounds) = (Duration::from_mins(50), Bounds::new(1 << 20, 1 << 17));
-    let queued = store.queue().unwrap().enqueue(&entry, pause, &bounds, START * 1000).await;
+    let queued =
+        store.queue().unwrap().enqueue(&entry, pause, &bounds, from_unix_seconds(START)).await;
     queued.unwrap().unwrap();
     drop(store);
 

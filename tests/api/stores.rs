@@ -18,7 +18,9 @@ mod totals;
 
 use std::{any::Any, sync::Arc};
 
+use jiff::Timestamp;
 use logout_gateway::{
+    clock::from_unix_seconds,
     config::StoreAddress,
     store::{self, Store},
 };
@@ -29,8 +31,8 @@ use crate::harness::eventually;
 /// Where a store is, empty at first; what is there ends with it.
 struct Place {
     address: StoreAddress,
-    /// What the gateway takes for the time, in milliseconds since the Unix epoch.
-    clock: fn() -> i64,
+    /// The clock of the gateway.
+    clock: fn() -> Timestamp,
     /// What it stands on: a directory, a server.
     _ground: Box<dyn Any>,
 }
@@ -50,7 +52,10 @@ impl Place {
     async fn open(&self) -> Arc<dyn Store> {
         let store = store::open(&self.address).await.unwrap();
         let (claims, now) = (list::session(list::now()), list::now());
-        eventually("it answers", async || store.is_revoked(&claims, now).await.is_ok()).await;
+        eventually("it answers", async || {
+            store.is_revoked(&claims, from_unix_seconds(now)).await.is_ok()
+        })
+        .await;
         store
     }
 }

@@ -97,7 +97,7 @@ impl Project {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let clock = Clock::system();
-        let mock = Mock::new(Options::default(), address, move || clock.now()).unwrap();
+        let mock = Mock::new(Options::default(), address, move || clock.now().into()).unwrap();
         let listener = listener.into_std().unwrap();
         // It outlives the runtime of the test that happens to be first.
         let served = mock.clone();

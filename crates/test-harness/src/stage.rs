@@ -110,7 +110,8 @@ impl Setup {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let clock = mock_time.clock();
         let mock =
-            Mock::new(self.options, listener.local_addr().unwrap(), move || clock.now()).unwrap();
+            Mock::new(self.options, listener.local_addr().unwrap(), move || clock.now().into())
+                .unwrap();
         for fault in faults {
             mock.inject(serde_json::from_value(fault.clone()).unwrap());
         }

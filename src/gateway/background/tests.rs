@@ -6,13 +6,14 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Steadiness, forget, run};
 use crate::{
-    clock::Clock,
+    clock::{Clock, from_unix_seconds},
     config::{Scope, tests::parse},
     failure_log,
     gateway::first_app,
@@ -23,6 +24,10 @@ use crate::{
 
 const START: u64 = 1_800_000_000;
 const HOUR: u64 = 3600;
+
+fn at_second(second: u64) -> Timestamp {
+    from_unix_seconds(second.try_into().unwrap())
+}
 
 fn settable() -> (Clock, Arc<AtomicU64>) {
     let seconds = Arc::new(AtomicU64::new(START));
@@ -36,13 +41,13 @@ async fn a_list_that_was_read_by_a_clock_set_wrong_for_a_minute_forgets_nobody()
     let store: Arc<MemoryStore> = Arc::default();
     let shared = store.clone();
     let app = first_app(parse(&[]), clock, shared, failure_log::channel().0).unwrap();
-    let until = i64::try_from(START + HOUR).unwrap();
+    let [cut_off, until] = [0, START + HOUR].map(at_second);
     let (user, session) = (Uuid::from_u128(1), Uuid::from_u128(2));
     let revocation =
-        Revocation { user, session, scope: Scope::Local, cut_off: 0, until, is_confirmed: true };
+        Revocation { user, session, scope: Scope::Local, cut_off, until, is_confirmed: true };
     store.revoke(&revocation).await.unwrap();
 
-    let mut clock_jump = Steadiness::believed(app.logout.clock.now(), Instant::now());
+    let mut clock_jump = Steadiness::believed(app.logout.clock.now().into(), Instant::now());
     let mut at = async |minutes: u64, told: u64| {
         tokio::time::advance(Duration::from_mins(minutes)).await;
         seconds.store(told, Relaxed);
@@ -76,7 +81,7 @@ async fn parts_are_watched_and_minutes_begin_although_nobody_asks() {
     };
     let ((missing, minutes), ()) =
         tokio::join!(asked, run(None, app.clone(), unwritten, over.clone()));
-    let [stopped, started] = [START + 100, START].map(|time| i64::try_from(time).unwrap());
+    let [stopped, started] = [START + 100, START].map(at_second);
     let expected = [(Part::ShuttingDown, stopped), (Part::KeySet, started)];
     assert_eq!(missing, expected.map(|(part, since)| Missing { part, since }));
     assert_eq!(minutes, 4, "three, and the one under way");

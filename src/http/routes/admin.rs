@@ -12,12 +12,11 @@ use serde::Serialize;
 use tokio::try_join;
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, elapsed},
     http::{error::Error, state::AppState},
-    queue::enqueue::milliseconds,
+    queue::entry::queued_logout::QueuedLogout,
     readiness::Part,
-    report::{FailedLogout, QueuedLogout},
-    store::{FAILURES_KEPT, Queue, StoreError},
+    store::{FAILURES_KEPT, Queue, StoreError, failure::FailedLogout},
     telemetry::metrics::Now,
 };
 
@@ -63,11 +62,9 @@ pub(super) async fn waiting(
     queue: &dyn Queue,
     clock: &Clock,
 ) -> Result<(usize, Duration), StoreError> {
-    let (waiting, oldest) = try_join!(queue.waiting(), queue.oldest())?;
-    let now = milliseconds(clock.now());
-    // A clock that was set back makes nothing old.
-    let waited = oldest.map_or(0, |queued_at| now.saturating_sub(queued_at).max(0));
-    Ok((waiting, Duration::from_millis(waited.unsigned_abs())))
+    let (waiting, oldest) = try_join!(queue.len(), queue.oldest())?;
+    let waited = oldest.map_or(Duration::ZERO, |queued_at| elapsed(queued_at, clock.now()));
+    Ok((waiting, waited))
 }
 
 pub(in crate::http) async fn queue(
@@ -79,8 +76,8 @@ pub(in crate::http) async fn queue(
         return Ok(Json(QueueReport { waiting: 0, entries: Vec::new() }));
     };
     let entries = queue.entries(most).await.map_err(unread)?;
-    let waiting = queue.waiting().await.map_err(unread)?;
-    Ok(Json(QueueReport { waiting, entries: entries.iter().map(QueuedLogout::from).collect() }))
+    let waiting = queue.len().await.map_err(unread)?;
+    Ok(Json(QueueReport { waiting, entries: entries.into_iter().map(QueuedLogout).collect() }))
 }
 
 pub(in crate::http) async fn failures(
@@ -89,7 +86,7 @@ pub(in crate::http) async fn failures(
 ) -> Result<Json<FailureReport>, Error> {
     let most = limit(&uri, FAILURES_KEPT)?;
     let failures = app.logout.store.failures(most).await.map_err(unread)?;
-    Ok(Json(FailureReport { failures: failures.into_iter().map(FailedLogout::from).collect() }))
+    Ok(Json(FailureReport { failures: failures.into_iter().map(FailedLogout).collect() }))
 }
 
 /// What `?limit=` asks for, `most` at most.

@@ -20,15 +20,15 @@ use axum::{
     response::{Html, IntoResponse},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use jiff::Timestamp;
 use tokio::join;
 
 use super::admin;
 use crate::{
     http::state::AppState,
     readiness::Missing,
-    report::FailedLogout,
     session::jwks::Algorithms,
-    store::{Store, StoreError},
+    store::{Store, StoreError, failure::Failure},
     telemetry::metrics::last_hour::Tally,
 };
 
@@ -48,8 +48,7 @@ static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 
 /// What the page shows.
 struct Status {
-    /// Seconds since the Unix epoch.
-    now: i64,
+    now: Timestamp,
     uptime: Duration,
     missing: Vec<Missing>,
     /// Since the last good fetch of the key set, or since the start.
@@ -61,7 +60,7 @@ struct Status {
     /// Unless the store has no queue.
     waiting: Result<Option<Waiting>, StoreError>,
     /// Newest first.
-    failures: Result<Vec<FailedLogout>, StoreError>,
+    failures: Result<Vec<Failure>, StoreError>,
 }
 
 /// The queue at a glance.
@@ -81,14 +80,14 @@ pub(in crate::http) async fn status(State(app): State<Arc<AppState>>) -> impl In
         admin::tell_unread(fault);
     }
     let status = Status {
-        now: app.logout.clock.unix_seconds(),
+        now: app.logout.clock.now_in_seconds(),
         uptime: app.started_at.elapsed(),
         missing: app.readiness.look(),
         keys_age: app.jwks.age(),
         algorithms: app.jwks.current().map(|keys| keys.algorithms()),
         minutes: app.metrics.last_hour.minutes(),
         waiting,
-        failures: failures.map(|f| f.into_iter().map(FailedLogout::from).collect()),
+        failures,
     };
     let policy = (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY.clone());
     ([policy], Html(page::page(&status).into_string()))

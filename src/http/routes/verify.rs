@@ -88,11 +88,11 @@ async fn is_revoked(
     context: &RequestContext,
     session: &Session,
 ) -> Result<bool, Error> {
-    let now = app.logout.clock.unix_seconds();
+    let now = app.logout.clock.now();
     let revoked = app.logout.store.is_revoked(&session.claims, now).await;
     let revoked = revoked.map_err(|fault| store_failed(context, &fault))?;
     if revoked {
-        app.revoked_session_log.report(context, session, app.logout.clock.now());
+        app.revoked_session_log.report(context, session, now.into());
     }
     Ok(revoked)
 }

@@ -1,10 +1,11 @@
 //! Entries as the first release wrote them: one for each logout and its credentials, whose id those
 //! credentials were bound to.
 
+use jiff::{Timestamp, fmt::serde::timestamp::millisecond};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{QueueEntry, SealedCredentials, entry_id};
+use super::{NEVER, QueueEntry, SealedCredentials, entry_id};
 use crate::config::Scope;
 
 /// An entry of the first release.
@@ -19,8 +20,10 @@ pub struct EntryV1 {
     session_id: Uuid,
     verified: bool,
     tried: bool,
-    queued_at: i64,
-    due: i64,
+    #[serde(with = "millisecond::required")]
+    queued_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    due: Timestamp,
     attempts: u32,
     reason: String,
     key_id: String,
@@ -52,9 +55,9 @@ impl From<EntryV1> for QueueEntry {
             tried: old.tried,
             was_over: false,
             queued_at: old.queued_at,
-            renewed_at: if verified { old.queued_at } else { 0 },
+            renewed_at: if verified { old.queued_at } else { NEVER },
             due: old.due,
-            failed_at: 0,
+            failed_at: NEVER,
             attempts: old.attempts,
             reason: old.reason,
             revision: 0,

@@ -20,7 +20,7 @@ use crate::{
 
 /// What a try shows about GoTrue's health.
 #[derive(Debug)]
-pub(super) enum Tried {
+pub(super) enum TryResult {
     /// GoTrue answered for this session.
     Answered,
     /// GoTrue itself is not well.
@@ -31,7 +31,7 @@ pub(super) enum Tried {
 
 /// What becomes of the entry.
 #[derive(Debug)]
-pub(super) enum Settled {
+pub(super) enum Decision {
     /// GoTrue confirmed.
     Done { already_ended: bool },
     /// Nothing is left to revoke it with.
@@ -40,7 +40,7 @@ pub(super) enum Settled {
     Later { refusal: Refusal, reason: &'static str, unknown: bool, of_credentials: bool },
 }
 
-impl Settled {
+impl Decision {
     /// Whether other credentials of the session would settle the same.
     fn is_about_the_session(&self) -> bool {
         match self {
@@ -58,12 +58,12 @@ impl Worker {
         &self,
         entry: &QueueEntry,
         scope: Scope,
-    ) -> (Tried, Settled) {
+    ) -> (TryResult, Decision) {
         let mut best =
-            (Tried::Nothing, Settled::Hopeless { reason: "expired", upstream_status: None });
+            (TryResult::Nothing, Decision::Hopeless { reason: "expired", upstream_status: None });
         for sealed in &entry.credentials {
-            let (tried, settled) = match self.queue.open(sealed, entry) {
-                Ok(credentials) => self.try_one(entry, sealed, &credentials, scope).await,
+            let (tried, decision) = match self.queue.open(sealed, entry) {
+                Ok(credentials) => self.try_one_set(entry, sealed, &credentials, scope).await,
                 Err(cause) => {
                     tracing::error!(
                         request_id = entry.request_id, %cause,
@@ -72,33 +72,36 @@ impl Worker {
                     );
                     let (refusal, reason, unknown) = (Refusal::Unexpected, "unreadable", false);
                     let of_credentials = true;
-                    (Tried::Nothing, Settled::Later { refusal, reason, unknown, of_credentials })
+                    (
+                        TryResult::Nothing,
+                        Decision::Later { refusal, reason, unknown, of_credentials },
+                    )
                 }
             };
-            if settled.is_about_the_session() {
-                return (tried, settled);
+            if decision.is_about_the_session() {
+                return (tried, decision);
             }
-            if matches!(settled, Settled::Later { .. })
-                || matches!(best.1, Settled::Hopeless { .. })
+            if matches!(decision, Decision::Later { .. })
+                || matches!(best.1, Decision::Hopeless { .. })
             {
-                best = (tried, settled);
+                best = (tried, decision);
             }
         }
         best
     }
 
-    async fn try_one(
+    async fn try_one_set(
         &self,
         entry: &QueueEntry,
         sealed: &SealedCredentials,
         credentials: &Credentials,
         scope: Scope,
-    ) -> (Tried, Settled) {
+    ) -> (TryResult, Decision) {
         let session = self.session(entry, sealed, credentials);
         let caller = credentials.caller(&entry.request_id);
-        let asked = asked(entry, scope, &caller);
+        let asked = logout_request(entry, scope, &caller);
         if scope == Scope::Local && self.logout.is_over(&session).await {
-            return (Tried::Nothing, Settled::Done { already_ended: true });
+            return (TryResult::Nothing, Decision::Done { already_ended: true });
         }
         let deadline = Instant::now() + self.patience;
         let mut ended = self.logout.retry(&session, asked, deadline).await;
@@ -109,31 +112,33 @@ impl Worker {
             ended = self.logout.retry(&as_it_is, asked, deadline).await;
         }
         let LogoutReport { outcome, upstream_status, unknown, .. } = ended;
-        let hopeless = |reason| Settled::Hopeless { reason, upstream_status };
+        let hopeless = |reason| Decision::Hopeless { reason, upstream_status };
         match outcome {
-            Outcome::Revoked => (Tried::Answered, Settled::Done { already_ended: false }),
-            Outcome::AlreadyEnded => (Tried::Answered, Settled::Done { already_ended: true }),
-            Outcome::OthersLiveOn => (Tried::Answered, hopeless("not_found")),
+            Outcome::Revoked => (TryResult::Answered, Decision::Done { already_ended: false }),
+            Outcome::AlreadyEnded => (TryResult::Answered, Decision::Done { already_ended: true }),
+            Outcome::OthersLiveOn => (TryResult::Answered, hopeless("not_found")),
             // `bad_jwt`, though the token has not expired: GoTrue's clock or its keys may be wrong.
             Outcome::NotGenuine(_) | Outcome::Expired if !session.expired => {
                 let (refusal, reason) = (Refusal::BadJwt, "invalid");
-                let later = Settled::Later { refusal, reason, unknown, of_credentials: true };
-                (Tried::Answered, later)
+                let later = Decision::Later { refusal, reason, unknown, of_credentials: true };
+                (TryResult::Answered, later)
             }
             Outcome::NotGenuine(_) | Outcome::Expired => {
-                (Tried::Answered, hopeless(if is_foreign { "invalid" } else { "expired" }))
+                (TryResult::Answered, hopeless(if is_foreign { "invalid" } else { "expired" }))
             }
             Outcome::Queued(refusal) | Outcome::Failed(refusal) => {
                 let reason = Error::from(refusal.clone()).reason();
                 let is_of_client = is_limit_of_client(&refusal, upstream_status);
                 let of_credentials = is_of_client || !refusal.is_passing();
                 let tried = match &refusal {
-                    _ if is_of_client => Tried::Nothing,
-                    refusal if refusal.is_about_gotrue() => Tried::GoTrueFailed(refusal.clone()),
-                    Refusal::UserBanned => Tried::Answered,
-                    _ => Tried::Nothing,
+                    _ if is_of_client => TryResult::Nothing,
+                    refusal if refusal.is_about_gotrue() => {
+                        TryResult::GoTrueFailed(refusal.clone())
+                    }
+                    Refusal::UserBanned => TryResult::Answered,
+                    _ => TryResult::Nothing,
                 };
-                (tried, Settled::Later { refusal, reason, unknown, of_credentials })
+                (tried, Decision::Later { refusal, reason, unknown, of_credentials })
             }
         }
     }
@@ -167,7 +172,7 @@ impl Worker {
 
     /// Keeps the session of a proven entry on the revocation list, though GoTrue has not ended it. The ids
     /// of the entry suffice: its credentials may be sealed with a secret that is lost.
-    pub(super) async fn keep_refusing(&self, entry: &QueueEntry) {
+    pub(super) async fn record_as_revoked(&self, entry: &QueueEntry) {
         let proven = entry.credentials.iter().filter(|sealed| sealed.proven);
         let (Some(scope), Some(sealed)) =
             (Scope::parse(&entry.scope), proven.max_by_key(|sealed| sealed.exp))
@@ -177,12 +182,16 @@ impl Worker {
         let credentials = Credentials::without_tokens(sealed.exp);
         let session = self.session(entry, sealed, &credentials);
         let caller = credentials.caller(&entry.request_id);
-        let asked = asked(entry, scope, &caller);
+        let asked = logout_request(entry, scope, &caller);
         self.logout.record_unended(&session, asked).await;
     }
 }
 
-fn asked<'a>(entry: &'a QueueEntry, scope: Scope, caller: &'a OnBehalfOf) -> LogoutRequest<'a> {
+fn logout_request<'a>(
+    entry: &'a QueueEntry,
+    scope: Scope,
+    caller: &'a OnBehalfOf,
+) -> LogoutRequest<'a> {
     let QueueEntry { ref route, tried: tried_before, was_over, .. } = *entry;
     LogoutRequest { scope, route, caller, tried_before, was_over }
 }

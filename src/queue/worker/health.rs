@@ -1,22 +1,27 @@
 //! How GoTrue is, as far as the worker's tries tell.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use super::backoff::{self, LONGEST};
-use crate::gotrue::Refusal;
+use jiff::Timestamp;
+
+use super::backoff::{self, MAX_PAUSE};
+use crate::{
+    clock::{after, elapsed},
+    gotrue::Refusal,
+};
 
 /// GoTrue's failures in a row.
 #[derive(Debug, Default)]
-pub(super) struct Health {
+pub(super) struct GoTrueHealth {
     failures: u32,
     /// The worker asks for no entry before.
-    wait_until: Option<SystemTime>,
+    wait_until: Option<Timestamp>,
 }
 
-impl Health {
-    /// A `Retry-After` puts off its own entry for all it asks, and the others for [`LONGEST`] at most.
-    pub(super) fn failed(&mut self, refusal: &Refusal, now: SystemTime) {
-        let until = now + backoff::after(self.failures, refusal, now).min(LONGEST);
+impl GoTrueHealth {
+    /// A `Retry-After` puts off its own entry for all it asks, and the others for [`MAX_PAUSE`] at most.
+    pub(super) fn record_failure(&mut self, refusal: &Refusal, now: Timestamp) {
+        let until = after(now, backoff::after(self.failures, refusal, now).min(MAX_PAUSE));
         self.wait_until = Some(self.wait_until.map_or(until, |known| known.max(until)));
         self.failures = self.failures.saturating_add(1);
     }
@@ -27,33 +32,31 @@ impl Health {
 
     /// Whether no entry is to be tried yet. A wait that would last longer than the longest one was begun
     /// by a clock that has been set back since: it is over.
-    pub(super) fn waits(&self, now: SystemTime) -> bool {
-        let left = self.wait_until.and_then(|until| until.duration_since(now).ok());
-        left.is_some_and(|left| left > Duration::ZERO && left <= LONGEST)
+    pub(super) fn is_paused(&self, now: Timestamp) -> bool {
+        let left = self.wait_until.map_or(Duration::ZERO, |until| elapsed(now, until));
+        left > Duration::ZERO && left <= MAX_PAUSE
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
-
     use super::*;
 
     #[test]
     fn each_failure_makes_the_others_wait_longer_and_a_clock_set_back_makes_none_wait() {
         let refusal = Refusal::Unavailable { retry_after: None };
-        let now = UNIX_EPOCH + Duration::from_hours(500_000);
-        let mut health = Health::default();
-        assert!(!health.is_failing() && !health.waits(now));
-        health.failed(&refusal, now);
-        assert!(health.is_failing() && health.waits(now));
-        assert!(!health.waits(now + Duration::from_secs(1)));
+        let now = after(Timestamp::UNIX_EPOCH, Duration::from_hours(500_000));
+        let mut health = GoTrueHealth::default();
+        assert!(!health.is_failing() && !health.is_paused(now));
+        health.record_failure(&refusal, now);
+        assert!(health.is_failing() && health.is_paused(now));
+        assert!(!health.is_paused(now + Duration::from_secs(1)));
         for _ in 0..20 {
-            health.failed(&refusal, now);
+            health.record_failure(&refusal, now);
         }
-        assert!(health.waits(now + LONGEST / 2 - Duration::from_secs(1)));
-        assert!(!health.waits(now + LONGEST));
-        let set_back = now.checked_sub(Duration::from_hours(1)).unwrap();
-        assert!(!health.waits(set_back));
+        assert!(health.is_paused(now + MAX_PAUSE / 2 - Duration::from_secs(1)));
+        assert!(!health.is_paused(now + MAX_PAUSE));
+        let set_back = now - Duration::from_hours(1);
+        assert!(!health.is_paused(set_back));
     }
 }

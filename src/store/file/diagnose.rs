@@ -11,38 +11,38 @@ use std::{
 use redb::DatabaseError;
 
 use super::{
-    look_into,
-    opening::{explained, opened},
-    tables::Fault,
+    error::FileError,
+    opening::{explain, opened},
+    read_only,
 };
-use crate::store::Survey;
+use crate::store::Diagnosis;
 
 /// Others may read it, or write it.
 const OTHERS: u32 = 0o066;
 
 /// What `check` prints of the file.
-pub(super) fn survey(path: &Path) -> Result<Survey, String> {
+pub(super) fn diagnose(path: &Path) -> Result<Diagnosis, String> {
     let shown = path.display();
     let metadata = match fs::metadata(path) {
         // Do not create it here: `check` may run as another user than `serve`, and would own it.
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-            could_be_created(path).map_err(|cause| explained(path, &cause.into()))?;
+            check_creatable(path).map_err(|cause| explain(path, &cause.into()))?;
             let found = format!("{shown}, which is not there yet");
-            return Ok(Survey { found, weaknesses: Vec::new() });
+            return Ok(Diagnosis { found, weaknesses: Vec::new() });
         }
-        metadata => metadata.map_err(|cause| explained(path, &cause.into()))?,
+        metadata => metadata.map_err(|cause| explain(path, &cause.into()))?,
     };
-    let found = if is_held(path).map_err(|fault| explained(path, &fault))? {
+    let found = if is_held(path).map_err(|fault| explain(path, &fault))? {
         format!("{shown}, which a gateway uses")
     } else {
         shown.to_string()
     };
-    Ok(Survey { found, weaknesses: open_to_others(path, &metadata).into_iter().collect() })
+    Ok(Diagnosis { found, weaknesses: open_to_others(path, &metadata).into_iter().collect() })
 }
 
 /// The weaknesses of an existing file.
 pub(super) fn weaknesses(path: &Path) -> Result<Vec<String>, String> {
-    let metadata = fs::metadata(path).map_err(|cause| explained(path, &cause.into()))?;
+    let metadata = fs::metadata(path).map_err(|cause| explain(path, &cause.into()))?;
     Ok(open_to_others(path, &metadata).into_iter().collect())
 }
 
@@ -54,16 +54,16 @@ fn open_to_others(path: &Path, metadata: &Metadata) -> Option<String> {
 }
 
 /// Opens it as a gateway does. If one has it already, that is looked into beside it.
-fn is_held(path: &Path) -> Result<bool, Fault> {
+fn is_held(path: &Path) -> Result<bool, FileError> {
     match opened(path) {
         Ok(_) => Ok(false),
-        Err(Fault::Open(DatabaseError::DatabaseAlreadyOpen)) => look_into(path).map(|_| true),
+        Err(FileError::Open(DatabaseError::DatabaseAlreadyOpen)) => read_only(path).map(|_| true),
         Err(fault) => Err(fault),
     }
 }
 
 /// Creates a file beside it, and removes that again.
-fn could_be_created(path: &Path) -> io::Result<()> {
+fn check_creatable(path: &Path) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".check-{}", process::id()));
     let probe: PathBuf = path.with_file_name(name);

@@ -1,20 +1,21 @@
 //! The failure log in the file: numbered, with an index by user.
 
-use redb::{ReadableTable as _, ReadableTableMetadata as _};
+use redb::{ReadableTable, ReadableTableMetadata as _};
 
 use super::{
     super::{FAILURES_KEPT, FAILURES_KEPT_OF_USER, failure::Failure},
-    records::{read_json, written_json},
-    tables::{Fault, Tables},
+    error::FileError,
+    records::{decode_json, encode_json},
+    tables::Tables,
 };
 
 impl Tables<'_> {
     /// Appends failures. The last ones are kept, of all users and of each.
-    pub(super) fn append_failures(&mut self, failures: &[Failure]) -> Result<(), Fault> {
+    pub(super) fn append_failures(&mut self, failures: &[Failure]) -> Result<(), FileError> {
         let last = self.failures.last()?.map(|(number, _)| number.value());
         for (number, failure) in (last.map_or(0, |last| last + 1)..).zip(failures) {
             let user = failure.user_id.as_u128();
-            self.failures.insert(number, &*written_json(failure)?)?;
+            self.failures.insert(number, &*encode_json(failure)?)?;
             self.failures_of_user.insert((user, number), ())?;
             self.changed = true;
             self.keep_last_of_user(user)?;
@@ -22,13 +23,13 @@ impl Tables<'_> {
         let kept = u64::try_from(FAILURES_KEPT).unwrap_or(u64::MAX);
         for _ in kept..self.failures.len()? {
             let Some((number, failure)) = self.failures.pop_first()? else { break };
-            let user = read_json::<Failure>(failure.value())?.user_id.as_u128();
+            let user = decode_json::<Failure>(failure.value())?.user_id.as_u128();
             self.failures_of_user.remove((user, number.value()))?;
         }
         Ok(())
     }
 
-    fn keep_last_of_user(&mut self, user: u128) -> Result<(), Fault> {
+    fn keep_last_of_user(&mut self, user: u128) -> Result<(), FileError> {
         let numbers = self.failures_of_user.range((user, 0)..=(user, u64::MAX))?;
         let numbers: Vec<u64> =
             numbers.map(|line| line.map(|(key, _)| key.value().1)).collect::<Result<_, _>>()?;
@@ -39,18 +40,31 @@ impl Tables<'_> {
         Ok(())
     }
 
+    /// The newest failures first, `most` of them.
+    pub(super) fn failures(&self, most: usize) -> Result<Vec<Failure>, FileError> {
+        newest_failures(&self.failures, most)
+    }
+
     /// Writes the index by user where an earlier release wrote none.
-    pub(super) fn upgrade_failures(&mut self) -> Result<(), Fault> {
+    pub(super) fn upgrade_failures(&mut self) -> Result<(), FileError> {
         if self.failures_of_user.len()? == self.failures.len()? {
             return Ok(());
         }
         self.failures_of_user.retain(|_, ()| false)?;
         for line in self.failures.iter()? {
             let (number, failure) = line?;
-            let user = read_json::<Failure>(failure.value())?.user_id.as_u128();
+            let user = decode_json::<Failure>(failure.value())?.user_id.as_u128();
             self.failures_of_user.insert((user, number.value()), ())?;
         }
         self.changed = true;
         Ok(())
     }
+}
+
+pub(super) fn newest_failures(
+    failures: &impl ReadableTable<u64, &'static [u8]>,
+    most: usize,
+) -> Result<Vec<Failure>, FileError> {
+    let newest_first = failures.iter()?.rev().take(most);
+    newest_first.map(|line| Ok(decode_json(line?.1.value())?)).collect()
 }

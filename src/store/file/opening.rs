@@ -15,10 +15,11 @@ use redb::{
 };
 
 use super::{
-    super::{CannotOpen, list::RevocationList},
-    queue::Outline,
-    records::Unreadable,
-    tables::{Fault, SESSIONS_OF_USER, Tables, are_of_a_later_release},
+    super::{OpenStoreError, list::RevocationList},
+    error::FileError,
+    queue::QueueSummary,
+    records::RecordError,
+    tables::{SESSIONS_OF_USER, Tables, has_unknown_tables},
 };
 
 /// Pages that the library keeps in memory: the list is there already, the rest is small.
@@ -33,28 +34,28 @@ const HANDOVER: Duration = Duration::from_secs(1);
 pub(super) struct Opened {
     pub(super) database: Database,
     pub(super) list: RevocationList,
-    pub(super) queue: Outline,
+    pub(super) queue: QueueSummary,
 }
 
 /// Opens the file, or creates it, and reads the list. Every checksum is verified: what is damaged is
 /// found now and not when somebody asks.
-pub(super) fn open(path: &Path) -> Result<Opened, CannotOpen> {
-    opened(path).map_err(|fault| CannotOpen(explained(path, &fault)))
+pub(super) fn open(path: &Path) -> Result<Opened, OpenStoreError> {
+    opened(path).map_err(|fault| OpenStoreError(explain(path, &fault)))
 }
 
 /// Opens it once more after it failed; it was sound before.
-pub(super) fn open_again(path: &Path) -> Result<Database, Fault> {
+pub(super) fn open_again(path: &Path) -> Result<Database, FileError> {
     Ok(builder().open(path)?)
 }
 
 /// Opens it beside whoever has it, to read alone.
-pub(super) fn open_beside(path: &Path) -> Result<ReadOnlyDatabase, DatabaseError> {
+pub(super) fn open_read_only(path: &Path) -> Result<ReadOnlyDatabase, DatabaseError> {
     builder().open_read_only(path)
 }
 
 /// Why a file is not opened that panics who reads it.
-pub(super) fn damaged(path: &Path) -> CannotOpen {
-    CannotOpen(format!("{} is damaged: {REMEDY}", path.display()))
+pub(super) fn damaged(path: &Path) -> OpenStoreError {
+    OpenStoreError(format!("{} is damaged: {REMEDY}", path.display()))
 }
 
 const REMEDY: &str = "restore a copy, or move it away to begin with an empty one, which believes \
@@ -68,27 +69,27 @@ fn builder() -> Builder {
     builder
 }
 
-pub(super) fn opened(path: &Path) -> Result<Opened, Fault> {
-    let database = once_it_is_free(path)?;
+pub(super) fn opened(path: &Path) -> Result<Opened, FileError> {
+    let database = open_when_released(path)?;
     let transaction = database.begin_write()?;
-    if are_of_a_later_release(&transaction)? {
-        return Err(Unreadable::Later.into());
+    if has_unknown_tables(&transaction)? {
+        return Err(RecordError::LaterRelease.into());
     }
     transaction.delete_table(SESSIONS_OF_USER)?;
     let mut tables = Tables::open(&transaction)?;
     tables.upgrade_queue()?;
     tables.upgrade_failures()?;
-    let (list, queue) = (tables.load()?, tables.outline()?);
+    let (list, queue) = (tables.load()?, tables.summary()?);
     drop(tables);
     // Tables that were missing are there now.
     transaction.commit()?;
     Ok(Opened { database, list, queue })
 }
 
-fn once_it_is_free(path: &Path) -> Result<Database, DatabaseError> {
+fn open_when_released(path: &Path) -> Result<Database, DatabaseError> {
     let begun = Instant::now();
     loop {
-        let file = FileBackend::new(regular_file(path)?)?;
+        let file = FileBackend::new(open_regular_file(path)?)?;
         match builder().set_check_integrity_on_open(true).create_with_backend(file) {
             Err(DatabaseError::DatabaseAlreadyOpen) if begun.elapsed() < HANDOVER => {
                 thread::park_timeout(HANDOVER / 50);
@@ -98,7 +99,7 @@ fn once_it_is_free(path: &Path) -> Result<Database, DatabaseError> {
     }
 }
 
-fn regular_file(path: &Path) -> io::Result<File> {
+fn open_regular_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     let file = match options.open(path) {
@@ -116,16 +117,18 @@ fn regular_file(path: &Path) -> io::Result<File> {
 }
 
 /// What is told of a file that cannot be used.
-pub(super) fn explained(path: &Path, fault: &Fault) -> String {
+pub(super) fn explain(path: &Path, fault: &FileError) -> String {
     let path = path.display();
     match fault {
-        Fault::Open(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) => {
+        FileError::Open(
+            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch,
+        ) => {
             format!(
                 "{path} is held by another process: a file serves one gateway, a Redis serves \
                  several"
             )
         }
-        Fault::Open(DatabaseError::Storage(StorageError::Io(cause))) => {
+        FileError::Open(DatabaseError::Storage(StorageError::Io(cause))) => {
             let remedy = match cause.kind() {
                 ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
                     return format!("{path} is damaged, or no store of a gateway: {REMEDY}");
@@ -141,16 +144,16 @@ pub(super) fn explained(path: &Path, fault: &Fault) -> String {
             };
             format!("{path} cannot be opened: {cause}: {remedy}")
         }
-        Fault::Unreadable(Unreadable::Later)
-        | Fault::Table(
+        FileError::Record(RecordError::LaterRelease)
+        | FileError::Table(
             TableError::TableTypeMismatch { .. }
             | TableError::TypeDefinitionChanged { .. }
             | TableError::TableIsMultimap(_),
         ) => format!("{path} was written by a later release: run that one, or choose another file"),
-        Fault::Unreadable(Unreadable::Damaged)
-        | Fault::Open(DatabaseError::Storage(StorageError::Corrupted(_)))
-        | Fault::Table(TableError::Storage(StorageError::Corrupted(_)))
-        | Fault::Storage(StorageError::Corrupted(_)) => {
+        FileError::Record(RecordError::Damaged)
+        | FileError::Open(DatabaseError::Storage(StorageError::Corrupted(_)))
+        | FileError::Table(TableError::Storage(StorageError::Corrupted(_)))
+        | FileError::Storage(StorageError::Corrupted(_)) => {
             format!("{path} is damaged: {REMEDY}")
         }
         cause => format!("{path} cannot be opened: {cause}"),

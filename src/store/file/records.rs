@@ -4,9 +4,13 @@
 //! 2. A line of the revocation list is a few big-endian numbers: there may be a million.
 //! 3. Entries of the queue and failures are JSON: few, and open to members that a later release adds.
 
+use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::queue::entry::{QueueEntry, v1::EntryV1};
+use crate::{
+    clock::from_unix_seconds,
+    queue::entry::{QueueEntry, v1::EntryV1},
+};
 
 /// The version of lines of the list and of failures.
 const VERSION: u8 = 1;
@@ -15,68 +19,78 @@ const ENTRY_VERSION: u8 = 2;
 
 /// A value that this release cannot read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unreadable {
+pub(super) enum RecordError {
     /// Written by a later release.
     #[error("an entry was written by a later release")]
-    Later,
+    LaterRelease,
     /// Nobody wrote this.
     #[error("an entry is damaged")]
     Damaged,
 }
 
 /// What is read after `version`.
-fn content(value: &[u8], version: u8) -> Result<&[u8], Unreadable> {
+fn content(value: &[u8], version: u8) -> Result<&[u8], RecordError> {
     match value.split_first() {
         Some((found, content)) if *found == version => Ok(content),
-        Some((found, _)) if *found > version => Err(Unreadable::Later),
-        _ => Err(Unreadable::Damaged),
+        Some((found, _)) if *found > version => Err(RecordError::LaterRelease),
+        _ => Err(RecordError::Damaged),
     }
 }
 
-/// The numbers of a line of the list.
-pub(super) fn written<const NUMBERS: usize>(numbers: [i64; NUMBERS]) -> Vec<u8> {
+/// Encodes the times of an entry of the revocation list, as seconds since the Unix epoch.
+pub(super) fn encode_times<const TIMES: usize>(times: [Timestamp; TIMES]) -> Vec<u8> {
+    encode_numbers(times.map(Timestamp::as_second))
+}
+
+/// Decodes what [`encode_times`] encoded.
+pub(super) fn decode_times<const TIMES: usize>(
+    value: &[u8],
+) -> Result<[Timestamp; TIMES], RecordError> {
+    Ok(decode_numbers(value)?.map(from_unix_seconds))
+}
+
+fn encode_numbers<const NUMBERS: usize>(numbers: [i64; NUMBERS]) -> Vec<u8> {
     let octets = numbers.into_iter().flat_map(i64::to_be_bytes);
     std::iter::once(VERSION).chain(octets).collect()
 }
 
-/// What [`written`] wrote.
-pub(super) fn read<const NUMBERS: usize>(value: &[u8]) -> Result<[i64; NUMBERS], Unreadable> {
+fn decode_numbers<const NUMBERS: usize>(value: &[u8]) -> Result<[i64; NUMBERS], RecordError> {
     let (octets, rest) = content(value, VERSION)?.as_chunks();
-    let octets: &[[u8; 8]; NUMBERS] = octets.try_into().map_err(|_| Unreadable::Damaged)?;
-    if rest.is_empty() { Ok(octets.map(i64::from_be_bytes)) } else { Err(Unreadable::Damaged) }
+    let octets: &[[u8; 8]; NUMBERS] = octets.try_into().map_err(|_| RecordError::Damaged)?;
+    if rest.is_empty() { Ok(octets.map(i64::from_be_bytes)) } else { Err(RecordError::Damaged) }
 }
 
 /// A failure, or how an entry of the queue stands.
-pub(super) fn written_json(value: &impl Serialize) -> Result<Vec<u8>, Unreadable> {
+pub(super) fn encode_json(value: &impl Serialize) -> Result<Vec<u8>, RecordError> {
     json_after(VERSION, value)
 }
 
-/// What [`written_json`] wrote.
-pub(super) fn read_json<T: DeserializeOwned>(value: &[u8]) -> Result<T, Unreadable> {
-    serde_json::from_slice(content(value, VERSION)?).map_err(|_| Unreadable::Damaged)
+/// What [`encode_json`] wrote.
+pub(super) fn decode_json<T: DeserializeOwned>(value: &[u8]) -> Result<T, RecordError> {
+    serde_json::from_slice(content(value, VERSION)?).map_err(|_| RecordError::Damaged)
 }
 
 /// An entry of the queue.
-pub(super) fn written_entry(entry: &QueueEntry) -> Result<Vec<u8>, Unreadable> {
+pub(super) fn encode_entry(entry: &QueueEntry) -> Result<Vec<u8>, RecordError> {
     json_after(ENTRY_VERSION, entry)
 }
 
-/// What [`written_entry`] wrote.
-pub(super) fn read_entry(value: &[u8]) -> Result<QueueEntry, Unreadable> {
-    serde_json::from_slice(content(value, ENTRY_VERSION)?).map_err(|_| Unreadable::Damaged)
+/// What [`encode_entry`] wrote.
+pub(super) fn decode_entry(value: &[u8]) -> Result<QueueEntry, RecordError> {
+    serde_json::from_slice(content(value, ENTRY_VERSION)?).map_err(|_| RecordError::Damaged)
 }
 
 /// An entry of the queue of any release that was.
-pub(super) fn read_any_entry(value: &[u8]) -> Result<QueueEntry, Unreadable> {
+pub(super) fn decode_any_entry(value: &[u8]) -> Result<QueueEntry, RecordError> {
     match value.first() {
-        Some(&VERSION) => read_json::<EntryV1>(value).map(QueueEntry::from),
-        _ => read_entry(value),
+        Some(&VERSION) => decode_json::<EntryV1>(value).map(QueueEntry::from),
+        _ => decode_entry(value),
     }
 }
 
-fn json_after(version: u8, value: &impl Serialize) -> Result<Vec<u8>, Unreadable> {
+fn json_after(version: u8, value: &impl Serialize) -> Result<Vec<u8>, RecordError> {
     let mut octets = vec![version];
-    serde_json::to_writer(&mut octets, value).map_err(|_| Unreadable::Damaged)?;
+    serde_json::to_writer(&mut octets, value).map_err(|_| RecordError::Damaged)?;
     Ok(octets)
 }
 
@@ -87,23 +101,23 @@ mod tests {
     #[test]
     fn numbers_are_read_as_they_were_written() {
         for numbers in [[0, 1], [i64::MIN, i64::MAX], [-1, 1_800_000_000]] {
-            assert_eq!(read(&written(numbers)), Ok(numbers));
+            assert_eq!(decode_numbers(&encode_numbers(numbers)), Ok(numbers));
         }
-        assert_eq!(written([258]), [1, 0, 0, 0, 0, 0, 0, 1, 2], "as files have it");
+        assert_eq!(encode_numbers([258]), [1, 0, 0, 0, 0, 0, 0, 1, 2], "as files have it");
     }
 
     #[test]
     fn what_a_later_release_wrote_is_told_from_damage() {
-        let (one, two) = (written([7]), written([7, 8]));
+        let (one, two) = (encode_numbers([7]), encode_numbers([7, 8]));
         for value in [&[][..], &[0], &[1], &one[1..], &one[..8], &two, &[&one[..], &[0]].concat()] {
-            assert_eq!(read::<1>(value), Err(Unreadable::Damaged), "{value:?}");
+            assert_eq!(decode_numbers::<1>(value), Err(RecordError::Damaged), "{value:?}");
         }
         for later in [2, 255] {
             let value = [&[later], &one[1..]].concat();
-            assert_eq!(read::<1>(&value), Err(Unreadable::Later));
-            assert_eq!(read_json::<u8>(&[later, b'7']), Err(Unreadable::Later));
+            assert_eq!(decode_numbers::<1>(&value), Err(RecordError::LaterRelease));
+            assert_eq!(decode_json::<u8>(&[later, b'7']), Err(RecordError::LaterRelease));
         }
-        assert_eq!(read_json::<u8>(&[1, b'7']), Ok(7));
-        assert_eq!(read_json::<u8>(&[1, b'x']), Err(Unreadable::Damaged));
+        assert_eq!(decode_json::<u8>(&[1, b'7']), Ok(7));
+        assert_eq!(decode_json::<u8>(&[1, b'x']), Err(RecordError::Damaged));
     }
 }

@@ -1,22 +1,17 @@
 //! What is in the file, and how one transaction changes it. The tables of the queue belong together: an
 //! entry is in all of them or in none.
 
-use std::io;
-
-use redb::{
-    CommitError, DatabaseError, ReadTransaction, ReadableTable, StorageError, Table,
-    TableDefinition, TableError, TableHandle, TransactionError, WriteTransaction,
-};
+use jiff::Timestamp;
+use redb::{ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
 use uuid::Uuid;
 
 use super::{
     super::{
-        Contents,
         failure::Failure,
         list::{CutOff, RevocationEntry, RevocationList, UserCutOffs},
     },
-    queue::entries_by_due,
-    records::{Unreadable, read, read_json, written},
+    error::FileError,
+    records::{decode_json, decode_times, encode_times},
 };
 
 /// Session to until when it is remembered.
@@ -24,11 +19,11 @@ const SESSIONS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("session
 /// User and spared session, zero for none, to the cut-off and until when it is remembered.
 const CUT_OFFS: TableDefinition<'_, (u128, u128), &[u8]> = TableDefinition::new("cut_offs");
 /// Id to entry.
-const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
+pub(super) const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
 /// How each entry stands.
-const STATES: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue_states");
+pub(super) const STATES: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue_states");
 /// The ids by when they are due.
-const DUE: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("due");
+pub(super) const DUE: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("due");
 /// When they were queued, each with its id.
 const QUEUED: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("queued");
 /// The ids by when they failed last.
@@ -42,33 +37,10 @@ pub(super) const SESSIONS_OF_USER: TableDefinition<'_, (u128, u128), u64> =
 /// Totals of the queue.
 const TOTALS: TableDefinition<'_, u8, u64> = TableDefinition::new("queue_totals");
 /// Number to failure, the latest last.
-const FAILURES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("failures");
+pub(super) const FAILURES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("failures");
 /// User and number of each failure.
 const FAILURES_OF_USER: TableDefinition<'_, (u128, u64), ()> =
     TableDefinition::new("failures_of_user");
-
-/// Why the file cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
-    #[error(transparent)]
-    Open(#[from] DatabaseError),
-    #[error(transparent)]
-    Begin(#[from] TransactionError),
-    #[error(transparent)]
-    Table(#[from] TableError),
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    #[error(transparent)]
-    Commit(#[from] CommitError),
-    #[error(transparent)]
-    Unreadable(#[from] Unreadable),
-}
-
-impl From<io::Error> for Fault {
-    fn from(cause: io::Error) -> Self {
-        Self::Open(StorageError::Io(cause).into())
-    }
-}
 
 /// All tables, within one transaction.
 pub(super) struct Tables<'t> {
@@ -88,7 +60,7 @@ pub(super) struct Tables<'t> {
 }
 
 impl<'t> Tables<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, FileError> {
         Ok(Self {
             sessions: transaction.open_table(SESSIONS)?,
             cut_offs: transaction.open_table(CUT_OFFS)?,
@@ -107,12 +79,12 @@ impl<'t> Tables<'t> {
 
     /// Reads everything once: what this release cannot read, it shall not find in the middle of
     /// something. The list is kept in memory.
-    pub(super) fn load(&self) -> Result<RevocationList, Fault> {
+    pub(super) fn load(&self) -> Result<RevocationList, FileError> {
         let list = RevocationList::default();
         for line in self.sessions.iter()? {
             let (session, value) = line?;
-            let [until] = read(value.value())?;
-            list.enter(RevocationEntry::Session {
+            let [until] = decode_times(value.value())?;
+            list.insert(RevocationEntry::Session {
                 session: Uuid::from_u128(session.value()),
                 until,
             });
@@ -120,9 +92,9 @@ impl<'t> Tables<'t> {
         for line in self.cut_offs.iter()? {
             let (key, value) = line?;
             let (user, spared) = key.value();
-            let [before, until] = read(value.value())?;
+            let [before, until] = decode_times(value.value())?;
             let spared = spared_session(spared);
-            list.enter(RevocationEntry::CutOff {
+            list.insert(RevocationEntry::CutOff {
                 user: Uuid::from_u128(user),
                 spared,
                 before,
@@ -133,19 +105,22 @@ impl<'t> Tables<'t> {
             self.entry(line?.0.value().1)?;
         }
         for line in self.failures.iter()? {
-            read_json::<Failure>(line?.1.value())?;
+            decode_json::<Failure>(line?.1.value())?;
         }
         Ok(list)
     }
 
     /// Of two lines for the same session the later end counts; a user's cut-offs are folded.
-    pub(super) fn enter(&mut self, marks: &[RevocationEntry]) -> Result<(), Fault> {
-        for mark in marks {
-            match *mark {
+    pub(super) fn insert_revocations(
+        &mut self,
+        entries: &[RevocationEntry],
+    ) -> Result<(), FileError> {
+        for entry in entries {
+            match *entry {
                 RevocationEntry::Session { session, until } => {
                     let key = session.as_u128();
-                    let [known] = self.session(key)?.unwrap_or([i64::MIN]);
-                    self.sessions.insert(key, &*written([until.max(known)]))?;
+                    let [known] = self.session(key)?.unwrap_or([Timestamp::MIN]);
+                    self.sessions.insert(key, &*encode_times([until.max(known)]))?;
                 }
                 RevocationEntry::CutOff { user, spared, before, until } => {
                     self.fold_cut_off(user, spared, CutOff { before, until })?;
@@ -161,35 +136,39 @@ impl<'t> Tables<'t> {
         user: Uuid,
         spared: Option<Uuid>,
         added: CutOff,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), FileError> {
         let all = (user.as_u128(), 0)..=(user.as_u128(), u128::MAX);
         let mut folded = UserCutOffs::default();
         for line in self.cut_offs.range(all.clone())? {
             let (key, value) = line?;
-            let [before, until] = read(value.value())?;
+            let [before, until] = decode_times(value.value())?;
             folded.fold(spared_session(key.value().1), CutOff { before, until });
         }
         folded.fold(spared, added);
         self.cut_offs.retain_in(all, |_, _| false)?;
-        for mark in folded.marks(user) {
-            if let RevocationEntry::CutOff { spared, before, until, .. } = mark {
+        for entry in folded.entries(user) {
+            if let RevocationEntry::CutOff { spared, before, until, .. } = entry {
                 let key = (user.as_u128(), spared.map_or(0, |session| session.as_u128()));
-                self.cut_offs.insert(key, &*written([before, until]))?;
+                self.cut_offs.insert(key, &*encode_times([before, until]))?;
             }
         }
         Ok(())
     }
 
-    fn session(&self, key: u128) -> Result<Option<[i64; 1]>, Fault> {
+    fn session(&self, key: u128) -> Result<Option<[Timestamp; 1]>, FileError> {
         let value = self.sessions.get(key)?;
-        Ok(value.map(|value| read(value.value())).transpose()?)
+        Ok(value.map(|value| decode_times(value.value())).transpose()?)
     }
 
     /// Removes those of the lines that no living token can match at `now`.
-    pub(super) fn forget(&mut self, marks: &[RevocationEntry], now: i64) -> Result<(), Fault> {
-        for mark in marks {
+    pub(super) fn remove_expired(
+        &mut self,
+        entries: &[RevocationEntry],
+        now: Timestamp,
+    ) -> Result<(), FileError> {
+        for entry in entries {
             // They may have been entered again since they were found.
-            match *mark {
+            match *entry {
                 RevocationEntry::Session { session, .. } => {
                     let key = session.as_u128();
                     if self.session(key)?.is_some_and(|[until]| until <= now) {
@@ -200,17 +179,13 @@ impl<'t> Tables<'t> {
                 RevocationEntry::CutOff { user, .. } => {
                     let all = (user.as_u128(), 0)..=(user.as_u128(), u128::MAX);
                     self.cut_offs.retain_in(all, |_, value| {
-                        read(value).map_or(true, |[_, until]: [i64; 2]| until > now)
+                        decode_times(value).map_or(true, |[_, until]: [Timestamp; 2]| until > now)
                     })?;
                     self.changed = true;
                 }
             }
         }
         Ok(())
-    }
-
-    pub(super) fn failures(&self, most: usize) -> Result<Vec<Failure>, Fault> {
-        newest_failures(&self.failures, most)
     }
 }
 
@@ -219,24 +194,8 @@ fn spared_session(id: u128) -> Option<Uuid> {
     (id != 0).then(|| Uuid::from_u128(id))
 }
 
-fn newest_failures(
-    failures: &impl ReadableTable<u64, &'static [u8]>,
-    most: usize,
-) -> Result<Vec<Failure>, Fault> {
-    let newest_first = failures.iter()?.rev().take(most);
-    newest_first.map(|line| Ok(read_json(line?.1.value())?)).collect()
-}
-
-/// Failure log and queue as they were when the transaction began.
-pub(super) fn contents(transaction: &ReadTransaction) -> Result<Contents, Fault> {
-    let failures = newest_failures(&transaction.open_table(FAILURES)?, usize::MAX)?;
-    let (due, queue) = (transaction.open_table(DUE)?, transaction.open_table(QUEUE)?);
-    let states = transaction.open_table(STATES)?;
-    Ok(Contents { failures, entries: Some(entries_by_due(&due, &queue, &states, usize::MAX)?) })
-}
-
 /// Whether there is a table that this release does not know.
-pub(super) fn are_of_a_later_release(transaction: &WriteTransaction) -> Result<bool, Fault> {
+pub(super) fn has_unknown_tables(transaction: &WriteTransaction) -> Result<bool, FileError> {
     let known = [
         SESSIONS.name(),
         CUT_OFFS.name(),

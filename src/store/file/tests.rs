@@ -2,16 +2,20 @@
 
 use std::{
     sync::mpsc::{self, Sender},
-    time::{Duration, UNIX_EPOCH},
+    time::Duration,
 };
 
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 use tokio::time::{Instant, timeout};
 
-use super::{records::Unreadable, *};
+use super::{records::RecordError, *};
 use crate::{
+    clock::{elapsed, from_unix_milliseconds as at, from_unix_seconds},
     config::Scope,
-    queue::{bounds::MOST_ENTRIES, entry::SealedCredentials},
+    queue::{
+        bounds::MOST_ENTRIES,
+        entry::{NEVER, SealedCredentials},
+    },
 };
 
 async fn store() -> (FileStore, tempfile::TempDir) {
@@ -23,19 +27,20 @@ async fn store() -> (FileStore, tempfile::TempDir) {
 async fn a_line_that_was_entered_again_since_it_was_found_is_not_forgotten() {
     let (store, _directory) = store().await;
     let lines = |until| {
+        let (before, until) = (from_unix_seconds(1), from_unix_seconds(until));
         let (user, spared) = (Uuid::from_u128(1), Some(Uuid::from_u128(2)));
         let session = RevocationEntry::Session { session: Uuid::from_u128(3), until };
-        [session, RevocationEntry::CutOff { user, spared, before: 1, until }]
+        [session, RevocationEntry::CutOff { user, spared, before, until }]
     };
     let (found, again) = (lines(5), lines(10));
-    let list = store.ask("test", move |tables| {
-        tables.enter(&again)?;
-        tables.forget(&found, 7)?;
+    let list = store.transact("test", move |tables| {
+        tables.insert_revocations(&again)?;
+        tables.remove_expired(&found, from_unix_seconds(7))?;
         tables.load()
     });
     assert_eq!(list.await.unwrap().len(), 2);
-    let list = store.ask("test", move |tables| {
-        tables.forget(&found, 10)?;
+    let list = store.transact("test", move |tables| {
+        tables.remove_expired(&found, from_unix_seconds(10))?;
         tables.load()
     });
     assert!(list.await.unwrap().is_empty());
@@ -44,10 +49,10 @@ async fn a_line_that_was_entered_again_since_it_was_found_is_not_forgotten() {
 #[tokio::test]
 async fn the_end_of_the_thread_that_writes_is_noticed() {
     let (store, _directory) = store().await;
-    let asked = store.ask::<()>("test", |_| panic!("a library that panics"));
+    let asked = store.transact::<()>("test", |_| panic!("a library that panics"));
     assert_eq!(asked.await.unwrap_err().operation, "test");
-    store.keep().await;
-    assert!(store.note(&[]).await.is_err(), "nobody is left waiting");
+    store.run().await;
+    assert!(store.append_failures(&[]).await.is_err(), "nobody is left waiting");
 }
 
 fn entry(id: u128, due: i64) -> QueueEntry {
@@ -60,10 +65,10 @@ fn entry(id: u128, due: i64) -> QueueEntry {
         session_id: Uuid::from_u128(2),
         tried: false,
         was_over: false,
-        queued_at: 0,
-        renewed_at: 0,
-        due,
-        failed_at: 0,
+        queued_at: NEVER,
+        renewed_at: NEVER,
+        due: at(due),
+        failed_at: NEVER,
         attempts: 0,
         reason: "auth_service_error".to_owned(),
         revision: 0,
@@ -84,12 +89,12 @@ const BOUNDS: Bounds =
 
 /// Queues an entry at 0, to be due at [`QueueEntry::due`].
 async fn put(store: &FileStore, entry: &QueueEntry) -> Result<(), StoreError> {
-    let pause = Duration::from_millis(entry.due.unsigned_abs());
-    store.enqueue(entry, pause, &BOUNDS, 0).await.map(Result::unwrap)
+    let pause = elapsed(NEVER, entry.due);
+    store.enqueue(entry, pause, &BOUNDS, NEVER).await.map(Result::unwrap)
 }
 
 async fn leased(store: &FileStore, most: usize) -> Vec<u128> {
-    let leased = store.lease(Duration::from_millis(11), most, 9).await.unwrap();
+    let leased = store.lease(Duration::from_millis(11), most, at(9)).await.unwrap();
     leased.iter().map(|entry| entry.id.as_u128()).collect()
 }
 
@@ -99,7 +104,7 @@ async fn what_cannot_be_read_and_ids_without_an_entry_hinder_no_lease() {
     for id in [5, 6, 7] {
         put(&store, &entry(id, 9)).await.unwrap();
     }
-    let by_accident = store.ask("test", |tables| {
+    let by_accident = store.transact("test", |tables| {
         for id in 1..5 {
             tables.due.insert((1, id), ())?;
         }
@@ -110,14 +115,15 @@ async fn what_cannot_be_read_and_ids_without_an_entry_hinder_no_lease() {
     by_accident.await.unwrap();
     assert_eq!(leased(&store, 1).await, [5]);
     assert_eq!(leased(&store, 9).await, [6, 7]);
-    let left = store.ask("test", |tables| Ok((tables.due.len()?, tables.queue.get(4)?.is_some())));
+    let left =
+        store.transact("test", |tables| Ok((tables.due.len()?, tables.queue.get(4)?.is_some())));
     assert_eq!(left.await.unwrap(), (4, true), "what cannot be read stays, with its time");
 }
 
 /// Keeps the thread from doing anything until the answer is dropped.
 async fn hang(store: &FileStore) -> Sender<()> {
     let (go_on, held) = mpsc::channel();
-    let never = store.ask("test", move |_| Ok(held.recv().is_ok()));
+    let never = store.transact("test", move |_| Ok(held.recv().is_ok()));
     timeout(Duration::ZERO, never).await.unwrap_err();
     go_on
 }
@@ -130,20 +136,20 @@ async fn a_look_for_what_is_due_leaves_the_file_alone_where_nothing_is() {
     let at_once = timeout(Duration::ZERO, leased(&store, 1));
     assert_eq!(at_once.await.expect("nobody is asked"), [0; 0]);
     drop(go_on);
-    assert_eq!(store.lease(Duration::from_millis(10), 1, 10).await.unwrap().len(), 1);
+    assert_eq!(store.lease(Duration::from_millis(10), 1, at(10)).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn after_a_failure_it_is_looked_for_what_is_due() {
     let (store, _directory) = store().await;
-    let fails = store.ask("test", |tables| {
-        tables.enqueue(&entry(1, 9), Duration::ZERO, &BOUNDS, 9)?.unwrap();
-        Err::<(), _>(Unreadable::Damaged.into())
+    let fails = store.transact("test", |tables| {
+        tables.enqueue(&entry(1, 9), Duration::ZERO, &BOUNDS, at(9))?.unwrap();
+        Err::<(), _>(RecordError::Damaged.into())
     });
     fails.await.unwrap_err();
-    assert!(store.queue.may_be_due(0));
+    assert!(store.queue.may_be_due(NEVER));
     assert_eq!(leased(&store, 1).await, [0; 0]);
-    assert!(!store.queue.may_be_due(0));
+    assert!(!store.queue.may_be_due(NEVER));
 }
 
 #[tokio::test]
@@ -167,8 +173,8 @@ async fn a_disk_that_hangs_holds_up_no_logout() {
         role: None,
         aal: None,
     };
-    let (date, lifetime) = (UNIX_EPOCH, Duration::from_mins(1));
-    let revocation = Revocation::new(&claims, Scope::Local, date, 1, lifetime);
+    let (date, lifetime) = (NEVER, Duration::from_mins(1));
+    let revocation = Revocation::new(&claims, Scope::Local, date, from_unix_seconds(1), lifetime);
     let go_on = hang(&store).await;
     let begun = Instant::now();
     let fault = put(&store, &entry(1, 9)).await.unwrap_err();
@@ -179,10 +185,10 @@ async fn a_disk_that_hangs_holds_up_no_logout() {
     assert_eq!(begun.elapsed(), Duration::from_secs(2));
     store.revoke(&revocation).await.unwrap_err();
     assert_eq!(begun.elapsed(), Duration::from_secs(4));
-    assert_eq!(store.is_revoked(&claims, 2).await, Ok(true));
+    assert_eq!(store.is_revoked(&claims, from_unix_seconds(2)).await, Ok(true));
 
     drop(go_on);
-    let written = store.ask("test", |tables| Ok((tables.load()?.len(), tables.entries(9)?)));
+    let written = store.transact("test", |tables| Ok((tables.load()?.len(), tables.entries(9)?)));
     assert_eq!(written.await.unwrap(), (1, vec![entry(1, 9)]), "it was asked for in time");
     tokio::time::resume();
     put(&store, &entry(2, 9)).await.unwrap();

@@ -5,7 +5,7 @@
 //! 2. A transaction that fails, fails for all that was in it, and the file is opened anew.
 //! 3. Lines of the revocation list are tried again until they are written: whoever asked has been told,
 //!    and this process refuses their tokens meanwhile.
-//! 4. A logout waits for it no longer than [`PATIENCE`].
+//! 4. A logout waits for it no longer than [`TIMEOUT`].
 
 use std::{
     io, iter,
@@ -25,30 +25,31 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{
-        CannotOpen,
+        OpenStoreError,
         list::{RevocationEntry, RevocationList},
     },
+    error::FileError,
     opening::{self, Opened},
-    queue::Outline,
-    tables::{Fault, Tables},
+    queue::QueueSummary,
+    tables::Tables,
 };
 
 /// How much is done in one transaction, at most.
-const TOGETHER: usize = 1024;
+const MAX_BATCH: usize = 1024;
 /// How long a logout waits for the disk, and the end of the process.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// How long lines wait that could not be written.
-const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Something to be done in a transaction.
 trait Job: Send {
-    fn work(&mut self, tables: &mut Tables<'_>) -> Result<(), Fault>;
+    fn work(&mut self, tables: &mut Tables<'_>) -> Result<(), FileError>;
 
     /// Tells whoever asked; answers the lines that must be tried again.
-    fn answer(self: Box<Self>, fate: Result<(), &str>) -> Vec<RevocationEntry>;
+    fn answer(self: Box<Self>, result: Result<(), &str>) -> Vec<RevocationEntry>;
 }
 
-struct Asked<T, W> {
+struct PendingJob<T, W> {
     work: Option<W>,
     done: Option<T>,
     /// Lines to be tried again if it fails.
@@ -56,17 +57,17 @@ struct Asked<T, W> {
     answer: oneshot::Sender<Result<T, String>>,
 }
 
-impl<T: Send, W: FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send> Job for Asked<T, W> {
-    fn work(&mut self, tables: &mut Tables<'_>) -> Result<(), Fault> {
+impl<T: Send, W: FnOnce(&mut Tables<'_>) -> Result<T, FileError> + Send> Job for PendingJob<T, W> {
+    fn work(&mut self, tables: &mut Tables<'_>) -> Result<(), FileError> {
         if let Some(work) = self.work.take() {
             self.done = Some(work(tables)?);
         }
         Ok(())
     }
 
-    fn answer(self: Box<Self>, fate: Result<(), &str>) -> Vec<RevocationEntry> {
+    fn answer(self: Box<Self>, result: Result<(), &str>) -> Vec<RevocationEntry> {
         let Self { done, lines, answer, .. } = *self;
-        match (fate, done) {
+        match (result, done) {
             // Whoever asked may be gone.
             (Ok(()), Some(done)) => drop(answer.send(Ok(done))),
             (Ok(()), None) => {}
@@ -93,14 +94,14 @@ pub(super) struct Writer {
 }
 
 /// What the thread found, and keeps up to date.
-pub(super) struct Found {
+pub(super) struct Loaded {
     pub(super) list: Arc<RevocationList>,
-    pub(super) queue: Arc<Outline>,
+    pub(super) queue: Arc<QueueSummary>,
 }
 
 impl Writer {
     /// Opens the file.
-    pub(super) async fn start(path: PathBuf) -> Result<(Self, Found), CannotOpen> {
+    pub(super) async fn start(path: PathBuf) -> Result<(Self, Loaded), OpenStoreError> {
         let (jobs, asked) = mpsc::channel();
         let (opened, found) = oneshot::channel();
         let (ended, hangs) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
@@ -113,15 +114,15 @@ impl Writer {
                 Err(cause) => drop(opened.send(Err(cause))),
                 Ok(Opened { database, list, queue }) => {
                     let (list, queue) = (Arc::new(list), Arc::new(queue));
-                    let found = Found { list: list.clone(), queue: queue.clone() };
+                    let found = Loaded { list: list.clone(), queue: queue.clone() };
                     drop(opened.send(Ok(found)));
                     let (database, unwritten) = (Some(database), Vec::new());
                     let hangs = hanging;
-                    Working { file, database, list, queue, unwritten, hangs }.run(&asked);
+                    WriterThread { file, database, list, queue, unwritten, hangs }.run(&asked);
                 }
             }
         });
-        let thread = thread.map_err(|cause: io::Error| CannotOpen(cause.to_string()))?;
+        let thread = thread.map_err(|cause: io::Error| OpenStoreError(cause.to_string()))?;
         let writer =
             Self { jobs: Some(jobs), thread: Some(thread), closed: closed.into(), hangs, ended };
         // The library trusts checksums, which somebody may have forged.
@@ -130,13 +131,13 @@ impl Writer {
     }
 
     /// Has `work` done. If that fails, `lines` are entered as soon as that succeeds.
-    pub(super) async fn ask<T: Send + 'static>(
+    pub(super) async fn transact<T: Send + 'static>(
         &self,
         lines: Vec<RevocationEntry>,
-        work: impl FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&mut Tables<'_>) -> Result<T, FileError> + Send + 'static,
     ) -> Result<T, String> {
         let (answer, answered) = oneshot::channel();
-        let job = Box::new(Asked { work: Some(work), done: None, lines, answer });
+        let job = Box::new(PendingJob { work: Some(work), done: None, lines, answer });
         let asked = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
         let gone = || Err("nobody writes the file any more".to_owned());
         if asked { answered.await.unwrap_or_else(|_| gone()) } else { gone() }
@@ -144,17 +145,17 @@ impl Writer {
 
     /// The same for a logout, which a disk that hangs does not hold up. What failed so may be written
     /// later all the same.
-    pub(super) async fn ask_in_time<T: Send + 'static>(
+    pub(super) async fn transact_within_timeout<T: Send + 'static>(
         &self,
         lines: Vec<RevocationEntry>,
-        work: impl FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&mut Tables<'_>) -> Result<T, FileError> + Send + 'static,
     ) -> Result<T, String> {
         let hangs = || Err("the disk does not answer in time".to_owned());
         // What nobody waits for any more shall not use up the memory. Lines are few bytes, and due.
         if lines.is_empty() && self.hangs.load(Ordering::Relaxed) {
             return hangs();
         }
-        timeout(PATIENCE, self.ask(lines, work)).await.unwrap_or_else(|_| {
+        timeout(TIMEOUT, self.transact(lines, work)).await.unwrap_or_else(|_| {
             self.hangs.store(true, Ordering::Relaxed);
             hangs()
         })
@@ -167,7 +168,7 @@ impl Drop for Writer {
         let Some(thread) = self.thread.take() else { return };
         // A disk that hangs does not keep the process from ending, either.
         let closed = self.closed.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if closed.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Disconnected) {
+        if closed.recv_timeout(TIMEOUT) == Err(RecvTimeoutError::Disconnected) {
             // If it panicked, it has said so.
             let _ = thread.join();
         } else {
@@ -177,47 +178,47 @@ impl Drop for Writer {
 }
 
 /// What the thread works with.
-struct Working {
+struct WriterThread {
     file: PathBuf,
     /// None after a failure.
     database: Option<Database>,
     list: Arc<RevocationList>,
-    queue: Arc<Outline>,
+    queue: Arc<QueueSummary>,
     /// Lines that are in memory alone.
     unwritten: Vec<RevocationEntry>,
     hangs: Arc<AtomicBool>,
 }
 
-impl Working {
+impl WriterThread {
     fn run(mut self, asked: &Receiver<Box<dyn Job>>) {
-        let mut try_again_at = Instant::now();
+        let mut retry_at = Instant::now();
         loop {
             let next = if self.unwritten.is_empty() {
-                try_again_at = Instant::now() + TRY_AGAIN_AFTER;
+                retry_at = Instant::now() + RETRY_INTERVAL;
                 asked.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
-                asked.recv_timeout(try_again_at.saturating_duration_since(Instant::now()))
+                asked.recv_timeout(retry_at.saturating_duration_since(Instant::now()))
             };
             match next {
                 Ok(first) => {
                     let gathered = iter::once(first).chain(asked.try_iter());
-                    self.do_together(gathered.take(TOGETHER).collect());
+                    self.run_batch(gathered.take(MAX_BATCH).collect());
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            if !self.unwritten.is_empty() && Instant::now() >= try_again_at {
-                self.try_again();
-                try_again_at = Instant::now() + TRY_AGAIN_AFTER;
+            if !self.unwritten.is_empty() && Instant::now() >= retry_at {
+                self.retry_unwritten();
+                retry_at = Instant::now() + RETRY_INTERVAL;
             }
         }
-        self.try_again();
+        self.retry_unwritten();
         if let Some(Err(cause)) = self.database.take().map(Database::close) {
             tracing::error!(%cause, "the store's file was not closed well");
         }
     }
 
-    fn do_together(&mut self, mut jobs: Vec<Box<dyn Job>>) {
+    fn run_batch(&mut self, mut jobs: Vec<Box<dyn Job>>) {
         let fate = self.transact(|tables| jobs.iter_mut().try_for_each(|job| job.work(tables)));
         let fate = fate.map_err(|fault| fault.to_string());
         self.hangs.store(false, Ordering::Relaxed);
@@ -228,13 +229,13 @@ impl Working {
     }
 
     /// Once more what could not be written and is not forgotten since.
-    fn try_again(&mut self) {
+    fn retry_unwritten(&mut self) {
         let mut lines = std::mem::take(&mut self.unwritten);
-        lines.retain(|line| self.list.holds(line));
+        lines.retain(|line| self.list.contains(line));
         if lines.is_empty() {
             return;
         }
-        match self.transact(|tables| tables.enter(&lines)) {
+        match self.transact(|tables| tables.insert_revocations(&lines)) {
             Ok(()) => {
                 tracing::info!(lines = lines.len(), "the revocation list is on the disk again");
             }
@@ -247,31 +248,31 @@ impl Working {
 
     fn transact(
         &mut self,
-        work: impl FnOnce(&mut Tables<'_>) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+        work: impl FnOnce(&mut Tables<'_>) -> Result<(), FileError>,
+    ) -> Result<(), FileError> {
         let database = match self.database.take() {
             Some(database) => database,
             None => opening::open_again(&self.file)?,
         };
         // After a failure the library refuses everything: what it holds is dropped.
-        let queue = committed(&database, work).inspect_err(|_| self.queue.is_unknown())?;
-        self.queue.becomes(&queue);
+        let queue = commit(&database, work).inspect_err(|_| self.queue.mark_unknown())?;
+        self.queue.replace_with(&queue);
         self.database = Some(database);
         Ok(())
     }
 }
 
 /// Does it in one transaction that is on the disk when this returns; answers how the queue is then.
-fn committed(
+fn commit(
     database: &Database,
-    work: impl FnOnce(&mut Tables<'_>) -> Result<(), Fault>,
-) -> Result<Outline, Fault> {
+    work: impl FnOnce(&mut Tables<'_>) -> Result<(), FileError>,
+) -> Result<QueueSummary, FileError> {
     let mut transaction = database.begin_write()?;
     // Opening it again after a failure takes no longer for a long list.
     transaction.set_quick_repair(true);
     let mut tables = Tables::open(&transaction)?;
     work(&mut tables)?;
-    let (changed, queue) = (tables.changed, tables.outline()?);
+    let (changed, queue) = (tables.changed, tables.summary()?);
     drop(tables);
     if changed {
         transaction.commit()?;

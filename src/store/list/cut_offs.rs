@@ -7,6 +7,7 @@
 
 use std::mem;
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::RevocationEntry;
@@ -15,9 +16,9 @@ use super::RevocationEntry;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CutOff {
     /// Tokens issued at or before it are refused; seconds since the Unix epoch.
-    pub before: i64,
+    pub before: Timestamp,
     /// When no token it can match is alive any more; seconds since the Unix epoch.
-    pub until: i64,
+    pub until: Timestamp,
 }
 
 impl CutOff {
@@ -62,7 +63,7 @@ impl UserCutOffs {
     }
 
     /// Them as lines of the list.
-    pub fn marks(&self, user: Uuid) -> impl Iterator<Item = RevocationEntry> + use<> {
+    pub fn entries(&self, user: Uuid) -> impl Iterator<Item = RevocationEntry> + use<> {
         let everyone = self.everyone.map(|cut_off| (None, cut_off));
         let others = self.others.map(|(session, cut_off)| (Some(session), cut_off));
         everyone.into_iter().chain(others).map(move |(spared, CutOff { before, until })| {
@@ -71,7 +72,7 @@ impl UserCutOffs {
     }
 
     /// Removes those that no living token can match at `now`, seconds since the Unix epoch.
-    pub fn purge_expired(&mut self, now: i64) {
+    pub fn purge_expired(&mut self, now: Timestamp) {
         self.everyone = self.everyone.filter(|cut_off| cut_off.until > now);
         self.others = self.others.filter(|(_, cut_off)| cut_off.until > now);
     }
@@ -101,6 +102,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::clock::from_unix_seconds;
+
+    fn cut_off(before: i64, until: i64) -> CutOff {
+        CutOff { before: from_unix_seconds(before), until: from_unix_seconds(until) }
+    }
 
     /// Whether any of these refuses a token of `session` issued at `iat`.
     fn refused(cut_offs: &[(Option<Uuid>, i64)], session: Uuid, iat: i64) -> bool {
@@ -119,12 +125,14 @@ mod tests {
             let all: Vec<_> = asked.iter().map(|(s, before)| (s.map(session), *before)).collect();
             let mut folded = UserCutOffs::default();
             for (spared, before) in &all {
-                folded.fold(*spared, CutOff { before: *before, until: 100 });
+                folded.fold(*spared, cut_off(*before, 100));
             }
             let kept: Vec<_> = folded
-                .marks(Uuid::nil())
-                .filter_map(|mark| match mark {
-                    RevocationEntry::CutOff { spared, before, .. } => Some((spared, before)),
+                .entries(Uuid::nil())
+                .filter_map(|entry| match entry {
+                    RevocationEntry::CutOff { spared, before, .. } => {
+                        Some((spared, before.as_second()))
+                    },
                     RevocationEntry::Session { .. } => None,
                 })
                 .collect();
@@ -144,13 +152,13 @@ mod tests {
     #[test]
     fn a_later_end_is_kept_when_the_cut_off_itself_is_covered() {
         let mut cut_offs = UserCutOffs::default();
-        cut_offs.fold(Some(session(1)), CutOff { before: 5, until: 100 });
-        cut_offs.fold(None, CutOff { before: 7, until: 50 });
-        assert_eq!(cut_offs.everyone, Some(CutOff { before: 7, until: 100 }));
+        cut_offs.fold(Some(session(1)), cut_off(5, 100));
+        cut_offs.fold(None, cut_off(7, 50));
+        assert_eq!(cut_offs.everyone, Some(cut_off(7, 100)));
         assert_eq!(cut_offs.others, None);
-        cut_offs.purge_expired(99);
+        cut_offs.purge_expired(from_unix_seconds(99));
         assert!(!cut_offs.is_empty());
-        cut_offs.purge_expired(100);
+        cut_offs.purge_expired(from_unix_seconds(100));
         assert!(cut_offs.is_empty());
     }
 }

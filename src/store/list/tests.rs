@@ -5,6 +5,10 @@ use super::*;
 const NOW: i64 = 1_000_000;
 const DAY: Duration = Duration::from_hours(24);
 
+fn at(seconds: i64) -> Timestamp {
+    from_unix_seconds(seconds)
+}
+
 fn token(user: u128, session: u128, iat: i64) -> Claims {
     Claims {
         sub: Uuid::from_u128(user),
@@ -18,8 +22,8 @@ fn token(user: u128, session: u128, iat: i64) -> Claims {
 }
 
 fn log_out(list: &RevocationList, claims: &Claims, scope: Scope, at: i64) {
-    let date = UNIX_EPOCH + Duration::from_secs(u64::try_from(at).unwrap());
-    Revocation::new(claims, scope, date, at, DAY).marks().for_each(|mark| list.enter(mark));
+    let at = self::at(at);
+    Revocation::new(claims, scope, at, at, DAY).entries().for_each(|entry| list.insert(entry));
 }
 
 fn logged_out(claims: &Claims, scope: Scope) -> RevocationList {
@@ -31,39 +35,39 @@ fn logged_out(claims: &Claims, scope: Scope) -> RevocationList {
 #[test]
 fn local_ends_this_session_alone() {
     let list = logged_out(&token(1, 1, NOW - 10), Scope::Local);
-    assert!(list.refuses(&token(1, 1, NOW - 10), NOW));
-    assert!(list.refuses(&token(1, 1, NOW + 10), NOW), "a token refreshed from it");
-    assert!(!list.refuses(&token(1, 2, NOW - 10), NOW));
+    assert!(list.refuses(&token(1, 1, NOW - 10), at(NOW)));
+    assert!(list.refuses(&token(1, 1, NOW + 10), at(NOW)), "a token refreshed from it");
+    assert!(!list.refuses(&token(1, 2, NOW - 10), at(NOW)));
 }
 
 #[test]
 fn global_ends_every_session_of_the_user_but_no_new_sign_in() {
     let list = logged_out(&token(1, 1, NOW - 10), Scope::Global);
-    assert!(list.refuses(&token(1, 1, NOW - 10), NOW));
-    assert!(list.refuses(&token(1, 2, NOW - 1), NOW));
-    assert!(list.refuses(&token(1, 3, NOW), NOW), "issued in the cut-off's own second");
-    assert!(!list.refuses(&token(1, 3, NOW + 1), NOW), "issued after it");
-    assert!(!list.refuses(&token(2, 4, NOW - 10), NOW), "of another user");
+    assert!(list.refuses(&token(1, 1, NOW - 10), at(NOW)));
+    assert!(list.refuses(&token(1, 2, NOW - 1), at(NOW)));
+    assert!(list.refuses(&token(1, 3, NOW), at(NOW)), "issued in the cut-off's own second");
+    assert!(!list.refuses(&token(1, 3, NOW + 1), at(NOW)), "issued after it");
+    assert!(!list.refuses(&token(2, 4, NOW - 10), at(NOW)), "of another user");
 }
 
 #[test]
 fn others_spares_the_session_that_asked() {
     let list = logged_out(&token(1, 1, NOW - 10), Scope::Others);
-    assert!(!list.refuses(&token(1, 1, NOW - 10), NOW));
-    assert!(list.refuses(&token(1, 2, NOW - 1), NOW));
+    assert!(!list.refuses(&token(1, 1, NOW - 10), at(NOW)));
+    assert!(list.refuses(&token(1, 2, NOW - 1), at(NOW)));
     let undated = Claims { iat: None, ..token(1, 2, NOW) };
-    assert!(list.refuses(&undated, NOW), "nobody knows when it was issued");
+    assert!(list.refuses(&undated, at(NOW)), "nobody knows when it was issued");
 }
 
 #[test]
 fn others_asked_twice_from_different_sessions_ends_the_first_asker_too() {
     let list = logged_out(&token(1, 1, NOW - 10), Scope::Others);
     log_out(&list, &token(1, 2, NOW + 1), Scope::Others, NOW + 5);
-    assert!(list.refuses(&token(1, 1, NOW - 10), NOW + 5));
+    assert!(list.refuses(&token(1, 1, NOW - 10), at(NOW + 5)));
     let later = token(1, 2, NOW + 1);
-    assert!(!list.refuses(&later, NOW + 5));
+    assert!(!list.refuses(&later, at(NOW + 5)));
     log_out(&list, &later, Scope::Global, NOW + 9);
-    assert!(list.refuses(&token(1, 2, NOW + 9), NOW + 9));
+    assert!(list.refuses(&token(1, 2, NOW + 9), at(NOW + 9)));
     assert_eq!(list.len(), 2, "the session and one cut-off");
 }
 
@@ -74,8 +78,8 @@ fn of_two_logouts_the_later_end_and_the_later_cut_off_count_in_any_order() {
         for at in order {
             log_out(&list, &token(1, 1, NOW - 10), Scope::Global, at);
         }
-        assert!(list.refuses(&token(1, 2, NOW + 4), NOW + 5));
-        assert!(list.refuses(&token(1, 1, NOW - 10), NOW + 86_404));
+        assert!(list.refuses(&token(1, 2, NOW + 4), at(NOW + 5)));
+        assert!(list.refuses(&token(1, 1, NOW - 10), at(NOW + 86_404)));
         assert_eq!(list.len(), 2);
     }
 }
@@ -84,13 +88,13 @@ fn of_two_logouts_the_later_end_and_the_later_cut_off_count_in_any_order() {
 fn an_entry_lives_as_long_as_the_longest_token_it_can_match() {
     let long_lived = Claims { exp: NOW + 30 * 86_400, ..token(1, 1, NOW) };
     let list = logged_out(&long_lived, Scope::Local);
-    list.purge_expired(NOW + 29 * 86_400);
-    assert!(list.refuses(&long_lived, NOW + 29 * 86_400));
+    list.purge_expired(at(NOW + 29 * 86_400));
+    assert!(list.refuses(&long_lived, at(NOW + 29 * 86_400)));
 
     let list = logged_out(&token(1, 1, NOW), Scope::Global);
-    list.purge_expired(NOW + 86_399);
-    assert!(list.refuses(&token(1, 1, NOW - 1), NOW + 86_399));
-    list.purge_expired(NOW + 86_400);
+    list.purge_expired(at(NOW + 86_399));
+    assert!(list.refuses(&token(1, 1, NOW - 1), at(NOW + 86_399)));
+    list.purge_expired(at(NOW + 86_400));
     assert!(list.is_empty());
 }
 
@@ -98,16 +102,16 @@ fn an_entry_lives_as_long_as_the_longest_token_it_can_match() {
 fn what_no_gotrue_confirmed_is_refused_a_week_longer_and_is_not_known_to_be_over() {
     let claims = token(1, 1, NOW);
     let list = RevocationList::default();
-    let date = UNIX_EPOCH + Duration::from_secs(u64::try_from(NOW).unwrap());
-    let revocation = Revocation::new(&claims, Scope::Local, date, NOW, DAY);
-    revocation.clone().unconfirmed().marks().for_each(|mark| list.enter(mark));
+    let now = at(NOW);
+    let revocation = Revocation::new(&claims, Scope::Local, now, now, DAY);
+    revocation.clone().unconfirmed().entries().for_each(|entry| list.insert(entry));
     let week = 7 * 86_400;
-    assert!(list.refuses(&token(1, 1, NOW + week), NOW + week + 86_399));
-    assert!(!list.refuses(&token(1, 1, NOW + week), NOW + week + 86_400));
+    assert!(list.refuses(&token(1, 1, NOW + week), at(NOW + week + 86_399)));
+    assert!(!list.refuses(&token(1, 1, NOW + week), at(NOW + week + 86_400)));
     let session = claims.session_id;
-    assert!(!list.holds_fact(SessionFact::Ended, session, NOW));
-    revocation.marks().for_each(|mark| list.enter(mark));
-    assert!(list.holds_fact(SessionFact::Ended, session, NOW));
+    assert!(!list.has_fact(SessionFact::Ended, session, at(NOW)));
+    revocation.entries().for_each(|entry| list.insert(entry));
+    assert!(list.has_fact(SessionFact::Ended, session, at(NOW)));
     assert_eq!(list.len(), 1, "a fact is no ended session");
 }
 
@@ -116,11 +120,12 @@ fn a_session_that_set_a_cut_off_without_gotrue_is_known_by_it() {
     let claims = token(1, 1, NOW);
     let list = RevocationList::default();
     for scope in [Scope::Local, Scope::Others] {
-        assert!(!list.holds_fact(SessionFact::CutOffCounted, claims.session_id, NOW));
-        let revocation = Revocation::new(&claims, scope, UNIX_EPOCH, NOW, DAY).unconfirmed();
-        revocation.marks().for_each(|mark| list.enter(mark));
+        assert!(!list.has_fact(SessionFact::CutOffCounted, claims.session_id, at(NOW)));
+        let revocation =
+            Revocation::new(&claims, scope, Timestamp::UNIX_EPOCH, at(NOW), DAY).unconfirmed();
+        revocation.entries().for_each(|entry| list.insert(entry));
     }
-    assert!(list.holds_fact(SessionFact::CutOffCounted, claims.session_id, NOW));
-    list.purge_expired(NOW + 8 * 86_400);
-    assert!(!list.holds_fact(SessionFact::CutOffCounted, claims.session_id, NOW));
+    assert!(list.has_fact(SessionFact::CutOffCounted, claims.session_id, at(NOW)));
+    list.purge_expired(at(NOW + 8 * 86_400));
+    assert!(!list.has_fact(SessionFact::CutOffCounted, claims.session_id, at(NOW)));
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use redis::{Pipeline, pipe};
 
 use super::{
     super::list::RevocationEntry,
-    records::{Keys, Line, VERSION},
+    records::{RedisKeys, RevocationArguments, VERSION},
 };
 
 /// Changes that are kept for instances that were away; who misses more reads the whole list.
@@ -19,8 +20,9 @@ const NEWEST: &str = include_str!("newest.lua");
 const FORGET: &str = include_str!("forget.lua");
 
 /// Enters these lines into the list that all share.
-pub(super) fn entering(keys: &Keys, marks: &[RevocationEntry]) -> Pipeline {
-    let lines: Vec<Line> = marks.iter().map(|mark| Line::of(*mark, keys)).collect();
+pub(super) fn revoke(keys: &RedisKeys, entries: &[RevocationEntry]) -> Pipeline {
+    let lines: Vec<RevocationArguments> =
+        entries.iter().map(|entry| RevocationArguments::of(*entry, keys)).collect();
     let mut names = vec![&*keys.sequence, &keys.changes, &keys.sessions, &keys.users, &keys.format];
     names.extend(lines.iter().map(|line| &*line.key));
     let mut commands = pipe();
@@ -33,15 +35,15 @@ pub(super) fn entering(keys: &Keys, marks: &[RevocationEntry]) -> Pipeline {
 }
 
 /// Forgets what is outlived at `now`.
-pub(super) fn forgetting(keys: &Keys, now: i64) -> Pipeline {
+pub(super) fn purge_expired(keys: &RedisKeys, now: Timestamp) -> Pipeline {
     let mut commands = pipe();
-    script(&mut commands, FORGET, &[&keys.sessions, &keys.users]).arg(now);
+    script(&mut commands, FORGET, &[&keys.sessions, &keys.users]).arg(now.as_second());
     commands
 }
 
 /// A question about the list. The write that it begins with changes nothing and needs no room: a Redis that
 /// refuses it does not hear of logouts either. The first answer is the format.
-pub(super) fn guarded(keys: &Keys) -> Pipeline {
+pub(super) fn guarded_query(keys: &RedisKeys) -> Pipeline {
     let mut commands = pipe();
     commands.cmd("ZREM").arg(&keys.sessions).arg("").ignore();
     commands.cmd("GET").arg(&keys.format);
@@ -49,7 +51,7 @@ pub(super) fn guarded(keys: &Keys) -> Pipeline {
 }
 
 /// Asks for the format, how many changes there were, and the last of them, as of one moment.
-pub(super) fn newest(keys: &Keys) -> Pipeline {
+pub(super) fn newest(keys: &RedisKeys) -> Pipeline {
     let mut commands = pipe();
     script(&mut commands, NEWEST, &[&keys.sessions, &keys.format, &keys.sequence, &keys.changes]);
     commands

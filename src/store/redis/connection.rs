@@ -10,42 +10,42 @@ use tokio::{
 };
 
 use super::{
-    error::Fault,
-    server::{Connection, Server},
+    error::RedisStoreError,
+    server::{RedisConnection, RedisServer},
 };
 
 /// How long Redis may take for a command: a logout waits no longer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection that broke unseen is found by this and not by a logout.
 const PING_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-pub(super) struct SharedConnection(watch::Sender<State>);
+pub(super) struct SharedConnection(watch::Sender<ConnectionState>);
 
 #[derive(Clone, Debug)]
-enum State {
+enum ConnectionState {
     /// Broken just now: whoever needs it waits for the next.
     Connecting,
     /// The number tells connections apart.
-    Up(u64, Connection),
+    Up(u64, RedisConnection),
     /// Nobody was there the last time.
-    Down(Fault),
+    Down(RedisStoreError),
 }
 
 impl SharedConnection {
-    pub(super) fn new(first: Result<Connection, Fault>) -> Self {
+    pub(super) fn new(first: Result<RedisConnection, RedisStoreError>) -> Self {
         Self(watch::Sender::new(match first {
-            Ok(connection) => State::Up(0, connection),
-            Err(fault) => State::Down(fault),
+            Ok(connection) => ConnectionState::Up(0, connection),
+            Err(fault) => ConnectionState::Down(fault),
         }))
     }
 
     /// Sends these commands and waits for the answers.
-    pub(super) async fn ask<T: FromRedisValue>(
+    pub(super) async fn query<T: FromRedisValue>(
         &self,
         commands: &Pipeline,
         patience: Duration,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, RedisStoreError> {
         let deadline = Instant::now() + patience;
         let mut tries = 0;
         loop {
@@ -54,33 +54,38 @@ impl SharedConnection {
             let answer = timeout_at(deadline, commands.query_async(&mut connection)).await;
             let fault = match answer {
                 Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => Fault::from(error),
-                Err(_) => Fault::timeout(),
+                Ok(Err(error)) => RedisStoreError::from(error),
+                Err(_) => RedisStoreError::timeout(),
             };
-            if fault.disconnected {
-                self.broken(number);
+            if fault.is_disconnected {
+                self.mark_broken(number);
             }
             // Redis was restarted, or somebody between ended an idle connection. Every command may come
             // twice: at worst the failure log has a line twice, or an entry that was removed counts as
             // gone already.
-            if !fault.disconnected || fault.lasting || tries > 1 {
+            if !fault.is_disconnected || fault.is_permanent || tries > 1 {
                 return Err(fault);
             }
         }
     }
 
-    async fn connection(&self, deadline: Instant) -> Result<(u64, Connection), Fault> {
-        timeout_at(deadline, self.settled()).await.unwrap_or_else(|_| Err(Fault::timeout()))
+    async fn connection(
+        &self,
+        deadline: Instant,
+    ) -> Result<(u64, RedisConnection), RedisStoreError> {
+        timeout_at(deadline, self.wait_until_settled())
+            .await
+            .unwrap_or_else(|_| Err(RedisStoreError::timeout()))
     }
 
     /// The connection, or why there is none.
-    async fn settled(&self) -> Result<(u64, Connection), Fault> {
+    async fn wait_until_settled(&self) -> Result<(u64, RedisConnection), RedisStoreError> {
         let mut states = self.0.subscribe();
         loop {
             match states.borrow_and_update().clone() {
-                State::Up(number, connection) => return Ok((number, connection)),
-                State::Down(fault) => return Err(fault),
-                State::Connecting => {}
+                ConnectionState::Up(number, connection) => return Ok((number, connection)),
+                ConnectionState::Down(fault) => return Err(fault),
+                ConnectionState::Connecting => {}
             }
             // Its sender is here as long as anybody is.
             let _ = states.changed().await;
@@ -88,47 +93,47 @@ impl SharedConnection {
     }
 
     /// Whether it is worth while to connect.
-    pub(super) async fn reachable(&self) -> Result<(), Fault> {
-        self.settled().await.map(|_| ())
+    pub(super) async fn wait_until_up(&self) -> Result<(), RedisStoreError> {
+        self.wait_until_settled().await.map(|_| ())
     }
 
-    fn broken(&self, number: u64) {
+    fn mark_broken(&self, number: u64) {
         self.0.send_if_modified(|state| {
-            let broken = matches!(state, State::Up(current, _) if *current == number);
+            let broken = matches!(state, ConnectionState::Up(current, _) if *current == number);
             if broken {
-                *state = State::Connecting;
+                *state = ConnectionState::Connecting;
             }
             broken
         });
     }
 
     /// Keeps it up, for ever.
-    pub(super) async fn keep(&self, server: &Server) {
+    pub(super) async fn maintain(&self, server: &RedisServer) {
         let mut number = 0;
         loop {
-            self.until_broken().await;
+            self.wait_until_broken().await;
             number += 1;
-            match server.connect(PATIENCE).await {
+            match server.connect(TIMEOUT).await {
                 Ok(connection) => {
-                    self.0.send_replace(State::Up(number, connection));
+                    self.0.send_replace(ConnectionState::Up(number, connection));
                 }
                 Err(fault) => {
                     let wait = fault.wait();
-                    self.0.send_replace(State::Down(fault));
+                    self.0.send_replace(ConnectionState::Down(fault));
                     sleep(wait).await;
                 }
             }
         }
     }
 
-    async fn until_broken(&self) {
+    async fn wait_until_broken(&self) {
         let mut states = self.0.subscribe();
         loop {
-            let broken = states.wait_for(|state| !matches!(state, State::Up(..)));
+            let broken = states.wait_for(|state| !matches!(state, ConnectionState::Up(..)));
             if timeout(PING_EVERY, broken).await.is_ok() {
                 return;
             }
-            let _ = self.ask::<()>(pipe().cmd("PING"), PATIENCE).await;
+            let _ = self.query::<()>(pipe().cmd("PING"), TIMEOUT).await;
         }
     }
 }

@@ -6,12 +6,12 @@ use redis::{RedisResult, cmd};
 
 use super::{
     commands,
-    connection::PATIENCE,
-    error::Fault,
-    records::{self, Keys},
-    server::{Connection, Server},
+    connection::TIMEOUT,
+    error::RedisStoreError,
+    records::{self, RedisKeys},
+    server::{RedisConnection, RedisServer},
 };
-use crate::{config::RedisAddress, store::Survey};
+use crate::{config::RedisAddress, store::Diagnosis};
 
 /// Older ones are out of maintenance, and scripts that look at the clock were another matter before 5.0.
 const OLDEST: (u32, u32) = (6, 2);
@@ -37,22 +37,27 @@ impl Info {
 }
 
 /// A first connection to a Redis that can be used.
-pub(super) async fn connected(server: &Server, keys: &Keys) -> Result<(Connection, Info), Fault> {
-    let mut connection = server.connect(PATIENCE).await?;
+pub(super) async fn connected(
+    server: &RedisServer,
+    keys: &RedisKeys,
+) -> Result<(RedisConnection, Info), RedisStoreError> {
+    let mut connection = server.connect(TIMEOUT).await?;
     let info = info(&mut connection).await?;
     if let Some(version) = info.version().filter(|version| *version < OLDEST) {
         let ((major, minor), (least, lesser)) = (version, OLDEST);
         let text = format!("Redis is too old: {major}.{minor}, and {least}.{lesser} is needed");
-        return Err(Fault::lasting(text));
+        return Err(RedisStoreError::permanent(text));
     }
     if info.get("redis_mode") == Some("cluster") {
-        return Err(Fault::lasting("this Redis is part of a cluster, which cannot be used"));
+        return Err(RedisStoreError::permanent(
+            "this Redis is part of a cluster, which cannot be used",
+        ));
     }
-    try_out(keys, &mut connection).await?;
+    check_commands(keys, &mut connection).await?;
     Ok((connection, info))
 }
 
-async fn info(connection: &mut Connection) -> Result<Info, Fault> {
+async fn info(connection: &mut RedisConnection) -> Result<Info, RedisStoreError> {
     match cmd("INFO").query_async::<String>(connection).await {
         Ok(text) => Ok(Info::of(&text)),
         Err(error) if error.code() == Some("NOPERM") => Ok(Info::default()),
@@ -61,17 +66,20 @@ async fn info(connection: &mut Connection) -> Result<Info, Fault> {
 }
 
 /// Runs the commands that every request needs, and writes nothing.
-async fn try_out(keys: &Keys, connection: &mut Connection) -> Result<(), Fault> {
-    let question = commands::guarded(keys);
+async fn check_commands(
+    keys: &RedisKeys,
+    connection: &mut RedisConnection,
+) -> Result<(), RedisStoreError> {
+    let question = commands::guarded_query(keys);
     let (format,): (Option<String>,) = question.query_async(connection).await?;
     records::readable(format.as_deref())?;
-    Ok(commands::entering(keys, &[]).query_async(connection).await?)
+    Ok(commands::revoke(keys, &[]).query_async(connection).await?)
 }
 
 /// What `check` prints of Redis, and the weaknesses that `serve` logs.
-pub(super) async fn survey(address: &RedisAddress) -> Result<Survey, Fault> {
-    let server = Server::new(address)?;
-    let keys = Keys::new(&address.prefix);
+pub(super) async fn diagnose(address: &RedisAddress) -> Result<Diagnosis, RedisStoreError> {
+    let server = RedisServer::new(address)?;
+    let keys = RedisKeys::new(&address.prefix);
     let (mut connection, info) = connected(&server, &keys).await?;
     // It changes nothing, but a full Redis refuses it, as it refuses every logout for the queue.
     cmd("SETRANGE").arg(&keys.format).arg(0).arg("").exec_async(&mut connection).await?;
@@ -80,11 +88,11 @@ pub(super) async fn survey(address: &RedisAddress) -> Result<Survey, Fault> {
     weaknesses.extend(evicting(&info));
     let name = if info.get("valkey_version").is_some() { "Valkey" } else { "Redis" };
     let version = info.get("valkey_version").or(info.get("redis_version")).unwrap_or("");
-    Ok(Survey { found: format!("{name} {version}").trim_end().to_owned(), weaknesses })
+    Ok(Diagnosis { found: format!("{name} {version}").trim_end().to_owned(), weaknesses })
 }
 
 /// What a restart or a crash of Redis loses.
-async fn unwritten(info: &Info, connection: &mut Connection) -> Option<String> {
+async fn unwritten(info: &Info, connection: &mut RedisConnection) -> Option<String> {
     let mut setting = async |name: &str| -> RedisResult<String> {
         let mut question = cmd("CONFIG");
         question.arg("GET").arg(name);

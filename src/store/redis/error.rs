@@ -11,83 +11,83 @@ const NEWER: &str = "what is in Redis was written by a newer release";
 
 /// Why Redis did not do it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct RedisStoreError {
     text: String,
     /// Waiting will not help.
-    pub(super) lasting: bool,
+    pub(super) is_permanent: bool,
     /// The connection is of no more use.
-    pub(super) disconnected: bool,
+    pub(super) is_disconnected: bool,
 }
 
-impl Fault {
+impl RedisStoreError {
     /// Passes by itself.
-    pub(super) fn passing(text: impl Into<String>) -> Self {
-        Self { text: text.into(), lasting: false, disconnected: false }
+    pub(super) fn transient(text: impl Into<String>) -> Self {
+        Self { text: text.into(), is_permanent: false, is_disconnected: false }
     }
 
     /// Stays until somebody does something about it.
-    pub(super) fn lasting(text: impl Into<String>) -> Self {
-        Self { lasting: true, ..Self::passing(text) }
+    pub(super) fn permanent(text: impl Into<String>) -> Self {
+        Self { is_permanent: true, ..Self::transient(text) }
     }
 
     /// No answer came in time, so none is waited for on this connection.
     pub(super) fn timeout() -> Self {
-        Self { disconnected: true, ..Self::passing("Redis does not answer in time") }
+        Self { is_disconnected: true, ..Self::transient("Redis does not answer in time") }
     }
 
     /// How long it is waited before trying again.
     pub(super) fn wait(&self) -> Duration {
-        if self.lasting { Duration::from_secs(2) } else { Duration::from_millis(250) }
+        if self.is_permanent { Duration::from_secs(2) } else { Duration::from_millis(250) }
     }
 
     /// There are records that this release cannot read.
-    pub(super) fn newer() -> Self {
-        Self::lasting(NEWER)
+    pub(super) fn newer_release() -> Self {
+        Self::permanent(NEWER)
     }
 
     /// Whether it is that.
-    pub(super) fn is_newer(&self) -> bool {
+    pub(super) fn is_newer_release(&self) -> bool {
         self.text == NEWER
     }
 
     /// The store's fault in doing `operation`.
-    pub(super) fn of(self, operation: &'static str) -> StoreError {
+    pub(super) fn into_store_error(self, operation: &'static str) -> StoreError {
         StoreError { operation, cause: self.text }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for RedisStoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl From<RedisError> for Fault {
+impl From<RedisError> for RedisStoreError {
     fn from(error: RedisError) -> Self {
         match error.kind() {
-            ErrorKind::Io => of_the_wire(&error),
+            ErrorKind::Io => connection_error(&error),
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
-                let disconnected = error.is_unrecoverable_error();
-                Self { disconnected, ..Self::lasting("what answers there is no Redis") }
+                let is_disconnected = error.is_unrecoverable_error();
+                Self { is_disconnected, ..Self::permanent("what answers there is no Redis") }
             }
-            ErrorKind::InvalidClientConfig => Self::lasting("no Redis can be at such an address"),
+            ErrorKind::InvalidClientConfig => Self::permanent("no Redis can be at such an address"),
             _ => match error.clone().into_server_errors().as_deref() {
                 // Of a pipeline any command may be the one that found no memory.
                 Some(refusals) if refusals.iter().any(|(_, refusal)| lacks_memory(refusal)) => {
-                    Self::passing(OUT_OF_MEMORY)
+                    Self::transient(OUT_OF_MEMORY)
                 }
                 Some([(_, refusal), ..]) => {
-                    refused(refusal.code(), refusal.details().unwrap_or_default())
+                    server_error(refusal.code(), refusal.details().unwrap_or_default())
                 }
-                _ => Self::passing(error.category()),
+                _ => Self::transient(error.category()),
             },
         }
     }
 }
 
-fn of_the_wire(error: &RedisError) -> Fault {
+fn connection_error(error: &RedisError) -> RedisStoreError {
     if error.is_timeout() {
-        return Fault::timeout();
+        return RedisStoreError::timeout();
     }
     // The library shows its cause as it keeps it.
     let cause = error.source().and_then(|s| s.downcast_ref::<Arc<dyn Error + Send + Sync>>());
@@ -95,11 +95,11 @@ fn of_the_wire(error: &RedisError) -> Fault {
     let fault = match kind {
         // TLS: another protocol, or a certificate that nobody vouches for.
         Some(io::ErrorKind::InvalidData) => {
-            Fault::lasting(format!("no TLS connection to Redis: {error}"))
+            RedisStoreError::permanent(format!("no TLS connection to Redis: {error}"))
         }
-        _ => Fault::passing(format!("no connection to Redis: {error}")),
+        _ => RedisStoreError::transient(format!("no connection to Redis: {error}")),
     };
-    Fault { disconnected: true, ..fault }
+    RedisStoreError { is_disconnected: true, ..fault }
 }
 
 /// Whether Redis is over its `maxmemory`. Before Redis 7 a script quotes what its command was answered:
@@ -114,32 +114,40 @@ fn lacks_memory(refusal: &ServerError) -> bool {
 }
 
 /// An error that Redis answers with. Its text is told only where it cannot repeat what was sent.
-fn refused(code: &str, text: &str) -> Fault {
+fn server_error(code: &str, text: &str) -> RedisStoreError {
     match code {
-        "NOAUTH" => Fault::lasting("Redis wants a password, and the address names none"),
-        "WRONGPASS" => Fault::lasting("Redis refuses the user or the password"),
-        "NOPERM" => Fault::lasting(format!("Redis does not permit it to this user: {text}")),
-        "DENIED" => Fault::lasting("Redis is in protected mode and refuses other machines"),
+        "NOAUTH" => {
+            RedisStoreError::permanent("Redis wants a password, and the address names none")
+        }
+        "WRONGPASS" => RedisStoreError::permanent("Redis refuses the user or the password"),
+        "NOPERM" => {
+            RedisStoreError::permanent(format!("Redis does not permit it to this user: {text}"))
+        }
+        "DENIED" => {
+            RedisStoreError::permanent("Redis is in protected mode and refuses other machines")
+        }
         // Whoever was the master a moment ago may be one no more: the name is resolved again.
-        "READONLY" => Fault {
-            disconnected: true,
-            ..Fault::lasting("this Redis is a replica, which takes no writes")
+        "READONLY" => RedisStoreError {
+            is_disconnected: true,
+            ..RedisStoreError::permanent("this Redis is a replica, which takes no writes")
         },
         "MOVED" | "CROSSSLOT" | "CLUSTERDOWN" => {
-            Fault::lasting("this Redis is part of a cluster, which cannot be used")
+            RedisStoreError::permanent("this Redis is part of a cluster, which cannot be used")
         }
         // What the scripts answer.
-        "UNREADABLE" => Fault::newer(),
-        "ERR" if text.contains("max number of clients") => {
-            Fault { disconnected: true, ..Fault::passing("Redis has too many clients") }
-        }
-        "LOADING" => Fault::passing("Redis is still loading its data"),
-        "MISCONF" => Fault::passing("Redis cannot write to its disk"),
-        "NOREPLICAS" => Fault::passing("Redis lacks replicas, and takes no writes"),
-        "BUSY" | "TRYAGAIN" | "MASTERDOWN" | "UNBLOCKED" => {
-            Fault { disconnected: true, ..Fault::passing(format!("Redis is busy: {code}")) }
-        }
-        _ => Fault::lasting(format!("Redis refuses: {code} {text}")),
+        "UNREADABLE" => RedisStoreError::newer_release(),
+        "ERR" if text.contains("max number of clients") => RedisStoreError {
+            is_disconnected: true,
+            ..RedisStoreError::transient("Redis has too many clients")
+        },
+        "LOADING" => RedisStoreError::transient("Redis is still loading its data"),
+        "MISCONF" => RedisStoreError::transient("Redis cannot write to its disk"),
+        "NOREPLICAS" => RedisStoreError::transient("Redis lacks replicas, and takes no writes"),
+        "BUSY" | "TRYAGAIN" | "MASTERDOWN" | "UNBLOCKED" => RedisStoreError {
+            is_disconnected: true,
+            ..RedisStoreError::transient(format!("Redis is busy: {code}"))
+        },
+        _ => RedisStoreError::permanent(format!("Redis refuses: {code} {text}")),
     }
 }
 
@@ -169,8 +177,12 @@ mod tests {
     fn a_redis_out_of_memory_is_told_by_any_of_its_replies(#[case] reply: &str) {
         let reply = parse_redis_value(format!("-{reply}\r\n").as_bytes());
         let error = reply.and_then(Value::extract_error).unwrap_err();
-        let fault = Fault::from(error);
-        assert_eq!(fault, Fault::passing(OUT_OF_MEMORY), "it passes once there is room");
+        let fault = RedisStoreError::from(error);
+        assert_eq!(
+            fault,
+            RedisStoreError::transient(OUT_OF_MEMORY),
+            "it passes once there is room"
+        );
     }
 
     #[rstest]
@@ -179,6 +191,6 @@ mod tests {
     fn another_refusal_is_no_lack_of_memory(#[case] reply: &str) {
         let reply = parse_redis_value(format!("-{reply}\r\n").as_bytes());
         let error = reply.and_then(Value::extract_error).unwrap_err();
-        assert!(Fault::from(error).lasting);
+        assert!(RedisStoreError::from(error).is_permanent);
     }
 }

@@ -15,18 +15,18 @@ use std::{convert::Infallible, time::Duration};
 use redis::{FromRedisValue, Pipeline, pipe};
 use tokio::time::{Instant, sleep};
 
-use super::{RedisStore, commands, error::Fault, records, server::Connection};
+use super::{RedisStore, commands, error::RedisStoreError, records, server::RedisConnection};
 use crate::store::list::{RevocationEntry, RevocationList};
 
 /// How long Redis holds a question for changes back when there are none.
 const HOLD: Duration = Duration::from_millis(500);
 /// How long it may take to answer.
-const PATIENCE: Duration = Duration::from_millis(1500);
+const TIMEOUT: Duration = Duration::from_millis(1500);
 /// Changes and lines at a time.
 const PAGE: usize = 1000;
 
 /// How far the changes are known.
-struct Known {
+struct Position {
     /// The last one's number.
     number: u64,
     /// Its id in the stream.
@@ -42,17 +42,17 @@ type Since = (Option<String>, Option<u64>, Option<Vec<(String, Entries)>>);
 
 /// What the log tells once.
 #[derive(Default)]
-struct Told(Option<Fault>);
+struct FollowerLog(Option<RedisStoreError>);
 
-impl Told {
-    fn fault(&mut self, fault: Fault) {
+impl FollowerLog {
+    fn report_failure(&mut self, fault: RedisStoreError) {
         if self.0.as_ref() != Some(&fault) {
             tracing::warn!(cause = %fault, "the revocation list cannot be followed");
             self.0 = Some(fault);
         }
     }
 
-    fn well(&mut self) {
+    fn report_recovery(&mut self) {
         if self.0.take().is_some() {
             tracing::info!("the revocation list is followed again");
         }
@@ -62,36 +62,42 @@ impl Told {
 impl RedisStore {
     /// For ever.
     pub(super) async fn follow(&self) {
-        let mut told = Told::default();
+        let mut log = FollowerLog::default();
         loop {
-            let Err(fault) = self.follow_on(&mut told).await;
-            self.copy.has_failed();
-            if fault.is_newer() {
-                self.copy.is_unreadable(true);
+            let Err(fault) = self.follow_one_connection(&mut log).await;
+            self.replica.mark_failed();
+            if fault.is_newer_release() {
+                self.replica.set_unreadable(true);
             }
             let wait = fault.wait();
-            told.fault(fault);
+            log.report_failure(fault);
             sleep(wait).await;
         }
     }
 
     /// As long as a connection holds.
-    async fn follow_on(&self, told: &mut Told) -> Result<Infallible, Fault> {
-        self.link.reachable().await?;
-        let mut connection = self.server.connect(PATIENCE).await?;
+    async fn follow_one_connection(
+        &self,
+        log: &mut FollowerLog,
+    ) -> Result<Infallible, RedisStoreError> {
+        self.connection.wait_until_up().await?;
+        let mut connection = self.server.connect(TIMEOUT).await?;
         loop {
             let known = self.read_all(&mut connection).await?;
-            self.copy.is_unreadable(false);
-            self.read_changes(&mut connection, known, told).await?;
+            self.replica.set_unreadable(false);
+            self.read_changes(&mut connection, known, log).await?;
         }
     }
 
     /// Reads the whole list, and writes what it lacks.
-    async fn read_all(&self, connection: &mut Connection) -> Result<Known, Fault> {
+    async fn read_all(
+        &self,
+        connection: &mut RedisConnection,
+    ) -> Result<Position, RedisStoreError> {
         let keys = &self.keys;
-        self.copy.catching_up();
+        self.replica.clear_ahead();
         let ((format, number, last),): (Newest,) =
-            asked(&commands::newest(keys), connection).await?;
+            query(&commands::newest(keys), connection).await?;
         records::readable(format.as_deref())?;
         let id = last.into_iter().next().map_or_else(|| "0-0".to_owned(), |(id, _)| id);
 
@@ -99,25 +105,25 @@ impl RedisStore {
         self.read_sessions(connection, &theirs).await?;
         self.read_users(connection, &theirs).await?;
         let missing: Vec<RevocationEntry> =
-            self.copy.list.marks().filter(|mark| !theirs.holds(mark)).collect();
+            self.replica.list.entries().filter(|entry| !theirs.contains(entry)).collect();
         for lines in missing.chunks(PAGE) {
-            asked::<()>(&commands::entering(&self.keys, lines), connection).await?;
+            query::<()>(&commands::revoke(&self.keys, lines), connection).await?;
         }
-        Ok(Known { number: number.unwrap_or(0), id })
+        Ok(Position { number: number.unwrap_or(0), id })
     }
 
     async fn read_sessions(
         &self,
-        connection: &mut Connection,
+        connection: &mut RedisConnection,
         theirs: &RevocationList,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), RedisStoreError> {
         let mut cursor = Some(0);
         while let Some(from) = cursor {
-            let (next, page) = scanned(&self.keys.sessions, from, connection).await?;
+            let (next, page) = scan_page(&self.keys.sessions, from, connection).await?;
             for (member, until) in page {
                 self.learn(records::session(&member, &until)?, theirs);
             }
-            self.copy.was_answered(Instant::now());
+            self.replica.record_answer(Instant::now());
             cursor = next;
         }
         Ok(())
@@ -125,12 +131,12 @@ impl RedisStore {
 
     async fn read_users(
         &self,
-        connection: &mut Connection,
+        connection: &mut RedisConnection,
         theirs: &RevocationList,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), RedisStoreError> {
         let mut cursor = Some(0);
         while let Some(from) = cursor {
-            let (next, page) = scanned(&self.keys.users, from, connection).await?;
+            let (next, page) = scan_page(&self.keys.users, from, connection).await?;
             let users = page.iter().map(|(member, _)| records::user(member));
             let users = users.collect::<Result<Vec<_>, _>>()?;
             let mut cut_offs = pipe();
@@ -138,7 +144,7 @@ impl RedisStore {
                 cut_offs.cmd("HGETALL").arg(self.keys.user(*user));
             }
             let found: Vec<Vec<(String, String)>> =
-                if users.is_empty() { Vec::new() } else { asked(&cut_offs, connection).await? };
+                if users.is_empty() { Vec::new() } else { query(&cut_offs, connection).await? };
             for (user, cut_offs) in users.into_iter().zip(found) {
                 for (spared, record) in cut_offs {
                     self.learn(records::cut_off(user, &spared, &record)?, theirs);
@@ -149,100 +155,100 @@ impl RedisStore {
         Ok(())
     }
 
-    fn learn(&self, mark: RevocationEntry, theirs: &RevocationList) {
-        self.copy.enter(mark);
-        theirs.enter(mark);
+    fn learn(&self, entry: RevocationEntry, theirs: &RevocationList) {
+        self.replica.insert(entry);
+        theirs.insert(entry);
     }
 
     /// Reads change after change, until one is missing or there is something to write.
     async fn read_changes(
         &self,
-        connection: &mut Connection,
-        mut known: Known,
-        told: &mut Told,
-    ) -> Result<(), Fault> {
-        while !self.copy.ahead() {
+        connection: &mut RedisConnection,
+        mut known: Position,
+        log: &mut FollowerLog,
+    ) -> Result<(), RedisStoreError> {
+        while !self.replica.is_ahead() {
             let asked_at = Instant::now();
             let (numbered, page) = self.changes_since(&known, connection).await?;
             // Redis has begun to count anew: it lost its data while the connection held.
             if numbered < known.number {
-                self.missed();
+                self.report_gap();
                 return Ok(());
             }
             let whole = page.len() < PAGE;
             for (id, fields) in page {
-                let (number, mark) = change(&fields)?;
+                let (number, entry) = change(&fields)?;
                 if number != known.number.wrapping_add(1) {
-                    self.missed();
+                    self.report_gap();
                     return Ok(());
                 }
-                self.copy.enter(mark);
-                known = Known { number, id };
+                self.replica.insert(entry);
+                known = Position { number, id };
             }
             if whole && known.number < numbered {
-                self.missed();
+                self.report_gap();
                 return Ok(());
             }
             if whole {
-                self.copy.was_complete(asked_at);
-                told.well();
+                self.replica.mark_complete(asked_at);
+                log.report_recovery();
             }
         }
         Ok(())
     }
 
-    fn missed(&self) {
-        self.copy.distrust();
+    fn report_gap(&self) {
+        self.replica.distrust();
         tracing::info!("changes of the revocation list were missed: it is read again");
     }
 
     /// How many changes there were, and those that are not known yet.
     async fn changes_since(
         &self,
-        known: &Known,
-        connection: &mut Connection,
-    ) -> Result<(u64, Entries), Fault> {
-        let mut question = commands::guarded(&self.keys);
+        known: &Position,
+        connection: &mut RedisConnection,
+    ) -> Result<(u64, Entries), RedisStoreError> {
+        let mut question = commands::guarded_query(&self.keys);
         question.cmd("GET").arg(&self.keys.sequence);
         let xread = question.cmd("XREAD").arg("COUNT").arg(PAGE);
         // An untrusted copy is in a hurry.
-        if self.copy.trusted() {
+        if self.replica.is_trusted() {
             xread.arg("BLOCK").arg(HOLD.as_millis().to_string());
         }
         xread.arg("STREAMS").arg(&self.keys.changes).arg(&known.id);
-        let (format, number, changes): Since = asked(&question, connection).await?;
+        let (format, number, changes): Since = query(&question, connection).await?;
         records::readable(format.as_deref())?;
         let entries = changes.into_iter().flatten().flat_map(|(_, entries)| entries).collect();
         Ok((number.unwrap_or(0), entries))
     }
 }
 
-async fn asked<T: FromRedisValue>(
+async fn query<T: FromRedisValue>(
     question: &Pipeline,
-    connection: &mut Connection,
-) -> Result<T, Fault> {
+    connection: &mut RedisConnection,
+) -> Result<T, RedisStoreError> {
     Ok(question.query_async(connection).await?)
 }
 
 /// A page of a sorted set, and where the next one begins.
-async fn scanned(
+async fn scan_page(
     key: &str,
     from: u64,
-    connection: &mut Connection,
-) -> Result<(Option<u64>, Vec<(String, String)>), Fault> {
+    connection: &mut RedisConnection,
+) -> Result<(Option<u64>, Vec<(String, String)>), RedisStoreError> {
     let mut scan = pipe();
     scan.cmd("ZSCAN").arg(key).arg(from).arg("COUNT").arg(PAGE);
-    let ((next, page),): ((u64, Vec<(String, String)>),) = asked(&scan, connection).await?;
+    let ((next, page),): ((u64, Vec<(String, String)>),) = query(&scan, connection).await?;
     Ok(((next != 0).then_some(next), page))
 }
 
 /// A change's number and what it says.
-fn change(fields: &[String]) -> Result<(u64, RevocationEntry), Fault> {
+fn change(fields: &[String]) -> Result<(u64, RevocationEntry), RedisStoreError> {
     match fields {
         [n, number, line, record] if n == "n" && line == "line" => match number.parse() {
             Ok(number) => Ok((number, records::change(record)?)),
-            Err(_) => Err(Fault::newer()),
+            Err(_) => Err(RedisStoreError::newer_release()),
         },
-        _ => Err(Fault::newer()),
+        _ => Err(RedisStoreError::newer_release()),
     }
 }

@@ -9,6 +9,7 @@ mod listing;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use redis::{FromRedisValue, ParsingError, pipe};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -16,15 +17,16 @@ use uuid::Uuid;
 use super::{
     RedisStore,
     commands::script,
-    connection::PATIENCE,
-    error::Fault,
-    records::{State, taken_entry, written_entry},
+    connection::TIMEOUT,
+    error::RedisStoreError,
+    records::{RetryState, decode_entry, encode_entry},
 };
 use crate::{
+    clock::from_unix_milliseconds,
     queue::{
-        backoff::LONGEST_ASKED,
+        backoff::MAX_RETRY_AFTER,
         bounds::{Bounds, QueueFullError},
-        entry::QueueEntry,
+        entry::{NEVER, QueueEntry},
     },
     store::{Queue, StoreError},
 };
@@ -52,10 +54,10 @@ impl Queue for RedisStore {
         entry: &QueueEntry,
         pause: Duration,
         bounds: &Bounds,
-        _now: i64,
+        _now: Timestamp,
     ) -> Result<Result<(), QueueFullError>, StoreError> {
         let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
+        while begun.elapsed() < TIMEOUT {
             let (known, now) = self.get_now(entry.id).await?;
             let replaced = known.as_ref().map(|known| known.revision);
             let added = entry.clone().stamped(now);
@@ -85,10 +87,10 @@ impl Queue for RedisStore {
         &self,
         lease: Duration,
         most: usize,
-        _now: i64,
+        _now: Timestamp,
     ) -> Result<Vec<QueueEntry>, StoreError> {
         // What cannot be moved now waits where it is; it does not hold up what is here.
-        if let Err(cause) = self.take_over_first_release().await {
+        if let Err(cause) = self.move_first_release().await {
             tracing::warn!(%cause, "the queued logouts of an earlier release are not moved yet");
         }
         let mut leased = Vec::new();
@@ -96,11 +98,12 @@ impl Queue for RedisStore {
             let wanted = most.saturating_sub(leased.len());
             let mut commands = pipe();
             let script = script(&mut commands, LEASE, &self.keys.queue.all());
-            script.arg(milliseconds(lease)).arg(wanted).arg(milliseconds(LONGEST_ASKED));
-            let (values,): (Vec<redis::Value>,) = self.ask("lease", &commands).await?;
+            script.arg(milliseconds(lease)).arg(wanted).arg(milliseconds(MAX_RETRY_AFTER));
+            let (values,): (Vec<redis::Value>,) = self.query("lease", &commands).await?;
             let (entries, _) = values.as_chunks::<6>();
             for entry in entries {
-                let entry = leased_entry(entry).map_err(|_| Fault::newer().of("lease"))?;
+                let entry = leased_entry(entry)
+                    .map_err(|_| RedisStoreError::newer_release().into_store_error("lease"))?;
                 leased.extend(entry);
             }
             // What cannot be read is leased like the rest, and others may be due behind it.
@@ -115,18 +118,18 @@ impl Queue for RedisStore {
         entry: &QueueEntry,
         pause: Duration,
         failed: bool,
-        _now: i64,
+        _now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let state = state(entry).map_err(|fault| fault.of("reschedule"))?;
+        let state = state(entry).map_err(|fault| fault.into_store_error("reschedule"))?;
         let mut commands = pipe();
         script(&mut commands, RESCHEDULE, &self.keys.queue.all())
             .arg(entry.id.to_string())
-            .arg(entry.due)
+            .arg(entry.due.as_millisecond())
             .arg(milliseconds(pause))
             .arg(state)
             .arg(u8::from(failed))
             .arg(entry.revision);
-        let (done,): (bool,) = self.ask("reschedule", &commands).await?;
+        let (done,): (bool,) = self.query("reschedule", &commands).await?;
         Ok(done)
     }
 
@@ -135,34 +138,34 @@ impl Queue for RedisStore {
     }
 
     async fn remove(&self, id: Uuid) -> Result<bool, StoreError> {
-        self.remove_revision(id, ANY, 0).await
+        self.remove_revision(id, ANY, NEVER).await
     }
 
     async fn entries(&self, most: usize) -> Result<Vec<QueueEntry>, StoreError> {
         self.entries_by_due(most).await
     }
 
-    async fn waiting(&self) -> Result<usize, StoreError> {
+    async fn len(&self) -> Result<usize, StoreError> {
         let mut commands = pipe();
         commands.cmd("ZCARD").arg(&self.keys.queue.due);
-        let (waiting,): (usize,) = self.ask("count the queue", &commands).await?;
+        let (waiting,): (usize,) = self.query("count the queue", &commands).await?;
         Ok(waiting)
     }
 
-    async fn oldest(&self) -> Result<Option<i64>, StoreError> {
+    async fn oldest(&self) -> Result<Option<Timestamp>, StoreError> {
         let mut commands = pipe();
         commands.cmd("ZRANGE").arg(&self.keys.queue.queued).arg(0).arg(0).arg("WITHSCORES");
-        let (first,): (Vec<(String, i64)>,) = self.ask("list the queue", &commands).await?;
-        Ok(first.first().map(|(_, queued_at)| *queued_at))
+        let (first,): (Vec<(String, i64)>,) = self.query("list the queue", &commands).await?;
+        Ok(first.first().map(|(_, queued_at)| from_unix_milliseconds(*queued_at)))
     }
 }
 
-/// An entry with how it stands; times are queued, failed and due.
+/// An entry from its record, its state, and its times in milliseconds: queued, failed, due.
 fn read(record: &str, state: Option<&str>, times: [i64; 3]) -> Option<QueueEntry> {
-    let [queued_at, failed_at, due] = times;
-    let entry = QueueEntry { queued_at, due, failed_at, ..taken_entry(record)? };
+    let [queued_at, failed_at, due] = times.map(from_unix_milliseconds);
+    let entry = QueueEntry { queued_at, due, failed_at, ..decode_entry(record)? };
     match state.and_then(|state| serde_json::from_str(state).ok()) {
-        Some(State { attempts, reason, tried }) => {
+        Some(RetryState { attempts, reason, tried }) => {
             // Requests write the record, the worker writes the state.
             let tried = tried || entry.tried;
             Some(QueueEntry { tried, attempts, reason, ..entry })
@@ -171,8 +174,9 @@ fn read(record: &str, state: Option<&str>, times: [i64; 3]) -> Option<QueueEntry
     }
 }
 
-fn state(entry: &QueueEntry) -> Result<String, Fault> {
-    serde_json::to_string(&State::of(entry)).map_err(|cause| Fault::lasting(cause.to_string()))
+fn state(entry: &QueueEntry) -> Result<String, RedisStoreError> {
+    serde_json::to_string(&RetryState::of(entry))
+        .map_err(|cause| RedisStoreError::permanent(cause.to_string()))
 }
 
 /// One of the entries that `lease.lua` answers; `None` for what a newer release wrote.
@@ -189,7 +193,7 @@ fn leased_entry(values: &[redis::Value; 6]) -> Result<Option<QueueEntry>, Parsin
 
 impl RedisStore {
     /// The entry of that id, and the time by the clock of Redis.
-    async fn get_now(&self, id: Uuid) -> Result<(Option<QueueEntry>, i64), StoreError> {
+    async fn get_now(&self, id: Uuid) -> Result<(Option<QueueEntry>, Timestamp), StoreError> {
         type Score = Option<i64>;
         type Answer = (Option<String>, Option<String>, Score, Score, Score, (i64, i64));
         let (keys, id) = (&self.keys.queue, id.to_string());
@@ -200,9 +204,9 @@ impl RedisStore {
             commands.cmd("ZSCORE").arg(scores).arg(&id);
         }
         commands.cmd("TIME");
-        let answer: Answer = self.ask("read the queue", &commands).await?;
+        let answer: Answer = self.query("read the queue", &commands).await?;
         let (record, state, queued_at, failed_at, due, (seconds, micros)) = answer;
-        let now = seconds * 1000 + micros / 1000;
+        let now = from_unix_milliseconds(seconds * 1000 + micros / 1000);
         let (Some(record), Some(due)) = (record, due) else { return Ok((None, now)) };
         let times = [queued_at, failed_at, Some(due)].map(Option::unwrap_or_default);
         Ok((read(&record, state.as_deref(), times), now))
@@ -218,8 +222,8 @@ impl RedisStore {
         bounds: &Bounds,
         moved: Option<&str>,
     ) -> Result<String, StoreError> {
-        let fault = |fault: Fault| fault.of("queue");
-        let (record, state) = (written_entry(entry).map_err(fault)?, state(entry).map_err(fault)?);
+        let fault = |fault: RedisStoreError| fault.into_store_error("queue");
+        let (record, state) = (encode_entry(entry).map_err(fault)?, state(entry).map_err(fault)?);
         let (user, session) = (entry.user_id.to_string(), entry.session_id.to_string());
         let names = &self.keys.queue;
         let of_user = format!("{}{user}", names.of_user);
@@ -243,7 +247,7 @@ impl RedisStore {
             let Bounds { entries, bytes, sessions_of_user, bytes_of_user } = bounds;
             arguments.arg(&[entries, bytes, sessions_of_user, bytes_of_user]);
         }
-        let (written,) = self.ask("queue", &commands).await?;
+        let (written,) = self.query("queue", &commands).await?;
         Ok(written)
     }
 
@@ -251,17 +255,17 @@ impl RedisStore {
         &self,
         id: Uuid,
         revision: &str,
-        queued_at: i64,
+        queued_at: Timestamp,
     ) -> Result<bool, StoreError> {
         let keys = &self.keys.queue;
         let mut commands = pipe();
         script(&mut commands, REMOVE, &keys.all())
             .arg(id.to_string())
             .arg(revision)
-            .arg(queued_at)
+            .arg(queued_at.as_millisecond())
             .arg(&keys.of_user)
             .arg(&keys.former_of_user);
-        let (removed,): (bool,) = self.ask("remove", &commands).await?;
+        let (removed,): (bool,) = self.query("remove", &commands).await?;
         Ok(removed)
     }
 }

@@ -3,22 +3,21 @@
 //! Every record begins with its version. `format` names the highest version that any record may have: a
 //! release that does not know it cannot tell who is on the list, and says so.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use super::{super::list::RevocationEntry, error::Fault};
-use crate::queue::entry::QueueEntry;
+use super::{super::list::RevocationEntry, error::RedisStoreError};
+use crate::{clock::from_unix_seconds, queue::entry::QueueEntry};
 
 /// The version of the records that are written here, and the only one that is read.
 pub(super) const VERSION: &str = "1";
 /// In place of a spared session.
 const NOBODY: &str = "-";
-/// Seconds at the end of the year 9999: Redis computes with numbers of 53 bits.
-const LATEST: i64 = 253_402_300_799;
 
 /// The keys, all of which begin with the prefix.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub(super) struct RedisKeys {
     /// The highest version of any record.
     pub(super) format: String,
     /// How many changes there have been.
@@ -38,7 +37,7 @@ pub(super) struct Keys {
     prefix: String,
 }
 
-impl Keys {
+impl RedisKeys {
     pub(super) fn new(prefix: &str) -> Self {
         let key = |name| format!("{prefix}{name}");
         Self {
@@ -112,18 +111,18 @@ impl QueueKeys {
 }
 
 /// A line of the revocation list, as `revoke.lua` takes it.
-pub(super) struct Line {
+pub(super) struct RevocationArguments {
     pub(super) key: String,
     pub(super) arguments: [String; 4],
 }
 
-impl Line {
-    pub(super) fn of(mark: RevocationEntry, keys: &Keys) -> Self {
-        let number = |seconds: i64| seconds.clamp(0, LATEST).to_string();
-        match mark {
+impl RevocationArguments {
+    pub(super) fn of(entry: RevocationEntry, keys: &RedisKeys) -> Self {
+        let number = |time: Timestamp| time.as_second().max(0).to_string();
+        match entry {
             RevocationEntry::Session { session, until } => Self {
                 key: keys.sessions.clone(),
-                arguments: [session.to_string(), String::new(), number(0), number(until)],
+                arguments: [session.to_string(), String::new(), "0".to_owned(), number(until)],
             },
             RevocationEntry::CutOff { user, spared, before, until } => Self {
                 key: keys.user(user),
@@ -131,6 +130,10 @@ impl Line {
             },
         }
     }
+}
+
+fn seconds(text: &str) -> Option<Timestamp> {
+    text.parse().ok().map(from_unix_seconds)
 }
 
 fn spared_text(spared: Option<Uuid>) -> String {
@@ -147,22 +150,22 @@ fn words(record: &str) -> Option<Vec<&str>> {
     (version == VERSION).then(|| rest.split(' ').collect())
 }
 
-fn read<T>(parsed: Option<T>) -> Result<T, Fault> {
-    parsed.ok_or_else(Fault::newer)
+fn read<T>(parsed: Option<T>) -> Result<T, RedisStoreError> {
+    parsed.ok_or_else(RedisStoreError::newer_release)
 }
 
 /// A change.
-pub(super) fn change(record: &str) -> Result<RevocationEntry, Fault> {
+pub(super) fn change(record: &str) -> Result<RevocationEntry, RedisStoreError> {
     let parsed = || match *words(record)?.as_slice() {
         ["session", session, until] => Some(RevocationEntry::Session {
             session: session.parse().ok()?,
-            until: until.parse().ok()?,
+            until: seconds(until)?,
         }),
         ["cut-off", user, spares, before, until] => Some(RevocationEntry::CutOff {
             user: user.parse().ok()?,
             spared: spared(spares).ok()?,
-            before: before.parse().ok()?,
-            until: until.parse().ok()?,
+            before: seconds(before)?,
+            until: seconds(until)?,
         }),
         _ => None,
     };
@@ -175,11 +178,11 @@ pub(super) fn session_member(session: Uuid) -> String {
 }
 
 /// A member of the sorted set and its score.
-pub(super) fn session(member: &str, until: &str) -> Result<RevocationEntry, Fault> {
+pub(super) fn session(member: &str, until: &str) -> Result<RevocationEntry, RedisStoreError> {
     let parsed = || match *words(member)?.as_slice() {
         [session] => Some(RevocationEntry::Session {
             session: session.parse().ok()?,
-            until: until.parse().ok()?,
+            until: seconds(until)?,
         }),
         _ => None,
     };
@@ -187,13 +190,17 @@ pub(super) fn session(member: &str, until: &str) -> Result<RevocationEntry, Faul
 }
 
 /// A user's cut-off: the spared session and the rest.
-pub(super) fn cut_off(user: Uuid, spares: &str, record: &str) -> Result<RevocationEntry, Fault> {
+pub(super) fn cut_off(
+    user: Uuid,
+    spares: &str,
+    record: &str,
+) -> Result<RevocationEntry, RedisStoreError> {
     let parsed = || match *words(record)?.as_slice() {
         [before, until] => Some(RevocationEntry::CutOff {
             user,
             spared: spared(spares).ok()?,
-            before: before.parse().ok()?,
-            until: until.parse().ok()?,
+            before: seconds(before)?,
+            until: seconds(until)?,
         }),
         _ => None,
     };
@@ -201,59 +208,60 @@ pub(super) fn cut_off(user: Uuid, spares: &str, record: &str) -> Result<Revocati
 }
 
 /// A member of the sorted set of users.
-pub(super) fn user(member: &str) -> Result<Uuid, Fault> {
+pub(super) fn user(member: &str) -> Result<Uuid, RedisStoreError> {
     read(member.parse().ok())
 }
 
 /// Whether records of this format can be read here; none is one that nobody has written yet.
-pub(super) fn readable(format: Option<&str>) -> Result<(), Fault> {
+pub(super) fn readable(format: Option<&str>) -> Result<(), RedisStoreError> {
     read(format.is_none_or(|format| format == VERSION).then_some(()))
 }
 
 /// A failed logout, to be written.
-pub(super) fn written<T: Serialize>(value: &T) -> Result<String, Fault> {
-    versioned(VERSION, value)
+pub(super) fn encode<T: Serialize>(value: &T) -> Result<String, RedisStoreError> {
+    encode_versioned(VERSION, value)
 }
 
 /// The same, read again. `None` for what a newer release wrote, which that will see to.
-pub(super) fn taken<T: DeserializeOwned>(record: &str) -> Option<T> {
-    read_versioned(VERSION, record)
+pub(super) fn decode<T: DeserializeOwned>(record: &str) -> Option<T> {
+    decode_versioned(VERSION, record)
 }
 
 /// The version of entries of the queue.
 const ENTRY_VERSION: &str = "2";
 
 /// An entry of the queue, to be written.
-pub(super) fn written_entry(entry: &QueueEntry) -> Result<String, Fault> {
-    versioned(ENTRY_VERSION, entry)
+pub(super) fn encode_entry(entry: &QueueEntry) -> Result<String, RedisStoreError> {
+    encode_versioned(ENTRY_VERSION, entry)
 }
 
 /// The same, read again. `None` for what a newer release wrote.
-pub(super) fn taken_entry(record: &str) -> Option<QueueEntry> {
-    read_versioned(ENTRY_VERSION, record)
+pub(super) fn decode_entry(record: &str) -> Option<QueueEntry> {
+    decode_versioned(ENTRY_VERSION, record)
 }
 
 /// What changes of an entry at each try. Times are scores of sorted sets.
 #[derive(Serialize, Deserialize)]
-pub(super) struct State {
+pub(super) struct RetryState {
     pub(super) attempts: u32,
     pub(super) reason: String,
     pub(super) tried: bool,
 }
 
-impl State {
+impl RetryState {
     pub(super) fn of(entry: &QueueEntry) -> Self {
         let QueueEntry { attempts, ref reason, tried, .. } = *entry;
         Self { attempts, reason: reason.clone(), tried }
     }
 }
 
-fn versioned<T: Serialize>(version: &str, value: &T) -> Result<String, Fault> {
+fn encode_versioned<T: Serialize>(version: &str, value: &T) -> Result<String, RedisStoreError> {
     let json = serde_json::to_string(value);
-    json.map(|json| format!("{version} {json}")).map_err(|cause| Fault::lasting(cause.to_string()))
+    json.map(|json| format!("{version} {json}"))
+        .map_err(|cause| RedisStoreError::permanent(cause.to_string()))
 }
 
-fn read_versioned<T: DeserializeOwned>(expected: &str, record: &str) -> Option<T> {
+fn decode_versioned<T: DeserializeOwned>(expected: &str, record: &str) -> Option<T> {
     let (version, json) = record.split_once(' ')?;
     let value = (version == expected).then(|| serde_json::from_str(json).ok()).flatten();
     if value.is_none() {

@@ -5,13 +5,14 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::super::list::{RevocationEntry, RevocationList};
 use crate::session::token::Claims;
 
 /// How late an instance may be: a copy that was complete as of then, or later, is trusted.
-pub const BOUND: Duration = Duration::from_secs(2);
+pub const STALENESS_BOUND: Duration = Duration::from_secs(2);
 
 /// Holds everything that this instance ever knew, until it is outlived: a Redis that lost its data makes
 /// nobody forget.
@@ -46,23 +47,23 @@ impl Replica {
         }
     }
 
-    pub(super) fn enter(&self, mark: RevocationEntry) {
-        self.list.enter(mark);
+    pub(super) fn insert(&self, entry: RevocationEntry) {
+        self.list.insert(entry);
     }
 
     /// Whoever it refuses is on the list, however old it is.
-    pub(super) fn refuses(&self, claims: &Claims, now: i64) -> bool {
+    pub(super) fn refuses(&self, claims: &Claims, now: Timestamp) -> bool {
         self.list.refuses(claims, now)
     }
 
-    /// Whether it holds everything that was on the list [`BOUND`] ago.
-    pub(super) fn trusted(&self) -> bool {
+    /// Whether it holds everything that was on the list [`STALENESS_BOUND`] ago.
+    pub(super) fn is_trusted(&self) -> bool {
         self.within_bound(&self.complete)
     }
 
     /// A newer release wrote something: from now on nobody can tell, not even by asking, or all is well
     /// again.
-    pub(super) fn is_unreadable(&self, unreadable: bool) {
+    pub(super) fn set_unreadable(&self, unreadable: bool) {
         self.unreadable.store(unreadable, Ordering::Release);
         if unreadable {
             self.distrust();
@@ -70,15 +71,15 @@ impl Replica {
         }
     }
 
-    pub(super) fn unreadable(&self) -> bool {
+    pub(super) fn is_unreadable(&self) -> bool {
         self.unreadable.load(Ordering::Acquire)
     }
 
     /// It held everything that was on the list at that time.
-    pub(super) fn was_complete(&self, at: Instant) {
+    pub(super) fn mark_complete(&self, at: Instant) {
         self.complete.store(self.since_start(at), Ordering::Release);
         self.was_read.store(true, Ordering::Release);
-        self.was_answered(at);
+        self.record_answer(at);
     }
 
     /// Something is missing.
@@ -87,13 +88,13 @@ impl Replica {
     }
 
     /// Redis could tell who is on the list at that time.
-    pub(super) fn was_answered(&self, at: Instant) {
+    pub(super) fn record_answer(&self, at: Instant) {
         self.answered.fetch_max(self.since_start(at), Ordering::AcqRel);
     }
 
     /// Whether it, or Redis, can tell who is on the list. Before the whole list was read once, each request
     /// would ask Redis: a load balancer should wait for that.
-    pub(super) fn ready(&self) -> bool {
+    pub(super) fn is_ready(&self) -> bool {
         self.was_read.load(Ordering::Acquire)
             && (self.within_bound(&self.complete) || self.within_bound(&self.answered))
     }
@@ -104,26 +105,26 @@ impl Replica {
     }
 
     /// The list could not be followed.
-    pub(super) fn has_failed(&self) {
+    pub(super) fn mark_failed(&self) {
         self.failed.store(true, Ordering::Release);
     }
 
     /// Something could not be written.
-    pub(super) fn is_ahead(&self) {
+    pub(super) fn mark_ahead(&self) {
         self.ahead.store(true, Ordering::Release);
     }
 
-    pub(super) fn ahead(&self) -> bool {
+    pub(super) fn is_ahead(&self) -> bool {
         self.ahead.load(Ordering::Acquire)
     }
 
     /// What could not be written until now is about to be.
-    pub(super) fn catching_up(&self) {
+    pub(super) fn clear_ahead(&self) {
         self.ahead.store(false, Ordering::Release);
     }
 
     fn within_bound(&self, time: &AtomicU64) -> bool {
-        let bound = u64::try_from(BOUND.as_millis()).unwrap_or(u64::MAX);
+        let bound = u64::try_from(STALENESS_BOUND.as_millis()).unwrap_or(u64::MAX);
         match time.load(Ordering::Acquire) {
             0 => false,
             time => self.since_start(Instant::now()).saturating_sub(time) < bound,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use logout_gateway::store::redis::BOUND;
+use logout_gateway::store::redis::STALENESS_BOUND;
 use serde_json::json;
 
 use super::{Pair, assert_revoked, refused_within_the_bound, verify_here, verify_there};
@@ -23,7 +23,11 @@ async fn unknown_within_the_bound(since: Instant, request: &Request) {
             assert_error(&reply, 503, "NOT_READY", Some("store"));
             return;
         }
-        assert!(asked.duration_since(since) < BOUND, "let in after {:?}", since.elapsed());
+        assert!(
+            asked.duration_since(since) < STALENESS_BOUND,
+            "let in after {:?}",
+            since.elapsed()
+        );
     }
 }
 
@@ -200,7 +204,7 @@ async fn a_full_redis_locks_nobody_out_and_hears_of_logouts() {
     let full: String = pair.redis.ask(&["CONFIG", "SET", "maxmemory", "1"]);
     assert_eq!(full, "OK");
     let since = Instant::now();
-    while since.elapsed() < BOUND + BOUND / 2 {
+    while since.elapsed() < STALENESS_BOUND + STALENESS_BOUND / 2 {
         for request in pair.both(&alive) {
             assert_eq!(request.send().await.status, 200);
         }

@@ -3,7 +3,10 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use gotrue_mock::Tokens;
-use logout_gateway::{clock::Clock, session::token::Claims};
+use logout_gateway::{
+    clock::{Clock, from_unix_seconds},
+    session::token::Claims,
+};
 use rlimit::{Resource, prlimit};
 use serde_json::json;
 use tempfile::TempDir;
@@ -97,7 +100,7 @@ async fn a_full_disk_is_a_failed_logout_and_never_a_promise() {
         fs::copy(&path, &copy).unwrap();
         let Ok(copy) = open(&copy).await else { return false };
         for claims in failed.iter().map(claims) {
-            if !copy.is_revoked(&claims, claims.exp - 1).await.unwrap() {
+            if !copy.is_revoked(&claims, from_unix_seconds(claims.exp - 1)).await.unwrap() {
                 return false;
             }
         }

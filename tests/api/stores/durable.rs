@@ -1,6 +1,7 @@
 //! Promises of a durable store: what it has answered is there at the next opening.
 
 use logout_gateway::{
+    clock::from_unix_seconds,
     config::Scope,
     queue::entry::QueueEntry,
     store::{FAILURES_KEPT_OF_USER, failure::Failure},
@@ -57,7 +58,7 @@ pub(super) async fn what_was_forgotten_stays_forgotten(place: &Place) {
     let [early, late] = [session(now - 10), session(now - 10)];
     log_out(&*store, &early, Scope::Global, now).await;
     log_out(&*store, &late, Scope::Global, now + 1).await;
-    store.purge_expired(now + 86_400).await.unwrap();
+    store.purge_expired(from_unix_seconds(now + 86_400)).await.unwrap();
     drop(store);
     let store = place.open().await;
     for (claims, kept) in [(&early, false), (&late, true)] {
@@ -72,7 +73,7 @@ pub(super) async fn failures_survive_in_their_order(place: &Place) {
     for part in 0..3 {
         let store = place.open().await;
         let some: Vec<_> = (part * 4..part * 4 + 4).map(numbered).collect();
-        store.note(&some).await.unwrap();
+        store.append_failures(&some).await.unwrap();
         noted.extend(some);
     }
     noted.reverse();
@@ -83,7 +84,7 @@ pub(super) async fn the_last_failures_of_a_user_survive(place: &Place) {
     let of_user = |n| Failure { user_id: numbered(0).user_id, ..numbered(n) };
     let mut noted: Vec<_> = (0..FAILURES_KEPT_OF_USER + 30).map(of_user).collect();
     for some in noted.chunks(65) {
-        place.open().await.note(some).await.unwrap();
+        place.open().await.append_failures(some).await.unwrap();
     }
     noted.reverse();
     noted.truncate(FAILURES_KEPT_OF_USER);
@@ -107,7 +108,7 @@ pub(super) async fn facts_survive(place: &Place) {
     drop(store);
     let store = place.open().await;
     let kept = store.clone();
-    let keeping = tokio::spawn(async move { kept.keep().await });
+    let keeping = tokio::spawn(async move { kept.run().await });
     let facts_are_there = async || store.list().len() == 2;
     crate::harness::eventually("the list is read", facts_are_there).await;
     assert_facts(&*store, &facts, now);

@@ -1,9 +1,10 @@
 //! Entries of the release before this one: it wrote neither when an access token expires nor when a proven
 //! session asked last, and counted the sessions of each user in another way.
 
+use jiff::Timestamp;
 use logout_gateway::{
     config::{Scope, StoreAddress},
-    queue::entry::QueueEntry,
+    queue::entry::{NEVER, QueueEntry},
 };
 use redb::{Database, ReadableTable as _, TableDefinition};
 use serde_json::Value;
@@ -50,14 +51,14 @@ async fn assert_kept(place: &Place, entries: &[QueueEntry; 2]) {
     let queue = Queued::open(place).await;
     let [proven, stale] = entries;
     let known = queue.get(proven).await;
-    assert_eq!((known.renewed_at, known.credentials[0].exp), (0, 0));
+    assert_eq!((known.renewed_at, known.credentials[0].exp), (NEVER, 0));
     assert!(!known.is_stale() && queue.get(stale).await.is_stale());
     for entry in entries {
         let session = entry.session_id;
         queue.enqueue(&asked(entry.user_id, session, Scope::Local, "b", true), NOW).await;
         let merged = queue.get(entry).await;
         assert_eq!(names(&merged), ["b", "a"]);
-        assert_ne!(merged.renewed_at, 0);
+        assert_ne!(merged.renewed_at, NEVER);
     }
     drop(queue);
     let found = totals(&place.address).await;
@@ -108,7 +109,11 @@ async fn a_file_of_the_release_before_is_read_and_counted() {
 async fn what_the_release_before_queued_in_redis_is_read_and_counted() {
     let server = RedisServer::start().await;
     let key = |name: &str| format!("logout-gateway:queue:2:{name}");
-    let place = Place { address: redis::address(&server), clock: || 5, _ground: Box::new(()) };
+    let place = Place {
+        address: redis::address(&server),
+        clock: || Timestamp::constant(5, 0),
+        _ground: Box::new(()),
+    };
     let entries = two_entries(&place).await;
     let user = entries[0].user_id;
     server.ask::<()>(&["DEL", &key(&format!("of-user:{user}"))]);

@@ -1,13 +1,16 @@
 //! Promises of the failure log.
 
-use logout_gateway::store::{FAILURES_KEPT, FAILURES_KEPT_OF_USER, Store, failure::Failure};
+use logout_gateway::{
+    clock::from_unix_seconds,
+    store::{FAILURES_KEPT, FAILURES_KEPT_OF_USER, Store, failure::Failure},
+};
 use uuid::Uuid;
 
 use super::Place;
 
 pub(super) fn numbered(number: usize) -> Failure {
     Failure {
-        time: 1_800_000_000 + i64::try_from(number).unwrap(),
+        time: from_unix_seconds(1_800_000_000 + i64::try_from(number).unwrap()),
         request_id: number.to_string(),
         route: "/api/auth/logout".to_owned(),
         scope: "local".to_owned(),
@@ -29,10 +32,10 @@ pub(super) async fn failures_come_newest_first(place: &Place) {
     let store = place.open().await;
     assert_eq!(all(&*store).await, []);
     let mut failures: Vec<Failure> = (0..7).map(numbered).collect();
-    store.note(&[]).await.unwrap();
-    store.note(&failures[..1]).await.unwrap();
-    store.note(&failures[1..5]).await.unwrap();
-    store.note(&failures[5..]).await.unwrap();
+    store.append_failures(&[]).await.unwrap();
+    store.append_failures(&failures[..1]).await.unwrap();
+    store.append_failures(&failures[1..5]).await.unwrap();
+    store.append_failures(&failures[5..]).await.unwrap();
     failures.reverse();
     assert_eq!(all(&*store).await, failures);
     assert_eq!(store.failures(3).await.unwrap(), failures[..3]);
@@ -43,14 +46,14 @@ pub(super) async fn the_last_ten_thousand_failures_are_kept(place: &Place) {
     let store = place.open().await;
     let mut failures: Vec<Failure> = (0..FAILURES_KEPT + 300).map(numbered).collect();
     for some in failures.chunks(256) {
-        store.note(some).await.unwrap();
+        store.append_failures(some).await.unwrap();
     }
     failures.reverse();
     failures.truncate(FAILURES_KEPT);
     assert!(all(&*store).await == failures, "the last ones, newest first");
     // More at once than are kept at all.
     let mut failures: Vec<Failure> = (0..=FAILURES_KEPT).map(numbered).collect();
-    store.note(&failures).await.unwrap();
+    store.append_failures(&failures).await.unwrap();
     failures.reverse();
     failures.truncate(FAILURES_KEPT);
     assert!(all(&*store).await == failures, "the last ones, newest first");
@@ -62,7 +65,7 @@ pub(super) async fn failures_noted_at_once_are_all_kept_in_their_order(place: &P
         let store = store.clone();
         tokio::spawn(async move {
             for number in 0..8 {
-                store.note(&[numbered(n * 100 + number)]).await.unwrap();
+                store.append_failures(&[numbered(n * 100 + number)]).await.unwrap();
             }
         })
     });
@@ -89,7 +92,7 @@ pub(super) async fn the_last_hundred_failures_of_a_user_are_kept(place: &Place) 
         let failures: Vec<_> =
             (0..count).map(|n| of_user(numbered(expected.len() + n), 7 << 64)).collect();
         for some in failures.chunks(together) {
-            store.note(some).await.unwrap();
+            store.append_failures(some).await.unwrap();
         }
         expected.extend(failures);
         let last = expected.iter().rev().take(FAILURES_KEPT_OF_USER).cloned();
@@ -102,20 +105,23 @@ pub(super) async fn one_user_pushes_out_no_failures_of_others(place: &Place) {
     let mut others: Vec<Failure> =
         (0..FAILURES_KEPT - FAILURES_KEPT_OF_USER).map(numbered).collect();
     for some in others.chunks(500) {
-        store.note(some).await.unwrap();
+        store.append_failures(some).await.unwrap();
     }
     let one: Vec<Failure> = (0..1_000).map(|n| of_user(numbered(n), 7 << 64)).collect();
     for some in one.chunks(100) {
-        store.note(some).await.unwrap();
+        store.append_failures(some).await.unwrap();
     }
     others.reverse();
     let kept = all(&*store).await;
     assert!(kept[..FAILURES_KEPT_OF_USER].iter().eq(one.iter().rev().take(FAILURES_KEPT_OF_USER)));
     assert!(kept[FAILURES_KEPT_OF_USER..] == others);
     // Of those that were pushed out, none counts any more.
-    store.note(&(0..500).map(|n| numbered(n + 500_000)).collect::<Vec<_>>()).await.unwrap();
+    store
+        .append_failures(&(0..500).map(|n| numbered(n + 500_000)).collect::<Vec<_>>())
+        .await
+        .unwrap();
     let again: Vec<Failure> = (0..10).map(numbered).collect();
-    store.note(&again).await.unwrap();
+    store.append_failures(&again).await.unwrap();
     assert_eq!(all(&*store).await.len(), FAILURES_KEPT);
     assert!(all(&*store).await[..10].iter().eq(again.iter().rev()));
 }

@@ -1,15 +1,16 @@
 //! Entries of the first release, as it wrote them: read once, kept, and merged by session and scope.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, RandomizedNonceKey};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::Timestamp;
 use logout_gateway::{
     config::{Scope, Secrets},
     key_derivation::derive,
     queue::{
         credentials::Seal,
-        entry::{QueueEntry, entry_id},
+        entry::{NEVER, QueueEntry, entry_id},
     },
 };
 use redb::{Database, TableDefinition};
@@ -36,14 +37,14 @@ pub(super) struct Old {
     pub(super) verified: bool,
     pub(super) tried: bool,
     pub(super) attempts: u32,
-    pub(super) queued_at: i64,
-    pub(super) due: i64,
+    pub(super) queued_at: Timestamp,
+    pub(super) due: Timestamp,
     pub(super) access_token: String,
 }
 
 impl Old {
     /// Of a session, so long ago in milliseconds.
-    pub(super) fn new(user: Uuid, session: Uuid, age: i64, access_token: &str) -> Self {
+    pub(super) fn new(user: Uuid, session: Uuid, age: u64, access_token: &str) -> Self {
         Self {
             id: Uuid::new_v4(),
             user,
@@ -52,8 +53,8 @@ impl Old {
             verified: true,
             tried: false,
             attempts: 0,
-            queued_at: now() - age,
-            due: now() - age,
+            queued_at: now() - Duration::from_millis(age),
+            due: now() - Duration::from_millis(age),
             access_token: access_token.to_owned(),
         }
     }
@@ -61,6 +62,7 @@ impl Old {
     /// The JSON that the first release wrote after the version, member by member.
     pub(super) fn json(&self) -> String {
         let Self { id, user, session, verified, tried, attempts, queued_at, due, .. } = self;
+        let [queued_at, due] = [queued_at, due].map(|time| time.as_millisecond());
         let (scope, (key_id, sealed)) = (self.scope.as_str(), self.sealed());
         format!(
             r#"{{"id":"{id}","request_id":"an old request","route":"/logout","scope":"{scope}","user_id":"{user}","session_id":"{session}","verified":{verified},"tried":{tried},"queued_at":{queued_at},"due":{due},"attempts":{attempts},"reason":"auth_service_error","key_id":"{key_id}","sealed":"{sealed}"}}"#
@@ -124,7 +126,7 @@ pub(super) fn assert_merged(all: &[QueueEntry], old: &[Old; 5]) {
         let entry = of(old);
         assert_eq!(opened(entry), tokens);
         assert_eq!((entry.queued_at, entry.tried), (old.queued_at, tried), "{tokens:?}");
-        assert_eq!((entry.attempts, entry.failed_at), (attempts, 0), "{tokens:?}");
+        assert_eq!((entry.attempts, entry.failed_at), (attempts, NEVER), "{tokens:?}");
         assert_eq!((&*entry.request_id, &*entry.route), ("an old request", "/logout"));
         assert_eq!((entry.user_id, entry.session_id), (old.user, old.session));
         assert_eq!(entry.scope, old.scope.as_str());
@@ -157,8 +159,8 @@ fn write_file(path: &Path, old: &[Old], ended: &logout_gateway::session::token::
         for old in old {
             let record = [&[1], old.json().as_bytes()].concat();
             queue.insert(old.id.as_u128(), &*record).unwrap();
-            due.insert((old.due, old.id.as_u128()), ()).unwrap();
-            queued.insert((old.queued_at, old.id.as_u128()), ()).unwrap();
+            due.insert((old.due.as_millisecond(), old.id.as_u128()), ()).unwrap();
+            queued.insert((old.queued_at.as_millisecond(), old.id.as_u128()), ()).unwrap();
         }
         let until = list::now() + 86_400;
         let mut sessions = transaction.open_table(SESSIONS).unwrap();
@@ -216,6 +218,6 @@ async fn a_file_of_the_first_release_is_read_kept_and_merged() {
     // Its failures count for their users, too.
     let store = opening::open(path).await.unwrap();
     let more: Vec<_> = (0..100).map(numbered).map(|f| failures::of_user(f, 0)).collect();
-    store.note(&more).await.unwrap();
+    store.append_failures(&more).await.unwrap();
     assert_eq!(failures::all(&*store).await.len(), 100, "the older five are pushed out");
 }

@@ -1,12 +1,9 @@
 //! Promises of the revocation list.
 
-use std::{
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use logout_gateway::{
-    clock::Clock,
+    clock::{Clock, from_unix_seconds},
     config::Scope,
     session::token::Claims,
     store::{
@@ -50,20 +47,20 @@ fn issued(claims: &Claims, iat: i64) -> Claims {
 }
 
 pub(super) async fn log_out(store: &dyn Store, claims: &Claims, scope: Scope, at: i64) {
-    let date = UNIX_EPOCH + Duration::from_secs(at.unsigned_abs());
-    let revocation = Revocation::new(claims, scope, date, at, LIFETIME);
+    let at = from_unix_seconds(at);
+    let revocation = Revocation::new(claims, scope, at, at, LIFETIME);
     store.revoke(&revocation).await.unwrap();
 }
 
 /// A logout that GoTrue did not confirm.
 pub(super) async fn log_out_unconfirmed(store: &dyn Store, claims: &Claims, scope: Scope, at: i64) {
-    let date = UNIX_EPOCH + Duration::from_secs(at.unsigned_abs());
-    let revocation = Revocation::new(claims, scope, date, at, LIFETIME).unconfirmed();
+    let at = from_unix_seconds(at);
+    let revocation = Revocation::new(claims, scope, at, at, LIFETIME).unconfirmed();
     store.revoke(&revocation).await.unwrap();
 }
 
 pub(super) async fn refuses(store: &dyn Store, claims: &Claims, now: i64) -> bool {
-    store.is_revoked(claims, now).await.unwrap()
+    store.is_revoked(claims, from_unix_seconds(now)).await.unwrap()
 }
 
 pub(super) async fn local_ends_the_session_and_no_other(place: &Place) {
@@ -160,9 +157,9 @@ pub(super) async fn what_no_token_can_match_is_forgotten_and_nothing_else(place:
     let [early, late] = [session(now - 10), session(now - 10)];
     log_out(&*store, &early, Scope::Global, now).await;
     log_out(&*store, &late, Scope::Global, now + 1).await;
-    store.purge_expired(now + DAY - 1).await.unwrap();
+    store.purge_expired(from_unix_seconds(now + DAY - 1)).await.unwrap();
     assert!(refuses(&*store, &early, now).await);
-    store.purge_expired(now + DAY).await.unwrap();
+    store.purge_expired(from_unix_seconds(now + DAY)).await.unwrap();
     for (claims, kept) in [(&early, false), (&late, true)] {
         // Asked as of an earlier time, so that it is not merely over.
         assert_eq!(refuses(&*store, claims, now).await, kept);
@@ -179,7 +176,9 @@ pub(super) async fn with_facts(store: &dyn Store, now: i64) -> [Claims; 2] {
 }
 
 pub(super) fn assert_facts(store: &dyn Store, [ended, asking]: &[Claims; 2], now: i64) {
-    let holds = |fact, claims: &Claims| store.list().holds_fact(fact, claims.session_id, now);
+    let holds = |fact, claims: &Claims| {
+        store.list().has_fact(fact, claims.session_id, from_unix_seconds(now))
+    };
     assert!(holds(SessionFact::Ended, ended) && !holds(SessionFact::Ended, asking));
     let counted = SessionFact::CutOffCounted;
     assert!(holds(counted, asking) && !holds(counted, ended));
@@ -197,7 +196,12 @@ pub(super) async fn facts_are_held_and_refuse_nothing(place: &Place) {
     let hoping = session(now - 10);
     log_out_unconfirmed(&*store, &hoping, Scope::Local, now).await;
     assert!(refuses(&*store, &hoping, now).await);
-    let is_ended = store.list().holds_fact(SessionFact::Ended, hoping.session_id, now);
+    let is_ended =
+        store.list().has_fact(SessionFact::Ended, hoping.session_id, from_unix_seconds(now));
     assert!(!is_ended && store.list().len() == 3);
-    assert!(!store.list().holds_fact(SessionFact::Ended, ended.session_id, now + DAY));
+    assert!(!store.list().has_fact(
+        SessionFact::Ended,
+        ended.session_id,
+        from_unix_seconds(now + DAY)
+    ));
 }

@@ -11,7 +11,7 @@ use super::{
 
 /// Asserts that the queue has these entries and the failure log so many lines, for who looks into it.
 async fn assert_seen(path: &Path, entries: &[QueueEntry], failures: usize) {
-    let seen = store::look_into(&StoreAddress::File(path.to_owned())).await.unwrap();
+    let seen = store::read_only(&StoreAddress::File(path.to_owned())).await.unwrap();
     assert_eq!(seen.entries.unwrap(), entries);
     assert_eq!(seen.failures, (0..failures).rev().map(numbered).collect::<Vec<_>>());
 }
@@ -23,7 +23,7 @@ async fn a_file_is_looked_into_while_it_is_held_and_when_not() {
     let mut entries = Vec::new();
     for count in 1..5 {
         entries.push(put(&*store, Duration::from_secs(count)).await);
-        store.note(&[numbered(entries.len() - 1)]).await.unwrap();
+        store.append_failures(&[numbered(entries.len() - 1)]).await.unwrap();
         assert_seen(&path, &entries, entries.len()).await;
     }
     // What a kill leaves has to be repaired first.
@@ -40,7 +40,7 @@ async fn a_look_at_what_is_no_store_is_told_and_creates_none() {
     let text = directory.path().join("text");
     fs::write(&text, "no store at all\n".repeat(10_000)).unwrap();
     for (path, words) in [(&path, "check the path"), (&text, "no store of a gateway")] {
-        let told = store::look_into(&StoreAddress::File(path.clone())).await.unwrap_err();
+        let told = store::read_only(&StoreAddress::File(path.clone())).await.unwrap_err();
         assert!(told.0.contains(words) && told.0.contains(path.to_str().unwrap()), "{told}");
     }
     assert!(!path.exists());

@@ -51,7 +51,7 @@ async fn entries(store: &dyn Store) -> Vec<QueueEntry> {
 async fn filled(path: &Path) -> Claims {
     let (store, ended) = (open(path).await.unwrap(), session(now() - 10));
     log_out(&*store, &ended, Scope::Global, now()).await;
-    store.note(&[numbered(0)]).await.unwrap();
+    store.append_failures(&[numbered(0)]).await.unwrap();
     put(&*store, NOW).await;
     ended
 }

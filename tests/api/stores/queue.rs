@@ -7,13 +7,13 @@ pub(super) mod order;
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use logout_gateway::{
     clock::Clock,
     config::Scope,
     queue::{
         bounds::{Bounds, QueueFullError},
-        enqueue::milliseconds,
-        entry::{QueueEntry, SealedCredentials, entry_id},
+        entry::{NEVER, QueueEntry, SealedCredentials, entry_id},
     },
     store::{Queue, Store},
 };
@@ -32,9 +32,8 @@ pub(super) const MOMENT: Duration = Duration::from_millis(1);
 /// Entries are due at once.
 pub(super) const NOW: Duration = Duration::ZERO;
 
-/// Milliseconds since the Unix epoch.
-pub(super) fn now() -> i64 {
-    milliseconds(Clock::system().now())
+pub(super) fn now() -> Timestamp {
+    Clock::system().now()
 }
 
 fn credentials(name: &str, proven: bool) -> SealedCredentials {
@@ -66,10 +65,10 @@ pub(super) fn asked(
         session_id: session,
         tried: false,
         was_over: false,
-        queued_at: 0,
-        renewed_at: 0,
-        due: 0,
-        failed_at: 0,
+        queued_at: NEVER,
+        renewed_at: NEVER,
+        due: NEVER,
+        failed_at: NEVER,
         attempts: 0,
         reason: "auth_service_error".to_owned(),
         revision: 0,
@@ -94,7 +93,7 @@ pub(super) fn ids(entries: &[QueueEntry]) -> Vec<Uuid> {
 /// A store's queue, and the clock of its gateway.
 pub(super) struct Queued {
     pub(super) store: Arc<dyn Store>,
-    clock: fn() -> i64,
+    clock: fn() -> Timestamp,
 }
 
 impl Queued {
@@ -173,14 +172,13 @@ impl Queued {
     }
 
     pub(super) async fn len(&self) -> usize {
-        self.queue().waiting().await.unwrap()
+        self.queue().len().await.unwrap()
     }
 }
 
 /// Asserts that a time of the store is `pause` after a moment between then and now.
 #[track_caller]
-pub(super) fn assert_after(time: i64, pause: Duration, then: i64) {
-    let pause = i64::try_from(pause.as_millis()).unwrap();
+pub(super) fn assert_after(time: Timestamp, pause: Duration, then: Timestamp) {
     assert!((then + pause..=now() + pause).contains(&time), "{time}, {then} to {}", now());
 }
 

@@ -9,13 +9,15 @@ mod versions;
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use logout_gateway::{
+    clock::from_unix_seconds,
     config::{Scope, StoreAddress},
     session::token::Claims,
-    store::{self, Store, StoreError, list::Revocation, redis::BOUND},
+    store::{self, Store, StoreError, list::Revocation, redis::STALENESS_BOUND},
 };
 use tokio::task::JoinHandle;
 
@@ -33,7 +35,11 @@ every_durable_store! { place().await }
 async fn place() -> Place {
     let server = RedisServer::start().await;
     // Redis has a clock of its own: what the gateway takes for the time is wrong by decades.
-    Place { address: address(&server), clock: || 5, _ground: Box::new(server) }
+    Place {
+        address: address(&server),
+        clock: || Timestamp::constant(5, 0),
+        _ground: Box::new(server),
+    }
 }
 
 pub(super) fn address(server: &RedisServer) -> StoreAddress {
@@ -43,8 +49,8 @@ pub(super) fn address(server: &RedisServer) -> StoreAddress {
 const DAY: i64 = 86_400;
 
 fn revocation(claims: &Claims, scope: Scope, at: i64) -> Revocation {
-    let cut_off = UNIX_EPOCH + Duration::from_secs(at.unsigned_abs());
-    Revocation::new(claims, scope, cut_off, at, Duration::from_hours(1))
+    let at = from_unix_seconds(at);
+    Revocation::new(claims, scope, at, at, Duration::from_hours(1))
 }
 
 /// A store as a gateway has it, which follows what others do.
@@ -57,17 +63,17 @@ impl Followed {
     async fn open(server: &RedisServer) -> Self {
         let store = store::open(&address(server)).await.unwrap();
         let kept = store.clone();
-        Self { store, following: tokio::spawn(async move { kept.keep().await }) }
+        Self { store, following: tokio::spawn(async move { kept.run().await }) }
     }
 
     async fn answers(&self, claims: &Claims) -> Result<bool, StoreError> {
-        self.store.is_revoked(claims, now()).await
+        self.store.is_revoked(claims, from_unix_seconds(now())).await
     }
 
     /// Waits until its copy holds everything that is on the list now.
     async fn knows_all(&self, server: &RedisServer) {
         let since = Instant::now();
-        eventually("the bound is over", async || since.elapsed() > BOUND).await;
+        eventually("the bound is over", async || since.elapsed() > STALENESS_BOUND).await;
         self.follows(server).await;
     }
 
@@ -197,7 +203,7 @@ async fn a_queue_is_listed_that_is_too_large_to_come_at_once() {
     let entries = store.queue().unwrap().entries(usize::MAX).await.unwrap();
     assert_eq!(entries.len(), 3_000);
     for (n, entry) in (1_u32..).zip(&entries) {
-        assert_eq!((entry.due, entry.id.as_u128() >> 96), (n.into(), n.into()));
+        assert_eq!((entry.due.as_millisecond(), entry.id.as_u128() >> 96), (n.into(), n.into()));
     }
     let some = store.queue().unwrap().entries(2_999).await.unwrap();
     assert_eq!(some.last(), Some(&entries[2_998]));
@@ -213,10 +219,10 @@ async fn what_no_token_can_match_leaves_redis_but_no_clock_alone_decides() {
     log_out(&*store, &alive, Scope::Global, now()).await;
     let count = |set: &str| server.ask::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
     assert_eq!((count("sessions"), count("users")), (4, 2));
-    store.purge_expired(now()).await.unwrap();
+    store.purge_expired(from_unix_seconds(now())).await.unwrap();
     assert_eq!((count("sessions"), count("users")), (2, 1));
     // This gateway's clock is a year ahead.
-    store.purge_expired(now() + 365 * DAY).await.unwrap();
+    store.purge_expired(from_unix_seconds(now() + 365 * DAY)).await.unwrap();
     assert_eq!((count("sessions"), count("users")), (2, 1));
     let fresh = store::open(&address(&server)).await.unwrap();
     assert!(refuses(&*fresh, &alive, now()).await);

@@ -132,8 +132,8 @@ impl Reply<'_> {
         (code, cause): (Option<&str>, &Error),
         upstream_status: Option<u16>,
     ) {
-        self.app.failures.note(Failure {
-            time: self.app.logout.clock.unix_seconds(),
+        self.app.failures.record(Failure {
+            time: self.app.logout.clock.now_in_seconds(),
             request_id: self.call.request_id().to_owned(),
             route: self.contract.path().to_owned(),
             scope: scope.as_str().to_owned(),

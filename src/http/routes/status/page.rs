@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use humantime::format_duration;
+use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{Status, Waiting, chart::picture};
 use crate::{
     http::error::Error,
-    report::{FailedLogout, rfc3339},
     session::jwks::Algorithms,
-    store::StoreError,
+    store::{StoreError, failure::Failure},
     telemetry::metrics::last_hour::MINUTES,
 };
 
@@ -150,7 +150,7 @@ fn why(entries: usize, reasons: &BTreeMap<String, usize>) -> Markup {
     }
 }
 
-fn failures(failures: &Result<Vec<FailedLogout>, StoreError>) -> Markup {
+fn failures(failures: &Result<Vec<Failure>, StoreError>) -> Markup {
     html! {
         @match failures {
             Err(_) => (unread()),
@@ -163,7 +163,7 @@ fn failures(failures: &Result<Vec<FailedLogout>, StoreError>) -> Markup {
     }
 }
 
-fn row(failure: &FailedLogout) -> Markup {
+fn row(failure: &Failure) -> Markup {
     let kind = match &*failure.outcome {
         "failed" | "gave-up" => "bad",
         "queued" => "warning",
@@ -171,7 +171,7 @@ fn row(failure: &FailedLogout) -> Markup {
     };
     let status = failure.upstream_status.map_or("none".to_owned(), |status| status.to_string());
     let cells = [
-        html! { time datetime=(failure.time) { (failure.time) } },
+        time(failure.time),
         html! { span class={ "badge " (kind) } { (failure.outcome) } },
         html! { code { (failure.reason) } },
         html! { (status) },
@@ -189,10 +189,8 @@ fn unread() -> Markup {
     html! { p class="trouble" { "The store cannot be read now; the log says why." } }
 }
 
-/// A time in seconds since the Unix epoch.
-fn time(seconds: i64) -> Markup {
-    let written = rfc3339(seconds);
-    html! { time datetime=(written) { (written) } }
+fn time(time: Timestamp) -> Markup {
+    html! { time datetime=(time) { (time) } }
 }
 
 /// Without what does not matter any more.

@@ -2,27 +2,31 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use jiff::Timestamp;
 use redb::ReadableTable as _;
 
 use super::{
-    super::tables::{Fault, Tables},
-    State, milliseconds,
+    super::{error::FileError, tables::Tables},
+    StoredState,
 };
-use crate::queue::{backoff::LONGEST_ASKED, entry::QueueEntry};
+use crate::{
+    clock::after,
+    queue::{backoff::MAX_RETRY_AFTER, entry::QueueEntry},
+};
 
 /// How many entries are looked at to find those that failed longest ago.
-const LOOKED_AT: usize = 1000;
+const MAX_CANDIDATES: usize = 1000;
 /// Entries that a wrong clock parked, brought back in one transaction.
-const BROUGHT_BACK: usize = 1000;
+const MAX_RESET: usize = 1000;
 
 impl Tables<'_> {
     pub(in crate::store::file) fn lease(
         &mut self,
         lease: Duration,
         most: usize,
-        now: i64,
-    ) -> Result<Vec<QueueEntry>, Fault> {
-        self.bring_back_parked(now)?;
+        now: Timestamp,
+    ) -> Result<Vec<QueueEntry>, FileError> {
+        self.reset_parked(now)?;
         let mut leased = Vec::new();
         for (failed_at, due, id) in self.due_by_failure(now)? {
             if leased.len() == most {
@@ -37,28 +41,28 @@ impl Tables<'_> {
                     continue;
                 }
                 // A release that can read it will see to it.
-                Err(Fault::Unreadable(_)) => continue,
+                Err(FileError::Record(_)) => continue,
                 Err(fault) => return Err(fault),
             };
-            let entry = QueueEntry { due: now.saturating_add(milliseconds(lease)), ..entry };
-            self.write_state(id, &State::of(&entry))?;
+            let entry = QueueEntry { due: after(now, lease), ..entry };
+            self.write_state(id, &StoredState::of(&entry))?;
             leased.push(entry);
         }
         Ok(leased)
     }
 
     /// An entry that is due later than any pause lasts was rescheduled by a wrong clock.
-    fn bring_back_parked(&mut self, now: i64) -> Result<(), Fault> {
-        let latest = now.saturating_add(milliseconds(LONGEST_ASKED));
+    fn reset_parked(&mut self, now: Timestamp) -> Result<(), FileError> {
+        let latest = after(now, MAX_RETRY_AFTER).as_millisecond();
         let parked: Vec<u128> = self
             .due
             .range((latest.saturating_add(1), 0)..)?
-            .take(BROUGHT_BACK)
+            .take(MAX_RESET)
             .map(|line| line.map(|(key, _)| key.value().1))
             .collect::<Result<_, _>>()?;
         for id in parked {
             if let Some(state) = self.state(id)? {
-                self.write_state(id, &State { due: now, ..state })?;
+                self.write_state(id, &StoredState { due: now, ..state })?;
             }
         }
         Ok(())
@@ -66,17 +70,18 @@ impl Tables<'_> {
 
     /// Entries that are due, as (failed at, due, id): the first ones by when they are due, and the first
     /// ones by when they failed last, so that entries which fail again and again hide none.
-    fn due_by_failure(&self, now: i64) -> Result<BTreeSet<(i64, i64, u128)>, Fault> {
+    fn due_by_failure(&self, now: Timestamp) -> Result<BTreeSet<(i64, i64, u128)>, FileError> {
+        let now = now.as_millisecond();
         let mut found = BTreeSet::new();
-        for line in self.due.range(..=(now, u128::MAX))?.take(LOOKED_AT) {
+        for line in self.due.range(..=(now, u128::MAX))?.take(MAX_CANDIDATES) {
             let (due, id) = line?.0.value();
-            let failed_at = self.state(id)?.map_or(0, |state| state.failed_at);
+            let failed_at = self.state(id)?.map_or(0, |state| state.failed_at.as_millisecond());
             found.insert((failed_at, due, id));
         }
-        for line in self.failed.iter()?.take(LOOKED_AT) {
+        for line in self.failed.iter()?.take(MAX_CANDIDATES) {
             let (failed_at, id) = line?.0.value();
-            if let Some(state) = self.state(id)?.filter(|state| state.due <= now) {
-                found.insert((failed_at, state.due, id));
+            if let Some(state) = self.state(id)?.filter(|state| state.due.as_millisecond() <= now) {
+                found.insert((failed_at, state.due.as_millisecond(), id));
             }
         }
         Ok(found)

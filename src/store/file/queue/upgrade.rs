@@ -2,22 +2,19 @@
 
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
-use super::super::{
-    records::read_any_entry,
-    tables::{Fault, Tables},
-};
+use super::super::{error::FileError, records::decode_any_entry, tables::Tables};
 use crate::queue::entry::QueueEntry;
 
 impl Tables<'_> {
     /// Writes the queue anew where an earlier release wrote it: its entries are kept, merged by session
     /// and scope.
-    pub(in crate::store::file) fn upgrade_queue(&mut self) -> Result<(), Fault> {
+    pub(in crate::store::file) fn upgrade_queue(&mut self) -> Result<(), FileError> {
         if self.states.len()? == self.queue.len()? {
             return self.upgrade_counts();
         }
         let mut entries = Vec::new();
         for line in self.queue.iter()? {
-            entries.push(read_any_entry(line?.1.value())?);
+            entries.push(decode_any_entry(line?.1.value())?);
         }
         self.clear_queue()?;
         // The newest credentials are to stand first.
@@ -26,26 +23,26 @@ impl Tables<'_> {
             let known = self.entry(entry.id.as_u128())?;
             let becomes = match known {
                 Some(known) => {
-                    self.take_out(&known)?;
+                    self.remove_entry(&known)?;
                     let due = known.due.min(entry.due);
                     QueueEntry { due, ..known.merged_with(&entry) }
                 }
                 None => entry,
             };
-            self.put_in(&becomes)?;
+            self.insert_entry(&becomes)?;
         }
         Ok(())
     }
 
     /// Counts for each user what an earlier release queued.
-    fn upgrade_counts(&mut self) -> Result<(), Fault> {
+    fn upgrade_counts(&mut self) -> Result<(), FileError> {
         if self.entries_of_user.len()? == self.queue.len()? {
             return Ok(());
         }
         let mut entries = Vec::new();
         for line in self.queue.iter()? {
             let record = line?.1;
-            entries.push((read_any_entry(record.value())?, record.value().len() as u64));
+            entries.push((decode_any_entry(record.value())?, record.value().len() as u64));
         }
         for (entry, bytes) in entries {
             self.count_for_user(&entry, bytes)?;
@@ -54,7 +51,7 @@ impl Tables<'_> {
         Ok(())
     }
 
-    fn clear_queue(&mut self) -> Result<(), Fault> {
+    fn clear_queue(&mut self) -> Result<(), FileError> {
         self.queue.retain(|_, _| false)?;
         self.states.retain(|_, _| false)?;
         self.due.retain(|_, ()| false)?;

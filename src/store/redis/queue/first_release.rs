@@ -10,13 +10,13 @@ use tokio::time::Instant;
 use super::milliseconds;
 use crate::{
     queue::{
-        backoff::LONGEST_ASKED,
+        backoff::MAX_RETRY_AFTER,
         bounds::Bounds,
         entry::{QueueEntry, SealedCredentials, v1::EntryV1},
     },
     store::{
         Queue as _, StoreError,
-        redis::{RedisStore, connection::PATIENCE},
+        redis::{RedisStore, connection::TIMEOUT},
     },
 };
 
@@ -28,7 +28,7 @@ const UNBOUNDED: Bounds =
 
 impl RedisStore {
     /// Moves the due entries of the first release into the keys of this one, merged by session and scope.
-    pub(super) async fn take_over_first_release(&self) -> Result<(), StoreError> {
+    pub(super) async fn move_first_release(&self) -> Result<(), StoreError> {
         let [_, records, _] = &self.keys.queue.first_release;
         loop {
             let ids = self.due_of_first_release().await?;
@@ -37,13 +37,13 @@ impl RedisStore {
             }
             let mut commands = pipe();
             commands.cmd("HMGET").arg(records).arg(&ids);
-            let (found,): (Vec<Option<String>>,) = self.ask("list the queue", &commands).await?;
+            let (found,): (Vec<Option<String>>,) = self.query("list the queue", &commands).await?;
             for (id, record) in ids.iter().zip(found) {
                 let entry = record.as_deref().and_then(|record| record.strip_prefix("1 "));
                 if let Some(json) = entry
                     && let Ok(entry) = serde_json::from_str::<EntryV1>(json)
                 {
-                    self.take_over(id, &QueueEntry::from(entry)).await?;
+                    self.move_entry(id, &QueueEntry::from(entry)).await?;
                 } else {
                     if record.is_some() {
                         tracing::error!(
@@ -64,7 +64,7 @@ impl RedisStore {
         let mut commands = pipe();
         commands.cmd("EXISTS").arg(due).cmd("TIME");
         let (exists, (seconds, micros)): (bool, (u64, u64)) =
-            self.ask("list the queue", &commands).await?;
+            self.query("list the queue", &commands).await?;
         if !exists {
             return Ok(Vec::new());
         }
@@ -72,20 +72,20 @@ impl RedisStore {
         let mut commands = pipe();
         for (least, most) in [
             ("-inf".to_owned(), now.to_string()),
-            (format!("({}", now + milliseconds(LONGEST_ASKED)), "+inf".to_owned()),
+            (format!("({}", now + milliseconds(MAX_RETRY_AFTER)), "+inf".to_owned()),
         ] {
             commands.cmd("ZRANGEBYSCORE").arg(due).arg(least).arg(most);
             commands.arg("LIMIT").arg(0).arg(PAGE);
         }
         let (mut ids, parked): (Vec<String>, Vec<String>) =
-            self.ask("list the queue", &commands).await?;
+            self.query("list the queue", &commands).await?;
         ids.extend(parked);
         Ok(ids)
     }
 
-    async fn take_over(&self, old_id: &str, entry: &QueueEntry) -> Result<(), StoreError> {
+    async fn move_entry(&self, old_id: &str, entry: &QueueEntry) -> Result<(), StoreError> {
         let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
+        while begun.elapsed() < TIMEOUT {
             let known = self.get(entry.id).await?;
             let replaced = known.as_ref().map(|known| known.revision);
             let becomes = match known {
@@ -108,7 +108,7 @@ impl RedisStore {
         remove.cmd("ZREM").arg(due).arg(id).ignore();
         remove.cmd("ZREM").arg(queued).arg(id).ignore();
         remove.cmd("HDEL").arg(records).arg(id).ignore();
-        self.ask("remove", &remove).await
+        self.query("remove", &remove).await
     }
 }
 

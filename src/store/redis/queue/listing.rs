@@ -45,7 +45,8 @@ impl RedisStore {
         for scores in [&keys.queued, &keys.failed] {
             commands.cmd("ZMSCORE").arg(scores).arg(&ids);
         }
-        let (records, states, queued, failed): Page = self.ask("list the queue", &commands).await?;
+        let (records, states, queued, failed): Page =
+            self.query("list the queue", &commands).await?;
         let states = states.into_iter().zip(queued.into_iter().zip(failed));
         let entries = page.iter().zip(records).zip(states);
         let entries =
@@ -60,7 +61,7 @@ impl RedisStore {
     async fn first_by_due(&self, last: usize) -> Result<Vec<(String, i64)>, StoreError> {
         let mut first = pipe();
         first.cmd("ZRANGE").arg(&self.keys.queue.due).arg(0).arg(last).arg("WITHSCORES");
-        let (first,) = self.ask("list the queue", &first).await?;
+        let (first,) = self.query("list the queue", &first).await?;
         Ok(first)
     }
 
@@ -71,7 +72,7 @@ impl RedisStore {
             let mut scan = pipe();
             scan.cmd("ZSCAN").arg(&self.keys.queue.due).arg(from).arg("COUNT").arg(IDS);
             let ((next, page),): ((u64, Vec<(String, i64)>),) =
-                self.ask("list the queue", &scan).await?;
+                self.query("list the queue", &scan).await?;
             all.extend(page);
             cursor = (next != 0).then_some(next);
         }

@@ -2,7 +2,10 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use logout_gateway::{config::Scope, queue::entry::QueueEntry};
+use logout_gateway::{
+    config::Scope,
+    queue::entry::{NEVER, QueueEntry},
+};
 use uuid::Uuid;
 
 use super::{super::Place, HOUR, MOMENT, NOW, Queued, asked, assert_after, ids, names, now};
@@ -98,10 +101,10 @@ pub(in crate::stores) async fn what_asks_again_leaves_due_time_attempts_and_age(
 pub(in crate::stores) async fn stale_credentials_renew_nothing(place: &Place) {
     let (queue, session) = (Queued::open(place).await, Session::new());
     queue.enqueue(&session.asks("a", false), NOW).await;
-    assert_eq!(queue.get(&session.asks("", true)).await.renewed_at, 0);
+    assert_eq!(queue.get(&session.asks("", true)).await.renewed_at, NEVER);
     queue.enqueue(&session.asks("b", true), NOW).await;
     let proven = queue.get(&session.asks("", true)).await;
-    assert_ne!(proven.renewed_at, 0);
+    assert_ne!(proven.renewed_at, NEVER);
     crate::harness::eventually("time passes", async || now() > proven.renewed_at).await;
     queue.enqueue(&session.asks("c", false), NOW).await;
     let after = queue.get(&session.asks("", true)).await;

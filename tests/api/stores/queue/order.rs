@@ -1,6 +1,9 @@
 //! The order in which entries are handed out.
 
-use logout_gateway::{config::Scope, queue::entry::QueueEntry};
+use logout_gateway::{
+    config::Scope,
+    queue::entry::{NEVER, QueueEntry},
+};
 use uuid::Uuid;
 
 use super::{super::Place, HOUR, MOMENT, NOW, Queued, asked, assert_after, entry, ids, now};
@@ -21,7 +24,7 @@ async fn failing(queue: &Queued, count: usize) -> Vec<QueueEntry> {
             failing.push(entry);
         }
         // What failed in this round is due again, so the others have to be found before it.
-        let fresh = queue.all().await.iter().filter(|entry| entry.failed_at == 0).count();
+        let fresh = queue.all().await.iter().filter(|entry| entry.failed_at == NEVER).count();
         assert_eq!(fresh + failing.len(), count, "no entry is tried twice before the others");
     }
     failing
@@ -33,9 +36,9 @@ pub(in crate::stores) async fn what_failed_last_comes_last(place: &Place) {
     queue.put([NOW; 4]).await;
     for _ in 0..4 {
         let leased = queue.lease_one(HOUR).await;
-        assert_eq!(leased.failed_at, 0, "what never failed comes first");
-        let last = expected.last().map_or(0, |last: &QueueEntry| last.failed_at);
-        eventually("time passes", async || now() > last + 1).await;
+        assert_eq!(leased.failed_at, NEVER, "what never failed comes first");
+        let last = expected.last().map_or(NEVER, |last: &QueueEntry| last.failed_at);
+        eventually("time passes", async || now() > last + MOMENT).await;
         // It is due at once, and before the others that failed.
         assert!(queue.reschedule(&leased, NOW, true).await);
         expected.push(queue.get(&leased).await);
@@ -57,7 +60,7 @@ pub(in crate::stores) async fn hundreds_that_always_fail_hide_no_fresh_entry(pla
         let [fresh] = queue.put([NOW]).await;
         assert_eq!(ids(&queue.lease(HOUR, 1).await), [fresh.id]);
     }
-    assert_ne!(queue.lease(HOUR, 1).await[0].failed_at, 0);
+    assert_ne!(queue.lease(HOUR, 1).await[0].failed_at, NEVER);
 }
 
 pub(in crate::stores) async fn what_a_wrong_clock_made_due_in_years_is_due_now(place: &Place) {

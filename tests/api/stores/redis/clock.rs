@@ -1,5 +1,6 @@
 //! Times of the queue are those of Redis, whatever the gateways' clocks say.
 
+use jiff::Timestamp;
 use logout_gateway::store;
 
 use super::{
@@ -8,8 +9,10 @@ use super::{
 };
 use crate::harness::{RedisServer, eventually};
 
-/// Clocks of gateways, in milliseconds since the Unix epoch: long past, far ahead, senseless.
-const CLOCKS: [i64; 5] = [0, 4_000_000_000_000, i64::MIN, i64::MAX, -1];
+const FAR_AHEAD: Timestamp = Timestamp::constant(4_000_000_000, 0);
+/// Clocks of gateways: long past, far ahead, and the limits.
+const CLOCKS: [Timestamp; 5] =
+    [Timestamp::UNIX_EPOCH, FAR_AHEAD, Timestamp::MIN, Timestamp::MAX, Timestamp::constant(-1, 0)];
 
 #[tokio::test]
 async fn leases_and_dues_follow_the_clock_of_redis() {
@@ -41,12 +44,12 @@ async fn leases_and_dues_follow_the_clock_of_redis() {
 async fn two_instances_whose_clocks_differ_never_hold_the_same_lease() {
     let server = RedisServer::start().await;
     let mut stores = Vec::new();
-    for clock in [0, 4_000_000_000_000_i64] {
+    for clock in [Timestamp::UNIX_EPOCH, FAR_AHEAD] {
         stores.push((store::open(&address(&server)).await.unwrap(), clock));
     }
     for _ in 0..200 {
         let queue = stores[0].0.queue().unwrap();
-        queue.enqueue(&entry(), NOW, &BOUNDS, 0).await.unwrap().unwrap();
+        queue.enqueue(&entry(), NOW, &BOUNDS, Timestamp::UNIX_EPOCH).await.unwrap().unwrap();
     }
     let tasks = stores.into_iter().map(|(store, clock)| {
         tokio::spawn(async move {
@@ -76,8 +79,8 @@ async fn a_lease_ends_by_the_clock_of_redis() {
     let server = RedisServer::start().await;
     let store = store::open(&address(&server)).await.unwrap();
     let queue = store.queue().unwrap();
-    queue.enqueue(&entry(), NOW, &BOUNDS, 0).await.unwrap().unwrap();
-    let first = queue.lease(MOMENT, 9, i64::MAX).await.unwrap();
-    let again = async || ids(&queue.lease(HOUR, 9, i64::MIN).await.unwrap()) == ids(&first);
+    queue.enqueue(&entry(), NOW, &BOUNDS, Timestamp::UNIX_EPOCH).await.unwrap().unwrap();
+    let first = queue.lease(MOMENT, 9, Timestamp::MAX).await.unwrap();
+    let again = async || ids(&queue.lease(HOUR, 9, Timestamp::MIN).await.unwrap()) == ids(&first);
     eventually("the lease is over", again).await;
 }

@@ -1,5 +1,8 @@
 //! The keys of the first release, which its instances go on writing while they are replaced.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use logout_gateway::{config::Scope, store};
 use uuid::Uuid;
 
@@ -21,8 +24,8 @@ const QUEUED: &str = "logout-gateway:queue:queued";
 fn put(server: &RedisServer, old: &Old) {
     let (id, record) = (old.id.to_string(), format!("1 {}", old.json()));
     server.ask::<()>(&["HSETNX", RECORDS, &id, &record]);
-    server.ask::<()>(&["ZADD", DUE, "NX", &old.due.to_string(), &id]);
-    server.ask::<()>(&["ZADD", QUEUED, "NX", &old.queued_at.to_string(), &id]);
+    server.ask::<()>(&["ZADD", DUE, "NX", &old.due.as_millisecond().to_string(), &id]);
+    server.ask::<()>(&["ZADD", QUEUED, "NX", &old.queued_at.as_millisecond().to_string(), &id]);
 }
 
 /// How many entries the first release has.
@@ -31,7 +34,11 @@ fn left(server: &RedisServer) -> [usize; 3] {
 }
 
 async fn queue_of(server: &RedisServer) -> (Place, Queued) {
-    let place = Place { address: address(server), clock: || 5, _ground: Box::new(()) };
+    let place = Place {
+        address: address(server),
+        clock: || Timestamp::constant(5, 0),
+        _ground: Box::new(()),
+    };
     let queue = Queued::open(&place).await;
     (place, queue)
 }
@@ -85,7 +92,8 @@ async fn what_an_instance_of_the_first_release_holds_is_left_to_it_until_it_is_d
     let server = RedisServer::start().await;
     let (_place, queue) = queue_of(&server).await;
     let old = |due| Old { due, ..Old::new(Uuid::new_v4(), Uuid::new_v4(), 0, "a") };
-    let [held, parked, due] = [now() + 60_000, now() + 365 * 86_400_000, now()].map(old);
+    let [held, parked, due] =
+        [now() + Duration::from_mins(1), now() + Duration::from_hours(365 * 24), now()].map(old);
     for old in [&held, &parked, &due] {
         put(&server, old);
     }
@@ -95,7 +103,7 @@ async fn what_an_instance_of_the_first_release_holds_is_left_to_it_until_it_is_d
     expected.sort_unstable();
     assert_eq!(leased, expected);
     assert_eq!(left(&server), [1; 3]);
-    server.ask::<()>(&["ZADD", DUE, &now().to_string(), &held.id.to_string()]);
+    server.ask::<()>(&["ZADD", DUE, &now().as_millisecond().to_string(), &held.id.to_string()]);
     assert_eq!(ids(&queue.lease(HOUR, 9).await), [held.new_id()]);
     assert_eq!(left(&server), [0; 3]);
 }
@@ -114,7 +122,7 @@ async fn instances_at_once_move_each_entry_once_and_none_comes_again() {
             let queue = store.queue().unwrap();
             let mut done = Vec::new();
             loop {
-                let leased = queue.lease(HOUR, 20, 0).await.unwrap();
+                let leased = queue.lease(HOUR, 20, Timestamp::UNIX_EPOCH).await.unwrap();
                 if leased.is_empty() {
                     return done;
                 }

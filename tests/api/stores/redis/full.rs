@@ -1,7 +1,10 @@
 //! A Redis that other keys have filled: it takes no new logouts into the queue, and does all else.
 
+use jiff::Timestamp;
 use logout_gateway::{
+    clock::from_unix_seconds,
     config::Scope,
+    queue::entry::NEVER,
     store::{self, StoreError},
 };
 
@@ -43,20 +46,25 @@ pub(super) fn fill(server: &RedisServer) {
 #[tokio::test]
 async fn a_full_redis_hands_out_reschedules_and_removes_entries_and_takes_no_more() {
     let server = RedisServer::start().await;
-    let place = Place { address: address(&server), clock: || 5, _ground: Box::new(()) };
+    let place = Place {
+        address: address(&server),
+        clock: || Timestamp::constant(5, 0),
+        _ground: Box::new(()),
+    };
     let queue = Queued::open(&place).await;
     let put = queue.put([NOW; 4]).await;
     fill(&server);
     let leased = queue.lease(HOUR, 9).await;
     assert_eq!(leased.len(), 4);
     assert!(queue.reschedule(&leased[0], NOW, true).await);
-    assert_ne!(queue.get(&leased[0]).await.failed_at, 0);
+    assert_ne!(queue.get(&leased[0]).await.failed_at, NEVER);
     assert!(queue.remove_unchanged(&leased[1]).await);
     assert!(queue.remove(&leased[2]).await);
     let known = &leased[3];
     let again = asked(known.user_id, known.session_id, Scope::Local, "b", true);
     for refused in [&entry(), &again] {
-        let fault = queue.queue().enqueue(refused, NOW, &BOUNDS, 0).await.unwrap_err();
+        let fault =
+            queue.queue().enqueue(refused, NOW, &BOUNDS, Timestamp::UNIX_EPOCH).await.unwrap_err();
         let expected = StoreError { operation: "queue", cause: OUT_OF_MEMORY.to_owned() };
         assert_eq!(fault, expected);
     }
@@ -104,18 +112,18 @@ async fn a_full_redis_hears_of_logouts_and_tells_the_other_instance() {
         }
         another.knows_all(&server).await;
         one.knows_all(&server).await;
-        assert!(one.store.ready() && another.store.ready());
+        assert!(one.store.is_ready() && another.store.is_ready());
         assert_eq!(another.answers(&session(now())).await, Ok(false));
     }
     // One that starts on it.
     let fresh = Followed::open(&server).await;
-    eventually("it is ready", async || fresh.store.ready()).await;
+    eventually("it is ready", async || fresh.store.is_ready()).await;
     fresh.knows_all(&server).await;
-    fresh.store.purge_expired(now()).await.unwrap();
+    fresh.store.purge_expired(from_unix_seconds(now())).await.unwrap();
     for claims in &ended {
         assert!(refuses(&*fresh.store, claims, now()).await);
         // The copy is complete by itself.
-        assert!(fresh.store.list().refuses(claims, now()));
+        assert!(fresh.store.list().refuses(claims, from_unix_seconds(now())));
     }
     let another = session(now() - 10);
     fresh.store.revoke(&revocation(&another, Scope::Global, now())).await.unwrap();
@@ -126,13 +134,13 @@ async fn a_full_redis_hears_of_logouts_and_tells_the_other_instance() {
 async fn a_failure_that_a_full_redis_refuses_blocks_nothing() {
     let server = RedisServer::start().await;
     let store = store::open(&address(&server)).await.unwrap();
-    store.note(&[numbered(1)]).await.unwrap();
+    store.append_failures(&[numbered(1)]).await.unwrap();
     let queue = store.queue().unwrap();
-    queue.enqueue(&entry(), NOW, &BOUNDS, 0).await.unwrap().unwrap();
+    queue.enqueue(&entry(), NOW, &BOUNDS, Timestamp::UNIX_EPOCH).await.unwrap().unwrap();
     fill(&server);
-    let fault = store.note(&[numbered(2)]).await.unwrap_err();
+    let fault = store.append_failures(&[numbered(2)]).await.unwrap_err();
     assert_eq!((fault.operation, &*fault.cause), ("note failures", OUT_OF_MEMORY));
-    let leased = queue.lease(HOUR, 9, 0).await.unwrap();
+    let leased = queue.lease(HOUR, 9, Timestamp::UNIX_EPOCH).await.unwrap();
     assert!(queue.remove_unchanged(&leased[0]).await.unwrap());
     store.revoke(&revocation(&session(now()), Scope::Global, now())).await.unwrap();
     assert_eq!(failures::all(&*store).await, [numbered(1)]);

@@ -1,6 +1,7 @@
 //! Operations that need room report a Redis that is over its `maxmemory` as out of memory.
 
-use logout_gateway::{config::Scope, store};
+use jiff::Timestamp;
+use logout_gateway::{clock::from_unix_seconds, config::Scope, store};
 
 use super::{
     super::{
@@ -20,22 +21,28 @@ async fn a_redis_out_of_memory_is_reported_as_that_and_never_as_no_redis() {
     let store = store::open(&address(&server)).await.unwrap();
     let queue = store.queue().unwrap();
     for _ in 0..2 {
-        queue.enqueue(&entry(), NOW, &BOUNDS, 0).await.unwrap().unwrap();
+        queue.enqueue(&entry(), NOW, &BOUNDS, Timestamp::UNIX_EPOCH).await.unwrap().unwrap();
     }
-    let leased = queue.lease(HOUR, 1, 0).await.unwrap().remove(0);
+    let leased = queue.lease(HOUR, 1, Timestamp::UNIX_EPOCH).await.unwrap().remove(0);
     server.ask::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
 
     let mut faults = Vec::new();
     let revoked = store.revoke(&revocation(&session(now()), Scope::Global, now())).await;
     faults.push(("revoke", revoked.err()));
-    faults.push(("forget", store.purge_expired(now()).await.err()));
-    faults.push(("is revoked", store.is_revoked(&session(now()), now()).await.err()));
-    let enqueued = queue.enqueue(&entry(), NOW, &BOUNDS, 0).await;
+    faults.push(("forget", store.purge_expired(from_unix_seconds(now())).await.err()));
+    faults.push((
+        "is revoked",
+        store.is_revoked(&session(now()), from_unix_seconds(now())).await.err(),
+    ));
+    let enqueued = queue.enqueue(&entry(), NOW, &BOUNDS, Timestamp::UNIX_EPOCH).await;
     faults.push(("enqueue", enqueued.err()));
-    faults.push(("lease", queue.lease(HOUR, 9, 0).await.err()));
-    faults.push(("reschedule", queue.reschedule(&leased, NOW, true, 0).await.err()));
+    faults.push(("lease", queue.lease(HOUR, 9, Timestamp::UNIX_EPOCH).await.err()));
+    faults.push((
+        "reschedule",
+        queue.reschedule(&leased, NOW, true, Timestamp::UNIX_EPOCH).await.err(),
+    ));
     faults.push(("remove", queue.remove(leased.id).await.err()));
-    faults.push(("note", store.note(&[numbered(1)]).await.err()));
+    faults.push(("note", store.append_failures(&[numbered(1)]).await.err()));
     let told: Vec<_> =
         faults.iter().filter_map(|(what, fault)| Some((what, &fault.as_ref()?.cause))).collect();
     let refused: Vec<_> = told.iter().map(|(what, _)| **what).collect();
@@ -43,8 +50,8 @@ async fn a_redis_out_of_memory_is_reported_as_that_and_never_as_no_redis() {
     for (what, cause) in told {
         assert_eq!(cause, OUT_OF_MEMORY, "{what}");
     }
-    let surveyed = store::survey(&address(&server)).await;
-    assert_eq!(surveyed.unwrap_err(), OUT_OF_MEMORY, "the message of check");
+    let diagnosed = store::diagnose(&address(&server)).await;
+    assert_eq!(diagnosed.unwrap_err(), OUT_OF_MEMORY, "the message of check");
     let opened = store::open(&address(&server)).await;
     assert!(opened.is_ok(), "it passes, so a gateway waits for it: {opened:?}");
 }

@@ -1,6 +1,6 @@
 //! The list as it is in Redis: lines of one user, facts, and what an earlier release left.
 
-use logout_gateway::{config::Scope, store};
+use logout_gateway::{clock::from_unix_seconds, config::Scope, store};
 use uuid::Uuid;
 
 use super::{
@@ -109,6 +109,7 @@ async fn facts_reach_the_other_instance() {
     assert!(revoked.is_err());
     server.start_again().await;
     let fact = store::list::SessionFact::Ended;
-    let told = async || another.store.list().holds_fact(fact, ended.session_id, now());
+    let told =
+        async || another.store.list().has_fact(fact, ended.session_id, from_unix_seconds(now()));
     eventually("it is heard of", told).await;
 }

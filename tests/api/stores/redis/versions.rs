@@ -1,5 +1,6 @@
 //! What a later release wrote is never misread, and never lost.
 
+use jiff::Timestamp;
 use logout_gateway::{config::Scope, store};
 use uuid::Uuid;
 
@@ -38,7 +39,7 @@ async fn where_a_newer_release_wrote_something_nobody_is_let_in() {
         eventually(case, unknown).await;
         let newer = async || {
             let fault = followed.answers(&session(now())).await.unwrap_err();
-            !followed.store.ready()
+            !followed.store.is_ready()
                 && fault.cause == "what is in Redis was written by a newer release"
         };
         eventually(case, newer).await;
@@ -94,17 +95,17 @@ async fn entries_of_a_newer_release_wait_for_it_and_hinder_no_others() {
     let mut own = Vec::new();
     for _ in 0..3 {
         let entry = entry();
-        queue.enqueue(&entry, NOW, &BOUNDS, 0).await.unwrap().unwrap();
+        queue.enqueue(&entry, NOW, &BOUNDS, Timestamp::UNIX_EPOCH).await.unwrap().unwrap();
         let queued_at = queue.get(entry.id).await.unwrap().unwrap().queued_at;
         eventually("time passes", async || queue::now() > queued_at).await;
         own.push(entry.id);
     }
     for (most, expected) in [(1, &own[..1]), (9, &own[1..]), (9, &[])] {
-        assert_eq!(ids(&queue.lease(HOUR, most, 0).await.unwrap()), expected);
+        assert_eq!(ids(&queue.lease(HOUR, most, Timestamp::UNIX_EPOCH).await.unwrap()), expected);
     }
     let kept: String = server.ask(&["HGET", RECORDS, &newer[0]]);
     assert_eq!(kept, "3 {}");
-    assert_eq!(queue.waiting().await.unwrap(), 3 + 5, "what has no entry is gone");
+    assert_eq!(queue.len().await.unwrap(), 3 + 5, "what has no entry is gone");
     assert_eq!(queue.entries(usize::MAX).await.unwrap().len(), 3);
     server.ask::<()>(&["LPUSH", "logout-gateway:failures", "2 {}"]);
     assert_eq!(store.failures(9).await.unwrap(), []);

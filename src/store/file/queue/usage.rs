@@ -4,12 +4,9 @@ use std::collections::HashMap;
 
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
-use super::super::{
-    records::written_entry,
-    tables::{Fault, Tables},
-};
+use super::super::{error::FileError, records::encode_entry, tables::Tables};
 use crate::queue::{
-    bounds::{Fill, Share, ShareOfUser},
+    bounds::{Share, ShareOfUser, Usage},
     entry::QueueEntry,
 };
 
@@ -23,35 +20,39 @@ enum Total {
 
 impl Tables<'_> {
     /// How full the queue is with `becomes` in the place of `known`.
-    pub(super) fn fill_with(
+    pub(super) fn usage_with(
         &self,
         known: Option<&QueueEntry>,
         becomes: &QueueEntry,
-    ) -> Result<Fill, Fault> {
-        let mut fill = self.fill()?;
+    ) -> Result<Usage, FileError> {
+        let mut usage = self.usage()?;
         if let Some(known) = known {
             // The state of the entry was written apart from its record, so the record is measured.
             let record = self.queue.get(known.id.as_u128())?;
             let bytes = record.map_or(0, |record| record.value().len() as u64);
-            let stale = known.is_stale().then_some(&mut fill.stale);
-            for share in std::iter::once(&mut fill.all).chain(stale) {
+            let stale = known.is_stale().then_some(&mut usage.stale);
+            for share in std::iter::once(&mut usage.all).chain(stale) {
                 share.entries = share.entries.saturating_sub(1);
                 share.bytes = share.bytes.saturating_sub(bytes);
             }
         }
-        let bytes = written_entry(becomes)?.len() as u64;
-        let stale = becomes.is_stale().then_some(&mut fill.stale);
-        for share in std::iter::once(&mut fill.all).chain(stale) {
+        let bytes = encode_entry(becomes)?.len() as u64;
+        let stale = becomes.is_stale().then_some(&mut usage.stale);
+        for share in std::iter::once(&mut usage.all).chain(stale) {
             share.entries += 1;
             share.bytes += bytes;
         }
-        [fill.of_user, fill.stale_of_user] = self.shares_of_user(becomes, bytes)?;
-        Ok(fill)
+        [usage.of_user, usage.stale_of_user] = self.shares_of_user(becomes, bytes)?;
+        Ok(usage)
     }
 
     /// What the user of an entry has in the queue with that entry, and what the stale sessions among it
     /// have.
-    fn shares_of_user(&self, entry: &QueueEntry, bytes: u64) -> Result<[ShareOfUser; 2], Fault> {
+    fn shares_of_user(
+        &self,
+        entry: &QueueEntry,
+        bytes: u64,
+    ) -> Result<[ShareOfUser; 2], FileError> {
         let (user, own) = (entry.user_id.as_u128(), entry.session_id.as_u128());
         let mut is_known = false;
         let mut bytes_of_user = [bytes, if entry.is_stale() { bytes } else { 0 }];
@@ -78,18 +79,22 @@ impl Tables<'_> {
     }
 
     /// The totals.
-    fn fill(&self) -> Result<Fill, Fault> {
-        let total = |total: Total| -> Result<u64, Fault> {
+    fn usage(&self) -> Result<Usage, FileError> {
+        let total = |total: Total| -> Result<u64, FileError> {
             Ok(self.totals.get(total as u8)?.map_or(0, |value| value.value()))
         };
         let all = Share { entries: self.queue.len()?, bytes: total(Total::Bytes)? };
         let stale =
             Share { entries: total(Total::StaleEntries)?, bytes: total(Total::StaleBytes)? };
-        Ok(Fill { all, stale, ..Fill::default() })
+        Ok(Usage { all, stale, ..Usage::default() })
     }
 
     /// Counts an entry, whose record has so many bytes, for its user.
-    pub(super) fn count_for_user(&mut self, entry: &QueueEntry, bytes: u64) -> Result<(), Fault> {
+    pub(super) fn count_for_user(
+        &mut self,
+        entry: &QueueEntry,
+        bytes: u64,
+    ) -> Result<(), FileError> {
         let key = (entry.user_id.as_u128(), entry.id.as_u128());
         self.entries_of_user.insert(key, (entry.session_id.as_u128(), bytes, entry.is_stale()))?;
         Ok(())
@@ -100,12 +105,12 @@ impl Tables<'_> {
         entry: &QueueEntry,
         bytes: impl Fn(u64) -> u64,
         entries: impl Fn(u64) -> u64,
-    ) -> Result<(), Fault> {
-        let fill = self.fill()?;
-        self.totals.insert(Total::Bytes as u8, bytes(fill.all.bytes))?;
+    ) -> Result<(), FileError> {
+        let usage = self.usage()?;
+        self.totals.insert(Total::Bytes as u8, bytes(usage.all.bytes))?;
         if entry.is_stale() {
-            self.totals.insert(Total::StaleBytes as u8, bytes(fill.stale.bytes))?;
-            self.totals.insert(Total::StaleEntries as u8, entries(fill.stale.entries))?;
+            self.totals.insert(Total::StaleBytes as u8, bytes(usage.stale.bytes))?;
+            self.totals.insert(Total::StaleEntries as u8, entries(usage.stale.entries))?;
         }
         Ok(())
     }

@@ -2,17 +2,18 @@
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
+use jiff::Timestamp;
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
-use super::milliseconds;
 use crate::{
-    queue::backoff::LONGEST_ASKED,
-    store::file::tables::{Fault, Tables},
+    clock::{after, from_unix_milliseconds},
+    queue::backoff::MAX_RETRY_AFTER,
+    store::file::{error::FileError, tables::Tables},
 };
 
 /// The queue at a glance.
 #[derive(Debug)]
-pub(in crate::store::file) struct Outline {
+pub(in crate::store::file) struct QueueSummary {
     len: AtomicUsize,
     /// No entry is due before; milliseconds since the Unix epoch.
     first_due: AtomicI64,
@@ -25,23 +26,24 @@ pub(in crate::store::file) struct Outline {
 /// No entry was queued then.
 const NEVER: i64 = i64::MAX;
 
-impl Outline {
+impl QueueSummary {
     pub(in crate::store::file) fn len(&self) -> usize {
         self.len.load(Ordering::Acquire)
     }
 
     /// Whether an entry may be due at `now`, or was parked by a wrong clock.
-    pub(in crate::store::file) fn may_be_due(&self, now: i64) -> bool {
-        let latest = now.saturating_add(milliseconds(LONGEST_ASKED));
-        self.first_due.load(Ordering::Acquire) <= now
+    pub(in crate::store::file) fn may_be_due(&self, now: Timestamp) -> bool {
+        let latest = after(now, MAX_RETRY_AFTER).as_millisecond();
+        self.first_due.load(Ordering::Acquire) <= now.as_millisecond()
             || self.last_due.load(Ordering::Acquire) > latest
     }
 
-    pub(in crate::store::file) fn oldest(&self) -> Option<i64> {
-        Some(self.oldest.load(Ordering::Acquire)).filter(|queued_at| *queued_at != NEVER)
+    pub(in crate::store::file) fn oldest(&self) -> Option<Timestamp> {
+        let queued_at = self.oldest.load(Ordering::Acquire);
+        (queued_at != NEVER).then(|| from_unix_milliseconds(queued_at))
     }
 
-    pub(in crate::store::file) fn becomes(&self, now: &Self) {
+    pub(in crate::store::file) fn replace_with(&self, now: &Self) {
         self.len.store(now.len(), Ordering::Release);
         for (known, now) in [
             (&self.first_due, &now.first_due),
@@ -53,19 +55,19 @@ impl Outline {
     }
 
     /// After a failure the file has to be asked what is due.
-    pub(in crate::store::file) fn is_unknown(&self) {
+    pub(in crate::store::file) fn mark_unknown(&self) {
         self.first_due.store(i64::MIN, Ordering::Release);
     }
 }
 
 impl Tables<'_> {
     /// How the queue is now.
-    pub(in crate::store::file) fn outline(&self) -> Result<Outline, Fault> {
+    pub(in crate::store::file) fn summary(&self) -> Result<QueueSummary, FileError> {
         let len = usize::try_from(self.queue.len()?).unwrap_or(usize::MAX);
         let first_due = self.due.first()?.map_or(i64::MAX, |(line, _)| line.value().0);
         let last_due = self.due.last()?.map_or(i64::MIN, |(line, _)| line.value().0);
         let oldest = self.queued.first()?.map_or(NEVER, |(line, _)| line.value().0);
-        Ok(Outline {
+        Ok(QueueSummary {
             len: len.into(),
             first_due: first_due.into(),
             last_due: last_due.into(),
