@@ -21,7 +21,8 @@ use std::{
 };
 
 use logout_gateway::{
-    config::{Scope, StoreAddress},
+    config::StoreAddress,
+    logout::outcome::Scope,
     session::token::Claims,
     store::{self, Store, list::Revocation},
 };

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
+    logout::outcome::Reason,
     report::rfc3339,
     session::{jwks::Jwks, verifier::Verifier},
     store::Store,
@@ -36,14 +37,14 @@ pub enum Part {
 }
 
 impl Part {
-    /// The contract's word: the `reason` of a 503, and `part` in the log.
+    /// The `reason` of a 503, and `part` in the log.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub fn reason(self) -> Reason {
         match self {
-            Self::KeySet => "key_set",
-            Self::AuthService => "auth_service",
-            Self::Store => "store",
-            Self::ShuttingDown => "shutting_down",
+            Self::KeySet => Reason::KeySet,
+            Self::AuthService => Reason::AuthService,
+            Self::Store => Reason::Store,
+            Self::ShuttingDown => Reason::ShuttingDown,
         }
     }
 }
@@ -131,7 +132,7 @@ impl Watched {
     fn miss(&mut self, part: Part, now: i64, tell: bool) -> Missing {
         let since = *self.missing_since.get_or_insert(now);
         if tell && !mem::replace(&mut self.told, true) {
-            tracing::warn!(part = part.as_str(), since = rfc3339(since), "not ready");
+            tracing::warn!(part = part.reason().as_str(), since = rfc3339(since), "not ready");
         }
         Missing { part, since }
     }
@@ -140,7 +141,7 @@ impl Watched {
         let since = self.missing_since.take()?;
         if mem::take(&mut self.told) {
             let missing_for = format_duration(Missing { part, since }.lasts(now));
-            tracing::info!(part = part.as_str(), %missing_for, "ready again");
+            tracing::info!(part = part.reason().as_str(), %missing_for, "ready again");
         }
         None
     }

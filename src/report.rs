@@ -6,7 +6,11 @@ use humantime::format_rfc3339_seconds;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{queue::entry::QueueEntry, store::failure::Failure};
+use crate::{
+    logout::outcome::{Reason, RecordedOutcome, Route, Scope, Stored},
+    queue::entry::QueueEntry,
+    store::failure::Failure,
+};
 
 /// An entry of the queue without its credentials, sealed or not.
 #[derive(Clone, Debug, Serialize)]
@@ -20,13 +24,13 @@ pub struct QueuedLogout {
     /// How often GoTrue was asked since.
     pub attempts: u32,
     /// Why it is here still.
-    pub reason: String,
+    pub reason: Stored<Reason>,
     /// `X-Request-Id` of the logout.
     pub request_id: String,
     /// The route that was asked.
-    pub route: String,
+    pub route: Stored<Route>,
     /// `local`, `others` or `global`.
-    pub scope: String,
+    pub scope: Stored<Scope>,
     /// Whose session.
     pub user_id: Uuid,
     /// Which session.
@@ -63,19 +67,19 @@ pub struct FailedLogout {
     /// When; RFC 3339.
     pub time: String,
     /// `failed` or `queued` when it was asked for; `gave-up` and `dropped` later.
-    pub outcome: String,
+    pub outcome: Stored<RecordedOutcome>,
     /// The error's code, unless the client was told of success.
     pub code: Option<String>,
     /// Why.
-    pub reason: String,
+    pub reason: Stored<Reason>,
     /// The status of GoTrue's answer, if one came.
     pub upstream_status: Option<u16>,
     /// `X-Request-Id` of the logout.
     pub request_id: String,
     /// The route that was asked.
-    pub route: String,
+    pub route: Stored<Route>,
     /// `local`, `others` or `global`.
-    pub scope: String,
+    pub scope: Stored<Scope>,
     /// Whose session.
     pub user_id: Uuid,
     /// Which session.

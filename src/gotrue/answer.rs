@@ -10,10 +10,10 @@ use tokio::time::timeout_at;
 use uuid::Uuid;
 
 use super::{
-    Deadline, Operation, Refreshed, Refusal,
+    Deadline, Operation, Refreshed, Refusal, RetryAfter, TryResult,
     log::{self, RequestLabel},
 };
-use crate::config::Scope;
+use crate::logout::outcome::Scope;
 
 /// No more of an answer's body is kept.
 pub const LARGEST_ANSWER: usize = 64 * 1024;
@@ -79,19 +79,19 @@ impl Answer {
         Self { operation, request_id, status, headers, body, cut_off, earlier_try_unknown: false }
     }
 
-    /// What it is, for whoever counts: a word for each kind.
-    pub(super) fn result(&self) -> &'static str {
+    /// The result of the try, for the metrics and the trace.
+    pub(super) fn result(&self) -> TryResult {
         let success = match self.operation {
             Operation::Logout => StatusCode::NO_CONTENT,
             _ => StatusCode::OK,
         };
         match self.status {
-            status if status == success => "ok",
-            StatusCode::TOO_MANY_REQUESTS => "rate_limited",
-            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => "unavailable",
-            StatusCode::GATEWAY_TIMEOUT => "timeout",
-            status if status.is_client_error() => "refused",
-            _ => "error",
+            status if status == success => TryResult::Ok,
+            StatusCode::TOO_MANY_REQUESTS => TryResult::RateLimited,
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => TryResult::Unavailable,
+            StatusCode::GATEWAY_TIMEOUT => TryResult::Timeout,
+            status if status.is_client_error() => TryResult::Refused,
+            _ => TryResult::Error,
         }
     }
 
@@ -214,13 +214,8 @@ impl Answer {
         }
     }
 
-    /// Passed on only where it is what RFC 9110 allows, section 10.2.3.
-    fn retry_after(&self) -> Option<HeaderValue> {
-        let value = self.headers.get(header::RETRY_AFTER)?;
-        let text = value.to_str().ok()?;
-        let seconds =
-            text.len() <= 10 && text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty();
-        (seconds || httpdate::parse_http_date(text).is_ok()).then(|| value.clone())
+    fn retry_after(&self) -> Option<RetryAfter> {
+        self.headers.get(header::RETRY_AFTER).and_then(RetryAfter::parse)
     }
 }
 

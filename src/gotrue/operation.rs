@@ -1,7 +1,10 @@
-//! What GoTrue is asked for, and what metrics and traces call it.
+//! The requests to GoTrue, and how metrics and traces name them and their results.
+
+use strum::{IntoStaticStr, VariantArray};
 
 /// What GoTrue was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Operation {
     /// `POST /logout`
     Logout,
@@ -15,18 +18,40 @@ pub enum Operation {
     Health,
 }
 
+/// How one try of a request to GoTrue ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum TryResult {
+    /// The status of a success.
+    Ok,
+    /// Any other status below 500.
+    Refused,
+    /// 429.
+    RateLimited,
+    /// No connection, no head of an answer, 502 or 503.
+    Unavailable,
+    /// The budget was used up, or 504.
+    Timeout,
+    /// Any other status.
+    Error,
+}
+
+impl TryResult {
+    /// The label of metrics and the field of spans.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
 impl Operation {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Logout => "logout",
-            Self::Token => "token",
-            Self::User => "user",
-            Self::Jwks => "jwks",
-            Self::Health => "health",
-        }
+    /// The label of metrics and the field of log lines.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
-    /// What a trace calls it.
+    /// The name of its span.
     pub(super) fn purpose(self) -> &'static str {
         match self {
             Self::Logout => "revoke",

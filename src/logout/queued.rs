@@ -4,9 +4,8 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::ExposeSecret as _;
 
-use super::{Logout, LogoutRequest, Outcome, attempt::Attempt};
+use super::{Logout, LogoutRequest, LogoutResult, attempt::Attempt, outcome::Scope};
 use crate::{
-    config::Scope,
     gotrue::{Deadline, Refusal},
     queue::entry::{QueueEntry, entry_id},
     session::Session,
@@ -36,7 +35,7 @@ impl Logout {
                     "the store does not say whether a wider logout of this session is queued: GoTrue is not asked \
                      to end the session, for that would make the queued one impossible"
                 );
-                return Attempt::without_answer(Outcome::Failed(Refusal::Failed));
+                return Attempt::without_answer(LogoutResult::Failed(Refusal::Failed));
             }
             Err(cause) => {
                 tracing::warn!(%cause, "a logout cannot look for queued ones of its session");
@@ -50,7 +49,7 @@ impl Logout {
             let was_over = was_over || (!tried && asked.was_over);
             let wider = LogoutRequest { scope, tried_before: tried, was_over, ..asked };
             let attempt = Box::pin(self.revoke(session, wider, deadline)).await;
-            if attempt.outcome != Outcome::Revoked {
+            if attempt.result != LogoutResult::Revoked {
                 return attempt.of_narrower_scope();
             }
             self.record(session, wider, &attempt).await;

@@ -19,18 +19,13 @@ pub fn after(attempts: u32, refusal: &Refusal, now: SystemTime) -> Duration {
     jittered.max(asked_for(refusal, now).unwrap_or_default())
 }
 
-/// What `Retry-After` asks for, seconds or a date (RFC 9110, section 10.2.3).
+/// The pause that GoTrue asked for by `Retry-After`.
 fn asked_for(refusal: &Refusal, now: SystemTime) -> Option<Duration> {
     let (Refusal::RateLimited { retry_after } | Refusal::Unavailable { retry_after }) = refusal
     else {
         return None;
     };
-    let text = retry_after.as_ref()?.to_str().ok()?;
-    let asked = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default(),
-    };
-    Some(asked.min(LONGEST_ASKED))
+    Some(retry_after.as_ref()?.wait(now).min(LONGEST_ASKED))
 }
 
 #[cfg(test)]
@@ -38,6 +33,7 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+    use crate::gotrue::RetryAfter;
 
     const SECOND: u64 = 1000;
 
@@ -69,7 +65,7 @@ mod tests {
             ("Sun, 06 Nov 1994 08:50:37 GMT", 60_000),
             ("Sun, 06 Nov 1994 08:49:00 GMT", 500),
         ] {
-            let retry_after = Some(HeaderValue::from_static(retry_after));
+            let retry_after = RetryAfter::parse(&HeaderValue::from_static(retry_after));
             for refusal in [
                 Refusal::RateLimited { retry_after: retry_after.clone() },
                 Refusal::Unavailable { retry_after },

@@ -17,8 +17,7 @@ use super::{
 };
 use crate::{
     gotrue::Refusal,
-    http::error::Error,
-    logout::LogoutRequest,
+    logout::{LogoutRequest, outcome::Stored},
     session::{Proof, Session},
     store::{Queue, StoreError},
 };
@@ -119,8 +118,8 @@ fn entry(session: &Session, asked: LogoutRequest<'_>, refusal: &Refusal, now: i6
     QueueEntry {
         id: entry_id(claims.session_id, asked.scope),
         request_id: asked.caller.request_id().to_owned(),
-        route: asked.route.to_owned(),
-        scope: asked.scope.as_str().to_owned(),
+        route: asked.route.clone(),
+        scope: Stored::Known(asked.scope),
         user_id: claims.sub,
         session_id: claims.session_id,
         tried: asked.tried_before,
@@ -130,7 +129,7 @@ fn entry(session: &Session, asked: LogoutRequest<'_>, refusal: &Refusal, now: i6
         due: now,
         failed_at: 0,
         attempts: 0,
-        reason: Error::from(refusal.clone()).reason().to_owned(),
+        reason: Stored::Known(refusal.reason()),
         revision: 0,
         credentials: Vec::new(),
     }

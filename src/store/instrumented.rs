@@ -1,4 +1,4 @@
-//! A store whose failures are counted and whose work for a request is traced, whoever it is asked by.
+//! A store that counts the failures of another one, and traces its operations.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,6 +10,7 @@ use super::{
     Queue, Store, StoreError,
     failure::Failure,
     list::{Revocation, RevocationList},
+    operation::Operation,
 };
 use crate::{
     queue::{
@@ -20,7 +21,7 @@ use crate::{
     telemetry::{metrics::Metrics, traces},
 };
 
-/// The store behind it, and who counts.
+/// Passes every operation on to another store.
 #[derive(Debug)]
 pub struct InstrumentedStore {
     store: Arc<dyn Store>,
@@ -36,10 +37,10 @@ impl InstrumentedStore {
 
     async fn watch<T>(
         &self,
-        operation: &'static str,
+        operation: Operation,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let span = traces::store(operation);
+        let span = traces::store(operation.as_str());
         let done = work.instrument(span.clone()).await;
         done.inspect_err(|_| {
             traces::failed(&span);
@@ -47,7 +48,7 @@ impl InstrumentedStore {
         })
     }
 
-    /// Only asked where there is one.
+    /// The queue behind this one. `Store::queue` has checked that there is one.
     fn behind(&self) -> Result<&dyn Queue, StoreError> {
         let none = || StoreError { operation: "queue", cause: "there is no queue".to_owned() };
         self.store.queue().ok_or_else(none)
@@ -57,11 +58,11 @@ impl InstrumentedStore {
 #[async_trait]
 impl Store for InstrumentedStore {
     async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
-        self.watch("revoke", self.store.revoke(revocation)).await
+        self.watch(Operation::Revoke, self.store.revoke(revocation)).await
     }
 
     async fn is_revoked(&self, claims: &Claims, now: i64) -> Result<bool, StoreError> {
-        self.watch("is_revoked", self.store.is_revoked(claims, now)).await
+        self.watch(Operation::IsRevoked, self.store.is_revoked(claims, now)).await
     }
 
     fn list(&self) -> &RevocationList {
@@ -72,19 +73,19 @@ impl Store for InstrumentedStore {
     /// known to be complete asks nothing.
     async fn learn(&self, claims: &Claims) -> Result<(), StoreError> {
         let learned = self.store.learn(claims).await;
-        learned.inspect_err(|_| self.metrics.store_failed("is_revoked"))
+        learned.inspect_err(|_| self.metrics.store_failed(Operation::IsRevoked))
     }
 
     async fn purge_expired(&self, now: i64) -> Result<(), StoreError> {
-        self.watch("forget_outlived", self.store.purge_expired(now)).await
+        self.watch(Operation::PurgeExpired, self.store.purge_expired(now)).await
     }
 
     async fn note(&self, failures: &[Failure]) -> Result<(), StoreError> {
-        self.watch("note", self.store.note(failures)).await
+        self.watch(Operation::AppendFailures, self.store.note(failures)).await
     }
 
     async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreError> {
-        self.watch("failures", self.store.failures(most)).await
+        self.watch(Operation::Failures, self.store.failures(most)).await
     }
 
     fn queue(&self) -> Option<&dyn Queue> {
@@ -113,11 +114,11 @@ impl Queue for InstrumentedStore {
         bounds: &Bounds,
         now: i64,
     ) -> Result<Result<(), QueueFullError>, StoreError> {
-        self.watch("enqueue", self.behind()?.enqueue(entry, pause, bounds, now)).await
+        self.watch(Operation::Enqueue, self.behind()?.enqueue(entry, pause, bounds, now)).await
     }
 
     async fn get(&self, id: Uuid) -> Result<Option<QueueEntry>, StoreError> {
-        self.watch("get", self.behind()?.get(id)).await
+        self.watch(Operation::Get, self.behind()?.get(id)).await
     }
 
     async fn lease(
@@ -126,7 +127,7 @@ impl Queue for InstrumentedStore {
         most: usize,
         now: i64,
     ) -> Result<Vec<QueueEntry>, StoreError> {
-        self.watch("lease", self.behind()?.lease(lease, most, now)).await
+        self.watch(Operation::Lease, self.behind()?.lease(lease, most, now)).await
     }
 
     async fn reschedule(
@@ -136,26 +137,27 @@ impl Queue for InstrumentedStore {
         failed: bool,
         now: i64,
     ) -> Result<bool, StoreError> {
-        self.watch("reschedule", self.behind()?.reschedule(entry, pause, failed, now)).await
+        self.watch(Operation::Reschedule, self.behind()?.reschedule(entry, pause, failed, now))
+            .await
     }
 
     async fn remove_unchanged(&self, entry: &QueueEntry) -> Result<bool, StoreError> {
-        self.watch("remove", self.behind()?.remove_unchanged(entry)).await
+        self.watch(Operation::Remove, self.behind()?.remove_unchanged(entry)).await
     }
 
     async fn remove(&self, id: Uuid) -> Result<bool, StoreError> {
-        self.watch("remove", self.behind()?.remove(id)).await
+        self.watch(Operation::Remove, self.behind()?.remove(id)).await
     }
 
     async fn entries(&self, most: usize) -> Result<Vec<QueueEntry>, StoreError> {
-        self.watch("entries", self.behind()?.entries(most)).await
+        self.watch(Operation::Entries, self.behind()?.entries(most)).await
     }
 
     async fn waiting(&self) -> Result<usize, StoreError> {
-        self.watch("waiting", self.behind()?.waiting()).await
+        self.watch(Operation::Len, self.behind()?.waiting()).await
     }
 
     async fn oldest(&self) -> Result<Option<i64>, StoreError> {
-        self.watch("oldest", self.behind()?.oldest()).await
+        self.watch(Operation::Oldest, self.behind()?.oldest()).await
     }
 }

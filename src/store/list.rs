@@ -21,7 +21,7 @@ use dashmap::DashMap;
 use uuid::Uuid;
 
 pub use self::cut_offs::{CutOff, UserCutOffs};
-use crate::{config::Scope, session::token::Claims};
+use crate::{logout::outcome::Scope, session::token::Claims};
 
 /// How long GoTrue is asked again for a logout that it did not confirm.
 const RETRIED_FOR: Duration = Duration::from_hours(7 * 24);

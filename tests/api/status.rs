@@ -234,21 +234,21 @@ async fn a_hostile_record_cannot_break_out() {
     let failure = Failure {
         time: START,
         request_id: hostile(),
-        route: hostile(),
-        scope: hostile(),
-        outcome: hostile(),
+        route: HOSTILE.into(),
+        scope: HOSTILE.into(),
+        outcome: HOSTILE.into(),
         user_id: Uuid::nil(),
         session_id: Uuid::nil(),
         code: Some(hostile()),
-        reason: hostile(),
+        reason: HOSTILE.into(),
         upstream_status: None,
     };
     store.note(&[failure]).await.unwrap();
     let entry = QueueEntry {
         id: Uuid::new_v4(),
         request_id: hostile(),
-        route: hostile(),
-        scope: hostile(),
+        route: HOSTILE.into(),
+        scope: HOSTILE.into(),
         user_id: Uuid::nil(),
         session_id: Uuid::nil(),
         tried: false,
@@ -258,7 +258,7 @@ async fn a_hostile_record_cannot_break_out() {
         due: (START + 3000) * 1000,
         failed_at: 0,
         attempts: 1,
-        reason: hostile(),
+        reason: HOSTILE.into(),
         revision: 0,
         credentials: vec![SealedCredentials {
             fingerprint: hostile(),

@@ -13,9 +13,10 @@ use uuid::Uuid;
 use super::{Steadiness, forget, run};
 use crate::{
     clock::Clock,
-    config::{Scope, tests::parse},
+    config::tests::parse,
     failure_log,
     gateway::first_app,
+    logout::outcome::Scope,
     readiness::Missing,
     readiness::Part,
     store::{Store, list::Revocation, memory::MemoryStore},

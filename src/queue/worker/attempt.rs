@@ -6,10 +6,11 @@ use tokio::time::Instant;
 
 use super::{QueueEntry, Worker};
 use crate::{
-    config::Scope,
     gotrue::{OnBehalfOf, Refusal},
-    http::error::Error,
-    logout::{LogoutReport, LogoutRequest, Outcome},
+    logout::{
+        LogoutReport, LogoutRequest, LogoutResult,
+        outcome::{Reason, Scope},
+    },
     queue::{credentials::Credentials, entry::SealedCredentials},
     session::{
         Carrier, Proof, Session,
@@ -35,9 +36,9 @@ pub(super) enum Settled {
     /// GoTrue confirmed.
     Done { already_ended: bool },
     /// Nothing is left to revoke it with.
-    Hopeless { reason: &'static str, upstream_status: Option<u16> },
+    Hopeless { reason: Reason, upstream_status: Option<u16> },
     /// It may succeed later. `of_credentials`: other credentials of the session may succeed now.
-    Later { refusal: Refusal, reason: &'static str, unknown: bool, of_credentials: bool },
+    Later { refusal: Refusal, reason: Reason, unknown: bool, of_credentials: bool },
 }
 
 impl Settled {
@@ -45,7 +46,7 @@ impl Settled {
     fn is_about_the_session(&self) -> bool {
         match self {
             Self::Done { .. } => true,
-            Self::Hopeless { reason, .. } => *reason == "not_found",
+            Self::Hopeless { reason, .. } => *reason == Reason::NotFound,
             Self::Later { of_credentials, .. } => !of_credentials,
         }
     }
@@ -60,7 +61,7 @@ impl Worker {
         scope: Scope,
     ) -> (Tried, Settled) {
         let mut best =
-            (Tried::Nothing, Settled::Hopeless { reason: "expired", upstream_status: None });
+            (Tried::Nothing, Settled::Hopeless { reason: Reason::Expired, upstream_status: None });
         for sealed in &entry.credentials {
             let (tried, settled) = match self.queue.open(sealed, entry) {
                 Ok(credentials) => self.try_one(entry, sealed, &credentials, scope).await,
@@ -70,7 +71,8 @@ impl Worker {
                         "the worker cannot decrypt a queued logout: set GATEWAY_SECRET_PREVIOUS to the \
                          secret that it was queued with"
                     );
-                    let (refusal, reason, unknown) = (Refusal::Unexpected, "unreadable", false);
+                    let (refusal, reason, unknown) =
+                        (Refusal::Unexpected, Reason::Unreadable, false);
                     let of_credentials = true;
                     (Tried::Nothing, Settled::Later { refusal, reason, unknown, of_credentials })
                 }
@@ -102,29 +104,30 @@ impl Worker {
         }
         let deadline = Instant::now() + self.patience;
         let mut ended = self.logout.retry(&session, asked, deadline).await;
-        let is_foreign = ended.outcome == Outcome::NotGenuine(TokenError::ForeignRefresh);
-        if session.expired && (is_foreign || ended.outcome == Outcome::Expired) {
+        let is_foreign = ended.result == LogoutResult::NotGenuine(TokenError::ForeignRefresh);
+        if session.expired && (is_foreign || ended.result == LogoutResult::Expired) {
             // The gateway's clock may be ahead, so GoTrue must judge the access token itself.
             let as_it_is = Session { expired: false, refresh_token: None, ..session.clone() };
             ended = self.logout.retry(&as_it_is, asked, deadline).await;
         }
-        let LogoutReport { outcome, upstream_status, unknown, .. } = ended;
+        let LogoutReport { result, upstream_status, unknown, .. } = ended;
         let hopeless = |reason| Settled::Hopeless { reason, upstream_status };
-        match outcome {
-            Outcome::Revoked => (Tried::Answered, Settled::Done { already_ended: false }),
-            Outcome::AlreadyEnded => (Tried::Answered, Settled::Done { already_ended: true }),
-            Outcome::OthersLiveOn => (Tried::Answered, hopeless("not_found")),
+        match result {
+            LogoutResult::Revoked => (Tried::Answered, Settled::Done { already_ended: false }),
+            LogoutResult::AlreadyEnded => (Tried::Answered, Settled::Done { already_ended: true }),
+            LogoutResult::OthersLiveOn => (Tried::Answered, hopeless(Reason::NotFound)),
             // `bad_jwt`, though the token has not expired: GoTrue's clock or its keys may be wrong.
-            Outcome::NotGenuine(_) | Outcome::Expired if !session.expired => {
-                let (refusal, reason) = (Refusal::BadJwt, "invalid");
+            LogoutResult::NotGenuine(_) | LogoutResult::Expired if !session.expired => {
+                let (refusal, reason) = (Refusal::BadJwt, Reason::Invalid);
                 let later = Settled::Later { refusal, reason, unknown, of_credentials: true };
                 (Tried::Answered, later)
             }
-            Outcome::NotGenuine(_) | Outcome::Expired => {
-                (Tried::Answered, hopeless(if is_foreign { "invalid" } else { "expired" }))
-            }
-            Outcome::Queued(refusal) | Outcome::Failed(refusal) => {
-                let reason = Error::from(refusal.clone()).reason();
+            LogoutResult::NotGenuine(_) | LogoutResult::Expired => (
+                Tried::Answered,
+                hopeless(if is_foreign { Reason::Invalid } else { Reason::Expired }),
+            ),
+            LogoutResult::Queued(refusal) | LogoutResult::Failed(refusal) => {
+                let reason = refusal.reason();
                 let is_of_client = is_limit_of_client(&refusal, upstream_status);
                 let of_credentials = is_of_client || !refusal.is_passing();
                 let tried = match &refusal {
@@ -170,7 +173,7 @@ impl Worker {
     pub(super) async fn keep_refusing(&self, entry: &QueueEntry) {
         let proven = entry.credentials.iter().filter(|sealed| sealed.proven);
         let (Some(scope), Some(sealed)) =
-            (Scope::parse(&entry.scope), proven.max_by_key(|sealed| sealed.exp))
+            (entry.scope.known(), proven.max_by_key(|sealed| sealed.exp))
         else {
             return;
         };

@@ -19,9 +19,12 @@ use super::{
     records::{Unreadable, read_entry, read_json, written_entry, written_json},
     tables::{Fault, Tables},
 };
-use crate::queue::{
-    bounds::{Bounds, QueueFullError},
-    entry::QueueEntry,
+use crate::{
+    logout::outcome::{Reason, Stored},
+    queue::{
+        bounds::{Bounds, QueueFullError},
+        entry::QueueEntry,
+    },
 };
 
 /// How an entry stands. Times in milliseconds since the Unix epoch.
@@ -31,7 +34,7 @@ pub(super) struct State {
     due: i64,
     failed_at: i64,
     attempts: u32,
-    reason: String,
+    reason: Stored<Reason>,
     tried: bool,
 }
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{records::Unreadable, *};
 use crate::{
-    config::Scope,
+    logout::outcome::Scope,
     queue::{bounds::MOST_ENTRIES, entry::SealedCredentials},
 };
 
@@ -54,8 +54,8 @@ fn entry(id: u128, due: i64) -> QueueEntry {
     QueueEntry {
         id: Uuid::from_u128(id),
         request_id: "a request".to_owned(),
-        route: "/api/auth/logout".to_owned(),
-        scope: "local".to_owned(),
+        route: "/api/auth/logout".into(),
+        scope: "local".into(),
         user_id: Uuid::from_u128(1),
         session_id: Uuid::from_u128(2),
         tried: false,
@@ -65,7 +65,7 @@ fn entry(id: u128, due: i64) -> QueueEntry {
         due,
         failed_at: 0,
         attempts: 0,
-        reason: "auth_service_error".to_owned(),
+        reason: "auth_service_error".into(),
         revision: 0,
         credentials: vec![SealedCredentials {
             fingerprint: "fingerprint".to_owned(),

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use super::{super::list::RevocationEntry, error::Fault};
-use crate::queue::entry::QueueEntry;
+use crate::{
+    logout::outcome::{Reason, Stored},
+    queue::entry::QueueEntry,
+};
 
 /// The version of the records that are written here, and the only one that is read.
 pub(super) const VERSION: &str = "1";
@@ -237,7 +240,7 @@ pub(super) fn taken_entry(record: &str) -> Option<QueueEntry> {
 #[derive(Serialize, Deserialize)]
 pub(super) struct State {
     pub(super) attempts: u32,
-    pub(super) reason: String,
+    pub(super) reason: Stored<Reason>,
     pub(super) tried: bool,
 }
 

@@ -1,10 +1,7 @@
 //! Entries of the release before this one: it wrote neither when an access token expires nor when a proven
 //! session asked last, and counted the sessions of each user in another way.
 
-use logout_gateway::{
-    config::{Scope, StoreAddress},
-    queue::entry::QueueEntry,
-};
+use logout_gateway::{config::StoreAddress, logout::outcome::Scope, queue::entry::QueueEntry};
 use redb::{Database, ReadableTable as _, TableDefinition};
 use serde_json::Value;
 use uuid::Uuid;

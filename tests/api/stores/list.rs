@@ -7,7 +7,7 @@ use std::{
 
 use logout_gateway::{
     clock::Clock,
-    config::Scope,
+    logout::outcome::Scope,
     session::token::Claims,
     store::{
         Store,

@@ -13,7 +13,8 @@ use std::{
 };
 
 use logout_gateway::{
-    config::{Scope, StoreAddress},
+    config::StoreAddress,
+    logout::outcome::Scope,
     session::token::Claims,
     store::{self, Store, StoreError, list::Revocation, redis::BOUND},
 };

@@ -1,6 +1,6 @@
 //! The order in which entries are handed out.
 
-use logout_gateway::{config::Scope, queue::entry::QueueEntry};
+use logout_gateway::{logout::outcome::Scope, queue::entry::QueueEntry};
 use uuid::Uuid;
 
 use super::{super::Place, HOUR, MOMENT, NOW, Queued, asked, assert_after, entry, ids, now};

@@ -1,6 +1,6 @@
 //! The keys of the first release, which its instances go on writing while they are replaced.
 
-use logout_gateway::{config::Scope, store};
+use logout_gateway::{logout::outcome::Scope, store};
 use uuid::Uuid;
 
 use super::{

@@ -1,7 +1,7 @@
 //! A Redis that other keys have filled: it takes no new logouts into the queue, and does all else.
 
 use logout_gateway::{
-    config::Scope,
+    logout::outcome::Scope,
     store::{self, StoreError},
 };
 

@@ -1,6 +1,6 @@
 //! Operations that need room report a Redis that is over its `maxmemory` as out of memory.
 
-use logout_gateway::{config::Scope, store};
+use logout_gateway::{logout::outcome::Scope, store};
 
 use super::{
     super::{

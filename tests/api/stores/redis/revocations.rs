@@ -1,6 +1,6 @@
 //! The list as it is in Redis: lines of one user, facts, and what an earlier release left.
 
-use logout_gateway::{config::Scope, store};
+use logout_gateway::{logout::outcome::Scope, store};
 use uuid::Uuid;
 
 use super::{

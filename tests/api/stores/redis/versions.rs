@@ -1,6 +1,6 @@
 //! What a later release wrote is never misread, and never lost.
 
-use logout_gateway::{config::Scope, store};
+use logout_gateway::{logout::outcome::Scope, store};
 use uuid::Uuid;
 
 use super::{
