@@ -22,7 +22,8 @@ use std::{
 
 use logout_gateway::{
     clock::from_unix_seconds,
-    config::{Scope, StoreAddress},
+    config::StoreAddress,
+    outcome::Scope,
     session::token::Claims,
     store::{self, Store, list::Revocation},
 };

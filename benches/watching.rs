@@ -23,7 +23,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use logout_gateway::{clock::Clock, telemetry::metrics::Metrics};
+use logout_gateway::{
+    clock::Clock,
+    gotrue::{Operation, TryResult},
+    outcome::{Outcome, Route},
+    telemetry::metrics::Metrics,
+};
 use serde_json::json;
 use tokio::task::{JoinSet, LocalSet};
 
@@ -101,11 +106,8 @@ fn counting() -> f64 {
     let begun = Instant::now();
     for n in 0..TIMES {
         let took = Duration::from_micros(u64::from(n));
-        metrics.gotrue_try("logout", "ok", took);
-        metrics.logout("/api/auth/logout", ("revoked", None), took, 4);
-        if n % 10_000 == 0 {
-            metrics.condense();
-        }
+        metrics.gotrue_try(Operation::Logout, TryResult::Ok, took);
+        metrics.logout(Route::Envelope, (Outcome::Revoked, None), took, 4);
     }
     begun.elapsed().as_secs_f64() / f64::from(TIMES)
 }

@@ -29,7 +29,7 @@ pub use cookies::{CookieSecure, Cookies};
 pub use csrf::{CsrfMode, Secrets};
 pub use error::{ConfigError, ConfigErrors};
 pub use limits::Limits;
-pub use logout::{Scope, SessionNotFound};
+pub use logout::SessionNotFound;
 pub use logs::LogFormat;
 pub use redirects::{Destination, Redirects};
 pub use store::{RedisAddress, StoreAddress};
@@ -37,6 +37,8 @@ pub use supabase::Supabase;
 pub use warnings::{Warning, unused_proxies};
 
 use error::Noted;
+
+use crate::outcome::Scope;
 
 /// The raw words of every flag and variable, not judged yet; each flag goes before its variable.
 ///

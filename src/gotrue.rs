@@ -14,6 +14,7 @@ mod client;
 mod log;
 mod operation;
 mod request;
+mod retry_after;
 mod transport;
 
 use std::time::SystemTime;
@@ -22,10 +23,15 @@ use axum::http::HeaderValue;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use crate::telemetry::traces::TraceContext;
+use crate::{outcome::Reason, telemetry::traces::TraceContext};
 
 pub(crate) use self::log::report_omitted_lines;
-pub use self::{client::GoTrue, operation::Operation, transport::HttpClientError};
+pub use self::{
+    client::GoTrue,
+    operation::{Operation, TryResult},
+    retry_after::RetryAfter,
+    transport::HttpClientError,
+};
 
 /// When `GATEWAY_UPSTREAM_TIMEOUT` ends for all tries of one request together.
 pub type Deadline = Instant;
@@ -111,13 +117,13 @@ pub enum Refusal {
     #[error("rate limited")]
     RateLimited {
         /// `Retry-After`, if it is seconds or a date.
-        retry_after: Option<HeaderValue>,
+        retry_after: Option<RetryAfter>,
     },
     /// There was no connection, or the answer was 502 or 503.
     #[error("unreachable")]
     Unavailable {
         /// `Retry-After`, if it is seconds or a date.
-        retry_after: Option<HeaderValue>,
+        retry_after: Option<RetryAfter>,
     },
     /// The connection broke before the whole answer was there.
     #[error("the connection broke before an answer")]
@@ -154,6 +160,20 @@ impl Refusal {
             | Self::BadJwt
             | Self::RefreshTokenRefused
             | Self::Unexpected => false,
+        }
+    }
+
+    /// The contract's word for it.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::SessionNotFound | Self::UserNotFound => Reason::NotFound,
+            Self::UserBanned => Reason::UserBanned,
+            Self::RateLimited { .. } => Reason::RateLimited,
+            Self::Unavailable { .. } | Self::NoAnswer => Reason::AuthServiceUnavailable,
+            Self::GatewayTimeout | Self::Timeout => Reason::AuthServiceTimeout,
+            Self::RefreshTokenRefused => Reason::Expired,
+            Self::BadJwt | Self::Failed | Self::Unexpected => Reason::AuthServiceError,
         }
     }
 

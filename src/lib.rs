@@ -25,6 +25,7 @@ pub mod http;
 pub mod key_derivation;
 pub mod logout;
 pub mod operator;
+pub mod outcome;
 pub mod queue;
 pub mod readiness;
 pub mod session;

@@ -1,7 +1,7 @@
 //! The use case: end a session at GoTrue and say truthfully what became of it.
 //!
 //! It knows no HTTP framework: a session whose right to be here is settled, a scope and the clock go
-//! in, an [`Outcome`] comes out. What cannot be done now is queued, or said to have failed.
+//! in, a [`LogoutReport`] comes out. What cannot be done now is queued, or said to have failed.
 
 mod attempt;
 mod known;
@@ -19,9 +19,9 @@ use self::{
     attempt::{Attempt, RefreshError},
     under_way::UnderWay,
 };
+use crate::outcome::{Route, Scope, Stored};
 use crate::{
     clock::Clock,
-    config::Scope,
     gotrue::{Deadline, GoTrue, LogoutAnswer, OnBehalfOf, Refusal},
     queue::enqueue::RevocationQueue,
     session::{
@@ -34,7 +34,7 @@ use crate::{
 
 /// What became of the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum LogoutResult {
     /// GoTrue revoked what the scope names.
     Revoked,
     /// There was nothing left to revoke.
@@ -56,7 +56,7 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 pub struct LogoutReport {
     /// What became of the session.
-    pub outcome: Outcome,
+    pub result: LogoutResult,
     /// The status of GoTrue's answer to the logout, if it was asked and answered.
     pub upstream_status: Option<u16>,
     /// How long it took, with a refresh and a second try, if it was asked.
@@ -72,8 +72,8 @@ pub struct LogoutReport {
 pub struct LogoutRequest<'a> {
     /// Which of the user's sessions end.
     pub scope: Scope,
-    /// The route, for whoever reads the queue.
-    pub route: &'a str,
+    /// The route, for the entry in the queue.
+    pub route: &'a Stored<Route>,
     /// Whose request it is.
     pub caller: &'a OnBehalfOf,
     /// An earlier try may have had its effect without our hearing of it.
@@ -114,7 +114,7 @@ impl Logout {
         if asked.scope == Scope::Local && session.proof != Proof::Unproven && knows_end {
             // GoTrue before 2.150 takes a second local logout for a global one.
             return LogoutReport {
-                outcome: Outcome::AlreadyEnded,
+                result: LogoutResult::AlreadyEnded,
                 upstream_status: None,
                 upstream_time: None,
                 unknown: false,
@@ -132,7 +132,7 @@ impl Logout {
             if may_wait { Box::pin(self.queued_others(session, asked)).await } else { None };
         let (attempt, upstream_time) = if session.signature == SignatureStatus::Unverifiable {
             let refusal = Refusal::Unavailable { retry_after: None };
-            (Attempt::without_answer(Outcome::Failed(refusal)), None)
+            (Attempt::without_answer(LogoutResult::Failed(refusal)), None)
         } else {
             let (attempt, took) = self.attempt(session, asked, may_wait, deadline).await;
             (attempt, Some(took))
@@ -148,12 +148,12 @@ impl Logout {
                 self.record(session, asked, &attempt).await;
             }
         };
-        let ((), outcome) = tokio::join!(recorded, self.enqueue(session, asked, &attempt, proof));
-        if may_wait && attempt.outcome == Outcome::Revoked && !attempt.assumed {
+        let ((), result) = tokio::join!(recorded, self.enqueue(session, asked, &attempt, proof));
+        if may_wait && attempt.result == LogoutResult::Revoked && !attempt.assumed {
             Box::pin(self.remove_settled(session, asked.scope, queued.as_ref())).await;
         }
         let Attempt { status: upstream_status, unknown, .. } = attempt;
-        LogoutReport { outcome, upstream_status, upstream_time, unknown, proof }
+        LogoutReport { result, upstream_status, upstream_time, unknown, proof }
     }
 
     /// The same for a logout that is in the queue, and stays there unless this ends the session.
@@ -168,8 +168,8 @@ impl Logout {
             self.record(session, asked, &attempt).await;
         }
         let proof = if attempt.vouched { Proof::Proven } else { session.proof };
-        let Attempt { outcome, status: upstream_status, unknown, .. } = attempt;
-        LogoutReport { outcome, upstream_status, upstream_time: Some(took), unknown, proof }
+        let Attempt { result, status: upstream_status, unknown, .. } = attempt;
+        LogoutReport { result, upstream_status, upstream_time: Some(took), unknown, proof }
     }
 
     /// Marks a `local` logout as under way. One of an unproven session counts for nothing: its ids may be
@@ -201,23 +201,23 @@ impl Logout {
         asked: LogoutRequest<'_>,
         attempt: &Attempt,
         proof: Proof,
-    ) -> Outcome {
-        let outcome = attempt.outcome.clone();
-        let Outcome::Failed(refusal) = &outcome else { return outcome };
-        let (Some(queue), Some(kept)) = (&self.queue, self.store.queue()) else { return outcome };
+    ) -> LogoutResult {
+        let result = attempt.result.clone();
+        let LogoutResult::Failed(refusal) = &result else { return result };
+        let (Some(queue), Some(kept)) = (&self.queue, self.store.queue()) else { return result };
         if !refusal.is_passing() || proof == Proof::Unproven {
-            return outcome;
+            return result;
         }
         let asked = LogoutRequest { tried_before: asked.tried_before || attempt.unknown, ..asked };
         // GoTrue may have vouched for the session by a refresh.
         let session = &Session { proof, ..session.clone() };
         let enqueued = self.put_into_queue((queue, kept), session, asked, refusal);
         match Box::pin(enqueued).await {
-            Ok(()) => Outcome::Queued(refusal.clone()),
+            Ok(()) => LogoutResult::Queued(refusal.clone()),
             Err(cause) => {
                 let request_id = asked.caller.request_id();
                 tracing::error!(request_id, %cause, "a failed logout could not be queued");
-                outcome
+                result
             }
         }
     }
@@ -240,7 +240,7 @@ impl Logout {
             }
         }
         let Some(refresh_token) = &session.refresh_token else {
-            return Attempt::without_answer(Outcome::Expired);
+            return Attempt::without_answer(LogoutResult::Expired);
         };
         // Boxed, as are other rare steps: the future of each request is moved, so the usual one stays small.
         Box::pin(self.refresh_and_revoke(session, refresh_token, asked, deadline)).await
@@ -262,17 +262,17 @@ impl Logout {
                     && session.proof != Proof::Unproven
                     && self.is_over(session).await =>
             {
-                Attempt::without_answer(Outcome::AlreadyEnded)
+                Attempt::without_answer(LogoutResult::AlreadyEnded)
             }
-            Err(fault) => Attempt::without_answer(fault.outcome()),
+            Err(fault) => Attempt::without_answer(fault.result()),
             Ok(access_token) => {
                 let answer = self.gotrue.logout(&access_token, scope, caller, deadline).await;
                 let mut attempt = self.judged(session, &answer, asked).await;
                 // GoTrue itself just issued a token of this very session.
                 attempt.vouched = true;
                 attempt.refreshed = validity_of(access_token.expose_secret());
-                if matches!(attempt.outcome, Outcome::NotGenuine(_)) {
-                    attempt.outcome = Outcome::Failed(Refusal::Unexpected);
+                if matches!(attempt.result, LogoutResult::NotGenuine(_)) {
+                    attempt.result = LogoutResult::Failed(Refusal::Unexpected);
                 }
                 attempt
             }
@@ -293,21 +293,21 @@ impl Logout {
         asked: LogoutRequest<'_>,
     ) -> Attempt {
         let mut attempt = Attempt::of(answer, asked.scope);
-        let by_unheard_try = match attempt.outcome {
-            Outcome::Revoked => attempt.assumed,
-            Outcome::OthersLiveOn => asked.tried_before && asked.scope == Scope::Global,
+        let by_unheard_try = match attempt.result {
+            LogoutResult::Revoked => attempt.assumed,
+            LogoutResult::OthersLiveOn => asked.tried_before && asked.scope == Scope::Global,
             _ => false,
         };
         if by_unheard_try {
             attempt.assumed = true;
             let is_ending = self.local_logouts.contains(session.claims.session_id);
             let is_over = self.is_over(session).await;
-            attempt.outcome = match asked.scope {
-                Scope::Local if is_over => Outcome::AlreadyEnded,
+            attempt.result = match asked.scope {
+                Scope::Local if is_over => LogoutResult::AlreadyEnded,
                 Scope::Global | Scope::Others if is_over || asked.was_over || is_ending => {
-                    Outcome::OthersLiveOn
+                    LogoutResult::OthersLiveOn
                 }
-                _ => Outcome::Revoked,
+                _ => LogoutResult::Revoked,
             };
         }
         attempt

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::{
     clock::Clock,
     config::StoreAddress,
+    outcome::RecordedOutcome,
     queue::entry::{QueueEntry, queued_logout::QueuedLogout},
     store::{
         self, Queue, Store,
@@ -203,7 +204,8 @@ async fn drop_entries(store: &dyn Store, queue: &dyn Queue, which: &Which) -> Re
             writeln!(io::stdout(), "{id}: gone already")?;
             continue;
         }
-        let dropped = Failure::of_entry(&entry, now, "dropped", &entry.reason, None);
+        let dropped =
+            Failure::of_entry(&entry, now, RecordedOutcome::Dropped, entry.reason.clone(), None);
         match store.append_failures(&[dropped]).await {
             Ok(()) => writeln!(io::stdout(), "{id}: dropped")?,
             Err(cause) => {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::{Clock, elapsed},
+    outcome::Reason,
     session::{jwks::Jwks, verifier::Verifier},
     store::Store,
 };
@@ -36,14 +37,14 @@ pub enum Part {
 }
 
 impl Part {
-    /// The contract's word: the `reason` of a 503, and `part` in the log.
+    /// The `reason` of a 503, and `part` in the log.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub fn reason(self) -> Reason {
         match self {
-            Self::KeySet => "key_set",
-            Self::AuthService => "auth_service",
-            Self::Store => "store",
-            Self::ShuttingDown => "shutting_down",
+            Self::KeySet => Reason::KeySet,
+            Self::AuthService => Reason::AuthService,
+            Self::Store => Reason::Store,
+            Self::ShuttingDown => Reason::ShuttingDown,
         }
     }
 }
@@ -130,7 +131,7 @@ impl Watched {
     fn miss(&mut self, part: Part, now: Timestamp, tell: bool) -> Missing {
         let since = *self.missing_since.get_or_insert(now);
         if tell && !mem::replace(&mut self.told, true) {
-            tracing::warn!(part = part.as_str(), %since, "not ready");
+            tracing::warn!(part = part.reason().as_str(), %since, "not ready");
         }
         Missing { part, since }
     }
@@ -139,7 +140,7 @@ impl Watched {
         let since = self.missing_since.take()?;
         if mem::take(&mut self.told) {
             let missing_for = format_duration(Missing { part, since }.lasts(now));
-            tracing::info!(part = part.as_str(), %missing_for, "ready again");
+            tracing::info!(part = part.reason().as_str(), %missing_for, "ready again");
         }
         None
     }

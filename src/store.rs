@@ -11,6 +11,7 @@ pub mod file;
 pub mod instrumented;
 pub mod list;
 pub mod memory;
+pub mod operation;
 pub mod redis;
 
 use std::{fmt, sync::Arc, time::Duration};

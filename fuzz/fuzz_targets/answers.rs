@@ -18,15 +18,15 @@ use std::{
     time::Duration,
 };
 
-use axum::http::HeaderValue;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use logout_gateway::{
-    config::{Scope, Supabase},
+    config::Supabase,
     gotrue::{
-        Operation, Refusal,
+        Operation, Refusal, RetryAfter,
         answer::{Answer, MAX_BODY_LENGTH},
     },
+    outcome::Scope,
     session::{
         jwks::{self, Jwks},
         verifier::{SignatureStatus, Verifier},
@@ -148,8 +148,8 @@ fn judge_refusal(answering: &Answering, refusal: &Refusal) {
         |codes: &[&str]| status / 100 == 4 && code.as_deref().is_some_and(|c| codes.contains(&c));
     let about_the_token = matches!(answering.operation, Operation::Logout | Operation::User);
     let refreshing = answering.operation == Operation::Token;
-    let passed_on = |retry_after: &Option<HeaderValue>| {
-        let value = retry_after.as_ref().map(|value| value.to_str().expect("text"));
+    let passed_on = |retry_after: &Option<RetryAfter>| {
+        let value = retry_after.as_ref().map(|value| value.as_header().to_str().expect("text"));
         value.is_none_or(is_retry_after)
     };
     let right = match refusal {

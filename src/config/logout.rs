@@ -13,39 +13,9 @@ use super::{
     },
     store::StoreAddress,
 };
+use crate::outcome::Scope;
 
 const A_DAY: Duration = Duration::from_hours(24);
-
-/// Which of the user's sessions a logout ends, in GoTrue's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// This session.
-    Local,
-    /// Every other session of the user.
-    Others,
-    /// Every session of the user.
-    Global,
-}
-
-impl Scope {
-    const ALL: [Self; 3] = [Self::Local, Self::Others, Self::Global];
-
-    /// The scope of exactly this word, as the query parameter `scope` has it; case matters.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == word)
-    }
-
-    /// GoTrue's word: `local`, `others` or `global`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::Others => "others",
-            Self::Global => "global",
-        }
-    }
-}
 
 /// What a logout of a session that GoTrue no longer knows answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +73,8 @@ pub(super) struct Logout {
 
 impl Logout {
     pub(super) fn read(args: LogoutArgs, faults: &mut ConfigErrors) -> Result<Self, Noted> {
-        let scopes = Scope::ALL.map(|scope| (scope.as_str(), scope));
+        let scopes =
+            [Scope::Local, Scope::Others, Scope::Global].map(|scope| (scope.as_str(), scope));
         let scope =
             faults.or("GATEWAY_DEFAULT_SCOPE", args.default_scope, Scope::Local, one_of(&scopes));
         let answers = one_of(&[
@@ -169,21 +140,7 @@ fn site_data_type(entry: &str) -> Result<&'static str, Rule> {
 mod tests {
     use rstest::rstest;
 
-    use super::{
-        super::tests::{faults_of, parse},
-        *,
-    };
-
-    #[rstest]
-    #[case("local", Some(Scope::Local))]
-    #[case("others", Some(Scope::Others))]
-    #[case("global", Some(Scope::Global))]
-    #[case("Local", None)]
-    #[case(" local", None)]
-    #[case("", None)]
-    fn a_scope_is_exactly_its_word(#[case] word: &str, #[case] scope: Option<Scope>) {
-        assert_eq!(Scope::parse(word), scope);
-    }
+    use super::super::tests::{faults_of, parse};
 
     #[rstest]
     #[case("cache,storage", Some(r#""cache", "storage""#))]

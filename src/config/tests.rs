@@ -87,7 +87,7 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(config.cookies.paths, ["/"]);
     assert_eq!(config.cookies.secure, super::CookieSecure::Auto);
     assert_eq!(config.csrf_mode, super::CsrfMode::Signed);
-    assert_eq!(config.default_scope, super::Scope::Local);
+    assert_eq!(config.default_scope, crate::outcome::Scope::Local);
     assert_eq!(config.session_not_found, super::SessionNotFound::Success);
     assert_eq!(config.log_filter, "info");
     assert!(config.allowed_origins.is_empty() && config.trusted_proxies.is_empty());

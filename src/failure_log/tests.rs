@@ -82,13 +82,13 @@ fn failure(number: usize) -> Failure {
     Failure {
         time: Timestamp::UNIX_EPOCH,
         request_id: number.to_string(),
-        route: "/logout".to_owned(),
-        scope: "local".to_owned(),
-        outcome: "failed".to_owned(),
+        route: "/logout".into(),
+        scope: "local".into(),
+        outcome: "failed".into(),
         user_id: Uuid::from_u128(number as u128),
         session_id: Uuid::from_u128(2),
         code: None,
-        reason: "auth_service_error".to_owned(),
+        reason: "auth_service_error".into(),
         upstream_status: None,
     }
 }

@@ -28,8 +28,6 @@ use crate::{
 
 /// Whoever watches: no crowd of clients keeps them out.
 const ADMIN_CONNECTIONS: usize = 64;
-/// What is measured meanwhile is kept one by one.
-const CONDENSE_EVERY: Duration = Duration::from_secs(5);
 const MINUTE: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const FORGET_EVERY: Duration = MINUTE;
@@ -61,7 +59,6 @@ pub(super) async fn run(
         ((), ()) = async { tokio::join!(instrumented, work(&app)) } => {}
         () = app.jwks.keep_fetching(fetch) => {}
         () = keep_forgetting(&app) => {}
-        () = keep_condensing(&app) => {}
         () = keep_looking(&app) => {}
         () = keep_minutes(&app) => {}
         () = startup_warnings::warn(&app) => {}
@@ -86,14 +83,6 @@ async fn work(app: &AppState) {
             app.stopping.cancelled().await;
             sleep(app.config.drain_timeout).await;
         } => {}
-    }
-}
-
-async fn keep_condensing(app: &AppState) {
-    let mut rounds = interval(CONDENSE_EVERY);
-    loop {
-        rounds.tick().await;
-        app.metrics.condense();
     }
 }
 

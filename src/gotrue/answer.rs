@@ -10,10 +10,10 @@ use tokio::time::timeout_at;
 use uuid::Uuid;
 
 use super::{
-    Deadline, Operation, Refreshed, Refusal,
+    Deadline, Operation, Refreshed, Refusal, RetryAfter, TryResult,
     log::{self, RequestLabel},
 };
-use crate::config::Scope;
+use crate::outcome::Scope;
 
 /// How many octets of a body are kept.
 pub const MAX_BODY_LENGTH: usize = 64 * 1024;
@@ -88,18 +88,18 @@ impl Answer {
     }
 
     /// The label `result` of the metrics.
-    pub(super) fn result(&self) -> &'static str {
+    pub(super) fn result(&self) -> TryResult {
         let success = match self.operation {
             Operation::Logout => StatusCode::NO_CONTENT,
             _ => StatusCode::OK,
         };
         match self.status {
-            status if status == success => "ok",
-            StatusCode::TOO_MANY_REQUESTS => "rate_limited",
-            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => "unavailable",
-            StatusCode::GATEWAY_TIMEOUT => "timeout",
-            status if status.is_client_error() => "refused",
-            _ => "error",
+            status if status == success => TryResult::Ok,
+            StatusCode::TOO_MANY_REQUESTS => TryResult::RateLimited,
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => TryResult::Unavailable,
+            StatusCode::GATEWAY_TIMEOUT => TryResult::Timeout,
+            status if status.is_client_error() => TryResult::Refused,
+            _ => TryResult::Error,
         }
     }
 
@@ -223,12 +223,8 @@ impl Answer {
     }
 
     /// The `Retry-After`, if it is valid (RFC 9110, section 10.2.3).
-    fn retry_after(&self) -> Option<HeaderValue> {
-        let value = self.headers.get(header::RETRY_AFTER)?;
-        let text = value.to_str().ok()?;
-        let seconds =
-            text.len() <= 10 && text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty();
-        (seconds || httpdate::parse_http_date(text).is_ok()).then(|| value.clone())
+    fn retry_after(&self) -> Option<RetryAfter> {
+        self.headers.get(header::RETRY_AFTER).and_then(RetryAfter::parse)
     }
 }
 

@@ -13,10 +13,7 @@ use super::{
     request::Request,
     transport::{HttpClientError, Transport, Unanswered},
 };
-use crate::{
-    config::{Scope, Supabase},
-    telemetry::metrics::Metrics,
-};
+use crate::{config::Supabase, outcome::Scope, telemetry::metrics::Metrics};
 
 const CLIENT_INFO: &str = concat!("logout-gateway/", env!("CARGO_PKG_VERSION"));
 

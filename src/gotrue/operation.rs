@@ -1,7 +1,10 @@
-//! The operations of GoTrue that the gateway uses, and their names in metrics and traces.
+//! The operations of GoTrue that the gateway uses, and the names of operations and results in metrics and traces.
+
+use strum::{IntoStaticStr, VariantArray};
 
 /// An endpoint of GoTrue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Operation {
     /// `POST /logout`
     Logout,
@@ -15,15 +18,37 @@ pub enum Operation {
     Health,
 }
 
+/// How one try of a request to GoTrue ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum TryResult {
+    /// The status of a success.
+    Ok,
+    /// Any other status below 500.
+    Refused,
+    /// 429.
+    RateLimited,
+    /// No connection, no head of an answer, 502 or 503.
+    Unavailable,
+    /// The budget was used up, or 504.
+    Timeout,
+    /// Any other status.
+    Error,
+}
+
+impl TryResult {
+    /// The label of metrics and the field of spans.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
 impl Operation {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Logout => "logout",
-            Self::Token => "token",
-            Self::User => "user",
-            Self::Jwks => "jwks",
-            Self::Health => "health",
-        }
+    /// The label of metrics and the field of log lines.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// The name of the span in a trace.

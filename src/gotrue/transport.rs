@@ -13,7 +13,7 @@ use reqwest::{Client, redirect};
 use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
-use super::{Deadline, Operation, Refusal, answer::Answer, log, request::Request};
+use super::{Deadline, Operation, Refusal, TryResult, answer::Answer, log, request::Request};
 use crate::telemetry::{metrics::Metrics, traces};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -44,15 +44,15 @@ struct Try<'m> {
     metrics: &'m Metrics,
     operation: Operation,
     begun: Instant,
-    result: &'static str,
+    result: TryResult,
     span: Span,
 }
 
 impl Drop for Try<'_> {
     fn drop(&mut self) {
-        self.metrics.gotrue_try(self.operation.as_str(), self.result, self.begun.elapsed());
-        self.span.record("result", self.result);
-        if !matches!(self.result, "ok" | "refused") {
+        self.metrics.gotrue_try(self.operation, self.result, self.begun.elapsed());
+        self.span.record("result", self.result.as_str());
+        if !matches!(self.result, TryResult::Ok | TryResult::Refused) {
             traces::failed(&self.span);
         }
     }
@@ -153,13 +153,14 @@ impl Transport {
     ) -> Result<Answer, Inconclusive> {
         let (operation, begun) = (request.operation, Instant::now());
         let span = traces::gotrue(operation.purpose(), &request.method, request.url);
-        let mut tried = Try { metrics: &self.metrics, operation, begun, result: "timeout", span };
+        let result = TryResult::Timeout;
+        let mut tried = Try { metrics: &self.metrics, operation, begun, result, span };
         let mut http = reqwest::Request::new(request.method.clone(), request.url.clone());
         *http.headers_mut() = request.headers();
         traces::pass_on(&tried.span, http.headers_mut());
         *http.body_mut() = request.body.clone().map(Into::into);
         let response = self.http.execute(http).await.map_err(|error| {
-            tried.result = "unavailable";
+            tried.result = TryResult::Unavailable;
             Inconclusive::Silent { sent: !error.is_connect(), cause: causes(&error) }
         })?;
         let request_id = request.request_id().cloned();

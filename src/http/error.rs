@@ -16,7 +16,8 @@ use utoipa::ToSchema;
 use super::{authentication::IntrospectionError, places::NoPlaceError};
 use crate::{
     csrf::CsrfError,
-    gotrue::Refusal,
+    gotrue::{Refusal, RetryAfter},
+    outcome::Reason,
     readiness::Part,
     session::{AuthenticationError, token::TokenError},
 };
@@ -32,7 +33,7 @@ pub enum Error {
     MalformedRequest,
     /// No credential.
     CredentialMissing,
-    /// The credential is not genuine.
+    /// The credential is not genuine: its signature, a claim or its form.
     CredentialInvalid(TokenError),
     /// The access token has expired and nothing can refresh it.
     CredentialExpired,
@@ -56,101 +57,150 @@ pub enum Error {
     UnsupportedMediaType,
     /// The admin listener does not answer to the host that the request names.
     MisdirectedRequest,
-    /// GoTrue's own limit, with its `Retry-After`.
+    /// GoTrue's own limit.
     RateLimited {
-        /// Seconds or an HTTP date, as GoTrue sent it.
-        retry_after: Option<HeaderValue>,
+        /// Passed on as GoTrue sent it.
+        retry_after: Option<RetryAfter>,
     },
     /// GoTrue could not be reached.
     AuthServiceUnavailable,
     /// GoTrue did not answer in time.
     AuthServiceTimeout,
-    /// GoTrue answered what it never should.
+    /// GoTrue failed, or answered as GoTrue never does.
     AuthServiceError,
     /// GoTrue refuses a banned user, whose session lives on.
     UserBanned,
-    /// A bug of ours.
+    /// A bug of the gateway.
     Internal,
-    /// More requests at once than the gateway takes on.
+    /// More requests at once than the gateway takes.
     Overloaded,
-    /// A part that is needed to judge the request is not there.
+    /// A part of the gateway that the request needs is missing.
     NotReady(Part),
-    /// The same to whoever asks about the gateway itself, and since when: seconds since the Unix epoch.
+    /// The same as `readyz` answers it, with the time since when.
     NotReadySince(Part, Timestamp),
 }
 
+/// `Retry-After` of [`Error::Overloaded`].
+static ONE_SECOND: HeaderValue = HeaderValue::from_static("1");
+
 /// What a client reads of an [`Error`].
-struct Face(StatusCode, &'static str, Option<&'static str>, &'static str);
+struct ErrorBody<'e> {
+    status: StatusCode,
+    code: &'static str,
+    /// The envelope has it only where it says more than the code.
+    reason: Reason,
+    message: &'static str,
+    retry_after: Option<&'e HeaderValue>,
+    since: Option<Timestamp>,
+}
+
+impl ErrorBody<'_> {
+    fn new(status: StatusCode, code: &'static str, reason: Reason, message: &'static str) -> Self {
+        Self { status, code, reason, message, retry_after: None, since: None }
+    }
+
+    /// An error whose code is its only reason.
+    fn plain(status: StatusCode, reason: Reason, message: &'static str) -> Self {
+        Self::new(status, reason.as_str(), reason, message)
+    }
+
+    fn bad_request(reason: Reason, message: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", reason, message)
+    }
+
+    fn not_authenticated(reason: Reason, message: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "NOT_AUTHENTICATED", reason, message)
+    }
+
+    fn csrf_failed(reason: Reason, message: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "CSRF_FAILED", reason, message)
+    }
+
+    fn logout_failed(reason: Reason, message: &'static str) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "LOGOUT_FAILED", reason, message)
+    }
+
+    fn not_ready(part: Part) -> Self {
+        let message = match part {
+            Part::KeySet => "The project's keys are not known yet.",
+            Part::AuthService => "The authentication service does not answer.",
+            Part::Store => "The store of ended sessions does not answer.",
+            Part::ShuttingDown => "The gateway is shutting down.",
+        };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_READY", part.reason(), message)
+    }
+}
 
 impl Error {
     #[rustfmt::skip] // A table, a line for each error.
-    fn face(&self) -> Face {
+    fn body(&self) -> ErrorBody<'_> {
+        use ErrorBody as B;
         use StatusCode as S;
         match self {
-            Self::UnsupportedScope => Face(S::BAD_REQUEST, "BAD_REQUEST", Some("unsupported_scope"), "The scope must be local, others or global, given once."),
-            Self::DuplicateHeader => Face(S::BAD_REQUEST, "BAD_REQUEST", Some("duplicate_header"), "A header was sent twice."),
-            Self::MalformedRequest => Face(S::BAD_REQUEST, "BAD_REQUEST", Some("malformed_request"), "The request could not be read."),
-            Self::CredentialMissing => Face(S::UNAUTHORIZED, "NOT_AUTHENTICATED", Some("missing"), "No session was given."),
-            Self::CredentialInvalid(_) => Face(S::UNAUTHORIZED, "NOT_AUTHENTICATED", Some("invalid"), "The session is not valid."),
-            Self::CredentialExpired => Face(S::UNAUTHORIZED, "NOT_AUTHENTICATED", Some("expired"), "The session has expired."),
-            Self::SessionNotFound => Face(S::UNAUTHORIZED, "NOT_AUTHENTICATED", Some("not_found"), "The session no longer exists."),
-            Self::SessionRevoked => Face(S::UNAUTHORIZED, "NOT_AUTHENTICATED", Some("revoked"), "The session was logged out."),
-            Self::CsrfMissing => Face(S::FORBIDDEN, "CSRF_FAILED", Some("missing"), "The CSRF token is missing."),
-            Self::CsrfInvalid => Face(S::FORBIDDEN, "CSRF_FAILED", Some("invalid"), "The CSRF token is not valid."),
-            Self::CsrfCrossSite => Face(S::FORBIDDEN, "CSRF_FAILED", Some("cross_site"), "The request comes from another site."),
-            Self::NotFound => Face(S::NOT_FOUND, "NOT_FOUND", None, "There is nothing at this path."),
-            Self::MethodNotAllowed => Face(S::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", None, "This path does not take this method."),
-            Self::PayloadTooLarge => Face(S::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", None, "The body is larger than 8 KiB."),
-            Self::UnsupportedMediaType => Face(S::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", None, "A body must be application/json."),
-            Self::MisdirectedRequest => Face(S::MISDIRECTED_REQUEST, "MISDIRECTED_REQUEST", None, "This listener does not answer to this host name."),
-            Self::RateLimited { .. } => Face(S::TOO_MANY_REQUESTS, "RATE_LIMITED", None, "The authentication service asks to try again later."),
-            Self::AuthServiceUnavailable => Face(S::INTERNAL_SERVER_ERROR, "LOGOUT_FAILED", Some("auth_service_unavailable"), "The authentication service cannot be reached."),
-            Self::AuthServiceTimeout => Face(S::INTERNAL_SERVER_ERROR, "LOGOUT_FAILED", Some("auth_service_timeout"), "The authentication service did not answer in time."),
-            Self::AuthServiceError => Face(S::INTERNAL_SERVER_ERROR, "LOGOUT_FAILED", Some("auth_service_error"), "The authentication service failed."),
-            Self::UserBanned => Face(S::INTERNAL_SERVER_ERROR, "LOGOUT_FAILED", Some("user_banned"), "The user is banned, the session could not be ended."),
-            Self::Internal => Face(S::INTERNAL_SERVER_ERROR, "INTERNAL", None, "Something went wrong."),
-            Self::Overloaded => Face(S::SERVICE_UNAVAILABLE, "OVERLOADED", None, "Too many requests at once."),
-            Self::NotReady(Part::KeySet) => Face(S::SERVICE_UNAVAILABLE, "NOT_READY", Some(Part::KeySet.as_str()), "The project's keys are not known yet."),
-            Self::NotReady(Part::AuthService) => Face(S::SERVICE_UNAVAILABLE, "NOT_READY", Some(Part::AuthService.as_str()), "The authentication service does not answer."),
-            Self::NotReady(Part::Store) => Face(S::SERVICE_UNAVAILABLE, "NOT_READY", Some(Part::Store.as_str()), "The store of ended sessions does not answer."),
-            Self::NotReady(Part::ShuttingDown) => Face(S::SERVICE_UNAVAILABLE, "NOT_READY", Some(Part::ShuttingDown.as_str()), "The gateway is shutting down."),
-            Self::NotReadySince(part, _) => Self::NotReady(*part).face(),
+            Self::UnsupportedScope => B::bad_request(Reason::UnsupportedScope, "The scope must be local, others or global, given once."),
+            Self::DuplicateHeader => B::bad_request(Reason::DuplicateHeader, "A header was sent twice."),
+            Self::MalformedRequest => B::bad_request(Reason::MalformedRequest, "The request could not be read."),
+            Self::CredentialMissing => B::not_authenticated(Reason::Missing, "No session was given."),
+            Self::CredentialInvalid(_) => B::not_authenticated(Reason::Invalid, "The session is not valid."),
+            Self::CredentialExpired => B::not_authenticated(Reason::Expired, "The session has expired."),
+            Self::SessionNotFound => B::not_authenticated(Reason::NotFound, "The session no longer exists."),
+            Self::SessionRevoked => B::not_authenticated(Reason::Revoked, "The session was logged out."),
+            Self::CsrfMissing => B::csrf_failed(Reason::Missing, "The CSRF token is missing."),
+            Self::CsrfInvalid => B::csrf_failed(Reason::Invalid, "The CSRF token is not valid."),
+            Self::CsrfCrossSite => B::csrf_failed(Reason::CrossSite, "The request comes from another site."),
+            Self::NotFound => B::plain(S::NOT_FOUND, Reason::UnknownPath, "There is nothing at this path."),
+            Self::MethodNotAllowed => B::plain(S::METHOD_NOT_ALLOWED, Reason::MethodNotAllowed, "This path does not take this method."),
+            Self::PayloadTooLarge => B::plain(S::PAYLOAD_TOO_LARGE, Reason::PayloadTooLarge, "The body is larger than 8 KiB."),
+            Self::UnsupportedMediaType => B::plain(S::UNSUPPORTED_MEDIA_TYPE, Reason::UnsupportedMediaType, "A body must be application/json."),
+            Self::MisdirectedRequest => B::plain(S::MISDIRECTED_REQUEST, Reason::MisdirectedRequest, "This listener does not answer to this host name."),
+            Self::RateLimited { retry_after } => B {
+                retry_after: retry_after.as_ref().map(RetryAfter::as_header),
+                ..B::plain(S::TOO_MANY_REQUESTS, Reason::RateLimited, "The authentication service asks to try again later.")
+            },
+            Self::AuthServiceUnavailable => B::logout_failed(Reason::AuthServiceUnavailable, "The authentication service cannot be reached."),
+            Self::AuthServiceTimeout => B::logout_failed(Reason::AuthServiceTimeout, "The authentication service did not answer in time."),
+            Self::AuthServiceError => B::logout_failed(Reason::AuthServiceError, "The authentication service failed."),
+            Self::UserBanned => B::logout_failed(Reason::UserBanned, "The user is banned, the session could not be ended."),
+            Self::Internal => B::plain(S::INTERNAL_SERVER_ERROR, Reason::Internal, "Something went wrong."),
+            Self::Overloaded => B {
+                retry_after: Some(&ONE_SECOND),
+                ..B::plain(S::SERVICE_UNAVAILABLE, Reason::Overloaded, "Too many requests at once.")
+            },
+            Self::NotReady(part) => B::not_ready(*part),
+            Self::NotReadySince(part, since) => B { since: Some(*since), ..B::not_ready(*part) },
         }
     }
 
     /// The status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.face().0
+        self.body().status
     }
 
     /// The envelope's `code`.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        self.face().1
+        self.body().code
     }
 
-    /// The word for logs: the reason, or the code where there is none.
+    /// The word for logs and metrics: the envelope's `reason`, or its `code` where it has none.
     #[must_use]
-    pub fn reason(&self) -> &'static str {
-        let Face(_, code, reason, _) = self.face();
-        reason.unwrap_or(code)
+    pub fn reason(&self) -> Reason {
+        self.body().reason
     }
 
     /// The envelope's `message`.
     #[must_use]
     pub fn message(&self) -> &'static str {
-        self.face().3
+        self.body().message
     }
 
     /// The body for this request.
     #[must_use]
     pub fn envelope(&self, request_id: &str) -> Envelope {
-        let Face(_, code, reason, message) = self.face();
-        let since = match self {
-            Self::NotReadySince(_, since) => Some(since.to_string()),
-            _ => None,
-        };
+        let ErrorBody { code, reason, message, since, .. } = self.body();
+        let since = since.map(|since| since.to_string());
+        let reason = Some(reason.as_str()).filter(|reason| *reason != code);
         let request_id = request_id.to_owned();
         Envelope { error: Details { code, reason, message, request_id, since } }
     }
@@ -186,8 +236,8 @@ struct Details {
 }
 
 impl From<CsrfError> for Error {
-    fn from(fault: CsrfError) -> Self {
-        match fault {
+    fn from(error: CsrfError) -> Self {
+        match error {
             CsrfError::Missing => Self::CsrfMissing,
             CsrfError::Invalid => Self::CsrfInvalid,
             CsrfError::CrossSite => Self::CsrfCrossSite,
@@ -196,10 +246,10 @@ impl From<CsrfError> for Error {
 }
 
 impl From<AuthenticationError> for Error {
-    fn from(none: AuthenticationError) -> Self {
-        match none {
+    fn from(error: AuthenticationError) -> Self {
+        match error {
             AuthenticationError::Missing => Self::CredentialMissing,
-            AuthenticationError::Invalid(fault) => Self::CredentialInvalid(fault),
+            AuthenticationError::Invalid(error) => Self::CredentialInvalid(error),
         }
     }
 }
@@ -235,19 +285,14 @@ impl From<IntrospectionError> for Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let mut response = self.status().into_response();
+        let ErrorBody { status, retry_after, .. } = self.body();
+        let mut response = status.into_response();
         let headers = response.headers_mut();
-        match &self {
-            Self::RateLimited { retry_after: Some(value) } => {
-                headers.insert(header::RETRY_AFTER, value.clone());
-            }
-            Self::Overloaded => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            }
-            error if error.status() == StatusCode::UNAUTHORIZED => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            _ => {}
+        if let Some(retry_after) = retry_after {
+            headers.insert(header::RETRY_AFTER, retry_after.clone());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response.extensions_mut().insert(self);
         response

@@ -2,9 +2,9 @@
 
 use std::time::SystemTime;
 
-use super::{Outcome, under_way::UnderWay};
+use super::{LogoutResult, under_way::UnderWay};
+use crate::outcome::Scope;
 use crate::{
-    config::Scope,
     gotrue::{LogoutAnswer, Refusal},
     session::token::{TokenError, Validity},
 };
@@ -23,22 +23,22 @@ impl From<Refusal> for RefreshError {
 
 impl RefreshError {
     /// What GoTrue answers to a refresh never proves that the session is over.
-    pub(super) fn outcome(self) -> Outcome {
+    pub(super) fn result(self) -> LogoutResult {
         match self {
-            Self::Foreign => Outcome::NotGenuine(TokenError::ForeignRefresh),
-            Self::Refused(Refusal::RefreshTokenRefused) => Outcome::Expired,
-            Self::Refused(refusal) => Outcome::Failed(refusal),
+            Self::Foreign => LogoutResult::NotGenuine(TokenError::ForeignRefresh),
+            Self::Refused(Refusal::RefreshTokenRefused) => LogoutResult::Expired,
+            Self::Refused(refusal) => LogoutResult::Failed(refusal),
         }
     }
 }
 
-fn outcome_of_refusal(refusal: Refusal, scope: Scope) -> Outcome {
+fn result_of_refusal(refusal: Refusal, scope: Scope) -> LogoutResult {
     match refusal {
-        Refusal::UserNotFound => Outcome::AlreadyEnded,
-        Refusal::SessionNotFound if scope == Scope::Local => Outcome::AlreadyEnded,
-        Refusal::SessionNotFound => Outcome::OthersLiveOn,
-        Refusal::BadJwt => Outcome::NotGenuine(TokenError::Signature),
-        refusal => Outcome::Failed(refusal),
+        Refusal::UserNotFound => LogoutResult::AlreadyEnded,
+        Refusal::SessionNotFound if scope == Scope::Local => LogoutResult::AlreadyEnded,
+        Refusal::SessionNotFound => LogoutResult::OthersLiveOn,
+        Refusal::BadJwt => LogoutResult::NotGenuine(TokenError::Signature),
+        refusal => LogoutResult::Failed(refusal),
     }
 }
 
@@ -48,7 +48,7 @@ fn outcome_of_refusal(refusal: Refusal, scope: Scope) -> Outcome {
     reason = "facts about one answer, none implied by another"
 )]
 pub(super) struct Attempt {
-    pub(super) outcome: Outcome,
+    pub(super) result: LogoutResult,
     /// GoTrue has vouched for the session: by 204, or by refreshing its token.
     pub(super) vouched: bool,
     /// GoTrue itself answered; else it may have been a proxy, or any other server.
@@ -72,9 +72,9 @@ impl Attempt {
         let known = [Refusal::SessionNotFound, Refusal::UserNotFound, Refusal::UserBanned];
         Self {
             vouched: answer.result.is_ok() && !answer.assumed,
-            outcome: match &answer.result {
-                Ok(()) => Outcome::Revoked,
-                Err(refusal) => outcome_of_refusal(refusal.clone(), scope),
+            result: match &answer.result {
+                Ok(()) => LogoutResult::Revoked,
+                Err(refusal) => result_of_refusal(refusal.clone(), scope),
             },
             // GoTrue verifies the signature before it looks for user and session.
             answered_by_gotrue: answer
@@ -90,9 +90,9 @@ impl Attempt {
         }
     }
 
-    pub(super) fn without_answer(outcome: Outcome) -> Self {
+    pub(super) fn without_answer(result: LogoutResult) -> Self {
         Self {
-            outcome,
+            result,
             vouched: false,
             answered_by_gotrue: false,
             date: None,
@@ -111,14 +111,17 @@ impl Attempt {
 
     /// Whether GoTrue's answer settles what becomes of the session that asked.
     pub(super) fn is_final(&self) -> bool {
-        matches!(self.outcome, Outcome::Revoked | Outcome::AlreadyEnded | Outcome::OthersLiveOn)
+        matches!(
+            self.result,
+            LogoutResult::Revoked | LogoutResult::AlreadyEnded | LogoutResult::OthersLiveOn
+        )
     }
 
     /// The attempt at a wider scope as an answer to a `local` logout: where the session is gone, there is
     /// nothing left to revoke.
     pub(super) fn of_narrower_scope(self) -> Self {
-        match self.outcome {
-            Outcome::OthersLiveOn => Self { outcome: Outcome::AlreadyEnded, ..self },
+        match self.result {
+            LogoutResult::OthersLiveOn => Self { result: LogoutResult::AlreadyEnded, ..self },
             _ => self,
         }
     }

@@ -2,9 +2,9 @@
 
 use secrecy::ExposeSecret as _;
 
-use super::{Logout, LogoutRequest, Outcome, attempt::Attempt};
+use super::{Logout, LogoutRequest, LogoutResult, attempt::Attempt};
+use crate::outcome::Scope;
 use crate::{
-    config::Scope,
     gotrue::{Deadline, Refusal},
     session::{
         Proof, Session,
@@ -51,16 +51,16 @@ impl Logout {
             return None;
         }
         let (token, user) = (session.access_token.expose_secret(), session.claims.sub);
-        let outcome =
+        let result =
             match Box::pin(introspect(token, user, &self.gotrue, asked.caller, deadline)).await {
                 // The session may have been restored from a backup.
                 Ok(Introspection::Live) => return None,
-                Ok(Introspection::Ended) => Outcome::AlreadyEnded,
-                Ok(Introspection::Forged) => Outcome::NotGenuine(TokenError::Signature),
-                Ok(Introspection::Banned) => Outcome::Failed(Refusal::UserBanned),
-                Err(refusal) => Outcome::Failed(refusal),
+                Ok(Introspection::Ended) => LogoutResult::AlreadyEnded,
+                Ok(Introspection::Forged) => LogoutResult::NotGenuine(TokenError::Signature),
+                Ok(Introspection::Banned) => LogoutResult::Failed(Refusal::UserBanned),
+                Err(refusal) => LogoutResult::Failed(refusal),
             };
-        Some(Attempt::without_answer(outcome))
+        Some(Attempt::without_answer(result))
     }
 
     pub(super) fn knows_end(&self, session: &Session) -> bool {

@@ -5,11 +5,10 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Logout, LogoutRequest, Outcome, attempt::Attempt};
+use super::{Logout, LogoutRequest, LogoutResult, attempt::Attempt};
+use crate::outcome::{Scope, Stored};
 use crate::{
-    config::Scope,
     gotrue::{Deadline, Refusal},
-    http::error::Error,
     queue::{
         backoff,
         credentials::Credentials,
@@ -68,7 +67,7 @@ impl Logout {
                     "the store does not say whether a wider logout of this session is queued: GoTrue is not asked \
                      to end the session, for that would make the queued one impossible"
                 );
-                return Attempt::without_answer(Outcome::Failed(Refusal::Failed));
+                return Attempt::without_answer(LogoutResult::Failed(Refusal::Failed));
             }
             Err(cause) => {
                 tracing::warn!(%cause, "a logout cannot look for queued ones of its session");
@@ -82,7 +81,7 @@ impl Logout {
             let was_over = was_over || (!tried && asked.was_over);
             let wider = LogoutRequest { scope, tried_before: tried, was_over, ..asked };
             let attempt = Box::pin(self.revoke(session, wider, deadline)).await;
-            if attempt.outcome != Outcome::Revoked {
+            if attempt.result != LogoutResult::Revoked {
                 return attempt.of_narrower_scope();
             }
             self.record(session, wider, &attempt).await;
@@ -199,8 +198,8 @@ fn entry(
     QueueEntry {
         id: entry_id(claims.session_id, asked.scope),
         request_id: asked.caller.request_id().to_owned(),
-        route: asked.route.to_owned(),
-        scope: asked.scope.as_str().to_owned(),
+        route: asked.route.clone(),
+        scope: Stored::Known(asked.scope),
         user_id: claims.sub,
         session_id: claims.session_id,
         tried: asked.tried_before,
@@ -210,7 +209,7 @@ fn entry(
         due: now,
         failed_at: NEVER,
         attempts: 0,
-        reason: Error::from(refusal.clone()).reason().to_owned(),
+        reason: Stored::Known(refusal.reason()),
         revision: 0,
         credentials: Vec::new(),
     }

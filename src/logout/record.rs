@@ -9,10 +9,10 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 
-use super::{Logout, LogoutRequest, Outcome, attempt::Attempt};
+use super::{Logout, LogoutRequest, LogoutResult, attempt::Attempt};
+use crate::outcome::Scope;
 use crate::{
     clock::from_unix_seconds,
-    config::Scope,
     gotrue::Refusal,
     session::{
         Session,
@@ -39,7 +39,7 @@ impl Logout {
     /// Records that a session which no GoTrue ever ended stays refused: the queue gave it up.
     pub(crate) async fn record_unended(&self, session: &Session, asked: LogoutRequest<'_>) {
         if asked.scope != Scope::Others {
-            let attempt = Attempt::without_answer(Outcome::Failed(Refusal::Unexpected));
+            let attempt = Attempt::without_answer(LogoutResult::Failed(Refusal::Unexpected));
             self.record(session, LogoutRequest { scope: Scope::Local, ..asked }, &attempt).await;
         }
     }
@@ -56,20 +56,22 @@ impl Logout {
             let cut_off = self.cut_off(claims, attempt);
             Revocation::new(claims, scope, cut_off, now, self.max_token_lifetime)
         };
-        match &attempt.outcome {
+        match &attempt.result {
             // The gateway knew it already: GoTrue has confirmed nothing new.
-            Outcome::AlreadyEnded if !attempt.answered_by_gotrue => None,
-            Outcome::Revoked if attempt.assumed => Some(entry(Scope::Local)),
+            LogoutResult::AlreadyEnded if !attempt.answered_by_gotrue => None,
+            LogoutResult::Revoked if attempt.assumed => Some(entry(Scope::Local)),
             // The user is gone with all sessions, also with the one that asked to stay.
-            Outcome::AlreadyEnded if scope == Scope::Others => Some(entry(Scope::Global)),
-            Outcome::Revoked | Outcome::AlreadyEnded => Some(entry(scope)),
+            LogoutResult::AlreadyEnded if scope == Scope::Others => Some(entry(Scope::Global)),
+            LogoutResult::Revoked | LogoutResult::AlreadyEnded => Some(entry(scope)),
             // The session that asked is gone, and GoTrue refused to end the others.
-            Outcome::OthersLiveOn => Some(entry(Scope::Local)),
+            LogoutResult::OthersLiveOn => Some(entry(Scope::Local)),
             // GoTrue refused: no cut-off.
-            Outcome::NotGenuine(_) | Outcome::Expired | Outcome::Failed(Refusal::UserBanned) => {
+            LogoutResult::NotGenuine(_)
+            | LogoutResult::Expired
+            | LogoutResult::Failed(Refusal::UserBanned) => {
                 (scope != Scope::Others).then(|| entry(Scope::Local).unconfirmed())
             }
-            Outcome::Failed(_) | Outcome::Queued(_) => {
+            LogoutResult::Failed(_) | LogoutResult::Queued(_) => {
                 let scope = if scope == Scope::Local || self.may_set_cut_off(session).await {
                     scope
                 } else if scope == Scope::Others {

@@ -1,6 +1,6 @@
 //! How long a queued revocation waits for its next try.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -21,20 +21,13 @@ pub fn after(attempts: u32, refusal: &Refusal, now: Timestamp) -> Duration {
     jittered.max(asked_for(refusal, now).unwrap_or_default())
 }
 
-/// What `Retry-After` asks for, seconds or a date (RFC 9110, section 10.2.3).
+/// The pause that GoTrue asked for by `Retry-After`.
 fn asked_for(refusal: &Refusal, now: Timestamp) -> Option<Duration> {
     let (Refusal::RateLimited { retry_after } | Refusal::Unavailable { retry_after }) = refusal
     else {
         return None;
     };
-    let text = retry_after.as_ref()?.to_str().ok()?;
-    let asked = if let Ok(seconds) = text.parse() {
-        Duration::from_secs(seconds)
-    } else {
-        let date = httpdate::parse_http_date(text).ok()?;
-        date.duration_since(SystemTime::from(now)).unwrap_or_default()
-    };
-    Some(asked.min(MAX_RETRY_AFTER))
+    Some(retry_after.as_ref()?.wait(now.into()).min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -42,6 +35,7 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+    use crate::gotrue::RetryAfter;
 
     const SECOND: u64 = 1000;
 
@@ -73,7 +67,7 @@ mod tests {
             ("Sun, 06 Nov 1994 08:50:37 GMT", 60_000),
             ("Sun, 06 Nov 1994 08:49:00 GMT", 500),
         ] {
-            let retry_after = Some(HeaderValue::from_static(retry_after));
+            let retry_after = RetryAfter::parse(&HeaderValue::from_static(retry_after));
             for refusal in [
                 Refusal::RateLimited { retry_after: retry_after.clone() },
                 Refusal::Unavailable { retry_after },

@@ -211,8 +211,8 @@ mod tests {
         QueueEntry {
             id: Uuid::from_u128(1),
             request_id: "an-id".to_owned(),
-            route: "/logout".to_owned(),
-            scope: "local".to_owned(),
+            route: "/logout".into(),
+            scope: "local".into(),
             user_id: Uuid::from_u128(2),
             session_id: Uuid::from_u128(3),
             tried: false,
@@ -222,7 +222,7 @@ mod tests {
             due: Timestamp::constant(2, 0),
             failed_at: NEVER,
             attempts: 0,
-            reason: String::new(),
+            reason: "".into(),
             revision: 0,
             credentials: Vec::new(),
         }
@@ -236,7 +236,7 @@ mod tests {
     fn only_the_logout_and_the_secret_that_it_was_sealed_for_open_it() {
         let old = seal("a", None);
         let sealed = sealed(&old);
-        let later = QueueEntry { due: NEVER, attempts: 3, reason: "x".to_owned(), ..entry() };
+        let later = QueueEntry { due: NEVER, attempts: 3, reason: "x".into(), ..entry() };
         for (seal, entry) in [(&old, &entry()), (&seal("b", Some("a")), &entry()), (&old, &later)] {
             let opened = seal.open(&sealed, entry).unwrap();
             assert_eq!(opened.access_token.expose_secret(), "header.payload.signature");
@@ -248,7 +248,7 @@ mod tests {
             UnsealError::UnknownKey
         );
         let other = Uuid::from_u128(9);
-        let scope = "global".to_owned();
+        let scope = "global".into();
         for changed in [
             QueueEntry { scope, ..entry() },
             QueueEntry { user_id: other, ..entry() },

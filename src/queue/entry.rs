@@ -15,7 +15,7 @@ use jiff::{Timestamp, fmt::serde::timestamp::millisecond};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::config::Scope;
+use crate::outcome::{Reason, Route, Scope, Stored};
 
 /// The time of what has not happened; records write it as 0.
 pub const NEVER: Timestamp = Timestamp::UNIX_EPOCH;
@@ -30,9 +30,9 @@ pub struct QueueEntry {
     /// `X-Request-Id` of the first logout.
     pub request_id: String,
     /// The route that was asked, `/api/auth/logout` for one.
-    pub route: String,
-    /// `local`, `others` or `global`.
-    pub scope: String,
+    pub route: Stored<Route>,
+    /// Which of the user's sessions are to end.
+    pub scope: Stored<Scope>,
     /// Whose session.
     pub user_id: Uuid,
     /// Which session.
@@ -59,7 +59,7 @@ pub struct QueueEntry {
     /// How often GoTrue was asked since.
     pub attempts: u32,
     /// Why it did not do it the last time.
-    pub reason: String,
+    pub reason: Stored<Reason>,
     /// Changes whenever credentials are added.
     pub revision: u32,
     /// What GoTrue is asked with, the newest first; never empty.
@@ -200,8 +200,8 @@ mod tests {
         QueueEntry {
             id: entry_id(session_id, Scope::Local),
             request_id: name.to_owned(),
-            route: "/logout".to_owned(),
-            scope: "local".to_owned(),
+            route: Stored::Known(Route::SessionApi),
+            scope: Stored::Known(Scope::Local),
             user_id: Uuid::from_u128(2),
             session_id,
             tried: false,
@@ -211,7 +211,7 @@ mod tests {
             due: Timestamp::constant(2, 0),
             failed_at: NEVER,
             attempts: 0,
-            reason: String::new(),
+            reason: "".into(),
             revision: 0,
             credentials: vec![credentials(name, proven)],
         }

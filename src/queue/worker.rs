@@ -34,10 +34,10 @@ use super::{
 };
 use crate::{
     clock::elapsed,
-    config::Scope,
     failure_log::FailureLog,
     gotrue::Refusal,
     logout::Logout,
+    outcome::{Outcome, Reason, RecordedOutcome, Scope, Stored},
     store::{Queue, StoreError, failure::Failure},
     telemetry::{metrics::Metrics, traces},
 };
@@ -131,8 +131,8 @@ impl Worker {
     /// Tries one entry, and removes or reschedules it.
     async fn retry(&self, entry: QueueEntry) -> Result<TryResult, StoreError> {
         let Some(queue) = self.logout.store.queue() else { return Ok(TryResult::Nothing) };
-        let Some(scope) = Scope::parse(&entry.scope) else {
-            self.reschedule(queue, entry, &Refusal::Unexpected, "unreadable").await?;
+        let Some(scope) = entry.scope.known() else {
+            self.reschedule(queue, entry, &Refusal::Unexpected, Reason::Unreadable).await?;
             return Ok(TryResult::Nothing);
         };
         if scope != Scope::Global
@@ -203,10 +203,11 @@ impl Worker {
                 queue.remove(entry_id(entry.session_id, narrower)).await?;
             }
         }
-        self.metrics.retried(if already_ended { "already-ended" } else { "revoked" });
+        let outcome = if already_ended { Outcome::AlreadyEnded } else { Outcome::Revoked };
+        self.metrics.retried(RecordedOutcome::Of(outcome));
         tracing::info!(
             request_id = entry.request_id,
-            outcome = if already_ended { "already-ended" } else { "revoked" },
+            outcome = outcome.as_str(),
             user_id = %entry.user_id,
             session_id = %entry.session_id,
             attempts = entry.attempts + 1,
@@ -222,16 +223,16 @@ impl Worker {
         queue: &dyn Queue,
         mut entry: QueueEntry,
         refusal: &Refusal,
-        reason: &str,
+        reason: Reason,
     ) -> Result<(), StoreError> {
         // A clock that was set back makes nothing old.
         let asked_at = entry.renewed_at.max(entry.queued_at);
         if elapsed(asked_at, self.now()) >= MAX_AGE {
             return self.give_up(queue, &entry, reason, None).await;
         }
-        self.metrics.retried("failed");
+        self.metrics.retried(RecordedOutcome::Of(Outcome::Failed));
         entry.attempts = entry.attempts.saturating_add(1);
-        reason.clone_into(&mut entry.reason);
+        entry.reason = Stored::Known(reason);
         let pause = backoff::after(entry.attempts, refusal, self.now());
         queue.reschedule(&entry, pause, true, self.now()).await?;
         Ok(())
@@ -242,17 +243,17 @@ impl Worker {
         &self,
         queue: &dyn Queue,
         entry: &QueueEntry,
-        reason: &str,
+        reason: Reason,
         upstream_status: Option<u16>,
     ) -> Result<(), StoreError> {
         if !queue.remove_unchanged(entry).await? {
             queue.reschedule(entry, Duration::ZERO, true, self.now()).await?;
             return Ok(());
         }
-        self.metrics.retried("gave-up");
+        self.metrics.retried(RecordedOutcome::GaveUp);
         tracing::error!(
             request_id = entry.request_id,
-            reason,
+            reason = reason.as_str(),
             user_id = %entry.user_id,
             session_id = %entry.session_id,
             attempts = entry.attempts + 1,
@@ -260,7 +261,8 @@ impl Worker {
             "the worker gave up a queued logout: the session may live; end it at GoTrue if it must not"
         );
         let time = self.logout.clock.now_in_seconds();
-        self.failures.record(Failure::of_entry(entry, time, "gave-up", reason, upstream_status));
+        let (outcome, reason) = (RecordedOutcome::GaveUp, Stored::Known(reason));
+        self.failures.record(Failure::of_entry(entry, time, outcome, reason, upstream_status));
         self.record_as_revoked(entry).await;
         Ok(())
     }
@@ -270,12 +272,13 @@ impl Worker {
     }
 }
 
-/// Reasons of a failed try that say that GoTrue was not reached.
-const UNREACHED_REASONS: [&str; 2] = ["auth_service_unavailable", "auth_service_timeout"];
-
 /// Whether narrower entries of the session wait for this one. An entry of a stale session may be the work of
 /// a client with an old access token and a refresh token of another account: once GoTrue has refused it, it
 /// holds back no logout of the session's own user.
 fn may_succeed(entry: &QueueEntry) -> bool {
-    !entry.is_stale() || entry.attempts == 0 || UNREACHED_REASONS.contains(&entry.reason.as_str())
+    let was_not_reached = matches!(
+        entry.reason,
+        Stored::Known(Reason::AuthServiceUnavailable | Reason::AuthServiceTimeout)
+    );
+    !entry.is_stale() || entry.attempts == 0 || was_not_reached
 }

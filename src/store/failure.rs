@@ -4,7 +4,10 @@ use jiff::{Timestamp, fmt::serde::timestamp::second};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct as _};
 use uuid::Uuid;
 
-use crate::queue::entry::QueueEntry;
+use crate::{
+    outcome::{Reason, RecordedOutcome, Route, Scope, Stored},
+    queue::entry::QueueEntry,
+};
 
 /// One line of the failure log; never a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,12 +17,12 @@ pub struct Failure {
     pub time: Timestamp,
     /// `X-Request-Id` of the logout.
     pub request_id: String,
-    /// The route that was asked, `/api/auth/logout` for one.
-    pub route: String,
-    /// `local`, `others` or `global`.
-    pub scope: String,
-    /// `failed`, `queued`, `refused`; `gave-up` and `dropped` for entries of the queue.
-    pub outcome: String,
+    /// The route that was asked.
+    pub route: Stored<Route>,
+    /// Which of the user's sessions were to end.
+    pub scope: Stored<Scope>,
+    /// `failed` or `queued` when it was asked for; `gave-up` and `dropped` for entries of the queue.
+    pub outcome: Stored<RecordedOutcome>,
     /// Whose session.
     pub user_id: Uuid,
     /// Which session.
@@ -27,7 +30,7 @@ pub struct Failure {
     /// The error's code, unless the client was told of success.
     pub code: Option<String>,
     /// Why.
-    pub reason: String,
+    pub reason: Stored<Reason>,
     /// The status of GoTrue's answer, if one came.
     pub upstream_status: Option<u16>,
 }
@@ -38,8 +41,8 @@ impl Failure {
     pub fn of_entry(
         entry: &QueueEntry,
         time: Timestamp,
-        outcome: &str,
-        reason: &str,
+        outcome: RecordedOutcome,
+        reason: Stored<Reason>,
         upstream_status: Option<u16>,
     ) -> Self {
         Self {
@@ -47,11 +50,11 @@ impl Failure {
             request_id: entry.request_id.clone(),
             route: entry.route.clone(),
             scope: entry.scope.clone(),
-            outcome: outcome.to_owned(),
+            outcome: Stored::Known(outcome),
             user_id: entry.user_id,
             session_id: entry.session_id,
             code: None,
-            reason: reason.to_owned(),
+            reason,
             upstream_status,
         }
     }

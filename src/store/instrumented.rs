@@ -11,6 +11,7 @@ use super::{
     Queue, Store, StoreError,
     failure::Failure,
     list::{Revocation, RevocationList},
+    operation::Operation,
 };
 use crate::{
     queue::{
@@ -37,10 +38,10 @@ impl InstrumentedStore {
 
     async fn instrument<T>(
         &self,
-        operation: &'static str,
+        operation: Operation,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let span = traces::store(operation);
+        let span = traces::store(operation.as_str());
         let done = work.instrument(span.clone()).await;
         done.inspect_err(|_| {
             traces::failed(&span);
@@ -54,19 +55,19 @@ impl InstrumentedStore {
     }
 }
 
-/// Implements a trait: each method of the table is passed to the wrapped store, as the operation of that
-/// name in metrics and traces; the other methods follow.
+/// Implements a trait: each method of the table is passed to the wrapped store, as that
+/// [`Operation`] in metrics and traces; the other methods follow.
 macro_rules! instrumented {
     (
         $trait:ident by |$this:ident| ($inner:expr);
-        { $($operation:literal => $method:ident($($argument:ident: $type:ty),*) -> $value:ty;)* }
+        { $($operation:ident => $method:ident($($argument:ident: $type:ty),*) -> $value:ty;)* }
         $($others:tt)*
     ) => {
         #[async_trait]
         impl $trait for InstrumentedStore {
             $(async fn $method(&self, $($argument: $type),*) -> Result<$value, StoreError> {
                 let $this = self;
-                self.instrument($operation, $inner.$method($($argument),*)).await
+                self.instrument(Operation::$operation, $inner.$method($($argument),*)).await
             })*
 
             $($others)*
@@ -77,18 +78,18 @@ macro_rules! instrumented {
 instrumented! {
     Store by |this| (this.store);
     {
-        "revoke" => revoke(revocation: &Revocation) -> ();
-        "is_revoked" => is_revoked(claims: &Claims, now: Timestamp) -> bool;
-        "forget_outlived" => purge_expired(now: Timestamp) -> ();
-        "note" => append_failures(failures: &[Failure]) -> ();
-        "failures" => failures(most: usize) -> Vec<Failure>;
+        Revoke => revoke(revocation: &Revocation) -> ();
+        IsRevoked => is_revoked(claims: &Claims, now: Timestamp) -> bool;
+        PurgeExpired => purge_expired(now: Timestamp) -> ();
+        AppendFailures => append_failures(failures: &[Failure]) -> ();
+        Failures => failures(most: usize) -> Vec<Failure>;
     }
 
     /// An error counts as one of `is_revoked`, for it asks the store the same question. There is no span:
     /// a list that is known to be complete asks nothing.
     async fn sync_list(&self, claims: &Claims) -> Result<(), StoreError> {
         let synced = self.store.sync_list(claims).await;
-        synced.inspect_err(|_| self.metrics.store_failed("is_revoked"))
+        synced.inspect_err(|_| self.metrics.store_failed(Operation::IsRevoked))
     }
 
     fn list(&self) -> &RevocationList {
@@ -115,15 +116,15 @@ instrumented! {
 instrumented! {
     Queue by |this| (this.inner_queue()?);
     {
-        "enqueue" => enqueue(entry: &QueueEntry, pause: Duration, bounds: &Bounds, now: Timestamp)
+        Enqueue => enqueue(entry: &QueueEntry, pause: Duration, bounds: &Bounds, now: Timestamp)
             -> Result<(), QueueFullError>;
-        "get" => get(id: Uuid) -> Option<QueueEntry>;
-        "lease" => lease(lease: Duration, most: usize, now: Timestamp) -> Vec<QueueEntry>;
-        "reschedule" => reschedule(entry: &QueueEntry, pause: Duration, failed: bool, now: Timestamp) -> bool;
-        "remove" => remove_unchanged(entry: &QueueEntry) -> bool;
-        "remove" => remove(id: Uuid) -> bool;
-        "entries" => entries(most: usize) -> Vec<QueueEntry>;
-        "waiting" => len() -> usize;
-        "oldest" => oldest() -> Option<Timestamp>;
+        Get => get(id: Uuid) -> Option<QueueEntry>;
+        Lease => lease(lease: Duration, most: usize, now: Timestamp) -> Vec<QueueEntry>;
+        Reschedule => reschedule(entry: &QueueEntry, pause: Duration, failed: bool, now: Timestamp) -> bool;
+        Remove => remove_unchanged(entry: &QueueEntry) -> bool;
+        Remove => remove(id: Uuid) -> bool;
+        Entries => entries(most: usize) -> Vec<QueueEntry>;
+        Len => len() -> usize;
+        Oldest => oldest() -> Option<Timestamp>;
     }
 }

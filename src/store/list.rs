@@ -24,7 +24,7 @@ use uuid::Uuid;
 pub use self::cut_offs::{CutOff, UserCutOffs};
 use crate::{
     clock::{after, from_unix_seconds},
-    config::Scope,
+    outcome::Scope,
     session::token::Claims,
 };
 

@@ -1,9 +1,9 @@
-//! What is counted and measured: section 10 of the contract, one method for each thing that happens.
+//! What is counted and measured: section 10 of the contract, one method for each event.
 //!
-//! 1. Labels have a bounded set of values, words of the program itself; no id, no address.
-//! 2. Every label set that can be foreseen stands at zero from the start, so that a rate over the first
-//!    failure is not zero.
-//! 3. Counting takes no lock and no look-up in the library's registry: the handles are kept here.
+//! 1. Labels are words of the program itself, so they have a bounded set of values: no id, no address.
+//! 2. Every label set that can be foreseen is at zero from the start, so that a rate over the first failure is
+//!    not zero.
+//! 3. Counting looks nothing up in the library's registry: the handles are kept here.
 
 mod family;
 mod labels;
@@ -11,41 +11,52 @@ pub mod last_hour;
 
 use std::time::Duration;
 
-use metrics::{Counter, Gauge};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use prometheus::{Gauge, IntCounter, Registry, TextEncoder};
+use strum::VariantArray as _;
 
 use self::{
     family::{Counters, Histograms, Register},
+    labels::LogoutLabels,
     last_hour::LastHour,
 };
 use super::line_limit::LineLimit;
-
-/// Seconds. A revocation takes some milliseconds, its budget is five seconds.
-const BUCKETS: [f64; 13] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+use crate::{
+    gotrue::{Operation as GoTrueOperation, TryResult},
+    outcome::{Outcome, Reason, RecordedOutcome, Route},
+    store::operation::Operation as StoreOperation,
+};
 
 /// Contract, section 10: refusals are logged one by one up to this, and beyond it as a number.
 const REFUSAL_LINES_EACH_SECOND: u32 = 100;
 
-/// Everything that is counted, for all threads.
+/// The value of the label `reason` where there is none.
+const NO_REASON: &str = "none";
+/// The value of the label `result` of a success.
+const OK: &str = "ok";
+const FAILED: &str = "failed";
+
+const LOGOUTS: &str = "logouts_total";
+
+/// Every counter, histogram and gauge of the process, for all threads.
 #[derive(Debug)]
 pub struct Metrics {
-    exposition: PrometheusHandle,
-    logouts: Counters<3>,
-    logout_duration: Histograms,
-    gotrue_requests: Counters<2>,
-    gotrue_duration: Histograms,
-    csrf_refused: Counters<1>,
-    cookies_deleted: Counter,
-    verify: Counters<1>,
-    queue_retries: Counters<1>,
-    jwks_refresh: Counters<1>,
-    store_errors: Counters<1>,
-    requests_refused: Counters<1>,
+    registry: Registry,
+    logouts: Counters<LogoutLabels, 3>,
+    logout_duration: Histograms<Route>,
+    gotrue_requests: Counters<(GoTrueOperation, TryResult), 2>,
+    gotrue_duration: Histograms<GoTrueOperation>,
+    csrf_refused: Counters<Reason, 1>,
+    cookies_deleted: IntCounter,
+    verify: Counters<Option<Reason>, 1>,
+    queue_retries: Counters<RecordedOutcome, 1>,
+    /// By whether the fetch succeeded.
+    jwks_refresh: Counters<bool, 1>,
+    store_errors: Counters<StoreOperation, 1>,
+    requests_refused: Counters<Reason, 1>,
     gauges: Gauges,
     /// For the status page.
     pub last_hour: LastHour,
-    /// Which audit lines of refusals are written; those that are not are counted here.
+    /// Limits the audit lines of refusals. The counters count those that are left out, too.
     pub refusal_lines: LineLimit,
 }
 
@@ -58,14 +69,15 @@ struct Gauges {
     requests_in_flight: Gauge,
 }
 
-/// What is looked up when somebody asks.
+/// The values of the gauges, which are read at each scrape.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Now {
-    /// Lines of the revocation list.
+    /// Entries of the revocation list.
     pub revocations: usize,
-    /// Postponed logouts, and how long the oldest of them has waited; unless the store cannot tell.
+    /// Queued logouts, and how long the oldest of them has waited. `None` where the store did not answer: then
+    /// the gauges keep their last values.
     pub queued: Option<(usize, Duration)>,
-    /// Since the last good fetch of the key set, or since the start.
+    /// Since the last successful fetch of the key set, or since the start.
     pub jwks_age: Duration,
     /// Requests that hold a place.
     pub in_flight: usize,
@@ -75,177 +87,161 @@ impl Metrics {
     /// All at zero.
     #[must_use]
     pub fn new() -> Self {
-        let buckets = Matcher::Suffix("_duration_seconds".to_owned());
-        let builder = PrometheusBuilder::new();
-        // Fails for an empty list alone.
-        let builder = builder.set_buckets_for_metric(buckets, &BUCKETS).unwrap_or_default();
-        let recorder = builder.build_recorder();
-        let register = Register(&recorder);
-        let version = [("version", env!("CARGO_PKG_VERSION"))];
-        register.gauge("build_info", "Always 1.", &version).set(1.0);
+        let registry = Registry::new();
+        let register = Register(&registry);
+        register_process(&registry);
+        register.info("build_info", "version", env!("CARGO_PKG_VERSION"));
         Self {
-            exposition: recorder.handle(),
             logouts: register.counters(
-                "logouts_total",
-                "Logouts that were asked for, by what became of them.",
+                LOGOUTS,
+                "Requests for a logout, by their outcome and its reason.",
                 ["route", "outcome", "reason"],
+                |(route, outcome, reason)| {
+                    let reason = reason.map_or(NO_REASON, Reason::as_str);
+                    [route.as_str(), outcome.as_str(), reason]
+                },
                 labels::logouts(),
             ),
             logout_duration: register.histograms(
                 "logout_duration_seconds",
-                "From the head of a request to its answer.",
+                "Time from the head of a logout request to its response.",
                 "route",
-                labels::ROUTES,
+                Route::as_str,
+                Route::VARIANTS,
             ),
             gotrue_requests: register.counters(
                 "gotrue_requests_total",
-                "Tries of requests to GoTrue.",
+                "Requests to GoTrue, each try counted.",
                 ["operation", "result"],
-                labels::gotrue_requests(),
+                |(operation, result)| [operation.as_str(), result.as_str()],
+                GoTrueOperation::VARIANTS.iter().flat_map(|operation| {
+                    TryResult::VARIANTS.iter().map(|result| (*operation, *result))
+                }),
             ),
             gotrue_duration: register.histograms(
                 "gotrue_request_duration_seconds",
-                "How long GoTrue took for a try.",
+                "Time that one try of a request to GoTrue took.",
                 "operation",
-                labels::OPERATIONS,
+                GoTrueOperation::as_str,
+                GoTrueOperation::VARIANTS,
             ),
             csrf_refused: register.counters(
                 "csrf_refused_total",
-                "Requests that were refused for want of a CSRF token or for where they came from.",
+                "Requests refused for their CSRF token or for the site that they came from.",
                 ["reason"],
-                labels::CSRF.map(|word| [word]),
+                |reason| [reason.as_str()],
+                labels::csrf_refused(),
             ),
             cookies_deleted: register
-                .counter("cookies_deleted_total", "Set-Cookie lines that delete."),
+                .counter("cookies_deleted_total", "Set-Cookie headers that delete a cookie."),
             verify: register.counters(
                 "verify_total",
-                "Answers of /api/auth/verify.",
+                "Responses of /api/auth/verify.",
                 ["result"],
-                labels::VERIFY.map(|word| [word]),
+                |reason| [reason.map_or(OK, Reason::as_str)],
+                labels::verify(),
             ),
             queue_retries: register.counters(
                 "queue_retries_total",
-                "Tries of postponed logouts.",
+                "Retries of queued logouts.",
                 ["result"],
-                labels::RETRIES.map(|word| [word]),
+                |outcome| [outcome.as_str()],
+                labels::retries(),
             ),
             jwks_refresh: register.counters(
                 "jwks_refresh_total",
                 "Fetches of the key set.",
                 ["result"],
-                labels::FETCHES.map(|word| [word]),
+                |succeeded| [if succeeded { OK } else { FAILED }],
+                [true, false],
             ),
             store_errors: register.counters(
                 "store_errors_total",
-                "What the store could not do.",
+                "Operations of the store that failed.",
                 ["operation"],
-                labels::STORE.map(|word| [word]),
+                |operation| [operation.as_str()],
+                StoreOperation::VARIANTS.iter().copied(),
             ),
             requests_refused: register.counters(
                 "requests_refused_total",
-                "Requests that were refused before anybody asked who is calling.",
+                "Requests refused before they were authenticated.",
                 ["reason"],
-                labels::REFUSED.map(|word| [word]),
+                |reason| [reason.as_str()],
+                labels::requests_refused(),
             ),
-            gauges: Gauges {
-                revocations: register.gauge("revocations", "Lines of the revocation list.", &[]),
-                queue_entries: register.gauge("queue_entries", "Postponed logouts.", &[]),
-                queue_oldest_seconds: register.gauge(
-                    "queue_oldest_seconds",
-                    "How long the oldest postponed logout has waited.",
-                    &[],
-                ),
-                jwks_age_seconds: register.gauge(
-                    "jwks_age_seconds",
-                    "Since the last good fetch of the key set, or since the start.",
-                    &[],
-                ),
-                requests_in_flight: register.gauge(
-                    "requests_in_flight",
-                    "Requests that count towards GATEWAY_MAX_IN_FLIGHT.",
-                    &[],
-                ),
-            },
+            gauges: Gauges::new(&register),
             last_hour: LastHour::new(),
             refusal_lines: LineLimit::new(REFUSAL_LINES_EACH_SECOND),
+            registry,
         }
     }
 
-    /// A logout was answered; the words are those of its audit line.
+    /// Counts a logout whose response is ready. Outcome and reason are those of its audit line.
     pub fn logout(
         &self,
-        route: &'static str,
-        (outcome, reason): (&'static str, Option<&'static str>),
+        route: Route,
+        (outcome, reason): (Outcome, Option<Reason>),
         took: Duration,
         cookies_deleted: usize,
     ) {
-        self.logouts.count([route, outcome, reason.unwrap_or(labels::NO_REASON)]);
+        self.logouts.increment((route, outcome, reason));
         self.last_hour.count(outcome);
-        self.logout_duration.record(route, took);
-        self.cookies_deleted.increment(cookies_deleted as u64);
+        self.logout_duration.observe(route, took);
+        self.cookies_deleted.inc_by(cookies_deleted as u64);
     }
 
-    /// GoTrue was asked once.
-    pub fn gotrue_try(&self, operation: &'static str, result: &'static str, took: Duration) {
-        self.gotrue_requests.count([operation, result]);
-        self.gotrue_duration.record(operation, took);
+    /// Counts one try of a request to GoTrue.
+    pub fn gotrue_try(&self, operation: GoTrueOperation, result: TryResult, took: Duration) {
+        self.gotrue_requests.increment((operation, result));
+        self.gotrue_duration.observe(operation, took);
     }
 
-    /// A request was refused by one of the CSRF layers.
-    pub fn csrf_refused(&self, reason: &'static str) {
-        self.csrf_refused.count([reason]);
+    /// Counts a request that a CSRF layer refused.
+    pub fn csrf_refused(&self, reason: Reason) {
+        self.csrf_refused.increment(reason);
     }
 
-    /// `verify` answered.
-    pub fn verified(&self, result: &'static str) {
-        self.verify.count([result]);
+    /// Counts a response of `verify`: 200, or an error with its reason.
+    pub fn verified(&self, refused: Option<Reason>) {
+        self.verify.increment(refused);
     }
 
-    /// A postponed logout was tried again.
-    pub fn retried(&self, result: &'static str) {
-        self.queue_retries.count([result]);
+    /// Counts a retry of a queued logout.
+    pub fn retried(&self, outcome: RecordedOutcome) {
+        self.queue_retries.increment(outcome);
     }
 
-    /// The key set was fetched, or was not.
-    pub fn jwks_refreshed(&self, well: bool) {
-        self.jwks_refresh.count([if well { "ok" } else { "failed" }]);
+    /// Counts a fetch of the key set.
+    pub fn jwks_refreshed(&self, succeeded: bool) {
+        self.jwks_refresh.increment(succeeded);
     }
 
-    /// The store did not do what it was asked.
-    pub fn store_failed(&self, operation: &'static str) {
-        self.store_errors.count([operation]);
+    /// Counts an operation of the store that failed.
+    pub fn store_failed(&self, operation: StoreOperation) {
+        self.store_errors.increment(operation);
     }
 
-    /// A request was refused before anybody asked who is calling.
-    pub fn refused(&self, reason: &'static str) {
-        self.requests_refused.count([reason]);
+    /// Counts a request that was refused before it was authenticated.
+    pub fn refused(&self, reason: Reason) {
+        self.requests_refused.increment(reason);
     }
 
-    /// In Prometheus' text format.
+    /// Everything in Prometheus' text format, with `now` as the values of the gauges.
     #[must_use]
     pub fn exposition(&self, now: Now) -> String {
-        let Gauges {
-            revocations,
-            queue_entries,
-            queue_oldest_seconds,
-            jwks_age_seconds,
-            requests_in_flight,
-        } = &self.gauges;
-        let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-        revocations.set(count(now.revocations));
-        if let Some((entries, oldest)) = now.queued {
-            queue_entries.set(count(entries));
-            queue_oldest_seconds.set(oldest.as_secs_f64());
+        self.gauges.set(now);
+        let mut families = self.registry.gather();
+        for family in &mut families {
+            if family.name().ends_with(LOGOUTS) {
+                // The library sorts labels by their names. The contract has the route first.
+                family
+                    .mut_metric()
+                    .iter_mut()
+                    .for_each(|metric| metric.mut_label().rotate_right(1));
+            }
         }
-        jwks_age_seconds.set(now.jwks_age.as_secs_f64());
-        requests_in_flight.set(count(now.in_flight));
-        self.exposition.render()
-    }
-
-    /// Takes what was measured into the histograms; the library does it when it is asked, and else
-    /// would keep every single value.
-    pub fn condense(&self) {
-        self.exposition.run_upkeep();
+        // Fails for a family without a metric, and `gather` gives none.
+        TextEncoder::new().encode_to_string(&families).unwrap_or_default()
     }
 }
 
@@ -254,3 +250,43 @@ impl Default for Metrics {
         Self::new()
     }
 }
+
+impl Gauges {
+    fn new(register: &Register<'_>) -> Self {
+        Self {
+            revocations: register.gauge("revocations", "Entries of the revocation list."),
+            queue_entries: register.gauge("queue_entries", "Queued logouts."),
+            queue_oldest_seconds: register
+                .gauge("queue_oldest_seconds", "Time since the oldest queued logout was queued."),
+            jwks_age_seconds: register.gauge(
+                "jwks_age_seconds",
+                "Time since the last successful fetch of the key set, or since the start.",
+            ),
+            requests_in_flight: register
+                .gauge("requests_in_flight", "Requests that count towards GATEWAY_MAX_IN_FLIGHT."),
+        }
+    }
+
+    fn set(&self, now: Now) {
+        let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        self.revocations.set(count(now.revocations));
+        if let Some((entries, oldest)) = now.queued {
+            self.queue_entries.set(count(entries));
+            self.queue_oldest_seconds.set(oldest.as_secs_f64());
+        }
+        self.jwks_age_seconds.set(now.jwks_age.as_secs_f64());
+        self.requests_in_flight.set(count(now.in_flight));
+    }
+}
+
+/// The `process_*` metrics: CPU, memory, file descriptors, threads, start time.
+#[cfg(target_os = "linux")]
+fn register_process(registry: &Registry) {
+    let collector = prometheus::process_collector::ProcessCollector::for_self();
+    // Fails only if it is registered twice.
+    let _ = registry.register(Box::new(collector));
+}
+
+/// The library reads them from `/proc`, which only Linux has.
+#[cfg(not(target_os = "linux"))]
+fn register_process(_: &Registry) {}

@@ -15,12 +15,13 @@ use crate::{
 
 /// Panels that stay at zero: nothing fails that only a disk or a crowd can make fail, and the key set is
 /// fetched once.
-const STILL: [&str; 5] = [
+const STILL: [&str; 6] = [
     "Store errors",
     "Turned away",
     "Requests that verify cannot judge",
     "In flight",
     "Fetches of the key set",
+    "CPU",
 ];
 
 fn read(file: &str) -> String {

@@ -235,21 +235,21 @@ async fn a_hostile_record_cannot_break_out() {
     let failure = Failure {
         time: from_unix_seconds(START),
         request_id: hostile(),
-        route: hostile(),
-        scope: hostile(),
-        outcome: hostile(),
+        route: HOSTILE.into(),
+        scope: HOSTILE.into(),
+        outcome: HOSTILE.into(),
         user_id: Uuid::nil(),
         session_id: Uuid::nil(),
         code: Some(hostile()),
-        reason: hostile(),
+        reason: HOSTILE.into(),
         upstream_status: None,
     };
     store.append_failures(&[failure]).await.unwrap();
     let entry = QueueEntry {
         id: Uuid::new_v4(),
         request_id: hostile(),
-        route: hostile(),
-        scope: hostile(),
+        route: HOSTILE.into(),
+        scope: HOSTILE.into(),
         user_id: Uuid::nil(),
         session_id: Uuid::nil(),
         tried: false,
@@ -259,7 +259,7 @@ async fn a_hostile_record_cannot_break_out() {
         due: from_unix_seconds(START + 3000),
         failed_at: NEVER,
         attempts: 1,
-        reason: hostile(),
+        reason: HOSTILE.into(),
         revision: 0,
         credentials: vec![SealedCredentials {
             fingerprint: hostile(),

@@ -14,11 +14,11 @@ use uuid::Uuid;
 use super::{Steadiness, forget, run};
 use crate::{
     clock::{Clock, from_unix_seconds},
-    config::{Scope, tests::parse},
+    config::tests::parse,
     failure_log,
     gateway::first_app,
-    readiness::Missing,
-    readiness::Part,
+    outcome::Scope,
+    readiness::{Missing, Part},
     store::{Store, list::Revocation, memory::MemoryStore},
 };
 

@@ -25,7 +25,6 @@ use tracing::Instrument as _;
 
 use self::{audit::Line, contract::Contract, form::Fields, response::Reply};
 use crate::{
-    config::Scope,
     csrf::submitted::SubmittedToken,
     http::{
         authentication::read_session,
@@ -35,6 +34,7 @@ use crate::{
         state::AppState,
     },
     logout::LogoutRequest,
+    outcome::{Outcome, Scope, Stored},
     session::{
         AuthenticationError, Carrier, Credential, Session, UnknownKey,
         cookies::{CSRF_COOKIE, RequestCookies},
@@ -169,7 +169,7 @@ async fn logout(
     // A task of its own: a client that hangs up stops neither the revocation nor its log line, and
     // makes no room for another.
     let answer = logouts.spawn(judged.in_current_span()).await.unwrap_or_else(|_panicked| {
-        Line::new(&told, contract, begun, "failed", Some(&Error::Internal)).write(&metrics);
+        Line::new(&told, contract, begun, Outcome::Failed, Some(&Error::Internal)).write(&metrics);
         Error::Internal.into_response()
     });
     match destination {
@@ -190,7 +190,7 @@ async fn judge_and_end(reply: &Reply<'_>, scope: Scope, form: &Fields) -> Respon
                 }
             };
             let caller = reply.call.on_behalf_of(reply.headers);
-            let route = reply.contract.path();
+            let route = &Stored::Known(reply.contract.route());
             let (tried_before, was_over) = (false, false);
             let asked = LogoutRequest { scope, route, caller: &caller, tried_before, was_over };
             let ended = reply.app.logout.end(&session, asked, deadline).await;

@@ -99,7 +99,7 @@ async fn waiting(app: &AppState, store: &dyn Store) -> Result<Option<Waiting>, S
     let ((entries, oldest), next) = tokio::try_join!(waiting, queue.entries(ENTRIES_READ))?;
     let mut reasons = BTreeMap::new();
     for entry in next {
-        *reasons.entry(entry.reason).or_default() += 1;
+        *reasons.entry(entry.reason.to_string()).or_default() += 1;
     }
     Ok(Some(Waiting { entries, oldest, reasons }))
 }

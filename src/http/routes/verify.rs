@@ -57,7 +57,7 @@ pub(in crate::http) async fn verify(
     headers: HeaderMap,
 ) -> Result<HeaderMap, Error> {
     let judged = judge(&app, &context, &headers).await;
-    app.metrics.verified(judged.as_ref().map_or_else(Error::reason, |_| "ok"));
+    app.metrics.verified(judged.as_ref().err().map(Error::reason));
     judged.map(|session| identity(&session))
 }
 

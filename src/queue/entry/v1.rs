@@ -6,7 +6,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{NEVER, QueueEntry, SealedCredentials, entry_id};
-use crate::config::Scope;
+use crate::outcome::{Reason, Route, Scope, Stored};
 
 /// An entry of the first release.
 #[derive(Debug, Deserialize)]
@@ -14,8 +14,8 @@ pub struct EntryV1 {
     /// Of session, scope and credentials.
     pub id: Uuid,
     request_id: String,
-    route: String,
-    scope: String,
+    route: Stored<Route>,
+    scope: Stored<Scope>,
     user_id: Uuid,
     session_id: Uuid,
     verified: bool,
@@ -25,7 +25,7 @@ pub struct EntryV1 {
     #[serde(with = "millisecond::required")]
     due: Timestamp,
     attempts: u32,
-    reason: String,
+    reason: Stored<Reason>,
     key_id: String,
     sealed: String,
 }
@@ -46,7 +46,7 @@ impl From<EntryV1> for QueueEntry {
             bound_to: Some(bound_to),
         };
         Self {
-            id: Scope::parse(&scope).map_or(id, |scope| entry_id(session_id, scope)),
+            id: scope.known().map_or(id, |scope| entry_id(session_id, scope)),
             request_id: old.request_id,
             route: old.route,
             scope,

@@ -6,10 +6,9 @@ use tokio::time::Instant;
 
 use super::{QueueEntry, Worker};
 use crate::{
-    config::Scope,
     gotrue::{OnBehalfOf, Refusal},
-    http::error::Error,
-    logout::{LogoutReport, LogoutRequest, Outcome},
+    logout::{LogoutReport, LogoutRequest, LogoutResult},
+    outcome::{Reason, Scope},
     queue::{credentials::Credentials, entry::SealedCredentials},
     session::{
         Carrier, Proof, Session,
@@ -35,9 +34,9 @@ pub(super) enum Decision {
     /// GoTrue confirmed.
     Done { already_ended: bool },
     /// Nothing is left to revoke it with.
-    Hopeless { reason: &'static str, upstream_status: Option<u16> },
+    Hopeless { reason: Reason, upstream_status: Option<u16> },
     /// It may succeed later. `of_credentials`: other credentials of the session may succeed now.
-    Later { refusal: Refusal, reason: &'static str, unknown: bool, of_credentials: bool },
+    Later { refusal: Refusal, reason: Reason, unknown: bool, of_credentials: bool },
 }
 
 impl Decision {
@@ -45,7 +44,7 @@ impl Decision {
     fn is_about_the_session(&self) -> bool {
         match self {
             Self::Done { .. } => true,
-            Self::Hopeless { reason, .. } => *reason == "not_found",
+            Self::Hopeless { reason, .. } => *reason == Reason::NotFound,
             Self::Later { of_credentials, .. } => !of_credentials,
         }
     }
@@ -59,8 +58,10 @@ impl Worker {
         entry: &QueueEntry,
         scope: Scope,
     ) -> (TryResult, Decision) {
-        let mut best =
-            (TryResult::Nothing, Decision::Hopeless { reason: "expired", upstream_status: None });
+        let mut best = (
+            TryResult::Nothing,
+            Decision::Hopeless { reason: Reason::Expired, upstream_status: None },
+        );
         for sealed in &entry.credentials {
             let (tried, decision) = match self.queue.open(sealed, entry) {
                 Ok(credentials) => self.try_one_set(entry, sealed, &credentials, scope).await,
@@ -70,7 +71,8 @@ impl Worker {
                         "the worker cannot decrypt a queued logout: set GATEWAY_SECRET_PREVIOUS to the \
                          secret that it was queued with"
                     );
-                    let (refusal, reason, unknown) = (Refusal::Unexpected, "unreadable", false);
+                    let (refusal, reason, unknown) =
+                        (Refusal::Unexpected, Reason::Unreadable, false);
                     let of_credentials = true;
                     (
                         TryResult::Nothing,
@@ -105,29 +107,32 @@ impl Worker {
         }
         let deadline = Instant::now() + self.patience;
         let mut ended = self.logout.retry(&session, asked, deadline).await;
-        let is_foreign = ended.outcome == Outcome::NotGenuine(TokenError::ForeignRefresh);
-        if session.expired && (is_foreign || ended.outcome == Outcome::Expired) {
+        let is_foreign = ended.result == LogoutResult::NotGenuine(TokenError::ForeignRefresh);
+        if session.expired && (is_foreign || ended.result == LogoutResult::Expired) {
             // The gateway's clock may be ahead, so GoTrue must judge the access token itself.
             let as_it_is = Session { expired: false, refresh_token: None, ..session.clone() };
             ended = self.logout.retry(&as_it_is, asked, deadline).await;
         }
-        let LogoutReport { outcome, upstream_status, unknown, .. } = ended;
+        let LogoutReport { result, upstream_status, unknown, .. } = ended;
         let hopeless = |reason| Decision::Hopeless { reason, upstream_status };
-        match outcome {
-            Outcome::Revoked => (TryResult::Answered, Decision::Done { already_ended: false }),
-            Outcome::AlreadyEnded => (TryResult::Answered, Decision::Done { already_ended: true }),
-            Outcome::OthersLiveOn => (TryResult::Answered, hopeless("not_found")),
+        match result {
+            LogoutResult::Revoked => (TryResult::Answered, Decision::Done { already_ended: false }),
+            LogoutResult::AlreadyEnded => {
+                (TryResult::Answered, Decision::Done { already_ended: true })
+            }
+            LogoutResult::OthersLiveOn => (TryResult::Answered, hopeless(Reason::NotFound)),
             // `bad_jwt`, though the token has not expired: GoTrue's clock or its keys may be wrong.
-            Outcome::NotGenuine(_) | Outcome::Expired if !session.expired => {
-                let (refusal, reason) = (Refusal::BadJwt, "invalid");
+            LogoutResult::NotGenuine(_) | LogoutResult::Expired if !session.expired => {
+                let (refusal, reason) = (Refusal::BadJwt, Reason::Invalid);
                 let later = Decision::Later { refusal, reason, unknown, of_credentials: true };
                 (TryResult::Answered, later)
             }
-            Outcome::NotGenuine(_) | Outcome::Expired => {
-                (TryResult::Answered, hopeless(if is_foreign { "invalid" } else { "expired" }))
-            }
-            Outcome::Queued(refusal) | Outcome::Failed(refusal) => {
-                let reason = Error::from(refusal.clone()).reason();
+            LogoutResult::NotGenuine(_) | LogoutResult::Expired => (
+                TryResult::Answered,
+                hopeless(if is_foreign { Reason::Invalid } else { Reason::Expired }),
+            ),
+            LogoutResult::Queued(refusal) | LogoutResult::Failed(refusal) => {
+                let reason = refusal.reason();
                 let is_of_client = is_limit_of_client(&refusal, upstream_status);
                 let of_credentials = is_of_client || !refusal.is_passing();
                 let tried = match &refusal {
@@ -175,7 +180,7 @@ impl Worker {
     pub(super) async fn record_as_revoked(&self, entry: &QueueEntry) {
         let proven = entry.credentials.iter().filter(|sealed| sealed.proven);
         let (Some(scope), Some(sealed)) =
-            (Scope::parse(&entry.scope), proven.max_by_key(|sealed| sealed.exp))
+            (entry.scope.known(), proven.max_by_key(|sealed| sealed.exp))
         else {
             return;
         };

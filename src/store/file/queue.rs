@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     clock::after,
+    outcome::{Reason, Stored},
     queue::{
         bounds::{Bounds, QueueFullError},
         entry::QueueEntry,
@@ -39,7 +40,7 @@ pub(super) struct StoredState {
     #[serde(with = "millisecond::required")]
     failed_at: Timestamp,
     attempts: u32,
-    reason: String,
+    reason: Stored<Reason>,
     tried: bool,
 }
 

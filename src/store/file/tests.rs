@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::{records::RecordError, *};
 use crate::{
     clock::{elapsed, from_unix_milliseconds as at, from_unix_seconds},
-    config::Scope,
+    outcome::Scope,
     queue::{
         bounds::MOST_ENTRIES,
         entry::{NEVER, SealedCredentials},
@@ -59,8 +59,8 @@ fn entry(id: u128, due: i64) -> QueueEntry {
     QueueEntry {
         id: Uuid::from_u128(id),
         request_id: "a request".to_owned(),
-        route: "/api/auth/logout".to_owned(),
-        scope: "local".to_owned(),
+        route: "/api/auth/logout".into(),
+        scope: "local".into(),
         user_id: Uuid::from_u128(1),
         session_id: Uuid::from_u128(2),
         tried: false,
@@ -70,7 +70,7 @@ fn entry(id: u128, due: i64) -> QueueEntry {
         due: at(due),
         failed_at: NEVER,
         attempts: 0,
-        reason: "auth_service_error".to_owned(),
+        reason: "auth_service_error".into(),
         revision: 0,
         credentials: vec![SealedCredentials {
             fingerprint: "fingerprint".to_owned(),

@@ -8,7 +8,11 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use super::{super::list::RevocationEntry, error::RedisStoreError};
-use crate::{clock::from_unix_seconds, queue::entry::QueueEntry};
+use crate::{
+    clock::from_unix_seconds,
+    outcome::{Reason, Stored},
+    queue::entry::QueueEntry,
+};
 
 /// The version of the records that are written here, and the only one that is read.
 pub(super) const VERSION: &str = "1";
@@ -244,7 +248,7 @@ pub(super) fn decode_entry(record: &str) -> Option<QueueEntry> {
 #[derive(Serialize, Deserialize)]
 pub(super) struct RetryState {
     pub(super) attempts: u32,
-    pub(super) reason: String,
+    pub(super) reason: Stored<Reason>,
     pub(super) tried: bool,
 }
 

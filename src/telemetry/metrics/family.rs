@@ -1,102 +1,106 @@
 //! One metric with all its label sets.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, hash::Hash, time::Duration};
 
-use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
-use metrics_exporter_prometheus::PrometheusRecorder;
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
+    core::Collector,
+};
 
-const PREFIX: &str = "logout_gateway_";
-const METADATA: Metadata<'_> = Metadata::new(module_path!(), Level::INFO, None);
+/// Every name begins with this and `_`.
+const NAMESPACE: &str = "logout_gateway";
+
+/// Seconds. A revocation takes some milliseconds, its budget is five seconds.
+const BUCKETS: [f64; 13] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// Counters by the values of `N` labels.
 #[derive(Debug)]
-pub(super) struct Counters<const N: usize>(HashMap<[&'static str; N], Counter>);
-
-impl<const N: usize> Counters<N> {
-    /// One more of these.
-    pub(super) fn count(&self, values: [&'static str; N]) {
-        if let Some(counter) = self.0.get(&values) {
-            counter.increment(1);
-        } else {
-            unknown(&values);
-        }
-    }
+pub(super) struct Counters<L, const N: usize> {
+    family: IntCounterVec,
+    values: fn(L) -> [&'static str; N],
+    /// The counters that are at zero from the start.
+    handles: HashMap<L, IntCounter>,
 }
 
-/// No label set of its own: whoever added a word forgot it among the others.
-fn unknown(values: &[&str]) {
-    tracing::error!(?values, "words that no metric has");
+impl<L: Copy + Eq + Hash, const N: usize> Counters<L, N> {
+    /// Adds one. A label set without a handle gets its counter from the family, which takes a lock.
+    pub(super) fn increment(&self, labels: L) {
+        if let Some(counter) = self.handles.get(&labels) {
+            counter.inc();
+        } else {
+            self.family.with_label_values(&(self.values)(labels)).inc();
+        }
+    }
 }
 
 /// Histograms of seconds by the value of one label.
 #[derive(Debug)]
-pub(super) struct Histograms(HashMap<&'static str, Histogram>);
+pub(super) struct Histograms<L>(HashMap<L, Histogram>);
 
-impl Histograms {
-    pub(super) fn record(&self, value: &'static str, took: Duration) {
-        if let Some(histogram) = self.0.get(value) {
-            histogram.record(took.as_secs_f64());
-        } else {
-            unknown(&[value]);
+impl<L: Copy + Eq + Hash> Histograms<L> {
+    pub(super) fn observe(&self, label: L, took: Duration) {
+        if let Some(histogram) = self.0.get(&label) {
+            histogram.observe(took.as_secs_f64());
         }
     }
 }
 
-/// Makes metrics known, with what they mean.
-pub(super) struct Register<'r>(pub(super) &'r PrometheusRecorder);
+/// Makes metrics and registers them. Names and labels are constants of the program, so the library refuses none
+/// of them; a test that reads `/metrics` would not even start.
+pub(super) struct Register<'r>(pub(super) &'r Registry);
 
 impl Register<'_> {
-    pub(super) fn counter(&self, name: &str, meaning: &'static str) -> Counter {
-        self.0.describe_counter(full(name).into(), None, meaning.into());
-        self.0.register_counter(&key(name, Vec::new()), &METADATA)
+    pub(super) fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.registered(IntCounter::with_opts(options(name, help)))
     }
 
-    pub(super) fn counters<const N: usize>(
+    pub(super) fn counters<L: Copy + Eq + Hash, const N: usize>(
         &self,
         name: &str,
-        meaning: &'static str,
-        labels: [&'static str; N],
-        sets: impl IntoIterator<Item = [&'static str; N]>,
-    ) -> Counters<N> {
-        self.0.describe_counter(full(name).into(), None, meaning.into());
-        let counter = |values: [&'static str; N]| {
-            let pairs =
-                labels.into_iter().zip(values).map(|(label, value)| Label::new(label, value));
-            self.0.register_counter(&key(name, pairs.collect()), &METADATA)
-        };
-        Counters(sets.into_iter().map(|values| (values, counter(values))).collect())
+        help: &str,
+        names: [&str; N],
+        values: fn(L) -> [&'static str; N],
+        from_start: impl IntoIterator<Item = L>,
+    ) -> Counters<L, N> {
+        let family = self.registered(IntCounterVec::new(options(name, help), &names));
+        let handle = |labels| (labels, family.with_label_values(&values(labels)));
+        let handles = from_start.into_iter().map(handle).collect();
+        Counters { family, values, handles }
     }
 
-    pub(super) fn histograms(
+    /// One histogram for each value of the label.
+    pub(super) fn histograms<L: Copy + Eq + Hash>(
         &self,
         name: &str,
-        meaning: &'static str,
-        label: &'static str,
-        values: impl IntoIterator<Item = &'static str>,
-    ) -> Histograms {
-        self.0.describe_histogram(full(name).into(), None, meaning.into());
-        let histogram = |value| {
-            self.0.register_histogram(&key(name, vec![Label::new(label, value)]), &METADATA)
-        };
-        Histograms(values.into_iter().map(|value| (value, histogram(value))).collect())
+        help: &str,
+        label: &str,
+        value: fn(L) -> &'static str,
+        all: &[L],
+    ) -> Histograms<L> {
+        let options = HistogramOpts::new(name, help).namespace(NAMESPACE).buckets(BUCKETS.to_vec());
+        let family = self.registered(HistogramVec::new(options, &[label]));
+        let handle = |label: &L| (*label, family.with_label_values(&[value(*label)]));
+        Histograms(all.iter().map(handle).collect())
     }
 
-    pub(super) fn gauge(
-        &self,
-        name: &str,
-        meaning: &'static str,
-        labels: &[(&'static str, &'static str)],
-    ) -> Gauge {
-        let labels = labels.iter().map(|(label, value)| Label::new(*label, *value)).collect();
-        self.0.describe_gauge(full(name).into(), None, meaning.into());
-        self.0.register_gauge(&key(name, labels), &METADATA)
+    pub(super) fn gauge(&self, name: &str, help: &str) -> Gauge {
+        self.registered(Gauge::with_opts(options(name, help)))
+    }
+
+    /// Always 1, for what its label says.
+    pub(super) fn info(&self, name: &str, label: &str, value: &str) {
+        let options = options(name, "Always 1.").const_label(label, value);
+        self.registered(Gauge::with_opts(options)).set(1.0);
+    }
+
+    fn registered<C: Collector + Clone + 'static>(&self, metric: prometheus::Result<C>) -> C {
+        let metric = metric.expect("the name and the labels are valid");
+        self.0.register(Box::new(metric.clone())).expect("no other metric has the name");
+        metric
     }
 }
 
-fn full(name: &str) -> String {
-    format!("{PREFIX}{name}")
-}
-
-fn key(name: &str, labels: Vec<Label>) -> Key {
-    Key::from_parts(full(name), labels)
+fn options(name: &str, help: &str) -> Opts {
+    Opts::new(name, help).namespace(NAMESPACE)
 }

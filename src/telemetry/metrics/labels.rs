@@ -1,77 +1,95 @@
-//! The values of labels: the contract's own words, and `none` where there is no reason.
+//! The label sets that every exposition has from the start.
+//!
+//! The matches are exhaustive: a new word does not compile before it is decided here which families have it.
 
-/// Of a logout that went well.
-pub(super) const NO_REASON: &str = "none";
+use strum::VariantArray as _;
 
-pub(super) const ROUTES: [&str; 3] = ["/api/auth/logout", "/api/v1/auth/logout", "/logout"];
-pub(super) const OPERATIONS: [&str; 5] = ["logout", "token", "user", "jwks", "health"];
-pub(super) const RESULTS: [&str; 6] =
-    ["ok", "refused", "rate_limited", "unavailable", "timeout", "error"];
-pub(super) const CSRF: [&str; 3] = ["missing", "invalid", "cross_site"];
-pub(super) const RETRIES: [&str; 4] = ["revoked", "already-ended", "failed", "gave-up"];
-pub(super) const FETCHES: [&str; 2] = ["ok", "failed"];
-pub(super) const VERIFY: [&str; 11] = [
-    "ok",
-    "missing",
-    "invalid",
-    "expired",
-    "not_found",
-    "revoked",
-    "duplicate_header",
-    "key_set",
-    "auth_service",
-    "store",
-    "OVERLOADED",
-];
-pub(super) const STORE: [&str; 13] = [
-    "revoke",
-    "is_revoked",
-    "forget_outlived",
-    "note",
-    "failures",
-    "enqueue",
-    "get",
-    "lease",
-    "reschedule",
-    "remove",
-    "entries",
-    "waiting",
-    "oldest",
-];
-pub(super) const REFUSED: [&str; 9] = [
-    "unsupported_scope",
-    "duplicate_header",
-    "malformed_request",
-    "NOT_FOUND",
-    "METHOD_NOT_ALLOWED",
-    "PAYLOAD_TOO_LARGE",
-    "UNSUPPORTED_MEDIA_TYPE",
-    "MISDIRECTED_REQUEST",
-    "OVERLOADED",
-];
+use crate::outcome::{Outcome, Reason, RecordedOutcome, Route};
 
-const AUTH_SERVICE: [&str; 4] =
-    ["auth_service_unavailable", "auth_service_timeout", "auth_service_error", "RATE_LIMITED"];
+/// Route, outcome and reason of a logout. A success has a reason only where it is queued, or where
+/// `GATEWAY_SESSION_NOT_FOUND` makes it an error.
+pub(super) type LogoutLabels = (Route, Outcome, Option<Reason>);
 
-/// Route, outcome and reason of every logout that can be.
-pub(super) fn logouts() -> impl Iterator<Item = [&'static str; 3]> {
-    let failed = [&AUTH_SERVICE[..], &["user_banned", "not_found", "INTERNAL"]].concat();
-    let credential = ["missing", "invalid", "expired", "cross_site"];
-    let never_of_a_logout = ["NOT_FOUND", "METHOD_NOT_ALLOWED", "MISDIRECTED_REQUEST"];
-    let judged_before = REFUSED.into_iter().filter(|word| !never_of_a_logout.contains(word));
-    let ends: Vec<(&str, &str)> =
-        [("revoked", NO_REASON), ("already-ended", NO_REASON), ("already-ended", "not_found")]
-            .into_iter()
-            .chain(AUTH_SERVICE.map(|reason| ("queued", reason)))
-            .chain(failed.into_iter().map(|reason| ("failed", reason)))
-            .chain(credential.into_iter().chain(judged_before).map(|reason| ("refused", reason)))
-            .collect();
-    ROUTES.into_iter().flat_map(move |route| {
-        ends.clone().into_iter().map(move |(outcome, reason)| [route, outcome, reason])
+/// Which families have a reason as a label.
+#[derive(Clone, Copy)]
+struct Families {
+    /// `logouts_total`, with these outcomes.
+    logouts: &'static [Outcome],
+    verify: bool,
+    csrf_refused: bool,
+    requests_refused: bool,
+}
+
+const NONE: Families =
+    Families { logouts: &[], verify: false, csrf_refused: false, requests_refused: false };
+/// A logout that is refused before it is known whose it is.
+const REFUSED: Families = Families { logouts: &[Outcome::Refused], requests_refused: true, ..NONE };
+/// A request of any other route that is refused so.
+const NO_ROUTE: Families = Families { requests_refused: true, ..NONE };
+const VERIFY: Families = Families { verify: true, ..NONE };
+const CREDENTIAL: Families = Families { logouts: &[Outcome::Refused], ..VERIFY };
+const GOTRUE: Families = Families { logouts: &[Outcome::Queued, Outcome::Failed], ..NONE };
+const FAILED: Families = Families { logouts: &[Outcome::Failed], ..NONE };
+
+fn families_of(reason: Reason) -> Families {
+    match reason {
+        Reason::Missing | Reason::Invalid => Families { csrf_refused: true, ..CREDENTIAL },
+        Reason::Expired => CREDENTIAL,
+        Reason::CrossSite => Families { logouts: &[Outcome::Refused], csrf_refused: true, ..NONE },
+        Reason::NotFound => {
+            Families { logouts: &[Outcome::AlreadyEnded, Outcome::Failed], ..VERIFY }
+        }
+        Reason::Revoked | Reason::KeySet | Reason::AuthService | Reason::Store => VERIFY,
+        Reason::DuplicateHeader | Reason::Overloaded => Families { verify: true, ..REFUSED },
+        Reason::UnsupportedScope
+        | Reason::MalformedRequest
+        | Reason::PayloadTooLarge
+        | Reason::UnsupportedMediaType => REFUSED,
+        Reason::UnknownPath | Reason::MethodNotAllowed | Reason::MisdirectedRequest => NO_ROUTE,
+        Reason::AuthServiceUnavailable
+        | Reason::AuthServiceTimeout
+        | Reason::AuthServiceError
+        | Reason::RateLimited => GOTRUE,
+        Reason::UserBanned | Reason::Internal => FAILED,
+        Reason::ShuttingDown | Reason::Unreadable => NONE,
+    }
+}
+
+fn reasons_of(is_of_family: fn(Families) -> bool) -> impl Iterator<Item = Reason> {
+    Reason::VARIANTS.iter().copied().filter(move |reason| is_of_family(families_of(*reason)))
+}
+
+/// Every route with every outcome and reason that a logout can have.
+pub(super) fn logouts() -> impl Iterator<Item = LogoutLabels> {
+    let successes = [Outcome::Revoked, Outcome::AlreadyEnded].map(|outcome| (outcome, None));
+    let with_reason = Reason::VARIANTS.iter().flat_map(|reason| {
+        families_of(*reason).logouts.iter().map(|outcome| (*outcome, Some(*reason)))
+    });
+    successes.into_iter().chain(with_reason).flat_map(|(outcome, reason)| {
+        Route::VARIANTS.iter().map(move |route| (*route, outcome, reason))
     })
 }
 
-/// Operation and result of every try.
-pub(super) fn gotrue_requests() -> impl Iterator<Item = [&'static str; 2]> {
-    OPERATIONS.into_iter().flat_map(|operation| RESULTS.map(|result| [operation, result]))
+/// The answers of `verify`; `None` is 200.
+pub(super) fn verify() -> impl Iterator<Item = Option<Reason>> {
+    [None].into_iter().chain(reasons_of(|families| families.verify).map(Some))
+}
+
+pub(super) fn csrf_refused() -> impl Iterator<Item = Reason> {
+    reasons_of(|families| families.csrf_refused)
+}
+
+pub(super) fn requests_refused() -> impl Iterator<Item = Reason> {
+    reasons_of(|families| families.requests_refused)
+}
+
+/// How the retry of a queued logout turns out.
+pub(super) fn retries() -> impl Iterator<Item = RecordedOutcome> {
+    let of_request = Outcome::VARIANTS.iter().copied().map(RecordedOutcome::Of);
+    let all = of_request.chain([RecordedOutcome::GaveUp, RecordedOutcome::Dropped]);
+    all.filter(|outcome| match outcome {
+        RecordedOutcome::Of(Outcome::Revoked | Outcome::AlreadyEnded | Outcome::Failed)
+        | RecordedOutcome::GaveUp => true,
+        RecordedOutcome::Of(Outcome::Queued | Outcome::Refused) | RecordedOutcome::Dropped => false,
+    })
 }

@@ -1,7 +1,6 @@
-//! The logouts of the last hour, minute by minute, for whoever looks at one instance without a
-//! Prometheus at hand.
+//! The logouts of the last hour, minute by minute, for the status page of one instance.
 //!
-//! Counting adds one to a number. Once a minute somebody says that the next one begins.
+//! Counting adds one to a number. A background task begins a new minute once a minute.
 
 use std::{
     collections::VecDeque,
@@ -12,20 +11,21 @@ use std::{
     },
 };
 
-/// What becomes of a logout, in the words of `logouts_total`.
-pub const OUTCOMES: [&str; 5] = ["revoked", "already-ended", "queued", "failed", "refused"];
+use strum::EnumCount as _;
 
-/// How many minutes are kept, the one under way among them.
+use crate::outcome::Outcome;
+
+/// The minutes that are kept, including the current one.
 pub const MINUTES: usize = 60;
 
-/// How many logouts there were of each of [`OUTCOMES`].
-pub type Tally = [u64; OUTCOMES.len()];
+/// The number of logouts by [`Outcome`], in the order of its variants.
+pub type Tally = [u64; Outcome::COUNT];
 
 /// Counts by minutes.
 #[derive(Debug)]
 pub struct LastHour {
     /// Since the start.
-    counted: [AtomicU64; OUTCOMES.len()],
+    counted: [AtomicU64; Outcome::COUNT],
     /// What was counted before each minute, the oldest first.
     before: Mutex<VecDeque<Tally>>,
 }
@@ -35,14 +35,13 @@ impl LastHour {
         Self { counted: Default::default(), before: Mutex::new(VecDeque::from([Tally::default()])) }
     }
 
-    pub(super) fn count(&self, outcome: &str) {
-        let mut counters = OUTCOMES.iter().zip(&self.counted);
-        if let Some((_, counter)) = counters.find(|(known, _)| **known == outcome) {
+    pub(super) fn count(&self, outcome: Outcome) {
+        if let Some(counter) = self.counted.get(outcome as usize) {
             counter.fetch_add(1, Relaxed);
         }
     }
 
-    /// Another minute begins.
+    /// Begins a new minute.
     pub fn begin_minute(&self) {
         let mut before = self.before();
         if before.len() == MINUTES {
@@ -51,7 +50,7 @@ impl LastHour {
         before.push_back(self.counted());
     }
 
-    /// The minutes since the start, [`MINUTES`] at most, the one under way last.
+    /// The minutes since the start, [`MINUTES`] at most, the current one last.
     #[must_use]
     pub fn minutes(&self) -> Vec<Tally> {
         let before = self.before();
@@ -83,12 +82,12 @@ mod tests {
     fn a_logout_is_counted_in_its_minute_and_the_oldest_of_sixty_goes() {
         let hour = LastHour::new();
         assert_eq!(hour.minutes(), [Tally::default()], "nothing yet");
-        for outcome in ["revoked", "revoked", "refused"] {
+        for outcome in [Outcome::Revoked, Outcome::Revoked, Outcome::Refused] {
             hour.count(outcome);
         }
-        assert_eq!(hour.minutes(), [[2, 0, 0, 0, 1]], "in the minute under way");
+        assert_eq!(hour.minutes(), [[2, 0, 0, 0, 1]], "in the current minute");
         hour.begin_minute();
-        hour.count("queued");
+        hour.count(Outcome::Queued);
         assert_eq!(hour.minutes(), [[2, 0, 0, 0, 1], [0, 0, 1, 0, 0]]);
 
         for _ in 2..MINUTES {
@@ -105,10 +104,10 @@ mod tests {
 
     #[test]
     fn every_outcome_of_a_logout_is_counted() {
-        for [_, outcome, _] in super::super::labels::logouts() {
+        for (_, outcome, _) in super::super::labels::logouts() {
             let hour = LastHour::new();
             hour.count(outcome);
-            assert_eq!(hour.minutes()[0].iter().sum::<u64>(), 1, "{outcome}");
+            assert_eq!(hour.minutes()[0].iter().sum::<u64>(), 1, "{outcome:?}");
         }
     }
 }

@@ -20,7 +20,9 @@ pub(super) async fn exposition(stage: &Stage) -> String {
 /// Every sample by its name and labels, without the prefix.
 pub(super) async fn samples(stage: &Stage) -> Samples {
     let text = exposition(stage).await;
-    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let is_sample =
+        |line: &&str| !line.is_empty() && !line.starts_with('#') && !line.starts_with("process_");
+    let lines = text.lines().filter(is_sample);
     let sample = |line: &str| {
         let (name, value) = line.rsplit_once(' ').unwrap();
         let name = name.strip_prefix("logout_gateway_").expect("the prefix");

@@ -1,6 +1,6 @@
 //! What one user asks for again and again is two lines at most, which refuse the same tokens.
 
-use logout_gateway::{config::Scope, session::token::Claims, store::Store};
+use logout_gateway::{outcome::Scope, session::token::Claims, store::Store};
 use uuid::Uuid;
 
 use super::{

@@ -2,7 +2,7 @@
 
 use logout_gateway::{
     clock::from_unix_seconds,
-    config::Scope,
+    outcome::Scope,
     queue::entry::QueueEntry,
     store::{FAILURES_KEPT_OF_USER, failure::Failure},
 };
@@ -127,7 +127,7 @@ pub(super) async fn the_queue_survives_with_its_leases(place: &Place) {
     }
     assert_eq!(ids(&mine), ids(&[removed.clone(), leased.clone(), moved.clone()]));
     assert!(queue.remove(&removed).await);
-    let tried = QueueEntry { attempts: 1, reason: "other".to_owned(), ..mine[2].clone() };
+    let tried = QueueEntry { attempts: 1, reason: "other".into(), ..mine[2].clone() };
     assert!(queue.reschedule(&tried, HOUR / 2, true).await);
     let moved = queue.get(&moved).await;
     drop(queue);

@@ -3,7 +3,8 @@
 
 use jiff::Timestamp;
 use logout_gateway::{
-    config::{Scope, StoreAddress},
+    config::StoreAddress,
+    outcome::Scope,
     queue::entry::{NEVER, QueueEntry},
 };
 use redb::{Database, ReadableTable as _, TableDefinition};

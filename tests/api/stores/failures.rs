@@ -12,14 +12,14 @@ pub(super) fn numbered(number: usize) -> Failure {
     Failure {
         time: from_unix_seconds(1_800_000_000 + i64::try_from(number).unwrap()),
         request_id: number.to_string(),
-        route: "/api/auth/logout".to_owned(),
-        scope: "local".to_owned(),
-        outcome: "failed".to_owned(),
+        route: "/api/auth/logout".into(),
+        scope: "local".into(),
+        outcome: "failed".into(),
         // Ten of each user.
         user_id: Uuid::from_u128(number as u128 / 10),
         session_id: Uuid::from_u128(number as u128 + 1),
         code: number.is_multiple_of(2).then(|| "LOGOUT_FAILED".to_owned()),
-        reason: "auth_service_error".to_owned(),
+        reason: "auth_service_error".into(),
         upstream_status: number.is_multiple_of(3).then_some(500),
     }
 }

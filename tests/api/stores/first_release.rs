@@ -6,8 +6,9 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, RandomizedNonceKey};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use logout_gateway::{
-    config::{Scope, Secrets},
+    config::Secrets,
     key_derivation::derive,
+    outcome::Scope,
     queue::{
         credentials::Seal,
         entry::{NEVER, QueueEntry, entry_id},
@@ -127,9 +128,9 @@ pub(super) fn assert_merged(all: &[QueueEntry], old: &[Old; 5]) {
         assert_eq!(opened(entry), tokens);
         assert_eq!((entry.queued_at, entry.tried), (old.queued_at, tried), "{tokens:?}");
         assert_eq!((entry.attempts, entry.failed_at), (attempts, NEVER), "{tokens:?}");
-        assert_eq!((&*entry.request_id, &*entry.route), ("an old request", "/logout"));
+        assert_eq!((&*entry.request_id, entry.route.as_str()), ("an old request", "/logout"));
         assert_eq!((entry.user_id, entry.session_id), (old.user, old.session));
-        assert_eq!(entry.scope, old.scope.as_str());
+        assert_eq!(entry.scope.as_str(), old.scope.as_str());
     }
     let proven =
         |entry: &QueueEntry| entry.credentials.iter().map(|c| c.proven).collect::<Vec<_>>();

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use logout_gateway::{
     clock::{Clock, from_unix_seconds},
-    config::Scope,
+    outcome::Scope,
     session::token::Claims,
     store::{
         Store,

@@ -9,7 +9,8 @@ use std::{
 };
 
 use logout_gateway::{
-    config::{Scope, StoreAddress},
+    config::StoreAddress,
+    outcome::Scope,
     queue::entry::QueueEntry,
     session::token::Claims,
     store::{self, Store},

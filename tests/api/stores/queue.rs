@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use logout_gateway::{
     clock::Clock,
-    config::Scope,
+    outcome::{Scope, Stored},
     queue::{
         bounds::{Bounds, QueueFullError},
         entry::{NEVER, QueueEntry, SealedCredentials, entry_id},
@@ -59,8 +59,8 @@ pub(super) fn asked(
     QueueEntry {
         id: entry_id(session, scope),
         request_id: "a request".to_owned(),
-        route: "/api/auth/logout".to_owned(),
-        scope: scope.as_str().to_owned(),
+        route: "/api/auth/logout".into(),
+        scope: Stored::Known(scope),
         user_id: user,
         session_id: session,
         tried: false,
@@ -70,7 +70,7 @@ pub(super) fn asked(
         due: NEVER,
         failed_at: NEVER,
         attempts: 0,
-        reason: "auth_service_error".to_owned(),
+        reason: "auth_service_error".into(),
         revision: 0,
         credentials: vec![credentials(name, proven)],
     }
@@ -269,7 +269,7 @@ pub(super) async fn what_is_rescheduled_is_due_at_its_new_time(place: &Place) {
     let queue = Queued::open(place).await;
     let [put] = queue.put([NOW]).await;
     let mine = queue.lease_one(HOUR / 2).await;
-    let reason = "auth_service_timeout".to_owned();
+    let reason = "auth_service_timeout".into();
     let tried = QueueEntry { attempts: 1, tried: true, reason, ..mine.clone() };
     let then = now();
     assert!(queue.reschedule(&tried, HOUR, true).await);

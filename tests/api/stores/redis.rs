@@ -15,7 +15,8 @@ use std::{
 use jiff::Timestamp;
 use logout_gateway::{
     clock::from_unix_seconds,
-    config::{Scope, StoreAddress},
+    config::StoreAddress,
+    outcome::Scope,
     session::token::Claims,
     store::{self, Store, StoreError, list::Revocation, redis::STALENESS_BOUND},
 };

@@ -18,16 +18,14 @@ use uuid::Uuid;
 
 use super::contract::Contract;
 use crate::{
-    config::Scope,
     http::{context::RequestContext, error::Error},
+    outcome::{Outcome, Reason, Route, Scope},
     session::Proof,
     telemetry::{
         log_buffers::{AUDIT_OF_REFUSALS, AUDIT_OF_SESSIONS},
         metrics::Metrics,
     },
 };
-
-const REFUSED: &str = "refused";
 
 /// Each class needs an event of its own: `telemetry::log_buffers` tells them apart by their names.
 macro_rules! audit_line {
@@ -36,10 +34,10 @@ macro_rules! audit_line {
             name: $name,
             target: "audit",
             request_id = $line.request_id,
-            route = $line.route,
+            route = $line.route.as_str(),
             scope = $line.scope.map(Scope::as_str),
-            outcome = $line.outcome,
-            reason = $line.reason,
+            outcome = $line.outcome.as_str(),
+            reason = $line.reason.map(Reason::as_str),
             cause = $line.cause,
             proven = $line.proof.map(|proof| proof == Proof::Proven),
             user_id = $line.user_id.map(tracing::field::display),
@@ -60,14 +58,14 @@ pub(super) struct Line<'r> {
     /// `X-Request-Id`: the same in the reply, at GoTrue and in the failure log.
     pub(super) request_id: &'r str,
     /// One of the three contracts' paths.
-    pub(super) route: &'static str,
+    pub(super) route: Route,
     /// Unless the request was refused before it was known.
     pub(super) scope: Option<Scope>,
     /// `revoked`, `already-ended`, `queued`, `failed`, or `refused` for a 4xx and a 503.
-    pub(super) outcome: &'static str,
+    pub(super) outcome: Outcome,
     /// The envelope's reason, or its code where there is none. Of a success that is still to come,
     /// why it is.
-    pub(super) reason: Option<&'static str>,
+    pub(super) reason: Option<Reason>,
     /// Which rule a token breaks, in words.
     pub(super) cause: Option<String>,
     /// Whether the reply is a 4xx of the gateway's own: not GoTrue's 429, which is a failure.
@@ -96,12 +94,12 @@ impl<'r> Line<'r> {
         call: &'r RequestContext,
         contract: Contract,
         begun: Instant,
-        outcome: &'static str,
+        outcome: Outcome,
         error: Option<&Error>,
     ) -> Self {
         Self {
             request_id: call.request_id(),
-            route: contract.path(),
+            route: contract.route(),
             scope: None,
             outcome,
             reason: error.map(Error::reason),
@@ -128,7 +126,7 @@ impl<'r> Line<'r> {
     /// its repeated logout is answered without a call to GoTrue, or with 401, as fast as it is asked for.
     fn is_of_a_session(&self) -> bool {
         let known = matches!(self.proof, Some(Proof::Proven | Proof::Stale));
-        let is_refusal = self.is_refusal || self.outcome == REFUSED;
+        let is_refusal = self.is_refusal || self.outcome == Outcome::Refused;
         known && !is_refusal && self.upstream_time.is_some()
     }
 
@@ -136,7 +134,9 @@ impl<'r> Line<'r> {
     pub(super) fn write(self, metrics: &Metrics) {
         let Self { route, outcome, reason, duration, cookies_deleted, .. } = self;
         metrics.logout(route, (outcome, reason), duration, cookies_deleted);
-        Span::current().record("outcome", outcome).record("reason", reason);
+        Span::current()
+            .record("outcome", outcome.as_str())
+            .record("reason", reason.map(Reason::as_str));
         if self.is_of_a_session() {
             audit_line!(AUDIT_OF_SESSIONS, self);
         } else if metrics.refusal_lines.admits(time::Instant::now()) {

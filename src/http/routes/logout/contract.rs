@@ -9,6 +9,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::outcome::Route;
+
 /// How success looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Contract {
@@ -53,11 +55,11 @@ impl Contract {
         }
     }
 
-    pub(super) fn path(self) -> &'static str {
+    pub(super) fn route(self) -> Route {
         match self {
-            Self::Envelope => "/api/auth/logout",
-            Self::Rest => "/api/v1/auth/logout",
-            Self::SessionApi | Self::Form => "/logout",
+            Self::Envelope => Route::Envelope,
+            Self::Rest => Route::Rest,
+            Self::SessionApi | Self::Form => Route::SessionApi,
         }
     }
 }

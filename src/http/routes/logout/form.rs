@@ -10,11 +10,12 @@ use utoipa::ToSchema;
 
 use super::request::is_of_type;
 use crate::{
-    config::{Destination, Scope},
+    config::Destination,
     http::{
         error::Error,
         headers::{X_CSRF_TOKEN, X_LOGOUT_OUTCOME},
     },
+    outcome::Scope,
     session::bearer,
 };
 
@@ -50,8 +51,9 @@ impl Fields {
             in_order = in_order.and(match &*name {
                 "csrf_token" => once(&mut fields.csrf_token, value, Error::MalformedRequest),
                 "redirect_to" => once(&mut fields.redirect_to, value, Error::MalformedRequest),
-                "scope" => Scope::parse(&value)
-                    .ok_or(Error::UnsupportedScope)
+                "scope" => value
+                    .parse()
+                    .map_err(|_| Error::UnsupportedScope)
                     .and_then(|scope| once(&mut fields.scope, scope, Error::UnsupportedScope)),
                 _ => Ok(()),
             });

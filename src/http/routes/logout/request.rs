@@ -9,7 +9,7 @@ use axum::{
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
-use crate::{config::Scope, http::error::Error};
+use crate::{http::error::Error, outcome::Scope};
 
 const LARGEST_BODY: usize = 8 * 1024;
 
@@ -19,7 +19,7 @@ pub(super) fn scope(query: Option<&str>) -> Result<Option<Scope>, Error> {
     let mut scopes = pairs.filter(|(name, _)| name == "scope");
     match (scopes.next(), scopes.next()) {
         (None, _) => Ok(None),
-        (Some((_, scope)), None) => Scope::parse(&scope).map(Some).ok_or(Error::UnsupportedScope),
+        (Some((_, scope)), None) => scope.parse().map(Some).map_err(|_| Error::UnsupportedScope),
         (Some(_), Some(_)) => Err(Error::UnsupportedScope),
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{audit::Line, contract::Contract};
 use crate::{
-    config::{Destination, Scope, SessionNotFound},
+    config::{Destination, SessionNotFound},
     csrf::origin::is_cross_site,
     http::{
         context::RequestContext,
@@ -16,7 +16,8 @@ use crate::{
         headers::{X_LOGOUT_COOKIES_LEFT, X_LOGOUT_OUTCOME},
         state::AppState,
     },
-    logout::{LogoutReport, Outcome},
+    logout::{LogoutReport, LogoutResult},
+    outcome::{Outcome, RecordedOutcome, Scope, Stored},
     session::{
         Proof, Session,
         cookies::{
@@ -44,7 +45,7 @@ pub(super) struct Reply<'r> {
 /// What a client reads of an [`Outcome`].
 struct Face {
     /// `X-Logout-Outcome`, where there is one.
-    outcome: Option<&'static str>,
+    outcome: Option<Outcome>,
     error: Option<Error>,
     /// Success, but later: 202.
     postponed_by: Option<Error>,
@@ -54,7 +55,7 @@ struct Face {
 impl Reply<'_> {
     /// Nothing was revoked, and the cookies stay.
     pub(super) fn refused(&self, error: Error) -> Response {
-        self.line("refused", Some(&error)).write(&self.app.metrics);
+        self.line(Outcome::Refused, Some(&error)).write(&self.app.metrics);
         error.into_response()
     }
 
@@ -65,7 +66,7 @@ impl Reply<'_> {
         scope: Scope,
         error: Error,
     ) -> Response {
-        let line = self.line("refused", Some(&error));
+        let line = self.line(Outcome::Refused, Some(&error));
         let (user_id, session_id) = (Some(session.claims.sub), Some(session.claims.session_id));
         let proof = Some(session.proof);
         Line { scope: Some(scope), proof, user_id, session_id, ..line }.write(&self.app.metrics);
@@ -78,14 +79,14 @@ impl Reply<'_> {
         let mut response = error.clone().into_response();
         let deleted =
             if carried && scope != Scope::Others { self.delete_cookies(&mut response) } else { 0 };
-        let line = self.line("refused", Some(error));
+        let line = self.line(Outcome::Refused, Some(error));
         Line { scope: Some(scope), cookies_deleted: deleted, ..line }.write(&self.app.metrics);
         response
     }
 
     /// GoTrue was asked, or would have been.
     pub(super) fn ended(&self, session: &Session, scope: Scope, ended: &LogoutReport) -> Response {
-        let Face { outcome, error, postponed_by, cookies_go } = self.face(&ended.outcome, session);
+        let Face { outcome, error, postponed_by, cookies_go } = self.face(&ended.result, session);
         let mut response = match &error {
             Some(error) => error.clone().into_response(),
             None => self.contract.success(session.claims.sub),
@@ -94,14 +95,16 @@ impl Reply<'_> {
             *response.status_mut() = StatusCode::ACCEPTED;
         }
         if let Some(outcome) = outcome {
-            response.headers_mut().insert(X_LOGOUT_OUTCOME, HeaderValue::from_static(outcome));
+            response
+                .headers_mut()
+                .insert(X_LOGOUT_OUTCOME, HeaderValue::from_static(outcome.as_str()));
         }
         let deleted = if cookies_go && scope != Scope::Others {
             self.delete_cookies(&mut response)
         } else {
             0
         };
-        let outcome = outcome.unwrap_or("refused");
+        let outcome = outcome.unwrap_or(Outcome::Refused);
         let cause = error.as_ref().or(postponed_by.as_ref());
         let line = Line {
             scope: Some(scope),
@@ -115,7 +118,8 @@ impl Reply<'_> {
         };
         line.write(&self.app.metrics);
         // Refusals are in the counters and the audit log. Unproven sessions leave no lasting record.
-        let is_failure = matches!(outcome, "failed" | "queued") && ended.proof != Proof::Unproven;
+        let is_failure =
+            matches!(outcome, Outcome::Failed | Outcome::Queued) && ended.proof != Proof::Unproven;
         if let Some(cause) = cause.filter(|_| is_failure) {
             let code = error.as_ref().map(Error::code);
             self.note_failure(session, scope, outcome, (code, cause), ended.upstream_status);
@@ -128,43 +132,49 @@ impl Reply<'_> {
         &self,
         session: &Session,
         scope: Scope,
-        outcome: &str,
+        outcome: Outcome,
         (code, cause): (Option<&str>, &Error),
         upstream_status: Option<u16>,
     ) {
         self.app.failures.record(Failure {
             time: self.app.logout.clock.now_in_seconds(),
             request_id: self.call.request_id().to_owned(),
-            route: self.contract.path().to_owned(),
-            scope: scope.as_str().to_owned(),
-            outcome: outcome.to_owned(),
+            route: Stored::Known(self.contract.route()),
+            scope: Stored::Known(scope),
+            outcome: Stored::Known(RecordedOutcome::Of(outcome)),
             user_id: session.claims.sub,
             session_id: session.claims.session_id,
             code: code.map(str::to_owned),
-            reason: cause.reason().to_owned(),
+            reason: Stored::Known(cause.reason()),
             upstream_status,
         });
     }
 
-    fn face(&self, outcome: &Outcome, session: &Session) -> Face {
+    fn face(&self, result: &LogoutResult, session: &Session) -> Face {
         let already_ended = || match self.app.config.session_not_found {
             SessionNotFound::Success => None,
             SessionNotFound::Unauthorized => Some(Error::SessionNotFound),
         };
         let by_cookie = session.carrier == crate::session::Carrier::Cookie;
-        let (outcome, error, cookies_go) = match outcome {
-            Outcome::Revoked => (Some("revoked"), None, true),
-            Outcome::AlreadyEnded => (Some("already-ended"), already_ended(), true),
-            Outcome::OthersLiveOn => (Some("failed"), Some(Error::SessionNotFound), true),
-            Outcome::Queued(refusal) => {
+        let (outcome, error, cookies_go) = match result {
+            LogoutResult::Revoked => (Some(Outcome::Revoked), None, true),
+            LogoutResult::AlreadyEnded => (Some(Outcome::AlreadyEnded), already_ended(), true),
+            LogoutResult::OthersLiveOn => {
+                (Some(Outcome::Failed), Some(Error::SessionNotFound), true)
+            }
+            LogoutResult::Queued(refusal) => {
                 let postponed_by = Some(refusal.clone().into());
-                let outcome = Some("queued");
+                let outcome = Some(Outcome::Queued);
                 return Face { outcome, error: None, postponed_by, cookies_go: true };
             }
-            Outcome::Failed(refusal) => (Some("failed"), Some(refusal.clone().into()), true),
+            LogoutResult::Failed(refusal) => {
+                (Some(Outcome::Failed), Some(refusal.clone().into()), true)
+            }
             // A Bearer speaks of no cookie.
-            Outcome::NotGenuine(fault) => (None, Some(Error::CredentialInvalid(*fault)), by_cookie),
-            Outcome::Expired => (None, Some(Error::CredentialExpired), by_cookie),
+            LogoutResult::NotGenuine(fault) => {
+                (None, Some(Error::CredentialInvalid(*fault)), by_cookie)
+            }
+            LogoutResult::Expired => (None, Some(Error::CredentialExpired), by_cookie),
         };
         Face { outcome, error, postponed_by: None, cookies_go }
     }
@@ -195,7 +205,7 @@ impl Reply<'_> {
         deleted
     }
 
-    fn line(&self, outcome: &'static str, error: Option<&Error>) -> Line<'_> {
+    fn line(&self, outcome: Outcome, error: Option<&Error>) -> Line<'_> {
         Line::new(self.call, self.contract, self.begun, outcome, error)
     }
 }

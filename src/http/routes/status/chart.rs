@@ -1,21 +1,27 @@
-//! The last hour as a picture: a bar for each minute, a colour for each outcome.
+//! The chart of the last hour: a bar for each minute, a colour for each outcome.
 
 use maud::{Markup, html};
 
-use crate::telemetry::metrics::last_hour::{MINUTES, OUTCOMES, Tally};
+use strum::VariantArray as _;
+
+use crate::{
+    outcome::Outcome,
+    telemetry::metrics::last_hour::{MINUTES, Tally},
+};
 
 /// Width of a minute, of which its bar takes most.
 const MINUTE: usize = 10;
 const BAR: usize = 8;
 /// Height of the busiest minute.
 const HEIGHT: u64 = 1000;
-/// What happened must be seen, even once among thousands; at worst a bar is a little higher for it.
+/// The least height of an outcome that occurred: one among thousands must be visible. A bar may be a little too high
+/// for it.
 const LEAST: u64 = 20;
 
-/// The picture with its axes, its legend and the totals.
-pub(super) fn picture(minutes: &[Tally]) -> Markup {
+/// The chart with its axes, its legend and the totals.
+pub(super) fn chart(minutes: &[Tally]) -> Markup {
     let busiest = minutes.iter().map(|minute| minute.iter().sum()).max().unwrap_or(0);
-    let totals = OUTCOMES.map(|outcome| total(minutes, outcome));
+    let totals = totals(minutes);
     html! {
         figure {
             figcaption { "Per minute" }
@@ -27,23 +33,26 @@ pub(super) fn picture(minutes: &[Tally]) -> Markup {
                 }
             }
             ul class="legend" aria-label="Totals" {
-                @for (outcome, total) in OUTCOMES.iter().zip(totals) {
-                    li { span class={ "swatch " (outcome) } {} (outcome) " " strong { (total) } }
+                @for (outcome, total) in Outcome::VARIANTS.iter().zip(totals) {
+                    li { span class={ "swatch " (outcome.as_str()) } {} (outcome.as_str()) " " strong { (total) } }
                 }
             }
         }
     }
 }
 
-fn total(minutes: &[Tally], wanted: &str) -> u64 {
-    let of_it = minutes.iter().flat_map(|minute| OUTCOMES.iter().zip(minute));
-    of_it.filter(|(outcome, _)| **outcome == wanted).map(|(_, count)| count).sum()
+fn totals(minutes: &[Tally]) -> Tally {
+    let mut totals = Tally::default();
+    for minute in minutes {
+        totals.iter_mut().zip(minute).for_each(|(total, count)| *total += count);
+    }
+    totals
 }
 
 fn bars(minutes: &[Tally], busiest: u64, totals: &Tally) -> Markup {
     let width = MINUTES * MINUTE;
     let unknown = MINUTES.saturating_sub(minutes.len()) * MINUTE;
-    let text = format!("Logouts by minute: {}. The busiest minute had {busiest}.", told(totals));
+    let text = format!("Logouts by minute: {}. The busiest minute had {busiest}.", written(totals));
     html! {
         svg viewBox=(format!("0 -{HEIGHT} {width} {HEIGHT}")) preserveAspectRatio="none" role="img" aria-label=(text) {
             g transform="scale(1 -1)" {
@@ -51,7 +60,7 @@ fn bars(minutes: &[Tally], busiest: u64, totals: &Tally) -> Markup {
                 @for (ago, minute) in minutes.iter().rev().enumerate().take(MINUTES) {
                     @if minute.iter().any(|count| *count > 0) {
                         g {
-                            title { (when(ago)) ": " (told(minute)) }
+                            title { (when(ago)) ": " (written(minute)) }
                             (bar((MINUTES - 1 - ago) * MINUTE, minute, busiest))
                         }
                     }
@@ -61,9 +70,9 @@ fn bars(minutes: &[Tally], busiest: u64, totals: &Tally) -> Markup {
     }
 }
 
-/// One minute, its outcomes upon each other.
+/// One minute: the outcomes are stacked.
 fn bar(x: usize, minute: &Tally, busiest: u64) -> Markup {
-    let happened = OUTCOMES.iter().zip(minute).filter(|(_, count)| **count > 0);
+    let happened = Outcome::VARIANTS.iter().zip(minute).filter(|(_, count)| **count > 0);
     let parts = happened.scan(0, |top, (outcome, count)| {
         let (y, height) = (*top, (count * HEIGHT / busiest).max(LEAST));
         *top += height;
@@ -71,7 +80,7 @@ fn bar(x: usize, minute: &Tally, busiest: u64) -> Markup {
     });
     html! {
         @for (outcome, y, height) in parts {
-            rect class=(outcome) x=(x) y=(y) width=(BAR) height=(height) {}
+            rect class=(outcome.as_str()) x=(x) y=(y) width=(BAR) height=(height) {}
         }
     }
 }
@@ -84,9 +93,10 @@ fn when(minutes_ago: usize) -> String {
     }
 }
 
-/// `3 revoked, 1 failed`, or that there was none.
-fn told(tally: &Tally) -> String {
-    let counted = OUTCOMES.iter().zip(tally).filter(|(_, count)| **count > 0);
-    let counted: Vec<_> = counted.map(|(outcome, count)| format!("{count} {outcome}")).collect();
+/// `3 revoked, 1 failed`, or `none`.
+fn written(tally: &Tally) -> String {
+    let counted = Outcome::VARIANTS.iter().zip(tally).filter(|(_, count)| **count > 0);
+    let counted: Vec<_> =
+        counted.map(|(outcome, count)| format!("{count} {}", outcome.as_str())).collect();
     if counted.is_empty() { "none".to_owned() } else { counted.join(", ") }
 }

@@ -6,9 +6,10 @@ use humantime::format_duration;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{Status, Waiting, chart::picture};
+use super::{Status, Waiting, chart::chart};
 use crate::{
     http::error::Error,
+    outcome::{Outcome, RecordedOutcome},
     session::jwks::Algorithms,
     store::{StoreError, failure::Failure},
     telemetry::metrics::last_hour::MINUTES,
@@ -53,7 +54,7 @@ pub(super) fn page(status: &Status) -> Markup {
                             h2 id="logouts" { "Logouts" }
                             p class="quiet" { (period(status)) }
                         }
-                        (picture(&status.minutes))
+                        (chart(&status.minutes))
                     }
                     div class="beside" {
                         section aria-labelledby="keys" { h2 id="keys" { "Key set" } (key_set(status)) }
@@ -164,24 +165,30 @@ fn failures(failures: &Result<Vec<Failure>, StoreError>) -> Markup {
 }
 
 fn row(failure: &Failure) -> Markup {
-    let kind = match &*failure.outcome {
-        "failed" | "gave-up" => "bad",
-        "queued" => "warning",
-        _ => "neutral",
-    };
+    let kind = failure.outcome.known().map_or("neutral", badge);
     let status = failure.upstream_status.map_or("none".to_owned(), |status| status.to_string());
     let cells = [
         time(failure.time),
-        html! { span class={ "badge " (kind) } { (failure.outcome) } },
-        html! { code { (failure.reason) } },
+        html! { span class={ "badge " (kind) } { (failure.outcome.as_str()) } },
+        html! { code { (failure.reason.as_str()) } },
         html! { (status) },
-        html! { code { (failure.route) } },
-        html! { (failure.scope) },
+        html! { code { (failure.route.as_str()) } },
+        html! { (failure.scope.as_str()) },
         html! { code { (failure.request_id) } },
     ];
     html! {
         // A phone shows each row by itself, every cell with its name.
         tr { @for (name, cell) in COLUMNS.iter().zip(cells) { td data-name=(name) { (cell) } } }
+    }
+}
+
+/// The class of an outcome's badge.
+fn badge(outcome: RecordedOutcome) -> &'static str {
+    match outcome {
+        RecordedOutcome::Of(Outcome::Failed) | RecordedOutcome::GaveUp => "bad",
+        RecordedOutcome::Of(Outcome::Queued) => "warning",
+        RecordedOutcome::Of(Outcome::Revoked | Outcome::AlreadyEnded | Outcome::Refused)
+        | RecordedOutcome::Dropped => "neutral",
     }
 }
 

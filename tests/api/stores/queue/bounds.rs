@@ -1,7 +1,7 @@
 //! What the queue holds at most, and that there is room again for what was removed.
 
 use logout_gateway::{
-    config::Scope,
+    outcome::Scope,
     queue::{
         bounds::{Bounds, QueueFullError},
         entry::QueueEntry,
@@ -219,7 +219,7 @@ pub(in crate::stores) async fn totals_are_those_of_what_is_there(place: &Place) 
                 (0, Some(known)) => assert!(queue.remove(&known).await),
                 (1, Some(known)) => assert!(queue.remove_unchanged(&known).await),
                 (2, Some(known)) => {
-                    let reason = "why".repeat(random.usize(..99));
+                    let reason = "why".repeat(random.usize(..99)).as_str().into();
                     let attempts = random.u32(..);
                     let tried = QueueEntry { attempts, reason, tried: random.bool(), ..known };
                     assert!(queue.reschedule(&tried, NOW, random.bool()).await);

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use logout_gateway::{
-    config::Scope,
+    outcome::Scope,
     queue::entry::{NEVER, QueueEntry},
 };
 use uuid::Uuid;
@@ -42,7 +42,7 @@ pub(in crate::stores) async fn there_is_one_entry_for_each_session_and_scope(pla
     }
     let all = queue.all().await;
     assert_eq!((all.len(), queue.len().await), (6, 6));
-    let kinds: HashSet<_> = all.iter().map(|e| (e.session_id, e.scope.clone())).collect();
+    let kinds: HashSet<_> = all.iter().map(|e| (e.session_id, e.scope.to_string())).collect();
     assert_eq!(kinds.len(), 6);
     assert!(all.iter().all(|entry| names(entry) == ["b", "a"]));
 }
@@ -84,7 +84,8 @@ pub(in crate::stores) async fn what_asks_again_leaves_due_time_attempts_and_age(
     let (queue, session) = (Queued::open(place).await, Session::new());
     queue.enqueue(&session.asks("a", true), NOW).await;
     let mine = queue.lease_one(HOUR).await;
-    let reason = "auth_service_timeout, at great length: it did not answer".repeat(9);
+    let reason =
+        "auth_service_timeout, at great length: it did not answer".repeat(9).as_str().into();
     let tried = QueueEntry { attempts: 12_345, reason, ..mine };
     assert!(queue.reschedule(&tried, HOUR, true).await);
     let before = queue.get(&tried).await;
@@ -130,11 +131,11 @@ pub(in crate::stores) async fn merging_takes_no_lease_away_and_loses_nothing(pla
     queue.enqueue(&QueueEntry { tried: true, ..session.asks("b", true) }, NOW).await;
     assert_eq!(queue.lease(HOUR, 9).await, [], "the lease stands");
     // The worker knows nothing of the other request.
-    let tried = QueueEntry { attempts: 1, reason: "other".to_owned(), ..mine.clone() };
+    let tried = QueueEntry { attempts: 1, reason: "other".into(), ..mine.clone() };
     assert!(queue.reschedule(&tried, NOW, true).await);
     let leased = queue.lease_one(HOUR).await;
     assert_eq!(names(&leased), ["b", "a"]);
-    assert_eq!((leased.attempts, &*leased.reason, leased.tried), (1, "other", true));
+    assert_eq!((leased.attempts, leased.reason.as_str(), leased.tried), (1, "other", true));
 }
 
 pub(in crate::stores) async fn what_got_credentials_is_not_removed_unseen(place: &Place) {

@@ -1,7 +1,7 @@
 //! The order in which entries are handed out.
 
 use logout_gateway::{
-    config::Scope,
+    outcome::Scope,
     queue::entry::{NEVER, QueueEntry},
 };
 use uuid::Uuid;

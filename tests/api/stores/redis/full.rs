@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use logout_gateway::{
     clock::from_unix_seconds,
-    config::Scope,
+    outcome::Scope,
     queue::entry::NEVER,
     store::{self, StoreError},
 };

@@ -1,6 +1,6 @@
 //! The list as it is in Redis: lines of one user, facts, and what an earlier release left.
 
-use logout_gateway::{clock::from_unix_seconds, config::Scope, store};
+use logout_gateway::{clock::from_unix_seconds, outcome::Scope, store};
 use uuid::Uuid;
 
 use super::{

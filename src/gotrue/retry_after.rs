@@ -1,0 +1,50 @@
+//! `Retry-After` of an answer of GoTrue (RFC 9110, section 10.2.3).
+
+use std::time::{Duration, SystemTime};
+
+use axum::http::HeaderValue;
+
+/// More digits are no seconds that a client could wait for.
+const MOST_DIGITS: usize = 10;
+
+/// When GoTrue asks to be asked again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryAfter {
+    value: HeaderValue,
+    time: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Time {
+    After(Duration),
+    At(SystemTime),
+}
+
+impl RetryAfter {
+    /// `None` unless the header is seconds or an HTTP date.
+    #[must_use]
+    pub fn parse(value: &HeaderValue) -> Option<Self> {
+        let text = value.to_str().ok()?;
+        let is_seconds = text.len() <= MOST_DIGITS && text.bytes().all(|b| b.is_ascii_digit());
+        let time = match text.parse() {
+            Ok(seconds) if is_seconds => Time::After(Duration::from_secs(seconds)),
+            _ => Time::At(httpdate::parse_http_date(text).ok()?),
+        };
+        Some(Self { value: value.clone(), time })
+    }
+
+    /// The header, octet for octet as GoTrue sent it.
+    #[must_use]
+    pub fn as_header(&self) -> &HeaderValue {
+        &self.value
+    }
+
+    /// How long after `now`. A date that has passed is zero.
+    #[must_use]
+    pub fn wait(&self, now: SystemTime) -> Duration {
+        match self.time {
+            Time::After(wait) => wait,
+            Time::At(date) => date.duration_since(now).unwrap_or_default(),
+        }
+    }
+}
