@@ -1,7 +1,7 @@
-//! Three published contracts of one logout, and one for forms; they differ in how the answer looks.
+//! The routes of a logout: three published contracts, and HTML forms. They differ in the response alone.
 //!
-//! A request is judged in this order: duplicate headers and scope, body, cross-site, session, CSRF.
-//! The first that fails answers.
+//! A request is checked in this order: duplicate headers and scope, body, cross-site, session, CSRF. The first
+//! check that fails makes the response.
 
 mod audit;
 mod contract;
@@ -15,34 +15,31 @@ use std::sync::Arc;
 
 use axum::{
     Extension,
-    body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, request::Parts},
+    http::request::Parts,
     response::{IntoResponse, Response},
 };
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use self::{audit::Line, contract::Contract, form::Fields, response::Reply};
+use self::{
+    audit::{FinishedLogout, Line},
+    contract::Contract,
+    request::{Incoming, Unauthorized},
+    response::{CookieDeletion, LogoutResponse},
+};
 use crate::{
-    csrf::submitted::SubmittedToken,
     http::{
-        authentication::read_session,
         context::RequestContext,
         error::{Envelope, Error},
-        headers::{X_CSRF_TOKEN, refuse_duplicates},
         state::AppState,
     },
     logout::LogoutRequest,
     outcome::{Outcome, Scope, Stored},
-    session::{
-        AuthenticationError, Carrier, Credential, Session, UnknownKey,
-        cookies::{CSRF_COOKIE, RequestCookies},
-        token::TokenError,
-    },
+    session::cookies::RequestCookies,
 };
 
-/// Where all contracts are served.
+/// The paths of all contracts.
 pub(crate) const PATHS: [&str; 4] =
     ["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout/"];
 
@@ -66,10 +63,10 @@ pub(crate) const PATHS: [&str; 4] =
 )]
 pub(in crate::http) async fn envelope(
     app: State<Arc<AppState>>,
-    call: Extension<Arc<RequestContext>>,
+    context: Extension<Arc<RequestContext>>,
     request: Request,
 ) -> Response {
-    logout(app, call, request, Contract::Envelope).await
+    logout(app, context, request, Contract::Envelope).await
 }
 
 /// Log out: REST API v1.
@@ -86,10 +83,10 @@ pub(in crate::http) async fn envelope(
 )]
 pub(in crate::http) async fn rest(
     app: State<Arc<AppState>>,
-    call: Extension<Arc<RequestContext>>,
+    context: Extension<Arc<RequestContext>>,
     request: Request,
 ) -> Response {
-    logout(app, call, request, Contract::Rest).await
+    logout(app, context, request, Contract::Rest).await
 }
 
 /// Log out: session API.
@@ -108,10 +105,10 @@ pub(in crate::http) async fn rest(
 )]
 pub(in crate::http) async fn session_api(
     app: State<Arc<AppState>>,
-    call: Extension<Arc<RequestContext>>,
+    context: Extension<Arc<RequestContext>>,
     request: Request,
 ) -> Response {
-    logout_or_form(app, call, request).await
+    logout_or_form(app, context, request).await
 }
 
 /// Log out: session API, as some frameworks spell it.
@@ -122,168 +119,110 @@ pub(in crate::http) async fn session_api(
 )]
 pub(in crate::http) async fn session_api_with_slash(
     app: State<Arc<AppState>>,
-    call: Extension<Arc<RequestContext>>,
+    context: Extension<Arc<RequestContext>>,
     request: Request,
 ) -> Response {
-    logout_or_form(app, call, request).await
+    logout_or_form(app, context, request).await
 }
 
 async fn logout_or_form(
     app: State<Arc<AppState>>,
-    call: Extension<Arc<RequestContext>>,
+    context: Extension<Arc<RequestContext>>,
     request: Request,
 ) -> Response {
     let by_form = form::is_form(request.headers(), request.body());
     let contract = if by_form { Contract::Form } else { Contract::SessionApi };
-    logout(app, call, request, contract).await
+    logout(app, context, request, contract).await
 }
 
 async fn logout(
     State(app): State<Arc<AppState>>,
-    Extension(call): Extension<Arc<RequestContext>>,
+    Extension(context): Extension<Arc<RequestContext>>,
     request: Request,
     contract: Contract,
 ) -> Response {
     let begun = Instant::now();
     let (Parts { headers, uri, .. }, body) = request.into_parts();
-    let (form, scope) = asked(&app, &call, &headers, uri.query(), body, contract).await;
+    let (form, scope) = request::read(&app, &context, &headers, uri.query(), body, contract).await;
     let destination = (contract == Contract::Form)
         .then(|| app.config.redirects.destination(form.redirect_to.as_deref()));
-    let (logouts, metrics, told) = (app.logouts.clone(), app.metrics.clone(), call.clone());
-    let leads_to = destination.clone();
-    let judged = async move {
-        let reply = Reply {
-            app: &app,
-            call: &call,
-            headers: &headers,
-            cookies: &RequestCookies::of(&headers, &app.config.cookies),
-            contract,
-            destination: leads_to.as_ref(),
-            begun,
+    let location_bytes = destination.as_ref().map_or(0, |found| found.location().len());
+    let (logouts, metrics, of_panic) = (app.logouts.clone(), app.metrics.clone(), context.clone());
+    let work = async move {
+        let cookies = &RequestCookies::of(&headers, &app.config.cookies);
+        let (app, context, headers) = (&*app, &*context, &headers);
+        let csrf_field = form.csrf_token.as_deref();
+        let incoming = Incoming { app, context, headers, cookies, csrf_field };
+        let config = &*app.config;
+        let deletion = CookieDeletion { config, context, headers, cookies, location_bytes };
+        let done = match scope {
+            Ok(scope) => judge_and_end(&incoming, scope, contract, &deletion).await,
+            Err(error) => FinishedLogout::before_session(LogoutResponse::refused(error), None),
         };
-        match scope {
-            Ok(scope) => judge_and_end(&reply, scope, &form).await,
-            Err(error) => reply.refused(error),
-        }
+        done.record(app, context, contract, begun)
     };
     // A task of its own: a client that hangs up stops neither the revocation nor its log line, and
     // makes no room for another.
-    let answer = logouts.spawn(judged.in_current_span()).await.unwrap_or_else(|_panicked| {
-        Line::new(&told, contract, begun, Outcome::Failed, Some(&Error::Internal)).write(&metrics);
-        Error::Internal.into_response()
+    let response = logouts.spawn(work.in_current_span()).await.unwrap_or_else(|_panicked| {
+        let error = Error::Internal;
+        Line::new(&of_panic, contract, begun, Outcome::Failed, Some(&error)).write(&metrics);
+        error.into_response()
     });
     match destination {
-        Some(destination) => form::see_other(answer, &destination),
-        None => answer,
+        Some(destination) => form::see_other(response, &destination),
+        None => response,
     }
 }
 
-async fn judge_and_end(reply: &Reply<'_>, scope: Scope, form: &Fields) -> Response {
-    let deadline = Instant::now() + reply.app.config.upstream_timeout;
-    match authorised(reply, form).await {
-        Ok(session) => {
-            // The place is taken until the revocation has ended, even if the client hangs up.
-            let _place = match reply.app.places.take(session.proof) {
-                Ok(place) => place,
-                Err(overloaded) => {
-                    return reply.refused_session(&session, scope, overloaded.into());
-                }
-            };
-            let caller = reply.call.on_behalf_of(reply.headers);
-            let route = &Stored::Known(reply.contract.route());
-            let (tried_before, was_over) = (false, false);
-            let asked = LogoutRequest { scope, route, caller: &caller, tried_before, was_over };
-            let ended = reply.app.logout.end(&session, asked, deadline).await;
-            reply.ended(&session, scope, &ended)
-        }
-        Err(Refused::CookiesStay(error)) => reply.refused(error),
-        Err(Refused::CookiesGo(error)) => reply.refused_with_deletions(&error, scope),
-    }
-}
-
-/// What a form says, and the scope if the request itself is in order.
-async fn asked(
-    app: &AppState,
-    call: &RequestContext,
-    headers: &HeaderMap,
-    query: Option<&str>,
-    body: Body,
+async fn judge_and_end(
+    incoming: &Incoming<'_>,
+    scope: Scope,
     contract: Contract,
-) -> (Fields, Result<Scope, Error>) {
-    let in_order = if call.has_valid_host { Ok(()) } else { Err(Error::MalformedRequest) };
-    let in_query =
-        in_order.and_then(|()| refuse_duplicates(headers)).and_then(|()| request::scope(query));
-    if contract != Contract::Form
-        && let Err(error) = in_query
-    {
-        return (Fields::default(), Err(error));
-    }
-    let body = request::read(body, headers, app.config.limits.header_timeout).await;
-    let (form, in_order) = match (&body, contract) {
-        (Err(error), _) => (Fields::default(), Err(error.clone())),
-        (Ok(body), Contract::Form) => Fields::read(body),
-        (Ok(body), _) => (Fields::default(), request::ignore(body, headers)),
-    };
-    let scope = in_query.and_then(|in_query| {
-        in_order?;
-        match (in_query, form.scope) {
-            (Some(_), Some(_)) => Err(Error::UnsupportedScope),
-            (scope, in_form) => Ok(scope.or(in_form).unwrap_or(app.config.default_scope)),
-        }
-    });
-    (form, scope)
-}
-
-enum Refused {
-    CookiesStay(Error),
-    /// They were judged, and hold no session.
-    CookiesGo(Error),
-}
-
-/// Authenticates the caller and, for cookies, judges the page that asks and the CSRF token.
-async fn authorised(reply: &Reply<'_>, form: &Fields) -> Result<Session, Refused> {
-    let Reply { app, call, headers, cookies, .. } = *reply;
-    let key = &app.config.cookies.name;
-    let credential = Credential::of(headers, cookies, key);
-    let bearer = credential.is_bearer();
-    let own_page = || {
-        let own = call.client.own_origin.as_deref();
-        app.csrf
-            .allowed_origins
-            .check(headers, own)
-            .map_err(|fault| Refused::CookiesStay(fault.into()))
-    };
-    if !bearer {
-        own_page()?;
-    }
-    let refused =
-        |error| if bearer { Refused::CookiesStay(error) } else { Refused::CookiesGo(error) };
-    let session = match read_session(app, credential, cookies, UnknownKey::Refetch).await {
+    deletion: &CookieDeletion<'_>,
+) -> FinishedLogout {
+    let Incoming { app, context, headers, cookies, .. } = *incoming;
+    let deadline = Instant::now() + app.config.upstream_timeout;
+    let session = match incoming.authorize().await {
         Ok(session) => session,
-        // The gateway's setting is wrong, and the session lives: the browser keeps it.
-        Err(none @ AuthenticationError::Invalid(TokenError::Issuer | TokenError::Audience)) => {
-            return Err(Refused::CookiesStay(none.into()));
+        Err(Unauthorized { error, deletes_cookies: false }) => {
+            return FinishedLogout::before_session(LogoutResponse::refused(error), None);
         }
-        Err(none) => return Err(refused(none.into())),
+        Err(Unauthorized { error, deletes_cookies: true }) => {
+            let mut response = LogoutResponse::refused(error);
+            if !cookies.is_empty() && scope != Scope::Others {
+                deletion.add_to(&mut response);
+            }
+            return FinishedLogout::before_session(response, Some(scope));
+        }
     };
-    if session.expired && session.refresh_token.is_none() {
-        return Err(refused(Error::CredentialExpired));
-    }
-    let in_header = headers.get(X_CSRF_TOKEN).map(HeaderValue::as_bytes);
-    let in_form = form.csrf_token.as_deref().map(str::as_bytes);
-    let submitted = in_form.or(in_header).map(SubmittedToken::new);
-    match session.carrier {
-        Carrier::Bearer => return Ok(session),
-        Carrier::Cookie => {}
-        // The cookie counts only where the page asks for it.
-        Carrier::BearerAndCookie if submitted.is_none() => {
-            return Err(Refused::CookiesStay(Error::CredentialExpired));
+    // The place is taken until the revocation has ended, even if the client hangs up.
+    let _place = match app.places.take(session.proof) {
+        Ok(place) => place,
+        // The session may ask again, so the cookies stay.
+        Err(overloaded) => {
+            let response = LogoutResponse::refused(overloaded.into());
+            return FinishedLogout {
+                response,
+                scope: Some(scope),
+                session: Some(session),
+                report: None,
+            };
         }
-        Carrier::BearerAndCookie => own_page()?,
+    };
+    let (caller, route) = (context.on_behalf_of(headers), Stored::Known(contract.route()));
+    let request = LogoutRequest {
+        scope,
+        route: &route,
+        caller: &caller,
+        tried_before: false,
+        was_over: false,
+    };
+    let report = app.logout.end(&session, request, deadline).await;
+    let not_found = app.config.session_not_found;
+    let (mut response, deletes_cookies) =
+        LogoutResponse::of_result(&report.result, &session, contract, not_found);
+    if deletes_cookies && scope != Scope::Others {
+        deletion.add_to(&mut response);
     }
-    let (_, accepted) = super::csrf::bindings(&session);
-    app.csrf
-        .check_double_submit(submitted, cookies.values(CSRF_COOKIE), &accepted)
-        .map_err(|fault| Refused::CookiesStay(fault.into()))?;
-    Ok(session)
+    FinishedLogout { response, scope: Some(scope), session: Some(session), report: Some(report) }
 }

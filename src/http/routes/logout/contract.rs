@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::outcome::Route;
 
-/// How success looks.
+/// How a success looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Contract {
     /// `{"data":{"success":true}}`

@@ -1,5 +1,5 @@
-//! A logout by an HTML form, without script: what it asks for, and the redirect that answers it
-//! (RFC 9110, section 15.4.4: 303 makes the browser `GET` what comes next).
+//! A logout by an HTML form, without script: the form's fields, and the redirect of its response (RFC 9110,
+//! section 15.4.4: 303 makes the browser `GET` the location).
 
 use axum::{
     body::{Body, HttpBody as _},
@@ -15,19 +15,19 @@ use crate::{
         error::Error,
         headers::{X_CSRF_TOKEN, X_LOGOUT_OUTCOME},
     },
-    outcome::Scope,
+    outcome::{Outcome, Scope},
     session::bearer,
 };
 
-/// Whether that is what the body is. A Bearer is no form's, and neither is an empty body whose token
-/// stands in a header: both are answered by the contract's JSON.
+/// Whether an HTML form sent the request. A request with a Bearer token or with an empty body and the CSRF token in
+/// a header comes from a script: its response is the contract's JSON.
 pub(super) fn is_form(headers: &HeaderMap, body: &Body) -> bool {
     let empty = headers.contains_key(X_CSRF_TOKEN) && body.is_end_stream();
     let by_script = bearer(headers).is_some() || empty;
     !by_script && is_of_type(headers, "application/x-www-form-urlencoded")
 }
 
-/// The fields that count; others are the app's own.
+/// The fields that the gateway reads. Others belong to the application.
 #[derive(Default, ToSchema)]
 #[schema(as = LogoutForm)]
 pub(super) struct Fields {
@@ -41,8 +41,8 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// What the form says, and whether it is in order: no field that counts twice, and a scope that is
-    /// one.
+    /// The fields, and an error if one of them is given twice or the scope is unknown. A form with an error still
+    /// has a `redirect_to`, for the redirect of the error.
     pub(super) fn read(body: &[u8]) -> (Self, Result<(), Error>) {
         let mut fields = Self::default();
         let mut in_order = Ok(());
@@ -70,21 +70,22 @@ fn once<T>(field: &mut Option<T>, value: T, twice: Error) -> Result<(), Error> {
     Ok(())
 }
 
-/// The same answer as a redirect: to where it went well, or to there with the outcome that did not.
-/// The error stays with it, for whoever counts.
+/// Makes a response a redirect to `destination`; of an error, with the outcome in the query. The error stays in the
+/// extensions, where the middleware counts it.
 pub(super) fn see_other(mut answer: Response, destination: &Destination) -> Response {
     let error = answer.extensions().get::<Error>().map(Error::status);
     let headers = answer.headers_mut();
-    let told = headers.get(X_LOGOUT_OUTCOME).and_then(|value| value.to_str().ok());
-    let outcome = error.map(|status| match (told, status) {
+    let in_header = headers.get(X_LOGOUT_OUTCOME).and_then(|value| value.to_str().ok());
+    let outcome = error.map(|status| match (in_header, status) {
         (Some(outcome), _) => outcome,
-        (None, StatusCode::INTERNAL_SERVER_ERROR) => "failed",
-        (None, _) => "refused",
+        (None, StatusCode::INTERNAL_SERVER_ERROR) => Outcome::Failed.as_str(),
+        (None, _) => Outcome::Refused.as_str(),
     });
     let destination = destination.with_outcome(outcome);
     let location = HeaderValue::try_from(destination.location());
     headers.insert(header::LOCATION, location.unwrap_or(HeaderValue::from_static("/")));
-    // Of a page that is to be read; of a redirect `Retry-After` would say when to follow it.
+    // These headers describe the body that goes. In a redirect, `Retry-After` would say when to follow it (RFC 9110,
+    // section 10.2.3).
     for name in [
         header::WWW_AUTHENTICATE,
         header::RETRY_AFTER,

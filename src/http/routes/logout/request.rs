@@ -1,20 +1,70 @@
-//! Scope and body of a logout.
+//! Reads what an HTTP request asks for, and decides whether its client may.
 
 use std::time::Duration;
 
 use axum::{
     body::Body,
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderValue, header},
 };
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
-use crate::{http::error::Error, outcome::Scope};
+use super::{contract::Contract, form::Fields};
+use crate::{
+    csrf::submitted::SubmittedToken,
+    http::{
+        authentication::read_session,
+        context::RequestContext,
+        error::Error,
+        headers::{X_CSRF_TOKEN, refuse_duplicates},
+        routes::csrf,
+        state::AppState,
+    },
+    outcome::Scope,
+    session::{
+        AuthenticationError, Carrier, Credential, Session, UnknownKey,
+        cookies::{CSRF_COOKIE, RequestCookies},
+        token::TokenError,
+    },
+};
 
 const LARGEST_BODY: usize = 8 * 1024;
 
+/// The fields of a form, none for other contracts; and the scope, unless the request is malformed.
+pub(super) async fn read(
+    app: &AppState,
+    context: &RequestContext,
+    headers: &HeaderMap,
+    query: Option<&str>,
+    body: Body,
+    contract: Contract,
+) -> (Fields, Result<Scope, Error>) {
+    let head = if context.has_valid_host { Ok(()) } else { Err(Error::MalformedRequest) };
+    let in_query = head.and_then(|()| refuse_duplicates(headers)).and_then(|()| scope(query));
+    // The body of a form is read even then: it says where to redirect the error.
+    if contract != Contract::Form
+        && let Err(error) = in_query
+    {
+        return (Fields::default(), Err(error));
+    }
+    let body = read_body(body, headers, app.config.limits.header_timeout).await;
+    let (form, checked) = match (&body, contract) {
+        (Err(error), _) => (Fields::default(), Err(error.clone())),
+        (Ok(body), Contract::Form) => Fields::read(body),
+        (Ok(body), _) => (Fields::default(), check_ignored(body, headers)),
+    };
+    let scope = in_query.and_then(|in_query| {
+        checked?;
+        match (in_query, form.scope) {
+            (Some(_), Some(_)) => Err(Error::UnsupportedScope),
+            (scope, in_form) => Ok(scope.or(in_form).unwrap_or(app.config.default_scope)),
+        }
+    });
+    (form, scope)
+}
+
 /// The query's `scope`, given at most once.
-pub(super) fn scope(query: Option<&str>) -> Result<Option<Scope>, Error> {
+fn scope(query: Option<&str>) -> Result<Option<Scope>, Error> {
     let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     let mut scopes = pairs.filter(|(name, _)| name == "scope");
     match (scopes.next(), scopes.next()) {
@@ -24,13 +74,8 @@ pub(super) fn scope(query: Option<&str>) -> Result<Option<Scope>, Error> {
     }
 }
 
-/// Reads the body to its end, `patience` long at most: what comes after it on the connection is the
-/// next request.
-pub(super) async fn read(
-    body: Body,
-    headers: &HeaderMap,
-    patience: Duration,
-) -> Result<Vec<u8>, Error> {
+/// Reads the body to its end within `patience`: the next octets of the connection are the next request.
+async fn read_body(body: Body, headers: &HeaderMap, patience: Duration) -> Result<Vec<u8>, Error> {
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > LARGEST_BODY as u64) {
@@ -54,16 +99,82 @@ async fn copy(mut body: Body) -> Result<Vec<u8>, Error> {
     Ok(copied)
 }
 
-/// A body that nobody needs may be empty, or must name itself JSON.
-pub(super) fn ignore(body: &[u8], headers: &HeaderMap) -> Result<(), Error> {
+/// The content of a body that is not a form's is ignored, but it must be empty or of type JSON.
+fn check_ignored(body: &[u8], headers: &HeaderMap) -> Result<(), Error> {
     let ignored = body.is_empty() || is_of_type(headers, "application/json");
     if ignored { Ok(()) } else { Err(Error::UnsupportedMediaType) }
 }
 
-/// Whatever the parameters: JSON and forms have none that matter (RFC 8259, section 11; URL standard,
-/// section 5).
+/// Compares the media type without its parameters: JSON and forms have none that matter (RFC 8259,
+/// section 11; URL standard, section 5).
 pub(super) fn is_of_type(headers: &HeaderMap, essence: &str) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
     let given = content_type.and_then(|value| value.split(';').next());
     given.is_some_and(|given| given.trim().eq_ignore_ascii_case(essence))
+}
+
+/// The credentials of a request for a logout.
+pub(super) struct Incoming<'r> {
+    pub(super) app: &'r AppState,
+    pub(super) context: &'r RequestContext,
+    pub(super) headers: &'r HeaderMap,
+    pub(super) cookies: &'r RequestCookies<'r>,
+    /// A form's field, which stands for the header `X-CSRF-Token`.
+    pub(super) csrf_field: Option<&'r str>,
+}
+
+/// Why the client may not log out.
+pub(super) struct Unauthorized {
+    pub(super) error: Error,
+    /// The cookies were read, and hold no session.
+    pub(super) deletes_cookies: bool,
+}
+
+impl Incoming<'_> {
+    /// Authenticates the client and, for cookies, checks the page's origin and the CSRF token.
+    pub(super) async fn authorize(&self) -> Result<Session, Unauthorized> {
+        let Self { app, headers, cookies, .. } = *self;
+        let credential = Credential::of(headers, cookies, &app.config.cookies.name);
+        let bearer = credential.is_bearer();
+        if !bearer {
+            self.check_origin()?;
+        }
+        let refused = |error| Unauthorized { error, deletes_cookies: !bearer };
+        let session = match read_session(app, credential, cookies, UnknownKey::Refetch).await {
+            Ok(session) => session,
+            // The gateway's setting is wrong, and the session lives: the browser keeps it.
+            Err(none @ AuthenticationError::Invalid(TokenError::Issuer | TokenError::Audience)) => {
+                return Err(keeping_cookies(none));
+            }
+            Err(none) => return Err(refused(none.into())),
+        };
+        if session.expired && session.refresh_token.is_none() {
+            return Err(refused(Error::CredentialExpired));
+        }
+        let in_header = headers.get(X_CSRF_TOKEN).map(HeaderValue::as_bytes);
+        let submitted = self.csrf_field.map(str::as_bytes).or(in_header).map(SubmittedToken::new);
+        match session.carrier {
+            Carrier::Bearer => return Ok(session),
+            Carrier::Cookie => {}
+            // The cookie counts only where the page asks for it.
+            Carrier::BearerAndCookie if submitted.is_none() => {
+                return Err(keeping_cookies(Error::CredentialExpired));
+            }
+            Carrier::BearerAndCookie => self.check_origin()?,
+        }
+        let (_, accepted) = csrf::bindings(&session);
+        let checked =
+            app.csrf.check_double_submit(submitted, cookies.values(CSRF_COOKIE), &accepted);
+        checked.map_err(keeping_cookies)?;
+        Ok(session)
+    }
+
+    fn check_origin(&self) -> Result<(), Unauthorized> {
+        let own = self.context.client.own_origin.as_deref();
+        self.app.csrf.allowed_origins.check(self.headers, own).map_err(keeping_cookies)
+    }
+}
+
+fn keeping_cookies(error: impl Into<Error>) -> Unauthorized {
+    Unauthorized { error: error.into(), deletes_cookies: false }
 }

@@ -1,211 +1,148 @@
-//! What a logout answers: the contract's success or error, the outcome, and the cookies' end.
+//! The response to a logout: status, body and outcome from the report, and the deletion of the cookies.
 
 use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use tokio::time::Instant;
 
-use super::{audit::Line, contract::Contract};
+use super::contract::Contract;
 use crate::{
-    config::{Destination, SessionNotFound},
+    config::{Config, SessionNotFound},
     csrf::origin::is_cross_site,
     http::{
         context::RequestContext,
         error::Error,
         headers::{X_LOGOUT_COOKIES_LEFT, X_LOGOUT_OUTCOME},
-        state::AppState,
     },
-    logout::{LogoutReport, LogoutResult},
-    outcome::{Outcome, RecordedOutcome, Scope, Stored},
+    logout::LogoutResult,
+    outcome::Outcome,
     session::{
-        Proof, Session,
+        Carrier, Session,
         cookies::{
             RequestCookies,
             deletion::{self, RequestSite},
         },
     },
-    store::failure::Failure,
 };
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
-/// Answers one request, and writes its line into the audit log.
-pub(super) struct Reply<'r> {
-    pub(super) app: &'r AppState,
-    pub(super) call: &'r RequestContext,
+/// A response, and what the audit line says of it.
+pub(super) struct LogoutResponse {
+    pub(super) http: Response,
+    pub(super) outcome: Outcome,
+    /// The error of the response, or why a logout was queued.
+    pub(super) cause: Option<Error>,
+    /// `Set-Cookie` headers that delete.
+    pub(super) cookies_deleted: usize,
+}
+
+/// What the client reads.
+enum Answer {
+    Success,
+    /// Success, but later.
+    Accepted(Error),
+    Error(Error),
+}
+
+impl LogoutResponse {
+    /// The gateway did not ask GoTrue.
+    pub(super) fn refused(error: Error) -> Self {
+        let http = error.clone().into_response();
+        Self { http, outcome: Outcome::Refused, cause: Some(error), cookies_deleted: 0 }
+    }
+
+    /// The response to `result`, and whether it deletes the cookies.
+    pub(super) fn of_result(
+        result: &LogoutResult,
+        session: &Session,
+        contract: Contract,
+        not_found: SessionNotFound,
+    ) -> (Self, bool) {
+        let (outcome, answer, deletes_cookies) = answer(result, session.carrier, not_found);
+        let (mut http, cause) = match answer {
+            Answer::Success => (contract.success(session.claims.sub), None),
+            Answer::Accepted(cause) => {
+                let mut http = contract.success(session.claims.sub);
+                *http.status_mut() = StatusCode::ACCEPTED;
+                (http, Some(cause))
+            }
+            Answer::Error(error) => (error.clone().into_response(), Some(error)),
+        };
+        if outcome != Outcome::Refused {
+            let outcome = HeaderValue::from_static(outcome.as_str());
+            http.headers_mut().insert(X_LOGOUT_OUTCOME, outcome);
+        }
+        (Self { http, outcome, cause, cookies_deleted: 0 }, deletes_cookies)
+    }
+}
+
+/// The contract, section 4: the outcome, the answer, and whether the cookies are deleted.
+fn answer(
+    result: &LogoutResult,
+    carrier: Carrier,
+    not_found: SessionNotFound,
+) -> (Outcome, Answer, bool) {
+    // A Bearer token says nothing about a cookie.
+    let by_cookie = carrier == Carrier::Cookie;
+    match result {
+        LogoutResult::Revoked => (Outcome::Revoked, Answer::Success, true),
+        LogoutResult::AlreadyEnded => {
+            let answer = match not_found {
+                SessionNotFound::Success => Answer::Success,
+                SessionNotFound::Unauthorized => Answer::Error(Error::SessionNotFound),
+            };
+            (Outcome::AlreadyEnded, answer, true)
+        }
+        LogoutResult::OthersLiveOn => {
+            (Outcome::Failed, Answer::Error(Error::SessionNotFound), true)
+        }
+        LogoutResult::Queued(refusal) => {
+            (Outcome::Queued, Answer::Accepted(refusal.clone().into()), true)
+        }
+        LogoutResult::Failed(refusal) => {
+            (Outcome::Failed, Answer::Error(refusal.clone().into()), true)
+        }
+        LogoutResult::NotGenuine(error) => {
+            (Outcome::Refused, Answer::Error(Error::CredentialInvalid(*error)), by_cookie)
+        }
+        LogoutResult::Expired => {
+            (Outcome::Refused, Answer::Error(Error::CredentialExpired), by_cookie)
+        }
+    }
+}
+
+/// Deletes the cookies of a request in its response.
+pub(super) struct CookieDeletion<'r> {
+    pub(super) config: &'r Config,
+    pub(super) context: &'r RequestContext,
     pub(super) headers: &'r HeaderMap,
     pub(super) cookies: &'r RequestCookies<'r>,
-    pub(super) contract: Contract,
-    /// Where a form leads.
-    pub(super) destination: Option<&'r Destination>,
-    pub(super) begun: Instant,
+    /// Length of the `Location` of a form's response. It shares a proxy's buffer with the `Set-Cookie` headers.
+    pub(super) location_bytes: usize,
 }
 
-/// What a client reads of an [`Outcome`].
-struct Face {
-    /// `X-Logout-Outcome`, where there is one.
-    outcome: Option<Outcome>,
-    error: Option<Error>,
-    /// Success, but later: 202.
-    postponed_by: Option<Error>,
-    cookies_go: bool,
-}
-
-impl Reply<'_> {
-    /// Nothing was revoked, and the cookies stay.
-    pub(super) fn refused(&self, error: Error) -> Response {
-        self.line(Outcome::Refused, Some(&error)).write(&self.app.metrics);
-        error.into_response()
-    }
-
-    /// The session is known, and nothing was done for it: it may ask again.
-    pub(super) fn refused_session(
-        &self,
-        session: &Session,
-        scope: Scope,
-        error: Error,
-    ) -> Response {
-        let line = self.line(Outcome::Refused, Some(&error));
-        let (user_id, session_id) = (Some(session.claims.sub), Some(session.claims.session_id));
-        let proof = Some(session.proof);
-        Line { scope: Some(scope), proof, user_id, session_id, ..line }.write(&self.app.metrics);
-        error.into_response()
-    }
-
-    /// Nothing was revoked; cookies that hold no session go, where the request carries any.
-    pub(super) fn refused_with_deletions(&self, error: &Error, scope: Scope) -> Response {
-        let carried = !self.cookies.is_empty();
-        let mut response = error.clone().into_response();
-        let deleted =
-            if carried && scope != Scope::Others { self.delete_cookies(&mut response) } else { 0 };
-        let line = self.line(Outcome::Refused, Some(error));
-        Line { scope: Some(scope), cookies_deleted: deleted, ..line }.write(&self.app.metrics);
-        response
-    }
-
-    /// GoTrue was asked, or would have been.
-    pub(super) fn ended(&self, session: &Session, scope: Scope, ended: &LogoutReport) -> Response {
-        let Face { outcome, error, postponed_by, cookies_go } = self.face(&ended.result, session);
-        let mut response = match &error {
-            Some(error) => error.clone().into_response(),
-            None => self.contract.success(session.claims.sub),
-        };
-        if postponed_by.is_some() {
-            *response.status_mut() = StatusCode::ACCEPTED;
-        }
-        if let Some(outcome) = outcome {
-            response
-                .headers_mut()
-                .insert(X_LOGOUT_OUTCOME, HeaderValue::from_static(outcome.as_str()));
-        }
-        let deleted = if cookies_go && scope != Scope::Others {
-            self.delete_cookies(&mut response)
-        } else {
-            0
-        };
-        let outcome = outcome.unwrap_or(Outcome::Refused);
-        let cause = error.as_ref().or(postponed_by.as_ref());
-        let line = Line {
-            scope: Some(scope),
-            proof: Some(ended.proof),
-            user_id: Some(session.claims.sub),
-            session_id: Some(session.claims.session_id),
-            upstream_status: ended.upstream_status,
-            upstream_time: ended.upstream_time,
-            cookies_deleted: deleted,
-            ..self.line(outcome, cause)
-        };
-        line.write(&self.app.metrics);
-        // Refusals are in the counters and the audit log. Unproven sessions leave no lasting record.
-        let is_failure =
-            matches!(outcome, Outcome::Failed | Outcome::Queued) && ended.proof != Proof::Unproven;
-        if let Some(cause) = cause.filter(|_| is_failure) {
-            let code = error.as_ref().map(Error::code);
-            self.note_failure(session, scope, outcome, (code, cause), ended.upstream_status);
-        }
-        response
-    }
-
-    /// For the failure log: the session may live.
-    fn note_failure(
-        &self,
-        session: &Session,
-        scope: Scope,
-        outcome: Outcome,
-        (code, cause): (Option<&str>, &Error),
-        upstream_status: Option<u16>,
-    ) {
-        self.app.failures.record(Failure {
-            time: self.app.logout.clock.now_in_seconds(),
-            request_id: self.call.request_id().to_owned(),
-            route: Stored::Known(self.contract.route()),
-            scope: Stored::Known(scope),
-            outcome: Stored::Known(RecordedOutcome::Of(outcome)),
-            user_id: session.claims.sub,
-            session_id: session.claims.session_id,
-            code: code.map(str::to_owned),
-            reason: Stored::Known(cause.reason()),
-            upstream_status,
-        });
-    }
-
-    fn face(&self, result: &LogoutResult, session: &Session) -> Face {
-        let already_ended = || match self.app.config.session_not_found {
-            SessionNotFound::Success => None,
-            SessionNotFound::Unauthorized => Some(Error::SessionNotFound),
-        };
-        let by_cookie = session.carrier == crate::session::Carrier::Cookie;
-        let (outcome, error, cookies_go) = match result {
-            LogoutResult::Revoked => (Some(Outcome::Revoked), None, true),
-            LogoutResult::AlreadyEnded => (Some(Outcome::AlreadyEnded), already_ended(), true),
-            LogoutResult::OthersLiveOn => {
-                (Some(Outcome::Failed), Some(Error::SessionNotFound), true)
-            }
-            LogoutResult::Queued(refusal) => {
-                let postponed_by = Some(refusal.clone().into());
-                let outcome = Some(Outcome::Queued);
-                return Face { outcome, error: None, postponed_by, cookies_go: true };
-            }
-            LogoutResult::Failed(refusal) => {
-                (Some(Outcome::Failed), Some(refusal.clone().into()), true)
-            }
-            // A Bearer speaks of no cookie.
-            LogoutResult::NotGenuine(fault) => {
-                (None, Some(Error::CredentialInvalid(*fault)), by_cookie)
-            }
-            LogoutResult::Expired => (None, Some(Error::CredentialExpired), by_cookie),
-        };
-        Face { outcome, error, postponed_by: None, cookies_go }
-    }
-
-    /// Answers how many `Set-Cookie` lines it wrote.
-    fn delete_cookies(&self, response: &mut Response) -> usize {
+impl CookieDeletion<'_> {
+    pub(super) fn add_to(&self, response: &mut LogoutResponse) {
         let transport = RequestSite {
-            is_https: self.call.client.is_https,
+            is_https: self.context.client.is_https,
             is_cross_site: is_cross_site(self.headers),
         };
-        let config = &self.app.config.cookies;
-        // In a proxy's buffer they stand beside it; what every logout deletes goes all the same.
-        let location = self.destination.map_or(0, |destination| destination.location().len());
+        let config = &self.config.cookies;
+        // What every logout deletes goes even where the `Location` leaves no room.
         let least = config.least_set_cookie_bytes().min(config.budget);
-        let room = config.budget.saturating_sub(location).max(least);
+        let room = config.budget.saturating_sub(self.location_bytes).max(least);
         let plan = deletion::plan(config, room, self.cookies, transport);
-        let deleted = plan.set_cookies.len();
-        let headers = response.headers_mut();
+        response.cookies_deleted = plan.set_cookies.len();
+        let headers = response.http.headers_mut();
         for set_cookie in plan.set_cookies {
             headers.append(header::SET_COOKIE, set_cookie);
         }
         if plan.names_left > 0 {
             headers.insert(X_LOGOUT_COOKIES_LEFT, plan.names_left.into());
         }
-        if let Some(types) = &self.app.config.clear_site_data {
+        if let Some(types) = &self.config.clear_site_data {
             headers.insert(CLEAR_SITE_DATA, types.clone());
         }
-        deleted
-    }
-
-    fn line(&self, outcome: Outcome, error: Option<&Error>) -> Line<'_> {
-        Line::new(self.call, self.contract, self.begun, outcome, error)
     }
 }
