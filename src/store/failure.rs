@@ -1,4 +1,4 @@
-//! A logout that did not end the session.
+//! The records of the failure log: logouts that did not end the session.
 
 use jiff::{Timestamp, fmt::serde::timestamp::second};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct as _};
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::queue::entry::QueueEntry;
 
-/// One line of the failure log; never a token.
+/// One record of the failure log; it never holds a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// When the logout failed.
@@ -20,15 +20,15 @@ pub struct Failure {
     pub scope: String,
     /// `failed`, `queued`, `refused`; `gave-up` and `dropped` for entries of the queue.
     pub outcome: String,
-    /// Whose session.
+    /// The user of the session.
     pub user_id: Uuid,
-    /// Which session.
+    /// The session that asked for the logout.
     pub session_id: Uuid,
-    /// The error's code, unless the client was told of success.
+    /// The code of the error reply; `None` if the client got a success.
     pub code: Option<String>,
-    /// Why.
+    /// The contract's reason word.
     pub reason: String,
-    /// The status of GoTrue's answer, if one came.
+    /// The status of GoTrue's answer to the logout, if it answered.
     pub upstream_status: Option<u16>,
 }
 
