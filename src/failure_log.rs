@@ -1,4 +1,5 @@
-//! The failure log's way into the store: handed over with the reply, written after it.
+//! The failure log: requests hand failures over with their reply, and the background writes them into the
+//! store.
 
 use std::{
     collections::HashMap,
@@ -12,14 +13,14 @@ use uuid::Uuid;
 
 use crate::store::{FAILURES_KEPT_OF_USER, Store, failure::Failure};
 
-/// Failures that wait to be written; a store that hangs shall not use up the memory.
+/// The largest number of unwritten failures: a hanging store must not use up the memory.
 const CAPACITY: usize = 4096;
-/// Written at once, at most.
+/// Failures in one write, at most.
 const MAX_BATCH: usize = 256;
-/// How long it waits for a store that failed.
+/// The pause after a failed write.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Takes failures and makes nobody wait. Cheap to clone.
+/// Takes failures without waiting. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct FailureLog {
     sender: mpsc::Sender<Failure>,
@@ -28,23 +29,23 @@ pub struct FailureLog {
 
 #[derive(Debug, Default)]
 struct Counts {
-    /// How many failures of each user wait. The log keeps [`FAILURES_KEPT_OF_USER`] of a user, and no more of
-    /// them wait: one account that fails faster than the store writes leaves room for the others.
+    /// The number of each user's unwritten failures, [`FAILURES_KEPT_OF_USER`] at most, as many as the log
+    /// keeps: so one account that fails faster than the store writes leaves room for others.
     waiting: HashMap<Uuid, usize>,
-    /// Failures that found no room since the last report.
+    /// The number of failures that were dropped since the last report.
     lost: u64,
 }
 
-/// What was taken and is not written yet.
+/// Writes the failures that [`FailureLog`] takes.
 #[derive(Debug)]
 pub struct FailureWriter {
     taken: mpsc::Receiver<Failure>,
     counts: Arc<Mutex<Counts>>,
-    /// What is being written.
+    /// The failures of the write that is under way.
     batch: Vec<Failure>,
 }
 
-/// Both ends.
+/// The two ends of a new failure log.
 #[must_use]
 pub fn channel() -> (FailureLog, FailureWriter) {
     let (sender, taken) = mpsc::channel(CAPACITY);
@@ -54,7 +55,7 @@ pub fn channel() -> (FailureLog, FailureWriter) {
 }
 
 impl FailureLog {
-    /// To be written. The audit line has told of it already: what finds no room is in the log alone.
+    /// Takes a failure, or drops it if there is no room: then only the audit line in the log has it.
     pub fn record(&self, failure: Failure) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let user = failure.user_id;
@@ -66,7 +67,7 @@ impl FailureLog {
         }
     }
 
-    /// Logs how many failures found no room since the last call, if any did. To be called once a second.
+    /// Logs how many failures were dropped since the last call, if any were. To be called once a second.
     pub fn report_lost(&self) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let lost = mem::take(&mut counts.lost);
@@ -93,13 +94,13 @@ impl Counts {
 }
 
 impl FailureWriter {
-    /// Takes no more.
+    /// Stops taking failures.
     pub fn close(&mut self) {
         self.taken.close();
     }
 
-    /// Writes what comes; when closed, to the last one. What the store does not take is tried again.
-    /// Nothing is lost if this is dropped and called again; at worst the failure log has a line twice.
+    /// Writes failures; returns once the log is closed and the last one is written. It retries failed writes. A
+    /// caller may drop this future and call again: nothing is lost, at worst the store has a failure twice.
     pub async fn write_all(&mut self, store: &dyn Store) {
         let mut is_reported = false;
         loop {
@@ -120,7 +121,8 @@ impl FailureWriter {
                 }
                 Err(cause) => {
                     if !mem::replace(&mut is_reported, true) {
-                        tracing::error!(%cause, "the failure log cannot be written for now");
+                        tracing::error!(%cause, "the store cannot write the failure log, and the gateway retries: a restart would lose the failures; the \
+                             audit lines have them");
                     }
                     sleep(RETRY_INTERVAL).await;
                 }

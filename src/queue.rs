@@ -1,4 +1,4 @@
-//! Revocations that could not be done at once, and are done later.
+//! The queue of logouts that GoTrue failed to do, and the worker that retries them.
 
 pub mod backoff;
 pub mod bounds;

@@ -1,10 +1,11 @@
-//! Where ended sessions, postponed revocations and failed logouts are kept.
+//! The store: the revocation list, the queue of logouts to retry, and the failure log.
 //!
-//! 1. Three stores keep the same promises: `memory` (nothing survives a restart, no queue), `file`
-//!    (durable, one process) and `redis` (shared by all instances).
-//! 2. What a method has answered with `Ok` is kept: in the file it is on the disk, in Redis as safe as
-//!    its operator made it.
-//! 3. A store that cannot tell whether a token is on the list says so; nobody is let in on a guess.
+//! 1. Three stores implement it: `memory` (nothing survives a restart, no queue), `file` (durable, one
+//!    process) and `redis` (shared by all instances).
+//! 2. After `Ok` the data is durable: the file store has written it to the disk; Redis keeps it as its
+//!    persistence is configured.
+//! 3. A store that does not know whether a token is revoked returns an error: the gateway accepts no token
+//!    on a guess.
 
 pub mod failure;
 pub mod file;
@@ -36,90 +37,90 @@ use crate::{
     session::token::Claims,
 };
 
-/// Failures kept: the last ones.
+/// The failure log keeps this many of the newest failures.
 pub const FAILURES_KEPT: usize = 10_000;
-/// Failures kept of one user: the last ones. One account pushes out no failures of others.
+/// The failure log keeps this many of the newest failures of one user, so that one account cannot displace the
+/// failures of others.
 pub const FAILURES_KEPT_OF_USER: usize = 100;
 
-/// The revocation list and the failure log; with a queue where it survives a restart.
+/// A store of revocations and failures, and of queued logouts if it survives a restart.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync {
-    /// Enters a logout into the revocation list. This instance refuses its tokens from now on, even if
-    /// the store fails.
+    /// Records a logout on the revocation list. This instance refuses its tokens from now on, even if the store
+    /// fails.
     ///
     /// # Errors
-    /// [`StoreError`] when it might not survive, or other instances do not hear of it yet. The store
-    /// tries again by itself.
+    /// [`StoreError`] if the revocation may be lost at a restart, or is not known to other instances yet. The
+    /// store retries by itself.
     async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError>;
 
-    /// Whether a token is on the list at `now`, seconds since the Unix epoch.
+    /// Whether the revocation list refuses a token at `now`.
     ///
     /// # Errors
-    /// [`StoreError`] when nobody can tell.
+    /// [`StoreError`] if that is not known: another instance may have revoked it.
     async fn is_revoked(&self, claims: &Claims, now: Timestamp) -> Result<bool, StoreError>;
 
-    /// The list as far as this instance knows it. What it refuses is refused; what it lacks, another
-    /// instance may have entered.
+    /// The list in this process's memory. A revocation of another instance may be missing.
     fn list(&self) -> &RevocationList;
 
-    /// Brings [`Store::list`] up to date about the session and the user of `claims`: where this instance
-    /// does not know the whole list, it asks the store.
+    /// Brings [`Store::list`] up to date about the session and the user of `claims`; asks the store only if
+    /// this instance does not know the whole list.
     ///
     /// # Errors
-    /// [`StoreError`]; then what the list lacks about them, another instance may have entered.
+    /// [`StoreError`]; then revocations of other instances may be missing.
     async fn sync_list(&self, claims: &Claims) -> Result<(), StoreError>;
 
-    /// Forgets what no living token can match at `now`, seconds since the Unix epoch.
+    /// Removes the revocations that no unexpired token can match at `now`.
     ///
     /// # Errors
-    /// [`StoreError`]; then it is still there.
+    /// [`StoreError`]; then they remain until the next call.
     async fn purge_expired(&self, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Adds to the failure log, of which the last [`FAILURES_KEPT`] stay, and the last
+    /// Appends to the failure log, which keeps the newest [`FAILURES_KEPT`], and the newest
     /// [`FAILURES_KEPT_OF_USER`] of each user.
     ///
     /// # Errors
-    /// [`StoreError`]; then they are not kept.
+    /// [`StoreError`]; then nothing was appended.
     async fn append_failures(&self, failures: &[Failure]) -> Result<(), StoreError>;
 
-    /// The failure log, newest first, `most` of it.
+    /// The newest failures first, `most` at most.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreError>;
 
-    /// The queue of postponed revocations, unless a restart would lose it.
+    /// The queue of logouts to retry; `None` if a restart would lose it.
     fn queue(&self) -> Option<&dyn Queue>;
 
-    /// Whether it can tell who is on the list, and has read the whole list once.
+    /// Whether the store has loaded the whole list once and can answer now.
     fn is_ready(&self) -> bool;
 
-    /// Whether the list is being read for the first time, and nothing went wrong so far.
+    /// Whether the store is loading the list for the first time, and has had no error so far.
     fn is_loading(&self) -> bool {
         false
     }
 
-    /// Whatever has to go on in the background, for ever.
+    /// Runs the store's background work; it never returns while the store works.
     async fn run(&self);
 }
 
-/// Queued revocations, one entry for each session and scope. An entry is handed out to one worker at a
-/// time.
+/// A queue of logouts to retry, with one entry for each session and scope. One worker at a time leases an
+/// entry.
 ///
-/// `now` is the time by the gateway's clock, in milliseconds since the Unix epoch, for stores that have no
-/// clock of their own: [`QueueEntry::queued_at`], [`QueueEntry::due`] and [`QueueEntry::failed_at`] are by the clock of
-/// the store. What takes, reschedules and removes entries needs no room in a store that is full.
+/// `now` is the gateway's time, for stores without a clock of their own: [`QueueEntry::queued_at`],
+/// [`QueueEntry::due`] and [`QueueEntry::failed_at`] are by the store's clock. Leasing, rescheduling and
+/// removing work in a store that is full, so that the queue can drain.
 #[expect(
     clippy::len_without_is_empty,
     reason = "each question may be a round trip: callers ask for the number"
 )]
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// Adds an entry that is due after `pause`, within `bounds`. Where the queue has one of that id, it
-    /// gets the credentials of this one ([`QueueEntry::merged_with`]), and is due when it was.
+    /// Adds an entry that is due after `pause`, if `bounds` allow it. If the queue has an entry of that id, it
+    /// merges the new credentials into that one ([`QueueEntry::merged_with`]) and leaves its due time.
     ///
     /// # Errors
-    /// [`StoreError`] when it might not survive; [`QueueFullError`] when there is no room.
+    /// [`StoreError`] if the entry may be lost at a restart; [`QueueFullError`] if a bound is reached.
     async fn enqueue(
         &self,
         entry: &QueueEntry,
@@ -134,10 +135,11 @@ pub trait Queue: Send + Sync {
     /// [`StoreError`].
     async fn get(&self, id: Uuid) -> Result<Option<QueueEntry>, StoreError>;
 
-    /// Up to `most` entries that are due, those that failed last at the end. They are due again after
-    /// `lease`, and [`QueueEntry::due`] tells when: the worker that took them may die. An entry that is due
-    /// later than any pause lasts ([`backoff::MAX_RETRY_AFTER`](crate::queue::backoff::MAX_RETRY_AFTER)) is due now: a wrong clock put it there. Entries that
-    /// this release cannot read hinder no others.
+    /// Leases up to `most` due entries, the ones that failed last at the end. The lease ends at
+    /// [`QueueEntry::due`], `lease` from now: then another worker may take the entry, because the first one may
+    /// have died. An entry that is due later than the longest pause
+    /// ([`backoff::MAX_RETRY_AFTER`](crate::queue::backoff::MAX_RETRY_AFTER)) counts as due now: only a wrong
+    /// clock sets such a time. Entries that this release cannot read do not block others.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -148,10 +150,11 @@ pub trait Queue: Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<QueueEntry>, StoreError>;
 
-    /// Makes an entry, whose lease ends at [`QueueEntry::due`], due after `pause`, with its new
-    /// [`QueueEntry::attempts`], [`QueueEntry::reason`] and [`QueueEntry::tried`]; its credentials stay as they are in
-    /// the store. If some were added since it was read, it is due at once: they were not tried yet. `failed` tells whether it was tried and failed. Nothing happens if it was removed, or
-    /// another worker holds it. Answers whether it was done.
+    /// Makes a leased entry due after `pause`, and stores its new [`QueueEntry::attempts`],
+    /// [`QueueEntry::reason`] and [`QueueEntry::tried`]. The credentials in the store stay; if a request added
+    /// some since the entry was read, the entry is due at once, because they were not tried yet. `failed`: the
+    /// entry was tried and failed. Returns `false`, and changes nothing, if the entry was removed or its lease,
+    /// which ends at [`QueueEntry::due`], is another worker's.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -163,53 +166,54 @@ pub trait Queue: Send + Sync {
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Removes an entry unless credentials were added to it since it was read; answers whether it did.
+    /// Removes an entry unless a request added credentials to it since it was read; returns whether it was
+    /// removed.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn remove_unchanged(&self, entry: &QueueEntry) -> Result<bool, StoreError>;
 
-    /// Removes an entry; answers whether it was there.
+    /// Removes an entry; returns whether it was there.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn remove(&self, id: Uuid) -> Result<bool, StoreError>;
 
-    /// The entries by [`QueueEntry::due`], `most` of them.
+    /// The entries in the order of [`QueueEntry::due`], `most` at most.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn entries(&self, most: usize) -> Result<Vec<QueueEntry>, StoreError>;
 
-    /// How many there are.
+    /// The number of entries, leased ones included.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn len(&self) -> Result<usize, StoreError>;
 
-    /// The earliest [`QueueEntry::queued_at`].
+    /// The [`QueueEntry::queued_at`] of the oldest entry.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn oldest(&self) -> Result<Option<Timestamp>, StoreError>;
 }
 
-/// The store did not do what it was asked.
+/// An operation of the store failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the store failed to {operation}: {cause}")]
 pub struct StoreError {
-    /// What it was asked, one of a few words.
+    /// The operation, in a few words for the log.
     pub operation: &'static str,
-    /// Why, without any secret.
+    /// The cause; it holds no secret.
     pub cause: String,
 }
 
-/// The store cannot be used, and waiting will not help: a message for the operator.
+/// The store cannot be opened, and a retry would not help: a message for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("GATEWAY_STORE: {0}")]
 pub struct OpenStoreError(pub String);
 
-/// Opens the configured store. A Redis that does not answer is no reason to fail: it may come up later.
+/// Opens the configured store. A Redis that does not answer is no error: the store keeps connecting.
 ///
 /// # Errors
 /// [`OpenStoreError`]: another process holds the file, it is damaged, or Redis refuses the credentials.
@@ -221,47 +225,47 @@ pub async fn open(address: &StoreAddress) -> Result<Arc<dyn Store>, OpenStoreErr
     })
 }
 
-/// What an operator looks at.
+/// The failure log and the queue, for `logout-gateway queue` and `failures`.
 #[derive(Debug)]
 pub struct StoreContents {
     /// The failure log, newest first.
     pub failures: Vec<Failure>,
-    /// The queue by [`QueueEntry::due`], unless there is none.
+    /// The entries in the order of [`QueueEntry::due`]; `None` if the store has no queue.
     pub entries: Option<Vec<QueueEntry>>,
 }
 
 impl StoreContents {
-    /// Of a store that is open.
-    async fn of(store: &dyn Store) -> Result<Self, OpenStoreError> {
-        let fault = |fault: StoreError| OpenStoreError(fault.to_string());
-        let failures = store.failures(FAILURES_KEPT).await.map_err(fault)?;
+    /// Reads an open store.
+    async fn read(store: &dyn Store) -> Result<Self, OpenStoreError> {
+        let unread = |cause: StoreError| OpenStoreError(cause.to_string());
+        let failures = store.failures(FAILURES_KEPT).await.map_err(unread)?;
         let entries = match store.queue() {
-            Some(queue) => Some(queue.entries(usize::MAX).await.map_err(fault)?),
+            Some(queue) => Some(queue.entries(usize::MAX).await.map_err(unread)?),
             None => None,
         };
         Ok(Self { failures, entries })
     }
 }
 
-/// Looks into a store, also while a gateway uses it.
+/// Reads a store without changing it, also while a gateway uses it.
 ///
 /// # Errors
-/// [`OpenStoreError`], also if there is no file to look into.
+/// [`OpenStoreError`], also if the file does not exist.
 pub async fn read_only(address: &StoreAddress) -> Result<StoreContents, OpenStoreError> {
     match address {
         StoreAddress::File(path) => FileStore::read_only(path.clone()).await,
         StoreAddress::Memory | StoreAddress::Redis(_) => {
-            StoreContents::of(&*open(address).await?).await
+            StoreContents::read(&*open(address).await?).await
         }
     }
 }
 
-/// A store, as an operator wants to know it.
+/// What `check` prints about a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// What was found.
+    /// The kind of store, its version or path.
     pub found: String,
-    /// What is weak about it and what follows, a sentence each.
+    /// Weak settings and their consequences, a sentence each.
     pub weaknesses: Vec<String>,
 }
 
@@ -277,7 +281,7 @@ pub async fn weaknesses(address: &StoreAddress) -> Result<Vec<String>, String> {
     }
 }
 
-/// Looks at the configured store, which must answer.
+/// Diagnoses the configured store, which must answer.
 ///
 /// # Errors
 /// Why it cannot be used.

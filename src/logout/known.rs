@@ -1,4 +1,4 @@
-//! What the gateway knows of a session before GoTrue is asked.
+//! What the gateway knows of a session before it asks GoTrue.
 
 use secrecy::ExposeSecret as _;
 
@@ -68,14 +68,14 @@ impl Logout {
         self.store.list().has_fact(SessionFact::Ended, id, now)
     }
 
-    /// Brings the list of this instance up to date about this session; answers whether it is.
+    /// Brings this instance's list up to date about the session; returns whether it is.
     pub(super) async fn sync_list(&self, session: &Session) -> bool {
-        let learned = self.store.sync_list(&session.claims).await;
-        learned
+        let synced = self.store.sync_list(&session.claims).await;
+        synced
             .inspect_err(|cause| {
                 tracing::warn!(
                     %cause,
-                    "a logout goes on with what this instance knows: other instances may know more of its session"
+                    "the store does not answer: a logout goes on with what this instance knows of its session"
                 );
             })
             .is_ok()

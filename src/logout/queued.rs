@@ -1,5 +1,5 @@
-//! What a logout has to do with the queue: a `local` one does first what the queue has of its session, and a
-//! confirmed one removes what it has settled.
+//! A logout and the queue: GoTrue's failure puts the logout into the queue; a `local` logout first does the
+//! wider ones that are queued for its session; a confirmed logout removes the entries that it settles.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use jiff::Timestamp;
@@ -70,7 +70,8 @@ impl Logout {
                 return Attempt::without_answer(LogoutResult::Failed(Refusal::Failed));
             }
             Err(cause) => {
-                tracing::warn!(%cause, "a logout cannot look for queued ones of its session");
+                tracing::warn!(%cause, "the store does not say whether a wider logout of this session is queued: GoTrue is asked to end the session \
+                     alone");
                 Vec::new()
             }
         };
@@ -162,7 +163,7 @@ impl Logout {
             Ok::<_, StoreError>(())
         };
         if let Err(cause) = remove.await {
-            tracing::warn!(%cause, "a logout that is done stays in the queue: it is asked for again");
+            tracing::warn!(%cause, "the store did not remove a queued logout that is done: the worker tries it again, which does no harm");
         }
     }
 

@@ -1,9 +1,9 @@
-//! What a logout leaves on the revocation list.
+//! Records logouts on the revocation list.
 //!
 //! 1. Only logouts of proven sessions are recorded, or those that GoTrue has answered.
-//! 2. What GoTrue did not confirm ends no other session than the one that asked; but a `global` or
-//!    `others` that failed or waits sets one cut-off for each session, so that an owner who asks for it
-//!    while GoTrue is down is heard. Repeating it moves nothing.
+//! 2. A logout that GoTrue did not confirm revokes only the session that asked. One exception: a `global` or
+//!    `others` that failed or is queued sets one cut-off for each session that asks, so that it works for an
+//!    owner while GoTrue is down. Repeating it does not move the cut-off.
 
 use std::time::SystemTime;
 
@@ -36,7 +36,7 @@ impl Logout {
         }
     }
 
-    /// Records that a session which no GoTrue ever ended stays refused: the queue gave it up.
+    /// Keeps a session on the list whose logout the worker gave up: GoTrue has not ended it.
     pub(crate) async fn record_unended(&self, session: &Session, asked: LogoutRequest<'_>) {
         if asked.scope != Scope::Others {
             let attempt = Attempt::without_answer(LogoutResult::Failed(Refusal::Unexpected));
@@ -57,7 +57,7 @@ impl Logout {
             Revocation::new(claims, scope, cut_off, now, self.max_token_lifetime)
         };
         match &attempt.result {
-            // The gateway knew it already: GoTrue has confirmed nothing new.
+            // The list has the end already: GoTrue has confirmed nothing new.
             LogoutResult::AlreadyEnded if !attempt.answered_by_gotrue => None,
             LogoutResult::Revoked if attempt.assumed => Some(entry(Scope::Local)),
             // The user is gone with all sessions, also with the one that asked to stay.

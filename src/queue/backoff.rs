@@ -1,4 +1,4 @@
-//! How long a queued revocation waits for its next try.
+//! The pause before the next try of a queued logout.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use crate::gotrue::Refusal;
 
 const FIRST: Duration = Duration::from_secs(1);
-/// Between two tries, unless a `Retry-After` asks for more.
+/// The longest pause, unless a `Retry-After` asks for more.
 pub const MAX_PAUSE: Duration = Duration::from_mins(5);
-/// What a `Retry-After` may ask for: a proxy's mistake shall not outlast the entry.
+/// The longest pause that a `Retry-After` may ask for: a wrong header of a proxy must not outlast the entry.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// The pause from `now` to the next try after `attempts` failed ones: twice as long each time, with
-/// jitter of a half, and no shorter than a `Retry-After` asks for.
+/// The pause after `attempts` failed tries: twice as long each time, shortened by up to half at random, and no
+/// shorter than a `Retry-After` asks for.
 #[must_use]
 pub fn after(attempts: u32, refusal: &Refusal, now: Timestamp) -> Duration {
     let doubled = FIRST.saturating_mul(2_u32.saturating_pow(attempts)).min(MAX_PAUSE);
@@ -21,7 +21,7 @@ pub fn after(attempts: u32, refusal: &Refusal, now: Timestamp) -> Duration {
     jittered.max(asked_for(refusal, now).unwrap_or_default())
 }
 
-/// The pause that GoTrue asked for by `Retry-After`.
+/// The pause that `Retry-After` asks for, as seconds or as a date (RFC 9110, section 10.2.3).
 fn asked_for(refusal: &Refusal, now: Timestamp) -> Option<Duration> {
     let (Refusal::RateLimited { retry_after } | Refusal::Unavailable { retry_after }) = refusal
     else {

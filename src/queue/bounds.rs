@@ -1,11 +1,11 @@
-//! How much the queue holds at most.
+//! The bounds of the queue.
 //!
-//! No client fills it alone: what one user has in it is bounded, and so is the share of stale sessions,
-//! whose tokens may come from an old log, of the whole queue and of what their user may have in it.
+//! No client can fill the queue alone: the share of each user is bounded. So is that of stale sessions, whose
+//! tokens may come from an old log, both of the whole queue and of their user's share.
 
 use super::entry::MOST_CREDENTIALS;
 
-/// What the queue holds at most.
+/// The bounds of a queue, or of a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Entries.
@@ -18,13 +18,13 @@ pub struct Bounds {
     pub bytes_of_user: u64,
 }
 
-/// Entries of one store.
+/// The largest number of entries in one store.
 pub const MOST_ENTRIES: u64 = 100_000;
-/// Sessions of one user in one store.
+/// The largest number of sessions of one user in one store.
 pub const MOST_SESSIONS_OF_USER: u64 = 64;
-/// Stale sessions take one part of so many.
+/// Stale sessions may use this fraction of each bound.
 pub const STALE_PART: u64 = 4;
-/// One user's records take one part of so many.
+/// The records of one user may use this fraction of the bytes.
 const PART_OF_USER: u64 = 64;
 
 /// How full the queue would be with an entry that is to be added.
@@ -34,9 +34,9 @@ pub struct Usage {
     pub all: Share,
     /// Entries of stale sessions in the whole queue.
     pub stale: Share,
-    /// What the entry's user has in it.
+    /// The share of the entry's user.
     pub of_user: ShareOfUser,
-    /// What the stale sessions of the entry's user have in it.
+    /// The share of the stale sessions of the entry's user.
     pub stale_of_user: ShareOfUser,
 }
 
@@ -58,7 +58,7 @@ pub struct ShareOfUser {
     pub bytes: u64,
 }
 
-/// Why an entry is not taken.
+/// An entry would exceed a bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueueFullError {
     /// [`Bounds::entries`] or [`Bounds::bytes`].
@@ -73,11 +73,11 @@ pub enum QueueFullError {
 }
 
 impl Bounds {
-    /// The bounds with so many bytes. One user holds a part of them, but at least an entry of the largest
-    /// request heads, which have `head_bytes` each.
+    /// The bounds of a queue of so many bytes. One user may use a fraction of them, but at least an entry of
+    /// the largest request heads, which have `head_bytes` each.
     #[must_use]
     pub fn new(bytes: u64, head_bytes: usize) -> Self {
-        // Base64 makes three bytes four. The rest of a record is short.
+        // Base64 makes four bytes of three. The rest of a record has less than a KiB.
         let sealed = (head_bytes as u64).saturating_mul(4) / 3 + 1024;
         let largest_entry = sealed.saturating_mul(MOST_CREDENTIALS as u64 + 1);
         Self {
@@ -88,7 +88,7 @@ impl Bounds {
         }
     }
 
-    /// What stale sessions may take of it.
+    /// The bounds of stale sessions.
     #[must_use]
     pub fn of_stale(&self) -> Self {
         Self {
@@ -99,7 +99,7 @@ impl Bounds {
         }
     }
 
-    /// Judges what the queue would hold with one more entry, or a longer one.
+    /// Admits an entry if the queue keeps within the bounds `with` it.
     ///
     /// # Errors
     /// [`QueueFullError`].

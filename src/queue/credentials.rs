@@ -1,8 +1,8 @@
-//! What a queued revocation needs of its request, encrypted in the store.
+//! The credentials of a queued logout, encrypted in the store.
 //!
-//! AES-256-GCM under a key derived from `GATEWAY_SECRET`, bound to what the entry says is asked for: a
-//! writer to the store can drop a logout, and make no other of it. The key's own id is kept beside it, so
-//! that `GATEWAY_SECRET_PREVIOUS` still opens what it sealed.
+//! AES-256-GCM with a key derived from `GATEWAY_SECRET`, bound to the user, session and scope of the entry: an
+//! attacker who can write to the store can drop a logout but not turn it into another one. The key's id is
+//! stored beside the ciphertext, so that `GATEWAY_SECRET_PREVIOUS` still decrypts what it encrypted.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
@@ -20,17 +20,17 @@ use crate::{
     config::Secrets, gotrue::OnBehalfOf, key_derivation::derive, telemetry::traces::TraceContext,
 };
 
-/// Enough to tell a few secrets apart.
+/// Enough to distinguish a few secrets.
 const KEY_ID_BYTES: usize = 6;
-/// Enough to tell the credentials of one session apart.
+/// Enough to distinguish the credentials of one session.
 const FINGERPRINT_BYTES: usize = 12;
 
-/// What GoTrue is asked with.
+/// The tokens for GoTrue, and the client's data for its headers.
 #[derive(Debug, Deserialize)]
 pub struct Credentials {
-    /// As it came; it may have expired since.
+    /// The access token of the request; it may have expired since.
     pub access_token: SecretString,
-    /// From the cookie.
+    /// The refresh token, if the request had one in a cookie.
     pub refresh_token: Option<SecretString>,
     /// When the access token expires; seconds since the Unix epoch.
     pub exp: i64,
@@ -43,7 +43,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Those of an entry that cannot be opened.
+    /// Stands in for credentials that cannot be decrypted.
     pub(super) fn without_tokens(exp: i64) -> Self {
         Self {
             access_token: SecretString::default(),
@@ -66,7 +66,7 @@ impl Credentials {
         })
     }
 
-    /// Whose request it was.
+    /// The client's data for the headers to GoTrue.
     pub(super) fn caller(&self, request_id: &str) -> OnBehalfOf {
         let value = |text: &str| HeaderValue::try_from(text).ok();
         let unknown = HeaderValue::from_static("unknown");
@@ -79,18 +79,18 @@ impl Credentials {
     }
 }
 
-/// Credentials that cannot be read back.
+/// Credentials cannot be decrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnsealError {
     /// Neither `GATEWAY_SECRET` nor `GATEWAY_SECRET_PREVIOUS` sealed them.
     #[error("sealed with a secret that is neither GATEWAY_SECRET nor GATEWAY_SECRET_PREVIOUS")]
     UnknownKey,
-    /// They are not what was sealed for this entry.
+    /// They were not encrypted for this entry.
     #[error("damaged")]
     Damaged,
 }
 
-/// Seals and opens credentials.
+/// Encrypts and decrypts credentials.
 #[derive(Debug)]
 pub struct Seal {
     current: Key,
@@ -101,7 +101,7 @@ pub struct Seal {
 struct Key {
     id: String,
     sealing: RandomizedNonceKey,
-    /// Makes fingerprints.
+    /// The key of fingerprints.
     fingerprints: hmac::Key,
 }
 
@@ -118,7 +118,7 @@ impl Key {
     /// the entry has already.
     fn fingerprint(&self, credentials: &Credentials) -> String {
         let refresh_token = credentials.refresh_token.as_ref().map_or("", |t| t.expose_secret());
-        // No token has a line break.
+        // No token contains a line break, so the join is unambiguous.
         let tokens = [credentials.access_token.expose_secret(), refresh_token].join("\n");
         let tag = hmac::sign(&self.fingerprints, tokens.as_bytes());
         let (short, _) = tag.as_ref().split_at(FINGERPRINT_BYTES);
@@ -127,20 +127,20 @@ impl Key {
 }
 
 impl Seal {
-    /// With keys derived from the configured secrets; `None` where there is none.
+    /// Derives the keys from the configured secrets; `None` if there is no secret.
     ///
     /// # Errors
-    /// [`Unspecified`], which key derivation never is.
+    /// [`Unspecified`], which key derivation never returns.
     pub fn new(secrets: &Secrets) -> Result<Option<Self>, Unspecified> {
         let Some(current) = &secrets.current else { return Ok(None) };
         let previous = secrets.previous.as_ref().map(Key::of).transpose()?;
         Ok(Some(Self { current: Key::of(current)?, previous }))
     }
 
-    /// Seals credentials for an entry; `proven` tells what they proved about the session.
+    /// Encrypts credentials for an entry; `proven`: they proved the session.
     ///
     /// # Errors
-    /// [`Unspecified`] when the system gives no randomness.
+    /// [`Unspecified`] if the system has no random numbers.
     pub fn seal(
         &self,
         credentials: &Credentials,
@@ -162,7 +162,7 @@ impl Seal {
         })
     }
 
-    /// What [`Seal::seal`] sealed for this entry.
+    /// Decrypts what [`Seal::seal`] encrypted for this entry.
     ///
     /// # Errors
     /// [`UnsealError`].

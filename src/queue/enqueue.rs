@@ -1,4 +1,4 @@
-//! Putting a logout into the queue.
+//! Puts logouts into the queue of a store.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -15,55 +15,57 @@ use super::{
 };
 use crate::store::{Queue, StoreError};
 
-/// Puts logouts into the queue of a store, sealed and within its bounds.
+/// Encrypts the credentials of logouts, keeps the queue within its bounds, and wakes the worker when GoTrue
+/// recovers.
 #[derive(Debug)]
 pub struct RevocationQueue {
     seal: Seal,
     bounds: Bounds,
-    /// The worker has found GoTrue failing.
-    failing: AtomicBool,
-    well: Notify,
+    /// The worker has found that GoTrue fails.
+    is_gotrue_failing: AtomicBool,
+    recovered: Notify,
 }
 
-/// Why a logout could not be queued.
+/// A logout could not be queued.
 #[derive(Debug, thiserror::Error)]
 pub enum EnqueueError {
-    /// The access token has expired, and the refresh token is too long to be kept: nothing is left to ask
-    /// GoTrue with.
+    /// The access token has expired, and there is no refresh token that the queue takes: GoTrue would refuse
+    /// the logout.
     #[error("its refresh token is too long to be one of GoTrue's")]
     NoCredentials,
-    /// There is no room for it.
+    /// A bound of the queue is reached.
     #[error(transparent)]
     Full(#[from] QueueFullError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// No randomness.
+    /// The system has no random numbers for the encryption.
     #[error("the system gives no random numbers")]
     Random(#[from] Unspecified),
 }
 
 impl RevocationQueue {
-    /// Seals credentials by `seal` and keeps within `bounds`.
+    /// A queue that encrypts with `seal` and keeps within `bounds`.
     #[must_use]
     pub fn new(seal: Seal, bounds: Bounds) -> Self {
-        Self { seal, bounds, failing: AtomicBool::new(false), well: Notify::new() }
+        Self { seal, bounds, is_gotrue_failing: AtomicBool::new(false), recovered: Notify::new() }
     }
 
-    /// GoTrue has answered a request: wakes the worker if it waits for GoTrue to recover.
+    /// Reports that GoTrue has answered a request: wakes the worker if it waits for GoTrue to recover.
     pub fn report_gotrue_answered(&self) {
-        if self.failing.load(Ordering::Relaxed) {
-            self.well.notify_one();
+        if self.is_gotrue_failing.load(Ordering::Relaxed) {
+            self.recovered.notify_one();
         }
     }
 
-    /// Waits for [`RevocationQueue::report_gotrue_answered`], which wakes only while GoTrue is `failing`.
+    /// Waits for [`RevocationQueue::report_gotrue_answered`], which wakes the worker only while GoTrue is
+    /// `failing`.
     pub async fn wait_for_recovery(&self, failing: bool) {
-        self.failing.store(failing, Ordering::Relaxed);
-        self.well.notified().await;
+        self.is_gotrue_failing.store(failing, Ordering::Relaxed);
+        self.recovered.notified().await;
     }
 
-    /// Opens credentials of an entry.
+    /// Decrypts credentials of an entry.
     ///
     /// # Errors
     /// [`UnsealError`].

@@ -1,11 +1,10 @@
-//! A revocation that GoTrue could not be asked for, as the queue keeps it.
+//! An entry of the queue: one logout to retry.
 //!
-//! 1. There is one entry for each session and scope. A session that asks again adds its newest
-//!    credentials to it, three at most. Credentials of a stale session never push out those of a proven
-//!    one, and nothing pushes out the proven access token that expires last: a thief with a token that is
-//!    about to expire cannot take the owner's place by made-up refresh tokens.
-//! 2. An entry has a revision, which every added credential and every request of a proven session changes: the
-//!    worker removes what it has tried, and not what came meanwhile.
+//! 1. There is one entry for each session and scope, with the newest three credentials. Credentials of a stale
+//!    session never replace those of a proven one, and nothing replaces the proven access token that expires
+//!    last: a thief with a token that is about to expire cannot displace it with made-up refresh tokens.
+//! 2. Every added credential and every request of a proven session changes the entry's revision: the worker
+//!    removes an entry only if it has tried that revision.
 
 pub mod queued_logout;
 pub mod v1;
@@ -19,28 +18,28 @@ use crate::outcome::{Reason, Route, Scope, Stored};
 
 /// The time of what has not happened; records write it as 0.
 pub const NEVER: Timestamp = Timestamp::UNIX_EPOCH;
-/// Credentials kept of one session.
+/// The largest number of credentials in one entry.
 pub const MOST_CREDENTIALS: usize = 3;
 
-/// One queued revocation. Nothing in it tells a secret: the credentials are sealed.
+/// One queued logout. It holds no secret in clear text: the credentials are encrypted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueEntry {
     /// [`entry_id`] of session and scope.
     pub id: Uuid,
-    /// `X-Request-Id` of the first logout.
+    /// `X-Request-Id` of the first request.
     pub request_id: String,
-    /// The route that was asked, `/api/auth/logout` for one.
+    /// The route of the first request, such as `/api/auth/logout`.
     pub route: Stored<Route>,
     /// Which of the user's sessions are to end.
     pub scope: Stored<Scope>,
-    /// Whose session.
+    /// The user of the session.
     pub user_id: Uuid,
-    /// Which session.
+    /// The session that asked for the logout.
     pub session_id: Uuid,
-    /// Whether a try may have had its effect without the gateway's hearing of it.
+    /// Whether a try may have ended the session although the gateway got no answer.
     pub tried: bool,
-    /// [`LogoutRequest::was_over`](crate::logout::Asked::was_over): the gateway knew, when the logout was asked for,
-    /// that the session may be over. After such a try a session that is gone does not count as revoked.
+    /// Whether the session may have been over before the first request. If GoTrue then says that the session is
+    /// gone, no try counts as having revoked it.
     #[serde(default)]
     pub was_over: bool,
     /// The time of the first request, by the store's clock.
@@ -56,35 +55,35 @@ pub struct QueueEntry {
     /// The time of the last failed try, or [`NEVER`], by the store's clock.
     #[serde(default, with = "millisecond::required")]
     pub failed_at: Timestamp,
-    /// How often GoTrue was asked since.
+    /// The number of tries so far.
     pub attempts: u32,
-    /// Why it did not do it the last time.
+    /// The reason of the last failure.
     pub reason: Stored<Reason>,
     /// Changes whenever credentials are added.
     pub revision: u32,
-    /// What GoTrue is asked with, the newest first; never empty.
+    /// The credentials to try, the newest first; never empty.
     pub credentials: Vec<SealedCredentials>,
 }
 
 /// Credentials of one request, encrypted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedCredentials {
-    /// The same for the same credentials, as long as `GATEWAY_SECRET` is; tells nothing about them.
+    /// A keyed hash of the credentials, to recognize them: it is the same as long as `GATEWAY_SECRET` is.
     pub fingerprint: String,
-    /// The fingerprint under the key of `GATEWAY_SECRET_PREVIOUS`, for what was queued before the secret
-    /// changed.
+    /// The fingerprint under the key of `GATEWAY_SECRET_PREVIOUS`, to recognize credentials that were queued
+    /// before the secret changed.
     #[serde(skip)]
     pub former_fingerprint: Option<String>,
-    /// Whether the session was proven by them when they came; else it was stale.
+    /// Whether they proved the session when they were queued; otherwise the session was stale.
     pub proven: bool,
-    /// When the access token expires; seconds since the Unix epoch. 0 where an earlier release wrote it.
+    /// The access token's `exp` (`NumericDate`); 0 if an earlier release wrote the entry.
     #[serde(default)]
     pub exp: i64,
-    /// Which secret's key sealed them.
+    /// The id of the key that encrypted them.
     pub key_id: String,
     /// The ciphertext; base64url.
     pub sealed: String,
-    /// What a release before the second version of these records bound them to.
+    /// The data that the first version of these records bound the ciphertext to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound_to: Option<String>,
 }
@@ -99,14 +98,14 @@ pub fn entry_id(session_id: Uuid, scope: Scope) -> Uuid {
 }
 
 impl QueueEntry {
-    /// What does not change while it is queued, for the credentials to be bound to.
+    /// The part of the entry that the credentials are bound to; it never changes.
     #[must_use]
     pub fn binding(&self) -> String {
         let Self { scope, user_id, session_id, .. } = self;
         format!("{scope} {user_id} {session_id}")
     }
 
-    /// Whether no credential was of a proven session.
+    /// Whether none of the credentials proved the session.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         !self.credentials.iter().any(|credentials| credentials.proven)
@@ -119,9 +118,9 @@ impl QueueEntry {
         Self { queued_at: now, renewed_at, ..self }
     }
 
-    /// This entry with what `newer`, of the same session and scope, brings. When and why it is due stays. Each
-    /// request of a proven session is a revision, also with known credentials: an `others` may mean a session
-    /// that began after the one before was asked.
+    /// This entry merged with `newer`, of the same session and scope. Due time and reason stay. Each request of
+    /// a proven session changes the revision, even with known credentials: an `others` may be meant for a
+    /// session that began after the previous request.
     ///
     /// `was_over` is true if it is true of either entry, even where the known one was tried before: the session
     /// may have ended between the tries, and the gateway does not know which try had an effect. So the worker may
@@ -147,8 +146,8 @@ impl QueueEntry {
     }
 }
 
-/// Adds credentials as the newest; answers whether they tell anything new. Tokens that were proven once
-/// stay so, for the session was.
+/// Adds credentials as the newest; returns whether they change anything. Credentials that proved the session
+/// once stay proven.
 fn add(credentials: &mut Vec<SealedCredentials>, added: &SealedCredentials) -> bool {
     if let Some(known) = credentials.iter_mut().find(|c| c.fingerprint == added.fingerprint) {
         let is_news = added.proven && !known.proven;
@@ -163,9 +162,9 @@ fn add(credentials: &mut Vec<SealedCredentials>, added: &SealedCredentials) -> b
     true
 }
 
-/// Keeps [`MOST_CREDENTIALS`] in their order: of the proven ones that whose access token expires last,
-/// for with it GoTrue can be asked for the longest time; then the proven ones before the stale ones, and
-/// the newest. Of several that expire last the oldest stays, for the newest stays by its age.
+/// Keeps [`MOST_CREDENTIALS`], in their order. It always keeps the proven ones whose access token expires last,
+/// because they work for the longest time (of several, the oldest); then it prefers proven ones to stale ones,
+/// and newer ones to older ones.
 fn keep_best(credentials: &mut Vec<SealedCredentials>) {
     let numbered = credentials.iter().enumerate().filter(|(_, c)| c.proven);
     let mut lasting = numbered.max_by_key(|(_, c)| c.exp).map(|(at, _)| at);
@@ -286,18 +285,15 @@ mod tests {
         }
         let mut earlier = serde_json::to_value(entry(true)).unwrap();
         earlier.as_object_mut().unwrap().remove("was_over");
-        assert!(
-            !serde_json::from_value::<QueueEntry>(earlier).unwrap().was_over,
-            "an earlier release"
-        );
+        let earlier: QueueEntry = serde_json::from_value(earlier).unwrap();
+        assert!(!earlier.was_over, "an earlier release");
     }
 
     #[test]
     fn each_session_and_scope_has_an_id_of_its_own() {
-        let ids: std::collections::HashSet<_> = [Scope::Local, Scope::Others, Scope::Global]
-            .into_iter()
-            .flat_map(|scope| [1, 2].map(|session| entry_id(Uuid::from_u128(session), scope)))
-            .collect();
+        let ids = |scope| [1, 2].map(|session| entry_id(Uuid::from_u128(session), scope));
+        let all = [Scope::Local, Scope::Others, Scope::Global].into_iter().flat_map(ids);
+        let ids: std::collections::HashSet<_> = all.collect();
         assert_eq!(ids.len(), 6);
     }
 }

@@ -1,17 +1,18 @@
-//! The one task of a process that asks GoTrue again for what was queued.
+//! The worker: the one task of a process that retries queued logouts.
 //!
-//! 1. An entry is removed once GoTrue confirmed, or once no credentials of it can revoke anything: its
-//!    tokens have expired by our clock, GoTrue refuses them and does not refresh them, the session is gone
-//!    and its siblings live on, or seven days are over since a proven session asked for it last. Giving up
-//!    is told by log, metric and failure log; removing waits for none of them.
-//! 2. One entry's failure puts off that entry. Only a failure that is about GoTrue itself
-//!    ([`Refusal::is_about_gotrue`]) puts off the others: then one entry probes, ever more rarely, and
-//!    those that failed last are tried last. A GoTrue that is well gets a few at a time: a stock one
-//!    manages 20 logouts in a second.
-//! 3. The widest scope of a session is asked for first: a `local` logout that succeeds makes its `global`
-//!    impossible. An entry of a stale session that GoTrue has refused is not waited for, nor one that this
-//!    process cannot decrypt.
-//! 4. A worker that is killed while it asks leaves a lease that ends by itself; asking twice does no harm.
+//! 1. The worker removes an entry once GoTrue confirmed the logout, or gives it up once no credentials can
+//!    revoke anything: the tokens have expired by our clock, and GoTrue refuses them and does not refresh them;
+//!    the session is gone and the user's other sessions live on; or a proven session asked for it last seven
+//!    days ago. Log, metric and failure log report that it gave up; the removal waits for none of them.
+//! 2. A failure delays its own entry. Only a failure that concerns GoTrue itself
+//!    ([`Refusal::is_about_gotrue`]) delays the others too: then the worker tries one entry at a time, at
+//!    growing intervals, those that failed last at the end. While GoTrue works, the worker tries a few at a
+//!    time: a stock GoTrue manages 20 logouts a second.
+//! 3. The widest scope of a session goes first, because a `local` logout that succeeds makes the session's
+//!    `global` impossible. The narrower ones do not wait for an entry of a stale session that GoTrue has
+//!    refused, nor for one that this process cannot decrypt.
+//! 4. If the process is killed during a try, the lease of the entry ends by itself. Trying twice does no
+//!    harm.
 
 mod attempt;
 mod health;
@@ -42,26 +43,26 @@ use crate::{
     telemetry::{metrics::Metrics, traces},
 };
 
-/// How often it looks for what is due.
+/// The interval between two looks for due entries.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// How much longer than its tries a lease lasts.
+/// How much longer a lease lasts than the tries of an entry can take.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
 const MAX_CONCURRENT: usize = 4;
 const MAX_AGE: Duration = Duration::from_hours(7 * 24);
 
-/// Works off the queue of a store.
+/// Retries the logouts in the queue of a store.
 #[derive(Debug)]
 pub struct Worker {
     logout: Logout,
     queue: Arc<RevocationQueue>,
     failures: FailureLog,
-    /// How long GoTrue may take for one try.
+    /// The time limit of one try.
     patience: Duration,
     metrics: Arc<Metrics>,
 }
 
 impl Worker {
-    /// For the queue of `logout`'s store, unless it has none.
+    /// A worker for the queue of `logout`'s store; `None` if that has no queue.
     #[must_use]
     pub fn new(
         logout: Logout,
@@ -73,7 +74,7 @@ impl Worker {
         Some(Arc::new(Self { logout, queue, failures, patience, metrics }))
     }
 
-    /// Works until `stopping`; what has been begun then is brought to its end.
+    /// Runs until `stopping` is cancelled, and finishes the tries that are under way then.
     pub async fn run(self: Arc<Self>, stopping: CancellationToken) {
         let mut health = GoTrueHealth::default();
         while !stopping.is_cancelled() {
@@ -88,14 +89,14 @@ impl Worker {
         }
     }
 
-    /// Tries what is due, as much as GoTrue's health allows.
+    /// Tries the due entries, as many as GoTrue's health allows.
     async fn run_due(
         self: Arc<Self>,
         health: &mut GoTrueHealth,
         stopping: &CancellationToken,
     ) -> Result<(), StoreError> {
         let Some(queue) = self.logout.store.queue() else { return Ok(()) };
-        // Each entry has several credentials, and each of them a try of its own.
+        // An entry has several credentials, and each of them takes a try.
         let tries = u32::try_from(MOST_CREDENTIALS).unwrap_or(u32::MAX);
         let lease = self.patience.saturating_mul(tries) + LEASE_MARGIN;
         while !stopping.is_cancelled() && !health.is_paused(self.now()) {
@@ -128,7 +129,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Tries one entry, and removes or reschedules it.
+    /// Tries one entry, then removes or reschedules it.
     async fn retry(&self, entry: QueueEntry) -> Result<TryResult, StoreError> {
         let Some(queue) = self.logout.store.queue() else { return Ok(TryResult::Nothing) };
         let Some(scope) = entry.scope.known() else {
@@ -159,7 +160,7 @@ impl Worker {
         Ok(tried)
     }
 
-    /// The entry of the same session for a wider scope that this one waits for, the widest first.
+    /// The entry of the same session for a wider scope that this entry must wait for, the widest first.
     async fn wider(
         &self,
         queue: &dyn Queue,
@@ -179,7 +180,7 @@ impl Worker {
         Ok(None)
     }
 
-    /// Whether this process can decrypt credentials of the entry; else it cannot try it.
+    /// Whether this process can decrypt credentials of the entry.
     fn can_decrypt(&self, entry: &QueueEntry) -> bool {
         entry.credentials.iter().any(|sealed| self.queue.open(sealed, entry).is_ok())
     }
@@ -194,11 +195,11 @@ impl Worker {
         if scope != Scope::Others {
             queue.remove(entry.id).await?;
         } else if !queue.remove_unchanged(entry).await? {
-            // Its user asked again meanwhile, perhaps because of a session that began since.
+            // The user asked again during the try, perhaps because of a session that began since.
             queue.reschedule(entry, Duration::ZERO, false, self.now()).await?;
         }
         if scope == Scope::Global {
-            // All sessions of the user are over, and so is what else this one waits for.
+            // All sessions of the user are over: the narrower logouts have nothing left to end.
             for narrower in [Scope::Others, Scope::Local] {
                 queue.remove(entry_id(entry.session_id, narrower)).await?;
             }
@@ -217,7 +218,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Later again, unless it is too late.
+    /// Reschedules an entry after a failure, or gives it up if it is too old.
     async fn reschedule(
         &self,
         queue: &dyn Queue,
@@ -225,7 +226,6 @@ impl Worker {
         refusal: &Refusal,
         reason: Reason,
     ) -> Result<(), StoreError> {
-        // A clock that was set back makes nothing old.
         let asked_at = entry.renewed_at.max(entry.queued_at);
         if elapsed(asked_at, self.now()) >= MAX_AGE {
             return self.give_up(queue, &entry, reason, None).await;
@@ -238,7 +238,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Removes an entry that can revoke nothing. With credentials that came meanwhile it is due at once.
+    /// Gives up an entry whose credentials can revoke nothing. If a request added credentials meanwhile, the
+    /// entry is due at once instead.
     async fn give_up(
         &self,
         queue: &dyn Queue,
@@ -272,9 +273,9 @@ impl Worker {
     }
 }
 
-/// Whether narrower entries of the session wait for this one. An entry of a stale session may be the work of
-/// a client with an old access token and a refresh token of another account: once GoTrue has refused it, it
-/// holds back no logout of the session's own user.
+/// Whether narrower entries of the session wait for this one. A client with an old access token and a refresh
+/// token of another account can queue an entry of a stale session: once GoTrue has refused that entry, it must
+/// not delay logouts of the session's own user.
 fn may_succeed(entry: &QueueEntry) -> bool {
     let was_not_reached = matches!(
         entry.reason,

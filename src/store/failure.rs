@@ -1,4 +1,4 @@
-//! A logout that did not end the session.
+//! The records of the failure log: logouts that did not end the session.
 
 use jiff::{Timestamp, fmt::serde::timestamp::second};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct as _};
@@ -9,7 +9,7 @@ use crate::{
     queue::entry::QueueEntry,
 };
 
-/// One line of the failure log; never a token.
+/// One record of the failure log; it never holds a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// When the logout failed.
@@ -17,21 +17,21 @@ pub struct Failure {
     pub time: Timestamp,
     /// `X-Request-Id` of the logout.
     pub request_id: String,
-    /// The route that was asked.
+    /// The route of the request.
     pub route: Stored<Route>,
     /// Which of the user's sessions were to end.
     pub scope: Stored<Scope>,
-    /// `failed` or `queued` when it was asked for; `gave-up` and `dropped` for entries of the queue.
+    /// `failed`, `queued`, `refused`; `gave-up` and `dropped` for entries of the queue.
     pub outcome: Stored<RecordedOutcome>,
-    /// Whose session.
+    /// The user of the session.
     pub user_id: Uuid,
-    /// Which session.
+    /// The session that asked for the logout.
     pub session_id: Uuid,
-    /// The error's code, unless the client was told of success.
+    /// The code of the error reply; `None` if the client got a success.
     pub code: Option<String>,
-    /// Why.
+    /// The reason.
     pub reason: Stored<Reason>,
-    /// The status of GoTrue's answer, if one came.
+    /// The status of GoTrue's answer to the logout, if it answered.
     pub upstream_status: Option<u16>,
 }
 

@@ -1,9 +1,8 @@
-//! The store in a file of this machine: durable, for one process.
+//! The store in a local file: durable, for one process.
 //!
-//! 1. The revocation list is in memory, too: who is on it is told without asking the disk.
-//! 2. Everything else goes through one thread that writes the file, and is answered once it is on the
-//!    disk.
-//! 3. The file is closed when the store is dropped.
+//! 1. The revocation list is in memory too, so that a lookup needs no access to the disk.
+//! 2. One thread reads and writes the file. It answers a write once that is on the disk.
+//! 3. Dropping the store closes the file.
 
 mod diagnose;
 mod error;
@@ -47,10 +46,10 @@ use crate::{
     session::token::Claims,
 };
 
-/// Lines forgotten in one transaction: logouts wait for it.
+/// Entries removed in one transaction: logouts wait for its end.
 const PURGE_BATCH: usize = 1024;
 
-/// List, failure log and queue in one file.
+/// Revocation list, failure log and queue in one file.
 #[derive(Debug)]
 pub struct FileStore {
     list: Arc<RevocationList>,
@@ -59,16 +58,16 @@ pub struct FileStore {
 }
 
 impl FileStore {
-    /// Opens the file at `path`, which nobody else may hold, or creates it.
+    /// Opens the file at `path`, which no other process may have open, or creates it.
     ///
     /// # Errors
-    /// [`OpenStoreError`], which names the path and what to do about it.
+    /// [`OpenStoreError`] with the path and the remedy.
     pub async fn open(path: PathBuf) -> Result<Self, OpenStoreError> {
         let (writer, Loaded { list, queue }) = Writer::start(path).await?;
         Ok(Self { list, queue, writer })
     }
 
-    /// What an operator looks at, also while a gateway has the file.
+    /// Reads the failure log and the queue, also while a gateway has the file open.
     ///
     /// # Errors
     /// [`OpenStoreError`].
@@ -77,25 +76,25 @@ impl FileStore {
         let found = spawn_blocking(move || read_only(&file)).await;
         match found.map_err(|_| opening::damaged(&path))? {
             Ok(contents) => Ok(contents),
-            // Whoever had it was killed: it is opened as a gateway opens it.
+            // The last process was killed, and the file needs repair: open it as a gateway does.
             Err(FileError::Open(DatabaseError::RepairAborted)) => {
-                StoreContents::of(&Self::open(path).await?).await
+                StoreContents::read(&Self::open(path).await?).await
             }
             Err(fault) => Err(OpenStoreError(explain(&path, &fault))),
         }
     }
 
-    /// What `check` tells of it.
+    /// Diagnoses the file for `logout-gateway check`.
     ///
     /// # Errors
-    /// Why it cannot be used now.
+    /// Why the file cannot be used.
     pub async fn diagnose(path: PathBuf) -> Result<Diagnosis, String> {
         let file = path.clone();
         let diagnosed = spawn_blocking(move || diagnose::diagnose(&file)).await;
         diagnosed.unwrap_or_else(|_| Err(opening::damaged(&path).0))
     }
 
-    /// The weaknesses of a file, whether a gateway has it open or not.
+    /// The weaknesses of a file, also while a gateway has it open.
     ///
     /// # Errors
     /// Why its permissions cannot be read.
@@ -114,7 +113,7 @@ impl FileStore {
         done.map_err(|cause| StoreError { operation, cause })
     }
 
-    /// The same for what a logout waits for.
+    /// The same with a time limit, for operations that a logout waits for.
     async fn transact_within_timeout<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -158,15 +157,15 @@ impl Store for FileStore {
         &self.list
     }
 
-    /// The whole list was read when the file was opened.
+    /// The list is always complete: the file was read when it was opened, and this process alone writes it.
     async fn sync_list(&self, _claims: &Claims) -> Result<(), StoreError> {
         Ok(())
     }
 
     async fn purge_expired(&self, now: Timestamp) -> Result<(), StoreError> {
-        let outlived: Vec<RevocationEntry> =
+        let expired: Vec<RevocationEntry> =
             self.list.entries().filter(|entry| entry.until() <= now).collect();
-        for some in outlived.chunks(PURGE_BATCH) {
+        for some in expired.chunks(PURGE_BATCH) {
             let some = some.to_owned();
             self.transact("forget", move |tables| tables.remove_expired(&some, now)).await?;
         }
@@ -191,7 +190,7 @@ impl Store for FileStore {
         true
     }
 
-    /// Ends with the thread that writes, which only a panic makes it do before the store is dropped.
+    /// Returns when the writer thread ends: before the store is dropped, only a panic ends it.
     async fn run(&self) {
         self.writer.ended.cancelled().await;
     }
@@ -212,7 +211,7 @@ impl Queue for FileStore {
     }
 
     async fn get(&self, id: Uuid) -> Result<Option<QueueEntry>, StoreError> {
-        // Mostly the queue is empty, and the file is left alone.
+        // Usually the queue is empty: do not wait for the writer thread then.
         if self.queue.len() == 0 {
             return Ok(None);
         }

@@ -1,17 +1,18 @@
-//! The revocation list: which logouts there were, and which access tokens they refuse.
+//! The revocation list: the logouts, and the access tokens that they refuse.
 //!
 //! 1. `local` refuses the session's tokens. `global` and `others` refuse the tokens of their user that
 //!    were issued at or before a cut-off, `others` sparing the session that asked; `global` refuses the
 //!    session that asked in any case.
-//! 2. `iat` has whole seconds. A token of the cut-off's own second is refused: it may have been issued
-//!    before the logout. A sign-in of that very second is refused too, until it refreshes its token.
-//! 3. An entry lives as long as the longest token it can match; longer where no GoTrue confirmed the end
-//!    ([`Revocation::unconfirmed`]).
-//! 4. A user has two cut-offs at most, whatever the user asks for ([`UserCutOffs`]).
+//! 2. `iat` has whole seconds. The list refuses a token of the cut-off's own second, because it may have
+//!    been issued before the logout. A sign-in in that second is refused too, until its session refreshes the
+//!    token.
+//! 3. An entry is kept until the last token that it can match has expired; longer if GoTrue did not confirm
+//!    the end of the session ([`Revocation::unconfirmed`]).
+//! 4. A user has two cut-offs at most, however many logouts there were ([`UserCutOffs`]).
 //! 5. Beside the ended sessions the list holds facts about sessions ([`SessionFact`]).
 //!
-//! A sharded map for each of sessions, facts and users, so that readers of different sessions do not
-//! meet.
+//! Sessions, facts and users have a sharded map each, so that readers of different sessions do not contend for
+//! a lock.
 
 mod cut_offs;
 
@@ -28,7 +29,7 @@ use crate::{
     session::token::Claims,
 };
 
-/// How long GoTrue is asked again for a logout that it did not confirm.
+/// How long the worker retries a logout that GoTrue did not confirm.
 const RETRIED_FOR: Duration = Duration::from_hours(7 * 24);
 
 /// One logout, as the revocation list records it.
@@ -40,18 +41,18 @@ pub struct Revocation {
     pub session: Uuid,
     /// Which of the user's sessions it ends.
     pub scope: Scope,
-    /// Tokens issued at or before it are refused where the scope is not `local`; seconds since the Unix
-    /// epoch, by GoTrue's clock.
+    /// The list refuses tokens issued at or before it if the scope is not `local`; by GoTrue's clock, in whole
+    /// seconds.
     pub cut_off: Timestamp,
-    /// When no token it can match is alive any more; seconds since the Unix epoch.
+    /// When the last token that it can match has expired, in whole seconds.
     pub until: Timestamp,
-    /// Whether GoTrue said that the sessions are over.
+    /// Whether GoTrue confirmed that the sessions are over.
     pub is_confirmed: bool,
 }
 
 impl Revocation {
-    /// The logout of `claims` at `now` that GoTrue confirmed; `cut_off` is the time by GoTrue's clock, as
-    /// far as it is known. The entry lives as long as the longest token it can match.
+    /// A logout of `claims` at `now` that GoTrue confirmed; `cut_off` is the time by GoTrue's clock, as far as
+    /// it is known. The entry is kept until the last token that it can match has expired.
     #[must_use]
     pub fn new(
         claims: &Claims,
@@ -71,15 +72,15 @@ impl Revocation {
         }
     }
 
-    /// The same logout where GoTrue did not confirm it: the session may live on and refresh its tokens,
-    /// so the entry lives seven days longer.
+    /// The same logout, but not confirmed by GoTrue: the session may live on and refresh its tokens, so the
+    /// entry is kept seven days longer.
     #[must_use]
     pub fn unconfirmed(self) -> Self {
         let until = after(self.until, RETRIED_FOR);
         Self { until, is_confirmed: false, ..self }
     }
 
-    /// What it leaves on the list.
+    /// The entries that it adds to the list.
     pub fn entries(&self) -> impl Iterator<Item = RevocationEntry> + use<> {
         let Self { user, session, scope, cut_off: before, until, is_confirmed } = *self;
         let ends_session = scope != Scope::Others;
@@ -103,15 +104,15 @@ fn in_seconds(time: Timestamp) -> Timestamp {
     from_unix_seconds(time.as_second())
 }
 
-/// What else the list holds about a session. It is kept like an ended session, under the session's id
-/// with another version number (RFC 9562, section 4.2): GoTrue's ids are all of version 4. So stores and
-/// older releases need not know of facts.
+/// A fact about a session beside its end. The list keeps it like an ended session, under the session's id with
+/// another version number (RFC 9562, section 4.2): all ids of GoTrue have version 4. So stores and older
+/// releases need not know of facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionFact {
     /// GoTrue confirmed that the session is over.
     Ended,
-    /// A `global` or `others` of this session that GoTrue did not confirm has set a cut-off: another one
-    /// sets none.
+    /// A `global` or `others` of this session that GoTrue did not confirm has set a cut-off: the next one sets
+    /// none.
     CutOffCounted,
 }
 
@@ -135,40 +136,39 @@ impl SessionFact {
     }
 }
 
-/// One line of the list. Of two for the same session the later `until` counts; cut-offs of one user are
-/// folded ([`UserCutOffs`]).
+/// One entry of the list. Of two for the same session the later `until` counts; cut-offs of one user are folded
+/// ([`UserCutOffs`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RevocationEntry {
-    /// No token of this session is believed.
+    /// The list refuses every token of this session.
     Session {
         /// The session.
         session: Uuid,
-        /// Seconds since the Unix epoch.
+        /// When the last token of the session has expired.
         until: Timestamp,
     },
-    /// No token of this user is believed that was issued at or before a point in time.
+    /// The list refuses this user's tokens that were issued at or before a point in time.
     CutOff {
         /// The user.
         user: Uuid,
-        /// The session that stays: the one that asked for `others`.
+        /// The session that asked for `others`.
         spared: Option<Uuid>,
-        /// Seconds since the Unix epoch.
+        /// Tokens issued at or before it are refused.
         before: Timestamp,
-        /// Seconds since the Unix epoch.
+        /// When the last of those tokens has expired.
         until: Timestamp,
     },
 }
 
 impl RevocationEntry {
-    /// When no token it can match is alive any more; seconds since the Unix epoch.
+    /// When the last token that it can match has expired.
     #[must_use]
     pub fn until(&self) -> Timestamp {
         let (Self::Session { until, .. } | Self::CutOff { until, .. }) = *self;
         until
     }
 
-    /// Whether it refuses a token at `now`, seconds since the Unix epoch. A token without `iat` counts
-    /// as older than any cut-off.
+    /// Whether it refuses a token at `now`. A token without `iat` counts as older than any cut-off.
     #[must_use]
     pub fn refuses(&self, claims: &Claims, now: Timestamp) -> bool {
         let matches = match *self {
@@ -186,16 +186,16 @@ impl RevocationEntry {
 /// The list in this process's memory.
 #[derive(Debug, Default)]
 pub struct RevocationList {
-    /// Ended sessions, each until when.
+    /// Ended sessions; each value is the entry's `until`.
     sessions: DashMap<Uuid, Timestamp>,
-    /// Facts about sessions by [`SessionFact::key`], each until when.
+    /// Facts about sessions by [`SessionFact::key`]; each value is the entry's `until`.
     facts: DashMap<Uuid, Timestamp>,
-    /// What was ended for whole users.
+    /// The cut-offs of each user.
     users: DashMap<Uuid, UserCutOffs>,
 }
 
 impl RevocationList {
-    /// Enters a line.
+    /// Adds an entry.
     pub fn insert(&self, entry: RevocationEntry) {
         match entry {
             RevocationEntry::Session { session, until } => {
@@ -213,7 +213,7 @@ impl RevocationList {
         if SessionFact::is_key(id) { &self.facts } else { &self.sessions }
     }
 
-    /// Whether a token is on the list at `now`, seconds since the Unix epoch.
+    /// Whether the list refuses a token at `now`.
     #[must_use]
     pub fn refuses(&self, claims: &Claims, now: Timestamp) -> bool {
         let ended = self.sessions.get(&claims.session_id).is_some_and(|until| *until > now);
@@ -223,13 +223,13 @@ impl RevocationList {
             })
     }
 
-    /// Whether the list holds this fact about a session at `now`, seconds since the Unix epoch.
+    /// Whether the list has this fact about a session at `now`.
     #[must_use]
     pub fn has_fact(&self, fact: SessionFact, session: Uuid, now: Timestamp) -> bool {
         self.facts.get(&fact.key(session)).is_some_and(|until| *until > now)
     }
 
-    /// Whether entering this line would change nothing.
+    /// Whether the list has this entry, so that adding it would change nothing.
     #[must_use]
     pub fn contains(&self, entry: &RevocationEntry) -> bool {
         match *entry {
@@ -246,7 +246,7 @@ impl RevocationList {
         }
     }
 
-    /// The lines, in no order. The caller must not enter any while it walks them.
+    /// The entries, in no order. The caller must not add any during the iteration: that would deadlock.
     pub fn entries(&self) -> impl Iterator<Item = RevocationEntry> {
         let sessions = self.sessions.iter().chain(self.facts.iter());
         let sessions =
@@ -256,7 +256,7 @@ impl RevocationList {
         sessions.chain(users)
     }
 
-    /// Forgets what no living token can match at `now`, seconds since the Unix epoch.
+    /// Removes the entries that no unexpired token can match at `now`.
     pub fn purge_expired(&self, now: Timestamp) {
         self.sessions.retain(|_, until| *until > now);
         self.facts.retain(|_, until| *until > now);
@@ -266,13 +266,13 @@ impl RevocationList {
         });
     }
 
-    /// How many ended sessions and cut-offs there are.
+    /// The number of ended sessions and cut-offs; facts do not count.
     #[must_use]
     pub fn len(&self) -> usize {
         self.sessions.len() + self.users.iter().map(|cut_offs| cut_offs.len()).sum::<usize>()
     }
 
-    /// Whether there is none.
+    /// Whether there are no ended sessions and no cut-offs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty() && self.users.is_empty()

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::session::token::Claims;
 
-/// The list and the failure log.
+/// A store that loses everything at a restart.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     list: RevocationList,
@@ -38,7 +38,7 @@ impl Store for MemoryStore {
         &self.list
     }
 
-    /// The list is complete from the start.
+    /// The list is always complete: this process is the only one that writes it.
     async fn sync_list(&self, _claims: &Claims) -> Result<(), StoreError> {
         Ok(())
     }

@@ -1,16 +1,17 @@
 //! The store in Redis or Valkey: list, queue and failure log, shared by all instances.
 //!
-//! 1. Each instance holds a copy of the revocation list and is told of changes: a lookup costs no
-//!    network call, and whoever is logged out at one instance is refused at the others as soon as the
-//!    message is there.
-//! 2. No instance is later than [`STALENESS_BOUND`]. A copy that was not proven complete since then is not
-//!    trusted: Redis is asked about the token, and if it does not answer, nobody can tell. So is it for
-//!    facts about sessions.
-//! 3. A copy forgets what is outlived and nothing else. What Redis has lost, or could not be told, is
-//!    written into it again.
-//! 4. What belongs together is written together, by a script or a transaction.
+//! 1. Each instance has a replica of the revocation list and follows its changes. A lookup needs no network
+//!    call, and an instance refuses the tokens of a logout at another instance as soon as it has read the
+//!    change.
+//! 2. No instance is behind by more than [`STALENESS_BOUND`]. A replica that was not known to be complete
+//!    since then is not trusted: the store asks Redis about the token, or the fact about a session, and returns
+//!    an error if Redis does not answer.
+//! 3. A replica loses nothing but expired entries. If Redis lost an entry, or did not take it, the store
+//!    writes it again.
+//! 4. A script or a transaction writes data that belongs together.
 //!
-//! Times are this machine's: its monotonic clock for the bound, the gateway's for all that is kept.
+//! The bound is measured by this machine's monotonic clock. Times of the list are by the gateway's clock, times
+//! of the queue by that of Redis.
 
 mod commands;
 mod connection;
@@ -46,15 +47,15 @@ use crate::{config::RedisAddress, session::token::Claims};
 
 const APPEND_FAILURES: &str = include_str!("redis/append_failures.lua");
 
-/// How long Redis may take to tell whether a token is on the list.
+/// How long a lookup of a token waits for Redis.
 const LOOKUP: Duration = Duration::from_millis(500);
 
-/// What Redis answers about a session: the format, until when the session and each fact about it are on the
-/// list, and its user's cut-offs.
+/// The answer to a lookup: the format, the `until` of the session and of each fact about it, and its user's
+/// cut-offs.
 type About =
     (Option<String>, Option<String>, Option<String>, Option<String>, Vec<(String, String)>);
 
-/// The list, the queue and the failure log.
+/// Revocation list, queue and failure log in Redis.
 #[derive(Debug)]
 pub struct RedisStore {
     server: RedisServer,
@@ -64,10 +65,10 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// Connects. A Redis that is not there is waited for, in [`Store::run`].
+    /// Connects. If Redis does not answer, [`Store::run`] keeps connecting.
     ///
     /// # Errors
-    /// [`OpenStoreError`]: it refuses the credentials, or is none that can be used.
+    /// [`OpenStoreError`]: Redis refuses the credentials, or this version or mode of Redis is not supported.
     pub async fn open(address: &RedisAddress) -> Result<Self, OpenStoreError> {
         let refused = |fault: RedisStoreError| OpenStoreError(fault.to_string());
         let server = RedisServer::new(address).map_err(refused)?;
@@ -76,7 +77,7 @@ impl RedisStore {
         let first = match diagnose::connected(&server, &keys).await {
             Err(fault) if fault.is_permanent => return Err(refused(fault)),
             Err(fault) => {
-                tracing::warn!(cause = %fault, "the store is not there yet, and is waited for");
+                tracing::warn!(cause = %fault, "Redis is not reachable yet: the store keeps connecting");
                 Err(fault)
             }
             Ok((connection, _)) => {
@@ -87,10 +88,10 @@ impl RedisStore {
         Ok(Self { server, keys, connection: SharedConnection::new(first), replica })
     }
 
-    /// What `check` tells of it.
+    /// Diagnoses Redis for `logout-gateway check`.
     ///
     /// # Errors
-    /// Why it cannot be used now.
+    /// Why Redis cannot be used.
     pub async fn diagnose(address: &RedisAddress) -> Result<Diagnosis, String> {
         diagnose::diagnose(address).await.map_err(|fault| fault.to_string())
     }
@@ -106,8 +107,8 @@ impl RedisStore {
             .map_err(|fault| fault.into_store_error(operation))
     }
 
-    /// Asks Redis itself about a session and its user: whether they are on the list, and the facts about
-    /// the session. The copy holds the answer afterwards.
+    /// Asks Redis about a session and its user: their entries, and the facts about the session. The replica has
+    /// them afterwards.
     async fn look_up(&self, claims: &Claims) -> Result<(), StoreError> {
         self.query_revocations(claims)
             .await
@@ -159,7 +160,7 @@ impl Store for RedisStore {
     }
 
     async fn is_revoked(&self, claims: &Claims, now: Timestamp) -> Result<bool, StoreError> {
-        // In this order: what makes it trusted is on the list by then.
+        // Read `is_trusted` first: a replica that is trusted now has all entries at the lookup after it.
         let trusted = self.replica.is_trusted();
         if self.replica.refuses(claims, now) {
             return Ok(true);
@@ -167,7 +168,7 @@ impl Store for RedisStore {
         if trusted {
             return Ok(false);
         }
-        // In a box of its own: the lookup that needs no network stays small.
+        // Boxed, so that the future of the usual lookup, without network, stays small.
         Box::pin(self.look_up(claims)).await?;
         Ok(self.replica.refuses(claims, now))
     }

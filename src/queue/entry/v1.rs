@@ -1,5 +1,4 @@
-//! Entries as the first release wrote them: one for each logout and its credentials, whose id those
-//! credentials were bound to.
+//! Entries of the first release: one for each logout and its credentials, which were bound to the entry's id.
 
 use jiff::{Timestamp, fmt::serde::timestamp::millisecond};
 use serde::Deserialize;
@@ -11,7 +10,7 @@ use crate::outcome::{Reason, Route, Scope, Stored};
 /// An entry of the first release.
 #[derive(Debug, Deserialize)]
 pub struct EntryV1 {
-    /// Of session, scope and credentials.
+    /// A hash of session, scope and credentials.
     pub id: Uuid,
     request_id: String,
     route: Stored<Route>,
@@ -31,8 +30,8 @@ pub struct EntryV1 {
 }
 
 impl From<EntryV1> for QueueEntry {
-    /// The entry under its new id, to be merged with what has that id already. Credentials that nobody
-    /// had verified count as those of a stale session.
+    /// The entry under its new id; the caller merges it with an entry of that id. Credentials that were not
+    /// verified count as those of a stale session.
     fn from(old: EntryV1) -> Self {
         let EntryV1 { id, scope, user_id, session_id, verified, .. } = old;
         let bound_to = format!("{id} {scope} {user_id} {session_id} {verified}");

@@ -1,4 +1,4 @@
-//! Trying the credentials of one entry, the newest first.
+//! Tries the credentials of one entry, the newest first.
 
 use std::sync::Arc;
 
@@ -17,30 +17,30 @@ use crate::{
     },
 };
 
-/// What a try shows about GoTrue's health.
+/// The result of a try for GoTrue's health.
 #[derive(Debug)]
 pub(super) enum TryResult {
     /// GoTrue answered for this session.
     Answered,
-    /// GoTrue itself is not well.
+    /// GoTrue itself failed.
     GoTrueFailed(Refusal),
-    /// GoTrue was not asked, or did not answer for this session.
+    /// GoTrue was not asked, or its answer concerns one client only.
     Nothing,
 }
 
-/// What becomes of the entry.
+/// What the worker does with the entry after a try.
 #[derive(Debug)]
 pub(super) enum Decision {
-    /// GoTrue confirmed.
+    /// GoTrue confirmed the logout.
     Done { already_ended: bool },
-    /// Nothing is left to revoke it with.
+    /// The credentials can revoke nothing.
     Hopeless { reason: Reason, upstream_status: Option<u16> },
-    /// It may succeed later. `of_credentials`: other credentials of the session may succeed now.
+    /// A later try may succeed. `of_credentials`: other credentials of the session may succeed now.
     Later { refusal: Refusal, reason: Reason, unknown: bool, of_credentials: bool },
 }
 
 impl Decision {
-    /// Whether other credentials of the session would settle the same.
+    /// Whether other credentials of the session would give the same result.
     fn is_about_the_session(&self) -> bool {
         match self {
             Self::Done { .. } => true,
@@ -51,8 +51,8 @@ impl Decision {
 }
 
 impl Worker {
-    /// Tries the entry's credentials until one of them settles what becomes of it. An entry that may
-    /// succeed later by some of its credentials is not given up for the others.
+    /// Tries the entry's credentials until the result is that of the session. The worker does not give up an
+    /// entry while some of its credentials may succeed later.
     pub(super) async fn try_credentials(
         &self,
         entry: &QueueEntry,
@@ -175,8 +175,8 @@ impl Worker {
         }
     }
 
-    /// Keeps the session of a proven entry on the revocation list, though GoTrue has not ended it. The ids
-    /// of the entry suffice: its credentials may be sealed with a secret that is lost.
+    /// Keeps the session of a proven entry on the revocation list, although GoTrue has not ended it. This needs
+    /// only the entry's ids: the secret of its credentials may be lost.
     pub(super) async fn record_as_revoked(&self, entry: &QueueEntry) {
         let proven = entry.credentials.iter().filter(|sealed| sealed.proven);
         let (Some(scope), Some(sealed)) =
@@ -201,9 +201,9 @@ fn logout_request<'a>(
     LogoutRequest { scope, route, caller, tried_before, was_over }
 }
 
-/// Whether a 429 is about one client: it answered the token refresh, so there is no status of a logout.
-/// GoTrue limits refreshes by the forwarded address (`GOTRUE_RATE_LIMIT_TOKEN_REFRESH`): if that counted
-/// as GoTrue's health, one account could hold up the logouts of all.
+/// Whether a 429 concerns one client only: GoTrue answered the token refresh with it, so there is no status of
+/// a logout. GoTrue limits refreshes by the forwarded address (`GOTRUE_RATE_LIMIT_TOKEN_REFRESH`): if that
+/// counted for GoTrue's health, one account could delay the logouts of all.
 fn is_limit_of_client(refusal: &Refusal, status_of_logout: Option<u16>) -> bool {
     matches!(refusal, Refusal::RateLimited { .. }) && status_of_logout.is_none()
 }

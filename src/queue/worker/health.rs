@@ -1,4 +1,4 @@
-//! How GoTrue is, as far as the worker's tries tell.
+//! GoTrue's health, by the results of the worker's tries.
 
 use std::time::Duration;
 
@@ -10,16 +10,17 @@ use crate::{
     gotrue::Refusal,
 };
 
-/// GoTrue's failures in a row.
+/// The consecutive failures of GoTrue.
 #[derive(Debug, Default)]
 pub(super) struct GoTrueHealth {
     failures: u32,
-    /// The worker asks for no entry before.
+    /// The worker tries no entry before it.
     wait_until: Option<Timestamp>,
 }
 
 impl GoTrueHealth {
-    /// A `Retry-After` puts off its own entry for all it asks, and the others for [`MAX_PAUSE`] at most.
+    /// Pauses the worker. A `Retry-After` delays its own entry as long as it asks, but all entries for
+    /// [`MAX_PAUSE`] at most.
     pub(super) fn record_failure(&mut self, refusal: &Refusal, now: Timestamp) {
         let until = after(now, backoff::after(self.failures, refusal, now).min(MAX_PAUSE));
         self.wait_until = Some(self.wait_until.map_or(until, |known| known.max(until)));
@@ -30,8 +31,8 @@ impl GoTrueHealth {
         self.failures > 0
     }
 
-    /// Whether no entry is to be tried yet. A wait that would last longer than the longest one was begun
-    /// by a clock that has been set back since: it is over.
+    /// Whether the worker must not try any entry yet. A remaining pause longer than [`MAX_PAUSE`] does not
+    /// count: the clock was set back.
     pub(super) fn is_paused(&self, now: Timestamp) -> bool {
         let left = self.wait_until.map_or(Duration::ZERO, |until| elapsed(now, until));
         left > Duration::ZERO && left <= MAX_PAUSE

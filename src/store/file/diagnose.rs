@@ -1,4 +1,4 @@
-//! Whether this file can be used, and what an operator should know of it.
+//! Diagnoses a file: whether a gateway can use it, and how it is protected.
 
 use std::{
     fs::{self, Metadata, OpenOptions},
@@ -17,10 +17,10 @@ use super::{
 };
 use crate::store::Diagnosis;
 
-/// Others may read it, or write it.
+/// The mode bits that let other users read or write the file.
 const OTHERS: u32 = 0o066;
 
-/// What `check` prints of the file.
+/// Diagnoses the file for `logout-gateway check`.
 pub(super) fn diagnose(path: &Path) -> Result<Diagnosis, String> {
     let shown = path.display();
     let metadata = match fs::metadata(path) {
@@ -53,7 +53,8 @@ fn open_to_others(path: &Path, metadata: &Metadata) -> Option<String> {
     })
 }
 
-/// Opens it as a gateway does. If one has it already, that is looked into beside it.
+/// Whether a gateway has the file open. Opens the file as a gateway does, or, if one has it, reads it beside
+/// that.
 fn is_held(path: &Path) -> Result<bool, FileError> {
     match opened(path) {
         Ok(_) => Ok(false),
@@ -62,7 +63,7 @@ fn is_held(path: &Path) -> Result<bool, FileError> {
     }
 }
 
-/// Creates a file beside it, and removes that again.
+/// Tries whether the file could be created: creates another one in its directory, and removes it.
 fn check_creatable(path: &Path) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".check-{}", process::id()));

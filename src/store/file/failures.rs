@@ -1,4 +1,4 @@
-//! The failure log in the file: numbered, with an index by user.
+//! The failure log in the file: numbered records, with an index by user.
 
 use redb::{ReadableTable, ReadableTableMetadata as _};
 
@@ -10,7 +10,7 @@ use super::{
 };
 
 impl Tables<'_> {
-    /// Appends failures. The last ones are kept, of all users and of each.
+    /// Appends failures, and removes the oldest ones beyond the limits.
     pub(super) fn append_failures(&mut self, failures: &[Failure]) -> Result<(), FileError> {
         let last = self.failures.last()?.map(|(number, _)| number.value());
         for (number, failure) in (last.map_or(0, |last| last + 1)..).zip(failures) {
@@ -45,7 +45,7 @@ impl Tables<'_> {
         newest_failures(&self.failures, most)
     }
 
-    /// Writes the index by user where an earlier release wrote none.
+    /// Writes the index by user if an earlier release wrote the file without it.
     pub(super) fn upgrade_failures(&mut self) -> Result<(), FileError> {
         if self.failures_of_user.len()? == self.failures.len()? {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Opening the file: whether it can be trusted, and what to tell the operator if not.
+//! Opens the file and verifies it; explains an error to the operator.
 
 use std::{
     fs::{File, OpenOptions},
@@ -22,38 +22,39 @@ use super::{
     tables::{SESSIONS_OF_USER, Tables, has_unknown_tables},
 };
 
-/// Pages that the library keeps in memory: the list is there already, the rest is small.
+/// The library's page cache. It can be small: the list is in memory anyway, and the rest has few bytes.
 const CACHE_BYTES: usize = 8 << 20;
-/// What is in the queue is sealed, but who was logged out is nobody else's business either.
+/// The queue's credentials are encrypted, but user ids are not: other users of the machine must not read the
+/// file.
 const OWNER_ALONE: u32 = 0o600;
 
-/// How long another process may hold the file that was killed, or told to end, a moment ago.
+/// How long to wait for another process to release the file: a supervisor may have stopped it a moment ago.
 const HANDOVER: Duration = Duration::from_secs(1);
 
-/// What was found in the file.
+/// An opened file and its content.
 pub(super) struct Opened {
     pub(super) database: Database,
     pub(super) list: RevocationList,
     pub(super) queue: QueueSummary,
 }
 
-/// Opens the file, or creates it, and reads the list. Every checksum is verified: what is damaged is
-/// found now and not when somebody asks.
+/// Opens the file, or creates it, and loads the list. It verifies every checksum, so that damage is found at
+/// the start and not at a later request.
 pub(super) fn open(path: &Path) -> Result<Opened, OpenStoreError> {
     opened(path).map_err(|fault| OpenStoreError(explain(path, &fault)))
 }
 
-/// Opens it once more after it failed; it was sound before.
+/// Opens the file again after an I/O error. It does not verify the checksums, which `open` has done.
 pub(super) fn open_again(path: &Path) -> Result<Database, FileError> {
     Ok(builder().open(path)?)
 }
 
-/// Opens it beside whoever has it, to read alone.
+/// Opens the file for reading, also while a gateway has it open.
 pub(super) fn open_read_only(path: &Path) -> Result<ReadOnlyDatabase, DatabaseError> {
     builder().open_read_only(path)
 }
 
-/// Why a file is not opened that panics who reads it.
+/// The error for a file that made the library panic.
 pub(super) fn damaged(path: &Path) -> OpenStoreError {
     OpenStoreError(format!("{} is damaged: {REMEDY}", path.display()))
 }
@@ -61,8 +62,8 @@ pub(super) fn damaged(path: &Path) -> OpenStoreError {
 const REMEDY: &str = "restore a copy, or move it away to begin with an empty one, which believes \
                       again in every logged-out session's unexpired tokens";
 
-/// One process writes. A commit is safe on the disk before it is the one that counts, so a damaged
-/// file is never taken for one whose last commit was cut off.
+/// One process writes. The library makes a commit valid only after its data is on the disk, so an interrupted
+/// commit never looks like damage.
 fn builder() -> Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES).set_concurrency_mode(ConcurrencyMode::SingleWriter);
@@ -81,7 +82,7 @@ pub(super) fn opened(path: &Path) -> Result<Opened, FileError> {
     tables.upgrade_failures()?;
     let (list, queue) = (tables.load()?, tables.summary()?);
     drop(tables);
-    // Tables that were missing are there now.
+    // Commit, because opening created the missing tables.
     transaction.commit()?;
     Ok(Opened { database, list, queue })
 }
@@ -105,7 +106,7 @@ fn open_regular_file(path: &Path) -> io::Result<File> {
     let file = match options.open(path) {
         Err(cause) if cause.kind() == ErrorKind::NotFound => {
             let file = options.create_new(true).mode(OWNER_ALONE).open(path)?;
-            // A new name is on the disk once its directory is.
+            // A new file survives a crash only after its directory was synced.
             let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             File::open(directory.unwrap_or(Path::new(".")))?.sync_all()?;
             file
@@ -116,7 +117,7 @@ fn open_regular_file(path: &Path) -> io::Result<File> {
     if regular { Ok(file) } else { Err(io::Error::new(ErrorKind::InvalidInput, "not a file")) }
 }
 
-/// What is told of a file that cannot be used.
+/// Explains to the operator why the file cannot be used, and what to do.
 pub(super) fn explain(path: &Path, fault: &FileError) -> String {
     let path = path.display();
     match fault {

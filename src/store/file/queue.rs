@@ -1,7 +1,7 @@
-//! The queue in the file. What looks before it writes does both in one transaction.
+//! The queue in the file. A step that reads before it writes does both in one transaction.
 //!
-//! The record of an entry holds its credentials and is written when they change; how the entry stands is
-//! a small value of its own, written at each try.
+//! The record of an entry holds its credentials and is written only when they change. Each try writes the
+//! state, a small value in a table of its own.
 
 mod lease;
 mod summary;
@@ -105,7 +105,7 @@ impl Tables<'_> {
         self.add_to_totals(entry, less, |count| count.saturating_sub(1))
     }
 
-    /// Writes how an entry stands, and where it is found by that.
+    /// Writes the state of an entry, and its places in the tables that are ordered by it.
     fn write_state(&mut self, id: u128, state: &StoredState) -> Result<(), FileError> {
         if let Some(known) = self.state(id)? {
             self.due.remove((known.due.as_millisecond(), id))?;
@@ -137,12 +137,12 @@ impl Tables<'_> {
         let Some(known) = self.entry(id)?.filter(|known| known.due == entry.due) else {
             return Ok(false);
         };
-        // Credentials that came meanwhile were not tried yet.
+        // Try credentials at once that a request added since the worker read the entry.
         let pause = if known.revision == entry.revision { pause } else { Duration::ZERO };
         let due = after(now, pause);
         let failed_at = if failed { now } else { known.failed_at };
         let queued_at = known.queued_at;
-        // Another request may have had its effect since the worker read the entry.
+        // A request that the worker does not know of may have set `tried` since.
         let tried = known.tried || entry.tried;
         self.write_state(
             id,
@@ -153,7 +153,8 @@ impl Tables<'_> {
 
     pub(super) fn remove_unchanged(&mut self, entry: &QueueEntry) -> Result<bool, FileError> {
         match self.entry(entry.id.as_u128())? {
-            // An entry that was removed and queued anew begins with the same revision.
+            // Compare the time of queueing too: an entry that was removed and queued again starts with the same
+            // revision.
             Some(known)
                 if (known.revision, known.queued_at) == (entry.revision, entry.queued_at) =>
             {

@@ -1,8 +1,8 @@
-//! What the values in the file are, whatever table they are in.
+//! The encoding of the values in the file.
 //!
 //! 1. Every value begins with its version, so that a later release can tell what it reads.
-//! 2. A line of the revocation list is a few big-endian numbers: there may be a million.
-//! 3. Entries of the queue and failures are JSON: few, and open to members that a later release adds.
+//! 2. An entry of the revocation list is a few big-endian numbers, because there may be a million entries.
+//! 3. Entries of the queue and failures are JSON: they are few, and a later release can add members.
 
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -12,9 +12,9 @@ use crate::{
     queue::entry::{QueueEntry, v1::EntryV1},
 };
 
-/// The version of lines of the list and of failures.
+/// The version of entries of the list and of failures.
 const VERSION: u8 = 1;
-/// The version of entries of the queue; the first one is read once, when the file is opened.
+/// The version of entries of the queue. Version 1 is read only when the file is opened.
 const ENTRY_VERSION: u8 = 2;
 
 /// A value that this release cannot read.
@@ -23,12 +23,12 @@ pub(super) enum RecordError {
     /// Written by a later release.
     #[error("an entry was written by a later release")]
     LaterRelease,
-    /// Nobody wrote this.
+    /// No release wrote this.
     #[error("an entry is damaged")]
     Damaged,
 }
 
-/// What is read after `version`.
+/// The value without its version, which must be `version`.
 fn content(value: &[u8], version: u8) -> Result<&[u8], RecordError> {
     match value.split_first() {
         Some((found, content)) if *found == version => Ok(content),
@@ -60,27 +60,27 @@ fn decode_numbers<const NUMBERS: usize>(value: &[u8]) -> Result<[i64; NUMBERS], 
     if rest.is_empty() { Ok(octets.map(i64::from_be_bytes)) } else { Err(RecordError::Damaged) }
 }
 
-/// A failure, or how an entry of the queue stands.
+/// Encodes a failure, or the state of an entry of the queue.
 pub(super) fn encode_json(value: &impl Serialize) -> Result<Vec<u8>, RecordError> {
     json_after(VERSION, value)
 }
 
-/// What [`encode_json`] wrote.
+/// Decodes what [`encode_json`] encoded.
 pub(super) fn decode_json<T: DeserializeOwned>(value: &[u8]) -> Result<T, RecordError> {
     serde_json::from_slice(content(value, VERSION)?).map_err(|_| RecordError::Damaged)
 }
 
-/// An entry of the queue.
+/// Encodes the record of an entry of the queue.
 pub(super) fn encode_entry(entry: &QueueEntry) -> Result<Vec<u8>, RecordError> {
     json_after(ENTRY_VERSION, entry)
 }
 
-/// What [`encode_entry`] wrote.
+/// Decodes what [`encode_entry`] encoded.
 pub(super) fn decode_entry(value: &[u8]) -> Result<QueueEntry, RecordError> {
     serde_json::from_slice(content(value, ENTRY_VERSION)?).map_err(|_| RecordError::Damaged)
 }
 
-/// An entry of the queue of any release that was.
+/// Decodes the record of an entry that this release or an earlier one wrote.
 pub(super) fn decode_any_entry(value: &[u8]) -> Result<QueueEntry, RecordError> {
     match value.first() {
         Some(&VERSION) => decode_json::<EntryV1>(value).map(QueueEntry::from),

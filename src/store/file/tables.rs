@@ -1,5 +1,5 @@
-//! What is in the file, and how one transaction changes it. The tables of the queue belong together: an
-//! entry is in all of them or in none.
+//! The tables of the file, within one transaction. An entry of the queue is in all of the queue's tables or in
+//! none.
 
 use jiff::Timestamp;
 use redb::{ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
@@ -14,29 +14,29 @@ use super::{
     records::{decode_json, decode_times, encode_times},
 };
 
-/// Session to until when it is remembered.
+/// Session to the entry's `until`.
 const SESSIONS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("sessions");
-/// User and spared session, zero for none, to the cut-off and until when it is remembered.
+/// User and spared session, zero for none, to the cut-off and the entry's `until`.
 const CUT_OFFS: TableDefinition<'_, (u128, u128), &[u8]> = TableDefinition::new("cut_offs");
-/// Id to entry.
+/// Id to the entry's record.
 pub(super) const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
-/// How each entry stands.
+/// Id to the entry's state, which each try changes.
 pub(super) const STATES: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue_states");
-/// The ids by when they are due.
+/// Due time, in milliseconds, and id.
 pub(super) const DUE: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("due");
-/// When they were queued, each with its id.
+/// Time of queueing, in milliseconds, and id.
 const QUEUED: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("queued");
-/// The ids by when they failed last.
+/// Time of the last failure, in milliseconds, and id.
 const FAILED: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("queue_failed");
-/// User and id to the entry's session, the bytes of its record, and whether it is stale.
+/// User and id to the entry's session, the size of its record in bytes, and whether it is stale.
 const ENTRIES_OF_USER: TableDefinition<'_, (u128, u128), (u128, u64, bool)> =
     TableDefinition::new("queue_of_user");
-/// Where an earlier release counted the entries of each user's sessions; removed when the file is opened.
+/// Counts of an earlier release, by user and session; opening the file deletes the table.
 pub(super) const SESSIONS_OF_USER: TableDefinition<'_, (u128, u128), u64> =
     TableDefinition::new("queue_sessions");
 /// Totals of the queue.
 const TOTALS: TableDefinition<'_, u8, u64> = TableDefinition::new("queue_totals");
-/// Number to failure, the latest last.
+/// Consecutive number to failure.
 pub(super) const FAILURES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("failures");
 /// User and number of each failure.
 const FAILURES_OF_USER: TableDefinition<'_, (u128, u64), ()> =
@@ -55,7 +55,7 @@ pub(super) struct Tables<'t> {
     pub(super) totals: Table<'t, u8, u64>,
     pub(super) failures: Table<'t, u64, &'static [u8]>,
     pub(super) failures_of_user: Table<'t, (u128, u64), ()>,
-    /// Whether there is anything to commit.
+    /// Whether the transaction has changed anything and needs a commit.
     pub(super) changed: bool,
 }
 
@@ -77,8 +77,8 @@ impl<'t> Tables<'t> {
         })
     }
 
-    /// Reads everything once: what this release cannot read, it shall not find in the middle of
-    /// something. The list is kept in memory.
+    /// Loads the revocation list, and decodes every other record once: a record that this release cannot read
+    /// must stop the start, not a later operation.
     pub(super) fn load(&self) -> Result<RevocationList, FileError> {
         let list = RevocationList::default();
         for line in self.sessions.iter()? {
@@ -110,7 +110,8 @@ impl<'t> Tables<'t> {
         Ok(list)
     }
 
-    /// Of two lines for the same session the later end counts; a user's cut-offs are folded.
+    /// Adds entries to the revocation list. Of two for the same session the later `until` counts; a user's
+    /// cut-offs are folded.
     pub(super) fn insert_revocations(
         &mut self,
         entries: &[RevocationEntry],
@@ -160,14 +161,14 @@ impl<'t> Tables<'t> {
         Ok(value.map(|value| decode_times(value.value())).transpose()?)
     }
 
-    /// Removes those of the lines that no living token can match at `now`.
+    /// Removes those of the entries that no unexpired token can match at `now`.
     pub(super) fn remove_expired(
         &mut self,
         entries: &[RevocationEntry],
         now: Timestamp,
     ) -> Result<(), FileError> {
         for entry in entries {
-            // They may have been entered again since they were found.
+            // A logout may have added the entry again since the caller read it.
             match *entry {
                 RevocationEntry::Session { session, .. } => {
                     let key = session.as_u128();

@@ -1,11 +1,11 @@
-//! The one thread that touches the file.
+//! The thread that reads and writes the file.
 //!
-//! 1. What has gathered is done in one transaction, and everybody is answered once that is on the
-//!    disk: one wait for the disk serves many logouts.
-//! 2. A transaction that fails, fails for all that was in it, and the file is opened anew.
-//! 3. Lines of the revocation list are tried again until they are written: whoever asked has been told,
-//!    and this process refuses their tokens meanwhile.
-//! 4. A logout waits for it no longer than [`TIMEOUT`].
+//! 1. It runs all waiting jobs in one transaction and answers them after its commit: one wait for the disk
+//!    serves many logouts.
+//! 2. If a transaction fails, all its jobs fail, and the thread opens the file again.
+//! 3. It retries revocations until they are written. The caller has got the error, and this process refuses
+//!    the tokens meanwhile.
+//! 4. A logout waits [`TIMEOUT`] at most.
 
 use std::{
     io, iter,
@@ -34,25 +34,25 @@ use super::{
     tables::Tables,
 };
 
-/// How much is done in one transaction, at most.
+/// Jobs in one transaction, at most.
 const MAX_BATCH: usize = 1024;
-/// How long a logout waits for the disk, and the end of the process.
+/// How long a logout, or the end of the process, waits for the disk.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// How long lines wait that could not be written.
+/// The pause before the next try to write revocations that failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Something to be done in a transaction.
+/// Work that waits for its transaction.
 trait Job: Send {
     fn work(&mut self, tables: &mut Tables<'_>) -> Result<(), FileError>;
 
-    /// Tells whoever asked; answers the lines that must be tried again.
+    /// Sends the result to the caller; returns the revocations to retry.
     fn answer(self: Box<Self>, result: Result<(), &str>) -> Vec<RevocationEntry>;
 }
 
 struct PendingJob<T, W> {
     work: Option<W>,
     done: Option<T>,
-    /// Lines to be tried again if it fails.
+    /// The revocations to retry if the transaction fails.
     lines: Vec<RevocationEntry>,
     answer: oneshot::Sender<Result<T, String>>,
 }
@@ -68,7 +68,7 @@ impl<T: Send, W: FnOnce(&mut Tables<'_>) -> Result<T, FileError> + Send> Job for
     fn answer(self: Box<Self>, result: Result<(), &str>) -> Vec<RevocationEntry> {
         let Self { done, lines, answer, .. } = *self;
         match (result, done) {
-            // Whoever asked may be gone.
+            // The caller may have stopped waiting.
             (Ok(()), Some(done)) => drop(answer.send(Ok(done))),
             (Ok(()), None) => {}
             (Err(cause), _) => {
@@ -80,27 +80,27 @@ impl<T: Send, W: FnOnce(&mut Tables<'_>) -> Result<T, FileError> + Send> Job for
     }
 }
 
-/// The thread's other end. Dropping it lets the thread finish what was asked, close the file and end.
+/// The handle of the thread. After the drop the thread finishes its jobs, closes the file and ends.
 #[derive(Debug)]
 pub(super) struct Writer {
     jobs: Option<Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
-    /// Disconnected by the thread's end; for whoever must not wait for more than that.
+    /// The thread's end disconnects it; unlike a join, that can be awaited with a time limit.
     closed: Mutex<Receiver<()>>,
-    /// Somebody waited in vain, and the thread has finished nothing since.
+    /// A caller timed out, and the thread has finished no transaction since.
     hangs: Arc<AtomicBool>,
-    /// Cancelled by the thread's end.
+    /// The thread's end cancels it.
     pub(super) ended: CancellationToken,
 }
 
-/// What the thread found, and keeps up to date.
+/// The content of the file in memory, which the thread keeps up to date.
 pub(super) struct Loaded {
     pub(super) list: Arc<RevocationList>,
     pub(super) queue: Arc<QueueSummary>,
 }
 
 impl Writer {
-    /// Opens the file.
+    /// Starts the thread and waits until it has opened the file.
     pub(super) async fn start(path: PathBuf) -> Result<(Self, Loaded), OpenStoreError> {
         let (jobs, asked) = mpsc::channel();
         let (opened, found) = oneshot::channel();
@@ -125,12 +125,12 @@ impl Writer {
         let thread = thread.map_err(|cause: io::Error| OpenStoreError(cause.to_string()))?;
         let writer =
             Self { jobs: Some(jobs), thread: Some(thread), closed: closed.into(), hangs, ended };
-        // The library trusts checksums, which somebody may have forged.
+        // A forged checksum can make the library panic: then the sender is gone.
         let found = found.await.map_err(|_| opening::damaged(&path))??;
         Ok((writer, found))
     }
 
-    /// Has `work` done. If that fails, `lines` are entered as soon as that succeeds.
+    /// Runs `work` in a transaction. If that fails, the thread retries to write the revocations `lines`.
     pub(super) async fn transact<T: Send + 'static>(
         &self,
         lines: Vec<RevocationEntry>,
@@ -139,19 +139,20 @@ impl Writer {
         let (answer, answered) = oneshot::channel();
         let job = Box::new(PendingJob { work: Some(work), done: None, lines, answer });
         let asked = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
-        let gone = || Err("nobody writes the file any more".to_owned());
+        let gone = || Err("the writer thread of the file has ended".to_owned());
         if asked { answered.await.unwrap_or_else(|_| gone()) } else { gone() }
     }
 
-    /// The same for a logout, which a disk that hangs does not hold up. What failed so may be written
-    /// later all the same.
+    /// The same with a time limit, so that a hanging disk does not hold up a logout. After a timeout the work
+    /// may still be written.
     pub(super) async fn transact_within_timeout<T: Send + 'static>(
         &self,
         lines: Vec<RevocationEntry>,
         work: impl FnOnce(&mut Tables<'_>) -> Result<T, FileError> + Send + 'static,
     ) -> Result<T, String> {
         let hangs = || Err("the disk does not answer in time".to_owned());
-        // What nobody waits for any more shall not use up the memory. Lines are few bytes, and due.
+        // Reject new work while the disk hangs, or abandoned jobs pile up in memory. Revocations are small and
+        // must be written: accept them.
         if lines.is_empty() && self.hangs.load(Ordering::Relaxed) {
             return hangs();
         }
@@ -166,25 +167,28 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.jobs.take();
         let Some(thread) = self.thread.take() else { return };
-        // A disk that hangs does not keep the process from ending, either.
+        // Do not let a hanging disk keep the process from ending.
         let closed = self.closed.get_mut().unwrap_or_else(PoisonError::into_inner);
         if closed.recv_timeout(TIMEOUT) == Err(RecvTimeoutError::Disconnected) {
-            // If it panicked, it has said so.
+            // A panic of the thread is in the log already.
             let _ = thread.join();
         } else {
-            tracing::error!("the store's file could not be closed in time");
+            tracing::error!(
+                "the disk did not answer in time at the end of the process: the store's file was not closed, and the next start \
+                 repairs it"
+            );
         }
     }
 }
 
-/// What the thread works with.
+/// The state of the thread.
 struct WriterThread {
     file: PathBuf,
-    /// None after a failure.
+    /// `None` after a failed transaction.
     database: Option<Database>,
     list: Arc<RevocationList>,
     queue: Arc<QueueSummary>,
-    /// Lines that are in memory alone.
+    /// Revocations that are in memory only.
     unwritten: Vec<RevocationEntry>,
     hangs: Arc<AtomicBool>,
 }
@@ -214,7 +218,7 @@ impl WriterThread {
         }
         self.retry_unwritten();
         if let Some(Err(cause)) = self.database.take().map(Database::close) {
-            tracing::error!(%cause, "the store's file was not closed well");
+            tracing::error!(%cause, "the store's file was not closed cleanly: the next start repairs it");
         }
     }
 
@@ -228,7 +232,7 @@ impl WriterThread {
         }
     }
 
-    /// Once more what could not be written and is not forgotten since.
+    /// Retries the revocations that failed and are still on the list.
     fn retry_unwritten(&mut self) {
         let mut lines = std::mem::take(&mut self.unwritten);
         lines.retain(|line| self.list.contains(line));
@@ -237,10 +241,10 @@ impl WriterThread {
         }
         match self.transact(|tables| tables.insert_revocations(&lines)) {
             Ok(()) => {
-                tracing::info!(lines = lines.len(), "the revocation list is on the disk again");
+                tracing::info!(lines = lines.len(), "the store's file has all revocations again");
             }
             Err(cause) => {
-                tracing::error!(%cause, lines = lines.len(), "the revocation list is not on the disk");
+                tracing::error!(%cause, lines = lines.len(), "the store cannot write revocations to its file and retries: a restart would lose them");
                 self.unwritten = lines;
             }
         }
@@ -254,7 +258,8 @@ impl WriterThread {
             Some(database) => database,
             None => opening::open_again(&self.file)?,
         };
-        // After a failure the library refuses everything: what it holds is dropped.
+        // After an error the library refuses every operation: drop its handle, so that the next transaction
+        // opens the file again.
         let queue = commit(&database, work).inspect_err(|_| self.queue.mark_unknown())?;
         self.queue.replace_with(&queue);
         self.database = Some(database);
@@ -262,13 +267,13 @@ impl WriterThread {
     }
 }
 
-/// Does it in one transaction that is on the disk when this returns; answers how the queue is then.
+/// Runs `work` in one transaction, which is on the disk when this returns; returns the summary of the queue.
 fn commit(
     database: &Database,
     work: impl FnOnce(&mut Tables<'_>) -> Result<(), FileError>,
 ) -> Result<QueueSummary, FileError> {
     let mut transaction = database.begin_write()?;
-    // Opening it again after a failure takes no longer for a long list.
+    // Make the repair after a crash fast, however long the list is.
     transaction.set_quick_repair(true);
     let mut tables = Tables::open(&transaction)?;
     work(&mut tables)?;

@@ -1,9 +1,9 @@
 //! The cut-offs of one user, folded into two at most.
 //!
-//! A cut-off refuses the tokens that were issued at or before it, but those of the session it spares. Of
-//! two that spare different sessions, the earlier one refuses nothing more than an equal one that spares
-//! no session: what it spares, the later one refuses. So one that spares no session and one later that
-//! spares a session say the same as any number of them, exactly, in whatever order they come.
+//! A cut-off refuses the tokens that were issued at or before it, except those of the session that it spares.
+//! If two cut-offs spare different sessions, the later one refuses the session that the earlier one spares, so
+//! the earlier one might as well spare none. Therefore one cut-off that spares no session and a later one that
+//! spares a session refuse exactly the same tokens as any number of cut-offs, in any order.
 
 use std::mem;
 
@@ -15,9 +15,9 @@ use super::RevocationEntry;
 /// A point in time up to which tokens are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CutOff {
-    /// Tokens issued at or before it are refused; seconds since the Unix epoch.
+    /// Tokens issued at or before it are refused.
     pub before: Timestamp,
-    /// When no token it can match is alive any more; seconds since the Unix epoch.
+    /// When the last token that it can match has expired.
     pub until: Timestamp,
 }
 
@@ -31,9 +31,9 @@ impl CutOff {
 /// All cut-offs of one user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UserCutOffs {
-    /// It spares no session.
+    /// The one that spares no session.
     everyone: Option<CutOff>,
-    /// It spares this session, and is later.
+    /// The one that spares this session; it is later than `everyone`.
     others: Option<(Uuid, CutOff)>,
 }
 
@@ -53,7 +53,7 @@ impl UserCutOffs {
                 merge(&mut self.everyone, earlier);
             }
         }
-        // One that is not later than the one for everyone adds nothing to it.
+        // A cut-off that is not later than the one for everyone refuses no other token.
         if let (Some(everyone), Some((_, others))) = (&mut self.everyone, self.others)
             && others.before <= everyone.before
         {
@@ -62,7 +62,7 @@ impl UserCutOffs {
         }
     }
 
-    /// Them as lines of the list.
+    /// The cut-offs as entries of the list.
     pub fn entries(&self, user: Uuid) -> impl Iterator<Item = RevocationEntry> + use<> {
         let everyone = self.everyone.map(|cut_off| (None, cut_off));
         let others = self.others.map(|(session, cut_off)| (Some(session), cut_off));
@@ -71,19 +71,19 @@ impl UserCutOffs {
         })
     }
 
-    /// Removes those that no living token can match at `now`, seconds since the Unix epoch.
+    /// Removes the cut-offs that no unexpired token can match at `now`.
     pub fn purge_expired(&mut self, now: Timestamp) {
         self.everyone = self.everyone.filter(|cut_off| cut_off.until > now);
         self.others = self.others.filter(|(_, cut_off)| cut_off.until > now);
     }
 
-    /// How many there are.
+    /// The number of cut-offs, two at most.
     #[must_use]
     pub fn len(&self) -> usize {
         usize::from(self.everyone.is_some()) + usize::from(self.others.is_some())
     }
 
-    /// Whether there is none.
+    /// Whether there are no cut-offs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

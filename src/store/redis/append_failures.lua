@@ -1,7 +1,7 @@
--- Appends to the failure log, newest first, and keeps the last ones of all users and of each.
+-- Appends to the failure log, newest first, and removes the oldest failures beyond the limits.
 --
--- KEYS: failures. ARGV: what the keys of the failures of users begin with, how many are kept, how many of
--- each user; then two for each failure: the user, the record.
+-- KEYS: failures. ARGV: the prefix of the users' keys, the limit for all users, the limit for each user;
+-- then two for each failure: the user, the record.
 local failures, of_user = KEYS[1], ARGV[1]
 local kept, kept_of_user = tonumber(ARGV[2]), tonumber(ARGV[3])
 for i = 4, #ARGV, 2 do

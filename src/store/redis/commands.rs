@@ -1,4 +1,4 @@
-//! What Redis is asked about the revocation list.
+//! The commands about the revocation list.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use super::{
     records::{RedisKeys, RevocationArguments, VERSION},
 };
 
-/// Changes that are kept for instances that were away; who misses more reads the whole list.
+/// Changes kept in the stream. An instance that missed more reads the whole list.
 const CHANGES_KEPT: usize = 10_000;
-/// How much longer than its lines a key lives: clocks differ.
+/// How much longer than its entries a key is kept, because clocks differ.
 const GRACE: Duration = Duration::from_hours(24);
 
 const REVOKE: &str = include_str!("revoke.lua");
-const NEWEST: &str = include_str!("newest.lua");
-const FORGET: &str = include_str!("forget.lua");
+const LATEST_CHANGE: &str = include_str!("latest_change.lua");
+const PURGE_EXPIRED: &str = include_str!("purge_expired.lua");
 
-/// Enters these lines into the list that all share.
+/// Adds entries to the shared list.
 pub(super) fn revoke(keys: &RedisKeys, entries: &[RevocationEntry]) -> Pipeline {
     let lines: Vec<RevocationArguments> =
         entries.iter().map(|entry| RevocationArguments::of(*entry, keys)).collect();
@@ -34,15 +34,15 @@ pub(super) fn revoke(keys: &RedisKeys, entries: &[RevocationEntry]) -> Pipeline 
     commands
 }
 
-/// Forgets what is outlived at `now`.
+/// Removes the entries that have expired at `now`.
 pub(super) fn purge_expired(keys: &RedisKeys, now: Timestamp) -> Pipeline {
     let mut commands = pipe();
-    script(&mut commands, FORGET, &[&keys.sessions, &keys.users]).arg(now.as_second());
+    script(&mut commands, PURGE_EXPIRED, &[&keys.sessions, &keys.users]).arg(now.as_second());
     commands
 }
 
-/// A question about the list. The write that it begins with changes nothing and needs no room: a Redis that
-/// refuses it does not hear of logouts either. The first answer is the format.
+/// Starts a question about the list with a write that changes nothing and needs no memory: a Redis that refuses
+/// it does not take revocations either, so its answers do not count. The first answer is the format.
 pub(super) fn guarded_query(keys: &RedisKeys) -> Pipeline {
     let mut commands = pipe();
     commands.cmd("ZREM").arg(&keys.sessions).arg("").ignore();
@@ -50,15 +50,19 @@ pub(super) fn guarded_query(keys: &RedisKeys) -> Pipeline {
     commands
 }
 
-/// Asks for the format, how many changes there were, and the last of them, as of one moment.
-pub(super) fn newest(keys: &RedisKeys) -> Pipeline {
+/// Reads the format, the number of changes, and the last change, atomically.
+pub(super) fn latest_change(keys: &RedisKeys) -> Pipeline {
     let mut commands = pipe();
-    script(&mut commands, NEWEST, &[&keys.sessions, &keys.format, &keys.sequence, &keys.changes]);
+    script(
+        &mut commands,
+        LATEST_CHANGE,
+        &[&keys.sessions, &keys.format, &keys.sequence, &keys.changes],
+    );
     commands
 }
 
-/// Adds a script to `commands`; its arguments follow. It is sent whole each time: a Redis that was
-/// restarted knows none by its hash.
+/// Adds a script to `commands`; the caller adds its arguments. The whole script is sent each time, because a
+/// restarted Redis does not know its hash.
 pub(super) fn script<'p>(
     commands: &'p mut Pipeline,
     code: &str,

@@ -1,5 +1,4 @@
-//! The connection that carries commands, for all threads. It is driven and renewed on the background
-//! runtime alone, whoever uses it.
+//! The connection for commands, shared by all threads. The background runtime alone drives and renews it.
 
 use std::time::Duration;
 
@@ -14,9 +13,9 @@ use super::{
     server::{RedisConnection, RedisServer},
 };
 
-/// How long Redis may take for a command: a logout waits no longer.
+/// How long a logout waits for Redis.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(1);
-/// A connection that broke unseen is found by this and not by a logout.
+/// The interval of pings, which find a broken connection before a logout does.
 const PING_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -24,11 +23,11 @@ pub(super) struct SharedConnection(watch::Sender<ConnectionState>);
 
 #[derive(Clone, Debug)]
 enum ConnectionState {
-    /// Broken just now: whoever needs it waits for the next.
+    /// The connection has just broken: commands wait for the next one.
     Connecting,
-    /// The number tells connections apart.
+    /// The number identifies the connection, so that a late error does not break its successor.
     Up(u64, RedisConnection),
-    /// Nobody was there the last time.
+    /// The last try to connect failed: commands fail at once.
     Down(RedisStoreError),
 }
 
@@ -40,7 +39,7 @@ impl SharedConnection {
         }))
     }
 
-    /// Sends these commands and waits for the answers.
+    /// Sends the commands and waits for their answers, `patience` at most. Retries once on a new connection.
     pub(super) async fn query<T: FromRedisValue>(
         &self,
         commands: &Pipeline,
@@ -60,9 +59,9 @@ impl SharedConnection {
             if fault.is_disconnected {
                 self.mark_broken(number);
             }
-            // Redis was restarted, or somebody between ended an idle connection. Every command may come
-            // twice: at worst the failure log has a line twice, or an entry that was removed counts as
-            // gone already.
+            // Redis was restarted, or a proxy closed an idle connection: retry once. Redis may run a command
+            // twice then: at worst the failure log has a record twice, or a removed entry counts as gone
+            // already.
             if !fault.is_disconnected || fault.is_permanent || tries > 1 {
                 return Err(fault);
             }
@@ -78,7 +77,7 @@ impl SharedConnection {
             .unwrap_or_else(|_| Err(RedisStoreError::timeout()))
     }
 
-    /// The connection, or why there is none.
+    /// The connection, or the error of the last try to connect; waits while a try is under way.
     async fn wait_until_settled(&self) -> Result<(u64, RedisConnection), RedisStoreError> {
         let mut states = self.0.subscribe();
         loop {
@@ -87,12 +86,12 @@ impl SharedConnection {
                 ConnectionState::Down(fault) => return Err(fault),
                 ConnectionState::Connecting => {}
             }
-            // Its sender is here as long as anybody is.
+            // This cannot fail: `self` owns the sender.
             let _ = states.changed().await;
         }
     }
 
-    /// Whether it is worth while to connect.
+    /// Waits until the connection is up; the error is that of the last try to connect.
     pub(super) async fn wait_until_up(&self) -> Result<(), RedisStoreError> {
         self.wait_until_settled().await.map(|_| ())
     }
@@ -107,7 +106,7 @@ impl SharedConnection {
         });
     }
 
-    /// Keeps it up, for ever.
+    /// Keeps the connection up; never returns.
     pub(super) async fn maintain(&self, server: &RedisServer) {
         let mut number = 0;
         loop {

@@ -1,4 +1,4 @@
-//! Whether this Redis can be used at all, and what an operator should know of it.
+//! Diagnoses a Redis: whether it can be used, and whether it loses data.
 
 use std::collections::HashMap;
 
@@ -13,10 +13,11 @@ use super::{
 };
 use crate::{config::RedisAddress, store::Diagnosis};
 
-/// Older ones are out of maintenance, and scripts that look at the clock were another matter before 5.0.
+/// The oldest supported version. Older ones are out of maintenance, and before 5.0 a script could not write
+/// after it read the clock.
 const OLDEST: (u32, u32) = (6, 2);
 
-/// What `INFO` answers; empty where this user may not ask.
+/// The answer to `INFO`; empty if this user may not run it.
 #[derive(Default)]
 pub(super) struct Info(HashMap<String, String>);
 
@@ -36,7 +37,7 @@ impl Info {
     }
 }
 
-/// A first connection to a Redis that can be used.
+/// Connects, and verifies that this Redis can be used.
 pub(super) async fn connected(
     server: &RedisServer,
     keys: &RedisKeys,
@@ -65,7 +66,7 @@ async fn info(connection: &mut RedisConnection) -> Result<Info, RedisStoreError>
     }
 }
 
-/// Runs the commands that every request needs, and writes nothing.
+/// Runs the commands that every request needs, without writing anything.
 async fn check_commands(
     keys: &RedisKeys,
     connection: &mut RedisConnection,
@@ -76,12 +77,12 @@ async fn check_commands(
     Ok(commands::revoke(keys, &[]).query_async(connection).await?)
 }
 
-/// What `check` prints of Redis, and the weaknesses that `serve` logs.
+/// The version for `check`, and the weaknesses that `check` and `serve` report.
 pub(super) async fn diagnose(address: &RedisAddress) -> Result<Diagnosis, RedisStoreError> {
     let server = RedisServer::new(address)?;
     let keys = RedisKeys::new(&address.prefix);
     let (mut connection, info) = connected(&server, &keys).await?;
-    // It changes nothing, but a full Redis refuses it, as it refuses every logout for the queue.
+    // This changes nothing, but a full Redis refuses it, as it would refuse every queued logout.
     cmd("SETRANGE").arg(&keys.format).arg(0).arg("").exec_async(&mut connection).await?;
     let mut weaknesses = Vec::new();
     weaknesses.extend(unwritten(&info, &mut connection).await);
@@ -91,7 +92,7 @@ pub(super) async fn diagnose(address: &RedisAddress) -> Result<Diagnosis, RedisS
     Ok(Diagnosis { found: format!("{name} {version}").trim_end().to_owned(), weaknesses })
 }
 
-/// What a restart or a crash of Redis loses.
+/// The weakness of a Redis that loses data at a restart or a crash.
 async fn unwritten(info: &Info, connection: &mut RedisConnection) -> Option<String> {
     let mut setting = async |name: &str| -> RedisResult<String> {
         let mut question = cmd("CONFIG");
@@ -125,7 +126,7 @@ async fn unwritten(info: &Info, connection: &mut RedisConnection) -> Option<Stri
     Some(weakness.to_owned())
 }
 
-/// What a full Redis evicts.
+/// The weakness of a Redis that evicts keys when it is full.
 fn evicting(info: &Info) -> Option<String> {
     let policy = info.get("maxmemory_policy").filter(|policy| *policy != "noeviction")?;
     info.get("maxmemory").filter(|most| *most != "0")?;

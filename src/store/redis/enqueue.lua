@@ -1,13 +1,12 @@
--- Adds an entry, or replaces the record of one, within the bounds. A full Redis refuses it, but for an entry
--- of the first release: that one is moved here, and gives its room back.
+-- Adds an entry, or replaces the record of one, within the bounds. A full Redis refuses this, except for an
+-- entry of the first release: moving that one frees its old record.
 --
 -- KEYS: due, records, states, queued, failed, index, totals; the ids of the user's entries; for an entry of
 --       the first release also its due, records and queued.
--- ARGV: id, the revision that is replaced or '-', the new revision, the record, the state, milliseconds
---       until it is due, the session, 1 if it is stale, the user, the id that the first release gave it or
---       nothing; then the most entries, bytes, sessions of the user and bytes of the user; then what stale
---       sessions may take of each of the four.
--- Answers 'ok', 'changed' (read it again), 'full', 'stale' or 'user'.
+-- ARGV: id, the revision to replace or '-', the new revision, the record, the state, milliseconds until it
+--       is due, the session, 1 if it is stale, the user, the id of the first release or nothing; then the
+--       bounds: entries, bytes, sessions of the user, bytes of the user; then the same for stale sessions.
+-- Returns 'ok', 'changed' (read the entry again and retry), 'full', 'stale' or 'user'.
 local due, records, states, queued, failed, index, totals, of_user = unpack(KEYS, 1, 8)
 local old_due, old_records, old_queued = unpack(KEYS, 9, 11)
 local id, replaced, revision, record, state = unpack(ARGV, 1, 5)
@@ -44,7 +43,7 @@ local bytes = total('bytes') - known_bytes + #record
 local stale_entries = total('stale_entries') - known_stale + stale
 local stale_bytes = total('stale_bytes') - known_stale * known_bytes + stale * #record
 
--- What the user has in the queue with this entry: bytes, and whether each session is stale.
+-- The user's share of the queue with this entry: bytes, and whether each session is stale.
 local user_bytes, user_stale_bytes, is_stale = #record, stale * #record, { [session] = stale == 1 }
 local is_known, gone = known, {}
 for _, other in ipairs(redis.call('SMEMBERS', of_user)) do
@@ -60,7 +59,7 @@ for _, other in ipairs(redis.call('SMEMBERS', of_user)) do
   end
 end
 local sessions, stale_sessions = 0, 0
--- A session that is in the queue may always add to what it has there.
+-- A session that has an entry may always add another one.
 if not is_known then
   for _, session_is_stale in pairs(is_stale) do
     sessions = sessions + 1
@@ -84,7 +83,7 @@ local function whole(number)
 end
 local queued_at = now
 if old_id ~= '' then
-  -- A full Redis refuses no write of a script that has begun to write.
+  -- Write first: a full Redis refuses no later write of a script that has written.
   queued_at = tonumber(redis.call('ZSCORE', old_queued, old_id) or now)
   queued_at = math.min(queued_at, tonumber(redis.call('ZSCORE', queued, id) or queued_at))
   redis.call('ZREM', old_due, old_id)
@@ -96,13 +95,13 @@ redis.call('HSET', records, id, record)
 redis.call('HSET', index, id,
   revision .. ' ' .. #record .. ' ' .. stale .. ' ' .. user .. ' ' .. session)
 redis.call('SADD', of_user, id)
--- An instance of an earlier release has removed these.
+-- An instance of an earlier release removed these without updating the other keys.
 for _, other in ipairs(gone) do
   redis.call('SREM', of_user, other)
 end
 redis.call('HSET', totals, 'bytes', whole(bytes), 'stale_entries', whole(stale_entries),
   'stale_bytes', whole(stale_bytes))
--- The state of a known entry stays: a worker may have written it since it was read.
+-- Keep the state of a known entry: a worker may have written it since the entry was read.
 if not known then
   redis.call('HSET', states, id, state)
   redis.call('ZADD', due, whole(now + pause), id)

@@ -1,4 +1,4 @@
-//! What Redis' errors mean, in words that tell no secret.
+//! The errors of Redis: whether a retry helps, and a text without secrets.
 
 use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
@@ -9,48 +9,49 @@ use super::super::StoreError;
 const OUT_OF_MEMORY: &str = "Redis is out of memory";
 const NEWER: &str = "what is in Redis was written by a newer release";
 
-/// Why Redis did not do it.
+/// An operation in Redis failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RedisStoreError {
     text: String,
-    /// Waiting will not help.
+    /// A retry does not help.
     pub(super) is_permanent: bool,
-    /// The connection is of no more use.
+    /// The connection must be replaced.
     pub(super) is_disconnected: bool,
 }
 
 impl RedisStoreError {
-    /// Passes by itself.
+    /// An error that a retry may overcome.
     pub(super) fn transient(text: impl Into<String>) -> Self {
         Self { text: text.into(), is_permanent: false, is_disconnected: false }
     }
 
-    /// Stays until somebody does something about it.
+    /// An error that stays until the operator acts.
     pub(super) fn permanent(text: impl Into<String>) -> Self {
         Self { is_permanent: true, ..Self::transient(text) }
     }
 
-    /// No answer came in time, so none is waited for on this connection.
+    /// No answer in time. The connection must be replaced: the late answer would be taken for that of the next
+    /// command.
     pub(super) fn timeout() -> Self {
         Self { is_disconnected: true, ..Self::transient("Redis does not answer in time") }
     }
 
-    /// How long it is waited before trying again.
+    /// The pause before the next try.
     pub(super) fn wait(&self) -> Duration {
         if self.is_permanent { Duration::from_secs(2) } else { Duration::from_millis(250) }
     }
 
-    /// There are records that this release cannot read.
+    /// Redis has records that this release cannot read.
     pub(super) fn newer_release() -> Self {
         Self::permanent(NEWER)
     }
 
-    /// Whether it is that.
+    /// Whether it is [`RedisStoreError::newer_release`].
     pub(super) fn is_newer_release(&self) -> bool {
         self.text == NEWER
     }
 
-    /// The store's fault in doing `operation`.
+    /// The error of the store's `operation`.
     pub(super) fn into_store_error(self, operation: &'static str) -> StoreError {
         StoreError { operation, cause: self.text }
     }
@@ -72,7 +73,7 @@ impl From<RedisError> for RedisStoreError {
             }
             ErrorKind::InvalidClientConfig => Self::permanent("no Redis can be at such an address"),
             _ => match error.clone().into_server_errors().as_deref() {
-                // Of a pipeline any command may be the one that found no memory.
+                // Any command of a pipeline may be the one that was refused for lack of memory.
                 Some(refusals) if refusals.iter().any(|(_, refusal)| lacks_memory(refusal)) => {
                     Self::transient(OUT_OF_MEMORY)
                 }
@@ -89,11 +90,11 @@ fn connection_error(error: &RedisError) -> RedisStoreError {
     if error.is_timeout() {
         return RedisStoreError::timeout();
     }
-    // The library shows its cause as it keeps it.
+    // The library exposes the cause as an `Arc`.
     let cause = error.source().and_then(|s| s.downcast_ref::<Arc<dyn Error + Send + Sync>>());
     let kind = cause.and_then(|cause| cause.downcast_ref()).map(io::Error::kind);
     let fault = match kind {
-        // TLS: another protocol, or a certificate that nobody vouches for.
+        // TLS: the server speaks another protocol, or its certificate is not trusted.
         Some(io::ErrorKind::InvalidData) => {
             RedisStoreError::permanent(format!("no TLS connection to Redis: {error}"))
         }
@@ -102,8 +103,8 @@ fn connection_error(error: &RedisError) -> RedisStoreError {
     RedisStoreError { is_disconnected: true, ..fault }
 }
 
-/// Whether Redis is over its `maxmemory`. Before Redis 7 a script quotes what its command was answered:
-/// `ERR Error running script […]: -OOM command not allowed […]`; a transaction may quote it, too.
+/// Whether Redis is over its `maxmemory`. Before Redis 7 the error of a script quotes that of its command: `ERR
+/// Error running script […]: -OOM command not allowed […]`; the error of a transaction may quote it too.
 fn lacks_memory(refusal: &ServerError) -> bool {
     let quoted = |text: &str| text.split([' ', ':', '-']).any(|word| word == "OOM");
     match refusal.code() {
@@ -113,7 +114,7 @@ fn lacks_memory(refusal: &ServerError) -> bool {
     }
 }
 
-/// An error that Redis answers with. Its text is told only where it cannot repeat what was sent.
+/// An error reply of Redis. Its text is used only where it cannot quote what was sent.
 fn server_error(code: &str, text: &str) -> RedisStoreError {
     match code {
         "NOAUTH" => {
@@ -126,7 +127,7 @@ fn server_error(code: &str, text: &str) -> RedisStoreError {
         "DENIED" => {
             RedisStoreError::permanent("Redis is in protected mode and refuses other machines")
         }
-        // Whoever was the master a moment ago may be one no more: the name is resolved again.
+        // Reconnect, which resolves the name again: after a failover it may name another master.
         "READONLY" => RedisStoreError {
             is_disconnected: true,
             ..RedisStoreError::permanent("this Redis is a replica, which takes no writes")
@@ -134,7 +135,7 @@ fn server_error(code: &str, text: &str) -> RedisStoreError {
         "MOVED" | "CROSSSLOT" | "CLUSTERDOWN" => {
             RedisStoreError::permanent("this Redis is part of a cluster, which cannot be used")
         }
-        // What the scripts answer.
+        // The error of our own scripts.
         "UNREADABLE" => RedisStoreError::newer_release(),
         "ERR" if text.contains("max number of clients") => RedisStoreError {
             is_disconnected: true,

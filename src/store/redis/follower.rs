@@ -1,14 +1,13 @@
-//! Keeps the copy of the revocation list as Redis has it.
+//! Keeps the replica of the revocation list up to date.
 //!
-//! 1. It reads the whole list once, and from then on the stream of changes. An answer, even an empty one,
-//!    proves that the copy was complete when Redis was asked.
-//! 2. The changes are numbered. After a gap between two numbers, after a number that is lower than one
-//!    before, and after any gap in the connection, it reads the whole list again before the copy is
-//!    trusted.
-//! 3. What the copy has and Redis lacks, it writes: what could not be written at once, and everything,
-//!    into a Redis that came up empty.
-//! 4. Each question begins with a write that changes nothing. A master that was deposed, or cannot take
-//!    the logouts of others, refuses it, and its answers are worth nothing.
+//! 1. The follower reads the whole list once, and then the stream of changes. An answer, even an empty one,
+//!    proves that the replica was complete when the question was sent.
+//! 2. The changes are numbered. If a number is missing or decreases, or the connection breaks, the follower
+//!    reads the whole list again before the replica is trusted.
+//! 3. The follower writes the entries that the replica has and Redis lacks: those that Redis did not take,
+//!    and all of them if Redis lost its data.
+//! 4. Each question starts with a write that changes nothing. A former master, or one that takes no logouts,
+//!    refuses the write, so that its answers do not count.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -18,29 +17,27 @@ use tokio::time::{Instant, sleep};
 use super::{RedisStore, commands, error::RedisStoreError, records, server::RedisConnection};
 use crate::store::list::{RevocationEntry, RevocationList};
 
-/// How long Redis holds a question for changes back when there are none.
+/// How long Redis waits for a change before it answers (`XREAD BLOCK`).
 const HOLD: Duration = Duration::from_millis(500);
-/// How long it may take to answer.
+/// How long the follower waits for an answer.
 const TIMEOUT: Duration = Duration::from_millis(1500);
-/// Changes and lines at a time.
+/// Changes, or entries, in one answer.
 const PAGE: usize = 1000;
 
-/// How far the changes are known.
+/// The last change that the replica has.
 struct Position {
-    /// The last one's number.
     number: u64,
-    /// Its id in the stream.
     id: String,
 }
 
 /// Entries of the stream: id and fields.
 type Entries = Vec<(String, Vec<String>)>;
 /// The format, how many changes there were, and the last of them.
-type Newest = (Option<String>, Option<u64>, Entries);
+type LatestChange = (Option<String>, Option<u64>, Entries);
 /// The format, how many changes there were, and those of each stream that was asked for.
 type Since = (Option<String>, Option<u64>, Option<Vec<(String, Entries)>>);
 
-/// What the log tells once.
+/// Logs each error once, until it changes or is over.
 #[derive(Default)]
 struct FollowerLog(Option<RedisStoreError>);
 
@@ -60,7 +57,7 @@ impl FollowerLog {
 }
 
 impl RedisStore {
-    /// For ever.
+    /// Follows the list; never returns.
     pub(super) async fn follow(&self) {
         let mut log = FollowerLog::default();
         loop {
@@ -75,7 +72,7 @@ impl RedisStore {
         }
     }
 
-    /// As long as a connection holds.
+    /// Follows the list until the connection breaks.
     async fn follow_one_connection(
         &self,
         log: &mut FollowerLog,
@@ -89,23 +86,23 @@ impl RedisStore {
         }
     }
 
-    /// Reads the whole list, and writes what it lacks.
+    /// Reads the whole list into the replica, and writes the entries that Redis lacks.
     async fn read_all(
         &self,
         connection: &mut RedisConnection,
     ) -> Result<Position, RedisStoreError> {
         let keys = &self.keys;
         self.replica.clear_ahead();
-        let ((format, number, last),): (Newest,) =
-            query(&commands::newest(keys), connection).await?;
+        let ((format, number, last),): (LatestChange,) =
+            query(&commands::latest_change(keys), connection).await?;
         records::readable(format.as_deref())?;
         let id = last.into_iter().next().map_or_else(|| "0-0".to_owned(), |(id, _)| id);
 
-        let theirs = RevocationList::default();
-        self.read_sessions(connection, &theirs).await?;
-        self.read_users(connection, &theirs).await?;
+        let in_redis = RevocationList::default();
+        self.read_sessions(connection, &in_redis).await?;
+        self.read_users(connection, &in_redis).await?;
         let missing: Vec<RevocationEntry> =
-            self.replica.list.entries().filter(|entry| !theirs.contains(entry)).collect();
+            self.replica.list.entries().filter(|entry| !in_redis.contains(entry)).collect();
         for lines in missing.chunks(PAGE) {
             query::<()>(&commands::revoke(&self.keys, lines), connection).await?;
         }
@@ -115,13 +112,13 @@ impl RedisStore {
     async fn read_sessions(
         &self,
         connection: &mut RedisConnection,
-        theirs: &RevocationList,
+        in_redis: &RevocationList,
     ) -> Result<(), RedisStoreError> {
         let mut cursor = Some(0);
         while let Some(from) = cursor {
             let (next, page) = scan_page(&self.keys.sessions, from, connection).await?;
             for (member, until) in page {
-                self.learn(records::session(&member, &until)?, theirs);
+                self.learn(records::session(&member, &until)?, in_redis);
             }
             self.replica.record_answer(Instant::now());
             cursor = next;
@@ -132,7 +129,7 @@ impl RedisStore {
     async fn read_users(
         &self,
         connection: &mut RedisConnection,
-        theirs: &RevocationList,
+        in_redis: &RevocationList,
     ) -> Result<(), RedisStoreError> {
         let mut cursor = Some(0);
         while let Some(from) = cursor {
@@ -147,7 +144,7 @@ impl RedisStore {
                 if users.is_empty() { Vec::new() } else { query(&cut_offs, connection).await? };
             for (user, cut_offs) in users.into_iter().zip(found) {
                 for (spared, record) in cut_offs {
-                    self.learn(records::cut_off(user, &spared, &record)?, theirs);
+                    self.learn(records::cut_off(user, &spared, &record)?, in_redis);
                 }
             }
             cursor = next;
@@ -155,12 +152,12 @@ impl RedisStore {
         Ok(())
     }
 
-    fn learn(&self, entry: RevocationEntry, theirs: &RevocationList) {
+    fn learn(&self, entry: RevocationEntry, in_redis: &RevocationList) {
         self.replica.insert(entry);
-        theirs.insert(entry);
+        in_redis.insert(entry);
     }
 
-    /// Reads change after change, until one is missing or there is something to write.
+    /// Reads changes until one is missing, or the replica has entries that Redis lacks.
     async fn read_changes(
         &self,
         connection: &mut RedisConnection,
@@ -170,7 +167,7 @@ impl RedisStore {
         while !self.replica.is_ahead() {
             let asked_at = Instant::now();
             let (numbered, page) = self.changes_since(&known, connection).await?;
-            // Redis has begun to count anew: it lost its data while the connection held.
+            // The number decreased: Redis lost its data while the connection held.
             if numbered < known.number {
                 self.report_gap();
                 return Ok(());
@@ -199,10 +196,10 @@ impl RedisStore {
 
     fn report_gap(&self) {
         self.replica.distrust();
-        tracing::info!("changes of the revocation list were missed: it is read again");
+        tracing::info!("the instance missed changes of the revocation list and reads it again");
     }
 
-    /// How many changes there were, and those that are not known yet.
+    /// The number of the last change, and the changes after `known`.
     async fn changes_since(
         &self,
         known: &Position,
@@ -211,7 +208,7 @@ impl RedisStore {
         let mut question = commands::guarded_query(&self.keys);
         question.cmd("GET").arg(&self.keys.sequence);
         let xread = question.cmd("XREAD").arg("COUNT").arg(PAGE);
-        // An untrusted copy is in a hurry.
+        // Do not block while the replica is not trusted: it needs the answer at once.
         if self.replica.is_trusted() {
             xread.arg("BLOCK").arg(HOLD.as_millis().to_string());
         }
@@ -230,7 +227,7 @@ async fn query<T: FromRedisValue>(
     Ok(question.query_async(connection).await?)
 }
 
-/// A page of a sorted set, and where the next one begins.
+/// A page of a sorted set, and the cursor of the next one.
 async fn scan_page(
     key: &str,
     from: u64,
@@ -242,7 +239,7 @@ async fn scan_page(
     Ok(((next != 0).then_some(next), page))
 }
 
-/// A change's number and what it says.
+/// The number of a change, and its entry.
 fn change(fields: &[String]) -> Result<(u64, RevocationEntry), RedisStoreError> {
     match fields {
         [n, number, line, record] if n == "n" && line == "line" => match number.parse() {

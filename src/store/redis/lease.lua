@@ -1,12 +1,12 @@
--- Hands out what is due, what failed last at the end, and to nobody else before the lease ends. The time
--- is that of Redis.
+-- Leases due entries, those that failed last at the end. No other worker gets them before the lease ends.
+-- The time is that of Redis.
 --
--- KEYS: due, records, states, queued, failed. ARGV: milliseconds of the lease, how many at most, the
--- longest pause in milliseconds.
--- Answers, for each: id, record, state, when it was queued, when it failed, when the lease ends.
+-- KEYS: due, records, states, queued, failed. ARGV: milliseconds of the lease, the largest number of entries,
+-- the longest pause in milliseconds.
+-- Returns for each entry: id, record, state, time of queueing, time of the last failure, end of the lease.
 local due, records, states, queued, failed = unpack(KEYS, 1, 5)
 local lease, most, longest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
--- A full Redis refuses no write of a script that has begun to write: this changes nothing.
+-- This changes nothing, but after it a full Redis refuses no write of this script.
 redis.call('ZREM', due, '')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -14,13 +14,13 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
--- A wrong clock made these due later than any pause lasts.
+-- Only a wrong clock makes an entry due later than the longest pause.
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '(' .. whole(now + longest), '+inf', 'LIMIT', 0, 1000)) do
   redis.call('ZADD', due, whole(now), id)
 end
 
--- The first ones by when they are due, and the first ones by when they failed last: entries that fail
--- again and again hide none.
+-- The first entries by due time, and the first ones by time of the last failure, so that entries which fail
+-- again and again do not hide others.
 local found, seen = {}, {}
 local function consider(id)
   local at = tonumber(redis.call('ZSCORE', due, id) or '')

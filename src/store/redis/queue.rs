@@ -1,7 +1,6 @@
-//! The queue in Redis: records by id, and sorted sets of ids by when they are due and when they failed. A
-//! lease is a due time in the future. All of these times are by the clock of Redis, whatever the clocks of
-//! the instances say. Each step is a script of its own: what takes, reschedules and removes entries works
-//! in a Redis that is full.
+//! The queue in Redis: records by id, and sorted sets of ids by due time and by time of the last failure. A
+//! lease is a due time in the future. All times are by the clock of Redis, so the clocks of the instances do
+//! not matter. Each step is one script; those that lease, reschedule and remove entries work in a full Redis.
 
 mod first_release;
 mod listing;
@@ -31,8 +30,8 @@ use crate::{
     store::{Queue, StoreError},
 };
 
-/// Milliseconds before an entry is read again that others change at the same time, so that each of them
-/// gets its turn.
+/// The longest pause, in milliseconds, before another try to change an entry that other requests change at the
+/// same time.
 const MOST_JITTER: u64 = 5;
 
 const ENQUEUE: &str = include_str!("enqueue.lua");
@@ -40,7 +39,7 @@ const LEASE: &str = include_str!("lease.lua");
 const RESCHEDULE: &str = include_str!("reschedule.lua");
 const REMOVE: &str = include_str!("remove.lua");
 
-/// Stands for any revision, or for none.
+/// Stands for any revision, and for no entry.
 const ANY: &str = "-";
 
 fn milliseconds(duration: Duration) -> u64 {
@@ -71,7 +70,7 @@ impl Queue for RedisStore {
                 "full" => return Ok(Err(QueueFullError::Full)),
                 "stale" => return Ok(Err(QueueFullError::Stale)),
                 "user" => return Ok(Err(QueueFullError::User)),
-                // Another request of the same session was faster.
+                // Another request changed the entry meanwhile.
                 _ => sleep(Duration::from_millis(fastrand::u64(..MOST_JITTER))).await,
             }
         }
@@ -89,9 +88,9 @@ impl Queue for RedisStore {
         most: usize,
         _now: Timestamp,
     ) -> Result<Vec<QueueEntry>, StoreError> {
-        // What cannot be moved now waits where it is; it does not hold up what is here.
+        // Entries that cannot be moved now stay under the old keys; the others are leased all the same.
         if let Err(cause) = self.move_first_release().await {
-            tracing::warn!(%cause, "the queued logouts of an earlier release are not moved yet");
+            tracing::warn!(%cause, "queued logouts of an earlier release could not be moved: the worker retries them once they are");
         }
         let mut leased = Vec::new();
         loop {
@@ -106,7 +105,7 @@ impl Queue for RedisStore {
                     .map_err(|_| RedisStoreError::newer_release().into_store_error("lease"))?;
                 leased.extend(entry);
             }
-            // What cannot be read is leased like the rest, and others may be due behind it.
+            // Entries that cannot be read are leased too but not returned: others may be due behind them.
             if leased.len() >= most || entries.len() < wanted {
                 return Ok(leased);
             }
@@ -166,7 +165,7 @@ fn read(record: &str, state: Option<&str>, times: [i64; 3]) -> Option<QueueEntry
     let entry = QueueEntry { queued_at, due, failed_at, ..decode_entry(record)? };
     match state.and_then(|state| serde_json::from_str(state).ok()) {
         Some(RetryState { attempts, reason, tried }) => {
-            // Requests write the record, the worker writes the state.
+            // Requests write the record and the worker writes the state: either may have set it.
             let tried = tried || entry.tried;
             Some(QueueEntry { tried, attempts, reason, ..entry })
         }
@@ -179,7 +178,7 @@ fn state(entry: &QueueEntry) -> Result<String, RedisStoreError> {
         .map_err(|cause| RedisStoreError::permanent(cause.to_string()))
 }
 
-/// One of the entries that `lease.lua` answers; `None` for what a newer release wrote.
+/// Decodes an entry that `lease.lua` returned; `None` if a newer release wrote it.
 fn leased_entry(values: &[redis::Value; 6]) -> Result<Option<QueueEntry>, ParsingError> {
     let [_, record, state, queued_at, failed_at, due] = values;
     let record = String::from_redis_value_ref(record)?;
@@ -212,8 +211,8 @@ impl RedisStore {
         Ok((read(&record, state.as_deref(), times), now))
     }
 
-    /// Writes an entry, in the place of the one with the revision `replaced`; answers what `enqueue.lua`
-    /// answers. `moved` is the id that the first release gave it.
+    /// Writes an entry in the place of the one with the revision `replaced`; returns the word that
+    /// `enqueue.lua` returns. `moved` is the id that the first release gave the entry.
     async fn write_entry(
         &self,
         replaced: Option<u32>,

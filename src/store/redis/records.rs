@@ -1,7 +1,7 @@
-//! What is written into Redis, and under which keys.
+//! The keys in Redis, and the encoding of their records.
 //!
-//! Every record begins with its version. `format` names the highest version that any record may have: a
-//! release that does not know it cannot tell who is on the list, and says so.
+//! Every record begins with its version. The key `format` has the highest version of any record: a release that
+//! does not know it returns an error instead of an answer about a token.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -14,29 +14,29 @@ use crate::{
     queue::entry::QueueEntry,
 };
 
-/// The version of the records that are written here, and the only one that is read.
+/// The version that this release writes, and the only one that it reads.
 pub(super) const VERSION: &str = "1";
-/// In place of a spared session.
-const NOBODY: &str = "-";
+/// Stands for no spared session.
+const NO_SESSION: &str = "-";
 
 /// The keys, all of which begin with the prefix.
 #[derive(Debug)]
 pub(super) struct RedisKeys {
     /// The highest version of any record.
     pub(super) format: String,
-    /// How many changes there have been.
+    /// The number of changes so far.
     pub(super) sequence: String,
     /// The latest of them: a stream.
     pub(super) changes: String,
-    /// Ended sessions: a sorted set by until when they are remembered.
+    /// Ended sessions: a sorted set by the entry's `until`.
     pub(super) sessions: String,
     /// Users with cut-offs: a sorted set by the latest of them.
     pub(super) users: String,
-    /// Queued revocations.
+    /// The queue.
     pub(super) queue: QueueKeys,
     /// The failure log: a list, newest first.
     pub(super) failures: String,
-    /// What the keys of the failures of each user begin with: lists, newest first.
+    /// The prefix of the keys of each user's failures: lists, newest first.
     pub(super) failures_of_user: String,
     prefix: String,
 }
@@ -63,29 +63,29 @@ impl RedisKeys {
     }
 }
 
-/// The keys of queued revocations. Their number is the version of the records: the first release keeps
-/// its own keys, which are emptied into these.
+/// The keys of the queue. The number in them is the version of the records: the first release has keys of its
+/// own, whose entries are moved to these.
 #[derive(Debug)]
 pub(super) struct QueueKeys {
-    /// Ids by when they are due: a sorted set.
+    /// Ids: a sorted set by due time.
     pub(super) due: String,
     /// Records by id: a hash.
     pub(super) records: String,
-    /// How each entry stands, by id: a hash.
+    /// The state of each entry, which each try changes, by id: a hash.
     pub(super) states: String,
-    /// Ids by when they were queued: a sorted set.
+    /// Ids: a sorted set by time of queueing.
     pub(super) queued: String,
-    /// Ids by when they failed last: a sorted set.
+    /// Ids: a sorted set by time of the last failure.
     pub(super) failed: String,
-    /// What removing needs to know of each entry, by id: a hash.
+    /// User, session and size of each entry, by id, for its removal: a hash.
     pub(super) index: String,
     /// Bytes, and entries and bytes of stale sessions: a hash.
     pub(super) totals: String,
-    /// What the keys of the ids of each user's entries begin with: sets.
+    /// The prefix of the keys of each user's ids: sets.
     pub(super) of_user: String,
-    /// What the keys begin with under which an earlier release counted each user's sessions: hashes.
+    /// The prefix of the keys of an earlier release's counts for each user: hashes.
     pub(super) former_of_user: String,
-    /// The first release's: ids by when they are due, records, and when they were queued.
+    /// The keys of the first release: ids by due time, records, ids by time of queueing.
     pub(super) first_release: [String; 3],
 }
 
@@ -107,14 +107,14 @@ impl QueueKeys {
         }
     }
 
-    /// The keys that every script of the queue gets, in this order.
+    /// The keys that every script of the queue takes, in this order.
     pub(super) fn all(&self) -> [&str; 7] {
         let Self { due, records, states, queued, failed, index, totals, .. } = self;
         [due, records, states, queued, failed, index, totals]
     }
 }
 
-/// A line of the revocation list, as `revoke.lua` takes it.
+/// An entry of the revocation list, as `revoke.lua` takes it.
 pub(super) struct RevocationArguments {
     pub(super) key: String,
     pub(super) arguments: [String; 4],
@@ -141,14 +141,14 @@ fn seconds(text: &str) -> Option<Timestamp> {
 }
 
 fn spared_text(spared: Option<Uuid>) -> String {
-    spared.map_or_else(|| NOBODY.to_owned(), |session| session.to_string())
+    spared.map_or_else(|| NO_SESSION.to_owned(), |session| session.to_string())
 }
 
 fn spared(text: &str) -> Result<Option<Uuid>, uuid::Error> {
-    if text == NOBODY { Ok(None) } else { text.parse().map(Some) }
+    if text == NO_SESSION { Ok(None) } else { text.parse().map(Some) }
 }
 
-/// The words of a record of our version.
+/// The words of a record, if it has our version.
 fn words(record: &str) -> Option<Vec<&str>> {
     let (version, rest) = record.split_once(' ')?;
     (version == VERSION).then(|| rest.split(' ').collect())
@@ -158,7 +158,7 @@ fn read<T>(parsed: Option<T>) -> Result<T, RedisStoreError> {
     parsed.ok_or_else(RedisStoreError::newer_release)
 }
 
-/// A change.
+/// Decodes a change of the stream.
 pub(super) fn change(record: &str) -> Result<RevocationEntry, RedisStoreError> {
     let parsed = || match *words(record)?.as_slice() {
         ["session", session, until] => Some(RevocationEntry::Session {
@@ -176,12 +176,12 @@ pub(super) fn change(record: &str) -> Result<RevocationEntry, RedisStoreError> {
     read(parsed())
 }
 
-/// A session in the sorted set.
+/// Encodes a session as a member of the sorted set.
 pub(super) fn session_member(session: Uuid) -> String {
     format!("{VERSION} {session}")
 }
 
-/// A member of the sorted set and its score.
+/// Decodes a member of the sorted set of sessions and its score.
 pub(super) fn session(member: &str, until: &str) -> Result<RevocationEntry, RedisStoreError> {
     let parsed = || match *words(member)?.as_slice() {
         [session] => Some(RevocationEntry::Session {
@@ -193,7 +193,7 @@ pub(super) fn session(member: &str, until: &str) -> Result<RevocationEntry, Redi
     read(parsed())
 }
 
-/// A user's cut-off: the spared session and the rest.
+/// Decodes a user's cut-off: field and value of the hash.
 pub(super) fn cut_off(
     user: Uuid,
     spares: &str,
@@ -211,22 +211,22 @@ pub(super) fn cut_off(
     read(parsed())
 }
 
-/// A member of the sorted set of users.
+/// Decodes a member of the sorted set of users.
 pub(super) fn user(member: &str) -> Result<Uuid, RedisStoreError> {
     read(member.parse().ok())
 }
 
-/// Whether records of this format can be read here; none is one that nobody has written yet.
+/// Verifies that this release can read records of this format. Redis without data has no format.
 pub(super) fn readable(format: Option<&str>) -> Result<(), RedisStoreError> {
     read(format.is_none_or(|format| format == VERSION).then_some(()))
 }
 
-/// A failed logout, to be written.
+/// Encodes a failure.
 pub(super) fn encode<T: Serialize>(value: &T) -> Result<String, RedisStoreError> {
     encode_versioned(VERSION, value)
 }
 
-/// The same, read again. `None` for what a newer release wrote, which that will see to.
+/// Decodes what [`encode`] encoded; `None` if a newer release wrote it.
 pub(super) fn decode<T: DeserializeOwned>(record: &str) -> Option<T> {
     decode_versioned(VERSION, record)
 }
@@ -234,17 +234,17 @@ pub(super) fn decode<T: DeserializeOwned>(record: &str) -> Option<T> {
 /// The version of entries of the queue.
 const ENTRY_VERSION: &str = "2";
 
-/// An entry of the queue, to be written.
+/// Encodes the record of an entry of the queue.
 pub(super) fn encode_entry(entry: &QueueEntry) -> Result<String, RedisStoreError> {
     encode_versioned(ENTRY_VERSION, entry)
 }
 
-/// The same, read again. `None` for what a newer release wrote.
+/// Decodes what [`encode_entry`] encoded; `None` if a newer release wrote it.
 pub(super) fn decode_entry(record: &str) -> Option<QueueEntry> {
     decode_versioned(ENTRY_VERSION, record)
 }
 
-/// What changes of an entry at each try. Times are scores of sorted sets.
+/// The part of an entry that each try changes. Its times are scores of sorted sets.
 #[derive(Serialize, Deserialize)]
 pub(super) struct RetryState {
     pub(super) attempts: u32,
@@ -269,7 +269,10 @@ fn decode_versioned<T: DeserializeOwned>(expected: &str, record: &str) -> Option
     let (version, json) = record.split_once(' ')?;
     let value = (version == expected).then(|| serde_json::from_str(json).ok()).flatten();
     if value.is_none() {
-        tracing::warn!(version, "a record that this release cannot read is left alone");
+        tracing::warn!(
+            version,
+            "Redis has a record that this release cannot read, and the gateway skips it: run the release that wrote it"
+        );
     }
     value
 }

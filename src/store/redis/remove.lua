@@ -1,11 +1,11 @@
--- Removes an entry, if it has the revision that is named, or whichever it has; answers whether it did.
+-- Removes an entry if it has the given revision; returns whether it did.
 --
--- KEYS: due, records, states, queued, failed, index, totals. ARGV: id, the revision or '-', when it was
--- queued (an entry that was queued anew begins with the same revision), what the keys of the users' ids
--- begin with, and what those keys begin with under which an earlier release counted.
+-- KEYS: due, records, states, queued, failed, index, totals. ARGV: id, the revision or '-' for any,
+-- the time of queueing (an entry that was queued again starts with the same revision), the prefix of the keys
+-- of the users' ids, the prefix of the keys of an earlier release's counts.
 local due, records, states, queued, failed, index, totals = unpack(KEYS, 1, 7)
 local id = ARGV[1]
--- A full Redis refuses no write of a script that has begun to write: this changes nothing.
+-- This changes nothing, but after it a full Redis refuses no write of this script.
 redis.call('ZREM', due, '')
 local known = redis.call('HGET', index, id)
 if not known then

@@ -1,4 +1,4 @@
-//! The revocation list in this process's memory, and how far it can be trusted.
+//! The replica: the revocation list in this process's memory, and whether it can be trusted.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,25 +11,24 @@ use tokio::time::Instant;
 use super::super::list::{RevocationEntry, RevocationList};
 use crate::session::token::Claims;
 
-/// How late an instance may be: a copy that was complete as of then, or later, is trusted.
+/// How far an instance may be behind: a replica that was complete within this time is trusted.
 pub const STALENESS_BOUND: Duration = Duration::from_secs(2);
 
-/// Holds everything that this instance ever knew, until it is outlived: a Redis that lost its data makes
-/// nobody forget.
+/// Keeps every entry that this instance ever knew until it expires, even if Redis loses its data.
 #[derive(Debug)]
 pub(super) struct Replica {
     pub(super) list: RevocationList,
-    /// From here the times below are counted, in milliseconds; 0 is never.
+    /// The origin of the times below, which are in milliseconds; 0 is never.
     start: Instant,
     complete: AtomicU64,
     answered: AtomicU64,
-    /// It held the whole list once.
+    /// The replica was complete once.
     was_read: AtomicBool,
-    /// Reading the whole list failed at least once.
+    /// Following the list failed at least once.
     failed: AtomicBool,
-    /// It holds what Redis may not.
+    /// The replica has entries that Redis may lack.
     ahead: AtomicBool,
-    /// Redis holds what cannot be read.
+    /// Redis has records that this release cannot read.
     unreadable: AtomicBool,
 }
 
@@ -51,18 +50,18 @@ impl Replica {
         self.list.insert(entry);
     }
 
-    /// Whoever it refuses is on the list, however old it is.
+    /// Whether the replica refuses a token. A refusal is right even if the replica is not trusted.
     pub(super) fn refuses(&self, claims: &Claims, now: Timestamp) -> bool {
         self.list.refuses(claims, now)
     }
 
-    /// Whether it holds everything that was on the list [`STALENESS_BOUND`] ago.
+    /// Whether the replica has every entry that was on the list [`STALENESS_BOUND`] ago.
     pub(super) fn is_trusted(&self) -> bool {
         self.within_bound(&self.complete)
     }
 
-    /// A newer release wrote something: from now on nobody can tell, not even by asking, or all is well
-    /// again.
+    /// Records whether Redis has records of a newer release. While it has, neither the replica nor a lookup can
+    /// tell whether a token is revoked.
     pub(super) fn set_unreadable(&self, unreadable: bool) {
         self.unreadable.store(unreadable, Ordering::Release);
         if unreadable {
@@ -75,41 +74,41 @@ impl Replica {
         self.unreadable.load(Ordering::Acquire)
     }
 
-    /// It held everything that was on the list at that time.
+    /// Records that the replica was complete at that time.
     pub(super) fn mark_complete(&self, at: Instant) {
         self.complete.store(self.since_start(at), Ordering::Release);
         self.was_read.store(true, Ordering::Release);
         self.record_answer(at);
     }
 
-    /// Something is missing.
+    /// Records that an entry is missing: the replica is not trusted until it was read again.
     pub(super) fn distrust(&self) {
         self.complete.store(0, Ordering::Release);
     }
 
-    /// Redis could tell who is on the list at that time.
+    /// Records that Redis answered a lookup that was sent at that time.
     pub(super) fn record_answer(&self, at: Instant) {
         self.answered.fetch_max(self.since_start(at), Ordering::AcqRel);
     }
 
-    /// Whether it, or Redis, can tell who is on the list. Before the whole list was read once, each request
-    /// would ask Redis: a load balancer should wait for that.
+    /// Whether the replica or Redis can answer. Before the replica was complete once, each request would ask
+    /// Redis: the instance is not ready then, so that a load balancer waits.
     pub(super) fn is_ready(&self) -> bool {
         self.was_read.load(Ordering::Acquire)
             && (self.within_bound(&self.complete) || self.within_bound(&self.answered))
     }
 
-    /// Whether the whole list is being read for the first time, and nothing went wrong so far.
+    /// Whether the replica is being filled for the first time, and following has not failed so far.
     pub(super) fn is_loading(&self) -> bool {
         !self.was_read.load(Ordering::Acquire) && !self.failed.load(Ordering::Acquire)
     }
 
-    /// The list could not be followed.
+    /// Records that following the list failed.
     pub(super) fn mark_failed(&self) {
         self.failed.store(true, Ordering::Release);
     }
 
-    /// Something could not be written.
+    /// Records that an entry could not be written to Redis.
     pub(super) fn mark_ahead(&self) {
         self.ahead.store(true, Ordering::Release);
     }
@@ -118,7 +117,7 @@ impl Replica {
         self.ahead.load(Ordering::Acquire)
     }
 
-    /// What could not be written until now is about to be.
+    /// Forgets that entries could not be written: the caller is about to write them.
     pub(super) fn clear_ahead(&self) {
         self.ahead.store(false, Ordering::Release);
     }

@@ -1,6 +1,6 @@
--- Enters lines of the revocation list, and adds what is new to the stream of changes. Of two for the same
--- session the later one counts. Cut-offs of a user are folded into two at most: one that spares no
--- session, and a later one that spares one; src/store/list/cut_offs.rs says why that is exact.
+-- Adds entries to the revocation list, and the new ones to the stream of changes. Of two for the same session
+-- the later `until` counts. The cut-offs of a user are folded into two at most: one that spares no session,
+-- and a later one that spares one; src/store/list/cut_offs.rs says why that is exact.
 --
 -- KEYS: sequence, changes, sessions, users, format; then one for each line: `sessions`, or the user's own.
 -- ARGV: how many changes are kept, how many seconds a key outlives its lines, the version of the records;
@@ -22,12 +22,12 @@ local function outlived(ends)
   return ends + grace <= now
 end
 
--- Lets a key vanish even if no gateway runs any more.
+-- Lets a key expire even if no gateway runs any more.
 local function vanish(key, ends)
   redis.call('EXPIREAT', key, whole(ends + grace))
 end
 
--- Answers whether that was news.
+-- Returns whether the entry changed the list.
 local function raise(key, member, ends)
   local known = redis.call('ZSCORE', key, member)
   if known and tonumber(known) >= ends then
@@ -114,7 +114,7 @@ for i = 6, #KEYS do
   local name, spared, before, ends = unpack(ARGV, i * 4 - 20, i * 4 - 17)
   before, ends = tonumber(before), tonumber(ends)
   if outlived(ends) then
-    -- Its key would vanish under our hands.
+    -- The key would expire before the entry is written.
   elseif spared == '' then
     session(name, ends)
   else

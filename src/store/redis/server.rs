@@ -1,4 +1,4 @@
-//! One Redis, and how it is reached.
+//! The address of Redis: connecting and logging in.
 
 use std::{fmt, time::Duration};
 
@@ -11,13 +11,13 @@ use secrecy::{ExposeSecret, SecretString};
 use super::error::RedisStoreError;
 use crate::config::RedisAddress;
 
-/// What one connection is made of; clones are the same connection.
+/// A connection; its clones share it.
 pub(super) type RedisConnection = MultiplexedConnection;
 
-/// How long connecting may take.
+/// The time limit of the TCP and TLS handshakes.
 const CONNECTING: Duration = Duration::from_secs(1);
 
-/// Where it is and who asks. Shown by nobody: it holds a password.
+/// Address and credentials. `Debug` is written by hand, because of the password.
 pub(super) struct RedisServer {
     client: Client,
     user: Option<String>,
@@ -38,14 +38,14 @@ impl RedisServer {
         let (user, database) = (settings.username().map(str::to_owned), settings.db());
         let password = settings.password().map(SecretString::from);
         let tcp = TcpSettings::default().set_nodelay(true);
-        // The library logs in by itself, but then tells one refusal like another.
+        // Log in by hand: the library's own login does not tell the causes of a refusal apart.
         let anonymous = RedisConnectionInfo::default().set_skip_set_lib_name();
         let client = Client::open(info.set_tcp_settings(tcp).set_redis_settings(anonymous))?;
         Ok(Self { client, user, password, database })
     }
 
-    /// A connection of one's own, logged in, whose answers may take as long as `patience`. The task that
-    /// drives it is spawned here: it ends with this runtime.
+    /// Opens a new connection and logs in. Its answers time out after `patience`. The current runtime drives
+    /// the connection, which ends with it.
     pub(super) async fn connect(
         &self,
         patience: Duration,
@@ -62,7 +62,7 @@ impl RedisServer {
     fn not_connected(&self, error: RedisError) -> RedisStoreError {
         let tls = matches!(self.client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. });
         if tls && error.is_timeout() {
-            // A port without TLS waits for the rest of what it takes for a command.
+            // A port without TLS takes the handshake for an incomplete command and waits.
             return RedisStoreError::transient("Redis does not answer in time, or not by TLS");
         }
         error.into()
@@ -91,7 +91,7 @@ impl RedisServer {
     }
 }
 
-/// Redis may repeat what it was sent: of its own words none is told.
+/// Redis may quote the password in its message, so the error has a text of ours.
 fn not_logged_in(error: RedisError) -> RedisStoreError {
     let own_words = error.detail().unwrap_or_default();
     match error.code() {

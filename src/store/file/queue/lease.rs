@@ -1,4 +1,4 @@
-//! What is handed out to a worker, and in which order.
+//! Leases entries to a worker, in their order.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -14,9 +14,9 @@ use crate::{
     queue::{backoff::MAX_RETRY_AFTER, entry::QueueEntry},
 };
 
-/// How many entries are looked at to find those that failed longest ago.
+/// How many entries of each order one lease considers.
 const MAX_CANDIDATES: usize = 1000;
-/// Entries that a wrong clock parked, brought back in one transaction.
+/// How many entries with a due time of a wrong clock one lease resets.
 const MAX_RESET: usize = 1000;
 
 impl Tables<'_> {
@@ -40,7 +40,7 @@ impl Tables<'_> {
                     self.changed = true;
                     continue;
                 }
-                // A release that can read it will see to it.
+                // Leave it to the release that can read it.
                 Err(FileError::Record(_)) => continue,
                 Err(fault) => return Err(fault),
             };
@@ -51,7 +51,7 @@ impl Tables<'_> {
         Ok(leased)
     }
 
-    /// An entry that is due later than any pause lasts was rescheduled by a wrong clock.
+    /// Makes entries due now that are due later than the longest pause: a wrong clock set that time.
     fn reset_parked(&mut self, now: Timestamp) -> Result<(), FileError> {
         let latest = after(now, MAX_RETRY_AFTER).as_millisecond();
         let parked: Vec<u128> = self
@@ -68,8 +68,8 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// Entries that are due, as (failed at, due, id): the first ones by when they are due, and the first
-    /// ones by when they failed last, so that entries which fail again and again hide none.
+    /// Due entries, as (failed at, due, id) in milliseconds: the first ones by due time, and the first ones by
+    /// time of the last failure, so that entries which fail again and again do not hide others.
     fn due_by_failure(&self, now: Timestamp) -> Result<BTreeSet<(i64, i64, u128)>, FileError> {
         let now = now.as_millisecond();
         let mut found = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! What is known of the queue without asking the file: how it was after the last transaction.
+//! A summary of the queue in memory, as of the last transaction: most questions need no access to the file.
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
@@ -11,19 +11,19 @@ use crate::{
     store::file::{error::FileError, tables::Tables},
 };
 
-/// The queue at a glance.
+/// Number of entries and limits of their times.
 #[derive(Debug)]
 pub(in crate::store::file) struct QueueSummary {
     len: AtomicUsize,
-    /// No entry is due before; milliseconds since the Unix epoch.
+    /// The earliest due time, in milliseconds since the Unix epoch.
     first_due: AtomicI64,
-    /// No entry is due after; milliseconds since the Unix epoch.
+    /// The latest due time, in milliseconds since the Unix epoch.
     last_due: AtomicI64,
-    /// When the oldest entry was queued, if there is one.
+    /// When the oldest entry was queued, in milliseconds since the Unix epoch, or [`NEVER`].
     oldest: AtomicI64,
 }
 
-/// No entry was queued then.
+/// The queue is empty.
 const NEVER: i64 = i64::MAX;
 
 impl QueueSummary {
@@ -31,7 +31,7 @@ impl QueueSummary {
         self.len.load(Ordering::Acquire)
     }
 
-    /// Whether an entry may be due at `now`, or was parked by a wrong clock.
+    /// Whether an entry may be due at `now`, or has a due time that only a wrong clock sets.
     pub(in crate::store::file) fn may_be_due(&self, now: Timestamp) -> bool {
         let latest = after(now, MAX_RETRY_AFTER).as_millisecond();
         self.first_due.load(Ordering::Acquire) <= now.as_millisecond()
@@ -54,14 +54,14 @@ impl QueueSummary {
         }
     }
 
-    /// After a failure the file has to be asked what is due.
+    /// Makes the next lease read the file, after an error left its content uncertain.
     pub(in crate::store::file) fn mark_unknown(&self) {
         self.first_due.store(i64::MIN, Ordering::Release);
     }
 }
 
 impl Tables<'_> {
-    /// How the queue is now.
+    /// Summarizes the queue within this transaction.
     pub(in crate::store::file) fn summary(&self) -> Result<QueueSummary, FileError> {
         let len = usize::try_from(self.queue.len()?).unwrap_or(usize::MAX);
         let first_due = self.due.first()?.map_or(i64::MAX, |(line, _)| line.value().0);

@@ -1,4 +1,4 @@
-//! Entries that an earlier release wrote, read once when the file is opened.
+//! Upgrades a queue that an earlier release wrote, when the file is opened.
 
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
@@ -6,8 +6,7 @@ use super::super::{error::FileError, records::decode_any_entry, tables::Tables};
 use crate::queue::entry::QueueEntry;
 
 impl Tables<'_> {
-    /// Writes the queue anew where an earlier release wrote it: its entries are kept, merged by session
-    /// and scope.
+    /// Rewrites a queue of an earlier release: merges its entries by session and scope.
     pub(in crate::store::file) fn upgrade_queue(&mut self) -> Result<(), FileError> {
         if self.states.len()? == self.queue.len()? {
             return self.upgrade_counts();
@@ -17,7 +16,7 @@ impl Tables<'_> {
             entries.push(decode_any_entry(line?.1.value())?);
         }
         self.clear_queue()?;
-        // The newest credentials are to stand first.
+        // Merge the oldest first, so that the newest credentials come first.
         entries.sort_by_key(|entry| entry.queued_at);
         for entry in entries {
             let known = self.entry(entry.id.as_u128())?;
@@ -34,7 +33,7 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// Counts for each user what an earlier release queued.
+    /// Fills the table of the users' entries, which an earlier release did not have.
     fn upgrade_counts(&mut self) -> Result<(), FileError> {
         if self.entries_of_user.len()? == self.queue.len()? {
             return Ok(());

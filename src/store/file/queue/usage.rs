@@ -1,4 +1,4 @@
-//! How full the queue is: totals, and what each user has in it.
+//! How full the queue is: totals, and the share of each user.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ impl Tables<'_> {
     ) -> Result<Usage, FileError> {
         let mut usage = self.usage()?;
         if let Some(known) = known {
-            // The state of the entry was written apart from its record, so the record is measured.
+            // Measure the stored record: re-encoding the entry would include its newer state.
             let record = self.queue.get(known.id.as_u128())?;
             let bytes = record.map_or(0, |record| record.value().len() as u64);
             let stale = known.is_stale().then_some(&mut usage.stale);
@@ -46,8 +46,7 @@ impl Tables<'_> {
         Ok(usage)
     }
 
-    /// What the user of an entry has in the queue with that entry, and what the stale sessions among it
-    /// have.
+    /// The share of the entry's user with that entry, and of that the share of stale sessions.
     fn shares_of_user(
         &self,
         entry: &QueueEntry,
@@ -78,7 +77,6 @@ impl Tables<'_> {
         ])
     }
 
-    /// The totals.
     fn usage(&self) -> Result<Usage, FileError> {
         let total = |total: Total| -> Result<u64, FileError> {
             Ok(self.totals.get(total as u8)?.map_or(0, |value| value.value()))
@@ -89,7 +87,7 @@ impl Tables<'_> {
         Ok(Usage { all, stale, ..Usage::default() })
     }
 
-    /// Counts an entry, whose record has so many bytes, for its user.
+    /// Counts an entry for its user; its record has `bytes` bytes.
     pub(super) fn count_for_user(
         &mut self,
         entry: &QueueEntry,

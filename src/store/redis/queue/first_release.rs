@@ -1,6 +1,6 @@
-//! Entries that the first release queued, and goes on queueing while instances are replaced one by one.
+//! Moves entries of the first release, whose instances may still add some during a rolling upgrade.
 //!
-//! An entry is moved once it is due: until then, an instance of the first release may be trying it.
+//! An entry is moved once it is due: until then an instance of the first release may have it leased.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::{
 
 /// Entries that are read at a time.
 const PAGE: usize = 100;
-/// What was queued stays queued, however much it is.
+/// Entries that are queued already are moved even beyond the bounds.
 const UNBOUNDED: Bounds =
     Bounds { entries: 1 << 50, bytes: 1 << 50, sessions_of_user: 1 << 50, bytes_of_user: 1 << 50 };
 
@@ -48,7 +48,7 @@ impl RedisStore {
                     if record.is_some() {
                         tracing::error!(
                             id,
-                            "a queued logout of an earlier release cannot be read: it is dropped"
+                            "a queued logout of an earlier release cannot be read and was dropped: its session may live"
                         );
                     }
                     self.drop_of_first_release(id).await?;
@@ -57,8 +57,8 @@ impl RedisStore {
         }
     }
 
-    /// Ids by when they are due, by the clock of Redis. One that is due later than any pause lasts was put
-    /// there by a wrong clock.
+    /// Due ids by due time, by the clock of Redis. An entry that is due later than the longest pause counts as
+    /// due, because only a wrong clock sets such a time.
     async fn due_of_first_release(&self) -> Result<Vec<String>, StoreError> {
         let [due, ..] = &self.keys.queue.first_release;
         let mut commands = pipe();
@@ -112,8 +112,8 @@ impl RedisStore {
     }
 }
 
-/// An entry with that of the first release. It is not known when the credentials of this release came:
-/// those of the first release stand behind them unless they came later than all of them.
+/// Merges an entry with one of the first release. The times of this release's credentials are not known: those
+/// of the first release come behind them unless they are newer than all of them.
 fn merged(known: QueueEntry, old: QueueEntry) -> QueueEntry {
     let of_this_release = |c: &SealedCredentials| c.bound_to.is_none();
     let (ours, theirs): (Vec<_>, Vec<_>) =

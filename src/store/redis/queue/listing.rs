@@ -1,4 +1,4 @@
-//! Listing the queue, in parts that come in time.
+//! Lists the queue in pages, each of which Redis can send in time.
 
 use std::collections::HashMap;
 
@@ -10,13 +10,13 @@ use crate::{
     store::{StoreError, redis::RedisStore},
 };
 
-/// Entries that are read at a time: each may be tens of KiB long, and all of it has to come in time.
+/// Entries in one answer: each may have tens of KiB.
 const PAGE: usize = 200;
-/// Ids that are read at a time.
+/// Ids in one answer.
 const IDS: usize = 1000;
 
 impl RedisStore {
-    /// The entries by when they are due, `most` of them.
+    /// The entries by due time, `most` at most.
     pub(super) async fn entries_by_due(&self, most: usize) -> Result<Vec<QueueEntry>, StoreError> {
         let mut by_due = if most > PAGE {
             self.all_by_due().await?
@@ -33,7 +33,7 @@ impl RedisStore {
         Ok(entries)
     }
 
-    /// The entries of these ids, which are due then.
+    /// The entries of these ids and due times.
     async fn page(&self, page: &[(String, i64)]) -> Result<Vec<QueueEntry>, StoreError> {
         type Page = (Vec<Option<String>>, Vec<Option<String>>, Vec<Option<i64>>, Vec<Option<i64>>);
         let ids: Vec<&String> = page.iter().map(|(id, _)| id).collect();
@@ -57,7 +57,7 @@ impl RedisStore {
         Ok(entries.collect())
     }
 
-    /// Ids and when they are due, up to the one with that number.
+    /// Ids and due times, from the first to that index.
     async fn first_by_due(&self, last: usize) -> Result<Vec<(String, i64)>, StoreError> {
         let mut first = pipe();
         first.cmd("ZRANGE").arg(&self.keys.queue.due).arg(0).arg(last).arg("WITHSCORES");
@@ -65,7 +65,7 @@ impl RedisStore {
         Ok(first)
     }
 
-    /// All of them. What is moved meanwhile is among them, too.
+    /// Ids and due times of all entries. `ZSCAN` also returns entries that move during the scan.
     async fn all_by_due(&self) -> Result<Vec<(String, i64)>, StoreError> {
         let (mut all, mut cursor) = (HashMap::new(), Some(0));
         while let Some(from) = cursor {

@@ -1,5 +1,5 @@
--- Forgets the lines that are outlived. A gateway's clock may be far ahead: what others need stays until
--- it is outlived by Redis' clock as well.
+-- Removes expired entries of the revocation list. A gateway's clock may be far ahead, so an entry must have
+-- expired by the clock of Redis too.
 --
 -- KEYS: sessions, users. ARGV: the time by the gateway's clock, seconds since the Unix epoch.
 local now = math.min(tonumber(ARGV[1]), tonumber(redis.call('TIME')[1]))
