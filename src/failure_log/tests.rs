@@ -98,7 +98,7 @@ fn numbers(numbers: std::ops::Range<usize>) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_store_does_not_take_is_written_once_it_does_in_its_order() {
+async fn failures_that_the_store_refused_are_written_later_in_their_order() {
     let (store, (log, mut unwritten)) = (FlakyStore::default(), channel());
     (0..300).for_each(|number| log.record(failure(number)));
     let begun = Instant::now();
@@ -117,7 +117,7 @@ async fn what_the_store_does_not_take_is_written_once_it_does_in_its_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_being_written_when_it_was_interrupted_is_written_first() {
+async fn an_interrupted_write_of_failures_is_repeated_first() {
     let (store, (log, mut unwritten)) = (FlakyStore::default(), channel());
     (0..300).for_each(|number| log.record(failure(number)));
     timeout(Duration::from_secs(5), unwritten.write_all(&store)).await.unwrap_err();
@@ -149,7 +149,7 @@ async fn a_store_that_stays_unwell_uses_up_no_memory() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_user_who_fails_all_the_time_pushes_no_failure_of_another_out() {
+async fn failures_of_one_user_displace_none_of_others() {
     let (store, (log, mut unwritten)) = (FlakyStore::default(), channel());
     store.is_well.store(true, Ordering::Relaxed);
     for _ in 0..2 * CAPACITY {

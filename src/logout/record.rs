@@ -32,7 +32,7 @@ impl Logout {
         let Some(revocation) = self.revocation(session, asked.scope, attempt).await else { return };
         if let Err(cause) = self.store.revoke(&revocation).await {
             let request_id = asked.caller.request_id();
-            tracing::error!(request_id, %cause, "a logout is not safely on the revocation list");
+            tracing::error!(request_id, %cause, "a logout is not safely on the revocation list: the store retries, and a restart before that would lose it");
         }
     }
 

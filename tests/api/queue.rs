@@ -81,7 +81,7 @@ async fn log_out(stage: &Stage, tokens: &Tokens, target: &str) {
 #[case::resetting(json!({"kind": "reset"}), "auth_service_unavailable", None)]
 #[case::too_slow(json!({"kind": "hang"}), "auth_service_timeout", None)]
 #[tokio::test]
-async fn what_gotrue_fails_to_do_is_a_success_to_come_and_comes(
+async fn a_logout_that_gotrue_fails_is_queued_and_done_later(
     #[case] mut fault: Value,
     #[case] reason: &str,
     #[case] status: Option<u16>,
@@ -122,7 +122,7 @@ async fn what_gotrue_fails_to_do_is_a_success_to_come_and_comes(
 }
 
 #[tokio::test]
-async fn what_waits_survives_a_restart_and_so_does_the_list() {
+async fn queue_and_list_survive_a_restart() {
     let (mut stage, _directory) = durable(Setup::new()).await;
     stage.fault(fails(503));
     let tokens = stage.sign_up();
@@ -152,7 +152,7 @@ async fn an_expired_session_is_refreshed_when_its_turn_comes() {
 }
 
 #[tokio::test]
-async fn a_token_that_expires_while_it_waits_is_refreshed_or_told_as_a_failure() {
+async fn a_token_that_expires_in_the_queue_is_refreshed_or_is_a_failure() {
     let (stage, _directory) = durable(Setup::new()).await;
     stage.fault(fails(503));
     let (refreshable, not) = (stage.sign_up(), stage.sign_up());
@@ -213,7 +213,7 @@ async fn it_gives_up_loudly_after_seven_days() {
 }
 
 #[tokio::test]
-async fn the_previous_secret_opens_what_waits_and_another_does_not_lose_it() {
+async fn the_previous_secret_decrypts_queued_logouts_and_another_loses_none() {
     let (mut stage, _directory) = durable(Setup::new()).await;
     stage.fault(fails(503));
     let tokens = stage.sign_up();

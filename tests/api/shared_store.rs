@@ -43,7 +43,7 @@ impl Pair {
         [verify_here(&self.here, tokens), verify_there(&self.there, tokens)]
     }
 
-    async fn let_in_by_both(&self, tokens: &Tokens) {
+    async fn accepted_by_both(&self, tokens: &Tokens) {
         for request in self.both(tokens) {
             let let_in = async || request.clone().send().await.status == 200;
             eventually("both can tell again", let_in).await;
@@ -66,7 +66,7 @@ fn verify_there(serving: &Serving, tokens: &Tokens) -> Request {
 }
 
 /// Waits until a request that lets in costs no question to Redis.
-async fn asks_nobody(redis: &RedisServer, request: &Request) {
+async fn sends_no_command(redis: &RedisServer, request: &Request) {
     let followed = async || {
         // Nobody but a lookup and a logout asks for a session's score.
         let before = redis.calls("zscore");
@@ -102,7 +102,7 @@ async fn refused_within_the_bound(since: Instant, request: &Request) -> Duration
 #[case::global("global", true, true)]
 #[case::others("others", false, true)]
 #[tokio::test]
-async fn who_is_logged_out_at_one_gateway_is_refused_at_the_other(
+async fn a_logout_at_one_gateway_is_refused_at_the_other(
     #[case] scope: &str,
     #[case] own_ends: bool,
     #[case] other_ends: bool,
@@ -133,13 +133,13 @@ async fn who_is_logged_out_at_one_gateway_is_refused_at_the_other(
 }
 
 #[tokio::test]
-async fn a_lookup_in_a_copy_that_is_followed_asks_nobody() {
+async fn a_lookup_in_a_trusted_replica_sends_nothing_to_redis() {
     let pair = Pair::start().await;
     let (alive, ended) = (pair.here.sign_up(), pair.here.sign_up());
     pair.log_out_there(&ended, "global").await;
     let refused = async || verify_here(&pair.here, &ended).send().await.status == 401;
     eventually("the other has heard of it", refused).await;
-    asks_nobody(&pair.redis, &verify_here(&pair.here, &alive)).await;
+    sends_no_command(&pair.redis, &verify_here(&pair.here, &alive)).await;
     let before = (pair.redis.calls("zscore"), pair.redis.calls("hgetall"));
     for _ in 0..100 {
         assert_eq!(verify_here(&pair.here, &alive).send().await.status, 200);
@@ -170,7 +170,7 @@ async fn two_deployments_on_one_redis_know_nothing_of_each_other() {
 async fn whoever_was_paused_for_longer_than_changes_are_kept_misses_none() {
     let pair = Pair::start().await;
     let [alive, tokens @ ..] = [(); 3].map(|()| pair.here.sign_up());
-    pair.let_in_by_both(&alive).await;
+    pair.accepted_by_both(&alive).await;
     pair.there.signal("STOP");
     for tokens in &tokens {
         let reply = pair.here.post("/logout").bearer(&tokens.access_token).send().await;
@@ -184,13 +184,13 @@ async fn whoever_was_paused_for_longer_than_changes_are_kept_misses_none() {
 
     // Nobody has asked about the other. From here the copy alone can tell.
     eventually("the bound is over", async || logged_out.elapsed() > STALENESS_BOUND).await;
-    asks_nobody(&pair.redis, &verify_there(&pair.there, &alive)).await;
+    sends_no_command(&pair.redis, &verify_there(&pair.there, &alive)).await;
     pair.redis.kill();
     assert_revoked(&verify_there(&pair.there, &tokens[1]).send().await);
 }
 
 #[tokio::test]
-async fn what_a_killed_gateway_had_queued_is_done_by_the_other() {
+async fn a_logout_that_a_killed_gateway_queued_is_done_by_another() {
     let pair = Pair::start().await;
     pair.here.fault(json!({"operation": "logout", "kind": "status", "status": 503}));
     let tokens = pair.here.sign_up();

@@ -102,7 +102,7 @@ macro_rules! every_store {
 macro_rules! every_store_that_is_told_the_time {
     ($place:expr) => {
         promises! { $place => list:
-            what_no_token_can_match_is_forgotten_and_nothing_else
+            only_expired_revocations_are_purged
         }
     };
 }
@@ -111,35 +111,35 @@ macro_rules! every_store_that_is_told_the_time {
 macro_rules! every_queue {
     ($place:expr) => {
         promises! { $place => queue:
-            what_is_queued_is_there_by_its_due_time
+            an_entry_is_listed_by_its_due_time
             the_oldest_is_known_whatever_its_due_time
             the_earliest_due_are_leased_and_no_more_than_asked_for
             nothing_is_leased_before_it_is_due
             a_lease_is_one_workers_until_it_ends
-            what_is_rescheduled_is_due_at_its_new_time
-            what_was_removed_stays_removed
+            a_rescheduled_entry_is_due_at_its_new_time
+            removed_entries_stay_removed
         }
         promises! { $place => at_once:
             workers_at_once_never_get_the_same_entry
-            of_two_who_reschedule_the_same_lease_one_succeeds
+            of_two_workers_that_reschedule_the_same_lease_one_succeeds
         }
         promises! { $place => merging:
             there_is_one_entry_for_each_session_and_scope
             the_newest_three_credentials_are_kept
             the_proven_token_that_expires_last_is_kept
             stale_credentials_push_out_no_proven_ones
-            what_asks_again_leaves_due_time_attempts_and_age
+            another_request_leaves_due_time_attempts_and_age
             stale_credentials_renew_nothing
-            what_got_credentials_while_leased_is_due_at_once
+            an_entry_that_got_credentials_while_leased_is_due_at_once
             merging_takes_no_lease_away_and_loses_nothing
-            what_got_credentials_is_not_removed_unseen
-            what_was_queued_anew_is_not_removed_for_the_former
+            an_entry_with_new_credentials_is_not_removed
+            an_entry_that_was_queued_again_is_not_removed_for_the_former
             requests_and_workers_at_once_lose_nothing
         }
         promises! { $place => order:
-            what_failed_last_comes_last
+            the_entry_that_failed_last_is_leased_last
             hundreds_that_always_fail_hide_no_fresh_entry
-            what_a_wrong_clock_made_due_in_years_is_due_now
+            an_entry_that_a_wrong_clock_made_due_in_years_is_due_now
         }
         promises! { $place => bounds:
             entries_are_bounded
@@ -149,7 +149,7 @@ macro_rules! every_queue {
             a_user_has_64_sessions_in_the_queue
             stale_sessions_take_a_quarter_of_a_users_places
             the_bytes_of_a_user_are_bounded
-            totals_are_those_of_what_is_there
+            totals_are_those_of_the_entries
         }
     };
 }
@@ -183,7 +183,7 @@ mod file {
     every_store_that_is_told_the_time! { Place::file() }
     every_queue! { Place::file() }
     every_durable_store! { Place::file() }
-    promises! { Place::file() => durable: what_was_forgotten_stays_forgotten }
+    promises! { Place::file() => durable: purged_revocations_stay_purged }
 }
 
 mod redis;

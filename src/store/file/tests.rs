@@ -24,7 +24,7 @@ async fn store() -> (FileStore, tempfile::TempDir) {
 }
 
 #[tokio::test]
-async fn a_line_that_was_entered_again_since_it_was_found_is_not_forgotten() {
+async fn a_revocation_that_was_recorded_again_is_not_purged() {
     let (store, _directory) = store().await;
     let lines = |until| {
         let (before, until) = (from_unix_seconds(1), from_unix_seconds(until));
@@ -99,7 +99,7 @@ async fn leased(store: &FileStore, most: usize) -> Vec<u128> {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_and_ids_without_an_entry_hinder_no_lease() {
+async fn unreadable_entries_and_ids_without_an_entry_block_no_lease() {
     let (store, _directory) = store().await;
     for id in [5, 6, 7] {
         put(&store, &entry(id, 9)).await.unwrap();
@@ -129,7 +129,7 @@ async fn hang(store: &FileStore) -> Sender<()> {
 }
 
 #[tokio::test]
-async fn a_look_for_what_is_due_leaves_the_file_alone_where_nothing_is() {
+async fn a_lease_does_not_read_the_file_if_no_entry_is_due() {
     let (store, _directory) = store().await;
     put(&store, &entry(1, 10)).await.unwrap();
     let go_on = hang(&store).await;
@@ -140,7 +140,7 @@ async fn a_look_for_what_is_due_leaves_the_file_alone_where_nothing_is() {
 }
 
 #[tokio::test]
-async fn after_a_failure_it_is_looked_for_what_is_due() {
+async fn after_an_error_a_lease_reads_the_file() {
     let (store, _directory) = store().await;
     let fails = store.transact("test", |tables| {
         tables.enqueue(&entry(1, 9), Duration::ZERO, &BOUNDS, at(9))?.unwrap();

@@ -99,7 +99,7 @@ fn an_entry_lives_as_long_as_the_longest_token_it_can_match() {
 }
 
 #[test]
-fn what_no_gotrue_confirmed_is_refused_a_week_longer_and_is_not_known_to_be_over() {
+fn an_unconfirmed_logout_is_kept_a_week_longer_and_is_no_known_end() {
     let claims = token(1, 1, NOW);
     let list = RevocationList::default();
     let now = at(NOW);

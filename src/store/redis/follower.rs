@@ -44,7 +44,7 @@ struct FollowerLog(Option<RedisStoreError>);
 impl FollowerLog {
     fn report_failure(&mut self, fault: RedisStoreError) {
         if self.0.as_ref() != Some(&fault) {
-            tracing::warn!(cause = %fault, "the revocation list cannot be followed");
+            tracing::warn!(cause = %fault, "the revocation list cannot be followed: the instance asks Redis about each token");
             self.0 = Some(fault);
         }
     }

@@ -2,13 +2,14 @@
 -- the later `until` counts. The cut-offs of a user are folded into two at most: one that spares no session,
 -- and a later one that spares one; src/store/list/cut_offs.rs says why that is exact.
 --
--- KEYS: sequence, changes, sessions, users, format; then one for each line: `sessions`, or the user's own.
--- ARGV: how many changes are kept, how many seconds a key outlives its lines, the version of the records;
---       then four for each line: name, the spared session or nothing, before, until.
+-- KEYS: sequence, changes, sessions, users, format; then one for each entry: `sessions`, or the user's own.
+-- ARGV: the number of changes to keep, how many seconds a key is kept longer than its entries, the version of
+--       the records;
+--       then four for each entry: id, the spared session or nothing, before, until.
 local kept, grace = ARGV[1], tonumber(ARGV[2])
 local sequence, changes, sessions, users, format = unpack(KEYS, 1, 5)
--- Lines are small and must be written: a full Redis refuses no write of a script that has begun to write,
--- and this one changes nothing.
+-- Revocations are small and must be written: this write changes nothing, but after it a full Redis refuses no
+-- write of this script.
 redis.call('ZREM', sessions, '')
 redis.call('SETNX', format, ARGV[3])
 local now = tonumber(redis.call('TIME')[1])
@@ -18,7 +19,7 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
-local function outlived(ends)
+local function is_expired(ends)
   return ends + grace <= now
 end
 
@@ -39,14 +40,14 @@ local function raise(key, member, ends)
   return true
 end
 
-local function tell(line, ends)
+local function publish_change(line, ends)
   redis.call('XADD', changes, 'MAXLEN', '~', kept, '*', 'n', redis.call('INCR', sequence), 'line', line)
   vanish(changes, ends)
 end
 
 local function session(id, ends)
   if raise(sessions, '1 ' .. id, ends) then
-    tell('1 session ' .. id .. ' ' .. whole(ends), ends)
+    publish_change('1 session ' .. id .. ' ' .. whole(ends), ends)
   end
 end
 
@@ -81,7 +82,7 @@ local function cut_off(key, user, spared, before, ends)
     if not b then
       newer = true
       return
-    elseif not outlived(tonumber(e)) then
+    elseif not is_expired(tonumber(e)) then
       fold(known[i], { tonumber(b), tonumber(e) })
     end
   end
@@ -107,13 +108,13 @@ local function cut_off(key, user, spared, before, ends)
   end
   raise(users, user, ends)
   vanish(key, tonumber(redis.call('ZSCORE', users, user)))
-  tell('1 cut-off ' .. user .. ' ' .. spared .. ' ' .. whole(before) .. ' ' .. whole(ends), ends)
+  publish_change('1 cut-off ' .. user .. ' ' .. spared .. ' ' .. whole(before) .. ' ' .. whole(ends), ends)
 end
 
 for i = 6, #KEYS do
   local name, spared, before, ends = unpack(ARGV, i * 4 - 20, i * 4 - 17)
   before, ends = tonumber(before), tonumber(ends)
-  if outlived(ends) then
+  if is_expired(ends) then
     -- The key would expire before the entry is written.
   elseif spared == '' then
     session(name, ends)

@@ -29,7 +29,7 @@ async fn a_4xx_without_gotrues_code_is_failed_and_not_queued() {
 }
 
 #[tokio::test]
-async fn what_nobody_has_proven_is_failed_and_leaves_nothing_behind() {
+async fn a_failed_logout_of_an_unproven_session_is_not_queued() {
     let no_keys = json!({"operation": "jwks", "kind": "status", "status": 500});
     for (setup, faults) in [
         (Setup::new().algorithm(Algorithm::Hs256), vec![]),

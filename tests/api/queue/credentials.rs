@@ -67,9 +67,7 @@ async fn by_a_clock_that_is_ahead_no_token_is_given_up_that_gotrue_takes(
 #[case::by_bearer(false)]
 #[case::by_cookie(true)]
 #[tokio::test]
-async fn a_token_that_has_not_expired_is_asked_with_again_whatever_gotrue_thinks_of_it(
-    #[case] by_cookie: bool,
-) {
+async fn an_unexpired_token_is_tried_again_even_if_gotrue_refused_it(#[case] by_cookie: bool) {
     let (stage, _directory) = durable(Setup::new()).await;
     stage.fault(fails(503));
     let tokens = stage.sign_up();
@@ -186,7 +184,7 @@ async fn an_unreadable_entry_that_is_given_up_keeps_its_session_refused() {
 }
 
 #[tokio::test]
-async fn a_local_logout_waits_for_no_global_one_that_cannot_be_opened() {
+async fn a_local_logout_waits_for_no_global_one_that_cannot_be_decrypted() {
     let (mut stage, _directory) = durable(Setup::new()).await;
     stage.fault(fails(503));
     let tokens = stage.sign_up();
@@ -280,7 +278,7 @@ async fn a_refresh_token_that_is_too_long_to_be_gotrues_is_not_kept() {
 }
 
 #[tokio::test]
-async fn what_gotrue_vouched_for_by_a_refresh_is_pushed_out_by_no_old_token() {
+async fn no_old_token_displaces_credentials_that_gotrue_refreshed() {
     let (stage, _directory) = durable(Setup::new()).await;
     let owner = stage.sign_up();
     stage.pass(3700);

@@ -36,7 +36,7 @@ async fn a_global_logout_that_was_done_unheard_is_no_failure() {
 }
 
 #[tokio::test]
-async fn a_global_logout_whose_session_is_gone_by_other_means_is_told_as_a_failure() {
+async fn a_queued_global_logout_of_a_session_that_ended_otherwise_is_a_failure() {
     let (stage, _directory) = durable(Setup::new()).await;
     stage.fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1}));
     let tokens = stage.sign_up();
@@ -50,7 +50,7 @@ async fn a_global_logout_whose_session_is_gone_by_other_means_is_told_as_a_failu
 }
 
 #[tokio::test]
-async fn a_global_logout_that_waited_ends_what_was_refreshed_while_it_did() {
+async fn a_queued_global_logout_ends_sessions_that_were_refreshed_meanwhile() {
     let (stage, _directory) = durable(Setup::new()).await;
     stage.fault(fails(503));
     let tokens = stage.sign_up();
@@ -71,7 +71,7 @@ async fn a_global_logout_that_waited_ends_what_was_refreshed_while_it_did() {
 }
 
 #[tokio::test]
-async fn a_global_logout_that_could_not_be_done_refuses_nobody_who_signed_in_meanwhile() {
+async fn a_queued_global_logout_refuses_no_later_sign_in() {
     let (stage, _directory) = durable(Setup::new()).await;
     stage.fault(fails(500));
     let tokens = stage.sign_up();
@@ -89,7 +89,7 @@ async fn a_global_logout_that_could_not_be_done_refuses_nobody_who_signed_in_mea
 }
 
 #[tokio::test]
-async fn a_local_logout_does_first_what_its_session_has_in_the_queue() {
+async fn a_local_logout_does_the_queued_logouts_of_its_session_first() {
     for (scope, sibling_lives) in [("global", false), ("others", false)] {
         let (stage, _directory) = durable(Setup::new()).await;
         let tokens = stage.sign_up();
@@ -126,7 +126,7 @@ async fn the_widest_scope_of_a_session_is_asked_for_first() {
 }
 
 #[tokio::test]
-async fn a_queued_global_whose_session_a_local_logout_ended_meanwhile_is_told_as_a_failure() {
+async fn a_queued_global_whose_session_a_local_logout_ended_meanwhile_is_a_failure() {
     let (stage, _directory) = durable(Setup::new()).await;
     let tokens = stage.sign_up();
     let other = stage.sign_in_again(&tokens);

@@ -65,7 +65,7 @@ async fn while_gotrue_is_down_one_probes_and_all_others_wait() {
 }
 
 #[tokio::test]
-async fn a_gotrue_that_answers_somebody_is_asked_again_at_once() {
+async fn an_answer_of_gotrue_wakes_the_worker_at_once() {
     let (stage, _directory) = durable(Setup::new()).await;
     stage.fault(fails(503));
     let (tokens, other) = (stage.sign_up(), stage.sign_up());
@@ -127,7 +127,7 @@ async fn a_retry_after_for_one_holds_up_the_others_for_five_minutes_at_most() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_set_back_stops_nobody_who_comes_later() {
+async fn a_clock_that_is_set_back_delays_no_later_entry() {
     let (stage, _directory) = durable(Setup::new()).await;
     stage.fault(fails(500));
     let before = stage.sign_up();
@@ -168,7 +168,7 @@ async fn one_entrys_failure_puts_off_no_other() {
 }
 
 #[tokio::test]
-async fn who_asks_again_waits_once_and_for_each_scope() {
+async fn a_repeated_logout_is_queued_once_for_each_scope() {
     let (stage, _directory) = durable(Setup::new()).await;
     stage.fault(fails(503));
     let tokens = stage.sign_up();
@@ -186,7 +186,7 @@ async fn who_asks_again_waits_once_and_for_each_scope() {
 }
 
 #[tokio::test]
-async fn a_stop_lets_the_worker_end_what_it_has_begun() {
+async fn a_stop_lets_the_worker_finish_its_tries() {
     let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
     let directory = tempfile::tempdir().unwrap();
     let store = format!("file:{}", directory.path().join("store").display());

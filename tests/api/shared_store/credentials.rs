@@ -66,7 +66,7 @@ async fn tls_is_spoken_with_whom_the_system_trusts() {
 }
 
 #[tokio::test]
-async fn a_redis_that_cannot_be_used_is_told_at_the_start_without_a_secret() {
+async fn an_unusable_redis_is_an_error_at_the_start_without_a_secret() {
     let stage = stage().await;
     let (open, closed) = (RedisServer::start().await, RedisServer::with_password(PASSWORD).await);
     let ok: String =

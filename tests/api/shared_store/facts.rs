@@ -85,7 +85,7 @@ async fn global_is_queued(pair: &Pair, tokens: &Tokens) {
 }
 
 #[tokio::test]
-async fn a_gateway_that_was_restarted_does_first_what_is_queued_for_the_session() {
+async fn a_restarted_gateway_does_the_queued_logouts_of_a_session_first() {
     let pair = Pair::start().await;
     let tokens = pair.here.sign_up();
     let sibling = pair.here.sign_in_again(&tokens);

@@ -56,13 +56,13 @@ impl Outage {
     }
 }
 
-async fn nobody_is_let_in_on_a_guess(outage: Outage) {
+async fn no_token_is_accepted_on_a_guess(outage: Outage) {
     let mut pair = Pair::start().await;
     let [alive, before, during] = [(); 3].map(|()| pair.here.sign_up());
     pair.log_out_there(&before, "local").await;
     let refused = async || verify_here(&pair.here, &before).send().await.status == 401;
     eventually("the other has heard of it", refused).await;
-    pair.let_in_by_both(&alive).await;
+    pair.accepted_by_both(&alive).await;
 
     outage.begins(&pair);
     let since = Instant::now();
@@ -81,11 +81,12 @@ async fn nobody_is_let_in_on_a_guess(outage: Outage) {
     assert_error(&here.clone().send().await, 503, "NOT_READY", Some("store"));
     assert_not_ready(&pair.here.get("/readyz").send().await, "store");
 
-    pair.there.told("the revocation list cannot be followed");
+    pair.there
+        .told("the revocation list cannot be followed: the instance asks Redis about each token");
     outage.ends(&pair).await;
     let refused = async || here.clone().send().await.status == 401;
     eventually("what could not be written is", refused).await;
-    pair.let_in_by_both(&alive).await;
+    pair.accepted_by_both(&alive).await;
     for request in pair.both(&before).into_iter().chain(pair.both(&during)) {
         assert_revoked(&request.send().await);
     }
@@ -103,7 +104,7 @@ async fn nobody_is_let_in_on_a_guess(outage: Outage) {
     let log = there.ended();
     let said = |text: &str| log.lines.iter().any(|line| line["message"] == text);
     for text in [
-        "a logout is not safely on the revocation list",
+        "a logout is not safely on the revocation list: the store retries, and a restart before that would lose it",
         "the store did not answer whether a session was logged out: verify answers 503",
     ] {
         assert!(said(text), "{text}: {}", log.text);
@@ -111,22 +112,22 @@ async fn nobody_is_let_in_on_a_guess(outage: Outage) {
 }
 
 #[tokio::test]
-async fn nobody_is_let_in_on_a_guess_while_redis_is_killed() {
-    nobody_is_let_in_on_a_guess(Outage::Killed).await;
+async fn no_token_is_accepted_on_a_guess_while_redis_is_killed() {
+    no_token_is_accepted_on_a_guess(Outage::Killed).await;
 }
 
 #[tokio::test]
-async fn nobody_is_let_in_on_a_guess_while_redis_is_killed_and_loses_everything() {
-    nobody_is_let_in_on_a_guess(Outage::KilledAndEmptied).await;
+async fn no_token_is_accepted_on_a_guess_while_redis_is_killed_and_loses_its_data() {
+    no_token_is_accepted_on_a_guess(Outage::KilledAndEmptied).await;
 }
 
 #[tokio::test]
-async fn nobody_is_let_in_on_a_guess_while_redis_is_paused() {
-    nobody_is_let_in_on_a_guess(Outage::Paused).await;
+async fn no_token_is_accepted_on_a_guess_while_redis_is_paused() {
+    no_token_is_accepted_on_a_guess(Outage::Paused).await;
 }
 
 #[tokio::test]
-async fn what_failed_while_redis_was_killed_is_in_the_failure_log_once_it_is_back() {
+async fn failures_while_redis_was_killed_are_in_the_failure_log_once_it_is_back() {
     let pair = Pair::start().await;
     pair.here.fault(json!({"operation": "logout", "kind": "status", "status": 500}));
     pair.redis.kill();
@@ -170,7 +171,7 @@ async fn a_redis_that_takes_no_writes_tells_nothing() {
     let pair = Pair::start().await;
     let (alive, ended) = (pair.here.sign_up(), pair.here.sign_up());
     pair.log_out_there(&ended, "local").await;
-    pair.let_in_by_both(&alive).await;
+    pair.accepted_by_both(&alive).await;
     for (case, failing, well) in [
         ("deposed", ["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
         (
@@ -192,15 +193,15 @@ async fn a_redis_that_takes_no_writes_tells_nothing() {
             assert_revoked(&request.send().await);
         }
         assert_eq!(ask(well), "OK", "{case}");
-        pair.let_in_by_both(&alive).await;
+        pair.accepted_by_both(&alive).await;
     }
 }
 
 #[tokio::test]
-async fn a_full_redis_locks_nobody_out_and_hears_of_logouts() {
+async fn a_full_redis_answers_lookups_and_takes_revocations() {
     let pair = Pair::start().await;
     let [alive, here_first, there_first] = [(); 3].map(|()| pair.here.sign_up());
-    pair.let_in_by_both(&alive).await;
+    pair.accepted_by_both(&alive).await;
     let full: String = pair.redis.ask(&["CONFIG", "SET", "maxmemory", "1"]);
     assert_eq!(full, "OK");
     let since = Instant::now();
@@ -221,7 +222,7 @@ async fn a_full_redis_locks_nobody_out_and_hears_of_logouts() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_starts_before_redis_waits_for_it() {
+async fn a_gateway_that_starts_before_redis_keeps_connecting() {
     let pair = Pair::start().await;
     let tokens = pair.here.sign_up();
     pair.redis.kill();

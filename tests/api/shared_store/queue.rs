@@ -14,7 +14,7 @@ use crate::{
 const QUEUED: usize = 50;
 
 #[tokio::test]
-async fn what_two_gateways_work_off_is_sent_once() {
+async fn two_gateways_send_each_queued_logout_once() {
     let redis = RedisServer::start().await;
     let store = redis.url();
     let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;

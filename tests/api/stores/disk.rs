@@ -123,7 +123,7 @@ async fn a_full_disk_is_a_failed_logout_and_never_a_promise() {
 }
 
 /// A start that comes to nothing: what is told of it.
-fn told_at_start(mut command: Command, store: &str) -> String {
+fn error_at_start(mut command: Command, store: &str) -> String {
     command.arg("serve").env_clear().envs([
         ("SUPABASE_URL", "http://127.0.0.1:1"),
         ("GATEWAY_BIND", "127.0.0.1:0"),
@@ -145,7 +145,7 @@ async fn a_file_of_another_gateway_ends_the_second_and_not_the_first() {
     let (stage, directory) = (failing().await, tempfile::tempdir().unwrap());
     let store = address(&directory);
     let gateway = Serving::start(&stage, &environment(&store)).await;
-    let told = told_at_start(Command::new(BINARY), &store);
+    let told = error_at_start(Command::new(BINARY), &store);
     assert!(told.contains("held by another process"), "{told}");
     assert_eq!(log_out(&gateway, &stage.sign_up()).await.status, 202);
     gateway.ended();
@@ -157,17 +157,17 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[test]
-fn what_must_not_be_written_is_told_at_start() {
+fn a_file_that_cannot_be_written_is_an_error_at_the_start() {
     let directory = tempfile::tempdir().unwrap();
     set_mode(directory.path(), 0o555);
-    let told = told_at_start(unprivileged(), &address(&directory));
+    let told = error_at_start(unprivileged(), &address(&directory));
     assert!(told.contains("let this user read and write it and its directory"), "{told}");
     assert!(!directory.path().join("store").exists());
 
     set_mode(directory.path(), 0o755);
     fs::write(directory.path().join("store"), "").unwrap();
     set_mode(&directory.path().join("store"), 0o444);
-    let told = told_at_start(unprivileged(), &address(&directory));
+    let told = error_at_start(unprivileged(), &address(&directory));
     assert!(told.contains("let this user read and write it and its directory"), "{told}");
 }
 

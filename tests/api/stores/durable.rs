@@ -53,7 +53,7 @@ pub(super) async fn later_ends_and_cut_offs_survive(place: &Place) {
     }
 }
 
-pub(super) async fn what_was_forgotten_stays_forgotten(place: &Place) {
+pub(super) async fn purged_revocations_stay_purged(place: &Place) {
     let (store, now) = (place.open().await, now());
     let [early, late] = [session(now - 10), session(now - 10)];
     log_out(&*store, &early, Scope::Global, now).await;

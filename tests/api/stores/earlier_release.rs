@@ -107,7 +107,7 @@ async fn a_file_of_the_release_before_is_read_and_counted() {
 }
 
 #[tokio::test]
-async fn what_the_release_before_queued_in_redis_is_read_and_counted() {
+async fn entries_of_the_previous_release_in_redis_are_read_and_counted() {
     let server = RedisServer::start().await;
     let key = |name: &str| format!("logout-gateway:queue:2:{name}");
     let place = Place {

@@ -152,7 +152,7 @@ pub(super) async fn logouts_at_once_are_all_on_the_list(place: &Place) {
     }
 }
 
-pub(super) async fn what_no_token_can_match_is_forgotten_and_nothing_else(place: &Place) {
+pub(super) async fn only_expired_revocations_are_purged(place: &Place) {
     let (store, now) = (place.open().await, now());
     let [early, late] = [session(now - 10), session(now - 10)];
     log_out(&*store, &early, Scope::Global, now).await;

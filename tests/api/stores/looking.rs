@@ -17,7 +17,7 @@ async fn assert_seen(path: &Path, entries: &[QueueEntry], failures: usize) {
 }
 
 #[tokio::test]
-async fn a_file_is_looked_into_while_it_is_held_and_when_not() {
+async fn a_file_is_read_beside_a_gateway_and_without_one() {
     let (directory, path) = path();
     let store = open(&path).await.unwrap();
     let mut entries = Vec::new();
@@ -35,7 +35,7 @@ async fn a_file_is_looked_into_while_it_is_held_and_when_not() {
 }
 
 #[tokio::test]
-async fn a_look_at_what_is_no_store_is_told_and_creates_none() {
+async fn reading_a_file_that_is_no_store_fails_and_creates_none() {
     let (directory, path) = path();
     let text = directory.path().join("text");
     fs::write(&text, "no store at all\n".repeat(10_000)).unwrap();

@@ -68,7 +68,7 @@ async fn assert_all_there(path: &Path, ended: &Claims) {
 /// Asserts that the file cannot be opened, that one line says so with its path and these words, and
 /// that it is as before.
 #[track_caller]
-fn assert_told(opened: Result<Arc<dyn Store>, String>, path: &Path, words: &str) {
+fn assert_explained(opened: Result<Arc<dyn Store>, String>, path: &Path, words: &str) {
     let told = opened.expect_err(words);
     assert!(told.starts_with("GATEWAY_STORE: "), "{told}");
     assert!(told.contains(&path.display().to_string()), "{told}");
@@ -76,7 +76,7 @@ fn assert_told(opened: Result<Arc<dyn Store>, String>, path: &Path, words: &str)
 }
 
 #[tokio::test]
-async fn what_is_no_file_of_ours_is_told_and_left_alone() {
+async fn a_foreign_file_is_refused_and_left_unchanged() {
     let (directory, _path) = path();
     let at = |name: &str| directory.path().join(name);
     fs::create_dir(at("directory")).unwrap();
@@ -92,7 +92,7 @@ async fn what_is_no_file_of_ours_is_told_and_left_alone() {
         (at("zeros"), "no store of a gateway"),
     ] {
         let before = fs::read(&path).ok();
-        assert_told(open(&path).await, &path, words);
+        assert_explained(open(&path).await, &path, words);
         assert_eq!(fs::read(&path).ok(), before, "{}", path.display());
     }
 }
@@ -106,11 +106,11 @@ async fn an_empty_file_is_a_new_store() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_held_is_told_and_free_again_once_its_store_is_gone() {
+async fn an_open_file_is_refused_until_its_store_is_dropped() {
     let (_directory, path) = path();
     let ended = filled(&path).await;
     let held = open(&path).await.unwrap();
-    assert_told(open(&path).await, &path, "held by another process");
+    assert_explained(open(&path).await, &path, "held by another process");
     assert!(refuses(&*held, &ended, now()).await);
     drop(held);
     assert_all_there(&path, &ended).await;
@@ -144,7 +144,7 @@ fn by_another_release(path: &Path, change: impl FnOnce(&redb::WriteTransaction))
 }
 
 #[tokio::test]
-async fn what_a_later_release_wrote_is_told() {
+async fn a_record_of_a_later_release_is_no_damage() {
     type Change = fn(&redb::WriteTransaction);
     const SESSIONS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("sessions");
     const CUT_OFFS: TableDefinition<'_, (u128, u128), &[u8]> = TableDefinition::new("cut_offs");
@@ -170,7 +170,7 @@ async fn what_a_later_release_wrote_is_told() {
         by_another_release(&path, change);
         for _ in 0..2 {
             let told = open(&path).await.expect_err(what);
-            assert_told(Err(told), &path, "written by a later release");
+            assert_explained(Err(told), &path, "written by a later release");
         }
     }
 }
@@ -191,7 +191,7 @@ async fn what_is_not_as_this_release_writes_it_is_damaged() {
         let (_directory, path) = path();
         filled(&path).await;
         by_another_release(&path, change);
-        assert_told(open(&path).await, &path, "is damaged");
+        assert_explained(open(&path).await, &path, "is damaged");
     }
 }
 
@@ -203,7 +203,7 @@ async fn a_file_that_was_cut_off_is_damaged() {
     for part in 1..32 {
         let cut = directory.path().join("cut");
         fs::write(&cut, &whole[..whole.len() * part / 32]).unwrap();
-        assert_told(open(&cut).await, &cut, "is damaged");
+        assert_explained(open(&cut).await, &cut, "is damaged");
     }
 }
 
@@ -222,7 +222,7 @@ async fn a_damaged_file_is_refused_or_whole_and_never_a_panic() {
         file.write_all_at(&junk, at.try_into().unwrap()).unwrap();
         match open(&copy).await {
             Err(told) => {
-                assert_told(Err(told), &copy, "is damaged");
+                assert_explained(Err(told), &copy, "is damaged");
                 refused += 1;
             }
             Ok(store) => {

@@ -182,7 +182,7 @@ pub(super) fn assert_after(time: Timestamp, pause: Duration, then: Timestamp) {
     assert!((then + pause..=now() + pause).contains(&time), "{time}, {then} to {}", now());
 }
 
-pub(super) async fn what_is_queued_is_there_by_its_due_time(place: &Place) {
+pub(super) async fn an_entry_is_listed_by_its_due_time(place: &Place) {
     let queue = Queued::open(place).await;
     assert_eq!((queue.all().await, queue.len().await), (vec![], 0));
     let then = now();
@@ -265,7 +265,7 @@ pub(super) async fn a_lease_is_one_workers_until_it_ends(place: &Place) {
     assert_eq!(queue.all().await, [second]);
 }
 
-pub(super) async fn what_is_rescheduled_is_due_at_its_new_time(place: &Place) {
+pub(super) async fn a_rescheduled_entry_is_due_at_its_new_time(place: &Place) {
     let queue = Queued::open(place).await;
     let [put] = queue.put([NOW]).await;
     let mine = queue.lease_one(HOUR / 2).await;
@@ -286,7 +286,7 @@ pub(super) async fn what_is_rescheduled_is_due_at_its_new_time(place: &Place) {
     assert_eq!(queue.len().await, 1);
 }
 
-pub(super) async fn what_was_removed_stays_removed(place: &Place) {
+pub(super) async fn removed_entries_stay_removed(place: &Place) {
     let queue = Queued::open(place).await;
     let [mine, other] = queue.put([NOW, HOUR]).await;
     let mine = QueueEntry { due: queue.lease_one(HOUR).await.due, ..mine };

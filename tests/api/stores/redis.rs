@@ -81,12 +81,12 @@ impl Followed {
     /// Waits until a lookup asks nobody.
     async fn follows(&self, server: &RedisServer) {
         let unknown = session(now());
-        let asks_nobody = async || {
+        let sends_no_command = async || {
             let before = server.calls("zscore");
             assert_eq!(self.answers(&unknown).await, Ok(false));
             server.calls("zscore") == before
         };
-        eventually("the list is followed", asks_nobody).await;
+        eventually("the list is followed", sends_no_command).await;
     }
 }
 
@@ -97,7 +97,7 @@ impl Drop for Followed {
 }
 
 #[tokio::test]
-async fn what_could_not_be_written_is_written_once_redis_is_back_however_much_it_is() {
+async fn revocations_that_failed_are_written_once_redis_is_back_however_many() {
     let server = RedisServer::start().await;
     let (one, another) = (Followed::open(&server).await, Followed::open(&server).await);
     one.follows(&server).await;
@@ -130,7 +130,7 @@ async fn what_could_not_be_written_is_written_once_redis_is_back_however_much_it
 }
 
 #[tokio::test]
-async fn what_redis_refused_alone_is_written_once_it_takes_it() {
+async fn a_revocation_that_redis_refused_is_written_once_redis_takes_it() {
     let server = RedisServer::start().await;
     let (one, another) = (Followed::open(&server).await, Followed::open(&server).await);
     one.follows(&server).await;
@@ -147,7 +147,7 @@ async fn what_redis_refused_alone_is_written_once_it_takes_it() {
 }
 
 #[tokio::test]
-async fn a_redis_that_forgets_everything_is_told_again() {
+async fn a_redis_that_lost_its_data_gets_the_revocations_again() {
     let server = RedisServer::start().await;
     let (one, another) = (Followed::open(&server).await, Followed::open(&server).await);
     let [before, after] = [(); 2].map(|()| session(now() - 10));
@@ -165,7 +165,7 @@ async fn a_redis_that_forgets_everything_is_told_again() {
 }
 
 #[tokio::test]
-async fn a_redis_that_forgets_everything_is_told_again_though_nobody_logs_out_any_more() {
+async fn a_redis_that_lost_its_data_gets_the_revocations_again_without_another_logout() {
     let server = RedisServer::start().await;
     let (one, another) = (Followed::open(&server).await, Followed::open(&server).await);
     let ended = session(now() - 10);
@@ -211,7 +211,7 @@ async fn a_queue_is_listed_that_is_too_large_to_come_at_once() {
 }
 
 #[tokio::test]
-async fn what_no_token_can_match_leaves_redis_but_no_clock_alone_decides() {
+async fn a_revocation_leaves_redis_once_it_has_expired_by_both_clocks() {
     let server = RedisServer::start().await;
     let store = store::open(&address(&server)).await.unwrap();
     let (over, alive) = (session(now() - DAY - 10), session(now() - 10));

@@ -8,7 +8,7 @@ use crate::harness::{Browser, Form, RedisServer, Setup, Stage, claims_of, eventu
 
 /// Queues a logout and notes its failure; then asserts of all that the store holds that it tells whose
 /// session it was, and no secret.
-async fn assert_no_token_told(store: &str, holds_all: impl FnOnce(Stage) -> Vec<u8>) {
+async fn assert_contains_no_token(store: &str, holds_all: impl FnOnce(Stage) -> Vec<u8>) {
     let setup = Setup::new().flag("store", store).flag("admin-bind", "127.0.0.1:0");
     let stage = setup.start().await;
     stage.fault(json!({"operation": "logout", "kind": "status", "status": 500}));
@@ -34,7 +34,7 @@ async fn a_file_tells_no_token() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let store = format!("file:{}", path.display());
-    assert_no_token_told(&store, |stage| {
+    assert_contains_no_token(&store, |stage| {
         stage.stop_gateway();
         fs::read(path).unwrap()
     })
@@ -44,7 +44,7 @@ async fn a_file_tells_no_token() {
 #[tokio::test]
 async fn a_redis_tells_no_token() {
     let server = RedisServer::start().await;
-    assert_no_token_told(&server.url(), |_stage| {
+    assert_contains_no_token(&server.url(), |_stage| {
         let all = server.everything();
         for kind in ["entries", "failures", "sessions", "users", "changes"] {
             assert!(all.contains(kind), "{kind}: {all}");

@@ -34,7 +34,9 @@ pub(in crate::stores) async fn workers_at_once_never_get_the_same_entry(place: &
     assert_eq!(got.into_iter().collect::<HashSet<_>>(), ids(&put).into_iter().collect());
 }
 
-pub(in crate::stores) async fn of_two_who_reschedule_the_same_lease_one_succeeds(place: &Place) {
+pub(in crate::stores) async fn of_two_workers_that_reschedule_the_same_lease_one_succeeds(
+    place: &Place,
+) {
     let queue = Arc::new(Queued::open(place).await);
     for _ in 0..20 {
         let [put] = queue.put([NOW]).await;

@@ -201,7 +201,7 @@ pub(in crate::stores) async fn the_bytes_of_a_user_are_bounded(place: &Place) {
     assert_eq!(queue.enqueue_within(&again, NOW, &bounds).await, Ok(()));
 }
 
-pub(in crate::stores) async fn totals_are_those_of_what_is_there(place: &Place) {
+pub(in crate::stores) async fn totals_are_those_of_the_entries(place: &Place) {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);

@@ -80,7 +80,7 @@ pub(in crate::stores) async fn stale_credentials_push_out_no_proven_ones(place: 
     assert_eq!(names(&queue.all().await[0]), ["e", "c", "a"]);
 }
 
-pub(in crate::stores) async fn what_asks_again_leaves_due_time_attempts_and_age(place: &Place) {
+pub(in crate::stores) async fn another_request_leaves_due_time_attempts_and_age(place: &Place) {
     let (queue, session) = (Queued::open(place).await, Session::new());
     queue.enqueue(&session.asks("a", true), NOW).await;
     let mine = queue.lease_one(HOUR).await;
@@ -112,7 +112,9 @@ pub(in crate::stores) async fn stale_credentials_renew_nothing(place: &Place) {
     assert_eq!((names(&after).len(), after.renewed_at), (3, proven.renewed_at));
 }
 
-pub(in crate::stores) async fn what_got_credentials_while_leased_is_due_at_once(place: &Place) {
+pub(in crate::stores) async fn an_entry_that_got_credentials_while_leased_is_due_at_once(
+    place: &Place,
+) {
     let (queue, session) = (Queued::open(place).await, Session::new());
     queue.enqueue(&session.asks("a", true), NOW).await;
     let mine = queue.lease_one(HOUR).await;
@@ -138,7 +140,7 @@ pub(in crate::stores) async fn merging_takes_no_lease_away_and_loses_nothing(pla
     assert_eq!((leased.attempts, leased.reason.as_str(), leased.tried), (1, "other", true));
 }
 
-pub(in crate::stores) async fn what_got_credentials_is_not_removed_unseen(place: &Place) {
+pub(in crate::stores) async fn an_entry_with_new_credentials_is_not_removed(place: &Place) {
     let (queue, session) = (Queued::open(place).await, Session::new());
     queue.enqueue(&session.asks("a", true), NOW).await;
     let mine = queue.lease_one(HOUR).await;
@@ -156,7 +158,9 @@ pub(in crate::stores) async fn what_got_credentials_is_not_removed_unseen(place:
     assert_eq!(queue.len().await, 0);
 }
 
-pub(in crate::stores) async fn what_was_queued_anew_is_not_removed_for_the_former(place: &Place) {
+pub(in crate::stores) async fn an_entry_that_was_queued_again_is_not_removed_for_the_former(
+    place: &Place,
+) {
     let (queue, session) = (Queued::open(place).await, Session::new());
     queue.enqueue(&session.asks("a", true), NOW).await;
     let slow = queue.lease_one(MOMENT).await;

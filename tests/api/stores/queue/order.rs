@@ -30,7 +30,7 @@ async fn failing(queue: &Queued, count: usize) -> Vec<QueueEntry> {
     failing
 }
 
-pub(in crate::stores) async fn what_failed_last_comes_last(place: &Place) {
+pub(in crate::stores) async fn the_entry_that_failed_last_is_leased_last(place: &Place) {
     let queue = Queued::open(place).await;
     let mut expected = Vec::new();
     queue.put([NOW; 4]).await;
@@ -63,7 +63,9 @@ pub(in crate::stores) async fn hundreds_that_always_fail_hide_no_fresh_entry(pla
     assert_ne!(queue.lease(HOUR, 1).await[0].failed_at, NEVER);
 }
 
-pub(in crate::stores) async fn what_a_wrong_clock_made_due_in_years_is_due_now(place: &Place) {
+pub(in crate::stores) async fn an_entry_that_a_wrong_clock_made_due_in_years_is_due_now(
+    place: &Place,
+) {
     let queue = Queued::open(place).await;
     let years = HOUR * 24 * 365 * 10;
     let [first, second] = queue.put([years, NOW]).await;

@@ -44,7 +44,7 @@ async fn queue_of(server: &RedisServer) -> (Place, Queued) {
 }
 
 #[tokio::test]
-async fn what_the_first_release_queued_is_moved_once_and_merged() {
+async fn entries_of_the_first_release_are_moved_once_and_merged() {
     let server = RedisServer::start().await;
     let old = entries();
     for old in &old {
@@ -88,7 +88,7 @@ async fn newer_credentials_stand_before_those_of_the_first_release() {
 }
 
 #[tokio::test]
-async fn what_an_instance_of_the_first_release_holds_is_left_to_it_until_it_is_due() {
+async fn a_lease_of_the_first_release_stands_until_it_ends() {
     let server = RedisServer::start().await;
     let (_place, queue) = queue_of(&server).await;
     let old = |due| Old { due, ..Old::new(Uuid::new_v4(), Uuid::new_v4(), 0, "a") };
@@ -145,7 +145,7 @@ async fn instances_at_once_move_each_entry_once_and_none_comes_again() {
 }
 
 #[tokio::test]
-async fn what_another_instance_has_moved_and_done_is_not_queued_again() {
+async fn an_entry_that_another_instance_moved_and_did_is_not_queued_again() {
     const ENQUEUE: &str = include_str!("../../../../src/store/redis/enqueue.lua");
     let server = RedisServer::start().await;
     let (_place, queue) = queue_of(&server).await;
@@ -188,7 +188,7 @@ async fn a_full_redis_lets_the_entries_of_the_first_release_be_moved() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_or_moved_of_the_first_release_holds_up_no_other() {
+async fn unreadable_entries_of_the_first_release_block_no_others() {
     let server = RedisServer::start().await;
     let (_place, queue) = queue_of(&server).await;
     let [fresh] = queue.put([NOW]).await;

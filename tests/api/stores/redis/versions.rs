@@ -14,7 +14,7 @@ use super::{
 use crate::harness::{RedisServer, eventually};
 
 #[tokio::test]
-async fn where_a_newer_release_wrote_something_nobody_is_let_in() {
+async fn no_token_is_accepted_if_a_newer_release_wrote_a_record() {
     let (user, until) = (Uuid::new_v4().to_string(), (now() + DAY).to_string());
     let user_key = format!("logout-gateway:user:{user}");
     for (case, words) in [
