@@ -55,7 +55,7 @@ pub struct QueueArgs {
 #[derive(Subcommand)]
 enum Action {
     /// The postponed logouts, by the time of their next try.
-    RevocationList,
+    List,
     /// Ask GoTrue again at once.
     Retry(Which),
     /// Give up: the failure log keeps that they were dropped.
@@ -108,7 +108,7 @@ enum Trouble {
 pub fn queue(args: QueueArgs) -> ExitCode {
     let QueueArgs { store, action } = args;
     run(store, async |address| match action {
-        Action::RevocationList => {
+        Action::List => {
             let entries = store::look_into(&address).await?.entries;
             let entries = entries.ok_or(Trouble::NoQueue("memory"))?;
             print(entries.iter().map(QueuedLogout::from), &QUEUE_COLUMNS)
