@@ -25,7 +25,7 @@ type Version = (u32, u32);
 /// A part and what was found of it: good news or bad.
 type Finding = Result<String, String>;
 
-/// Checks and prints.
+/// Checks and prints. The exit status is 1 for a bad configuration, too.
 #[must_use]
 pub fn run(args: config::Args) -> ExitCode {
     let config = match Config::parse(args) {
