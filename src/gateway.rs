@@ -91,13 +91,11 @@ impl Gateway {
     /// [`StartError`]; then nothing is left running.
     pub fn start(config: Config, clock: Clock, pages: &Router) -> Result<Self, StartError> {
         let (address, sockets) =
-            server::bind(config.bind, config.threads.get()).map_err(|source| StartError::Bind {
-                variable: "GATEWAY_BIND",
-                address: config.bind,
-                source,
+            server::bind(config.server.bind, config.server.threads.get()).map_err(|source| {
+                StartError::Bind { variable: "GATEWAY_BIND", address: config.server.bind, source }
             })?;
         let admin =
-            match config.admin_bind {
+            match config.server.admin_bind {
                 None => None,
                 Some(address) => Some(server::bind(address, 1).map_err(|source| {
                     StartError::Bind { variable: "GATEWAY_ADMIN_BIND", address, source }
@@ -181,7 +179,7 @@ fn open(runtime: &Runtime, config: &Config) -> Result<Arc<dyn Store>, StartError
     let opened = thread::scope(|scope| {
         // Whoever starts a gateway may be on a runtime already, which must not wait for another.
         Builder::new()
-            .spawn_scoped(scope, || runtime.block_on(store::open(&config.store)))
+            .spawn_scoped(scope, || runtime.block_on(store::open(&config.store.address)))
             .map(ScopedJoinHandle::join)
     });
     let panicked = |_| CannotOpen("opening it panicked".to_owned());
@@ -222,9 +220,9 @@ pub fn first_app(
     failures: FailureLog,
 ) -> Result<AppState, StartError> {
     let seal = if store.queue().is_some() { Seal::new(&config.secrets)? } else { None };
-    let bounds = Bounds::new(config.queue_max_bytes, config.limits.header_bytes);
+    let bounds = Bounds::new(config.store.queue_max_bytes, config.limits.header_bytes);
     let metrics = Arc::new(Metrics::new());
-    let jwks = Arc::new(Jwks::new(config.upstream_timeout, metrics.clone()));
+    let jwks = Arc::new(Jwks::new(config.upstream.timeout, metrics.clone()));
     let verifier = Arc::new(Verifier::new(&config.supabase, jwks.clone()));
     let store: Arc<dyn Store> = Arc::new(InstrumentedStore::new(store, metrics.clone()));
     let stopping = CancellationToken::new();
@@ -243,7 +241,7 @@ pub fn first_app(
             store,
             queue: seal.map(|seal| Arc::new(RevocationQueue::new(seal, bounds))),
             clock,
-            max_token_lifetime: config.max_token_lifetime,
+            max_token_lifetime: config.store.max_token_lifetime,
             local_logouts: LocalLogouts::default(),
         },
         logouts: TaskTracker::new(),
@@ -266,7 +264,7 @@ async fn serve(listener: TcpListener, router: Router, app: Arc<AppState>) {
     let (config, stopping) = (&app.config, app.stopping.clone());
     let open =
         server::run(listener, router, &config.limits, app.connections.clone(), stopping).await;
-    let drained = timeout(config.drain_timeout, async {
+    let drained = timeout(config.server.drain_timeout, async {
         open.wait().await;
         app.logouts.close();
         app.logouts.wait().await;

@@ -64,14 +64,14 @@ async fn probe(config: &Config, clock: &Clock) -> bool {
     let reached = report("GoTrue", &reached.map(|(found, _)| found));
     let keys = key_set(config, &gotrue).await;
     let known = report("key set", &keys.as_ref().map(Keys::found).map_err(Clone::clone));
-    let store = store::survey(&config.store).await;
+    let store = store::survey(&config.store.address).await;
     let stored = report("store", &store.as_ref().map(|s| s.found.clone()).map_err(Clone::clone));
 
     let mut warnings = config.warnings();
     warnings.extend(config::unused_proxies());
     let weaknesses = store.into_iter().flat_map(|survey| survey.weaknesses);
-    warnings.extend(weaknesses.map(Warning::of_the_store));
-    warnings.extend(Warning::of_an_old_gotrue(version));
+    warnings.extend(weaknesses.map(Warning::store));
+    warnings.extend(Warning::old_gotrue(version));
     let has_keys = keys.ok().map(|keys| !keys.allowed.is_empty());
     warnings.extend(has_keys.and_then(|has_keys| config.supabase.secret_warning(has_keys)));
     for warning in warnings {
@@ -107,7 +107,7 @@ impl Keys {
 /// The key set's algorithms, if any token can be judged with them.
 async fn key_set(config: &Config, gotrue: &GoTrue) -> Result<Keys, String> {
     let supabase = &config.supabase;
-    let deadline = Instant::now() + config.upstream_timeout;
+    let deadline = Instant::now() + config.upstream.timeout;
     let body = gotrue.jwks(supabase.needs_no_keys(), deadline).await;
     let body = body.map_err(|refusal| refusal.to_string())?;
     let algorithms = jwks::algorithms(&body).map_err(|error| error.to_string())?;
@@ -139,11 +139,11 @@ async fn auth_service(
     clock: &Clock,
 ) -> Result<(String, Option<Version>), String> {
     let asked = |with_key| async move {
-        let answer = gotrue.health(with_key, Instant::now() + config.upstream_timeout).await;
+        let answer = gotrue.health(with_key, Instant::now() + config.upstream.timeout).await;
         answer.map_err(|refusal| format!("{refusal} at GOTRUE_URL"))
     };
     let anybody = asked(false).await?;
-    let (answer, api_key) = match (anybody.status, &config.supabase.api_key) {
+    let (answer, api_key) = match (anybody.status, config.supabase.api_key()) {
         (200, _) => (anybody, "no apikey needed"),
         (_, None) => (anybody, "without an apikey"),
         (_, Some(_)) => {

@@ -93,7 +93,7 @@ async fn demo(bind: SocketAddr) -> Result<(), DemoError> {
     mock.create_user(USER.email, USER.password);
 
     let config = settings::config(bind, mock.url())?;
-    let _log = telemetry::start(config.log_format, &config.log_filter, None);
+    let _log = telemetry::start(config.logs.format, &config.logs.filter, None);
     let page = Page { gotrue: mock.url(), cookie_name: &config.cookies.name, user: USER };
     let gateway = start(&config, &page.router()?)?;
     let banner = Banner {
@@ -117,8 +117,9 @@ async fn demo(bind: SocketAddr) -> Result<(), DemoError> {
 fn start(config: &Config, pages: &Router) -> Result<Gateway, StartError> {
     match Gateway::start(config.clone(), Clock::system(), pages) {
         Err(StartError::Bind { address, source, .. }) if is_taken(&source) => {
-            let bind = SocketAddr::new(address.ip(), 0);
-            Gateway::start(Config { bind, ..config.clone() }, Clock::system(), pages)
+            let mut config = config.clone();
+            config.server.bind = SocketAddr::new(address.ip(), 0);
+            Gateway::start(config, Clock::system(), pages)
         }
         result => result,
     }

@@ -41,15 +41,15 @@ pub fn run(args: config::Args) -> ExitCode {
             return ExitCode::from(USAGE_ERROR);
         }
     };
-    let exporter = match config.otlp_endpoint.as_ref().map(Exporter::new).transpose() {
+    let exporter = match config.logs.otlp_endpoint.as_ref().map(Exporter::new).transpose() {
         Ok(exporter) => exporter,
         Err(error) => {
             eprintln!("OTEL_EXPORTER_OTLP_ENDPOINT: cannot export traces: {error}");
             return ExitCode::FAILURE;
         }
     };
-    let telemetry = telemetry::start(config.log_format, &config.log_filter, exporter);
-    config.tell();
+    let telemetry = telemetry::start(config.logs.format, &config.logs.filter, exporter);
+    config.log_start();
     if let Err(cause) = core_dumps {
         tracing::warn!(
             %cause,

@@ -45,7 +45,7 @@ pub(super) async fn run(
 ) {
     let store = app.logout.store.clone();
     let fetch = || {
-        let deadline = Instant::now() + app.config.upstream_timeout;
+        let deadline = Instant::now() + app.config.upstream.timeout;
         app.logout.gotrue.jwks(app.verifier.takes_no_key_set_for_empty(), deadline)
     };
     let instrumented = async {
@@ -77,14 +77,14 @@ pub(super) async fn run(
 
 /// Works off the queue until the gateway has stopped, within `GATEWAY_DRAIN_TIMEOUT`.
 async fn work(app: &AppState) {
-    let (logout, patience) = (app.logout.clone(), app.config.upstream_timeout);
+    let (logout, patience) = (app.logout.clone(), app.config.upstream.timeout);
     let (failures, metrics) = (app.failures.clone(), app.metrics.clone());
     let Some(worker) = Worker::new(logout, failures, patience, metrics) else { return };
     tokio::select! {
         () = worker.run(app.stopping.clone()) => {}
         () = async {
             app.stopping.cancelled().await;
-            sleep(app.config.drain_timeout).await;
+            sleep(app.config.server.drain_timeout).await;
         } => {}
     }
 }

@@ -21,15 +21,12 @@ use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::config::Cookies;
+use crate::config::{CSRF_COOKIE, Cookies};
 
 /// The cookies of a request that a logout has to do with, in the order in which they came. All others
 /// are passed over at once: a request may carry thousands.
 #[derive(Debug)]
 pub struct RequestCookies<'r>(Vec<(Cow<'r, str>, Cow<'r, str>)>);
-
-/// The double-submit cookie, readable by scripts.
-pub const CSRF_COOKIE: &str = "sb-csrf-token";
 
 /// The tokens that a session cookie holds.
 #[derive(Clone, Debug)]

@@ -82,9 +82,9 @@ async fn serve_warns_of_a_secret_beside_signing_keys_once_it_has_the_key_set() {
     let environment = [("SUPABASE_JWT_SECRET", TEST_SECRET)];
     let mut serving = Serving::start(&stage, &environment).await;
     serving.told(
-        "set although the project publishes signing keys: an attacker who knows an old secret can still \
-         make tokens that verify accepts; remove it once the project signs with its keys and the last \
-         token of the secret has expired",
+        "set although the project publishes signing keys: an attacker who knows an old secret can make \
+         tokens that verify accepts; unset it once the project signs with its keys and the last token \
+         that was signed with the secret has expired",
     );
     let log = serving.ended();
     let of_it = warned(&log.lines).into_iter().filter(|name| *name == "SUPABASE_JWT_SECRET");
@@ -118,8 +118,8 @@ async fn serve_warns_once_of_an_old_gotrue_as_soon_as_it_answers() {
     stage.fault(json!({"operation": "health", "kind": "status", "status": 200, "body": old}));
     let mut serving = Serving::start_by(without_secret(), &stage, &[]).await;
     let line = serving.told(
-        "GoTrue there is 2.149, and before 2.150 it takes a second logout of one session for one of \
-         all sessions of its user: update it",
+        "GoTrue 2.149 is older than 2.150 and treats a second logout of one session as a logout of \
+         all sessions of its user: update GoTrue",
     );
     assert_eq!((&line["variable"], &line["level"]), (&json!("GOTRUE_URL"), &json!("WARN")));
     let log = serving.ended();

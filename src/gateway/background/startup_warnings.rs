@@ -30,13 +30,13 @@ pub(super) async fn warn(app: &AppState) {
 async fn warn_of_the_store(app: &AppState) {
     // The store itself logs that it does not answer.
     let startup_warnings = loop {
-        match store::weaknesses(&app.config.store).await {
+        match store::weaknesses(&app.config.store.address).await {
             Ok(startup_warnings) => break startup_warnings,
             Err(_) => sleep(RETRY_PAUSE).await,
         }
     };
     for weakness in startup_warnings {
-        Warning::of_the_store(weakness).log();
+        Warning::store(weakness).log();
     }
 }
 
@@ -44,13 +44,13 @@ async fn warn_of_the_store(app: &AppState) {
 /// fails is logged by itself.
 async fn warn_of_an_old_gotrue(app: &AppState) {
     let version = loop {
-        let deadline = Instant::now() + app.config.upstream_timeout;
+        let deadline = Instant::now() + app.config.upstream.timeout;
         match app.logout.gotrue.health(true, deadline).await {
             Ok(health) if !is_passing(health.status) => break health.version,
             _ => sleep(RETRY_PAUSE).await,
         }
     };
-    if let Some(warning) = Warning::of_an_old_gotrue(version) {
+    if let Some(warning) = Warning::old_gotrue(version) {
         warning.log();
     }
 }

@@ -17,7 +17,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    config::CsrfMode,
+    config::{CSRF_COOKIE, CsrfMode},
     csrf::{Binding, origin::is_cross_site},
     http::{
         authentication::{authenticate, introspect},
@@ -29,7 +29,7 @@ use crate::{
     session::{
         Carrier, Session,
         cookies::{
-            CSRF_COOKIE, RequestCookies,
+            RequestCookies,
             deletion::{Transport, csrf_cookie},
         },
         introspection::Introspection,
@@ -85,7 +85,7 @@ pub(in crate::http) async fn csrf(
     };
     let transport = Transport { https: call.client.is_https, cross_site: is_cross_site(&headers) };
     // A cookie that the app minted itself is the app's to set.
-    let the_apps_own = held.is_some() && app.config.csrf_mode == CsrfMode::DoubleSubmit;
+    let the_apps_own = held.is_some() && app.config.csrf.mode == CsrfMode::DoubleSubmit;
     let set_cookies =
         if the_apps_own { Vec::new() } else { csrf_cookie(&app.config.cookies, &token, transport) };
     let mut response = Json(Answer { data: Data { csrf_token: token } }).into_response();

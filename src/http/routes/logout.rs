@@ -25,7 +25,7 @@ use tracing::Instrument as _;
 
 use self::{audit::Line, contract::Contract, form::Fields, response::Reply};
 use crate::{
-    config::Scope,
+    config::{CSRF_COOKIE, Scope},
     csrf::submitted::SubmittedToken,
     http::{
         authentication::read_session,
@@ -36,8 +36,7 @@ use crate::{
     },
     logout::LogoutRequest,
     session::{
-        AuthenticationError, Carrier, Credential, Session, UnknownKey,
-        cookies::{CSRF_COOKIE, RequestCookies},
+        AuthenticationError, Carrier, Credential, Session, UnknownKey, cookies::RequestCookies,
         token::TokenError,
     },
 };
@@ -179,7 +178,7 @@ async fn logout(
 }
 
 async fn judge_and_end(reply: &Reply<'_>, scope: Scope, form: &Fields) -> Response {
-    let deadline = Instant::now() + reply.app.config.upstream_timeout;
+    let deadline = Instant::now() + reply.app.config.upstream.timeout;
     match authorised(reply, form).await {
         Ok(session) => {
             // The place is taken until the revocation has ended, even if the client hangs up.
@@ -228,7 +227,7 @@ async fn asked(
         in_order?;
         match (in_query, form.scope) {
             (Some(_), Some(_)) => Err(Error::UnsupportedScope),
-            (scope, in_form) => Ok(scope.or(in_form).unwrap_or(app.config.default_scope)),
+            (scope, in_form) => Ok(scope.or(in_form).unwrap_or(app.config.logout.default_scope)),
         }
     });
     (form, scope)

@@ -147,7 +147,7 @@ impl Reply<'_> {
     }
 
     fn face(&self, outcome: &Outcome, session: &Session) -> Face {
-        let already_ended = || match self.app.config.session_not_found {
+        let already_ended = || match self.app.config.logout.session_not_found {
             SessionNotFound::Success => None,
             SessionNotFound::Unauthorized => Some(Error::SessionNotFound),
         };
@@ -187,7 +187,7 @@ impl Reply<'_> {
         if plan.names_left > 0 {
             headers.insert(X_LOGOUT_COOKIES_LEFT, plan.names_left.into());
         }
-        if let Some(types) = &self.app.config.clear_site_data {
+        if let Some(types) = &self.app.config.logout.clear_site_data {
             headers.insert(CLEAR_SITE_DATA, types.clone());
         }
         deleted
