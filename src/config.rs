@@ -4,6 +4,7 @@
 //! No error contains a value, because it may be a secret.
 
 mod args;
+mod choice;
 mod cookies;
 mod csrf;
 mod define;

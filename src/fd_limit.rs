@@ -12,10 +12,10 @@ pub(crate) fn raise(limits: &Limits) -> Option<Warning> {
     let needed = (limits.connections + limits.in_flight + OTHERS) as u64;
     let allowed = rlimit::increase_nofile_limit(needed).unwrap_or_default();
     (allowed < needed).then(|| {
-        let weakness = format!(
+        let message = format!(
             "the process may open only {allowed} files and needs {needed} for that many connections: under load \
              it may fail to connect to GoTrue; raise the limit (ulimit -n, LimitNOFILE)"
         );
-        Warning::new("GATEWAY_MAX_CONNECTIONS", weakness)
+        Warning::new("GATEWAY_MAX_CONNECTIONS", message)
     })
 }

@@ -2,10 +2,7 @@
 
 use url::Url;
 
-use super::{
-    error::Rule,
-    rules::{Choice, host_name},
-};
+use super::{choice::Choice, error::Rule, rules::host_name};
 
 /// The cookie of the double-submitted CSRF token, which the gateway writes and scripts read.
 pub const CSRF_COOKIE: &str = "sb-csrf-token";

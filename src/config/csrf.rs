@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{error::Rule, rules::Choice};
+use super::{choice::Choice, error::Rule};
 
 /// How the gateway checks the CSRF token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
+    choice::Choice,
     logout::Scope,
     redirects::{Destination, Place},
-    rules::Choice,
     store::StoreAddress,
     supabase::Project,
 };

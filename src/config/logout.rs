@@ -2,10 +2,7 @@
 
 use axum::http::HeaderValue;
 
-use super::{
-    error::Rule,
-    rules::{Choice, optional_list},
-};
+use super::{choice::Choice, error::Rule, rules::optional_list};
 
 /// Which of the user's sessions a logout ends, in GoTrue's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

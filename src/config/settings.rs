@@ -12,6 +12,7 @@ use url::Url;
 
 use super::{
     args::{Args, Setting},
+    choice::choice,
     cookies::{self, CookieSecure},
     csrf::{self, CsrfMode},
     define::settings,
@@ -22,8 +23,8 @@ use super::{
     logs::{self, LogFormat},
     redirects::{self, Destination, Place},
     rules::{
-        base_url, choice, deadline, host_name, list, none_if_empty, optional, optional_list,
-        secret, whole_number,
+        base_url, deadline, host_name, list, none_if_empty, optional, optional_list, secret,
+        whole_number,
     },
     server,
     store::{self, StoreAddress},

@@ -4,11 +4,7 @@ use jsonwebtoken::Algorithm;
 use secrecy::SecretString;
 use url::Url;
 
-use super::{
-    Supabase,
-    error::Rule,
-    rules::{Choice, base_url},
-};
+use super::{Supabase, choice::Choice, error::Rule, rules::base_url};
 
 /// The algorithms that Supabase projects sign with.
 pub(super) const ALGORITHMS: [(&str, Algorithm); 4] = [

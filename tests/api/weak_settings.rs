@@ -1,5 +1,5 @@
-//! `serve` tells weak settings at its start, those of the store and of the key set as soon as it knows
-//! them. What `check` tells is in [`super::check`].
+//! The warnings of `serve` about weak settings: at its start, or as soon as the store, GoTrue and the key set
+//! answer. The warnings of `check` are in [`super::check`].
 
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
@@ -13,20 +13,20 @@ async fn stage(algorithm: Algorithm) -> Stage {
     Setup::new().algorithm(algorithm).at(Clock::system().unix_seconds()).start().await
 }
 
-/// The binary without `SUPABASE_JWT_SECRET`, whatever else its environment has.
+/// The binary without `SUPABASE_JWT_SECRET`.
 fn without_secret() -> Command {
     let mut command = Command::new("env");
     command.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);
     command
 }
 
-/// The variables that were warned of, in order.
+/// The variables of the warnings, in order.
 fn warned(lines: &[Value]) -> Vec<&str> {
     lines.iter().filter_map(|line| line["variable"].as_str()).collect()
 }
 
 #[tokio::test]
-async fn serve_warns_of_what_the_configuration_and_the_environment_show() {
+async fn serve_warns_about_the_configuration_and_the_environment() {
     let stage = stage(Algorithm::Es256).await;
     let environment = [
         ("GATEWAY_ADMIN_BIND", "0.0.0.0:0"),
@@ -58,7 +58,7 @@ async fn serve_warns_of_a_store_file_that_others_may_read() {
 }
 
 #[tokio::test]
-async fn serve_warns_of_a_redis_that_forgets() {
+async fn serve_warns_of_a_redis_that_may_lose_records() {
     let stage = stage(Algorithm::Es256).await;
     let policy = ["--maxmemory", "1gb", "--maxmemory-policy", "allkeys-lru"];
     let redis = RedisServer::with(&policy).await;
