@@ -1,13 +1,13 @@
-//! Core dumps: a file with all of the process's memory, its secrets and its users' tokens included.
+//! Core dumps. A dump holds the process's memory, with its secrets and the users' tokens.
 
 use std::io;
 
 use rlimit::Resource;
 
-/// Forbids them to this process for as long as it runs: the hard limit is lowered too.
+/// Sets the soft and the hard limit of core dumps to zero, so that the process can never write one.
 ///
 /// # Errors
-/// The system's reason.
-pub fn forbid() -> io::Result<()> {
+/// The error of the system call.
+pub(crate) fn forbid() -> io::Result<()> {
     Resource::CORE.set(0, 0)
 }

@@ -87,11 +87,11 @@ impl Csrf {
             hmac::Key::generate(hmac::HMAC_SHA256, &random)?
         };
         Ok(Self {
-            mode: config.csrf_mode,
+            mode: config.csrf.mode,
             current,
             previous: config.secrets.previous.as_ref().map(derived_key).transpose()?,
             random,
-            allowed_origins: AllowedOrigins::new(&config.allowed_origins),
+            allowed_origins: AllowedOrigins::new(&config.csrf.allowed_origins),
         })
     }
 

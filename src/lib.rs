@@ -8,23 +8,21 @@
 //! ```
 //!
 //! Only [`config`] reads the environment, only [`gotrue`] speaks to GoTrue, only [`clock`] asks the
-//! system for the time. [`demo`] serves a page to try the gateway on, beside the crate `gotrue_mock`.
+//! system for the time. [`cli`] has the commands of the binary.
 
-pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod core_dumps;
+mod core_dumps;
 pub mod csrf;
-pub mod demo;
+mod demo;
 pub mod failure_log;
-pub mod fd_limit;
+mod fd_limit;
 pub mod gateway;
 pub mod gotrue;
 pub mod http;
 pub mod key_derivation;
 pub mod logout;
-pub mod operator;
 pub mod outcome;
 pub mod queue;
 pub mod readiness;

@@ -1,10 +1,10 @@
-//! Whether the gateway can do its job, and since when a part of it is missing.
+//! Whether the gateway is ready, and since when a part of it is missing.
 //!
-//! 1. A part is missing since the first look that did not find it, or since the start if none ever did.
-//!    `readyz` looks, and the background does each second.
-//! 2. The log tells once that a part is missing, and once that it is back. At every start a key set is
-//!    fetched and the list of a shared store read: they are missed once that has failed.
-//! 3. The time is the [`Clock`]'s.
+//! 1. A part is missing since the first check that found it missing, or since the start if it was never there.
+//!    `readyz` checks, and the background thread checks every second.
+//! 2. The log has one line when a part goes missing, and one when it is back. Each start fetches a key set and reads
+//!    the list of a shared store: the log calls them missing only after a failure.
+//! 3. The time comes from the [`Clock`].
 
 use std::{
     mem,
@@ -26,13 +26,13 @@ use crate::{
 /// A part of the gateway that can be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// The project's key set was never fetched, or too long ago.
+    /// The project's key set was never fetched, or is too old.
     KeySet,
-    /// GoTrue does not answer, and only GoTrue can verify the token.
+    /// GoTrue does not answer, and the gateway cannot verify the token without it.
     AuthService,
-    /// The store with the revocation list does not answer.
+    /// The store does not answer.
     Store,
-    /// The process is about to end.
+    /// The gateway is stopping.
     ShuttingDown,
 }
 
@@ -49,10 +49,10 @@ impl Part {
     }
 }
 
-/// A part that is not there.
+/// A missing part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missing {
-    /// Which.
+    /// The part.
     pub part: Part,
     /// The first look that did not find it, in whole seconds.
     pub since: Timestamp,
@@ -66,7 +66,7 @@ impl Missing {
     }
 }
 
-/// Watches the parts, for all threads.
+/// Checks the parts, for all threads.
 #[derive(Debug)]
 pub struct Readiness {
     stopping: CancellationToken,
@@ -74,19 +74,19 @@ pub struct Readiness {
     verifier: Arc<Verifier>,
     jwks: Arc<Jwks>,
     clock: Clock,
-    watched: Mutex<[Watched; 3]>,
+    parts: Mutex<[PartState; 3]>,
 }
 
-/// What is known of one part.
+/// The result of the last check of one part.
 #[derive(Clone, Copy, Debug)]
-struct Watched {
+struct PartState {
     missing_since: Option<Timestamp>,
-    /// Whether the log has it.
-    told: bool,
+    /// Whether the log says that the part is missing.
+    is_logged: bool,
 }
 
 impl Readiness {
-    /// Nothing is there until somebody looks.
+    /// The store and the key set are missing until the first check.
     #[must_use]
     pub fn new(
         stopping: &CancellationToken,
@@ -95,53 +95,58 @@ impl Readiness {
         jwks: &Arc<Jwks>,
         clock: &Clock,
     ) -> Self {
-        let there = Watched { missing_since: None, told: false };
-        let unseen = Watched { missing_since: Some(clock.now_in_seconds()), told: false };
+        let present = PartState { missing_since: None, is_logged: false };
+        let missing_since = Some(clock.now_in_seconds());
+        let unchecked = PartState { missing_since, is_logged: false };
         Self {
             stopping: stopping.clone(),
             store: store.clone(),
             verifier: verifier.clone(),
             jwks: jwks.clone(),
             clock: clock.clone(),
-            watched: Mutex::new([there, unseen, unseen]),
+            parts: Mutex::new([present, unchecked, unchecked]),
         }
     }
 
-    /// The parts that are missing now, the one to be named first at the front.
-    pub fn look(&self) -> Vec<Missing> {
+    /// Checks every part, logs changes, and returns the missing parts, most important first.
+    pub fn check(&self) -> Vec<Missing> {
         let now = self.clock.now_in_seconds();
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        // Asked before the key set is: a fetch that ends in between is not taken for one that failed.
+        let mut states = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read this before the key set: a fetch that ends in between must not look like a failure.
         let fetched = self.jwks.has_finished_first_fetch();
         let parts = [
-            // Whoever stops it knows, and the log has a line of its own.
+            // The log has a line of its own for the stop.
             (Part::ShuttingDown, self.stopping.is_cancelled(), false),
             (Part::Store, !self.store.is_ready(), !self.store.is_loading()),
             (Part::KeySet, !self.verifier.ready(), fetched),
         ];
-        let looked =
-            watched.iter_mut().zip(parts).filter_map(|(watched, (part, missing, tell))| {
-                if missing { Some(watched.miss(part, now, tell)) } else { watched.find(part, now) }
-            });
-        looked.collect()
+        let mut missing_parts = Vec::new();
+        for (state, (part, is_missing, log)) in states.iter_mut().zip(parts) {
+            if is_missing {
+                missing_parts.push(state.set_missing(part, now, log));
+            } else {
+                state.set_ready(part, now);
+            }
+        }
+        missing_parts
     }
 }
 
-impl Watched {
-    fn miss(&mut self, part: Part, now: Timestamp, tell: bool) -> Missing {
+impl PartState {
+    fn set_missing(&mut self, part: Part, now: Timestamp, log: bool) -> Missing {
         let since = *self.missing_since.get_or_insert(now);
-        if tell && !mem::replace(&mut self.told, true) {
+        if log && !mem::replace(&mut self.is_logged, true) {
             tracing::warn!(part = part.reason().as_str(), %since, "not ready");
         }
         Missing { part, since }
     }
 
-    fn find(&mut self, part: Part, now: Timestamp) -> Option<Missing> {
-        let since = self.missing_since.take()?;
-        if mem::take(&mut self.told) {
+    fn set_ready(&mut self, part: Part, now: Timestamp) {
+        if let Some(since) = self.missing_since.take()
+            && mem::take(&mut self.is_logged)
+        {
             let missing_for = format_duration(Missing { part, since }.lasts(now));
             tracing::info!(part = part.reason().as_str(), %missing_for, "ready again");
         }
-        None
     }
 }

@@ -14,9 +14,9 @@ use std::{
 use axum::http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use logout_gateway::{
-    config::{CookieSecure, Cookies},
+    config::{CSRF_COOKIE, CookieSecure, Cookies},
     session::cookies::{
-        CSRF_COOKIE, RequestCookies, Stored,
+        RequestCookies, Stored,
         deletion::{Deletions, RequestSite, plan},
     },
 };

@@ -4,11 +4,9 @@ use std::{fs, io, net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::ValueEnum;
 use gotrue_mock::{Algorithm, Mock, Options, SigningKeys};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::net::TcpListener;
 
+use super::{USAGE_ERROR, signals::Signals};
 use crate::clock::Clock;
 
 /// A GoTrue for tests: everything in memory, faults on demand, no PostgreSQL.
@@ -90,7 +88,7 @@ pub fn run(args: Args) -> ExitCode {
     };
     if !options.signing_keys.has_key_for(options.algorithm) {
         eprintln!("error: --signing-keys: the file holds no key for --alg {}", options.algorithm);
-        return ExitCode::from(2);
+        return ExitCode::from(USAGE_ERROR);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime.and_then(|runtime| runtime.block_on(serve(bind, options))) {
@@ -103,19 +101,15 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 async fn serve(bind: SocketAddr, options: Options) -> io::Result<()> {
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut signals = Signals::new()?;
     let listener = TcpListener::bind(bind).await?;
     let clock = Clock::system();
     let mock = Mock::new(options, listener.local_addr()?, move || clock.now().into())
         .map_err(io::Error::other)?;
     eprintln!("listening on {}", mock.url());
-    let shutdown = async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
-    gotrue_mock::serve(listener, mock, shutdown).await;
+    gotrue_mock::serve(listener, mock, async {
+        signals.next().await;
+    })
+    .await;
     Ok(())
 }

@@ -1,67 +1,34 @@
-//! How the gateway can be watched.
+//! The rules for log lines.
 
-use std::{
-    ffi::OsString,
-    io::{IsTerminal, stderr},
-};
+use std::io::{IsTerminal as _, stderr};
 
-use clap::Args;
 use tracing_subscriber::EnvFilter;
-use url::Url;
 
-use super::{
-    error::{ConfigErrors, Noted, Rule},
-    rules::{base_url, one_of, unless_empty},
-};
+use super::{choice::Choice, error::Rule};
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
-    /// One JSON object a line.
+    /// A JSON object in each line.
     Json,
 }
 
-#[derive(Args)]
-#[command(next_help_heading = "Logs and traces")]
-pub(super) struct LogArgs {
-    /// How log lines look: `text` or `json`. Default: `text` on a terminal, else `json`
-    #[arg(long, env = "GATEWAY_LOG_FORMAT", value_name = "FORMAT")]
-    log_format: Option<OsString>,
-    /// What is logged: comma-separated levels (`error`, `warn`, `info`, `debug`, `trace`, `off`), also
-    /// by target (`audit=off`). Default: `info`
-    #[arg(long, env = "RUST_LOG", value_name = "FILTER")]
-    log_filter: Option<OsString>,
-    /// Where traces go by OTLP over HTTP, such as `http://localhost:4318`. Default: none are made
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
-    otlp_endpoint: Option<OsString>,
+impl Choice for LogFormat {
+    const CHOICES: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
 }
 
-pub(super) struct Logs {
-    pub(super) format: LogFormat,
-    pub(super) filter: String,
-    pub(super) otlp_endpoint: Option<Url>,
+pub(super) fn default_format() -> LogFormat {
+    if stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json }
 }
 
-impl Logs {
-    pub(super) fn read(args: LogArgs, faults: &mut ConfigErrors) -> Result<Self, Noted> {
-        let default = if stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
-        let formats = one_of(&[("text", LogFormat::Text), ("json", LogFormat::Json)]);
-        let format = faults.or("GATEWAY_LOG_FORMAT", args.log_format, default, formats);
-        let filter = faults.or("RUST_LOG", args.log_filter, "info".to_owned(), filter);
-        let endpoint = unless_empty(args.otlp_endpoint);
-        let endpoint = faults.optional("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint, base_url);
-        Ok(Self { format: format?, filter: filter?, otlp_endpoint: endpoint? })
-    }
-}
-
-/// A filter with every directive trimmed: `EnvFilter` takes a blank for a part of the target, and panics
-/// where the blank is not ASCII.
-fn filter(text: &str) -> Result<String, Rule> {
+/// A filter with every directive trimmed: `EnvFilter` takes white space for a part of the target, and panics if
+/// it is not ASCII.
+pub(super) fn filter(text: &str) -> Result<String, Rule> {
     let directives: Vec<_> = text.split(',').map(str::trim).filter(|one| !one.is_empty()).collect();
     let filter = directives.join(",");
-    // Its error may repeat the text.
+    // The error of `EnvFilter` may contain the text, so it is not returned.
     if filter.is_empty() || EnvFilter::builder().parse(&filter).is_err() {
         return Err("must be a log filter such as `info` or `warn,audit=info`".into());
     }
@@ -72,7 +39,7 @@ fn filter(text: &str) -> Result<String, Rule> {
 mod tests {
     use rstest::rstest;
 
-    use super::super::tests::{faults_of, parse};
+    use super::super::tests::{errors_of, parse};
 
     #[rstest]
     #[case("info", "info")]
@@ -80,7 +47,7 @@ mod tests {
     #[case("\u{3000}hyper=info", "hyper=info")]
     #[case("off", "off")]
     fn a_filter_is_trimmed(#[case] text: &str, #[case] filter: &str) {
-        assert_eq!(parse(&[("RUST_LOG", text)]).log_filter, filter);
+        assert_eq!(parse(&[("RUST_LOG", text)]).logs.filter, filter);
     }
 
     #[rstest]
@@ -90,11 +57,11 @@ mod tests {
     #[case("[span")]
     #[case("info,=")]
     fn a_bad_filter_is_refused(#[case] text: &str) {
-        assert_eq!(faults_of(&[("RUST_LOG", text)]).len(), 1);
+        assert_eq!(errors_of(&[("RUST_LOG", text)]).len(), 1);
     }
 
     #[test]
     fn an_empty_endpoint_is_none() {
-        assert_eq!(parse(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]).otlp_endpoint, None);
+        assert_eq!(parse(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]).logs.otlp_endpoint, None);
     }
 }

@@ -1,16 +1,12 @@
-//! Where a form's logout may send the browser afterwards.
+//! Redirects after the logout of a form: which URLs are allowed, and which one a form gets.
 
-use std::{ffi::OsString, fmt};
+use std::fmt;
 
-use clap::Args;
 use url::{Origin, Position, Url};
 
-use super::{
-    error::{ConfigErrors, Noted, Rule},
-    rules::{list_or_none, unrepaired},
-};
+use super::{Redirects, error::Rule, rules::parse_strictly};
 
-/// The parameter that tells a page why nobody was logged out.
+/// The query parameter that tells the page why the logout failed.
 const OUTCOME: &str = "logout";
 
 const DESTINATION: Rule = Rule::Borrowed(
@@ -23,73 +19,45 @@ const PLACES: Rule = Rule::Borrowed(
      `logout`, or origins as browsers write them followed by `/*`",
 );
 
-#[derive(Args)]
-#[command(next_help_heading = "Forms")]
-pub(super) struct RedirectArgs {
-    /// Where a form's `redirect_to` may lead besides paths of the own origin, comma-separated URLs, each
-    /// exact or an origin and `/*`: `https://app.example.com/bye,https://www.example.com/*`. Default: none
-    #[arg(long, env = "GATEWAY_REDIRECT_URLS", value_name = "URLS")]
-    redirect_urls: Option<OsString>,
-    /// Where a form's logout leads that names no such place: a path, or a URL. Default: `/`
-    #[arg(long, env = "GATEWAY_REDIRECT_DEFAULT", value_name = "URL")]
-    redirect_default: Option<OsString>,
-}
-
-/// Places, and which one is meant where none is named.
-#[derive(Clone, Debug)]
-pub struct Redirects {
-    allowed: Vec<Place>,
-    default: Destination,
-}
-
+/// An entry of `GATEWAY_REDIRECT_URLS`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
+pub enum Place {
+    /// This URL.
     Exactly(Url),
+    /// Every URL of this origin.
     Anywhere(Origin),
 }
 
-/// A place that a browser may be sent to.
+/// The target of a redirect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
     url: Url,
-    /// A path of the origin that the browser is at; the URL's own is made up.
+    /// The target is a path of the browser's current origin, and the URL's origin is a placeholder.
     own: bool,
 }
 
 impl Redirects {
-    pub(super) fn read(args: RedirectArgs, faults: &mut ConfigErrors) -> Result<Self, Noted> {
-        let urls = list_or_none(place);
-        let allowed = faults.or("GATEWAY_REDIRECT_URLS", args.redirect_urls, Vec::new(), urls);
-        let default = args.redirect_default;
-        let default = faults.optional("GATEWAY_REDIRECT_DEFAULT", default, |text| {
-            path(text).or_else(|| absolute(text)).filter(Destination::is_one).ok_or(DESTINATION)
-        });
-        let home = || path("/").ok_or_else(|| faults.note("GATEWAY_REDIRECT_DEFAULT", DESTINATION));
-        Ok(Self { allowed: allowed?, default: default?.map_or_else(home, Ok)? })
-    }
-
-    /// The place that is asked for, if a browser may be sent there; else the default.
+    /// The requested URL if it is allowed, else the default.
     #[must_use]
-    pub fn destination(&self, asked: Option<&str>) -> Destination {
+    pub fn destination(&self, requested: Option<&str>) -> Destination {
         let allowed = |destination: &Destination| {
             self.allowed.iter().any(|place| match place {
                 Place::Exactly(url) => *url == destination.url,
                 Place::Anywhere(origin) => *origin == destination.url.origin(),
             })
         };
-        let asked = asked.and_then(|text| path(text).or_else(|| absolute(text).filter(allowed)));
-        asked.unwrap_or_else(|| self.default.clone())
+        let requested =
+            requested.and_then(|text| path(text).or_else(|| absolute(text).filter(allowed)));
+        requested.unwrap_or_else(|| self.default.clone())
     }
 }
 
-/// The default, and what else is allowed.
-impl fmt::Display for Redirects {
+impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.default.location())?;
-        self.allowed.iter().try_for_each(|place| match place {
-            Place::Exactly(url) => write!(f, ",{url}"),
-            Place::Anywhere(origin) => write!(f, ",{}/*", origin.ascii_serialization()),
-        })
+        match self {
+            Self::Exactly(url) => write!(f, "{url}"),
+            Self::Anywhere(origin) => write!(f, "{}/*", origin.ascii_serialization()),
+        }
     }
 }
 
@@ -99,7 +67,8 @@ impl Destination {
         (destination.location().len() <= LONGEST).then_some(destination)
     }
 
-    /// With `outcome` in its query. What somebody else put there is no outcome of this logout.
+    /// Adds the parameter `logout` with the outcome to the query. A parameter of that name that the URL already has
+    /// is removed, because it says nothing about this logout.
     #[must_use]
     pub fn with_outcome(&self, outcome: Option<&str>) -> Self {
         let mut url = self.url.clone();
@@ -113,29 +82,35 @@ impl Destination {
         Self { url, own: self.own }
     }
 
-    /// Whether an operator who wrote it meant one place, and will get it as it is.
-    fn is_one(&self) -> bool {
+    /// Whether the setting names a single URL that is used unchanged: a wildcard, a separator of lists or a parameter
+    /// `logout` shows that the operator expects something else.
+    fn is_single(&self) -> bool {
         let mut pairs = self.url.query().unwrap_or_default().split('&');
         !self.location().contains(['*', ',', ';']) && !pairs.any(is_outcome)
     }
 
-    /// As the header `Location` has it.
+    /// The value of the header `Location`.
     #[must_use]
     pub fn location(&self) -> &str {
         if self.own { &self.url[Position::BeforePath..] } else { self.url.as_str() }
     }
 }
 
+/// The default: a path or one URL.
+pub(super) fn default_destination(text: &str) -> Result<Destination, Rule> {
+    path(text).or_else(|| absolute(text)).filter(Destination::is_single).ok_or(DESTINATION)
+}
+
 fn is_outcome(pair: &str) -> bool {
     form_urlencoded::parse(pair.as_bytes()).any(|(name, _)| name == OUTCOME)
 }
 
-/// A path of the own origin, as a browser reads it.
+/// A path of the browser's current origin.
 ///
-/// It is written as the URL standard writes it, in ASCII, and nothing that a browser or a proxy could
-/// take for the beginning of a host: no `//`, no backslash, no `@`, no control character, and none of
-/// these percent-encoded.
-fn path(text: &str) -> Option<Destination> {
+/// It must be in the form of the URL standard, in ASCII, and must not contain anything that a browser or a proxy
+/// could read as the beginning of a host: `//`, a backslash, `@`, a control character, or one of these
+/// percent-encoded.
+pub(super) fn path(text: &str) -> Option<Destination> {
     if !text.starts_with('/') || text.starts_with("//") {
         return None;
     }
@@ -146,7 +121,7 @@ fn path(text: &str) -> Option<Destination> {
     let plain = !path.contains("//")
         && !path.contains('@')
         && !hidden.iter().any(|octet| lower.contains(octet));
-    let same = url.origin() == made_up()?.origin();
+    let same = url.origin() == placeholder_origin()?.origin();
     if plain && same { Destination::new(url, true) } else { None }
 }
 
@@ -157,11 +132,11 @@ fn absolute(text: &str) -> Option<Destination> {
     if credentials { None } else { Destination::new(url, false) }
 }
 
-fn place(text: &str) -> Result<Place, Rule> {
+pub(super) fn place(text: &str) -> Result<Place, Rule> {
     let anywhere = text.strip_suffix("/*");
     let text = anywhere.unwrap_or(text);
-    // A wildcard is a host like any other to the URL standard.
-    let Destination { url, .. } = absolute(text).filter(Destination::is_one).ok_or(PLACES)?;
+    // The URL standard accepts a wildcard as a host name.
+    let Destination { url, .. } = absolute(text).filter(Destination::is_single).ok_or(PLACES)?;
     match anywhere {
         None => Ok(Place::Exactly(url)),
         Some(_) if text == url.origin().ascii_serialization() => Ok(Place::Anywhere(url.origin())),
@@ -169,16 +144,16 @@ fn place(text: &str) -> Result<Place, Rule> {
     }
 }
 
-/// Beside the deletions of cookies a proxy's buffer has no room for more.
+/// The longest `Location`, in octets: a proxy's header buffer must also hold the deletions of cookies.
 const LONGEST: usize = 512;
 
 fn strict(text: &str) -> Option<Url> {
     let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
-    unrepaired(text, Some(&made_up()?)).filter(|_| printable)
+    parse_strictly(text, Some(&placeholder_origin()?)).filter(|_| printable)
 }
 
-/// An origin that nobody has (RFC 2606, section 2).
-fn made_up() -> Option<Url> {
+/// An origin that cannot exist (RFC 2606, section 2).
+fn placeholder_origin() -> Option<Url> {
     Url::parse("https://own.invalid").ok()
 }
 
@@ -186,7 +161,7 @@ fn made_up() -> Option<Url> {
 mod tests {
     use rstest::rstest;
 
-    use super::super::tests::{faults_of, parse};
+    use super::super::tests::{errors_of, parse};
 
     #[rstest]
     #[case("/")]
@@ -219,15 +194,15 @@ mod tests {
     #[case("GATEWAY_REDIRECT_URLS", "https://user@www.example.com/*")]
     #[case("GATEWAY_REDIRECT_URLS", "myapp://bye")]
     #[case("GATEWAY_REDIRECT_URLS", "https://a.example/bye,,")]
-    fn a_place_that_is_none_is_refused(#[case] variable: &str, #[case] text: &str) {
-        let faults = faults_of(&[(variable, text)]);
-        assert!(faults.len() == 1 && faults[0].starts_with(variable), "{faults:?}");
+    fn an_invalid_place_is_refused(#[case] variable: &str, #[case] text: &str) {
+        let errors = errors_of(&[(variable, text)]);
+        assert!(errors.len() == 1 && errors[0].starts_with(variable), "{errors:?}");
     }
 
     #[rstest]
     #[case::default(&[])]
     #[case::empty(&[("GATEWAY_REDIRECT_URLS", "")])]
-    fn without_a_list_it_leads_home(#[case] given: &[(&str, &str)]) {
+    fn without_a_list_it_redirects_to_the_default(#[case] given: &[(&str, &str)]) {
         let redirects = parse(given).redirects;
         assert_eq!(redirects.destination(Some("https://a.example/")).location(), "/");
     }

@@ -1,43 +1,39 @@
-//! The rules that several variables share: each takes the text and answers the value, or the rule it
+//! The rules that several settings share. A rule takes the text and returns the value, or the rule that the text
 //! breaks.
 
-use std::{cell::Cell, ffi::OsString, ops::RangeInclusive, time::Duration};
+use std::{cell::Cell, ops::RangeInclusive, time::Duration};
 
 use secrecy::SecretString;
 use url::Url;
 
 use super::error::Rule;
 
-/// The longest of the gateway's own deadlines.
+/// The longest time limit of the gateway.
 pub(super) const AN_HOUR: Duration = Duration::from_hours(1);
 
-/// The least of a duration that may not be zero.
+pub(super) const A_DAY: Duration = Duration::from_hours(24);
+
+/// The shortest duration that is not zero.
 pub(super) const MORE_THAN_ZERO: Duration = Duration::from_nanos(1);
 
-/// The rule of a deadline that must leave some time.
-pub(super) const DEADLINE: &str =
-    "must be a duration such as `5s` or `500ms`, more than zero and at most one hour";
-
-/// Compose files pass on a variable that is not set as an empty one.
-pub(super) fn unless_empty(raw: Option<OsString>) -> Option<OsString> {
-    raw.filter(|raw| !raw.is_empty())
+/// A value that may be absent.
+pub(super) fn optional<T>(
+    rule: impl Fn(&str) -> Result<T, Rule>,
+) -> impl Fn(&str) -> Result<Option<T>, Rule> {
+    move |text| rule(text).map(Some)
 }
 
-/// One of a few words, exactly as written here.
-pub(super) fn one_of<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&str) -> Result<T, Rule> {
-    move |text| {
-        let chosen = choices.iter().find(|(word, _)| *word == text).map(|&(_, value)| value);
-        chosen.ok_or_else(|| {
-            let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
-            format!("must be {}", words.join(" or ")).into()
-        })
-    }
+/// A value that may be absent or empty: Compose files pass a variable that is not set as an empty one.
+pub(super) fn none_if_empty<T>(
+    rule: impl Fn(&str) -> Result<T, Rule>,
+) -> impl Fn(&str) -> Result<Option<T>, Rule> {
+    move |text| if text.is_empty() { Ok(None) } else { rule(text).map(Some) }
 }
 
 /// A whole number in plain digits.
 pub(super) fn whole_number(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<usize, Rule> {
     move |text| {
-        // `parse` alone would take a sign too.
+        // `parse` alone accepts a sign.
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
         let number = text.parse().ok().filter(|number| digits && range.contains(number));
         number.ok_or_else(|| {
@@ -46,7 +42,13 @@ pub(super) fn whole_number(range: RangeInclusive<usize>) -> impl Fn(&str) -> Res
     }
 }
 
-/// A duration in humantime's words: `500ms`, `5s`, `1h 30m`, `7d`.
+/// A time limit: more than zero, at most an hour.
+pub(super) fn deadline(text: &str) -> Result<Duration, Rule> {
+    let rule = "must be a duration such as `5s` or `500ms`, more than zero and at most one hour";
+    duration(MORE_THAN_ZERO..=AN_HOUR, rule)(text)
+}
+
+/// A duration in humantime's format: `500ms`, `5s`, `1h 30m`, `7d`.
 pub(super) fn duration(
     range: RangeInclusive<Duration>,
     rule: &'static str,
@@ -83,7 +85,7 @@ pub(super) fn byte_size(
     }
 }
 
-/// A secret long enough for HMAC-SHA256: a shorter key is the weaker one (RFC 2104, section 3).
+/// A secret of 32 bytes or more: a shorter key weakens HMAC-SHA256 (RFC 2104, section 3).
 pub(super) fn secret(text: &str) -> Result<SecretString, Rule> {
     if text.len() < 32 {
         return Err("must be 32 bytes or more".into());
@@ -91,7 +93,7 @@ pub(super) fn secret(text: &str) -> Result<SecretString, Rule> {
     Ok(SecretString::from(text))
 }
 
-/// A list separated by commas that has at least one entry; an entry given twice counts once.
+/// A comma-separated list of one entry or more, without duplicates.
 pub(super) fn list<T: PartialEq>(
     entry: impl Fn(&str) -> Result<T, Rule>,
 ) -> impl Fn(&str) -> Result<Vec<T>, Rule> {
@@ -110,8 +112,8 @@ pub(super) fn list<T: PartialEq>(
     }
 }
 
-/// A list like [`list`]'s that may have no entries: an empty value means none.
-pub(super) fn list_or_none<T: PartialEq>(
+/// A comma-separated list without duplicates, which is empty for an empty value.
+pub(super) fn optional_list<T: PartialEq>(
     entry: impl Fn(&str) -> Result<T, Rule>,
 ) -> impl Fn(&str) -> Result<Vec<T>, Rule> {
     let entries = list(entry);
@@ -138,22 +140,22 @@ pub(super) fn host_name(name: &str) -> Result<String, Rule> {
     Ok(name.to_ascii_lowercase())
 }
 
-/// A URL that needs no repair, relative to `base` if there is one: what the URL standard only repairs
-/// (`http:host`, backslashes, blanks around it), another reader takes for something else.
-pub(super) fn unrepaired(text: &str, base: Option<&Url>) -> Option<Url> {
-    let repaired = Cell::new(false);
-    let note_repair = |_| repaired.set(true);
-    let options = Url::options().base_url(base).syntax_violation_callback(Some(&note_repair));
-    options.parse(text).ok().filter(|_| !repaired.get())
+/// A URL, relative to `base` if there is one, without the syntax errors that the URL standard only repairs
+/// (`http:host`, backslashes, blanks around it): other programs read such a URL differently.
+pub(super) fn parse_strictly(text: &str, base: Option<&Url>) -> Option<Url> {
+    let violated = Cell::new(false);
+    let on_violation = |_| violated.set(true);
+    let options = Url::options().base_url(base).syntax_violation_callback(Some(&on_violation));
+    options.parse(text).ok().filter(|_| !violated.get())
 }
 
-/// An absolute http or https URL that other paths can be joined to; trailing slashes are dropped. Its text
-/// is compared with the `iss` of tokens, so it must mean what it says.
+/// An absolute http or https URL to which paths are appended; trailing slashes are removed. Its text is compared
+/// with the `iss` of tokens, so no part of it may be repaired.
 pub(super) fn base_url(text: &str) -> Result<Url, Rule> {
     const RULE: Rule = Rule::Borrowed(
         "must be an absolute http or https URL without credentials, query or fragment",
     );
-    let mut url = unrepaired(text, None).ok_or(RULE)?;
+    let mut url = parse_strictly(text, None).ok_or(RULE)?;
     let http = matches!(url.scheme(), "http" | "https");
     let credentials = !url.username().is_empty() || url.password().is_some();
     let suffixed = url.query().is_some() || url.fragment().is_some();
@@ -214,13 +216,13 @@ mod tests {
     #[case(",")]
     #[case("a, ")]
     fn an_empty_entry_is_refused(#[case] text: &str) {
-        assert!(list_or_none(|entry| Ok(entry.to_owned()))(text).is_err());
+        assert!(optional_list(|entry| Ok(entry.to_owned()))(text).is_err());
     }
 
     #[test]
     fn only_an_optional_list_may_be_empty() {
         let entry = |entry: &str| Ok(entry.to_owned());
-        assert_eq!(list_or_none(entry)(" "), Ok(vec![]));
+        assert_eq!(optional_list(entry)(" "), Ok(vec![]));
         assert!(list(entry)("").is_err());
     }
 
@@ -252,7 +254,7 @@ mod tests {
         #[case] text: &str,
         #[case] expected: Option<Duration>,
     ) {
-        assert_eq!(duration(MORE_THAN_ZERO..=AN_HOUR, DEADLINE)(text).ok(), expected);
+        assert_eq!(deadline(text).ok(), expected);
     }
 
     #[rstest]

@@ -1,14 +1,22 @@
-//! Where ended sessions, postponed revocations and failed logouts are kept.
+//! The rules for the store.
 
-use std::{borrow::Cow, path::PathBuf};
+use std::{borrow::Cow, fmt, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 use url::Url;
 
+use super::{
+    error::Rule,
+    rules::{A_DAY, GIBIBYTE, MEBIBYTE, MORE_THAN_ZERO, byte_size, duration},
+};
+
+pub(super) const DEFAULT_QUEUE_SIZE: u64 = 256 * MEBIBYTE;
+pub(super) const DEFAULT_TOKEN_LIFETIME: Duration = Duration::from_hours(7 * 24);
+
 /// `GATEWAY_STORE`.
 #[derive(Clone, Debug)]
 pub enum StoreAddress {
-    /// `memory`: nothing survives a restart.
+    /// `memory`: everything is lost at a restart.
     Memory,
     /// `file:<path>`: durable, one process.
     File(PathBuf),
@@ -17,10 +25,10 @@ pub enum StoreAddress {
 }
 
 impl StoreAddress {
-    /// Reads an address.
+    /// Parses an address.
     ///
     /// # Errors
-    /// The rule that it breaks.
+    /// The rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
         if text == "memory" {
             return Ok(Self::Memory);
@@ -32,7 +40,7 @@ impl StoreAddress {
         }
     }
 
-    /// Whether what is queued there survives a restart.
+    /// Whether the store has a queue, which survives a restart.
     #[must_use]
     pub fn is_durable(&self) -> bool {
         !matches!(self, Self::Memory)
@@ -44,13 +52,32 @@ impl StoreAddress {
 pub struct RedisAddress {
     /// Scheme, credentials, host, port and database number, as the Redis library reads them.
     pub url: SecretString,
-    /// What every key begins with.
+    /// The prefix of every key.
     pub prefix: String,
+}
+
+/// The store without the address of a Redis, which may contain a password.
+impl fmt::Display for StoreAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Redis(address) => write!(f, "redis, prefix {}", address.prefix),
+        }
+    }
+}
+
+pub(super) fn queue_size(text: &str) -> Result<u64, Rule> {
+    byte_size(MEBIBYTE..=64 * GIBIBYTE, "must be from `1MiB` to `64GiB`")(text)
+}
+
+pub(super) fn token_lifetime(text: &str) -> Result<Duration, Rule> {
+    let rule = "must be a duration such as `7d` or `1h`, more than zero and at most 366 days";
+    duration(MORE_THAN_ZERO..=366 * A_DAY, rule)(text)
 }
 
 const DEFAULT_PREFIX: &str = "logout-gateway:";
 
-/// What a store's address must be.
 const RULE: &str = "must be `memory`, `file:<path>`, or `redis://` or `rediss://` with host, and \
                     optionally user, password, port, `/<database>` and `?prefix=<prefix>`";
 

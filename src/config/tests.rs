@@ -1,4 +1,4 @@
-//! Parsing without the test process's own environment, and what holds for every variable.
+//! Parses settings without the test process's environment, and checks rules that every setting keeps.
 
 use std::ffi::OsString;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{Args, Config, ConfigErrors};
 
-/// The command that has every flag, deaf to the environment.
+/// A command with every flag that ignores the environment.
 fn command() -> Command {
     Args::augment_args(Command::new("gateway")).mut_args(|arg| arg.env(None::<&str>))
 }
@@ -36,15 +36,15 @@ pub(super) fn parse_with(given: &[(&str, &str)]) -> Result<Config, ConfigErrors>
     Config::parse(Args::from_arg_matches(&matches).unwrap())
 }
 
-/// The same, of variables that have no fault.
+/// The configuration of these variables, which have no error.
 pub(crate) fn parse(given: &[(&str, &str)]) -> Config {
     parse_with(given).unwrap()
 }
 
-/// The same, of variables that may have faults: their lines.
-pub(super) fn faults_of(given: &[(&str, &str)]) -> Vec<String> {
-    let faults = parse_with(given).err().unwrap_or_default().to_string();
-    faults.lines().map(str::to_owned).collect()
+/// The errors of these variables, a line each.
+pub(super) fn errors_of(given: &[(&str, &str)]) -> Vec<String> {
+    let errors = parse_with(given).err().unwrap_or_default().to_string();
+    errors.lines().map(str::to_owned).collect()
 }
 
 #[test]
@@ -60,8 +60,8 @@ fn a_flag_is_named_after_its_variable_and_hides_its_value() {
         assert_eq!(arg.get_long(), Some(flag.as_str()));
         assert!(arg.is_hide_env_values_set(), "{variable}");
         let help = arg.get_help().unwrap().to_string();
-        let told = ["Default: ", "Required", "No default"];
-        assert!(told.iter().any(|word| help.contains(word)), "{variable}: {help}");
+        let endings = ["Default: ", "Required", "No default"];
+        assert!(endings.iter().any(|word| help.contains(word)), "{variable}: {help}");
     }
 }
 
@@ -69,16 +69,16 @@ fn a_flag_is_named_after_its_variable_and_hides_its_value() {
 fn a_flag_takes_any_value_as_the_next_word() {
     let words = ["gateway", "--supabase-url", "https://abc.supabase.co", "--secret", "--hyphens"];
     let matches = command().try_get_matches_from(words).unwrap();
-    let faults = Config::parse(Args::from_arg_matches(&matches).unwrap()).unwrap_err();
-    assert_eq!(faults.to_string(), "GATEWAY_SECRET: must be 32 bytes or more");
+    let errors = Config::parse(Args::from_arg_matches(&matches).unwrap()).unwrap_err();
+    assert_eq!(errors.to_string(), "GATEWAY_SECRET: must be 32 bytes or more");
 }
 
 #[test]
-fn the_defaults_are_those_of_the_contract() {
+fn the_deerrors_are_those_of_the_contract() {
     let config = parse(&[]);
-    assert_eq!(config.max_token_lifetime.as_secs(), 7 * 86_400);
-    assert_eq!(config.upstream_timeout.as_secs(), 5);
-    assert_eq!(config.drain_timeout.as_secs(), 10);
+    assert_eq!(config.store.max_token_lifetime.as_secs(), 7 * 86_400);
+    assert_eq!(config.upstream.timeout.as_secs(), 5);
+    assert_eq!(config.server.drain_timeout.as_secs(), 10);
     assert_eq!(config.limits.header_timeout.as_secs(), 10);
     assert_eq!(config.limits.in_flight, 1024);
     assert_eq!(config.limits.connections, 4096);
@@ -86,12 +86,12 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(config.cookies.budget, 3072);
     assert_eq!(config.cookies.paths, ["/"]);
     assert_eq!(config.cookies.secure, super::CookieSecure::Auto);
-    assert_eq!(config.csrf_mode, super::CsrfMode::Signed);
-    assert_eq!(config.default_scope, crate::outcome::Scope::Local);
-    assert_eq!(config.session_not_found, super::SessionNotFound::Success);
-    assert_eq!(config.log_filter, "info");
-    assert!(config.allowed_origins.is_empty() && config.trusted_proxies.is_empty());
-    assert!(config.clear_site_data.is_none() && !config.cookies.partitioned);
+    assert_eq!(config.csrf.mode, super::CsrfMode::Signed);
+    assert_eq!(config.logout.default_scope, crate::outcome::Scope::Local);
+    assert_eq!(config.logout.session_not_found, super::SessionNotFound::Success);
+    assert_eq!(config.logs.filter, "info");
+    assert!(config.csrf.allowed_origins.is_empty() && config.server.trusted_proxies.is_empty());
+    assert!(config.logout.clear_site_data.is_none() && !config.cookies.partitioned);
 }
 
 #[test]
@@ -109,9 +109,9 @@ fn an_empty_value_is_none_only_where_that_is_the_default() {
         "GATEWAY_REDIRECT_URLS",
     ];
     for (variable, _) in flags() {
-        let faults = faults_of(&[(&variable, "")]);
-        assert_eq!(faults.is_empty(), none.contains(&variable.as_str()), "{variable}: {faults:?}");
-        assert!(faults.iter().all(|fault| fault.starts_with(&variable)), "{faults:?}");
+        let errors = errors_of(&[(&variable, "")]);
+        assert_eq!(errors.is_empty(), none.contains(&variable.as_str()), "{variable}: {errors:?}");
+        assert!(errors.iter().all(|error| error.starts_with(&variable)), "{errors:?}");
     }
 }
 
@@ -127,7 +127,7 @@ fn secrets_are_not_debugged() {
     assert!(!format!("{config:?}").contains(secret));
 }
 
-/// Anything at all, and what looks almost right to some rule.
+/// Any text, and text that is almost valid for some rule.
 fn value() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
@@ -142,14 +142,14 @@ fn value() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn no_value_panics_and_no_fault_repeats_it(
+    fn no_value_panics_and_no_error_repeats_it(
         variable in prop::sample::select(flags()),
         value in value(),
     ) {
-        if let Err(faults) = parse_with(&[(&variable.0, &value)]) {
-            let faults = faults.to_string();
-            prop_assert!(faults.contains(&variable.0) || variable.0 == "SUPABASE_URL");
-            prop_assert!(value.len() < 8 || !faults.contains(&value), "{faults}");
+        if let Err(errors) = parse_with(&[(&variable.0, &value)]) {
+            let errors = errors.to_string();
+            prop_assert!(errors.contains(&variable.0) || variable.0 == "SUPABASE_URL");
+            prop_assert!(value.len() < 8 || !errors.contains(&value), "{errors}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Settings that are allowed but weak, as far as the configuration alone shows them.
+//! Warnings about weak settings, as far as the configuration alone shows them.
 
 mod network;
 
@@ -8,74 +8,71 @@ use jsonwebtoken::Algorithm;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::{Config, CookieSecure, Cookies, Supabase};
+use super::{CSRF_COOKIE, Config, CookieSecure, Cookies, Supabase};
 
-use crate::session::cookies::CSRF_COOKIE;
-
-/// Contract, section 13.
+/// A secret with fewer different characters is weak.
 const LEAST_CHARACTERS: usize = 16;
 const A_MINUTE: Duration = Duration::from_mins(1);
-/// The first GoTrue that answers `session_not_found` to a second logout of one session.
-const KNOWS_ENDED_SESSIONS: (u32, u32) = (2, 150);
+/// The first version of GoTrue that answers a second logout of one session with `session_not_found`.
+const FIRST_SAFE_GOTRUE: (u32, u32) = (2, 150);
 
-/// A weak setting: the gateway serves all the same, and the operator is warned.
+/// A warning about a weak setting, with which the gateway serves nevertheless.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// The environment variable that would make it better.
+    /// The environment variable to change.
     pub variable: &'static str,
-    /// What is weak about it and what follows, one sentence without any value that is secret.
-    pub weakness: Cow<'static, str>,
+    /// What is weak, what follows from it, and what to do, without secrets.
+    pub message: Cow<'static, str>,
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.variable, self.weakness)
+        write!(f, "{}: {}", self.variable, self.message)
     }
 }
 
 impl Warning {
-    /// `weakness` says what is weak about the variable, what follows and what to do.
-    pub fn new(variable: &'static str, weakness: impl Into<Cow<'static, str>>) -> Self {
-        Self { variable, weakness: weakness.into() }
+    /// `message` says what is weak, what follows from it, and what to do.
+    pub fn new(variable: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { variable, message: message.into() }
     }
 
-    /// What a store was found to lack.
+    /// A warning about the store, such as a file that other users may read.
     #[must_use]
-    pub fn of_the_store(weakness: String) -> Self {
-        Self::new("GATEWAY_STORE", weakness)
+    pub fn store(message: String) -> Self {
+        Self::new("GATEWAY_STORE", message)
     }
 
-    /// GoTrue of this version (major and minor) mistakes a second logout, unless it is new enough or
-    /// unknown.
+    /// A warning if GoTrue's version (major and minor) is known and too old.
     #[must_use]
-    pub fn of_an_old_gotrue(version: Option<(u32, u32)>) -> Option<Self> {
-        let (major, minor) = version.filter(|version| *version < KNOWS_ENDED_SESSIONS)?;
-        let weakness = format!(
-            "GoTrue there is {major}.{minor}, and before 2.150 it takes a second logout of one session \
-             for one of all sessions of its user: update it"
+    pub fn old_gotrue(version: Option<(u32, u32)>) -> Option<Self> {
+        let (major, minor) = version.filter(|version| *version < FIRST_SAFE_GOTRUE)?;
+        let message = format!(
+            "GoTrue {major}.{minor} is older than 2.150 and treats a second logout of one session as a logout of \
+             all sessions of its user: update GoTrue"
         );
-        Some(Self::new("GOTRUE_URL", weakness))
+        Some(Self::new("GOTRUE_URL", message))
     }
 
-    /// Logs it at the level `warn`.
+    /// Logs the warning.
     pub fn log(&self) {
-        tracing::warn!(variable = self.variable, "{}", self.weakness);
+        tracing::warn!(variable = self.variable, "{}", self.message);
     }
 }
 
 impl Config {
-    /// The weak settings that the configuration alone shows, for the log at start and for `check`.
+    /// The warnings that need no connection to the store or to GoTrue.
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
         let weak = [
             self.weak_secret(),
             self.weak_previous_secret(),
-            self.volatile_store(),
+            self.store_in_memory(),
             self.unencrypted_redis(),
             self.supabase.unencrypted_gotrue(),
             self.exposed_admin_listener(),
-            self.plain_origins(),
-            self.plain_cookies(),
+            self.http_origins(),
+            self.insecure_cookies(),
             self.trusted_proxies_warning(),
             self.short_token_lifetime(),
             self.small_budget(),
@@ -85,122 +82,127 @@ impl Config {
     }
 
     fn weak_secret(&self) -> Option<Warning> {
-        let weakness = match &self.secrets.current {
+        let message = match &self.secrets.current {
             None => {
-                "not set, so a random secret serves: a restart invalidates every CSRF token, and \
-                 other instances refuse this one's; set one, the same on every instance \
+                "not set: the gateway uses a random secret, so a restart invalidates every CSRF token, and other \
+                 instances refuse the tokens of this one; set the same secret on every instance \
                  (openssl rand -base64 32)"
             }
             Some(secret) if !has_many_characters(secret) => {
-                "fewer than 16 different characters: an attacker who guesses it can forge CSRF tokens and decrypt \
-                 the queue; replace it by a random one (openssl rand -base64 32)"
+                "it has fewer than 16 different characters: an attacker who guesses it can forge CSRF tokens and \
+                 decrypt the queue; replace it with a random one (openssl rand -base64 32)"
             }
             Some(_) => return None,
         };
-        Some(Warning::new("GATEWAY_SECRET", weakness))
+        Some(Warning::new("GATEWAY_SECRET", message))
     }
 
     fn weak_previous_secret(&self) -> Option<Warning> {
-        let weakness = "fewer than 16 different characters: an attacker who guesses it can forge CSRF \
-                        tokens as long as it is accepted; unset it once the CSRF tokens and the queued \
-                        logouts of before are gone";
+        let message = "it has fewer than 16 different characters: an attacker who guesses it can forge CSRF \
+                        tokens while it is accepted; unset it once the CSRF tokens and queued logouts that were \
+                        made with it are gone";
         let weak = self.secrets.previous.as_ref().is_some_and(|s| !has_many_characters(s));
-        weak.then(|| Warning::new("GATEWAY_SECRET_PREVIOUS", weakness))
+        weak.then(|| Warning::new("GATEWAY_SECRET_PREVIOUS", message))
     }
 
-    fn volatile_store(&self) -> Option<Warning> {
-        let weakness = "memory: after a restart verify accepts tokens of sessions that were logged \
-                        out before it, and a logout fails while GoTrue does not answer; use \
+    fn store_in_memory(&self) -> Option<Warning> {
+        let message = "memory is lost at a restart: verify then accepts tokens of ended sessions again; and a \
+                        logout fails while GoTrue does not answer, because there is no queue; use \
                         `file:<path>`, or a Redis for several instances";
-        (!self.store.is_durable()).then(|| Warning::new("GATEWAY_STORE", weakness))
+        (!self.store.address.is_durable()).then(|| Warning::new("GATEWAY_STORE", message))
     }
 
-    fn plain_origins(&self) -> Option<Warning> {
-        let plain: Vec<_> =
-            self.allowed_origins.iter().filter(|o| o.starts_with("http://")).cloned().collect();
-        let weak = !plain.is_empty() && is_https(&self.supabase.url);
+    fn http_origins(&self) -> Option<Warning> {
+        let plain: Vec<_> = self
+            .csrf
+            .allowed_origins
+            .iter()
+            .filter(|o| o.starts_with("http://"))
+            .cloned()
+            .collect();
+        let weak = !plain.is_empty() && is_https(&self.supabase.project.url);
         weak.then(|| {
-            let weakness = format!(
-                "{} may call although the project is served by https: an attacker in the network can \
-                 put a script into such a page that logs users out; allow its https origin",
+            let message = format!(
+                "pages of {} may call the gateway although the project uses https: an attacker in the network can \
+                 inject a script into such a page that logs users out; allow the https origin instead",
                 plain.join(", ")
             );
-            Warning::new("GATEWAY_ALLOWED_ORIGINS", weakness)
+            Warning::new("GATEWAY_ALLOWED_ORIGINS", message)
         })
     }
 
-    fn plain_cookies(&self) -> Option<Warning> {
-        let weak = self.cookies.secure == CookieSecure::Never && is_https(&self.supabase.url);
-        let weakness = "false although the project is served by https: cookies are set and deleted \
-                        without Secure; leave it at `auto`";
-        weak.then(|| Warning::new("GATEWAY_COOKIE_SECURE", weakness))
+    fn insecure_cookies(&self) -> Option<Warning> {
+        let weak =
+            self.cookies.secure == CookieSecure::Never && is_https(&self.supabase.project.url);
+        let message = "false although the project uses https: the gateway sets and deletes cookies without \
+                        Secure; leave it at `auto`";
+        weak.then(|| Warning::new("GATEWAY_COOKIE_SECURE", message))
     }
 
     fn short_token_lifetime(&self) -> Option<Warning> {
-        let weakness = "less than a minute: after that verify accepts again what a logout of the \
-                        scopes `global` or `others` ended, while its tokens are still valid; set the \
-                        longest lifetime that your project gives to access tokens";
-        let short = self.max_token_lifetime < A_MINUTE;
-        short.then(|| Warning::new("GATEWAY_MAX_TOKEN_LIFETIME", weakness))
+        let message = "less than a minute: after that time the gateway forgets a logout with the scope \
+                        `global` or `others`, and verify accepts tokens of the ended sessions again until they \
+                        expire; set the longest lifetime of your project's access tokens";
+        let short = self.store.max_token_lifetime < A_MINUTE;
+        short.then(|| Warning::new("GATEWAY_MAX_TOKEN_LIFETIME", message))
     }
 
     fn small_budget(&self) -> Option<Warning> {
         let (least, budget) = (self.cookies.least_set_cookie_bytes(), self.cookies.budget);
         (least > budget).then(|| {
-            let weakness = format!(
-                "{budget} bytes do not hold the deletions that every logout carries, about {least} \
-                 bytes at the configured domains and paths: at some of them cookies stay"
+            let message = format!(
+                "{budget} bytes cannot hold the deletions of every logout, about {least} bytes for the configured \
+                 domains and paths: a logout leaves some of the cookies; raise it"
             );
-            Warning::new("GATEWAY_SET_COOKIE_BUDGET", weakness)
+            Warning::new("GATEWAY_SET_COOKIE_BUDGET", message)
         })
     }
 
     fn short_drain(&self) -> Option<Warning> {
-        let weakness = "shorter than GATEWAY_UPSTREAM_TIMEOUT: a stop cuts off logouts that GoTrue is \
-                        slow to answer";
-        let short = self.drain_timeout < self.upstream_timeout;
-        short.then(|| Warning::new("GATEWAY_DRAIN_TIMEOUT", weakness))
+        let message = "shorter than GATEWAY_UPSTREAM_TIMEOUT: a stop aborts logouts that GoTrue answers \
+                        slowly; raise it to that time or more";
+        let short = self.server.drain_timeout < self.upstream.timeout;
+        short.then(|| Warning::new("GATEWAY_DRAIN_TIMEOUT", message))
     }
 
     fn public_suffixes(&self) -> impl Iterator<Item = Warning> {
         let suffixes = self.cookies.domains.iter().filter(|domain| is_public_suffix(domain));
         suffixes.map(|domain| {
-            let weakness = format!(
-                "{domain} is a public suffix, under which strangers have domains: browsers ignore \
-                 cookies of it (RFC 6265, section 5.3), so none is deleted there; name your own \
-                 domain"
+            let message = format!(
+                "{domain} is a public suffix, under which strangers register domains: browsers ignore cookies for it \
+                 (RFC 6265, section 5.3), so the gateway cannot delete any there; name your own domain"
             );
-            Warning::new("GATEWAY_COOKIE_DOMAINS", weakness)
+            Warning::new("GATEWAY_COOKIE_DOMAINS", message)
         })
     }
 }
 
 impl Supabase {
-    /// `has_keys` says whether the project's key set has keys to verify tokens with. Where HS256 is left out,
-    /// neither the secret nor its absence means anything.
+    /// A warning about `SUPABASE_JWT_SECRET`; `has_keys` says whether the project's key set has keys that can verify
+    /// tokens. There is none if HS256 is not allowed, because then the secret has no effect.
     #[must_use]
     pub fn secret_warning(&self, has_keys: bool) -> Option<Warning> {
         if !self.allows(Algorithm::HS256) {
             return None;
         }
-        let weakness = match (&self.jwt_secret, has_keys) {
+        let message = match (&self.jwt_secret, has_keys) {
             (Some(_), true) => {
-                "set although the project publishes signing keys: an attacker who knows an old \
-                 secret can still make tokens that verify accepts; remove it once the project signs with its \
-                 keys and the last token of the secret has expired"
+                "set although the project publishes signing keys: an attacker who knows an old secret can make \
+                 tokens that verify accepts; unset it once the project signs with its keys and the last token \
+                 that was signed with the secret has expired"
             }
             (None, false) => {
-                "not set, and the project signs with HS256: GoTrue is asked about every token, and \
-                 while it does not answer, logouts are not queued, the revocation list does not have \
-                 them, and verify is 503; set it"
+                "not set although the project signs with HS256: the gateway asks GoTrue about every token, and \
+                 while GoTrue does not answer, the gateway neither queues logouts nor adds them to the revocation \
+                 list, and verify answers 503; set it"
             }
             _ => return None,
         };
-        Some(Warning::new("SUPABASE_JWT_SECRET", weakness))
+        Some(Warning::new("SUPABASE_JWT_SECRET", message))
     }
 }
 
-/// Proxies of the environment, which other programs use and the gateway does not.
+/// A warning about a proxy in the environment, which other programs use and the gateway does not.
 #[must_use]
 pub fn unused_proxies() -> Option<Warning> {
     unused_proxies_of(|variable| env::var_os(variable))
@@ -210,12 +212,12 @@ fn unused_proxies_of(value: impl Fn(&str) -> Option<OsString>) -> Option<Warning
     let set = ["HTTPS_PROXY", "https_proxy"]
         .into_iter()
         .find(|variable| value(variable).is_some_and(|proxy| !proxy.is_empty()))?;
-    let weakness = "set, and not used: the gateway connects to GoTrue directly; if that is not \
-                    possible, set GOTRUE_URL to an address that can be reached without a proxy";
-    Some(Warning::new(set, weakness))
+    let message = "set, but the gateway does not use it and connects to GoTrue directly; if that is impossible, \
+                    set GOTRUE_URL to an address that needs no proxy";
+    Some(Warning::new(set, message))
 }
 
-/// A random secret of 32 bytes has more in any usual encoding, but for hexadecimal digits, which are 16.
+/// A random secret of 32 bytes has at least 16 different characters in every usual encoding.
 fn has_many_characters(secret: &SecretString) -> bool {
     secret.expose_secret().chars().collect::<BTreeSet<_>>().len() >= LEAST_CHARACTERS
 }
@@ -224,15 +226,15 @@ fn is_https(url: &Url) -> bool {
     url.scheme() == "https"
 }
 
-/// Whether browsers take the whole domain for a public suffix, by the list that was compiled in.
+/// Whether the domain is a public suffix by the compiled-in list.
 fn is_public_suffix(domain: &str) -> bool {
     let suffix = psl::suffix(domain.as_bytes());
     suffix.is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == domain.as_bytes())
 }
 
 impl Cookies {
-    /// About how many bytes the deletions take that are due in any case: the session cookie, its first
-    /// chunk and the CSRF cookie, each at every scope.
+    /// The approximate size of the deletions that every logout sends: of the session cookie, its first chunk and the
+    /// CSRF cookie, at every domain and path.
     pub(crate) fn least_set_cookie_bytes(&self) -> usize {
         const ATTRIBUTES: usize = "Set-Cookie: =; Max-Age=0; Path=; SameSite=Lax; Secure\r\n".len();
         let domains = self.domains.iter().map(|domain| "; Domain=".len() + domain.len());

@@ -1,7 +1,7 @@
-//! What the demo prints once everything listens: addresses, and three commands to paste.
+//! The text that the demo prints once everything listens: addresses, and three commands to paste.
 //!
-//! Each command is one line for bash, zsh and any POSIX shell, and needs curl and sed alone. No line
-//! between them is a command, nor a comment: an interactive zsh would run it.
+//! Each command is one line for any POSIX shell and needs only curl and sed. The text between them contains no
+//! command and no comment, because an interactive zsh would run it.
 
 use std::{
     fmt::{Display, Formatter, Result},
@@ -10,25 +10,25 @@ use std::{
 
 use super::User;
 
-/// The whole text.
+/// The whole text, as its `Display`.
 #[derive(Debug)]
-pub(super) struct Announcement<'a> {
-    /// Where page and gateway listen.
-    pub(super) gateway: SocketAddr,
-    /// Addresses asked for, each with the one that was got.
-    pub(super) wanted: [(SocketAddr, SocketAddr); 2],
+pub(crate) struct Banner<'a> {
+    /// The address of the page and the gateway.
+    pub(crate) gateway: SocketAddr,
+    /// Each requested address and the one that is used.
+    pub(crate) addresses: [(SocketAddr, SocketAddr); 2],
     /// `http://<address>`.
-    pub(super) gotrue: &'a str,
-    /// Who can sign in.
-    pub(super) user: User,
+    pub(crate) gotrue: &'a str,
+    /// The user who can sign in.
+    pub(crate) user: User,
 }
 
-impl Display for Announcement<'_> {
+impl Display for Banner<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let Self { gateway, wanted, gotrue, user: User { email, password } } = self;
-        for (wanted, got) in wanted {
-            if ![0, got.port()].contains(&wanted.port()) {
-                writeln!(f, "port {} is taken, using {}", wanted.port(), got.port())?;
+        let Self { gateway, addresses, gotrue, user: User { email, password } } = self;
+        for (requested, used) in addresses {
+            if ![0, used.port()].contains(&requested.port()) {
+                writeln!(f, "port {} is taken, using {}", requested.port(), used.port())?;
             }
         }
         write!(

@@ -1,7 +1,7 @@
-//! The page and what it loads, all from this binary.
+//! The page with its scripts, styles and settings, all from this binary.
 //!
-//! Its policy lets it load its own script and style, and talk to the gateway and to GoTrue; nothing
-//! else, from nowhere else.
+//! The page's Content-Security-Policy allows its own scripts and styles, and requests to the gateway and to
+//! GoTrue; it allows nothing else.
 
 use axum::{
     Router,
@@ -30,24 +30,23 @@ const FILES: [(&str, HeaderValue, &str); 6] = [
     ("/logout-gateway-client.js", JAVASCRIPT, include_str!("../../clients/js/index.js")),
 ];
 
-/// What the page has to know.
+/// The values that the page needs.
 #[derive(Debug)]
-pub(super) struct Page<'a> {
+pub(crate) struct Page<'a> {
     /// `http://<address>`: GoTrue below `/auth/v1`, its control routes below `/mock`.
-    pub(super) gotrue: &'a str,
-    /// Where @supabase/ssr would keep the session.
-    pub(super) cookie_name: &'a str,
-    /// Who can sign in from the start.
-    pub(super) user: User,
+    pub(crate) gotrue: &'a str,
+    /// The name of @supabase/ssr's session cookie.
+    pub(crate) cookie_name: &'a str,
+    /// The user who can sign in from the start.
+    pub(crate) user: User,
 }
 
 impl Page<'_> {
-    /// The routes to be served beside the gateway's own.
+    /// The routes that the gateway serves beside its own.
     ///
     /// # Errors
-    ///
-    /// When GoTrue's address is none that a header can hold.
-    pub(super) fn router(&self) -> Result<Router, InvalidHeaderValue> {
+    /// GoTrue's address cannot be part of a header.
+    pub(crate) fn router(&self) -> Result<Router, InvalidHeaderValue> {
         let policy = HeaderValue::try_from(self.content_security_policy())?;
         let settings = ("/demo.json", JSON, Bytes::from(self.settings()));
         let files =

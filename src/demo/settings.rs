@@ -1,4 +1,4 @@
-//! The gateway's configuration in the demo: that of `serve`, from flags alone.
+//! The configuration of the demo's gateway: flags of `serve`, without the environment.
 
 use std::net::SocketAddr;
 
@@ -6,18 +6,17 @@ use clap::{Args as _, Command, FromArgMatches as _};
 
 use crate::config::{Args, Config, ConfigErrors};
 
-/// A flag that `serve` does not have, or a value that it refuses: a bug in the demo.
+/// A bug in the demo: `serve` does not have one of its flags, or refuses a value.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SettingsError {
+pub(crate) enum SettingsError {
     #[error(transparent)]
     Flags(#[from] clap::Error),
     #[error("{0}")]
     Values(ConfigErrors),
 }
 
-/// What `serve` would run with in front of this GoTrue, deaf to the environment. Without a secret it
-/// makes a random one.
-pub(super) fn config(bind: SocketAddr, gotrue: &str) -> Result<Config, SettingsError> {
+/// The configuration of a gateway in front of this GoTrue. It has no secret, so the gateway makes a random one.
+pub(crate) fn config(bind: SocketAddr, gotrue: &str) -> Result<Config, SettingsError> {
     let command = Args::augment_args(Command::new("demo")).mut_args(|arg| arg.env(None::<&str>));
     let bind = bind.to_string();
     let flags = [
@@ -25,9 +24,9 @@ pub(super) fn config(bind: SocketAddr, gotrue: &str) -> Result<Config, SettingsE
         ["--bind", &bind],
         ["--admin-bind", "off"],
         ["--threads", "1"],
-        // The terminal is for the commands to paste.
+        // Keep the terminal free for the banner.
         ["--log-filter", "warn"],
-        // Ctrl-C does not wait for a GoTrue that was told to hang.
+        // Ctrl-C must not wait for a mock that hangs because of a fault.
         ["--drain-timeout", "1s"],
     ];
     let words = std::iter::once("demo").chain(flags.into_iter().flatten());

@@ -1,4 +1,5 @@
-//! What happens beside serving: keys, the store's upkeep, the failure log, and who watches.
+//! The background thread: the key set, the store, the queue, the failure log, readiness, metrics, and the admin
+//! listener.
 
 mod clock_jump;
 mod startup_warnings;
@@ -12,7 +13,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::clock_jump::Steadiness;
+use self::clock_jump::ClockJumpDetector;
 use crate::{
     failure_log::FailureWriter,
     gotrue,
@@ -26,76 +27,78 @@ use crate::{
     queue::worker::Worker,
 };
 
-/// Whoever watches: no crowd of clients keeps them out.
+/// The admin listener has its own limit, so that clients of the public listener cannot block it.
 const ADMIN_CONNECTIONS: usize = 64;
 const MINUTE: Duration = Duration::from_mins(1);
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-const FORGET_EVERY: Duration = MINUTE;
-/// How long the store may take for what is left of the failure log.
-const LAST_FAILURES: Duration = Duration::from_secs(2);
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+const PURGE_EVERY: Duration = MINUTE;
+/// The time for writing the last lines of the failure log.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// Until `over`.
+/// Runs until `stop` is cancelled.
 pub(super) async fn run(
     admin: Option<TcpListener>,
     app: Arc<AppState>,
     mut unwritten: FailureWriter,
-    over: CancellationToken,
+    stop: CancellationToken,
 ) {
     let store = app.logout.store.clone();
     let fetch = || {
-        let deadline = Instant::now() + app.config.upstream_timeout;
+        let deadline = Instant::now() + app.config.upstream.timeout;
         app.logout.gotrue.jwks(app.verifier.reads_404_as_an_empty_key_set(), deadline)
     };
-    let instrumented = async {
+    let admin = async {
         if let Some(listener) = admin {
             let connections = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
             let (router, limits) = (router::admin(app.clone()), &app.config.limits);
-            server::run(listener, router, limits, connections, over.clone()).await;
+            server::run(listener, router, limits, connections, stop.clone()).await;
         }
-        over.cancelled().await;
+        stop.cancelled().await;
     };
     tokio::select! {
-        // What the worker has started_at is brought to its end, like any other logout.
-        ((), ()) = async { tokio::join!(instrumented, work(&app)) } => {}
+        // The worker completes an attempt that it has started, like any other logout.
+        ((), ()) = async { tokio::join!(admin, work_queue(&app)) } => {}
         () = app.jwks.keep_fetching(fetch) => {}
-        () = keep_forgetting(&app) => {}
-        () = keep_looking(&app) => {}
-        () = keep_minutes(&app) => {}
+        () = purge_expired(&app) => {}
+        () = check_readiness(&app) => {}
+        () = count_minutes(&app) => {}
         () = startup_warnings::warn(&app) => {}
         () = store.run() => {}
         () = unwritten.write_all(&*store) => {}
     }
     unwritten.close();
     report_omitted_lines(&app);
-    if timeout(LAST_FAILURES, unwritten.write_all(&*store)).await.is_err() {
-        tracing::error!("the last lines of the failure log could not be written in time");
+    if timeout(LAST_LINES, unwritten.write_all(&*store)).await.is_err() {
+        tracing::error!(
+            "the store did not write the last lines of the failure log in time: they are lost"
+        );
     }
 }
 
-/// Works off the queue until the gateway has stopped, within `GATEWAY_DRAIN_TIMEOUT`.
-async fn work(app: &AppState) {
-    let (logout, patience) = (app.logout.clone(), app.config.upstream_timeout);
+/// Retries queued logouts until the gateway has stopped, within `GATEWAY_DRAIN_TIMEOUT`.
+async fn work_queue(app: &AppState) {
+    let (logout, timeout) = (app.logout.clone(), app.config.upstream.timeout);
     let (failures, metrics) = (app.failures.clone(), app.metrics.clone());
-    let Some(worker) = Worker::new(logout, failures, patience, metrics) else { return };
+    let Some(worker) = Worker::new(logout, failures, timeout, metrics) else { return };
     tokio::select! {
         () = worker.run(app.stopping.clone()) => {}
         () = async {
             app.stopping.cancelled().await;
-            sleep(app.config.drain_timeout).await;
+            sleep(app.config.server.drain_timeout).await;
         } => {}
     }
 }
 
-async fn keep_looking(app: &AppState) {
-    let mut seconds = interval(LOOK_EVERY);
+async fn check_readiness(app: &AppState) {
+    let mut seconds = interval(CHECK_EVERY);
     loop {
         seconds.tick().await;
-        app.readiness.look();
+        app.readiness.check();
         report_omitted_lines(app);
     }
 }
 
-/// What is logged as a number alone. To be called once a second.
+/// Logs how many lines the limits of the log have omitted. To be called once a second.
 fn report_omitted_lines(app: &AppState) {
     logout::report_omitted_lines(&app.metrics);
     verify::report_omitted_lines();
@@ -103,7 +106,7 @@ fn report_omitted_lines(app: &AppState) {
     app.failures.report_lost();
 }
 
-async fn keep_minutes(app: &AppState) {
+async fn count_minutes(app: &AppState) {
     let mut minutes = interval_at(Instant::now() + MINUTE, MINUTE);
     loop {
         minutes.tick().await;
@@ -111,28 +114,31 @@ async fn keep_minutes(app: &AppState) {
     }
 }
 
-async fn keep_forgetting(app: &AppState) {
+async fn purge_expired(app: &AppState) {
     let (now, at) = (app.logout.clock.now().into(), Instant::now());
-    // A store without a queue is in memory: it was empty at the start.
+    // Only the store in memory has no queue. It is empty at the start, so a wrong clock can do no harm.
     let mut clock_jump = match app.logout.store.queue() {
-        Some(_) => Steadiness::new(now, at),
-        None => Steadiness::believed(now, at),
+        Some(_) => ClockJumpDetector::unconfirmed(now, at),
+        None => ClockJumpDetector::confirmed(now, at),
     };
-    let mut minutes = interval(FORGET_EVERY);
+    let mut minutes = interval(PURGE_EVERY);
     minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         minutes.tick().await;
-        forget(&app.logout, &mut clock_jump).await;
+        purge(&app.logout, &mut clock_jump).await;
     }
 }
 
-async fn forget(Logout { clock, store, .. }: &Logout, clock_jump: &mut Steadiness) {
-    if !clock_jump.is_steady(clock.now().into(), Instant::now()) {
-        if clock_jump.was_set() {
-            tracing::warn!("the clock was set: the revocation list keeps everything for now");
+async fn purge(Logout { clock, store, .. }: &Logout, clock_jump: &mut ClockJumpDetector) {
+    if !clock_jump.observe(clock.now().into(), Instant::now()) {
+        if clock_jump.has_jumped() {
+            tracing::warn!(
+                "the system clock was set within the last ten minutes: expired revocations are kept, because the clock may be \
+                 wrong"
+            );
         }
     } else if let Err(cause) = store.purge_expired(clock.now()).await {
-        tracing::warn!(%cause, "the revocation list keeps what nobody needs");
+        tracing::warn!(%cause, "failed to purge expired revocations; the next attempt follows in a minute");
     }
 }
 

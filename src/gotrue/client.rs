@@ -59,7 +59,7 @@ impl GoTrue {
                 jwks: at(base, "/.well-known/jwks.json", None),
                 health: at(base, "/health", None),
             },
-            headers: headers(supabase.api_key.as_ref()),
+            headers: headers(supabase.api_key()),
         })
     }
 

@@ -76,7 +76,7 @@ pub(super) async fn introspect(
     if let Some(answer) = app.introspections.get(token) {
         return Ok(answer);
     }
-    let deadline = Instant::now() + app.config.upstream_timeout;
+    let deadline = Instant::now() + app.config.upstream.timeout;
     let (user, caller) = (session.claims.sub, context.on_behalf_of(headers));
     let ask = async {
         let _place = app.places.take(Proof::Unproven)?;

@@ -38,11 +38,11 @@ pub(super) async fn standard(
     next: Next,
 ) -> Response {
     let address = peer_address(&request);
-    if app.config.trusted_proxies.is_empty() {
+    if app.config.server.trusted_proxies.is_empty() {
         warn_of_untrusted_proxy(request.headers(), address);
     }
     let request_id = request_id::of(request.headers());
-    let trusted_proxies = &app.config.trusted_proxies;
+    let trusted_proxies = &app.config.server.trusted_proxies;
     let context = Arc::new(RequestContext::of(&request, request_id, address, trusted_proxies));
     let span = span(&request, &context);
     request.extensions_mut().insert(context.clone());

@@ -37,7 +37,7 @@ pub fn public(app: Arc<AppState>, pages: Router) -> Router {
         .route("/api/auth/verify/{*path}", any(verify::verify))
         .with_state(app.clone());
     let documents = docs::router(&openapi()); // /openapi.json, /docs and /docs/{file}
-    let routes = with_cors(browser, &app.config.allowed_origins)
+    let routes = with_cors(browser, &app.config.csrf.allowed_origins)
         // No CORS here: a preflight that a proxy asks about belongs to the application behind it. If verify
         // answered that preflight, the proxy would let it through unchecked.
         .merge(verify)

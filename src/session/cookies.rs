@@ -21,15 +21,12 @@ use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::config::Cookies;
+use crate::config::{CSRF_COOKIE, Cookies};
 
 /// The cookies of a request that a logout reads or deletes, in the order of the request. All others are skipped
 /// while reading, because a request may carry thousands.
 #[derive(Debug)]
 pub struct RequestCookies<'r>(Vec<(Cow<'r, str>, Cow<'r, str>)>);
-
-/// The cookie of the double-submitted CSRF token. Scripts can read it.
-pub const CSRF_COOKIE: &str = "sb-csrf-token";
 
 /// The tokens in a session cookie.
 #[derive(Clone, Debug)]

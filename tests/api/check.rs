@@ -1,4 +1,4 @@
-//! `check` as people run it: the real binary against the mock, judged by its lines and exit status.
+//! `check`: the output and the exit status of the real binary against the mock.
 
 mod stores;
 
@@ -14,16 +14,16 @@ use tokio::net::TcpListener;
 use crate::harness::{SECRET, Setup, Stage, witness};
 
 /// The output of one run.
-struct Told {
+struct CheckOutput {
     status: Option<i32>,
     lines: Vec<String>,
     stderr: String,
 }
 
-impl Told {
-    /// The line about a part, after its name.
+impl CheckOutput {
+    /// The line of a part, after its name.
     #[track_caller]
-    fn of(&self, part: &str) -> &str {
+    fn line(&self, part: &str) -> &str {
         let part = format!("{part}: ");
         let mut lines = self.lines.iter().filter_map(|line| line.strip_prefix(&part));
         let checked = lines.next().unwrap_or_else(|| panic!("no {part}{:?}", self.lines));
@@ -31,20 +31,20 @@ impl Told {
         checked
     }
 
-    /// The variables that are warned of.
+    /// The variables of the warnings.
     fn warned(&self) -> Vec<&str> {
         let warnings = self.lines.iter().filter_map(|line| line.strip_prefix("warning: "));
         warnings.map(|warning| warning.split(':').next().unwrap()).collect()
     }
 }
 
-/// `check` with nothing in its environment but these and a good secret, unless it is among them.
-fn check(environment: &[(&str, &str)]) -> Told {
+/// Runs `check` with only these variables, and a good secret unless it is among them.
+fn check(environment: &[(&str, &str)]) -> CheckOutput {
     check_by(Command::new(env!("CARGO_BIN_EXE_logout-gateway")), environment)
 }
 
-/// The same by a command that becomes the binary.
-fn check_by(mut command: Command, environment: &[(&str, &str)]) -> Told {
+/// Runs `check` by a command that becomes the binary.
+fn check_by(mut command: Command, environment: &[(&str, &str)]) -> CheckOutput {
     command.arg("check").env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
     command.envs([("GATEWAY_SECRET", SECRET), ("GATEWAY_BIND", "127.0.0.1:0")]);
     for (variable, value) in environment {
@@ -63,12 +63,16 @@ fn check_by(mut command: Command, environment: &[(&str, &str)]) -> Told {
     for secret in [SECRET, TEST_SECRET, API_KEY] {
         assert!(!stdout.contains(secret) && !stderr.contains(secret), "{stdout}{stderr}");
     }
-    Told { status: status.code(), lines: stdout.lines().map(str::to_owned).collect(), stderr }
+    CheckOutput {
+        status: status.code(),
+        lines: stdout.lines().map(str::to_owned).collect(),
+        stderr,
+    }
 }
 
 const API_KEY: &str = "sb_publishable_of_the_tests";
 
-/// A mock on the system's clock: that is what the binary has.
+/// A mock on the system clock, like the binary.
 async fn stage(algorithm: Algorithm, ahead: i64) -> Stage {
     let now = Clock::system().unix_seconds();
     Setup::new().algorithm(algorithm).at(now + ahead).start().await
@@ -80,7 +84,7 @@ async fn stage(algorithm: Algorithm, ahead: i64) -> Stage {
 #[case::ed_dsa(Algorithm::EdDsa, "ok: EdDSA")]
 #[case::hs256(Algorithm::Hs256, "ok: no keys: the project signs with HS256")]
 #[tokio::test]
-async fn a_good_configuration_is_told_part_by_part(
+async fn a_good_configuration_prints_a_line_for_each_part(
     #[case] algorithm: Algorithm,
     #[case] keys: &str,
 ) {
@@ -88,12 +92,12 @@ async fn a_good_configuration_is_told_part_by_part(
     let secret = if algorithm == Algorithm::Hs256 { TEST_SECRET } else { "" };
     let checked = check(&[("SUPABASE_URL", stage.mock.url()), ("SUPABASE_JWT_SECRET", secret)]);
     assert_eq!(checked.status, Some(0), "{:?} {}", checked.lines, checked.stderr);
-    assert_eq!(checked.of("configuration"), "ok");
-    let gotrue = checked.of("GoTrue");
+    assert_eq!(checked.line("configuration"), "ok");
+    let gotrue = checked.line("GoTrue");
     assert!(gotrue.starts_with("ok: no apikey needed; its clock "), "{gotrue}");
     assert!(!gotrue.contains("set both"), "{gotrue}");
-    assert_eq!(checked.of("key set"), keys);
-    assert!(checked.of("store").starts_with("ok: memory"));
+    assert_eq!(checked.line("key set"), keys);
+    assert!(checked.line("store").starts_with("ok: memory"));
     assert_eq!(checked.warned(), ["GATEWAY_STORE"], "of the memory");
     assert_eq!((checked.lines.len(), checked.stderr.as_str()), (5, ""));
 }
@@ -128,7 +132,7 @@ async fn keys_of_algorithms_that_are_left_out_count_as_none(
     let stage = stage(signed_with, 0).await;
     let checked =
         check(&[("SUPABASE_URL", stage.mock.url()), ("GATEWAY_JWT_ALGORITHMS", algorithms)]);
-    assert_eq!((checked.status, checked.of("key set")), (status, keys), "{:?}", checked.lines);
+    assert_eq!((checked.status, checked.line("key set")), (status, keys), "{:?}", checked.lines);
     assert!(!checked.warned().contains(&"SUPABASE_JWT_SECRET") || algorithms.contains("HS256"));
 }
 
@@ -138,23 +142,23 @@ async fn with_the_secret_a_key_set_that_is_404_is_an_empty_one() {
     stage.fault(json!({"operation": "jwks", "kind": "status", "status": 404}));
     let url = ("SUPABASE_URL", stage.mock.url());
     let checked = check(&[url, ("SUPABASE_JWT_SECRET", TEST_SECRET)]);
-    assert_eq!(checked.of("key set"), "ok: no keys: the project signs with HS256");
+    assert_eq!(checked.line("key set"), "ok: no keys: the project signs with HS256");
     assert_eq!(checked.status, Some(0), "{:?}", checked.lines);
     assert_eq!(check(&[url]).status, Some(1), "the URL may be wrong");
 }
 
 #[tokio::test]
-async fn clocks_that_differ_are_told_and_fail_nothing() {
+async fn different_clocks_are_printed_and_do_not_fail() {
     for (ahead, side) in [(600, "s ahead: set both"), (-600, "s behind: set both")] {
         let stage = stage(Algorithm::Es256, ahead).await;
         let checked = check(&[("SUPABASE_URL", stage.mock.url())]);
-        assert!(checked.of("GoTrue").contains(side), "{:?}", checked.lines);
+        assert!(checked.line("GoTrue").contains(side), "{:?}", checked.lines);
         assert_eq!(checked.status, Some(0));
     }
 }
 
 #[tokio::test]
-async fn weak_settings_are_told_and_fail_nothing() {
+async fn weak_settings_are_printed_and_do_not_fail() {
     let stage = stage(Algorithm::Hs256, 0).await;
     let checked = check(&[("SUPABASE_URL", stage.mock.url()), ("GATEWAY_SECRET", "")]);
     assert_eq!(checked.status, Some(0), "{}", checked.stderr);
@@ -169,15 +173,15 @@ async fn a_gotrue_that_is_down_fails_and_so_does_a_key_set_alone() {
     stage.fault(json!({"operation": "jwks", "kind": "status", "status": 500}));
     let checked = check(&[("SUPABASE_URL", &url)]);
     assert_eq!(checked.status, Some(1));
-    assert!(checked.of("GoTrue").starts_with("ok: "), "{:?}", checked.lines);
-    assert_eq!(checked.of("key set"), "FAILED: an internal error");
+    assert!(checked.line("GoTrue").starts_with("ok: "), "{:?}", checked.lines);
+    assert_eq!(checked.line("key set"), "FAILED: an internal error");
 
     stage.stop_mock();
     let checked = check(&[("SUPABASE_URL", &url)]);
     assert_eq!(checked.status, Some(1));
-    assert_eq!(checked.of("configuration"), "ok");
-    assert_eq!(checked.of("GoTrue"), "FAILED: unreachable at GOTRUE_URL");
-    assert_eq!(checked.of("key set"), "FAILED: unreachable");
+    assert_eq!(checked.line("configuration"), "ok");
+    assert_eq!(checked.line("GoTrue"), "FAILED: unreachable at GOTRUE_URL");
+    assert_eq!(checked.line("key set"), "FAILED: unreachable");
 }
 
 #[test]
@@ -191,7 +195,7 @@ fn a_bad_variable_fails_and_is_named() {
 }
 
 #[tokio::test]
-async fn what_only_the_project_or_the_environment_shows_is_warned_of() {
+async fn warnings_cover_the_key_set_and_the_environment() {
     let stage = stage(Algorithm::Es256, 0).await;
     let checked = check(&[
         ("SUPABASE_URL", stage.mock.url()),
@@ -213,10 +217,7 @@ async fn what_only_the_project_or_the_environment_shows_is_warned_of() {
 #[case::nothing("", false)]
 #[case::a_word("development", false)]
 #[tokio::test]
-async fn a_gotrue_that_takes_a_second_logout_for_a_global_one_is_warned_of(
-    #[case] version: &'static str,
-    #[case] warned: bool,
-) {
+async fn an_old_gotrue_is_warned_of(#[case] version: &'static str, #[case] warned: bool) {
     let health = json!({"name": "GoTrue", "version": version});
     let routes = Router::new()
         .route("/auth/v1/health", get(async move || Json(health.clone())))
@@ -230,7 +231,7 @@ async fn a_gotrue_that_takes_a_second_logout_for_a_global_one_is_warned_of(
     assert_eq!(checked.warned().contains(&"GOTRUE_URL"), warned, "{:?}", checked.lines);
 }
 
-/// Answers as an API gateway that wants its `apikey`, with somebody of this name behind it.
+/// Starts an API gateway that requires its `apikey`, with a server of this name behind it.
 async fn behind_a_key(name: &'static str) -> String {
     let guarded = move |headers: HeaderMap, answer: serde_json::Value| async move {
         match headers.get("apikey") {
@@ -269,7 +270,7 @@ async fn behind_a_key(name: &'static str) -> String {
     Some(1),
     "FAILED: status 401: check SUPABASE_PUBLISHABLE_KEY or SUPABASE_ANON_KEY"
 )]
-#[case::of_somebody_else(
+#[case::of_another_server(
     API_KEY,
     "nginx",
     Some(1),
@@ -283,7 +284,7 @@ async fn an_apikey_that_is_needed_is_tried(
     #[case] gotrue: &str,
 ) {
     let url = behind_a_key(name).await;
-    // Not on this thread, which answers it.
+    // Not on this thread, which runs the API gateway.
     let checking = tokio::task::spawn_blocking(move || {
         check(&[
             ("SUPABASE_URL", &url),
@@ -293,5 +294,5 @@ async fn an_apikey_that_is_needed_is_tried(
     });
     let checked = checking.await.unwrap();
     assert_eq!(checked.status, status, "{:?}", checked.lines);
-    assert!(checked.of("GoTrue").starts_with(gotrue), "{:?}", checked.lines);
+    assert!(checked.line("GoTrue").starts_with(gotrue), "{:?}", checked.lines);
 }

@@ -1,5 +1,5 @@
-//! Bad configuration ends the real binary before it binds: exit status 2, every variable named, no value
-//! printed.
+//! A bad configuration ends the real binary before it binds an address: exit status 2, every variable named, no
+//! value printed.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
 
@@ -13,10 +13,10 @@ use std::{
 
 use logout_gateway::config;
 
-/// A part of every bad value that must not come out again.
+/// A part of the bad values that no output may contain.
 const MARKER: &str = "DoNotPrint";
 
-/// Bad values of each variable; those that cannot hold the marker are told apart by their rule alone.
+/// Bad values of each variable.
 const BAD: &[(&str, &[&str])] = &[
     ("SUPABASE_URL", &["DoNotPrint.supabase.co", "https://user:DoNotPrint@a.co", "", "https://"]),
     ("SUPABASE_PUBLISHABLE_KEY", &["DoNot Print DoNotPrint", "DoNotPrint\n", "DoNotPrintä"]),
@@ -85,8 +85,8 @@ const BAD: &[(&str, &[&str])] = &[
     ("OTEL_EXPORTER_OTLP_ENDPOINT", &["DoNotPrint:4317", "grpc://DoNotPrint", "http://"]),
 ];
 
-/// `serve` with nothing in its environment but these, and a project unless it is among them. What it
-/// takes for good ends it too, with another status: its address is taken.
+/// Runs `serve` with only these variables, and a project unless it is among them. Its address is taken, so it also
+/// ends for a good configuration, with another status.
 fn serve<V: AsRef<OsStr>>(environment: &[(&str, V)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
     command.arg("serve").env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
@@ -99,13 +99,13 @@ fn serve<V: AsRef<OsStr>>(environment: &[(&str, V)]) -> Output {
     command.envs(environment).output().unwrap()
 }
 
-/// The lines that the run told its faults in.
-fn faults(run: &Output) -> Vec<String> {
-    let told = String::from_utf8(run.stderr.clone()).unwrap();
-    assert_eq!(run.status.code(), Some(2), "{told}");
-    assert!(run.stdout.is_empty(), "faults go to stderr alone");
-    assert!(!told.contains(MARKER), "{told}");
-    told.lines().map(str::to_owned).collect()
+/// The lines of the errors.
+fn errors(run: &Output) -> Vec<String> {
+    let stderr = String::from_utf8(run.stderr.clone()).unwrap();
+    assert_eq!(run.status.code(), Some(2), "{stderr}");
+    assert!(run.stdout.is_empty(), "errors go to stderr alone");
+    assert!(!stderr.contains(MARKER), "{stderr}");
+    stderr.lines().map(str::to_owned).collect()
 }
 
 /// Every variable there is, from the definition itself.
@@ -119,9 +119,9 @@ fn variables() -> BTreeSet<String> {
 fn each_bad_value_names_its_variable_and_is_not_printed() {
     for (variable, values) in BAD {
         for value in *values {
-            let faults = faults(&serve(&[(variable, value)]));
-            assert_eq!(faults.len(), 1, "{variable} {value:?}: {faults:?}");
-            assert!(faults[0].starts_with(&format!("{variable}: ")), "{value:?}: {faults:?}");
+            let errors = errors(&serve(&[(variable, value)]));
+            assert_eq!(errors.len(), 1, "{variable} {value:?}: {errors:?}");
+            assert!(errors[0].starts_with(&format!("{variable}: ")), "{value:?}: {errors:?}");
         }
     }
 }
@@ -133,40 +133,43 @@ fn no_variable_is_missing_here() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_a_fault_like_any_other() {
+fn bytes_that_are_not_utf8_are_an_error_of_their_variable() {
     for (variable, _) in BAD {
         let value = OsString::from_vec([MARKER.as_bytes(), b"\xff\xfe"].concat());
         assert_eq!(
-            faults(&serve(&[(variable, value)])),
+            errors(&serve(&[(variable, value)])),
             [format!("{variable}: must be valid UTF-8")]
         );
     }
 }
 
 #[test]
-fn the_bad_values_of_all_variables_are_told_in_one_run() {
+fn the_errors_of_all_variables_are_printed_in_one_run() {
     let environment: Vec<_> = BAD.iter().map(|(variable, bad)| (*variable, bad[0])).collect();
-    let faults = faults(&serve(&environment));
-    assert_eq!(faults.len(), BAD.len(), "{faults:#?}");
+    let errors = errors(&serve(&environment));
+    assert_eq!(errors.len(), BAD.len(), "{errors:#?}");
     for (variable, _) in BAD {
-        let named = faults.iter().any(|fault| fault.starts_with(&format!("{variable}: ")));
-        assert!(named, "{variable}: {faults:#?}");
+        let named = errors.iter().any(|error| error.starts_with(&format!("{variable}: ")));
+        assert!(named, "{variable}: {errors:#?}");
     }
 }
 
 #[test]
-fn a_flag_is_judged_as_its_variable_is() {
+fn a_flag_is_checked_like_its_variable() {
     for value in ["-DoNotPrint", "--DoNotPrint", "DoNotPrint"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
         command.env_clear().args(["serve", "--secret", value]);
-        let told = faults(&command.output().unwrap());
-        assert_eq!(told, ["SUPABASE_URL: is required", "GATEWAY_SECRET: must be 32 bytes or more"]);
+        let lines = errors(&command.output().unwrap());
+        assert_eq!(
+            lines,
+            ["SUPABASE_URL: is required", "GATEWAY_SECRET: must be 32 bytes or more"]
+        );
     }
 }
 
 #[test]
-fn nothing_is_bound_before_the_configuration_is_good() {
-    // Binding a port that is taken would fail, and be told.
+fn no_address_is_bound_before_the_configuration_is_valid() {
+    // Binding a port that is taken would be another error.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let bind = taken.local_addr().unwrap().to_string();
     let run = serve(&[
@@ -174,7 +177,7 @@ fn nothing_is_bound_before_the_configuration_is_good() {
         ("GATEWAY_ADMIN_BIND", "off"),
         ("GATEWAY_CSRF_MODE", MARKER),
     ]);
-    assert_eq!(faults(&run), ["GATEWAY_CSRF_MODE: must be `signed` or `double-submit`"]);
+    assert_eq!(errors(&run), ["GATEWAY_CSRF_MODE: must be `signed` or `double-submit`"]);
 }
 
 #[test]

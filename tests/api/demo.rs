@@ -1,4 +1,4 @@
-//! The demo as people start it: the real binary, in an environment meant for another gateway.
+//! The demo: the real binary, with an environment for another gateway.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 /// A demo that listens; killed when the test is over.
 struct Demo {
     process: Child,
-    /// What it printed, line by line.
+    /// The printed lines.
     printed: Vec<String>,
 }
 
@@ -40,18 +40,18 @@ impl Demo {
         Self { process, printed }
     }
 
-    /// What is printed after a word at the beginning of a line.
-    fn told(&self, word: &str) -> &str {
+    /// The word after this beginning of a line.
+    fn printed_after(&self, word: &str) -> &str {
         let line = self.printed.iter().find_map(|line| line.strip_prefix(word)).unwrap();
         line.split_whitespace().next().unwrap()
     }
 
     fn page(&self) -> &str {
-        self.told("The page")
+        self.printed_after("The page")
     }
 
     fn gotrue(&self) -> &str {
-        self.told("GoTrue")
+        self.printed_after("GoTrue")
     }
 
     /// The commands to paste, as they are.
@@ -110,14 +110,14 @@ async fn the_page_loads_nothing_from_elsewhere(#[case] path: &str, #[case] kind:
 }
 
 #[tokio::test]
-async fn the_page_is_told_what_there_is() {
+async fn the_page_gets_its_settings() {
     let demo = Demo::start("127.0.0.1:0");
     let answer = get(&format!("{}demo.json", demo.page())).await.text().await.unwrap();
     let settings: Value = serde_json::from_str(&answer).unwrap();
     // Not the environment's.
     assert_eq!(settings["cookie_name"], "sb-127-auth-token");
     assert_eq!(settings["gotrue"], format!("{}/auth/v1", demo.gotrue()));
-    assert_eq!(settings["user"]["email"], demo.told("A user").trim_end_matches(','));
+    assert_eq!(settings["user"]["email"], demo.printed_after("A user").trim_end_matches(','));
     let page = get(demo.page()).await.text().await.unwrap();
     for file in ["demo.css", "demo.js", "docs"] {
         assert!(page.contains(&format!("\"{file}\"")), "{file}");
@@ -157,15 +157,15 @@ fn a_port_that_is_taken_is_replaced_by_another() {
     let bind = taken.local_addr().unwrap();
     let first = Demo::start(&bind.to_string());
     assert_ne!(port(first.page()), bind.port().to_string());
-    let told = format!("port {} is taken, using {}", bind.port(), port(first.page()));
-    assert!(first.printed.contains(&told), "{:?}", first.printed);
+    let line = format!("port {} is taken, using {}", bind.port(), port(first.page()));
+    assert!(first.printed.contains(&line), "{:?}", first.printed);
 
     let second = Demo::start("127.0.0.1:0");
     assert_ne!(first.gotrue(), second.gotrue());
     let replaced = [&first, &second].into_iter().find(|demo| port(demo.gotrue()) != "9999");
     let replaced = replaced.unwrap();
-    let told = format!("port 9999 is taken, using {}", port(replaced.gotrue()));
-    assert!(replaced.printed.contains(&told), "{:?}", replaced.printed);
+    let line = format!("port 9999 is taken, using {}", port(replaced.gotrue()));
+    assert!(replaced.printed.contains(&line), "{:?}", replaced.printed);
 }
 
 #[rstest]

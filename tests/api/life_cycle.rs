@@ -1,4 +1,4 @@
-//! How the process begins, lives through the loss of what it needs, and ends.
+//! How the process starts, survives a lack of resources, and stops.
 
 use std::{
     io::Write as _,
@@ -24,7 +24,7 @@ async fn stage() -> Stage {
     Setup::new().at(Clock::system().unix_seconds()).start().await
 }
 
-/// A logout that GoTrue answers late, asked of this gateway by now; the connection that asked.
+/// Starts a logout that GoTrue answers late, and returns its connection once GoTrue is asked.
 async fn under_way(stage: &Stage, gateway: SocketAddr, token: &str) -> Connection {
     let before = stage.calls("logout").len();
     let mut connection = Connection::open(gateway).await;
@@ -42,7 +42,7 @@ async fn admin(serving: &Serving, path: &str) -> Reply {
 #[case::terminate("TERM")]
 #[case::interrupt("INT")]
 #[tokio::test]
-async fn a_signal_lets_what_is_under_way_end_and_nothing_begin(#[case] signal: &str) {
+async fn a_signal_drains_requests_and_accepts_no_new_ones(#[case] signal: &str) {
     let stage = stage().await;
     let serving = Serving::start(&stage, &[("GATEWAY_ADMIN_BIND", "127.0.0.1:0")]).await;
     assert_eq!(admin(&serving, "/readyz").await.status, 200);
@@ -60,7 +60,7 @@ async fn a_signal_lets_what_is_under_way_end_and_nothing_begin(#[case] signal: &
     .await;
     assert_not_ready(&admin(&serving, "/readyz").await, "shutting_down");
     assert_eq!(admin(&serving, "/healthz").await.status, 200, "it lives as long as it drains");
-    assert!(idle.ended().await, "nobody is waited for who has nothing to ask");
+    assert!(idle.ended().await, "a connection without a request is closed");
     assert!(stage.alive(&tokens), "all this while the logout is under way");
 
     assert_eq!(asked.reply(false).await.unwrap().status, 200);
@@ -111,7 +111,7 @@ async fn a_stop_drains_the_logout_under_way() {
 }
 
 #[tokio::test]
-async fn a_stop_lets_a_request_have_the_keys_that_it_waits_for() {
+async fn a_stop_waits_for_the_key_set_that_a_request_needs() {
     let stage = Stage::with(&[("drain-timeout", "8s"), ("upstream-timeout", "1m")]).await;
     stage.mock.rotate_keys().unwrap();
     let tokens = stage.sign_up();
@@ -146,8 +146,10 @@ async fn a_stop_waits_no_longer_than_the_drain_timeout() {
     let took = begun.elapsed();
     assert_eq!(status.code(), Some(0), "{}", log.text);
     assert!(took > Duration::from_secs(1) && took < PATIENCE, "{took:?}");
-    let told = log.lines.iter().find(|line| line["message"] == "not everything ended in time");
-    assert_eq!(told.expect("it is told")["logouts"], 1, "{}", log.text);
+    let aborted = "the drain timeout passed: open connections and logouts are aborted; raise \
+                   GATEWAY_DRAIN_TIMEOUT if GoTrue needs more time";
+    let line = log.lines.iter().find(|line| line["message"] == aborted);
+    assert_eq!(line.expect("a line")["logouts"], 1, "{}", log.text);
 }
 
 #[tokio::test]
@@ -165,7 +167,7 @@ async fn connections_without_a_request_do_not_hold_up_the_end() {
 }
 
 #[tokio::test]
-async fn who_is_in_the_kernels_queue_is_served_before_the_end() {
+async fn connections_in_the_kernels_queue_are_served_before_the_end() {
     let stage = Stage::new().await;
     let address = stage.address;
     let request = stage.get("/healthz").bytes(true);
@@ -197,8 +199,8 @@ async fn a_port_that_is_taken_ends_it_with_the_variables_name(#[case] variable: 
     let run = command.env(variable, &address).output().unwrap();
     assert_eq!(run.status.code(), Some(1));
     let log = String::from_utf8(run.stderr).unwrap();
-    let told = log.lines().find(|line| line.contains(variable) && line.contains(&address));
-    assert!(told.is_some(), "{log}");
+    let line = log.lines().find(|line| line.contains(variable) && line.contains(&address));
+    assert!(line.is_some(), "{log}");
     assert!(!log.contains("listening"), "{log}");
 }
 
@@ -237,14 +239,16 @@ async fn without_file_descriptors_it_waits_and_then_goes_on() {
     assert!(!stage.alive(&tokens));
 
     let log = serving.ended();
-    let said = |words: &str| log.lines.iter().filter(|l| l.to_string().contains(words)).count();
-    assert!(said("needs") == 1 && said("GATEWAY_MAX_CONNECTIONS") == 1, "{}", log.text);
-    let tries = said("could not accept a connection");
+    let lines_with =
+        |words: &str| log.lines.iter().filter(|l| l.to_string().contains(words)).count();
+    let of_it = log.lines.iter().filter(|line| line["variable"] == "GATEWAY_MAX_CONNECTIONS");
+    assert!(lines_with("needs") == 1 && of_it.count() == 1, "{}", log.text);
+    let tries = lines_with("could not accept a connection");
     assert!((1..100).contains(&tries), "it pauses between tries: {tries}");
 }
 
 #[tokio::test]
-async fn a_client_that_never_reads_is_left() {
+async fn a_client_that_never_reads_is_disconnected() {
     let limits = [("max-connections", "1"), ("header-timeout", "300ms")];
     let stage = Setup::new().flags(&limits).start().await;
     let mut greedy = Connection::open(stage.address).await;
@@ -255,10 +259,10 @@ async fn a_client_that_never_reads_is_left() {
             greedy.write(&asks).await;
         }
     };
-    // The gateway takes no more requests once nobody takes its answers.
+    // The gateway reads no more requests while the client reads no responses.
     let late = tokio::time::timeout(PATIENCE, stage.get("/healthz").send());
     let (asked, reply) = tokio::join!(tokio::time::timeout(PATIENCE, asking), late);
-    assert!(asked.is_ok(), "nobody took what it wrote");
+    assert!(asked.is_ok(), "the gateway closes the connection");
     assert_eq!(reply.expect("the only place is free again").status, 200);
 }
 

@@ -1,4 +1,4 @@
-//! `logout-gateway queue` and `logout-gateway failures`, as an operator runs them.
+//! `logout-gateway queue` and `logout-gateway failures`, run as the real binary.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{RedisServer, Setup, Stage, eventually, witness};
 
-/// What a command told: exit status, lines of standard output, standard error.
+/// Runs a command, and returns its exit status, the lines of standard output, and standard error.
 pub(crate) fn run(store: &str, arguments: &[&str]) -> (Option<i32>, Vec<String>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
     command.env_clear().args(arguments).env("GATEWAY_STORE", store);
@@ -21,12 +21,12 @@ pub(crate) fn run(store: &str, arguments: &[&str]) -> (Option<i32>, Vec<String>,
 
 #[track_caller]
 fn rows(store: &str, arguments: &[&str]) -> Vec<Value> {
-    let (status, lines, told) = run(store, arguments);
-    assert_eq!(status, Some(0), "{told}");
+    let (status, lines, stderr) = run(store, arguments);
+    assert_eq!(status, Some(0), "{stderr}");
     lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Two logouts that GoTrue wants to be asked for an hour later, and the ids of their entries.
+/// Queues two logouts, with the next attempt in almost an hour, and returns the ids of their entries.
 async fn two_queued(stage: &Stage, store: &str) -> [(Tokens, String); 2] {
     stage.fault(json!({"operation": "logout", "kind": "status", "status": 429,
         "headers": {"Retry-After": "3000"}}));
@@ -36,35 +36,35 @@ async fn two_queued(stage: &Stage, store: &str) -> [(Tokens, String); 2] {
         assert_eq!(reply.status, 202);
     }
     stage.mock.clear_faults();
-    let told = async || rows(store, &["failures"]).len() == 2;
-    eventually("the failure log has both", told).await;
-    let waiting = rows(store, &["queue", "list"]);
-    assert_eq!(waiting.len(), 2);
-    assert!(waiting.iter().all(|entry| entry.get("sealed").is_none()), "{waiting:?}");
+    let are_logged = async || rows(store, &["failures"]).len() == 2;
+    eventually("the failure log has both", are_logged).await;
+    let entries = rows(store, &["queue", "list"]);
+    assert_eq!(entries.len(), 2);
+    assert!(entries.iter().all(|entry| entry.get("sealed").is_none()), "{entries:?}");
     both.map(|tokens| {
-        let entry = waiting.iter().find(|entry| entry["session_id"] == json!(tokens.session_id));
+        let entry = entries.iter().find(|entry| entry["session_id"] == json!(tokens.session_id));
         (tokens, entry.unwrap()["id"].as_str().unwrap().to_owned())
     })
 }
 
-/// A gateway whose clock is the one that the commands go by.
+/// A gateway on the system clock, like the commands.
 async fn stage_on(store: &str) -> Stage {
     Setup::new().at(Clock::system().unix_seconds()).flag("store", store).start().await
 }
 
 #[tokio::test]
-async fn beside_a_stopped_gateway_what_is_retried_is_done_next_and_what_is_dropped_is_gone() {
+async fn beside_a_stopped_gateway_retried_entries_run_next_and_dropped_entries_are_gone() {
     let directory = tempfile::tempdir().unwrap();
     let store = format!("file:{}", directory.path().join("store").display());
     let mut stage = stage_on(&store).await;
     let [(first, first_id), (second, second_id)] = two_queued(&stage, &store).await;
-    let (status, _, told) = run(&store, &["queue", "drop", "--all"]);
-    assert_eq!((status, told.contains("held by another process")), (Some(1), true), "{told}");
+    let (status, _, stderr) = run(&store, &["queue", "drop", "--all"]);
+    assert_eq!((status, stderr.contains("held by another process")), (Some(1), true), "{stderr}");
     stage.stop_gateway();
 
-    // Whoever asks for it twice is the second time too late.
-    let (status, lines, told) = run(&store, &["queue", "retry", &first_id, &first_id]);
-    assert_eq!((status, &*lines[0]), (Some(0), &*format!("{first_id}: due now")), "{told}");
+    // The second request for the same entry is too late.
+    let (status, lines, stderr) = run(&store, &["queue", "retry", &first_id, &first_id]);
+    assert_eq!((status, &*lines[0]), (Some(0), &*format!("{first_id}: due now")), "{stderr}");
     assert!(lines[1].starts_with(&format!("{first_id}: gone already")), "{lines:?}");
     let asked = stage.asked();
     stage.restart(&[]);
@@ -75,8 +75,8 @@ async fn beside_a_stopped_gateway_what_is_retried_is_done_next_and_what_is_dropp
     assert_eq!((stage.alive(&second), stage.asked()), (true, asked + 1));
     stage.stop_gateway();
 
-    let (status, lines, told) = run(&store, &["queue", "drop", "--all"]);
-    assert_eq!((status, lines), (Some(0), vec![format!("{second_id}: dropped")]), "{told}");
+    let (status, lines, stderr) = run(&store, &["queue", "drop", "--all"]);
+    assert_eq!((status, lines), (Some(0), vec![format!("{second_id}: dropped")]), "{stderr}");
     assert!(rows(&store, &["queue", "list"]).is_empty());
     assert_eq!(rows(&store, &["failures"])[0]["outcome"], "dropped");
 }
@@ -88,21 +88,21 @@ async fn beside_a_running_gateway_redis_is_listed_retried_and_dropped() {
     let stage = stage_on(&store).await;
     let [(first, first_id), (second, second_id)] = two_queued(&stage, &store).await;
 
-    let (status, lines, told) = run(&store, &["queue", "drop", &first_id, &first_id]);
+    let (status, lines, stderr) = run(&store, &["queue", "drop", &first_id, &first_id]);
     let [dropped, gone] = ["dropped", "gone already"].map(|became| format!("{first_id}: {became}"));
-    assert_eq!((status, lines), (Some(0), vec![dropped, gone]), "{told}");
+    assert_eq!((status, lines), (Some(0), vec![dropped, gone]), "{stderr}");
     let failures = rows(&store, &["failures"]);
     let outcomes: Vec<_> = failures.iter().map(|failure| failure["outcome"].clone()).collect();
     assert_eq!(outcomes, ["dropped", "queued", "queued"], "it is dropped once");
     assert_eq!(failures[0]["session_id"], json!(first.session_id));
     for command in ["retry", "drop"] {
-        let (status, lines, told) = run(&store, &["queue", command, &first_id]);
+        let (status, lines, stderr) = run(&store, &["queue", command, &first_id]);
         assert_eq!((status, lines.len()), (Some(1), 0), "{command}");
-        assert_eq!(told, format!("{first_id}: no such entry\n"), "{command}");
+        assert_eq!(stderr, format!("{first_id}: no such entry\n"), "{command}");
     }
 
-    let (status, lines, told) = run(&store, &["queue", "retry", "--all"]);
-    assert_eq!((status, lines), (Some(0), vec![format!("{second_id}: due now")]), "{told}");
+    let (status, lines, stderr) = run(&store, &["queue", "retry", "--all"]);
+    assert_eq!((status, lines), (Some(0), vec![format!("{second_id}: due now")]), "{stderr}");
     stage.pass(60);
     eventually("it is done", async || !stage.alive(&second)).await;
     eventually("none waits", async || rows(&store, &["queue", "list"]).is_empty()).await;
@@ -110,38 +110,38 @@ async fn beside_a_running_gateway_redis_is_listed_retried_and_dropped() {
 }
 
 #[tokio::test]
-async fn what_is_dropped_and_cannot_be_noted_is_told() {
+async fn a_dropped_entry_that_cannot_be_logged_is_printed() {
     let redis = RedisServer::start().await;
     let store = redis.url();
     let stage = stage_on(&store).await;
     let [(first, first_id), _] = two_queued(&stage, &store).await;
     redis.ask::<()>(&["ACL", "SETUSER", "default", "-lpush"]);
-    let (status, lines, told) = run(&store, &["queue", "drop", &first_id]);
-    assert_eq!((status, lines.len()), (Some(1), 0), "{told}");
+    let (status, lines, stderr) = run(&store, &["queue", "drop", &first_id]);
+    assert_eq!((status, lines.len()), (Some(1), 0), "{stderr}");
     for words in [&*first_id, "not in the failure log", &first.session_id.to_string()] {
-        assert!(told.contains(words), "{words}: {told}");
+        assert!(stderr.contains(words), "{words}: {stderr}");
     }
     assert_eq!(rows(&store, &["queue", "list"]).len(), 1);
 }
 
 #[tokio::test]
-async fn drop_all_empties_a_full_redis_and_tells_what_is_not_in_the_failure_log() {
+async fn drop_all_empties_a_full_redis_and_prints_the_entries_that_are_not_in_the_failure_log() {
     let redis = RedisServer::start().await;
     let store = redis.url();
     let stage = stage_on(&store).await;
     let queued = two_queued(&stage, &store).await;
     stage.stop_gateway();
     redis.ask::<String>(&["CONFIG", "SET", "maxmemory", "1"]);
-    let (status, lines, told) = run(&store, &["queue", "drop", "--all"]);
-    assert_eq!((status, lines.len()), (Some(1), 0), "{told}");
+    let (status, lines, stderr) = run(&store, &["queue", "drop", "--all"]);
+    assert_eq!((status, lines.len()), (Some(1), 0), "{stderr}");
     for (tokens, id) in &queued {
-        let line = told.lines().find(|line| line.starts_with(id.as_str()));
-        let line = line.unwrap_or_else(|| panic!("{id}: {told}"));
+        let line = stderr.lines().find(|line| line.starts_with(id.as_str()));
+        let line = line.unwrap_or_else(|| panic!("{id}: {stderr}"));
         for words in ["not in the failure log", &tokens.session_id.to_string(), "out of memory"] {
             assert!(line.contains(words), "{words}: {line}");
         }
     }
-    assert!(told.lines().last().unwrap().starts_with("2 dropped logouts"), "{told}");
+    assert!(stderr.lines().last().unwrap().starts_with("2 dropped logouts"), "{stderr}");
     assert!(rows(&store, &["queue", "list"]).is_empty());
     assert_eq!(rows(&store, &["failures"]).len(), 2, "as before");
 }
@@ -157,14 +157,14 @@ fn no_command_creates_a_file() {
         &["queue", "drop", "--all"],
         &["failures"],
     ] {
-        let (status, lines, told) = run(&store, arguments);
-        assert_eq!((status, lines.len()), (Some(1), 0), "{arguments:?}: {told}");
-        assert!(told.contains(path.to_str().unwrap()), "{arguments:?}: {told}");
+        let (status, lines, stderr) = run(&store, arguments);
+        assert_eq!((status, lines.len()), (Some(1), 0), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(path.to_str().unwrap()), "{arguments:?}: {stderr}");
         assert!(!path.exists(), "{arguments:?}");
     }
 }
 
-/// What the command shows on a terminal.
+/// The output of a command on a terminal.
 fn run_on_a_terminal(store: &str, arguments: &str) -> String {
     let command = format!("{} {arguments}", env!("CARGO_BIN_EXE_logout-gateway"));
     let mut terminal = Command::new("script");
@@ -175,7 +175,7 @@ fn run_on_a_terminal(store: &str, arguments: &str) -> String {
 }
 
 #[tokio::test]
-async fn on_a_terminal_what_waits_and_what_failed_are_tables() {
+async fn on_a_terminal_the_queue_and_the_failures_are_tables() {
     let directory = tempfile::tempdir().unwrap();
     let store = format!("file:{}", directory.path().join("store").display());
     let stage: Stage = Setup::new().flag("store", &store).start().await;
@@ -204,7 +204,7 @@ async fn on_a_terminal_what_waits_and_what_failed_are_tables() {
 }
 
 #[test]
-fn a_store_that_has_no_queue_or_is_none_is_told() {
+fn a_bad_store_and_a_store_without_a_queue_are_errors() {
     for (store, arguments, status, words) in [
         ("memory", &["queue", "list"][..], 2, "no queue"),
         ("nonsense", &["queue", "list"], 2, "GATEWAY_STORE: must be"),
@@ -212,8 +212,8 @@ fn a_store_that_has_no_queue_or_is_none_is_told() {
         ("memory", &["queue", "drop"], 2, "Usage"),
         ("memory", &["queue", "drop", "--all", "00000000-0000-0000-0000-000000000001"], 2, "Usage"),
     ] {
-        let (code, lines, told) = run(store, arguments);
-        assert_eq!(code, Some(status), "{store} {arguments:?}: {told}");
-        assert!(told.contains(words) && lines.is_empty(), "{store} {arguments:?}: {told}");
+        let (code, lines, stderr) = run(store, arguments);
+        assert_eq!(code, Some(status), "{store} {arguments:?}: {stderr}");
+        assert!(stderr.contains(words) && lines.is_empty(), "{store} {arguments:?}: {stderr}");
     }
 }

@@ -74,7 +74,7 @@ async fn readyz_says_since_when_the_gateway_is_shutting_down() {
 }
 
 #[tokio::test]
-async fn of_several_parts_the_one_that_is_missing_for_everybody_is_named() {
+async fn the_most_important_missing_part_is_named() {
     let redis = RedisServer::start().await;
     let no_keys = json!({"operation": "jwks", "kind": "status", "status": 500});
     let setup = Setup::new().flag("store", &redis.url()).unready();
@@ -90,7 +90,7 @@ async fn of_several_parts_the_one_that_is_missing_for_everybody_is_named() {
 }
 
 #[tokio::test]
-async fn the_log_tells_once_that_a_part_is_missing_and_once_that_it_is_back() {
+async fn the_log_has_one_line_for_a_missing_part_and_one_for_its_return() {
     let redis = RedisServer::start().await;
     let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
     let serving = Serving::start(&stage, &[("GATEWAY_STORE", &redis.url())]).await;
@@ -121,18 +121,18 @@ async fn without_secret(stage: &Stage) -> Serving {
 }
 
 #[tokio::test]
-async fn a_first_fetch_of_the_key_set_is_told_of_if_it_fails() {
+async fn a_failed_first_fetch_of_the_key_set_is_logged() {
     let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
     stage.fault(json!({"operation": "jwks", "kind": "status", "status": 500, "times": 1}));
     let serving = without_secret(&stage).await;
     let log = serving.ended();
     let of_it = log.lines.iter().filter(|line| line["part"] == "key_set");
-    let told: Vec<_> = of_it.map(|line| line["message"].as_str().unwrap()).collect();
-    assert_eq!(told, ["not ready", "ready again"], "{}", log.text);
+    let messages: Vec<_> = of_it.map(|line| line["message"].as_str().unwrap()).collect();
+    assert_eq!(messages, ["not ready", "ready again"], "{}", log.text);
 }
 
 #[tokio::test]
-async fn a_first_fetch_of_the_key_set_that_takes_its_time_is_not_told_of() {
+async fn a_slow_first_fetch_of_the_key_set_is_not_logged() {
     let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
     stage.fault(json!({"operation": "jwks", "kind": "delay", "seconds": 1.2, "times": 1}));
     let serving = without_secret(&stage).await;

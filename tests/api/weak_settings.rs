@@ -1,5 +1,5 @@
-//! `serve` tells weak settings at its start, those of the store and of the key set as soon as it knows
-//! them. What `check` tells is in [`super::check`].
+//! The warnings of `serve` about weak settings: at its start, or as soon as the store, GoTrue and the key set
+//! answer. The warnings of `check` are in [`super::check`].
 
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
@@ -13,20 +13,20 @@ async fn stage(algorithm: Algorithm) -> Stage {
     Setup::new().algorithm(algorithm).at(Clock::system().unix_seconds()).start().await
 }
 
-/// The binary without `SUPABASE_JWT_SECRET`, whatever else its environment has.
+/// The binary without `SUPABASE_JWT_SECRET`.
 fn without_secret() -> Command {
     let mut command = Command::new("env");
     command.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);
     command
 }
 
-/// The variables that were warned of, in order.
+/// The variables of the warnings, in order.
 fn warned(lines: &[Value]) -> Vec<&str> {
     lines.iter().filter_map(|line| line["variable"].as_str()).collect()
 }
 
 #[tokio::test]
-async fn serve_warns_of_what_the_configuration_and_the_environment_show() {
+async fn serve_warns_about_the_configuration_and_the_environment() {
     let stage = stage(Algorithm::Es256).await;
     let environment = [
         ("GATEWAY_ADMIN_BIND", "0.0.0.0:0"),
@@ -58,7 +58,7 @@ async fn serve_warns_of_a_store_file_that_others_may_read() {
 }
 
 #[tokio::test]
-async fn serve_warns_of_a_redis_that_forgets() {
+async fn serve_warns_of_a_redis_that_may_lose_records() {
     let stage = stage(Algorithm::Es256).await;
     let policy = ["--maxmemory", "1gb", "--maxmemory-policy", "allkeys-lru"];
     let redis = RedisServer::with(&policy).await;
@@ -82,9 +82,9 @@ async fn serve_warns_of_a_secret_beside_signing_keys_once_it_has_the_key_set() {
     let environment = [("SUPABASE_JWT_SECRET", TEST_SECRET)];
     let mut serving = Serving::start(&stage, &environment).await;
     serving.told(
-        "set although the project publishes signing keys: an attacker who knows an old secret can still \
-         make tokens that verify accepts; remove it once the project signs with its keys and the last \
-         token of the secret has expired",
+        "set although the project publishes signing keys: an attacker who knows an old secret can make \
+         tokens that verify accepts; unset it once the project signs with its keys and the last token \
+         that was signed with the secret has expired",
     );
     let log = serving.ended();
     let of_it = warned(&log.lines).into_iter().filter(|name| *name == "SUPABASE_JWT_SECRET");
@@ -118,8 +118,8 @@ async fn serve_warns_once_of_an_old_gotrue_as_soon_as_it_answers() {
     stage.fault(json!({"operation": "health", "kind": "status", "status": 200, "body": old}));
     let mut serving = Serving::start_by(without_secret(), &stage, &[]).await;
     let line = serving.told(
-        "GoTrue there is 2.149, and before 2.150 it takes a second logout of one session for one of \
-         all sessions of its user: update it",
+        "GoTrue 2.149 is older than 2.150 and treats a second logout of one session as a logout of \
+         all sessions of its user: update GoTrue",
     );
     assert_eq!((&line["variable"], &line["level"]), (&json!("GOTRUE_URL"), &json!("WARN")));
     let log = serving.ended();

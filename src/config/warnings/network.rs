@@ -1,5 +1,5 @@
-//! Weak settings that are addresses: what is sent unencrypted to another machine, which clients reach
-//! the admin listener, and which proxies are trusted.
+//! Warnings about addresses: unencrypted connections to other machines, an admin listener that other machines
+//! reach, and trusted proxies.
 
 use std::net::IpAddr;
 
@@ -10,57 +10,58 @@ use url::{Host, Url};
 use super::Warning;
 use crate::config::{Config, StoreAddress, Supabase};
 
-/// Networks that are larger than the largest private ones are most likely a mistake.
+/// The shortest prefixes of a network of proxies. A larger network than the largest private one is probably a
+/// mistake.
 const LARGEST_IPV4: u8 = 8;
 const LARGEST_IPV6: u8 = 16;
-/// Private networks larger than that: unique local (RFC 4193), and link-local (RFC 4291) addresses.
+/// Larger networks that are private: unique local (RFC 4193) and link-local (RFC 4291) addresses.
 const PRIVATE_IPV6: [(u128, u8); 2] = [(0xfc00 << 112, 7), (0xfe80 << 112, 10)];
 
 impl Config {
     pub(super) fn exposed_admin_listener(&self) -> Option<Warning> {
-        let exposed = !self.admin_bind?.ip().to_canonical().is_loopback();
-        let weakness = "not on loopback: any client that reaches it reads user ids and session ids without \
-                        a password; bind it to 127.0.0.1, or let a firewall admit the monitor alone";
-        exposed.then(|| Warning::new("GATEWAY_ADMIN_BIND", weakness))
+        let exposed = !self.server.admin_bind?.ip().to_canonical().is_loopback();
+        let message = "not on loopback: any client that reaches it can read user ids and session ids without \
+                        a password; bind it to 127.0.0.1, or let a firewall admit only your monitoring";
+        exposed.then(|| Warning::new("GATEWAY_ADMIN_BIND", message))
     }
 
     pub(super) fn trusted_proxies_warning(&self) -> Option<Warning> {
-        let networks = IpNet::aggregate(&self.trusted_proxies);
-        let weakness = if let Some(network) = networks.into_iter().find(is_too_large) {
+        let networks = IpNet::aggregate(&self.server.trusted_proxies);
+        let message = if let Some(network) = networks.into_iter().find(is_too_large) {
             format!(
-                "{network} is every address, or a large part of them: any client there can choose the \
-                 address that the log and GoTrue see, the host and the scheme; name the addresses of \
-                 your proxies"
+                "{network} contains all addresses or a large part of them: any client there can choose the client \
+                 address for the log and for GoTrue, the host and the scheme; name only the addresses of your \
+                 proxies"
             )
-        } else if self.trusted_proxies.is_empty() && !self.bind.ip().is_loopback() {
-            "none: behind a proxy every client has the proxy's address, and https is not seen; name \
-             the addresses of your proxies"
+        } else if self.server.trusted_proxies.is_empty() && !self.server.bind.ip().is_loopback() {
+            "not set although the listener is not on loopback: behind a proxy every client has the proxy's address, \
+             and the gateway does not recognise https; name the addresses of your proxies"
                 .to_owned()
         } else {
             return None;
         };
-        Some(Warning::new("GATEWAY_TRUSTED_PROXIES", weakness))
+        Some(Warning::new("GATEWAY_TRUSTED_PROXIES", message))
     }
 
     pub(super) fn unencrypted_redis(&self) -> Option<Warning> {
-        let StoreAddress::Redis(address) = &self.store else { return None };
+        let StoreAddress::Redis(address) = &self.store.address else { return None };
         let url = Url::parse(address.url.expose_secret()).ok()?;
         let weak = url.scheme() == "redis" && !is_this_machine(&url);
-        let weakness = "redis:// to another machine: an attacker in the network can read the password, \
-                        and read and change the revocation list and the queue; use rediss://";
-        weak.then(|| Warning::new("GATEWAY_STORE", weakness))
+        let message = "redis:// to another machine is not encrypted: an attacker in the network can read the \
+                        password, and read and change the revocation list and the queue; use rediss://";
+        weak.then(|| Warning::new("GATEWAY_STORE", message))
     }
 }
 
 impl Supabase {
     pub(super) fn unencrypted_gotrue(&self) -> Option<Warning> {
         let weak = self.gotrue_url.scheme() == "http" && !is_this_machine(&self.gotrue_url);
-        // Where GOTRUE_URL is not given, it is below the project's.
-        let is_below = self.gotrue_url.as_str().starts_with(self.url.as_str());
+        // The default of GOTRUE_URL is below the project's URL.
+        let is_below = self.gotrue_url.as_str().starts_with(self.project.url.as_str());
         let variable = if is_below { "SUPABASE_URL" } else { "GOTRUE_URL" };
-        let weakness = "http:// to another machine: an attacker in the network can read users' \
-                        tokens and answer in GoTrue's place; use https://, or a network of your own";
-        weak.then(|| Warning::new(variable, weakness))
+        let message = "http:// to another machine is not encrypted: an attacker in the network can read users' \
+                        tokens and answer instead of GoTrue; use https://, or a private network";
+        weak.then(|| Warning::new(variable, message))
     }
 }
 
@@ -78,7 +79,7 @@ fn is_private(network: &Ipv6Net) -> bool {
 
 fn is_this_machine(url: &Url) -> bool {
     match url.host() {
-        // The host of a URL that is not http's is a name even where it is an IPv4 address.
+        // The URL standard parses an IPv4 address as a name unless the scheme is a web one.
         Some(Host::Domain(name)) => {
             let name = name.to_ascii_lowercase();
             name == "localhost"

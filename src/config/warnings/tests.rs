@@ -136,7 +136,7 @@ fn only_weak_settings_warn(#[case] given: &[(&str, &str)], #[case] variables: &[
 }
 
 #[test]
-fn neither_a_secret_nor_a_durable_store_is_weak_too() {
+fn a_missing_secret_and_a_store_in_memory_warn() {
     let warned: Vec<_> = parse(&[]).warnings().iter().map(|warning| warning.variable).collect();
     assert_eq!(warned, ["GATEWAY_SECRET", "GATEWAY_STORE"]);
 }
@@ -173,7 +173,7 @@ fn a_secret_fits_the_key_set_or_warns(
 #[case::empty(&[("HTTPS_PROXY", "")], None)]
 #[case::set(&[("HTTPS_PROXY", "http://user:password@proxy")], Some("HTTPS_PROXY"))]
 #[case::set_in_small_letters(&[("https_proxy", "http://proxy")], Some("https_proxy"))]
-fn a_proxy_of_the_environment_warns_that_it_is_not_used(
+fn an_unused_proxy_of_the_environment_warns(
     #[case] environment: &[(&str, &str)],
     #[case] variable: Option<&str>,
 ) {

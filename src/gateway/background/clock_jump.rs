@@ -1,52 +1,53 @@
-//! Whether the clock was set: one that is days ahead for a minute must not make the revocation list
-//! forget whom it still refuses once the clock is right again.
+//! Detects that the system clock was set. A clock that is days ahead for a minute must not purge revocations that
+//! have not expired.
 
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// Clocks are corrected by less all the time.
+/// Time synchronisation corrects a clock by less than this.
 const STEP: Duration = Duration::from_secs(30);
-/// Long enough for whoever set it wrong to set it right.
-const DOUBT: Duration = Duration::from_mins(10);
+/// The time in which an operator notices a wrong clock and corrects it.
+const DISTRUST: Duration = Duration::from_mins(10);
 
-/// A clock beside the time that really passes.
+/// Compares the system clock with the monotonic clock.
 #[derive(Debug)]
-pub(super) struct Steadiness {
-    told: SystemTime,
+pub(super) struct ClockJumpDetector {
+    /// The last observation of both clocks.
+    time: SystemTime,
     at: Instant,
-    /// When it was set last, or when the process started with it.
+    /// When the clock was set last, or when the process started with an unconfirmed clock.
     set_at: Option<Instant>,
-    /// It was set while the process ran.
-    was_set: bool,
+    has_jumped: bool,
 }
 
-impl Steadiness {
-    /// A clock, and what it tells at that moment. It may be wrong at the start, as it is at a machine that
-    /// has not asked a time server yet, so it is doubted like one that was set.
-    pub(super) fn new(told: SystemTime, at: Instant) -> Self {
-        Self { told, at, set_at: Some(at), was_set: false }
+impl ClockJumpDetector {
+    /// A clock that may be wrong at the start, because the machine may not have asked a time server yet. It is
+    /// distrusted like a clock that was just set.
+    pub(super) fn unconfirmed(time: SystemTime, at: Instant) -> Self {
+        Self { time, at, set_at: Some(at), has_jumped: false }
     }
 
-    /// A clock that nothing was written by before: what it tells is believed.
-    pub(super) fn believed(told: SystemTime, at: Instant) -> Self {
-        Self { told, at, set_at: None, was_set: false }
+    /// A clock that is trusted from the start, because no stored record depends on it.
+    pub(super) fn confirmed(time: SystemTime, at: Instant) -> Self {
+        Self { time, at, set_at: None, has_jumped: false }
     }
 
-    /// Whether it was set while the process ran: the log tells that.
-    pub(super) fn was_set(&self) -> bool {
-        self.was_set
+    /// Whether the clock was set while the process ran.
+    pub(super) fn has_jumped(&self) -> bool {
+        self.has_jumped
     }
 
-    /// Whether it was not set for a while, by what it tells now.
-    pub(super) fn is_steady(&mut self, told: SystemTime, at: Instant) -> bool {
-        let expected = self.told + at.duration_since(self.at);
-        let off = told.duration_since(expected).unwrap_or_else(|behind| behind.duration());
-        if off > STEP {
-            (self.set_at, self.was_set) = (Some(at), true);
+    /// Takes an observation of both clocks, and returns whether the clock can be trusted: it was not set within the
+    /// last ten minutes.
+    pub(super) fn observe(&mut self, time: SystemTime, at: Instant) -> bool {
+        let expected = self.time + at.duration_since(self.at);
+        let difference = time.duration_since(expected).unwrap_or_else(|behind| behind.duration());
+        if difference > STEP {
+            (self.set_at, self.has_jumped) = (Some(at), true);
         }
-        (self.told, self.at) = (told, at);
-        self.set_at.is_none_or(|set_at| at.duration_since(set_at) >= DOUBT)
+        (self.time, self.at) = (time, at);
+        self.set_at.is_none_or(|set_at| at.duration_since(set_at) >= DISTRUST)
     }
 }
 
@@ -61,30 +62,26 @@ mod tests {
         const MINUTE: Duration = Duration::from_mins(1);
         let (started_at, start) = (Instant::now(), UNIX_EPOCH + Duration::from_hours(500_000));
         let days = Duration::from_hours(8 * 24);
-        let mut clock = Steadiness::believed(start, started_at);
-        let mut steady = |minutes: u32, told: SystemTime| {
+        let mut clock = ClockJumpDetector::confirmed(start, started_at);
+        let mut is_trusted = |minutes: u32, time: SystemTime| {
             let passed = MINUTE * minutes;
-            clock.is_steady(told + passed, started_at + passed)
+            clock.observe(time + passed, started_at + passed)
         };
-        assert!(steady(1, start) && steady(2, start + Duration::from_secs(20)), "drift");
-        assert!(!steady(3, start + days), "days ahead");
-        assert!(!steady(4, start), "and back");
-        assert!((5..14).all(|minute| !steady(minute, start)));
-        assert!(steady(14, start) && steady(15, start));
-        assert!(!steady(16, start.checked_sub(MINUTE).unwrap()), "set back");
+        assert!(is_trusted(1, start) && is_trusted(2, start + Duration::from_secs(20)), "drift");
+        assert!(!is_trusted(3, start + days), "days ahead");
+        assert!(!is_trusted(4, start), "and back");
+        assert!((5..14).all(|minute| !is_trusted(minute, start)));
+        assert!(is_trusted(14, start) && is_trusted(15, start));
+        assert!(!is_trusted(16, start.checked_sub(MINUTE).unwrap()), "set back");
     }
 
     #[test]
     fn a_clock_is_doubted_for_ten_minutes_after_the_start() {
         let (started_at, start) = (Instant::now(), UNIX_EPOCH + Duration::from_hours(500_000));
-        let mut clock = Steadiness::new(start, started_at);
-        for (minutes, is_steady) in [(0, false), (5, false), (9, false), (10, true), (11, true)] {
+        let mut clock = ClockJumpDetector::unconfirmed(start, started_at);
+        for (minutes, trusted) in [(0, false), (5, false), (9, false), (10, true), (11, true)] {
             let passed = Duration::from_mins(minutes);
-            assert_eq!(
-                clock.is_steady(start + passed, started_at + passed),
-                is_steady,
-                "{minutes}"
-            );
+            assert_eq!(clock.observe(start + passed, started_at + passed), trusted, "{minutes}");
         }
     }
 }

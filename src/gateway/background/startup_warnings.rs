@@ -1,5 +1,4 @@
-//! Weak settings that show only while the gateway runs: those of the store, the version of GoTrue, and
-//! those that depend on the project's key set. Each is logged once.
+//! Warnings that need the store, GoTrue or the project's key set. Each is logged once.
 
 use std::time::Duration;
 
@@ -11,60 +10,60 @@ use tokio::{
 
 use crate::{config::Warning, http::state::AppState, session::verifier::Verifier, store};
 
-const PAUSE: Duration = Duration::from_secs(1);
-/// Between two questions to a store or to GoTrue that did not answer.
+const KEY_SET_POLL: Duration = Duration::from_secs(1);
+/// The pause after a store or GoTrue did not answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(10);
 const DAY: Duration = Duration::from_hours(24);
 
-/// Logs them as soon as the store, GoTrue and the key set answer. Never returns.
+/// Logs the warnings as soon as the store, GoTrue and the key set answer. Never returns.
 pub(super) async fn warn(app: &AppState) {
     join!(
-        warn_of_the_store(app),
-        warn_of_an_old_gotrue(app),
-        warn_of_the_secret(app),
-        warn_of_unused_hs256(&app.verifier)
+        warn_about_store(app),
+        warn_about_old_gotrue(app),
+        warn_about_secret(app),
+        warn_about_unused_hs256(&app.verifier)
     );
     std::future::pending::<()>().await;
 }
 
-async fn warn_of_the_store(app: &AppState) {
-    // The store itself logs that it does not answer.
-    let startup_warnings = loop {
-        match store::weaknesses(&app.config.store).await {
-            Ok(startup_warnings) => break startup_warnings,
+async fn warn_about_store(app: &AppState) {
+    // An error is not logged here: the store itself logs that it does not answer.
+    let messages = loop {
+        match store::weaknesses(&app.config.store.address).await {
+            Ok(messages) => break messages,
             Err(_) => sleep(RETRY_PAUSE).await,
         }
     };
-    for weakness in startup_warnings {
-        Warning::of_the_store(weakness).log();
+    for message in messages {
+        Warning::store(message).log();
     }
 }
 
-/// An answer that is not GoTrue's is not logged here: `check` examines it, and every request to GoTrue that
-/// fails is logged by itself.
-async fn warn_of_an_old_gotrue(app: &AppState) {
+/// The answer of another server than GoTrue is not logged here: `check` reports it, and every failed request to
+/// GoTrue is logged.
+async fn warn_about_old_gotrue(app: &AppState) {
     let version = loop {
-        let deadline = Instant::now() + app.config.upstream_timeout;
+        let deadline = Instant::now() + app.config.upstream.timeout;
         match app.logout.gotrue.health(true, deadline).await {
-            Ok(health) if !is_passing(health.status) => break health.version,
+            Ok(health) if !is_temporary(health.status) => break health.version,
             _ => sleep(RETRY_PAUSE).await,
         }
     };
-    if let Some(warning) = Warning::of_an_old_gotrue(version) {
+    if let Some(warning) = Warning::old_gotrue(version) {
         warning.log();
     }
 }
 
-fn is_passing(status: u16) -> bool {
+fn is_temporary(status: u16) -> bool {
     status >= 500 || status == StatusCode::TOO_MANY_REQUESTS
 }
 
-/// Without keys the verifier warns, and only once a token comes that needs the secret.
-async fn warn_of_the_secret(app: &AppState) {
+/// Without keys the verifier logs the warning, when the first token arrives that needs the secret.
+async fn warn_about_secret(app: &AppState) {
     let has_keys = loop {
         match app.verifier.has_keys() {
             Some(has_keys) => break has_keys,
-            None => sleep(PAUSE).await,
+            None => sleep(KEY_SET_POLL).await,
         }
     };
     if has_keys && let Some(warning) = app.config.supabase.secret_warning(has_keys) {
@@ -72,16 +71,15 @@ async fn warn_of_the_secret(app: &AppState) {
     }
 }
 
-/// A hosted project publishes its first key long before it signs with it: a day without such tokens shows
-/// that it does.
-async fn warn_of_unused_hs256(verifier: &Verifier) {
+/// Waits for a day without HS256 tokens: a hosted project publishes its first key long before it signs with it.
+async fn warn_about_unused_hs256(verifier: &Verifier) {
     loop {
         sleep(DAY).await;
         if verifier.hs256_is_unused() {
-            let weakness = "HS256 is accepted, and no such token came for a day while the project has \
-                            keys that sign: any client can send forged HS256 tokens, and an old secret \
-                            goes on counting; leave HS256 out";
-            return Warning::new("GATEWAY_JWT_ALGORITHMS", weakness).log();
+            let message = "HS256 is accepted, but for a day no such token arrived, and the project has signing \
+                           keys: any client can send forged HS256 tokens, and tokens that are signed with an old \
+                           secret stay valid; leave HS256 out";
+            return Warning::new("GATEWAY_JWT_ALGORITHMS", message).log();
         }
     }
 }
@@ -113,13 +111,13 @@ mod tests {
     async fn a_day_without_hs256_tokens_is_one_line_where_the_key_set_signs(
         #[case] algorithms: &str,
         #[case] keys: &[u8],
-        #[case] warned: bool,
+        #[case] is_warned: bool,
     ) {
         let mut file = tempfile::tempfile().unwrap();
         let lines = tracing_subscriber::fmt().json().flatten_event(true);
         let lines = lines.with_writer(Arc::new(file.try_clone().unwrap())).finish();
         let _logging = set_default(lines);
-        let jwks = Arc::new(Jwks::new(PAUSE, Arc::default()));
+        let jwks = Arc::new(Jwks::new(KEY_SET_POLL, Arc::default()));
         let supabase = parse(&[("GATEWAY_JWT_ALGORITHMS", algorithms)]).supabase;
         let verifier = Verifier::new(&supabase, jwks.clone());
         let log = |file: &mut std::fs::File| {
@@ -137,13 +135,13 @@ mod tests {
             () = days => {}
             () = jwks.keep_fetching(async || Ok::<_, String>(keys.to_vec())) => {}
             () = async {
-                warn_of_unused_hs256(&verifier).await;
+                warn_about_unused_hs256(&verifier).await;
                 std::future::pending::<()>().await;
             } => {}
         }
         let log = log(&mut file);
-        assert_eq!(log.lines().count(), usize::from(warned), "{log}");
-        if warned {
+        assert_eq!(log.lines().count(), usize::from(is_warned), "{log}");
+        if is_warned {
             let line: serde_json::Value = serde_json::from_str(&log).unwrap();
             assert_eq!(
                 (&line["level"], &line["variable"]),

@@ -11,12 +11,12 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Steadiness, forget, run};
+use super::{ClockJumpDetector, purge, run};
 use crate::{
     clock::{Clock, from_unix_seconds},
     config::tests::parse,
     failure_log,
-    gateway::first_app,
+    gateway::state,
     outcome::Scope,
     readiness::{Missing, Part},
     store::{Store, list::Revocation, memory::MemoryStore},
@@ -31,8 +31,8 @@ fn at_second(second: u64) -> Timestamp {
 
 fn settable() -> (Clock, Arc<AtomicU64>) {
     let seconds = Arc::new(AtomicU64::new(START));
-    let told = seconds.clone();
-    (Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(told.load(Relaxed))), seconds)
+    let read = seconds.clone();
+    (Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(read.load(Relaxed))), seconds)
 }
 
 #[tokio::test(start_paused = true)]
@@ -40,18 +40,19 @@ async fn a_list_that_was_read_by_a_clock_set_wrong_for_a_minute_forgets_nobody()
     let (clock, seconds) = settable();
     let store: Arc<MemoryStore> = Arc::default();
     let shared = store.clone();
-    let app = first_app(parse(&[]), clock, shared, failure_log::channel().0).unwrap();
+    let app = state::first(parse(&[]), clock, shared, failure_log::channel().0).unwrap();
     let [cut_off, until] = [0, START + HOUR].map(at_second);
     let (user, session) = (Uuid::from_u128(1), Uuid::from_u128(2));
     let revocation =
         Revocation { user, session, scope: Scope::Local, cut_off, until, is_confirmed: true };
     store.revoke(&revocation).await.unwrap();
 
-    let mut clock_jump = Steadiness::believed(app.logout.clock.now().into(), Instant::now());
-    let mut at = async |minutes: u64, told: u64| {
+    let mut clock_jump =
+        ClockJumpDetector::confirmed(app.logout.clock.now().into(), Instant::now());
+    let mut at = async |minutes: u64, now: u64| {
         tokio::time::advance(Duration::from_mins(minutes)).await;
-        seconds.store(told, Relaxed);
-        forget(&app.logout, &mut clock_jump).await;
+        seconds.store(now, Relaxed);
+        purge(&app.logout, &mut clock_jump).await;
         store.list().len()
     };
     assert_eq!(at(1, START + 60).await, 1);
@@ -61,26 +62,27 @@ async fn a_list_that_was_read_by_a_clock_set_wrong_for_a_minute_forgets_nobody()
 }
 
 #[tokio::test(start_paused = true)]
-async fn parts_are_watched_and_minutes_begin_although_nobody_asks() {
+async fn readiness_is_checked_and_minutes_begin_without_a_request() {
     let (clock, seconds) = settable();
     let (failures, unwritten) = failure_log::channel();
     let config = parse(&[("SUPABASE_URL", "http://127.0.0.1:1")]);
-    let app = Arc::new(first_app(config, clock, Arc::<MemoryStore>::default(), failures).unwrap());
-    let over = CancellationToken::new();
+    let app =
+        Arc::new(state::first(config, clock, Arc::<MemoryStore>::default(), failures).unwrap());
+    let stop = CancellationToken::new();
     seconds.store(START + 10, Relaxed);
-    let asked = async {
+    let observed = async {
         sleep(Duration::from_millis(1500)).await;
         app.stopping.cancel();
         seconds.store(START + 100, Relaxed);
         sleep(Duration::from_secs(1)).await;
         seconds.store(START + 200, Relaxed);
-        let missing = app.readiness.look();
+        let missing = app.readiness.check();
         sleep(Duration::from_mins(3)).await;
-        over.cancel();
+        stop.cancel();
         (missing, app.metrics.last_hour.minutes().len())
     };
     let ((missing, minutes), ()) =
-        tokio::join!(asked, run(None, app.clone(), unwritten, over.clone()));
+        tokio::join!(observed, run(None, app.clone(), unwritten, stop.clone()));
     let [stopped, started] = [START + 100, START].map(at_second);
     let expected = [(Part::ShuttingDown, stopped), (Part::KeySet, started)];
     assert_eq!(missing, expected.map(|(part, since)| Missing { part, since }));

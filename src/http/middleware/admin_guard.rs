@@ -29,7 +29,8 @@ pub(in crate::http) async fn guard(
     request: Request,
     next: Next,
 ) -> Result<Response, Error> {
-    let named = named_host(&request).filter(|named| is_allowed(named, &app.config.admin_hosts));
+    let named =
+        named_host(&request).filter(|named| is_allowed(named, &app.config.server.admin_hosts));
     let Some(named) = named else { return Err(Error::MisdirectedRequest) };
     if !is_own_page(request.headers(), named) {
         return Err(Error::CsrfCrossSite);

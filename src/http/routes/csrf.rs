@@ -17,7 +17,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    config::CsrfMode,
+    config::{CSRF_COOKIE, CsrfMode},
     csrf::{Binding, origin::is_cross_site},
     http::{
         authentication::{authenticate, introspect},
@@ -29,7 +29,7 @@ use crate::{
     session::{
         Carrier, Session,
         cookies::{
-            CSRF_COOKIE, RequestCookies,
+            RequestCookies,
             deletion::{RequestSite, csrf_cookie},
         },
         introspection::Introspection,
@@ -86,7 +86,7 @@ pub(in crate::http) async fn csrf(
     let transport =
         RequestSite { is_https: context.client.is_https, is_cross_site: is_cross_site(&headers) };
     // The application sets the CSRF cookie that it minted itself.
-    let is_apps_own = held.is_some() && app.config.csrf_mode == CsrfMode::DoubleSubmit;
+    let is_apps_own = held.is_some() && app.config.csrf.mode == CsrfMode::DoubleSubmit;
     let set_cookies =
         if is_apps_own { Vec::new() } else { csrf_cookie(&app.config.cookies, &token, transport) };
     let mut response = Json(Answer { data: Data { csrf_token: token } }).into_response();

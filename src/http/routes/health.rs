@@ -37,7 +37,7 @@ pub(in crate::http) async fn healthz() -> Json<Health> {
 pub(in crate::http) async fn readyz(
     State(app): State<Arc<AppState>>,
 ) -> Result<Json<Health>, Error> {
-    match app.readiness.look().first() {
+    match app.readiness.check().first() {
         None => Ok(Json(OK)),
         Some(&Missing { part, since }) => Err(Error::NotReadySince(part, since)),
     }

@@ -181,7 +181,7 @@ async fn judge_and_end(
     deletion: &CookieDeletion<'_>,
 ) -> FinishedLogout {
     let Incoming { app, context, headers, cookies, .. } = *incoming;
-    let deadline = Instant::now() + app.config.upstream_timeout;
+    let deadline = Instant::now() + app.config.upstream.timeout;
     let session = match incoming.authorize().await {
         Ok(session) => session,
         Err(Unauthorized { error, deletes_cookies: false }) => {
@@ -218,7 +218,7 @@ async fn judge_and_end(
         was_over: false,
     };
     let report = app.logout.end(&session, request, deadline).await;
-    let not_found = app.config.session_not_found;
+    let not_found = app.config.logout.session_not_found;
     let (mut response, deletes_cookies) =
         LogoutResponse::of_result(&report.result, &session, contract, not_found);
     if deletes_cookies && scope != Scope::Others {

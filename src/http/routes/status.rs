@@ -82,7 +82,7 @@ pub(in crate::http) async fn status(State(app): State<Arc<AppState>>) -> impl In
     let status = Status {
         now: app.logout.clock.now_in_seconds(),
         uptime: app.started_at.elapsed(),
-        missing: app.readiness.look(),
+        missing: app.readiness.check(),
         keys_age: app.jwks.age(),
         algorithms: app.jwks.current().map(|keys| keys.algorithms()),
         minutes: app.metrics.last_hour.minutes(),

@@ -16,8 +16,8 @@ use std::{collections::HashSet, fmt::Write};
 use axum::http::HeaderValue;
 use cookie::{Cookie, SameSite, time::Duration};
 
-use super::{CSRF_COOKIE, RequestCookies, Role, role};
-use crate::config::{CookieSecure, Cookies};
+use super::{RequestCookies, Role, role};
+use crate::config::{CSRF_COOKIE, CookieSecure, Cookies};
 
 /// As the library sets it: the longest time for which a browser keeps a cookie.
 const CSRF_MAX_AGE: Duration = Duration::days(400);

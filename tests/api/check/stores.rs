@@ -1,46 +1,46 @@
-//! What is told of the store.
+//! The line of the store, and the warnings about it.
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use logout_gateway::clock::Clock;
 use serde_json::json;
 
-use super::{Algorithm, Setup, Stage, Told, check, check_by, stage};
+use super::{Algorithm, CheckOutput, Setup, Stage, check, check_by, stage};
 use crate::harness::{RedisServer, unprivileged};
 
 const PASSWORD: &str = "a-password-of-the-tests";
 
-fn check_store(stage: &Stage, store: &str) -> Told {
+fn check_store(stage: &Stage, store: &str) -> CheckOutput {
     check(&[("SUPABASE_URL", stage.mock.url()), ("GATEWAY_STORE", store)])
 }
 
 #[tokio::test]
-async fn a_redis_that_keeps_everything_is_told_by_its_version() {
+async fn a_durable_redis_is_printed_with_its_version() {
     let (stage, redis) = (stage(Algorithm::Es256, 0).await, RedisServer::start().await);
-    let told = check_store(&stage, &redis.url());
-    assert_eq!(told.status, Some(0), "{:?}", told.lines);
-    assert!(told.of("store").starts_with("ok: Redis 7."), "{:?}", told.lines);
-    assert_eq!(told.warned(), [""; 0]);
+    let checked = check_store(&stage, &redis.url());
+    assert_eq!(checked.status, Some(0), "{:?}", checked.lines);
+    assert!(checked.line("store").starts_with("ok: Redis 7."), "{:?}", checked.lines);
+    assert_eq!(checked.warned(), [""; 0]);
 }
 
 #[tokio::test]
-async fn a_file_is_told_by_its_path_and_not_created() {
+async fn a_file_is_printed_with_its_path_and_not_created() {
     let stage = stage(Algorithm::Es256, 0).await;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let path = path.to_str().unwrap();
     let store = format!("file:{path}");
-    let told = check_store(&stage, &store);
-    assert_eq!(told.of("store"), format!("ok: {path}, which is not there yet"));
-    assert_eq!((told.status, fs::exists(path).unwrap()), (Some(0), false));
+    let checked = check_store(&stage, &store);
+    assert_eq!(checked.line("store"), format!("ok: {path}, which is not there yet"));
+    assert_eq!((checked.status, fs::exists(path).unwrap()), (Some(0), false));
     let gateway = Setup::new().flag("store", &store).start().await;
     gateway.stop_gateway();
-    let told = check_store(&stage, &store);
-    assert_eq!((told.status, told.of("store")), (Some(0), &*format!("ok: {path}")));
+    let checked = check_store(&stage, &store);
+    assert_eq!((checked.status, checked.line("store")), (Some(0), &*format!("ok: {path}")));
     fs::write(path, "nothing that this is").unwrap();
-    let told = check_store(&stage, &store);
-    assert_eq!(told.status, Some(1));
-    assert!(told.of("store").starts_with("FAILED: "), "{:?}", told.lines);
+    let checked = check_store(&stage, &store);
+    assert_eq!(checked.status, Some(1));
+    assert!(checked.line("store").starts_with("FAILED: "), "{:?}", checked.lines);
 }
 
 #[tokio::test]
@@ -56,26 +56,26 @@ async fn a_file_that_could_not_be_created_fails() {
     ] {
         let store = format!("file:{}", path.display());
         let environment = [("SUPABASE_URL", stage.mock.url()), ("GATEWAY_STORE", &store)];
-        let told = check_by(unprivileged(), &environment);
-        assert_eq!(told.status, Some(1));
+        let checked = check_by(unprivileged(), &environment);
+        assert_eq!(checked.status, Some(1));
         let failed = format!("FAILED: {} cannot be opened: ", path.display());
-        let said = told.of("store");
+        let said = checked.line("store");
         assert!(said.starts_with(&failed) && said.ends_with(remedy), "{said}");
     }
     assert_eq!(fs::read_dir(&closed).unwrap().count(), 0);
 }
 
 #[tokio::test]
-async fn a_file_that_a_gateway_uses_is_looked_into_and_left_to_it() {
+async fn a_file_that_a_gateway_uses_is_only_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let store = format!("file:{}", path.display());
     let stage = Setup::new().at(Clock::system().unix_seconds()).flag("store", &store);
     let stage = stage.start().await;
-    let told = check_store(&stage, &store);
-    assert_eq!(told.status, Some(0), "{:?}", told.lines);
-    assert_eq!(told.of("store"), format!("ok: {}, which a gateway uses", path.display()));
-    assert_eq!(told.warned(), [""; 0]);
+    let checked = check_store(&stage, &store);
+    assert_eq!(checked.status, Some(0), "{:?}", checked.lines);
+    assert_eq!(checked.line("store"), format!("ok: {}, which a gateway uses", path.display()));
+    assert_eq!(checked.warned(), [""; 0]);
     stage.fault(json!({"operation": "logout", "kind": "status", "status": 500}));
     let tokens = stage.sign_up();
     let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
@@ -90,26 +90,26 @@ async fn a_file_that_others_may_read_or_write_is_warned_of() {
     fs::write(&path, "").unwrap();
     for (mode, warned) in [(0o600, false), (0o640, true), (0o604, true), (0o620, true)] {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        let told = check_store(&stage, &format!("file:{}", path.display()));
-        assert_eq!(told.status, Some(0), "a weak setting fails nothing");
-        assert_eq!(told.warned(), vec!["GATEWAY_STORE"; usize::from(warned)], "{mode:o}");
-        let named = told.lines.iter().any(|line| line.contains(&format!("(mode {mode:o})")));
-        assert_eq!(named, warned, "{:?}", told.lines);
+        let checked = check_store(&stage, &format!("file:{}", path.display()));
+        assert_eq!(checked.status, Some(0), "a weak setting fails nothing");
+        assert_eq!(checked.warned(), vec!["GATEWAY_STORE"; usize::from(warned)], "{mode:o}");
+        let named = checked.lines.iter().any(|line| line.contains(&format!("(mode {mode:o})")));
+        assert_eq!(named, warned, "{:?}", checked.lines);
     }
 }
 
 #[tokio::test]
-async fn a_redis_that_is_spoken_to_in_clear_across_a_network_is_warned_of() {
+async fn an_unencrypted_redis_across_a_network_is_warned_of() {
     let (stage, redis) = (stage(Algorithm::Es256, 0).await, RedisServer::start().await);
     // It leads to this machine, but does not look so.
-    let told = check_store(&stage, &format!("redis://127.1:{}", redis.port()));
-    assert_eq!(told.status, Some(0), "a weak setting fails nothing");
-    assert_eq!(told.warned(), ["GATEWAY_STORE"]);
-    assert!(told.lines.iter().any(|line| line.contains("use rediss://")), "{:?}", told.lines);
+    let checked = check_store(&stage, &format!("redis://127.1:{}", redis.port()));
+    assert_eq!(checked.status, Some(0), "a weak setting fails nothing");
+    assert_eq!(checked.warned(), ["GATEWAY_STORE"]);
+    assert!(checked.lines.iter().any(|line| line.contains("use rediss://")), "{:?}", checked.lines);
 }
 
 #[tokio::test]
-async fn a_redis_that_may_lose_something_is_warned_of() {
+async fn a_redis_that_may_lose_records_is_warned_of() {
     let stage = stage(Algorithm::Es256, 0).await;
     let persistent = ["--appendonly", "yes"];
     for (case, options, warning) in [
@@ -131,37 +131,44 @@ async fn a_redis_that_may_lose_something_is_warned_of() {
         ("bounded", &[&persistent[..], &["--maxmemory", "1gb"]].concat(), None),
     ] {
         let redis = RedisServer::with(options).await;
-        let told = check_store(&stage, &redis.url());
-        assert_eq!(told.status, Some(0), "{case}: a weak setting fails nothing");
-        let warned: Vec<&String> =
-            told.lines.iter().filter(|line| line.starts_with("warning: GATEWAY_STORE: ")).collect();
+        let checked = check_store(&stage, &redis.url());
+        assert_eq!(checked.status, Some(0), "{case}: a weak setting fails nothing");
+        let warned: Vec<&String> = checked
+            .lines
+            .iter()
+            .filter(|line| line.starts_with("warning: GATEWAY_STORE: "))
+            .collect();
         assert_eq!(warned.len(), usize::from(warning.is_some()), "{case}: {warned:?}");
         assert!(warning.is_none_or(|text| warned[0].contains(text)), "{case}: {warned:?}");
     }
 }
 
 #[tokio::test]
-async fn what_redis_does_not_tell_is_said_and_no_password() {
+async fn a_redis_that_refuses_config_is_warned_of_without_its_password() {
     let stage = stage(Algorithm::Es256, 0).await;
     let redis = RedisServer::with_password(PASSWORD).await;
     let password = format!(">{PASSWORD}");
     let user = ["ACL", "SETUSER", "gateway", "on", &password, "~*", "+@all", "-@dangerous"];
     redis.ask::<()>(&user);
     let port = redis.port();
-    let told = check_store(&stage, &format!("redis://gateway:{PASSWORD}@127.0.0.1:{port}"));
-    assert_eq!((told.status, told.of("store")), (Some(0), "ok: Redis"));
-    let told_so = told
+    let checked = check_store(&stage, &format!("redis://gateway:{PASSWORD}@127.0.0.1:{port}"));
+    assert_eq!((checked.status, checked.line("store")), (Some(0), "ok: Redis"));
+    let is_printed = checked
         .lines
         .iter()
         .any(|line| line.contains("refuses CONFIG, so it is not known whether it writes"));
-    assert!(told_so, "{:?}", told.lines);
+    assert!(is_printed, "{:?}", checked.lines);
 
-    let told = check_store(&stage, &format!("redis://:wrong-{PASSWORD}@127.0.0.1:{port}"));
-    assert_eq!(told.status, Some(1));
-    assert_eq!(told.of("store"), "FAILED: Redis refuses the user or the password");
-    assert!(!told.lines.concat().contains(PASSWORD) && !told.stderr.contains(PASSWORD));
+    let checked = check_store(&stage, &format!("redis://:wrong-{PASSWORD}@127.0.0.1:{port}"));
+    assert_eq!(checked.status, Some(1));
+    assert_eq!(checked.line("store"), "FAILED: Redis refuses the user or the password");
+    assert!(!checked.lines.concat().contains(PASSWORD) && !checked.stderr.contains(PASSWORD));
     redis.kill();
-    let told = check_store(&stage, &redis.url());
-    assert_eq!(told.status, Some(1));
-    assert!(told.of("store").starts_with("FAILED: no connection to Redis"), "{:?}", told.lines);
+    let checked = check_store(&stage, &redis.url());
+    assert_eq!(checked.status, Some(1));
+    assert!(
+        checked.line("store").starts_with("FAILED: no connection to Redis"),
+        "{:?}",
+        checked.lines
+    );
 }

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::{contract::Contract, form::Fields};
 use crate::{
+    config::CSRF_COOKIE,
     csrf::submitted::SubmittedToken,
     http::{
         authentication::read_session,
@@ -22,8 +23,7 @@ use crate::{
     },
     outcome::Scope,
     session::{
-        AuthenticationError, Carrier, Credential, Session, UnknownKey,
-        cookies::{CSRF_COOKIE, RequestCookies},
+        AuthenticationError, Carrier, Credential, Session, UnknownKey, cookies::RequestCookies,
         token::TokenError,
     },
 };
@@ -57,7 +57,7 @@ pub(super) async fn read(
         checked?;
         match (in_query, form.scope) {
             (Some(_), Some(_)) => Err(Error::UnsupportedScope),
-            (scope, in_form) => Ok(scope.or(in_form).unwrap_or(app.config.default_scope)),
+            (scope, in_form) => Ok(scope.or(in_form).unwrap_or(app.config.logout.default_scope)),
         }
     });
     (form, scope)

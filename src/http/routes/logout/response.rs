@@ -141,7 +141,7 @@ impl CookieDeletion<'_> {
         if plan.names_left > 0 {
             headers.insert(X_LOGOUT_COOKIES_LEFT, plan.names_left.into());
         }
-        if let Some(types) = &self.config.clear_site_data {
+        if let Some(types) = &self.config.logout.clear_site_data {
             headers.insert(CLEAR_SITE_DATA, types.clone());
         }
     }

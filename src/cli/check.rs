@@ -1,9 +1,9 @@
-//! `logout-gateway check`: is this configuration one that works, and one to be content with?
+//! `logout-gateway check`: checks the configuration, GoTrue, its key set and the store.
 //!
-//! One line for each part with what was found, one for each weak setting. Exit status 0 when every
-//! part answers, else 1; a weak setting alone fails nothing.
+//! It prints a line for each part, and a line for each weak setting. The exit status is 0 if every part works, else
+//! 1. A weak setting alone does not change it.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{fmt::Display, process::ExitCode, sync::Arc, time::Duration};
 
 use jsonwebtoken::Algorithm;
 use tokio::{runtime, time::Instant};
@@ -16,42 +16,41 @@ use crate::{
     store, telemetry,
 };
 
-/// More than that between two clocks, and tokens are judged expired on one side only.
-const CLOCKS_APART: Duration = Duration::from_secs(5);
+/// With a larger difference between the clocks of GoTrue and the gateway, one of them takes a token for expired that
+/// the other accepts.
+const LARGEST_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
 
-/// Major and minor.
+/// GoTrue's version, major and minor.
 type Version = (u32, u32);
 
-/// A part and what was found of it: good news or bad.
-type Finding = Result<String, String>;
-
-/// Checks and prints.
+/// Checks and prints. The exit status is 1 for a bad configuration, too.
 #[must_use]
 pub fn run(args: config::Args) -> ExitCode {
     let config = match Config::parse(args) {
         Ok(config) => config,
-        Err(faults) => {
-            eprintln!("{faults}");
+        Err(errors) => {
+            eprintln!("{errors}");
             return ExitCode::FAILURE;
         }
     };
     let _log = telemetry::start(config::LogFormat::Text, "warn", None);
     println!("configuration: ok");
-    let probed = runtime::Builder::new_current_thread()
+    let checked = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map(|runtime| runtime.block_on(probe(&config, &Clock::system())));
-    match probed {
+        .map(|runtime| runtime.block_on(check(&config, &Clock::system())));
+    match checked {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(cause) => {
-            eprintln!("the system gives no runtime: {cause}");
+            eprintln!("cannot start a runtime: {cause}");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn probe(config: &Config, clock: &Clock) -> bool {
+/// Prints the lines, and returns whether every part works.
+async fn check(config: &Config, clock: &Clock) -> bool {
     let gotrue = match GoTrue::new(&config.supabase, Arc::default()) {
         Ok(gotrue) => gotrue,
         Err(cause) => {
@@ -59,36 +58,36 @@ async fn probe(config: &Config, clock: &Clock) -> bool {
             return false;
         }
     };
-    let reached = auth_service(config, &gotrue, clock).await;
-    let version = reached.as_ref().ok().and_then(|(_, version)| *version);
-    let reached = report("GoTrue", &reached.map(|(found, _)| found));
+    let auth_service = auth_service(config, &gotrue, clock).await;
+    let version = auth_service.as_ref().ok().and_then(|(_, version)| *version);
+    let gotrue_works = print_part("GoTrue", auth_service.map(|(text, _)| text));
     let keys = key_set(config, &gotrue).await;
-    let known = report("key set", &keys.as_ref().map(Keys::found).map_err(Clone::clone));
-    let store = store::diagnose(&config.store).await;
-    let stored = report("store", &store.as_ref().map(|s| s.found.clone()).map_err(Clone::clone));
+    let keys_work = print_part("key set", keys.as_ref().map(Keys::text));
+    let store = store::diagnose(&config.store.address).await;
+    let store_works = print_part("store", store.as_ref().map(|survey| &survey.found));
 
     let mut warnings = config.warnings();
     warnings.extend(config::unused_proxies());
-    let weaknesses = store.into_iter().flat_map(|diagnosis| diagnosis.weaknesses);
-    warnings.extend(weaknesses.map(Warning::of_the_store));
-    warnings.extend(Warning::of_an_old_gotrue(version));
+    let weaknesses = store.into_iter().flat_map(|survey| survey.weaknesses);
+    warnings.extend(weaknesses.map(Warning::store));
+    warnings.extend(Warning::old_gotrue(version));
     let has_keys = keys.ok().map(|keys| !keys.allowed.is_empty());
     warnings.extend(has_keys.and_then(|has_keys| config.supabase.secret_warning(has_keys)));
     for warning in warnings {
         println!("warning: {warning}");
     }
-    reached && known && stored
+    gotrue_works && keys_work && store_works
 }
 
-/// The algorithms of the key set.
+/// The algorithms of the keys in the key set.
 struct Keys {
     allowed: Vec<String>,
-    /// Those that `GATEWAY_JWT_ALGORITHMS` leaves out.
+    /// The algorithms that `GATEWAY_JWT_ALGORITHMS` leaves out.
     left_out: Vec<String>,
 }
 
 impl Keys {
-    fn found(&self) -> String {
+    fn text(&self) -> String {
         let Self { allowed, left_out } = self;
         let allowed = if !allowed.is_empty() {
             allowed.join(", ")
@@ -104,10 +103,10 @@ impl Keys {
     }
 }
 
-/// The key set's algorithms, if any token can be judged with them.
+/// Fetches the key set. It is an error if no token can be verified with it.
 async fn key_set(config: &Config, gotrue: &GoTrue) -> Result<Keys, String> {
     let supabase = &config.supabase;
-    let deadline = Instant::now() + config.upstream_timeout;
+    let deadline = Instant::now() + config.upstream.timeout;
     let body = gotrue.jwks(supabase.needs_no_keys(), deadline).await;
     let body = body.map_err(|refusal| refusal.to_string())?;
     let algorithms = jwks::algorithms(&body).map_err(|error| error.to_string())?;
@@ -124,30 +123,36 @@ async fn key_set(config: &Config, gotrue: &GoTrue) -> Result<Keys, String> {
     Ok(Keys { allowed, left_out })
 }
 
-fn report(part: &str, finding: &Finding) -> bool {
-    match finding {
-        Ok(found) => println!("{part}: ok: {found}"),
-        Err(cause) => println!("{part}: FAILED: {cause}"),
+/// Prints the line of a part, and returns whether it works.
+fn print_part(part: &str, result: Result<impl Display, impl Display>) -> bool {
+    match result {
+        Ok(text) => {
+            println!("{part}: ok: {text}");
+            true
+        }
+        Err(cause) => {
+            println!("{part}: FAILED: {cause}");
+            false
+        }
     }
-    finding.is_ok()
 }
 
-/// What was found of GoTrue, and its version.
+/// Asks GoTrue for its health, first without an `apikey`. Returns the text of its line, and its version.
 async fn auth_service(
     config: &Config,
     gotrue: &GoTrue,
     clock: &Clock,
 ) -> Result<(String, Option<Version>), String> {
-    let asked = |with_key| async move {
-        let answer = gotrue.health(with_key, Instant::now() + config.upstream_timeout).await;
+    let health = |with_key| async move {
+        let answer = gotrue.health(with_key, Instant::now() + config.upstream.timeout).await;
         answer.map_err(|refusal| format!("{refusal} at GOTRUE_URL"))
     };
-    let anybody = asked(false).await?;
-    let (answer, api_key) = match (anybody.status, &config.supabase.api_key) {
-        (200, _) => (anybody, "no apikey needed"),
-        (_, None) => (anybody, "without an apikey"),
+    let without_key = health(false).await?;
+    let (answer, api_key) = match (without_key.status, config.supabase.api_key()) {
+        (200, _) => (without_key, "no apikey needed"),
+        (_, None) => (without_key, "without an apikey"),
         (_, Some(_)) => {
-            (asked(true).await?, "an apikey is needed, and the configured one is taken")
+            (health(true).await?, "an apikey is needed, and the configured one is taken")
         }
     };
     match answer {
@@ -165,16 +170,19 @@ async fn auth_service(
     Ok((format!("{api_key}; {}", clocks(&answer, clock)), answer.version))
 }
 
+/// Compares GoTrue's clock with this machine's.
 fn clocks(answer: &Health, clock: &Clock) -> String {
     let Some(date) = answer.date else { return "its clock is not known".to_owned() };
-    let now = clock.now().into();
-    let (apart, side) = match date.duration_since(now) {
+    let now = std::time::SystemTime::from(clock.now());
+    let (difference, side) = match date.duration_since(now) {
         Ok(ahead) => (ahead, "ahead"),
         Err(behind) => (behind.duration(), "behind"),
     };
-    match apart.as_secs() {
+    match difference.as_secs() {
         0 => "its clock agrees".to_owned(),
-        seconds if apart <= CLOCKS_APART => format!("its clock is {seconds} s {side}"),
+        seconds if difference <= LARGEST_CLOCK_DIFFERENCE => {
+            format!("its clock is {seconds} s {side}")
+        }
         seconds => {
             format!("its clock is {seconds} s {side}: set both, or tokens are judged differently")
         }

@@ -1,0 +1,138 @@
+//! `logout-gateway demo`: a GoTrue, the gateway and a page to try them on, in one process.
+//!
+//! 1. Everything listens on loopback and lives in memory. Nothing remains when the demo ends.
+//! 2. If a port is taken, the demo uses a free one and the terminal says so.
+//! 3. The printed commands work when pasted: the demo user can sign in from the start.
+//! 4. The environment is ignored: a `SUPABASE_URL` for another gateway changes nothing.
+
+use std::{
+    io::{self, Write as _},
+    net::{Ipv4Addr, SocketAddr},
+    process::ExitCode,
+};
+
+use axum::{Router, http::header::InvalidHeaderValue};
+use gotrue_mock::Mock;
+use tokio::net::TcpListener;
+
+use super::signals::Signals;
+use crate::{
+    clock::Clock,
+    config::Config,
+    demo::{
+        USER,
+        banner::Banner,
+        page::Page,
+        settings::{self, SettingsError},
+    },
+    gateway::{Gateway, StartError},
+    telemetry,
+};
+
+const MOCK_PORT: u16 = 9999;
+
+/// Try it: a GoTrue that keeps everything in memory, the gateway, and a page for both.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Args {
+    /// Loopback address of the page and the gateway; a port that is taken is replaced by a free one
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS", value_parser = loopback)]
+    bind: SocketAddr,
+}
+
+/// Refuses other addresses than loopback: the mock takes control requests from every client that reaches it.
+fn loopback(given: &str) -> Result<SocketAddr, String> {
+    match given.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => Ok(address),
+        Ok(_) => Err("not an address of loopback, such as 127.0.0.1:8080".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Why the demo could not start.
+#[derive(Debug, thiserror::Error)]
+enum DemoError {
+    #[error("the demo's GoTrue cannot listen: {0}")]
+    Mock(io::Error),
+    #[error(transparent)]
+    Keys(#[from] gotrue_mock::JwkError),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Page(#[from] InvalidHeaderValue),
+    #[error(transparent)]
+    Gateway(#[from] StartError),
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
+/// Runs the demo until SIGTERM or SIGINT. The exit status is 1 if it cannot start.
+#[must_use]
+pub fn run(args: &Args) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(demo(args.bind)),
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn demo(bind: SocketAddr) -> Result<(), DemoError> {
+    // Install the handlers before the banner is printed: its reader may end the demo at once.
+    let mut signals = Signals::new()?;
+    let mock_address = SocketAddr::from((Ipv4Addr::LOCALHOST, MOCK_PORT));
+    let listener = listen(mock_address).await.map_err(DemoError::Mock)?;
+    let clock = Clock::system();
+    let options = gotrue_mock::Options::default();
+    let mock = Mock::new(options, listener.local_addr()?, move || clock.now().into())?;
+    mock.create_user(USER.email, USER.password);
+
+    let config = settings::config(bind, mock.url())?;
+    let _log = telemetry::start(config.logs.format, &config.logs.filter, None);
+    let page = Page { gotrue: mock.url(), cookie_name: &config.cookies.name, user: USER };
+    let gateway = start(&config, &page.router()?)?;
+    let banner = Banner {
+        gateway: gateway.address,
+        addresses: [(bind, gateway.address), (mock_address, listener.local_addr()?)],
+        gotrue: mock.url(),
+        user: USER,
+    };
+    let printed = write!(io::stdout(), "{banner}").and_then(|()| io::stdout().flush());
+    if printed.is_ok() {
+        gotrue_mock::serve(listener, mock, async {
+            signals.next().await;
+        })
+        .await;
+    }
+    gateway.stop();
+    Ok(printed?)
+}
+
+/// Starts the gateway at its address or, if that is taken, at a free port.
+fn start(config: &Config, pages: &Router) -> Result<Gateway, StartError> {
+    match Gateway::start(config.clone(), Clock::system(), pages) {
+        Err(StartError::Bind { address, source, .. }) if is_taken(&source) => {
+            let mut config = config.clone();
+            config.server.bind = SocketAddr::new(address.ip(), 0);
+            Gateway::start(config, Clock::system(), pages)
+        }
+        result => result,
+    }
+}
+
+/// Listens at the address or, if that is taken, at a free port.
+async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if is_taken(&error) => TcpListener::bind(SocketAddr::new(address.ip(), 0)).await,
+        result => result,
+    }
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrInUse
+}

@@ -1,0 +1,25 @@
+//! `logout-gateway failures`: the failure log, newest line first.
+
+use std::process::ExitCode;
+
+use super::{store_args::StoreArgs, table};
+use crate::store::{self, failure::FailedLogout};
+
+const COLUMNS: [&str; 7] =
+    ["time", "outcome", "reason", "upstream_status", "user_id", "session_id", "request_id"];
+
+/// `logout-gateway failures`
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+/// Prints the failure log.
+#[must_use]
+pub fn run(args: Args) -> ExitCode {
+    args.store.run(async |address| {
+        let failures = store::read_only(&address).await?.failures;
+        Ok(table::print(failures.into_iter().map(FailedLogout), &COLUMNS)?)
+    })
+}

@@ -1,0 +1,151 @@
+//! `logout-gateway queue`: lists, retries or drops the logouts in a store's queue.
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::{ArgGroup, Subcommand};
+use uuid::Uuid;
+
+use super::{
+    store_args::{StoreArgs, StoreCommandError},
+    table,
+};
+use crate::{
+    clock::Clock,
+    config::StoreAddress,
+    outcome::RecordedOutcome,
+    queue::entry::{QueueEntry, queued_logout::QueuedLogout},
+    store::{self, Queue, Store, failure::Failure},
+};
+
+const COLUMNS: [&str; 7] = ["id", "queued_at", "due_at", "attempts", "scope", "user_id", "reason"];
+
+/// `logout-gateway queue`
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// The queued logouts, in the order of their next attempts.
+    List,
+    /// Make them due, so that the gateway asks GoTrue again at once.
+    Retry(Selection),
+    /// Remove them from the queue; the failure log records each as dropped.
+    Drop(Selection),
+}
+
+#[derive(clap::Args)]
+#[command(group = ArgGroup::new("selection").required(true))]
+struct Selection {
+    /// Ids of entries, from `list`.
+    #[arg(group = "selection", value_name = "ID")]
+    ids: Vec<Uuid>,
+    /// All entries.
+    #[arg(long, group = "selection")]
+    all: bool,
+}
+
+/// Lists, retries or drops.
+#[must_use]
+pub fn run(args: Args) -> ExitCode {
+    let Args { store, action } = args;
+    store.run(async |address| match action {
+        Action::List => {
+            let entries = store::read_only(&address).await?.entries;
+            let entries = entries.ok_or(StoreCommandError::NoQueue("memory"))?;
+            Ok(table::print(entries.into_iter().map(QueuedLogout), &COLUMNS)?)
+        }
+        Action::Retry(selection) => {
+            retry(queue_of(&*open_existing(&address).await?)?, &selection).await
+        }
+        Action::Drop(selection) => {
+            let store = open_existing(&address).await?;
+            drop_entries(&*store, queue_of(&*store)?, &selection).await
+        }
+    })
+}
+
+/// Opens a store, but not a file that does not exist: opening would create it.
+async fn open_existing(address: &StoreAddress) -> Result<Arc<dyn Store>, StoreCommandError> {
+    match address {
+        StoreAddress::File(path) if matches!(path.try_exists(), Ok(false)) => {
+            Err(StoreCommandError::NoFile(path.clone()))
+        }
+        _ => Ok(store::open(address).await?),
+    }
+}
+
+fn queue_of(store: &dyn Store) -> Result<&dyn Queue, StoreCommandError> {
+    store.queue().ok_or(StoreCommandError::NoQueue("memory"))
+}
+
+/// The selected entries of the queue.
+async fn selected(
+    queue: &dyn Queue,
+    selection: &Selection,
+) -> Result<Vec<QueueEntry>, StoreCommandError> {
+    let entries = queue.entries(usize::MAX).await?;
+    if selection.all {
+        return Ok(entries);
+    }
+    let find = |id: &Uuid| {
+        let entry = entries.iter().find(|entry| entry.id == *id).cloned();
+        entry.ok_or(StoreCommandError::NoSuchEntry(*id))
+    };
+    selection.ids.iter().map(find).collect()
+}
+
+/// Makes the entries due. A worker that is asking GoTrue about one of them right now goes on: a second logout of
+/// the same session does no harm.
+async fn retry(queue: &dyn Queue, selection: &Selection) -> Result<(), StoreCommandError> {
+    let now = Clock::system().now();
+    for entry in selected(queue, selection).await? {
+        let id = entry.id;
+        let moved = queue.reschedule(&entry, Duration::ZERO, false, now).await?;
+        let result = if moved { "due now" } else { "gone already, or taken by a worker just now" };
+        writeln!(io::stdout(), "{id}: {result}")?;
+    }
+    Ok(())
+}
+
+/// Removes each entry before its line is written to the failure log, for two reasons: an entry that the worker
+/// finishes meanwhile must not be logged as dropped, and dropping must make room in a full Redis, which refuses
+/// the line. Each removed entry is printed, whether its line was written or not.
+async fn drop_entries(
+    store: &dyn Store,
+    queue: &dyn Queue,
+    selection: &Selection,
+) -> Result<(), StoreCommandError> {
+    let now = Clock::system().now_in_seconds();
+    let mut not_logged = 0;
+    for entry in selected(queue, selection).await? {
+        let id = entry.id;
+        if !queue.remove(id).await? {
+            writeln!(io::stdout(), "{id}: gone already")?;
+            continue;
+        }
+        let dropped =
+            Failure::of_entry(&entry, now, RecordedOutcome::Dropped, entry.reason.clone(), None);
+        match store.append_failures(&[dropped]).await {
+            Ok(()) => writeln!(io::stdout(), "{id}: dropped")?,
+            Err(cause) => {
+                not_logged += 1;
+                let QueueEntry { session_id, user_id, .. } = entry;
+                eprintln!(
+                    "{id}: dropped, but not in the failure log: session {session_id} of user \
+                     {user_id}: {cause}"
+                );
+            }
+        }
+    }
+    if not_logged == 0 { Ok(()) } else { Err(StoreCommandError::NotLogged(not_logged)) }
+}

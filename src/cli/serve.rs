@@ -1,0 +1,88 @@
+//! `logout-gateway serve`: the gateway, until a signal ends it.
+
+use std::{
+    io,
+    process::{ExitCode, exit},
+    thread,
+};
+
+use axum::Router;
+
+use super::{USAGE_ERROR, signals::Signals};
+use crate::{
+    clock::Clock,
+    config::{self, Config},
+    core_dumps, fd_limit,
+    gateway::{Gateway, StartError},
+    telemetry::{self, Telemetry, traces::Exporter},
+};
+
+/// Why `serve` ends with status 1.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error("the gateway could not start: {0}")]
+    Start(#[from] StartError),
+    #[error("cannot listen for signals: {0}")]
+    Signals(#[from] io::Error),
+    #[error("a thread panicked")]
+    Thread,
+}
+
+/// Serves until SIGTERM or SIGINT. The exit status is 2 for a bad configuration, and 1 if the gateway cannot
+/// start or one of its threads panics.
+#[must_use]
+pub fn run(args: config::Args) -> ExitCode {
+    // Forbid core dumps before any secret is read.
+    let core_dumps = core_dumps::forbid();
+    let config = match Config::parse(args) {
+        Ok(config) => config,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return ExitCode::from(USAGE_ERROR);
+        }
+    };
+    let exporter = match config.logs.otlp_endpoint.as_ref().map(Exporter::new).transpose() {
+        Ok(exporter) => exporter,
+        Err(error) => {
+            eprintln!("OTEL_EXPORTER_OTLP_ENDPOINT: cannot export traces: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let telemetry = telemetry::start(config.logs.format, &config.logs.filter, exporter);
+    config.log_start();
+    if let Err(cause) = core_dumps {
+        tracing::warn!(
+            %cause,
+            "cannot forbid core dumps, and a dump would contain secrets and tokens: forbid them with ulimit -c 0"
+        );
+    }
+    let warnings = config.warnings().into_iter().chain(config::unused_proxies());
+    for warning in warnings.chain(fd_limit::raise(&config.limits)) {
+        warning.log();
+    }
+    match serve(config, &telemetry) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(cause) => {
+            tracing::error!(%cause, "the gateway has failed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The first signal drains the gateway, a second one ends the process at once.
+fn serve(config: Config, telemetry: &Telemetry) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut signals = runtime.block_on(async { Signals::new() })?;
+    let gateway = Gateway::start(config, Clock::system(), &Router::new())?;
+    let signal = runtime.block_on(async {
+        tokio::select! {
+            signal = signals.next() => Some(signal),
+            () = gateway.failed() => None,
+            () = telemetry.report_dropped_lines() => None,
+        }
+    });
+    tracing::info!(signal, "shutting down");
+    thread::spawn(move || exit(128 + runtime.block_on(signals.next())));
+    gateway.stop();
+    signal.map(drop).ok_or(ServeError::Thread)
+}

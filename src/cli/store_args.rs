@@ -1,0 +1,78 @@
+//! The flag `--store` of the commands that read and change a store directly.
+
+use std::{ffi::OsString, io, path::PathBuf, process::ExitCode};
+
+use clap::Args;
+use tokio::runtime;
+use uuid::Uuid;
+
+use super::USAGE_ERROR;
+use crate::{config::StoreAddress, store};
+
+/// The flag `--store`.
+#[derive(Args)]
+pub(super) struct StoreArgs {
+    /// The store, as `serve` has it: `file:<path>`, `redis://…` or `rediss://…`. `list` and `failures` can read
+    /// a file while a gateway uses it; to retry or drop, stop the gateway.
+    #[arg(
+        long,
+        env = "GATEWAY_STORE",
+        value_name = "STORE",
+        hide_env_values = true,
+        allow_hyphen_values = true,
+        global = true
+    )]
+    store: Option<OsString>,
+}
+
+/// Why a command ends with status 1 or 2.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StoreCommandError {
+    #[error("GATEWAY_STORE: {0}")]
+    Address(String),
+    #[error(transparent)]
+    Open(#[from] store::OpenStoreError),
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
+    #[error("GATEWAY_STORE: {0} has no queue")]
+    NoQueue(&'static str),
+    #[error("GATEWAY_STORE: there is no file {}", .0.display())]
+    NoFile(PathBuf),
+    #[error("{0}: no such entry")]
+    NoSuchEntry(Uuid),
+    #[error(
+        "{0} dropped logouts are not in the failure log: keep the lines above, which name them"
+    )]
+    NotLogged(usize),
+    #[error("{0}")]
+    Output(#[from] io::Error),
+}
+
+impl StoreArgs {
+    /// Runs `command` with the store's address. An error goes to standard error; the exit status is 2 if the
+    /// address is bad or its store has no queue, and 1 for any other error.
+    pub(super) fn run(
+        self,
+        command: impl AsyncFnOnce(StoreAddress) -> Result<(), StoreCommandError>,
+    ) -> ExitCode {
+        let result = self.address().and_then(|address| {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(command(address))
+        });
+        let Err(error) = result else { return ExitCode::SUCCESS };
+        eprintln!("{error}");
+        match error {
+            StoreCommandError::Address(_) | StoreCommandError::NoQueue(_) => {
+                ExitCode::from(USAGE_ERROR)
+            }
+            _ => ExitCode::FAILURE,
+        }
+    }
+
+    fn address(self) -> Result<StoreAddress, StoreCommandError> {
+        let bad = |rule: &str| StoreCommandError::Address(rule.to_owned());
+        let raw = self.store.ok_or_else(|| bad("is required"))?;
+        let text = raw.to_str().ok_or_else(|| bad("must be valid UTF-8"))?;
+        StoreAddress::parse(text).map_err(|rule| bad(&rule))
+    }
+}

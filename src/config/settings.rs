@@ -1,0 +1,208 @@
+//! Every setting: its field, variable, rule, default and help text.
+//!
+//! The flag's name follows from the variable's ([`super::args`]). The README lists the settings too.
+
+use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
+
+use axum::http::HeaderValue;
+use ipnet::IpNet;
+use jsonwebtoken::Algorithm;
+use secrecy::SecretString;
+use url::Url;
+
+use super::{
+    args::{Args, Setting},
+    choice::choice,
+    cookies::{self, CookieSecure},
+    csrf::{self, CsrfMode},
+    define::settings,
+    error::ConfigErrors,
+    limits,
+    log_value::LogValue as _,
+    logout::{self, SessionNotFound},
+    logs::{self, LogFormat},
+    redirects::{self, Destination, Place},
+    rules::{
+        base_url, deadline, host_name, list, none_if_empty, optional, optional_list, secret,
+        whole_number,
+    },
+    server,
+    store::{self, StoreAddress},
+    supabase::{self, Project},
+};
+use crate::outcome::Scope;
+
+settings! {
+    /// The Supabase project and the rules for its access tokens.
+    supabase: Supabase under "Supabase" {
+        /// The project's URL, `http://` or `https://`. Required
+        project: Project = "SUPABASE_URL" <"URL">, Project::parse, else Project::placeholder()?;
+        /// The project's publishable key, sent as `apikey`; hosted Supabase and the self-hosted API gateway require
+        /// it. Default: none
+        publishable_key: Option<SecretString> = "SUPABASE_PUBLISHABLE_KEY" <"KEY">,
+            none_if_empty(supabase::api_key), else None;
+        /// The project's older anon key, sent as `apikey` if there is no publishable key. Default: none
+        anon_key: Option<SecretString> = "SUPABASE_ANON_KEY" <"KEY">,
+            none_if_empty(supabase::api_key), else None;
+        /// URL of GoTrue itself. Default: `<SUPABASE_URL>/auth/v1`
+        gotrue_url: Url = "GOTRUE_URL" <"URL">, base_url, else project.gotrue_url();
+        /// The secret of projects that sign tokens with HS256, 32 bytes or more; without it the gateway asks GoTrue
+        /// about such tokens. Set it in the environment: other users of the machine can read a process's flags.
+        /// Default: none
+        jwt_secret: Option<SecretString> = "SUPABASE_JWT_SECRET" <"SECRET">, optional(secret), else None;
+        /// Algorithms that access tokens may be signed with, comma-separated: `ES256`, `RS256`, `EdDSA`, `HS256`.
+        /// Leave out `HS256` once the project signs only with keys: otherwise any client can make the gateway ask
+        /// GoTrue about forged HS256 tokens. Default: all four
+        algorithms: Vec<Algorithm> = "GATEWAY_JWT_ALGORITHMS" <"ALGORITHMS">,
+            list(choice), else supabase::ALGORITHMS.map(|(_, algorithm)| algorithm).to_vec();
+        /// Expected issuers (`iss`) of access tokens, comma-separated. Default: `<SUPABASE_URL>/auth/v1`
+        issuers: Vec<String> = "GATEWAY_JWT_ISSUER" <"ISSUERS">,
+            list(supabase::claim), else vec![project.issuer.clone()];
+        /// Expected audiences (`aud`) of access tokens, comma-separated. Default: `authenticated`
+        audiences: Vec<String> = "GATEWAY_JWT_AUDIENCE" <"AUDIENCES">,
+            list(supabase::claim), else vec!["authenticated".to_owned()];
+    }
+
+    /// The listeners, their threads, the proxies in front of them, and how they stop.
+    server: ServerConfig under "Server" {
+        /// Address of the public listener; an IPv6 address in brackets; port 0 selects a free port, which the log line
+        /// `listening` names. Default: `127.0.0.1:8080`
+        bind: SocketAddr = "GATEWAY_BIND" <"IP:PORT">,
+            server::address, else server::default_address(port.flatten());
+        /// Port of the public listener at `0.0.0.0` if `GATEWAY_BIND` is not set; hosting platforms set it. No default
+        port: Option<u16> = "PORT" <"PORT">, optional(server::port), else None;
+        /// Address of the admin listener (metrics, status page, queue, failures, health), or `off`. Do not expose it
+        /// to the internet. Default: `127.0.0.1:9090`
+        admin_bind: Option<SocketAddr> = "GATEWAY_ADMIN_BIND" <"IP:PORT|off">,
+            server::address_or_off, else Some(server::DEFAULT_ADMIN_ADDRESS);
+        /// Host names of the admin listener besides IP addresses and `localhost`, comma-separated, without scheme and
+        /// port; a request with another host gets 421. Default: none
+        admin_hosts: Vec<String> = "GATEWAY_ADMIN_HOSTS" <"HOSTS">, optional_list(host_name), else Vec::new();
+        /// Number of threads that serve the public listener, 1 to 1024. Default: one for each core of this process
+        threads: NonZeroUsize = "GATEWAY_THREADS" <"NUMBER">, server::threads, else server::cores();
+        /// Proxies whose `X-Forwarded-*` headers the gateway trusts, comma-separated CIDRs or IP addresses.
+        /// Default: none
+        trusted_proxies: Vec<IpNet> = "GATEWAY_TRUSTED_PROXIES" <"CIDRS">,
+            optional_list(server::network), else Vec::new();
+        /// Time for requests in flight to end after SIGTERM or SIGINT, `0s` to `1h`. Default: `10s`
+        drain_timeout: Duration = "GATEWAY_DRAIN_TIMEOUT" <"DURATION">,
+            server::drain_timeout, else Duration::from_secs(10);
+    }
+
+    /// The secrets that the keys for CSRF tokens and for the queue are derived from.
+    secrets: Secrets under "CSRF" {
+        /// The secret that the keys are derived from, 32 bytes or more, the same on every instance. Set it in the
+        /// environment: other users of the machine can read a process's flags. Default: random at start, with a
+        /// warning
+        current: Option<SecretString> = "GATEWAY_SECRET" <"SECRET">, optional(secret), else None;
+        /// The previous secret, still accepted while it is being replaced, 32 bytes or more; requires
+        /// `GATEWAY_SECRET`. Default: none
+        previous: Option<SecretString> = "GATEWAY_SECRET_PREVIOUS" <"SECRET">, optional(secret), else None;
+    }
+
+    /// The check that the user, and not another site, caused a request.
+    csrf: CsrfConfig under "CSRF" {
+        /// Origins besides the gateway's own whose pages may call it, comma-separated, each as browsers write it:
+        /// `https://app.example.com`. Default: none
+        allowed_origins: Vec<String> = "GATEWAY_ALLOWED_ORIGINS" <"ORIGINS">,
+            optional_list(csrf::origin), else Vec::new();
+        /// `signed`: the gateway signs a token for the session. `double-submit`: the header must equal the cookie, for
+        /// apps that make their own token. Default: `signed`
+        mode: CsrfMode = "GATEWAY_CSRF_MODE" <"MODE">, choice, else CsrfMode::Signed;
+    }
+
+    /// The names, scopes and deletion of the auth cookies.
+    cookies: Cookies under "Cookies" {
+        /// Name of the session cookie, the storage key of @supabase/ssr.
+        /// Default: `sb-<first label of SUPABASE_URL's host>-auth-token`
+        name: String = "GATEWAY_COOKIE_NAME" <"NAME">,
+            cookies::session_cookie_name, else cookies::default_name(&supabase.project.url);
+        /// Domains at which cookies are deleted besides the host itself, comma-separated. Default: none
+        domains: Vec<String> = "GATEWAY_COOKIE_DOMAINS" <"DOMAINS">,
+            optional_list(cookies::domain), else Vec::new();
+        /// Paths at which cookies are deleted, comma-separated. Default: `/`
+        paths: Vec<String> = "GATEWAY_COOKIE_PATHS" <"PATHS">, list(cookies::path), else vec!["/".to_owned()];
+        /// Whether cookies are set and deleted with `Secure`: `auto` (if the request came over https), `true`, `false`.
+        /// Default: `auto`
+        secure: CookieSecure = "GATEWAY_COOKIE_SECURE" <"auto|true|false">, choice, else CookieSecure::Auto;
+        /// Whether partitioned cookies (CHIPS) are deleted too: `true`, `false`. Default: `false`
+        partitioned: bool = "GATEWAY_COOKIE_PARTITIONED" <"true|false">, choice, else false;
+        /// Names of further cookies that a logout deletes, comma-separated. Default: none
+        extra: Vec<String> = "GATEWAY_EXTRA_COOKIES" <"NAMES">, optional_list(cookies::token), else Vec::new();
+        /// Bytes of `Set-Cookie` lines in one response, 256 or more; keep it below the response header buffer of the
+        /// proxy in front. Default: `3072`
+        budget: usize = "GATEWAY_SET_COOKIE_BUDGET" <"BYTES">, whole_number(256..=1024 * 1024), else 3072;
+    }
+
+    /// Which sessions a logout ends, and its response.
+    logout: LogoutConfig under "Logout" {
+        /// Sessions that a logout without a scope ends: `local` (this session), `others`, `global` (all).
+        /// Default: `local`
+        default_scope: Scope = "GATEWAY_DEFAULT_SCOPE" <"SCOPE">, logout::scope, else Scope::Local;
+        /// Response to a logout of a session that has already ended: `success` or `unauthorized` (401).
+        /// Default: `success`
+        session_not_found: SessionNotFound = "GATEWAY_SESSION_NOT_FOUND" <"ANSWER">,
+            choice, else SessionNotFound::Success;
+        /// Data that browsers clear after a logout (`Clear-Site-Data`), comma-separated: `cache`, `storage`,
+        /// `executionContexts`, `clientHints`. Default: none
+        clear_site_data: Option<HeaderValue> = "GATEWAY_CLEAR_SITE_DATA" <"TYPES">,
+            logout::clear_site_data, else None;
+    }
+
+    /// The store of the revocation list, the queue and the failure log.
+    store: StoreConfig under "Logout" {
+        /// Store of ended sessions, queued logouts and failures: `memory` (lost at a restart, no queue), `file:<path>`
+        /// (durable, one process), or `redis://…` or `rediss://…` (shared by all instances; every key starts with the
+        /// value of `?prefix=`). The latter two need `GATEWAY_SECRET`. Default: `memory`
+        address: StoreAddress = "GATEWAY_STORE" <"STORE">, StoreAddress::parse, else StoreAddress::Memory;
+        /// The most bytes of queued logouts in the store: digits with `B`, `KiB`, `MiB` or `GiB`, from `1MiB` to
+        /// `64GiB`. A logout that finds no room is answered `failed`. Default: `256MiB`
+        queue_max_bytes: u64 = "GATEWAY_QUEUE_MAX_BYTES" <"BYTES">, store::queue_size, else store::DEFAULT_QUEUE_SIZE;
+        /// The longest lifetime of your project's access tokens; the revocation list holds a logout for that time.
+        /// More than zero, at most `366d`. Default: `7d`
+        max_token_lifetime: Duration = "GATEWAY_MAX_TOKEN_LIFETIME" <"DURATION">,
+            store::token_lifetime, else store::DEFAULT_TOKEN_LIFETIME;
+    }
+
+    /// Requests to GoTrue.
+    upstream: UpstreamConfig under "Logout" {
+        /// Time for all requests of one logout to GoTrue, retries included: more than zero, at most `1h`.
+        /// Default: `5s`
+        timeout: Duration = "GATEWAY_UPSTREAM_TIMEOUT" <"DURATION">, deadline, else Duration::from_secs(5);
+    }
+
+    /// Where the logout of a form may redirect the browser.
+    redirects: Redirects under "Forms" {
+        /// URLs that a form's `redirect_to` may name besides paths of the gateway's origin, comma-separated, each an exact
+        /// URL, or an origin and `/*`: `https://app.example.com/bye,https://www.example.com/*`. Default: none
+        allowed: Vec<Place> = "GATEWAY_REDIRECT_URLS" <"URLS">, optional_list(redirects::place), else Vec::new();
+        /// Redirect of a form that names no allowed URL: a path, or a URL. Default: `/`
+        default: Destination = "GATEWAY_REDIRECT_DEFAULT" <"URL">,
+            redirects::default_destination, else redirects::path("/")?;
+    }
+
+    /// The limits of one process.
+    limits: Limits under "Limits" {
+        /// Requests served at once, 1 to 1000000; further ones are answered 503. Default: `1024`
+        in_flight: usize = "GATEWAY_MAX_IN_FLIGHT" <"NUMBER">, whole_number(1..=limits::MOST_AT_ONCE), else 1024;
+        /// Connections open at once, 1 to 1000000; further ones wait until one closes. Default: `4096`
+        connections: usize = "GATEWAY_MAX_CONNECTIONS" <"NUMBER">, whole_number(1..=limits::MOST_AT_ONCE), else 4096;
+        /// Bytes of a request's head, 8192 to 16777216; a longer one is answered 431. Default: `131072`
+        header_bytes: usize = "GATEWAY_MAX_HEADER_BYTES" <"BYTES">,
+            whole_number(limits::LEAST_HEADER_BYTES..=limits::MOST_HEADER_BYTES), else 128 * 1024;
+        /// Time for a request's head to arrive, the same for its body, and for a client that does not read its response:
+        /// more than zero, at most `1h`. Default: `10s`
+        header_timeout: Duration = "GATEWAY_HEADER_TIMEOUT" <"DURATION">, deadline, else Duration::from_secs(10);
+    }
+
+    /// Log lines and traces.
+    logs: LogConfig under "Logs and traces" {
+        /// Format of the log lines: `text` or `json`. Default: `text` on a terminal, else `json`
+        format: LogFormat = "GATEWAY_LOG_FORMAT" <"FORMAT">, choice, else logs::default_format();
+        /// Lines that are logged: comma-separated levels (`error`, `warn`, `info`, `debug`, `trace`, `off`), also by
+        /// target (`audit=off`). Default: `info`
+        filter: String = "RUST_LOG" <"FILTER">, logs::filter, else "info".to_owned();
+        /// Collector of traces, by OTLP over HTTP, such as `http://localhost:4318`. Default: none, and no traces
+        otlp_endpoint: Option<Url> = "OTEL_EXPORTER_OTLP_ENDPOINT" <"URL">, none_if_empty(base_url), else None;
+    }
+}

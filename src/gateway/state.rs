@@ -1,0 +1,83 @@
+//! The state of the handlers: what the threads share, and what each thread has of its own.
+
+use std::{sync::Arc, thread};
+
+use tokio::{runtime::Runtime, sync::Semaphore, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::StartError;
+use crate::{
+    clock::Clock,
+    config::{Config, StoreAddress},
+    csrf::Csrf,
+    failure_log::FailureLog,
+    gotrue::{GoTrue, HttpClientError},
+    http::{places::Places, state::AppState},
+    logout::{LocalLogouts, Logout},
+    queue::{bounds::Bounds, credentials::Seal, enqueue::RevocationQueue},
+    readiness::Readiness,
+    session::{jwks::Jwks, verifier::Verifier},
+    store::{self, OpenStoreError, Store, instrumented::InstrumentedStore},
+    telemetry::metrics::Metrics,
+};
+
+/// Opens the store. Its background tasks run on `runtime`.
+pub(super) fn open_store(
+    runtime: &Runtime,
+    address: &StoreAddress,
+) -> Result<Arc<dyn Store>, StartError> {
+    // The caller may be on a runtime, which must not block on another one: a thread of its own may.
+    thread::scope(|scope| {
+        let opening = thread::Builder::new()
+            .spawn_scoped(scope, || runtime.block_on(store::open(address)))?;
+        let panicked = |_| Err(OpenStoreError("opening it panicked".to_owned()));
+        Ok(opening.join().unwrap_or_else(panicked)?)
+    })
+}
+
+/// The state of the first thread. It has no key set yet.
+pub(super) fn first(
+    config: Config,
+    clock: Clock,
+    store: Arc<dyn Store>,
+    failures: FailureLog,
+) -> Result<AppState, StartError> {
+    let seal = if store.queue().is_some() { Seal::new(&config.secrets)? } else { None };
+    let bounds = Bounds::new(config.store.queue_max_bytes, config.limits.header_bytes);
+    let metrics = Arc::new(Metrics::new());
+    let jwks = Arc::new(Jwks::new(config.upstream.timeout, metrics.clone()));
+    let verifier = Arc::new(Verifier::new(&config.supabase, jwks.clone()));
+    let store: Arc<dyn Store> = Arc::new(InstrumentedStore::new(store, metrics.clone()));
+    let stopping = CancellationToken::new();
+    Ok(AppState {
+        csrf: Arc::new(Csrf::new(&config)?),
+        readiness: Arc::new(Readiness::new(&stopping, &store, &verifier, &jwks, &clock)),
+        verifier,
+        jwks,
+        introspections: Arc::default(),
+        revoked_session_log: Arc::default(),
+        failures,
+        connections: Arc::new(Semaphore::new(config.limits.connections)),
+        places: Places::new(config.limits.in_flight),
+        logout: Logout {
+            gotrue: GoTrue::new(&config.supabase, metrics.clone())?,
+            store,
+            queue: seal.map(|seal| Arc::new(RevocationQueue::new(seal, bounds))),
+            clock,
+            max_token_lifetime: config.store.max_token_lifetime,
+            local_logouts: LocalLogouts::default(),
+        },
+        logouts: TaskTracker::new(),
+        started_at: Instant::now(),
+        stopping,
+        metrics,
+        config: Arc::new(config),
+    })
+}
+
+/// The state of another thread: its own connections to GoTrue and its own logouts under way, everything else shared.
+pub(super) fn another(first: &AppState) -> Result<AppState, HttpClientError> {
+    let gotrue = GoTrue::new(&first.config.supabase, first.metrics.clone())?;
+    let logout = Logout { gotrue, ..first.logout.clone() };
+    Ok(AppState { logout, logouts: TaskTracker::new(), ..first.clone() })
+}

@@ -1,0 +1,37 @@
+//! Threads with a current-thread runtime each.
+
+use std::{
+    io,
+    thread::{Builder, JoinHandle},
+};
+
+use tokio::runtime::{self, Runtime};
+use tokio_util::sync::DropGuard;
+
+pub(super) fn runtime() -> io::Result<Runtime> {
+    runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Spawns a thread that runs the future of `start` on the runtime. `start` itself runs before this function returns:
+/// it must listen before the log line `listening` is written. The guard is dropped when the thread ends, also by a
+/// panic.
+pub(super) fn spawn<F>(
+    name: &str,
+    runtime: Runtime,
+    guard: DropGuard,
+    start: impl FnOnce() -> io::Result<F>,
+) -> io::Result<JoinHandle<()>>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let future = {
+        let _entered = runtime.enter();
+        start()?
+    };
+    Builder::new().name(name.to_owned()).spawn(move || {
+        let _guard = guard;
+        runtime.block_on(future);
+        // Do not wait for a name resolution that hangs: it would outlast the drain timeout.
+        runtime.shutdown_background();
+    })
+}
