@@ -35,7 +35,7 @@ pub struct QueueEntry {
     pub session_id: Uuid,
     /// Whether a try may have had its effect without the gateway's hearing of it.
     pub tried: bool,
-    /// [`LogoutRequest::was_over`](crate::logout::Asked::was_over): the gateway knew, when the logout was asked for,
+    /// [`LogoutRequest::was_over`](crate::logout::LogoutRequest::was_over): the gateway knew, when the logout was asked for,
     /// that the session may be over. After such a try a session that is gone does not count as revoked.
     #[serde(default)]
     pub was_over: bool,
