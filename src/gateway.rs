@@ -3,7 +3,7 @@
 
 mod background;
 mod listeners;
-mod state;
+pub mod state;
 mod threads;
 
 use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle};

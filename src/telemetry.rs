@@ -1,7 +1,7 @@
-//! Log lines, to standard error: text for people, JSON for machines. Traces, where somebody takes them.
+//! Log lines go to standard error, as text or JSON; traces go to an OTLP collector, if one is configured.
 //!
-//! No token, cookie value, key or e-mail address ever stands in one: secrets have no `Debug`, request
-//! heads are not logged, and upstream text is not either.
+//! No line has a token, a cookie's value, a key or an e-mail address: secrets have no `Debug`, and neither request
+//! heads nor texts of GoTrue are logged.
 
 pub mod line_limit;
 pub mod log_buffers;
@@ -31,20 +31,20 @@ use self::{
 };
 use crate::config::LogFormat;
 
-const LOOK_FOR_DROPPED: Duration = Duration::from_secs(1);
-/// How long the last spans may take: whoever takes them may be gone.
-const LAST_SPANS: Duration = Duration::from_secs(2);
+const CHECK_DROPPED_EVERY: Duration = Duration::from_secs(1);
+/// How long the export of the last spans may take: the collector may be down.
+const LAST_SPANS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Keeps what is written in the background going; the last lines and spans are written when it is
-/// dropped.
+/// Keeps the background threads of the log and the exporter running. Dropping it writes the last lines and
+/// spans.
 #[derive(Debug)]
 pub struct Telemetry {
     exporter: Option<Exporter>,
     buffers: BufferGuards,
 }
 
-/// Starts logging for the whole process, panics included; once. Lines are written by threads of their
-/// own, so that a reader who stalls stops no request.
+/// Starts logging for the whole process, including panics. To be called once. Threads of their own write the lines,
+/// so that a stalled reader of the log delays no request.
 #[must_use]
 pub fn start(format: LogFormat, filter: &str, exporter: Option<Exporter>) -> Telemetry {
     let (writer, buffers) = LogBuffers::start();
@@ -53,7 +53,7 @@ pub fn start(format: LogFormat, filter: &str, exporter: Option<Exporter>) -> Tel
     Telemetry { exporter, buffers }
 }
 
-/// Who takes lines and spans.
+/// The subscriber for lines and spans.
 fn subscriber<W>(
     writer: W,
     format: LogFormat,
@@ -70,28 +70,28 @@ where
     };
     let are_lines = filter_fn(is_line).with_max_level_hint(LevelFilter::TRACE);
     let lines = lines.with_filter(EnvFilter::new(filter).and(are_lines));
-    // No layer that is none: it would make every span a question (tracing-subscriber's `Layered`), and
-    // an answer of "no" would swallow the next line.
+    // Do not add an optional layer: for a layer of `None`, tracing-subscriber's `Layered` asks every span for its
+    // interest, and a disabled span would swallow the next line.
     match exporter {
         Some(exporter) => Dispatch::new(registry().with(lines).with(exporter.layer())),
         None => Dispatch::new(registry().with(lines)),
     }
 }
 
-/// Spans are the exporter's: where there is none, nobody is interested and they cost nothing. The
-/// exporter's own small talk quotes what a collector says.
+/// Spans are for the exporter; without one they are disabled and cost nothing. The exporter's debug lines are left
+/// out, because they quote the collector.
 fn is_line(what: &Metadata<'_>) -> bool {
     let quotes = what.target().starts_with("opentelemetry") && *what.level() > Level::INFO;
     !what.is_span() && !quotes
 }
 
 impl Telemetry {
-    /// Logs a warning whenever lines were dropped, with their number since the start. The warning itself
-    /// may be dropped, which counts and is reported with the next one. Never returns.
+    /// Logs a warning whenever lines were dropped, with their number since the start. The warning itself may be
+    /// dropped: then the next one counts it. Never returns.
     pub async fn report_dropped_lines(&self) {
         let mut reported = 0;
         loop {
-            tokio::time::sleep(LOOK_FOR_DROPPED).await;
+            tokio::time::sleep(CHECK_DROPPED_EVERY).await;
             let dropped = self.buffers.dropped();
             let total = dropped.total();
             if total > reported {
@@ -111,13 +111,13 @@ impl Telemetry {
 impl Drop for Telemetry {
     fn drop(&mut self) {
         if let Some(exporter) = &self.exporter {
-            exporter.stop(LAST_SPANS);
+            exporter.stop(LAST_SPANS_TIMEOUT);
         }
     }
 }
 
-/// One line for a panic: where, and its text if that is a literal. A text that was put together at
-/// run time may quote the request, as that of a string cut between two bytes of a character does.
+/// One line for a panic: its location, and its text if that is a literal. A text that was formatted at run time may
+/// quote the request, as the panic of a string that is cut within a character does.
 pub fn log_panic(panic: &PanicHookInfo<'_>) {
     let text = panic.payload().downcast_ref::<&'static str>().unwrap_or(&"not told");
     tracing::error!(
@@ -143,7 +143,7 @@ mod tests {
 
     use super::traces::TraceContext;
 
-    /// What is logged of this work.
+    /// The log of `work`.
     fn logged(exporter: Option<&Exporter>, work: impl FnOnce()) -> String {
         let mut file = tempfile::tempfile().unwrap();
         let writer = Arc::new(file.try_clone().unwrap());
@@ -157,7 +157,7 @@ mod tests {
 
     fn panicking(work: impl FnOnce() + panic::UnwindSafe) {
         let before = panic::take_hook();
-        // Other tests may fail meanwhile, and want to be told of.
+        // Other tests may fail meanwhile: their panics must be printed.
         panic::set_hook(Box::new(move |panic| {
             log_panic(panic);
             before(panic);

@@ -24,7 +24,7 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use logout_gateway::{
     clock::{Clock, from_unix_seconds},
     failure_log,
-    gateway::first_app,
+    gateway::state,
     http::{client_addr::PeerAddress, router, state::AppState},
     store::memory::MemoryStore,
 };
@@ -85,7 +85,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         });
         let config = configuration::of(&[both.as_slice(), flags].concat());
         let app = Arc::new(
-            first_app(config, clock, Arc::new(MemoryStore::default()), failure_log::channel().0)
+            state::first(config, clock, Arc::new(MemoryStore::default()), failure_log::channel().0)
                 .expect("a gateway"),
         );
         let jwks = app.jwks.clone();

@@ -36,7 +36,10 @@ pub(super) fn open_store(
 }
 
 /// The state of the first thread. It has no key set yet.
-pub(super) fn first(
+///
+/// # Errors
+/// [`StartError`], if the system has no TLS roots or gives no randomness.
+pub fn first(
     config: Config,
     clock: Clock,
     store: Arc<dyn Store>,

@@ -288,9 +288,7 @@ impl IntoResponse for Error {
         let ErrorBody { status, retry_after, .. } = self.body();
         let mut response = status.into_response();
         let headers = response.headers_mut();
-        if let Some(retry_after) = retry_after {
-            headers.insert(header::RETRY_AFTER, retry_after.clone());
-        }
+        headers.extend(retry_after.map(|value| (header::RETRY_AFTER, value.clone())));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

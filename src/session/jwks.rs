@@ -211,7 +211,7 @@ impl Jwks {
         *self.finished.borrow() > 0
     }
 
-    /// Waits for the fetch under way, or starts one unless [`REFETCH_COOLDOWN`] forbids it: then it returns at
+    /// Waits for the fetch under way, or starts one unless the last one was less than 30 s ago: then it returns at
     /// once.
     pub async fn refetch(&self) {
         let mut finished = self.finished.subscribe();

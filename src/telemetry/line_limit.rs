@@ -1,4 +1,4 @@
-//! Limits the log lines that strangers can cause: so many in a second, and beyond that their number.
+//! Limits the log lines that clients can cause: a number of lines each second, and beyond that only their count.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -16,7 +16,7 @@ pub struct LineLimit {
 
 #[derive(Debug)]
 struct State {
-    /// When the current second began.
+    /// Start of the current second.
     begun: Option<Instant>,
     /// Lines of the current second.
     written: u32,

@@ -1,4 +1,4 @@
-//! Where log lines wait for standard error: three bounded buffers, each with a thread that empties it.
+//! The buffers of log lines: three bounded ones, each with a thread that writes it to standard error.
 //!
 //! 1. A full buffer drops its own lines and no others: a flood of refused logouts displaces neither the
 //!    audit line of a logout nor a warning, and no flood of warnings displaces the line of a stolen token.
@@ -16,24 +16,24 @@ use tracing::Metadata;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Name of the events that are about proven and stale sessions: the audit lines of their logouts, and what
-/// `verify` says of a token that is used after the logout.
+/// Name of the events about proven and stale sessions: the audit lines of their logouts, and the warnings of `verify`
+/// about a token that is used after the logout.
 pub const AUDIT_OF_SESSIONS: &str = "audit of sessions";
-/// Name of the events that are about refusals, unproven sessions and repeated logouts.
+/// Name of the events about refusals, unproven sessions and repeated logouts.
 pub const AUDIT_OF_REFUSALS: &str = "audit of refusals";
 
-/// Lines that a buffer holds. The library's default is 128,000, which takes some 50 MB.
+/// The number of lines in a buffer. The library's default is 128,000, which takes some 50 MB.
 const BUFFERED_LINES: usize = 8192;
 /// At most 100 refusals are written each second, so this holds those of ten seconds.
 const BUFFERED_REFUSALS: usize = 1024;
-/// How long a thread lets lines gather after it has written all: no line is read later than that.
+/// How long a thread waits for more lines after it has written all: the longest delay of a line.
 const GATHER: Duration = Duration::from_millis(5);
-/// As many bytes of lines are written at a time.
+/// The bytes that one write has.
 const CHUNK: usize = 32 * 1024;
-/// After each chunk, so that the other threads get the lock: the system's mutex is not fair.
+/// The pause after each chunk, in which another thread can take the lock: the system's mutex is not fair.
 const YIELD: Duration = Duration::from_millis(1);
 
-/// Hands each event the buffer of its class.
+/// Chooses the buffer of each event by its name.
 #[derive(Clone, Debug)]
 pub(super) struct LogBuffers {
     sessions: NonBlocking,
@@ -41,7 +41,7 @@ pub(super) struct LogBuffers {
     other: NonBlocking,
 }
 
-/// How many lines each buffer has dropped since the start.
+/// Lines that each buffer has dropped since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct DroppedLines {
     pub(super) sessions: usize,
@@ -49,7 +49,7 @@ pub(super) struct DroppedLines {
     pub(super) other: usize,
 }
 
-/// Counts the dropped lines, and writes the buffered ones when it is dropped.
+/// Counts the dropped lines. Dropping it writes the buffered ones.
 #[derive(Debug)]
 pub(super) struct BufferGuards {
     sessions: (ErrorCounter, WorkerGuard),
@@ -117,14 +117,14 @@ fn buffer(lines: usize, write: WriteLines) -> (NonBlocking, WorkerGuard) {
 /// Writes whole lines, all of them or none.
 type WriteLines = fn(&[u8]) -> io::Result<()>;
 
-/// Gathers whole lines and writes them at once: to wake a thread for each line costs more than the line.
+/// Gathers whole lines and writes them at once: to wake a thread costs more than to write a line.
 struct ChunkWriter {
     lines: Vec<u8>,
     write: WriteLines,
 }
 
 impl ChunkWriter {
-    /// Writes what has gathered; what cannot be written is given up.
+    /// Writes the gathered lines. If that fails, they are dropped.
     fn write_lines(&mut self) -> io::Result<()> {
         let written = (self.write)(&self.lines);
         self.lines.clear();
@@ -133,7 +133,7 @@ impl ChunkWriter {
 }
 
 impl Write for ChunkWriter {
-    /// The library hands over one whole line with each call.
+    /// The library passes one whole line with each call.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.lines.extend_from_slice(line);
         if self.lines.len() >= CHUNK {
@@ -150,8 +150,8 @@ impl Write for ChunkWriter {
     }
 }
 
-/// Writes all of `lines` under one lock. Standard error may be a pipe that another process made
-/// non-blocking: a pause, and not the half of a line, is the answer to a full one.
+/// Writes all of `lines` under one lock. Standard error may be a pipe that another process made non-blocking: if it is
+/// full, this waits, so that no line is written in part.
 fn write_to_stderr(mut lines: &[u8]) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
     while !lines.is_empty() {
@@ -182,7 +182,7 @@ mod tests {
         mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the reader, as a full pipe does.
+    /// Blocks until the reader goes on, as a full pipe does.
     #[expect(clippy::unnecessary_wraps, reason = "the signature of WriteLines")]
     fn write_when_read(lines: &[u8]) -> io::Result<()> {
         let _reading = locked(&READER);

@@ -1,11 +1,11 @@
-//! Spans, and where they go: by OTLP over HTTP, when somebody listens.
+//! The spans, and their export by OTLP over HTTP.
 //!
-//! 1. A caller's W3C trace context is taken over, and passed on to GoTrue: with the span that asks it as
-//!    parent, or octet for octet where no traces are exported. A malformed one is none.
-//! 2. A request's span has the request id; below it are the token's check, each try at GoTrue and what
-//!    the store was asked. No span has anything of a token, a cookie or a user, and none is named by a
-//!    word of a client's.
-//! 3. Where no traces are exported every span is a disabled one, which costs a look at a flag.
+//! 1. The client's W3C trace context is continued, and passed on to GoTrue: with the span of the request to GoTrue
+//!    as the parent, or octet for octet where no traces are exported. A malformed one is ignored.
+//! 2. The span of a request has the request id. Its children are the check of the token, each try of a request to
+//!    GoTrue, and each operation of the store. No span has a part of a token, of a cookie or of a user's data, and
+//!    no name of a span comes from a client.
+//! 3. Where no traces are exported, every span is disabled, which costs the read of a flag.
 //!
 //! Attributes are named as in the OpenTelemetry semantic conventions for HTTP.
 
@@ -33,32 +33,31 @@ use url::Url;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-/// W3C Trace Context, section 3.3.1.5: as much as everybody has to pass on.
+/// W3C Trace Context, section 3.3.1.5: the length that every implementation must pass on.
 const LONGEST_TRACESTATE: usize = 512;
 
 /// OTLP over HTTP: the signal's path below the endpoint.
 const SIGNAL_PATH: &str = "/v1/traces";
 /// The SDK's own default.
-const PATIENCE: Duration = Duration::from_secs(10);
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 const SERVICE: &str = env!("CARGO_PKG_NAME");
 
-/// Exports spans in the background, the last ones when it is stopped.
+/// Exports spans in the background.
 #[derive(Debug)]
 pub struct Exporter(SdkTracerProvider);
 
 impl Exporter {
-    /// Sends to `endpoint` in the background; what else can be set, the SDK reads from its own variables.
+    /// Sends spans to `endpoint`. The SDK reads its other settings from its own variables (`OTEL_…`).
     ///
     /// # Errors
-    /// [`NoExporter`] when the system lacks what TLS needs, or gives no thread.
-    pub fn new(endpoint: &Url) -> Result<Self, NoExporter> {
+    /// [`ExporterError`] when the system lacks what TLS needs, or gives no thread.
+    pub fn new(endpoint: &Url) -> Result<Self, ExporterError> {
         let url = format!("{}{SIGNAL_PATH}", endpoint.as_str().trim_end_matches('/'));
         let client = Client::builder()
-            // As for GoTrue: what is sent, and the collector's key with it, goes where the configuration
-            // says.
+            // As for GoTrue: spans, and the collector's key with them, go only where the configuration says.
             .no_proxy()
             .redirect(redirect::Policy::none())
-            .timeout(PATIENCE)
+            .timeout(EXPORT_TIMEOUT)
             .build()?;
         let exporter = SpanExporter::builder()
             .with_http()
@@ -72,7 +71,7 @@ impl Exporter {
         Ok(Self(provider))
     }
 
-    /// Takes this room's spans, whatever is logged.
+    /// A layer for the spans of this module, independent of the log filter.
     pub(super) fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'s> LookupSpan<'s>,
@@ -85,22 +84,22 @@ impl Exporter {
             .with_threads(false)
             .with_tracked_inactivity(false)
             .with_filter(
-                filter_fn(|what| what.is_span() && what.target() == module_path!())
+                filter_fn(|metadata| metadata.is_span() && metadata.target() == module_path!())
                     .with_max_level_hint(Level::INFO),
             )
     }
 
-    /// Exports the last ones, for so long at most.
-    pub(super) fn stop(&self, patience: Duration) {
-        if let Err(cause) = self.0.shutdown_with_timeout(patience) {
+    /// Exports the last spans, within `timeout`.
+    pub(super) fn stop(&self, timeout: Duration) {
+        if let Err(cause) = self.0.shutdown_with_timeout(timeout) {
             tracing::warn!(%cause, "the last traces could not be exported");
         }
     }
 }
 
-/// Nothing can be exported.
+/// The exporter could not be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum NoExporter {
+pub enum ExporterError {
     /// No HTTP client.
     #[error("the HTTP client could not be built: {0}")]
     Client(#[from] reqwest::Error),
@@ -112,7 +111,7 @@ pub enum NoExporter {
 fn resource() -> Resource {
     const NAME: Key = Key::from_static_str("service.name");
     let given = SdkProvidedResourceDetector.detect().get(&NAME);
-    // What the SDK says where nobody gave a name, by its specification.
+    // The SDK's default name, by its specification.
     let given = given.filter(|name| !name.as_str().starts_with("unknown_service"));
     Resource::builder()
         .with_service_name(given.unwrap_or_else(|| SERVICE.into()))
@@ -120,12 +119,12 @@ fn resource() -> Resource {
         .build()
 }
 
-/// The trace that a caller is part of; mostly none.
+/// The trace that a client's request is part of. Most requests have none.
 #[derive(Clone, Debug, Default)]
 pub struct TraceContext(Option<Arc<HeaderMap>>);
 
 impl TraceContext {
-    /// What the request's head says of it.
+    /// Reads `traceparent` and `tracestate`.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
         let mut parents = headers.get_all(TRACEPARENT).iter();
@@ -145,14 +144,14 @@ impl TraceContext {
         Self(Some(Arc::new(context)))
     }
 
-    /// Tells whoever is asked next.
+    /// Adds the headers to a request to GoTrue.
     pub fn pass_on(&self, headers: &mut HeaderMap) {
         if let Some(context) = &self.0 {
             headers.extend(context.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
     }
 
-    /// As the SDK reads it.
+    /// The context as the SDK reads it.
     fn parent(&self) -> Option<Context> {
         let headers = self.0.as_deref()?;
         let propagator = TraceContextPropagator::new();
@@ -160,7 +159,7 @@ impl TraceContext {
     }
 }
 
-/// W3C Trace Context, section 3.2.2: the SDK itself reads more, and others read that otherwise.
+/// W3C Trace Context, section 3.2.2. The SDK accepts more, which other implementations read differently.
 fn is_well_formed(traceparent: &[u8]) -> bool {
     let hex = |part: &[u8], digits: usize| {
         part.len() == digits && part.iter().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
@@ -174,7 +173,7 @@ fn is_well_formed(traceparent: &[u8]) -> bool {
     version && is_id(trace, 32) && is_id(parent, 16) && hex(flags, 2)
 }
 
-/// Tells whoever is asked next that `span` asks.
+/// Adds the headers to a request to GoTrue, with `span` as the parent. A disabled span adds none.
 pub fn pass_on(span: &Span, headers: &mut HeaderMap) {
     if !span.is_disabled() {
         inject(&span.context(), headers);
@@ -188,7 +187,7 @@ fn inject(context: &Context, headers: &mut HeaderMap) {
     }
 }
 
-/// A request that a client makes.
+/// The span of a client's request.
 #[must_use]
 pub fn request(method: &Method, route: &str, request_id: &str, caller: &TraceContext) -> Span {
     let method = known(method);
@@ -207,13 +206,14 @@ pub fn request(method: &Method, route: &str, request_id: &str, caller: &TraceCon
     if !span.is_disabled()
         && let Some(parent) = caller.parent()
     {
-        // Fails where the span has begun, and then it has one.
+        // Fails only for a span that has started and so has a parent already.
         let _ = span.set_parent(parent);
     }
     span
 }
 
-/// The methods that HTTP's own documents know; another is a word of the client's.
+/// The methods of RFC 9110 and RFC 5789. Any other one comes from the client, and becomes `_OTHER`, as OpenTelemetry's
+/// conventions say.
 fn known(method: &Method) -> &str {
     match method.as_str() {
         known @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE"
@@ -222,19 +222,19 @@ fn known(method: &Method) -> &str {
     }
 }
 
-/// A postponed logout is tried again; its request is over.
+/// The span of a retry of a queued logout. It is a root: the request of the logout has ended.
 #[must_use]
 pub fn retry(request_id: &str) -> Span {
     info_span!("retry", request_id)
 }
 
-/// Whose token is it, and does it count?
+/// The span of a token's verification.
 #[must_use]
 pub fn token_check() -> Span {
     info_span!("token check")
 }
 
-/// One try of a request to GoTrue.
+/// The span of one try of a request to GoTrue.
 #[must_use]
 pub fn gotrue(name: &'static str, method: &Method, server: &Url) -> Span {
     info_span!(
@@ -250,7 +250,7 @@ pub fn gotrue(name: &'static str, method: &Method, server: &Url) -> Span {
     )
 }
 
-/// What the store is asked for the sake of a request; what it is asked in the background is no trace.
+/// The span of a store operation within a request. Background work has no trace.
 #[must_use]
 pub fn store(operation: &'static str) -> Span {
     if Span::current().is_disabled() {
@@ -259,12 +259,12 @@ pub fn store(operation: &'static str) -> Span {
     info_span!("store", operation, otel.status_code = Empty)
 }
 
-/// The status of an answer, given or got.
+/// Records the status of a response, to a client or from GoTrue.
 pub fn answered(span: &Span, status: StatusCode) {
     span.record("http.response.status_code", status.as_u16());
 }
 
-/// It did not go well.
+/// Marks the span as failed.
 pub fn failed(span: &Span) {
     span.record("otel.status_code", "ERROR");
 }

@@ -50,7 +50,7 @@ fn every_alert_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn the_alerts_ask_for_metrics_that_there_are() {
+async fn every_metric_of_an_alert_exists() {
     let stage = Setup::new().flag("admin-bind", "127.0.0.1:0").start().await;
     let reply = Request::new(stage.admin_address.unwrap(), "GET", "/metrics").send().await;
     let exposed = reply.text();

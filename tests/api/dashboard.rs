@@ -119,7 +119,7 @@ fn draws(series: &[Value], target: &Value, still: bool) -> bool {
 }
 
 #[tokio::test]
-async fn a_prometheus_that_watched_a_busy_gateway_has_data_for_every_query() {
+async fn every_query_has_data_after_prometheus_scraped_a_busy_gateway() {
     let (stage, _directory) = durable(Setup::new()).await;
     let prometheus = Prometheus::scraping(stage.admin_address.unwrap()).await;
     let seen = async |expression| {
@@ -154,7 +154,7 @@ async fn a_prometheus_that_watched_a_busy_gateway_has_data_for_every_query() {
 }
 
 #[tokio::test]
-async fn every_metric_is_on_it() {
+async fn every_metric_is_on_the_dashboard() {
     let stage = Setup::new().flag("admin-bind", "127.0.0.1:0").start().await;
     let reply = Request::new(stage.admin_address.unwrap(), "GET", "/metrics").send().await;
     let panels = panels();
@@ -174,7 +174,7 @@ async fn every_metric_is_on_it() {
 }
 
 #[test]
-fn every_panel_says_what_it_shows_and_every_alert_has_one_that_leads_to_it() {
+fn every_panel_has_a_description_and_every_alert_a_panel_that_links_to_it() {
     let operations = read("docs/operations.md");
     let headings = operations.lines().filter_map(|line| line.strip_prefix("### "));
     let known: BTreeSet<String> = headings.map(str::to_lowercase).collect();
@@ -194,7 +194,7 @@ fn every_panel_says_what_it_shows_and_every_alert_has_one_that_leads_to_it() {
 }
 
 #[test]
-fn every_line_is_where_an_alert_fires() {
+fn every_threshold_line_equals_the_threshold_of_an_alert() {
     let mut lines = 0;
     for panel in panels() {
         let defaults = &panel["fieldConfig"]["defaults"];
@@ -216,7 +216,7 @@ fn every_line_is_where_an_alert_fires() {
 }
 
 #[test]
-fn no_two_panels_have_one_id_or_one_place() {
+fn no_two_panels_share_an_id_or_overlap() {
     let all = laid_out();
     let side = |panel: &Value, name: &str| panel["gridPos"][name].as_u64().unwrap();
     let apart = |a: &Value, b: &Value, at: &str, length: &str| {

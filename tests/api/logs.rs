@@ -119,7 +119,7 @@ async fn each_logout_is_one_line_and_no_line_tells_a_secret(#[case] filter: &str
 }
 
 #[tokio::test]
-async fn the_first_line_tells_how_it_is_configured_and_no_secret() {
+async fn the_first_line_has_the_configuration_and_no_secret() {
     let stage = stage().await;
     let redis = RedisServer::with_password("the-password-of-redis").await;
     let url = redis.url();
@@ -175,7 +175,7 @@ async fn a_process_with_a_bug() {
 }
 
 #[test]
-fn a_panic_is_told_with_its_place_and_its_text_and_whose_request_it_was() {
+fn a_panic_is_logged_with_its_location_its_text_and_the_request_id() {
     let mut this = Command::new(std::env::current_exe().unwrap());
     this.args(["--exact", "logs::a_process_with_a_bug", "--ignored"]);
     let run = this.stderr(Stdio::piped()).output().unwrap();
@@ -193,7 +193,7 @@ fn a_panic_is_told_with_its_place_and_its_text_and_whose_request_it_was() {
 }
 
 #[tokio::test]
-async fn a_reader_of_the_log_who_stalls_stops_no_request_and_no_end() {
+async fn a_stalled_reader_of_the_log_delays_no_request_and_no_shutdown() {
     let stage = stage().await;
     let mut serving = Serving::start_unread(&stage, &[("RUST_LOG", "info")]).await;
     let mut connection = Connection::open(serving.address).await;
@@ -215,7 +215,7 @@ async fn a_reader_of_the_log_who_stalls_stops_no_request_and_no_end() {
 }
 
 #[tokio::test]
-async fn lines_that_nobody_reads_in_time_are_counted() {
+async fn dropped_log_lines_are_counted() {
     const ENDED: usize = 12_000;
     let stage = stage().await;
     let environment = [("RUST_LOG", "info,logout_gateway::http::server=debug")];

@@ -30,7 +30,7 @@ fn logout(outcome: &str, reason: &str) -> String {
 }
 
 #[tokio::test]
-async fn each_end_of_a_logout_is_counted_once_and_nothing_else_with_it() {
+async fn each_outcome_of_a_logout_increments_its_own_counter_alone() {
     let (stage, _directory) = durable(Setup::new()).await;
     let fails = |status: u16, times: u32| json!({"operation": "logout", "kind": "status", "status": status, "times": times});
     let tried =
@@ -145,7 +145,7 @@ async fn a_logout_that_meets_a_bug_is_counted_as_failed() {
 }
 
 #[tokio::test]
-async fn what_waits_and_what_is_known_is_told_as_it_is_now() {
+async fn gauges_have_the_values_of_the_moment_of_the_scrape() {
     let (stage, _directory) = durable(Setup::new()).await;
     let at_start = samples(&stage).await;
     for gauge in ["revocations", "queue_entries", "queue_oldest_seconds", "requests_in_flight"] {
@@ -170,7 +170,7 @@ async fn what_waits_and_what_is_known_is_told_as_it_is_now() {
 }
 
 #[tokio::test]
-async fn a_try_that_is_given_up_is_counted_as_one_that_took_too_long() {
+async fn an_aborted_request_to_gotrue_is_counted_as_a_timeout() {
     let setup = Setup::new().algorithm(Algorithm::Hs256).flag("upstream-timeout", "200ms");
     let (stage, _directory) = durable(setup).await;
     let token = stage.sign_up().access_token;
@@ -189,7 +189,7 @@ async fn a_try_that_is_given_up_is_counted_as_one_that_took_too_long() {
 }
 
 #[tokio::test]
-async fn what_the_store_could_not_do_is_counted_and_does_not_hide_the_rest() {
+async fn a_store_error_is_counted_and_the_other_metrics_are_still_exposed() {
     let redis = RedisServer::start().await;
     let setup = Setup::new().flag("store", &redis.url()).flag("admin-bind", "127.0.0.1:0");
     let stage = setup.start().await;
@@ -205,7 +205,7 @@ async fn what_the_store_could_not_do_is_counted_and_does_not_hide_the_rest() {
 }
 
 #[tokio::test]
-async fn everything_stands_at_zero_from_the_start_under_the_names_of_the_contract() {
+async fn every_series_is_at_zero_from_the_start_under_the_contracts_name() {
     let (stage, _directory) = durable(Setup::new()).await;
     let at_start = samples(&stage).await;
     let names: std::collections::BTreeSet<&str> =
@@ -239,7 +239,7 @@ async fn everything_stands_at_zero_from_the_start_under_the_names_of_the_contrac
 }
 
 #[tokio::test]
-async fn promtool_finds_nothing_wrong_with_it() {
+async fn promtool_accepts_the_exposition() {
     let (stage, _directory) = durable(Setup::new()).await;
     let token = stage.sign_up().access_token;
     stage.post("/logout").bearer(&token).send().await;
@@ -254,7 +254,7 @@ async fn promtool_finds_nothing_wrong_with_it() {
 }
 
 #[tokio::test]
-async fn no_word_of_a_client_becomes_a_label() {
+async fn no_text_of_a_client_becomes_a_label() {
     let (stage, _directory) = durable(Setup::new()).await;
     let before = samples(&stage).await;
     let tokens = stage.sign_up();

@@ -172,7 +172,7 @@ async fn a_scope_ends_the_sessions_it_names_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_gotrue_that_is_gone_fails_the_logout_and_cookies_go_all_the_same() {
+async fn without_gotrue_the_logout_fails_and_the_cookies_are_deleted() {
     let stage = Stage::new().await;
     let tokens = stage.sign_up();
     let mut browser = Browser::signed_in(&stage, &tokens, Form::Chunked).await;

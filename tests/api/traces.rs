@@ -99,7 +99,7 @@ async fn a_logout_is_one_trace_of_the_caller_that_reaches_gotrue_and_the_store()
 }
 
 #[tokio::test]
-async fn no_span_tells_a_secret() {
+async fn no_span_has_a_secret() {
     let (stage, collector) = (stage().await, Collector::start().await);
     let serving = Serving::start(&stage, &[collector.variable()]).await;
     let tokens = expired(&stage);
@@ -122,7 +122,7 @@ async fn no_span_tells_a_secret() {
 }
 
 #[tokio::test]
-async fn what_fails_is_told_of_each_try() {
+async fn each_failed_try_is_an_error_in_its_span() {
     let (stage, collector) = (stage().await, Collector::start().await);
     let serving = Serving::start(&stage, &[collector.variable()]).await;
     let token = stage.sign_up().access_token;
@@ -158,7 +158,7 @@ async fn a_trace_that_its_caller_does_not_sample_is_passed_on_and_not_exported()
 }
 
 #[tokio::test]
-async fn monitors_and_the_work_behind_are_no_traces_but_a_postponed_logout_is() {
+async fn health_checks_and_background_work_have_no_traces_but_retries_have() {
     let (stage, collector) = (stage().await, Collector::start().await);
     let directory = tempfile::tempdir().unwrap();
     let store = format!("file:{}", directory.path().join("store").display());
@@ -241,7 +241,7 @@ async fn without_a_collector_the_callers_trace_is_passed_on_as_it_came() {
 }
 
 #[tokio::test]
-async fn no_word_of_a_client_names_a_span() {
+async fn no_text_of_a_client_names_a_span() {
     let (stage, collector) = (stage().await, Collector::start().await);
     let serving = Serving::start(&stage, &[collector.variable()]).await;
     let token = stage.sign_up().access_token;

@@ -1,4 +1,4 @@
-//! For the operator: what waits to be done, and what went wrong. On the admin listener alone.
+//! The operator's routes: the queue, the failure log and the metrics. On the admin listener alone.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,9 +28,9 @@ const MOST_ENTRIES: usize = 1000;
 /// `GET /queue`
 #[derive(Serialize)]
 pub(in crate::http) struct QueueReport {
-    /// How many entries there are; fewer may be listed.
+    /// The number of entries in the queue. Fewer may be listed.
     waiting: usize,
-    /// By the time of their next try.
+    /// Ordered by the time of their next retry.
     entries: Vec<QueuedLogout>,
 }
 
@@ -41,7 +41,8 @@ pub(in crate::http) struct FailureReport {
     failures: Vec<FailedLogout>,
 }
 
-/// What cannot be looked up keeps its last value: who counts errors learns of it there.
+/// Where the store does not answer, the gauges of the queue keep their last values, and `store_errors_total` counts
+/// the error.
 pub(in crate::http) async fn metrics(State(app): State<Arc<AppState>>) -> impl IntoResponse {
     let store = &app.logout.store;
     let queued = match store.queue() {
@@ -57,7 +58,7 @@ pub(in crate::http) async fn metrics(State(app): State<Arc<AppState>>) -> impl I
     ([(header::CONTENT_TYPE, TEXT_FORMAT)], exposition)
 }
 
-/// How many entries there are, and how long the oldest of them has waited.
+/// The number of entries, and how long the oldest of them has waited.
 pub(super) async fn waiting(
     queue: &dyn Queue,
     clock: &Clock,
@@ -75,8 +76,8 @@ pub(in crate::http) async fn queue(
     let Some(queue) = app.logout.store.queue() else {
         return Ok(Json(QueueReport { waiting: 0, entries: Vec::new() }));
     };
-    let entries = queue.entries(most).await.map_err(unread)?;
-    let waiting = queue.len().await.map_err(unread)?;
+    let entries = queue.entries(most).await.map_err(store_not_ready)?;
+    let waiting = queue.len().await.map_err(store_not_ready)?;
     Ok(Json(QueueReport { waiting, entries: entries.into_iter().map(QueuedLogout).collect() }))
 }
 
@@ -85,11 +86,11 @@ pub(in crate::http) async fn failures(
     uri: Uri,
 ) -> Result<Json<FailureReport>, Error> {
     let most = limit(&uri, FAILURES_KEPT)?;
-    let failures = app.logout.store.failures(most).await.map_err(unread)?;
+    let failures = app.logout.store.failures(most).await.map_err(store_not_ready)?;
     Ok(Json(FailureReport { failures: failures.into_iter().map(FailedLogout).collect() }))
 }
 
-/// What `?limit=` asks for, `most` at most.
+/// The value of `?limit=`, `most` at most.
 fn limit(uri: &Uri, most: usize) -> Result<usize, Error> {
     let mut pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
     match pairs.find(|(name, _)| name == "limit") {
@@ -101,11 +102,11 @@ fn limit(uri: &Uri, most: usize) -> Result<usize, Error> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "what map_err gives")]
-fn unread(fault: StoreError) -> Error {
-    tell_unread(&fault);
+fn store_not_ready(cause: StoreError) -> Error {
+    log_unreadable(&cause);
     Error::NotReady(Part::Store)
 }
 
-pub(super) fn tell_unread(fault: &StoreError) {
-    tracing::warn!(cause = %fault, "the store cannot be read");
+pub(super) fn log_unreadable(cause: &StoreError) {
+    tracing::warn!(%cause, "the store cannot be read: a page of the admin listener lacks data");
 }

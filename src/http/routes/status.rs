@@ -1,8 +1,8 @@
-//! `GET /` on the admin listener: one instance at a glance, for a person.
+//! `GET /` on the admin listener: a page about this instance, for a person.
 //!
-//! 1. It always answers. What cannot be read is said, and the rest still shows.
-//! 2. It needs no script and loads nothing; its policy forbids both.
-//! 3. Whatever comes from a record is escaped, and no record that it reads holds a secret.
+//! 1. It always answers 200. Where the store cannot be read, the page says so and shows the rest.
+//! 2. It has no script and loads nothing: its Content-Security-Policy forbids both.
+//! 3. It escapes every value of a record. The records that it reads hold no secret.
 
 mod chart;
 mod page;
@@ -33,10 +33,10 @@ use crate::{
 };
 
 const FAILURES_SHOWN: usize = 10;
-/// Entries of the queue that are asked why they wait: each comes with its sealed credentials.
+/// Entries of the queue whose reasons are counted. Few, because each entry comes with its sealed credentials.
 const ENTRIES_READ: usize = 20;
 
-/// The page's own style and icon, and nothing else.
+/// Allows the page's own style and icon, and nothing else.
 static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let hash = STANDARD.encode(digest(&SHA256, page::STYLE.as_bytes()));
     let policy = format!(
@@ -46,38 +46,38 @@ static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 });
 
-/// What the page shows.
+/// The data of the page.
 struct Status {
     now: Timestamp,
     uptime: Duration,
     missing: Vec<Missing>,
-    /// Since the last good fetch of the key set, or since the start.
+    /// Time since the last successful fetch of the key set, or since the start.
     keys_age: Duration,
-    /// Of the keys that may be used, if any may.
+    /// Of the keys that may be used. `None` without keys.
     algorithms: Option<Algorithms>,
-    /// The one under way last.
+    /// The current minute is the last.
     minutes: Vec<Tally>,
-    /// Unless the store has no queue.
+    /// `None` where the store has no queue.
     waiting: Result<Option<Waiting>, StoreError>,
     /// Newest first.
     failures: Result<Vec<Failure>, StoreError>,
 }
 
-/// The queue at a glance.
+/// A summary of the queue.
 struct Waiting {
     entries: usize,
     /// How long the oldest of them has waited.
     oldest: Duration,
-    /// Why the next ones to be tried wait, and how many for each reason.
+    /// The reasons of the entries that are retried next, and the number of entries with each.
     reasons: BTreeMap<String, usize>,
 }
 
 pub(in crate::http) async fn status(State(app): State<Arc<AppState>>) -> impl IntoResponse {
     let store = &*app.logout.store;
-    // At once: a store that does not answer is waited for only once.
+    // Both at once, so that the timeout of a store that does not answer passes only once.
     let (waiting, failures) = join!(waiting(&app, store), store.failures(FAILURES_SHOWN));
-    for fault in [waiting.as_ref().err(), failures.as_ref().err()].into_iter().flatten() {
-        admin::tell_unread(fault);
+    for cause in [waiting.as_ref().err(), failures.as_ref().err()].into_iter().flatten() {
+        admin::log_unreadable(cause);
     }
     let status = Status {
         now: app.logout.clock.now_in_seconds(),

@@ -64,7 +64,7 @@ pub(super) async fn assert_counts(
 pub(super) const DELETED: &str = "cookies_deleted_total +2";
 
 #[tokio::test]
-async fn whatever_gotrue_answers_is_counted_by_its_own_name() {
+async fn each_answer_of_gotrue_is_counted_by_its_result() {
     let stage = setup().start().await;
     let status = |status: u16| json!({"kind": "status", "status": status});
     for (name, fault, answer, words) in [
@@ -118,7 +118,7 @@ async fn whatever_gotrue_answers_is_counted_by_its_own_name() {
 }
 
 #[tokio::test]
-async fn whatever_is_refused_is_counted_by_why() {
+async fn each_refusal_is_counted_by_its_reason() {
     let stage = setup().start().await;
     let tokens = stage.sign_up();
     let post = |target: &str| stage.post(target).bearer(&tokens.access_token);
@@ -180,7 +180,7 @@ async fn whatever_is_refused_is_counted_by_why() {
 }
 
 #[tokio::test]
-async fn who_finds_no_place_is_counted_beside_who_has_it() {
+async fn a_request_without_a_place_is_counted_as_overloaded() {
     let stage = setup().flag("max-in-flight", "1").flag("upstream-timeout", "60s").start().await;
     stage.fault(fault(json!({"kind": "hang"}), 1));
     let waiting = stage.post("/logout").bearer(&stage.sign_up().access_token).send();
@@ -195,7 +195,7 @@ async fn who_finds_no_place_is_counted_beside_who_has_it() {
 }
 
 #[tokio::test]
-async fn whatever_verify_answers_is_counted_by_why() {
+async fn each_response_of_verify_is_counted_by_its_reason() {
     let stage = setup().start().await;
     let (tokens, ended) = (stage.sign_up(), stage.sign_up());
     stage.post("/logout").bearer(&ended.access_token).send().await;

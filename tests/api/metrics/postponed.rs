@@ -9,7 +9,7 @@ use super::{
 use crate::{harness::eventually, queue::durable};
 
 #[tokio::test]
-async fn whatever_is_postponed_is_counted_by_why() {
+async fn each_queued_logout_is_counted_by_its_reason() {
     let (stage, _directory) = durable(setup()).await;
     for (name, status, times, reason, result) in [
         ("down", 503, 2, "auth_service_unavailable", "unavailable +2"),
@@ -26,7 +26,7 @@ async fn whatever_is_postponed_is_counted_by_why() {
 }
 
 #[tokio::test]
-async fn whatever_becomes_of_what_was_postponed_is_counted() {
+async fn each_retry_of_a_queued_logout_is_counted_by_its_result() {
     for (result, fails_for, ended, seconds, waiting) in [
         ("revoked", 2, false, 301, 0),
         ("already-ended", 2, true, 301, 0),

@@ -8,7 +8,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn a_time_stands_in_its_bucket_in_seconds() {
+async fn a_duration_is_counted_in_its_bucket_in_seconds() {
     let stage = setup().start().await;
     let bounds = [
         "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5",

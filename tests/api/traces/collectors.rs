@@ -9,7 +9,7 @@ use super::{logout, stage};
 use crate::harness::{Collector, OwnThread, Serving};
 
 #[tokio::test]
-async fn a_collector_that_is_not_there_stops_no_logout_and_no_end() {
+async fn an_unreachable_collector_delays_no_logout_and_no_shutdown() {
     let stage = stage().await;
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let endpoint = format!("http://{nobody}");
@@ -27,7 +27,7 @@ async fn a_collector_that_is_not_there_stops_no_logout_and_no_end() {
 }
 
 #[tokio::test]
-async fn a_collector_that_never_answers_stops_no_logout_and_no_end() {
+async fn a_collector_that_never_answers_delays_no_logout_and_no_shutdown() {
     let stage = stage().await;
     let hanging = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", hanging.local_addr().unwrap());

@@ -27,7 +27,7 @@ pub(super) fn is_form(headers: &HeaderMap, body: &Body) -> bool {
     !by_script && is_of_type(headers, "application/x-www-form-urlencoded")
 }
 
-/// The fields that the gateway reads. Others belong to the application.
+/// The fields that count; others are the app's own.
 #[derive(Default, ToSchema)]
 #[schema(as = LogoutForm)]
 pub(super) struct Fields {

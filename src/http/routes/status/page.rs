@@ -15,11 +15,11 @@ use crate::{
     telemetry::metrics::last_hour::MINUTES,
 };
 
-/// All that the page looks like.
+/// The whole style of the page.
 pub(super) const STYLE: &str = include_str!("status.css");
-/// Seconds between two looks.
+/// Seconds until the browser reloads the page.
 const REFRESH: u8 = 10;
-/// Of the failures.
+/// The columns of the table of failures.
 const COLUMNS: [&str; 7] = ["Time", "Outcome", "Reason", "GoTrue", "Route", "Scope", "Request id"];
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -44,7 +44,7 @@ pub(super) fn page(status: &Status) -> Markup {
                     p class="product" { "logout-gateway " (env!("CARGO_PKG_VERSION")) }
                     (readiness(status))
                     p class="quiet" {
-                        "Running for " (lasting(status.uptime)) ". As of " (time(status.now))
+                        "Running for " (duration(status.uptime)) ". As of " (time(status.now))
                         ", again every " (REFRESH) " seconds."
                     }
                 }
@@ -83,7 +83,7 @@ fn readiness(status: &Status) -> Markup {
                 @for missing in &status.missing {
                     li {
                         (Error::NotReady(missing.part).message()) " Since " (time(missing.since)) ", "
-                        (lasting(missing.lasts(status.now))) " ago."
+                        (duration(missing.lasts(status.now))) " ago."
                     }
                 }
             }
@@ -91,11 +91,11 @@ fn readiness(status: &Status) -> Markup {
     }
 }
 
-/// Which time the picture is of.
+/// The time that the chart covers.
 fn period(status: &Status) -> Markup {
     html! {
         @if status.minutes.len() < MINUTES {
-            "since the start, " (lasting(status.uptime)) " ago"
+            "since the start, " (duration(status.uptime)) " ago"
         } @else {
             "in the last hour"
         }
@@ -105,16 +105,16 @@ fn period(status: &Status) -> Markup {
 fn key_set(status: &Status) -> Markup {
     html! {
         @match &status.algorithms {
-            None => p class="trouble" { "No key may be used: none was fetched for " (lasting(status.keys_age)) "." },
+            None => p class="trouble" { "No key may be used: none was fetched for " (duration(status.keys_age)) "." },
             Some(algorithms) => {
-                p class="figure" { (listed(algorithms)) }
-                p class="quiet" { "Fetched " (lasting(status.keys_age)) " ago." }
+                p class="figure" { (list_algorithms(algorithms)) }
+                p class="quiet" { "Fetched " (duration(status.keys_age)) " ago." }
             }
         }
     }
 }
 
-fn listed(algorithms: &Algorithms) -> String {
+fn list_algorithms(algorithms: &Algorithms) -> String {
     if algorithms.is_empty() {
         return "No keys: the project signs with HS256".to_owned();
     }
@@ -125,19 +125,19 @@ fn listed(algorithms: &Algorithms) -> String {
 fn queue(waiting: &Result<Option<Waiting>, StoreError>) -> Markup {
     html! {
         @match waiting {
-            Err(_) => (unread()),
+            Err(_) => (unreadable()),
             Ok(None) => p { "None: with " code { "GATEWAY_STORE=memory" } " nothing is postponed." },
             Ok(Some(Waiting { entries: 0, .. })) => p class="figure" { "Nothing waits" },
             Ok(Some(Waiting { entries, oldest, reasons })) => {
                 p class="figure" { (entries) (if *entries == 1 { " logout waits" } else { " logouts wait" }) }
-                p class="quiet" { "The oldest has waited for " (lasting(*oldest)) "." }
-                (why(*entries, reasons))
+                p class="quiet" { "The oldest has waited for " (duration(*oldest)) "." }
+                (reasons_table(*entries, reasons))
             }
         }
     }
 }
 
-fn why(entries: usize, reasons: &BTreeMap<String, usize>) -> Markup {
+fn reasons_table(entries: usize, reasons: &BTreeMap<String, usize>) -> Markup {
     let read: usize = reasons.values().sum();
     html! {
         table class="reasons" {
@@ -154,7 +154,7 @@ fn why(entries: usize, reasons: &BTreeMap<String, usize>) -> Markup {
 fn failures(failures: &Result<Vec<Failure>, StoreError>) -> Markup {
     html! {
         @match failures {
-            Err(_) => (unread()),
+            Err(_) => (unreadable()),
             Ok(failures) if failures.is_empty() => p { "None." },
             Ok(failures) => table class="failures" {
                 thead { tr { @for name in COLUMNS { th scope="col" { (name) } } } }
@@ -177,7 +177,7 @@ fn row(failure: &Failure) -> Markup {
         html! { code { (failure.request_id) } },
     ];
     html! {
-        // A phone shows each row by itself, every cell with its name.
+        // On a narrow screen the style shows each row as a list, with the name before each cell.
         tr { @for (name, cell) in COLUMNS.iter().zip(cells) { td data-name=(name) { (cell) } } }
     }
 }
@@ -192,7 +192,7 @@ fn badge(outcome: RecordedOutcome) -> &'static str {
     }
 }
 
-fn unread() -> Markup {
+fn unreadable() -> Markup {
     html! { p class="trouble" { "The store cannot be read now; the log says why." } }
 }
 
@@ -200,8 +200,8 @@ fn time(time: Timestamp) -> Markup {
     html! { time datetime=(time) { (time) } }
 }
 
-/// Without what does not matter any more.
-fn lasting(time: Duration) -> String {
+/// A duration in whole minutes from an hour on, and in whole hours from a day on.
+fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     let unit = match seconds {
         ..HOUR => 1,
