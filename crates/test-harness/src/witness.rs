@@ -1,5 +1,5 @@
 //! What a run of the tests logs, and every secret that it used: for whoever searches the one for the
-//! other, as `tests/secrets` does. Only if [`FOLDER`] says where to put them.
+//! other, as `tests/secrets` does. Only if `TEST_WITNESS` says where to put them.
 
 use std::{
     env,

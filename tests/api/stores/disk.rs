@@ -136,7 +136,9 @@ fn error_at_start(mut command: Command, store: &str) -> String {
     assert_eq!(run.status.code(), Some(1), "{log}");
     assert!(!log.contains("listening") && !log.contains("panicked"), "{log}");
     let path = store.strip_prefix("file:").unwrap();
-    let told = |line: &&str| line.contains("GATEWAY_STORE") && line.contains(path);
+    let told = |line: &&str| {
+        [r#""level":"ERROR""#, "GATEWAY_STORE", path].iter().all(|text| line.contains(text))
+    };
     log.lines().find(told).unwrap_or_else(|| panic!("{log}")).to_owned()
 }
 
