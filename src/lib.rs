@@ -1,14 +1,14 @@
 //! A thin gateway that ends Supabase sessions, completely and truthfully.
 //!
-//! The way of a logout, one room after the other:
+//! The way of a logout:
 //!
 //! ```text
-//! request  -> server -> app -> routes::logout -> session -> csrf -> logout -> gotrue, store
-//! response <- error / routes::logout <- session::cookies <- logout::Outcome
+//! request  -> http::server -> http::middleware -> http::routes::logout -> session, csrf -> logout -> gotrue, store, queue
+//! response <- http::middleware <- http::routes::logout::response, http::error <- session::cookies::deletion <- LogoutReport
 //! ```
 //!
-//! Only [`config`] reads the environment, only [`gotrue`] speaks to GoTrue, only [`clock`] asks the
-//! system for the time. [`cli`] has the commands of the binary.
+//! Only [`config`] reads the environment, only [`gotrue`] calls GoTrue, only [`clock`] reads the system's time.
+//! [`cli`] has the commands of the binary. `ARCHITECTURE.md` has the whole map.
 
 pub mod cli;
 pub mod clock;

@@ -1,57 +1,13 @@
-//! The flags of `serve` and `check`, made from the list of settings.
+//! Gives `serve` and `check` the flags of all settings.
 
-use std::{collections::BTreeMap, ffi::OsString};
+use std::ffi::OsString;
 
-use clap::{Arg, ArgMatches, Command, Error, FromArgMatches, builder::ValueParser};
+use clap::{ArgMatches, Command, Error, FromArgMatches};
 
-use super::settings::SETTINGS;
-
-/// What a flag's definition and its help text consist of.
-pub(super) struct Setting {
-    pub(super) heading: &'static str,
-    pub(super) variable: &'static str,
-    pub(super) value_name: &'static str,
-    /// The lines of the help text.
-    pub(super) help: &'static [&'static str],
-}
-
-/// The raw values of the settings by their variables. A flag takes precedence over its variable.
-///
-/// There is no `Debug`, because secrets are among the values.
-pub struct Args(BTreeMap<&'static str, OsString>);
-
-impl Args {
-    /// Takes a setting's value out.
-    pub(super) fn take(&mut self, variable: &str) -> Option<OsString> {
-        self.0.remove(variable)
-    }
-
-    pub(super) fn contains(&self, variable: &str) -> bool {
-        self.0.contains_key(variable)
-    }
-}
-
-impl Setting {
-    /// The flag. clap accepts any octets for it, also a leading hyphen, so that clap never prints a value in an
-    /// error.
-    fn arg(&self) -> Arg {
-        let flag = match self.variable {
-            "RUST_LOG" => "log-filter".to_owned(),
-            "OTEL_EXPORTER_OTLP_ENDPOINT" => "otlp-endpoint".to_owned(),
-            variable => variable.trim_start_matches("GATEWAY_").to_lowercase().replace('_', "-"),
-        };
-        let help: Vec<_> = self.help.iter().map(|line| line.trim()).collect();
-        Arg::new(self.variable)
-            .long(flag)
-            .env(self.variable)
-            .value_name(self.value_name)
-            .value_parser(ValueParser::os_string())
-            .help(help.join(" "))
-            .help_heading(self.heading)
-            .hide_env_values(true)
-            .allow_hyphen_values(true)
-    }
-}
+use super::{
+    flags::{Args, Setting},
+    settings::SETTINGS,
+};
 
 impl clap::Args for Args {
     fn augment_args(command: Command) -> Command {

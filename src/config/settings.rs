@@ -11,12 +11,12 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    args::{Args, Setting},
     choice::choice,
     cookies::{self, CookieSecure},
     csrf::{self, CsrfMode},
     define::settings,
     error::ConfigErrors,
+    flags::{Args, Setting},
     limits,
     log_value::LogValue as _,
     logout::{self, SessionNotFound},

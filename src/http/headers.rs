@@ -23,3 +23,11 @@ pub(super) fn refuse_duplicates(headers: &HeaderMap) -> Result<(), Error> {
     let is_repeated = |name| headers.get_all(name).iter().nth(1).is_some();
     if SINGLE.iter().any(is_repeated) { Err(Error::DuplicateHeader) } else { Ok(()) }
 }
+
+/// Compares the media type without its parameters: JSON and forms have none that matter (RFC 8259,
+/// section 11; URL standard, section 5).
+pub(super) fn has_content_type(headers: &HeaderMap, essence: &str) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    let given = content_type.and_then(|value| value.split(';').next());
+    given.is_some_and(|given| given.trim().eq_ignore_ascii_case(essence))
+}

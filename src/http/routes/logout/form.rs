@@ -8,12 +8,11 @@ use axum::{
 };
 use utoipa::ToSchema;
 
-use super::request::is_of_type;
 use crate::{
     config::Destination,
     http::{
         error::Error,
-        headers::{X_CSRF_TOKEN, X_LOGOUT_OUTCOME},
+        headers::{X_CSRF_TOKEN, X_LOGOUT_OUTCOME, has_content_type},
     },
     outcome::{Outcome, Scope},
     session::bearer,
@@ -24,7 +23,7 @@ use crate::{
 pub(super) fn is_form(headers: &HeaderMap, body: &Body) -> bool {
     let empty = headers.contains_key(X_CSRF_TOKEN) && body.is_end_stream();
     let by_script = bearer(headers).is_some() || empty;
-    !by_script && is_of_type(headers, "application/x-www-form-urlencoded")
+    !by_script && has_content_type(headers, "application/x-www-form-urlencoded")
 }
 
 /// The fields that count; others are the app's own.

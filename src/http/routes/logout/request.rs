@@ -17,7 +17,7 @@ use crate::{
         authentication::read_session,
         context::RequestContext,
         error::Error,
-        headers::{X_CSRF_TOKEN, refuse_duplicates},
+        headers::{X_CSRF_TOKEN, has_content_type, refuse_duplicates},
         routes::csrf,
         state::AppState,
     },
@@ -101,16 +101,8 @@ async fn copy(mut body: Body) -> Result<Vec<u8>, Error> {
 
 /// The content of a body that is not a form's is ignored, but it must be empty or of type JSON.
 fn check_ignored(body: &[u8], headers: &HeaderMap) -> Result<(), Error> {
-    let ignored = body.is_empty() || is_of_type(headers, "application/json");
+    let ignored = body.is_empty() || has_content_type(headers, "application/json");
     if ignored { Ok(()) } else { Err(Error::UnsupportedMediaType) }
-}
-
-/// Compares the media type without its parameters: JSON and forms have none that matter (RFC 8259,
-/// section 11; URL standard, section 5).
-pub(super) fn is_of_type(headers: &HeaderMap, essence: &str) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
-    let given = content_type.and_then(|value| value.split(';').next());
-    given.is_some_and(|given| given.trim().eq_ignore_ascii_case(essence))
 }
 
 /// The credentials of a request for a logout.
