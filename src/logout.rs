@@ -1,12 +1,13 @@
-//! The use case: end a session at GoTrue and say truthfully what became of it.
+//! The use case: end a session at GoTrue and report the result truthfully.
 //!
-//! It knows no HTTP framework: a session whose right to be here is settled, a scope and the clock go
-//! in, a [`LogoutReport`] comes out. What cannot be done now is queued, or said to have failed.
+//! It does not know HTTP: it takes an authorised session, a scope and the clock, and returns a
+//! [`LogoutReport`]. A logout that GoTrue cannot do now is queued, or reported as failed.
 
 mod attempt;
 mod known;
 mod queued;
 mod record;
+mod report;
 mod under_way;
 
 use std::{sync::Arc, time::Duration};
@@ -14,95 +15,47 @@ use std::{sync::Arc, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
-pub use self::under_way::LocalLogouts;
 use self::{
     attempt::{Attempt, RefreshError},
     under_way::UnderWay,
 };
-use crate::outcome::{Route, Scope, Stored};
+pub use self::{
+    report::{LogoutReport, LogoutRequest, LogoutResult},
+    under_way::LocalLogouts,
+};
 use crate::{
     clock::Clock,
     gotrue::{Deadline, GoTrue, LogoutAnswer, OnBehalfOf, Refusal},
+    outcome::Scope,
     queue::enqueue::RevocationQueue,
     session::{
         Proof, Session,
-        token::{TokenError, session_of, validity_of},
+        token::{session_of, validity_of},
         verifier::SignatureStatus,
     },
     store::Store,
 };
 
-/// What became of the session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LogoutResult {
-    /// GoTrue revoked what the scope names.
-    Revoked,
-    /// There was nothing left to revoke.
-    AlreadyEnded,
-    /// This session is gone, so GoTrue refused to end the user's others: they live on.
-    OthersLiveOn,
-    /// The credential turned out not to be genuine.
-    NotGenuine(TokenError),
-    /// The access token has expired, and GoTrue gives no other for the refresh token. Whether the
-    /// session lives is not known.
-    Expired,
-    /// GoTrue failed, and will be asked again: that is durably queued.
-    Queued(Refusal),
-    /// GoTrue failed or refused; the session may live.
-    Failed(Refusal),
-}
-
-/// What happened, for the reply and the audit log.
-#[derive(Clone, Debug)]
-pub struct LogoutReport {
-    /// What became of the session.
-    pub result: LogoutResult,
-    /// The status of GoTrue's answer to the logout, if it was asked and answered.
-    pub upstream_status: Option<u16>,
-    /// How long it took, with a refresh and a second try, if it was asked.
-    pub upstream_time: Option<Duration>,
-    /// Where it is not revoked: it may be all the same, by a try whose answer did not come.
-    pub unknown: bool,
-    /// How far the session is known by now: GoTrue's answer may have vouched for it.
-    pub proof: Proof,
-}
-
-/// What is asked for, and by whom.
-#[derive(Clone, Copy, Debug)]
-pub struct LogoutRequest<'a> {
-    /// Which of the user's sessions end.
-    pub scope: Scope,
-    /// The route, for the entry in the queue.
-    pub route: &'a Stored<Route>,
-    /// Whose request it is.
-    pub caller: &'a OnBehalfOf,
-    /// An earlier try may have had its effect without our hearing of it.
-    pub tried_before: bool,
-    /// The gateway knew before the first try that the session was over, or refused its tokens: a session
-    /// that is gone afterwards was not necessarily ended by that try. [`Logout::end`] looks for itself.
-    pub was_over: bool,
-}
-
-/// Ends sessions; everything it needs besides the session itself.
+/// Ends sessions. It holds everything that a logout needs besides the session.
 #[derive(Clone, Debug)]
 pub struct Logout {
-    /// Who revokes.
+    /// The client of GoTrue.
     pub gotrue: GoTrue,
-    /// Who remembers.
+    /// The store of revocations and queued logouts.
     pub store: Arc<dyn Store>,
-    /// Takes what GoTrue could not be asked for, where the store has a queue.
+    /// Takes the logouts that GoTrue fails to do; `None` if the store has no queue.
     pub queue: Option<Arc<RevocationQueue>>,
-    /// When it is.
+    /// The clock.
     pub clock: Clock,
     /// `GATEWAY_MAX_TOKEN_LIFETIME`.
     pub max_token_lifetime: Duration,
-    /// The `local` logouts of this process whose answer has not come.
+    /// The `local` logouts of this process that GoTrue has not answered.
     pub local_logouts: LocalLogouts,
 }
 
 impl Logout {
-    /// Revokes what is asked for with `session`'s credentials, refreshing them first if they have
-    /// expired, and records it on the revocation list. Where GoTrue fails, the logout is queued.
+    /// Revokes what the scope names with the credentials of `session`, after a refresh if they have expired, and
+    /// records the revocation. If GoTrue fails, the logout is queued.
     pub async fn end(
         &self,
         session: &Session,
@@ -121,20 +74,20 @@ impl Logout {
                 proof: session.proof,
             };
         }
-        // `verify` refuses its tokens: such as after `others` of another session.
+        // `verify` refuses the session's tokens, for instance after `others` of another session.
         let is_refused = self.is_refused(session);
         let asked = LogoutRequest { was_over: !is_up_to_date || knows_end || is_refused, ..asked };
-        // A proven session that is not on the list has no entry in the queue: what is queued for it is
-        // recorded there.
-        let may_wait =
+        // A proven session that is not on the list has no entry in the queue, because a queued logout is on the
+        // list.
+        let may_have_queued =
             session.proof != Proof::Proven || is_refused || self.has_counted_cut_off(session);
         let queued =
-            if may_wait { Box::pin(self.queued_others(session, asked)).await } else { None };
+            if may_have_queued { Box::pin(self.queued_others(session, asked)).await } else { None };
         let (attempt, upstream_time) = if session.signature == SignatureStatus::Unverifiable {
             let refusal = Refusal::Unavailable { retry_after: None };
             (Attempt::without_answer(LogoutResult::Failed(refusal)), None)
         } else {
-            let (attempt, took) = self.attempt(session, asked, may_wait, deadline).await;
+            let (attempt, took) = self.attempt(session, asked, may_have_queued, deadline).await;
             (attempt, Some(took))
         };
         if attempt.vouched
@@ -149,14 +102,14 @@ impl Logout {
             }
         };
         let ((), result) = tokio::join!(recorded, self.enqueue(session, asked, &attempt, proof));
-        if may_wait && attempt.result == LogoutResult::Revoked && !attempt.assumed {
+        if may_have_queued && attempt.result == LogoutResult::Revoked && !attempt.assumed {
             Box::pin(self.remove_settled(session, asked.scope, queued.as_ref())).await;
         }
         let Attempt { status: upstream_status, unknown, .. } = attempt;
         LogoutReport { result, upstream_status, upstream_time, unknown, proof }
     }
 
-    /// The same for a logout that is in the queue, and stays there unless this ends the session.
+    /// Tries a queued logout once more. It stays in the queue unless this ends the session.
     pub async fn retry(
         &self,
         session: &Session,
@@ -172,14 +125,14 @@ impl Logout {
         LogoutReport { result, upstream_status, upstream_time: Some(took), unknown, proof }
     }
 
-    /// Marks a `local` logout as under way. One of an unproven session counts for nothing: its ids may be
-    /// those of another user's session.
+    /// Marks a `local` logout as under way. That of an unproven session is not marked, because a forger may have
+    /// chosen the ids of another user's session.
     fn begin(&self, session: &Session, asked: LogoutRequest<'_>) -> Option<UnderWay> {
         let counts = asked.scope == Scope::Local && session.proof != Proof::Unproven;
         counts.then(|| self.local_logouts.begin(session.claims.session_id))
     }
 
-    /// One attempt, and how long GoTrue took for it: a duration, which the time of day has no part in.
+    /// One attempt, and the time that GoTrue took for it.
     async fn attempt(
         &self,
         session: &Session,
@@ -209,14 +162,14 @@ impl Logout {
             return result;
         }
         let asked = LogoutRequest { tried_before: asked.tried_before || attempt.unknown, ..asked };
-        // GoTrue may have vouched for the session by a refresh.
+        // GoTrue may have confirmed the session by a refresh.
         let session = &Session { proof, ..session.clone() };
         let enqueued = self.put_into_queue((queue, kept), session, asked, refusal);
         match Box::pin(enqueued).await {
             Ok(()) => LogoutResult::Queued(refusal.clone()),
             Err(cause) => {
                 let request_id = asked.caller.request_id();
-                tracing::error!(request_id, %cause, "a failed logout could not be queued");
+                tracing::error!(request_id, %cause, "the gateway could not queue a logout that GoTrue failed: the session may live until its user signs out again");
                 result
             }
         }
@@ -231,18 +184,19 @@ impl Logout {
         let LogoutRequest { scope, caller, .. } = asked;
         if !session.expired {
             let answer = self.gotrue.logout(&session.access_token, scope, caller, deadline).await;
-            // It verified here and GoTrue does not take it: its clock is ahead, or its keys rotated.
+            // The gateway verified the token and GoTrue does not accept it: GoTrue's clock is ahead, or its keys
+            // have rotated.
             let refresh_helps = answer.result == Err(Refusal::BadJwt)
                 && session.signature == SignatureStatus::Verified
                 && session.refresh_token.is_some();
             if !refresh_helps {
-                return self.judged(session, &answer, asked).await;
+                return self.interpret(session, &answer, asked).await;
             }
         }
         let Some(refresh_token) = &session.refresh_token else {
             return Attempt::without_answer(LogoutResult::Expired);
         };
-        // Boxed, as are other rare steps: the future of each request is moved, so the usual one stays small.
+        // Boxed, like other rare steps: the future of each request is moved, so the usual one stays small.
         Box::pin(self.refresh_and_revoke(session, refresh_token, asked, deadline)).await
     }
 
@@ -255,8 +209,8 @@ impl Logout {
     ) -> Attempt {
         let LogoutRequest { scope, caller, .. } = asked;
         match self.refresh(session, refresh_token, caller, deadline).await {
-            // The user's other sessions may live on, so this answers a `local` logout alone; and a session
-            // that a forger may have named learns nothing.
+            // Only for `local`, because the user's other sessions may live on; and not for an unproven session,
+            // because a forger must not learn whether a session has ended.
             Err(RefreshError::Refused(Refusal::RefreshTokenRefused))
                 if scope == Scope::Local
                     && session.proof != Proof::Unproven
@@ -267,8 +221,8 @@ impl Logout {
             Err(fault) => Attempt::without_answer(fault.result()),
             Ok(access_token) => {
                 let answer = self.gotrue.logout(&access_token, scope, caller, deadline).await;
-                let mut attempt = self.judged(session, &answer, asked).await;
-                // GoTrue itself just issued a token of this very session.
+                let mut attempt = self.interpret(session, &answer, asked).await;
+                // GoTrue has just issued a token of this session.
                 attempt.vouched = true;
                 attempt.refreshed = validity_of(access_token.expose_secret());
                 if matches!(attempt.result, LogoutResult::NotGenuine(_)) {
@@ -279,26 +233,26 @@ impl Logout {
         }
     }
 
-    /// Judges GoTrue's answer to a logout.
+    /// Interprets GoTrue's answer to a logout.
     ///
-    /// A session that is gone after a try without an answer, in this request or an earlier one, counts as
-    /// revoked by that try (contract, section 8). It does not where another logout may have ended it, which left
-    /// the user's other sessions alone: where the list has its end, where a `local` logout of it is under way,
-    /// or where it may have been over before the first try. The list also has the session of a user who repeats
-    /// a `global`, so that user may get a false alarm (401 `not_found`), but never a false success.
-    async fn judged(
+    /// If a session is gone after a try without an answer, in this request or an earlier one, that try counts as
+    /// the one that revoked it (contract, section 8). It does not if another logout may have ended the session and
+    /// left the user's other sessions alive: if the list has its end, if a `local` logout of it is under way, or
+    /// if it may have ended before the first try. The list also has the session of a user who repeats a
+    /// `global`, so that user may get a wrong 401 `not_found`, but never a wrong success.
+    async fn interpret(
         &self,
         session: &Session,
         answer: &LogoutAnswer,
         asked: LogoutRequest<'_>,
     ) -> Attempt {
         let mut attempt = Attempt::of(answer, asked.scope);
-        let by_unheard_try = match attempt.result {
+        let by_unanswered_try = match attempt.result {
             LogoutResult::Revoked => attempt.assumed,
             LogoutResult::OthersLiveOn => asked.tried_before && asked.scope == Scope::Global,
             _ => false,
         };
-        if by_unheard_try {
+        if by_unanswered_try {
             attempt.assumed = true;
             let is_ending = self.local_logouts.contains(session.claims.session_id);
             let is_over = self.is_over(session).await;
@@ -313,7 +267,7 @@ impl Logout {
         attempt
     }
 
-    /// A fresh access token of the same session and user, or none.
+    /// A new access token of the same session and user.
     async fn refresh(
         &self,
         session: &Session,

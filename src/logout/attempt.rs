@@ -1,4 +1,4 @@
-//! One try at a logout, judged.
+//! The result of one attempt to end a session.
 
 use std::time::SystemTime;
 
@@ -9,7 +9,7 @@ use crate::{
     session::token::{TokenError, Validity},
 };
 
-/// Why there is no fresh access token.
+/// Why a refresh brought no new access token.
 pub(super) enum RefreshError {
     Refused(Refusal),
     Foreign,
@@ -22,7 +22,7 @@ impl From<Refusal> for RefreshError {
 }
 
 impl RefreshError {
-    /// What GoTrue answers to a refresh never proves that the session is over.
+    /// GoTrue's answer to a refresh never proves that the session has ended.
     pub(super) fn result(self) -> LogoutResult {
         match self {
             Self::Foreign => LogoutResult::NotGenuine(TokenError::ForeignRefresh),
@@ -42,28 +42,28 @@ fn result_of_refusal(refusal: Refusal, scope: Scope) -> LogoutResult {
     }
 }
 
-/// One answer to a logout, judged.
+/// One attempt, with GoTrue's answer interpreted.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "facts about one answer, none implied by another"
 )]
 pub(super) struct Attempt {
     pub(super) result: LogoutResult,
-    /// GoTrue has vouched for the session: by 204, or by refreshing its token.
+    /// Whether GoTrue confirmed that the session is genuine, by 204 or by a refresh.
     pub(super) vouched: bool,
-    /// GoTrue itself answered; else it may have been a proxy, or any other server.
+    /// Whether GoTrue itself answered, and not a proxy or another server.
     pub(super) answered_by_gotrue: bool,
     /// The clock of the server that answered.
     pub(super) date: Option<SystemTime>,
-    /// That of the token which a refresh gave, if GoTrue was asked with that.
+    /// The times of the refreshed token, if the attempt used one.
     pub(super) refreshed: Option<Validity>,
     pub(super) status: Option<u16>,
-    /// It may have had its effect without the gateway's hearing of it.
+    /// Whether a try without an answer may have had its effect.
     pub(super) unknown: bool,
-    /// The session is gone after a try whose answer did not come: it counts as revoked by that try, and
-    /// GoTrue has said nothing about other sessions.
+    /// Whether `Revoked` is an assumption: the session is gone after a try without an answer, and GoTrue said
+    /// nothing about other sessions.
     pub(super) assumed: bool,
-    /// A `local` logout is under way until its end is recorded.
+    /// Keeps a `local` logout under way until its end is recorded.
     _under_way: Option<UnderWay>,
 }
 
@@ -104,12 +104,12 @@ impl Attempt {
         }
     }
 
-    /// The same, while this logout counts as under way.
+    /// The same attempt, which keeps the logout under way.
     pub(super) fn during(self, under_way: Option<UnderWay>) -> Self {
         Self { _under_way: under_way, ..self }
     }
 
-    /// Whether GoTrue's answer settles what becomes of the session that asked.
+    /// Whether GoTrue's answer says that the session has ended.
     pub(super) fn is_final(&self) -> bool {
         matches!(
             self.result,
@@ -117,8 +117,8 @@ impl Attempt {
         )
     }
 
-    /// The attempt at a wider scope as an answer to a `local` logout: where the session is gone, there is
-    /// nothing left to revoke.
+    /// The attempt at a wider scope as the answer to a `local` logout: if the session is gone, it has already
+    /// ended.
     pub(super) fn of_narrower_scope(self) -> Self {
         match self.result {
             LogoutResult::OthersLiveOn => Self { result: LogoutResult::AlreadyEnded, ..self },

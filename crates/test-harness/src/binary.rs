@@ -39,7 +39,7 @@ pub fn unprivileged() -> Command {
 pub const API_KEY: &str = "sb_publishable_of_the_tests";
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Killed with the test, which ends whoever reads its log.
+/// Killed with the test, which also ends the thread that reads its log.
 struct Process(Child);
 
 impl Drop for Process {
@@ -59,7 +59,7 @@ pub struct Serving {
     read: String,
 }
 
-/// Reads a log line by line, as it comes or only when somebody asks for the next one.
+/// Reads a log line by line, as it comes, or only when the test asks for the next line.
 fn lines(mut log: BufReader<ChildStderr>, as_it_comes: bool) -> Receiver<String> {
     type Send = Box<dyn Fn(String) -> bool + std::marker::Send>;
     let (send, lines): (Send, _) = if as_it_comes {
@@ -85,7 +85,7 @@ impl Serving {
         Self::start_by(command, stage, environment).await
     }
 
-    /// The same, and nobody reads its log unless the test does.
+    /// The same, but its log is read only when the test asks for a line.
     pub async fn start_unread(stage: &Stage, environment: &[(&str, &str)]) -> Self {
         let command = Command::new(binary());
         Self::begin(command, stage, environment, false).await

@@ -157,7 +157,7 @@ impl Connection {
         Self { stream, read: Vec::new() }
     }
 
-    /// To where the request goes, unless nobody listens there.
+    /// To where the request goes, unless no server listens there.
     pub async fn try_open(request: &Request) -> Option<Self> {
         let stream = TcpStream::connect(request.address).await.ok()?;
         Some(Self { stream, read: Vec::new() })
@@ -252,7 +252,7 @@ impl Connection {
         self.stream.set_zero_linger().unwrap();
     }
 
-    /// Whether anything came that nobody has read.
+    /// Whether octets came that are not read yet.
     pub async fn has_something(&mut self) -> bool {
         let more = tokio::time::timeout(std::time::Duration::from_millis(1), self.more());
         more.await.is_ok()

@@ -28,7 +28,7 @@ impl Drop for Program {
 impl Program {
     /// `command` answers what runs it in that folder, to listen on that address.
     pub async fn start(name: &str, command: impl Fn(&Path, SocketAddr) -> Command) -> Self {
-        // A free port may be somebody else's by the time the program takes it.
+        // Another program may take the free port before this one does.
         let mut log = String::new();
         for _ in 0..5 {
             let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

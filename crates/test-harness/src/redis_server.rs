@@ -76,7 +76,7 @@ impl RedisServer {
         format!("rediss://127.0.0.1:{}", self.tls_port.unwrap())
     }
 
-    /// The certificate that it shows, which nobody but itself vouches for.
+    /// The certificate that it shows, which it signed itself.
     pub fn certificate(&self) -> String {
         self.directory.path().join("cert.pem").to_str().unwrap().to_owned()
     }
@@ -95,7 +95,7 @@ impl RedisServer {
         cmd(words[0]).arg(&words[1..]).query(&mut connection)
     }
 
-    /// How often it did this, whoever asked.
+    /// How often it did this, for all clients together.
     pub fn calls(&self, command: &str) -> u64 {
         let stats: String = self.ask(&["INFO", "commandstats"]);
         let of_it = stats.lines().find_map(|line| {

@@ -1,4 +1,4 @@
-//! Who signs tokens: the project, or somebody else. Header and claims are any text at all.
+//! The keys that sign tokens: the project's, or foreign ones. Header and claims can be any text.
 
 use aws_lc_rs::{
     encoding::{AsDer as _, PublicKeyX509Der},

@@ -273,7 +273,7 @@ impl Stage {
         Request::new(self.admin_address.unwrap(), "GET", target).send().await.json()
     }
 
-    /// From now on nobody listens where GoTrue was.
+    /// From now on no server listens at GoTrue's address.
     pub fn stop_mock(&self) {
         if let Some((stop, thread)) = self.stopping.lock().unwrap().take() {
             drop(stop);

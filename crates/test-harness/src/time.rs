@@ -32,7 +32,7 @@ impl Time {
         Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(u64::try_from(time.now()).unwrap()))
     }
 
-    /// Whether whoever moves one moves the other.
+    /// Whether both are the same clock.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

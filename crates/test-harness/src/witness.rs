@@ -1,4 +1,4 @@
-//! What a run of the tests logs, and every secret that it used: for whoever searches the one for the
+//! Keeps the log of a test run and every secret that it used, so that a test can search the one for the
 //! other, as `tests/secrets` does. Only if `TEST_WITNESS` says where to put them.
 
 use std::{
