@@ -64,11 +64,11 @@ async fn check(config: &Config, clock: &Clock) -> bool {
     let keys = key_set(config, &gotrue).await;
     let keys_work = print_part("key set", keys.as_ref().map(Keys::text));
     let store = store::diagnose(&config.store.address).await;
-    let store_works = print_part("store", store.as_ref().map(|survey| &survey.found));
+    let store_works = print_part("store", store.as_ref().map(|diagnosis| &diagnosis.found));
 
     let mut warnings = config.warnings();
     warnings.extend(config::unused_proxies());
-    let weaknesses = store.into_iter().flat_map(|survey| survey.weaknesses);
+    let weaknesses = store.into_iter().flat_map(|diagnosis| diagnosis.weaknesses);
     warnings.extend(weaknesses.map(Warning::store));
     warnings.extend(Warning::old_gotrue(version));
     let has_keys = keys.ok().map(|keys| !keys.allowed.is_empty());

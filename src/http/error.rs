@@ -87,7 +87,7 @@ static ONE_SECOND: HeaderValue = HeaderValue::from_static("1");
 struct ErrorBody<'e> {
     status: StatusCode,
     code: &'static str,
-    /// The envelope has it only where it says more than the code.
+    /// The envelope has it only if it differs from the code.
     reason: Reason,
     message: &'static str,
     retry_after: Option<&'e HeaderValue>,

@@ -3,9 +3,9 @@
 use std::time::SystemTime;
 
 use super::{LogoutResult, under_way::UnderWay};
-use crate::outcome::Scope;
 use crate::{
     gotrue::{LogoutAnswer, Refusal},
+    outcome::Scope,
     session::token::{TokenError, Validity},
 };
 

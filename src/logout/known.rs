@@ -3,9 +3,9 @@
 use secrecy::ExposeSecret as _;
 
 use super::{Logout, LogoutRequest, LogoutResult, attempt::Attempt};
-use crate::outcome::Scope;
 use crate::{
     gotrue::{Deadline, Refusal},
+    outcome::Scope,
     session::{
         Proof, Session,
         introspection::{Introspection, introspect},

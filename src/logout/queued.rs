@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Logout, LogoutRequest, LogoutResult, attempt::Attempt};
-use crate::outcome::{Scope, Stored};
 use crate::{
     gotrue::{Deadline, Refusal},
+    outcome::{Scope, Stored},
     queue::{
         backoff,
         credentials::Credentials,

@@ -10,10 +10,10 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 
 use super::{Logout, LogoutRequest, LogoutResult, attempt::Attempt};
-use crate::outcome::Scope;
 use crate::{
     clock::from_unix_seconds,
     gotrue::Refusal,
+    outcome::Scope,
     session::{
         Session,
         token::{Claims, Validity},

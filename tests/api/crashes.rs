@@ -43,10 +43,12 @@ async fn start(stage: &Stage, store: &str) -> Serving {
 }
 
 async fn eventually_ended(serving: &mut Serving) -> ExitStatus {
+    let begun = Instant::now();
     loop {
         if let Some(status) = serving.has_ended() {
             return status;
         }
+        assert!(begun.elapsed() < PATIENCE, "the gateway does not end");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

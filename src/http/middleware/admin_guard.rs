@@ -21,8 +21,10 @@ use axum::{
     response::Response,
 };
 
-use crate::http::state::AppState;
-use crate::{csrf::origin::SEC_FETCH_SITE, http::error::Error};
+use crate::{
+    csrf::origin::SEC_FETCH_SITE,
+    http::{error::Error, state::AppState},
+};
 
 pub(in crate::http) async fn guard(
     State(app): State<Arc<AppState>>,

@@ -130,8 +130,8 @@ async fn logout_or_form(
     context: Extension<Arc<RequestContext>>,
     request: Request,
 ) -> Response {
-    let by_form = form::is_form(request.headers(), request.body());
-    let contract = if by_form { Contract::Form } else { Contract::SessionApi };
+    let is_form = form::is_form(request.headers(), request.body());
+    let contract = if is_form { Contract::Form } else { Contract::SessionApi };
     logout(app, context, request, contract).await
 }
 
@@ -147,7 +147,8 @@ async fn logout(
     let destination = (contract == Contract::Form)
         .then(|| app.config.redirects.destination(form.redirect_to.as_deref()));
     let location_bytes = destination.as_ref().map_or(0, |found| found.location().len());
-    let (logouts, metrics, of_panic) = (app.logouts.clone(), app.metrics.clone(), context.clone());
+    let (logouts, metrics, panicked_context) =
+        (app.logouts.clone(), app.metrics.clone(), context.clone());
     let work = async move {
         let cookies = &RequestCookies::of(&headers, &app.config.cookies);
         let (app, context, headers) = (&*app, &*context, &headers);
@@ -155,17 +156,18 @@ async fn logout(
         let incoming = Incoming { app, context, headers, cookies, csrf_field };
         let config = &*app.config;
         let deletion = CookieDeletion { config, context, headers, cookies, location_bytes };
-        let done = match scope {
-            Ok(scope) => judge_and_end(&incoming, scope, contract, &deletion).await,
+        let finished = match scope {
+            Ok(scope) => authorize_and_end(&incoming, scope, contract, &deletion).await,
             Err(error) => FinishedLogout::before_session(LogoutResponse::refused(error), None),
         };
-        done.record(app, context, contract, begun)
+        finished.record(app, context, contract, begun)
     };
-    // A task of its own: a client that hangs up stops neither the revocation nor its log line, and
-    // makes no room for another.
+    // A task of its own: a client that hangs up stops neither the revocation nor its audit line, and does
+    // not free the place of its request.
     let response = logouts.spawn(work.in_current_span()).await.unwrap_or_else(|_panicked| {
         let error = Error::Internal;
-        Line::new(&of_panic, contract, begun, Outcome::Failed, Some(&error)).write(&metrics);
+        Line::new(&panicked_context, contract, begun, Outcome::Failed, Some(&error))
+            .write(&metrics);
         error.into_response()
     });
     match destination {
@@ -174,7 +176,7 @@ async fn logout(
     }
 }
 
-async fn judge_and_end(
+async fn authorize_and_end(
     incoming: &Incoming<'_>,
     scope: Scope,
     contract: Contract,
@@ -198,7 +200,7 @@ async fn judge_and_end(
     // The place is taken until the revocation has ended, even if the client hangs up.
     let _place = match app.places.take(session.proof) {
         Ok(place) => place,
-        // The session may ask again, so the cookies stay.
+        // The client may try again, so the cookies stay.
         Err(overloaded) => {
             let response = LogoutResponse::refused(overloaded.into());
             return FinishedLogout {

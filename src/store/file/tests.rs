@@ -52,7 +52,7 @@ async fn the_end_of_the_thread_that_writes_is_noticed() {
     let asked = store.transact::<()>("test", |_| panic!("a library that panics"));
     assert_eq!(asked.await.unwrap_err().operation, "test");
     store.run().await;
-    assert!(store.append_failures(&[]).await.is_err(), "nobody is left waiting");
+    assert!(store.append_failures(&[]).await.is_err(), "a later call fails at once");
 }
 
 fn entry(id: u128, due: i64) -> QueueEntry {
@@ -134,7 +134,7 @@ async fn a_lease_does_not_read_the_file_if_no_entry_is_due() {
     put(&store, &entry(1, 10)).await.unwrap();
     let go_on = hang(&store).await;
     let at_once = timeout(Duration::ZERO, leased(&store, 1));
-    assert_eq!(at_once.await.expect("nobody is asked"), [0; 0]);
+    assert_eq!(at_once.await.expect("the lease does not read the file"), [0; 0]);
     drop(go_on);
     assert_eq!(store.lease(Duration::from_millis(10), 1, at(10)).await.unwrap().len(), 1);
 }
@@ -195,7 +195,7 @@ async fn a_disk_that_hangs_holds_up_no_logout() {
 }
 
 #[tokio::test]
-async fn a_disk_that_hangs_holds_up_no_look_into_the_queue() {
+async fn a_hanging_disk_delays_no_read_of_the_queue() {
     let (store, _directory) = store().await;
     put(&store, &entry(1, 9)).await.unwrap();
     let go_on = hang(&store).await;

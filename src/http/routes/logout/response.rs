@@ -124,15 +124,15 @@ pub(super) struct CookieDeletion<'r> {
 
 impl CookieDeletion<'_> {
     pub(super) fn add_to(&self, response: &mut LogoutResponse) {
-        let transport = RequestSite {
+        let site = RequestSite {
             is_https: self.context.client.is_https,
             is_cross_site: is_cross_site(self.headers),
         };
         let config = &self.config.cookies;
-        // What every logout deletes goes even where the `Location` leaves no room.
+        // The names that every logout deletes get their room even if the `Location` takes the whole budget.
         let least = config.least_set_cookie_bytes().min(config.budget);
         let room = config.budget.saturating_sub(self.location_bytes).max(least);
-        let plan = deletion::plan(config, room, self.cookies, transport);
+        let plan = deletion::plan(config, room, self.cookies, site);
         response.cookies_deleted = plan.set_cookies.len();
         let headers = response.http.headers_mut();
         for set_cookie in plan.set_cookies {
