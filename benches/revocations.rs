@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use logout_gateway::{
+use logout_gateway::internals::{
     clock::from_unix_seconds,
     config::StoreAddress,
     outcome::Scope,
@@ -122,7 +122,7 @@ async fn in_memory() {
     let before = resident();
     let store = open(&StoreAddress::Memory).await;
     fill(&store).await;
-    let lines = store.list().len();
+    let lines = store.list().count();
     println!("memory   {lines} lines take {:.0} MB", resident() - before);
     println!("memory   a look-up takes {:?}", look_up(&store).await);
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use gotrue_mock::Tokens;
-use logout_gateway::clock::Clock;
+use logout_gateway::Clock;
 use tokio::task::{JoinSet, LocalSet};
 
 use test_harness::{Connection, Form, Serving, Setup, session_cookies};

@@ -24,10 +24,12 @@ use std::{
 };
 
 use logout_gateway::{
-    clock::Clock,
-    gotrue::{Operation, TryResult},
-    outcome::{Outcome, Route},
-    telemetry::metrics::Metrics,
+    Clock,
+    internals::{
+        gotrue::{Operation, TryResult},
+        outcome::{Outcome, Route},
+        telemetry::metrics::Metrics,
+    },
 };
 use serde_json::json;
 use tokio::task::{JoinSet, LocalSet};

@@ -39,8 +39,7 @@ impl Clock {
     }
 
     /// The time now in whole seconds, the precision of the revocation list and of times in replies.
-    #[must_use]
-    pub fn now_in_seconds(&self) -> Timestamp {
+    pub(crate) fn now_in_seconds(&self) -> Timestamp {
         from_unix_seconds(self.unix_seconds())
     }
 }
@@ -59,8 +58,7 @@ pub fn from_unix_seconds(seconds: i64) -> Timestamp {
 }
 
 /// The same for milliseconds since the Unix epoch.
-#[must_use]
-pub fn from_unix_milliseconds(milliseconds: i64) -> Timestamp {
+pub(crate) fn from_unix_milliseconds(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(milliseconds).unwrap_or_else(|_| nearest_limit(milliseconds))
 }
 
@@ -69,14 +67,12 @@ fn nearest_limit(number: i64) -> Timestamp {
 }
 
 /// The time `duration` after `time`, in whole milliseconds; the year 9999 is the last.
-#[must_use]
-pub fn after(time: Timestamp, duration: Duration) -> Timestamp {
+pub(crate) fn after(time: Timestamp, duration: Duration) -> Timestamp {
     let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     from_unix_milliseconds(time.as_millisecond().saturating_add(milliseconds))
 }
 
 /// The time from `earlier` to `now`; zero if a clock was set back between them.
-#[must_use]
-pub fn elapsed(earlier: Timestamp, now: Timestamp) -> Duration {
+pub(crate) fn elapsed(earlier: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(earlier)).unwrap_or_default()
 }

@@ -25,19 +25,17 @@ pub(crate) mod tests;
 mod warnings;
 
 pub use cookies::{CSRF_COOKIE, CookieSecure};
-pub use csrf::CsrfMode;
-pub use error::{ConfigError, ConfigErrors};
+pub(crate) use csrf::CsrfMode;
+pub use error::ConfigErrors;
 pub use flags::Args;
-pub use logout::SessionNotFound;
+pub(crate) use logout::SessionNotFound;
 pub use logs::LogFormat;
-pub use redirects::{Destination, Place};
-pub use settings::{
-    Config, Cookies, CsrfConfig, Limits, LogConfig, LogoutConfig, Redirects, Secrets, ServerConfig,
-    StoreConfig, Supabase, UpstreamConfig,
-};
-pub use store::{RedisAddress, StoreAddress};
-pub use supabase::Project;
-pub use warnings::{Warning, unused_proxies};
+pub(crate) use redirects::Destination;
+pub use settings::{Config, Cookies, Secrets, Supabase};
+pub(crate) use settings::{Limits, Redirects, ServerConfig};
+pub(crate) use store::RedisAddress;
+pub use store::StoreAddress;
+pub(crate) use warnings::{Warning, unused_proxies};
 
 impl Config {
     /// Parses the raw values.

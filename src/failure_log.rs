@@ -56,7 +56,7 @@ pub fn channel() -> (FailureLog, FailureWriter) {
 
 impl FailureLog {
     /// Takes a failure, or drops it if there is no room: then only the audit line in the log has it.
-    pub fn record(&self, failure: Failure) {
+    pub(crate) fn record(&self, failure: Failure) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let user = failure.user_id;
         let waiting = counts.waiting.get(&user).copied().unwrap_or_default();
@@ -68,7 +68,7 @@ impl FailureLog {
     }
 
     /// Logs how many failures were dropped since the last call, if any were. To be called once a second.
-    pub fn report_lost(&self) {
+    pub(crate) fn report_lost(&self) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let lost = mem::take(&mut counts.lost);
         drop(counts);
@@ -95,13 +95,13 @@ impl Counts {
 
 impl FailureWriter {
     /// Stops taking failures.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.taken.close();
     }
 
     /// Writes failures; returns once the log is closed and the last one is written. It retries failed writes. A
     /// caller may drop this future and call again: nothing is lost, at worst the store has a failure twice.
-    pub async fn write_all(&mut self, store: &dyn Store) {
+    pub(crate) async fn write_all(&mut self, store: &dyn Store) {
         let mut is_reported = false;
         loop {
             let Self { taken, counts, batch } = self;

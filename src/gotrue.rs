@@ -25,16 +25,15 @@ use tokio::time::Instant;
 
 use crate::{outcome::Reason, telemetry::traces::TraceContext};
 
-pub(crate) use self::log::report_omitted_lines;
 pub use self::{
     client::GoTrue,
     operation::{Operation, TryResult},
     retry_after::RetryAfter,
-    transport::HttpClientError,
 };
+pub(crate) use self::{log::report_omitted_lines, transport::HttpClientError};
 
 /// When `GATEWAY_UPSTREAM_TIMEOUT` ends for all tries of one request together.
-pub type Deadline = Instant;
+pub(crate) type Deadline = Instant;
 
 /// The client on whose behalf the gateway calls GoTrue, for GoTrue's logs and rate limits.
 #[derive(Clone, Debug)]
@@ -51,8 +50,7 @@ pub struct OnBehalfOf {
 
 impl OnBehalfOf {
     /// The request's id as text.
-    #[must_use]
-    pub fn request_id(&self) -> &str {
+    pub(crate) fn request_id(&self) -> &str {
         self.request_id.to_str().unwrap_or_default()
     }
 }
@@ -66,31 +64,31 @@ pub struct Refreshed {
 
 /// An answer to `GET /health`.
 #[derive(Clone, Copy, Debug)]
-pub struct Health {
+pub(crate) struct Health {
     /// The status.
-    pub status: u16,
+    pub(crate) status: u16,
     /// Whether the body names GoTrue.
-    pub is_gotrue: bool,
+    pub(crate) is_gotrue: bool,
     /// The major and minor version, if the body has one: 2 and 150 of `v2.150.1`.
-    pub version: Option<(u32, u32)>,
+    pub(crate) version: Option<(u32, u32)>,
     /// GoTrue's clock, from the `Date`.
-    pub date: Option<SystemTime>,
+    pub(crate) date: Option<SystemTime>,
 }
 
 /// GoTrue's answer to a logout.
 #[derive(Debug)]
-pub struct LogoutAnswer {
+pub(crate) struct LogoutAnswer {
     /// `Ok` if GoTrue revoked what the scope names, else the reason.
-    pub result: Result<(), Refusal>,
+    pub(crate) result: Result<(), Refusal>,
     /// Whether a try without an answer may have revoked the session although the result says otherwise.
-    pub unknown: bool,
+    pub(crate) unknown: bool,
     /// Whether the result is an assumption: GoTrue did not answer 204, but the session is gone after a try
     /// without an answer, which counts as the one that revoked it.
-    pub assumed: bool,
+    pub(crate) assumed: bool,
     /// GoTrue's clock, from the `Date`.
-    pub date: Option<SystemTime>,
+    pub(crate) date: Option<SystemTime>,
     /// The status, if an answer came.
-    pub status: Option<u16>,
+    pub(crate) status: Option<u16>,
 }
 
 /// Why GoTrue did not do what the gateway asked for.
@@ -164,8 +162,7 @@ impl Refusal {
     }
 
     /// The contract's word for it.
-    #[must_use]
-    pub fn reason(&self) -> Reason {
+    pub(crate) fn reason(&self) -> Reason {
         match self {
             Self::SessionNotFound | Self::UserNotFound => Reason::NotFound,
             Self::UserBanned => Reason::UserBanned,

@@ -3,15 +3,15 @@
 //! Everything here may use the rest of the crate; nothing in the rest of the crate uses this module but the
 //! gateway, which starts it.
 
-pub mod authentication;
+pub(crate) mod authentication;
 pub mod client_addr;
-pub mod context;
-pub mod error;
-pub mod headers;
-pub mod middleware;
-pub mod places;
-pub mod revoked_session_log;
+pub(crate) mod context;
+pub(crate) mod error;
+pub(crate) mod headers;
+pub(crate) mod middleware;
+pub(crate) mod places;
+pub(crate) mod revoked_session_log;
 pub mod router;
-pub mod routes;
-pub mod server;
+pub(crate) mod routes;
+pub(crate) mod server;
 pub mod state;

@@ -5,7 +5,7 @@ use aws_lc_rs::{error::Unspecified, hkdf};
 use secrecy::{ExposeSecret, SecretString};
 
 /// The length of a key in bytes.
-pub const KEY_BYTES: usize = 32;
+pub(crate) const KEY_BYTES: usize = 32;
 
 /// The key for `purpose`.
 ///

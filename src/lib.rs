@@ -7,25 +7,36 @@
 //! response <- http::middleware <- http::routes::logout::response, http::error <- session::cookies::deletion <- LogoutReport
 //! ```
 //!
-//! Only [`config`] reads the environment, only [`gotrue`] calls GoTrue, only [`clock`] reads the system's time.
+//! Only `config` reads the environment, only `gotrue` calls GoTrue, only `clock` reads the system's time.
 //! [`cli`] has the commands of the binary. `ARCHITECTURE.md` has the whole map.
 
+#![cfg_attr(
+    not(feature = "internals"),
+    expect(unreachable_pub, reason = "`internals` uses what is `pub`")
+)]
+
 pub mod cli;
-pub mod clock;
-pub mod config;
+mod clock;
+mod config;
 mod core_dumps;
-pub mod csrf;
+mod csrf;
 mod demo;
-pub mod failure_log;
+mod failure_log;
 mod fd_limit;
-pub mod gateway;
-pub mod gotrue;
-pub mod http;
-pub mod key_derivation;
-pub mod logout;
-pub mod outcome;
-pub mod queue;
-pub mod readiness;
-pub mod session;
-pub mod store;
-pub mod telemetry;
+mod gateway;
+mod gotrue;
+mod http;
+#[cfg(feature = "internals")]
+pub mod internals;
+mod key_derivation;
+mod logout;
+mod outcome;
+mod queue;
+mod readiness;
+mod session;
+mod store;
+mod telemetry;
+
+pub use clock::Clock;
+pub use config::{Args, Config, ConfigErrors};
+pub use gateway::{Gateway, StartError};

@@ -15,13 +15,11 @@ use std::{sync::Arc, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
+pub(crate) use self::report::{LogoutReport, LogoutRequest, LogoutResult};
+pub(crate) use self::under_way::LocalLogouts;
 use self::{
     attempt::{Attempt, RefreshError},
     under_way::UnderWay,
-};
-pub use self::{
-    report::{LogoutReport, LogoutRequest, LogoutResult},
-    under_way::LocalLogouts,
 };
 use crate::{
     clock::Clock,
@@ -40,23 +38,23 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Logout {
     /// The client of GoTrue.
-    pub gotrue: GoTrue,
+    pub(crate) gotrue: GoTrue,
     /// The store of revocations and queued logouts.
     pub store: Arc<dyn Store>,
     /// Takes the logouts that GoTrue fails to do; `None` if the store has no queue.
-    pub queue: Option<Arc<RevocationQueue>>,
+    pub(crate) queue: Option<Arc<RevocationQueue>>,
     /// The clock.
-    pub clock: Clock,
+    pub(crate) clock: Clock,
     /// `GATEWAY_MAX_TOKEN_LIFETIME`.
-    pub max_token_lifetime: Duration,
+    pub(crate) max_token_lifetime: Duration,
     /// The `local` logouts of this process that GoTrue has not answered.
-    pub local_logouts: LocalLogouts,
+    pub(crate) local_logouts: LocalLogouts,
 }
 
 impl Logout {
     /// Revokes what the scope names with the credentials of `session`, after a refresh if they have expired, and
     /// records the revocation. If GoTrue fails, the logout is queued.
-    pub async fn end(
+    pub(crate) async fn end(
         &self,
         session: &Session,
         asked: LogoutRequest<'_>,
@@ -110,7 +108,7 @@ impl Logout {
     }
 
     /// Tries a queued logout once more. It stays in the queue unless this ends the session.
-    pub async fn retry(
+    pub(crate) async fn retry(
         &self,
         session: &Session,
         asked: LogoutRequest<'_>,

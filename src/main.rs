@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use logout_gateway::{cli, config};
+use logout_gateway::{Args, cli};
 
 /// Ends Supabase sessions, completely and truthfully.
 #[derive(Parser)]
@@ -16,9 +16,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve the gateway.
-    Serve(Box<config::Args>),
+    Serve(Box<Args>),
     /// Check the configuration, and whether GoTrue, its key set and the store answer.
-    Check(Box<config::Args>),
+    Check(Box<Args>),
     /// List, retry or drop the queued logouts, which GoTrue has not confirmed yet.
     Queue(cli::queue::Args),
     /// Show the logouts that did not end their session, newest first.

@@ -150,24 +150,21 @@ impl Scope {
 
 impl Route {
     /// The path.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
 impl Outcome {
     /// The contract's word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
 impl RecordedOutcome {
     /// The contract's word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Of(outcome) => outcome.as_str(),
             Self::GaveUp => "gave-up",
@@ -193,8 +190,7 @@ impl FromStr for RecordedOutcome {
 
 impl Reason {
     /// The contract's word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         self.into()
     }
 }
@@ -207,8 +203,7 @@ impl<T: FromStr> From<&str> for Stored<T> {
 
 impl<T: Copy> Stored<T> {
     /// The word, if this release knows it.
-    #[must_use]
-    pub fn known(&self) -> Option<T> {
+    pub(crate) fn known(&self) -> Option<T> {
         match self {
             Self::Known(word) => Some(*word),
             Self::Unknown(_) => None,

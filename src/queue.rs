@@ -1,8 +1,8 @@
 //! The queue of logouts that GoTrue failed to do, and the worker that retries them.
 
-pub mod backoff;
+pub(crate) mod backoff;
 pub mod bounds;
 pub mod credentials;
-pub mod enqueue;
+pub(crate) mod enqueue;
 pub mod entry;
-pub mod worker;
+pub(crate) mod worker;

@@ -25,7 +25,7 @@ use crate::{
 
 /// A part of the gateway that can be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     /// The project's key set was never fetched, or is too old.
     KeySet,
     /// GoTrue does not answer, and the gateway cannot verify the token without it.
@@ -38,8 +38,7 @@ pub enum Part {
 
 impl Part {
     /// The `reason` of a 503, and `part` in the log.
-    #[must_use]
-    pub fn reason(self) -> Reason {
+    pub(crate) fn reason(self) -> Reason {
         match self {
             Self::KeySet => Reason::KeySet,
             Self::AuthService => Reason::AuthService,
@@ -51,24 +50,23 @@ impl Part {
 
 /// A missing part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Missing {
+pub(crate) struct Missing {
     /// The part.
-    pub part: Part,
+    pub(crate) part: Part,
     /// The first look that did not find it, in whole seconds.
-    pub since: Timestamp,
+    pub(crate) since: Timestamp,
 }
 
 impl Missing {
     /// How long it has been missing at `now`; zero if the clock was set back.
-    #[must_use]
-    pub fn lasts(&self, now: Timestamp) -> Duration {
+    pub(crate) fn lasts(&self, now: Timestamp) -> Duration {
         elapsed(self.since, now)
     }
 }
 
 /// Checks the parts, for all threads.
 #[derive(Debug)]
-pub struct Readiness {
+pub(crate) struct Readiness {
     stopping: CancellationToken,
     store: Arc<dyn Store>,
     verifier: Arc<Verifier>,
@@ -87,8 +85,7 @@ struct PartState {
 
 impl Readiness {
     /// The store and the key set are missing until the first check.
-    #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         stopping: &CancellationToken,
         store: &Arc<dyn Store>,
         verifier: &Arc<Verifier>,
@@ -109,7 +106,7 @@ impl Readiness {
     }
 
     /// Checks every part, logs changes, and returns the missing parts, most important first.
-    pub fn check(&self) -> Vec<Missing> {
+    pub(crate) fn check(&self) -> Vec<Missing> {
         let now = self.clock.now_in_seconds();
         let mut states = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         // Read this before the key set: a fetch that ends in between must not look like a failure.

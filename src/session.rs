@@ -26,7 +26,7 @@ use crate::telemetry::traces;
 
 /// The credential of a request, not yet verified.
 #[derive(Debug)]
-pub enum Credential {
+pub(crate) enum Credential {
     /// `Authorization: Bearer`.
     Bearer(SecretString),
     /// A session cookie that the gateway could decode.
@@ -39,14 +39,12 @@ pub enum Credential {
 
 impl Credential {
     /// The Bearer token if there is one, else the session cookie named `key`.
-    #[must_use]
-    pub fn of(headers: &HeaderMap, cookies: &RequestCookies<'_>, key: &str) -> Self {
+    pub(crate) fn of(headers: &HeaderMap, cookies: &RequestCookies<'_>, key: &str) -> Self {
         bearer(headers).map_or_else(|| Self::of_cookie(cookies, key), Self::Bearer)
     }
 
     /// The session cookie named `key`, even if the request has a Bearer token.
-    #[must_use]
-    pub fn of_cookie(cookies: &RequestCookies<'_>, key: &str) -> Self {
+    pub(crate) fn of_cookie(cookies: &RequestCookies<'_>, key: &str) -> Self {
         match cookies.session(key) {
             Stored::Session(stored) => Self::Cookie(stored),
             Stored::Undecodable => Self::Undecodable,
@@ -55,15 +53,13 @@ impl Credential {
     }
 
     /// Whether it is a Bearer token.
-    #[must_use]
-    pub fn is_bearer(&self) -> bool {
+    pub(crate) fn is_bearer(&self) -> bool {
         matches!(self, Self::Bearer(_))
     }
 }
 
 /// The token of an `Authorization: Bearer` header (RFC 6750, section 2.1); `None` for another scheme.
-#[must_use]
-pub fn bearer(headers: &HeaderMap) -> Option<SecretString> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<SecretString> {
     let value = headers.get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, token) = match value.iter().position(u8::is_ascii_whitespace) {
         Some(space) => value.split_at(space),
@@ -76,7 +72,7 @@ pub fn bearer(headers: &HeaderMap) -> Option<SecretString> {
 
 /// Which credential carried the session. It decides whether the request needs a CSRF token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carrier {
+pub(crate) enum Carrier {
     /// The Bearer token. It needs no CSRF token, because a browser never adds it by itself.
     Bearer,
     /// The cookie. It needs a CSRF token.
@@ -87,8 +83,7 @@ pub enum Carrier {
 
 impl Carrier {
     /// The value of `X-Auth-Carrier`: the credential that held the access token.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Bearer | Self::BearerAndCookie => "bearer",
             Self::Cookie => "cookie",
@@ -99,7 +94,7 @@ impl Carrier {
 /// How far the gateway knows that the client holds this session. It decides what a logout may change: only
 /// proven sessions enter the revocation list, and unproven ones change nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
+pub(crate) enum Proof {
     /// The gateway verified the access token and it has not expired, or GoTrue accepted it.
     Proven,
     /// The gateway verified the access token, but it has expired: it may come from an old log.
@@ -110,26 +105,26 @@ pub enum Proof {
 
 /// A session whose access token follows the rules.
 #[derive(Clone, Debug)]
-pub struct Session {
+pub(crate) struct Session {
     /// The claims of the access token.
-    pub claims: Arc<Claims>,
+    pub(crate) claims: Arc<Claims>,
     /// How far the gateway knows that the client holds the session.
-    pub proof: Proof,
+    pub(crate) proof: Proof,
     /// The result of checking the access token's signature.
-    pub signature: SignatureStatus,
+    pub(crate) signature: SignatureStatus,
     /// Whether the access token has expired.
-    pub expired: bool,
+    pub(crate) expired: bool,
     /// The access token as the request had it.
-    pub access_token: SecretString,
+    pub(crate) access_token: SecretString,
     /// The refresh token of the cookie; never empty.
-    pub refresh_token: Option<SecretString>,
+    pub(crate) refresh_token: Option<SecretString>,
     /// Which credential carried the session.
-    pub carrier: Carrier,
+    pub(crate) carrier: Carrier,
 }
 
 /// Why a request has no session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthenticationError {
+pub(crate) enum AuthenticationError {
     /// The request has no credential.
     Missing,
     /// The credential breaks this rule.
@@ -138,7 +133,7 @@ pub enum AuthenticationError {
 
 /// What to do about an access token whose `kid` is not in the current key set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnknownKey {
+pub(crate) enum UnknownKey {
     /// Fetch the key set again, which may take as long as `GATEWAY_UPSTREAM_TIMEOUT`.
     Refetch,
     /// Refuse the token at once, so that the request does not wait for a credential beside the one that
@@ -152,7 +147,7 @@ impl Verifier {
     ///
     /// # Errors
     /// [`AuthenticationError`], with the rule that the token breaks.
-    pub async fn session(
+    pub(crate) async fn session(
         &self,
         credential: Credential,
         cookies: &RequestCookies<'_>,

@@ -8,12 +8,12 @@
 //!    on a guess.
 
 pub mod failure;
-pub mod file;
-pub mod instrumented;
+pub(crate) mod file;
+pub(crate) mod instrumented;
 pub mod list;
 pub mod memory;
-pub mod operation;
-pub mod redis;
+pub(crate) mod operation;
+pub(crate) mod redis;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -84,9 +84,6 @@ pub trait Store: fmt::Debug + Send + Sync {
     async fn append_failures(&self, failures: &[Failure]) -> Result<(), StoreError>;
 
     /// The newest failures first, `most` at most.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreError>;
 
     /// The queue of logouts to retry; `None` if a restart would lose it.
@@ -117,7 +114,7 @@ pub trait Store: fmt::Debug + Send + Sync {
 #[async_trait]
 pub trait Queue: Send + Sync {
     /// Adds an entry that is due after `pause`, if `bounds` allow it. If the queue has an entry of that id, it
-    /// merges the new credentials into that one ([`QueueEntry::merged_with`]) and leaves its due time.
+    /// merges the new credentials into that one (`QueueEntry::merged_with`) and leaves its due time.
     ///
     /// # Errors
     /// [`StoreError`] if the entry may be lost at a restart; [`QueueFullError`] if a bound is reached.
@@ -130,19 +127,13 @@ pub trait Queue: Send + Sync {
     ) -> Result<Result<(), QueueFullError>, StoreError>;
 
     /// The entry of that id.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     async fn get(&self, id: Uuid) -> Result<Option<QueueEntry>, StoreError>;
 
     /// Leases up to `most` due entries, the ones that failed last at the end. The lease ends at
     /// [`QueueEntry::due`], `lease` from now: then another worker may take the entry, because the first one may
     /// have died. An entry that is due later than the longest pause
-    /// ([`backoff::MAX_RETRY_AFTER`](crate::queue::backoff::MAX_RETRY_AFTER)) counts as due now: only a wrong
+    /// (`backoff::MAX_RETRY_AFTER`) counts as due now: only a wrong
     /// clock sets such a time. Entries that this release cannot read do not block others.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     async fn lease(
         &self,
         lease: Duration,
@@ -155,9 +146,6 @@ pub trait Queue: Send + Sync {
     /// some since the entry was read, the entry is due at once, because they were not tried yet. `failed`: the
     /// entry was tried and failed. Returns `false`, and changes nothing, if the entry was removed or its lease,
     /// which ends at [`QueueEntry::due`], is another worker's.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     async fn reschedule(
         &self,
         entry: &QueueEntry,
@@ -168,33 +156,18 @@ pub trait Queue: Send + Sync {
 
     /// Removes an entry unless a request added credentials to it since it was read; returns whether it was
     /// removed.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     async fn remove_unchanged(&self, entry: &QueueEntry) -> Result<bool, StoreError>;
 
     /// Removes an entry; returns whether it was there.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     async fn remove(&self, id: Uuid) -> Result<bool, StoreError>;
 
     /// The entries in the order of [`QueueEntry::due`], `most` at most.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     async fn entries(&self, most: usize) -> Result<Vec<QueueEntry>, StoreError>;
 
     /// The number of entries, leased ones included.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     async fn len(&self) -> Result<usize, StoreError>;
 
     /// The [`QueueEntry::queued_at`] of the oldest entry.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     async fn oldest(&self) -> Result<Option<Timestamp>, StoreError>;
 }
 
@@ -216,7 +189,7 @@ pub struct OpenStoreError(pub String);
 /// Opens the configured store. A Redis that does not answer is no error: the store keeps connecting.
 ///
 /// # Errors
-/// [`OpenStoreError`]: another process holds the file, it is damaged, or Redis refuses the credentials.
+/// `OpenStoreError`: another process holds the file, it is damaged, or Redis refuses the credentials.
 pub async fn open(address: &StoreAddress) -> Result<Arc<dyn Store>, OpenStoreError> {
     Ok(match address {
         StoreAddress::Memory => Arc::new(MemoryStore::default()),
@@ -250,7 +223,7 @@ impl StoreContents {
 /// Reads a store without changing it, also while a gateway uses it.
 ///
 /// # Errors
-/// [`OpenStoreError`], also if the file does not exist.
+/// `OpenStoreError`, also if the file does not exist.
 pub async fn read_only(address: &StoreAddress) -> Result<StoreContents, OpenStoreError> {
     match address {
         StoreAddress::File(path) => FileStore::read_only(path.clone()).await,
@@ -264,16 +237,16 @@ pub async fn read_only(address: &StoreAddress) -> Result<StoreContents, OpenStor
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
     /// The kind of store, its version or path.
-    pub found: String,
+    pub(crate) found: String,
     /// Weak settings and their consequences, a sentence each.
-    pub weaknesses: Vec<String>,
+    pub(crate) weaknesses: Vec<String>,
 }
 
 /// The weaknesses of a store that a gateway has open, a sentence each.
 ///
 /// # Errors
 /// Why the store cannot be examined now.
-pub async fn weaknesses(address: &StoreAddress) -> Result<Vec<String>, String> {
+pub(crate) async fn weaknesses(address: &StoreAddress) -> Result<Vec<String>, String> {
     match address {
         StoreAddress::Memory => Ok(Vec::new()),
         StoreAddress::Redis(address) => Ok(RedisStore::diagnose(address).await?.weaknesses),

@@ -3,8 +3,8 @@
 //! No line has a token, a cookie's value, a key or an e-mail address: secrets have no `Debug`, and neither request
 //! heads nor texts of GoTrue are logged.
 
-pub mod line_limit;
-pub mod log_buffers;
+pub(crate) mod line_limit;
+pub(crate) mod log_buffers;
 pub mod metrics;
 pub mod traces;
 
@@ -88,7 +88,7 @@ fn is_line(what: &Metadata<'_>) -> bool {
 impl Telemetry {
     /// Logs a warning whenever lines were dropped, with their number since the start. The warning itself may be
     /// dropped: then the next one counts it. Never returns.
-    pub async fn report_dropped_lines(&self) {
+    pub(crate) async fn report_dropped_lines(&self) {
         let mut reported = 0;
         loop {
             tokio::time::sleep(CHECK_DROPPED_EVERY).await;
@@ -118,7 +118,7 @@ impl Drop for Telemetry {
 
 /// One line for a panic: its location, and its text if that is a literal. A text that was formatted at run time may
 /// quote the request, as the panic of a string that is cut within a character does.
-pub fn log_panic(panic: &PanicHookInfo<'_>) {
+pub(crate) fn log_panic(panic: &PanicHookInfo<'_>) {
     let text = panic.payload().downcast_ref::<&'static str>().unwrap_or(&"not told");
     tracing::error!(
         location = panic.location().map(tracing::field::display),

@@ -29,7 +29,7 @@ use std::{
 };
 
 use gotrue_mock::Algorithm;
-use logout_gateway::clock::Clock;
+use logout_gateway::Clock;
 use serde_json::json;
 use tokio::{
     task::{JoinSet, LocalSet},

@@ -13,7 +13,7 @@ use std::{
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::{Corpus, fuzz_target};
-use logout_gateway::{
+use logout_gateway::internals::{
     config::{CSRF_COOKIE, CookieSecure, Cookies},
     session::cookies::{
         RequestCookies, Stored,

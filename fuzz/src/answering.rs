@@ -15,7 +15,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use logout_gateway::{gotrue::Operation, outcome::Scope};
+use logout_gateway::internals::{gotrue::Operation, outcome::Scope};
 
 use crate::message::{headers, split};
 

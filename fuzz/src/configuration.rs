@@ -3,7 +3,7 @@
 use std::iter::once;
 
 use clap::{Args as _, Command, FromArgMatches as _};
-use logout_gateway::config::{Args, Config};
+use logout_gateway::{Args, Config};
 use seeds::recorded::SUPABASE_URL;
 
 /// The configuration of these flags of `serve`, deaf to the environment.

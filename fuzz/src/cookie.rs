@@ -1,7 +1,7 @@
 //! Cookies as RFC 6265bis writes them, and which names are the gateway's to delete: section 6 of the
 //! contract, once more and by other means.
 
-use logout_gateway::config::{CSRF_COOKIE, Cookies};
+use logout_gateway::internals::config::{CSRF_COOKIE, Cookies};
 
 /// A `Set-Cookie` line that keeps every rule of RFC 6265bis, section 4.1.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
-use logout_gateway::session::token::UnverifiedToken;
+use logout_gateway::internals::session::token::UnverifiedToken;
 use seeds::recorded::{JWT_SECRET, SIGNING_KEYS};
 use serde_json::Value;
 

@@ -57,7 +57,7 @@ macro_rules! settings {
             }
 
             /// Logs the version and every setting, each under its variable; of a secret only whether it is set.
-            pub fn log_start(&self) {
+            pub(crate) fn log_start(&self) {
                 tracing::info!(
                     { version = env!("CARGO_PKG_VERSION"), $($($variable = %self.$group.$field.log_value()),*),* },
                     "starting"

@@ -10,11 +10,11 @@ pub(super) type Rule = Cow<'static, str>;
 
 /// A variable whose value breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
+pub(super) struct ConfigError {
     /// The environment variable, also if the value came from a flag.
-    pub variable: &'static str,
+    pub(crate) variable: &'static str,
     /// What its value must be.
-    pub rule: Cow<'static, str>,
+    pub(crate) rule: Cow<'static, str>,
 }
 
 /// Every error of a configuration. Its `Display` has a line for each, without a newline at the end.

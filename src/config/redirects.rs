@@ -38,8 +38,7 @@ pub struct Destination {
 
 impl Redirects {
     /// The requested URL if it is allowed, else the default.
-    #[must_use]
-    pub fn destination(&self, requested: Option<&str>) -> Destination {
+    pub(crate) fn destination(&self, requested: Option<&str>) -> Destination {
         let allowed = |destination: &Destination| {
             self.allowed.iter().any(|place| match place {
                 Place::Exactly(url) => *url == destination.url,
@@ -69,8 +68,7 @@ impl Destination {
 
     /// Adds the parameter `logout` with the outcome to the query. A parameter of that name that the URL already has
     /// is removed, because it says nothing about this logout.
-    #[must_use]
-    pub fn with_outcome(&self, outcome: Option<&str>) -> Self {
+    pub(crate) fn with_outcome(&self, outcome: Option<&str>) -> Self {
         let mut url = self.url.clone();
         let pairs = self.url.query().unwrap_or_default().split('&');
         let others = pairs.filter(|pair| !pair.is_empty() && !is_outcome(pair));
@@ -90,8 +88,7 @@ impl Destination {
     }
 
     /// The value of the header `Location`.
-    #[must_use]
-    pub fn location(&self) -> &str {
+    pub(crate) fn location(&self) -> &str {
         if self.own { &self.url[Position::BeforePath..] } else { self.url.as_str() }
     }
 }

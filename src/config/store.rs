@@ -41,8 +41,7 @@ impl StoreAddress {
     }
 
     /// Whether the store has a queue, which survives a restart.
-    #[must_use]
-    pub fn is_durable(&self) -> bool {
+    pub(crate) fn is_durable(&self) -> bool {
         !matches!(self, Self::Memory)
     }
 }
@@ -53,7 +52,7 @@ pub struct RedisAddress {
     /// Scheme, credentials, host, port and database number, as the Redis library reads them.
     pub url: SecretString,
     /// The prefix of every key.
-    pub prefix: String,
+    pub(crate) prefix: String,
 }
 
 /// The store without the address of a Redis, which may contain a password.

@@ -22,7 +22,7 @@ impl Choice for Algorithm {
 #[derive(Clone, Debug)]
 pub struct Project {
     /// The URL without a trailing slash in its path.
-    pub url: Url,
+    pub(crate) url: Url,
     /// The issuer of the project's tokens, made from the URL as the operator wrote it: GoTrue does not normalise its
     /// URL, and a token's `iss` is compared as text.
     pub(super) issuer: String,
@@ -48,21 +48,18 @@ impl Project {
 
 impl Supabase {
     /// The publishable key, or else the anon key: the value of the header `apikey`.
-    #[must_use]
-    pub fn api_key(&self) -> Option<&SecretString> {
+    pub(crate) fn api_key(&self) -> Option<&SecretString> {
         self.publishable_key.as_ref().or(self.anon_key.as_ref())
     }
 
     /// Whether access tokens may be signed with this algorithm.
-    #[must_use]
-    pub fn allows(&self, algorithm: Algorithm) -> bool {
+    pub(crate) fn allows(&self, algorithm: Algorithm) -> bool {
         self.algorithms.contains(&algorithm)
     }
 
     /// Whether the gateway needs no key set: HS256 tokens are verified with the secret, or by GoTrue if no other
     /// algorithm is allowed.
-    #[must_use]
-    pub fn needs_no_keys(&self) -> bool {
+    pub(crate) fn needs_no_keys(&self) -> bool {
         let only_hs256 = self.algorithms.iter().all(|allowed| *allowed == Algorithm::HS256);
         self.allows(Algorithm::HS256) && (self.jwt_secret.is_some() || only_hs256)
     }

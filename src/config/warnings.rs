@@ -18,11 +18,11 @@ const FIRST_SAFE_GOTRUE: (u32, u32) = (2, 150);
 
 /// A warning about a weak setting, with which the gateway serves nevertheless.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
+pub(crate) struct Warning {
     /// The environment variable to change.
-    pub variable: &'static str,
+    pub(crate) variable: &'static str,
     /// What is weak, what follows from it, and what to do, without secrets.
-    pub message: Cow<'static, str>,
+    pub(crate) message: Cow<'static, str>,
 }
 
 impl fmt::Display for Warning {
@@ -33,19 +33,17 @@ impl fmt::Display for Warning {
 
 impl Warning {
     /// `message` says what is weak, what follows from it, and what to do.
-    pub fn new(variable: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(variable: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { variable, message: message.into() }
     }
 
     /// A warning about the store, such as a file that other users may read.
-    #[must_use]
-    pub fn store(message: String) -> Self {
+    pub(crate) fn store(message: String) -> Self {
         Self::new("GATEWAY_STORE", message)
     }
 
     /// A warning if GoTrue's version (major and minor) is known and too old.
-    #[must_use]
-    pub fn old_gotrue(version: Option<(u32, u32)>) -> Option<Self> {
+    pub(crate) fn old_gotrue(version: Option<(u32, u32)>) -> Option<Self> {
         let (major, minor) = version.filter(|version| *version < FIRST_SAFE_GOTRUE)?;
         let message = format!(
             "GoTrue {major}.{minor} is older than 2.150 and treats a second logout of one session as a logout of \
@@ -55,15 +53,14 @@ impl Warning {
     }
 
     /// Logs the warning.
-    pub fn log(&self) {
+    pub(crate) fn log(&self) {
         tracing::warn!(variable = self.variable, "{}", self.message);
     }
 }
 
 impl Config {
     /// The warnings that need no connection to the store or to GoTrue.
-    #[must_use]
-    pub fn warnings(&self) -> Vec<Warning> {
+    pub(crate) fn warnings(&self) -> Vec<Warning> {
         let weak = [
             self.weak_secret(),
             self.weak_previous_secret(),
@@ -180,8 +177,7 @@ impl Config {
 impl Supabase {
     /// A warning about `SUPABASE_JWT_SECRET`; `has_keys` says whether the project's key set has keys that can verify
     /// tokens. There is none if HS256 is not allowed, because then the secret has no effect.
-    #[must_use]
-    pub fn secret_warning(&self, has_keys: bool) -> Option<Warning> {
+    pub(crate) fn secret_warning(&self, has_keys: bool) -> Option<Warning> {
         if !self.allows(Algorithm::HS256) {
             return None;
         }
@@ -203,8 +199,7 @@ impl Supabase {
 }
 
 /// A warning about a proxy in the environment, which other programs use and the gateway does not.
-#[must_use]
-pub fn unused_proxies() -> Option<Warning> {
+pub(crate) fn unused_proxies() -> Option<Warning> {
     unused_proxies_of(|variable| env::var_os(variable))
 }
 

@@ -23,8 +23,7 @@ pub struct AllowedOrigins(HashSet<String>);
 
 impl AllowedOrigins {
     /// These origins and no others.
-    #[must_use]
-    pub fn new(origins: &[String]) -> Self {
+    pub(crate) fn new(origins: &[String]) -> Self {
         Self(origins.iter().cloned().collect())
     }
 

@@ -1,11 +1,12 @@
 //! The CSRF token that a page submits in a header or a form field.
 
+use std::fmt;
+
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 /// A submitted CSRF token. It has no `==`: it can only be compared in constant time, so that the time of a
 /// comparison tells an attacker nothing about the value.
 #[derive(Clone, Copy)]
-#[expect(missing_debug_implementations, reason = "a log line must not show it")]
 pub struct SubmittedToken<'r>(&'r [u8]);
 
 impl<'r> SubmittedToken<'r> {
@@ -16,14 +17,19 @@ impl<'r> SubmittedToken<'r> {
     }
 
     /// Whether the value is empty.
-    #[must_use]
-    pub fn is_empty(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether the cookie has the same value. The time of the comparison depends on the length alone.
-    #[must_use]
-    pub fn equals(self, cookie: &str) -> bool {
+    pub(crate) fn equals(self, cookie: &str) -> bool {
         verify_slices_are_equal(self.0, cookie.as_bytes()).is_ok()
+    }
+}
+
+/// A log line must not show the value.
+impl fmt::Debug for SubmittedToken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SubmittedToken(hidden)")
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn open_store(
 /// The state of the first thread. It has no key set yet.
 ///
 /// # Errors
-/// [`StartError`], if the system has no TLS roots or gives no randomness.
+/// [`StartError`] if the system has no TLS roots or gives no randomness.
 pub fn first(
     config: Config,
     clock: Clock,

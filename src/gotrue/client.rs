@@ -45,7 +45,7 @@ impl GoTrue {
     /// A client with its own connection pool, for one runtime. It counts its tries in `metrics`.
     ///
     /// # Errors
-    /// [`HttpClientError`], for instance when the system has no TLS roots.
+    /// `HttpClientError`, for instance when the system has no TLS roots.
     pub fn new(supabase: &Supabase, metrics: Arc<Metrics>) -> Result<Self, HttpClientError> {
         let base = &supabase.gotrue_url;
         Ok(Self {
@@ -64,7 +64,7 @@ impl GoTrue {
     }
 
     /// Revokes sessions of the access token's user: `scope` says which.
-    pub async fn logout(
+    pub(crate) async fn logout(
         &self,
         access_token: &SecretString,
         scope: Scope,
@@ -104,10 +104,7 @@ impl GoTrue {
     }
 
     /// Exchanges a refresh token for a new access token of the same session.
-    ///
-    /// # Errors
-    /// GoTrue's refusal.
-    pub async fn refresh(
+    pub(crate) async fn refresh(
         &self,
         refresh_token: &SecretString,
         caller: &OnBehalfOf,
@@ -132,10 +129,7 @@ impl GoTrue {
     }
 
     /// Whether GoTrue accepts this access token of `user`, and its session lives.
-    ///
-    /// # Errors
-    /// GoTrue's refusal.
-    pub async fn user(
+    pub(crate) async fn user(
         &self,
         access_token: &str,
         user: Uuid,
@@ -155,10 +149,7 @@ impl GoTrue {
     }
 
     /// The body of the project's key set. If `missing_is_empty`, a 404 counts as an empty key set.
-    ///
-    /// # Errors
-    /// GoTrue's refusal.
-    pub async fn jwks(
+    pub(crate) async fn jwks(
         &self,
         missing_is_empty: bool,
         deadline: Deadline,
@@ -179,7 +170,11 @@ impl GoTrue {
     ///
     /// # Errors
     /// [`Refusal`], if no answer came.
-    pub async fn health(&self, with_key: bool, deadline: Deadline) -> Result<Health, Refusal> {
+    pub(crate) async fn health(
+        &self,
+        with_key: bool,
+        deadline: Deadline,
+    ) -> Result<Health, Refusal> {
         #[derive(Deserialize)]
         struct Body {
             name: String,

@@ -38,16 +38,14 @@ pub enum TryResult {
 
 impl TryResult {
     /// The label of metrics and the field of spans.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
 impl Operation {
     /// The label of metrics and the field of log lines.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         self.into()
     }
 

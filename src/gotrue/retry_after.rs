@@ -22,8 +22,7 @@ enum Time {
 
 impl RetryAfter {
     /// `None` unless the header is seconds or an HTTP date.
-    #[must_use]
-    pub fn parse(value: &HeaderValue) -> Option<Self> {
+    pub(crate) fn parse(value: &HeaderValue) -> Option<Self> {
         let text = value.to_str().ok()?;
         let is_seconds = text.len() <= MOST_DIGITS && text.bytes().all(|b| b.is_ascii_digit());
         let time = match text.parse() {
@@ -40,8 +39,7 @@ impl RetryAfter {
     }
 
     /// How long after `now`. A date that has passed is zero.
-    #[must_use]
-    pub fn wait(&self, now: SystemTime) -> Duration {
+    pub(crate) fn wait(&self, now: SystemTime) -> Duration {
         match self.time {
             Time::After(wait) => wait,
             Time::At(date) => date.duration_since(now).unwrap_or_default(),

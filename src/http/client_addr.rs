@@ -21,18 +21,17 @@ pub struct PeerAddress(pub SocketAddr);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientAddr {
     /// The client's address.
-    pub ip: IpAddr,
+    pub(crate) ip: IpAddr,
     /// Whether the browser reached the gateway by https.
-    pub is_https: bool,
+    pub(crate) is_https: bool,
     /// The gateway's own origin in the form that browsers send, if the request names a host.
-    pub own_origin: Option<String>,
+    pub(crate) own_origin: Option<String>,
 }
 
 impl ClientAddr {
     /// Reads the connection's address and the headers. `target` is the authority of an absolute-form request
     /// target, which takes precedence over `Host` (RFC 9112, section 3.2.2).
-    #[must_use]
-    pub fn of(
+    pub(crate) fn of(
         address: SocketAddr,
         headers: &HeaderMap,
         target: Option<&Authority>,

@@ -17,15 +17,15 @@ const MAX_USER_AGENT_LENGTH: usize = 1024;
 
 /// What the gateway knows of a request before it reads credentials. A request extension.
 #[derive(Debug)]
-pub struct RequestContext {
+pub(crate) struct RequestContext {
     /// The client's `X-Request-Id` if it is well-formed, else one that the gateway made.
-    pub request_id: HeaderValue,
+    pub(crate) request_id: HeaderValue,
     /// The client's address, and how the browser reaches the gateway.
-    pub client: ClientAddr,
+    pub(crate) client: ClientAddr,
     /// The trace that the request belongs to.
-    pub trace: TraceContext,
+    pub(crate) trace: TraceContext,
     /// Whether the request has exactly one valid `Host`, as HTTP/1.1 requires.
-    pub has_valid_host: bool,
+    pub(crate) has_valid_host: bool,
 }
 
 impl RequestContext {
@@ -46,8 +46,7 @@ impl RequestContext {
     }
 
     /// What GoTrue learns about the client.
-    #[must_use]
-    pub fn on_behalf_of(&self, headers: &HeaderMap) -> OnBehalfOf {
+    pub(crate) fn on_behalf_of(&self, headers: &HeaderMap) -> OnBehalfOf {
         let client = self.client.ip.to_string();
         OnBehalfOf {
             request_id: self.request_id.clone(),
@@ -62,8 +61,7 @@ impl RequestContext {
     }
 
     /// The request id as text: it is visible ASCII by construction.
-    #[must_use]
-    pub fn request_id(&self) -> &str {
+    pub(crate) fn request_id(&self) -> &str {
         self.request_id.to_str().unwrap_or_default()
     }
 }

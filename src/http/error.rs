@@ -24,7 +24,7 @@ use crate::{
 
 /// What went wrong, as far as a client may know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Error {
+pub(crate) enum Error {
     /// The query's `scope` is unknown or given twice.
     UnsupportedScope,
     /// Two headers of one name where one is expected.
@@ -67,7 +67,7 @@ pub enum Error {
     /// GoTrue did not answer in time.
     AuthServiceTimeout,
     /// GoTrue failed, or answered as GoTrue never does.
-    AuthServiceError,
+    AuthServiceFailed,
     /// GoTrue refuses a banned user, whose session lives on.
     UserBanned,
     /// A bug of the gateway.
@@ -159,7 +159,7 @@ impl Error {
             },
             Self::AuthServiceUnavailable => B::logout_failed(Reason::AuthServiceUnavailable, "The authentication service cannot be reached."),
             Self::AuthServiceTimeout => B::logout_failed(Reason::AuthServiceTimeout, "The authentication service did not answer in time."),
-            Self::AuthServiceError => B::logout_failed(Reason::AuthServiceError, "The authentication service failed."),
+            Self::AuthServiceFailed => B::logout_failed(Reason::AuthServiceError, "The authentication service failed."),
             Self::UserBanned => B::logout_failed(Reason::UserBanned, "The user is banned, the session could not be ended."),
             Self::Internal => B::plain(S::INTERNAL_SERVER_ERROR, Reason::Internal, "Something went wrong."),
             Self::Overloaded => B {
@@ -172,32 +172,27 @@ impl Error {
     }
 
     /// The status of the response.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         self.body().status
     }
 
     /// The envelope's `code`.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         self.body().code
     }
 
     /// The word for logs and metrics: the envelope's `reason`, or its `code` where it has none.
-    #[must_use]
-    pub fn reason(&self) -> Reason {
+    pub(crate) fn reason(&self) -> Reason {
         self.body().reason
     }
 
     /// The envelope's `message`.
-    #[must_use]
-    pub fn message(&self) -> &'static str {
+    pub(crate) fn message(&self) -> &'static str {
         self.body().message
     }
 
     /// The body for this request.
-    #[must_use]
-    pub fn envelope(&self, request_id: &str) -> Envelope {
+    pub(crate) fn envelope(&self, request_id: &str) -> Envelope {
         let ErrorBody { code, reason, message, since, .. } = self.body();
         let since = since.map(|since| since.to_string());
         let reason = Some(reason.as_str()).filter(|reason| *reason != code);
@@ -209,7 +204,7 @@ impl Error {
 /// The body of every error.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Error)]
-pub struct Envelope {
+pub(crate) struct Envelope {
     error: Details,
 }
 
@@ -263,7 +258,7 @@ impl From<Refusal> for Error {
             Refusal::Unavailable { .. } | Refusal::NoAnswer => Self::AuthServiceUnavailable,
             Refusal::GatewayTimeout | Refusal::Timeout => Self::AuthServiceTimeout,
             Refusal::RefreshTokenRefused => Self::CredentialExpired,
-            Refusal::BadJwt | Refusal::Failed | Refusal::Unexpected => Self::AuthServiceError,
+            Refusal::BadJwt | Refusal::Failed | Refusal::Unexpected => Self::AuthServiceFailed,
         }
     }
 }

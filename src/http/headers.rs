@@ -6,13 +6,14 @@ use super::error::Error;
 use crate::csrf::origin::SEC_FETCH_SITE;
 
 /// The client's request id, or one that the gateway made.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The double-submit CSRF token.
-pub const X_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
+pub(crate) const X_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
 /// The outcome of a logout.
-pub const X_LOGOUT_OUTCOME: HeaderName = HeaderName::from_static("x-logout-outcome");
+pub(crate) const X_LOGOUT_OUTCOME: HeaderName = HeaderName::from_static("x-logout-outcome");
 /// How many cookies did not fit into the response, so that the next logout has to delete them.
-pub const X_LOGOUT_COOKIES_LEFT: HeaderName = HeaderName::from_static("x-logout-cookies-left");
+pub(crate) const X_LOGOUT_COOKIES_LEFT: HeaderName =
+    HeaderName::from_static("x-logout-cookies-left");
 
 /// A proxy might read one of two such headers and the gateway the other.
 const SINGLE: [HeaderName; 4] =

@@ -11,11 +11,11 @@ use crate::session::Proof;
 
 /// All places of the session's class are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoPlaceError;
+pub(crate) struct NoPlaceError;
 
 /// The places of one process, for all threads.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub(crate) struct Places {
     total: usize,
     all: Arc<Semaphore>,
     stale: Arc<Semaphore>,
@@ -24,15 +24,14 @@ pub struct Places {
 
 /// A taken place. Dropping it frees the place.
 #[derive(Debug)]
-pub struct Place {
+pub(crate) struct Place {
     _of_all: OwnedSemaphorePermit,
     _of_class: Option<OwnedSemaphorePermit>,
 }
 
 impl Places {
     /// `total` places, all free.
-    #[must_use]
-    pub fn new(total: usize) -> Self {
+    pub(crate) fn new(total: usize) -> Self {
         let places = |count: usize| Arc::new(Semaphore::new(count.max(1)));
         Self { total, all: places(total), stale: places(total / 2), unproven: places(total / 8) }
     }
@@ -41,7 +40,7 @@ impl Places {
     ///
     /// # Errors
     /// [`NoPlaceError`], if all places of the class are taken.
-    pub fn take(&self, proof: Proof) -> Result<Place, NoPlaceError> {
+    pub(crate) fn take(&self, proof: Proof) -> Result<Place, NoPlaceError> {
         let class = match proof {
             Proof::Proven => None,
             Proof::Stale => Some(&self.stale),
@@ -53,8 +52,7 @@ impl Places {
     }
 
     /// How many places are taken.
-    #[must_use]
-    pub fn taken(&self) -> usize {
+    pub(crate) fn taken(&self) -> usize {
         self.total.saturating_sub(self.all.available_permits())
     }
 }

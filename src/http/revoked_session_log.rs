@@ -36,14 +36,13 @@ macro_rules! revoked_line {
 
 /// When the last line about each user was written. Shared by all threads.
 #[derive(Debug)]
-pub struct RevokedSessionLog {
+pub(crate) struct RevokedSessionLog {
     written: Cache<Uuid, SystemTime>,
 }
 
 impl RevokedSessionLog {
     /// A log without lines.
-    #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { written: Cache::new(USERS) }
     }
 

@@ -52,14 +52,14 @@ const MAX_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 const LAST_ACCEPTS: Duration = Duration::from_millis(20);
 /// How long a connection may still wait for its first request at shutdown: browsers and proxies connect before
 /// they send a request.
-pub const GRACE: Duration = Duration::from_secs(1);
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 /// Binds `count` sockets to one address; the kernel distributes connections among them. Returns the address
 /// with the port that the kernel chose for port 0. Accepted connections inherit the buffer sizes.
 ///
 /// # Errors
 /// The address is in use or does not belong to this machine.
-pub fn bind(address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpSocket>)> {
+pub(crate) fn bind(address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpSocket>)> {
     // A socket with SO_REUSEPORT would share the port with another process of the same user. A bind without it
     // fails if the port is in use, and chooses a port for port 0.
     let address = std::net::TcpListener::bind(address)?.local_addr()?;
@@ -78,7 +78,7 @@ pub fn bind(address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<Tc
 }
 
 /// Serves `app` on `listener` until `shutdown`, then returns the tracker of the connections still open.
-pub async fn run(
+pub(crate) async fn run(
     listener: TcpListener,
     app: Router,
     limits: &Limits,

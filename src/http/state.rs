@@ -20,33 +20,33 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct AppState {
     /// The configuration.
-    pub config: Arc<Config>,
+    pub(crate) config: Arc<Config>,
     /// Mints and checks CSRF tokens.
-    pub csrf: Arc<Csrf>,
+    pub(crate) csrf: Arc<Csrf>,
     /// The project's key set.
     pub jwks: Arc<Jwks>,
     /// Verifies access tokens.
-    pub verifier: Arc<Verifier>,
+    pub(crate) verifier: Arc<Verifier>,
     /// GoTrue's answers about tokens that only GoTrue can verify.
-    pub introspections: Arc<IntrospectionCache>,
+    pub(crate) introspections: Arc<IntrospectionCache>,
     /// The counters and histograms of `/metrics`.
-    pub metrics: Arc<Metrics>,
+    pub(crate) metrics: Arc<Metrics>,
     /// When the gateway started.
-    pub started_at: Instant,
+    pub(crate) started_at: Instant,
     /// Which part the gateway lacks to be ready.
-    pub readiness: Arc<Readiness>,
+    pub(crate) readiness: Arc<Readiness>,
     /// Limits the log lines about revoked sessions at `verify`.
-    pub revoked_session_log: Arc<RevokedSessionLog>,
+    pub(crate) revoked_session_log: Arc<RevokedSessionLog>,
     /// Takes the logouts that did not end their session.
-    pub failures: FailureLog,
+    pub(crate) failures: FailureLog,
     /// Cancelled when the gateway begins to stop.
-    pub stopping: CancellationToken,
+    pub(crate) stopping: CancellationToken,
     /// `GATEWAY_MAX_CONNECTIONS`, over all public listeners.
-    pub connections: Arc<Semaphore>,
+    pub(crate) connections: Arc<Semaphore>,
     /// `GATEWAY_MAX_IN_FLIGHT`. Health checks and documents take no place, so they answer under overload too.
-    pub places: Places,
+    pub(crate) places: Places,
     /// Ends sessions, by this thread's own connections to GoTrue.
     pub logout: Logout,
     /// Logouts under way on this thread; the gateway waits for them before the thread ends.
-    pub logouts: TaskTracker,
+    pub(crate) logouts: TaskTracker,
 }

@@ -17,7 +17,7 @@ use crate::{
 impl Logout {
     /// Whether GoTrue has confirmed, at any instance that shares the store, that this session is over. If
     /// the store does not answer, what this instance knows counts.
-    pub async fn is_over(&self, session: &Session) -> bool {
+    pub(crate) async fn is_over(&self, session: &Session) -> bool {
         self.sync_list(session).await;
         self.knows_end(session)
     }

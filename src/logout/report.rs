@@ -10,7 +10,7 @@ use crate::{
 
 /// The result of a logout.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LogoutResult {
+pub(crate) enum LogoutResult {
     /// GoTrue revoked what the scope names.
     Revoked,
     /// The session, and everything else that the scope names, had already ended.
@@ -29,31 +29,31 @@ pub enum LogoutResult {
 
 /// What a logout did, for the response and the audit log.
 #[derive(Clone, Debug)]
-pub struct LogoutReport {
+pub(crate) struct LogoutReport {
     /// The result.
-    pub result: LogoutResult,
+    pub(crate) result: LogoutResult,
     /// The status of GoTrue's answer to the logout, if there was one.
-    pub upstream_status: Option<u16>,
+    pub(crate) upstream_status: Option<u16>,
     /// The time that GoTrue took, including a refresh and a second try; `None` if it was not called.
-    pub upstream_time: Option<Duration>,
+    pub(crate) upstream_time: Option<Duration>,
     /// Whether a try without an answer may have revoked the session although the result says otherwise.
-    pub unknown: bool,
+    pub(crate) unknown: bool,
     /// The proof of the session after GoTrue's answer, which may have confirmed that it is genuine.
-    pub proof: Proof,
+    pub(crate) proof: Proof,
 }
 
 /// A request to end sessions.
 #[derive(Clone, Copy, Debug)]
-pub struct LogoutRequest<'a> {
+pub(crate) struct LogoutRequest<'a> {
     /// Which of the user's sessions end.
-    pub scope: Scope,
+    pub(crate) scope: Scope,
     /// The route, for the entry in the queue.
-    pub route: &'a Stored<Route>,
+    pub(crate) route: &'a Stored<Route>,
     /// The client that sent the request.
-    pub caller: &'a OnBehalfOf,
+    pub(crate) caller: &'a OnBehalfOf,
     /// Whether an earlier try without an answer may have had its effect.
-    pub tried_before: bool,
+    pub(crate) tried_before: bool,
     /// Whether the session had ended before the first try, or `verify` refused its tokens: if the session is
     /// gone after a try, that try need not have ended it. [`Logout::end`](super::Logout::end) sets it.
-    pub was_over: bool,
+    pub(crate) was_over: bool,
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 /// How many `local` logouts of each session are under way. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct LocalLogouts(Arc<DashMap<Uuid, usize>>);
+pub(crate) struct LocalLogouts(Arc<DashMap<Uuid, usize>>);
 
 /// A `local` logout that is under way until this is dropped.
 #[derive(Debug)]

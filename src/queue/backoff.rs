@@ -8,14 +8,13 @@ use crate::gotrue::Refusal;
 
 const FIRST: Duration = Duration::from_secs(1);
 /// The longest pause, unless a `Retry-After` asks for more.
-pub const MAX_PAUSE: Duration = Duration::from_mins(5);
+pub(crate) const MAX_PAUSE: Duration = Duration::from_mins(5);
 /// The longest pause that a `Retry-After` may ask for: a wrong header of a proxy must not outlast the entry.
-pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// The pause after `attempts` failed tries: twice as long each time, shortened by up to half at random, and no
 /// shorter than a `Retry-After` asks for.
-#[must_use]
-pub fn after(attempts: u32, refusal: &Refusal, now: Timestamp) -> Duration {
+pub(crate) fn after(attempts: u32, refusal: &Refusal, now: Timestamp) -> Duration {
     let doubled = FIRST.saturating_mul(2_u32.saturating_pow(attempts)).min(MAX_PAUSE);
     let jittered = doubled.mul_f64(0.5 + fastrand::f64() / 2.0);
     jittered.max(asked_for(refusal, now).unwrap_or_default())

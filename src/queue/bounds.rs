@@ -31,31 +31,31 @@ const PART_OF_USER: u64 = 64;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// The whole queue.
-    pub all: Share,
+    pub(crate) all: Share,
     /// Entries of stale sessions in the whole queue.
-    pub stale: Share,
+    pub(crate) stale: Share,
     /// The share of the entry's user.
-    pub of_user: ShareOfUser,
+    pub(crate) of_user: ShareOfUser,
     /// The share of the stale sessions of the entry's user.
-    pub stale_of_user: ShareOfUser,
+    pub(crate) stale_of_user: ShareOfUser,
 }
 
 /// A part of the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
     /// Entries.
-    pub entries: u64,
+    pub(crate) entries: u64,
     /// Bytes of their records.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// A user's part of the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShareOfUser {
     /// Sessions, 0 where the entry's session has others in the queue: it may always add to them.
-    pub sessions: u64,
+    pub(crate) sessions: u64,
     /// Bytes of their records.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// An entry would exceed a bound.
@@ -89,8 +89,7 @@ impl Bounds {
     }
 
     /// The bounds of stale sessions.
-    #[must_use]
-    pub fn of_stale(&self) -> Self {
+    pub(crate) fn of_stale(&self) -> Self {
         Self {
             entries: self.entries / STALE_PART,
             bytes: self.bytes / STALE_PART,
@@ -100,10 +99,7 @@ impl Bounds {
     }
 
     /// Admits an entry if the queue keeps within the bounds `with` it.
-    ///
-    /// # Errors
-    /// [`QueueFullError`].
-    pub fn admit(&self, with: &Usage, stale: bool) -> Result<(), QueueFullError> {
+    pub(crate) fn admit(&self, with: &Usage, stale: bool) -> Result<(), QueueFullError> {
         let stale_bounds = self.of_stale();
         if !self.hold_of_user(with.of_user)
             || stale && !stale_bounds.hold_of_user(with.stale_of_user)

@@ -31,15 +31,15 @@ pub struct Credentials {
     /// The access token of the request; it may have expired since.
     pub access_token: SecretString,
     /// The refresh token, if the request had one in a cookie.
-    pub refresh_token: Option<SecretString>,
+    pub(crate) refresh_token: Option<SecretString>,
     /// When the access token expires; seconds since the Unix epoch.
-    pub exp: i64,
+    pub(crate) exp: i64,
     /// When it was issued; seconds since the Unix epoch.
-    pub iat: Option<i64>,
+    pub(crate) iat: Option<i64>,
     /// The client's address.
-    pub forwarded_for: String,
+    pub(crate) forwarded_for: String,
     /// The client's `User-Agent`, if it is text.
-    pub user_agent: Option<String>,
+    pub(crate) user_agent: Option<String>,
 }
 
 impl Credentials {
@@ -141,7 +141,7 @@ impl Seal {
     ///
     /// # Errors
     /// [`Unspecified`] if the system has no random numbers.
-    pub fn seal(
+    pub(crate) fn seal(
         &self,
         credentials: &Credentials,
         entry: &QueueEntry,
@@ -162,7 +162,7 @@ impl Seal {
         })
     }
 
-    /// Decrypts what [`Seal::seal`] encrypted for this entry.
+    /// Decrypts what `Seal::seal` encrypted for this entry.
     ///
     /// # Errors
     /// [`UnsealError`].

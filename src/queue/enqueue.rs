@@ -18,7 +18,7 @@ use crate::store::{Queue, StoreError};
 /// Encrypts the credentials of logouts, keeps the queue within its bounds, and wakes the worker when GoTrue
 /// recovers.
 #[derive(Debug)]
-pub struct RevocationQueue {
+pub(crate) struct RevocationQueue {
     seal: Seal,
     bounds: Bounds,
     /// The worker has found that GoTrue fails.
@@ -28,7 +28,7 @@ pub struct RevocationQueue {
 
 /// A logout could not be queued.
 #[derive(Debug, thiserror::Error)]
-pub enum EnqueueError {
+pub(crate) enum EnqueueError {
     /// The access token has expired, and there is no refresh token that the queue takes: GoTrue would refuse
     /// the logout.
     #[error("its refresh token is too long to be one of GoTrue's")]
@@ -46,13 +46,12 @@ pub enum EnqueueError {
 
 impl RevocationQueue {
     /// A queue that encrypts with `seal` and keeps within `bounds`.
-    #[must_use]
-    pub fn new(seal: Seal, bounds: Bounds) -> Self {
+    pub(crate) fn new(seal: Seal, bounds: Bounds) -> Self {
         Self { seal, bounds, is_gotrue_failing: AtomicBool::new(false), recovered: Notify::new() }
     }
 
     /// Reports that GoTrue has answered a request: wakes the worker if it waits for GoTrue to recover.
-    pub fn report_gotrue_answered(&self) {
+    pub(crate) fn report_gotrue_answered(&self) {
         if self.is_gotrue_failing.load(Ordering::Relaxed) {
             self.recovered.notify_one();
         }
@@ -60,16 +59,13 @@ impl RevocationQueue {
 
     /// Waits for [`RevocationQueue::report_gotrue_answered`], which wakes the worker only while GoTrue is
     /// `failing`.
-    pub async fn wait_for_recovery(&self, failing: bool) {
+    pub(crate) async fn wait_for_recovery(&self, failing: bool) {
         self.is_gotrue_failing.store(failing, Ordering::Relaxed);
         self.recovered.notified().await;
     }
 
     /// Decrypts credentials of an entry.
-    ///
-    /// # Errors
-    /// [`UnsealError`].
-    pub fn open(
+    pub(crate) fn open(
         &self,
         sealed: &SealedCredentials,
         entry: &QueueEntry,
@@ -83,7 +79,7 @@ impl RevocationQueue {
     ///
     /// # Errors
     /// [`EnqueueError`]; then the logout is not queued.
-    pub async fn enqueue(
+    pub(crate) async fn enqueue(
         &self,
         queue: &dyn Queue,
         mut entry: QueueEntry,

@@ -99,8 +99,7 @@ pub fn entry_id(session_id: Uuid, scope: Scope) -> Uuid {
 
 impl QueueEntry {
     /// The part of the entry that the credentials are bound to; it never changes.
-    #[must_use]
-    pub fn binding(&self) -> String {
+    pub(crate) fn binding(&self) -> String {
         let Self { scope, user_id, session_id, .. } = self;
         format!("{scope} {user_id} {session_id}")
     }
@@ -112,8 +111,7 @@ impl QueueEntry {
     }
 
     /// This entry as a store takes it at `now`, by the store's clock.
-    #[must_use]
-    pub fn stamped(self, now: Timestamp) -> Self {
+    pub(crate) fn stamped(self, now: Timestamp) -> Self {
         let renewed_at = if self.is_stale() { NEVER } else { now };
         Self { queued_at: now, renewed_at, ..self }
     }
@@ -126,8 +124,7 @@ impl QueueEntry {
     /// may have ended between the tries, and the gateway does not know which try had an effect. So the worker may
     /// give up a repeated `global` as `not_found` although GoTrue did it, but it never reports one as done that
     /// ended no session.
-    #[must_use]
-    pub fn merged_with(self, newer: &Self) -> Self {
+    pub(crate) fn merged_with(self, newer: &Self) -> Self {
         let mut credentials = self.credentials;
         let mut changed = !newer.is_stale();
         for added in newer.credentials.iter().rev() {

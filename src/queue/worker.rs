@@ -52,7 +52,7 @@ const MAX_AGE: Duration = Duration::from_hours(7 * 24);
 
 /// Retries the logouts in the queue of a store.
 #[derive(Debug)]
-pub struct Worker {
+pub(crate) struct Worker {
     logout: Logout,
     queue: Arc<RevocationQueue>,
     failures: FailureLog,
@@ -63,8 +63,7 @@ pub struct Worker {
 
 impl Worker {
     /// A worker for the queue of `logout`'s store; `None` if that has no queue.
-    #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         logout: Logout,
         failures: FailureLog,
         patience: Duration,
@@ -75,7 +74,7 @@ impl Worker {
     }
 
     /// Runs until `stopping` is cancelled, and finishes the tries that are under way then.
-    pub async fn run(self: Arc<Self>, stopping: CancellationToken) {
+    pub(crate) async fn run(self: Arc<Self>, stopping: CancellationToken) {
         let mut health = GoTrueHealth::default();
         while !stopping.is_cancelled() {
             if let Err(cause) = self.clone().run_due(&mut health, &stopping).await {

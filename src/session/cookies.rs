@@ -76,14 +76,12 @@ impl<'r> RequestCookies<'r> {
     }
 
     /// Whether there is a cookie of that name.
-    #[must_use]
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.values(name).next().is_some()
     }
 
     /// Whether the request has no such cookie.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 

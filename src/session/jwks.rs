@@ -50,33 +50,29 @@ pub struct KeySet {
     /// different algorithms may share a `kid` (RFC 7517, section 4.5).
     keys: Vec<Key>,
     /// Changes when the keys change: a token that older keys verified must be verified again.
-    pub epoch: u64,
+    pub(crate) epoch: u64,
     fetched_at: Instant,
 }
 
 impl KeySet {
     /// Whether the set has a key of that `kid`.
-    #[must_use]
-    pub fn knows(&self, kid: &str) -> bool {
+    pub(crate) fn knows(&self, kid: &str) -> bool {
         self.keys.iter().any(|key| key.kid == kid)
     }
 
     /// The key of that `kid` and `alg`.
-    #[must_use]
-    pub fn key(&self, kid: &str, algorithm: Algorithm) -> Option<&DecodingKey> {
+    pub(crate) fn key(&self, kid: &str, algorithm: Algorithm) -> Option<&DecodingKey> {
         let mut keys = self.keys.iter();
         keys.find(|key| key.kid == kid && key.algorithm == algorithm).map(|key| &key.decoding)
     }
 
     /// Whether the set has a key for an allowed algorithm.
-    #[must_use]
-    pub fn has_key_for(&self, allowed: impl Fn(Algorithm) -> bool) -> bool {
+    pub(crate) fn has_key_for(&self, allowed: impl Fn(Algorithm) -> bool) -> bool {
         self.keys.iter().any(|key| allowed(key.algorithm))
     }
 
     /// How many keys there are for each algorithm.
-    #[must_use]
-    pub fn algorithms(&self) -> Algorithms {
+    pub(crate) fn algorithms(&self) -> Algorithms {
         count_by_algorithm(&self.keys)
     }
 }
@@ -179,7 +175,7 @@ struct Fetching {
 }
 
 impl Jwks {
-    /// Without keys at first. [`Jwks::refetch`] waits `wait_limit` at most.
+    /// Without keys at first. `Jwks::refetch` waits `wait_limit` at most.
     #[must_use]
     pub fn new(wait_limit: Duration, metrics: Arc<Metrics>) -> Self {
         Self {
@@ -200,20 +196,18 @@ impl Jwks {
     }
 
     /// The time since the last successful fetch, or since the start if there was none.
-    #[must_use]
-    pub fn age(&self) -> Duration {
+    pub(crate) fn age(&self) -> Duration {
         self.current.load().as_ref().map_or(self.started_at, |keys| keys.fetched_at).elapsed()
     }
 
     /// Whether the first fetch has ended, with or without success.
-    #[must_use]
-    pub fn has_finished_first_fetch(&self) -> bool {
+    pub(crate) fn has_finished_first_fetch(&self) -> bool {
         *self.finished.borrow() > 0
     }
 
     /// Waits for the fetch under way, or starts one unless the last one was less than 30 s ago: then it returns at
     /// once.
-    pub async fn refetch(&self) {
+    pub(crate) async fn refetch(&self) {
         let mut finished = self.finished.subscribe();
         {
             let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
@@ -230,7 +224,7 @@ impl Jwks {
         let _ = timeout(self.wait_limit, finished.changed()).await;
     }
 
-    /// Fetches the key set for ever, on schedule and when [`Jwks::refetch`] asks for it. `fetch` returns the
+    /// Fetches the key set for ever, on schedule and when `Jwks::refetch` asks for it. `fetch` returns the
     /// body of a key set.
     pub async fn keep_fetching<E, F>(&self, fetch: impl Fn() -> F)
     where

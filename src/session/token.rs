@@ -98,8 +98,7 @@ impl Rules {
     }
 
     /// Whether tokens of that algorithm are accepted.
-    #[must_use]
-    pub fn allow(&self, algorithm: Algorithm) -> bool {
+    pub(crate) fn allow(&self, algorithm: Algorithm) -> bool {
         self.algorithms.contains(&algorithm)
     }
 }

@@ -117,23 +117,20 @@ impl Verifier {
     }
 
     /// Whether the key set has keys of an allowed algorithm; `None` while there is no key set.
-    #[must_use]
-    pub fn has_keys(&self) -> Option<bool> {
+    pub(crate) fn has_keys(&self) -> Option<bool> {
         Some(self.jwks.current()?.has_key_for(|algorithm| self.rules.allow(algorithm)))
     }
 
     /// Whether the gateway or GoTrue can verify any token at all. A project whose key set has no usable key
     /// signs with HS256. While the gateway has no key set, the project may sign with keys.
-    #[must_use]
-    pub fn ready(&self) -> bool {
+    pub(crate) fn ready(&self) -> bool {
         let hs256 = self.rules.allow(Algorithm::HS256);
         self.needs_no_keys || self.has_keys().is_some_and(|has_keys| has_keys || hs256)
     }
 
     /// Whether a 404 for the key set means that the project has no keys. Else the key set is only missing for
     /// the moment.
-    #[must_use]
-    pub fn reads_404_as_an_empty_key_set(&self) -> bool {
+    pub(crate) fn reads_404_as_an_empty_key_set(&self) -> bool {
         self.needs_no_keys && self.has_keys() != Some(true)
     }
 
@@ -158,10 +155,7 @@ impl Verifier {
     }
 
     /// Verifies `token` without fetching keys, so it never waits.
-    ///
-    /// # Errors
-    /// The rule that the token breaks.
-    pub fn verify_with_known_keys(
+    pub(crate) fn verify_with_known_keys(
         &self,
         token: &str,
         now: i64,

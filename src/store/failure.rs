@@ -37,8 +37,7 @@ pub struct Failure {
 
 impl Failure {
     /// A queued logout that was removed from the queue at `time` though it did not succeed.
-    #[must_use]
-    pub fn of_entry(
+    pub(crate) fn of_entry(
         entry: &QueueEntry,
         time: Timestamp,
         outcome: RecordedOutcome,

@@ -51,7 +51,7 @@ const PURGE_BATCH: usize = 1024;
 
 /// Revocation list, failure log and queue in one file.
 #[derive(Debug)]
-pub struct FileStore {
+pub(crate) struct FileStore {
     list: Arc<RevocationList>,
     queue: Arc<QueueSummary>,
     writer: Writer,
@@ -62,16 +62,13 @@ impl FileStore {
     ///
     /// # Errors
     /// [`OpenStoreError`] with the path and the remedy.
-    pub async fn open(path: PathBuf) -> Result<Self, OpenStoreError> {
+    pub(crate) async fn open(path: PathBuf) -> Result<Self, OpenStoreError> {
         let (writer, Loaded { list, queue }) = Writer::start(path).await?;
         Ok(Self { list, queue, writer })
     }
 
     /// Reads the failure log and the queue, also while a gateway has the file open.
-    ///
-    /// # Errors
-    /// [`OpenStoreError`].
-    pub async fn read_only(path: PathBuf) -> Result<StoreContents, OpenStoreError> {
+    pub(crate) async fn read_only(path: PathBuf) -> Result<StoreContents, OpenStoreError> {
         let file = path.clone();
         let found = spawn_blocking(move || read_only(&file)).await;
         match found.map_err(|_| opening::damaged(&path))? {
@@ -88,7 +85,7 @@ impl FileStore {
     ///
     /// # Errors
     /// Why the file cannot be used.
-    pub async fn diagnose(path: PathBuf) -> Result<Diagnosis, String> {
+    pub(crate) async fn diagnose(path: PathBuf) -> Result<Diagnosis, String> {
         let file = path.clone();
         let diagnosed = spawn_blocking(move || diagnose::diagnose(&file)).await;
         diagnosed.unwrap_or_else(|_| Err(opening::damaged(&path).0))
@@ -98,7 +95,7 @@ impl FileStore {
     ///
     /// # Errors
     /// Why its permissions cannot be read.
-    pub async fn weaknesses(path: PathBuf) -> Result<Vec<String>, String> {
+    pub(crate) async fn weaknesses(path: PathBuf) -> Result<Vec<String>, String> {
         let file = path.clone();
         let found = spawn_blocking(move || diagnose::weaknesses(&file)).await;
         found.unwrap_or_else(|_| Err(opening::damaged(&path).0))

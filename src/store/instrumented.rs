@@ -24,15 +24,14 @@ use crate::{
 
 /// Wraps a store.
 #[derive(Debug)]
-pub struct InstrumentedStore {
+pub(crate) struct InstrumentedStore {
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
 }
 
 impl InstrumentedStore {
     /// Instruments `store`.
-    #[must_use]
-    pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
         Self { store, metrics }
     }
 

@@ -81,7 +81,7 @@ impl Revocation {
     }
 
     /// The entries that it adds to the list.
-    pub fn entries(&self) -> impl Iterator<Item = RevocationEntry> + use<> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = RevocationEntry> + use<> {
         let Self { user, session, scope, cut_off: before, until, is_confirmed } = *self;
         let ends_session = scope != Scope::Others;
         let has_cut_off = scope != Scope::Local;
@@ -121,8 +121,7 @@ impl SessionFact {
     const VERSION_MASK: u128 = 0xF << Self::VERSION_SHIFT;
 
     /// The id under which the list holds this fact about `session`.
-    #[must_use]
-    pub fn key(self, session: Uuid) -> Uuid {
+    pub(crate) fn key(self, session: Uuid) -> Uuid {
         let version: u128 = match self {
             Self::Ended => 0xE,
             Self::CutOffCounted => 0xF,
@@ -162,15 +161,13 @@ pub enum RevocationEntry {
 
 impl RevocationEntry {
     /// When the last token that it can match has expired.
-    #[must_use]
-    pub fn until(&self) -> Timestamp {
+    pub(crate) fn until(&self) -> Timestamp {
         let (Self::Session { until, .. } | Self::CutOff { until, .. }) = *self;
         until
     }
 
     /// Whether it refuses a token at `now`. A token without `iat` counts as older than any cut-off.
-    #[must_use]
-    pub fn refuses(&self, claims: &Claims, now: Timestamp) -> bool {
+    pub(crate) fn refuses(&self, claims: &Claims, now: Timestamp) -> bool {
         let matches = match *self {
             Self::Session { session, .. } => session == claims.session_id,
             Self::CutOff { user, spared, before, .. } => {
@@ -196,7 +193,7 @@ pub struct RevocationList {
 
 impl RevocationList {
     /// Adds an entry.
-    pub fn insert(&self, entry: RevocationEntry) {
+    pub(crate) fn insert(&self, entry: RevocationEntry) {
         match entry {
             RevocationEntry::Session { session, until } => {
                 let mut entry = self.map_of(session).entry(session).or_insert(until);
@@ -230,8 +227,7 @@ impl RevocationList {
     }
 
     /// Whether the list has this entry, so that adding it would change nothing.
-    #[must_use]
-    pub fn contains(&self, entry: &RevocationEntry) -> bool {
+    pub(crate) fn contains(&self, entry: &RevocationEntry) -> bool {
         match *entry {
             RevocationEntry::Session { session, until } => {
                 self.map_of(session).get(&session).is_some_and(|known| *known >= until)
@@ -247,7 +243,7 @@ impl RevocationList {
     }
 
     /// The entries, in no order. The caller must not add any during the iteration: that would deadlock.
-    pub fn entries(&self) -> impl Iterator<Item = RevocationEntry> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = RevocationEntry> {
         let sessions = self.sessions.iter().chain(self.facts.iter());
         let sessions =
             sessions.map(|line| RevocationEntry::Session { session: *line.key(), until: *line });
@@ -257,7 +253,7 @@ impl RevocationList {
     }
 
     /// Removes the entries that no unexpired token can match at `now`.
-    pub fn purge_expired(&self, now: Timestamp) {
+    pub(crate) fn purge_expired(&self, now: Timestamp) {
         self.sessions.retain(|_, until| *until > now);
         self.facts.retain(|_, until| *until > now);
         self.users.retain(|_, cut_offs| {
@@ -266,16 +262,10 @@ impl RevocationList {
         });
     }
 
-    /// The number of ended sessions and cut-offs; facts do not count.
+    /// The number of ended sessions and cut-offs, without the facts.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.sessions.len() + self.users.iter().map(|cut_offs| cut_offs.len()).sum::<usize>()
-    }
-
-    /// Whether there are no ended sessions and no cut-offs.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.sessions.is_empty() && self.users.is_empty()
     }
 }
 

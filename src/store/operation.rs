@@ -40,8 +40,7 @@ pub enum Operation {
 
 impl Operation {
     /// The label of metrics and the field of spans.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         self.into()
     }
 }

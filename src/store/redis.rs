@@ -3,7 +3,7 @@
 //! 1. Each instance has a replica of the revocation list and follows its changes. A lookup needs no network
 //!    call, and an instance refuses the tokens of a logout at another instance as soon as it has read the
 //!    change.
-//! 2. No instance is behind by more than [`STALENESS_BOUND`]. A replica that was not known to be complete
+//! 2. No instance is behind by more than [`STALENESS_BOUND`](replica::STALENESS_BOUND). A replica that was not known to be complete
 //!    since then is not trusted: the store asks Redis about the token, or the fact about a session, and returns
 //!    an error if Redis does not answer.
 //! 3. A replica loses nothing but expired entries. If Redis lost an entry, or did not take it, the store
@@ -20,7 +20,7 @@ mod error;
 mod follower;
 mod queue;
 mod records;
-mod replica;
+pub(crate) mod replica;
 mod server;
 
 use std::time::Duration;
@@ -30,7 +30,6 @@ use jiff::Timestamp;
 use redis::{FromRedisValue, Pipeline, pipe};
 use tokio::time::Instant;
 
-pub use self::replica::STALENESS_BOUND;
 use self::{
     connection::{SharedConnection, TIMEOUT},
     error::RedisStoreError,
@@ -57,7 +56,7 @@ type About =
 
 /// Revocation list, queue and failure log in Redis.
 #[derive(Debug)]
-pub struct RedisStore {
+pub(crate) struct RedisStore {
     server: RedisServer,
     keys: RedisKeys,
     connection: SharedConnection,
@@ -69,7 +68,7 @@ impl RedisStore {
     ///
     /// # Errors
     /// [`OpenStoreError`]: Redis refuses the credentials, or this version or mode of Redis is not supported.
-    pub async fn open(address: &RedisAddress) -> Result<Self, OpenStoreError> {
+    pub(crate) async fn open(address: &RedisAddress) -> Result<Self, OpenStoreError> {
         let refused = |fault: RedisStoreError| OpenStoreError(fault.to_string());
         let server = RedisServer::new(address).map_err(refused)?;
         let keys = RedisKeys::new(&address.prefix);
@@ -92,7 +91,7 @@ impl RedisStore {
     ///
     /// # Errors
     /// Why Redis cannot be used.
-    pub async fn diagnose(address: &RedisAddress) -> Result<Diagnosis, String> {
+    pub(crate) async fn diagnose(address: &RedisAddress) -> Result<Diagnosis, String> {
         diagnose::diagnose(address).await.map_err(|fault| fault.to_string())
     }
 

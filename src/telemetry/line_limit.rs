@@ -9,7 +9,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Limits the lines of one kind. Shared by all threads.
 #[derive(Debug)]
-pub struct LineLimit {
+pub(crate) struct LineLimit {
     lines_each_second: u32,
     state: Mutex<State>,
 }
@@ -26,15 +26,13 @@ struct State {
 
 impl LineLimit {
     /// Allows that many lines in each second.
-    #[must_use]
-    pub const fn new(lines_each_second: u32) -> Self {
+    pub(crate) const fn new(lines_each_second: u32) -> Self {
         let state = State { begun: None, written: 0, omitted: 0 };
         Self { lines_each_second, state: Mutex::new(state) }
     }
 
     /// Whether a line may be written at `now`. One that may not is counted as left out.
-    #[must_use]
-    pub fn admits(&self, now: Instant) -> bool {
+    pub(crate) fn admits(&self, now: Instant) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let begun = *state.begun.get_or_insert(now);
         if now.saturating_duration_since(begun) >= SECOND {
@@ -50,8 +48,7 @@ impl LineLimit {
 
     /// How many lines were left out since the last call. To be called once a second, whether lines come
     /// or not: the number of a flood that has stopped is reported too.
-    #[must_use]
-    pub fn take_omitted(&self) -> u64 {
+    pub(crate) fn take_omitted(&self) -> u64 {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut state.omitted)
     }

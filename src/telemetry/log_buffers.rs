@@ -18,9 +18,9 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Name of the events about proven and stale sessions: the audit lines of their logouts, and the warnings of `verify`
 /// about a token that is used after the logout.
-pub const AUDIT_OF_SESSIONS: &str = "audit of sessions";
+pub(crate) const AUDIT_OF_SESSIONS: &str = "audit of sessions";
 /// Name of the events about refusals, unproven sessions and repeated logouts.
-pub const AUDIT_OF_REFUSALS: &str = "audit of refusals";
+pub(crate) const AUDIT_OF_REFUSALS: &str = "audit of refusals";
 
 /// The number of lines in a buffer. The library's default is 128,000, which takes some 50 MB.
 const BUFFERED_LINES: usize = 8192;

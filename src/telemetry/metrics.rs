@@ -55,9 +55,9 @@ pub struct Metrics {
     requests_refused: Counters<Reason, 1>,
     gauges: Gauges,
     /// For the status page.
-    pub last_hour: LastHour,
+    pub(crate) last_hour: LastHour,
     /// Limits the audit lines of refusals. The counters count those that are left out, too.
-    pub refusal_lines: LineLimit,
+    pub(crate) refusal_lines: LineLimit,
 }
 
 #[derive(Debug)]
@@ -73,14 +73,14 @@ struct Gauges {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Now {
     /// Entries of the revocation list.
-    pub revocations: usize,
+    pub(crate) revocations: usize,
     /// Queued logouts, and how long the oldest of them has waited. `None` where the store did not answer: then
     /// the gauges keep their last values.
-    pub queued: Option<(usize, Duration)>,
+    pub(crate) queued: Option<(usize, Duration)>,
     /// Since the last successful fetch of the key set, or since the start.
-    pub jwks_age: Duration,
+    pub(crate) jwks_age: Duration,
     /// Requests that hold a place.
-    pub in_flight: usize,
+    pub(crate) in_flight: usize,
 }
 
 impl Metrics {
@@ -197,38 +197,37 @@ impl Metrics {
     }
 
     /// Counts a request that a CSRF layer refused.
-    pub fn csrf_refused(&self, reason: Reason) {
+    pub(crate) fn csrf_refused(&self, reason: Reason) {
         self.csrf_refused.increment(reason);
     }
 
     /// Counts a response of `verify`: 200, or an error with its reason.
-    pub fn verified(&self, refused: Option<Reason>) {
+    pub(crate) fn verified(&self, refused: Option<Reason>) {
         self.verify.increment(refused);
     }
 
     /// Counts a retry of a queued logout.
-    pub fn retried(&self, outcome: RecordedOutcome) {
+    pub(crate) fn retried(&self, outcome: RecordedOutcome) {
         self.queue_retries.increment(outcome);
     }
 
     /// Counts a fetch of the key set.
-    pub fn jwks_refreshed(&self, succeeded: bool) {
+    pub(crate) fn jwks_refreshed(&self, succeeded: bool) {
         self.jwks_refresh.increment(succeeded);
     }
 
     /// Counts an operation of the store that failed.
-    pub fn store_failed(&self, operation: StoreOperation) {
+    pub(crate) fn store_failed(&self, operation: StoreOperation) {
         self.store_errors.increment(operation);
     }
 
     /// Counts a request that was refused before it was authenticated.
-    pub fn refused(&self, reason: Reason) {
+    pub(crate) fn refused(&self, reason: Reason) {
         self.requests_refused.increment(reason);
     }
 
     /// Everything in Prometheus' text format, with `now` as the values of the gauges.
-    #[must_use]
-    pub fn exposition(&self, now: Now) -> String {
+    pub(crate) fn exposition(&self, now: Now) -> String {
         self.gauges.set(now);
         let mut families = self.registry.gather();
         for family in &mut families {

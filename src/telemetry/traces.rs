@@ -51,7 +51,7 @@ impl Exporter {
     ///
     /// # Errors
     /// [`ExporterError`] when the system lacks what TLS needs, or gives no thread.
-    pub fn new(endpoint: &Url) -> Result<Self, ExporterError> {
+    pub(crate) fn new(endpoint: &Url) -> Result<Self, ExporterError> {
         let url = format!("{}{SIGNAL_PATH}", endpoint.as_str().trim_end_matches('/'));
         let client = Client::builder()
             // As for GoTrue: spans, and the collector's key with them, go only where the configuration says.
@@ -125,8 +125,7 @@ pub struct TraceContext(Option<Arc<HeaderMap>>);
 
 impl TraceContext {
     /// Reads `traceparent` and `tracestate`.
-    #[must_use]
-    pub fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut parents = headers.get_all(TRACEPARENT).iter();
         let (Some(parent), None) = (parents.next(), parents.next()) else { return Self(None) };
         if !is_well_formed(parent.as_bytes()) {
@@ -145,7 +144,7 @@ impl TraceContext {
     }
 
     /// Adds the headers to a request to GoTrue.
-    pub fn pass_on(&self, headers: &mut HeaderMap) {
+    pub(crate) fn pass_on(&self, headers: &mut HeaderMap) {
         if let Some(context) = &self.0 {
             headers.extend(context.iter().map(|(name, value)| (name.clone(), value.clone())));
         }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use gotrue_mock::Tokens;
-use logout_gateway::clock::Clock;
+use logout_gateway::Clock;
 use rstest::rstest;
 use serde_json::{Value, json};
 

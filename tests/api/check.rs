@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use axum::{Json, Router, http::HeaderMap, http::StatusCode, routing::get};
 use gotrue_mock::{Algorithm, TEST_SECRET};
-use logout_gateway::clock::Clock;
+use logout_gateway::Clock;
 use rstest::rstest;
 use serde_json::json;
 use tokio::net::TcpListener;

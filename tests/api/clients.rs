@@ -5,7 +5,7 @@ mod framing;
 use std::time::Duration;
 
 use gotrue_mock::Tokens;
-use logout_gateway::clock::Clock;
+use logout_gateway::Clock;
 use rstest::rstest;
 use serde_json::json;
 

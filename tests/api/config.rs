@@ -11,7 +11,7 @@ use std::{
     process::{Command, Output},
 };
 
-use logout_gateway::config;
+use logout_gateway::internals::config;
 
 /// A part of the bad values that no output may contain.
 const MARKER: &str = "DoNotPrint";

@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gotrue_mock::{Algorithm, Tokens};
-use logout_gateway::csrf::{Binding, Csrf};
+use logout_gateway::internals::csrf::{Binding, Csrf};
 
 use serde_json::json;
 

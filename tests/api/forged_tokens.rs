@@ -20,7 +20,7 @@ mod trial;
 use std::collections::HashSet;
 
 use gotrue_mock::{Algorithm, TEST_SECRET};
-use logout_gateway::{clock::Clock, session::token::TokenError};
+use logout_gateway::{Clock, internals::session::token::TokenError};
 use rstest::rstest;
 use serde_json::json;
 

@@ -8,7 +8,7 @@ mod rows;
 use std::collections::BTreeSet;
 
 use gotrue_mock::Tokens;
-use logout_gateway::csrf::{Binding, Csrf};
+use logout_gateway::internals::csrf::{Binding, Csrf};
 
 use self::rows::{Fate, Row, rows};
 use crate::harness::{

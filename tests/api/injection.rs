@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use gotrue_mock::Call;
-use logout_gateway::clock::Clock;
+use logout_gateway::Clock;
 use serde_json::json;
 
 use crate::harness::{Log, Reply, Request, Serving, Setup, Stage, assert_own_headers, claims_of};

@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::Router;
-use logout_gateway::{clock::Clock, gateway::Gateway};
+use logout_gateway::{Clock, Gateway};
 use rstest::rstest;
 use serde_json::json;
 use tokio::net::TcpStream;

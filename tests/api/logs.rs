@@ -10,7 +10,10 @@ use std::{
 
 use axum::{Router, routing::get};
 use gotrue_mock::{TEST_SECRET, Tokens};
-use logout_gateway::{clock::Clock, config::LogFormat, telemetry};
+use logout_gateway::{
+    Clock,
+    internals::{config::LogFormat, telemetry},
+};
 use rstest::rstest;
 use serde_json::{Value, json};
 

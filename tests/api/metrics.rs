@@ -14,7 +14,7 @@ use std::{
 
 use axum::Router;
 use gotrue_mock::Algorithm;
-use logout_gateway::{clock::Clock, gateway::Gateway};
+use logout_gateway::{Clock, Gateway};
 use serde_json::json;
 
 use self::samples::{changes, expected, exposition, samples};

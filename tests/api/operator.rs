@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use gotrue_mock::Tokens;
-use logout_gateway::clock::Clock;
+use logout_gateway::Clock;
 use serde_json::{Value, json};
 
 use crate::harness::{RedisServer, Setup, Stage, eventually, witness};

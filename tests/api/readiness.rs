@@ -4,7 +4,7 @@ mod key_sets;
 
 use std::{process::Command, sync::Arc};
 
-use logout_gateway::clock::Clock;
+use logout_gateway::Clock;
 use serde_json::json;
 
 use crate::harness::{

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gotrue_mock::{Algorithm, TEST_SECRET};
-use logout_gateway::telemetry::traces::TraceContext;
+use logout_gateway::internals::telemetry::traces::TraceContext;
 use serde_json::json;
 
 use crate::harness::{
@@ -164,7 +164,7 @@ async fn gotrue_is_asked_about_a_token_once_in_ten_seconds() {
 
 #[tokio::test]
 async fn an_introspection_answer_is_cached_for_ten_seconds() {
-    use logout_gateway::{
+    use logout_gateway::internals::{
         gotrue::{GoTrue, OnBehalfOf},
         session::introspection::{Introspection, IntrospectionCache, introspect},
     };

@@ -9,7 +9,7 @@ mod queue;
 use std::time::{Duration, Instant};
 
 use gotrue_mock::Tokens;
-use logout_gateway::{clock::Clock, store::redis::STALENESS_BOUND};
+use logout_gateway::{Clock, internals::store::redis::STALENESS_BOUND};
 use rstest::rstest;
 use serde_json::json;
 

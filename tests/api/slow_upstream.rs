@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use logout_gateway::clock::Clock;
+use logout_gateway::Clock;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},

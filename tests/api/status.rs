@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use gotrue_mock::Algorithm;
-use logout_gateway::{
+use logout_gateway::internals::{
     clock::from_unix_seconds,
     config::StoreAddress,
     queue::{

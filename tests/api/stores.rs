@@ -19,7 +19,7 @@ mod totals;
 use std::{any::Any, sync::Arc};
 
 use jiff::Timestamp;
-use logout_gateway::{
+use logout_gateway::internals::{
     clock::from_unix_seconds,
     config::StoreAddress,
     store::{self, Store},

@@ -4,7 +4,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
 use gotrue_mock::{Algorithm, TEST_SECRET};
-use logout_gateway::clock::Clock;
+use logout_gateway::Clock;
 use serde_json::{Value, json};
 
 use crate::harness::{RedisServer, Serving, Setup, Stage, eventually};

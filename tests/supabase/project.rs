@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Router;
 use gotrue_mock::{Mock, Options};
-use logout_gateway::{clock::Clock, gateway};
+use logout_gateway::{Clock, internals::gateway};
 use tokio::{
     net::TcpListener,
     sync::{Mutex, MutexGuard, OnceCell},

@@ -11,10 +11,7 @@ use std::{
 use axum::Router;
 use clap::{Args as _, Command, FromArgMatches as _};
 use gotrue_mock::{Call, Mock, Options, Tokens};
-use logout_gateway::{
-    config::{self, Config},
-    gateway::Gateway,
-};
+use logout_gateway::{Config, Gateway, internals::config};
 use tokio::{net::TcpListener, sync::oneshot};
 use uuid::Uuid;
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use logout_gateway::clock::Clock;
+use logout_gateway::Clock;
 
 /// The clock of gateway and mock; it stands still until a test moves it.
 #[derive(Clone, Debug)]

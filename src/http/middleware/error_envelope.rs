@@ -65,7 +65,7 @@ fn count_refusal(metrics: &Metrics, error: &Error) {
         | Error::RateLimited { .. }
         | Error::AuthServiceUnavailable
         | Error::AuthServiceTimeout
-        | Error::AuthServiceError
+        | Error::AuthServiceFailed
         | Error::UserBanned
         | Error::Internal
         | Error::NotReady(_)

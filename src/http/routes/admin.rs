@@ -50,7 +50,7 @@ pub(in crate::http) async fn metrics(State(app): State<Arc<AppState>>) -> impl I
         Some(queue) => waiting(queue, &app.logout.clock).await.ok(),
     };
     let exposition = app.metrics.exposition(Now {
-        revocations: store.list().len(),
+        revocations: store.list().count(),
         queued,
         jwks_age: app.jwks.age(),
         in_flight: app.places.taken(),

@@ -11,7 +11,7 @@ use crate::outcome::{Reason, Route, Scope, Stored};
 #[derive(Debug, Deserialize)]
 pub struct EntryV1 {
     /// A hash of session, scope and credentials.
-    pub id: Uuid,
+    pub(crate) id: Uuid,
     request_id: String,
     route: Stored<Route>,
     scope: Stored<Scope>,

@@ -31,21 +31,19 @@ pub struct Claims {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
     /// `iat`.
-    pub issued_at: Option<i64>,
+    pub(crate) issued_at: Option<i64>,
     /// `exp`.
-    pub expires_at: i64,
+    pub(crate) expires_at: i64,
 }
 
 impl Claims {
     /// The times between which the token is valid.
-    #[must_use]
-    pub fn validity(&self) -> Validity {
+    pub(crate) fn validity(&self) -> Validity {
         Validity { issued_at: self.iat, expires_at: self.exp }
     }
 
     /// Whether `exp` has passed. There is no leeway, because GoTrue gives none.
-    #[must_use]
-    pub fn expired(&self, now: i64) -> bool {
+    pub(crate) fn expired(&self, now: i64) -> bool {
         self.exp <= now
     }
 

@@ -16,9 +16,9 @@ use super::RevocationEntry;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CutOff {
     /// Tokens issued at or before it are refused.
-    pub before: Timestamp,
+    pub(crate) before: Timestamp,
     /// When the last token that it can match has expired.
-    pub until: Timestamp,
+    pub(crate) until: Timestamp,
 }
 
 impl CutOff {
@@ -39,7 +39,7 @@ pub struct UserCutOffs {
 
 impl UserCutOffs {
     /// Adds a cut-off.
-    pub fn fold(&mut self, spared: Option<Uuid>, added: CutOff) {
+    pub(crate) fn fold(&mut self, spared: Option<Uuid>, added: CutOff) {
         match (spared, &mut self.others) {
             (None, _) => merge(&mut self.everyone, added),
             (Some(session), None) => self.others = Some((session, added)),
@@ -63,7 +63,7 @@ impl UserCutOffs {
     }
 
     /// The cut-offs as entries of the list.
-    pub fn entries(&self, user: Uuid) -> impl Iterator<Item = RevocationEntry> + use<> {
+    pub(crate) fn entries(&self, user: Uuid) -> impl Iterator<Item = RevocationEntry> + use<> {
         let everyone = self.everyone.map(|cut_off| (None, cut_off));
         let others = self.others.map(|(session, cut_off)| (Some(session), cut_off));
         everyone.into_iter().chain(others).map(move |(spared, CutOff { before, until })| {
@@ -72,20 +72,18 @@ impl UserCutOffs {
     }
 
     /// Removes the cut-offs that no unexpired token can match at `now`.
-    pub fn purge_expired(&mut self, now: Timestamp) {
+    pub(crate) fn purge_expired(&mut self, now: Timestamp) {
         self.everyone = self.everyone.filter(|cut_off| cut_off.until > now);
         self.others = self.others.filter(|(_, cut_off)| cut_off.until > now);
     }
 
     /// The number of cut-offs, two at most.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         usize::from(self.everyone.is_some()) + usize::from(self.others.is_some())
     }
 
     /// Whether there are no cut-offs.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }

@@ -71,7 +71,7 @@ fn others_asked_twice_from_different_sessions_ends_the_first_asker_too() {
     assert!(!list.refuses(&later, at(NOW + 5)));
     log_out(&list, &later, Scope::Global, NOW + 9);
     assert!(list.refuses(&token(1, 2, NOW + 9), at(NOW + 9)));
-    assert_eq!(list.len(), 2, "the session and one cut-off");
+    assert_eq!(list.count(), 2, "the session and one cut-off");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn of_two_logouts_the_later_end_and_the_later_cut_off_count_in_any_order() {
         }
         assert!(list.refuses(&token(1, 2, NOW + 4), at(NOW + 5)));
         assert!(list.refuses(&token(1, 1, NOW - 10), at(NOW + 86_404)));
-        assert_eq!(list.len(), 2);
+        assert_eq!(list.count(), 2);
     }
 }
 
@@ -98,7 +98,7 @@ fn an_entry_lives_as_long_as_the_longest_token_it_can_match() {
     list.purge_expired(at(NOW + 86_399));
     assert!(list.refuses(&token(1, 1, NOW - 1), at(NOW + 86_399)));
     list.purge_expired(at(NOW + 86_400));
-    assert!(list.is_empty());
+    assert_eq!(list.count(), 0);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn an_unconfirmed_logout_is_kept_a_week_longer_and_is_no_known_end() {
     assert!(!list.has_fact(SessionFact::Ended, session, at(NOW)));
     revocation.entries().for_each(|entry| list.insert(entry));
     assert!(list.has_fact(SessionFact::Ended, session, at(NOW)));
-    assert_eq!(list.len(), 1, "a fact is no ended session");
+    assert_eq!(list.count(), 1, "a fact is no ended session");
 }
 
 #[test]

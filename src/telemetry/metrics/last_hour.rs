@@ -42,7 +42,7 @@ impl LastHour {
     }
 
     /// Begins a new minute.
-    pub fn begin_minute(&self) {
+    pub(crate) fn begin_minute(&self) {
         let mut before = self.before();
         if before.len() == MINUTES {
             before.pop_front();
@@ -51,8 +51,7 @@ impl LastHour {
     }
 
     /// The minutes since the start, [`MINUTES`] at most, the current one last.
-    #[must_use]
-    pub fn minutes(&self) -> Vec<Tally> {
+    pub(crate) fn minutes(&self) -> Vec<Tally> {
         let before = self.before();
         let now = self.counted();
         let after = before.iter().skip(1).chain(iter::once(&now));

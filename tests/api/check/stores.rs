@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use logout_gateway::clock::Clock;
+use logout_gateway::Clock;
 use serde_json::json;
 
 use super::{Algorithm, CheckOutput, Setup, Stage, check, check_by, stage};

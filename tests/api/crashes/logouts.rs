@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use gotrue_mock::{Call, Tokens};
-use logout_gateway::clock::Clock;
+use logout_gateway::Clock;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 

@@ -1,6 +1,8 @@
 //! Claims that a project's key has signed, and that nobody may believe all the same.
 
-use logout_gateway::session::token::TokenError::{Audience, Future, Issuer, Malformed, NoSession};
+use logout_gateway::internals::session::token::TokenError::{
+    Audience, Future, Issuer, Malformed, NoSession,
+};
 use serde_json::json;
 
 use super::{

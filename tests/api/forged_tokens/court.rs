@@ -7,7 +7,7 @@ use std::{
 };
 
 use gotrue_mock::{Algorithm, TEST_SECRET};
-use logout_gateway::session::{
+use logout_gateway::internals::session::{
     jwks::Jwks,
     token::TokenError,
     verifier::{CheckedToken, SignatureStatus, Verifier},

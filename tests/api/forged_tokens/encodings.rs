@@ -4,7 +4,7 @@ use base64::{
     Engine as _,
     prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD},
 };
-use logout_gateway::session::token::TokenError::Malformed;
+use logout_gateway::internals::session::token::TokenError::Malformed;
 use serde_json::{Value, json};
 
 use super::mint::{Mint, Row, with_member};

@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gotrue_mock::Algorithm;
-use logout_gateway::session::token::TokenError::{Header, Malformed, UnknownKey};
+use logout_gateway::internals::session::token::TokenError::{Header, Malformed, UnknownKey};
 use serde_json::json;
 
 use super::{

@@ -5,7 +5,7 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
 use gotrue_mock::Algorithm;
-use logout_gateway::session::token::TokenError::{Malformed, Signature, UnknownKey};
+use logout_gateway::internals::session::token::TokenError::{Malformed, Signature, UnknownKey};
 use serde_json::{Value, json};
 
 use super::mint::{Mint, Row, with_member, without};

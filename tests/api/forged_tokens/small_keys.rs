@@ -6,7 +6,7 @@ use aws_lc_rs::signature::{
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gotrue_mock::Algorithm;
-use logout_gateway::session::token::TokenError::UnknownKey;
+use logout_gateway::internals::session::token::TokenError::UnknownKey;
 use serde_json::{Value, json};
 
 use super::court::{Judge, Why};

@@ -1,7 +1,7 @@
 //! A forger at work: every way in, with all that he could have beside the token.
 
 use gotrue_mock::Tokens;
-use logout_gateway::session::token::TokenError;
+use logout_gateway::internals::session::token::TokenError;
 
 use super::{
     court::{Court, Judge, Why},

@@ -6,7 +6,7 @@ use std::{
 };
 
 use gotrue_mock::{TEST_SECRET, Tokens};
-use logout_gateway::csrf::Csrf;
+use logout_gateway::internals::csrf::Csrf;
 use proptest_state_machine::StateMachineTest;
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use gotrue_mock::Tokens;
-use logout_gateway::csrf::Binding;
+use logout_gateway::internals::csrf::Binding;
 use serde_json::json;
 
 use super::{

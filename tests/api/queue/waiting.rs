@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use gotrue_mock::Tokens;
-use logout_gateway::clock::Clock;
+use logout_gateway::Clock;
 use rstest::rstest;
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! Password, user, TLS, and what is no Redis that can be used: told at the start, without any secret.
 
-use logout_gateway::clock::Clock;
+use logout_gateway::Clock;
 
 use super::{assert_revoked, verify_there};
 use crate::harness::{RedisServer, Serving, Setup, Stage, assert_success};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use logout_gateway::store::redis::STALENESS_BOUND;
+use logout_gateway::internals::store::redis::STALENESS_BOUND;
 use serde_json::json;
 
 use super::{Pair, assert_revoked, refused_within_the_bound, verify_here, verify_there};

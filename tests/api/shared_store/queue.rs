@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gotrue_mock::Tokens;
-use logout_gateway::clock::Clock;
+use logout_gateway::Clock;
 use serde_json::json;
 
 use crate::{

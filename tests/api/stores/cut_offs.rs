@@ -1,6 +1,6 @@
 //! What one user asks for again and again is two lines at most, which refuse the same tokens.
 
-use logout_gateway::{outcome::Scope, session::token::Claims, store::Store};
+use logout_gateway::internals::{outcome::Scope, session::token::Claims, store::Store};
 use uuid::Uuid;
 
 use super::{
@@ -82,11 +82,11 @@ pub(super) async fn two_lines_say_the_same_as_all_that_a_user_asked_for(place: &
     let (store, now) = (place.open().await, now());
     for _ in 0..8 {
         let mut history = History::new(now);
-        let before = store.list().len();
+        let before = store.list().count();
         for _ in 0..12 {
             history.log_out(&*store).await;
             let ended: std::collections::HashSet<_> = history.ended.iter().collect();
-            assert!(store.list().len() <= before + ended.len() + 2);
+            assert!(store.list().count() <= before + ended.len() + 2);
         }
         history.assert_refused_by(&*store).await;
     }

@@ -4,8 +4,8 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use gotrue_mock::Tokens;
 use logout_gateway::{
-    clock::{Clock, from_unix_seconds},
-    session::token::Claims,
+    Clock,
+    internals::{clock::from_unix_seconds, session::token::Claims},
 };
 use rlimit::{Resource, prlimit};
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! Promises of a durable store: what it has answered is there at the next opening.
 
-use logout_gateway::{
+use logout_gateway::internals::{
     clock::from_unix_seconds,
     outcome::Scope,
     queue::entry::QueueEntry,
@@ -109,7 +109,7 @@ pub(super) async fn facts_survive(place: &Place) {
     let store = place.open().await;
     let kept = store.clone();
     let keeping = tokio::spawn(async move { kept.run().await });
-    let facts_are_there = async || store.list().len() == 2;
+    let facts_are_there = async || store.list().count() == 2;
     crate::harness::eventually("the list is read", facts_are_there).await;
     assert_facts(&*store, &facts, now);
     keeping.abort();

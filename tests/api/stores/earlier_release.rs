@@ -2,7 +2,7 @@
 //! session asked last, and counted the sessions of each user in another way.
 
 use jiff::Timestamp;
-use logout_gateway::{
+use logout_gateway::internals::{
     config::StoreAddress,
     outcome::Scope,
     queue::entry::{NEVER, QueueEntry},

@@ -1,6 +1,6 @@
 //! Promises of the failure log.
 
-use logout_gateway::{
+use logout_gateway::internals::{
     clock::from_unix_seconds,
     store::{FAILURES_KEPT, FAILURES_KEPT_OF_USER, Store, failure::Failure},
 };

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, RandomizedNonceKey};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
-use logout_gateway::{
+use logout_gateway::internals::{
     config::Secrets,
     key_derivation::derive,
     outcome::Scope,
@@ -150,7 +150,7 @@ fn numbers(numbers: &[i64]) -> Vec<u8> {
 }
 
 /// A file as the first release wrote it: its tables, and records of version 1.
-fn write_file(path: &Path, old: &[Old], ended: &logout_gateway::session::token::Claims) {
+fn write_file(path: &Path, old: &[Old], ended: &logout_gateway::internals::session::token::Claims) {
     let database = Database::create(path).unwrap();
     let transaction = database.begin_write().unwrap();
     {
@@ -184,7 +184,9 @@ fn write_file(path: &Path, old: &[Old], ended: &logout_gateway::session::token::
 #[tokio::test]
 async fn a_file_of_the_first_release_is_read_kept_and_merged() {
     let place = Place::file();
-    let logout_gateway::config::StoreAddress::File(path) = &place.address else { panic!() };
+    let logout_gateway::internals::config::StoreAddress::File(path) = &place.address else {
+        panic!()
+    };
     let (old, ended) = (entries(), session(list::now() - 10));
     write_file(path, &old, &ended);
     for _ in 0..2 {
@@ -195,7 +197,7 @@ async fn a_file_of_the_first_release_is_read_kept_and_merged() {
         assert!(refuses(&*queue.store, &ended, list::now()).await);
         let other = list::session_of(ended.sub, list::now() - 5);
         assert!(refuses(&*queue.store, &other, list::now()).await);
-        assert_eq!(queue.store.list().len(), 3, "a session and two cut-offs");
+        assert_eq!(queue.store.list().count(), 3, "a session and two cut-offs");
         drop(queue);
         let found = super::totals::totals(&place.address).await;
         assert_eq!(found.claimed, found.actual);

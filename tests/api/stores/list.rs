@@ -3,12 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use logout_gateway::{
-    clock::{Clock, from_unix_seconds},
-    outcome::Scope,
-    session::token::Claims,
-    store::{
-        Store,
-        list::{Revocation, SessionFact},
+    Clock,
+    internals::{
+        clock::from_unix_seconds,
+        outcome::Scope,
+        session::token::Claims,
+        store::{
+            Store,
+            list::{Revocation, SessionFact},
+        },
     },
 };
 use uuid::Uuid;
@@ -182,7 +185,7 @@ pub(super) fn assert_facts(store: &dyn Store, [ended, asking]: &[Claims; 2], now
     assert!(holds(SessionFact::Ended, ended) && !holds(SessionFact::Ended, asking));
     let counted = SessionFact::CutOffCounted;
     assert!(holds(counted, asking) && !holds(counted, ended));
-    assert_eq!(store.list().len(), 2, "an ended session and a cut-off, and no fact");
+    assert_eq!(store.list().count(), 2, "an ended session and a cut-off, and no fact");
 }
 
 pub(super) async fn facts_are_held_and_refuse_nothing(place: &Place) {
@@ -198,7 +201,7 @@ pub(super) async fn facts_are_held_and_refuse_nothing(place: &Place) {
     assert!(refuses(&*store, &hoping, now).await);
     let is_ended =
         store.list().has_fact(SessionFact::Ended, hoping.session_id, from_unix_seconds(now));
-    assert!(!is_ended && store.list().len() == 3);
+    assert!(!is_ended && store.list().count() == 3);
     assert!(!store.list().has_fact(
         SessionFact::Ended,
         ended.session_id,

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use logout_gateway::{config::StoreAddress, queue::entry::QueueEntry, store};
+use logout_gateway::internals::{config::StoreAddress, queue::entry::QueueEntry, store};
 
 use super::{
     failures::numbered,

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use logout_gateway::{
+use logout_gateway::internals::{
     config::StoreAddress,
     outcome::Scope,
     queue::entry::QueueEntry,

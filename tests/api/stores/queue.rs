@@ -9,13 +9,15 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use logout_gateway::{
-    clock::Clock,
-    outcome::{Scope, Stored},
-    queue::{
-        bounds::{Bounds, QueueFullError},
-        entry::{NEVER, QueueEntry, SealedCredentials, entry_id},
+    Clock,
+    internals::{
+        outcome::{Scope, Stored},
+        queue::{
+            bounds::{Bounds, QueueFullError},
+            entry::{NEVER, QueueEntry, SealedCredentials, entry_id},
+        },
+        store::{Queue, Store},
     },
-    store::{Queue, Store},
 };
 use uuid::Uuid;
 

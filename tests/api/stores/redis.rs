@@ -13,7 +13,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use logout_gateway::{
+use logout_gateway::internals::{
     clock::from_unix_seconds,
     config::StoreAddress,
     outcome::Scope,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use logout_gateway::{
+use logout_gateway::internals::{
     config::StoreAddress,
     queue::entry::{QueueEntry, SealedCredentials},
 };

@@ -3,7 +3,7 @@
 use std::{process::Command, time::Instant};
 
 use gotrue_mock::{Algorithm, TEST_SECRET, Tokens};
-use logout_gateway::clock::Clock;
+use logout_gateway::Clock;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use logout_gateway::queue::entry::QueueEntry;
+use logout_gateway::internals::queue::entry::QueueEntry;
 use tokio::sync::Barrier;
 
 use super::{super::Place, HOUR, NOW, Queued, ids};

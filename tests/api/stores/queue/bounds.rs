@@ -1,6 +1,6 @@
 //! What the queue holds at most, and that there is room again for what was removed.
 
-use logout_gateway::{
+use logout_gateway::internals::{
     outcome::Scope,
     queue::{
         bounds::{Bounds, QueueFullError},

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use logout_gateway::{
+use logout_gateway::internals::{
     outcome::Scope,
     queue::entry::{NEVER, QueueEntry},
 };

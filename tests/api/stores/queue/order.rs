@@ -1,6 +1,6 @@
 //! The order in which entries are handed out.
 
-use logout_gateway::{
+use logout_gateway::internals::{
     outcome::Scope,
     queue::entry::{NEVER, QueueEntry},
 };

@@ -1,7 +1,7 @@
 //! Times of the queue are those of Redis, whatever the gateways' clocks say.
 
 use jiff::Timestamp;
-use logout_gateway::store;
+use logout_gateway::internals::store;
 
 use super::{
     super::queue::{BOUNDS, HOUR, MOMENT, NOW, assert_after, entry, ids, now},

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use logout_gateway::{outcome::Scope, store};
+use logout_gateway::internals::{outcome::Scope, store};
 use uuid::Uuid;
 
 use super::{

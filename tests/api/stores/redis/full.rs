@@ -1,7 +1,7 @@
 //! A Redis that other keys have filled: it takes no new logouts into the queue, and does all else.
 
 use jiff::Timestamp;
-use logout_gateway::{
+use logout_gateway::internals::{
     clock::from_unix_seconds,
     outcome::Scope,
     queue::entry::NEVER,

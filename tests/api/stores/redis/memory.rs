@@ -1,7 +1,7 @@
 //! Operations that need room report a Redis that is over its `maxmemory` as out of memory.
 
 use jiff::Timestamp;
-use logout_gateway::{clock::from_unix_seconds, outcome::Scope, store};
+use logout_gateway::internals::{clock::from_unix_seconds, outcome::Scope, store};
 
 use super::{
     super::{

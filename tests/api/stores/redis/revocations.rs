@@ -1,6 +1,6 @@
 //! The list as it is in Redis: lines of one user, facts, and what an earlier release left.
 
-use logout_gateway::{clock::from_unix_seconds, outcome::Scope, store};
+use logout_gateway::internals::{clock::from_unix_seconds, outcome::Scope, store};
 use uuid::Uuid;
 
 use super::{
@@ -55,7 +55,7 @@ async fn twenty_thousand_cut_offs_of_an_earlier_release_become_two_with_the_next
     followed.follows(&server).await;
     let spared = |n: u32| {
         let session_id = format!("{n:08x}-0000-4000-8000-000000000000").parse().unwrap();
-        logout_gateway::session::token::Claims { session_id, ..session_of(user, now) }
+        logout_gateway::internals::session::token::Claims { session_id, ..session_of(user, now) }
     };
     let asking = session_of(user, now);
     log_out(&*followed.store, &asking, Scope::Others, now - 500).await;
@@ -99,7 +99,7 @@ async fn facts_reach_the_other_instance() {
     let (one, another) = (Followed::open(&server).await, Followed::open(&server).await);
     another.follows(&server).await;
     let facts = with_facts(&*one.store, now()).await;
-    eventually("they are heard of", async || another.store.list().len() == 2).await;
+    eventually("they are heard of", async || another.store.list().count() == 2).await;
     another.knows_all(&server).await;
     assert_facts(&*another.store, &facts, now());
     // And one that could not be written at first.

@@ -1,7 +1,7 @@
 //! What a later release wrote is never misread, and never lost.
 
 use jiff::Timestamp;
-use logout_gateway::{outcome::Scope, store};
+use logout_gateway::internals::{outcome::Scope, store};
 use uuid::Uuid;
 
 use super::{

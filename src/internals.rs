@@ -1,0 +1,67 @@
+//! What the tests, the fuzz targets and the benchmarks of this repository use beyond the public interface.
+//!
+//! The feature `internals` opens it. It is no part of the interface: any release may change it.
+#![expect(missing_docs, reason = "each item has its documentation where it is defined")]
+
+pub mod clock {
+    pub use crate::clock::from_unix_seconds;
+}
+
+pub mod config {
+    pub use crate::config::{
+        Args, CSRF_COOKIE, Config, CookieSecure, Cookies, LogFormat, Secrets, StoreAddress,
+        Supabase,
+    };
+}
+
+pub mod csrf {
+    pub use crate::csrf::{Binding, Csrf, CsrfError, origin, submitted};
+}
+
+pub mod failure_log {
+    pub use crate::failure_log::channel;
+}
+
+pub mod gateway {
+    pub use crate::gateway::{Gateway, state};
+}
+
+pub mod gotrue {
+    pub use crate::gotrue::{
+        GoTrue, OnBehalfOf, Operation, Refusal, RetryAfter, TryResult, answer,
+    };
+}
+
+pub mod http {
+    pub use crate::http::{client_addr, router, state};
+}
+
+pub mod key_derivation {
+    pub use crate::key_derivation::derive;
+}
+
+pub mod outcome {
+    pub use crate::outcome::{Outcome, Route, Scope, Stored};
+}
+
+pub mod queue {
+    pub use crate::queue::{bounds, credentials, entry};
+}
+
+pub mod session {
+    pub use crate::session::{cookies, introspection, jwks, token, verifier};
+}
+
+pub mod store {
+    pub use crate::store::{
+        FAILURES_KEPT, FAILURES_KEPT_OF_USER, Queue, Store, StoreError, diagnose, failure, list,
+        memory, open, read_only,
+    };
+    pub mod redis {
+        pub use crate::store::redis::replica::STALENESS_BOUND;
+    }
+}
+
+pub mod telemetry {
+    pub use crate::telemetry::{metrics, start, traces};
+}
