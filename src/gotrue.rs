@@ -64,7 +64,7 @@ pub struct Refreshed {
 
 /// An answer to `GET /health`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Health {
+pub(crate) struct HealthAnswer {
     /// The status.
     pub(crate) status: u16,
     /// Whether the body names GoTrue.

@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing::Instrument as _;
 
 use self::{
-    cookies::{RequestCookies, Stored, StoredSession},
+    cookies::{RequestCookies, SessionCookie, StoredSession},
     token::{Claims, TokenError, session_of},
     verifier::{SignatureStatus, Verifier},
 };
@@ -46,9 +46,9 @@ impl Credential {
     /// The session cookie named `key`, even if the request has a Bearer token.
     pub(crate) fn of_cookie(cookies: &RequestCookies<'_>, key: &str) -> Self {
         match cookies.session(key) {
-            Stored::Session(stored) => Self::Cookie(stored),
-            Stored::Undecodable => Self::Undecodable,
-            Stored::Absent => Self::Missing,
+            SessionCookie::Session(stored) => Self::Cookie(stored),
+            SessionCookie::Undecodable => Self::Undecodable,
+            SessionCookie::Absent => Self::Missing,
         }
     }
 
@@ -197,7 +197,7 @@ fn cookie_of_same_session(
     key: &str,
     claims: &Claims,
 ) -> Option<SecretString> {
-    let Stored::Session(stored) = cookies.session(key) else { return None };
+    let SessionCookie::Session(stored) = cookies.session(key) else { return None };
     let same =
         session_of(stored.access_token.expose_secret()) == Some((claims.sub, claims.session_id));
     stored.refresh_token.filter(|_| same)

@@ -16,7 +16,7 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use logout_gateway::internals::{
     config::{CSRF_COOKIE, CookieSecure, Cookies},
     session::cookies::{
-        RequestCookies, Stored,
+        RequestCookies, SessionCookie,
         deletion::{Deletions, RequestSite, plan},
     },
 };
@@ -100,7 +100,7 @@ fn judge(config: &Cookies, site: RequestSite, lines: &[&[u8]]) -> Vec<SetCookie>
     for (name, value) in &ours {
         assert!(cookies.values(name).any(|v| v == value), "{name}");
     }
-    if let Stored::Session(session) = cookies.session(&config.name) {
+    if let SessionCookie::Session(session) = cookies.session(&config.name) {
         let read = access_token(&config.name, &ours);
         assert_eq!(read.as_deref(), Some(session.access_token.expose_secret()));
         assert!(session.refresh_token.is_none_or(|token| !token.expose_secret().is_empty()));

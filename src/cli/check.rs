@@ -11,7 +11,7 @@ use tokio::{runtime, time::Instant};
 use crate::{
     clock::Clock,
     config::{self, Config, Warning},
-    gotrue::{GoTrue, Health},
+    gotrue::{GoTrue, HealthAnswer},
     session::jwks,
     store, telemetry,
 };
@@ -156,22 +156,22 @@ async fn auth_service(
         }
     };
     match answer {
-        Health { status: 200, is_gotrue: true, .. } => {}
-        Health { status: 200, .. } => {
+        HealthAnswer { status: 200, is_gotrue: true, .. } => {}
+        HealthAnswer { status: 200, .. } => {
             return Err("another server than GoTrue answers at GOTRUE_URL".to_owned());
         }
-        Health { status: status @ (401 | 403), .. } => {
+        HealthAnswer { status: status @ (401 | 403), .. } => {
             return Err(format!(
                 "status {status}: check SUPABASE_PUBLISHABLE_KEY or SUPABASE_ANON_KEY"
             ));
         }
-        Health { status, .. } => return Err(format!("status {status}")),
+        HealthAnswer { status, .. } => return Err(format!("status {status}")),
     }
     Ok((format!("{api_key}; {}", clocks(&answer, clock)), answer.version))
 }
 
 /// Compares GoTrue's clock with this machine's.
-fn clocks(answer: &Health, clock: &Clock) -> String {
+fn clocks(answer: &HealthAnswer, clock: &Clock) -> String {
     let Some(date) = answer.date else { return "its clock is not known".to_owned() };
     let now = std::time::SystemTime::from(clock.now());
     let (difference, side) = match date.duration_since(now) {

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::{
     choice::Choice,
-    redirects::{Destination, Place},
+    redirects::{AllowedRedirect, Destination},
     store::StoreAddress,
     supabase::Project,
 };
@@ -36,7 +36,17 @@ macro_rules! display_log_values {
     };
 }
 
-display_log_values!(String, u16, u64, usize, NonZeroUsize, Url, IpNet, Place, StoreAddress);
+display_log_values!(
+    String,
+    u16,
+    u64,
+    usize,
+    NonZeroUsize,
+    Url,
+    IpNet,
+    AllowedRedirect,
+    StoreAddress
+);
 
 impl<T: Choice> LogValue for T {
     fn log_value(&self) -> String {

@@ -21,11 +21,11 @@ const PLACES: Rule = Rule::Borrowed(
 
 /// An entry of `GATEWAY_REDIRECT_URLS`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum AllowedRedirect {
     /// This URL.
-    Exactly(Url),
+    Url(Url),
     /// Every URL of this origin.
-    Anywhere(Origin),
+    Origin(Origin),
 }
 
 /// The target of a redirect.
@@ -40,9 +40,9 @@ impl Redirects {
     /// The requested URL if it is allowed, else the default.
     pub(crate) fn destination(&self, requested: Option<&str>) -> Destination {
         let allowed = |destination: &Destination| {
-            self.allowed.iter().any(|place| match place {
-                Place::Exactly(url) => *url == destination.url,
-                Place::Anywhere(origin) => *origin == destination.url.origin(),
+            self.allowed.iter().any(|allowed_redirect| match allowed_redirect {
+                AllowedRedirect::Url(url) => *url == destination.url,
+                AllowedRedirect::Origin(origin) => *origin == destination.url.origin(),
             })
         };
         let requested =
@@ -51,11 +51,11 @@ impl Redirects {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for AllowedRedirect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exactly(url) => write!(f, "{url}"),
-            Self::Anywhere(origin) => write!(f, "{}/*", origin.ascii_serialization()),
+            Self::Url(url) => write!(f, "{url}"),
+            Self::Origin(origin) => write!(f, "{}/*", origin.ascii_serialization()),
         }
     }
 }
@@ -129,14 +129,16 @@ fn absolute(text: &str) -> Option<Destination> {
     if credentials { None } else { Destination::new(url, false) }
 }
 
-pub(super) fn place(text: &str) -> Result<Place, Rule> {
+pub(super) fn allowed_redirect(text: &str) -> Result<AllowedRedirect, Rule> {
     let anywhere = text.strip_suffix("/*");
     let text = anywhere.unwrap_or(text);
     // The URL standard accepts a wildcard as a host name.
     let Destination { url, .. } = absolute(text).filter(Destination::is_single).ok_or(PLACES)?;
     match anywhere {
-        None => Ok(Place::Exactly(url)),
-        Some(_) if text == url.origin().ascii_serialization() => Ok(Place::Anywhere(url.origin())),
+        None => Ok(AllowedRedirect::Url(url)),
+        Some(_) if text == url.origin().ascii_serialization() => {
+            Ok(AllowedRedirect::Origin(url.origin()))
+        }
         Some(_) => Err(PLACES),
     }
 }

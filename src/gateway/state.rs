@@ -12,7 +12,7 @@ use crate::{
     csrf::Csrf,
     failure_log::FailureLog,
     gotrue::{GoTrue, HttpClientError},
-    http::{places::Places, state::AppState},
+    http::{in_flight_limit::InFlightLimit, state::AppState},
     logout::{LocalLogouts, Logout},
     queue::{bounds::Bounds, credentials::Seal, enqueue::RevocationQueue},
     readiness::Readiness,
@@ -61,7 +61,7 @@ pub fn first(
         revoked_session_log: Arc::default(),
         failures,
         connections: Arc::new(Semaphore::new(config.limits.connections)),
-        places: Places::new(config.limits.in_flight),
+        in_flight: InFlightLimit::new(config.limits.in_flight),
         logout: Logout {
             gotrue: GoTrue::new(&config.supabase, metrics.clone())?,
             store,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Deadline, Health, LogoutAnswer, OnBehalfOf, Operation, Refreshed, Refusal,
+    Deadline, HealthAnswer, LogoutAnswer, OnBehalfOf, Operation, Refreshed, Refusal,
     request::Request,
     transport::{HttpClientError, Transport, Unanswered},
 };
@@ -174,7 +174,7 @@ impl GoTrue {
         &self,
         with_key: bool,
         deadline: Deadline,
-    ) -> Result<Health, Refusal> {
+    ) -> Result<HealthAnswer, Refusal> {
         #[derive(Deserialize)]
         struct Body {
             name: String,
@@ -196,7 +196,7 @@ impl GoTrue {
         };
         let answer = self.transport.send(request, deadline).await?;
         let body = serde_json::from_slice::<Body>(&answer.body).ok();
-        Ok(Health {
+        Ok(HealthAnswer {
             status: answer.status.as_u16(),
             is_gotrue: body.as_ref().is_some_and(|body| body.name == "GoTrue"),
             version: body.and_then(|body| version(&body.version)),

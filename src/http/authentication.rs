@@ -5,7 +5,7 @@ use axum::http::HeaderMap;
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
-use super::{context::RequestContext, places::NoPlaceError, state::AppState};
+use super::{context::RequestContext, in_flight_limit::OverLimitError, state::AppState};
 use crate::{
     gotrue::Refusal,
     session::{
@@ -52,8 +52,8 @@ pub(super) enum IntrospectionError {
     Refused(Refusal),
 }
 
-impl From<NoPlaceError> for IntrospectionError {
-    fn from(NoPlaceError: NoPlaceError) -> Self {
+impl From<OverLimitError> for IntrospectionError {
+    fn from(OverLimitError: OverLimitError) -> Self {
         Self::Overloaded
     }
 }
@@ -79,7 +79,7 @@ pub(super) async fn introspect(
     let deadline = Instant::now() + app.config.upstream.timeout;
     let (user, caller) = (session.claims.sub, context.on_behalf_of(headers));
     let ask = async {
-        let _place = app.places.take(Proof::Unproven)?;
+        let _permit = app.in_flight.take(Proof::Unproven)?;
         Ok(introspection::introspect(token, user, &app.logout.gotrue, &caller, deadline).await?)
     };
     // Boxed: the future of a `verify` without a call to GoTrue is moved often, so it stays small.

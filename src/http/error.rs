@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{authentication::IntrospectionError, places::NoPlaceError};
+use super::{authentication::IntrospectionError, in_flight_limit::OverLimitError};
 use crate::{
     csrf::CsrfError,
     gotrue::{Refusal, RetryAfter},
@@ -192,19 +192,19 @@ impl Error {
     }
 
     /// The body for this request.
-    pub(crate) fn envelope(&self, request_id: &str) -> Envelope {
+    pub(crate) fn envelope(&self, request_id: &str) -> ErrorEnvelope {
         let ErrorBody { code, reason, message, since, .. } = self.body();
         let since = since.map(|since| since.to_string());
         let reason = Some(reason.as_str()).filter(|reason| *reason != code);
         let request_id = request_id.to_owned();
-        Envelope { error: Details { code, reason, message, request_id, since } }
+        ErrorEnvelope { error: Details { code, reason, message, request_id, since } }
     }
 }
 
 /// The body of every error.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Error)]
-pub(crate) struct Envelope {
+pub(crate) struct ErrorEnvelope {
     error: Details,
 }
 
@@ -263,8 +263,8 @@ impl From<Refusal> for Error {
     }
 }
 
-impl From<NoPlaceError> for Error {
-    fn from(NoPlaceError: NoPlaceError) -> Self {
+impl From<OverLimitError> for Error {
+    fn from(OverLimitError: OverLimitError) -> Self {
         Self::Overloaded
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{places::Places, revoked_session_log::RevokedSessionLog};
+use super::{in_flight_limit::InFlightLimit, revoked_session_log::RevokedSessionLog};
 use crate::{
     config::Config,
     csrf::Csrf,
@@ -44,7 +44,7 @@ pub struct AppState {
     /// `GATEWAY_MAX_CONNECTIONS`, over all public listeners.
     pub(crate) connections: Arc<Semaphore>,
     /// `GATEWAY_MAX_IN_FLIGHT`. Health checks and documents take no place, so they answer under overload too.
-    pub(crate) places: Places,
+    pub(crate) in_flight: InFlightLimit,
     /// Ends sessions, by this thread's own connections to GoTrue.
     pub logout: Logout,
     /// Logouts under way on this thread; the gateway waits for them before the thread ends.

@@ -93,19 +93,19 @@ pub enum UnsealError {
 /// Encrypts and decrypts credentials.
 #[derive(Debug)]
 pub struct Seal {
-    current: Key,
-    previous: Option<Key>,
+    current: SealingKey,
+    previous: Option<SealingKey>,
 }
 
 #[derive(Debug)]
-struct Key {
+struct SealingKey {
     id: String,
     sealing: RandomizedNonceKey,
     /// The key of fingerprints.
     fingerprints: hmac::Key,
 }
 
-impl Key {
+impl SealingKey {
     fn of(secret: &SecretString) -> Result<Self, Unspecified> {
         let fingerprint = derive(secret, b"queue key id")?;
         let (id, _) = fingerprint.split_at(KEY_ID_BYTES);
@@ -133,8 +133,8 @@ impl Seal {
     /// [`Unspecified`], which key derivation never returns.
     pub fn new(secrets: &Secrets) -> Result<Option<Self>, Unspecified> {
         let Some(current) = &secrets.current else { return Ok(None) };
-        let previous = secrets.previous.as_ref().map(Key::of).transpose()?;
-        Ok(Some(Self { current: Key::of(current)?, previous }))
+        let previous = secrets.previous.as_ref().map(SealingKey::of).transpose()?;
+        Ok(Some(Self { current: SealingKey::of(current)?, previous }))
     }
 
     /// Encrypts credentials for an entry; `proven`: they proved the session.
@@ -148,7 +148,7 @@ impl Seal {
         proven: bool,
     ) -> Result<SealedCredentials, Unspecified> {
         let mut text = credentials.exposed().to_string().into_bytes();
-        let Key { id, sealing, .. } = &self.current;
+        let SealingKey { id, sealing, .. } = &self.current;
         let nonce = sealing.seal_in_place_append_tag(Aad::from(entry.binding()), &mut text)?;
         let former = self.previous.as_ref();
         Ok(SealedCredentials {

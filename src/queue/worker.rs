@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use self::{
-    attempt::{Decision, TryResult},
+    attempt::{Decision, GoTrueState},
     health::GoTrueHealth,
 };
 use super::{
@@ -113,11 +113,11 @@ impl Worker {
             let mut fault = None;
             for tried in tries.join_all().await {
                 match tried {
-                    Ok(TryResult::Answered) => *health = GoTrueHealth::default(),
-                    Ok(TryResult::GoTrueFailed(refusal)) => {
+                    Ok(GoTrueState::Up) => *health = GoTrueHealth::default(),
+                    Ok(GoTrueState::Down(refusal)) => {
                         health.record_failure(&refusal, self.now());
                     }
-                    Ok(TryResult::Nothing) => {}
+                    Ok(GoTrueState::Unknown) => {}
                     Err(cause) => fault = Some(cause),
                 }
             }
@@ -129,11 +129,11 @@ impl Worker {
     }
 
     /// Tries one entry, then removes or reschedules it.
-    async fn retry(&self, entry: QueueEntry) -> Result<TryResult, StoreError> {
-        let Some(queue) = self.logout.store.queue() else { return Ok(TryResult::Nothing) };
+    async fn retry(&self, entry: QueueEntry) -> Result<GoTrueState, StoreError> {
+        let Some(queue) = self.logout.store.queue() else { return Ok(GoTrueState::Unknown) };
         let Some(scope) = entry.scope.known() else {
             self.reschedule(queue, entry, &Refusal::Unexpected, Reason::Unreadable).await?;
-            return Ok(TryResult::Nothing);
+            return Ok(GoTrueState::Unknown);
         };
         if scope != Scope::Global
             && let Some(wider) = self.wider(queue, &entry, scope).await?
@@ -141,7 +141,7 @@ impl Worker {
             let pause =
                 elapsed(self.now(), wider.due).min(backoff::MAX_RETRY_AFTER) + POLL_INTERVAL;
             queue.reschedule(&entry, pause, false, self.now()).await?;
-            return Ok(TryResult::Nothing);
+            return Ok(GoTrueState::Unknown);
         }
         let (tried, decision) = self.try_credentials(&entry, scope).await;
         match decision {

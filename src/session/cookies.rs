@@ -4,7 +4,7 @@
 //!    gap. It is percent-encoded JSON, or base64url after `base64-`.
 //! 2. The library also writes `K-user`, `K-code-verifier`, `K-flows-code-verifier` and
 //!    `K-flow-<id>-code-verifier`, and may split each into chunks.
-//! 3. Any octets that are no session are [`Stored::Undecodable`], never a failure.
+//! 3. Any octets that are no session are [`SessionCookie::Undecodable`], never a failure.
 //!
 //! Recorded in `fixtures/gotrue/ssr-cookies.json`.
 
@@ -39,7 +39,7 @@ pub struct StoredSession {
 
 /// The content of the cookie `K` or of its chunks.
 #[derive(Debug)]
-pub enum Stored {
+pub enum SessionCookie {
     /// No cookie, or no first chunk.
     Absent,
     /// The cookie holds no session.
@@ -92,17 +92,17 @@ impl<'r> RequestCookies<'r> {
 
     /// The session in the cookie `key` or in its chunks.
     #[must_use]
-    pub fn session(&self, key: &str) -> Stored {
+    pub fn session(&self, key: &str) -> SessionCookie {
         let whole = self.values(key).find(|value| !value.is_empty());
         let text = match whole {
             Some(value) => Cow::Borrowed(value),
             None => match self.joined_chunks(key) {
                 Some(text) => Cow::Owned(text),
-                None if self.has(key) => return Stored::Undecodable,
-                None => return Stored::Absent,
+                None if self.has(key) => return SessionCookie::Undecodable,
+                None => return SessionCookie::Absent,
             },
         };
-        decode(&text).map_or(Stored::Undecodable, Stored::Session)
+        decode(&text).map_or(SessionCookie::Undecodable, SessionCookie::Session)
     }
 
     fn joined_chunks(&self, key: &str) -> Option<String> {

@@ -35,7 +35,7 @@ const MAX_AGE: Duration = Duration::from_hours(1);
 const MIN_RSA_BITS: usize = 2048;
 
 #[derive(Debug)]
-struct Key {
+struct PublicKey {
     kid: String,
     algorithm: Algorithm,
     decoding: DecodingKey,
@@ -48,7 +48,7 @@ struct Key {
 pub struct KeySet {
     /// In the order of the document. Of two keys with the same `kid` and `alg` the first is used. Keys of
     /// different algorithms may share a `kid` (RFC 7517, section 4.5).
-    keys: Vec<Key>,
+    keys: Vec<PublicKey>,
     /// Changes when the keys change: a token that older keys verified must be verified again.
     pub(crate) epoch: u64,
     fetched_at: Instant,
@@ -83,7 +83,7 @@ impl KeySet {
 pub struct KeySetError;
 
 /// Reads a key set, without the keys that cannot verify a Supabase token.
-fn read(body: &[u8]) -> Result<Vec<Key>, KeySetError> {
+fn read(body: &[u8]) -> Result<Vec<PublicKey>, KeySetError> {
     #[derive(serde::Deserialize)]
     struct Document {
         keys: Vec<serde_json::Value>,
@@ -103,7 +103,7 @@ pub fn algorithms(body: &[u8]) -> Result<Algorithms, KeySetError> {
     Ok(count_by_algorithm(&read(body)?))
 }
 
-fn count_by_algorithm(keys: &[Key]) -> Algorithms {
+fn count_by_algorithm(keys: &[PublicKey]) -> Algorithms {
     let mut algorithms = Algorithms::new();
     for key in keys {
         *algorithms.entry(format!("{:?}", key.algorithm)).or_default() += 1;
@@ -111,7 +111,7 @@ fn count_by_algorithm(keys: &[Key]) -> Algorithms {
     algorithms
 }
 
-fn usable_key(value: serde_json::Value) -> Option<Key> {
+fn usable_key(value: serde_json::Value) -> Option<PublicKey> {
     // RFC 7518, sections 6.2.2 and 6.3.2; RFC 8037, section 2.
     if value.get("d").is_some_and(|private| !private.is_null()) {
         tracing::warn!(
@@ -143,7 +143,7 @@ fn usable_key(value: serde_json::Value) -> Option<Key> {
     };
     let kid = common.key_id.clone()?;
     let decoding = DecodingKey::from_jwk(&jwk).ok()?;
-    let key = Key { kid, algorithm, decoding, jwk: value };
+    let key = PublicKey { kid, algorithm, decoding, jwk: value };
     (for_signing && for_verifying && named).then_some(key)
 }
 
@@ -282,7 +282,7 @@ impl Jwks {
 }
 
 /// Compares without regard to order: GoTrue writes its keys in another order each time.
-fn are_same_keys(a: &[Key], b: &[Key]) -> bool {
+fn are_same_keys(a: &[PublicKey], b: &[PublicKey]) -> bool {
     a.len() == b.len() && a.iter().all(|key| b.iter().any(|k| k.jwk == key.jwk))
 }
 

@@ -11,7 +11,7 @@ use super::{
     Queue, Store, StoreError,
     failure::Failure,
     list::{Revocation, RevocationList},
-    operation::Operation,
+    operation::StoreOperation,
 };
 use crate::{
     queue::{
@@ -37,7 +37,7 @@ impl InstrumentedStore {
 
     async fn instrument<T>(
         &self,
-        operation: Operation,
+        operation: StoreOperation,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let span = traces::store(operation.as_str());
@@ -55,7 +55,7 @@ impl InstrumentedStore {
 }
 
 /// Implements a trait: each method of the table is passed to the wrapped store, as that
-/// [`Operation`] in metrics and traces; the other methods follow.
+/// [`StoreOperation`] in metrics and traces; the other methods follow.
 macro_rules! instrumented {
     (
         $trait:ident by |$this:ident| ($inner:expr);
@@ -66,7 +66,7 @@ macro_rules! instrumented {
         impl $trait for InstrumentedStore {
             $(async fn $method(&self, $($argument: $type),*) -> Result<$value, StoreError> {
                 let $this = self;
-                self.instrument(Operation::$operation, $inner.$method($($argument),*)).await
+                self.instrument(StoreOperation::$operation, $inner.$method($($argument),*)).await
             })*
 
             $($others)*
@@ -88,7 +88,7 @@ instrumented! {
     /// a list that is known to be complete asks nothing.
     async fn sync_list(&self, claims: &Claims) -> Result<(), StoreError> {
         let synced = self.store.sync_list(claims).await;
-        synced.inspect_err(|_| self.metrics.store_failed(Operation::IsRevoked))
+        synced.inspect_err(|_| self.metrics.store_failed(StoreOperation::IsRevoked))
     }
 
     fn list(&self) -> &RevocationList {

@@ -6,7 +6,7 @@ use strum::{IntoStaticStr, VariantArray};
 /// alerts depend on them, so they stay where a method got another name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
-pub enum Operation {
+pub enum StoreOperation {
     /// `Store::revoke`
     Revoke,
     /// `Store::is_revoked` and `Store::sync_list`
@@ -38,7 +38,7 @@ pub enum Operation {
     Oldest,
 }
 
-impl Operation {
+impl StoreOperation {
     /// The label of metrics and the field of spans.
     pub(crate) fn as_str(self) -> &'static str {
         self.into()

@@ -23,7 +23,7 @@ use super::line_limit::LineLimit;
 use crate::{
     gotrue::{Operation as GoTrueOperation, TryResult},
     outcome::{Outcome, Reason, RecordedOutcome, Route},
-    store::operation::Operation as StoreOperation,
+    store::operation::StoreOperation,
 };
 
 /// Contract, section 10: refusals are logged one by one up to this, and beyond it as a number.

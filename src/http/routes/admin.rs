@@ -53,7 +53,7 @@ pub(in crate::http) async fn metrics(State(app): State<Arc<AppState>>) -> impl I
         revocations: store.list().count(),
         queued,
         jwks_age: app.jwks.age(),
-        in_flight: app.places.taken(),
+        in_flight: app.in_flight.taken(),
     });
     ([(header::CONTENT_TYPE, TEXT_FORMAT)], exposition)
 }

@@ -22,7 +22,7 @@ use crate::{
     http::{
         authentication::{authenticate, introspect},
         context::RequestContext,
-        error::{Envelope, Error},
+        error::{Error, ErrorEnvelope},
         headers::refuse_duplicates,
         state::AppState,
     },
@@ -41,7 +41,7 @@ use crate::{
 /// `{"data":{"csrf_token":"…"}}`
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CsrfToken)]
-pub(crate) struct Answer {
+pub(crate) struct CsrfTokenBody {
     data: Data,
 }
 
@@ -56,12 +56,12 @@ struct Data {
 #[utoipa::path(
     get, path = "/api/auth/csrf", tag = "logout",
     responses(
-        (status = 200, body = Answer),
-        (status = 401, description = "`NOT_AUTHENTICATED`", body = Envelope),
-        (status = 403, description = "`CSRF_FAILED`: asked by a page of another site.", body = Envelope),
-        (status = 429, description = "`RATE_LIMITED` by GoTrue, where it judges the token", body = Envelope),
-        (status = 500, description = "`LOGOUT_FAILED`: nobody can judge the session now.", body = Envelope),
-        (status = 503, description = "`OVERLOADED`", body = Envelope),
+        (status = 200, body = CsrfTokenBody),
+        (status = 401, description = "`NOT_AUTHENTICATED`", body = ErrorEnvelope),
+        (status = 403, description = "`CSRF_FAILED`: asked by a page of another site.", body = ErrorEnvelope),
+        (status = 429, description = "`RATE_LIMITED` by GoTrue, where it judges the token", body = ErrorEnvelope),
+        (status = 500, description = "`LOGOUT_FAILED`: nobody can judge the session now.", body = ErrorEnvelope),
+        (status = 503, description = "`OVERLOADED`", body = ErrorEnvelope),
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -89,7 +89,7 @@ pub(in crate::http) async fn csrf(
     let is_apps_own = held.is_some() && app.config.csrf.mode == CsrfMode::DoubleSubmit;
     let set_cookies =
         if is_apps_own { Vec::new() } else { csrf_cookie(&app.config.cookies, &token, transport) };
-    let mut response = Json(Answer { data: Data { csrf_token: token } }).into_response();
+    let mut response = Json(CsrfTokenBody { data: Data { csrf_token: token } }).into_response();
     for set_cookie in set_cookies {
         response.headers_mut().append(header::SET_COOKIE, set_cookie);
     }

@@ -37,13 +37,13 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
         description = "Ends Supabase sessions, completely and truthfully.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    modifiers(&Credentials)
+    modifiers(&SecuritySchemes)
 )]
 pub(in crate::http) struct Description;
 
-struct Credentials;
+struct SecuritySchemes;
 
-impl Modify for Credentials {
+impl Modify for SecuritySchemes {
     fn modify(&self, openapi: &mut OpenApi) {
         let components = openapi.components.get_or_insert_default();
         let bearer = Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();

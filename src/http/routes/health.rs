@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{
     http::{
-        error::{Envelope, Error},
+        error::{Error, ErrorEnvelope},
         state::AppState,
     },
     readiness::Missing,
@@ -32,7 +32,7 @@ pub(in crate::http) async fn healthz() -> Json<Health> {
 /// Tokens and the revocation list can be looked up, and it is not about to stop.
 #[utoipa::path(
     get, path = "/readyz", tag = "health",
-    responses((status = 200, body = Health), (status = 503, description = "A part is missing: see `reason` and `since`.", body = Envelope))
+    responses((status = 200, body = Health), (status = 503, description = "A part is missing: see `reason` and `since`.", body = ErrorEnvelope))
 )]
 pub(in crate::http) async fn readyz(
     State(app): State<Arc<AppState>>,

@@ -31,7 +31,7 @@ use self::{
 use crate::{
     http::{
         context::RequestContext,
-        error::{Envelope, Error},
+        error::{Error, ErrorEnvelope},
         state::AppState,
     },
     logout::LogoutRequest,
@@ -48,16 +48,16 @@ pub(crate) const PATHS: [&str; 4] =
     post, path = "/api/auth/logout", tag = "logout",
     params(("scope" = Option<String>, Query, description = "`local` (default): this session. `others`: every other session of the user. `global`: all.")),
     responses(
-        (status = 200, description = "The session was revoked, or was already gone: see `X-Logout-Outcome`.", body = contract::Envelope, example = json!({"data": {"success": true}})),
-        (status = 202, description = "GoTrue could not be asked; that is durably queued: `X-Logout-Outcome: queued`.", body = contract::Envelope),
-        (status = 400, description = "`BAD_REQUEST`", body = Envelope),
-        (status = 401, description = "`NOT_AUTHENTICATED`", body = Envelope),
-        (status = 403, description = "`CSRF_FAILED`: nothing was revoked or deleted.", body = Envelope),
-        (status = 413, description = "`PAYLOAD_TOO_LARGE`", body = Envelope),
-        (status = 415, description = "`UNSUPPORTED_MEDIA_TYPE`", body = Envelope),
-        (status = 429, description = "`RATE_LIMITED` by GoTrue, with its `Retry-After`", body = Envelope),
-        (status = 500, description = "`LOGOUT_FAILED`: the session may live on, the cookies are deleted.", body = Envelope),
-        (status = 503, description = "`OVERLOADED`", body = Envelope),
+        (status = 200, description = "The session was revoked, or was already gone: see `X-Logout-Outcome`.", body = contract::SuccessEnvelope, example = json!({"data": {"success": true}})),
+        (status = 202, description = "GoTrue could not be asked; that is durably queued: `X-Logout-Outcome: queued`.", body = contract::SuccessEnvelope),
+        (status = 400, description = "`BAD_REQUEST`", body = ErrorEnvelope),
+        (status = 401, description = "`NOT_AUTHENTICATED`", body = ErrorEnvelope),
+        (status = 403, description = "`CSRF_FAILED`: nothing was revoked or deleted.", body = ErrorEnvelope),
+        (status = 413, description = "`PAYLOAD_TOO_LARGE`", body = ErrorEnvelope),
+        (status = 415, description = "`UNSUPPORTED_MEDIA_TYPE`", body = ErrorEnvelope),
+        (status = 429, description = "`RATE_LIMITED` by GoTrue, with its `Retry-After`", body = ErrorEnvelope),
+        (status = 500, description = "`LOGOUT_FAILED`: the session may live on, the cookies are deleted.", body = ErrorEnvelope),
+        (status = 503, description = "`OVERLOADED`", body = ErrorEnvelope),
     ),
     security(("bearer" = []), ("cookie" = [], "csrf" = []))
 )]
@@ -76,8 +76,8 @@ pub(in crate::http) async fn envelope(
     responses(
         (status = 204, description = "The session was revoked, or was already gone: see `X-Logout-Outcome`."),
         (status = 202, description = "Queued; no body."),
-        (status = "4XX", description = "As at `/api/auth/logout`", body = Envelope),
-        (status = "5XX", description = "As at `/api/auth/logout`", body = Envelope),
+        (status = "4XX", description = "As at `/api/auth/logout`", body = ErrorEnvelope),
+        (status = "5XX", description = "As at `/api/auth/logout`", body = ErrorEnvelope),
     ),
     security(("bearer" = []), ("cookie" = [], "csrf" = []))
 )]
@@ -98,8 +98,8 @@ pub(in crate::http) async fn rest(
         (status = 303, description = "To a form, whatever became of it: to `redirect_to`, or to the default, with `?logout=<outcome>` if nobody was logged out."),
         (status = 200, description = "The session was revoked, or was already gone: see `X-Logout-Outcome`.", body = contract::SessionApi, example = json!({"message": "Logout successful. User id: 854d44f4-6c66-4980-be4b-bfede58508e1"})),
         (status = 202, description = "Queued.", body = contract::SessionApi),
-        (status = "4XX", description = "As at `/api/auth/logout`", body = Envelope),
-        (status = "5XX", description = "As at `/api/auth/logout`", body = Envelope),
+        (status = "4XX", description = "As at `/api/auth/logout`", body = ErrorEnvelope),
+        (status = "5XX", description = "As at `/api/auth/logout`", body = ErrorEnvelope),
     ),
     security(("bearer" = []), ("cookie" = [], "csrf" = []), ("cookie" = []))
 )]
@@ -198,7 +198,7 @@ async fn authorize_and_end(
         }
     };
     // The place is taken until the revocation has ended, even if the client hangs up.
-    let _place = match app.places.take(session.proof) {
+    let _permit = match app.in_flight.take(session.proof) {
         Ok(place) => place,
         // The client may try again, so the cookies stay.
         Err(overloaded) => {

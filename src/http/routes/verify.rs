@@ -16,7 +16,7 @@ use crate::{
     http::{
         authentication::{IntrospectionError, authenticate, introspect, read_session},
         context::RequestContext,
-        error::{Envelope, Error},
+        error::{Error, ErrorEnvelope},
         headers::refuse_duplicates,
         state::AppState,
     },
@@ -46,8 +46,8 @@ static STORE_FAILURES: LineLimit = LineLimit::new(20);
         (status = 200, description = "It is; without a body.", headers(
             ("X-Auth-User-Id" = String), ("X-Auth-Session-Id" = String), ("X-Auth-Role" = String), ("X-Auth-Aal" = String),
             ("X-Auth-Carrier" = String))),
-        (status = 401, description = "`NOT_AUTHENTICATED`", body = Envelope),
-        (status = 503, description = "`NOT_READY` or `OVERLOADED`: the session cannot be judged now.", body = Envelope),
+        (status = 401, description = "`NOT_AUTHENTICATED`", body = ErrorEnvelope),
+        (status = 503, description = "`NOT_READY` or `OVERLOADED`: the session cannot be judged now.", body = ErrorEnvelope),
     ),
     security(("bearer" = []), ("cookie" = []))
 )]

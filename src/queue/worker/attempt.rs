@@ -19,13 +19,13 @@ use crate::{
 
 /// The result of a try for GoTrue's health.
 #[derive(Debug)]
-pub(super) enum TryResult {
+pub(super) enum GoTrueState {
     /// GoTrue answered for this session.
-    Answered,
+    Up,
     /// GoTrue itself failed.
-    GoTrueFailed(Refusal),
+    Down(Refusal),
     /// GoTrue was not asked, or its answer concerns one client only.
-    Nothing,
+    Unknown,
 }
 
 /// What the worker does with the entry after a try.
@@ -57,9 +57,9 @@ impl Worker {
         &self,
         entry: &QueueEntry,
         scope: Scope,
-    ) -> (TryResult, Decision) {
+    ) -> (GoTrueState, Decision) {
         let mut best = (
-            TryResult::Nothing,
+            GoTrueState::Unknown,
             Decision::Hopeless { reason: Reason::Expired, upstream_status: None },
         );
         for sealed in &entry.credentials {
@@ -75,7 +75,7 @@ impl Worker {
                         (Refusal::Unexpected, Reason::Unreadable, false);
                     let of_credentials = true;
                     (
-                        TryResult::Nothing,
+                        GoTrueState::Unknown,
                         Decision::Later { refusal, reason, unknown, of_credentials },
                     )
                 }
@@ -98,12 +98,12 @@ impl Worker {
         sealed: &SealedCredentials,
         credentials: &Credentials,
         scope: Scope,
-    ) -> (TryResult, Decision) {
+    ) -> (GoTrueState, Decision) {
         let session = self.session(entry, sealed, credentials);
         let caller = credentials.caller(&entry.request_id);
         let asked = logout_request(entry, scope, &caller);
         if scope == Scope::Local && self.logout.is_over(&session).await {
-            return (TryResult::Nothing, Decision::Done { already_ended: true });
+            return (GoTrueState::Unknown, Decision::Done { already_ended: true });
         }
         let deadline = Instant::now() + self.patience;
         let mut ended = self.logout.retry(&session, asked, deadline).await;
@@ -116,19 +116,17 @@ impl Worker {
         let LogoutReport { result, upstream_status, unknown, .. } = ended;
         let hopeless = |reason| Decision::Hopeless { reason, upstream_status };
         match result {
-            LogoutResult::Revoked => (TryResult::Answered, Decision::Done { already_ended: false }),
-            LogoutResult::AlreadyEnded => {
-                (TryResult::Answered, Decision::Done { already_ended: true })
-            }
-            LogoutResult::OthersLiveOn => (TryResult::Answered, hopeless(Reason::NotFound)),
+            LogoutResult::Revoked => (GoTrueState::Up, Decision::Done { already_ended: false }),
+            LogoutResult::AlreadyEnded => (GoTrueState::Up, Decision::Done { already_ended: true }),
+            LogoutResult::OthersLiveOn => (GoTrueState::Up, hopeless(Reason::NotFound)),
             // `bad_jwt`, though the token has not expired: GoTrue's clock or its keys may be wrong.
             LogoutResult::NotGenuine(_) | LogoutResult::Expired if !session.expired => {
                 let (refusal, reason) = (Refusal::BadJwt, Reason::Invalid);
                 let later = Decision::Later { refusal, reason, unknown, of_credentials: true };
-                (TryResult::Answered, later)
+                (GoTrueState::Up, later)
             }
             LogoutResult::NotGenuine(_) | LogoutResult::Expired => (
-                TryResult::Answered,
+                GoTrueState::Up,
                 hopeless(if is_foreign { Reason::Invalid } else { Reason::Expired }),
             ),
             LogoutResult::Queued(refusal) | LogoutResult::Failed(refusal) => {
@@ -136,12 +134,10 @@ impl Worker {
                 let is_of_client = is_limit_of_client(&refusal, upstream_status);
                 let of_credentials = is_of_client || !refusal.is_passing();
                 let tried = match &refusal {
-                    _ if is_of_client => TryResult::Nothing,
-                    refusal if refusal.is_about_gotrue() => {
-                        TryResult::GoTrueFailed(refusal.clone())
-                    }
-                    Refusal::UserBanned => TryResult::Answered,
-                    _ => TryResult::Nothing,
+                    _ if is_of_client => GoTrueState::Unknown,
+                    refusal if refusal.is_about_gotrue() => GoTrueState::Down(refusal.clone()),
+                    Refusal::UserBanned => GoTrueState::Up,
+                    _ => GoTrueState::Unknown,
                 };
                 (tried, Decision::Later { refusal, reason, unknown, of_credentials })
             }

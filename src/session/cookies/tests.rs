@@ -123,7 +123,7 @@ proptest! {
             .collect();
         pairs.reverse();
         let headers = headers(&[pairs.join("; ").into_bytes()]);
-        let Stored::Session(stored) = RequestCookies::of(&headers, &config(K, 3072)).session(K) else {
+        let SessionCookie::Session(stored) = RequestCookies::of(&headers, &config(K, 3072)).session(K) else {
             return Err(TestCaseError::fail("not read"));
         };
         prop_assert_eq!(stored.access_token.expose_secret(), access);

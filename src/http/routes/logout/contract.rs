@@ -27,7 +27,7 @@ pub(super) enum Contract {
 /// Success of the envelope API.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LogoutSuccess)]
-pub(super) struct Envelope {
+pub(super) struct SuccessEnvelope {
     data: Success,
 }
 
@@ -46,7 +46,9 @@ pub(super) struct SessionApi {
 impl Contract {
     pub(super) fn success(self, user: Uuid) -> Response {
         match self {
-            Self::Envelope => Json(Envelope { data: Success { success: true } }).into_response(),
+            Self::Envelope => {
+                Json(SuccessEnvelope { data: Success { success: true } }).into_response()
+            }
             Self::Rest | Self::Form => StatusCode::NO_CONTENT.into_response(),
             Self::SessionApi => {
                 Json(SessionApi { message: format!("Logout successful. User id: {user}") })

@@ -38,7 +38,7 @@ pub(super) struct LogoutResponse {
 }
 
 /// What the client reads.
-enum Answer {
+enum ResponseBody {
     Success,
     /// Success, but later.
     Accepted(Error),
@@ -61,13 +61,13 @@ impl LogoutResponse {
     ) -> (Self, bool) {
         let (outcome, answer, deletes_cookies) = answer(result, session.carrier, not_found);
         let (mut http, cause) = match answer {
-            Answer::Success => (contract.success(session.claims.sub), None),
-            Answer::Accepted(cause) => {
+            ResponseBody::Success => (contract.success(session.claims.sub), None),
+            ResponseBody::Accepted(cause) => {
                 let mut http = contract.success(session.claims.sub);
                 *http.status_mut() = StatusCode::ACCEPTED;
                 (http, Some(cause))
             }
-            Answer::Error(error) => (error.clone().into_response(), Some(error)),
+            ResponseBody::Error(error) => (error.clone().into_response(), Some(error)),
         };
         if outcome != Outcome::Refused {
             let outcome = HeaderValue::from_static(outcome.as_str());
@@ -82,32 +82,32 @@ fn answer(
     result: &LogoutResult,
     carrier: Carrier,
     not_found: SessionNotFound,
-) -> (Outcome, Answer, bool) {
+) -> (Outcome, ResponseBody, bool) {
     // A Bearer token says nothing about a cookie.
     let by_cookie = carrier == Carrier::Cookie;
     match result {
-        LogoutResult::Revoked => (Outcome::Revoked, Answer::Success, true),
+        LogoutResult::Revoked => (Outcome::Revoked, ResponseBody::Success, true),
         LogoutResult::AlreadyEnded => {
             let answer = match not_found {
-                SessionNotFound::Success => Answer::Success,
-                SessionNotFound::Unauthorized => Answer::Error(Error::SessionNotFound),
+                SessionNotFound::Success => ResponseBody::Success,
+                SessionNotFound::Unauthorized => ResponseBody::Error(Error::SessionNotFound),
             };
             (Outcome::AlreadyEnded, answer, true)
         }
         LogoutResult::OthersLiveOn => {
-            (Outcome::Failed, Answer::Error(Error::SessionNotFound), true)
+            (Outcome::Failed, ResponseBody::Error(Error::SessionNotFound), true)
         }
         LogoutResult::Queued(refusal) => {
-            (Outcome::Queued, Answer::Accepted(refusal.clone().into()), true)
+            (Outcome::Queued, ResponseBody::Accepted(refusal.clone().into()), true)
         }
         LogoutResult::Failed(refusal) => {
-            (Outcome::Failed, Answer::Error(refusal.clone().into()), true)
+            (Outcome::Failed, ResponseBody::Error(refusal.clone().into()), true)
         }
         LogoutResult::NotGenuine(error) => {
-            (Outcome::Refused, Answer::Error(Error::CredentialInvalid(*error)), by_cookie)
+            (Outcome::Refused, ResponseBody::Error(Error::CredentialInvalid(*error)), by_cookie)
         }
         LogoutResult::Expired => {
-            (Outcome::Refused, Answer::Error(Error::CredentialExpired), by_cookie)
+            (Outcome::Refused, ResponseBody::Error(Error::CredentialExpired), by_cookie)
         }
     }
 }

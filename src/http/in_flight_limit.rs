@@ -1,6 +1,6 @@
-//! Limits the requests in flight by `GATEWAY_MAX_IN_FLIGHT` places, in three classes.
+//! Limits the requests in flight to `GATEWAY_MAX_IN_FLIGHT`, in three classes.
 //!
-//! Proven sessions may take all places, stale ones half of them and unproven ones an eighth, at least one each.
+//! Proven sessions may take all permits, stale ones half of them and unproven ones an eighth, at least one each.
 //! So a flood of forged tokens cannot keep out the requests of real sessions.
 
 use std::sync::Arc;
@@ -9,49 +9,50 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::session::Proof;
 
-/// All places of the session's class are taken.
+/// All permits of the session's class are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NoPlaceError;
+pub(crate) struct OverLimitError;
 
-/// The places of one process, for all threads.
+/// The permits of one process, for all threads.
 #[derive(Clone, Debug)]
-pub(crate) struct Places {
+pub(crate) struct InFlightLimit {
     total: usize,
     all: Arc<Semaphore>,
     stale: Arc<Semaphore>,
     unproven: Arc<Semaphore>,
 }
 
-/// A taken place. Dropping it frees the place.
+/// The right to be in flight. Dropping it frees the permit.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Permit {
     _of_all: OwnedSemaphorePermit,
     _of_class: Option<OwnedSemaphorePermit>,
 }
 
-impl Places {
-    /// `total` places, all free.
+impl InFlightLimit {
+    /// `total` permits, all free.
     pub(crate) fn new(total: usize) -> Self {
-        let places = |count: usize| Arc::new(Semaphore::new(count.max(1)));
-        Self { total, all: places(total), stale: places(total / 2), unproven: places(total / 8) }
+        let permits = |count: usize| Arc::new(Semaphore::new(count.max(1)));
+        Self { total, all: permits(total), stale: permits(total / 2), unproven: permits(total / 8) }
     }
 
-    /// Takes a place for a session with this proof. It never waits.
+    /// Takes a permit for a session with this proof, without waiting.
     ///
     /// # Errors
-    /// [`NoPlaceError`], if all places of the class are taken.
-    pub(crate) fn take(&self, proof: Proof) -> Result<Place, NoPlaceError> {
+    /// [`OverLimitError`], if all permits of the class are taken.
+    pub(crate) fn take(&self, proof: Proof) -> Result<Permit, OverLimitError> {
         let class = match proof {
             Proof::Proven => None,
             Proof::Stale => Some(&self.stale),
             Proof::Unproven => Some(&self.unproven),
         };
-        let permit =
-            |places: &Arc<Semaphore>| places.clone().try_acquire_owned().map_err(|_| NoPlaceError);
-        Ok(Place { _of_class: class.map(permit).transpose()?, _of_all: permit(&self.all)? })
+        let permit = |places: &Arc<Semaphore>| {
+            places.clone().try_acquire_owned().map_err(|_| OverLimitError)
+        };
+        Ok(Permit { _of_class: class.map(permit).transpose()?, _of_all: permit(&self.all)? })
     }
 
-    /// How many places are taken.
+    /// How many permits are taken.
     pub(crate) fn taken(&self) -> usize {
         self.total.saturating_sub(self.all.available_permits())
     }
@@ -63,7 +64,7 @@ mod tests {
 
     use super::*;
 
-    fn fill(places: &Places, proof: Proof) -> Vec<Place> {
+    fn fill(places: &InFlightLimit, proof: Proof) -> Vec<Permit> {
         std::iter::from_fn(|| places.take(proof).ok()).collect()
     }
 
@@ -80,7 +81,7 @@ mod tests {
         for (proof, share) in
             [(Proof::Proven, proven), (Proof::Stale, stale), (Proof::Unproven, unproven)]
         {
-            let places = Places::new(most);
+            let places = InFlightLimit::new(most);
             let taken = fill(&places, proof);
             assert_eq!((taken.len(), places.taken()), (share, share), "{proof:?}");
             drop(taken);
@@ -90,7 +91,7 @@ mod tests {
 
     #[test]
     fn unproven_and_stale_sessions_leave_places_to_proven_ones() {
-        let places = Places::new(16);
+        let places = InFlightLimit::new(16);
         let unproven = fill(&places, Proof::Unproven);
         let stale = fill(&places, Proof::Stale);
         assert_eq!((unproven.len(), stale.len()), (2, 8));
