@@ -23,7 +23,7 @@ use gotrue_mock::Tokens;
 use serde_json::json;
 use tokio::task::{JoinSet, LocalSet};
 
-use test_harness::{Connection, Stage};
+use test_harness::{Connection, TestApp};
 
 const IN_FLIGHT: usize = 32;
 const GOTRUE_SECONDS: f64 = 0.02;
@@ -40,7 +40,7 @@ struct Answered {
 
 /// Clients on one thread: connections that wait for work, and what came of it.
 struct Clients {
-    stage: Stage,
+    app: TestApp,
     requests: Vec<Vec<u8>>,
     next: Cell<usize>,
     idle: RefCell<Vec<Connection>>,
@@ -48,13 +48,12 @@ struct Clients {
 }
 
 impl Clients {
-    fn new(stage: Stage) -> Rc<Self> {
-        let request = |tokens: Tokens| {
-            stage.post("/api/auth/logout").bearer(&tokens.access_token).bytes(false)
-        };
-        let requests = (0..SESSIONS).map(|_| request(stage.sign_up())).collect();
+    fn new(app: TestApp) -> Rc<Self> {
+        let request =
+            |tokens: Tokens| app.post("/api/auth/logout").bearer(&tokens.access_token).bytes(false);
+        let requests = (0..SESSIONS).map(|_| request(app.sign_up())).collect();
         let (idle, answered) = (RefCell::default(), RefCell::default());
-        Rc::new(Self { stage, requests, next: Cell::new(0), idle, answered })
+        Rc::new(Self { app, requests, next: Cell::new(0), idle, answered })
     }
 
     /// One logout, on a connection that nobody waits on.
@@ -64,7 +63,7 @@ impl Clients {
         let waiting = self.idle.borrow_mut().pop();
         let mut connection = match waiting {
             Some(connection) => connection,
-            None => Connection::open(self.stage.address).await,
+            None => Connection::open(self.app.address).await,
         };
         connection.write(&self.requests[at]).await;
         let status = connection.reply(false).await.unwrap().status;
@@ -149,9 +148,9 @@ impl Round {
 
 async fn run() {
     let in_flight = IN_FLIGHT.to_string();
-    let stage = Stage::with(&[("max-in-flight", &in_flight)]).await;
-    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": GOTRUE_SECONDS}));
-    let clients = Clients::new(stage);
+    let app = TestApp::with_flags(&[("max-in-flight", &in_flight)]).await;
+    app.inject_fault(json!({"operation": "logout", "kind": "delay", "seconds": GOTRUE_SECONDS}));
+    let clients = Clients::new(app);
     clients.clone().at_capacity().await;
     let mut ratios = Vec::new();
     for _ in 0..ROUNDS {

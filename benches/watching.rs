@@ -34,9 +34,11 @@ use logout_gateway::{
 use serde_json::json;
 use tokio::task::{JoinSet, LocalSet};
 
-use test_harness::{Browser, Collector, Connection, Form, Request, Serving, Setup, Stage};
+use test_harness::{
+    Browser, Connection, CookieFormat, GatewayProcess, Request, Setup, TestApp, TraceCollector,
+};
 
-use test_harness::cpu::used;
+use test_harness::cpu_time::CpuTime;
 
 const CONNECTIONS: usize = 8;
 const GOTRUE_SECONDS: f64 = 0.005;
@@ -52,14 +54,14 @@ const QUIET: (&str, &str) = ("RUST_LOG", "error,logout_gateway::gateway=info");
 const LOUD: (&str, &str) = ("RUST_LOG", "info");
 
 /// Logouts of sessions that were not there before, as bytes.
-async fn requests(stage: &Stage, serving: &Serving) -> Vec<Vec<u8>> {
+async fn requests(app: &TestApp, gateway: &GatewayProcess) -> Vec<Vec<u8>> {
     let mut requests = Vec::with_capacity(LOGOUTS);
-    let mut connection = Connection::open(serving.address).await;
+    let mut connection = Connection::open(gateway.address).await;
     for _ in 0..LOGOUTS {
-        let tokens = stage.sign_up();
-        let mut browser = Browser::at(serving.address, &tokens, Form::Base64);
+        let tokens = app.sign_up();
+        let mut browser = Browser::signed_in_at(gateway.address, &tokens, CookieFormat::Base64);
         connection.write(&browser.request("GET", "/api/auth/csrf").bytes(false)).await;
-        browser.take(&connection.reply(false).await.unwrap());
+        browser.store_cookies(&connection.reply(false).await.unwrap());
         requests.push(browser.logout_request("/api/auth/logout").bytes(false));
     }
     requests
@@ -71,12 +73,12 @@ struct Round {
     cpu: f64,
 }
 
-async fn round(serving: Rc<Serving>, watched: bool, requests: Vec<Vec<u8>>) -> Round {
-    let (begun, before) = (Instant::now(), used(serving.id()));
+async fn round(gateway: Rc<GatewayProcess>, watched: bool, requests: Vec<Vec<u8>>) -> Round {
+    let (begun, before) = (Instant::now(), CpuTime::of_process(gateway.pid()));
     let (requests, next) = (Rc::new(requests), Rc::new(Cell::new(0)));
     let mut clients = JoinSet::new();
     for _ in 0..CONNECTIONS {
-        let (requests, next, address) = (requests.clone(), next.clone(), serving.address);
+        let (requests, next, address) = (requests.clone(), next.clone(), gateway.address);
         clients.spawn_local(async move {
             let mut connection = Connection::open(address).await;
             while let Some(request) = requests.get(next.replace(next.get() + 1)) {
@@ -90,13 +92,13 @@ async fn round(serving: Rc<Serving>, watched: bool, requests: Vec<Vec<u8>>) -> R
             std::future::pending::<()>().await;
         }
         loop {
-            Request::new(serving.admin_address.unwrap(), "GET", "/metrics").send().await;
+            Request::new(gateway.admin_address.unwrap(), "GET", "/metrics").send().await;
             tokio::time::sleep(SCRAPED_EVERY).await;
         }
     };
     tokio::select! { _ = clients.join_all() => {}, () = scraping => {} }
-    let (took, after) = (begun.elapsed(), used(serving.id()));
-    let cpu = (after.itself + after.kernel).saturating_sub(before.itself + before.kernel);
+    let (took, after) = (begun.elapsed(), CpuTime::of_process(gateway.pid()));
+    let cpu = (after.user + after.system).saturating_sub(before.user + before.system);
     let each = |time: Duration| time.as_secs_f64() / f64::from(u32::try_from(LOGOUTS).unwrap());
     Round { per_second: 1.0 / each(took), cpu: each(cpu) * 1e6 }
 }
@@ -122,41 +124,41 @@ fn median(mut values: Vec<f64>) -> f64 {
 async fn run() {
     let counting = counting();
     println!("counting a logout: {:.2} µs", counting * 1e6);
-    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
-    let collector = Collector::start().await;
+    let app = Setup::new().start_time(Clock::system().unix_seconds()).start().await;
+    let collector = TraceCollector::start().await;
     let admin = ("GATEWAY_ADMIN_BIND", "127.0.0.1:0");
     let kinds: [(&str, Vec<(&str, &str)>); 3] = [
         ("off", vec![QUIET, admin]),
         ("on", vec![LOUD, admin]),
-        ("on, with traces", vec![LOUD, admin, collector.variable()]),
+        ("on, with traces", vec![LOUD, admin, collector.endpoint_variable()]),
     ];
-    let mut servings = Vec::new();
+    let mut gateways = Vec::new();
     for (name, environment) in &kinds {
-        let serving = Serving::start(&stage, environment).await;
-        servings.push((name, Rc::new(serving), Vec::new()));
+        let gateway = GatewayProcess::start(&app, environment).await;
+        gateways.push((name, Rc::new(gateway), Vec::new()));
     }
     let slow = json!({"operation": "logout", "kind": "delay", "seconds": GOTRUE_SECONDS});
     for (gotrue, fault, least) in
         [("takes 5 ms", Some(slow), Some(LEAST)), ("takes no time", None, None)]
     {
-        stage.mock.clear_faults();
+        app.mock.clear_faults();
         if let Some(fault) = fault {
-            stage.fault(fault);
+            app.inject_fault(fault);
         }
         for _ in 0..=ROUNDS {
-            for (name, serving, rates) in &mut servings {
-                let requests = requests(&stage, serving).await;
+            for (name, gateway, rates) in &mut gateways {
+                let requests = requests(&app, gateway).await;
                 let watched = **name != "off";
-                let Round { per_second, cpu } = round(serving.clone(), watched, requests).await;
+                let Round { per_second, cpu } = round(gateway.clone(), watched, requests).await;
                 println!("{name:>16}   {per_second:>7.0}/s   {cpu:>6.1} µs of the gateway's");
                 rates.push(per_second);
             }
         }
         // The first round is for warming up.
         let rates: Vec<Vec<f64>> =
-            servings.iter_mut().map(|(.., rates)| rates.drain(..).skip(1).collect()).collect();
+            gateways.iter_mut().map(|(.., rates)| rates.drain(..).skip(1).collect()).collect();
         let off: Vec<f64> = rates[0].iter().map(|rate| 1.0 / (1.0 / rate - counting)).collect();
-        for (at, (name, ..)) in servings.iter().enumerate().skip(1) {
+        for (at, (name, ..)) in gateways.iter().enumerate().skip(1) {
             let share = median(rates[at].iter().zip(&off).map(|(on, off)| on / off).collect());
             println!(
                 "GoTrue {gotrue}, {name}: {:.1} % of the logouts with nothing watched",

@@ -16,7 +16,8 @@ use serde_json::json;
 
 use super::{LIFETIME, Soak};
 use test_harness::{
-    Browser, Connection, Form, ROUTES, Reply, Request, claims_of, eventually_within, forged, hs256,
+    Browser, Connection, CookieFormat, LOGOUT_PATHS, Reply, Request, claims_of, eventually_within,
+    forged_token, hs256_token,
 };
 
 const SESSIONS: usize = 3;
@@ -75,27 +76,27 @@ impl Client {
                 self.sign_up();
             }
         }
-        assert!(self.soak.stage.mock.delete_user(self.sessions[0].tokens.user_id));
+        assert!(self.soak.app.mock.delete_user(self.sessions[0].tokens.user_id));
     }
 
     /// A new user takes the place of the old one, whose rows the mock forgets.
     fn sign_up(&mut self) {
         if let Some(session) = self.sessions.first() {
-            assert!(self.soak.stage.mock.delete_user(session.tokens.user_id));
+            assert!(self.soak.app.mock.delete_user(session.tokens.user_id));
         }
-        let first = self.soak.stage.sign_up();
-        let again = (1..SESSIONS).map(|_| self.soak.stage.sign_in_again(&first)).collect();
+        let first = self.soak.app.sign_up();
+        let again = (1..SESSIONS).map(|_| self.soak.app.sign_in_again(&first)).collect();
         self.sessions = [vec![first], again].concat().into_iter().map(Session::of).collect();
     }
 
     fn assert_nobody_died(&self) {
         for session in self.sessions.iter().filter(|session| session.alive) {
-            assert!(self.soak.stage.alive(&session.tokens), "a session died that nobody ended");
+            assert!(self.soak.app.is_alive(&session.tokens), "a session died that nobody ended");
         }
     }
 
     fn request(&self, method: &str, target: &str) -> Request {
-        self.soak.serving.request(method, target)
+        self.soak.gateway.request(method, target)
     }
 
     async fn send(&self, what: &str, request: Request) -> Reply {
@@ -132,7 +133,7 @@ impl Client {
     async fn logout(&mut self, which: usize) {
         let (scope, target) = self.target();
         let tokens = self.sessions[which].tokens.clone();
-        let asked_at = self.soak.stage.time.now();
+        let asked_at = self.soak.app.clock.now();
         let reply = if self.random.bool() {
             let request = self.request("POST", &target).bearer(&tokens.access_token);
             Some(self.send("logout by bearer", request).await)
@@ -149,9 +150,9 @@ impl Client {
         let (scope, target) = self.target();
         let mut tokens = self.sessions[which].tokens.clone();
         let mut claims = claims_of(&tokens.access_token);
-        let asked_at = self.soak.stage.time.now();
+        let asked_at = self.soak.app.clock.now();
         claims["exp"] = json!(asked_at - 10);
-        tokens.access_token = self.soak.stage.mock.sign(&claims).unwrap();
+        tokens.access_token = self.soak.app.mock.sign(&claims).unwrap();
         let reply = self.by_cookie("logout of an expired session", &tokens, &target).await;
         if let Some(reply) = reply {
             self.judge(which, scope, asked_at, &reply);
@@ -162,8 +163,8 @@ impl Client {
     async fn forged(&mut self, which: usize) {
         let (_, target) = self.target();
         let mut claims = claims_of(&self.sessions[which].tokens.access_token);
-        claims["exp"] = json!(self.soak.stage.time.now() + 3600);
-        let token = hs256(&claims, "a-secret-of-the-attacker-0123456789abcdef");
+        claims["exp"] = json!(self.soak.app.clock.now() + 3600);
+        let token = hs256_token(&claims, "a-secret-of-the-attacker-0123456789abcdef");
         let request = self.request("POST", &target).bearer(&token);
         let reply = self.send("logout by a forged token", request).await;
         self.assert_harmless(which, &reply);
@@ -174,8 +175,8 @@ impl Client {
         let (_, target) = self.target();
         let mut tokens = self.sessions[which].tokens.clone();
         let mut claims = claims_of(&tokens.access_token);
-        claims["exp"] = json!(self.soak.stage.time.now() - 10);
-        tokens.access_token = self.soak.stage.mock.sign(&claims).unwrap();
+        claims["exp"] = json!(self.soak.app.clock.now() - 10);
+        tokens.access_token = self.soak.app.mock.sign(&claims).unwrap();
         tokens.refresh_token = format!("made-up-{}", self.random.u64(..));
         if let Some(reply) = self.by_cookie("logout by an old token", &tokens, &target).await {
             self.assert_harmless(which, &reply);
@@ -192,23 +193,24 @@ impl Client {
 
     fn target(&mut self) -> (&'static str, String) {
         let scope = SCOPES[self.random.usize(0..3)];
-        (scope, format!("{}?scope={scope}", ROUTES[self.random.usize(0..ROUTES.len())]))
+        (scope, format!("{}?scope={scope}", LOGOUT_PATHS[self.random.usize(0..LOGOUT_PATHS.len())]))
     }
 
     /// Nothing is asked for where there is no CSRF token to be had.
     async fn by_cookie(&self, what: &str, tokens: &Tokens, target: &str) -> Option<Reply> {
         let request = self.request("GET", "/api/auth/csrf").bearer(&tokens.access_token);
         let minted = self.send("csrf", request).await;
-        let mut browser = Browser::without_csrf(&self.soak.stage, tokens, Form::Base64);
+        let mut browser =
+            Browser::signed_in_without_csrf(&self.soak.app, tokens, CookieFormat::Base64);
         for name in FOREIGN {
-            browser.jar.put(browser.page, name, "kept");
+            browser.jar.insert(browser.page, name, "kept");
         }
-        browser.take(&minted);
+        browser.store_cookies(&minted);
         let csrf = browser.csrf_cookie()?;
-        let cookies = browser.jar.sent_to(browser.page);
+        let cookies = browser.jar.cookies_for(browser.page);
         let request = self.request("POST", target).cookies(&cookies);
         let reply = self.send(what, request.header("X-CSRF-Token", csrf)).await;
-        browser.take(&reply);
+        browser.store_cookies(&reply);
         let left = browser.jar.names();
         assert!(FOREIGN.iter().all(|name| left.contains(name)), "{left:?}: {reply:?}");
         Some(reply)
@@ -225,7 +227,7 @@ impl Client {
                 "others" => n != which,
                 _ => true,
             };
-            let alive = self.soak.stage.alive(&session.tokens);
+            let alive = self.soak.app.is_alive(&session.tokens);
             assert!(
                 alive || !session.alive || (named && !refused),
                 "{n} by {scope} of {which}: {reply:?}"
@@ -249,8 +251,9 @@ impl Client {
 
     async fn refused(&mut self, which: usize) {
         let tokens = &self.sessions[which].tokens;
-        let browser = Browser::without_csrf(&self.soak.stage, tokens, Form::Chunked);
-        let cookies = browser.jar.sent_to(browser.page);
+        let browser =
+            Browser::signed_in_without_csrf(&self.soak.app, tokens, CookieFormat::Chunked);
+        let cookies = browser.jar.cookies_for(browser.page);
         let (request, status) = match self.random.usize(0..5) {
             0 => (self.request("POST", "/logout").cookies(&cookies), 403),
             1 => (self.request("POST", "/logout?scope=all").bearer(&tokens.access_token), 400),
@@ -258,7 +261,7 @@ impl Client {
             // Now and then it makes the gateway ask for the key set.
             3 => {
                 let claims = claims_of(&tokens.access_token).to_string();
-                let token = forged(r#"{"alg":"ES256","kid":"of-nobody"}"#, &claims);
+                let token = forged_token(r#"{"alg":"ES256","kid":"of-nobody"}"#, &claims);
                 (self.request("POST", "/logout").bearer(&token), 401)
             }
             _ => {
@@ -273,33 +276,33 @@ impl Client {
     async fn hang_up(&mut self, which: usize) {
         let session = &mut self.sessions[which];
         let soak = &self.soak;
-        let request = soak.serving.request("POST", "/logout").bearer(&session.tokens.access_token);
+        let request = soak.gateway.request("POST", "/logout").bearer(&session.tokens.access_token);
         let bytes = request.bytes(false);
         let whole = self.random.bool();
         let length = if whole { bytes.len() } else { self.random.usize(1..bytes.len()) };
         // Who expired while waiting dies no more.
-        let fresh = session.issued_at + LIFETIME.cast_signed() > soak.stage.time.now() + 5;
+        let fresh = session.issued_at + LIFETIME.cast_signed() > soak.app.clock.now() + 5;
         let calm = whole && fresh && self.random.u8(..) < 16;
         if calm {
             soak.calm.set(soak.calm.get() + 1);
-            soak.stage.mock.clear_faults();
+            soak.app.mock.clear_faults();
             // So that the answer is still to come.
             let late = json!({"operation": "logout", "kind": "delay", "seconds": 0.05, "times": 1});
-            soak.stage.fault(late);
+            soak.app.inject_fault(late);
         }
         soak.count(match (whole, calm) {
             (true, true) => "hung up before the answer, without faults",
             (true, false) => "hung up before the answer",
             (false, _) => "hung up in the head",
         });
-        let mut connection = Connection::open(soak.serving.address).await;
+        let mut connection = Connection::open(soak.gateway.address).await;
         connection.write(&bytes[..length]).await;
         drop(connection);
         if whole {
             (session.alive, session.doomed) = (false, true);
         }
         if calm {
-            let died = eventually_within(SOON, async || !soak.stage.alive(&session.tokens)).await;
+            let died = eventually_within(SOON, async || !soak.app.is_alive(&session.tokens)).await;
             soak.calm.set(soak.calm.get() - 1);
             assert!(died, "a client that hung up stopped its logout");
         }
@@ -309,7 +312,7 @@ impl Client {
         let length = self.random.usize(1..2000);
         let bytes: Vec<u8> = (0..length).map(|_| self.random.u8(..)).collect();
         self.soak.count("garbage");
-        let mut connection = Connection::open(self.soak.serving.address).await;
+        let mut connection = Connection::open(self.soak.gateway.address).await;
         connection.write(&bytes).await;
         connection.write(b"\r\n\r\n").await;
         let reply = connection.reply(false).await;

@@ -37,7 +37,7 @@ use tokio::{
 };
 
 use self::client::Client;
-use test_harness::{Serving, Setup, Stage};
+use test_harness::{GatewayProcess, Setup, TestApp};
 
 /// Who judges tokens, and how many clients ask at once.
 const GATEWAYS: [(&str, Algorithm, usize); 2] =
@@ -50,8 +50,8 @@ const QUIET: Duration = Duration::from_secs(LIFETIME + 65);
 /// What all clients of one gateway share.
 struct Soak {
     name: &'static str,
-    stage: Stage,
-    serving: Serving,
+    app: TestApp,
+    gateway: GatewayProcess,
     /// It has no way to judge a token but to ask GoTrue.
     gotrue_judges: bool,
     at_once: usize,
@@ -63,8 +63,9 @@ struct Soak {
 
 impl Soak {
     async fn start((name, algorithm, at_once): (&'static str, Algorithm, usize)) -> Rc<Self> {
-        let setup = Setup::new().at(Clock::system().unix_seconds()).token_lifetime(LIFETIME);
-        let stage = setup.algorithm(algorithm).start().await;
+        let setup =
+            Setup::new().start_time(Clock::system().unix_seconds()).token_lifetime(LIFETIME);
+        let app = setup.algorithm(algorithm).start().await;
         let lifetime = format!("{LIFETIME}s");
         let environment = [
             ("GATEWAY_MAX_TOKEN_LIFETIME", lifetime.as_str()),
@@ -74,10 +75,10 @@ impl Soak {
         ];
         let mut command = Command::new("env");
         command.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);
-        let serving = Serving::start_by(command, &stage, &environment).await;
+        let gateway = GatewayProcess::start_with_command(command, &app, &environment).await;
         let gotrue_judges = algorithm == Algorithm::Hs256;
         let (left, calm, told) = (Cell::default(), Cell::default(), RefCell::default());
-        Rc::new(Self { name, stage, serving, gotrue_judges, at_once, left, calm, told })
+        Rc::new(Self { name, app, gateway, gotrue_judges, at_once, left, calm, told })
     }
 
     fn count(&self, what: impl Into<String>) {
@@ -128,15 +129,15 @@ async fn keep_failing(soak: Rc<Soak>, mut random: fastrand::Rng) {
         fault["operation"] = json!(operation);
         fault["times"] = json!(random.u32(1..4));
         fault["effect"] = json!(random.bool());
-        soak.stage.fault(fault);
+        soak.app.inject_fault(fault);
     }
 }
 
 /// The mock's clock goes as fast as the gateway's.
 async fn keep_time(soak: Rc<Soak>) {
     loop {
-        let behind = Clock::system().unix_seconds() - soak.stage.time.now();
-        soak.stage.pass(behind);
+        let behind = Clock::system().unix_seconds() - soak.app.clock.now();
+        soak.app.advance_time(behind);
         sleep(Duration::from_millis(20)).await;
     }
 }
@@ -161,10 +162,10 @@ async fn half(soaks: &[Rc<Soak>], requests: usize, random: &mut fastrand::Rng) -
         QUIET
     );
     for soak in soaks {
-        soak.stage.mock.clear_faults();
+        soak.app.mock.clear_faults();
     }
     sleep(QUIET).await;
-    soaks.iter().map(|soak| held(soak.serving.id())).collect()
+    soaks.iter().map(|soak| held(soak.gateway.pid())).collect()
 }
 
 async fn run(requests: usize, seed: u64) {
@@ -177,7 +178,7 @@ async fn run(requests: usize, seed: u64) {
         beside.spawn_local(keep_time(soak.clone()));
         soaks.push(soak);
     }
-    let idle: Vec<Held> = soaks.iter().map(|soak| held(soak.serving.id())).collect();
+    let idle: Vec<Held> = soaks.iter().map(|soak| held(soak.gateway.pid())).collect();
     let first = half(&soaks, requests / 2, &mut random).await;
     let last = half(&soaks, requests - requests / 2, &mut random).await;
     beside.shutdown().await;
@@ -200,7 +201,7 @@ fn judge(soak: Rc<Soak>, idle: Held, first: Held, last: Held) {
         "descriptors leak"
     );
     assert!(last.kibibytes * 10 <= first.kibibytes * 11, "memory grows");
-    let log = Rc::into_inner(soak).unwrap().serving.ended();
+    let log = Rc::into_inner(soak).unwrap().gateway.stop();
     assert!(log.lines.iter().all(|line| line["level"] != "ERROR"), "{}", log.text);
 }
 

@@ -20,18 +20,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use libfuzzer_sys::{Corpus, fuzz_target};
-use logout_gateway::internals::{
-    config::Supabase,
-    gotrue::{
-        Operation, Refusal, RetryAfter,
-        answer::{Answer, MAX_BODY_LENGTH},
-    },
-    outcome::Scope,
-    session::{
-        jwks::{self, Jwks},
-        verifier::{SignatureStatus, Verifier},
-    },
-};
+use logout_gateway::internals::{config::Supabase, gotrue::{Operation, Refusal, RetryAfter, answer::{Answer, MAX_BODY_LENGTH}}, outcome::Scope, session::{jwks::{self, Jwks}, verifier::{SignatureStatus, Verifier}}};
 use logout_gateway_fuzz::{
     answering::{Answering, PIECE},
     configuration,

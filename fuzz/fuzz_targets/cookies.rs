@@ -13,13 +13,7 @@ use std::{
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::{Corpus, fuzz_target};
-use logout_gateway::internals::{
-    config::{CSRF_COOKIE, CookieSecure, Cookies},
-    session::cookies::{
-        RequestCookies, SessionCookie,
-        deletion::{Deletions, RequestSite, plan},
-    },
-};
+use logout_gateway::internals::{config::{CSRF_COOKIE, CookieSecure, Cookies}, session::cookies::{RequestCookies, SessionCookie, deletion::{Deletions, RequestSite, plan}}};
 use logout_gateway_fuzz::{
     cookie::{SetCookie, has_prefix, is_ours, pairs},
     jar::Jar,

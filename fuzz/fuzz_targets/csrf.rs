@@ -12,9 +12,7 @@ use std::sync::LazyLock;
 use arbitrary::Arbitrary;
 use axum::http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::fuzz_target;
-use logout_gateway::internals::csrf::{
-    Binding, Csrf, CsrfError, origin::SEC_FETCH_SITE, submitted::SubmittedToken,
-};
+use logout_gateway::internals::csrf::{Binding, Csrf, CsrfError, origin::SEC_FETCH_SITE, submitted::SubmittedToken};
 use logout_gateway_fuzz::configuration;
 use seeds::{ALLOWED_ORIGIN, PREVIOUS_SECRET, SECRET, csrf::minted};
 use uuid::Uuid;

@@ -21,16 +21,7 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use libfuzzer_sys::{Corpus, fuzz_target};
-use logout_gateway::{
-    Clock,
-    internals::{
-        clock::from_unix_seconds,
-        failure_log,
-        gateway::state,
-        http::{client_addr::PeerAddress, router, state::AppState},
-        store::memory::MemoryStore,
-    },
-};
+use logout_gateway::{Clock, internals::{clock::from_unix_seconds, failure_log, gateway::state, http::{client_addr::PeerAddress, router, state::AppState}, store::memory::MemoryStore}};
 use logout_gateway_fuzz::{
     configuration,
     gotrue::{Call, GoTrue, Script},

@@ -16,11 +16,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 use libfuzzer_sys::{Corpus, fuzz_target};
-use logout_gateway::internals::session::{
-    jwks::Jwks,
-    token::{Claims, Rules, TokenError, UnverifiedToken, session_of},
-    verifier::{SignatureStatus, Verifier},
-};
+use logout_gateway::internals::session::{jwks::Jwks, token::{Claims, Rules, TokenError, UnverifiedToken, session_of}, verifier::{SignatureStatus, Verifier}};
 use logout_gateway_fuzz::{
     configuration,
     members::members,

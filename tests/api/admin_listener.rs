@@ -4,18 +4,18 @@
 use rstest::rstest;
 use serde_json::json;
 
-use crate::harness::{Connection, Reply, Request, Setup, Stage, assert_error};
+use crate::harness::{Connection, Reply, Request, Setup, TestApp, assert_error};
 
 const PATHS: [&str; 7] =
     ["/", "/metrics", "/queue", "/failures", "/healthz", "/readyz", "/no-such-path"];
 
-async fn stage() -> Stage {
+async fn start_app() -> TestApp {
     let setup = Setup::new().flag("admin-bind", "127.0.0.1:0");
     setup.flag("admin-hosts", "Monitoring.example.com").start().await
 }
 
-fn admin(stage: &Stage, method: &str, target: &str) -> Request {
-    Request::new(stage.admin_address.unwrap(), method, target)
+fn admin(app: &TestApp, method: &str, target: &str) -> Request {
+    Request::new(app.admin_address.unwrap(), method, target)
 }
 
 /// Asserts that a reply is the refusal and has nothing of what the listener knows.
@@ -39,33 +39,33 @@ fn assert_reveals_nothing(reply: &Reply, user: &str) {
 #[case::a_port_that_is_too_large("127.0.0.1:99999")]
 #[tokio::test]
 async fn a_name_that_can_be_bound_again_is_421_at_each_path_and_learns_nothing(#[case] host: &str) {
-    let stage = stage().await;
-    let tokens = stage.sign_up();
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1}));
-    let logout = stage.post("/logout").bearer(&tokens.access_token).send().await;
+    let app = start_app().await;
+    let tokens = app.sign_up();
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1}));
+    let logout = app.post("/logout").bearer(&tokens.access_token).send().await;
     assert_eq!(logout.status, 500, "the failure log has an entry with the user's id");
     let user = tokens.user_id.to_string();
     for path in PATHS {
         for method in ["GET", "POST", "OPTIONS"] {
-            let reply = admin(&stage, method, path).host(host).send().await;
+            let reply = admin(&app, method, path).host(host).send().await;
             assert_error(&reply, 421, "MISDIRECTED_REQUEST", None);
             assert_reveals_nothing(&reply, &user);
         }
     }
-    let metrics = admin(&stage, "GET", "/metrics").send().await.text();
+    let metrics = admin(&app, "GET", "/metrics").send().await.text();
     let counted = r#"logout_gateway_requests_refused_total{reason="MISDIRECTED_REQUEST"} 21"#;
     assert!(metrics.contains(counted), "{metrics}");
 }
 
 #[tokio::test]
 async fn the_target_of_a_request_counts_before_its_host() {
-    let stage = stage().await;
+    let app = start_app().await;
     for path in PATHS {
         let target = format!("http://attacker.example{path}");
-        let reply = admin(&stage, "GET", &target).host("127.0.0.1").send().await;
+        let reply = admin(&app, "GET", &target).host("127.0.0.1").send().await;
         assert_error(&reply, 421, "MISDIRECTED_REQUEST", None);
     }
-    let reply = admin(&stage, "GET", "http://127.0.0.1/healthz").host("attacker.example");
+    let reply = admin(&app, "GET", "http://127.0.0.1/healthz").host("attacker.example");
     assert_eq!(reply.send().await.status, 200);
 }
 
@@ -79,34 +79,34 @@ async fn the_target_of_a_request_counts_before_its_host() {
 #[case::configured_as_an_absolute_name("MONITORING.example.com.")]
 #[tokio::test]
 async fn a_name_that_cannot_be_bound_again_is_answered(#[case] host: &str) {
-    let stage = stage().await;
+    let app = start_app().await;
     for (path, status) in PATHS.iter().zip([200, 200, 200, 200, 200, 200, 404]) {
-        assert_eq!(admin(&stage, "GET", path).host(host).send().await.status, status, "{path}");
+        assert_eq!(admin(&app, "GET", path).host(host).send().await.status, status, "{path}");
     }
 }
 
 #[tokio::test]
 async fn a_page_of_another_site_is_403_at_each_path_and_learns_nothing() {
-    let stage = stage().await;
+    let app = start_app().await;
     for path in PATHS {
         for site in ["cross-site", "same-site", "Same-Origin", "anything", ""] {
-            let reply = admin(&stage, "GET", path).header("Sec-Fetch-Site", site).send().await;
+            let reply = admin(&app, "GET", path).header("Sec-Fetch-Site", site).send().await;
             assert_error(&reply, 403, "CSRF_FAILED", Some("cross_site"));
             assert_reveals_nothing(&reply, "user");
         }
         let two = [("Sec-Fetch-Site", "none"), ("Sec-Fetch-Site", "cross-site")];
-        assert_eq!(admin(&stage, "GET", path).headers(&two).send().await.status, 403);
+        assert_eq!(admin(&app, "GET", path).headers(&two).send().await.status, 403);
     }
     for site in ["same-origin", "none"] {
-        let reply = admin(&stage, "GET", "/failures").header("Sec-Fetch-Site", site).send().await;
+        let reply = admin(&app, "GET", "/failures").header("Sec-Fetch-Site", site).send().await;
         assert_eq!(reply.status, 200, "{site}");
     }
 }
 
 #[tokio::test]
 async fn a_foreign_origin_is_403_at_each_path_where_the_browser_says_nothing_else() {
-    let stage = stage().await;
-    let own = stage.admin_address.unwrap().to_string();
+    let app = start_app().await;
+    let own = app.admin_address.unwrap().to_string();
     let foreign = [
         "https://attacker.example".to_owned(),
         "http://localhost:1".to_owned(),
@@ -119,38 +119,38 @@ async fn a_foreign_origin_is_403_at_each_path_where_the_browser_says_nothing_els
     for path in PATHS {
         for method in ["GET", "POST"] {
             for origin in &foreign {
-                let reply = admin(&stage, method, path).header("Origin", origin).send().await;
+                let reply = admin(&app, method, path).header("Origin", origin).send().await;
                 assert_error(&reply, 403, "CSRF_FAILED", Some("cross_site"));
                 assert_reveals_nothing(&reply, "user");
             }
         }
         let two = [("Origin", &*format!("http://{own}")), ("Origin", "https://attacker.example")];
-        assert_eq!(admin(&stage, "GET", path).headers(&two).send().await.status, 403);
+        assert_eq!(admin(&app, "GET", path).headers(&two).send().await.status, 403);
     }
     for origin in [format!("http://{own}"), format!("https://{own}")] {
-        let reply = admin(&stage, "GET", "/queue").header("Origin", origin).send().await;
+        let reply = admin(&app, "GET", "/queue").header("Origin", origin).send().await;
         assert_eq!(reply.status, 200, "its own, perhaps behind a proxy with TLS");
     }
-    let by_name = admin(&stage, "GET", "/queue").host("Monitoring.example.com");
+    let by_name = admin(&app, "GET", "/queue").host("Monitoring.example.com");
     let by_name = by_name.header("Origin", "https://monitoring.example.com").send().await;
     assert_eq!(by_name.status, 200);
     let rewritten =
         [("Origin", "https://monitoring.example.com"), ("Sec-Fetch-Site", "same-origin")];
-    let reply = admin(&stage, "GET", "/queue").headers(&rewritten).send().await;
+    let reply = admin(&app, "GET", "/queue").headers(&rewritten).send().await;
     assert_eq!(reply.status, 200, "a proxy may rewrite the host, and the browser knows better");
 }
 
 #[tokio::test]
 async fn a_request_of_http_1_0_that_names_no_host_is_421() {
-    let stage = stage().await;
-    let mut connection = Connection::open(stage.admin_address.unwrap()).await;
+    let app = start_app().await;
+    let mut connection = Connection::open(app.admin_address.unwrap()).await;
     connection.write(b"GET /failures HTTP/1.0\r\n\r\n").await;
     assert_error(&connection.reply(false).await.unwrap(), 421, "MISDIRECTED_REQUEST", None);
 }
 
 #[tokio::test]
 async fn the_public_listener_answers_to_any_name() {
-    let stage = stage().await;
-    let reply = stage.get("/healthz").host("anything.example").send().await;
+    let app = start_app().await;
+    let reply = app.get("/healthz").host("anything.example").send().await;
     assert_eq!(reply.status, 200, "a proxy in front of it judges names");
 }

@@ -51,8 +51,8 @@ fn every_alert_says_what_to_do() {
 
 #[tokio::test]
 async fn every_metric_of_an_alert_exists() {
-    let stage = Setup::new().flag("admin-bind", "127.0.0.1:0").start().await;
-    let reply = Request::new(stage.admin_address.unwrap(), "GET", "/metrics").send().await;
+    let app = Setup::new().flag("admin-bind", "127.0.0.1:0").start().await;
+    let reply = Request::new(app.admin_address.unwrap(), "GET", "/metrics").send().await;
     let exposed = reply.text();
     let rules = read("deploy/prometheus/alerts.yml");
     let words = rules.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');

@@ -7,7 +7,7 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 
-use crate::harness::{Connection, Reply, Stage};
+use crate::harness::{Connection, Reply, TestApp};
 
 const NAMES: [&str; 14] = [
     "Authorization",
@@ -60,14 +60,14 @@ fn requests() -> impl Strategy<Value = (&'static str, &'static str, Lines)> {
 fn no_header_makes_it_fail() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let flags = [("trusted-proxies", "127.0.0.1"), ("allowed-origins", "https://app.example.com")];
-    let stage = runtime.block_on(Stage::with(&flags));
-    let connection = RefCell::new(runtime.block_on(Connection::open(stage.address)));
+    let app = runtime.block_on(TestApp::with_flags(&flags));
+    let connection = RefCell::new(runtime.block_on(Connection::open(app.address)));
     let reused = Cell::new(0);
     let config = Config { cases: 400, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(&requests(), |(method, target, lines)| {
         let mut connection = connection.borrow_mut();
         let reply = runtime.block_on(async {
-            let mut request = stage.request(method, target);
+            let mut request = app.request(method, target);
             for (name, value) in &lines {
                 request = request.header(name, value);
             }
@@ -76,7 +76,7 @@ fn no_header_makes_it_fail() {
                 reused.set(reused.get() + 1);
                 return reply;
             }
-            *connection = Connection::open(stage.address).await;
+            *connection = Connection::open(app.address).await;
             connection.write(&request.bytes(false)).await;
             connection.reply(false).await.unwrap()
         });
@@ -84,7 +84,7 @@ fn no_header_makes_it_fail() {
     });
     assert!(outcome.is_ok(), "{outcome:?}");
     assert!(reused.get() > 300, "the connection serves on: {reused:?}");
-    assert_eq!(stage.asked(), 0);
+    assert_eq!(app.gotrue_call_count(), 0);
 }
 
 fn check(reply: &Reply) -> Result<(), TestCaseError> {

@@ -18,11 +18,12 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Connection, RedisServer, Request, Serving, Setup, Stage, claims_of, eventually_within, hs256,
+    Connection, GatewayProcess, RedisServer, Request, Setup, TestApp, claims_of, eventually_within,
+    hs256_token,
 };
 
-async fn stage() -> Stage {
-    Setup::new().at(Clock::system().unix_seconds()).start().await
+async fn start_app() -> TestApp {
+    Setup::new().start_time(Clock::system().unix_seconds()).start().await
 }
 
 fn audit_lines(log: &str) -> Vec<Value> {
@@ -74,22 +75,22 @@ async fn no_flood_drops_the_audit_line_of_a_logout() {
     const SLOWLY: f64 = 20_000.0;
     // A buffer holds 8,192 lines.
     const FULL: usize = 10_000;
-    let stage = stage().await;
+    let app = start_app().await;
     let environment = [("RUST_LOG", "info,logout_gateway::http::server=debug")];
-    let mut serving = Serving::start_unread(&stage, &environment).await;
+    let mut gateway = GatewayProcess::start_with_unread_log(&app, &environment).await;
     let (enough, hurry) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
-    let reader = read_slowly(serving.take_log(), SLOWLY, hurry.clone());
-    let address = serving.address;
+    let reader = read_slowly(gateway.take_log(), SLOWLY, hurry.clone());
+    let address = gateway.address;
     let connections = Arc::<AtomicUsize>::default();
     let floods =
         [(); 4].map(|()| tokio::spawn(flood(address, connections.clone(), enough.clone())));
     let full = || async { connections.load(Ordering::Relaxed) > FULL };
     assert!(eventually_within(Duration::from_mins(1), full).await, "a flood");
-    let genuine: Vec<Tokens> = (0..20).map(|_| stage.sign_up()).collect();
+    let genuine: Vec<Tokens> = (0..20).map(|_| app.sign_up()).collect();
     for tokens in &genuine {
-        let logout = serving.request("POST", "/api/auth/logout").bearer(&tokens.access_token);
+        let logout = gateway.request("POST", "/api/auth/logout").bearer(&tokens.access_token);
         assert_eq!(logout.send().await.status, 200);
-        let verify = serving.request("GET", "/api/auth/verify").bearer(&tokens.access_token);
+        let verify = gateway.request("GET", "/api/auth/verify").bearer(&tokens.access_token);
         assert_eq!(verify.send().await.status, 401);
     }
     enough.store(true, Ordering::Relaxed);
@@ -97,7 +98,7 @@ async fn no_flood_drops_the_audit_line_of_a_logout() {
         flood.await.unwrap();
     }
     hurry.store(true, Ordering::Relaxed);
-    serving.signal("TERM");
+    gateway.signal("TERM");
     let log = tokio::task::spawn_blocking(|| reader.join().unwrap()).await.unwrap();
     let others =
         log.matches(r#""message":"a connection broke before its response was complete""#).count();
@@ -127,22 +128,22 @@ async fn what_one_account_may_repeat_at_will_is_a_number_beyond_a_hundred_in_a_s
     #[case] repeated: Option<&str>,
 ) {
     const ASKED: usize = 1000;
-    let stage = stage().await;
-    let mut serving = Serving::start(&stage, &[("RUST_LOG", "info")]).await;
-    let mut request = serving.request("POST", "/logout");
+    let app = start_app().await;
+    let mut gateway = GatewayProcess::start(&app, &[("RUST_LOG", "info")]).await;
+    let mut request = gateway.request("POST", "/logout");
     let (mut status, mut outcome) = (401, "refused");
     if let Some(target) = repeated {
         // One own session that has ended, over and over again.
-        let token = stage.sign_up().access_token;
+        let token = app.sign_up().access_token;
         assert_eq!(request.bearer(&token).send().await.status, 200);
-        request = serving.request("POST", target).bearer(&token);
+        request = gateway.request("POST", target).bearer(&token);
         (status, outcome) = match target {
             "/logout" => (200, "already-ended"),
             _ => (401, "failed"),
         };
     }
     let begun = Instant::now();
-    let mut connection = Connection::open(serving.address).await;
+    let mut connection = Connection::open(gateway.address).await;
     let request = request.bytes(false);
     for _ in 0..ASKED / 100 {
         connection.write(&request.repeat(100)).await;
@@ -154,8 +155,8 @@ async fn what_one_account_may_repeat_at_will_is_a_number_beyond_a_hundred_in_a_s
     let outcome = format!(r#""outcome":"{outcome}""#);
     let count_in = |read: &str| read.matches(&outcome).count();
     let mut omitted = 0;
-    while count_in(serving.read()) + omitted < ASKED {
-        let line = serving.told(
+    while count_in(gateway.log_so_far()) + omitted < ASKED {
+        let line = gateway.wait_for_log(
             "audit lines of refused and repeated logouts were left out of the log: more than 100 in \
              one second; logout_gateway_logouts_total counts them all",
         );
@@ -164,10 +165,10 @@ async fn what_one_account_may_repeat_at_will_is_a_number_beyond_a_hundred_in_a_s
     }
     let after = stopped.elapsed();
     assert!(after < Duration::from_secs(3), "a last number within about a second, not {after:?}");
-    assert_eq!(count_in(serving.read()) + omitted, ASKED);
+    assert_eq!(count_in(gateway.log_so_far()) + omitted, ASKED);
     let seconds = usize::try_from(stopped.duration_since(begun).as_secs()).unwrap() + 1;
-    assert!(count_in(serving.read()) <= 100 * seconds, "in {seconds} s");
-    let log = serving.ended();
+    assert!(count_in(gateway.log_so_far()) <= 100 * seconds, "in {seconds} s");
+    let log = gateway.stop();
     assert_eq!(count_in(&log.text) + omitted, ASKED, "none is reported twice");
 }
 
@@ -191,23 +192,24 @@ async fn warnings_about_gotrue_beyond_twenty_in_a_second_are_a_number(
     #[case] number: &str,
 ) {
     const ASKED: usize = 300;
-    let stage = stage().await;
-    let mut serving = Serving::start(&stage, &[("RUST_LOG", "info")]).await;
-    let tokens = stage.sign_up();
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": status}));
+    let app = start_app().await;
+    let mut gateway = GatewayProcess::start(&app, &[("RUST_LOG", "info")]).await;
+    let tokens = app.sign_up();
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": status}));
     let begun = Instant::now();
     for _ in 0..ASKED {
-        let logout = serving.request("POST", "/logout").bearer(&tokens.access_token);
+        let logout = gateway.request("POST", "/logout").bearer(&tokens.access_token);
         assert_eq!(logout.send().await.status, 500);
     }
     let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
     let quoted = format!(r#""message":"{warning}""#);
     let count_in = |read: &str| read.matches(&quoted).count();
     let mut omitted = 0;
-    while count_in(serving.read()) + omitted < ASKED {
-        omitted += usize::try_from(serving.told(number)["omitted"].as_u64().unwrap()).unwrap();
+    while count_in(gateway.log_so_far()) + omitted < ASKED {
+        omitted +=
+            usize::try_from(gateway.wait_for_log(number)["omitted"].as_u64().unwrap()).unwrap();
     }
-    let log = serving.ended();
+    let log = gateway.stop();
     assert_eq!(count_in(&log.text) + omitted, ASKED, "each is in one of them");
     // The limit's own seconds begin with a line.
     assert!(count_in(&log.text) <= 20 * (seconds + 1), "{} in {seconds} s", count_in(&log.text));
@@ -216,12 +218,12 @@ async fn warnings_about_gotrue_beyond_twenty_in_a_second_are_a_number(
 #[tokio::test]
 async fn warnings_of_verify_about_the_store_beyond_twenty_in_a_second_are_a_number() {
     const ASKED: usize = 300;
-    let (stage, redis) = (stage().await, RedisServer::start().await);
+    let (app, redis) = (start_app().await, RedisServer::start().await);
     let url = redis.url();
     let environment = [("RUST_LOG", "info"), ("GATEWAY_STORE", &*url)];
-    let mut serving = Serving::start(&stage, &environment).await;
-    let tokens = stage.sign_up();
-    let verify = serving.request("GET", "/api/auth/verify").bearer(&tokens.access_token);
+    let mut gateway = GatewayProcess::start(&app, &environment).await;
+    let tokens = app.sign_up();
+    let verify = gateway.request("GET", "/api/auth/verify").bearer(&tokens.access_token);
     assert_eq!(verify.clone().send().await.status, 200);
     redis.kill();
     let (mut refused, mut begun) = (0, None);
@@ -235,14 +237,14 @@ async fn warnings_of_verify_about_the_store_beyond_twenty_in_a_second_are_a_numb
     let quoted = r#""message":"the store did not answer whether a session is revoked, so verify answers 503: check GATEWAY_STORE""#;
     let count_in = |read: &str| read.matches(quoted).count();
     let mut omitted = 0;
-    while count_in(serving.read()) + omitted < ASKED {
-        let line = serving.told(
+    while count_in(gateway.log_so_far()) + omitted < ASKED {
+        let line = gateway.wait_for_log(
             "the log left out warnings that the store did not answer verify, more than 20 in one second: \
              logout_gateway_verify_total counts them all",
         );
         omitted += usize::try_from(line["omitted"].as_u64().unwrap()).unwrap();
     }
-    let log = serving.ended();
+    let log = gateway.stop();
     assert_eq!(count_in(&log.text) + omitted, ASKED, "each is in one of them");
     // The limit's own seconds begin with a line.
     assert!(count_in(&log.text) <= 20 * (seconds + 1), "{} in {seconds} s", count_in(&log.text));
@@ -250,25 +252,25 @@ async fn warnings_of_verify_about_the_store_beyond_twenty_in_a_second_are_a_numb
 
 #[tokio::test]
 async fn a_line_says_whether_its_session_was_proven() {
-    let stage = stage().await;
-    let tokens = stage.sign_up();
+    let app = start_app().await;
+    let tokens = app.sign_up();
     let mut without_secret = Command::new("env");
     without_secret.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);
-    let serving = Serving::start_by(without_secret, &stage, &[]).await;
+    let gateway = GatewayProcess::start_with_command(without_secret, &app, &[]).await;
     let logout = |token: &str, id: &str| {
-        serving.request("POST", "/logout").bearer(token).header("X-Request-Id", id).send()
+        gateway.request("POST", "/logout").bearer(token).header("X-Request-Id", id).send()
     };
     assert_eq!(logout(&tokens.access_token, "proven").await.status, 200);
-    let other = stage.sign_up();
-    let forged = hs256(&claims_of(&other.access_token), "a-secret-of-an-attacker");
+    let other = app.sign_up();
+    let forged = hs256_token(&claims_of(&other.access_token), "a-secret-of-an-attacker");
     assert_eq!(logout(&forged, "unproven").await.status, 401);
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 503}));
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 503}));
     assert_eq!(logout(&forged, "unproven-failed").await.status, 500);
     assert_eq!(logout("nonsense", "without-a-session").await.status, 401);
-    let log = serving.ended();
-    assert_eq!(log.audit("proven")["proven"], true);
-    assert_eq!(log.audit("unproven")["proven"], false);
-    assert_eq!(log.audit("unproven-failed")["outcome"], "failed");
-    assert_eq!(log.audit("unproven-failed")["proven"], false);
-    assert!(log.audit("without-a-session").get("proven").is_none());
+    let log = gateway.stop();
+    assert_eq!(log.audit_line("proven")["proven"], true);
+    assert_eq!(log.audit_line("unproven")["proven"], false);
+    assert_eq!(log.audit_line("unproven-failed")["outcome"], "failed");
+    assert_eq!(log.audit_line("unproven-failed")["proven"], false);
+    assert!(log.audit_line("without-a-session").get("proven").is_none());
 }

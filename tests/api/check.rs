@@ -11,7 +11,7 @@ use rstest::rstest;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::harness::{SECRET, Setup, Stage, witness};
+use crate::harness::{SECRET, Setup, TestApp, leak_check};
 
 /// The output of one run.
 struct CheckOutput {
@@ -57,9 +57,9 @@ fn check_by(mut command: Command, environment: &[(&str, &str)]) -> CheckOutput {
     let stdout = String::from_utf8(stdout).unwrap();
     let stderr = String::from_utf8(stderr).unwrap();
     for (variable, value) in environment {
-        witness::setting(variable, value);
+        leak_check::record_setting(variable, value);
     }
-    witness::logged([&*stdout, &*stderr].concat());
+    leak_check::record_log([&*stdout, &*stderr].concat());
     for secret in [SECRET, TEST_SECRET, API_KEY] {
         assert!(!stdout.contains(secret) && !stderr.contains(secret), "{stdout}{stderr}");
     }
@@ -73,9 +73,9 @@ fn check_by(mut command: Command, environment: &[(&str, &str)]) -> CheckOutput {
 const API_KEY: &str = "sb_publishable_of_the_tests";
 
 /// A mock on the system clock, like the binary.
-async fn stage(algorithm: Algorithm, ahead: i64) -> Stage {
+async fn start_app(algorithm: Algorithm, ahead: i64) -> TestApp {
     let now = Clock::system().unix_seconds();
-    Setup::new().algorithm(algorithm).at(now + ahead).start().await
+    Setup::new().algorithm(algorithm).start_time(now + ahead).start().await
 }
 
 #[rstest]
@@ -88,9 +88,9 @@ async fn a_good_configuration_prints_a_line_for_each_part(
     #[case] algorithm: Algorithm,
     #[case] keys: &str,
 ) {
-    let stage = stage(algorithm, 0).await;
+    let app = start_app(algorithm, 0).await;
     let secret = if algorithm == Algorithm::Hs256 { TEST_SECRET } else { "" };
-    let checked = check(&[("SUPABASE_URL", stage.mock.url()), ("SUPABASE_JWT_SECRET", secret)]);
+    let checked = check(&[("SUPABASE_URL", app.mock.url()), ("SUPABASE_JWT_SECRET", secret)]);
     assert_eq!(checked.status, Some(0), "{:?} {}", checked.lines, checked.stderr);
     assert_eq!(checked.line("configuration"), "ok");
     let gotrue = checked.line("GoTrue");
@@ -129,18 +129,18 @@ async fn keys_of_algorithms_that_are_left_out_count_as_none(
     #[case] status: Option<i32>,
     #[case] keys: &str,
 ) {
-    let stage = stage(signed_with, 0).await;
+    let app = start_app(signed_with, 0).await;
     let checked =
-        check(&[("SUPABASE_URL", stage.mock.url()), ("GATEWAY_JWT_ALGORITHMS", algorithms)]);
+        check(&[("SUPABASE_URL", app.mock.url()), ("GATEWAY_JWT_ALGORITHMS", algorithms)]);
     assert_eq!((checked.status, checked.line("key set")), (status, keys), "{:?}", checked.lines);
     assert!(!checked.warned().contains(&"SUPABASE_JWT_SECRET") || algorithms.contains("HS256"));
 }
 
 #[tokio::test]
 async fn with_the_secret_a_key_set_that_is_404_is_an_empty_one() {
-    let stage = stage(Algorithm::Hs256, 0).await;
-    stage.fault(json!({"operation": "jwks", "kind": "status", "status": 404}));
-    let url = ("SUPABASE_URL", stage.mock.url());
+    let app = start_app(Algorithm::Hs256, 0).await;
+    app.inject_fault(json!({"operation": "jwks", "kind": "status", "status": 404}));
+    let url = ("SUPABASE_URL", app.mock.url());
     let checked = check(&[url, ("SUPABASE_JWT_SECRET", TEST_SECRET)]);
     assert_eq!(checked.line("key set"), "ok: no keys: the project signs with HS256");
     assert_eq!(checked.status, Some(0), "{:?}", checked.lines);
@@ -150,8 +150,8 @@ async fn with_the_secret_a_key_set_that_is_404_is_an_empty_one() {
 #[tokio::test]
 async fn different_clocks_are_printed_and_do_not_fail() {
     for (ahead, side) in [(600, "s ahead: set both"), (-600, "s behind: set both")] {
-        let stage = stage(Algorithm::Es256, ahead).await;
-        let checked = check(&[("SUPABASE_URL", stage.mock.url())]);
+        let app = start_app(Algorithm::Es256, ahead).await;
+        let checked = check(&[("SUPABASE_URL", app.mock.url())]);
         assert!(checked.line("GoTrue").contains(side), "{:?}", checked.lines);
         assert_eq!(checked.status, Some(0));
     }
@@ -159,8 +159,8 @@ async fn different_clocks_are_printed_and_do_not_fail() {
 
 #[tokio::test]
 async fn weak_settings_are_printed_and_do_not_fail() {
-    let stage = stage(Algorithm::Hs256, 0).await;
-    let checked = check(&[("SUPABASE_URL", stage.mock.url()), ("GATEWAY_SECRET", "")]);
+    let app = start_app(Algorithm::Hs256, 0).await;
+    let checked = check(&[("SUPABASE_URL", app.mock.url()), ("GATEWAY_SECRET", "")]);
     assert_eq!(checked.status, Some(0), "{}", checked.stderr);
     assert_eq!(checked.warned(), ["GATEWAY_SECRET", "GATEWAY_STORE", "SUPABASE_JWT_SECRET"]);
     assert!(checked.lines.iter().any(|line| line.contains("random secret")), "{:?}", checked.lines);
@@ -168,15 +168,15 @@ async fn weak_settings_are_printed_and_do_not_fail() {
 
 #[tokio::test]
 async fn a_gotrue_that_is_down_fails_and_so_does_a_key_set_alone() {
-    let stage = stage(Algorithm::Es256, 0).await;
-    let url = stage.mock.url().to_owned();
-    stage.fault(json!({"operation": "jwks", "kind": "status", "status": 500}));
+    let app = start_app(Algorithm::Es256, 0).await;
+    let url = app.mock.url().to_owned();
+    app.inject_fault(json!({"operation": "jwks", "kind": "status", "status": 500}));
     let checked = check(&[("SUPABASE_URL", &url)]);
     assert_eq!(checked.status, Some(1));
     assert!(checked.line("GoTrue").starts_with("ok: "), "{:?}", checked.lines);
     assert_eq!(checked.line("key set"), "FAILED: an internal error");
 
-    stage.stop_mock();
+    app.stop_mock();
     let checked = check(&[("SUPABASE_URL", &url)]);
     assert_eq!(checked.status, Some(1));
     assert_eq!(checked.line("configuration"), "ok");
@@ -196,9 +196,9 @@ fn a_bad_variable_fails_and_is_named() {
 
 #[tokio::test]
 async fn warnings_cover_the_key_set_and_the_environment() {
-    let stage = stage(Algorithm::Es256, 0).await;
+    let app = start_app(Algorithm::Es256, 0).await;
     let checked = check(&[
-        ("SUPABASE_URL", stage.mock.url()),
+        ("SUPABASE_URL", app.mock.url()),
         ("SUPABASE_JWT_SECRET", TEST_SECRET),
         ("HTTPS_PROXY", "http://user:do-not-print@proxy.invalid"),
     ]);

@@ -1,18 +1,18 @@
 //! Section 6 of the contract: how a session is read from cookies.
 
-use crate::harness::{Form, Stage};
+use crate::harness::{CookieFormat, TestApp};
 
 const K: &str = "sb-127-auth-token";
 
 #[tokio::test]
 async fn chunks_are_joined_up_to_the_first_gap_and_the_whole_cookie_goes_before_them() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
     let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
-    let chunks = crate::harness::session_cookies(K, access, refresh, Form::Chunked);
+    let chunks = crate::harness::session_cookies(K, access, refresh, CookieFormat::Chunked);
     assert!(chunks.len() > 3);
     let ask = async |cookies: &[(String, String)]| {
-        stage.get("/api/auth/verify").cookies(cookies).send().await.status
+        app.get("/api/auth/verify").cookies(cookies).send().await.status
     };
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let mut shuffled = chunks.clone();
@@ -29,7 +29,8 @@ async fn chunks_are_joined_up_to_the_first_gap_and_the_whole_cookie_goes_before_
     let mut emptied = chunks.clone();
     emptied[1].1.clear();
     assert_eq!(ask(&emptied).await, 401, "an empty one is a gap");
-    let whole = crate::harness::session_cookies(K, access, refresh, Form::Base64)[0].1.clone();
+    let whole =
+        crate::harness::session_cookies(K, access, refresh, CookieFormat::Base64)[0].1.clone();
     let one = [("0", whole.as_str()), ("1", ""), ("2", "of-a-longer-one")];
     assert_eq!(ask(&one.map(|(n, value)| pair(&format!("{K}.{n}"), value))).await, 200);
     let mut with_whole = chunks.clone();

@@ -2,25 +2,26 @@
 
 use std::collections::BTreeSet;
 
-use crate::harness::{Browser, Form, Jar, Page, Reply, Setup, Stage};
+use crate::harness::{Browser, CookieFormat, CookieJar, Page, Reply, Setup, TestApp};
 
 const K: &str = "sb-127-auth-token";
 
 /// The lines that a logout of these cookies answers, with a Bearer so that it is no matter of theirs.
-async fn deletions(stage: &Stage, cookies: &[&str], headers: &[(&str, &str)]) -> Reply {
-    let tokens = stage.sign_up();
+async fn deletions(app: &TestApp, cookies: &[&str], headers: &[(&str, &str)]) -> Reply {
+    let tokens = app.sign_up();
     let pairs: Vec<(&str, &str)> = cookies.iter().map(|name| (*name, "x")).collect();
-    let request = stage.post("/logout").bearer(&tokens.access_token).cookies(&pairs);
+    let request = app.post("/logout").bearer(&tokens.access_token).cookies(&pairs);
     let reply = request.headers(headers).send().await;
     assert_eq!(reply.status, 200);
-    assert!(!stage.alive(&tokens));
+    assert!(!app.is_alive(&tokens));
     reply
 }
 
 #[tokio::test]
 async fn names_of_the_library_go_and_names_of_others_stay() {
-    let stage =
-        Stage::with(&[("set-cookie-budget", "100000"), ("extra-cookies", "mine,also")]).await;
+    let app =
+        TestApp::with_flags(&[("set-cookie-budget", "100000"), ("extra-cookies", "mine,also")])
+            .await;
     let id = "A-Za-z0-9_-";
     let ours = [
         ".0",
@@ -69,8 +70,8 @@ async fn names_of_the_library_go_and_names_of_others_stay() {
     );
 
     let sent: Vec<&str> = ours.iter().chain(&foreign).map(String::as_str).collect();
-    let reply = deletions(&stage, &sent, &[]).await;
-    let deleted: BTreeSet<&str> = reply.deleted().into_iter().collect();
+    let reply = deletions(&app, &sent, &[]).await;
+    let deleted: BTreeSet<&str> = reply.deleted_cookies().into_iter().collect();
     let mut expected: BTreeSet<&str> = ours.iter().map(String::as_str).collect();
     expected.extend([K, "sb-csrf-token"]);
     assert_eq!(deleted, expected, "`also` was not sent");
@@ -79,10 +80,10 @@ async fn names_of_the_library_go_and_names_of_others_stay() {
 
 #[tokio::test]
 async fn the_session_cookie_and_the_csrf_cookie_go_in_any_case() {
-    let stage = Stage::new().await;
-    let reply = deletions(&stage, &[], &[]).await;
+    let app = TestApp::new().await;
+    let reply = deletions(&app, &[], &[]).await;
     let plain = "Max-Age=0";
-    assert_eq!(reply.deleted(), [K, "sb-csrf-token"]);
+    assert_eq!(reply.deleted_cookies(), [K, "sb-csrf-token"]);
     for line in reply.set_cookies() {
         let (_, attributes) = line.split_once("=; ").unwrap();
         let attributes: BTreeSet<&str> = attributes.split("; ").collect();
@@ -93,8 +94,8 @@ async fn the_session_cookie_and_the_csrf_cookie_go_in_any_case() {
 #[tokio::test]
 async fn each_goes_host_only_first_and_then_at_every_domain_and_path() {
     let flags = [("cookie-domains", "example.com,.app.example.com"), ("cookie-paths", "/,/app")];
-    let stage = Setup::new().flags(&flags).flag("set-cookie-budget", "100000").start().await;
-    let reply = deletions(&stage, &["sb-127-auth-token-user"], &[]).await;
+    let app = Setup::new().flags(&flags).flag("set-cookie-budget", "100000").start().await;
+    let reply = deletions(&app, &["sb-127-auth-token-user"], &[]).await;
     let scopes_of = |name: &str| -> Vec<(String, String)> {
         let lines = reply.set_cookies();
         let of_name = lines.iter().filter(|line| line.starts_with(&format!("{name}=;")));
@@ -134,11 +135,11 @@ async fn secure_stands_where_a_browser_needs_it_and_nowhere_else() {
         ("auto", cross_site, true, "SameSite=None"),
         ("false", cross_site, true, "SameSite=None"),
     ] {
-        let stage = Setup::new().flags(&proxy).flag("cookie-secure", setting).start().await;
-        let tokens = stage.sign_up();
-        let csrf = stage.get("/api/auth/csrf").bearer(&tokens.access_token).headers(headers);
+        let app = Setup::new().flags(&proxy).flag("cookie-secure", setting).start().await;
+        let tokens = app.sign_up();
+        let csrf = app.get("/api/auth/csrf").bearer(&tokens.access_token).headers(headers);
         let csrf = csrf.send().await;
-        let reply = deletions(&stage, &[], headers).await;
+        let reply = deletions(&app, &[], headers).await;
         for line in reply.set_cookies().into_iter().chain(csrf.set_cookies()) {
             assert_eq!(line.contains("; Secure"), secure, "{setting} {headers:?}: {line}");
             assert!(line.contains(same_site), "{setting} {headers:?}: {line}");
@@ -152,24 +153,24 @@ async fn prefixed_names_go_as_browsers_ask() {
     for (name, scopes) in
         [("__Host-session", 1), ("__host-session", 1), ("__Secure-session", 4), ("__SECURE-s", 4)]
     {
-        let stage = Stage::with(&[
+        let app = TestApp::with_flags(&[
             ("cookie-name", name),
             ("cookie-domains", "example.com"),
             ("cookie-paths", "/,/app"),
         ])
         .await;
-        let reply = deletions(&stage, &[], &[]).await;
+        let reply = deletions(&app, &[], &[]).await;
         let lines = reply.set_cookies();
         let of_name: Vec<_> =
             lines.iter().filter(|l| l.starts_with(&format!("{name}=;"))).collect();
         assert_eq!(of_name.len(), scopes, "{of_name:?}");
         assert!(of_name.iter().all(|line| line.contains("; Secure")), "{of_name:?}");
-        let mut jar = Jar::default();
+        let mut jar = CookieJar::default();
         let page = Page { host: "example.com", https: true, ..Page::LOCAL };
-        jar.set(page, &format!("{name}=1; Path=/; Secure"));
+        jar.store_set_cookie(page, &format!("{name}=1; Path=/; Secure"));
         assert!(!jar.is_empty());
         for line in &lines {
-            jar.set(page, line);
+            jar.store_set_cookie(page, line);
         }
         assert!(jar.is_empty(), "{lines:?}");
     }
@@ -178,8 +179,8 @@ async fn prefixed_names_go_as_browsers_ask() {
 #[tokio::test]
 async fn partitioned_cookies_go_by_a_second_deletion() {
     let flags = [("cookie-partitioned", "true"), ("extra-cookies", "mine")];
-    let stage = Stage::with(&flags).await;
-    let reply = deletions(&stage, &["mine"], &[]).await;
+    let app = TestApp::with_flags(&flags).await;
+    let reply = deletions(&app, &["mine"], &[]).await;
     for name in [K, "sb-csrf-token", "mine"] {
         let lines = reply.set_cookies();
         let lines: Vec<_> = lines.iter().filter(|l| l.starts_with(&format!("{name}=;"))).collect();
@@ -187,7 +188,7 @@ async fn partitioned_cookies_go_by_a_second_deletion() {
         assert!(!lines[0].contains("Partitioned") && !lines[0].contains("Secure"));
         assert!(lines[1].contains("Partitioned") && lines[1].contains("Secure"));
     }
-    let csrf = stage.get("/api/auth/csrf").bearer(&stage.sign_up().access_token).send().await;
+    let csrf = app.get("/api/auth/csrf").bearer(&app.sign_up().access_token).send().await;
     assert_eq!(csrf.set_cookies().len(), 2, "set by the same rule");
 }
 
@@ -195,8 +196,8 @@ async fn partitioned_cookies_go_by_a_second_deletion() {
 async fn the_budget_holds_however_many_scopes_there_are() {
     let domains = ["one.example", "two.example", "three.example", "four.example"];
     let setup = Setup::new().flag("cookie-domains", &domains.join(","));
-    let stage = setup.flag("set-cookie-budget", "256").start().await;
-    let reply = deletions(&stage, &["sb-127-auth-token.0"], &[]).await;
+    let app = setup.flag("set-cookie-budget", "256").start().await;
+    let reply = deletions(&app, &["sb-127-auth-token.0"], &[]).await;
     let size: usize = reply.set_cookies().iter().map(|line| line.len() + 14).sum();
     assert!(size <= 256);
     let first = &reply.set_cookies()[0];
@@ -209,19 +210,19 @@ async fn the_budget_holds_however_many_scopes_there_are() {
 async fn with_very_many_scopes_each_call_deletes_something_that_the_browser_shows() {
     let domains: Vec<_> = (0..12).map(|n| format!("domain-{n}.example")).collect();
     let setup = Setup::new().flag("cookie-domains", &domains.join(","));
-    let stage = setup.flag("set-cookie-budget", "256").start().await;
+    let app = setup.flag("set-cookie-budget", "256").start().await;
     let chunk = format!("{K}.0");
-    let mut jar = Jar::default();
+    let mut jar = CookieJar::default();
     for name in [format!("{K}-user"), format!("{K}-code-verifier"), chunk.clone()] {
-        jar.put(Page::LOCAL, &name, "x");
+        jar.insert(Page::LOCAL, &name, "x");
     }
     for call in 1.. {
         let before = jar.names().len();
-        let shown = jar.sent_to(Page::LOCAL);
+        let shown = jar.cookies_for(Page::LOCAL);
         let names: Vec<&str> = shown.iter().map(|(name, _)| name.as_str()).collect();
-        let reply = deletions(&stage, &names, &[]).await;
+        let reply = deletions(&app, &names, &[]).await;
         for line in reply.set_cookies() {
-            jar.set(Page::LOCAL, line);
+            jar.store_set_cookie(Page::LOCAL, line);
         }
         if call == 1 {
             assert!(!jar.names().contains(&chunk.as_str()), "{reply:?}");
@@ -229,7 +230,8 @@ async fn with_very_many_scopes_each_call_deletes_something_that_the_browser_show
         assert_eq!(jar.names().len(), before - 1, "call {call}: {reply:?}");
         if !names.contains(&chunk.as_str()) {
             // Only companions are left: one of them goes whole, at every scope.
-            let of_the_first = reply.deleted().iter().filter(|name| **name == names[0]).count();
+            let of_the_first =
+                reply.deleted_cookies().iter().filter(|name| **name == names[0]).count();
             assert_eq!(of_the_first, 1 + domains.len(), "{reply:?}");
         }
         if jar.is_empty() {
@@ -244,12 +246,12 @@ async fn with_very_many_scopes_each_call_deletes_something_that_the_browser_show
 async fn cookies_that_do_not_fit_the_budget_are_deleted_by_the_next_logouts() {
     for (budget, domains, most) in [(3072, "127.0.0.1", 5), (512, "127.0.0.1", 60)] {
         let setup = Setup::new().flag("set-cookie-budget", &budget.to_string());
-        let stage = setup.flag("cookie-domains", domains).start().await;
-        let tokens = stage.sign_up();
-        let mut browser = Browser::signed_in(&stage, &tokens, Form::Chunked).await;
+        let app = setup.flag("cookie-domains", domains).start().await;
+        let tokens = app.sign_up();
+        let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Chunked).await;
         for n in 0..40 {
             let name = format!("{K}-flow-{n:08}-code-verifier");
-            browser.jar.put(Page::LOCAL, &name, "the-value-of-a-cookie");
+            browser.jar.insert(Page::LOCAL, &name, "the-value-of-a-cookie");
         }
         let mut reply = browser.logout("/logout").await;
         assert_eq!(reply.header("x-logout-outcome"), Some("revoked"));
@@ -261,7 +263,11 @@ async fn cookies_that_do_not_fit_the_budget_are_deleted_by_the_next_logouts() {
             assert!(!reply.set_cookies().is_empty(), "at least one a call");
             assert!(!reply.set_cookies().concat().contains("the-value-of-a-cookie"));
             if calls == 1 && budget == 3072 {
-                assert_eq!(&reply.deleted()[..2], [K, K], "the session first, at both scopes");
+                assert_eq!(
+                    &reply.deleted_cookies()[..2],
+                    [K, K],
+                    "the session first, at both scopes"
+                );
                 assert!(!browser.jar.names().contains(&"sb-127-auth-token.0"));
             }
             let Some(now_left) = reply.header("x-logout-cookies-left") else { break };

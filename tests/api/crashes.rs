@@ -20,7 +20,7 @@ use tokio::{
 use uuid::Uuid;
 
 use self::logouts::{After, Kind, Logout};
-use crate::harness::{RedisServer, Request, Serving, Stage, eventually};
+use crate::harness::{GatewayProcess, RedisServer, Request, TestApp, eventually};
 
 const AT_ONCE: usize = 16;
 const KILLS: usize = 6;
@@ -29,7 +29,7 @@ const SENT_AT_ONCE: usize = 4;
 /// A lease of whoever was killed has to end first.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-async fn start(stage: &Stage, store: &str) -> Serving {
+async fn start(app: &TestApp, store: &str) -> GatewayProcess {
     let environment = [
         ("GATEWAY_STORE", store),
         ("GATEWAY_UPSTREAM_TIMEOUT", "500ms"),
@@ -39,13 +39,13 @@ async fn start(stage: &Stage, store: &str) -> Serving {
     // Without the secret, HS256 tokens are GoTrue's to judge.
     let mut command = Command::new("env");
     command.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);
-    Serving::start_by(command, stage, &environment).await
+    GatewayProcess::start_with_command(command, app, &environment).await
 }
 
-async fn eventually_ended(serving: &mut Serving) -> ExitStatus {
+async fn eventually_ended(process: &mut GatewayProcess) -> ExitStatus {
     let begun = Instant::now();
     loop {
-        if let Some(status) = serving.has_ended() {
+        if let Some(status) = process.exit_status() {
             return status;
         }
         assert!(begun.elapsed() < PATIENCE, "the gateway does not end");
@@ -57,7 +57,7 @@ async fn eventually_ended(serving: &mut Serving) -> ExitStatus {
 struct Asking(Vec<JoinHandle<(Logout, Option<u16>)>>);
 
 impl Asking {
-    fn begin(logouts: Vec<Logout>, gateway: &Arc<Mutex<Serving>>) -> Self {
+    fn begin(logouts: Vec<Logout>, gateway: &Arc<Mutex<GatewayProcess>>) -> Self {
         let places = Arc::new(Semaphore::new(AT_ONCE));
         let ask = |mut logout: Logout| {
             let (gateway, places) = (gateway.clone(), places.clone());
@@ -91,17 +91,17 @@ impl Asking {
 }
 
 /// One way or another, for refreshing as well; perhaps after it did what it was asked for.
-fn gotrue_fails(stage: &Stage) {
+fn gotrue_fails(app: &TestApp) {
     let status = [500, 502, 503, 429][fastrand::usize(..4)];
     let effect = matches!(status, 502 | 503) && fastrand::bool();
     for operation in ["logout", "token"] {
-        stage.fault(
+        app.inject_fault(
             json!({"operation": operation, "kind": "status", "status": status, "effect": effect}),
         );
     }
 }
 
-async fn report(gateway: &Serving, target: &str) -> Value {
+async fn report(gateway: &GatewayProcess, target: &str) -> Value {
     Request::new(gateway.admin_address.unwrap(), "GET", target).send().await.json()
 }
 
@@ -111,7 +111,7 @@ fn sessions(lines: &Value) -> HashSet<Uuid> {
 }
 
 /// Waits until nobody waits any more but who is banned; answers who does.
-async fn worked_off(gateway: &Serving, all: &[(Logout, Option<u16>)]) -> HashSet<Uuid> {
+async fn worked_off(gateway: &GatewayProcess, all: &[(Logout, Option<u16>)]) -> HashSet<Uuid> {
     let banned = all.iter().filter(|(logout, _)| logout.kind == Kind::OfBannedUser);
     let banned: HashSet<Uuid> = banned.map(|(logout, _)| logout.own.session_id).collect();
     let begun = Instant::now();
@@ -129,8 +129,8 @@ async fn worked_off(gateway: &Serving, all: &[(Logout, Option<u16>)]) -> HashSet
 /// the next time: it gives the entry up loudly, though it is done. Besides, nothing is given up but what
 /// was queued with an old token.
 async fn assert_nothing_is_given_up(
-    stage: &Stage,
-    gateway: &Serving,
+    app: &TestApp,
+    gateway: &GatewayProcess,
     all: &[(Logout, Option<u16>)],
     kills: usize,
 ) {
@@ -149,12 +149,12 @@ async fn assert_nothing_is_given_up(
         let told = (failure["scope"].as_str().unwrap(), failure["reason"].as_str().unwrap());
         // Of a session that is gone GoTrue refreshes no token, which proves nothing.
         assert!([("global", "not_found"), ("local", "expired")].contains(&told), "{failure}");
-        assert!(of(failure).is_done(stage), "{failure}");
+        assert!(of(failure).is_done(app), "{failure}");
     }
 }
 
 /// Forged tokens have left no line in the failure log, and `verify` lets in the sessions that they named.
-async fn assert_attacks_left_nothing(gateway: &Serving, all: &[(Logout, Option<u16>)]) {
+async fn assert_attacks_left_nothing(gateway: &GatewayProcess, all: &[(Logout, Option<u16>)]) {
     let failed = sessions(&report(gateway, "/failures").await["failures"]);
     for (logout, _) in all.iter().filter(|(logout, _)| logout.kind == Kind::ForgedHs256) {
         assert!(!failed.contains(&logout.own.session_id), "{}", logout.own.session_id);
@@ -164,40 +164,40 @@ async fn assert_attacks_left_nothing(gateway: &Serving, all: &[(Logout, Option<u
     }
 }
 
-async fn verify(gateway: &Serving, tokens: &Tokens) -> u16 {
+async fn verify(gateway: &GatewayProcess, tokens: &Tokens) -> u16 {
     gateway.request("GET", "/api/auth/verify").bearer(&tokens.access_token).send().await.status
 }
 
 /// Kills and starts again while logouts go on and GoTrue fails and recovers, and kills the Redis once;
 /// then everything that was promised is so, and nothing else is.
 async fn killed_at_random_moments(store: &str, redis: Option<&RedisServer>) {
-    let stage = logouts::stage().await;
-    let logouts = logouts::all(&stage).await;
-    let gateway = Arc::new(Mutex::new(start(&stage, store).await));
+    let app = logouts::start_app().await;
+    let logouts = logouts::all(&app).await;
+    let gateway = Arc::new(Mutex::new(start(&app, store).await));
     let asking = Asking::begin(logouts, &gateway);
     for kill in 0..KILLS {
-        stage.mock.clear_faults();
+        app.mock.clear_faults();
         if kill % 2 == 0 {
-            gotrue_fails(&stage);
+            gotrue_fails(&app);
         }
         asking.go_on().await;
         if let Some(redis) = redis.filter(|_| kill == 2) {
             redis.kill();
-            redis.start_again().await;
+            redis.restart().await;
             asking.go_on().await;
         }
-        let mut serving = gateway.lock().await;
-        serving.signal("KILL");
+        let mut process = gateway.lock().await;
+        process.signal("KILL");
         // What it held is free once it is gone.
-        let ended = eventually_ended(&mut serving).await;
+        let ended = eventually_ended(&mut process).await;
         assert_eq!(ended.code(), None, "it was killed");
-        let after = start(&stage, store).await;
-        *serving = after;
+        let after = start(&app, store).await;
+        *process = after;
     }
-    stage.mock.clear_faults();
+    app.mock.clear_faults();
     let all = asking.end().await;
-    let serving = Arc::into_inner(gateway).unwrap().into_inner();
-    let waiting = worked_off(&serving, &all).await;
+    let process = Arc::into_inner(gateway).unwrap().into_inner();
+    let waiting = worked_off(&process, &all).await;
     for kind in Kind::ALL {
         let of_it = all.iter().filter(|(logout, _)| logout.kind == kind);
         let mut told: Vec<Option<u16>> = of_it.map(|(_, told)| *told).collect();
@@ -208,14 +208,14 @@ async fn killed_at_random_moments(store: &str, redis: Option<&RedisServer>) {
     }
     assert!(all.iter().any(|(_, told)| told.is_none()), "it was no test");
     assert!(all.iter().any(|(_, told)| *told == Some(202)), "it was no test");
-    let after = After { calls: stage.mock.calls(), waiting, store_was_down: redis.is_some() };
+    let after = After { calls: app.mock.calls(), waiting, store_was_down: redis.is_some() };
     for (logout, told) in &all {
-        logout.assert_true(&stage, *told, &after);
+        logout.assert_true(&app, *told, &after);
     }
     let kills = KILLS + usize::from(redis.is_some());
-    assert_nothing_is_given_up(&stage, &serving, &all, kills).await;
-    assert_attacks_left_nothing(&serving, &all).await;
-    serving.ended();
+    assert_nothing_is_given_up(&app, &process, &all, kills).await;
+    assert_attacks_left_nothing(&process, &all).await;
+    process.stop();
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Section 5 of the contract, layer 1: which page asks.
 
-use crate::harness::{Browser, Form, Setup, Stage, assert_error, assert_success};
+use crate::harness::{Browser, CookieFormat, Setup, TestApp, assert_error, assert_success};
 
 const APP: &str = "https://app.example.com";
 const EVIL: &str = "https://evil.example";
@@ -58,20 +58,20 @@ async fn a_foreign_page_is_refused_before_anything_else_is_looked_at() {
     for allowed in [false, true] {
         let setup = Setup::new();
         let setup = if allowed { setup.flag("allowed-origins", APP) } else { setup };
-        let stage = setup.start().await;
-        let own = format!("http://{}", stage.address);
+        let app = setup.start().await;
+        let own = format!("http://{}", app.address);
         for &(site, origin, referer, anyone, allowed_one) in LAYER_1 {
             let may_ask = if allowed { allowed_one } else { anyone };
             let case = format!("{site:?} {origin:?} {referer:?}, allowed: {allowed}");
-            let tokens = stage.sign_up();
-            let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+            let tokens = app.sign_up();
+            let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
             let lines = [("Sec-Fetch-Site", site), ("Origin", origin), ("Referer", referer)];
             let lines = lines.iter().filter(|(_, value)| !value.is_empty());
             browser.headers = lines
                 .map(|(name, value)| (*name, value.replace("OWN", &own).replace("EMPTY", "")))
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect();
-            let asked = stage.asked();
+            let asked = app.gotrue_call_count();
 
             let csrf = browser.request("GET", "/api/auth/csrf").send().await;
             let by_bearer =
@@ -86,16 +86,16 @@ async fn a_foreign_page_is_refused_before_anything_else_is_looked_at() {
                     assert!(reply.set_cookies().is_empty(), "{case}");
                     assert_eq!(reply.header("x-logout-outcome"), None, "{case}");
                 }
-                assert_eq!(stage.asked(), asked, "{case}");
+                assert_eq!(app.gotrue_call_count(), asked, "{case}");
                 let bearer = browser.request("POST", "/logout").bearer(&tokens.access_token);
-                assert!(stage.alive(&tokens), "{case}");
+                assert!(app.is_alive(&tokens), "{case}");
                 assert_eq!(
                     bearer.send().await.status,
                     200,
                     "a browser never adds a Bearer: {case}"
                 );
             }
-            assert!(!stage.alive(&tokens), "{case}");
+            assert!(!app.is_alive(&tokens), "{case}");
         }
     }
 }
@@ -122,15 +122,15 @@ async fn the_own_origin_is_the_host_with_the_scheme_of_a_trusted_proxys_header()
         (true, "gateway", &[HTTPS, TWO], APP, true),
         (true, "gateway", &[HTTPS, TWO], EVIL, false),
     ];
-    let alone = Stage::new().await;
-    let behind = Stage::with(&[("trusted-proxies", "10.0.0.0/8, 127.0.0.1")]).await;
+    let alone = TestApp::new().await;
+    let behind = TestApp::with_flags(&[("trusted-proxies", "10.0.0.0/8, 127.0.0.1")]).await;
     for (trusted, host, headers, origin, own) in rows {
-        let stage = if *trusted { &behind } else { &alone };
-        let tokens = stage.sign_up();
-        let mut browser = Browser::signed_in(stage, &tokens, Form::Base64).await;
+        let app = if *trusted { &behind } else { &alone };
+        let tokens = app.sign_up();
+        let mut browser = Browser::signed_in(app, &tokens, CookieFormat::Base64).await;
         browser.headers = vec![("Origin".to_owned(), (*origin).to_owned())];
         let reply = browser.logout_request("/logout").host(host).headers(headers).send().await;
         assert_eq!(reply.status, if *own { 200 } else { 403 }, "{host} {headers:?} {origin}");
-        assert_eq!(stage.alive(&tokens), !own);
+        assert_eq!(app.is_alive(&tokens), !own);
     }
 }

@@ -7,15 +7,16 @@ use logout_gateway::internals::csrf::{Binding, Csrf};
 use serde_json::json;
 
 use crate::harness::{
-    Browser, Form, Reply, SECRET, Setup, Stage, assert_error, assert_success, claims_of, hs256,
+    Browser, CookieFormat, Reply, SECRET, Setup, TestApp, assert_error, assert_success, claims_of,
+    hs256_token,
 };
 
 /// A logout by cookie with this header and these CSRF cookies.
 async fn submit(browser: &Browser, header: Option<&str>, cookies: &[&str]) -> Reply {
-    let mut pairs = browser.jar.sent_to(browser.page);
+    let mut pairs = browser.jar.cookies_for(browser.page);
     pairs.retain(|(name, _)| name != "sb-csrf-token");
     pairs.extend(cookies.iter().map(|c| ("sb-csrf-token".to_owned(), (*c).to_owned())));
-    let mut request = browser.without_cookies("POST", "/logout").cookies(&pairs);
+    let mut request = browser.request_without_cookies("POST", "/logout").cookies(&pairs);
     if let Some(header) = header {
         request = request.header("X-CSRF-Token", header);
     }
@@ -24,16 +25,16 @@ async fn submit(browser: &Browser, header: Option<&str>, cookies: &[&str]) -> Re
 
 #[tokio::test]
 async fn header_and_cookie_must_agree_and_be_of_this_session() {
-    let stage = Stage::new().await;
-    let (mine, theirs) = (stage.sign_up(), stage.sign_up());
-    let same_user = stage.sign_in_again(&mine);
-    let browser = Browser::signed_in(&stage, &mine, Form::Base64).await;
+    let app = TestApp::new().await;
+    let (mine, theirs) = (app.sign_up(), app.sign_up());
+    let same_user = app.sign_in_again(&mine);
+    let browser = Browser::signed_in(&app, &mine, CookieFormat::Base64).await;
     let good = browser.csrf_cookie().unwrap();
     let (random, mac) = good.split_once('.').unwrap();
     assert!(BASE64_URL_SAFE_NO_PAD.decode(random).unwrap().len() >= 16);
     assert_eq!(BASE64_URL_SAFE_NO_PAD.decode(mac).unwrap().len(), 32);
-    let of_theirs = stage.csrf_token(&theirs).await;
-    let of_same_user = stage.csrf_token(&same_user).await;
+    let of_theirs = app.csrf_token(&theirs).await;
+    let of_same_user = app.csrf_token(&same_user).await;
     let (others_random, others_mac) = of_theirs.split_once('.').unwrap();
     let mixed = [format!("{random}.{others_mac}"), format!("{others_random}.{mac}")];
     let upper = good.to_ascii_uppercase();
@@ -74,20 +75,20 @@ async fn header_and_cookie_must_agree_and_be_of_this_session() {
         assert_error(&reply, 403, "CSRF_FAILED", Some("invalid"));
         assert!(reply.set_cookies().is_empty());
     }
-    assert!(stage.alive(&mine) && stage.asked() == 0);
+    assert!(app.is_alive(&mine) && app.gotrue_call_count() == 0);
     let reply = submit(&browser, Some(&good), &[&good]).await;
     assert_success(&reply, "/logout", mine.user_id, "revoked");
-    assert!(!stage.alive(&mine) && stage.alive(&theirs) && stage.alive(&same_user));
+    assert!(!app.is_alive(&mine) && app.is_alive(&theirs) && app.is_alive(&same_user));
 }
 
 #[tokio::test]
 async fn of_several_cookies_any_good_one_will_do_and_all_are_deleted_at_every_domain() {
-    let stage = Stage::with(&[("cookie-domains", "example.com")]).await;
+    let app = TestApp::with_flags(&[("cookie-domains", "example.com")]).await;
     for planted_first in [true, false] {
-        let tokens = stage.sign_up();
-        let browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+        let tokens = app.sign_up();
+        let browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
         let good = browser.csrf_cookie().unwrap();
-        let foreign = stage.csrf_token(&stage.sign_up()).await;
+        let foreign = app.csrf_token(&app.sign_up()).await;
         let cookies =
             if planted_first { [foreign.as_str(), "x", &good] } else { [&good, "x", &foreign] };
         assert_error(
@@ -125,9 +126,9 @@ async fn the_previous_secret_is_accepted_and_others_are_not() {
             Some(previous) => setup.flag("secret-previous", previous),
             None => setup,
         };
-        let stage = setup.start().await;
-        let tokens = stage.sign_up();
-        let browser = Browser::without_csrf(&stage, &tokens, Form::Base64);
+        let app = setup.start().await;
+        let tokens = app.sign_up();
+        let browser = Browser::signed_in_without_csrf(&app, &tokens, CookieFormat::Base64);
         let token = minted_with(secret).mint(Binding::Session(tokens.session_id)).unwrap();
         let asked = browser
             .request("GET", "/api/auth/csrf")
@@ -136,56 +137,56 @@ async fn the_previous_secret_is_accepted_and_others_are_not() {
         assert_eq!(answered == token.as_str(), good);
         let reply = submit(&browser, Some(&token), &[&token]).await;
         assert_eq!(reply.status, if good { 200 } else { 403 }, "{previous:?} {secret}");
-        assert_eq!(stage.alive(&tokens), !good);
+        assert_eq!(app.is_alive(&tokens), !good);
     }
 }
 
 #[tokio::test]
 async fn double_submit_leaves_out_the_signature_and_nothing_else() {
-    let stage = Stage::with(&[("csrf-mode", "double-submit")]).await;
-    let tokens = stage.sign_up();
-    let mut browser = Browser::without_csrf(&stage, &tokens, Form::Base64);
+    let app = TestApp::with_flags(&[("csrf-mode", "double-submit")]).await;
+    let tokens = app.sign_up();
+    let mut browser = Browser::signed_in_without_csrf(&app, &tokens, CookieFormat::Base64);
     for (header, cookies) in [(Some("a"), &["b"][..]), (None, &["a"]), (Some("a"), &[])] {
         assert_eq!(submit(&browser, header, cookies).await.status, 403, "{header:?} {cookies:?}");
     }
     browser.headers = vec![("Sec-Fetch-Site".to_owned(), "cross-site".to_owned())];
     assert_eq!(submit(&browser, Some("a"), &["a"]).await.status, 403);
-    assert!(stage.alive(&tokens));
+    assert!(app.is_alive(&tokens));
     browser.headers.clear();
     let reply = submit(&browser, Some("the-app's-own"), &["the-app's-own"]).await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
-    assert!(!stage.alive(&tokens));
+    assert!(!app.is_alive(&tokens));
 }
 
 #[tokio::test]
 async fn in_double_submit_the_apps_own_token_is_answered_again_and_passes() {
-    let stage = Stage::with(&[("csrf-mode", "double-submit")]).await;
-    let tokens = stage.sign_up();
-    let mut browser = Browser::without_csrf(&stage, &tokens, Form::Base64);
-    browser.jar.put(browser.page, "sb-csrf-token", "the-app's-own");
+    let app = TestApp::with_flags(&[("csrf-mode", "double-submit")]).await;
+    let tokens = app.sign_up();
+    let mut browser = Browser::signed_in_without_csrf(&app, &tokens, CookieFormat::Base64);
+    browser.jar.insert(browser.page, "sb-csrf-token", "the-app's-own");
     let reply = browser.fetch_csrf().await;
     assert_eq!(reply.json()["data"]["csrf_token"], "the-app's-own");
     assert!(reply.set_cookies().is_empty(), "the app's cookie is the app's to set");
     assert_eq!(browser.csrf_cookie().as_deref(), Some("the-app's-own"));
     let reply = browser.logout("/logout").await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
-    assert!(!stage.alive(&tokens) && browser.jar.is_empty());
+    assert!(!app.is_alive(&tokens) && browser.jar.is_empty());
 
-    let tokens = stage.sign_up();
-    let mut browser = Browser::without_csrf(&stage, &tokens, Form::Base64);
-    browser.jar.put(browser.page, "sb-csrf-token", "");
+    let tokens = app.sign_up();
+    let mut browser = Browser::signed_in_without_csrf(&app, &tokens, CookieFormat::Base64);
+    browser.jar.insert(browser.page, "sb-csrf-token", "");
     assert_eq!(browser.fetch_csrf().await.status, 200);
     assert!(browser.csrf_cookie().is_some_and(|token| !token.is_empty()), "an empty one is none");
     let reply = browser.logout("/logout").await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
-    assert!(!stage.alive(&tokens));
+    assert!(!app.is_alive(&tokens));
 }
 
 #[tokio::test]
 async fn a_second_tab_never_invalidates_the_first_ones_token() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
-    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
+    let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
     let first = browser.csrf_cookie().unwrap();
     let again = browser.fetch_csrf().await;
     assert_eq!(again.json()["data"]["csrf_token"], first.as_str());
@@ -195,52 +196,53 @@ async fn a_second_tab_never_invalidates_the_first_ones_token() {
         assert!(attributes.contains(attribute), "{attributes}");
     }
     assert!(!attributes.contains("HttpOnly"), "scripts read it");
-    let planted = browser.without_cookies("GET", "/api/auth/csrf").bearer(&tokens.access_token);
+    let planted =
+        browser.request_without_cookies("GET", "/api/auth/csrf").bearer(&tokens.access_token);
     let planted = planted.cookies(&[("sb-csrf-token", "planted"), ("sb-csrf-token", &first)]);
     assert_eq!(planted.send().await.json()["data"]["csrf_token"], first.as_str());
-    let other = stage.sign_up();
-    let of_other = stage.get("/api/auth/csrf").bearer(&other.access_token);
+    let other = app.sign_up();
+    let of_other = app.get("/api/auth/csrf").bearer(&other.access_token);
     let fresh = of_other.cookies(&[("sb-csrf-token", &first)]).send().await;
     assert_ne!(fresh.json()["data"]["csrf_token"], first.as_str(), "of another session");
 }
 
 #[tokio::test]
 async fn genuine_sessions_get_a_csrf_token_even_if_expired_or_ended_and_no_others_do() {
-    let stage = Stage::new().await;
-    let (expired, ended) = (stage.sign_up(), stage.sign_up());
-    stage.pass(3600);
-    assert!(stage.mock.delete_session(ended.session_id));
-    for tokens in [&expired, &ended, &stage.sign_up()] {
-        let reply = stage.get("/api/auth/csrf").bearer(&tokens.access_token).send().await;
+    let app = TestApp::new().await;
+    let (expired, ended) = (app.sign_up(), app.sign_up());
+    app.advance_time(3600);
+    assert!(app.mock.delete_session(ended.session_id));
+    for tokens in [&expired, &ended, &app.sign_up()] {
+        let reply = app.get("/api/auth/csrf").bearer(&tokens.access_token).send().await;
         assert_eq!(reply.status, 200);
-        let mut browser = Browser::without_csrf(&stage, tokens, Form::Base64);
+        let mut browser = Browser::signed_in_without_csrf(&app, tokens, CookieFormat::Base64);
         assert_eq!(browser.fetch_csrf().await.status, 200);
     }
-    let reply = stage.get("/api/auth/csrf").send().await;
+    let reply = app.get("/api/auth/csrf").send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("missing"));
     for cookie in ["garbage", "base64-", "%"] {
-        let asked = stage.get("/api/auth/csrf").cookies(&[("sb-127-auth-token", cookie)]);
+        let asked = app.get("/api/auth/csrf").cookies(&[("sb-127-auth-token", cookie)]);
         assert_error(&asked.send().await, 401, "NOT_AUTHENTICATED", Some("invalid"));
     }
-    assert_eq!(stage.asked(), 0);
+    assert_eq!(app.gotrue_call_count(), 0);
 }
 
 #[tokio::test]
 async fn an_expired_unsigned_token_gets_a_csrf_token_for_itself_alone() {
-    let stage = Setup::new().algorithm(Algorithm::Hs256).start().await;
-    let victim = stage.sign_up();
+    let app = Setup::new().algorithm(Algorithm::Hs256).start().await;
+    let victim = app.sign_up();
     let mut claims = claims_of(&victim.access_token);
-    claims["exp"] = json!(stage.time.now() - 1);
-    let forged = hs256(&claims, "a-secret-of-someone-else-0123456789");
+    claims["exp"] = json!(app.clock.now() - 1);
+    let forged = hs256_token(&claims, "a-secret-of-someone-else-0123456789");
     let attacker = Tokens { access_token: forged, ..victim.clone() };
-    let planted = Browser::signed_in(&stage, &attacker, Form::Base64).await.csrf_cookie();
+    let planted = Browser::signed_in(&app, &attacker, CookieFormat::Base64).await.csrf_cookie();
     let planted = planted.expect("it gets one");
-    let mut browser = Browser::without_csrf(&stage, &victim, Form::Base64);
-    browser.jar.put(browser.page, "sb-csrf-token", &planted);
+    let mut browser = Browser::signed_in_without_csrf(&app, &victim, CookieFormat::Base64);
+    browser.jar.insert(browser.page, "sb-csrf-token", &planted);
     let post = || browser.request("POST", "/logout").header("X-CSRF-Token", &planted);
     assert_error(&post().send().await, 403, "CSRF_FAILED", Some("invalid"));
     // Nor where the forged token is a Bearer beside the victim's own cookies.
     let reply = post().bearer(&attacker.access_token).send().await;
     assert_error(&reply, 403, "CSRF_FAILED", Some("invalid"));
-    assert!(stage.alive(&victim));
+    assert!(app.is_alive(&victim));
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use self::prometheus::Prometheus;
 use crate::{
-    harness::{Browser, Form, Request, Setup, Stage, eventually},
+    harness::{Browser, CookieFormat, Request, Setup, TestApp, eventually},
     queue::durable,
 };
 
@@ -65,36 +65,36 @@ fn alerts() -> Vec<(String, String)> {
 }
 
 /// Lets everything happen that a panel tells, and leaves one logout in the queue.
-async fn busy(stage: &Stage) {
-    let log_out = async |token: &str| stage.post("/logout").bearer(token).send().await.status;
+async fn busy(app: &TestApp) {
+    let log_out = async |token: &str| app.post("/logout").bearer(token).send().await.status;
     let fails = |fault: Value| {
         let mut all = json!({"operation": "logout", "kind": "status", "times": 1});
         all.as_object_mut().unwrap().extend(fault.as_object().unwrap().clone());
-        stage.fault(all);
+        app.inject_fault(all);
     };
-    let tokens = stage.sign_up();
-    assert_eq!(stage.verify(&tokens).await, 200);
+    let tokens = app.sign_up();
+    assert_eq!(app.verify(&tokens).await, 200);
     assert_eq!(log_out(&tokens.access_token).await, 200, "revoked");
     assert_eq!(log_out(&tokens.access_token).await, 200, "already ended");
-    assert_eq!(stage.verify(&tokens).await, 401);
-    assert_eq!(stage.post("/logout?scope=all").send().await.status, 400);
+    assert_eq!(app.verify(&tokens).await, 401);
+    assert_eq!(app.post("/logout?scope=all").send().await.status, 400);
     for _ in 0..2 {
         assert_eq!(log_out("x.y.z").await, 401);
     }
-    let browser = Browser::without_csrf(stage, &stage.sign_up(), Form::Base64);
+    let browser = Browser::signed_in_without_csrf(app, &app.sign_up(), CookieFormat::Base64);
     assert_eq!(browser.request("POST", "/logout").send().await.status, 403);
-    let banned = stage.sign_up();
-    assert!(stage.mock.ban_user(banned.user_id));
+    let banned = app.sign_up();
+    assert!(app.mock.ban_user(banned.user_id));
     assert_eq!(log_out(&banned.access_token).await, 500);
 
-    let late = stage.sign_up();
+    let late = app.sign_up();
     fails(json!({"status": 503, "times": 2}));
     assert_eq!(log_out(&late.access_token).await, 202);
-    stage.pass(2);
-    eventually("what waited is done", async || !stage.alive(&late)).await;
+    app.advance_time(2);
+    eventually("what waited is done", async || !app.is_alive(&late)).await;
     fails(json!({"status": 429, "headers": {"Retry-After": "600"}}));
-    assert_eq!(log_out(&stage.sign_up().access_token).await, 202);
-    stage.pass(100);
+    assert_eq!(log_out(&app.sign_up().access_token).await, 202);
+    app.advance_time(100);
 }
 
 /// The query as Grafana sends it when all instances are to be seen.
@@ -120,8 +120,8 @@ fn draws(series: &[Value], target: &Value, still: bool) -> bool {
 
 #[tokio::test]
 async fn every_query_has_data_after_prometheus_scraped_a_busy_gateway() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    let prometheus = Prometheus::scraping(stage.admin_address.unwrap()).await;
+    let (app, _directory) = durable(Setup::new()).await;
+    let prometheus = Prometheus::scraping(app.admin_address.unwrap()).await;
     let seen = async |expression| {
         eventually(expression, async || !prometheus.query(expression).await.is_empty()).await;
     };
@@ -131,7 +131,7 @@ async fn every_query_has_data_after_prometheus_scraped_a_busy_gateway() {
     let share = prometheus.query(&expression(&targets(share)[0])).await;
     assert!(share.is_empty(), "nobody has logged out, which is no share: {share:?}");
 
-    busy(&stage).await;
+    busy(&app).await;
     seen("logout_gateway_queue_oldest_seconds == 100").await;
     for panel in &panels {
         let title = text(panel, "title");
@@ -150,13 +150,13 @@ async fn every_query_has_data_after_prometheus_scraped_a_busy_gateway() {
     let asked = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
     let (selector, label) = asked.unwrap().rsplit_once(", ").unwrap();
     let choice = prometheus.label_values(label, selector).await;
-    assert_eq!(choice, [json!(stage.admin_address.unwrap().to_string())], "{query}");
+    assert_eq!(choice, [json!(app.admin_address.unwrap().to_string())], "{query}");
 }
 
 #[tokio::test]
 async fn every_metric_is_on_the_dashboard() {
-    let stage = Setup::new().flag("admin-bind", "127.0.0.1:0").start().await;
-    let reply = Request::new(stage.admin_address.unwrap(), "GET", "/metrics").send().await;
+    let app = Setup::new().flag("admin-bind", "127.0.0.1:0").start().await;
+    let reply = Request::new(app.admin_address.unwrap(), "GET", "/metrics").send().await;
     let panels = panels();
     let expressions = panels.iter().flat_map(targets).map(|target| text(target, "expr"));
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::harness::Stage;
+use crate::harness::TestApp;
 
 /// Every Rust file below `folder`, in one text.
 fn sources(folder: &Path) -> String {
@@ -47,9 +47,9 @@ fn the_configurations_of_proxies_that_are_shown_are_those_that_are_tested() {
 
 #[tokio::test]
 async fn the_contract_and_its_page_do_not_show_the_products_version() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     for path in ["/openapi.json", "/docs", "/docs/swagger-initializer.js"] {
-        let reply = stage.get(path).send().await;
+        let reply = app.get(path).send().await;
         assert_eq!(reply.status, 200, "{path}");
         let all = format!("{:?} {}", reply.headers, reply.text());
         assert!(!all.contains(env!("CARGO_PKG_VERSION")), "{path}");

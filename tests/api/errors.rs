@@ -6,82 +6,82 @@ use axum::{Router, routing::get};
 use serde_json::json;
 
 use crate::harness::{
-    Browser, Connection, Form, Reply, Request, Setup, Stage, assert_error, assert_not_ready,
-    recording, session_cookies,
+    Browser, Connection, CookieFormat, Reply, Request, Setup, TestApp, assert_error,
+    assert_not_ready, recording, session_cookies,
 };
 
 /// Every error that can be had from outside, once; what cannot: `INTERNAL`, which is a bug.
-async fn every_error(stage: &Stage) -> Vec<(Reply, u16, &'static str, Option<&'static str>)> {
-    let tokens = stage.sign_up();
-    let bearer = |target: &str| stage.post(target).bearer(&tokens.access_token);
+async fn every_error(app: &TestApp) -> Vec<(Reply, u16, &'static str, Option<&'static str>)> {
+    let tokens = app.sign_up();
+    let bearer = |target: &str| app.post(target).bearer(&tokens.access_token);
     let mut all = Vec::new();
 
     let reply = bearer("/logout?scope=x").send().await;
     all.push((reply, 400, "BAD_REQUEST", Some("unsupported_scope")));
     let reply = bearer("/logout").headers(&[("X-CSRF-Token", "a"), ("X-CSRF-Token", "a")]);
     all.push((reply.send().await, 400, "BAD_REQUEST", Some("duplicate_header")));
-    all.push((stage.post("/logout").send().await, 401, "NOT_AUTHENTICATED", Some("missing")));
-    let reply = stage.post("/logout").bearer("x").send().await;
+    all.push((app.post("/logout").send().await, 401, "NOT_AUTHENTICATED", Some("missing")));
+    let reply = app.post("/logout").bearer("x").send().await;
     all.push((reply, 401, "NOT_AUTHENTICATED", Some("invalid")));
-    stage.pass(3600);
+    app.advance_time(3600);
     all.push((bearer("/logout").send().await, 401, "NOT_AUTHENTICATED", Some("expired")));
 
-    let gone = stage.sign_up();
-    assert!(stage.mock.delete_session(gone.session_id));
-    let reply = stage.post("/logout?scope=global").bearer(&gone.access_token).send().await;
+    let gone = app.sign_up();
+    assert!(app.mock.delete_session(gone.session_id));
+    let reply = app.post("/logout?scope=global").bearer(&gone.access_token).send().await;
     all.push((reply, 401, "NOT_AUTHENTICATED", Some("not_found")));
-    let reply = stage.get("/api/auth/verify").bearer(&gone.access_token).send().await;
+    let reply = app.get("/api/auth/verify").bearer(&gone.access_token).send().await;
     all.push((reply, 401, "NOT_AUTHENTICATED", Some("revoked")));
 
-    let tokens = stage.sign_up();
-    let browser = Browser::without_csrf(stage, &tokens, Form::Raw);
+    let tokens = app.sign_up();
+    let browser = Browser::signed_in_without_csrf(app, &tokens, CookieFormat::Raw);
     let reply = browser.request("POST", "/logout").send().await;
     all.push((reply, 403, "CSRF_FAILED", Some("missing")));
     let request = browser.request("POST", "/logout").header("X-CSRF-Token", "wrong");
     let reply = request.header("Cookie", "sb-csrf-token=other").send().await;
     all.push((reply, 403, "CSRF_FAILED", Some("invalid")));
-    let reply = stage.post("/logout").header("Origin", "null").send().await;
+    let reply = app.post("/logout").header("Origin", "null").send().await;
     all.push((reply, 403, "CSRF_FAILED", Some("cross_site")));
 
-    all.push((stage.get("/x").send().await, 404, "NOT_FOUND", None));
-    all.push((stage.get("/logout").send().await, 405, "METHOD_NOT_ALLOWED", None));
-    let bearer = |target: &str| stage.post(target).bearer(&tokens.access_token);
+    all.push((app.get("/x").send().await, 404, "NOT_FOUND", None));
+    all.push((app.get("/logout").send().await, 405, "METHOD_NOT_ALLOWED", None));
+    let bearer = |target: &str| app.post(target).bearer(&tokens.access_token);
     let reply = bearer("/logout").body([0; 8193]).send().await;
     all.push((reply, 413, "PAYLOAD_TOO_LARGE", None));
     let reply = bearer("/logout").body("x").send().await;
     all.push((reply, 415, "UNSUPPORTED_MEDIA_TYPE", None));
 
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 429, "times": 1}));
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 429, "times": 1}));
     all.push((bearer("/logout").send().await, 429, "RATE_LIMITED", None));
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
     let reply = bearer("/logout").send().await;
     all.push((reply, 500, "LOGOUT_FAILED", Some("auth_service_unavailable")));
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 504, "times": 2}));
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 504, "times": 2}));
     let reply = bearer("/logout").send().await;
     all.push((reply, 500, "LOGOUT_FAILED", Some("auth_service_timeout")));
-    stage.fault(recording("logout-local-database-down").as_fault("logout", Some(1)));
+    app.inject_fault(recording("logout-local-database-down").as_fault("logout", Some(1)));
     let reply = bearer("/logout").send().await;
     all.push((reply, 500, "LOGOUT_FAILED", Some("auth_service_error")));
-    let banned = stage.sign_up();
-    assert!(stage.mock.ban_user(banned.user_id));
-    let reply = stage.post("/logout").bearer(&banned.access_token).send().await;
+    let banned = app.sign_up();
+    assert!(app.mock.ban_user(banned.user_id));
+    let reply = app.post("/logout").bearer(&banned.access_token).send().await;
     all.push((reply, 500, "LOGOUT_FAILED", Some("user_banned")));
-    let admin = Request::new(stage.admin_address.unwrap(), "GET", "/").host("a.example");
+    let admin = Request::new(app.admin_address.unwrap(), "GET", "/").host("a.example");
     all.push((admin.send().await, 421, "MISDIRECTED_REQUEST", None));
     all
 }
 
 #[tokio::test]
 async fn every_error_has_its_envelope_and_a_text_of_its_own() {
-    let stage = Stage::with(&[("admin-bind", "127.0.0.1:0")]).await;
+    let app = TestApp::with_flags(&[("admin-bind", "127.0.0.1:0")]).await;
     let mut texts = BTreeMap::new();
-    for (reply, status, code, reason) in every_error(&stage).await {
+    for (reply, status, code, reason) in every_error(&app).await {
         assert_error(&reply, status, code, reason);
         let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
         assert_eq!(texts.insert(message, (code, reason)), None, "{code} {reason:?}");
     }
     // Fixed: whatever the second run's tokens, ids and times are.
-    for (reply, _, code, reason) in every_error(&stage).await {
+    for (reply, _, code, reason) in every_error(&app).await {
         let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
         assert_eq!(texts.get(&message), Some(&(code, reason)));
     }
@@ -94,53 +94,53 @@ async fn a_panic_is_a_500_for_its_request_and_reveals_nothing() {
         panic!("what a panic says may hold anything: x9tell-tale9x");
     }
     let pages = Router::new().route("/bug", get(bug));
-    let stage = Setup::new().pages(pages).start().await;
-    let mut connection = Connection::open(stage.address).await;
-    connection.write(&stage.get("/bug").bytes(false)).await;
+    let app = Setup::new().extra_routes(pages).start().await;
+    let mut connection = Connection::open(app.address).await;
+    connection.write(&app.get("/bug").bytes(false)).await;
     let reply = connection.reply(false).await.unwrap();
     assert_error(&reply, 500, "INTERNAL", None);
     assert!(!format!("{:?} {}", reply.headers, reply.text()).contains("x9tell-tale9x"));
     assert_eq!(reply.header("cache-control"), Some("no-store"));
-    connection.write(&stage.get("/healthz").bytes(false)).await;
+    connection.write(&app.get("/healthz").bytes(false)).await;
     assert_eq!(connection.reply(false).await.unwrap().status, 200, "the connection goes on");
 }
 
 #[tokio::test]
 async fn without_keys_it_is_not_ready() {
     let no_keys = json!({"operation": "jwks", "kind": "status", "status": 500});
-    let stage = Setup::new().unready().start_with(&[no_keys]).await;
-    let tokens = stage.sign_up();
-    assert_not_ready(&stage.get("/readyz").send().await, "key_set");
-    assert_eq!(stage.get("/healthz").send().await.status, 200, "it lives");
-    let verify = stage.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
+    let app = Setup::new().without_readiness_check().start_with_faults(&[no_keys]).await;
+    let tokens = app.sign_up();
+    assert_not_ready(&app.get("/readyz").send().await, "key_set");
+    assert_eq!(app.get("/healthz").send().await.status, 200, "it lives");
+    let verify = app.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
     assert_error(&verify, 503, "NOT_READY", Some("key_set"));
-    let logout = stage.post("/logout").bearer(&tokens.access_token).send().await;
+    let logout = app.post("/logout").bearer(&tokens.access_token).send().await;
     assert_error(&logout, 500, "LOGOUT_FAILED", Some("auth_service_unavailable"));
     assert_eq!(logout.header("x-logout-outcome"), Some("failed"));
-    assert!(stage.alive(&tokens) && stage.calls("logout").is_empty());
+    assert!(app.is_alive(&tokens) && app.gotrue_calls("logout").is_empty());
 }
 
 #[tokio::test]
 async fn nothing_of_a_request_and_nothing_of_gotrue_reaches_a_response() {
     const MARK: &str = "x9tell-tale9x";
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
     let upstream = json!({"operation": "logout", "kind": "status", "status": 500,
         "headers": {"X-Upstream": MARK, "Server": MARK, "Set-Cookie": format!("{MARK}=1")},
         "body": {"code": MARK, "message": MARK}});
-    stage.fault(upstream);
-    let cookies = session_cookies("sb-127-auth-token", MARK, MARK, Form::Base64);
+    app.inject_fault(upstream);
+    let cookies = session_cookies("sb-127-auth-token", MARK, MARK, CookieFormat::Base64);
     let planted = [("sb-csrf-token", MARK), ("sb-127-auth-token-user", MARK)];
     let replies = [
-        stage.post("/logout").bearer(&tokens.access_token).cookies(&planted).send().await,
-        stage.post("/logout").bearer(MARK).send().await,
-        stage.post("/logout").cookies(&cookies).cookies(&planted).send().await,
-        stage.post(&format!("/logout?scope={MARK}")).send().await,
-        stage.post(&format!("/{MARK}")).send().await,
-        stage.request(MARK, "/logout").send().await,
-        stage.post("/logout").headers(&[("Origin", "https://x9tell-tale9x")]).send().await,
-        stage.post("/logout").headers(&[("Content-Type", MARK)]).body(MARK).send().await,
-        stage.post("/logout").headers(&[("User-Agent", MARK), ("Referer", MARK)]).send().await,
+        app.post("/logout").bearer(&tokens.access_token).cookies(&planted).send().await,
+        app.post("/logout").bearer(MARK).send().await,
+        app.post("/logout").cookies(&cookies).cookies(&planted).send().await,
+        app.post(&format!("/logout?scope={MARK}")).send().await,
+        app.post(&format!("/{MARK}")).send().await,
+        app.request(MARK, "/logout").send().await,
+        app.post("/logout").headers(&[("Origin", "https://x9tell-tale9x")]).send().await,
+        app.post("/logout").headers(&[("Content-Type", MARK)]).body(MARK).send().await,
+        app.post("/logout").headers(&[("User-Agent", MARK), ("Referer", MARK)]).send().await,
     ];
     for reply in &replies {
         assert!(reply.status >= 400);

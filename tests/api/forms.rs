@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::{
     harness::{
-        Browser, Form, Reply, Request, Setup, Stage, assert_error, assert_own_headers,
-        assert_success, eventually,
+        Browser, CookieFormat, Reply, Request, Setup, TestApp, assert_error,
+        assert_only_known_headers, assert_success, eventually,
     },
     queue::durable,
 };
@@ -29,9 +29,9 @@ fn form(browser: &Browser, route: &str, more: &[(&str, &str)]) -> Request {
     browser.request("POST", route).headers(&[FORM]).body(fields)
 }
 
-async fn signed_in(stage: &Stage) -> (Tokens, Browser) {
-    let tokens = stage.sign_up();
-    let browser = Browser::signed_in(stage, &tokens, Form::Base64).await;
+async fn signed_in(app: &TestApp) -> (Tokens, Browser) {
+    let tokens = app.sign_up();
+    let browser = Browser::signed_in(app, &tokens, CookieFormat::Base64).await;
     (tokens, browser)
 }
 
@@ -44,31 +44,31 @@ fn assert_redirect(reply: &Reply, location: &str, outcome: Option<&str>) {
     for name in ["content-type", "www-authenticate"] {
         assert_eq!(reply.header(name), None, "{reply:?}");
     }
-    assert_own_headers(reply, location);
+    assert_only_known_headers(reply, location);
 }
 
 #[tokio::test]
 async fn a_form_ends_the_session_and_leads_where_it_says() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     for (route, place) in [("/logout", Some("/bye?a=b#c")), ("/logout/", None)] {
-        let (tokens, mut browser) = signed_in(&stage).await;
+        let (tokens, mut browser) = signed_in(&app).await;
         let place_field: Vec<_> = place.iter().map(|place| ("redirect_to", *place)).collect();
         let reply = form(&browser, route, &place_field).send().await;
         assert_redirect(&reply, place.unwrap_or("/"), Some("revoked"));
-        browser.take(&reply);
-        assert!(!stage.alive(&tokens) && browser.jar.is_empty(), "{route}");
+        browser.store_cookies(&reply);
+        assert!(!app.is_alive(&tokens) && browser.jar.is_empty(), "{route}");
     }
 }
 
 #[tokio::test]
 async fn a_request_that_no_form_can_send_gets_a_json_response() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     for route in ["/logout", "/logout/"] {
-        let (tokens, browser) = signed_in(&stage).await;
-        let by_bearer = || stage.post(route).bearer(&tokens.access_token).headers(&[FORM]);
+        let (tokens, browser) = signed_in(&app).await;
+        let by_bearer = || app.post(route).bearer(&tokens.access_token).headers(&[FORM]);
         let reply = by_bearer().body("redirect_to=/bye").send().await;
         assert_error(&reply, 415, "UNSUPPORTED_MEDIA_TYPE", None);
-        assert!(stage.alive(&tokens));
+        assert!(app.is_alive(&tokens));
         // An empty body may have any type.
         let reply = browser.logout_request(route).headers(&[FORM]).body("").send().await;
         assert_success(&reply, route, tokens.user_id, "revoked");
@@ -79,17 +79,17 @@ async fn a_request_that_no_form_can_send_gets_a_json_response() {
 
 #[tokio::test]
 async fn a_form_that_a_script_submits_with_a_header_of_its_own_is_a_form() {
-    let stage = Stage::new().await;
-    let (tokens, browser) = signed_in(&stage).await;
+    let app = TestApp::new().await;
+    let (tokens, browser) = signed_in(&app).await;
     let reply = form(&browser, "/logout", &[]).header("X-CSRF-Token", "the app's own").send().await;
     assert_redirect(&reply, "/", Some("revoked"));
-    assert!(!stage.alive(&tokens));
+    assert!(!app.is_alive(&tokens));
 
-    let (tokens, browser) = signed_in(&stage).await;
+    let (tokens, browser) = signed_in(&app).await;
     let token_in_header = browser.logout_request("/logout").headers(&[FORM]);
     let reply = token_in_header.body("redirect_to=/bye").send().await;
     assert_redirect(&reply, "/bye", Some("revoked"));
-    assert!(!stage.alive(&tokens));
+    assert!(!app.is_alive(&tokens));
 }
 
 #[rstest]
@@ -97,31 +97,31 @@ async fn a_form_that_a_script_submits_with_a_header_of_its_own_is_a_form() {
 #[case::of_no_scheme("")]
 #[tokio::test]
 async fn a_form_may_carry_credentials_of_another_scheme(#[case] credentials: &str) {
-    let stage = Stage::new().await;
-    let (tokens, browser) = signed_in(&stage).await;
+    let app = TestApp::new().await;
+    let (tokens, browser) = signed_in(&app).await;
     let request = form(&browser, "/logout", &[]).header("Authorization", credentials);
     assert_redirect(&request.send().await, "/", Some("revoked"));
-    assert!(!stage.alive(&tokens));
+    assert!(!app.is_alive(&tokens));
 }
 
 #[tokio::test]
 async fn a_forms_scope_counts() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     for (scope, here, there) in
         [("local", false, true), ("others", true, false), ("global", false, false)]
     {
-        let (tokens, browser) = signed_in(&stage).await;
-        let other = stage.sign_in_again(&tokens);
+        let (tokens, browser) = signed_in(&app).await;
+        let other = app.sign_in_again(&tokens);
         let reply = form(&browser, "/logout", &[("scope", scope)]).send().await;
         assert_redirect(&reply, "/", Some("revoked"));
-        assert_eq!((stage.alive(&tokens), stage.alive(&other)), (here, there), "{scope}");
+        assert_eq!((app.is_alive(&tokens), app.is_alive(&other)), (here, there), "{scope}");
         assert_eq!(reply.set_cookies().is_empty(), scope == "others", "{scope}");
     }
-    let (tokens, browser) = signed_in(&stage).await;
-    let other = stage.sign_in_again(&tokens);
+    let (tokens, browser) = signed_in(&app).await;
+    let other = app.sign_in_again(&tokens);
     let reply = form(&browser, "/logout?scope=global", &[]).send().await;
     assert_redirect(&reply, "/", Some("revoked"));
-    assert!(!stage.alive(&tokens) && !stage.alive(&other), "in the form's own address");
+    assert!(!app.is_alive(&tokens) && !app.is_alive(&other), "in the form's own address");
 }
 
 #[rstest]
@@ -139,8 +139,8 @@ async fn a_form_that_is_not_in_order_ends_nothing(
     #[case] route: &str,
     #[case] location: &str,
 ) {
-    let stage = Stage::new().await;
-    let (tokens, browser) = signed_in(&stage).await;
+    let app = TestApp::new().await;
+    let (tokens, browser) = signed_in(&app).await;
     let token = browser.csrf_cookie().unwrap();
     let mut all = more.to_vec();
     if !more.iter().any(|(name, _)| *name == "csrf_token") {
@@ -150,13 +150,13 @@ async fn a_form_that_is_not_in_order_ends_nothing(
     let reply = request.send().await;
     assert_redirect(&reply, location, None);
     assert!(reply.set_cookies().is_empty());
-    assert!(stage.alive(&tokens) && stage.asked() == 0);
+    assert!(app.is_alive(&tokens) && app.gotrue_call_count() == 0);
 }
 
 #[tokio::test]
 async fn a_form_of_another_page_ends_nothing() {
-    let stage = Stage::new().await;
-    let (tokens, mut browser) = signed_in(&stage).await;
+    let app = TestApp::new().await;
+    let (tokens, mut browser) = signed_in(&app).await;
     for foreign in [
         ("Sec-Fetch-Site", "cross-site"),
         ("Sec-Fetch-Site", "same-site"),
@@ -166,105 +166,107 @@ async fn a_form_of_another_page_ends_nothing() {
         browser.headers = vec![(foreign.0.to_owned(), foreign.1.to_owned())];
         let reply = form(&browser, "/logout", &[("redirect_to", "/bye")]).send().await;
         assert_redirect(&reply, "/bye?logout=refused", None);
-        assert!(stage.alive(&tokens) && reply.set_cookies().is_empty(), "{foreign:?}");
+        assert!(app.is_alive(&tokens) && reply.set_cookies().is_empty(), "{foreign:?}");
     }
-    assert_eq!(stage.asked(), 0);
+    assert_eq!(app.gotrue_call_count(), 0);
 }
 
 #[tokio::test]
 async fn the_redirect_of_a_failed_form_names_the_outcome() {
-    let stage = Setup::new().flag("redirect-default", "/signed-out?by=form").start().await;
+    let app = Setup::new().flag("redirect-default", "/signed-out?by=form").start().await;
     for (status, place, location) in [
         (500, &[][..], "/signed-out?by=form&logout=failed"),
         (429, &[("redirect_to", "/bye")], "/bye?logout=failed"),
         (500, &[("redirect_to", "/bye?a&logout=revoked&%6cogout=x#x")], "/bye?a&logout=failed#x"),
     ] {
-        let (tokens, mut browser) = signed_in(&stage).await;
-        stage.fault(json!({"operation": "logout", "kind": "status", "status": status, "times": 1,
-            "headers": {"Retry-After": "7"}}));
+        let (tokens, mut browser) = signed_in(&app).await;
+        app.inject_fault(
+            json!({"operation": "logout", "kind": "status", "status": status, "times": 1,
+            "headers": {"Retry-After": "7"}}),
+        );
         let reply = form(&browser, "/logout", place).send().await;
         assert_redirect(&reply, location, Some("failed"));
-        browser.take(&reply);
-        assert!(stage.alive(&tokens) && browser.jar.is_empty(), "cookies go all the same");
+        browser.store_cookies(&reply);
+        assert!(app.is_alive(&tokens) && browser.jar.is_empty(), "cookies go all the same");
     }
-    let (_, browser) = signed_in(&stage).await;
+    let (_, browser) = signed_in(&app).await;
     let reply =
         form(&browser, "/logout", &[("redirect_to", "/bye?logout=failed&a=%20")]).send().await;
     assert_redirect(&reply, "/bye?a=%20", Some("revoked"));
-    let nobody = stage.post("/logout").headers(&[FORM]).body("redirect_to=/bye").send().await;
+    let nobody = app.post("/logout").headers(&[FORM]).body("redirect_to=/bye").send().await;
     assert_redirect(&nobody, "/bye?logout=refused", None);
-    let large = stage.post("/logout").headers(&[FORM]).body("a".repeat(9000)).send().await;
+    let large = app.post("/logout").headers(&[FORM]).body("a".repeat(9000)).send().await;
     assert_redirect(&large, "/signed-out?by=form&logout=refused", None);
 }
 
 #[tokio::test]
 async fn an_ended_session_is_named_in_the_redirect_if_the_operator_configures_it() {
-    let stage = Stage::with(&[("session-not-found", "unauthorized")]).await;
-    let (tokens, browser) = signed_in(&stage).await;
-    assert!(stage.mock.delete_session(tokens.session_id));
+    let app = TestApp::with_flags(&[("session-not-found", "unauthorized")]).await;
+    let (tokens, browser) = signed_in(&app).await;
+    assert!(app.mock.delete_session(tokens.session_id));
     let reply = form(&browser, "/logout", &[]).send().await;
     assert_redirect(&reply, "/?logout=already-ended", Some("already-ended"));
 }
 
 #[tokio::test]
 async fn everything_else_keeps_its_contract() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     for route in ["/api/auth/logout", "/api/v1/auth/logout"] {
-        let (tokens, browser) = signed_in(&stage).await;
+        let (tokens, browser) = signed_in(&app).await;
         let reply = form(&browser, route, &[]).send().await;
         assert_error(&reply, 415, "UNSUPPORTED_MEDIA_TYPE", None);
-        assert!(stage.alive(&tokens), "{route}");
+        assert!(app.is_alive(&tokens), "{route}");
     }
     for kind in
         ["text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencodedx"]
     {
-        let (tokens, browser) = signed_in(&stage).await;
+        let (tokens, browser) = signed_in(&app).await;
         let request = browser.logout_request("/logout").header("Content-Type", kind).body("a=b");
         assert_error(&request.send().await, 415, "UNSUPPORTED_MEDIA_TYPE", None);
-        assert!(stage.alive(&tokens), "{kind}");
+        assert!(app.is_alive(&tokens), "{kind}");
     }
-    let (tokens, browser) = signed_in(&stage).await;
+    let (tokens, browser) = signed_in(&app).await;
     let json = browser.logout_request("/logout").header("Content-Type", "application/json");
     assert_success(&json.body("{}").send().await, "/logout", tokens.user_id, "revoked");
 }
 
 #[tokio::test]
 async fn a_forms_type_may_have_parameters_and_any_case() {
-    let stage = Stage::new().await;
-    let (tokens, browser) = signed_in(&stage).await;
+    let app = TestApp::new().await;
+    let (tokens, browser) = signed_in(&app).await;
     let kind = "Application/X-WWW-Form-Urlencoded; charset=UTF-8";
     let body = fields(&[("csrf_token", &browser.csrf_cookie().unwrap()), ("app", "own field")]);
     let request = browser.request("POST", "/logout").header("Content-Type", kind).body(body);
     assert_redirect(&request.send().await, "/", Some("revoked"));
-    assert!(!stage.alive(&tokens));
+    assert!(!app.is_alive(&tokens));
 }
 
 #[tokio::test]
 async fn a_form_that_waits_for_gotrue_is_a_success_that_is_still_to_come() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    let (tokens, mut browser) = signed_in(&stage).await;
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
+    let (app, _directory) = durable(Setup::new()).await;
+    let (tokens, mut browser) = signed_in(&app).await;
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
     let reply = form(&browser, "/logout", &[("redirect_to", "/bye")]).send().await;
     assert_redirect(&reply, "/bye", Some("queued"));
-    browser.take(&reply);
-    assert!(stage.alive(&tokens) && browser.jar.is_empty());
-    stage.pass(2);
-    eventually("GoTrue is asked again", async || !stage.alive(&tokens)).await;
+    browser.store_cookies(&reply);
+    assert!(app.is_alive(&tokens) && browser.jar.is_empty());
+    app.advance_time(2);
+    eventually("GoTrue is asked again", async || !app.is_alive(&tokens)).await;
 }
 
 #[tokio::test]
 async fn a_form_that_finds_no_place_is_refused_and_counted_like_any_logout() {
     let setup = Setup::new().flag("max-in-flight", "1").flag("upstream-timeout", "60s");
-    let stage = setup.flag("admin-bind", "127.0.0.1:0").start().await;
-    let (tokens, browser) = signed_in(&stage).await;
-    stage.fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
-    let waiting = stage.post("/logout").bearer(&stage.sign_up().access_token).send();
+    let app = setup.flag("admin-bind", "127.0.0.1:0").start().await;
+    let (tokens, browser) = signed_in(&app).await;
+    app.inject_fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
+    let waiting = app.post("/logout").bearer(&app.sign_up().access_token).send();
     let other = async {
-        eventually("the place is taken", async || stage.asked() == 1).await;
+        eventually("the place is taken", async || app.gotrue_call_count() == 1).await;
         let reply = form(&browser, "/logout", &[]).send().await;
         assert_redirect(&reply, "/?logout=refused", None);
-        assert!(stage.alive(&tokens) && reply.set_cookies().is_empty());
-        let metrics = Request::new(stage.admin_address.unwrap(), "GET", "/metrics").send().await;
+        assert!(app.is_alive(&tokens) && reply.set_cookies().is_empty());
+        let metrics = Request::new(app.admin_address.unwrap(), "GET", "/metrics").send().await;
         for counted in [
             r#"logouts_total{route="/logout",outcome="refused",reason="OVERLOADED"} 1"#,
             r#"requests_refused_total{reason="OVERLOADED"} 1"#,

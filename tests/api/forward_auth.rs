@@ -13,22 +13,23 @@ use serde_json::json;
 
 use self::{proxy::Kind, recorder::Recorder};
 use crate::harness::{
-    Browser, Form, Program, Request, Setup, Stage, assert_success, claims_of, forged,
+    Browser, CookieFormat, Request, ServerProcess, Setup, TestApp, assert_success, claims_of,
+    forged_token,
 };
 
 /// An API behind a proxy behind which the gateway is.
 struct Scene {
-    stage: Stage,
+    app: TestApp,
     api: Recorder,
-    proxy: Program,
+    proxy: ServerProcess,
 }
 
 impl Scene {
     async fn new(kind: Kind) -> Self {
-        let stage = Stage::with(&[("trusted-proxies", "127.0.0.1")]).await;
+        let app = TestApp::with_flags(&[("trusted-proxies", "127.0.0.1")]).await;
         let api = Recorder::api();
-        let proxy = kind.start(stage.address, api.address).await;
-        Self { stage, api, proxy }
+        let proxy = kind.start(app.address, api.address).await;
+        Self { app, api, proxy }
     }
 
     fn request(&self, method: &str, target: &str) -> Request {
@@ -36,8 +37,8 @@ impl Scene {
     }
 
     /// A browser that knows the proxy alone.
-    fn browser(&self, tokens: &Tokens, form: Form) -> Browser {
-        let browser = Browser::without_csrf(&self.stage, tokens, form);
+    fn browser(&self, tokens: &Tokens, form: CookieFormat) -> Browser {
+        let browser = Browser::signed_in_without_csrf(&self.app, tokens, form);
         Browser { address: self.proxy.address, ..browser }
     }
 
@@ -89,10 +90,10 @@ fn identity(tokens: &Tokens) -> [(&'static str, String); 4] {
 }
 
 /// The same session with a token of 32 KiB, as much metadata in it makes one.
-fn grown(stage: &Stage, tokens: &Tokens) -> Tokens {
+fn grown(app: &TestApp, tokens: &Tokens) -> Tokens {
     let mut claims = claims_of(&tokens.access_token);
     claims["user_metadata"] = json!({"about": "x".repeat(24 * 1024)});
-    let access_token = stage.mock.sign(&claims).unwrap();
+    let access_token = app.mock.sign(&claims).unwrap();
     assert!(access_token.len() > 32 * 1024);
     Tokens { access_token, ..tokens.clone() }
 }
@@ -103,27 +104,27 @@ fn grown(stage: &Stage, tokens: &Tokens) -> Tokens {
 #[tokio::test]
 async fn after_a_logout_through_the_proxy_the_session_does_not_reach_the_api(#[case] kind: Kind) {
     let scene = Scene::new(kind).await;
-    let stage = &scene.stage;
+    let app = &scene.app;
     for route in ["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout/"] {
         for large in [false, true] {
-            let tokens = stage.sign_up();
-            let tokens = if large { grown(stage, &tokens) } else { tokens };
-            let stays = stage.sign_in_again(&tokens);
+            let tokens = app.sign_up();
+            let tokens = if large { grown(app, &tokens) } else { tokens };
+            let stays = app.sign_in_again(&tokens);
             let case = format!("Bearer, {route}, large: {large}");
             let api = || scene.request("GET", "/things?of=mine").bearer(&tokens.access_token);
             scene.assert_let_in(api(), &tokens, &case).await;
             let logout = scene.request("POST", route).bearer(&tokens.access_token);
             assert_success(&logout.send().await, route, tokens.user_id, "revoked");
             scene.assert_refused(api(), "revoked", &case).await;
-            assert!(!stage.alive(&tokens) && stage.alive(&stays), "{case}");
+            assert!(!app.is_alive(&tokens) && app.is_alive(&stays), "{case}");
             let other = scene.request("GET", "/").bearer(&stays.access_token);
             scene.assert_let_in(other, &stays, &case).await;
         }
     }
-    for form in Form::ALL {
+    for form in CookieFormat::ALL {
         for large in [false, true] {
-            let tokens = stage.sign_up();
-            let tokens = if large { grown(stage, &tokens) } else { tokens };
+            let tokens = app.sign_up();
+            let tokens = if large { grown(app, &tokens) } else { tokens };
             let case = format!("{form:?}, large: {large}");
             let mut browser = scene.browser(&tokens, form);
             scene.assert_let_in(browser.request("GET", "/"), &tokens, &case).await;
@@ -131,7 +132,7 @@ async fn after_a_logout_through_the_proxy_the_session_does_not_reach_the_api(#[c
             let stolen = browser.request("GET", "/");
             let reply = browser.logout("/api/auth/logout").await;
             assert_success(&reply, "/api/auth/logout", tokens.user_id, "revoked");
-            assert!(!stage.alive(&tokens), "{case}");
+            assert!(!app.is_alive(&tokens), "{case}");
             assert!(browser.jar.is_empty(), "{case}: {:?}", browser.jar.names());
             scene.assert_refused(stolen, "revoked", &case).await;
             scene.assert_refused(browser.request("GET", "/"), "missing", &case).await;
@@ -145,11 +146,11 @@ async fn after_a_logout_through_the_proxy_the_session_does_not_reach_the_api(#[c
 #[tokio::test]
 async fn a_request_without_a_living_session_does_not_reach_the_api(#[case] kind: Kind) {
     let scene = Scene::new(kind).await;
-    let stage = &scene.stage;
-    let expired = stage.sign_up();
-    stage.pass(3600);
-    let living = stage.sign_up();
-    let unsigned = forged(r#"{"alg":"none"}"#, &claims_of(&living.access_token).to_string());
+    let app = &scene.app;
+    let expired = app.sign_up();
+    app.advance_time(3600);
+    let living = app.sign_up();
+    let unsigned = forged_token(r#"{"alg":"none"}"#, &claims_of(&living.access_token).to_string());
     let bearer = |token: &str| ("Authorization", format!("Bearer {token}"));
     let cookie = |value: &str| ("Cookie", format!("sb-127-auth-token={value}"));
     let rows = [
@@ -171,7 +172,7 @@ async fn a_request_without_a_living_session_does_not_reach_the_api(#[case] kind:
             scene.assert_refused(request, reason, &format!("{name}, {method}")).await;
         }
     }
-    let browser = scene.browser(&expired, Form::Base64);
+    let browser = scene.browser(&expired, CookieFormat::Base64);
     scene.assert_refused(browser.request("GET", "/"), "expired", "an expired cookie").await;
 
     // nginx itself refuses the first of these.
@@ -183,7 +184,7 @@ async fn a_request_without_a_living_session_does_not_reach_the_api(#[case] kind:
             assert_eq!(reply.json()["error"]["reason"], reason, "{name}");
         }
     }
-    assert_eq!((scene.api.count(), stage.asked()), (0, 0));
+    assert_eq!((scene.api.count(), app.gotrue_call_count()), (0, 0));
     let inside = scene.request("GET", "/_session").bearer(&living.access_token).send().await;
     assert_eq!(inside.header("x-auth-user-id"), None, "the proxy's own question");
     let whole = scene.request("GET", "/").bearer(&living.access_token);
@@ -196,11 +197,11 @@ async fn a_request_without_a_living_session_does_not_reach_the_api(#[case] kind:
 #[tokio::test]
 async fn while_no_token_can_be_verified_no_request_passes(#[case] kind: Kind) {
     let no_keys = json!({"operation": "jwks", "kind": "status", "status": 503});
-    let stage = Setup::new().unready().start_with(&[no_keys]).await;
+    let app = Setup::new().without_readiness_check().start_with_faults(&[no_keys]).await;
     let api = Recorder::api();
-    let tokens = stage.sign_up();
-    let proxy = kind.start(stage.address, api.address).await;
-    let ask = async |proxy: &Program, method: &str| {
+    let tokens = app.sign_up();
+    let proxy = kind.start(app.address, api.address).await;
+    let ask = async |proxy: &ServerProcess, method: &str| {
         let request = Request::new(proxy.address, method, "/").bearer(&tokens.access_token);
         request.header("X-Auth-User-Id", "ada").body("of the client").send().await
     };
@@ -210,7 +211,7 @@ async fn while_no_token_can_be_verified_no_request_passes(#[case] kind: Kind) {
         assert_eq!(reply.json()["error"]["code"], "NOT_READY");
         assert_eq!(reply.header("cache-control"), Some("no-store"));
     }
-    stage.stop_gateway();
+    app.stop_gateway();
     for method in ["GET", "POST"] {
         let reply = ask(&proxy, method).await;
         assert!((502..=504).contains(&reply.status), "nobody listens: {reply:?}");

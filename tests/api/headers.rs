@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{Browser, Form, Reply, SECRET, Setup, Stage};
+use crate::harness::{Browser, CookieFormat, Reply, SECRET, Setup, TestApp};
 
 const FIXED: [(&str, &str); 5] = [
     ("cache-control", "no-store"),
@@ -18,7 +18,7 @@ fn assert_framed(reply: &Reply, what: &str) {
     for (name, value) in FIXED {
         assert_eq!(reply.header(name), Some(value), "{name} on {what}");
     }
-    let vary = reply.all("vary").join(",").to_lowercase();
+    let vary = reply.header_values("vary").join(",").to_lowercase();
     let vary: Vec<&str> = vary.split(',').map(str::trim).collect();
     assert!(vary.contains(&"origin") && vary.contains(&"sec-fetch-site"), "{vary:?} on {what}");
     assert!(reply.header("x-request-id").is_some_and(|id| !id.is_empty()), "{what}");
@@ -30,32 +30,32 @@ fn assert_framed(reply: &Reply, what: &str) {
 
 #[tokio::test]
 async fn every_status_carries_the_security_headers() {
-    let stage = Stage::with(&[("upstream-timeout", "200ms")]).await;
-    let tokens = stage.sign_up();
-    let bearer = |target: &str| stage.post(target).bearer(&tokens.access_token);
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1}));
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 429, "times": 1}));
+    let app = TestApp::with_flags(&[("upstream-timeout", "200ms")]).await;
+    let tokens = app.sign_up();
+    let bearer = |target: &str| app.post(target).bearer(&tokens.access_token);
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1}));
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 429, "times": 1}));
     let replies = [
         (500, bearer("/logout").send().await),
         (429, bearer("/logout").send().await),
         (400, bearer("/logout?scope=x").send().await),
         (413, bearer("/logout").body([0; 9000]).send().await),
         (415, bearer("/logout").body("x").send().await),
-        (200, stage.get("/api/auth/csrf").bearer(&tokens.access_token).send().await),
+        (200, app.get("/api/auth/csrf").bearer(&tokens.access_token).send().await),
         (200, bearer("/logout").send().await),
-        (204, stage.post("/api/v1/auth/logout").bearer(&stage.sign_up().access_token).send().await),
+        (204, app.post("/api/v1/auth/logout").bearer(&app.sign_up().access_token).send().await),
         (200, bearer("/api/auth/logout").send().await),
-        (401, stage.post("/logout").send().await),
+        (401, app.post("/logout").send().await),
         (401, bearer("/api/auth/verify").send().await),
-        (200, stage.get("/api/auth/verify").bearer(&stage.sign_up().access_token).send().await),
-        (403, stage.post("/logout").header("Sec-Fetch-Site", "cross-site").send().await),
-        (404, stage.get("/x").send().await),
-        (405, stage.get("/logout").send().await),
-        (405, stage.request("OPTIONS", "/logout").send().await),
-        (200, stage.get("/healthz").send().await),
-        (200, stage.get("/readyz").send().await),
-        (200, stage.get("/openapi.json").send().await),
-        (200, stage.request("HEAD", "/healthz").send().await),
+        (200, app.get("/api/auth/verify").bearer(&app.sign_up().access_token).send().await),
+        (403, app.post("/logout").header("Sec-Fetch-Site", "cross-site").send().await),
+        (404, app.get("/x").send().await),
+        (405, app.get("/logout").send().await),
+        (405, app.request("OPTIONS", "/logout").send().await),
+        (200, app.get("/healthz").send().await),
+        (200, app.get("/readyz").send().await),
+        (200, app.get("/openapi.json").send().await),
+        (200, app.request("HEAD", "/healthz").send().await),
     ];
     for (at, (status, reply)) in replies.iter().enumerate() {
         let what = format!("{status}, the {at}th");
@@ -64,7 +64,7 @@ async fn every_status_carries_the_security_headers() {
         assert_eq!(reply.header("content-security-policy"), Some(CSP), "{what}");
     }
     for path in ["/docs", "/docs/swagger-ui.css"] {
-        let reply = stage.get(path).send().await;
+        let reply = app.get(path).send().await;
         assert_framed(&reply, path);
         let policy = reply.header("content-security-policy").unwrap();
         assert!(policy.contains("default-src 'none'") && policy != CSP, "{policy}");
@@ -73,23 +73,23 @@ async fn every_status_carries_the_security_headers() {
 
 #[tokio::test]
 async fn a_decent_request_id_is_kept_and_any_other_replaced() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     let longest = "a".repeat(128);
     for id in ["x", "A-Z_a.z-09", longest.as_str()] {
-        let reply = stage.get("/x").header("X-Request-Id", id).send().await;
+        let reply = app.get("/x").header("X-Request-Id", id).send().await;
         assert_eq!(reply.header("x-request-id"), Some(id));
         assert_eq!(reply.json()["error"]["request_id"], id);
     }
     let too_long = "a".repeat(129);
     for id in ["", " ", "a b", "a/b", "a;b", "ä", "a\tb", too_long.as_str()] {
-        let reply = stage.get("/x").header("X-Request-Id", id).send().await;
+        let reply = app.get("/x").header("X-Request-Id", id).send().await;
         let made = reply.header("x-request-id").unwrap();
         assert!(uuid::Uuid::try_parse(made).is_ok(), "{id:?} became {made:?}");
         assert_eq!(reply.json()["error"]["request_id"], made);
     }
-    let reply = stage.get("/x").headers(&[("X-Request-Id", "a"), ("X-Request-Id", "a")]);
+    let reply = app.get("/x").headers(&[("X-Request-Id", "a"), ("X-Request-Id", "a")]);
     assert_ne!(reply.send().await.header("x-request-id"), Some("a"));
-    let [one, other] = [stage.get("/x").send().await, stage.get("/x").send().await];
+    let [one, other] = [app.get("/x").send().await, app.get("/x").send().await];
     assert_ne!(one.header("x-request-id"), other.header("x-request-id"));
 }
 
@@ -97,34 +97,34 @@ async fn a_decent_request_id_is_kept_and_any_other_replaced() {
 async fn https_is_read_from_a_trusted_proxys_header_only() {
     let https = ("X-Forwarded-Proto", "https");
     let hsts = "strict-transport-security";
-    let alone = Stage::new().await;
+    let alone = TestApp::new().await;
     assert_eq!(alone.get("/healthz").headers(&[https]).send().await.header(hsts), None);
 
-    let stage = Stage::with(&[("trusted-proxies", "127.0.0.0/8")]).await;
-    let reply = stage.get("/healthz").headers(&[https]).send().await;
+    let app = TestApp::with_flags(&[("trusted-proxies", "127.0.0.0/8")]).await;
+    let reply = app.get("/healthz").headers(&[https]).send().await;
     assert!(reply.header(hsts).is_some_and(|value| value.starts_with("max-age=")));
-    let reply = stage.get("/x").headers(&[https]).send().await;
+    let reply = app.get("/x").headers(&[https]).send().await;
     assert!(reply.header(hsts).is_some(), "errors too");
     for proto in
         [&[][..], &[("X-Forwarded-Proto", "http")], &[https, ("X-Forwarded-Proto", "http")]]
     {
-        assert_eq!(stage.get("/healthz").headers(proto).send().await.header(hsts), None);
+        assert_eq!(app.get("/healthz").headers(proto).send().await.header(hsts), None);
     }
 }
 
 #[tokio::test]
 async fn clear_site_data_stands_on_logouts_that_deleted_cookies_and_nowhere_else() {
-    let stage = Stage::with(&[("clear-site-data", "cache,storage")]).await;
+    let app = TestApp::with_flags(&[("clear-site-data", "cache,storage")]).await;
     let named = |reply: &Reply| reply.header("clear-site-data").map(str::to_owned);
-    let tokens = stage.sign_up();
-    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    let tokens = app.sign_up();
+    let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
     assert_eq!(named(&browser.fetch_csrf().await), None);
     assert_eq!(named(&browser.logout("/logout?scope=others").await), None);
     assert_eq!(named(&browser.request("POST", "/logout").send().await), None, "403");
-    assert_eq!(named(&stage.post("/logout").send().await), None, "401 of nobody");
+    assert_eq!(named(&app.post("/logout").send().await), None, "401 of nobody");
     let expected = Some(r#""cache", "storage""#.to_owned());
     assert_eq!(named(&browser.logout("/logout").await), expected);
-    assert!(!stage.alive(&tokens));
+    assert!(!app.is_alive(&tokens));
 }
 
 const APP: &str = "https://app.example.com";
@@ -135,8 +135,8 @@ fn listed<'r>(reply: &'r Reply, name: &str) -> Vec<&'r str> {
 
 #[tokio::test]
 async fn an_allowed_origin_may_ask_and_read_and_no_other() {
-    let stage = Stage::with(&[("allowed-origins", APP)]).await;
-    let tokens = stage.sign_up();
+    let app = TestApp::with_flags(&[("allowed-origins", APP)]).await;
+    let tokens = app.sign_up();
     for (origin, allowed) in [
         (APP, true),
         ("https://app.example.com.evil.com", false),
@@ -145,14 +145,14 @@ async fn an_allowed_origin_may_ask_and_read_and_no_other() {
         ("null", false),
     ] {
         let echoed = allowed.then_some(origin);
-        let preflight = stage
+        let preflight = app
             .request("OPTIONS", "/api/auth/logout")
             .headers(&[("Origin", origin), ("Access-Control-Request-Method", "POST")])
             .headers(&[("Access-Control-Request-Headers", "x-csrf-token,content-type")])
             .send()
             .await;
         assert_eq!(preflight.header("access-control-allow-origin"), echoed, "{origin}");
-        let asked = stage.get("/api/auth/csrf").header("Origin", origin);
+        let asked = app.get("/api/auth/csrf").header("Origin", origin);
         let asked = asked.bearer(&tokens.access_token).send().await;
         assert_eq!(asked.header("access-control-allow-origin"), echoed, "{origin}");
         assert_eq!(asked.status, if allowed { 200 } else { 403 }, "{origin}");
@@ -172,26 +172,31 @@ async fn an_allowed_origin_may_ask_and_read_and_no_other() {
             }
         }
     }
-    assert_eq!(stage.asked(), 0);
+    assert_eq!(app.gotrue_call_count(), 0);
     // Errors can be read too, and an OPTIONS that is no preflight is a method like any other.
-    let refused = stage.post("/logout").header("Origin", APP).send().await;
+    let refused = app.post("/logout").header("Origin", APP).send().await;
     assert_eq!((refused.status, refused.header("access-control-allow-origin")), (401, Some(APP)));
-    let options = stage.request("OPTIONS", "/logout").header("Origin", APP).send().await;
+    let options = app.request("OPTIONS", "/logout").header("Origin", APP).send().await;
     assert_eq!((options.status, options.header("allow")), (405, Some("POST")));
 }
 
 #[tokio::test]
 async fn a_page_of_another_site_that_is_allowed_logs_out_with_its_cookies() {
     let setup = Setup::new().flags(&[("allowed-origins", APP), ("trusted-proxies", "127.0.0.1")]);
-    let stage = setup.flag("secret", SECRET).start().await;
-    let tokens = stage.sign_up();
-    let mut browser = Browser::without_csrf(&stage, &tokens, Form::Base64);
+    let app = setup.flag("secret", SECRET).start().await;
+    let tokens = app.sign_up();
+    let mut browser = Browser::signed_in_without_csrf(&app, &tokens, CookieFormat::Base64);
     browser.page.https = true;
     browser.page.cross_site = true;
-    let written = browser.jar.sent_to(crate::harness::Page::LOCAL);
+    let written = browser.jar.cookies_for(crate::harness::Page::LOCAL);
     for (name, value) in written {
-        browser.jar.set(crate::harness::Page::LOCAL, &format!("{name}=; Path=/; Max-Age=0"));
-        browser.jar.set(browser.page, &format!("{name}={value}; Path=/; SameSite=None; Secure"));
+        browser
+            .jar
+            .store_set_cookie(crate::harness::Page::LOCAL, &format!("{name}=; Path=/; Max-Age=0"));
+        browser.jar.store_set_cookie(
+            browser.page,
+            &format!("{name}={value}; Path=/; SameSite=None; Secure"),
+        );
     }
     browser.headers =
         [("Sec-Fetch-Site", "cross-site"), ("Origin", APP), ("X-Forwarded-Proto", "https")]
@@ -204,5 +209,5 @@ async fn a_page_of_another_site_that_is_allowed_logs_out_with_its_cookies() {
     assert_eq!(reply.header("x-logout-outcome"), Some("revoked"));
     assert_eq!(reply.header("access-control-allow-origin"), Some(APP));
     assert!(browser.jar.is_empty(), "{:?}", reply.set_cookies());
-    assert!(!stage.alive(&tokens));
+    assert!(!app.is_alive(&tokens));
 }

@@ -12,51 +12,52 @@ use logout_gateway::internals::csrf::{Binding, Csrf};
 
 use self::rows::{Fate, Row, rows};
 use crate::harness::{
-    Form, Jar, Page, Reply, Setup, Stage, assert_deletes, assert_own_headers, session_cookies,
+    CookieFormat, CookieJar, Page, Reply, Setup, TestApp, assert_deletes_cookies,
+    assert_only_known_headers, session_cookies,
 };
 
 const K: &str = "sb-127-auth-token";
 
 /// A logout by cookie, with this pair before and behind the genuine ones.
-async fn logout_among(stage: &Stage, csrf: &Csrf, tokens: &Tokens, pair: &[u8]) -> Reply {
+async fn logout_among(app: &TestApp, csrf: &Csrf, tokens: &Tokens, pair: &[u8]) -> Reply {
     let csrf = csrf.mint(Binding::Session(tokens.session_id)).unwrap();
     let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
-    let session = &session_cookies(K, access, refresh, Form::Base64)[0].1;
+    let session = &session_cookies(K, access, refresh, CookieFormat::Base64)[0].1;
     let genuine = format!("; theme=dark; {K}={session}; sb-csrf-token={csrf}; ");
-    let request = stage.post("/logout").header("X-CSRF-Token", &csrf);
+    let request = app.post("/logout").header("X-CSRF-Token", &csrf);
     request.header("Cookie", [pair, genuine.as_bytes(), pair].concat()).send().await
 }
 
 #[tokio::test]
 async fn hostile_cookie_names_stop_no_logout_and_only_the_gateways_names_are_deleted() {
-    let stage = Stage::new().await;
-    let csrf = Csrf::new(&Setup::new().flag("supabase-url", stage.mock.url()).config()).unwrap();
+    let app = TestApp::new().await;
+    let csrf = Csrf::new(&Setup::new().flag("supabase-url", app.mock.url()).config()).unwrap();
     let rows = rows();
     let distinct: BTreeSet<&[u8]> = rows.iter().map(|row| row.pair.as_slice()).collect();
     assert_eq!(distinct.len(), rows.len());
     assert!(rows.len() > 200);
     for row in &rows {
-        judge(&stage, &csrf, row).await;
+        judge(&app, &csrf, row).await;
     }
 }
 
-async fn judge(stage: &Stage, csrf: &Csrf, Row { pair, fate }: &Row) {
+async fn judge(app: &TestApp, csrf: &Csrf, Row { pair, fate }: &Row) {
     let case: String = pair.escape_ascii().to_string().chars().take(100).collect();
-    let (tokens, asked) = (stage.sign_up(), stage.asked());
-    let reply = logout_among(stage, csrf, &tokens, pair).await;
-    assert_own_headers(&reply, &case);
+    let (tokens, asked) = (app.sign_up(), app.gotrue_call_count());
+    let reply = logout_among(app, csrf, &tokens, pair).await;
+    assert_only_known_headers(&reply, &case);
     if *fate == Fate::Refused {
         assert_eq!((reply.status, reply.set_cookies().len()), (400, 0), "{case}");
-        assert!(stage.alive(&tokens) && stage.asked() == asked, "{case}");
+        assert!(app.is_alive(&tokens) && app.gotrue_call_count() == asked, "{case}");
         return;
     }
     assert_eq!((reply.status, reply.header("x-logout-outcome")), (200, Some("revoked")), "{case}");
-    assert!(!stage.alive(&tokens), "{case}");
+    assert!(!app.is_alive(&tokens), "{case}");
     let mut expected = BTreeSet::from([K, "sb-csrf-token"]);
     if let Fate::Goes(name) = fate {
         expected.insert(name);
     }
-    assert_deletes(&reply, &expected, &case);
+    assert_deletes_cookies(&reply, &expected, &case);
     assert_eq!(reply.header("x-logout-cookies-left"), None, "{case}");
     assert!(!reply.text().contains("planted"), "{case}");
     if let Some(name) = pair.strip_suffix(b"=planted") {
@@ -67,13 +68,13 @@ async fn judge(stage: &Stage, csrf: &Csrf, Row { pair, fate }: &Row) {
 
 /// What a browser that kept it under that name has left.
 fn judge_jar(reply: &Reply, name: &str, stays: bool, case: &str) {
-    let mut jar = Jar::default();
-    jar.put(Page::LOCAL, "theme", "dark");
-    jar.put(Page::LOCAL, name, "planted");
+    let mut jar = CookieJar::default();
+    jar.insert(Page::LOCAL, "theme", "dark");
+    jar.insert(Page::LOCAL, name, "planted");
     // Some names no browser keeps.
     let kept = jar.names().contains(&name);
     for line in reply.set_cookies() {
-        jar.set(Page::LOCAL, line);
+        jar.store_set_cookie(Page::LOCAL, line);
     }
     assert!(jar.names().contains(&"theme"), "{case}");
     assert_eq!(jar.names().contains(&name), kept && stays, "{case}");
@@ -83,7 +84,7 @@ fn judge_jar(reply: &Reply, name: &str, stays: bool, case: &str) {
 #[tokio::test]
 async fn no_planted_name_makes_a_response_outgrow_the_budget_or_keeps_others_from_going() {
     let setup = Setup::new().flag("cookie-domains", "example.com,app.example.com");
-    let stage = setup.start().await;
+    let app = setup.start().await;
     let planted = [
         format!("{K}.{}", "1".repeat(3900)),
         format!("{K}-user.{}", "1".repeat(900)),
@@ -91,15 +92,15 @@ async fn no_planted_name_makes_a_response_outgrow_the_budget_or_keeps_others_fro
     ];
     let ours = [format!("{K}.1"), format!("{K}-user")];
     for shown in [[&planted[..], &ours].concat(), planted.to_vec()] {
-        let tokens = stage.sign_up();
-        let request = stage.post("/logout").bearer(&tokens.access_token);
+        let tokens = app.sign_up();
+        let request = app.post("/logout").bearer(&tokens.access_token);
         let pairs: Vec<_> = shown.iter().map(|name| (name.as_str(), "x")).collect();
         let reply = request.cookies(&pairs).send().await;
         assert_eq!(reply.status, 200);
-        assert!(!stage.alive(&tokens));
+        assert!(!app.is_alive(&tokens));
         let size: usize = reply.set_cookies().iter().map(|line| line.len() + 14).sum();
         assert!(size <= 3072, "{size}");
-        let deleted: BTreeSet<&str> = reply.deleted().into_iter().collect();
+        let deleted: BTreeSet<&str> = reply.deleted_cookies().into_iter().collect();
         assert!(shown.iter().skip(2).all(|name| deleted.contains(name.as_str())), "{deleted:?}");
         assert_eq!(reply.header("x-logout-cookies-left"), None);
     }

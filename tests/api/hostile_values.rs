@@ -10,7 +10,8 @@ use gotrue_mock::Tokens;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::harness::{
-    Form, Request, Stage, assert_deletes, assert_error, assert_own_headers, session_cookies,
+    CookieFormat, Request, TestApp, assert_deletes_cookies, assert_error,
+    assert_only_known_headers, session_cookies,
 };
 
 const K: &str = "sb-127-auth-token";
@@ -28,11 +29,11 @@ struct Genuine {
 }
 
 impl Genuine {
-    async fn new(stage: &Stage) -> Self {
-        let tokens = stage.sign_up();
+    async fn new(app: &TestApp) -> Self {
+        let tokens = app.sign_up();
         let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
-        let text = session_cookies(K, access, refresh, Form::Base64)[0].1.clone();
-        Self { csrf: stage.csrf_token(&tokens).await, text, tokens }
+        let text = session_cookies(K, access, refresh, CookieFormat::Base64)[0].1.clone();
+        Self { csrf: app.csrf_token(&tokens).await, text, tokens }
     }
 
     /// Both tokens and then these members, as JSON.
@@ -162,24 +163,24 @@ const BESIDE: &[Row] = &[
 
 #[tokio::test]
 async fn whatever_a_value_is_it_is_read_or_refused_and_never_echoed() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     for (case, name, value, becomes) in OURS {
-        let genuine = Genuine::new(&stage).await;
+        let genuine = Genuine::new(&app).await;
         let mut cookies = vec![(*name, value(&genuine)), (CSRF, genuine.csrf.clone().into())];
         if *name == SECOND {
             cookies.insert(0, (FIRST, genuine.text.as_bytes()[..99].to_vec()));
         }
-        judge(&stage, case, &genuine, &cookies, *becomes).await;
+        judge(&app, case, &genuine, &cookies, *becomes).await;
     }
     for (case, name, value, becomes) in BESIDE {
-        let genuine = Genuine::new(&stage).await;
-        judge(&stage, case, &genuine, &beside(&genuine, name, value(&genuine)), *becomes).await;
+        let genuine = Genuine::new(&app).await;
+        judge(&app, case, &genuine, &beside(&genuine, name, value(&genuine)), *becomes).await;
     }
     for control in (0..0x20).chain([0x7f]).filter(|byte| *byte != b'\t') {
         let case = format!("control byte {control:#x}");
-        let genuine = Genuine::new(&stage).await;
+        let genuine = Genuine::new(&app).await;
         let cookies = beside(&genuine, "theme", [b"a", [control].as_slice(), b"b"].concat());
-        judge(&stage, &case, &genuine, &cookies, Becomes::Refused).await;
+        judge(&app, &case, &genuine, &cookies, Becomes::Refused).await;
     }
 }
 
@@ -196,17 +197,17 @@ fn line(cookies: &Cookies) -> Vec<u8> {
     pairs.join(b"; ".as_slice())
 }
 
-async fn judge(stage: &Stage, case: &str, genuine: &Genuine, cookies: &Cookies, becomes: Becomes) {
-    let asked = stage.asked();
-    let request = stage.post("/logout").header("X-CSRF-Token", &genuine.csrf);
+async fn judge(app: &TestApp, case: &str, genuine: &Genuine, cookies: &Cookies, becomes: Becomes) {
+    let asked = app.gotrue_call_count();
+    let request = app.post("/logout").header("X-CSRF-Token", &genuine.csrf);
     let reply = request.header("Cookie", line(cookies)).send().await;
-    assert_own_headers(&reply, case);
+    assert_only_known_headers(&reply, case);
     let told = format!("{:?} {}", reply.headers, reply.text());
     for (_, value) in cookies {
         let beginning = String::from_utf8_lossy(&value[..value.len().min(16)]).into_owned();
         assert!(value.len() < 8 || !told.contains(&beginning), "{case}: {told}");
     }
-    let alive = stage.alive(&genuine.tokens);
+    let alive = app.is_alive(&genuine.tokens);
     if becomes == Done {
         assert_eq!(
             (reply.status, reply.header("x-logout-outcome"), alive),
@@ -214,7 +215,7 @@ async fn judge(stage: &Stage, case: &str, genuine: &Genuine, cookies: &Cookies, 
             "{case}"
         );
     } else {
-        assert!(alive && stage.asked() == asked, "{case}");
+        assert!(alive && app.gotrue_call_count() == asked, "{case}");
     }
     if becomes == NoSession {
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
@@ -226,26 +227,26 @@ async fn judge(stage: &Stage, case: &str, genuine: &Genuine, cookies: &Cookies, 
     let mut expected: BTreeSet<&str> = cookies.iter().map(|(name, _)| *name).collect();
     expected.remove("theme");
     expected.insert(K);
-    assert_deletes(&reply, &expected, case);
+    assert_deletes_cookies(&reply, &expected, case);
 }
 
 /// Nothing but `=` and `;` means anything in a `Cookie` header.
 #[tokio::test]
 async fn cookies_in_several_headers_are_all_read() {
-    let stage = Stage::new().await;
-    let several = Request::new(stage.address, "POST", "/logout")
+    let app = TestApp::new().await;
+    let several = Request::new(app.address, "POST", "/logout")
         .header("Cookie", format!("{K}=x"))
         .header("Cookie", "sb-127-auth-token.0=x; ;;=; a; =b; c=\"d");
     let reply = several.send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
-    assert_deletes(&reply, &BTreeSet::from([K, FIRST, CSRF]), "several");
+    assert_deletes_cookies(&reply, &BTreeSet::from([K, FIRST, CSRF]), "several");
 }
 
 /// A token that is no token, in header and cookie alike.
 #[tokio::test]
 async fn no_value_that_header_and_cookie_agree_on_passes_for_a_token() {
-    let stage = Stage::new().await;
-    let genuine = Genuine::new(&stage).await;
+    let app = TestApp::new().await;
+    let genuine = Genuine::new(&app).await;
     let csrf = &genuine.csrf;
     for value in [
         vec![b'a'; 40 * KIB],
@@ -263,10 +264,10 @@ async fn no_value_that_header_and_cookie_agree_on_passes_for_a_token() {
     ] {
         let case = String::from_utf8_lossy(&value[..value.len().min(99)]).into_owned();
         let cookies = vec![(K, genuine.text.clone().into()), (CSRF, value.clone())];
-        let request = stage.post("/logout").header("X-CSRF-Token", &value);
+        let request = app.post("/logout").header("X-CSRF-Token", &value);
         let reply = request.header("Cookie", line(&cookies)).send().await;
         assert_error(&reply, 403, "CSRF_FAILED", Some("invalid"));
         assert!(reply.set_cookies().is_empty(), "{case}");
     }
-    assert!(stage.alive(&genuine.tokens) && stage.asked() == 0);
+    assert!(app.is_alive(&genuine.tokens) && app.gotrue_call_count() == 0);
 }

@@ -7,7 +7,9 @@ use gotrue_mock::Call;
 use logout_gateway::Clock;
 use serde_json::json;
 
-use crate::harness::{Log, Reply, Request, Serving, Setup, Stage, assert_own_headers, claims_of};
+use crate::harness::{
+    GatewayProcess, Log, Reply, Request, Setup, TestApp, assert_only_known_headers, claims_of,
+};
 
 const APP: &str = "https://app.example.com";
 
@@ -77,7 +79,7 @@ const PLACES: &[(&str, &str)] = &[
 /// No byte of a payload in what the client reads.
 #[track_caller]
 fn assert_clean(reply: &Reply, case: &str) {
-    assert_own_headers(reply, case);
+    assert_only_known_headers(reply, case);
     let told = format!("{:?} {}", reply.headers, String::from_utf8_lossy(&reply.body));
     assert!(!told.to_ascii_lowercase().contains("injected"), "{case}: {told}");
 }
@@ -109,17 +111,17 @@ fn assert_clean_call(call: &Call, user_agent: Option<&str>, case: &str) {
 }
 
 /// A gateway as a process, which writes down what it is asked.
-async fn serving(stage: &Stage) -> Serving {
+async fn gateway(app: &TestApp) -> GatewayProcess {
     let environment = [
         ("RUST_LOG", "trace"),
         ("GATEWAY_TRUSTED_PROXIES", "127.0.0.1"),
         ("GATEWAY_ALLOWED_ORIGINS", APP),
     ];
-    Serving::start(stage, &environment).await
+    GatewayProcess::start(app, &environment).await
 }
 
-async fn stage() -> Stage {
-    Setup::new().at(Clock::system().unix_seconds()).start().await
+async fn start_app() -> TestApp {
+    Setup::new().start_time(Clock::system().unix_seconds()).start().await
 }
 
 /// As many audit lines as logouts, each of what such a line has; and no payload in any line.
@@ -137,14 +139,14 @@ fn assert_clean_log(log: &Log, logouts: usize) {
 
 #[tokio::test]
 async fn no_header_of_a_client_starts_a_line_anywhere() {
-    let stage = stage().await;
-    let serving = serving(&stage).await;
+    let app = start_app().await;
+    let gateway = gateway(&app).await;
     let mut logouts = 0;
     for (name, before) in PLACES {
         for (payload, read_as) in PAYLOADS {
             let case = format!("{name}: {:?}", format!("{before}{payload}"));
-            let tokens = stage.sign_up();
-            let request = serving.request("POST", "/logout").bearer(&tokens.access_token);
+            let tokens = app.sign_up();
+            let request = gateway.request("POST", "/logout").bearer(&tokens.access_token);
             let value = format!("{before}{payload}");
             let request = match *name {
                 "Host" => request.host(&value),
@@ -156,20 +158,20 @@ async fn no_header_of_a_client_starts_a_line_anywhere() {
             let no_host = *name == "Host" && *read_as != As::Line;
             logouts += usize::from(*read_as != As::Refused);
             if *read_as == As::Refused || no_host {
-                assert_eq!((reply.status, stage.alive(&tokens)), (400, true), "{case}");
+                assert_eq!((reply.status, app.is_alive(&tokens)), (400, true), "{case}");
                 continue;
             }
-            assert_eq!((reply.status, stage.alive(&tokens)), (200, false), "{case}");
+            assert_eq!((reply.status, app.is_alive(&tokens)), (200, false), "{case}");
             let read = if *read_as == As::Line { *before } else { value.as_str() };
             let allowed = (*name == "Origin" && read == APP).then_some(APP);
             assert_eq!(reply.header("access-control-allow-origin"), allowed, "{case}");
             let kept = *name == "X-Request-Id" && read == *before;
             assert_eq!(reply.header("x-request-id") == Some("an-id"), kept, "{case}");
             let agent = (*name == "User-Agent").then_some(read);
-            assert_clean_call(&stage.calls("logout").pop().unwrap(), agent, &case);
+            assert_clean_call(&app.gotrue_calls("logout").pop().unwrap(), agent, &case);
         }
     }
-    assert_clean_log(&serving.ended(), logouts);
+    assert_clean_log(&gateway.stop(), logouts);
 }
 
 /// Method, target and status; `BREAK` is a real line break.
@@ -200,41 +202,41 @@ const TARGETS: &[(&str, &str, u16)] = &[
 
 #[tokio::test]
 async fn no_target_of_a_client_starts_a_line_anywhere() {
-    let stage = stage().await;
-    let serving = serving(&stage).await;
+    let app = start_app().await;
+    let gateway = gateway(&app).await;
     let mut judged = 0;
     for (method, target, status) in TARGETS {
         let case = format!("{method} {target}");
-        let tokens = stage.sign_up();
+        let tokens = app.sign_up();
         let [method, target] = [method, target].map(|text| text.replace("BREAK", "\r\n"));
-        let request = serving.request(&method, &target).bearer(&tokens.access_token);
+        let request = gateway.request(&method, &target).bearer(&tokens.access_token);
         let reply = request.send().await;
         assert_clean(&reply, &case);
         assert_eq!(reply.status, *status, "{case}");
         let logout = method == "POST" && *status != 404 && !target.contains('\n');
         judged += usize::from(logout);
-        assert_eq!(stage.alive(&tokens), !(logout && *status == 200), "{case}");
+        assert_eq!(app.is_alive(&tokens), !(logout && *status == 200), "{case}");
         if logout && *status == 200 {
-            let call = stage.calls("logout").pop().unwrap();
+            let call = app.gotrue_calls("logout").pop().unwrap();
             assert_clean_call(&call, None, &case);
             assert_eq!(call.query, "scope=local", "{case}");
         }
     }
-    assert_clean_log(&serving.ended(), judged);
+    assert_clean_log(&gateway.stop(), judged);
 }
 
 /// Every text that somebody signed, told by `verify` in a header or kept to itself.
 #[tokio::test]
 async fn no_claim_starts_a_line_and_one_that_is_no_header_value_is_left_empty() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     for (payload, _) in PAYLOADS {
         for claim in ["role", "aal", "email", "sub", "session_id"] {
-            let tokens = stage.sign_up();
+            let tokens = app.sign_up();
             let mut claims = claims_of(&tokens.access_token);
             let value = format!("{}{payload}", claims[claim].as_str().unwrap_or_default());
             claims[claim] = json!(value);
-            let token = stage.mock.sign(&claims).unwrap();
-            let reply = stage.get("/api/auth/verify").bearer(&token).send().await;
+            let token = app.mock.sign(&claims).unwrap();
+            let reply = app.get("/api/auth/verify").bearer(&token).send().await;
             let case = format!("{claim}: {value:?}");
             let id = ["sub", "session_id"].contains(&claim);
             assert_eq!(reply.status, if id { 401 } else { 200 }, "{case}");
@@ -251,7 +253,7 @@ async fn no_claim_starts_a_line_and_one_that_is_no_header_value_is_left_empty() 
             }
             let names = reply.headers.iter().map(|(name, _)| name.as_str());
             assert!(!names.into_iter().any(|name| name.contains("injected")), "{case}");
-            let logout = stage.post("/logout").bearer(&token).send().await;
+            let logout = app.post("/logout").bearer(&token).send().await;
             assert_eq!(logout.status, if id { 401 } else { 200 }, "{case}");
             assert_clean(&logout, &case);
         }
@@ -261,14 +263,14 @@ async fn no_claim_starts_a_line_and_one_that_is_no_header_value_is_left_empty() 
 /// In the JSON of its body, where an app that mints its own token reads it again.
 #[tokio::test]
 async fn an_apps_own_csrf_token_is_answered_as_one_json_string() {
-    let stage = Stage::with(&[("csrf-mode", "double-submit")]).await;
-    let tokens = stage.sign_up();
+    let app = TestApp::with_flags(&[("csrf-mode", "double-submit")]).await;
+    let tokens = app.sign_up();
     for value in
         ["a\"b", "a\\b", "</script>", "\u{2028}", r#"x"},"data":{"csrf_token":"y"#, "%0d%0a"]
     {
-        let request: Request = stage.get("/api/auth/csrf").bearer(&tokens.access_token);
+        let request: Request = app.get("/api/auth/csrf").bearer(&tokens.access_token);
         let reply = request.cookies(&[("sb-csrf-token", value)]).send().await;
-        assert_own_headers(&reply, value);
+        assert_only_known_headers(&reply, value);
         assert_eq!(reply.json(), json!({ "data": { "csrf_token": value } }));
         assert!(reply.set_cookies().is_empty());
     }

@@ -14,28 +14,28 @@ use serde_json::json;
 use tokio::net::TcpStream;
 
 use crate::harness::{
-    Connection, Reply, Request, Serving, Setup, Stage, assert_not_ready, eventually,
+    Connection, GatewayProcess, Reply, Request, Setup, TestApp, assert_not_ready, eventually,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A stage on the real clock, for the real binary.
-async fn stage() -> Stage {
-    Setup::new().at(Clock::system().unix_seconds()).start().await
+/// A test app on the real clock, for the real binary.
+async fn start_app() -> TestApp {
+    Setup::new().start_time(Clock::system().unix_seconds()).start().await
 }
 
 /// Starts a logout that GoTrue answers late, and returns its connection once GoTrue is asked.
-async fn under_way(stage: &Stage, gateway: SocketAddr, token: &str) -> Connection {
-    let before = stage.calls("logout").len();
+async fn under_way(app: &TestApp, gateway: SocketAddr, token: &str) -> Connection {
+    let before = app.gotrue_calls("logout").len();
     let mut connection = Connection::open(gateway).await;
     let request = Request::new(gateway, "POST", "/api/auth/logout").bearer(token);
     connection.write(&request.bytes(true)).await;
-    eventually("GoTrue is asked", || async { stage.calls("logout").len() > before }).await;
+    eventually("GoTrue is asked", || async { app.gotrue_calls("logout").len() > before }).await;
     connection
 }
 
-async fn admin(serving: &Serving, path: &str) -> Reply {
-    Request::new(serving.admin_address.unwrap(), "GET", path).send().await
+async fn admin(gateway: &GatewayProcess, path: &str) -> Reply {
+    Request::new(gateway.admin_address.unwrap(), "GET", path).send().await
 }
 
 #[rstest]
@@ -43,29 +43,29 @@ async fn admin(serving: &Serving, path: &str) -> Reply {
 #[case::interrupt("INT")]
 #[tokio::test]
 async fn a_signal_drains_requests_and_accepts_no_new_ones(#[case] signal: &str) {
-    let stage = stage().await;
-    let serving = Serving::start(&stage, &[("GATEWAY_ADMIN_BIND", "127.0.0.1:0")]).await;
-    assert_eq!(admin(&serving, "/readyz").await.status, 200);
-    let tokens = stage.sign_up();
-    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 1.5, "times": 1}));
-    let mut asked = under_way(&stage, serving.address, &tokens.access_token).await;
-    let mut idle = Connection::open(serving.address).await;
-    idle.write(&serving.request("GET", "/healthz").bytes(false)).await;
+    let app = start_app().await;
+    let gateway = GatewayProcess::start(&app, &[("GATEWAY_ADMIN_BIND", "127.0.0.1:0")]).await;
+    assert_eq!(admin(&gateway, "/readyz").await.status, 200);
+    let tokens = app.sign_up();
+    app.inject_fault(json!({"operation": "logout", "kind": "delay", "seconds": 1.5, "times": 1}));
+    let mut asked = under_way(&app, gateway.address, &tokens.access_token).await;
+    let mut idle = Connection::open(gateway.address).await;
+    idle.write(&gateway.request("GET", "/healthz").bytes(false)).await;
     assert_eq!(idle.reply(false).await.unwrap().status, 200);
 
-    serving.signal(signal);
+    gateway.signal(signal);
     eventually("the listener is closed", || async {
-        TcpStream::connect(serving.address).await.is_err()
+        TcpStream::connect(gateway.address).await.is_err()
     })
     .await;
-    assert_not_ready(&admin(&serving, "/readyz").await, "shutting_down");
-    assert_eq!(admin(&serving, "/healthz").await.status, 200, "it lives as long as it drains");
-    assert!(idle.ended().await, "a connection without a request is closed");
-    assert!(stage.alive(&tokens), "all this while the logout is under way");
+    assert_not_ready(&admin(&gateway, "/readyz").await, "shutting_down");
+    assert_eq!(admin(&gateway, "/healthz").await.status, 200, "it lives as long as it drains");
+    assert!(idle.is_closed_by_peer().await, "a connection without a request is closed");
+    assert!(app.is_alive(&tokens), "all this while the logout is under way");
 
     assert_eq!(asked.reply(false).await.unwrap().status, 200);
-    assert!(!stage.alive(&tokens));
-    let (status, log) = serving.wait();
+    assert!(!app.is_alive(&tokens));
+    let (status, log) = gateway.wait_for_exit();
     assert_eq!(status.code(), Some(0), "{}", log.text);
 }
 
@@ -74,57 +74,57 @@ async fn a_signal_drains_requests_and_accepts_no_new_ones(#[case] signal: &str) 
 #[case::interrupt("INT", 130)]
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once(#[case] second: &str, #[case] expected: i32) {
-    let stage = stage().await;
+    let app = start_app().await;
     let long = [("GATEWAY_UPSTREAM_TIMEOUT", "1h"), ("GATEWAY_DRAIN_TIMEOUT", "1h")];
-    let serving = Serving::start(&stage, &long).await;
-    let tokens = stage.sign_up();
-    stage.fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
-    let _asked = under_way(&stage, serving.address, &tokens.access_token).await;
-    serving.signal("TERM");
+    let gateway = GatewayProcess::start(&app, &long).await;
+    let tokens = app.sign_up();
+    app.inject_fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
+    let _asked = under_way(&app, gateway.address, &tokens.access_token).await;
+    gateway.signal("TERM");
     eventually("the listener is closed", || async {
-        TcpStream::connect(serving.address).await.is_err()
+        TcpStream::connect(gateway.address).await.is_err()
     })
     .await;
-    serving.signal(second);
-    let ended = tokio::task::spawn_blocking(|| serving.wait().0.code());
+    gateway.signal(second);
+    let ended = tokio::task::spawn_blocking(|| gateway.wait_for_exit().0.code());
     let code = tokio::time::timeout(PATIENCE, ended).await.expect("it ends").unwrap();
     assert_eq!(code, Some(expected));
 }
 
 #[tokio::test]
 async fn a_stop_drains_the_logout_under_way() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
-    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 1, "times": 1}));
-    let mut asked = under_way(&stage, stage.address, &tokens.access_token).await;
-    let hung_up = stage.sign_up();
-    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 1, "times": 1}));
-    drop(under_way(&stage, stage.address, &hung_up.access_token).await);
-    assert!(stage.alive(&tokens) && stage.alive(&hung_up));
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
+    app.inject_fault(json!({"operation": "logout", "kind": "delay", "seconds": 1, "times": 1}));
+    let mut asked = under_way(&app, app.address, &tokens.access_token).await;
+    let hung_up = app.sign_up();
+    app.inject_fault(json!({"operation": "logout", "kind": "delay", "seconds": 1, "times": 1}));
+    drop(under_way(&app, app.address, &hung_up.access_token).await);
+    assert!(app.is_alive(&tokens) && app.is_alive(&hung_up));
 
-    stage.stop_gateway();
+    app.stop_gateway();
     let reply = asked.reply(false).await.unwrap();
     assert_eq!((reply.status, reply.header("x-logout-outcome")), (200, Some("revoked")));
-    assert!(!stage.alive(&tokens));
-    assert!(!stage.alive(&hung_up), "whose client had gone, is waited for too");
-    assert!(TcpStream::connect(stage.address).await.is_err());
+    assert!(!app.is_alive(&tokens));
+    assert!(!app.is_alive(&hung_up), "whose client had gone, is waited for too");
+    assert!(TcpStream::connect(app.address).await.is_err());
 }
 
 #[tokio::test]
 async fn a_stop_waits_for_the_key_set_that_a_request_needs() {
-    let stage = Stage::with(&[("drain-timeout", "8s"), ("upstream-timeout", "1m")]).await;
-    stage.mock.rotate_keys().unwrap();
-    let tokens = stage.sign_up();
-    stage.fault(json!({"operation": "jwks", "kind": "delay", "seconds": 1, "times": 1}));
-    let fetched = || stage.calls(".well-known/jwks.json").len();
+    let app = TestApp::with_flags(&[("drain-timeout", "8s"), ("upstream-timeout", "1m")]).await;
+    app.mock.rotate_keys().unwrap();
+    let tokens = app.sign_up();
+    app.inject_fault(json!({"operation": "jwks", "kind": "delay", "seconds": 1, "times": 1}));
+    let fetched = || app.gotrue_calls(".well-known/jwks.json").len();
     let before = fetched();
-    let mut asked = Connection::open(stage.address).await;
-    let verify = stage.get("/api/auth/verify").bearer(&tokens.access_token);
+    let mut asked = Connection::open(app.address).await;
+    let verify = app.get("/api/auth/verify").bearer(&tokens.access_token);
     asked.write(&verify.bytes(true)).await;
     eventually("the keys are asked for", || async { fetched() > before }).await;
 
     let begun = Instant::now();
-    stage.stop_gateway();
+    app.stop_gateway();
     let took = begun.elapsed();
     let reply = asked.reply(false).await.expect("an answer");
     assert_eq!(reply.status, 200, "{reply:?}");
@@ -133,16 +133,16 @@ async fn a_stop_waits_for_the_key_set_that_a_request_needs() {
 
 #[tokio::test]
 async fn a_stop_waits_no_longer_than_the_drain_timeout() {
-    let stage = stage().await;
+    let app = start_app().await;
     let times = [("GATEWAY_UPSTREAM_TIMEOUT", "1h"), ("GATEWAY_DRAIN_TIMEOUT", "1500ms")];
-    let serving = Serving::start(&stage, &times).await;
-    let tokens = stage.sign_up();
-    stage.fault(json!({"operation": "logout", "kind": "hang"}));
-    let mut asked = under_way(&stage, serving.address, &tokens.access_token).await;
+    let gateway = GatewayProcess::start(&app, &times).await;
+    let tokens = app.sign_up();
+    app.inject_fault(json!({"operation": "logout", "kind": "hang"}));
+    let mut asked = under_way(&app, gateway.address, &tokens.access_token).await;
     let begun = Instant::now();
-    serving.signal("TERM");
+    gateway.signal("TERM");
     assert!(asked.reply(false).await.is_none(), "cut off");
-    let (status, log) = serving.wait();
+    let (status, log) = gateway.wait_for_exit();
     let took = begun.elapsed();
     assert_eq!(status.code(), Some(0), "{}", log.text);
     assert!(took > Duration::from_secs(1) && took < PATIENCE, "{took:?}");
@@ -154,23 +154,23 @@ async fn a_stop_waits_no_longer_than_the_drain_timeout() {
 
 #[tokio::test]
 async fn connections_without_a_request_do_not_hold_up_the_end() {
-    let stage = Stage::with(&[("drain-timeout", "1h"), ("header-timeout", "1h")]).await;
-    let mut silent = Connection::open(stage.address).await;
-    let mut half = Connection::open(stage.address).await;
+    let app = TestApp::with_flags(&[("drain-timeout", "1h"), ("header-timeout", "1h")]).await;
+    let mut silent = Connection::open(app.address).await;
+    let mut half = Connection::open(app.address).await;
     half.write(b"POST /logout HTTP/1.1\r\nHost: a\r\n").await;
     // Both are accepted by now: connections are, one after the other.
-    assert_eq!(stage.get("/healthz").send().await.status, 200);
+    assert_eq!(app.get("/healthz").send().await.status, 200);
     let begun = Instant::now();
-    stage.stop_gateway();
+    app.stop_gateway();
     assert!(begun.elapsed() < PATIENCE);
-    assert!(silent.ended().await && half.ended().await);
+    assert!(silent.is_closed_by_peer().await && half.is_closed_by_peer().await);
 }
 
 #[tokio::test]
 async fn connections_in_the_kernels_queue_are_served_before_the_end() {
-    let stage = Stage::new().await;
-    let address = stage.address;
-    let request = stage.get("/healthz").bytes(true);
+    let app = TestApp::new().await;
+    let address = app.address;
+    let request = app.get("/healthz").bytes(true);
     // The gateway begins to stop while these are being sent, and none of them is reset.
     let mut waiting = Vec::new();
     for _ in 0..50 {
@@ -178,7 +178,7 @@ async fn connections_in_the_kernels_queue_are_served_before_the_end() {
         stream.write_all(&request).unwrap();
         waiting.push(stream);
     }
-    stage.stop_gateway();
+    app.stop_gateway();
     for mut stream in waiting {
         let mut answer = String::new();
         std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
@@ -206,39 +206,40 @@ async fn a_port_that_is_taken_ends_it_with_the_variables_name(#[case] variable: 
 
 #[tokio::test]
 async fn without_file_descriptors_it_waits_and_then_goes_on() {
-    let stage = stage().await;
+    let app = start_app().await;
     let mut shell = Command::new("/bin/sh");
     let binary = env!("CARGO_BIN_EXE_logout-gateway");
     shell.args(["-c", r#"ulimit -n 48; exec "$0" "$@""#, binary]);
-    let serving = Serving::start_by(shell, &stage, &[("GATEWAY_HEADER_TIMEOUT", "1h")]).await;
-    let tokens = stage.sign_up();
+    let gateway =
+        GatewayProcess::start_with_command(shell, &app, &[("GATEWAY_HEADER_TIMEOUT", "1h")]).await;
+    let tokens = app.sign_up();
     assert_eq!(
-        serving.request("POST", "/logout").bearer(&tokens.access_token).send().await.status,
+        gateway.request("POST", "/logout").bearer(&tokens.access_token).send().await.status,
         200,
         "a connection to GoTrue is there"
     );
 
     let mut crowd = Vec::new();
     for _ in 0..64 {
-        crowd.push(Connection::open(serving.address).await);
+        crowd.push(Connection::open(gateway.address).await);
     }
-    let descriptors = format!("/proc/{}/fd", serving.id());
+    let descriptors = format!("/proc/{}/fd", gateway.pid());
     eventually("none is left", || {
         let taken = std::fs::read_dir(&descriptors).unwrap().count();
         async move { taken >= 48 }
     })
     .await;
-    let mut late = Connection::open(serving.address).await;
-    late.write(&serving.request("GET", "/healthz").bytes(true)).await;
-    assert!(!late.has_something().await, "nothing is left for it");
+    let mut late = Connection::open(gateway.address).await;
+    late.write(&gateway.request("GET", "/healthz").bytes(true)).await;
+    assert!(!late.has_unread_bytes().await, "nothing is left for it");
     drop(crowd);
     assert_eq!(late.reply(false).await.expect("an answer").status, 200);
-    let tokens = stage.sign_up();
-    let reply = serving.request("POST", "/logout").bearer(&tokens.access_token).send().await;
+    let tokens = app.sign_up();
+    let reply = gateway.request("POST", "/logout").bearer(&tokens.access_token).send().await;
     assert_eq!(reply.status, 200);
-    assert!(!stage.alive(&tokens));
+    assert!(!app.is_alive(&tokens));
 
-    let log = serving.ended();
+    let log = gateway.stop();
     let lines_with =
         |words: &str| log.lines.iter().filter(|l| l.to_string().contains(words)).count();
     let of_it = log.lines.iter().filter(|line| line["variable"] == "GATEWAY_MAX_CONNECTIONS");
@@ -250,17 +251,17 @@ async fn without_file_descriptors_it_waits_and_then_goes_on() {
 #[tokio::test]
 async fn a_client_that_never_reads_is_disconnected() {
     let limits = [("max-connections", "1"), ("header-timeout", "300ms")];
-    let stage = Setup::new().flags(&limits).start().await;
-    let mut greedy = Connection::open(stage.address).await;
+    let app = Setup::new().flags(&limits).start().await;
+    let mut greedy = Connection::open(app.address).await;
     // Far more answers than the kernels of both sides hold.
-    let asks = stage.get("/openapi.json").bytes(false).repeat(64);
+    let asks = app.get("/openapi.json").bytes(false).repeat(64);
     let asking = async {
         for _ in 0..64 {
             greedy.write(&asks).await;
         }
     };
     // The gateway reads no more requests while the client reads no responses.
-    let late = tokio::time::timeout(PATIENCE, stage.get("/healthz").send());
+    let late = tokio::time::timeout(PATIENCE, app.get("/healthz").send());
     let (asked, reply) = tokio::join!(tokio::time::timeout(PATIENCE, asking), late);
     assert!(asked.is_ok(), "the gateway closes the connection");
     assert_eq!(reply.expect("the only place is free again").status, 200);

@@ -6,28 +6,28 @@ use gotrue_mock::Algorithm;
 use serde_json::json;
 
 use crate::harness::{
-    Browser, Connection, Form, Request, Setup, Stage, assert_error, assert_success, claims_of,
-    eventually, hs256,
+    Browser, Connection, CookieFormat, Request, Setup, TestApp, assert_error, assert_success,
+    claims_of, eventually, hs256_token,
 };
 
 /// A logout that GoTrue keeps waiting; the connection that asked for it.
-async fn waiting_logout(stage: &Stage, token: &str) -> Connection {
-    let before = stage.calls("logout").len();
-    let mut connection = Connection::open(stage.address).await;
-    connection.write(&stage.post("/api/auth/logout").bearer(token).bytes(true)).await;
-    eventually("GoTrue is asked", || async { stage.calls("logout").len() > before }).await;
+async fn waiting_logout(app: &TestApp, token: &str) -> Connection {
+    let before = app.gotrue_calls("logout").len();
+    let mut connection = Connection::open(app.address).await;
+    connection.write(&app.post("/api/auth/logout").bearer(token).bytes(true)).await;
+    eventually("GoTrue is asked", || async { app.gotrue_calls("logout").len() > before }).await;
     connection
 }
 
 #[tokio::test]
 async fn over_the_requests_in_flight_it_is_overloaded_while_health_and_metrics_answer() {
     let limits = [("max-in-flight", "2"), ("upstream-timeout", "800ms")];
-    let stage = Setup::new().flags(&limits).flag("admin-bind", "127.0.0.1:0").start().await;
-    let (one, other, third) = (stage.sign_up(), stage.sign_up(), stage.sign_up());
-    let browser = Browser::signed_in(&stage, &third, Form::Base64).await;
-    stage.fault(json!({"operation": "logout", "kind": "hang", "times": 2}));
-    let mut first = waiting_logout(&stage, &one.access_token).await;
-    let mut second = waiting_logout(&stage, &other.access_token).await;
+    let app = Setup::new().flags(&limits).flag("admin-bind", "127.0.0.1:0").start().await;
+    let (one, other, third) = (app.sign_up(), app.sign_up(), app.sign_up());
+    let browser = Browser::signed_in(&app, &third, CookieFormat::Base64).await;
+    app.inject_fault(json!({"operation": "logout", "kind": "hang", "times": 2}));
+    let mut first = waiting_logout(&app, &one.access_token).await;
+    let mut second = waiting_logout(&app, &other.access_token).await;
 
     for path in ["/logout", "/api/auth/logout", "/api/v1/auth/logout"] {
         let reply = browser.logout_request(path).send().await;
@@ -37,9 +37,9 @@ async fn over_the_requests_in_flight_it_is_overloaded_while_health_and_metrics_a
         assert_eq!(reply.header("x-logout-outcome"), None);
     }
     for path in ["/healthz", "/readyz", "/openapi.json"] {
-        assert_eq!(stage.get(path).send().await.status, 200, "{path}");
+        assert_eq!(app.get(path).send().await.status, 200, "{path}");
     }
-    let metrics = Request::new(stage.admin_address.unwrap(), "GET", "/metrics").send().await;
+    let metrics = Request::new(app.admin_address.unwrap(), "GET", "/metrics").send().await;
     assert!(metrics.text().contains("\nlogout_gateway_requests_in_flight 2\n"));
     for path in ["/api/auth/csrf", "/api/auth/verify"] {
         let reply = browser.request("GET", path).send().await;
@@ -49,33 +49,33 @@ async fn over_the_requests_in_flight_it_is_overloaded_while_health_and_metrics_a
         let reply = connection.reply(false).await.unwrap();
         assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_timeout"));
     }
-    let reply = stage.post("/logout").bearer(&third.access_token).send().await;
+    let reply = app.post("/logout").bearer(&third.access_token).send().await;
     assert_eq!(reply.status, 200, "it was for a moment only");
-    assert!(!stage.alive(&third));
+    assert!(!app.is_alive(&third));
 }
 
 #[tokio::test]
 async fn forged_tokens_at_a_slow_gotrue_keep_no_genuine_logout_out() {
     let limits = [("max-in-flight", "16"), ("upstream-timeout", "2s")];
-    let stage = Setup::new().flags(&limits).start().await;
-    stage.fault(json!({"operation": "user", "kind": "hang"}));
-    let victim = stage.sign_up();
+    let app = Setup::new().flags(&limits).start().await;
+    app.inject_fault(json!({"operation": "user", "kind": "hang"}));
+    let victim = app.sign_up();
     let mut flood = Vec::new();
     for n in 0..32 {
         let mut claims = claims_of(&victim.access_token);
         claims["n"] = json!(n);
-        let forged = hs256(&claims, "a-secret-of-someone-else-0123456789");
-        let mut connection = Connection::open(stage.address).await;
-        let verify = stage.get("/api/auth/verify").bearer(&forged);
+        let forged = hs256_token(&claims, "a-secret-of-someone-else-0123456789");
+        let mut connection = Connection::open(app.address).await;
+        let verify = app.get("/api/auth/verify").bearer(&forged);
         connection.write(&verify.bytes(true)).await;
         flood.push(connection);
     }
-    eventually("GoTrue is asked", || async { stage.calls("user").len() == 2 }).await;
+    eventually("GoTrue is asked", || async { app.gotrue_calls("user").len() == 2 }).await;
     for _ in 0..20 {
-        let tokens = stage.sign_up();
-        let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
+        let tokens = app.sign_up();
+        let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
         assert_success(&reply, "/logout", tokens.user_id, "revoked");
-        assert!(!stage.alive(&tokens));
+        assert!(!app.is_alive(&tokens));
     }
     let mut answers = Vec::new();
     for connection in &mut flood {
@@ -89,100 +89,100 @@ async fn forged_tokens_at_a_slow_gotrue_keep_no_genuine_logout_out() {
 #[tokio::test]
 async fn requests_with_one_token_share_one_call_to_gotrue_and_one_place() {
     let setup = Setup::new().algorithm(Algorithm::Hs256).flag("max-in-flight", "1");
-    let stage = setup.start().await;
-    let tokens = stage.sign_up();
-    stage.fault(json!({"operation": "user", "kind": "delay", "seconds": 0.3, "times": 1}));
-    let verify = || stage.get("/api/auth/verify").bearer(&tokens.access_token).send();
+    let app = setup.start().await;
+    let tokens = app.sign_up();
+    app.inject_fault(json!({"operation": "user", "kind": "delay", "seconds": 0.3, "times": 1}));
+    let verify = || app.get("/api/auth/verify").bearer(&tokens.access_token).send();
     let replies = tokio::join!(verify(), verify(), verify(), verify());
     let statuses = [replies.0, replies.1, replies.2, replies.3].map(|reply| reply.status);
-    assert_eq!((statuses, stage.calls("user").len()), ([200; 4], 1));
+    assert_eq!((statuses, app.gotrue_calls("user").len()), ([200; 4], 1));
 }
 
 #[tokio::test]
 async fn a_token_that_only_gotrue_can_verify_takes_a_place() {
     let setup = Setup::new().algorithm(Algorithm::Hs256);
     let setup = setup.flags(&[("max-in-flight", "1"), ("upstream-timeout", "800ms")]);
-    let stage = setup.start().await;
-    let (one, other, known) = (stage.sign_up(), stage.sign_up(), stage.sign_up());
-    assert_eq!(stage.verify(&known).await, 200);
-    let asked = stage.calls("user").len();
-    stage.fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
-    let mut waiting = waiting_logout(&stage, &one.access_token).await;
-    assert_eq!(stage.verify(&known).await, 200, "what GoTrue said a moment ago takes none");
+    let app = setup.start().await;
+    let (one, other, known) = (app.sign_up(), app.sign_up(), app.sign_up());
+    assert_eq!(app.verify(&known).await, 200);
+    let asked = app.gotrue_calls("user").len();
+    app.inject_fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
+    let mut waiting = waiting_logout(&app, &one.access_token).await;
+    assert_eq!(app.verify(&known).await, 200, "what GoTrue said a moment ago takes none");
     for path in ["/api/auth/verify", "/api/auth/csrf"] {
-        let reply = stage.get(path).bearer(&other.access_token).send().await;
+        let reply = app.get(path).bearer(&other.access_token).send().await;
         assert_error(&reply, 503, "OVERLOADED", None);
         assert_eq!(reply.header("retry-after"), Some("1"), "{path}");
     }
-    assert_eq!(stage.calls("user").len(), asked);
+    assert_eq!(app.gotrue_calls("user").len(), asked);
     assert_eq!(waiting.reply(false).await.unwrap().status, 500);
-    assert_eq!(stage.verify(&other).await, 200, "it was for a moment only");
+    assert_eq!(app.verify(&other).await, 200, "it was for a moment only");
 }
 
 #[tokio::test]
 async fn a_body_that_comes_slowly_takes_no_place() {
-    let stage = Stage::with(&[("max-in-flight", "1")]).await;
-    let (slow, other) = (stage.sign_up(), stage.sign_up());
-    let request = stage.post("/api/auth/logout").bearer(&slow.access_token);
+    let app = TestApp::with_flags(&[("max-in-flight", "1")]).await;
+    let (slow, other) = (app.sign_up(), app.sign_up());
+    let request = app.post("/api/auth/logout").bearer(&slow.access_token);
     let request = request.header("Content-Type", "application/json");
     let mut bytes = request.header("Expect", "100-continue").bytes(false);
     bytes.truncate(bytes.len() - 2);
     bytes.extend(b"Content-Length: 10\r\n\r\n");
-    let mut connection = Connection::open(stage.address).await;
+    let mut connection = Connection::open(app.address).await;
     connection.write(&bytes).await;
     let asked_for = connection.reply(true).await.unwrap();
     assert_eq!(asked_for.status, 100, "the gateway waits for the body");
     connection.write(b"{").await;
 
-    let reply = stage.post("/logout").bearer(&other.access_token).send().await;
+    let reply = app.post("/logout").bearer(&other.access_token).send().await;
     assert_eq!(reply.status, 200, "{reply:?}");
-    assert!(!stage.alive(&other) && stage.alive(&slow));
+    assert!(!app.is_alive(&other) && app.is_alive(&slow));
     connection.write(b"         ").await;
     assert_eq!(connection.reply(false).await.unwrap().status, 200);
-    assert!(!stage.alive(&slow));
+    assert!(!app.is_alive(&slow));
 }
 
 #[tokio::test]
 async fn over_the_connections_no_more_are_served_until_one_ends() {
-    let stage = Setup::new().flag("max-connections", "2").unready().start().await;
-    let get = stage.get("/healthz");
+    let app = Setup::new().flag("max-connections", "2").without_readiness_check().start().await;
+    let get = app.get("/healthz");
     let mut open = Vec::new();
     for _ in 0..2 {
-        let mut connection = Connection::open(stage.address).await;
+        let mut connection = Connection::open(app.address).await;
         connection.write(&get.bytes(false)).await;
         assert_eq!(connection.reply(false).await.unwrap().status, 200);
         open.push(connection);
     }
-    let mut third = Connection::open(stage.address).await;
+    let mut third = Connection::open(app.address).await;
     third.write(&get.bytes(false)).await;
     // The two that are open go on answering, long enough for the third to have been served.
     for _ in 0..50 {
         open[0].write(&get.bytes(false)).await;
         assert_eq!(open[0].reply(false).await.unwrap().status, 200);
     }
-    assert!(!third.has_something().await, "not served yet");
+    assert!(!third.has_unread_bytes().await, "not served yet");
     drop(open.pop());
     assert_eq!(third.reply(false).await.unwrap().status, 200);
 }
 
 #[tokio::test]
 async fn a_head_may_be_128_kib_and_no_longer() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
     let padded = |length: usize| {
-        let request = stage.post("/api/auth/logout").bearer(&tokens.access_token);
+        let request = app.post("/api/auth/logout").bearer(&tokens.access_token);
         let have = request.clone().header("Cookie", "").bytes(true).len();
         request.header("Cookie", "x".repeat(length - have))
     };
     let reply = padded(128 * 1024 + 1).send().await;
     assert_eq!(reply.status, 431);
     assert!(reply.body.is_empty() && reply.header("server").is_none());
-    assert!(stage.alive(&tokens));
+    assert!(app.is_alive(&tokens));
     let reply = padded(128 * 1024).send().await;
     assert_eq!(reply.status, 200);
-    assert!(!stage.alive(&tokens));
+    assert!(!app.is_alive(&tokens));
 
-    let small = Stage::with(&[("max-header-bytes", "8192")]).await;
+    let small = TestApp::with_flags(&[("max-header-bytes", "8192")]).await;
     let reply = small.get("/healthz").header("X-Pad", "x".repeat(30_000)).send().await;
     assert_eq!(reply.status, 431);
     assert_eq!(small.get("/healthz").header("X-Pad", "x".repeat(7_000)).send().await.status, 200);
@@ -190,35 +190,35 @@ async fn a_head_may_be_128_kib_and_no_longer() {
 
 #[tokio::test]
 async fn each_of_many_cookies_may_come_in_a_line_of_its_own() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
-    let browser = Browser::signed_in(&stage, &tokens, Form::Chunked).await;
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
+    let browser = Browser::signed_in(&app, &tokens, CookieFormat::Chunked).await;
     let mut cookies: Vec<_> = (0..200).map(|n| (format!("c{n}"), "v".to_owned())).collect();
-    for (at, cookie) in browser.jar.sent_to(browser.page).into_iter().enumerate() {
+    for (at, cookie) in browser.jar.cookies_for(browser.page).into_iter().enumerate() {
         cookies.insert(30 * (at + 1), cookie);
     }
-    let request = browser.without_cookies("POST", "/logout");
+    let request = browser.request_without_cookies("POST", "/logout");
     let request = request.header("X-CSRF-Token", browser.csrf_cookie().unwrap());
     let request = cookies
         .iter()
         .fold(request, |request, cookie| request.cookies(std::slice::from_ref(cookie)));
     let reply = request.send().await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
-    assert!(!stage.alive(&tokens));
-    assert!(reply.deleted().iter().all(|name| name.starts_with("sb-")), "{reply:?}");
+    assert!(!app.is_alive(&tokens));
+    assert!(reply.deleted_cookies().iter().all(|name| name.starts_with("sb-")), "{reply:?}");
 }
 
 #[tokio::test]
 async fn a_body_that_does_not_come_is_a_malformed_request() {
-    let stage = Stage::with(&[("header-timeout", "200ms")]).await;
-    let tokens = stage.sign_up();
-    let request = stage.post("/api/auth/logout").bearer(&tokens.access_token);
+    let app = TestApp::with_flags(&[("header-timeout", "200ms")]).await;
+    let tokens = app.sign_up();
+    let request = app.post("/api/auth/logout").bearer(&tokens.access_token);
     let request = request.header("Content-Type", "application/json");
     for rest in ["Content-Length: 10\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n5\r\n{"] {
         let mut bytes = request.bytes(false);
         bytes.truncate(bytes.len() - 2);
         bytes.extend(rest.bytes());
-        let mut connection = Connection::open(stage.address).await;
+        let mut connection = Connection::open(app.address).await;
         connection.write(&bytes).await;
         let reply = connection.reply(false).await.unwrap();
         assert_error(&reply, 400, "BAD_REQUEST", Some("malformed_request"));
@@ -226,32 +226,32 @@ async fn a_body_that_does_not_come_is_a_malformed_request() {
     let mut bytes = request.bytes(false);
     bytes.truncate(bytes.len() - 2);
     bytes.extend(b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n");
-    let mut connection = Connection::open(stage.address).await;
+    let mut connection = Connection::open(app.address).await;
     connection.write(&bytes).await;
     let reply = connection.reply(false).await.unwrap();
     assert_error(&reply, 400, "BAD_REQUEST", Some("malformed_request"));
-    assert!(stage.alive(&tokens) && stage.asked() == 0);
+    assert!(app.is_alive(&tokens) && app.gotrue_call_count() == 0);
 }
 
 #[tokio::test]
 async fn a_head_that_does_not_come_ends_the_connection() {
-    let stage = Stage::with(&[("header-timeout", "100ms")]).await;
-    let mut slow = Connection::open(stage.address).await;
+    let app = TestApp::with_flags(&[("header-timeout", "100ms")]).await;
+    let mut slow = Connection::open(app.address).await;
     slow.write(b"POST /logout HTTP/1.1\r\nHost: a\r\n").await;
-    let ends = async { while !slow.ended().await {} };
+    let ends = async { while !slow.is_closed_by_peer().await {} };
     assert!(tokio::time::timeout(Duration::from_secs(10), ends).await.is_ok());
 }
 
 #[tokio::test]
 async fn several_threads_serve_one_address_and_share_the_revocation_list() {
-    let stage = Stage::with(&[("threads", "3")]).await;
+    let app = TestApp::with_flags(&[("threads", "3")]).await;
     for _ in 0..12 {
-        let tokens = stage.sign_up();
-        let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
+        let tokens = app.sign_up();
+        let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
         assert_eq!(reply.status, 200);
         // Each of these is a connection of its own, whichever thread gets it.
         for _ in 0..4 {
-            assert_eq!(stage.verify(&tokens).await, 401);
+            assert_eq!(app.verify(&tokens).await, 401);
         }
     }
 }

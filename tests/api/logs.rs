@@ -18,15 +18,20 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    API_KEY, Browser, Connection, Form, RedisServer, Reply, SECRET, Serving, Setup, Stage,
-    claims_of, eventually, forged,
+    API_KEY, Browser, Connection, CookieFormat, GatewayProcess, RedisServer, Reply, SECRET, Setup,
+    TestApp, claims_of, eventually, forged_token,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A logout by cookie, with this `X-Request-Id`; the CSRF token that it took as well.
-async fn logout(serving: &Serving, tokens: &Tokens, target: &str, id: &str) -> (Reply, String) {
-    let mut browser = Browser::at(serving.address, tokens, Form::Base64);
+async fn logout(
+    gateway: &GatewayProcess,
+    tokens: &Tokens,
+    target: &str,
+    id: &str,
+) -> (Reply, String) {
+    let mut browser = Browser::signed_in_at(gateway.address, tokens, CookieFormat::Base64);
     browser.fetch_csrf().await;
     let request = browser.logout_request(target).header("X-Request-Id", id);
     (request.send().await, browser.csrf_cookie().unwrap())
@@ -43,8 +48,8 @@ fn secrets_of(tokens: &Tokens) -> Vec<String> {
     [parts(&tokens.access_token), vec![tokens.refresh_token.clone(), email]].concat()
 }
 
-async fn stage() -> Stage {
-    Setup::new().at(Clock::system().unix_seconds()).start().await
+async fn start_app() -> TestApp {
+    Setup::new().start_time(Clock::system().unix_seconds()).start().await
 }
 
 #[rstest]
@@ -52,50 +57,50 @@ async fn stage() -> Stage {
 #[case::of_everything("trace")]
 #[tokio::test]
 async fn each_logout_is_one_line_and_no_line_tells_a_secret(#[case] filter: &str) {
-    let stage = stage().await;
-    let serving = Serving::start(&stage, &[("RUST_LOG", filter)]).await;
+    let app = start_app().await;
+    let gateway = GatewayProcess::start(&app, &[("RUST_LOG", filter)]).await;
     let mut secrets = [API_KEY, SECRET, TEST_SECRET].map(str::to_owned).to_vec();
 
-    let good = stage.sign_up();
-    let verify = serving.request("GET", "/api/auth/verify").bearer(&good.access_token);
+    let good = app.sign_up();
+    let verify = gateway.request("GET", "/api/auth/verify").bearer(&good.access_token);
     assert_eq!(verify.send().await.status, 200);
-    let (reply, csrf) = logout(&serving, &good, "/api/auth/logout", "the-good-one").await;
+    let (reply, csrf) = logout(&gateway, &good, "/api/auth/logout", "the-good-one").await;
     assert_eq!(reply.status, 200);
     secrets.extend([secrets_of(&good), parts(&csrf)].concat());
 
-    let failed = stage.sign_up();
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1,
+    let failed = app.sign_up();
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1,
         "code": "unexpected_failure", "headers": {"X-Upstream": "upstream-secret"}}));
-    let (reply, csrf) = logout(&serving, &failed, "/logout?scope=global", "the-failed-one").await;
+    let (reply, csrf) = logout(&gateway, &failed, "/logout?scope=global", "the-failed-one").await;
     assert_eq!(reply.status, 500);
     secrets.extend([secrets_of(&failed), parts(&csrf)].concat());
     secrets.push("upstream-secret".to_owned());
 
-    let mut claims = claims_of(&stage.sign_up().access_token);
+    let mut claims = claims_of(&app.sign_up().access_token);
     claims["email"] = json!("forged@example.com");
     let kid = jsonwebtoken::decode_header(&good.access_token).unwrap().kid.unwrap();
-    let token = forged(&json!({"alg": "ES256", "kid": kid}).to_string(), &claims.to_string());
-    let request = serving.request("POST", "/api/v1/auth/logout").bearer(&token);
+    let token = forged_token(&json!({"alg": "ES256", "kid": kid}).to_string(), &claims.to_string());
+    let request = gateway.request("POST", "/api/v1/auth/logout").bearer(&token);
     assert_eq!(request.header("X-Request-Id", "the-forged-one").send().await.status, 401);
     secrets.extend([parts(&token), vec!["forged@example.com".to_owned()]].concat());
 
-    let mut expired = stage.sign_up();
+    let mut expired = app.sign_up();
     let mut claims = claims_of(&expired.access_token);
-    claims["exp"] = json!(stage.time.now() - 10);
-    expired.access_token = stage.mock.sign(&claims).unwrap();
-    let (reply, csrf) = logout(&serving, &expired, "/logout", "the-expired-one").await;
+    claims["exp"] = json!(app.clock.now() - 10);
+    expired.access_token = app.mock.sign(&claims).unwrap();
+    let (reply, csrf) = logout(&gateway, &expired, "/logout", "the-expired-one").await;
     assert_eq!(reply.status, 200);
-    let refreshed = stage.calls("logout").pop().unwrap();
+    let refreshed = app.gotrue_calls("logout").pop().unwrap();
     let refreshed = refreshed.header("authorization").unwrap().trim_start_matches("Bearer ");
     secrets.extend([secrets_of(&expired), parts(&csrf), parts(refreshed)].concat());
 
-    let log = serving.ended();
+    let log = gateway.stop();
     for (id, route, scope, outcome, tokens) in [
         ("the-good-one", "/api/auth/logout", "local", "revoked", &good),
         ("the-failed-one", "/logout", "global", "failed", &failed),
         ("the-expired-one", "/logout", "local", "revoked", &expired),
     ] {
-        let line = log.audit(id);
+        let line = log.audit_line(id);
         assert_eq!(line["route"], route, "{line}");
         assert_eq!(line["scope"], scope, "{line}");
         assert_eq!(line["outcome"], outcome, "{line}");
@@ -103,7 +108,7 @@ async fn each_logout_is_one_line_and_no_line_tells_a_secret(#[case] filter: &str
         assert_eq!(line["session_id"], tokens.session_id.to_string(), "{line}");
         assert_eq!(line["level"], "INFO", "{line}");
     }
-    let line = log.audit("the-forged-one");
+    let line = log.audit_line("the-forged-one");
     assert_eq!(
         (&line["route"], &line["outcome"]),
         (&json!("/api/v1/auth/logout"), &json!("refused"))
@@ -118,13 +123,13 @@ async fn each_logout_is_one_line_and_no_line_tells_a_secret(#[case] filter: &str
         warnings.map(|line| (&line["request_id"], &line["status"], &line["code"])).collect();
     assert_eq!(warned, [(&json!("the-failed-one"), &json!(500), &json!("unexpected_failure"))]);
     assert!(log.text.contains("shutting down"), "the last lines are there too");
-    log.assert_without(&secrets);
+    log.assert_contains_none_of(&secrets);
 }
 
 #[tokio::test]
 async fn the_first_line_has_the_configuration_and_no_secret() {
-    let stage = stage().await;
-    let redis = RedisServer::with_password("the-password-of-redis").await;
+    let app = start_app().await;
+    let redis = RedisServer::start_with_password("the-password-of-redis").await;
     let url = redis.url();
     let environment = [
         ("RUST_LOG", "info"),
@@ -134,13 +139,13 @@ async fn the_first_line_has_the_configuration_and_no_secret() {
         ("GATEWAY_REDIRECT_URLS", "https://app.example.com/bye,https://www.example.com/*"),
         ("GATEWAY_REDIRECT_DEFAULT", "/signed-out"),
     ];
-    let serving = Serving::start(&stage, &environment).await;
-    let log = serving.ended();
+    let gateway = GatewayProcess::start(&app, &environment).await;
+    let log = gateway.stop();
     let line = &log.lines[0];
     assert_eq!(line["message"], "starting");
     for (field, value) in [
         ("version", env!("CARGO_PKG_VERSION")),
-        ("GOTRUE_URL", &*format!("{}/auth/v1", stage.mock.url())),
+        ("GOTRUE_URL", &*format!("{}/auth/v1", app.mock.url())),
         ("SUPABASE_PUBLISHABLE_KEY", "set"),
         ("SUPABASE_JWT_SECRET", "set"),
         ("GATEWAY_SECRET", "set"),
@@ -160,7 +165,7 @@ async fn the_first_line_has_the_configuration_and_no_secret() {
         assert_eq!(line[field], value, "{field}: {line}");
     }
     let secrets = [API_KEY, SECRET, TEST_SECRET, "the-password-of-redis"];
-    log.assert_without(&secrets.map(str::to_owned));
+    log.assert_contains_none_of(&secrets.map(str::to_owned));
 }
 
 /// One process has one log: the next test runs this one in a process of its own.
@@ -171,10 +176,10 @@ async fn a_process_with_a_bug() {
         panic!("a bug that the tests put here");
     }
     let _writing = telemetry::start(LogFormat::Json, "info", None);
-    let stage = Setup::new().pages(Router::new().route("/bug", get(bug))).start().await;
-    let request = stage.get("/bug?q=x9tell-tale9x").bearer("x9tell-tale9x");
+    let app = Setup::new().extra_routes(Router::new().route("/bug", get(bug))).start().await;
+    let request = app.get("/bug?q=x9tell-tale9x").bearer("x9tell-tale9x");
     assert_eq!(request.header("X-Request-Id", "the-bug").send().await.status, 500);
-    assert_eq!(stage.get("/healthz").send().await.status, 200, "it lives");
+    assert_eq!(app.get("/healthz").send().await.status, 200, "it lives");
 }
 
 #[test]
@@ -197,10 +202,10 @@ fn a_panic_is_logged_with_its_location_its_text_and_the_request_id() {
 
 #[tokio::test]
 async fn a_stalled_reader_of_the_log_delays_no_request_and_no_shutdown() {
-    let stage = stage().await;
-    let mut serving = Serving::start_unread(&stage, &[("RUST_LOG", "info")]).await;
-    let mut connection = Connection::open(serving.address).await;
-    let request = serving.request("POST", "/logout").header("X-Request-Id", "x".repeat(128));
+    let app = start_app().await;
+    let mut gateway = GatewayProcess::start_with_unread_log(&app, &[("RUST_LOG", "info")]).await;
+    let mut connection = Connection::open(gateway.address).await;
+    let request = gateway.request("POST", "/logout").header("X-Request-Id", "x".repeat(128));
     // Some 400 KiB of lines, while a pipe holds 64.
     let all = async {
         for _ in 0..1000 {
@@ -209,9 +214,9 @@ async fn a_stalled_reader_of_the_log_delays_no_request_and_no_shutdown() {
         }
     };
     tokio::time::timeout(PATIENCE, all).await.expect("an answer to each");
-    serving.signal("TERM");
+    gateway.signal("TERM");
     eventually("it ends", || {
-        let ended = serving.has_ended();
+        let ended = gateway.exit_status();
         async move { ended.is_some_and(|status| status.success()) }
     })
     .await;
@@ -220,15 +225,15 @@ async fn a_stalled_reader_of_the_log_delays_no_request_and_no_shutdown() {
 #[tokio::test]
 async fn dropped_log_lines_are_counted() {
     const ENDED: usize = 12_000;
-    let stage = stage().await;
+    let app = start_app().await;
     let environment = [("RUST_LOG", "info,logout_gateway::http::server=debug")];
-    let mut serving = Serving::start_unread(&stage, &environment).await;
+    let mut gateway = GatewayProcess::start_with_unread_log(&app, &environment).await;
     for _ in 0..ENDED {
-        let mut connection = Connection::open(serving.address).await;
+        let mut connection = Connection::open(gateway.address).await;
         connection.write(b"no request\r\n\r\n").await;
         assert_eq!(connection.reply(false).await.unwrap().status, 400);
     }
-    let log = serving.take_log();
+    let log = gateway.take_log();
     let (mut ended, mut dropped) = (0, 0);
     while ended + dropped < ENDED {
         let line = log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{ended} {dropped}"));
@@ -246,9 +251,9 @@ async fn dropped_log_lines_are_counted() {
 }
 
 /// The first four lines of a gateway's log.
-fn beginning(command: &mut Command, stage: &Stage) -> Vec<String> {
+fn beginning(command: &mut Command, app: &TestApp) -> Vec<String> {
     command.env_clear().envs([
-        ("SUPABASE_URL", stage.mock.url()),
+        ("SUPABASE_URL", app.mock.url()),
         ("GATEWAY_BIND", "127.0.0.1:0"),
         ("GATEWAY_ADMIN_BIND", "off"),
     ]);
@@ -271,8 +276,8 @@ fn beginning(command: &mut Command, stage: &Stage) -> Vec<String> {
 )]
 #[tokio::test]
 async fn people_read_text(#[case] words: &[&str], #[case] coloured: bool) {
-    let stage = stage().await;
-    let told = beginning(Command::new(words[0]).args(&words[1..]), &stage);
+    let app = start_app().await;
+    let told = beginning(Command::new(words[0]).args(&words[1..]), &app);
     for (line, level) in told.iter().zip(["INFO", "WARN", "WARN", "INFO"]) {
         assert!(line.contains(level) && serde_json::from_str::<Value>(line).is_err(), "{line}");
         assert_eq!(line.contains('\u{1b}'), coloured, "{line}");

@@ -4,7 +4,7 @@ use std::{fs, net::SocketAddr, time::Duration};
 
 use tokio::time::timeout;
 
-use crate::harness::{Connection, Serving, Stage, eventually};
+use crate::harness::{Connection, GatewayProcess, TestApp, eventually};
 
 const KIB: usize = 1024;
 const CONNECTIONS: usize = 200;
@@ -16,8 +16,8 @@ const OF_THE_SEND_BUFFER: usize = (32 + 64) * KIB;
 const OF_THE_RECEIVE_BUFFER: usize = 64 * KIB;
 
 /// The resident memory of the gateway, in bytes.
-fn resident(serving: &Serving) -> usize {
-    let status = fs::read_to_string(format!("/proc/{}/status", serving.id())).unwrap();
+fn resident(gateway: &GatewayProcess) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * KIB
 }
@@ -36,15 +36,15 @@ fn queues(listener: SocketAddr) -> Vec<(usize, usize)> {
         .collect()
 }
 
-async fn patient_gateway(stage: &Stage) -> Serving {
+async fn patient_gateway(app: &TestApp) -> GatewayProcess {
     let times = [("GATEWAY_HEADER_TIMEOUT", "60s"), ("GATEWAY_UPSTREAM_TIMEOUT", "60s")];
-    Serving::start(stage, &times).await
+    GatewayProcess::start(app, &times).await
 }
 
-async fn open(serving: &Serving, count: usize, bytes: &[u8]) -> Vec<Connection> {
+async fn open(gateway: &GatewayProcess, count: usize, bytes: &[u8]) -> Vec<Connection> {
     let mut connections = Vec::with_capacity(count);
     for _ in 0..count {
-        let mut connection = Connection::open(serving.address).await;
+        let mut connection = Connection::open(gateway.address).await;
         connection.write(bytes).await;
         connections.push(connection);
     }
@@ -53,53 +53,53 @@ async fn open(serving: &Serving, count: usize, bytes: &[u8]) -> Vec<Connection> 
 
 #[tokio::test]
 async fn a_client_that_does_not_read_holds_no_more_than_the_send_buffer() {
-    let stage = Stage::new().await;
-    let serving = patient_gateway(&stage).await;
+    let app = TestApp::new().await;
+    let gateway = patient_gateway(&app).await;
     let path = "/docs/swagger-ui-bundle.js";
-    let whole = serving.request("GET", path).send().await;
+    let whole = gateway.request("GET", path).send().await;
     assert!(whole.status == 200 && whole.body.len() > 3 * OF_THE_SEND_BUFFER);
     for path in [path, "/openapi.json"] {
-        let before = resident(&serving);
-        let request = serving.request("GET", path).bytes(false);
-        let connections = open(&serving, CONNECTIONS, &request).await;
+        let before = resident(&gateway);
+        let request = gateway.request("GET", path).bytes(false);
+        let connections = open(&gateway, CONNECTIONS, &request).await;
         // The shorter document fits into the client's own buffer and is sent at once.
         let all_wait = || async {
-            let waiting = queues(serving.address).into_iter().filter(|(sent, _)| *sent > 0).count();
+            let waiting = queues(gateway.address).into_iter().filter(|(sent, _)| *sent > 0).count();
             waiting >= CONNECTIONS || path == "/openapi.json"
         };
         eventually("every answer waits for its reader", all_wait).await;
-        let most = queues(serving.address).into_iter().map(|(sent, _)| sent).max().unwrap();
+        let most = queues(gateway.address).into_iter().map(|(sent, _)| sent).max().unwrap();
         assert!(most <= OF_THE_SEND_BUFFER, "{path}: the kernel holds {most} of one answer");
-        let held = resident(&serving).saturating_sub(before) / CONNECTIONS;
+        let held = resident(&gateway).saturating_sub(before) / CONNECTIONS;
         assert!(held <= OF_THE_CONNECTION, "{path}: the process holds {held} a connection");
         drop(connections);
     }
-    let again = serving.request("GET", path).send().await;
+    let again = gateway.request("GET", path).send().await;
     assert!(again.body == whole.body, "a client that reads gets it all");
 }
 
 #[tokio::test]
 async fn an_unfinished_head_holds_no_more_than_a_head_may_be_long() {
-    let stage = Stage::new().await;
-    let serving = patient_gateway(&stage).await;
+    let app = TestApp::new().await;
+    let gateway = patient_gateway(&app).await;
     let unfinished = |length: usize| {
-        let request = serving.request("GET", "/api/auth/verify");
+        let request = gateway.request("GET", "/api/auth/verify");
         let request = request.header("Cookie", "x".repeat(length)).bytes(false);
         request[..request.len() - 2].to_vec()
     };
     // The buffer of the HTTP library grows in steps: lengths just above and just below such a step.
     // The last one is longer than a head may be, and refused.
     for length in [70 * KIB, 125_000, 130_500, 300 * KIB] {
-        let before = resident(&serving);
-        let connections = open(&serving, CONNECTIONS, &unfinished(length)).await;
+        let before = resident(&gateway);
+        let connections = open(&gateway, CONNECTIONS, &unfinished(length)).await;
         let all_read = || async {
-            let queues = queues(serving.address);
+            let queues = queues(gateway.address);
             let refused = length > 128 * KIB;
             (refused || queues.len() >= CONNECTIONS)
                 && queues.iter().all(|(_, received)| *received == 0)
         };
         eventually("every head is read", all_read).await;
-        let held = resident(&serving).saturating_sub(before) / CONNECTIONS;
+        let held = resident(&gateway).saturating_sub(before) / CONNECTIONS;
         assert!(held <= 128 * KIB + OF_THE_CONNECTION, "{length}: {held} a connection");
         drop(connections);
     }
@@ -108,16 +108,16 @@ async fn an_unfinished_head_holds_no_more_than_a_head_may_be_long() {
 #[tokio::test]
 async fn a_body_of_single_octets_holds_no_more_than_its_octets() {
     const PIECES: usize = 3_000;
-    let stage = Stage::new().await;
-    let serving = patient_gateway(&stage).await;
-    let health = serving.request("GET", "/healthz").bytes(false);
-    let mut other = Connection::open(serving.address).await;
+    let app = TestApp::new().await;
+    let gateway = patient_gateway(&app).await;
+    let health = gateway.request("GET", "/healthz").bytes(false);
+    let mut other = Connection::open(gateway.address).await;
     for (framing, piece) in
         [("Content-Length: 8192", &b"x"[..]), ("Transfer-Encoding: chunked", b"1\r\nx\r\n")]
     {
-        let before = resident(&serving);
+        let before = resident(&gateway);
         let begun = format!("POST /api/auth/logout HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
-        let mut connections = open(&serving, 8, begun.as_bytes()).await;
+        let mut connections = open(&gateway, 8, begun.as_bytes()).await;
         for _ in 0..PIECES {
             for connection in &mut connections {
                 connection.write(piece).await;
@@ -126,26 +126,26 @@ async fn a_body_of_single_octets_holds_no_more_than_its_octets() {
             other.write(&health).await;
             assert_eq!(other.reply(false).await.unwrap().status, 200);
         }
-        let held = resident(&serving).saturating_sub(before) / connections.len();
+        let held = resident(&gateway).saturating_sub(before) / connections.len();
         assert!(held < KIB * KIB, "{framing}: {held} a connection");
     }
 }
 
 #[tokio::test]
 async fn a_client_that_sends_without_reading_fills_no_more_than_the_receive_buffer() {
-    let stage = Stage::new().await;
-    let serving = patient_gateway(&stage).await;
+    let app = TestApp::new().await;
+    let gateway = patient_gateway(&app).await;
     let mut connections = Vec::new();
     for _ in 0..10 {
-        let mut connection = Connection::open(serving.address).await;
+        let mut connection = Connection::open(gateway.address).await;
         // Large requests first: the kernel enlarges a receive buffer that is read quickly.
-        let large = serving.request("GET", "/healthz").header("X-Pad", "x".repeat(100 * KIB));
+        let large = gateway.request("GET", "/healthz").header("X-Pad", "x".repeat(100 * KIB));
         for _ in 0..10 {
             connection.write(&large.bytes(false)).await;
             assert_eq!(connection.reply(false).await.unwrap().status, 200);
         }
         // An answer that does not fit into the buffers: the gateway reads nothing until it is sent.
-        let document = serving.request("GET", "/docs/swagger-ui-bundle.js");
+        let document = gateway.request("GET", "/docs/swagger-ui-bundle.js");
         connection.write(&document.bytes(false)).await;
         connections.push(connection);
     }
@@ -153,6 +153,6 @@ async fn a_client_that_sends_without_reading_fills_no_more_than_the_receive_buff
     for connection in &mut connections {
         let _ = timeout(Duration::from_millis(200), connection.write(&flood)).await;
     }
-    let most = queues(serving.address).into_iter().map(|(_, received)| received).max().unwrap();
+    let most = queues(gateway.address).into_iter().map(|(_, received)| received).max().unwrap();
     assert!(most > 0 && most <= OF_THE_RECEIVE_BUFFER, "the kernel holds {most} of one connection");
 }

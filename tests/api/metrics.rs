@@ -20,7 +20,8 @@ use serde_json::json;
 use self::samples::{changes, expected, exposition, samples};
 use crate::{
     harness::{
-        Browser, Form, RedisServer, Request, Setup, assert_error, claims_of, eventually, hs256,
+        Browser, CookieFormat, RedisServer, Request, Setup, assert_error, claims_of, eventually,
+        hs256_token,
     },
     queue::durable,
 };
@@ -31,7 +32,7 @@ fn logout(outcome: &str, reason: &str) -> String {
 
 #[tokio::test]
 async fn each_outcome_of_a_logout_increments_its_own_counter_alone() {
-    let (stage, _directory) = durable(Setup::new()).await;
+    let (app, _directory) = durable(Setup::new()).await;
     let fails = |status: u16, times: u32| json!({"operation": "logout", "kind": "status", "status": status, "times": times});
     let tried =
         |result: &str| format!(r#"gotrue_requests_total{{operation="logout",result="{result}"}}"#);
@@ -40,18 +41,18 @@ async fn each_outcome_of_a_logout_increments_its_own_counter_alone() {
     // By Bearer, no cookie is known, and those that always go are deleted.
     let deleted = "cookies_deleted_total +2";
 
-    let tokens = stage.sign_up();
-    let bearer = || stage.post("/logout").bearer(&tokens.access_token);
-    let before = samples(&stage).await;
+    let tokens = app.sign_up();
+    let bearer = || app.post("/logout").bearer(&tokens.access_token);
+    let before = samples(&app).await;
     assert_eq!(bearer().send().await.status, 200);
-    let revoked = samples(&stage).await;
+    let revoked = samples(&app).await;
     let list = "revocations";
     assert_eq!(
         changes(&before, &revoked),
         expected(&[&logout("revoked", "none"), &tried("ok"), counted, observed, deleted, list])
     );
     assert_eq!(bearer().send().await.status, 200);
-    let ended = samples(&stage).await;
+    let ended = samples(&app).await;
     assert_eq!(
         changes(&revoked, &ended),
         expected(&[
@@ -65,27 +66,27 @@ async fn each_outcome_of_a_logout_increments_its_own_counter_alone() {
         bearer().header("X-CSRF-Token", "a").header("X-CSRF-Token", "b").send().await.status,
         400
     );
-    let refused = samples(&stage).await;
+    let refused = samples(&app).await;
     let duplicate = r#"requests_refused_total{reason="duplicate_header"}"#;
     assert_eq!(
         changes(&ended, &refused),
         expected(&[&logout("refused", "duplicate_header"), duplicate, counted])
     );
 
-    let tokens = stage.sign_up();
-    let browser = Browser::without_csrf(&stage, &tokens, Form::Raw);
+    let tokens = app.sign_up();
+    let browser = Browser::signed_in_without_csrf(&app, &tokens, CookieFormat::Raw);
     assert_eq!(browser.request("POST", "/logout").send().await.status, 403);
-    let without_token = samples(&stage).await;
+    let without_token = samples(&app).await;
     let csrf = r#"csrf_refused_total{reason="missing"}"#;
     assert_eq!(
         changes(&refused, &without_token),
         expected(&[&logout("refused", "missing"), csrf, counted])
     );
 
-    stage.fault(fails(503, 2));
-    let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
+    app.inject_fault(fails(503, 2));
+    let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
     assert_eq!(reply.status, 202);
-    let queued = samples(&stage).await;
+    let queued = samples(&app).await;
     let unavailable = tried("unavailable") + " +2";
     let observed_twice = observed.to_owned() + " +2";
     assert_eq!(
@@ -100,22 +101,22 @@ async fn each_outcome_of_a_logout_increments_its_own_counter_alone() {
             "queue_entries"
         ])
     );
-    stage.pass(2);
-    eventually("it is done", async || !stage.alive(&tokens)).await;
-    eventually("and gone", async || samples(&stage).await["queue_entries"] == 0).await;
-    let done = samples(&stage).await;
+    app.advance_time(2);
+    eventually("it is done", async || !app.is_alive(&tokens)).await;
+    eventually("and gone", async || samples(&app).await["queue_entries"] == 0).await;
+    let done = samples(&app).await;
     let retried = r#"queue_retries_total{result="revoked"}"#;
     assert_eq!(
         changes(&queued, &done),
         expected(&[retried, &tried("ok"), observed, "queue_entries +-1"])
     );
 
-    let banned = stage.sign_up();
-    assert!(stage.mock.ban_user(banned.user_id));
-    let reply = stage.post("/logout").bearer(&banned.access_token).send().await;
+    let banned = app.sign_up();
+    assert!(app.mock.ban_user(banned.user_id));
+    let reply = app.post("/logout").bearer(&banned.access_token).send().await;
     assert_eq!(reply.status, 500);
     assert_eq!(
-        changes(&done, &samples(&stage).await),
+        changes(&done, &samples(&app).await),
         expected(&[
             &logout("failed", "user_banned"),
             &tried("refused"),
@@ -146,8 +147,8 @@ async fn a_logout_that_meets_a_bug_is_counted_as_failed() {
 
 #[tokio::test]
 async fn gauges_have_the_values_of_the_moment_of_the_scrape() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    let at_start = samples(&stage).await;
+    let (app, _directory) = durable(Setup::new()).await;
+    let at_start = samples(&app).await;
     for gauge in ["revocations", "queue_entries", "queue_oldest_seconds", "requests_in_flight"] {
         assert_eq!(at_start[gauge], 0, "{gauge}");
     }
@@ -156,15 +157,15 @@ async fn gauges_have_the_values_of_the_moment_of_the_scrape() {
     assert_eq!(at_start[&version], 1);
     assert_eq!(at_start[r#"jwks_refresh_total{result="ok"}"#], 1);
 
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 429,
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 429,
         "headers": {"Retry-After": "600"}}));
     for seconds in [0, 30] {
-        stage.pass(seconds);
-        let token = stage.sign_up().access_token;
-        assert_eq!(stage.post("/logout").bearer(&token).send().await.status, 202);
+        app.advance_time(seconds);
+        let token = app.sign_up().access_token;
+        assert_eq!(app.post("/logout").bearer(&token).send().await.status, 202);
     }
-    stage.pass(70);
-    let waiting = samples(&stage).await;
+    app.advance_time(70);
+    let waiting = samples(&app).await;
     assert_eq!((waiting["queue_entries"], waiting["queue_oldest_seconds"]), (2, 100));
     assert_eq!(waiting["revocations"], 2);
 }
@@ -172,14 +173,14 @@ async fn gauges_have_the_values_of_the_moment_of_the_scrape() {
 #[tokio::test]
 async fn an_aborted_request_to_gotrue_is_counted_as_a_timeout() {
     let setup = Setup::new().algorithm(Algorithm::Hs256).flag("upstream-timeout", "200ms");
-    let (stage, _directory) = durable(setup).await;
-    let token = stage.sign_up().access_token;
-    stage.fault(json!({"operation": "user", "kind": "hang", "times": 1}));
-    let before = samples(&stage).await;
-    let reply = stage.get("/api/auth/verify").bearer(&token).send().await;
+    let (app, _directory) = durable(setup).await;
+    let token = app.sign_up().access_token;
+    app.inject_fault(json!({"operation": "user", "kind": "hang", "times": 1}));
+    let before = samples(&app).await;
+    let reply = app.get("/api/auth/verify").bearer(&token).send().await;
     assert_eq!(reply.status, 503);
     assert_eq!(
-        changes(&before, &samples(&stage).await),
+        changes(&before, &samples(&app).await),
         expected(&[
             r#"gotrue_requests_total{operation="user",result="timeout"}"#,
             r#"gotrue_request_duration_seconds_count{operation="user"}"#,
@@ -192,13 +193,13 @@ async fn an_aborted_request_to_gotrue_is_counted_as_a_timeout() {
 async fn a_store_error_is_counted_and_the_other_metrics_are_still_exposed() {
     let redis = RedisServer::start().await;
     let setup = Setup::new().flag("store", &redis.url()).flag("admin-bind", "127.0.0.1:0");
-    let stage = setup.start().await;
-    let token = stage.sign_up().access_token;
-    let verify = async || stage.get("/api/auth/verify").bearer(&token).send().await.status;
+    let app = setup.start().await;
+    let token = app.sign_up().access_token;
+    let verify = async || app.get("/api/auth/verify").bearer(&token).send().await.status;
     assert_eq!(verify().await, 200);
     redis.kill();
     eventually("nobody can tell", async || verify().await == 503).await;
-    let now = samples(&stage).await;
+    let now = samples(&app).await;
     assert!(now[r#"store_errors_total{operation="is_revoked"}"#] > 0);
     assert!(now[r#"store_errors_total{operation="waiting"}"#] > 0, "it could not be looked up");
     assert!(now[r#"verify_total{result="store"}"#] > 0);
@@ -206,8 +207,8 @@ async fn a_store_error_is_counted_and_the_other_metrics_are_still_exposed() {
 
 #[tokio::test]
 async fn every_series_is_at_zero_from_the_start_under_the_contracts_name() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    let at_start = samples(&stage).await;
+    let (app, _directory) = durable(Setup::new()).await;
+    let at_start = samples(&app).await;
     let names: std::collections::BTreeSet<&str> =
         at_start.keys().map(|name| name.split('{').next().unwrap()).collect();
     let mut all = vec![
@@ -240,13 +241,13 @@ async fn every_series_is_at_zero_from_the_start_under_the_contracts_name() {
 
 #[tokio::test]
 async fn promtool_accepts_the_exposition() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    let token = stage.sign_up().access_token;
-    stage.post("/logout").bearer(&token).send().await;
+    let (app, _directory) = durable(Setup::new()).await;
+    let token = app.sign_up().access_token;
+    app.post("/logout").bearer(&token).send().await;
     let mut promtool = Command::new("promtool");
     promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
     let mut promtool = promtool.stdout(Stdio::piped()).spawn().expect("promtool is installed");
-    let text = exposition(&stage).await;
+    let text = exposition(&app).await;
     promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let checked = promtool.wait_with_output().unwrap();
     let told = [checked.stdout, checked.stderr].concat();
@@ -255,18 +256,19 @@ async fn promtool_accepts_the_exposition() {
 
 #[tokio::test]
 async fn no_text_of_a_client_becomes_a_label() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    let before = samples(&stage).await;
-    let tokens = stage.sign_up();
-    let forged = hs256(&claims_of(&tokens.access_token), "a-secret-of-someone-else-0123456789");
+    let (app, _directory) = durable(Setup::new()).await;
+    let before = samples(&app).await;
+    let tokens = app.sign_up();
+    let forged =
+        hs256_token(&claims_of(&tokens.access_token), "a-secret-of-someone-else-0123456789");
     for target in ["/x9tell-tale9x", "/logout?scope=x9tell-tale9x", "/logout/x9tell-tale9x"] {
-        stage.post(target).bearer(&forged).header("X-Request-Id", "an-id-of-a-client").send().await;
+        app.post(target).bearer(&forged).header("X-Request-Id", "an-id-of-a-client").send().await;
     }
-    let after = exposition(&stage).await;
+    let after = exposition(&app).await;
     assert!(
         !after.contains("tell-tale")
             && !after.contains("an-id")
             && !after.contains(&tokens.user_id.to_string())
     );
-    assert!(samples(&stage).await.keys().eq(before.keys()));
+    assert!(samples(&app).await.keys().eq(before.keys()));
 }

@@ -6,14 +6,14 @@ use gotrue_mock::Tokens;
 use logout_gateway::Clock;
 use serde_json::{Value, json};
 
-use crate::harness::{RedisServer, Setup, Stage, eventually, witness};
+use crate::harness::{RedisServer, Setup, TestApp, eventually, leak_check};
 
 /// Runs a command, and returns its exit status, the lines of standard output, and standard error.
 pub(crate) fn run(store: &str, arguments: &[&str]) -> (Option<i32>, Vec<String>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
     command.env_clear().args(arguments).env("GATEWAY_STORE", store);
     let output = command.output().unwrap();
-    witness::logged([&*output.stdout, &*output.stderr].concat());
+    leak_check::record_log([&*output.stdout, &*output.stderr].concat());
     let text = String::from_utf8(output.stdout).unwrap();
     let lines = text.lines().map(str::to_owned).collect();
     (output.status.code(), lines, String::from_utf8(output.stderr).unwrap())
@@ -27,15 +27,15 @@ fn rows(store: &str, arguments: &[&str]) -> Vec<Value> {
 }
 
 /// Queues two logouts, with the next attempt in almost an hour, and returns the ids of their entries.
-async fn two_queued(stage: &Stage, store: &str) -> [(Tokens, String); 2] {
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 429,
+async fn two_queued(app: &TestApp, store: &str) -> [(Tokens, String); 2] {
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 429,
         "headers": {"Retry-After": "3000"}}));
-    let both = [stage.sign_up(), stage.sign_up()];
+    let both = [app.sign_up(), app.sign_up()];
     for tokens in &both {
-        let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
+        let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
         assert_eq!(reply.status, 202);
     }
-    stage.mock.clear_faults();
+    app.mock.clear_faults();
     let are_logged = async || rows(store, &["failures"]).len() == 2;
     eventually("the failure log has both", are_logged).await;
     let entries = rows(store, &["queue", "list"]);
@@ -48,32 +48,32 @@ async fn two_queued(stage: &Stage, store: &str) -> [(Tokens, String); 2] {
 }
 
 /// A gateway on the system clock, like the commands.
-async fn stage_on(store: &str) -> Stage {
-    Setup::new().at(Clock::system().unix_seconds()).flag("store", store).start().await
+async fn start_app_on(store: &str) -> TestApp {
+    Setup::new().start_time(Clock::system().unix_seconds()).flag("store", store).start().await
 }
 
 #[tokio::test]
 async fn beside_a_stopped_gateway_retried_entries_run_next_and_dropped_entries_are_gone() {
     let directory = tempfile::tempdir().unwrap();
     let store = format!("file:{}", directory.path().join("store").display());
-    let mut stage = stage_on(&store).await;
-    let [(first, first_id), (second, second_id)] = two_queued(&stage, &store).await;
+    let mut app = start_app_on(&store).await;
+    let [(first, first_id), (second, second_id)] = two_queued(&app, &store).await;
     let (status, _, stderr) = run(&store, &["queue", "drop", "--all"]);
     assert_eq!((status, stderr.contains("held by another process")), (Some(1), true), "{stderr}");
-    stage.stop_gateway();
+    app.stop_gateway();
 
     // The second request for the same entry is too late.
     let (status, lines, stderr) = run(&store, &["queue", "retry", &first_id, &first_id]);
     assert_eq!((status, &*lines[0]), (Some(0), &*format!("{first_id}: due now")), "{stderr}");
     assert!(lines[1].starts_with(&format!("{first_id}: gone already")), "{lines:?}");
-    let asked = stage.asked();
-    stage.restart(&[]);
-    stage.pass(60);
-    eventually("it is done", async || !stage.alive(&first)).await;
+    let asked = app.gotrue_call_count();
+    app.restart_gateway(&[]);
+    app.advance_time(60);
+    eventually("it is done", async || !app.is_alive(&first)).await;
     let left = async || rows(&store, &["queue", "list"]).len() == 1;
     eventually("the other waits on", left).await;
-    assert_eq!((stage.alive(&second), stage.asked()), (true, asked + 1));
-    stage.stop_gateway();
+    assert_eq!((app.is_alive(&second), app.gotrue_call_count()), (true, asked + 1));
+    app.stop_gateway();
 
     let (status, lines, stderr) = run(&store, &["queue", "drop", "--all"]);
     assert_eq!((status, lines), (Some(0), vec![format!("{second_id}: dropped")]), "{stderr}");
@@ -85,8 +85,8 @@ async fn beside_a_stopped_gateway_retried_entries_run_next_and_dropped_entries_a
 async fn beside_a_running_gateway_redis_is_listed_retried_and_dropped() {
     let redis = RedisServer::start().await;
     let store = redis.url();
-    let stage = stage_on(&store).await;
-    let [(first, first_id), (second, second_id)] = two_queued(&stage, &store).await;
+    let app = start_app_on(&store).await;
+    let [(first, first_id), (second, second_id)] = two_queued(&app, &store).await;
 
     let (status, lines, stderr) = run(&store, &["queue", "drop", &first_id, &first_id]);
     let [dropped, gone] = ["dropped", "gone already"].map(|became| format!("{first_id}: {became}"));
@@ -103,19 +103,19 @@ async fn beside_a_running_gateway_redis_is_listed_retried_and_dropped() {
 
     let (status, lines, stderr) = run(&store, &["queue", "retry", "--all"]);
     assert_eq!((status, lines), (Some(0), vec![format!("{second_id}: due now")]), "{stderr}");
-    stage.pass(60);
-    eventually("it is done", async || !stage.alive(&second)).await;
+    app.advance_time(60);
+    eventually("it is done", async || !app.is_alive(&second)).await;
     eventually("none waits", async || rows(&store, &["queue", "list"]).is_empty()).await;
-    assert!(stage.alive(&first));
+    assert!(app.is_alive(&first));
 }
 
 #[tokio::test]
 async fn a_dropped_entry_that_cannot_be_logged_is_printed() {
     let redis = RedisServer::start().await;
     let store = redis.url();
-    let stage = stage_on(&store).await;
-    let [(first, first_id), _] = two_queued(&stage, &store).await;
-    redis.ask::<()>(&["ACL", "SETUSER", "default", "-lpush"]);
+    let app = start_app_on(&store).await;
+    let [(first, first_id), _] = two_queued(&app, &store).await;
+    redis.command::<()>(&["ACL", "SETUSER", "default", "-lpush"]);
     let (status, lines, stderr) = run(&store, &["queue", "drop", &first_id]);
     assert_eq!((status, lines.len()), (Some(1), 0), "{stderr}");
     for words in [&*first_id, "not in the failure log", &first.session_id.to_string()] {
@@ -128,10 +128,10 @@ async fn a_dropped_entry_that_cannot_be_logged_is_printed() {
 async fn drop_all_empties_a_full_redis_and_prints_the_entries_that_are_not_in_the_failure_log() {
     let redis = RedisServer::start().await;
     let store = redis.url();
-    let stage = stage_on(&store).await;
-    let queued = two_queued(&stage, &store).await;
-    stage.stop_gateway();
-    redis.ask::<String>(&["CONFIG", "SET", "maxmemory", "1"]);
+    let app = start_app_on(&store).await;
+    let queued = two_queued(&app, &store).await;
+    app.stop_gateway();
+    redis.command::<String>(&["CONFIG", "SET", "maxmemory", "1"]);
     let (status, lines, stderr) = run(&store, &["queue", "drop", "--all"]);
     assert_eq!((status, lines.len()), (Some(1), 0), "{stderr}");
     for (tokens, id) in &queued {
@@ -178,14 +178,14 @@ fn run_on_a_terminal(store: &str, arguments: &str) -> String {
 async fn on_a_terminal_the_queue_and_the_failures_are_tables() {
     let directory = tempfile::tempdir().unwrap();
     let store = format!("file:{}", directory.path().join("store").display());
-    let stage: Stage = Setup::new().flag("store", &store).start().await;
-    let banned = stage.sign_up();
-    assert!(stage.mock.ban_user(banned.user_id));
-    stage.post("/logout").bearer(&banned.access_token).send().await;
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500}));
-    let queued = stage.sign_up();
-    stage.post("/logout").bearer(&queued.access_token).send().await;
-    stage.stop_gateway();
+    let app: TestApp = Setup::new().flag("store", &store).start().await;
+    let banned = app.sign_up();
+    assert!(app.mock.ban_user(banned.user_id));
+    app.post("/logout").bearer(&banned.access_token).send().await;
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500}));
+    let queued = app.sign_up();
+    app.post("/logout").bearer(&queued.access_token).send().await;
+    app.stop_gateway();
 
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let listed = run_on_a_terminal(&store, "queue list");

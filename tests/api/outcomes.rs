@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use crate::harness::{
-    Browser, Connection, Form, ROUTES, Setup, Stage, assert_error, assert_success, eventually,
+    Browser, Connection, CookieFormat, LOGOUT_PATHS, Setup, TestApp, assert_error, assert_success,
+    eventually,
 };
 
 /// What happens at GoTrue, and what the contract says of it.
@@ -12,7 +13,7 @@ struct Row {
     scope: &'static str,
     flags: &'static [(&'static str, &'static str)],
     /// What is done to the session before it is logged out.
-    before: fn(&Stage, &gotrue_mock::Tokens),
+    before: fn(&TestApp, &gotrue_mock::Tokens),
     /// Status, code and reason of the error; `None` is the route's success.
     error: Option<(u16, &'static str, Option<&'static str>)>,
     outcome: &'static str,
@@ -38,20 +39,22 @@ const REVOKED: Row = Row {
 };
 const GONE: Row = Row {
     name: "session gone",
-    before: |stage, tokens| assert!(stage.mock.delete_session(tokens.session_id)),
+    before: |app, tokens| assert!(app.mock.delete_session(tokens.session_id)),
     outcome: "already-ended",
     ..REVOKED
 };
 const USER_GONE: Row = Row {
     name: "user gone",
-    before: |stage, tokens| assert!(stage.mock.delete_user(tokens.user_id)),
+    before: |app, tokens| assert!(app.mock.delete_user(tokens.user_id)),
     outcome: "already-ended",
     ..REVOKED
 };
 const FAILING: Row = Row {
     name: "failing",
-    before: |stage, _| {
-        stage.fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
+    before: |app, _| {
+        app.inject_fault(
+            json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}),
+        );
     },
     error: FAILED,
     outcome: "failed",
@@ -73,7 +76,7 @@ const ROWS: [Row; 17] = [
     Row { flags: UNAUTHORIZED, error: NOT_FOUND, ..USER_GONE },
     Row {
         name: "banned",
-        before: |stage, tokens| assert!(stage.mock.ban_user(tokens.user_id)),
+        before: |app, tokens| assert!(app.mock.ban_user(tokens.user_id)),
         error: Some((500, "LOGOUT_FAILED", Some("user_banned"))),
         ..FAILING
     },
@@ -83,16 +86,16 @@ const ROWS: [Row; 17] = [
     Row {
         name: "too slow",
         flags: &[("upstream-timeout", "150ms")],
-        before: |stage, _| {
-            stage.fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
+        before: |app, _| {
+            app.inject_fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
         },
         error: Some((500, "LOGOUT_FAILED", Some("auth_service_timeout"))),
         ..FAILING
     },
     Row {
         name: "rate limited",
-        before: |stage, _| {
-            stage.fault(json!({"operation": "logout", "kind": "status", "status": 429,
+        before: |app, _| {
+            app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 429,
                 "headers": {"Retry-After": "17"}, "times": 1}));
         },
         error: Some((429, "RATE_LIMITED", None)),
@@ -103,22 +106,22 @@ const ROWS: [Row; 17] = [
 #[tokio::test]
 async fn every_outcome_at_every_route_by_bearer_and_by_cookie() {
     for row in ROWS {
-        let stage = Stage::with(row.flags).await;
-        for route in ROUTES {
+        let app = TestApp::with_flags(row.flags).await;
+        for route in LOGOUT_PATHS {
             for by_cookie in [false, true] {
-                check(&stage, &row, route, by_cookie).await;
+                check(&app, &row, route, by_cookie).await;
             }
         }
     }
 }
 
-async fn check(stage: &Stage, row: &Row, route: &str, by_cookie: bool) {
+async fn check(app: &TestApp, row: &Row, route: &str, by_cookie: bool) {
     let case = format!("{} {} at {route}, by cookie: {by_cookie}", row.name, row.scope);
-    let tokens = stage.sign_up();
-    let mut browser = Browser::signed_in(stage, &tokens, Form::Base64).await;
+    let tokens = app.sign_up();
+    let mut browser = Browser::signed_in(app, &tokens, CookieFormat::Base64).await;
     let cookies = browser.jar.names().len();
-    (row.before)(stage, &tokens);
-    let calls = stage.calls("logout").len();
+    (row.before)(app, &tokens);
+    let calls = app.gotrue_calls("logout").len();
 
     let target = format!("{route}?scope={}", row.scope);
     let reply = if by_cookie {
@@ -126,7 +129,7 @@ async fn check(stage: &Stage, row: &Row, route: &str, by_cookie: bool) {
     } else {
         // A browser's cookies go along with the app's own Bearer.
         let reply = browser.request("POST", &target).bearer(&tokens.access_token).send().await;
-        browser.take(&reply);
+        browser.store_cookies(&reply);
         reply
     };
 
@@ -139,8 +142,8 @@ async fn check(stage: &Stage, row: &Row, route: &str, by_cookie: bool) {
     }
     let retry_after = (reply.status == 429).then_some("17");
     assert_eq!(reply.header("retry-after"), retry_after, "{case}");
-    assert_eq!(stage.alive(&tokens), row.lives, "{case}");
-    let called = stage.calls("logout");
+    assert_eq!(app.is_alive(&tokens), row.lives, "{case}");
+    let called = app.gotrue_calls("logout");
     assert!(called.len() > calls, "{case}");
     let asked: Vec<_> = called.iter().skip(calls).map(|call| call.query.as_str()).collect();
     assert!(
@@ -157,88 +160,88 @@ async fn check(stage: &Stage, row: &Row, route: &str, by_cookie: bool) {
 
 #[tokio::test]
 async fn a_scope_ends_the_sessions_it_names_and_no_others() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     for (scope, this, other) in
         [("local", false, true), ("others", true, false), ("global", false, false)]
     {
-        let first = stage.sign_up();
-        let (second, stranger) = (stage.sign_in_again(&first), stage.sign_up());
+        let first = app.sign_up();
+        let (second, stranger) = (app.sign_in_again(&first), app.sign_up());
         let target = format!("/api/auth/logout?scope={scope}");
-        let reply = stage.post(&target).bearer(&first.access_token).send().await;
+        let reply = app.post(&target).bearer(&first.access_token).send().await;
         assert_eq!(reply.status, 200);
-        assert_eq!((stage.alive(&first), stage.alive(&second)), (this, other), "{scope}");
-        assert!(stage.alive(&stranger));
+        assert_eq!((app.is_alive(&first), app.is_alive(&second)), (this, other), "{scope}");
+        assert!(app.is_alive(&stranger));
     }
 }
 
 #[tokio::test]
 async fn without_gotrue_the_logout_fails_and_the_cookies_are_deleted() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
-    let mut browser = Browser::signed_in(&stage, &tokens, Form::Chunked).await;
-    stage.stop_mock();
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
+    let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Chunked).await;
+    app.stop_mock();
     let reply = browser.logout("/api/auth/logout").await;
     assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_unavailable"));
     assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
     assert!(browser.jar.is_empty());
-    assert!(stage.alive(&tokens));
+    assert!(app.is_alive(&tokens));
 }
 
 #[tokio::test]
 async fn cookies_without_a_session_go_with_the_401_and_a_refused_bearer_leaves_them() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
     let garbage = [("sb-127-auth-token", "garbage"), ("sb-csrf-token", "x"), ("theirs", "1")];
     let verifier = [("sb-127-auth-token-code-verifier", "x")];
 
-    let reply = stage.post("/logout").cookies(&garbage).send().await;
+    let reply = app.post("/logout").cookies(&garbage).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
-    assert_eq!(reply.deleted(), ["sb-127-auth-token", "sb-csrf-token"]);
+    assert_eq!(reply.deleted_cookies(), ["sb-127-auth-token", "sb-csrf-token"]);
     assert_eq!(reply.header("x-logout-outcome"), None);
 
-    let reply = stage.post("/logout").cookies(&verifier).send().await;
+    let reply = app.post("/logout").cookies(&verifier).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("missing"));
-    assert!(reply.deleted().contains(&verifier[0].0));
+    assert!(reply.deleted_cookies().contains(&verifier[0].0));
 
-    let reply = stage.post("/logout").cookies(&[("sb-csrf-token", "x")]).send().await;
+    let reply = app.post("/logout").cookies(&[("sb-csrf-token", "x")]).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("missing"));
-    assert!(reply.deleted().contains(&"sb-csrf-token"), "the CSRF cookie is one of them");
+    assert!(reply.deleted_cookies().contains(&"sb-csrf-token"), "the CSRF cookie is one of them");
 
     for (cookies, why) in [(&[("theirs", "1")][..], "foreign"), (&[], "none")] {
-        let reply = stage.post("/logout").cookies(cookies).send().await;
+        let reply = app.post("/logout").cookies(cookies).send().await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("missing"));
         assert!(reply.set_cookies().is_empty(), "{why}");
     }
 
-    let others = stage.post("/logout?scope=others").cookies(&garbage).send().await;
+    let others = app.post("/logout?scope=others").cookies(&garbage).send().await;
     assert_error(&others, 401, "NOT_AUTHENTICATED", Some("invalid"));
     assert!(others.set_cookies().is_empty(), "this browser stays");
 
-    let browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    let browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
     let reply = browser.logout_request("/logout").bearer("not.a.token").send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
     assert!(reply.set_cookies().is_empty(), "they were not judged");
-    assert!(stage.alive(&tokens));
+    assert!(app.is_alive(&tokens));
 
-    stage.pass(3601);
-    let reply = stage.post("/logout").cookies(&garbage).bearer(&tokens.access_token).send().await;
+    app.advance_time(3601);
+    let reply = app.post("/logout").cookies(&garbage).bearer(&tokens.access_token).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("expired"));
     assert!(reply.set_cookies().is_empty(), "an expired Bearer speaks of no cookie");
-    assert_eq!(stage.asked(), 0);
+    assert_eq!(app.gotrue_call_count(), 0);
 }
 
 #[tokio::test]
 async fn a_client_that_hangs_up_does_not_stop_the_revocation() {
-    let stage = Setup::new().start().await;
-    let tokens = stage.sign_up();
+    let app = Setup::new().start().await;
+    let tokens = app.sign_up();
     // GoTrue acts late: the client is gone by then.
-    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.3, "times": 1}));
-    let mut connection = Connection::open(stage.address).await;
-    let request = stage.post("/api/auth/logout").bearer(&tokens.access_token);
+    app.inject_fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.3, "times": 1}));
+    let mut connection = Connection::open(app.address).await;
+    let request = app.post("/api/auth/logout").bearer(&tokens.access_token);
     connection.write(&request.bytes(false)).await;
-    eventually("GoTrue is being asked", || async { !stage.calls("logout").is_empty() }).await;
-    assert!(stage.alive(&tokens));
+    eventually("GoTrue is being asked", || async { !app.gotrue_calls("logout").is_empty() }).await;
+    assert!(app.is_alive(&tokens));
     drop(connection);
-    eventually("the session is dead", || async { !stage.alive(&tokens) }).await;
-    eventually("it is on the list", || async { stage.verify(&tokens).await == 401 }).await;
+    eventually("the session is dead", || async { !app.is_alive(&tokens) }).await;
+    eventually("it is on the list", || async { app.verify(&tokens).await == 401 }).await;
 }

@@ -13,12 +13,14 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Browser, Form, ROUTES, Setup, Stage, eventually, eventually_within};
+use crate::harness::{
+    Browser, CookieFormat, LOGOUT_PATHS, Setup, TestApp, eventually, eventually_within,
+};
 
 const DAY: i64 = 86_400;
 
 /// A gateway whose queue survives, for as long as the directory does.
-pub(crate) async fn durable(setup: Setup) -> (Stage, TempDir) {
+pub(crate) async fn durable(setup: Setup) -> (TestApp, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let store = format!("file:{}", directory.path().join("store").display());
     let setup = setup.flag("store", &store).flag("admin-bind", "127.0.0.1:0");
@@ -29,23 +31,23 @@ fn fails(status: u16) -> Value {
     json!({"operation": "logout", "kind": "status", "status": status})
 }
 
-async fn waiting(stage: &Stage) -> u64 {
-    stage.report("/queue").await["waiting"].as_u64().unwrap()
+async fn waiting(app: &TestApp) -> u64 {
+    app.admin_json("/queue").await["waiting"].as_u64().unwrap()
 }
 
 /// The failure log's lines of that session, newest first.
-async fn failures(stage: &Stage, tokens: &Tokens) -> Vec<Value> {
-    let report = stage.report("/failures").await;
+async fn failures(app: &TestApp, tokens: &Tokens) -> Vec<Value> {
+    let report = app.admin_json("/failures").await;
     let all = report["failures"].as_array().unwrap().clone();
     let id = tokens.session_id.to_string();
     all.into_iter().filter(|failure| failure["session_id"] == *id).collect()
 }
 
 /// Everything is due, again and again, until the queue is empty. Who waits an hour for that has expired.
-async fn worked_off(stage: &Stage) {
+async fn worked_off(app: &TestApp) {
     let due = || async {
-        stage.pass(301);
-        let empty = eventually_within(Duration::from_secs(5), async || waiting(stage).await == 0);
+        app.advance_time(301);
+        let empty = eventually_within(Duration::from_secs(5), async || waiting(app).await == 0);
         empty.await
     };
     for _ in 0..10 {
@@ -53,7 +55,7 @@ async fn worked_off(stage: &Stage) {
             return;
         }
     }
-    panic!("the queue is not empty: {}", stage.report("/queue").await);
+    panic!("the queue is not empty: {}", app.admin_json("/queue").await);
 }
 
 /// Asserts a success that says that it is still to come.
@@ -68,8 +70,8 @@ fn assert_queued(reply: &crate::harness::Reply, route: &str, tokens: &Tokens) {
     assert_eq!(reply.header("x-logout-outcome"), Some("queued"));
 }
 
-async fn log_out(stage: &Stage, tokens: &Tokens, target: &str) {
-    let reply = stage.post(target).bearer(&tokens.access_token).send().await;
+async fn log_out(app: &TestApp, tokens: &Tokens, target: &str) {
+    let reply = app.post(target).bearer(&tokens.access_token).send().await;
     assert_queued(&reply, target.split('?').next().unwrap(), tokens);
 }
 
@@ -86,23 +88,23 @@ async fn a_logout_that_gotrue_fails_is_queued_and_done_later(
     #[case] reason: &str,
     #[case] status: Option<u16>,
 ) {
-    let (stage, _directory) = durable(Setup::new().flag("upstream-timeout", "300ms")).await;
+    let (app, _directory) = durable(Setup::new().flag("upstream-timeout", "300ms")).await;
     fault["operation"] = json!("logout");
-    stage.fault(fault);
+    app.inject_fault(fault);
     let mut all = Vec::new();
-    for (route, scope) in ROUTES.into_iter().zip(["local", "global", "others", "local"]) {
-        let tokens = stage.sign_up();
-        let other = stage.sign_in_again(&tokens);
-        let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    for (route, scope) in LOGOUT_PATHS.into_iter().zip(["local", "global", "others", "local"]) {
+        let tokens = app.sign_up();
+        let other = app.sign_in_again(&tokens);
+        let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
         let reply = browser.logout(&format!("{route}?scope={scope}")).await;
         assert_queued(&reply, route, &tokens);
         assert_eq!(browser.jar.is_empty(), scope != "others", "{route} {scope}");
-        assert!(stage.alive(&tokens) && stage.alive(&other));
+        assert!(app.is_alive(&tokens) && app.is_alive(&other));
         let own = if scope == "others" { 200 } else { 401 };
-        assert_eq!(stage.verify(&tokens).await, own, "on the list at once, whatever GoTrue does");
-        let told = async || !failures(&stage, &tokens).await.is_empty();
+        assert_eq!(app.verify(&tokens).await, own, "on the list at once, whatever GoTrue does");
+        let told = async || !failures(&app, &tokens).await.is_empty();
         eventually("the failure log has it", told).await;
-        let failure = failures(&stage, &tokens).await.remove(0);
+        let failure = failures(&app, &tokens).await.remove(0);
         assert_eq!((&failure["outcome"], &failure["code"]), (&json!("queued"), &Value::Null));
         assert_eq!(failure["reason"], reason);
         if status.is_some() {
@@ -110,138 +112,138 @@ async fn a_logout_that_gotrue_fails_is_queued_and_done_later(
         }
         all.push((tokens, other, scope));
     }
-    assert_eq!(waiting(&stage).await, 4);
+    assert_eq!(waiting(&app).await, 4);
 
-    stage.mock.clear_faults();
-    worked_off(&stage).await;
+    app.mock.clear_faults();
+    worked_off(&app).await;
     for (tokens, other, scope) in all {
-        assert_eq!(stage.alive(&tokens), scope == "others", "{scope}");
-        assert_eq!(stage.alive(&other), scope == "local", "{scope}");
-        assert_eq!(failures(&stage, &tokens).await.len(), 1, "and nothing more");
+        assert_eq!(app.is_alive(&tokens), scope == "others", "{scope}");
+        assert_eq!(app.is_alive(&other), scope == "local", "{scope}");
+        assert_eq!(failures(&app, &tokens).await.len(), 1, "and nothing more");
     }
 }
 
 #[tokio::test]
 async fn queue_and_list_survive_a_restart() {
-    let (mut stage, _directory) = durable(Setup::new()).await;
-    stage.fault(fails(503));
-    let tokens = stage.sign_up();
-    log_out(&stage, &tokens, "/logout").await;
-    stage.restart(&[]);
-    assert_eq!(waiting(&stage).await, 1);
-    let ready = async || stage.get("/readyz").send().await.status == 200;
+    let (mut app, _directory) = durable(Setup::new()).await;
+    app.inject_fault(fails(503));
+    let tokens = app.sign_up();
+    log_out(&app, &tokens, "/logout").await;
+    app.restart_gateway(&[]);
+    assert_eq!(waiting(&app).await, 1);
+    let ready = async || app.get("/readyz").send().await.status == 200;
     eventually("ready", ready).await;
-    assert_eq!(stage.verify(&tokens).await, 401);
-    stage.mock.clear_faults();
-    worked_off(&stage).await;
-    assert!(!stage.alive(&tokens));
+    assert_eq!(app.verify(&tokens).await, 401);
+    app.mock.clear_faults();
+    worked_off(&app).await;
+    assert!(!app.is_alive(&tokens));
 }
 
 #[tokio::test]
 async fn an_expired_session_is_refreshed_when_its_turn_comes() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    stage.fault(json!({"operation": "token", "kind": "status", "status": 503}));
-    let tokens = stage.sign_up();
-    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
-    stage.pass(3600);
+    let (app, _directory) = durable(Setup::new()).await;
+    app.inject_fault(json!({"operation": "token", "kind": "status", "status": 503}));
+    let tokens = app.sign_up();
+    let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
+    app.advance_time(3600);
     assert_queued(&browser.logout("/logout").await, "/logout", &tokens);
-    assert!(stage.alive(&tokens) && browser.jar.is_empty());
-    stage.mock.clear_faults();
-    worked_off(&stage).await;
-    assert!(!stage.alive(&tokens));
+    assert!(app.is_alive(&tokens) && browser.jar.is_empty());
+    app.mock.clear_faults();
+    worked_off(&app).await;
+    assert!(!app.is_alive(&tokens));
 }
 
 #[tokio::test]
 async fn a_token_that_expires_in_the_queue_is_refreshed_or_is_a_failure() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    stage.fault(fails(503));
-    let (refreshable, not) = (stage.sign_up(), stage.sign_up());
-    let mut browser = Browser::signed_in(&stage, &refreshable, Form::Base64).await;
+    let (app, _directory) = durable(Setup::new()).await;
+    app.inject_fault(fails(503));
+    let (refreshable, not) = (app.sign_up(), app.sign_up());
+    let mut browser = Browser::signed_in(&app, &refreshable, CookieFormat::Base64).await;
     assert_queued(&browser.logout("/logout").await, "/logout", &refreshable);
-    log_out(&stage, &not, "/logout").await;
-    stage.pass(3600);
-    stage.mock.clear_faults();
-    worked_off(&stage).await;
-    assert!(!stage.alive(&refreshable));
-    assert!(stage.alive(&not), "nothing could be done");
-    let failure = failures(&stage, &not).await.remove(0);
+    log_out(&app, &not, "/logout").await;
+    app.advance_time(3600);
+    app.mock.clear_faults();
+    worked_off(&app).await;
+    assert!(!app.is_alive(&refreshable));
+    assert!(app.is_alive(&not), "nothing could be done");
+    let failure = failures(&app, &not).await.remove(0);
     assert_eq!((&failure["outcome"], &failure["reason"]), (&json!("gave-up"), &json!("expired")));
-    assert_eq!(failures(&stage, &refreshable).await.len(), 1);
+    assert_eq!(failures(&app, &refreshable).await.len(), 1);
 }
 
 #[tokio::test]
 async fn a_refused_refresh_token_is_no_proof_that_a_queued_session_is_over() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    stage.fault(fails(503));
-    let tokens = stage.sign_up();
-    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    let (app, _directory) = durable(Setup::new()).await;
+    app.inject_fault(fails(503));
+    let tokens = app.sign_up();
+    let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
     assert_queued(&browser.logout("/logout").await, "/logout", &tokens);
-    stage.pass(3600);
-    stage.mock.clear_faults();
-    stage.fault(json!({"operation": "token", "kind": "status", "status": 400,
+    app.advance_time(3600);
+    app.mock.clear_faults();
+    app.inject_fault(json!({"operation": "token", "kind": "status", "status": 400,
         "code": "refresh_token_already_used"}));
-    worked_off(&stage).await;
-    assert!(stage.alive(&tokens));
-    let failure = failures(&stage, &tokens).await.remove(0);
+    worked_off(&app).await;
+    assert!(app.is_alive(&tokens));
+    let failure = failures(&app, &tokens).await.remove(0);
     assert_eq!(failure["outcome"], "gave-up");
     assert_eq!(failure["reason"], "expired");
 }
 
 #[tokio::test]
 async fn it_gives_up_loudly_after_seven_days() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    stage.fault(fails(500));
-    stage.fault(json!({"operation": "token", "kind": "status", "status": 500}));
-    let tokens = stage.sign_up();
-    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    let (app, _directory) = durable(Setup::new()).await;
+    app.inject_fault(fails(500));
+    app.inject_fault(json!({"operation": "token", "kind": "status", "status": 500}));
+    let tokens = app.sign_up();
+    let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
     assert_queued(&browser.logout("/logout").await, "/logout", &tokens);
-    stage.pass(7 * DAY - 60);
+    app.advance_time(7 * DAY - 60);
     let tried = async || {
-        let entries = stage.report("/queue").await["entries"].clone();
+        let entries = app.admin_json("/queue").await["entries"].clone();
         entries[0]["attempts"].as_u64().is_some_and(|attempts| attempts >= 1)
     };
     eventually("it is tried", tried).await;
-    assert_eq!(waiting(&stage).await, 1);
-    stage.pass(DAY);
-    worked_off(&stage).await;
-    let failure = failures(&stage, &tokens).await.remove(0);
+    assert_eq!(waiting(&app).await, 1);
+    app.advance_time(DAY);
+    worked_off(&app).await;
+    let failure = failures(&app, &tokens).await.remove(0);
     assert_eq!(
         (&failure["outcome"], &failure["reason"]),
         (&json!("gave-up"), &json!("auth_service_error"))
     );
-    assert!(stage.alive(&tokens));
+    assert!(app.is_alive(&tokens));
 }
 
 #[tokio::test]
 async fn the_previous_secret_decrypts_queued_logouts_and_another_loses_none() {
-    let (mut stage, _directory) = durable(Setup::new()).await;
-    stage.fault(fails(503));
-    let tokens = stage.sign_up();
-    log_out(&stage, &tokens, "/logout").await;
+    let (mut app, _directory) = durable(Setup::new()).await;
+    app.inject_fault(fails(503));
+    let tokens = app.sign_up();
+    log_out(&app, &tokens, "/logout").await;
     let (other, third) =
         ("another-secret-0123456789-0123456789", "a-third-secret-0123456789-0123456789");
-    stage.restart(&[("secret", other)]);
-    stage.mock.clear_faults();
-    stage.pass(60);
-    let tried = async || stage.report("/queue").await["entries"][0]["attempts"] == json!(1);
+    app.restart_gateway(&[("secret", other)]);
+    app.mock.clear_faults();
+    app.advance_time(60);
+    let tried = async || app.admin_json("/queue").await["entries"][0]["attempts"] == json!(1);
     eventually("it is tried", tried).await;
-    assert_eq!(stage.report("/queue").await["entries"][0]["reason"], "unreadable");
-    assert!(stage.alive(&tokens));
-    stage.restart(&[("secret", third), ("secret-previous", crate::harness::SECRET)]);
-    worked_off(&stage).await;
-    assert!(!stage.alive(&tokens));
+    assert_eq!(app.admin_json("/queue").await["entries"][0]["reason"], "unreadable");
+    assert!(app.is_alive(&tokens));
+    app.restart_gateway(&[("secret", third), ("secret-previous", crate::harness::SECRET)]);
+    worked_off(&app).await;
+    assert!(!app.is_alive(&tokens));
 }
 
 #[tokio::test]
 async fn no_token_is_readable_in_a_report() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    stage.fault(fails(503));
-    let tokens = stage.sign_up();
-    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    let (app, _directory) = durable(Setup::new()).await;
+    app.inject_fault(fails(503));
+    let tokens = app.sign_up();
+    let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
     assert_queued(&browser.logout("/logout").await, "/logout", &tokens);
-    eventually("the failure log has it", async || !failures(&stage, &tokens).await.is_empty())
-        .await;
-    let reports = format!("{} {}", stage.report("/queue").await, stage.report("/failures").await);
+    eventually("the failure log has it", async || !failures(&app, &tokens).await.is_empty()).await;
+    let reports =
+        format!("{} {}", app.admin_json("/queue").await, app.admin_json("/failures").await);
     assert!(reports.contains(&tokens.session_id.to_string()), "it is there");
     let (signed, signature) = tokens.access_token.rsplit_once('.').unwrap();
     for secret in [signature, signed.split('.').nth(1).unwrap(), &*tokens.refresh_token] {

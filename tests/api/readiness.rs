@@ -8,66 +8,66 @@ use logout_gateway::Clock;
 use serde_json::json;
 
 use crate::harness::{
-    Connection, RedisServer, Reply, Request, START, Serving, Setup, Stage, assert_not_ready,
-    eventually,
+    Connection, GatewayProcess, RedisServer, Reply, Request, START_TIME, Setup, TestApp,
+    assert_not_ready, eventually,
 };
 
-async fn readyz(stage: &Stage) -> Reply {
-    stage.get("/readyz").send().await
+async fn readyz(app: &TestApp) -> Reply {
+    app.get("/readyz").send().await
 }
 
-async fn ready_again(stage: &Stage) {
-    eventually("ready again", async || readyz(stage).await.status == 200).await;
-    assert_eq!(readyz(stage).await.text(), r#"{"status":"ok"}"#);
+async fn ready_again(app: &TestApp) {
+    eventually("ready again", async || readyz(app).await.status == 200).await;
+    assert_eq!(readyz(app).await.text(), r#"{"status":"ok"}"#);
 }
 
 #[tokio::test]
 async fn readyz_says_since_when_the_store_does_not_answer() {
     let redis = RedisServer::start().await;
-    let stage = Setup::new().flag("store", &redis.url()).start().await;
-    for outage in [START + 100, START + 300] {
-        stage.pass(outage - stage.time.now());
+    let app = Setup::new().flag("store", &redis.url()).start().await;
+    for outage in [START_TIME + 100, START_TIME + 300] {
+        app.advance_time(outage - app.clock.now());
         redis.kill();
-        eventually("it is noticed", async || readyz(&stage).await.status == 503).await;
+        eventually("it is noticed", async || readyz(&app).await.status == 503).await;
         for _ in 0..2 {
-            assert_eq!(assert_not_ready(&readyz(&stage).await, "store"), outage);
-            stage.pass(50);
+            assert_eq!(assert_not_ready(&readyz(&app).await, "store"), outage);
+            app.advance_time(50);
         }
-        redis.start_again().await;
-        ready_again(&stage).await;
+        redis.restart().await;
+        ready_again(&app).await;
     }
 }
 
 #[tokio::test]
 async fn a_key_set_that_was_never_fetched_is_missing_since_the_start() {
     let no_keys = json!({"operation": "jwks", "kind": "status", "status": 500});
-    let stage = Setup::new().unready().start_with(&[no_keys]).await;
+    let app = Setup::new().without_readiness_check().start_with_faults(&[no_keys]).await;
     for _ in 0..2 {
-        stage.pass(50);
-        assert_eq!(assert_not_ready(&readyz(&stage).await, "key_set"), START);
+        app.advance_time(50);
+        assert_eq!(assert_not_ready(&readyz(&app).await, "key_set"), START_TIME);
     }
-    stage.mock.clear_faults();
-    ready_again(&stage).await;
+    app.mock.clear_faults();
+    ready_again(&app).await;
 }
 
 #[tokio::test]
 async fn readyz_says_since_when_the_gateway_is_shutting_down() {
-    let stage = Arc::new(Setup::new().flag("admin-bind", "127.0.0.1:0").start().await);
-    let admin = Request::new(stage.admin_address.unwrap(), "GET", "/readyz");
-    let logout = stage.post("/logout").bearer(&stage.sign_up().access_token);
-    stage.fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
-    let mut asking = Connection::open(stage.address).await;
+    let app = Arc::new(Setup::new().flag("admin-bind", "127.0.0.1:0").start().await);
+    let admin = Request::new(app.admin_address.unwrap(), "GET", "/readyz");
+    let logout = app.post("/logout").bearer(&app.sign_up().access_token);
+    app.inject_fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
+    let mut asking = Connection::open(app.address).await;
     asking.write(&logout.bytes(true)).await;
-    eventually("GoTrue is asked", async || stage.calls("logout").len() == 1).await;
+    eventually("GoTrue is asked", async || app.gotrue_calls("logout").len() == 1).await;
 
-    stage.pass(100);
-    let stopped = stage.clone();
+    app.advance_time(100);
+    let stopped = app.clone();
     let stopped = tokio::task::spawn_blocking(move || stopped.stop_gateway());
     eventually("it stops", async || admin.clone().send().await.status == 503).await;
     for _ in 0..2 {
         let since = assert_not_ready(&admin.clone().send().await, "shutting_down");
-        assert_eq!(since, START + 100);
-        stage.pass(50);
+        assert_eq!(since, START_TIME + 100);
+        app.advance_time(50);
     }
     drop(asking.reply(false).await);
     stopped.await.unwrap();
@@ -77,32 +77,32 @@ async fn readyz_says_since_when_the_gateway_is_shutting_down() {
 async fn the_most_important_missing_part_is_named() {
     let redis = RedisServer::start().await;
     let no_keys = json!({"operation": "jwks", "kind": "status", "status": 500});
-    let setup = Setup::new().flag("store", &redis.url()).unready();
-    let stage = setup.start_with(&[no_keys]).await;
-    let key_set = async || readyz(&stage).await.json()["error"]["reason"] == "key_set";
+    let setup = Setup::new().flag("store", &redis.url()).without_readiness_check();
+    let app = setup.start_with_faults(&[no_keys]).await;
+    let key_set = async || readyz(&app).await.json()["error"]["reason"] == "key_set";
     eventually("the list is read", key_set).await;
-    stage.pass(100);
-    assert_eq!(assert_not_ready(&readyz(&stage).await, "key_set"), START);
+    app.advance_time(100);
+    assert_eq!(assert_not_ready(&readyz(&app).await, "key_set"), START_TIME);
     redis.kill();
-    let store = async || readyz(&stage).await.json()["error"]["reason"] == "store";
+    let store = async || readyz(&app).await.json()["error"]["reason"] == "store";
     eventually("the store is missing too", store).await;
-    assert_eq!(assert_not_ready(&readyz(&stage).await, "store"), START + 100);
+    assert_eq!(assert_not_ready(&readyz(&app).await, "store"), START_TIME + 100);
 }
 
 #[tokio::test]
 async fn the_log_has_one_line_for_a_missing_part_and_one_for_its_return() {
     let redis = RedisServer::start().await;
-    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
-    let serving = Serving::start(&stage, &[("GATEWAY_STORE", &redis.url())]).await;
-    let status = async || serving.request("GET", "/readyz").send().await.status;
+    let app = Setup::new().start_time(Clock::system().unix_seconds()).start().await;
+    let gateway = GatewayProcess::start(&app, &[("GATEWAY_STORE", &redis.url())]).await;
+    let status = async || gateway.request("GET", "/readyz").send().await.status;
     redis.kill();
     eventually("it is noticed", async || status().await == 503).await;
     assert_eq!(status().await, 503);
-    redis.start_again().await;
+    redis.restart().await;
     eventually("ready again", async || status().await == 200).await;
     assert_eq!(status().await, 200);
 
-    let log = serving.ended();
+    let log = gateway.stop();
     let of_parts: Vec<_> = log.lines.iter().filter(|line| line["part"].is_string()).collect();
     let [missing, back] = of_parts[..] else { panic!("{}", log.text) };
     for (line, level, message) in [(missing, "WARN", "not ready"), (back, "INFO", "ready again")] {
@@ -114,18 +114,18 @@ async fn the_log_has_one_line_for_a_missing_part_and_one_for_its_return() {
 }
 
 /// The real binary, which needs the key set.
-async fn without_secret(stage: &Stage) -> Serving {
+async fn without_secret(app: &TestApp) -> GatewayProcess {
     let mut command = Command::new("/usr/bin/env");
     command.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);
-    Serving::start_by(command, stage, &[]).await
+    GatewayProcess::start_with_command(command, app, &[]).await
 }
 
 #[tokio::test]
 async fn a_failed_first_fetch_of_the_key_set_is_logged() {
-    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
-    stage.fault(json!({"operation": "jwks", "kind": "status", "status": 500, "times": 1}));
-    let serving = without_secret(&stage).await;
-    let log = serving.ended();
+    let app = Setup::new().start_time(Clock::system().unix_seconds()).start().await;
+    app.inject_fault(json!({"operation": "jwks", "kind": "status", "status": 500, "times": 1}));
+    let gateway = without_secret(&app).await;
+    let log = gateway.stop();
     let of_it = log.lines.iter().filter(|line| line["part"] == "key_set");
     let messages: Vec<_> = of_it.map(|line| line["message"].as_str().unwrap()).collect();
     assert_eq!(messages, ["not ready", "ready again"], "{}", log.text);
@@ -133,9 +133,9 @@ async fn a_failed_first_fetch_of_the_key_set_is_logged() {
 
 #[tokio::test]
 async fn a_slow_first_fetch_of_the_key_set_is_not_logged() {
-    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
-    stage.fault(json!({"operation": "jwks", "kind": "delay", "seconds": 1.2, "times": 1}));
-    let serving = without_secret(&stage).await;
-    let log = serving.ended();
+    let app = Setup::new().start_time(Clock::system().unix_seconds()).start().await;
+    app.inject_fault(json!({"operation": "jwks", "kind": "delay", "seconds": 1.2, "times": 1}));
+    let gateway = without_secret(&app).await;
+    let log = gateway.stop();
     assert!(log.lines.iter().all(|line| line["part"].is_null()), "{}", log.text);
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::harness::{Jar, Page, RECORDED_AT, RECORDED_ISSUER, Setup, SsrJar, claims_of, ssr_jars};
+use crate::harness::{
+    CookieJar, Page, RECORDED_AT, RECORDED_ISSUER, Setup, SsrCookieJar, claims_of, ssr_cookie_jars,
+};
 
 const BUDGET: usize = 3072;
 
@@ -17,17 +19,17 @@ fn scope(line: &str) -> (String, String, String) {
 
 #[tokio::test]
 async fn every_recorded_jar_is_read_and_emptied_wherever_the_library_itself_deletes() {
-    let jars = ssr_jars();
+    let jars = ssr_cookie_jars();
     assert_eq!(jars.len(), 12);
     for jar in &jars {
         empty(jar).await;
     }
 }
 
-async fn empty(recorded: &SsrJar) {
+async fn empty(recorded: &SsrCookieJar) {
     let case = &recorded.name;
     let options = &recorded.options["cookieOptions"];
-    let mut setup = Setup::new().at(RECORDED_AT).flag("jwt-issuer", RECORDED_ISSUER);
+    let mut setup = Setup::new().start_time(RECORDED_AT).flag("jwt-issuer", RECORDED_ISSUER);
     for (option, flag) in
         [("name", "cookie-name"), ("domain", "cookie-domains"), ("path", "cookie-paths")]
     {
@@ -38,7 +40,7 @@ async fn empty(recorded: &SsrJar) {
         }
     }
     let https = options["secure"].as_bool().unwrap_or(false);
-    let stage = setup.flag("trusted-proxies", "127.0.0.1").start().await;
+    let app = setup.flag("trusted-proxies", "127.0.0.1").start().await;
     let elsewhere = options["domain"].is_string();
     let page = Page {
         host: if elsewhere { "app.example.com" } else { "127.0.0.1" },
@@ -47,35 +49,35 @@ async fn empty(recorded: &SsrJar) {
         cross_site: false,
     };
 
-    let mut jar = Jar::default();
+    let mut jar = CookieJar::default();
     for pair in recorded.cookie_header.split("; ") {
         let domain = options["domain"].as_str().map(|domain| format!("; Domain={domain}"));
         let path = options["path"].as_str().unwrap_or("/");
-        jar.set(page, &format!("{pair}; Path={path}{}", domain.unwrap_or_default()));
+        jar.store_set_cookie(page, &format!("{pair}; Path={path}{}", domain.unwrap_or_default()));
     }
     assert_eq!(jar.names().len(), recorded.cookie_header.split("; ").count(), "{case}");
     let proto = ("X-Forwarded-Proto", if https { "https" } else { "http" });
 
-    let csrf = stage.get("/api/auth/csrf").headers(&[proto]).cookies(&jar.sent_to(page));
+    let csrf = app.get("/api/auth/csrf").headers(&[proto]).cookies(&jar.cookies_for(page));
     let csrf = csrf.send().await;
     assert_eq!(csrf.status, 200, "{case}: {csrf:?}");
-    csrf.set_cookies().into_iter().for_each(|line| jar.set(page, line));
+    csrf.set_cookies().into_iter().for_each(|line| jar.store_set_cookie(page, line));
     let token = csrf.json()["data"]["csrf_token"].as_str().unwrap().to_owned();
 
     let mut written = BTreeSet::new();
     for call in 1.. {
         assert!(call <= 4, "{case}: {:?} after {call} calls", jar.names());
-        let request = stage.post("/api/auth/logout").headers(&[proto, ("X-CSRF-Token", &token)]);
-        let reply = request.cookies(&jar.sent_to(page)).send().await;
+        let request = app.post("/api/auth/logout").headers(&[proto, ("X-CSRF-Token", &token)]);
+        let reply = request.cookies(&jar.cookies_for(page)).send().await;
         if call == 1 {
             assert_eq!(reply.header("x-logout-outcome"), Some("already-ended"), "{case}");
-            let outlived = stage.post("/logout").cookies(&jar.sent_to(page));
+            let outlived = app.post("/logout").cookies(&jar.cookies_for(page));
             assert_eq!(outlived.send().await.status, 403, "{case}: CSRF is needed");
         }
         let size: usize = reply.set_cookies().iter().map(|line| line.len() + 14).sum();
         assert!(size <= BUDGET, "{case}: {size}");
         for line in reply.set_cookies() {
-            jar.set(page, line);
+            jar.store_set_cookie(page, line);
             written.insert(scope(line));
         }
         let whole =
@@ -92,7 +94,7 @@ async fn empty(recorded: &SsrJar) {
 
     // GoTrue got the very token that the jar holds, and judged it: the mock knows no such user.
     let access_token = recorded.session["access_token"].as_str().unwrap();
-    let calls = stage.calls("logout");
+    let calls = app.gotrue_calls("logout");
     assert_eq!(calls.len(), 1, "{case}: the calls that follow need no session");
     assert_eq!(calls[0].header("authorization"), Some(&*format!("Bearer {access_token}")));
     assert!(claims_of(access_token)["session_id"].is_string());

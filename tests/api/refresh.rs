@@ -4,13 +4,13 @@ use gotrue_mock::Tokens;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Browser, Form, ROUTES, Request, Setup, Stage, assert_error, assert_success, claims_of,
-    recording, witness,
+    Browser, CookieFormat, LOGOUT_PATHS, Request, Setup, TestApp, assert_error, assert_success,
+    claims_of, leak_check, recording,
 };
 
 /// What GoTrue was asked, in order, but for its key set and its version.
-fn asked(stage: &Stage) -> Vec<String> {
-    let calls = stage.mock.calls();
+fn asked(app: &TestApp) -> Vec<String> {
+    let calls = app.mock.calls();
     let asked = calls.iter().map(|call| call.path.trim_start_matches("/auth/v1/"));
     let of_sessions = asked.filter(|path| !path.ends_with("/jwks.json") && *path != "health");
     of_sessions.map(str::to_owned).collect()
@@ -18,24 +18,24 @@ fn asked(stage: &Stage) -> Vec<String> {
 
 #[tokio::test]
 async fn an_expired_token_is_refreshed_then_revoked_and_the_new_token_never_leaves_the_gateway() {
-    let stage = Stage::new().await;
-    for (route, form) in ROUTES.into_iter().zip(Form::ALL) {
-        let tokens = stage.sign_up();
-        let mut browser = Browser::signed_in(&stage, &tokens, form).await;
-        stage.pass(3600);
-        let before = asked(&stage).len();
+    let app = TestApp::new().await;
+    for (route, form) in LOGOUT_PATHS.into_iter().zip(CookieFormat::ALL) {
+        let tokens = app.sign_up();
+        let mut browser = Browser::signed_in(&app, &tokens, form).await;
+        app.advance_time(3600);
+        let before = asked(&app).len();
         let reply = browser.logout(route).await;
         assert_success(&reply, route, tokens.user_id, "revoked");
-        assert!(!stage.alive(&tokens) && browser.jar.is_empty(), "{route}");
-        assert_eq!(asked(&stage).split_off(before), ["token", "logout"], "{route}");
+        assert!(!app.is_alive(&tokens) && browser.jar.is_empty(), "{route}");
+        assert_eq!(asked(&app).split_off(before), ["token", "logout"], "{route}");
 
-        let refresh = stage.calls("token").pop().unwrap();
+        let refresh = app.gotrue_calls("token").pop().unwrap();
         assert_eq!(refresh.query, "grant_type=refresh_token");
         let body: Value = serde_json::from_str(&refresh.body).unwrap();
         assert_eq!(body, json!({ "refresh_token": tokens.refresh_token }));
         assert_eq!(refresh.header("authorization"), None);
         assert_eq!(refresh.header("apikey"), Some("test-anon-key"));
-        let new = stage.calls("logout").pop().unwrap();
+        let new = app.gotrue_calls("logout").pop().unwrap();
         let new = new.header("authorization").unwrap().trim_start_matches("Bearer ").to_owned();
         assert_ne!(new, tokens.access_token);
         let shown = format!("{:?} {}", reply.headers, reply.text());
@@ -44,41 +44,41 @@ async fn an_expired_token_is_refreshed_then_revoked_and_the_new_token_never_leav
 }
 
 /// A new user who gave as much metadata at the sign-up.
-async fn sign_up_with_metadata(stage: &Stage, octets: usize) -> Tokens {
-    let gotrue = stage.mock.url().trim_start_matches("http://").parse().unwrap();
+async fn sign_up_with_metadata(app: &TestApp, octets: usize) -> Tokens {
+    let gotrue = app.mock.url().trim_start_matches("http://").parse().unwrap();
     let user = json!({
         "email": "large@example.com", "password": "password", "data": {"bio": "x".repeat(octets)}
     });
     let signup = Request::new(gotrue, "POST", "/auth/v1/signup");
     let signup = signup.header("Content-Type", "application/json").body(user.to_string());
     let user_id = signup.send().await.json()["user"]["id"].as_str().unwrap().parse().unwrap();
-    let tokens = stage.mock.sign_in(user_id).unwrap();
-    witness::session(&tokens);
+    let tokens = app.mock.sign_in(user_id).unwrap();
+    leak_check::record_session(&tokens);
     tokens
 }
 
 #[tokio::test]
 async fn an_expired_session_with_much_metadata_is_refreshed_then_revoked() {
-    let stage = Stage::new().await;
-    let tokens = sign_up_with_metadata(&stage, 30 * 1024).await;
-    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
-    stage.pass(3600);
-    assert!(stage.alive(&tokens));
+    let app = TestApp::new().await;
+    let tokens = sign_up_with_metadata(&app, 30 * 1024).await;
+    let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
+    app.advance_time(3600);
+    assert!(app.is_alive(&tokens));
     // GoTrue's answer repeats the metadata behind the token, and is cut off there.
     let reply = browser.logout("/logout").await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
-    assert!(!stage.alive(&tokens) && browser.jar.is_empty());
+    assert!(!app.is_alive(&tokens) && browser.jar.is_empty());
 }
 
 #[tokio::test]
 async fn an_expired_bearer_is_refreshed_only_with_the_cookie_of_its_own_session_and_csrf() {
-    let stage = Stage::new().await;
-    let (tokens, other) = (stage.sign_up(), stage.sign_up());
-    let mut own = Browser::signed_in(&stage, &tokens, Form::Base64).await;
-    let foreign = Browser::signed_in(&stage, &other, Form::Base64).await;
-    stage.pass(3600);
+    let app = TestApp::new().await;
+    let (tokens, other) = (app.sign_up(), app.sign_up());
+    let mut own = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
+    let foreign = Browser::signed_in(&app, &other, CookieFormat::Base64).await;
+    app.advance_time(3600);
 
-    let request = stage.post("/logout").bearer(&tokens.access_token);
+    let request = app.post("/logout").bearer(&tokens.access_token);
     assert_error(&request.send().await, 401, "NOT_AUTHENTICATED", Some("expired"));
     let reply = own.request("POST", "/logout").bearer(&tokens.access_token).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("expired"));
@@ -93,30 +93,30 @@ async fn an_expired_bearer_is_refreshed_only_with_the_cookie_of_its_own_session_
     own.headers = vec![("Sec-Fetch-Site".to_owned(), "same-site".to_owned())];
     let reply = own.logout_request("/logout").bearer(&tokens.access_token).send().await;
     assert_error(&reply, 403, "CSRF_FAILED", Some("cross_site"));
-    assert!(stage.alive(&tokens) && stage.alive(&other));
-    assert_eq!(stage.asked(), 0);
+    assert!(app.is_alive(&tokens) && app.is_alive(&other));
+    assert_eq!(app.gotrue_call_count(), 0);
 
     own.headers = vec![("Sec-Fetch-Site".to_owned(), "same-origin".to_owned())];
     let reply = own.logout_request("/logout").bearer(&tokens.access_token).send().await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
-    own.take(&reply);
-    assert!(!stage.alive(&tokens) && stage.alive(&other) && own.jar.is_empty());
+    own.store_cookies(&reply);
+    assert!(!app.is_alive(&tokens) && app.is_alive(&other) && own.jar.is_empty());
 }
 
 #[tokio::test]
 async fn an_expired_session_without_a_refresh_token_is_401_expired() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     for refresh_token in [json!(""), Value::Null] {
-        let tokens = stage.sign_up();
-        stage.pass(3600);
+        let tokens = app.sign_up();
+        app.advance_time(3600);
         let text = json!({"access_token": tokens.access_token, "refresh_token": refresh_token});
         let text = text.to_string().replace('"', "%22").replace(',', "%2C");
-        let reply = stage.post("/logout").cookies(&[("sb-127-auth-token", text)]).send().await;
+        let reply = app.post("/logout").cookies(&[("sb-127-auth-token", text)]).send().await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("expired"));
-        assert!(reply.deleted().contains(&"sb-127-auth-token"));
-        assert!(stage.alive(&tokens));
+        assert!(reply.deleted_cookies().contains(&"sb-127-auth-token"));
+        assert!(app.is_alive(&tokens));
     }
-    assert_eq!(stage.asked(), 0);
+    assert_eq!(app.gotrue_call_count(), 0);
 }
 
 /// What is told: status, code and reason of the error, outcome.
@@ -124,7 +124,7 @@ type Told = (u16, (&'static str, Option<&'static str>), Option<&'static str>);
 
 #[tokio::test]
 async fn a_failed_refresh_is_reported_truthfully() {
-    let stage = Setup::new().flag("upstream-timeout", "5s").start().await;
+    let app = Setup::new().flag("upstream-timeout", "5s").start().await;
     let unknown = recording("refresh-unknown").response.headers;
     let expired = json!({"status": 400, "code": "session_expired"});
     let user_gone = json!({"status": 403, "code": "user_not_found"});
@@ -157,40 +157,44 @@ async fn a_failed_refresh_is_reported_truthfully() {
         ("200 without a token", fault(&json!({"status": 200, "body": {}})), error),
     ];
     for (name, fault, (status, (code, reason), outcome)) in rows {
-        let tokens = stage.sign_up();
-        let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
-        stage.pass(3600);
-        stage.fault(fault);
-        let logouts = stage.calls("logout").len();
+        let tokens = app.sign_up();
+        let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
+        app.advance_time(3600);
+        app.inject_fault(fault);
+        let logouts = app.gotrue_calls("logout").len();
         let reply = browser.logout("/api/auth/logout").await;
         assert_error(&reply, status, code, reason);
         assert_eq!(reply.header("x-logout-outcome"), outcome, "{name}");
         assert!(browser.jar.is_empty(), "{name}");
-        assert_eq!(stage.calls("logout").len(), logouts, "{name}: there is nothing to revoke with");
-        assert!(stage.alive(&tokens), "{name}: the mock only said so");
+        assert_eq!(
+            app.gotrue_calls("logout").len(),
+            logouts,
+            "{name}: there is nothing to revoke with"
+        );
+        assert!(app.is_alive(&tokens), "{name}: the mock only said so");
     }
 }
 
 #[tokio::test]
 async fn a_refused_refresh_is_already_ended_only_where_gotrue_confirmed_the_end() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     for scope in ["local", "global", "others"] {
-        let tokens = stage.sign_up();
-        let other = stage.sign_in_again(&tokens);
-        let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
-        assert!(stage.mock.delete_session(tokens.session_id));
-        stage.pass(3600);
+        let tokens = app.sign_up();
+        let other = app.sign_in_again(&tokens);
+        let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
+        assert!(app.mock.delete_session(tokens.session_id));
+        app.advance_time(3600);
         let reply = browser.logout(&format!("/logout?scope={scope}")).await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("expired"));
         assert_eq!(reply.header("x-logout-outcome"), None);
-        assert!(stage.alive(&other), "the others live on");
+        assert!(app.is_alive(&other), "the others live on");
         assert_eq!(browser.jar.is_empty(), scope != "others");
     }
-    let tokens = stage.sign_up();
-    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
-    let by_bearer = stage.post("/logout").bearer(&tokens.access_token).send().await;
+    let tokens = app.sign_up();
+    let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
+    let by_bearer = app.post("/logout").bearer(&tokens.access_token).send().await;
     assert_success(&by_bearer, "/logout", tokens.user_id, "revoked");
-    stage.pass(3600);
+    app.advance_time(3600);
     let reply = browser.logout("/logout").await;
     assert_success(&reply, "/logout", tokens.user_id, "already-ended");
     assert!(browser.jar.is_empty());
@@ -198,68 +202,68 @@ async fn a_refused_refresh_is_already_ended_only_where_gotrue_confirmed_the_end(
 
 #[tokio::test]
 async fn a_refresh_into_another_session_is_401_and_nothing_is_revoked() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
-    let (other_session, other_user) = (stage.sign_in_again(&tokens), stage.sign_up());
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
+    let (other_session, other_user) = (app.sign_in_again(&tokens), app.sign_up());
     for other in [&other_session, &other_user] {
-        let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
-        stage.pass(3600);
+        let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
+        app.advance_time(3600);
         let body = json!({"access_token": other.access_token, "refresh_token": "aaaaaaaaaaaa"});
-        stage.fault(json!({"operation": "token", "kind": "status", "status": 200,
+        app.inject_fault(json!({"operation": "token", "kind": "status", "status": 200,
             "body": body, "times": 1}));
         let reply = browser.logout("/logout").await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
         assert_eq!(reply.header("x-logout-outcome"), None);
-        assert!(stage.calls("logout").is_empty());
-        assert!(stage.alive(&tokens) && stage.alive(other));
+        assert!(app.gotrue_calls("logout").is_empty());
+        assert!(app.is_alive(&tokens) && app.is_alive(other));
         assert!(browser.jar.is_empty(), "a cookie that does not verify");
     }
 }
 
 #[tokio::test]
 async fn a_token_that_gotrue_alone_finds_expired_is_refreshed_once() {
-    let stage = Setup::new().gotrue_ahead(25).start().await;
-    let tokens = stage.sign_up();
-    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
-    stage.pass(3610);
-    assert_eq!(stage.verify(&tokens).await, 200, "it has not expired here");
+    let app = Setup::new().gotrue_clock_ahead(25).start().await;
+    let tokens = app.sign_up();
+    let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
+    app.advance_time(3610);
+    assert_eq!(app.verify(&tokens).await, 200, "it has not expired here");
     let reply = browser.logout("/logout").await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
-    assert!(!stage.alive(&tokens) && browser.jar.is_empty());
-    assert_eq!(asked(&stage), ["logout", "token", "logout"]);
+    assert!(!app.is_alive(&tokens) && browser.jar.is_empty());
+    assert_eq!(asked(&app), ["logout", "token", "logout"]);
 
-    let tokens = stage.sign_up();
-    stage.pass(3610);
-    let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
+    let tokens = app.sign_up();
+    app.advance_time(3610);
+    let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
-    assert_eq!(asked(&stage).len(), 4, "a Bearer has no refresh token");
-    assert!(stage.alive(&tokens));
+    assert_eq!(asked(&app).len(), 4, "a Bearer has no refresh token");
+    assert!(app.is_alive(&tokens));
 
-    let tokens = stage.sign_up();
-    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
-    stage.fault(recording("logout-bad-signature").as_fault("logout", None));
+    let tokens = app.sign_up();
+    let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
+    app.inject_fault(recording("logout-bad-signature").as_fault("logout", None));
     let reply = browser.logout("/logout").await;
     assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
-    assert_eq!(asked(&stage).split_off(4), ["logout", "token", "logout"], "once");
-    assert!(stage.alive(&tokens));
+    assert_eq!(asked(&app).split_off(4), ["logout", "token", "logout"], "once");
+    assert!(app.is_alive(&tokens));
     let claims = claims_of(&tokens.access_token);
     assert_eq!(claims["session_id"], tokens.session_id.to_string());
 }
 
 #[tokio::test]
 async fn an_expired_session_is_refreshed_for_scope_others_and_its_browser_stays_signed_in() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
-    let other = stage.sign_in_again(&tokens);
-    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
-    stage.pass(3601);
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
+    let other = app.sign_in_again(&tokens);
+    let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
+    app.advance_time(3601);
     let reply = browser.logout("/api/auth/logout?scope=others").await;
     assert_success(&reply, "/api/auth/logout", tokens.user_id, "revoked");
-    assert!(stage.alive(&tokens) && !stage.alive(&other));
+    assert!(app.is_alive(&tokens) && !app.is_alive(&other));
     assert!(reply.set_cookies().is_empty());
     // The browser's own refresh token still works: another logout of it is refreshed as well.
-    stage.pass(3601);
+    app.advance_time(3601);
     let reply = browser.logout("/api/auth/logout").await;
     assert_success(&reply, "/api/auth/logout", tokens.user_id, "revoked");
-    assert!(!stage.alive(&tokens) && browser.jar.is_empty());
+    assert!(!app.is_alive(&tokens) && browser.jar.is_empty());
 }

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Reply, Setup, Stage, assert_error, recording};
+use crate::harness::{Reply, Setup, TestApp, assert_error, recording};
 
-async fn logout(stage: &Stage, token: &str) -> Reply {
-    stage.post("/api/auth/logout").bearer(token).send().await
+async fn logout(app: &TestApp, token: &str) -> Reply {
+    app.post("/api/auth/logout").bearer(token).send().await
 }
 
 /// Each refusal as it was recorded in the new API version and in the old one.
@@ -22,12 +22,12 @@ async fn a_refusal_means_the_same_in_both_api_versions() {
         ("logout-no-authorization", (500, Some("auth_service_error"), Some("failed"))),
         ("logout-scope-unknown", (500, Some("auth_service_error"), Some("failed"))),
     ];
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     for (name, (status, reason, outcome)) in rows {
         for name in [name.to_owned(), format!("{name}-old-api")] {
-            let tokens = stage.sign_up();
-            stage.fault(recording(&name).as_fault("logout", Some(1)));
-            let reply = logout(&stage, &tokens.access_token).await;
+            let tokens = app.sign_up();
+            app.inject_fault(recording(&name).as_fault("logout", Some(1)));
+            let reply = logout(&app, &tokens.access_token).await;
             assert_eq!(reply.status, status, "{name}");
             assert_eq!(reply.header("x-logout-outcome"), outcome, "{name}");
             let told = (status != 200).then(|| reply.json()["error"]["reason"].clone());
@@ -38,11 +38,11 @@ async fn a_refusal_means_the_same_in_both_api_versions() {
 
 #[tokio::test]
 async fn a_database_that_is_down_is_an_error_of_gotrue() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     for name in ["logout-local-database-down", "logout-global-database-down"] {
-        let tokens = stage.sign_up();
-        stage.fault(recording(name).as_fault("logout", Some(1)));
-        let reply = logout(&stage, &tokens.access_token).await;
+        let tokens = app.sign_up();
+        app.inject_fault(recording(name).as_fault("logout", Some(1)));
+        let reply = logout(&app, &tokens.access_token).await;
         assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
         assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
     }
@@ -50,7 +50,7 @@ async fn a_database_that_is_down_is_an_error_of_gotrue() {
 
 #[tokio::test]
 async fn the_code_header_takes_precedence_over_the_body_and_the_body_over_the_status() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     let header = json!({"x-sb-error-code": "session_not_found"});
     let other = json!({"code": "user_banned", "message": "x"});
     let rows = [
@@ -90,12 +90,12 @@ async fn the_code_header_takes_precedence_over_the_body_and_the_body_over_the_st
         (json!({"status": 400, "code": "session_expired"}), 500, Some("auth_service_error")),
     ];
     for (mut fault, status, reason) in rows {
-        let tokens = stage.sign_up();
+        let tokens = app.sign_up();
         fault["operation"] = json!("logout");
         fault["kind"] = json!("status");
         fault["times"] = json!(1);
-        stage.fault(fault.clone());
-        let reply = logout(&stage, &tokens.access_token).await;
+        app.inject_fault(fault.clone());
+        let reply = logout(&app, &tokens.access_token).await;
         assert_eq!(reply.status, status, "{fault}");
         let told = (status != 200).then(|| reply.json()["error"]["reason"].clone());
         assert_eq!(told, reason.map(Value::from), "{fault}");
@@ -104,20 +104,20 @@ async fn the_code_header_takes_precedence_over_the_body_and_the_body_over_the_st
 
 #[tokio::test]
 async fn an_empty_code_header_is_ignored_and_the_body_decides() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
-    assert!(stage.mock.delete_session(tokens.session_id));
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
+    assert!(app.mock.delete_session(tokens.session_id));
     let body = json!({"code": "session_not_found"});
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 403, "times": 1,
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 403, "times": 1,
         "headers": {"x-sb-error-code": ""}, "body": body}));
-    let reply = logout(&stage, &tokens.access_token).await;
+    let reply = logout(&app, &tokens.access_token).await;
     assert_eq!((reply.status, reply.header("x-logout-outcome")), (200, Some("already-ended")));
 }
 
 /// Status, code, how many tries are made of it, and what comes of it.
 #[tokio::test]
 async fn an_error_code_with_a_5xx_is_not_used() {
-    let stage = Setup::new().flag("upstream-timeout", "5s").start().await;
+    let app = Setup::new().flag("upstream-timeout", "5s").start().await;
     for (status, code, tries, reason) in [
         (500, "session_not_found", 1, "auth_service_error"),
         (500, "bad_jwt", 1, "auth_service_error"),
@@ -125,21 +125,21 @@ async fn an_error_code_with_a_5xx_is_not_used() {
         (503, "session_not_found", 2, "auth_service_unavailable"),
         (504, "user_banned", 2, "auth_service_timeout"),
     ] {
-        let tokens = stage.sign_up();
-        let before = stage.calls("logout").len();
-        stage.fault(json!({"operation": "logout", "kind": "status", "status": status,
+        let tokens = app.sign_up();
+        let before = app.gotrue_calls("logout").len();
+        app.inject_fault(json!({"operation": "logout", "kind": "status", "status": status,
             "code": code, "times": tries}));
-        let reply = logout(&stage, &tokens.access_token).await;
+        let reply = logout(&app, &tokens.access_token).await;
         assert_error(&reply, 500, "LOGOUT_FAILED", Some(reason));
         assert_eq!(reply.header("x-logout-outcome"), Some("failed"), "{status} {code}");
-        assert_eq!(stage.calls("logout").len() - before, tries, "{status} {code}");
-        assert!(stage.alive(&tokens), "{status} {code}");
+        assert_eq!(app.gotrue_calls("logout").len() - before, tries, "{status} {code}");
+        assert!(app.is_alive(&tokens), "{status} {code}");
     }
 }
 
 #[tokio::test]
 async fn a_rate_limit_is_passed_on_with_its_retry_after_where_that_is_one() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     let date = "Sun, 06 Nov 2026 08:49:37 GMT";
     for (given, told) in [
         (Some("17"), Some("17")),
@@ -149,16 +149,16 @@ async fn a_rate_limit_is_passed_on_with_its_retry_after_where_that_is_one() {
         (Some("-1"), None),
         (None, None),
     ] {
-        let tokens = stage.sign_up();
+        let tokens = app.sign_up();
         let mut fault = json!({"operation": "logout", "kind": "status", "status": 429, "times": 1});
         if let Some(given) = given {
             fault["headers"] = json!({ "Retry-After": given });
         }
-        stage.fault(fault);
-        let reply = logout(&stage, &tokens.access_token).await;
+        app.inject_fault(fault);
+        let reply = logout(&app, &tokens.access_token).await;
         assert_error(&reply, 429, "RATE_LIMITED", None);
         assert_eq!(reply.header("retry-after"), told, "{given:?}");
-        assert!(stage.alive(&tokens));
+        assert!(app.is_alive(&tokens));
     }
-    assert_eq!(stage.asked(), 6, "not retried");
+    assert_eq!(app.gotrue_call_count(), 6, "not retried");
 }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::harness::{Connection, Reply, Setup, Stage, assert_error};
+use crate::harness::{Connection, Reply, Setup, TestApp, assert_error};
 
 const KIB: usize = 1024;
 /// No test waits for it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A gateway that waits much longer for a head or a body than the test does.
-async fn patient_stage() -> Stage {
+async fn start_patient_app() -> TestApp {
     let setup = Setup::new().flag("header-timeout", "60s").flag("admin-bind", "127.0.0.1:0");
     setup.start().await
 }
@@ -21,13 +21,13 @@ async fn reply(connection: &mut Connection) -> Reply {
 }
 
 async fn has_ended(connection: &mut Connection) -> bool {
-    timeout(PATIENCE, connection.ended()).await.unwrap_or(false)
+    timeout(PATIENCE, connection.is_closed_by_peer()).await.unwrap_or(false)
 }
 
 #[tokio::test]
 async fn a_chunk_size_without_end_is_read_no_further_than_a_request_may_be_long() {
-    let stage = patient_stage().await;
-    let mut connection = Connection::open(stage.address).await;
+    let app = start_patient_app().await;
+    let mut connection = Connection::open(app.address).await;
     let head = "POST /logout HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     connection.write(head.as_bytes()).await;
     connection.write(&vec![b'0'; (128 + 64) * KIB]).await;
@@ -37,8 +37,8 @@ async fn a_chunk_size_without_end_is_read_no_further_than_a_request_may_be_long(
 
 #[tokio::test]
 async fn line_breaks_before_a_request_end_the_connection_beyond_64_octets() {
-    let stage = patient_stage().await;
-    for address in [stage.address, stage.admin_address.unwrap()] {
+    let app = start_patient_app().await;
+    for address in [app.address, app.admin_address.unwrap()] {
         for requests_before in 0..2 {
             let mut connection = Connection::open(address).await;
             for _ in 0..requests_before {
@@ -53,12 +53,12 @@ async fn line_breaks_before_a_request_end_the_connection_beyond_64_octets() {
 
 #[tokio::test]
 async fn a_request_within_every_limit_is_answered_each_time_on_one_connection() {
-    let stage = patient_stage().await;
-    let mut connection = Connection::open(stage.address).await;
+    let app = start_patient_app().await;
+    let mut connection = Connection::open(app.address).await;
     let padding = "x".repeat(120 * KIB);
     for _ in 0..3 {
         connection.write(&b"\r\n".repeat(32)).await;
-        let request = stage.post("/logout").header("Transfer-Encoding", "chunked");
+        let request = app.post("/logout").header("Transfer-Encoding", "chunked");
         let request = request.header("Content-Type", "application/json").header("X-Pad", &padding);
         connection.write(&request.bytes(false)).await;
         connection.write(&b"1\r\nx\r\n".repeat(8 * KIB)).await;
@@ -69,9 +69,9 @@ async fn a_request_within_every_limit_is_answered_each_time_on_one_connection() 
 
 #[tokio::test]
 async fn pipelined_requests_may_have_more_octets_together_than_one() {
-    let stage = patient_stage().await;
-    let mut connection = Connection::open(stage.address).await;
-    let request = stage.get("/healthz").header("X-Pad", "x".repeat(20 * KIB)).bytes(false);
+    let app = start_patient_app().await;
+    let mut connection = Connection::open(app.address).await;
+    let request = app.get("/healthz").header("X-Pad", "x".repeat(20 * KIB)).bytes(false);
     connection.write(&request.repeat(40)).await;
     for _ in 0..40 {
         assert_eq!(reply(&mut connection).await.status, 200);

@@ -9,7 +9,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use gotrue_mock::Tokens;
 use serde_json::{Value, json};
 
-use crate::harness::{Browser, Form, Reply, Setup, Stage, assert_error, assert_success, claims_of};
+use crate::harness::{
+    Browser, CookieFormat, Reply, Setup, TestApp, assert_error, assert_success, claims_of,
+};
 
 /// A session whose first token has expired, while its owner lives on with a later one.
 struct LongLived {
@@ -21,84 +23,84 @@ struct LongLived {
     second: Tokens,
 }
 
-fn long_lived(stage: &Stage) -> LongLived {
-    let expired = stage.sign_up();
-    stage.pass(3600);
+fn long_lived(app: &TestApp) -> LongLived {
+    let expired = app.sign_up();
+    app.advance_time(3600);
     let mut claims = claims_of(&expired.access_token);
-    claims["iat"] = json!(stage.time.now());
-    claims["exp"] = json!(stage.time.now() + 3600);
-    let access_token = stage.mock.sign(&claims).unwrap();
+    claims["iat"] = json!(app.clock.now());
+    claims["exp"] = json!(app.clock.now() + 3600);
+    let access_token = app.mock.sign(&claims).unwrap();
     let current = Tokens { access_token, ..expired.clone() };
-    let sessions = LongLived { second: stage.sign_in_again(&expired), expired, current };
-    stage.pass(1);
+    let sessions = LongLived { second: app.sign_in_again(&expired), expired, current };
+    app.advance_time(1);
     sessions
 }
 
 /// The expired token beside a refresh token of somebody's choice, as a browser's cookie.
-async fn logout_with(stage: &Stage, expired: &Tokens, refresh_token: &str, scope: &str) -> Reply {
+async fn logout_with(app: &TestApp, expired: &Tokens, refresh_token: &str, scope: &str) -> Reply {
     let tokens = Tokens { refresh_token: refresh_token.to_owned(), ..expired.clone() };
-    let mut browser = Browser::signed_in(stage, &tokens, Form::Base64).await;
+    let mut browser = Browser::signed_in(app, &tokens, CookieFormat::Base64).await;
     browser.logout(&format!("/logout?scope={scope}")).await
 }
 
-async fn assert_verified(stage: &Stage, sessions: &LongLived, case: &str) {
+async fn assert_verified(app: &TestApp, sessions: &LongLived, case: &str) {
     for tokens in [&sessions.current, &sessions.second] {
-        assert_eq!(stage.verify(tokens).await, 200, "{case}");
-        assert!(stage.alive(tokens), "{case}");
+        assert_eq!(app.verify(tokens).await, 200, "{case}");
+        assert!(app.is_alive(tokens), "{case}");
     }
 }
 
 #[tokio::test]
 async fn an_expired_token_beside_a_foreign_refresh_token_locks_no_session_out() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     for scope in ["local", "others", "global"] {
-        let sessions = long_lived(&stage);
-        let foreign = stage.sign_up();
-        let reply = logout_with(&stage, &sessions.expired, &foreign.refresh_token, scope).await;
+        let sessions = long_lived(&app);
+        let foreign = app.sign_up();
+        let reply = logout_with(&app, &sessions.expired, &foreign.refresh_token, scope).await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
         assert_eq!(reply.header("x-logout-outcome"), None);
-        assert_verified(&stage, &sessions, scope).await;
-        assert_eq!(stage.verify(&foreign).await, 200, "{scope}");
-        assert!(stage.alive(&foreign), "{scope}");
+        assert_verified(&app, &sessions, scope).await;
+        assert_eq!(app.verify(&foreign).await, 200, "{scope}");
+        assert!(app.is_alive(&foreign), "{scope}");
     }
-    assert!(stage.calls("logout").is_empty());
+    assert!(app.gotrue_calls("logout").is_empty());
 }
 
 #[tokio::test]
 async fn an_expired_token_that_gotrue_does_not_refresh_locks_no_session_out() {
-    let stage = Setup::new().flag("upstream-timeout", "5s").start().await;
+    let app = Setup::new().flag("upstream-timeout", "5s").start().await;
     let down = json!({"operation": "token", "kind": "status", "status": 503, "times": 2});
     let error = json!({"operation": "token", "kind": "status", "status": 500, "times": 1});
     for fault in [Value::Null, down, error] {
         for scope in ["local", "others", "global"] {
             let case = format!("{scope} {fault}");
-            let sessions = long_lived(&stage);
+            let sessions = long_lived(&app);
             if fault.is_object() {
-                stage.fault(fault.clone());
+                app.inject_fault(fault.clone());
             }
-            let reply = logout_with(&stage, &sessions.expired, "bogusbogusbo", scope).await;
+            let reply = logout_with(&app, &sessions.expired, "bogusbogusbo", scope).await;
             let expected = if fault.is_null() { (401, None) } else { (500, Some("failed")) };
             assert_eq!((reply.status, reply.header("x-logout-outcome")), expected, "{case}");
-            assert_verified(&stage, &sessions, &case).await;
+            assert_verified(&app, &sessions, &case).await;
         }
     }
-    assert!(stage.calls("logout").is_empty());
+    assert!(app.gotrue_calls("logout").is_empty());
 }
 
 #[tokio::test]
 async fn an_expired_token_that_gotrue_refreshes_enters_the_list() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     let failing = json!({"operation": "logout", "kind": "status", "status": 500, "times": 1});
     for fault in [Value::Null, failing] {
         for (scope, current_ends, second_ends) in
             [("local", true, false), ("others", false, true), ("global", true, true)]
         {
-            let sessions = long_lived(&stage);
+            let sessions = long_lived(&app);
             if fault.is_object() {
-                stage.fault(fault.clone());
+                app.inject_fault(fault.clone());
             }
             let refresh_token = &sessions.expired.refresh_token;
-            let reply = logout_with(&stage, &sessions.expired, refresh_token, scope).await;
+            let reply = logout_with(&app, &sessions.expired, refresh_token, scope).await;
             if fault.is_null() {
                 assert_success(&reply, "/logout", sessions.expired.user_id, "revoked");
             } else {
@@ -107,25 +109,25 @@ async fn an_expired_token_that_gotrue_refreshes_enters_the_list() {
             for (tokens, ended) in
                 [(&sessions.current, current_ends), (&sessions.second, second_ends)]
             {
-                let reply = stage.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
+                let reply = app.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
                 assert_eq!(reply.status, if ended { 401 } else { 200 }, "{scope} {fault}");
                 if ended {
                     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
                 }
-                assert_eq!(stage.alive(tokens), fault.is_object() || !ended, "{scope} {fault}");
+                assert_eq!(app.is_alive(tokens), fault.is_object() || !ended, "{scope} {fault}");
             }
         }
     }
 }
 
 /// A global logout that is answered by this status in the year 2100.
-async fn answered_in_2100(stage: &Stage, status: u16) -> Tokens {
-    let tokens = stage.sign_up();
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": status, "times": 1,
+async fn answered_in_2100(app: &TestApp, status: u16) -> Tokens {
+    let tokens = app.sign_up();
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": status, "times": 1,
         "effect": status == 204, "headers": {"Date": "Fri, 01 Jan 2100 00:00:00 GMT"}}));
-    let reply = stage.post("/logout?scope=global").bearer(&tokens.access_token).send().await;
+    let reply = app.post("/logout?scope=global").bearer(&tokens.access_token).send().await;
     assert_eq!(reply.status == 200, status == 204);
-    assert_eq!(stage.verify(&tokens).await, 401, "{status}");
+    assert_eq!(app.verify(&tokens).await, 401, "{status}");
     tokens
 }
 
@@ -133,31 +135,33 @@ async fn answered_in_2100(stage: &Stage, status: u16) -> Tokens {
 async fn the_date_of_another_server_locks_no_later_sign_in_out() {
     // Of a 204 as well: GoTrue's clock is not past the `exp` of the token that it took.
     for status in [500, 404, 429, 200, 204] {
-        let stage = Stage::new().await;
-        let tokens = answered_in_2100(&stage, status).await;
-        stage.pass(1);
-        assert_eq!(stage.verify(&stage.sign_in_again(&tokens)).await, 200, "{status}");
+        let app = TestApp::new().await;
+        let tokens = answered_in_2100(&app, status).await;
+        app.advance_time(1);
+        assert_eq!(app.verify(&app.sign_in_again(&tokens)).await, 200, "{status}");
     }
 }
 
 #[tokio::test]
 async fn the_date_of_a_failed_answer_moves_no_cut_off() {
     for behind in [-3600, -20, 20, 3600] {
-        let stage = Stage::new().await;
-        let tokens = stage.sign_up();
-        let other = stage.sign_in_again(&tokens);
-        stage.pass(10);
-        let now = stage.time.now();
+        let app = TestApp::new().await;
+        let tokens = app.sign_up();
+        let other = app.sign_in_again(&tokens);
+        app.advance_time(10);
+        let now = app.clock.now();
         let date = UNIX_EPOCH + Duration::from_secs((now - behind).unsigned_abs());
-        stage.fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1,
-            "headers": {"Date": httpdate::fmt_http_date(date)}}));
-        let reply = stage.post("/logout?scope=global").bearer(&tokens.access_token).send().await;
+        app.inject_fault(
+            json!({"operation": "logout", "kind": "status", "status": 500, "times": 1,
+            "headers": {"Date": httpdate::fmt_http_date(date)}}),
+        );
+        let reply = app.post("/logout?scope=global").bearer(&tokens.access_token).send().await;
         assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
         for (issued, status) in [(now, 401), (now + 1, 200)] {
             let mut claims = claims_of(&other.access_token);
             claims["iat"] = json!(issued);
-            let access_token = stage.mock.sign(&claims).unwrap();
-            let told = stage.verify(&Tokens { access_token, ..other.clone() }).await;
+            let access_token = app.mock.sign(&claims).unwrap();
+            let told = app.verify(&Tokens { access_token, ..other.clone() }).await;
             assert_eq!(told, status, "issued at {issued}, the answer's clock {behind} s behind");
         }
     }
@@ -165,101 +169,97 @@ async fn the_date_of_a_failed_answer_moves_no_cut_off() {
 
 #[tokio::test]
 async fn a_token_of_a_logged_out_session_ends_no_other_session() {
-    let stage = Stage::new().await;
-    let thief = stage.sign_up();
-    let owner = stage.sign_in_again(&thief);
-    stage.pass(1);
-    let others = stage.post("/logout?scope=others").bearer(&owner.access_token);
+    let app = TestApp::new().await;
+    let thief = app.sign_up();
+    let owner = app.sign_in_again(&thief);
+    app.advance_time(1);
+    let others = app.post("/logout?scope=others").bearer(&owner.access_token);
     assert_eq!(others.send().await.status, 200);
-    assert_eq!((stage.verify(&owner).await, stage.verify(&thief).await), (200, 401));
-    stage.pass(1);
+    assert_eq!((app.verify(&owner).await, app.verify(&thief).await), (200, 401));
+    app.advance_time(1);
     for scope in ["others", "global"] {
         let target = format!("/logout?scope={scope}");
-        let reply = stage.post(&target).bearer(&thief.access_token).send().await;
+        let reply = app.post(&target).bearer(&thief.access_token).send().await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("not_found"));
-        assert_eq!(stage.verify(&owner).await, 200, "{scope}");
+        assert_eq!(app.verify(&owner).await, 200, "{scope}");
     }
-    assert!(stage.alive(&owner));
+    assert!(app.is_alive(&owner));
 }
 
 #[tokio::test]
 async fn a_stolen_token_of_a_dead_session_locks_its_owner_out_by_no_scope() {
-    let stage = Stage::new().await;
-    let thief = stage.sign_up();
-    let owner = stage.sign_in_again(&thief);
-    stage.pass(1);
+    let app = TestApp::new().await;
+    let thief = app.sign_up();
+    let owner = app.sign_in_again(&thief);
+    app.advance_time(1);
     // As a password change of the owner does it.
-    assert!(stage.mock.delete_session(thief.session_id));
+    assert!(app.mock.delete_session(thief.session_id));
     for scope in ["others", "global", "others", "global"] {
         let target = format!("/logout?scope={scope}");
-        let reply = stage.post(&target).bearer(&thief.access_token).send().await;
+        let reply = app.post(&target).bearer(&thief.access_token).send().await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("not_found"));
-        assert_eq!(stage.verify(&owner).await, 200, "{scope}");
-        assert_eq!(stage.verify(&thief).await, 401, "{scope}: GoTrue said that it is gone");
-        stage.pass(1);
+        assert_eq!(app.verify(&owner).await, 200, "{scope}");
+        assert_eq!(app.verify(&thief).await, 401, "{scope}: GoTrue said that it is gone");
+        app.advance_time(1);
     }
 }
 
 #[tokio::test]
 async fn a_failing_others_or_global_sets_one_cut_off_for_each_session() {
     for (scope, status) in [("others", 503), ("global", 503), ("others", 400)] {
-        let stage = Stage::new().await;
-        let asker = stage.sign_up();
-        let owner = stage.sign_in_again(&asker);
-        stage.pass(1);
-        stage.fault(json!({"operation": "logout", "kind": "status", "status": status}));
+        let app = TestApp::new().await;
+        let asker = app.sign_up();
+        let owner = app.sign_in_again(&asker);
+        app.advance_time(1);
+        app.inject_fault(json!({"operation": "logout", "kind": "status", "status": status}));
         let target = format!("/logout?scope={scope}");
         let ask = async || {
-            let reply = stage.post(&target).bearer(&asker.access_token).send().await;
+            let reply = app.post(&target).bearer(&asker.access_token).send().await;
             assert_eq!(reply.header("x-logout-outcome"), Some("failed"), "{scope}");
         };
         ask().await;
-        assert_eq!(stage.verify(&owner).await, 401, "{scope}: the asker is heard once");
-        stage.pass(1);
-        let later = stage.sign_in_again(&owner);
+        assert_eq!(app.verify(&owner).await, 401, "{scope}: the asker is heard once");
+        app.advance_time(1);
+        let later = app.sign_in_again(&owner);
         for _ in 0..3 {
-            stage.pass(1);
+            app.advance_time(1);
             ask().await;
-            assert_eq!(
-                stage.verify(&later).await,
-                200,
-                "{scope} {status}: repeating moves nothing"
-            );
+            assert_eq!(app.verify(&later).await, 200, "{scope} {status}: repeating moves nothing");
         }
     }
 }
 
 #[tokio::test]
 async fn gotrues_refusal_of_a_banned_user_ends_no_other_session_here() {
-    let stage = Stage::new().await;
-    let asker = stage.sign_up();
-    let other = stage.sign_in_again(&asker);
-    stage.pass(1);
-    assert!(stage.mock.ban_user(asker.user_id));
+    let app = TestApp::new().await;
+    let asker = app.sign_up();
+    let other = app.sign_in_again(&asker);
+    app.advance_time(1);
+    assert!(app.mock.ban_user(asker.user_id));
     for (scope, asker_status) in [("others", 200), ("global", 401)] {
         let target = format!("/logout?scope={scope}");
-        let reply = stage.post(&target).bearer(&asker.access_token).send().await;
+        let reply = app.post(&target).bearer(&asker.access_token).send().await;
         assert_error(&reply, 500, "LOGOUT_FAILED", Some("user_banned"));
-        assert_eq!(stage.verify(&other).await, 200, "{scope}");
-        assert_eq!(stage.verify(&asker).await, asker_status, "{scope}");
+        assert_eq!(app.verify(&other).await, 200, "{scope}");
+        assert_eq!(app.verify(&asker).await, asker_status, "{scope}");
     }
 }
 
 #[tokio::test]
 async fn an_unconfirmed_end_is_refused_for_a_week_and_a_tokens_lifetime() {
     const WEEK: i64 = 7 * 86_400;
-    let stage = Setup::new().flag("max-token-lifetime", "1h").start().await;
-    let tokens = stage.sign_up();
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 503}));
-    let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
+    let app = Setup::new().flag("max-token-lifetime", "1h").start().await;
+    let tokens = app.sign_up();
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 503}));
+    let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
     assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
     for (passed, status) in [(3601, 401), (WEEK - 3601, 401), (3599, 401), (1, 200)] {
-        stage.pass(passed);
+        app.advance_time(passed);
         let mut claims = claims_of(&tokens.access_token);
-        claims["iat"] = json!(stage.time.now());
-        claims["exp"] = json!(stage.time.now() + 3600);
-        let access_token = stage.mock.sign(&claims).unwrap();
+        claims["iat"] = json!(app.clock.now());
+        claims["exp"] = json!(app.clock.now() + 3600);
+        let access_token = app.mock.sign(&claims).unwrap();
         let refreshed = Tokens { access_token, ..tokens.clone() };
-        assert_eq!(stage.verify(&refreshed).await, status, "after {passed} s more");
+        assert_eq!(app.verify(&refreshed).await, status, "after {passed} s more");
     }
 }

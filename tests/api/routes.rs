@@ -1,25 +1,25 @@
 //! Section 2 of the contract: routes, methods, scopes, bodies, and the order of judgement.
 
 use crate::harness::{
-    Browser, Connection, Form, ROUTES, Setup, Stage, assert_error, assert_success,
+    Browser, Connection, CookieFormat, LOGOUT_PATHS, Setup, TestApp, assert_error, assert_success,
 };
 
 #[tokio::test]
 async fn three_contracts_differ_only_in_how_success_looks() {
-    let stage = Stage::new().await;
-    for route in ROUTES {
-        let tokens = stage.sign_up();
-        let reply = stage.post(route).bearer(&tokens.access_token).send().await;
+    let app = TestApp::new().await;
+    for route in LOGOUT_PATHS {
+        let tokens = app.sign_up();
+        let reply = app.post(route).bearer(&tokens.access_token).send().await;
         assert_success(&reply, route, tokens.user_id, "revoked");
-        assert!(!stage.alive(&tokens), "{route}");
-        assert_eq!(stage.calls("logout").last().unwrap().query, "scope=local", "{route}");
+        assert!(!app.is_alive(&tokens), "{route}");
+        assert_eq!(app.gotrue_calls("logout").last().unwrap().query, "scope=local", "{route}");
     }
 }
 
 #[tokio::test]
 async fn another_method_is_405_with_allow_and_another_path_404() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
     let known = [
         ("/api/auth/logout", "POST"),
         ("/api/v1/auth/logout", "POST"),
@@ -37,7 +37,7 @@ async fn another_method_is_405_with_allow_and_another_path_404() {
                 continue;
             }
             // A credential that would do does not matter: the method comes first.
-            let request = stage.request(method, path).bearer(&tokens.access_token);
+            let request = app.request(method, path).bearer(&tokens.access_token);
             let reply = request.send().await;
             assert_error(&reply, 405, "METHOD_NOT_ALLOWED", None);
             assert_eq!(reply.header("allow"), Some(allowed), "{method} {path}");
@@ -60,18 +60,18 @@ async fn another_method_is_405_with_allow_and_another_path_404() {
     ];
     for path in unknown {
         for method in ["GET", "POST", "OPTIONS"] {
-            let reply = stage.request(method, path).bearer(&tokens.access_token).send().await;
+            let reply = app.request(method, path).bearer(&tokens.access_token).send().await;
             assert_error(&reply, 404, "NOT_FOUND", None);
         }
     }
-    assert!(stage.alive(&tokens));
-    assert_eq!(stage.asked(), 0);
+    assert!(app.is_alive(&tokens));
+    assert_eq!(app.gotrue_call_count(), 0);
 }
 
 #[tokio::test]
 async fn a_scope_is_one_of_three_words_given_once() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
     let bad = [
         "scope=",
         "scope",
@@ -85,14 +85,14 @@ async fn a_scope_is_one_of_three_words_given_once() {
         "sc%6fpe=evil",
     ];
     for query in bad {
-        for route in ROUTES {
+        for route in LOGOUT_PATHS {
             let target = format!("{route}?{}", query.replace(' ', "%20"));
-            let reply = stage.post(&target).bearer(&tokens.access_token).send().await;
+            let reply = app.post(&target).bearer(&tokens.access_token).send().await;
             assert_error(&reply, 400, "BAD_REQUEST", Some("unsupported_scope"));
         }
     }
-    assert_eq!(stage.asked(), 0);
-    assert!(stage.alive(&tokens));
+    assert_eq!(app.gotrue_call_count(), 0);
+    assert!(app.is_alive(&tokens));
 
     let good = [
         ("", "local"),
@@ -103,11 +103,10 @@ async fn a_scope_is_one_of_three_words_given_once() {
         ("?Scope=global", "local"),
     ];
     for (query, sent) in good {
-        let tokens = stage.sign_up();
-        let reply =
-            stage.post(&format!("/logout{query}")).bearer(&tokens.access_token).send().await;
+        let tokens = app.sign_up();
+        let reply = app.post(&format!("/logout{query}")).bearer(&tokens.access_token).send().await;
         assert_eq!(reply.status, 200, "{query}");
-        let call = stage.calls("logout").pop().unwrap();
+        let call = app.gotrue_calls("logout").pop().unwrap();
         assert_eq!(call.query, format!("scope={sent}"), "{query}");
     }
 }
@@ -115,13 +114,13 @@ async fn a_scope_is_one_of_three_words_given_once() {
 #[tokio::test]
 async fn the_default_scope_is_a_setting() {
     for scope in ["others", "global"] {
-        let stage = Stage::with(&[("default-scope", scope)]).await;
-        let first = stage.sign_up();
-        let second = stage.sign_in_again(&first);
-        assert_eq!(stage.post("/logout").bearer(&first.access_token).send().await.status, 200);
-        assert_eq!(stage.calls("logout")[0].query, format!("scope={scope}"));
-        assert_eq!(stage.alive(&first), scope == "others");
-        assert!(!stage.alive(&second));
+        let app = TestApp::with_flags(&[("default-scope", scope)]).await;
+        let first = app.sign_up();
+        let second = app.sign_in_again(&first);
+        assert_eq!(app.post("/logout").bearer(&first.access_token).send().await.status, 200);
+        assert_eq!(app.gotrue_calls("logout")[0].query, format!("scope={scope}"));
+        assert_eq!(app.is_alive(&first), scope == "others");
+        assert!(!app.is_alive(&second));
     }
 }
 
@@ -129,7 +128,7 @@ type Lines<'a> = &'a [(&'a str, &'a str)];
 
 #[tokio::test]
 async fn a_body_is_not_needed_and_its_content_is_ignored() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     let json: &[(&str, &str)] = &[("Content-Type", "application/json")];
     let taken: [(Lines<'_>, &[u8]); 9] = [
         (&[], b""),
@@ -143,15 +142,15 @@ async fn a_body_is_not_needed_and_its_content_is_ignored() {
         (&[("Content-Type", "application/json ; charset=\"utf-8\"")], b"{}"),
     ];
     for (headers, body) in taken {
-        let tokens = stage.sign_up();
-        let request = stage.post("/api/auth/logout").bearer(&tokens.access_token);
+        let tokens = app.sign_up();
+        let request = app.post("/api/auth/logout").bearer(&tokens.access_token);
         let reply = request.headers(headers).body(body).send().await;
         assert_eq!(reply.status, 200, "{headers:?} {}", body.len());
-        assert!(!stage.alive(&tokens));
-        assert_eq!(stage.calls("logout").pop().unwrap().query, "scope=local");
+        assert!(!app.is_alive(&tokens));
+        assert_eq!(app.gotrue_calls("logout").pop().unwrap().query, "scope=local");
     }
-    let tokens = stage.sign_up();
-    let asked = stage.asked();
+    let tokens = app.sign_up();
+    let asked = app.gotrue_call_count();
     let refused: [(Lines<'_>, &[u8], u16, &str); 8] = [
         (json, &[b' '; 8193], 413, "PAYLOAD_TOO_LARGE"),
         (&[], &[b' '; 8193], 413, "PAYLOAD_TOO_LARGE"),
@@ -168,104 +167,104 @@ async fn a_body_is_not_needed_and_its_content_is_ignored() {
         (&[("Content-Type", "application/json, text/plain")], b"{}", 415, "UNSUPPORTED_MEDIA_TYPE"),
     ];
     for (headers, body, status, code) in refused {
-        let request = stage.post("/api/auth/logout").bearer(&tokens.access_token);
+        let request = app.post("/api/auth/logout").bearer(&tokens.access_token);
         let reply = request.headers(headers).body(body).send().await;
         assert_error(&reply, status, code, None);
     }
-    assert!(stage.alive(&tokens));
-    assert_eq!(stage.asked(), asked);
+    assert!(app.is_alive(&tokens));
+    assert_eq!(app.gotrue_call_count(), asked);
 }
 
 #[tokio::test]
 async fn a_chunked_body_is_measured_too() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     for (chunk, status) in [(8192, 200), (8193, 413)] {
-        let tokens = stage.sign_up();
-        let request = stage.post("/api/auth/logout").bearer(&tokens.access_token);
+        let tokens = app.sign_up();
+        let request = app.post("/api/auth/logout").bearer(&tokens.access_token);
         let request = request.header("Content-Type", "application/json");
         let mut bytes = request.header("Transfer-Encoding", "chunked").bytes(true);
         bytes.extend(format!("{chunk:x}\r\n{}\r\n0\r\n\r\n", " ".repeat(chunk)).into_bytes());
-        let mut connection = Connection::open(stage.address).await;
+        let mut connection = Connection::open(app.address).await;
         connection.write(&bytes).await;
         assert_eq!(connection.reply(false).await.unwrap().status, status);
-        assert_eq!(stage.alive(&tokens), status != 200);
+        assert_eq!(app.is_alive(&tokens), status != 200);
     }
 }
 
 /// Each request has the fault of its own row and of every later one: the first of them answers.
 #[tokio::test]
 async fn a_request_is_judged_in_the_order_of_the_contract() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
-    let browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
-    let cookies = browser.jar.sent_to(browser.page);
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
+    let browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
+    let cookies = browser.jar.cookies_for(browser.page);
     let bad_session = [("sb-127-auth-token", "garbage")];
     let bad_csrf = ("X-CSRF-Token", "wrong");
     let cross_site = ("Sec-Fetch-Site", "cross-site");
     let text = ("Content-Type", "text/plain");
 
-    let request = stage.request("PUT", "/logout?scope=evil").headers(&[bad_csrf, bad_csrf]);
+    let request = app.request("PUT", "/logout?scope=evil").headers(&[bad_csrf, bad_csrf]);
     let reply = request.headers(&[text, cross_site]).cookies(&bad_session).body("x").send().await;
     assert_error(&reply, 405, "METHOD_NOT_ALLOWED", None);
 
-    let request = stage.post("/logout?scope=evil").headers(&[bad_csrf, bad_csrf]);
+    let request = app.post("/logout?scope=evil").headers(&[bad_csrf, bad_csrf]);
     let reply = request.headers(&[text, cross_site]).cookies(&bad_session).body("x").send().await;
     assert_eq!(reply.status, 400);
 
-    let request = stage.post("/logout?scope=evil").headers(&[bad_csrf, text, cross_site]);
+    let request = app.post("/logout?scope=evil").headers(&[bad_csrf, text, cross_site]);
     let reply = request.cookies(&bad_session).body("x").send().await;
     assert_error(&reply, 400, "BAD_REQUEST", Some("unsupported_scope"));
 
-    let request = stage.post("/logout").headers(&[bad_csrf, text, cross_site]);
+    let request = app.post("/logout").headers(&[bad_csrf, text, cross_site]);
     let reply = request.cookies(&bad_session).body("x").send().await;
     assert_error(&reply, 415, "UNSUPPORTED_MEDIA_TYPE", None);
 
-    let request = stage.post("/logout").headers(&[bad_csrf, cross_site]);
+    let request = app.post("/logout").headers(&[bad_csrf, cross_site]);
     let reply = request.cookies(&bad_session).send().await;
     assert_error(&reply, 403, "CSRF_FAILED", Some("cross_site"));
     assert!(reply.set_cookies().is_empty(), "whatever its cookies hold");
 
-    let reply = stage.post("/logout").headers(&[bad_csrf]).cookies(&bad_session).send().await;
+    let reply = app.post("/logout").headers(&[bad_csrf]).cookies(&bad_session).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
 
-    let reply = stage.post("/logout").headers(&[bad_csrf]).cookies(&cookies).send().await;
+    let reply = app.post("/logout").headers(&[bad_csrf]).cookies(&cookies).send().await;
     assert_error(&reply, 403, "CSRF_FAILED", Some("invalid"));
 
-    assert!(stage.alive(&tokens));
-    assert_eq!(stage.asked(), 0);
+    assert!(app.is_alive(&tokens));
+    assert_eq!(app.gotrue_call_count(), 0);
 }
 
 #[tokio::test]
 async fn health_and_documents_need_no_credential() {
-    let stage = Setup::new().flag("admin-bind", "127.0.0.1:0").start().await;
-    for address in [stage.address, stage.admin_address.unwrap()] {
+    let app = Setup::new().flag("admin-bind", "127.0.0.1:0").start().await;
+    for address in [app.address, app.admin_address.unwrap()] {
         for path in ["/healthz", "/readyz"] {
             let request = crate::harness::Request::new(address, "GET", path);
             let reply = request.send().await;
             assert_eq!((reply.status, reply.text().as_str()), (200, r#"{"status":"ok"}"#));
         }
     }
-    let admin = crate::harness::Request::new(stage.admin_address.unwrap(), "POST", "/logout");
+    let admin = crate::harness::Request::new(app.admin_address.unwrap(), "POST", "/logout");
     assert_error(&admin.send().await, 404, "NOT_FOUND", None);
 
-    let docs = stage.get("/docs").send().await;
+    let docs = app.get("/docs").send().await;
     assert_eq!(docs.header("content-type"), Some("text/html; charset=utf-8"));
     let page = docs.text();
     let loaded: Vec<&str> = page.split("=\"docs/").skip(1).collect();
     assert!(loaded.len() >= 3 && !page.contains("http"), "nothing comes from elsewhere");
     for rest in loaded {
         let file = rest.split('"').next().unwrap();
-        assert_eq!(stage.get(&format!("/docs/{file}")).send().await.status, 200, "{file}");
+        assert_eq!(app.get(&format!("/docs/{file}")).send().await.status, 200, "{file}");
     }
     for nothing in ["/docs/nothing", "/docs/%ff", "/docs/%00", "/docs/%2e%2e%2f"] {
-        assert_error(&stage.get(nothing).send().await, 404, "NOT_FOUND", None);
+        assert_error(&app.get(nothing).send().await, 404, "NOT_FOUND", None);
     }
 }
 
 #[tokio::test]
 async fn the_contract_describes_every_route_and_its_answers() {
-    let stage = Stage::new().await;
-    let contract = stage.get("/openapi.json").send().await.json();
+    let app = TestApp::new().await;
+    let contract = app.get("/openapi.json").send().await.json();
     assert!(contract["openapi"].as_str().unwrap().starts_with("3."));
     for (path, method) in [
         ("/api/auth/logout", "post"),

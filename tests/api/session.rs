@@ -7,14 +7,15 @@ use logout_gateway::internals::telemetry::traces::TraceContext;
 use serde_json::json;
 
 use crate::harness::{
-    Browser, Form, Setup, Stage, assert_error, assert_success, claims_of, hs256, recording,
+    Browser, CookieFormat, Setup, TestApp, assert_error, assert_success, claims_of, hs256_token,
+    recording,
 };
 
 #[tokio::test]
 async fn a_bearer_decides_alone() {
-    let stage = Stage::new().await;
-    let (mine, cookies) = (stage.sign_up(), stage.sign_up());
-    let browser = Browser::signed_in(&stage, &cookies, Form::Base64).await;
+    let app = TestApp::new().await;
+    let (mine, cookies) = (app.sign_up(), app.sign_up());
+    let browser = Browser::signed_in(&app, &cookies, CookieFormat::Base64).await;
     for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
         let refused = browser.logout_request("/logout");
         let reply = refused.header("Authorization", format!("{scheme} x.y.z")).send().await;
@@ -28,35 +29,35 @@ async fn a_bearer_decides_alone() {
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
         assert!(reply.set_cookies().is_empty(), "{nothing:?} was meant as one");
     }
-    assert!(stage.alive(&cookies) && stage.asked() == 0);
+    assert!(app.is_alive(&cookies) && app.gotrue_call_count() == 0);
 
     let reply = browser.request("POST", "/logout").bearer(&mine.access_token).send().await;
     assert_success(&reply, "/logout", mine.user_id, "revoked");
-    assert!(!stage.alive(&mine) && stage.alive(&cookies), "no CSRF token needed, no cookie read");
+    assert!(!app.is_alive(&mine) && app.is_alive(&cookies), "no CSRF token needed, no cookie read");
 
-    let tokens = stage.sign_up();
+    let tokens = app.sign_up();
     let lower = format!("bearer {}", tokens.access_token);
-    assert_eq!(stage.post("/logout").header("authorization", lower).send().await.status, 200);
-    assert!(!stage.alive(&tokens));
+    assert_eq!(app.post("/logout").header("authorization", lower).send().await.status, 200);
+    assert!(!app.is_alive(&tokens));
 }
 
 #[tokio::test]
 async fn another_scheme_is_ignored() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     for other in ["Basic dXNlcjpwYXNz", "Bearerx y", "DPoP x", "", "Negotiate"] {
-        let tokens = stage.sign_up();
-        let browser = Browser::signed_in(&stage, &tokens, Form::Raw).await;
+        let tokens = app.sign_up();
+        let browser = Browser::signed_in(&app, &tokens, CookieFormat::Raw).await;
         let request = browser.logout_request("/logout").header("Authorization", other);
         assert_success(&request.send().await, "/logout", tokens.user_id, "revoked");
-        let alone = stage.post("/logout").header("Authorization", other).send().await;
+        let alone = app.post("/logout").header("Authorization", other).send().await;
         assert_error(&alone, 401, "NOT_AUTHENTICATED", Some("missing"));
     }
 }
 
 #[tokio::test]
 async fn two_headers_where_one_is_expected_are_refused() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
     let bearer = format!("Bearer {}", tokens.access_token);
     let rows = [
         ("Authorization", [bearer.as_str(), bearer.as_str()]),
@@ -70,7 +71,7 @@ async fn two_headers_where_one_is_expected_are_refused() {
         for (method, path) in
             [("POST", "/logout"), ("GET", "/api/auth/csrf"), ("GET", "/api/auth/verify")]
         {
-            let request = stage.request(method, path).header(name, one).header(name, other);
+            let request = app.request(method, path).header(name, one).header(name, other);
             let request = if name.eq_ignore_ascii_case("authorization") {
                 request
             } else {
@@ -81,41 +82,42 @@ async fn two_headers_where_one_is_expected_are_refused() {
             assert!(reply.set_cookies().is_empty());
         }
     }
-    assert!(stage.alive(&tokens) && stage.asked() == 0);
+    assert!(app.is_alive(&tokens) && app.gotrue_call_count() == 0);
 }
 
 #[tokio::test]
 async fn cookies_in_every_form_are_a_session() {
-    let stage = Stage::new().await;
-    for form in Form::ALL {
-        let tokens = stage.sign_up();
-        let mut browser = Browser::signed_in(&stage, &tokens, form).await;
+    let app = TestApp::new().await;
+    for form in CookieFormat::ALL {
+        let tokens = app.sign_up();
+        let mut browser = Browser::signed_in(&app, &tokens, form).await;
         let verify = browser.request("GET", "/api/auth/verify").send().await;
         assert_eq!(verify.header("x-auth-session-id"), Some(&*tokens.session_id.to_string()));
         assert_success(&browser.logout("/logout").await, "/logout", tokens.user_id, "revoked");
-        assert!(!stage.alive(&tokens) && browser.jar.is_empty(), "{form:?}");
+        assert!(!app.is_alive(&tokens) && browser.jar.is_empty(), "{form:?}");
     }
 }
 
 /// HS256 and nothing but the project's URL and its key.
-async fn shared_secret() -> Stage {
+async fn shared_secret() -> TestApp {
     Setup::new().algorithm(Algorithm::Hs256).start().await
 }
 
 #[tokio::test]
 async fn without_the_secret_gotrue_judges_and_a_logout_is_one_call() {
-    let stage = shared_secret().await;
-    let tokens = stage.sign_up();
-    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
-    let asked = stage.asked();
+    let app = shared_secret().await;
+    let tokens = app.sign_up();
+    let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
+    let asked = app.gotrue_call_count();
     let reply = browser.logout("/logout").await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
-    assert!(!stage.alive(&tokens) && browser.jar.is_empty());
-    assert_eq!(stage.asked(), asked + 1, "the logout is the judgement");
+    assert!(!app.is_alive(&tokens) && browser.jar.is_empty());
+    assert_eq!(app.gotrue_call_count(), asked + 1, "the logout is the judgement");
 
-    let tokens = stage.sign_up();
-    let forged = hs256(&claims_of(&tokens.access_token), "a-secret-of-someone-else-0123456789");
-    let reply = stage.post("/logout?scope=global").bearer(&forged).send().await;
+    let tokens = app.sign_up();
+    let forged =
+        hs256_token(&claims_of(&tokens.access_token), "a-secret-of-someone-else-0123456789");
+    let reply = app.post("/logout?scope=global").bearer(&forged).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
     assert_eq!(reply.header("x-logout-outcome"), None);
     for (path, token, status) in [
@@ -124,41 +126,38 @@ async fn without_the_secret_gotrue_judges_and_a_logout_is_one_call() {
         ("/api/auth/verify", &tokens.access_token, 200),
         ("/api/auth/csrf", &tokens.access_token, 200),
     ] {
-        assert_eq!(stage.get(path).bearer(token).send().await.status, status, "{path}");
+        assert_eq!(app.get(path).bearer(token).send().await.status, status, "{path}");
     }
-    assert!(stage.alive(&tokens));
+    assert!(app.is_alive(&tokens));
 }
 
 #[tokio::test]
 async fn gotrue_is_asked_about_a_token_once_in_ten_seconds() {
-    let stage = shared_secret().await;
-    let tokens = stage.sign_up();
+    let app = shared_secret().await;
+    let tokens = app.sign_up();
     for _ in 0..3 {
-        assert_eq!(stage.verify(&tokens).await, 200);
-        assert_eq!(
-            stage.get("/api/auth/csrf").bearer(&tokens.access_token).send().await.status,
-            200
-        );
+        assert_eq!(app.verify(&tokens).await, 200);
+        assert_eq!(app.get("/api/auth/csrf").bearer(&tokens.access_token).send().await.status, 200);
     }
-    assert_eq!(stage.calls("user").len(), 1);
-    let call = stage.calls("user").pop().unwrap();
+    assert_eq!(app.gotrue_calls("user").len(), 1);
+    let call = app.gotrue_calls("user").pop().unwrap();
     assert_eq!(call.method, "GET");
     assert_eq!(call.header("authorization"), Some(&*format!("Bearer {}", tokens.access_token)));
 
-    let ended = stage.sign_up();
-    assert!(stage.mock.delete_session(ended.session_id));
+    let ended = app.sign_up();
+    assert!(app.mock.delete_session(ended.session_id));
     for _ in 0..2 {
-        let reply = stage.get("/api/auth/verify").bearer(&ended.access_token).send().await;
+        let reply = app.get("/api/auth/verify").bearer(&ended.access_token).send().await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("not_found"));
     }
-    assert_eq!(stage.calls("user").len(), 2);
-    let csrf = stage.get("/api/auth/csrf").bearer(&ended.access_token).send().await;
+    assert_eq!(app.gotrue_calls("user").len(), 2);
+    let csrf = app.get("/api/auth/csrf").bearer(&ended.access_token).send().await;
     assert_eq!(csrf.status, 200, "ended is genuine too: nobody is locked in");
 
-    let banned = stage.sign_up();
-    assert!(stage.mock.ban_user(banned.user_id));
-    assert_eq!(stage.verify(&banned).await, 401);
-    let csrf = stage.get("/api/auth/csrf").bearer(&banned.access_token).send().await;
+    let banned = app.sign_up();
+    assert!(app.mock.ban_user(banned.user_id));
+    assert_eq!(app.verify(&banned).await, 401);
+    let csrf = app.get("/api/auth/csrf").bearer(&banned.access_token).send().await;
     assert_eq!(csrf.status, 200);
 }
 
@@ -168,9 +167,9 @@ async fn an_introspection_answer_is_cached_for_ten_seconds() {
         gotrue::{GoTrue, OnBehalfOf},
         session::introspection::{Introspection, IntrospectionCache, introspect},
     };
-    let stage = shared_secret().await;
-    let tokens = stage.sign_up();
-    let config = Setup::new().flag("supabase-url", stage.mock.url()).config();
+    let app = shared_secret().await;
+    let tokens = app.sign_up();
+    let config = Setup::new().flag("supabase-url", app.mock.url()).config();
     let gotrue = GoTrue::new(&config.supabase, std::sync::Arc::default()).unwrap();
     let caller = OnBehalfOf {
         request_id: "a".parse().unwrap(),
@@ -188,7 +187,7 @@ async fn an_introspection_answer_is_cached_for_ten_seconds() {
     let cached = || cache.get(&tokens.access_token);
     assert_eq!(cached(), None);
     assert_eq!(ask().await, Ok(Introspection::Live));
-    assert!(stage.mock.delete_session(tokens.session_id));
+    assert!(app.mock.delete_session(tokens.session_id));
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(8)).await;
     assert_eq!(cached(), Some(Introspection::Live));
@@ -201,15 +200,19 @@ async fn an_introspection_answer_is_cached_for_ten_seconds() {
 
 #[tokio::test]
 async fn while_gotrue_cannot_verify_a_token_verify_lets_no_session_in() {
-    let stage = shared_secret().await;
-    let tokens = stage.sign_up();
-    stage.fault(json!({"operation": "user", "kind": "status", "status": 500}));
+    let app = shared_secret().await;
+    let tokens = app.sign_up();
+    app.inject_fault(json!({"operation": "user", "kind": "status", "status": 500}));
     for _ in 0..2 {
-        let verify = stage.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
+        let verify = app.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
         assert_error(&verify, 503, "NOT_READY", Some("auth_service"));
     }
-    assert_eq!(stage.calls("user").len(), 2, "what says nothing of the token is not remembered");
-    let csrf = stage.get("/api/auth/csrf").bearer(&tokens.access_token).send().await;
+    assert_eq!(
+        app.gotrue_calls("user").len(),
+        2,
+        "what says nothing of the token is not remembered"
+    );
+    let csrf = app.get("/api/auth/csrf").bearer(&tokens.access_token).send().await;
     assert_error(&csrf, 500, "LOGOUT_FAILED", Some("auth_service_error"));
 }
 
@@ -217,43 +220,44 @@ async fn while_gotrue_cannot_verify_a_token_verify_lets_no_session_in() {
 async fn while_gotrue_is_down_a_forger_locks_no_session_out_and_an_owners_logout_is_refused_at_verify_at_once()
  {
     let down = json!({"operation": "logout", "kind": "status", "status": 500, "times": 1});
-    let stage = shared_secret().await;
-    let tokens = stage.sign_up();
-    let forged = hs256(&claims_of(&tokens.access_token), "a-secret-of-someone-else-0123456789");
+    let app = shared_secret().await;
+    let tokens = app.sign_up();
+    let forged =
+        hs256_token(&claims_of(&tokens.access_token), "a-secret-of-someone-else-0123456789");
     for scope in ["local", "global", "others"] {
-        stage.fault(down.clone());
+        app.inject_fault(down.clone());
         let target = format!("/logout?scope={scope}");
-        assert_eq!(stage.post(&target).bearer(&forged).send().await.status, 500);
+        assert_eq!(app.post(&target).bearer(&forged).send().await.status, 500);
     }
-    assert_eq!(stage.verify(&tokens).await, 200);
+    assert_eq!(app.verify(&tokens).await, 200);
 
-    let stage = Setup::new().algorithm(Algorithm::Hs256);
-    let stage = stage.flag("supabase-jwt-secret", TEST_SECRET).start().await;
-    let tokens = stage.sign_up();
-    stage.fault(down);
-    assert_eq!(stage.post("/logout").bearer(&tokens.access_token).send().await.status, 500);
-    assert_eq!(stage.verify(&tokens).await, 401, "it is verified: its owner asked to leave");
-    assert!(stage.alive(&tokens) && stage.calls("user").is_empty());
+    let app = Setup::new().algorithm(Algorithm::Hs256);
+    let app = app.flag("supabase-jwt-secret", TEST_SECRET).start().await;
+    let tokens = app.sign_up();
+    app.inject_fault(down);
+    assert_eq!(app.post("/logout").bearer(&tokens.access_token).send().await.status, 500);
+    assert_eq!(app.verify(&tokens).await, 401, "it is verified: its owner asked to leave");
+    assert!(app.is_alive(&tokens) && app.gotrue_calls("user").is_empty());
 }
 
 #[tokio::test]
 async fn the_old_shared_secret_is_judged_by_gotrue_where_keys_were_introduced() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
-    let old = hs256(&claims_of(&tokens.access_token), TEST_SECRET);
-    let reply = stage.post("/logout").bearer(&old).send().await;
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
+    let old = hs256_token(&claims_of(&tokens.access_token), TEST_SECRET);
+    let reply = app.post("/logout").bearer(&old).send().await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
-    assert!(!stage.alive(&tokens));
+    assert!(!app.is_alive(&tokens));
     assert_eq!(recording("logout-hs256-token-at-es256-server").response.status, 204);
 }
 
 #[tokio::test]
 async fn an_expired_hs256_token_gets_its_csrf_token_on_its_word_and_is_refreshed() {
-    let stage = shared_secret().await;
-    let tokens = stage.sign_up();
-    stage.pass(3600);
-    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
-    assert_eq!(stage.asked(), 0);
+    let app = shared_secret().await;
+    let tokens = app.sign_up();
+    app.advance_time(3600);
+    let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
+    assert_eq!(app.gotrue_call_count(), 0);
     assert_success(&browser.logout("/logout").await, "/logout", tokens.user_id, "revoked");
-    assert!(!stage.alive(&tokens));
+    assert!(!app.is_alive(&tokens));
 }

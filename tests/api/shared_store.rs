@@ -14,14 +14,15 @@ use rstest::rstest;
 use serde_json::json;
 
 use crate::harness::{
-    RedisServer, Reply, Request, Serving, Setup, Stage, assert_error, assert_success, eventually,
+    GatewayProcess, RedisServer, Reply, Request, Setup, TestApp, assert_error, assert_success,
+    eventually,
 };
 
 /// A gateway in this process, with the mock on the system's clock, and the real binary beside it.
 struct Pair {
     redis: RedisServer,
-    here: Stage,
-    there: Serving,
+    here: TestApp,
+    there: GatewayProcess,
 }
 
 impl Pair {
@@ -32,9 +33,10 @@ impl Pair {
     /// With this behind each one's address.
     async fn on(redis: RedisServer, here: &str, there: &str) -> Self {
         let url = redis.url();
-        let stage = Setup::new().at(Clock::system().unix_seconds());
-        let here = stage.flag("store", &format!("{url}{here}")).start().await;
-        let there = Serving::start(&here, &[("GATEWAY_STORE", &format!("{url}{there}"))]).await;
+        let app = Setup::new().start_time(Clock::system().unix_seconds());
+        let here = app.flag("store", &format!("{url}{here}")).start().await;
+        let there =
+            GatewayProcess::start(&here, &[("GATEWAY_STORE", &format!("{url}{there}"))]).await;
         Self { redis, here, there }
     }
 
@@ -57,21 +59,21 @@ impl Pair {
     }
 }
 
-fn verify_here(stage: &Stage, tokens: &Tokens) -> Request {
-    stage.get("/api/auth/verify").bearer(&tokens.access_token)
+fn verify_here(app: &TestApp, tokens: &Tokens) -> Request {
+    app.get("/api/auth/verify").bearer(&tokens.access_token)
 }
 
-fn verify_there(serving: &Serving, tokens: &Tokens) -> Request {
-    serving.request("GET", "/api/auth/verify").bearer(&tokens.access_token)
+fn verify_there(gateway: &GatewayProcess, tokens: &Tokens) -> Request {
+    gateway.request("GET", "/api/auth/verify").bearer(&tokens.access_token)
 }
 
 /// Waits until a request that lets in costs no question to Redis.
 async fn sends_no_command(redis: &RedisServer, request: &Request) {
     let followed = async || {
         // Nobody but a lookup and a logout asks for a session's score.
-        let before = redis.calls("zscore");
+        let before = redis.command_calls("zscore");
         assert_eq!(request.clone().send().await.status, 200);
-        redis.calls("zscore") == before
+        redis.command_calls("zscore") == before
     };
     eventually("the copy is followed", followed).await;
 }
@@ -112,7 +114,7 @@ async fn a_logout_at_one_gateway_is_refused_at_the_other(
         let tokens = pair.here.sign_up();
         let other = pair.here.sign_in_again(&tokens);
         // A token of the cut-off's own second is not before it.
-        pair.here.pass(1);
+        pair.here.advance_time(1);
         for request in pair.both(&tokens).into_iter().chain(pair.both(&other)) {
             assert_eq!(request.send().await.status, 200);
         }
@@ -127,7 +129,7 @@ async fn a_logout_at_one_gateway_is_refused_at_the_other(
             } else {
                 assert_eq!((here.send().await.status, there.send().await.status), (200, 200));
             }
-            assert_eq!(pair.here.alive(tokens), !ends);
+            assert_eq!(pair.here.is_alive(tokens), !ends);
         }
     }
 }
@@ -140,12 +142,12 @@ async fn a_lookup_in_a_trusted_replica_sends_nothing_to_redis() {
     let refused = async || verify_here(&pair.here, &ended).send().await.status == 401;
     eventually("the other has heard of it", refused).await;
     sends_no_command(&pair.redis, &verify_here(&pair.here, &alive)).await;
-    let before = (pair.redis.calls("zscore"), pair.redis.calls("hgetall"));
+    let before = (pair.redis.command_calls("zscore"), pair.redis.command_calls("hgetall"));
     for _ in 0..100 {
         assert_eq!(verify_here(&pair.here, &alive).send().await.status, 200);
         assert_revoked(&verify_here(&pair.here, &ended).send().await);
     }
-    assert_eq!((pair.redis.calls("zscore"), pair.redis.calls("hgetall")), before);
+    assert_eq!((pair.redis.command_calls("zscore"), pair.redis.command_calls("hgetall")), before);
 }
 
 #[tokio::test]
@@ -159,7 +161,7 @@ async fn two_deployments_on_one_redis_know_nothing_of_each_other() {
         let tokens = pair.here.sign_up();
         pair.log_out_there(&tokens, "global").await;
         let third = Setup::new().flag("supabase-url", pair.here.mock.url());
-        let third = third.at(pair.here.time.now());
+        let third = third.start_time(pair.here.clock.now());
         let third = third.flag("store", &format!("{}{there}", pair.redis.url())).start().await;
         assert_revoked(&verify_here(&third, &tokens).send().await);
         assert_eq!(verify_here(&pair.here, &tokens).send().await.status, 200, "{case}");
@@ -177,7 +179,7 @@ async fn whoever_was_paused_for_longer_than_changes_are_kept_misses_none() {
         assert_success(&reply, "/logout", tokens.user_id, "revoked");
     }
     let logged_out = Instant::now();
-    let trimmed: u64 = pair.redis.ask(&["XTRIM", "logout-gateway:changes", "MAXLEN", "0"]);
+    let trimmed: u64 = pair.redis.command(&["XTRIM", "logout-gateway:changes", "MAXLEN", "0"]);
     assert_eq!(trimmed, 4, "a session and a fact for each");
     pair.there.signal("CONT");
     refused_within_the_bound(logged_out, &verify_there(&pair.there, &tokens[0])).await;
@@ -192,13 +194,13 @@ async fn whoever_was_paused_for_longer_than_changes_are_kept_misses_none() {
 #[tokio::test]
 async fn a_logout_that_a_killed_gateway_queued_is_done_by_another() {
     let pair = Pair::start().await;
-    pair.here.fault(json!({"operation": "logout", "kind": "status", "status": 503}));
+    pair.here.inject_fault(json!({"operation": "logout", "kind": "status", "status": 503}));
     let tokens = pair.here.sign_up();
     let reply = pair.there.request("POST", "/logout").bearer(&tokens.access_token).send().await;
     assert_eq!((reply.status, reply.header("x-logout-outcome")), (202, Some("queued")));
     pair.there.signal("KILL");
-    assert!(pair.here.alive(&tokens));
+    assert!(pair.here.is_alive(&tokens));
     pair.here.mock.clear_faults();
-    pair.here.pass(60);
-    eventually("the other takes it over", async || !pair.here.alive(&tokens)).await;
+    pair.here.advance_time(60);
+    eventually("the other takes it over", async || !pair.here.is_alive(&tokens)).await;
 }

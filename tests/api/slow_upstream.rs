@@ -16,8 +16,8 @@ use tokio::{
 };
 
 use crate::harness::{
-    Connection, OwnThread, Reply, Request, Serving, Setup, Stage, assert_error, assert_success,
-    eventually,
+    BackgroundThread, Connection, GatewayProcess, Reply, Request, Setup, TestApp, assert_error,
+    assert_success, eventually,
 };
 
 const LOGOUTS: usize = 500;
@@ -33,18 +33,18 @@ struct OneAtATime {
     address: SocketAddr,
     /// How often each logout came, by its request id.
     seen: Arc<Mutex<HashMap<String, usize>>>,
-    _thread: OwnThread,
+    _thread: BackgroundThread,
 }
 
 impl OneAtATime {
-    fn before(stage: &Stage) -> Self {
+    fn before(app: &TestApp) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = socket.local_addr().unwrap();
-        let mock = stage.mock.url().strip_prefix("http://").unwrap().parse().unwrap();
+        let mock = app.mock.url().strip_prefix("http://").unwrap().parse().unwrap();
         let seen = Arc::default();
         let noted = Arc::clone(&seen);
-        let thread = OwnThread::run(move || async move {
+        let thread = BackgroundThread::spawn(move || async move {
             // Nobody who waits is turned away.
             let listener = socket.listen(u32::try_from(4 * LOGOUTS).unwrap()).unwrap();
             loop {
@@ -87,7 +87,7 @@ async fn serve(mut stream: TcpStream, mock: SocketAddr, seen: &Mutex<HashMap<Str
 }
 
 /// The gateway in a process of its own: what 500 logouts hold open is not held here as well.
-async fn gateway(stage: &Stage, gotrue: &OneAtATime) -> Serving {
+async fn gateway(app: &TestApp, gotrue: &OneAtATime) -> GatewayProcess {
     let mut shell = Command::new("sh");
     // A connection in and one out for each; many systems allow a process 1024 files to begin with.
     let raised = r#"ulimit -n 4096; exec "$0" "$@""#;
@@ -98,22 +98,22 @@ async fn gateway(stage: &Stage, gotrue: &OneAtATime) -> Serving {
         ("GATEWAY_UPSTREAM_TIMEOUT", &*budget),
         ("GATEWAY_ADMIN_BIND", "127.0.0.1:0"),
     ];
-    Serving::start_by(shell, stage, &environment).await
+    GatewayProcess::start_with_command(shell, app, &environment).await
 }
 
 #[tokio::test]
 async fn five_hundred_logouts_at_once_overload_a_slow_gotrue_and_not_the_gateway() {
-    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
-    let gotrue = OneAtATime::before(&stage);
-    let gateway = gateway(&stage, &gotrue).await;
-    let other = stage.sign_up();
+    let app = Setup::new().start_time(Clock::system().unix_seconds()).start().await;
+    let gotrue = OneAtATime::before(&app);
+    let gateway = gateway(&app, &gotrue).await;
+    let other = app.sign_up();
     let verify = gateway.request("GET", "/api/auth/verify").bearer(&other.access_token);
     let known = || async { verify.clone().send().await.status == 200 };
     eventually("it has the keys", known).await;
 
     let storm: Vec<_> = (0..LOGOUTS)
         .map(|n| {
-            let tokens = stage.sign_up();
+            let tokens = app.sign_up();
             let request = gateway.request("POST", ROUTE).bearer(&tokens.access_token);
             let request = request.header("X-Request-Id", format!("logout-{n}")).bytes(true);
             (tokens, tokio::spawn(only_reply(gateway.address, request)))
@@ -145,7 +145,7 @@ async fn five_hundred_logouts_at_once_overload_a_slow_gotrue_and_not_the_gateway
         assert!(took < BUDGET + MARGIN, "{took:?}");
         if reply.status == 200 {
             assert_success(&reply, ROUTE, tokens.user_id, "revoked");
-            assert!(!stage.alive(&tokens));
+            assert!(!app.is_alive(&tokens));
         } else {
             assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_timeout"));
             assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
@@ -160,11 +160,11 @@ async fn five_hundred_logouts_at_once_overload_a_slow_gotrue_and_not_the_gateway
     assert!(again.is_empty(), "what timed out was tried again: {again:?}");
     assert!(seen.len() + timed_out >= LOGOUTS, "a success that GoTrue never heard of");
 
-    assert!(stage.alive(&other));
+    assert!(app.is_alive(&other));
     let request = gateway.request("POST", ROUTE).bearer(&other.access_token);
     let reply = request.header("X-Request-Id", "after-the-storm").send().await;
     assert_success(&reply, ROUTE, other.user_id, "revoked");
-    assert!(!stage.alive(&other));
+    assert!(!app.is_alive(&other));
 }
 
 /// The reply and how long it took; another one on the same connection fails the test.
@@ -174,6 +174,6 @@ async fn only_reply(gateway: SocketAddr, request: Vec<u8>) -> (Reply, Duration) 
     connection.write(&request).await;
     let reply = connection.reply(false).await.expect("a reply");
     let took = begun.elapsed();
-    assert!(connection.ended().await, "one reply and no more");
+    assert!(connection.is_closed_by_peer().await, "one reply and no more");
     (reply, took)
 }

@@ -20,21 +20,21 @@ use uuid::Uuid;
 
 use crate::{
     harness::{
-        API_KEY, Browser, Form, RedisServer, Reply, Request, SECRET, START, Setup, Stage,
-        eventually,
+        API_KEY, Browser, CookieFormat, RedisServer, Reply, Request, SECRET, START_TIME, Setup,
+        TestApp, eventually,
     },
     queue::durable,
 };
 
-async fn page(stage: &Stage) -> Reply {
-    let reply = Request::new(stage.admin_address.unwrap(), "GET", "/").send().await;
+async fn page(app: &TestApp) -> Reply {
+    let reply = Request::new(app.admin_address.unwrap(), "GET", "/").send().await;
     assert_eq!(reply.status, 200);
     reply
 }
 
 /// What a person reads: the page without its marks.
-async fn read(stage: &Stage) -> String {
-    let html = page(stage).await.text();
+async fn read(app: &TestApp) -> String {
+    let html = page(app).await.text();
     let (_, body) = html.split_once("<body>").unwrap();
     let texts = body.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text));
     let words: Vec<&str> = texts.flat_map(str::split_whitespace).collect();
@@ -48,44 +48,44 @@ fn assert_says(page: &str, words: &[&str]) {
     }
 }
 
-async fn with_admin(setup: Setup) -> Stage {
+async fn with_admin(setup: Setup) -> TestApp {
     setup.flag("admin-bind", "127.0.0.1:0").start().await
 }
 
-async fn log_out(stage: &Stage, token: &str, target: &str, id: &str, status: u16) {
-    let request = stage.post(target).bearer(token).header("X-Request-Id", id);
+async fn log_out(app: &TestApp, token: &str, target: &str, id: &str, status: u16) {
+    let request = app.post(target).bearer(token).header("X-Request-Id", id);
     assert_eq!(request.send().await.status, status, "{id}");
 }
 
 /// Five, four, three, two and one of each end that a logout can have.
-async fn make_history(stage: &Stage) {
+async fn make_history(app: &TestApp) {
     for n in 0..5 {
-        let token = stage.sign_up().access_token;
-        log_out(stage, &token, "/logout", "revoked", 200).await;
+        let token = app.sign_up().access_token;
+        log_out(app, &token, "/logout", "revoked", 200).await;
         if n < 4 {
-            log_out(stage, &token, "/logout", "ended", 200).await;
+            log_out(app, &token, "/logout", "ended", 200).await;
         }
     }
     for id in ["failed-1", "failed-2"] {
-        let banned = stage.sign_up();
-        assert!(stage.mock.ban_user(banned.user_id));
+        let banned = app.sign_up();
+        assert!(app.mock.ban_user(banned.user_id));
         let route = "/api/v1/auth/logout?scope=global";
-        log_out(stage, &banned.access_token, route, id, 500).await;
+        log_out(app, &banned.access_token, route, id, 500).await;
     }
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 429,
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 429,
         "headers": {"Retry-After": "3000"}}));
     for id in ["queued-1", "queued-2", "queued-3"] {
-        let token = stage.sign_up().access_token;
-        log_out(stage, &token, "/api/auth/logout", id, 202).await;
+        let token = app.sign_up().access_token;
+        log_out(app, &token, "/api/auth/logout", id, 202).await;
     }
-    log_out(stage, "x", "/logout", "refused", 401).await;
+    log_out(app, "x", "/logout", "refused", 401).await;
 }
 
 #[tokio::test]
 async fn what_became_of_logouts_is_counted_drawn_and_told() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    make_history(&stage).await;
-    let page = page(&stage).await.text();
+    let (app, _directory) = durable(Setup::new()).await;
+    make_history(&app).await;
+    let page = page(&app).await.text();
     let totals = "5 revoked, 4 already-ended, 3 queued, 2 failed, 1 refused";
     let alternative = format!("Logouts by minute: {totals}. The busiest minute had 15.");
     assert!(page.contains(&format!(r#"role="img" aria-label="{alternative}""#)), "{page}");
@@ -104,36 +104,37 @@ async fn what_became_of_logouts_is_counted_drawn_and_told() {
         assert!(page.contains(&bar), "{bar}: {page}");
     }
     let legend = "revoked 5 already-ended 4 queued 3 failed 2 refused 1";
-    assert_says(&read(&stage).await, &["since the start, ", " ago", legend]);
+    assert_says(&read(&app).await, &["since the start, ", " ago", legend]);
 }
 
 #[tokio::test]
 async fn what_waits_and_what_failed_is_told() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    assert_says(&read(&stage).await, &["Queue Nothing waits", "Last failures None."]);
-    make_history(&stage).await;
-    stage.pass(100);
-    let noted = async || stage.report("/failures").await["failures"].as_array().unwrap().len() == 5;
+    let (app, _directory) = durable(Setup::new()).await;
+    assert_says(&read(&app).await, &["Queue Nothing waits", "Last failures None."]);
+    make_history(&app).await;
+    app.advance_time(100);
+    let noted =
+        async || app.admin_json("/failures").await["failures"].as_array().unwrap().len() == 5;
     eventually("the failure log has all", noted).await;
     let failed = "failed user_banned 403 /api/v1/auth/logout global failed-2";
     let queued = "queued RATE_LIMITED 429 /api/auth/logout local queued-3";
     let waits = "3 logouts wait The oldest has waited for 1m 40s. Why they wait RATE_LIMITED 3";
-    let read = read(&stage).await;
+    let read = read(&app).await;
     assert_says(&read, &[waits, &format!("2027-01-15T08:00:00Z {queued}"), failed]);
     assert!(read.find("queued-3") < read.find("failed-1"), "the newest first: {read}");
 }
 
 #[tokio::test]
 async fn of_many_failures_the_last_ten_are_told_and_of_a_long_queue_its_next_entries() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 429,
+    let (app, _directory) = durable(Setup::new()).await;
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 429,
         "headers": {"Retry-After": "3000"}}));
     for n in 0..21 {
-        let token = stage.sign_up().access_token;
-        log_out(&stage, &token, "/logout", &format!("n-{n}."), 202).await;
+        let token = app.sign_up().access_token;
+        log_out(&app, &token, "/logout", &format!("n-{n}."), 202).await;
     }
-    eventually("the last is there", async || read(&stage).await.contains("n-20.")).await;
-    let read = read(&stage).await;
+    eventually("the last is there", async || read(&app).await.contains("n-20.")).await;
+    let read = read(&app).await;
     assert_says(&read, &["21 logouts wait", "Why the next 20 wait RATE_LIMITED 20", "n-11."]);
     assert!(!read.contains("n-10."), "{read}");
 }
@@ -143,8 +144,8 @@ async fn of_many_failures_the_last_ten_are_told_and_of_a_long_queue_its_next_ent
 #[case::hs256(Algorithm::Hs256, "No keys: the project signs with HS256")]
 #[tokio::test]
 async fn a_gateway_that_is_well_says_so(#[case] algorithm: Algorithm, #[case] keys: &str) {
-    let stage = with_admin(Setup::new().algorithm(algorithm)).await;
-    let read = read(&stage).await;
+    let app = with_admin(Setup::new().algorithm(algorithm)).await;
+    let read = read(&app).await;
     let version = concat!("logout-gateway ", env!("CARGO_PKG_VERSION"), " Ready Running for ");
     let memory = "None: with GATEWAY_STORE=memory nothing is postponed.";
     assert_says(&read, &[version, "As of 2027-01-15T08:00:00Z", memory]);
@@ -154,29 +155,29 @@ async fn a_gateway_that_is_well_says_so(#[case] algorithm: Algorithm, #[case] ke
 
 #[tokio::test]
 async fn keys_of_one_algorithm_are_counted() {
-    let stage = with_admin(Setup::new()).await;
-    stage.mock.rotate_keys_keeping_old().unwrap();
+    let app = with_admin(Setup::new()).await;
+    app.mock.rotate_keys_keeping_old().unwrap();
     // A token of the new key has the set fetched.
-    assert_eq!(stage.verify(&stage.sign_up()).await, 200);
-    assert_says(&read(&stage).await, &["ES256 ×2"]);
+    assert_eq!(app.verify(&app.sign_up()).await, 200);
+    assert_says(&read(&app).await, &["ES256 ×2"]);
 }
 
 #[tokio::test]
 async fn without_a_store_and_keys_the_page_says_so_and_shows_the_rest() {
     let redis = RedisServer::start().await;
     let no_keys = json!({"operation": "jwks", "kind": "status", "status": 500});
-    let setup = Setup::new().unready().flag("store", &redis.url());
-    let stage = setup.flag("admin-bind", "127.0.0.1:0").start_with(&[no_keys]).await;
-    log_out(&stage, "x", "/logout", "refused", 401).await;
+    let setup = Setup::new().without_readiness_check().flag("store", &redis.url());
+    let app = setup.flag("admin-bind", "127.0.0.1:0").start_with_faults(&[no_keys]).await;
+    log_out(&app, "x", "/logout", "refused", 401).await;
     let unread = "The store of ended sessions does not answer";
-    eventually("the list is read", async || !read(&stage).await.contains(unread)).await;
-    stage.pass(50);
+    eventually("the list is read", async || !read(&app).await.contains(unread)).await;
+    app.advance_time(50);
     redis.kill();
     let store = "The store of ended sessions does not answer. Since 2027-01-15T08:00:50Z";
-    eventually("it is noticed", async || read(&stage).await.contains(store)).await;
+    eventually("it is noticed", async || read(&app).await.contains(store)).await;
 
-    stage.pass(100);
-    let read = read(&stage).await;
+    app.advance_time(100);
+    let read = read(&app).await;
     let keys = "The project's keys are not known yet. Since 2027-01-15T08:00:00Z , 2m 30s ago.";
     assert_says(&read, &["Not ready", &format!("{store} , 1m 40s ago."), keys]);
     assert_says(&read, &["No key may be used: none was fetched for ", "failed 0 refused 1"]);
@@ -185,9 +186,9 @@ async fn without_a_store_and_keys_the_page_says_so_and_shows_the_rest() {
 
 #[tokio::test]
 async fn it_looks_again_by_itself_and_loads_and_runs_nothing() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    make_history(&stage).await;
-    let reply = page(&stage).await;
+    let (app, _directory) = durable(Setup::new()).await;
+    make_history(&app).await;
+    let reply = page(&app).await;
     let page = reply.text();
     assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"));
     assert!(page.contains(r#"<meta http-equiv="refresh" content="10">"#));
@@ -209,16 +210,16 @@ async fn it_looks_again_by_itself_and_loads_and_runs_nothing() {
 #[tokio::test]
 async fn no_secret_is_on_the_page() {
     let setup = Setup::new().flag("supabase-anon-key", API_KEY);
-    let (stage, _directory) = durable(setup).await;
-    let user = stage.mock.create_user("somebody.by.name@example.com", "a-password");
-    let tokens = stage.mock.sign_in(user).unwrap();
-    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
-    let csrf_token = stage.csrf_token(&tokens).await;
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 429,
+    let (app, _directory) = durable(setup).await;
+    let user = app.mock.create_user("somebody.by.name@example.com", "a-password");
+    let tokens = app.mock.sign_in(user).unwrap();
+    let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
+    let csrf_token = app.csrf_token(&tokens).await;
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 429,
         "headers": {"Retry-After": "3000"}}));
     assert_eq!(browser.logout("/logout").await.status, 202);
-    eventually("it is noted", async || read(&stage).await.contains("429 /logout")).await;
-    let page = page(&stage).await.text();
+    eventually("it is noted", async || read(&app).await.contains("429 /logout")).await;
+    let page = page(&app).await.text();
     let secrets = [&tokens.access_token, &tokens.refresh_token, &csrf_token];
     for secret in secrets.into_iter().map(String::as_str).chain(["somebody", SECRET, API_KEY]) {
         assert!(!page.contains(secret), "{secret}");
@@ -233,7 +234,7 @@ async fn a_hostile_record_cannot_break_out() {
     let path = directory.path().join("store");
     let store = store::open(&StoreAddress::File(path.clone())).await.unwrap();
     let failure = Failure {
-        time: from_unix_seconds(START),
+        time: from_unix_seconds(START_TIME),
         request_id: hostile(),
         route: HOSTILE.into(),
         scope: HOSTILE.into(),
@@ -254,9 +255,9 @@ async fn a_hostile_record_cannot_break_out() {
         session_id: Uuid::nil(),
         tried: false,
         was_over: false,
-        queued_at: from_unix_seconds(START),
+        queued_at: from_unix_seconds(START_TIME),
         renewed_at: NEVER,
-        due: from_unix_seconds(START + 3000),
+        due: from_unix_seconds(START_TIME + 3000),
         failed_at: NEVER,
         attempts: 1,
         reason: HOSTILE.into(),
@@ -273,12 +274,12 @@ async fn a_hostile_record_cannot_break_out() {
     };
     let (pause, bounds) = (Duration::from_mins(50), Bounds::new(1 << 20, 1 << 17));
     let queued =
-        store.queue().unwrap().enqueue(&entry, pause, &bounds, from_unix_seconds(START)).await;
+        store.queue().unwrap().enqueue(&entry, pause, &bounds, from_unix_seconds(START_TIME)).await;
     queued.unwrap().unwrap();
     drop(store);
 
-    let stage = with_admin(Setup::new().flag("store", &format!("file:{}", path.display()))).await;
-    let page = page(&stage).await.text();
+    let app = with_admin(Setup::new().flag("store", &format!("file:{}", path.display()))).await;
+    let page = page(&app).await.text();
     assert!(!page.contains("<script") && !page.contains("<img"), "{page}");
     let escaped = "&lt;/td&gt;&lt;/style&gt;&quot;'&gt;&lt;script&gt;alert(1)&lt;/script&gt;\
                    &lt;img src=x onerror=y&gt;&amp;lt;";

@@ -4,19 +4,20 @@ use gotrue_mock::{Algorithm, TEST_SECRET, Tokens};
 use serde_json::json;
 
 use crate::harness::{
-    Browser, Form, RECORDED_AT, RECORDED_ISSUER, Setup, Stage, assert_error, claims_of, recording,
+    Browser, CookieFormat, RECORDED_AT, RECORDED_ISSUER, Setup, TestApp, assert_error, claims_of,
+    recording,
 };
 
 /// Tries `token` as a Bearer at every route that judges one; answers the statuses and asserts that
 /// they agree.
-async fn judged(stage: &Stage, token: &str) -> (u16, Option<String>) {
-    let verify = stage.get("/api/auth/verify").bearer(token).send().await;
+async fn judged(app: &TestApp, token: &str) -> (u16, Option<String>) {
+    let verify = app.get("/api/auth/verify").bearer(token).send().await;
     let reason = |reply: &crate::harness::Reply| match reply.status {
         200 => None,
         _ => reply.json()["error"]["reason"].as_str().map(str::to_owned),
     };
     let (status, told) = (verify.status, reason(&verify));
-    let logout = stage.post("/logout").bearer(token).send().await;
+    let logout = app.post("/logout").bearer(token).send().await;
     assert_eq!((logout.status, reason(&logout)), (status, told.clone()), "logout and verify");
     (status, told)
 }
@@ -29,47 +30,47 @@ async fn recorded_tokens_of_every_algorithm_are_believed_by_the_recorded_keys() 
         (Algorithm::EdDsa, "eddsa"),
         (Algorithm::Hs256, "hs256"),
     ] {
-        let setup = Setup::new().at(RECORDED_AT).algorithm(algorithm);
+        let setup = Setup::new().start_time(RECORDED_AT).algorithm(algorithm);
         let setup = setup.flag("jwt-issuer", RECORDED_ISSUER);
         let setup = setup.flag("supabase-jwt-secret", TEST_SECRET);
         let keys = recording(&format!("jwks-{name}")).as_fault("jwks", None);
-        let stage = setup.start_with(&[keys]).await;
+        let app = setup.start_with_faults(&[keys]).await;
         let recorded = recording(&format!("logout-local-{name}"));
         let token = recorded.token();
 
         let claims = claims_of(token);
-        let verify = stage.get("/api/auth/verify").bearer(token).send().await;
+        let verify = app.get("/api/auth/verify").bearer(token).send().await;
         assert_eq!(verify.status, 200, "{name}: {verify:?}");
         assert_eq!(verify.header("x-auth-user-id"), claims["sub"].as_str());
         assert_eq!(verify.header("x-auth-session-id"), claims["session_id"].as_str());
-        assert_eq!(stage.asked(), 0, "it is judged here");
+        assert_eq!(app.gotrue_call_count(), 0, "it is judged here");
 
         // The last character may hold bits of no meaning: the one before it does not.
         let (rest, end) = token.split_at(token.len() - 2);
         let changed = if end.starts_with('A') { "B" } else { "A" };
         let tampered = format!("{rest}{changed}{}", &end[1..]);
-        assert_eq!(judged(&stage, &tampered).await, (401, Some("invalid".to_owned())), "{name}");
+        assert_eq!(judged(&app, &tampered).await, (401, Some("invalid".to_owned())), "{name}");
         let (signed, _) = token.rsplit_once('.').unwrap();
-        assert_eq!(judged(&stage, &format!("{signed}.")).await.0, 401, "{name} unsigned");
-        assert_eq!(stage.asked(), 0);
+        assert_eq!(judged(&app, &format!("{signed}.")).await.0, 401, "{name} unsigned");
+        assert_eq!(app.gotrue_call_count(), 0);
     }
 }
 
 #[tokio::test]
 async fn a_token_may_be_as_large_as_the_head_allows() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
     let mut claims = claims_of(&tokens.access_token);
     claims["user_metadata"]["avatar"] = json!("x".repeat(60_000));
-    let large = stage.mock.sign(&claims).unwrap();
+    let large = app.mock.sign(&claims).unwrap();
     assert!(large.len() > 80_000);
-    assert_eq!(judged(&stage, &large).await.0, 200);
-    assert!(!stage.alive(&tokens));
+    assert_eq!(judged(&app, &large).await.0, 200);
+    assert!(!app.is_alive(&tokens));
 }
 
 #[tokio::test]
 async fn issuer_and_audience_are_lists() {
-    let stage = Stage::with(&[
+    let app = TestApp::with_flags(&[
         ("jwt-issuer", "https://one.example/auth/v1, https://two.example/auth/v1"),
         ("jwt-audience", "web,app"),
     ])
@@ -80,29 +81,29 @@ async fn issuer_and_audience_are_lists() {
         ("https://two.example/auth/v1", "authenticated", false),
         ("https://three.example/auth/v1", "web", false),
     ] {
-        let tokens = stage.sign_up();
+        let tokens = app.sign_up();
         let mut claims = claims_of(&tokens.access_token);
         claims["iss"] = json!(issuer);
         claims["aud"] = json!(audience);
-        let (status, _) = judged(&stage, &stage.mock.sign(&claims).unwrap()).await;
+        let (status, _) = judged(&app, &app.mock.sign(&claims).unwrap()).await;
         assert_eq!(status == 200, believed, "{issuer} {audience}");
-        assert_eq!(stage.alive(&tokens), !believed);
+        assert_eq!(app.is_alive(&tokens), !believed);
     }
 }
 
 #[tokio::test]
 async fn a_cookie_of_another_issuer_or_audience_is_401_and_stays() {
-    let stage = Setup::new().start().await;
-    let tokens = stage.sign_up();
+    let app = Setup::new().start().await;
+    let tokens = app.sign_up();
     for claim in ["iss", "aud"] {
         let mut claims = claims_of(&tokens.access_token);
         claims[claim] = json!("another");
-        let access_token = stage.mock.sign(&claims).unwrap();
+        let access_token = app.mock.sign(&claims).unwrap();
         let foreign = Tokens { access_token, ..tokens.clone() };
-        let mut browser = Browser::without_csrf(&stage, &foreign, Form::Base64);
+        let mut browser = Browser::signed_in_without_csrf(&app, &foreign, CookieFormat::Base64);
         let reply = browser.logout("/logout").await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
         assert!(reply.set_cookies().is_empty(), "{claim}: the setting may be wrong");
-        assert!(stage.alive(&tokens));
+        assert!(app.is_alive(&tokens));
     }
 }

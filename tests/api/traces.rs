@@ -7,7 +7,8 @@ use logout_gateway::Clock;
 use serde_json::json;
 
 use crate::harness::{
-    Browser, Collector, Form, Reply, Request, Serving, Setup, Span, Stage, claims_of, eventually,
+    Browser, CookieFormat, GatewayProcess, Reply, Request, Setup, Span, TestApp, TraceCollector,
+    claims_of, eventually,
 };
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -19,22 +20,22 @@ fn traceparent(flags: &str) -> String {
     format!("00-{TRACE}-{CALLER}-{flags}")
 }
 
-async fn stage() -> Stage {
-    Setup::new().at(Clock::system().unix_seconds()).start().await
+async fn start_app() -> TestApp {
+    Setup::new().start_time(Clock::system().unix_seconds()).start().await
 }
 
 /// A session whose access token has expired.
-fn expired(stage: &Stage) -> Tokens {
-    let mut tokens = stage.sign_up();
+fn expired(app: &TestApp) -> Tokens {
+    let mut tokens = app.sign_up();
     let mut claims = claims_of(&tokens.access_token);
-    claims["exp"] = json!(stage.time.now() - 10);
-    tokens.access_token = stage.mock.sign(&claims).unwrap();
+    claims["exp"] = json!(app.clock.now() - 10);
+    tokens.access_token = app.mock.sign(&claims).unwrap();
     tokens
 }
 
 /// Logs out by cookie, within the trace of a caller.
-async fn logout(serving: &Serving, tokens: &Tokens, flags: &str) -> Reply {
-    let mut browser = Browser::at(serving.address, tokens, Form::Base64);
+async fn logout(gateway: &GatewayProcess, tokens: &Tokens, flags: &str) -> Reply {
+    let mut browser = Browser::signed_in_at(gateway.address, tokens, CookieFormat::Base64);
     browser.fetch_csrf().await;
     let request = browser.logout_request("/logout").header("X-Request-Id", "the-traced-one");
     let request = request.header("traceparent", traceparent(flags));
@@ -52,18 +53,21 @@ fn one<'s>(spans: &'s [Span], name: &str) -> &'s Span {
 
 #[tokio::test]
 async fn a_logout_is_one_trace_of_the_caller_that_reaches_gotrue_and_the_store() {
-    let (stage, collector) = (stage().await, Collector::start().await);
-    let serving = Serving::start(&stage, &[collector.variable()]).await;
-    let tokens = expired(&stage);
-    logout(&serving, &tokens, "01").await;
-    assert!(!stage.alive(&tokens));
-    let log = serving.ended();
-    assert_eq!(log.audit("the-traced-one")["outcome"], "revoked");
+    let (app, collector) = (start_app().await, TraceCollector::start().await);
+    let gateway = GatewayProcess::start(&app, &[collector.endpoint_variable()]).await;
+    let tokens = expired(&app);
+    logout(&gateway, &tokens, "01").await;
+    assert!(!app.is_alive(&tokens));
+    let log = gateway.stop();
+    assert_eq!(log.audit_line("the-traced-one")["outcome"], "revoked");
 
     let mut spans = collector.spans();
-    spans.retain(|span| span.trace == TRACE);
+    spans.retain(|span| span.trace_id == TRACE);
     let request = one(&spans, "POST /logout");
-    assert_eq!((request.parent.as_str(), request.kind, request.failed), (CALLER, SERVER, false));
+    assert_eq!(
+        (request.parent_span_id.as_str(), request.kind, request.is_error),
+        (CALLER, SERVER, false)
+    );
     for (attribute, value) in [
         ("request_id", "the-traced-one"),
         ("http.request.method", "POST"),
@@ -76,7 +80,11 @@ async fn a_logout_is_one_trace_of_the_caller_that_reaches_gotrue_and_the_store()
     for (name, kind) in [("token check", 1), ("refresh", CLIENT), ("revoke", CLIENT), ("store", 1)]
     {
         let span = one(&spans, name);
-        assert_eq!((&span.parent, span.kind, span.failed), (&request.id, kind, false), "{name}");
+        assert_eq!(
+            (&span.parent_span_id, span.kind, span.is_error),
+            (&request.span_id, kind, false),
+            "{name}"
+        );
     }
     assert_eq!(spans.len(), 5, "{spans:#?}");
     assert_eq!(one(&spans, "store").attributes["operation"], "revoke");
@@ -86,13 +94,13 @@ async fn a_logout_is_one_trace_of_the_caller_that_reaches_gotrue_and_the_store()
     assert_eq!(revoke.attributes["result"], "ok");
 
     for (operation, name) in [("token", "refresh"), ("logout", "revoke")] {
-        let call = stage.calls(operation).pop().unwrap();
-        let told = format!("00-{TRACE}-{}-01", one(&spans, name).id);
+        let call = app.gotrue_calls(operation).pop().unwrap();
+        let told = format!("00-{TRACE}-{}-01", one(&spans, name).span_id);
         assert_eq!(call.header("traceparent"), Some(&*told), "{operation}");
         assert_eq!(call.header("tracestate"), Some("vendor=1"), "{operation}");
         assert_eq!(call.header("x-request-id"), Some("the-traced-one"), "{operation}");
     }
-    for resource in collector.resources() {
+    for resource in collector.resource_attributes() {
         assert_eq!(resource["service.name"], "logout-gateway");
         assert_eq!(resource["service.version"], env!("CARGO_PKG_VERSION"));
     }
@@ -100,13 +108,13 @@ async fn a_logout_is_one_trace_of_the_caller_that_reaches_gotrue_and_the_store()
 
 #[tokio::test]
 async fn no_span_has_a_secret() {
-    let (stage, collector) = (stage().await, Collector::start().await);
-    let serving = Serving::start(&stage, &[collector.variable()]).await;
-    let tokens = expired(&stage);
-    logout(&serving, &tokens, "01").await;
-    let request = serving.request("POST", "/logout?scope=x9tell-tale9x").bearer("x9tell-tale9x");
+    let (app, collector) = (start_app().await, TraceCollector::start().await);
+    let gateway = GatewayProcess::start(&app, &[collector.endpoint_variable()]).await;
+    let tokens = expired(&app);
+    logout(&gateway, &tokens, "01").await;
+    let request = gateway.request("POST", "/logout?scope=x9tell-tale9x").bearer("x9tell-tale9x");
     request.header("Cookie", "sb-127-auth-token=x9tell-tale9x").send().await;
-    let _log = serving.ended();
+    let _log = gateway.stop();
     let exported: Vec<u8> = collector.exports().into_iter().flat_map(|(_, body)| body).collect();
     let exported = String::from_utf8_lossy(&exported);
     assert!(exported.contains("the-traced-one"));
@@ -123,68 +131,71 @@ async fn no_span_has_a_secret() {
 
 #[tokio::test]
 async fn each_failed_try_is_an_error_in_its_span() {
-    let (stage, collector) = (stage().await, Collector::start().await);
-    let serving = Serving::start(&stage, &[collector.variable()]).await;
-    let token = stage.sign_up().access_token;
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
-    let request = serving.request("POST", "/logout").bearer(&token);
+    let (app, collector) = (start_app().await, TraceCollector::start().await);
+    let gateway = GatewayProcess::start(&app, &[collector.endpoint_variable()]).await;
+    let token = app.sign_up().access_token;
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
+    let request = gateway.request("POST", "/logout").bearer(&token);
     assert_eq!(request.send().await.status, 500);
-    let _log = serving.ended();
+    let _log = gateway.stop();
     let spans = collector.spans();
     let request = one(&spans, "POST /logout");
-    assert!(request.failed && request.parent.is_empty());
+    assert!(request.is_error && request.parent_span_id.is_empty());
     assert_eq!(request.attributes["http.response.status_code"], "500");
     assert_eq!(request.attributes["outcome"], "failed");
     assert_eq!(request.attributes["reason"], "auth_service_unavailable");
     let tries: Vec<&Span> = spans.iter().filter(|span| span.name == "revoke").collect();
     assert_eq!(tries.len(), 2);
     for span in tries {
-        assert!(span.failed && span.parent == request.id, "{span:?}");
+        assert!(span.is_error && span.parent_span_id == request.span_id, "{span:?}");
         assert_eq!(span.attributes["result"], "unavailable");
     }
 }
 
 #[tokio::test]
 async fn a_trace_that_its_caller_does_not_sample_is_passed_on_and_not_exported() {
-    let (stage, collector) = (stage().await, Collector::start().await);
-    let serving = Serving::start(&stage, &[collector.variable()]).await;
-    logout(&serving, &stage.sign_up(), "00").await;
-    let told = stage.calls("logout").pop().unwrap();
+    let (app, collector) = (start_app().await, TraceCollector::start().await);
+    let gateway = GatewayProcess::start(&app, &[collector.endpoint_variable()]).await;
+    logout(&gateway, &app.sign_up(), "00").await;
+    let told = app.gotrue_calls("logout").pop().unwrap();
     let told = told.header("traceparent").unwrap().to_owned();
     assert!(told.starts_with(&format!("00-{TRACE}-")) && told.ends_with("-00"), "{told}");
     assert!(!told.contains(CALLER), "the gateway's own span is between: {told}");
-    let _log = serving.ended();
-    assert!(collector.spans().iter().all(|span| span.trace != TRACE));
+    let _log = gateway.stop();
+    assert!(collector.spans().iter().all(|span| span.trace_id != TRACE));
 }
 
 #[tokio::test]
 async fn health_checks_and_background_work_have_no_traces_but_retries_have() {
-    let (stage, collector) = (stage().await, Collector::start().await);
+    let (app, collector) = (start_app().await, TraceCollector::start().await);
     let directory = tempfile::tempdir().unwrap();
     let store = format!("file:{}", directory.path().join("store").display());
-    let environment =
-        [collector.variable(), ("GATEWAY_STORE", &*store), ("GATEWAY_ADMIN_BIND", "127.0.0.1:0")];
-    let serving = Serving::start(&stage, &environment).await;
-    let tokens = stage.sign_up();
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
-    let request = serving.request("POST", "/logout").bearer(&tokens.access_token);
+    let environment = [
+        collector.endpoint_variable(),
+        ("GATEWAY_STORE", &*store),
+        ("GATEWAY_ADMIN_BIND", "127.0.0.1:0"),
+    ];
+    let gateway = GatewayProcess::start(&app, &environment).await;
+    let tokens = app.sign_up();
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
+    let request = gateway.request("POST", "/logout").bearer(&tokens.access_token);
     let request = request.header("X-Request-Id", "the-postponed-one");
     assert_eq!(request.send().await.status, 202);
-    eventually("it is done", async || !stage.alive(&tokens)).await;
+    eventually("it is done", async || !app.is_alive(&tokens)).await;
     for target in ["/healthz", "/readyz", "/nowhere"] {
-        serving.request("GET", target).send().await;
+        gateway.request("GET", target).send().await;
     }
-    let admin = serving.admin_address.unwrap();
+    let admin = gateway.admin_address.unwrap();
     for target in ["/", "/metrics", "/queue"] {
         Request::new(admin, "GET", target).send().await;
     }
-    let _log = serving.ended();
+    let _log = gateway.stop();
     let spans = collector.spans();
     let retry = one(&spans, "retry");
     assert_eq!(retry.attributes["request_id"], "the-postponed-one");
-    assert!(spans.iter().any(|span| span.name == "revoke" && span.parent == retry.id));
-    assert!(spans.iter().any(|span| span.name == "store" && span.parent == retry.id));
-    let roots = spans.iter().filter(|span| span.parent.is_empty());
+    assert!(spans.iter().any(|span| span.name == "revoke" && span.parent_span_id == retry.span_id));
+    assert!(spans.iter().any(|span| span.name == "store" && span.parent_span_id == retry.span_id));
+    let roots = spans.iter().filter(|span| span.parent_span_id.is_empty());
     let mut roots: Vec<&str> = roots.map(|span| span.name.as_str()).collect();
     roots.sort_unstable();
     roots.dedup();
@@ -193,14 +204,14 @@ async fn health_checks_and_background_work_have_no_traces_but_retries_have() {
 
 #[tokio::test]
 async fn without_a_collector_the_callers_trace_is_passed_on_as_it_came() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     let traced = async |headers: &[(&str, &str)]| {
-        let token = stage.sign_up().access_token;
-        let request = stage.post("/logout").bearer(&token);
+        let token = app.sign_up().access_token;
+        let request = app.post("/logout").bearer(&token);
         let request =
             headers.iter().fold(request, |request, (name, value)| request.header(name, *value));
         assert_eq!(request.send().await.status, 200);
-        let call = stage.calls("logout").pop().unwrap();
+        let call = app.gotrue_calls("logout").pop().unwrap();
         ["traceparent", "tracestate"].map(|name| call.header(name).map(str::to_owned))
     };
     let parent = traceparent("01");
@@ -242,12 +253,12 @@ async fn without_a_collector_the_callers_trace_is_passed_on_as_it_came() {
 
 #[tokio::test]
 async fn no_text_of_a_client_names_a_span() {
-    let (stage, collector) = (stage().await, Collector::start().await);
-    let serving = Serving::start(&stage, &[collector.variable()]).await;
-    let token = stage.sign_up().access_token;
-    let request = serving.request("TELLTALE", "/api/auth/verify/telltale").bearer(&token);
+    let (app, collector) = (start_app().await, TraceCollector::start().await);
+    let gateway = GatewayProcess::start(&app, &[collector.endpoint_variable()]).await;
+    let token = app.sign_up().access_token;
+    let request = gateway.request("TELLTALE", "/api/auth/verify/telltale").bearer(&token);
     assert_eq!(request.send().await.status, 200, "any method");
-    let _log = serving.ended();
+    let _log = gateway.stop();
     let spans = collector.spans();
     let span = one(&spans, "_OTHER /api/auth/verify/{*path}");
     assert_eq!(span.attributes["http.request.method"], "_OTHER");
@@ -257,23 +268,23 @@ async fn no_text_of_a_client_names_a_span() {
 #[tokio::test]
 async fn one_request_id_leads_from_the_reply_to_the_log_gotrue_the_trace_and_the_failure() {
     const ID: &str = "the-one-id";
-    let (stage, collector) = (stage().await, Collector::start().await);
-    let environment = [collector.variable(), ("GATEWAY_ADMIN_BIND", "127.0.0.1:0")];
-    let serving = Serving::start(&stage, &environment).await;
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1}));
-    let token = stage.sign_up().access_token;
-    let request = serving.request("POST", "/logout").bearer(&token).header("X-Request-Id", ID);
+    let (app, collector) = (start_app().await, TraceCollector::start().await);
+    let environment = [collector.endpoint_variable(), ("GATEWAY_ADMIN_BIND", "127.0.0.1:0")];
+    let gateway = GatewayProcess::start(&app, &environment).await;
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1}));
+    let token = app.sign_up().access_token;
+    let request = gateway.request("POST", "/logout").bearer(&token).header("X-Request-Id", ID);
     let reply = request.send().await;
     assert_eq!((reply.status, reply.header("x-request-id")), (500, Some(ID)));
     assert_eq!(reply.json()["error"]["request_id"], ID);
-    assert_eq!(stage.calls("logout").pop().unwrap().header("x-request-id"), Some(ID));
-    let admin = serving.admin_address.unwrap();
+    assert_eq!(app.gotrue_calls("logout").pop().unwrap().header("x-request-id"), Some(ID));
+    let admin = gateway.admin_address.unwrap();
     let noted = async || {
         let report = Request::new(admin, "GET", "/failures").send().await.json();
         report["failures"][0]["request_id"] == ID
     };
     eventually("the failure log has it", noted).await;
-    let log = serving.ended();
-    assert_eq!(log.audit(ID)["outcome"], "failed");
+    let log = gateway.stop();
+    assert_eq!(log.audit_line(ID)["outcome"], "failed");
     assert_eq!(one(&collector.spans(), "POST /logout").attributes["request_id"], ID);
 }

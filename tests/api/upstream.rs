@@ -4,17 +4,17 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::{Reply, Setup, Stage, assert_error, assert_success};
+use crate::harness::{Reply, Setup, TestApp, assert_error, assert_success};
 
-async fn logout(stage: &Stage, token: &str) -> Reply {
-    stage.post("/api/auth/logout").bearer(token).send().await
+async fn logout(app: &TestApp, token: &str) -> Reply {
+    app.post("/api/auth/logout").bearer(token).send().await
 }
 
 #[tokio::test]
 async fn gotrue_gets_the_request_that_the_contract_describes() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
-    let request = stage.post("/api/auth/logout?scope=global").bearer(&tokens.access_token);
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
+    let request = app.post("/api/auth/logout?scope=global").bearer(&tokens.access_token);
     let request = request.headers(&[
         ("X-Request-Id", "the-request"),
         ("User-Agent", "the browser/1.0"),
@@ -24,7 +24,7 @@ async fn gotrue_gets_the_request_that_the_contract_describes() {
     ]);
     let reply = request.header("Content-Type", "application/json").body("{}").send().await;
     assert_eq!(reply.status, 200);
-    let calls = stage.calls("logout");
+    let calls = app.gotrue_calls("logout");
     assert_eq!(calls.len(), 1);
     let call = &calls[0];
     assert_eq!((&*call.method, &*call.query, &*call.body), ("POST", "scope=global", ""));
@@ -49,7 +49,7 @@ async fn gotrue_gets_the_request_that_the_contract_describes() {
         assert_eq!(call.header(name), None, "{name}");
     }
 
-    let stage = Stage::with(&[("trusted-proxies", "127.0.0.1, 10.0.0.0/8")]).await;
+    let app = TestApp::with_flags(&[("trusted-proxies", "127.0.0.1, 10.0.0.0/8")]).await;
     for (forwarded, client) in [
         ("1.2.3.4", "1.2.3.4"),
         ("6.6.6.6, 1.2.3.4, 10.0.0.7", "1.2.3.4"),
@@ -57,33 +57,33 @@ async fn gotrue_gets_the_request_that_the_contract_describes() {
         ("2001:db8::1", "2001:db8::1"),
         ("\"\"", "127.0.0.1"),
     ] {
-        let request = stage.post("/logout").bearer(&stage.sign_up().access_token);
+        let request = app.post("/logout").bearer(&app.sign_up().access_token);
         assert_eq!(request.header("X-Forwarded-For", forwarded).send().await.status, 200);
-        let call = stage.calls("logout").pop().unwrap();
+        let call = app.gotrue_calls("logout").pop().unwrap();
         assert_eq!(call.header("x-forwarded-for"), Some(client), "{forwarded}");
     }
 }
 
 #[tokio::test]
 async fn the_publishable_key_goes_before_the_anon_key_and_gotrue_may_be_elsewhere() {
-    let stage = Stage::new().await;
-    let base = format!("{}/auth/v1/", stage.mock.url());
+    let app = TestApp::new().await;
+    let base = format!("{}/auth/v1/", app.mock.url());
     let setup =
         Setup::new().flag("supabase-url", "https://abc.supabase.co").flag("gotrue-url", &base);
-    let setup = setup.flag("jwt-issuer", stage.mock.issuer());
+    let setup = setup.flag("jwt-issuer", app.mock.issuer());
     let other = setup.flag("supabase-publishable-key", "sb_publishable_x").start().await;
-    let tokens = stage.sign_up();
+    let tokens = app.sign_up();
     assert_eq!(other.post("/logout").bearer(&tokens.access_token).send().await.status, 200);
-    assert!(!stage.alive(&tokens));
-    assert_eq!(stage.calls("logout")[0].header("apikey"), Some("sb_publishable_x"));
-    let key_set = stage.calls(".well-known/jwks.json").pop().unwrap();
+    assert!(!app.is_alive(&tokens));
+    assert_eq!(app.gotrue_calls("logout")[0].header("apikey"), Some("sb_publishable_x"));
+    let key_set = app.gotrue_calls(".well-known/jwks.json").pop().unwrap();
     assert_eq!(key_set.header("apikey"), Some("sb_publishable_x"));
 }
 
 /// Faults of one try, how many tries are made of it, and what comes of it if it lasts.
 #[tokio::test]
 async fn one_retry_where_it_can_help_and_none_where_not() {
-    let stage = Setup::new().flag("upstream-timeout", "5s").start().await;
+    let app = Setup::new().flag("upstream-timeout", "5s").start().await;
     let status = |status: u16| json!({"operation": "logout", "kind": "status", "status": status});
     let kind = |kind: &str| json!({"operation": "logout", "kind": kind});
     let rows = [
@@ -105,68 +105,68 @@ async fn one_retry_where_it_can_help_and_none_where_not() {
         (kind("truncate"), 1, "auth_service_error"),
     ];
     for (mut fault, tries, reason) in rows {
-        let tokens = stage.sign_up();
-        let before = stage.asked();
+        let tokens = app.sign_up();
+        let before = app.gotrue_call_count();
         fault["times"] = json!(tries);
-        stage.fault(fault.clone());
-        let reply = logout(&stage, &tokens.access_token).await;
+        app.inject_fault(fault.clone());
+        let reply = logout(&app, &tokens.access_token).await;
         assert_error(&reply, 500, "LOGOUT_FAILED", Some(reason));
         assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
-        assert_eq!(stage.asked() - before, tries, "{fault}");
-        assert!(stage.alive(&tokens), "{fault}");
+        assert_eq!(app.gotrue_call_count() - before, tries, "{fault}");
+        assert!(app.is_alive(&tokens), "{fault}");
 
         // What went wrong once only, goes right by the retry.
         fault["times"] = json!(1);
-        stage.fault(fault.clone());
-        let reply = logout(&stage, &tokens.access_token).await;
+        app.inject_fault(fault.clone());
+        let reply = logout(&app, &tokens.access_token).await;
         assert_eq!(reply.status == 200, tries == 2, "{fault}");
-        assert_eq!(stage.alive(&tokens), tries == 1, "{fault}");
+        assert_eq!(app.is_alive(&tokens), tries == 1, "{fault}");
     }
-    assert!(stage.mock.calls().iter().all(|call| !call.path.contains("redirected")));
+    assert!(app.mock.calls().iter().all(|call| !call.path.contains("redirected")));
 }
 
 #[tokio::test]
 async fn a_refresh_is_retried_by_the_same_rules() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     for (fault, tries) in [
         (json!({"operation": "token", "kind": "status", "status": 503, "times": 1}), 2),
         (json!({"operation": "token", "kind": "reset", "times": 1, "effect": true}), 2),
     ] {
-        let tokens = stage.sign_up();
+        let tokens = app.sign_up();
         let browser =
-            crate::harness::Browser::signed_in(&stage, &tokens, crate::harness::Form::Raw);
+            crate::harness::Browser::signed_in(&app, &tokens, crate::harness::CookieFormat::Raw);
         let mut browser = browser.await;
-        stage.pass(3600);
-        let before = stage.calls("token").len();
-        stage.fault(fault);
+        app.advance_time(3600);
+        let before = app.gotrue_calls("token").len();
+        app.inject_fault(fault);
         let reply = browser.logout("/logout").await;
         assert_success(&reply, "/logout", tokens.user_id, "revoked");
-        assert_eq!(stage.calls("token").len() - before, tries);
-        assert!(!stage.alive(&tokens));
+        assert_eq!(app.gotrue_calls("token").len() - before, tries);
+        assert!(!app.is_alive(&tokens));
     }
 }
 
 #[tokio::test]
 async fn a_refusal_of_the_second_try_is_final() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     for status in [400, 401, 403, 404, 429] {
-        let tokens = stage.sign_up();
-        let before = stage.asked();
+        let tokens = app.sign_up();
+        let before = app.gotrue_call_count();
         for status in [503, status] {
             let kind =
                 json!({"operation": "logout", "kind": "status", "status": status, "times": 1});
-            stage.fault(kind);
+            app.inject_fault(kind);
         }
-        let reply = logout(&stage, &tokens.access_token).await;
+        let reply = logout(&app, &tokens.access_token).await;
         assert_eq!(reply.status, if status == 429 { 429 } else { 500 });
-        assert_eq!(stage.asked() - before, 2, "{status}");
-        assert!(stage.alive(&tokens));
+        assert_eq!(app.gotrue_call_count() - before, 2, "{status}");
+        assert!(app.is_alive(&tokens));
     }
 }
 
 #[tokio::test]
 async fn a_session_gone_after_a_try_of_unknown_outcome_was_revoked_by_it() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     for kind in [
         json!({"kind": "reset"}),
         json!({"kind": "garbage"}),
@@ -178,12 +178,12 @@ async fn a_session_gone_after_a_try_of_unknown_outcome_was_revoked_by_it() {
             fault["operation"] = json!("logout");
             fault["effect"] = json!(true);
             fault["times"] = json!(1);
-            let tokens = stage.sign_up();
-            stage.fault(fault);
+            let tokens = app.sign_up();
+            app.inject_fault(fault);
             let target = format!("/api/auth/logout?scope={scope}");
-            let reply = stage.post(&target).bearer(&tokens.access_token).send().await;
+            let reply = app.post(&target).bearer(&tokens.access_token).send().await;
             assert_success(&reply, "/api/auth/logout", tokens.user_id, "revoked");
-            assert!(!stage.alive(&tokens));
+            assert!(!app.is_alive(&tokens));
         }
     }
 }
@@ -191,7 +191,7 @@ async fn a_session_gone_after_a_try_of_unknown_outcome_was_revoked_by_it() {
 /// `others` leaves this session alone, so it cannot have been the first try that ended it.
 #[tokio::test]
 async fn of_the_others_a_session_gone_after_an_unknown_try_says_nothing() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     for mut fault in [
         json!({"kind": "status", "status": 503}),
         json!({"kind": "status", "status": 504}),
@@ -200,59 +200,59 @@ async fn of_the_others_a_session_gone_after_an_unknown_try_says_nothing() {
     ] {
         fault["operation"] = json!("logout");
         fault["times"] = json!(1);
-        let tokens = stage.sign_up();
-        let other = stage.sign_in_again(&tokens);
-        assert!(stage.mock.delete_session(tokens.session_id));
-        stage.fault(fault.clone());
-        let before = stage.calls("logout").len();
-        let request = stage.post("/api/auth/logout?scope=others").bearer(&tokens.access_token);
+        let tokens = app.sign_up();
+        let other = app.sign_in_again(&tokens);
+        assert!(app.mock.delete_session(tokens.session_id));
+        app.inject_fault(fault.clone());
+        let before = app.gotrue_calls("logout").len();
+        let request = app.post("/api/auth/logout?scope=others").bearer(&tokens.access_token);
         let reply = request.send().await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("not_found"));
         assert_eq!(reply.header("x-logout-outcome"), Some("failed"), "{fault}");
-        assert_eq!(stage.calls("logout").len() - before, 2, "{fault}");
-        assert!(stage.alive(&other), "{fault}");
+        assert_eq!(app.gotrue_calls("logout").len() - before, 2, "{fault}");
+        assert!(app.is_alive(&other), "{fault}");
     }
 }
 
 #[tokio::test]
 async fn an_unreachable_gotrue_is_noticed_within_the_connect_timeout() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
-    stage.stop_mock();
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
+    app.stop_mock();
     let begun = Instant::now();
-    let reply = logout(&stage, &tokens.access_token).await;
+    let reply = logout(&app, &tokens.access_token).await;
     assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_unavailable"));
     assert!(begun.elapsed() < Duration::from_secs(4), "two tries of a second each at most");
 }
 
 #[tokio::test]
 async fn a_gotrue_that_hangs_uses_up_the_budget_and_no_more() {
-    let stage = Stage::with(&[("upstream-timeout", "250ms")]).await;
+    let app = TestApp::with_flags(&[("upstream-timeout", "250ms")]).await;
     for fault in [
         json!({"operation": "logout", "kind": "hang", "times": 1}),
         json!({"operation": "logout", "kind": "delay", "seconds": 30, "times": 1}),
     ] {
-        let tokens = stage.sign_up();
-        stage.fault(fault);
-        let before = stage.calls("logout").len();
+        let tokens = app.sign_up();
+        app.inject_fault(fault);
+        let before = app.gotrue_calls("logout").len();
         let begun = Instant::now();
-        let reply = logout(&stage, &tokens.access_token).await;
+        let reply = logout(&app, &tokens.access_token).await;
         let took = begun.elapsed();
         assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_timeout"));
         assert!(took >= Duration::from_millis(250) && took < Duration::from_secs(3), "{took:?}");
-        assert_eq!(stage.calls("logout").len() - before, 1, "no time is left for another try");
-        assert!(stage.alive(&tokens));
+        assert_eq!(app.gotrue_calls("logout").len() - before, 1, "no time is left for another try");
+        assert!(app.is_alive(&tokens));
     }
 }
 
 #[tokio::test]
 async fn a_user_agent_of_more_than_1024_bytes_is_not_passed_on() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     for (bytes, passed_on) in [(1024, true), (1025, false), (8000, false)] {
         let agent = "a".repeat(bytes);
-        let request = stage.post("/logout").bearer(&stage.sign_up().access_token);
+        let request = app.post("/logout").bearer(&app.sign_up().access_token);
         assert_eq!(request.header("User-Agent", &agent).send().await.status, 200, "{bytes}");
-        let call = stage.calls("logout").pop().unwrap();
+        let call = app.gotrue_calls("logout").pop().unwrap();
         assert_eq!(call.header("user-agent"), passed_on.then_some(&*agent), "{bytes}");
     }
 }
@@ -261,17 +261,23 @@ async fn a_user_agent_of_more_than_1024_bytes_is_not_passed_on() {
 async fn cloudflares_errors_for_gotrue_are_temporary_and_queued() {
     let directory = tempfile::tempdir().unwrap();
     let store = format!("file:{}", directory.path().join("store").display());
-    let stage = Stage::with(&[("store", &store)]).await;
+    let app = TestApp::with_flags(&[("store", &store)]).await;
     for status in 520..=530 {
-        let tokens = stage.sign_up();
-        let before = stage.calls("logout").len();
-        stage.fault(json!({"operation": "logout", "kind": "status", "status": status, "times": 1}));
-        let reply = logout(&stage, &tokens.access_token).await;
+        let tokens = app.sign_up();
+        let before = app.gotrue_calls("logout").len();
+        app.inject_fault(
+            json!({"operation": "logout", "kind": "status", "status": status, "times": 1}),
+        );
+        let reply = logout(&app, &tokens.access_token).await;
         assert_eq!(
             (reply.status, reply.header("x-logout-outcome")),
             (202, Some("queued")),
             "{status}"
         );
-        assert_eq!(stage.calls("logout").len() - before, 1, "{status} is not tried again at once");
+        assert_eq!(
+            app.gotrue_calls("logout").len() - before,
+            1,
+            "{status} is not tried again at once"
+        );
     }
 }

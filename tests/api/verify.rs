@@ -5,15 +5,15 @@ mod revoked;
 use gotrue_mock::{Algorithm, Tokens};
 use serde_json::json;
 
-use crate::harness::{Browser, Form, Setup, Stage, assert_error, claims_of};
+use crate::harness::{Browser, CookieFormat, Setup, TestApp, assert_error, claims_of};
 
 #[tokio::test]
 async fn a_living_session_gets_identity_headers_and_no_body() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
-    let by_cookie = Browser::without_csrf(&stage, &tokens, Form::Chunked);
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
+    let by_cookie = Browser::signed_in_without_csrf(&app, &tokens, CookieFormat::Chunked);
     let replies = [
-        stage.get("/api/auth/verify").bearer(&tokens.access_token).send().await,
+        app.get("/api/auth/verify").bearer(&tokens.access_token).send().await,
         by_cookie.request("GET", "/api/auth/verify").send().await,
     ];
     for reply in replies {
@@ -31,8 +31,8 @@ async fn a_living_session_gets_identity_headers_and_no_body() {
     let mut claims = claims_of(&tokens.access_token);
     claims["role"] = json!("a\r\nX-Evil: 1");
     claims.as_object_mut().unwrap().remove("aal");
-    let odd = stage.mock.sign(&claims).unwrap();
-    let reply = stage.get("/api/auth/verify").bearer(&odd).send().await;
+    let odd = app.mock.sign(&claims).unwrap();
+    let reply = app.get("/api/auth/verify").bearer(&odd).send().await;
     assert_eq!(reply.status, 200);
     for name in ["x-auth-role", "x-auth-aal"] {
         assert_eq!(
@@ -42,21 +42,21 @@ async fn a_living_session_gets_identity_headers_and_no_body() {
         );
     }
     assert_eq!(reply.header("x-evil"), None);
-    assert_eq!(stage.asked(), 0);
+    assert_eq!(app.gotrue_call_count(), 0);
 }
 
 #[tokio::test]
 async fn any_method_and_any_path_below_is_judged() {
-    let stage = Stage::with(&[("allowed-origins", "https://app.example.com")]).await;
-    let tokens = stage.sign_up();
+    let app = TestApp::with_flags(&[("allowed-origins", "https://app.example.com")]).await;
+    let tokens = app.sign_up();
     let paths = ["", "/", "/api/things", "/a//b", "/%2e%2e/x", "/x?y=1", "/logout", "/%ff"];
     for path in paths.map(|path| format!("/api/auth/verify{path}")) {
         for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"]
         {
-            let reply = stage.request(method, &path).bearer(&tokens.access_token).send().await;
+            let reply = app.request(method, &path).bearer(&tokens.access_token).send().await;
             assert_eq!(reply.status, 200, "{method} {path}");
             assert_eq!(reply.header("x-auth-user-id"), Some(&*tokens.user_id.to_string()));
-            let preflight = stage.request(method, &path).headers(&[
+            let preflight = app.request(method, &path).headers(&[
                 ("Origin", "https://app.example.com"),
                 ("Access-Control-Request-Method", "POST"),
             ]);
@@ -65,32 +65,32 @@ async fn any_method_and_any_path_below_is_judged() {
             assert_eq!(reply.header("x-auth-user-id"), None);
         }
     }
-    let reply = stage.post("/api/auth/verify").bearer(&tokens.access_token).body(vec![0; 20_000]);
+    let reply = app.post("/api/auth/verify").bearer(&tokens.access_token).body(vec![0; 20_000]);
     assert_eq!(reply.send().await.status, 200, "its body is the application's own");
 }
 
 #[tokio::test]
 async fn a_session_that_does_not_live_is_refused_with_its_reason() {
-    let stage = Stage::new().await;
-    let verify = async |token: &str| stage.get("/api/auth/verify").bearer(token).send().await;
-    let missing = stage.get("/api/auth/verify").send().await;
+    let app = TestApp::new().await;
+    let verify = async |token: &str| app.get("/api/auth/verify").bearer(token).send().await;
+    let missing = app.get("/api/auth/verify").send().await;
     assert_error(&missing, 401, "NOT_AUTHENTICATED", Some("missing"));
     assert!(missing.set_cookies().is_empty());
     assert_error(&verify("x").await, 401, "NOT_AUTHENTICATED", Some("invalid"));
-    let garbage = stage.get("/api/auth/verify").cookies(&[("sb-127-auth-token", "x")]).send().await;
+    let garbage = app.get("/api/auth/verify").cookies(&[("sb-127-auth-token", "x")]).send().await;
     assert_error(&garbage, 401, "NOT_AUTHENTICATED", Some("invalid"));
     assert!(garbage.set_cookies().is_empty(), "a proxy's question deletes nothing");
 
-    let tokens = stage.sign_up();
-    stage.pass(3599);
+    let tokens = app.sign_up();
+    app.advance_time(3599);
     assert_eq!(verify(&tokens.access_token).await.status, 200);
-    stage.pass(1);
+    app.advance_time(1);
     let expired = verify(&tokens.access_token).await;
     assert_error(&expired, 401, "NOT_AUTHENTICATED", Some("expired"));
-    let cookie = Browser::without_csrf(&stage, &tokens, Form::Base64);
+    let cookie = Browser::signed_in_without_csrf(&app, &tokens, CookieFormat::Base64);
     let reply = cookie.request("GET", "/api/auth/verify").send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("expired"));
-    assert_eq!(stage.asked(), 0, "verify never refreshes");
+    assert_eq!(app.gotrue_call_count(), 0, "verify never refreshes");
 }
 
 struct Users {
@@ -99,13 +99,13 @@ struct Users {
     stranger: Tokens,
 }
 
-async fn users(stage: &Stage) -> Users {
-    let asker = stage.sign_up();
-    let users = Users { second: stage.sign_in_again(&asker), stranger: stage.sign_up(), asker };
+async fn users(app: &TestApp) -> Users {
+    let asker = app.sign_up();
+    let users = Users { second: app.sign_in_again(&asker), stranger: app.sign_up(), asker };
     for tokens in [&users.asker, &users.second, &users.stranger] {
-        assert_eq!(stage.verify(tokens).await, 200);
+        assert_eq!(app.verify(tokens).await, 200);
     }
-    stage.pass(1);
+    app.advance_time(1);
     users
 }
 
@@ -123,15 +123,15 @@ async fn verify_refuses_at_once_what_a_scope_ends_whatever_gotrue_answered() {
             "code": "session_not_found", "times": 1}),
     ];
     for answer in answers {
-        let stage = Stage::new().await;
+        let app = TestApp::new().await;
         for (scope, asker_ends, second_ends) in LIST {
-            let users = users(&stage).await;
+            let users = users(&app).await;
             if answer.is_object() {
-                stage.fault(answer.clone());
+                app.inject_fault(answer.clone());
             }
             let target = format!("/logout?scope={scope}");
             let token = &users.asker.access_token;
-            let by_bearer = stage.post(&target).bearer(token).send().await;
+            let by_bearer = app.post(&target).bearer(token).send().await;
             assert_eq!(
                 by_bearer.status == 200,
                 answer.is_null() || by_bearer.header("x-logout-outcome") == Some("already-ended")
@@ -143,7 +143,7 @@ async fn verify_refuses_at_once_what_a_scope_ends_whatever_gotrue_answered() {
             for (tokens, ended) in
                 [(&users.asker, asker_ends), (&users.second, second_ends), (&users.stranger, false)]
             {
-                let reply = stage.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
+                let reply = app.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
                 let case = format!("{scope} {answer} {tokens:?}");
                 assert_eq!(reply.status, if ended { 401 } else { 200 }, "{case}");
                 if ended {
@@ -151,93 +151,93 @@ async fn verify_refuses_at_once_what_a_scope_ends_whatever_gotrue_answered() {
                     assert_eq!(reply.header("x-auth-user-id"), None);
                 }
             }
-            stage.pass(1);
-            let new = stage.sign_in_again(&users.asker);
-            assert_eq!(stage.verify(&new).await, 200, "a later sign-in is never refused: {scope}");
+            app.advance_time(1);
+            let new = app.sign_in_again(&users.asker);
+            assert_eq!(app.verify(&new).await, 200, "a later sign-in is never refused: {scope}");
         }
     }
 }
 
 #[tokio::test]
 async fn the_cut_off_is_gotrues_own_clock_and_its_own_second_is_refused() {
-    let stage = Setup::new().gotrue_ahead(20).start().await;
-    let asker = stage.sign_up();
-    stage.pass(10);
+    let app = Setup::new().gotrue_clock_ahead(20).start().await;
+    let asker = app.sign_up();
+    app.advance_time(10);
     // By the gateway's clock this one is of the future still; GoTrue's is what counts.
-    let second = stage.sign_in_again(&asker);
-    stage.pass(1);
-    let of_that_second = stage.sign_in_again(&asker);
-    let reply = stage.post("/logout?scope=global").bearer(&asker.access_token).send().await;
+    let second = app.sign_in_again(&asker);
+    app.advance_time(1);
+    let of_that_second = app.sign_in_again(&asker);
+    let reply = app.post("/logout?scope=global").bearer(&asker.access_token).send().await;
     assert_eq!(reply.status, 200);
-    assert_eq!(stage.verify(&second).await, 401);
-    assert_eq!(stage.verify(&of_that_second).await, 401, "it may have been issued before");
-    stage.pass(1);
-    assert_eq!(stage.verify(&stage.sign_in_again(&asker)).await, 200);
+    assert_eq!(app.verify(&second).await, 401);
+    assert_eq!(app.verify(&of_that_second).await, 401, "it may have been issued before");
+    app.advance_time(1);
+    assert_eq!(app.verify(&app.sign_in_again(&asker)).await, 200);
 }
 
 #[tokio::test]
 async fn a_logged_out_cookie_passes_beside_nobodys_living_bearer() {
-    let stage = Stage::new().await;
-    let (victim, attacker) = (stage.sign_up(), stage.sign_up());
-    let browser = Browser::without_csrf(&stage, &victim, Form::Base64);
+    let app = TestApp::new().await;
+    let (victim, attacker) = (app.sign_up(), app.sign_up());
+    let browser = Browser::signed_in_without_csrf(&app, &victim, CookieFormat::Base64);
     let verify =
         |tokens: &Tokens| browser.request("GET", "/api/auth/verify").bearer(&tokens.access_token);
     let reply = verify(&attacker).send().await;
     assert_eq!((reply.status, reply.header("x-auth-carrier")), (200, Some("bearer")));
-    assert_eq!(stage.post("/logout").bearer(&victim.access_token).send().await.status, 200);
+    assert_eq!(app.post("/logout").bearer(&victim.access_token).send().await.status, 200);
     let reply = verify(&attacker).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
-    assert_eq!(stage.verify(&attacker).await, 200, "without that cookie");
+    assert_eq!(app.verify(&attacker).await, 200, "without that cookie");
 
-    let later = stage.sign_in_again(&victim);
+    let later = app.sign_in_again(&victim);
     assert_eq!(verify(&later).send().await.status, 200, "an older session of the same user");
-    stage.pass(3600);
-    let fresh = stage.sign_in_again(&attacker);
+    app.advance_time(3600);
+    let fresh = app.sign_in_again(&attacker);
     assert_eq!(verify(&fresh).send().await.status, 200, "an expired cookie is passed over");
 }
 
 #[tokio::test]
 async fn a_refreshed_token_of_an_ended_session_is_refused_as_well() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
     let mut claims = claims_of(&tokens.access_token);
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1}));
-    assert_eq!(stage.post("/logout").bearer(&tokens.access_token).send().await.status, 500);
-    stage.pass(100);
-    claims["iat"] = json!(stage.time.now());
-    claims["exp"] = json!(stage.time.now() + 3600);
-    let later = stage.mock.sign(&claims).unwrap();
-    let reply = stage.get("/api/auth/verify").bearer(&later).send().await;
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1}));
+    assert_eq!(app.post("/logout").bearer(&tokens.access_token).send().await.status, 500);
+    app.advance_time(100);
+    claims["iat"] = json!(app.clock.now());
+    claims["exp"] = json!(app.clock.now() + 3600);
+    let later = app.mock.sign(&claims).unwrap();
+    let reply = app.get("/api/auth/verify").bearer(&later).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
 }
 
 #[tokio::test]
 async fn an_entry_outlives_every_token_that_it_can_match() {
-    let stage = Setup::new().flag("max-token-lifetime", "1h").token_lifetime(7200).start().await;
-    let tokens = stage.sign_up();
-    assert_eq!(stage.post("/logout").bearer(&tokens.access_token).send().await.status, 200);
-    stage.pass(7199);
-    assert_eq!(stage.verify(&tokens).await, 401, "the token's own exp is later");
+    let app = Setup::new().flag("max-token-lifetime", "1h").token_lifetime(7200).start().await;
+    let tokens = app.sign_up();
+    assert_eq!(app.post("/logout").bearer(&tokens.access_token).send().await.status, 200);
+    app.advance_time(7199);
+    assert_eq!(app.verify(&tokens).await, 401, "the token's own exp is later");
 }
 
 #[tokio::test]
 async fn where_gotrue_judges_its_word_enters_the_list_and_so_does_a_refresh() {
-    let stage = Setup::new().algorithm(Algorithm::Hs256).start().await;
-    let tokens = stage.sign_up();
-    assert_eq!(stage.verify(&tokens).await, 200);
-    let users_asked = stage.calls("user").len();
-    assert_eq!(stage.post("/logout").bearer(&tokens.access_token).send().await.status, 200);
-    let reply = stage.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
+    let app = Setup::new().algorithm(Algorithm::Hs256).start().await;
+    let tokens = app.sign_up();
+    assert_eq!(app.verify(&tokens).await, 200);
+    let users_asked = app.gotrue_calls("user").len();
+    assert_eq!(app.post("/logout").bearer(&tokens.access_token).send().await.status, 200);
+    let reply = app.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
-    assert_eq!(stage.calls("user").len(), users_asked, "the list comes first");
+    assert_eq!(app.gotrue_calls("user").len(), users_asked, "the list comes first");
 
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
-    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
-    stage.pass(3600);
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
+    let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
+    app.advance_time(3600);
     assert_eq!(browser.logout("/logout").await.status, 200);
-    let new = stage.calls("logout").pop().unwrap();
+    let new = app.gotrue_calls("logout").pop().unwrap();
     let new = new.header("authorization").unwrap().to_owned();
-    let reply = stage.get("/api/auth/verify").header("Authorization", new).send().await;
+    let reply = app.get("/api/auth/verify").header("Authorization", new).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
 }

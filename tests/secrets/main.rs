@@ -23,7 +23,7 @@ const AUDIT_LINES: usize = 2_000;
 fn no_log_line_of_the_whole_suite_has_a_secret_in_any_encoding() {
     let folder = tempfile::tempdir().unwrap();
     let mut suite = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    suite.args(["test", "--locked", "--test", "api"]).env("TEST_WITNESS", folder.path());
+    suite.args(["test", "--locked", "--test", "api"]).env("LEAK_CHECK_DIR", folder.path());
     // What cargo says to its child is not meant for another cargo.
     suite.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_PKG_NAME");
     assert!(suite.status().unwrap().success(), "the suite itself");

@@ -11,7 +11,7 @@ use base64::{
 };
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
-use test_harness::component::COMPONENT;
+use test_harness::uri_component::URI_COMPONENT;
 
 /// A part of a secret that is longer is a leak, too.
 const PIECE: usize = 24;
@@ -30,7 +30,7 @@ impl Needles {
     /// A secret, as it is and encoded.
     pub(crate) fn add(&mut self, secret: &[u8]) {
         self.add_pieces(secret, PIECE);
-        for set in [COMPONENT, NON_ALPHANUMERIC] {
+        for set in [URI_COMPONENT, NON_ALPHANUMERIC] {
             let encoded = percent_encode(secret, set).to_string();
             if encoded.as_bytes() != secret {
                 self.add_pieces(encoded.as_bytes(), SPARSELY);
@@ -123,8 +123,8 @@ mod tests {
         let plain = String::from_utf8_lossy(SECRET).into_owned();
         let percent = |set| percent_encode(SECRET, set).to_string();
         let mut hidden = vec![plain.clone(), plain.replace('"', "\\\""), plain[3..].to_owned()];
-        hidden.extend([percent(COMPONENT), percent(NON_ALPHANUMERIC)]);
-        hidden.push(lower_case_octets(&percent(COMPONENT)));
+        hidden.extend([percent(URI_COMPONENT), percent(NON_ALPHANUMERIC)]);
+        hidden.push(lower_case_octets(&percent(URI_COMPONENT)));
         for before in ["", "a", "ab", "abc"] {
             let more = [before.as_bytes(), SECRET, b"after"].concat();
             hidden.extend([STANDARD_NO_PAD.encode(&more), URL_SAFE_NO_PAD.encode(&more)]);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use test_harness::{Form, ROUTES, assert_error, assert_success};
+use test_harness::{CookieFormat, LOGOUT_PATHS, assert_error, assert_success};
 
 use crate::{
     SCOPES,
@@ -56,7 +56,7 @@ async fn a_cleaned_up_refresh_token_is_no_proof_that_the_session_ended() {
     assert!(project.gotrue.refresh(&old).await.is_none());
     let gateway = project.gateway(0).await;
     for scope in SCOPES {
-        let mut browser = Browser::signed_in(&gateway, &old, Form::Base64).await;
+        let mut browser = Browser::signed_in(&gateway, &old, CookieFormat::Base64).await;
         let reply = browser.logout(&format!("/api/auth/logout?scope={scope}")).await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("expired"));
         let outcome = reply.header("x-logout-outcome");
@@ -126,7 +126,7 @@ async fn while_refreshing<T>(
 async fn a_repeated_local_logout_ends_no_other_session_and_asks_gotrue_once() {
     let project = Project::now().await;
     let gateway = project.gateway(0).await;
-    for route in ROUTES {
+    for route in LOGOUT_PATHS {
         let [this, other] = [project.sign_in().await, project.sign_in().await];
         let asked_before = logout_calls(&project);
         for outcome in ["revoked", "already-ended", "already-ended"] {
@@ -141,9 +141,9 @@ async fn a_repeated_local_logout_ends_no_other_session_and_asks_gotrue_once() {
 async fn a_repeated_local_logout_by_cookie_asks_gotrue_once() {
     let project = Project::now().await;
     let gateway = project.gateway(0).await;
-    for route in ROUTES {
+    for route in LOGOUT_PATHS {
         let [this, other] = [project.sign_in().await, project.sign_in().await];
-        let mut browser = Browser::signed_in(&gateway, &this, Form::Base64).await;
+        let mut browser = Browser::signed_in(&gateway, &this, CookieFormat::Base64).await;
         // As a second tab that has read its cookies before the first one signs out.
         let jar = browser.jar.clone();
         let asked_before = logout_calls(&project);

@@ -23,7 +23,7 @@ use self::{
     gotrue::Session,
     project::{Browser, Project},
 };
-use test_harness::{Form, ROUTES, Reply, assert_error, assert_success};
+use test_harness::{CookieFormat, LOGOUT_PATHS, Reply, assert_error, assert_success};
 
 const SCOPES: [&str; 3] = ["local", "others", "global"];
 
@@ -49,7 +49,7 @@ async fn assert_lives(project: &Project, sessions: [&Session; 3], scope: &str, c
 #[tokio::test]
 async fn each_scope_by_bearer_ends_what_it_names() {
     let project = Project::now().await;
-    for (scope, route) in SCOPES.into_iter().zip(ROUTES) {
+    for (scope, route) in SCOPES.into_iter().zip(LOGOUT_PATHS) {
         // A gateway of its own: after a logout of all or other sessions, a gateway refuses the user's
         // tokens of that second.
         let gateway = project.gateway(0).await;
@@ -70,7 +70,9 @@ async fn each_scope_by_bearer_ends_what_it_names() {
 async fn each_scope_by_cookie_ends_what_it_names_and_empties_the_browser() {
     let project = Project::now().await;
     let gateway = project.gateway(0).await;
-    for (scope, form) in SCOPES.into_iter().zip([Form::Base64, Form::Raw, Form::Chunked]) {
+    for (scope, form) in
+        SCOPES.into_iter().zip([CookieFormat::Base64, CookieFormat::Raw, CookieFormat::Chunked])
+    {
         let [this, other] = [project.sign_in().await, project.sign_in().await];
         let stranger = project.sign_in_stranger().await;
         let mut browser = Browser::signed_in(&gateway, &this, form).await;
@@ -89,7 +91,7 @@ async fn a_second_logout_finds_the_session_ended() {
     let project = Project::now().await;
     let gateway = project.gateway(0).await;
     let (bearer, cookie) = (project.sign_in().await, project.sign_in().await);
-    let mut browser = Browser::signed_in(&gateway, &cookie, Form::Base64).await;
+    let mut browser = Browser::signed_in(&gateway, &cookie, CookieFormat::Base64).await;
     let ended_before = browser.jar.clone();
     for outcome in ["revoked", "already-ended"] {
         let request = gateway.request("POST", "/logout").bearer(&bearer.access_token);
@@ -114,7 +116,7 @@ async fn an_expired_session_is_refreshed_then_revoked() {
         let request = gateway.request("POST", "/logout").bearer(&this.access_token);
         assert_error(&request.send().await, 401, "NOT_AUTHENTICATED", Some("expired"));
         assert!(project.gotrue.alive(&this).await, "nothing can refresh a Bearer alone");
-        let mut browser = Browser::signed_in(&gateway, &this, Form::Base64).await;
+        let mut browser = Browser::signed_in(&gateway, &this, CookieFormat::Base64).await;
         let reply = browser.logout(&format!("/api/auth/logout?scope={scope}")).await;
         assert_success(&reply, "/api/auth/logout", this.user_id, "revoked");
         assert_lives(&project, [&this, &other, &stranger], scope, "expired").await;
@@ -126,7 +128,7 @@ async fn a_session_that_gotrue_has_forgotten_is_already_ended() {
     let project = Project::now().await;
     let gateway = project.gateway(0).await;
     let [this, other] = [project.sign_in().await, project.sign_in().await];
-    let mut browser = Browser::signed_in(&gateway, &this, Form::Base64).await;
+    let mut browser = Browser::signed_in(&gateway, &this, CookieFormat::Base64).await;
     project.gotrue.logout(&this).await;
     let ask = async |target: &str| -> Reply {
         gateway.request("POST", target).bearer(&this.access_token).send().await

@@ -12,7 +12,9 @@ use tokio::{
 use uuid::Uuid;
 
 use super::gotrue::{GoTrue, Session};
-use test_harness::{Form, Jar, Page, Reply, Request, Setup, eventually, session_cookies};
+use test_harness::{
+    CookieFormat, CookieJar, Page, Reply, Request, Setup, eventually, session_cookies,
+};
 
 /// One user and one stranger serve all tests, which therefore go one after the other: hosted projects
 /// limit sign-ups.
@@ -182,16 +184,20 @@ impl Drop for Gateway {
 /// A browser at a page of the gateway's own origin.
 pub(crate) struct Browser<'g> {
     gateway: &'g Gateway,
-    pub(crate) jar: Jar,
+    pub(crate) jar: CookieJar,
 }
 
 impl<'g> Browser<'g> {
     /// With the cookies of a session, and a CSRF token as an app gets it.
-    pub(crate) async fn signed_in(gateway: &'g Gateway, session: &Session, form: Form) -> Self {
-        let mut browser = Self { gateway, jar: Jar::default() };
+    pub(crate) async fn signed_in(
+        gateway: &'g Gateway,
+        session: &Session,
+        form: CookieFormat,
+    ) -> Self {
+        let mut browser = Self { gateway, jar: CookieJar::default() };
         let (access, refresh) = (&session.access_token, &session.refresh_token);
         for (name, value) in session_cookies(COOKIE, access, refresh, form) {
-            browser.jar.put(Page::LOCAL, &name, &value);
+            browser.jar.insert(Page::LOCAL, &name, &value);
         }
         let reply = browser.request("GET", "/api/auth/csrf").send().await;
         assert_eq!(reply.status, 200, "{reply:?}");
@@ -201,11 +207,11 @@ impl<'g> Browser<'g> {
 
     pub(crate) fn request(&self, method: &str, target: &str) -> Request {
         let request = self.gateway.request(method, target).header("Sec-Fetch-Site", "same-origin");
-        request.cookies(&self.jar.sent_to(Page::LOCAL))
+        request.cookies(&self.jar.cookies_for(Page::LOCAL))
     }
 
     pub(crate) async fn logout(&mut self, target: &str) -> Reply {
-        let sent = self.jar.sent_to(Page::LOCAL);
+        let sent = self.jar.cookies_for(Page::LOCAL);
         let (_, token) = sent.iter().find(|(name, _)| name == "sb-csrf-token").unwrap();
         let reply = self.request("POST", target).header("X-CSRF-Token", token).send().await;
         self.take(&reply);
@@ -214,7 +220,7 @@ impl<'g> Browser<'g> {
 
     fn take(&mut self, reply: &Reply) {
         for line in reply.set_cookies() {
-            self.jar.set(Page::LOCAL, line);
+            self.jar.store_set_cookie(Page::LOCAL, line);
         }
     }
 }

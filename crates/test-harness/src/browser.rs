@@ -7,13 +7,13 @@ use gotrue_mock::Tokens;
 use percent_encoding::utf8_percent_encode;
 use serde_json::json;
 
-use super::{Jar, Page, Reply, Request, Stage, component::COMPONENT};
+use super::{CookieJar, Page, Reply, Request, TestApp, uri_component::URI_COMPONENT};
 
 /// What the library writes at most into one cookie.
 const CHUNK: usize = 3180;
 /// How the library writes a session.
 #[derive(Clone, Copy, Debug)]
-pub enum Form {
+pub enum CookieFormat {
     /// `base64-` and base64url: the usual one.
     Base64,
     /// Percent-encoded JSON, `cookieEncoding: "raw"`.
@@ -24,7 +24,7 @@ pub enum Form {
     Chunked,
 }
 
-impl Form {
+impl CookieFormat {
     pub const ALL: [Self; 4] = [Self::Base64, Self::Raw, Self::OlderArray, Self::Chunked];
 }
 
@@ -33,9 +33,10 @@ pub fn session_cookies(
     key: &str,
     access_token: &str,
     refresh_token: &str,
-    form: Form,
+    form: CookieFormat,
 ) -> Vec<(String, String)> {
-    let metadata = if matches!(form, Form::Chunked) { "ä".repeat(4000) } else { String::new() };
+    let metadata =
+        if matches!(form, CookieFormat::Chunked) { "ä".repeat(4000) } else { String::new() };
     let session = json!({
         "access_token": access_token,
         "token_type": "bearer",
@@ -44,13 +45,13 @@ pub fn session_cookies(
         "user": { "user_metadata": { "name": metadata } },
     });
     let text = match form {
-        Form::Base64 | Form::Chunked => {
+        CookieFormat::Base64 | CookieFormat::Chunked => {
             format!("base64-{}", BASE64_URL_SAFE_NO_PAD.encode(session.to_string()))
         }
-        Form::Raw => utf8_percent_encode(&session.to_string(), COMPONENT).to_string(),
-        Form::OlderArray => {
+        CookieFormat::Raw => utf8_percent_encode(&session.to_string(), URI_COMPONENT).to_string(),
+        CookieFormat::OlderArray => {
             let array = json!([access_token, refresh_token, null, null, null]).to_string();
-            utf8_percent_encode(&array, COMPONENT).to_string()
+            utf8_percent_encode(&array, URI_COMPONENT).to_string()
         }
     };
     chunks(key, &text)
@@ -69,7 +70,7 @@ fn chunks(key: &str, text: &str) -> Vec<(String, String)> {
 pub struct Browser {
     /// Where its requests go: to the gateway, unless a test puts a proxy before it.
     pub address: SocketAddr,
-    pub jar: Jar,
+    pub jar: CookieJar,
     pub page: Page,
     /// Sent with every request beside the cookies.
     pub headers: Vec<(String, String)>,
@@ -77,23 +78,23 @@ pub struct Browser {
 
 impl Browser {
     /// Signed in, and with a CSRF token as an app gets it.
-    pub async fn signed_in(stage: &Stage, tokens: &Tokens, form: Form) -> Self {
-        let mut browser = Self::without_csrf(stage, tokens, form);
+    pub async fn signed_in(app: &TestApp, tokens: &Tokens, form: CookieFormat) -> Self {
+        let mut browser = Self::signed_in_without_csrf(app, tokens, form);
         assert_eq!(browser.fetch_csrf().await.status, 200);
         browser
     }
 
     /// Signed in, before it asked for a CSRF token.
-    pub fn without_csrf(stage: &Stage, tokens: &Tokens, form: Form) -> Self {
-        Self::at(stage.address, tokens, form)
+    pub fn signed_in_without_csrf(app: &TestApp, tokens: &Tokens, form: CookieFormat) -> Self {
+        Self::signed_in_at(app.address, tokens, form)
     }
 
     /// The same at another gateway, or at what stands before it.
-    pub fn at(address: SocketAddr, tokens: &Tokens, form: Form) -> Self {
-        let mut jar = Jar::default();
+    pub fn signed_in_at(address: SocketAddr, tokens: &Tokens, form: CookieFormat) -> Self {
+        let mut jar = CookieJar::default();
         let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
         for (name, value) in session_cookies("sb-127-auth-token", access, refresh, form) {
-            jar.put(Page::LOCAL, &name, &value);
+            jar.insert(Page::LOCAL, &name, &value);
         }
         let headers = vec![("Sec-Fetch-Site".to_owned(), "same-origin".to_owned())];
         Self { address, jar, page: Page::LOCAL, headers }
@@ -101,31 +102,31 @@ impl Browser {
 
     /// A request with the browser's cookies and headers.
     pub fn request(&self, method: &str, target: &str) -> Request {
-        self.without_cookies(method, target).cookies(&self.jar.sent_to(self.page))
+        self.request_without_cookies(method, target).cookies(&self.jar.cookies_for(self.page))
     }
 
     /// The same with the headers alone.
-    pub fn without_cookies(&self, method: &str, target: &str) -> Request {
+    pub fn request_without_cookies(&self, method: &str, target: &str) -> Request {
         let request = Request::new(self.address, method, target);
         self.headers.iter().fold(request, |r, (name, value)| r.header(name, value))
     }
 
     pub async fn fetch_csrf(&mut self) -> Reply {
         let reply = self.request("GET", "/api/auth/csrf").send().await;
-        self.take(&reply);
+        self.store_cookies(&reply);
         reply
     }
 
     /// Keeps the cookies of a response.
-    pub fn take(&mut self, reply: &Reply) {
+    pub fn store_cookies(&mut self, reply: &Reply) {
         for line in reply.set_cookies() {
-            self.jar.set(self.page, line);
+            self.jar.store_set_cookie(self.page, line);
         }
     }
 
     /// The CSRF cookie, as a script reads it.
     pub fn csrf_cookie(&self) -> Option<String> {
-        let sent = self.jar.sent_to(self.page);
+        let sent = self.jar.cookies_for(self.page);
         sent.into_iter().find(|(name, _)| name == "sb-csrf-token").map(|(_, value)| value)
     }
 
@@ -140,7 +141,7 @@ impl Browser {
 
     pub async fn logout(&mut self, route: &str) -> Reply {
         let reply = self.logout_request(route).send().await;
-        self.take(&reply);
+        self.store_cookies(&reply);
         reply
     }
 }

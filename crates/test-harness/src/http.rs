@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::witness;
+use super::leak_check;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -21,22 +21,22 @@ impl Reply {
     /// The header's only value.
     #[track_caller]
     pub fn header(&self, name: &str) -> Option<&str> {
-        let all = self.all(name);
+        let all = self.header_values(name);
         assert!(all.len() <= 1, "{name} came more than once: {all:?}");
         all.first().copied()
     }
 
-    pub fn all(&self, name: &str) -> Vec<&str> {
+    pub fn header_values(&self, name: &str) -> Vec<&str> {
         self.headers.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect()
     }
 
     pub fn set_cookies(&self) -> Vec<&str> {
-        self.all("set-cookie")
+        self.header_values("set-cookie")
     }
 
     /// The names of the cookies that it deletes; every `Set-Cookie` must be a deletion.
     #[track_caller]
-    pub fn deleted(&self) -> Vec<&str> {
+    pub fn deleted_cookies(&self) -> Vec<&str> {
         let deletion = |line: &&str| {
             let (name, rest) = line.split_once('=').unwrap();
             assert!(rest.starts_with("; ") && rest.contains("Max-Age=0"), "{line}");
@@ -115,7 +115,7 @@ impl Request {
 
     pub fn bytes(&self, close: bool) -> Vec<u8> {
         for (name, value) in &self.lines {
-            witness::header(name, value);
+            leak_check::record_header(name, value);
         }
         let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
         if let Some(host) = &self.host {
@@ -169,12 +169,12 @@ impl Connection {
     }
 
     /// The next response; `None` if the connection ends without one.
-    pub async fn reply(&mut self, headless: bool) -> Option<Reply> {
+    pub async fn reply(&mut self, without_body: bool) -> Option<Reply> {
         let end = loop {
             if let Some(at) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
                 break at;
             }
-            if !self.more().await {
+            if !self.read_more().await {
                 assert!(self.read.is_empty(), "half a head: {:?}", self.read);
                 return None;
             }
@@ -187,42 +187,42 @@ impl Connection {
             .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
             .collect();
         for (name, value) in &headers {
-            witness::header(name, value.as_bytes());
+            leak_check::record_header(name, value.as_bytes());
         }
         let mut reply = Reply { status, headers, body: Vec::new() };
         let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
-        let length: usize = if headless { 0 } else { length };
+        let length: usize = if without_body { 0 } else { length };
         reply.body = match reply.header("transfer-encoding") {
-            None => self.next(length).await,
+            None => self.read_exact(length).await,
             Some(coding) => {
                 assert_eq!(coding, "chunked");
-                self.chunks().await
+                self.read_chunks().await
             }
         };
         Some(reply)
     }
 
     /// The next so many octets.
-    async fn next(&mut self, length: usize) -> Vec<u8> {
+    async fn read_exact(&mut self, length: usize) -> Vec<u8> {
         while self.read.len() < length {
-            assert!(self.more().await, "half a body");
+            assert!(self.read_more().await, "half a body");
         }
         self.read.drain(..length).collect()
     }
 
     /// A body in chunks (RFC 9112, section 7.1), as proxies send it.
-    async fn chunks(&mut self) -> Vec<u8> {
+    async fn read_chunks(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         loop {
             let end = loop {
                 match self.read.windows(2).position(|window| window == b"\r\n") {
                     Some(at) => break at,
-                    None => assert!(self.more().await, "half a body"),
+                    None => assert!(self.read_more().await, "half a body"),
                 }
             };
-            let size = self.next(end + 2).await;
+            let size = self.read_exact(end + 2).await;
             let size = usize::from_str_radix(std::str::from_utf8(&size[..end]).unwrap(), 16);
-            let chunk = self.next(size.unwrap() + 2).await;
+            let chunk = self.read_exact(size.unwrap() + 2).await;
             if chunk.len() == 2 {
                 return body;
             }
@@ -231,19 +231,19 @@ impl Connection {
     }
 
     /// The next response, if it comes to its end.
-    pub async fn reply_unless_cut_off(mut self) -> Option<Reply> {
-        while self.more().await {}
+    pub async fn reply_if_complete(mut self) -> Option<Reply> {
+        while self.read_more().await {}
         let whole = self.read.windows(4).any(|window| window == b"\r\n\r\n");
         if whole { self.reply(false).await } else { None }
     }
 
-    async fn more(&mut self) -> bool {
+    async fn read_more(&mut self) -> bool {
         self.read.reserve(16 * 1024);
         self.stream.read_buf(&mut self.read).await.is_ok_and(|length| length > 0)
     }
 
     /// Says that nothing more will be written; what comes back is still read.
-    pub async fn finish_writing(&mut self) {
+    pub async fn shutdown_write(&mut self) {
         self.stream.shutdown().await.unwrap();
     }
 
@@ -253,13 +253,13 @@ impl Connection {
     }
 
     /// Whether octets came that are not read yet.
-    pub async fn has_something(&mut self) -> bool {
-        let more = tokio::time::timeout(std::time::Duration::from_millis(1), self.more());
+    pub async fn has_unread_bytes(&mut self) -> bool {
+        let more = tokio::time::timeout(std::time::Duration::from_millis(1), self.read_more());
         more.await.is_ok()
     }
 
     /// Whether the other side has closed.
-    pub async fn ended(&mut self) -> bool {
-        !self.more().await
+    pub async fn is_closed_by_peer(&mut self) -> bool {
+        !self.read_more().await
     }
 }

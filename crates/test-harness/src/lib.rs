@@ -15,47 +15,48 @@
     reason = "helpers of tests: one that fails, fails its test"
 )]
 
-mod binary;
 mod browser;
-mod collector;
-pub mod component;
-pub mod cpu;
-mod head;
+mod cookie_jar;
+pub mod cpu_time;
+mod fault_proxy;
+mod gateway_process;
 mod http;
-mod jar;
-mod own_thread;
-mod program;
+pub mod leak_check;
 mod recordings;
 mod redis_server;
+mod response_headers;
+mod server_process;
 mod signers;
-mod stage;
-mod time;
+mod test_app;
+mod test_clock;
+mod threads;
 mod tokens;
-mod upstream;
-pub mod witness;
+mod trace_collector;
+pub mod uri_component;
 
 use std::time::{Duration, UNIX_EPOCH};
 
 pub use self::{
-    binary::{API_KEY, Log, Serving, binary, unprivileged},
-    browser::{Browser, Form, session_cookies},
-    collector::{Collector, Span},
-    head::{assert_deletes, assert_own_headers},
+    browser::{Browser, CookieFormat, session_cookies},
+    cookie_jar::{CookieJar, Page},
+    fault_proxy::{FaultProxy, FaultStep, Operation},
+    gateway_process::{API_KEY, GatewayProcess, Log, gateway_binary, unprivileged_gateway},
     http::{Connection, Reply, Request},
-    jar::{Jar, Page},
-    own_thread::{OwnThread, side_by_side},
-    program::Program,
-    recordings::{RECORDED_AT, RECORDED_ISSUER, SsrJar, recording, ssr_jars},
+    recordings::{RECORDED_AT, RECORDED_ISSUER, SsrCookieJar, recording, ssr_cookie_jars},
     redis_server::RedisServer,
+    response_headers::{assert_deletes_cookies, assert_only_known_headers},
+    server_process::ServerProcess,
     signers::Signer,
-    stage::{SECRET, START, Setup, Stage},
-    time::Time,
-    tokens::{claims_of, forged, hs256},
-    upstream::{Operation, Step, Upstream},
+    test_app::{SECRET, START_TIME, Setup, TestApp},
+    test_clock::TestClock,
+    threads::{BackgroundThread, run_concurrently},
+    tokens::{claims_of, forged_token, hs256_token},
+    trace_collector::{Span, TraceCollector},
 };
 
 /// The three logout routes.
-pub const ROUTES: [&str; 4] = ["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout/"];
+pub const LOGOUT_PATHS: [&str; 4] =
+    ["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout/"];
 
 /// Polls until `holds`; a condition that never comes true fails the test.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, holds: impl FnMut() -> F) {

@@ -15,17 +15,17 @@ pub const RECORDED_ISSUER: &str = "http://127.0.0.1:54321/auth/v1";
 #[derive(Debug, Deserialize)]
 pub struct Recording {
     pub name: String,
-    pub request: Asked,
-    pub response: Answered,
+    pub request: RecordedRequest,
+    pub response: RecordedResponse,
 }
 
 #[derive(Debug, Deserialize)]
-pub struct Asked {
+pub struct RecordedRequest {
     headers: Value,
 }
 
 #[derive(Debug, Deserialize)]
-pub struct Answered {
+pub struct RecordedResponse {
     pub status: u16,
     pub headers: Value,
     pub body: Value,
@@ -40,7 +40,7 @@ impl Recording {
 
     /// The fault that answers so, `times` times.
     pub fn as_fault(&self, operation: &str, times: Option<u32>) -> Value {
-        let Answered { status, headers, body } = &self.response;
+        let RecordedResponse { status, headers, body } = &self.response;
         serde_json::json!({
             "operation": operation, "kind": "status", "times": times,
             "status": status, "headers": headers, "body": body,
@@ -59,7 +59,7 @@ pub fn recording(name: &str) -> Recording {
 
 /// A cookie jar that the library filled.
 #[derive(Debug, Deserialize)]
-pub struct SsrJar {
+pub struct SsrCookieJar {
     pub name: String,
     pub options: Value,
     /// As a browser sends it.
@@ -69,10 +69,10 @@ pub struct SsrJar {
     pub sign_out_set_cookie: Vec<String>,
 }
 
-pub fn ssr_jars() -> Vec<SsrJar> {
+pub fn ssr_cookie_jars() -> Vec<SsrCookieJar> {
     #[derive(Deserialize)]
     struct Jars {
-        jars: Vec<SsrJar>,
+        jars: Vec<SsrCookieJar>,
     }
     serde_json::from_str::<Jars>(SSR_COOKIES).unwrap().jars
 }

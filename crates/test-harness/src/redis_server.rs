@@ -25,25 +25,25 @@ pub struct RedisServer {
 impl RedisServer {
     /// One that keeps everything on its disk.
     pub async fn start() -> Self {
-        Self::with(&["--appendonly", "yes", "--appendfsync", "always"]).await
+        Self::start_with_options(&["--appendonly", "yes", "--appendfsync", "always"]).await
     }
 
     /// One with these options, and else with what Redis has by itself, but for snapshots.
-    pub async fn with(options: &[&str]) -> Self {
-        Self::started(options, None, None).await
+    pub async fn start_with_options(options: &[&str]) -> Self {
+        Self::launch(options, None, None).await
     }
 
     /// One that wants a password.
-    pub async fn with_password(password: &str) -> Self {
-        Self::started(&["--requirepass", password], Some(password.to_owned()), None).await
+    pub async fn start_with_password(password: &str) -> Self {
+        Self::launch(&["--requirepass", password], Some(password.to_owned()), None).await
     }
 
     /// One that speaks TLS as well.
-    pub async fn with_tls() -> Self {
-        Self::started(&["--tls-auth-clients", "no"], None, Some(free_port())).await
+    pub async fn start_with_tls() -> Self {
+        Self::launch(&["--tls-auth-clients", "no"], None, Some(free_port())).await
     }
 
-    async fn started(options: &[&str], password: Option<String>, tls_port: Option<u16>) -> Self {
+    async fn launch(options: &[&str], password: Option<String>, tls_port: Option<u16>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut options: Vec<String> = options.iter().map(|o| (*o).to_owned()).collect();
         if let Some(port) = tls_port {
@@ -58,7 +58,7 @@ impl RedisServer {
         let port = free_port();
         let process = Mutex::new(None);
         let server = Self { directory, port, tls_port, password, options, process };
-        server.start_again().await;
+        server.restart().await;
         server
     }
 
@@ -86,18 +86,18 @@ impl RedisServer {
     }
 
     /// Asks it; the words are a command and its arguments.
-    pub fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
-        self.try_asking(words).unwrap()
+    pub fn command<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        self.try_command(words).unwrap()
     }
 
-    pub fn try_asking<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
+    pub fn try_command<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
         let mut connection = Client::open(self.url())?.get_connection()?;
         cmd(words[0]).arg(&words[1..]).query(&mut connection)
     }
 
     /// How often it did this, for all clients together.
-    pub fn calls(&self, command: &str) -> u64 {
-        let stats: String = self.ask(&["INFO", "commandstats"]);
+    pub fn command_calls(&self, command: &str) -> u64 {
+        let stats: String = self.command(&["INFO", "commandstats"]);
         let of_it = stats.lines().find_map(|line| {
             line.strip_prefix(&format!("cmdstat_{command}:calls="))?.split(',').next()
         });
@@ -105,10 +105,10 @@ impl RedisServer {
     }
 
     /// Every key and all that is under it.
-    pub fn everything(&self) -> String {
-        let keys: Vec<String> = self.ask(&["KEYS", "*"]);
+    pub fn dump(&self) -> String {
+        let keys: Vec<String> = self.command(&["KEYS", "*"]);
         let lines = keys.iter().map(|key| {
-            let kind: String = self.ask(&["TYPE", key]);
+            let kind: String = self.command(&["TYPE", key]);
             let words: &[&str] = match &*kind {
                 "string" => &["GET", key],
                 "hash" => &["HGETALL", key],
@@ -118,7 +118,7 @@ impl RedisServer {
                 "stream" => &["XRANGE", key, "-", "+"],
                 _ => panic!("{key} is a {kind}"),
             };
-            format!("{key} {:?}\n", self.ask::<Value>(words))
+            format!("{key} {:?}\n", self.command::<Value>(words))
         });
         lines.collect()
     }
@@ -131,7 +131,7 @@ impl RedisServer {
     }
 
     /// Starts it at its old place, with what is on its disk.
-    pub async fn start_again(&self) {
+    pub async fn restart(&self) {
         let mut command = Command::new("redis-server");
         command.args(["--bind", "127.0.0.1", "--save", "", "--logfile", "log"]);
         command.args(["--port", &self.port.to_string()]).args(&self.options);
@@ -142,23 +142,23 @@ impl RedisServer {
             let ended = self.process.lock().unwrap().as_mut().unwrap().try_wait().unwrap();
             let log = || fs::read_to_string(self.directory.path().join("log"));
             assert_eq!(ended, None, "{:?}", log());
-            self.try_asking::<String>(&["PING"]).is_ok()
+            self.try_command::<String>(&["PING"]).is_ok()
         })
         .await;
     }
 
     /// Starts it with nothing on its disk.
-    pub async fn start_empty(&self) {
+    pub async fn restart_empty(&self) {
         fs::remove_dir_all(self.directory.path().join("appendonlydir")).unwrap();
-        self.start_again().await;
+        self.restart().await;
     }
 
-    /// Nothing of it runs until [`Self::go_on`], but its connections stand.
+    /// Nothing of it runs until [`Self::resume`], but its connections stand.
     pub fn pause(&self) {
         self.signal("-STOP");
     }
 
-    pub fn go_on(&self) {
+    pub fn resume(&self) {
         self.signal("-CONT");
     }
 

@@ -30,10 +30,10 @@ enum Key {
 
 impl Signer {
     /// The key that the mock signs with.
-    pub fn of_the_project(algorithm: Algorithm) -> Self {
+    pub fn project_key(algorithm: Algorithm) -> Self {
         const KEYS: &str = include_str!("../../../fixtures/gotrue/signing-keys.json");
         if algorithm == Algorithm::Hs256 {
-            return Self::of_secret(TEST_SECRET);
+            return Self::from_secret(TEST_SECRET);
         }
         let jwk = &serde_json::from_str::<Value>(KEYS).unwrap()[algorithm.to_string()];
         let octets =
@@ -66,13 +66,13 @@ impl Signer {
         Self { algorithm, kid: jwk["kid"].as_str().map(str::to_owned), key }
     }
 
-    pub fn of_secret(secret: impl AsRef<[u8]>) -> Self {
+    pub fn from_secret(secret: impl AsRef<[u8]>) -> Self {
         let key = Key::Hs256(secret.as_ref().to_owned());
         Self { algorithm: Algorithm::Hs256, kid: None, key }
     }
 
     /// A new key, or a new secret.
-    pub fn another(algorithm: Algorithm, kid: &str) -> Self {
+    pub fn generate(algorithm: Algorithm, kid: &str) -> Self {
         let key = match algorithm {
             Algorithm::Es256 => {
                 Key::Es256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
@@ -124,11 +124,11 @@ impl Signer {
     pub fn token(&self, header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
         let [header, claims] =
             [header.as_ref(), claims.as_ref()].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
-        self.sealed(&format!("{header}.{claims}"))
+        self.sign_compact(&format!("{header}.{claims}"))
     }
 
     /// A compact JWS of exactly this message, whatever it is.
-    pub fn sealed(&self, message: &str) -> String {
+    pub fn sign_compact(&self, message: &str) -> String {
         format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(self.sign(message)))
     }
 

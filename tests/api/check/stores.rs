@@ -5,19 +5,19 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 use logout_gateway::Clock;
 use serde_json::json;
 
-use super::{Algorithm, CheckOutput, Setup, Stage, check, check_by, stage};
-use crate::harness::{RedisServer, unprivileged};
+use super::{Algorithm, CheckOutput, Setup, TestApp, check, check_by, start_app};
+use crate::harness::{RedisServer, unprivileged_gateway};
 
 const PASSWORD: &str = "a-password-of-the-tests";
 
-fn check_store(stage: &Stage, store: &str) -> CheckOutput {
-    check(&[("SUPABASE_URL", stage.mock.url()), ("GATEWAY_STORE", store)])
+fn check_store(app: &TestApp, store: &str) -> CheckOutput {
+    check(&[("SUPABASE_URL", app.mock.url()), ("GATEWAY_STORE", store)])
 }
 
 #[tokio::test]
 async fn a_durable_redis_is_printed_with_its_version() {
-    let (stage, redis) = (stage(Algorithm::Es256, 0).await, RedisServer::start().await);
-    let checked = check_store(&stage, &redis.url());
+    let (app, redis) = (start_app(Algorithm::Es256, 0).await, RedisServer::start().await);
+    let checked = check_store(&app, &redis.url());
     assert_eq!(checked.status, Some(0), "{:?}", checked.lines);
     assert!(checked.line("store").starts_with("ok: Redis 7."), "{:?}", checked.lines);
     assert_eq!(checked.warned(), [""; 0]);
@@ -25,27 +25,27 @@ async fn a_durable_redis_is_printed_with_its_version() {
 
 #[tokio::test]
 async fn a_file_is_printed_with_its_path_and_not_created() {
-    let stage = stage(Algorithm::Es256, 0).await;
+    let app = start_app(Algorithm::Es256, 0).await;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let path = path.to_str().unwrap();
     let store = format!("file:{path}");
-    let checked = check_store(&stage, &store);
+    let checked = check_store(&app, &store);
     assert_eq!(checked.line("store"), format!("ok: {path}, which is not there yet"));
     assert_eq!((checked.status, fs::exists(path).unwrap()), (Some(0), false));
     let gateway = Setup::new().flag("store", &store).start().await;
     gateway.stop_gateway();
-    let checked = check_store(&stage, &store);
+    let checked = check_store(&app, &store);
     assert_eq!((checked.status, checked.line("store")), (Some(0), &*format!("ok: {path}")));
     fs::write(path, "nothing that this is").unwrap();
-    let checked = check_store(&stage, &store);
+    let checked = check_store(&app, &store);
     assert_eq!(checked.status, Some(1));
     assert!(checked.line("store").starts_with("FAILED: "), "{:?}", checked.lines);
 }
 
 #[tokio::test]
 async fn a_file_that_could_not_be_created_fails() {
-    let stage = stage(Algorithm::Es256, 0).await;
+    let app = start_app(Algorithm::Es256, 0).await;
     let directory = tempfile::tempdir().unwrap();
     let closed = directory.path().join("closed");
     fs::create_dir(&closed).unwrap();
@@ -55,8 +55,8 @@ async fn a_file_that_could_not_be_created_fails() {
         (closed.join("store"), "let this user read and write it and its directory"),
     ] {
         let store = format!("file:{}", path.display());
-        let environment = [("SUPABASE_URL", stage.mock.url()), ("GATEWAY_STORE", &store)];
-        let checked = check_by(unprivileged(), &environment);
+        let environment = [("SUPABASE_URL", app.mock.url()), ("GATEWAY_STORE", &store)];
+        let checked = check_by(unprivileged_gateway(), &environment);
         assert_eq!(checked.status, Some(1));
         let failed = format!("FAILED: {} cannot be opened: ", path.display());
         let said = checked.line("store");
@@ -70,27 +70,27 @@ async fn a_file_that_a_gateway_uses_is_only_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let store = format!("file:{}", path.display());
-    let stage = Setup::new().at(Clock::system().unix_seconds()).flag("store", &store);
-    let stage = stage.start().await;
-    let checked = check_store(&stage, &store);
+    let app = Setup::new().start_time(Clock::system().unix_seconds()).flag("store", &store);
+    let app = app.start().await;
+    let checked = check_store(&app, &store);
     assert_eq!(checked.status, Some(0), "{:?}", checked.lines);
     assert_eq!(checked.line("store"), format!("ok: {}, which a gateway uses", path.display()));
     assert_eq!(checked.warned(), [""; 0]);
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500}));
-    let tokens = stage.sign_up();
-    let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500}));
+    let tokens = app.sign_up();
+    let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
     assert_eq!(reply.status, 202, "it has the file still");
 }
 
 #[tokio::test]
 async fn a_file_that_others_may_read_or_write_is_warned_of() {
-    let stage = stage(Algorithm::Es256, 0).await;
+    let app = start_app(Algorithm::Es256, 0).await;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     fs::write(&path, "").unwrap();
     for (mode, warned) in [(0o600, false), (0o640, true), (0o604, true), (0o620, true)] {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        let checked = check_store(&stage, &format!("file:{}", path.display()));
+        let checked = check_store(&app, &format!("file:{}", path.display()));
         assert_eq!(checked.status, Some(0), "a weak setting fails nothing");
         assert_eq!(checked.warned(), vec!["GATEWAY_STORE"; usize::from(warned)], "{mode:o}");
         let named = checked.lines.iter().any(|line| line.contains(&format!("(mode {mode:o})")));
@@ -100,9 +100,9 @@ async fn a_file_that_others_may_read_or_write_is_warned_of() {
 
 #[tokio::test]
 async fn an_unencrypted_redis_across_a_network_is_warned_of() {
-    let (stage, redis) = (stage(Algorithm::Es256, 0).await, RedisServer::start().await);
+    let (app, redis) = (start_app(Algorithm::Es256, 0).await, RedisServer::start().await);
     // It leads to this machine, but does not look so.
-    let checked = check_store(&stage, &format!("redis://127.1:{}", redis.port()));
+    let checked = check_store(&app, &format!("redis://127.1:{}", redis.port()));
     assert_eq!(checked.status, Some(0), "a weak setting fails nothing");
     assert_eq!(checked.warned(), ["GATEWAY_STORE"]);
     assert!(checked.lines.iter().any(|line| line.contains("use rediss://")), "{:?}", checked.lines);
@@ -110,7 +110,7 @@ async fn an_unencrypted_redis_across_a_network_is_warned_of() {
 
 #[tokio::test]
 async fn a_redis_that_may_lose_records_is_warned_of() {
-    let stage = stage(Algorithm::Es256, 0).await;
+    let app = start_app(Algorithm::Es256, 0).await;
     let persistent = ["--appendonly", "yes"];
     for (case, options, warning) in [
         ("none", &[][..], Some("writes nothing to its disk")),
@@ -130,8 +130,8 @@ async fn a_redis_that_may_lose_records_is_warned_of() {
         ("never full", &[&persistent[..], &["--maxmemory-policy", "allkeys-lru"]].concat(), None),
         ("bounded", &[&persistent[..], &["--maxmemory", "1gb"]].concat(), None),
     ] {
-        let redis = RedisServer::with(options).await;
-        let checked = check_store(&stage, &redis.url());
+        let redis = RedisServer::start_with_options(options).await;
+        let checked = check_store(&app, &redis.url());
         assert_eq!(checked.status, Some(0), "{case}: a weak setting fails nothing");
         let warned: Vec<&String> = checked
             .lines
@@ -145,13 +145,13 @@ async fn a_redis_that_may_lose_records_is_warned_of() {
 
 #[tokio::test]
 async fn a_redis_that_refuses_config_is_warned_of_without_its_password() {
-    let stage = stage(Algorithm::Es256, 0).await;
-    let redis = RedisServer::with_password(PASSWORD).await;
+    let app = start_app(Algorithm::Es256, 0).await;
+    let redis = RedisServer::start_with_password(PASSWORD).await;
     let password = format!(">{PASSWORD}");
     let user = ["ACL", "SETUSER", "gateway", "on", &password, "~*", "+@all", "-@dangerous"];
-    redis.ask::<()>(&user);
+    redis.command::<()>(&user);
     let port = redis.port();
-    let checked = check_store(&stage, &format!("redis://gateway:{PASSWORD}@127.0.0.1:{port}"));
+    let checked = check_store(&app, &format!("redis://gateway:{PASSWORD}@127.0.0.1:{port}"));
     assert_eq!((checked.status, checked.line("store")), (Some(0), "ok: Redis"));
     let is_printed = checked
         .lines
@@ -159,12 +159,12 @@ async fn a_redis_that_refuses_config_is_warned_of_without_its_password() {
         .any(|line| line.contains("refuses CONFIG, so it is not known whether it writes"));
     assert!(is_printed, "{:?}", checked.lines);
 
-    let checked = check_store(&stage, &format!("redis://:wrong-{PASSWORD}@127.0.0.1:{port}"));
+    let checked = check_store(&app, &format!("redis://:wrong-{PASSWORD}@127.0.0.1:{port}"));
     assert_eq!(checked.status, Some(1));
     assert_eq!(checked.line("store"), "FAILED: Redis refuses the user or the password");
     assert!(!checked.lines.concat().contains(PASSWORD) && !checked.stderr.contains(PASSWORD));
     redis.kill();
-    let checked = check_store(&stage, &redis.url());
+    let checked = check_store(&app, &redis.url());
     assert_eq!(checked.status, Some(1));
     assert!(
         checked.line("store").starts_with("FAILED: no connection to Redis"),

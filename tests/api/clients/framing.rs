@@ -3,7 +3,7 @@
 use rstest::rstest;
 
 use super::{head_and, logout};
-use crate::harness::{Connection, Stage, assert_error};
+use crate::harness::{Connection, TestApp, assert_error};
 
 /// What becomes of the bytes on one connection.
 enum Becomes {
@@ -43,20 +43,20 @@ async fn no_trick_with_lengths_reaches_the_request_behind(
     #[case] rest: &str,
     #[case] becomes: Becomes,
 ) {
-    let stage = Stage::with(&[("header-timeout", "1s")]).await;
-    let (tokens, behind) = (stage.sign_up(), stage.sign_up());
-    let smuggled = stage.post("/logout").bearer(&behind.access_token).bytes(true);
-    let mut connection = Connection::open(stage.address).await;
-    let mut bytes = head_and(&logout(&stage, &tokens), rest);
+    let app = TestApp::with_flags(&[("header-timeout", "1s")]).await;
+    let (tokens, behind) = (app.sign_up(), app.sign_up());
+    let smuggled = app.post("/logout").bearer(&behind.access_token).bytes(true);
+    let mut connection = Connection::open(app.address).await;
+    let mut bytes = head_and(&logout(&app, &tokens), rest);
     bytes.extend(smuggled);
     connection.write(&bytes).await;
     let reply = connection.reply(false).await.expect("an answer");
     let done = matches!(becomes, Becomes::Done);
     assert_eq!(reply.status, if done { 200 } else { 400 }, "{reply:?}");
-    assert_eq!(stage.alive(&tokens), !done);
+    assert_eq!(app.is_alive(&tokens), !done);
     assert!(connection.reply(false).await.is_none(), "the connection ends");
-    assert!(stage.alive(&behind));
-    assert_eq!(stage.asked(), usize::from(done));
+    assert!(app.is_alive(&behind));
+    assert_eq!(app.gotrue_call_count(), usize::from(done));
 }
 
 /// Also what is unusual, but means one thing only.
@@ -67,27 +67,27 @@ async fn no_trick_with_lengths_reaches_the_request_behind(
 #[case::leading_zeros("Content-Length: 002\r\n\r\n{}")]
 #[tokio::test]
 async fn a_body_of_unusual_form_ends_where_it_ends(#[case] rest: &str) {
-    let stage = Stage::new().await;
-    let (tokens, next) = (stage.sign_up(), stage.sign_up());
-    let mut connection = Connection::open(stage.address).await;
-    let mut bytes = head_and(&logout(&stage, &tokens), rest);
-    bytes.extend(stage.post("/logout").bearer(&next.access_token).bytes(true));
+    let app = TestApp::new().await;
+    let (tokens, next) = (app.sign_up(), app.sign_up());
+    let mut connection = Connection::open(app.address).await;
+    let mut bytes = head_and(&logout(&app, &tokens), rest);
+    bytes.extend(app.post("/logout").bearer(&next.access_token).bytes(true));
     connection.write(&bytes).await;
     for tokens in [tokens, next] {
         assert_eq!(connection.reply(false).await.expect("an answer").status, 200);
-        assert!(!stage.alive(&tokens));
+        assert!(!app.is_alive(&tokens));
     }
 }
 
 #[tokio::test]
 async fn an_absolute_target_names_the_host_and_an_asterisk_no_route() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
     let target = "http://elsewhere.example/api/auth/logout?scope=local";
-    let reply = stage.request("POST", target).bearer(&tokens.access_token).send().await;
+    let reply = app.request("POST", target).bearer(&tokens.access_token).send().await;
     assert_eq!(reply.status, 200);
-    assert!(!stage.alive(&tokens));
-    let tokens = stage.sign_up();
+    assert!(!app.is_alive(&tokens));
+    let tokens = app.sign_up();
     for (method, target) in [
         ("OPTIONS", "*"),
         ("POST", "*"),
@@ -99,22 +99,22 @@ async fn an_absolute_target_names_the_host_and_an_asterisk_no_route() {
         ("POST", "/logout%2f"),
         ("POST", "/LOGOUT"),
     ] {
-        let reply = stage.request(method, target).bearer(&tokens.access_token).send().await;
+        let reply = app.request(method, target).bearer(&tokens.access_token).send().await;
         assert_error(&reply, 404, "NOT_FOUND", None);
     }
-    assert!(stage.alive(&tokens));
-    assert_eq!(stage.asked(), 1);
+    assert!(app.is_alive(&tokens));
+    assert_eq!(app.gotrue_call_count(), 1);
 }
 
 #[tokio::test]
 async fn a_request_names_one_host() {
-    let stage = Stage::new().await;
-    let tokens = stage.sign_up();
+    let app = TestApp::new().await;
+    let tokens = app.sign_up();
     let ask = |lines: &str| {
         let authorization = format!("Authorization: Bearer {}\r\n", tokens.access_token);
         format!("POST /logout HTTP/1.1\r\n{lines}{authorization}Connection: close\r\n\r\n")
     };
-    let own = format!("Host: {}\r\n", stage.address);
+    let own = format!("Host: {}\r\n", app.address);
     for lines in [
         "",
         &own.repeat(2),
@@ -125,37 +125,37 @@ async fn a_request_names_one_host() {
         "Host: user@a\r\n",
         "Host: a:b:c\r\n",
     ] {
-        let mut connection = Connection::open(stage.address).await;
+        let mut connection = Connection::open(app.address).await;
         connection.write(ask(lines).as_bytes()).await;
         let reply = connection.reply(false).await.expect("an answer");
         assert_error(&reply, 400, "BAD_REQUEST", Some("malformed_request"));
-        assert!(stage.alive(&tokens) && stage.asked() == 0, "{lines}");
+        assert!(app.is_alive(&tokens) && app.gotrue_call_count() == 0, "{lines}");
     }
-    let mut connection = Connection::open(stage.address).await;
+    let mut connection = Connection::open(app.address).await;
     connection.write(ask("Host:\r\n").as_bytes()).await;
     assert_eq!(connection.reply(false).await.expect("an answer").status, 200, "none has a name");
-    assert!(!stage.alive(&tokens));
+    assert!(!app.is_alive(&tokens));
 }
 
 #[tokio::test]
 async fn http_1_0_is_answered_and_closed_unless_it_asks_to_stay() {
-    let stage = Stage::new().await;
-    let (first, second) = (stage.sign_up(), stage.sign_up());
+    let app = TestApp::new().await;
+    let (first, second) = (app.sign_up(), app.sign_up());
     let ask = |token: &str, line: &str| {
         format!("POST /logout HTTP/1.0\r\nAuthorization: Bearer {token}\r\n{line}\r\n")
     };
-    let mut connection = Connection::open(stage.address).await;
+    let mut connection = Connection::open(app.address).await;
     connection.write(ask(&first.access_token, "Connection: keep-alive\r\n").as_bytes()).await;
     assert_eq!(connection.reply(false).await.unwrap().status, 200);
     connection.write(ask(&second.access_token, "").as_bytes()).await;
     assert_eq!(connection.reply(false).await.unwrap().status, 200);
-    assert!(connection.ended().await);
-    assert!(!stage.alive(&first) && !stage.alive(&second));
+    assert!(connection.is_closed_by_peer().await);
+    assert!(!app.is_alive(&first) && !app.is_alive(&second));
 }
 
 #[tokio::test]
 async fn another_protocol_closes_the_connection_and_harms_no_other_client() {
-    let stage = Stage::with(&[("header-timeout", "1s")]).await;
+    let app = TestApp::with_flags(&[("header-timeout", "1s")]).await;
     let tls: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     for (bytes, answer) in [
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".as_slice(), None),
@@ -167,7 +167,7 @@ async fn another_protocol_closes_the_connection_and_harms_no_other_client() {
         (b"SSH-2.0-OpenSSH_9.2\r\n", Some(400)),
         (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nGET /healthz HTTP/1.1\r\n\r\n", Some(400)),
     ] {
-        let mut connection = Connection::open(stage.address).await;
+        let mut connection = Connection::open(app.address).await;
         connection.write(bytes).await;
         let reply = connection.reply(false).await;
         let status = reply.as_ref().map(|reply| reply.status);
@@ -175,7 +175,7 @@ async fn another_protocol_closes_the_connection_and_harms_no_other_client() {
         assert!(
             reply.is_none_or(|reply| reply.body.is_empty() && reply.header("server").is_none())
         );
-        assert!(connection.ended().await);
+        assert!(connection.is_closed_by_peer().await);
     }
-    assert_eq!(stage.get("/healthz").send().await.status, 200);
+    assert_eq!(app.get("/healthz").send().await.status, 200);
 }

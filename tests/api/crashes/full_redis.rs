@@ -6,28 +6,29 @@ use serde_json::json;
 
 use super::{report, start, verify};
 use crate::harness::{
-    Browser, Form, RedisServer, Serving, Stage, claims_of, eventually_within, hs256,
+    Browser, CookieFormat, GatewayProcess, RedisServer, TestApp, claims_of, eventually_within,
+    hs256_token,
 };
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
 /// Logouts that wait in the queue when Redis is full.
 const QUEUED: usize = 20;
 
-async fn log_out(gateway: &Serving, token: &str, scope: &str) -> u16 {
+async fn log_out(gateway: &GatewayProcess, token: &str, scope: &str) -> u16 {
     let target = format!("/api/auth/logout?scope={scope}");
     gateway.request("POST", &target).bearer(token).send().await.status
 }
 
 /// Forged tokens with the victim's ids, and `others` of one account with ever new refresh tokens.
-async fn attack(stage: &Stage, gateway: &Serving, victim: &Tokens, attacker: &Tokens) {
+async fn attack(app: &TestApp, gateway: &GatewayProcess, victim: &Tokens, attacker: &Tokens) {
     let mut claims = claims_of(&victim.access_token);
     for n in 0..50 {
         claims["attempt"] = json!(n);
-        let forged = hs256(&claims, "a-secret-of-the-attacker-0123456789abcdef");
+        let forged = hs256_token(&claims, "a-secret-of-the-attacker-0123456789abcdef");
         let status = log_out(gateway, &forged, "global").await;
         assert!(matches!(status, 401 | 429 | 500 | 503), "{status}");
         let shown = Tokens { refresh_token: format!("made-up-{n}"), ..attacker.clone() };
-        let mut browser = Browser::without_csrf(stage, &shown, Form::Base64);
+        let mut browser = Browser::signed_in_without_csrf(app, &shown, CookieFormat::Base64);
         browser.address = gateway.address;
         assert_eq!(browser.fetch_csrf().await.status, 200);
         browser.logout("/api/auth/logout?scope=others").await;
@@ -42,23 +43,23 @@ fn queued(queue: &serde_json::Value, tokens: &Tokens) -> usize {
 #[tokio::test]
 async fn a_full_redis_keeps_no_session_out_and_loses_no_promise() {
     let redis = RedisServer::start().await;
-    let stage = super::logouts::stage().await;
-    stage.pass(super::logouts::EXPIRED_AFTER);
-    let gateway = start(&stage, &redis.url()).await;
-    let (victim, attacker, late) = (stage.sign_up(), stage.sign_up(), stage.sign_up());
-    let leaving: Vec<Tokens> = (0..QUEUED).map(|_| stage.sign_up()).collect();
+    let app = super::logouts::start_app().await;
+    app.advance_time(super::logouts::EXPIRED_AFTER);
+    let gateway = start(&app, &redis.url()).await;
+    let (victim, attacker, late) = (app.sign_up(), app.sign_up(), app.sign_up());
+    let leaving: Vec<Tokens> = (0..QUEUED).map(|_| app.sign_up()).collect();
 
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 503}));
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 503}));
     for tokens in &leaving {
         assert_eq!(log_out(&gateway, &tokens.access_token, "local").await, 202);
     }
-    attack(&stage, &gateway, &victim, &attacker).await;
+    attack(&app, &gateway, &victim, &attacker).await;
     let queue = report(&gateway, "/queue").await;
     assert_eq!((queued(&queue, &victim), queued(&queue, &attacker)), (0, 1), "{queue}");
     assert_eq!(verify(&gateway, &victim).await, 200);
 
-    redis.ask::<String>(&["CONFIG", "SET", "maxmemory", "1"]);
-    attack(&stage, &gateway, &victim, &attacker).await;
+    redis.command::<String>(&["CONFIG", "SET", "maxmemory", "1"]);
+    attack(&app, &gateway, &victim, &attacker).await;
     assert_eq!(verify(&gateway, &victim).await, 200, "a full Redis keeps a session out");
     for tokens in &leaving {
         assert_eq!(verify(&gateway, tokens).await, 401, "a session that was logged out is let in");
@@ -67,13 +68,13 @@ async fn a_full_redis_keeps_no_session_out_and_loses_no_promise() {
     let status = log_out(&gateway, &late.access_token, "local").await;
     assert!(matches!(status, 500), "{status}");
 
-    stage.mock.clear_faults();
-    let done = async || leaving.iter().all(|tokens| !stage.alive(tokens));
+    app.mock.clear_faults();
+    let done = async || leaving.iter().all(|tokens| !app.is_alive(tokens));
     assert!(eventually_within(PATIENCE, done).await, "{}", report(&gateway, "/queue").await);
     let empty = async || report(&gateway, "/queue").await["waiting"] == 0;
     assert!(eventually_within(PATIENCE, empty).await, "{}", report(&gateway, "/queue").await);
-    assert!(stage.alive(&victim));
+    assert!(app.is_alive(&victim));
     assert_eq!(verify(&gateway, &victim).await, 200);
     assert_eq!(log_out(&gateway, &late.access_token, "local").await, 200);
-    gateway.ended();
+    gateway.stop();
 }

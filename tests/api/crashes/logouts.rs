@@ -7,7 +7,10 @@ use logout_gateway::Clock;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use crate::harness::{Browser, Connection, Form, Request, Serving, Setup, Stage, claims_of, hs256};
+use crate::harness::{
+    Browser, Connection, CookieFormat, GatewayProcess, Request, Setup, TestApp, claims_of,
+    hs256_token,
+};
 
 const OF_EACH: usize = 50;
 /// Longer than a token lives.
@@ -82,21 +85,21 @@ pub(super) struct Logout {
     browser: Browser,
 }
 
-/// A stage at the system's time.
-pub(super) async fn stage() -> Stage {
-    Setup::new().at(Clock::system().unix_seconds() - EXPIRED_AFTER).start().await
+/// A test app at the system's time.
+pub(super) async fn start_app() -> TestApp {
+    Setup::new().start_time(Clock::system().unix_seconds() - EXPIRED_AFTER).start().await
 }
 
 /// In random order.
-pub(super) async fn all(stage: &Stage) -> Vec<Logout> {
+pub(super) async fn all(app: &TestApp) -> Vec<Logout> {
     let mut logouts = Vec::new();
     for kind in Kind::ALL {
         for _ in 0..OF_EACH {
-            logouts.push(Logout::of(stage, kind).await);
+            logouts.push(Logout::of(app, kind).await);
         }
         // The expired ones come first.
         if kind == Kind::OldToken {
-            stage.pass(EXPIRED_AFTER);
+            app.advance_time(EXPIRED_AFTER);
         }
     }
     fastrand::shuffle(&mut logouts);
@@ -104,33 +107,33 @@ pub(super) async fn all(stage: &Stage) -> Vec<Logout> {
 }
 
 impl Logout {
-    async fn of(stage: &Stage, kind: Kind) -> Self {
-        let own = stage.sign_up();
-        let other = stage.sign_in_again(&own);
+    async fn of(app: &TestApp, kind: Kind) -> Self {
+        let own = app.sign_up();
+        let other = app.sign_in_again(&own);
         let refresh_token = match kind {
             Kind::OldToken => format!("made-up-{}", Uuid::new_v4()),
             _ => own.refresh_token.clone(),
         };
         let shown = Tokens { refresh_token, ..own.clone() };
-        let mut browser = Browser::without_csrf(stage, &shown, Form::Base64);
+        let mut browser = Browser::signed_in_without_csrf(app, &shown, CookieFormat::Base64);
         if matches!(kind, Kind::ByCookie(_)) || kind.is_expired() {
-            // The stage's gateway and the one to be killed share their secret.
+            // The test app's gateway and the one to be killed share their secret.
             assert_eq!(browser.fetch_csrf().await.status, 200);
         }
-        assert!(kind != Kind::OfBannedUser || stage.mock.ban_user(own.user_id));
+        assert!(kind != Kind::OfBannedUser || app.mock.ban_user(own.user_id));
         Self { kind, own, other, browser }
     }
 
     fn token(&self) -> String {
         if self.kind == Kind::ForgedHs256 {
             let claims = claims_of(&self.own.access_token);
-            return hs256(&claims, "a-secret-of-the-attacker-0123456789abcdef");
+            return hs256_token(&claims, "a-secret-of-the-attacker-0123456789abcdef");
         }
         let forged = if self.kind == Kind::Forged { "x" } else { "" };
         format!("{}{forged}", self.own.access_token)
     }
 
-    fn request(&mut self, gateway: &Serving) -> Request {
+    fn request(&mut self, gateway: &GatewayProcess) -> Request {
         let target = format!("/api/auth/logout?scope={}", self.kind.scope());
         self.browser.address = gateway.address;
         match self.kind {
@@ -142,16 +145,16 @@ impl Logout {
     }
 
     /// The status, unless it was cut off.
-    pub(super) async fn ask(&mut self, gateway: &Mutex<Serving>) -> Option<u16> {
+    pub(super) async fn ask(&mut self, gateway: &Mutex<GatewayProcess>) -> Option<u16> {
         let request = self.request(&*gateway.lock().await);
         let mut connection = Connection::try_open(&request).await?;
         connection.write(&request.bytes(true)).await;
-        connection.reply_unless_cut_off().await.map(|reply| reply.status)
+        connection.reply_if_complete().await.map(|reply| reply.status)
     }
 
     /// Whether everything that it asked for is so.
-    pub(super) fn is_done(&self, stage: &Stage) -> bool {
-        let alive = [stage.alive(&self.own), stage.alive(&self.other)];
+    pub(super) fn is_done(&self, app: &TestApp) -> bool {
+        let alive = [app.is_alive(&self.own), app.is_alive(&self.other)];
         match self.kind.scope() {
             "global" => alive == [false, false],
             "others" => alive == [true, false],
@@ -160,9 +163,9 @@ impl Logout {
     }
 
     /// Asserts that what its client was told is so, and that nothing else is.
-    pub(super) fn assert_true(&self, stage: &Stage, told: Option<u16>, after: &After) {
+    pub(super) fn assert_true(&self, app: &TestApp, told: Option<u16>, after: &After) {
         let Self { kind, own, .. } = self;
-        let untouched = stage.alive(&self.own) && stage.alive(&self.other);
+        let untouched = app.is_alive(&self.own) && app.is_alive(&self.other);
         let case = format!("{kind:?} {told:?} {}", own.session_id);
         if let Some(refused) = kind.refused() {
             assert!(told.is_none_or(|status| status == refused), "{case}");
@@ -185,16 +188,16 @@ impl Logout {
                 let statuses = [202, 401, 429, 500].map(Some);
                 assert!(told.is_none() || statuses.contains(&told), "{case}");
             }
-            (_, None) => assert!(untouched || self.is_done(stage), "{case}: something else"),
+            (_, None) => assert!(untouched || self.is_done(app), "{case}: something else"),
             (Kind::OfBannedUser, Some(500)) => assert!(untouched, "{case}"),
             (Kind::OfBannedUser, Some(202)) => {
                 assert!(untouched, "{case}");
                 assert!(after.waiting.contains(&own.session_id), "{case}: forgotten");
             }
-            (_, Some(200 | 202)) => assert!(self.is_done(stage), "{case}: a broken promise"),
+            (_, Some(200 | 202)) => assert!(self.is_done(app), "{case}: a broken promise"),
             _ => {
                 assert!(after.store_was_down, "{case}: it can be queued");
-                assert!(untouched || self.is_done(stage), "{case}: something else");
+                assert!(untouched || self.is_done(app), "{case}: something else");
             }
         }
     }

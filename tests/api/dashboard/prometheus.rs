@@ -7,15 +7,15 @@ use std::{fs, net::SocketAddr, path::Path, process::Command};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use crate::harness::{Program, Request};
+use crate::harness::{Request, ServerProcess};
 
 /// Killed with the test.
-pub(super) struct Prometheus(Program);
+pub(super) struct Prometheus(ServerProcess);
 
 impl Prometheus {
     /// One that asks `gateway` four times a second, as the job that `docs/operations.md` shows.
     pub(super) async fn scraping(gateway: SocketAddr) -> Self {
-        Self(Program::start("prometheus", |folder, own| command(folder, own, gateway)).await)
+        Self(ServerProcess::start("prometheus", |folder, own| command(folder, own, gateway)).await)
     }
 
     /// The series that the expression has now, each with its labels and its value.

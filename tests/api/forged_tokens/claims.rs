@@ -6,15 +6,15 @@ use logout_gateway::internals::session::token::TokenError::{
 use serde_json::json;
 
 use super::{
-    court::Why::{self, Breaks, Expired},
-    mint::{Mint, Row, with_member, with_members, without},
+    project_keys::Rejection::{self, Expired, Invalid},
+    token_factory::{TokenCase, TokenFactory, with_member, with_members, without_member},
 };
-use crate::harness::START;
+use crate::harness::START_TIME;
 
 /// Claims of the wrong type or value: as they are written, and why they are refused.
-fn values(mint: &Mint) -> Vec<(&'static str, Why, Vec<String>)> {
-    let issuer = mint.claims["iss"].as_str().unwrap();
-    let session = mint.claims["session_id"].as_str().unwrap();
+fn values(factory: &TokenFactory) -> Vec<(&'static str, Rejection, Vec<String>)> {
+    let issuer = factory.claims["iss"].as_str().unwrap();
+    let session = factory.claims["session_id"].as_str().unwrap();
     let simple = session.replace('-', "");
     let octets = json!(uuid::Uuid::parse_str(session).unwrap().as_bytes()).to_string();
     let texts = |texts: &[&str]| texts.iter().map(|text| json!(text).to_string()).collect();
@@ -86,47 +86,47 @@ fn values(mint: &Mint) -> Vec<(&'static str, Why, Vec<String>)> {
     let passed = ["0", "-1", "1", "-9223372036854775808"];
     let ahead = [i64::MAX.to_string()];
     vec![
-        ("iss", Breaks(Issuer), texts(&foreign)),
-        ("iss", Breaks(Issuer), raw(&["null"])),
-        ("iss", Breaks(Malformed), raw(&["1", "true", "{}", "[]", &json!([issuer]).to_string()])),
-        ("aud", Breaks(Audience), texts(&["anon", "", "Authenticated", "authenticated ", "*"])),
-        ("aud", Breaks(Audience), texts(&["authenticated,anon", "\u{430}uthenticated"])),
-        ("aud", Breaks(Audience), raw(&["null", "[]", "[\"\"]", "[\"anon\",\"service_role\"]"])),
-        ("aud", Breaks(Malformed), raw(&["1", "true", "{\"authenticated\":true}"])),
-        ("aud", Breaks(Malformed), raw(&["[[\"authenticated\"]]", "[\"authenticated\",1]"])),
-        ("aud", Breaks(Malformed), raw(&["[null,\"authenticated\"]", "[{},\"authenticated\"]"])),
-        ("exp", Breaks(Malformed), raw(&no_times)),
-        ("exp", Breaks(Malformed), raw(&["null"])),
+        ("iss", Invalid(Issuer), texts(&foreign)),
+        ("iss", Invalid(Issuer), raw(&["null"])),
+        ("iss", Invalid(Malformed), raw(&["1", "true", "{}", "[]", &json!([issuer]).to_string()])),
+        ("aud", Invalid(Audience), texts(&["anon", "", "Authenticated", "authenticated ", "*"])),
+        ("aud", Invalid(Audience), texts(&["authenticated,anon", "\u{430}uthenticated"])),
+        ("aud", Invalid(Audience), raw(&["null", "[]", "[\"\"]", "[\"anon\",\"service_role\"]"])),
+        ("aud", Invalid(Malformed), raw(&["1", "true", "{\"authenticated\":true}"])),
+        ("aud", Invalid(Malformed), raw(&["[[\"authenticated\"]]", "[\"authenticated\",1]"])),
+        ("aud", Invalid(Malformed), raw(&["[null,\"authenticated\"]", "[{},\"authenticated\"]"])),
+        ("exp", Invalid(Malformed), raw(&no_times)),
+        ("exp", Invalid(Malformed), raw(&["null"])),
         ("exp", Expired, raw(&passed)),
-        ("nbf", Breaks(Malformed), raw(&no_times)),
-        ("nbf", Breaks(Future), ahead.to_vec()),
-        ("iat", Breaks(Malformed), raw(&no_times)),
-        ("iat", Breaks(Future), ahead.to_vec()),
-        ("sub", Breaks(Malformed), raw(&no_uuids)),
-        ("sub", Breaks(NoSession), raw(&["null"])),
-        ("session_id", Breaks(Malformed), raw(&no_uuids)),
-        ("session_id", Breaks(NoSession), raw(&["null"])),
-        ("session_id", Breaks(NoSession), nils.map(|nil| json!(nil).to_string()).to_vec()),
-        ("session_id", Breaks(NoSession), versions_of_facts(session).to_vec()),
-        ("role", Breaks(Malformed), raw(&["1", "[\"authenticated\"]", "{}"])),
-        ("aal", Breaks(Malformed), raw(&["2", "[]", "true"])),
+        ("nbf", Invalid(Malformed), raw(&no_times)),
+        ("nbf", Invalid(Future), ahead.to_vec()),
+        ("iat", Invalid(Malformed), raw(&no_times)),
+        ("iat", Invalid(Future), ahead.to_vec()),
+        ("sub", Invalid(Malformed), raw(&no_uuids)),
+        ("sub", Invalid(NoSession), raw(&["null"])),
+        ("session_id", Invalid(Malformed), raw(&no_uuids)),
+        ("session_id", Invalid(NoSession), raw(&["null"])),
+        ("session_id", Invalid(NoSession), nils.map(|nil| json!(nil).to_string()).to_vec()),
+        ("session_id", Invalid(NoSession), versions_of_facts(session).to_vec()),
+        ("role", Invalid(Malformed), raw(&["1", "[\"authenticated\"]", "{}"])),
+        ("aal", Invalid(Malformed), raw(&["2", "[]", "true"])),
     ]
 }
 
 /// Why a token without the claim is refused.
-const NEEDED: [(&str, Why); 5] = [
-    ("iss", Breaks(Issuer)),
-    ("aud", Breaks(Audience)),
-    ("exp", Breaks(Malformed)),
-    ("sub", Breaks(NoSession)),
-    ("session_id", Breaks(NoSession)),
+const NEEDED: [(&str, Rejection); 5] = [
+    ("iss", Invalid(Issuer)),
+    ("aud", Invalid(Audience)),
+    ("exp", Invalid(Malformed)),
+    ("sub", Invalid(NoSession)),
+    ("session_id", Invalid(NoSession)),
 ];
 
 /// The last second that is refused, and the first that is believed.
-const LAST_SECONDS: [(&str, Why, i64, i64); 3] = [
-    ("exp", Expired, START, START + 1),
-    ("nbf", Breaks(Future), START + 31, START + 30),
-    ("iat", Breaks(Future), START + 31, START + 30),
+const LAST_SECONDS: [(&str, Rejection, i64, i64); 3] = [
+    ("exp", Expired, START_TIME, START_TIME + 1),
+    ("nbf", Invalid(Future), START_TIME + 31, START_TIME + 30),
+    ("iat", Invalid(Future), START_TIME + 31, START_TIME + 30),
 ];
 
 /// The list keeps its facts about a session under these versions (RFC 9562 defines neither).
@@ -136,47 +136,50 @@ fn versions_of_facts(session: &str) -> [String; 3] {
     [of_version('e'), of_version('F'), max].map(|id| json!(id).to_string())
 }
 
-pub(super) fn rows(mint: &Mint) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for (claim, why, values) in values(mint) {
+pub(super) fn cases(factory: &TokenFactory) -> Vec<TokenCase> {
+    let mut cases = Vec::new();
+    for (claim, rejection, values) in values(factory) {
         for value in values {
-            let token = mint.claiming(with_member(&mint.claims, claim, &value));
-            rows.push(mint.row(format!("{claim} is {value}"), token, why));
+            let token = factory.with_claims(with_member(&factory.claims, claim, &value));
+            cases.push(factory.case(format!("{claim} is {value}"), token, rejection));
         }
     }
-    for (claim, why) in NEEDED {
-        let missing = without(&mint.claims, claim);
-        let token = mint.claiming(missing.to_string());
-        rows.push(mint.row(format!("no {claim}"), token, why));
+    for (claim, rejection) in NEEDED {
+        let missing = without_member(&factory.claims, claim);
+        let token = factory.with_claims(missing.to_string());
+        cases.push(factory.case(format!("no {claim}"), token, rejection));
         // A claim is meant by its own name alone.
         for other in [claim.to_uppercase(), format!("{claim} "), format!("{claim}\0")] {
-            let written = mint.claims[claim].to_string();
-            let token = mint.claiming(with_member(&missing, &other, &written));
-            rows.push(mint.row(format!("{other:?} for {claim}"), token, why));
+            let written = factory.claims[claim].to_string();
+            let token = factory.with_claims(with_member(&missing, &other, &written));
+            cases.push(factory.case(format!("{other:?} for {claim}"), token, rejection));
         }
     }
-    for (claim, why, refused, believed) in LAST_SECONDS {
-        let at = |second: i64| mint.claiming(with_member(&mint.claims, claim, &second.to_string()));
-        let row = mint.row(format!("{claim} is {refused}"), at(refused), why);
-        rows.push(row.beside(at(believed)));
+    for (claim, rejection, refused, accepted) in LAST_SECONDS {
+        let at = |second: i64| {
+            factory.with_claims(with_member(&factory.claims, claim, &second.to_string()))
+        };
+        let case = factory.case(format!("{claim} is {refused}"), at(refused), rejection);
+        cases.push(case.with_valid_twin(at(accepted)));
     }
-    rows.extend(twice(mint));
-    rows.extend(api_keys(mint));
-    rows
+    cases.extend(twice(factory));
+    cases.extend(api_keys(factory));
+    cases
 }
 
 /// Two members of one name, of which one reader takes the first and another the last; beside them the
 /// same two in `user_metadata`, which users fill as they like and nobody here reads.
-fn twice(mint: &Mint) -> Vec<Row> {
-    let mut rows = Vec::new();
+fn twice(factory: &TokenFactory) -> Vec<TokenCase> {
+    let mut cases = Vec::new();
     let mut twice = |name: String, members: &str| {
-        let token = mint.claiming(with_members(&mint.claims, members));
+        let token = factory.with_claims(with_members(&factory.claims, members));
         let metadata = format!("{{{members},{members}}}");
-        let twin = mint.claiming(with_member(&mint.claims, "user_metadata", &metadata));
-        rows.push(mint.row(name, token, Malformed).beside(twin));
+        let valid_twin =
+            factory.with_claims(with_member(&factory.claims, "user_metadata", &metadata));
+        cases.push(factory.case(name, token, Malformed).with_valid_twin(valid_twin));
     };
     for claim in ["iss", "aud", "exp", "iat", "sub", "session_id", "role", "user_metadata"] {
-        let same = mint.claims[claim].to_string();
+        let same = factory.claims[claim].to_string();
         let escaped = format!("\\u{:04x}{}", claim.as_bytes()[0], &claim[1..]);
         for (how, members) in [
             ("the same", format!("\"{claim}\":{same}")),
@@ -190,28 +193,32 @@ fn twice(mint: &Mint) -> Vec<Row> {
     for claim in ["sub", "session_id"] {
         twice(format!("two of {claim}"), &format!("\"{claim}\":\"{other}\""));
         // GoTrue's parser takes names in any case (Go, encoding/json), and the last one counts.
-        let mut cased =
+        let mut spellings =
             vec![claim.to_uppercase(), format!("{}{}", &claim[..1].to_uppercase(), &claim[1..])];
-        cased.push(claim.replacen('s', "\u{17f}", 1));
-        for name in cased {
+        spellings.push(claim.replacen('s', "\u{17f}", 1));
+        for name in spellings {
             twice(format!("{claim} and {name}"), &format!("\"{name}\":\"{other}\""));
         }
     }
     twice("a claim of nobody twice".to_owned(), "\"x\":1,\"x\":1");
-    rows
+    cases
 }
 
 /// What a project's own key signs beside session tokens.
-fn api_keys(mint: &Mint) -> Vec<Row> {
-    let mut rows = Vec::new();
+fn api_keys(factory: &TokenFactory) -> Vec<TokenCase> {
+    let mut cases = Vec::new();
     for role in ["anon", "service_role"] {
         let key = json!({"iss": "supabase", "ref": "abcdefghijklmnopqrst", "role": role,
             "iat": 1_600_000_000, "exp": 2_000_000_000});
-        rows.push(mint.row(format!("the {role} key"), mint.claiming(key.to_string()), Issuer));
-        let key = json!({"iss": mint.claims["iss"], "aud": "authenticated", "role": role,
-            "sub": mint.claims["sub"], "exp": 2_000_000_000});
+        cases.push(factory.case(
+            format!("the {role} key"),
+            factory.with_claims(key.to_string()),
+            Issuer,
+        ));
+        let key = json!({"iss": factory.claims["iss"], "aud": "authenticated", "role": role,
+            "sub": factory.claims["sub"], "exp": 2_000_000_000});
         let name = format!("a {role} token without a session");
-        rows.push(mint.row(name, mint.claiming(key.to_string()), NoSession));
+        cases.push(factory.case(name, factory.with_claims(key.to_string()), NoSession));
     }
-    rows
+    cases
 }

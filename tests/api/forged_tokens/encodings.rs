@@ -7,23 +7,23 @@ use base64::{
 use logout_gateway::internals::session::token::TokenError::Malformed;
 use serde_json::{Value, json};
 
-use super::mint::{Mint, Row, with_member};
+use super::token_factory::{TokenCase, TokenFactory, with_member};
 
 /// Deeper than any stack would bear.
 const DEEP: usize = 10_000;
 
-pub(super) fn rows(mint: &Mint) -> Vec<Row> {
-    let mut rows = shapes(mint);
-    rows.extend(texts(mint));
-    rows.extend(parts(mint));
-    rows.extend(signature_parts(mint));
-    rows.extend(documents(mint));
-    rows
+pub(super) fn cases(factory: &TokenFactory) -> Vec<TokenCase> {
+    let mut cases = shapes(factory);
+    cases.extend(texts(factory));
+    cases.extend(parts(factory));
+    cases.extend(signature_parts(factory));
+    cases.extend(documents(factory));
+    cases
 }
 
 /// Parts that are too many, too few or empty.
-fn shapes(mint: &Mint) -> Vec<Row> {
-    let genuine = mint.genuine();
+fn shapes(factory: &TokenFactory) -> Vec<TokenCase> {
+    let genuine = factory.genuine_token();
     let [header, claims, signature] = parts_of(&genuine);
     let encrypted = r#"{"alg":"RSA-OAEP","enc":"A256GCM","kid":"es256-test-key"}"#;
     let encrypted = BASE64_URL_SAFE_NO_PAD.encode(encrypted);
@@ -51,20 +51,20 @@ fn shapes(mint: &Mint) -> Vec<Row> {
         ("the SD-JWT form", format!("{genuine}~")),
     ]
     .map(|(name, token)| {
-        let why = match name {
-            "detached claims" => mint.court.changed_claims(),
+        let rejection = match name {
+            "detached claims" => factory.project_keys.rejection_of_changed_claims(),
             _ => Malformed.into(),
         };
-        mint.row(name, token, why)
+        factory.case(name, token, rejection)
     })
     .into()
 }
 
 /// The genuine token, and something around it or in it.
-fn texts(mint: &Mint) -> Vec<Row> {
-    let genuine = mint.genuine();
+fn texts(factory: &TokenFactory) -> Vec<TokenCase> {
+    let genuine = factory.genuine_token();
     let [header, claims, signature] = parts_of(&genuine);
-    let mut rows = Vec::new();
+    let mut cases = Vec::new();
     for (name, c) in [
         ("space", ' '),
         ("tab", '\t'),
@@ -86,11 +86,13 @@ fn texts(mint: &Mint) -> Vec<Row> {
             ("in the claims", format!("{header}.{half}{c}{other_half}.{signature}")),
             ("before the signature", format!("{header}.{claims}.{c}{signature}")),
         ] {
-            let why = match place {
-                "before the claims" | "in the claims" => mint.court.changed_claims(),
+            let rejection = match place {
+                "before the claims" | "in the claims" => {
+                    factory.project_keys.rejection_of_changed_claims()
+                }
                 _ => Malformed.into(),
             };
-            rows.push(mint.row(format!("a {name} {place}"), token, why));
+            cases.push(factory.case(format!("a {name} {place}"), token, rejection));
         }
     }
     for (name, token) in [
@@ -101,30 +103,33 @@ fn texts(mint: &Mint) -> Vec<Row> {
         ("ideographic dots", genuine.replace('.', "\u{3002}")),
         ("full-width dots", genuine.replace('.', "\u{ff0e}")),
     ] {
-        rows.push(mint.row(name, token, Malformed));
+        cases.push(factory.case(name, token, Malformed));
     }
-    rows
+    cases
 }
 
 /// Header and claims in codes that only some readers take; the signature is over what is sent.
-fn parts(mint: &Mint) -> Vec<Row> {
-    let header = revealing(&mint.header());
-    let claims = revealing(&mint.claims);
+fn parts(factory: &TokenFactory) -> Vec<TokenCase> {
+    let header = revealing(&factory.header());
+    let claims = revealing(&factory.claims);
     let plain = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
-    let twin = mint.own().sealed(&format!("{}.{}", plain(&header), plain(&claims)));
-    let mut rows = Vec::new();
+    let valid_twin =
+        factory.signing_key().sign_compact(&format!("{}.{}", plain(&header), plain(&claims)));
+    let mut cases = Vec::new();
     for (name, code) in CODES {
         for (place, message) in [
             ("header", format!("{}.{}", code(&header), plain(&claims))),
             ("claims", format!("{}.{}", plain(&header), code(&claims))),
         ] {
-            let token = mint.own().sealed(&message);
-            rows.push(
-                mint.row(format!("{name} in the {place}"), token, Malformed).beside(twin.clone()),
+            let token = factory.signing_key().sign_compact(&message);
+            cases.push(
+                factory
+                    .case(format!("{name} in the {place}"), token, Malformed)
+                    .with_valid_twin(valid_twin.clone()),
             );
         }
     }
-    rows
+    cases
 }
 
 type Code = fn(&str) -> String;
@@ -141,10 +146,10 @@ const CODES: [(&str, Code); 8] = [
 ];
 
 /// The same of the signature.
-fn signature_parts(mint: &Mint) -> Vec<Row> {
+fn signature_parts(factory: &TokenFactory) -> Vec<TokenCase> {
     // Until both alphabets differ in it.
     let genuine = (0..1000)
-        .map(|n| mint.claiming(with_member(&mint.claims, "x", &n.to_string())))
+        .map(|n| factory.with_claims(with_member(&factory.claims, "x", &n.to_string())))
         .find(|token| parts_of(token)[2].contains(['-', '_']))
         .unwrap();
     let [header, claims, signature] = parts_of(&genuine);
@@ -158,17 +163,19 @@ fn signature_parts(mint: &Mint) -> Vec<Row> {
     ]
     .map(|(name, signature)| {
         let token = format!("{header}.{claims}.{signature}");
-        mint.row(format!("{name} in the signature"), token, Malformed).beside(genuine.clone())
+        factory
+            .case(format!("{name} in the signature"), token, Malformed)
+            .with_valid_twin(genuine.clone())
     })
     .into()
 }
 
 /// What stands in the parts is no object of JSON.
-fn documents(mint: &Mint) -> Vec<Row> {
-    let nested = mint.genuine();
+fn documents(factory: &TokenFactory) -> Vec<TokenCase> {
+    let nested = factory.genuine_token();
     let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
-    let mut rows = Vec::new();
-    for (place, object) in [("header", mint.header()), ("claims", mint.claims.clone())] {
+    let mut cases = Vec::new();
+    for (place, object) in [("header", factory.header()), ("claims", factory.claims.clone())] {
         let text = object.to_string();
         let inner = &text[..text.len() - 1];
         let mut documents: Vec<(&str, Vec<u8>)> = [
@@ -210,28 +217,28 @@ fn documents(mint: &Mint) -> Vec<Row> {
         documents.push(("deflated", [b"\x78\x9c".as_slice(), text.as_bytes()].concat()));
         for (name, document) in documents {
             let token = match place {
-                "header" => mint.headed(document),
-                _ => mint.claiming(document),
+                "header" => factory.with_header(document),
+                _ => factory.with_claims(document),
             };
-            rows.push(mint.row(format!("{name} in place of the {place}"), token, Malformed));
+            cases.push(factory.case(format!("{name} in place of the {place}"), token, Malformed));
         }
     }
-    rows.extend(depths(mint));
-    rows
+    cases.extend(depths(factory));
+    cases
 }
 
 /// Depth that somebody would have to descend, beside the same depth that nobody looks into.
-fn depths(mint: &Mint) -> Vec<Row> {
+fn depths(factory: &TokenFactory) -> Vec<TokenCase> {
     let deep = "[".repeat(DEEP) + &"]".repeat(DEEP);
-    let of_header = |name| mint.headed(with_member(&mint.header(), name, &deep));
-    let of_claims = |name| mint.claiming(with_member(&mint.claims, name, &deep));
+    let of_header = |name| factory.with_header(with_member(&factory.header(), name, &deep));
+    let of_claims = |name| factory.with_claims(with_member(&factory.claims, name, &deep));
     let header = ["alg", "kid"].map(|name| (name, of_header(name), of_header("x")));
     let claims = ["iss", "aud", "exp", "nbf", "sub", "session_id", "role"];
     let claims = claims.map(|name| (name, of_claims(name), of_claims("x")));
-    let row = |(name, token, twin)| {
-        mint.row(format!("{name} is too deep"), token, Malformed).beside(twin)
+    let case = |(name, token, valid_twin)| {
+        factory.case(format!("{name} is too deep"), token, Malformed).with_valid_twin(valid_twin)
     };
-    header.into_iter().chain(claims).map(row).collect()
+    header.into_iter().chain(claims).map(case).collect()
 }
 
 fn parts_of(token: &str) -> [&str; 3] {

@@ -9,92 +9,106 @@ use uuid::Uuid;
 
 use super::{
     arithmetic::malleable_twin,
-    court::Court,
-    mint::{Mint, with_member, with_members, without},
+    project_keys::ProjectKeys,
+    token_factory::{TokenFactory, with_member, with_members, without_member},
 };
-use crate::harness::{Reply, Stage, assert_error};
+use crate::harness::{Reply, TestApp, assert_error};
 
-type Make = fn(&Mint) -> String;
+type Make = fn(&TokenFactory) -> String;
 
 /// What any key may sign.
 const ODD: [(&str, Make); 29] = [
-    ("session_id in capitals", |mint| {
-        respelled(mint, "session_id", |id| id.to_string().to_uppercase())
+    ("session_id in capitals", |factory| {
+        respelled(factory, "session_id", |id| id.to_string().to_uppercase())
     }),
-    ("session_id without hyphens", |mint| {
-        respelled(mint, "session_id", |id| id.simple().to_string())
+    ("session_id without hyphens", |factory| {
+        respelled(factory, "session_id", |id| id.simple().to_string())
     }),
-    ("session_id in braces", |mint| respelled(mint, "session_id", |id| id.braced().to_string())),
-    ("session_id as a URN", |mint| respelled(mint, "session_id", |id| id.urn().to_string())),
-    ("session_id as a URN in capitals", |mint| {
-        respelled(mint, "session_id", |id| id.urn().to_string().to_uppercase())
+    ("session_id in braces", |factory| {
+        respelled(factory, "session_id", |id| id.braced().to_string())
     }),
-    ("sub in capitals", |mint| respelled(mint, "sub", |id| id.to_string().to_uppercase())),
-    ("sub without hyphens", |mint| respelled(mint, "sub", |id| id.simple().to_string())),
-    ("sub in braces", |mint| respelled(mint, "sub", |id| id.braced().to_string())),
-    ("sub as a URN", |mint| respelled(mint, "sub", |id| id.urn().to_string())),
-    ("session_id under an escaped name", |mint| {
-        let written = mint.claims["session_id"].to_string();
+    ("session_id as a URN", |factory| respelled(factory, "session_id", |id| id.urn().to_string())),
+    ("session_id as a URN in capitals", |factory| {
+        respelled(factory, "session_id", |id| id.urn().to_string().to_uppercase())
+    }),
+    ("sub in capitals", |factory| respelled(factory, "sub", |id| id.to_string().to_uppercase())),
+    ("sub without hyphens", |factory| respelled(factory, "sub", |id| id.simple().to_string())),
+    ("sub in braces", |factory| respelled(factory, "sub", |id| id.braced().to_string())),
+    ("sub as a URN", |factory| respelled(factory, "sub", |id| id.urn().to_string())),
+    ("session_id under an escaped name", |factory| {
+        let written = factory.claims["session_id"].to_string();
         let member = format!(r#""session\u005fid":{written}"#);
-        mint.claiming(with_members(&without(&mint.claims, "session_id"), &member))
+        factory.with_claims(with_members(&without_member(&factory.claims, "session_id"), &member))
     }),
-    ("session_id in escaped digits", |mint| {
-        let id = mint.claims["session_id"].as_str().unwrap();
+    ("session_id in escaped digits", |factory| {
+        let id = factory.claims["session_id"].as_str().unwrap();
         let escaped: Vec<String> = id.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
-        claiming(mint, "session_id", &format!("\"{}\"", escaped.concat()))
+        with_claim(factory, "session_id", &format!("\"{}\"", escaped.concat()))
     }),
-    ("white space around and within", |mint| {
-        let [header, claims] =
-            [mint.header(), mint.claims.clone()].map(|object| format!("\r\n\t {object:#} \n"));
-        mint.own().token(header, claims)
+    ("white space around and within", |factory| {
+        let [header, claims] = [factory.header(), factory.claims.clone()]
+            .map(|object| format!("\r\n\t {object:#} \n"));
+        factory.signing_key().token(header, claims)
     }),
-    ("another session in user_metadata", |mint| claiming(mint, "user_metadata", &elsewhere())),
-    ("two other sessions in user_metadata", |mint| {
+    ("another session in user_metadata", |factory| {
+        with_claim(factory, "user_metadata", &elsewhere())
+    }),
+    ("two other sessions in user_metadata", |factory| {
         let twice = elsewhere().replace('}', "") + "," + &elsewhere()[1..];
-        claiming(mint, "user_metadata", &twice)
+        with_claim(factory, "user_metadata", &twice)
     }),
-    ("another session in app_metadata", |mint| claiming(mint, "app_metadata", &elsewhere())),
-    ("another session in the header", |mint| {
-        mint.headed(with_member(&mint.header(), "x", &elsewhere()))
+    ("another session in app_metadata", |factory| {
+        with_claim(factory, "app_metadata", &elsewhere())
     }),
-    ("user_metadata too deep for any stack", |mint| {
-        claiming(mint, "user_metadata", &("[".repeat(10_000) + &"]".repeat(10_000)))
+    ("another session in the header", |factory| {
+        factory.with_header(with_member(&factory.header(), "x", &elsewhere()))
     }),
-    ("a number too large for any type", |mint| claiming(mint, "x", "1e999")),
-    ("a list of audiences", |mint| claiming(mint, "aud", r#"["authenticated"]"#)),
-    ("a list of other audiences too", |mint| claiming(mint, "aud", r#"["","x","authenticated"]"#)),
-    ("the end of time", |mint| claiming(mint, "exp", &i64::MAX.to_string())),
-    ("no iat", |mint| mint.claiming(without(&mint.claims, "iat").to_string())),
-    ("iat and nbf are null", |mint| {
-        let undated = with_member(&without(&mint.claims, "iat"), "iat", "null");
-        mint.claiming(undated.replacen('{', r#"{"nbf":null,"#, 1))
+    ("user_metadata too deep for any stack", |factory| {
+        with_claim(factory, "user_metadata", &("[".repeat(10_000) + &"]".repeat(10_000)))
     }),
-    ("iat is before all time", |mint| claiming(mint, "iat", &i64::MIN.to_string())),
-    ("no role and no aal", |mint| {
-        mint.claiming(without(&without(&mint.claims, "role"), "aal").to_string())
+    ("a number too large for any type", |factory| with_claim(factory, "x", "1e999")),
+    ("a list of audiences", |factory| with_claim(factory, "aud", r#"["authenticated"]"#)),
+    ("a list of other audiences too", |factory| {
+        with_claim(factory, "aud", r#"["","x","authenticated"]"#)
     }),
-    ("no typ", |mint| mint.headed(without(&mint.header(), "typ").to_string())),
-    ("another typ and a cty", |mint| {
+    ("the end of time", |factory| with_claim(factory, "exp", &i64::MAX.to_string())),
+    ("no iat", |factory| factory.with_claims(without_member(&factory.claims, "iat").to_string())),
+    ("iat and nbf are null", |factory| {
+        let undated = with_member(&without_member(&factory.claims, "iat"), "iat", "null");
+        factory.with_claims(undated.replacen('{', r#"{"nbf":null,"#, 1))
+    }),
+    ("iat is before all time", |factory| with_claim(factory, "iat", &i64::MIN.to_string())),
+    ("no role and no aal", |factory| {
+        factory.with_claims(
+            without_member(&without_member(&factory.claims, "role"), "aal").to_string(),
+        )
+    }),
+    ("no typ", |factory| factory.with_header(without_member(&factory.header(), "typ").to_string())),
+    ("another typ and a cty", |factory| {
         let typed = json!({"typ": "at+jwt", "cty": "JWT", "zip": "DEF"});
-        mint.headed(with_members(&without(&mint.header(), "typ"), inner(&typed.to_string())))
+        factory.with_header(with_members(
+            &without_member(&factory.header(), "typ"),
+            inner(&typed.to_string()),
+        ))
     }),
-    ("keys and addresses of keys", |mint| {
-        let members = json!({"jku": mint.address, "x5u": mint.address, "x5c": ["AAAA"],
+    ("keys and addresses of keys", |factory| {
+        let members = json!({"jku": factory.address, "x5u": factory.address, "x5c": ["AAAA"],
             "jwk": {"kty": "oct", "k": "AAAA"}, "x5t": "AAAA"});
-        mint.headed(with_members(&mint.header(), inner(&members.to_string())))
+        factory.with_header(with_members(&factory.header(), inner(&members.to_string())))
     }),
-    ("the names of headers in capitals beside", |mint| {
-        mint.headed(with_members(&mint.header(), r#""ALG":"none","KID":"x","CRIT":["x"]"#))
+    ("the names of headers in capitals beside", |factory| {
+        factory
+            .with_header(with_members(&factory.header(), r#""ALG":"none","KID":"x","CRIT":["x"]"#))
     }),
 ];
 
-fn claiming(mint: &Mint, claim: &str, written: &str) -> String {
-    mint.claiming(with_member(&mint.claims, claim, written))
+fn with_claim(factory: &TokenFactory, claim: &str, written: &str) -> String {
+    factory.with_claims(with_member(&factory.claims, claim, written))
 }
 
-fn respelled(mint: &Mint, claim: &str, spelling: fn(Uuid) -> String) -> String {
-    let id = Uuid::parse_str(mint.claims[claim].as_str().unwrap()).unwrap();
-    claiming(mint, claim, &json!(spelling(id)).to_string())
+fn respelled(factory: &TokenFactory, claim: &str, spelling: fn(Uuid) -> String) -> String {
+    let id = Uuid::parse_str(factory.claims[claim].as_str().unwrap()).unwrap();
+    with_claim(factory, claim, &json!(spelling(id)).to_string())
 }
 
 /// The members of an object, without its braces.
@@ -110,13 +124,13 @@ fn elsewhere() -> String {
 }
 
 /// The same message under the other form of its ES256 signature.
-fn under_its_other_signature(mint: &Mint) -> String {
-    let token = mint.genuine();
+fn under_its_other_signature(factory: &TokenFactory) -> String {
+    let token = factory.genuine_token();
     let (message, signature) = token.rsplit_once('.').unwrap();
-    let twin = malleable_twin(&BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap());
-    let twin = format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(twin));
-    assert_ne!(twin, token);
-    twin
+    let valid_twin = malleable_twin(&BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap());
+    let valid_twin = format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(valid_twin));
+    assert_ne!(valid_twin, token);
+    valid_twin
 }
 
 /// Which logout ends a session.
@@ -136,75 +150,77 @@ const ENDINGS: [Ending; 3] = [
 ];
 
 #[rstest]
-#[case::where_a_key_signs(Court::OneKey(Algorithm::Es256))]
-#[case::where_only_gotrue_knows_the_secret(Court::GoTrue)]
+#[case::where_a_key_signs(ProjectKeys::OneKey(Algorithm::Es256))]
+#[case::where_only_gotrue_knows_the_secret(ProjectKeys::SecretUnknownToGateway)]
 #[tokio::test]
-async fn the_end_of_a_session_is_the_end_of_every_token_that_means_it(#[case] court: Court) {
-    let stage = court.stage().await;
+async fn the_end_of_a_session_is_the_end_of_every_token_that_means_it(
+    #[case] project_keys: ProjectKeys,
+) {
+    let app = project_keys.start_app().await;
     for (name, make) in ODD {
         for ending in ENDINGS {
-            ends_with_its_session(&stage, court, (name, make), ending).await;
+            ends_with_its_session(&app, project_keys, (name, make), ending).await;
         }
     }
-    let keys = stage.calls(".well-known/jwks.json").len();
+    let keys = app.gotrue_calls(".well-known/jwks.json").len();
     assert_eq!(keys, 1, "nobody looks where a token says that keys are");
 }
 
 #[tokio::test]
 async fn an_altered_es256_signature_does_not_escape_the_revocation_list() {
-    let court = Court::OneKey(Algorithm::Es256);
-    let stage = court.stage().await;
+    let project_keys = ProjectKeys::OneKey(Algorithm::Es256);
+    let app = project_keys.start_app().await;
     let altered = ("under its other signature", under_its_other_signature as Make);
     for scope in ["local", "global", "others"] {
         for (by_the_odd, known) in [(true, true), (true, false), (false, true), (false, false)] {
             let ending = Ending { scope, by_the_odd, known };
-            ends_with_its_session(&stage, court, altered, ending).await;
+            ends_with_its_session(&app, project_keys, altered, ending).await;
         }
     }
 }
 
 async fn ends_with_its_session(
-    stage: &Stage,
-    court: Court,
+    app: &TestApp,
+    project_keys: ProjectKeys,
     (name, make): (&str, Make),
     ending: Ending,
 ) {
     let Ending { scope, by_the_odd, known } = ending;
     let case = format!("{name}: {ending:?}");
-    let session = stage.sign_up();
-    let another = stage.sign_in_again(&session);
-    let odd = make(&Mint::new(court, stage, &session.access_token));
+    let session = app.sign_up();
+    let another = app.sign_in_again(&session);
+    let odd = make(&TokenFactory::new(project_keys, app, &session.access_token));
     let usual = &session.access_token;
     if known {
-        assert_means(&verify(stage, &odd).await, &session, &case);
-        assert_means(&verify(stage, usual).await, &session, &case);
+        assert_means(&verify(app, &odd).await, &session, &case);
+        assert_means(&verify(app, usual).await, &session, &case);
     }
     // A token of the cut-off's own second is not before it.
-    stage.pass(1);
+    app.advance_time(1);
     let (by, ended): (&str, [&str; 2]) = match (scope, by_the_odd) {
         ("others", true) => (&odd, [&another.access_token; 2]),
         ("others", false) => (&another.access_token, [&odd, usual]),
         (_, true) => (&odd, [usual, &odd]),
         (_, false) => (usual, [&odd, usual]),
     };
-    let reply = stage.post(&format!("/logout?scope={scope}")).bearer(by).send().await;
+    let reply = app.post(&format!("/logout?scope={scope}")).bearer(by).send().await;
     let told = (reply.status, reply.header("x-logout-outcome"));
     assert_eq!(told, (200, Some("revoked")), "{case}");
     for token in ended {
-        let reply = verify(stage, token).await;
+        let reply = verify(app, token).await;
         assert_eq!(reply.status, 401, "{case}");
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
     }
     let spared = scope == "others" && by_the_odd;
-    assert_eq!(stage.alive(&session), spared, "{case}");
+    assert_eq!(app.is_alive(&session), spared, "{case}");
     if spared {
-        assert_means(&verify(stage, &odd).await, &session, &case);
-        assert_means(&verify(stage, usual).await, &session, &case);
+        assert_means(&verify(app, &odd).await, &session, &case);
+        assert_means(&verify(app, usual).await, &session, &case);
     }
 }
 
-async fn verify(stage: &Stage, token: &str) -> Reply {
-    stage.get("/api/auth/verify").bearer(token).send().await
+async fn verify(app: &TestApp, token: &str) -> Reply {
+    app.get("/api/auth/verify").bearer(token).send().await
 }
 
 /// It is believed, and the application behind the gateway reads its ids in their one form.

@@ -6,8 +6,8 @@ use logout_gateway::internals::session::token::TokenError::{Header, Malformed, U
 use serde_json::json;
 
 use super::{
-    court::Why,
-    mint::{Mint, Row, with_member, with_members, without},
+    project_keys::Rejection,
+    token_factory::{TokenCase, TokenFactory, with_member, with_members, without_member},
 };
 
 /// Of RFC 7518 and its successors, and of nobody.
@@ -61,68 +61,69 @@ fn lookalikes(alg: &str) -> [String; 8] {
     ]
 }
 
-pub(super) fn rows(mint: &Mint) -> Vec<Row> {
-    let mut rows = none(mint);
-    rows.extend(algorithms(mint));
-    rows.extend(members(mint));
-    rows
+pub(super) fn cases(factory: &TokenFactory) -> Vec<TokenCase> {
+    let mut cases = none(factory);
+    cases.extend(algorithms(factory));
+    cases.extend(members(factory));
+    cases
 }
 
 /// `none` in each of its sixteen spellings, without a signature, with one of nobody, and with the
 /// project's own.
-fn none(mint: &Mint) -> Vec<Row> {
-    let claims = BASE64_URL_SAFE_NO_PAD.encode(mint.claims.to_string());
-    let mut rows = Vec::new();
+fn none(factory: &TokenFactory) -> Vec<TokenCase> {
+    let claims = BASE64_URL_SAFE_NO_PAD.encode(factory.claims.to_string());
+    let mut cases = Vec::new();
     for spelling in 0..16_u8 {
         let letters = "none".chars().enumerate();
         let upper = |i: usize| spelling >> i & 1 == 1;
         let none: String =
             letters.map(|(i, c)| if upper(i) { c.to_ascii_uppercase() } else { c }).collect();
-        let header = with_member(&mint.header(), "alg", &json!(none).to_string());
+        let header = with_member(&factory.header(), "alg", &json!(none).to_string());
         let message = format!("{}.{claims}", BASE64_URL_SAFE_NO_PAD.encode(&header));
-        rows.push(mint.row(format!("{none}, not signed"), format!("{message}."), Header));
+        cases.push(factory.case(format!("{none}, not signed"), format!("{message}."), Header));
         if matches!(spelling, 0 | 1 | 15) {
             let token = format!("{message}.AAAA");
-            rows.push(mint.row(format!("{none}, signed by nobody"), token, Header));
-            let token = mint.own().sealed(&message);
-            rows.push(mint.row(format!("{none}, signed by the project"), token, Header));
+            cases.push(factory.case(format!("{none}, signed by nobody"), token, Header));
+            let token = factory.signing_key().sign_compact(&message);
+            cases.push(factory.case(format!("{none}, signed by the project"), token, Header));
         }
     }
-    rows
+    cases
 }
 
-fn algorithms(mint: &Mint) -> Vec<Row> {
-    let own = mint.own().algorithm.to_string();
-    let row = |alg: &str, why: Why| {
-        let header = with_member(&mint.header(), "alg", alg);
-        mint.row(format!("alg is {alg}"), mint.headed(header), why)
+fn algorithms(factory: &TokenFactory) -> Vec<TokenCase> {
+    let own = factory.signing_key().algorithm.to_string();
+    let case = |alg: &str, rejection: Rejection| {
+        let header = with_member(&factory.header(), "alg", alg);
+        factory.case(format!("alg is {alg}"), factory.with_header(header), rejection)
     };
     let text = |alg: &str| json!(alg).to_string();
-    let mut rows: Vec<Row> = ALGORITHMS.iter().map(|alg| row(&text(alg), Header.into())).collect();
-    rows.extend(lookalikes(&own).iter().map(|alg| row(&text(alg), Header.into())));
+    let mut cases: Vec<TokenCase> =
+        ALGORITHMS.iter().map(|alg| case(&text(alg), Header.into())).collect();
+    cases.extend(lookalikes(&own).iter().map(|alg| case(&text(alg), Header.into())));
     for alg in ["null", "256", "true", "{}", "[]", &format!("[\"{own}\"]")] {
-        rows.push(row(alg, Malformed.into()));
+        cases.push(case(alg, Malformed.into()));
     }
     let others = [Algorithm::Es256, Algorithm::Rs256, Algorithm::EdDsa, Algorithm::Hs256];
-    for other in others.into_iter().filter(|other| *other != mint.own().algorithm) {
-        let why = match other {
-            Algorithm::Hs256 => mint.court.not_of_the_secret(),
+    for other in others.into_iter().filter(|other| *other != factory.signing_key().algorithm) {
+        let rejection = match other {
+            Algorithm::Hs256 => factory.project_keys.rejection_of_wrong_secret(),
             _ => UnknownKey.into(),
         };
-        rows.push(row(&text(&other.to_string()), why));
+        cases.push(case(&text(&other.to_string()), rejection));
     }
-    rows.push(mint.row(
+    cases.push(factory.case(
         "no alg",
-        mint.headed(without(&mint.header(), "alg").to_string()),
+        factory.with_header(without_member(&factory.header(), "alg").to_string()),
         Malformed,
     ));
-    rows
+    cases
 }
 
 /// Members that would change what is read, and two of one name.
-fn members(mint: &Mint) -> Vec<Row> {
-    let own = mint.own().algorithm.to_string();
-    let mut rows = Vec::new();
+fn members(factory: &TokenFactory) -> Vec<TokenCase> {
+    let own = factory.signing_key().algorithm.to_string();
+    let mut cases = Vec::new();
     for member in [
         r#""crit":["exp"],"exp":1"#,
         r#""crit":["b64"],"b64":false"#,
@@ -143,9 +144,9 @@ fn members(mint: &Mint) -> Vec<Row> {
             ["crit", "\\u0063rit", "b64", "enc"].iter().fold(member.to_owned(), |m, name| {
                 m.replace(&format!("\"{name}\":"), &format!("\"x{name}\":"))
             });
-        let twin = mint.headed(with_members(&mint.header(), &renamed));
-        let token = mint.headed(with_members(&mint.header(), member));
-        rows.push(mint.row(member, token, Header).beside(twin));
+        let valid_twin = factory.with_header(with_members(&factory.header(), &renamed));
+        let token = factory.with_header(with_members(&factory.header(), member));
+        cases.push(factory.case(member, token, Header).with_valid_twin(valid_twin));
     }
     for member in [
         format!(r#""alg":"{own}""#),
@@ -156,8 +157,8 @@ fn members(mint: &Mint) -> Vec<Row> {
         r#""kid":"x","kid":"x""#.to_owned(),
         r#""kid":"x","\u006bid":"x""#.to_owned(),
     ] {
-        let token = mint.headed(with_members(&mint.header(), &member));
-        rows.push(mint.row(format!("twice: {member}"), token, Malformed));
+        let token = factory.with_header(with_members(&factory.header(), &member));
+        cases.push(factory.case(format!("twice: {member}"), token, Malformed));
     }
-    rows
+    cases
 }

@@ -8,23 +8,23 @@ use gotrue_mock::Algorithm;
 use logout_gateway::internals::session::token::TokenError::{Malformed, Signature, UnknownKey};
 use serde_json::{Value, json};
 
-use super::mint::{Mint, Row, with_member, without};
+use super::token_factory::{TokenCase, TokenFactory, with_member, without_member};
 use crate::harness::Signer;
 
-pub(super) fn rows(mint: &Mint) -> Vec<Row> {
-    let mut rows = foreign_keys(mint);
-    match mint.own().algorithm {
-        Algorithm::Hs256 => rows.extend(empty_secrets(mint)),
-        _ => rows.extend(kids(mint)),
+pub(super) fn cases(factory: &TokenFactory) -> Vec<TokenCase> {
+    let mut cases = foreign_keys(factory);
+    match factory.signing_key().algorithm {
+        Algorithm::Hs256 => cases.extend(empty_secrets(factory)),
+        _ => cases.extend(kids(factory)),
     }
-    rows.extend(confusion(mint));
-    rows
+    cases.extend(confusion(factory));
+    cases
 }
 
 /// The token brings its own key, or tells where it is.
-fn foreign_keys(mint: &Mint) -> Vec<Row> {
-    let stranger = mint.court.stranger();
-    let address = &mint.address;
+fn foreign_keys(factory: &TokenFactory) -> Vec<TokenCase> {
+    let foreign_key = factory.project_keys.foreign_key();
+    let address = &factory.address;
     let mut members = vec![
         ("jku", json!(address)),
         ("x5u", json!(address)),
@@ -32,38 +32,44 @@ fn foreign_keys(mint: &Mint) -> Vec<Row> {
         ("x5t", json!(BASE64_URL_SAFE_NO_PAD.encode([7; 20]))),
         ("x5t#S256", json!(BASE64_URL_SAFE_NO_PAD.encode([7; 32]))),
     ];
-    if stranger.algorithm == Algorithm::Hs256 {
+    if foreign_key.algorithm == Algorithm::Hs256 {
         members.push(("jwk", json!({"kty": "oct", "k": "c2VjcmV0", "alg": "HS256"})));
         members.push(("x5c", json!(["AAAA"])));
     } else {
-        let certificate = BASE64_STANDARD.encode(stranger.public_der());
-        members.push(("jwk", stranger.public_jwk()));
+        let certificate = BASE64_STANDARD.encode(foreign_key.public_der());
+        members.push(("jwk", foreign_key.public_jwk()));
         members.push(("x5c", json!([certificate])));
     }
-    let mut rows = Vec::new();
+    let mut cases = Vec::new();
     for (member, value) in members {
         let with = |header: &Value| with_member(header, member, &value.to_string());
-        let own = with(&mint.header());
-        let twin = mint.headed(&own);
-        let forged = stranger.token(&own, mint.claims.to_string());
+        let own = with(&factory.header());
+        let valid_twin = factory.with_header(&own);
+        let forged = foreign_key.token(&own, factory.claims.to_string());
         let shown: String = value.to_string().chars().take(30).collect();
         let name = format!("the forger's {member} under the project's name: {shown}");
-        rows.push(mint.row(name, forged, mint.court.not_signed()).beside(twin.clone()));
-        let forged = stranger.token(with(&stranger.header()), mint.claims.to_string());
-        let why = match stranger.algorithm {
-            Algorithm::Hs256 => mint.court.not_of_the_secret(),
+        cases.push(
+            factory
+                .case(name, forged, factory.project_keys.rejection_of_wrong_signature())
+                .with_valid_twin(valid_twin.clone()),
+        );
+        let forged = foreign_key.token(with(&foreign_key.header()), factory.claims.to_string());
+        let rejection = match foreign_key.algorithm {
+            Algorithm::Hs256 => factory.project_keys.rejection_of_wrong_secret(),
             _ => UnknownKey.into(),
         };
-        rows.push(
-            mint.row(format!("the forger's {member} and name: {shown}"), forged, why).beside(twin),
+        cases.push(
+            factory
+                .case(format!("the forger's {member} and name: {shown}"), forged, rejection)
+                .with_valid_twin(valid_twin),
         );
     }
-    rows
+    cases
 }
 
 /// Names of keys: as paths, as addresses, as queries, as large as a head allows.
-fn kids(mint: &Mint) -> Vec<Row> {
-    let kid = mint.own().kid.as_deref().unwrap();
+fn kids(factory: &TokenFactory) -> Vec<TokenCase> {
+    let kid = factory.signing_key().kid.as_deref().unwrap();
     let large = "k".repeat(90_000);
     let names = [
         "",
@@ -92,73 +98,80 @@ fn kids(mint: &Mint) -> Vec<Row> {
         &format!("{kid},{kid}"),
         &kid.replace('e', "\u{435}"),
     ];
-    let mut rows = Vec::new();
+    let mut cases = Vec::new();
     for name in names {
-        let header = with_member(&mint.header(), "kid", &json!(name).to_string());
+        let header = with_member(&factory.header(), "kid", &json!(name).to_string());
         // As large, and under the key's own name.
-        let twin = with_member(&mint.header(), "x", &json!(name).to_string());
+        let valid_twin = with_member(&factory.header(), "x", &json!(name).to_string());
         let shown: String = name.chars().take(40).collect();
-        let row = mint.row(format!("kid is {shown:?}"), mint.headed(header), UnknownKey);
-        rows.push(row.beside(mint.headed(twin)));
+        let case =
+            factory.case(format!("kid is {shown:?}"), factory.with_header(header), UnknownKey);
+        cases.push(case.with_valid_twin(factory.with_header(valid_twin)));
     }
     for wrong in ["1", "true", "[]", "{}", &format!("[\"{kid}\"]")] {
-        let header = with_member(&mint.header(), "kid", wrong);
-        rows.push(mint.row(format!("kid is {wrong}"), mint.headed(header), Malformed));
+        let header = with_member(&factory.header(), "kid", wrong);
+        cases.push(factory.case(format!("kid is {wrong}"), factory.with_header(header), Malformed));
     }
-    let nameless = without(&mint.header(), "kid");
-    rows.push(mint.row("no kid", mint.headed(nameless.to_string()), UnknownKey));
-    let null = with_member(&mint.header(), "kid", "null");
-    rows.push(mint.row("kid is null", mint.headed(null), UnknownKey));
-    let cased = with_member(&nameless, "KID", &json!(kid).to_string());
-    rows.push(mint.row("KID for kid", mint.headed(cased), UnknownKey));
-    rows
+    let nameless = without_member(&factory.header(), "kid");
+    cases.push(factory.case("no kid", factory.with_header(nameless.to_string()), UnknownKey));
+    let null = with_member(&factory.header(), "kid", "null");
+    cases.push(factory.case("kid is null", factory.with_header(null), UnknownKey));
+    let wrong_case = with_member(&nameless, "KID", &json!(kid).to_string());
+    cases.push(factory.case("KID for kid", factory.with_header(wrong_case), UnknownKey));
+    cases
 }
 
 /// `kid` names a file or a row whose content the forger knows.
-fn empty_secrets(mint: &Mint) -> Vec<Row> {
+fn empty_secrets(factory: &TokenFactory) -> Vec<TokenCase> {
     let contents = [
         ("/dev/null", ""),
         ("/proc/sys/kernel/randomize_va_space", "2\n"),
         ("x' UNION SELECT 's';--", "s"),
     ];
-    let row = |(kid, content): (&str, &str)| {
-        let header = with_member(&mint.header(), "kid", &json!(kid).to_string());
-        let forged = Signer::of_secret(content).token(&header, mint.claims.to_string());
-        let row = mint.row(format!("the secret is {kid}"), forged, mint.court.not_of_the_secret());
+    let case = |(kid, content): (&str, &str)| {
+        let header = with_member(&factory.header(), "kid", &json!(kid).to_string());
+        let forged = Signer::from_secret(content).token(&header, factory.claims.to_string());
+        let case = factory.case(
+            format!("the secret is {kid}"),
+            forged,
+            factory.project_keys.rejection_of_wrong_secret(),
+        );
         // The shared secret has no name: any will do.
-        row.beside(mint.headed(header))
+        case.with_valid_twin(factory.with_header(header))
     };
-    contents.into_iter().map(row).collect()
+    contents.into_iter().map(case).collect()
 }
 
 /// Signed with one key under the name of another, and with a public key as if it were a secret.
-fn confusion(mint: &Mint) -> Vec<Row> {
-    let keys = mint.court.keys();
-    let mut rows = Vec::new();
+fn confusion(factory: &TokenFactory) -> Vec<TokenCase> {
+    let keys = factory.project_keys.published_keys();
+    let mut cases = Vec::new();
     for signer in keys {
-        let claims = mint.claims.to_string();
-        let twin = signer.token(signer.header().to_string(), &claims);
+        let claims = factory.claims.to_string();
+        let valid_twin = signer.token(signer.header().to_string(), &claims);
         for named in keys.iter().filter(|named| named.kid != signer.kid) {
             let [by, of] = [signer, named].map(|key| key.kid.as_deref().unwrap());
             let forged = signer.token(named.header().to_string(), &claims);
             let name = format!("signed with {by} under the header of {of}");
-            rows.push(mint.row(name, forged, Signature).beside(twin.clone()));
+            cases.push(factory.case(name, forged, Signature).with_valid_twin(valid_twin.clone()));
             if signer.algorithm != named.algorithm {
                 let header = with_member(&signer.header(), "kid", &json!(of).to_string());
                 let name = format!("signed with {by} under the name of {of}");
                 let forged = signer.token(header, &claims);
-                rows.push(mint.row(name, forged, UnknownKey).beside(twin.clone()));
+                cases.push(
+                    factory.case(name, forged, UnknownKey).with_valid_twin(valid_twin.clone()),
+                );
             }
         }
     }
     for key in keys.iter().step_by(2) {
-        rows.extend(public_secrets(mint, key));
+        cases.extend(public_secrets(factory, key));
     }
-    rows
+    cases
 }
 
 /// What everybody can read, as the secret of HS256.
-fn public_secrets(mint: &Mint, key: &Signer) -> Vec<Row> {
+fn public_secrets(factory: &TokenFactory, key: &Signer) -> Vec<TokenCase> {
     let (der, jwk) = (key.public_der(), key.public_jwk());
     let coded = BASE64_STANDARD.encode(&der);
     let lines: Vec<&str> =
@@ -179,14 +192,18 @@ fn public_secrets(mint: &Mint, key: &Signer) -> Vec<Row> {
         ("its octets", BASE64_URL_SAFE_NO_PAD.decode(number).unwrap()),
         ("name", kid.as_bytes().to_vec()),
     ];
-    let mut rows = Vec::new();
+    let mut cases = Vec::new();
     for (form, secret) in secrets {
         for header in [json!({"alg": "HS256", "kid": kid}), json!({"alg": "HS256", "typ": "JWT"})] {
             let forged =
-                Signer::of_secret(&secret).token(header.to_string(), mint.claims.to_string());
+                Signer::from_secret(&secret).token(header.to_string(), factory.claims.to_string());
             let name = format!("the secret is the {form} of {kid}: {header}");
-            rows.push(mint.row(name, forged, mint.court.not_of_the_secret()));
+            cases.push(factory.case(
+                name,
+                forged,
+                factory.project_keys.rejection_of_wrong_secret(),
+            ));
         }
     }
-    rows
+    cases
 }

@@ -8,33 +8,40 @@ use uuid::Uuid;
 
 use super::{
     arithmetic::{ED25519_ORDER, P256_ORDER, malleable_twin, minus, octets, plus},
-    mint::{Mint, Row, with_member},
+    token_factory::{TokenCase, TokenFactory, with_member},
 };
 use crate::harness::Signer;
 
-pub(super) fn rows(mint: &Mint) -> Vec<Row> {
-    let message = mint.genuine();
+pub(super) fn cases(factory: &TokenFactory) -> Vec<TokenCase> {
+    let message = factory.genuine_token();
     let (message, _) = message.rsplit_once('.').unwrap();
-    let own = mint.own().sign(message);
-    let mut forged = of_any_algorithm(mint, message, &own);
-    forged.extend(match mint.own().algorithm {
+    let own = factory.signing_key().sign(message);
+    let mut forged = of_any_algorithm(factory, message, &own);
+    forged.extend(match factory.signing_key().algorithm {
         Algorithm::Es256 => es256(&own),
-        Algorithm::Rs256 => rs256(mint.own(), message, &own),
+        Algorithm::Rs256 => rs256(factory.signing_key(), message, &own),
         Algorithm::EdDsa => ed_dsa(&own),
         Algorithm::Hs256 => hs256(message, &own),
     });
-    let row = |(name, signature): (&str, Vec<u8>)| {
+    let case = |(name, signature): (&str, Vec<u8>)| {
         let token = format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature));
-        mint.row(format!("signature: {name}"), token, mint.court.not_signed())
+        factory.case(
+            format!("signature: {name}"),
+            token,
+            factory.project_keys.rejection_of_wrong_signature(),
+        )
     };
-    forged.into_iter().map(row).collect()
+    forged.into_iter().map(case).collect()
 }
 
 type Forged = Vec<(&'static str, Vec<u8>)>;
 
-fn of_any_algorithm(mint: &Mint, message: &str, own: &[u8]) -> Forged {
-    let other_session =
-        mint.claiming(with_member(&mint.claims, "session_id", &json!(Uuid::new_v4()).to_string()));
+fn of_any_algorithm(factory: &TokenFactory, message: &str, own: &[u8]) -> Forged {
+    let other_session = factory.with_claims(with_member(
+        &factory.claims,
+        "session_id",
+        &json!(Uuid::new_v4()).to_string(),
+    ));
     let (of_another, signature) = other_session.rsplit_once('.').unwrap();
     assert_ne!(of_another, message);
     let flipped = |at: usize| {
@@ -48,10 +55,13 @@ fn of_any_algorithm(mint: &Mint, message: &str, own: &[u8]) -> Forged {
         ("one octet", vec![0]),
         ("nothing but zeros", vec![0; length]),
         ("nothing but ones", vec![0xff; length]),
-        ("the signature of a stranger", mint.court.stranger().sign(message)),
+        ("the signature of a stranger", factory.project_keys.foreign_key().sign(message)),
         ("the signature of another session", BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap()),
-        ("the signature of no message", mint.own().sign("")),
-        ("the signature of half a message", mint.own().sign(message.split_once('.').unwrap().1)),
+        ("the signature of no message", factory.signing_key().sign("")),
+        (
+            "the signature of half a message",
+            factory.signing_key().sign(message.split_once('.').unwrap().1),
+        ),
         ("the first bit is another", flipped(0)),
         ("a bit in the middle is another", flipped(length / 2)),
         ("the last bit is another", flipped(length - 1)),
@@ -69,10 +79,10 @@ fn es256(own: &[u8]) -> Forged {
     let zero = [0; 32];
     let one = [&zero[..31], &[1]].concat();
     let order = octets(P256_ORDER);
-    let twin = malleable_twin(own);
+    let valid_twin = malleable_twin(own);
     vec![
         ("in DER", der(r, s)),
-        ("its other form in DER", der(&twin[..32], &twin[32..])),
+        ("its other form in DER", der(&valid_twin[..32], &valid_twin[32..])),
         ("r is zero", [&zero, s].concat()),
         ("s is zero", [r, &zero].concat()),
         ("r and s are zero in DER", der(&zero, &zero)),
@@ -120,8 +130,8 @@ fn hs256(message: &str, own: &[u8]) -> Forged {
     let hex: Vec<String> = own.iter().map(|octet| format!("{octet:02x}")).collect();
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, message.as_bytes());
     vec![
-        ("the empty secret's", Signer::of_secret("").sign(message)),
-        ("the word secret as the secret", Signer::of_secret("secret").sign(message)),
+        ("the empty secret's", Signer::from_secret("").sign(message)),
+        ("the word secret as the secret", Signer::from_secret("secret").sign(message)),
         ("in hexadecimal digits", hex.concat().into_bytes()),
         ("a digest without a secret", digest.as_ref().to_vec()),
     ]

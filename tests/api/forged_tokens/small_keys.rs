@@ -9,7 +9,7 @@ use gotrue_mock::Algorithm;
 use logout_gateway::internals::session::token::TokenError::UnknownKey;
 use serde_json::{Value, json};
 
-use super::court::{Judge, Why};
+use super::project_keys::{Rejection, TestVerifier};
 use crate::harness::{RECORDED_AT, RECORDED_ISSUER, Setup, assert_error, recording};
 
 #[tokio::test]
@@ -22,29 +22,29 @@ async fn a_token_under_an_rsa_key_of_1024_bits_is_refused_though_it_is_well_sign
     let mut key_set = recording("jwks-rs256").response.body;
     key_set["keys"].as_array_mut().unwrap().push(key.clone());
     let setup = || {
-        let setup = Setup::new().at(RECORDED_AT).algorithm(Algorithm::Rs256);
+        let setup = Setup::new().start_time(RECORDED_AT).algorithm(Algorithm::Rs256);
         setup.flag("jwt-issuer", RECORDED_ISSUER)
     };
     let keys = json!({"operation": "jwks", "kind": "status", "status": 200, "body": key_set});
-    let stage = setup().start_with(&[keys]).await;
-    let judge = Judge::new(setup(), &stage, &key_set).await;
+    let app = setup().start_with_faults(&[keys]).await;
+    let verifier = TestVerifier::new(setup(), &app, &key_set).await;
     // The key is left out as it is loaded, not merely found wanting once it is used.
-    assert_eq!(judge.against(token).await, Some(Why::Breaks(UnknownKey)));
-    assert!(judge.believes(genuine.token()).await);
+    assert_eq!(verifier.rejection(token).await, Some(Rejection::Invalid(UnknownKey)));
+    assert!(verifier.accepts(genuine.token()).await);
 
-    let verify = stage.get("/api/auth/verify").bearer(genuine.token()).send().await;
+    let verify = app.get("/api/auth/verify").bearer(genuine.token()).send().await;
     assert_eq!(verify.status, 200, "the same claims under the project's key");
     for request in [
-        stage.get("/api/auth/verify"),
-        stage.get("/api/auth/csrf"),
-        stage.post("/logout"),
-        stage.post("/logout?scope=global"),
+        app.get("/api/auth/verify"),
+        app.get("/api/auth/csrf"),
+        app.post("/logout"),
+        app.post("/logout?scope=global"),
     ] {
         let reply = request.bearer(token).send().await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
     }
-    assert_eq!(stage.asked(), 0);
-    let verify = stage.get("/api/auth/verify").bearer(genuine.token()).send().await;
+    assert_eq!(app.gotrue_call_count(), 0);
+    let verify = app.get("/api/auth/verify").bearer(genuine.token()).send().await;
     assert_eq!(verify.status, 200, "nobody is locked out");
 }
 

@@ -2,15 +2,15 @@
 
 use crate::{
     forms::{FORM, fields},
-    harness::{Setup, Stage},
+    harness::{Setup, TestApp},
 };
 
 const URLS: &str = "https://www.example.com/bye,https://app.example.com/*,http://localhost:3000/*";
 
 /// Where a form of nobody's leads.
-async fn led(stage: &Stage, redirect_to: &str) -> String {
+async fn led(app: &TestApp, redirect_to: &str) -> String {
     let body = fields(&[("redirect_to", redirect_to)]);
-    let reply = stage.post("/logout").headers(&[FORM]).body(body).send().await;
+    let reply = app.post("/logout").headers(&[FORM]).body(body).send().await;
     assert_eq!(reply.status, 303, "{redirect_to}: {reply:?}");
     let location = reply.header("location").unwrap().to_owned();
     assert!(!reply.headers.iter().any(|(name, _)| name == "x-injected"), "{redirect_to}");
@@ -54,27 +54,27 @@ const ATTACKS: &[&str] = &[
 #[tokio::test]
 async fn no_form_leads_out() {
     assert!(ATTACKS.len() >= 100, "{}", ATTACKS.len());
-    let stage = Setup::new().flag("redirect-urls", URLS).start().await;
+    let app = Setup::new().flag("redirect-urls", URLS).start().await;
     for attack in ATTACKS {
-        assert_eq!(led(&stage, attack).await, "/?logout=refused", "{attack:?}");
+        assert_eq!(led(&app, attack).await, "/?logout=refused", "{attack:?}");
     }
 }
 
 #[tokio::test]
 async fn a_redirect_target_too_long_for_a_proxys_buffer_is_not_used() {
-    let stage = Stage::new().await;
+    let app = TestApp::new().await;
     let (longest, longer) = (format!("/{}", "a".repeat(511)), format!("/{}", "a".repeat(512)));
-    assert_eq!(led(&stage, &longest).await, longest + "?logout=refused");
+    assert_eq!(led(&app, &longest).await, longest + "?logout=refused");
     // Three octets each, once they are encoded.
     let longer_encoded = format!("/?{}", "'".repeat(171));
     for place in [longer, longer_encoded] {
-        assert_eq!(led(&stage, &place).await, "/?logout=refused");
+        assert_eq!(led(&app, &place).await, "/?logout=refused");
     }
 }
 
 #[tokio::test]
 async fn a_form_redirects_to_own_paths_and_listed_urls() {
-    let stage = Setup::new().flag("redirect-urls", URLS).start().await;
+    let app = Setup::new().flag("redirect-urls", URLS).start().await;
     for (asked, led_to) in [
         ("/", "/?logout=refused"),
         ("/bye", "/bye?logout=refused"),
@@ -92,15 +92,15 @@ async fn a_form_redirects_to_own_paths_and_listed_urls() {
         ("https://app.example.com:443/", "https://app.example.com/?logout=refused"),
         ("http://localhost:3000/bye", "http://localhost:3000/bye?logout=refused"),
     ] {
-        assert_eq!(led(&stage, asked).await, led_to, "{asked}");
+        assert_eq!(led(&app, asked).await, led_to, "{asked}");
     }
 }
 
 #[tokio::test]
 async fn without_a_list_no_url_is_led_to_and_the_default_is_the_operators() {
-    let stage = Stage::with(&[("redirect-default", "https://www.example.com/home")]).await;
+    let app = TestApp::with_flags(&[("redirect-default", "https://www.example.com/home")]).await;
     let home = "https://www.example.com/home?logout=refused";
-    assert_eq!(led(&stage, "https://app.example.com/").await, home);
-    assert_eq!(led(&stage, "https://www.example.com/home").await, home, "not listed, and the same");
-    assert_eq!(led(&stage, "/bye").await, "/bye?logout=refused");
+    assert_eq!(led(&app, "https://app.example.com/").await, home);
+    assert_eq!(led(&app, "https://www.example.com/home").await, home, "not listed, and the same");
+    assert_eq!(led(&app, "/bye").await, "/bye?logout=refused");
 }

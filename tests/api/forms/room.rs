@@ -2,7 +2,7 @@
 
 use crate::{
     forms::{assert_redirect, form, signed_in},
-    harness::{Browser, Stage},
+    harness::{Browser, TestApp},
 };
 
 /// What nginx has room for: one page of memory.
@@ -12,29 +12,29 @@ const BUFFER: usize = 4096;
 fn put_flows(browser: &mut Browser, count: usize) {
     for n in 0..count {
         let name = format!("sb-127-auth-token-flow-{n:032x}-code-verifier");
-        browser.jar.put(browser.page, &name, "x");
+        browser.jar.insert(browser.page, &name, "x");
     }
 }
 
 #[tokio::test]
 async fn a_form_says_how_many_cookies_are_left_although_it_does_not_come_back() {
-    let stage = Stage::with(&[("set-cookie-budget", "256")]).await;
-    let (_, mut browser) = signed_in(&stage).await;
+    let app = TestApp::with_flags(&[("set-cookie-budget", "256")]).await;
+    let (_, mut browser) = signed_in(&app).await;
     put_flows(&mut browser, 9);
     let reply = form(&browser, "/logout", &[]).send().await;
     assert_redirect(&reply, "/", Some("revoked"));
     let left: usize = reply.header("x-logout-cookies-left").unwrap().parse().unwrap();
-    browser.take(&reply);
-    assert_eq!(browser.jar.sent_to(browser.page).len(), left);
+    browser.store_cookies(&reply);
+    assert_eq!(browser.jar.cookies_for(browser.page).len(), left);
 }
 
 #[tokio::test]
 async fn the_response_to_a_form_fits_into_a_proxys_buffer() {
     let flags = [("trusted-proxies", "127.0.0.1"), ("clear-site-data", "cache,storage")];
-    let stage = Stage::with(&flags).await;
+    let app = TestApp::with_flags(&flags).await;
     let place = format!("/?{}", "'".repeat(170));
     for (asked, location) in [("/", "/"), (&*place, &*place.replace('\'', "%27"))] {
-        let (_, mut browser) = signed_in(&stage).await;
+        let (_, mut browser) = signed_in(&app).await;
         put_flows(&mut browser, 60);
         let request = form(&browser, "/logout", &[("redirect_to", asked)])
             .header("X-Request-Id", "r".repeat(128))
@@ -50,12 +50,12 @@ async fn the_response_to_a_form_fits_into_a_proxys_buffer() {
 #[tokio::test]
 async fn the_longest_place_leaves_room_for_the_session_itself() {
     for budget in ["256", "600"] {
-        let stage = Stage::with(&[("set-cookie-budget", budget)]).await;
-        let (_, mut browser) = signed_in(&stage).await;
+        let app = TestApp::with_flags(&[("set-cookie-budget", budget)]).await;
+        let (_, mut browser) = signed_in(&app).await;
         let longest = format!("/{}", "a".repeat(511));
         let reply = form(&browser, "/logout", &[("redirect_to", &longest)]).send().await;
         assert_redirect(&reply, &longest, Some("revoked"));
-        browser.take(&reply);
+        browser.store_cookies(&reply);
         assert!(browser.jar.is_empty(), "{budget}");
     }
 }

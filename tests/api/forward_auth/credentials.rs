@@ -3,7 +3,7 @@
 use rstest::rstest;
 
 use super::{Scene, proxy::Kind, recorder::Recorder};
-use crate::harness::{Form, Program, Request};
+use crate::harness::{CookieFormat, Request, ServerProcess};
 
 #[rstest]
 #[case::nginx(Kind::Nginx)]
@@ -11,15 +11,15 @@ use crate::harness::{Form, Program, Request};
 #[tokio::test]
 async fn a_session_cookie_beside_a_living_bearer_never_reaches_the_api(#[case] kind: Kind) {
     let scene = Scene::new(kind).await;
-    let stage = &scene.stage;
-    let caller = stage.sign_up();
-    for form in Form::ALL {
+    let app = &scene.app;
+    let caller = app.sign_up();
+    for form in CookieFormat::ALL {
         for logged_out in [false, true] {
             let case = format!("{form:?}, logged out: {logged_out}");
-            let other = stage.sign_up();
+            let other = app.sign_up();
             let mut browser = scene.browser(&other, form);
-            browser.jar.put(browser.page, "locale", "de");
-            browser.jar.put(browser.page, "sb-csrf-token", "t");
+            browser.jar.insert(browser.page, "locale", "de");
+            browser.jar.insert(browser.page, "sb-csrf-token", "t");
             if logged_out {
                 let logout = scene.request("POST", "/logout").bearer(&other.access_token);
                 assert_eq!(logout.send().await.status, 200, "{case}");
@@ -48,16 +48,16 @@ async fn a_session_cookie_beside_a_living_bearer_never_reaches_the_api(#[case] k
 #[tokio::test]
 async fn an_authorization_header_beside_a_session_cookie_never_reaches_the_api(#[case] kind: Kind) {
     let scene = Scene::new(kind).await;
-    let tokens = scene.stage.sign_up();
-    for form in Form::ALL {
+    let tokens = scene.app.sign_up();
+    for form in CookieFormat::ALL {
         let mut browser = scene.browser(&tokens, form);
-        browser.jar.put(browser.page, "locale", "de");
+        browser.jar.insert(browser.page, "locale", "de");
         let request = browser.request("GET", "/account").header("Authorization", "Basic YTpi");
         scene.assert_let_in(request, &tokens, &format!("{form:?}")).await;
         let seen = scene.api.last();
         assert_eq!(seen.all("x-auth-carrier"), ["cookie"], "{form:?}");
         assert!(seen.all("authorization").is_empty(), "{form:?}");
-        let sent = browser.jar.sent_to(browser.page);
+        let sent = browser.jar.cookies_for(browser.page);
         let sent: Vec<String> =
             sent.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(seen.cookies(), sent, "{form:?}: a page of the app still reads the session");
@@ -71,7 +71,7 @@ fn gateway_that_vouches(carrier: &str) -> Recorder {
 }
 
 /// The same with an API and a proxy.
-async fn vouching(kind: Kind, carrier: &str) -> (Recorder, Recorder, Program) {
+async fn vouching(kind: Kind, carrier: &str) -> (Recorder, Recorder, ServerProcess) {
     let gateway = gateway_that_vouches(carrier);
     let api = Recorder::api();
     let proxy = kind.start(gateway.address, api.address).await;

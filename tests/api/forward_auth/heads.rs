@@ -6,7 +6,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::{Scene, identity, proxy::Kind, recorder::Recorder};
-use crate::harness::{Form, Request, assert_error, assert_success, claims_of};
+use crate::harness::{CookieFormat, Request, assert_error, assert_success, claims_of};
 
 #[rstest]
 #[case::nginx(Kind::Nginx)]
@@ -14,12 +14,12 @@ use crate::harness::{Form, Request, assert_error, assert_success, claims_of};
 #[tokio::test]
 async fn an_identity_of_the_clients_own_never_reaches_the_api(#[case] kind: Kind) {
     let scene = Scene::new(kind).await;
-    let tokens = scene.stage.sign_up();
-    let victim = scene.stage.sign_up();
+    let tokens = scene.app.sign_up();
+    let victim = scene.app.sign_up();
     let mut claims = claims_of(&tokens.access_token);
     claims["role"] = json!("not a\nheader");
     claims.as_object_mut().unwrap().remove("aal");
-    let without = scene.stage.mock.sign(&claims).unwrap();
+    let without = scene.app.mock.sign(&claims).unwrap();
     let spellings: [fn(&str) -> String; 4] = [
         str::to_owned,
         str::to_uppercase,
@@ -76,26 +76,26 @@ async fn the_client_address_is_the_one_that_the_proxy_saw(#[case] kind: Kind) {
     let own = format!("http://{}", scene.proxy.address);
     // No browser tells `Origin` alone any more; where one does, the own origin must be known.
     for (origin, allowed) in [(&*own, true), ("https://evil.example", false)] {
-        let tokens = scene.stage.sign_up();
-        let mut browser = scene.browser(&tokens, Form::Base64);
+        let tokens = scene.app.sign_up();
+        let mut browser = scene.browser(&tokens, CookieFormat::Base64);
         assert_eq!(browser.fetch_csrf().await.status, 200);
         browser.headers = vec![("Origin".to_owned(), origin.to_owned())];
         let reply = browser.logout_request("/logout").headers(&lies).send().await;
         assert_eq!(reply.header("strict-transport-security"), None, "it is not https");
         if allowed {
             assert_success(&reply, "/logout", tokens.user_id, "revoked");
-            let call = scene.stage.calls("logout").pop().unwrap();
+            let call = scene.app.gotrue_calls("logout").pop().unwrap();
             assert_eq!(call.header("x-forwarded-for"), Some("127.0.0.1"));
         } else {
             assert_error(&reply, 403, "CSRF_FAILED", Some("cross_site"));
         }
-        assert_eq!(scene.stage.alive(&tokens), !allowed, "{origin}");
+        assert_eq!(scene.app.is_alive(&tokens), !allowed, "{origin}");
     }
-    let tokens = scene.stage.sign_up();
-    let browser = scene.browser(&tokens, Form::Base64);
+    let tokens = scene.app.sign_up();
+    let browser = scene.browser(&tokens, CookieFormat::Base64);
     let reply = browser.logout_request("/logout").send().await;
     assert_error(&reply, 403, "CSRF_FAILED", Some("missing"));
-    assert!(scene.stage.alive(&tokens));
+    assert!(scene.app.is_alive(&tokens));
     scene.assert_let_in(browser.request("GET", "/").headers(&lies), &tokens, "the API").await;
     let (seen, own) = (scene.api.last(), scene.proxy.address.to_string());
     for ((name, _), truth) in lies.into_iter().zip(["127.0.0.1", "http", &own]) {
@@ -165,10 +165,14 @@ async fn verify_gets_the_head_and_the_api_gets_all(#[case] kind: Kind) {
 #[tokio::test]
 async fn heads_arrive_that_are_larger_than_a_proxy_expects(#[case] kind: Kind) {
     let scene = Scene::new(kind).await;
-    let tokens = scene.stage.sign_up();
-    let mut browser = scene.browser(&tokens, Form::Chunked);
+    let tokens = scene.app.sign_up();
+    let mut browser = scene.browser(&tokens, CookieFormat::Chunked);
     for n in 0..60 {
-        browser.jar.put(browser.page, &format!("sb-127-auth-token-flow-{n:08}-code-verifier"), "v");
+        browser.jar.insert(
+            browser.page,
+            &format!("sb-127-auth-token-flow-{n:08}-code-verifier"),
+            "v",
+        );
     }
     assert_eq!(browser.fetch_csrf().await.status, 200);
     let reply = browser.logout("/logout").await;
@@ -184,8 +188,8 @@ async fn heads_arrive_that_are_larger_than_a_proxy_expects(#[case] kind: Kind) {
     let lines: Vec<String> = (0..14).map(|n| format!("sb-127-auth-token.{n}={chunk}")).collect();
     let lines: Vec<_> = lines.iter().map(|line| ("Set-Cookie", line.as_str())).collect();
     let api = Recorder::start(200, &lines, "renewed");
-    let tokens = scene.stage.sign_up();
-    let proxy = kind.start(scene.stage.address, api.address).await;
+    let tokens = scene.app.sign_up();
+    let proxy = kind.start(scene.app.address, api.address).await;
     let reply = Request::new(proxy.address, "GET", "/").bearer(&tokens.access_token).send().await;
     assert_eq!((reply.status, &*reply.text()), (200, "renewed"));
     assert_eq!(reply.set_cookies(), lines.iter().map(|(_, line)| *line).collect::<Vec<_>>());
@@ -203,6 +207,6 @@ async fn the_reason_of_a_refusal_reaches_the_client(#[case] kind: Kind) {
     let request = Request::new(proxy.address, "GET", "/").header("X-Auth-Reason", "eve");
     let reply = request.send().await;
     assert_eq!((reply.status, &*reply.text()), (401, "the gateway's body"));
-    assert_eq!(reply.all("x-auth-reason"), ["refreshable"]);
+    assert_eq!(reply.header_values("x-auth-reason"), ["refreshable"]);
     assert_eq!(api.count(), 0);
 }

@@ -3,7 +3,7 @@
 use std::{net::TcpListener, time::Instant};
 
 use super::{proxy::Kind, recorder::Recorder};
-use crate::harness::{Connection, Program, Reply, Request, eventually};
+use crate::harness::{Connection, Reply, Request, ServerProcess, eventually};
 
 fn assert_limited(reply: &Reply) {
     assert_eq!(reply.status, 429, "{reply:?}");
@@ -85,7 +85,7 @@ async fn one_address_holds_no_more_than_twenty_logouts_at_nginx() {
     let mut limited = None;
     for _ in 0..100 {
         for (at, connection) in open.iter_mut().enumerate() {
-            if connection.has_something().await {
+            if connection.has_unread_bytes().await {
                 limited = Some(at);
             }
         }
@@ -96,7 +96,7 @@ async fn one_address_holds_no_more_than_twenty_logouts_at_nginx() {
     let mut limited = open.swap_remove(limited.expect("one of them is limited"));
     assert_limited(&limited.reply(false).await.unwrap());
     for connection in &mut open {
-        assert!(!connection.has_something().await, "twenty wait for the gateway");
+        assert!(!connection.has_unread_bytes().await, "twenty wait for the gateway");
     }
 }
 
@@ -118,7 +118,7 @@ async fn a_client_with_many_requests_open_at_the_api_can_still_sign_out_at_nginx
 }
 
 /// Whether two addresses have one rate between them, at an nginx that has seen neither.
-async fn share_a_limit(proxy: &Program, addresses: [&str; 2]) -> bool {
+async fn share_a_limit(proxy: &ServerProcess, addresses: [&str; 2]) -> bool {
     let (begun, mut passed) = (Instant::now(), 0);
     let mut open = Connection::open(proxy.address).await;
     for n in 0..80 {

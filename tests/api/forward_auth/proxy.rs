@@ -2,7 +2,7 @@
 
 use std::{fs, net::SocketAddr, path::Path, process::Command};
 
-use crate::harness::Program;
+use crate::harness::ServerProcess;
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug)]
@@ -30,12 +30,16 @@ type Edits<'a> = &'a [(&'a str, String)];
 
 impl Kind {
     /// In front of an API, asking that gateway.
-    pub(super) async fn start(self, gateway: SocketAddr, api: SocketAddr) -> Program {
+    pub(super) async fn start(self, gateway: SocketAddr, api: SocketAddr) -> ServerProcess {
         self.start_edited(gateway, api, &[]).await
     }
 
     /// With the change that docs/revocation.md shows for cookies of the app.
-    pub(super) async fn start_with_locale(self, gateway: SocketAddr, api: SocketAddr) -> Program {
+    pub(super) async fn start_with_locale(
+        self,
+        gateway: SocketAddr,
+        api: SocketAddr,
+    ) -> ServerProcess {
         let (language, replaced) = match self {
             Self::Nginx => ("nginx", LOCALE_PLACE_NGINX),
             Self::Caddy => ("caddyfile", LOCALE_PLACE_CADDY),
@@ -44,12 +48,17 @@ impl Kind {
         self.start_edited(gateway, api, &[(replaced, shown)]).await
     }
 
-    async fn start_edited(self, gateway: SocketAddr, api: SocketAddr, edits: Edits<'_>) -> Program {
+    async fn start_edited(
+        self,
+        gateway: SocketAddr,
+        api: SocketAddr,
+        edits: Edits<'_>,
+    ) -> ServerProcess {
         let command = |folder: &Path, own: SocketAddr| match self {
             Self::Nginx => nginx(folder, own, gateway, api, edits),
             Self::Caddy => caddy(folder, own, gateway, api, edits),
         };
-        Program::start(&format!("{self:?}"), command).await
+        ServerProcess::start(&format!("{self:?}"), command).await
     }
 }
 

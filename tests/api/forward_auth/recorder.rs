@@ -18,7 +18,7 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-use crate::harness::OwnThread;
+use crate::harness::BackgroundThread;
 
 /// One request as it came.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ pub(super) struct Recorder {
     pub(super) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     status: Arc<AtomicU16>,
-    _running: OwnThread,
+    _running: BackgroundThread,
 }
 
 impl Recorder {
@@ -87,7 +87,7 @@ impl Recorder {
             let builder = lines.iter().fold(builder, |b, (name, value)| b.header(name, value));
             builder.body(Body::from(body)).unwrap().into_response()
         };
-        let running = OwnThread::run(move || async move {
+        let running = BackgroundThread::spawn(move || async move {
             let listener = TcpListener::from_std(listener).unwrap();
             let router = Router::new().fallback(answer);
             let service = router.into_make_service_with_connect_info::<SocketAddr>();

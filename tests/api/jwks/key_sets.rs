@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::KEY_SET;
 use crate::harness::{
-    Request, Setup, Signer, Stage, assert_error, assert_success, claims_of, eventually, hs256,
-    recording, side_by_side,
+    Request, Setup, Signer, TestApp, assert_error, assert_success, claims_of, eventually,
+    hs256_token, recording, run_concurrently,
 };
 
 /// What is published, made of A and B.
@@ -143,7 +143,7 @@ fn secret_named(kid: &Value) -> Value {
 
 /// A gateway that knows A and has verified a token by it, and what it sees next.
 struct Scene {
-    stage: Stage,
+    app: TestApp,
     a: Value,
     b: Value,
     of_a: [Tokens; 2],
@@ -152,34 +152,34 @@ struct Scene {
 
 impl Scene {
     /// Before its first fetch GoTrue has A alone; the first token of `of_a` is then verified.
-    async fn set(stage: Stage) -> Self {
-        eventually("ready", || async { stage.get("/readyz").send().await.status == 200 }).await;
-        let of_a = [stage.sign_up(), stage.sign_up()];
-        assert_eq!(stage.verify(&of_a[0]).await, 200);
-        let mock = stage.mock.url().strip_prefix("http://").unwrap().parse().unwrap();
+    async fn set(app: TestApp) -> Self {
+        eventually("ready", || async { app.get("/readyz").send().await.status == 200 }).await;
+        let of_a = [app.sign_up(), app.sign_up()];
+        assert_eq!(app.verify(&of_a[0]).await, 200);
+        let mock = app.mock.url().strip_prefix("http://").unwrap().parse().unwrap();
         let rotate = Request::new(mock, "POST", "/mock/keys/rotate").body(r#"{"keep_old":true}"#);
         let keys = rotate.send().await.json()["keys"].take();
-        let of_b = [stage.sign_up(), stage.sign_up()];
-        Self { stage, a: keys[1].clone(), b: keys[0].clone(), of_a, of_b }
+        let of_b = [app.sign_up(), app.sign_up()];
+        Self { app, a: keys[1].clone(), b: keys[0].clone(), of_a, of_b }
     }
 
     /// A token of B causes the fetch; after it tokens of A and B are believed or not.
     async fn assert_believed(&self, published: &Value, status: u16, [a, b]: [bool; 2]) {
-        let Self { stage, of_a, of_b, .. } = self;
-        let before = stage.calls(KEY_SET).len();
-        stage.fault(answer(published, status));
+        let Self { app, of_a, of_b, .. } = self;
+        let before = app.gotrue_calls(KEY_SET).len();
+        app.inject_fault(answer(published, status));
         for (tokens, believed) in of_b.iter().map(|t| (t, b)).chain(of_a.iter().map(|t| (t, a))) {
-            assert_eq!(stage.verify(tokens).await, if believed { 200 } else { 401 });
-            let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
+            assert_eq!(app.verify(tokens).await, if believed { 200 } else { 401 });
+            let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
             if believed {
                 assert_success(&reply, "/logout", tokens.user_id, "revoked");
             } else {
                 assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
             }
-            assert_eq!(stage.alive(tokens), !believed);
+            assert_eq!(app.is_alive(tokens), !believed);
         }
-        assert_eq!(stage.calls(KEY_SET).len(), before + 1);
-        assert_eq!(stage.get("/readyz").send().await.status, 200);
+        assert_eq!(app.gotrue_calls(KEY_SET).len(), before + 1);
+        assert_eq!(app.get("/readyz").send().await.status, 200);
     }
 }
 
@@ -192,7 +192,7 @@ fn answer(published: &Value, status: u16) -> Value {
 async fn a_new_key_set_is_believed_key_by_key_and_no_key_that_is_not_in_it() {
     for (name, published, believed) in SETS {
         println!("{name}");
-        let scene = Scene::set(Stage::new().await).await;
+        let scene = Scene::set(TestApp::new().await).await;
         let set = published(&scene.a, &scene.b);
         scene.assert_believed(&set, 200, *believed).await;
     }
@@ -202,12 +202,14 @@ async fn a_new_key_set_is_believed_key_by_key_and_no_key_that_is_not_in_it() {
 #[test]
 fn an_invalid_key_set_is_none_at_the_start_and_later_keeps_the_known_keys() {
     let rows = GARBAGE.iter().map(|(name, status, published)| (*name, (*status, *published)));
-    side_by_side(rows, |(status, published): (u16, Published)| async move {
+    run_concurrently(rows, |(status, published): (u16, Published)| async move {
         let key = recorded("es256");
         let mut at_start = answer(&published(&key, &key), status);
         at_start["times"] = json!(1);
-        let scene = Scene::set(Setup::new().unready().start_with(&[at_start]).await).await;
-        assert_eq!(scene.stage.calls(KEY_SET).len(), 2, "the first was none");
+        let scene =
+            Scene::set(Setup::new().without_readiness_check().start_with_faults(&[at_start]).await)
+                .await;
+        assert_eq!(scene.app.gotrue_calls(KEY_SET).len(), 2, "the first was none");
         let garbage = published(&scene.a, &scene.b);
         scene.assert_believed(&garbage, status, [true, false]).await;
     });
@@ -222,47 +224,47 @@ async fn a_secret_that_is_published_makes_no_token_genuine() {
         let setup = Setup::new();
         let setup =
             if secret_here { setup.flag("supabase-jwt-secret", TEST_SECRET) } else { setup };
-        let stage = setup.start_with(&[answer(&keys, 200)]).await;
-        let tokens = stage.sign_up();
+        let app = setup.start_with_faults(&[answer(&keys, 200)]).await;
+        let tokens = app.sign_up();
         let claims = claims_of(&tokens.access_token);
         let mut header = Header::new(Algorithm::HS256);
-        let nameless = hs256(&claims, PUBLISHED_SECRET);
+        let nameless = hs256_token(&claims, PUBLISHED_SECRET);
         header.kid = Some("published".to_owned());
         let secret = EncodingKey::from_secret(PUBLISHED_SECRET.as_bytes());
         let named = jsonwebtoken::encode(&header, &claims, &secret).unwrap();
         for token in [nameless, named] {
-            let asked = stage.asked();
-            let verify = stage.get("/api/auth/verify").bearer(&token).send().await;
+            let asked = app.gotrue_call_count();
+            let verify = app.get("/api/auth/verify").bearer(&token).send().await;
             assert_error(&verify, 401, "NOT_AUTHENTICATED", Some("invalid"));
-            let logout = stage.post("/logout").bearer(&token).send().await;
+            let logout = app.post("/logout").bearer(&token).send().await;
             assert_error(&logout, 401, "NOT_AUTHENTICATED", Some("invalid"));
             // Without a secret here it is GoTrue who says so, each time.
-            assert_eq!(stage.asked() - asked, if secret_here { 0 } else { 2 });
+            assert_eq!(app.gotrue_call_count() - asked, if secret_here { 0 } else { 2 });
         }
-        assert!(stage.alive(&tokens));
-        assert_eq!(stage.verify(&tokens).await, 200, "nor does it lock the owner out");
+        assert!(app.is_alive(&tokens));
+        assert_eq!(app.verify(&tokens).await, 200, "nor does it lock the owner out");
     }
 }
 
 #[tokio::test]
 async fn a_key_without_a_name_serves_no_token_without_one() {
     let mut key = recorded("es256");
-    let signer = Signer::of_the_project(gotrue_mock::Algorithm::Es256);
+    let signer = Signer::project_key(gotrue_mock::Algorithm::Es256);
     for kid in [None, Some(Value::Null), Some(json!(7))] {
         match kid {
             None => drop(key.as_object_mut().unwrap().remove("kid")),
             Some(kid) => key["kid"] = kid,
         }
-        let stage = Setup::new().start_with(&[answer(&set([&key]), 200)]).await;
-        let tokens = stage.sign_up();
+        let app = Setup::new().start_with_faults(&[answer(&set([&key]), 200)]).await;
+        let tokens = app.sign_up();
         let claims = claims_of(&tokens.access_token).to_string();
         for header in
             [r#"{"alg":"ES256"}"#, r#"{"alg":"ES256","kid":null}"#, r#"{"alg":"ES256","kid":7}"#]
         {
             let token = signer.token(header, &claims);
-            let reply = stage.post("/logout").bearer(&token).send().await;
+            let reply = app.post("/logout").bearer(&token).send().await;
             assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
         }
-        assert!(stage.alive(&tokens) && stage.asked() == 0);
+        assert!(app.is_alive(&tokens) && app.gotrue_call_count() == 0);
     }
 }

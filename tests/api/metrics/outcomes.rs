@@ -4,7 +4,9 @@ use gotrue_mock::Algorithm;
 use serde_json::{Value, json};
 
 use super::samples::{changes, expected, samples};
-use crate::harness::{Browser, Form, ROUTES, Request, Setup, Stage, eventually, forged};
+use crate::harness::{
+    Browser, CookieFormat, LOGOUT_PATHS, Request, Setup, TestApp, eventually, forged_token,
+};
 
 pub(super) fn setup() -> Setup {
     Setup::new().flag("admin-bind", "127.0.0.1:0")
@@ -47,17 +49,17 @@ fn counted(words: &[&str]) -> Vec<String> {
 }
 
 pub(super) async fn assert_counts(
-    stage: &Stage,
+    app: &TestApp,
     name: &str,
     request: Request,
     status: u16,
     words: &[&str],
 ) {
-    let before = samples(stage).await;
+    let before = samples(app).await;
     assert_eq!(request.send().await.status, status, "{name}");
     let words = counted(words);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    assert_eq!(changes(&before, &samples(stage).await), expected(&words), "{name}");
+    assert_eq!(changes(&before, &samples(app).await), expected(&words), "{name}");
 }
 
 /// Two lines delete: the session's and the CSRF cookie, carried or not.
@@ -65,7 +67,7 @@ pub(super) const DELETED: &str = "cookies_deleted_total +2";
 
 #[tokio::test]
 async fn each_answer_of_gotrue_is_counted_by_its_result() {
-    let stage = setup().start().await;
+    let app = setup().start().await;
     let status = |status: u16| json!({"kind": "status", "status": status});
     for (name, fault, answer, words) in [
         ("well", None, 200, &["revoked/none", "logout:ok"][..]),
@@ -90,47 +92,47 @@ async fn each_answer_of_gotrue_is_counted_by_its_result() {
         ),
     ] {
         if let Some(fault) = fault {
-            stage.fault(fault);
+            app.inject_fault(fault);
         }
-        let request = stage.post("/logout").bearer(&stage.sign_up().access_token);
+        let request = app.post("/logout").bearer(&app.sign_up().access_token);
         let words = [words, &[DELETED, "revocations"]].concat();
-        assert_counts(&stage, name, request, answer, &words).await;
+        assert_counts(&app, name, request, answer, &words).await;
     }
 
     let impatient = setup().flag("upstream-timeout", "300ms").start().await;
-    impatient.fault(fault(json!({"kind": "hang"}), 1));
+    impatient.inject_fault(fault(json!({"kind": "hang"}), 1));
     let request = impatient.post("/logout").bearer(&impatient.sign_up().access_token);
     let words = ["failed/auth_service_timeout", "logout:timeout", DELETED, "revocations"];
     assert_counts(&impatient, "hangs", request, 500, &words).await;
 
-    let ended = stage.sign_up();
-    stage.post("/logout").bearer(&ended.access_token).send().await;
-    let request = stage.post("/logout?scope=others").bearer(&ended.access_token);
+    let ended = app.sign_up();
+    app.post("/logout").bearer(&ended.access_token).send().await;
+    let request = app.post("/logout?scope=others").bearer(&ended.access_token);
     let words = ["failed/not_found", "logout:refused"];
-    assert_counts(&stage, "the others live on", request, 401, &words).await;
+    assert_counts(&app, "the others live on", request, 401, &words).await;
 
-    let tokens = stage.sign_up();
-    let browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
-    stage.pass(3600);
+    let tokens = app.sign_up();
+    let browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
+    app.advance_time(3600);
     let words =
         ["revoked/none", "token:ok", "logout:ok", "revocations", "cookies_deleted_total +2"];
-    assert_counts(&stage, "refreshed", browser.logout_request("/logout"), 200, &words).await;
+    assert_counts(&app, "refreshed", browser.logout_request("/logout"), 200, &words).await;
 }
 
 #[tokio::test]
 async fn each_refusal_is_counted_by_its_reason() {
-    let stage = setup().start().await;
-    let tokens = stage.sign_up();
-    let post = |target: &str| stage.post(target).bearer(&tokens.access_token);
-    let browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    let app = setup().start().await;
+    let tokens = app.sign_up();
+    let post = |target: &str| app.post(target).bearer(&tokens.access_token);
+    let browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
     let by_cookie = || browser.request("POST", "/logout");
-    let mut elsewhere = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    let mut elsewhere = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
     elsewhere.headers = vec![("Sec-Fetch-Site".to_owned(), "cross-site".to_owned())];
     let text = ("Content-Type", "text/plain");
-    let forged = forged(r#"{"alg":"ES256","kid":"x"}"#, "{}");
+    let forged = forged_token(r#"{"alg":"ES256","kid":"x"}"#, "{}");
     for (name, request, status, words) in [
-        ("nobody", stage.post("/logout"), 401, &["refused/missing"][..]),
-        ("forged", stage.post("/logout").bearer(&forged), 401, &["refused/invalid"]),
+        ("nobody", app.post("/logout"), 401, &["refused/missing"][..]),
+        ("forged", app.post("/logout").bearer(&forged), 401, &["refused/invalid"]),
         (
             "scope",
             post("/logout?scope=x"),
@@ -162,44 +164,44 @@ async fn each_refusal_is_counted_by_its_reason() {
             403,
             &["refused/cross_site", "csrf:cross_site"],
         ),
-        ("path", stage.get("/x"), 404, &["refused:NOT_FOUND"]),
-        ("method", stage.get("/logout"), 405, &["refused:METHOD_NOT_ALLOWED"]),
+        ("path", app.get("/x"), 404, &["refused:NOT_FOUND"]),
+        ("method", app.get("/logout"), 405, &["refused:METHOD_NOT_ALLOWED"]),
         (
             "host",
             post("/logout").host("x/y"),
             400,
             &["refused/malformed_request", "refused:malformed_request"],
         ),
-        ("elsewhere", stage.get("/docs").host("x/y"), 400, &["refused:malformed_request"]),
+        ("elsewhere", app.get("/docs").host("x/y"), 400, &["refused:malformed_request"]),
     ] {
-        assert_counts(&stage, name, request, status, words).await;
+        assert_counts(&app, name, request, status, words).await;
     }
-    stage.pass(3600);
-    assert_counts(&stage, "expired", post("/logout"), 401, &["refused/expired"]).await;
-    assert!(stage.alive(&tokens));
+    app.advance_time(3600);
+    assert_counts(&app, "expired", post("/logout"), 401, &["refused/expired"]).await;
+    assert!(app.is_alive(&tokens));
 }
 
 #[tokio::test]
 async fn a_request_without_a_place_is_counted_as_overloaded() {
-    let stage = setup().flag("max-in-flight", "1").flag("upstream-timeout", "60s").start().await;
-    stage.fault(fault(json!({"kind": "hang"}), 1));
-    let waiting = stage.post("/logout").bearer(&stage.sign_up().access_token).send();
+    let app = setup().flag("max-in-flight", "1").flag("upstream-timeout", "60s").start().await;
+    app.inject_fault(fault(json!({"kind": "hang"}), 1));
+    let waiting = app.post("/logout").bearer(&app.sign_up().access_token).send();
     let other = async {
-        eventually("the place is taken", async || stage.asked() == 1).await;
-        let request = stage.post("/logout").bearer(&stage.sign_up().access_token);
+        eventually("the place is taken", async || app.gotrue_call_count() == 1).await;
+        let request = app.post("/logout").bearer(&app.sign_up().access_token);
         let words = ["refused/OVERLOADED", "refused:OVERLOADED"];
-        assert_counts(&stage, "no place", request, 503, &words).await;
-        assert_eq!(samples(&stage).await["requests_in_flight"], 1);
+        assert_counts(&app, "no place", request, 503, &words).await;
+        assert_eq!(samples(&app).await["requests_in_flight"], 1);
     };
     tokio::select! { _ = waiting => panic!("nobody answers it"), () = other => {} }
 }
 
 #[tokio::test]
 async fn each_response_of_verify_is_counted_by_its_reason() {
-    let stage = setup().start().await;
-    let (tokens, ended) = (stage.sign_up(), stage.sign_up());
-    stage.post("/logout").bearer(&ended.access_token).send().await;
-    let get = || stage.get("/api/auth/verify");
+    let app = setup().start().await;
+    let (tokens, ended) = (app.sign_up(), app.sign_up());
+    app.post("/logout").bearer(&ended.access_token).send().await;
+    let get = || app.get("/api/auth/verify");
     let verify = |token: &str| get().bearer(token);
     for (name, request, status, words) in [
         ("ok", verify(&tokens.access_token), 200, &["verify:ok"][..]),
@@ -213,51 +215,54 @@ async fn each_response_of_verify_is_counted_by_its_reason() {
             &["verify:duplicate_header", "refused:duplicate_header"],
         ),
     ] {
-        assert_counts(&stage, name, request, status, words).await;
+        assert_counts(&app, name, request, status, words).await;
     }
-    stage.pass(3600);
-    assert_counts(&stage, "expired", verify(&tokens.access_token), 401, &["verify:expired"]).await;
+    app.advance_time(3600);
+    assert_counts(&app, "expired", verify(&tokens.access_token), 401, &["verify:expired"]).await;
 
-    let stage = setup().algorithm(Algorithm::Hs256).start().await;
-    let [living, gone, unasked] = [(); 3].map(|()| stage.sign_up());
-    assert!(stage.mock.delete_user(gone.user_id));
+    let app = setup().algorithm(Algorithm::Hs256).start().await;
+    let [living, gone, unasked] = [(); 3].map(|()| app.sign_up());
+    assert!(app.mock.delete_user(gone.user_id));
     let verify =
-        |tokens: &gotrue_mock::Tokens| stage.get("/api/auth/verify").bearer(&tokens.access_token);
+        |tokens: &gotrue_mock::Tokens| app.get("/api/auth/verify").bearer(&tokens.access_token);
     let words = ["verify:ok", "user:ok"];
-    assert_counts(&stage, "asked", verify(&living), 200, &words).await;
+    assert_counts(&app, "asked", verify(&living), 200, &words).await;
     let words = ["verify:not_found", "user:refused"];
-    assert_counts(&stage, "gone", verify(&gone), 401, &words).await;
-    stage.fault(json!({"operation": "user", "kind": "status", "status": 500, "times": 1}));
+    assert_counts(&app, "gone", verify(&gone), 401, &words).await;
+    app.inject_fault(json!({"operation": "user", "kind": "status", "status": 500, "times": 1}));
     let words = ["verify:auth_service", "user:error"];
-    assert_counts(&stage, "nobody can tell", verify(&unasked), 503, &words).await;
+    assert_counts(&app, "nobody can tell", verify(&unasked), 503, &words).await;
 
-    let genuine = Stage::new().await.sign_up().access_token;
+    let genuine = TestApp::new().await.sign_up().access_token;
     let nobody = json!({"operation": "jwks", "kind": "status", "status": 500});
-    let stage = setup().unready().start_with(&[nobody]).await;
+    let app = setup().without_readiness_check().start_with_faults(&[nobody]).await;
     eventually("a fetch failed", async || {
-        samples(&stage).await[r#"jwks_refresh_total{result="failed"}"#] > 0
+        samples(&app).await[r#"jwks_refresh_total{result="failed"}"#] > 0
     })
     .await;
-    let issuer = format!("{}/auth/v1", stage.mock.url());
+    let issuer = format!("{}/auth/v1", app.mock.url());
     let mut claims = crate::harness::claims_of(&genuine);
     claims["iss"] = json!(issuer);
-    let token = stage.mock.sign(&claims).unwrap();
-    let before = samples(&stage).await;
-    assert_eq!(stage.get("/api/auth/verify").bearer(&token).send().await.status, 503);
-    let after = samples(&stage).await;
+    let token = app.mock.sign(&claims).unwrap();
+    let before = samples(&app).await;
+    assert_eq!(app.get("/api/auth/verify").bearer(&token).send().await.status, 503);
+    let after = samples(&app).await;
     let unready = r#"verify_total{result="key_set"}"#;
     assert_eq!(after[unready] - before[unready], 1);
 }
 
 #[tokio::test]
 async fn each_route_counts_for_itself() {
-    let stage = setup().start().await;
-    for (path, route) in
-        ROUTES.into_iter().zip(["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout"])
-    {
-        let before = samples(&stage).await;
-        stage.post(path).bearer(&stage.sign_up().access_token).send().await;
-        let changed = changes(&before, &samples(&stage).await);
+    let app = setup().start().await;
+    for (path, route) in LOGOUT_PATHS.into_iter().zip([
+        "/api/auth/logout",
+        "/api/v1/auth/logout",
+        "/logout",
+        "/logout",
+    ]) {
+        let before = samples(&app).await;
+        app.post(path).bearer(&app.sign_up().access_token).send().await;
+        let changed = changes(&before, &samples(&app).await);
         let counted: Vec<&String> =
             changed.keys().filter(|name| name.starts_with("logout")).collect();
         assert_eq!(counted.len(), 2, "{changed:?}");

@@ -10,18 +10,18 @@ use crate::{harness::eventually, queue::durable};
 
 #[tokio::test]
 async fn each_queued_logout_is_counted_by_its_reason() {
-    let (stage, _directory) = durable(setup()).await;
+    let (app, _directory) = durable(setup()).await;
     for (name, status, times, reason, result) in [
         ("down", 503, 2, "auth_service_unavailable", "unavailable +2"),
         ("slow", 504, 2, "auth_service_timeout", "timeout +2"),
         ("a bug", 500, 1, "auth_service_error", "error"),
         ("limits", 429, 1, "RATE_LIMITED", "rate_limited"),
     ] {
-        stage.fault(fault(json!({"kind": "status", "status": status}), times));
-        let request = stage.post("/logout").bearer(&stage.sign_up().access_token);
+        app.inject_fault(fault(json!({"kind": "status", "status": status}), times));
+        let request = app.post("/logout").bearer(&app.sign_up().access_token);
         let (ends, tried) = (format!("queued/{reason}"), format!("logout:{result}"));
         let words = [&*ends, &*tried, DELETED, "revocations", "queue_entries"];
-        assert_counts(&stage, name, request, 202, &words).await;
+        assert_counts(&app, name, request, 202, &words).await;
     }
 }
 
@@ -33,17 +33,17 @@ async fn each_retry_of_a_queued_logout_is_counted_by_its_result() {
         ("failed", 1000, false, 301, 1),
         ("gave-up", 2, false, 4000, 0),
     ] {
-        let (stage, _directory) = durable(setup()).await;
-        let tokens = stage.sign_up();
-        stage.fault(fault(json!({"kind": "status", "status": 503}), fails_for));
-        let request = stage.post("/logout").bearer(&tokens.access_token);
+        let (app, _directory) = durable(setup()).await;
+        let tokens = app.sign_up();
+        app.inject_fault(fault(json!({"kind": "status", "status": 503}), fails_for));
+        let request = app.post("/logout").bearer(&tokens.access_token);
         assert_eq!(request.send().await.status, 202, "{result}");
-        assert!(!ended || stage.mock.delete_session(tokens.session_id));
-        let before = samples(&stage).await;
-        stage.pass(seconds);
+        assert!(!ended || app.mock.delete_session(tokens.session_id));
+        let before = samples(&app).await;
+        app.advance_time(seconds);
         let counted = format!(r#"queue_retries_total{{result="{result}"}}"#);
-        eventually(result, async || samples(&stage).await[&counted] > 0).await;
-        let after = samples(&stage).await;
+        eventually(result, async || samples(&app).await[&counted] > 0).await;
+        let after = samples(&app).await;
         let others = changes(&before, &after).into_keys();
         let mut others =
             others.filter(|name| name.starts_with("queue_retries") && *name != counted);

@@ -4,22 +4,22 @@
 
 use std::collections::BTreeMap;
 
-use crate::harness::{Request, Stage};
+use crate::harness::{Request, TestApp};
 
 /// Whole numbers, but for the sums of times: of those, thousandths are cut off.
 pub(super) type Samples = BTreeMap<String, i64>;
 
 /// What the admin listener shows.
-pub(super) async fn exposition(stage: &Stage) -> String {
-    let reply = Request::new(stage.admin_address.unwrap(), "GET", "/metrics").send().await;
+pub(super) async fn exposition(app: &TestApp) -> String {
+    let reply = Request::new(app.admin_address.unwrap(), "GET", "/metrics").send().await;
     assert_eq!(reply.status, 200);
     assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     reply.text()
 }
 
 /// Every sample by its name and labels, without the prefix.
-pub(super) async fn samples(stage: &Stage) -> Samples {
-    let text = exposition(stage).await;
+pub(super) async fn samples(app: &TestApp) -> Samples {
+    let text = exposition(app).await;
     let is_sample =
         |line: &&str| !line.is_empty() && !line.starts_with('#') && !line.starts_with("process_");
     let lines = text.lines().filter(is_sample);

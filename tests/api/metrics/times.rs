@@ -9,7 +9,7 @@ use super::{
 
 #[tokio::test]
 async fn a_duration_is_counted_in_its_bucket_in_seconds() {
-    let stage = setup().start().await;
+    let app = setup().start().await;
     let bounds = [
         "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5",
         "10", "+Inf",
@@ -24,9 +24,9 @@ async fn a_duration_is_counted_in_its_bucket_in_seconds() {
         let parts = lines.map(|rest| rest.split_once("\"} ").unwrap());
         parts.map(|(bound, count)| (bound.to_owned(), count.parse().unwrap())).collect()
     };
-    stage.fault(fault(json!({"kind": "delay", "seconds": 0.06}), 1));
-    stage.post("/logout").bearer(&stage.sign_up().access_token).send().await;
-    let exposed = exposition(&stage).await;
+    app.inject_fault(fault(json!({"kind": "delay", "seconds": 0.06}), 1));
+    app.post("/logout").bearer(&app.sign_up().access_token).send().await;
+    let exposed = exposition(&app).await;
     for (name, label) in families {
         let buckets = buckets(name, label, &exposed);
         assert!(buckets.iter().map(|(bound, _)| bound.as_str()).eq(bounds), "{buckets:?}");

@@ -9,7 +9,7 @@ use super::{
     step::{Attack, Scope, Showing},
     world::{FLOOD, World},
 };
-use crate::harness::{Browser, Form, Reply, claims_of, hs256};
+use crate::harness::{Browser, CookieFormat, Reply, claims_of, hs256_token};
 
 impl Gateway {
     /// A request with the ids of a session that its client does not hold. The session is let in by `verify`
@@ -44,27 +44,27 @@ impl Gateway {
     fn victim_status(&self, world: &World, victim: usize) -> Option<u16> {
         let judged_here = world.project.judge != Judge::GoTrue;
         let tokens = &self.sessions[victim].tokens;
-        judged_here.then(|| self.runtime.block_on(self.stage.verify(tokens)))
+        judged_here.then(|| self.runtime.block_on(self.app.verify(tokens)))
     }
 
     async fn send_attack(&self, victim: usize, attack: Attack, scope: Scope, id: &str) -> Reply {
         let mut tokens = self.sessions[victim].tokens.clone();
         let mut claims = claims_of(&tokens.access_token);
-        let now = self.stage.time.now();
+        let now = self.app.clock.now();
         let exp = if attack == Attack::Forged { now + 600 } else { now - 10 };
         (claims["iat"], claims["exp"]) = ((exp - 600).into(), exp.into());
         tokens.access_token = match attack {
-            Attack::Stale => self.stage.mock.sign(&claims).unwrap(),
-            _ => hs256(&claims, "a-secret-of-the-attacker-0123456789abcdef"),
+            Attack::Stale => self.app.mock.sign(&claims).unwrap(),
+            _ => hs256_token(&claims, "a-secret-of-the-attacker-0123456789abcdef"),
         };
         tokens.refresh_token = format!("made-up-{}", Uuid::new_v4());
         let target = format!("/api/auth/logout?scope={}", scope.word());
         if attack == Attack::Forged {
-            let request = self.stage.post(&target).bearer(&tokens.access_token);
+            let request = self.app.post(&target).bearer(&tokens.access_token);
             return request.header("X-Request-Id", id).send().await;
         }
         // The gateway gives a CSRF token for any expired token.
-        let mut browser = Browser::without_csrf(&self.stage, &tokens, Form::Base64);
+        let mut browser = Browser::signed_in_without_csrf(&self.app, &tokens, CookieFormat::Base64);
         browser.fetch_csrf().await;
         browser.logout_request(&target).header("X-Request-Id", id).send().await
     }

@@ -20,7 +20,7 @@ use super::{
     step::{Scope, Step},
     world::{Fate, LIFETIME, World},
 };
-use crate::harness::{Connection, Request, Setup, Stage, Upstream, eventually};
+use crate::harness::{Connection, FaultProxy, Request, Setup, TestApp, eventually};
 
 pub(super) struct Session {
     pub(super) user: usize,
@@ -35,10 +35,10 @@ const VOUCHED_FOR: Duration = Duration::from_secs(11);
 
 pub(super) struct Gateway {
     pub(super) runtime: Runtime,
-    pub(super) stage: Stage,
+    pub(super) app: TestApp,
     /// The proxy in front of GoTrue, where there is one.
-    _proxy: Option<Upstream>,
-    /// Of the store; it outlives the stage.
+    _proxy: Option<FaultProxy>,
+    /// Of the store; it outlives the test app.
     _directory: TempDir,
     /// Mints as the gateway does, whatever GoTrue says meanwhile.
     pub(super) csrf: Csrf,
@@ -72,15 +72,15 @@ impl StateMachineTest for Gateway {
             let store = format!("file:{}", directory.path().join("store").display());
             setup = setup.flag("store", &store);
         }
-        let proxy = world.project.behind_proxy.then(Upstream::start);
-        let stage = runtime.block_on(async {
+        let proxy = world.project.behind_proxy.then(FaultProxy::start);
+        let app = runtime.block_on(async {
             let Some(proxy) = &proxy else { return setup.start().await };
-            proxy.refuse_heads_over(MOST_HEAD);
-            proxy.stage(setup).await
+            proxy.limit_request_heads(MOST_HEAD);
+            proxy.start_app(setup).await
         });
         let config = Setup::new().flag("supabase-url", "http://127.0.0.1").config();
         let mut gateway = Self {
-            stage,
+            app,
             _proxy: proxy,
             runtime,
             _directory: directory,
@@ -116,20 +116,20 @@ impl StateMachineTest for Gateway {
             Step::Attack { victim, attack, scope } => gateway.attack(world, victim, attack, scope),
             Step::Flood { session } => gateway.flood(world, session),
             Step::Verify { session } => gateway.look_at(world, session),
-            Step::Fault(fault) => gateway.stage.fault(fault),
-            Step::FaultsPass => gateway.stage.mock.clear_faults(),
-            Step::Ban { user } => assert!(gateway.stage.mock.ban_user(gateway.users[user])),
+            Step::Fault(fault) => gateway.app.inject_fault(fault),
+            Step::FaultsPass => gateway.app.mock.clear_faults(),
+            Step::Ban { user } => assert!(gateway.app.mock.ban_user(gateway.users[user])),
             Step::DeleteUser { user } => {
-                assert!(gateway.stage.mock.delete_user(gateway.users[user]));
+                assert!(gateway.app.mock.delete_user(gateway.users[user]));
             }
             Step::DeleteSession { session } => {
                 gateway.meddle_with(gateway.sessions[session].user);
                 let id = gateway.sessions[session].tokens.session_id;
-                let _ = gateway.stage.mock.delete_session(id);
+                let _ = gateway.app.mock.delete_session(id);
             }
-            Step::RotateKeys => gateway.stage.mock.rotate_keys().unwrap(),
+            Step::RotateKeys => gateway.app.mock.rotate_keys().unwrap(),
             Step::Restart => gateway.restart(world),
-            Step::Pass { seconds } => gateway.stage.pass(seconds),
+            Step::Pass { seconds } => gateway.app.advance_time(seconds),
         }
         gateway
     }
@@ -146,8 +146,8 @@ impl StateMachineTest for Gateway {
 
     fn teardown(mut gateway: Self, _: World) {
         if !gateway.promises.is_empty() {
-            gateway.stage.mock.clear_faults();
-            gateway.runtime.block_on(worked_off(&mut gateway.stage));
+            gateway.app.mock.clear_faults();
+            gateway.runtime.block_on(worked_off(&mut gateway.app));
             gateway.assert_promises();
         }
         gateway.assert_bounds();
@@ -157,18 +157,18 @@ impl StateMachineTest for Gateway {
 impl Gateway {
     fn sign_up(&mut self) {
         let email = format!("{}@example.com", Uuid::new_v4());
-        self.users.push(self.stage.mock.create_user(&email, "password"));
+        self.users.push(self.app.mock.create_user(&email, "password"));
     }
 
     fn sign_in(&mut self, user: usize) {
-        let tokens = self.stage.mock.sign_in(self.users[user]).unwrap();
-        let issued_at = self.stage.time.now();
+        let tokens = self.app.mock.sign_in(self.users[user]).unwrap();
+        let issued_at = self.app.clock.now();
         self.sessions.push(Session { user, tokens, issued_at, vouched: None });
     }
 
     /// As the app does it.
     fn refresh(&mut self, session: usize) {
-        let address = self.stage.mock.url().trim_start_matches("http://").parse().unwrap();
+        let address = self.app.mock.url().trim_start_matches("http://").parse().unwrap();
         let request = Request::new(address, "POST", "/auth/v1/token?grant_type=refresh_token");
         let Session { tokens, issued_at, vouched, .. } = &mut self.sessions[session];
         let body = json!({"refresh_token": tokens.refresh_token}).to_string();
@@ -177,7 +177,7 @@ impl Gateway {
         let word = |name: &str| reply.json()[name].as_str().unwrap().to_owned();
         tokens.access_token = word("access_token");
         tokens.refresh_token = word("refresh_token");
-        *issued_at = self.stage.time.now();
+        *issued_at = self.app.clock.now();
         *vouched = None;
     }
 
@@ -199,7 +199,7 @@ impl Gateway {
 
     /// How many lines the revocation list has.
     pub(super) fn revocations(&self) -> usize {
-        let admin = self.stage.admin_address.unwrap();
+        let admin = self.app.admin_address.unwrap();
         let reply = self.runtime.block_on(Request::new(admin, "GET", "/metrics").send());
         let text = reply.text();
         let line = text.lines().find(|line| line.starts_with("logout_gateway_revocations "));
@@ -208,12 +208,12 @@ impl Gateway {
 
     /// Of queue or failure log, the lines under that member.
     pub(super) fn lines(&self, target: &str, member: &str) -> Vec<Value> {
-        let report = self.runtime.block_on(self.stage.report(target));
+        let report = self.runtime.block_on(self.app.admin_json(target));
         report[member].as_array().unwrap().clone()
     }
 
     pub(super) fn alive(&self, session: usize) -> bool {
-        self.stage.alive(&self.sessions[session].tokens)
+        self.app.is_alive(&self.sessions[session].tokens)
     }
 
     pub(super) fn living(&self) -> HashSet<usize> {
@@ -230,7 +230,7 @@ impl Gateway {
 
     pub(super) fn is_listed(&self, session: usize) -> Option<bool> {
         let Session { user, issued_at, .. } = self.sessions[session];
-        self.list.refuses(user, session, issued_at, self.stage.time.now())
+        self.list.refuses(user, session, issued_at, self.app.clock.now())
     }
 
     /// A session of theirs may end by other means than by what waits.
@@ -245,24 +245,24 @@ impl Gateway {
         let (user, tokens) = (*user, tokens.clone());
         self.meddle_with(user);
         self.runtime.block_on(async {
-            let asked = self.stage.calls("logout").len();
-            let request = self.stage.post("/logout").bearer(&tokens.access_token);
-            let mut connection = Connection::open(self.stage.address).await;
+            let asked = self.app.gotrue_calls("logout").len();
+            let request = self.app.post("/logout").bearer(&tokens.access_token);
+            let mut connection = Connection::open(self.app.address).await;
             if world.fails("logout") {
                 connection.write(&request.bytes(false)).await;
                 return;
             }
             let late = json!({"operation": "logout", "kind": "delay", "seconds": 0.05, "times": 1});
-            self.stage.fault(late);
+            self.app.inject_fault(late);
             connection.write(&request.bytes(false)).await;
-            let calls = async || self.stage.calls("logout").len() > asked;
+            let calls = async || self.app.gotrue_calls("logout").len() > asked;
             eventually("GoTrue is asked", calls).await;
             connection.reset();
         });
-        let at = self.stage.time.now();
+        let at = self.app.clock.now();
         self.list.enter_later(Entered { user, session, scope: Scope::Local, at, certain: false });
         if world.sessions[session].fate == Fate::Dead {
-            let dead = async || !self.stage.alive(&tokens);
+            let dead = async || !self.app.is_alive(&tokens);
             self.runtime.block_on(eventually("the session is dead", dead));
         } else {
             self.hung_up.insert(session);
@@ -272,7 +272,7 @@ impl Gateway {
     fn look_at(&mut self, world: &World, session: usize) {
         let tokens = &self.sessions[session].tokens;
         let ask = |path: &str| {
-            let request = self.stage.get(path).bearer(&tokens.access_token);
+            let request = self.app.get(path).bearer(&tokens.access_token);
             self.runtime.block_on(request.send()).status
         };
         let (let_in, given) = (ask("/api/auth/verify"), ask("/api/auth/csrf"));
@@ -297,8 +297,8 @@ impl Gateway {
     /// What is not durable is forgotten, and the key set is fetched.
     fn restart(&mut self, world: &World) {
         self.runtime.block_on(async {
-            self.stage.restart(&[]);
-            let ready = async || self.stage.get("/readyz").send().await.status == 200;
+            self.app.restart_gateway(&[]);
+            let ready = async || self.app.get("/readyz").send().await.status == 200;
             eventually("ready", ready).await;
         });
         self.sessions.iter_mut().for_each(|session| session.vouched = None);
@@ -308,14 +308,14 @@ impl Gateway {
             self.hung_up.clear();
         }
         for n in (0..self.sessions.len()).filter(|n| self.is_listed(*n) == Some(true)) {
-            let status = self.runtime.block_on(self.stage.verify(&self.sessions[n].tokens));
+            let status = self.runtime.block_on(self.app.verify(&self.sessions[n].tokens));
             assert_ne!(status, 200, "session {n} is forgotten");
         }
     }
 
     fn assert_promises(&self) {
         for promise in &self.promises {
-            let kept = promise.is_kept(&self.stage, &self.sessions);
+            let kept = promise.is_kept(&self.app, &self.sessions);
             assert!(self.runtime.block_on(kept), "{promise:?}");
         }
     }

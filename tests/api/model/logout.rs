@@ -14,7 +14,7 @@ use super::{
     step::{Scope, Showing},
     world::World,
 };
-use crate::harness::{Browser, Form, Jar, Page, Reply, Request, claims_of};
+use crate::harness::{Browser, CookieFormat, CookieJar, Page, Reply, Request, claims_of};
 
 /// Cookies that no logout may touch.
 const FOREIGN: [&str; 3] = ["theirs", "sb-127-auth-token-other", "sb-other-auth-token"];
@@ -92,19 +92,19 @@ impl Gateway {
         id: &str,
     ) -> (Reply, Vec<String>) {
         let tokens = self.shown(session, showing);
-        let mut browser = Browser::without_csrf(&self.stage, &tokens, Form::Base64);
+        let mut browser = Browser::signed_in_without_csrf(&self.app, &tokens, CookieFormat::Base64);
         if showing.by_cookie() {
             let csrf = self.csrf.mint(Binding::Session(tokens.session_id)).unwrap();
-            browser.jar.put(Page::LOCAL, "sb-csrf-token", &csrf);
+            browser.jar.insert(Page::LOCAL, "sb-csrf-token", &csrf);
         } else {
-            browser.jar = Jar::default();
+            browser.jar = CookieJar::default();
         }
         for name in FOREIGN {
-            browser.jar.put(Page::LOCAL, name, "kept");
+            browser.jar.insert(Page::LOCAL, name, "kept");
         }
         let request = request(&mut browser, target, showing, &tokens.access_token);
         let reply = request.header("X-Request-Id", id).send().await;
-        browser.take(&reply);
+        browser.store_cookies(&reply);
         let left = browser.jar.names().into_iter().map(str::to_owned).collect();
         (reply, left)
     }
@@ -120,7 +120,7 @@ impl Gateway {
         if showing.is_large() {
             let mut claims = claims_of(&tokens.access_token);
             claims["user_metadata"] = json!({"picture": "x".repeat(20_000)});
-            tokens.access_token = self.stage.mock.sign(&claims).unwrap();
+            tokens.access_token = self.app.mock.sign(&claims).unwrap();
         }
         if showing == Showing::CookieWithMadeUpRefreshToken {
             tokens.refresh_token = format!("made-up-{}", fastrand::u64(..));
@@ -181,7 +181,7 @@ impl Gateway {
         proof: Proof,
         reply: &Reply,
     ) {
-        let (user, at) = (self.sessions[session].user, self.stage.time.now());
+        let (user, at) = (self.sessions[session].user, self.app.clock.now());
         let outcome = reply.header("x-logout-outcome");
         if outcome.is_none() && !may_reach_gotrue(world, showing) {
             return;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{gateway::Session, step::Scope};
-use crate::harness::{Stage, eventually_within};
+use crate::harness::{TestApp, eventually_within};
 
 /// A logout that was answered with 202.
 #[derive(Debug)]
@@ -25,18 +25,18 @@ impl Promise {
     }
 
     /// It waits, or it is done, or it is told that it will not be.
-    pub(super) async fn is_kept(&self, stage: &Stage, sessions: &[Session]) -> bool {
+    pub(super) async fn is_kept(&self, app: &TestApp, sessions: &[Session]) -> bool {
         let id = sessions[self.session].tokens.session_id.to_string();
         // In this order: it leaves the queue after it was done or told.
-        let queue = stage.report("/queue").await;
+        let queue = app.admin_json("/queue").await;
         let mut waiting = queue["entries"].as_array().unwrap().iter();
         if waiting.any(|entry| entry["session_id"] == *id && entry["scope"] == self.scope.word()) {
             return true;
         }
-        if self.named.iter().all(|n| !stage.alive(&sessions[*n].tokens)) {
+        if self.named.iter().all(|n| !app.is_alive(&sessions[*n].tokens)) {
             return true;
         }
-        let log = stage.report("/failures").await;
+        let log = app.admin_json("/failures").await;
         let mut told = log["failures"].as_array().unwrap().iter();
         told.any(|failure| failure["session_id"] == *id && failure["outcome"] == "gave-up")
     }
@@ -45,15 +45,15 @@ impl Promise {
 const WEEK: i64 = 7 * 86_400;
 
 /// Everything is due, again and again, until the queue is empty; those of banned users wait a week.
-pub(super) async fn worked_off(stage: &mut Stage) {
+pub(super) async fn worked_off(app: &mut TestApp) {
     for seconds in [301, 301, WEEK, 301, 301, 301] {
-        stage.pass(seconds);
+        app.advance_time(seconds);
         // Whoever starts looks at once.
-        stage.restart(&[]);
-        let empty = async || stage.report("/queue").await["waiting"] == 0;
+        app.restart_gateway(&[]);
+        let empty = async || app.admin_json("/queue").await["waiting"] == 0;
         if eventually_within(Duration::from_secs(1), empty).await {
             return;
         }
     }
-    panic!("the queue is not empty: {}", stage.report("/queue").await);
+    panic!("the queue is not empty: {}", app.admin_json("/queue").await);
 }

@@ -2,19 +2,19 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Setup, Stage, eventually};
+use crate::harness::{Setup, TestApp, eventually};
 
 /// Lines of one user in the failure log.
 const FAILURES_OF_USER: usize = 100;
 
-async fn stage() -> Stage {
-    let stage = Setup::new().flag("admin-bind", "127.0.0.1:0").start().await;
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500}));
-    stage
+async fn start_app() -> TestApp {
+    let app = Setup::new().flag("admin-bind", "127.0.0.1:0").start().await;
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500}));
+    app
 }
 
-async fn failures(stage: &Stage, user: uuid::Uuid) -> usize {
-    let report = stage.report("/failures").await;
+async fn failures(app: &TestApp, user: uuid::Uuid) -> usize {
+    let report = app.admin_json("/failures").await;
     let lines: &Vec<Value> = report["failures"].as_array().unwrap();
     lines.iter().filter(|line| line["user_id"] == json!(user)).count()
 }
@@ -22,37 +22,37 @@ async fn failures(stage: &Stage, user: uuid::Uuid) -> usize {
 #[tokio::test]
 async fn a_stolen_session_that_repeats_an_unconfirmed_logout_refuses_no_later_sign_in() {
     for scope in ["others", "global"] {
-        let stage = stage().await;
-        let stolen = stage.sign_up();
-        let before = stage.sign_in_again(&stolen);
+        let app = start_app().await;
+        let stolen = app.sign_up();
+        let before = app.sign_in_again(&stolen);
         let repeat = async || {
             let target = format!("/api/auth/logout?scope={scope}");
-            stage.post(&target).bearer(&stolen.access_token).send().await.status
+            app.post(&target).bearer(&stolen.access_token).send().await.status
         };
         assert_eq!(repeat().await, 500);
-        assert_eq!(stage.verify(&before).await, 401, "{scope}: the first one counts");
-        stage.pass(5);
-        let owner = stage.sign_in_again(&stolen);
+        assert_eq!(app.verify(&before).await, 401, "{scope}: the first one counts");
+        app.advance_time(5);
+        let owner = app.sign_in_again(&stolen);
         for _ in 0..3 {
-            stage.pass(5);
+            app.advance_time(5);
             assert_eq!(repeat().await, 500);
-            assert_eq!(stage.verify(&owner).await, 200, "{scope}: a repeat moved the cut-off");
+            assert_eq!(app.verify(&owner).await, 200, "{scope}: a repeat moved the cut-off");
         }
     }
 }
 
 #[tokio::test]
 async fn one_account_pushes_no_failure_of_another_out_of_the_log() {
-    let stage = stage().await;
-    let (one, other) = (stage.sign_up(), stage.sign_up());
-    let log_out = async |token: &str| stage.post("/logout").bearer(token).send().await.status;
+    let app = start_app().await;
+    let (one, other) = (app.sign_up(), app.sign_up());
+    let log_out = async |token: &str| app.post("/logout").bearer(token).send().await.status;
     assert_eq!(log_out(&other.access_token).await, 500);
     for _ in 0..FAILURES_OF_USER + 50 {
         assert_eq!(log_out(&one.access_token).await, 500);
     }
-    let last = stage.sign_up();
+    let last = app.sign_up();
     assert_eq!(log_out(&last.access_token).await, 500);
-    eventually("the last one is written", async || failures(&stage, last.user_id).await == 1).await;
-    assert_eq!(failures(&stage, one.user_id).await, FAILURES_OF_USER);
-    assert_eq!(failures(&stage, other.user_id).await, 1);
+    eventually("the last one is written", async || failures(&app, last.user_id).await == 1).await;
+    assert_eq!(failures(&app, one.user_id).await, FAILURES_OF_USER);
+    assert_eq!(failures(&app, other.user_id).await, 1);
 }

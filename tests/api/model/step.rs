@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::world::LIFETIME;
-use crate::harness::ROUTES;
+use crate::harness::LOGOUT_PATHS;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
@@ -189,7 +189,7 @@ pub(super) fn logout(session: usize) -> impl Strategy<Value = Step> {
             S::Nothing,
         ]),
     ];
-    (prop::sample::select(ROUTES.to_vec()), scope, showing)
+    (prop::sample::select(LOGOUT_PATHS.to_vec()), scope, showing)
         .prop_map(move |(route, scope, showing)| Step::Logout { session, route, scope, showing })
 }
 

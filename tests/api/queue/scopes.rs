@@ -7,12 +7,13 @@ use serde_json::json;
 
 use super::{durable, fails, failures, log_out, waiting, worked_off};
 use crate::harness::{
-    Operation, Request, Setup, Stage, Step, Upstream, assert_error, assert_success, eventually,
+    FaultProxy, FaultStep, Operation, Request, Setup, TestApp, assert_error, assert_success,
+    eventually,
 };
 
 /// As an app does it when its access token has expired.
-async fn refreshed(stage: &Stage, tokens: &Tokens) -> String {
-    let address = stage.mock.url().trim_start_matches("http://").parse().unwrap();
+async fn refreshed(app: &TestApp, tokens: &Tokens) -> String {
+    let address = app.mock.url().trim_start_matches("http://").parse().unwrap();
     let request = Request::new(address, "POST", "/auth/v1/token?grant_type=refresh_token");
     let body = json!({"refresh_token": tokens.refresh_token}).to_string();
     let reply = request.body(body).send().await;
@@ -21,216 +22,222 @@ async fn refreshed(stage: &Stage, tokens: &Tokens) -> String {
 
 #[tokio::test]
 async fn a_global_logout_that_was_done_unheard_is_no_failure() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    stage.fault(
+    let (app, _directory) = durable(Setup::new()).await;
+    app.inject_fault(
         json!({"operation": "logout", "kind": "status", "status": 503, "times": 2, "effect": true}),
     );
-    let tokens = stage.sign_up();
-    let other = stage.sign_in_again(&tokens);
+    let tokens = app.sign_up();
+    let other = app.sign_in_again(&tokens);
     // The retry finds the session gone, which a 503 keeps to itself.
-    log_out(&stage, &tokens, "/logout?scope=global").await;
-    assert!(!stage.alive(&tokens) && !stage.alive(&other));
-    worked_off(&stage).await;
-    let told: Vec<_> = failures(&stage, &tokens).await;
+    log_out(&app, &tokens, "/logout?scope=global").await;
+    assert!(!app.is_alive(&tokens) && !app.is_alive(&other));
+    worked_off(&app).await;
+    let told: Vec<_> = failures(&app, &tokens).await;
     assert_eq!((told.len(), &told[0]["outcome"]), (1, &json!("queued")));
 }
 
 #[tokio::test]
 async fn a_queued_global_logout_of_a_session_that_ended_otherwise_is_a_failure() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1}));
-    let tokens = stage.sign_up();
-    let other = stage.sign_in_again(&tokens);
-    log_out(&stage, &tokens, "/logout?scope=global").await;
-    assert!(stage.mock.delete_session(tokens.session_id));
-    worked_off(&stage).await;
-    assert!(stage.alive(&other));
-    let failure = failures(&stage, &tokens).await.remove(0);
+    let (app, _directory) = durable(Setup::new()).await;
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1}));
+    let tokens = app.sign_up();
+    let other = app.sign_in_again(&tokens);
+    log_out(&app, &tokens, "/logout?scope=global").await;
+    assert!(app.mock.delete_session(tokens.session_id));
+    worked_off(&app).await;
+    assert!(app.is_alive(&other));
+    let failure = failures(&app, &tokens).await.remove(0);
     assert_eq!((&failure["outcome"], &failure["reason"]), (&json!("gave-up"), &json!("not_found")));
 }
 
 #[tokio::test]
 async fn a_queued_global_logout_ends_sessions_that_were_refreshed_meanwhile() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    stage.fault(fails(503));
-    let tokens = stage.sign_up();
-    let other = stage.sign_in_again(&tokens);
-    log_out(&stage, &tokens, "/logout?scope=global").await;
-    stage.pass(10);
-    let token = refreshed(&stage, &other).await;
-    let verify = async || stage.get("/api/auth/verify").bearer(&token).send().await;
+    let (app, _directory) = durable(Setup::new()).await;
+    app.inject_fault(fails(503));
+    let tokens = app.sign_up();
+    let other = app.sign_in_again(&tokens);
+    log_out(&app, &tokens, "/logout?scope=global").await;
+    app.advance_time(10);
+    let token = refreshed(&app, &other).await;
+    let verify = async || app.get("/api/auth/verify").bearer(&token).send().await;
     assert_eq!(verify().await.status, 200, "GoTrue has not heard of it yet");
-    stage.mock.clear_faults();
-    worked_off(&stage).await;
-    assert!(!stage.alive(&other));
+    app.mock.clear_faults();
+    worked_off(&app).await;
+    assert!(!app.is_alive(&other));
     assert_error(&verify().await, 401, "NOT_AUTHENTICATED", Some("revoked"));
     // A sign-in of the cut-off's own second is refused as well.
-    stage.pass(1);
-    let later = stage.sign_in_again(&tokens);
-    assert_eq!(stage.verify(&later).await, 200);
+    app.advance_time(1);
+    let later = app.sign_in_again(&tokens);
+    assert_eq!(app.verify(&later).await, 200);
 }
 
 #[tokio::test]
 async fn a_queued_global_logout_refuses_no_later_sign_in() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    stage.fault(fails(500));
-    let tokens = stage.sign_up();
-    log_out(&stage, &tokens, "/logout?scope=global").await;
-    assert!(stage.mock.delete_session(tokens.session_id));
-    stage.pass(10);
-    let later = stage.sign_in_again(&tokens);
-    stage.mock.clear_faults();
-    worked_off(&stage).await;
-    eventually("the failure log has it", async || failures(&stage, &tokens).await.len() == 2).await;
-    assert_eq!(failures(&stage, &tokens).await[0]["reason"], "not_found");
-    assert!(stage.alive(&later));
-    assert_eq!(stage.verify(&later).await, 200);
-    assert_eq!(stage.verify(&tokens).await, 401);
+    let (app, _directory) = durable(Setup::new()).await;
+    app.inject_fault(fails(500));
+    let tokens = app.sign_up();
+    log_out(&app, &tokens, "/logout?scope=global").await;
+    assert!(app.mock.delete_session(tokens.session_id));
+    app.advance_time(10);
+    let later = app.sign_in_again(&tokens);
+    app.mock.clear_faults();
+    worked_off(&app).await;
+    eventually("the failure log has it", async || failures(&app, &tokens).await.len() == 2).await;
+    assert_eq!(failures(&app, &tokens).await[0]["reason"], "not_found");
+    assert!(app.is_alive(&later));
+    assert_eq!(app.verify(&later).await, 200);
+    assert_eq!(app.verify(&tokens).await, 401);
 }
 
 #[tokio::test]
 async fn a_local_logout_does_the_queued_logouts_of_its_session_first() {
     for (scope, sibling_lives) in [("global", false), ("others", false)] {
-        let (stage, _directory) = durable(Setup::new()).await;
-        let tokens = stage.sign_up();
-        let sibling = stage.sign_in_again(&tokens);
-        stage.fault(fails(503));
-        log_out(&stage, &tokens, &format!("/logout?scope={scope}")).await;
-        stage.mock.clear_faults();
+        let (app, _directory) = durable(Setup::new()).await;
+        let tokens = app.sign_up();
+        let sibling = app.sign_in_again(&tokens);
+        app.inject_fault(fails(503));
+        log_out(&app, &tokens, &format!("/logout?scope={scope}")).await;
+        app.mock.clear_faults();
         // The worker's turn has not come: its clock stands.
-        let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
+        let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
         assert_success(&reply, "/logout", tokens.user_id, "revoked");
-        assert!(!stage.alive(&tokens), "{scope}");
-        assert_eq!(stage.alive(&sibling), sibling_lives, "{scope}: what it was promised");
-        assert_eq!(waiting(&stage).await, 0, "{scope}");
+        assert!(!app.is_alive(&tokens), "{scope}");
+        assert_eq!(app.is_alive(&sibling), sibling_lives, "{scope}: what it was promised");
+        assert_eq!(waiting(&app).await, 0, "{scope}");
     }
 }
 
 #[tokio::test]
 async fn the_widest_scope_of_a_session_is_asked_for_first() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    let tokens = stage.sign_up();
-    let sibling = stage.sign_in_again(&tokens);
-    stage.fault(fails(503));
+    let (app, _directory) = durable(Setup::new()).await;
+    let tokens = app.sign_up();
+    let sibling = app.sign_in_again(&tokens);
+    app.inject_fault(fails(503));
     for scope in ["local", "others", "global"] {
-        log_out(&stage, &tokens, &format!("/logout?scope={scope}")).await;
+        log_out(&app, &tokens, &format!("/logout?scope={scope}")).await;
     }
-    let asked = stage.calls("logout").len();
-    assert_eq!(waiting(&stage).await, 3);
-    stage.mock.clear_faults();
-    worked_off(&stage).await;
-    assert!(!stage.alive(&tokens) && !stage.alive(&sibling));
-    let later = stage.calls("logout").split_off(asked);
+    let asked = app.gotrue_calls("logout").len();
+    assert_eq!(waiting(&app).await, 3);
+    app.mock.clear_faults();
+    worked_off(&app).await;
+    assert!(!app.is_alive(&tokens) && !app.is_alive(&sibling));
+    let later = app.gotrue_calls("logout").split_off(asked);
     let scopes: Vec<_> = later.iter().map(|call| call.query.clone()).collect();
     assert!(scopes.iter().all(|query| query.contains("global")), "{scopes:?}");
 }
 
 #[tokio::test]
 async fn a_queued_global_whose_session_a_local_logout_ended_meanwhile_is_a_failure() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    let tokens = stage.sign_up();
-    let other = stage.sign_in_again(&tokens);
+    let (app, _directory) = durable(Setup::new()).await;
+    let tokens = app.sign_up();
+    let other = app.sign_in_again(&tokens);
     // The local logout comes first, and GoTrue takes its time for it.
-    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 1, "times": 1}));
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
-    let local = stage.post("/logout").bearer(&tokens.access_token);
+    app.inject_fault(json!({"operation": "logout", "kind": "delay", "seconds": 1, "times": 1}));
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
+    let local = app.post("/logout").bearer(&tokens.access_token);
     let local = tokio::spawn(async move { local.send().await });
-    eventually("GoTrue is asked", async || stage.calls("logout").len() == 1).await;
+    eventually("GoTrue is asked", async || app.gotrue_calls("logout").len() == 1).await;
     // Its tries may have had their effect, for all that is known.
-    log_out(&stage, &tokens, "/logout?scope=global").await;
+    log_out(&app, &tokens, "/logout?scope=global").await;
     assert_success(&local.await.unwrap(), "/logout", tokens.user_id, "revoked");
-    worked_off(&stage).await;
-    assert!(stage.alive(&other));
-    eventually("the failure log has it", async || failures(&stage, &tokens).await.len() == 2).await;
-    let failure = failures(&stage, &tokens).await.remove(0);
+    worked_off(&app).await;
+    assert!(app.is_alive(&other));
+    eventually("the failure log has it", async || failures(&app, &tokens).await.len() == 2).await;
+    let failure = failures(&app, &tokens).await.remove(0);
     assert_eq!((&failure["outcome"], &failure["reason"]), (&json!("gave-up"), &json!("not_found")));
 }
 
 #[tokio::test]
 async fn a_global_whose_session_a_local_logout_ended_between_its_tries_is_no_success() {
-    let upstream = Upstream::start();
-    let stage = upstream.stage(Setup::new()).await;
-    let tokens = stage.sign_up();
-    let other = stage.sign_in_again(&tokens);
+    let proxy = FaultProxy::start();
+    let app = proxy.start_app(Setup::new()).await;
+    let tokens = app.sign_up();
+    let other = app.sign_in_again(&tokens);
     // The first try ends after two seconds without an answer.
-    let steps = [Step::Drip(b"HTTP".to_vec(), Duration::from_millis(500)), Step::Close];
-    upstream.misbehave(Operation::Logout, "global", 1, &steps);
-    let global = stage.post("/logout?scope=global").header("x-request-id", "global");
+    let steps =
+        [FaultStep::SendByteByByte(b"HTTP".to_vec(), Duration::from_millis(500)), FaultStep::Close];
+    proxy.inject_fault(Operation::Logout, "global", 1, &steps);
+    let global = app.post("/logout?scope=global").header("x-request-id", "global");
     let global = global.bearer(&tokens.access_token);
     let global = tokio::spawn(async move { global.send().await });
-    let calls = || upstream.calls(Operation::Logout, "global");
+    let calls = || proxy.call_count(Operation::Logout, "global");
     eventually("GoTrue is asked", async || calls() == 1).await;
-    let local = stage.post("/logout").bearer(&tokens.access_token).send().await;
+    let local = app.post("/logout").bearer(&tokens.access_token).send().await;
     assert_success(&local, "/logout", tokens.user_id, "revoked");
     assert_eq!(calls(), 1, "the second try comes later");
     let global = global.await.unwrap();
     assert_eq!(calls(), 2);
     assert_error(&global, 401, "NOT_AUTHENTICATED", Some("not_found"));
-    assert!(stage.alive(&other));
+    assert!(app.is_alive(&other));
 }
 
 #[tokio::test]
 async fn a_queued_global_that_was_done_unheard_is_done_for_a_local_logout_too() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    stage.fault(
+    let (app, _directory) = durable(Setup::new()).await;
+    app.inject_fault(
         json!({"operation": "logout", "kind": "status", "status": 503, "times": 2, "effect": true}),
     );
-    let tokens = stage.sign_up();
-    log_out(&stage, &tokens, "/logout?scope=global").await;
-    let reply = stage.post("/logout").bearer(&tokens.access_token).send().await;
+    let tokens = app.sign_up();
+    log_out(&app, &tokens, "/logout?scope=global").await;
+    let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
-    assert_eq!(waiting(&stage).await, 0);
-    assert_eq!(failures(&stage, &tokens).await.len(), 1, "the queued one alone");
+    assert_eq!(waiting(&app).await, 0);
+    assert_eq!(failures(&app, &tokens).await.len(), 1, "the queued one alone");
 }
 
 /// A thief's session of the same user, which has ended the owner's by `others`.
-async fn owner_and_thief(stage: &Stage) -> (Tokens, Tokens) {
-    let owner = stage.sign_up();
-    let thief = stage.sign_in_again(&owner);
-    stage.pass(1);
-    let others = stage.post("/logout?scope=others").bearer(&thief.access_token).send().await;
+async fn owner_and_thief(app: &TestApp) -> (Tokens, Tokens) {
+    let owner = app.sign_up();
+    let thief = app.sign_in_again(&owner);
+    app.advance_time(1);
+    let others = app.post("/logout?scope=others").bearer(&thief.access_token).send().await;
     assert_success(&others, "/logout", owner.user_id, "revoked");
-    assert_eq!((stage.alive(&owner), stage.verify(&owner).await), (false, 401));
+    assert_eq!((app.is_alive(&owner), app.verify(&owner).await), (false, 401));
     (owner, thief)
 }
 
 #[tokio::test]
 async fn a_global_of_a_session_that_was_over_before_its_first_try_is_no_success() {
-    let (stage, _directory) = durable(Setup::new()).await;
-    let (by_others, thief) = owner_and_thief(&stage).await;
-    let by_itself = stage.sign_in_again(&thief);
-    let local = stage.post("/logout").bearer(&by_itself.access_token).send().await;
+    let (app, _directory) = durable(Setup::new()).await;
+    let (by_others, thief) = owner_and_thief(&app).await;
+    let by_itself = app.sign_in_again(&thief);
+    let local = app.post("/logout").bearer(&by_itself.access_token).send().await;
     assert_success(&local, "/logout", thief.user_id, "revoked");
     for owner in [by_others, by_itself] {
-        stage.fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 1}));
-        let asked = stage.calls("logout").len();
-        let global = stage.post("/logout?scope=global").bearer(&owner.access_token).send().await;
-        assert_eq!(stage.calls("logout").len(), asked + 2);
+        app.inject_fault(
+            json!({"operation": "logout", "kind": "status", "status": 503, "times": 1}),
+        );
+        let asked = app.gotrue_calls("logout").len();
+        let global = app.post("/logout?scope=global").bearer(&owner.access_token).send().await;
+        assert_eq!(app.gotrue_calls("logout").len(), asked + 2);
         assert_error(&global, 401, "NOT_AUTHENTICATED", Some("not_found"));
-        assert!(stage.alive(&thief));
-        assert_eq!((waiting(&stage).await, stage.verify(&thief).await), (0, 200));
+        assert!(app.is_alive(&thief));
+        assert_eq!((waiting(&app).await, app.verify(&thief).await), (0, 200));
     }
 }
 
 #[tokio::test]
 async fn a_queued_global_of_a_session_that_was_over_before_is_given_up_as_not_found() {
-    let (stage, _directory) = durable(Setup::new()).await;
+    let (app, _directory) = durable(Setup::new()).await;
     for by_local_logout in [false, true] {
-        let (owner, thief) = owner_and_thief(&stage).await;
-        stage.fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
-        log_out(&stage, &owner, "/logout?scope=global").await;
+        let (owner, thief) = owner_and_thief(&app).await;
+        app.inject_fault(
+            json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}),
+        );
+        log_out(&app, &owner, "/logout?scope=global").await;
         if by_local_logout {
             // It does first what the queue has.
-            stage
-                .fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 1}));
-            let local = stage.post("/logout").bearer(&owner.access_token).send().await;
+            app.inject_fault(
+                json!({"operation": "logout", "kind": "status", "status": 503, "times": 1}),
+            );
+            let local = app.post("/logout").bearer(&owner.access_token).send().await;
             assert_success(&local, "/logout", owner.user_id, "already-ended");
         }
-        worked_off(&stage).await;
-        assert!(stage.alive(&thief));
-        let told = async || failures(&stage, &owner).await.len() == 2;
+        worked_off(&app).await;
+        assert!(app.is_alive(&thief));
+        let told = async || failures(&app, &owner).await.len() == 2;
         eventually("the failure log has it", told).await;
-        let failure = failures(&stage, &owner).await.remove(0);
+        let failure = failures(&app, &owner).await.remove(0);
         let gave_up = (&failure["outcome"], &failure["reason"]);
         assert_eq!(gave_up, (&json!("gave-up"), &json!("not_found")));
     }

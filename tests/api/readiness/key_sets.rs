@@ -4,7 +4,7 @@
 use gotrue_mock::{Algorithm, TEST_SECRET};
 use serde_json::json;
 
-use crate::harness::{Setup, Stage, assert_error, assert_not_ready, eventually};
+use crate::harness::{Setup, TestApp, assert_error, assert_not_ready, eventually};
 
 /// What GoTrue answers for its key set.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,9 +54,12 @@ const TABLE: [(&str, bool, KeySet, bool); 29] = [
     ("HS256", true, OfEs256, true),
 ];
 
-async fn start(algorithms: &str, secret: bool, key_set: KeySet) -> Stage {
+async fn start(algorithms: &str, secret: bool, key_set: KeySet) -> TestApp {
     let algorithm = if key_set == OfEs256 { Algorithm::Es256 } else { Algorithm::Hs256 };
-    let setup = Setup::new().algorithm(algorithm).flag("jwt-algorithms", algorithms).unready();
+    let setup = Setup::new()
+        .algorithm(algorithm)
+        .flag("jwt-algorithms", algorithms)
+        .without_readiness_check();
     let setup = if secret { setup.flag("supabase-jwt-secret", TEST_SECRET) } else { setup };
     let status = match key_set {
         Missing => 500,
@@ -64,48 +67,48 @@ async fn start(algorithms: &str, secret: bool, key_set: KeySet) -> Stage {
         Empty | OfEs256 => return setup.start().await,
     };
     let fault = json!({"operation": "jwks", "kind": "status", "status": status});
-    setup.start_with(&[fault]).await
+    setup.start_with_faults(&[fault]).await
 }
 
 #[tokio::test]
 async fn readyz_is_200_where_a_token_can_be_judged_and_else_no_token_is_refused_as_judged() {
     for (algorithms, secret, key_set, ready) in TABLE {
         let case = format!("{algorithms}, secret: {secret}, key set: {key_set:?}");
-        let stage = start(algorithms, secret, key_set).await;
-        let fetched = async || !stage.calls(".well-known/jwks.json").is_empty();
+        let app = start(algorithms, secret, key_set).await;
+        let fetched = async || !app.gotrue_calls(".well-known/jwks.json").is_empty();
         eventually("the first fetch", fetched).await;
-        let tokens = stage.sign_up();
-        let verify = || stage.get("/api/auth/verify").bearer(&tokens.access_token).send();
+        let tokens = app.sign_up();
+        let verify = || app.get("/api/auth/verify").bearer(&tokens.access_token).send();
         if ready {
-            let is_ready = async || stage.get("/readyz").send().await.status == 200;
+            let is_ready = async || app.get("/readyz").send().await.status == 200;
             eventually(&format!("ready: {case}"), is_ready).await;
             let signed_with = if key_set == OfEs256 { "ES256" } else { "HS256" };
             let expected = if algorithms.contains(signed_with) { 200 } else { 401 };
             assert_eq!(verify().await.status, expected, "{case}");
             continue;
         }
-        assert_not_ready(&stage.get("/readyz").send().await, "key_set");
+        assert_not_ready(&app.get("/readyz").send().await, "key_set");
         if algorithms.contains("HS256") {
             assert_eq!(verify().await.status, 200, "{case}: GoTrue judges this one");
             continue;
         }
         assert_error(&verify().await, 503, "NOT_READY", Some("key_set"));
-        let logout = stage.post("/logout").bearer(&tokens.access_token).send().await;
+        let logout = app.post("/logout").bearer(&tokens.access_token).send().await;
         assert_error(&logout, 500, "LOGOUT_FAILED", Some("auth_service_unavailable"));
-        assert!(stage.alive(&tokens), "{case}");
+        assert!(app.is_alive(&tokens), "{case}");
     }
 }
 
 #[tokio::test]
 async fn a_404_takes_no_key_away_that_is_known() {
     let setup = Setup::new().flag("supabase-jwt-secret", TEST_SECRET);
-    let stage = setup.start().await;
-    let first = stage.sign_up();
-    let known = async || stage.verify(&first).await == 200;
+    let app = setup.start().await;
+    let first = app.sign_up();
+    let known = async || app.verify(&first).await == 200;
     eventually("the key is known", known).await;
-    stage.fault(json!({"operation": "jwks", "kind": "status", "status": 404}));
-    stage.mock.rotate_keys().unwrap();
-    assert_eq!(stage.verify(&stage.sign_up()).await, 401, "its key is unknown: a fetch");
-    assert_eq!(stage.calls(".well-known/jwks.json").len(), 2);
-    assert_eq!(stage.verify(&first).await, 200);
+    app.inject_fault(json!({"operation": "jwks", "kind": "status", "status": 404}));
+    app.mock.rotate_keys().unwrap();
+    assert_eq!(app.verify(&app.sign_up()).await, 401, "its key is unknown: a fetch");
+    assert_eq!(app.gotrue_calls(".well-known/jwks.json").len(), 2);
+    assert_eq!(app.verify(&first).await, 200);
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::json;
 
-use crate::harness::{Browser, Form, Setup, assert_error, assert_success};
+use crate::harness::{Browser, CookieFormat, Setup, assert_error, assert_success};
 
 #[tokio::test]
 async fn a_date_before_the_token_that_asked_was_issued_is_not_gotrues_clock() {
@@ -12,27 +12,29 @@ async fn a_date_before_the_token_that_asked_was_issued_is_not_gotrues_clock() {
     {
         // The mock is GoTrue, whose tokens and answers are by one clock.
         let behind = if is_gotrues { -600 } else { 0 };
-        let stage = Setup::new().gotrue_ahead(behind).start().await;
-        let tokens = stage.sign_up();
-        let other = stage.sign_in_again(&tokens);
-        stage.pass(10);
+        let app = Setup::new().gotrue_clock_ahead(behind).start().await;
+        let tokens = app.sign_up();
+        let other = app.sign_in_again(&tokens);
+        app.advance_time(10);
         let hours_behind =
-            UNIX_EPOCH + Duration::from_secs((stage.time.now() - 7200).unsigned_abs());
+            UNIX_EPOCH + Duration::from_secs((app.clock.now() - 7200).unsigned_abs());
         let wrong = match date {
             "1970" => Some(UNIX_EPOCH),
             "hours behind" => Some(hours_behind),
             _ => None,
         };
         if let Some(wrong) = wrong {
-            stage.fault(json!({"operation": "logout", "kind": "status", "status": 204, "times": 1,
-                "effect": true, "headers": {"Date": httpdate::fmt_http_date(wrong)}}));
+            app.inject_fault(
+                json!({"operation": "logout", "kind": "status", "status": 204, "times": 1,
+                "effect": true, "headers": {"Date": httpdate::fmt_http_date(wrong)}}),
+            );
         }
-        let reply = stage.post("/logout?scope=global").bearer(&tokens.access_token).send().await;
+        let reply = app.post("/logout?scope=global").bearer(&tokens.access_token).send().await;
         assert_success(&reply, "/logout", tokens.user_id, "revoked");
-        assert_eq!(stage.verify(&other).await, 401, "{date}: GoTrue has ended it");
-        stage.pass(1);
-        let later = stage.sign_in_again(&tokens);
-        assert_eq!(stage.verify(&later).await, 200, "{date}: it began after the logout");
+        assert_eq!(app.verify(&other).await, 401, "{date}: GoTrue has ended it");
+        app.advance_time(1);
+        let later = app.sign_in_again(&tokens);
+        assert_eq!(app.verify(&later).await, 200, "{date}: it began after the logout");
     }
 }
 
@@ -40,37 +42,37 @@ async fn a_date_before_the_token_that_asked_was_issued_is_not_gotrues_clock() {
 async fn if_gotrues_clock_is_ahead_a_logout_ends_all_tokens_issued_before_it() {
     for ahead in [40, 600] {
         for is_expired in [false, true] {
-            let stage = Setup::new().gotrue_ahead(ahead).start().await;
-            let asker = stage.sign_up();
+            let app = Setup::new().gotrue_clock_ahead(ahead).start().await;
+            let asker = app.sign_up();
             // A token of the future is not believed before its time has come.
-            stage.pass(if is_expired { 3600 + ahead } else { ahead });
-            let other = stage.sign_in_again(&asker);
+            app.advance_time(if is_expired { 3600 + ahead } else { ahead });
+            let other = app.sign_in_again(&asker);
             // An expired token is refreshed: GoTrue's clock is past its `exp`.
             let reply = if is_expired {
-                let mut browser = Browser::signed_in(&stage, &asker, Form::Base64).await;
+                let mut browser = Browser::signed_in(&app, &asker, CookieFormat::Base64).await;
                 browser.logout("/logout?scope=global").await
             } else {
-                stage.post("/logout?scope=global").bearer(&asker.access_token).send().await
+                app.post("/logout?scope=global").bearer(&asker.access_token).send().await
             };
             assert_success(&reply, "/logout", asker.user_id, "revoked");
-            stage.pass(1);
-            let later = stage.sign_in_again(&asker);
-            stage.pass(ahead - 30);
+            app.advance_time(1);
+            let later = app.sign_in_again(&asker);
+            app.advance_time(ahead - 30);
             let case = format!("{ahead} s ahead, expired: {is_expired}");
-            let reply = stage.get("/api/auth/verify").bearer(&other.access_token).send().await;
+            let reply = app.get("/api/auth/verify").bearer(&other.access_token).send().await;
             assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
-            assert_eq!(stage.verify(&later).await, 200, "{case}");
+            assert_eq!(app.verify(&later).await, 200, "{case}");
         }
     }
 }
 
 #[tokio::test]
 async fn if_gotrue_fails_with_its_clock_ahead_the_cut_off_is_the_issue_time_of_the_asking_token() {
-    let stage = Setup::new().gotrue_ahead(20).start().await;
-    let asker = stage.sign_up();
-    let other = stage.sign_in_again(&asker);
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1}));
-    let reply = stage.post("/logout?scope=global").bearer(&asker.access_token).send().await;
+    let app = Setup::new().gotrue_clock_ahead(20).start().await;
+    let asker = app.sign_up();
+    let other = app.sign_in_again(&asker);
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1}));
+    let reply = app.post("/logout?scope=global").bearer(&asker.access_token).send().await;
     assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
-    assert_eq!(stage.verify(&other).await, 401);
+    assert_eq!(app.verify(&other).await, 401);
 }

@@ -9,15 +9,15 @@ async fn a_confirmed_logout_of_a_session_that_gotrue_alone_can_judge_enters_the_
         [("local", true, false), ("others", false, true), ("global", true, true)]
     {
         // HS256, and no secret here: the session is unproven until GoTrue answers 204.
-        let stage = Setup::new().algorithm(Algorithm::Hs256).start().await;
-        let tokens = stage.sign_up();
-        let other = stage.sign_in_again(&tokens);
-        stage.pass(1);
+        let app = Setup::new().algorithm(Algorithm::Hs256).start().await;
+        let tokens = app.sign_up();
+        let other = app.sign_in_again(&tokens);
+        app.advance_time(1);
         let target = format!("/logout?scope={scope}");
-        let reply = stage.post(&target).bearer(&tokens.access_token).send().await;
+        let reply = app.post(&target).bearer(&tokens.access_token).send().await;
         assert_success(&reply, "/logout", tokens.user_id, "revoked");
         for (tokens, ends) in [(&tokens, own_ends), (&other, other_ends)] {
-            let reply = stage.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
+            let reply = app.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
             if ends {
                 // By the list: GoTrue's own word would be `not_found`.
                 assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
@@ -25,21 +25,21 @@ async fn a_confirmed_logout_of_a_session_that_gotrue_alone_can_judge_enters_the_
                 assert_eq!(reply.status, 200, "{scope}");
             }
         }
-        stage.pass(1);
-        assert_eq!(stage.verify(&stage.sign_in_again(&tokens)).await, 200, "{scope}");
+        app.advance_time(1);
+        assert_eq!(app.verify(&app.sign_in_again(&tokens)).await, 200, "{scope}");
     }
 }
 
 #[tokio::test]
 async fn the_session_of_a_deleted_user_enters_the_list_whatever_scope_it_asked_for() {
     for scope in ["local", "others", "global"] {
-        let stage = Setup::new().start().await;
-        let tokens = stage.sign_up();
-        assert!(stage.mock.delete_user(tokens.user_id));
+        let app = Setup::new().start().await;
+        let tokens = app.sign_up();
+        assert!(app.mock.delete_user(tokens.user_id));
         let target = format!("/logout?scope={scope}");
-        let reply = stage.post(&target).bearer(&tokens.access_token).send().await;
+        let reply = app.post(&target).bearer(&tokens.access_token).send().await;
         assert_success(&reply, "/logout", tokens.user_id, "already-ended");
-        let reply = stage.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
+        let reply = app.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
     }
 }

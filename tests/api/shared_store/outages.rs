@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::{Pair, assert_revoked, refused_within_the_bound, verify_here, verify_there};
 use crate::harness::{
-    Browser, Form, Request, Setup, assert_error, assert_not_ready, assert_success, eventually,
+    Browser, CookieFormat, Request, Setup, assert_error, assert_not_ready, assert_success,
+    eventually,
 };
 
 /// Longer than anybody is kept waiting by a Redis that does not answer, on a loaded machine.
@@ -49,9 +50,9 @@ impl Outage {
 
     async fn ends(self, pair: &Pair) {
         match self {
-            Self::Killed => pair.redis.start_again().await,
-            Self::KilledAndEmptied => pair.redis.start_empty().await,
-            Self::Paused => pair.redis.go_on(),
+            Self::Killed => pair.redis.restart().await,
+            Self::KilledAndEmptied => pair.redis.restart_empty().await,
+            Self::Paused => pair.redis.resume(),
         }
     }
 }
@@ -75,14 +76,15 @@ async fn no_token_is_accepted_on_a_guess(outage: Outage) {
     let asked = Instant::now();
     pair.log_out_there(&during, "local").await;
     assert!(asked.elapsed() < PATIENCE, "a logout took {:?}", asked.elapsed());
-    assert!(!pair.here.alive(&during));
+    assert!(!pair.here.is_alive(&during));
     let [here, there] = pair.both(&during);
     assert_revoked(&there.clone().send().await);
     assert_error(&here.clone().send().await, 503, "NOT_READY", Some("store"));
     assert_not_ready(&pair.here.get("/readyz").send().await, "store");
 
-    pair.there
-        .told("the revocation list cannot be followed: the instance asks Redis about each token");
+    pair.there.wait_for_log(
+        "the revocation list cannot be followed: the instance asks Redis about each token",
+    );
     outage.ends(&pair).await;
     let refused = async || here.clone().send().await.status == 401;
     eventually("what could not be written is", refused).await;
@@ -93,15 +95,16 @@ async fn no_token_is_accepted_on_a_guess(outage: Outage) {
     assert_eq!(pair.here.get("/readyz").send().await.status, 200);
     // Whoever comes now has no copy: Redis knows everything again.
     let third = Setup::new().flag("supabase-url", pair.here.mock.url());
-    let third = third.at(pair.here.time.now()).flag("store", &pair.redis.url()).start().await;
+    let third =
+        third.start_time(pair.here.clock.now()).flag("store", &pair.redis.url()).start().await;
     for tokens in [&before, &during] {
         assert_revoked(&verify_here(&third, tokens).send().await);
     }
     assert_eq!(verify_here(&third, &alive).send().await.status, 200);
 
     let Pair { mut there, .. } = pair;
-    there.told("the revocation list is followed again");
-    let log = there.ended();
+    there.wait_for_log("the revocation list is followed again");
+    let log = there.stop();
     let said = |text: &str| log.lines.iter().any(|line| line["message"] == text);
     for text in [
         "a logout is not safely on the revocation list: the store retries, and a restart before that would lose it",
@@ -129,15 +132,16 @@ async fn no_token_is_accepted_on_a_guess_while_redis_is_paused() {
 #[tokio::test]
 async fn failures_while_redis_was_killed_are_in_the_failure_log_once_it_is_back() {
     let pair = Pair::start().await;
-    pair.here.fault(json!({"operation": "logout", "kind": "status", "status": 500}));
+    pair.here.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500}));
     pair.redis.kill();
     let tokens = pair.here.sign_up();
     let logout = pair.there.request("POST", "/logout").bearer(&tokens.access_token);
     assert_error(&logout.send().await, 500, "LOGOUT_FAILED", Some("auth_service_error"));
     let since = Instant::now();
     eventually("a write has failed", async || since.elapsed() > PATIENCE).await;
-    pair.redis.start_again().await;
-    let log = || pair.redis.ask::<Vec<String>>(&["LRANGE", "logout-gateway:failures", "0", "-1"]);
+    pair.redis.restart().await;
+    let log =
+        || pair.redis.command::<Vec<String>>(&["LRANGE", "logout-gateway:failures", "0", "-1"]);
     eventually("it is there", async || !log().is_empty()).await;
     assert!(log()[0].contains(&tokens.session_id.to_string()), "{:?}", log());
 }
@@ -148,21 +152,21 @@ async fn a_reply_does_not_wait_for_the_failure_log() {
     const PATIENCE: Duration = Duration::from_secs(1);
     let pair = Pair::start().await;
     let tokens = pair.here.sign_up();
-    let mut browser = Browser::signed_in(&pair.here, &tokens, Form::Base64).await;
+    let mut browser = Browser::signed_in(&pair.here, &tokens, CookieFormat::Base64).await;
     // What is about the request is neither queued nor, of a stale session, on the list.
-    pair.here.pass(3600);
-    pair.here.fault(json!({"operation": "token", "kind": "status", "status": 400,
+    pair.here.advance_time(3600);
+    pair.here.inject_fault(json!({"operation": "token", "kind": "status", "status": 400,
         "code": "no_code_of_gotrue"}));
     pair.redis.pause();
     let asked = Instant::now();
     // A `local` logout would look into the queue first.
     let reply = browser.logout("/logout?scope=global").await;
     let waited = asked.elapsed();
-    pair.redis.go_on();
+    pair.redis.resume();
     assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
     assert!(waited < PATIENCE, "{waited:?}");
-    assert!(pair.here.alive(&tokens));
-    let noted = async || pair.redis.ask::<usize>(&["LLEN", "logout-gateway:failures"]) == 1;
+    assert!(pair.here.is_alive(&tokens));
+    let noted = async || pair.redis.command::<usize>(&["LLEN", "logout-gateway:failures"]) == 1;
     eventually("it is noted all the same", noted).await;
 }
 
@@ -182,7 +186,7 @@ async fn a_redis_that_takes_no_writes_tells_nothing() {
     ] {
         let ask = |words: [&str; 3]| {
             let words: Vec<&str> = words.iter().flat_map(|word| word.split('=')).collect();
-            pair.redis.ask::<String>(&words)
+            pair.redis.command::<String>(&words)
         };
         assert_eq!(ask(failing), "OK", "{case}");
         let since = Instant::now();
@@ -202,7 +206,7 @@ async fn a_full_redis_answers_lookups_and_takes_revocations() {
     let pair = Pair::start().await;
     let [alive, here_first, there_first] = [(); 3].map(|()| pair.here.sign_up());
     pair.accepted_by_both(&alive).await;
-    let full: String = pair.redis.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    let full: String = pair.redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
     assert_eq!(full, "OK");
     let since = Instant::now();
     while since.elapsed() < STALENESS_BOUND + STALENESS_BOUND / 2 {
@@ -216,7 +220,7 @@ async fn a_full_redis_answers_lookups_and_takes_revocations() {
     assert_success(&logout, "/logout", here_first.user_id, "revoked");
     refused_within_the_bound(Instant::now(), &verify_there(&pair.there, &here_first)).await;
     // Nothing can be queued: the reply promises nothing.
-    pair.here.fault(json!({"operation": "logout", "kind": "status", "status": 503}));
+    pair.here.inject_fault(json!({"operation": "logout", "kind": "status", "status": 503}));
     let logout = pair.there.request("POST", "/logout").bearer(&alive.access_token).send().await;
     assert_error(&logout, 500, "LOGOUT_FAILED", Some("auth_service_unavailable"));
 }
@@ -226,8 +230,9 @@ async fn a_gateway_that_starts_before_redis_keeps_connecting() {
     let pair = Pair::start().await;
     let tokens = pair.here.sign_up();
     pair.redis.kill();
-    let late = Setup::new().flag("supabase-url", pair.here.mock.url()).unready();
-    let late = late.at(pair.here.time.now()).flag("store", &pair.redis.url()).start().await;
+    let late = Setup::new().flag("supabase-url", pair.here.mock.url()).without_readiness_check();
+    let late =
+        late.start_time(pair.here.clock.now()).flag("store", &pair.redis.url()).start().await;
     let ready = async || late.get("/readyz").send().await;
     let keys = async || ready().await.json()["error"]["reason"] == "store";
     eventually("all but the store is there", keys).await;
@@ -237,7 +242,7 @@ async fn a_gateway_that_starts_before_redis_keeps_connecting() {
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
     assert_revoked(&verify.send().await);
 
-    pair.redis.start_again().await;
+    pair.redis.restart().await;
     eventually("ready", async || ready().await.status == 200).await;
     let [here, there] = pair.both(&tokens);
     for request in [here, there] {

@@ -7,7 +7,7 @@ use logout_gateway::Clock;
 use serde_json::json;
 
 use crate::{
-    harness::{RedisServer, Serving, Setup, eventually},
+    harness::{GatewayProcess, RedisServer, Setup, eventually},
     operator,
 };
 
@@ -17,28 +17,30 @@ const QUEUED: usize = 50;
 async fn two_gateways_send_each_queued_logout_once() {
     let redis = RedisServer::start().await;
     let store = redis.url();
-    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
+    let app = Setup::new().start_time(Clock::system().unix_seconds()).start().await;
     let environment = [("GATEWAY_STORE", &*store)];
-    let gateways =
-        [Serving::start(&stage, &environment).await, Serving::start(&stage, &environment).await];
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 429,
+    let gateways = [
+        GatewayProcess::start(&app, &environment).await,
+        GatewayProcess::start(&app, &environment).await,
+    ];
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 429,
         "headers": {"Retry-After": "3000"}}));
-    let all: Vec<Tokens> = (0..QUEUED).map(|_| stage.sign_up()).collect();
+    let all: Vec<Tokens> = (0..QUEUED).map(|_| app.sign_up()).collect();
     for (n, tokens) in all.iter().enumerate() {
         let logout = gateways[n % 2].request("POST", "/logout").bearer(&tokens.access_token);
         assert_eq!(logout.send().await.status, 202);
     }
 
-    stage.mock.clear_faults();
+    app.mock.clear_faults();
     // The other one looks for work while an entry is under way.
-    stage.fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.1}));
+    app.inject_fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.1}));
     let (status, lines, told) = operator::run(&store, &["queue", "retry", "--all"]);
     assert_eq!((status, lines.len()), (Some(0), QUEUED), "{told}");
-    let done = async || all.iter().all(|tokens| !stage.alive(tokens));
+    let done = async || all.iter().all(|tokens| !app.is_alive(tokens));
     eventually("all are done", done).await;
-    let logs = gateways.map(Serving::ended);
+    let logs = gateways.map(GatewayProcess::stop);
     let mut sent = BTreeMap::<_, usize>::new();
-    for call in stage.calls("logout") {
+    for call in app.gotrue_calls("logout") {
         *sent.entry(call.header("authorization").unwrap().to_owned()).or_default() += 1;
     }
     for tokens in &all {

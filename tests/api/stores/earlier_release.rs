@@ -117,28 +117,28 @@ async fn entries_of_the_previous_release_in_redis_are_read_and_counted() {
     };
     let entries = two_entries(&place).await;
     let user = entries[0].user_id;
-    server.ask::<()>(&["DEL", &key(&format!("of-user:{user}"))]);
+    server.command::<()>(&["DEL", &key(&format!("of-user:{user}"))]);
     let former = key(&format!("user:{user}"));
     for entry in &entries {
         let (id, session) = (entry.id.to_string(), entry.session_id.to_string());
-        let record: String = server.ask(&["HGET", &key("records"), &id]);
+        let record: String = server.command(&["HGET", &key("records"), &id]);
         let json = older(record.strip_prefix("2 ").unwrap().as_bytes());
         let record = format!("2 {}", String::from_utf8(json).unwrap());
-        server.ask::<()>(&["HSET", &key("records"), &id, &record]);
-        server.ask::<()>(&["HSET", &former, &session, "1"]);
+        server.command::<()>(&["HSET", &key("records"), &id, &record]);
+        server.command::<()>(&["HSET", &former, &session, "1"]);
     }
     // An instance of that release goes on removing what this one has queued.
     let gone = asked(user, Uuid::new_v4(), Scope::Local, "a", true);
     let queue = Queued::open(&place).await;
     queue.enqueue(&gone, NOW).await;
-    let record: String = server.ask(&["HGET", &key("records"), &gone.id.to_string()]);
-    server.ask::<()>(&["HINCRBY", &key("totals"), "bytes", &format!("-{}", record.len())]);
+    let record: String = server.command(&["HGET", &key("records"), &gone.id.to_string()]);
+    server.command::<()>(&["HINCRBY", &key("totals"), "bytes", &format!("-{}", record.len())]);
     for kind in ["due", "queued", "failed"] {
-        server.ask::<()>(&["ZREM", &key(kind), &gone.id.to_string()]);
+        server.command::<()>(&["ZREM", &key(kind), &gone.id.to_string()]);
     }
     for kind in ["records", "states", "index"] {
-        server.ask::<()>(&["HDEL", &key(kind), &gone.id.to_string()]);
+        server.command::<()>(&["HDEL", &key(kind), &gone.id.to_string()]);
     }
     assert_kept(&place, &entries).await;
-    assert_eq!(server.ask::<usize>(&["EXISTS", &former]), 0);
+    assert_eq!(server.command::<usize>(&["EXISTS", &former]), 0);
 }

@@ -82,9 +82,9 @@ impl Followed {
     async fn follows(&self, server: &RedisServer) {
         let unknown = session(now());
         let sends_no_command = async || {
-            let before = server.calls("zscore");
+            let before = server.command_calls("zscore");
             assert_eq!(self.answers(&unknown).await, Ok(false));
-            server.calls("zscore") == before
+            server.command_calls("zscore") == before
         };
         eventually("the list is followed", sends_no_command).await;
     }
@@ -108,8 +108,8 @@ async fn revocations_that_failed_are_written_once_redis_is_back_however_many() {
         let scope = [Scope::Local, Scope::Global, Scope::Others][n % 3];
         assert!(one.store.revoke(&revocation(claims, scope, now)).await.is_err());
     }
-    server.start_again().await;
-    let count = |set: &str| server.ask::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
+    server.restart().await;
+    let count = |set: &str| server.command::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
     // Of each ended session there is a fact beside it.
     let written = async || (count("sessions"), count("users")) == (3_334, 1_666);
     eventually("everything is written", written).await;
@@ -135,13 +135,13 @@ async fn a_revocation_that_redis_refused_is_written_once_redis_takes_it() {
     let (one, another) = (Followed::open(&server).await, Followed::open(&server).await);
     one.follows(&server).await;
     another.follows(&server).await;
-    server.ask::<()>(&["ACL", "SETUSER", "default", "-eval"]);
+    server.command::<()>(&["ACL", "SETUSER", "default", "-eval"]);
     let ended = session(now() - 10);
     let fault = one.store.revoke(&revocation(&ended, Scope::Local, now())).await.unwrap_err();
     assert!(fault.cause.starts_with("Redis does not permit it to this user"), "{fault}");
     assert_eq!(one.answers(&ended).await, Ok(true));
     assert_eq!(another.answers(&ended).await, Ok(false));
-    server.ask::<()>(&["ACL", "SETUSER", "default", "+eval"]);
+    server.command::<()>(&["ACL", "SETUSER", "default", "+eval"]);
     let known = async || another.answers(&ended).await == Ok(true);
     eventually("the other hears of it", known).await;
 }
@@ -153,10 +153,10 @@ async fn a_redis_that_lost_its_data_gets_the_revocations_again() {
     let [before, after] = [(); 2].map(|()| session(now() - 10));
     log_out(&*one.store, &before, Scope::Global, now()).await;
     another.follows(&server).await;
-    let ok: String = server.ask(&["FLUSHALL"]);
+    let ok: String = server.command(&["FLUSHALL"]);
     assert_eq!(ok, "OK");
     log_out(&*one.store, &after, Scope::Global, now()).await;
-    let count = |set: &str| server.ask::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
+    let count = |set: &str| server.command::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
     eventually("it knows both", async || (count("sessions"), count("users")) == (4, 2)).await;
     for claims in [&before, &after] {
         let fresh = store::open(&address(&server)).await.unwrap();
@@ -173,9 +173,9 @@ async fn a_redis_that_lost_its_data_gets_the_revocations_again_without_another_l
     another.follows(&server).await;
     drop(one);
     // Every connection holds.
-    let ok: String = server.ask(&["FLUSHALL"]);
+    let ok: String = server.command(&["FLUSHALL"]);
     assert_eq!(ok, "OK");
-    let count = |set: &str| server.ask::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
+    let count = |set: &str| server.command::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
     eventually("it knows it", async || (count("sessions"), count("users")) == (2, 1)).await;
     let fresh = store::open(&address(&server)).await.unwrap();
     assert!(refuses(&*fresh, &ended, now()).await);
@@ -193,14 +193,14 @@ async fn a_queue_is_listed_that_is_too_large_to_come_at_once() {
     end";
     // Whoever asks for more at once is hung up on.
     let limit = ["--client-output-buffer-limit", "normal", "1mb", "1mb", "0"];
-    let server = RedisServer::with(&limit).await;
+    let server = RedisServer::start_with_options(&limit).await;
     let store = store::open(&address(&server)).await.unwrap();
     let mut long = entry();
     long.credentials[0].sealed = "x".repeat(1_800);
     let (record, id) = (serde_json::to_string(&long).unwrap(), long.id.to_string());
     let (record, pattern) = (format!("2 {record}"), id.replace('-', "%-"));
     let (due, records) = ("logout-gateway:queue:2:due", "logout-gateway:queue:2:records");
-    server.ask::<()>(&["EVAL", FILL, "2", due, records, &record, &pattern]);
+    server.command::<()>(&["EVAL", FILL, "2", due, records, &record, &pattern]);
     let entries = store.queue().unwrap().entries(usize::MAX).await.unwrap();
     assert_eq!(entries.len(), 3_000);
     for (n, entry) in (1_u32..).zip(&entries) {
@@ -218,7 +218,7 @@ async fn a_revocation_leaves_redis_once_it_has_expired_by_both_clocks() {
     // A day ago, for a day.
     log_out(&*store, &over, Scope::Global, now() - DAY).await;
     log_out(&*store, &alive, Scope::Global, now()).await;
-    let count = |set: &str| server.ask::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
+    let count = |set: &str| server.command::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
     assert_eq!((count("sessions"), count("users")), (4, 2));
     store.purge_expired(from_unix_seconds(now())).await.unwrap();
     assert_eq!((count("sessions"), count("users")), (2, 1));
@@ -238,10 +238,10 @@ async fn keys_end_by_themselves_a_day_after_the_last_token_that_they_can_match()
     log_out(&*store, &claims, Scope::Others, now() - 100).await;
     let user = format!("user:{}", claims.sub);
     for key in ["sessions", "users", &user, "changes"] {
-        let ttl: i64 = server.ask(&["TTL", &format!("logout-gateway:{key}")]);
+        let ttl: i64 = server.command(&["TTL", &format!("logout-gateway:{key}")]);
         let least = if key == "changes" { 2 * DAY - 110 } else { 2 * DAY - 10 };
         assert!((least..=2 * DAY).contains(&ttl), "{key}: {ttl}");
     }
-    let keys: Vec<String> = server.ask(&["KEYS", "*"]);
+    let keys: Vec<String> = server.command(&["KEYS", "*"]);
     assert_eq!(keys.len(), 6, "{keys:?}");
 }

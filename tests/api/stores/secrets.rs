@@ -4,21 +4,21 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Browser, Form, RedisServer, Setup, Stage, claims_of, eventually};
+use crate::harness::{Browser, CookieFormat, RedisServer, Setup, TestApp, claims_of, eventually};
 
 /// Queues a logout and notes its failure; then asserts of all that the store holds that it tells whose
 /// session it was, and no secret.
-async fn assert_contains_no_token(store: &str, holds_all: impl FnOnce(Stage) -> Vec<u8>) {
+async fn assert_contains_no_token(store: &str, holds_all: impl FnOnce(TestApp) -> Vec<u8>) {
     let setup = Setup::new().flag("store", store).flag("admin-bind", "127.0.0.1:0");
-    let stage = setup.start().await;
-    stage.fault(json!({"operation": "logout", "kind": "status", "status": 500}));
-    let tokens = stage.sign_up();
-    let mut browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+    let app = setup.start().await;
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500}));
+    let tokens = app.sign_up();
+    let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
     let csrf_token = browser.csrf_cookie().unwrap();
     assert_eq!(browser.logout("/logout?scope=global").await.status, 202);
-    let noted = async || stage.report("/failures").await["failures"] != json!([]);
+    let noted = async || app.admin_json("/failures").await["failures"] != json!([]);
     eventually("the failure log has it", noted).await;
-    let all = holds_all(stage);
+    let all = holds_all(app);
     let holds = |text: &str| all.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(holds(&tokens.session_id.to_string()), "the entry is there");
     let email = claims_of(&tokens.access_token)["email"].clone();
@@ -34,8 +34,8 @@ async fn a_file_tells_no_token() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let store = format!("file:{}", path.display());
-    assert_contains_no_token(&store, |stage| {
-        stage.stop_gateway();
+    assert_contains_no_token(&store, |app| {
+        app.stop_gateway();
         fs::read(path).unwrap()
     })
     .await;
@@ -44,8 +44,8 @@ async fn a_file_tells_no_token() {
 #[tokio::test]
 async fn a_redis_tells_no_token() {
     let server = RedisServer::start().await;
-    assert_contains_no_token(&server.url(), |_stage| {
-        let all = server.everything();
+    assert_contains_no_token(&server.url(), |_app| {
+        let all = server.dump();
         for kind in ["entries", "failures", "sessions", "users", "changes"] {
             assert!(all.contains(kind), "{kind}: {all}");
         }

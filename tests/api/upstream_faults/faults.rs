@@ -3,8 +3,11 @@
 use std::{net::SocketAddr, time::Duration};
 
 use crate::harness::{
+    FaultStep::{
+        self, Close, Forward, ForwardAndDropReply, Hang, Reset, ResetUnread, Send, SendByteByByte,
+        SendRepeatedly,
+    },
     Operation,
-    Step::{self, Close, Drip, Hang, PassOn, Repeat, Reset, ResetUnread, Send, TakeEffect},
 };
 
 /// What the gateway makes of it.
@@ -26,7 +29,7 @@ pub(super) struct Row {
     pub(super) fault: String,
     /// How often it acts.
     pub(super) times: usize,
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<FaultStep>,
     logout: Expected,
     token: Expected,
     user: Expected,
@@ -35,14 +38,14 @@ pub(super) struct Row {
 }
 
 impl Row {
-    fn new(fault: &str, steps: impl Into<Vec<Step>>, all: Expected) -> Self {
+    fn new(fault: &str, steps: impl Into<Vec<FaultStep>>, all: Expected) -> Self {
         let (fault, steps) = (fault.to_owned(), steps.into());
         let takes_the_budget = all == TIMEOUT;
         let times = usize::MAX;
         Self { fault, times, steps, logout: all, token: all, user: all, takes_the_budget }
     }
 
-    fn once(fault: &str, steps: impl Into<Vec<Step>>) -> Self {
+    fn once(fault: &str, steps: impl Into<Vec<FaultStep>>) -> Self {
         Self { times: 1, ..Self::new(fault, steps, (2, Verdict::Done)) }
     }
 
@@ -57,7 +60,7 @@ impl Row {
 
     /// GoTrue did what it was asked, whatever the answer says of it.
     pub(super) fn takes_effect(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step, TakeEffect | PassOn(_)))
+        self.steps.iter().any(|step| matches!(step, ForwardAndDropReply | Forward(_)))
     }
 }
 
@@ -72,7 +75,7 @@ const TIMEOUT_TOLD: Expected = (2, Verdict::Timeout);
 pub(super) const RETRY_AFTER: &str = "17";
 const SLOWLY: Duration = Duration::from_millis(50);
 
-fn text(octets: impl AsRef<[u8]>) -> Step {
+fn text(octets: impl AsRef<[u8]>) -> FaultStep {
     Send(octets.as_ref().to_owned())
 }
 
@@ -81,19 +84,22 @@ const NOTHING: &str = "Content-Length: 2\r\n\r\n{}";
 const ENDLESS: &str = "Transfer-Encoding: chunked\r\n\r\n";
 const SOME_OF: &str = "Content-Length: 500\r\n\r\n{\"code\":";
 
-fn head(status: u16, lines: &str) -> Step {
+fn head(status: u16, lines: &str) -> FaultStep {
     text(format!(
         "HTTP/1.1 {status} \r\nContent-Type: application/json\r\nRetry-After: {RETRY_AFTER}\r\n{lines}"
     ))
 }
 
 /// `{"padding":"xxx…`, in chunks.
-fn chunks() -> [Step; 2] {
-    [text("c\r\n{\"padding\":\"\r\n"), Repeat(format!("1000\r\n{}\r\n", "x".repeat(4096)).into())]
+fn chunks() -> [FaultStep; 2] {
+    [
+        text("c\r\n{\"padding\":\"\r\n"),
+        SendRepeatedly(format!("1000\r\n{}\r\n", "x".repeat(4096)).into()),
+    ]
 }
 
 /// `{"code":403,"error_code":"session_not_found"}`, compressed.
-fn gzip(status: &str) -> Step {
+fn gzip(status: &str) -> FaultStep {
     const BODY: &[u8] = include_bytes!("session_not_found.json.gz");
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
@@ -104,23 +110,23 @@ fn gzip(status: &str) -> Step {
 
 /// What happens to connections and to octets.
 pub(super) fn on_the_wire() -> Vec<Row> {
-    let silent = |fault, steps: &[Step]| Row::new(fault, steps, UNAVAILABLE);
-    let late = |fault, steps: &[Step]| Row::new(fault, steps, TIMEOUT);
-    let wrong = |fault, steps: &[Step]| Row::new(fault, steps, ERROR);
-    let drip = |octets: &str| Drip(octets.into(), SLOWLY);
+    let silent = |fault, steps: &[FaultStep]| Row::new(fault, steps, UNAVAILABLE);
+    let late = |fault, steps: &[FaultStep]| Row::new(fault, steps, TIMEOUT);
+    let wrong = |fault, steps: &[FaultStep]| Row::new(fault, steps, ERROR);
+    let send_in_pieces = |octets: &str| SendByteByByte(octets.into(), SLOWLY);
     let [open, more] = chunks();
     vec![
         silent("reset before the request is read", &[ResetUnread]),
         Row::once("reset once before the request is read", [ResetUnread]),
         silent("reset after the request was read", &[Reset]),
         Row::once("reset once after the request was read", [Reset]),
-        Row::once("reset once after it took effect", [TakeEffect, Reset]),
-        Row::once("a 503 once after it took effect", [TakeEffect, head(503, NOTHING)]),
+        Row::once("reset once after it took effect", [ForwardAndDropReply, Reset]),
+        Row::once("a 503 once after it took effect", [ForwardAndDropReply, head(503, NOTHING)]),
         Row::once("hangs once in the body of a 503", [head(503, SOME_OF), Hang]),
-        wrong("a 200 after it took effect", &[TakeEffect, head(200, NOTHING)]),
+        wrong("a 200 after it took effect", &[ForwardAndDropReply, head(200, NOTHING)]),
         silent("closed without a word", &[Close]),
         late("hangs before the head", &[Hang]),
-        late("hangs before the head after it took effect", &[TakeEffect, Hang]),
+        late("hangs before the head after it took effect", &[ForwardAndDropReply, Hang]),
         late("hangs in the head", &[text("HTTP/1.1 204 No Con"), Hang]),
         Row { logout: ERROR, ..late("hangs in the body of a 200", &[head(200, SOME_OF), Hang]) },
         late("hangs in the body of a 403", &[head(403, SOME_OF), Hang]),
@@ -139,17 +145,17 @@ pub(super) fn on_the_wire() -> Vec<Row> {
         ),
         late(
             "drips a head that takes too long",
-            &[drip("HTTP/1.1 204 No Content\r\nServer: sloth/1.0\r\n\r\n")],
+            &[send_in_pieces("HTTP/1.1 204 No Content\r\nServer: sloth/1.0\r\n\r\n")],
         ),
         late(
             "drips a body that takes too long",
             &[
                 head(403, "Content-Length: 45\r\n\r\n"),
-                drip("{\"code\":403,\"error_code\":\"session_not_found\"}"),
+                send_in_pieces("{\"code\":403,\"error_code\":\"session_not_found\"}"),
             ],
         ),
-        Row::new("drips its answer in time", [PassOn(Duration::from_millis(1))], DONE),
-        Row::new("closes after its answer", [PassOn(Duration::ZERO), Close], DONE),
+        Row::new("drips its answer in time", [Forward(Duration::from_millis(1))], DONE),
+        Row::new("closes after its answer", [Forward(Duration::ZERO), Close], DONE),
         silent("truncated in the head", &[text("HTTP/1.1 204 No Content\r\nDate: Mon"), Close]),
         Row {
             // A refresh that breaks off is no answer: it says nothing about the request.
@@ -166,7 +172,10 @@ pub(super) fn on_the_wire() -> Vec<Row> {
         ),
         silent(
             "a head without end",
-            &[text("HTTP/1.1 204 No Content\r\n"), Repeat("X-Padding: x\r\n".repeat(2000).into())],
+            &[
+                text("HTTP/1.1 204 No Content\r\n"),
+                SendRepeatedly("X-Padding: x\r\n".repeat(2000).into()),
+            ],
         ),
         wrong("gzip nobody asked for, of a 200", &[gzip("200 OK")]),
         wrong("gzip nobody asked for, of a 403", &[gzip("403 Forbidden")]),
@@ -174,7 +183,10 @@ pub(super) fn on_the_wire() -> Vec<Row> {
             logout: DONE,
             ..wrong(
                 "a 204 that says gzip",
-                &[TakeEffect, text("HTTP/1.1 204 No Content\r\nContent-Encoding: gzip\r\n\r\n")],
+                &[
+                    ForwardAndDropReply,
+                    text("HTTP/1.1 204 No Content\r\nContent-Encoding: gzip\r\n\r\n"),
+                ],
             )
         },
         wrong("a 200 without end", &[head(200, ENDLESS), open.clone(), more.clone()]),
@@ -185,12 +197,12 @@ pub(super) fn on_the_wire() -> Vec<Row> {
             [100, 102, 103]
                 .map(|status| text(format!("HTTP/1.1 {status} \r\nLink: </x>\r\n\r\n")))
                 .into_iter()
-                .chain([PassOn(Duration::ZERO)])
+                .chain([Forward(Duration::ZERO)])
                 .collect::<Vec<_>>(),
             DONE,
         ),
         wrong("101", &[text("HTTP/1.1 101 \r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"), Hang]),
-        late("102 for ever", &[Repeat("HTTP/1.1 102 Processing\r\n\r\n".into())]),
+        late("102 for ever", &[SendRepeatedly("HTTP/1.1 102 Processing\r\n\r\n".into())]),
     ]
 }
 

@@ -8,8 +8,8 @@ use super::{
     faults::{self, Row, Verdict},
 };
 use crate::harness::{
-    Browser, Form, Operation, Setup, Stage, Upstream, assert_error, assert_not_ready,
-    assert_success, claims_of, eventually, forged, side_by_side,
+    Browser, CookieFormat, FaultProxy, Operation, Setup, TestApp, assert_error, assert_not_ready,
+    assert_success, claims_of, eventually, forged_token, run_concurrently,
 };
 
 const BUDGET: Duration = Duration::from_secs(2);
@@ -24,7 +24,7 @@ fn a_gateway_that_never_got_keys_says_so_and_recovers_by_itself() {
     let answers = answers.into_iter().filter(|row| whose.iter().any(|w| row.fault.ends_with(w)));
     let rows = faults::on_the_wire().into_iter().filter(breaks_a_key_set);
     let rows = rows.chain(redirect).chain(answers);
-    side_by_side(rows.map(named), without_keys);
+    run_concurrently(rows.map(named), without_keys);
     elsewhere.assert_no_connection();
 }
 
@@ -34,7 +34,7 @@ fn a_gateway_that_has_keys_goes_on_with_them_and_lets_no_other_in() {
     let rows = faults::on_the_wire().into_iter().filter(|row| faults.contains(&&*row.fault));
     let rows: Vec<_> = rows.map(named).collect();
     assert_eq!(rows.len(), faults.len());
-    side_by_side(rows, with_keys);
+    run_concurrently(rows, with_keys);
 }
 
 fn named(row: Row) -> (String, Row) {
@@ -51,80 +51,82 @@ fn setup() -> Setup {
 }
 
 async fn without_keys(row: Row) {
-    let upstream = Upstream::start();
-    upstream.misbehave(Operation::KeySet, "", usize::MAX, &row.steps);
-    let stage = upstream.unready_stage(setup()).await;
+    let proxy = FaultProxy::start();
+    proxy.inject_fault(Operation::KeySet, "", usize::MAX, &row.steps);
+    let app = proxy.start_unready_app(setup()).await;
 
-    let tokens = stage.sign_up();
-    let mut browser = Browser::without_csrf(&stage, &tokens, Form::Base64);
+    let tokens = app.sign_up();
+    let mut browser = Browser::signed_in_without_csrf(&app, &tokens, CookieFormat::Base64);
     let begun = Instant::now();
     let reply = browser.request("POST", ROUTE).bearer(&tokens.access_token).send().await;
     assert_in_time(begun.elapsed(), BUDGET);
     assert_failed(&reply, Verdict::Unavailable);
     assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
-    browser.take(&reply);
+    browser.store_cookies(&reply);
     assert!(browser.jar.is_empty());
-    assert!(stage.alive(&tokens) && stage.asked() == 0);
+    assert!(app.is_alive(&tokens) && app.gotrue_call_count() == 0);
 
     let begun = Instant::now();
-    let reply = stage.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
+    let reply = app.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
     assert_error(&reply, 503, "NOT_READY", Some("key_set"));
-    assert_not_ready(&stage.get("/readyz").send().await, "key_set");
-    assert_eq!(stage.get("/healthz").send().await.status, 200);
+    assert_not_ready(&app.get("/readyz").send().await, "key_set");
+    assert_eq!(app.get("/healthz").send().await.status, 200);
     assert_in_time(begun.elapsed(), BUDGET);
 
-    upstream.behave();
-    let calls = upstream.calls(Operation::KeySet, "");
-    let again = || async { upstream.calls(Operation::KeySet, "") > calls };
+    proxy.clear_faults();
+    let calls = proxy.call_count(Operation::KeySet, "");
+    let again = || async { proxy.call_count(Operation::KeySet, "") > calls };
     eventually("the next fetch", again).await;
-    eventually("ready", || async { stage.get("/readyz").send().await.status == 200 }).await;
-    upstream.all_given_up().await;
-    assert_known(&stage, &tokens).await;
+    eventually("ready", || async { app.get("/readyz").send().await.status == 200 }).await;
+    proxy.wait_until_connections_dropped().await;
+    assert_known(&app, &tokens).await;
 }
 
 async fn with_keys(row: Row) {
-    let upstream = Upstream::start();
-    let stage = upstream.stage(setup()).await;
-    let tokens = stage.sign_up();
-    upstream.misbehave(Operation::KeySet, "", usize::MAX, &row.steps);
+    let proxy = FaultProxy::start();
+    let app = proxy.start_app(setup()).await;
+    let tokens = app.sign_up();
+    proxy.inject_fault(Operation::KeySet, "", usize::MAX, &row.steps);
 
-    let unknown =
-        forged(r#"{"alg":"ES256","kid":"made-up"}"#, &claims_of(&tokens.access_token).to_string());
+    let unknown = forged_token(
+        r#"{"alg":"ES256","kid":"made-up"}"#,
+        &claims_of(&tokens.access_token).to_string(),
+    );
     let begun = Instant::now();
-    let reply = stage.get("/api/auth/verify").bearer(&unknown).send().await;
+    let reply = app.get("/api/auth/verify").bearer(&unknown).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
     assert_in_time(begun.elapsed(), BUDGET);
-    assert_eq!(upstream.calls(Operation::KeySet, ""), 2, "at the start, and for the unknown key");
-    assert!(stage.alive(&tokens));
-    upstream.all_given_up().await;
-    assert_known(&stage, &tokens).await;
-    assert_eq!(upstream.calls(Operation::KeySet, ""), 2, "a known key causes none");
+    assert_eq!(proxy.call_count(Operation::KeySet, ""), 2, "at the start, and for the unknown key");
+    assert!(app.is_alive(&tokens));
+    proxy.wait_until_connections_dropped().await;
+    assert_known(&app, &tokens).await;
+    assert_eq!(proxy.call_count(Operation::KeySet, ""), 2, "a known key causes none");
 }
 
 /// The token is let in, and its session can be ended.
-async fn assert_known(stage: &Stage, tokens: &gotrue_mock::Tokens) {
-    assert_eq!(stage.verify(tokens).await, 200);
-    let reply = stage.post(ROUTE).bearer(&tokens.access_token).send().await;
+async fn assert_known(app: &TestApp, tokens: &gotrue_mock::Tokens) {
+    assert_eq!(app.verify(tokens).await, 200);
+    let reply = app.post(ROUTE).bearer(&tokens.access_token).send().await;
     assert_success(&reply, ROUTE, tokens.user_id, "revoked");
-    assert!(!stage.alive(tokens));
+    assert!(!app.is_alive(tokens));
 }
 
 #[tokio::test]
 async fn a_gotrue_that_comes_up_late_is_found_by_itself_with_the_keys_that_it_has_by_then() {
-    let (upstream, socket) = Upstream::closed();
-    let stage = upstream.unready_stage(setup()).await;
-    let before = stage.sign_up();
-    let reply = stage.post(ROUTE).bearer(&before.access_token).send().await;
+    let (proxy, socket) = FaultProxy::bind_without_listening();
+    let app = proxy.start_unready_app(setup()).await;
+    let before = app.sign_up();
+    let reply = app.post(ROUTE).bearer(&before.access_token).send().await;
     assert_failed(&reply, Verdict::Unavailable);
-    assert_eq!(stage.verify(&before).await, 503);
-    assert_not_ready(&stage.get("/readyz").send().await, "key_set");
-    assert!(stage.alive(&before));
+    assert_eq!(app.verify(&before).await, 503);
+    assert_not_ready(&app.get("/readyz").send().await, "key_set");
+    assert!(app.is_alive(&before));
 
-    stage.mock.rotate_keys().unwrap();
-    let after = stage.sign_up();
-    upstream.open(socket);
-    eventually("ready", || async { stage.get("/readyz").send().await.status == 200 }).await;
-    assert_known(&stage, &after).await;
-    assert_eq!(stage.verify(&before).await, 401);
-    assert!(stage.alive(&before));
+    app.mock.rotate_keys().unwrap();
+    let after = app.sign_up();
+    proxy.listen(socket);
+    eventually("ready", || async { app.get("/readyz").send().await.status == 200 }).await;
+    assert_known(&app, &after).await;
+    assert_eq!(app.verify(&before).await, 401);
+    assert!(app.is_alive(&before));
 }

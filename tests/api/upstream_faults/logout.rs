@@ -10,7 +10,8 @@ use super::{
     table,
 };
 use crate::harness::{
-    Browser, Form, Jar, Operation, Page, Reply, Setup, Stage, Upstream, assert_success,
+    Browser, CookieFormat, CookieJar, FaultProxy, Operation, Page, Reply, Setup, TestApp,
+    assert_success,
 };
 
 const ROUTE: &str = "/api/auth/logout";
@@ -29,8 +30,8 @@ async fn at_every_row(operation: Operation) {
     let elsewhere = Elsewhere::listen();
     let (late, prompt) = table(&elsewhere);
     tokio::join!(
-        side_by_side(operation, late, SHORT_BUDGET),
-        side_by_side(operation, prompt, LONG_BUDGET),
+        run_concurrently(operation, late, SHORT_BUDGET),
+        run_concurrently(operation, prompt, LONG_BUDGET),
     );
     elsewhere.assert_no_connection();
 }
@@ -39,45 +40,45 @@ async fn at_every_row(operation: Operation) {
 struct Case {
     row: Row,
     tokens: Tokens,
-    jar: Jar,
+    jar: CookieJar,
 }
 
 /// All rows at one gateway.
-async fn side_by_side(operation: Operation, rows: Vec<Row>, budget: Duration) {
-    let upstream = Upstream::start();
+async fn run_concurrently(operation: Operation, rows: Vec<Row>, budget: Duration) {
+    let proxy = FaultProxy::start();
     let setup = Setup::new().flag("upstream-timeout", &format!("{}ms", budget.as_millis()));
-    let stage = upstream.stage(setup).await;
+    let app = proxy.start_app(setup).await;
     let mut asked = Vec::new();
     for (n, row) in rows.into_iter().enumerate() {
-        let tokens = stage.sign_up();
-        let browser = Browser::signed_in(&stage, &tokens, Form::Base64).await;
+        let tokens = app.sign_up();
+        let browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
         let request = browser.logout_request(ROUTE).header("X-Request-Id", id(n));
-        upstream.misbehave(operation, &id(n), row.times, &row.steps);
+        proxy.inject_fault(operation, &id(n), row.times, &row.steps);
         asked.push((Case { row, tokens, jar: browser.jar }, request));
     }
     if operation == Operation::Token {
-        stage.pass(3600);
+        app.advance_time(3600);
     }
     for (n, (case, reply, took)) in all_at_once(asked).await.into_iter().enumerate() {
         let expected = case.row.expected(operation);
         println!("{operation:?}: {}: {expected:?}, {} in {took:?}", case.row.fault, reply.status);
         assert_in_time(took, budget);
         assert!(took >= budget || expected != TIMEOUT, "given up before");
-        assert_eq!(upstream.calls(operation, &id(n)), expected.0, "calls that arrived");
+        assert_eq!(proxy.call_count(operation, &id(n)), expected.0, "calls that arrived");
         if operation == Operation::Token {
             let done = usize::from(expected.1 == Verdict::Done);
-            assert_eq!(upstream.calls(Operation::Logout, &id(n)), done, "logouts");
+            assert_eq!(proxy.call_count(Operation::Logout, &id(n)), done, "logouts");
         }
-        check(&stage, operation, case, &reply);
+        check(&app, operation, case, &reply);
     }
-    upstream.all_given_up().await;
+    proxy.wait_until_connections_dropped().await;
 }
 
 fn id(n: usize) -> String {
     format!("row-{n}")
 }
 
-fn check(stage: &Stage, operation: Operation, case: Case, reply: &Reply) {
+fn check(app: &TestApp, operation: Operation, case: Case, reply: &Reply) {
     let Case { row, tokens, mut jar } = case;
     let (_, verdict) = row.expected(operation);
     let done = verdict == Verdict::Done;
@@ -88,9 +89,9 @@ fn check(stage: &Stage, operation: Operation, case: Case, reply: &Reply) {
         assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
     }
     let unheard = operation == Operation::Logout && row.takes_effect();
-    assert_eq!(stage.alive(&tokens), !done && !unheard, "the session");
+    assert_eq!(app.is_alive(&tokens), !done && !unheard, "the session");
     for line in reply.set_cookies() {
-        jar.set(Page::LOCAL, line);
+        jar.store_set_cookie(Page::LOCAL, line);
     }
     assert!(jar.is_empty(), "{:?}", jar.names());
 }
@@ -98,18 +99,18 @@ fn check(stage: &Stage, operation: Operation, case: Case, reply: &Reply) {
 #[tokio::test]
 async fn a_refused_connection_is_tried_twice_and_reported() {
     for operation in [Operation::Logout, Operation::Token] {
-        let upstream = Upstream::start();
-        let stage = upstream.stage(Setup::new()).await;
-        let tokens = stage.sign_up();
-        let mut browser = Browser::signed_in(&stage, &tokens, Form::Chunked).await;
+        let proxy = FaultProxy::start();
+        let app = proxy.start_app(Setup::new()).await;
+        let tokens = app.sign_up();
+        let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Chunked).await;
         if operation == Operation::Token {
-            stage.pass(3600);
+            app.advance_time(3600);
         }
-        upstream.refuse();
+        proxy.stop_listening();
         let reply = browser.logout(ROUTE).await;
         assert_failed(&reply, Verdict::Unavailable);
         assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
-        assert!(browser.jar.is_empty() && stage.alive(&tokens));
-        assert_eq!(stage.asked(), 0);
+        assert!(browser.jar.is_empty() && app.is_alive(&tokens));
+        assert_eq!(app.gotrue_call_count(), 0);
     }
 }

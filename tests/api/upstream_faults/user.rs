@@ -11,47 +11,47 @@ use super::{
     faults::{Row, TIMEOUT, Verdict},
     table,
 };
-use crate::harness::{Operation, Reply, Setup, Stage, Step, Upstream, assert_error};
+use crate::harness::{FaultProxy, FaultStep, Operation, Reply, Setup, TestApp, assert_error};
 
 #[tokio::test]
 async fn a_token_that_cannot_be_verified_now_is_neither_accepted_nor_refused() {
     let elsewhere = Elsewhere::listen();
     let (late, prompt) = table(&elsewhere);
-    tokio::join!(side_by_side(late, SHORT_BUDGET), side_by_side(prompt, LONG_BUDGET));
+    tokio::join!(run_concurrently(late, SHORT_BUDGET), run_concurrently(prompt, LONG_BUDGET));
     elsewhere.assert_no_connection();
 }
 
-async fn stage(upstream: &Upstream, budget: Duration) -> Stage {
+async fn start_app(proxy: &FaultProxy, budget: Duration) -> TestApp {
     let setup = Setup::new().algorithm(Algorithm::Hs256);
     // Unproven sessions take an eighth of the places.
     let setup = setup.flag("max-in-flight", "8192");
-    upstream.stage(setup.flag("upstream-timeout", &format!("{}ms", budget.as_millis()))).await
+    proxy.start_app(setup.flag("upstream-timeout", &format!("{}ms", budget.as_millis()))).await
 }
 
 /// All rows at one gateway.
-async fn side_by_side(rows: Vec<Row>, budget: Duration) {
-    let upstream = Upstream::start();
-    let stage = stage(&upstream, budget).await;
+async fn run_concurrently(rows: Vec<Row>, budget: Duration) {
+    let proxy = FaultProxy::start();
+    let app = start_app(&proxy, budget).await;
     let mut asked = Vec::new();
     for (n, row) in rows.into_iter().enumerate() {
         let expected = row.expected(Operation::User);
         for path in ["/api/auth/verify", "/api/auth/csrf"] {
-            let (tokens, id) = (stage.sign_up(), format!("{n}-{}", path.replace('/', ".")));
-            upstream.misbehave(Operation::User, &id, row.times, &row.steps);
-            let request = stage.get(path).bearer(&tokens.access_token);
+            let (tokens, id) = (app.sign_up(), format!("{n}-{}", path.replace('/', ".")));
+            proxy.inject_fault(Operation::User, &id, row.times, &row.steps);
+            let request = app.get(path).bearer(&tokens.access_token);
             let request = request.header("X-Request-Id", &id);
             asked.push(((row.fault.clone(), expected, tokens, path, id), request));
         }
     }
     for ((fault, expected, tokens, path, id), reply, took) in all_at_once(asked).await {
         println!("{path}: {fault}: {expected:?}, {} in {took:?}", reply.status);
-        assert_eq!(upstream.calls(Operation::User, &id), expected.0, "calls");
+        assert_eq!(proxy.call_count(Operation::User, &id), expected.0, "calls");
         check(&reply, path, expected.1, &tokens);
         assert_in_time(took, budget);
         assert!(took >= budget || expected != TIMEOUT, "given up before");
-        assert!(stage.alive(&tokens));
+        assert!(app.is_alive(&tokens));
     }
-    upstream.all_given_up().await;
+    proxy.wait_until_connections_dropped().await;
 }
 
 fn check(reply: &Reply, path: &str, verdict: Verdict, tokens: &Tokens) {
@@ -68,26 +68,26 @@ fn check(reply: &Reply, path: &str, verdict: Verdict, tokens: &Tokens) {
 
 #[tokio::test]
 async fn a_refused_connection_leaves_a_token_unjudged() {
-    let upstream = Upstream::start();
-    let stage = stage(&upstream, LONG_BUDGET).await;
-    let tokens = stage.sign_up();
-    upstream.refuse();
-    let reply = stage.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
+    let proxy = FaultProxy::start();
+    let app = start_app(&proxy, LONG_BUDGET).await;
+    let tokens = app.sign_up();
+    proxy.stop_listening();
+    let reply = app.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
     assert_error(&reply, 503, "NOT_READY", Some("auth_service"));
-    let reply = stage.get("/api/auth/csrf").bearer(&tokens.access_token).send().await;
+    let reply = app.get("/api/auth/csrf").bearer(&tokens.access_token).send().await;
     assert_failed(&reply, Verdict::Unavailable);
-    assert_eq!(stage.asked(), 0);
+    assert_eq!(app.gotrue_call_count(), 0);
 }
 
 /// GoTrue's 200 shows whom the token belongs to; others answer 200 to anybody.
 #[tokio::test]
 async fn only_the_user_that_the_token_names_is_let_in() {
-    let upstream = Upstream::start();
-    let stage = stage(&upstream, LONG_BUDGET).await;
-    let tokens = stage.sign_up();
+    let proxy = FaultProxy::start();
+    let app = start_app(&proxy, LONG_BUDGET).await;
+    let tokens = app.sign_up();
     let metadata = "x".repeat(100_000);
     let cases = [
-        (json!({"id": stage.sign_up().user_id, "aud": "authenticated"}).to_string(), 503),
+        (json!({"id": app.sign_up().user_id, "aud": "authenticated"}).to_string(), 503),
         (json!({"user": {"id": tokens.user_id}}).to_string(), 503),
         (json!([{"id": tokens.user_id}]).to_string(), 503),
         ("<html>sign in to this network</html>".to_owned(), 503),
@@ -97,8 +97,8 @@ async fn only_the_user_that_the_token_names_is_let_in() {
     for (n, (body, status)) in cases.into_iter().enumerate() {
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         let id = n.to_string();
-        upstream.misbehave(Operation::User, &id, 1, &[Step::Send(answer.into())]);
-        let request = stage.get("/api/auth/verify").bearer(&tokens.access_token);
+        proxy.inject_fault(Operation::User, &id, 1, &[FaultStep::Send(answer.into())]);
+        let request = app.get("/api/auth/verify").bearer(&tokens.access_token);
         let reply = request.header("X-Request-Id", &id).send().await;
         assert_eq!(reply.status, status, "{n}");
     }

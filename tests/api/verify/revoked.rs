@@ -7,13 +7,15 @@ use logout_gateway::Clock;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Browser, Form, Serving, Setup, Stage, assert_error, claims_of, hs256};
+use crate::harness::{
+    Browser, CookieFormat, GatewayProcess, Setup, TestApp, assert_error, claims_of, hs256_token,
+};
 
 /// `verify`, by Bearer and by cookie, is 401 with this reason.
-async fn assert_refused(stage: &Stage, tokens: &Tokens, reason: &str) {
-    let by_cookie = Browser::without_csrf(stage, tokens, Form::Base64);
+async fn assert_refused(app: &TestApp, tokens: &Tokens, reason: &str) {
+    let by_cookie = Browser::signed_in_without_csrf(app, tokens, CookieFormat::Base64);
     let by_cookie = by_cookie.request("GET", "/api/auth/verify");
-    let by_bearer = stage.get("/api/auth/verify").bearer(&tokens.access_token);
+    let by_bearer = app.get("/api/auth/verify").bearer(&tokens.access_token);
     for request in [by_bearer, by_cookie] {
         assert_error(&request.send().await, 401, "NOT_AUTHENTICATED", Some(reason));
     }
@@ -23,46 +25,46 @@ async fn assert_refused(stage: &Stage, tokens: &Tokens, reason: &str) {
 async fn an_expired_token_of_a_logged_out_session_is_revoked_if_it_is_genuine() {
     let secret = ("supabase-jwt-secret", TEST_SECRET);
     for (algorithm, flags) in [(Algorithm::Es256, &[][..]), (Algorithm::Hs256, &[secret][..])] {
-        let stage = Setup::new().algorithm(algorithm).flags(flags).start().await;
-        let (ended, living) = (stage.sign_up(), stage.sign_up());
-        let logout = stage.post("/logout").bearer(&ended.access_token).send().await;
+        let app = Setup::new().algorithm(algorithm).flags(flags).start().await;
+        let (ended, living) = (app.sign_up(), app.sign_up());
+        let logout = app.post("/logout").bearer(&ended.access_token).send().await;
         assert_eq!(logout.status, 200);
-        stage.pass(3600);
-        assert_refused(&stage, &ended, "revoked").await;
-        assert_refused(&stage, &living, "expired").await;
+        app.advance_time(3600);
+        assert_refused(&app, &ended, "revoked").await;
+        assert_refused(&app, &living, "expired").await;
     }
 }
 
 #[tokio::test]
 async fn a_forgeable_expired_token_is_expired_even_if_its_session_is_revoked() {
-    let stage = Setup::new().algorithm(Algorithm::Hs256).start().await;
-    let tokens = stage.sign_up();
-    assert_eq!(stage.post("/logout").bearer(&tokens.access_token).send().await.status, 200);
-    assert_refused(&stage, &tokens, "revoked").await;
-    stage.pass(3600);
-    assert_refused(&stage, &tokens, "expired").await;
+    let app = Setup::new().algorithm(Algorithm::Hs256).start().await;
+    let tokens = app.sign_up();
+    assert_eq!(app.post("/logout").bearer(&tokens.access_token).send().await.status, 200);
+    assert_refused(&app, &tokens, "revoked").await;
+    app.advance_time(3600);
+    assert_refused(&app, &tokens, "expired").await;
 }
 
 const REVOKED: &str = "verify refused a token whose session was logged out: it may be stolen";
 
 #[tokio::test]
 async fn a_token_that_is_used_after_its_logout_is_a_line_a_second_with_its_ids() {
-    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
-    let serving = Serving::start(&stage, &[]).await;
+    let app = Setup::new().start_time(Clock::system().unix_seconds()).start().await;
+    let gateway = GatewayProcess::start(&app, &[]).await;
     let begun = Instant::now();
-    let stolen = [stage.sign_up(), stage.sign_up()];
+    let stolen = [app.sign_up(), app.sign_up()];
     for tokens in &stolen {
-        let verify = serving.request("GET", "/api/auth/verify").bearer(&tokens.access_token);
+        let verify = gateway.request("GET", "/api/auth/verify").bearer(&tokens.access_token);
         let verify = verify.header("X-Request-Id", "by-a-thief");
         assert_eq!(verify.clone().send().await.status, 200);
-        let logout = serving.request("POST", "/logout").bearer(&tokens.access_token);
+        let logout = gateway.request("POST", "/logout").bearer(&tokens.access_token);
         assert_eq!(logout.send().await.status, 200);
         for _ in 0..50 {
             assert_error(&verify.clone().send().await, 401, "NOT_AUTHENTICATED", Some("revoked"));
         }
     }
     let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
-    let log = serving.ended();
+    let log = gateway.stop();
     for tokens in &stolen {
         let session = json!(tokens.session_id);
         let of_it = |line: &&Value| line["message"] == REVOKED && line["session_id"] == session;
@@ -79,24 +81,24 @@ async fn a_token_that_is_used_after_its_logout_is_a_line_a_second_with_its_ids()
 
 #[tokio::test]
 async fn unverified_ids_share_one_line_a_second() {
-    let stage = Setup::new().at(Clock::system().unix_seconds()).start().await;
+    let app = Setup::new().start_time(Clock::system().unix_seconds()).start().await;
     let mut without_secret = Command::new("env");
     without_secret.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);
-    let serving = Serving::start_by(without_secret, &stage, &[]).await;
+    let gateway = GatewayProcess::start_with_command(without_secret, &app, &[]).await;
     let begun = Instant::now();
-    let tokens = stage.sign_up();
-    let logout = serving.request("POST", "/logout?scope=global").bearer(&tokens.access_token);
+    let tokens = app.sign_up();
+    let logout = gateway.request("POST", "/logout?scope=global").bearer(&tokens.access_token);
     assert_eq!(logout.send().await.status, 200);
     for _ in 0..50 {
         let mut claims = claims_of(&tokens.access_token);
         claims["session_id"] = json!(Uuid::new_v4());
-        claims["iat"] = json!(stage.time.now() - 60);
-        let forged = hs256(&claims, "a-secret-of-nobody-0123456789abcd");
-        let verify = serving.request("GET", "/api/auth/verify").bearer(&forged).send().await;
+        claims["iat"] = json!(app.clock.now() - 60);
+        let forged = hs256_token(&claims, "a-secret-of-nobody-0123456789abcd");
+        let verify = gateway.request("GET", "/api/auth/verify").bearer(&forged).send().await;
         assert_error(&verify, 401, "NOT_AUTHENTICATED", Some("revoked"));
     }
     let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
-    let log = serving.ended();
+    let log = gateway.stop();
     let lines: Vec<_> = log.lines.iter().filter(|line| line["message"] == REVOKED).collect();
     assert!((1..=seconds).contains(&lines.len()), "{} in {seconds} s", lines.len());
     assert_eq!(lines[0]["proven"], false);

@@ -23,14 +23,14 @@ const QUEUED: &str = "logout-gateway:queue:queued";
 /// As the first release adds an entry.
 fn put(server: &RedisServer, old: &Old) {
     let (id, record) = (old.id.to_string(), format!("1 {}", old.json()));
-    server.ask::<()>(&["HSETNX", RECORDS, &id, &record]);
-    server.ask::<()>(&["ZADD", DUE, "NX", &old.due.as_millisecond().to_string(), &id]);
-    server.ask::<()>(&["ZADD", QUEUED, "NX", &old.queued_at.as_millisecond().to_string(), &id]);
+    server.command::<()>(&["HSETNX", RECORDS, &id, &record]);
+    server.command::<()>(&["ZADD", DUE, "NX", &old.due.as_millisecond().to_string(), &id]);
+    server.command::<()>(&["ZADD", QUEUED, "NX", &old.queued_at.as_millisecond().to_string(), &id]);
 }
 
 /// How many entries the first release has.
 fn left(server: &RedisServer) -> [usize; 3] {
-    [["ZCARD", DUE], ["HLEN", RECORDS], ["ZCARD", QUEUED]].map(|words| server.ask(&words))
+    [["ZCARD", DUE], ["HLEN", RECORDS], ["ZCARD", QUEUED]].map(|words| server.command(&words))
 }
 
 async fn queue_of(server: &RedisServer) -> (Place, Queued) {
@@ -103,7 +103,7 @@ async fn a_lease_of_the_first_release_stands_until_it_ends() {
     expected.sort_unstable();
     assert_eq!(leased, expected);
     assert_eq!(left(&server), [1; 3]);
-    server.ask::<()>(&["ZADD", DUE, &now().as_millisecond().to_string(), &held.id.to_string()]);
+    server.command::<()>(&["ZADD", DUE, &now().as_millisecond().to_string(), &held.id.to_string()]);
     assert_eq!(ids(&queue.lease(HOUR, 9).await), [held.new_id()]);
     assert_eq!(left(&server), [0; 3]);
 }
@@ -170,7 +170,7 @@ async fn an_entry_that_another_instance_moved_and_did_is_not_queued_again() {
     let mut words = vec!["EVAL", ENQUEUE, &number];
     words.extend(keys.iter().map(String::as_str));
     words.extend(arguments.into_iter().chain([most; 8]));
-    assert_eq!(server.ask::<String>(&words), "ok");
+    assert_eq!(server.command::<String>(&words), "ok");
     assert_eq!((queue.len().await, queue.all().await), (0, vec![]));
 }
 
@@ -192,13 +192,13 @@ async fn unreadable_entries_of_the_first_release_block_no_others() {
     let server = RedisServer::start().await;
     let (_place, queue) = queue_of(&server).await;
     let [fresh] = queue.put([NOW]).await;
-    server.ask::<()>(&["ZADD", DUE, "1", "no entry"]);
-    server.ask::<()>(&["HSET", RECORDS, "damaged", "1 {}"]);
-    server.ask::<()>(&["ZADD", DUE, "1", "damaged"]);
+    server.command::<()>(&["ZADD", DUE, "1", "no entry"]);
+    server.command::<()>(&["HSET", RECORDS, "damaged", "1 {}"]);
+    server.command::<()>(&["ZADD", DUE, "1", "damaged"]);
     assert_eq!(ids(&queue.lease(HOUR, 9).await), [fresh.id]);
     assert_eq!(left(&server), [0; 3]);
     let [another] = queue.put([NOW]).await;
-    server.ask::<()>(&["DEL", DUE]);
-    server.ask::<()>(&["SET", DUE, "not a sorted set"]);
+    server.command::<()>(&["DEL", DUE]);
+    server.command::<()>(&["SET", DUE, "not a sorted set"]);
     assert_eq!(ids(&queue.lease(HOUR, 9).await), [another.id]);
 }

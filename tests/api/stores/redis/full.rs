@@ -24,14 +24,14 @@ const OUT_OF_MEMORY: &str = "Redis is out of memory";
 
 /// Fills Redis by keys of its own, until it refuses them.
 pub(super) fn fill(server: &RedisServer) {
-    let used: String = server.ask(&["INFO", "memory"]);
+    let used: String = server.command(&["INFO", "memory"]);
     let used = used.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
     let most = used.trim().parse::<u64>().unwrap() + (4 << 20);
-    server.ask::<()>(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
-    server.ask::<()>(&["CONFIG", "SET", "maxmemory", &most.to_string()]);
+    server.command::<()>(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    server.command::<()>(&["CONFIG", "SET", "maxmemory", &most.to_string()]);
     for n in 0.. {
         let key = format!("other:{n}");
-        let set = server.try_asking::<String>(&["SET", &key, &"x".repeat(64 << 10)]);
+        let set = server.try_command::<String>(&["SET", &key, &"x".repeat(64 << 10)]);
         if let Err(refusal) = set {
             assert_eq!(refusal.code(), Some("OOM"), "{refusal}");
             break;
@@ -40,7 +40,7 @@ pub(super) fn fill(server: &RedisServer) {
     }
     // Beyond the limit, so that what ends gives no room back.
     let below = most - (1 << 20);
-    server.ask::<()>(&["CONFIG", "SET", "maxmemory", &below.to_string()]);
+    server.command::<()>(&["CONFIG", "SET", "maxmemory", &below.to_string()]);
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn a_full_redis_hands_out_reschedules_and_removes_entries_and_takes_no_mor
     assert!(queue.queue().oldest().await.unwrap().is_some());
     assert_eq!(ids(&queue.lease(HOUR, 9).await), [leased[0].id]);
     // Once there is room, all is as before.
-    server.ask::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    server.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     queue.enqueue(&again, NOW).await;
     assert_eq!(names(&queue.get(known).await), ["b", "a"]);
     for entry in &put {
@@ -95,7 +95,7 @@ async fn a_full_redis_hears_of_logouts_and_tells_the_other_instance() {
     for round in 0..3 {
         if round == 1 {
             // Both connect anew.
-            server.ask::<()>(&["CLIENT", "KILL", "TYPE", "normal"]);
+            server.command::<()>(&["CLIENT", "KILL", "TYPE", "normal"]);
         }
         for scope in [Scope::Local, Scope::Global, Scope::Others] {
             let asking = session(now() - 10);

@@ -24,7 +24,7 @@ async fn a_redis_out_of_memory_is_reported_as_that_and_never_as_no_redis() {
         queue.enqueue(&entry(), NOW, &BOUNDS, Timestamp::UNIX_EPOCH).await.unwrap().unwrap();
     }
     let leased = queue.lease(HOUR, 1, Timestamp::UNIX_EPOCH).await.unwrap().remove(0);
-    server.ask::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    server.command::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
 
     let mut faults = Vec::new();
     let revoked = store.revoke(&revocation(&session(now()), Scope::Global, now())).await;

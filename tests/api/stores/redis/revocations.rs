@@ -26,7 +26,7 @@ async fn a_user_has_two_lines_in_redis_at_most_and_every_instance_refuses_the_sa
         let history = &mut histories[n % 4];
         let at = if n % 8 < 4 { &one } else { &another };
         history.log_out(&*at.store).await;
-        let lines: usize = server.ask(&["HLEN", &user_key(history.user())]);
+        let lines: usize = server.command(&["HLEN", &user_key(history.user())]);
         assert!((1..=2).contains(&lines), "{lines}");
     }
     another.knows_all(&server).await;
@@ -50,7 +50,7 @@ async fn twenty_thousand_cut_offs_of_an_earlier_release_become_two_with_the_next
     let (user, now) = (Uuid::new_v4(), now());
     let (key, until) = (user_key(user), (now + DAY).to_string());
     let words = [&key, "logout-gateway:users", &now.to_string(), &until, &user.to_string()];
-    server.ask::<()>(&[&["EVAL", FILL, "2"][..], &words].concat());
+    server.command::<()>(&[&["EVAL", FILL, "2"][..], &words].concat());
     let followed = Followed::open(&server).await;
     followed.follows(&server).await;
     let spared = |n: u32| {
@@ -59,7 +59,7 @@ async fn twenty_thousand_cut_offs_of_an_earlier_release_become_two_with_the_next
     };
     let asking = session_of(user, now);
     log_out(&*followed.store, &asking, Scope::Others, now - 500).await;
-    let lines: usize = server.ask(&["HLEN", &key]);
+    let lines: usize = server.command(&["HLEN", &key]);
     assert!((1..=2).contains(&lines), "{lines}");
     let fresh = store::open(&address(&server)).await.unwrap();
     for store in [&followed.store, &fresh] {
@@ -81,16 +81,16 @@ async fn a_users_outlived_cut_offs_go_with_the_next() {
     let (user, now) = (Uuid::new_v4(), now());
     let ids = [(); 2].map(|()| Uuid::new_v4().to_string());
     for (id, until) in ids.iter().zip([now - DAY - 10, now - 10]) {
-        server.ask::<()>(&["HSET", &user_key(user), id, &format!("1 {} {until}", now + 9)]);
+        server.command::<()>(&["HSET", &user_key(user), id, &format!("1 {} {until}", now + 9)]);
     }
     log_out(&*store, &session_of(user, now - 10), Scope::Global, now).await;
-    let mut left: Vec<String> = server.ask(&["HKEYS", &user_key(user)]);
+    let mut left: Vec<String> = server.command(&["HKEYS", &user_key(user)]);
     left.sort_unstable();
     assert_eq!(left, ["-", &ids[1]], "clocks differ: what is over for less than a day stays");
     // Long over when it comes: not worth a key.
     let claims = session(now - 3 * DAY);
     log_out(&*store, &claims, Scope::Global, now - 3 * DAY).await;
-    assert_eq!(server.ask::<usize>(&["EXISTS", &user_key(claims.sub)]), 0);
+    assert_eq!(server.command::<usize>(&["EXISTS", &user_key(claims.sub)]), 0);
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn facts_reach_the_other_instance() {
     let ended = session(now() - 10);
     let revoked = one.store.revoke(&revocation(&ended, Scope::Local, now())).await;
     assert!(revoked.is_err());
-    server.start_again().await;
+    server.restart().await;
     let fact = store::list::SessionFact::Ended;
     let told =
         async || another.store.list().has_fact(fact, ended.session_id, from_unix_seconds(now()));

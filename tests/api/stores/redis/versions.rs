@@ -26,14 +26,14 @@ async fn no_token_is_accepted_if_a_newer_release_wrote_a_record() {
         let server = RedisServer::start().await;
         let followed = Followed::open(&server).await;
         followed.follows(&server).await;
-        server.ask::<()>(&words);
+        server.command::<()>(&words);
         if case == "a cut-off" {
-            server.ask::<()>(&["ZADD", "logout-gateway:users", &until, &user]);
+            server.command::<()>(&["ZADD", "logout-gateway:users", &until, &user]);
         }
         if case != "a format" {
             // It is met when the list is read the next time.
             server.kill();
-            server.start_again().await;
+            server.restart().await;
         }
         let unknown = async || followed.answers(&session(now())).await.is_err();
         eventually(case, unknown).await;
@@ -44,7 +44,7 @@ async fn no_token_is_accepted_if_a_newer_release_wrote_a_record() {
         };
         eventually(case, newer).await;
         // Until somebody sees to it.
-        server.ask::<()>(&["FLUSHALL"]);
+        server.command::<()>(&["FLUSHALL"]);
         let known = async || followed.answers(&session(now())).await.is_ok();
         eventually(case, known).await;
     }
@@ -57,8 +57,8 @@ async fn after_a_change_that_cannot_be_read_the_whole_list_is_read() {
     followed.follows(&server).await;
     let (ended, until) = (session(now()), (now() + DAY).to_string());
     let member = format!("1 {}", ended.session_id);
-    server.ask::<()>(&["ZADD", "logout-gateway:sessions", &until, &member]);
-    server.ask::<()>(&["XADD", "logout-gateway:changes", "*", "n", "1", "line", "2 all"]);
+    server.command::<()>(&["ZADD", "logout-gateway:sessions", &until, &member]);
+    server.command::<()>(&["XADD", "logout-gateway:changes", "*", "n", "1", "line", "2 all"]);
     let known = async || followed.answers(&ended).await == Ok(true);
     eventually("it is known", known).await;
     server.kill();
@@ -71,10 +71,10 @@ async fn a_newer_cut_off_is_not_overwritten() {
     let store = store::open(&address(&server)).await.unwrap();
     let ended = session(now() - 10);
     let key = format!("logout-gateway:user:{}", ended.sub);
-    server.ask::<()>(&["HSET", &key, "-", "2 1 2 3"]);
+    server.command::<()>(&["HSET", &key, "-", "2 1 2 3"]);
     let fault = store.revoke(&revocation(&ended, Scope::Global, now())).await.unwrap_err();
     assert_eq!(fault.cause, "what is in Redis was written by a newer release");
-    assert_eq!(server.ask::<String>(&["HGET", &key, "-"]), "2 1 2 3");
+    assert_eq!(server.command::<String>(&["HGET", &key, "-"]), "2 1 2 3");
     assert!(refuses(&*store, &ended, now()).await, "this instance knows");
 }
 
@@ -87,10 +87,10 @@ async fn entries_of_a_newer_release_wait_for_it_and_hinder_no_others() {
     let queue = store.queue().unwrap();
     let newer = [(); 5].map(|()| Uuid::new_v4().to_string());
     for (n, id) in newer.iter().enumerate() {
-        server.ask::<()>(&["ZADD", DUE, "1", id]);
+        server.command::<()>(&["ZADD", DUE, "1", id]);
         let record = ["3 {}", "2 {}", "nothing that this is"][n % 3];
-        server.ask::<()>(&["HSET", RECORDS, id, record]);
-        server.ask::<()>(&["ZADD", DUE, "1", &format!("{n} without an entry")]);
+        server.command::<()>(&["HSET", RECORDS, id, record]);
+        server.command::<()>(&["ZADD", DUE, "1", &format!("{n} without an entry")]);
     }
     let mut own = Vec::new();
     for _ in 0..3 {
@@ -103,10 +103,10 @@ async fn entries_of_a_newer_release_wait_for_it_and_hinder_no_others() {
     for (most, expected) in [(1, &own[..1]), (9, &own[1..]), (9, &[])] {
         assert_eq!(ids(&queue.lease(HOUR, most, Timestamp::UNIX_EPOCH).await.unwrap()), expected);
     }
-    let kept: String = server.ask(&["HGET", RECORDS, &newer[0]]);
+    let kept: String = server.command(&["HGET", RECORDS, &newer[0]]);
     assert_eq!(kept, "3 {}");
     assert_eq!(queue.len().await.unwrap(), 3 + 5, "what has no entry is gone");
     assert_eq!(queue.entries(usize::MAX).await.unwrap().len(), 3);
-    server.ask::<()>(&["LPUSH", "logout-gateway:failures", "2 {}"]);
+    server.command::<()>(&["LPUSH", "logout-gateway:failures", "2 {}"]);
     assert_eq!(store.failures(9).await.unwrap(), []);
 }

@@ -12,10 +12,10 @@ use logout_gateway::Clock;
 
 /// The clock of gateway and mock; it stands still until a test moves it.
 #[derive(Clone, Debug)]
-pub struct Time(Arc<AtomicI64>);
+pub struct TestClock(Arc<AtomicI64>);
 
-impl Time {
-    pub fn at(seconds: i64) -> Self {
+impl TestClock {
+    pub fn starting_at(seconds: i64) -> Self {
         Self(Arc::new(AtomicI64::new(seconds)))
     }
 
@@ -27,13 +27,13 @@ impl Time {
         self.0.fetch_add(seconds, Ordering::SeqCst);
     }
 
-    pub fn clock(&self) -> Clock {
+    pub fn to_clock(&self) -> Clock {
         let time = self.clone();
         Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(u64::try_from(time.now()).unwrap()))
     }
 
     /// Whether both are the same clock.
-    pub fn is(&self, other: &Self) -> bool {
+    pub fn is_same_clock(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }

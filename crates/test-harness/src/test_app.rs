@@ -15,10 +15,10 @@ use logout_gateway::{Config, Gateway, internals::config};
 use tokio::{net::TcpListener, sync::oneshot};
 use uuid::Uuid;
 
-use super::{Request, Time, eventually, witness};
+use super::{Request, TestClock, eventually, leak_check};
 
 /// When tests begin, unless they say otherwise: seconds since the Unix epoch.
-pub const START: i64 = 1_800_000_000;
+pub const START_TIME: i64 = 1_800_000_000;
 /// `GATEWAY_SECRET` of every test.
 pub const SECRET: &str = "the-secret-of-the-tests-0123456789abcdef";
 
@@ -26,10 +26,10 @@ pub const SECRET: &str = "the-secret-of-the-tests-0123456789abcdef";
 pub struct Setup {
     flags: BTreeMap<String, String>,
     options: Options,
-    at: i64,
-    ready: bool,
-    gotrue_ahead: i64,
-    pages: Router,
+    start_time: i64,
+    await_readiness: bool,
+    gotrue_clock_ahead: i64,
+    extra_routes: Router,
 }
 
 impl Setup {
@@ -46,10 +46,10 @@ impl Setup {
         Self {
             flags: flags.collect(),
             options,
-            at: START,
-            ready: true,
-            gotrue_ahead: 0,
-            pages: Router::new(),
+            start_time: START_TIME,
+            await_readiness: true,
+            gotrue_clock_ahead: 0,
+            extra_routes: Router::new(),
         }
     }
 
@@ -74,41 +74,43 @@ impl Setup {
     }
 
     /// When the clock stands.
-    pub fn at(mut self, seconds: i64) -> Self {
-        self.at = seconds;
+    pub fn start_time(mut self, seconds: i64) -> Self {
+        self.start_time = seconds;
         self
     }
 
     /// The mock's clock is ahead of the gateway's.
-    pub fn gotrue_ahead(mut self, seconds: i64) -> Self {
-        self.gotrue_ahead = seconds;
+    pub fn gotrue_clock_ahead(mut self, seconds: i64) -> Self {
+        self.gotrue_clock_ahead = seconds;
         self
     }
 
     /// Served beside the gateway's own routes.
-    pub fn pages(mut self, pages: Router) -> Self {
-        self.pages = pages;
+    pub fn extra_routes(mut self, routes: Router) -> Self {
+        self.extra_routes = routes;
         self
     }
 
     /// Starts although no key set can be had.
-    pub fn unready(mut self) -> Self {
-        self.ready = false;
+    pub fn without_readiness_check(mut self) -> Self {
+        self.await_readiness = false;
         self
     }
 
     /// Starts both, and faults that act from the start on.
-    pub async fn start_with(self, faults: &[serde_json::Value]) -> Stage {
-        witness::watch_this_process();
-        let time = Time::at(self.at);
-        let mock_time = Time::at(self.at + self.gotrue_ahead);
-        // One clock for both, unless they are to differ.
-        let mock_time = if self.gotrue_ahead == 0 { time.clone() } else { mock_time };
+    pub async fn start_with_faults(self, faults: &[serde_json::Value]) -> TestApp {
+        leak_check::capture_process_log();
+        let clock = TestClock::starting_at(self.start_time);
+        let mock_clock = match self.gotrue_clock_ahead {
+            0 => clock.clone(),
+            ahead => TestClock::starting_at(self.start_time + ahead),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let clock = mock_time.clock();
-        let mock =
-            Mock::new(self.options, listener.local_addr().unwrap(), move || clock.now().into())
-                .unwrap();
+        let gotrue_clock = mock_clock.to_clock();
+        let mock = Mock::new(self.options, listener.local_addr().unwrap(), move || {
+            gotrue_clock.now().into()
+        })
+        .unwrap();
         for fault in faults {
             mock.inject(serde_json::from_value(fault.clone()).unwrap());
         }
@@ -124,21 +126,21 @@ impl Setup {
         });
         let mut flags = self.flags;
         flags.entry("supabase-url".to_owned()).or_insert_with(|| mock.url().to_owned());
-        let gateway = Gateway::start(config(&flags), time.clock(), &self.pages).unwrap();
-        let stage = Stage {
+        let gateway = Gateway::start(config(&flags), clock.to_clock(), &self.extra_routes).unwrap();
+        let app = TestApp {
             address: gateway.address,
             admin_address: gateway.admin_address,
             flags,
             gateway: Mutex::new(Some(gateway)),
             stopping: Mutex::new(Some((stop_mock, mock_thread))),
             mock,
-            time,
-            mock_time,
+            clock,
+            mock_clock,
         };
-        if self.ready {
-            eventually("ready", || async { stage.get("/readyz").send().await.status == 200 }).await;
+        if self.await_readiness {
+            eventually("ready", || async { app.get("/readyz").send().await.status == 200 }).await;
         }
-        stage
+        app
     }
 
     /// The configuration alone; the project must be among the flags.
@@ -146,8 +148,8 @@ impl Setup {
         config(&self.flags)
     }
 
-    pub async fn start(self) -> Stage {
-        self.start_with(&[]).await
+    pub async fn start(self) -> TestApp {
+        self.start_with_faults(&[]).await
     }
 }
 
@@ -156,7 +158,7 @@ fn config(flags: &BTreeMap<String, String>) -> Config {
     let command = config::Args::augment_args(Command::new("gateway"));
     let command = command.mut_args(|arg| arg.env(None::<&str>));
     for (flag, value) in flags {
-        witness::setting(flag, value);
+        leak_check::record_setting(flag, value);
     }
     let words = flags.iter().map(|(flag, value)| format!("--{flag}={value}"));
     let matches = command.try_get_matches_from(std::iter::once("gateway".to_owned()).chain(words));
@@ -164,24 +166,24 @@ fn config(flags: &BTreeMap<String, String>) -> Config {
 }
 
 /// A gateway beside its mock; both end with it.
-pub struct Stage {
+pub struct TestApp {
     pub address: SocketAddr,
     pub admin_address: Option<SocketAddr>,
     pub mock: Mock,
     /// The gateway's clock, and the mock's unless that is ahead.
-    pub time: Time,
-    mock_time: Time,
+    pub clock: TestClock,
+    mock_clock: TestClock,
     flags: BTreeMap<String, String>,
     gateway: Mutex<Option<Gateway>>,
     stopping: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
-impl Stage {
+impl TestApp {
     pub async fn new() -> Self {
         Setup::new().start().await
     }
 
-    pub async fn with(flags: &[(&str, &str)]) -> Self {
+    pub async fn with_flags(flags: &[(&str, &str)]) -> Self {
         Setup::new().flags(flags).start().await
     }
 
@@ -201,34 +203,34 @@ impl Stage {
     pub fn sign_up(&self) -> Tokens {
         let user = self.mock.create_user(&format!("{}@example.com", Uuid::new_v4()), "password");
         let tokens = self.mock.sign_in(user).unwrap();
-        witness::session(&tokens);
+        leak_check::record_session(&tokens);
         tokens
     }
 
     /// Another session of the same user.
     pub fn sign_in_again(&self, tokens: &Tokens) -> Tokens {
         let tokens = self.mock.sign_in(tokens.user_id).unwrap();
-        witness::session(&tokens);
+        leak_check::record_session(&tokens);
         tokens
     }
 
-    pub fn alive(&self, tokens: &Tokens) -> bool {
+    pub fn is_alive(&self, tokens: &Tokens) -> bool {
         self.mock.session_alive(tokens.session_id)
     }
 
     /// A fault, as the mock's control route takes it.
-    pub fn fault(&self, fault: serde_json::Value) {
+    pub fn inject_fault(&self, fault: serde_json::Value) {
         self.mock.inject(serde_json::from_value(fault).unwrap());
     }
 
     /// The calls of one of GoTrue's endpoints, such as `logout`.
-    pub fn calls(&self, operation: &str) -> Vec<Call> {
+    pub fn gotrue_calls(&self, operation: &str) -> Vec<Call> {
         let path = format!("/auth/v1/{operation}");
         self.mock.calls().into_iter().filter(|call| call.path == path).collect()
     }
 
     /// How often GoTrue was asked about sessions: everything but its key set and its version.
-    pub fn asked(&self) -> usize {
+    pub fn gotrue_call_count(&self) -> usize {
         let others = ["/auth/v1/.well-known/jwks.json", "/auth/v1/health"];
         self.mock.calls().iter().filter(|call| !others.contains(&&*call.path)).count()
     }
@@ -246,27 +248,27 @@ impl Stage {
     }
 
     /// Moves both clocks.
-    pub fn pass(&self, seconds: i64) {
-        self.time.advance(seconds);
-        if !self.time.is(&self.mock_time) {
-            self.mock_time.advance(seconds);
+    pub fn advance_time(&self, seconds: i64) {
+        self.clock.advance(seconds);
+        if !self.clock.is_same_clock(&self.mock_clock) {
+            self.mock_clock.advance(seconds);
         }
     }
 
     /// Another gateway in its place, with these flags changed.
-    pub fn restart(&mut self, changes: &[(&str, &str)]) {
+    pub fn restart_gateway(&mut self, changes: &[(&str, &str)]) {
         self.stop_gateway();
         for (flag, value) in changes {
             self.flags.insert((*flag).to_owned(), (*value).to_owned());
         }
         let gateway =
-            Gateway::start(config(&self.flags), self.time.clock(), &Router::new()).unwrap();
+            Gateway::start(config(&self.flags), self.clock.to_clock(), &Router::new()).unwrap();
         (self.address, self.admin_address) = (gateway.address, gateway.admin_address);
         *self.gateway.lock().unwrap() = Some(gateway);
     }
 
     /// A report of the admin listener.
-    pub async fn report(&self, target: &str) -> serde_json::Value {
+    pub async fn admin_json(&self, target: &str) -> serde_json::Value {
         Request::new(self.admin_address.unwrap(), "GET", target).send().await.json()
     }
 
@@ -286,10 +288,10 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for TestApp {
     fn drop(&mut self) {
         self.stop_gateway();
-        witness::calls(&self.mock.calls());
+        leak_check::record_gotrue_calls(&self.mock.calls());
         self.stop_mock();
     }
 }

@@ -3,7 +3,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
 /// `encodeURIComponent` leaves these alone.
-pub const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+pub const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')

@@ -1,5 +1,5 @@
 //! Keeps the log of a test run and every secret that it used, so that a test can search the one for the
-//! other, as `tests/secrets` does. Only if `TEST_WITNESS` says where to put them.
+//! other, as `tests/secrets` does. Only if `LEAK_CHECK_DIR` says where to put them.
 
 use std::{
     env,
@@ -18,13 +18,13 @@ use tracing_subscriber::fmt::format::FmtSpan;
 use super::claims_of;
 
 /// The variable that says where.
-const FOLDER: &str = "TEST_WITNESS";
+const FOLDER_VARIABLE: &str = "LEAK_CHECK_DIR";
 /// Shorter ones are words of the tests.
 const SHORTEST: usize = 12;
 
 fn folder() -> Option<&'static PathBuf> {
     static PATH: OnceLock<Option<PathBuf>> = OnceLock::new();
-    PATH.get_or_init(|| env::var_os(FOLDER).map(PathBuf::from)).as_ref()
+    PATH.get_or_init(|| env::var_os(FOLDER_VARIABLE).map(PathBuf::from)).as_ref()
 }
 
 /// A file that all processes of the run add to, a line with each call.
@@ -38,7 +38,7 @@ pub fn log_filter() -> &'static str {
 }
 
 /// From now on what gateways of this process log is kept, spans and all.
-pub fn watch_this_process() {
+pub fn capture_process_log() {
     static WATCHED: Once = Once::new();
     if folder().is_none() {
         return;
@@ -53,14 +53,14 @@ pub fn watch_this_process() {
 }
 
 /// What a binary logged, or exported.
-pub fn logged(text: impl AsRef<[u8]>) {
+pub fn record_log(text: impl AsRef<[u8]>) {
     if folder().is_some() {
         open("log").write_all(&[text.as_ref(), b"\n"].concat()).unwrap();
     }
 }
 
 /// A secret that is about to be used.
-pub fn secret(secret: &[u8]) {
+pub fn record_secret(secret: &[u8]) {
     static SECRETS: OnceLock<Mutex<File>> = OnceLock::new();
     // Claims in clear, as some forged tokens have them: the ids in them are told on purpose.
     let clear = secret.windows(3).any(|octets| octets == b"\":\"");
@@ -73,49 +73,49 @@ pub fn secret(secret: &[u8]) {
 }
 
 /// A session, and whose it is.
-pub fn session(tokens: &Tokens) {
-    secret(tokens.access_token.as_bytes());
-    secret(tokens.refresh_token.as_bytes());
+pub fn record_session(tokens: &Tokens) {
+    record_secret(tokens.access_token.as_bytes());
+    record_secret(tokens.refresh_token.as_bytes());
     if let Some(email) = claims_of(&tokens.access_token)["email"].as_str() {
-        secret(email.as_bytes());
+        record_secret(email.as_bytes());
     }
 }
 
 /// A header that a client sends, or is sent.
-pub fn header(name: &str, value: &[u8]) {
+pub fn record_header(name: &str, value: &[u8]) {
     match name.to_ascii_lowercase().as_str() {
-        "authorization" => value.split(|octet| *octet == b' ').for_each(secret),
-        "x-csrf-token" | "apikey" => secret(value),
-        "cookie" => value.split(|octet| *octet == b';').for_each(pair),
-        "set-cookie" => value.split(|octet| *octet == b';').take(1).for_each(pair),
+        "authorization" => value.split(|octet| *octet == b' ').for_each(record_secret),
+        "x-csrf-token" | "apikey" => record_secret(value),
+        "cookie" => value.split(|octet| *octet == b';').for_each(record_cookie_value),
+        "set-cookie" => value.split(|octet| *octet == b';').take(1).for_each(record_cookie_value),
         _ => {}
     }
 }
 
 /// A cookie's value.
-fn pair(pair: &[u8]) {
+fn record_cookie_value(pair: &[u8]) {
     if let Some(at) = pair.iter().position(|octet| *octet == b'=') {
-        secret(&pair[at + 1..]);
+        record_secret(&pair[at + 1..]);
     }
 }
 
 /// What GoTrue was given.
-pub fn calls(calls: &[Call]) {
+pub fn record_gotrue_calls(calls: &[Call]) {
     for call in calls {
         for name in ["authorization", "apikey"] {
             if let Some(value) = call.header(name) {
-                header(name, value.as_bytes());
+                record_header(name, value.as_bytes());
             }
         }
         let body: Value = serde_json::from_str(&call.body).unwrap_or_default();
         for member in ["refresh_token", "email", "password"] {
-            secret(body[member].as_str().unwrap_or_default().as_bytes());
+            record_secret(body[member].as_str().unwrap_or_default().as_bytes());
         }
     }
 }
 
 /// A setting, if it is one that nobody may see.
-pub fn setting(name: &str, value: &str) {
+pub fn record_setting(name: &str, value: &str) {
     let name = name.to_ascii_lowercase();
     if ["secret", "key", "password", "otlp-headers", "otlp_headers"]
         .iter()
@@ -124,9 +124,9 @@ pub fn setting(name: &str, value: &str) {
         value
             .split(',')
             .filter_map(|one| one.rsplit('=').next())
-            .for_each(|one| secret(one.as_bytes()));
+            .for_each(|one| record_secret(one.as_bytes()));
     }
     if let Ok(url) = url::Url::parse(value) {
-        secret(url.password().unwrap_or_default().as_bytes());
+        record_secret(url.password().unwrap_or_default().as_bytes());
     }
 }

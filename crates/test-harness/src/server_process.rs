@@ -12,20 +12,20 @@ use tempfile::TempDir;
 use super::eventually;
 
 /// Killed with the test.
-pub struct Program {
+pub struct ServerProcess {
     pub address: SocketAddr,
     child: Child,
     folder: TempDir,
 }
 
-impl Drop for Program {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-impl Program {
+impl ServerProcess {
     /// `command` answers what runs it in that folder, to listen on that address.
     pub async fn start(name: &str, command: impl Fn(&Path, SocketAddr) -> Command) -> Self {
         // Another program may take the free port before this one does.

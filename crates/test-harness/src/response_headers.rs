@@ -41,7 +41,7 @@ const OWN: [&str; 30] = [
 /// Asserts that the head holds no header but the gateway's own, each but `Set-Cookie` once, and no
 /// control character.
 #[track_caller]
-pub fn assert_own_headers(reply: &Reply, case: &str) {
+pub fn assert_only_known_headers(reply: &Reply, case: &str) {
     let mut seen = BTreeSet::new();
     for (name, value) in &reply.headers {
         assert!(OWN.contains(&name.as_str()), "{case}: {name:?}");
@@ -52,7 +52,7 @@ pub fn assert_own_headers(reply: &Reply, case: &str) {
 
 /// Asserts that the response deletes exactly these cookies, each by one line, host-only at `/`.
 #[track_caller]
-pub fn assert_deletes(reply: &Reply, names: &BTreeSet<&str>, case: &str) {
+pub fn assert_deletes_cookies(reply: &Reply, names: &BTreeSet<&str>, case: &str) {
     let lines = reply.set_cookies();
     let deletion = |line: &&str| {
         let (name, attributes) = line.split_once("=; ").unwrap_or_else(|| panic!("{case}: {line}"));

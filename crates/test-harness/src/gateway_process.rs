@@ -16,17 +16,17 @@ use std::{
 use gotrue_mock::TEST_SECRET;
 use serde_json::Value;
 
-use super::{Request, SECRET, Stage, eventually, witness};
+use super::{Request, SECRET, TestApp, eventually, leak_check};
 
 /// The path of the gateway's binary. Cargo builds it for the tests and benchmarks of its package, and sets the
 /// variable when it runs them.
-pub fn binary() -> PathBuf {
+pub fn gateway_binary() -> PathBuf {
     env::var_os("CARGO_BIN_EXE_logout-gateway").expect("run by cargo").into()
 }
 
 /// The binary, without root's privilege to do what permissions forbid.
-pub fn unprivileged() -> Command {
-    let binary = binary();
+pub fn unprivileged_gateway() -> Command {
+    let binary = gateway_binary();
     if fs::metadata("/proc/self").unwrap().uid() != 0 {
         return Command::new(binary);
     }
@@ -35,7 +35,7 @@ pub fn unprivileged() -> Command {
     command
 }
 
-/// The `apikey` of a [`Serving`].
+/// The `apikey` of a [`GatewayProcess`].
 pub const API_KEY: &str = "sb_publishable_of_the_tests";
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -50,7 +50,7 @@ impl Drop for Process {
 }
 
 /// `serve` with its log in a pipe.
-pub struct Serving {
+pub struct GatewayProcess {
     process: Process,
     pub address: SocketAddr,
     pub admin_address: Option<SocketAddr>,
@@ -78,32 +78,36 @@ fn lines(mut log: BufReader<ChildStderr>, as_it_comes: bool) -> Receiver<String>
     lines
 }
 
-impl Serving {
-    /// Beside the stage's mock, with these variables besides the usual ones.
-    pub async fn start(stage: &Stage, environment: &[(&str, &str)]) -> Self {
-        let command = Command::new(binary());
-        Self::start_by(command, stage, environment).await
+impl GatewayProcess {
+    /// Beside the test app's mock, with these variables besides the usual ones.
+    pub async fn start(app: &TestApp, environment: &[(&str, &str)]) -> Self {
+        let command = Command::new(gateway_binary());
+        Self::start_with_command(command, app, environment).await
     }
 
     /// The same, but its log is read only when the test asks for a line.
-    pub async fn start_unread(stage: &Stage, environment: &[(&str, &str)]) -> Self {
-        let command = Command::new(binary());
-        Self::begin(command, stage, environment, false).await
+    pub async fn start_with_unread_log(app: &TestApp, environment: &[(&str, &str)]) -> Self {
+        let command = Command::new(gateway_binary());
+        Self::begin(command, app, environment, false).await
     }
 
     /// The same by a command that becomes the binary, such as a shell that sets limits first; it is
     /// given `serve` as its last word.
-    pub async fn start_by(command: Command, stage: &Stage, environment: &[(&str, &str)]) -> Self {
-        Self::begin(command, stage, environment, true).await
+    pub async fn start_with_command(
+        command: Command,
+        app: &TestApp,
+        environment: &[(&str, &str)],
+    ) -> Self {
+        Self::begin(command, app, environment, true).await
     }
 
     async fn begin(
         mut command: Command,
-        stage: &Stage,
+        app: &TestApp,
         environment: &[(&str, &str)],
         read: bool,
     ) -> Self {
-        let mut process = serve(&mut command, stage, environment);
+        let mut process = serve(&mut command, app, environment);
         let log = lines(BufReader::new(process.0.stderr.take().unwrap()), read);
         let (log, listening, read) = tokio::task::spawn_blocking(move || {
             let mut read = String::new();
@@ -114,16 +118,19 @@ impl Serving {
         .unwrap();
         let at = |field: &str| listening[field].as_str().map(|address| address.parse().unwrap());
         let (address, admin_address) = (at("address").unwrap(), at("admin_address"));
-        let serving = Self { process, address, admin_address, log, read };
-        let ready = async || serving.request("GET", "/readyz").send().await.status == 200;
+        let gateway = Self { process, address, admin_address, log, read };
+        let ready = async || gateway.request("GET", "/readyz").send().await.status == 200;
         eventually("ready", ready).await;
-        serving
+        gateway
     }
 
     /// What it says when it cannot start, and the exit status.
-    pub async fn refused(stage: &Stage, environment: &[(&str, &str)]) -> (Option<i32>, String) {
-        let mut command = Command::new(binary());
-        let mut process = serve(&mut command, stage, environment);
+    pub async fn expect_start_failure(
+        app: &TestApp,
+        environment: &[(&str, &str)],
+    ) -> (Option<i32>, String) {
+        let mut command = Command::new(gateway_binary());
+        let mut process = serve(&mut command, app, environment);
         let begun = Instant::now();
         let status = loop {
             if let Some(status) = process.0.try_wait().unwrap() {
@@ -134,7 +141,7 @@ impl Serving {
         };
         let mut said = String::new();
         process.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        witness::logged(&said);
+        leak_check::record_log(&said);
         (status.code(), said)
     }
 
@@ -143,23 +150,23 @@ impl Serving {
     }
 
     /// The process's id.
-    pub fn id(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.process.0.id()
     }
 
     /// Sends `TERM` or `INT`.
     pub fn signal(&self, name: &str) {
-        let (flag, id) = (format!("-{name}"), self.id().to_string());
+        let (flag, id) = (format!("-{name}"), self.pid().to_string());
         assert!(Command::new("kill").args([flag, id]).status().unwrap().success());
     }
 
     /// The exit status, if it has ended.
-    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+    pub fn exit_status(&mut self) -> Option<ExitStatus> {
         self.process.0.try_wait().unwrap()
     }
 
     /// Reads its log up to the line of that message.
-    pub fn told(&mut self, message: &str) -> Value {
+    pub fn wait_for_log(&mut self, message: &str) -> Value {
         read_up_to(message, &self.log, &mut self.read)
     }
 
@@ -169,12 +176,12 @@ impl Serving {
     }
 
     /// What was read of its log.
-    pub fn read(&self) -> &str {
+    pub fn log_so_far(&self) -> &str {
         &self.read
     }
 
     /// Waits for its end: exit status and the whole log.
-    pub fn wait(mut self) -> (ExitStatus, Log) {
+    pub fn wait_for_exit(mut self) -> (ExitStatus, Log) {
         self.read.extend(self.log.iter());
         let status = self.process.0.wait().unwrap();
         let json = |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
@@ -183,38 +190,38 @@ impl Serving {
     }
 
     /// Its whole log, once it has ended well.
-    pub fn ended(self) -> Log {
+    pub fn stop(self) -> Log {
         self.signal("TERM");
-        let (status, log) = self.wait();
+        let (status, log) = self.wait_for_exit();
         assert_eq!(status.code(), Some(0), "{}", log.text);
         log
     }
 }
 
-impl Drop for Serving {
+impl Drop for GatewayProcess {
     fn drop(&mut self) {
         let _ = self.process.0.kill();
         self.read.extend(self.log.iter());
-        witness::logged(&self.read);
+        leak_check::record_log(&self.read);
     }
 }
 
-fn serve(command: &mut Command, stage: &Stage, environment: &[(&str, &str)]) -> Process {
+fn serve(command: &mut Command, app: &TestApp, environment: &[(&str, &str)]) -> Process {
     command.arg("serve").env_clear().envs([
-        ("SUPABASE_URL", stage.mock.url()),
+        ("SUPABASE_URL", app.mock.url()),
         ("SUPABASE_PUBLISHABLE_KEY", API_KEY),
         ("SUPABASE_JWT_SECRET", TEST_SECRET),
         ("GATEWAY_SECRET", SECRET),
         ("GATEWAY_BIND", "127.0.0.1:0"),
         ("GATEWAY_ADMIN_BIND", "off"),
         ("GATEWAY_THREADS", "1"),
-        ("RUST_LOG", witness::log_filter()),
+        ("RUST_LOG", leak_check::log_filter()),
     ]);
     command.envs(environment.iter().copied());
     for (name, value) in
         command.get_envs().filter_map(|(name, value)| name.to_str().zip(value?.to_str()))
     {
-        witness::setting(name, value);
+        leak_check::record_setting(name, value);
     }
     Process(command.stderr(Stdio::piped()).spawn().unwrap())
 }
@@ -240,7 +247,7 @@ pub struct Log {
 impl Log {
     /// The only audit line of that request.
     #[track_caller]
-    pub fn audit(&self, id: &str) -> &Value {
+    pub fn audit_line(&self, id: &str) -> &Value {
         let of_it = self.lines.iter().filter(|l| l["target"] == "audit" && l["request_id"] == id);
         let lines: Vec<&Value> = of_it.collect();
         assert_eq!(lines.len(), 1, "{id}: {lines:?}");
@@ -248,7 +255,7 @@ impl Log {
     }
 
     #[track_caller]
-    pub fn assert_without(&self, secrets: &[String]) {
+    pub fn assert_contains_none_of(&self, secrets: &[String]) {
         for secret in secrets {
             assert!(secret.len() > 8, "too short to tell: {secret}");
             let line = self.text.lines().find(|line| line.contains(secret));

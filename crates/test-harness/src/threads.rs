@@ -6,10 +6,10 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
 
 /// Stopped when it is dropped.
-pub struct OwnThread(Option<(oneshot::Sender<()>, JoinHandle<()>)>);
+pub struct BackgroundThread(Option<(oneshot::Sender<()>, JoinHandle<()>)>);
 
-impl OwnThread {
-    pub fn run<F: Future<Output = ()>>(work: impl FnOnce() -> F + Send + 'static) -> Self {
+impl BackgroundThread {
+    pub fn spawn<F: Future<Output = ()>>(work: impl FnOnce() -> F + Send + 'static) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -21,7 +21,7 @@ impl OwnThread {
     }
 }
 
-impl Drop for OwnThread {
+impl Drop for BackgroundThread {
     fn drop(&mut self) {
         if let Some((stop, thread)) = self.0.take() {
             drop(stop);
@@ -33,7 +33,7 @@ impl Drop for OwnThread {
 
 /// Checks every row on a thread of its own, which has the row's name: where each needs a gateway of its
 /// own, they need not wait for each other.
-pub fn side_by_side<N: Into<String>, R: Send + 'static, F: Future<Output = ()>>(
+pub fn run_concurrently<N: Into<String>, R: Send + 'static, F: Future<Output = ()>>(
     rows: impl IntoIterator<Item = (N, R)>,
     check: impl Fn(R) -> F + Copy + Send + 'static,
 ) {

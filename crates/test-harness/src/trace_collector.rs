@@ -14,17 +14,17 @@ use opentelemetry_proto::tonic::{
 use prost::Message;
 use tokio::net::TcpListener;
 
-use super::{OwnThread, witness};
+use super::{BackgroundThread, leak_check};
 
 /// What arrived, each as it came: headers and body.
 type Exports = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
 
 /// Listens until it is dropped.
-pub struct Collector {
+pub struct TraceCollector {
     /// `http://<address>`
     pub endpoint: String,
     exports: Exports,
-    _running: OwnThread,
+    _running: BackgroundThread,
 }
 
 /// A span that was exported.
@@ -32,30 +32,32 @@ pub struct Collector {
 pub struct Span {
     pub name: String,
     pub kind: i32,
-    /// In hexadecimal digits, as `traceparent` has them; no parent is empty.
-    pub trace: String,
-    pub id: String,
-    pub parent: String,
+    /// In hexadecimal digits, as in `traceparent`.
+    pub trace_id: String,
+    pub span_id: String,
+    /// Empty if the span has no parent.
+    pub parent_span_id: String,
     pub attributes: BTreeMap<String, String>,
-    /// Whether its status is an error.
-    pub failed: bool,
+    /// Whether the status code of the span is `ERROR`.
+    pub is_error: bool,
 }
 
-impl Collector {
+impl TraceCollector {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let exports = Exports::default();
-        let router = Router::new().route("/v1/traces", post(take)).with_state(exports.clone());
+        let router =
+            Router::new().route("/v1/traces", post(receive_export)).with_state(exports.clone());
         let listener = listener.into_std().unwrap();
-        let running = OwnThread::run(|| async {
+        let running = BackgroundThread::spawn(|| async {
             axum::serve(TcpListener::from_std(listener).unwrap(), router).await.unwrap();
         });
         Self { endpoint, exports, _running: running }
     }
 
     /// What a gateway needs to export to it.
-    pub fn variable(&self) -> (&'static str, &str) {
+    pub fn endpoint_variable(&self) -> (&'static str, &str) {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &self.endpoint)
     }
 
@@ -70,7 +72,7 @@ impl Collector {
     }
 
     /// What every export says of who sent it.
-    pub fn resources(&self) -> Vec<BTreeMap<String, String>> {
+    pub fn resource_attributes(&self) -> Vec<BTreeMap<String, String>> {
         let spans = self.requests().into_iter().flat_map(|request| request.resource_spans);
         spans.map(|spans| attributes(&spans.resource.unwrap().attributes)).collect()
     }
@@ -83,8 +85,8 @@ impl Collector {
     }
 }
 
-async fn take(State(exports): State<Exports>, headers: HeaderMap, body: Bytes) {
-    witness::logged(&body);
+async fn receive_export(State(exports): State<Exports>, headers: HeaderMap, body: Bytes) {
+    leak_check::record_log(&body);
     exports.lock().unwrap().push((headers, body));
 }
 
@@ -95,11 +97,11 @@ impl From<opentelemetry_proto::tonic::trace::v1::Span> for Span {
         );
         Self {
             kind: span.kind,
-            trace: TraceId::from_bytes(span.trace_id.try_into().unwrap()).to_string(),
-            id: span_id(&span.span_id),
-            parent: span_id(&span.parent_span_id),
+            trace_id: TraceId::from_bytes(span.trace_id.try_into().unwrap()).to_string(),
+            span_id: span_id(&span.span_id),
+            parent_span_id: span_id(&span.parent_span_id),
             attributes: attributes(&span.attributes),
-            failed: span.status.is_some_and(|status| status.code == 2),
+            is_error: span.status.is_some_and(|status| status.code == 2),
             name: span.name,
         }
     }

@@ -34,11 +34,11 @@ struct Cookie {
 
 /// The cookies that a browser keeps.
 #[derive(Clone, Debug, Default)]
-pub struct Jar(Vec<Cookie>);
+pub struct CookieJar(Vec<Cookie>);
 
-impl Jar {
+impl CookieJar {
     /// What a browser does with a `Set-Cookie` line from `page`.
-    pub fn set(&mut self, page: Page, line: &str) {
+    pub fn store_set_cookie(&mut self, page: Page, line: &str) {
         let mut parts = line.split(';').map(str::trim);
         let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
             return;
@@ -84,12 +84,12 @@ impl Jar {
     }
 
     /// What a script or an earlier response left at `page`, host-only.
-    pub fn put(&mut self, page: Page, name: &str, value: &str) {
-        self.set(page, &format!("{name}={value}; Path=/"));
+    pub fn insert(&mut self, page: Page, name: &str, value: &str) {
+        self.store_set_cookie(page, &format!("{name}={value}; Path=/"));
     }
 
     /// Every cookie that goes with a request to `page`, those of longer paths first.
-    pub fn sent_to(&self, page: Page) -> Vec<(String, String)> {
+    pub fn cookies_for(&self, page: Page) -> Vec<(String, String)> {
         let goes = |cookie: &&Cookie| {
             let Key { domain, host_only, path, .. } = &cookie.key;
             let host =
@@ -124,19 +124,22 @@ fn domain_matches(host: &str, domain: &str) -> bool {
 #[test]
 fn the_jar_keeps_cookies_as_a_browser_does() {
     let here = Page { host: "app.example.com", path: "/app/x", https: true, cross_site: false };
-    let mut jar = Jar::default();
-    jar.set(here, "a=1; Path=/; Domain=example.com");
-    jar.set(here, "a=2; Path=/app");
-    jar.set(here, "b=3; Domain=other.com");
-    jar.set(here, "__Host-c=4; Path=/app; Secure");
-    let sent: Vec<_> = jar.sent_to(here).into_iter().map(|(_, value)| value).collect();
+    let mut jar = CookieJar::default();
+    jar.store_set_cookie(here, "a=1; Path=/; Domain=example.com");
+    jar.store_set_cookie(here, "a=2; Path=/app");
+    jar.store_set_cookie(here, "b=3; Domain=other.com");
+    jar.store_set_cookie(here, "__Host-c=4; Path=/app; Secure");
+    let sent: Vec<_> = jar.cookies_for(here).into_iter().map(|(_, value)| value).collect();
     assert_eq!(sent, ["2", "1"]);
-    jar.set(here, "a=; Path=/; Max-Age=0");
+    jar.store_set_cookie(here, "a=; Path=/; Max-Age=0");
     assert_eq!(jar.names().len(), 2, "another scope than both");
-    jar.set(Page { https: false, ..here }, "a=; Path=/app; Max-Age=0; Secure");
-    jar.set(Page { cross_site: true, ..here }, "a=; Path=/app; Max-Age=0; SameSite=Lax");
+    jar.store_set_cookie(Page { https: false, ..here }, "a=; Path=/app; Max-Age=0; Secure");
+    jar.store_set_cookie(
+        Page { cross_site: true, ..here },
+        "a=; Path=/app; Max-Age=0; SameSite=Lax",
+    );
     assert_eq!(jar.names().len(), 2, "ignored by browsers");
-    jar.set(here, "a=; Path=/app; Max-Age=0");
-    jar.set(here, "a=; Path=/; Domain=.example.com; Max-Age=0");
+    jar.store_set_cookie(here, "a=; Path=/app; Max-Age=0");
+    jar.store_set_cookie(here, "a=; Path=/; Domain=.example.com; Max-Age=0");
     assert!(jar.is_empty());
 }

@@ -16,7 +16,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{super::Connection, Key, State};
+use super::{super::Connection, CallKey, State};
 
 /// What GoTrue is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,18 +42,18 @@ impl Operation {
 /// What happens on the wire, one after the other. After the last one the connection goes on, unless
 /// that ended it.
 #[derive(Clone, Debug)]
-pub enum Step {
+pub enum FaultStep {
     /// A TCP `RST` while the request lies there unread; only as the first step.
     ResetUnread,
     /// GoTrue gets the request and does what it asks; its answer is lost.
-    TakeEffect,
+    ForwardAndDropReply,
     /// GoTrue answers, 16 octets at a time, each so much later.
-    PassOn(Duration),
+    Forward(Duration),
     Send(Vec<u8>),
     /// The same octet by octet, each so much later.
-    Drip(Vec<u8>, Duration),
+    SendByteByByte(Vec<u8>, Duration),
     /// Again and again, a thousand times a second, until the gateway has had enough.
-    Repeat(Vec<u8>),
+    SendRepeatedly(Vec<u8>),
     /// Nothing more, until the gateway has had enough.
     Hang,
     Close,
@@ -65,7 +65,7 @@ pub enum Step {
 const HEAD_TOO_LARGE: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nContent-Length: 34\r\n\r\n\
                               Request Header Or Cookie Too Large";
 
-pub(super) async fn connection(
+pub(super) async fn serve(
     mut stream: TcpStream,
     state: Arc<State>,
     mut known: watch::Receiver<Option<SocketAddr>>,
@@ -73,28 +73,28 @@ pub(super) async fn connection(
     stream.set_nodelay(true).ok()?;
     loop {
         let (call, length) = peek_request(&stream).await?;
-        let steps = call.and_then(|call| state.arrived(&call));
-        let steps = steps.unwrap_or_else(|| vec![Step::PassOn(Duration::ZERO)]);
-        if let [Step::ResetUnread, ..] = steps[..] {
+        let steps = call.and_then(|call| state.record_call(&call));
+        let steps = steps.unwrap_or_else(|| vec![FaultStep::Forward(Duration::ZERO)]);
+        if let [FaultStep::ResetUnread, ..] = steps[..] {
             return stream.set_zero_linger().ok();
         }
         let mut request = vec![0; length];
         stream.read_exact(&mut request).await.ok()?;
-        let most_head = state.most_head.load(SeqCst);
+        let max_head_bytes = state.max_head_bytes.load(SeqCst);
         let head = request.windows(4).position(|window| window == b"\r\n\r\n")?;
-        if most_head > 0 && head > most_head {
+        if max_head_bytes > 0 && head > max_head_bytes {
             stream.write_all(HEAD_TOO_LARGE.as_bytes()).await.ok()?;
             continue;
         }
         let mock = known.wait_for(Option::is_some).await.ok()?.unwrap();
         for step in steps {
-            take(&step, &mut stream, &request, mock, &state.held).await?;
+            run_step(&step, &mut stream, &request, mock, &state.held_connections).await?;
         }
     }
 }
 
 /// What the next request is, and how long; it is left unread.
-async fn peek_request(stream: &TcpStream) -> Option<(Option<Key>, usize)> {
+async fn peek_request(stream: &TcpStream) -> Option<(Option<CallKey>, usize)> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let there = stream.peek(&mut buffer).await.ok().filter(|length| *length > 0)?;
@@ -116,49 +116,56 @@ async fn peek_request(stream: &TcpStream) -> Option<(Option<Key>, usize)> {
 }
 
 /// `None` ends the connection.
-async fn take(
-    step: &Step,
+async fn run_step(
+    step: &FaultStep,
     stream: &mut TcpStream,
     request: &[u8],
     mock: SocketAddr,
-    held: &AtomicUsize,
+    held_connections: &AtomicUsize,
 ) -> Option<()> {
     match step {
-        Step::Reset | Step::ResetUnread => {
+        FaultStep::Reset | FaultStep::ResetUnread => {
             let _ = stream.set_zero_linger();
             None
         }
-        Step::Close => None,
-        Step::TakeEffect => ask(mock, request).await.map(drop),
-        Step::PassOn(pace) => {
-            let answer = ask(mock, request).await?;
+        FaultStep::Close => None,
+        FaultStep::ForwardAndDropReply => call_gotrue(mock, request).await.map(drop),
+        FaultStep::Forward(pace) => {
+            let answer = call_gotrue(mock, request).await?;
             if pace.is_zero() {
                 return stream.write_all(&answer).await.ok();
             }
-            unless_given_up(stream, held, async |to| drip(to, answer.chunks(16), *pace).await).await
+            unless_peer_closes(stream, held_connections, async |to| {
+                send_in_pieces(to, answer.chunks(16), *pace).await;
+            })
+            .await
         }
-        Step::Send(octets) => stream.write_all(octets).await.ok(),
-        Step::Drip(octets, pace) => {
-            unless_given_up(stream, held, async |to| drip(to, octets.chunks(1), *pace).await).await
+        FaultStep::Send(octets) => stream.write_all(octets).await.ok(),
+        FaultStep::SendByteByByte(octets, pace) => {
+            unless_peer_closes(stream, held_connections, async |to| {
+                send_in_pieces(to, octets.chunks(1), *pace).await;
+            })
+            .await
         }
-        Step::Repeat(octets) => {
+        FaultStep::SendRepeatedly(octets) => {
             let again = async |to: &mut WriteHalf<'_>| {
                 while to.write_all(octets).await.is_ok() {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             };
-            unless_given_up(stream, held, again).await;
+            unless_peer_closes(stream, held_connections, again).await;
             None
         }
-        Step::Hang => {
-            unless_given_up(stream, held, async |_| std::future::pending().await).await;
+        FaultStep::Hang => {
+            unless_peer_closes(stream, held_connections, async |_| std::future::pending().await)
+                .await;
             None
         }
     }
 }
 
 /// GoTrue's answer to the request, as it came.
-async fn ask(mock: SocketAddr, request: &[u8]) -> Option<Vec<u8>> {
+async fn call_gotrue(mock: SocketAddr, request: &[u8]) -> Option<Vec<u8>> {
     let mut connection = Connection::open(mock).await;
     connection.write(request).await;
     let reply = connection.reply(false).await?;
@@ -170,12 +177,12 @@ async fn ask(mock: SocketAddr, request: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// `None` if the gateway closed its side first.
-async fn unless_given_up(
+async fn unless_peer_closes(
     stream: &mut TcpStream,
-    held: &AtomicUsize,
+    held_connections: &AtomicUsize,
     writing: impl AsyncFnOnce(&mut WriteHalf<'_>),
 ) -> Option<()> {
-    held.fetch_add(1, SeqCst);
+    held_connections.fetch_add(1, SeqCst);
     let (mut from, mut to) = stream.split();
     let mut octet = [0];
     let written = tokio::select! {
@@ -183,11 +190,11 @@ async fn unless_given_up(
         () = writing(&mut to) => Some(()),
         _ = from.read(&mut octet) => None,
     };
-    held.fetch_sub(1, SeqCst);
+    held_connections.fetch_sub(1, SeqCst);
     written
 }
 
-async fn drip(to: &mut WriteHalf<'_>, drops: Chunks<'_, u8>, pace: Duration) {
+async fn send_in_pieces(to: &mut WriteHalf<'_>, drops: Chunks<'_, u8>, pace: Duration) {
     for drop in drops {
         tokio::time::sleep(pace).await;
         if to.write_all(drop).await.is_err() {
