@@ -144,7 +144,7 @@ impl SessionFact {
 pub enum RevocationEntry {
     /// The list refuses every token of this session.
     Session {
-        /// The session's id, or a [`SessionFact::key`].
+        /// The session's id, or a `SessionFact::key`.
         session: Uuid,
         /// When the last token of the session has expired.
         until: Timestamp,
