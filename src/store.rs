@@ -1,11 +1,11 @@
 //! The store: the revocation list, the queue of logouts to retry, and the failure log.
 //!
-//! 1. Three stores implement it: `memory` (nothing survives a restart, no queue), `file` (durable, one
-//!    process) and `redis` (shared by all instances).
-//! 2. After `Ok` the data is durable: the file store has written it to the disk; Redis keeps it as its
-//!    persistence is configured.
-//! 3. A store that does not know whether a token is revoked returns an error: the gateway accepts no token
-//!    on a guess.
+//! 1. Three stores implement [`Store`]: `memory` (loses everything at a restart, and so has no queue), `file`
+//!    (durable, for one process) and `redis` (shared by all instances).
+//! 2. A method that writes returns `Ok` only when the data is durable: the file store has written it to the
+//!    disk; Redis keeps it as its own persistence settings say.
+//! 3. A store that cannot tell whether a token is revoked returns an error, and the gateway does not accept
+//!    the token.
 
 pub mod failure;
 pub(crate) mod file;
@@ -37,87 +37,88 @@ use crate::{
     session::token::Claims,
 };
 
-/// The failure log keeps this many of the newest failures.
+/// The failure log keeps at most this number of failures, and removes the oldest first.
 pub const FAILURES_KEPT: usize = 10_000;
-/// The failure log keeps this many of the newest failures of one user, so that one account cannot displace the
+/// The failure log keeps at most this number of failures of one user, so that one account cannot displace the
 /// failures of others.
 pub const FAILURES_KEPT_OF_USER: usize = 100;
 
-/// A store of revocations and failures, and of queued logouts if it survives a restart.
+/// Stores revocations and failures, and queued logouts if its data survives a restart.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync {
-    /// Records a logout on the revocation list. This instance refuses its tokens from now on, even if the store
-    /// fails.
+    /// Records a logout on the revocation list. This instance refuses the access tokens of the logout from
+    /// now on, even if the store returns an error.
     ///
     /// # Errors
-    /// [`StoreError`] if the revocation may be lost at a restart, or is not known to other instances yet. The
-    /// store retries by itself.
+    /// [`StoreError`] if a restart may lose the revocation, or if other instances may not receive it yet. The
+    /// store retries the write by itself.
     async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError>;
 
     /// Whether the revocation list refuses a token at `now`.
     ///
     /// # Errors
-    /// [`StoreError`] if that is not known: another instance may have revoked it.
+    /// [`StoreError`] if the store cannot tell: another instance may have revoked the token.
     async fn is_revoked(&self, claims: &Claims, now: Timestamp) -> Result<bool, StoreError>;
 
-    /// The list in this process's memory. A revocation of another instance may be missing.
+    /// The revocation list in this process's memory. Revocations of other instances may be missing.
     fn list(&self) -> &RevocationList;
 
-    /// Brings [`Store::list`] up to date about the session and the user of `claims`; asks the store only if
-    /// this instance does not know the whole list.
+    /// Brings [`Store::list`] up to date for the session and the user of `claims`. Makes a network call only
+    /// if the list may lack revocations of other instances.
     ///
     /// # Errors
-    /// [`StoreError`]; then revocations of other instances may be missing.
+    /// [`StoreError`] if the store does not answer; revocations of other instances may then be missing.
     async fn sync_list(&self, claims: &Claims) -> Result<(), StoreError>;
 
     /// Removes the revocations that no unexpired token can match at `now`.
     ///
     /// # Errors
-    /// [`StoreError`]; then they remain until the next call.
+    /// [`StoreError`]; expired revocations then remain until the next call.
     async fn purge_expired(&self, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Appends to the failure log, which keeps the newest [`FAILURES_KEPT`], and the newest
+    /// Appends `failures` to the failure log, which keeps the newest [`FAILURES_KEPT`], and the newest
     /// [`FAILURES_KEPT_OF_USER`] of each user.
     ///
     /// # Errors
-    /// [`StoreError`]; then nothing was appended.
+    /// [`StoreError`]; no failure was appended then.
     async fn append_failures(&self, failures: &[Failure]) -> Result<(), StoreError>;
 
-    /// The newest failures first, `most` at most.
+    /// Returns at most `most` failures, the newest first.
     async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreError>;
 
-    /// The queue of logouts to retry; `None` if a restart would lose it.
+    /// The queue of logouts to retry; `None` if the store loses its data at a restart.
     fn queue(&self) -> Option<&dyn Queue>;
 
-    /// Whether the store has loaded the whole list once and can answer now.
+    /// Whether the store has loaded the whole revocation list at least once and can answer now.
     fn is_ready(&self) -> bool;
 
-    /// Whether the store is loading the list for the first time, and has had no error so far.
+    /// Whether the store is loading the revocation list for the first time, and no error has occurred so far.
     fn is_loading(&self) -> bool {
         false
     }
 
-    /// Runs the store's background work; it never returns while the store works.
+    /// Runs the store's background tasks. Returns only if the store has stopped working.
     async fn run(&self);
 }
 
-/// A queue of logouts to retry, with one entry for each session and scope. One worker at a time leases an
-/// entry.
+/// A queue of logouts to retry, with one entry for each session and scope. A worker leases an entry before it
+/// retries the logout; only one worker can hold the lease.
 ///
-/// `now` is the gateway's time, for stores without a clock of their own: [`QueueEntry::queued_at`],
-/// [`QueueEntry::due`] and [`QueueEntry::failed_at`] are by the store's clock. Leasing, rescheduling and
-/// removing work in a store that is full, so that the queue can drain.
+/// `now` is the time by the gateway's clock. The file store uses it; Redis uses its own clock instead. So
+/// [`QueueEntry::queued_at`], [`QueueEntry::due`] and [`QueueEntry::failed_at`] are by the store's clock.
+/// Leasing, rescheduling and removing entries work in a store that is full, so that the queue can drain.
 #[expect(
     clippy::len_without_is_empty,
-    reason = "each question may be a round trip: callers ask for the number"
+    reason = "a call may be a network round trip: callers use `len` instead of a second method"
 )]
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// Adds an entry that is due after `pause`, if `bounds` allow it. If the queue has an entry of that id, it
-    /// merges the new credentials into that one (`QueueEntry::merged_with`) and leaves its due time.
+    /// Adds an entry that is due after `pause`, if `bounds` allow it. If the queue already has an entry with
+    /// the same id, merges the new credentials into that entry (`QueueEntry::merged_with`) and keeps its due
+    /// time.
     ///
     /// # Errors
-    /// [`StoreError`] if the entry may be lost at a restart; [`QueueFullError`] if a bound is reached.
+    /// [`StoreError`] if a restart may lose the entry; [`QueueFullError`] if a bound is reached.
     async fn enqueue(
         &self,
         entry: &QueueEntry,
@@ -126,14 +127,14 @@ pub trait Queue: Send + Sync {
         now: Timestamp,
     ) -> Result<Result<(), QueueFullError>, StoreError>;
 
-    /// The entry of that id.
+    /// Returns the entry with this id.
     async fn get(&self, id: Uuid) -> Result<Option<QueueEntry>, StoreError>;
 
-    /// Leases up to `most` due entries, the ones that failed last at the end. The lease ends at
-    /// [`QueueEntry::due`], `lease` from now: then another worker may take the entry, because the first one may
-    /// have died. An entry that is due later than the longest pause
-    /// (`backoff::MAX_RETRY_AFTER`) counts as due now: only a wrong
-    /// clock sets such a time. Entries that this release cannot read do not block others.
+    /// Leases at most `most` due entries for the duration `lease`; entries that failed most recently come
+    /// last. The due time of a leased entry is the end of its lease: from then on another worker may lease
+    /// the entry, because the first worker may have died. An entry that is due more than
+    /// `backoff::MAX_RETRY_AFTER` from now counts as due, because only a wrong clock sets such a time.
+    /// Entries that this release cannot read do not block others.
     async fn lease(
         &self,
         lease: Duration,
@@ -142,10 +143,12 @@ pub trait Queue: Send + Sync {
     ) -> Result<Vec<QueueEntry>, StoreError>;
 
     /// Makes a leased entry due after `pause`, and stores its new [`QueueEntry::attempts`],
-    /// [`QueueEntry::reason`] and [`QueueEntry::tried`]. The credentials in the store stay; if a request added
-    /// some since the entry was read, the entry is due at once, because they were not tried yet. `failed`: the
-    /// entry was tried and failed. Returns `false`, and changes nothing, if the entry was removed or its lease,
-    /// which ends at [`QueueEntry::due`], is another worker's.
+    /// [`QueueEntry::reason`] and [`QueueEntry::tried`]. `failed` says that the logout was tried and failed.
+    /// The stored credentials do not change. If a request has added credentials since the worker read the
+    /// entry, the entry is due at once, because these credentials were not tried yet.
+    ///
+    /// Returns `false`, and changes nothing, if the entry was removed, or if the lease, which ends at
+    /// [`QueueEntry::due`], now belongs to another worker.
     async fn reschedule(
         &self,
         entry: &QueueEntry,
@@ -154,20 +157,20 @@ pub trait Queue: Send + Sync {
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Removes an entry unless a request added credentials to it since it was read; returns whether it was
-    /// removed.
+    /// Removes an entry, unless a request has added credentials to the entry since the caller read it.
+    /// Returns whether the entry was removed.
     async fn remove_unchanged(&self, entry: &QueueEntry) -> Result<bool, StoreError>;
 
-    /// Removes an entry; returns whether it was there.
+    /// Removes an entry. Returns whether the queue had the entry.
     async fn remove(&self, id: Uuid) -> Result<bool, StoreError>;
 
-    /// The entries in the order of [`QueueEntry::due`], `most` at most.
+    /// Returns at most `most` entries in the order of [`QueueEntry::due`].
     async fn entries(&self, most: usize) -> Result<Vec<QueueEntry>, StoreError>;
 
-    /// The number of entries, leased ones included.
+    /// Returns the number of entries, including leased ones.
     async fn len(&self) -> Result<usize, StoreError>;
 
-    /// The [`QueueEntry::queued_at`] of the oldest entry.
+    /// Returns the [`QueueEntry::queued_at`] of the oldest entry; `None` if the queue is empty.
     async fn oldest(&self) -> Result<Option<Timestamp>, StoreError>;
 }
 
@@ -175,21 +178,24 @@ pub trait Queue: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the store failed to {operation}: {cause}")]
 pub struct StoreError {
-    /// The operation, in a few words for the log.
+    /// The words after `the store failed to`, for example `enqueue a logout`.
     pub operation: &'static str,
-    /// The cause; it holds no secret.
+    /// The cause, for the log; the text contains no secret.
     pub cause: String,
 }
 
-/// The store cannot be opened, and a retry would not help: a message for the operator.
+/// The store cannot be opened, and a retry would not help. The text tells the operator the reason and, if
+/// there is one, the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("GATEWAY_STORE: {0}")]
 pub struct OpenStoreError(pub String);
 
-/// Opens the configured store. A Redis that does not answer is no error: the store keeps connecting.
+/// Opens the configured store. A Redis that does not answer causes no error: the store keeps trying to
+/// connect.
 ///
 /// # Errors
-/// `OpenStoreError`: another process holds the file, it is damaged, or Redis refuses the credentials.
+/// `OpenStoreError` if another process has the file open, if the file is damaged, or if Redis refuses the
+/// credentials.
 pub async fn open(address: &StoreAddress) -> Result<Arc<dyn Store>, OpenStoreError> {
     Ok(match address {
         StoreAddress::Memory => Arc::new(MemoryStore::default()),
@@ -198,7 +204,7 @@ pub async fn open(address: &StoreAddress) -> Result<Arc<dyn Store>, OpenStoreErr
     })
 }
 
-/// The failure log and the queue, for `logout-gateway queue` and `failures`.
+/// The content that the commands `logout-gateway queue` and `logout-gateway failures` show.
 #[derive(Debug)]
 pub struct StoreContents {
     /// The failure log, newest first.
@@ -208,22 +214,23 @@ pub struct StoreContents {
 }
 
 impl StoreContents {
-    /// Reads an open store.
+    /// Reads the failure log and the queue of an open store.
     async fn read(store: &dyn Store) -> Result<Self, OpenStoreError> {
-        let unread = |cause: StoreError| OpenStoreError(cause.to_string());
-        let failures = store.failures(FAILURES_KEPT).await.map_err(unread)?;
+        let open_error = |cause: StoreError| OpenStoreError(cause.to_string());
+        let failures = store.failures(FAILURES_KEPT).await.map_err(open_error)?;
         let entries = match store.queue() {
-            Some(queue) => Some(queue.entries(usize::MAX).await.map_err(unread)?),
+            Some(queue) => Some(queue.entries(usize::MAX).await.map_err(open_error)?),
             None => None,
         };
         Ok(Self { failures, entries })
     }
 }
 
-/// Reads a store without changing it, also while a gateway uses it.
+/// Reads the failure log and the queue without changing the store. A gateway may use the store at the same
+/// time.
 ///
 /// # Errors
-/// `OpenStoreError`, also if the file does not exist.
+/// `OpenStoreError` if the store cannot be opened or read, or if its file does not exist.
 pub async fn read_only(address: &StoreAddress) -> Result<StoreContents, OpenStoreError> {
     match address {
         StoreAddress::File(path) => FileStore::read_only(path.clone()).await,
@@ -233,19 +240,19 @@ pub async fn read_only(address: &StoreAddress) -> Result<StoreContents, OpenStor
     }
 }
 
-/// What `check` prints about a store.
+/// The result of diagnosing a store, which `logout-gateway check` prints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// The kind of store, its version or path.
+    /// The kind of store, with its version or path.
     pub(crate) found: String,
-    /// Weak settings and their consequences, a sentence each.
+    /// Weak settings and their consequences, one sentence each.
     pub(crate) weaknesses: Vec<String>,
 }
 
-/// The weaknesses of a store that a gateway has open, a sentence each.
+/// Finds the weak settings of a store, one sentence each. A gateway may have the store open.
 ///
 /// # Errors
-/// Why the store cannot be examined now.
+/// The reason why the store cannot be examined now, as a text for the log.
 pub(crate) async fn weaknesses(address: &StoreAddress) -> Result<Vec<String>, String> {
     match address {
         StoreAddress::Memory => Ok(Vec::new()),
@@ -254,10 +261,10 @@ pub(crate) async fn weaknesses(address: &StoreAddress) -> Result<Vec<String>, St
     }
 }
 
-/// Diagnoses the configured store, which must answer.
+/// Diagnoses the configured store. Redis must be reachable.
 ///
 /// # Errors
-/// Why it cannot be used.
+/// The reason why a gateway cannot use the store, as a text for the operator.
 pub async fn diagnose(address: &StoreAddress) -> Result<Diagnosis, String> {
     match address {
         StoreAddress::Memory => {

@@ -36,7 +36,7 @@ impl Store for FlakyStore {
     async fn append_failures(&self, failures: &[Failure]) -> Result<(), StoreError> {
         if !self.is_well.load(Ordering::Relaxed) {
             let cause = "not well".to_owned();
-            return Err(StoreError { operation: "note failures", cause });
+            return Err(StoreError { operation: "append to the failure log", cause });
         }
         self.kept.append_failures(failures).await
     }

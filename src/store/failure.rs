@@ -1,4 +1,4 @@
-//! The records of the failure log: logouts that did not end the session.
+//! The records of the failure log: logouts that did not end the session when the client asked for it.
 
 use jiff::{Timestamp, fmt::serde::timestamp::second};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct as _};
@@ -15,28 +15,29 @@ pub struct Failure {
     /// When the logout failed.
     #[serde(with = "second::required")]
     pub time: Timestamp,
-    /// `X-Request-Id` of the logout.
+    /// The `X-Request-Id` of the logout request.
     pub request_id: String,
-    /// The route of the request.
+    /// The route of the gateway that the client called.
     pub route: Stored<Route>,
-    /// Which of the user's sessions were to end.
+    /// Which of the user's sessions the logout was to end.
     pub scope: Stored<Scope>,
-    /// `failed`, `queued`, `refused`; `gave-up` and `dropped` for entries of the queue.
+    /// `failed`, `queued` or `refused` for a request; `gave-up` or `dropped` for an entry that left the
+    /// queue.
     pub outcome: Stored<RecordedOutcome>,
-    /// The user of the session.
+    /// The user whose session requested the logout.
     pub user_id: Uuid,
-    /// The session that asked for the logout.
+    /// The session that requested the logout.
     pub session_id: Uuid,
-    /// The code of the error reply; `None` if the client got a success.
+    /// The `code` of the error response; `None` if the client received a success.
     pub code: Option<String>,
-    /// The reason.
+    /// Why the logout failed.
     pub reason: Stored<Reason>,
-    /// The status of GoTrue's answer to the logout, if it answered.
+    /// The HTTP status of GoTrue's answer to the logout; `None` if GoTrue did not answer.
     pub upstream_status: Option<u16>,
 }
 
 impl Failure {
-    /// A queued logout that was removed from the queue at `time` though it did not succeed.
+    /// The record of a queued logout that was removed from the queue at `time` without having succeeded.
     pub(crate) fn of_entry(
         entry: &QueueEntry,
         time: Timestamp,
@@ -59,7 +60,7 @@ impl Failure {
     }
 }
 
-/// A failure as replies and commands show it: its time is in RFC 3339, in whole seconds.
+/// A failure as HTTP responses and commands show it: the time is in RFC 3339, in whole seconds.
 #[derive(Clone, Debug)]
 pub struct FailedLogout(pub Failure);
 

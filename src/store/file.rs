@@ -1,7 +1,8 @@
 //! The store in a local file: durable, for one process.
 //!
-//! 1. The revocation list is in memory too, so that a lookup needs no access to the disk.
-//! 2. One thread reads and writes the file. It answers a write once that is on the disk.
+//! 1. The revocation list is also in memory, so that a check of a token does not read the disk.
+//! 2. One thread, the writer, reads and writes the file. It reports success of a write only after the data is
+//!    on the disk.
 //! 3. Dropping the store closes the file.
 
 mod diagnose;
@@ -46,10 +47,11 @@ use crate::{
     session::token::Claims,
 };
 
-/// Entries removed in one transaction: logouts wait for its end.
+/// The number of expired revocations that one transaction removes. A larger number would delay the logouts
+/// that wait for the transaction to end.
 const PURGE_BATCH: usize = 1024;
 
-/// Revocation list, failure log and queue in one file.
+/// The revocation list, the failure log and the queue in one file.
 #[derive(Debug)]
 pub(crate) struct FileStore {
     list: Arc<RevocationList>,
@@ -58,22 +60,23 @@ pub(crate) struct FileStore {
 }
 
 impl FileStore {
-    /// Opens the file at `path`, which no other process may have open, or creates it.
+    /// Opens the file at `path`, or creates it. No other process may have the file open.
     ///
     /// # Errors
-    /// [`OpenStoreError`] with the path and the remedy.
+    /// [`OpenStoreError`] with the path, the reason and the remedy.
     pub(crate) async fn open(path: PathBuf) -> Result<Self, OpenStoreError> {
         let (writer, Loaded { list, queue }) = Writer::start(path).await?;
         Ok(Self { list, queue, writer })
     }
 
-    /// Reads the failure log and the queue, also while a gateway has the file open.
+    /// Reads the failure log and the queue. A gateway may have the file open at the same time.
     pub(crate) async fn read_only(path: PathBuf) -> Result<StoreContents, OpenStoreError> {
         let file = path.clone();
         let found = spawn_blocking(move || read_only(&file)).await;
         match found.map_err(|_| opening::damaged(&path))? {
             Ok(contents) => Ok(contents),
-            // The last process was killed, and the file needs repair: open it as a gateway does.
+            // The last gateway was killed and the file needs a repair, which needs write access: open the
+            // file as a gateway does.
             Err(FileError::Open(DatabaseError::RepairAborted)) => {
                 StoreContents::read(&Self::open(path).await?).await
             }
@@ -84,17 +87,17 @@ impl FileStore {
     /// Diagnoses the file for `logout-gateway check`.
     ///
     /// # Errors
-    /// Why the file cannot be used.
+    /// The reason why the file cannot be used, as a text for the operator.
     pub(crate) async fn diagnose(path: PathBuf) -> Result<Diagnosis, String> {
         let file = path.clone();
         let diagnosed = spawn_blocking(move || diagnose::diagnose(&file)).await;
         diagnosed.unwrap_or_else(|_| Err(opening::damaged(&path).0))
     }
 
-    /// The weaknesses of a file, also while a gateway has it open.
+    /// Finds the weak settings of a file, one sentence each. A gateway may have the file open.
     ///
     /// # Errors
-    /// Why its permissions cannot be read.
+    /// The reason why the file's permissions cannot be read, as a text for the log.
     pub(crate) async fn weaknesses(path: PathBuf) -> Result<Vec<String>, String> {
         let file = path.clone();
         let found = spawn_blocking(move || diagnose::weaknesses(&file)).await;
@@ -110,7 +113,7 @@ impl FileStore {
         done.map_err(|cause| StoreError { operation, cause })
     }
 
-    /// The same with a time limit, for operations that a logout waits for.
+    /// Runs `work` like [`Self::transact`], but with a time limit, because a logout waits for the result.
     async fn transact_within_timeout<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -121,7 +124,7 @@ impl FileStore {
     }
 }
 
-/// Reads failure log and queue beside the gateway that has the file open.
+/// Reads the failure log and the queue while another process may have the file open.
 fn read_only(path: &Path) -> Result<StoreContents, FileError> {
     let transaction = open_read_only(path)?.begin_read()?;
     let failures = newest_failures(&transaction.open_table(FAILURES)?, usize::MAX)?;
@@ -138,12 +141,12 @@ impl Store for FileStore {
         for entry in &entries {
             self.list.insert(*entry);
         }
-        let lines = entries.clone();
+        let retried = entries.clone();
         let done = self
             .writer
-            .transact_within_timeout(lines, move |tables| tables.insert_revocations(&entries))
+            .transact_within_timeout(retried, move |tables| tables.insert_revocations(&entries))
             .await;
-        done.map_err(|cause| StoreError { operation: "revoke", cause })
+        done.map_err(|cause| StoreError { operation: "record a revocation", cause })
     }
 
     async fn is_revoked(&self, claims: &Claims, now: Timestamp) -> Result<bool, StoreError> {
@@ -154,7 +157,8 @@ impl Store for FileStore {
         &self.list
     }
 
-    /// The list is always complete: the file was read when it was opened, and this process alone writes it.
+    /// Does nothing: the list is always complete, because opening the file loaded it whole and only this
+    /// process changes it.
     async fn sync_list(&self, _claims: &Claims) -> Result<(), StoreError> {
         Ok(())
     }
@@ -162,9 +166,12 @@ impl Store for FileStore {
     async fn purge_expired(&self, now: Timestamp) -> Result<(), StoreError> {
         let expired: Vec<RevocationEntry> =
             self.list.entries().filter(|entry| entry.until() <= now).collect();
-        for some in expired.chunks(PURGE_BATCH) {
-            let some = some.to_owned();
-            self.transact("forget", move |tables| tables.remove_expired(&some, now)).await?;
+        for batch in expired.chunks(PURGE_BATCH) {
+            let batch = batch.to_owned();
+            self.transact("purge expired revocations", move |tables| {
+                tables.remove_expired(&batch, now)
+            })
+            .await?;
         }
         self.list.purge_expired(now);
         Ok(())
@@ -172,11 +179,12 @@ impl Store for FileStore {
 
     async fn append_failures(&self, failures: &[Failure]) -> Result<(), StoreError> {
         let failures = failures.to_owned();
-        self.transact("note failures", move |tables| tables.append_failures(&failures)).await
+        self.transact("append to the failure log", move |tables| tables.append_failures(&failures))
+            .await
     }
 
     async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreError> {
-        self.transact("list failures", move |tables| tables.failures(most)).await
+        self.transact("read the failure log", move |tables| tables.failures(most)).await
     }
 
     fn queue(&self) -> Option<&dyn Queue> {
@@ -187,7 +195,7 @@ impl Store for FileStore {
         true
     }
 
-    /// Returns when the writer thread ends: before the store is dropped, only a panic ends it.
+    /// Returns when the writer thread has ended. Before the store is dropped, only a panic ends the thread.
     async fn run(&self) {
         self.writer.ended.cancelled().await;
     }
@@ -204,7 +212,7 @@ impl Queue for FileStore {
     ) -> Result<Result<(), QueueFullError>, StoreError> {
         let (entry, bounds) = (entry.clone(), *bounds);
         let work = move |tables: &mut Tables<'_>| tables.enqueue(&entry, pause, &bounds, now);
-        self.transact_within_timeout("queue", work).await
+        self.transact_within_timeout("enqueue a logout", work).await
     }
 
     async fn get(&self, id: Uuid) -> Result<Option<QueueEntry>, StoreError> {
@@ -212,8 +220,10 @@ impl Queue for FileStore {
         if self.queue.len() == 0 {
             return Ok(None);
         }
-        self.transact_within_timeout("read the queue", move |tables| tables.entry(id.as_u128()))
-            .await
+        self.transact_within_timeout("read a queued logout", move |tables| {
+            tables.entry(id.as_u128())
+        })
+        .await
     }
 
     async fn lease(
@@ -225,7 +235,7 @@ impl Queue for FileStore {
         if !self.queue.may_be_due(now) {
             return Ok(Vec::new());
         }
-        self.transact("lease", move |tables| tables.lease(lease, most, now)).await
+        self.transact("lease queued logouts", move |tables| tables.lease(lease, most, now)).await
     }
 
     async fn reschedule(
@@ -237,16 +247,17 @@ impl Queue for FileStore {
     ) -> Result<bool, StoreError> {
         let entry = entry.clone();
         let work = move |tables: &mut Tables<'_>| tables.reschedule(&entry, pause, failed, now);
-        self.transact("reschedule", work).await
+        self.transact("reschedule a queued logout", work).await
     }
 
     async fn remove_unchanged(&self, entry: &QueueEntry) -> Result<bool, StoreError> {
         let entry = entry.clone();
-        self.transact("remove", move |tables| tables.remove_unchanged(&entry)).await
+        self.transact("remove a queued logout", move |tables| tables.remove_unchanged(&entry)).await
     }
 
     async fn remove(&self, id: Uuid) -> Result<bool, StoreError> {
-        self.transact_within_timeout("remove", move |tables| tables.remove(id)).await
+        self.transact_within_timeout("remove a queued logout", move |tables| tables.remove(id))
+            .await
     }
 
     async fn entries(&self, most: usize) -> Result<Vec<QueueEntry>, StoreError> {

@@ -1,4 +1,4 @@
-//! A store whose errors are counted, and whose operations have spans.
+//! Wraps a store: counts its errors in a metric, and records a span for each operation.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{
     telemetry::{metrics::Metrics, traces},
 };
 
-/// Wraps a store.
+/// A store whose errors are counted and whose operations have spans.
 #[derive(Debug)]
 pub(crate) struct InstrumentedStore {
     store: Arc<dyn Store>,
@@ -30,7 +30,6 @@ pub(crate) struct InstrumentedStore {
 }
 
 impl InstrumentedStore {
-    /// Instruments `store`.
     pub(crate) fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
         Self { store, metrics }
     }
@@ -49,13 +48,17 @@ impl InstrumentedStore {
     }
 
     fn inner_queue(&self) -> Result<&dyn Queue, StoreError> {
-        let none = || StoreError { operation: "queue", cause: "there is no queue".to_owned() };
+        let none = || StoreError {
+            operation: "use the queue",
+            cause: "this store has no queue".to_owned(),
+        };
         self.store.queue().ok_or_else(none)
     }
 }
 
-/// Implements a trait: each method of the table is passed to the wrapped store, as that
-/// [`StoreOperation`] in metrics and traces; the other methods follow.
+/// Implements a trait for [`InstrumentedStore`]. Each row `Operation => method(…)` becomes a method that
+/// calls the wrapped store, under the name of that [`StoreOperation`] in metrics and traces. The methods after the
+/// table are used as written.
 macro_rules! instrumented {
     (
         $trait:ident by |$this:ident| ($inner:expr);
@@ -84,8 +87,8 @@ instrumented! {
         Failures => failures(most: usize) -> Vec<Failure>;
     }
 
-    /// An error counts as one of `is_revoked`, for it asks the store the same question. There is no span:
-    /// a list that is known to be complete asks nothing.
+    /// Counts an error as one of `is_revoked`, because both methods look up the same revocations. There is no
+    /// span, because the method usually makes no call: the list is usually known to be complete.
     async fn sync_list(&self, claims: &Claims) -> Result<(), StoreError> {
         let synced = self.store.sync_list(claims).await;
         synced.inspect_err(|_| self.metrics.store_failed(StoreOperation::IsRevoked))

@@ -1,18 +1,18 @@
 //! The revocation list: the logouts, and the access tokens that they refuse.
 //!
-//! 1. `local` refuses the session's tokens. `global` and `others` refuse the tokens of their user that
-//!    were issued at or before a cut-off, `others` sparing the session that asked; `global` refuses the
-//!    session that asked in any case.
-//! 2. `iat` has whole seconds. The list refuses a token of the cut-off's own second, because it may have
-//!    been issued before the logout. A sign-in in that second is refused too, until its session refreshes the
-//!    token.
-//! 3. An entry is kept until the last token that it can match has expired; longer if GoTrue did not confirm
-//!    the end of the session ([`Revocation::unconfirmed`]).
+//! 1. A logout of scope `local` refuses the tokens of its session. `global` and `others` set a cut-off, a
+//!    point in time: they refuse the tokens of the user that were issued at or before it. `others` spares the
+//!    session that requested the logout; `global` refuses every token of that session.
+//! 2. The claim `iat` has whole seconds. A token issued in the second of the cut-off may be older than the
+//!    logout, so the list refuses it. A session that begins in that second is therefore refused until it
+//!    refreshes its token.
+//! 3. An entry is kept until the last token that it can match has expired, and seven days longer if GoTrue
+//!    did not confirm the end of the session ([`Revocation::unconfirmed`]).
 //! 4. A user has two cut-offs at most, however many logouts there were ([`UserCutOffs`]).
-//! 5. Beside the ended sessions the list holds facts about sessions ([`SessionFact`]).
+//! 5. Besides ended sessions and cut-offs, the list holds facts about sessions ([`SessionFact`]).
 //!
-//! Sessions, facts and users have a sharded map each, so that readers of different sessions do not contend for
-//! a lock.
+//! Sessions, facts and users have a sharded map each, so that threads that read different sessions do not
+//! wait for the same lock.
 
 mod cut_offs;
 
@@ -35,24 +35,26 @@ const RETRIED_FOR: Duration = Duration::from_hours(7 * 24);
 /// One logout, as the revocation list records it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
-    /// The user.
+    /// The user whose sessions the logout ends.
     pub user: Uuid,
-    /// The session that asked for it.
+    /// The session that requested the logout.
     pub session: Uuid,
-    /// Which of the user's sessions it ends.
+    /// Which of the user's sessions the logout ends.
     pub scope: Scope,
-    /// The list refuses tokens issued at or before it if the scope is not `local`; by GoTrue's clock, in whole
-    /// seconds.
+    /// For `global` and `others`: the list refuses tokens that were issued at or before this time, which is
+    /// by GoTrue's clock, in whole seconds.
     pub cut_off: Timestamp,
-    /// When the last token that it can match has expired, in whole seconds.
+    /// When the last token that the logout can match has expired, in whole seconds.
     pub until: Timestamp,
-    /// Whether GoTrue confirmed that the sessions are over.
+    /// Whether GoTrue confirmed that the sessions have ended.
     pub is_confirmed: bool,
 }
 
 impl Revocation {
-    /// A logout of `claims` at `now` that GoTrue confirmed; `cut_off` is the time by GoTrue's clock, as far as
-    /// it is known. The entry is kept until the last token that it can match has expired.
+    /// The revocation of a logout at `now` that a token with `claims` requested and GoTrue confirmed.
+    /// `cut_off` is the time by GoTrue's clock, as far as it is known. `lifetime` is the longest lifetime of
+    /// an access token: the entry is kept until `now + lifetime`, or until the token with `claims` expires if
+    /// that is later.
     #[must_use]
     pub fn new(
         claims: &Claims,
@@ -72,15 +74,15 @@ impl Revocation {
         }
     }
 
-    /// The same logout, but not confirmed by GoTrue: the session may live on and refresh its tokens, so the
-    /// entry is kept seven days longer.
+    /// The same logout, but not confirmed by GoTrue. The session may still exist and refresh its tokens, so
+    /// the entry is kept seven days longer.
     #[must_use]
     pub fn unconfirmed(self) -> Self {
         let until = after(self.until, RETRIED_FOR);
         Self { until, is_confirmed: false, ..self }
     }
 
-    /// The entries that it adds to the list.
+    /// The entries that the logout adds to the list.
     pub(crate) fn entries(&self) -> impl Iterator<Item = RevocationEntry> + use<> {
         let Self { user, session, scope, cut_off: before, until, is_confirmed } = *self;
         let ends_session = scope != Scope::Others;
@@ -99,20 +101,21 @@ impl Revocation {
     }
 }
 
-/// Stores keep whole seconds: with a fraction, an entry would differ from itself read back.
+/// Cuts off the fraction of a second. Stores keep whole seconds: an entry with a fraction would differ from
+/// the same entry read back from the store.
 fn in_seconds(time: Timestamp) -> Timestamp {
     from_unix_seconds(time.as_second())
 }
 
-/// A fact about a session beside its end. The list keeps it like an ended session, under the session's id with
-/// another version number (RFC 9562, section 4.2): all ids of GoTrue have version 4. So stores and older
-/// releases need not know of facts.
+/// A fact about a session. Lists and stores keep a fact as if it were an ended session, under the session's
+/// id with another UUID version (RFC 9562, section 4.2). The ids of GoTrue have version 4, so the two never
+/// collide, and stores and older releases need no support for facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionFact {
-    /// GoTrue confirmed that the session is over.
+    /// GoTrue confirmed that the session has ended.
     Ended,
-    /// A `global` or `others` of this session that GoTrue did not confirm has set a cut-off: the next one sets
-    /// none.
+    /// A `global` or `others` logout of this session has set a cut-off without being confirmed by GoTrue.
+    /// Further unconfirmed logouts of the session set no cut-off.
     CutOffCounted,
 }
 
@@ -135,24 +138,24 @@ impl SessionFact {
     }
 }
 
-/// One entry of the list. Of two for the same session the later `until` counts; cut-offs of one user are folded
-/// ([`UserCutOffs`]).
+/// One entry of the list. If there are two for the same session, the later `until` is kept; the cut-offs of
+/// one user are folded ([`UserCutOffs`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RevocationEntry {
     /// The list refuses every token of this session.
     Session {
-        /// The session.
+        /// The session's id, or a `SessionFact::key`.
         session: Uuid,
         /// When the last token of the session has expired.
         until: Timestamp,
     },
     /// The list refuses this user's tokens that were issued at or before a point in time.
     CutOff {
-        /// The user.
+        /// The user whose tokens are refused.
         user: Uuid,
-        /// The session that asked for `others`.
+        /// The session that requested `others` and is not refused; `None` for `global`.
         spared: Option<Uuid>,
-        /// Tokens issued at or before it are refused.
+        /// Tokens issued at or before this time are refused.
         before: Timestamp,
         /// When the last of those tokens has expired.
         until: Timestamp,
@@ -160,13 +163,13 @@ pub enum RevocationEntry {
 }
 
 impl RevocationEntry {
-    /// When the last token that it can match has expired.
+    /// When the last token that the entry can match has expired.
     pub(crate) fn until(&self) -> Timestamp {
         let (Self::Session { until, .. } | Self::CutOff { until, .. }) = *self;
         until
     }
 
-    /// Whether it refuses a token at `now`. A token without `iat` counts as older than any cut-off.
+    /// Whether the entry refuses a token at `now`. A token without `iat` counts as older than any cut-off.
     pub(crate) fn refuses(&self, claims: &Claims, now: Timestamp) -> bool {
         let matches = match *self {
             Self::Session { session, .. } => session == claims.session_id,
@@ -180,7 +183,7 @@ impl RevocationEntry {
     }
 }
 
-/// The list in this process's memory.
+/// The revocation list in this process's memory.
 #[derive(Debug, Default)]
 pub struct RevocationList {
     /// Ended sessions; each value is the entry's `until`.
@@ -192,7 +195,7 @@ pub struct RevocationList {
 }
 
 impl RevocationList {
-    /// Adds an entry.
+    /// Adds an entry, or extends the one that the list has.
     pub(crate) fn insert(&self, entry: RevocationEntry) {
         match entry {
             RevocationEntry::Session { session, until } => {
@@ -242,7 +245,8 @@ impl RevocationList {
         }
     }
 
-    /// The entries, in no order. The caller must not add any during the iteration: that would deadlock.
+    /// All entries, in no particular order. The caller must not insert an entry during the iteration: that
+    /// would deadlock.
     pub(crate) fn entries(&self) -> impl Iterator<Item = RevocationEntry> {
         let sessions = self.sessions.iter().chain(self.facts.iter());
         let sessions =

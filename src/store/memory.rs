@@ -38,7 +38,7 @@ impl Store for MemoryStore {
         &self.list
     }
 
-    /// The list is always complete: this process is the only one that writes it.
+    /// Does nothing: the list is always complete, because only this process changes it.
     async fn sync_list(&self, _claims: &Claims) -> Result<(), StoreError> {
         Ok(())
     }

@@ -1,45 +1,45 @@
-//! What the store is asked for, as metrics and traces name it.
+//! The operations of a store, by the names that metrics and traces use.
 
 use strum::{IntoStaticStr, VariantArray};
 
-/// An operation of the store or of its queue. The words are labels of `store_errors_total`: dashboards and
-/// alerts depend on them, so they stay where a method got another name.
+/// An operation of the store or of its queue. The names are label values of `store_errors_total`. Dashboards
+/// and alerts depend on them, so a name stays even if its method is renamed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum StoreOperation {
-    /// `Store::revoke`
+    /// Records a logout on the revocation list: `Store::revoke`.
     Revoke,
-    /// `Store::is_revoked` and `Store::sync_list`
+    /// Looks up a token on the revocation list: `Store::is_revoked` and `Store::sync_list`.
     IsRevoked,
-    /// `Store::purge_expired`
+    /// Removes expired revocations: `Store::purge_expired`.
     #[strum(serialize = "forget_outlived")]
     PurgeExpired,
-    /// `Store::append_failures`
+    /// Appends to the failure log: `Store::append_failures`.
     #[strum(serialize = "note")]
     AppendFailures,
-    /// `Store::failures`
+    /// Reads the failure log: `Store::failures`.
     Failures,
-    /// `Queue::enqueue`
+    /// Adds a logout to the queue: `Queue::enqueue`.
     Enqueue,
-    /// `Queue::get`
+    /// Reads one queued logout: `Queue::get`.
     Get,
-    /// `Queue::lease`
+    /// Leases queued logouts to a worker: `Queue::lease`.
     Lease,
-    /// `Queue::reschedule`
+    /// Sets when a queued logout is tried again: `Queue::reschedule`.
     Reschedule,
-    /// `Queue::remove` and `Queue::remove_unchanged`
+    /// Removes a queued logout: `Queue::remove` and `Queue::remove_unchanged`.
     Remove,
-    /// `Queue::entries`
+    /// Lists the queue: `Queue::entries`.
     Entries,
-    /// `Queue::len`
+    /// Counts the queued logouts: `Queue::len`.
     #[strum(serialize = "waiting")]
     Len,
-    /// `Queue::oldest`
+    /// Reads when the oldest queued logout was queued: `Queue::oldest`.
     Oldest,
 }
 
 impl StoreOperation {
-    /// The label of metrics and the field of spans.
+    /// The name of the operation: a label value of metrics and a field of spans.
     pub(crate) fn as_str(self) -> &'static str {
         self.into()
     }

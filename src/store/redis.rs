@@ -1,17 +1,18 @@
-//! The store in Redis or Valkey: list, queue and failure log, shared by all instances.
+//! The store in Redis or Valkey: the revocation list, the queue and the failure log, shared by all instances.
 //!
-//! 1. Each instance has a replica of the revocation list and follows its changes. A lookup needs no network
-//!    call, and an instance refuses the tokens of a logout at another instance as soon as it has read the
-//!    change.
-//! 2. No instance is behind by more than [`STALENESS_BOUND`](replica::STALENESS_BOUND). A replica that was not known to be complete
-//!    since then is not trusted: the store asks Redis about the token, or the fact about a session, and returns
-//!    an error if Redis does not answer.
-//! 3. A replica loses nothing but expired entries. If Redis lost an entry, or did not take it, the store
-//!    writes it again.
-//! 4. A script or a transaction writes data that belongs together.
+//! 1. Each instance has a replica of the revocation list in memory and follows the changes of the list. A
+//!    check of a token needs no network call, and an instance refuses the tokens of a logout at another
+//!    instance as soon as it has read the change.
+//! 2. The store trusts its replica for [`STALENESS_BOUND`](replica::STALENESS_BOUND) after the replica was
+//!    known to be complete. Otherwise the store asks Redis about each token or session, and returns an error
+//!    if Redis does not answer. So no instance accepts a token that another instance revoked longer ago than
+//!    the bound.
+//! 3. A replica drops only expired entries. If Redis has lost an entry, or refused to store it, the store
+//!    writes the entry again from the replica.
+//! 4. A Lua script writes data that belongs together, so that Redis has all of it or none.
 //!
-//! The bound is measured by this machine's monotonic clock. Times of the list are by the gateway's clock, times
-//! of the queue by that of Redis.
+//! The bound is measured by this machine's monotonic clock. Times of the revocation list are by the gateway's
+//! clock, times of the queue by the clock of Redis.
 
 mod commands;
 mod connection;
@@ -49,12 +50,12 @@ const APPEND_FAILURES: &str = include_str!("redis/append_failures.lua");
 /// How long a lookup of a token waits for Redis.
 const LOOKUP: Duration = Duration::from_millis(500);
 
-/// The answer to a lookup: the format, the `until` of the session and of each fact about it, and its user's
-/// cut-offs.
-type About =
+/// The answer to a lookup of a token: the format version, the `until` of the session and of each fact about
+/// it, and the cut-offs of its user.
+type LookupAnswer =
     (Option<String>, Option<String>, Option<String>, Option<String>, Vec<(String, String)>);
 
-/// Revocation list, queue and failure log in Redis.
+/// The revocation list, the queue and the failure log in Redis.
 #[derive(Debug)]
 pub(crate) struct RedisStore {
     server: RedisServer,
@@ -64,19 +65,19 @@ pub(crate) struct RedisStore {
 }
 
 impl RedisStore {
-    /// Connects. If Redis does not answer, [`Store::run`] keeps connecting.
+    /// Connects to Redis. If Redis does not answer, [`Store::run`] keeps trying to connect.
     ///
     /// # Errors
-    /// [`OpenStoreError`]: Redis refuses the credentials, or this version or mode of Redis is not supported.
+    /// [`OpenStoreError`] if Redis refuses the credentials, or if its version or mode is not supported.
     pub(crate) async fn open(address: &RedisAddress) -> Result<Self, OpenStoreError> {
-        let refused = |fault: RedisStoreError| OpenStoreError(fault.to_string());
-        let server = RedisServer::new(address).map_err(refused)?;
+        let open_error = |fault: RedisStoreError| OpenStoreError(fault.to_string());
+        let server = RedisServer::new(address).map_err(open_error)?;
         let keys = RedisKeys::new(&address.prefix);
         let replica = Replica::new();
         let first = match diagnose::connected(&server, &keys).await {
-            Err(fault) if fault.is_permanent => return Err(refused(fault)),
+            Err(fault) if fault.is_permanent => return Err(open_error(fault)),
             Err(fault) => {
-                tracing::warn!(cause = %fault, "Redis is not reachable yet: the store keeps connecting");
+                tracing::warn!(cause = %fault, "the store could not connect to Redis and keeps trying");
                 Err(fault)
             }
             Ok((connection, _)) => {
@@ -90,7 +91,7 @@ impl RedisStore {
     /// Diagnoses Redis for `logout-gateway check`.
     ///
     /// # Errors
-    /// Why Redis cannot be used.
+    /// The reason why a gateway cannot use Redis, as a text for the operator.
     pub(crate) async fn diagnose(address: &RedisAddress) -> Result<Diagnosis, String> {
         diagnose::diagnose(address).await.map_err(|fault| fault.to_string())
     }
@@ -106,12 +107,11 @@ impl RedisStore {
             .map_err(|fault| fault.into_store_error(operation))
     }
 
-    /// Asks Redis about a session and its user: their entries, and the facts about the session. The replica has
-    /// them afterwards.
+    /// Reads the entries and facts of a session, and the cut-offs of its user, from Redis into the replica.
     async fn look_up(&self, claims: &Claims) -> Result<(), StoreError> {
         self.query_revocations(claims)
             .await
-            .map_err(|fault| fault.into_store_error("look up a token"))
+            .map_err(|fault| fault.into_store_error("look up the revocation of a token"))
     }
 
     async fn query_revocations(&self, claims: &Claims) -> Result<(), RedisStoreError> {
@@ -125,7 +125,7 @@ impl RedisStore {
             question.cmd("ZSCORE").arg(&self.keys.sessions).arg(member);
         }
         question.cmd("HGETALL").arg(self.keys.user(user));
-        let (format, ended, confirmed, counted, cut_offs): About =
+        let (format, ended, confirmed, counted, cut_offs): LookupAnswer =
             self.connection.query(&question, LOOKUP).await?;
         records::readable(format.as_deref())?;
         if self.replica.is_unreadable() {
@@ -151,7 +151,8 @@ impl Store for RedisStore {
         for entry in &entries {
             self.replica.insert(*entry);
         }
-        let written = self.query("revoke", &commands::revoke(&self.keys, &entries)).await;
+        let written =
+            self.query("record a revocation", &commands::revoke(&self.keys, &entries)).await;
         if written.is_err() {
             self.replica.mark_ahead();
         }
@@ -159,7 +160,8 @@ impl Store for RedisStore {
     }
 
     async fn is_revoked(&self, claims: &Claims, now: Timestamp) -> Result<bool, StoreError> {
-        // Read `is_trusted` first: a replica that is trusted now has all entries at the lookup after it.
+        // Read `is_trusted` before the lookup. In the other order, the replica could receive a revocation
+        // after the lookup and be trusted before `is_trusted`: a revoked token would be accepted.
         let trusted = self.replica.is_trusted();
         if self.replica.refuses(claims, now) {
             return Ok(true);
@@ -167,7 +169,7 @@ impl Store for RedisStore {
         if trusted {
             return Ok(false);
         }
-        // Boxed, so that the future of the usual lookup, without network, stays small.
+        // Box the network lookup, which is rare: the future of the usual lookup stays small.
         Box::pin(self.look_up(claims)).await?;
         Ok(self.replica.refuses(claims, now))
     }
@@ -182,11 +184,11 @@ impl Store for RedisStore {
 
     async fn purge_expired(&self, now: Timestamp) -> Result<(), StoreError> {
         self.replica.list.purge_expired(now);
-        self.query("forget", &commands::purge_expired(&self.keys, now)).await
+        self.query("purge expired revocations", &commands::purge_expired(&self.keys, now)).await
     }
 
     async fn append_failures(&self, failures: &[Failure]) -> Result<(), StoreError> {
-        let fault = |fault: RedisStoreError| fault.into_store_error("note failures");
+        let fault = |fault: RedisStoreError| fault.into_store_error("append to the failure log");
         let records = failures.iter().map(records::encode).collect::<Result<Vec<_>, _>>();
         let records = records.map_err(fault)?;
         if records.is_empty() {
@@ -198,14 +200,14 @@ impl Store for RedisStore {
         for (failure, record) in failures.iter().zip(records) {
             script.arg(failure.user_id.to_string()).arg(record);
         }
-        self.query("note failures", &commands).await
+        self.query("append to the failure log", &commands).await
     }
 
     async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreError> {
         let Some(last) = most.min(FAILURES_KEPT).checked_sub(1) else { return Ok(Vec::new()) };
         let mut commands = pipe();
         commands.cmd("LRANGE").arg(&self.keys.failures).arg(0).arg(last);
-        let (records,): (Vec<String>,) = self.query("list failures", &commands).await?;
+        let (records,): (Vec<String>,) = self.query("read the failure log", &commands).await?;
         Ok(records.iter().filter_map(|record| records::decode(record)).collect())
     }
 

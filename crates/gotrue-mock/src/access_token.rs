@@ -1,4 +1,4 @@
-//! Issuing access tokens.
+//! Issues access tokens with the same claims as GoTrue.
 
 use std::time::UNIX_EPOCH;
 
@@ -41,7 +41,7 @@ pub(crate) struct AccessToken {
 }
 
 impl AccessToken {
-    /// Signs a token of this session; its `iat` is the mock's time.
+    /// Signs an access token for a session; its `iat` is the mock's time.
     pub(crate) fn issue(mock: &Mock, user: &User, session: &Session) -> Result<Self, GotrueError> {
         let iat = mock.now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         let expires_at = iat + mock.token_lifetime().as_secs();

@@ -5,18 +5,18 @@ use std::fmt;
 /// A JWS algorithm (RFC 7518, RFC 8037).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
-    /// ECDSA with P-256.
+    /// ECDSA with P-256 and SHA-256.
     Es256,
-    /// RSASSA-PKCS1-v1_5.
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
     Rs256,
     /// Ed25519.
     EdDsa,
-    /// HMAC with the shared secret. The key set is empty with it.
+    /// HMAC with SHA-256 and the shared secret. The public key set is then empty.
     Hs256,
 }
 
 impl Algorithm {
-    /// The same algorithm as `jsonwebtoken` names it.
+    /// The algorithm as a type of `jsonwebtoken`.
     pub(crate) fn jws(self) -> jsonwebtoken::Algorithm {
         match self {
             Self::Es256 => jsonwebtoken::Algorithm::ES256,

@@ -1,4 +1,4 @@
-//! Authenticating requests by their access token, with GoTrue's checks in GoTrue's order.
+//! Authenticates requests by their access tokens, with the checks of GoTrue in the same order.
 
 use std::{fmt::Display, time::UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{database::Database, error::GotrueError, mock::Mock, user::User};
 
-/// The claims that GoTrue reads. It checks neither `iss` nor `aud` (recorded:
+/// The claims that GoTrue reads. GoTrue checks neither `iss` nor `aud` (recorded:
 /// `logout-aud-and-iss-foreign`).
 #[derive(Deserialize)]
 struct Claims {
@@ -25,12 +25,13 @@ struct Claims {
 /// The user, and the session, of an authenticated request.
 pub(crate) struct Caller {
     pub(crate) user_id: Uuid,
-    /// `None`: the token names no session, or the nil UUID.
+    /// `None` if the token has no `session_id` claim, or the nil UUID.
     pub(crate) session_id: Option<Uuid>,
 }
 
 impl Caller {
-    /// GoTrue's `requireAuthentication`.
+    /// Does what GoTrue's `requireAuthentication` does: verifies the token, finds its user and
+    /// session, and refuses a banned user.
     pub(crate) fn authenticate(
         mock: &Mock,
         database: &Database,
@@ -46,8 +47,8 @@ impl Caller {
     }
 }
 
-/// GoTrue's `requireAdminCredentials`: requires a valid token with an administrator's role, such as
-/// a project's service-role key. Such a token has no user.
+/// Does what GoTrue's `requireAdminCredentials` does: requires a valid token with an
+/// administrator's role, such as a project's service-role key. Such a token has no user.
 pub(crate) fn require_administrator(mock: &Mock, headers: &HeaderMap) -> Result<(), GotrueError> {
     let claims = verify(mock, bearer_token(headers)?)?;
     if matches!(claims.role.as_str(), "service_role" | "supabase_admin") {
@@ -56,7 +57,8 @@ pub(crate) fn require_administrator(mock: &Mock, headers: &HeaderMap) -> Result<
     Err(GotrueError::forbidden("not_admin", "User not allowed"))
 }
 
-/// GoTrue's `(?i)^bearer (\S+$)`: exactly one space, and a scheme in any case.
+/// Reads the bearer token like GoTrue's pattern `(?i)^bearer (\S+$)`: the scheme in any case, and
+/// exactly one space.
 fn bearer_token(headers: &HeaderMap) -> Result<&str, GotrueError> {
     headers
         .get(AUTHORIZATION)

@@ -5,22 +5,22 @@ use std::{collections::BTreeMap, fmt};
 use axum::http::request::Parts;
 use serde::Serialize;
 
-/// The log drops the oldest call beyond this number.
+/// The most calls in the log. The log then drops the oldest call for each new one.
 pub(crate) const MAX_CALLS: usize = 50_000;
 
 /// One request as it arrived. Requests to the control routes, CORS preflights and requests whose
 /// body is over 1 MiB are not logged.
 #[derive(Clone, Serialize)]
 pub struct Call {
-    /// For example `POST`.
+    /// The method, for example `POST`.
     pub method: String,
-    /// For example `/auth/v1/logout`.
+    /// The path, for example `/auth/v1/logout`.
     pub path: String,
-    /// For example `scope=local`, without the question mark; empty if there is none.
+    /// The query without the question mark, for example `scope=local`; empty if there is none.
     pub query: String,
-    /// The values of each header in their order; names are in lower case.
+    /// The values of each header in the order of arrival; names are in lower case.
     pub headers: BTreeMap<String, Vec<String>>,
-    /// The body as UTF-8. Bytes that are not are replaced by U+FFFD.
+    /// The body as UTF-8. Bytes that are not UTF-8 are replaced by U+FFFD.
     pub body: String,
 }
 

@@ -1,4 +1,5 @@
-//! The mock's time: the time that its caller supplies, plus the time that a test has added.
+//! The mock's clock: it shows the time that the caller supplies plus the time that a test has
+//! added.
 
 use std::{
     sync::Mutex,
@@ -7,8 +8,8 @@ use std::{
 
 use crate::lock::lock;
 
-/// The most that a clock may be advanced in all, a thousand years: an HTTP date ends with the year
-/// 9999.
+/// The most that a clock may be advanced in total: a thousand years, because the year of an HTTP
+/// date has four digits (RFC 9110, section 5.6.7).
 const LIMIT: Duration = Duration::from_hours(1000 * 365 * 24);
 
 /// A clock that a test can advance.
@@ -18,7 +19,7 @@ pub(crate) struct MockClock {
 }
 
 impl MockClock {
-    /// Shows the time of `base` until it is advanced.
+    /// A clock that shows the time of `base` until a test advances it.
     pub(crate) fn new(base: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         Self { base: Box::new(base), advanced: Mutex::default() }
     }

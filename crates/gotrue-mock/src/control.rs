@@ -1,4 +1,4 @@
-//! What a test in the same process reads of a mock and changes in it, without HTTP.
+//! The functions by which a test in the same process reads and changes a mock without HTTP.
 
 #![expect(clippy::must_use_candidate, reason = "a test may ignore the result of a step")]
 
@@ -21,13 +21,13 @@ pub struct Tokens {
     pub user_id: Uuid,
     /// The session's id: the `session_id` claim.
     pub session_id: Uuid,
-    /// A signed JWT.
+    /// The access token: a signed JWT.
     pub access_token: String,
-    /// Twelve characters of base32.
+    /// The refresh token: twelve characters of base32.
     pub refresh_token: String,
 }
 
-/// Shows no credentials.
+/// Shows the ids only: the tokens are credentials.
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tokens")
@@ -81,38 +81,40 @@ impl Mock {
         self.database().user(user_id).is_some()
     }
 
-    /// `POST /mock/users/{id}/ban`. Returns whether the user exists.
+    /// Bans a user, as `POST /mock/users/{id}/ban` does. Returns whether the user exists.
     pub fn ban_user(&self, user_id: Uuid) -> bool {
         self.database().ban_user(user_id)
     }
 
-    /// `DELETE /mock/users/{id}`: the user's sessions are deleted as well. Returns whether the user
-    /// existed.
+    /// Deletes a user and the user's sessions, as `DELETE /mock/users/{id}` does. Returns whether
+    /// the user existed.
     pub fn delete_user(&self, user_id: Uuid) -> bool {
         self.database().delete_user(user_id)
     }
 
-    /// `DELETE /mock/sessions/{id}`. Returns whether the session existed.
+    /// Deletes a session, as `DELETE /mock/sessions/{id}` does. Returns whether the session
+    /// existed.
     pub fn delete_session(&self, session_id: Uuid) -> bool {
         self.database().delete_session(session_id)
     }
 
-    /// `POST /mock/sessions/{id}/expire`: from now on every refresh of this session is answered
-    /// `session_expired`. The session goes on existing. Returns whether it exists.
+    /// Makes the mock answer `session_expired` to every refresh of a session from now on, as `POST
+    /// /mock/sessions/{id}/expire` does. The session still exists. Returns whether the session was
+    /// found.
     pub fn expire_session(&self, session_id: Uuid, expiry: SessionExpiry) -> bool {
         self.database().expire_session(session_id, expiry)
     }
 
-    /// `POST /mock/cleanup`: deletes the refresh tokens that were revoked over 24 hours ago, of
-    /// sessions that exist too, and returns their number. A real GoTrue deletes at most 100 at a
-    /// time, after some requests.
+    /// Deletes the refresh tokens that were revoked over 24 hours ago, also of sessions that still
+    /// exist, as `POST /mock/cleanup` does. Returns the number of deleted tokens. A real GoTrue
+    /// deletes at most 100 at a time, after some requests.
     pub fn clean_up(&self) -> usize {
         let now = self.now();
         self.database().clean_up(now)
     }
 
-    /// `POST /mock/keys/rotate`: replaces the signing key by a new one of the same algorithm.
-    /// Tokens that the old key signed are refused from then on.
+    /// Replaces the signing key by a new one of the same algorithm, as `POST /mock/keys/rotate`
+    /// does. Tokens that the old key signed are refused from then on.
     ///
     /// # Errors
     ///
@@ -121,8 +123,9 @@ impl Mock {
         self.rotate(false)
     }
 
-    /// `POST /mock/keys/rotate` with `{"keep_old":true}`: the old key stays in the key set, and the
-    /// tokens that it signed stay valid. An HS256 secret is replaced all the same.
+    /// Replaces the signing key, as `POST /mock/keys/rotate` with `{"keep_old":true}` does: the old
+    /// key stays in the key set, and the tokens that it signed stay valid. An HS256 secret is
+    /// replaced without keeping the old one.
     ///
     /// # Errors
     ///
@@ -138,22 +141,24 @@ impl Mock {
         Ok(())
     }
 
-    /// `POST /mock/faults`.
+    /// Adds a fault, as `POST /mock/faults` does.
     pub fn inject(&self, fault: Fault) {
         self.faults().push(fault);
     }
 
-    /// `DELETE /mock/faults`: removes every fault. Users, sessions and calls stay.
+    /// Removes every fault, as `DELETE /mock/faults` does. Users, sessions and calls stay.
     pub fn clear_faults(&self) {
         self.faults().clear();
     }
 
-    /// `GET /mock/calls`: the newest 50,000 calls since the start or the last reset, oldest first.
+    /// Returns the newest 50,000 calls since the start or the last reset, oldest first, as `GET
+    /// /mock/calls` does.
     pub fn calls(&self) -> Vec<Call> {
         self.call_log().iter().cloned().collect()
     }
 
-    /// `POST /mock/clock`: sets the mock's clock forward. Tokens expire and rows age.
+    /// Sets the mock's clock forward, as `POST /mock/clock` does. Tokens expire and rows grow
+    /// older.
     ///
     /// # Errors
     ///
@@ -162,7 +167,7 @@ impl Mock {
         self.clock().advance(by)
     }
 
-    /// `POST /mock/reset`: returns to the state at the start.
+    /// Returns the mock to its state at the start, as `POST /mock/reset` does.
     pub fn reset(&self) {
         self.database().clear();
         self.clock().reset();

@@ -2,13 +2,13 @@
 
 use crate::error::GotrueError;
 
-/// In bytes: GoTrue's default minimum, and bcrypt's limit.
+/// The allowed length of a password in bytes: from GoTrue's default minimum to the limit of bcrypt.
 const PASSWORD_LENGTH: std::ops::RangeInclusive<usize> = 6..=72;
 
-/// In bytes.
+/// The longest e-mail address, in bytes.
 const MAX_EMAIL_LENGTH: usize = 255;
 
-/// Refuses a password that is too short or too long.
+/// Returns GoTrue's error for a password that is too short or too long.
 pub(crate) fn check_password_length(password: &str) -> Result<(), GotrueError> {
     let (min, max) = (PASSWORD_LENGTH.start(), PASSWORD_LENGTH.end());
     if password.len() > *max {

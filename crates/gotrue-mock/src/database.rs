@@ -15,15 +15,15 @@ use crate::{
     user::User,
 };
 
-/// The rows, and the generator of their ids and refresh tokens.
+/// The rows, and the generator of ids and refresh tokens.
 pub(crate) struct Database {
     seed: Option<u64>,
     rng: fastrand::Rng,
     users: HashMap<Uuid, User>,
-    /// Addresses in lower case, with their users' ids.
+    /// The e-mail addresses in lower case, with the ids of their users.
     emails: HashMap<String, Uuid>,
     sessions: HashMap<Uuid, Session>,
-    /// Refresh tokens, revoked ones too, with their sessions' ids.
+    /// All refresh tokens, including revoked ones, with the ids of their sessions.
     refresh_tokens: HashMap<String, Uuid>,
     /// The `serial` of the newest session.
     last_serial: u64,
@@ -33,12 +33,12 @@ pub(crate) struct Database {
 pub(crate) struct Session {
     pub(crate) id: Uuid,
     pub(crate) user_id: Uuid,
-    /// How the user signed in, as the `amr` claim says it: `password` or `anonymous`.
+    /// How the user signed in, `password` or `anonymous`: the method in the `amr` claim.
     pub(crate) method: &'static str,
     pub(crate) created_at: SystemTime,
     /// Numbers the sessions in the order in which they began.
     pub(crate) serial: u64,
-    /// The reason to refuse every refresh of this session; `None`: there is none.
+    /// Why every refresh of this session is refused; `None` if it is not.
     pub(crate) expiry: Option<SessionExpiry>,
     tokens: TokenFamily,
 }
@@ -71,7 +71,7 @@ impl Database {
         }
     }
 
-    /// Deletes every row. The sequence of a seed starts again.
+    /// Deletes every row. With a seed, the sequence of ids and refresh tokens starts again.
     pub(crate) fn clear(&mut self) {
         *self = Self::new(self.seed);
     }
@@ -210,7 +210,7 @@ impl Database {
         deleted.len()
     }
 
-    /// Exchanges a refresh token. Returns its session and the token to answer.
+    /// Exchanges a refresh token. Returns the session and the refresh token for the response.
     pub(crate) fn refresh(
         &mut self,
         token: &str,
@@ -240,7 +240,7 @@ impl Database {
     }
 }
 
-/// A token in GoTrue's form: twelve characters of base32 in lower case.
+/// Generates a refresh token in GoTrue's form: twelve characters of base32 in lower case.
 fn refresh_token(rng: &mut fastrand::Rng) -> String {
     const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     (0..12).filter_map(|_| rng.choice(BASE32)).map(|&letter| char::from(letter)).collect()

@@ -13,14 +13,15 @@ use uuid::Uuid;
 const API_VERSION: &str = "x-supabase-api-version";
 const V2024_01_01: &str = "2024-01-01";
 
-/// The error that GoTrue answers a request with.
+/// An error response of GoTrue.
 #[derive(Clone, Debug)]
 pub(crate) struct GotrueError {
     status: StatusCode,
     code: &'static str,
     message: String,
-    /// For the headers of a refused refresh, where GoTrue knows the user and the session.
+    /// The value of the header `sb-auth-user-id`, which GoTrue sends with a refused refresh.
     user_id: Option<Uuid>,
+    /// The value of the header `sb-auth-session-id`, which GoTrue sends with a refused refresh.
     session_id: Option<Uuid>,
 }
 
@@ -45,8 +46,8 @@ impl GotrueError {
         Self::new(StatusCode::NOT_FOUND, code, message)
     }
 
-    /// 501, for what a real GoTrue supports and the mock does not; `endpoint` is for example
-    /// `PUT /user with email`.
+    /// The error 501 for a request that a real GoTrue supports and the mock does not. `endpoint` is
+    /// for example `PUT /user with email`.
     pub(crate) fn not_implemented(endpoint: &str) -> Self {
         let message = format!("The mock does not have {endpoint}");
         Self::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", message)
@@ -76,7 +77,8 @@ impl GotrueError {
         response
     }
 
-    /// `weak_password` has a member of its own and, in the new API version, no code header.
+    /// Adds the member `weak_password` to the body. In the API version 2024-01-01 this error has no
+    /// header `x-sb-error-code`.
     fn add_weak_password_reasons(&self, response: &mut Response, version: ApiVersion) {
         let reasons = json!({ "reasons": ["length"] });
         let mut body = version.body(self.status, self.code, &self.message);
@@ -90,8 +92,8 @@ impl GotrueError {
     }
 }
 
-/// The error itself is an extension of the response: the server, which knows the API version of the
-/// request, replaces the response by [`GotrueError::to_response`].
+/// The response carries the error as an extension: the server, which knows the API version of the
+/// request, replaces the response by that of [`GotrueError::to_response`].
 impl IntoResponse for GotrueError {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
@@ -100,7 +102,7 @@ impl IntoResponse for GotrueError {
     }
 }
 
-/// An error response with any code.
+/// Builds an error response with any code.
 pub(crate) fn error_response(
     status: StatusCode,
     code: &str,
@@ -117,7 +119,7 @@ pub(crate) fn error_response(
     response
 }
 
-/// Inserts `sb-auth-user-id` and `sb-auth-session-id`, as far as they are known.
+/// Inserts the headers `sb-auth-user-id` and `sb-auth-session-id`, as far as the ids are known.
 pub(crate) fn insert_session_headers(
     headers: &mut HeaderMap,
     user: Option<Uuid>,
@@ -138,8 +140,8 @@ pub(crate) enum ApiVersion {
 }
 
 impl ApiVersion {
-    /// The newest version that is not after the requested date; [`Self::Initial`] without a valid
-    /// date.
+    /// Returns the newest version that is not after the requested date, and [`Self::Initial`] if
+    /// the request has no valid date.
     pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
         let requested = headers.get(API_VERSION).and_then(|value| value.to_str().ok());
         let requested = requested.filter(|date| {

@@ -1,7 +1,7 @@
 //! Faults that a test injects into GoTrue's endpoints.
 //!
-//! 1. A fault acts on the requests of one operation, `times` times, or without `times` until it is
-//!    cleared. Of several faults for one operation the oldest acts.
+//! 1. A fault acts on the requests of one operation: `times` times, or until it is cleared if
+//!    `times` is missing. If there are several faults for one operation, the oldest acts.
 //! 2. A request that a fault acts on has no effect on sessions, unless the fault sets `effect` or
 //!    is a `delay`.
 //! 3. With `hang`, `reset`, `truncate` and `garbage` the client receives no complete response.
@@ -27,20 +27,20 @@ use crate::error::{self, ApiVersion};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Operation {
-    /// `/logout`.
+    /// The path `/logout`.
     Logout,
-    /// `/token`, with any grant.
+    /// The path `/token`, with any grant.
     Token,
-    /// `/.well-known/jwks.json`.
+    /// The path `/.well-known/jwks.json`.
     Jwks,
-    /// `/user`, with any method.
+    /// The path `/user`, with any method.
     User,
-    /// `/health`.
+    /// The path `/health`.
     Health,
 }
 
 impl Operation {
-    /// The operation of a request's path; `None`: no fault can act on it.
+    /// The operation of a request's path; `None` if no fault can act on this path.
     pub(crate) fn from_path(path: &str) -> Option<Self> {
         match path {
             "/auth/v1/logout" => Some(Self::Logout),
@@ -58,27 +58,27 @@ impl Operation {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Fault {
     pub(crate) operation: Operation,
-    /// How often it acts; `None`: until it is cleared.
+    /// How often the fault acts; `None` if it acts until it is cleared.
     pub(crate) times: Option<NonZeroU32>,
-    /// Whether the request changes sessions although its response is replaced.
+    /// Whether the request changes sessions although the fault replaces its response.
     #[serde(default)]
     pub(crate) effect: bool,
     #[serde(flatten)]
     pub(crate) kind: FaultKind,
 }
 
-/// What the mock does with a request.
+/// What a fault does with a request.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(crate) enum FaultKind {
-    /// Answers this response.
+    /// Answers with a response that the test chooses.
     Status(FaultResponse),
-    /// Handles the request after a pause.
+    /// Handles the request normally after a pause.
     Delay {
         #[serde(deserialize_with = "seconds", default = "one_second", rename = "seconds")]
         by: Duration,
     },
-    /// Answers nothing and keeps the connection open.
+    /// Sends no answer and keeps the connection open.
     Hang,
     /// Resets the connection (TCP `RST`).
     Reset,
@@ -86,30 +86,30 @@ pub(crate) enum FaultKind {
     Truncate,
     /// Sends bytes that are not HTTP, and closes the connection.
     Garbage,
-    /// Answers 307.
+    /// Answers with a redirect, status 307.
     Redirect {
-        /// The default is a path of the mock that does not exist: the call log shows whether the
-        /// client followed.
+        /// The default is a path that the mock does not have: the call log shows whether the client
+        /// followed the redirect.
         #[serde(default = "unknown_path")]
         location: String,
     },
-    /// Answers a body of 4 MiB.
+    /// Answers with a body of 4 MiB.
     Oversize,
 }
 
 /// The response of [`FaultKind::Status`].
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct FaultResponse {
-    /// 200 to 599; the default is 503.
+    /// The status, 200 to 599; by default 503.
     #[serde(deserialize_with = "status", default = "service_unavailable")]
     status: StatusCode,
-    /// An error code: without a body the response is GoTrue's error with this code.
+    /// An error code. Without a `body` the response is GoTrue's error with this code.
     code: Option<String>,
-    /// Added to the response; they override its own, such as `Content-Type`.
+    /// Headers to add to the response; they override headers such as `Content-Type`.
     #[serde(deserialize_with = "headers", default)]
     headers: HeaderMap,
-    /// A string is sent as text, any other value as JSON. Without body and code the response is
-    /// that of an API gateway in front of GoTrue: `{"message":"…"}`.
+    /// The body: a string is sent as text, any other value as JSON. Without `body` and `code` the
+    /// response is that of an API gateway in front of GoTrue: `{"message":"…"}`.
     body: Option<Value>,
 }
 
@@ -128,7 +128,8 @@ impl FaultResponse {
     }
 }
 
-/// A redirect that keeps method and body: a client that follows it sends its credentials elsewhere.
+/// A redirect with status 307, which keeps method and body: a client that follows it sends its
+/// credentials to another address.
 pub(crate) fn redirect(location: &str) -> Response {
     let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
     if let Ok(location) = HeaderValue::from_str(location) {
@@ -145,7 +146,8 @@ pub(crate) fn oversize() -> Response {
     ([(CONTENT_TYPE, json)], Body::from(body)).into_response()
 }
 
-/// Makes hyper give the connection back without a response, and says what happens on it then.
+/// The error that makes hyper give the connection back without sending a response. It says what the
+/// mock then does with the connection.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(crate) enum ConnectionError {
     #[error("a fault resets the connection")]

@@ -1,7 +1,7 @@
-//! Reading private keys from JWKs (RFC 7517, RFC 7518 section 6, RFC 8037), and making new ones.
+//! Reads private keys from JWKs (RFC 7517, RFC 7518 section 6, RFC 8037), and generates new ones.
 //!
 //! aws-lc-rs converts each key to the DER that `jsonwebtoken` signs with, and refuses a key whose
-//! parts do not fit together.
+//! members contradict each other.
 
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der},
@@ -23,23 +23,23 @@ use crate::algorithm::Algorithm;
 #[derive(Debug, thiserror::Error)]
 pub enum JwkError {
     /// The text is not JSON.
-    #[error("not JSON")]
+    #[error("the signing keys are not JSON")]
     NotJson,
     /// The JSON is neither a JWK set, nor a list or an object of JWKs, nor one JWK.
-    #[error("not a set of JWKs")]
+    #[error("the signing keys are not a JWK set, a list or an object of JWKs, or one JWK")]
     NotASet,
     /// A member that a key of this algorithm needs is missing, or is not base64url.
-    #[error("a {0} key lacks a usable `{1}`")]
+    #[error("a signing key for {0} has no valid member `{1}`")]
     Member(Algorithm, &'static str),
     /// The members do not form a valid private key, or a key cannot be generated.
     #[error("a {0} key is not a valid private key")]
     Rejected(Algorithm),
     /// None of the keys signs with the algorithm.
-    #[error("there is no {0} key")]
+    #[error("there is no signing key for {0}")]
     NoKey(Algorithm),
 }
 
-/// A private JWK; `members` holds those that belong to its `kty`.
+/// A private JWK. `members` has the members that belong to its key type, `kty`.
 #[derive(Deserialize)]
 #[serde(default)]
 pub(crate) struct PrivateJwk {
@@ -57,8 +57,8 @@ impl Default for PrivateJwk {
 }
 
 impl PrivateJwk {
-    /// Reads a JWK set (`{"keys":[…]}`), a list of JWKs (the form of GoTrue's configuration), an
-    /// object with a JWK as the value of each name, or one JWK.
+    /// Reads private JWKs in one of four forms: a JWK set (`{"keys":[…]}`), a list of JWKs (as in
+    /// GoTrue's configuration), an object with a JWK as the value of each name, or one JWK.
     pub(crate) fn parse_set(json: &str) -> Result<Vec<Self>, JwkError> {
         let keys = match serde_json::from_str(json).map_err(|_| JwkError::NotJson)? {
             Value::Array(keys) => keys,
@@ -91,7 +91,7 @@ impl PrivateJwk {
         self.member(Algorithm::Hs256, "k")
     }
 
-    /// The key to sign with.
+    /// Converts the JWK to a key that signs with `algorithm`.
     pub(crate) fn encoding_key(&self, algorithm: Algorithm) -> Result<EncodingKey, JwkError> {
         let member = |name| self.member(algorithm, name);
         let rejected = |_: KeyRejected| JwkError::Rejected(algorithm);
@@ -99,7 +99,7 @@ impl PrivateJwk {
         match algorithm {
             Algorithm::Hs256 => Ok(EncodingKey::from_secret(&self.secret()?)),
             Algorithm::Es256 => {
-                // SEC 1 section 2.3.3: an uncompressed point.
+                // An uncompressed point: the byte 4, then `x` and `y` (SEC 1, section 2.3.3).
                 let point = [vec![4], member("x")?, member("y")?].concat();
                 EcdsaKeyPair::from_private_key_and_public_key(
                     &ECDSA_P256_SHA256_FIXED_SIGNING,
@@ -173,7 +173,7 @@ fn from_rsa(pair: &RsaKeyPair) -> Result<EncodingKey, Unspecified> {
     Ok(EncodingKey::from_rsa_der(rsa_private_key))
 }
 
-/// Splits DER after its first element: the element's value, and the rest.
+/// Splits DER after its first element. Returns the value of the element, and the rest.
 fn der_value(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (_tag, rest) = der.split_first()?;
     let (&first, rest) = rest.split_first()?;

@@ -17,13 +17,13 @@ use crate::{
     jwk::{self, JwkError, PrivateJwk},
 };
 
-/// One key of each algorithm. They are public: anyone can sign tokens with them.
+/// Private keys, one of each algorithm. They are public: anyone can sign tokens with them.
 const TEST_KEYS: &str = include_str!("../../../fixtures/gotrue/signing-keys.json");
 
 /// The default shared secret, in the recordings and in every local Supabase project. It is public.
 pub const TEST_SECRET: &str = "super-secret-jwt-token-with-at-least-32-characters-long";
 
-/// Valid private keys. The first key of the chosen algorithm signs.
+/// Valid private keys. The mock signs with the first key for its algorithm.
 #[derive(Clone)]
 pub struct SigningKeys {
     keys: Vec<Arc<SigningKey>>,
@@ -42,8 +42,8 @@ impl SigningKeys {
     }
 
     /// Reads private JWKs: a JWK set (`{"keys":[…]}`), a list, an object with a JWK as the value of
-    /// each name, or one JWK. Each needs a `kid`. Keys of algorithms that the mock does not support
-    /// are ignored. The first key of kind `oct` is the shared secret; without one it is
+    /// each name, or one JWK. Each JWK needs a `kid`. Keys for algorithms that the mock does not
+    /// support are ignored. The first key of type `oct` is the shared secret; the default is
     /// [`TEST_SECRET`].
     ///
     /// # Errors
@@ -70,13 +70,14 @@ impl SigningKeys {
         Ok(Self { keys, secret })
     }
 
-    /// Whether one of the keys signs with `algorithm`. For HS256 always: there is a default secret.
+    /// Whether one of the keys signs with `algorithm`. Always true for HS256, because there is a
+    /// default secret.
     #[must_use]
     pub fn has_key_for(&self, algorithm: Algorithm) -> bool {
         self.signing_key(algorithm).is_some()
     }
 
-    /// The keys of a server that signs with `algorithm`; `None` without a key for it.
+    /// The keys of a mock that signs with `algorithm`; `None` if there is no key for it.
     pub(crate) fn key_ring(&self, algorithm: Algorithm) -> Option<KeyRing> {
         let signing = Arc::clone(self.signing_key(algorithm)?);
         Some(KeyRing { signing, previous: Vec::new(), secret: Arc::clone(&self.secret) })
@@ -118,18 +119,19 @@ impl SigningKey {
     }
 }
 
-/// The keys of one server.
+/// The keys of one mock.
 #[derive(Clone)]
 pub(crate) struct KeyRing {
     signing: Arc<SigningKey>,
-    /// Keys of the key set that signed earlier, newest first.
+    /// Former signing keys that the key set still has, newest first.
     previous: Vec<Arc<SigningKey>>,
     secret: Arc<SigningKey>,
 }
 
 impl KeyRing {
-    /// The key ring with a new signing key. Tokens of older keys are refused from then on, unless
-    /// `keep_old`. HS256 tokens name no key, so a new shared secret always replaces the old one.
+    /// Returns the key ring with a new signing key. Tokens of older keys are refused from then on,
+    /// unless `keep_old` is set. An HS256 token names no key, so a new shared secret always
+    /// replaces the old one.
     pub(crate) fn rotated(&self, kid: String, keep_old: bool) -> Result<Self, JwkError> {
         let algorithm = self.signing.algorithm;
         let encoding = jwk::generate(algorithm).map_err(|_| JwkError::Rejected(algorithm))?;
@@ -142,7 +144,7 @@ impl KeyRing {
         Ok(Self { signing, previous, secret })
     }
 
-    /// The public key set. It is empty with a shared secret.
+    /// The public key set. It is empty if the mock signs with a shared secret.
     pub(crate) fn jwks(&self) -> JwkSet {
         match self.signing.algorithm {
             Algorithm::Hs256 => JwkSet { keys: Vec::new() },
@@ -154,14 +156,14 @@ impl KeyRing {
         std::iter::once(&self.signing).chain(&self.previous)
     }
 
-    /// Signs a JWT. Its header names the key, except for HS256.
+    /// Signs a JWT. Its header has a `kid`, except for HS256.
     pub(crate) fn sign(&self, claims: &impl Serialize) -> jsonwebtoken::errors::Result<String> {
         let mut header = Header::new(self.signing.algorithm.jws());
         header.kid = (self.signing.algorithm != Algorithm::Hs256).then(|| self.signing.kid.clone());
         jsonwebtoken::encode(&header, claims, &self.signing.encoding)
     }
 
-    /// Verifies a token's signature and returns its claims. It checks no claim.
+    /// Verifies a token's signature and returns its claims, without checking the claims.
     pub(crate) fn verify<T: DeserializeOwned>(&self, token: &str) -> Result<T, VerifyError> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| VerifyError::Malformed)?;
         let named = self.published().find(|key| header.kid.as_deref() == Some(&key.kid));

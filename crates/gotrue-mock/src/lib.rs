@@ -1,12 +1,13 @@
 //! A GoTrue in memory to test against: no PostgreSQL, faults on demand.
 //!
-//! 1. Under `/auth/v1` it answers as the recordings in `fixtures/gotrue/` do: status, error codes,
-//!    body shapes in both API versions, and the effect on sessions.
+//! 1. Under `/auth/v1` the mock answers as the recordings in `fixtures/gotrue/` do: status, error
+//!    codes, body shapes in both API versions, and the effect on sessions.
 //! 2. Under `/mock` a test reads the call log, ends sessions, advances the clock, and injects
 //!    faults. [`Mock`] offers the same to a test in the same process.
-//! 3. Nothing is kept on disk. [`Mock::reset`] returns to the state at the start.
-//! 4. The caller of [`Mock::new`] supplies the time. A test can advance it further. The `Date`
-//!    header shows it, except on answers to CORS preflights, whose `Date` is the system's time.
+//! 3. The mock keeps nothing on disk. [`Mock::reset`] returns it to its state at the start.
+//! 4. The caller of [`Mock::new`] supplies the time, which a test can advance further. The `Date`
+//!    header shows this time, except on answers to CORS preflights, whose `Date` is the system's
+//!    time.
 
 mod access_token;
 mod algorithm;

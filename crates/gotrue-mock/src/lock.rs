@@ -1,8 +1,9 @@
-//! Locking a mutex that a panic may have poisoned.
+//! Locks a mutex that a panic may have poisoned.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks `mutex`, poisoned or not: a panic ends one test or one connection, and the others go on.
+/// Locks `mutex` even if it is poisoned: a panic ends one test or one connection, and the others
+/// must go on.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -20,26 +20,28 @@ use crate::{
     lock::lock,
 };
 
-/// What a caller can choose about a mock.
+/// The configuration of a mock.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The algorithm of access tokens; `signing_keys` must hold a key for it.
     pub algorithm: Algorithm,
-    /// `exp - iat` of an access token, in whole seconds: a fraction is cut off.
+    /// The lifetime of an access token (`exp` minus `iat`) in whole seconds; a fraction of a second
+    /// is cut off.
     pub token_lifetime: Duration,
-    /// The private keys that the signing key is taken from.
+    /// The private keys among which the mock finds its signing key.
     pub signing_keys: SigningKeys,
-    /// The `iss` claim of access tokens; `None`: `http://<address>/auth/v1`.
+    /// The `iss` claim of access tokens. The default is `http://<address>/auth/v1`.
     pub issuer: Option<String>,
     /// The seed of a fixed sequence of ids and refresh tokens, which starts again at every reset.
-    /// `None`: random ones.
+    /// Without a seed they are random.
     pub seed: Option<u64>,
-    /// The `version` of `GET /health`: a GoTrue release such as `v2.180.0`, or empty as in a build
-    /// without one (recorded: `health`).
+    /// The `version` in the answer of `GET /health`: a GoTrue release such as `v2.180.0`, or empty
+    /// as in a build of GoTrue without a version (recorded: `health`).
     pub version: String,
 }
 
-/// ES256 with the test keys, tokens of one hour, the mock's own issuer, random ids, `v2.180.0`.
+/// The defaults: ES256 with the test keys, tokens of one hour, the mock's own issuer, random ids,
+/// version `v2.180.0`.
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -53,7 +55,8 @@ impl Default for Options {
     }
 }
 
-/// A handle on one mock; all clones share its state. [`serve`](crate::serve) makes it answer.
+/// A handle on one mock; all clones share its state. [`serve`](crate::serve) answers requests with
+/// it.
 #[derive(Clone)]
 pub struct Mock(Arc<Inner>);
 
@@ -66,18 +69,18 @@ struct Inner {
     initial_keys: KeyRing,
     keys: Mutex<KeyRing>,
     database: Mutex<Database>,
-    /// Oldest first.
+    /// The active faults, oldest first.
     faults: Mutex<Vec<Fault>>,
-    /// Oldest first.
+    /// The log of calls, oldest first.
     calls: Mutex<VecDeque<Call>>,
 }
 
 impl Mock {
-    /// A mock for the listener at `address`, whose time is `now()` until a test advances it.
+    /// Creates a mock for the listener at `address`. Its time is `now()` until a test advances it.
     ///
     /// # Errors
     ///
-    /// [`JwkError::NoKey`]: the signing keys hold none for the algorithm.
+    /// [`JwkError::NoKey`] if none of the signing keys is for the algorithm.
     pub fn new(
         options: Options,
         address: SocketAddr,
@@ -102,7 +105,8 @@ impl Mock {
         })))
     }
 
-    /// `http://<address>`. GoTrue's paths begin with `/auth/v1`, the control routes with `/mock`.
+    /// The mock's URL, `http://<address>`. GoTrue's paths begin with `/auth/v1`, the paths of the
+    /// control routes with `/mock`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.0.url
@@ -114,7 +118,7 @@ impl Mock {
         &self.0.issuer
     }
 
-    /// The mock's time: the time of the function given to [`Mock::new`], plus what
+    /// The mock's time: that of the function given to [`Mock::new`], plus the time that
     /// [`Mock::advance_clock`] added.
     #[must_use]
     pub fn now(&self) -> SystemTime {
@@ -141,7 +145,7 @@ impl Mock {
         *lock(&self.0.keys) = keys;
     }
 
-    /// Returns to the keys of the start.
+    /// Restores the keys that the mock started with.
     pub(crate) fn reset_keys(&self) {
         self.set_keys(self.0.initial_keys.clone());
     }
@@ -166,8 +170,8 @@ impl Mock {
         lock(&self.0.faults)
     }
 
-    /// The fault that acts on a request for `operation`, if there is one. One of its `times` is
-    /// used up.
+    /// Returns the fault that acts on a request for `operation`, if there is one, and counts one
+    /// use of it.
     pub(crate) fn take_fault(&self, operation: Operation) -> Option<Fault> {
         let mut faults = self.faults();
         let at = faults.iter().position(|fault| fault.operation == operation)?;

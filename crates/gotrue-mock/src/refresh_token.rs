@@ -1,14 +1,15 @@
 //! The refresh tokens of one session, by GoTrue's rules.
 //!
 //! 1. A refresh revokes the token that it uses, and issues a successor.
-//! 2. A refresh with the parent of the active token answers the active token again, at any time:
-//!    the client may never have received it.
-//! 3. Any other used token works for [`REUSE_INTERVAL`] after its use. Later it is refused, and the
-//!    active token is revoked.
+//! 2. A refresh with the parent of the active token returns the active token again, at any time,
+//!    because the client may never have received it. The parent is the token that was exchanged for
+//!    the active one.
+//! 3. Any other used token works for [`REUSE_INTERVAL`] after its use. After that time it is
+//!    refused, and the active token is revoked.
 //! 4. A token that rule 3 revoked works for [`REUSE_INTERVAL`] as well. If it is not used by then,
-//!    no token refreshes the session any more. The session goes on existing.
-//! 5. A clean-up deletes tokens that were revoked over [`CLEANUP_AGE`] ago, of sessions that exist
-//!    too. GoTrue does not know a deleted token any more.
+//!    no token refreshes the session any more. The session still exists.
+//! 5. A clean-up deletes tokens that were revoked over [`CLEANUP_AGE`] ago, also of sessions that
+//!    still exist. GoTrue then answers that it does not know the token.
 
 use std::time::{Duration, SystemTime};
 
@@ -27,7 +28,7 @@ struct RefreshToken {
     revoked_at: Option<SystemTime>,
 }
 
-/// The token that a refresh answers.
+/// The refresh token in the response to a refresh.
 pub(crate) enum IssuedToken {
     New(String),
     /// The active token, which an earlier refresh issued.
@@ -38,12 +39,12 @@ pub(crate) enum IssuedToken {
 pub(crate) struct AlreadyUsedError;
 
 impl TokenFamily {
-    /// A family of one token, the session's first.
+    /// A family with one token, the first of its session.
     pub(crate) fn new(token: String) -> Self {
         Self(vec![RefreshToken { token, parent: None, revoked_at: None }])
     }
 
-    /// Every token of the family, revoked ones too.
+    /// Every token of the family, including revoked ones.
     pub(crate) fn tokens(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|token| token.token.as_str())
     }

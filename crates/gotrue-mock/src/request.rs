@@ -1,4 +1,4 @@
-//! Reading query parameters and JSON bodies, with the errors of GoTrue.
+//! Reads query parameters and JSON bodies, with the errors of GoTrue.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -13,7 +13,6 @@ pub(crate) fn query_parameter(query: Option<&str>, name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Reads a JSON body.
 pub(crate) fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, GotrueError> {
     serde_json::from_slice(body).map_err(|error| {
         if error.is_eof() {
@@ -24,8 +23,9 @@ pub(crate) fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, GotrueEr
     })
 }
 
-/// Reads a JSON object, or `null` as an empty one. Serde would accept an array for a structure;
-/// GoTrue refuses it and names its own type `api.<go_type>` (recorded: `body-array-user`).
+/// Reads a JSON object; `null` counts as an empty object. Serde would accept an array for a
+/// structure. GoTrue refuses an array, and its error has the name of its own type, `api.<go_type>`
+/// (recorded: `body-array-user`).
 pub(crate) fn parse_json_object<T: Default + DeserializeOwned>(
     body: &[u8],
     go_type: &str,

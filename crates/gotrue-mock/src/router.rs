@@ -1,4 +1,4 @@
-//! Every path of the mock.
+//! Routes each path of the mock to its handler.
 
 use axum::{
     Router,

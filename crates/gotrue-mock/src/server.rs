@@ -1,7 +1,8 @@
-//! Serving connections: the call log, the faults, and the headers of every response.
+//! Serves connections: keeps the call log, applies faults, and adds the headers of every response.
 //!
-//! hyper drives a connection until a fault breaks it. Then the service returns a
-//! [`ConnectionError`], hyper gives the socket back, and the fault acts on the socket itself.
+//! hyper drives a connection until a fault breaks it. The service then returns a
+//! [`ConnectionError`], hyper gives the socket back, and the mock applies the fault to the socket
+//! itself.
 
 use std::{convert::Infallible, error::Error, future::poll_fn, pin::pin, time::Duration};
 
@@ -31,7 +32,7 @@ use crate::{
     router::router,
 };
 
-/// The largest body of a request, in bytes; a larger one is answered 413.
+/// The largest body of a request, in bytes. The answer to a larger one has status 413.
 const BODY_LIMIT: usize = 1 << 20;
 
 /// Serves `mock` on `listener` until `shutdown` completes, then closes the open connections without
@@ -48,7 +49,8 @@ pub async fn serve(listener: TcpListener, mock: Mock, shutdown: impl Future<Outp
                 Ok((stream, _)) => {
                     connections.spawn(serve_connection(stream, mock.clone(), router.clone()));
                 }
-                // The process is probably out of file descriptors: retry once some are closed.
+                // The process has probably no file descriptors left: retry after some connections
+                // have closed.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },
         }
@@ -57,7 +59,7 @@ pub async fn serve(listener: TcpListener, mock: Mock, shutdown: impl Future<Outp
 }
 
 async fn serve_connection(stream: TcpStream, mock: Mock, router: Router) {
-    // Only saves latency, so an error does not matter.
+    // `TCP_NODELAY` only saves latency: ignore an error.
     let _ = stream.set_nodelay(true);
     let service =
         service_fn(move |request| Box::pin(answer(mock.clone(), router.clone(), request)));
@@ -70,7 +72,8 @@ async fn serve_connection(stream: TcpStream, mock: Mock, router: Router) {
     close(stream, error.and_then(<dyn Error>::downcast_ref)).await;
 }
 
-/// Ends a connection as a fault asks. Errors do not matter: the client may have closed it already.
+/// Ends a connection in the way that a fault requires. Errors are ignored, because the client may
+/// have closed the connection already.
 async fn close(mut stream: TcpStream, error: Option<&ConnectionError>) {
     match error {
         Some(ConnectionError::Reset) => {
@@ -116,14 +119,14 @@ async fn answer(
     }
     let headers = response.headers_mut();
     cors::add_headers(headers, has_origin);
-    // hyper would send the system's time. A fault may set a `Date` of its own.
+    // Send the mock's time, unless a fault has set a `Date`: hyper would send the system's time.
     if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(mock.now())) {
         headers.entry(DATE).or_insert(date);
     }
     Ok(response)
 }
 
-/// Routes a request, unless a fault replaces its response.
+/// Routes a request to its handler, or answers it as a fault requires.
 async fn respond(
     router: Router,
     request: Request<Bytes>,

@@ -1,8 +1,8 @@
 //! Sessions that GoTrue refuses to refresh although their rows exist.
 //!
-//! Only a refresh checks these limits. The row stays, and access token and logout go on working
-//! (recorded: `session-timebox-refresh`, `session-inactive-refresh`, `session-low-aal-refresh`,
-//! `session-single-old-refresh`).
+//! GoTrue checks these limits at a refresh only. The row stays, and the access token and the logout
+//! still work (recorded: `session-timebox-refresh`, `session-inactive-refresh`,
+//! `session-low-aal-refresh`, `session-single-old-refresh`).
 
 use serde::Deserialize;
 
@@ -22,7 +22,7 @@ pub enum SessionExpiry {
 }
 
 impl SessionExpiry {
-    /// GoTrue's message.
+    /// The message of GoTrue's error.
     pub(crate) fn message(self) -> &'static str {
         match self {
             Self::Timebox => "Session Expired",

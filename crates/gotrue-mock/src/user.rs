@@ -1,4 +1,4 @@
-//! A user: the row, and the JSON object that GoTrue answers for it.
+//! A user: the row in the database, and the JSON object in responses.
 
 use std::time::SystemTime;
 
@@ -10,10 +10,10 @@ use uuid::Uuid;
 pub(crate) struct User {
     pub(crate) id: Uuid,
     pub(crate) identity_id: Uuid,
-    /// In lower case. `None`: an anonymous user, whose password is not used.
+    /// The e-mail address in lower case. `None` for an anonymous user, whose password is not used.
     pub(crate) email: Option<String>,
     pub(crate) password: SecretString,
-    /// The member `data` of the sign-up.
+    /// The member `data` of the sign-up request.
     pub(crate) data: Map<String, Value>,
     pub(crate) banned: bool,
     pub(crate) created_at: SystemTime,
@@ -44,7 +44,8 @@ impl User {
         json!({ "provider": "email", "providers": ["email"] })
     }
 
-    /// The user's `data`, and what GoTrue adds to it. Every access token contains it.
+    /// The claim `user_metadata` of access tokens: the user's `data` and the members that GoTrue
+    /// adds.
     pub(crate) fn user_metadata(&self) -> Value {
         let mut metadata = self.data.clone();
         if !self.is_anonymous() {
@@ -62,7 +63,7 @@ impl User {
         ])
     }
 
-    /// The object of `GET /user` and of every token response.
+    /// The user object in the responses of `GET /user` and `POST /token`.
     pub(crate) fn to_json(&self) -> Value {
         let created_at = timestamp(self.created_at);
         let mut user = json!({
@@ -99,7 +100,7 @@ impl User {
     }
 }
 
-/// RFC 3339 with microseconds, the precision of PostgreSQL.
+/// Formats a time as RFC 3339 with microseconds, the precision of PostgreSQL.
 pub(crate) fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_micros(time).to_string()
 }

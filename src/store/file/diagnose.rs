@@ -1,4 +1,4 @@
-//! Diagnoses a file: whether a gateway can use it, and how it is protected.
+//! Diagnoses the store's file: whether a gateway can use it, and whether other users can read or write it.
 
 use std::{
     fs::{self, Metadata, OpenOptions},
@@ -17,14 +17,15 @@ use super::{
 };
 use crate::store::Diagnosis;
 
-/// The mode bits that let other users read or write the file.
+/// The permission bits that let other users read or write the file.
 const OTHERS: u32 = 0o066;
 
 /// Diagnoses the file for `logout-gateway check`.
 pub(super) fn diagnose(path: &Path) -> Result<Diagnosis, String> {
     let shown = path.display();
     let metadata = match fs::metadata(path) {
-        // Do not create it here: `check` may run as another user than `serve`, and would own it.
+        // Do not create the file here: `check` may run as another user than `serve`, and that user would own
+        // the file.
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
             check_creatable(path).map_err(|cause| explain(path, &cause.into()))?;
             let found = format!("{shown}, which is not there yet");
@@ -40,7 +41,7 @@ pub(super) fn diagnose(path: &Path) -> Result<Diagnosis, String> {
     Ok(Diagnosis { found, weaknesses: open_to_others(path, &metadata).into_iter().collect() })
 }
 
-/// The weaknesses of an existing file.
+/// Finds weak permissions of an existing file, one sentence each.
 pub(super) fn weaknesses(path: &Path) -> Result<Vec<String>, String> {
     let metadata = fs::metadata(path).map_err(|cause| explain(path, &cause.into()))?;
     Ok(open_to_others(path, &metadata).into_iter().collect())
@@ -53,8 +54,8 @@ fn open_to_others(path: &Path, metadata: &Metadata) -> Option<String> {
     })
 }
 
-/// Whether a gateway has the file open. Opens the file as a gateway does, or, if one has it, reads it beside
-/// that.
+/// Whether a gateway has the file open. Also verifies that the file can be read: opens it for writing or,
+/// while a gateway has it open, for reading only.
 fn is_held(path: &Path) -> Result<bool, FileError> {
     match opened(path) {
         Ok(_) => Ok(false),
@@ -63,7 +64,7 @@ fn is_held(path: &Path) -> Result<bool, FileError> {
     }
 }
 
-/// Tries whether the file could be created: creates another one in its directory, and removes it.
+/// Verifies that the file could be created: creates a temporary file in its directory and removes it.
 fn check_creatable(path: &Path) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".check-{}", process::id()));

@@ -1,4 +1,4 @@
-//! Why the file cannot be read or written.
+//! The errors of operations on the store's file.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use redb::{CommitError, DatabaseError, StorageError, TableError, TransactionErro
 
 use super::records::RecordError;
 
-/// An error of the library, or a record that this release cannot read.
+/// An error of redb, or a record that this release cannot read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileError {
     #[error(transparent)]

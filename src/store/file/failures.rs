@@ -1,4 +1,4 @@
-//! The failure log in the file: numbered records, with an index by user.
+//! The failure log in the file: records by consecutive number, and an index of the numbers by user.
 
 use redb::{ReadableTable, ReadableTableMetadata as _};
 
@@ -10,7 +10,7 @@ use super::{
 };
 
 impl Tables<'_> {
-    /// Appends failures, and removes the oldest ones beyond the limits.
+    /// Appends failures, and removes the oldest ones beyond [`FAILURES_KEPT`] and [`FAILURES_KEPT_OF_USER`].
     pub(super) fn append_failures(&mut self, failures: &[Failure]) -> Result<(), FileError> {
         let last = self.failures.last()?.map(|(number, _)| number.value());
         for (number, failure) in (last.map_or(0, |last| last + 1)..).zip(failures) {
@@ -18,7 +18,7 @@ impl Tables<'_> {
             self.failures.insert(number, &*encode_json(failure)?)?;
             self.failures_of_user.insert((user, number), ())?;
             self.changed = true;
-            self.keep_last_of_user(user)?;
+            self.remove_surplus_of_user(user)?;
         }
         let kept = u64::try_from(FAILURES_KEPT).unwrap_or(u64::MAX);
         for _ in kept..self.failures.len()? {
@@ -29,7 +29,7 @@ impl Tables<'_> {
         Ok(())
     }
 
-    fn keep_last_of_user(&mut self, user: u128) -> Result<(), FileError> {
+    fn remove_surplus_of_user(&mut self, user: u128) -> Result<(), FileError> {
         let numbers = self.failures_of_user.range((user, 0)..=(user, u64::MAX))?;
         let numbers: Vec<u64> =
             numbers.map(|line| line.map(|(key, _)| key.value().1)).collect::<Result<_, _>>()?;
@@ -40,12 +40,12 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// The newest failures first, `most` of them.
+    /// Returns at most `most` failures, the newest first.
     pub(super) fn failures(&self, most: usize) -> Result<Vec<Failure>, FileError> {
         newest_failures(&self.failures, most)
     }
 
-    /// Writes the index by user if an earlier release wrote the file without it.
+    /// Creates the index by user in a file of an earlier release, which has none.
     pub(super) fn upgrade_failures(&mut self) -> Result<(), FileError> {
         if self.failures_of_user.len()? == self.failures.len()? {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Opens the file and verifies it; explains an error to the operator.
+//! Opens the store's file, verifies its checksums, and explains errors to the operator.
 
 use std::{
     fs::{File, OpenOptions},
@@ -22,48 +22,50 @@ use super::{
     tables::{SESSIONS_OF_USER, Tables, has_unknown_tables},
 };
 
-/// The library's page cache. It can be small: the list is in memory anyway, and the rest has few bytes.
+/// The size of redb's page cache. It can be small, because tokens are checked against the list in memory and
+/// the other tables are small.
 const CACHE_BYTES: usize = 8 << 20;
-/// The queue's credentials are encrypted, but user ids are not: other users of the machine must not read the
-/// file.
-const OWNER_ALONE: u32 = 0o600;
+/// The mode of a new file: only its owner may read and write it. The credentials in the queue are encrypted,
+/// but the user ids are not.
+const OWNER_ONLY_MODE: u32 = 0o600;
 
-/// How long to wait for another process to release the file: a supervisor may have stopped it a moment ago.
-const HANDOVER: Duration = Duration::from_secs(1);
+/// How long to wait for another process to close the file: a supervisor may have stopped that process a
+/// moment ago.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// An opened file and its content.
+/// The opened file, its revocation list, and a summary of its queue.
 pub(super) struct Opened {
     pub(super) database: Database,
     pub(super) list: RevocationList,
     pub(super) queue: QueueSummary,
 }
 
-/// Opens the file, or creates it, and loads the list. It verifies every checksum, so that damage is found at
-/// the start and not at a later request.
+/// Opens or creates the file, and loads the revocation list. Verifies every checksum, so that the gateway
+/// finds damage at the start and not during a request.
 pub(super) fn open(path: &Path) -> Result<Opened, OpenStoreError> {
     opened(path).map_err(|fault| OpenStoreError(explain(path, &fault)))
 }
 
-/// Opens the file again after an I/O error. It does not verify the checksums, which `open` has done.
+/// Opens the file again after an I/O error, without verifying the checksums again.
 pub(super) fn open_again(path: &Path) -> Result<Database, FileError> {
     Ok(builder().open(path)?)
 }
 
-/// Opens the file for reading, also while a gateway has it open.
+/// Opens the file for reading only. A gateway may have the file open at the same time.
 pub(super) fn open_read_only(path: &Path) -> Result<ReadOnlyDatabase, DatabaseError> {
     builder().open_read_only(path)
 }
 
-/// The error for a file that made the library panic.
+/// The error for a file whose content made redb panic.
 pub(super) fn damaged(path: &Path) -> OpenStoreError {
     OpenStoreError(format!("{} is damaged: {REMEDY}", path.display()))
 }
 
-const REMEDY: &str = "restore a copy, or move it away to begin with an empty one, which believes \
-                      again in every logged-out session's unexpired tokens";
+const REMEDY: &str = "restore a backup, or move the file away to start with an empty one: verify then \
+                      accepts the unexpired tokens of logged-out sessions again";
 
-/// One process writes. The library makes a commit valid only after its data is on the disk, so an interrupted
-/// commit never looks like damage.
+/// Configures redb for one writing process. redb marks a commit as valid only after its data is on the disk,
+/// so an interrupted commit never looks like damage.
 fn builder() -> Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES).set_concurrency_mode(ConcurrencyMode::SingleWriter);
@@ -82,7 +84,7 @@ pub(super) fn opened(path: &Path) -> Result<Opened, FileError> {
     tables.upgrade_failures()?;
     let (list, queue) = (tables.load()?, tables.summary()?);
     drop(tables);
-    // Commit, because opening created the missing tables.
+    // Commit the tables that `Tables::open` created, and the upgrades.
     transaction.commit()?;
     Ok(Opened { database, list, queue })
 }
@@ -92,8 +94,8 @@ fn open_when_released(path: &Path) -> Result<Database, DatabaseError> {
     loop {
         let file = FileBackend::new(open_regular_file(path)?)?;
         match builder().set_check_integrity_on_open(true).create_with_backend(file) {
-            Err(DatabaseError::DatabaseAlreadyOpen) if begun.elapsed() < HANDOVER => {
-                thread::park_timeout(HANDOVER / 50);
+            Err(DatabaseError::DatabaseAlreadyOpen) if begun.elapsed() < RELEASE_TIMEOUT => {
+                thread::park_timeout(RELEASE_TIMEOUT / 50);
             }
             opened => return opened,
         }
@@ -105,8 +107,8 @@ fn open_regular_file(path: &Path) -> io::Result<File> {
     options.read(true).write(true);
     let file = match options.open(path) {
         Err(cause) if cause.kind() == ErrorKind::NotFound => {
-            let file = options.create_new(true).mode(OWNER_ALONE).open(path)?;
-            // A new file survives a crash only after its directory was synced.
+            let file = options.create_new(true).mode(OWNER_ONLY_MODE).open(path)?;
+            // A new file survives a crash only if its directory was synced after the file was created.
             let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             File::open(directory.unwrap_or(Path::new(".")))?.sync_all()?;
             file
@@ -125,8 +127,8 @@ pub(super) fn explain(path: &Path, fault: &FileError) -> String {
             DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch,
         ) => {
             format!(
-                "{path} is held by another process: a file serves one gateway, a Redis serves \
-                 several"
+                "{path} is held by another process: only one gateway can use a file, and several \
+                 can share a Redis"
             )
         }
         FileError::Open(DatabaseError::Storage(StorageError::Io(cause))) => {
@@ -150,7 +152,9 @@ pub(super) fn explain(path: &Path, fault: &FileError) -> String {
             TableError::TableTypeMismatch { .. }
             | TableError::TypeDefinitionChanged { .. }
             | TableError::TableIsMultimap(_),
-        ) => format!("{path} was written by a later release: run that one, or choose another file"),
+        ) => format!(
+            "{path} was written by a later release: run that release, or choose another file"
+        ),
         FileError::Record(RecordError::Damaged)
         | FileError::Open(DatabaseError::Storage(StorageError::Corrupted(_)))
         | FileError::Table(TableError::Storage(StorageError::Corrupted(_)))

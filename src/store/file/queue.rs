@@ -1,7 +1,8 @@
-//! The queue in the file. A step that reads before it writes does both in one transaction.
+//! The queue in the store's file. Each operation runs in one transaction, so that no other operation changes
+//! the queue between its reads and its writes.
 //!
-//! The record of an entry holds its credentials and is written only when they change. Each try writes the
-//! state, a small value in a table of its own.
+//! An entry has two parts. The record holds the credentials and is written only when they change. The state
+//! is small, is in a table of its own, and is written at each try.
 
 mod lease;
 mod summary;
@@ -105,7 +106,7 @@ impl Tables<'_> {
         self.add_to_totals(entry, less, |count| count.saturating_sub(1))
     }
 
-    /// Writes the state of an entry, and its places in the tables that are ordered by it.
+    /// Writes the state of an entry, and updates the tables that are sorted by a time of the state.
     fn write_state(&mut self, id: u128, state: &StoredState) -> Result<(), FileError> {
         if let Some(known) = self.state(id)? {
             self.due.remove((known.due.as_millisecond(), id))?;
@@ -137,12 +138,12 @@ impl Tables<'_> {
         let Some(known) = self.entry(id)?.filter(|known| known.due == entry.due) else {
             return Ok(false);
         };
-        // Try credentials at once that a request added since the worker read the entry.
+        // If a request has added credentials since the worker read the entry, try them at once.
         let pause = if known.revision == entry.revision { pause } else { Duration::ZERO };
         let due = after(now, pause);
         let failed_at = if failed { now } else { known.failed_at };
         let queued_at = known.queued_at;
-        // A request that the worker does not know of may have set `tried` since.
+        // A request may have set `tried` since the worker read the entry.
         let tried = known.tried || entry.tried;
         self.write_state(
             id,
@@ -153,8 +154,8 @@ impl Tables<'_> {
 
     pub(super) fn remove_unchanged(&mut self, entry: &QueueEntry) -> Result<bool, FileError> {
         match self.entry(entry.id.as_u128())? {
-            // Compare the time of queueing too: an entry that was removed and queued again starts with the same
-            // revision.
+            // Compare the time of queueing too: an entry that was removed and queued again starts with the
+            // same revision.
             Some(known)
                 if (known.revision, known.queued_at) == (entry.revision, entry.queued_at) =>
             {

@@ -1,8 +1,8 @@
 //! The encoding of the values in the file.
 //!
-//! 1. Every value begins with its version, so that a later release can tell what it reads.
-//! 2. An entry of the revocation list is a few big-endian numbers, because there may be a million entries.
-//! 3. Entries of the queue and failures are JSON: they are few, and a later release can add members.
+//! 1. Every value begins with a version byte, so that a release recognises values that it cannot read.
+//! 2. A revocation is encoded as a few big-endian numbers, because there may be a million revocations.
+//! 3. Queued logouts and failures are JSON: there are few of them, and a later release can add members.
 
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -12,23 +12,23 @@ use crate::{
     queue::entry::{QueueEntry, v1::EntryV1},
 };
 
-/// The version of entries of the list and of failures.
+/// The version byte of revocations, failures, and states of queued logouts.
 const VERSION: u8 = 1;
-/// The version of entries of the queue. Version 1 is read only when the file is opened.
+/// The version byte of the records of queued logouts. Version 1 is read only when the file is opened.
 const ENTRY_VERSION: u8 = 2;
 
 /// A value that this release cannot read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RecordError {
-    /// Written by a later release.
-    #[error("an entry was written by a later release")]
+    /// A later release wrote the value.
+    #[error("a record was written by a later release")]
     LaterRelease,
-    /// No release wrote this.
-    #[error("an entry is damaged")]
+    /// The value is not one that any release writes.
+    #[error("a record is damaged")]
     Damaged,
 }
 
-/// The value without its version, which must be `version`.
+/// Returns the value without its version byte, which must be `version`.
 fn content(value: &[u8], version: u8) -> Result<&[u8], RecordError> {
     match value.split_first() {
         Some((found, content)) if *found == version => Ok(content),
@@ -37,7 +37,7 @@ fn content(value: &[u8], version: u8) -> Result<&[u8], RecordError> {
     }
 }
 
-/// Encodes the times of an entry of the revocation list, as seconds since the Unix epoch.
+/// Encodes the times of a revocation as seconds since the Unix epoch.
 pub(super) fn encode_times<const TIMES: usize>(times: [Timestamp; TIMES]) -> Vec<u8> {
     encode_numbers(times.map(Timestamp::as_second))
 }
@@ -60,7 +60,7 @@ fn decode_numbers<const NUMBERS: usize>(value: &[u8]) -> Result<[i64; NUMBERS], 
     if rest.is_empty() { Ok(octets.map(i64::from_be_bytes)) } else { Err(RecordError::Damaged) }
 }
 
-/// Encodes a failure, or the state of an entry of the queue.
+/// Encodes a failure, or the state of a queued logout.
 pub(super) fn encode_json(value: &impl Serialize) -> Result<Vec<u8>, RecordError> {
     json_after(VERSION, value)
 }
@@ -70,7 +70,7 @@ pub(super) fn decode_json<T: DeserializeOwned>(value: &[u8]) -> Result<T, Record
     serde_json::from_slice(content(value, VERSION)?).map_err(|_| RecordError::Damaged)
 }
 
-/// Encodes the record of an entry of the queue.
+/// Encodes the record of a queued logout.
 pub(super) fn encode_entry(entry: &QueueEntry) -> Result<Vec<u8>, RecordError> {
     json_after(ENTRY_VERSION, entry)
 }
@@ -80,7 +80,7 @@ pub(super) fn decode_entry(value: &[u8]) -> Result<QueueEntry, RecordError> {
     serde_json::from_slice(content(value, ENTRY_VERSION)?).map_err(|_| RecordError::Damaged)
 }
 
-/// Decodes the record of an entry that this release or an earlier one wrote.
+/// Decodes the record of a queued logout that this release or an earlier one wrote.
 pub(super) fn decode_any_entry(value: &[u8]) -> Result<QueueEntry, RecordError> {
     match value.first() {
         Some(&VERSION) => decode_json::<EntryV1>(value).map(QueueEntry::from),
@@ -103,11 +103,15 @@ mod tests {
         for numbers in [[0, 1], [i64::MIN, i64::MAX], [-1, 1_800_000_000]] {
             assert_eq!(decode_numbers(&encode_numbers(numbers)), Ok(numbers));
         }
-        assert_eq!(encode_numbers([258]), [1, 0, 0, 0, 0, 0, 0, 1, 2], "as files have it");
+        assert_eq!(
+            encode_numbers([258]),
+            [1, 0, 0, 0, 0, 0, 0, 1, 2],
+            "existing files have this encoding"
+        );
     }
 
     #[test]
-    fn what_a_later_release_wrote_is_told_from_damage() {
+    fn a_record_of_a_later_release_is_not_reported_as_damage() {
         let (one, two) = (encode_numbers([7]), encode_numbers([7, 8]));
         for value in [&[][..], &[0], &[1], &one[1..], &one[..8], &two, &[&one[..], &[0]].concat()] {
             assert_eq!(decode_numbers::<1>(value), Err(RecordError::Damaged), "{value:?}");

@@ -1,5 +1,5 @@
-//! The tables of the file, within one transaction. An entry of the queue is in all of the queue's tables or in
-//! none.
+//! The tables of the store's file. A queued logout is in all tables of the queue or in none. Times in keys
+//! are in milliseconds since the Unix epoch.
 
 use jiff::Timestamp;
 use redb::{ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
@@ -14,35 +14,37 @@ use super::{
     records::{decode_json, decode_times, encode_times},
 };
 
-/// Session to the entry's `until`.
+/// Ended sessions. Key: session. Value: the entry's `until`.
 const SESSIONS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("sessions");
-/// User and spared session, zero for none, to the cut-off and the entry's `until`.
+/// Cut-offs. Key: user and spared session, zero for none. Value: `before` and `until` of the cut-off.
 const CUT_OFFS: TableDefinition<'_, (u128, u128), &[u8]> = TableDefinition::new("cut_offs");
-/// Id to the entry's record.
+/// Records of queued logouts, by entry id.
 pub(super) const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
-/// Id to the entry's state, which each try changes.
+/// States of queued logouts, by entry id. Each try changes the state.
 pub(super) const STATES: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue_states");
-/// Due time, in milliseconds, and id.
+/// Queued logouts in the order of their due times. Key: due time and entry id.
 pub(super) const DUE: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("due");
-/// Time of queueing, in milliseconds, and id.
+/// Queued logouts in the order of queueing. Key: time of queueing and entry id.
 const QUEUED: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("queued");
-/// Time of the last failure, in milliseconds, and id.
+/// Queued logouts in the order of their last failures. Key: time of the last failure, 0 for none, and entry
+/// id.
 const FAILED: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("queue_failed");
-/// User and id to the entry's session, the size of its record in bytes, and whether it is stale.
+/// Queued logouts by user. Key: user and entry id. Value: the session, the size of the record in bytes, and
+/// whether the entry is stale.
 const ENTRIES_OF_USER: TableDefinition<'_, (u128, u128), (u128, u64, bool)> =
     TableDefinition::new("queue_of_user");
-/// Counts of an earlier release, by user and session; opening the file deletes the table.
+/// A table of an earlier release; opening the file deletes it.
 pub(super) const SESSIONS_OF_USER: TableDefinition<'_, (u128, u128), u64> =
     TableDefinition::new("queue_sessions");
-/// Totals of the queue.
+/// Totals of the queue, by the numbers of `usage::Total`.
 const TOTALS: TableDefinition<'_, u8, u64> = TableDefinition::new("queue_totals");
-/// Consecutive number to failure.
+/// The failure log, by consecutive number.
 pub(super) const FAILURES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("failures");
-/// User and number of each failure.
+/// An index of the failure log. Key: user and number of the failure.
 const FAILURES_OF_USER: TableDefinition<'_, (u128, u64), ()> =
     TableDefinition::new("failures_of_user");
 
-/// All tables, within one transaction.
+/// All tables, opened in one transaction.
 pub(super) struct Tables<'t> {
     sessions: Table<'t, u128, &'static [u8]>,
     cut_offs: Table<'t, (u128, u128), &'static [u8]>,
@@ -77,8 +79,8 @@ impl<'t> Tables<'t> {
         })
     }
 
-    /// Loads the revocation list, and decodes every other record once: a record that this release cannot read
-    /// must stop the start, not a later operation.
+    /// Loads the revocation list, and decodes every other record once, so that a record that this release
+    /// cannot read stops the start and not a later operation.
     pub(super) fn load(&self) -> Result<RevocationList, FileError> {
         let list = RevocationList::default();
         for line in self.sessions.iter()? {
@@ -110,8 +112,8 @@ impl<'t> Tables<'t> {
         Ok(list)
     }
 
-    /// Adds entries to the revocation list. Of two for the same session the later `until` counts; a user's
-    /// cut-offs are folded.
+    /// Adds entries to the revocation list. If there are two for the same session, the later `until` is kept.
+    /// The cut-offs of a user are folded into two at most.
     pub(super) fn insert_revocations(
         &mut self,
         entries: &[RevocationEntry],
@@ -161,14 +163,14 @@ impl<'t> Tables<'t> {
         Ok(value.map(|value| decode_times(value.value())).transpose()?)
     }
 
-    /// Removes those of the entries that no unexpired token can match at `now`.
+    /// Removes those of `entries` that have expired at `now`: no unexpired token can match them.
     pub(super) fn remove_expired(
         &mut self,
         entries: &[RevocationEntry],
         now: Timestamp,
     ) -> Result<(), FileError> {
         for entry in entries {
-            // A logout may have added the entry again since the caller read it.
+            // Check the stored time: a logout may have extended the entry since the caller read it.
             match *entry {
                 RevocationEntry::Session { session, .. } => {
                     let key = session.as_u128();
@@ -190,12 +192,12 @@ impl<'t> Tables<'t> {
     }
 }
 
-/// Zero stands for no spared session.
+/// Decodes the id of a spared session; zero stands for none.
 fn spared_session(id: u128) -> Option<Uuid> {
     (id != 0).then(|| Uuid::from_u128(id))
 }
 
-/// Whether there is a table that this release does not know.
+/// Whether the file has a table that this release does not know.
 pub(super) fn has_unknown_tables(transaction: &WriteTransaction) -> Result<bool, FileError> {
     let known = [
         SESSIONS.name(),

@@ -1,4 +1,4 @@
-//! What only the inside shows: the thread that writes, and what is in the tables by accident.
+//! Tests that need the internals of the store: the writer thread, and tables that contradict each other.
 
 use std::{
     sync::mpsc::{self, Sender},
@@ -26,13 +26,13 @@ async fn store() -> (FileStore, tempfile::TempDir) {
 #[tokio::test]
 async fn a_revocation_that_was_recorded_again_is_not_purged() {
     let (store, _directory) = store().await;
-    let lines = |until| {
+    let entries_until = |until| {
         let (before, until) = (from_unix_seconds(1), from_unix_seconds(until));
         let (user, spared) = (Uuid::from_u128(1), Some(Uuid::from_u128(2)));
         let session = RevocationEntry::Session { session: Uuid::from_u128(3), until };
         [session, RevocationEntry::CutOff { user, spared, before, until }]
     };
-    let (found, again) = (lines(5), lines(10));
+    let (found, again) = (entries_until(5), entries_until(10));
     let list = store.transact("test", move |tables| {
         tables.insert_revocations(&again)?;
         tables.remove_expired(&found, from_unix_seconds(7))?;
@@ -47,12 +47,12 @@ async fn a_revocation_that_was_recorded_again_is_not_purged() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_thread_that_writes_is_noticed() {
+async fn the_store_notices_that_its_writer_thread_has_ended() {
     let (store, _directory) = store().await;
-    let asked = store.transact::<()>("test", |_| panic!("a library that panics"));
-    assert_eq!(asked.await.unwrap_err().operation, "test");
+    let panicked = store.transact::<()>("test", |_| panic!("a library that panics"));
+    assert_eq!(panicked.await.unwrap_err().operation, "test");
     store.run().await;
-    assert!(store.append_failures(&[]).await.is_err(), "a later call fails at once");
+    assert!(store.append_failures(&[]).await.is_err(), "a later call returns an error");
 }
 
 fn entry(id: u128, due: i64) -> QueueEntry {
@@ -87,8 +87,8 @@ fn entry(id: u128, due: i64) -> QueueEntry {
 const BOUNDS: Bounds =
     Bounds { entries: MOST_ENTRIES, bytes: 1 << 20, sessions_of_user: 64, bytes_of_user: 4 << 20 };
 
-/// Queues an entry at 0, to be due at [`QueueEntry::due`].
-async fn put(store: &FileStore, entry: &QueueEntry) -> Result<(), StoreError> {
+/// Enqueues an entry at time 0, to be due at [`QueueEntry::due`].
+async fn enqueue(store: &FileStore, entry: &QueueEntry) -> Result<(), StoreError> {
     let pause = elapsed(NEVER, entry.due);
     store.enqueue(entry, pause, &BOUNDS, NEVER).await.map(Result::unwrap)
 }
@@ -102,9 +102,9 @@ async fn leased(store: &FileStore, most: usize) -> Vec<u128> {
 async fn unreadable_entries_and_ids_without_an_entry_block_no_lease() {
     let (store, _directory) = store().await;
     for id in [5, 6, 7] {
-        put(&store, &entry(id, 9)).await.unwrap();
+        enqueue(&store, &entry(id, 9)).await.unwrap();
     }
-    let by_accident = store.transact("test", |tables| {
+    let contradictory = store.transact("test", |tables| {
         for id in 1..5 {
             tables.due.insert((1, id), ())?;
         }
@@ -112,16 +112,16 @@ async fn unreadable_entries_and_ids_without_an_entry_block_no_lease() {
         tables.changed = true;
         Ok(())
     });
-    by_accident.await.unwrap();
+    contradictory.await.unwrap();
     assert_eq!(leased(&store, 1).await, [5]);
     assert_eq!(leased(&store, 9).await, [6, 7]);
     let left =
         store.transact("test", |tables| Ok((tables.due.len()?, tables.queue.get(4)?.is_some())));
-    assert_eq!(left.await.unwrap(), (4, true), "what cannot be read stays, with its time");
+    assert_eq!(left.await.unwrap(), (4, true), "the unreadable entry stays, with its due time");
 }
 
-/// Keeps the thread from doing anything until the answer is dropped.
-async fn hang(store: &FileStore) -> Sender<()> {
+/// Blocks the writer thread until the returned sender is dropped.
+async fn block_writer(store: &FileStore) -> Sender<()> {
     let (go_on, held) = mpsc::channel();
     let never = store.transact("test", move |_| Ok(held.recv().is_ok()));
     timeout(Duration::ZERO, never).await.unwrap_err();
@@ -131,8 +131,8 @@ async fn hang(store: &FileStore) -> Sender<()> {
 #[tokio::test]
 async fn a_lease_does_not_read_the_file_if_no_entry_is_due() {
     let (store, _directory) = store().await;
-    put(&store, &entry(1, 10)).await.unwrap();
-    let go_on = hang(&store).await;
+    enqueue(&store, &entry(1, 10)).await.unwrap();
+    let go_on = block_writer(&store).await;
     let at_once = timeout(Duration::ZERO, leased(&store, 1));
     assert_eq!(at_once.await.expect("the lease does not read the file"), [0; 0]);
     drop(go_on);
@@ -153,16 +153,16 @@ async fn after_an_error_a_lease_reads_the_file() {
 }
 
 #[tokio::test]
-async fn a_disk_that_hangs_does_not_keep_the_process_from_ending() {
+async fn a_hanging_disk_does_not_keep_the_process_from_ending() {
     let (store, _directory) = store().await;
-    let go_on = hang(&store).await;
+    let go_on = block_writer(&store).await;
     let dropped = tokio::task::spawn_blocking(move || drop(store));
-    timeout(Duration::from_secs(20), dropped).await.expect("it ends").unwrap();
+    timeout(Duration::from_secs(20), dropped).await.expect("dropping the store returns").unwrap();
     drop(go_on);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_disk_that_hangs_holds_up_no_logout() {
+async fn a_hanging_disk_delays_a_logout_by_two_seconds_at_most() {
     let (store, _directory) = store().await;
     let claims = Claims {
         sub: Uuid::from_u128(1),
@@ -175,13 +175,16 @@ async fn a_disk_that_hangs_holds_up_no_logout() {
     };
     let (date, lifetime) = (NEVER, Duration::from_mins(1));
     let revocation = Revocation::new(&claims, Scope::Local, date, from_unix_seconds(1), lifetime);
-    let go_on = hang(&store).await;
+    let go_on = block_writer(&store).await;
     let begun = Instant::now();
-    let fault = put(&store, &entry(1, 9)).await.unwrap_err();
-    assert_eq!(fault.to_string(), "the store failed to queue: the disk does not answer in time");
+    let fault = enqueue(&store, &entry(1, 9)).await.unwrap_err();
+    assert_eq!(
+        fault.to_string(),
+        "the store failed to enqueue a logout: the disk does not answer in time"
+    );
     assert_eq!(begun.elapsed(), Duration::from_secs(2));
-    // What would wait in memory alone is not taken any more.
-    put(&store, &entry(2, 9)).await.unwrap_err();
+    // After the timeout the store refuses new entries at once: they would wait in memory only.
+    enqueue(&store, &entry(2, 9)).await.unwrap_err();
     assert_eq!(begun.elapsed(), Duration::from_secs(2));
     store.revoke(&revocation).await.unwrap_err();
     assert_eq!(begun.elapsed(), Duration::from_secs(4));
@@ -189,20 +192,24 @@ async fn a_disk_that_hangs_holds_up_no_logout() {
 
     drop(go_on);
     let written = store.transact("test", |tables| Ok((tables.load()?.count(), tables.entries(9)?)));
-    assert_eq!(written.await.unwrap(), (1, vec![entry(1, 9)]), "it was asked for in time");
+    assert_eq!(
+        written.await.unwrap(),
+        (1, vec![entry(1, 9)]),
+        "the first entry is written after its timeout, the second is not"
+    );
     tokio::time::resume();
-    put(&store, &entry(2, 9)).await.unwrap();
+    enqueue(&store, &entry(2, 9)).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_hanging_disk_delays_no_read_of_the_queue() {
     let (store, _directory) = store().await;
-    put(&store, &entry(1, 9)).await.unwrap();
-    let go_on = hang(&store).await;
+    enqueue(&store, &entry(1, 9)).await.unwrap();
+    let go_on = block_writer(&store).await;
     tokio::time::pause();
     let begun = Instant::now();
     store.get(Uuid::from_u128(1)).await.unwrap_err();
     store.remove(Uuid::from_u128(1)).await.unwrap_err();
-    assert!(begun.elapsed() < Duration::from_secs(3), "the second one does not wait");
+    assert!(begun.elapsed() < Duration::from_secs(3), "the second call does not wait");
     drop(go_on);
 }

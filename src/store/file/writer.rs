@@ -1,11 +1,11 @@
 //! The thread that reads and writes the file.
 //!
-//! 1. It runs all waiting jobs in one transaction and answers them after its commit: one wait for the disk
-//!    serves many logouts.
+//! 1. The thread runs all pending jobs in one transaction and answers them after the commit, so that many
+//!    logouts share one wait for the disk.
 //! 2. If a transaction fails, all its jobs fail, and the thread opens the file again.
-//! 3. It retries revocations until they are written. The caller has got the error, and this process refuses
-//!    the tokens meanwhile.
-//! 4. A logout waits [`TIMEOUT`] at most.
+//! 3. The thread retries revocations until they are written. The caller of the failed write has received the
+//!    error, and this process refuses the tokens meanwhile.
+//! 4. A logout waits [`TIMEOUT`] at most for the disk.
 
 use std::{
     io, iter,
@@ -34,18 +34,18 @@ use super::{
     tables::Tables,
 };
 
-/// Jobs in one transaction, at most.
+/// The most jobs in one transaction.
 const MAX_BATCH: usize = 1024;
 /// How long a logout, or the end of the process, waits for the disk.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// The pause before the next try to write revocations that failed.
+/// The pause before revocations that could not be written are tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Work that waits for its transaction.
+/// A job for the writer thread: work to do in a transaction, and a caller that waits for its result.
 trait Job: Send {
     fn work(&mut self, tables: &mut Tables<'_>) -> Result<(), FileError>;
 
-    /// Sends the result to the caller; returns the revocations to retry.
+    /// Sends the result of the transaction to the caller. Returns the revocations that the thread must retry.
     fn answer(self: Box<Self>, result: Result<(), &str>) -> Vec<RevocationEntry>;
 }
 
@@ -53,7 +53,7 @@ struct PendingJob<T, W> {
     work: Option<W>,
     done: Option<T>,
     /// The revocations to retry if the transaction fails.
-    lines: Vec<RevocationEntry>,
+    retried: Vec<RevocationEntry>,
     answer: oneshot::Sender<Result<T, String>>,
 }
 
@@ -66,34 +66,36 @@ impl<T: Send, W: FnOnce(&mut Tables<'_>) -> Result<T, FileError> + Send> Job for
     }
 
     fn answer(self: Box<Self>, result: Result<(), &str>) -> Vec<RevocationEntry> {
-        let Self { done, lines, answer, .. } = *self;
+        let Self { done, retried, answer, .. } = *self;
         match (result, done) {
             // The caller may have stopped waiting.
             (Ok(()), Some(done)) => drop(answer.send(Ok(done))),
             (Ok(()), None) => {}
             (Err(cause), _) => {
                 drop(answer.send(Err(cause.to_owned())));
-                return lines;
+                return retried;
             }
         }
         Vec::new()
     }
 }
 
-/// The handle of the thread. After the drop the thread finishes its jobs, closes the file and ends.
+/// The handle of the writer thread. When the handle is dropped, the thread finishes its jobs, closes the file
+/// and ends.
 #[derive(Debug)]
 pub(super) struct Writer {
     jobs: Option<Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
-    /// The thread's end disconnects it; unlike a join, that can be awaited with a time limit.
+    /// A channel that is disconnected when the thread ends. Unlike a join, receiving from it can have a time
+    /// limit.
     closed: Mutex<Receiver<()>>,
-    /// A caller timed out, and the thread has finished no transaction since.
+    /// Whether a caller has timed out and the thread has finished no transaction since.
     hangs: Arc<AtomicBool>,
-    /// The thread's end cancels it.
+    /// Cancelled when the thread ends.
     pub(super) ended: CancellationToken,
 }
 
-/// The content of the file in memory, which the thread keeps up to date.
+/// The revocation list and the summary of the queue, which the store has in memory as well as in the file.
 pub(super) struct Loaded {
     pub(super) list: Arc<RevocationList>,
     pub(super) queue: Arc<QueueSummary>,
@@ -102,7 +104,7 @@ pub(super) struct Loaded {
 impl Writer {
     /// Starts the thread and waits until it has opened the file.
     pub(super) async fn start(path: PathBuf) -> Result<(Self, Loaded), OpenStoreError> {
-        let (jobs, asked) = mpsc::channel();
+        let (jobs, received) = mpsc::channel();
         let (opened, found) = oneshot::channel();
         let (ended, hangs) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
         let (guard, hanging) = (ended.clone().drop_guard(), hangs.clone());
@@ -118,45 +120,47 @@ impl Writer {
                     drop(opened.send(Ok(found)));
                     let (database, unwritten) = (Some(database), Vec::new());
                     let hangs = hanging;
-                    WriterThread { file, database, list, queue, unwritten, hangs }.run(&asked);
+                    WriterThread { file, database, list, queue, unwritten, hangs }.run(&received);
                 }
             }
         });
         let thread = thread.map_err(|cause: io::Error| OpenStoreError(cause.to_string()))?;
         let writer =
             Self { jobs: Some(jobs), thread: Some(thread), closed: closed.into(), hangs, ended };
-        // A forged checksum can make the library panic: then the sender is gone.
+        // redb can panic on a file that was forged with valid checksums; the thread then ends without an
+        // answer.
         let found = found.await.map_err(|_| opening::damaged(&path))??;
         Ok((writer, found))
     }
 
-    /// Runs `work` in a transaction. If that fails, the thread retries to write the revocations `lines`.
+    /// Runs `work` in a transaction. If the transaction fails, the thread retries to write the revocations
+    /// `retried`.
     pub(super) async fn transact<T: Send + 'static>(
         &self,
-        lines: Vec<RevocationEntry>,
+        retried: Vec<RevocationEntry>,
         work: impl FnOnce(&mut Tables<'_>) -> Result<T, FileError> + Send + 'static,
     ) -> Result<T, String> {
         let (answer, answered) = oneshot::channel();
-        let job = Box::new(PendingJob { work: Some(work), done: None, lines, answer });
-        let asked = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
-        let gone = || Err("the writer thread of the file has ended".to_owned());
-        if asked { answered.await.unwrap_or_else(|_| gone()) } else { gone() }
+        let job = Box::new(PendingJob { work: Some(work), done: None, retried, answer });
+        let is_sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        let ended = || Err("the thread that writes the store's file has ended".to_owned());
+        if is_sent { answered.await.unwrap_or_else(|_| ended()) } else { ended() }
     }
 
-    /// The same with a time limit, so that a hanging disk does not hold up a logout. After a timeout the work
-    /// may still be written.
+    /// Runs `work` like [`Self::transact`], but waits [`TIMEOUT`] at most, so that a hanging disk does not
+    /// delay a logout for longer. After a timeout the work may still be written.
     pub(super) async fn transact_within_timeout<T: Send + 'static>(
         &self,
-        lines: Vec<RevocationEntry>,
+        retried: Vec<RevocationEntry>,
         work: impl FnOnce(&mut Tables<'_>) -> Result<T, FileError> + Send + 'static,
     ) -> Result<T, String> {
         let hangs = || Err("the disk does not answer in time".to_owned());
-        // Reject new work while the disk hangs, or abandoned jobs pile up in memory. Revocations are small and
-        // must be written: accept them.
-        if lines.is_empty() && self.hangs.load(Ordering::Relaxed) {
+        // Reject new work while the disk hangs, or abandoned jobs pile up in memory. Revocations are small
+        // and must be written: accept them.
+        if retried.is_empty() && self.hangs.load(Ordering::Relaxed) {
             return hangs();
         }
-        timeout(TIMEOUT, self.transact(lines, work)).await.unwrap_or_else(|_| {
+        timeout(TIMEOUT, self.transact(retried, work)).await.unwrap_or_else(|_| {
             self.hangs.store(true, Ordering::Relaxed);
             hangs()
         })
@@ -174,38 +178,38 @@ impl Drop for Writer {
             let _ = thread.join();
         } else {
             tracing::error!(
-                "the disk did not answer in time at the end of the process: the store's file was not closed, and the next start \
+                "the disk did not answer in time while the gateway stopped: the store's file was not closed, and the next start \
                  repairs it"
             );
         }
     }
 }
 
-/// The state of the thread.
+/// The state of the writer thread.
 struct WriterThread {
     file: PathBuf,
-    /// `None` after a failed transaction.
+    /// `None` after a failed transaction: the next transaction opens the file again.
     database: Option<Database>,
     list: Arc<RevocationList>,
     queue: Arc<QueueSummary>,
-    /// Revocations that are in memory only.
+    /// Revocations that could not be written so far and are in memory only.
     unwritten: Vec<RevocationEntry>,
     hangs: Arc<AtomicBool>,
 }
 
 impl WriterThread {
-    fn run(mut self, asked: &Receiver<Box<dyn Job>>) {
+    fn run(mut self, received: &Receiver<Box<dyn Job>>) {
         let mut retry_at = Instant::now();
         loop {
             let next = if self.unwritten.is_empty() {
                 retry_at = Instant::now() + RETRY_INTERVAL;
-                asked.recv().map_err(|_| RecvTimeoutError::Disconnected)
+                received.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
-                asked.recv_timeout(retry_at.saturating_duration_since(Instant::now()))
+                received.recv_timeout(retry_at.saturating_duration_since(Instant::now()))
             };
             match next {
                 Ok(first) => {
-                    let gathered = iter::once(first).chain(asked.try_iter());
+                    let gathered = iter::once(first).chain(received.try_iter());
                     self.run_batch(gathered.take(MAX_BATCH).collect());
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -223,29 +227,32 @@ impl WriterThread {
     }
 
     fn run_batch(&mut self, mut jobs: Vec<Box<dyn Job>>) {
-        let fate = self.transact(|tables| jobs.iter_mut().try_for_each(|job| job.work(tables)));
-        let fate = fate.map_err(|fault| fault.to_string());
+        let result = self.transact(|tables| jobs.iter_mut().try_for_each(|job| job.work(tables)));
+        let result = result.map_err(|fault| fault.to_string());
         self.hangs.store(false, Ordering::Relaxed);
         for job in jobs {
-            let lines = job.answer(fate.as_ref().copied().map_err(String::as_str));
-            self.unwritten.extend(lines);
+            let retried = job.answer(result.as_ref().copied().map_err(String::as_str));
+            self.unwritten.extend(retried);
         }
     }
 
-    /// Retries the revocations that failed and are still on the list.
+    /// Writes the revocations that could not be written before, unless they have expired meanwhile.
     fn retry_unwritten(&mut self) {
-        let mut lines = std::mem::take(&mut self.unwritten);
-        lines.retain(|line| self.list.contains(line));
-        if lines.is_empty() {
+        let mut unwritten = std::mem::take(&mut self.unwritten);
+        unwritten.retain(|entry| self.list.contains(entry));
+        if unwritten.is_empty() {
             return;
         }
-        match self.transact(|tables| tables.insert_revocations(&lines)) {
+        match self.transact(|tables| tables.insert_revocations(&unwritten)) {
             Ok(()) => {
-                tracing::info!(lines = lines.len(), "the store's file has all revocations again");
+                tracing::info!(
+                    revocations = unwritten.len(),
+                    "the store's file has all revocations again"
+                );
             }
             Err(cause) => {
-                tracing::error!(%cause, lines = lines.len(), "the store cannot write revocations to its file and retries: a restart would lose them");
-                self.unwritten = lines;
+                tracing::error!(%cause, revocations = unwritten.len(), "the store cannot write revocations to its file and retries: a restart would lose them");
+                self.unwritten = unwritten;
             }
         }
     }
@@ -258,8 +265,8 @@ impl WriterThread {
             Some(database) => database,
             None => opening::open_again(&self.file)?,
         };
-        // After an error the library refuses every operation: drop its handle, so that the next transaction
-        // opens the file again.
+        // redb refuses every operation after an error: drop its handle, so that the next transaction opens
+        // the file again.
         let queue = commit(&database, work).inspect_err(|_| self.queue.mark_unknown())?;
         self.queue.replace_with(&queue);
         self.database = Some(database);
@@ -267,13 +274,13 @@ impl WriterThread {
     }
 }
 
-/// Runs `work` in one transaction, which is on the disk when this returns; returns the summary of the queue.
+/// Runs `work` in one transaction and writes it to the disk. Returns the summary of the queue.
 fn commit(
     database: &Database,
     work: impl FnOnce(&mut Tables<'_>) -> Result<(), FileError>,
 ) -> Result<QueueSummary, FileError> {
     let mut transaction = database.begin_write()?;
-    // Make the repair after a crash fast, however long the list is.
+    // Make the repair after a crash fast, however large the file is.
     transaction.set_quick_repair(true);
     let mut tables = Tables::open(&transaction)?;
     work(&mut tables)?;

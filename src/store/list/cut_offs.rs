@@ -1,9 +1,9 @@
 //! The cut-offs of one user, folded into two at most.
 //!
 //! A cut-off refuses the tokens that were issued at or before it, except those of the session that it spares.
-//! If two cut-offs spare different sessions, the later one refuses the session that the earlier one spares, so
-//! the earlier one might as well spare none. Therefore one cut-off that spares no session and a later one that
-//! spares a session refuse exactly the same tokens as any number of cut-offs, in any order.
+//! If two cut-offs spare different sessions, the later one refuses the session that the earlier one spares,
+//! so it makes no difference if the earlier one spares none. Therefore one cut-off that spares no session and
+//! a later one that spares a session refuse exactly the same tokens as any number of cut-offs, in any order.
 
 use std::mem;
 
@@ -15,9 +15,9 @@ use super::RevocationEntry;
 /// A point in time up to which tokens are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CutOff {
-    /// Tokens issued at or before it are refused.
+    /// Tokens issued at or before this time are refused.
     pub(crate) before: Timestamp,
-    /// When the last token that it can match has expired.
+    /// When the last token that the cut-off can match has expired.
     pub(crate) until: Timestamp,
 }
 
@@ -31,14 +31,14 @@ impl CutOff {
 /// All cut-offs of one user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UserCutOffs {
-    /// The one that spares no session.
+    /// The cut-off that spares no session.
     everyone: Option<CutOff>,
-    /// The one that spares this session; it is later than `everyone`.
+    /// The session that the other cut-off spares, and that cut-off, which is later than `everyone`.
     others: Option<(Uuid, CutOff)>,
 }
 
 impl UserCutOffs {
-    /// Adds a cut-off.
+    /// Adds a cut-off, and keeps two at most.
     pub(crate) fn fold(&mut self, spared: Option<Uuid>, added: CutOff) {
         match (spared, &mut self.others) {
             (None, _) => merge(&mut self.everyone, added),
@@ -53,7 +53,8 @@ impl UserCutOffs {
                 merge(&mut self.everyone, earlier);
             }
         }
-        // A cut-off that is not later than the one for everyone refuses no other token.
+        // A cut-off that is not later than `everyone` refuses no token that `everyone` does not refuse: drop
+        // it.
         if let (Some(everyone), Some((_, others))) = (&mut self.everyone, self.others)
             && others.before <= everyone.before
         {
@@ -106,7 +107,7 @@ mod tests {
         CutOff { before: from_unix_seconds(before), until: from_unix_seconds(until) }
     }
 
-    /// Whether any of these refuses a token of `session` issued at `iat`.
+    /// Whether any of `cut_offs` refuses a token of `session` issued at `iat`.
     fn refused(cut_offs: &[(Option<Uuid>, i64)], session: Uuid, iat: i64) -> bool {
         cut_offs.iter().any(|(spared, before)| *spared != Some(session) && iat <= *before)
     }
@@ -118,9 +119,9 @@ mod tests {
     proptest! {
         #[test]
         fn two_say_the_same_as_any_number_in_any_order(
-            asked in prop::collection::vec((prop::option::of(0..4_u8), 0..20_i64), 0..12),
+            added in prop::collection::vec((prop::option::of(0..4_u8), 0..20_i64), 0..12),
         ) {
-            let all: Vec<_> = asked.iter().map(|(s, before)| (s.map(session), *before)).collect();
+            let all: Vec<_> = added.iter().map(|(s, before)| (s.map(session), *before)).collect();
             let mut folded = UserCutOffs::default();
             for (spared, before) in &all {
                 folded.fold(*spared, cut_off(*before, 100));
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_end_is_kept_when_the_cut_off_itself_is_covered() {
+    fn folding_a_cut_off_that_refuses_nothing_more_keeps_its_later_expiry() {
         let mut cut_offs = UserCutOffs::default();
         cut_offs.fold(Some(session(1)), cut_off(5, 100));
         cut_offs.fold(None, cut_off(7, 50));

@@ -1,4 +1,4 @@
-//! Which logouts refuse which tokens, and for how long.
+//! Tests which tokens a logout refuses, and for how long.
 
 use super::*;
 
@@ -33,7 +33,7 @@ fn logged_out(claims: &Claims, scope: Scope) -> RevocationList {
 }
 
 #[test]
-fn local_ends_this_session_alone() {
+fn local_ends_only_its_session() {
     let list = logged_out(&token(1, 1, NOW - 10), Scope::Local);
     assert!(list.refuses(&token(1, 1, NOW - 10), at(NOW)));
     assert!(list.refuses(&token(1, 1, NOW + 10), at(NOW)), "a token refreshed from it");
@@ -51,7 +51,7 @@ fn global_ends_every_session_of_the_user_but_no_new_sign_in() {
 }
 
 #[test]
-fn others_spares_the_session_that_asked() {
+fn others_spares_the_session_that_requested_it() {
     let list = logged_out(&token(1, 1, NOW - 10), Scope::Others);
     assert!(!list.refuses(&token(1, 1, NOW - 10), at(NOW)));
     assert!(list.refuses(&token(1, 2, NOW - 1), at(NOW)));
@@ -63,7 +63,7 @@ fn others_spares_the_session_that_asked() {
 }
 
 #[test]
-fn others_asked_twice_from_different_sessions_ends_the_first_asker_too() {
+fn others_requested_by_two_sessions_ends_the_first_of_them_too() {
     let list = logged_out(&token(1, 1, NOW - 10), Scope::Others);
     log_out(&list, &token(1, 2, NOW + 1), Scope::Others, NOW + 5);
     assert!(list.refuses(&token(1, 1, NOW - 10), at(NOW + 5)));
@@ -115,11 +115,11 @@ fn an_unconfirmed_logout_is_kept_a_week_longer_and_is_no_known_end() {
     assert!(!list.has_fact(SessionFact::Ended, session, at(NOW)));
     revocation.entries().for_each(|entry| list.insert(entry));
     assert!(list.has_fact(SessionFact::Ended, session, at(NOW)));
-    assert_eq!(list.count(), 1, "a fact is no ended session");
+    assert_eq!(list.count(), 1, "facts are not counted");
 }
 
 #[test]
-fn a_session_that_set_a_cut_off_without_gotrue_is_known_by_it() {
+fn an_unconfirmed_logout_records_that_its_session_has_set_a_cut_off() {
     let claims = token(1, 1, NOW);
     let list = RevocationList::default();
     for scope in [Scope::Local, Scope::Others] {

@@ -1,7 +1,8 @@
--- Appends to the failure log, newest first, and removes the oldest failures beyond the limits.
+-- Appends failures to the failure log, and removes the oldest failures beyond the limits. The list of all
+-- failures and the list of each user have the newest failure first.
 --
--- KEYS: failures. ARGV: the prefix of the users' keys, the limit for all users, the limit for each user;
--- then two for each failure: the user, the record.
+-- KEYS: the list of all failures. ARGV: the prefix of the keys of the users' lists, the limit for all users,
+-- the limit for each user; then two for each failure: the user, the record.
 local failures, of_user = KEYS[1], ARGV[1]
 local kept, kept_of_user = tonumber(ARGV[2]), tonumber(ARGV[3])
 for i = 4, #ARGV, 2 do

@@ -1,4 +1,4 @@
-//! The commands about the revocation list.
+//! The Redis commands that read and change the revocation list.
 
 use std::time::Duration;
 
@@ -10,16 +10,17 @@ use super::{
     records::{RedisKeys, RevocationArguments, VERSION},
 };
 
-/// Changes kept in the stream. An instance that missed more reads the whole list.
+/// The number of changes that the stream keeps. An instance that missed more changes reads the whole list.
 const CHANGES_KEPT: usize = 10_000;
-/// How much longer than its entries a key is kept, because clocks differ.
+/// How long Redis keeps a key after its entries have expired, because the clocks of gateways and Redis may
+/// differ.
 const GRACE: Duration = Duration::from_hours(24);
 
 const REVOKE: &str = include_str!("revoke.lua");
 const LATEST_CHANGE: &str = include_str!("latest_change.lua");
 const PURGE_EXPIRED: &str = include_str!("purge_expired.lua");
 
-/// Adds entries to the shared list.
+/// Adds entries to the revocation list in Redis.
 pub(super) fn revoke(keys: &RedisKeys, entries: &[RevocationEntry]) -> Pipeline {
     let lines: Vec<RevocationArguments> =
         entries.iter().map(|entry| RevocationArguments::of(*entry, keys)).collect();
@@ -34,15 +35,16 @@ pub(super) fn revoke(keys: &RedisKeys, entries: &[RevocationEntry]) -> Pipeline 
     commands
 }
 
-/// Removes the entries that have expired at `now`.
+/// Removes the entries that have expired at `now` from the revocation list in Redis.
 pub(super) fn purge_expired(keys: &RedisKeys, now: Timestamp) -> Pipeline {
     let mut commands = pipe();
     script(&mut commands, PURGE_EXPIRED, &[&keys.sessions, &keys.users]).arg(now.as_second());
     commands
 }
 
-/// Starts a question about the list with a write that changes nothing and needs no memory: a Redis that refuses
-/// it does not take revocations either, so its answers do not count. The first answer is the format.
+/// Starts a query of the revocation list with a write that changes nothing and needs no memory. A Redis that
+/// refuses this write takes no revocations either, so its answers must not be used. The first answer is the
+/// format version.
 pub(super) fn guarded_query(keys: &RedisKeys) -> Pipeline {
     let mut commands = pipe();
     commands.cmd("ZREM").arg(&keys.sessions).arg("").ignore();
@@ -50,7 +52,7 @@ pub(super) fn guarded_query(keys: &RedisKeys) -> Pipeline {
     commands
 }
 
-/// Reads the format, the number of changes, and the last change, atomically.
+/// Reads the format version, the number of changes, and the last change, atomically.
 pub(super) fn latest_change(keys: &RedisKeys) -> Pipeline {
     let mut commands = pipe();
     script(

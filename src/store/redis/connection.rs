@@ -1,4 +1,4 @@
-//! The connection for commands, shared by all threads. The background runtime alone drives and renews it.
+//! The connection for commands, which all threads share. Only the background thread drives and replaces it.
 
 use std::time::Duration;
 
@@ -23,11 +23,12 @@ pub(super) struct SharedConnection(watch::Sender<ConnectionState>);
 
 #[derive(Clone, Debug)]
 enum ConnectionState {
-    /// The connection has just broken: commands wait for the next one.
+    /// The connection has broken, and the next one is being opened: commands wait for it.
     Connecting,
-    /// The number identifies the connection, so that a late error does not break its successor.
+    /// The connection is open. The number identifies it, so that a late error of an earlier connection does
+    /// not mark this one as broken.
     Up(u64, RedisConnection),
-    /// The last try to connect failed: commands fail at once.
+    /// The last try to connect failed: commands return this error at once.
     Down(RedisStoreError),
 }
 
@@ -59,9 +60,9 @@ impl SharedConnection {
             if fault.is_disconnected {
                 self.mark_broken(number);
             }
-            // Redis was restarted, or a proxy closed an idle connection: retry once. Redis may run a command
-            // twice then: at worst the failure log has a record twice, or a removed entry counts as gone
-            // already.
+            // Redis may have restarted, or a proxy may have closed an idle connection: retry once. Redis may
+            // then run a command twice. At worst the failure log has a record twice, or a removal reports
+            // that the entry was not in the queue.
             if !fault.is_disconnected || fault.is_permanent || tries > 1 {
                 return Err(fault);
             }
@@ -77,7 +78,7 @@ impl SharedConnection {
             .unwrap_or_else(|_| Err(RedisStoreError::timeout()))
     }
 
-    /// The connection, or the error of the last try to connect; waits while a try is under way.
+    /// Returns the open connection, or the error of the last try to connect. Waits while a try is under way.
     async fn wait_until_settled(&self) -> Result<(u64, RedisConnection), RedisStoreError> {
         let mut states = self.0.subscribe();
         loop {
@@ -91,7 +92,7 @@ impl SharedConnection {
         }
     }
 
-    /// Waits until the connection is up; the error is that of the last try to connect.
+    /// Waits until the connection is open. The error is that of the last try to connect.
     pub(super) async fn wait_until_up(&self) -> Result<(), RedisStoreError> {
         self.wait_until_settled().await.map(|_| ())
     }
@@ -106,7 +107,7 @@ impl SharedConnection {
         });
     }
 
-    /// Keeps the connection up; never returns.
+    /// Replaces the connection whenever it breaks; never returns.
     pub(super) async fn maintain(&self, server: &RedisServer) {
         let mut number = 0;
         loop {

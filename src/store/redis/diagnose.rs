@@ -1,4 +1,4 @@
-//! Diagnoses a Redis: whether it can be used, and whether it loses data.
+//! Diagnoses a Redis: whether a gateway can use it, and whether its settings can lose data.
 
 use std::collections::HashMap;
 
@@ -13,11 +13,11 @@ use super::{
 };
 use crate::{config::RedisAddress, store::Diagnosis};
 
-/// The oldest supported version. Older ones are out of maintenance, and before 5.0 a script could not write
-/// after it read the clock.
+/// The oldest supported version of Redis. Older versions are no longer maintained, and before 5.0 a script
+/// could not write after reading the clock.
 const OLDEST: (u32, u32) = (6, 2);
 
-/// The answer to `INFO`; empty if this user may not run it.
+/// The answer to the command `INFO`; empty if the user of the gateway may not run it.
 #[derive(Default)]
 pub(super) struct Info(HashMap<String, String>);
 
@@ -37,7 +37,8 @@ impl Info {
     }
 }
 
-/// Connects, and verifies that this Redis can be used.
+/// Connects, and verifies that a gateway can use this Redis: its version, its mode, and the permissions of
+/// the user.
 pub(super) async fn connected(
     server: &RedisServer,
     keys: &RedisKeys,
@@ -46,7 +47,9 @@ pub(super) async fn connected(
     let info = info(&mut connection).await?;
     if let Some(version) = info.version().filter(|version| *version < OLDEST) {
         let ((major, minor), (least, lesser)) = (version, OLDEST);
-        let text = format!("Redis is too old: {major}.{minor}, and {least}.{lesser} is needed");
+        let text = format!(
+            "Redis is too old: it is {major}.{minor}, and {least}.{lesser} or later is needed"
+        );
         return Err(RedisStoreError::permanent(text));
     }
     if info.get("redis_mode") == Some("cluster") {
@@ -66,7 +69,7 @@ async fn info(connection: &mut RedisConnection) -> Result<Info, RedisStoreError>
     }
 }
 
-/// Runs the commands that every request needs, without writing anything.
+/// Runs the commands that every request needs, without changing anything.
 async fn check_commands(
     keys: &RedisKeys,
     connection: &mut RedisConnection,
@@ -77,23 +80,24 @@ async fn check_commands(
     Ok(commands::revoke(keys, &[]).query_async(connection).await?)
 }
 
-/// The version for `check`, and the weaknesses that `check` and `serve` report.
+/// Returns the version, which `check` prints, and the weak settings, which `check` and `serve` report.
 pub(super) async fn diagnose(address: &RedisAddress) -> Result<Diagnosis, RedisStoreError> {
     let server = RedisServer::new(address)?;
     let keys = RedisKeys::new(&address.prefix);
     let (mut connection, info) = connected(&server, &keys).await?;
-    // This changes nothing, but a full Redis refuses it, as it would refuse every queued logout.
+    // This write changes nothing, but a Redis over its `maxmemory` refuses it, as it would refuse to queue a
+    // logout.
     cmd("SETRANGE").arg(&keys.format).arg(0).arg("").exec_async(&mut connection).await?;
     let mut weaknesses = Vec::new();
-    weaknesses.extend(unwritten(&info, &mut connection).await);
-    weaknesses.extend(evicting(&info));
+    weaknesses.extend(persistence_weakness(&info, &mut connection).await);
+    weaknesses.extend(eviction_weakness(&info));
     let name = if info.get("valkey_version").is_some() { "Valkey" } else { "Redis" };
     let version = info.get("valkey_version").or(info.get("redis_version")).unwrap_or("");
     Ok(Diagnosis { found: format!("{name} {version}").trim_end().to_owned(), weaknesses })
 }
 
-/// The weakness of a Redis that loses data at a restart or a crash.
-async fn unwritten(info: &Info, connection: &mut RedisConnection) -> Option<String> {
+/// Reports settings with which Redis loses data at a restart or a crash.
+async fn persistence_weakness(info: &Info, connection: &mut RedisConnection) -> Option<String> {
     let mut setting = async |name: &str| -> RedisResult<String> {
         let mut question = cmd("CONFIG");
         question.arg("GET").arg(name);
@@ -101,8 +105,8 @@ async fn unwritten(info: &Info, connection: &mut RedisConnection) -> Option<Stri
         Ok(value)
     };
     if info.get("aof_enabled") == Some("1") {
-        let at_leisure = setting("appendfsync").await.is_ok_and(|when| when == "no");
-        return at_leisure.then(|| {
+        let is_not_synced = setting("appendfsync").await.is_ok_and(|when| when == "no");
+        return is_not_synced.then(|| {
             "Redis leaves it to the system when its writes reach the disk (appendfsync no): a crash of \
              its machine loses the revocations and queued logouts of the last half minute or more; set \
              appendfsync everysec"
@@ -126,8 +130,8 @@ async fn unwritten(info: &Info, connection: &mut RedisConnection) -> Option<Stri
     Some(weakness.to_owned())
 }
 
-/// The weakness of a Redis that evicts keys when it is full.
-fn evicting(info: &Info) -> Option<String> {
+/// Reports a Redis that evicts keys when it is full.
+fn eviction_weakness(info: &Info) -> Option<String> {
     let policy = info.get("maxmemory_policy").filter(|policy| *policy != "noeviction")?;
     info.get("maxmemory").filter(|most| *most != "0")?;
     Some(format!(

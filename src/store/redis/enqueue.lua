@@ -1,12 +1,15 @@
--- Adds an entry, or replaces the record of one, within the bounds. A full Redis refuses this, except for an
--- entry of the first release: moving that one frees its old record.
+-- Adds an entry to the queue, or replaces the record of an entry, if the bounds allow it. A Redis that is
+-- over its `maxmemory` refuses this script, except for moving an entry of the first release, because the move
+-- frees the old record.
 --
--- KEYS: due, records, states, queued, failed, index, totals; the ids of the user's entries; for an entry of
---       the first release also its due, records and queued.
--- ARGV: id, the revision to replace or '-', the new revision, the record, the state, milliseconds until it
---       is due, the session, 1 if it is stale, the user, the id of the first release or nothing; then the
---       bounds: entries, bytes, sessions of the user, bytes of the user; then the same for stale sessions.
--- Returns 'ok', 'changed' (read the entry again and retry), 'full', 'stale' or 'user'.
+-- KEYS: due, records, states, queued, failed, index, totals; the set of ids of the user's entries; to move an
+-- entry of the first release also the keys due, records and queued of that release.
+-- ARGV: the id; the revision to replace, or '-' to add an entry; the new revision; the record; the state;
+-- milliseconds until the entry is due; the session; 1 if the entry is stale, else 0; the user; the id of the
+-- first release, or nothing; then the bounds: entries, bytes, sessions of the user, bytes of the user; then
+-- the same bounds for stale sessions.
+-- Returns 'ok', or 'changed' (the caller must read the entry again and retry), or the bound that was reached:
+-- 'full' (of the queue), 'stale' (of stale sessions) or 'user' (of the user).
 local due, records, states, queued, failed, index, totals, of_user = unpack(KEYS, 1, 8)
 local old_due, old_records, old_queued = unpack(KEYS, 9, 11)
 local id, replaced, revision, record, state = unpack(ARGV, 1, 5)
@@ -18,7 +21,7 @@ for n = 1, 4 do
 end
 
 if old_id ~= '' and redis.call('HEXISTS', old_records, old_id) == 0 then
-  -- Another instance has moved it.
+  -- Another instance has moved the entry already.
   return 'ok'
 end
 
@@ -43,7 +46,7 @@ local bytes = total('bytes') - known_bytes + #record
 local stale_entries = total('stale_entries') - known_stale + stale
 local stale_bytes = total('stale_bytes') - known_stale * known_bytes + stale * #record
 
--- The user's share of the queue with this entry: bytes, and whether each session is stale.
+-- The share of this user with this entry: bytes, and whether each session is stale.
 local user_bytes, user_stale_bytes, is_stale = #record, stale * #record, { [session] = stale == 1 }
 local is_known, gone = known, {}
 for _, other in ipairs(redis.call('SMEMBERS', of_user)) do
@@ -59,7 +62,7 @@ for _, other in ipairs(redis.call('SMEMBERS', of_user)) do
   end
 end
 local sessions, stale_sessions = 0, 0
--- A session that has an entry may always add another one.
+-- A session that is in the queue may always add entries: the bound of sessions does not apply.
 if not is_known then
   for _, session_is_stale in pairs(is_stale) do
     sessions = sessions + 1
@@ -83,7 +86,8 @@ local function whole(number)
 end
 local queued_at = now
 if old_id ~= '' then
-  -- Write first: a full Redis refuses no later write of a script that has written.
+  -- Begin with these writes, which need no memory: once a script has written, a Redis over its `maxmemory`
+  -- refuses none of its later writes.
   queued_at = tonumber(redis.call('ZSCORE', old_queued, old_id) or now)
   queued_at = math.min(queued_at, tonumber(redis.call('ZSCORE', queued, id) or queued_at))
   redis.call('ZREM', old_due, old_id)
@@ -95,13 +99,13 @@ redis.call('HSET', records, id, record)
 redis.call('HSET', index, id,
   revision .. ' ' .. #record .. ' ' .. stale .. ' ' .. user .. ' ' .. session)
 redis.call('SADD', of_user, id)
--- An instance of an earlier release removed these without updating the other keys.
+-- `gone` has the ids of entries that an instance of an earlier release removed without updating this set.
 for _, other in ipairs(gone) do
   redis.call('SREM', of_user, other)
 end
 redis.call('HSET', totals, 'bytes', whole(bytes), 'stale_entries', whole(stale_entries),
   'stale_bytes', whole(stale_bytes))
--- Keep the state of a known entry: a worker may have written it since the entry was read.
+-- Keep the state of an entry that exists: a worker may have changed it since the caller read the entry.
 if not known then
   redis.call('HSET', states, id, state)
   redis.call('ZADD', due, whole(now + pause), id)

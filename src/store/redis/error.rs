@@ -1,4 +1,4 @@
-//! The errors of Redis: whether a retry helps, and a text without secrets.
+//! The errors of Redis: whether a retry can help, and a text without secrets.
 
 use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
@@ -7,13 +7,13 @@ use redis::{ErrorKind, RedisError, ServerError};
 use super::super::StoreError;
 
 const OUT_OF_MEMORY: &str = "Redis is out of memory";
-const NEWER: &str = "what is in Redis was written by a newer release";
+const NEWER: &str = "the data in Redis was written by a newer release";
 
 /// An operation in Redis failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RedisStoreError {
     text: String,
-    /// A retry does not help.
+    /// A retry does not help until the operator acts.
     pub(super) is_permanent: bool,
     /// The connection must be replaced.
     pub(super) is_disconnected: bool,
@@ -30,13 +30,13 @@ impl RedisStoreError {
         Self { is_permanent: true, ..Self::transient(text) }
     }
 
-    /// No answer in time. The connection must be replaced: the late answer would be taken for that of the next
-    /// command.
+    /// Redis did not answer in time. The connection must be replaced: otherwise a late answer would be read
+    /// as the answer to the next command.
     pub(super) fn timeout() -> Self {
         Self { is_disconnected: true, ..Self::transient("Redis does not answer in time") }
     }
 
-    /// The pause before the next try.
+    /// The pause before the next try to connect.
     pub(super) fn wait(&self) -> Duration {
         if self.is_permanent { Duration::from_secs(2) } else { Duration::from_millis(250) }
     }
@@ -46,12 +46,12 @@ impl RedisStoreError {
         Self::permanent(NEWER)
     }
 
-    /// Whether it is [`RedisStoreError::newer_release`].
+    /// Whether the error is [`RedisStoreError::newer_release`].
     pub(super) fn is_newer_release(&self) -> bool {
         self.text == NEWER
     }
 
-    /// The error of the store's `operation`.
+    /// Converts to the error of an operation of the store; `operation` continues `the store failed to`.
     pub(super) fn into_store_error(self, operation: &'static str) -> StoreError {
         StoreError { operation, cause: self.text }
     }
@@ -69,11 +69,16 @@ impl From<RedisError> for RedisStoreError {
             ErrorKind::Io => connection_error(&error),
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
                 let is_disconnected = error.is_unrecoverable_error();
-                Self { is_disconnected, ..Self::permanent("what answers there is no Redis") }
+                Self {
+                    is_disconnected,
+                    ..Self::permanent("the server at this address is not a Redis")
+                }
             }
-            ErrorKind::InvalidClientConfig => Self::permanent("no Redis can be at such an address"),
+            ErrorKind::InvalidClientConfig => {
+                Self::permanent("the address is not valid for a Redis")
+            }
             _ => match error.clone().into_server_errors().as_deref() {
-                // Any command of a pipeline may be the one that was refused for lack of memory.
+                // A pipeline has several commands: any of them may have been refused for lack of memory.
                 Some(refusals) if refusals.iter().any(|(_, refusal)| lacks_memory(refusal)) => {
                     Self::transient(OUT_OF_MEMORY)
                 }
@@ -90,11 +95,11 @@ fn connection_error(error: &RedisError) -> RedisStoreError {
     if error.is_timeout() {
         return RedisStoreError::timeout();
     }
-    // The library exposes the cause as an `Arc`.
+    // The redis crate returns the cause as an `Arc`.
     let cause = error.source().and_then(|s| s.downcast_ref::<Arc<dyn Error + Send + Sync>>());
     let kind = cause.and_then(|cause| cause.downcast_ref()).map(io::Error::kind);
     let fault = match kind {
-        // TLS: the server speaks another protocol, or its certificate is not trusted.
+        // A TLS error: the server speaks another protocol, or its certificate is not trusted.
         Some(io::ErrorKind::InvalidData) => {
             RedisStoreError::permanent(format!("no TLS connection to Redis: {error}"))
         }
@@ -103,8 +108,9 @@ fn connection_error(error: &RedisError) -> RedisStoreError {
     RedisStoreError { is_disconnected: true, ..fault }
 }
 
-/// Whether Redis is over its `maxmemory`. Before Redis 7 the error of a script quotes that of its command: `ERR
-/// Error running script […]: -OOM command not allowed […]`; the error of a transaction may quote it too.
+/// Whether Redis refused a command because it is over its `maxmemory`. Before Redis 7 the error of a script
+/// quotes the error of its command: `ERR Error running script […]: -OOM command not allowed […]`. The error
+/// of a transaction may quote it too.
 fn lacks_memory(refusal: &ServerError) -> bool {
     let quoted = |text: &str| text.split([' ', ':', '-']).any(|word| word == "OOM");
     match refusal.code() {
@@ -114,20 +120,22 @@ fn lacks_memory(refusal: &ServerError) -> bool {
     }
 }
 
-/// An error reply of Redis. Its text is used only where it cannot quote what was sent.
+/// Converts an error reply of Redis. Its text is used only for codes whose text cannot quote what the gateway
+/// sent.
 fn server_error(code: &str, text: &str) -> RedisStoreError {
     match code {
         "NOAUTH" => {
             RedisStoreError::permanent("Redis wants a password, and the address names none")
         }
         "WRONGPASS" => RedisStoreError::permanent("Redis refuses the user or the password"),
-        "NOPERM" => {
-            RedisStoreError::permanent(format!("Redis does not permit it to this user: {text}"))
-        }
+        "NOPERM" => RedisStoreError::permanent(format!(
+            "Redis does not permit this user a command that the gateway needs: {text}"
+        )),
         "DENIED" => {
             RedisStoreError::permanent("Redis is in protected mode and refuses other machines")
         }
-        // Reconnect, which resolves the name again: after a failover it may name another master.
+        // Reconnect, which resolves the host name again: after a failover the name may lead to another
+        // master.
         "READONLY" => RedisStoreError {
             is_disconnected: true,
             ..RedisStoreError::permanent("this Redis is a replica, which takes no writes")
@@ -135,7 +143,7 @@ fn server_error(code: &str, text: &str) -> RedisStoreError {
         "MOVED" | "CROSSSLOT" | "CLUSTERDOWN" => {
             RedisStoreError::permanent("this Redis is part of a cluster, which cannot be used")
         }
-        // The error of our own scripts.
+        // `revoke.lua` returns this code.
         "UNREADABLE" => RedisStoreError::newer_release(),
         "ERR" if text.contains("max number of clients") => RedisStoreError {
             is_disconnected: true,
@@ -143,12 +151,14 @@ fn server_error(code: &str, text: &str) -> RedisStoreError {
         },
         "LOADING" => RedisStoreError::transient("Redis is still loading its data"),
         "MISCONF" => RedisStoreError::transient("Redis cannot write to its disk"),
-        "NOREPLICAS" => RedisStoreError::transient("Redis lacks replicas, and takes no writes"),
+        "NOREPLICAS" => RedisStoreError::transient(
+            "Redis has too few replicas and refuses writes (min-replicas-to-write)",
+        ),
         "BUSY" | "TRYAGAIN" | "MASTERDOWN" | "UNBLOCKED" => RedisStoreError {
             is_disconnected: true,
             ..RedisStoreError::transient(format!("Redis is busy: {code}"))
         },
-        _ => RedisStoreError::permanent(format!("Redis refuses: {code} {text}")),
+        _ => RedisStoreError::permanent(format!("Redis refused a command: {code} {text}")),
     }
 }
 
@@ -182,14 +192,14 @@ mod tests {
         assert_eq!(
             fault,
             RedisStoreError::transient(OUT_OF_MEMORY),
-            "it passes once there is room"
+            "a retry succeeds once there is room"
         );
     }
 
     #[rstest]
     #[case("ERR unknown command 'OOMPH'")]
     #[case("WRONGTYPE Operation against a key holding the wrong kind of value: OOM")]
-    fn another_refusal_is_no_lack_of_memory(#[case] reply: &str) {
+    fn a_refusal_for_another_reason_is_not_reported_as_out_of_memory(#[case] reply: &str) {
         let reply = parse_redis_value(format!("-{reply}\r\n").as_bytes());
         let error = reply.and_then(Value::extract_error).unwrap_err();
         assert!(RedisStoreError::from(error).is_permanent);

@@ -1,13 +1,13 @@
 //! Keeps the replica of the revocation list up to date.
 //!
-//! 1. The follower reads the whole list once, and then the stream of changes. An answer, even an empty one,
-//!    proves that the replica was complete when the question was sent.
+//! 1. The follower reads the whole list once, and then the stream of changes. Any answer, even an empty one,
+//!    proves that the replica was complete when the query was sent.
 //! 2. The changes are numbered. If a number is missing or decreases, or the connection breaks, the follower
 //!    reads the whole list again before the replica is trusted.
 //! 3. The follower writes the entries that the replica has and Redis lacks: those that Redis did not take,
 //!    and all of them if Redis lost its data.
-//! 4. Each question starts with a write that changes nothing. A former master, or one that takes no logouts,
-//!    refuses the write, so that its answers do not count.
+//! 4. Each query starts with a write that changes nothing. A former master, or a Redis that takes no writes,
+//!    refuses it, so its answers are not used.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -19,9 +19,9 @@ use crate::store::list::{RevocationEntry, RevocationList};
 
 /// How long Redis waits for a change before it answers (`XREAD BLOCK`).
 const HOLD: Duration = Duration::from_millis(500);
-/// How long the follower waits for an answer.
+/// How long the follower waits for an answer; longer than [`HOLD`].
 const TIMEOUT: Duration = Duration::from_millis(1500);
-/// Changes, or entries, in one answer.
+/// The most changes, or entries, in one answer.
 const PAGE: usize = 1000;
 
 /// The last change that the replica has.
@@ -30,34 +30,34 @@ struct Position {
     id: String,
 }
 
-/// Entries of the stream: id and fields.
+/// Entries of the stream: their ids and fields.
 type Entries = Vec<(String, Vec<String>)>;
-/// The format, how many changes there were, and the last of them.
+/// The format version, the number of changes so far, and the last change.
 type LatestChange = (Option<String>, Option<u64>, Entries);
-/// The format, how many changes there were, and those of each stream that was asked for.
-type Since = (Option<String>, Option<u64>, Option<Vec<(String, Entries)>>);
+/// The format version, the number of changes so far, and the new changes of each stream that was read.
+type ChangesSince = (Option<String>, Option<u64>, Option<Vec<(String, Entries)>>);
 
-/// Logs each error once, until it changes or is over.
+/// Logs an error when it first occurs and when it changes, not at each retry; logs the recovery once.
 #[derive(Default)]
 struct FollowerLog(Option<RedisStoreError>);
 
 impl FollowerLog {
     fn report_failure(&mut self, fault: RedisStoreError) {
         if self.0.as_ref() != Some(&fault) {
-            tracing::warn!(cause = %fault, "the revocation list cannot be followed: the instance asks Redis about each token");
+            tracing::warn!(cause = %fault, "the store cannot follow the revocation list in Redis and asks Redis about each token until it can");
             self.0 = Some(fault);
         }
     }
 
     fn report_recovery(&mut self) {
         if self.0.take().is_some() {
-            tracing::info!("the revocation list is followed again");
+            tracing::info!("the store follows the revocation list in Redis again");
         }
     }
 }
 
 impl RedisStore {
-    /// Follows the list; never returns.
+    /// Keeps the replica up to date; never returns. Reconnects after an error.
     pub(super) async fn follow(&self) {
         let mut log = FollowerLog::default();
         loop {
@@ -72,7 +72,7 @@ impl RedisStore {
         }
     }
 
-    /// Follows the list until the connection breaks.
+    /// Keeps the replica up to date until the connection breaks.
     async fn follow_one_connection(
         &self,
         log: &mut FollowerLog,
@@ -118,7 +118,7 @@ impl RedisStore {
         while let Some(from) = cursor {
             let (next, page) = scan_page(&self.keys.sessions, from, connection).await?;
             for (member, until) in page {
-                self.learn(records::session(&member, &until)?, in_redis);
+                self.insert_in_both(records::session(&member, &until)?, in_redis);
             }
             self.replica.record_answer(Instant::now());
             cursor = next;
@@ -144,7 +144,7 @@ impl RedisStore {
                 if users.is_empty() { Vec::new() } else { query(&cut_offs, connection).await? };
             for (user, cut_offs) in users.into_iter().zip(found) {
                 for (spared, record) in cut_offs {
-                    self.learn(records::cut_off(user, &spared, &record)?, in_redis);
+                    self.insert_in_both(records::cut_off(user, &spared, &record)?, in_redis);
                 }
             }
             cursor = next;
@@ -152,12 +152,13 @@ impl RedisStore {
         Ok(())
     }
 
-    fn learn(&self, entry: RevocationEntry, in_redis: &RevocationList) {
+    fn insert_in_both(&self, entry: RevocationEntry, in_redis: &RevocationList) {
         self.replica.insert(entry);
         in_redis.insert(entry);
     }
 
-    /// Reads changes until one is missing, or the replica has entries that Redis lacks.
+    /// Reads changes until one is missing, or until the replica has entries that Redis lacks. The caller then
+    /// reads the whole list again.
     async fn read_changes(
         &self,
         connection: &mut RedisConnection,
@@ -196,7 +197,9 @@ impl RedisStore {
 
     fn report_gap(&self) {
         self.replica.distrust();
-        tracing::info!("the instance missed changes of the revocation list and reads it again");
+        tracing::info!(
+            "the store missed changes of the revocation list in Redis and reads the whole list again"
+        );
     }
 
     /// The number of the last change, and the changes after `known`.
@@ -208,12 +211,12 @@ impl RedisStore {
         let mut question = commands::guarded_query(&self.keys);
         question.cmd("GET").arg(&self.keys.sequence);
         let xread = question.cmd("XREAD").arg("COUNT").arg(PAGE);
-        // Do not block while the replica is not trusted: it needs the answer at once.
+        // Block only while the replica is trusted: an untrusted replica needs the answer at once.
         if self.replica.is_trusted() {
             xread.arg("BLOCK").arg(HOLD.as_millis().to_string());
         }
         xread.arg("STREAMS").arg(&self.keys.changes).arg(&known.id);
-        let (format, number, changes): Since = query(&question, connection).await?;
+        let (format, number, changes): ChangesSince = query(&question, connection).await?;
         records::readable(format.as_deref())?;
         let entries = changes.into_iter().flatten().flat_map(|(_, entries)| entries).collect();
         Ok((number.unwrap_or(0), entries))
@@ -227,7 +230,7 @@ async fn query<T: FromRedisValue>(
     Ok(question.query_async(connection).await?)
 }
 
-/// A page of a sorted set, and the cursor of the next one.
+/// Reads a page of a sorted set, and the cursor of the next page; `None` after the last page.
 async fn scan_page(
     key: &str,
     from: u64,
@@ -239,7 +242,7 @@ async fn scan_page(
     Ok(((next != 0).then_some(next), page))
 }
 
-/// The number of a change, and its entry.
+/// Decodes a change of the stream: its number and its entry.
 fn change(fields: &[String]) -> Result<(u64, RevocationEntry), RedisStoreError> {
     match fields {
         [n, number, line, record] if n == "n" && line == "line" => match number.parse() {

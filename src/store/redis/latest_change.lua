@@ -1,8 +1,9 @@
--- Returns the format, the number of changes of the revocation list, and the last change, atomically. This is
--- a script because a full Redis refuses the commands of a transaction.
+-- Returns the format version, the number of changes of the revocation list, and the last change, atomically.
+-- This is a script, because a Redis over its `maxmemory` refuses the commands of a transaction.
 --
 -- KEYS: sessions, format, sequence, changes.
--- This write changes nothing, and fails in a Redis that takes no writes: its answer would not count.
+-- This write changes nothing. A Redis that takes no writes refuses it: such a Redis does not receive
+-- revocations either, so its answers must not be used.
 redis.call('ZREM', KEYS[1], '')
 return {
   redis.call('GET', KEYS[2]),

@@ -1,12 +1,13 @@
--- Leases due entries, those that failed last at the end. No other worker gets them before the lease ends.
--- The time is that of Redis.
+-- Leases due entries to a worker; entries that failed most recently come last. No other worker can lease them
+-- before the lease ends. The time is by the clock of Redis.
 --
--- KEYS: due, records, states, queued, failed. ARGV: milliseconds of the lease, the largest number of entries,
--- the longest pause in milliseconds.
+-- KEYS: due, records, states, queued, failed. ARGV: the duration of the lease in milliseconds, the largest
+-- number of entries, the longest pause in milliseconds.
 -- Returns for each entry: id, record, state, time of queueing, time of the last failure, end of the lease.
 local due, records, states, queued, failed = unpack(KEYS, 1, 5)
 local lease, most, longest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
--- This changes nothing, but after it a full Redis refuses no write of this script.
+-- This write changes nothing. After it, a Redis that is over its `maxmemory` refuses no further write of this
+-- script.
 redis.call('ZREM', due, '')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -14,13 +15,13 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
--- Only a wrong clock makes an entry due later than the longest pause.
+-- Make entries due now that are due later than the longest pause: only a wrong clock sets such a time.
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '(' .. whole(now + longest), '+inf', 'LIMIT', 0, 1000)) do
   redis.call('ZADD', due, whole(now), id)
 end
 
--- The first entries by due time, and the first ones by time of the last failure, so that entries which fail
--- again and again do not hide others.
+-- Consider the first entries by due time, and the first ones by time of the last failure, so that entries
+-- which fail again and again do not hide others.
 local found, seen = {}, {}
 local function consider(id)
   local at = tonumber(redis.call('ZSCORE', due, id) or '')

@@ -1,6 +1,7 @@
-//! The queue in Redis: records by id, and sorted sets of ids by due time and by time of the last failure. A
-//! lease is a due time in the future. All times are by the clock of Redis, so the clocks of the instances do
-//! not matter. Each step is one script; those that lease, reschedule and remove entries work in a full Redis.
+//! The queue in Redis: hashes with the records and states of entries by id, and sorted sets of ids by due
+//! time, time of queueing and time of the last failure. The lease of an entry is a due time in the future.
+//! All times are by the clock of Redis, so the clocks of the instances need not agree. Each operation is one
+//! script; those that lease, reschedule and remove entries work in a Redis that is over its `maxmemory`.
 
 mod first_release;
 mod listing;
@@ -30,8 +31,8 @@ use crate::{
     store::{Queue, StoreError},
 };
 
-/// The longest pause, in milliseconds, before another try to change an entry that other requests change at the
-/// same time.
+/// The longest random pause, in milliseconds, before an entry that other requests changed meanwhile is read
+/// and written again.
 const MOST_JITTER: u64 = 5;
 
 const ENQUEUE: &str = include_str!("enqueue.lua");
@@ -39,7 +40,7 @@ const LEASE: &str = include_str!("lease.lua");
 const RESCHEDULE: &str = include_str!("reschedule.lua");
 const REMOVE: &str = include_str!("remove.lua");
 
-/// Stands for any revision, and for no entry.
+/// In a script: any revision to remove, or no entry to replace.
 const ANY: &str = "-";
 
 fn milliseconds(duration: Duration) -> u64 {
@@ -70,12 +71,12 @@ impl Queue for RedisStore {
                 "full" => return Ok(Err(QueueFullError::Full)),
                 "stale" => return Ok(Err(QueueFullError::Stale)),
                 "user" => return Ok(Err(QueueFullError::User)),
-                // Another request changed the entry meanwhile.
+                // Another request has changed the entry meanwhile: read it again.
                 _ => sleep(Duration::from_millis(fastrand::u64(..MOST_JITTER))).await,
             }
         }
-        let cause = "the entry changes all the time".to_owned();
-        Err(StoreError { operation: "queue", cause })
+        let cause = "other requests keep changing the entry".to_owned();
+        Err(StoreError { operation: "enqueue a logout", cause })
     }
 
     async fn get(&self, id: Uuid) -> Result<Option<QueueEntry>, StoreError> {
@@ -88,9 +89,9 @@ impl Queue for RedisStore {
         most: usize,
         _now: Timestamp,
     ) -> Result<Vec<QueueEntry>, StoreError> {
-        // Entries that cannot be moved now stay under the old keys; the others are leased all the same.
+        // Entries that cannot be moved now stay under their old keys. Lease the other entries all the same.
         if let Err(cause) = self.move_first_release().await {
-            tracing::warn!(%cause, "queued logouts of an earlier release could not be moved: the worker retries them once they are");
+            tracing::warn!(%cause, "the store could not move queued logouts of an earlier release to the keys of this release and tries again: they are retried after that");
         }
         let mut leased = Vec::new();
         loop {
@@ -98,14 +99,17 @@ impl Queue for RedisStore {
             let mut commands = pipe();
             let script = script(&mut commands, LEASE, &self.keys.queue.all());
             script.arg(milliseconds(lease)).arg(wanted).arg(milliseconds(MAX_RETRY_AFTER));
-            let (values,): (Vec<redis::Value>,) = self.query("lease", &commands).await?;
+            let (values,): (Vec<redis::Value>,) =
+                self.query("lease queued logouts", &commands).await?;
             let (entries, _) = values.as_chunks::<6>();
             for entry in entries {
-                let entry = leased_entry(entry)
-                    .map_err(|_| RedisStoreError::newer_release().into_store_error("lease"))?;
+                let entry = leased_entry(entry).map_err(|_| {
+                    RedisStoreError::newer_release().into_store_error("lease queued logouts")
+                })?;
                 leased.extend(entry);
             }
-            // Entries that cannot be read are leased too but not returned: others may be due behind them.
+            // The script also leases entries that this release cannot read, which are not returned. Lease
+            // more, because others may be due behind them.
             if leased.len() >= most || entries.len() < wanted {
                 return Ok(leased);
             }
@@ -119,7 +123,8 @@ impl Queue for RedisStore {
         failed: bool,
         _now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let state = state(entry).map_err(|fault| fault.into_store_error("reschedule"))?;
+        let state =
+            state(entry).map_err(|fault| fault.into_store_error("reschedule a queued logout"))?;
         let mut commands = pipe();
         script(&mut commands, RESCHEDULE, &self.keys.queue.all())
             .arg(entry.id.to_string())
@@ -128,7 +133,7 @@ impl Queue for RedisStore {
             .arg(state)
             .arg(u8::from(failed))
             .arg(entry.revision);
-        let (done,): (bool,) = self.query("reschedule", &commands).await?;
+        let (done,): (bool,) = self.query("reschedule a queued logout", &commands).await?;
         Ok(done)
     }
 
@@ -147,8 +152,8 @@ impl Queue for RedisStore {
     async fn len(&self) -> Result<usize, StoreError> {
         let mut commands = pipe();
         commands.cmd("ZCARD").arg(&self.keys.queue.due);
-        let (waiting,): (usize,) = self.query("count the queue", &commands).await?;
-        Ok(waiting)
+        let (count,): (usize,) = self.query("count the queued logouts", &commands).await?;
+        Ok(count)
     }
 
     async fn oldest(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -159,13 +164,14 @@ impl Queue for RedisStore {
     }
 }
 
-/// An entry from its record, its state, and its times in milliseconds: queued, failed, due.
+/// Builds an entry from its record, its state, and its times of queueing, of the last failure and when it is
+/// due, in milliseconds since the Unix epoch. `None` if a newer release wrote the record.
 fn read(record: &str, state: Option<&str>, times: [i64; 3]) -> Option<QueueEntry> {
     let [queued_at, failed_at, due] = times.map(from_unix_milliseconds);
     let entry = QueueEntry { queued_at, due, failed_at, ..decode_entry(record)? };
     match state.and_then(|state| serde_json::from_str(state).ok()) {
         Some(RetryState { attempts, reason, tried }) => {
-            // Requests write the record and the worker writes the state: either may have set it.
+            // Requests write the record and the worker writes the state: each of them may have set `tried`.
             let tried = tried || entry.tried;
             Some(QueueEntry { tried, attempts, reason, ..entry })
         }
@@ -191,7 +197,7 @@ fn leased_entry(values: &[redis::Value; 6]) -> Result<Option<QueueEntry>, Parsin
 }
 
 impl RedisStore {
-    /// The entry of that id, and the time by the clock of Redis.
+    /// Returns the entry with this id, and the time by the clock of Redis.
     async fn get_now(&self, id: Uuid) -> Result<(Option<QueueEntry>, Timestamp), StoreError> {
         type Score = Option<i64>;
         type Answer = (Option<String>, Option<String>, Score, Score, Score, (i64, i64));
@@ -203,7 +209,7 @@ impl RedisStore {
             commands.cmd("ZSCORE").arg(scores).arg(&id);
         }
         commands.cmd("TIME");
-        let answer: Answer = self.query("read the queue", &commands).await?;
+        let answer: Answer = self.query("read a queued logout", &commands).await?;
         let (record, state, queued_at, failed_at, due, (seconds, micros)) = answer;
         let now = from_unix_milliseconds(seconds * 1000 + micros / 1000);
         let (Some(record), Some(due)) = (record, due) else { return Ok((None, now)) };
@@ -211,8 +217,9 @@ impl RedisStore {
         Ok((read(&record, state.as_deref(), times), now))
     }
 
-    /// Writes an entry in the place of the one with the revision `replaced`; returns the word that
-    /// `enqueue.lua` returns. `moved` is the id that the first release gave the entry.
+    /// Adds an entry if `replaced` is `None`, else replaces the entry that has the revision `replaced`.
+    /// Returns the answer of `enqueue.lua`. `moved` is the id that the first release gave the entry, if the
+    /// entry is moved from its keys.
     async fn write_entry(
         &self,
         replaced: Option<u32>,
@@ -221,7 +228,7 @@ impl RedisStore {
         bounds: &Bounds,
         moved: Option<&str>,
     ) -> Result<String, StoreError> {
-        let fault = |fault: RedisStoreError| fault.into_store_error("queue");
+        let fault = |fault: RedisStoreError| fault.into_store_error("enqueue a logout");
         let (record, state) = (encode_entry(entry).map_err(fault)?, state(entry).map_err(fault)?);
         let (user, session) = (entry.user_id.to_string(), entry.session_id.to_string());
         let names = &self.keys.queue;
@@ -246,7 +253,7 @@ impl RedisStore {
             let Bounds { entries, bytes, sessions_of_user, bytes_of_user } = bounds;
             arguments.arg(&[entries, bytes, sessions_of_user, bytes_of_user]);
         }
-        let (written,) = self.query("queue", &commands).await?;
+        let (written,) = self.query("enqueue a logout", &commands).await?;
         Ok(written)
     }
 
@@ -264,7 +271,7 @@ impl RedisStore {
             .arg(queued_at.as_millisecond())
             .arg(&keys.of_user)
             .arg(&keys.former_of_user);
-        let (removed,): (bool,) = self.query("remove", &commands).await?;
+        let (removed,): (bool,) = self.query("remove a queued logout", &commands).await?;
         Ok(removed)
     }
 }

@@ -1,7 +1,8 @@
-//! The keys in Redis, and the encoding of their records.
+//! The names of the keys in Redis, and the encoding of the records in them.
 //!
-//! Every record begins with its version. The key `format` has the highest version of any record: a release that
-//! does not know it returns an error instead of an answer about a token.
+//! Every record begins with its version. The key `format` has the highest version of any record of the
+//! revocation list: a release that does not support it returns an error and does not answer whether a token
+//! is revoked.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -16,27 +17,27 @@ use crate::{
 
 /// The version that this release writes, and the only one that it reads.
 pub(super) const VERSION: &str = "1";
-/// Stands for no spared session.
+/// The spared session of a cut-off that spares none.
 const NO_SESSION: &str = "-";
 
-/// The keys, all of which begin with the prefix.
+/// The names of the keys, all of which begin with the configured prefix.
 #[derive(Debug)]
 pub(super) struct RedisKeys {
-    /// The highest version of any record.
+    /// A string: the highest version of any record.
     pub(super) format: String,
-    /// The number of changes so far.
+    /// A counter: the number of changes of the revocation list so far.
     pub(super) sequence: String,
-    /// The latest of them: a stream.
+    /// A stream: the latest changes of the revocation list.
     pub(super) changes: String,
-    /// Ended sessions: a sorted set by the entry's `until`.
+    /// A sorted set: ended sessions by the entry's `until`.
     pub(super) sessions: String,
-    /// Users with cut-offs: a sorted set by the latest of them.
+    /// A sorted set: users with cut-offs, by the latest `until` of their cut-offs.
     pub(super) users: String,
-    /// The queue.
+    /// The keys of the queue.
     pub(super) queue: QueueKeys,
-    /// The failure log: a list, newest first.
+    /// A list: the failure log, newest first.
     pub(super) failures: String,
-    /// The prefix of the keys of each user's failures: lists, newest first.
+    /// The prefix of the keys of the users' failures. Each is a list, newest first.
     pub(super) failures_of_user: String,
     prefix: String,
 }
@@ -57,35 +58,36 @@ impl RedisKeys {
         }
     }
 
-    /// A user's cut-offs: a hash by spared session.
+    /// The key of a hash: a user's cut-offs by spared session.
     pub(super) fn user(&self, user: Uuid) -> String {
         format!("{}user:{user}", self.prefix)
     }
 }
 
-/// The keys of the queue. The number in them is the version of the records: the first release has keys of its
-/// own, whose entries are moved to these.
+/// The keys of the queue. They contain the version of the records. The first release used other keys, whose
+/// entries are moved to these.
 #[derive(Debug)]
 pub(super) struct QueueKeys {
-    /// Ids: a sorted set by due time.
+    /// A sorted set: entry ids by due time.
     pub(super) due: String,
-    /// Records by id: a hash.
+    /// A hash: records by entry id.
     pub(super) records: String,
-    /// The state of each entry, which each try changes, by id: a hash.
+    /// A hash: states by entry id. Each try changes the state.
     pub(super) states: String,
-    /// Ids: a sorted set by time of queueing.
+    /// A sorted set: entry ids by time of queueing.
     pub(super) queued: String,
-    /// Ids: a sorted set by time of the last failure.
+    /// A sorted set: entry ids by time of the last failure.
     pub(super) failed: String,
-    /// User, session and size of each entry, by id, for its removal: a hash.
+    /// A hash by entry id: the revision, the size in bytes, whether the entry is stale, the user and the
+    /// session.
     pub(super) index: String,
-    /// Bytes, and entries and bytes of stale sessions: a hash.
+    /// A hash: the bytes of all entries, and the number and bytes of stale entries.
     pub(super) totals: String,
-    /// The prefix of the keys of each user's ids: sets.
+    /// The prefix of the keys of the users' entry ids. Each is a set.
     pub(super) of_user: String,
-    /// The prefix of the keys of an earlier release's counts for each user: hashes.
+    /// The prefix of the keys in which an earlier release counted the entries of each user. Each is a hash.
     pub(super) former_of_user: String,
-    /// The keys of the first release: ids by due time, records, ids by time of queueing.
+    /// The keys of the first release: entry ids by due time, records, entry ids by time of queueing.
     pub(super) first_release: [String; 3],
 }
 
@@ -107,14 +109,14 @@ impl QueueKeys {
         }
     }
 
-    /// The keys that every script of the queue takes, in this order.
+    /// The keys that the scripts of the queue take first, in this order.
     pub(super) fn all(&self) -> [&str; 7] {
         let Self { due, records, states, queued, failed, index, totals, .. } = self;
         [due, records, states, queued, failed, index, totals]
     }
 }
 
-/// An entry of the revocation list, as `revoke.lua` takes it.
+/// The key and the arguments of an entry of the revocation list for `revoke.lua`.
 pub(super) struct RevocationArguments {
     pub(super) key: String,
     pub(super) arguments: [String; 4],
@@ -148,7 +150,7 @@ fn spared(text: &str) -> Result<Option<Uuid>, uuid::Error> {
     if text == NO_SESSION { Ok(None) } else { text.parse().map(Some) }
 }
 
-/// The words of a record, if it has our version.
+/// Splits a record of this release's version into its words; `None` for another version.
 fn words(record: &str) -> Option<Vec<&str>> {
     let (version, rest) = record.split_once(' ')?;
     (version == VERSION).then(|| rest.split(' ').collect())
@@ -193,7 +195,7 @@ pub(super) fn session(member: &str, until: &str) -> Result<RevocationEntry, Redi
     read(parsed())
 }
 
-/// Decodes a user's cut-off: field and value of the hash.
+/// Decodes a user's cut-off from a field and its value in the hash.
 pub(super) fn cut_off(
     user: Uuid,
     spares: &str,
@@ -216,7 +218,7 @@ pub(super) fn user(member: &str) -> Result<Uuid, RedisStoreError> {
     read(member.parse().ok())
 }
 
-/// Verifies that this release can read records of this format. Redis without data has no format.
+/// Verifies that this release can read records of this format version. A Redis without data has none.
 pub(super) fn readable(format: Option<&str>) -> Result<(), RedisStoreError> {
     read(format.is_none_or(|format| format == VERSION).then_some(()))
 }
@@ -231,10 +233,10 @@ pub(super) fn decode<T: DeserializeOwned>(record: &str) -> Option<T> {
     decode_versioned(VERSION, record)
 }
 
-/// The version of entries of the queue.
+/// The version of the records of queued logouts.
 const ENTRY_VERSION: &str = "2";
 
-/// Encodes the record of an entry of the queue.
+/// Encodes the record of a queued logout.
 pub(super) fn encode_entry(entry: &QueueEntry) -> Result<String, RedisStoreError> {
     encode_versioned(ENTRY_VERSION, entry)
 }
@@ -244,7 +246,7 @@ pub(super) fn decode_entry(record: &str) -> Option<QueueEntry> {
     decode_versioned(ENTRY_VERSION, record)
 }
 
-/// The part of an entry that each try changes. Its times are scores of sorted sets.
+/// The part of a queued logout that each try changes. Its times are scores of sorted sets.
 #[derive(Serialize, Deserialize)]
 pub(super) struct RetryState {
     pub(super) attempts: u32,

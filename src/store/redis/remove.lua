@@ -1,11 +1,12 @@
--- Removes an entry if it has the given revision; returns whether it did.
+-- Removes an entry of the queue if it has the given revision. Returns 1 if the entry was removed, else 0.
 --
--- KEYS: due, records, states, queued, failed, index, totals. ARGV: id, the revision or '-' for any,
--- the time of queueing (an entry that was queued again starts with the same revision), the prefix of the keys
--- of the users' ids, the prefix of the keys of an earlier release's counts.
+-- KEYS: due, records, states, queued, failed, index, totals. ARGV: the id; the revision, or '-' for any; the
+-- time of queueing, because an entry that was removed and queued again starts with the same revision; the
+-- prefix of the keys of the users' ids; the prefix of the keys of an earlier release's counts.
 local due, records, states, queued, failed, index, totals = unpack(KEYS, 1, 7)
 local id = ARGV[1]
--- This changes nothing, but after it a full Redis refuses no write of this script.
+-- This write changes nothing. After it, a Redis that is over its `maxmemory` refuses no further write of this
+-- script.
 redis.call('ZREM', due, '')
 local known = redis.call('HGET', index, id)
 if not known then

@@ -11,24 +11,28 @@ use tokio::time::Instant;
 use super::super::list::{RevocationEntry, RevocationList};
 use crate::session::token::Claims;
 
-/// How far an instance may be behind: a replica that was complete within this time is trusted.
+/// How long the store trusts its replica after the replica was known to be complete: an instance may miss a
+/// revocation of another instance for this time at most.
 pub const STALENESS_BOUND: Duration = Duration::from_secs(2);
 
-/// Keeps every entry that this instance ever knew until it expires, even if Redis loses its data.
+/// The replica keeps every entry that this instance ever knew until the entry expires, even if Redis loses
+/// its data.
 #[derive(Debug)]
 pub(super) struct Replica {
     pub(super) list: RevocationList,
-    /// The origin of the times below, which are in milliseconds; 0 is never.
+    /// `complete` and `answered` are in milliseconds since this time, plus one; 0 means never.
     start: Instant,
+    /// When the replica was last known to be complete.
     complete: AtomicU64,
+    /// When the last query that Redis answered was sent.
     answered: AtomicU64,
-    /// The replica was complete once.
+    /// Whether the replica was ever complete.
     was_read: AtomicBool,
-    /// Following the list failed at least once.
+    /// Whether following the list in Redis has ever failed.
     failed: AtomicBool,
-    /// The replica has entries that Redis may lack.
+    /// Whether the replica may have entries that Redis lacks.
     ahead: AtomicBool,
-    /// Redis has records that this release cannot read.
+    /// Whether Redis has records that this release cannot read.
     unreadable: AtomicBool,
 }
 
@@ -50,7 +54,7 @@ impl Replica {
         self.list.insert(entry);
     }
 
-    /// Whether the replica refuses a token. A refusal is right even if the replica is not trusted.
+    /// Whether the replica refuses a token. A refusal is correct even if the replica is not trusted.
     pub(super) fn refuses(&self, claims: &Claims, now: Timestamp) -> bool {
         self.list.refuses(claims, now)
     }
@@ -60,8 +64,8 @@ impl Replica {
         self.within_bound(&self.complete)
     }
 
-    /// Records whether Redis has records of a newer release. While it has, neither the replica nor a lookup can
-    /// tell whether a token is revoked.
+    /// Records whether Redis has records of a newer release. While Redis has such records, neither the
+    /// replica nor a lookup in Redis can show that a token is not revoked.
     pub(super) fn set_unreadable(&self, unreadable: bool) {
         self.unreadable.store(unreadable, Ordering::Release);
         if unreadable {
@@ -74,36 +78,36 @@ impl Replica {
         self.unreadable.load(Ordering::Acquire)
     }
 
-    /// Records that the replica was complete at that time.
+    /// Records that the replica was complete at the time `at`.
     pub(super) fn mark_complete(&self, at: Instant) {
         self.complete.store(self.since_start(at), Ordering::Release);
         self.was_read.store(true, Ordering::Release);
         self.record_answer(at);
     }
 
-    /// Records that an entry is missing: the replica is not trusted until it was read again.
+    /// Records that a change is missing: the replica is not trusted until the whole list has been read again.
     pub(super) fn distrust(&self) {
         self.complete.store(0, Ordering::Release);
     }
 
-    /// Records that Redis answered a lookup that was sent at that time.
+    /// Records that Redis answered a query that was sent at the time `at`.
     pub(super) fn record_answer(&self, at: Instant) {
         self.answered.fetch_max(self.since_start(at), Ordering::AcqRel);
     }
 
-    /// Whether the replica or Redis can answer. Before the replica was complete once, each request would ask
-    /// Redis: the instance is not ready then, so that a load balancer waits.
+    /// Whether the replica or Redis can answer. Before the replica was complete once, each request would need
+    /// a query to Redis: the instance reports that it is not ready, so that a load balancer waits.
     pub(super) fn is_ready(&self) -> bool {
         self.was_read.load(Ordering::Acquire)
             && (self.within_bound(&self.complete) || self.within_bound(&self.answered))
     }
 
-    /// Whether the replica is being filled for the first time, and following has not failed so far.
+    /// Whether the replica is being filled for the first time, without an error so far.
     pub(super) fn is_loading(&self) -> bool {
         !self.was_read.load(Ordering::Acquire) && !self.failed.load(Ordering::Acquire)
     }
 
-    /// Records that following the list failed.
+    /// Records that following the list in Redis failed.
     pub(super) fn mark_failed(&self) {
         self.failed.store(true, Ordering::Release);
     }
@@ -117,7 +121,7 @@ impl Replica {
         self.ahead.load(Ordering::Acquire)
     }
 
-    /// Forgets that entries could not be written: the caller is about to write them.
+    /// Resets `is_ahead`: the caller is about to write the missing entries to Redis.
     pub(super) fn clear_ahead(&self) {
         self.ahead.store(false, Ordering::Release);
     }

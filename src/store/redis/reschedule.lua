@@ -1,10 +1,13 @@
--- Makes an entry due later if the worker still holds its lease; returns whether it did. The entry is due at
--- once if a request added credentials since the worker read it. The time is that of Redis.
+-- Makes an entry due later if the worker still holds its lease. Returns 1 if the worker does, else 0. The
+-- entry is due at once if a request has added credentials since the worker read it. The time is by the clock
+-- of Redis.
 --
--- KEYS: due, records, states, queued, failed, index. ARGV: id, the end of the worker's lease,
--- milliseconds until it is due again, the state, 1 if it failed, the revision that the worker read.
+-- KEYS: due, records, states, queued, failed, index. ARGV: the id, the end of the worker's lease,
+-- milliseconds until the entry is due again, the state, 1 if the try failed, the revision that the worker
+-- read.
 local due, states, failed, index = KEYS[1], KEYS[3], KEYS[5], KEYS[6]
--- This changes nothing, but after it a full Redis refuses no write of this script.
+-- This write changes nothing. After it, a Redis that is over its `maxmemory` refuses no further write of this
+-- script.
 redis.call('ZREM', due, '')
 local at = redis.call('ZSCORE', due, ARGV[1])
 if not at or tonumber(at) ~= tonumber(ARGV[2]) then

@@ -1,15 +1,17 @@
--- Adds entries to the revocation list, and the new ones to the stream of changes. Of two for the same session
--- the later `until` counts. The cut-offs of a user are folded into two at most: one that spares no session,
--- and a later one that spares one; src/store/list/cut_offs.rs says why that is exact.
+-- Adds entries to the revocation list, and publishes those that change the list in the stream of changes. If
+-- there are two entries for the same session, the later `until` is kept. The cut-offs of a user are folded
+-- into two at most: one that spares no session, and a later one that spares a session;
+-- src/store/list/cut_offs.rs says why these refuse the same tokens.
 --
--- KEYS: sequence, changes, sessions, users, format; then one for each entry: `sessions`, or the user's own.
+-- KEYS: sequence, changes, sessions, users, format; then one for each entry: `sessions`, or the user's own
+-- key.
 -- ARGV: the number of changes to keep, how many seconds a key is kept longer than its entries, the version of
---       the records;
---       then four for each entry: id, the spared session or nothing, before, until.
+-- the records; then four for each entry: the session or the user; the spared session, '-' for a cut-off that
+-- spares none, nothing for a session; `before`; `until`.
 local kept, grace = ARGV[1], tonumber(ARGV[2])
 local sequence, changes, sessions, users, format = unpack(KEYS, 1, 5)
--- Revocations are small and must be written: this write changes nothing, but after it a full Redis refuses no
--- write of this script.
+-- This write changes nothing. After it, a Redis that is over its `maxmemory` refuses no further write of this
+-- script: revocations are small and must be written.
 redis.call('ZREM', sessions, '')
 redis.call('SETNX', format, ARGV[3])
 local now = tonumber(redis.call('TIME')[1])
@@ -23,12 +25,12 @@ local function is_expired(ends)
   return ends + grace <= now
 end
 
--- Lets a key expire even if no gateway runs any more.
+-- Sets when Redis deletes a key, so that the key disappears even if no gateway runs any more.
 local function vanish(key, ends)
   redis.call('EXPIREAT', key, whole(ends + grace))
 end
 
--- Returns whether the entry changed the list.
+-- Adds a member to a sorted set, or raises its score. Returns whether that changed the set.
 local function raise(key, member, ends)
   local known = redis.call('ZSCORE', key, member)
   if known and tonumber(known) >= ends then
@@ -115,7 +117,7 @@ for i = 6, #KEYS do
   local name, spared, before, ends = unpack(ARGV, i * 4 - 20, i * 4 - 17)
   before, ends = tonumber(before), tonumber(ends)
   if is_expired(ends) then
-    -- The key would expire before the entry is written.
+    -- Skip an entry that expired so long ago that Redis would delete its key at once.
   elseif spared == '' then
     session(name, ends)
   else
@@ -123,6 +125,6 @@ for i = 6, #KEYS do
   end
 end
 if newer then
-  return redis.error_reply('UNREADABLE a line there was written by a newer release')
+  return redis.error_reply('UNREADABLE a record was written by a newer release')
 end
 return 0

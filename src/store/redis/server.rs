@@ -1,4 +1,4 @@
-//! The address of Redis: connecting and logging in.
+//! Connects to Redis and logs in.
 
 use std::{fmt, time::Duration};
 
@@ -11,13 +11,13 @@ use secrecy::{ExposeSecret, SecretString};
 use super::error::RedisStoreError;
 use crate::config::RedisAddress;
 
-/// A connection; its clones share it.
+/// A connection to Redis; clones share it.
 pub(super) type RedisConnection = MultiplexedConnection;
 
 /// The time limit of the TCP and TLS handshakes.
 const CONNECTING: Duration = Duration::from_secs(1);
 
-/// Address and credentials. `Debug` is written by hand, because of the password.
+/// The address and credentials of Redis. `Debug` is written by hand, so that it does not show the password.
 pub(super) struct RedisServer {
     client: Client,
     user: Option<String>,
@@ -38,14 +38,15 @@ impl RedisServer {
         let (user, database) = (settings.username().map(str::to_owned), settings.db());
         let password = settings.password().map(SecretString::from);
         let tcp = TcpSettings::default().set_nodelay(true);
-        // Log in by hand: the library's own login does not tell the causes of a refusal apart.
+        // Do not let the redis crate log in: its error does not show why Redis refused. `log_in` does it
+        // instead.
         let anonymous = RedisConnectionInfo::default().set_skip_set_lib_name();
         let client = Client::open(info.set_tcp_settings(tcp).set_redis_settings(anonymous))?;
         Ok(Self { client, user, password, database })
     }
 
-    /// Opens a new connection and logs in. Its answers time out after `patience`. The current runtime drives
-    /// the connection, which ends with it.
+    /// Opens a new connection and logs in. An answer that takes longer than `patience` is an error. The
+    /// current tokio runtime drives the connection: the connection ends when the runtime does.
     pub(super) async fn connect(
         &self,
         patience: Duration,
@@ -54,16 +55,18 @@ impl RedisServer {
             .set_connection_timeout(Some(CONNECTING))
             .set_response_timeout(Some(patience));
         let connected = self.client.get_multiplexed_async_connection_with_config(&config).await;
-        let mut connection = connected.map_err(|error| self.not_connected(error))?;
+        let mut connection = connected.map_err(|error| self.connect_error(error))?;
         self.log_in(&mut connection).await?;
         Ok(connection)
     }
 
-    fn not_connected(&self, error: RedisError) -> RedisStoreError {
+    fn connect_error(&self, error: RedisError) -> RedisStoreError {
         let tls = matches!(self.client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. });
         if tls && error.is_timeout() {
-            // A port without TLS takes the handshake for an incomplete command and waits.
-            return RedisStoreError::transient("Redis does not answer in time, or not by TLS");
+            // A server without TLS reads the handshake as an incomplete command and waits for the rest.
+            return RedisStoreError::transient(
+                "Redis does not answer in time, or does not use TLS on this port",
+            );
         }
         error.into()
     }
@@ -74,7 +77,7 @@ impl RedisServer {
             let password = password.as_ref().map_or("", ExposeSecret::expose_secret);
             let mut auth = cmd("AUTH");
             auth.arg(user).arg(password);
-            auth.exec_async(connection).await.map_err(not_logged_in)?;
+            auth.exec_async(connection).await.map_err(login_error)?;
         }
         if *database != 0 {
             let mut select = cmd("SELECT");
@@ -91,15 +94,16 @@ impl RedisServer {
     }
 }
 
-/// Redis may quote the password in its message, so the error has a text of ours.
-fn not_logged_in(error: RedisError) -> RedisStoreError {
-    let own_words = error.detail().unwrap_or_default();
+/// Converts the error of `AUTH`. Redis may quote the password in its message, so the text of the error is not
+/// that message.
+fn login_error(error: RedisError) -> RedisStoreError {
+    let message = error.detail().unwrap_or_default();
     match error.code() {
-        Some("ERR") if own_words.contains("without any password") => {
+        Some("ERR") if message.contains("without any password") => {
             RedisStoreError::permanent("the address names a password, and Redis has none")
         }
-        Some("ERR") if !own_words.contains("max number of clients") => {
-            RedisStoreError::permanent("Redis does not take this user or password")
+        Some("ERR") if !message.contains("max number of clients") => {
+            RedisStoreError::permanent("Redis does not accept this user or password")
         }
         _ => error.into(),
     }

@@ -90,11 +90,15 @@ async fn an_unusable_redis_is_an_error_at_the_start_without_a_secret() {
         ("encoded", at(":wrong%2Dpassword@", closed, ""), "refuses the user or the password"),
         ("a wrong user", at("me:wrong-password@", closed, ""), "refuses the user or the password"),
         ("one too many", at(":wrong-password@", open, ""), "names a password, and Redis has none"),
-        ("a poor user", at("poor:wrong-password@", closed, ""), "does not permit it to this user"),
+        (
+            "a poor user",
+            at("poor:wrong-password@", closed, ""),
+            "does not permit this user a command",
+        ),
         ("a database", at("", open, "/99"), "Redis has no database 99"),
         ("a replica", replica.url(), "a replica, which takes no writes"),
         ("a cluster", cluster.url(), "part of a cluster, which cannot be used"),
-        ("a web server", at("", mock, ""), "what answers there is no Redis"),
+        ("a web server", at("", mock, ""), "the server at this address is not a Redis"),
         ("the future", newer.url(), "was written by a newer release"),
     ] {
         let said = refused(&app, &store).await;

@@ -82,9 +82,8 @@ async fn no_token_is_accepted_on_a_guess(outage: Outage) {
     assert_error(&here.clone().send().await, 503, "NOT_READY", Some("store"));
     assert_not_ready(&pair.here.get("/readyz").send().await, "store");
 
-    pair.there.wait_for_log(
-        "the revocation list cannot be followed: the instance asks Redis about each token",
-    );
+    pair.there
+        .wait_for_log("the store cannot follow the revocation list in Redis and asks Redis about each token until it can");
     outage.ends(&pair).await;
     let refused = async || here.clone().send().await.status == 401;
     eventually("what could not be written is", refused).await;
@@ -103,7 +102,7 @@ async fn no_token_is_accepted_on_a_guess(outage: Outage) {
     assert_eq!(verify_here(&third, &alive).send().await.status, 200);
 
     let Pair { mut there, .. } = pair;
-    there.wait_for_log("the revocation list is followed again");
+    there.wait_for_log("the store follows the revocation list in Redis again");
     let log = there.stop();
     let said = |text: &str| log.lines.iter().any(|line| line["message"] == text);
     for text in [

@@ -138,7 +138,7 @@ async fn a_revocation_that_redis_refused_is_written_once_redis_takes_it() {
     server.command::<()>(&["ACL", "SETUSER", "default", "-eval"]);
     let ended = session(now() - 10);
     let fault = one.store.revoke(&revocation(&ended, Scope::Local, now())).await.unwrap_err();
-    assert!(fault.cause.starts_with("Redis does not permit it to this user"), "{fault}");
+    assert!(fault.cause.starts_with("Redis does not permit this user a command"), "{fault}");
     assert_eq!(one.answers(&ended).await, Ok(true));
     assert_eq!(another.answers(&ended).await, Ok(false));
     server.command::<()>(&["ACL", "SETUSER", "default", "+eval"]);

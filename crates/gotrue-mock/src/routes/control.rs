@@ -1,4 +1,4 @@
-//! The control routes under `/mock`: what a test changes and reads without GoTrue's endpoints.
+//! The handlers of the control routes under `/mock`, by which a test reads and changes the mock.
 
 use std::{fmt::Display, time::Duration};
 
@@ -24,14 +24,14 @@ use crate::{
     user::{User, timestamp},
 };
 
-/// Answers a status and `{"message":"…"}`.
+/// An error of a control route, answered with a status and `{"message":"…"}`.
 pub(crate) struct ControlError {
     status: StatusCode,
     message: String,
 }
 
 impl ControlError {
-    /// 400; `problem` is for example `not a fault`.
+    /// An error with status 400; `problem` is for example `not a fault`.
     fn bad_request(problem: &str, reason: impl Display) -> Self {
         Self { status: StatusCode::BAD_REQUEST, message: format!("{problem}: {reason}") }
     }
@@ -104,7 +104,7 @@ pub(crate) async fn expire_session(
     act_on("session", &id, |id| mock.expire_session(id, reason))
 }
 
-/// Answers the number of refresh tokens that the clean-up deleted.
+/// Runs the clean-up, and answers with the number of refresh tokens that it deleted.
 pub(crate) async fn clean_up(State(mock): State<Mock>) -> Json<Value> {
     Json(json!({ "refresh_tokens": mock.clean_up() }))
 }
@@ -115,7 +115,7 @@ struct RotateRequest {
     keep_old: bool,
 }
 
-/// Answers the new key set.
+/// Replaces the signing key, and answers with the new key set.
 pub(crate) async fn rotate_keys(
     State(mock): State<Mock>,
     body: Bytes,
@@ -131,7 +131,7 @@ pub(crate) async fn rotate_keys(
 
 #[derive(Deserialize)]
 struct AdvanceRequest {
-    /// For example `2h`, `90s` or `1day 6h`.
+    /// The time to add, for example `2h`, `90s` or `1day 6h`.
     #[serde(deserialize_with = "duration")]
     advance: Duration,
 }
@@ -140,7 +140,7 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
     humantime::parse_duration(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
-/// Answers the new time.
+/// Advances the clock, and answers with the new time.
 pub(crate) async fn advance_clock(
     State(mock): State<Mock>,
     body: Bytes,
@@ -172,7 +172,8 @@ fn parse_optional<T: Default + DeserializeOwned>(body: &[u8]) -> serde_json::Res
     if body.is_empty() { Ok(T::default()) } else { serde_json::from_slice(body) }
 }
 
-/// Answers 204 if `act` found the row with this id, else 404; `kind` is `user` or `session`.
+/// Answers with status 204 if `act` found the row with this id, else with 404; `kind` is `user` or
+/// `session`.
 fn act_on(
     kind: &str,
     id: &str,

@@ -1,6 +1,6 @@
 //! `POST /logout`: ends sessions by scope.
 //!
-//! 1. Without a scope it is `global` and ends every session of the user (recorded:
+//! 1. A logout without a scope is `global` and ends every session of the user (recorded:
 //!    `logout-no-scope`).
 //! 2. A token that names no session ends every session of the user, whatever the scope (recorded:
 //!    `logout-local-without-session-id`).

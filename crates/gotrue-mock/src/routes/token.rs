@@ -1,5 +1,5 @@
-//! `POST /signup`, and the grants `password` and `refresh_token` of `POST /token`: the endpoints
-//! that answer the tokens of a session.
+//! `POST /signup` and `POST /token` with the grants `password` and `refresh_token`: the endpoints
+//! that respond with the tokens of a session.
 
 use axum::{
     Json,
@@ -36,7 +36,7 @@ struct RefreshTokenGrant {
     refresh_token: String,
 }
 
-/// Creates a confirmed user, or without an e-mail address an anonymous one.
+/// Creates a confirmed user, or an anonymous one if the request has no e-mail address.
 pub(crate) async fn sign_up(
     State(mock): State<Mock>,
     body: Bytes,
@@ -132,8 +132,8 @@ fn refresh_error(error: &RefreshError) -> GotrueError {
     }
 }
 
-/// Accepts twelve lower-case letters and digits, and anything longer: newer servers have a longer
-/// form.
+/// Accepts twelve lower-case letters and digits, and anything longer, because newer releases of
+/// GoTrue have longer refresh tokens.
 fn is_refresh_token(token: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     token.len() > 12 || (token.len() == 12 && token.bytes().all(is_allowed))
@@ -150,7 +150,7 @@ fn begin_session(
         .ok_or_else(|| GotrueError::unexpected_failure("Database error granting user"))
 }
 
-/// The kind of request that a token response answers.
+/// The kind of request to which a token response is the answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Grant {
     SignUp,

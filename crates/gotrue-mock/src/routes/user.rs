@@ -1,11 +1,11 @@
 //! `GET /user`, `PUT /user` and `PUT /admin/users/{id}`: a user, and a new password.
 //!
-//! 1. A password that a user sets ends the user's other sessions (recorded: `user-password`). Set
-//!    with a token that names no session, it ends all of them (recorded: `ending-minted-password`).
-//! 2. A password that an administrator sets ends all sessions of the user (recorded:
+//! 1. A user who sets a new password ends the user's other sessions (recorded: `user-password`). If
+//!    the access token names no session, all sessions end (recorded: `ending-minted-password`).
+//! 2. An administrator who sets a user's password ends all sessions of that user (recorded:
 //!    `admin-password`).
-//! 3. The mock changes nothing but the password: a new address, number or metadata are answered
-//!    501.
+//! 3. The mock can change only the password. It answers with status 501 if the request has a new
+//!    e-mail address, phone number or metadata.
 
 use axum::{
     Json,
@@ -48,7 +48,7 @@ struct UserUpdate {
 }
 
 impl UserUpdate {
-    /// GoTrue's checks, in its order.
+    /// Makes the checks of GoTrue, in the same order.
     fn check(&self, user: &User) -> Result<(), GotrueError> {
         let email = self.email.as_deref().filter(|email| !email.is_empty());
         let email = email.map(parse_email).transpose()?;
@@ -102,8 +102,8 @@ pub(crate) async fn update_user(
 #[serde(default)]
 struct AdminUserUpdate {
     password: Option<SecretString>,
-    /// All other members. The mock accepts `email_confirm`, which changes nothing because every
-    /// address is confirmed, and refuses the rest.
+    /// All other members. The mock accepts `email_confirm`, which has no effect because every
+    /// address is confirmed, and refuses the others.
     #[serde(flatten)]
     others: Map<String, Value>,
 }

@@ -1,4 +1,4 @@
-//! Leases entries to a worker, in their order.
+//! Leases due entries to a worker: the entries that never failed or failed longest ago come first.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -14,9 +14,10 @@ use crate::{
     queue::{backoff::MAX_RETRY_AFTER, entry::QueueEntry},
 };
 
-/// How many entries of each order one lease considers.
+/// The most entries that one lease considers in each of two orders: by due time, and by time of the last
+/// failure.
 const MAX_CANDIDATES: usize = 1000;
-/// How many entries with a due time of a wrong clock one lease resets.
+/// The most entries with a wrong due time that one lease resets.
 const MAX_RESET: usize = 1000;
 
 impl Tables<'_> {
@@ -26,7 +27,7 @@ impl Tables<'_> {
         most: usize,
         now: Timestamp,
     ) -> Result<Vec<QueueEntry>, FileError> {
-        self.reset_parked(now)?;
+        self.reset_wrong_due_times(now)?;
         let mut leased = Vec::new();
         for (failed_at, due, id) in self.due_by_failure(now)? {
             if leased.len() == most {
@@ -40,7 +41,7 @@ impl Tables<'_> {
                     self.changed = true;
                     continue;
                 }
-                // Leave it to the release that can read it.
+                // This release cannot read the entry: leave it to the release that wrote it.
                 Err(FileError::Record(_)) => continue,
                 Err(fault) => return Err(fault),
             };
@@ -51,16 +52,17 @@ impl Tables<'_> {
         Ok(leased)
     }
 
-    /// Makes entries due now that are due later than the longest pause: a wrong clock set that time.
-    fn reset_parked(&mut self, now: Timestamp) -> Result<(), FileError> {
+    /// Makes entries due now that are due more than [`MAX_RETRY_AFTER`] from now: only a wrong clock sets
+    /// such a time.
+    fn reset_wrong_due_times(&mut self, now: Timestamp) -> Result<(), FileError> {
         let latest = after(now, MAX_RETRY_AFTER).as_millisecond();
-        let parked: Vec<u128> = self
+        let misdated: Vec<u128> = self
             .due
             .range((latest.saturating_add(1), 0)..)?
             .take(MAX_RESET)
             .map(|line| line.map(|(key, _)| key.value().1))
             .collect::<Result<_, _>>()?;
-        for id in parked {
+        for id in misdated {
             if let Some(state) = self.state(id)? {
                 self.write_state(id, &StoredState { due: now, ..state })?;
             }
@@ -68,8 +70,9 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// Due entries, as (failed at, due, id) in milliseconds: the first ones by due time, and the first ones by
-    /// time of the last failure, so that entries which fail again and again do not hide others.
+    /// Returns due entries as (time of the last failure, due time, id), with times in milliseconds since the
+    /// Unix epoch. Considers [`MAX_CANDIDATES`] entries by due time, and as many by time of the last failure,
+    /// so that entries which fail again and again do not hide others.
     fn due_by_failure(&self, now: Timestamp) -> Result<BTreeSet<(i64, i64, u128)>, FileError> {
         let now = now.as_millisecond();
         let mut found = BTreeSet::new();

@@ -1,4 +1,5 @@
-//! A summary of the queue in memory, as of the last transaction: most questions need no access to the file.
+//! A summary of the queue in memory, as of the last transaction. Most calls can be answered from it without
+//! reading the file.
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
@@ -11,7 +12,7 @@ use crate::{
     store::file::{error::FileError, tables::Tables},
 };
 
-/// Number of entries and limits of their times.
+/// The number of entries, and the earliest and latest of their times.
 #[derive(Debug)]
 pub(in crate::store::file) struct QueueSummary {
     len: AtomicUsize,
@@ -23,7 +24,7 @@ pub(in crate::store::file) struct QueueSummary {
     oldest: AtomicI64,
 }
 
-/// The queue is empty.
+/// The value of `oldest` while the queue is empty.
 const NEVER: i64 = i64::MAX;
 
 impl QueueSummary {
@@ -43,25 +44,25 @@ impl QueueSummary {
         (queued_at != NEVER).then(|| from_unix_milliseconds(queued_at))
     }
 
-    pub(in crate::store::file) fn replace_with(&self, now: &Self) {
-        self.len.store(now.len(), Ordering::Release);
-        for (known, now) in [
-            (&self.first_due, &now.first_due),
-            (&self.last_due, &now.last_due),
-            (&self.oldest, &now.oldest),
+    pub(in crate::store::file) fn replace_with(&self, new: &Self) {
+        self.len.store(new.len(), Ordering::Release);
+        for (old, new) in [
+            (&self.first_due, &new.first_due),
+            (&self.last_due, &new.last_due),
+            (&self.oldest, &new.oldest),
         ] {
-            known.store(now.load(Ordering::Acquire), Ordering::Release);
+            old.store(new.load(Ordering::Acquire), Ordering::Release);
         }
     }
 
-    /// Makes the next lease read the file, after an error left its content uncertain.
+    /// Makes the next lease read the file: after a failed transaction the summary may be wrong.
     pub(in crate::store::file) fn mark_unknown(&self) {
         self.first_due.store(i64::MIN, Ordering::Release);
     }
 }
 
 impl Tables<'_> {
-    /// Summarizes the queue within this transaction.
+    /// Summarizes the queue as this transaction sees it.
     pub(in crate::store::file) fn summary(&self) -> Result<QueueSummary, FileError> {
         let len = usize::try_from(self.queue.len()?).unwrap_or(usize::MAX);
         let first_due = self.due.first()?.map_or(i64::MAX, |(line, _)| line.value().0);

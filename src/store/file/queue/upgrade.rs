@@ -1,4 +1,4 @@
-//! Upgrades a queue that an earlier release wrote, when the file is opened.
+//! Upgrades a queue that an earlier release wrote. This happens when the file is opened.
 
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
@@ -6,7 +6,7 @@ use super::super::{error::FileError, records::decode_any_entry, tables::Tables};
 use crate::queue::entry::QueueEntry;
 
 impl Tables<'_> {
-    /// Rewrites a queue of an earlier release: merges its entries by session and scope.
+    /// Rewrites a queue of the first release: merges the entries of the same session and scope into one.
     pub(in crate::store::file) fn upgrade_queue(&mut self) -> Result<(), FileError> {
         if self.states.len()? == self.queue.len()? {
             return self.upgrade_counts();
@@ -16,7 +16,7 @@ impl Tables<'_> {
             entries.push(decode_any_entry(line?.1.value())?);
         }
         self.clear_queue()?;
-        // Merge the oldest first, so that the newest credentials come first.
+        // Merge the oldest entries first, so that the newest credentials come first in the merged entry.
         entries.sort_by_key(|entry| entry.queued_at);
         for entry in entries {
             let known = self.entry(entry.id.as_u128())?;
@@ -33,7 +33,7 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// Fills the table of the users' entries, which an earlier release did not have.
+    /// Fills the table of entries by user, which earlier releases did not have.
     fn upgrade_counts(&mut self) -> Result<(), FileError> {
         if self.entries_of_user.len()? == self.queue.len()? {
             return Ok(());

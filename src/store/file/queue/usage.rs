@@ -1,4 +1,4 @@
-//! How full the queue is: totals, and the share of each user.
+//! Measures how full the queue is, in total and for one user, so that the bounds can be checked.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::queue::{
     entry::QueueEntry,
 };
 
-/// Totals of the queue, by their keys in the file.
+/// The totals of the queue; each number is the key of that total in the file.
 #[derive(Clone, Copy)]
 enum Total {
     Bytes = 0,
@@ -19,7 +19,7 @@ enum Total {
 }
 
 impl Tables<'_> {
-    /// How full the queue is with `becomes` in the place of `known`.
+    /// Returns how full the queue would be if `becomes` replaced `known`.
     pub(super) fn usage_with(
         &self,
         known: Option<&QueueEntry>,
@@ -46,7 +46,8 @@ impl Tables<'_> {
         Ok(usage)
     }
 
-    /// The share of the entry's user with that entry, and of that the share of stale sessions.
+    /// Returns the share of the entry's user, including this entry: first of all sessions, then of stale
+    /// ones.
     fn shares_of_user(
         &self,
         entry: &QueueEntry,
@@ -69,6 +70,8 @@ impl Tables<'_> {
             *stale_sessions.entry(session).or_insert(true) &= is_stale;
         }
         let [all, stale] = bytes_of_user;
+        // A session that is in the queue may always add entries: count no sessions, so that the bound of
+        // sessions cannot refuse it.
         let count = |sessions: usize| if is_known { 0 } else { sessions as u64 };
         let stale_count = stale_sessions.values().filter(|is_stale| **is_stale).count();
         Ok([
@@ -87,7 +90,7 @@ impl Tables<'_> {
         Ok(Usage { all, stale, ..Usage::default() })
     }
 
-    /// Counts an entry for its user; its record has `bytes` bytes.
+    /// Adds an entry, whose record has `bytes` bytes, to the table of entries by user.
     pub(super) fn count_for_user(
         &mut self,
         entry: &QueueEntry,

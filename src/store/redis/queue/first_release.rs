@@ -1,6 +1,7 @@
-//! Moves entries of the first release, whose instances may still add some during a rolling upgrade.
+//! Moves queued logouts from the keys of the first release to those of this release. During a rolling
+//! upgrade, instances of the first release may still add some.
 //!
-//! An entry is moved once it is due: until then an instance of the first release may have it leased.
+//! An entry is moved once it is due: before that, an instance of the first release may hold its lease.
 
 use std::time::Duration;
 
@@ -20,9 +21,9 @@ use crate::{
     },
 };
 
-/// Entries that are read at a time.
+/// The number of entries that are read at a time.
 const PAGE: usize = 100;
-/// Entries that are queued already are moved even beyond the bounds.
+/// No bounds: entries that are queued already are moved even if the queue is full.
 const UNBOUNDED: Bounds =
     Bounds { entries: 1 << 50, bytes: 1 << 50, sessions_of_user: 1 << 50, bytes_of_user: 1 << 50 };
 
@@ -48,7 +49,7 @@ impl RedisStore {
                     if record.is_some() {
                         tracing::error!(
                             id,
-                            "a queued logout of an earlier release cannot be read and was dropped: its session may live"
+                            "a queued logout of an earlier release cannot be read and was dropped: its session may not have ended"
                         );
                     }
                     self.drop_of_first_release(id).await?;
@@ -57,8 +58,8 @@ impl RedisStore {
         }
     }
 
-    /// Due ids by due time, by the clock of Redis. An entry that is due later than the longest pause counts as
-    /// due, because only a wrong clock sets such a time.
+    /// Returns the ids of due entries by due time, by the clock of Redis. An entry that is due later than the
+    /// longest pause counts as due, because only a wrong clock sets such a time.
     async fn due_of_first_release(&self) -> Result<Vec<String>, StoreError> {
         let [due, ..] = &self.keys.queue.first_release;
         let mut commands = pipe();
@@ -77,9 +78,9 @@ impl RedisStore {
             commands.cmd("ZRANGEBYSCORE").arg(due).arg(least).arg(most);
             commands.arg("LIMIT").arg(0).arg(PAGE);
         }
-        let (mut ids, parked): (Vec<String>, Vec<String>) =
+        let (mut ids, misdated): (Vec<String>, Vec<String>) =
             self.query("list the queue", &commands).await?;
-        ids.extend(parked);
+        ids.extend(misdated);
         Ok(ids)
     }
 
@@ -98,8 +99,8 @@ impl RedisStore {
                 return Ok(());
             }
         }
-        let cause = "the entry changes all the time".to_owned();
-        Err(StoreError { operation: "queue", cause })
+        let cause = "other requests keep changing the entry".to_owned();
+        Err(StoreError { operation: "enqueue a logout", cause })
     }
 
     async fn drop_of_first_release(&self, id: &str) -> Result<(), StoreError> {
@@ -108,12 +109,13 @@ impl RedisStore {
         remove.cmd("ZREM").arg(due).arg(id).ignore();
         remove.cmd("ZREM").arg(queued).arg(id).ignore();
         remove.cmd("HDEL").arg(records).arg(id).ignore();
-        self.query("remove", &remove).await
+        self.query("remove a queued logout", &remove).await
     }
 }
 
-/// Merges an entry with one of the first release. The times of this release's credentials are not known: those
-/// of the first release come behind them unless they are newer than all of them.
+/// Merges `old`, an entry of the first release, into `known`. The store does not know when each of the
+/// credentials was added: those of the first release come behind those of this release, unless they must be
+/// newer than all of them.
 fn merged(known: QueueEntry, old: QueueEntry) -> QueueEntry {
     let of_this_release = |c: &SealedCredentials| c.bound_to.is_none();
     let (ours, theirs): (Vec<_>, Vec<_>) =

@@ -1,4 +1,4 @@
-//! Lists the queue in pages, each of which Redis can send in time.
+//! Lists the queue in pages that are small enough for Redis to send within the time limit.
 
 use std::collections::HashMap;
 
@@ -10,13 +10,13 @@ use crate::{
     store::{StoreError, redis::RedisStore},
 };
 
-/// Entries in one answer: each may have tens of KiB.
+/// The most entries in one answer. An entry may have tens of KiB.
 const PAGE: usize = 200;
-/// Ids in one answer.
+/// The `COUNT` of `ZSCAN`: about this number of ids is in one answer.
 const IDS: usize = 1000;
 
 impl RedisStore {
-    /// The entries by due time, `most` at most.
+    /// Returns at most `most` entries, by due time.
     pub(super) async fn entries_by_due(&self, most: usize) -> Result<Vec<QueueEntry>, StoreError> {
         let mut by_due = if most > PAGE {
             self.all_by_due().await?
@@ -33,7 +33,7 @@ impl RedisStore {
         Ok(entries)
     }
 
-    /// The entries of these ids and due times.
+    /// Reads the entries with these ids and due times.
     async fn page(&self, page: &[(String, i64)]) -> Result<Vec<QueueEntry>, StoreError> {
         type Page = (Vec<Option<String>>, Vec<Option<String>>, Vec<Option<i64>>, Vec<Option<i64>>);
         let ids: Vec<&String> = page.iter().map(|(id, _)| id).collect();
@@ -57,7 +57,7 @@ impl RedisStore {
         Ok(entries.collect())
     }
 
-    /// Ids and due times, from the first to that index.
+    /// Returns ids and due times of the entries that are due first, up to the index `last`.
     async fn first_by_due(&self, last: usize) -> Result<Vec<(String, i64)>, StoreError> {
         let mut first = pipe();
         first.cmd("ZRANGE").arg(&self.keys.queue.due).arg(0).arg(last).arg("WITHSCORES");
@@ -65,7 +65,8 @@ impl RedisStore {
         Ok(first)
     }
 
-    /// Ids and due times of all entries. `ZSCAN` also returns entries that move during the scan.
+    /// Returns ids and due times of all entries. `ZSCAN` also finds entries whose due times change during the
+    /// scan.
     async fn all_by_due(&self) -> Result<Vec<(String, i64)>, StoreError> {
         let (mut all, mut cursor) = (HashMap::new(), Some(0));
         while let Some(from) = cursor {

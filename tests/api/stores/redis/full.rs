@@ -65,7 +65,8 @@ async fn a_full_redis_hands_out_reschedules_and_removes_entries_and_takes_no_mor
     for refused in [&entry(), &again] {
         let fault =
             queue.queue().enqueue(refused, NOW, &BOUNDS, Timestamp::UNIX_EPOCH).await.unwrap_err();
-        let expected = StoreError { operation: "queue", cause: OUT_OF_MEMORY.to_owned() };
+        let expected =
+            StoreError { operation: "enqueue a logout", cause: OUT_OF_MEMORY.to_owned() };
         assert_eq!(fault, expected);
     }
     assert_eq!(queue.get(known).await, *known, "nothing is half written");
@@ -139,7 +140,7 @@ async fn a_failure_that_a_full_redis_refuses_blocks_nothing() {
     queue.enqueue(&entry(), NOW, &BOUNDS, Timestamp::UNIX_EPOCH).await.unwrap().unwrap();
     fill(&server);
     let fault = store.append_failures(&[numbered(2)]).await.unwrap_err();
-    assert_eq!((fault.operation, &*fault.cause), ("note failures", OUT_OF_MEMORY));
+    assert_eq!((fault.operation, &*fault.cause), ("append to the failure log", OUT_OF_MEMORY));
     let leased = queue.lease(HOUR, 9, Timestamp::UNIX_EPOCH).await.unwrap();
     assert!(queue.remove_unchanged(&leased[0]).await.unwrap());
     store.revoke(&revocation(&session(now()), Scope::Global, now())).await.unwrap();

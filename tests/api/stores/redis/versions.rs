@@ -40,7 +40,7 @@ async fn no_token_is_accepted_if_a_newer_release_wrote_a_record() {
         let newer = async || {
             let fault = followed.answers(&session(now())).await.unwrap_err();
             !followed.store.is_ready()
-                && fault.cause == "what is in Redis was written by a newer release"
+                && fault.cause == "the data in Redis was written by a newer release"
         };
         eventually(case, newer).await;
         // Until somebody sees to it.
@@ -73,7 +73,7 @@ async fn a_newer_cut_off_is_not_overwritten() {
     let key = format!("logout-gateway:user:{}", ended.sub);
     server.command::<()>(&["HSET", &key, "-", "2 1 2 3"]);
     let fault = store.revoke(&revocation(&ended, Scope::Global, now())).await.unwrap_err();
-    assert_eq!(fault.cause, "what is in Redis was written by a newer release");
+    assert_eq!(fault.cause, "the data in Redis was written by a newer release");
     assert_eq!(server.command::<String>(&["HGET", &key, "-"]), "2 1 2 3");
     assert!(refuses(&*store, &ended, now()).await, "this instance knows");
 }
