@@ -180,8 +180,8 @@ async fn what_one_account_may_repeat_at_will_is_a_number_beyond_a_hundred_in_a_s
 )]
 #[case::odd_answers(
     418,
-    "the gateway got an answer that GoTrue does not give: the request had no effect",
-    "the log left out warnings about answers that GoTrue does not give, more than 20 in one second: \
+    "the gateway got an answer that GoTrue itself never gives: the request had no effect",
+    "the log left out warnings about answers that GoTrue itself never gives, more than 20 in one second: \
      logout_gateway_gotrue_requests_total counts them all"
 )]
 #[tokio::test]
