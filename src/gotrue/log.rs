@@ -37,7 +37,7 @@ pub(super) fn timed_out(RequestLabel { request_id, operation }: RequestLabel<'_>
         tracing::warn!(
             request_id,
             operation,
-            "GoTrue did not answer within GATEWAY_UPSTREAM_TIMEOUT"
+            "GoTrue did not answer within GATEWAY_UPSTREAM_TIMEOUT: check its load and its log"
         );
     }
 }
@@ -49,7 +49,7 @@ pub(super) fn broke_off(RequestLabel { request_id, operation }: RequestLabel<'_>
             request_id,
             operation,
             cause,
-            "the connection to GoTrue broke before an answer came"
+            "the connection to GoTrue broke before an answer came: check GoTrue and any proxy in front of it"
         );
     }
 }

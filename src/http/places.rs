@@ -1,7 +1,9 @@
-//! Limits the requests in flight by `GATEWAY_MAX_IN_FLIGHT` places, in three classes.
+//! Limits the requests in flight to `GATEWAY_MAX_IN_FLIGHT`: each request takes a place, of one of three
+//! classes.
 //!
-//! Proven sessions may take all places, stale ones half of them and unproven ones an eighth, at least one each.
-//! So a flood of forged tokens cannot keep out the requests of real sessions.
+//! Requests of proven sessions may take all places, those of stale sessions half of them, and those of
+//! unproven sessions an eighth; at least one place each. So a flood of forged tokens cannot keep out the
+//! requests of real sessions.
 
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use crate::session::Proof;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoPlaceError;
 
-/// The places of one process, for all threads.
+/// The places of the process, shared by all threads.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     total: usize,
@@ -36,7 +38,7 @@ impl Places {
         Self { total, all: places(total), stale: places(total / 2), unproven: places(total / 8) }
     }
 
-    /// Takes a place for a session with this proof. It never waits.
+    /// Takes a place for a request whose session has this proof. It never waits.
     ///
     /// # Errors
     /// [`NoPlaceError`], if all places of the class are taken.
@@ -51,7 +53,6 @@ impl Places {
         Ok(Place { _of_class: class.map(permit).transpose()?, _of_all: permit(&self.all)? })
     }
 
-    /// How many places are taken.
     pub(crate) fn taken(&self) -> usize {
         self.total.saturating_sub(self.all.available_permits())
     }
