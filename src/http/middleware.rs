@@ -82,8 +82,8 @@ fn warn_of_untrusted_proxy(headers: &HeaderMap, address: SocketAddr) {
         WARNING.call_once(|| {
             tracing::warn!(
                 variable = "GATEWAY_TRUSTED_PROXIES", address = %address.ip(),
-                "the gateway ignores the X-Forwarded headers from this address: if it is the address of your proxy, add it \
-                 to GATEWAY_TRUSTED_PROXIES"
+                "the gateway ignores the X-Forwarded headers from this address: if it is the address of \
+                 your proxy, add it to GATEWAY_TRUSTED_PROXIES"
             );
         });
     }

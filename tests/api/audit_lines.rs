@@ -156,8 +156,8 @@ async fn what_one_account_may_repeat_at_will_is_a_number_beyond_a_hundred_in_a_s
     let mut omitted = 0;
     while count_in(serving.read()) + omitted < ASKED {
         let line = serving.told(
-            "audit lines of refused and repeated logouts were left out of the log: more than 100 in \
-             one second; logout_gateway_logouts_total counts them all",
+            "the log left out audit lines of refused and repeated logouts, more than 100 in one second: \
+             logout_gateway_logouts_total counts them all",
         );
         assert_eq!((&line["level"], &line["target"]), (&json!("WARN"), &json!("audit")));
         omitted += usize::try_from(line["omitted"].as_u64().unwrap()).unwrap();

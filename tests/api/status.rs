@@ -110,7 +110,7 @@ async fn what_became_of_logouts_is_counted_drawn_and_told() {
 #[tokio::test]
 async fn what_waits_and_what_failed_is_told() {
     let (stage, _directory) = durable(Setup::new()).await;
-    assert_says(&read(&stage).await, &["Queue Nothing waits", "Last failures None."]);
+    assert_says(&read(&stage).await, &["Queue No logout is queued", "Last failures None."]);
     make_history(&stage).await;
     stage.pass(100);
     let noted = async || stage.report("/failures").await["failures"].as_array().unwrap().len() == 5;
@@ -146,7 +146,7 @@ async fn a_gateway_that_is_well_says_so(#[case] algorithm: Algorithm, #[case] ke
     let stage = with_admin(Setup::new().algorithm(algorithm)).await;
     let read = read(&stage).await;
     let version = concat!("logout-gateway ", env!("CARGO_PKG_VERSION"), " Ready Running for ");
-    let memory = "None: with GATEWAY_STORE=memory nothing is postponed.";
+    let memory = "None: with GATEWAY_STORE=memory no logout is queued.";
     assert_says(&read, &[version, "As of 2027-01-15T08:00:00Z", memory]);
     assert_says(&read, &[&format!("Key set {keys} Fetched "), "/queue /failures /metrics /readyz"]);
     assert!(!read.contains("Not ready"), "{read}");
