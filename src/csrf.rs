@@ -130,8 +130,9 @@ impl Csrf {
         minted && keys.into_iter().any(|key| hmac::verify(key, &message, &mac).is_ok())
     }
 
-    /// Checks layers 2 and 3: `header` must equal one of `cookies`, and this cookie must be valid for one of
-    /// `bindings`. One such cookie is enough, because another site may have planted more.
+    /// Checks the double submit and the signature (layers 2 and 3): `header` must equal one of `cookies`, and
+    /// this cookie must be valid for one of `bindings`. One such cookie is enough, because another site may
+    /// have planted more.
     ///
     /// # Errors
     /// [`CsrfError::Missing`] if there is no header or no cookie, else [`CsrfError::Invalid`].

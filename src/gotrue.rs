@@ -68,7 +68,6 @@ pub struct Refreshed {
 /// An answer to `GET /health`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Health {
-    /// The HTTP status.
     pub(crate) status: u16,
     /// Whether the body says that the server is GoTrue.
     pub(crate) is_gotrue: bool,

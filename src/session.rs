@@ -139,8 +139,8 @@ pub(crate) enum AuthenticationError {
 pub(crate) enum UnknownKey {
     /// Fetch the key set again, which may take as long as `GATEWAY_UPSTREAM_TIMEOUT`.
     Refetch,
-    /// Refuse the token at once. For a second credential of a request: the first one identifies the client,
-    /// and the request must not wait for the second.
+    /// Refuse the token at once. This is for the cookie of a request that a Bearer token already identifies:
+    /// the request must not wait for the cookie.
     Refuse,
 }
 

@@ -189,8 +189,7 @@ impl Answer {
         [error_code, code].into_iter().flatten().find_map(|v| v.as_str().map(str::to_owned))
     }
 
-    /// The refusal that an answer other than a success means. A refusal that an operator can act on is
-    /// logged.
+    /// The refusal in an answer that is not a success. A refusal that an operator can act on is logged.
     fn refusal(&self) -> Refusal {
         let code = self.code();
         // GoTrue sends its codes with a 4xx. A code with another status does not come from a healthy GoTrue.

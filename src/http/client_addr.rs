@@ -20,7 +20,6 @@ pub struct PeerAddress(pub SocketAddr);
 /// The client of a request, by the connection and by the headers of trusted proxies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientAddr {
-    /// The client's address.
     pub(crate) ip: IpAddr,
     /// Whether the browser reached the gateway by https.
     pub(crate) is_https: bool,

@@ -76,7 +76,8 @@ pub(crate) enum Error {
     Overloaded,
     /// A part of the gateway that the request needs is missing.
     NotReady(Part),
-    /// The same in the response of `/readyz`, with the time since when the part is missing.
+    /// A part of the gateway is missing, in the response of `/readyz`: with the time since when it is
+    /// missing.
     NotReadySince(Part, Timestamp),
 }
 
@@ -171,12 +172,10 @@ impl Error {
         }
     }
 
-    /// The status of the response.
     pub(crate) fn status(&self) -> StatusCode {
         self.body().status
     }
 
-    /// The envelope's `code`.
     pub(crate) fn code(&self) -> &'static str {
         self.body().code
     }
@@ -186,7 +185,6 @@ impl Error {
         self.body().reason
     }
 
-    /// The envelope's `message`.
     pub(crate) fn message(&self) -> &'static str {
         self.body().message
     }

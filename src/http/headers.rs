@@ -10,7 +10,6 @@ use crate::csrf::origin::SEC_FETCH_SITE;
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The double-submit CSRF token.
 pub(crate) const X_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
-/// The outcome of a logout.
 pub(crate) const X_LOGOUT_OUTCOME: HeaderName = HeaderName::from_static("x-logout-outcome");
 /// The number of cookies whose deletion did not fit into the response, so that the next logout has to delete
 /// them.

@@ -31,7 +31,6 @@ use super::{
 };
 use crate::telemetry::traces;
 
-/// Handles one request in this layer.
 pub(super) async fn standard(
     State(app): State<Arc<AppState>>,
     mut request: Request,
@@ -74,8 +73,8 @@ fn peer_address(request: &Request) -> SocketAddr {
     request.extensions().get::<PeerAddress>().map_or(unknown, |peer| peer.0)
 }
 
-/// Warns once in the life of the process of a request with a proxy's headers while `GATEWAY_TRUSTED_PROXIES`
-/// is empty: a proxy is not configured, or the client itself wrote the headers.
+/// Warns of a request with a proxy's headers while `GATEWAY_TRUSTED_PROXIES` is empty: the setting may lack a
+/// proxy, or the client wrote the headers. Warns only once in the life of the process.
 fn warn_of_untrusted_proxy(headers: &HeaderMap, address: SocketAddr) {
     static WARNING: Once = Once::new();
     if headers.contains_key(FORWARDED_PROTO) || headers.contains_key(FORWARDED_FOR) {

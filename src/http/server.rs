@@ -198,7 +198,8 @@ impl Server {
             ended = connection.as_mut() => ended,
             () = self.shutdown.cancelled() => {
                 let has_request = || has_request.load(Ordering::Relaxed);
-                // A graceful shutdown by hyper closes a connection without a request at once.
+                // A graceful shutdown by hyper closes a connection without a request at once, so first give
+                // the client time to send its request.
                 if !has_request() && let Ok(ended) = timeout(GRACE, connection.as_mut()).await {
                     ended
                 } else if has_request() {

@@ -19,19 +19,16 @@ use crate::{
 /// The state of one thread's handlers. All threads share every part but `logout` and `logouts`.
 #[derive(Clone, Debug)]
 pub struct AppState {
-    /// The configuration.
     pub(crate) config: Arc<Config>,
     /// Mints and checks CSRF tokens.
     pub(crate) csrf: Arc<Csrf>,
     /// The project's key set.
     pub jwks: Arc<Jwks>,
-    /// Verifies access tokens.
     pub(crate) verifier: Arc<Verifier>,
     /// GoTrue's answers about tokens that only GoTrue can verify.
     pub(crate) introspections: Arc<IntrospectionCache>,
     /// The counters and histograms of `/metrics`.
     pub(crate) metrics: Arc<Metrics>,
-    /// The time at which the gateway started.
     pub(crate) started_at: Instant,
     /// The parts that the gateway lacks to be ready.
     pub(crate) readiness: Arc<Readiness>,

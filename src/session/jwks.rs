@@ -131,7 +131,8 @@ fn usable_key(value: serde_json::Value) -> Option<Key> {
         AlgorithmParameters::OctetKeyPair(p) if p.curve == EllipticCurve::Ed25519 => {
             Algorithm::EdDSA
         }
-        // Also refuse symmetric keys: every reader of a published one can sign tokens with it.
+        // Refuse all other keys. With a published symmetric key, every reader of the key set could sign
+        // tokens.
         _ => return None,
     };
     let named = match common.key_algorithm {

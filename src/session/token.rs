@@ -119,9 +119,9 @@ const MOST_CLAIMS: usize = 1024;
 /// An access token whose header was read; signature and claims are not checked yet.
 #[derive(Debug)]
 pub struct UnverifiedToken<'t> {
-    /// The header's `alg`.
+    /// The header's `alg`: the algorithm of the signature.
     pub algorithm: Algorithm,
-    /// The header's `kid`.
+    /// The header's `kid`: the id of the key that signed the token.
     pub kid: Option<String>,
     /// The signed text: header and claims in base64url, as the token has them.
     pub message: &'t str,
@@ -162,7 +162,7 @@ impl<'t> UnverifiedToken<'t> {
 
 /// Reads the ids of user and session from a token without checking its signature and its times. Meant for a
 /// token that GoTrue itself just returned: GoTrue's clock may be ahead of the gateway's, and its keys newer
-/// than the gateway's key set. With any other token a forged id must do no harm.
+/// than the gateway's key set. Use it for another token only if forged ids do no harm.
 #[must_use]
 pub fn session_of(token: &str) -> Option<(Uuid, Uuid)> {
     let payload: Payload = object(token.split('.').nth(1)?, MOST_CLAIMS).ok()?;
@@ -201,7 +201,7 @@ struct Header {
     enc: Option<()>,
 }
 
-/// Reads a member as `Some` whatever its value is, also `null`: such a header is refused too.
+/// Reads a member as `Some` whatever its value is: a header with `"crit": null` is refused too.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<()>, D::Error> {
     IgnoredAny::deserialize(deserializer).map(|_| Some(()))
 }

@@ -46,7 +46,7 @@ pub enum SignatureStatus {
 /// A token whose claims follow the rules.
 #[derive(Clone, Debug)]
 pub struct CheckedToken {
-    /// The token's claims.
+    /// The claims, which follow the rules.
     pub claims: Arc<Claims>,
     /// Whether the signature was verified, or why it could not be checked.
     pub signature: SignatureStatus,
@@ -56,7 +56,7 @@ pub struct CheckedToken {
 
 impl CheckedToken {
     fn at(now: i64, claims: Arc<Claims>, signature: SignatureStatus) -> Result<Self, TokenError> {
-        claims.begun(now)?;
+        claims.check_not_before(now)?;
         Ok(Self { expired: claims.expired(now), claims, signature })
     }
 }

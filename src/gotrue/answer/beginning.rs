@@ -1,4 +1,4 @@
-//! Reads one JSON member of a body that may be cut off after it.
+//! Reads one JSON member of a body, even if the body is cut off after this member.
 
 use std::{borrow::Cow, fmt};
 

@@ -62,7 +62,7 @@ fn is_own_page(headers: &HeaderMap, named: &str) -> bool {
     })
 }
 
-/// Whether all of `named` is an allowed host, with or without a port.
+/// Whether `named` is an allowed host, with or without a port, and nothing more.
 fn is_allowed(named: &str, allowed: &[String]) -> bool {
     let end_of_address = named.rfind(']').unwrap_or(0);
     let colon = named.rfind(':').filter(|colon| *colon > end_of_address);

@@ -2,8 +2,8 @@
 //!
 //! 1. A response deletes only the library's cookies, the CSRF cookie and the configured ones. It repeats no
 //!    part of a cookie's value.
-//! 2. A scope is a domain and a path. Each name is deleted at every scope: without a domain and at each
-//!    configured domain, and there at each configured path. The library does the same (recording
+//! 2. A scope is a domain and a path. Each name is deleted at every scope: without a domain and with each
+//!    configured domain, each time at every configured path. The library does the same (recording
 //!    `sign_out_set_cookie`).
 //! 3. The session cookie, its first chunk and the CSRF cookie come first: without the session cookie and the
 //!    first chunk the library reads no session. The other chunks follow, then all other names. Each name is

@@ -11,7 +11,7 @@ const CLOCK_AHEAD_SECONDS: i64 = 30;
 /// The claims that the gateway reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
-    /// The user's id.
+    /// The subject: the user's id at GoTrue.
     pub sub: Uuid,
     /// The session's id; never the nil UUID.
     pub session_id: Uuid,
@@ -21,18 +21,18 @@ pub struct Claims {
     pub iat: Option<i64>,
     /// When the token becomes valid, in seconds since the Unix epoch.
     pub nbf: Option<i64>,
-    /// The database role.
+    /// The database role that Supabase uses for the user's requests.
     pub role: Option<String>,
-    /// The authenticator assurance level.
+    /// The authenticator assurance level: `aal1`, or `aal2` after a second factor.
     pub aal: Option<String>,
 }
 
 /// When a token was issued and when it expires, by GoTrue's clock, in seconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
-    /// `iat`.
+    /// The claim `iat`.
     pub(crate) issued_at: Option<i64>,
-    /// `exp`.
+    /// The claim `exp`.
     pub(crate) expires_at: i64,
 }
 
@@ -52,7 +52,7 @@ impl Claims {
     ///
     /// # Errors
     /// [`TokenError::Future`] for such a token.
-    pub fn begun(&self, now: i64) -> Result<(), TokenError> {
+    pub fn check_not_before(&self, now: i64) -> Result<(), TokenError> {
         let latest = self.nbf.into_iter().chain(self.iat).max();
         match latest {
             Some(start) if start > now.saturating_add(CLOCK_AHEAD_SECONDS) => {

@@ -79,9 +79,9 @@ proptest! {
             role: None, aal: None,
         };
         prop_assert_eq!(claims.expired(NOW), NOW >= exp);
-        prop_assert_eq!(claims.begun(NOW).is_ok(), begin <= NOW + 30);
+        prop_assert_eq!(claims.check_not_before(NOW).is_ok(), begin <= NOW + 30);
         let not_before = Claims { iat: None, nbf: Some(begin), ..claims };
-        prop_assert_eq!(not_before.begun(NOW).is_ok(), begin <= NOW + 30);
+        prop_assert_eq!(not_before.check_not_before(NOW).is_ok(), begin <= NOW + 30);
     }
 }
 
@@ -118,8 +118,8 @@ fn extreme_times_do_not_overflow() {
         role: None,
         aal: None,
     };
-    assert!(claims.expired(i64::MAX) && claims.begun(i64::MAX).is_ok());
-    assert!(claims.begun(NOW).is_err());
+    assert!(claims.expired(i64::MAX) && claims.check_not_before(i64::MAX).is_ok());
+    assert!(claims.check_not_before(NOW).is_err());
 }
 
 #[test]
