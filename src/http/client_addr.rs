@@ -54,8 +54,8 @@ impl ClientAddr {
     }
 }
 
-/// Whether the request has exactly one valid `Host`, as HTTP/1.1 requires (RFC 9112, section 3.2): a proxy might
-/// read one of two and the gateway the other.
+/// Whether the request has exactly one valid `Host`, as HTTP/1.1 requires (RFC 9112, section 3.2): of two, a
+/// proxy might read one and the gateway the other.
 pub(super) fn has_valid_host<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter().map(HeaderValue::as_bytes);
     match (hosts.next(), hosts.next()) {

@@ -48,8 +48,8 @@ impl RevokedSessionLog {
     }
 
     /// Logs that a token of `session` was used after its logout, unless the user's last line is less than a
-    /// second old at `now`. A forger chooses the ids of an unproven token, so the lines about all unproven
-    /// tokens share one line a second and the buffer of refusals.
+    /// second old at `now`. An attacker may have chosen the ids of an unproven token, so the lines about all
+    /// unproven tokens share one line a second and the buffer of refusals.
     pub(super) fn report(&self, context: &RequestContext, session: &Session, now: SystemTime) {
         match session.proof {
             Proof::Proven | Proof::Stale if self.reserve_line(session.claims.sub, now) => {

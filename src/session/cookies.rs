@@ -1,8 +1,8 @@
 //! Reads the session cookies that `@supabase/ssr` ("the library") writes, and recognises the names of all
 //! cookies of the library.
 //!
-//! 1. The session is in the cookie `K` (the storage key), or in chunks `K.0`, `K.1`, …, joined up to the first
-//!    gap. It is percent-encoded JSON, or base64url after `base64-`.
+//! 1. The session is in the cookie `K` (the storage key), or in chunks `K.0`, `K.1`, …, joined up to the
+//!    first gap. It is percent-encoded JSON, or base64url after `base64-`.
 //! 2. The library also writes `K-user`, `K-code-verifier`, `K-flows-code-verifier` and
 //!    `K-flow-<id>-code-verifier`, and may split each into chunks.
 //! 3. A cookie that holds no session yields [`Stored::Undecodable`]. Reading never panics, whatever octets

@@ -263,7 +263,7 @@ test("a gateway of another site receives a Bearer token", async (context) => {
 });
 
 describe("the session stays after others, and is removed after a failed logout", () => {
-  for (const [name, scope, fault, outcome, goes] of [
+  for (const [name, scope, fault, outcome, isRemoved] of [
     ["others", "others", null, "revoked", false],
     ["failed", "local", { operation: "logout", kind: "status", status: 503 }, "failed", true],
   ]) {
@@ -273,8 +273,8 @@ describe("the session stays after others, and is removed after a failed logout",
       await signIn(tab, newUser());
       if (fault) await mock.fault(fault);
       assert.equal((await logOut(tab)).outcome, outcome);
-      assert.equal(await hasSession(tab), !goes);
-      assert.equal((await stored(tab)).some((item) => item.startsWith(KEY)), !goes);
+      assert.equal(await hasSession(tab), !isRemoved);
+      assert.equal((await stored(tab)).some((item) => item.startsWith(KEY)), !isRemoved);
     });
   }
 });

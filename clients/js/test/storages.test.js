@@ -152,7 +152,7 @@ test("keys that are stored during the request are removed too", async (context) 
 
 describe("the session is removed whatever the response, unless the scope is others", () => {
   const offline = async () => { throw new TypeError("fetch failed"); };
-  for (const [name, scope, fetch, goes] of [
+  for (const [name, scope, fetch, isRemoved] of [
     ["revoked", "local", answering(200, { "X-Logout-Outcome": "revoked" }), true],
     ["failed", "global", answering(500), true],
     ["refused", "local", answering(403), true],
@@ -165,9 +165,9 @@ describe("the session is removed whatever the response, unless the scope is othe
       const { left, written } = page(context, { names });
       const { calls, supabase } = client("sb-a-auth-token");
       await createLogout({ scope, fetch, supabase })();
-      assert.deepEqual(left(), goes ? [[], []] : [names, names]);
-      assert.equal(written.length > 0, goes);
-      assert.deepEqual(calls, goes ? ["_removeSession"] : []);
+      assert.deepEqual(left(), isRemoved ? [[], []] : [names, names]);
+      assert.equal(written.length > 0, isRemoved);
+      assert.deepEqual(calls, isRemoved ? ["_removeSession"] : []);
     });
   }
 });
@@ -175,7 +175,7 @@ describe("the session is removed whatever the response, unless the scope is othe
 describe("without _removeSession, the module itself notifies the other tabs", () => {
   const { supabase } = client("sb-a-auth-token");
   delete supabase.auth._removeSession;
-  for (const [name, options, ours, tells] of [
+  for (const [name, options, ours, isNotified] of [
     ["no client", {}, "sb-a-auth-token", true],
     ["no client, and a session in chunks", {}, "sb-a-auth-token.0", true],
     ["a client of a version without _removeSession", { supabase }, "sb-a-auth-token", true],
@@ -185,7 +185,7 @@ describe("without _removeSession, the module itself notifies the other tabs", ()
       const { announced, closed } = page(context, { names: [ours] });
       await createLogout({ ...options, fetch: answering(401) })();
       const message = { channel: "sb-a-auth-token", event: "SIGNED_OUT", session: null };
-      assert.deepEqual(announced[0], tells ? message : undefined);
+      assert.deepEqual(announced[0], isNotified ? message : undefined);
       assert.deepEqual(closed, announced.map(({ channel }) => channel));
     });
   }
