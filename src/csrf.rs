@@ -3,12 +3,13 @@
 //! 1. Fetch metadata and origin ([`origin`]): the gateway refuses requests of another site's page.
 //! 2. Double submit: the header `X-CSRF-Token` equals the CSRF cookie, which only a page of this site can
 //!    read.
-//! 3. Signed and bound: the value is `<random>.<HMAC-SHA256 of session and random>`. So a cookie that a
-//!    sibling subdomain planted, or a CSRF token of another session, is refused.
+//! 3. Signed and bound: the value is `<random>.<HMAC-SHA256 of session and random>`. A cookie that a sibling
+//!    subdomain planted, or a CSRF token of another session, is refused.
 //!
-//! A CSRF token is valid as long as its session, so an old page can still log out. For an expired access token
-//! that only GoTrue could have verified, the CSRF token is bound to that access token instead of its session,
-//! because a forger may have chosen the session id.
+//! A CSRF token is valid as long as its session, so that an old page can still log out. For an expired access
+//! token that only GoTrue could have verified, the CSRF token is bound to that access token instead of its
+//! session, because an attacker may have chosen the session id.
+//!
 //! Source: OWASP Cross-Site Request Forgery Prevention Cheat Sheet, "Signed Double-Submit Cookie".
 
 pub mod origin;
@@ -33,18 +34,18 @@ use crate::{
 const RANDOM_BYTES: usize = 32;
 const MAC_BYTES: usize = 32;
 
-/// Why a request may be forged by another site.
+/// Why the CSRF check refuses a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CsrfError {
     /// The request has no `X-CSRF-Token` or no CSRF cookie.
     Missing,
-    /// The two differ, or belong to another session.
+    /// Header and cookie differ, or the CSRF token belongs to another session.
     Invalid,
     /// A page of another site sent the request.
     CrossSite,
 }
 
-/// What a CSRF token is bound to: it is valid for nothing else.
+/// The session or the access token that a CSRF token is bound to. The CSRF token is valid for no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binding {
     /// A session whose access token the gateway verified or GoTrue accepted.
@@ -62,7 +63,7 @@ impl Binding {
     }
 }
 
-/// Mints and checks CSRF tokens.
+/// Makes and checks CSRF tokens.
 #[derive(Debug)]
 pub struct Csrf {
     mode: CsrfMode,
@@ -74,8 +75,8 @@ pub struct Csrf {
 }
 
 impl Csrf {
-    /// Derives the keys from the configured secrets. Without a secret the key is random and lives as long as the
-    /// process.
+    /// Derives the HMAC keys from the configured secrets. Without a secret the key is random and lives as
+    /// long as the process.
     ///
     /// # Errors
     /// [`Unspecified`] when the system gives no randomness.
@@ -95,7 +96,7 @@ impl Csrf {
         })
     }
 
-    /// A new CSRF token.
+    /// Makes a new CSRF token for `binding`.
     ///
     /// # Errors
     /// [`Unspecified`] when the system gives no randomness.
@@ -106,8 +107,8 @@ impl Csrf {
         Ok(format!("{}.{}", URL_SAFE_NO_PAD.encode(random), URL_SAFE_NO_PAD.encode(mac)))
     }
 
-    /// Whether `token` is valid for one of `bindings`. In double-submit mode, where the application mints its
-    /// own tokens, any token is.
+    /// Whether `token` is valid for one of `bindings`. In double-submit mode, where the application makes its
+    /// own CSRF tokens, any token that is not empty is valid.
     #[must_use]
     pub fn is_valid(&self, token: &str, bindings: &[Binding]) -> bool {
         match self.mode {
@@ -129,10 +130,12 @@ impl Csrf {
         minted && keys.into_iter().any(|key| hmac::verify(key, &message, &mac).is_ok())
     }
 
-    /// Checks layers 2 and 3. One valid CSRF cookie is enough, because another site may have planted more.
+    /// Checks the double submit and the signature (layers 2 and 3): `header` must equal one of `cookies`, and
+    /// this cookie must be valid for one of `bindings`. One such cookie is enough, because another site may
+    /// have planted more.
     ///
     /// # Errors
-    /// [`CsrfError::Missing`] or [`CsrfError::Invalid`].
+    /// [`CsrfError::Missing`] if there is no header or no cookie, else [`CsrfError::Invalid`].
     pub fn check_double_submit<'c>(
         &self,
         header: Option<SubmittedToken<'_>>,
@@ -154,8 +157,8 @@ fn derived_key(secret: &SecretString) -> Result<hmac::Key, Unspecified> {
     Ok(hmac::Key::new(hmac::HMAC_SHA256, &key_derivation::derive(secret, b"csrf")?))
 }
 
-/// The signed message: binding and random, each after its length. So no two pairs give the same message, and a
-/// session's binding differs in length from an access token's.
+/// The signed message: binding and random, each after its length. So no two pairs give the same message, and
+/// the message of a session differs in length from that of an access token.
 fn message(binding: Binding, random: &[u8]) -> Vec<u8> {
     let binding = binding.octets();
     let mut message = Vec::with_capacity(16 + binding.len() + random.len());

@@ -1,12 +1,14 @@
 //! The client of GoTrue: the only module that sends requests to it.
 //!
-//! 1. Every logout names its scope, because GoTrue's default is to sign every device out (recording
+//! 1. Every logout request has a `scope`, because without it GoTrue signs every device out (recording
 //!    `logout-no-scope`).
-//! 2. Only 204 means revoked. The code of a refusal is in `x-sb-error-code`, or else in the body's
-//!    `error_code` or `code` (both API versions); without a code the status decides.
-//! 3. The client retries once, within the caller's deadline, if no response head arrived or the status is 502,
-//!    503 or 504. If the session is gone after a try without an answer, that try counts as the one that
-//!    revoked it, except with `others`, which does not end this session.
+//! 2. Only a 204 means that GoTrue revoked the session. The code of a refusal is in the header
+//!    `x-sb-error-code`, or else in the body's `error_code` or `code` (both API versions). Without a code the
+//!    status decides.
+//! 3. The client retries once, within the caller's deadline, if no response head arrived or the status is
+//!    502, 503 or 504. If the first try got no answer and the second one finds no session, the first try
+//!    counts as the one that revoked it. `others` is an exception, because it does not end the session that
+//!    asks.
 //! 4. The client follows no redirect, uses no system proxy, and keeps at most 64 KiB of a response body.
 
 pub mod answer;
@@ -32,30 +34,31 @@ pub use self::{
 };
 pub(crate) use self::{log::report_omitted_lines, transport::HttpClientError};
 
-/// When `GATEWAY_UPSTREAM_TIMEOUT` ends for all tries of one request together.
+/// The time at which `GATEWAY_UPSTREAM_TIMEOUT` ends. It limits all tries of one request together.
 pub(crate) type Deadline = Instant;
 
 /// The client on whose behalf the gateway calls GoTrue, for GoTrue's logs and rate limits.
 #[derive(Clone, Debug)]
 pub struct OnBehalfOf {
-    /// Sent as `X-Request-Id`.
+    /// The id of the client's request, sent as `X-Request-Id`.
     pub request_id: HeaderValue,
     /// The client's address, sent as `X-Forwarded-For` and `Sb-Forwarded-For`.
     pub forwarded_for: HeaderValue,
-    /// Sent as `User-Agent`. Its length is bounded, so that no client makes the request too large for GoTrue.
+    /// The client's `User-Agent`, sent unchanged. Its length is bounded, so that no client makes the request
+    /// too large for GoTrue.
     pub user_agent: Option<HeaderValue>,
-    /// Sent as `traceparent` and `tracestate`, unless the gateway exports a span of its own.
+    /// The client's trace, sent as `traceparent` and `tracestate` unless the gateway exports a span of its
+    /// own.
     pub trace: TraceContext,
 }
 
 impl OnBehalfOf {
-    /// The request's id as text.
     pub(crate) fn request_id(&self) -> &str {
         self.request_id.to_str().unwrap_or_default()
     }
 }
 
-/// The result of a refresh. The token is used to revoke its session and never leaves the gateway.
+/// The result of a refresh. The access token is used to revoke its session and never leaves the gateway.
 #[derive(Debug)]
 pub struct Refreshed {
     /// The new access token.
@@ -65,84 +68,83 @@ pub struct Refreshed {
 /// An answer to `GET /health`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HealthAnswer {
-    /// The status.
     pub(crate) status: u16,
-    /// Whether the body names GoTrue.
+    /// Whether the body says that the server is GoTrue.
     pub(crate) is_gotrue: bool,
     /// The major and minor version, if the body has one: 2 and 150 of `v2.150.1`.
     pub(crate) version: Option<(u32, u32)>,
-    /// GoTrue's clock, from the `Date`.
+    /// GoTrue's clock, from the header `Date`.
     pub(crate) date: Option<SystemTime>,
 }
 
 /// GoTrue's answer to a logout.
 #[derive(Debug)]
 pub(crate) struct LogoutAnswer {
-    /// `Ok` if GoTrue revoked what the scope names, else the reason.
+    /// `Ok` if GoTrue revoked the sessions that the scope names, else the reason.
     pub(crate) result: Result<(), Refusal>,
     /// Whether a try without an answer may have revoked the session although the result says otherwise.
     pub(crate) unknown: bool,
     /// Whether the result is an assumption: GoTrue did not answer 204, but the session is gone after a try
-    /// without an answer, which counts as the one that revoked it.
+    /// without an answer, and this try counts as the one that revoked it.
     pub(crate) assumed: bool,
-    /// GoTrue's clock, from the `Date`.
+    /// GoTrue's clock, from the header `Date`.
     pub(crate) date: Option<SystemTime>,
-    /// The status, if an answer came.
+    /// The HTTP status, if an answer came.
     pub(crate) status: Option<u16>,
 }
 
 /// Why GoTrue did not do what the gateway asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// `session_not_found` as the answer to a logout or to `GET /user`: the session is gone.
-    #[error("the session does not exist")]
+    /// GoTrue answered a logout or `GET /user` with `session_not_found`: the session is gone.
+    #[error("GoTrue does not know the session")]
     SessionNotFound,
-    /// `user_not_found` as the answer to a logout or to `GET /user`: the user is gone, with all sessions.
-    #[error("the user does not exist")]
+    /// GoTrue answered a logout or `GET /user` with `user_not_found`: the user is gone, with all sessions.
+    #[error("GoTrue does not know the user")]
     UserNotFound,
-    /// `user_banned`: GoTrue refuses, and the session lives on.
+    /// GoTrue answered `user_banned`: it refuses the request, and the session lives on.
     #[error("the user is banned")]
     UserBanned,
-    /// `bad_jwt`: the token is forged, has expired by GoTrue's clock, or is signed with a key that GoTrue no
-    /// longer has.
-    #[error("the access token is not accepted")]
+    /// GoTrue answered `bad_jwt`: the token is forged, has expired by GoTrue's clock, or is signed with a key
+    /// that GoTrue no longer has.
+    #[error("GoTrue does not accept the access token")]
     BadJwt,
-    /// GoTrue returns no access token for this refresh token. That proves nothing about the session: GoTrue
+    /// GoTrue returned no access token for this refresh token. That proves nothing about the session: GoTrue
     /// deletes used refresh tokens of living sessions, and refuses a refresh while a second factor is due.
-    #[error("the refresh token is not accepted")]
+    #[error("GoTrue does not accept the refresh token")]
     RefreshTokenRefused,
     /// GoTrue answered 429.
-    #[error("rate limited")]
+    #[error("GoTrue limits the rate of requests")]
     RateLimited {
         /// `Retry-After`, if it is seconds or a date.
         retry_after: Option<RetryAfter>,
     },
-    /// There was no connection, or the answer was 502 or 503.
-    #[error("unreachable")]
+    /// The gateway could not connect, or the answer was 502 or 503.
+    #[error("GoTrue is unreachable")]
     Unavailable {
         /// `Retry-After`, if it is seconds or a date.
         retry_after: Option<RetryAfter>,
     },
     /// The connection broke before the whole answer was there.
-    #[error("the connection broke before an answer")]
+    #[error("the connection to GoTrue broke before an answer came")]
     NoAnswer,
     /// The answer was 504: GoTrue did not answer the proxy in front of it.
-    #[error("no answer in time, says the proxy in front of GoTrue")]
+    #[error("the proxy in front of GoTrue got no answer in time")]
     GatewayTimeout,
-    /// The deadline passed.
-    #[error("no answer in time")]
+    /// The deadline passed before an answer came.
+    #[error("GoTrue did not answer in time")]
     Timeout,
     /// The answer was another 5xx.
-    #[error("an internal error")]
+    #[error("GoTrue had an internal error")]
     Failed,
-    /// The answer was a 4xx without a code that GoTrue uses for this operation, or a status that GoTrue does not
-    /// use: the cause is this request or the configuration.
-    #[error("an unexpected answer")]
+    /// The answer was a 4xx without a code that GoTrue uses for this operation, or a status that GoTrue does
+    /// not use: the request itself or the configuration is the cause.
+    #[error("GoTrue gave an unexpected answer")]
     Unexpected,
 }
 
 impl Refusal {
-    /// Whether a later retry may succeed: the refusal is not about the request itself.
+    /// Whether a later retry may succeed, because the cause is temporary and not the request itself.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
@@ -161,7 +163,7 @@ impl Refusal {
         }
     }
 
-    /// The contract's word for it.
+    /// The reason that responses, log lines and metrics give for this refusal.
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Self::SessionNotFound | Self::UserNotFound => Reason::NotFound,

@@ -1,7 +1,6 @@
-//! HTTP in: the listeners, the routes, and how every result becomes a response.
+//! Serves HTTP: the listeners, the routes, and the conversion of every result into a response.
 //!
-//! Everything here may use the rest of the crate; nothing in the rest of the crate uses this module but the
-//! gateway, which starts it.
+//! This module may use the rest of the crate. Of the rest, only `gateway` uses this module, to start it.
 
 pub(crate) mod authentication;
 pub mod client_addr;

@@ -1,9 +1,9 @@
-//! The session of a request: from its Bearer token, or from the cookie that @supabase/ssr wrote.
+//! Finds the session of a request: in its Bearer token, or in the cookie that `@supabase/ssr` wrote.
 //!
-//! 1. If the request has a Bearer token, that token decides: if it does not verify, the cookie is not read.
-//! 2. One exception: an expired Bearer token may be refreshed with the refresh token in the cookie of the same
-//!    session.
-//! 3. A request whose cookie is used needs a CSRF token: [`Session::carrier`] says whether it was.
+//! 1. A Bearer token takes precedence over the cookie: if it does not verify, the cookie is not read.
+//! 2. An expired Bearer token may be refreshed with the refresh token of the cookie, if both belong to the
+//!    same session.
+//! 3. A logout that uses the cookie needs a CSRF token. [`Session::carrier`] says whether the cookie is used.
 
 pub mod cookies;
 pub mod introspection;
@@ -29,11 +29,11 @@ use crate::telemetry::traces;
 pub(crate) enum Credential {
     /// `Authorization: Bearer`.
     Bearer(SecretString),
-    /// A session cookie that the gateway could decode.
+    /// A session cookie that the gateway decoded.
     Cookie(StoredSession),
     /// A session cookie that the gateway could not decode.
     Undecodable,
-    /// No credential.
+    /// The request has neither a Bearer token nor a session cookie.
     Missing,
 }
 
@@ -52,7 +52,6 @@ impl Credential {
         }
     }
 
-    /// Whether it is a Bearer token.
     pub(crate) fn is_bearer(&self) -> bool {
         matches!(self, Self::Bearer(_))
     }
@@ -65,24 +64,27 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<SecretString> {
         Some(space) => value.split_at(space),
         None => (value, [].as_slice()),
     };
-    // Octets that are not UTF-8 are no token, but the client meant them as one: the credential is invalid.
+    // A Bearer token that is not UTF-8 counts as an empty one, which no rule accepts. If it counted as
+    // absent, the cookie would decide.
     let token = std::str::from_utf8(token.trim_ascii()).unwrap_or_default();
     scheme.eq_ignore_ascii_case(b"bearer").then(|| SecretString::from(token))
 }
 
-/// Which credential carried the session. It decides whether the request needs a CSRF token.
+/// The credential that carried the session. It decides whether the request needs a CSRF token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carrier {
-    /// The Bearer token. It needs no CSRF token, because a browser never adds it by itself.
+    /// The Bearer token. The request needs no CSRF token, because a browser never adds a Bearer token by
+    /// itself.
     Bearer,
-    /// The cookie. It needs a CSRF token.
+    /// The cookie. The request needs a CSRF token.
     Cookie,
-    /// An expired Bearer token and the refresh token of its session's cookie. It needs a CSRF token.
+    /// An expired Bearer token, and the refresh token from the cookie of the same session. The request needs
+    /// a CSRF token.
     BearerAndCookie,
 }
 
 impl Carrier {
-    /// The value of `X-Auth-Carrier`: the credential that held the access token.
+    /// The value of the header `X-Auth-Carrier`: the credential that held the access token.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Bearer | Self::BearerAndCookie => "bearer",
@@ -91,34 +93,35 @@ impl Carrier {
     }
 }
 
-/// How far the gateway knows that the client holds this session. It decides what a logout may change: only
-/// proven sessions enter the revocation list, and unproven ones change nothing.
+/// How certain it is that the client holds the session. The proof decides what a logout may change: only a
+/// proven session enters the revocation list, and a logout of an unproven one changes nothing in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Proof {
     /// The gateway verified the access token and it has not expired, or GoTrue accepted it.
     Proven,
-    /// The gateway verified the access token, but it has expired: it may come from an old log.
+    /// The gateway verified the access token, but the token has expired: an attacker may have found it in an
+    /// old log.
     Stale,
-    /// The access token's signature has not been verified: an attacker may have chosen its ids.
+    /// The access token's signature was not verified: an attacker may have chosen its user and session ids.
     Unproven,
 }
 
-/// A session whose access token follows the rules.
+/// The session of a request. Its access token follows the rules of [`token`].
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     /// The claims of the access token.
     pub(crate) claims: Arc<Claims>,
-    /// How far the gateway knows that the client holds the session.
+    /// How certain it is that the client holds the session.
     pub(crate) proof: Proof,
     /// The result of checking the access token's signature.
     pub(crate) signature: SignatureStatus,
     /// Whether the access token has expired.
     pub(crate) expired: bool,
-    /// The access token as the request had it.
+    /// The access token that the Bearer header or the cookie carried.
     pub(crate) access_token: SecretString,
-    /// The refresh token of the cookie; never empty.
+    /// The refresh token of the cookie, if the cookie is used and has one; never empty.
     pub(crate) refresh_token: Option<SecretString>,
-    /// Which credential carried the session.
+    /// The credential that carried the session.
     pub(crate) carrier: Carrier,
 }
 
@@ -127,7 +130,7 @@ pub(crate) struct Session {
 pub(crate) enum AuthenticationError {
     /// The request has no credential.
     Missing,
-    /// The credential breaks this rule.
+    /// The credential breaks the rule that the [`TokenError`] names.
     Invalid(TokenError),
 }
 
@@ -136,14 +139,14 @@ pub(crate) enum AuthenticationError {
 pub(crate) enum UnknownKey {
     /// Fetch the key set again, which may take as long as `GATEWAY_UPSTREAM_TIMEOUT`.
     Refetch,
-    /// Refuse the token at once, so that the request does not wait for a credential beside the one that
-    /// identifies it.
+    /// Refuse the token at once. This is for the cookie of a request that a Bearer token already identifies:
+    /// the request must not wait for the cookie.
     Refuse,
 }
 
 impl Verifier {
-    /// The session of `credential` at `now`, in seconds since the Unix epoch. A session whose access token has
-    /// expired is no error.
+    /// Checks `credential` at `now`, in seconds since the Unix epoch, and returns its session. `key` is the
+    /// name of the session cookie. An expired access token is no error: see [`Session::expired`].
     ///
     /// # Errors
     /// [`AuthenticationError`], with the rule that the token breaks.
@@ -165,22 +168,22 @@ impl Verifier {
                 (stored.access_token, stored.refresh_token, Carrier::Cookie)
             }
         };
-        let judging = async {
+        let checking = async {
             let token = access_token.expose_secret();
             match unknown_key {
                 UnknownKey::Refetch => self.verify_or_refetch(token, now).await,
                 UnknownKey::Refuse => self.verify_with_known_keys(token, now),
             }
         };
-        let judged = judging.instrument(traces::token_check()).await;
-        let judged = judged.map_err(AuthenticationError::Invalid)?;
-        if judged.expired && carrier == Carrier::Bearer {
-            refresh_token = cookie_of_same_session(cookies, key, &judged.claims);
+        let checked = checking.instrument(traces::token_check()).await;
+        let checked = checked.map_err(AuthenticationError::Invalid)?;
+        if checked.expired && carrier == Carrier::Bearer {
+            refresh_token = refresh_token_of_same_session(cookies, key, &checked.claims);
             if refresh_token.is_some() {
                 carrier = Carrier::BearerAndCookie;
             }
         }
-        let verifier::CheckedToken { claims, signature, expired } = judged;
+        let verifier::CheckedToken { claims, signature, expired } = checked;
         let proof = match (signature, expired) {
             (SignatureStatus::Verified, false) => Proof::Proven,
             (SignatureStatus::Verified, true) => Proof::Stale,
@@ -190,9 +193,10 @@ impl Verifier {
     }
 }
 
-/// The refresh token of the cookie beside an expired Bearer token, if both name the same session. The cookie's
-/// access token need not verify: the logout compares the session that GoTrue returns for the refresh token.
-fn cookie_of_same_session(
+/// The refresh token of the cookie beside an expired Bearer token, if both name the same user and session.
+/// The cookie's access token is not verified here: the logout later compares the session with that of the
+/// token that GoTrue returns for the refresh token.
+fn refresh_token_of_same_session(
     cookies: &RequestCookies<'_>,
     key: &str,
     claims: &Claims,

@@ -1,6 +1,6 @@
 /**
- * Which sessions end: `local` this one, `others` every other session of the user, `global` all of
- * the user's sessions.
+ * The sessions that the logout ends. `local`: this session. `others`: every other session of the
+ * user. `global`: all sessions of the user.
  */
 export type Scope = "local" | "others" | "global";
 
@@ -9,8 +9,8 @@ export type Scope = "local" | "others" | "global";
  * - `already-ended`: the session had ended before.
  * - `queued`: GoTrue was not available. The gateway retries until the session has ended.
  * - `failed`: the session may still be valid, and the gateway does not retry. Also: the response is
- *   not one of the gateway; the gateway refused the request for want of a CSRF token (403) or for
- *   overload (503); the access token has expired and GoTrue could not refresh it.
+ *   not one of the gateway's; the gateway refused the request because of the CSRF check (403) or
+ *   because of overload (503); the access token has expired and GoTrue could not refresh it.
  * - `refused`: the user is not signed in (401).
  * - `offline`: two requests got no response.
  */
@@ -24,7 +24,7 @@ export interface LogoutResult {
   requestId: string | null;
 }
 
-/** The part of a Supabase client that is used; those of supabase-js and `@supabase/ssr` have it. */
+/** The part of the Supabase clients of supabase-js and `@supabase/ssr` that this module uses. */
 export interface SupabaseAuth {
   getSession(): Promise<{ data: { session: { access_token: string } | null } }>;
   onAuthStateChange?(callback: (event: any) => void): unknown;
@@ -48,10 +48,11 @@ export interface LogoutOptions {
 }
 
 /**
- * Makes the function that signs the user out. Call it once for each client, not for each sign-out.
+ * Creates the function that signs the user out. Call `createLogout` once for each client, not for
+ * each sign-out.
  *
- * `logout()` resolves whatever the outcome is; calls during a logout share its result. Unless the
- * scope is `others`, it removes every session that scripts can reach in this browser; the gateway
- * deletes the cookies that they cannot reach.
+ * The returned function does not reject: `outcome` says whether the logout failed. Calls during a
+ * logout share its result. Unless the scope is `others`, the function removes every session that
+ * scripts can reach in this browser. The gateway deletes the cookies that scripts cannot reach.
  */
 export function createLogout(options?: LogoutOptions): () => Promise<LogoutResult>;

@@ -1,10 +1,11 @@
 // Signs a user of Supabase out through logout-gateway: asks the gateway to end the session, then
-// removes the session from this browser whatever the gateway answered. index.d.ts has the API.
+// removes the session from this browser, whatever the gateway answered. index.d.ts describes the
+// API.
 
-/** How long each step may take: a request, or a call into supabase-js. */
+/** The longest time that one step may take: a request, or a call into supabase-js. */
 const TIME_LIMIT_MS = 10_000;
 
-/** How many further requests may delete cookies that did not fit the first response. */
+/** The most further requests that delete cookies whose deletion did not fit the first response. */
 const MAX_CLEANUP_REQUESTS = 10;
 
 export function createLogout({
@@ -29,7 +30,7 @@ export function createLogout({
   const removeFromBrowser = (name) => {
     storages().forEach((storage) => storage.removeItem(name));
     expireCookie(name);
-    // With `_removeSession`, supabase-js notifies the other tabs itself.
+    // If the client has `_removeSession`, supabase-js itself notifies the other tabs.
     if (!auth?._removeSession) announceSignOut(name);
   };
 
@@ -41,12 +42,12 @@ export function createLogout({
   };
 
   const logout = async () => {
-    // Names are read before the request as well: the gateway's response deletes cookies, whose
-    // names other tabs are notified by.
+    // Read the stored names before the request as well: the gateway's response deletes cookies, and
+    // the names of these cookies are needed to notify other tabs.
     const namesBefore = storedNames(sessionNames);
     const { response, refreshError } = await endSession(request, post, auth)
       .catch(() => ({ response: Response.error() }));
-    // After `others`, this browser stays signed in.
+    // The scope `others` ends other sessions only: this browser stays signed in.
     if (scope !== "others") await removeSession([...namesBefore, ...storedNames(sessionNames)]);
     return {
       outcome: outcomeOf(response, refreshError),
@@ -63,7 +64,10 @@ export function createLogout({
 
 // Requests to the gateway
 
-/** Ends the session that the cookies carry; if no CSRF token is available, the client's session. */
+/**
+ * Ends the session in the cookies. If the gateway returns no CSRF token, ends the session of the
+ * Supabase client instead.
+ */
 async function endSession(request, post, auth) {
   const csrfResponse = await request("csrf");
   const csrf = csrfResponse.ok && await withTimeLimit(() => csrfResponse.json()).catch(() => {});
@@ -72,23 +76,23 @@ async function endSession(request, post, auth) {
     return { response: await deleteRemainingCookies(await post(headers), post) };
   }
 
-  // `getSession` refreshes an expired access token; the gateway refuses an expired one.
+  // `getSession` refreshes an expired access token, which the gateway would refuse.
   const result = await withTimeLimit(() => auth?.getSession()).catch((error) => ({ error }));
   const accessToken = result?.data?.session?.access_token;
   const refreshError = result?.error;
   // A 401 means that no cookie carries a valid session. The POST is sent nevertheless, because its
   // response deletes the cookies of an invalid one. Any other response is final.
   if (!accessToken && csrfResponse.status !== 401) return { response: csrfResponse, refreshError };
-  // Without an access token the header is left out: the gateway judges a Bearer alone, and leaves
-  // the cookies untouched if it is not valid.
+  // Leave the header out if there is no access token: if a request has a Bearer token, the gateway
+  // checks that token alone and leaves the cookies untouched if it is not valid.
   const headers = accessToken ? { Authorization: `Bearer ${accessToken}` } : undefined;
   return { response: await deleteRemainingCookies(await post(headers), post), refreshError };
 }
 
 /**
- * A response head has room for a limited number of deletions, and counts the cookies that are left.
- * Further requests delete those; they need no session and no CSRF token. Returns `response`, for
- * the outcome is that of the first request.
+ * Deletes the cookies whose deletion did not fit into `response`: its header has their number.
+ * Further requests delete them, without a session and without a CSRF token. Returns `response`,
+ * because the outcome of the logout is that of the first request.
  */
 async function deleteRemainingCookies(response, post) {
   let latest = response;
@@ -103,14 +107,14 @@ function outcomeOf({ status, headers }, refreshError) {
   const stated = headers.get("X-Logout-Outcome");
   if (stated) return stated;
   if (status === 0) return "offline";
-  // A session that could not be refreshed may live on, unless GoTrue said that it does not know the
-  // session or its refresh token, or that the session is too old.
+  // If the session could not be refreshed, it may live on, unless GoTrue said that it does not know
+  // the session or its refresh token, or that the session is too old.
   const isSignedOut = !refreshError || /not_found|expired/.test(refreshError.code);
   return status === 401 && isSignedOut ? "refused" : "failed";
 }
 
 /**
- * Calls `work` with an `AbortSignal`, and rejects after the time limit even if `work` ignores the
+ * Calls `work` with an `AbortSignal`. Rejects after the time limit even if `work` ignores the
  * signal: supabase-js may wait for GoTrue, or for a subscriber that itself waits for the logout.
  */
 function withTimeLimit(work) {
@@ -127,9 +131,9 @@ function withTimeLimit(work) {
 
 /**
  * Matches the names under which supabase-js and `@supabase/ssr` store a session, in storages and
- * in cookies alike: the storage key, the user apart from the session, the verifiers of PKCE, and
- * the chunks `.0`, `.1`, … of each. The gateway's CSRF cookie belongs to the session.
- * Without a storage key: the library's default key, of any project.
+ * in cookies alike: the storage key, the key of the user, the keys of the PKCE code verifiers, and
+ * the chunks `.0`, `.1`, … of each. The gateway's CSRF cookie belongs to the session as well.
+ * Without a storage key, the pattern matches the library's default key of any project.
  */
 function patternOfSessionNames(storageKey) {
   const key = storageKey?.replace(/\W/g, "\\$&") ?? "sb-.+-auth-token";
@@ -145,8 +149,8 @@ function ignoreErrors(work) {
 }
 
 /**
- * The storages that this page may use. Reading one throws where the user blocks site data and in
- * sandboxed frames; it is `null` in some WebViews, and missing outside of browsers.
+ * The storages that this page may use. Access to a storage throws if the user blocks site data, and
+ * in sandboxed frames. A storage is `null` in some WebViews, and missing outside of browsers.
  */
 function storages() {
   return ["localStorage", "sessionStorage"]
@@ -156,16 +160,16 @@ function storages() {
 function storedNames(pattern) {
   const keys = storages()
     .flatMap((storage) => Array.from(storage, (_, index) => storage.key(index)));
-  // Throws in sandboxed frames, and outside of pages.
+  // `document.cookie` throws in sandboxed frames, and `document` is missing outside of pages.
   const cookies = ignoreErrors(() => document.cookie.split("; ")) ?? [];
   return [...keys, ...cookies.map((cookie) => cookie.split("=")[0])]
     .filter((name) => pattern.test(name));
 }
 
 /**
- * Expires a cookie at this host, at each parent domain, and with an empty domain, which stands for
- * the cookie of this host alone: scripts cannot see for which domain a cookie was set. Browsers
- * ignore the domains that are public suffixes.
+ * Expires a cookie for this host, for each parent domain, and with an empty domain, which means a
+ * cookie without a `Domain`: scripts cannot see for which domain a cookie was set. Browsers ignore
+ * a domain that is a public suffix.
  */
 function expireCookie(name) {
   if (!globalThis.document) return;
@@ -177,8 +181,9 @@ function expireCookie(name) {
 }
 
 /**
- * Sends the message with which supabase-js tells its clients in other tabs of a sign-out. Its
- * channel has the name of the storage key, so of a session in chunks it is the name of the first.
+ * Sends the message by which supabase-js notifies its clients in other tabs of a sign-out. The
+ * channel has the name of the storage key. If the session is in chunks, this is the name of the
+ * first chunk without `.0`.
  */
 function announceSignOut(name) {
   const channel = new BroadcastChannel(name.replace(/\.0$/, ""));
@@ -187,9 +192,9 @@ function announceSignOut(name) {
 }
 
 /**
- * Another tab cannot reach this tab's `sessionStorage`, so this tab clears it when it hears of a
- * sign-out. `localStorage` and cookies stay: a tab that was frozen may hear of the sign-out after
- * the user has signed in again, and they hold the new session.
+ * Removes the session from this tab's `sessionStorage` after a sign-out in another tab, which
+ * cannot reach it. `localStorage` and cookies stay: if this tab was frozen, the message may arrive
+ * after the user has signed in again, and then they hold the new session.
  */
 function clearSessionStorageOnSignOut(auth, sessionNames) {
   auth?.onAuthStateChange?.((event) => {

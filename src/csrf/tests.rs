@@ -1,4 +1,4 @@
-//! No token of one session ever passes for another.
+//! Tests that a CSRF token of one session is never valid for another.
 
 use std::marker::PhantomData;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::session::token::token_digest;
 
-/// A key of `secret`, and the one before it.
+/// A `Csrf` with the key of `secret` and, if there is one, the key of the previous secret.
 fn csrf(secret: &str, previous: Option<&str>) -> Csrf {
     let key = |secret: &str| derived_key(&SecretString::from(secret)).unwrap();
     Csrf {
@@ -27,7 +27,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn a_token_passes_for_its_own_session_alone(one in session(), other in session()) {
+    fn a_token_is_valid_for_its_own_session_alone(one in session(), other in session()) {
         prop_assume!(one != other);
         let csrf = csrf("a", None);
         let token = csrf.mint(one).unwrap();
@@ -40,23 +40,23 @@ proptest! {
     }
 
     #[test]
-    fn no_text_of_a_strangers_making_passes(text in "\\PC{0,120}", session in session()) {
+    fn arbitrary_text_is_not_a_valid_token(text in "\\PC{0,120}", session in session()) {
         prop_assert!(!csrf("a", Some("b")).is_bound(&text, session));
     }
 
     #[test]
-    fn a_changed_character_is_another_token(session in session(), at in 0..86_usize) {
+    fn a_token_with_a_changed_character_is_refused(session in session(), at in 0..86_usize) {
         let csrf = csrf("a", None);
         let token = csrf.mint(session).unwrap();
         let mut changed = token.clone().into_bytes();
         let at = at % changed.len();
-        // The last character of each part holds bits that mean nothing: decoding refuses those.
+        // The last character of each part has unused bits, and decoding refuses a part in which they are set.
         changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
         prop_assert!(!csrf.is_bound(std::str::from_utf8(&changed).unwrap(), session));
     }
 
     #[test]
-    fn a_secret_counts_while_it_is_current_or_previous(session in session()) {
+    fn a_token_is_valid_while_its_secret_is_current_or_previous(session in session()) {
         let token = csrf("old", None).mint(session).unwrap();
         prop_assert!(csrf("new", Some("old")).is_bound(&token, session));
         prop_assert!(!csrf("new", Some("other")).is_bound(&token, session));
@@ -76,14 +76,14 @@ fn a_token_that_is_bound_to_an_access_token_is_worth_nothing_for_its_session() {
 }
 
 #[test]
-fn every_token_is_another_one() {
+fn every_new_token_is_different() {
     let csrf = csrf("a", None);
     let tokens: std::collections::HashSet<_> =
         (0..100).map(|_| csrf.mint(Binding::Session(Uuid::nil())).unwrap()).collect();
     assert_eq!(tokens.len(), 100);
 }
 
-/// Of a type with `==` the first `has_equality` is called, of any other the second.
+/// `Type::<T>::has_equality()` calls the inherent function if `T` has `==`, else the function of the trait.
 struct Type<T>(PhantomData<T>);
 
 impl<T: PartialEq> Type<T> {

@@ -1,4 +1,5 @@
-//! Interprets GoTrue's answers; tested with recordings of both API versions.
+//! Interprets GoTrue's answers: what a status and an error code mean for each operation. Tested with
+//! recordings of both API versions.
 
 mod beginning;
 
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::outcome::Scope;
 
-/// How many octets of a body are kept.
+/// The most octets of a response body that are kept.
 pub const MAX_BODY_LENGTH: usize = 64 * 1024;
 
 const EMPTY_KEY_SET: &[u8] = br#"{"keys":[]}"#;
@@ -43,7 +44,7 @@ pub struct Answer {
     pub(super) body: Vec<u8>,
     /// Whether the connection broke before the end of the body.
     pub(super) is_cut_off: bool,
-    /// Whether an earlier try without an answer may have had its effect.
+    /// Whether an earlier try of the same request got no answer and may have had its effect at GoTrue.
     pub earlier_try_unknown: bool,
 }
 
@@ -57,7 +58,7 @@ impl Answer {
     ) -> Self {
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
-        // Do not wait for a body that is not needed: it may never end.
+        // Do not wait for a body that is not needed, because it may never end.
         let body_matters = match status {
             StatusCode::OK => operation != Operation::Logout,
             _ => {
@@ -87,7 +88,7 @@ impl Answer {
         }
     }
 
-    /// The label `result` of the metrics.
+    /// The result of this try, for the label `result` of the metrics.
     pub(super) fn result(&self) -> TryResult {
         let success = match self.operation {
             Operation::Logout => StatusCode::NO_CONTENT,
@@ -103,13 +104,13 @@ impl Answer {
         }
     }
 
-    /// Whether the status says that another try may succeed.
+    /// Whether the status says that a further try may succeed.
     pub(super) fn is_passing(&self) -> bool {
         is_passing(self.status)
     }
 
-    /// Whether a logout revoked what `scope` names: GoTrue answered 204, or the session is gone after a try
-    /// without an answer.
+    /// Whether a logout revoked the sessions that `scope` names: GoTrue answered 204, or the session is gone
+    /// after a try without an answer.
     ///
     /// # Errors
     /// GoTrue's refusal.
@@ -117,7 +118,7 @@ impl Answer {
         match self.status {
             StatusCode::NO_CONTENT => Ok(()),
             _ => match self.refusal() {
-                // A try of `others` does not end this session.
+                // An earlier try of `others` cannot be the cause: it does not end this session.
                 Refusal::SessionNotFound if self.earlier_try_unknown && scope != Scope::Others => {
                     Ok(())
                 }
@@ -126,8 +127,8 @@ impl Answer {
         }
     }
 
-    /// The new access token of a refresh. It is used even if the rest of the body is missing, because GoTrue has
-    /// used up the refresh token.
+    /// The new access token of a refresh. It is used even if the rest of the body is missing, because GoTrue
+    /// has already used up the refresh token.
     ///
     /// # Errors
     /// GoTrue's refusal.
@@ -139,7 +140,8 @@ impl Answer {
         }
     }
 
-    /// Whether the session of a token of `user` lives.
+    /// Whether GoTrue accepted the access token of `user` that the request carried, so that its session
+    /// lives.
     ///
     /// # Errors
     /// GoTrue's refusal.
@@ -163,7 +165,7 @@ impl Answer {
         }
     }
 
-    /// `x-sb-error-code`. If the answer has it, the body is not needed.
+    /// The error code in the header `x-sb-error-code`. If the answer has this header, the body is not needed.
     fn code_header(headers: &HeaderMap) -> Option<&str> {
         headers.get("x-sb-error-code")?.to_str().ok().filter(|code| !code.is_empty())
     }
@@ -172,8 +174,8 @@ impl Answer {
         httpdate::parse_http_date(self.headers.get(header::DATE)?.to_str().ok()?).ok()
     }
 
-    /// The error code of the header, or else of the body. In the older API version it is `error_code`, and `code`
-    /// is a number.
+    /// The error code of the header, or else of the body. In the older API version, the body's `error_code`
+    /// is the error code and `code` is a number.
     fn code(&self) -> Option<String> {
         #[derive(Deserialize)]
         struct Body {
@@ -187,10 +189,10 @@ impl Answer {
         [error_code, code].into_iter().flatten().find_map(|v| v.as_str().map(str::to_owned))
     }
 
-    /// The refusal in an answer that is no success. It is logged if an operator can do something about it.
+    /// The refusal in an answer that is not a success. A refusal that an operator can act on is logged.
     fn refusal(&self) -> Refusal {
         let code = self.code();
-        // GoTrue sends its codes with a 4xx. Another status with a code does not come from a healthy GoTrue.
+        // GoTrue sends its codes with a 4xx. A code with another status does not come from a healthy GoTrue.
         let code_of_4xx = code.as_deref().filter(|_| self.status.is_client_error());
         let refusal = self.meaning(code_of_4xx);
         let label = RequestLabel::new(self.request_id.as_ref(), self.operation);
@@ -222,13 +224,13 @@ impl Answer {
         }
     }
 
-    /// The `Retry-After`, if it is valid (RFC 9110, section 10.2.3).
+    /// The value of `Retry-After`, if it is valid (RFC 9110, section 10.2.3).
     fn retry_after(&self) -> Option<RetryAfter> {
         self.headers.get(header::RETRY_AFTER).and_then(RetryAfter::parse)
     }
 }
 
-/// 502, 503 and 504: a proxy in between does not reach GoTrue now.
+/// Whether the status is 502, 503 or 504: a proxy in front of GoTrue cannot reach GoTrue at present.
 fn is_passing(status: StatusCode) -> bool {
     matches!(
         status,

@@ -1,4 +1,4 @@
-//! The requests that the gateway sends to GoTrue.
+//! A method for each request that the gateway sends to GoTrue.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ const API_KEY: HeaderName = HeaderName::from_static("apikey");
 const API_VERSION: HeaderName = HeaderName::from_static("x-supabase-api-version");
 const CLIENT_INFO_HEADER: HeaderName = HeaderName::from_static("x-client-info");
 
-/// GoTrue, as the gateway uses it. Cheap to clone.
+/// A client of GoTrue's API. Clones are cheap and share the connection pool.
 #[derive(Clone, Debug)]
 pub struct GoTrue {
     transport: Transport,
@@ -42,7 +42,7 @@ struct Urls {
 }
 
 impl GoTrue {
-    /// A client with its own connection pool, for one runtime. It counts its tries in `metrics`.
+    /// A client with its own connection pool, for one runtime. Each try of a request is counted in `metrics`.
     ///
     /// # Errors
     /// `HttpClientError`, for instance when the system has no TLS roots.
@@ -63,7 +63,7 @@ impl GoTrue {
         })
     }
 
-    /// Revokes sessions of the access token's user: `scope` says which.
+    /// Revokes sessions of the access token's user. `scope` says which sessions.
     pub(crate) async fn logout(
         &self,
         access_token: &SecretString,
@@ -128,7 +128,7 @@ impl GoTrue {
         self.transport.send(request, deadline).await.map_err(Refusal::from)?.refreshed()
     }
 
-    /// Whether GoTrue accepts this access token of `user`, and its session lives.
+    /// Asks whether GoTrue accepts this access token of `user` and its session lives; `Ok` if so.
     pub(crate) async fn user(
         &self,
         access_token: &str,
@@ -166,7 +166,7 @@ impl GoTrue {
         self.transport.send(request, deadline).await?.into_key_set(missing_is_empty)
     }
 
-    /// Asks for GoTrue's health, with or without the `apikey`.
+    /// Asks for GoTrue's health, with or without the header `apikey`.
     ///
     /// # Errors
     /// [`Refusal`], if no answer came.

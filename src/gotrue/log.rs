@@ -1,7 +1,7 @@
-//! Log lines about failures of GoTrue and about answers that GoTrue does not give.
+//! Log lines about failures of GoTrue, and about answers that GoTrue itself never gives.
 //!
-//! Every request of a stranger may cause such a line. So at most 20 of each kind are written in a second, and
-//! then one line with the number of the rest: a flood of them hides no other warning.
+//! Any client can cause such lines, with every request. So at most 20 of each kind are written in a second,
+//! and then one line with the number of the rest: a flood of them hides no other warning.
 
 use std::time::Instant;
 
@@ -12,14 +12,14 @@ use crate::telemetry::line_limit::LineLimit;
 
 const LINES_EACH_SECOND: u32 = 20;
 
-/// The log belongs to the whole process, and so do its limits.
+/// The limits are shared by all threads, because all threads write to one log.
 static FAILURES: LineLimit = LineLimit::new(LINES_EACH_SECOND);
 static UNEXPECTED_ANSWERS: LineLimit = LineLimit::new(LINES_EACH_SECOND);
 
-/// A request to GoTrue, as its log lines name it.
+/// The fields by which log lines name a request to GoTrue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestLabel<'a> {
-    /// `None` for the key set.
+    /// The id of the client's request; `None` for the key set.
     request_id: Option<&'a str>,
     operation: &'static str,
 }
@@ -37,7 +37,7 @@ pub(super) fn timed_out(RequestLabel { request_id, operation }: RequestLabel<'_>
         tracing::warn!(
             request_id,
             operation,
-            "GoTrue did not answer within GATEWAY_UPSTREAM_TIMEOUT"
+            "GoTrue did not answer within GATEWAY_UPSTREAM_TIMEOUT: check its load and its log"
         );
     }
 }
@@ -49,7 +49,7 @@ pub(super) fn broke_off(RequestLabel { request_id, operation }: RequestLabel<'_>
             request_id,
             operation,
             cause,
-            "the connection to GoTrue broke before an answer came"
+            "the connection to GoTrue broke before an answer came: check GoTrue and any proxy in front of it"
         );
     }
 }
@@ -66,7 +66,7 @@ pub(super) fn unreachable(RequestLabel { request_id, operation }: RequestLabel<'
     }
 }
 
-/// GoTrue refused. Refusals that an operator can do nothing about are not logged.
+/// GoTrue refused the request. A refusal is not logged if an operator can do nothing about it.
 pub(super) fn refused(label: RequestLabel<'_>, status: u16, code: Option<&str>, refusal: &Refusal) {
     let (RequestLabel { request_id, operation }, code) = (label, printable(code));
     match refusal {
@@ -85,7 +85,7 @@ pub(super) fn refused(label: RequestLabel<'_>, status: u16, code: Option<&str>, 
                 status,
                 code,
                 advice,
-                "the gateway got an answer that GoTrue does not give: the request had no effect"
+                "the gateway got an answer that GoTrue itself never gives: the request had no effect"
             );
         }
         refusal if refusal.is_passing() && is_admitted(&FAILURES) => {
@@ -95,7 +95,7 @@ pub(super) fn refused(label: RequestLabel<'_>, status: u16, code: Option<&str>, 
     }
 }
 
-/// Logs how many lines were left out since the last call. A background task calls it once a second.
+/// Logs the number of lines that were left out since the last call. A background task calls it once a second.
 pub(crate) fn report_omitted_lines() {
     let (failures, answers) = (FAILURES.take_omitted(), UNEXPECTED_ANSWERS.take_omitted());
     if failures > 0 {
@@ -108,7 +108,7 @@ pub(crate) fn report_omitted_lines() {
     if answers > 0 {
         tracing::warn!(
             omitted = answers,
-            "the log left out warnings about answers that GoTrue does not give, more than 20 in one second: \
+            "the log left out warnings about answers that GoTrue itself never gives, more than 20 in one second: \
              logout_gateway_gotrue_requests_total counts them all"
         );
     }
@@ -118,7 +118,7 @@ fn is_admitted(limit: &LineLimit) -> bool {
     limit.admits(Instant::now())
 }
 
-/// Text of an answer reaches the log only if it looks like one of GoTrue's codes.
+/// The code if it looks like one of GoTrue's: no other text of an answer may reach the log.
 fn printable(code: Option<&str>) -> &str {
     match code {
         None => "none",

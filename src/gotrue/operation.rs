@@ -1,4 +1,4 @@
-//! The operations of GoTrue that the gateway uses, and the names of operations and results in metrics and traces.
+//! The operations of GoTrue that the gateway uses, and their names in metrics and traces.
 
 use strum::{IntoStaticStr, VariantArray};
 
@@ -22,17 +22,17 @@ pub enum Operation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum TryResult {
-    /// The status of a success.
+    /// GoTrue answered with the status of a success.
     Ok,
-    /// Any other status below 500.
+    /// The answer had another status below 500.
     Refused,
-    /// 429.
+    /// The answer was 429.
     RateLimited,
-    /// No connection, no head of an answer, 502 or 503.
+    /// The gateway could not connect, no head of an answer came, or the answer was 502 or 503.
     Unavailable,
-    /// The budget was used up, or 504.
+    /// The deadline passed, or the answer was 504.
     Timeout,
-    /// Any other status.
+    /// The answer had any other status.
     Error,
 }
 

@@ -7,7 +7,7 @@ use super::{OnBehalfOf, Operation, log::RequestLabel};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// What GoTrue takes the client's address from for its rate limits, where the project enables that.
+/// The header with the client's address that GoTrue uses for its rate limits, if the project enables this.
 const SB_FORWARDED_FOR: HeaderName = HeaderName::from_static("sb-forwarded-for");
 
 pub(super) struct Request<'a> {
@@ -16,7 +16,7 @@ pub(super) struct Request<'a> {
     pub(super) url: &'a Url,
     /// The headers that every request carries.
     pub(super) constant: &'a HeaderMap,
-    /// `None` for the key set and `GET /health`.
+    /// The gateway's own client; `None` for the key set and `GET /health`.
     pub(super) caller: Option<&'a OnBehalfOf>,
     pub(super) access_token: Option<&'a str>,
     /// A JSON document.
@@ -28,14 +28,14 @@ impl Request<'_> {
         self.caller.map(|caller| &caller.request_id)
     }
 
-    /// For a log line.
+    /// The fields by which log lines name this request.
     pub(super) fn label(&self) -> RequestLabel<'_> {
         RequestLabel::new(self.request_id(), self.operation)
     }
 
     /// The headers of one try.
     pub(super) fn headers(&self) -> HeaderMap {
-        // Room for all, the HTTP library's own included.
+        // Capacity for all headers, including those that the HTTP library adds.
         let mut headers = HeaderMap::with_capacity(16);
         headers.extend(self.constant.iter().map(|(name, value)| (name.clone(), value.clone())));
         if let Some(caller) = self.caller {
@@ -47,7 +47,8 @@ impl Request<'_> {
             }
             caller.trace.pass_on(&mut headers);
         }
-        // The gateway has read the token as a JWT, so it is visible ASCII and always a header value.
+        // The gateway has read the token as a JWT, so the token is visible ASCII and always a valid header
+        // value.
         let bearer = self.access_token.map(|token| ["Bearer ", token].concat());
         if let Some(mut value) = bearer.and_then(|bearer| HeaderValue::try_from(bearer).ok()) {
             value.set_sensitive(true);

@@ -1,13 +1,13 @@
-//! `Retry-After` of an answer of GoTrue (RFC 9110, section 10.2.3).
+//! The header `Retry-After` in GoTrue's answers (RFC 9110, section 10.2.3).
 
 use std::time::{Duration, SystemTime};
 
 use axum::http::HeaderValue;
 
-/// More digits are no seconds that a client could wait for.
+/// The most digits of a number of seconds: no client could wait longer.
 const MOST_DIGITS: usize = 10;
 
-/// When GoTrue asks to be asked again.
+/// The earliest time at which GoTrue wants the next request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryAfter {
     value: HeaderValue,
@@ -21,7 +21,7 @@ enum Time {
 }
 
 impl RetryAfter {
-    /// `None` unless the header is seconds or an HTTP date.
+    /// `None` unless the header is a number of seconds or an HTTP date.
     pub(crate) fn parse(value: &HeaderValue) -> Option<Self> {
         let text = value.to_str().ok()?;
         let is_seconds = text.len() <= MOST_DIGITS && text.bytes().all(|b| b.is_ascii_digit());
@@ -32,13 +32,13 @@ impl RetryAfter {
         Some(Self { value: value.clone(), time })
     }
 
-    /// The header, octet for octet as GoTrue sent it.
+    /// The header's value, octet for octet as GoTrue sent it.
     #[must_use]
     pub fn as_header(&self) -> &HeaderValue {
         &self.value
     }
 
-    /// How long after `now`. A date that has passed is zero.
+    /// How long to wait from `now`; zero if the date has passed.
     pub(crate) fn wait(&self, now: SystemTime) -> Duration {
         match self.time {
             Time::After(wait) => wait,

@@ -21,10 +21,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// is about to close, which would use up the retry.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const IDLE_CONNECTIONS: usize = 1024;
-/// Finds a pooled connection whose other end has vanished before [`IDLE_TIMEOUT`] ends.
+/// Detects that the other end of a pooled connection has vanished, before [`IDLE_TIMEOUT`] ends.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 2;
-/// hyper's default. It also limits all header lines together to 408 KiB, which cannot be changed.
+/// The most header lines of a response: hyper's default. hyper also limits them together to 408 KiB, which
+/// cannot be changed.
 const MAX_HEADERS: usize = 100;
 
 /// The HTTP client could not be built, for instance because the system has no TLS roots.
@@ -39,7 +40,7 @@ pub(super) struct Transport {
     metrics: Arc<Metrics>,
 }
 
-/// One try of a request. It is counted and its span ended when it is dropped, also at the deadline.
+/// One try of a request. When it is dropped, also at the deadline, the try is counted and its span ends.
 struct Try<'m> {
     metrics: &'m Metrics,
     operation: Operation,
@@ -60,16 +61,16 @@ impl Drop for Try<'_> {
 
 /// A try that may be repeated.
 enum Inconclusive {
-    /// 502, 503 or 504.
+    /// The answer was 502, 503 or 504.
     Answered(Answer),
-    /// No response head arrived. `sent` is false if there was no connection.
+    /// No response head arrived. `sent` is false if the gateway could not connect.
     Silent { sent: bool, cause: String },
 }
 
 /// No try brought an answer.
 pub(super) struct Unanswered {
     pub(super) refusal: Refusal,
-    /// Whether the request may have had its effect.
+    /// Whether GoTrue may have received the request and acted on it.
     pub(super) unknown: bool,
 }
 
@@ -87,10 +88,11 @@ impl Transport {
             .no_proxy()
             // GoTrue does not redirect, so a server that does must not get the token.
             .redirect(redirect::Policy::none())
-            // The gateway retries and counts itself. hyper-util still repeats a request of which a dead pooled
-            // connection took no octet (`retry_canceled_requests`, which reqwest leaves on).
+            // [`Transport::send`] retries and counts. hyper-util still repeats a request if a dead pooled
+            // connection took no octet of it (`retry_canceled_requests`, which reqwest leaves on).
             .retry(reqwest::retry::never())
-            // A small compressed body could fill the memory. Another crate's features may turn decompression on.
+            // A small compressed body could fill the memory. Decompression is off even if another crate
+            // enables these features of reqwest.
             .no_gzip()
             .no_brotli()
             .no_deflate()
@@ -99,25 +101,27 @@ impl Transport {
             .http1_only()
             .http1_max_headers(MAX_HEADERS)
             .connect_timeout(CONNECT_TIMEOUT)
-            // As many as requests in flight, so that the connections of a burst serve the next one.
+            // By default as many as there may be requests in flight, so that a burst of requests uses the
+            // connections of the burst before it.
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .tcp_keepalive(KEEPALIVE)
             .tcp_keepalive_interval(KEEPALIVE)
             .tcp_keepalive_retries(KEEPALIVE_PROBES)
-            // Each request is small and its answer awaited, so collecting octets only delays.
+            // Each request is small and the client waits for its answer, so collecting octets for larger
+            // packets only delays.
             .tcp_nodelay(true)
             .build()?;
         Ok(Self { http, metrics })
     }
 
-    /// Sends the request, and once more if no answer came or its status says that a retry may succeed.
+    /// Sends the request. If no answer came, or its status says that a retry may succeed, sends it once more.
     pub(super) async fn send(
         &self,
         request: Request<'_>,
         deadline: Deadline,
     ) -> Result<Answer, Unanswered> {
-        // The key set has its own schedule and cooldown.
+        // The key set is not retried here: `session::jwks` has its own schedule and cooldown.
         let retries = usize::from(request.operation != Operation::Jwks);
         let unknown = AtomicBool::new(false);
         let tries = (|| self.once(&request, deadline))
@@ -181,7 +185,7 @@ fn unanswered(request: &Request<'_>, sent: bool, cause: &str) -> Refusal {
     }
 }
 
-/// The sources of the error. The error itself would also name the URL.
+/// The texts of the error's sources. The text of the error itself is left out, because it has the URL.
 fn causes(error: &reqwest::Error) -> String {
     let sources = std::iter::successors(std::error::Error::source(error), |e| e.source());
     sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")

@@ -1,5 +1,5 @@
-//! Authenticates a request: the session of its Bearer token or cookie, and GoTrue's word about tokens that only
-//! GoTrue can verify.
+//! Authenticates a request: reads the session of its Bearer token or cookie, and asks GoTrue about tokens
+//! that only GoTrue can verify.
 
 use axum::http::HeaderMap;
 use secrecy::ExposeSecret;
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// The session that the request's Bearer token or cookie shows, expired or not.
+/// The session of the request's Bearer token or cookie. An expired access token is no error.
 pub(super) async fn authenticate(
     app: &AppState,
     headers: &HeaderMap,
@@ -25,7 +25,8 @@ pub(super) async fn authenticate(
     read_session(app, credential, cookies, UnknownKey::Refetch).await
 }
 
-/// The session that a credential shows. While the cache has GoTrue's word that it lives, it is proven.
+/// The session of a credential. A session that the gateway cannot verify itself is proven while the cache has
+/// GoTrue's answer that it lives.
 pub(super) async fn read_session(
     app: &AppState,
     credential: Credential,
@@ -46,7 +47,8 @@ pub(super) async fn read_session(
 
 /// Why the gateway has no answer of GoTrue about a token.
 pub(super) enum IntrospectionError {
-    /// Unproven sessions already hold all the places in flight that they may take.
+    /// Requests of unproven sessions already hold all the places that they may take among the requests in
+    /// flight.
     Overloaded,
     /// GoTrue is down, slow or rate-limiting.
     Refused(Refusal),
@@ -65,7 +67,7 @@ impl From<Refusal> for IntrospectionError {
 }
 
 /// GoTrue's answer about a session that only GoTrue can verify. The call takes a place among the requests in
-/// flight. A request that waits for the call of another request takes none.
+/// flight. A request that waits for the call of another request takes no place.
 pub(super) async fn introspect(
     app: &AppState,
     context: &RequestContext,
@@ -82,6 +84,7 @@ pub(super) async fn introspect(
         let _permit = app.in_flight.take(Proof::Unproven)?;
         Ok(introspection::introspect(token, user, &app.logout.gotrue, &caller, deadline).await?)
     };
-    // Boxed: the future of a `verify` without a call to GoTrue is moved often, so it stays small.
+    // Boxed to keep the future of `verify` small for requests without a call to GoTrue, because futures are
+    // moved often.
     Box::pin(app.introspections.get_or_call(token, deadline, ask)).await
 }

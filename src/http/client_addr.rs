@@ -1,8 +1,8 @@
 //! The client's address, and the scheme and host by which the browser reaches the gateway.
 //!
 //! `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` are read only if the connection comes from a
-//! trusted proxy. The client is the rightmost address that is not a trusted proxy. Scheme and host are the
-//! rightmost values, which the nearest proxy wrote.
+//! trusted proxy. The client's address is the rightmost address that is not a trusted proxy. Scheme and host
+//! are the rightmost values, because the nearest proxy wrote these.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -17,20 +17,19 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 #[derive(Clone, Copy, Debug)]
 pub struct PeerAddress(pub SocketAddr);
 
-/// The client behind the connection, as far as the headers can be believed.
+/// The client of a request, by the connection and by the headers of trusted proxies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientAddr {
-    /// The client's address.
     pub(crate) ip: IpAddr,
     /// Whether the browser reached the gateway by https.
     pub(crate) is_https: bool,
-    /// The gateway's own origin in the form that browsers send, if the request names a host.
+    /// The gateway's own origin in the form that browsers send; `None` if the request names no host.
     pub(crate) own_origin: Option<String>,
 }
 
 impl ClientAddr {
-    /// Reads the connection's address and the headers. `target` is the authority of an absolute-form request
-    /// target, which takes precedence over `Host` (RFC 9112, section 3.2.2).
+    /// Reads the client from the connection's address and the headers. `target` is the authority of an
+    /// absolute-form request target, which takes precedence over `Host` (RFC 9112, section 3.2.2).
     pub(crate) fn of(
         address: SocketAddr,
         headers: &HeaderMap,
@@ -55,8 +54,8 @@ impl ClientAddr {
     }
 }
 
-/// Whether the request has exactly one valid `Host`, as HTTP/1.1 requires (RFC 9112, section 3.2): a proxy might
-/// read one of two and the gateway the other.
+/// Whether the request has exactly one valid `Host`, as HTTP/1.1 requires (RFC 9112, section 3.2): of two, a
+/// proxy might read one and the gateway the other.
 pub(super) fn has_valid_host<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter().map(HeaderValue::as_bytes);
     match (hosts.next(), hosts.next()) {
@@ -77,8 +76,9 @@ fn rightmost(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     entries(headers, name).next_back()
 }
 
-/// The rightmost address that is not a trusted proxy, or the leftmost one if all are. An entry that is no
-/// address ends the search, because a client may have written everything to its left.
+/// The rightmost address of `X-Forwarded-For` that is not a trusted proxy, or the leftmost address if all
+/// are. An entry that is no address ends the search, because a client may have written everything to its
+/// left.
 fn client(headers: &HeaderMap, is_trusted: impl Fn(&IpAddr) -> bool) -> Option<IpAddr> {
     let mut last = None;
     for entry in entries(headers, FORWARDED_FOR).rev() {
@@ -91,7 +91,7 @@ fn client(headers: &HeaderMap, is_trusted: impl Fn(&IpAddr) -> bool) -> Option<I
     last
 }
 
-/// An address with or without a port; IPv6 with or without brackets.
+/// Parses an address with or without a port; IPv6 with or without brackets.
 fn address(entry: &str) -> Option<IpAddr> {
     let ip = entry.parse::<IpAddr>().ok();
     let ip = ip.or_else(|| entry.parse::<SocketAddr>().ok().map(|a| a.ip()));

@@ -1,4 +1,4 @@
-//! One request, as its handlers and its log lines know it.
+//! The context of one request: its id, its client and its trace, for handlers and log lines.
 
 use std::net::SocketAddr;
 
@@ -11,14 +11,15 @@ use ipnet::IpNet;
 use super::client_addr::{self, ClientAddr};
 use crate::{gotrue::OnBehalfOf, telemetry::traces::TraceContext};
 
-/// Browsers send some 200 octets. A longer `User-Agent` is not passed on: a client must not be able to make
-/// the request to GoTrue larger than a proxy in between accepts.
+/// The longest `User-Agent` in octets; those of browsers have some 200. A longer one is not passed on: a
+/// client must not be able to make the request to GoTrue larger than a proxy in front of GoTrue accepts.
 const MAX_USER_AGENT_LENGTH: usize = 1024;
 
-/// What the gateway knows of a request before it reads credentials. A request extension.
+/// The facts about a request that the gateway knows before it reads credentials. The middleware sets them as
+/// a request extension.
 #[derive(Debug)]
 pub(crate) struct RequestContext {
-    /// The client's `X-Request-Id` if it is well-formed, else one that the gateway made.
+    /// The client's `X-Request-Id` if it is well-formed, else an id that the gateway made.
     pub(crate) request_id: HeaderValue,
     /// The client's address, and how the browser reaches the gateway.
     pub(crate) client: ClientAddr,
@@ -29,7 +30,7 @@ pub(crate) struct RequestContext {
 }
 
 impl RequestContext {
-    /// Reads `request`, which came over a connection from `address`.
+    /// Reads the context of `request`, which came over a connection from `address`.
     pub(super) fn of(
         request: &Request,
         request_id: HeaderValue,
@@ -45,7 +46,7 @@ impl RequestContext {
         }
     }
 
-    /// What GoTrue learns about the client.
+    /// The facts about the client that the gateway passes on to GoTrue.
     pub(crate) fn on_behalf_of(&self, headers: &HeaderMap) -> OnBehalfOf {
         let client = self.client.ip.to_string();
         OnBehalfOf {
@@ -60,7 +61,7 @@ impl RequestContext {
         }
     }
 
-    /// The request id as text: it is visible ASCII by construction.
+    /// The request id as text; it is always visible ASCII.
     pub(crate) fn request_id(&self) -> &str {
         self.request_id.to_str().unwrap_or_default()
     }

@@ -1,9 +1,9 @@
-//! Every refusal and failure a client can see: one status, code, reason and fixed text each.
+//! Every error that a client can see: each has one status, code, reason and fixed text.
 //!
 //! 1. No value of a request, no upstream text and no version ever reaches a response.
-//! 2. The envelope carries the request id, which the handlers of errors do not know: an error travels to the
-//!    middleware as a response extension, and `http::middleware::error_envelope` writes it once.
-//! 3. Every error of another module becomes one of these here, and nowhere else.
+//! 2. The envelope has the request id, which handlers do not know: an error travels to the middleware as a
+//!    response extension, and `http::middleware::error_envelope` writes the envelope.
+//! 3. Only this file converts the errors of other modules into these errors.
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -22,72 +22,73 @@ use crate::{
     session::{AuthenticationError, token::TokenError},
 };
 
-/// What went wrong, as far as a client may know it.
+/// An error, with the details that a client may know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Error {
     /// The query's `scope` is unknown or given twice.
     UnsupportedScope,
-    /// Two headers of one name where one is expected.
+    /// The request has a header twice that may occur only once.
     DuplicateHeader,
     /// The request could not be read to its end.
     MalformedRequest,
-    /// No credential.
+    /// The request has no credential.
     CredentialMissing,
-    /// The credential is not genuine: its signature, a claim or its form.
+    /// The credential breaks a rule: its signature, a claim or its format.
     CredentialInvalid(TokenError),
     /// The access token has expired and nothing can refresh it.
     CredentialExpired,
     /// GoTrue does not know the session.
     SessionNotFound,
-    /// The session was logged out here.
+    /// The gateway's revocation list has the session: it was logged out.
     SessionRevoked,
-    /// No CSRF token, or no CSRF cookie.
+    /// The request has no CSRF token, or no CSRF cookie.
     CsrfMissing,
-    /// The CSRF token is not this session's.
+    /// The CSRF token does not belong to this session.
     CsrfInvalid,
-    /// The request comes from a foreign page.
+    /// A page of another site sent the request.
     CsrfCrossSite,
-    /// No such path.
+    /// The path does not exist.
     NotFound,
-    /// No such method at this path.
+    /// The path does not allow the method.
     MethodNotAllowed,
-    /// The body is over 8 KiB.
+    /// The body has more than 8 KiB.
     PayloadTooLarge,
     /// The body is not `application/json`.
     UnsupportedMediaType,
     /// The admin listener does not answer to the host that the request names.
     MisdirectedRequest,
-    /// GoTrue's own limit.
+    /// GoTrue answered 429.
     RateLimited {
-        /// Passed on as GoTrue sent it.
+        /// GoTrue's `Retry-After`, passed on unchanged.
         retry_after: Option<RetryAfter>,
     },
     /// GoTrue could not be reached.
     AuthServiceUnavailable,
     /// GoTrue did not answer in time.
     AuthServiceTimeout,
-    /// GoTrue failed, or answered as GoTrue never does.
+    /// GoTrue failed, or gave an answer that GoTrue itself never gives.
     AuthServiceFailed,
     /// GoTrue refuses a banned user, whose session lives on.
     UserBanned,
-    /// A bug of the gateway.
+    /// The gateway has a bug, such as a panic.
     Internal,
-    /// More requests at once than the gateway takes.
+    /// The requests in flight hold all the places that this request might take.
     Overloaded,
     /// A part of the gateway that the request needs is missing.
     NotReady(Part),
-    /// The same as `readyz` answers it, with the time since when.
+    /// A part of the gateway is missing, in the response of `/readyz`: with the time since when it is
+    /// missing.
     NotReadySince(Part, Timestamp),
 }
 
 /// `Retry-After` of [`Error::Overloaded`].
 static ONE_SECOND: HeaderValue = HeaderValue::from_static("1");
 
-/// What a client reads of an [`Error`].
+/// The parts of an error response.
 struct ErrorBody<'e> {
     status: StatusCode,
     code: &'static str,
-    /// The envelope has it only if it differs from the code.
+    /// The envelope leaves the reason out if it equals the code.
     reason: Reason,
     message: &'static str,
     retry_after: Option<&'e HeaderValue>,
@@ -132,7 +133,7 @@ impl ErrorBody<'_> {
 }
 
 impl Error {
-    #[rustfmt::skip] // A table, a line for each error.
+    #[rustfmt::skip] // A table with one line for each error.
     fn body(&self) -> ErrorBody<'_> {
         use ErrorBody as B;
         use StatusCode as S;
@@ -171,27 +172,24 @@ impl Error {
         }
     }
 
-    /// The status of the response.
     pub(crate) fn status(&self) -> StatusCode {
         self.body().status
     }
 
-    /// The envelope's `code`.
     pub(crate) fn code(&self) -> &'static str {
         self.body().code
     }
 
-    /// The word for logs and metrics: the envelope's `reason`, or its `code` where it has none.
+    /// The reason for logs and metrics: the envelope's `reason`, or its `code` if the envelope has no reason.
     pub(crate) fn reason(&self) -> Reason {
         self.body().reason
     }
 
-    /// The envelope's `message`.
     pub(crate) fn message(&self) -> &'static str {
         self.body().message
     }
 
-    /// The body for this request.
+    /// The body of the response to the request with this id.
     pub(crate) fn envelope(&self, request_id: &str) -> ErrorEnvelope {
         let ErrorBody { code, reason, message, since, .. } = self.body();
         let since = since.map(|since| since.to_string());

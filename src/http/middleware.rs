@@ -1,7 +1,7 @@
-//! What every request and response of every listener goes through: the request's context and trace span on
-//! the way in, the error envelope and the security headers on the way out.
+//! The layer around all routes of every listener. It adds the request's context and trace span on the way in,
+//! and the error envelope and the security headers on the way out.
 //!
-//! It is one layer, because each layer of axum's boxes the service once more and clones it for each request.
+//! It is a single layer, because axum boxes the service for each layer and clones it for each request.
 
 pub(super) mod admin_guard;
 mod error_envelope;
@@ -31,7 +31,6 @@ use super::{
 };
 use crate::telemetry::traces;
 
-/// The layer.
 pub(super) async fn standard(
     State(app): State<Arc<AppState>>,
     mut request: Request,
@@ -54,7 +53,7 @@ pub(super) async fn standard(
         Error::MalformedRequest.into_response()
     };
     let error = response.extensions_mut().remove::<Error>();
-    // A form's redirect hides the status of its error.
+    // The response to a form is a redirect even for an error, so take the status of the error itself.
     let status = error.as_ref().map_or(response.status(), Error::status);
     if let Some(error) = error {
         response = error_envelope::apply(response, &error, &context, &app.metrics);
@@ -74,15 +73,16 @@ fn peer_address(request: &Request) -> SocketAddr {
     request.extensions().get::<PeerAddress>().map_or(unknown, |peer| peer.0)
 }
 
-/// Warns once in the life of the process: `GATEWAY_TRUSTED_PROXIES` does not name the proxy in front, or a
-/// client sends a proxy's headers.
+/// Warns of a request with a proxy's headers while `GATEWAY_TRUSTED_PROXIES` is empty: the setting may lack a
+/// proxy, or the client wrote the headers. Warns only once in the life of the process.
 fn warn_of_untrusted_proxy(headers: &HeaderMap, address: SocketAddr) {
     static WARNING: Once = Once::new();
     if headers.contains_key(FORWARDED_PROTO) || headers.contains_key(FORWARDED_FOR) {
         WARNING.call_once(|| {
             tracing::warn!(
                 variable = "GATEWAY_TRUSTED_PROXIES", address = %address.ip(),
-                "the gateway ignores X-Forwarded headers from this address: if a proxy has it, name it in the variable"
+                "the gateway ignores the X-Forwarded headers from this address: if it is the address of \
+                 your proxy, add it to GATEWAY_TRUSTED_PROXIES"
             );
         });
     }

@@ -1,7 +1,8 @@
 //! Logs the use of access tokens of revoked sessions, at most one line a second for each user.
 //!
-//! A token that is used after the logout of its session may be stolen, so the log must show it. A thief decides
-//! how often to send it, and one account can have any number of sessions, so the limit is for each user.
+//! A token that is used after the logout of its session may be stolen, so the log must show its use. A thief
+//! can send the token at any rate, and one account can have any number of sessions, so the limit is for each
+//! user.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,11 +16,12 @@ use crate::{
 };
 
 const INTERVAL: Duration = Duration::from_secs(1);
-/// The users whose last line is remembered, in some 400 KB. For an evicted user the next line is written at
-/// once.
+/// The number of users whose last line is remembered, in some 400 KB. If a user was evicted, that user's next
+/// line is written at once.
 const USERS: usize = 8192;
 
-/// The event's name chooses its buffer (`telemetry::log_buffers`), and must be a constant.
+/// A macro, because the name of an event must be a constant. The name chooses the buffer of the line
+/// (`telemetry::log_buffers`).
 macro_rules! revoked_line {
     ($name:expr, $context:expr, $session:expr) => {
         tracing::warn!(
@@ -34,21 +36,20 @@ macro_rules! revoked_line {
     };
 }
 
-/// When the last line about each user was written. Shared by all threads.
+/// The time of the last line about each user. Shared by all threads.
 #[derive(Debug)]
 pub(crate) struct RevokedSessionLog {
     written: Cache<Uuid, SystemTime>,
 }
 
 impl RevokedSessionLog {
-    /// A log without lines.
     pub(crate) fn new() -> Self {
         Self { written: Cache::new(USERS) }
     }
 
     /// Logs that a token of `session` was used after its logout, unless the user's last line is less than a
-    /// second old at `now`. A forger chooses the ids of an unproven token, so all of these share one line a
-    /// second, and the buffer of refusals.
+    /// second old at `now`. An attacker may have chosen the ids of an unproven token, so the lines about all
+    /// unproven tokens share one line a second and the buffer of refusals.
     pub(super) fn report(&self, context: &RequestContext, session: &Session, now: SystemTime) {
         match session.proof {
             Proof::Proven | Proof::Stale if self.reserve_line(session.claims.sub, now) => {
@@ -61,8 +62,8 @@ impl RevokedSessionLog {
         }
     }
 
-    /// Reserves the line of this second for `user`; false if it is already written. After the clock was set
-    /// back, a line may be written at once.
+    /// Reserves the line of this second for `user`; false if that line is already written. After the clock
+    /// was set back, a line may be written at once.
     fn reserve_line(&self, user: Uuid, now: SystemTime) -> bool {
         let recently = self.written.get(&user).is_some_and(|written| {
             now.duration_since(written).is_ok_and(|elapsed| elapsed < INTERVAL)
@@ -103,7 +104,7 @@ mod tests {
         telemetry::traces::TraceContext,
     };
 
-    /// The names of the events, which choose their buffers.
+    /// Records the names of the events, which choose their buffers.
     #[derive(Clone, Default)]
     struct Names(Arc<Mutex<Vec<&'static str>>>);
 
@@ -161,7 +162,10 @@ mod tests {
         assert!(lines.reserve_line(one, begun) && lines.reserve_line(other, begun));
         assert!(!lines.reserve_line(one, begun + Duration::from_millis(999)));
         assert!(lines.reserve_line(one, begun + INTERVAL));
-        assert!(!lines.reserve_line(one, begun + INTERVAL), "the second begins with the line");
+        assert!(
+            !lines.reserve_line(one, begun + INTERVAL),
+            "the next second begins with the last line"
+        );
         assert!(lines.reserve_line(one, begun), "the clock was set back");
     }
 

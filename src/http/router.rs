@@ -1,4 +1,4 @@
-//! Every path and every layer of both listeners.
+//! Every path and every layer of the public and the admin listeners.
 
 use std::sync::Arc;
 
@@ -32,14 +32,14 @@ pub fn public(app: Arc<AppState>, pages: Router) -> Router {
     let browser = Router::from(browser_routes()).with_state(app.clone());
     let verify = Router::new()
         .route("/api/auth/verify", any(verify::verify))
-        // Envoy appends the path of the request that it asks about.
+        // Envoy appends the path of the request that it wants authorized.
         .route("/api/auth/verify/", any(verify::verify))
         .route("/api/auth/verify/{*path}", any(verify::verify))
         .with_state(app.clone());
     let documents = docs::router(&openapi()); // /openapi.json, /docs and /docs/{file}
     let routes = with_cors(browser, &app.config.csrf.allowed_origins)
-        // No CORS here: a preflight that a proxy asks about belongs to the application behind it. If verify
-        // answered that preflight, the proxy would let it through unchecked.
+        // No CORS here: a preflight that a proxy wants authorized belongs to the application behind the
+        // proxy. If verify answered that preflight, the proxy would let it through unchecked.
         .merge(verify)
         .merge(documents)
         .merge(Router::from(health_routes()).with_state(app.clone()))
@@ -56,12 +56,12 @@ pub fn admin(app: Arc<AppState>) -> Router {
         .route("/failures", get(admin::failures))
         .merge(Router::from(health_routes()))
         .with_state(app.clone());
-    // Around the fallbacks too: a refused page must not learn which paths exist.
+    // The guard is around the fallbacks too: a refused page must not learn which paths exist.
     let guard = from_fn_with_state(app.clone(), admin_guard::guard);
     with_standard_layers(with_fallbacks(routes).layer(guard), app)
 }
 
-/// What a browser or an app calls. Each handler's annotation has its path.
+/// The routes that browsers and apps call. The annotation of each handler has its path.
 fn browser_routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new()
         .routes(routes!(logout::envelope)) // POST /api/auth/logout
@@ -71,7 +71,7 @@ fn browser_routes() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(csrf::csrf)) // GET /api/auth/csrf
 }
 
-/// What a monitor calls, on both listeners.
+/// The routes that monitors call, on both listeners.
 fn health_routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new()
         .routes(routes!(health::healthz)) // GET /healthz
@@ -94,26 +94,29 @@ fn with_fallbacks(routes: Router) -> Router {
 fn with_standard_layers(routes: Router, app: Arc<AppState>) -> Router {
     routes.layer(
         ServiceBuilder::new()
-            // Outermost: every response gets a request id and the security headers, that of a panic too.
+            // Outermost, so that every response has a request id and the security headers, also the response
+            // to a panic.
             .layer(from_fn_with_state(app, middleware::standard))
-            // A panic in a handler becomes a 500 for its client, and the connection stays.
+            // A panic in a handler becomes a 500 for its client, and the connection stays open.
             .layer(CatchPanicLayer::custom(panicked)),
     )
 }
 
-/// Allows pages of these origins to call the routes and to read the answers. Without any there is no CORS.
+/// Allows pages of these origins to call the routes and to read the responses (CORS). Without an origin there
+/// is no CORS.
 fn with_cors(routes: Router, origins: &[String]) -> Router {
     if origins.is_empty() {
         return routes;
     }
-    // The fallback must be there before the layer: no route takes the method of a preflight.
+    // Set the fallback before the CORS layer, so that the layer covers it: no route has the method of a
+    // preflight, OPTIONS.
     let routes = routes.method_not_allowed_fallback(method_not_allowed);
     let bypass = from_fn_with_state(routes.clone(), only_preflights);
     routes.layer(ServiceBuilder::new().layer(bypass).layer(cors(origins)))
 }
 
-/// The CORS layer answers every OPTIONS request as a preflight. One that is none goes to the routes, which
-/// answer 405.
+/// Passes preflights on to the CORS layer, which would answer every OPTIONS request as a preflight. Any other
+/// OPTIONS request goes to the routes, which answer 405.
 async fn only_preflights(State(routes): State<Router>, request: Request, next: Next) -> Response {
     let is_preflight = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     if request.method() == Method::OPTIONS && !is_preflight {

@@ -1,4 +1,4 @@
-//! One file for each group of routes. Their paths and layers are in `http::router`.
+//! The handlers, one file for each group of routes. Their paths and layers are in `http::router`.
 
 pub(super) mod admin;
 pub(super) mod csrf;

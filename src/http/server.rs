@@ -1,14 +1,15 @@
 //! Serves one listener: accepts, limits and drains connections. Several listeners run in one process.
 //!
 //! 1. At `GATEWAY_MAX_CONNECTIONS`, counted over all listeners, the next connection waits until another ends.
-//! 2. A request head may take `GATEWAY_HEADER_TIMEOUT` and have `GATEWAY_MAX_HEADER_BYTES`; a larger one is 431.
-//!    If a client reads nothing of its response for that time, the connection is closed.
+//! 2. A client may take `GATEWAY_HEADER_TIMEOUT` to send a request head of at most
+//!    `GATEWAY_MAX_HEADER_BYTES`; a larger head is answered with 431. If a client reads nothing of its
+//!    response for that time, the connection is closed.
 //! 3. For each connection the kernel holds at most `SEND_BUFFER` of a response and `RECEIVE_BUFFER` of a
 //!    request. `docs/operations.md` computes the memory of a process from these.
 //! 4. If a request has more octets than a head and a body may have, the connection is closed (module
 //!    `request_octets`).
 //! 5. At shutdown the listener accepts only connections that the kernel has already completed. A request that
-//!    has begun is served to its end. A connection without one is closed after [`GRACE`].
+//!    has begun is served to its end. A connection without a request is closed after [`GRACE`].
 
 mod request_octets;
 
@@ -45,29 +46,31 @@ const SEND_BUFFER: u32 = 16 * 1024;
 /// `SO_RCVBUF` in bytes, also doubled by Linux. Without this bound the kernel holds up to `net.ipv4.tcp_rmem`
 /// of requests that a client sends before it reads its first response.
 const RECEIVE_BUFFER: u32 = 32 * 1024;
-/// Some proxies send each cookie in a header line of its own.
+/// The most header lines of a request: some proxies send each cookie in a line of its own.
 const MAX_HEADERS: usize = 512;
 const MAX_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-/// Long enough to accept the connections in the kernel's queue, which closing the listener would reset.
+/// How long the listener still accepts connections at shutdown: long enough for those in the kernel's queue,
+/// which closing the listener would reset.
 const LAST_ACCEPTS: Duration = Duration::from_millis(20);
 /// How long a connection may still wait for its first request at shutdown: browsers and proxies connect before
 /// they send a request.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
-/// Binds `count` sockets to one address; the kernel distributes connections among them. Returns the address
-/// with the port that the kernel chose for port 0. Accepted connections inherit the buffer sizes.
+/// Binds `count` sockets to one address, among which the kernel distributes the connections. Returns the
+/// address with the port, which the kernel chose if the given port is 0. Accepted connections inherit the
+/// buffer sizes.
 ///
 /// # Errors
 /// The address is in use or does not belong to this machine.
 pub(crate) fn bind(address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpSocket>)> {
-    // A socket with SO_REUSEPORT would share the port with another process of the same user. A bind without it
-    // fails if the port is in use, and chooses a port for port 0.
+    // A socket with SO_REUSEPORT would share the port with another process of the same user. So bind once
+    // without this option: that fails if the port is in use, and chooses a port for port 0.
     let address = std::net::TcpListener::bind(address)?.local_addr()?;
     let bound = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
         socket.set_reuseport(true)?;
-        // Before listen(2): TCP announces its window scale in the handshake.
+        // Set the buffer sizes before listen(2), because TCP announces its window scale in the handshake.
         socket.set_send_buffer_size(SEND_BUFFER)?;
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
         socket.bind(address)?;
@@ -77,7 +80,8 @@ pub(crate) fn bind(address: SocketAddr, count: usize) -> io::Result<(SocketAddr,
     Ok((address, sockets))
 }
 
-/// Serves `app` on `listener` until `shutdown`, then returns the tracker of the connections still open.
+/// Serves `app` on `listener` until `shutdown`. Returns the tracker of the connections that are still open
+/// then.
 pub(crate) async fn run(
     listener: TcpListener,
     app: Router,
@@ -118,15 +122,15 @@ pub(crate) async fn run(
     open
 }
 
-/// hyper's limits. Each is set, even to its default, because the gateway's resistance to attacks depends on
-/// it.
+/// The limits of hyper. Each is set, even to its default, because the gateway's resistance to attacks depends
+/// on it.
 fn http(limits: &Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        // Without it a head may take for ever. It also ends idle connections.
+        // Without this timeout a client could take for ever to send a head. It also ends idle connections.
         .header_read_timeout(limits.header_timeout)
         .max_header_size(limits.header_bytes)
-        // hyper allows 100.
+        // hyper's default is 100.
         .max_headers(MAX_HEADERS)
         // hyper's default is 400 KiB for each connection. A whole head fits in this buffer; a larger one would
         // only hold pipelined requests, which can wait in the kernel.
@@ -140,8 +144,8 @@ fn http(limits: &Limits) -> http1::Builder {
     http
 }
 
-/// Accepts the next connection. An error means that the connection is already gone, or that the process has no
-/// file descriptor left. The latter passes when a connection closes, so the pauses between tries grow.
+/// Accepts the next connection. After an error, tries again with growing pauses: the connection is already
+/// gone, or the process has no free file descriptor until another connection closes.
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     let mut pause = Duration::from_millis(5);
     loop {
@@ -160,7 +164,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// What each connection of a listener needs.
+/// The settings and the router that each connection of a listener needs.
 #[derive(Clone)]
 struct Server {
     http: http1::Builder,
@@ -173,7 +177,7 @@ struct Server {
 
 impl Server {
     async fn serve(self, (stream, address): (TcpStream, SocketAddr)) {
-        // Responses are small and each is awaited, so collecting octets only delays.
+        // Responses are small and clients wait for each, so collecting octets for larger packets only delays.
         let _ = stream.set_nodelay(true);
         // hyper itself would wait for ever for a client that does not read.
         let mut stream = TimeoutWriter::new(stream);
@@ -194,7 +198,8 @@ impl Server {
             ended = connection.as_mut() => ended,
             () = self.shutdown.cancelled() => {
                 let has_request = || has_request.load(Ordering::Relaxed);
-                // A graceful shutdown by hyper closes a connection without a request at once.
+                // A graceful shutdown by hyper closes a connection without a request at once, so first give
+                // the client time to send its request.
                 if !has_request() && let Ok(ended) = timeout(GRACE, connection.as_mut()).await {
                     ended
                 } else if has_request() {

@@ -1,4 +1,4 @@
-//! What the handlers of one thread share.
+//! The state that the handlers of one thread share.
 
 use std::sync::Arc;
 
@@ -19,34 +19,32 @@ use crate::{
 /// The state of one thread's handlers. All threads share every part but `logout` and `logouts`.
 #[derive(Clone, Debug)]
 pub struct AppState {
-    /// The configuration.
     pub(crate) config: Arc<Config>,
     /// Mints and checks CSRF tokens.
     pub(crate) csrf: Arc<Csrf>,
     /// The project's key set.
     pub jwks: Arc<Jwks>,
-    /// Verifies access tokens.
     pub(crate) verifier: Arc<Verifier>,
     /// GoTrue's answers about tokens that only GoTrue can verify.
     pub(crate) introspections: Arc<IntrospectionCache>,
     /// The counters and histograms of `/metrics`.
     pub(crate) metrics: Arc<Metrics>,
-    /// When the gateway started.
     pub(crate) started_at: Instant,
-    /// Which part the gateway lacks to be ready.
+    /// The parts that the gateway lacks to be ready.
     pub(crate) readiness: Arc<Readiness>,
     /// Limits the log lines about revoked sessions at `verify`.
     pub(crate) revoked_session_log: Arc<RevokedSessionLog>,
-    /// Takes the logouts that did not end their session.
+    /// Records the logouts that did not end their session.
     pub(crate) failures: FailureLog,
     /// Cancelled when the gateway begins to stop.
     pub(crate) stopping: CancellationToken,
-    /// `GATEWAY_MAX_CONNECTIONS`, over all public listeners.
+    /// The permits of open connections, `GATEWAY_MAX_CONNECTIONS` over all public listeners together.
     pub(crate) connections: Arc<Semaphore>,
-    /// `GATEWAY_MAX_IN_FLIGHT`. Health checks and documents take no place, so they answer under overload too.
+    /// The limit of requests in flight, `GATEWAY_MAX_IN_FLIGHT`. Health checks and documents take no permit,
+    /// so the gateway answers them under overload too.
     pub(crate) in_flight: InFlightLimit,
-    /// Ends sessions, by this thread's own connections to GoTrue.
+    /// Ends sessions, through this thread's own connections to GoTrue.
     pub logout: Logout,
-    /// Logouts under way on this thread; the gateway waits for them before the thread ends.
+    /// The logouts under way on this thread; the gateway waits for them before the thread ends.
     pub(crate) logouts: TaskTracker,
 }

@@ -1,12 +1,14 @@
-//! Reads the cookies of @supabase/ssr, and knows which cookie names are the library's.
+//! Reads the session cookies that `@supabase/ssr` ("the library") writes, and recognises the names of all
+//! cookies of the library.
 //!
-//! 1. The session is in the cookie `K` (the storage key), or in chunks `K.0`, `K.1`, …, joined up to the first
-//!    gap. It is percent-encoded JSON, or base64url after `base64-`.
+//! 1. The session is in the cookie `K` (the storage key), or in chunks `K.0`, `K.1`, …, joined up to the
+//!    first gap. It is percent-encoded JSON, or base64url after `base64-`.
 //! 2. The library also writes `K-user`, `K-code-verifier`, `K-flows-code-verifier` and
 //!    `K-flow-<id>-code-verifier`, and may split each into chunks.
-//! 3. Any octets that are no session are [`SessionCookie::Undecodable`], never a failure.
+//! 3. A cookie that holds no session yields [`SessionCookie::Undecodable`]. Reading never panics, whatever octets
+//!    the cookies have.
 //!
-//! Recorded in `fixtures/gotrue/ssr-cookies.json`.
+//! Names and formats were recorded from the library: `fixtures/gotrue/ssr-cookies.json`.
 
 pub mod deletion;
 
@@ -23,33 +25,33 @@ use serde::Deserialize;
 
 use crate::config::{CSRF_COOKIE, Cookies};
 
-/// The cookies of a request that a logout reads or deletes, in the order of the request. All others are skipped
-/// while reading, because a request may carry thousands.
+/// The cookies of a request that a logout reads or deletes, in the order of the request. All others are
+/// skipped, because a request may carry thousands.
 #[derive(Debug)]
 pub struct RequestCookies<'r>(Vec<(Cow<'r, str>, Cow<'r, str>)>);
 
 /// The tokens in a session cookie.
 #[derive(Clone, Debug)]
 pub struct StoredSession {
-    /// Not verified.
+    /// The access token, not yet verified.
     pub access_token: SecretString,
-    /// Never empty.
+    /// The refresh token; never empty.
     pub refresh_token: Option<SecretString>,
 }
 
-/// The content of the cookie `K` or of its chunks.
+/// The content of the session cookie or of its chunks.
 #[derive(Debug)]
 pub enum SessionCookie {
-    /// No cookie, or no first chunk.
+    /// The request has no session cookie, and no first chunk of one.
     Absent,
-    /// The cookie holds no session.
+    /// The cookie exists, but holds no session.
     Undecodable,
     /// A session.
     Session(StoredSession),
 }
 
 impl<'r> RequestCookies<'r> {
-    /// Reads every `Cookie` header, and skips pairs without `=`.
+    /// Reads all `Cookie` headers. Pairs without `=` are skipped.
     #[must_use]
     pub fn of(headers: &'r HeaderMap, config: &Cookies) -> Self {
         let mut ours = Vec::new();
@@ -59,7 +61,8 @@ impl<'r> RequestCookies<'r> {
                 let pairs = pairs(text).filter(is_ours);
                 ours.extend(pairs.map(|(name, value)| (name.into(), value.into())));
             } else {
-                // Another application's cookie in another encoding must not hide the session.
+                // This header is not UTF-8. Replace the faulty octets: another application's cookie must not
+                // hide the session.
                 let text = String::from_utf8_lossy(value.as_bytes());
                 let pairs = pairs(&text).filter(is_ours);
                 ours.extend(
@@ -70,27 +73,27 @@ impl<'r> RequestCookies<'r> {
         Self(ours)
     }
 
-    /// The values of all cookies of that name.
+    /// The values of all cookies with this name.
     pub fn values<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> {
         self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_ref())
     }
 
-    /// Whether there is a cookie of that name.
+    /// Whether there is a cookie with this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.values(name).next().is_some()
     }
 
-    /// Whether the request has no such cookie.
+    /// Whether the request has none of the cookies that a logout reads or deletes.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The names of all cookies, with repetitions.
+    /// The names of these cookies in the order of the request. A name may occur several times.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_ref())
     }
 
-    /// The session in the cookie `key` or in its chunks.
+    /// The session in the cookie with the name `key`, or in its chunks.
     #[must_use]
     pub fn session(&self, key: &str) -> SessionCookie {
         let whole = self.values(key).find(|value| !value.is_empty());
@@ -108,13 +111,14 @@ impl<'r> RequestCookies<'r> {
     fn joined_chunks(&self, key: &str) -> Option<String> {
         let mut chunks = BTreeMap::new();
         for (name, value) in &self.0 {
-            // The library treats an empty chunk as absent, like an empty cookie `K`.
+            // The library treats an empty chunk as absent, like an empty session cookie.
             if !value.is_empty()
                 && let Some(suffix) = name.strip_prefix(key)
                 && let Some(index) =
                     chunk_suffix(suffix).and_then(|index| index.parse::<u32>().ok())
             {
-                // Browsers send the cookie of the longer path first, and the library reads the first one.
+                // Of cookies with the same name, browsers send the one with the longer path first, and the
+                // library reads the first one.
                 chunks.entry(index).or_insert(value.as_ref());
             }
         }
@@ -124,18 +128,19 @@ impl<'r> RequestCookies<'r> {
     }
 }
 
-/// Names and values (RFC 6265bis, section 5.6). Only space and tab are trimmed: to a browser, a name after any
-/// other white space is a different name, which the prefix `__Host-` does not protect.
+/// Splits a `Cookie` header into names and values (RFC 6265bis, section 5.6). Only space and tab are trimmed:
+/// to a browser, a name after any other white space is a different name, which the prefix `__Host-` does not
+/// protect.
 fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let pairs = text.split(';').filter_map(|pair| pair.split_once('='));
     pairs.map(|(name, value)| (name.trim_matches([' ', '\t']), value.trim_matches([' ', '\t'])))
 }
 
-/// Far more digits than the library can write. Without a bound, a planted cookie with a name of 4,000 digits
-/// would need a deletion line longer than any budget.
+/// The most digits of a chunk's number; the library writes far fewer. Without a bound, an attacker could
+/// plant a cookie whose name has 4,000 digits, and no response would have room for its deletion.
 const MAX_INDEX_DIGITS: usize = 64;
 
-/// The digits of a chunk's suffix: `.` and a decimal number without leading zeros.
+/// The digits of the suffix of a chunk's name: `.` and a decimal number without leading zeros.
 fn chunk_suffix(suffix: &str) -> Option<&str> {
     let digits = suffix.strip_prefix('.')?;
     let decimal = (1..=MAX_INDEX_DIGITS).contains(&digits.len())
@@ -143,23 +148,24 @@ fn chunk_suffix(suffix: &str) -> Option<&str> {
     (decimal && (digits == "0" || !digits.starts_with('0'))).then_some(digits)
 }
 
-/// What the library uses a cookie for.
+/// The library's use of a cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
-    /// `K` or one of its chunks.
+    /// The session, or a chunk of it.
     Session,
-    /// Data that the library keeps beside the session.
+    /// Other data beside the session: the user, or a code verifier of PKCE.
     Companion,
 }
 
-/// Whether a logout reads or deletes a cookie of that name.
+/// Whether a logout reads or deletes a cookie with this name.
 fn is_ours(config: &Cookies, name: &str) -> bool {
     name == CSRF_COOKIE
         || role(&config.name, name).is_some()
         || config.extra.iter().any(|extra| extra == name)
 }
 
-/// What the library uses a cookie of that name for, if its storage key is `key`.
+/// The library's use of a cookie with this name, if its storage key is `key`. `None` if the cookie is not the
+/// library's.
 fn role(key: &str, name: &str) -> Option<Role> {
     let suffix = name.strip_prefix(key)?;
     if suffix.is_empty() || chunk_suffix(suffix).is_some() {
@@ -182,7 +188,7 @@ fn is_flow_id(id: &str) -> bool {
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
-/// Like the library, it ignores missing padding and trailing bits.
+/// Decodes as the library does: padding may be missing, and trailing bits are ignored.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
     GeneralPurposeConfig::new()
@@ -213,7 +219,7 @@ impl StoredSession {
     }
 }
 
-/// The form that the library writes today: an object of many members, of which the gateway needs two.
+/// Reads the format that the library writes today: an object of many members, of which the gateway needs two.
 fn decode_object(json: &[u8]) -> Option<StoredSession> {
     #[derive(Deserialize)]
     struct Session<'j> {
@@ -226,7 +232,7 @@ fn decode_object(json: &[u8]) -> Option<StoredSession> {
     Some(StoredSession::new(&access_token, refresh_token.as_deref()))
 }
 
-/// The form of earlier versions of the library: an array of access token, refresh token and more.
+/// Reads the format of earlier versions of the library: an array of access token, refresh token and more.
 fn decode_array(json: &[u8]) -> Option<StoredSession> {
     let members: Vec<serde_json::Value> = serde_json::from_slice(json).ok()?;
     let refresh_token = members.get(1).and_then(serde_json::Value::as_str);

@@ -1,7 +1,8 @@
 //! Asks GoTrue about a token that the gateway cannot verify: token introspection (RFC 7662) by `GET /user`.
 //!
-//! 1. An answer is cached for 10 s. The cache holds digests, so large tokens take no more room.
-//! 2. There is one call at a time for each token: other requests with the same token wait for its answer.
+//! 1. An answer is cached for 10 s. The cache holds digests of tokens, so a large token takes no more memory
+//!    than a small one.
+//! 2. At most one call for each token is under way: other requests with the same token wait for its answer.
 
 use std::time::Duration;
 
@@ -18,18 +19,18 @@ const CACHED_TOKENS: usize = 8192;
 /// GoTrue's answer about a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Introspection {
-    /// The token is genuine and its session lives.
+    /// GoTrue accepts the token, and its session lives.
     Live,
-    /// The token is genuine and its session is gone: GoTrue verifies the signature before it looks for the
+    /// The token is genuine, but its session has ended: GoTrue verifies the signature before it looks for the
     /// session.
     Ended,
-    /// The token is genuine and its user is banned.
+    /// The token is genuine, but its user is banned.
     Banned,
-    /// The signature does not verify.
+    /// GoTrue does not accept the token: its signature does not verify.
     Forged,
 }
 
-/// GoTrue's answers of the last 10 s, for all threads.
+/// GoTrue's answers of the last 10 s, shared by all threads.
 #[derive(Debug)]
 pub struct IntrospectionCache {
     answers: Cache<TokenDigest, (Introspection, Instant)>,
@@ -42,7 +43,7 @@ impl Default for IntrospectionCache {
 }
 
 impl IntrospectionCache {
-    /// GoTrue's answer about `token`, if it is in the cache.
+    /// The cached answer about `token`, if it is less than 10 s old.
     #[must_use]
     pub fn get(&self, token: &str) -> Option<Introspection> {
         let (answer, asked_at) = self.answers.get(&token_digest(token))?;
@@ -52,7 +53,7 @@ impl IntrospectionCache {
     /// GoTrue's answer about `token`: from the cache, from the call of another request, or from `call`.
     ///
     /// # Errors
-    /// The error of `call`; [`Refusal::Timeout`] at the deadline.
+    /// The error of `call`, or [`Refusal::Timeout`] if the deadline passes first.
     pub async fn get_or_call<E: From<Refusal>>(
         &self,
         token: &str,
@@ -74,7 +75,7 @@ fn is_fresh(asked_at: Instant) -> bool {
     asked_at.elapsed() < CACHED_FOR
 }
 
-/// Asks GoTrue about `token`, which names `user`.
+/// Asks GoTrue whether the session of `token` lives. `user` is the user that the token names.
 ///
 /// # Errors
 /// A refusal that says nothing about the token: GoTrue is down, slow or rate-limiting.

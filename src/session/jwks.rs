@@ -1,9 +1,10 @@
-//! The project's key set.
+//! Fetches and keeps the project's key set (RFC 7517), whose public keys verify access tokens.
 //!
-//! 1. A background task fetches it at the start and every 10 minutes. Tokens of a key that is gone are refused
-//!    from then on.
-//! 2. An unknown `kid` starts one refetch, which all waiting requests share; at most one in 30 s, whether it
-//!    succeeds or fails. A token of a known key never waits: reading the keys takes no lock.
+//! 1. A background task fetches the key set at the start and every 10 minutes. When a key is no longer in it,
+//!    the tokens of that key are refused.
+//! 2. A token with an unknown `kid` starts one more fetch, and all requests with unknown keys wait for its
+//!    end. There is at most one such fetch in 30 s, whether it succeeds or fails. A token of a known key
+//!    never waits: reading the keys takes no lock.
 //! 3. Keys are used for at most one hour after the last successful fetch.
 
 use std::{
@@ -31,7 +32,7 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const REFETCH_COOLDOWN: Duration = Duration::from_secs(30);
 const MAX_AGE: Duration = Duration::from_hours(1);
 
-/// RFC 7518, section 3.3.
+/// RFC 7518, section 3.3: smaller RSA keys must not be used.
 const MIN_RSA_BITS: usize = 2048;
 
 #[derive(Debug)]
@@ -39,28 +40,28 @@ struct PublicKey {
     kid: String,
     algorithm: Algorithm,
     decoding: DecodingKey,
-    /// The key as published, to notice a change.
+    /// The JSON of the key as published, to notice a change.
     jwk: serde_json::Value,
 }
 
-/// The result of one successful fetch.
+/// The keys from one successful fetch.
 #[derive(Debug)]
 pub struct KeySet {
-    /// In the order of the document. Of two keys with the same `kid` and `alg` the first is used. Keys of
-    /// different algorithms may share a `kid` (RFC 7517, section 4.5).
+    /// The keys in the order of the document. Of two keys with the same `kid` and `alg` the first is used.
+    /// Keys of different algorithms may share a `kid` (RFC 7517, section 4.5).
     keys: Vec<PublicKey>,
-    /// Changes when the keys change: a token that older keys verified must be verified again.
+    /// Counts the changes of the keys: a token that keys of an older epoch verified must be verified again.
     pub(crate) epoch: u64,
     fetched_at: Instant,
 }
 
 impl KeySet {
-    /// Whether the set has a key of that `kid`.
+    /// Whether the set has a key with this `kid`, of any algorithm.
     pub(crate) fn knows(&self, kid: &str) -> bool {
         self.keys.iter().any(|key| key.kid == kid)
     }
 
-    /// The key of that `kid` and `alg`.
+    /// The key with this `kid` for this algorithm.
     pub(crate) fn key(&self, kid: &str, algorithm: Algorithm) -> Option<&DecodingKey> {
         let mut keys = self.keys.iter();
         keys.find(|key| key.kid == kid && key.algorithm == algorithm).map(|key| &key.decoding)
@@ -71,7 +72,6 @@ impl KeySet {
         self.keys.iter().any(|key| allowed(key.algorithm))
     }
 
-    /// How many keys there are for each algorithm.
     pub(crate) fn algorithms(&self) -> Algorithms {
         count_by_algorithm(&self.keys)
     }
@@ -82,7 +82,7 @@ impl KeySet {
 #[error("the answer is not a JSON Web Key Set")]
 pub struct KeySetError;
 
-/// Reads a key set, without the keys that cannot verify a Supabase token.
+/// Reads the body of a key set, without the keys that cannot verify a Supabase token.
 fn read(body: &[u8]) -> Result<Vec<PublicKey>, KeySetError> {
     #[derive(serde::Deserialize)]
     struct Document {
@@ -92,13 +92,13 @@ fn read(body: &[u8]) -> Result<Vec<PublicKey>, KeySetError> {
     Ok(document.keys.into_iter().filter_map(usable_key).collect())
 }
 
-/// How many keys there are for each algorithm.
+/// The number of keys for each algorithm, by names such as `ES256`.
 pub type Algorithms = BTreeMap<String, usize>;
 
-/// The algorithms of the keys in a key set.
+/// Counts the usable keys in the body of a key set by algorithm.
 ///
 /// # Errors
-/// [`KeySetError`].
+/// [`KeySetError`], if `body` is not a key set.
 pub fn algorithms(body: &[u8]) -> Result<Algorithms, KeySetError> {
     Ok(count_by_algorithm(&read(body)?))
 }
@@ -112,7 +112,7 @@ fn count_by_algorithm(keys: &[PublicKey]) -> Algorithms {
 }
 
 fn usable_key(value: serde_json::Value) -> Option<PublicKey> {
-    // RFC 7518, sections 6.2.2 and 6.3.2; RFC 8037, section 2.
+    // `d` is the private part of a key (RFC 7518, sections 6.2.2 and 6.3.2; RFC 8037, section 2).
     if value.get("d").is_some_and(|private| !private.is_null()) {
         tracing::warn!(
             "the project publishes a private key in its key set: everybody can sign tokens with it, so the \
@@ -131,7 +131,8 @@ fn usable_key(value: serde_json::Value) -> Option<PublicKey> {
         AlgorithmParameters::OctetKeyPair(p) if p.curve == EllipticCurve::Ed25519 => {
             Algorithm::EdDSA
         }
-        // Everybody can read a published symmetric key and sign with it.
+        // Refuse all other keys. With a published symmetric key, every reader of the key set could sign
+        // tokens.
         _ => return None,
     };
     let named = match common.key_algorithm {
@@ -158,11 +159,13 @@ fn bit_length(number: &str) -> Option<usize> {
 /// The project's key set, shared by all threads.
 #[derive(Debug)]
 pub struct Jwks {
-    /// How long a request waits for a fetch.
+    /// The longest time that a request waits for a fetch.
     wait_limit: Duration,
     current: ArcSwapOption<KeySet>,
     fetching: Mutex<Fetching>,
+    /// Wakes the background task for a refetch.
     wanted: Notify,
+    /// The number of fetches that have ended.
     finished: watch::Sender<u64>,
     started_at: Instant,
     metrics: Arc<Metrics>,
@@ -175,7 +178,7 @@ struct Fetching {
 }
 
 impl Jwks {
-    /// Without keys at first. `Jwks::refetch` waits `wait_limit` at most.
+    /// A cache without keys. `Jwks::refetch` waits `wait_limit` at most.
     #[must_use]
     pub fn new(wait_limit: Duration, metrics: Arc<Metrics>) -> Self {
         Self {
@@ -205,8 +208,8 @@ impl Jwks {
         *self.finished.borrow() > 0
     }
 
-    /// Waits for the fetch under way, or starts one unless the last one was less than 30 s ago: then it returns at
-    /// once.
+    /// Waits for the fetch under way, or starts one and waits for its end, but no longer than the wait limit.
+    /// If the last refetch began less than 30 s ago, it returns at once.
     pub(crate) async fn refetch(&self) {
         let mut finished = self.finished.subscribe();
         {
@@ -220,7 +223,7 @@ impl Jwks {
                 self.wanted.notify_one();
             }
         }
-        // Whether the fetch ended in time or not, the caller looks at the keys again.
+        // Ignore a timeout: the caller looks for its key in either case.
         let _ = timeout(self.wait_limit, finished.changed()).await;
     }
 
@@ -236,14 +239,14 @@ impl Jwks {
             self.fetching.lock().unwrap_or_else(PoisonError::into_inner).under_way = true;
             let body = fetch().await.map_err(|error| error.to_string());
             let fetched = {
-                // Locked while the keys change: a request that misses a key in the new ones must start the next
-                // fetch, and not wait for this one.
+                // Hold the lock while the keys change: a request that does not find its key in the new set
+                // must start the next fetch, and not wait for the end of this one.
                 let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
-                let taken =
+                let stored =
                     body.and_then(|body| self.store_key_set(&body).map_err(|f| f.to_string()));
                 fetching.under_way = false;
                 self.finished.send_modify(|count| *count = count.wrapping_add(1));
-                taken
+                stored
             };
             self.metrics.jwks_refreshed(fetched.is_ok());
             let pause = match fetched {
@@ -281,7 +284,7 @@ impl Jwks {
     }
 }
 
-/// Compares without regard to order: GoTrue writes its keys in another order each time.
+/// Compares two key sets without regard to order: GoTrue returns its keys in a different order each time.
 fn are_same_keys(a: &[PublicKey], b: &[PublicKey]) -> bool {
     a.len() == b.len() && a.iter().all(|key| b.iter().any(|k| k.jwk == key.jwk))
 }

@@ -1,17 +1,18 @@
 //! The rules for access tokens, apart from the signature.
 //!
-//! 1. `iss` and `aud` are present and among the configured ones: GoTrue checks neither
-//!    (recording `logout-aud-and-iss-foreign`).
+//! 1. `iss` and `aud` are present and among the configured ones. GoTrue checks neither (recording
+//!    `logout-aud-and-iss-foreign`), so the gateway must.
 //! 2. `exp` is present. `nbf` and `iat`, if present, are at most 30 s ahead of the gateway's clock.
 //! 3. `sub` and `session_id` are UUIDs. `session_id` is not the nil UUID: GoTrue turns a local logout of a
-//!    token without a session into a global one (recording `logout-local-without-session-id`). It is not of
-//!    version 14 or 15 either: the revocation list uses these for its facts about sessions.
-//! 4. A header with `crit`, `b64` or `enc` is refused, and so are two members of one name. For `sub` and
-//!    `session_id` the case of the name does not matter, because GoTrue ignores it too. Keys and addresses of
-//!    keys in the header are never used.
-//! 5. A token is read in two steps, so that its signature can be checked before its claims are parsed: a
-//!    forged token costs no more than the check of its signature. Header and claims have a bounded number of
-//!    members.
+//!    token without a session into a global one (recording `logout-local-without-session-id`). Nor has it
+//!    version 14 or 15: the revocation list stores its facts about a session
+//!    (`store::list::SessionFact`) under ids of these versions.
+//! 4. A header with `crit`, `b64` or `enc` is refused. A header or claims with two members of the same name
+//!    are refused as well; names that differ from `sub` or `session_id` only in case count as the same,
+//!    because GoTrue ignores the case too. Keys in the header (`jwk`, `x5c`) and addresses of keys (`jku`,
+//!    `x5u`) are never used.
+//! 5. The header is read first, and the claims only after the signature was checked: a forged token costs no
+//!    more than the check of its signature. The number of members of header and claims is bounded.
 
 mod claims;
 mod unique_names;
@@ -26,7 +27,7 @@ pub use self::claims::{Claims, Validity};
 use self::{claims::Payload, unique_names::object};
 use crate::config::Supabase;
 
-/// Why a token is refused. It never holds any part of the token.
+/// Why a token is refused. No variant holds a part of the token, so the error may be logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// The token is not three parts of base64url-coded JSON with the claims that the gateway needs.
@@ -35,8 +36,10 @@ pub enum TokenError {
     /// The cookie cannot be decoded into a session.
     #[error("the session cookie cannot be decoded")]
     Undecodable,
-    /// `crit`, `b64`, `enc`, or an algorithm that no Supabase project uses.
-    #[error("the token's header asks for something that the gateway does not support")]
+    /// The header has `crit`, `b64` or `enc`, or an `alg` that no Supabase project uses.
+    #[error(
+        "the token's header has an algorithm or an extension that the gateway does not support"
+    )]
     Header,
     /// `alg` is not in `GATEWAY_JWT_ALGORITHMS`.
     #[error("the token's algorithm is not in GATEWAY_JWT_ALGORITHMS")]
@@ -54,10 +57,12 @@ pub enum TokenError {
     #[error("the token's audience is not in GATEWAY_JWT_AUDIENCE")]
     Audience,
     /// `nbf` or `iat` is too far ahead of the gateway's clock.
-    #[error("the token is of the future: compare the clocks")]
+    #[error(
+        "the token is valid only from a time in the future: compare the clocks of gateway and GoTrue"
+    )]
     Future,
-    /// The token has no `sub` or no `session_id`, or a `session_id` that GoTrue never gives.
-    #[error("the token belongs to no session: is it an API key?")]
+    /// The token has no `sub` or no `session_id`, or a `session_id` that GoTrue never issues.
+    #[error("the token names no session: it may be an API key")]
     NoSession,
     /// GoTrue has banned the user.
     #[error("GoTrue has banned the token's user")]
@@ -70,7 +75,7 @@ pub enum TokenError {
 /// SHA-256 of an access token.
 pub type TokenDigest = [u8; 32];
 
-/// The digest of an access token, for places that must not keep the token itself.
+/// Hashes an access token, for caches and CSRF tokens, which must not hold the token itself.
 #[must_use]
 pub fn token_digest(token: &str) -> TokenDigest {
     let mut octets = TokenDigest::default();
@@ -78,7 +83,7 @@ pub fn token_digest(token: &str) -> TokenDigest {
     octets
 }
 
-/// Which algorithms, issuers and audiences are accepted.
+/// The algorithms, issuers and audiences that the gateway accepts.
 #[derive(Clone, Debug)]
 pub struct Rules {
     algorithms: Vec<Algorithm>,
@@ -97,29 +102,30 @@ impl Rules {
         }
     }
 
-    /// Whether tokens of that algorithm are accepted.
+    /// Whether the gateway accepts tokens that are signed with `algorithm`.
     pub(crate) fn allow(&self, algorithm: Algorithm) -> bool {
         self.algorithms.contains(&algorithm)
     }
 }
 
-/// RFC 7515, section 4.1, registers a dozen. The bound is low because the header is read before the signature
-/// is checked.
+/// The most members of a token's header; RFC 7515, section 4.1, defines eleven. The bound is low because the
+/// header is read before the signature is checked.
 const MOST_HEADER_MEMBERS: usize = 32;
-/// GoTrue writes fifteen, and a project's hook may add more. User metadata is nested and counts as one. Without
-/// a bound, comparing the names would cost more than checking a signature.
+/// The most claims of a token. GoTrue writes fifteen, and a project's hook may add more; the user metadata is
+/// one nested claim. Without a bound, the search for duplicate names would cost more than the check of a
+/// signature.
 const MOST_CLAIMS: usize = 1024;
 
-/// A token of which only the header was read.
+/// An access token whose header was read; signature and claims are not checked yet.
 #[derive(Debug)]
 pub struct UnverifiedToken<'t> {
-    /// The header's `alg`.
+    /// The header's `alg`: the algorithm of the signature.
     pub algorithm: Algorithm,
-    /// The header's `kid`.
+    /// The header's `kid`: the id of the key that signed the token.
     pub kid: Option<String>,
-    /// The signed text: header and claims as the token has them.
+    /// The signed text: header and claims in base64url, as the token has them.
     pub message: &'t str,
-    /// The signature, base64url.
+    /// The signature in base64url.
     pub signature: &'t str,
     payload: &'t str,
 }
@@ -135,7 +141,7 @@ impl<'t> UnverifiedToken<'t> {
         if payload.contains('.') {
             return Err(TokenError::Malformed);
         }
-        // GoTrue may have to verify the signature: it gets nothing but base64url.
+        // A token that only GoTrue can verify is sent to GoTrue in a header: accept nothing but base64url.
         URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenError::Malformed)?;
         let header: Header = object(header, MOST_HEADER_MEMBERS)?;
         if header.crit.or(header.b64).or(header.enc).is_some() {
@@ -154,15 +160,16 @@ impl<'t> UnverifiedToken<'t> {
     }
 }
 
-/// User and session of a token that GoTrue itself just returned. Its times and its signature are not checked:
-/// GoTrue's clock may be ahead of the gateway's, and its keys newer than the gateway's key set.
+/// Reads the ids of user and session from a token without checking its signature and its times. Meant for a
+/// token that GoTrue itself just returned: GoTrue's clock may be ahead of the gateway's, and its keys newer
+/// than the gateway's key set. Use it for another token only if forged ids do no harm.
 #[must_use]
 pub fn session_of(token: &str) -> Option<(Uuid, Uuid)> {
     let payload: Payload = object(token.split('.').nth(1)?, MOST_CLAIMS).ok()?;
     Some((payload.sub?, payload.session_id?))
 }
 
-/// The times of a token that GoTrue itself just returned.
+/// Reads the times of a token that GoTrue itself just returned, without checking its signature.
 #[must_use]
 pub fn validity_of(token: &str) -> Option<Validity> {
     let payload: Payload = object(token.split('.').nth(1)?, MOST_CLAIMS).ok()?;
@@ -185,7 +192,8 @@ struct Header {
     kid: Option<String>,
     #[serde(default, deserialize_with = "present")]
     crit: Option<()>,
-    /// RFC 7797: the signed text would differ from the text that is read.
+    /// RFC 7797, section 3: `b64` can change which text is signed, and the gateway supports only the usual
+    /// one.
     #[serde(default, deserialize_with = "present")]
     b64: Option<()>,
     /// RFC 7516, section 9: the token is encrypted, not signed.
@@ -193,7 +201,7 @@ struct Header {
     enc: Option<()>,
 }
 
-/// `Some` for any value of the member, `null` included.
+/// Reads a member as `Some` whatever its value is: a header with `"crit": null` is refused too.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<()>, D::Error> {
     IgnoredAny::deserialize(deserializer).map(|_| Some(()))
 }

@@ -1,11 +1,11 @@
 //! Verifies an access token's signature with the project's keys or the shared secret, or leaves it to GoTrue.
 //!
-//! 1. The header's `alg` must equal the key's. A token of an asymmetric algorithm needs a `kid`. Keys of
-//!    algorithms that are not in `GATEWAY_JWT_ALGORITHMS` are not used.
-//! 2. Without `SUPABASE_JWT_SECRET` only GoTrue can verify HS256: [`SignatureStatus::LeftToGoTrue`].
-//! 3. The signature is checked before the claims are parsed, unless there is no key to check it with.
-//! 4. A verified token is cached until the keys change: a proxy sends the same token to `verify` with each
-//!    request. Its times are checked each time.
+//! 1. The `alg` in the token's header must equal the key's. A token of an asymmetric algorithm needs a `kid`.
+//!    Keys of algorithms that are not in `GATEWAY_JWT_ALGORITHMS` are not used.
+//! 2. Without `SUPABASE_JWT_SECRET` only GoTrue can verify an HS256 token: [`SignatureStatus::LeftToGoTrue`].
+//! 3. The signature is checked before the claims are parsed, unless the gateway has no key to check it with.
+//! 4. A verified token is cached until the keys change, because a proxy sends the same token to
+//!    `/api/auth/verify` with each request. The token's times are checked each time.
 
 use std::sync::{
     Arc, Once,
@@ -25,11 +25,11 @@ use super::{
 };
 use crate::config::Supabase;
 
-/// The cache's bound, in bytes of tokens. One token may have 32 KiB.
+/// The most bytes of tokens in the cache. One token may have 32 KiB.
 const CACHED_BYTES: u64 = 4 << 20;
 const CACHED_TOKENS: usize = 4096;
-/// Each shard has an equal part of the bytes, and a token larger than its shard is never cached. One
-/// megabyte holds the largest request head several times.
+/// The cache divides its bytes equally among its shards and never caches a token that is larger than a shard.
+/// A shard has 1 MiB, many times the size of the largest token that a request can carry.
 const SHARDS: usize = 4;
 
 /// The result of checking a token's signature.
@@ -39,16 +39,16 @@ pub enum SignatureStatus {
     Verified,
     /// The token is signed with HS256 and the gateway has no secret: only GoTrue can verify it.
     LeftToGoTrue,
-    /// The gateway has no key set now, or one without a key of an allowed algorithm.
+    /// The gateway has no key set at present, or a key set without a key of an allowed algorithm.
     Unverifiable,
 }
 
 /// A token whose claims follow the rules.
 #[derive(Clone, Debug)]
 pub struct CheckedToken {
-    /// The token's claims.
+    /// The claims, which follow the rules.
     pub claims: Arc<Claims>,
-    /// Whether the claims are known to be genuine.
+    /// Whether the signature was verified, or why it could not be checked.
     pub signature: SignatureStatus,
     /// Whether `exp` has passed.
     pub expired: bool,
@@ -56,12 +56,12 @@ pub struct CheckedToken {
 
 impl CheckedToken {
     fn at(now: i64, claims: Arc<Claims>, signature: SignatureStatus) -> Result<Self, TokenError> {
-        claims.begun(now)?;
+        claims.check_not_before(now)?;
         Ok(Self { expired: claims.expired(now), claims, signature })
     }
 }
 
-/// Verifies access tokens, for all threads.
+/// Verifies access tokens. Shared by all threads.
 #[derive(Debug)]
 pub struct Verifier {
     rules: Rules,
@@ -121,21 +121,21 @@ impl Verifier {
         Some(self.jwks.current()?.has_key_for(|algorithm| self.rules.allow(algorithm)))
     }
 
-    /// Whether the gateway or GoTrue can verify any token at all. A project whose key set has no usable key
-    /// signs with HS256. While the gateway has no key set, the project may sign with keys.
+    /// Whether the gateway or GoTrue can verify any token at all. If the key set has no usable key, the
+    /// project signs with HS256. While the gateway has no key set, the project may sign with keys that the
+    /// gateway does not know.
     pub(crate) fn ready(&self) -> bool {
         let hs256 = self.rules.allow(Algorithm::HS256);
         self.needs_no_keys || self.has_keys().is_some_and(|has_keys| has_keys || hs256)
     }
 
-    /// Whether a 404 for the key set means that the project has no keys. Else the key set is only missing for
-    /// the moment.
+    /// Whether a 404 for the key set means that the project has no keys. Otherwise a 404 is a failed fetch.
     pub(crate) fn reads_404_as_an_empty_key_set(&self) -> bool {
         self.needs_no_keys && self.has_keys() != Some(true)
     }
 
-    /// Verifies `token` at `now`, in seconds since the Unix epoch. If the key set has no key of the token's
-    /// `kid`, it is fetched again first.
+    /// Verifies `token` at `now`, in seconds since the Unix epoch. If the key set has no key with the token's
+    /// `kid`, the gateway first fetches the key set again.
     ///
     /// # Errors
     /// The rule that the token breaks. An expired token is no error: see [`CheckedToken::expired`].
@@ -154,7 +154,8 @@ impl Verifier {
         self.check(token, &unverified, now)
     }
 
-    /// Verifies `token` without fetching keys, so it never waits.
+    /// Verifies `token` without fetching the key set, so it never waits. `now` is in seconds since the Unix
+    /// epoch.
     pub(crate) fn verify_with_known_keys(
         &self,
         token: &str,
@@ -168,12 +169,12 @@ impl Verifier {
 
     fn cached(&self, token: &str) -> Option<Arc<Claims>> {
         let CachedToken { claims, epoch } = self.verified.get(token)?;
-        let counts =
+        let is_current =
             epoch.is_none_or(|epoch| self.jwks.current().is_some_and(|s| s.epoch == epoch));
-        counts.then_some(claims)
+        is_current.then_some(claims)
     }
 
-    /// Whether a new fetch of the key set may bring the key of this token.
+    /// Whether the key of this token may be in a newer key set.
     fn may_be_of_a_new_key(&self, unverified: &UnverifiedToken<'_>) -> bool {
         let knows = |kid: &str| self.jwks.current().is_some_and(|keys| keys.knows(kid));
         let algorithm = unverified.algorithm;
@@ -190,7 +191,8 @@ impl Verifier {
     ) -> Result<CheckedToken, TokenError> {
         let claims = || unverified.claims(&self.rules).map(Arc::new);
         if !self.rules.allow(unverified.algorithm) {
-            // While no token at all can be verified, the settings are wrong, not this token.
+            // While no token at all can be verified, the cause is the settings or a missing key set, and not
+            // this token.
             return if self.ready() {
                 Err(TokenError::Algorithm)
             } else {

@@ -157,8 +157,8 @@ async fn what_one_account_may_repeat_at_will_is_a_number_beyond_a_hundred_in_a_s
     let mut omitted = 0;
     while count_in(gateway.log_so_far()) + omitted < ASKED {
         let line = gateway.wait_for_log(
-            "audit lines of refused and repeated logouts were left out of the log: more than 100 in \
-             one second; logout_gateway_logouts_total counts them all",
+            "the log left out audit lines of refused and repeated logouts, more than 100 in one second: \
+             logout_gateway_logouts_total counts them all",
         );
         assert_eq!((&line["level"], &line["target"]), (&json!("WARN"), &json!("audit")));
         omitted += usize::try_from(line["omitted"].as_u64().unwrap()).unwrap();
@@ -181,8 +181,8 @@ async fn what_one_account_may_repeat_at_will_is_a_number_beyond_a_hundred_in_a_s
 )]
 #[case::odd_answers(
     418,
-    "the gateway got an answer that GoTrue does not give: the request had no effect",
-    "the log left out warnings about answers that GoTrue does not give, more than 20 in one second: \
+    "the gateway got an answer that GoTrue itself never gives: the request had no effect",
+    "the log left out warnings about answers that GoTrue itself never gives, more than 20 in one second: \
      logout_gateway_gotrue_requests_total counts them all"
 )]
 #[tokio::test]

@@ -174,14 +174,14 @@ async fn a_gotrue_that_is_down_fails_and_so_does_a_key_set_alone() {
     let checked = check(&[("SUPABASE_URL", &url)]);
     assert_eq!(checked.status, Some(1));
     assert!(checked.line("GoTrue").starts_with("ok: "), "{:?}", checked.lines);
-    assert_eq!(checked.line("key set"), "FAILED: an internal error");
+    assert_eq!(checked.line("key set"), "FAILED: GoTrue had an internal error");
 
     app.stop_mock();
     let checked = check(&[("SUPABASE_URL", &url)]);
     assert_eq!(checked.status, Some(1));
     assert_eq!(checked.line("configuration"), "ok");
-    assert_eq!(checked.line("GoTrue"), "FAILED: unreachable at GOTRUE_URL");
-    assert_eq!(checked.line("key set"), "FAILED: unreachable");
+    assert_eq!(checked.line("GoTrue"), "FAILED: GoTrue is unreachable at GOTRUE_URL");
+    assert_eq!(checked.line("key set"), "FAILED: GoTrue is unreachable");
 }
 
 #[test]

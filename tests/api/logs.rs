@@ -195,7 +195,10 @@ fn a_panic_is_logged_with_its_location_its_text_and_the_request_id() {
     assert_eq!((&panic["message"], &panic["thread"]), (&json!("panicked"), &json!("serving")));
     assert_eq!(panic["text"], "a bug that the tests put here");
     assert!(panic["location"].as_str().unwrap().starts_with(file!()), "{panic}");
-    assert_eq!(answer["message"], "answered 500 because of a bug: report the panic's log line");
+    assert_eq!(
+        answer["message"],
+        "the gateway answered 500 because of a bug: report it with the log line of the panic"
+    );
     assert_eq!(answer["request_id"], "the-bug");
     assert!(!log.contains("x9tell-tale9x"), "{log}");
 }

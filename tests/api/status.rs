@@ -110,7 +110,7 @@ async fn what_became_of_logouts_is_counted_drawn_and_told() {
 #[tokio::test]
 async fn what_waits_and_what_failed_is_told() {
     let (app, _directory) = durable(Setup::new()).await;
-    assert_says(&read(&app).await, &["Queue Nothing waits", "Last failures None."]);
+    assert_says(&read(&app).await, &["Queue No logout is queued", "Last failures None."]);
     make_history(&app).await;
     app.advance_time(100);
     let noted =
@@ -147,7 +147,7 @@ async fn a_gateway_that_is_well_says_so(#[case] algorithm: Algorithm, #[case] ke
     let app = with_admin(Setup::new().algorithm(algorithm)).await;
     let read = read(&app).await;
     let version = concat!("logout-gateway ", env!("CARGO_PKG_VERSION"), " Ready Running for ");
-    let memory = "None: with GATEWAY_STORE=memory nothing is postponed.";
+    let memory = "None: with GATEWAY_STORE=memory no logout is queued.";
     assert_says(&read, &[version, "As of 2027-01-15T08:00:00Z", memory]);
     assert_says(&read, &[&format!("Key set {keys} Fetched "), "/queue /failures /metrics /readyz"]);
     assert!(!read.contains("Not ready"), "{read}");

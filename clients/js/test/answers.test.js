@@ -1,4 +1,4 @@
-// How the client handles responses, and missing ones: the servers here answer by a script.
+// Tests how the client handles responses and lost requests. The servers here are scripted.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -15,7 +15,8 @@ const revoked = (left = 0) => [200, {
 }];
 const lost = null;
 
-// One answer for each request; the last one for all further requests.
+// Starts a server that gives one answer for each request, and the last answer for all further
+// requests.
 async function scripted(context, ...answers) {
   const { url, requests } = await startServer(context, (_, response) => {
     const answer = answers[Math.min(requests.length, answers.length) - 1];
@@ -33,11 +34,11 @@ const POST = "POST /api/auth/logout?scope=local";
 test("the CSRF token is fetched and sent, with the browser's cookies", async (context) => {
   const { gatewayUrl, requests, asked } = await scripted(context, csrf, revoked());
   const credentials = [];
-  const watched = (url, options) => {
+  const recordCredentials = (url, options) => {
     credentials.push(options.credentials);
     return fetch(url, options);
   };
-  await createLogout({ gatewayUrl, scope: "global", fetch: watched })();
+  await createLogout({ gatewayUrl, scope: "global", fetch: recordCredentials })();
   assert.deepEqual(asked(), [CSRF, "POST /api/auth/logout?scope=global"]);
   assert.equal(requests[1].headers["x-csrf-token"], "token");
   assert.deepEqual(credentials, ["include", "include"]);
@@ -77,10 +78,10 @@ describe("the outcome is X-Logout-Outcome, or else follows from the status", () 
 
 describe("a lost request is sent once more", () => {
   for (const [name, answers, asked, outcome] of [
-    ["the first", [lost, csrf, revoked()], [CSRF, CSRF, POST], "revoked"],
-    ["the second", [csrf, lost, revoked()], [CSRF, POST, POST], "revoked"],
-    ["the first, twice", [lost], [CSRF, CSRF], "offline"],
-    ["the second, twice", [csrf, lost], [CSRF, POST, POST], "offline"],
+    ["the request for a CSRF token", [lost, csrf, revoked()], [CSRF, CSRF, POST], "revoked"],
+    ["the logout", [csrf, lost, revoked()], [CSRF, POST, POST], "revoked"],
+    ["the request for a CSRF token, lost twice", [lost], [CSRF, CSRF], "offline"],
+    ["the logout, lost twice", [csrf, lost], [CSRF, POST, POST], "offline"],
   ]) {
     test(name, async (context) => {
       const script = await scripted(context, ...answers);
@@ -93,7 +94,8 @@ describe("a lost request is sent once more", () => {
   }
 });
 
-// Measures the logout by a mocked clock, which advances only when no other task is left to run.
+// Measures the duration of the logout on a mocked clock, which advances only when no other task is
+// left to run.
 async function took(context, logout) {
   let result;
   logout().then((value) => { result = value; });
@@ -136,10 +138,10 @@ describe("every step has a time limit", () => {
   const refused = async () => new Response(null, { status: 401 });
   const headless = async () => Object.assign(new Response("{"), { json: never });
   for (const [name, options, outcome, seconds] of [
-    ["a response of the gateway", { fetch: never }, "offline", 20],
-    ["the rest of a response", { fetch: headless }, "failed", 10],
-    ["a refresh", { auth: { getSession: never }, fetch: refused }, "failed", 10],
-    ["a subscriber", { auth: { getSession: refused, _removeSession: never }, fetch: refused },
+    ["the gateway does not answer", { fetch: never }, "offline", 20],
+    ["the body of a response does not arrive", { fetch: headless }, "failed", 10],
+    ["a refresh does not end", { auth: { getSession: never }, fetch: refused }, "failed", 10],
+    ["a subscriber does not return", { auth: { getSession: refused, _removeSession: never }, fetch: refused },
       "refused", 10],
   ]) {
     test(name, async (context) => {
@@ -151,13 +153,13 @@ describe("every step has a time limit", () => {
   }
 });
 
-describe("the response of csrf decides the next request", () => {
+describe("the response of /api/auth/csrf decides the next request", () => {
   for (const [name, answer, asked, outcome, status] of [
-    ["no session: the POST deletes the cookies", [401], [CSRF, POST], "refused", 401],
+    ["no session: the response to a POST deletes the cookies", [401], [CSRF, POST], "refused", 401],
     ["a page of another site", [403], [CSRF], "failed", 403],
     ["overload", [503], [CSRF], "failed", 503],
     ["the token cannot be verified", [500], [CSRF], "failed", 500],
-    ["a page: not a gateway", [200, {}, "<!doctype html>"], [CSRF], "failed", 200],
+    ["an HTML page of another server", [200, {}, "<!doctype html>"], [CSRF], "failed", 200],
     ["another server's JSON", [200, {}, "{}"], [CSRF], "failed", 200],
   ]) {
     test(name, async (context) => {
@@ -166,13 +168,14 @@ describe("the response of csrf decides the next request", () => {
       assert.deepEqual(script.asked(), asked);
       assert.deepEqual(result, { outcome, status, requestId: null });
       const { headers } = script.requests.at(-1);
-      // The gateway judges a Bearer alone, and leaves the cookies untouched if it is not valid.
+      // If a request has a Bearer token, the gateway checks that token alone and leaves the cookies
+      // untouched if it is not valid.
       assert.deepEqual([headers["x-csrf-token"], headers.authorization], [undefined, undefined]);
     });
   }
 });
 
-describe("a Bearer is posted for whatever reason csrf refuses", () => {
+describe("without a CSRF token, the client logs out with its Bearer token", () => {
   for (const status of [401, 403, 404, 429, 500, 503]) {
     test(String(status), async (context) => {
       const script = await scripted(context, [status], revoked());
@@ -189,16 +192,16 @@ describe("a Bearer is posted for whatever reason csrf refuses", () => {
 
 describe("cookies that did not fit are deleted by further requests", () => {
   for (const [name, answers, posts] of [
-    ["until none is left", [revoked(3), [401, { "X-Logout-Cookies-Left": 1 }], [401]], 3],
+    ["until no cookie is left", [revoked(3), [401, { "X-Logout-Cookies-Left": 1 }], [401]], 3],
     ["ten times at most", [revoked(3)], 11],
-    ["until one is lost", [revoked(3), lost], 3],
+    ["until a request is lost", [revoked(3), lost], 3],
   ]) {
     test(name, async (context) => {
       const { gatewayUrl, requests, asked } = await scripted(context, csrf, ...answers);
       const { outcome, status } = await createLogout({ gatewayUrl })();
       assert.deepEqual({ outcome, status }, { outcome: "revoked", status: 200 });
       assert.deepEqual(asked(), [CSRF, ...Array(posts).fill(POST)]);
-      // The further requests need no session.
+      // The further requests need no session and no CSRF token.
       for (const { headers } of requests.slice(2)) assert.equal(headers["x-csrf-token"], undefined);
     });
   }
@@ -207,8 +210,8 @@ describe("cookies that did not fit are deleted by further requests", () => {
 test("calls during a logout share its result", async (context) => {
   const { gatewayUrl, asked } = await scripted(context, csrf, revoked(), csrf, [401]);
   const logout = createLogout({ gatewayUrl });
-  const [one, other] = await Promise.all([logout(), logout()]);
-  assert.equal(one, other);
+  const [first, second] = await Promise.all([logout(), logout()]);
+  assert.equal(first, second);
   assert.deepEqual(asked(), [CSRF, POST]);
   assert.equal((await logout()).outcome, "refused");
 });
@@ -229,13 +232,13 @@ describe("a session that could not be refreshed may still be valid", () => {
         const { gatewayUrl, asked } = await scripted(context, [401]);
         const logout = createLogout({ gatewayUrl, supabase: { auth: { getSession } } });
         assert.equal((await logout()).outcome, outcome);
-        // The POST is sent nevertheless: its response deletes the cookies.
+        // The client sends the POST nevertheless, because its response deletes the cookies.
         assert.deepEqual(asked(), [CSRF, POST]);
       });
     }
   }
 
-  test("until the next logout, which decides anew", async (context) => {
+  test("but an earlier failed refresh does not change the outcome of the next logout", async (context) => {
     const { gatewayUrl } = await scripted(context, [401], [401], csrf, [401]);
     const auth = { getSession: () => Promise.reject(new Error("GoTrue is down")) };
     const logout = createLogout({ gatewayUrl, supabase: { auth } });

@@ -1,4 +1,5 @@
-// The client in real pages: Chromium, the real supabase-js and @supabase/ssr, gateway and mock.
+// Tests the client in real pages: in Chromium, with the real supabase-js and @supabase/ssr, the
+// gateway and the mock of GoTrue.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -41,13 +42,13 @@ before(async () => {
 
 after(() => browser.close());
 
-// Sends the request's cookies back as HttpOnly ones, as an app does that hides them from scripts.
+// Sets the request's cookies again as HttpOnly ones, as an app does that hides them from scripts.
 function hideCookies(request, response) {
   const cookies = request.headers.cookie.split("; ").map((cookie) => `${cookie}; Path=/; HttpOnly`);
   response.writeHead(200, { "Set-Cookie": cookies }).end();
 }
 
-// The app's own server: pages, with gateway and GoTrue at the same origin.
+// Starts the app's own server: its pages, with the gateway and GoTrue on the same origin.
 async function startApp(context, mock, gateway) {
   const upstream = (path) => {
     if (path.startsWith("/api/")) return gateway;
@@ -70,7 +71,7 @@ async function startApp(context, mock, gateway) {
   }, { maxHeaderSize: 128 * 1024 });
 }
 
-async function stage(context, ...flags) {
+async function startAll(context, ...flags) {
   const mock = await startMock(context);
   const gateway = await startGateway(context, mock, ...flags);
   const app = await startApp(context, mock, gateway);
@@ -87,7 +88,7 @@ const CLIENTS = {
   ),
 };
 
-// A tab whose app has a client, hears its events, and can log out.
+// Opens a tab whose app has a Supabase client, records the client's events, and can log out.
 async function openTab({ profile, url, kind = "ssr", given = true, options = {} }) {
   const tab = await profile.newPage();
   await tab.goto(url);
@@ -136,7 +137,7 @@ describe("a logout in one tab signs the other one out", () => {
     ["ssr", true], ["ssr", false], ["localStorage", true], ["sessionStorage", true],
   ]) {
     test(`${kind}, the client ${given ? "given" : "not given"}`, async (context) => {
-      const { mock, app: { url }, profile } = await stage(context);
+      const { mock, app: { url }, profile } = await startAll(context);
       const tab = await openTab({ profile, url, kind, given });
       const user = newUser();
       await signIn(tab, user);
@@ -164,7 +165,7 @@ describe("a logout in one tab signs the other one out", () => {
 });
 
 test("a refresh in progress in another tab does not restore the session", async (context) => {
-  const { app: { url }, profile } = await stage(context);
+  const { app: { url }, profile } = await startAll(context);
   const [tab, other] = [await openTab({ profile, url }), await openTab({ profile, url })];
   await signIn(tab, newUser());
   let release;
@@ -188,28 +189,28 @@ test("a refresh in progress in another tab does not restore the session", async 
   await assertSignedOut(tab);
 });
 
-describe("a new session of another tab is left alone", () => {
+describe("a late sign-out message does not end a new session", () => {
   for (const kind of ["ssr", "localStorage"]) {
     test(kind, async (context) => {
-      const { app: { url }, profile } = await stage(context);
+      const { app: { url }, profile } = await startAll(context);
       const open = () => openTab({ profile, url, kind });
       const [tab, other] = [await open(), await open()];
       await signIn(tab, newUser());
       await logOut(tab);
       await assertSignedOut(other);
       await signIn(other, newUser());
-      // A tab that was frozen gets the message of the first logout only now.
+      // Simulate a tab that was frozen: the message of the first logout arrives only now.
       await other.evaluate((key) => {
         new BroadcastChannel(key).postMessage({ event: "SIGNED_OUT", session: null });
       }, KEY);
-      await eventually("the late message comes", async () => await events(tab, "SIGNED_OUT") > 1);
+      await eventually("the late message arrives", async () => await events(tab, "SIGNED_OUT") > 1);
       assert.deepEqual([await hasSession(tab), await hasSession(other)], [true, true]);
     });
   }
 });
 
-test("cookies that scripts cannot read are deleted, all of them", async (context) => {
-  const { mock, app: { url }, profile } = await stage(context, "--set-cookie-budget", "256");
+test("all cookies that scripts cannot read are deleted", async (context) => {
+  const { mock, app: { url }, profile } = await startAll(context, "--set-cookie-budget", "256");
   const tab = await openTab({ profile, url, given: false });
   await signIn(tab, newUser(), { about: "x".repeat(6_000) });
   await tab.evaluate(() => fetch("/hide-cookies"));
@@ -223,7 +224,7 @@ test("cookies that scripts cannot read are deleted, all of them", async (context
 });
 
 test("cookies are deleted at every domain for which they may have been set", async (context) => {
-  const { app, profile } = await stage(context);
+  const { app, profile } = await startAll(context);
   const { port } = new URL(app.url);
   const tab = await profile.newPage();
   await tab.goto(`http://a.b.example.test:${port}/`);
@@ -235,7 +236,7 @@ test("cookies are deleted at every domain for which they may have been set", asy
     document.cookie = "theme=dark; path=/";
   }, [KEY, domains]);
   assert.equal((await cookieNames(profile)).length, 5);
-  // Only the client can delete them: the gateway refuses such cookies, and is offline here.
+  // Only the module can delete these cookies: the gateway would refuse them, and is offline here.
   await tab.evaluate(async () => {
     const { createLogout } = await import("/index.js");
     await createLogout({ fetch: () => Promise.reject(new TypeError("offline")) })();
@@ -243,7 +244,7 @@ test("cookies are deleted at every domain for which they may have been set", asy
   assert.deepEqual(await cookieNames(profile), ["theme"]);
 });
 
-test("a gateway of another site gets a Bearer", async (context) => {
+test("a gateway of another site receives a Bearer token", async (context) => {
   const mock = await startMock(context);
   const app = await startApp(context, mock, null);
   const origin = app.url.replace("127.0.0.1", "localhost");
@@ -262,18 +263,18 @@ test("a gateway of another site gets a Bearer", async (context) => {
 });
 
 describe("the session stays after others, and is removed after a failed logout", () => {
-  for (const [name, scope, fault, outcome, goes] of [
+  for (const [name, scope, fault, outcome, isRemoved] of [
     ["others", "others", null, "revoked", false],
     ["failed", "local", { operation: "logout", kind: "status", status: 503 }, "failed", true],
   ]) {
     test(name, async (context) => {
-      const { mock, app: { url }, profile } = await stage(context);
+      const { mock, app: { url }, profile } = await startAll(context);
       const tab = await openTab({ profile, url, options: { scope } });
       await signIn(tab, newUser());
       if (fault) await mock.fault(fault);
       assert.equal((await logOut(tab)).outcome, outcome);
-      assert.equal(await hasSession(tab), !goes);
-      assert.equal((await stored(tab)).some((item) => item.startsWith(KEY)), !goes);
+      assert.equal(await hasSession(tab), !isRemoved);
+      assert.equal((await stored(tab)).some((item) => item.startsWith(KEY)), !isRemoved);
     });
   }
 });

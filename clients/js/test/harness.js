@@ -1,4 +1,5 @@
-// Gateway, mock, servers that answer by a script, and Supabase clients, for the tests.
+// Starts the gateway, the mock of GoTrue and scripted servers for the tests, and makes Supabase
+// clients.
 
 import { spawn } from "node:child_process";
 import { createServer } from "node:http";
@@ -10,19 +11,19 @@ import { createClient } from "@supabase/supabase-js";
 
 const BUILT = fileURLToPath(new URL("../../../target/debug/logout-gateway", import.meta.url));
 const BINARY = process.env.GATEWAY_BINARY ?? BUILT;
-const PATIENCE = 20_000;
+const TIME_LIMIT_MS = 20_000;
 
 export async function eventually(what, check) {
-  const end = Date.now() + PATIENCE;
+  const end = Date.now() + TIME_LIMIT_MS;
   while (Date.now() < end) {
     const found = await check();
     if (found) return found;
     await pause(20);
   }
-  throw new Error(`never: ${what}`);
+  throw new Error(`has not happened in time: ${what}`);
 }
 
-// Resolves to the address in the first line of the output that has `marker`.
+// Starts the binary. Resolves to the address in its first output line that has `marker`.
 export async function start(context, flags, marker = "listening") {
   const child = spawn(BINARY, flags, { env: {}, stdio: ["ignore", "pipe", "pipe"] });
   const ended = new Promise((resolve, reject) => child.on("exit", resolve).on("error", reject));
@@ -59,7 +60,7 @@ export async function startMock(context, ...flags) {
     endSession: (id) => fetch(`${url}/mock/sessions/${id}`, { method: "DELETE" }),
     fault: (fault) => post("/faults", fault),
     repair: () => fetch(`${url}/mock/faults`, { method: "DELETE" }),
-    // The names of the clients that called GoTrue's logout.
+    // Resolves to the names of the clients that called GoTrue's logout, from `X-Client-Info`.
     async logouts() {
       const calls = await json(`${url}/mock/calls`);
       const logouts = calls.filter(({ path }) => path.endsWith("/logout"));
@@ -76,7 +77,7 @@ export async function startGateway(context, mock, ...flags) {
   return url;
 }
 
-// Answers by `handle`, and records the requests.
+// Starts a server that answers by `handle` and records the requests.
 export async function startServer(context, handle, options = {}) {
   const requests = [];
   const server = createServer(options, (request, response) => {
@@ -91,7 +92,7 @@ export async function startServer(context, handle, options = {}) {
   return { url: `http://127.0.0.1:${server.address().port}`, requests };
 }
 
-// Realtime asks for a WebSocket, which Node 20 lacks; no test needs one.
+// supabase-js needs a WebSocket class for Realtime, and Node 20 has none. No test uses Realtime.
 export class NoWebSocket {}
 
 export function supabaseClient(url, auth = {}, fetch = globalThis.fetch) {

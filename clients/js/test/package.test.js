@@ -1,4 +1,4 @@
-// The published package: its size, files and types.
+// Tests the published package: its size, its files and its types.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -24,7 +24,7 @@ test("the module is at most 1.5 KB minified and gzipped", async () => {
   assert.ok(length <= 1536, `${length} bytes`);
 });
 
-test("module, types and README are published, and they need nothing else", async () => {
+test("the package has the module, its types and the README, and no dependencies", async () => {
   const [{ files }] = JSON.parse(await run("npm", "pack", "--dry-run", "--json"));
   const paths = files.map(({ path }) => path).sort();
   assert.deepEqual(paths, ["README.md", "index.d.ts", "index.js", "package.json"]);

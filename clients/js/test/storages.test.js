@@ -1,5 +1,5 @@
-// What is removed from the storages and cookies of a page: fake ones here, real ones in
-// browser.test.js.
+// Tests which entries the client removes from the storages and cookies of a page. The page is a
+// fake here, and a real one in browser.test.js.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -34,12 +34,12 @@ class FakeStorage {
   }
 }
 
-// Answers every request in the same way.
+// Returns a `fetch` that answers every request in the same way.
 const answering = (status, headers = {}) => async () => new Response(null, { status, headers });
 
 const PLACES = ["localStorage", "sessionStorage", "cookies"];
 
-// `instead` replaces globals, or removes them.
+// Replaces the globals of a page by fakes. `instead` replaces further globals, or removes them.
 function page(context, { names = [], places = PLACES, denied = [], instead = {} } = {}) {
   const at = (place) => (places.includes(place) ? names : []);
   const written = [];
@@ -81,7 +81,7 @@ function page(context, { names = [], places = PLACES, denied = [], instead = {} 
 
 const suffixes = ["", ".0", ".12", "-user", "-code-verifier", "-code-verifier.0",
   "-flows-code-verifier", "-flow-0123456789-code-verifier"];
-const strange = ["-other", "x", ".x", "-user-x", "/"];
+const otherSuffixes = ["-other", "x", ".x", "-user-x", "/"];
 const CSRF = "sb-csrf-token";
 
 function client(storageKey) {
@@ -101,13 +101,13 @@ describe("names of the session are removed, others stay", () => {
   for (const [name, options, ours, others] of [
     ["without a client, of any project", {},
       [...named("sb-a-auth-token", suffixes), ...named("sb-b-auth-token", suffixes), CSRF],
-      [...named("sb-a-auth-token", strange), ...elsewhere]],
+      [...named("sb-a-auth-token", otherSuffixes), ...elsewhere]],
     ["with a client, of its key", client("sb-a-auth-token"),
       [...named("sb-a-auth-token", suffixes), CSRF],
-      [...named("sb-a-auth-token", strange), ...named("sb-b-auth-token", suffixes), ...elsewhere]],
+      [...named("sb-a-auth-token", otherSuffixes), ...named("sb-b-auth-token", suffixes), ...elsewhere]],
     ["with a client of another key", client("my.app(1)"),
       [...named("my.app(1)", suffixes), CSRF],
-      [...named("my.app(1)", strange), "my-app(1)", ...elsewhere]],
+      [...named("my.app(1)", otherSuffixes), "my-app(1)", ...elsewhere]],
   ]) {
     for (const place of PLACES) {
       test(`${name}, in ${place}`, async (context) => {
@@ -130,7 +130,7 @@ test("a cookie is expired at the host, each parent domain and no domain", async 
   assert.deepEqual(written, domains.map((domain) => `${deletion}${domain}`));
 });
 
-test("a cookie without a name hides none that follow it", async (context) => {
+test("cookies after a nameless cookie are expired too", async (context) => {
   const cookie = "nameless; sb-a-auth-token.0=value=; theme=dark; sb-a-auth-token.1=value";
   const written = [];
   const document = { get cookie() { return cookie; }, set cookie(line) { written.push(line); } };
@@ -152,7 +152,7 @@ test("keys that are stored during the request are removed too", async (context) 
 
 describe("the session is removed whatever the response, unless the scope is others", () => {
   const offline = async () => { throw new TypeError("fetch failed"); };
-  for (const [name, scope, fetch, goes] of [
+  for (const [name, scope, fetch, isRemoved] of [
     ["revoked", "local", answering(200, { "X-Logout-Outcome": "revoked" }), true],
     ["failed", "global", answering(500), true],
     ["refused", "local", answering(403), true],
@@ -165,33 +165,33 @@ describe("the session is removed whatever the response, unless the scope is othe
       const { left, written } = page(context, { names });
       const { calls, supabase } = client("sb-a-auth-token");
       await createLogout({ scope, fetch, supabase })();
-      assert.deepEqual(left(), goes ? [[], []] : [names, names]);
-      assert.equal(written.length > 0, goes);
-      assert.deepEqual(calls, goes ? ["_removeSession"] : []);
+      assert.deepEqual(left(), isRemoved ? [[], []] : [names, names]);
+      assert.equal(written.length > 0, isRemoved);
+      assert.deepEqual(calls, isRemoved ? ["_removeSession"] : []);
     });
   }
 });
 
-describe("clients without _removeSession are notified on their channels", () => {
+describe("without _removeSession, the module itself notifies the other tabs", () => {
   const { supabase } = client("sb-a-auth-token");
   delete supabase.auth._removeSession;
-  for (const [name, options, ours, tells] of [
+  for (const [name, options, ours, isNotified] of [
     ["no client", {}, "sb-a-auth-token", true],
     ["no client, and a session in chunks", {}, "sb-a-auth-token.0", true],
     ["a client of a version without _removeSession", { supabase }, "sb-a-auth-token", true],
-    ["not a client that notifies them itself", client("sb-a-auth-token"), "sb-a-auth-token", false],
+    ["a client that notifies the other tabs itself", client("sb-a-auth-token"), "sb-a-auth-token", false],
   ]) {
     test(name, async (context) => {
       const { announced, closed } = page(context, { names: [ours] });
       await createLogout({ ...options, fetch: answering(401) })();
       const message = { channel: "sb-a-auth-token", event: "SIGNED_OUT", session: null };
-      assert.deepEqual(announced[0], tells ? message : undefined);
+      assert.deepEqual(announced[0], isNotified ? message : undefined);
       assert.deepEqual(closed, announced.map(({ channel }) => channel));
     });
   }
 });
 
-describe("what is denied does not keep the rest from being removed", () => {
+describe("a storage that the browser denies does not stop the removal from the others", () => {
   for (const denied of [["localStorage"], ["sessionStorage"], ["cookies"], PLACES]) {
     test(denied.join(" and "), async (context) => {
       const names = ["sb-a-auth-token"];
@@ -207,7 +207,7 @@ describe("what is denied does not keep the rest from being removed", () => {
   }
 });
 
-describe("what a runtime lacks does not keep the rest from being removed", () => {
+describe("an API that the runtime lacks does not stop the removal from the others", () => {
   for (const [name, lacks] of [
     ["no localStorage, as in an Android WebView", { localStorage: null }],
     ["no sessionStorage", { sessionStorage: null }],
@@ -215,8 +215,8 @@ describe("what a runtime lacks does not keep the rest from being removed", () =>
     ["no BroadcastChannel", { BroadcastChannel: undefined }],
     ["no document, as in Deno", { document: undefined, location: undefined }],
   ]) {
-    for (const [which, made] of [["a client", client("sb-a-auth-token")], ["none", {}]]) {
-      test(`${name}, ${which} given`, async (context) => {
+    for (const [which, made] of [["with a client", client("sb-a-auth-token")], ["without a client", {}]]) {
+      test(`${name}, ${which}`, async (context) => {
         const names = ["sb-a-auth-token"];
         const { left, written, announced } = page(context, { names, instead: lacks });
         const { status } = await createLogout({ ...made, fetch: answering(401) })();
@@ -230,14 +230,14 @@ describe("what a runtime lacks does not keep the rest from being removed", () =>
   }
 });
 
-describe("a broken client is signed out", () => {
+describe("the session of a broken client is removed", () => {
   const broken = () => { throw new Error("broken"); };
   for (const [name, change, expected = "refused"] of [
     ["_removeSession throws", { _removeSession: broken }],
     ["_removeSession rejects", { _removeSession: async () => broken() }],
     ["getSession throws", { getSession: broken }, "failed"],
     ["getSession rejects", { getSession: async () => broken() }, "failed"],
-    ["getSession answers nothing", { getSession: () => {} }],
+    ["getSession returns undefined", { getSession: () => {} }],
     ["no onAuthStateChange", { onAuthStateChange: undefined }],
     ["no storageKey", { storageKey: undefined }],
   ]) {
@@ -252,7 +252,7 @@ describe("a broken client is signed out", () => {
   }
 });
 
-test("SIGNED_OUT is handled where there is no sessionStorage", async (context) => {
+test("SIGNED_OUT without a sessionStorage causes no error", async (context) => {
   page(context, { names: ["sb-a-auth-token"], instead: { sessionStorage: null } });
   const { supabase } = client("sb-a-auth-token");
   const heard = [];

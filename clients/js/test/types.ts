@@ -1,4 +1,4 @@
-// Compiled, never run: package.test.js does so.
+// package.test.js compiles this file and never runs it.
 
 import { createBrowserClient } from "@supabase/ssr";
 import { createClient } from "@supabase/supabase-js";
@@ -17,7 +17,7 @@ console.log(fields);
 
 // @ts-expect-error There is no such scope.
 createLogout({ scope: "all" });
-// @ts-expect-error No client.
+// @ts-expect-error This object is not a Supabase client.
 createLogout({ supabase: {} });
 // @ts-expect-error There is no such outcome.
 if (outcome === "ok") console.log();

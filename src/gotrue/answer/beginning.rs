@@ -1,4 +1,4 @@
-//! Reads one JSON member of a body that may be cut off after it.
+//! Reads one JSON member of a body, even if the body is cut off after this member.
 
 use std::{borrow::Cow, fmt};
 
@@ -7,9 +7,9 @@ use serde::{
     de::{IgnoredAny, MapAccess, Visitor},
 };
 
-/// The first member `name` of the object that `body` begins with. GoTrue writes `access_token` and `id`
-/// before the user's metadata (recordings `refresh` and `user`), which may be larger than the kept part of the
-/// body.
+/// The value of the first member `name` of the object at the beginning of `body`. GoTrue writes
+/// `access_token` and `id` before the user's metadata (recordings `refresh` and `user`), which may be larger
+/// than the kept part of the body.
 pub(super) fn member<'de, T: Deserialize<'de>>(body: &'de [u8], name: &str) -> Option<T> {
     let mut found = None;
     let visitor = Member { name, found: &mut found };
@@ -18,7 +18,7 @@ pub(super) fn member<'de, T: Deserialize<'de>>(body: &'de [u8], name: &str) -> O
     found
 }
 
-/// Stores the member's value as soon as the parser reaches it.
+/// Stores the value of the member `name` as soon as the parser reaches it.
 struct Member<'a, T> {
     name: &'a str,
     found: &'a mut Option<T>,

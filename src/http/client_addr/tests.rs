@@ -1,4 +1,4 @@
-//! Whom to believe about the client, for any header.
+//! Tests how the client's address, the scheme and the host are read from the headers.
 
 use axum::http::HeaderValue;
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use rstest::rstest;
 
 use super::*;
 
-fn peer(address: &str, lines: &[(&'static str, &str)]) -> ClientAddr {
+fn client_behind(address: &str, lines: &[(&'static str, &str)]) -> ClientAddr {
     let headers: HeaderMap = lines
         .iter()
         .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
@@ -34,8 +34,8 @@ fn the_client_is_the_rightmost_address_that_is_no_trusted_proxy(
     #[case] forwarded: &str,
     #[case] client: &str,
 ) {
-    let peer = peer(address, &[("x-forwarded-for", forwarded)]);
-    assert_eq!(peer.ip.to_string(), client);
+    let client_addr = client_behind(address, &[("x-forwarded-for", forwarded)]);
+    assert_eq!(client_addr.ip.to_string(), client);
 }
 
 #[rstest]
@@ -45,7 +45,7 @@ fn the_client_is_the_rightmost_address_that_is_no_trusted_proxy(
 #[case("10.0.0.1", "https, http", "a.example, b.example", false, "http://b.example")]
 #[case("10.0.0.1", "http, https", "b.example:8443", true, "https://b.example:8443")]
 #[case("10.0.0.1", "wss", "b.example:80", false, "http://b.example")]
-fn scheme_and_host_are_the_nearest_proxys(
+fn scheme_and_host_come_from_the_nearest_proxy(
     #[case] address: &str,
     #[case] proto: &str,
     #[case] host: &str,
@@ -53,13 +53,13 @@ fn scheme_and_host_are_the_nearest_proxys(
     #[case] origin: &str,
 ) {
     let lines = [("x-forwarded-proto", proto), ("x-forwarded-host", host), ("host", "here")];
-    let peer = peer(address, &lines);
-    assert_eq!((peer.is_https, peer.own_origin.as_deref()), (https, Some(origin)));
+    let client = client_behind(address, &lines);
+    assert_eq!((client.is_https, client.own_origin.as_deref()), (https, Some(origin)));
 }
 
 proptest! {
     #[test]
-    fn no_header_of_a_stranger_changes_anything(
+    fn without_a_trusted_proxy_no_header_changes_the_client(
         lines in prop::collection::vec(
             (
                 prop::sample::select(vec!["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"]),
@@ -69,8 +69,8 @@ proptest! {
         ),
     ) {
         let lines: Vec<_> = lines.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        prop_assert_eq!(peer("1.2.3.4", &lines), peer("1.2.3.4", &[]));
-        // From a proxy the same must not panic.
-        let _ = peer("10.0.0.1", &lines);
+        prop_assert_eq!(client_behind("1.2.3.4", &lines), client_behind("1.2.3.4", &[]));
+        // The same headers from a proxy must not cause a panic.
+        let _ = client_behind("10.0.0.1", &lines);
     }
 }

@@ -40,7 +40,7 @@ pub(in crate::http) async fn guard(
     Ok(next.run(request).await)
 }
 
-/// Host and port as the request names them. The authority of the request target takes precedence over `Host`
+/// The host and port that the request names. The authority of the request target takes precedence over `Host`
 /// (RFC 9112, section 3.2.2).
 fn named_host<B>(request: &axum::http::Request<B>) -> Option<&str> {
     match request.uri().authority() {
@@ -62,7 +62,7 @@ fn is_own_page(headers: &HeaderMap, named: &str) -> bool {
     })
 }
 
-/// Whether the whole of `named` is an allowed host, and after a colon a port.
+/// Whether `named` is an allowed host, with or without a port, and nothing more.
 fn is_allowed(named: &str, allowed: &[String]) -> bool {
     let end_of_address = named.rfind(']').unwrap_or(0);
     let colon = named.rfind(':').filter(|colon| *colon > end_of_address);
@@ -70,7 +70,7 @@ fn is_allowed(named: &str, allowed: &[String]) -> bool {
     is_port(port) && is_allowed_host(host, allowed)
 }
 
-/// Whether it is nothing, or a colon and a decimal port.
+/// Whether `text` is empty, or a colon and a decimal port.
 fn is_port(text: &str) -> bool {
     text.is_empty()
         || text.strip_prefix(':').is_some_and(|port| {
@@ -78,7 +78,7 @@ fn is_port(text: &str) -> bool {
         })
 }
 
-/// `host` has no port; an IPv6 address stands in brackets.
+/// Whether requests may name `host`, which has no port; an IPv6 address is in brackets.
 fn is_allowed_host(host: &str, allowed: &[String]) -> bool {
     if let Some(address) = host.strip_prefix('[') {
         return address.strip_suffix(']').is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
@@ -145,14 +145,14 @@ mod tests {
         let request = Request::get("/").header("Host", host).body(()).unwrap();
         assert_eq!(is_answered(&request, &allowed), good);
         if let Ok(target) = Request::get(format!("http://{host}/")).body(()) {
-            assert_eq!(is_answered(&target, &allowed), good, "as the target");
+            assert_eq!(is_answered(&target, &allowed), good, "as the request target");
         }
     }
 
     #[rstest]
     #[case("http://attacker.example/", "127.0.0.1", false)]
     #[case("http://127.0.0.1/", "attacker.example", true)]
-    fn the_target_counts_before_the_host(
+    fn the_request_target_takes_precedence_over_the_host(
         #[case] target: &str,
         #[case] host: &str,
         #[case] good: bool,

@@ -1,4 +1,4 @@
-//! Every error gets the contract's JSON envelope, with the request's id, and is counted.
+//! Gives every error response the contract's JSON envelope with the request's id, and counts the error.
 
 use axum::{
     Json,
@@ -11,7 +11,7 @@ use crate::{
     telemetry::metrics::Metrics,
 };
 
-/// Puts the envelope of `error` into a response, counts the error, and logs the gateway's own fault.
+/// Puts the envelope of `error` into a response, counts the error, and logs an internal error.
 pub(super) fn apply(
     response: Response,
     error: &Error,
@@ -19,12 +19,15 @@ pub(super) fn apply(
     metrics: &Metrics,
 ) -> Response {
     if *error == Error::Internal {
-        // The log line of the panic does not know the request.
+        // The log line of a panic does not have the request's id.
         let request_id = context.request_id();
-        tracing::error!(request_id, "answered 500 because of a bug: report the panic's log line");
+        tracing::error!(
+            request_id,
+            "the gateway answered 500 because of a bug: report it with the log line of the panic"
+        );
     }
     count_refusal(metrics, error);
-    // A form's browser follows the redirect and shows no body.
+    // A redirect answers a form and needs no body: the browser follows it and shows none.
     if response.status() == StatusCode::SEE_OTHER {
         response
     } else {

@@ -17,8 +17,8 @@ pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
     }
 }
 
-/// The id is written into log lines and passed on to GoTrue, so it has a bounded length and no character
-/// that means something there.
+/// Log lines and requests to GoTrue carry the id, so it has at most 128 characters, none of which has a
+/// special meaning there.
 fn is_well_formed(id: &[u8]) -> bool {
     (1..=128).contains(&id.len())
         && id.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))

@@ -2,10 +2,11 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// Two years, as the preload lists of browsers require.
+/// Two years, as the preload lists of browsers recommend.
 const STRICT_TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=63072000");
 
-/// The response may load nothing and no page may frame it. A page of the gateway sets its own policy.
+/// The response may load nothing, and no page may frame it. A response that is a page for people sets its own
+/// policy.
 const CONTENT_SECURITY_POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 

@@ -1,4 +1,4 @@
-//! The operator's routes: the queue, the failure log and the metrics. On the admin listener alone.
+//! The routes for operators, on the admin listener alone: the queue, the failure log and the metrics.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,29 +20,29 @@ use crate::{
     telemetry::metrics::Now,
 };
 
-/// Prometheus' text format.
+/// The media type of Prometheus' text format.
 const TEXT_FORMAT: HeaderValue =
     HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const MOST_ENTRIES: usize = 1000;
 
-/// `GET /queue`
+/// The body of `GET /queue`.
 #[derive(Serialize)]
 pub(in crate::http) struct QueueReport {
-    /// The number of entries in the queue. Fewer may be listed.
+    /// The number of entries in the queue. `entries` may list fewer.
     waiting: usize,
-    /// Ordered by the time of their next retry.
+    /// The entries, ordered by the time of their next retry.
     entries: Vec<QueuedLogout>,
 }
 
-/// `GET /failures`
+/// The body of `GET /failures`.
 #[derive(Serialize)]
 pub(in crate::http) struct FailureReport {
-    /// Newest first.
+    /// The records of the failure log, newest first.
     failures: Vec<FailedLogout>,
 }
 
-/// Where the store does not answer, the gauges of the queue keep their last values, and `store_errors_total` counts
-/// the error.
+/// `GET /metrics`. If the store does not answer, the gauges of the queue keep their last values, and
+/// `store_errors_total` counts the error.
 pub(in crate::http) async fn metrics(State(app): State<Arc<AppState>>) -> impl IntoResponse {
     let store = &app.logout.store;
     let queued = match store.queue() {
@@ -58,7 +58,7 @@ pub(in crate::http) async fn metrics(State(app): State<Arc<AppState>>) -> impl I
     ([(header::CONTENT_TYPE, TEXT_FORMAT)], exposition)
 }
 
-/// The number of entries, and how long the oldest of them has waited.
+/// The number of entries in the queue, and how long the oldest of them has waited.
 pub(super) async fn waiting(
     queue: &dyn Queue,
     clock: &Clock,
@@ -90,7 +90,7 @@ pub(in crate::http) async fn failures(
     Ok(Json(FailureReport { failures: failures.into_iter().map(FailedLogout).collect() }))
 }
 
-/// The value of `?limit=`, `most` at most.
+/// The value of the query's `limit`, but at most `most`.
 fn limit(uri: &Uri, most: usize) -> Result<usize, Error> {
     let mut pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
     match pairs.find(|(name, _)| name == "limit") {
@@ -101,12 +101,12 @@ fn limit(uri: &Uri, most: usize) -> Result<usize, Error> {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "what map_err gives")]
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` passes the error by value")]
 fn store_not_ready(cause: StoreError) -> Error {
     log_unreadable(&cause);
     Error::NotReady(Part::Store)
 }
 
 pub(super) fn log_unreadable(cause: &StoreError) {
-    tracing::warn!(%cause, "the store cannot be read: a page of the admin listener lacks data");
+    tracing::warn!(%cause, "the store cannot be read, so a page of the admin listener lacks data: check GATEWAY_STORE");
 }

@@ -1,8 +1,8 @@
 //! `GET /api/auth/csrf` returns the CSRF token that a logout by cookie needs.
 //!
-//! Every genuine session gets one, even if its access token has expired or it has ended, so that every browser
-//! can delete its cookies. A valid token in the request's CSRF cookie is returned again, so that a second tab
-//! does not invalidate the token of the first one.
+//! Every genuine session gets a CSRF token, even if its access token has expired or the session has ended, so
+//! that the logout can delete the cookies. A valid token in the request's CSRF cookie is returned again, so
+//! that a second tab does not invalidate the token of the first one.
 
 use std::sync::Arc;
 
@@ -85,7 +85,7 @@ pub(in crate::http) async fn csrf(
     };
     let transport =
         RequestSite { is_https: context.client.is_https, is_cross_site: is_cross_site(&headers) };
-    // The application sets the CSRF cookie that it minted itself.
+    // In double-submit mode the application makes the CSRF token and sets the cookie itself.
     let is_apps_own = held.is_some() && app.config.csrf.mode == CsrfMode::DoubleSubmit;
     let set_cookies =
         if is_apps_own { Vec::new() } else { csrf_cookie(&app.config.cookies, &token, transport) };
@@ -96,30 +96,31 @@ pub(in crate::http) async fn csrf(
     Ok(response)
 }
 
-/// The binding of a new CSRF token of this session, and the bindings that its logout accepts.
+/// The binding of a new CSRF token for this session, and the bindings that a logout of the session accepts.
 ///
-/// A forger can write an expired HS256 token with the ids of another user's session, and without the secret
-/// neither the gateway nor GoTrue can distinguish it from a genuine one. So its CSRF token is bound to that
-/// access token alone. A CSRF token that is bound to the session was minted while GoTrue accepted the session's
-/// token, so it stays valid after the access token has expired.
+/// An attacker can forge an expired HS256 token with the ids of another user's session, and without the
+/// secret neither the gateway nor GoTrue can distinguish it from a genuine one. So its CSRF token is bound to
+/// that access token alone. A CSRF token that is bound to the session was made while GoTrue accepted the
+/// session's token, so it stays valid after the access token has expired.
 pub(super) fn bindings(session: &Session) -> (Binding, Vec<Binding>) {
-    let of_session = Binding::Session(session.claims.session_id);
+    let to_session = Binding::Session(session.claims.session_id);
     if session.signature == SignatureStatus::LeftToGoTrue && session.expired {
         let digest = token_digest(session.access_token.expose_secret());
-        let of_token = Binding::AccessToken(digest);
+        let to_token = Binding::AccessToken(digest);
         match session.carrier {
-            // The logout would use the cookie's refresh token, and a forger can write such a Bearer token.
-            Carrier::BearerAndCookie => (of_token, vec![of_session]),
-            Carrier::Bearer | Carrier::Cookie => (of_token, vec![of_token, of_session]),
+            // This logout would use the cookie's refresh token, and an attacker can forge the Bearer token:
+            // accept only a CSRF token that is bound to the session.
+            Carrier::BearerAndCookie => (to_token, vec![to_session]),
+            Carrier::Bearer | Carrier::Cookie => (to_token, vec![to_token, to_session]),
         }
     } else {
-        (of_session, vec![of_session])
+        (to_session, vec![to_session])
     }
 }
 
-/// Refuses a session that is not genuine. A session that has ended or whose user is banned is genuine. An
-/// expired one that only GoTrue could have verified may be genuine: it passes, and its CSRF token is bound to its
-/// access token.
+/// Refuses a session that is not genuine. A session that has ended, or whose user is banned, is genuine. An
+/// expired session that only GoTrue could have verified may be genuine: it passes, and its CSRF token is
+/// bound to its access token.
 async fn refuse_forged(
     app: &AppState,
     context: &RequestContext,

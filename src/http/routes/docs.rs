@@ -1,5 +1,5 @@
-//! The description of the HTTP API: OpenAPI for programs, Swagger UI for people. The page loads nothing from
-//! other servers.
+//! Serves the description of the HTTP API: OpenAPI for programs, Swagger UI for people. The page loads
+//! nothing from other servers.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -32,7 +32,7 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
 #[openapi(
     info(
         title = "logout-gateway",
-        // The edition of the contract. The version of the product would help attackers to find old releases.
+        // The version of the contract. The version of the gateway would help attackers to find old releases.
         version = "2",
         description = "Ends Supabase sessions, completely and truthfully.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
@@ -72,13 +72,14 @@ pub(in crate::http) fn router(openapi: &OpenApi) -> Router {
         .route(
             "/docs/{file}",
             get(move |name: Result<Path<String>, PathRejection>| async move {
-                // No file has a name that is not UTF-8.
+                // A name that is not UTF-8 names no file.
                 name.map_or_else(|_| Error::NotFound.into_response(), |Path(n)| file(&n, config))
             }),
         )
 }
 
-/// The library has a page of its own, but it is stored compressed, and its links need a slash after `/docs`.
+/// The HTML of `/docs`. The library's own page is stored compressed, and its links need a slash after
+/// `/docs`.
 const PAGE: &str = r#"<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -106,7 +107,7 @@ fn file(name: &str, config: Arc<Config<'static>>) -> Response {
         return Error::NotFound.into_response();
     };
     let policy = (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
-    // Not copied: a copy for each request would stay in memory until a slow client has read it.
+    // Do not copy the file: the copy for each request would stay in memory until a slow client has read it.
     let bytes = match file.bytes {
         Cow::Borrowed(bytes) => Bytes::from_static(bytes),
         Cow::Owned(bytes) => Bytes::from(bytes),

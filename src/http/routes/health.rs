@@ -1,4 +1,5 @@
-//! `/healthz` says that the process serves, `/readyz` that it can do its work.
+//! Health checks: `/healthz` shows that the process answers, `/readyz` whether it has all the parts that its
+//! work needs.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The routes of a logout: three published contracts, and HTML forms. They differ in the response alone.
+//! The routes of a logout: three published contracts, and HTML forms. They differ only in the response.
 //!
 //! A request is checked in this order: duplicate headers and scope, body, cross-site, session, CSRF. The first
 //! check that fails makes the response.
@@ -162,8 +162,8 @@ async fn logout(
         };
         finished.record(app, context, contract, begun)
     };
-    // A task of its own: a client that hangs up stops neither the revocation nor its audit line, and does
-    // not free the place of its request.
+    // Run the logout in a task of its own: a client that hangs up then stops neither the revocation nor its
+    // audit line, and does not free the place of its request.
     let response = logouts.spawn(work.in_current_span()).await.unwrap_or_else(|_panicked| {
         let error = Error::Internal;
         Line::new(&panicked_context, contract, begun, Outcome::Failed, Some(&error))
@@ -197,10 +197,10 @@ async fn authorize_and_end(
             return FinishedLogout::before_session(response, Some(scope));
         }
     };
-    // The place is taken until the revocation has ended, even if the client hangs up.
+    // The request holds its permit until the revocation has ended, even if the client hangs up.
     let _permit = match app.in_flight.take(session.proof) {
         Ok(place) => place,
-        // The client may try again, so the cookies stay.
+        // Keep the cookies, because the client may try again.
         Err(overloaded) => {
             let response = LogoutResponse::refused(overloaded.into());
             return FinishedLogout {

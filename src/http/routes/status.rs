@@ -1,8 +1,8 @@
-//! `GET /` on the admin listener: a page about this instance, for a person.
+//! `GET /` on the admin listener: an HTML page with the state of this instance.
 //!
-//! 1. It always answers 200. Where the store cannot be read, the page says so and shows the rest.
-//! 2. It has no script and loads nothing: its Content-Security-Policy forbids both.
-//! 3. It escapes every value of a record. The records that it reads hold no secret.
+//! 1. The status is always 200. If the store cannot be read, the page says so and shows the rest.
+//! 2. The page has no script and loads nothing: its Content-Security-Policy forbids both.
+//! 3. The page escapes every value of a record. The records on it hold no secret.
 
 mod chart;
 mod page;
@@ -33,7 +33,8 @@ use crate::{
 };
 
 const FAILURES_SHOWN: usize = 10;
-/// Entries of the queue whose reasons are counted. Few, because each entry comes with its sealed credentials.
+/// The number of queue entries whose reasons are counted. Few, because the store returns each entry with its
+/// sealed credentials.
 const ENTRIES_READ: usize = 20;
 
 /// Allows the page's own style and icon, and nothing else.
@@ -51,22 +52,22 @@ struct Status {
     now: Timestamp,
     uptime: Duration,
     missing: Vec<Missing>,
-    /// Time since the last successful fetch of the key set, or since the start.
+    /// The time since the last successful fetch of the key set, or since the start if there was none.
     keys_age: Duration,
-    /// Of the keys that may be used. `None` without keys.
+    /// The number of usable keys for each algorithm. `None` while there is no key set.
     algorithms: Option<Algorithms>,
-    /// The current minute is the last.
+    /// The numbers of logouts by outcome, minute by minute. The current minute is the last.
     minutes: Vec<Tally>,
-    /// `None` where the store has no queue.
+    /// The summary of the queue; `None` if the store has no queue.
     waiting: Result<Option<Waiting>, StoreError>,
-    /// Newest first.
+    /// The last failures, newest first.
     failures: Result<Vec<Failure>, StoreError>,
 }
 
 /// A summary of the queue.
 struct Waiting {
     entries: usize,
-    /// How long the oldest of them has waited.
+    /// How long the oldest entry has waited.
     oldest: Duration,
     /// The reasons of the entries that are retried next, and the number of entries with each.
     reasons: BTreeMap<String, usize>,
@@ -74,7 +75,7 @@ struct Waiting {
 
 pub(in crate::http) async fn status(State(app): State<Arc<AppState>>) -> impl IntoResponse {
     let store = &*app.logout.store;
-    // Both at once, so that the timeout of a store that does not answer passes only once.
+    // Read both at once, so that a store that does not answer delays the page by one timeout only.
     let (waiting, failures) = join!(waiting(&app, store), store.failures(FAILURES_SHOWN));
     for cause in [waiting.as_ref().err(), failures.as_ref().err()].into_iter().flatten() {
         admin::log_unreadable(cause);

@@ -1,8 +1,8 @@
-//! `/api/auth/verify` tells a proxy (forward-auth) whether a request's session lives: 200 without a body and
-//! with the identity in headers, or 401.
+//! `/api/auth/verify` answers a proxy (forward-auth) whether the session of a request lives: 200 without a
+//! body and with the identity in headers, or 401.
 //!
-//! A session that was logged out at a gateway is refused at once, although its access token has not expired, and
-//! the log has a line about it.
+//! A session that was logged out at a gateway is refused at once, although its access token has not expired,
+//! and the log has a line about it.
 
 use std::{sync::Arc, time::Instant};
 
@@ -35,8 +35,8 @@ const ROLE: HeaderName = HeaderName::from_static("x-auth-role");
 const AAL: HeaderName = HeaderName::from_static("x-auth-aal");
 const CARRIER: HeaderName = HeaderName::from_static("x-auth-carrier");
 
-/// While the store does not answer, every request of a stranger would write a line. The log belongs to the whole
-/// process, and so does the limit.
+/// While the store does not answer, any client could cause a log line with every request. The limit is shared
+/// by all threads, because all threads write to one log.
 static STORE_FAILURES: LineLimit = LineLimit::new(20);
 
 /// Is this session alive? At this path and any below it, with any method.
@@ -56,12 +56,12 @@ pub(in crate::http) async fn verify(
     Extension(context): Extension<Arc<RequestContext>>,
     headers: HeaderMap,
 ) -> Result<HeaderMap, Error> {
-    let judged = judge(&app, &context, &headers).await;
-    app.metrics.verified(judged.as_ref().err().map(Error::reason));
-    judged.map(|session| identity(&session))
+    let checked = check(&app, &context, &headers).await;
+    app.metrics.verified(checked.as_ref().err().map(Error::reason));
+    checked.map(|session| identity(&session))
 }
 
-async fn judge(
+async fn check(
     app: &AppState,
     context: &RequestContext,
     headers: &HeaderMap,
@@ -69,8 +69,8 @@ async fn judge(
     refuse_duplicates(headers)?;
     let cookies = RequestCookies::of(headers, &app.config.cookies);
     let session = authenticate(app, headers, &cookies).await?;
-    // The answer `revoked` would tell a forger whether a session was logged out. An expired token whose
-    // signature is not verified may be forged, and GoTrue does not verify it either.
+    // The reason `revoked` would show an attacker with a forged token whether the session was logged out. An
+    // expired token whose signature is not verified may be forged, and GoTrue does not verify it either.
     let may_be_forged = session.expired && session.proof == Proof::Unproven;
     if !may_be_forged && is_revoked(app, context, &session).await? {
         return Err(Error::SessionRevoked);
@@ -90,16 +90,17 @@ async fn is_revoked(
 ) -> Result<bool, Error> {
     let now = app.logout.clock.now();
     let revoked = app.logout.store.is_revoked(&session.claims, now).await;
-    let revoked = revoked.map_err(|fault| store_failed(context, &fault))?;
+    let revoked = revoked.map_err(|cause| store_failed(context, &cause))?;
     if revoked {
         app.revoked_session_log.report(context, session, now.into());
     }
     Ok(revoked)
 }
 
-/// Refuses a request that carries a revoked session of another user beside the session that identifies it: the
-/// application behind the proxy may read that one. A cookie that cannot be read or has expired is ignored. The
-/// key set is not fetched again for it, because the identifying session must not wait.
+/// Refuses a request that carries, beside the session that identifies it, a revoked session of another user
+/// in the cookie: the application behind the proxy may read the cookie. A cookie that cannot be read or has
+/// expired is ignored. The key set is not fetched again for the cookie, because the request must not wait for
+/// it.
 async fn refuse_revoked_beside(
     app: &AppState,
     context: &RequestContext,
@@ -119,18 +120,18 @@ async fn refuse_revoked_beside(
     Ok(())
 }
 
-fn store_failed(context: &RequestContext, fault: &StoreError) -> Error {
+fn store_failed(context: &RequestContext, cause: &StoreError) -> Error {
     if STORE_FAILURES.admits(Instant::now()) {
         tracing::warn!(
             request_id = context.request_id(),
-            cause = %fault,
+            %cause,
             "the store did not answer whether a session is revoked, so verify answers 503: check GATEWAY_STORE"
         );
     }
     Error::NotReady(Part::Store)
 }
 
-/// Logs how many lines were left out since the last call. A background task calls it once a second.
+/// Logs the number of lines that were left out since the last call. A background task calls it once a second.
 pub(crate) fn report_omitted_lines() {
     let omitted = STORE_FAILURES.take_omitted();
     if omitted > 0 {
@@ -162,21 +163,21 @@ async fn refuse_ended(
     }
 }
 
-/// All identity headers, even if they are empty: a proxy might pass on the client's own header in place of an
-/// absent one.
+/// The identity headers. Empty ones are sent too, because a proxy might pass on the client's own header in
+/// place of an absent one.
 fn identity(session: &Session) -> HeaderMap {
     let claims = &session.claims;
     let mut identity = HeaderMap::with_capacity(8);
-    let words = [
+    let fields = [
         (USER_ID, claims.sub.to_string()),
         (SESSION_ID, claims.session_id.to_string()),
         (ROLE, claims.role.clone().unwrap_or_default()),
         (AAL, claims.aal.clone().unwrap_or_default()),
         (CARRIER, session.carrier.as_str().to_owned()),
     ];
-    for (name, word) in words {
+    for (name, text) in fields {
         // A claim that is no valid header value becomes an empty header.
-        let value = HeaderValue::try_from(word).unwrap_or(HeaderValue::from_static(""));
+        let value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
         identity.insert(name, value);
     }
     identity

@@ -1,7 +1,7 @@
-//! Bounds the octets of one request on a connection.
+//! Bounds the octets that a client may send for one request.
 //!
-//! hyper bounds a head and its own buffer, but not the digits of a chunk's size, which it reads without end, nor
-//! the line breaks before a request line, all of which it scans again for each new octet.
+//! hyper bounds a request head and its own buffer. It does not bound the digits of a chunk's size, nor the
+//! line breaks before a request line, and it scans all those line breaks again for each new octet.
 
 use std::{
     io::{self, IoSlice},
@@ -11,21 +11,22 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A body of 8 KiB in chunks of one octet each takes 48 KiB.
+/// The most octets of a body as sent. A body of 8 KiB in chunks of one octet each takes 48 KiB.
 const MAX_BODY_OCTETS: usize = 64 * 1024;
-/// Line breaks before a request line, in octets; RFC 9112, section 2.2, requires to ignore one. They are also
-/// counted in a body, because this layer does not see where a request begins; no body needs so many.
+/// The most octets of line breaks before a request line; RFC 9112, section 2.2, requires to ignore one line
+/// break. Line breaks in a body also count, because this layer does not see where a request begins; no body
+/// needs so many.
 const MAX_LINE_BREAK_OCTETS: usize = 64;
 
-/// Counts the octets that are read between two responses. If they are too many, the next read fails. hyper reads
-/// only while a request is incomplete, so pipelined requests that came with it do no harm.
+/// Counts the octets that are read between two responses. If there are too many, the next read fails. hyper
+/// reads only while a request is incomplete, so pipelined requests do no harm.
 #[derive(Debug)]
 pub(super) struct BoundedRequests<S> {
     stream: S,
     max_request_octets: usize,
     /// Octets read since the last response.
     read: usize,
-    /// Octets of the latest reads that had nothing but line breaks.
+    /// The octets of the latest reads that had nothing but line breaks.
     line_breaks: usize,
     /// Whether the client does not read the response.
     is_write_blocked: bool,

@@ -1,15 +1,18 @@
 //! Plans which cookies a response deletes, so that no copy of the session stays in the browser.
 //!
 //! 1. A response deletes only the library's cookies, the CSRF cookie and the configured ones. It repeats no
-//!    octet of a value.
-//! 2. Every name is deleted at every scope: host-only first, then at each configured domain, and at every
-//!    configured path, as the library itself does (recorded: `sign_out_set_cookie`).
-//! 3. `K`, `K.0` and the CSRF cookie come first, because without them the library reads no session. The other
-//!    chunks follow, then the rest. Each name is deleted at all its scopes or at none: a request does not show
-//!    copies at other paths, so nothing would tell that a later response has to delete them.
-//! 4. The deletions of a response stay within the budget. Names that do not fit are deleted by the next logout.
-//!    If so many scopes are configured that the first names alone exceed the budget, some of their scopes are
-//!    left out and cookies may stay there: the gateway warns of such settings at its start.
+//!    part of a cookie's value.
+//! 2. A scope is a domain and a path. Each name is deleted at every scope: without a domain and with each
+//!    configured domain, each time at every configured path. The library does the same (recording
+//!    `sign_out_set_cookie`).
+//! 3. The session cookie, its first chunk and the CSRF cookie come first: without the session cookie and the
+//!    first chunk the library reads no session. The other chunks follow, then all other names. Each name is
+//!    deleted at all its scopes or at none: a request does not show at which paths cookies are left, so a
+//!    later response could not know which deletions are missing.
+//! 4. The deletions of a response stay within `GATEWAY_SET_COOKIE_BUDGET`. The next logout deletes the names
+//!    that do not fit. If so many scopes are configured that the names of rule 3 alone exceed the budget,
+//!    some of their scopes are left out and cookies may stay there: the gateway warns of such settings at its
+//!    start.
 
 use std::{collections::HashSet, fmt::Write};
 
@@ -19,12 +22,12 @@ use cookie::{Cookie, SameSite, time::Duration};
 use super::{RequestCookies, Role, role};
 use crate::config::{CSRF_COOKIE, CookieSecure, Cookies};
 
-/// As the library sets it: the longest time for which a browser keeps a cookie.
+/// The longest time for which a browser keeps a cookie. The library uses it too.
 const CSRF_MAX_AGE: Duration = Duration::days(400);
-/// Enough for most lines.
+/// The initial capacity of a `Set-Cookie` value in bytes; most values fit.
 const LINE_LENGTH: usize = 160;
 
-/// What the attributes of a cookie depend on in the request.
+/// The facts about a request that decide the attributes of its cookies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestSite {
     /// Whether the browser reached the gateway by https.
@@ -38,11 +41,12 @@ pub struct RequestSite {
 pub struct Deletions {
     /// The `Set-Cookie` values.
     pub set_cookies: Vec<HeaderValue>,
-    /// The number of names that did not fit.
+    /// The number of names that did not fit into the response; the next logout deletes them.
     pub names_left: usize,
 }
 
-/// Plans the deletions of the response to a request with these cookies, in `room` octets of its head.
+/// Plans the deletions of the response to a request with these cookies. Their header lines may take `room`
+/// octets of the response's head.
 #[must_use]
 pub fn plan(
     config: &Cookies,
@@ -54,8 +58,8 @@ pub fn plan(
     let mut budget = Budget { left: room, deletions: Deletions::default() };
     let lines = |target: &Target| lines(config, target, request);
 
-    // With very many scopes the first names alone may fill every response. Once the request shows none of them
-    // any more, one of the others comes first, or it would never be deleted.
+    // With very many scopes the first names alone may fill every response. Once a request has no cookie with
+    // one of these names, delete one of the other names before them: otherwise it would never be deleted.
     let mut then = then.into_iter().peekable();
     let first_is_gone = !first.iter().any(|target| cookies.has(&target.name));
     let fills_the_room = |target: &Target| {
@@ -78,7 +82,7 @@ pub fn plan(
 /// A name to delete.
 struct Target {
     name: String,
-    /// The request does not show the cookie, so a copy can only be at a path other than `/`.
+    /// The request does not have the cookie, so it can exist only at a path other than `/`.
     is_below_root: bool,
 }
 
@@ -88,7 +92,7 @@ impl Target {
     }
 }
 
-/// The names to delete first, and the other ones.
+/// The names to delete first, and the names to delete after them.
 fn targets(
     config: &Cookies,
     room: usize,
@@ -104,8 +108,8 @@ fn targets(
     }
     first.push(Target::at_all_paths(CSRF_COOKIE));
     if config.least_set_cookie_bytes() > room {
-        // Only some of them fit. The names that the request shows come first: else every response would delete
-        // the same names and never reach the others.
+        // Only some of these names fit. Those that the request has come first: otherwise every response would
+        // delete the same names and never reach the others.
         first.sort_by_key(|target| !cookies.has(&target.name));
     }
 
@@ -138,7 +142,7 @@ impl Budget {
         let before = self.deletions.set_cookies.len();
         for line in lines {
             if cost(&line) > self.left {
-                // The lines that follow are less important, even if they are shorter.
+                // All lines that follow are left out, even shorter ones, because they are less important.
                 self.left = 0;
                 break;
             }
@@ -150,17 +154,18 @@ impl Budget {
     }
 }
 
-/// The length of the header line in octets.
+/// The length of the `Set-Cookie` header line in octets.
 fn cost(value: &HeaderValue) -> usize {
     "Set-Cookie: \r\n".len() + value.len()
 }
 
-/// RFC 6265bis, section 4.1.3; user agents match the prefixes without regard to case.
+/// A prefix of a cookie's name that requires certain attributes (RFC 6265bis, section 4.1.3). Browsers ignore
+/// its case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Prefix {
-    /// `Path=/`, no `Domain`, `Secure`.
+    /// `__Host-` requires `Path=/`, `Secure` and no `Domain`.
     Host,
-    /// `Secure`.
+    /// `__Secure-` requires `Secure`.
     Secure,
     None,
 }
@@ -179,7 +184,7 @@ impl Prefix {
     }
 }
 
-/// The lines that delete one name at all its scopes.
+/// The `Set-Cookie` values that delete one name at all its scopes.
 fn lines(config: &Cookies, target: &Target, request: RequestSite) -> Vec<HeaderValue> {
     let deletion = Cookie::build((target.name.as_str(), "")).max_age(Duration::ZERO);
     let prefix = Prefix::of(&target.name);
@@ -205,14 +210,14 @@ fn lines(config: &Cookies, target: &Target, request: RequestSite) -> Vec<HeaderV
     lines
 }
 
-/// The lines that set the CSRF cookie, with the attributes that its deletion has.
+/// The `Set-Cookie` values that set the CSRF cookie. Its attributes are those of its deletion.
 #[must_use]
 pub fn csrf_cookie(config: &Cookies, value: &str, request: RequestSite) -> Vec<HeaderValue> {
     let cookie = Cookie::build((CSRF_COOKIE, value)).max_age(CSRF_MAX_AGE).path("/").build();
     with_partitioned(config, cookie, false, request).collect()
 }
 
-/// The cookie's line, and a second one with `Partitioned` where that is configured.
+/// The `Set-Cookie` value of a cookie, and a second one with `Partitioned` where that is configured.
 fn with_partitioned(
     config: &Cookies,
     mut plain: Cookie<'_>,
@@ -220,8 +225,8 @@ fn with_partitioned(
     request: RequestSite,
 ) -> impl Iterator<Item = HeaderValue> {
     let secure = must_be_secure
-        // Browsers ignore a `Lax` cookie in a response to a page of another site, and require `Secure` for
-        // `SameSite=None`.
+        // In a response to a page of another site, browsers ignore a `Lax` cookie, and they require `Secure`
+        // for `SameSite=None`.
         || request.is_cross_site
         || match config.secure {
             CookieSecure::Auto => request.is_https,
@@ -239,7 +244,8 @@ fn with_partitioned(
     std::iter::once(header_value(&plain)).chain(partitioned).flatten()
 }
 
-/// The header value of a cookie. It always exists, because names and values here are valid ones (RFC 6265).
+/// The `Set-Cookie` value of a cookie. It is never `None`, because these names and values are valid (RFC
+/// 6265).
 fn header_value(cookie: &Cookie<'_>) -> Option<HeaderValue> {
     let mut line = String::with_capacity(LINE_LENGTH);
     write!(line, "{cookie}").ok()?;

@@ -1,5 +1,5 @@
-//! Whatever a request's cookies are: reading them never panics, and no deletion touches a foreign
-//! name.
+//! Tests that reading arbitrary cookies never panics, and that no deletion names a cookie of another
+//! application.
 
 use axum::http::HeaderValue;
 use proptest::prelude::*;
@@ -30,7 +30,7 @@ fn headers(lines: &[Vec<u8>]) -> HeaderMap {
     values.map(|value| (header::COOKIE, value)).collect()
 }
 
-/// Anything, and what looks almost like one of the library's own.
+/// Arbitrary octets, and cookies whose names resemble those of the library.
 fn line() -> impl Strategy<Value = Vec<u8>> {
     let near = "(sb-abc-auth-token|sb-abc-auth-token\\.[0-9]{1,3}|sb-abc-auth-token[-.][a-z0-9.-]{0,20}|mine|[a-z]{1,4})=(base64-[A-Za-z0-9_-]{0,40}|\\PC{0,20}|%[0-9a-fA-F]{0,3}|\\[\"a\",\"b\"\\])";
     prop_oneof![
@@ -43,7 +43,7 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
 fn only_cookies_that_a_logout_needs_are_read() {
     let config = config(K, 3072);
     let foreign: Vec<_> = (0..10_000).map(|n| format!("foreign-{n}=value-{n}")).collect();
-    // The second line is no UTF-8.
+    // The second line is not UTF-8.
     let lines =
         [foreign.join("; ").into_bytes(), [foreign.join("; ").as_bytes(), b"\xff"].concat()];
     let all_foreign = headers(&lines);

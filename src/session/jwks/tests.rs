@@ -1,4 +1,4 @@
-//! The schedule of fetches, on a paused clock.
+//! Tests when the key set is fetched, on tokio's paused clock.
 
 use std::cell::{Cell, RefCell};
 
@@ -9,7 +9,7 @@ use super::*;
 
 mod reading;
 
-/// A recorded key, published under these names.
+/// A key set that has the recorded ES256 key once for each of these `kid`s.
 fn published(kids: &[&str]) -> Vec<u8> {
     let keys: Vec<Value> = kids.iter().map(|kid| es256(&json!({ "kid": kid }))).collect();
     json!({ "keys": keys }).to_string().into_bytes()
@@ -28,7 +28,7 @@ fn es256(changes: &Value) -> Value {
     key
 }
 
-/// Where the keys come from; `None` is an error.
+/// A server that publishes a key set. Without an `answer`, a fetch fails.
 struct Server {
     jwks: Jwks,
     answer: RefCell<Option<Vec<u8>>>,
@@ -64,7 +64,7 @@ impl Server {
         self.jwks.current().is_some_and(|keys| keys.key(kid, Algorithm::ES256).is_some())
     }
 
-    /// Runs `test` beside the fetching, once the first fetch is over.
+    /// Runs `test` after the first fetch, while the background task goes on fetching.
     async fn while_fetching(&self, test: impl AsyncFnOnce()) {
         let test = async {
             sleep(Duration::from_millis(1)).await;
@@ -113,7 +113,7 @@ async fn an_unknown_key_causes_one_refetch_that_all_share() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refetch_is_asked_for_once_in_thirty_seconds_whether_it_succeeds_or_not() {
+async fn at_most_one_refetch_starts_in_thirty_seconds_whether_it_succeeds_or_not() {
     for fails in [false, true] {
         let server = Server::of(&["a"]);
         server
@@ -126,12 +126,16 @@ async fn a_refetch_is_asked_for_once_in_thirty_seconds_whether_it_succeeds_or_no
                 sleep(Duration::from_millis(29_900)).await;
                 let before = Instant::now();
                 server.jwks.refetch().await;
-                assert_eq!(before.elapsed(), Duration::ZERO, "it returns at once");
+                assert_eq!(before.elapsed(), Duration::ZERO, "the refetch returns at once");
                 assert_eq!(server.fetches.get(), 2);
                 server.publishes(&["b"]);
                 sleep(Duration::from_millis(200)).await;
                 let scheduled = server.fetches.get();
-                assert_eq!(scheduled, if fails { 3 } else { 2 }, "after a failure by itself");
+                assert_eq!(
+                    scheduled,
+                    if fails { 3 } else { 2 },
+                    "after a failure, the task itself has fetched once more"
+                );
                 server.jwks.refetch().await;
                 assert_eq!(server.fetches.get(), scheduled + 1);
                 assert!(server.knows("b"));
@@ -170,7 +174,7 @@ async fn a_hundred_made_up_keys_a_second_cause_a_fetch_each_half_minute_and_wait
 }
 
 #[tokio::test(start_paused = true)]
-async fn known_keys_are_there_while_a_fetch_hangs_and_after_one_failed() {
+async fn known_keys_are_used_while_a_fetch_hangs_and_after_one_failed() {
     let server = Server::of(&["a"]);
     server
         .while_fetching(async || {
@@ -185,13 +189,13 @@ async fn known_keys_are_there_while_a_fetch_hangs_and_after_one_failed() {
             sleep(Duration::from_mins(1)).await;
             server.jwks.refetch().await;
             assert!(server.fetches.get() > 2);
-            assert!(server.knows("a"), "what is no key set changes nothing");
+            assert!(server.knows("a"), "a body that is no key set does not replace the keys");
         })
         .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_vanished_is_refused_within_ten_minutes() {
+async fn a_key_that_is_no_longer_published_is_refused_within_ten_minutes() {
     let server = Server::of(&["a", "b"]);
     server
         .while_fetching(async || {
@@ -217,7 +221,7 @@ async fn keys_are_used_for_an_hour_after_the_last_good_fetch() {
             assert!(server.knows("a"));
             sleep(Duration::from_secs(2)).await;
             assert!(server.jwks.current().is_none());
-            // It rotated meanwhile.
+            // The project has replaced its key meanwhile.
             server.publishes(&["b"]);
             sleep(RETRY_INTERVAL).await;
             assert!(server.knows("b") && !server.knows("a"), "once GoTrue is back");
@@ -226,7 +230,7 @@ async fn keys_are_used_for_an_hour_after_the_last_good_fetch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_any_keys_it_tries_soon_again_and_ever_more_rarely() {
+async fn without_keys_a_failed_fetch_is_retried_with_growing_pauses() {
     let server = Server::of(&["a"]);
     server.fails();
     server
@@ -234,7 +238,7 @@ async fn without_any_keys_it_tries_soon_again_and_ever_more_rarely() {
             sleep(Duration::from_secs(10)).await;
             assert_eq!(server.fetches.get(), 4, "at 0, 1, 3 and 7 seconds");
             sleep(Duration::from_mins(10)).await;
-            assert!(server.fetches.get() <= 4 + 40 + 2, "never more often than it has come to");
+            assert!(server.fetches.get() <= 4 + 40 + 2, "the pauses do not become shorter again");
             server.publishes(&["a"]);
             sleep(RETRY_INTERVAL).await;
             assert!(server.knows("a"));
@@ -243,7 +247,7 @@ async fn without_any_keys_it_tries_soon_again_and_ever_more_rarely() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_epoch_ends_with_a_change_and_not_with_a_fetch() {
+async fn the_epoch_changes_with_the_keys_and_not_with_a_fetch() {
     let server = Server::of(&["a"]);
     let epoch = || server.jwks.current().unwrap().epoch;
     server
@@ -257,7 +261,7 @@ async fn an_epoch_ends_with_a_change_and_not_with_a_fetch() {
             assert_ne!(second, first);
             server.publishes(&["b", "a"]);
             sleep(FETCH_INTERVAL).await;
-            assert_eq!(epoch(), second, "GoTrue's order is another one each time");
+            assert_eq!(epoch(), second, "the order of the keys does not matter");
             server.publishes(&["b"]);
             sleep(FETCH_INTERVAL).await;
             assert_ne!(epoch(), second);

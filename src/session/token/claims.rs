@@ -5,13 +5,13 @@ use uuid::Uuid;
 
 use super::{Rules, TokenError};
 
-/// How far GoTrue's clock may be ahead of the gateway's.
+/// The most seconds that `nbf` or `iat` may be ahead of the gateway's clock.
 const CLOCK_AHEAD_SECONDS: i64 = 30;
 
 /// The claims that the gateway reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
-    /// The user's id.
+    /// The subject: the user's id at GoTrue.
     pub sub: Uuid,
     /// The session's id; never the nil UUID.
     pub session_id: Uuid,
@@ -21,37 +21,38 @@ pub struct Claims {
     pub iat: Option<i64>,
     /// When the token becomes valid, in seconds since the Unix epoch.
     pub nbf: Option<i64>,
-    /// The database role.
+    /// The database role that Supabase uses for the user's requests.
     pub role: Option<String>,
-    /// The authenticator assurance level.
+    /// The authenticator assurance level: `aal1`, or `aal2` after a second factor.
     pub aal: Option<String>,
 }
 
-/// The times between which a token is valid, by GoTrue's clock. In seconds since the Unix epoch.
+/// When a token was issued and when it expires, by GoTrue's clock, in seconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
-    /// `iat`.
+    /// The claim `iat`.
     pub(crate) issued_at: Option<i64>,
-    /// `exp`.
+    /// The claim `exp`.
     pub(crate) expires_at: i64,
 }
 
 impl Claims {
-    /// The times between which the token is valid.
     pub(crate) fn validity(&self) -> Validity {
         Validity { issued_at: self.iat, expires_at: self.exp }
     }
 
-    /// Whether `exp` has passed. There is no leeway, because GoTrue gives none.
+    /// Whether `exp` has passed at `now`, in seconds since the Unix epoch. There is no leeway, because GoTrue
+    /// gives none.
     pub(crate) fn expired(&self, now: i64) -> bool {
         self.exp <= now
     }
 
-    /// Refuses a token whose `nbf` or `iat` is more than 30 s ahead of `now`.
+    /// Refuses a token whose `nbf` or `iat` is more than 30 s ahead of `now`, in seconds since the Unix
+    /// epoch.
     ///
     /// # Errors
-    /// [`TokenError::Future`].
-    pub fn begun(&self, now: i64) -> Result<(), TokenError> {
+    /// [`TokenError::Future`] for such a token.
+    pub fn check_not_before(&self, now: i64) -> Result<(), TokenError> {
         let latest = self.nbf.into_iter().chain(self.iat).max();
         match latest {
             Some(start) if start > now.saturating_add(CLOCK_AHEAD_SECONDS) => {
@@ -62,15 +63,15 @@ impl Claims {
     }
 }
 
-/// Whether the id has version 14 or 15. RFC 9562 defines neither, and GoTrue's ids are of version 4. The
-/// revocation list keeps a fact about a session under the session's id with one of these versions
-/// ([`SessionFact`](crate::store::list::SessionFact)), so such a session id would look like a fact about
-/// another session.
+/// Whether the id has version 14 or 15. RFC 9562 defines neither, and GoTrue's ids have version 4. The
+/// revocation list stores a fact about a session under the session's id with one of these versions
+/// ([`SessionFact`](crate::store::list::SessionFact)), so a session with such an id would look like a fact
+/// about another session.
 fn has_version_of_a_fact(session_id: Uuid) -> bool {
     matches!(session_id.get_version_num(), 14 | 15)
 }
 
-/// The claims as the token has them.
+/// The claims of a token, before they are checked.
 #[derive(Deserialize)]
 pub(super) struct Payload {
     iss: Option<String>,

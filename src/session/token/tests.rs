@@ -1,4 +1,4 @@
-//! Reading a token never panics and never believes what breaks a rule.
+//! Tests that reading a token never panics and never accepts a token that breaks a rule.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ fn token(header: &str, claims: impl AsRef<[u8]>) -> String {
     format!("{header}.{claims}.c2ln")
 }
 
-fn good() -> Value {
+fn valid_claims() -> Value {
     json!({
         "iss": "us", "aud": "authenticated", "exp": NOW + 1,
         "sub": Uuid::from_u128(1), "session_id": Uuid::from_u128(2),
@@ -40,7 +40,7 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Header and claims, read one after the other.
+/// Reads the header, then the claims.
 fn read(token: &str) -> Result<(UnverifiedToken<'_>, Claims), TokenError> {
     let unverified = UnverifiedToken::parse(token)?;
     let claims = unverified.claims(&rules())?;
@@ -57,11 +57,11 @@ proptest! {
     }
 
     #[test]
-    fn no_claim_may_be_anything_else(
+    fn a_required_claim_with_a_wrong_value_is_refused(
         claim in prop::sample::select(vec!["iss", "aud", "exp", "sub", "session_id"]),
         value in value(),
     ) {
-        let mut claims = good();
+        let mut claims = valid_claims();
         claims[claim] = value.clone();
         let text = token(r#"{"alg":"ES256","kid":"a"}"#, claims.to_string());
         let allowed = match claim {
@@ -73,21 +73,21 @@ proptest! {
     }
 
     #[test]
-    fn times_are_judged_to_the_second(exp in NOW - 100..NOW + 100, begin in NOW - 100..NOW + 100) {
+    fn times_are_checked_to_the_second(exp in NOW - 100..NOW + 100, begin in NOW - 100..NOW + 100) {
         let claims = Claims {
             sub: Uuid::nil(), session_id: Uuid::nil(), exp, iat: Some(begin), nbf: None,
             role: None, aal: None,
         };
         prop_assert_eq!(claims.expired(NOW), NOW >= exp);
-        prop_assert_eq!(claims.begun(NOW).is_ok(), begin <= NOW + 30);
+        prop_assert_eq!(claims.check_not_before(NOW).is_ok(), begin <= NOW + 30);
         let not_before = Claims { iat: None, nbf: Some(begin), ..claims };
-        prop_assert_eq!(not_before.begun(NOW).is_ok(), begin <= NOW + 30);
+        prop_assert_eq!(not_before.check_not_before(NOW).is_ok(), begin <= NOW + 30);
     }
 }
 
 #[test]
-fn the_good_one_is_believed() {
-    let text = token(r#"{"alg":"ES256","kid":"a"}"#, good().to_string());
+fn a_valid_token_is_accepted() {
+    let text = token(r#"{"alg":"ES256","kid":"a"}"#, valid_claims().to_string());
     let (unverified, claims) = read(&text).unwrap();
     assert_eq!(claims.session_id, Uuid::from_u128(2));
     assert_eq!((unverified.algorithm, unverified.kid.as_deref()), (Algorithm::ES256, Some("a")));
@@ -96,15 +96,15 @@ fn the_good_one_is_believed() {
 
 #[test]
 fn text_that_is_not_utf8_is_refused_even_in_an_unused_claim() {
-    let mut claims = good();
+    let mut claims = valid_claims();
     claims["name"] = json!("\u{141}");
     let mut claims = claims.to_string().into_bytes();
     let header = r#"{"alg":"ES256","kid":"a"}"#;
     assert!(read(&token(header, &claims)).is_ok());
     let broken = claims.iter().rposition(|byte| !byte.is_ascii()).unwrap();
     claims[broken] = b'?';
-    let fault = read(&token(header, &claims)).unwrap_err();
-    assert_eq!(fault, TokenError::Malformed);
+    let error = read(&token(header, &claims)).unwrap_err();
+    assert_eq!(error, TokenError::Malformed);
 }
 
 #[test]
@@ -118,8 +118,8 @@ fn extreme_times_do_not_overflow() {
         role: None,
         aal: None,
     };
-    assert!(claims.expired(i64::MAX) && claims.begun(i64::MAX).is_ok());
-    assert!(claims.begun(NOW).is_err());
+    assert!(claims.expired(i64::MAX) && claims.check_not_before(i64::MAX).is_ok());
+    assert!(claims.check_not_before(NOW).is_err());
 }
 
 #[test]
@@ -131,9 +131,10 @@ fn a_header_or_claims_of_very_many_members_are_refused() {
         object
     };
     let header = json!({"alg": "ES256", "kid": "a", "x5c": ["x".repeat(100_000)]});
-    let of_header = |members| token(&with(header.clone(), members).to_string(), good().to_string());
-    let of_claims = |members| token(&header.to_string(), with(good(), members).to_string());
-    // Three and five of them are there already.
+    let of_header =
+        |members| token(&with(header.clone(), members).to_string(), valid_claims().to_string());
+    let of_claims = |members| token(&header.to_string(), with(valid_claims(), members).to_string());
+    // The header already has three members, and the claims have five.
     assert!(read(&of_header(32 - 3)).is_ok() && read(&of_claims(1024 - 5)).is_ok());
     assert_eq!(read(&of_header(33 - 3)).unwrap_err(), TokenError::Malformed);
     assert_eq!(read(&of_claims(1025 - 5)).unwrap_err(), TokenError::Malformed);

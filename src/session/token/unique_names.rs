@@ -1,5 +1,5 @@
-//! Reads JSON objects in which each name occurs once: of two members with one name, GoTrue might read one and
-//! the gateway the other.
+//! Reads JSON objects and refuses duplicate names: of two members with the same name, GoTrue might read one
+//! and the gateway the other.
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
@@ -22,8 +22,8 @@ pub(super) fn object<T: DeserializeOwned>(part: &str, max_members: usize) -> Res
     serde_json::from_str(text).map_err(|_| TokenError::Malformed)
 }
 
-/// Accepts an object without duplicate names: parsers disagree about which of two members counts (RFC 7519,
-/// section 4).
+/// Accepts an object without duplicate names, because parsers disagree about which of two members counts (RFC
+/// 7519, section 4).
 struct UniqueNames {
     max_members: usize,
 }
@@ -57,10 +57,11 @@ impl<'de> Visitor<'de> for UniqueNames {
     }
 }
 
-/// The name under which GoTrue reads a member. It ignores the case of `sub` and `session_id` and uses the last
-/// one (Go, `encoding/json`), so it would end another session than the one that the gateway verified.
+/// The name under which GoTrue reads a member. GoTrue (Go, `encoding/json`) ignores the case of `sub` and
+/// `session_id` and uses the last member. With a `Session_ID` after `session_id`, it would end another
+/// session than the one that the gateway verified.
 fn canonical_name(name: Cow<'_, str>) -> Cow<'_, str> {
-    // Go folds the case by Unicode, one letter into one letter: `ſ` becomes `s`.
+    // Go compares letters by Unicode case folding, one letter with one letter: `ſ` equals `s`.
     let letters = name.chars().take("session_id".len() + 1).count();
     let claim = ["sub", "session_id"].into_iter().find(|claim| letters == claim.len());
     match claim {

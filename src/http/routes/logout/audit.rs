@@ -1,10 +1,10 @@
-//! The audit log: one line for each logout, of the target `audit`, and never a secret in it.
+//! The audit log: one line for each logout, with the target `audit`. No line has a secret.
 //!
-//! 1. The lines of proven and stale sessions have a buffer of their own: a flood of other lines does not push them
-//!    out.
-//! 2. Another buffer takes refusals (any 4xx of the gateway itself), unproven sessions, and logouts without a
-//!    request to GoTrue: at most 100 lines a second. Beyond that, one line a second has the number of those that
-//!    were left out. Metrics count each of them.
+//! 1. The lines of proven and stale sessions have a buffer of their own, so that a flood of other lines does
+//!    not displace them.
+//! 2. Another buffer takes the lines of refusals (any 4xx of the gateway itself), of unproven sessions, and
+//!    of logouts without a request to GoTrue: at most 100 lines a second. Then one line a second has the
+//!    number of the lines that were left out. Metrics count all logouts.
 
 use std::{
     net::IpAddr,
@@ -29,7 +29,8 @@ use crate::{
     },
 };
 
-/// Each class needs an event of its own: `telemetry::log_buffers` chooses the buffer by the event's name.
+/// A macro, because each of the two classes needs an event of its own: `telemetry::log_buffers` chooses the
+/// buffer by the event's name.
 macro_rules! audit_line {
     ($name:expr, $line:expr) => {
         tracing::info!(
@@ -54,58 +55,59 @@ macro_rules! audit_line {
     };
 }
 
-/// The fields of the line. Those that are `None` are left out.
+/// The fields of an audit line. The line leaves out those that are `None`.
 #[derive(Debug)]
 pub(super) struct Line<'r> {
-    /// `X-Request-Id`: the same in the reply, at GoTrue and in the failure log.
+    /// `X-Request-Id`: the same in the response, at GoTrue and in the failure log.
     pub(super) request_id: &'r str,
-    /// One of the three contracts' paths.
+    /// The path of one of the three contracts.
     pub(super) route: Route,
-    /// `None` where the request was refused before its scope counted.
+    /// The scope; `None` if the request was refused before the gateway used it.
     pub(super) scope: Option<Scope>,
-    /// `refused` for a 4xx and a 503 of the gateway.
+    /// The outcome; `refused` for a 4xx and a 503 of the gateway.
     pub(super) outcome: Outcome,
-    /// The envelope's reason, or its code where it has none. Of a queued logout, why it is queued.
+    /// The envelope's reason, or its code if the envelope has no reason. For a queued logout, the reason why
+    /// it is queued.
     pub(super) reason: Option<Reason>,
-    /// The rule that the token breaks, in words.
+    /// The rule that a refused token breaks, in words.
     pub(super) cause: Option<String>,
-    /// Whether the reply is a 4xx of the gateway's own: not GoTrue's 429, which is a failure.
+    /// Whether the response is a 4xx of the gateway itself. A 429 of GoTrue is none: it is a failure.
     pub(super) is_refusal: bool,
-    /// `None` where no session was read.
+    /// How certain it is that the client holds the session; `None` if no session was read.
     pub(super) proof: Option<Proof>,
-    /// Only of a token that is genuine, or that only GoTrue can verify.
+    /// The user's id; only if the token is genuine or only GoTrue can verify it.
     pub(super) user_id: Option<Uuid>,
-    /// As for `user_id`.
+    /// The session's id; only if there is a `user_id`.
     pub(super) session_id: Option<Uuid>,
-    /// Behind trusted proxies, the address that they forward.
+    /// The client's address. Behind trusted proxies it is the address that they forward.
     pub(super) client: IpAddr,
     /// The status of GoTrue's answer to the logout, if one came.
     pub(super) upstream_status: Option<u16>,
     /// How long GoTrue took, including a refresh and a second try; `None` without a request to GoTrue.
     pub(super) upstream_time: Option<Duration>,
-    /// Since the head of the request.
+    /// The time since the head of the request was read.
     pub(super) duration: Duration,
-    /// `Set-Cookie` headers that delete.
+    /// The number of `Set-Cookie` headers that delete a cookie.
     pub(super) cookies_deleted: usize,
 }
 
 impl<'r> Line<'r> {
     /// The fields that every logout has.
     pub(super) fn new(
-        call: &'r RequestContext,
+        context: &'r RequestContext,
         contract: Contract,
         begun: Instant,
         outcome: Outcome,
         error: Option<&Error>,
     ) -> Self {
         Self {
-            request_id: call.request_id(),
+            request_id: context.request_id(),
             route: contract.route(),
             scope: None,
             outcome,
             reason: error.map(Error::reason),
             cause: match error {
-                Some(Error::CredentialInvalid(fault)) => Some(fault.to_string()),
+                Some(Error::CredentialInvalid(error)) => Some(error.to_string()),
                 _ => None,
             },
             is_refusal: error.is_some_and(|error| {
@@ -115,7 +117,7 @@ impl<'r> Line<'r> {
             proof: None,
             user_id: None,
             session_id: None,
-            client: call.client.ip,
+            client: context.client.ip,
             upstream_status: None,
             upstream_time: None,
             duration: begun.elapsed(),
@@ -123,11 +125,12 @@ impl<'r> Line<'r> {
         }
     }
 
-    /// The record for the failure log, where the session may live. Unproven sessions leave no lasting record.
+    /// The record for the failure log, if the session may still live. Unproven sessions leave no lasting
+    /// record.
     fn failure(&self, cause: &Error, app: &AppState) -> Option<Failure> {
         let code = match self.outcome {
             Outcome::Failed => Some(cause.code().to_owned()),
-            // The client got a success.
+            // The client got a 202 without an error code.
             Outcome::Queued => None,
             Outcome::Revoked | Outcome::AlreadyEnded | Outcome::Refused => return None,
         };
@@ -148,15 +151,17 @@ impl<'r> Line<'r> {
         })
     }
 
-    /// Whether the line belongs in the buffer that only real logouts fill. A repeated logout of one ended session
-    /// does not: it is answered without a request to GoTrue, or with 401, as fast as the client sends it.
+    /// Whether the line belongs in the buffer of proven and stale sessions. The line of a repeated logout of
+    /// an ended session does not: such a logout gets an answer without a request to GoTrue, or a 401, as fast
+    /// as the client sends it.
     fn is_of_a_session(&self) -> bool {
         let known = matches!(self.proof, Some(Proof::Proven | Proof::Stale));
         let is_refusal = self.is_refusal || self.outcome == Outcome::Refused;
         known && !is_refusal && self.upstream_time.is_some()
     }
 
-    /// Counts the logout, and writes the line unless this second has its 100 lines already.
+    /// Counts the logout. Writes the line, unless it belongs in the other buffer and this second already has
+    /// 100 lines there.
     pub(super) fn write(self, metrics: &Metrics) {
         let Self { route, outcome, reason, duration, cookies_deleted, .. } = self;
         metrics.logout(route, (outcome, reason), duration, cookies_deleted);
@@ -174,11 +179,11 @@ impl<'r> Line<'r> {
 /// A logout whose response is ready.
 pub(super) struct FinishedLogout {
     pub(super) response: LogoutResponse,
-    /// `None` where the request was refused before its scope counted.
+    /// The scope; `None` if the request was refused before the gateway used it.
     pub(super) scope: Option<Scope>,
-    /// `None` where no session was read, or the client may not end it.
+    /// The session; `None` if no session was read, or if the client may not end it.
     pub(super) session: Option<Session>,
-    /// `None` where GoTrue was not to be asked.
+    /// The report of the logout; `None` if the request was refused before the logout began.
     pub(super) report: Option<LogoutReport>,
 }
 
@@ -187,7 +192,7 @@ impl FinishedLogout {
         Self { response, scope, session: None, report: None }
     }
 
-    /// Writes the audit line, and the failure log where the session may live. Gives the response.
+    /// Writes the audit line, and a record in the failure log if the session may live. Returns the response.
     pub(super) fn record(
         self,
         app: &AppState,
@@ -217,7 +222,8 @@ impl FinishedLogout {
     }
 }
 
-/// Logs how many audit lines were left out since the last call, if any were. To be called once a second.
+/// Logs the number of audit lines that were left out since the last call, if there are any. A background task
+/// calls it once a second.
 pub(crate) fn report_omitted_lines(metrics: &Metrics) {
     let omitted = metrics.refusal_lines.take_omitted();
     if omitted > 0 {
@@ -225,8 +231,8 @@ pub(crate) fn report_omitted_lines(metrics: &Metrics) {
             name: AUDIT_OF_REFUSALS,
             target: "audit",
             omitted,
-            "audit lines of refused and repeated logouts were left out of the log: more than 100 in one \
-             second; logout_gateway_logouts_total counts them all"
+            "the log left out audit lines of refused and repeated logouts, more than 100 in one second: \
+             logout_gateway_logouts_total counts them all"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The published contracts of a logout: they differ in the path and in the body of a success.
+//! The published contracts of a logout. They differ in the path and in the body of a success.
 
 use axum::{
     Json,
@@ -11,16 +11,16 @@ use uuid::Uuid;
 
 use crate::outcome::Route;
 
-/// How a success looks.
+/// A published contract of a logout, which decides the response to a successful one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Contract {
     /// `{"data":{"success":true}}`
     Envelope,
-    /// 204
+    /// A 204 without a body.
     Rest,
     /// `{"message":"Logout successful. User id: …"}`
     SessionApi,
-    /// A redirect, which [`super::form`] makes of the response.
+    /// A redirect. [`super::form`] makes it from a 204.
     Form,
 }
 

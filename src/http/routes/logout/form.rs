@@ -1,5 +1,5 @@
-//! A logout by an HTML form, without script: the form's fields, and the redirect of its response (RFC 9110,
-//! section 15.4.4: 303 makes the browser `GET` the location).
+//! A logout by an HTML form, without a script: reads the form's fields, and makes the response a redirect
+//! (RFC 9110, section 15.4.4: 303 makes the browser `GET` the location).
 
 use axum::{
     body::{Body, HttpBody as _},
@@ -18,8 +18,8 @@ use crate::{
     session::bearer,
 };
 
-/// Whether an HTML form sent the request. A request with a Bearer token or with an empty body and the CSRF token in
-/// a header comes from a script: its response is the contract's JSON.
+/// Whether an HTML form sent the request. A request with a Bearer token comes from a script, and so does one
+/// with an empty body and the CSRF token in a header: its response is the contract's JSON.
 pub(super) fn is_form(headers: &HeaderMap, body: &Body) -> bool {
     let empty = headers.contains_key(X_CSRF_TOKEN) && body.is_end_stream();
     let by_script = bearer(headers).is_some() || empty;
@@ -40,28 +40,28 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// The fields, and an error if one of them is given twice or the scope is unknown. A form with an error still
-    /// has a `redirect_to`, for the redirect of the error.
+    /// Reads the fields. Returns an error beside them if one of them is given twice or the scope is unknown:
+    /// even then the form's `redirect_to` is needed, for the redirect of the error.
     pub(super) fn read(body: &[u8]) -> (Self, Result<(), Error>) {
         let mut fields = Self::default();
-        let mut in_order = Ok(());
+        let mut checked = Ok(());
         for (name, value) in form_urlencoded::parse(body) {
             let value = value.into_owned();
-            in_order = in_order.and(match &*name {
-                "csrf_token" => once(&mut fields.csrf_token, value, Error::MalformedRequest),
-                "redirect_to" => once(&mut fields.redirect_to, value, Error::MalformedRequest),
+            checked = checked.and(match &*name {
+                "csrf_token" => set_once(&mut fields.csrf_token, value, Error::MalformedRequest),
+                "redirect_to" => set_once(&mut fields.redirect_to, value, Error::MalformedRequest),
                 "scope" => value
                     .parse()
                     .map_err(|_| Error::UnsupportedScope)
-                    .and_then(|scope| once(&mut fields.scope, scope, Error::UnsupportedScope)),
+                    .and_then(|scope| set_once(&mut fields.scope, scope, Error::UnsupportedScope)),
                 _ => Ok(()),
             });
         }
-        (fields, in_order)
+        (fields, checked)
     }
 }
 
-fn once<T>(field: &mut Option<T>, value: T, twice: Error) -> Result<(), Error> {
+fn set_once<T>(field: &mut Option<T>, value: T, twice: Error) -> Result<(), Error> {
     if field.is_some() {
         return Err(twice);
     }
@@ -69,8 +69,8 @@ fn once<T>(field: &mut Option<T>, value: T, twice: Error) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes a response a redirect to `destination`; of an error, with the outcome in the query. The error stays in the
-/// extensions, where the middleware counts it.
+/// Makes a response a redirect to `destination`. For an error, the query has the outcome. The error stays in
+/// the extensions, where the middleware counts it.
 pub(super) fn see_other(mut answer: Response, destination: &Destination) -> Response {
     let error = answer.extensions().get::<Error>().map(Error::status);
     let headers = answer.headers_mut();
@@ -83,8 +83,8 @@ pub(super) fn see_other(mut answer: Response, destination: &Destination) -> Resp
     let destination = destination.with_outcome(outcome);
     let location = HeaderValue::try_from(destination.location());
     headers.insert(header::LOCATION, location.unwrap_or(HeaderValue::from_static("/")));
-    // These headers describe the body that goes. In a redirect, `Retry-After` would say when to follow it (RFC 9110,
-    // section 10.2.3).
+    // These headers describe the body, which is removed. In a redirect, `Retry-After` would say when to
+    // follow it (RFC 9110, section 10.2.3).
     for name in [
         header::WWW_AUTHENTICATE,
         header::RETRY_AFTER,

@@ -1,4 +1,4 @@
-//! Reads what an HTTP request asks for, and decides whether its client may.
+//! Reads the scope and the form of a logout request, and checks whether the client may log out.
 
 use std::time::Duration;
 
@@ -30,7 +30,8 @@ use crate::{
 
 const LARGEST_BODY: usize = 8 * 1024;
 
-/// The fields of a form, none for other contracts; and the scope, unless the request is malformed.
+/// Reads the fields of a form, which are empty for all other contracts, and the scope, unless the request is
+/// malformed.
 pub(super) async fn read(
     app: &AppState,
     context: &RequestContext,
@@ -41,7 +42,7 @@ pub(super) async fn read(
 ) -> (Fields, Result<Scope, Error>) {
     let head = if context.has_valid_host { Ok(()) } else { Err(Error::MalformedRequest) };
     let in_query = head.and_then(|()| refuse_duplicates(headers)).and_then(|()| scope(query));
-    // The body of a form is read even then: it says where to redirect the error.
+    // Read the body of a form even after an error, because it says where the error is redirected.
     if contract != Contract::Form
         && let Err(error) = in_query
     {
@@ -74,18 +75,22 @@ fn scope(query: Option<&str>) -> Result<Option<Scope>, Error> {
     }
 }
 
-/// Reads the body to its end within `patience`: the next octets of the connection are the next request.
-async fn read_body(body: Body, headers: &HeaderMap, patience: Duration) -> Result<Vec<u8>, Error> {
+/// Reads the whole body within `time_limit`, because the next request on the connection begins after it.
+async fn read_body(
+    body: Body,
+    headers: &HeaderMap,
+    time_limit: Duration,
+) -> Result<Vec<u8>, Error> {
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > LARGEST_BODY as u64) {
         return Err(Error::PayloadTooLarge);
     }
-    timeout(patience, copy(body)).await.unwrap_or(Err(Error::MalformedRequest))
+    timeout(time_limit, copy(body)).await.unwrap_or(Err(Error::MalformedRequest))
 }
 
-/// Copies the frames of `body` into one buffer of [`LARGEST_BODY`] at most. A kept `Bytes` would hold
-/// the whole read buffer that it is a part of, which may be 8 KiB for each octet of the body.
+/// Copies the frames of `body` into one buffer of [`LARGEST_BODY`] bytes at most. To keep a `Bytes` would
+/// keep the whole read buffer that it is a part of, which may be 8 KiB for each octet of the body.
 async fn copy(mut body: Body) -> Result<Vec<u8>, Error> {
     let mut copied = Vec::new();
     while let Some(frame) = body.frame().await {
@@ -105,20 +110,20 @@ fn check_ignored(body: &[u8], headers: &HeaderMap) -> Result<(), Error> {
     if ignored { Ok(()) } else { Err(Error::UnsupportedMediaType) }
 }
 
-/// The credentials of a request for a logout.
+/// A request for a logout, with its credentials.
 pub(super) struct Incoming<'r> {
     pub(super) app: &'r AppState,
     pub(super) context: &'r RequestContext,
     pub(super) headers: &'r HeaderMap,
     pub(super) cookies: &'r RequestCookies<'r>,
-    /// A form's field, which stands for the header `X-CSRF-Token`.
+    /// The form's field `csrf_token`, which stands for the header `X-CSRF-Token`.
     pub(super) csrf_field: Option<&'r str>,
 }
 
 /// Why the client may not log out.
 pub(super) struct Unauthorized {
     pub(super) error: Error,
-    /// The cookies were read, and hold no session.
+    /// Whether the response deletes the cookies: the gateway read them, and they hold no valid session.
     pub(super) deletes_cookies: bool,
 }
 
@@ -134,7 +139,7 @@ impl Incoming<'_> {
         let refused = |error| Unauthorized { error, deletes_cookies: !bearer };
         let session = match read_session(app, credential, cookies, UnknownKey::Refetch).await {
             Ok(session) => session,
-            // The gateway's setting is wrong, and the session lives: the browser keeps it.
+            // The gateway's settings may be wrong while the session lives, so the browser keeps its cookies.
             Err(none @ AuthenticationError::Invalid(TokenError::Issuer | TokenError::Audience)) => {
                 return Err(keeping_cookies(none));
             }
@@ -148,7 +153,7 @@ impl Incoming<'_> {
         match session.carrier {
             Carrier::Bearer => return Ok(session),
             Carrier::Cookie => {}
-            // The cookie counts only where the page asks for it.
+            // Use the cookie beside an expired Bearer token only if the page sends a CSRF token.
             Carrier::BearerAndCookie if submitted.is_none() => {
                 return Err(keeping_cookies(Error::CredentialExpired));
             }

@@ -1,4 +1,5 @@
-//! The response to a logout: status, body and outcome from the report, and the deletion of the cookies.
+//! Makes the response to a logout: status, body and outcome from the report, and the deletions of the
+//! cookies.
 
 use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
@@ -27,26 +28,26 @@ use crate::{
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
-/// A response, and what the audit line says of it.
+/// A response to a logout, and its facts for the audit line.
 pub(super) struct LogoutResponse {
     pub(super) http: Response,
     pub(super) outcome: Outcome,
     /// The error of the response, or why a logout was queued.
     pub(super) cause: Option<Error>,
-    /// `Set-Cookie` headers that delete.
+    /// The number of `Set-Cookie` headers that delete a cookie.
     pub(super) cookies_deleted: usize,
 }
 
-/// What the client reads.
+/// The kind of a response.
 enum ResponseBody {
     Success,
-    /// Success, but later.
+    /// A 202: the logout is queued, for the reason in the error.
     Accepted(Error),
     Error(Error),
 }
 
 impl LogoutResponse {
-    /// The gateway did not ask GoTrue.
+    /// A response to a request that is refused before the logout begins.
     pub(super) fn refused(error: Error) -> Self {
         let http = error.clone().into_response();
         Self { http, outcome: Outcome::Refused, cause: Some(error), cookies_deleted: 0 }
@@ -77,13 +78,14 @@ impl LogoutResponse {
     }
 }
 
-/// The contract, section 4: the outcome, the answer, and whether the cookies are deleted.
+/// Section 4 of the contract (`docs/http-api.md`): the outcome, the answer, and whether the response deletes
+/// the cookies.
 fn answer(
     result: &LogoutResult,
     carrier: Carrier,
     not_found: SessionNotFound,
 ) -> (Outcome, ResponseBody, bool) {
-    // A Bearer token says nothing about a cookie.
+    // A refused Bearer token says nothing about the session in the cookies, so these stay.
     let by_cookie = carrier == Carrier::Cookie;
     match result {
         LogoutResult::Revoked => (Outcome::Revoked, ResponseBody::Success, true),
@@ -112,13 +114,14 @@ fn answer(
     }
 }
 
-/// Deletes the cookies of a request in its response.
+/// Adds the deletions of a request's cookies to its response.
 pub(super) struct CookieDeletion<'r> {
     pub(super) config: &'r Config,
     pub(super) context: &'r RequestContext,
     pub(super) headers: &'r HeaderMap,
     pub(super) cookies: &'r RequestCookies<'r>,
-    /// Length of the `Location` of a form's response. It shares a proxy's buffer with the `Set-Cookie` headers.
+    /// The length of the `Location` of the response to a form, in bytes. It shares a proxy's buffer with the
+    /// `Set-Cookie` headers.
     pub(super) location_bytes: usize,
 }
 
@@ -129,7 +132,7 @@ impl CookieDeletion<'_> {
             is_cross_site: is_cross_site(self.headers),
         };
         let config = &self.config.cookies;
-        // The names that every logout deletes get their room even if the `Location` takes the whole budget.
+        // Keep room for the names that every logout deletes, even if the `Location` takes the whole budget.
         let least = config.least_set_cookie_bytes().min(config.budget);
         let room = config.budget.saturating_sub(self.location_bytes).max(least);
         let plan = deletion::plan(config, room, self.cookies, site);

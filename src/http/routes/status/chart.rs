@@ -1,4 +1,4 @@
-//! The chart of the last hour: a bar for each minute, a colour for each outcome.
+//! The chart of the last hour: a bar for each minute, with a colour for each outcome.
 
 use maud::{Markup, html};
 
@@ -9,13 +9,13 @@ use crate::{
     telemetry::metrics::last_hour::{MINUTES, Tally},
 };
 
-/// Width of a minute, of which its bar takes most.
+/// The width of a minute in units of the SVG. The bar takes most of it.
 const MINUTE: usize = 10;
 const BAR: usize = 8;
-/// Height of the busiest minute.
+/// The height of the busiest minute's bar, in units of the SVG.
 const HEIGHT: u64 = 1000;
-/// The least height of an outcome that occurred: one among thousands must be visible. A bar may be a little too high
-/// for it.
+/// The least height of an outcome that occurred, so that one among thousands is visible. It may make a bar a
+/// little too high.
 const LEAST: u64 = 20;
 
 /// The chart with its axes, its legend and the totals.
@@ -70,7 +70,7 @@ fn bars(minutes: &[Tally], busiest: u64, totals: &Tally) -> Markup {
     }
 }
 
-/// One minute: the outcomes are stacked.
+/// The bar of one minute, in which the outcomes are stacked.
 fn bar(x: usize, minute: &Tally, busiest: u64) -> Markup {
     let happened = Outcome::VARIANTS.iter().zip(minute).filter(|(_, count)| **count > 0);
     let parts = happened.scan(0, |top, (outcome, count)| {
@@ -93,7 +93,7 @@ fn when(minutes_ago: usize) -> String {
     }
 }
 
-/// `3 revoked, 1 failed`, or `none`.
+/// The numbers as text: `3 revoked, 1 failed`, or `none`.
 fn written(tally: &Tally) -> String {
     let counted = Outcome::VARIANTS.iter().zip(tally).filter(|(_, count)| **count > 0);
     let counted: Vec<_> =

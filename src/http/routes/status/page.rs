@@ -15,9 +15,9 @@ use crate::{
     telemetry::metrics::last_hour::MINUTES,
 };
 
-/// The whole style of the page.
+/// The style sheet of the page.
 pub(super) const STYLE: &str = include_str!("status.css");
-/// Seconds until the browser reloads the page.
+/// The number of seconds until the browser reloads the page.
 const REFRESH: u8 = 10;
 /// The columns of the table of failures.
 const COLUMNS: [&str; 7] = ["Time", "Outcome", "Reason", "GoTrue", "Route", "Scope", "Request id"];
@@ -126,8 +126,8 @@ fn queue(waiting: &Result<Option<Waiting>, StoreError>) -> Markup {
     html! {
         @match waiting {
             Err(_) => (unreadable()),
-            Ok(None) => p { "None: with " code { "GATEWAY_STORE=memory" } " nothing is postponed." },
-            Ok(Some(Waiting { entries: 0, .. })) => p class="figure" { "Nothing waits" },
+            Ok(None) => p { "None: with " code { "GATEWAY_STORE=memory" } " no logout is queued." },
+            Ok(Some(Waiting { entries: 0, .. })) => p class="figure" { "No logout is queued" },
             Ok(Some(Waiting { entries, oldest, reasons })) => {
                 p class="figure" { (entries) (if *entries == 1 { " logout waits" } else { " logouts wait" }) }
                 p class="quiet" { "The oldest has waited for " (duration(*oldest)) "." }
@@ -177,12 +177,13 @@ fn row(failure: &Failure) -> Markup {
         html! { code { (failure.request_id) } },
     ];
     html! {
-        // On a narrow screen the style shows each row as a list, with the name before each cell.
+        // On a narrow screen the style sheet shows each row as a list, with the column's name before each
+        // cell.
         tr { @for (name, cell) in COLUMNS.iter().zip(cells) { td data-name=(name) { (cell) } } }
     }
 }
 
-/// The class of an outcome's badge.
+/// The CSS class of an outcome's badge.
 fn badge(outcome: RecordedOutcome) -> &'static str {
     match outcome {
         RecordedOutcome::Of(Outcome::Failed) | RecordedOutcome::GaveUp => "bad",
@@ -200,7 +201,7 @@ fn time(time: Timestamp) -> Markup {
     html! { time datetime=(time) { (time) } }
 }
 
-/// A duration in whole minutes from an hour on, and in whole hours from a day on.
+/// A duration as text: in whole minutes from an hour on, and in whole hours from a day on.
 fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     let unit = match seconds {
@@ -211,7 +212,7 @@ fn duration(time: Duration) -> String {
     format_duration(Duration::from_secs(seconds / unit * unit)).to_string()
 }
 
-/// A dot, so that a tab shows the state.
+/// The page's icon: a green or red dot, so that a browser tab shows the state.
 fn icon(ready: bool) -> String {
     let colour = if ready { "1d8a4c" } else { "c8342c" };
     format!(

@@ -1,4 +1,4 @@
-//! Which keys of a key set are believed.
+//! Tests which keys of a published key set the gateway uses.
 
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ fn keys_that_cannot_verify_a_supabase_token_are_left_out() {
     }
 }
 
-/// The recorded key of that name, its modulus changed so.
+/// The recorded RS256 key under the name `kid`, with its modulus changed by `change`.
 fn rsa(kid: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> Value {
     const KEYS: &str = include_str!("../../../../fixtures/gotrue/signing-keys.json");
     let recorded = &serde_json::from_str::<Value>(KEYS).unwrap()["RS256"];
@@ -44,7 +44,7 @@ fn rsa(kid: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> Value {
 }
 
 #[test]
-fn an_rsa_key_under_2048_bits_is_left_out_however_it_is_written() {
+fn an_rsa_key_under_2048_bits_is_left_out_however_its_modulus_is_padded() {
     let keys = [
         rsa("genuine", |n| n),
         rsa("with a leading zero", |n| [vec![0], n].concat()),
