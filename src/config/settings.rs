@@ -1,6 +1,7 @@
-//! Every setting: its field, variable, rule, default and help text.
+//! The list of all settings, with the field, variable, rule, default and help text of each.
 //!
-//! The flag's name follows from the variable's ([`super::args`]). The README lists the settings too.
+//! The name of a setting's flag is made from its variable's name ([`Setting::arg`]). The README lists the
+//! settings too.
 
 use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
@@ -69,7 +70,8 @@ settings! {
         /// `listening` names. Default: `127.0.0.1:8080`
         bind: SocketAddr = "GATEWAY_BIND" <"IP:PORT">,
             server::address, else server::default_address(port.flatten());
-        /// Port of the public listener at `0.0.0.0` if `GATEWAY_BIND` is not set; hosting platforms set it. No default
+        /// Port of the public listener, which listens on `0.0.0.0` if `GATEWAY_BIND` is not set; hosting
+        /// platforms set it. No default
         port: Option<u16> = "PORT" <"PORT">, optional(server::port), else None;
         /// Address of the admin listener (metrics, status page, queue, failures, health), or `off`. Do not expose it
         /// to the internet. Default: `127.0.0.1:9090`
