@@ -70,8 +70,8 @@ settings! {
         /// `listening` names. Default: `127.0.0.1:8080`
         bind: SocketAddr = "GATEWAY_BIND" <"IP:PORT">,
             server::address, else server::default_address(port.flatten());
-        /// Port of the public listener, which listens on `0.0.0.0` if `GATEWAY_BIND` is not set; hosting
-        /// platforms set it. No default
+        /// Port of the public listener if `GATEWAY_BIND` is not set; the listener then accepts connections on
+        /// all IPv4 addresses (`0.0.0.0`). Hosting platforms set this variable. No default
         port: Option<u16> = "PORT" <"PORT">, optional(server::port), else None;
         /// Address of the admin listener (metrics, status page, queue, failures, health), or `off`. Do not expose it
         /// to the internet. Default: `127.0.0.1:9090`
