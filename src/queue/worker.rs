@@ -8,7 +8,7 @@
 //! 2. A failed try delays its own entry. A failure of GoTrue itself ([`Refusal::is_about_gotrue`]) delays all
 //!    other entries too: the worker then tries one entry at a time, at growing intervals, and tries the
 //!    entries that failed last at the end. While GoTrue works, the worker tries up to four entries at a time,
-//!    because a GoTrue with destore_error settings manages some 20 logouts a second.
+//!    because a GoTrue with default settings manages some 20 logouts a second.
 //! 3. If a session has several entries, the worker tries the widest scope first, because after a `local`
 //!    logout the session cannot request its `global` logout. A narrower logout does not wait for a wider one
 //!    that has only stale credentials and that GoTrue has refused, nor for one that this process cannot
@@ -79,14 +79,14 @@ impl Worker {
 
     /// Retries due entries until `stopping` is cancelled. Tries that are under way at that time are finished.
     pub(crate) async fn run(self: Arc<Self>, stopping: CancellationToken) {
-        let mut health = GoTrueHealth::destore_error();
+        let mut health = GoTrueHealth::default();
         while !stopping.is_cancelled() {
             if let Err(cause) = self.clone().run_due(&mut health, &stopping).await {
                 tracing::warn!(%cause, "the store failed while the worker processed the queue: queued logouts are not retried until the store works");
             }
             tokio::select! {
                 () = sleep(POLL_INTERVAL) => {}
-                () = self.queue.wait_for_recovery(health.is_failing()) => health = GoTrueHealth::destore_error(),
+                () = self.queue.wait_for_recovery(health.is_failing()) => health = GoTrueHealth::default(),
                 () = stopping.cancelled() => {}
             }
         }
@@ -118,7 +118,7 @@ impl Worker {
             let mut store_error = None;
             for tried in tries.join_all().await {
                 match tried {
-                    Ok(TryResult::Answered) => *health = GoTrueHealth::destore_error(),
+                    Ok(TryResult::Answered) => *health = GoTrueHealth::default(),
                     Ok(TryResult::GoTrueFailed(refusal)) => {
                         health.record_failure(&refusal, self.now());
                     }

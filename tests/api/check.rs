@@ -108,7 +108,7 @@ async fn a_good_configuration_prints_a_line_for_each_part(
     "RS256,HS256",
     Algorithm::Es256,
     Some(0),
-    "ok: no keys that count; GATEWAY_JWT_ALGORITHMS leaves out ES256"
+    "ok: no key of an allowed algorithm; GATEWAY_JWT_ALGORITHMS leaves out ES256"
 )]
 #[case::keys_that_do_not_count_alone(
     "RS256",
@@ -256,7 +256,7 @@ async fn behind_a_key(name: &'static str) -> String {
     API_KEY,
     "GoTrue",
     Some(0),
-    "ok: an apikey is needed, and the configured one is taken; "
+    "ok: an apikey is needed, and the configured one is accepted; "
 )]
 #[case::another(
     "another-key",

@@ -104,7 +104,7 @@ impl Worker {
         let session = self.session(entry, sealed, credentials);
         let caller = credentials.caller(&entry.request_id);
         let request = logout_request(entry, scope, &caller);
-        if scope == Scope::Local && self.logout.is_over(&session).await {
+        if scope == Scope::Local && self.logout.has_ended(&session).await {
             return (TryResult::Nothing, Decision::Done { already_ended: true });
         }
         let deadline = Instant::now() + self.try_timeout;
