@@ -22,7 +22,7 @@ use crate::{
 enum ServeError {
     #[error("the gateway could not start: {0}")]
     Start(#[from] StartError),
-    #[error("cannot listen for signals: {0}")]
+    #[error("the signal handlers could not be installed: {0}")]
     Signals(#[from] io::Error),
     #[error("a thread of the gateway panicked")]
     Thread,

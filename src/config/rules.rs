@@ -60,9 +60,7 @@ pub(super) fn duration(
     }
 }
 
-/// 1,048,576 bytes.
 pub(super) const MEBIBYTE: u64 = 1 << 20;
-/// 1,073,741,824 bytes.
 pub(super) const GIBIBYTE: u64 = 1 << 30;
 
 /// A number of bytes within `range`: digits, alone or followed by `B`, `KiB`, `MiB` or `GiB`.

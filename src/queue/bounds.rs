@@ -9,13 +9,13 @@ use super::entry::MOST_CREDENTIALS;
 /// The largest permitted size of the queue and of one user's share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// The number of entries.
+    /// The largest number of entries in the queue.
     pub entries: u64,
-    /// The bytes of all records: `GATEWAY_QUEUE_MAX_BYTES`.
+    /// The largest number of bytes of all records: `GATEWAY_QUEUE_MAX_BYTES`.
     pub bytes: u64,
-    /// The number of sessions of one user.
+    /// The largest number of one user's sessions that have entries.
     pub sessions_of_user: u64,
-    /// The bytes of one user's records.
+    /// The largest number of bytes of one user's records.
     pub bytes_of_user: u64,
 }
 

@@ -31,7 +31,9 @@ pub(crate) struct RevocationQueue {
 pub(crate) enum EnqueueError {
     /// The access token has expired, and the refresh token is missing or too long to be one of GoTrue's. A
     /// retry could not succeed, because GoTrue would refuse the credentials.
-    #[error("its refresh token is too long to be one of GoTrue's")]
+    #[error(
+        "the access token has expired, and the refresh token is too long to be one of GoTrue's"
+    )]
     NoCredentials,
     /// A bound of the queue would be exceeded.
     #[error(transparent)]

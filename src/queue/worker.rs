@@ -221,7 +221,7 @@ impl Worker {
             session_id = %entry.session_id,
             attempts = entry.attempts + 1,
             waited_ms = self.now().as_millisecond() - entry.queued_at.as_millisecond(),
-            "a queued logout is done"
+            "the worker completed a queued logout"
         );
         Ok(())
     }
