@@ -11,7 +11,7 @@ use url::Url;
 
 use super::{
     choice::Choice,
-    redirects::{Destination, Place},
+    redirects::{AllowedRedirect, Destination},
     store::StoreAddress,
     supabase::Project,
 };
@@ -38,7 +38,17 @@ macro_rules! display_log_values {
     };
 }
 
-display_log_values!(String, u16, u64, usize, NonZeroUsize, Url, IpNet, Place, StoreAddress);
+display_log_values!(
+    String,
+    u16,
+    u64,
+    usize,
+    NonZeroUsize,
+    Url,
+    IpNet,
+    AllowedRedirect,
+    StoreAddress
+);
 
 impl<T: Choice> LogValue for T {
     fn log_value(&self) -> String {

@@ -9,23 +9,23 @@ use super::{Redirects, error::Rule, rules::parse_strictly};
 /// The query parameter in which the redirect passes the outcome of the logout to the page.
 const OUTCOME: &str = "logout";
 
-const DESTINATION: Rule = Rule::Borrowed(
+const DEFAULT_REDIRECT: Rule = Rule::Borrowed(
     "must be one path such as `/signed-out`, or one http or https URL, of at most 512 octets, without \
      `*`, `,`, `;` and a parameter `logout`",
 );
 
-const PLACES: Rule = Rule::Borrowed(
+const ALLOWED_REDIRECT: Rule = Rule::Borrowed(
     "must be http or https URLs of at most 512 octets, without credentials, `*`, `;` and a parameter \
      `logout`, or origins as browsers write them followed by `/*`",
 );
 
 /// An entry of `GATEWAY_REDIRECT_URLS`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum AllowedRedirect {
     /// Exactly this URL.
-    Exactly(Url),
+    ExactUrl(Url),
     /// Every URL of this origin, written `https://host/*`.
-    Anywhere(Origin),
+    Origin(Origin),
 }
 
 /// The target of a redirect.
@@ -40,9 +40,9 @@ impl Redirects {
     /// The target of the redirect: the requested URL if it is allowed, else the configured default.
     pub(crate) fn destination(&self, requested: Option<&str>) -> Destination {
         let allowed = |destination: &Destination| {
-            self.allowed.iter().any(|place| match place {
-                Place::Exactly(url) => *url == destination.url,
-                Place::Anywhere(origin) => *origin == destination.url.origin(),
+            self.allowed.iter().any(|allowed| match allowed {
+                AllowedRedirect::ExactUrl(url) => *url == destination.url,
+                AllowedRedirect::Origin(origin) => *origin == destination.url.origin(),
             })
         };
         let requested =
@@ -51,11 +51,11 @@ impl Redirects {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for AllowedRedirect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exactly(url) => write!(f, "{url}"),
-            Self::Anywhere(origin) => write!(f, "{}/*", origin.ascii_serialization()),
+            Self::ExactUrl(url) => write!(f, "{url}"),
+            Self::Origin(origin) => write!(f, "{}/*", origin.ascii_serialization()),
         }
     }
 }
@@ -95,7 +95,7 @@ impl Destination {
 
 /// The rule for `GATEWAY_REDIRECT_DEFAULT`: a path, or one URL.
 pub(super) fn default_destination(text: &str) -> Result<Destination, Rule> {
-    path(text).or_else(|| absolute(text)).filter(Destination::is_single).ok_or(DESTINATION)
+    path(text).or_else(|| absolute(text)).filter(Destination::is_single).ok_or(DEFAULT_REDIRECT)
 }
 
 fn is_outcome(pair: &str) -> bool {
@@ -129,15 +129,18 @@ fn absolute(text: &str) -> Option<Destination> {
     if credentials { None } else { Destination::new(url, false) }
 }
 
-pub(super) fn place(text: &str) -> Result<Place, Rule> {
-    let anywhere = text.strip_suffix("/*");
-    let text = anywhere.unwrap_or(text);
+pub(super) fn allowed_redirect(text: &str) -> Result<AllowedRedirect, Rule> {
+    let origin_wildcard = text.strip_suffix("/*");
+    let text = origin_wildcard.unwrap_or(text);
     // `Url::parse` accepts `*` in a host name, so refuse it by `is_single`.
-    let Destination { url, .. } = absolute(text).filter(Destination::is_single).ok_or(PLACES)?;
-    match anywhere {
-        None => Ok(Place::Exactly(url)),
-        Some(_) if text == url.origin().ascii_serialization() => Ok(Place::Anywhere(url.origin())),
-        Some(_) => Err(PLACES),
+    let Destination { url, .. } =
+        absolute(text).filter(Destination::is_single).ok_or(ALLOWED_REDIRECT)?;
+    match origin_wildcard {
+        None => Ok(AllowedRedirect::ExactUrl(url)),
+        Some(_) if text == url.origin().ascii_serialization() => {
+            Ok(AllowedRedirect::Origin(url.origin()))
+        }
+        Some(_) => Err(ALLOWED_REDIRECT),
     }
 }
 

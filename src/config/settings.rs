@@ -22,7 +22,7 @@ use super::{
     log_value::LogValue as _,
     logout::{self, SessionNotFound},
     logs::{self, LogFormat},
-    redirects::{self, Destination, Place},
+    redirects::{self, AllowedRedirect, Destination},
     rules::{
         base_url, deadline, host_name, list, none_if_empty, optional, optional_list, secret,
         whole_number,
@@ -177,7 +177,8 @@ settings! {
     redirects: Redirects under "Forms" {
         /// URLs that a form's `redirect_to` may name besides paths of the gateway's origin, comma-separated, each an exact
         /// URL, or an origin and `/*`: `https://app.example.com/bye,https://www.example.com/*`. Default: none
-        allowed: Vec<Place> = "GATEWAY_REDIRECT_URLS" <"URLS">, optional_list(redirects::place), else Vec::new();
+        allowed: Vec<AllowedRedirect> = "GATEWAY_REDIRECT_URLS" <"URLS">,
+            optional_list(redirects::allowed_redirect), else Vec::new();
         /// Redirect of a form that names no allowed URL: a path, or a URL. Default: `/`
         default: Destination = "GATEWAY_REDIRECT_DEFAULT" <"URL">,
             redirects::default_destination, else redirects::path("/")?;
