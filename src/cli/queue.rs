@@ -54,7 +54,8 @@ struct Selection {
     all: bool,
 }
 
-/// Runs the selected action. The exit status is as in [`StoreArgs::run`].
+/// Runs the selected action. The exit status is 2 if the address of the store is invalid or the store has no
+/// queue, and 1 for any other error.
 #[must_use]
 pub fn run(args: Args) -> ExitCode {
     let Args { store, action } = args;
