@@ -95,7 +95,7 @@ async fn a_good_configuration_prints_a_line_for_each_part(
     assert_eq!(checked.line("configuration"), "ok");
     let gotrue = checked.line("GoTrue");
     assert!(gotrue.starts_with("ok: no apikey needed; its clock "), "{gotrue}");
-    assert!(!gotrue.contains("set both"), "{gotrue}");
+    assert!(!gotrue.contains("synchronise both"), "{gotrue}");
     assert_eq!(checked.line("key set"), keys);
     assert!(checked.line("store").starts_with("ok: memory"));
     assert_eq!(checked.warned(), ["GATEWAY_STORE"], "of the memory");
@@ -149,7 +149,7 @@ async fn with_the_secret_a_key_set_that_is_404_is_an_empty_one() {
 
 #[tokio::test]
 async fn different_clocks_are_printed_and_do_not_fail() {
-    for (ahead, side) in [(600, "s ahead: set both"), (-600, "s behind: set both")] {
+    for (ahead, side) in [(600, "s ahead: synchronise both"), (-600, "s behind: synchronise both")] {
         let stage = stage(Algorithm::Es256, ahead).await;
         let checked = check(&[("SUPABASE_URL", stage.mock.url())]);
         assert!(checked.line("GoTrue").contains(side), "{:?}", checked.lines);
