@@ -149,7 +149,8 @@ async fn with_the_secret_a_key_set_that_is_404_is_an_empty_one() {
 
 #[tokio::test]
 async fn different_clocks_are_printed_and_do_not_fail() {
-    for (ahead, side) in [(600, "s ahead: synchronise both"), (-600, "s behind: synchronise both")] {
+    for (ahead, side) in [(600, "s ahead: synchronise both"), (-600, "s behind: synchronise both")]
+    {
         let stage = stage(Algorithm::Es256, ahead).await;
         let checked = check(&[("SUPABASE_URL", stage.mock.url())]);
         assert!(checked.line("GoTrue").contains(side), "{:?}", checked.lines);
