@@ -12,7 +12,7 @@ test: ## All tests
 
 npm-ci = npm ci --ignore-scripts --no-audit --no-fund
 
-# What both need. Debian's Node is older than they want, so npm brings one to tests/e2e.
+# Prepares test-client and test-e2e. They need a newer Node than Debian's, so npm installs one in tests/e2e.
 .PHONY: pages
 pages:
 	@tests/install-missing nginx chromium openssl nodejs:node npm
@@ -27,7 +27,7 @@ test-e2e: pages ## A whole app behind nginx, in Chromium; pictures of the demo i
 	cd tests/e2e && npm test
 
 test-supabase: ## What becomes of sessions in the project that SUPABASE_URL and its key name
-	@test -n "$$SUPABASE_URL" || { echo "SUPABASE_URL is not set: which project is to be tested?"; exit 2; }
+	@test -n "$$SUPABASE_URL" || { echo "SUPABASE_URL is not set: set it to the URL of the project to test"; exit 2; }
 	TEST_SUPABASE=1 cargo test --locked --test supabase
 
 examples: ## The apps of examples/, built and driven in Chromium

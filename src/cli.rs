@@ -1,4 +1,4 @@
-//! The commands of the binary, one file each, and what several of them need.
+//! The commands of the binary, one file for each, and the code that several commands share.
 
 pub mod check;
 pub mod demo;
@@ -10,5 +10,5 @@ mod signals;
 mod store_args;
 mod table;
 
-/// The exit status for bad arguments and bad configuration, the same as clap's.
+/// The exit status for invalid arguments or an invalid configuration. Clap uses the same one.
 const USAGE_ERROR: u8 = 2;

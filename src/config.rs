@@ -1,7 +1,8 @@
-//! The configuration: every flag and variable, checked before the gateway binds an address.
+//! Reads the configuration: every flag and environment variable is checked before the gateway binds an
+//! address.
 //!
-//! [`Args`] holds the raw values. [`Config::parse`] makes a configuration of them, or names every error at once.
-//! No error contains a value, because it may be a secret.
+//! [`Args`] holds the raw values. [`Config::parse`] makes a [`Config`] from them, or returns every error at
+//! once. No error contains a value, because the value may be a secret.
 
 mod args;
 mod choice;
@@ -38,10 +39,10 @@ pub use store::StoreAddress;
 pub(crate) use warnings::{Warning, unused_proxies};
 
 impl Config {
-    /// Parses the raw values.
+    /// Parses the raw values and checks every rule.
     ///
     /// # Errors
-    /// Every variable that breaks a rule, without its value.
+    /// [`ConfigErrors`] with every variable whose value breaks a rule.
     pub fn parse(args: Args) -> Result<Self, ConfigErrors> {
         let mut errors = ConfigErrors::default();
         if !args.contains("SUPABASE_URL") {
@@ -62,7 +63,7 @@ impl Config {
             errors.add_conflict(["GATEWAY_ADMIN_BIND", "GATEWAY_BIND", "PORT"], rule);
         }
         if secrets.current.is_none() && secrets.previous.is_some() {
-            let rule = "needs GATEWAY_SECRET beside it";
+            let rule = "requires GATEWAY_SECRET to be set as well";
             errors.add_conflict(["GATEWAY_SECRET_PREVIOUS", "GATEWAY_SECRET"], rule);
         }
         if cookies::token(&cookies.name).is_err() {
@@ -70,7 +71,7 @@ impl Config {
             errors.add_conflict(["GATEWAY_COOKIE_NAME"], rule);
         }
         if store.address.is_durable() && secrets.current.is_none() {
-            let rule = "is required with this GATEWAY_STORE: it seals the queue";
+            let rule = "is required with this GATEWAY_STORE: the key that encrypts the queue is derived from it";
             errors.add_conflict(["GATEWAY_SECRET"], rule);
         }
     }

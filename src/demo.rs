@@ -1,13 +1,14 @@
-//! What `logout-gateway demo` serves and prints: the page, the configuration of its gateway, and the banner.
+//! The parts of `logout-gateway demo`: the page, the configuration of its gateway, and the text that it
+//! prints.
 
 pub(crate) mod banner;
 pub(crate) mod page;
 pub(crate) mod settings;
 
-/// The demo's user, who exists from the start.
+/// The user that the demo creates at its start.
 pub(crate) const USER: User = User { email: "demo@example.com", password: "demo-password" };
 
-/// A user of the demo's GoTrue.
+/// A user of the demo's mock of GoTrue.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub(crate) struct User {
     pub(crate) email: &'static str,

@@ -1,15 +1,16 @@
-//! The limit of open files. Each connection takes one file descriptor: a client's, and one to GoTrue.
+//! Raises the limit of open files. Each connection from a client and each connection to GoTrue takes one file
+//! descriptor.
 
 use crate::config::{Limits, Warning};
 
-/// File descriptors of listeners, runtimes, the log and name resolution.
-const OTHERS: usize = 128;
+/// File descriptors reserved for listeners, runtimes, the store, the log and name resolution.
+const RESERVED: usize = 128;
 
-/// Raises the process's soft limit as far as the hard limit allows. Without enough file descriptors idle clients
-/// could take all of them, and the gateway could not connect to GoTrue. Returns a warning if the hard limit is too
-/// low.
+/// Raises the process's soft limit of open files to the number that `limits` needs, or as far as the hard
+/// limit allows, and returns a warning if the hard limit is too low. With too few file descriptors, idle
+/// clients could take all of them, and the gateway could not connect to GoTrue.
 pub(crate) fn raise(limits: &Limits) -> Option<Warning> {
-    let needed = (limits.connections + limits.in_flight + OTHERS) as u64;
+    let needed = (limits.connections + limits.in_flight + RESERVED) as u64;
     let allowed = rlimit::increase_nofile_limit(needed).unwrap_or_default();
     (allowed < needed).then(|| {
         let message = format!(

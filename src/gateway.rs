@@ -1,5 +1,5 @@
-//! The whole gateway in one process: one thread for each core, each with its own listener and its own connections
-//! to GoTrue, and a thread for background work.
+//! Starts and stops the gateway: `GATEWAY_THREADS` serving threads, each with its own listener and its own
+//! connections to GoTrue, and one thread for background work.
 
 mod background;
 mod listeners;
@@ -23,46 +23,47 @@ use crate::{
     store::OpenStoreError,
 };
 
-/// A running gateway. Dropping it does not stop it; [`Gateway::stop`] does.
+/// A running gateway. Dropping this value does not stop the threads; [`Gateway::stop`] does.
 #[derive(Debug)]
 pub struct Gateway {
     /// The address of the public listener.
     pub address: SocketAddr,
-    /// The address of the admin listener, unless it is off.
+    /// The address of the admin listener; `None` if `GATEWAY_ADMIN_BIND` is `off`.
     pub admin_address: Option<SocketAddr>,
     /// Cancelled by [`Gateway::stop`].
     stopping: CancellationToken,
-    /// Cancelled when any thread ends.
+    /// Cancelled when any of the gateway's threads ends.
     thread_ended: CancellationToken,
     serving: Vec<JoinHandle<()>>,
     background: Option<Background>,
 }
 
-/// The background thread. It ends after the serving threads, because their requests may wait for the key set.
+/// The background thread. It must end after the serving threads, because their requests may wait for the key
+/// set that it fetches.
 #[derive(Debug)]
 struct Background {
     stop: CancellationToken,
     thread: JoinHandle<()>,
 }
 
-/// Why the gateway could not start.
+/// The error of a gateway that could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address is taken or does not belong to this machine.
+    /// A listener could not be bound: the address is in use or does not belong to this machine.
     #[error("{variable}: cannot listen on {address}: {source}")]
     Bind {
-        /// The setting with the address.
+        /// The environment variable that has the address.
         variable: &'static str,
-        /// The address.
+        /// The address that could not be bound.
         address: SocketAddr,
         /// The error of the system call.
         source: io::Error,
     },
-    /// The HTTP client for GoTrue could not be made.
+    /// The HTTP client for GoTrue could not be built.
     #[error(transparent)]
     Client(#[from] HttpClientError),
     /// The system's random number generator failed.
-    #[error("the system gives no random numbers")]
+    #[error("the system's random number generator failed")]
     Random(#[from] Unspecified),
     /// The store could not be opened.
     #[error(transparent)]
@@ -73,10 +74,11 @@ pub enum StartError {
 }
 
 impl Gateway {
-    /// Binds the listeners and serves on them; `pages` are served beside the gateway's own routes.
+    /// Opens the store, binds the listeners and starts all threads. The public listener also serves the
+    /// routes of `pages`, such as the demo's page.
     ///
     /// # Errors
-    /// [`StartError`]; then no thread is left running.
+    /// [`StartError`]; no thread is then left running.
     pub fn start(config: Config, clock: Clock, pages: &Router) -> Result<Self, StartError> {
         let listeners = Listeners::bind(&config.server)?;
         let (address, admin_address) = (listeners.address, listeners.admin_address);
@@ -126,17 +128,18 @@ impl Gateway {
         Ok(())
     }
 
-    /// Waits until a thread ends by itself, which happens only after a panic. Its listener serves no connection any
-    /// more, so the caller must stop the gateway.
+    /// Waits until one of the threads ends although the gateway was not stopped, which happens only after a
+    /// panic. The caller must then stop the gateway, because the listener of that thread serves no
+    /// connections.
     pub async fn failed(&self) {
         self.thread_ended.cancelled().await;
     }
 
-    /// Drains the public listeners within `GATEWAY_DRAIN_TIMEOUT` and then stops the background thread. The admin
-    /// listener answers until then.
+    /// Drains the public listeners within `GATEWAY_DRAIN_TIMEOUT` and then stops the background thread with
+    /// the admin listener. Blocks until all threads have ended.
     pub fn stop(self) {
         self.stopping.cancel();
-        // A panic of a thread is in the log already.
+        // Ignore a thread's panic: the panic hook has logged it.
         for thread in self.serving {
             let _ = thread.join();
         }

@@ -1,6 +1,7 @@
-//! What the tests, the fuzz targets and the benchmarks of this repository use beyond the public interface.
+//! Re-exports private items for the tests, the fuzz targets and the benchmarks of this repository.
 //!
-//! The feature `internals` opens it. It is no part of the interface: any release may change it.
+//! This module exists only with the feature `internals`. It is not part of the public interface: any release
+//! may change it.
 #![expect(missing_docs, reason = "each item has its documentation where it is defined")]
 
 pub mod clock {

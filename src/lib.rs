@@ -1,6 +1,6 @@
 //! A thin gateway that ends Supabase sessions, completely and truthfully.
 //!
-//! The way of a logout:
+//! How a logout request and its response pass through the modules:
 //!
 //! ```text
 //! request  -> http::server -> http::middleware -> http::routes::logout -> session, csrf -> logout -> gotrue, store, queue
@@ -8,11 +8,11 @@
 //! ```
 //!
 //! Only `config` reads the environment, only `gotrue` calls GoTrue, only `clock` reads the system's time.
-//! [`cli`] has the commands of the binary. `ARCHITECTURE.md` has the whole map.
+//! [`cli`] has the commands of the binary. `ARCHITECTURE.md` describes every module.
 
 #![cfg_attr(
     not(feature = "internals"),
-    expect(unreachable_pub, reason = "`internals` uses what is `pub`")
+    expect(unreachable_pub, reason = "`internals` re-exports the `pub` items")
 )]
 
 pub mod cli;

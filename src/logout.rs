@@ -1,7 +1,7 @@
-//! The use case: end a session at GoTrue and report the result truthfully.
+//! Ends a session at GoTrue and reports the result truthfully.
 //!
-//! It does not know HTTP: it takes an authorised session, a scope and the clock, and returns a
-//! [`LogoutReport`]. A logout that GoTrue cannot do now is queued, or reported as failed.
+//! This module does not know HTTP: [`Logout::end`] takes an authenticated session and a [`LogoutRequest`],
+//! and returns a [`LogoutReport`]. If GoTrue fails, the logout is queued or reported as failed.
 
 mod attempt;
 mod known;
@@ -34,36 +34,38 @@ use crate::{
     store::Store,
 };
 
-/// Ends sessions. It holds everything that a logout needs besides the session.
+/// Ends sessions, with the client of GoTrue, the store, the queue and the clock.
 #[derive(Clone, Debug)]
 pub struct Logout {
-    /// The client of GoTrue.
+    /// The client that sends requests to GoTrue.
     pub(crate) gotrue: GoTrue,
-    /// The store of revocations and queued logouts.
+    /// The store of the revocation list, the queue and the failure log.
     pub store: Arc<dyn Store>,
-    /// Takes the logouts that GoTrue fails to do; `None` if the store has no queue.
+    /// Adds logouts to the store's queue if GoTrue fails; `None` if the store has no queue.
     pub(crate) queue: Option<Arc<RevocationQueue>>,
-    /// The clock.
+    /// The gateway's clock.
     pub(crate) clock: Clock,
     /// `GATEWAY_MAX_TOKEN_LIFETIME`.
     pub(crate) max_token_lifetime: Duration,
-    /// The `local` logouts of this process that GoTrue has not answered.
+    /// The `local` logouts that this process has sent to GoTrue and whose result is not recorded yet.
     pub(crate) local_logouts: LocalLogouts,
 }
 
 impl Logout {
-    /// Revokes what the scope names with the credentials of `session`, after a refresh if they have expired, and
-    /// records the revocation. If GoTrue fails, the logout is queued.
+    /// Asks GoTrue to end the sessions that the request's scope names, with the credentials of `session`, and
+    /// records the revocation. An expired access token is refreshed first. If GoTrue fails, the logout is
+    /// queued.
     pub(crate) async fn end(
         &self,
         session: &Session,
-        asked: LogoutRequest<'_>,
+        request: LogoutRequest<'_>,
         deadline: Deadline,
     ) -> LogoutReport {
         let is_up_to_date = self.sync_list(session).await;
-        let knows_end = self.knows_end(session);
-        if asked.scope == Scope::Local && session.proof != Proof::Unproven && knows_end {
-            // GoTrue before 2.150 takes a second local logout for a global one.
+        let list_has_end = self.list_has_end(session);
+        if request.scope == Scope::Local && session.proof != Proof::Unproven && list_has_end {
+            // Do not ask GoTrue again: versions before 2.150 treat a second `local` logout of a session as a
+            // `global` one.
             return LogoutReport {
                 result: LogoutResult::AlreadyEnded,
                 upstream_status: None,
@@ -72,84 +74,89 @@ impl Logout {
                 proof: session.proof,
             };
         }
-        // `verify` refuses the session's tokens, for instance after `others` of another session.
+        // Whether `/api/auth/verify` refuses the session's tokens already, for instance because another
+        // session of the user was logged out with the scope `others`.
         let is_refused = self.is_refused(session);
-        let asked = LogoutRequest { was_over: !is_up_to_date || knows_end || is_refused, ..asked };
-        // A proven session that is not on the list has no entry in the queue, because a queued logout is on the
-        // list.
+        let request =
+            LogoutRequest { was_over: !is_up_to_date || list_has_end || is_refused, ..request };
+        // A proven session that the revocation list does not have cannot have an entry in the queue, because
+        // each queued logout of a proven session is recorded in the list.
         let may_have_queued =
             session.proof != Proof::Proven || is_refused || self.has_counted_cut_off(session);
-        let queued =
-            if may_have_queued { Box::pin(self.queued_others(session, asked)).await } else { None };
+        let queued = if may_have_queued {
+            Box::pin(self.queued_others(session, request)).await
+        } else {
+            None
+        };
         let (attempt, upstream_time) = if session.signature == SignatureStatus::Unverifiable {
             let refusal = Refusal::Unavailable { retry_after: None };
             (Attempt::without_answer(LogoutResult::Failed(refusal)), None)
         } else {
-            let (attempt, took) = self.attempt(session, asked, may_have_queued, deadline).await;
+            let (attempt, took) = self.attempt(session, request, may_have_queued, deadline).await;
             (attempt, Some(took))
         };
-        if attempt.vouched
+        if attempt.is_confirmed_genuine
             && let Some(queue) = &self.queue
         {
             queue.report_gotrue_answered();
         }
-        let proof = if attempt.vouched { Proof::Proven } else { session.proof };
+        let proof = if attempt.is_confirmed_genuine { Proof::Proven } else { session.proof };
         let recorded = async {
             if proof == Proof::Proven {
-                self.record(session, asked, &attempt).await;
+                self.record(session, request, &attempt).await;
             }
         };
-        let ((), result) = tokio::join!(recorded, self.enqueue(session, asked, &attempt, proof));
+        let ((), result) = tokio::join!(recorded, self.enqueue(session, request, &attempt, proof));
         if may_have_queued && attempt.result == LogoutResult::Revoked && !attempt.assumed {
-            Box::pin(self.remove_settled(session, asked.scope, queued.as_ref())).await;
+            Box::pin(self.remove_settled(session, request.scope, queued.as_ref())).await;
         }
         let Attempt { status: upstream_status, unknown, .. } = attempt;
         LogoutReport { result, upstream_status, upstream_time, unknown, proof }
     }
 
-    /// Tries a queued logout once more. It stays in the queue unless this ends the session.
+    /// Tries a queued logout once, for the worker. This records a revocation but does not change the queue.
     pub(crate) async fn retry(
         &self,
         session: &Session,
-        asked: LogoutRequest<'_>,
+        request: LogoutRequest<'_>,
         deadline: Deadline,
     ) -> LogoutReport {
-        let (attempt, took) = self.attempt(session, asked, true, deadline).await;
-        if attempt.vouched || attempt.is_final() {
-            self.record(session, asked, &attempt).await;
+        let (attempt, took) = self.attempt(session, request, true, deadline).await;
+        if attempt.is_confirmed_genuine || attempt.is_final() {
+            self.record(session, request, &attempt).await;
         }
-        let proof = if attempt.vouched { Proof::Proven } else { session.proof };
+        let proof = if attempt.is_confirmed_genuine { Proof::Proven } else { session.proof };
         let Attempt { result, status: upstream_status, unknown, .. } = attempt;
         LogoutReport { result, upstream_status, upstream_time: Some(took), unknown, proof }
     }
 
-    /// Marks a `local` logout as under way. That of an unproven session is not marked, because a forger may have
-    /// chosen the ids of another user's session.
-    fn begin(&self, session: &Session, asked: LogoutRequest<'_>) -> Option<UnderWay> {
-        let counts = asked.scope == Scope::Local && session.proof != Proof::Unproven;
+    /// Marks a `local` logout as under way. A logout of an unproven session is not marked, because its token
+    /// may be forged with the ids of another user's session.
+    fn begin(&self, session: &Session, request: LogoutRequest<'_>) -> Option<UnderWay> {
+        let counts = request.scope == Scope::Local && session.proof != Proof::Unproven;
         counts.then(|| self.local_logouts.begin(session.claims.session_id))
     }
 
-    /// One attempt, and the time that GoTrue took for it.
+    /// Makes one attempt to end the session. Returns it with the time that GoTrue took.
     async fn attempt(
         &self,
         session: &Session,
-        asked: LogoutRequest<'_>,
+        request: LogoutRequest<'_>,
         may_have_queued: bool,
         deadline: Deadline,
     ) -> (Attempt, Duration) {
-        let begun = Instant::now();
-        let attempt = match self.answer_of_ended(session, asked, deadline).await {
+        let start = Instant::now();
+        let attempt = match self.introspect_ended_session(session, request, deadline).await {
             Some(attempt) => attempt,
-            None => self.revoke_widest(session, asked, may_have_queued, deadline).await,
+            None => self.revoke_widest(session, request, may_have_queued, deadline).await,
         };
-        (attempt, begun.elapsed())
+        (attempt, start.elapsed())
     }
 
     async fn enqueue(
         &self,
         session: &Session,
-        asked: LogoutRequest<'_>,
+        request: LogoutRequest<'_>,
         attempt: &Attempt,
         proof: Proof,
     ) -> LogoutResult {
@@ -159,15 +166,16 @@ impl Logout {
         if !refusal.is_passing() || proof == Proof::Unproven {
             return result;
         }
-        let asked = LogoutRequest { tried_before: asked.tried_before || attempt.unknown, ..asked };
-        // GoTrue may have confirmed the session by a refresh.
+        let request =
+            LogoutRequest { tried_before: request.tried_before || attempt.unknown, ..request };
+        // Use the proof after GoTrue's answer: GoTrue may have confirmed the session by a refresh.
         let session = &Session { proof, ..session.clone() };
-        let enqueued = self.put_into_queue((queue, kept), session, asked, refusal);
+        let enqueued = self.put_into_queue((queue, kept), session, request, refusal);
         match Box::pin(enqueued).await {
             Ok(()) => LogoutResult::Queued(refusal.clone()),
             Err(cause) => {
-                let request_id = asked.caller.request_id();
-                tracing::error!(request_id, %cause, "the gateway could not queue a logout that GoTrue failed: the session may live until its user signs out again");
+                let request_id = request.caller.request_id();
+                tracing::error!(request_id, %cause, "GoTrue failed, and the gateway could not queue the logout: the session may stay active until the user signs out again");
                 result
             }
         }
@@ -176,52 +184,54 @@ impl Logout {
     async fn revoke(
         &self,
         session: &Session,
-        asked: LogoutRequest<'_>,
+        request: LogoutRequest<'_>,
         deadline: Deadline,
     ) -> Attempt {
-        let LogoutRequest { scope, caller, .. } = asked;
+        let LogoutRequest { scope, caller, .. } = request;
         if !session.expired {
             let answer = self.gotrue.logout(&session.access_token, scope, caller, deadline).await;
-            // The gateway verified the token and GoTrue does not accept it: GoTrue's clock is ahead, or its keys
-            // have rotated.
+            // If GoTrue refuses a token that the gateway has verified, GoTrue's clock is ahead or its keys
+            // were rotated. A refreshed token may then be accepted.
             let refresh_helps = answer.result == Err(Refusal::BadJwt)
                 && session.signature == SignatureStatus::Verified
                 && session.refresh_token.is_some();
             if !refresh_helps {
-                return self.interpret(session, &answer, asked).await;
+                return self.interpret(session, &answer, request).await;
             }
         }
         let Some(refresh_token) = &session.refresh_token else {
             return Attempt::without_answer(LogoutResult::Expired);
         };
-        // Boxed, like other rare steps: the future of each request is moved, so the usual one stays small.
-        Box::pin(self.refresh_and_revoke(session, refresh_token, asked, deadline)).await
+        // Box the futures of rare steps, so that the future of an ordinary request stays small: moving it
+        // copies all of its bytes.
+        Box::pin(self.refresh_and_revoke(session, refresh_token, request, deadline)).await
     }
 
     async fn refresh_and_revoke(
         &self,
         session: &Session,
         refresh_token: &SecretString,
-        asked: LogoutRequest<'_>,
+        request: LogoutRequest<'_>,
         deadline: Deadline,
     ) -> Attempt {
-        let LogoutRequest { scope, caller, .. } = asked;
+        let LogoutRequest { scope, caller, .. } = request;
         match self.refresh(session, refresh_token, caller, deadline).await {
-            // Only for `local`, because the user's other sessions may live on; and not for an unproven session,
-            // because a forger must not learn whether a session has ended.
+            // The revocation list has the end of the session. Report success only for `local`, because the
+            // user's other sessions may still be active, and not for an unproven session, because the client
+            // of a forged token must not learn whether the session has ended.
             Err(RefreshError::Refused(Refusal::RefreshTokenRefused))
                 if scope == Scope::Local
                     && session.proof != Proof::Unproven
-                    && self.is_over(session).await =>
+                    && self.has_ended(session).await =>
             {
                 Attempt::without_answer(LogoutResult::AlreadyEnded)
             }
-            Err(fault) => Attempt::without_answer(fault.result()),
+            Err(error) => Attempt::without_answer(error.result()),
             Ok(access_token) => {
                 let answer = self.gotrue.logout(&access_token, scope, caller, deadline).await;
-                let mut attempt = self.interpret(session, &answer, asked).await;
-                // GoTrue has just issued a token of this session.
-                attempt.vouched = true;
+                let mut attempt = self.interpret(session, &answer, request).await;
+                // GoTrue has just issued a token of this session, so the session is genuine.
+                attempt.is_confirmed_genuine = true;
                 attempt.refreshed = validity_of(access_token.expose_secret());
                 if matches!(attempt.result, LogoutResult::NotGenuine(_)) {
                     attempt.result = LogoutResult::Failed(Refusal::Unexpected);
@@ -231,32 +241,34 @@ impl Logout {
         }
     }
 
-    /// Interprets GoTrue's answer to a logout.
+    /// Interprets GoTrue's answer to a logout request.
     ///
-    /// If a session is gone after a try without an answer, in this request or an earlier one, that try counts as
-    /// the one that revoked it (contract, section 8). It does not if another logout may have ended the session and
-    /// left the user's other sessions alive: if the list has its end, if a `local` logout of it is under way, or
-    /// if it may have ended before the first try. The list also has the session of a user who repeats a
-    /// `global`, so that user may get a wrong 401 `not_found`, but never a wrong success.
+    /// If GoTrue does not know the session, and an earlier try (of this request or of a previous one) got no
+    /// answer, then that try counts as the one that ended the session (docs/http-api.md, section 8). There is
+    /// an exception, because another logout may have ended only this session and left the user's other
+    /// sessions active: the revocation list has the end of the session, a `local` logout of it is under way,
+    /// or it may have ended before the first try. The exception also applies to a user who repeats a `global`
+    /// logout, since its session is in the list: the user may then get a wrong 401 `not_found`, but never a
+    /// wrong success.
     async fn interpret(
         &self,
         session: &Session,
         answer: &LogoutAnswer,
-        asked: LogoutRequest<'_>,
+        request: LogoutRequest<'_>,
     ) -> Attempt {
-        let mut attempt = Attempt::of(answer, asked.scope);
+        let mut attempt = Attempt::of(answer, request.scope);
         let by_unanswered_try = match attempt.result {
             LogoutResult::Revoked => attempt.assumed,
-            LogoutResult::OthersLiveOn => asked.tried_before && asked.scope == Scope::Global,
+            LogoutResult::OthersLiveOn => request.tried_before && request.scope == Scope::Global,
             _ => false,
         };
         if by_unanswered_try {
             attempt.assumed = true;
             let is_ending = self.local_logouts.contains(session.claims.session_id);
-            let is_over = self.is_over(session).await;
-            attempt.result = match asked.scope {
-                Scope::Local if is_over => LogoutResult::AlreadyEnded,
-                Scope::Global | Scope::Others if is_over || asked.was_over || is_ending => {
+            let has_ended = self.has_ended(session).await;
+            attempt.result = match request.scope {
+                Scope::Local if has_ended => LogoutResult::AlreadyEnded,
+                Scope::Global | Scope::Others if has_ended || request.was_over || is_ending => {
                     LogoutResult::OthersLiveOn
                 }
                 _ => LogoutResult::Revoked,
@@ -265,7 +277,7 @@ impl Logout {
         attempt
     }
 
-    /// A new access token of the same session and user.
+    /// Refreshes the access token. The new token must be of the same session and user.
     async fn refresh(
         &self,
         session: &Session,

@@ -15,7 +15,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve the gateway.
+    /// Start the gateway.
     Serve(Box<Args>),
     /// Check the configuration, and whether GoTrue, its key set and the store answer.
     Check(Box<Args>),
@@ -23,9 +23,9 @@ enum Command {
     Queue(cli::queue::Args),
     /// Show the logouts that did not end their session, newest first.
     Failures(cli::failures::Args),
-    /// Run a GoTrue for tests.
+    /// Run a mock of GoTrue for tests.
     Mock(cli::mock::Args),
-    /// Try it: a GoTrue, the gateway and a page on this machine.
+    /// Run a mock of GoTrue, the gateway and a demo page on this machine.
     Demo(cli::demo::Args),
 }
 

@@ -1,88 +1,89 @@
-//! The words of the contract, each spelled once: the reply, the queue, the failure log, the audit line, the
-//! traces and the metrics all use these types.
+//! The words of the HTTP contract (docs/http-api.md) for a logout's scope, route, outcome and reason, each
+//! spelled once. Responses, the queue, the failure log, audit lines, traces and metrics use these types.
 //!
-//! A new word is a new variant. The compiler then finds every `match` that must know it.
+//! To add a word, add a variant: the compiler then reports every `match` that does not handle it.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use strum::{EnumCount, EnumString, IntoStaticStr, VariantArray};
 
-/// Which of the user's sessions a logout ends, in GoTrue's words.
+/// Which of the user's sessions a logout ends, named as GoTrue names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Scope {
-    /// This session.
+    /// The session of the presented credential.
     Local,
-    /// Every other session of the user.
+    /// Every session of the user except the session of the presented credential.
     Others,
     /// Every session of the user.
     Global,
 }
 
-/// The path of a logout. `/logout/` counts as `/logout`.
+/// The path of a logout request. `/logout/` counts as `/logout`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 pub enum Route {
-    /// The Supabase envelope API.
+    /// The API whose JSON responses have Supabase's envelope.
     #[strum(serialize = "/api/auth/logout")]
     Envelope,
     /// The REST API v1.
     #[strum(serialize = "/api/v1/auth/logout")]
     Rest,
-    /// The session API, and HTML forms.
+    /// The session API, which HTML forms use too.
     #[strum(serialize = "/logout")]
     SessionApi,
 }
 
-/// What the answer to a logout says: `X-Logout-Outcome`, or `refused` where there is no such header.
+/// The outcome in the response to a logout: the value of the header `X-Logout-Outcome`, or `refused` for a
+/// response without that header.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumCount, EnumString, IntoStaticStr, VariantArray,
 )]
 #[strum(serialize_all = "kebab-case")]
 pub enum Outcome {
-    /// GoTrue revoked what the scope names.
+    /// GoTrue revoked the sessions that the scope names.
     Revoked,
-    /// There was nothing left to revoke.
+    /// The session had already ended before this request.
     AlreadyEnded,
-    /// GoTrue failed. The queue holds the logout, and the worker retries it.
+    /// GoTrue failed. The logout is in the queue, and the worker retries it.
     Queued,
-    /// The session may live on.
+    /// The logout failed and is not retried: the session may still be active.
     Failed,
-    /// The gateway did not ask GoTrue: a 4xx of its own, or 503.
+    /// The gateway refused the request (4xx or 503) without asking GoTrue to end a session.
     Refused,
 }
 
-/// What the failure log and the retries of the queue say of a logout.
+/// The outcome of a logout in the failure log and in the metric of the queue's retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RecordedOutcome {
-    /// As a logout was answered, or as a retry turned out.
+    /// The outcome of the logout's response, or of a retry.
     Of(Outcome),
-    /// The worker gave up a queued logout.
+    /// The worker gave up a queued logout: it is not retried again.
     GaveUp,
-    /// An operator dropped a queued logout.
+    /// An operator deleted a queued logout from the queue.
     Dropped,
 }
 
-/// Why: the `reason` of an error, or its `code` where the contract has no reason for it; and why an entry
-/// stays in the queue.
+/// The cause of an error response (its `reason`, or its `code` if the contract defines no reason for it), or
+/// the cause for which a logout is still in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Reason {
-    /// The query's `scope` is unknown or given twice.
+    /// The query parameter `scope` has an unknown value or is given twice.
     UnsupportedScope,
-    /// Two headers of one name where one is expected.
+    /// The request has a header twice that may be given only once.
     DuplicateHeader,
-    /// The request could not be read.
+    /// The request's headers or body could not be parsed.
     MalformedRequest,
-    /// No credential, or no CSRF token.
+    /// The request has no credential, or no CSRF token.
     Missing,
     /// The credential or the CSRF token is not valid.
     Invalid,
-    /// The access token has expired, and nothing refreshes it.
+    /// The access token has expired, and the request has no refresh token that GoTrue accepts.
     Expired,
     /// GoTrue does not know the session.
     NotFound,
-    /// The session was logged out here.
+    /// The session is in this gateway's revocation list.
     Revoked,
     /// The request comes from a page of another site.
     CrossSite,
@@ -90,11 +91,11 @@ pub enum Reason {
     AuthServiceUnavailable,
     /// GoTrue did not answer in time.
     AuthServiceTimeout,
-    /// GoTrue failed, or answered as GoTrue never does.
+    /// GoTrue answered with an error, or the answer is not one that GoTrue sends.
     AuthServiceError,
-    /// GoTrue refuses a banned user.
+    /// GoTrue refuses the request because the user is banned.
     UserBanned,
-    /// The project's keys are not known.
+    /// The gateway has no current key set of the project, so it cannot verify tokens.
     KeySet,
     /// GoTrue does not answer, and only GoTrue can verify the token.
     AuthService,
@@ -102,41 +103,41 @@ pub enum Reason {
     Store,
     /// The process is about to end.
     ShuttingDown,
-    /// This process cannot read the entry of the queue, or cannot decrypt its credentials.
+    /// This process cannot parse the queue entry, or cannot decrypt its credentials.
     Unreadable,
-    /// 404.
+    /// 404: the gateway has no such path.
     #[strum(serialize = "NOT_FOUND")]
     UnknownPath,
-    /// 405.
+    /// 405: the path does not allow the request's method.
     #[strum(serialize = "METHOD_NOT_ALLOWED")]
     MethodNotAllowed,
-    /// 413.
+    /// 413: the request's body is too long.
     #[strum(serialize = "PAYLOAD_TOO_LARGE")]
     PayloadTooLarge,
-    /// 415.
+    /// 415: the request's body has a media type that the route does not accept.
     #[strum(serialize = "UNSUPPORTED_MEDIA_TYPE")]
     UnsupportedMediaType,
-    /// 421.
+    /// 421: the admin listener does not serve the request's host.
     #[strum(serialize = "MISDIRECTED_REQUEST")]
     MisdirectedRequest,
-    /// 429 of GoTrue.
+    /// GoTrue answered 429.
     #[strum(serialize = "RATE_LIMITED")]
     RateLimited,
-    /// 500: a bug of the gateway.
+    /// 500: a bug in the gateway.
     #[strum(serialize = "INTERNAL")]
     Internal,
-    /// 503: more requests at once than the gateway takes.
+    /// 503: more requests at once than `GATEWAY_MAX_IN_FLIGHT` allows.
     #[strum(serialize = "OVERLOADED")]
     Overloaded,
 }
 
-/// A word in a stored record. A newer release may have written one that this release does not know: the
-/// record stays readable, and keeps the word as it is.
+/// A word of a stored record. A newer release may have written a word that this release does not know: the
+/// record stays readable, and the word is kept unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stored<T> {
-    /// A word of this release.
+    /// A word that this release knows.
     Known(T),
-    /// Any other.
+    /// A word of a newer release.
     Unknown(String),
 }
 
@@ -149,21 +150,21 @@ impl Scope {
 }
 
 impl Route {
-    /// The path.
+    /// The path without a trailing slash.
     pub(crate) fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
 impl Outcome {
-    /// The contract's word.
+    /// The word of the contract, such as `revoked` or `not_found`.
     pub(crate) fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
 impl RecordedOutcome {
-    /// The contract's word.
+    /// The word of the contract, such as `revoked` or `not_found`.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Of(outcome) => outcome.as_str(),
@@ -183,13 +184,14 @@ impl FromStr for RecordedOutcome {
     type Err = strum::ParseError;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        let later = [Self::GaveUp, Self::Dropped].into_iter().find(|later| later.as_str() == word);
-        later.map_or_else(|| word.parse().map(Self::Of), Ok)
+        let queue_only =
+            [Self::GaveUp, Self::Dropped].into_iter().find(|outcome| outcome.as_str() == word);
+        queue_only.map_or_else(|| word.parse().map(Self::Of), Ok)
     }
 }
 
 impl Reason {
-    /// The contract's word.
+    /// The word of the contract, such as `revoked` or `not_found`.
     pub(crate) fn as_str(self) -> &'static str {
         self.into()
     }
@@ -202,7 +204,7 @@ impl<T: FromStr> From<&str> for Stored<T> {
 }
 
 impl<T: Copy> Stored<T> {
-    /// The word, if this release knows it.
+    /// The word as its type, or `None` if this release does not know it.
     pub(crate) fn known(&self) -> Option<T> {
         match self {
             Self::Known(word) => Some(*word),
@@ -212,7 +214,7 @@ impl<T: Copy> Stored<T> {
 }
 
 impl<T: Copy + Into<&'static str>> Stored<T> {
-    /// The word as it is stored.
+    /// The word as it stands in the record.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {

@@ -1,4 +1,5 @@
-//! The queue of logouts that GoTrue failed to do, and the worker that retries them.
+//! The queue of logouts that GoTrue could not carry out when they were requested, and the worker that retries
+//! them.
 
 pub(crate) mod backoff;
 pub mod bounds;

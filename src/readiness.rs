@@ -1,10 +1,13 @@
-//! Whether the gateway is ready, and since when a part of it is missing.
+//! Checks whether the gateway is ready to serve: that it is not stopping, that the store answers, and that it
+//! has the project's key set.
 //!
-//! 1. A part is missing since the first check that found it missing, or since the start if it was never there.
-//!    `readyz` checks, and the background thread checks every second.
-//! 2. The log has one line when a part goes missing, and one when it is back. Each start fetches a key set and reads
-//!    the list of a shared store: the log calls them missing only after a failure.
-//! 3. The time comes from the [`Clock`].
+//! 1. The gateway depends on several parts ([`Part`]). A part is missing since the first check that did not
+//!    find it, or since the start of the process if no check has found it yet. Each request of `readyz` makes
+//!    a check, and the background thread makes one every second.
+//! 2. The log has one line when a part goes missing, and one when it is available again. At each start the
+//!    gateway must first fetch the key set and load the revocation list from a shared store. The log reports
+//!    these as missing only after the first attempt has failed.
+//! 3. The times come from the [`Clock`].
 
 use std::{
     mem,
@@ -23,21 +26,21 @@ use crate::{
     store::Store,
 };
 
-/// A part of the gateway that can be missing.
+/// A part without which the gateway cannot serve all requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// The project's key set was never fetched, or is too old.
+    /// The project's key set: it was never fetched, or is too old.
     KeySet,
-    /// GoTrue does not answer, and the gateway cannot verify the token without it.
+    /// GoTrue: it does not answer, and the gateway needs it to verify a token.
     AuthService,
-    /// The store does not answer.
+    /// The store: it does not answer.
     Store,
-    /// The gateway is stopping.
+    /// The process itself: it is stopping.
     ShuttingDown,
 }
 
 impl Part {
-    /// The `reason` of a 503, and `part` in the log.
+    /// The `reason` of the 503 response, and the field `part` of log lines.
     pub(crate) fn reason(self) -> Reason {
         match self {
             Self::KeySet => Reason::KeySet,
@@ -51,20 +54,20 @@ impl Part {
 /// A missing part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Missing {
-    /// The part.
+    /// The part that is missing.
     pub(crate) part: Part,
-    /// The first look that did not find it, in whole seconds.
+    /// The time of the first check that did not find the part, in whole seconds.
     pub(crate) since: Timestamp,
 }
 
 impl Missing {
-    /// How long it has been missing at `now`; zero if the clock was set back.
+    /// How long the part has been missing at `now`; zero if the clock was set back.
     pub(crate) fn lasts(&self, now: Timestamp) -> Duration {
         elapsed(self.since, now)
     }
 }
 
-/// Checks the parts, for all threads.
+/// Checks the parts and logs changes. All threads share one value.
 #[derive(Debug)]
 pub(crate) struct Readiness {
     stopping: CancellationToken,
@@ -79,12 +82,12 @@ pub(crate) struct Readiness {
 #[derive(Clone, Copy, Debug)]
 struct PartState {
     missing_since: Option<Timestamp>,
-    /// Whether the log says that the part is missing.
+    /// Whether the last log line about the part says that it is missing.
     is_logged: bool,
 }
 
 impl Readiness {
-    /// The store and the key set are missing until the first check.
+    /// The store and the key set count as missing until the first check.
     pub(crate) fn new(
         stopping: &CancellationToken,
         store: &Arc<dyn Store>,
@@ -105,14 +108,15 @@ impl Readiness {
         }
     }
 
-    /// Checks every part, logs changes, and returns the missing parts, most important first.
+    /// Checks every part, logs changes, and returns the missing parts, with the most important part first.
     pub(crate) fn check(&self) -> Vec<Missing> {
         let now = self.clock.now_in_seconds();
         let mut states = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        // Read this before the key set: a fetch that ends in between must not look like a failure.
+        // Read this flag before the key set: otherwise a first fetch that succeeds between the two reads
+        // would be logged as failed.
         let fetched = self.jwks.has_finished_first_fetch();
         let parts = [
-            // The log has a line of its own for the stop.
+            // Not logged here: the stop of the process has a log line of its own.
             (Part::ShuttingDown, self.stopping.is_cancelled(), false),
             (Part::Store, !self.store.is_ready(), !self.store.is_loading()),
             (Part::KeySet, !self.verifier.ready(), fetched),
@@ -133,7 +137,7 @@ impl PartState {
     fn set_missing(&mut self, part: Part, now: Timestamp, log: bool) -> Missing {
         let since = *self.missing_since.get_or_insert(now);
         if log && !mem::replace(&mut self.is_logged, true) {
-            tracing::warn!(part = part.reason().as_str(), %since, "not ready");
+            tracing::warn!(part = part.reason().as_str(), %since, "the gateway is not ready");
         }
         Missing { part, since }
     }
@@ -143,7 +147,7 @@ impl PartState {
             && mem::take(&mut self.is_logged)
         {
             let missing_for = format_duration(Missing { part, since }.lasts(now));
-            tracing::info!(part = part.reason().as_str(), %missing_for, "ready again");
+            tracing::info!(part = part.reason().as_str(), %missing_for, "the gateway is ready again");
         }
     }
 }

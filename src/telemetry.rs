@@ -1,7 +1,8 @@
-//! Log lines go to standard error, as text or JSON; traces go to an OTLP collector, if one is configured.
+//! Starts logging and tracing. Log lines go to standard error, as text or JSON. Traces go to an OTLP
+//! collector, if one is configured.
 //!
-//! No line has a token, a cookie's value, a key or an e-mail address: secrets have no `Debug`, and neither request
-//! heads nor texts of GoTrue are logged.
+//! No log line contains a token, a cookie's value, a key or an e-mail address: `Debug` prints no secrets, and
+//! neither the heads of requests nor the texts of GoTrue's answers are logged.
 
 pub(crate) mod line_limit;
 pub(crate) mod log_buffers;
@@ -32,19 +33,19 @@ use self::{
 use crate::config::LogFormat;
 
 const CHECK_DROPPED_EVERY: Duration = Duration::from_secs(1);
-/// How long the export of the last spans may take: the collector may be down.
+/// The longest time that a stop waits for the export of the last spans, because the collector may be down.
 const LAST_SPANS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Keeps the background threads of the log and the exporter running. Dropping it writes the last lines and
-/// spans.
+/// Keeps the background threads of the log and of the exporter running. Dropping this value writes the last
+/// log lines and exports the last spans.
 #[derive(Debug)]
 pub struct Telemetry {
     exporter: Option<Exporter>,
     buffers: BufferGuards,
 }
 
-/// Starts logging for the whole process, including panics. To be called once. Threads of their own write the lines,
-/// so that a stalled reader of the log delays no request.
+/// Starts logging for the whole process, panics included. Call this once: a second call panics. Separate
+/// threads write the lines, so that a program that reads standard error slowly delays no request.
 #[must_use]
 pub fn start(format: LogFormat, filter: &str, exporter: Option<Exporter>) -> Telemetry {
     let (writer, buffers) = LogBuffers::start();
@@ -53,7 +54,7 @@ pub fn start(format: LogFormat, filter: &str, exporter: Option<Exporter>) -> Tel
     Telemetry { exporter, buffers }
 }
 
-/// The subscriber for lines and spans.
+/// The subscriber that receives all log events and spans of the process.
 fn subscriber<W>(
     writer: W,
     format: LogFormat,
@@ -68,26 +69,27 @@ where
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    let are_lines = filter_fn(is_line).with_max_level_hint(LevelFilter::TRACE);
-    let lines = lines.with_filter(EnvFilter::new(filter).and(are_lines));
-    // Do not add an optional layer: for a layer of `None`, tracing-subscriber's `Layered` asks every span for its
-    // interest, and a disabled span would swallow the next line.
+    let are_log_lines = filter_fn(is_log_line).with_max_level_hint(LevelFilter::TRACE);
+    let lines = lines.with_filter(EnvFilter::new(filter).and(are_log_lines));
+    // Do not pass the exporter's layer as an `Option` to one `registry()`: with a layer of `None`,
+    // tracing-subscriber's `Layered` loses the log line that follows a disabled span.
     match exporter {
         Some(exporter) => Dispatch::new(registry().with(lines).with(exporter.layer())),
         None => Dispatch::new(registry().with(lines)),
     }
 }
 
-/// Spans are for the exporter; without one they are disabled and cost nothing. The exporter's debug lines are left
-/// out, because they quote the collector.
-fn is_line(what: &Metadata<'_>) -> bool {
-    let quotes = what.target().starts_with("opentelemetry") && *what.level() > Level::INFO;
-    !what.is_span() && !quotes
+/// Whether an event becomes a log line. Spans do not: only the exporter uses them. The exporter's debug
+/// events do not either, because they quote the collector's answers.
+fn is_log_line(metadata: &Metadata<'_>) -> bool {
+    let quotes_collector =
+        metadata.target().starts_with("opentelemetry") && *metadata.level() > Level::INFO;
+    !metadata.is_span() && !quotes_collector
 }
 
 impl Telemetry {
-    /// Logs a warning whenever lines were dropped, with their number since the start. The warning itself may be
-    /// dropped: then the next one counts it. Never returns.
+    /// Checks once a second whether log lines were dropped, and then logs a warning with their number since
+    /// the start. If the warning itself is dropped, the next warning counts it. Never returns.
     pub(crate) async fn report_dropped_lines(&self) {
         let mut reported = 0;
         loop {
@@ -116,10 +118,14 @@ impl Drop for Telemetry {
     }
 }
 
-/// One line for a panic: its location, and its text if that is a literal. A text that was formatted at run time may
-/// quote the request, as the panic of a string that is cut within a character does.
+/// Logs one line for a panic: its location, and its text if that is a string literal. A text that was
+/// formatted at run time is not logged, because it may quote the request: the panic of slicing a `str` within
+/// a character quotes the string.
 pub(crate) fn log_panic(panic: &PanicHookInfo<'_>) {
-    let text = panic.payload().downcast_ref::<&'static str>().unwrap_or(&"not told");
+    let text = panic
+        .payload()
+        .downcast_ref::<&'static str>()
+        .unwrap_or(&"not logged: it may quote a request");
     tracing::error!(
         location = panic.location().map(tracing::field::display),
         thread = thread::current().name(),
@@ -143,7 +149,7 @@ mod tests {
 
     use super::traces::TraceContext;
 
-    /// The log of `work`.
+    /// Runs `work` and returns the log lines that it writes.
     fn logged(exporter: Option<&Exporter>, work: impl FnOnce()) -> String {
         let mut file = tempfile::tempfile().unwrap();
         let writer = Arc::new(file.try_clone().unwrap());
@@ -157,7 +163,7 @@ mod tests {
 
     fn panicking(work: impl FnOnce() + panic::UnwindSafe) {
         let before = panic::take_hook();
-        // Other tests may fail meanwhile: their panics must be printed.
+        // Call the previous hook as well: it prints the panics of tests that fail at the same time.
         panic::set_hook(Box::new(move |panic| {
             log_panic(panic);
             before(panic);
@@ -166,8 +172,11 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::string_slice, reason = "what is tested")]
-    fn a_panic_is_one_line_that_quotes_nothing() {
+    #[expect(
+        clippy::string_slice,
+        reason = "the test needs the panic of a slice within a character"
+    )]
+    fn a_panic_is_one_log_line_that_quotes_no_request() {
         let log = logged(None, || panicking(|| panic!("a literal")));
         assert_eq!(log.lines().count(), 1, "{log}");
         assert!(log.contains(r#""text":"a literal""#) && log.contains(file!()), "{log}");
@@ -175,13 +184,18 @@ mod tests {
         let token = "eyJhbGciOiJFUzI1NiJ9.ä";
         let log = logged(None, || panicking(|| drop(token[..token.len() - 1].to_owned())));
         assert!(!log.contains("eyJhbGci"), "{log}");
-        assert!(log.contains(r#""text":"not told""#) && log.contains(file!()), "{log}");
+        assert!(
+            log.contains(r#""text":"not logged: it may quote a request""#) && log.contains(file!()),
+            "{log}"
+        );
     }
 
     #[rstest]
     #[case::without_an_exporter(None)]
-    #[case::with_one(Some("http://127.0.0.1:1"))]
-    fn a_span_swallows_no_line_and_is_none_unless_it_is_exported(#[case] endpoint: Option<&str>) {
+    #[case::with_an_exporter(Some("http://127.0.0.1:1"))]
+    fn no_log_line_is_lost_after_a_span_and_spans_are_disabled_without_an_exporter(
+        #[case] endpoint: Option<&str>,
+    ) {
         let exporter = endpoint.map(|url| Exporter::new(&url.parse().unwrap()).unwrap());
         let log = logged(exporter.as_ref(), || {
             for _ in 0..3 {

@@ -1,7 +1,7 @@
-//! `logout-gateway check`: checks the configuration, GoTrue, its key set and the store.
+//! The command `logout-gateway check`, which checks the configuration, GoTrue, its key set and the store.
 //!
-//! It prints a line for each part, and a line for each weak setting. The exit status is 0 if every part works, else
-//! 1. A weak setting alone does not change it.
+//! The command prints a line for each part and a line for each weak setting. The exit status is 0 if every
+//! part works, and 1 otherwise. A weak setting alone does not change the exit status.
 
 use std::{fmt::Display, process::ExitCode, sync::Arc, time::Duration};
 
@@ -16,14 +16,14 @@ use crate::{
     store, telemetry,
 };
 
-/// With a larger difference between the clocks of GoTrue and the gateway, one of them takes a token for expired that
-/// the other accepts.
+/// The largest difference between the clocks of GoTrue and the gateway that is reported without advice. With
+/// a larger difference, one of them may accept a token that has expired for the other.
 const LARGEST_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
 
 /// GoTrue's version, major and minor.
 type Version = (u32, u32);
 
-/// Checks and prints. The exit status is 1 for a bad configuration, too.
+/// Runs the checks and prints their results. The exit status is also 1 for an invalid configuration.
 #[must_use]
 pub fn run(args: config::Args) -> ExitCode {
     let config = match Config::parse(args) {
@@ -43,13 +43,13 @@ pub fn run(args: config::Args) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(cause) => {
-            eprintln!("cannot start a runtime: {cause}");
+            eprintln!("cannot start the tokio runtime: {cause}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Prints the lines, and returns whether every part works.
+/// Prints a line for each part and each warning, and returns whether every part works.
 async fn check(config: &Config, clock: &Clock) -> bool {
     let gotrue = match GoTrue::new(&config.supabase, Arc::default()) {
         Ok(gotrue) => gotrue,
@@ -79,10 +79,11 @@ async fn check(config: &Config, clock: &Clock) -> bool {
     gotrue_works && keys_work && store_works
 }
 
-/// The algorithms of the keys in the key set.
+/// The algorithms of the keys in the project's key set.
 struct Keys {
+    /// The algorithms that `GATEWAY_JWT_ALGORITHMS` contains.
     allowed: Vec<String>,
-    /// The algorithms that `GATEWAY_JWT_ALGORITHMS` leaves out.
+    /// The algorithms that `GATEWAY_JWT_ALGORITHMS` does not contain.
     left_out: Vec<String>,
 }
 
@@ -94,7 +95,7 @@ impl Keys {
         } else if left_out.is_empty() {
             return "no keys: the project signs with HS256".to_owned();
         } else {
-            "no keys that count".to_owned()
+            "no key of an allowed algorithm".to_owned()
         };
         if left_out.is_empty() {
             return allowed;
@@ -103,7 +104,8 @@ impl Keys {
     }
 }
 
-/// Fetches the key set. It is an error if no token can be verified with it.
+/// Fetches the key set. Returns an error if the fetch fails, or if neither a key nor HS256 can verify a
+/// token.
 async fn key_set(config: &Config, gotrue: &GoTrue) -> Result<Keys, String> {
     let supabase = &config.supabase;
     let deadline = Instant::now() + config.upstream.timeout;
@@ -123,7 +125,7 @@ async fn key_set(config: &Config, gotrue: &GoTrue) -> Result<Keys, String> {
     Ok(Keys { allowed, left_out })
 }
 
-/// Prints the line of a part, and returns whether it works.
+/// Prints the result of checking `part`, and returns whether the part works.
 fn print_part(part: &str, result: Result<impl Display, impl Display>) -> bool {
     match result {
         Ok(text) => {
@@ -137,7 +139,8 @@ fn print_part(part: &str, result: Result<impl Display, impl Display>) -> bool {
     }
 }
 
-/// Asks GoTrue for its health, first without an `apikey`. Returns the text of its line, and its version.
+/// Requests GoTrue's health, first without the header `apikey` and then, if that is refused, with it. Returns
+/// the text of the printed line and GoTrue's version.
 async fn auth_service(
     config: &Config,
     gotrue: &GoTrue,
@@ -152,7 +155,7 @@ async fn auth_service(
         (200, _) => (without_key, "no apikey needed"),
         (_, None) => (without_key, "without an apikey"),
         (_, Some(_)) => {
-            (health(true).await?, "an apikey is needed, and the configured one is taken")
+            (health(true).await?, "an apikey is needed, and the configured one is accepted")
         }
     };
     match answer {
@@ -170,7 +173,7 @@ async fn auth_service(
     Ok((format!("{api_key}; {}", clocks(&answer, clock)), answer.version))
 }
 
-/// Compares GoTrue's clock with this machine's.
+/// Compares GoTrue's clock (the header `Date` of its answer) with this machine's clock.
 fn clocks(answer: &HealthAnswer, clock: &Clock) -> String {
     let Some(date) = answer.date else { return "its clock is not known".to_owned() };
     let now = std::time::SystemTime::from(clock.now());
@@ -184,7 +187,9 @@ fn clocks(answer: &HealthAnswer, clock: &Clock) -> String {
             format!("its clock is {seconds} s {side}")
         }
         seconds => {
-            format!("its clock is {seconds} s {side}: set both, or tokens are judged differently")
+            format!(
+                "its clock is {seconds} s {side}: synchronise both clocks, or one side accepts tokens that have expired for the other"
+            )
         }
     }
 }

@@ -1,9 +1,10 @@
-//! `logout-gateway demo`: a GoTrue, the gateway and a page to try them on, in one process.
+//! The command `logout-gateway demo`, which runs a mock of GoTrue, the gateway and a demo page in one
+//! process.
 //!
-//! 1. Everything listens on loopback and lives in memory. Nothing remains when the demo ends.
-//! 2. If a port is taken, the demo uses a free one and the terminal says so.
-//! 3. The printed commands work when pasted: the demo user can sign in from the start.
-//! 4. The environment is ignored: a `SUPABASE_URL` for another gateway changes nothing.
+//! 1. The demo listens only on loopback and keeps all data in memory, so that nothing remains when it ends.
+//! 2. If a port is in use, the demo uses a free one and prints that.
+//! 3. The printed commands can be pasted into a shell at once, because the demo's user exists from the start.
+//! 4. The demo ignores the environment, so that a `SUPABASE_URL` set for another gateway does not change it.
 
 use std::{
     io::{self, Write as _},
@@ -31,15 +32,16 @@ use crate::{
 
 const MOCK_PORT: u16 = 9999;
 
-/// Try it: a GoTrue that keeps everything in memory, the gateway, and a page for both.
+/// Run a mock of GoTrue, the gateway and a demo page on this machine; all data is in memory.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Args {
-    /// Loopback address of the page and the gateway; a port that is taken is replaced by a free one
+    /// Loopback address of the page and the gateway; if the port is in use, a free one is used
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS", value_parser = loopback)]
     bind: SocketAddr,
 }
 
-/// Refuses other addresses than loopback: the mock takes control requests from every client that reaches it.
+/// Parses the value of `--bind`. It must be a loopback address, because any client that reaches the demo's
+/// mock of GoTrue can control it.
 fn loopback(given: &str) -> Result<SocketAddr, String> {
     match given.parse::<SocketAddr>() {
         Ok(address) if address.ip().is_loopback() => Ok(address),
@@ -48,10 +50,10 @@ fn loopback(given: &str) -> Result<SocketAddr, String> {
     }
 }
 
-/// Why the demo could not start.
+/// The error of a demo that could not start.
 #[derive(Debug, thiserror::Error)]
 enum DemoError {
-    #[error("the demo's GoTrue cannot listen: {0}")]
+    #[error("the demo's mock of GoTrue cannot listen: {0}")]
     Mock(io::Error),
     #[error(transparent)]
     Keys(#[from] gotrue_mock::JwkError),
@@ -83,7 +85,8 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 async fn demo(bind: SocketAddr) -> Result<(), DemoError> {
-    // Install the handlers before the banner is printed: its reader may end the demo at once.
+    // Install the signal handlers before the banner is printed, because its reader may then press Ctrl-C at
+    // once.
     let mut signals = Signals::new()?;
     let mock_address = SocketAddr::from((Ipv4Addr::LOCALHOST, MOCK_PORT));
     let listener = listen(mock_address).await.map_err(DemoError::Mock)?;
@@ -113,10 +116,10 @@ async fn demo(bind: SocketAddr) -> Result<(), DemoError> {
     Ok(printed?)
 }
 
-/// Starts the gateway at its address or, if that is taken, at a free port.
+/// Starts the gateway at the configured address or, if its port is in use, at a free port.
 fn start(config: &Config, pages: &Router) -> Result<Gateway, StartError> {
     match Gateway::start(config.clone(), Clock::system(), pages) {
-        Err(StartError::Bind { address, source, .. }) if is_taken(&source) => {
+        Err(StartError::Bind { address, source, .. }) if is_in_use(&source) => {
             let mut config = config.clone();
             config.server.bind = SocketAddr::new(address.ip(), 0);
             Gateway::start(config, Clock::system(), pages)
@@ -125,14 +128,16 @@ fn start(config: &Config, pages: &Router) -> Result<Gateway, StartError> {
     }
 }
 
-/// Listens at the address or, if that is taken, at a free port.
+/// Listens at `address` or, if its port is in use, at a free port.
 async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     match TcpListener::bind(address).await {
-        Err(error) if is_taken(&error) => TcpListener::bind(SocketAddr::new(address.ip(), 0)).await,
+        Err(error) if is_in_use(&error) => {
+            TcpListener::bind(SocketAddr::new(address.ip(), 0)).await
+        }
         result => result,
     }
 }
 
-fn is_taken(error: &io::Error) -> bool {
+fn is_in_use(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrInUse
 }

@@ -1,4 +1,4 @@
-//! `logout-gateway failures`: the failure log, newest line first.
+//! The command `logout-gateway failures`, which prints the failure log, newest entry first.
 
 use std::process::ExitCode;
 
@@ -8,14 +8,14 @@ use crate::store::{self, failure::FailedLogout};
 const COLUMNS: [&str; 7] =
     ["time", "outcome", "reason", "upstream_status", "user_id", "session_id", "request_id"];
 
-/// `logout-gateway failures`
+/// The arguments of `logout-gateway failures`.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
     store: StoreArgs,
 }
 
-/// Prints the failure log.
+/// Prints the failure log of the store.
 #[must_use]
 pub fn run(args: Args) -> ExitCode {
     args.store.run(async |address| {

@@ -1,4 +1,4 @@
-//! `logout-gateway mock`: a GoTrue for tests.
+//! The command `logout-gateway mock`, which runs a mock of GoTrue for tests.
 
 use std::{fs, io, net::SocketAddr, process::ExitCode, time::Duration};
 
@@ -9,10 +9,10 @@ use tokio::net::TcpListener;
 use super::{USAGE_ERROR, signals::Signals};
 use crate::clock::Clock;
 
-/// A GoTrue for tests: everything in memory, faults on demand, no PostgreSQL.
+/// Run a mock of GoTrue for tests. It needs no PostgreSQL, keeps all data in memory, and fails on request.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Address to listen on; port 0 picks a free port, which the line `listening on` shows
+    /// Address to listen on; port 0 selects a free port, which the line `listening on` shows
     #[arg(long, default_value = "127.0.0.1:9999", value_name = "ADDRESS")]
     bind: SocketAddr,
     /// Algorithm that signs access tokens
@@ -21,7 +21,7 @@ pub struct Args {
     /// Lifetime of an access token, one second or more
     #[arg(long, default_value = "1h", value_name = "DURATION", value_parser = token_lifetime)]
     token_lifetime: Duration,
-    /// File of private JWKs, of which the first for --alg signs [default: public test keys]
+    /// File with private JWKs; the first one for --alg signs access tokens [default: public test keys]
     #[arg(long, value_name = "FILE", value_parser = signing_keys)]
     signing_keys: Option<SigningKeys>,
     /// `iss` claim of access tokens [default: the mock's own URL with /auth/v1]
@@ -32,7 +32,7 @@ pub struct Args {
     seed: Option<u64>,
 }
 
-/// The values of `--alg`, which the help lists.
+/// The values of `--alg`. `--help` shows their comments.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Alg {
     /// ECDSA with P-256
@@ -44,7 +44,7 @@ enum Alg {
     /// Ed25519
     #[value(name = "EdDSA")]
     EdDsa,
-    /// HMAC with the shared secret; the key set is empty then
+    /// HMAC with a shared secret; the key set is then empty
     #[value(name = "HS256")]
     Hs256,
 }
@@ -73,7 +73,7 @@ fn signing_keys(path: &str) -> Result<SigningKeys, String> {
     SigningKeys::from_json(&json).map_err(|error| error.to_string())
 }
 
-/// Runs the mock until SIGTERM or SIGINT. The exit status is 2 if the signing keys hold none for the
+/// Runs the mock until SIGTERM or SIGINT. The exit status is 2 if the signing keys have no key for the
 /// algorithm, and 1 if the mock cannot listen.
 #[must_use]
 pub fn run(args: Args) -> ExitCode {

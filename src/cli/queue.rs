@@ -1,4 +1,4 @@
-//! `logout-gateway queue`: lists, retries or drops the logouts in a store's queue.
+//! The command `logout-gateway queue`, which lists, retries or drops the queued logouts in a store.
 
 use std::{
     io::{self, Write as _},
@@ -24,7 +24,7 @@ use crate::{
 
 const COLUMNS: [&str; 7] = ["id", "queued_at", "due_at", "attempts", "scope", "user_id", "reason"];
 
-/// `logout-gateway queue`
+/// The arguments of `logout-gateway queue`.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -35,26 +35,27 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum Action {
-    /// The queued logouts, in the order of their next attempts.
+    /// List the queued logouts, in the order of their next retries.
     List,
-    /// Make them due, so that the gateway asks GoTrue again at once.
+    /// Make queued logouts due, so that a gateway retries them at once.
     Retry(Selection),
-    /// Remove them from the queue; the failure log records each as dropped.
+    /// Remove queued logouts from the queue; the failure log records each as dropped.
     Drop(Selection),
 }
 
 #[derive(clap::Args)]
 #[command(group = ArgGroup::new("selection").required(true))]
 struct Selection {
-    /// Ids of entries, from `list`.
+    /// Ids of queued logouts, as `list` shows them.
     #[arg(group = "selection", value_name = "ID")]
     ids: Vec<Uuid>,
-    /// All entries.
+    /// All queued logouts.
     #[arg(long, group = "selection")]
     all: bool,
 }
 
-/// Lists, retries or drops.
+/// Runs the selected action. The exit status is 2 if the address of the store is invalid or the store has no
+/// queue, and 1 for any other error.
 #[must_use]
 pub fn run(args: Args) -> ExitCode {
     let Args { store, action } = args;
@@ -74,7 +75,8 @@ pub fn run(args: Args) -> ExitCode {
     })
 }
 
-/// Opens a store, but not a file that does not exist: opening would create it.
+/// Opens the store. Returns an error if it is a file that does not exist, because opening would create the
+/// file.
 async fn open_existing(address: &StoreAddress) -> Result<Arc<dyn Store>, StoreCommandError> {
     match address {
         StoreAddress::File(path) if matches!(path.try_exists(), Ok(false)) => {
@@ -88,7 +90,7 @@ fn queue_of(store: &dyn Store) -> Result<&dyn Queue, StoreCommandError> {
     store.queue().ok_or(StoreCommandError::NoQueue("memory"))
 }
 
-/// The selected entries of the queue.
+/// Returns the entries of the queue that the command line selects.
 async fn selected(
     queue: &dyn Queue,
     selection: &Selection,
@@ -104,22 +106,23 @@ async fn selected(
     selection.ids.iter().map(find).collect()
 }
 
-/// Makes the entries due. A worker that is asking GoTrue about one of them right now goes on: a second logout of
+/// Makes the selected entries due. A worker may be trying one of them at the same time: a second logout of
 /// the same session does no harm.
 async fn retry(queue: &dyn Queue, selection: &Selection) -> Result<(), StoreCommandError> {
     let now = Clock::system().now();
     for entry in selected(queue, selection).await? {
         let id = entry.id;
         let moved = queue.reschedule(&entry, Duration::ZERO, false, now).await?;
-        let result = if moved { "due now" } else { "gone already, or taken by a worker just now" };
+        let result = if moved { "due now" } else { "gone already, or being tried by a worker" };
         writeln!(io::stdout(), "{id}: {result}")?;
     }
     Ok(())
 }
 
-/// Removes each entry before its line is written to the failure log, for two reasons: an entry that the worker
-/// finishes meanwhile must not be logged as dropped, and dropping must make room in a full Redis, which refuses
-/// the line. Each removed entry is printed, whether its line was written or not.
+/// Drops the selected entries. Each entry is removed before it is written to the failure log, for two
+/// reasons: an entry that the worker finishes at the same time must not be recorded as dropped, and a full
+/// Redis accepts the failure log's entry only after the removal has made room. Each removed entry is printed,
+/// even if it could not be written to the failure log.
 async fn drop_entries(
     store: &dyn Store,
     queue: &dyn Queue,

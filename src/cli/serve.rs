@@ -1,4 +1,4 @@
-//! `logout-gateway serve`: the gateway, until a signal ends it.
+//! The command `logout-gateway serve`, which runs the gateway until a signal stops it.
 
 use std::{
     io,
@@ -17,19 +17,19 @@ use crate::{
     telemetry::{self, Telemetry, traces::Exporter},
 };
 
-/// Why `serve` ends with status 1.
+/// The errors that end `serve` with exit status 1.
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
     #[error("the gateway could not start: {0}")]
     Start(#[from] StartError),
-    #[error("cannot listen for signals: {0}")]
+    #[error("the signal handlers could not be installed: {0}")]
     Signals(#[from] io::Error),
-    #[error("a thread panicked")]
+    #[error("a thread of the gateway panicked")]
     Thread,
 }
 
-/// Serves until SIGTERM or SIGINT. The exit status is 2 for a bad configuration, and 1 if the gateway cannot
-/// start or one of its threads panics.
+/// Runs the gateway until SIGTERM or SIGINT. The exit status is 2 for an invalid configuration, and 1 if the
+/// gateway cannot start or one of its threads panics.
 #[must_use]
 pub fn run(args: config::Args) -> ExitCode {
     // Forbid core dumps before any secret is read.
@@ -53,7 +53,7 @@ pub fn run(args: config::Args) -> ExitCode {
     if let Err(cause) = core_dumps {
         tracing::warn!(
             %cause,
-            "cannot forbid core dumps, and a dump would contain secrets and tokens: forbid them with ulimit -c 0"
+            "the gateway cannot forbid core dumps, which would contain secrets and tokens: forbid them with ulimit -c 0"
         );
     }
     let warnings = config.warnings().into_iter().chain(config::unused_proxies());
@@ -63,13 +63,14 @@ pub fn run(args: config::Args) -> ExitCode {
     match serve(config, &telemetry) {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {
-            tracing::error!(%cause, "the gateway has failed");
+            tracing::error!(%cause, "the gateway ends because of an error");
             ExitCode::FAILURE
         }
     }
 }
 
-/// The first signal drains the gateway, a second one ends the process at once.
+/// Runs the gateway. The first signal stops it after open requests have finished; a second signal ends the
+/// process at once with status 128 plus the signal's number.
 fn serve(config: Config, telemetry: &Telemetry) -> Result<(), ServeError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
@@ -81,7 +82,7 @@ fn serve(config: Config, telemetry: &Telemetry) -> Result<(), ServeError> {
             () = telemetry.report_dropped_lines() => None,
         }
     });
-    tracing::info!(signal, "shutting down");
+    tracing::info!(signal, "the gateway is shutting down");
     thread::spawn(move || exit(128 + runtime.block_on(signals.next())));
     gateway.stop();
     signal.map(drop).ok_or(ServeError::Thread)

@@ -1,17 +1,17 @@
-//! The signals that ask a process to end.
+//! Waits for the signals that ask the process to end: SIGTERM and SIGINT.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM and SIGINT.
+/// The handlers of SIGTERM and SIGINT.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    /// Installs the handlers. From now on neither signal ends the process by itself.
+    /// Installs the handlers. From then on these signals do not end the process by themselves.
     pub(super) fn new() -> io::Result<Self> {
         let terminate = signal(SignalKind::terminate())?;
         Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })

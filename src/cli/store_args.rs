@@ -1,4 +1,4 @@
-//! The flag `--store` of the commands that read and change a store directly.
+//! The flag `--store` of the commands `queue` and `failures`, which open a store directly.
 
 use std::{ffi::OsString, io, path::PathBuf, process::ExitCode};
 
@@ -9,11 +9,11 @@ use uuid::Uuid;
 use super::USAGE_ERROR;
 use crate::{config::StoreAddress, store};
 
-/// The flag `--store`.
+/// The store that the command opens.
 #[derive(Args)]
 pub(super) struct StoreArgs {
-    /// The store, as `serve` has it: `file:<path>`, `redis://…` or `rediss://…`. `list` and `failures` can read
-    /// a file while a gateway uses it; to retry or drop, stop the gateway.
+    /// The gateway's store: `file:<path>`, `redis://…` or `rediss://…`. `list` and `failures` can read a file
+    /// while a gateway uses it; to retry or drop queued logouts in a file, stop the gateway first.
     #[arg(
         long,
         env = "GATEWAY_STORE",
@@ -25,7 +25,7 @@ pub(super) struct StoreArgs {
     store: Option<OsString>,
 }
 
-/// Why a command ends with status 1 or 2.
+/// The errors that end a command with exit status 1 or 2.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StoreCommandError {
     #[error("GATEWAY_STORE: {0}")]
@@ -49,8 +49,8 @@ pub(super) enum StoreCommandError {
 }
 
 impl StoreArgs {
-    /// Runs `command` with the store's address. An error goes to standard error; the exit status is 2 if the
-    /// address is bad or its store has no queue, and 1 for any other error.
+    /// Runs `command` with the store's address and prints its error to standard error. The exit status is 2
+    /// if the address is invalid or the store has no queue, and 1 for any other error.
     pub(super) fn run(
         self,
         command: impl AsyncFnOnce(StoreAddress) -> Result<(), StoreCommandError>,

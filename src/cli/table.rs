@@ -1,11 +1,11 @@
-//! Rows on standard output: a table on a terminal, a line of JSON for each row in a pipe.
+//! Prints rows to standard output: as a table on a terminal, else as one line of JSON for each row.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// Prints these columns as a table, or every member as JSON.
+/// Prints `rows`: the given columns as a table, or all members as JSON.
 pub(super) fn print<T: Serialize>(
     rows: impl Iterator<Item = T>,
     columns: &[&str],

@@ -1,4 +1,5 @@
-//! Gives `serve` and `check` the flags of all settings.
+//! Implements clap's `Args` for the raw settings, so that the commands `serve` and `check` have a flag for
+//! each setting.
 
 use std::ffi::OsString;
 

@@ -1,10 +1,10 @@
-//! Settings with a few values, each of which has a word.
+//! Settings whose value is one of a few fixed words.
 
 use super::error::Rule;
 
-/// A setting with a few values, each of which has a word.
+/// A setting whose value is one of a few fixed words.
 pub(super) trait Choice: Copy + PartialEq + 'static {
-    /// The words and their values.
+    /// Each permitted word with its value.
     const CHOICES: &'static [(&'static str, Self)];
 }
 
@@ -12,7 +12,7 @@ impl Choice for bool {
     const CHOICES: &'static [(&'static str, Self)] = &[("true", true), ("false", false)];
 }
 
-/// One of a few words, exactly as [`Choice::CHOICES`] has it.
+/// The rule of such a setting: the text must be one of the words of [`Choice::CHOICES`], in the same case.
 pub(super) fn choice<T: Choice>(text: &str) -> Result<T, Rule> {
     let chosen = T::CHOICES.iter().find(|(word, _)| *word == text).map(|&(_, value)| value);
     chosen.ok_or_else(|| {

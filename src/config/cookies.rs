@@ -1,20 +1,22 @@
-//! The rules for the auth cookies' names and scopes.
+//! The rules for the names, domains and paths of the auth cookies.
 
 use url::Url;
 
 use super::{choice::Choice, error::Rule, rules::host_name};
 
-/// The cookie of the double-submitted CSRF token, which the gateway writes and scripts read.
+/// The name of the cookie with the CSRF token. The gateway sets it, and the application's scripts read it and
+/// send its value in a header.
 pub const CSRF_COOKIE: &str = "sb-csrf-token";
 
 /// Whether the gateway sets and deletes cookies with `Secure`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CookieSecure {
-    /// If the request came over https.
+    /// With `Secure` if the client's request came over https.
     Auto,
-    /// Always.
+    /// Always with `Secure`.
     Always,
-    /// Never, unless the prefix of the cookie's name requires it.
+    /// Without `Secure`, unless the cookie's name has a prefix that requires it, such as `__Host-` (RFC
+    /// 6265bis, section 4.1.3).
     Never,
 }
 
@@ -23,7 +25,8 @@ impl Choice for CookieSecure {
         &[("auto", Self::Auto), ("true", Self::Always), ("false", Self::Never)];
 }
 
-/// The name that @supabase/supabase-js gives the session's cookie. It is not valid for an IPv6 address.
+/// The name that @supabase/supabase-js gives the session cookie. If the project's host is an IPv6 address,
+/// the result is not a valid cookie name.
 pub(super) fn default_name(project: &Url) -> String {
     let host = project.host_str().unwrap_or_default();
     let label = host.split('.').next().unwrap_or_default();
@@ -37,7 +40,7 @@ pub(super) fn session_cookie_name(text: &str) -> Result<String, Rule> {
     }
 }
 
-/// A cookie's name: a `token` (RFC 6265, section 4.1.1; RFC 2616, section 2.2).
+/// The rule for a cookie's name: it must be a `token` (RFC 6265, section 4.1.1; RFC 2616, section 2.2).
 pub(super) fn token(text: &str) -> Result<String, Rule> {
     let token_char = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if text.is_empty() || !text.chars().all(token_char) {
@@ -46,7 +49,8 @@ pub(super) fn token(text: &str) -> Result<String, Rule> {
     Ok(text.to_owned())
 }
 
-/// A cookie's domain. Browsers ignore the leading dot of a `Domain` attribute (RFC 6265, section 5.2.3).
+/// The rule for a cookie's domain. A leading dot is removed, because browsers ignore it (RFC 6265, section
+/// 5.2.3).
 pub(super) fn domain(entry: &str) -> Result<String, Rule> {
     host_name(entry.strip_prefix('.').unwrap_or(entry))
 }
@@ -79,7 +83,11 @@ mod tests {
         let rule = "is required: the host of SUPABASE_URL gives no valid cookie name";
         assert_eq!(errors_of(&[ipv6]), [format!("GATEWAY_COOKIE_NAME: {rule}")]);
         let other = ("GATEWAY_JWT_AUDIENCE", "");
-        assert_eq!(errors_of(&[ipv6, other]).len(), 2, "beside another error");
+        assert_eq!(
+            errors_of(&[ipv6, other]).len(),
+            2,
+            "the rule is checked even if another setting has an error"
+        );
         assert_eq!(parse(&[ipv6, ("GATEWAY_COOKIE_NAME", "sb")]).cookies.name, "sb");
     }
 

@@ -1,4 +1,4 @@
-//! The rules for the CSRF check.
+//! The rules for the settings of the CSRF check: its mode and the allowed origins.
 
 use url::Url;
 
@@ -7,9 +7,9 @@ use super::{choice::Choice, error::Rule};
 /// How the gateway checks the CSRF token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CsrfMode {
-    /// The gateway signs a token and binds it to the session.
+    /// The gateway signs the CSRF token and binds it to the session.
     Signed,
-    /// The header must equal the cookie, for apps that make their own token.
+    /// The CSRF header must equal the CSRF cookie, for applications that make their own token.
     DoubleSubmit,
 }
 
@@ -18,10 +18,11 @@ impl Choice for CsrfMode {
         &[("signed", Self::Signed), ("double-submit", Self::DoubleSubmit)];
 }
 
-/// An origin exactly as browsers serialise it, because it is compared as text (RFC 6454, section 6.2).
+/// An origin of `GATEWAY_ALLOWED_ORIGINS`. It must be written exactly as browsers serialise it, because it is
+/// compared with the header `Origin` as text (RFC 6454, section 6.2).
 pub(super) fn origin(entry: &str) -> Result<String, Rule> {
     let http = entry.starts_with("http://") || entry.starts_with("https://");
-    // The URL standard accepts a wildcard as a host name.
+    // `Url::parse` accepts `*` in a host name, so refuse it here.
     let serialised = Url::parse(entry).ok().filter(|_| http && !entry.contains('*'));
     serialised
         .map(|url| url.origin().ascii_serialization())
@@ -47,7 +48,7 @@ mod tests {
     #[case("http://localhost:3000")]
     #[case("https://xn--bcher-kva.example")]
     #[case("http://[::1]:3000")]
-    fn an_origin_as_browsers_write_it(#[case] entry: &str) {
+    fn an_origin_as_browsers_write_it_is_accepted(#[case] entry: &str) {
         assert_eq!(origin(entry).unwrap(), entry);
     }
 
@@ -67,15 +68,15 @@ mod tests {
     #[case("file:///app")]
     #[case("*")]
     #[case("null")]
-    fn another_way_to_write_it_is_refused(#[case] entry: &str) {
+    fn any_other_spelling_of_an_origin_is_refused(#[case] entry: &str) {
         assert!(origin(entry).is_err());
     }
 
     #[test]
-    fn a_previous_secret_needs_a_present_one() {
+    fn a_previous_secret_requires_a_current_secret() {
         let old = "p".repeat(32);
         let errors = errors_of(&[("GATEWAY_SECRET_PREVIOUS", &old)]);
-        assert_eq!(errors, ["GATEWAY_SECRET_PREVIOUS: needs GATEWAY_SECRET beside it"]);
+        assert_eq!(errors, ["GATEWAY_SECRET_PREVIOUS: requires GATEWAY_SECRET to be set as well"]);
         let secrets = parse(&[("GATEWAY_SECRET_PREVIOUS", &old), ("GATEWAY_SECRET", &old)]).secrets;
         assert!(secrets.current.is_some() && secrets.previous.is_some());
     }

@@ -1,4 +1,5 @@
-//! The macro that makes structs, flags, parsing and the start line from one list of settings.
+//! The macro that generates the configuration's structs, flags, parsing and start-up log line from one list
+//! of settings.
 
 /// Defines groups of settings:
 ///
@@ -10,8 +11,10 @@
 /// }
 /// ```
 ///
-/// A rule takes the text and returns the value, or the rule that the text breaks. A default may use the groups
-/// before its own, and the fields of its own group: earlier ones by value, later ones as an `Option`.
+/// A rule is a function that takes the text and returns the value, or the rule that the text breaks. The
+/// expression of a default may use earlier groups, and other fields of its own group: fields defined before
+/// it have their final values, and fields defined after it are `Option`s, which are `None` if the variable is
+/// not set.
 macro_rules! settings {
     ($(
         $(#[doc = $about:literal])*
@@ -30,13 +33,13 @@ macro_rules! settings {
             }
         )*
 
-        /// The configuration. Every value in it is valid.
+        /// The checked configuration. Every value in it is valid.
         #[derive(Clone, Debug)]
         pub struct Config {
             $($(#[doc = $about])* pub $group: $struct,)*
         }
 
-        /// Every setting, in the order of the help.
+        /// Every setting, in the order of `--help`.
         pub(super) static SETTINGS: &[Setting] = &[$($(Setting {
             heading: $heading,
             variable: $variable,
@@ -45,8 +48,8 @@ macro_rules! settings {
         },)*)*];
 
         impl Config {
-            /// Reads every setting. After an error the default replaces the value, so that the other settings are
-            /// still read.
+            /// Reads every setting. The default replaces an invalid value, so that errors of the other
+            /// settings are found as well.
             pub(super) fn read(mut args: Args, errors: &mut ConfigErrors) -> Option<Self> {
                 $(let $group = {
                     $(let $field = errors.read($variable, args.take($variable), $rule);)*
@@ -56,7 +59,8 @@ macro_rules! settings {
                 Some(Self { $($group),* })
             }
 
-            /// Logs the version and every setting, each under its variable; of a secret only whether it is set.
+            /// Logs the version and the value of every setting, each as a field named after its variable. For
+            /// a secret the log shows only whether it is set.
             pub(crate) fn log_start(&self) {
                 tracing::info!(
                     { version = env!("CARGO_PKG_VERSION"), $($($variable = %self.$group.$field.log_value()),*),* },

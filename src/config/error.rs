@@ -1,23 +1,24 @@
-//! The errors of a configuration, all settings at once.
+//! The errors of a configuration, collected over all settings.
 //!
-//! An error names the variable and the rule that its value breaks. It never contains the value or a part of it,
-//! so it may be printed where a secret may not.
+//! An error names the variable and the rule that its value breaks. An error never contains the value or a
+//! part of it, so that printing the error reveals no secret.
 
 use std::{borrow::Cow, ffi::OsString, fmt};
 
-/// What a value must be, as the end of the sentence "`GATEWAY_…`: must be …".
+/// The rule for a value, phrased to follow the variable's name and a colon: "must be …".
 pub(super) type Rule = Cow<'static, str>;
 
 /// A variable whose value breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ConfigError {
-    /// The environment variable, also if the value came from a flag.
+    /// The environment variable, even if the value came from a flag.
     pub(crate) variable: &'static str,
-    /// What its value must be.
+    /// The rule that the value breaks.
     pub(crate) rule: Cow<'static, str>,
 }
 
-/// Every error of a configuration. Its `Display` has a line for each, without a newline at the end.
+/// Every error of a configuration. `Display` writes one line for each error, without a newline after the
+/// last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigErrors(Vec<ConfigError>);
 
@@ -30,8 +31,8 @@ impl ConfigErrors {
         self.0.push(ConfigError { variable, rule: rule.into() });
     }
 
-    /// Adds an error about the first of these variables, unless one of them has an error already: then its value is
-    /// a default, which the rule is not about.
+    /// Adds an error about the first of `variables`, whose values contradict each other. Adds nothing if one
+    /// of them has an error already, because the compared value is then only the default.
     pub(super) fn add_conflict<const N: usize>(
         &mut self,
         variables: [&'static str; N],
@@ -45,7 +46,8 @@ impl ConfigErrors {
         }
     }
 
-    /// Parses the value of a variable. `None` if there is no value, or if it breaks the rule, which is added.
+    /// Parses the raw value of a variable. Returns `None` if there is no value, or if the value breaks the
+    /// rule; the error is then added.
     pub(super) fn read<T>(
         &mut self,
         variable: &'static str,

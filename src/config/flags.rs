@@ -1,10 +1,10 @@
-//! The flag of a setting, and the raw values of all settings.
+//! The command-line flag of each setting, and the raw values of all settings.
 
 use std::{collections::BTreeMap, ffi::OsString};
 
 use clap::{Arg, builder::ValueParser};
 
-/// What a flag's definition and its help text consist of.
+/// The definition of a setting's flag and of its help text.
 pub(super) struct Setting {
     pub(super) heading: &'static str,
     pub(super) variable: &'static str,
@@ -13,13 +13,13 @@ pub(super) struct Setting {
     pub(super) help: &'static [&'static str],
 }
 
-/// The raw values of the settings by their variables. A flag takes precedence over its variable.
+/// The raw values of the settings, by environment variable. A flag takes precedence over its variable.
 ///
-/// There is no `Debug`, because secrets are among the values.
+/// `Debug` is not implemented, because some values are secrets.
 pub struct Args(pub(super) BTreeMap<&'static str, OsString>);
 
 impl Args {
-    /// Takes a setting's value out.
+    /// Removes and returns the raw value of a setting; `None` if it is not set.
     pub(super) fn take(&mut self, variable: &str) -> Option<OsString> {
         self.0.remove(variable)
     }
@@ -30,8 +30,8 @@ impl Args {
 }
 
 impl Setting {
-    /// The flag. clap accepts any octets for it, also a leading hyphen, so that clap never prints a value in an
-    /// error.
+    /// The setting's flag. Clap accepts any bytes as its value, even with a leading hyphen. So clap never
+    /// refuses a value, and prints no secret in an error.
     pub(super) fn arg(&self) -> Arg {
         let flag = match self.variable {
             "RUST_LOG" => "log-filter".to_owned(),

@@ -1,4 +1,5 @@
-//! How the line `starting` shows the value of a setting: as an operator writes it.
+//! The text of a setting's value in the start-up log line `starting`, in the form in which an operator writes
+//! it.
 
 use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
@@ -16,16 +17,17 @@ use super::{
 };
 use crate::outcome::Scope;
 
-/// A value of a setting in the log.
+/// A setting's value that can be logged.
 pub(super) trait LogValue {
-    /// The text for an `Option` without a value.
+    /// The text for a setting of this type that has no value.
     const NONE: &'static str = "none";
 
-    /// The text of the value, without secrets.
+    /// The value as text. A secret's text says only that it is set.
     fn log_value(&self) -> String;
 }
 
-/// Implements the trait for types whose `Display` an operator could have written.
+/// Implements [`LogValue`] by `Display`, for types whose `Display` is the form in which an operator writes
+/// the value.
 macro_rules! display_log_values {
     ($($type:ty),*) => {
         $(impl LogValue for $type {
@@ -61,7 +63,7 @@ impl LogValue for Scope {
     }
 }
 
-/// Only `GATEWAY_ADMIN_BIND` may have no address.
+/// The text without a value is `off`, because only `GATEWAY_ADMIN_BIND` may have no address.
 impl LogValue for SocketAddr {
     const NONE: &'static str = "off";
 
@@ -84,7 +86,7 @@ impl LogValue for SecretString {
     }
 }
 
-/// The value of `Clear-Site-Data`, whose types are quoted strings.
+/// The header value of `Clear-Site-Data`, without the quotes that the header adds around each type.
 impl LogValue for HeaderValue {
     fn log_value(&self) -> String {
         self.to_str().unwrap_or_default().replace(['"', ' '], "")

@@ -1,14 +1,14 @@
-//! The scope of a logout, and the rules for its response.
+//! The rules for the default scope of a logout and for its response.
 
 use axum::http::HeaderValue;
 
 use super::{choice::Choice, error::Rule, rules::optional_list};
 use crate::outcome::Scope;
 
-/// The response to a logout of a session that GoTrue does not know any more.
+/// The response to a logout of a session that GoTrue does not know, because the session has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionNotFound {
-    /// The route's success.
+    /// The response of a successful logout.
     Success,
     /// 401 `not_found`.
     Unauthorized,
@@ -23,7 +23,8 @@ pub(super) fn scope(text: &str) -> Result<Scope, Rule> {
     text.parse().map_err(|_| "must be `local` or `others` or `global`".into())
 }
 
-/// The value of `Clear-Site-Data`, in which each type is a quoted string.
+/// The value of the header `Clear-Site-Data`, in which each type is a quoted string; `None` for an empty
+/// list.
 pub(super) fn clear_site_data(text: &str) -> Result<Option<HeaderValue>, Rule> {
     let types = optional_list(site_data_type)(text)?;
     if types.is_empty() {

@@ -1,4 +1,4 @@
-//! The rules for log lines.
+//! The rules for the format and the filter of log lines.
 
 use std::io::{IsTerminal as _, stderr};
 
@@ -9,7 +9,7 @@ use super::{choice::Choice, error::Rule};
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Text for people.
+    /// Human-readable text.
     Text,
     /// A JSON object in each line.
     Json,
@@ -23,12 +23,12 @@ pub(super) fn default_format() -> LogFormat {
     if stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json }
 }
 
-/// A filter with every directive trimmed: `EnvFilter` takes white space for a part of the target, and panics if
-/// it is not ASCII.
+/// The rule for a log filter. White space around each directive is removed, because `EnvFilter` would take it
+/// for a part of the target, and panics if it is not ASCII.
 pub(super) fn filter(text: &str) -> Result<String, Rule> {
     let directives: Vec<_> = text.split(',').map(str::trim).filter(|one| !one.is_empty()).collect();
     let filter = directives.join(",");
-    // The error of `EnvFilter` may contain the text, so it is not returned.
+    // Return a fixed text: the error of `EnvFilter` may quote the value.
     if filter.is_empty() || EnvFilter::builder().parse(&filter).is_err() {
         return Err("must be a log filter such as `info` or `warn,audit=info`".into());
     }

@@ -1,4 +1,4 @@
-//! Redirects after the logout of a form: which URLs are allowed, and which one a form gets.
+//! The redirect after a logout by an HTML form: which URLs are allowed, and which one the response contains.
 
 use std::fmt;
 
@@ -6,15 +6,15 @@ use url::{Origin, Position, Url};
 
 use super::{Redirects, error::Rule, rules::parse_strictly};
 
-/// The query parameter that tells the page why the logout failed.
+/// The query parameter in which the redirect passes the outcome of the logout to the page.
 const OUTCOME: &str = "logout";
 
-const DESTINATION: Rule = Rule::Borrowed(
+const DEFAULT_REDIRECT: Rule = Rule::Borrowed(
     "must be one path such as `/signed-out`, or one http or https URL, of at most 512 octets, without \
      `*`, `,`, `;` and a parameter `logout`",
 );
 
-const PLACES: Rule = Rule::Borrowed(
+const ALLOWED_REDIRECT: Rule = Rule::Borrowed(
     "must be http or https URLs of at most 512 octets, without credentials, `*`, `;` and a parameter \
      `logout`, or origins as browsers write them followed by `/*`",
 );
@@ -22,9 +22,9 @@ const PLACES: Rule = Rule::Borrowed(
 /// An entry of `GATEWAY_REDIRECT_URLS`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowedRedirect {
-    /// This URL.
-    Url(Url),
-    /// Every URL of this origin.
+    /// Exactly this URL.
+    ExactUrl(Url),
+    /// Every URL of this origin, written `https://host/*`.
     Origin(Origin),
 }
 
@@ -32,16 +32,16 @@ pub enum AllowedRedirect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
     url: Url,
-    /// The target is a path of the browser's current origin, and the URL's origin is a placeholder.
-    own: bool,
+    /// Whether the target is a path on the gateway's own origin. The origin in `url` is then a placeholder.
+    same_origin: bool,
 }
 
 impl Redirects {
-    /// The requested URL if it is allowed, else the default.
+    /// The target of the redirect: the requested URL if it is allowed, else the configured default.
     pub(crate) fn destination(&self, requested: Option<&str>) -> Destination {
         let allowed = |destination: &Destination| {
-            self.allowed.iter().any(|allowed_redirect| match allowed_redirect {
-                AllowedRedirect::Url(url) => *url == destination.url,
+            self.allowed.iter().any(|allowed| match allowed {
+                AllowedRedirect::ExactUrl(url) => *url == destination.url,
                 AllowedRedirect::Origin(origin) => *origin == destination.url.origin(),
             })
         };
@@ -54,20 +54,20 @@ impl Redirects {
 impl fmt::Display for AllowedRedirect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Url(url) => write!(f, "{url}"),
+            Self::ExactUrl(url) => write!(f, "{url}"),
             Self::Origin(origin) => write!(f, "{}/*", origin.ascii_serialization()),
         }
     }
 }
 
 impl Destination {
-    fn new(url: Url, own: bool) -> Option<Self> {
-        let destination = Self { url, own };
+    fn new(url: Url, same_origin: bool) -> Option<Self> {
+        let destination = Self { url, same_origin };
         (destination.location().len() <= LONGEST).then_some(destination)
     }
 
-    /// Adds the parameter `logout` with the outcome to the query. A parameter of that name that the URL already has
-    /// is removed, because it says nothing about this logout.
+    /// Adds the parameter `logout` with the outcome to the query; `None` adds none. If the URL already has a
+    /// parameter of that name, it is removed, because it is not about this logout.
     pub(crate) fn with_outcome(&self, outcome: Option<&str>) -> Self {
         let mut url = self.url.clone();
         let pairs = self.url.query().unwrap_or_default().split('&');
@@ -77,36 +77,36 @@ impl Destination {
         if let Some(outcome) = outcome {
             url.query_pairs_mut().append_pair(OUTCOME, outcome);
         }
-        Self { url, own: self.own }
+        Self { url, same_origin: self.same_origin }
     }
 
-    /// Whether the setting names a single URL that is used unchanged: a wildcard, a separator of lists or a parameter
-    /// `logout` shows that the operator expects something else.
+    /// Whether the text of a setting is one plain URL. A wildcard, a list separator or a parameter `logout`
+    /// shows that the operator expects a meaning that this setting does not have.
     fn is_single(&self) -> bool {
         let mut pairs = self.url.query().unwrap_or_default().split('&');
         !self.location().contains(['*', ',', ';']) && !pairs.any(is_outcome)
     }
 
-    /// The value of the header `Location`.
+    /// The value of the response header `Location`.
     pub(crate) fn location(&self) -> &str {
-        if self.own { &self.url[Position::BeforePath..] } else { self.url.as_str() }
+        if self.same_origin { &self.url[Position::BeforePath..] } else { self.url.as_str() }
     }
 }
 
-/// The default: a path or one URL.
+/// The rule for `GATEWAY_REDIRECT_DEFAULT`: a path, or one URL.
 pub(super) fn default_destination(text: &str) -> Result<Destination, Rule> {
-    path(text).or_else(|| absolute(text)).filter(Destination::is_single).ok_or(DESTINATION)
+    path(text).or_else(|| absolute(text)).filter(Destination::is_single).ok_or(DEFAULT_REDIRECT)
 }
 
 fn is_outcome(pair: &str) -> bool {
     form_urlencoded::parse(pair.as_bytes()).any(|(name, _)| name == OUTCOME)
 }
 
-/// A path of the browser's current origin.
+/// Parses a path on the gateway's own origin; `None` if the text is not a safe path.
 ///
-/// It must be in the form of the URL standard, in ASCII, and must not contain anything that a browser or a proxy
-/// could read as the beginning of a host: `//`, a backslash, `@`, a control character, or one of these
-/// percent-encoded.
+/// The path must be in ASCII and have no syntax error of the URL standard. It must not contain `//`, a
+/// backslash, `@` or a control character, plain or percent-encoded, because a browser or a proxy could take
+/// the text after it for a host.
 pub(super) fn path(text: &str) -> Option<Destination> {
     if !text.starts_with('/') || text.starts_with("//") {
         return None;
@@ -130,20 +130,22 @@ fn absolute(text: &str) -> Option<Destination> {
 }
 
 pub(super) fn allowed_redirect(text: &str) -> Result<AllowedRedirect, Rule> {
-    let anywhere = text.strip_suffix("/*");
-    let text = anywhere.unwrap_or(text);
-    // The URL standard accepts a wildcard as a host name.
-    let Destination { url, .. } = absolute(text).filter(Destination::is_single).ok_or(PLACES)?;
-    match anywhere {
-        None => Ok(AllowedRedirect::Url(url)),
+    let origin_wildcard = text.strip_suffix("/*");
+    let text = origin_wildcard.unwrap_or(text);
+    // `Url::parse` accepts `*` in a host name, so refuse it by `is_single`.
+    let Destination { url, .. } =
+        absolute(text).filter(Destination::is_single).ok_or(ALLOWED_REDIRECT)?;
+    match origin_wildcard {
+        None => Ok(AllowedRedirect::ExactUrl(url)),
         Some(_) if text == url.origin().ascii_serialization() => {
             Ok(AllowedRedirect::Origin(url.origin()))
         }
-        Some(_) => Err(PLACES),
+        Some(_) => Err(ALLOWED_REDIRECT),
     }
 }
 
-/// The longest `Location`, in octets: a proxy's header buffer must also hold the deletions of cookies.
+/// The longest `Location` in bytes. The response header buffer of a proxy must have room for the `Set-Cookie`
+/// lines too.
 const LONGEST: usize = 512;
 
 fn strict(text: &str) -> Option<Url> {
@@ -151,7 +153,7 @@ fn strict(text: &str) -> Option<Url> {
     parse_strictly(text, Some(&placeholder_origin()?)).filter(|_| printable)
 }
 
-/// An origin that cannot exist (RFC 2606, section 2).
+/// The base URL that paths are resolved against. The domain `invalid` never exists (RFC 2606, section 2).
 fn placeholder_origin() -> Option<Url> {
     Url::parse("https://own.invalid").ok()
 }
@@ -193,7 +195,7 @@ mod tests {
     #[case("GATEWAY_REDIRECT_URLS", "https://user@www.example.com/*")]
     #[case("GATEWAY_REDIRECT_URLS", "myapp://bye")]
     #[case("GATEWAY_REDIRECT_URLS", "https://a.example/bye,,")]
-    fn an_invalid_place_is_refused(#[case] variable: &str, #[case] text: &str) {
+    fn an_invalid_redirect_setting_is_refused(#[case] variable: &str, #[case] text: &str) {
         let errors = errors_of(&[(variable, text)]);
         assert!(errors.len() == 1 && errors[0].starts_with(variable), "{errors:?}");
     }
@@ -201,7 +203,7 @@ mod tests {
     #[rstest]
     #[case::default(&[])]
     #[case::empty(&[("GATEWAY_REDIRECT_URLS", "")])]
-    fn without_a_list_it_redirects_to_the_default(#[case] given: &[(&str, &str)]) {
+    fn a_url_that_no_list_allows_redirects_to_the_default(#[case] given: &[(&str, &str)]) {
         let redirects = parse(given).redirects;
         assert_eq!(redirects.destination(Some("https://a.example/")).location(), "/");
     }

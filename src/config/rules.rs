@@ -1,5 +1,5 @@
-//! The rules that several settings share. A rule takes the text and returns the value, or the rule that the text
-//! breaks.
+//! The rules that several settings share. A rule is a function that takes the text and returns the value, or
+//! the rule that the text breaks.
 
 use std::{cell::Cell, ops::RangeInclusive, time::Duration};
 
@@ -8,32 +8,33 @@ use url::Url;
 
 use super::error::Rule;
 
-/// The longest time limit of the gateway.
+/// The largest value of a time limit.
 pub(super) const AN_HOUR: Duration = Duration::from_hours(1);
 
 pub(super) const A_DAY: Duration = Duration::from_hours(24);
 
-/// The shortest duration that is not zero.
+/// The shortest duration above zero, the lower bound of durations that must not be zero.
 pub(super) const MORE_THAN_ZERO: Duration = Duration::from_nanos(1);
 
-/// A value that may be absent.
+/// The rule of a setting without a default value: `None` if it is not set.
 pub(super) fn optional<T>(
     rule: impl Fn(&str) -> Result<T, Rule>,
 ) -> impl Fn(&str) -> Result<Option<T>, Rule> {
     move |text| rule(text).map(Some)
 }
 
-/// A value that may be absent or empty: Compose files pass a variable that is not set as an empty one.
+/// The rule of a setting that may also be empty. An empty value counts as not set, because Docker Compose can
+/// pass an unset variable as an empty one.
 pub(super) fn none_if_empty<T>(
     rule: impl Fn(&str) -> Result<T, Rule>,
 ) -> impl Fn(&str) -> Result<Option<T>, Rule> {
     move |text| if text.is_empty() { Ok(None) } else { rule(text).map(Some) }
 }
 
-/// A whole number in plain digits.
+/// A whole number within `range`, in decimal digits without a sign.
 pub(super) fn whole_number(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<usize, Rule> {
     move |text| {
-        // `parse` alone accepts a sign.
+        // Check the digits, because `parse` would accept a leading `+`.
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
         let number = text.parse().ok().filter(|number| digits && range.contains(number));
         number.ok_or_else(|| {
@@ -42,13 +43,13 @@ pub(super) fn whole_number(range: RangeInclusive<usize>) -> impl Fn(&str) -> Res
     }
 }
 
-/// A time limit: more than zero, at most an hour.
+/// A time limit: a duration of more than zero and at most one hour.
 pub(super) fn deadline(text: &str) -> Result<Duration, Rule> {
     let rule = "must be a duration such as `5s` or `500ms`, more than zero and at most one hour";
     duration(MORE_THAN_ZERO..=AN_HOUR, rule)(text)
 }
 
-/// A duration in humantime's format: `500ms`, `5s`, `1h 30m`, `7d`.
+/// A duration within `range`, in humantime's format: `500ms`, `5s`, `1h 30m`, `7d`.
 pub(super) fn duration(
     range: RangeInclusive<Duration>,
     rule: &'static str,
@@ -59,12 +60,10 @@ pub(super) fn duration(
     }
 }
 
-/// 1,048,576 bytes.
 pub(super) const MEBIBYTE: u64 = 1 << 20;
-/// 1,073,741,824 bytes.
 pub(super) const GIBIBYTE: u64 = 1 << 30;
 
-/// A number of bytes: digits, alone or with a unit of powers of 1024.
+/// A number of bytes within `range`: digits, alone or followed by `B`, `KiB`, `MiB` or `GiB`.
 pub(super) fn byte_size(
     range: RangeInclusive<u64>,
     rule: &'static str,
@@ -85,7 +84,7 @@ pub(super) fn byte_size(
     }
 }
 
-/// A secret of 32 bytes or more: a shorter key weakens HMAC-SHA256 (RFC 2104, section 3).
+/// A secret of 32 bytes or more. A shorter key would weaken HMAC-SHA256 (RFC 2104, section 3).
 pub(super) fn secret(text: &str) -> Result<SecretString, Rule> {
     if text.len() < 32 {
         return Err("must be 32 bytes or more".into());
@@ -93,7 +92,7 @@ pub(super) fn secret(text: &str) -> Result<SecretString, Rule> {
     Ok(SecretString::from(text))
 }
 
-/// A comma-separated list of one entry or more, without duplicates.
+/// A comma-separated list of one or more entries. Duplicates are removed.
 pub(super) fn list<T: PartialEq>(
     entry: impl Fn(&str) -> Result<T, Rule>,
 ) -> impl Fn(&str) -> Result<Vec<T>, Rule> {
@@ -112,7 +111,7 @@ pub(super) fn list<T: PartialEq>(
     }
 }
 
-/// A comma-separated list without duplicates, which is empty for an empty value.
+/// A comma-separated list. An empty value is an empty list. Duplicates are removed.
 pub(super) fn optional_list<T: PartialEq>(
     entry: impl Fn(&str) -> Result<T, Rule>,
 ) -> impl Fn(&str) -> Result<Vec<T>, Rule> {
@@ -122,7 +121,7 @@ pub(super) fn optional_list<T: PartialEq>(
     }
 }
 
-/// A host name, in lower case.
+/// A host name, without a port. The result is in lower case.
 pub(super) fn host_name(name: &str) -> Result<String, Rule> {
     let valid = |label: &str| {
         (1..=63).contains(&label.len())
@@ -140,8 +139,9 @@ pub(super) fn host_name(name: &str) -> Result<String, Rule> {
     Ok(name.to_ascii_lowercase())
 }
 
-/// A URL, relative to `base` if there is one, without the syntax errors that the URL standard only repairs
-/// (`http:host`, backslashes, blanks around it): other programs read such a URL differently.
+/// Parses a URL, relative to `base` if that is given. Returns `None` also for the syntax errors that the URL
+/// standard repairs (`http:host`, backslashes, surrounding white space), because other programs read such a
+/// URL differently.
 pub(super) fn parse_strictly(text: &str, base: Option<&Url>) -> Option<Url> {
     let violated = Cell::new(false);
     let on_violation = |_| violated.set(true);
@@ -149,8 +149,9 @@ pub(super) fn parse_strictly(text: &str, base: Option<&Url>) -> Option<Url> {
     options.parse(text).ok().filter(|_| !violated.get())
 }
 
-/// An absolute http or https URL to which paths are appended; trailing slashes are removed. Its text is compared
-/// with the `iss` of tokens, so no part of it may be repaired.
+/// An absolute http or https URL to which the gateway appends paths. Trailing slashes are removed. Repairable
+/// syntax errors are refused, because the default issuer is made from the text and compared with the `iss` of
+/// tokens.
 pub(super) fn base_url(text: &str) -> Result<Url, Rule> {
     const RULE: Rule = Rule::Borrowed(
         "must be an absolute http or https URL without credentials, query or fragment",

@@ -1,4 +1,4 @@
-//! The rules for listeners, threads and proxies.
+//! The rules for the addresses of the listeners, the number of threads and the trusted proxies.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -20,7 +20,8 @@ const MOST_THREADS: usize = 1024;
 pub(super) const DEFAULT_ADMIN_ADDRESS: SocketAddr =
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 
-/// The public listener's address without `GATEWAY_BIND`.
+/// The public listener's address if `GATEWAY_BIND` is not set: all IPv4 addresses if the hosting platform set
+/// `PORT`, else loopback.
 pub(super) fn default_address(port: Option<u16>) -> SocketAddr {
     match port {
         Some(port) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
@@ -28,7 +29,7 @@ pub(super) fn default_address(port: Option<u16>) -> SocketAddr {
     }
 }
 
-/// The number of cores that the process may use.
+/// The number of CPU cores that the process may use; 1 if the system does not report it.
 pub(super) fn cores() -> NonZeroUsize {
     thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
@@ -38,9 +39,10 @@ pub(super) fn drain_timeout(text: &str) -> Result<Duration, Rule> {
     duration(Duration::ZERO..=AN_HOUR, rule)(text)
 }
 
-/// Whether two listeners need the same port of one address. Port 0 selects a different port each time.
+/// Whether two listeners would bind the same port of one address. Port 0 never overlaps, because the system
+/// selects a free port for each.
 pub(super) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    // An IPv6 wildcard accepts IPv4 connections too.
+    // The IPv6 wildcard address `::` accepts IPv4 connections too.
     let covers = |all: IpAddr, ip: IpAddr| all.is_unspecified() && (all.is_ipv6() || ip.is_ipv4());
     let same_ip =
         one.ip() == other.ip() || covers(one.ip(), other.ip()) || covers(other.ip(), one.ip());
@@ -86,12 +88,15 @@ mod tests {
     #[case(&[("GATEWAY_BIND", "[::1]:0")], "[::1]:0")]
     #[case(&[("PORT", "3000")], "0.0.0.0:3000")]
     #[case(&[("PORT", "3000"), ("GATEWAY_BIND", "10.0.0.1:80")], "10.0.0.1:80")]
-    fn the_public_listener(#[case] given: &[(&str, &str)], #[case] bind: &str) {
+    fn the_address_of_the_public_listener_comes_from_bind_or_port(
+        #[case] given: &[(&str, &str)],
+        #[case] bind: &str,
+    ) {
         assert_eq!(parse(given).server.bind.to_string(), bind);
     }
 
     #[test]
-    fn a_bad_port_counts_beside_a_good_bind() {
+    fn an_invalid_port_is_an_error_even_if_bind_is_set() {
         let errors = errors_of(&[("PORT", "70000"), ("GATEWAY_BIND", "127.0.0.1:80")]);
         assert_eq!(errors, ["PORT: must be a whole number from 0 to 65535"]);
     }
@@ -104,7 +109,7 @@ mod tests {
     #[case("[::1]:9090", Some("0.0.0.0:9090"), true)]
     #[case("127.0.0.1:0", Some("127.0.0.1:0"), true)]
     #[case("127.0.0.1:9090", Some("off"), true)]
-    fn the_two_listeners_differ(
+    fn the_two_listeners_must_have_different_addresses(
         #[case] bind: &str,
         #[case] admin: Option<&str>,
         #[case] good: bool,

@@ -1,6 +1,7 @@
-//! Every setting: its field, variable, rule, default and help text.
+//! The list of all settings, with the field, variable, rule, default and help text of each.
 //!
-//! The flag's name follows from the variable's ([`super::args`]). The README lists the settings too.
+//! The name of a setting's flag is made from its variable's name ([`Setting::arg`]). The README lists the
+//! settings too.
 
 use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
@@ -69,7 +70,8 @@ settings! {
         /// `listening` names. Default: `127.0.0.1:8080`
         bind: SocketAddr = "GATEWAY_BIND" <"IP:PORT">,
             server::address, else server::default_address(port.flatten());
-        /// Port of the public listener at `0.0.0.0` if `GATEWAY_BIND` is not set; hosting platforms set it. No default
+        /// Port of the public listener if `GATEWAY_BIND` is not set; the listener then accepts connections on
+        /// all IPv4 addresses (`0.0.0.0`). Hosting platforms set this variable. No default
         port: Option<u16> = "PORT" <"PORT">, optional(server::port), else None;
         /// Address of the admin listener (metrics, status page, queue, failures, health), or `off`. Do not expose it
         /// to the internet. Default: `127.0.0.1:9090`
@@ -175,7 +177,8 @@ settings! {
     redirects: Redirects under "Forms" {
         /// URLs that a form's `redirect_to` may name besides paths of the gateway's origin, comma-separated, each an exact
         /// URL, or an origin and `/*`: `https://app.example.com/bye,https://www.example.com/*`. Default: none
-        allowed: Vec<AllowedRedirect> = "GATEWAY_REDIRECT_URLS" <"URLS">, optional_list(redirects::allowed_redirect), else Vec::new();
+        allowed: Vec<AllowedRedirect> = "GATEWAY_REDIRECT_URLS" <"URLS">,
+            optional_list(redirects::allowed_redirect), else Vec::new();
         /// Redirect of a form that names no allowed URL: a path, or a URL. Default: `/`
         default: Destination = "GATEWAY_REDIRECT_DEFAULT" <"URL">,
             redirects::default_destination, else redirects::path("/")?;

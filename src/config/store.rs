@@ -1,4 +1,4 @@
-//! The rules for the store.
+//! The rules for the store's address, the size of the queue and the longest token lifetime.
 
 use std::{borrow::Cow, fmt, path::PathBuf, time::Duration};
 
@@ -13,19 +13,19 @@ use super::{
 pub(super) const DEFAULT_QUEUE_SIZE: u64 = 256 * MEBIBYTE;
 pub(super) const DEFAULT_TOKEN_LIFETIME: Duration = Duration::from_hours(7 * 24);
 
-/// `GATEWAY_STORE`.
+/// The value of `GATEWAY_STORE`.
 #[derive(Clone, Debug)]
 pub enum StoreAddress {
-    /// `memory`: everything is lost at a restart.
+    /// `memory`: the process's memory; all records are lost at a restart.
     Memory,
-    /// `file:<path>`: durable, one process.
+    /// `file:<path>`: a file that survives restarts and that one process at a time can open.
     File(PathBuf),
-    /// `redis://…`, `rediss://…`: shared by all instances.
+    /// `redis://…`, `rediss://…`: a Redis or Valkey server that all instances share.
     Redis(RedisAddress),
 }
 
 impl StoreAddress {
-    /// Parses an address.
+    /// Parses the value of `GATEWAY_STORE`.
     ///
     /// # Errors
     /// The rule that the text breaks.
@@ -40,22 +40,22 @@ impl StoreAddress {
         }
     }
 
-    /// Whether the store has a queue, which survives a restart.
+    /// Whether the store survives a restart. Only such a store has a queue.
     pub(crate) fn is_durable(&self) -> bool {
         !matches!(self, Self::Memory)
     }
 }
 
-/// A Redis or a Valkey.
+/// The address of a Redis or Valkey server.
 #[derive(Clone, Debug)]
 pub struct RedisAddress {
     /// Scheme, credentials, host, port and database number, as the Redis library reads them.
     pub url: SecretString,
-    /// The prefix of every key.
+    /// The prefix of every key that the gateway writes.
     pub(crate) prefix: String,
 }
 
-/// The store without the address of a Redis, which may contain a password.
+/// Shows the store for logs. The URL of a Redis server is left out, because it may contain a password.
 impl fmt::Display for StoreAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

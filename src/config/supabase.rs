@@ -1,4 +1,4 @@
-//! The Supabase project and the rules for its access tokens.
+//! The rules for the Supabase project's URL and API keys and for the access tokens that the gateway accepts.
 
 use jsonwebtoken::Algorithm;
 use secrecy::SecretString;
@@ -6,7 +6,7 @@ use url::Url;
 
 use super::{Supabase, choice::Choice, error::Rule, rules::base_url};
 
-/// The algorithms that Supabase projects sign with.
+/// The algorithms with which Supabase projects sign access tokens.
 pub(super) const ALGORITHMS: [(&str, Algorithm); 4] = [
     ("ES256", Algorithm::ES256),
     ("RS256", Algorithm::RS256),
@@ -18,13 +18,13 @@ impl Choice for Algorithm {
     const CHOICES: &'static [(&'static str, Self)] = &ALGORITHMS;
 }
 
-/// `SUPABASE_URL`.
+/// The value of `SUPABASE_URL`.
 #[derive(Clone, Debug)]
 pub struct Project {
-    /// The URL without a trailing slash in its path.
+    /// The project's URL without trailing slashes in its path.
     pub(crate) url: Url,
-    /// The issuer of the project's tokens, made from the URL as the operator wrote it: GoTrue does not normalise its
-    /// URL, and a token's `iss` is compared as text.
+    /// The default issuer of the project's tokens. It is made from the unparsed text of the setting, because
+    /// GoTrue does not normalise its URL, and a token's `iss` is compared as text.
     pub(super) issuer: String,
 }
 
@@ -33,12 +33,13 @@ impl Project {
         Ok(Self { url: base_url(text)?, issuer: below_auth(text) })
     }
 
-    /// A project that replaces a missing or invalid one, so that all other settings are still read.
+    /// A project that stands in for a missing or invalid `SUPABASE_URL`, so that errors of the other settings
+    /// are found as well.
     pub(super) fn placeholder() -> Option<Self> {
         Self::parse("https://project.invalid").ok()
     }
 
-    /// The URL of GoTrue behind the project's URL.
+    /// The default URL of GoTrue: `<SUPABASE_URL>/auth/v1`.
     pub(super) fn gotrue_url(&self) -> Url {
         let mut url = self.url.clone();
         url.set_path(&below_auth(self.url.path()));
@@ -47,25 +48,26 @@ impl Project {
 }
 
 impl Supabase {
-    /// The publishable key, or else the anon key: the value of the header `apikey`.
+    /// The value of the header `apikey` in requests to GoTrue: the publishable key, or the anon key if there
+    /// is none.
     pub(crate) fn api_key(&self) -> Option<&SecretString> {
         self.publishable_key.as_ref().or(self.anon_key.as_ref())
     }
 
-    /// Whether access tokens may be signed with this algorithm.
+    /// Whether `GATEWAY_JWT_ALGORITHMS` contains `algorithm`.
     pub(crate) fn allows(&self, algorithm: Algorithm) -> bool {
         self.algorithms.contains(&algorithm)
     }
 
-    /// Whether the gateway needs no key set: HS256 tokens are verified with the secret, or by GoTrue if no other
-    /// algorithm is allowed.
+    /// Whether the gateway can be ready without a key set: it can verify HS256 tokens with
+    /// `SUPABASE_JWT_SECRET`, or no other algorithm is allowed, so that GoTrue verifies all tokens.
     pub(crate) fn needs_no_keys(&self) -> bool {
         let only_hs256 = self.algorithms.iter().all(|allowed| *allowed == Algorithm::HS256);
         self.allows(Algorithm::HS256) && (self.jwt_secret.is_some() || only_hs256)
     }
 }
 
-/// GoTrue's path below the project's URL. The result is also the issuer of its tokens.
+/// Appends GoTrue's path to the project's URL or path. GoTrue's URL is also the issuer of its tokens.
 fn below_auth(project: &str) -> String {
     format!("{}/auth/v1", project.trim_end_matches('/'))
 }
@@ -77,7 +79,7 @@ pub(super) fn api_key(text: &str) -> Result<SecretString, Rule> {
     Err("must be visible ASCII characters, as an HTTP header takes them".into())
 }
 
-/// Any value of a claim.
+/// The rule for the expected value of a claim: any text.
 #[expect(clippy::unnecessary_wraps, reason = "the signature of a rule")]
 pub(super) fn claim(entry: &str) -> Result<String, Rule> {
     Ok(entry.to_owned())
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unused_api_key_is_judged_too() {
+    fn an_unused_api_key_is_checked_too() {
         let given = [("SUPABASE_ANON_KEY", "an on"), ("SUPABASE_PUBLISHABLE_KEY", "sb")];
         assert_eq!(errors_of(&given).len(), 1);
     }

@@ -1,4 +1,5 @@
-//! Parses settings without the test process's environment, and checks rules that every setting keeps.
+//! Tests of rules that hold for every setting, and functions that parse settings without the environment of
+//! the test process.
 
 use std::ffi::OsString;
 
@@ -7,12 +8,12 @@ use proptest::prelude::*;
 
 use super::{Args, Config, ConfigErrors};
 
-/// A command with every flag that ignores the environment.
+/// A command that has every flag but reads no environment variable.
 fn command() -> Command {
     Args::augment_args(Command::new("gateway")).mut_args(|arg| arg.env(None::<&str>))
 }
 
-/// Each variable with its flag.
+/// The variable and the flag of each setting.
 fn flags() -> Vec<(String, String)> {
     let command = Args::augment_args(Command::new("gateway"));
     let described = command.get_arguments().map(|arg| {
@@ -22,7 +23,7 @@ fn flags() -> Vec<(String, String)> {
     described.collect()
 }
 
-/// The configuration of these variables; `SUPABASE_URL` has a good value unless it is among them.
+/// Parses the given variables. `SUPABASE_URL` gets a valid value unless it is among them.
 pub(super) fn parse_with(given: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let flags = flags();
     let mut words = vec![OsString::from("gateway")];
@@ -36,12 +37,12 @@ pub(super) fn parse_with(given: &[(&str, &str)]) -> Result<Config, ConfigErrors>
     Config::parse(Args::from_arg_matches(&matches).unwrap())
 }
 
-/// The configuration of these variables, which have no error.
+/// Parses the given variables. Panics if one has an error.
 pub(crate) fn parse(given: &[(&str, &str)]) -> Config {
     parse_with(given).unwrap()
 }
 
-/// The errors of these variables, a line each.
+/// The errors of the given variables, one line each.
 pub(super) fn errors_of(given: &[(&str, &str)]) -> Vec<String> {
     let errors = parse_with(given).err().unwrap_or_default().to_string();
     errors.lines().map(str::to_owned).collect()
@@ -74,7 +75,7 @@ fn a_flag_takes_any_value_as_the_next_word() {
 }
 
 #[test]
-fn the_deerrors_are_those_of_the_contract() {
+fn the_defaults_are_those_of_the_contract() {
     let config = parse(&[]);
     assert_eq!(config.store.max_token_lifetime.as_secs(), 7 * 86_400);
     assert_eq!(config.upstream.timeout.as_secs(), 5);
@@ -127,7 +128,7 @@ fn secrets_are_not_debugged() {
     assert!(!format!("{config:?}").contains(secret));
 }
 
-/// Any text, and text that is almost valid for some rule.
+/// Any text, or text that is almost valid for one of the settings.
 fn value() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),

@@ -1,4 +1,4 @@
-//! Warnings about weak settings, as far as the configuration alone shows them.
+//! Warnings about weak settings that can be found without a connection to the store or to GoTrue.
 
 mod network;
 
@@ -10,18 +10,19 @@ use url::Url;
 
 use super::{CSRF_COOKIE, Config, CookieSecure, Cookies, Supabase};
 
-/// A secret with fewer different characters is weak.
-const LEAST_CHARACTERS: usize = 16;
+/// A secret is weak if it has fewer different characters than this.
+const LEAST_DIFFERENT_CHARACTERS: usize = 16;
 const A_MINUTE: Duration = Duration::from_mins(1);
-/// The first version of GoTrue that answers a second logout of one session with `session_not_found`.
+/// The first version of GoTrue (major, minor) that answers a second logout of one session with
+/// `session_not_found` instead of ending all sessions of the user.
 const FIRST_SAFE_GOTRUE: (u32, u32) = (2, 150);
 
-/// A warning about a weak setting, with which the gateway serves nevertheless.
+/// A warning about a weak setting. The gateway serves nevertheless.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Warning {
     /// The environment variable to change.
     pub(crate) variable: &'static str,
-    /// What is weak, what follows from it, and what to do, without secrets.
+    /// The weakness, its consequence and the remedy, without secrets.
     pub(crate) message: Cow<'static, str>,
 }
 
@@ -32,7 +33,7 @@ impl fmt::Display for Warning {
 }
 
 impl Warning {
-    /// `message` says what is weak, what follows from it, and what to do.
+    /// A warning about `variable`. `message` names the weakness, its consequence and the remedy.
     pub(crate) fn new(variable: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { variable, message: message.into() }
     }
@@ -149,7 +150,7 @@ impl Config {
         (least > budget).then(|| {
             let message = format!(
                 "{budget} bytes cannot hold the deletions of every logout, about {least} bytes for the configured \
-                 domains and paths: a logout leaves some of the cookies; raise it"
+                 domains and paths: after a logout some of the cookies remain in the browser; raise it"
             );
             Warning::new("GATEWAY_SET_COOKIE_BUDGET", message)
         })
@@ -175,8 +176,9 @@ impl Config {
 }
 
 impl Supabase {
-    /// A warning about `SUPABASE_JWT_SECRET`; `has_keys` says whether the project's key set has keys that can verify
-    /// tokens. There is none if HS256 is not allowed, because then the secret has no effect.
+    /// A warning if `SUPABASE_JWT_SECRET` is set although the project has signing keys, or is missing
+    /// although the project has none. `has_keys` says whether the project's key set has keys that can verify
+    /// tokens. There is no warning if HS256 is not allowed, because the secret then has no effect.
     pub(crate) fn secret_warning(&self, has_keys: bool) -> Option<Warning> {
         if !self.allows(Algorithm::HS256) {
             return None;
@@ -198,7 +200,8 @@ impl Supabase {
     }
 }
 
-/// A warning about a proxy in the environment, which other programs use and the gateway does not.
+/// A warning if the environment names an HTTP proxy (`HTTPS_PROXY`), which other programs use and the gateway
+/// does not.
 pub(crate) fn unused_proxies() -> Option<Warning> {
     unused_proxies_of(|variable| env::var_os(variable))
 }
@@ -212,24 +215,25 @@ fn unused_proxies_of(value: impl Fn(&str) -> Option<OsString>) -> Option<Warning
     Some(Warning::new(set, message))
 }
 
-/// A random secret of 32 bytes has at least 16 different characters in every usual encoding.
+/// Whether a secret has enough different characters to be random: 32 random bytes have at least 16 different
+/// characters in hexadecimal, and more in Base64.
 fn has_many_characters(secret: &SecretString) -> bool {
-    secret.expose_secret().chars().collect::<BTreeSet<_>>().len() >= LEAST_CHARACTERS
+    secret.expose_secret().chars().collect::<BTreeSet<_>>().len() >= LEAST_DIFFERENT_CHARACTERS
 }
 
 fn is_https(url: &Url) -> bool {
     url.scheme() == "https"
 }
 
-/// Whether the domain is a public suffix by the compiled-in list.
+/// Whether the domain is in the public suffix list, which is compiled into the gateway.
 fn is_public_suffix(domain: &str) -> bool {
     let suffix = psl::suffix(domain.as_bytes());
     suffix.is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == domain.as_bytes())
 }
 
 impl Cookies {
-    /// The approximate size of the deletions that every logout sends: of the session cookie, its first chunk and the
-    /// CSRF cookie, at every domain and path.
+    /// The approximate size in bytes of the `Set-Cookie` lines that every logout sends: they delete the
+    /// session cookie, its first chunk and the CSRF cookie at every configured domain and path.
     pub(crate) fn least_set_cookie_bytes(&self) -> usize {
         const ATTRIBUTES: usize = "Set-Cookie: =; Max-Age=0; Path=; SameSite=Lax; Secure\r\n".len();
         let domains = self.domains.iter().map(|domain| "; Domain=".len() + domain.len());

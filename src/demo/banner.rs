@@ -1,7 +1,8 @@
-//! The text that the demo prints once everything listens: addresses, and three commands to paste.
+//! The text that the demo prints once its servers listen: their addresses, and three commands to paste into a
+//! shell.
 //!
-//! Each command is one line for any POSIX shell and needs only curl and sed. The text between them contains no
-//! command and no comment, because an interactive zsh would run it.
+//! Each command is one line for any POSIX shell and needs only curl and sed. The commands contain no
+//! comments, because an interactive zsh does not treat `#` as the start of a comment.
 
 use std::{
     fmt::{Display, Formatter, Result},
@@ -10,16 +11,16 @@ use std::{
 
 use super::User;
 
-/// The whole text, as its `Display`.
+/// The values in the text. `Display` writes the whole text.
 #[derive(Debug)]
 pub(crate) struct Banner<'a> {
     /// The address of the page and the gateway.
     pub(crate) gateway: SocketAddr,
-    /// Each requested address and the one that is used.
+    /// Pairs of a requested address and the address that is used, which differ if a port was in use.
     pub(crate) addresses: [(SocketAddr, SocketAddr); 2],
-    /// `http://<address>`.
+    /// The URL of the mock, `http://<address>`.
     pub(crate) gotrue: &'a str,
-    /// The user who can sign in.
+    /// The user that the printed commands sign in.
     pub(crate) user: User,
 }
 

@@ -1,7 +1,7 @@
-//! The page with its scripts, styles and settings, all from this binary.
+//! Serves the demo page with its scripts, styles and settings, which are compiled into the binary.
 //!
-//! The page's Content-Security-Policy allows its own scripts and styles, and requests to the gateway and to
-//! GoTrue; it allows nothing else.
+//! The page's Content-Security-Policy allows only scripts and styles from the gateway's origin, and requests
+//! to the gateway and to the mock of GoTrue.
 
 use axum::{
     Router,
@@ -30,22 +30,23 @@ const FILES: [(&str, HeaderValue, &str); 6] = [
     ("/logout-gateway-client.js", JAVASCRIPT, include_str!("../../clients/js/index.js")),
 ];
 
-/// The values that the page needs.
+/// The values that the page's scripts and its policy need.
 #[derive(Debug)]
 pub(crate) struct Page<'a> {
-    /// `http://<address>`: GoTrue below `/auth/v1`, its control routes below `/mock`.
+    /// The URL of the mock, `http://<address>`. GoTrue's API is below `/auth/v1`, and the mock's control
+    /// routes are below `/mock`.
     pub(crate) gotrue: &'a str,
-    /// The name of @supabase/ssr's session cookie.
+    /// The name of the session cookie of @supabase/ssr.
     pub(crate) cookie_name: &'a str,
-    /// The user who can sign in from the start.
+    /// The user whose e-mail address and password the page fills in.
     pub(crate) user: User,
 }
 
 impl Page<'_> {
-    /// The routes that the gateway serves beside its own.
+    /// The routes of the page, which the gateway serves beside its own.
     ///
     /// # Errors
-    /// GoTrue's address cannot be part of a header.
+    /// [`InvalidHeaderValue`] if the mock's URL cannot be part of a header.
     pub(crate) fn router(&self) -> Result<Router, InvalidHeaderValue> {
         let policy = HeaderValue::try_from(self.content_security_policy())?;
         let settings = ("/demo.json", JSON, Bytes::from(self.settings()));

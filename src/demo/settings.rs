@@ -1,4 +1,4 @@
-//! The configuration of the demo's gateway: flags of `serve`, without the environment.
+//! The configuration of the demo's gateway, parsed from flags of `serve` without the environment.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,7 @@ use clap::{Args as _, Command, FromArgMatches as _};
 
 use crate::config::{Args, Config, ConfigErrors};
 
-/// A bug in the demo: `serve` does not have one of its flags, or refuses a value.
+/// The error of a flag that `serve` does not have or whose value it refuses: a bug in the demo.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingsError {
     #[error(transparent)]
@@ -15,7 +15,8 @@ pub(crate) enum SettingsError {
     Values(ConfigErrors),
 }
 
-/// The configuration of a gateway in front of this GoTrue. It has no secret, so the gateway makes a random one.
+/// The configuration of a gateway for the mock at the URL `gotrue`. It has no `GATEWAY_SECRET`, so the
+/// gateway makes a random one.
 pub(crate) fn config(bind: SocketAddr, gotrue: &str) -> Result<Config, SettingsError> {
     let command = Args::augment_args(Command::new("demo")).mut_args(|arg| arg.env(None::<&str>));
     let bind = bind.to_string();
@@ -24,9 +25,9 @@ pub(crate) fn config(bind: SocketAddr, gotrue: &str) -> Result<Config, SettingsE
         ["--bind", &bind],
         ["--admin-bind", "off"],
         ["--threads", "1"],
-        // Keep the terminal free for the banner.
+        // Log only warnings and errors, so that the banner stays visible in the terminal.
         ["--log-filter", "warn"],
-        // Ctrl-C must not wait for a mock that hangs because of a fault.
+        // Do not delay Ctrl-C by requests that hang because the page has switched the mock of GoTrue off.
         ["--drain-timeout", "1s"],
     ];
     let words = std::iter::once("demo").chain(flags.into_iter().flatten());

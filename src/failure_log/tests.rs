@@ -1,4 +1,4 @@
-//! What becomes of failures while the store fails.
+//! Tests of failures that are recorded while the store fails.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,16 +17,16 @@ use crate::{
     },
 };
 
-/// Writes the failure log only while it is well.
+/// A store whose `append_failures` fails unless `works` is set.
 #[derive(Debug, Default)]
 struct FlakyStore {
-    is_well: AtomicBool,
-    kept: MemoryStore,
+    works: AtomicBool,
+    inner: MemoryStore,
 }
 
 impl FlakyStore {
     async fn request_ids(&self) -> Vec<String> {
-        let newest_first = self.kept.failures(usize::MAX).await.unwrap();
+        let newest_first = self.inner.failures(usize::MAX).await.unwrap();
         newest_first.into_iter().rev().map(|failure| failure.request_id).collect()
     }
 }
@@ -34,35 +34,35 @@ impl FlakyStore {
 #[async_trait]
 impl Store for FlakyStore {
     async fn append_failures(&self, failures: &[Failure]) -> Result<(), StoreError> {
-        if !self.is_well.load(Ordering::Relaxed) {
-            let cause = "not well".to_owned();
+        if !self.works.load(Ordering::Relaxed) {
+            let cause = "the store is down".to_owned();
             return Err(StoreError { operation: "append to the failure log", cause });
         }
-        self.kept.append_failures(failures).await
+        self.inner.append_failures(failures).await
     }
 
     async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
-        self.kept.revoke(revocation).await
+        self.inner.revoke(revocation).await
     }
 
     async fn is_revoked(&self, claims: &Claims, now: Timestamp) -> Result<bool, StoreError> {
-        self.kept.is_revoked(claims, now).await
+        self.inner.is_revoked(claims, now).await
     }
 
     fn list(&self) -> &RevocationList {
-        self.kept.list()
+        self.inner.list()
     }
 
     async fn sync_list(&self, claims: &Claims) -> Result<(), StoreError> {
-        self.kept.sync_list(claims).await
+        self.inner.sync_list(claims).await
     }
 
     async fn purge_expired(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.kept.purge_expired(now).await
+        self.inner.purge_expired(now).await
     }
 
     async fn failures(&self, most: usize) -> Result<Vec<Failure>, StoreError> {
-        self.kept.failures(most).await
+        self.inner.failures(most).await
     }
 
     fn queue(&self) -> Option<&dyn Queue> {
@@ -74,7 +74,7 @@ impl Store for FlakyStore {
     }
 
     async fn run(&self) {
-        self.kept.run().await;
+        self.inner.run().await;
     }
 }
 
@@ -99,37 +99,37 @@ fn numbers(numbers: std::ops::Range<usize>) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn failures_that_the_store_refused_are_written_later_in_their_order() {
-    let (store, (log, mut unwritten)) = (FlakyStore::default(), channel());
+    let (store, (log, mut writer)) = (FlakyStore::default(), channel());
     (0..300).for_each(|number| log.record(failure(number)));
-    let begun = Instant::now();
+    let start = Instant::now();
     let after_an_hour = async {
         sleep(Duration::from_hours(1)).await;
         (300..400).for_each(|number| log.record(failure(number)));
-        store.is_well.store(true, Ordering::Relaxed);
-        // Twice as long: what ends at the same time may be told in any order.
+        store.works.store(true, Ordering::Relaxed);
+        // Wait longer than one pause: timers that expire at the same time may fire in any order.
         sleep(RETRY_INTERVAL * 2).await;
         assert_eq!(store.request_ids().await, numbers(0..400));
     };
     tokio::select! {
         () = after_an_hour => {}
-        () = unwritten.write_all(&store) => panic!("it ended after {:?}", begun.elapsed()),
+        () = writer.write_all(&store) => panic!("`write_all` returned after {:?}", start.elapsed()),
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_interrupted_write_of_failures_is_repeated_first() {
-    let (store, (log, mut unwritten)) = (FlakyStore::default(), channel());
+    let (store, (log, mut writer)) = (FlakyStore::default(), channel());
     (0..300).for_each(|number| log.record(failure(number)));
-    timeout(Duration::from_secs(5), unwritten.write_all(&store)).await.unwrap_err();
-    unwritten.close();
-    store.is_well.store(true, Ordering::Relaxed);
-    unwritten.write_all(&store).await;
+    timeout(Duration::from_secs(5), writer.write_all(&store)).await.unwrap_err();
+    writer.close();
+    store.works.store(true, Ordering::Relaxed);
+    writer.write_all(&store).await;
     assert_eq!(store.request_ids().await, numbers(0..300));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_stays_unwell_uses_up_no_memory() {
-    let (store, (log, mut unwritten)) = (FlakyStore::default(), channel());
+async fn a_store_that_stays_down_does_not_use_up_the_memory() {
+    let (store, (log, mut writer)) = (FlakyStore::default(), channel());
     let flood = async {
         for number in 0..3 * CAPACITY {
             log.record(failure(number));
@@ -138,50 +138,61 @@ async fn a_store_that_stays_unwell_uses_up_no_memory() {
     };
     tokio::select! {
         () = flood => {}
-        () = unwritten.write_all(&store) => panic!("it ended"),
+        () = writer.write_all(&store) => panic!("`write_all` returned"),
     }
-    unwritten.close();
-    store.is_well.store(true, Ordering::Relaxed);
-    unwritten.write_all(&store).await;
-    let kept = store.request_ids().await;
-    assert!((CAPACITY..=CAPACITY + MAX_BATCH).contains(&kept.len()), "{}", kept.len());
-    assert_eq!(kept, numbers(0..kept.len()), "the first ones: the rest was told");
+    writer.close();
+    store.works.store(true, Ordering::Relaxed);
+    writer.write_all(&store).await;
+    let written = store.request_ids().await;
+    assert!((CAPACITY..=CAPACITY + MAX_BATCH).contains(&written.len()), "{}", written.len());
+    assert_eq!(
+        written,
+        numbers(0..written.len()),
+        "the first failures are written, and the rest was dropped"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_of_one_user_displace_none_of_others() {
-    let (store, (log, mut unwritten)) = (FlakyStore::default(), channel());
-    store.is_well.store(true, Ordering::Relaxed);
+async fn failures_of_one_user_do_not_displace_those_of_others() {
+    let (store, (log, mut writer)) = (FlakyStore::default(), channel());
+    store.works.store(true, Ordering::Relaxed);
     for _ in 0..2 * CAPACITY {
         log.record(Failure { user_id: Uuid::nil(), ..failure(0) });
     }
     (1..=1000).for_each(|number| log.record(failure(number)));
     assert_eq!(log.counts.lock().unwrap().lost, 2 * 4096 - 100);
-    unwritten.close();
-    unwritten.write_all(&store).await;
+    writer.close();
+    writer.write_all(&store).await;
     assert_eq!(store.request_ids().await, [vec!["0".to_owned(); 100], numbers(1..1001)].concat());
-    assert!(log.counts.lock().unwrap().waiting.is_empty(), "and uses up no memory");
+    assert!(
+        log.counts.lock().unwrap().unwritten.is_empty(),
+        "no count remains of users whose failures are written"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_whose_failures_were_written_may_fail_again() {
-    let (store, (log, mut unwritten)) = (FlakyStore::default(), channel());
-    store.is_well.store(true, Ordering::Relaxed);
+async fn failures_of_a_user_are_recorded_again_once_earlier_ones_are_written() {
+    let (store, (log, mut writer)) = (FlakyStore::default(), channel());
+    store.works.store(true, Ordering::Relaxed);
     for round in 0..3 {
         for number in 0..200 {
             log.record(Failure { user_id: Uuid::nil(), ..failure(200 * round + number) });
         }
         let written = async {
-            while !log.counts.lock().unwrap().waiting.is_empty() {
+            while !log.counts.lock().unwrap().unwritten.is_empty() {
                 sleep(Duration::from_millis(1)).await;
             }
         };
         tokio::select! {
-            written = timeout(Duration::from_mins(1), written) => written.expect("none waits"),
-            () = unwritten.write_all(&store) => panic!("it ended"),
+            written = timeout(Duration::from_mins(1), written) => written.expect("all failures are written within a minute"),
+            () = writer.write_all(&store) => panic!("`write_all` returned"),
         }
     }
-    unwritten.close();
-    unwritten.write_all(&store).await;
-    assert_eq!(store.request_ids().await, numbers(400..500), "the last hundred of them");
+    writer.close();
+    writer.write_all(&store).await;
+    assert_eq!(
+        store.request_ids().await,
+        numbers(400..500),
+        "the store keeps the last hundred of one user"
+    );
 }

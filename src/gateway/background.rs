@@ -1,5 +1,5 @@
-//! The background thread: the key set, the store, the queue, the failure log, readiness, metrics, and the admin
-//! listener.
+//! The background thread: it fetches the key set, runs the store's own tasks, retries queued logouts, writes
+//! the failure log, checks readiness, updates metrics, and serves the admin listener.
 
 mod clock_jump;
 mod startup_warnings;
@@ -27,15 +27,16 @@ use crate::{
     queue::worker::Worker,
 };
 
-/// The admin listener has its own limit, so that clients of the public listener cannot block it.
+/// The most connections of the admin listener. They are counted apart from `GATEWAY_MAX_CONNECTIONS`, so that
+/// clients of the public listener cannot block the admin listener.
 const ADMIN_CONNECTIONS: usize = 64;
 const MINUTE: Duration = Duration::from_mins(1);
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 const PURGE_EVERY: Duration = MINUTE;
-/// The time for writing the last lines of the failure log.
-const LAST_LINES: Duration = Duration::from_secs(2);
+/// The time limit for writing the last entries of the failure log while the gateway stops.
+const LAST_FAILURES_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Runs until `stop` is cancelled.
+/// Runs all background tasks until `stop` is cancelled, then writes the last entries of the failure log.
 pub(super) async fn run(
     admin: Option<TcpListener>,
     app: Arc<AppState>,
@@ -56,7 +57,7 @@ pub(super) async fn run(
         stop.cancelled().await;
     };
     tokio::select! {
-        // The worker completes an attempt that it has started, like any other logout.
+        // When the gateway stops, the worker finishes the retries that it has started.
         ((), ()) = async { tokio::join!(admin, work_queue(&app)) } => {}
         () = app.jwks.keep_fetching(fetch) => {}
         () = purge_expired(&app) => {}
@@ -68,14 +69,15 @@ pub(super) async fn run(
     }
     unwritten.close();
     report_omitted_lines(&app);
-    if timeout(LAST_LINES, unwritten.write_all(&*store)).await.is_err() {
+    if timeout(LAST_FAILURES_TIMEOUT, unwritten.write_all(&*store)).await.is_err() {
         tracing::error!(
-            "the store did not write the last lines of the failure log in time: they are lost"
+            "the store did not write the last entries of the failure log within two seconds: they are lost"
         );
     }
 }
 
-/// Retries queued logouts until the gateway has stopped, within `GATEWAY_DRAIN_TIMEOUT`.
+/// Retries queued logouts until the gateway stops. Retries under way may then finish within
+/// `GATEWAY_DRAIN_TIMEOUT`.
 async fn work_queue(app: &AppState) {
     let (logout, timeout) = (app.logout.clone(), app.config.upstream.timeout);
     let (failures, metrics) = (app.failures.clone(), app.metrics.clone());
@@ -98,7 +100,8 @@ async fn check_readiness(app: &AppState) {
     }
 }
 
-/// Logs how many lines the limits of the log have omitted. To be called once a second.
+/// Logs how many log lines were omitted because a [`LineLimit`](crate::telemetry::line_limit::LineLimit) was
+/// reached, and how many entries of the failure log were lost. Call this once a second.
 fn report_omitted_lines(app: &AppState) {
     logout::report_omitted_lines(&app.metrics);
     verify::report_omitted_lines();
@@ -116,7 +119,8 @@ async fn count_minutes(app: &AppState) {
 
 async fn purge_expired(app: &AppState) {
     let (now, at) = (app.logout.clock.now().into(), Instant::now());
-    // Only the store in memory has no queue. It is empty at the start, so a wrong clock can do no harm.
+    // Only the store in memory has no queue. It is empty at the start, so a clock that is wrong at the start
+    // cannot purge valid revocations.
     let mut clock_jump = match app.logout.store.queue() {
         Some(_) => ClockJumpDetector::unconfirmed(now, at),
         None => ClockJumpDetector::confirmed(now, at),
@@ -133,12 +137,12 @@ async fn purge(Logout { clock, store, .. }: &Logout, clock_jump: &mut ClockJumpD
     if !clock_jump.observe(clock.now().into(), Instant::now()) {
         if clock_jump.has_jumped() {
             tracing::warn!(
-                "the system clock was set within the last ten minutes: expired revocations are kept, because the clock may be \
-                 wrong"
+                "the system clock was set within the last ten minutes: expired revocations are not purged yet, because the \
+                 clock may be wrong"
             );
         }
     } else if let Err(cause) = store.purge_expired(clock.now()).await {
-        tracing::warn!(%cause, "failed to purge expired revocations; the next attempt follows in a minute");
+        tracing::warn!(%cause, "the store failed to purge expired revocations; the gateway tries again in a minute");
     }
 }
 

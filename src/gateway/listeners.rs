@@ -1,4 +1,4 @@
-//! The public and the admin listener: binding, and serving until they are drained.
+//! Binds the public and the admin listener, and serves the public one until it is drained.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -14,7 +14,8 @@ use crate::{
     http::{server, state::AppState},
 };
 
-/// The most connections that wait for `accept`. The kernel reduces it to `net.core.somaxconn`.
+/// The most connections that the kernel holds until the gateway accepts them. The kernel reduces the number
+/// to `net.core.somaxconn`.
 const BACKLOG: u32 = 1024;
 
 /// The bound sockets of both listeners.
@@ -27,10 +28,11 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    /// Binds the addresses, without listening yet.
+    /// Binds the addresses. The sockets do not listen yet, so that clients cannot connect before the gateway
+    /// serves.
     ///
     /// # Errors
-    /// [`StartError::Bind`].
+    /// [`StartError::Bind`] if an address cannot be bound.
     pub(super) fn bind(config: &ServerConfig) -> Result<Self, StartError> {
         let (address, sockets) = bind("GATEWAY_BIND", config.bind, config.threads.get())?;
         let admin =
@@ -53,7 +55,8 @@ pub(super) fn listen(socket: TcpSocket) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves one public listener until the gateway stops and the listener is drained.
+/// Serves one public listener until the gateway stops. Open connections, and logouts whose client has
+/// disconnected, may then finish within `GATEWAY_DRAIN_TIMEOUT`.
 pub(super) async fn serve(listener: TcpListener, router: Router, app: Arc<AppState>) {
     let (config, stopping) = (&app.config, app.stopping.clone());
     let connections =

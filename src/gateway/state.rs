@@ -1,4 +1,5 @@
-//! The state of the handlers: what the threads share, and what each thread has of its own.
+//! Creates the state that the HTTP handlers use: the part that all threads share, and the part that each
+//! thread has of its own.
 
 use std::{sync::Arc, thread};
 
@@ -21,24 +22,27 @@ use crate::{
     telemetry::metrics::Metrics,
 };
 
-/// Opens the store. Its background tasks run on `runtime`.
+/// Opens the store. The store's background tasks run on `runtime`.
 pub(super) fn open_store(
     runtime: &Runtime,
     address: &StoreAddress,
 ) -> Result<Arc<dyn Store>, StartError> {
-    // The caller may be on a runtime, which must not block on another one: a thread of its own may.
+    // Block on a separate thread, because the caller may itself run on a tokio runtime, and a thread of a
+    // runtime must not block on another runtime.
     thread::scope(|scope| {
         let opening = thread::Builder::new()
             .spawn_scoped(scope, || runtime.block_on(store::open(address)))?;
-        let panicked = |_| Err(OpenStoreError("opening it panicked".to_owned()));
+        let panicked =
+            |_| Err(OpenStoreError("the thread that opened the store panicked".to_owned()));
         Ok(opening.join().unwrap_or_else(panicked)?)
     })
 }
 
-/// The state of the first thread. It has no key set yet.
+/// Creates the state of the first thread. Its key set is still empty.
 ///
 /// # Errors
-/// [`StartError`] if the system has no TLS roots or gives no randomness.
+/// [`StartError`] if the HTTP client cannot be built, for instance because the system has no TLS roots, or if
+/// the random number generator fails.
 pub fn first(
     config: Config,
     clock: Clock,
@@ -78,7 +82,8 @@ pub fn first(
     })
 }
 
-/// The state of another thread: its own connections to GoTrue and its own logouts under way, everything else shared.
+/// Creates the state of another thread. It has its own connections to GoTrue and its own logouts under way,
+/// and shares the rest with `first`.
 pub(super) fn another(first: &AppState) -> Result<AppState, HttpClientError> {
     let gotrue = GoTrue::new(&first.config.supabase, first.metrics.clone())?;
     let logout = Logout { gotrue, ..first.logout.clone() };

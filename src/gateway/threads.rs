@@ -1,4 +1,4 @@
-//! Threads with a current-thread runtime each.
+//! Starts threads that each have a single-threaded tokio runtime.
 
 use std::{
     io,
@@ -12,9 +12,9 @@ pub(super) fn runtime() -> io::Result<Runtime> {
     runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Spawns a thread that runs the future of `start` on the runtime. `start` itself runs before this function returns:
-/// it must listen before the log line `listening` is written. The guard is dropped when the thread ends, also by a
-/// panic.
+/// Spawns a thread that runs the future that `start` returns. `start` itself runs on the calling thread
+/// before this function returns, so that sockets listen before the log line `listening` is written. `guard`
+/// is dropped when the thread ends, even by a panic.
 pub(super) fn spawn<F>(
     name: &str,
     runtime: Runtime,
@@ -31,7 +31,8 @@ where
     Builder::new().name(name.to_owned()).spawn(move || {
         let _guard = guard;
         runtime.block_on(future);
-        // Do not wait for a name resolution that hangs: it would outlast the drain timeout.
+        // Do not wait for blocking tasks such as a name resolution that hangs: they could outlast the drain
+        // timeout.
         runtime.shutdown_background();
     })
 }

@@ -1,4 +1,4 @@
-//! The result of one attempt to end a session.
+//! The result of one attempt to end a session at GoTrue.
 
 use std::time::SystemTime;
 
@@ -9,9 +9,11 @@ use crate::{
     session::token::{TokenError, Validity},
 };
 
-/// Why a refresh brought no new access token.
+/// The error of a refresh that returned no usable access token.
 pub(super) enum RefreshError {
+    /// GoTrue refused the refresh or failed.
     Refused(Refusal),
+    /// GoTrue returned a token of another session or user.
     Foreign,
 }
 
@@ -22,7 +24,8 @@ impl From<Refusal> for RefreshError {
 }
 
 impl RefreshError {
-    /// GoTrue's answer to a refresh never proves that the session has ended.
+    /// The result of the logout. It is never `AlreadyEnded`, because GoTrue's answer to a refresh does not
+    /// prove that the session has ended.
     pub(super) fn result(self) -> LogoutResult {
         match self {
             Self::Foreign => LogoutResult::NotGenuine(TokenError::ForeignRefresh),
@@ -42,45 +45,43 @@ fn result_of_refusal(refusal: Refusal, scope: Scope) -> LogoutResult {
     }
 }
 
-/// One attempt, with GoTrue's answer interpreted.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "facts about one answer, none implied by another"
-)]
+/// The result of one attempt, and the facts that follow from GoTrue's answer.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one answer")]
 pub(super) struct Attempt {
     pub(super) result: LogoutResult,
-    /// Whether GoTrue confirmed that the session is genuine, by 204 or by a refresh.
-    pub(super) vouched: bool,
-    /// Whether GoTrue itself answered, and not a proxy or another server.
+    /// Whether GoTrue confirmed that the access token is genuine, by a 204 to the logout or by a refresh.
+    pub(super) is_confirmed_genuine: bool,
+    /// Whether GoTrue itself answered the logout request, and not a proxy or another server.
     pub(super) answered_by_gotrue: bool,
-    /// The clock of the server that answered.
+    /// The header `Date` of the answer: the time by the clock of the server that answered.
     pub(super) date: Option<SystemTime>,
-    /// The times of the refreshed token, if the attempt used one.
+    /// The `iat` and `exp` of the refreshed access token, if the attempt used one.
     pub(super) refreshed: Option<Validity>,
     pub(super) status: Option<u16>,
-    /// Whether a try without an answer may have had its effect.
+    /// Whether a try got no answer, so that GoTrue may have ended the session nevertheless.
     pub(super) unknown: bool,
-    /// Whether `Revoked` is an assumption: the session is gone after a try without an answer, and GoTrue said
-    /// nothing about other sessions.
+    /// Whether the result `Revoked` is an assumption: a try got no answer, and afterwards GoTrue did not know
+    /// the session. GoTrue has then not confirmed the end of other sessions.
     pub(super) assumed: bool,
-    /// Keeps a `local` logout under way until its end is recorded.
+    /// Keeps a `local` logout marked as under way until its end is recorded.
     _under_way: Option<UnderWay>,
 }
 
 impl Attempt {
     pub(super) fn of(answer: &LogoutAnswer, scope: Scope) -> Self {
-        let known = [Refusal::SessionNotFound, Refusal::UserNotFound, Refusal::UserBanned];
+        let from_gotrue = [Refusal::SessionNotFound, Refusal::UserNotFound, Refusal::UserBanned];
         Self {
-            vouched: answer.result.is_ok() && !answer.assumed,
+            is_confirmed_genuine: answer.result.is_ok() && !answer.assumed,
             result: match &answer.result {
                 Ok(()) => LogoutResult::Revoked,
                 Err(refusal) => result_of_refusal(refusal.clone(), scope),
             },
-            // GoTrue verifies the signature before it looks for user and session.
+            // These refusals come from GoTrue after it has verified the token's signature. Other refusals may
+            // come from a proxy.
             answered_by_gotrue: answer
                 .result
                 .as_ref()
-                .map_or_else(|r| known.contains(r), |()| true),
+                .map_or_else(|refusal| from_gotrue.contains(refusal), |()| true),
             date: answer.date,
             refreshed: None,
             status: answer.status,
@@ -93,7 +94,7 @@ impl Attempt {
     pub(super) fn without_answer(result: LogoutResult) -> Self {
         Self {
             result,
-            vouched: false,
+            is_confirmed_genuine: false,
             answered_by_gotrue: false,
             date: None,
             refreshed: None,
@@ -104,12 +105,12 @@ impl Attempt {
         }
     }
 
-    /// The same attempt, which keeps the logout under way.
+    /// Adds `under_way`, which keeps the logout marked as under way while the attempt exists.
     pub(super) fn during(self, under_way: Option<UnderWay>) -> Self {
         Self { _under_way: under_way, ..self }
     }
 
-    /// Whether GoTrue's answer says that the session has ended.
+    /// Whether the session has ended, by GoTrue's answer.
     pub(super) fn is_final(&self) -> bool {
         matches!(
             self.result,
@@ -117,8 +118,8 @@ impl Attempt {
         )
     }
 
-    /// The attempt at a wider scope as the answer to a `local` logout: if the session is gone, it has already
-    /// ended.
+    /// Converts an attempt with a wider scope into the result of a `local` logout: if GoTrue does not know
+    /// the session, a `local` logout has nothing left to end.
     pub(super) fn of_narrower_scope(self) -> Self {
         match self.result {
             LogoutResult::OthersLiveOn => Self { result: LogoutResult::AlreadyEnded, ..self },

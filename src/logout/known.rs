@@ -1,4 +1,4 @@
-//! What the gateway knows of a session before it asks GoTrue.
+//! Queries the revocation list about a session before GoTrue is asked to end it.
 
 use secrecy::ExposeSecret as _;
 
@@ -15,45 +15,48 @@ use crate::{
 };
 
 impl Logout {
-    /// Whether GoTrue has confirmed, at any instance that shares the store, that this session is over. If
-    /// the store does not answer, what this instance knows counts.
-    pub(crate) async fn is_over(&self, session: &Session) -> bool {
+    /// Whether GoTrue has confirmed the end of this session to any instance that shares the store. If the
+    /// store does not answer, the result is from this instance's copy of the revocation list.
+    pub(crate) async fn has_ended(&self, session: &Session) -> bool {
         self.sync_list(session).await;
-        self.knows_end(session)
+        self.list_has_end(session)
     }
 
-    /// Whether `verify` refuses the tokens of this session, as far as this instance knows.
+    /// Whether `/api/auth/verify` refuses the tokens of this session, by this instance's copy of the
+    /// revocation list.
     pub(super) fn is_refused(&self, session: &Session) -> bool {
         self.store.list().refuses(&session.claims, self.clock.now())
     }
 
-    /// Whether an unconfirmed `global` or `others` of this session has set its one cut-off.
+    /// Whether this session has already used its one cut-off: whether a `global` or `others` logout of it,
+    /// which GoTrue did not confirm, has set a cut-off in the revocation list.
     pub(super) fn has_counted_cut_off(&self, session: &Session) -> bool {
         let (id, now) = (session.claims.session_id, self.clock.now());
         self.store.list().has_fact(SessionFact::CutOffCounted, id, now)
     }
 
-    /// GoTrue's answer to a `local` logout of a session that is known to be over, where the access token
-    /// may be forged: without it the reply would say success to a forger, and which ids have ended. `GET
-    /// /user` asks, for GoTrue before 2.150 takes a second local logout for a global one. `None` where the
-    /// logout itself is to be asked.
-    pub(super) async fn answer_of_ended(
+    /// Asks GoTrue about the access token of a `local` logout, if the token is unproven and the revocation
+    /// list has the end of its session. Without this check, a client with a forged token would get a success
+    /// and learn which sessions have ended. The check is `GET /user`, because GoTrue before 2.150 treats a
+    /// second `local` logout as a `global` one. Returns `None` if the logout request itself must be sent.
+    pub(super) async fn introspect_ended_session(
         &self,
         session: &Session,
-        asked: LogoutRequest<'_>,
+        request: LogoutRequest<'_>,
         deadline: Deadline,
     ) -> Option<Attempt> {
-        if asked.scope != Scope::Local
+        if request.scope != Scope::Local
             || session.proof != Proof::Unproven
             || session.expired
-            || !self.knows_end(session)
+            || !self.list_has_end(session)
         {
             return None;
         }
         let (token, user) = (session.access_token.expose_secret(), session.claims.sub);
         let result =
-            match Box::pin(introspect(token, user, &self.gotrue, asked.caller, deadline)).await {
-                // The session may have been restored from a backup.
+            match Box::pin(introspect(token, user, &self.gotrue, request.caller, deadline)).await {
+                // The session is active although the list has its end: GoTrue's database may have been
+                // restored from a backup.
                 Ok(Introspection::Live) => return None,
                 Ok(Introspection::Ended) => LogoutResult::AlreadyEnded,
                 Ok(Introspection::Forged) => LogoutResult::NotGenuine(TokenError::Signature),
@@ -63,19 +66,20 @@ impl Logout {
         Some(Attempt::without_answer(result))
     }
 
-    pub(super) fn knows_end(&self, session: &Session) -> bool {
+    pub(super) fn list_has_end(&self, session: &Session) -> bool {
         let (id, now) = (session.claims.session_id, self.clock.now());
         self.store.list().has_fact(SessionFact::Ended, id, now)
     }
 
-    /// Brings this instance's list up to date about the session; returns whether it is.
+    /// Updates this instance's copy of the revocation list about the session. Returns whether the store
+    /// answered, so that the copy is up to date.
     pub(super) async fn sync_list(&self, session: &Session) -> bool {
         let synced = self.store.sync_list(&session.claims).await;
         synced
             .inspect_err(|cause| {
                 tracing::warn!(
                     %cause,
-                    "the store does not answer: a logout goes on with what this instance knows of its session"
+                    "the store does not answer: a logout continues with the revocations that this instance knows already"
                 );
             })
             .is_ok()

@@ -1,5 +1,6 @@
-//! A logout and the queue: GoTrue's failure puts the logout into the queue; a `local` logout first does the
-//! wider ones that are queued for its session; a confirmed logout removes the entries that it settles.
+//! The effects of logouts on the queue. A logout is queued if GoTrue fails. A `local` logout first carries
+//! out the logouts with wider scopes that are queued for its session. A confirmed logout removes the entries
+//! that have nothing left to end.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use jiff::Timestamp;
@@ -19,68 +20,68 @@ use crate::{
     store::{Queue, StoreError},
 };
 
-/// The longest refresh token that is queued, in bytes. GoTrue's have some dozens of characters, but a client
-/// may send any, and several with one access token.
+/// The longest refresh token that is queued, in bytes. GoTrue's refresh tokens have some dozens of
+/// characters. The bound stops a client from filling the queue with long made-up ones.
 const LONGEST_REFRESH_TOKEN: usize = 4096;
 
 impl Logout {
-    /// Puts the logout of `session`, which GoTrue failed to do because of `refusal`, into the queue.
+    /// Puts a logout into the queue after GoTrue failed with `refusal`.
     ///
     /// # Errors
-    /// [`EnqueueError`]; then the logout is not queued.
+    /// [`EnqueueError`]; the logout is then not queued.
     pub(super) async fn put_into_queue(
         &self,
         (sealing, queue): (&RevocationQueue, &dyn Queue),
         session: &Session,
-        asked: LogoutRequest<'_>,
+        request: LogoutRequest<'_>,
         refusal: &Refusal,
     ) -> Result<(), EnqueueError> {
-        let credentials = credentials(session, asked);
+        let credentials = credentials(session, request);
         if session.expired && credentials.refresh_token.is_none() {
             return Err(EnqueueError::NoCredentials);
         }
         let now = self.clock.now();
-        let entry = entry(session, asked, refusal, now);
+        let entry = entry(session, request, refusal, now);
         let (proven, pause) = (session.proof == Proof::Proven, backoff::after(0, refusal, now));
         sealing.enqueue(queue, entry, &credentials, proven, pause).await
     }
 
-    /// Revokes what is asked for; before a `local` logout, what the same session has in the queue:
-    /// without the session, GoTrue would refuse that for ever.
+    /// Sends the logout to GoTrue. Before a `local` logout, the queued logouts of the same session with wider
+    /// scopes are sent, because GoTrue refuses them once the session has ended.
     pub(super) async fn revoke_widest(
         &self,
         session: &Session,
-        asked: LogoutRequest<'_>,
+        request: LogoutRequest<'_>,
         may_have_queued: bool,
         deadline: Deadline,
     ) -> Attempt {
-        let wider = match asked.scope {
+        let wider = match request.scope {
             Scope::Local if may_have_queued => Box::pin(self.queued_wider_scopes(session)).await,
             _ => Ok(Vec::new()),
         };
         let wider = match wider {
             Ok(wider) => wider,
             Err(cause) if self.is_on_list(session) => {
-                let request_id = asked.caller.request_id();
+                let request_id = request.caller.request_id();
                 tracing::warn!(
                     request_id, %cause,
-                    "the store does not say whether a wider logout of this session is queued: GoTrue is not asked \
-                     to end the session, for that would make the queued one impossible"
+                    "the store failed to return queued logouts of this session with a wider scope: this logout fails without asking \
+                     GoTrue, because it would make such a queued logout impossible"
                 );
                 return Attempt::without_answer(LogoutResult::Failed(Refusal::Failed));
             }
             Err(cause) => {
-                tracing::warn!(%cause, "the store does not say whether a wider logout of this session is queued: GoTrue is asked to end the session \
-                     alone");
+                tracing::warn!(%cause, "the store failed to return queued logouts of this session with a wider scope: only this logout is sent to \
+                     GoTrue");
                 Vec::new()
             }
         };
         for (scope, entry) in wider {
             let QueueEntry { tried, was_over, .. } = entry;
-            // Before a try of unknown outcome the session was as the entry says. The queued logout itself
-            // has put it on the list since.
-            let was_over = was_over || (!tried && asked.was_over);
-            let wider = LogoutRequest { scope, tried_before: tried, was_over, ..asked };
+            // If the queued logout was tried before, only the entry knows whether the session had ended
+            // before the first try: the revocation list has the session because of the queued logout itself.
+            let was_over = was_over || (!tried && request.was_over);
+            let wider = LogoutRequest { scope, tried_before: tried, was_over, ..request };
             let attempt = Box::pin(self.revoke(session, wider, deadline)).await;
             if attempt.result != LogoutResult::Revoked {
                 return attempt.of_narrower_scope();
@@ -91,26 +92,29 @@ impl Logout {
                 return attempt;
             }
         }
-        let under_way = self.begin(session, asked);
-        self.revoke(session, asked, deadline).await.during(under_way)
+        let under_way = self.begin(session, request);
+        self.revoke(session, request, deadline).await.during(under_way)
     }
 
-    /// Whether the list, as far as this instance knows it, has this session, or an unconfirmed `global` or
-    /// `others` of it.
+    /// Whether this instance's copy of the revocation list has this session, or an unconfirmed `global` or
+    /// `others` logout of it.
     ///
-    /// For such a session a `local` logout is not asked of GoTrue while the queue cannot be read. It would
-    /// succeed and make a queued `global` impossible, whose user was promised that all sessions end. The
-    /// other sessions would live, while this one is refused by `verify` in any case and ends with its queued
-    /// logout. To ask GoTrue for the widest scope that the list shows would not do instead: the list holds
-    /// that for a week, so that a `local` logout could end sessions which began after the `others` was done.
-    /// All other sessions are logged out while the store is down, an expired one included: hardly any of
-    /// them has a wider logout in the queue.
+    /// While the queue cannot be read, a `local` logout of such a session is not sent to GoTrue. It would
+    /// succeed and make a queued `global` logout impossible, although the gateway has promised the user that
+    /// all sessions end. Waiting does little harm: `/api/auth/verify` refuses this session's tokens already,
+    /// and the queued logout will end the session.
+    ///
+    /// Sending the widest scope that the list shows instead would be wrong: the list keeps it for a week, so
+    /// a `local` logout could end sessions that began after the `others` logout was done.
+    ///
+    /// Logouts of all other sessions are sent to GoTrue while the store is down, because hardly any of them
+    /// has a logout with a wider scope in the queue.
     fn is_on_list(&self, session: &Session) -> bool {
         self.is_refused(session) || self.has_counted_cut_off(session)
     }
 
-    /// The entries of this session in the queue, wider than `local`, that its user asked for; the widest
-    /// first.
+    /// The queued logouts of this session with scopes wider than `local` that the session's user requested,
+    /// widest scope first.
     async fn queued_wider_scopes(
         &self,
         session: &Session,
@@ -126,20 +130,22 @@ impl Logout {
         Ok(wider)
     }
 
-    /// The entry that a confirmed `others` of this session settles.
+    /// The queued `others` logout of this session, if `request` has the scope `others`: it is done once
+    /// GoTrue confirms `request`.
     pub(super) async fn queued_others(
         &self,
         session: &Session,
-        asked: LogoutRequest<'_>,
+        request: LogoutRequest<'_>,
     ) -> Option<QueueEntry> {
-        let queue = self.store.queue().filter(|_| asked.scope == Scope::Others)?;
+        let queue = self.store.queue().filter(|_| request.scope == Scope::Others)?;
         queue.get(entry_id(session.claims.session_id, Scope::Others)).await.ok()?
     }
 
-    /// Removes what a confirmed logout of this scope has settled. After `local` and `global` the session is
-    /// over, and whatever is queued for it has nothing left to end. After `others` it lives, so only the entry
-    /// that was there `before` GoTrue was asked goes: the user may have asked again since, because of a session
-    /// that began meanwhile.
+    /// Removes the queue entries of this session that are done after GoTrue confirmed a logout with `scope`.
+    /// After `local` and `global` the session has ended, so its queued logouts have nothing left to end.
+    /// After `others` the session is still active. Then only `before`, the entry as it was before GoTrue was
+    /// asked, is removed, and only if it has not changed: the user may have requested the logout again
+    /// because of a session that began in between.
     pub(super) async fn remove_settled(
         &self,
         session: &Session,
@@ -148,13 +154,13 @@ impl Logout {
     ) {
         let Some(queue) = self.store.queue() else { return };
         let session = session.claims.session_id;
-        let over: &[Scope] = match scope {
+        let ended: &[Scope] = match scope {
             Scope::Global => &[Scope::Global, Scope::Others, Scope::Local],
             Scope::Local => &[Scope::Local],
             Scope::Others => &[],
         };
         let remove = async {
-            for scope in over {
+            for scope in ended {
                 queue.remove(entry_id(session, *scope)).await?;
             }
             if let (Scope::Others, Some(entry)) = (scope, before) {
@@ -163,13 +169,13 @@ impl Logout {
             Ok::<_, StoreError>(())
         };
         if let Err(cause) = remove.await {
-            tracing::warn!(%cause, "the store did not remove a queued logout that is done: the worker tries it again, which does no harm");
+            tracing::warn!(%cause, "the store failed to remove a queued logout that is done: the worker will try it again, which does no harm");
         }
     }
 
-    /// Whether the user of `session` asked for what is queued. An expired access token may come from an old
-    /// log, so an entry of a stale session counts only where this request shows the same refresh token:
-    /// else an old token would make the user's `local` logout a `global` one.
+    /// Whether the user of `session` requested the queued logout. An entry with only stale credentials counts
+    /// only if this request has the same refresh token, because an expired access token may come from an old
+    /// log. Otherwise a thief with an old token could turn the user's `local` logout into a `global` one.
     fn is_of_user(&self, entry: &QueueEntry, session: &Session) -> bool {
         if !entry.is_stale() {
             return true;
@@ -191,20 +197,20 @@ impl Logout {
 
 fn entry(
     session: &Session,
-    asked: LogoutRequest<'_>,
+    request: LogoutRequest<'_>,
     refusal: &Refusal,
     now: Timestamp,
 ) -> QueueEntry {
     let claims = &session.claims;
     QueueEntry {
-        id: entry_id(claims.session_id, asked.scope),
-        request_id: asked.caller.request_id().to_owned(),
-        route: asked.route.clone(),
-        scope: Stored::Known(asked.scope),
+        id: entry_id(claims.session_id, request.scope),
+        request_id: request.caller.request_id().to_owned(),
+        route: request.route.clone(),
+        scope: Stored::Known(request.scope),
         user_id: claims.sub,
         session_id: claims.session_id,
-        tried: asked.tried_before,
-        was_over: asked.was_over,
+        tried: request.tried_before,
+        was_over: request.was_over,
         queued_at: now,
         renewed_at: NEVER,
         due: now,
@@ -216,8 +222,8 @@ fn entry(
     }
 }
 
-fn credentials(session: &Session, asked: LogoutRequest<'_>) -> Credentials {
-    let (claims, caller) = (&session.claims, asked.caller);
+fn credentials(session: &Session, request: LogoutRequest<'_>) -> Credentials {
+    let (claims, caller) = (&session.claims, request.caller);
     let is_kept = |token: &&SecretString| token.expose_secret().len() <= LONGEST_REFRESH_TOKEN;
     let refresh_token = session.refresh_token.as_ref().filter(is_kept);
     Credentials {

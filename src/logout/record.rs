@@ -1,9 +1,10 @@
-//! Records logouts on the revocation list.
+//! Records logouts in the revocation list, so that `/api/auth/verify` refuses the tokens of ended sessions.
 //!
-//! 1. Only logouts of proven sessions are recorded, or those that GoTrue has answered.
-//! 2. A logout that GoTrue did not confirm revokes only the session that asked. One exception: a `global` or
-//!    `others` that failed or is queued sets one cut-off for each session that asks, so that it works for an
-//!    owner while GoTrue is down. Repeating it does not move the cut-off.
+//! 1. A logout is recorded only if the session is proven or GoTrue has answered for it.
+//! 2. A logout that GoTrue did not confirm revokes only the session that requested it. There is one
+//!    exception: a `global` or `others` logout that failed or is queued sets a cut-off, a time up to which
+//!    all issued tokens of the user are refused, so that the logout works while GoTrue is down. Each session
+//!    can set one such cut-off, and a repeated logout does not move it.
 
 use std::time::SystemTime;
 
@@ -22,25 +23,29 @@ use crate::{
 };
 
 impl Logout {
-    /// Records the logout of a session that is proven, or that GoTrue has answered for.
+    /// Records the logout of `session` in the revocation list. The caller has checked that the session is
+    /// proven or that GoTrue has answered for it.
     pub(super) async fn record(
         &self,
         session: &Session,
-        asked: LogoutRequest<'_>,
+        request: LogoutRequest<'_>,
         attempt: &Attempt,
     ) {
-        let Some(revocation) = self.revocation(session, asked.scope, attempt).await else { return };
+        let Some(revocation) = self.revocation(session, request.scope, attempt).await else {
+            return;
+        };
         if let Err(cause) = self.store.revoke(&revocation).await {
-            let request_id = asked.caller.request_id();
-            tracing::error!(request_id, %cause, "a logout is not safely on the revocation list: the store retries, and a restart before that would lose it");
+            let request_id = request.caller.request_id();
+            tracing::error!(request_id, %cause, "the store failed to save a revocation: it retries, and a restart before it succeeds loses the revocation");
         }
     }
 
-    /// Keeps a session on the list whose logout the worker gave up: GoTrue has not ended it.
-    pub(crate) async fn record_unended(&self, session: &Session, asked: LogoutRequest<'_>) {
-        if asked.scope != Scope::Others {
+    /// Records a session whose logout the worker gave up, so that its tokens stay refused although GoTrue has
+    /// not ended it. A logout with the scope `others` does not end the session and is not recorded.
+    pub(crate) async fn record_unended(&self, session: &Session, request: LogoutRequest<'_>) {
+        if request.scope != Scope::Others {
             let attempt = Attempt::without_answer(LogoutResult::Failed(Refusal::Unexpected));
-            self.record(session, LogoutRequest { scope: Scope::Local, ..asked }, &attempt).await;
+            self.record(session, LogoutRequest { scope: Scope::Local, ..request }, &attempt).await;
         }
     }
 
@@ -57,15 +62,17 @@ impl Logout {
             Revocation::new(claims, scope, cut_off, now, self.max_token_lifetime)
         };
         match &attempt.result {
-            // The list has the end already: GoTrue has confirmed nothing new.
+            // The revocation list has the end of the session already, and GoTrue has confirmed nothing new.
             LogoutResult::AlreadyEnded if !attempt.answered_by_gotrue => None,
             LogoutResult::Revoked if attempt.assumed => Some(entry(Scope::Local)),
-            // The user is gone with all sessions, also with the one that asked to stay.
+            // GoTrue does not know the user any more, so all sessions have ended, even the one that `others`
+            // leaves active.
             LogoutResult::AlreadyEnded if scope == Scope::Others => Some(entry(Scope::Global)),
             LogoutResult::Revoked | LogoutResult::AlreadyEnded => Some(entry(scope)),
-            // The session that asked is gone, and GoTrue refused to end the others.
+            // The requesting session has ended, and GoTrue refused to end the user's other sessions.
             LogoutResult::OthersLiveOn => Some(entry(Scope::Local)),
-            // GoTrue refused: no cut-off.
+            // GoTrue refused the credentials or the user: revoke at most the requesting session and set no
+            // cut-off.
             LogoutResult::NotGenuine(_)
             | LogoutResult::Expired
             | LogoutResult::Failed(Refusal::UserBanned) => {
@@ -84,29 +91,32 @@ impl Logout {
         }
     }
 
-    /// Whether a cut-off that GoTrue has not confirmed may be set for this session: once, and not for
-    /// one that was logged out here already. Its tokens may be with the very thief whom its user wanted
-    /// to be rid of. If the store does not answer, another instance may have set the one cut-off.
+    /// Whether this session may set a cut-off that GoTrue has not confirmed: only once, and not after it was
+    /// logged out here, because its tokens may then be in the hands of the thief against whom the user logged
+    /// out. The result is also `false` if the store does not answer, because another instance may have set
+    /// the cut-off.
     async fn may_set_cut_off(&self, session: &Session) -> bool {
         self.sync_list(session).await
             && !self.is_refused(session)
             && !self.has_counted_cut_off(session)
     }
 
-    /// The time up to which tokens count as issued before the logout.
+    /// The cut-off: tokens with an `iat` up to this time count as issued before the logout.
     ///
-    /// GoTrue accepted the token that asked, so GoTrue's clock is between that token's `iat` and its `exp`,
-    /// however far it is from the gateway's. A `Date` outside of these is that of another clock, such as a
-    /// proxy's, or broken: then the gateway's own time counts, moved into these bounds. Where GoTrue itself
-    /// did not answer, the `Date` may be that of any server, and only the `iat` is known to be past.
+    /// If GoTrue accepted the access token, the time by GoTrue's clock is between the token's `iat` and
+    /// `exp`, and the header `Date` of the answer is used. A `Date` outside of these bounds comes from
+    /// another clock, such as a proxy's. Then the gateway's own time is used, limited to these bounds. If
+    /// GoTrue itself did not answer, `Date` may come from any server, so the gateway's time is used, but not
+    /// a time before the `iat`.
     fn cut_off(&self, claims: &Claims, attempt: &Attempt) -> Timestamp {
         let now = self.clock.unix_seconds();
         let Validity { issued_at, expires_at } =
             attempt.refreshed.unwrap_or_else(|| claims.validity());
         let earliest = issued_at.unwrap_or(0);
-        let is_gotrues = |date: &i64| issued_at.is_some() && (earliest..=expires_at).contains(date);
+        let is_plausible =
+            |date: &i64| issued_at.is_some() && (earliest..=expires_at).contains(date);
         let seconds = if attempt.answered_by_gotrue {
-            let date = attempt.date.map(unix_seconds).filter(is_gotrues);
+            let date = attempt.date.map(unix_seconds).filter(is_plausible);
             date.unwrap_or_else(|| now.min(expires_at).max(earliest))
         } else {
             now.max(earliest)

@@ -1,4 +1,4 @@
-//! The request, the result and the report of a logout.
+//! The types of a logout's request, result and report.
 
 use std::time::Duration;
 
@@ -11,49 +11,54 @@ use crate::{
 /// The result of a logout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LogoutResult {
-    /// GoTrue revoked what the scope names.
+    /// GoTrue ended the sessions that the scope names.
     Revoked,
-    /// The session, and everything else that the scope names, had already ended.
+    /// All sessions that the scope names had already ended.
     AlreadyEnded,
-    /// The session has already ended, so GoTrue refused to end the user's other sessions: they live on.
+    /// The requesting session had already ended, so GoTrue refused to end the user's other sessions: they are
+    /// still active.
     OthersLiveOn,
-    /// GoTrue does not accept the credential as genuine.
+    /// GoTrue refused the credential as not genuine.
     NotGenuine(TokenError),
-    /// The access token has expired, and GoTrue returns no new one for the refresh token. The session may live.
+    /// The access token has expired, and GoTrue did not refresh it. The session may still be active.
     Expired,
-    /// GoTrue failed, and the logout is durably queued for a retry.
+    /// GoTrue failed, and the logout is in the queue, which survives a restart.
     Queued(Refusal),
-    /// GoTrue failed or refused; the session may live.
+    /// GoTrue failed or refused the request. The session may still be active.
     Failed(Refusal),
 }
 
-/// What a logout did, for the response and the audit log.
+/// The report of a logout, for the response and the audit line.
 #[derive(Clone, Debug)]
 pub(crate) struct LogoutReport {
-    /// The result.
+    /// The result of the logout.
     pub(crate) result: LogoutResult,
-    /// The status of GoTrue's answer to the logout, if there was one.
+    /// The HTTP status of GoTrue's answer to the logout request, if there was one.
     pub(crate) upstream_status: Option<u16>,
-    /// The time that GoTrue took, including a refresh and a second try; `None` if it was not called.
+    /// The time that requests to GoTrue took, with a refresh and further tries; `None` if there was no
+    /// request.
     pub(crate) upstream_time: Option<Duration>,
-    /// Whether a try without an answer may have revoked the session although the result says otherwise.
+    /// Whether a try got no answer, so that GoTrue may have ended the session although the result is another
+    /// one.
     pub(crate) unknown: bool,
-    /// The proof of the session after GoTrue's answer, which may have confirmed that it is genuine.
+    /// The proof of the session after GoTrue's answer: `Proven` if GoTrue confirmed that the token is
+    /// genuine.
     pub(crate) proof: Proof,
 }
 
-/// A request to end sessions.
+/// A request to end sessions of a user.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LogoutRequest<'a> {
-    /// Which of the user's sessions end.
+    /// Which of the user's sessions the logout ends.
     pub(crate) scope: Scope,
-    /// The route, for the entry in the queue.
+    /// The route of the request, which is stored with a queued logout.
     pub(crate) route: &'a Stored<Route>,
-    /// The client that sent the request.
+    /// The request id and the client's data, for the headers of requests to GoTrue.
     pub(crate) caller: &'a OnBehalfOf,
-    /// Whether an earlier try without an answer may have had its effect.
+    /// Whether an earlier try got no answer, so that GoTrue may have ended the session already.
     pub(crate) tried_before: bool,
-    /// Whether the session had ended before the first try, or `verify` refused its tokens: if the session is
-    /// gone after a try, that try need not have ended it. [`Logout::end`](super::Logout::end) sets it.
+    /// Whether the session had ended before the first try, or `/api/auth/verify` refused its tokens. If so,
+    /// and GoTrue does not know the session after a try, that try need not have ended it.
+    /// [`Logout::end`](super::Logout::end) sets this field.
     pub(crate) was_over: bool,
 }

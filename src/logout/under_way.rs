@@ -1,18 +1,19 @@
-//! The `local` logouts of this process that are under way.
+//! Tracks the `local` logouts of this process that are under way.
 //!
-//! GoTrue may have ended a session whose `local` logout has not been answered yet. A `global` of the same
-//! session that GoTrue then refuses must not take that end for its own: the user's other sessions live on.
+//! GoTrue may have ended a session although its `local` logout has not been answered yet. If GoTrue then
+//! refuses a `global` logout of the same session, because the session does not exist any more, the `global`
+//! logout must not count as successful: the user's other sessions are still active.
 
 use std::sync::Arc;
 
 use dashmap::DashMap;
 use uuid::Uuid;
 
-/// How many `local` logouts of each session are under way. Cheap to clone.
+/// The number of `local` logouts under way for each session. Clones are cheap and share the numbers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LocalLogouts(Arc<DashMap<Uuid, usize>>);
 
-/// A `local` logout that is under way until this is dropped.
+/// Marks a `local` logout as under way until this value is dropped.
 #[derive(Debug)]
 pub(super) struct UnderWay {
     logouts: LocalLogouts,
@@ -25,7 +26,7 @@ impl LocalLogouts {
         UnderWay { logouts: self.clone(), session }
     }
 
-    /// Whether one of this session is under way.
+    /// Whether a `local` logout of this session is under way.
     pub(super) fn contains(&self, session: Uuid) -> bool {
         self.0.contains_key(&session)
     }

@@ -1,4 +1,4 @@
-//! The pause before the next try of a queued logout.
+//! Computes the pause before the next retry of a queued logout: exponential backoff with jitter.
 
 use std::time::Duration;
 
@@ -7,21 +7,23 @@ use jiff::Timestamp;
 use crate::gotrue::Refusal;
 
 const FIRST: Duration = Duration::from_secs(1);
-/// The longest pause, unless a `Retry-After` asks for more.
+/// The longest pause, unless GoTrue's `Retry-After` asks for a longer one.
 pub(crate) const MAX_PAUSE: Duration = Duration::from_mins(5);
-/// The longest pause that a `Retry-After` may ask for: a wrong header of a proxy must not outlast the entry.
+/// The longest pause that a `Retry-After` can cause. A proxy may send a wrong value, which must not delay the
+/// entry until its tokens have expired.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// The pause after `attempts` failed tries: twice as long each time, shortened by up to half at random, and no
-/// shorter than a `Retry-After` asks for.
+/// The pause after `attempts` failed tries: one second, doubled after each try up to [`MAX_PAUSE`], and
+/// shortened by up to half at random. It is at least the pause of a `Retry-After` in `refusal`.
 pub(crate) fn after(attempts: u32, refusal: &Refusal, now: Timestamp) -> Duration {
     let doubled = FIRST.saturating_mul(2_u32.saturating_pow(attempts)).min(MAX_PAUSE);
     let jittered = doubled.mul_f64(0.5 + fastrand::f64() / 2.0);
-    jittered.max(asked_for(refusal, now).unwrap_or_default())
+    jittered.max(pause_of_retry_after(refusal, now).unwrap_or_default())
 }
 
-/// The pause that `Retry-After` asks for, as seconds or as a date (RFC 9110, section 10.2.3).
-fn asked_for(refusal: &Refusal, now: Timestamp) -> Option<Duration> {
+/// The pause that the `Retry-After` of `refusal` asks for, given in seconds or as a date (RFC 9110, section
+/// 10.2.3), at most [`MAX_RETRY_AFTER`].
+fn pause_of_retry_after(refusal: &Refusal, now: Timestamp) -> Option<Duration> {
     let (Refusal::RateLimited { retry_after } | Refusal::Unavailable { retry_after }) = refusal
     else {
         return None;
@@ -45,7 +47,7 @@ mod tests {
     const UNAVAILABLE: Refusal = Refusal::Unavailable { retry_after: None };
 
     #[test]
-    fn it_doubles_from_a_second_to_five_minutes_and_varies_by_a_half() {
+    fn the_pause_doubles_from_a_second_to_five_minutes_with_jitter_of_a_half() {
         for (attempts, longest) in
             [(0, 1000), (1, 2000), (8, 256_000), (9, 300_000), (u32::MAX, 300_000)]
         {

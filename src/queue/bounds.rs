@@ -1,20 +1,21 @@
-//! The bounds of the queue.
+//! The bounds on the size of the queue.
 //!
-//! No client can fill the queue alone: the share of each user is bounded. So is that of stale sessions, whose
-//! tokens may come from an old log, both of the whole queue and of their user's share.
+//! The share of each user is bounded, so that no client can fill the queue alone. A session is stale if its
+//! access token had expired: such a token may be stolen, for instance from an old log. So entries of stale
+//! sessions may use only a part of the whole queue, and only a part of their user's share.
 
 use super::entry::MOST_CREDENTIALS;
 
-/// The bounds of a queue, or of a part of it.
+/// The largest permitted size of the queue and of one user's share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Entries.
+    /// The largest number of entries in the queue.
     pub entries: u64,
-    /// Bytes of all records: `GATEWAY_QUEUE_MAX_BYTES`.
+    /// The largest number of bytes of all records: `GATEWAY_QUEUE_MAX_BYTES`.
     pub bytes: u64,
-    /// Sessions of one user.
+    /// The largest number of one user's sessions that have entries.
     pub sessions_of_user: u64,
-    /// Bytes of one user's records.
+    /// The largest number of bytes of one user's records.
     pub bytes_of_user: u64,
 }
 
@@ -22,62 +23,64 @@ pub struct Bounds {
 pub const MOST_ENTRIES: u64 = 100_000;
 /// The largest number of sessions of one user in one store.
 pub const MOST_SESSIONS_OF_USER: u64 = 64;
-/// Stale sessions may use this fraction of each bound.
+/// Entries of stale sessions may use a fraction of each bound: one in `STALE_PART`.
 pub const STALE_PART: u64 = 4;
-/// The records of one user may use this fraction of the bytes.
+/// The records of one user may use a fraction of the queue's bytes: one in `PART_OF_USER`.
 const PART_OF_USER: u64 = 64;
 
-/// How full the queue would be with an entry that is to be added.
+/// The size that the queue would have after an entry is added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// The whole queue.
     pub(crate) all: Share,
-    /// Entries of stale sessions in the whole queue.
+    /// All entries of stale sessions.
     pub(crate) stale: Share,
-    /// The share of the entry's user.
+    /// The entries of the user to whom the added entry belongs.
     pub(crate) of_user: ShareOfUser,
-    /// The share of the stale sessions of the entry's user.
+    /// That user's entries of stale sessions.
     pub(crate) stale_of_user: ShareOfUser,
 }
 
-/// A part of the queue.
+/// The size of the queue or of a part of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
-    /// Entries.
+    /// The number of entries.
     pub(crate) entries: u64,
-    /// Bytes of their records.
+    /// The bytes of these entries' records.
     pub(crate) bytes: u64,
 }
 
-/// A user's part of the queue.
+/// The size of one user's part of the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShareOfUser {
-    /// Sessions, 0 where the entry's session has others in the queue: it may always add to them.
+    /// The number of the user's sessions that have entries. It is 0 if the added entry's session has an entry
+    /// already, so that this bound never refuses it.
     pub(crate) sessions: u64,
-    /// Bytes of their records.
+    /// The bytes of these entries' records.
     pub(crate) bytes: u64,
 }
 
-/// An entry would exceed a bound.
+/// An entry was not added, because it would exceed a bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueueFullError {
-    /// [`Bounds::entries`] or [`Bounds::bytes`].
+    /// [`Bounds::entries`] or [`Bounds::bytes`] would be exceeded.
     #[error("the queue is full")]
     Full,
-    /// The share of stale sessions.
-    #[error("the queue is full of stale sessions")]
+    /// The share of stale sessions in the whole queue would be exceeded.
+    #[error("the queue has no room for more sessions whose access token has expired")]
     Stale,
-    /// [`Bounds::sessions_of_user`] or [`Bounds::bytes_of_user`], or the share of stale sessions of them.
-    #[error("the queue holds as much as one user may have in it")]
+    /// [`Bounds::sessions_of_user`] or [`Bounds::bytes_of_user`] would be exceeded, or the share of the
+    /// user's stale sessions in them.
+    #[error("the queue holds as many logouts of this user as it may")]
     User,
 }
 
 impl Bounds {
-    /// The bounds of a queue of so many bytes. One user may use a fraction of them, but at least an entry of
-    /// the largest request heads, which have `head_bytes` each.
+    /// The bounds of a queue of `bytes` bytes. One user may use a fraction of them, but always enough for an
+    /// entry whose credentials fill the largest request heads, which have `head_bytes` bytes each.
     #[must_use]
     pub fn new(bytes: u64, head_bytes: usize) -> Self {
-        // Base64 makes four bytes of three. The rest of a record has less than a KiB.
+        // Base64 encodes three bytes as four. The rest of a record takes less than 1 KiB.
         let sealed = (head_bytes as u64).saturating_mul(4) / 3 + 1024;
         let largest_entry = sealed.saturating_mul(MOST_CREDENTIALS as u64 + 1);
         Self {
@@ -88,7 +91,7 @@ impl Bounds {
         }
     }
 
-    /// The bounds of stale sessions.
+    /// The bounds for the entries of stale sessions.
     pub(crate) fn of_stale(&self) -> Self {
         Self {
             entries: self.entries / STALE_PART,
@@ -98,7 +101,8 @@ impl Bounds {
         }
     }
 
-    /// Admits an entry if the queue keeps within the bounds `with` it.
+    /// Checks that the queue, with the added entry included in `with`, stays within the bounds. `stale`: the
+    /// entry is of a stale session.
     pub(crate) fn admit(&self, with: &Usage, stale: bool) -> Result<(), QueueFullError> {
         let stale_bounds = self.of_stale();
         if !self.hold_of_user(with.of_user)
@@ -169,7 +173,7 @@ mod tests {
     #[case::stale_of_user(stale_of_user(1, 10), [Ok(()); 2])]
     #[case::stale_sessions_of_user(stale_of_user(2, 0), [Ok(()), USER])]
     #[case::stale_bytes_of_user(stale_of_user(0, 11), [Ok(()), USER])]
-    fn each_bound_counts(
+    fn an_entry_beyond_a_bound_is_refused(
         #[case] with: Usage,
         #[case] proven_and_stale: [Result<(), QueueFullError>; 2],
     ) {
@@ -177,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_holds_a_sixty_fourth_of_the_bytes_but_at_least_an_entry_of_the_largest_heads() {
+    fn a_user_may_use_a_sixty_fourth_of_the_bytes_but_at_least_an_entry_of_the_largest_heads() {
         assert_eq!(Bounds::new(256 << 20, 128 << 10).bytes_of_user, 4 << 20);
         let small = Bounds::new(1 << 20, 128 << 10).bytes_of_user;
         assert!((512 << 10..1 << 20).contains(&small), "{small}");

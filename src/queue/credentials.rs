@@ -1,8 +1,9 @@
-//! The credentials of a queued logout, encrypted in the store.
+//! Encrypts the credentials of queued logouts for the store, and decrypts them.
 //!
-//! AES-256-GCM with a key derived from `GATEWAY_SECRET`, bound to the user, session and scope of the entry: an
-//! attacker who can write to the store can drop a logout but not turn it into another one. The key's id is
-//! stored beside the ciphertext, so that `GATEWAY_SECRET_PREVIOUS` still decrypts what it encrypted.
+//! The cipher is AES-256-GCM with a key derived from `GATEWAY_SECRET`. The user, session and scope of the
+//! entry are additional authenticated data, so that an attacker who can write to the store can delete a
+//! logout but cannot turn it into a logout of another session. The key's id is stored beside the ciphertext,
+//! so that credentials encrypted with `GATEWAY_SECRET_PREVIOUS` can still be decrypted.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
@@ -20,30 +21,30 @@ use crate::{
     config::Secrets, gotrue::OnBehalfOf, key_derivation::derive, telemetry::traces::TraceContext,
 };
 
-/// Enough to distinguish a few secrets.
+/// The length of a key id in bytes. It must only distinguish the few secrets of a deployment.
 const KEY_ID_BYTES: usize = 6;
-/// Enough to distinguish the credentials of one session.
+/// The length of a fingerprint in bytes. It must only distinguish the credentials of one session.
 const FINGERPRINT_BYTES: usize = 12;
 
-/// The tokens for GoTrue, and the client's data for its headers.
+/// The tokens of a queued logout, and the client's data that the gateway sends to GoTrue in headers.
 #[derive(Debug, Deserialize)]
 pub struct Credentials {
-    /// The access token of the request; it may have expired since.
+    /// The access token of the logout request. It may have expired while the logout was queued.
     pub access_token: SecretString,
     /// The refresh token, if the request had one in a cookie.
     pub(crate) refresh_token: Option<SecretString>,
-    /// When the access token expires; seconds since the Unix epoch.
+    /// The access token's `exp`, in seconds since the Unix epoch.
     pub(crate) exp: i64,
-    /// When it was issued; seconds since the Unix epoch.
+    /// The access token's `iat`, in seconds since the Unix epoch.
     pub(crate) iat: Option<i64>,
-    /// The client's address.
+    /// The client's IP address, for `X-Forwarded-For`.
     pub(crate) forwarded_for: String,
-    /// The client's `User-Agent`, if it is text.
+    /// The client's `User-Agent`, if it is valid text.
     pub(crate) user_agent: Option<String>,
 }
 
 impl Credentials {
-    /// Stands in for credentials that cannot be decrypted.
+    /// Credentials with an `exp` only, for an entry whose credentials cannot be decrypted.
     pub(super) fn without_tokens(exp: i64) -> Self {
         Self {
             access_token: SecretString::default(),
@@ -66,7 +67,7 @@ impl Credentials {
         })
     }
 
-    /// The client's data for the headers to GoTrue.
+    /// The request id and the client's data for the headers of requests to GoTrue.
     pub(super) fn caller(&self, request_id: &str) -> OnBehalfOf {
         let value = |text: &str| HeaderValue::try_from(text).ok();
         let unknown = HeaderValue::from_static("unknown");
@@ -79,18 +80,20 @@ impl Credentials {
     }
 }
 
-/// Credentials cannot be decrypted.
+/// The error of credentials that cannot be decrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnsealError {
-    /// Neither `GATEWAY_SECRET` nor `GATEWAY_SECRET_PREVIOUS` sealed them.
-    #[error("sealed with a secret that is neither GATEWAY_SECRET nor GATEWAY_SECRET_PREVIOUS")]
+    /// The credentials were encrypted with neither `GATEWAY_SECRET` nor `GATEWAY_SECRET_PREVIOUS`.
+    #[error(
+        "the credentials were encrypted with a secret that is neither GATEWAY_SECRET nor GATEWAY_SECRET_PREVIOUS"
+    )]
     UnknownKey,
-    /// They were not encrypted for this entry.
-    #[error("damaged")]
+    /// The ciphertext was changed, or was encrypted for another entry.
+    #[error("the encrypted credentials are damaged or belong to another entry")]
     Damaged,
 }
 
-/// Encrypts and decrypts credentials.
+/// The keys that encrypt and decrypt the credentials of queued logouts.
 #[derive(Debug)]
 pub struct Seal {
     current: SealingKey,
@@ -101,7 +104,7 @@ pub struct Seal {
 struct SealingKey {
     id: String,
     sealing: RandomizedNonceKey,
-    /// The key of fingerprints.
+    /// The key of the keyed hash that makes fingerprints.
     fingerprints: hmac::Key,
 }
 
@@ -114,11 +117,11 @@ impl SealingKey {
         Ok(Self { id: URL_SAFE_NO_PAD.encode(id), sealing, fingerprints })
     }
 
-    /// A keyed hash that is equal for equal tokens and reveals nothing about them. It finds credentials that
-    /// the entry has already.
+    /// A keyed hash of the tokens (HMAC-SHA256), by which equal credentials are recognised without decrypting
+    /// them. It reveals nothing about the tokens.
     fn fingerprint(&self, credentials: &Credentials) -> String {
         let refresh_token = credentials.refresh_token.as_ref().map_or("", |t| t.expose_secret());
-        // No token contains a line break, so the join is unambiguous.
+        // Tokens contain no line break, so different pairs of tokens never give the same text.
         let tokens = [credentials.access_token.expose_secret(), refresh_token].join("\n");
         let tag = hmac::sign(&self.fingerprints, tokens.as_bytes());
         let (short, _) = tag.as_ref().split_at(FINGERPRINT_BYTES);
@@ -130,17 +133,18 @@ impl Seal {
     /// Derives the keys from the configured secrets; `None` if there is no secret.
     ///
     /// # Errors
-    /// [`Unspecified`], which key derivation never returns.
+    /// [`Unspecified`] if key derivation fails, which it never does for these lengths.
     pub fn new(secrets: &Secrets) -> Result<Option<Self>, Unspecified> {
         let Some(current) = &secrets.current else { return Ok(None) };
         let previous = secrets.previous.as_ref().map(SealingKey::of).transpose()?;
         Ok(Some(Self { current: SealingKey::of(current)?, previous }))
     }
 
-    /// Encrypts credentials for an entry; `proven`: they proved the session.
+    /// Encrypts credentials for an entry. `proven`: when they were queued, the access token was valid, so
+    /// that they prove that the client holds the session.
     ///
     /// # Errors
-    /// [`Unspecified`] if the system has no random numbers.
+    /// [`Unspecified`] if the system's random number generator fails.
     pub(crate) fn seal(
         &self,
         credentials: &Credentials,
@@ -162,10 +166,10 @@ impl Seal {
         })
     }
 
-    /// Decrypts what `Seal::seal` encrypted for this entry.
+    /// Decrypts credentials that [`Seal::seal`] encrypted for this entry.
     ///
     /// # Errors
-    /// [`UnsealError`].
+    /// [`UnsealError`] if the key is unknown, or if the ciphertext was changed or belongs to another entry.
     pub fn open(
         &self,
         sealed: &SealedCredentials,
@@ -233,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_logout_and_the_secret_that_it_was_sealed_for_open_it() {
+    fn credentials_are_decrypted_only_for_their_entry_and_with_their_secret() {
         let old = seal("a", None);
         let sealed = sealed(&old);
         let later = QueueEntry { due: NEVER, attempts: 3, reason: "x".into(), ..entry() };
@@ -267,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_tokens_have_the_same_fingerprint_and_others_have_another() {
+    fn equal_tokens_have_equal_fingerprints_and_different_tokens_different_ones() {
         let (one, secret) = (seal("a", None), seal("b", None));
         let refreshed = Credentials { refresh_token: None, ..credentials() };
         let other = Credentials { access_token: "header.payload.other".into(), ..credentials() };
@@ -283,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_it_is_readable_and_no_two_are_alike() {
+    fn a_ciphertext_reveals_no_token_and_is_different_each_time() {
         let seal = seal("a", None);
         let (one, other) = (sealed(&seal).sealed, sealed(&seal).sealed);
         assert_ne!(one, other);

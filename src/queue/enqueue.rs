@@ -1,4 +1,4 @@
-//! Puts logouts into the queue of a store.
+//! Adds logouts to the queue in the store.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -15,56 +15,59 @@ use super::{
 };
 use crate::store::{Queue, StoreError};
 
-/// Encrypts the credentials of logouts, keeps the queue within its bounds, and wakes the worker when GoTrue
-/// recovers.
+/// Adds logouts to the store's queue: encrypts their credentials, keeps the queue within its bounds, and
+/// wakes the worker when GoTrue recovers.
 #[derive(Debug)]
 pub(crate) struct RevocationQueue {
     seal: Seal,
     bounds: Bounds,
-    /// The worker has found that GoTrue fails.
+    /// Whether the worker has found that GoTrue fails.
     is_gotrue_failing: AtomicBool,
     recovered: Notify,
 }
 
-/// A logout could not be queued.
+/// The error of a logout that could not be queued.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EnqueueError {
-    /// The access token has expired, and there is no refresh token that the queue takes: GoTrue would refuse
-    /// the logout.
-    #[error("its refresh token is too long to be one of GoTrue's")]
+    /// The access token has expired, and the refresh token is missing or too long to be one of GoTrue's. A
+    /// retry could not succeed, because GoTrue would refuse the credentials.
+    #[error(
+        "the access token has expired, and the refresh token is too long to be one of GoTrue's"
+    )]
     NoCredentials,
-    /// A bound of the queue is reached.
+    /// A bound of the queue would be exceeded.
     #[error(transparent)]
     Full(#[from] QueueFullError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The system has no random numbers for the encryption.
-    #[error("the system gives no random numbers")]
+    /// The system's random number generator failed, so the credentials could not be encrypted.
+    #[error("the system's random number generator failed")]
     Random(#[from] Unspecified),
 }
 
 impl RevocationQueue {
-    /// A queue that encrypts with `seal` and keeps within `bounds`.
+    /// Creates a queue that encrypts with `seal` and stays within `bounds`.
     pub(crate) fn new(seal: Seal, bounds: Bounds) -> Self {
         Self { seal, bounds, is_gotrue_failing: AtomicBool::new(false), recovered: Notify::new() }
     }
 
-    /// Reports that GoTrue has answered a request: wakes the worker if it waits for GoTrue to recover.
+    /// Reports that GoTrue has answered a request. This wakes the worker if the worker waits for GoTrue to
+    /// recover.
     pub(crate) fn report_gotrue_answered(&self) {
         if self.is_gotrue_failing.load(Ordering::Relaxed) {
             self.recovered.notify_one();
         }
     }
 
-    /// Waits for [`RevocationQueue::report_gotrue_answered`], which wakes the worker only while GoTrue is
-    /// `failing`.
+    /// Waits for a call of [`RevocationQueue::report_gotrue_answered`]. `failing`: whether the worker has
+    /// found that GoTrue fails. If not, such calls have no effect, and this function never returns.
     pub(crate) async fn wait_for_recovery(&self, failing: bool) {
         self.is_gotrue_failing.store(failing, Ordering::Relaxed);
         self.recovered.notified().await;
     }
 
-    /// Decrypts credentials of an entry.
+    /// Decrypts credentials of `entry`.
     pub(crate) fn open(
         &self,
         sealed: &SealedCredentials,
@@ -73,12 +76,12 @@ impl RevocationQueue {
         self.seal.open(sealed, entry)
     }
 
-    /// Seals `credentials` and puts them into `queue`: as the first of `entry`, or into the entry that the
-    /// queue has of that id. Once this returns `Ok`, the logout survives a restart. It is tried after `pause`;
-    /// `proven` tells what the credentials proved about the session.
+    /// Encrypts `credentials` and adds `entry` with them to `queue`. If the queue has an entry with the same
+    /// id, the two are merged. Once this function returns `Ok`, the logout survives a restart. The worker
+    /// tries it after `pause`. `proven`: the credentials prove that the client holds the session.
     ///
     /// # Errors
-    /// [`EnqueueError`]; then the logout is not queued.
+    /// [`EnqueueError`]; the logout is then not queued.
     pub(crate) async fn enqueue(
         &self,
         queue: &dyn Queue,

@@ -1,10 +1,12 @@
-//! An entry of the queue: one logout to retry.
+//! An entry of the queue: one logout that the worker retries.
 //!
-//! 1. There is one entry for each session and scope, with the newest three credentials. Credentials of a stale
-//!    session never replace those of a proven one, and nothing replaces the proven access token that expires
-//!    last: a thief with a token that is about to expire cannot displace it with made-up refresh tokens.
-//! 2. Every added credential and every request of a proven session changes the entry's revision: the worker
-//!    removes an entry only if it has tried that revision.
+//! 1. The queue has at most one entry for each session and scope. The entry has up to three credentials, of
+//!    the newest requests. Credentials are proven if their access token was valid when they were queued, and
+//!    stale if it had expired. Stale credentials never replace proven ones. The proven credentials whose
+//!    access token expires last are never replaced by others: so a thief with a token that is about to expire
+//!    cannot displace them by requests with made-up refresh tokens.
+//! 2. The entry's revision changes whenever credentials are added and at every request with proven
+//!    credentials. After a try, the worker removes an entry only if its revision has not changed since.
 
 pub mod queued_logout;
 pub mod v1;
@@ -16,40 +18,42 @@ use uuid::Uuid;
 
 use crate::outcome::{Reason, Route, Scope, Stored};
 
-/// The time of what has not happened; records write it as 0.
+/// The value of a time field for an event that has not happened. Records store it as 0.
 pub const NEVER: Timestamp = Timestamp::UNIX_EPOCH;
-/// The largest number of credentials in one entry.
+/// The largest number of credentials that one entry keeps.
 pub const MOST_CREDENTIALS: usize = 3;
 
-/// One queued logout. It holds no secret in clear text: the credentials are encrypted.
+/// One queued logout. Its credentials are encrypted, so it contains no secret in plain text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueEntry {
-    /// [`entry_id`] of session and scope.
+    /// The id made of session and scope by [`entry_id`].
     pub id: Uuid,
     /// `X-Request-Id` of the first request.
     pub request_id: String,
     /// The route of the first request, such as `/api/auth/logout`.
     pub route: Stored<Route>,
-    /// Which of the user's sessions are to end.
+    /// Which of the user's sessions the logout ends.
     pub scope: Stored<Scope>,
     /// The user of the session.
     pub user_id: Uuid,
-    /// The session that asked for the logout.
+    /// The session whose credentials requested the logout.
     pub session_id: Uuid,
-    /// Whether a try may have ended the session although the gateway got no answer.
+    /// Whether an earlier try got no answer, so that GoTrue may have ended the session without the gateway's
+    /// knowledge.
     pub tried: bool,
-    /// Whether the session may have been over before the first request. If GoTrue then says that the session is
-    /// gone, no try counts as having revoked it.
+    /// Whether the session may have ended before the first request. If so, and GoTrue answers that the
+    /// session does not exist, the logout does not count as `revoked` by an earlier try.
     #[serde(default)]
     pub was_over: bool,
-    /// The time of the first request, by the store's clock.
+    /// The time of the first request for this logout, by the store's clock.
     #[serde(with = "millisecond::required")]
     pub queued_at: Timestamp,
-    /// The time of the last request of a proven session, or [`NEVER`], by the store's clock. The worker
-    /// gives the entry up seven days after it: requests of stale sessions do not count.
+    /// The time of the last request with proven credentials, or [`NEVER`], by the store's clock. The worker
+    /// gives up the entry seven days after this time. Requests with stale credentials do not extend it.
     #[serde(default, with = "millisecond::required")]
     pub renewed_at: Timestamp,
-    /// The time of the next try, or the end of the lease, by the store's clock.
+    /// The time of the next try, or, while a worker tries the entry, the time at which its lease ends; by the
+    /// store's clock.
     #[serde(with = "millisecond::required")]
     pub due: Timestamp,
     /// The time of the last failed try, or [`NEVER`], by the store's clock.
@@ -57,38 +61,41 @@ pub struct QueueEntry {
     pub failed_at: Timestamp,
     /// The number of tries so far.
     pub attempts: u32,
-    /// The reason of the last failure.
+    /// The reason of the last failed try, or of the failure that put the logout into the queue.
     pub reason: Stored<Reason>,
-    /// Changes whenever credentials are added.
+    /// A number that changes whenever credentials are added, and at every request with proven credentials.
     pub revision: u32,
-    /// The credentials to try, the newest first; never empty.
+    /// The credentials that the worker tries, newest first. Never empty.
     pub credentials: Vec<SealedCredentials>,
 }
 
-/// Credentials of one request, encrypted.
+/// The encrypted credentials of one logout request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedCredentials {
-    /// A keyed hash of the credentials, to recognize them: it is the same as long as `GATEWAY_SECRET` is.
+    /// A keyed hash of the credentials, by which repeated ones are recognised. It stays the same as long as
+    /// `GATEWAY_SECRET` does.
     pub fingerprint: String,
-    /// The fingerprint under the key of `GATEWAY_SECRET_PREVIOUS`, to recognize credentials that were queued
-    /// before the secret changed.
+    /// The fingerprint made with `GATEWAY_SECRET_PREVIOUS`, by which credentials that were queued before the
+    /// secret changed are recognised. It is not stored.
     #[serde(skip)]
     pub former_fingerprint: Option<String>,
-    /// Whether they proved the session when they were queued; otherwise the session was stale.
+    /// Whether the access token was valid when the credentials were queued. If not, the token had expired:
+    /// the credentials are stale.
     pub proven: bool,
-    /// The access token's `exp` (`NumericDate`); 0 if an earlier release wrote the entry.
+    /// The access token's `exp`, in seconds since the Unix epoch; 0 if an earlier release wrote the entry.
     #[serde(default)]
     pub exp: i64,
-    /// The id of the key that encrypted them.
+    /// The id of the key that encrypted the credentials.
     pub key_id: String,
-    /// The ciphertext; base64url.
+    /// The nonce and the ciphertext, in base64url.
     pub sealed: String,
-    /// The data that the first version of these records bound the ciphertext to.
+    /// The additional authenticated data of a record in the format of the first release; `None` for newer
+    /// records, which use [`QueueEntry::binding`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound_to: Option<String>,
 }
 
-/// The id of the one entry for a session and a scope.
+/// The id of the entry for a session and a scope: a hash of both.
 #[must_use]
 pub fn entry_id(session_id: Uuid, scope: Scope) -> Uuid {
     let name = [session_id.as_bytes(), scope.as_str().as_bytes()].concat();
@@ -98,32 +105,34 @@ pub fn entry_id(session_id: Uuid, scope: Scope) -> Uuid {
 }
 
 impl QueueEntry {
-    /// The part of the entry that the credentials are bound to; it never changes.
+    /// The scope, user and session as text: the additional authenticated data of the credentials. They never
+    /// change for one entry.
     pub(crate) fn binding(&self) -> String {
         let Self { scope, user_id, session_id, .. } = self;
         format!("{scope} {user_id} {session_id}")
     }
 
-    /// Whether none of the credentials proved the session.
+    /// Whether the entry has no proven credentials.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         !self.credentials.iter().any(|credentials| credentials.proven)
     }
 
-    /// This entry as a store takes it at `now`, by the store's clock.
+    /// This entry with the times of a new entry, set to `now`, which is the store's time.
     pub(crate) fn stamped(self, now: Timestamp) -> Self {
         let renewed_at = if self.is_stale() { NEVER } else { now };
         Self { queued_at: now, renewed_at, ..self }
     }
 
-    /// This entry merged with `newer`, of the same session and scope. Due time and reason stay. Each request of
-    /// a proven session changes the revision, even with known credentials: an `others` may be meant for a
-    /// session that began after the previous request.
+    /// Merges this entry with `newer`, an entry of the same session and scope. The time of the next try and
+    /// the reason stay. Each request with proven credentials changes the revision, even if the entry has
+    /// these credentials already: a repeated logout with the scope `others` may be meant for a session that
+    /// began after the previous request.
     ///
-    /// `was_over` is true if it is true of either entry, even where the known one was tried before: the session
-    /// may have ended between the tries, and the gateway does not know which try had an effect. So the worker may
-    /// give up a repeated `global` as `not_found` although GoTrue did it, but it never reports one as done that
-    /// ended no session.
+    /// `was_over` of the result is true if it is true of either entry, even if this entry was tried before.
+    /// The session may have ended between the tries, and the gateway does not know which try had an effect.
+    /// So the worker may give up a repeated `global` logout as `not_found` although GoTrue carried it out,
+    /// but it never reports a logout as done that ended no session.
     pub(crate) fn merged_with(self, newer: &Self) -> Self {
         let mut credentials = self.credentials;
         let mut changed = !newer.is_stale();
@@ -143,13 +152,13 @@ impl QueueEntry {
     }
 }
 
-/// Adds credentials as the newest; returns whether they change anything. Credentials that proved the session
-/// once stay proven.
+/// Adds credentials as the newest, and returns whether the entry changed. Credentials that the entry has
+/// already are not added again. If they were proven once, they stay proven.
 fn add(credentials: &mut Vec<SealedCredentials>, added: &SealedCredentials) -> bool {
     if let Some(known) = credentials.iter_mut().find(|c| c.fingerprint == added.fingerprint) {
-        let is_news = added.proven && !known.proven;
+        let becomes_proven = added.proven && !known.proven;
         known.proven |= added.proven;
-        return is_news;
+        return becomes_proven;
     }
     let is_former =
         |c: &SealedCredentials| Some(&c.fingerprint) == added.former_fingerprint.as_ref();
@@ -159,18 +168,18 @@ fn add(credentials: &mut Vec<SealedCredentials>, added: &SealedCredentials) -> b
     true
 }
 
-/// Keeps [`MOST_CREDENTIALS`], in their order. It always keeps the proven ones whose access token expires last,
-/// because they work for the longest time (of several, the oldest); then it prefers proven ones to stale ones,
-/// and newer ones to older ones.
+/// Removes credentials until [`MOST_CREDENTIALS`] are left, in their order. The proven credentials whose
+/// access token expires last always stay, because GoTrue accepts them for the longest time. Of the rest,
+/// stale credentials are removed before proven ones, and older ones before newer ones.
 fn keep_best(credentials: &mut Vec<SealedCredentials>) {
     let numbered = credentials.iter().enumerate().filter(|(_, c)| c.proven);
-    let mut lasting = numbered.max_by_key(|(_, c)| c.exp).map(|(at, _)| at);
+    let mut last_to_expire = numbered.max_by_key(|(_, c)| c.exp).map(|(at, _)| at);
     while credentials.len() > MOST_CREDENTIALS {
         let stale = credentials.iter().rposition(|c| !c.proven);
-        let oldest = (0..credentials.len()).rfind(|at| Some(*at) != lasting);
+        let oldest = (0..credentials.len()).rfind(|at| Some(*at) != last_to_expire);
         let Some(superfluous) = stale.or(oldest) else { break };
         credentials.remove(superfluous);
-        lasting = lasting.map(|at| if at > superfluous { at - 1 } else { at });
+        last_to_expire = last_to_expire.map(|at| if at > superfluous { at - 1 } else { at });
     }
 }
 
@@ -178,7 +187,7 @@ fn keep_best(credentials: &mut Vec<SealedCredentials>) {
 mod tests {
     use super::*;
 
-    /// Those of a later letter expire later.
+    /// Credentials whose `exp` is the first letter of `name`, so that those with a later letter expire later.
     fn credentials(name: &str, proven: bool) -> SealedCredentials {
         SealedCredentials {
             fingerprint: name.to_owned(),
@@ -218,17 +227,21 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_three_credentials_are_kept_and_each_proven_request_is_a_revision() {
+    fn the_newest_three_credentials_are_kept_and_each_proven_request_changes_the_revision() {
         let merged = ["b", "c", "d", "d"]
             .into_iter()
             .fold(entry("a", true), |known, name| known.merged_with(&entry(name, true)));
         assert_eq!(names(&merged), ["d", "c", "b"]);
         assert_eq!((merged.revision, merged.request_id.as_str()), (4, "a"));
-        assert_eq!(merged.clone().merged_with(&entry("d", false)).revision, 4, "stale, and known");
+        assert_eq!(
+            merged.clone().merged_with(&entry("d", false)).revision,
+            4,
+            "a stale request with known credentials"
+        );
     }
 
     #[test]
-    fn stale_credentials_never_push_out_proven_ones() {
+    fn stale_credentials_never_replace_proven_ones() {
         let known = ["b", "c"]
             .into_iter()
             .fold(entry("a", true), |known, name| known.merged_with(&entry(name, true)));
@@ -248,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_proven_token_that_expires_last_is_kept_and_of_several_the_oldest_beside_the_newest() {
+    fn the_proven_token_that_expires_last_is_kept_beside_the_newest() {
         let [later, earlier] =
             ["z", "a"].map(|kind| [1, 2, 3, 4].map(|n| entry(&format!("{kind}{n}"), true)));
         let stale = entry("zz", false);
@@ -259,14 +272,15 @@ mod tests {
     }
 
     #[test]
-    fn tokens_that_were_proven_once_stay_so() {
+    fn tokens_that_were_proven_once_stay_proven() {
         let proofs =
             |entry: &QueueEntry| entry.credentials.iter().map(|c| c.proven).collect::<Vec<_>>();
         let known = merged(entry("a", true), &[entry("a", false)]);
         assert_eq!((proofs(&known), known.revision), (vec![true], 0));
         let known = merged(entry("a", false), &[entry("a", true), entry("a", true)]);
         assert_eq!((proofs(&known), known.revision), (vec![true], 2));
-        // The same tokens under the fingerprint of another secret take the place of the former.
+        // Equal tokens with the fingerprint of a new secret replace those with the fingerprint of the old
+        // one.
         let mut anew = entry("b", false);
         anew.credentials[0].former_fingerprint = Some("a".to_owned());
         let known = merged(entry("a", true), &[anew]);
@@ -274,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_may_have_been_over_before_either_logout_may_have_been_over() {
+    fn was_over_is_true_of_a_merged_entry_if_it_is_true_of_either() {
         let entry = |was_over| QueueEntry { was_over, ..entry("a", true) };
         for (known, newer) in [(true, false), (false, true), (true, true), (false, false)] {
             let known_and_tried = QueueEntry { tried: true, ..entry(known) };
@@ -283,11 +297,11 @@ mod tests {
         let mut earlier = serde_json::to_value(entry(true)).unwrap();
         earlier.as_object_mut().unwrap().remove("was_over");
         let earlier: QueueEntry = serde_json::from_value(earlier).unwrap();
-        assert!(!earlier.was_over, "an earlier release");
+        assert!(!earlier.was_over, "an entry of an earlier release has no `was_over`");
     }
 
     #[test]
-    fn each_session_and_scope_has_an_id_of_its_own() {
+    fn each_session_and_scope_has_a_different_id() {
         let ids = |scope| [1, 2].map(|session| entry_id(Uuid::from_u128(session), scope));
         let all = [Scope::Local, Scope::Others, Scope::Global].into_iter().flat_map(ids);
         let ids: std::collections::HashSet<_> = all.collect();

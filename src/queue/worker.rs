@@ -1,18 +1,20 @@
-//! The worker: the one task of a process that retries queued logouts.
+//! The worker: the task that retries queued logouts. Each process has one.
 //!
-//! 1. The worker removes an entry once GoTrue confirmed the logout, or gives it up once no credentials can
-//!    revoke anything: the tokens have expired by our clock, and GoTrue refuses them and does not refresh them;
-//!    the session is gone and the user's other sessions live on; or a proven session asked for it last seven
-//!    days ago. Log, metric and failure log report that it gave up; the removal waits for none of them.
-//! 2. A failure delays its own entry. Only a failure that concerns GoTrue itself
-//!    ([`Refusal::is_about_gotrue`]) delays the others too: then the worker tries one entry at a time, at
-//!    growing intervals, those that failed last at the end. While GoTrue works, the worker tries a few at a
-//!    time: a stock GoTrue manages 20 logouts a second.
-//! 3. The widest scope of a session goes first, because a `local` logout that succeeds makes the session's
-//!    `global` impossible. The narrower ones do not wait for an entry of a stale session that GoTrue has
-//!    refused, nor for one that this process cannot decrypt.
-//! 4. If the process is killed during a try, the lease of the entry ends by itself. Trying twice does no
-//!    harm.
+//! 1. The worker removes an entry once GoTrue has confirmed the logout. It gives up an entry in three cases:
+//!    the access tokens have expired by the gateway's clock, and GoTrue neither accepts nor refreshes them;
+//!    the session does not exist any more, so that the user's other sessions cannot be ended with it; or the
+//!    last request with proven credentials is seven days old. The log, a metric and the failure log report
+//!    that it gave up.
+//! 2. A failed try delays its own entry. A failure of GoTrue itself ([`Refusal::is_about_gotrue`]) delays all
+//!    other entries too: the worker then tries one entry at a time, at growing intervals, and tries the
+//!    entries that failed last at the end. While GoTrue works, the worker tries up to four entries at a time,
+//!    because a GoTrue with default settings manages some 20 logouts a second.
+//! 3. If a session has several entries, the worker tries the widest scope first, because after a `local`
+//!    logout the session cannot request its `global` logout. A narrower logout does not wait for a wider one
+//!    that has only stale credentials and that GoTrue has refused, nor for one that this process cannot
+//!    decrypt.
+//! 4. Each process leases the entries that it tries from the store. If the process is killed during a try,
+//!    the lease expires and another try follows. Trying a logout twice does no harm.
 
 mod attempt;
 mod health;
@@ -43,11 +45,13 @@ use crate::{
     telemetry::{metrics::Metrics, traces},
 };
 
-/// The interval between two looks for due entries.
+/// The interval between two checks of the store for due entries.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// How much longer a lease lasts than the tries of an entry can take.
+/// The time for which a lease lasts longer than the tries of one entry can take.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
+/// The most entries that the worker tries at the same time.
 const MAX_CONCURRENT: usize = 4;
+/// The worker gives up an entry whose last request with proven credentials is older than this.
 const MAX_AGE: Duration = Duration::from_hours(7 * 24);
 
 /// Retries the logouts in the queue of a store.
@@ -56,29 +60,29 @@ pub(crate) struct Worker {
     logout: Logout,
     queue: Arc<RevocationQueue>,
     failures: FailureLog,
-    /// The time limit of one try.
-    patience: Duration,
+    /// The time limit of a try with one set of credentials.
+    try_timeout: Duration,
     metrics: Arc<Metrics>,
 }
 
 impl Worker {
-    /// A worker for the queue of `logout`'s store; `None` if that has no queue.
+    /// Creates a worker for the queue of the store of `logout`; `None` if the store has no queue.
     pub(crate) fn new(
         logout: Logout,
         failures: FailureLog,
-        patience: Duration,
+        try_timeout: Duration,
         metrics: Arc<Metrics>,
     ) -> Option<Arc<Self>> {
         let queue = logout.queue.clone()?;
-        Some(Arc::new(Self { logout, queue, failures, patience, metrics }))
+        Some(Arc::new(Self { logout, queue, failures, try_timeout, metrics }))
     }
 
-    /// Runs until `stopping` is cancelled, and finishes the tries that are under way then.
+    /// Retries due entries until `stopping` is cancelled. Tries that are under way at that time are finished.
     pub(crate) async fn run(self: Arc<Self>, stopping: CancellationToken) {
         let mut health = GoTrueHealth::default();
         while !stopping.is_cancelled() {
             if let Err(cause) = self.clone().run_due(&mut health, &stopping).await {
-                tracing::warn!(%cause, "the worker cannot read the queue: queued logouts are not retried");
+                tracing::warn!(%cause, "the store failed while the worker processed the queue: queued logouts are not retried until the store works");
             }
             tokio::select! {
                 () = sleep(POLL_INTERVAL) => {}
@@ -88,16 +92,17 @@ impl Worker {
         }
     }
 
-    /// Tries the due entries, as many as GoTrue's health allows.
+    /// Tries the due entries, several at a time while GoTrue works, and one at a time after GoTrue has
+    /// failed. Returns when no entry is due, or when the worker must pause because GoTrue failed.
     async fn run_due(
         self: Arc<Self>,
         health: &mut GoTrueHealth,
         stopping: &CancellationToken,
     ) -> Result<(), StoreError> {
         let Some(queue) = self.logout.store.queue() else { return Ok(()) };
-        // An entry has several credentials, and each of them takes a try.
+        // An entry may have several credentials, and each set takes a try.
         let tries = u32::try_from(MOST_CREDENTIALS).unwrap_or(u32::MAX);
-        let lease = self.patience.saturating_mul(tries) + LEASE_MARGIN;
+        let lease = self.try_timeout.saturating_mul(tries) + LEASE_MARGIN;
         while !stopping.is_cancelled() && !health.is_paused(self.now()) {
             let most = if health.is_failing() { 1 } else { MAX_CONCURRENT };
             let leased = queue.lease(lease, most, self.now()).await?;
@@ -110,7 +115,7 @@ impl Worker {
                 let span = traces::retry(&entry.request_id);
                 tries.spawn(async move { worker.retry(entry).await }.instrument(span));
             }
-            let mut fault = None;
+            let mut store_error = None;
             for tried in tries.join_all().await {
                 match tried {
                     Ok(GoTrueState::Up) => *health = GoTrueHealth::default(),
@@ -118,17 +123,17 @@ impl Worker {
                         health.record_failure(&refusal, self.now());
                     }
                     Ok(GoTrueState::Unknown) => {}
-                    Err(cause) => fault = Some(cause),
+                    Err(cause) => store_error = Some(cause),
                 }
             }
-            if let Some(fault) = fault {
-                return Err(fault);
+            if let Some(store_error) = store_error {
+                return Err(store_error);
             }
         }
         Ok(())
     }
 
-    /// Tries one entry, then removes or reschedules it.
+    /// Tries one entry, and then removes it, reschedules it or gives it up.
     async fn retry(&self, entry: QueueEntry) -> Result<GoTrueState, StoreError> {
         let Some(queue) = self.logout.store.queue() else { return Ok(GoTrueState::Unknown) };
         let Some(scope) = entry.scope.known() else {
@@ -136,7 +141,7 @@ impl Worker {
             return Ok(GoTrueState::Unknown);
         };
         if scope != Scope::Global
-            && let Some(wider) = self.wider(queue, &entry, scope).await?
+            && let Some(wider) = self.wider_entry(queue, &entry, scope).await?
         {
             let pause =
                 elapsed(self.now(), wider.due).min(backoff::MAX_RETRY_AFTER) + POLL_INTERVAL;
@@ -159,8 +164,9 @@ impl Worker {
         Ok(tried)
     }
 
-    /// The entry of the same session for a wider scope that this entry must wait for, the widest first.
-    async fn wider(
+    /// The entry of the same session with a wider scope that must be tried before this one. If there are two,
+    /// the one with the widest scope.
+    async fn wider_entry(
         &self,
         queue: &dyn Queue,
         entry: &QueueEntry,
@@ -171,7 +177,8 @@ impl Worker {
                 break;
             }
             let found = queue.get(entry_id(entry.session_id, wider)).await?;
-            if let Some(found) = found.filter(|found| may_succeed(found) && self.can_decrypt(found))
+            if let Some(found) =
+                found.filter(|found| blocks_narrower_scopes(found) && self.can_decrypt(found))
             {
                 return Ok(Some(found));
             }
@@ -179,7 +186,7 @@ impl Worker {
         Ok(None)
     }
 
-    /// Whether this process can decrypt credentials of the entry.
+    /// Whether this process can decrypt any of the entry's credentials.
     fn can_decrypt(&self, entry: &QueueEntry) -> bool {
         entry.credentials.iter().any(|sealed| self.queue.open(sealed, entry).is_ok())
     }
@@ -194,11 +201,13 @@ impl Worker {
         if scope != Scope::Others {
             queue.remove(entry.id).await?;
         } else if !queue.remove_unchanged(entry).await? {
-            // The user asked again during the try, perhaps because of a session that began since.
+            // The user requested the logout again during the try, perhaps because of a session that began
+            // after GoTrue's answer. Try again at once.
             queue.reschedule(entry, Duration::ZERO, false, self.now()).await?;
         }
         if scope == Scope::Global {
-            // All sessions of the user are over: the narrower logouts have nothing left to end.
+            // All sessions of the user have ended, so the session's logouts with narrower scopes have nothing
+            // left to end.
             for narrower in [Scope::Others, Scope::Local] {
                 queue.remove(entry_id(entry.session_id, narrower)).await?;
             }
@@ -212,12 +221,12 @@ impl Worker {
             session_id = %entry.session_id,
             attempts = entry.attempts + 1,
             waited_ms = self.now().as_millisecond() - entry.queued_at.as_millisecond(),
-            "a queued logout is done"
+            "the worker completed a queued logout"
         );
         Ok(())
     }
 
-    /// Reschedules an entry after a failure, or gives it up if it is too old.
+    /// Reschedules an entry after a failed try, or gives it up if it is older than [`MAX_AGE`].
     async fn reschedule(
         &self,
         queue: &dyn Queue,
@@ -237,8 +246,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Gives up an entry whose credentials can revoke nothing. If a request added credentials meanwhile, the
-    /// entry is due at once instead.
+    /// Gives up an entry, because none of its credentials can end the session or because it is too old. If a
+    /// request has changed the entry during the try, the entry is tried again at once instead.
     async fn give_up(
         &self,
         queue: &dyn Queue,
@@ -258,7 +267,7 @@ impl Worker {
             session_id = %entry.session_id,
             attempts = entry.attempts + 1,
             upstream_status,
-            "the worker gave up a queued logout: the session may live; end it at GoTrue if it must not"
+            "the worker gave up a queued logout: its session may still be active; end the session in Supabase if it must not be"
         );
         let time = self.logout.clock.now_in_seconds();
         let (outcome, reason) = (RecordedOutcome::GaveUp, Stored::Known(reason));
@@ -272,10 +281,10 @@ impl Worker {
     }
 }
 
-/// Whether narrower entries of the session wait for this one. A client with an old access token and a refresh
-/// token of another account can queue an entry of a stale session: once GoTrue has refused that entry, it must
-/// not delay logouts of the session's own user.
-fn may_succeed(entry: &QueueEntry) -> bool {
+/// Whether entries of the session with narrower scopes must wait for `entry`. A client with an old access
+/// token and a refresh token of another account can queue an entry that has only stale credentials. Once
+/// GoTrue has refused such an entry, it must not delay logouts of the session's own user.
+fn blocks_narrower_scopes(entry: &QueueEntry) -> bool {
     let was_not_reached = matches!(
         entry.reason,
         Stored::Known(Reason::AuthServiceUnavailable | Reason::AuthServiceTimeout)

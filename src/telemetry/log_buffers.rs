@@ -1,10 +1,12 @@
-//! The buffers of log lines: three bounded ones, each with a thread that writes it to standard error.
+//! Three bounded buffers for log lines: audit lines of sessions, audit lines of refusals, and all other
+//! lines. Each has a thread that writes its lines to standard error.
 //!
-//! 1. A full buffer drops its own lines and no others: a flood of refused logouts displaces neither the
-//!    audit line of a logout nor a warning, and no flood of warnings displaces the line of a stolen token.
-//! 2. Lines are never mixed: a thread holds the lock of standard error until whole lines are written.
-//! 3. A stalled reader of the log delays no request: a line that finds its buffer full is dropped and
-//!    counted.
+//! 1. A full buffer drops only its own new lines. So a flood of refused logouts cannot displace the audit
+//!    line of a logout or a warning, and a flood of warnings cannot displace the line about a token that is
+//!    used after its logout.
+//! 2. Lines are never mixed: a thread holds the lock of standard error until it has written whole lines.
+//! 3. Logging never blocks a request: if the program that reads standard error stalls and the buffer is full,
+//!    the line is dropped and counted.
 
 use std::{
     io::{self, ErrorKind, Write},
@@ -16,24 +18,29 @@ use tracing::Metadata;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Name of the events about proven and stale sessions: the audit lines of their logouts, and the warnings of `verify`
-/// about a token that is used after the logout.
+/// Name of the events about sessions whose token the gateway has verified, even if it has expired: the audit
+/// lines of their logouts, and the warnings of `/api/auth/verify` about a token that is used after its
+/// logout.
 pub(crate) const AUDIT_OF_SESSIONS: &str = "audit of sessions";
-/// Name of the events about refusals, unproven sessions and repeated logouts.
+/// Name of the events about refused logouts, logouts with a token that the gateway could not verify, and
+/// repeated logouts.
 pub(crate) const AUDIT_OF_REFUSALS: &str = "audit of refusals";
 
-/// The number of lines in a buffer. The library's default is 128,000, which takes some 50 MB.
+/// The number of lines that a buffer holds. The default of `tracing-appender`, 128,000, can take some 50 MB.
 const BUFFERED_LINES: usize = 8192;
-/// At most 100 refusals are written each second, so this holds those of ten seconds.
+/// The number of audit lines of refusals that their buffer holds: ten seconds of them, because at most 100
+/// are logged each second.
 const BUFFERED_REFUSALS: usize = 1024;
-/// How long a thread waits for more lines after it has written all: the longest delay of a line.
+/// How long a writing thread waits for more lines after it has written all of them. This is the longest delay
+/// of a line.
 const GATHER: Duration = Duration::from_millis(5);
-/// The bytes that one write has.
+/// The number of bytes after which the gathered lines are written.
 const CHUNK: usize = 32 * 1024;
-/// The pause after each chunk, in which another thread can take the lock: the system's mutex is not fair.
+/// The pause after each chunk, in which another thread can lock standard error. Without a pause one thread
+/// could hold the lock for long, because the mutex is not fair.
 const YIELD: Duration = Duration::from_millis(1);
 
-/// Chooses the buffer of each event by its name.
+/// Puts each event into a buffer, which it chooses by the event's name.
 #[derive(Clone, Debug)]
 pub(super) struct LogBuffers {
     sessions: NonBlocking,
@@ -41,7 +48,7 @@ pub(super) struct LogBuffers {
     other: NonBlocking,
 }
 
-/// Lines that each buffer has dropped since the start.
+/// The number of lines that each buffer has dropped since the start of the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct DroppedLines {
     pub(super) sessions: usize,
@@ -49,7 +56,7 @@ pub(super) struct DroppedLines {
     pub(super) other: usize,
 }
 
-/// Counts the dropped lines. Dropping it writes the buffered ones.
+/// Counts the dropped lines. Dropping this value writes the lines that are still in the buffers.
 #[derive(Debug)]
 pub(super) struct BufferGuards {
     sessions: (ErrorCounter, WorkerGuard),
@@ -58,12 +65,12 @@ pub(super) struct BufferGuards {
 }
 
 impl LogBuffers {
-    /// Starts the threads, which write to standard error.
+    /// Starts the threads that write the buffers to standard error.
     pub(super) fn start() -> (Self, BufferGuards) {
-        Self::writing_by(write_to_stderr)
+        Self::start_with_writer(write_to_stderr)
     }
 
-    fn writing_by(write: WriteLines) -> (Self, BufferGuards) {
+    fn start_with_writer(write: WriteLines) -> (Self, BufferGuards) {
         let (sessions, sessions_guard) = buffer(BUFFERED_LINES, write);
         let (refusals, refusals_guard) = buffer(BUFFERED_REFUSALS, write);
         let (other, other_guard) = buffer(BUFFERED_LINES, write);
@@ -114,17 +121,18 @@ fn buffer(lines: usize, write: WriteLines) -> (NonBlocking, WorkerGuard) {
     builder.finish(ChunkWriter { lines: Vec::with_capacity(CHUNK), write })
 }
 
-/// Writes whole lines, all of them or none.
+/// A function that writes all bytes of whole lines, or returns an error.
 type WriteLines = fn(&[u8]) -> io::Result<()>;
 
-/// Gathers whole lines and writes them at once: to wake a thread costs more than to write a line.
+/// Gathers whole lines and writes them with one call, because waking the thread for each line would cost more
+/// than writing it.
 struct ChunkWriter {
     lines: Vec<u8>,
     write: WriteLines,
 }
 
 impl ChunkWriter {
-    /// Writes the gathered lines. If that fails, they are dropped.
+    /// Writes the gathered lines. If writing fails, the lines are lost.
     fn write_lines(&mut self) -> io::Result<()> {
         let written = (self.write)(&self.lines);
         self.lines.clear();
@@ -133,7 +141,7 @@ impl ChunkWriter {
 }
 
 impl Write for ChunkWriter {
-    /// The library passes one whole line with each call.
+    /// `tracing-appender` passes one whole line with each call.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.lines.extend_from_slice(line);
         if self.lines.len() >= CHUNK {
@@ -150,8 +158,9 @@ impl Write for ChunkWriter {
     }
 }
 
-/// Writes all of `lines` under one lock. Standard error may be a pipe that another process made non-blocking: if it is
-/// full, this waits, so that no line is written in part.
+/// Writes all of `lines` while it holds the lock of standard error. Standard error may be a pipe that another
+/// process made non-blocking. If such a pipe is full, the function waits, so that no line is written only in
+/// part.
 fn write_to_stderr(mut lines: &[u8]) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
     while !lines.is_empty() {
@@ -182,7 +191,7 @@ mod tests {
         mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Blocks until the reader goes on, as a full pipe does.
+    /// Blocks while the test holds `READER`, as a full pipe blocks while its reader is stalled.
     #[expect(clippy::unnecessary_wraps, reason = "the signature of WriteLines")]
     fn write_when_read(lines: &[u8]) -> io::Result<()> {
         let _reading = locked(&READER);
@@ -192,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_full_buffer_drops_its_own_lines_and_no_others() {
-        let (buffers, guards) = LogBuffers::writing_by(write_when_read);
+        let (buffers, guards) = LogBuffers::start_with_writer(write_when_read);
         let log = subscriber(buffers, LogFormat::Json, "info", None);
         let stalled = locked(&READER);
         dispatcher::with_default(&log, || {

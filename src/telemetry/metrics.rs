@@ -1,9 +1,11 @@
-//! What is counted and measured: section 10 of the contract, one method for each event.
+//! The metrics of section 10 of docs/http-api.md. Each event that is counted has a method.
 //!
-//! 1. Labels are words of the program itself, so they have a bounded set of values: no id, no address.
-//! 2. Every label set that can be foreseen is at zero from the start, so that a rate over the first failure is
-//!    not zero.
-//! 3. Counting looks nothing up in the library's registry: the handles are kept here.
+//! 1. Label values are words of the program, never an id or an address, so that each label has a bounded
+//!    number of values.
+//! 2. Every label set that the program can produce is exposed with the value zero from the start. Otherwise
+//!    Prometheus' `rate` would miss the first failure.
+//! 3. [`Metrics`] holds a handle of each counter, so that counting needs no lookup in the Prometheus
+//!    registry.
 
 mod family;
 mod labels;
@@ -26,10 +28,11 @@ use crate::{
     store::operation::StoreOperation,
 };
 
-/// Contract, section 10: refusals are logged one by one up to this, and beyond it as a number.
+/// The number of refused logouts that are logged one by one in each second (docs/http-api.md, section 10).
+/// Further ones are only counted.
 const REFUSAL_LINES_EACH_SECOND: u32 = 100;
 
-/// The value of the label `reason` where there is none.
+/// The value of the label `reason` for a logout without a reason.
 const NO_REASON: &str = "none";
 /// The value of the label `result` of a success.
 const OK: &str = "ok";
@@ -37,7 +40,7 @@ const FAILED: &str = "failed";
 
 const LOGOUTS: &str = "logouts_total";
 
-/// Every counter, histogram and gauge of the process, for all threads.
+/// Every counter, histogram and gauge of the process. All threads share one value.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -49,14 +52,14 @@ pub struct Metrics {
     cookies_deleted: IntCounter,
     verify: Counters<Option<Reason>, 1>,
     queue_retries: Counters<RecordedOutcome, 1>,
-    /// By whether the fetch succeeded.
+    /// The label is whether the fetch succeeded.
     jwks_refresh: Counters<bool, 1>,
     store_errors: Counters<StoreOperation, 1>,
     requests_refused: Counters<Reason, 1>,
     gauges: Gauges,
-    /// For the status page.
+    /// The logouts of the last hour, for the status page.
     pub(crate) last_hour: LastHour,
-    /// Limits the audit lines of refusals. The counters count those that are left out, too.
+    /// Limits the audit lines of refused logouts. Refusals without an audit line are counted as well.
     pub(crate) refusal_lines: LineLimit,
 }
 
@@ -74,17 +77,17 @@ struct Gauges {
 pub struct Now {
     /// Entries of the revocation list.
     pub(crate) revocations: usize,
-    /// Queued logouts, and how long the oldest of them has waited. `None` where the store did not answer: then
-    /// the gauges keep their last values.
+    /// The number of queued logouts, and the age of the oldest one. `None` if the store did not answer: the
+    /// gauges then keep their last values.
     pub(crate) queued: Option<(usize, Duration)>,
-    /// Since the last successful fetch of the key set, or since the start.
+    /// The time since the last successful fetch of the key set, or since the start if no fetch has succeeded.
     pub(crate) jwks_age: Duration,
-    /// Requests that hold a place.
+    /// Requests that count towards `GATEWAY_MAX_IN_FLIGHT`.
     pub(crate) in_flight: usize,
 }
 
 impl Metrics {
-    /// All at zero.
+    /// Registers all metrics, with the value zero.
     #[must_use]
     pub fn new() -> Self {
         let registry = Registry::new();
@@ -111,7 +114,7 @@ impl Metrics {
             ),
             gotrue_requests: register.counters(
                 "gotrue_requests_total",
-                "Requests to GoTrue, each try counted.",
+                "Requests to GoTrue. A retried request counts once for each try.",
                 ["operation", "result"],
                 |(operation, result)| [operation.as_str(), result.as_str()],
                 GoTrueOperation::VARIANTS.iter().flat_map(|operation| {
@@ -176,7 +179,7 @@ impl Metrics {
         }
     }
 
-    /// Counts a logout whose response is ready. Outcome and reason are those of its audit line.
+    /// Counts a logout whose response is ready. The outcome and the reason are those of its audit line.
     pub fn logout(
         &self,
         route: Route,
@@ -196,12 +199,12 @@ impl Metrics {
         self.gotrue_duration.observe(operation, took);
     }
 
-    /// Counts a request that a CSRF layer refused.
+    /// Counts a request that the CSRF check refused.
     pub(crate) fn csrf_refused(&self, reason: Reason) {
         self.csrf_refused.increment(reason);
     }
 
-    /// Counts a response of `verify`: 200, or an error with its reason.
+    /// Counts a response of `/api/auth/verify`: 200 if `refused` is `None`, else an error with that reason.
     pub(crate) fn verified(&self, refused: Option<Reason>) {
         self.verify.increment(refused);
     }
@@ -226,20 +229,21 @@ impl Metrics {
         self.requests_refused.increment(reason);
     }
 
-    /// Everything in Prometheus' text format, with `now` as the values of the gauges.
+    /// All metrics in Prometheus' text format, with `now` as the values of the gauges.
     pub(crate) fn exposition(&self, now: Now) -> String {
         self.gauges.set(now);
         let mut families = self.registry.gather();
         for family in &mut families {
             if family.name().ends_with(LOGOUTS) {
-                // The library sorts labels by their names. The contract has the route first.
+                // The Prometheus library sorts labels by name. Move `route` to the front, where
+                // docs/http-api.md shows it.
                 family
                     .mut_metric()
                     .iter_mut()
                     .for_each(|metric| metric.mut_label().rotate_right(1));
             }
         }
-        // Fails for a family without a metric, and `gather` gives none.
+        // Encoding fails only for a family without a metric, and `gather` returns no such family.
         TextEncoder::new().encode_to_string(&families).unwrap_or_default()
     }
 }
@@ -282,10 +286,11 @@ impl Gauges {
 #[cfg(target_os = "linux")]
 fn register_process(registry: &Registry) {
     let collector = prometheus::process_collector::ProcessCollector::for_self();
-    // Fails only if it is registered twice.
+    // Registering fails only for a collector that is registered already.
     let _ = registry.register(Box::new(collector));
 }
 
-/// The library reads them from `/proc`, which only Linux has.
+/// There are no `process_*` metrics here: the Prometheus library reads them from `/proc`, which only Linux
+/// has.
 #[cfg(not(target_os = "linux"))]
 fn register_process(_: &Registry) {}

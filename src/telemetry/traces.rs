@@ -1,11 +1,12 @@
-//! The spans, and their export by OTLP over HTTP.
+//! Creates the spans of traces and exports them by OTLP over HTTP.
 //!
-//! 1. The client's W3C trace context is continued, and passed on to GoTrue: with the span of the request to GoTrue
-//!    as the parent, or octet for octet where no traces are exported. A malformed one is ignored.
-//! 2. The span of a request has the request id. Its children are the check of the token, each try of a request to
-//!    GoTrue, and each operation of the store. No span has a part of a token, of a cookie or of a user's data, and
-//!    no name of a span comes from a client.
-//! 3. Where no traces are exported, every span is disabled, which costs the read of a flag.
+//! 1. The gateway continues the client's W3C trace context and passes it on to GoTrue. If traces are
+//!    exported, the parent in the headers to GoTrue is the span of that request; if not, the client's headers
+//!    are passed on unchanged. A malformed trace context is ignored.
+//! 2. The span of a client's request has the request id. Its children are the verification of the token, each
+//!    try of a request to GoTrue, and each operation of the store. No span contains a part of a token, of a
+//!    cookie or of a user's data, and no span's name comes from a client.
+//! 3. If traces are not exported, every span is disabled. A disabled span costs only the read of a flag.
 //!
 //! Attributes are named as in the OpenTelemetry semantic conventions for HTTP.
 
@@ -33,12 +34,13 @@ use url::Url;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-/// W3C Trace Context, section 3.3.1.5: the length that every implementation must pass on.
+/// The longest `tracestate` that is passed on, in bytes: the length that W3C Trace Context, section 3.3.1.5,
+/// asks implementations to propagate.
 const LONGEST_TRACESTATE: usize = 512;
 
-/// OTLP over HTTP: the signal's path below the endpoint.
+/// The path for traces below the collector's endpoint, as OTLP over HTTP defines it.
 const SIGNAL_PATH: &str = "/v1/traces";
-/// The SDK's own default.
+/// The longest time of one export: the default of the OpenTelemetry SDK.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 const SERVICE: &str = env!("CARGO_PKG_NAME");
 
@@ -47,14 +49,17 @@ const SERVICE: &str = env!("CARGO_PKG_NAME");
 pub struct Exporter(SdkTracerProvider);
 
 impl Exporter {
-    /// Sends spans to `endpoint`. The SDK reads its other settings from its own variables (`OTEL_…`).
+    /// Starts an exporter that sends spans to `endpoint`. The OpenTelemetry SDK reads its other settings from
+    /// the variables `OTEL_…`.
     ///
     /// # Errors
-    /// [`ExporterError`] when the system lacks what TLS needs, or gives no thread.
+    /// [`ExporterError`] if the HTTP client cannot be built, for instance because the system has no TLS
+    /// roots, or if no thread can be started.
     pub(crate) fn new(endpoint: &Url) -> Result<Self, ExporterError> {
         let url = format!("{}{SIGNAL_PATH}", endpoint.as_str().trim_end_matches('/'));
         let client = Client::builder()
-            // As for GoTrue: spans, and the collector's key with them, go only where the configuration says.
+            // Use no proxy and follow no redirect: the spans and the collector's API key must reach only the
+            // configured endpoint.
             .no_proxy()
             .redirect(redirect::Policy::none())
             .timeout(EXPORT_TIMEOUT)
@@ -71,7 +76,7 @@ impl Exporter {
         Ok(Self(provider))
     }
 
-    /// A layer for the spans of this module, independent of the log filter.
+    /// The layer that exports the spans of this module. The log filter does not apply to them.
     pub(super) fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'s> LookupSpan<'s>,
@@ -89,7 +94,8 @@ impl Exporter {
             )
     }
 
-    /// Exports the last spans, within `timeout`.
+    /// Exports the remaining spans and stops the exporter, within `timeout`. Logs a warning if the export
+    /// fails.
     pub(super) fn stop(&self, timeout: Duration) {
         if let Err(cause) = self.0.shutdown_with_timeout(timeout) {
             tracing::warn!(%cause, "the last traces could not be exported");
@@ -100,31 +106,33 @@ impl Exporter {
 /// The exporter could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum ExporterError {
-    /// No HTTP client.
-    #[error("the HTTP client could not be built: {0}")]
+    /// The HTTP client could not be built.
+    #[error("the HTTP client of the trace exporter could not be built: {0}")]
     Client(#[from] reqwest::Error),
-    /// No exporter.
+    /// The OpenTelemetry SDK could not build the exporter.
     #[error(transparent)]
     Exporter(#[from] ExporterBuildError),
 }
 
 fn resource() -> Resource {
     const NAME: Key = Key::from_static_str("service.name");
-    let given = SdkProvidedResourceDetector.detect().get(&NAME);
-    // The SDK's default name, by its specification.
-    let given = given.filter(|name| !name.as_str().starts_with("unknown_service"));
+    let configured = SdkProvidedResourceDetector.detect().get(&NAME);
+    // If no name is configured, the OpenTelemetry SDK returns a name that starts so. Replace it.
+    let configured = configured.filter(|name| !name.as_str().starts_with("unknown_service"));
     Resource::builder()
-        .with_service_name(given.unwrap_or_else(|| SERVICE.into()))
+        .with_service_name(configured.unwrap_or_else(|| SERVICE.into()))
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .build()
 }
 
-/// The trace that a client's request is part of. Most requests have none.
+/// The trace context of a client's request: its headers `traceparent` and `tracestate`. Most requests have
+/// none.
 #[derive(Clone, Debug, Default)]
 pub struct TraceContext(Option<Arc<HeaderMap>>);
 
 impl TraceContext {
-    /// Reads `traceparent` and `tracestate`.
+    /// Reads `traceparent` and `tracestate`. The context is empty if `traceparent` is missing, duplicated or
+    /// malformed.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut parents = headers.get_all(TRACEPARENT).iter();
         let (Some(parent), None) = (parents.next(), parents.next()) else { return Self(None) };
@@ -132,7 +140,7 @@ impl TraceContext {
             return Self(None);
         }
         let mut context = HeaderMap::from_iter([(TRACEPARENT, parent.clone())]);
-        // Several lines are one list (W3C Trace Context, section 3.3.1).
+        // Several `tracestate` header lines are combined into one list (W3C Trace Context, section 3.3.1).
         let state: Vec<_> = headers.get_all(TRACESTATE).iter().map(HeaderValue::as_bytes).collect();
         let state = state.join(&b","[..]);
         if (1..=LONGEST_TRACESTATE).contains(&state.len())
@@ -143,14 +151,14 @@ impl TraceContext {
         Self(Some(Arc::new(context)))
     }
 
-    /// Adds the headers to a request to GoTrue.
+    /// Adds the client's trace headers, unchanged, to the headers of a request to GoTrue.
     pub(crate) fn pass_on(&self, headers: &mut HeaderMap) {
         if let Some(context) = &self.0 {
             headers.extend(context.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
     }
 
-    /// The context as the SDK reads it.
+    /// The context in the form of the OpenTelemetry SDK.
     fn parent(&self) -> Option<Context> {
         let headers = self.0.as_deref()?;
         let propagator = TraceContextPropagator::new();
@@ -158,7 +166,8 @@ impl TraceContext {
     }
 }
 
-/// W3C Trace Context, section 3.2.2. The SDK accepts more, which other implementations read differently.
+/// Checks `traceparent` by W3C Trace Context, section 3.2.2. The OpenTelemetry SDK accepts more values, which
+/// other implementations interpret differently.
 fn is_well_formed(traceparent: &[u8]) -> bool {
     let hex = |part: &[u8], digits: usize| {
         part.len() == digits && part.iter().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
@@ -172,7 +181,8 @@ fn is_well_formed(traceparent: &[u8]) -> bool {
     version && is_id(trace, 32) && is_id(parent, 16) && hex(flags, 2)
 }
 
-/// Adds the headers to a request to GoTrue, with `span` as the parent. A disabled span adds none.
+/// Adds the trace headers to the headers of a request to GoTrue, with `span` as the parent. A disabled span
+/// adds no headers.
 pub fn pass_on(span: &Span, headers: &mut HeaderMap) {
     if !span.is_disabled() {
         inject(&span.context(), headers);
@@ -189,7 +199,7 @@ fn inject(context: &Context, headers: &mut HeaderMap) {
 /// The span of a client's request.
 #[must_use]
 pub fn request(method: &Method, route: &str, request_id: &str, caller: &TraceContext) -> Span {
-    let method = known(method);
+    let method = method_name(method);
     let span = info_span!(
         "request",
         otel.name = format_args!("{method} {route}"),
@@ -205,15 +215,15 @@ pub fn request(method: &Method, route: &str, request_id: &str, caller: &TraceCon
     if !span.is_disabled()
         && let Some(parent) = caller.parent()
     {
-        // Fails only for a span that has started and so has a parent already.
+        // Setting the parent fails only for a span that has been entered, and this span is new.
         let _ = span.set_parent(parent);
     }
     span
 }
 
-/// The methods of RFC 9110 and RFC 5789. Any other one comes from the client, and becomes `_OTHER`, as OpenTelemetry's
-/// conventions say.
-fn known(method: &Method) -> &str {
+/// The method's name for a span. A method that RFC 9110 and RFC 5789 do not define is text from the client
+/// and becomes `_OTHER`, as OpenTelemetry's conventions for HTTP require.
+fn method_name(method: &Method) -> &str {
     match method.as_str() {
         known @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE"
         | "PATCH") => known,
@@ -221,7 +231,7 @@ fn known(method: &Method) -> &str {
     }
 }
 
-/// The span of a retry of a queued logout. It is a root: the request of the logout has ended.
+/// The span of a retry of a queued logout. It has no parent, because the request of the logout has ended.
 #[must_use]
 pub fn retry(request_id: &str) -> Span {
     info_span!("retry", request_id)
@@ -249,7 +259,8 @@ pub fn gotrue(name: &'static str, method: &Method, server: &Url) -> Span {
     )
 }
 
-/// The span of a store operation within a request. Background work has no trace.
+/// The span of a store operation within a request or a retry. A store operation without a surrounding span is
+/// not traced.
 #[must_use]
 pub fn store(operation: &'static str) -> Span {
     if Span::current().is_disabled() {
@@ -258,12 +269,12 @@ pub fn store(operation: &'static str) -> Span {
     info_span!("store", operation, otel.status_code = Empty)
 }
 
-/// Records the status of a response, to a client or from GoTrue.
+/// Records the HTTP status of a response (to a client or from GoTrue) in `span`.
 pub fn answered(span: &Span, status: StatusCode) {
     span.record("http.response.status_code", status.as_u16());
 }
 
-/// Marks the span as failed.
+/// Marks `span` as failed.
 pub fn failed(span: &Span) {
     span.record("otel.status_code", "ERROR");
 }

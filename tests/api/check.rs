@@ -95,7 +95,7 @@ async fn a_good_configuration_prints_a_line_for_each_part(
     assert_eq!(checked.line("configuration"), "ok");
     let gotrue = checked.line("GoTrue");
     assert!(gotrue.starts_with("ok: no apikey needed; its clock "), "{gotrue}");
-    assert!(!gotrue.contains("set both"), "{gotrue}");
+    assert!(!gotrue.contains("synchronise both"), "{gotrue}");
     assert_eq!(checked.line("key set"), keys);
     assert!(checked.line("store").starts_with("ok: memory"));
     assert_eq!(checked.warned(), ["GATEWAY_STORE"], "of the memory");
@@ -108,7 +108,7 @@ async fn a_good_configuration_prints_a_line_for_each_part(
     "RS256,HS256",
     Algorithm::Es256,
     Some(0),
-    "ok: no keys that count; GATEWAY_JWT_ALGORITHMS leaves out ES256"
+    "ok: no key of an allowed algorithm; GATEWAY_JWT_ALGORITHMS leaves out ES256"
 )]
 #[case::keys_that_do_not_count_alone(
     "RS256",
@@ -149,7 +149,8 @@ async fn with_the_secret_a_key_set_that_is_404_is_an_empty_one() {
 
 #[tokio::test]
 async fn different_clocks_are_printed_and_do_not_fail() {
-    for (ahead, side) in [(600, "s ahead: set both"), (-600, "s behind: set both")] {
+    for (ahead, side) in [(600, "s ahead: synchronise both"), (-600, "s behind: synchronise both")]
+    {
         let app = start_app(Algorithm::Es256, ahead).await;
         let checked = check(&[("SUPABASE_URL", app.mock.url())]);
         assert!(checked.line("GoTrue").contains(side), "{:?}", checked.lines);
@@ -256,7 +257,7 @@ async fn behind_a_key(name: &'static str) -> String {
     API_KEY,
     "GoTrue",
     Some(0),
-    "ok: an apikey is needed, and the configured one is taken; "
+    "ok: an apikey is needed, and the configured one is accepted; "
 )]
 #[case::another(
     "another-key",

@@ -17,8 +17,8 @@ use crate::{
 /// fetched once.
 const STILL: [&str; 6] = [
     "Store errors",
-    "Turned away",
-    "Requests that verify cannot judge",
+    "Overloaded",
+    "503 responses of verify",
     "In flight",
     "Fetches of the key set",
     "CPU",

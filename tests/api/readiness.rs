@@ -105,7 +105,10 @@ async fn the_log_has_one_line_for_a_missing_part_and_one_for_its_return() {
     let log = gateway.stop();
     let of_parts: Vec<_> = log.lines.iter().filter(|line| line["part"].is_string()).collect();
     let [missing, back] = of_parts[..] else { panic!("{}", log.text) };
-    for (line, level, message) in [(missing, "WARN", "not ready"), (back, "INFO", "ready again")] {
+    for (line, level, message) in [
+        (missing, "WARN", "the gateway is not ready"),
+        (back, "INFO", "the gateway is ready again"),
+    ] {
         assert_eq!((&line["level"], &line["message"]), (&json!(level), &json!(message)));
         assert_eq!(line["part"], "store");
     }
@@ -128,7 +131,12 @@ async fn a_failed_first_fetch_of_the_key_set_is_logged() {
     let log = gateway.stop();
     let of_it = log.lines.iter().filter(|line| line["part"] == "key_set");
     let messages: Vec<_> = of_it.map(|line| line["message"].as_str().unwrap()).collect();
-    assert_eq!(messages, ["not ready", "ready again"], "{}", log.text);
+    assert_eq!(
+        messages,
+        ["the gateway is not ready", "the gateway is ready again"],
+        "{}",
+        log.text
+    );
 }
 
 #[tokio::test]

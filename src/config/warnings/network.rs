@@ -1,5 +1,5 @@
 //! Warnings about addresses: unencrypted connections to other machines, an admin listener that other machines
-//! reach, and trusted proxies.
+//! can reach, and networks of trusted proxies that are too large or missing.
 
 use std::net::IpAddr;
 
@@ -10,11 +10,12 @@ use url::{Host, Url};
 use super::Warning;
 use crate::config::{Config, StoreAddress, Supabase};
 
-/// The shortest prefixes of a network of proxies. A larger network than the largest private one is probably a
-/// mistake.
-const LARGEST_IPV4: u8 = 8;
-const LARGEST_IPV6: u8 = 16;
-/// Larger networks that are private: unique local (RFC 4193) and link-local (RFC 4291) addresses.
+/// The shortest IPv4 and IPv6 prefix lengths without a warning about `GATEWAY_TRUSTED_PROXIES`. A larger
+/// network contains many machines that are not proxies, and is probably a mistake.
+const SHORTEST_IPV4_PREFIX: u8 = 8;
+const SHORTEST_IPV6_PREFIX: u8 = 16;
+/// Private IPv6 networks that are larger and still cause no warning: unique local (RFC 4193) and link-local
+/// (RFC 4291) addresses.
 const PRIVATE_IPV6: [(u128, u8); 2] = [(0xfc00 << 112, 7), (0xfe80 << 112, 10)];
 
 impl Config {
@@ -56,7 +57,7 @@ impl Config {
 impl Supabase {
     pub(super) fn unencrypted_gotrue(&self) -> Option<Warning> {
         let weak = self.gotrue_url.scheme() == "http" && !is_this_machine(&self.gotrue_url);
-        // The default of GOTRUE_URL is below the project's URL.
+        // By default GOTRUE_URL is made from SUPABASE_URL: name the variable that the operator has set.
         let is_below = self.gotrue_url.as_str().starts_with(self.project.url.as_str());
         let variable = if is_below { "SUPABASE_URL" } else { "GOTRUE_URL" };
         let message = "http:// to another machine is not encrypted: an attacker in the network can read users' \
@@ -67,8 +68,8 @@ impl Supabase {
 
 fn is_too_large(network: &IpNet) -> bool {
     match network {
-        IpNet::V4(network) => network.prefix_len() < LARGEST_IPV4,
-        IpNet::V6(network) => network.prefix_len() < LARGEST_IPV6 && !is_private(network),
+        IpNet::V4(network) => network.prefix_len() < SHORTEST_IPV4_PREFIX,
+        IpNet::V6(network) => network.prefix_len() < SHORTEST_IPV6_PREFIX && !is_private(network),
     }
 }
 
@@ -79,7 +80,7 @@ fn is_private(network: &Ipv6Net) -> bool {
 
 fn is_this_machine(url: &Url) -> bool {
     match url.host() {
-        // The URL standard parses an IPv4 address as a name unless the scheme is a web one.
+        // For schemes such as `redis`, the URL standard parses an IPv4 address as a domain name.
         Some(Host::Domain(name)) => {
             let name = name.to_ascii_lowercase();
             name == "localhost"

@@ -24,7 +24,7 @@ const STORE: (&str, &str) = ("GATEWAY_STORE", "file:store");
 #[case::plain_gotrue_here(&[("GOTRUE_URL", "http://127.0.0.1:9999")], &[])]
 #[case::plain_gotrue_here_by_ipv6(&[("GOTRUE_URL", "http://[::1]:9999")], &[])]
 #[case::plain_gotrue_here_by_name(&[("GOTRUE_URL", "http://localhost:9999")], &[])]
-#[case::plain_gotrue_that_is_not_here(
+#[case::plain_gotrue_of_a_similar_name(
     &[("GOTRUE_URL", "http://localhost.example.com")],
     &["GOTRUE_URL"]
 )]
@@ -60,7 +60,7 @@ const STORE: (&str, &str) = ("GATEWAY_STORE", "file:store");
     &[("GATEWAY_TRUSTED_PROXIES", "0.0.0.0/1,128.0.0.0/1")],
     &["GATEWAY_TRUSTED_PROXIES"]
 )]
-#[case::any_proxy_but_those_of_one_network(
+#[case::all_networks_but_one(
     &[(
         "GATEWAY_TRUSTED_PROXIES",
         "1.0.0.0/8,2.0.0.0/7,4.0.0.0/6,8.0.0.0/5,16.0.0.0/4,32.0.0.0/3,64.0.0.0/2,128.0.0.0/1"
@@ -75,11 +75,11 @@ const STORE: (&str, &str) = ("GATEWAY_STORE", "file:store");
     &[("GATEWAY_TRUSTED_PROXIES", "2000::/3")],
     &["GATEWAY_TRUSTED_PROXIES"]
 )]
-#[case::a_hundredth_of_all_proxies(
+#[case::a_network_of_a_seven_bit_prefix(
     &[("GATEWAY_TRUSTED_PROXIES", "12.0.0.0/7")],
     &["GATEWAY_TRUSTED_PROXIES"]
 )]
-#[case::more_than_a_registry_gives(
+#[case::a_network_of_a_fifteen_bit_ipv6_prefix(
     &[("GATEWAY_TRUSTED_PROXIES", "2600::/15")],
     &["GATEWAY_TRUSTED_PROXIES"]
 )]

@@ -1,15 +1,16 @@
-// The part of a Supabase app: its session in cookies, and its calls to GoTrue and to the gateway.
+// Does what a Supabase app does: keeps the session in cookies, and sends requests to GoTrue and to the
+// gateway.
 
 import { createLogout } from "./logout-gateway-client.js";
 
-const MAX_AGE = 400 * 24 * 60 * 60;
+const MAX_AGE_SECONDS = 400 * 24 * 60 * 60;
 const CHUNK = 3180;
-const PATIENCE = 3000;
-const METADATA_SIZE = 3000;
+const TIMEOUT_MS = 3000;
+const METADATA_BYTES = 3000;
 
 export const settings = await (await fetch("demo.json")).json();
 
-// Cookies, as @supabase/ssr's browser client reads and writes them.
+// Reads and writes cookies as @supabase/ssr's browser client does.
 
 export function readCookies() {
   const pairs = document.cookie.split("; ").filter(Boolean).map((pair) => {
@@ -19,7 +20,7 @@ export function readCookies() {
   return new Map(pairs);
 }
 
-function writeCookie(name, value, maxAge = MAX_AGE) {
+function writeCookie(name, value, maxAge = MAX_AGE_SECONDS) {
   document.cookie = `${name}=${value}; Max-Age=${maxAge}; Path=/; SameSite=Lax`;
 }
 
@@ -70,7 +71,7 @@ function randomHex(length) {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// What the library leaves behind at a sign-up with PKCE.
+// Writes the cookies that @supabase/ssr leaves behind after a sign-up with PKCE (RFC 7636).
 function leaveCodeVerifiers() {
   const [key, flow, verifier] = [settings.cookie_name, randomHex(16), encode(randomHex(56))];
   writeCookie(`${key}-flow-${flow}-code-verifier`, verifier);
@@ -82,7 +83,7 @@ export function claimsOf(accessToken) {
   return decode(accessToken.split(".")[1]);
 }
 
-// GoTrue.
+// Sends requests to GoTrue and to the mock's control routes.
 
 class Refused extends Error {}
 
@@ -96,7 +97,7 @@ async function ask(url, body) {
     method: body ? "POST" : "GET",
     headers: body ? { "Content-Type": "application/json" } : {},
     body: body && JSON.stringify(body),
-    signal: AbortSignal.timeout(PATIENCE),
+    signal: AbortSignal.timeout(TIMEOUT_MS),
   });
   const text = await response.text();
   return { status: response.status, body: text ? JSON.parse(text) : null };
@@ -113,9 +114,9 @@ export function signIn(email, password) {
 }
 
 export async function signUp(email, password, large) {
-  // The control routes have no fault for sign-ups.
+  // The mock cannot simulate failing sign-ups, so check the switch here.
   if (!(await gotrueWorks())) throw new Error("GoTrue is switched off");
-  const data = large ? { about: "metadata ".repeat(METADATA_SIZE / 9) } : {};
+  const data = large ? { about: "metadata ".repeat(METADATA_BYTES / 9) } : {};
   const session = await sessionFrom("/signup", { email, password, data });
   leaveCodeVerifiers();
   return session;
@@ -140,7 +141,7 @@ export async function sessionsOf(userId) {
 
 export async function gotrueWorks() {
   try {
-    // Without a token it refuses, where it works.
+    // A working GoTrue refuses this request with 401, because it has no token.
     const { status } = await ask(`${settings.gotrue}/user`);
     return status < 500;
   } catch {
@@ -159,9 +160,9 @@ export async function switchGotrueOff(kind) {
   }
 }
 
-// The gateway.
+// Sends requests to the gateway.
 
-const TOLD = [
+const SHOWN_HEADERS = [
   "x-logout-outcome", "x-logout-cookies-left", "retry-after", "www-authenticate", "content-type",
   "x-request-id",
 ];
@@ -171,21 +172,22 @@ async function csrfToken() {
   return status === 200 ? body.data.csrf_token : null;
 }
 
-// As an app that does without the client: any route, and less than it takes if so chosen.
-async function logOutByHand(asking, { path, scope, credential, accessToken }) {
+// Logs out without the browser client, by any route. It leaves out the CSRF token if the page's user chose
+// that.
+async function logOutByHand(recordingFetch, { path, scope, credential, accessToken }) {
   const sent = {};
   if (credential === "bearer" && accessToken) sent.Authorization = `Bearer ${accessToken}`;
   const token = credential === "cookie" ? await csrfToken() : null;
   if (token) sent["X-CSRF-Token"] = token;
-  const { status, headers } = await asking(`${path}?scope=${scope}`, {
+  const { status, headers } = await recordingFetch(`${path}?scope=${scope}`, {
     method: "POST", headers: sent,
   });
   const outcome = headers.get("X-Logout-Outcome") ?? "refused";
   return { outcome, status, requestId: headers.get("X-Request-Id") };
 }
 
-// A `fetch` that keeps what was asked, with which cookies, and what was answered.
-function keeping(exchanges) {
+// Returns a `fetch` that records each request, the cookies before it, and its response in `exchanges`.
+function recordExchanges(exchanges) {
   return async (url, options) => {
     const { method = "GET", headers = {} } = options;
     const exchange = { method, url, headers: Object.keys(headers), before: readCookies() };
@@ -196,22 +198,22 @@ function keeping(exchanges) {
   };
 }
 
-// The logout that was answered first: what follows it only clears more cookies.
-const decisive = (exchanges) => (
+// The first logout request that got a response. Later ones only delete more cookies.
+const firstAnsweredLogout = (exchanges) => (
   exchanges.find(({ method, response }) => method === "POST" && response) ?? exchanges.at(-1)
 );
 
 export async function logOut(chosen) {
   const exchanges = [];
-  const asking = keeping(exchanges);
+  const recordingFetch = recordExchanges(exchanges);
   const logout = chosen.credential === "client"
-    ? createLogout({ scope: chosen.scope, fetch: asking })
-    : () => logOutByHand(asking, chosen);
+    ? createLogout({ scope: chosen.scope, fetch: recordingFetch })
+    : () => logOutByHand(recordingFetch, chosen);
   const [at, start] = [new Date(), performance.now()];
   const result = await logout();
   const took = performance.now() - start;
-  const { method, url, headers, before, response } = decisive(exchanges);
-  const told = TOLD.filter((name) => response?.headers.has(name));
+  const { method, url, headers, before, response } = firstAnsweredLogout(exchanges);
+  const shown = SHOWN_HEADERS.filter((name) => response?.headers.has(name));
   return {
     ...result,
     at,
@@ -220,7 +222,7 @@ export async function logOut(chosen) {
     sent: [...(before.size ? ["cookies"] : []), ...headers],
     before,
     statusText: response?.statusText ?? "",
-    headers: told.map((name) => [name, response.headers.get(name)]),
+    headers: shown.map((name) => [name, response.headers.get(name)]),
     body: await response?.text() ?? "",
   };
 }

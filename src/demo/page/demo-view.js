@@ -1,4 +1,4 @@
-// What is shown, and how. Data goes into the page as text, never as markup.
+// Builds the page's elements. Data is inserted as text, never as markup.
 
 export const byId = (id) => document.getElementById(id);
 
@@ -10,7 +10,7 @@ export function element(name, properties = {}, ...children) {
 
 export const code = (text) => element("code", { textContent: text });
 
-// `tone` colours it; the words alone say it all.
+// `tone` is the badge's colour. The text alone has the whole meaning, for users who cannot see colours.
 export function badge(text, tone) {
   return element("span", { className: `badge ${tone}`, textContent: text });
 }
@@ -40,7 +40,7 @@ export function count(number, noun) {
 const START = 24;
 const LONGEST = 160;
 
-// The blank does not break.
+// The space is a no-break space, so that number and unit stay on one line.
 const size = (value) => `${value.length}\u00a0bytes`;
 
 const whereOf = ({ id }, ownId) => (id === ownId ? "this browser" : "another device");
@@ -49,7 +49,7 @@ function sessionName(session, ownId) {
   return element("span", {}, whereOf(session, ownId), " ", code(session.id.slice(0, 8)));
 }
 
-// As things stand.
+// Shows the current state: the user, the cookies, the sessions and the access token.
 
 export function showWho(session, email) {
   const signedOut = email ? `${email} is signed out of this browser.` : "Nobody is signed in.";
@@ -99,7 +99,7 @@ export function showSwitch(works) {
   byId("switch-state").textContent = works ? "on" : "off";
 }
 
-// The last logout.
+// Shows the last logout: its response, and the cookies and sessions that it removed.
 
 const ENDED = {
   local: "this session",
@@ -123,7 +123,8 @@ function headline({ status, outcome, requestId, body }, scope) {
   }
   const reason = body.startsWith("{") ? JSON.parse(body).error?.reason : "";
   if (status === 401) return [`Refused: ${REFUSED[reason] ?? reason}.`, "warning"];
-  // The client's word is another one: it clears this browser all the same.
+  // After a 403 the browser client reports another outcome than "refused", because it deletes the cookies of
+  // this browser itself.
   if (status === 403 && outcome === "refused") return ["Refused, nothing touched: no CSRF token.", "warning"];
   return ["The logout failed, and the gateway says so instead of pretending.", "bad"];
 }
@@ -133,14 +134,14 @@ export function showSummary(text, tone = "") {
   byId("summary").textContent = text;
 }
 
-// Whether this logout was to end that session.
+// Whether the logout's scope includes the session `id`.
 function meant({ scope, ownId }, id) {
   return scope === "global" || (scope === "local") === (id === ownId);
 }
 
 const aliveIn = ({ sessions }) => new Set(sessions.map(({ id }) => id));
 
-// What is over since: cookies by name, and sessions, unless nobody could tell.
+// The cookies and sessions that the logout removed. The sessions are null if GoTrue did not answer.
 function lossesOf({ reply, sessions }, after) {
   const gone = [...reply.before.keys()].filter((name) => !after.cookies.has(name));
   if (!sessions || !after.sessions) return { gone, ended: null };
@@ -148,7 +149,7 @@ function lossesOf({ reply, sessions }, after) {
   return { gone, ended: sessions.filter(({ id }) => !alive.has(id)) };
 }
 
-// To be pasted anywhere: names and numbers, no cookie's value and no token.
+// Shows a report that can be pasted into a bug report: it contains no cookie's value and no token.
 export function showReport(logout, after) {
   const { reply, sessions, ownId } = logout;
   const { gone, ended } = lossesOf(logout, after);
@@ -186,7 +187,7 @@ export function showResult(logout, after) {
   const { gone, ended } = lossesOf(logout, after);
   const over = ended ? `${count(ended.length, "session")} ended` : "nobody tells what ended";
   showSummary(`${said} ${count(gone.length, "cookie")} went, ${over}.`, tone);
-  // What outlives a logout that was to end it is no success.
+  // If a failed logout left a session active that it should have ended, show that session in red.
   const failed = ["failed", "offline"].includes(reply.outcome);
   const lives = (id) => (failed && meant(logout, id) ? "bad" : "neutral");
   byId("result").hidden = false;

@@ -1,4 +1,4 @@
-// The page's wiring: each control, what it does, and what is shown then.
+// Connects the demo page's controls to actions, and shows the results.
 
 import {
   claimsOf, gotrueWorks, logOut, messageOf, readCookies, sessionsOf, settings, signIn, signUp,
@@ -9,9 +9,9 @@ import {
   showSessions, showSummary, showSwitch, showWho,
 } from "./demo-view.js";
 
-// The session of this browser, also after it has ended.
+// The last session of this browser. It is kept after the session has ended.
 let lastSession = null;
-// The last logout, to be checked again.
+// The last logout, for the button "Check again".
 let lastLogout = null;
 let busy = false;
 
@@ -35,7 +35,7 @@ function tick() {
   showLife(claimsIn(storedSession()));
 }
 
-// One thing at a time: a second click while the first is answered does nothing.
+// Runs one action at a time. A click during another action is ignored.
 async function act(status, work) {
   if (busy) return;
   busy = true;
@@ -55,7 +55,7 @@ const signInStatus = (text) => { byId("sign-in-status").textContent = text; };
 const gotrueStatus = (text) => { byId("gotrue-status").textContent = text; };
 const summary = (text) => showSummary(text, "bad");
 
-// Sign in.
+// The sign-in form: its buttons sign in, sign up, or sign in on another device.
 
 const SIGN_INS = {
   "sign-in": async (email, password) => {
@@ -79,9 +79,9 @@ byId("sign-in").addEventListener("submit", (event) => {
   act(signInStatus, async () => signInStatus(await way(email, password)));
 });
 
-// Log out.
+// The logout form: sends the logout, and shows sessions, cookies and tokens before and after.
 
-// Nobody knows while nobody answers.
+// The user's sessions at GoTrue, or null if GoTrue does not answer.
 const knownSessions = (session) => aliveSessions(session).catch(() => null);
 
 async function observe(session) {
@@ -89,7 +89,7 @@ async function observe(session) {
   if (!session) return { sessions, cookies, refresh: null, verified: null };
   const verified = await verify(session.access_token);
   const refresh = await tryRefreshToken(session.refresh_token);
-  // As the library would: this browser goes on with the new tokens.
+  // Store the new tokens, as supabase-js does after a refresh.
   const stored = claimsIn(storedSession())?.session_id;
   if (refresh.session && claimsIn(refresh.session).session_id === stored) {
     storeSession(refresh.session);
@@ -123,7 +123,7 @@ byId("logout").addEventListener("submit", (event) => {
 byId("check-again").addEventListener("click", () => act(summary, showLastLogout));
 byId("copy").addEventListener("click", copyReport);
 
-// GoTrue, off and on.
+// The switch that makes the mock of GoTrue fail or work again.
 
 function showState(on) {
   showSwitch(on);
@@ -141,7 +141,7 @@ const isOn = () => byId("gotrue-switch").getAttribute("aria-checked") === "true"
 byId("gotrue-switch").addEventListener("click", () => turnGotrue(!isOn()));
 byId("failure").addEventListener("change", () => { if (!isOn()) turnGotrue(false); });
 
-// The start.
+// Set up the page: fill in the demo's user, list the logout routes, and start the token's clock.
 
 const answers = (text) => element("small", { textContent: `Success is ${text}` });
 

@@ -1,4 +1,5 @@
-//! Warnings that need the store, GoTrue or the project's key set. Each is logged once.
+//! Warnings about the configuration that can be checked only with the store, GoTrue or the project's key set.
+//! Each is logged once.
 
 use std::time::Duration;
 
@@ -11,11 +12,12 @@ use tokio::{
 use crate::{config::Warning, http::state::AppState, session::verifier::Verifier, store};
 
 const KEY_SET_POLL: Duration = Duration::from_secs(1);
-/// The pause after a store or GoTrue did not answer.
+/// The pause before the next attempt if the store or GoTrue did not answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(10);
 const DAY: Duration = Duration::from_hours(24);
 
-/// Logs the warnings as soon as the store, GoTrue and the key set answer. Never returns.
+/// Logs each warning as soon as the store, GoTrue or the key set that it depends on is available. Never
+/// returns.
 pub(super) async fn warn(app: &AppState) {
     join!(
         warn_about_store(app),
@@ -27,7 +29,7 @@ pub(super) async fn warn(app: &AppState) {
 }
 
 async fn warn_about_store(app: &AppState) {
-    // An error is not logged here: the store itself logs that it does not answer.
+    // Do not log an error here: the store itself logs that it does not answer.
     let messages = loop {
         match store::weaknesses(&app.config.store.address).await {
             Ok(messages) => break messages,
@@ -39,8 +41,8 @@ async fn warn_about_store(app: &AppState) {
     }
 }
 
-/// The answer of another server than GoTrue is not logged here: `check` reports it, and every failed request to
-/// GoTrue is logged.
+/// Warns if GoTrue's version is too old. Logs nothing if another server than GoTrue answers: the command
+/// `check` reports that, and every failed request to GoTrue is logged.
 async fn warn_about_old_gotrue(app: &AppState) {
     let version = loop {
         let deadline = Instant::now() + app.config.upstream.timeout;
@@ -58,7 +60,8 @@ fn is_temporary(status: u16) -> bool {
     status >= 500 || status == StatusCode::TOO_MANY_REQUESTS
 }
 
-/// Without keys the verifier logs the warning, when the first token arrives that needs the secret.
+/// Warns if `SUPABASE_JWT_SECRET` is set although the project publishes signing keys. If the project has no
+/// keys and the secret is missing, the verifier logs a warning when the first HS256 token arrives.
 async fn warn_about_secret(app: &AppState) {
     let has_keys = loop {
         match app.verifier.has_keys() {
@@ -71,7 +74,8 @@ async fn warn_about_secret(app: &AppState) {
     }
 }
 
-/// Waits for a day without HS256 tokens: a hosted project publishes its first key long before it signs with it.
+/// Warns if HS256 is accepted although no HS256 token arrived for a day. The published key set alone does not
+/// show it, because a hosted project publishes its first key long before it signs with that key.
 async fn warn_about_unused_hs256(verifier: &Verifier) {
     loop {
         sleep(DAY).await;
@@ -108,7 +112,7 @@ mod tests {
     #[case::no_keys("ES256,HS256", NO_KEYS, false)]
     #[case::keys_that_do_not_count("RS256,HS256", KEYS, false)]
     #[tokio::test(start_paused = true)]
-    async fn a_day_without_hs256_tokens_is_one_line_where_the_key_set_signs(
+    async fn a_day_without_hs256_tokens_is_logged_once_if_the_key_set_has_signing_keys(
         #[case] algorithms: &str,
         #[case] keys: &[u8],
         #[case] is_warned: bool,
@@ -128,7 +132,7 @@ mod tests {
         };
         let days = async {
             sleep(Duration::from_hours(23)).await;
-            assert_eq!(log(&mut file), "", "the day is not over");
+            assert_eq!(log(&mut file), "", "a day has not passed yet");
             sleep(3 * DAY).await;
         };
         tokio::select! {

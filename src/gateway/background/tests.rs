@@ -29,15 +29,15 @@ fn at_second(second: u64) -> Timestamp {
     from_unix_seconds(second.try_into().unwrap())
 }
 
-fn settable() -> (Clock, Arc<AtomicU64>) {
+fn settable_clock() -> (Clock, Arc<AtomicU64>) {
     let seconds = Arc::new(AtomicU64::new(START));
     let read = seconds.clone();
     (Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(read.load(Relaxed))), seconds)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_was_read_by_a_clock_set_wrong_for_a_minute_forgets_nobody() {
-    let (clock, seconds) = settable();
+async fn a_clock_that_is_wrong_for_a_minute_purges_no_valid_revocation() {
+    let (clock, seconds) = settable_clock();
     let store: Arc<MemoryStore> = Arc::default();
     let shared = store.clone();
     let app = state::first(parse(&[]), clock, shared, failure_log::channel().0).unwrap();
@@ -57,13 +57,13 @@ async fn a_list_that_was_read_by_a_clock_set_wrong_for_a_minute_forgets_nobody()
     };
     assert_eq!(at(1, START + 60).await, 1);
     assert_eq!(at(1, START + 8 * 24 * HOUR).await, 1, "a clock that is days ahead");
-    assert_eq!(at(1, START + 180).await, 1, "and right again");
-    assert_eq!(at(60, START + 180 + HOUR).await, 0, "its time is over");
+    assert_eq!(at(1, START + 180).await, 1, "the clock is right again");
+    assert_eq!(at(60, START + 180 + HOUR).await, 0, "the revocation has expired");
 }
 
 #[tokio::test(start_paused = true)]
 async fn readiness_is_checked_and_minutes_begin_without_a_request() {
-    let (clock, seconds) = settable();
+    let (clock, seconds) = settable_clock();
     let (failures, unwritten) = failure_log::channel();
     let config = parse(&[("SUPABASE_URL", "http://127.0.0.1:1")]);
     let app =
@@ -86,5 +86,5 @@ async fn readiness_is_checked_and_minutes_begin_without_a_request() {
     let [stopped, started] = [START + 100, START].map(at_second);
     let expected = [(Part::ShuttingDown, stopped), (Part::KeySet, started)];
     assert_eq!(missing, expected.map(|(part, since)| Missing { part, since }));
-    assert_eq!(minutes, 4, "three, and the one under way");
+    assert_eq!(minutes, 4, "three full minutes and the current one");
 }

@@ -1,11 +1,11 @@
-//! An entry as replies and commands show it.
+//! The JSON form of a queue entry in responses of the admin listener and in the command `queue`.
 
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 use super::QueueEntry;
 
-/// An entry without its credentials: their number stands for them. Its times are in RFC 3339, in whole
-/// seconds.
+/// A queue entry, serialised without its credentials: only their number is shown. Times are in RFC 3339 and
+/// whole seconds.
 #[derive(Clone, Debug)]
 pub struct QueuedLogout(pub QueueEntry);
 

@@ -1,4 +1,5 @@
-//! Entries of the first release: one for each logout and its credentials, which were bound to the entry's id.
+//! Reads queue entries of the first release. These have one entry for each logout request, and the entry's id
+//! is part of the additional authenticated data of its credentials.
 
 use jiff::{Timestamp, fmt::serde::timestamp::millisecond};
 use serde::Deserialize;
@@ -7,10 +8,10 @@ use uuid::Uuid;
 use super::{NEVER, QueueEntry, SealedCredentials, entry_id};
 use crate::outcome::{Reason, Route, Scope, Stored};
 
-/// An entry of the first release.
+/// A queue entry in the format of the first release.
 #[derive(Debug, Deserialize)]
 pub struct EntryV1 {
-    /// A hash of session, scope and credentials.
+    /// A hash of the session, the scope and the credentials.
     pub(crate) id: Uuid,
     request_id: String,
     route: Stored<Route>,
@@ -30,8 +31,8 @@ pub struct EntryV1 {
 }
 
 impl From<EntryV1> for QueueEntry {
-    /// The entry under its new id; the caller merges it with an entry of that id. Credentials that were not
-    /// verified count as those of a stale session.
+    /// Converts the entry and gives it the id of [`entry_id`]. The caller merges it with an existing entry of
+    /// that id. Credentials that were not verified count as stale.
     fn from(old: EntryV1) -> Self {
         let EntryV1 { id, scope, user_id, session_id, verified, .. } = old;
         let bound_to = format!("{id} {scope} {user_id} {session_id} {verified}");

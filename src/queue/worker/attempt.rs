@@ -1,4 +1,4 @@
-//! Tries the credentials of one entry, the newest first.
+//! Tries the credentials of one queue entry, newest first, and decides what happens to the entry.
 
 use std::sync::Arc;
 
@@ -17,30 +17,32 @@ use crate::{
     },
 };
 
-/// The result of a try for GoTrue's health.
+/// The result of a try, as far as it shows whether GoTrue works.
 #[derive(Debug)]
 pub(super) enum GoTrueState {
-    /// GoTrue answered for this session.
+    /// GoTrue answered the request for this session, so it works.
     Up,
-    /// GoTrue itself failed.
+    /// GoTrue itself failed, so other entries would fail too.
     Down(Refusal),
-    /// GoTrue was not asked, or its answer concerns one client only.
+    /// The try shows nothing about GoTrue: no request was made, or the answer concerns only one client.
     Unknown,
 }
 
-/// What the worker does with the entry after a try.
+/// The decision about the entry after a try.
 #[derive(Debug)]
 pub(super) enum Decision {
-    /// GoTrue confirmed the logout.
+    /// GoTrue confirmed the logout, or the session had already ended: remove the entry.
     Done { already_ended: bool },
-    /// The credentials can revoke nothing.
+    /// The credentials can never end the session: give up the entry if it has no others.
     Hopeless { reason: Reason, upstream_status: Option<u16> },
-    /// A later try may succeed. `of_credentials`: other credentials of the session may succeed now.
+    /// A later try may succeed: reschedule the entry. `unknown`: GoTrue may have ended the session without an
+    /// answer reaching the gateway. `of_credentials`: the failure concerns these credentials, so that the
+    /// entry's other credentials may succeed now.
     Later { refusal: Refusal, reason: Reason, unknown: bool, of_credentials: bool },
 }
 
 impl Decision {
-    /// Whether other credentials of the session would give the same result.
+    /// Whether the entry's other credentials would give the same result, so that they need not be tried.
     fn is_about_the_session(&self) -> bool {
         match self {
             Self::Done { .. } => true,
@@ -51,8 +53,8 @@ impl Decision {
 }
 
 impl Worker {
-    /// Tries the entry's credentials until the result is that of the session. The worker does not give up an
-    /// entry while some of its credentials may succeed later.
+    /// Tries the entry's credentials until one result applies to the session and not only to the credentials.
+    /// If there is no such result and some credentials may succeed later, the decision is to try later.
     pub(super) async fn try_credentials(
         &self,
         entry: &QueueEntry,
@@ -101,25 +103,27 @@ impl Worker {
     ) -> (GoTrueState, Decision) {
         let session = self.session(entry, sealed, credentials);
         let caller = credentials.caller(&entry.request_id);
-        let asked = logout_request(entry, scope, &caller);
-        if scope == Scope::Local && self.logout.is_over(&session).await {
+        let request = logout_request(entry, scope, &caller);
+        if scope == Scope::Local && self.logout.has_ended(&session).await {
             return (GoTrueState::Unknown, Decision::Done { already_ended: true });
         }
-        let deadline = Instant::now() + self.patience;
-        let mut ended = self.logout.retry(&session, asked, deadline).await;
-        let is_foreign = ended.result == LogoutResult::NotGenuine(TokenError::ForeignRefresh);
-        if session.expired && (is_foreign || ended.result == LogoutResult::Expired) {
-            // The gateway's clock may be ahead, so GoTrue must judge the access token itself.
-            let as_it_is = Session { expired: false, refresh_token: None, ..session.clone() };
-            ended = self.logout.retry(&as_it_is, asked, deadline).await;
+        let deadline = Instant::now() + self.try_timeout;
+        let mut report = self.logout.retry(&session, request, deadline).await;
+        let is_foreign = report.result == LogoutResult::NotGenuine(TokenError::ForeignRefresh);
+        if session.expired && (is_foreign || report.result == LogoutResult::Expired) {
+            // The gateway's clock may be ahead, so that the access token has not really expired. Send it to
+            // GoTrue without refreshing it.
+            let unrefreshed = Session { expired: false, refresh_token: None, ..session.clone() };
+            report = self.logout.retry(&unrefreshed, request, deadline).await;
         }
-        let LogoutReport { result, upstream_status, unknown, .. } = ended;
+        let LogoutReport { result, upstream_status, unknown, .. } = report;
         let hopeless = |reason| Decision::Hopeless { reason, upstream_status };
         match result {
             LogoutResult::Revoked => (GoTrueState::Up, Decision::Done { already_ended: false }),
             LogoutResult::AlreadyEnded => (GoTrueState::Up, Decision::Done { already_ended: true }),
             LogoutResult::OthersLiveOn => (GoTrueState::Up, hopeless(Reason::NotFound)),
-            // `bad_jwt`, though the token has not expired: GoTrue's clock or its keys may be wrong.
+            // GoTrue answered `bad_jwt` although the token has not expired: GoTrue's clock or keys may be
+            // wrong. Try later.
             LogoutResult::NotGenuine(_) | LogoutResult::Expired if !session.expired => {
                 let (refusal, reason) = (Refusal::BadJwt, Reason::Invalid);
                 let later = Decision::Later { refusal, reason, unknown, of_credentials: true };
@@ -171,8 +175,9 @@ impl Worker {
         }
     }
 
-    /// Keeps the session of a proven entry on the revocation list, although GoTrue has not ended it. This needs
-    /// only the entry's ids: the secret of its credentials may be lost.
+    /// Records the session of an entry with proven credentials in the revocation list, although GoTrue has
+    /// not ended it. This needs only the entry's ids, so it works even if the credentials cannot be
+    /// decrypted.
     pub(super) async fn record_as_revoked(&self, entry: &QueueEntry) {
         let proven = entry.credentials.iter().filter(|sealed| sealed.proven);
         let (Some(scope), Some(sealed)) =
@@ -183,8 +188,8 @@ impl Worker {
         let credentials = Credentials::without_tokens(sealed.exp);
         let session = self.session(entry, sealed, &credentials);
         let caller = credentials.caller(&entry.request_id);
-        let asked = logout_request(entry, scope, &caller);
-        self.logout.record_unended(&session, asked).await;
+        let request = logout_request(entry, scope, &caller);
+        self.logout.record_unended(&session, request).await;
     }
 }
 
@@ -197,9 +202,10 @@ fn logout_request<'a>(
     LogoutRequest { scope, route, caller, tried_before, was_over }
 }
 
-/// Whether a 429 concerns one client only: GoTrue answered the token refresh with it, so there is no status of
-/// a logout. GoTrue limits refreshes by the forwarded address (`GOTRUE_RATE_LIMIT_TOKEN_REFRESH`): if that
-/// counted for GoTrue's health, one account could delay the logouts of all.
+/// Whether a 429 concerns one client only. This is so if GoTrue answered 429 to the token refresh, before any
+/// logout request was sent: GoTrue limits refreshes for each forwarded client address
+/// (`GOTRUE_RATE_LIMIT_TOKEN_REFRESH`). If such a 429 counted as a failure of GoTrue, one client could delay
+/// the logouts of all users.
 fn is_limit_of_client(refusal: &Refusal, status_of_logout: Option<u16>) -> bool {
     matches!(refusal, Refusal::RateLimited { .. }) && status_of_logout.is_none()
 }

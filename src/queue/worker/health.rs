@@ -1,4 +1,5 @@
-//! GoTrue's health, by the results of the worker's tries.
+//! Tracks whether GoTrue works, by the results of the worker's tries, and how long the worker pauses after
+//! failures.
 
 use std::time::Duration;
 
@@ -10,17 +11,18 @@ use crate::{
     gotrue::Refusal,
 };
 
-/// The consecutive failures of GoTrue.
+/// The number of consecutive failures of GoTrue, and the pause that follows from them.
 #[derive(Debug, Default)]
 pub(super) struct GoTrueHealth {
     failures: u32,
-    /// The worker tries no entry before it.
+    /// The worker tries no entry before this time.
     wait_until: Option<Timestamp>,
 }
 
 impl GoTrueHealth {
-    /// Pauses the worker. A `Retry-After` delays its own entry as long as it asks, but all entries for
-    /// [`MAX_PAUSE`] at most.
+    /// Records a failure of GoTrue, after which the worker pauses for at most [`MAX_PAUSE`], even if a
+    /// `Retry-After` in `refusal` asks for more. The entry that failed itself is delayed as long as the
+    /// `Retry-After` asks.
     pub(super) fn record_failure(&mut self, refusal: &Refusal, now: Timestamp) {
         let until = after(now, backoff::after(self.failures, refusal, now).min(MAX_PAUSE));
         self.wait_until = Some(self.wait_until.map_or(until, |known| known.max(until)));
@@ -31,8 +33,8 @@ impl GoTrueHealth {
         self.failures > 0
     }
 
-    /// Whether the worker must not try any entry yet. A remaining pause longer than [`MAX_PAUSE`] does not
-    /// count: the clock was set back.
+    /// Whether the worker must not try any entry yet. A remaining pause longer than [`MAX_PAUSE`] is ignored,
+    /// because it shows that the clock was set back.
     pub(super) fn is_paused(&self, now: Timestamp) -> bool {
         let left = self.wait_until.map_or(Duration::ZERO, |until| elapsed(now, until));
         left > Duration::ZERO && left <= MAX_PAUSE
@@ -44,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_failure_makes_the_others_wait_longer_and_a_clock_set_back_makes_none_wait() {
+    fn each_failure_lengthens_the_pause_and_a_clock_set_back_ends_it() {
         let refusal = Refusal::Unavailable { retry_after: None };
         let now = after(Timestamp::UNIX_EPOCH, Duration::from_hours(500_000));
         let mut health = GoTrueHealth::default();

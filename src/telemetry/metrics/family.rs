@@ -1,4 +1,5 @@
-//! One metric with all its label sets.
+//! Counters and histograms that keep a handle for each label set, and their registration with the Prometheus
+//! library.
 
 use std::{collections::HashMap, hash::Hash, time::Duration};
 
@@ -7,24 +8,26 @@ use prometheus::{
     core::Collector,
 };
 
-/// Every name begins with this and `_`.
+/// Every metric's name begins with this word and `_`.
 const NAMESPACE: &str = "logout_gateway";
 
-/// Seconds. A revocation takes some milliseconds, its budget is five seconds.
+/// The upper bounds of the histograms' buckets, in seconds. A revocation usually takes some milliseconds, and
+/// by default at most five seconds (`GATEWAY_UPSTREAM_TIMEOUT`).
 const BUCKETS: [f64; 13] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// Counters by the values of `N` labels.
+/// One counter for each set of values of `N` labels.
 #[derive(Debug)]
 pub(super) struct Counters<L, const N: usize> {
     family: IntCounterVec,
     values: fn(L) -> [&'static str; N],
-    /// The counters that are at zero from the start.
+    /// The handles of the label sets that are exposed from the start.
     handles: HashMap<L, IntCounter>,
 }
 
 impl<L: Copy + Eq + Hash, const N: usize> Counters<L, N> {
-    /// Adds one. A label set without a handle gets its counter from the family, which takes a lock.
+    /// Adds one to the counter of `labels`. If there is no handle for `labels`, the counter is looked up in
+    /// `family`, which takes a lock.
     pub(super) fn increment(&self, labels: L) {
         if let Some(counter) = self.handles.get(&labels) {
             counter.inc();
@@ -34,7 +37,7 @@ impl<L: Copy + Eq + Hash, const N: usize> Counters<L, N> {
     }
 }
 
-/// Histograms of seconds by the value of one label.
+/// One histogram of durations in seconds for each value of a label.
 #[derive(Debug)]
 pub(super) struct Histograms<L>(HashMap<L, Histogram>);
 
@@ -46,8 +49,8 @@ impl<L: Copy + Eq + Hash> Histograms<L> {
     }
 }
 
-/// Makes metrics and registers them. Names and labels are constants of the program, so the library refuses none
-/// of them; a test that reads `/metrics` would not even start.
+/// Creates metrics and registers them. Names and labels are constants, so registration cannot fail at run
+/// time without failing in every test that starts a gateway.
 pub(super) struct Register<'r>(pub(super) &'r Registry);
 
 impl Register<'_> {
@@ -61,15 +64,15 @@ impl Register<'_> {
         help: &str,
         names: [&str; N],
         values: fn(L) -> [&'static str; N],
-        from_start: impl IntoIterator<Item = L>,
+        initial: impl IntoIterator<Item = L>,
     ) -> Counters<L, N> {
         let family = self.registered(IntCounterVec::new(options(name, help), &names));
         let handle = |labels| (labels, family.with_label_values(&values(labels)));
-        let handles = from_start.into_iter().map(handle).collect();
+        let handles = initial.into_iter().map(handle).collect();
         Counters { family, values, handles }
     }
 
-    /// One histogram for each value of the label.
+    /// Registers a histogram for each value of the label.
     pub(super) fn histograms<L: Copy + Eq + Hash>(
         &self,
         name: &str,
@@ -88,7 +91,7 @@ impl Register<'_> {
         self.registered(Gauge::with_opts(options(name, help)))
     }
 
-    /// Always 1, for what its label says.
+    /// Registers a gauge that is always 1 and carries information in its label, such as the version.
     pub(super) fn info(&self, name: &str, label: &str, value: &str) {
         let options = options(name, "Always 1.").const_label(label, value);
         self.registered(Gauge::with_opts(options)).set(1.0);

@@ -1,19 +1,20 @@
-//! The label sets that every exposition has from the start.
+//! The label sets that `/metrics` exposes from the start, with the value zero.
 //!
-//! The matches are exhaustive: a new word does not compile before it is decided here which families have it.
+//! The `match` expressions are exhaustive: a new variant of [`Reason`] or [`RecordedOutcome`] compiles only
+//! once it is assigned to metrics here.
 
 use strum::VariantArray as _;
 
 use crate::outcome::{Outcome, Reason, RecordedOutcome, Route};
 
-/// Route, outcome and reason of a logout. A success has a reason only where it is queued, or where
-/// `GATEWAY_SESSION_NOT_FOUND` makes it an error.
+/// The route, outcome and reason of a logout. `revoked` has no reason. `already-ended` has one only if
+/// `GATEWAY_SESSION_NOT_FOUND` makes it an error response.
 pub(super) type LogoutLabels = (Route, Outcome, Option<Reason>);
 
-/// Which families have a reason as a label.
+/// The metrics in which a reason occurs as a label value.
 #[derive(Clone, Copy)]
 struct Families {
-    /// `logouts_total`, with these outcomes.
+    /// The outcomes with which the reason occurs in `logouts_total`.
     logouts: &'static [Outcome],
     verify: bool,
     csrf_refused: bool,
@@ -22,9 +23,9 @@ struct Families {
 
 const NONE: Families =
     Families { logouts: &[], verify: false, csrf_refused: false, requests_refused: false };
-/// A logout that is refused before it is known whose it is.
+/// A logout request that is refused before it is authenticated.
 const REFUSED: Families = Families { logouts: &[Outcome::Refused], requests_refused: true, ..NONE };
-/// A request of any other route that is refused so.
+/// A request outside the logout routes that is refused before it is authenticated.
 const NO_ROUTE: Families = Families { requests_refused: true, ..NONE };
 const VERIFY: Families = Families { verify: true, ..NONE };
 const CREDENTIAL: Families = Families { logouts: &[Outcome::Refused], ..VERIFY };
@@ -59,7 +60,7 @@ fn reasons_of(is_of_family: fn(Families) -> bool) -> impl Iterator<Item = Reason
     Reason::VARIANTS.iter().copied().filter(move |reason| is_of_family(families_of(*reason)))
 }
 
-/// Every route with every outcome and reason that a logout can have.
+/// The label sets of `logouts_total`: every route with every outcome and reason that a logout can have.
 pub(super) fn logouts() -> impl Iterator<Item = LogoutLabels> {
     let successes = [Outcome::Revoked, Outcome::AlreadyEnded].map(|outcome| (outcome, None));
     let with_reason = Reason::VARIANTS.iter().flat_map(|reason| {
@@ -70,7 +71,7 @@ pub(super) fn logouts() -> impl Iterator<Item = LogoutLabels> {
     })
 }
 
-/// The answers of `verify`; `None` is 200.
+/// The results of `verify_total`; `None` stands for the response 200.
 pub(super) fn verify() -> impl Iterator<Item = Option<Reason>> {
     [None].into_iter().chain(reasons_of(|families| families.verify).map(Some))
 }
@@ -83,7 +84,7 @@ pub(super) fn requests_refused() -> impl Iterator<Item = Reason> {
     reasons_of(|families| families.requests_refused)
 }
 
-/// How the retry of a queued logout turns out.
+/// The outcomes that a retry of a queued logout can have.
 pub(super) fn retries() -> impl Iterator<Item = RecordedOutcome> {
     let of_request = Outcome::VARIANTS.iter().copied().map(RecordedOutcome::Of);
     let all = of_request.chain([RecordedOutcome::GaveUp, RecordedOutcome::Dropped]);

@@ -1,6 +1,7 @@
-//! The logouts of the last hour, minute by minute, for the status page of one instance.
+//! Counts the logouts of the last hour in this process, minute by minute, for the status page.
 //!
-//! Counting adds one to a number. A background task begins a new minute once a minute.
+//! Counting a logout increments an atomic number. Once a minute a background task calls
+//! [`LastHour::begin_minute`].
 
 use std::{
     collections::VecDeque,
@@ -15,18 +16,18 @@ use strum::EnumCount as _;
 
 use crate::outcome::Outcome;
 
-/// The minutes that are kept, including the current one.
+/// The number of minutes that are kept, the current one included.
 pub const MINUTES: usize = 60;
 
-/// The number of logouts by [`Outcome`], in the order of its variants.
+/// The number of logouts for each [`Outcome`], in the order of its variants.
 pub type Tally = [u64; Outcome::COUNT];
 
-/// Counts by minutes.
+/// The counts of the last [`MINUTES`] minutes.
 #[derive(Debug)]
 pub struct LastHour {
-    /// Since the start.
+    /// The counts since the start of the process.
     counted: [AtomicU64; Outcome::COUNT],
-    /// What was counted before each minute, the oldest first.
+    /// The counts since the start of the process as they were at the beginning of each minute, oldest first.
     before: Mutex<VecDeque<Tally>>,
 }
 
@@ -50,7 +51,8 @@ impl LastHour {
         before.push_back(self.counted());
     }
 
-    /// The minutes since the start, [`MINUTES`] at most, the current one last.
+    /// The counts of each minute since the start, of at most [`MINUTES`] minutes, with the current minute
+    /// last.
     pub(crate) fn minutes(&self) -> Vec<Tally> {
         let before = self.before();
         let now = self.counted();
@@ -78,9 +80,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_logout_is_counted_in_its_minute_and_the_oldest_of_sixty_goes() {
+    fn a_logout_is_counted_in_its_minute_and_only_sixty_minutes_are_kept() {
         let hour = LastHour::new();
-        assert_eq!(hour.minutes(), [Tally::default()], "nothing yet");
+        assert_eq!(hour.minutes(), [Tally::default()], "no logout is counted yet");
         for outcome in [Outcome::Revoked, Outcome::Revoked, Outcome::Refused] {
             hour.count(outcome);
         }
@@ -98,7 +100,11 @@ mod tests {
         let minutes = hour.minutes();
         assert_eq!((minutes.len(), minutes[0]), (MINUTES, [0, 0, 1, 0, 0]));
         hour.begin_minute();
-        assert_eq!(hour.minutes(), [Tally::default(); MINUTES], "all that is an hour ago");
+        assert_eq!(
+            hour.minutes(),
+            [Tally::default(); MINUTES],
+            "every counted logout is more than an hour old"
+        );
     }
 
     #[test]

@@ -202,7 +202,7 @@ async fn a_stop_lets_the_worker_finish_its_tries() {
     assert!(app.is_alive(&tokens));
     let log = gateway.stop();
     assert!(!app.is_alive(&tokens), "it was waited for");
-    let done = |line: &&Value| line["message"] == "a queued logout is done";
+    let done = |line: &&Value| line["message"] == "the worker completed a queued logout";
     assert_eq!(log.lines.iter().filter(done).count(), 1, "{}", log.text);
 }
 

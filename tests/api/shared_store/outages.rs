@@ -106,7 +106,7 @@ async fn no_token_is_accepted_on_a_guess(outage: Outage) {
     let log = there.stop();
     let said = |text: &str| log.lines.iter().any(|line| line["message"] == text);
     for text in [
-        "a logout is not safely on the revocation list: the store retries, and a restart before that would lose it",
+        "the store failed to save a revocation: it retries, and a restart before it succeeds loses the revocation",
         "the store did not answer whether a session is revoked, so verify answers 503: check GATEWAY_STORE",
     ] {
         assert!(said(text), "{text}: {}", log.text);

@@ -48,7 +48,10 @@ async fn two_gateways_send_each_queued_logout_once() {
         assert_eq!(times, 2, "when it was asked for, and from the queue");
     }
     let done = logs.map(|log| {
-        log.lines.iter().filter(|line| line["message"] == "a queued logout is done").count()
+        log.lines
+            .iter()
+            .filter(|line| line["message"] == "the worker completed a queued logout")
+            .count()
     });
     assert!(done[0] > 0 && done[1] > 0, "it was no test: {done:?}");
     assert_eq!(done[0] + done[1], QUEUED);
