@@ -238,12 +238,7 @@ async fn an_old_gotrue_is_warned_of(#[case] version: &'static str, #[case] warne
     let checking = move || check(&[("SUPABASE_URL", &url), ("SUPABASE_JWT_SECRET", TEST_SECRET)]);
     let checked = tokio::task::spawn_blocking(checking).await.unwrap();
     assert_eq!(checked.status, Some(0), "{:?}", checked.lines);
-    assert_eq!(
-        checked.warned_variables().contains(&"GOTRUE_URL"),
-        warned,
-        "{:?}",
-        checked.lines
-    );
+    assert_eq!(checked.warned_variables().contains(&"GOTRUE_URL"), warned, "{:?}", checked.lines);
 }
 
 /// Starts an API gateway that requires `API_KEY`. The server behind it reports the name `name`.
