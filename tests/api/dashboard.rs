@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use self::prometheus::Prometheus;
 use crate::{
     harness::{Browser, CookieFormat, Request, Setup, TestApp, eventually},
-    queue::durable,
+    queue::start_with_file_store,
 };
 
 /// Panels whose values may stay at zero: the test causes no store errors and no overload, and the key set is
@@ -127,7 +127,7 @@ fn has_value_to_draw(series: &[Value], target: &Value, may_be_zero: bool) -> boo
 
 #[tokio::test]
 async fn every_query_has_data_after_prometheus_scraped_a_busy_gateway() {
-    let (app, _directory) = durable(Setup::new()).await;
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
     let prometheus = Prometheus::start(app.admin_address.unwrap()).await;
     let wait_for_data = async |expression| {
         eventually(expression, async || !prometheus.query(expression).await.is_empty()).await;

@@ -1,7 +1,7 @@
 //! Logouts by an HTML form, without a script: every response is a redirect.
 
 mod redirects;
-mod room;
+mod response_size;
 
 use gotrue_mock::Tokens;
 use rstest::rstest;
@@ -12,7 +12,7 @@ use crate::{
         Browser, CookieFormat, Reply, Request, Setup, TestApp, assert_error,
         assert_only_known_headers, assert_success, eventually,
     },
-    queue::durable,
+    queue::start_with_file_store,
 };
 
 pub(crate) const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
@@ -250,7 +250,7 @@ async fn a_forms_type_may_have_parameters_and_any_case() {
 
 #[tokio::test]
 async fn a_queued_form_redirects_like_a_success() {
-    let (app, _directory) = durable(Setup::new()).await;
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
     let (tokens, mut browser) = signed_in(&app).await;
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
     let reply = form_request(&browser, "/logout", &[("redirect_to", "/bye")]).send().await;

@@ -2,9 +2,9 @@
 //! restarted and paused.
 
 mod credentials;
-mod facts;
 mod outages;
 mod queue;
+mod session_facts;
 
 use std::time::{Duration, Instant};
 

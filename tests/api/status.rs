@@ -23,7 +23,7 @@ use crate::{
         API_KEY, Browser, CookieFormat, RedisServer, Reply, Request, SECRET, START_TIME, Setup,
         TestApp, eventually,
     },
-    queue::durable,
+    queue::start_with_file_store,
 };
 
 async fn page(app: &TestApp) -> Reply {
@@ -83,7 +83,7 @@ async fn make_history(app: &TestApp) {
 
 #[tokio::test]
 async fn what_became_of_logouts_is_counted_drawn_and_told() {
-    let (app, _directory) = durable(Setup::new()).await;
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
     make_history(&app).await;
     let page = page(&app).await.text();
     let totals = "5 revoked, 4 already-ended, 3 queued, 2 failed, 1 refused";
@@ -109,7 +109,7 @@ async fn what_became_of_logouts_is_counted_drawn_and_told() {
 
 #[tokio::test]
 async fn what_waits_and_what_failed_is_told() {
-    let (app, _directory) = durable(Setup::new()).await;
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
     assert_says(&read(&app).await, &["Queue Nothing waits", "Last failures None."]);
     make_history(&app).await;
     app.advance_time(100);
@@ -126,7 +126,7 @@ async fn what_waits_and_what_failed_is_told() {
 
 #[tokio::test]
 async fn of_many_failures_the_last_ten_are_told_and_of_a_long_queue_its_next_entries() {
-    let (app, _directory) = durable(Setup::new()).await;
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 429,
         "headers": {"Retry-After": "3000"}}));
     for n in 0..21 {
@@ -186,7 +186,7 @@ async fn without_a_store_and_keys_the_page_says_so_and_shows_the_rest() {
 
 #[tokio::test]
 async fn it_looks_again_by_itself_and_loads_and_runs_nothing() {
-    let (app, _directory) = durable(Setup::new()).await;
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
     make_history(&app).await;
     let reply = page(&app).await;
     let page = reply.text();
@@ -210,7 +210,7 @@ async fn it_looks_again_by_itself_and_loads_and_runs_nothing() {
 #[tokio::test]
 async fn no_secret_is_on_the_page() {
     let setup = Setup::new().flag("supabase-anon-key", API_KEY);
-    let (app, _directory) = durable(setup).await;
+    let (app, _directory) = start_with_file_store(setup).await;
     let user = app.mock.create_user("somebody.by.name@example.com", "a-password");
     let tokens = app.mock.sign_in(user).unwrap();
     let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     harness::{GatewayProcess, RedisServer, Setup, eventually},
-    operator,
+    queue_commands,
 };
 
 const QUEUED: usize = 50;
@@ -34,7 +34,7 @@ async fn two_gateways_send_each_queued_logout_once() {
     app.mock.clear_faults();
     // The other one looks for work while an entry is under way.
     app.inject_fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.1}));
-    let (status, lines, told) = operator::run(&store, &["queue", "retry", "--all"]);
+    let (status, lines, told) = queue_commands::run(&store, &["queue", "retry", "--all"]);
     assert_eq!((status, lines.len()), (Some(0), QUEUED), "{told}");
     let done = async || all.iter().all(|tokens| !app.is_alive(tokens));
     eventually("all are done", done).await;
