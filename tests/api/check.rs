@@ -32,7 +32,7 @@ impl CheckOutput {
     }
 
     /// The variables that the warnings name.
-    fn warned_variables(&self) -> Vec<&str> {
+    fn warnings(&self) -> Vec<&str> {
         let warnings = self.lines.iter().filter_map(|line| line.strip_prefix("warning: "));
         warnings.map(|warning| warning.split(':').next().unwrap()).collect()
     }
@@ -98,11 +98,7 @@ async fn a_good_configuration_prints_a_line_for_each_part(
     assert!(!gotrue.contains("set both"), "{gotrue}");
     assert_eq!(checked.line("key set"), keys);
     assert!(checked.line("store").starts_with("ok: memory"));
-    assert_eq!(
-        checked.warned_variables(),
-        ["GATEWAY_STORE"],
-        "the store in memory is a weak setting"
-    );
+    assert_eq!(checked.warnings(), ["GATEWAY_STORE"], "the store in memory is a weak setting");
     assert_eq!((checked.lines.len(), checked.stderr.as_str()), (5, ""));
 }
 
@@ -137,10 +133,7 @@ async fn keys_of_excluded_algorithms_are_not_used(
     let checked =
         check(&[("SUPABASE_URL", app.mock.url()), ("GATEWAY_JWT_ALGORITHMS", algorithms)]);
     assert_eq!((checked.status, checked.line("key set")), (status, keys), "{:?}", checked.lines);
-    assert!(
-        !checked.warned_variables().contains(&"SUPABASE_JWT_SECRET")
-            || algorithms.contains("HS256")
-    );
+    assert!(!checked.warnings().contains(&"SUPABASE_JWT_SECRET") || algorithms.contains("HS256"));
 }
 
 #[tokio::test]
@@ -169,10 +162,7 @@ async fn weak_settings_are_printed_and_do_not_fail() {
     let app = start_app(Algorithm::Hs256, 0).await;
     let checked = check(&[("SUPABASE_URL", app.mock.url()), ("GATEWAY_SECRET", "")]);
     assert_eq!(checked.status, Some(0), "{}", checked.stderr);
-    assert_eq!(
-        checked.warned_variables(),
-        ["GATEWAY_SECRET", "GATEWAY_STORE", "SUPABASE_JWT_SECRET"]
-    );
+    assert_eq!(checked.warnings(), ["GATEWAY_SECRET", "GATEWAY_STORE", "SUPABASE_JWT_SECRET"]);
     assert!(checked.lines.iter().any(|line| line.contains("random secret")), "{:?}", checked.lines);
 }
 
@@ -213,7 +203,7 @@ async fn warnings_cover_the_key_set_and_the_environment() {
         ("HTTPS_PROXY", "http://user:do-not-print@proxy.invalid"),
     ]);
     assert_eq!(checked.status, Some(0), "{:?}", checked.lines);
-    assert_eq!(checked.warned_variables(), ["GATEWAY_STORE", "HTTPS_PROXY", "SUPABASE_JWT_SECRET"]);
+    assert_eq!(checked.warnings(), ["GATEWAY_STORE", "HTTPS_PROXY", "SUPABASE_JWT_SECRET"]);
     assert!(checked.lines.iter().any(|line| line.contains("publishes signing keys")));
     assert!(!checked.lines.concat().contains("do-not-print"));
 }
@@ -238,25 +228,22 @@ async fn an_old_gotrue_is_warned_of(#[case] version: &'static str, #[case] warne
     let checking = move || check(&[("SUPABASE_URL", &url), ("SUPABASE_JWT_SECRET", TEST_SECRET)]);
     let checked = tokio::task::spawn_blocking(checking).await.unwrap();
     assert_eq!(checked.status, Some(0), "{:?}", checked.lines);
-    assert_eq!(checked.warned_variables().contains(&"GOTRUE_URL"), warned, "{:?}", checked.lines);
+    assert_eq!(checked.warnings().contains(&"GOTRUE_URL"), warned, "{:?}", checked.lines);
 }
 
 /// Starts an API gateway that requires `API_KEY`. The server behind it reports the name `name`.
 async fn start_api_gateway(name: &'static str) -> String {
-    let with_api_key = move |headers: HeaderMap, answer: serde_json::Value| async move {
+    let guarded = move |headers: HeaderMap, answer: serde_json::Value| async move {
         match headers.get("apikey") {
             Some(key) if key == API_KEY => Ok(Json(answer)),
             _ => Err(StatusCode::UNAUTHORIZED),
         }
     };
     let routes = Router::new()
-        .route(
-            "/auth/v1/health",
-            get(move |headers| with_api_key(headers, json!({ "name": name }))),
-        )
+        .route("/auth/v1/health", get(move |headers| guarded(headers, json!({ "name": name }))))
         .route(
             "/auth/v1/.well-known/jwks.json",
-            get(move |headers| with_api_key(headers, json!({ "keys": [] }))),
+            get(move |headers| guarded(headers, json!({ "keys": [] }))),
         );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -17,7 +17,7 @@ use logout_gateway::internals::config;
 const MARKER: &str = "DoNotPrint";
 
 /// Invalid values of each variable.
-const BAD: &[(&str, &[&str])] = &[
+const INVALID_VALUES: &[(&str, &[&str])] = &[
     ("SUPABASE_URL", &["DoNotPrint.supabase.co", "https://user:DoNotPrint@a.co", "", "https://"]),
     ("SUPABASE_PUBLISHABLE_KEY", &["DoNot Print DoNotPrint", "DoNotPrint\n", "DoNotPrintä"]),
     ("SUPABASE_ANON_KEY", &["DoNot Print DoNotPrint", "DoNotPrint\n", "DoNotPrintä"]),
@@ -117,7 +117,7 @@ fn variables() -> BTreeSet<String> {
 
 #[test]
 fn each_bad_value_names_its_variable_and_is_not_printed() {
-    for (variable, values) in BAD {
+    for (variable, values) in INVALID_VALUES {
         for value in *values {
             let errors = errors(&serve(&[(variable, value)]));
             assert_eq!(errors.len(), 1, "{variable} {value:?}: {errors:?}");
@@ -128,13 +128,14 @@ fn each_bad_value_names_its_variable_and_is_not_printed() {
 
 #[test]
 fn every_variable_is_tested_with_invalid_values() {
-    let tested: BTreeSet<_> = BAD.iter().map(|(variable, _)| (*variable).to_owned()).collect();
+    let tested: BTreeSet<_> =
+        INVALID_VALUES.iter().map(|(variable, _)| (*variable).to_owned()).collect();
     assert_eq!(tested, variables());
 }
 
 #[test]
 fn bytes_that_are_not_utf8_are_an_error_of_their_variable() {
-    for (variable, _) in BAD {
+    for (variable, _) in INVALID_VALUES {
         let value = OsString::from_vec([MARKER.as_bytes(), b"\xff\xfe"].concat());
         assert_eq!(
             errors(&serve(&[(variable, value)])),
@@ -145,10 +146,11 @@ fn bytes_that_are_not_utf8_are_an_error_of_their_variable() {
 
 #[test]
 fn the_errors_of_all_variables_are_printed_in_one_run() {
-    let environment: Vec<_> = BAD.iter().map(|(variable, bad)| (*variable, bad[0])).collect();
+    let environment: Vec<_> =
+        INVALID_VALUES.iter().map(|(variable, bad)| (*variable, bad[0])).collect();
     let errors = errors(&serve(&environment));
-    assert_eq!(errors.len(), BAD.len(), "{errors:#?}");
-    for (variable, _) in BAD {
+    assert_eq!(errors.len(), INVALID_VALUES.len(), "{errors:#?}");
+    for (variable, _) in INVALID_VALUES {
         let named = errors.iter().any(|error| error.starts_with(&format!("{variable}: ")));
         assert!(named, "{variable}: {errors:#?}");
     }

@@ -2,15 +2,15 @@
 
 use crate::harness::{CookieFormat, TestApp};
 
-const STORAGE_KEY: &str = "sb-127-auth-token";
+/// The name of the session cookie.
+const SESSION: &str = "sb-127-auth-token";
 
 #[tokio::test]
 async fn chunks_are_joined_up_to_the_first_gap_and_an_unchunked_cookie_takes_precedence() {
     let app = TestApp::new().await;
     let tokens = app.sign_up();
     let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
-    let chunks =
-        crate::harness::session_cookies(STORAGE_KEY, access, refresh, CookieFormat::Chunked);
+    let chunks = crate::harness::session_cookies(SESSION, access, refresh, CookieFormat::Chunked);
     assert!(chunks.len() > 3);
     let verify_status = async |cookies: &[(String, String)]| {
         app.get("/api/auth/verify").cookies(cookies).send().await.status
@@ -19,9 +19,7 @@ async fn chunks_are_joined_up_to_the_first_gap_and_an_unchunked_cookie_takes_pre
     let mut reversed = chunks.clone();
     reversed.reverse();
     assert_eq!(verify_status(&reversed).await, 200, "the order of the request does not matter");
-    for stray in
-        [format!("{STORAGE_KEY}.9"), format!("{STORAGE_KEY}.01"), format!("{STORAGE_KEY}-user")]
-    {
+    for stray in [format!("{SESSION}.9"), format!("{SESSION}.01"), format!("{SESSION}-user")] {
         let mut more = chunks.clone();
         more.insert(0, pair(&stray, "stray"));
         assert_eq!(verify_status(&more).await, 200, "{stray}");
@@ -32,24 +30,23 @@ async fn chunks_are_joined_up_to_the_first_gap_and_an_unchunked_cookie_takes_pre
     let mut emptied = chunks.clone();
     emptied[1].1.clear();
     assert_eq!(verify_status(&emptied).await, 401, "an empty chunk is a gap");
-    let unchunked =
-        crate::harness::session_cookies(STORAGE_KEY, access, refresh, CookieFormat::Base64)[0]
-            .1
-            .clone();
+    let unchunked = crate::harness::session_cookies(SESSION, access, refresh, CookieFormat::Base64)
+        [0]
+    .1
+    .clone();
     let single_chunk = [("0", unchunked.as_str()), ("1", ""), ("2", "of-a-longer-one")];
     assert_eq!(
-        verify_status(&single_chunk.map(|(n, value)| pair(&format!("{STORAGE_KEY}.{n}"), value)))
-            .await,
+        verify_status(&single_chunk.map(|(n, value)| pair(&format!("{SESSION}.{n}"), value))).await,
         200
     );
     let mut with_unchunked = chunks.clone();
-    with_unchunked.push(pair(STORAGE_KEY, "garbage"));
+    with_unchunked.push(pair(SESSION, "garbage"));
     assert_eq!(verify_status(&with_unchunked).await, 401, "the unchunked cookie takes precedence");
     with_unchunked.pop();
-    with_unchunked.push(pair(STORAGE_KEY, ""));
+    with_unchunked.push(pair(SESSION, ""));
     assert_eq!(verify_status(&with_unchunked).await, 200, "an empty unchunked cookie is ignored");
     let mut repeated_chunk = chunks;
-    repeated_chunk.push(pair(&format!("{STORAGE_KEY}.1"), "of-a-shorter-path"));
+    repeated_chunk.push(pair(&format!("{SESSION}.1"), "of-a-shorter-path"));
     assert_eq!(
         verify_status(&repeated_chunk).await,
         200,

@@ -13,16 +13,16 @@ use crate::harness::{
     session_cookies,
 };
 
-const STORAGE_KEY: &str = "sb-127-auth-token";
+/// The name of the session cookie.
+const SESSION: &str = "sb-127-auth-token";
 const CSRF: &str = "sb-csrf-token";
 const SIBLING: &str = "https://sibling.example.com";
 
 /// The value of one cookie that holds the session.
 fn session_cookie_value(tokens: &Tokens) -> String {
-    session_cookies(STORAGE_KEY, &tokens.access_token, &tokens.refresh_token, CookieFormat::Base64)
-        [0]
-    .1
-    .clone()
+    session_cookies(SESSION, &tokens.access_token, &tokens.refresh_token, CookieFormat::Base64)[0]
+        .1
+        .clone()
 }
 
 /// A logout with these cookies, in this order, and this value of `X-CSRF-Token`.
@@ -68,7 +68,7 @@ async fn a_planted_csrf_pair_ends_no_session_and_blocks_no_genuine_logout() {
                 "before" => &[planted, &genuine],
                 _ => &[&genuine, planted],
             };
-            let cookies: Vec<_> = std::iter::once((STORAGE_KEY, session.as_str()))
+            let cookies: Vec<_> = std::iter::once((SESSION, session.as_str()))
                 .chain(tokens.iter().map(|token| (CSRF, *token)))
                 .collect();
             let calls_before = app.gotrue_call_count();
@@ -99,7 +99,7 @@ async fn in_double_submit_mode_only_the_check_of_the_page_stops_a_planted_pair()
     let app = TestApp::with_flags(&[("csrf-mode", "double-submit")]).await;
     let victim = app.sign_up();
     let session = session_cookie_value(&victim);
-    let cookies = [(STORAGE_KEY, session.as_str()), (CSRF, "planted"), (CSRF, "the-app's-own")];
+    let cookies = [(SESSION, session.as_str()), (CSRF, "planted"), (CSRF, "the-app's-own")];
     for page in PAGES {
         let reply = logout_request(&app, &cookies, "planted").headers(page).send().await;
         if page.is_empty() {
@@ -116,7 +116,7 @@ async fn in_double_submit_mode_only_the_check_of_the_page_stops_a_planted_pair()
 #[tokio::test]
 async fn of_two_session_cookies_the_first_needs_its_own_csrf_token_and_the_other_session_stays() {
     let app = TestApp::new().await;
-    for name in [STORAGE_KEY, "sb-127-auth-token.0"] {
+    for name in [SESSION, "sb-127-auth-token.0"] {
         for (planted_first, scope) in
             [(true, "local"), (true, "global"), (false, "local"), (false, "global")]
         {
@@ -150,7 +150,7 @@ async fn of_two_session_cookies_the_first_needs_its_own_csrf_token_and_the_other
             );
             let reply = submit(&[&csrf_of_other, &csrf_of_first], &csrf_of_first).send().await;
             assert_success(&reply, "/logout", first.user_id, "revoked");
-            assert_deletes_cookies(&reply, &BTreeSet::from([STORAGE_KEY, name, CSRF]), name);
+            assert_deletes_cookies(&reply, &BTreeSet::from([SESSION, name, CSRF]), name);
             assert!(!app.is_alive(first) && app.is_alive(other), "{name} {planted_first} {scope}");
         }
     }
@@ -161,11 +161,11 @@ async fn of_two_session_cookies_the_first_needs_its_own_csrf_token_and_the_other
 #[tokio::test]
 async fn of_an_invalid_cookie_and_a_session_the_first_is_used_and_an_invalid_one_is_no_success() {
     let app = TestApp::new().await;
-    for name in [STORAGE_KEY, "sb-127-auth-token.0"] {
+    for name in [SESSION, "sb-127-auth-token.0"] {
         for junk in ["junk", "base64-", "%00", "base64-eyJhY2Nlc3NfdG9rZW4iOiJ4In0"] {
             let tokens = app.sign_up();
             let (session, csrf) = (session_cookie_value(&tokens), app.csrf_token(&tokens).await);
-            let names = BTreeSet::from([STORAGE_KEY, name, CSRF]);
+            let names = BTreeSet::from([SESSION, name, CSRF]);
             let calls_before = app.gotrue_call_count();
             let junk_first = [(name, junk), (name, session.as_str()), (CSRF, &csrf)];
             let reply = logout_request(&app, &junk_first, &csrf).send().await;
@@ -212,7 +212,7 @@ async fn a_csrf_token_stays_valid_after_a_refresh_and_is_invalid_for_the_users_o
     let (session, other_session) = (session_cookie_value(&later), session_cookie_value(&phone));
     let calls_before = app.gotrue_call_count();
     for (held, csrf) in [(&session, &of_phone), (&other_session, &of_laptop)] {
-        let cookies = [(STORAGE_KEY, held.as_str()), (CSRF, csrf.as_str())];
+        let cookies = [(SESSION, held.as_str()), (CSRF, csrf.as_str())];
         let reply = logout_request(&app, &cookies, csrf).send().await;
         assert_error(&reply, 403, "CSRF_FAILED", Some("invalid"));
         assert!(reply.set_cookies().is_empty());
@@ -221,7 +221,7 @@ async fn a_csrf_token_stays_valid_after_a_refresh_and_is_invalid_for_the_users_o
         app.is_alive(&laptop) && app.is_alive(&phone) && app.gotrue_call_count() == calls_before
     );
 
-    let cookies = [(STORAGE_KEY, session.as_str()), (CSRF, of_laptop.as_str())];
+    let cookies = [(SESSION, session.as_str()), (CSRF, of_laptop.as_str())];
     let again = app.get("/api/auth/csrf").cookies(&cookies).send().await;
     assert_eq!(again.json()["data"]["csrf_token"], of_laptop.as_str());
     let reply = logout_request(&app, &cookies, &of_laptop).send().await;

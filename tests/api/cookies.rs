@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use crate::harness::{Browser, CookieFormat, CookieJar, Page, Reply, Setup, TestApp};
 
-const STORAGE_KEY: &str = "sb-127-auth-token";
+/// The name of the session cookie.
+const SESSION: &str = "sb-127-auth-token";
 
 /// Logs out a new session by Bearer token, so that the values of these cookies do not matter. Returns the
 /// response with the deletions.
-async fn logout_with_cookies(app: &TestApp, cookies: &[&str], headers: &[(&str, &str)]) -> Reply {
+async fn log_out_with(app: &TestApp, cookies: &[&str], headers: &[(&str, &str)]) -> Reply {
     let tokens = app.sign_up();
     let pairs: Vec<(&str, &str)> = cookies.iter().map(|name| (*name, "x")).collect();
     let request = app.post("/logout").bearer(&tokens.access_token).cookies(&pairs);
@@ -37,10 +38,10 @@ async fn cookies_of_supabase_js_are_deleted_and_foreign_cookies_stay() {
         "-flows-code-verifier.0",
     ];
     let mut deletable: Vec<String> =
-        deletable.iter().map(|suffix| format!("{STORAGE_KEY}{suffix}")).collect();
+        deletable.iter().map(|suffix| format!("{SESSION}{suffix}")).collect();
     for id in ["12345678".to_owned(), id.to_owned(), "a".repeat(64)] {
-        deletable.push(format!("{STORAGE_KEY}-flow-{id}-code-verifier"));
-        deletable.push(format!("{STORAGE_KEY}-flow-{id}-code-verifier.3"));
+        deletable.push(format!("{SESSION}-flow-{id}-code-verifier"));
+        deletable.push(format!("{SESSION}-flow-{id}-code-verifier.3"));
     }
     deletable.push("mine".to_owned());
     let others = [
@@ -65,18 +66,18 @@ async fn cookies_of_supabase_js_are_deleted_and_foreign_cookies_stay() {
         ".0-user",
     ];
     let mut others: Vec<String> =
-        others.iter().map(|suffix| format!("{STORAGE_KEY}{suffix}")).collect();
-    others.push(format!("{STORAGE_KEY}-flow-{}-code-verifier", "a".repeat(65)));
+        others.iter().map(|suffix| format!("{SESSION}{suffix}")).collect();
+    others.push(format!("{SESSION}-flow-{}-code-verifier", "a".repeat(65)));
     others.extend(
         ["sb-12-auth-token", "xsb-127-auth-token", "SB-127-AUTH-TOKEN", "minex", "sb-csrf"]
             .map(str::to_owned),
     );
 
     let sent: Vec<&str> = deletable.iter().chain(&others).map(String::as_str).collect();
-    let reply = logout_with_cookies(&app, &sent, &[]).await;
+    let reply = log_out_with(&app, &sent, &[]).await;
     let deleted: BTreeSet<&str> = reply.deleted_cookies().into_iter().collect();
     let mut expected: BTreeSet<&str> = deletable.iter().map(String::as_str).collect();
-    expected.extend([STORAGE_KEY, "sb-csrf-token"]);
+    expected.extend([SESSION, "sb-csrf-token"]);
     assert_eq!(deleted, expected, "`also` was not sent");
     assert_eq!(reply.header("x-logout-cookies-left"), None);
 }
@@ -84,9 +85,9 @@ async fn cookies_of_supabase_js_are_deleted_and_foreign_cookies_stay() {
 #[tokio::test]
 async fn the_session_cookie_and_the_csrf_cookie_are_always_deleted() {
     let app = TestApp::new().await;
-    let reply = logout_with_cookies(&app, &[], &[]).await;
+    let reply = log_out_with(&app, &[], &[]).await;
     let plain = "Max-Age=0";
-    assert_eq!(reply.deleted_cookies(), [STORAGE_KEY, "sb-csrf-token"]);
+    assert_eq!(reply.deleted_cookies(), [SESSION, "sb-csrf-token"]);
     for line in reply.set_cookies() {
         let (_, attributes) = line.split_once("=; ").unwrap();
         let attributes: BTreeSet<&str> = attributes.split("; ").collect();
@@ -98,7 +99,7 @@ async fn the_session_cookie_and_the_csrf_cookie_are_always_deleted() {
 async fn each_cookie_is_deleted_host_only_first_and_then_at_every_domain_and_path() {
     let flags = [("cookie-domains", "example.com,.app.example.com"), ("cookie-paths", "/,/app")];
     let app = Setup::new().flags(&flags).flag("set-cookie-budget", "100000").start().await;
-    let reply = logout_with_cookies(&app, &["sb-127-auth-token-user"], &[]).await;
+    let reply = log_out_with(&app, &["sb-127-auth-token-user"], &[]).await;
     let scopes_of = |name: &str| -> Vec<(String, String)> {
         let lines = reply.set_cookies();
         let of_name = lines.iter().filter(|line| line.starts_with(&format!("{name}=;")));
@@ -117,15 +118,11 @@ async fn each_cookie_is_deleted_host_only_first_and_then_at_every_domain_and_pat
         ("app.example.com", "/app"),
     ]
     .map(|(domain, path)| (domain.to_owned(), path.to_owned()));
-    for name in [STORAGE_KEY, "sb-csrf-token", "sb-127-auth-token-user"] {
+    for name in [SESSION, "sb-csrf-token", "sb-127-auth-token-user"] {
         assert_eq!(scopes_of(name), all, "{name}");
     }
-    let elsewhere: Vec<_> = all.iter().filter(|(_, path)| path == "/app").cloned().collect();
-    assert_eq!(
-        scopes_of(&format!("{STORAGE_KEY}.0")),
-        elsewhere,
-        "a chunk that the browser did not send may exist at another path"
-    );
+    let at_other_path: Vec<_> = all.iter().filter(|(_, path)| path == "/app").cloned().collect();
+    assert_eq!(scopes_of(&format!("{SESSION}.0")), at_other_path, "an unsent chunk may be there");
 }
 
 #[tokio::test]
@@ -146,7 +143,7 @@ async fn deletions_are_secure_only_where_a_browser_needs_it() {
         let tokens = app.sign_up();
         let csrf = app.get("/api/auth/csrf").bearer(&tokens.access_token).headers(headers);
         let csrf = csrf.send().await;
-        let reply = logout_with_cookies(&app, &[], headers).await;
+        let reply = log_out_with(&app, &[], headers).await;
         for line in reply.set_cookies().into_iter().chain(csrf.set_cookies()) {
             assert_eq!(line.contains("; Secure"), secure, "{setting} {headers:?}: {line}");
             assert!(line.contains(same_site), "{setting} {headers:?}: {line}");
@@ -166,7 +163,7 @@ async fn cookies_with_prefixed_names_are_deleted_with_the_attributes_that_browse
             ("cookie-paths", "/,/app"),
         ])
         .await;
-        let reply = logout_with_cookies(&app, &[], &[]).await;
+        let reply = log_out_with(&app, &[], &[]).await;
         let lines = reply.set_cookies();
         let of_name: Vec<_> =
             lines.iter().filter(|l| l.starts_with(&format!("{name}=;"))).collect();
@@ -187,8 +184,8 @@ async fn cookies_with_prefixed_names_are_deleted_with_the_attributes_that_browse
 async fn partitioned_cookies_are_deleted_by_a_second_set_cookie() {
     let flags = [("cookie-partitioned", "true"), ("extra-cookies", "mine")];
     let app = TestApp::with_flags(&flags).await;
-    let reply = logout_with_cookies(&app, &["mine"], &[]).await;
-    for name in [STORAGE_KEY, "sb-csrf-token", "mine"] {
+    let reply = log_out_with(&app, &["mine"], &[]).await;
+    for name in [SESSION, "sb-csrf-token", "mine"] {
         let lines = reply.set_cookies();
         let lines: Vec<_> = lines.iter().filter(|l| l.starts_with(&format!("{name}=;"))).collect();
         assert_eq!(lines.len(), 2, "{lines:?}");
@@ -204,19 +201,15 @@ async fn the_budget_is_kept_for_any_number_of_domains() {
     let domains = ["one.example", "two.example", "three.example", "four.example"];
     let setup = Setup::new().flag("cookie-domains", &domains.join(","));
     let app = setup.flag("set-cookie-budget", "256").start().await;
-    let reply = logout_with_cookies(&app, &["sb-127-auth-token.0"], &[]).await;
+    let reply = log_out_with(&app, &["sb-127-auth-token.0"], &[]).await;
     let size: usize = reply.set_cookies().iter().map(|line| line.len() + 14).sum();
     assert!(size <= 256);
     let first = &reply.set_cookies()[0];
     assert!(
-        first.starts_with(&format!("{STORAGE_KEY}.0=; ")),
-        "a cookie that the browser sent is deleted first: {first}"
+        first.starts_with(&format!("{SESSION}.0=; ")),
+        "a sent cookie is deleted first: {first}"
     );
-    assert_eq!(
-        reply.header("x-logout-cookies-left"),
-        Some("3"),
-        "no cookie is deleted at every domain yet"
-    );
+    assert_eq!(reply.header("x-logout-cookies-left"), Some("3"), "none of them at every domain");
 }
 
 /// If the names with precedence would fill every response, the cookies that the browser still sends take
@@ -226,18 +219,16 @@ async fn with_very_many_domains_each_logout_deletes_a_cookie_that_the_browser_se
     let domains: Vec<_> = (0..12).map(|n| format!("domain-{n}.example")).collect();
     let setup = Setup::new().flag("cookie-domains", &domains.join(","));
     let app = setup.flag("set-cookie-budget", "256").start().await;
-    let chunk = format!("{STORAGE_KEY}.0");
+    let chunk = format!("{SESSION}.0");
     let mut jar = CookieJar::default();
-    for name in
-        [format!("{STORAGE_KEY}-user"), format!("{STORAGE_KEY}-code-verifier"), chunk.clone()]
-    {
+    for name in [format!("{SESSION}-user"), format!("{SESSION}-code-verifier"), chunk.clone()] {
         jar.insert(Page::LOCAL, &name, "x");
     }
     for call in 1.. {
         let before = jar.names().len();
         let sent_cookies = jar.cookies_for(Page::LOCAL);
         let names: Vec<&str> = sent_cookies.iter().map(|(name, _)| name.as_str()).collect();
-        let reply = logout_with_cookies(&app, &names, &[]).await;
+        let reply = log_out_with(&app, &names, &[]).await;
         for line in reply.set_cookies() {
             jar.store_set_cookie(Page::LOCAL, line);
         }
@@ -267,7 +258,7 @@ async fn cookies_that_do_not_fit_the_budget_are_deleted_by_the_next_logouts() {
         let tokens = app.sign_up();
         let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Chunked).await;
         for n in 0..40 {
-            let name = format!("{STORAGE_KEY}-flow-{n:08}-code-verifier");
+            let name = format!("{SESSION}-flow-{n:08}-code-verifier");
             browser.jar.insert(Page::LOCAL, &name, "the-value-of-a-cookie");
         }
         let mut reply = browser.logout("/logout").await;
@@ -282,7 +273,7 @@ async fn cookies_that_do_not_fit_the_budget_are_deleted_by_the_next_logouts() {
             if calls == 1 && budget == 3072 {
                 assert_eq!(
                     &reply.deleted_cookies()[..2],
-                    [STORAGE_KEY, STORAGE_KEY],
+                    [SESSION, SESSION],
                     "the session first, host-only and at the domain"
                 );
                 assert!(!browser.jar.names().contains(&"sb-127-auth-token.0"));
@@ -297,7 +288,7 @@ async fn cookies_that_do_not_fit_the_budget_are_deleted_by_the_next_logouts() {
                 .jar
                 .names()
                 .iter()
-                .any(|n| *n == STORAGE_KEY || n.starts_with("sb-127-auth-token."))
+                .any(|n| *n == SESSION || n.starts_with("sb-127-auth-token."))
             {
                 assert_eq!(reply.status, 401);
             }

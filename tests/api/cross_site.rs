@@ -7,7 +7,7 @@ const EVIL: &str = "https://evil.example";
 
 /// Each row has `Sec-Fetch-Site` (`EMPTY` is a header with an empty value), `Origin` and `Referer` (`OWN` is the
 /// gateway's own origin), and whether the request is accepted: without allowed origins, and if `APP` is allowed.
-const LAYER_1: &[(&str, &str, &str, bool, bool)] = &[
+const PAGE_CHECK_CASES: &[(&str, &str, &str, bool, bool)] = &[
     ("", "", "", true, true),
     ("same-origin", "", "", true, true),
     ("none", "", "", true, true),
@@ -60,7 +60,7 @@ async fn a_request_of_a_foreign_page_is_refused_before_any_other_check() {
         let setup = if allowed { setup.flag("allowed-origins", APP) } else { setup };
         let app = setup.start().await;
         let own = format!("http://{}", app.address);
-        for &(site, origin, referer, accepted_by_default, accepted_if_allowed) in LAYER_1 {
+        for &(site, origin, referer, accepted_by_default, accepted_if_allowed) in PAGE_CHECK_CASES {
             let accepted = if allowed { accepted_if_allowed } else { accepted_by_default };
             let case = format!("{site:?} {origin:?} {referer:?}, allowed: {allowed}");
             let tokens = app.sign_up();
@@ -107,21 +107,21 @@ type OwnOriginCase =
 #[tokio::test]
 async fn the_own_origin_is_the_host_with_the_scheme_of_a_trusted_proxys_header() {
     const HTTPS: (&str, &str) = ("X-Forwarded-Proto", "https");
-    const PUBLIC: (&str, &str) = ("X-Forwarded-Host", "app.example.com");
-    const TWO: (&str, &str) = ("X-Forwarded-Host", "evil.example, app.example.com");
+    const PUBLIC_HOST: (&str, &str) = ("X-Forwarded-Host", "app.example.com");
+    const TWO_HOSTS: (&str, &str) = ("X-Forwarded-Host", "evil.example, app.example.com");
     let rows: &[OwnOriginCase] = &[
         (false, "app.example.com", &[], "http://app.example.com", true),
         (false, "APP.example.com:80", &[], "http://app.example.com", true),
         (false, "app.example.com:8080", &[], "http://app.example.com:8080", true),
         (false, "app.example.com", &[], "https://app.example.com", false),
         (false, "app.example.com", &[HTTPS], "https://app.example.com", false),
-        (false, "evil.example", &[PUBLIC], "http://app.example.com", false),
+        (false, "evil.example", &[PUBLIC_HOST], "http://app.example.com", false),
         (true, "app.example.com", &[HTTPS], "https://app.example.com", true),
         (true, "app.example.com:443", &[HTTPS], "https://app.example.com", true),
-        (true, "gateway:8080", &[HTTPS, PUBLIC], "https://app.example.com", true),
-        (true, "gateway:8080", &[HTTPS, PUBLIC], "http://gateway:8080", false),
-        (true, "gateway", &[HTTPS, TWO], APP, true),
-        (true, "gateway", &[HTTPS, TWO], EVIL, false),
+        (true, "gateway:8080", &[HTTPS, PUBLIC_HOST], "https://app.example.com", true),
+        (true, "gateway:8080", &[HTTPS, PUBLIC_HOST], "http://gateway:8080", false),
+        (true, "gateway", &[HTTPS, TWO_HOSTS], APP, true),
+        (true, "gateway", &[HTTPS, TWO_HOSTS], EVIL, false),
     ];
     let alone = TestApp::new().await;
     let behind = TestApp::with_flags(&[("trusted-proxies", "10.0.0.0/8, 127.0.0.1")]).await;

@@ -122,30 +122,30 @@ async fn without_a_key_set_the_gateway_is_not_ready() {
 
 #[tokio::test]
 async fn no_text_of_a_request_or_of_gotrue_reaches_an_error_response() {
-    const MARK: &str = "x9tell-tale9x";
+    const MARKER: &str = "x9tell-tale9x";
     let app = TestApp::new().await;
     let tokens = app.sign_up();
     let upstream = json!({"operation": "logout", "kind": "status", "status": 500,
-        "headers": {"X-Upstream": MARK, "Server": MARK, "Set-Cookie": format!("{MARK}=1")},
-        "body": {"code": MARK, "message": MARK}});
+        "headers": {"X-Upstream": MARKER, "Server": MARKER, "Set-Cookie": format!("{MARKER}=1")},
+        "body": {"code": MARKER, "message": MARKER}});
     app.inject_fault(upstream);
-    let cookies = session_cookies("sb-127-auth-token", MARK, MARK, CookieFormat::Base64);
-    let planted = [("sb-csrf-token", MARK), ("sb-127-auth-token-user", MARK)];
+    let cookies = session_cookies("sb-127-auth-token", MARKER, MARKER, CookieFormat::Base64);
+    let planted = [("sb-csrf-token", MARKER), ("sb-127-auth-token-user", MARKER)];
     let replies = [
         app.post("/logout").bearer(&tokens.access_token).cookies(&planted).send().await,
-        app.post("/logout").bearer(MARK).send().await,
+        app.post("/logout").bearer(MARKER).send().await,
         app.post("/logout").cookies(&cookies).cookies(&planted).send().await,
-        app.post(&format!("/logout?scope={MARK}")).send().await,
-        app.post(&format!("/{MARK}")).send().await,
-        app.request(MARK, "/logout").send().await,
+        app.post(&format!("/logout?scope={MARKER}")).send().await,
+        app.post(&format!("/{MARKER}")).send().await,
+        app.request(MARKER, "/logout").send().await,
         app.post("/logout").headers(&[("Origin", "https://x9tell-tale9x")]).send().await,
-        app.post("/logout").headers(&[("Content-Type", MARK)]).body(MARK).send().await,
-        app.post("/logout").headers(&[("User-Agent", MARK), ("Referer", MARK)]).send().await,
+        app.post("/logout").headers(&[("Content-Type", MARKER)]).body(MARKER).send().await,
+        app.post("/logout").headers(&[("User-Agent", MARKER), ("Referer", MARKER)]).send().await,
     ];
     for reply in &replies {
         assert!(reply.status >= 400);
         let response = format!("{:?} {}", reply.headers, reply.text());
-        assert!(!response.contains(MARK), "{response}");
+        assert!(!response.contains(MARKER), "{response}");
         assert!(
             !response.contains(&tokens.access_token)
                 && !response.contains(env!("CARGO_PKG_VERSION"))

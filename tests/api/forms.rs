@@ -15,7 +15,7 @@ use crate::{
     queue::start_with_file_store,
 };
 
-pub(crate) const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
+pub(crate) const FORM_TYPE: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 
 /// Encodes the fields of a form as a browser does.
 fn encode_fields(pairs: &[(&str, &str)]) -> String {
@@ -26,7 +26,7 @@ fn encode_fields(pairs: &[(&str, &str)]) -> String {
 fn form_request(browser: &Browser, route: &str, more: &[(&str, &str)]) -> Request {
     let token = browser.csrf_cookie().unwrap_or_default();
     let encode_fields = encode_fields(&[&[("csrf_token", &*token)], more].concat());
-    browser.request("POST", route).headers(&[FORM]).body(encode_fields)
+    browser.request("POST", route).headers(&[FORM_TYPE]).body(encode_fields)
 }
 
 async fn signed_in(app: &TestApp) -> (Tokens, Browser) {
@@ -65,12 +65,12 @@ async fn a_request_that_no_form_can_send_gets_a_json_response() {
     let app = TestApp::new().await;
     for route in ["/logout", "/logout/"] {
         let (tokens, browser) = signed_in(&app).await;
-        let by_bearer = || app.post(route).bearer(&tokens.access_token).headers(&[FORM]);
+        let by_bearer = || app.post(route).bearer(&tokens.access_token).headers(&[FORM_TYPE]);
         let reply = by_bearer().body("redirect_to=/bye").send().await;
         assert_error(&reply, 415, "UNSUPPORTED_MEDIA_TYPE", None);
         assert!(app.is_alive(&tokens));
         // An empty body may have any type.
-        let reply = browser.logout_request(route).headers(&[FORM]).body("").send().await;
+        let reply = browser.logout_request(route).headers(&[FORM_TYPE]).body("").send().await;
         assert_success(&reply, route, tokens.user_id, "revoked");
         let reply = by_bearer().body("").send().await;
         assert_success(&reply, route, tokens.user_id, "already-ended");
@@ -87,7 +87,7 @@ async fn a_form_with_a_csrf_header_is_still_a_form() {
     assert!(!app.is_alive(&tokens));
 
     let (tokens, browser) = signed_in(&app).await;
-    let token_in_header = browser.logout_request("/logout").headers(&[FORM]);
+    let token_in_header = browser.logout_request("/logout").headers(&[FORM_TYPE]);
     let reply = token_in_header.body("redirect_to=/bye").send().await;
     assert_redirect(&reply, "/bye", Some("revoked"));
     assert!(!app.is_alive(&tokens));
@@ -147,7 +147,7 @@ async fn an_invalid_form_ends_no_session(
     if !more.iter().any(|(name, _)| *name == "csrf_token") {
         all.push(("csrf_token", &token));
     }
-    let request = browser.request("POST", route).headers(&[FORM]).body(encode_fields(&all));
+    let request = browser.request("POST", route).headers(&[FORM_TYPE]).body(encode_fields(&all));
     let reply = request.send().await;
     assert_redirect(&reply, location, None);
     assert!(reply.set_cookies().is_empty());
@@ -199,9 +199,9 @@ async fn the_redirect_of_a_failed_form_names_the_outcome() {
         .await;
     assert_redirect(&reply, "/bye?a=%20", Some("revoked"));
     let without_session =
-        app.post("/logout").headers(&[FORM]).body("redirect_to=/bye").send().await;
+        app.post("/logout").headers(&[FORM_TYPE]).body("redirect_to=/bye").send().await;
     assert_redirect(&without_session, "/bye?logout=refused", None);
-    let large = app.post("/logout").headers(&[FORM]).body("a".repeat(9000)).send().await;
+    let large = app.post("/logout").headers(&[FORM_TYPE]).body("a".repeat(9000)).send().await;
     assert_redirect(&large, "/signed-out?by=form&logout=refused", None);
 }
 

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::harness::{Browser, CookieFormat, Reply, SECRET, Setup, TestApp};
 
-const FIXED: [(&str, &str); 5] = [
+const FIXED_HEADERS: [(&str, &str); 5] = [
     ("cache-control", "no-store"),
     ("pragma", "no-cache"),
     ("x-content-type-options", "nosniff"),
@@ -15,7 +15,7 @@ const CSP: &str = "default-src 'none'; frame-ancestors 'none'";
 
 #[track_caller]
 fn assert_security_headers(reply: &Reply, case: &str) {
-    for (name, value) in FIXED {
+    for (name, value) in FIXED_HEADERS {
         assert_eq!(reply.header(name), Some(value), "{name} on {case}");
     }
     let vary = reply.header_values("vary").join(",").to_lowercase();

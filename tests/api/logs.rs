@@ -25,7 +25,7 @@ use crate::harness::{
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Sends a logout by cookie with this `X-Request-Id`, and returns the reply and the CSRF token.
-async fn log_out_by_cookie(
+async fn log_out(
     gateway: &GatewayProcess,
     tokens: &Tokens,
     target: &str,
@@ -64,16 +64,14 @@ async fn each_logout_is_one_audit_line_and_no_line_has_a_secret(#[case] filter: 
     let good = app.sign_up();
     let verify = gateway.request("GET", "/api/auth/verify").bearer(&good.access_token);
     assert_eq!(verify.send().await.status, 200);
-    let (reply, csrf) =
-        log_out_by_cookie(&gateway, &good, "/api/auth/logout", "the-good-one").await;
+    let (reply, csrf) = log_out(&gateway, &good, "/api/auth/logout", "the-good-one").await;
     assert_eq!(reply.status, 200);
     secrets.extend([session_secrets(&good), secret_parts(&csrf)].concat());
 
     let failed = app.sign_up();
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1,
         "code": "unexpected_failure", "headers": {"X-Upstream": "upstream-secret"}}));
-    let (reply, csrf) =
-        log_out_by_cookie(&gateway, &failed, "/logout?scope=global", "the-failed-one").await;
+    let (reply, csrf) = log_out(&gateway, &failed, "/logout?scope=global", "the-failed-one").await;
     assert_eq!(reply.status, 500);
     secrets.extend([session_secrets(&failed), secret_parts(&csrf)].concat());
     secrets.push("upstream-secret".to_owned());
@@ -90,7 +88,7 @@ async fn each_logout_is_one_audit_line_and_no_line_has_a_secret(#[case] filter: 
     let mut claims = claims_of(&expired.access_token);
     claims["exp"] = json!(app.clock.now() - 10);
     expired.access_token = app.mock.sign(&claims).unwrap();
-    let (reply, csrf) = log_out_by_cookie(&gateway, &expired, "/logout", "the-expired-one").await;
+    let (reply, csrf) = log_out(&gateway, &expired, "/logout", "the-expired-one").await;
     assert_eq!(reply.status, 200);
     let refreshed = app.gotrue_calls("logout").pop().unwrap();
     let refreshed = refreshed.header("authorization").unwrap().trim_start_matches("Bearer ");

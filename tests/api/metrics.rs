@@ -17,7 +17,7 @@ use gotrue_mock::Algorithm;
 use logout_gateway::{Clock, Gateway};
 use serde_json::json;
 
-use self::samples::{changes, expected, exposition, samples};
+use self::samples::{changes, expected_changes, exposition, samples};
 use crate::{
     harness::{
         Browser, CookieFormat, RedisServer, Request, Setup, assert_error, claims_of, eventually,
@@ -31,7 +31,7 @@ fn logout_counter(outcome: &str, reason: &str) -> String {
 }
 
 #[tokio::test]
-async fn each_outcome_of_a_logout_increments_its_own_counter_alone() {
+async fn each_outcome_of_a_logout_increments_only_its_own_counters() {
     let (app, _directory) = start_with_file_store(Setup::new()).await;
     let logout_fault = |status: u16, times: u32| json!({"operation": "logout", "kind": "status", "status": status, "times": times});
     let gotrue_counter =
@@ -49,7 +49,7 @@ async fn each_outcome_of_a_logout_increments_its_own_counter_alone() {
     let revocations = "revocations";
     assert_eq!(
         changes(&before, &revoked),
-        expected(&[
+        expected_changes(&[
             &logout_counter("revoked", "none"),
             &gotrue_counter("ok"),
             logout_timer,
@@ -62,7 +62,7 @@ async fn each_outcome_of_a_logout_increments_its_own_counter_alone() {
     let ended = samples(&app).await;
     assert_eq!(
         changes(&revoked, &ended),
-        expected(&[
+        expected_changes(&[
             // GoTrue has confirmed the end, so the gateway does not ask it again.
             &logout_counter("already-ended", "none"),
             logout_timer,
@@ -77,7 +77,11 @@ async fn each_outcome_of_a_logout_increments_its_own_counter_alone() {
     let duplicate = r#"requests_refused_total{reason="duplicate_header"}"#;
     assert_eq!(
         changes(&ended, &refused),
-        expected(&[&logout_counter("refused", "duplicate_header"), duplicate, logout_timer])
+        expected_changes(&[
+            &logout_counter("refused", "duplicate_header"),
+            duplicate,
+            logout_timer
+        ])
     );
 
     let tokens = app.sign_up();
@@ -87,7 +91,7 @@ async fn each_outcome_of_a_logout_increments_its_own_counter_alone() {
     let csrf = r#"csrf_refused_total{reason="missing"}"#;
     assert_eq!(
         changes(&refused, &without_token),
-        expected(&[&logout_counter("refused", "missing"), csrf, logout_timer])
+        expected_changes(&[&logout_counter("refused", "missing"), csrf, logout_timer])
     );
 
     app.inject_fault(logout_fault(503, 2));
@@ -98,7 +102,7 @@ async fn each_outcome_of_a_logout_increments_its_own_counter_alone() {
     let gotrue_timer_twice = gotrue_timer.to_owned() + " +2";
     assert_eq!(
         changes(&without_token, &queued),
-        expected(&[
+        expected_changes(&[
             &logout_counter("queued", "auth_service_unavailable"),
             &unavailable,
             logout_timer,
@@ -115,7 +119,7 @@ async fn each_outcome_of_a_logout_increments_its_own_counter_alone() {
     let retried = r#"queue_retries_total{result="revoked"}"#;
     assert_eq!(
         changes(&queued, &done),
-        expected(&[retried, &gotrue_counter("ok"), gotrue_timer, "queue_entries +-1"])
+        expected_changes(&[retried, &gotrue_counter("ok"), gotrue_timer, "queue_entries +-1"])
     );
 
     let banned = app.sign_up();
@@ -124,7 +128,7 @@ async fn each_outcome_of_a_logout_increments_its_own_counter_alone() {
     assert_eq!(reply.status, 500);
     assert_eq!(
         changes(&done, &samples(&app).await),
-        expected(&[
+        expected_changes(&[
             &logout_counter("failed", "user_banned"),
             &gotrue_counter("refused"),
             logout_timer,
@@ -188,7 +192,7 @@ async fn an_aborted_request_to_gotrue_is_counted_as_a_timeout() {
     assert_eq!(reply.status, 503);
     assert_eq!(
         changes(&before, &samples(&app).await),
-        expected(&[
+        expected_changes(&[
             r#"gotrue_requests_total{operation="user",result="timeout"}"#,
             r#"gotrue_request_duration_seconds_count{operation="user"}"#,
             r#"verify_total{result="auth_service"}"#

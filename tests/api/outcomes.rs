@@ -165,12 +165,12 @@ async fn a_scope_ends_the_sessions_it_names_and_no_others() {
         [("local", false, true), ("others", true, false), ("global", false, false)]
     {
         let first = app.sign_up();
-        let (second, stranger) = (app.sign_in_again(&first), app.sign_up());
+        let (second, other_user) = (app.sign_in_again(&first), app.sign_up());
         let target = format!("/api/auth/logout?scope={scope}");
         let reply = app.post(&target).bearer(&first.access_token).send().await;
         assert_eq!(reply.status, 200);
         assert_eq!((app.is_alive(&first), app.is_alive(&second)), (this, other), "{scope}");
-        assert!(app.is_alive(&stranger));
+        assert!(app.is_alive(&other_user));
     }
 }
 

@@ -216,7 +216,7 @@ async fn while_gotrue_cannot_verify_a_token_verify_lets_no_session_in() {
 }
 
 #[tokio::test]
-async fn while_gotrue_is_down_a_forger_locks_no_session_out_and_an_owners_logout_is_refused_at_verify_at_once()
+async fn while_gotrue_is_down_a_forger_locks_no_session_out_and_verify_refuses_a_session_that_its_owner_logged_out()
  {
     let down = json!({"operation": "logout", "kind": "status", "status": 500, "times": 1});
     let app = start_without_jwt_secret().await;

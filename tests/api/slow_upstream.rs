@@ -23,7 +23,7 @@ use crate::harness::{
 const LOGOUTS: usize = 500;
 /// The time that GoTrue takes for each logout.
 const TIME_PER_LOGOUT: Duration = Duration::from_millis(50);
-const BUDGET: Duration = Duration::from_secs(2);
+const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(2);
 /// The time for 500 logouts in a debug build on a busy machine.
 const MARGIN: Duration = Duration::from_secs(20);
 const ROUTE: &str = "/api/auth/logout";
@@ -93,7 +93,8 @@ async fn start_gateway(app: &TestApp, gotrue: &SequentialGoTrue) -> GatewayProce
     // Each logout needs two connections, and many systems limit a process to 1024 files by default.
     let with_more_files = r#"ulimit -n 4096; exec "$0" "$@""#;
     shell.args(["-c", with_more_files, env!("CARGO_BIN_EXE_logout-gateway")]);
-    let (url, budget) = (format!("http://{}/auth/v1", gotrue.address), format!("{BUDGET:?}"));
+    let (url, budget) =
+        (format!("http://{}/auth/v1", gotrue.address), format!("{UPSTREAM_TIMEOUT:?}"));
     let environment = [
         ("GOTRUE_URL", &*url),
         ("GATEWAY_UPSTREAM_TIMEOUT", &*budget),
@@ -117,7 +118,7 @@ async fn five_hundred_logouts_at_once_overload_a_slow_gotrue_and_not_the_gateway
             let tokens = app.sign_up();
             let request = gateway.request("POST", ROUTE).bearer(&tokens.access_token);
             let request = request.header("X-Request-Id", format!("logout-{n}")).bytes(true);
-            (tokens, tokio::spawn(only_reply(gateway.address, request)))
+            (tokens, tokio::spawn(send_for_single_reply(gateway.address, request)))
         })
         .collect();
     let probes = [
@@ -143,7 +144,7 @@ async fn five_hundred_logouts_at_once_overload_a_slow_gotrue_and_not_the_gateway
     let mut timed_out = 0;
     for (tokens, reply) in logouts {
         let (reply, took) = reply.await.unwrap();
-        assert!(took < BUDGET + MARGIN, "{took:?}");
+        assert!(took < UPSTREAM_TIMEOUT + MARGIN, "{took:?}");
         if reply.status == 200 {
             assert_success(&reply, ROUTE, tokens.user_id, "revoked");
             assert!(!app.is_alive(&tokens));
@@ -170,7 +171,7 @@ async fn five_hundred_logouts_at_once_overload_a_slow_gotrue_and_not_the_gateway
 
 /// Sends the request, and returns the reply and the time that it took. A second reply on the connection fails
 /// the test.
-async fn only_reply(gateway: SocketAddr, request: Vec<u8>) -> (Reply, Duration) {
+async fn send_for_single_reply(gateway: SocketAddr, request: Vec<u8>) -> (Reply, Duration) {
     let begun = Instant::now();
     let mut connection = Connection::open(gateway).await;
     connection.write(&request).await;

@@ -33,7 +33,7 @@ async fn page(app: &TestApp) -> Reply {
 }
 
 /// The text of the page without its markup.
-async fn page_text(app: &TestApp) -> String {
+async fn text(app: &TestApp) -> String {
     let html = page(app).await.text();
     let (_, body) = html.split_once("<body>").unwrap();
     let texts = body.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text));
@@ -42,7 +42,7 @@ async fn page_text(app: &TestApp) -> String {
 }
 
 #[track_caller]
-fn assert_contains_all(page: &str, texts: &[&str]) {
+fn assert_contains(page: &str, texts: &[&str]) {
     for text in texts {
         assert!(page.contains(text), "{text}: {page}");
     }
@@ -58,7 +58,7 @@ async fn log_out(app: &TestApp, token: &str, target: &str, id: &str, status: u16
 }
 
 /// Sends logouts of every outcome: 5 revoked, 4 already ended, 3 queued, 2 failed and 1 refused.
-async fn make_history(app: &TestApp) {
+async fn send_logouts_of_every_outcome(app: &TestApp) {
     for n in 0..5 {
         let token = app.sign_up().access_token;
         log_out(app, &token, "/logout", "revoked", 200).await;
@@ -84,7 +84,7 @@ async fn make_history(app: &TestApp) {
 #[tokio::test]
 async fn the_outcomes_of_logouts_are_counted_drawn_and_listed() {
     let (app, _directory) = start_with_file_store(Setup::new()).await;
-    make_history(&app).await;
+    send_logouts_of_every_outcome(&app).await;
     let page = page(&app).await.text();
     let totals = "5 revoked, 4 already-ended, 3 queued, 2 failed, 1 refused";
     let alternative = format!("Logouts by minute: {totals}. The busiest minute had 15.");
@@ -104,14 +104,14 @@ async fn the_outcomes_of_logouts_are_counted_drawn_and_listed() {
         assert!(page.contains(&bar), "{bar}: {page}");
     }
     let legend = "revoked 5 already-ended 4 queued 3 failed 2 refused 1";
-    assert_contains_all(&page_text(&app).await, &["since the start, ", " ago", legend]);
+    assert_contains(&text(&app).await, &["since the start, ", " ago", legend]);
 }
 
 #[tokio::test]
 async fn the_queue_and_the_last_failures_are_listed() {
     let (app, _directory) = start_with_file_store(Setup::new()).await;
-    assert_contains_all(&page_text(&app).await, &["Queue Nothing waits", "Last failures None."]);
-    make_history(&app).await;
+    assert_contains(&text(&app).await, &["Queue Nothing waits", "Last failures None."]);
+    send_logouts_of_every_outcome(&app).await;
     app.advance_time(100);
     let are_logged =
         async || app.admin_json("/failures").await["failures"].as_array().unwrap().len() == 5;
@@ -120,15 +120,9 @@ async fn the_queue_and_the_last_failures_are_listed() {
     let queued = "queued RATE_LIMITED 429 /api/auth/logout local queued-3";
     let queue_text =
         "3 logouts wait The oldest has waited for 1m 40s. Why they wait RATE_LIMITED 3";
-    let page_text = page_text(&app).await;
-    assert_contains_all(
-        &page_text,
-        &[queue_text, &format!("2027-01-15T08:00:00Z {queued}"), failed],
-    );
-    assert!(
-        page_text.find("queued-3") < page_text.find("failed-1"),
-        "the newest first: {page_text}"
-    );
+    let text = text(&app).await;
+    assert_contains(&text, &[queue_text, &format!("2027-01-15T08:00:00Z {queued}"), failed]);
+    assert!(text.find("queued-3") < text.find("failed-1"), "the newest first: {text}");
 }
 
 #[tokio::test]
@@ -140,14 +134,10 @@ async fn only_the_last_ten_failures_and_the_next_twenty_queue_entries_are_listed
         let token = app.sign_up().access_token;
         log_out(&app, &token, "/logout", &format!("n-{n}."), 202).await;
     }
-    eventually("the page has the last failure", async || page_text(&app).await.contains("n-20."))
-        .await;
-    let page_text = page_text(&app).await;
-    assert_contains_all(
-        &page_text,
-        &["21 logouts wait", "Why the next 20 wait RATE_LIMITED 20", "n-11."],
-    );
-    assert!(!page_text.contains("n-10."), "{page_text}");
+    eventually("the page has the last failure", async || text(&app).await.contains("n-20.")).await;
+    let text = text(&app).await;
+    assert_contains(&text, &["21 logouts wait", "Why the next 20 wait RATE_LIMITED 20", "n-11."]);
+    assert!(!text.contains("n-10."), "{text}");
 }
 
 #[rstest]
@@ -156,24 +146,24 @@ async fn only_the_last_ten_failures_and_the_next_twenty_queue_entries_are_listed
 #[tokio::test]
 async fn a_ready_gateway_is_shown_as_ready(#[case] algorithm: Algorithm, #[case] keys: &str) {
     let app = start_with_admin(Setup::new().algorithm(algorithm)).await;
-    let page_text = page_text(&app).await;
+    let text = text(&app).await;
     let version = concat!("logout-gateway ", env!("CARGO_PKG_VERSION"), " Ready Running for ");
     let memory = "None: with GATEWAY_STORE=memory nothing is postponed.";
-    assert_contains_all(&page_text, &[version, "As of 2027-01-15T08:00:00Z", memory]);
-    assert_contains_all(
-        &page_text,
+    assert_contains(&text, &[version, "As of 2027-01-15T08:00:00Z", memory]);
+    assert_contains(
+        &text,
         &[&format!("Key set {keys} Fetched "), "/queue /failures /metrics /readyz"],
     );
-    assert!(!page_text.contains("Not ready"), "{page_text}");
+    assert!(!text.contains("Not ready"), "{text}");
 }
 
 #[tokio::test]
-async fn keys_of_one_algorithm_are_counted() {
+async fn the_page_counts_the_keys_of_each_algorithm() {
     let app = start_with_admin(Setup::new()).await;
     app.mock.rotate_keys_keeping_old().unwrap();
     // A token of the new key makes the gateway fetch the key set.
     assert_eq!(app.verify(&app.sign_up()).await, 200);
-    assert_contains_all(&page_text(&app).await, &["ES256 ×2"]);
+    assert_contains(&text(&app).await, &["ES256 ×2"]);
 }
 
 #[tokio::test]
@@ -184,30 +174,27 @@ async fn a_missing_store_and_key_set_are_named_and_the_rest_is_shown() {
     let app = setup.flag("admin-bind", "127.0.0.1:0").start_with_faults(&[no_keys]).await;
     log_out(&app, "x", "/logout", "refused", 401).await;
     let unread = "The store of ended sessions does not answer";
-    eventually("the list is read", async || !page_text(&app).await.contains(unread)).await;
+    eventually("the list is read", async || !text(&app).await.contains(unread)).await;
     app.advance_time(50);
     redis.kill();
     let store = "The store of ended sessions does not answer. Since 2027-01-15T08:00:50Z";
     eventually("the page says that the store is missing", async || {
-        page_text(&app).await.contains(store)
+        text(&app).await.contains(store)
     })
     .await;
 
     app.advance_time(100);
-    let page_text = page_text(&app).await;
+    let text = text(&app).await;
     let keys = "The project's keys are not known yet. Since 2027-01-15T08:00:00Z , 2m 30s ago.";
-    assert_contains_all(&page_text, &["Not ready", &format!("{store} , 1m 40s ago."), keys]);
-    assert_contains_all(
-        &page_text,
-        &["No key may be used: none was fetched for ", "failed 0 refused 1"],
-    );
-    assert_eq!(page_text.matches("The store cannot be read now").count(), 2, "{page_text}");
+    assert_contains(&text, &["Not ready", &format!("{store} , 1m 40s ago."), keys]);
+    assert_contains(&text, &["No key may be used: none was fetched for ", "failed 0 refused 1"]);
+    assert_eq!(text.matches("The store cannot be read now").count(), 2, "{text}");
 }
 
 #[tokio::test]
 async fn the_page_refreshes_itself_and_loads_and_runs_nothing() {
     let (app, _directory) = start_with_file_store(Setup::new()).await;
-    make_history(&app).await;
+    send_logouts_of_every_outcome(&app).await;
     let reply = page(&app).await;
     let page = reply.text();
     assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"));
@@ -238,8 +225,7 @@ async fn no_secret_is_on_the_page() {
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 429,
         "headers": {"Retry-After": "3000"}}));
     assert_eq!(browser.logout("/logout").await.status, 202);
-    eventually("the page has the failure", async || page_text(&app).await.contains("429 /logout"))
-        .await;
+    eventually("the page has the failure", async || text(&app).await.contains("429 /logout")).await;
     let page = page(&app).await.text();
     let secrets = [&tokens.access_token, &tokens.refresh_token, &csrf_token];
     for secret in secrets.into_iter().map(String::as_str).chain(["somebody", SECRET, API_KEY]) {

@@ -1,5 +1,4 @@
-//! Traces: the W3C Trace Context of requests and of the calls to GoTrue, and the spans that a collector receives
-//! by OTLP.
+//! Traces: the W3C Trace Context of requests and of calls to GoTrue, and the spans that a collector gets by OTLP.
 
 mod collectors;
 

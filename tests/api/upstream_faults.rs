@@ -23,9 +23,9 @@ use self::faults::{Row, Verdict};
 use crate::harness::{Reply, Request, assert_error};
 
 /// The upstream timeout for faults that use it up.
-const SHORT_BUDGET: Duration = Duration::from_millis(800);
+const SHORT_TIMEOUT: Duration = Duration::from_millis(800);
 /// The upstream timeout for all other faults. It is long, because the machine may be slow.
-const LONG_BUDGET: Duration = Duration::from_secs(20);
+const LONG_TIMEOUT: Duration = Duration::from_secs(20);
 /// The time for everything but waiting for GoTrue.
 const MARGIN: Duration = Duration::from_secs(10);
 
@@ -73,8 +73,8 @@ fn assert_failed(reply: &Reply, verdict: Verdict) {
 
 /// Asserts that a response did not take much longer than the upstream timeout.
 #[track_caller]
-fn assert_in_time(took: Duration, budget: Duration) {
-    assert!(took < budget + MARGIN, "the response took {took:?}");
+fn assert_in_time(took: Duration, upstream_timeout: Duration) {
+    assert!(took < upstream_timeout + MARGIN, "the response took {took:?}");
 }
 
 /// Sends all requests concurrently. Returns the replies in the order of the requests, each with its time.
@@ -83,7 +83,7 @@ async fn send_concurrently<T: Send + 'static>(
 ) -> Vec<(T, Reply, Duration)> {
     let send = |(case, request): (T, Request)| async move {
         let begun = Instant::now();
-        let reply = timeout(LONG_BUDGET + MARGIN, request.send()).await;
+        let reply = timeout(LONG_TIMEOUT + MARGIN, request.send()).await;
         (case, reply.expect("a reply"), begun.elapsed())
     };
     let tasks: Vec<_> = requests.into_iter().map(|one| tokio::spawn(send(one))).collect();

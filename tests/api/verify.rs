@@ -100,18 +100,17 @@ async fn a_session_that_does_not_live_is_refused_with_its_reason() {
 struct Sessions {
     asker: Tokens,
     second: Tokens,
-    stranger: Tokens,
+    other_user: Tokens,
 }
 
 async fn start_sessions(app: &TestApp) -> Sessions {
     let asker = app.sign_up();
-    let start_sessions =
-        Sessions { second: app.sign_in_again(&asker), stranger: app.sign_up(), asker };
-    for tokens in [&start_sessions.asker, &start_sessions.second, &start_sessions.stranger] {
+    let sessions = Sessions { second: app.sign_in_again(&asker), other_user: app.sign_up(), asker };
+    for tokens in [&sessions.asker, &sessions.second, &sessions.other_user] {
         assert_eq!(app.verify(tokens).await, 200);
     }
     app.advance_time(1);
-    start_sessions
+    sessions
 }
 
 /// The scope, and whether the session that logs out and the second session of its user are refused.
@@ -130,12 +129,12 @@ async fn verify_refuses_at_once_what_a_scope_ends_whatever_gotrue_answered() {
     for answer in answers {
         let app = TestApp::new().await;
         for (scope, asker_ends, second_ends) in SCOPES {
-            let start_sessions = start_sessions(&app).await;
+            let sessions = start_sessions(&app).await;
             if answer.is_object() {
                 app.inject_fault(answer.clone());
             }
             let target = format!("/logout?scope={scope}");
-            let token = &start_sessions.asker.access_token;
+            let token = &sessions.asker.access_token;
             let by_bearer = app.post(&target).bearer(token).send().await;
             assert_eq!(
                 by_bearer.status == 200,
@@ -146,9 +145,9 @@ async fn verify_refuses_at_once_what_a_scope_ends_whatever_gotrue_answered() {
             let (asker_ends, second_ends) =
                 if gone { (true, false) } else { (asker_ends, second_ends) };
             for (tokens, ended) in [
-                (&start_sessions.asker, asker_ends),
-                (&start_sessions.second, second_ends),
-                (&start_sessions.stranger, false),
+                (&sessions.asker, asker_ends),
+                (&sessions.second, second_ends),
+                (&sessions.other_user, false),
             ] {
                 let reply = app.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
                 let case = format!("{scope} {answer} {tokens:?}");
@@ -159,7 +158,7 @@ async fn verify_refuses_at_once_what_a_scope_ends_whatever_gotrue_answered() {
                 }
             }
             app.advance_time(1);
-            let new = app.sign_in_again(&start_sessions.asker);
+            let new = app.sign_in_again(&sessions.asker);
             assert_eq!(app.verify(&new).await, 200, "a later sign-in is never refused: {scope}");
         }
     }

@@ -20,7 +20,7 @@ async fn a_durable_redis_is_printed_with_its_version() {
     let checked = check_store(&app, &redis.url());
     assert_eq!(checked.status, Some(0), "{:?}", checked.lines);
     assert!(checked.line("store").starts_with("ok: Redis 7."), "{:?}", checked.lines);
-    assert_eq!(checked.warned_variables(), [""; 0]);
+    assert_eq!(checked.warnings(), [""; 0]);
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn a_file_that_a_gateway_uses_is_only_read() {
     let checked = check_store(&app, &store);
     assert_eq!(checked.status, Some(0), "{:?}", checked.lines);
     assert_eq!(checked.line("store"), format!("ok: {}, which a gateway uses", path.display()));
-    assert_eq!(checked.warned_variables(), [""; 0]);
+    assert_eq!(checked.warnings(), [""; 0]);
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500}));
     let tokens = app.sign_up();
     let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
@@ -92,11 +92,7 @@ async fn a_file_that_others_may_read_or_write_is_warned_of() {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         let checked = check_store(&app, &format!("file:{}", path.display()));
         assert_eq!(checked.status, Some(0), "a weak setting fails nothing");
-        assert_eq!(
-            checked.warned_variables(),
-            vec!["GATEWAY_STORE"; usize::from(warned)],
-            "{mode:o}"
-        );
+        assert_eq!(checked.warnings(), vec!["GATEWAY_STORE"; usize::from(warned)], "{mode:o}");
         let named = checked.lines.iter().any(|line| line.contains(&format!("(mode {mode:o})")));
         assert_eq!(named, warned, "{:?}", checked.lines);
     }
@@ -108,7 +104,7 @@ async fn an_unencrypted_redis_across_a_network_is_warned_of() {
     // `127.1` is this machine, but it does not look like a loopback address.
     let checked = check_store(&app, &format!("redis://127.1:{}", redis.port()));
     assert_eq!(checked.status, Some(0), "a weak setting fails nothing");
-    assert_eq!(checked.warned_variables(), ["GATEWAY_STORE"]);
+    assert_eq!(checked.warnings(), ["GATEWAY_STORE"]);
     assert!(checked.lines.iter().any(|line| line.contains("use rediss://")), "{:?}", checked.lines);
 }
 

@@ -205,7 +205,7 @@ impl Logout {
                 );
             }
             (_, Some(200 | 202)) => {
-                assert!(self.is_done(app), "{case}: answered as done or queued, but not done")
+                assert!(self.is_done(app), "{case}: answered as done or queued, but not done");
             }
             _ => {
                 assert!(

@@ -1,16 +1,17 @@
 //! The redirect targets that a form may have, and those that are never used.
 
 use crate::{
-    forms::{FORM, encode_fields},
+    forms::{FORM_TYPE, encode_fields},
     harness::{Setup, TestApp},
 };
 
-const URLS: &str = "https://www.example.com/bye,https://app.example.com/*,http://localhost:3000/*";
+const LISTED_URLS: &str =
+    "https://www.example.com/bye,https://app.example.com/*,http://localhost:3000/*";
 
 /// The `Location` of the response to a form without a session.
 async fn redirect_location(app: &TestApp, redirect_to: &str) -> String {
     let body = encode_fields(&[("redirect_to", redirect_to)]);
-    let reply = app.post("/logout").headers(&[FORM]).body(body).send().await;
+    let reply = app.post("/logout").headers(&[FORM_TYPE]).body(body).send().await;
     assert_eq!(reply.status, 303, "{redirect_to}: {reply:?}");
     let location = reply.header("location").unwrap().to_owned();
     assert!(!reply.headers.iter().any(|(name, _)| name == "x-injected"), "{redirect_to}");
@@ -54,7 +55,7 @@ const ATTACKS: &[&str] = &[
 #[tokio::test]
 async fn no_form_redirects_to_a_foreign_site() {
     assert!(ATTACKS.len() >= 100, "{}", ATTACKS.len());
-    let app = Setup::new().flag("redirect-urls", URLS).start().await;
+    let app = Setup::new().flag("redirect-urls", LISTED_URLS).start().await;
     for attack in ATTACKS {
         assert_eq!(redirect_location(&app, attack).await, "/?logout=refused", "{attack:?}");
     }
@@ -74,7 +75,7 @@ async fn a_redirect_target_too_long_for_a_proxys_buffer_is_not_used() {
 
 #[tokio::test]
 async fn a_form_redirects_to_own_paths_and_listed_urls() {
-    let app = Setup::new().flag("redirect-urls", URLS).start().await;
+    let app = Setup::new().flag("redirect-urls", LISTED_URLS).start().await;
     for (target, location) in [
         ("/", "/?logout=refused"),
         ("/bye", "/bye?logout=refused"),

@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// The default size in bytes of nginx's buffer for a response head: one page of memory.
-const BUFFER: usize = 4096;
+const NGINX_BUFFER: usize = 4096;
 
 /// Adds cookies of sign-ins that were started and not finished.
 fn add_sign_in_cookies(browser: &mut Browser, count: usize) {
@@ -45,7 +45,7 @@ async fn the_response_to_a_form_fits_into_a_proxys_buffer() {
         assert_eq!((reply.status, reply.header("location")), (303, Some(location)), "{reply:?}");
         let lines = reply.headers.iter().map(|(name, value)| name.len() + value.len() + 4);
         let head = "HTTP/1.1 303 See Other\r\n\r\n".len() + lines.sum::<usize>();
-        assert!((3000..BUFFER).contains(&head), "{head} octets");
+        assert!((3000..NGINX_BUFFER).contains(&head), "{head} octets");
     }
 }
 

@@ -16,22 +16,26 @@ use crate::harness::{
 };
 
 /// Makes a key set from the keys A and B.
-type Published = fn(&Value, &Value) -> Value;
+type MakeKeySet = fn(&Value, &Value) -> Value;
 
 /// Well-formed key sets, and whether tokens of A and of B verify with them.
-const SETS: &[(&str, Published, [bool; 2])] = &[
+const SETS: &[(&str, MakeKeySet, [bool; 2])] = &[
     ("a key is added", |a, b| set([a, b]), [true, true]),
     ("a key is added before the old one", |a, b| set([b, a]), [true, true]),
     ("only a new key", |_, b| set([b]), [false, true]),
     ("no key: the project signs with a secret", |_, _| set([]), [false, false]),
-    ("keys of unknown kinds alone", |a, _| set([&with(a, "kty", "XY")]), [false, false]),
-    ("an unknown kind", |a, b| set([&with(a, "kty", "AKP"), a, b]), [true, true]),
-    ("an unknown curve", |a, b| set([&with(a, "crv", "P-999"), a, b]), [true, true]),
-    ("a curve of another algorithm", |a, b| set([&with(a, "crv", "P-521"), a, b]), [true, true]),
-    ("an unknown algorithm", |a, b| set([&with(a, "alg", "XY256"), a, b]), [true, true]),
-    ("another key's algorithm", |a, b| set([&with(a, "alg", "RS256"), a, b]), [true, true]),
-    ("a key to encrypt with", |a, b| set([&with(a, "use", "enc"), a, b]), [true, true]),
-    ("a use that is a number", |a, b| set([&with(a, "use", 7), a, b]), [true, true]),
+    ("keys of unknown kinds alone", |a, _| set([&with_member(a, "kty", "XY")]), [false, false]),
+    ("an unknown kind", |a, b| set([&with_member(a, "kty", "AKP"), a, b]), [true, true]),
+    ("an unknown curve", |a, b| set([&with_member(a, "crv", "P-999"), a, b]), [true, true]),
+    (
+        "a curve of another algorithm",
+        |a, b| set([&with_member(a, "crv", "P-521"), a, b]),
+        [true, true],
+    ),
+    ("an unknown algorithm", |a, b| set([&with_member(a, "alg", "XY256"), a, b]), [true, true]),
+    ("another key's algorithm", |a, b| set([&with_member(a, "alg", "RS256"), a, b]), [true, true]),
+    ("a key to encrypt with", |a, b| set([&with_member(a, "use", "enc"), a, b]), [true, true]),
+    ("a use that is a number", |a, b| set([&with_member(a, "use", 7), a, b]), [true, true]),
     (
         "elements that are no keys",
         |a, b| set([&json!("a"), &json!(null), a, &json!([]), b]),
@@ -42,17 +46,21 @@ const SETS: &[(&str, Published, [bool; 2])] = &[
         |a, b| set([&secret_with_kid(&a["kid"]), a, b]),
         [true, true],
     ),
-    ("unknown members", |a, b| set([&with(a, "ext", json!({"a": [1]})), b]), [true, true]),
-    ("no kid", |a, b| set([&with(a, "kid", Value::Null), b]), [false, true]),
-    ("an empty kid", |a, b| set([&with(a, "kid", ""), b]), [false, true]),
-    ("a kid that is a number", |a, b| set([&with(a, "kid", 7), b]), [false, true]),
+    ("unknown members", |a, b| set([&with_member(a, "ext", json!({"a": [1]})), b]), [true, true]),
+    ("no kid", |a, b| set([&with_member(a, "kid", Value::Null), b]), [false, true]),
+    ("an empty kid", |a, b| set([&with_member(a, "kid", ""), b]), [false, true]),
+    ("a kid that is a number", |a, b| set([&with_member(a, "kid", 7), b]), [false, true]),
     (
         "a kid that is an object",
-        |a, b| set([&with(a, "kid", json!({"kid": "a"})), b]),
+        |a, b| set([&with_member(a, "kid", json!({"kid": "a"})), b]),
         [false, true],
     ),
-    ("a kid of 50 KB", |a, b| set([&with(a, "kid", "k".repeat(50_000)), a, b]), [true, true]),
-    ("a kid in another case", |a, b| set([&with(a, "kid", upper_kid(a)), b]), [false, true]),
+    (
+        "a kid of 50 KB",
+        |a, b| set([&with_member(a, "kid", "k".repeat(50_000)), a, b]),
+        [true, true],
+    ),
+    ("a kid in another case", |a, b| set([&with_member(a, "kid", upper_kid(a)), b]), [false, true]),
     ("one key twice", |a, b| set([a, a, b]), [true, true]),
     (
         "one kid for two keys: the first is used",
@@ -69,19 +77,23 @@ const SETS: &[(&str, Published, [bool; 2])] = &[
         |a, b| set([&with_kid_of(&recorded("rs256"), a), a, b]),
         [true, true],
     ),
-    ("a point that is not on the curve", |a, b| set([&with(a, "x", octets(32)), b]), [false, true]),
-    ("half a point", |a, b| set([&with(a, "y", octets(16)), b]), [false, true]),
-    ("a point that is not base64url", |a, b| set([&with(a, "x", "%%%"), b]), [false, true]),
-    ("a private key", |a, b| set([&with(a, "d", octets(32)), b]), [false, true]),
+    (
+        "a point that is not on the curve",
+        |a, b| set([&with_member(a, "x", octets(32)), b]),
+        [false, true],
+    ),
+    ("half a point", |a, b| set([&with_member(a, "y", octets(16)), b]), [false, true]),
+    ("a point that is not base64url", |a, b| set([&with_member(a, "x", "%%%"), b]), [false, true]),
+    ("a private key", |a, b| set([&with_member(a, "d", octets(32)), b]), [false, true]),
     (
         "150 keys of an unknown kind",
-        |a, b| set([&with(a, "kty", "XY"); 150].into_iter().chain([a, b])),
+        |a, b| set([&with_member(a, "kty", "XY"); 150].into_iter().chain([a, b])),
         [true, true],
     ),
 ];
 
 /// Responses that are no key set, although most contain A and B, with their status.
-const INVALID_SETS: &[(&str, u16, Published)] = &[
+const INVALID_SETS: &[(&str, u16, MakeKeySet)] = &[
     ("nothing", 200, |_, _| json!("")),
     ("a page", 200, |_, _| json!("<!doctype html><title>Sign in to the hotel's network</title>")),
     ("half a key set", 200, |a, b| json!(half(&set([a, b]).to_string()))),
@@ -96,7 +108,7 @@ const INVALID_SETS: &[(&str, u16, Published)] = &[
     ("keys twice", 200, |a, b| json!(format!(r#"{{"keys":[{a},{b}],"keys":[{b}]}}"#))),
     ("deep nesting", 200, |a, b| json!(nested(&set([a, b])))),
     ("10 MB", 200, |a, b| json!(padded(&set([a, b]), 10 << 20))),
-    ("a kid of 100 KB", 200, |a, b| set([a, b, &with(a, "kid", "k".repeat(100_000))])),
+    ("a kid of 100 KB", 200, |a, b| set([a, b, &with_member(a, "kid", "k".repeat(100_000))])),
     ("another status", 203, |a, b| set([a, b])),
     ("an error", 500, |a, b| set([a, b])),
 ];
@@ -106,7 +118,7 @@ fn set<'k>(keys: impl IntoIterator<Item = &'k Value>) -> Value {
 }
 
 /// `key` with another value of one member.
-fn with(key: &Value, member: &str, value: impl Into<Value>) -> Value {
+fn with_member(key: &Value, member: &str, value: impl Into<Value>) -> Value {
     let mut key = key.clone();
     key[member] = value.into();
     key
@@ -114,7 +126,7 @@ fn with(key: &Value, member: &str, value: impl Into<Value>) -> Value {
 
 /// `other` with the `kid` of `key`.
 fn with_kid_of(other: &Value, key: &Value) -> Value {
-    with(other, "kid", key["kid"].clone())
+    with_member(other, "kid", key["kid"].clone())
 }
 
 fn upper_kid(key: &Value) -> String {
@@ -216,7 +228,7 @@ async fn each_valid_key_of_a_new_key_set_is_used_and_no_other_key() {
 #[test]
 fn an_invalid_key_set_is_none_at_the_start_and_later_keeps_the_known_keys() {
     let rows = INVALID_SETS.iter().map(|(name, status, published)| (*name, (*status, *published)));
-    run_concurrently(rows, |(status, published): (u16, Published)| async move {
+    run_concurrently(rows, |(status, published): (u16, MakeKeySet)| async move {
         let key = recorded("es256");
         let mut at_start = jwks_fault(&published(&key, &key), status);
         at_start["times"] = json!(1);

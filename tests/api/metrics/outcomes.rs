@@ -3,7 +3,7 @@
 use gotrue_mock::Algorithm;
 use serde_json::{Value, json};
 
-use super::samples::{changes, expected, samples};
+use super::samples::{changes, expected_changes, samples};
 use crate::harness::{
     Browser, CookieFormat, LOGOUT_PATHS, Request, Setup, TestApp, eventually, forged_token,
 };
@@ -49,7 +49,7 @@ fn expand_metrics(metrics: &[&str]) -> Vec<String> {
     metrics.iter().flat_map(one).collect()
 }
 
-pub(super) async fn assert_counts(
+pub(super) async fn assert_metric_changes(
     app: &TestApp,
     name: &str,
     request: Request,
@@ -60,7 +60,7 @@ pub(super) async fn assert_counts(
     assert_eq!(request.send().await.status, status, "{name}");
     let metrics = expand_metrics(metrics);
     let metrics: Vec<&str> = metrics.iter().map(String::as_str).collect();
-    assert_eq!(changes(&before, &samples(app).await), expected(&metrics), "{name}");
+    assert_eq!(changes(&before, &samples(app).await), expected_changes(&metrics), "{name}");
 }
 
 /// A logout always deletes the session cookie and the CSRF cookie.
@@ -92,7 +92,7 @@ async fn each_answer_of_gotrue_is_counted_by_its_result() {
         }
         let request = app.post("/logout").bearer(&app.sign_up().access_token);
         let metrics = [metrics, &[DELETED, "revocations"]].concat();
-        assert_counts(&app, name, request, answer, &metrics).await;
+        assert_metric_changes(&app, name, request, answer, &metrics).await;
     }
 
     let with_short_timeout = setup_with_admin().flag("upstream-timeout", "300ms").start().await;
@@ -100,20 +100,21 @@ async fn each_answer_of_gotrue_is_counted_by_its_result() {
     let request =
         with_short_timeout.post("/logout").bearer(&with_short_timeout.sign_up().access_token);
     let metrics = ["failed/auth_service_timeout", "logout:timeout", DELETED, "revocations"];
-    assert_counts(&with_short_timeout, "hangs", request, 500, &metrics).await;
+    assert_metric_changes(&with_short_timeout, "hangs", request, 500, &metrics).await;
 
     let ended = app.sign_up();
     app.post("/logout").bearer(&ended.access_token).send().await;
     let request = app.post("/logout?scope=others").bearer(&ended.access_token);
     let metrics = ["failed/not_found", "logout:refused"];
-    assert_counts(&app, "others of an ended session", request, 401, &metrics).await;
+    assert_metric_changes(&app, "others of an ended session", request, 401, &metrics).await;
 
     let tokens = app.sign_up();
     let browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
     app.advance_time(3600);
     let metrics =
         ["revoked/none", "token:ok", "logout:ok", "revocations", "cookies_deleted_total +2"];
-    assert_counts(&app, "refreshed", browser.logout_request("/logout"), 200, &metrics).await;
+    assert_metric_changes(&app, "refreshed", browser.logout_request("/logout"), 200, &metrics)
+        .await;
 }
 
 #[tokio::test]
@@ -176,10 +177,10 @@ async fn each_refusal_is_counted_by_its_reason() {
             &["refused:malformed_request"],
         ),
     ] {
-        assert_counts(&app, name, request, status, metrics).await;
+        assert_metric_changes(&app, name, request, status, metrics).await;
     }
     app.advance_time(3600);
-    assert_counts(&app, "expired", post("/logout"), 401, &["refused/expired"]).await;
+    assert_metric_changes(&app, "expired", post("/logout"), 401, &["refused/expired"]).await;
     assert!(app.is_alive(&tokens));
 }
 
@@ -193,7 +194,7 @@ async fn a_request_without_a_place_is_counted_as_overloaded() {
         eventually("the only place is taken", async || app.gotrue_call_count() == 1).await;
         let request = app.post("/logout").bearer(&app.sign_up().access_token);
         let metrics = ["refused/OVERLOADED", "refused:OVERLOADED"];
-        assert_counts(&app, "no place", request, 503, &metrics).await;
+        assert_metric_changes(&app, "no place", request, 503, &metrics).await;
         assert_eq!(samples(&app).await["requests_in_flight"], 1);
     };
     tokio::select! { _ = hanging => panic!("GoTrue never answers this logout"), () = other => {} }
@@ -218,10 +219,11 @@ async fn each_response_of_verify_is_counted_by_its_reason() {
             &["verify:duplicate_header", "refused:duplicate_header"],
         ),
     ] {
-        assert_counts(&app, name, request, status, metrics).await;
+        assert_metric_changes(&app, name, request, status, metrics).await;
     }
     app.advance_time(3600);
-    assert_counts(&app, "expired", verify(&tokens.access_token), 401, &["verify:expired"]).await;
+    assert_metric_changes(&app, "expired", verify(&tokens.access_token), 401, &["verify:expired"])
+        .await;
 
     let app = setup_with_admin().algorithm(Algorithm::Hs256).start().await;
     let [living, gone, unverified] = [(); 3].map(|()| app.sign_up());
@@ -229,12 +231,12 @@ async fn each_response_of_verify_is_counted_by_its_reason() {
     let verify =
         |tokens: &gotrue_mock::Tokens| app.get("/api/auth/verify").bearer(&tokens.access_token);
     let metrics = ["verify:ok", "user:ok"];
-    assert_counts(&app, "living", verify(&living), 200, &metrics).await;
+    assert_metric_changes(&app, "living", verify(&living), 200, &metrics).await;
     let metrics = ["verify:not_found", "user:refused"];
-    assert_counts(&app, "gone", verify(&gone), 401, &metrics).await;
+    assert_metric_changes(&app, "gone", verify(&gone), 401, &metrics).await;
     app.inject_fault(json!({"operation": "user", "kind": "status", "status": 500, "times": 1}));
     let metrics = ["verify:auth_service", "user:error"];
-    assert_counts(&app, "GoTrue fails", verify(&unverified), 503, &metrics).await;
+    assert_metric_changes(&app, "GoTrue fails", verify(&unverified), 503, &metrics).await;
 
     let genuine = TestApp::new().await.sign_up().access_token;
     let no_keys = json!({"operation": "jwks", "kind": "status", "status": 500});

@@ -54,7 +54,7 @@ pub(super) fn changes(before: &Samples, after: &Samples) -> BTreeMap<String, i64
 }
 
 /// The expected changes: by one, or by the number after ` +` at the end of the name.
-pub(super) fn expected(names: &[&str]) -> BTreeMap<String, i64> {
+pub(super) fn expected_changes(names: &[&str]) -> BTreeMap<String, i64> {
     let change = |name: &&str| match name.rsplit_once(" +") {
         Some((name, difference)) => (name.to_owned(), difference.parse().unwrap()),
         None => ((*name).to_owned(), 1),

@@ -106,10 +106,10 @@ async fn an_expired_token_is_given_up_once_gotrue_refuses_it() {
     app.advance_time(3600);
     wait_for_attempts(&app, 2).await;
     assert_eq!(queue_length(&app).await, 1, "GoTrue has not refused the token yet");
-    let calls_before = app.gotrue_calls("logout").len();
+    let before = app.gotrue_calls("logout").len();
     app.mock.clear_faults();
     drain_queue(&app).await;
-    assert_eq!(app.gotrue_calls("logout").len(), calls_before + 1);
+    assert_eq!(app.gotrue_calls("logout").len(), before + 1);
     let failure = failures(&app, &tokens).await.remove(0);
     assert_eq!((&failure["outcome"], &failure["reason"]), (&json!("gave-up"), &json!("expired")));
 }
@@ -248,13 +248,10 @@ async fn credentials_that_arrive_during_the_last_try_of_older_ones_are_tried_at_
     let later = refresh(&app, &tokens).await;
     once(logout_fault(500));
     queue_logout(&app, &tokens, "/logout").await;
-    let calls_before = app.gotrue_calls("logout").len();
+    let before = app.gotrue_calls("logout").len();
     once(json!({"operation": "logout", "kind": "delay", "seconds": 1.5}));
     app.advance_time(3000);
-    eventually("the worker sends the logout", async || {
-        app.gotrue_calls("logout").len() > calls_before
-    })
-    .await;
+    eventually("the worker asks GoTrue", async || app.gotrue_calls("logout").len() > before).await;
     once(logout_fault(500));
     queue_logout(&app, &later, "/logout").await;
     // The test's clock does not advance.
@@ -268,8 +265,7 @@ async fn a_refresh_token_that_is_too_long_for_gotrue_is_not_stored() {
     app.inject_fault(logout_fault(503));
     app.inject_fault(json!({"operation": "token", "kind": "status", "status": 503}));
     let tokens = app.sign_up();
-    let [longest, longer] =
-        [4096, 4097].map(|length| with_refresh_token(&tokens, &"x".repeat(length)));
+    let [longest, longer] = [4096, 4097].map(|n| with_refresh_token(&tokens, &"x".repeat(n)));
     queue_logout_by_cookie(&app, &longest).await;
     queue_logout_by_cookie(&app, &longer).await;
     let mut expired = Browser::signed_in(&app, &longer, CookieFormat::Base64).await;
@@ -281,8 +277,7 @@ async fn a_refresh_token_that_is_too_long_for_gotrue_is_not_stored() {
     let before = app.gotrue_calls("token").len();
     drain_queue(&app).await;
     assert!(app.is_alive(&tokens));
-    let calls = app.gotrue_calls("token").split_off(before);
-    assert_eq!(calls.len(), 1, "only the longest stored refresh token is tried");
+    assert_eq!(app.gotrue_calls("token").len(), before + 1, "only the longest is tried");
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ enum KeySet {
 use KeySet::{Empty, Missing, NotFound, OfEs256};
 
 /// The allowed algorithms, whether the JWT secret is set, the key set, and whether `readyz` is 200.
-const TABLE: [(&str, bool, KeySet, bool); 29] = [
+const READINESS_CASES: [(&str, bool, KeySet, bool); 29] = [
     ("RS256", false, Missing, false),
     ("RS256", false, NotFound, false),
     ("RS256", false, Empty, false),
@@ -72,7 +72,7 @@ async fn start_app(algorithms: &str, secret: bool, key_set: KeySet) -> TestApp {
 
 #[tokio::test]
 async fn readyz_is_200_if_tokens_can_be_verified_and_otherwise_no_token_is_refused_as_invalid() {
-    for (algorithms, secret, key_set, ready) in TABLE {
+    for (algorithms, secret, key_set, ready) in READINESS_CASES {
         let case = format!("{algorithms}, secret: {secret}, key set: {key_set:?}");
         let app = start_app(algorithms, secret, key_set).await;
         let fetched = async || !app.gotrue_calls(".well-known/jwks.json").is_empty();

@@ -20,7 +20,7 @@ async fn log_out(app: &TestApp, tokens: &Tokens) -> Reply {
     app.post("/logout").bearer(&tokens.access_token).send().await
 }
 
-fn forged(tokens: &Tokens) -> Tokens {
+fn with_forged_token(tokens: &Tokens) -> Tokens {
     let secret = "a-secret-of-someone-else-0123456789";
     let access_token = hs256_token(&claims_of(&tokens.access_token), secret);
     Tokens { access_token, ..tokens.clone() }
@@ -31,14 +31,14 @@ async fn a_forged_token_of_an_ended_session_gets_the_response_of_any_forged_toke
     let (app, tokens) = start_with_logged_out_session().await;
     let living = app.sign_up();
     for tokens in [&tokens, &living] {
-        let reply = log_out(&app, &forged(tokens)).await;
+        let reply = log_out(&app, &with_forged_token(tokens)).await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
         assert_eq!(reply.header("x-logout-outcome"), None);
     }
     // The gateway does not ask GoTrue about an expired token.
     app.advance_time(3600);
     for tokens in [&tokens, &living] {
-        let forged = Tokens { refresh_token: "made-up".to_owned(), ..forged(tokens) };
+        let forged = Tokens { refresh_token: "made-up".to_owned(), ..with_forged_token(tokens) };
         let mut browser = Browser::signed_in(&app, &forged, CookieFormat::Base64).await;
         let reply = browser.logout("/logout").await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("expired"));

@@ -82,8 +82,8 @@ fn text(octets: impl AsRef<[u8]>) -> FaultStep {
 
 /// The end of a response head, and the beginning of its body, if any.
 const SHORT_BODY: &str = "Content-Length: 2\r\n\r\n{}";
-const CHUNKED_BODY: &str = "Transfer-Encoding: chunked\r\n\r\n";
-const INCOMPLETE_BODY: &str = "Content-Length: 500\r\n\r\n{\"code\":";
+const CHUNKED: &str = "Transfer-Encoding: chunked\r\n\r\n";
+const PARTIAL: &str = "Content-Length: 500\r\n\r\n{\"code\":";
 
 fn head(status: u16, lines: &str) -> FaultStep {
     text(format!(
@@ -123,33 +123,26 @@ pub(super) fn on_the_wire() -> Vec<Row> {
         Row::once("reset once after the request was read", [Reset]),
         Row::once("reset once after it took effect", [ForwardAndDropReply, Reset]),
         Row::once("a 503 once after it took effect", [ForwardAndDropReply, head(503, SHORT_BODY)]),
-        Row::once("hangs once in the body of a 503", [head(503, INCOMPLETE_BODY), Hang]),
+        Row::once("hangs once in the body of a 503", [head(503, PARTIAL), Hang]),
         error("a 200 after it took effect", &[ForwardAndDropReply, head(200, SHORT_BODY)]),
         unavailable("closed without a response", &[Close]),
         timeout("hangs before the head", &[Hang]),
         timeout("hangs before the head after it took effect", &[ForwardAndDropReply, Hang]),
         timeout("hangs in the head", &[text("HTTP/1.1 204 No Con"), Hang]),
-        Row {
-            logout: ERROR,
-            ..timeout("hangs in the body of a 200", &[head(200, INCOMPLETE_BODY), Hang])
-        },
-        timeout("hangs in the body of a 403", &[head(403, INCOMPLETE_BODY), Hang]),
+        Row { logout: ERROR, ..timeout("hangs in the body of a 200", &[head(200, PARTIAL), Hang]) },
+        timeout("hangs in the body of a 403", &[head(403, PARTIAL), Hang]),
         Row {
             uses_up_timeout: true,
-            ..Row::new(
-                "hangs in the body of a 429",
-                [head(429, INCOMPLETE_BODY), Hang],
-                RATE_LIMITED,
-            )
+            ..Row::new("hangs in the body of a 429", [head(429, PARTIAL), Hang], RATE_LIMITED)
         },
         Row {
             uses_up_timeout: true,
-            ..error("hangs in the body of a 500", &[head(500, INCOMPLETE_BODY), Hang])
+            ..error("hangs in the body of a 500", &[head(500, PARTIAL), Hang])
         },
-        unavailable("hangs in the body of a 503", &[head(503, INCOMPLETE_BODY), Hang]),
+        unavailable("hangs in the body of a 503", &[head(503, PARTIAL), Hang]),
         error(
             "hangs in the body of a 403 whose head has the error code",
-            &[head(403, &format!("X-Sb-Error-Code: no_authorization\r\n{INCOMPLETE_BODY}")), Hang],
+            &[head(403, &format!("X-Sb-Error-Code: no_authorization\r\n{PARTIAL}")), Hang],
         ),
         timeout(
             "drips a head that takes too long",
@@ -171,13 +164,10 @@ pub(super) fn on_the_wire() -> Vec<Row> {
         Row {
             // A refresh needs the body of its 200, so a body that breaks off counts as no answer.
             token: (1, Verdict::Unavailable),
-            ..error("truncated in the body of a 200", &[head(200, INCOMPLETE_BODY), Close])
+            ..error("truncated in the body of a 200", &[head(200, PARTIAL), Close])
         },
-        error("truncated in the body of a 403", &[head(403, INCOMPLETE_BODY), Close]),
-        error(
-            "truncated between chunks",
-            &[head(403, CHUNKED_BODY), text("7\r\n{\"code\"\r\n"), Close],
-        ),
+        error("truncated in the body of a 403", &[head(403, PARTIAL), Close]),
+        error("truncated between chunks", &[head(403, CHUNKED), text("7\r\n{\"code\"\r\n"), Close]),
         unavailable("garbage", &[text(b"\x16\x03\x01\x00\xff\xfe\xff\r\n\r\n\x00\x00"), Close]),
         unavailable("another protocol", &[text("SSH-2.0-OpenSSH_9.9\r\n"), Close]),
         unavailable(
@@ -203,9 +193,9 @@ pub(super) fn on_the_wire() -> Vec<Row> {
                 ],
             )
         },
-        error("a 200 without end", &[head(200, CHUNKED_BODY), open.clone(), more.clone()]),
-        error("a 403 without end", &[head(403, CHUNKED_BODY), open.clone(), more.clone()]),
-        unavailable("a 503 without end", &[head(503, CHUNKED_BODY), open, more]),
+        error("a 200 without end", &[head(200, CHUNKED), open.clone(), more.clone()]),
+        error("a 403 without end", &[head(403, CHUNKED), open.clone(), more.clone()]),
+        unavailable("a 503 without end", &[head(503, CHUNKED), open, more]),
         Row::new(
             "100, 102 and 103 before the answer",
             [100, 102, 103]

@@ -12,7 +12,7 @@ use crate::harness::{
     assert_success, claims_of, eventually, forged_token, run_concurrently,
 };
 
-const BUDGET: Duration = Duration::from_secs(2);
+const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(2);
 const ROUTE: &str = "/api/auth/logout";
 
 #[test]
@@ -48,7 +48,7 @@ fn breaks_a_key_set(row: &Row) -> bool {
 }
 
 fn setup() -> Setup {
-    Setup::new().flag("upstream-timeout", &format!("{}ms", BUDGET.as_millis()))
+    Setup::new().flag("upstream-timeout", &format!("{}ms", UPSTREAM_TIMEOUT.as_millis()))
 }
 
 async fn check_fault_at_the_start(row: Row) {
@@ -60,7 +60,7 @@ async fn check_fault_at_the_start(row: Row) {
     let mut browser = Browser::signed_in_without_csrf(&app, &tokens, CookieFormat::Base64);
     let begun = Instant::now();
     let reply = browser.request("POST", ROUTE).bearer(&tokens.access_token).send().await;
-    assert_in_time(begun.elapsed(), BUDGET);
+    assert_in_time(begun.elapsed(), UPSTREAM_TIMEOUT);
     assert_failed(&reply, Verdict::Unavailable);
     assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
     browser.store_cookies(&reply);
@@ -72,7 +72,7 @@ async fn check_fault_at_the_start(row: Row) {
     assert_error(&reply, 503, "NOT_READY", Some("key_set"));
     assert_not_ready(&app.get("/readyz").send().await, "key_set");
     assert_eq!(app.get("/healthz").send().await.status, 200);
-    assert_in_time(begun.elapsed(), BUDGET);
+    assert_in_time(begun.elapsed(), UPSTREAM_TIMEOUT);
 
     proxy.clear_faults();
     let calls = proxy.call_count(Operation::KeySet, "");
@@ -96,7 +96,7 @@ async fn check_fault_of_a_later_fetch(row: Row) {
     let begun = Instant::now();
     let reply = app.get("/api/auth/verify").bearer(&unknown).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
-    assert_in_time(begun.elapsed(), BUDGET);
+    assert_in_time(begun.elapsed(), UPSTREAM_TIMEOUT);
     assert_eq!(proxy.call_count(Operation::KeySet, ""), 2, "at the start, and for the unknown key");
     assert!(app.is_alive(&tokens));
     proxy.wait_until_connections_dropped().await;

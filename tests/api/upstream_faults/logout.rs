@@ -5,7 +5,7 @@ use std::time::Duration;
 use gotrue_mock::Tokens;
 
 use super::{
-    LONG_BUDGET, RedirectTarget, SHORT_BUDGET, assert_failed, assert_in_time,
+    LONG_TIMEOUT, RedirectTarget, SHORT_TIMEOUT, assert_failed, assert_in_time,
     faults::{Row, TIMEOUT, Verdict},
     send_concurrently, table,
 };
@@ -30,8 +30,8 @@ async fn check_every_row(operation: Operation) {
     let redirect_target = RedirectTarget::listen();
     let (with_timeout, others) = table(&redirect_target);
     tokio::join!(
-        run_concurrently(operation, with_timeout, SHORT_BUDGET),
-        run_concurrently(operation, others, LONG_BUDGET),
+        run_concurrently(operation, with_timeout, SHORT_TIMEOUT),
+        run_concurrently(operation, others, LONG_TIMEOUT),
     );
     redirect_target.assert_no_connection();
 }
@@ -44,9 +44,10 @@ struct Case {
 }
 
 /// Runs all rows concurrently at one gateway.
-async fn run_concurrently(operation: Operation, rows: Vec<Row>, budget: Duration) {
+async fn run_concurrently(operation: Operation, rows: Vec<Row>, upstream_timeout: Duration) {
     let proxy = FaultProxy::start();
-    let setup = Setup::new().flag("upstream-timeout", &format!("{}ms", budget.as_millis()));
+    let setup =
+        Setup::new().flag("upstream-timeout", &format!("{}ms", upstream_timeout.as_millis()));
     let app = proxy.start_app(setup).await;
     let mut requests = Vec::new();
     for (n, row) in rows.into_iter().enumerate() {
@@ -62,9 +63,9 @@ async fn run_concurrently(operation: Operation, rows: Vec<Row>, budget: Duration
     for (n, (case, reply, took)) in send_concurrently(requests).await.into_iter().enumerate() {
         let expected = case.row.expected(operation);
         println!("{operation:?}: {}: {expected:?}, {} in {took:?}", case.row.fault, reply.status);
-        assert_in_time(took, budget);
+        assert_in_time(took, upstream_timeout);
         assert!(
-            took >= budget || expected != TIMEOUT,
+            took >= upstream_timeout || expected != TIMEOUT,
             "the gateway gave up before the upstream timeout"
         );
         assert_eq!(

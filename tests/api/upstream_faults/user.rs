@@ -7,7 +7,7 @@ use gotrue_mock::{Algorithm, Tokens};
 use serde_json::json;
 
 use super::{
-    LONG_BUDGET, RedirectTarget, SHORT_BUDGET, assert_failed, assert_in_time,
+    LONG_TIMEOUT, RedirectTarget, SHORT_TIMEOUT, assert_failed, assert_in_time,
     faults::{Row, TIMEOUT, Verdict},
     send_concurrently, table,
 };
@@ -18,23 +18,25 @@ async fn a_token_that_cannot_be_verified_now_is_neither_accepted_nor_refused() {
     let redirect_target = RedirectTarget::listen();
     let (with_timeout, others) = table(&redirect_target);
     tokio::join!(
-        run_concurrently(with_timeout, SHORT_BUDGET),
-        run_concurrently(others, LONG_BUDGET)
+        run_concurrently(with_timeout, SHORT_TIMEOUT),
+        run_concurrently(others, LONG_TIMEOUT)
     );
     redirect_target.assert_no_connection();
 }
 
-async fn start_app(proxy: &FaultProxy, budget: Duration) -> TestApp {
+async fn start_app(proxy: &FaultProxy, upstream_timeout: Duration) -> TestApp {
     let setup = Setup::new().algorithm(Algorithm::Hs256);
     // Tokens that only GoTrue can verify may take an eighth of the places.
     let setup = setup.flag("max-in-flight", "8192");
-    proxy.start_app(setup.flag("upstream-timeout", &format!("{}ms", budget.as_millis()))).await
+    proxy
+        .start_app(setup.flag("upstream-timeout", &format!("{}ms", upstream_timeout.as_millis())))
+        .await
 }
 
 /// Runs all rows concurrently at one gateway.
-async fn run_concurrently(rows: Vec<Row>, budget: Duration) {
+async fn run_concurrently(rows: Vec<Row>, upstream_timeout: Duration) {
     let proxy = FaultProxy::start();
-    let app = start_app(&proxy, budget).await;
+    let app = start_app(&proxy, upstream_timeout).await;
     let mut requests = Vec::new();
     for (n, row) in rows.into_iter().enumerate() {
         let expected = row.expected(Operation::User);
@@ -54,9 +56,9 @@ async fn run_concurrently(rows: Vec<Row>, budget: Duration) {
             "the number of requests that arrived"
         );
         check(&reply, path, expected.1, &tokens);
-        assert_in_time(took, budget);
+        assert_in_time(took, upstream_timeout);
         assert!(
-            took >= budget || expected != TIMEOUT,
+            took >= upstream_timeout || expected != TIMEOUT,
             "the gateway gave up before the upstream timeout"
         );
         assert!(app.is_alive(&tokens));
@@ -79,7 +81,7 @@ fn check(reply: &Reply, path: &str, verdict: Verdict, tokens: &Tokens) {
 #[tokio::test]
 async fn after_a_refused_connection_a_token_is_neither_accepted_nor_refused() {
     let proxy = FaultProxy::start();
-    let app = start_app(&proxy, LONG_BUDGET).await;
+    let app = start_app(&proxy, LONG_TIMEOUT).await;
     let tokens = app.sign_up();
     proxy.stop_listening();
     let reply = app.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
@@ -93,7 +95,7 @@ async fn after_a_refused_connection_a_token_is_neither_accepted_nor_refused() {
 #[tokio::test]
 async fn a_token_is_accepted_only_if_gotrue_answers_with_the_user_of_the_token() {
     let proxy = FaultProxy::start();
-    let app = start_app(&proxy, LONG_BUDGET).await;
+    let app = start_app(&proxy, LONG_TIMEOUT).await;
     let tokens = app.sign_up();
     let metadata = "x".repeat(100_000);
     let cases = [
