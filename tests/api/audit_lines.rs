@@ -74,7 +74,7 @@ async fn flood(address: SocketAddr, connections: Arc<AtomicUsize>, stop_flood: A
 async fn no_flood_drops_the_audit_line_of_a_logout() {
     // A tenth of what the flood makes the gateway log.
     const BYTES_EACH_SECOND: f64 = 20_000.0;
-    // Each connection causes lines in two buffers of the log, and a buffer holds 8,192 lines.
+    // Each connection causes one line in the buffer of other lines, which holds 8,192 lines.
     const CONNECTIONS: usize = 10_000;
     let app = start_app().await;
     let environment = [("RUST_LOG", "info,logout_gateway::http::server=debug")];

@@ -194,7 +194,7 @@ async fn run_with_random_kills(store: &str, redis: Option<&RedisServer>) {
         process.signal("KILL");
         // The store's file is free once the process has ended.
         let ended = wait_for_exit(&mut process).await;
-        assert_eq!(ended.code(), None, "it was killed");
+        assert_eq!(ended.code(), None, "the signal ended the process");
         let restarted = start_gateway(&app, store).await;
         *process = restarted;
     }

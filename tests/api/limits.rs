@@ -160,7 +160,7 @@ async fn beyond_the_connection_limit_a_connection_waits_until_another_closes() {
     }
     let mut third = Connection::open(app.address).await;
     third.write(&get.bytes(false)).await;
-    // The open connections are served meanwhile, which takes long enough for the third to be served, too.
+    // Serving the open connections takes long enough for the third to be served, too, if it were accepted.
     for _ in 0..50 {
         open[0].write(&get.bytes(false)).await;
         assert_eq!(open[0].reply(false).await.unwrap().status, 200);

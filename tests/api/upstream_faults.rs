@@ -2,8 +2,8 @@
 //! The table is in `faults`.
 //!
 //! The tests check for each row the number of requests that arrive, the response to the client, the cookies, the
-//! session, and that the response is in time. A fault has the request id of its request, so all rows run
-//! concurrently.
+//! session, and that the response is in time. A fault has the request id of its request, so all rows can
+//! run concurrently.
 
 mod connections;
 mod faults;

@@ -91,7 +91,7 @@ async fn a_file_that_others_may_read_or_write_is_warned_of() {
     for (mode, warned) in [(0o600, false), (0o640, true), (0o604, true), (0o620, true)] {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         let checked = check_store(&app, &format!("file:{}", path.display()));
-        assert_eq!(checked.status, Some(0), "a weak setting fails nothing");
+        assert_eq!(checked.status, Some(0), "a weak setting is no failure");
         assert_eq!(checked.warnings(), vec!["GATEWAY_STORE"; usize::from(warned)], "{mode:o}");
         let named = checked.lines.iter().any(|line| line.contains(&format!("(mode {mode:o})")));
         assert_eq!(named, warned, "{:?}", checked.lines);
@@ -103,7 +103,7 @@ async fn an_unencrypted_redis_across_a_network_is_warned_of() {
     let (app, redis) = (start_app(Algorithm::Es256, 0).await, RedisServer::start().await);
     // `127.1` is this machine, but it does not look like a loopback address.
     let checked = check_store(&app, &format!("redis://127.1:{}", redis.port()));
-    assert_eq!(checked.status, Some(0), "a weak setting fails nothing");
+    assert_eq!(checked.status, Some(0), "a weak setting is no failure");
     assert_eq!(checked.warnings(), ["GATEWAY_STORE"]);
     assert!(checked.lines.iter().any(|line| line.contains("use rediss://")), "{:?}", checked.lines);
 }
@@ -132,7 +132,7 @@ async fn a_redis_that_may_lose_records_is_warned_of() {
     ] {
         let redis = RedisServer::start_with_options(options).await;
         let checked = check_store(&app, &redis.url());
-        assert_eq!(checked.status, Some(0), "{case}: a weak setting fails nothing");
+        assert_eq!(checked.status, Some(0), "{case}: a weak setting is no failure");
         let warned: Vec<&String> = checked
             .lines
             .iter()

@@ -61,7 +61,7 @@ impl Outage {
 }
 
 /// Asserts that during the outage `verify` refuses revoked sessions and answers 503 for all others, and that a
-/// logout during the outage is refused everywhere after it.
+/// session that is logged out meanwhile is refused everywhere after the outage.
 async fn check_outage(outage: Outage) {
     let mut pair = GatewayPair::start().await;
     let [alive, before, during] = [(); 3].map(|()| pair.in_process.sign_up());
