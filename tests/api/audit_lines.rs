@@ -1,4 +1,5 @@
-//! Audit lines come in classes: no flood of refusals, and no other flood, drops the line of a logout.
+//! The log limits each class of lines separately, so no flood of refusals or of other lines drops the audit
+//! line of a logout.
 
 use std::{
     net::SocketAddr,
@@ -31,14 +32,14 @@ fn audit_lines(log: &str) -> Vec<Value> {
     lines.filter(|line| line["target"] == "audit").collect()
 }
 
-/// What `verify` logs of a token whose session was logged out.
-const STOLEN: &str = "it may be stolen";
+/// A part of the warning that `verify` logs for a token whose session was logged out.
+const STOLEN_TOKEN_WARNING: &str = "it may be stolen";
 
-/// Reads at `bytes_each_second` until `hurry`, and then as fast as it can.
+/// Reads the log at `bytes_each_second` until `full_speed` is set, then without a limit.
 fn read_slowly(
     log: Receiver<String>,
     bytes_each_second: f64,
-    hurry: Arc<AtomicBool>,
+    full_speed: Arc<AtomicBool>,
 ) -> thread::JoinHandle<String> {
     thread::spawn(move || {
         let (begun, mut read) = (Instant::now(), String::new());
@@ -46,7 +47,7 @@ fn read_slowly(
             read.push_str(&line);
             #[expect(clippy::cast_precision_loss, reason = "some megabytes")]
             let due = begun + Duration::from_secs_f64(read.len() as f64 / bytes_each_second);
-            while !hurry.load(Ordering::Relaxed) && Instant::now() < due {
+            while !full_speed.load(Ordering::Relaxed) && Instant::now() < due {
                 thread::park_timeout(Duration::from_millis(1));
             }
         }
@@ -54,11 +55,11 @@ fn read_slowly(
     })
 }
 
-/// Until `enough`, sends logouts without credentials, and ends each connection with an invalid request,
+/// Sends logouts without credentials until `stop_flood` is set. Each connection ends with an invalid request,
 /// which the gateway logs at the level `debug`.
-async fn flood(address: SocketAddr, connections: Arc<AtomicUsize>, enough: Arc<AtomicBool>) {
+async fn flood(address: SocketAddr, connections: Arc<AtomicUsize>, stop_flood: Arc<AtomicBool>) {
     let refused = Request::new(address, "POST", "/api/auth/logout").bytes(false);
-    while !enough.load(Ordering::Relaxed) {
+    while !stop_flood.load(Ordering::Relaxed) {
         let mut connection = Connection::open(address).await;
         connection.write(&[&*refused, &refused, b"no request\r\n\r\n"].concat()).await;
         for _ in 0..2 {
@@ -71,21 +72,21 @@ async fn flood(address: SocketAddr, connections: Arc<AtomicUsize>, enough: Arc<A
 
 #[tokio::test]
 async fn no_flood_drops_the_audit_line_of_a_logout() {
-    // Bytes in a second: a tenth of what the flood writes.
-    const SLOWLY: f64 = 20_000.0;
-    // A buffer holds 8,192 lines.
-    const FULL: usize = 10_000;
+    // A tenth of what the flood makes the gateway log.
+    const BYTES_EACH_SECOND: f64 = 20_000.0;
+    // Each connection causes one line in the buffer of other lines, which holds 8,192 lines.
+    const CONNECTIONS: usize = 10_000;
     let app = start_app().await;
     let environment = [("RUST_LOG", "info,logout_gateway::http::server=debug")];
     let mut gateway = GatewayProcess::start_with_unread_log(&app, &environment).await;
-    let (enough, hurry) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
-    let reader = read_slowly(gateway.take_log(), SLOWLY, hurry.clone());
+    let (stop_flood, full_speed) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+    let reader = read_slowly(gateway.take_log(), BYTES_EACH_SECOND, full_speed.clone());
     let address = gateway.address;
     let connections = Arc::<AtomicUsize>::default();
     let floods =
-        [(); 4].map(|()| tokio::spawn(flood(address, connections.clone(), enough.clone())));
-    let full = || async { connections.load(Ordering::Relaxed) > FULL };
-    assert!(eventually_within(Duration::from_mins(1), full).await, "a flood");
+        [(); 4].map(|()| tokio::spawn(flood(address, connections.clone(), stop_flood.clone())));
+    let is_flooded = || async { connections.load(Ordering::Relaxed) > CONNECTIONS };
+    assert!(eventually_within(Duration::from_mins(1), is_flooded).await, "the flood is too slow");
     let genuine: Vec<Tokens> = (0..20).map(|_| app.sign_up()).collect();
     for tokens in &genuine {
         let logout = gateway.request("POST", "/api/auth/logout").bearer(&tokens.access_token);
@@ -93,29 +94,37 @@ async fn no_flood_drops_the_audit_line_of_a_logout() {
         let verify = gateway.request("GET", "/api/auth/verify").bearer(&tokens.access_token);
         assert_eq!(verify.send().await.status, 401);
     }
-    enough.store(true, Ordering::Relaxed);
+    stop_flood.store(true, Ordering::Relaxed);
     for flood in floods {
         flood.await.unwrap();
     }
-    hurry.store(true, Ordering::Relaxed);
+    full_speed.store(true, Ordering::Relaxed);
     gateway.signal("TERM");
     let log = tokio::task::spawn_blocking(|| reader.join().unwrap()).await.unwrap();
-    let others =
+    let other_lines =
         log.matches(r#""message":"a connection broke before its response was complete""#).count();
-    assert!(others < connections.load(Ordering::Relaxed), "the buffer of other lines was full");
+    assert!(
+        other_lines < connections.load(Ordering::Relaxed),
+        "the buffer of other lines was full"
+    );
     let lines = audit_lines(&log);
     for tokens in &genuine {
-        let stolen =
-            |line: &&str| line.contains(STOLEN) && line.contains(&tokens.session_id.to_string());
+        let stolen = |line: &&str| {
+            line.contains(STOLEN_TOKEN_WARNING) && line.contains(&tokens.session_id.to_string())
+        };
         assert_eq!(
             log.lines().filter(stolen).count(),
             1,
             "the line of a stolen token is kept as well"
         );
         let session = json!(tokens.session_id);
-        let of_it: Vec<_> = lines.iter().filter(|line| line["session_id"] == session).collect();
-        assert_eq!(of_it.len(), 1, "{session}");
-        assert_eq!((&of_it[0]["outcome"], &of_it[0]["proven"]), (&json!("revoked"), &json!(true)));
+        let of_session: Vec<_> =
+            lines.iter().filter(|line| line["session_id"] == session).collect();
+        assert_eq!(of_session.len(), 1, "{session}");
+        assert_eq!(
+            (&of_session[0]["outcome"], &of_session[0]["proven"]),
+            (&json!("revoked"), &json!(true))
+        );
     }
 }
 
@@ -124,16 +133,16 @@ async fn no_flood_drops_the_audit_line_of_a_logout() {
 #[case::repeated(Some("/logout"))]
 #[case::of_a_dead_session(Some("/logout?scope=others"))]
 #[tokio::test]
-async fn what_one_account_may_repeat_at_will_is_a_number_beyond_a_hundred_in_a_second(
+async fn refused_and_repeated_logouts_beyond_a_hundred_in_a_second_are_only_counted(
     #[case] repeated: Option<&str>,
 ) {
-    const ASKED: usize = 1000;
+    const REQUESTS: usize = 1000;
     let app = start_app().await;
     let mut gateway = GatewayProcess::start(&app, &[("RUST_LOG", "info")]).await;
     let mut request = gateway.request("POST", "/logout");
     let (mut status, mut outcome) = (401, "refused");
     if let Some(target) = repeated {
-        // One own session that has ended, over and over again.
+        // An account repeats the logout of its own session, which has ended.
         let token = app.sign_up().access_token;
         assert_eq!(request.bearer(&token).send().await.status, 200);
         request = gateway.request("POST", target).bearer(&token);
@@ -145,7 +154,7 @@ async fn what_one_account_may_repeat_at_will_is_a_number_beyond_a_hundred_in_a_s
     let begun = Instant::now();
     let mut connection = Connection::open(gateway.address).await;
     let request = request.bytes(false);
-    for _ in 0..ASKED / 100 {
+    for _ in 0..REQUESTS / 100 {
         connection.write(&request.repeat(100)).await;
         for _ in 0..100 {
             assert_eq!(connection.reply(false).await.unwrap().status, status);
@@ -155,7 +164,7 @@ async fn what_one_account_may_repeat_at_will_is_a_number_beyond_a_hundred_in_a_s
     let outcome = format!(r#""outcome":"{outcome}""#);
     let count_in = |read: &str| read.matches(&outcome).count();
     let mut omitted = 0;
-    while count_in(gateway.log_so_far()) + omitted < ASKED {
+    while count_in(gateway.log_so_far()) + omitted < REQUESTS {
         let line = gateway.wait_for_log(
             "the log left out audit lines of refused and repeated logouts, more than 100 in one second: \
              logout_gateway_logouts_total counts them all",
@@ -163,13 +172,16 @@ async fn what_one_account_may_repeat_at_will_is_a_number_beyond_a_hundred_in_a_s
         assert_eq!((&line["level"], &line["target"]), (&json!("WARN"), &json!("audit")));
         omitted += usize::try_from(line["omitted"].as_u64().unwrap()).unwrap();
     }
-    let after = stopped.elapsed();
-    assert!(after < Duration::from_secs(3), "a last number within about a second, not {after:?}");
-    assert_eq!(count_in(gateway.log_so_far()) + omitted, ASKED);
+    let delay = stopped.elapsed();
+    assert!(
+        delay < Duration::from_secs(3),
+        "the last count is logged within about a second, not after {delay:?}"
+    );
+    assert_eq!(count_in(gateway.log_so_far()) + omitted, REQUESTS);
     let seconds = usize::try_from(stopped.duration_since(begun).as_secs()).unwrap() + 1;
     assert!(count_in(gateway.log_so_far()) <= 100 * seconds, "in {seconds} s");
     let log = gateway.stop();
-    assert_eq!(count_in(&log.text) + omitted, ASKED, "none is reported twice");
+    assert_eq!(count_in(&log.text) + omitted, REQUESTS, "no logout is both logged and counted");
 }
 
 #[rstest]
@@ -179,25 +191,25 @@ async fn what_one_account_may_repeat_at_will_is_a_number_beyond_a_hundred_in_a_s
     "the log left out warnings about failures of GoTrue, more than 20 in one second: \
      logout_gateway_gotrue_requests_total counts them all"
 )]
-#[case::odd_answers(
+#[case::unknown_statuses(
     418,
     "the gateway got an answer that GoTrue itself never gives: the request had no effect",
     "the log left out warnings about answers that GoTrue itself never gives, more than 20 in one second: \
      logout_gateway_gotrue_requests_total counts them all"
 )]
 #[tokio::test]
-async fn warnings_about_gotrue_beyond_twenty_in_a_second_are_a_number(
+async fn warnings_about_gotrue_beyond_twenty_in_a_second_are_only_counted(
     #[case] status: u16,
     #[case] warning: &str,
-    #[case] number: &str,
+    #[case] count_message: &str,
 ) {
-    const ASKED: usize = 300;
+    const REQUESTS: usize = 300;
     let app = start_app().await;
     let mut gateway = GatewayProcess::start(&app, &[("RUST_LOG", "info")]).await;
     let tokens = app.sign_up();
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": status}));
     let begun = Instant::now();
-    for _ in 0..ASKED {
+    for _ in 0..REQUESTS {
         let logout = gateway.request("POST", "/logout").bearer(&tokens.access_token);
         assert_eq!(logout.send().await.status, 500);
     }
@@ -205,19 +217,20 @@ async fn warnings_about_gotrue_beyond_twenty_in_a_second_are_a_number(
     let quoted = format!(r#""message":"{warning}""#);
     let count_in = |read: &str| read.matches(&quoted).count();
     let mut omitted = 0;
-    while count_in(gateway.log_so_far()) + omitted < ASKED {
+    while count_in(gateway.log_so_far()) + omitted < REQUESTS {
         omitted +=
-            usize::try_from(gateway.wait_for_log(number)["omitted"].as_u64().unwrap()).unwrap();
+            usize::try_from(gateway.wait_for_log(count_message)["omitted"].as_u64().unwrap())
+                .unwrap();
     }
     let log = gateway.stop();
-    assert_eq!(count_in(&log.text) + omitted, ASKED, "each is in one of them");
-    // The limit's own seconds begin with a line.
+    assert_eq!(count_in(&log.text) + omitted, REQUESTS, "each warning is either logged or counted");
+    // The seconds of the limit start at a logged line, not at `begun`: one more may have started.
     assert!(count_in(&log.text) <= 20 * (seconds + 1), "{} in {seconds} s", count_in(&log.text));
 }
 
 #[tokio::test]
-async fn warnings_of_verify_about_the_store_beyond_twenty_in_a_second_are_a_number() {
-    const ASKED: usize = 300;
+async fn warnings_of_verify_about_the_store_beyond_twenty_in_a_second_are_only_counted() {
+    const REQUESTS: usize = 300;
     let (app, redis) = (start_app().await, RedisServer::start().await);
     let url = redis.url();
     let environment = [("RUST_LOG", "info"), ("GATEWAY_STORE", &*url)];
@@ -227,7 +240,7 @@ async fn warnings_of_verify_about_the_store_beyond_twenty_in_a_second_are_a_numb
     assert_eq!(verify.clone().send().await.status, 200);
     redis.kill();
     let (mut refused, mut begun) = (0, None);
-    while refused < ASKED {
+    while refused < REQUESTS {
         if verify.clone().send().await.status == 503 {
             refused += 1;
             begun.get_or_insert_with(Instant::now);
@@ -237,7 +250,7 @@ async fn warnings_of_verify_about_the_store_beyond_twenty_in_a_second_are_a_numb
     let quoted = r#""message":"the store did not answer whether a session is revoked, so verify answers 503: check GATEWAY_STORE""#;
     let count_in = |read: &str| read.matches(quoted).count();
     let mut omitted = 0;
-    while count_in(gateway.log_so_far()) + omitted < ASKED {
+    while count_in(gateway.log_so_far()) + omitted < REQUESTS {
         let line = gateway.wait_for_log(
             "the log left out warnings that the store did not answer verify, more than 20 in one second: \
              logout_gateway_verify_total counts them all",
@@ -245,13 +258,13 @@ async fn warnings_of_verify_about_the_store_beyond_twenty_in_a_second_are_a_numb
         omitted += usize::try_from(line["omitted"].as_u64().unwrap()).unwrap();
     }
     let log = gateway.stop();
-    assert_eq!(count_in(&log.text) + omitted, ASKED, "each is in one of them");
-    // The limit's own seconds begin with a line.
+    assert_eq!(count_in(&log.text) + omitted, REQUESTS, "each warning is either logged or counted");
+    // The seconds of the limit start at a logged line, not at `begun`: one more may have started.
     assert!(count_in(&log.text) <= 20 * (seconds + 1), "{} in {seconds} s", count_in(&log.text));
 }
 
 #[tokio::test]
-async fn a_line_says_whether_its_session_was_proven() {
+async fn an_audit_line_says_whether_its_session_was_proven() {
     let app = start_app().await;
     let tokens = app.sign_up();
     let mut without_secret = Command::new("env");

@@ -31,20 +31,20 @@ impl CheckOutput {
         checked
     }
 
-    /// The variables of the warnings.
-    fn warned(&self) -> Vec<&str> {
+    /// The variables that the warnings name.
+    fn warnings(&self) -> Vec<&str> {
         let warnings = self.lines.iter().filter_map(|line| line.strip_prefix("warning: "));
         warnings.map(|warning| warning.split(':').next().unwrap()).collect()
     }
 }
 
-/// Runs `check` with only these variables, and a good secret unless it is among them.
+/// Runs `check` with these environment variables only, and a valid secret and address if none are given.
 fn check(environment: &[(&str, &str)]) -> CheckOutput {
-    check_by(Command::new(env!("CARGO_BIN_EXE_logout-gateway")), environment)
+    check_with_command(Command::new(env!("CARGO_BIN_EXE_logout-gateway")), environment)
 }
 
-/// Runs `check` by a command that becomes the binary.
-fn check_by(mut command: Command, environment: &[(&str, &str)]) -> CheckOutput {
+/// Runs `check` through a command that executes the binary. An empty value removes the variable.
+fn check_with_command(mut command: Command, environment: &[(&str, &str)]) -> CheckOutput {
     command.arg("check").env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
     command.envs([("GATEWAY_SECRET", SECRET), ("GATEWAY_BIND", "127.0.0.1:0")]);
     for (variable, value) in environment {
@@ -72,7 +72,7 @@ fn check_by(mut command: Command, environment: &[(&str, &str)]) -> CheckOutput {
 
 const API_KEY: &str = "sb_publishable_of_the_tests";
 
-/// A mock on the system clock, like the binary.
+/// Starts a mock whose clock is `ahead` seconds ahead of the system's clock, which the binary uses.
 async fn start_app(algorithm: Algorithm, ahead: i64) -> TestApp {
     let now = Clock::system().unix_seconds();
     Setup::new().algorithm(algorithm).start_time(now + ahead).start().await
@@ -98,19 +98,19 @@ async fn a_good_configuration_prints_a_line_for_each_part(
     assert!(!gotrue.contains("synchronise both"), "{gotrue}");
     assert_eq!(checked.line("key set"), keys);
     assert!(checked.line("store").starts_with("ok: memory"));
-    assert_eq!(checked.warned(), ["GATEWAY_STORE"], "of the memory");
+    assert_eq!(checked.warnings(), ["GATEWAY_STORE"], "the store in memory is a weak setting");
     assert_eq!((checked.lines.len(), checked.stderr.as_str()), (5, ""));
 }
 
 #[rstest]
-#[case::keys_that_count("ES256,RS256", Algorithm::Es256, Some(0), "ok: ES256")]
-#[case::keys_that_do_not_count(
+#[case::allowed_algorithm("ES256,RS256", Algorithm::Es256, Some(0), "ok: ES256")]
+#[case::excluded_algorithm_beside_hs256(
     "RS256,HS256",
     Algorithm::Es256,
     Some(0),
     "ok: no key of an allowed algorithm; GATEWAY_JWT_ALGORITHMS leaves out ES256"
 )]
-#[case::keys_that_do_not_count_alone(
+#[case::excluded_algorithm_alone(
     "RS256",
     Algorithm::Es256,
     Some(1),
@@ -123,7 +123,7 @@ async fn a_good_configuration_prints_a_line_for_each_part(
     "FAILED: no key of an algorithm in GATEWAY_JWT_ALGORITHMS (none published): no token can be verified"
 )]
 #[tokio::test]
-async fn keys_of_algorithms_that_are_left_out_count_as_none(
+async fn keys_of_excluded_algorithms_are_not_used(
     #[case] algorithms: &str,
     #[case] signed_with: Algorithm,
     #[case] status: Option<i32>,
@@ -133,11 +133,11 @@ async fn keys_of_algorithms_that_are_left_out_count_as_none(
     let checked =
         check(&[("SUPABASE_URL", app.mock.url()), ("GATEWAY_JWT_ALGORITHMS", algorithms)]);
     assert_eq!((checked.status, checked.line("key set")), (status, keys), "{:?}", checked.lines);
-    assert!(!checked.warned().contains(&"SUPABASE_JWT_SECRET") || algorithms.contains("HS256"));
+    assert!(!checked.warnings().contains(&"SUPABASE_JWT_SECRET") || algorithms.contains("HS256"));
 }
 
 #[tokio::test]
-async fn with_the_secret_a_key_set_that_is_404_is_an_empty_one() {
+async fn with_the_jwt_secret_a_404_for_the_key_set_is_an_empty_key_set() {
     let app = start_app(Algorithm::Hs256, 0).await;
     app.inject_fault(json!({"operation": "jwks", "kind": "status", "status": 404}));
     let url = ("SUPABASE_URL", app.mock.url());
@@ -163,12 +163,12 @@ async fn weak_settings_are_printed_and_do_not_fail() {
     let app = start_app(Algorithm::Hs256, 0).await;
     let checked = check(&[("SUPABASE_URL", app.mock.url()), ("GATEWAY_SECRET", "")]);
     assert_eq!(checked.status, Some(0), "{}", checked.stderr);
-    assert_eq!(checked.warned(), ["GATEWAY_SECRET", "GATEWAY_STORE", "SUPABASE_JWT_SECRET"]);
+    assert_eq!(checked.warnings(), ["GATEWAY_SECRET", "GATEWAY_STORE", "SUPABASE_JWT_SECRET"]);
     assert!(checked.lines.iter().any(|line| line.contains("random secret")), "{:?}", checked.lines);
 }
 
 #[tokio::test]
-async fn a_gotrue_that_is_down_fails_and_so_does_a_key_set_alone() {
+async fn an_unreachable_gotrue_fails_and_so_does_an_unreachable_key_set_alone() {
     let app = start_app(Algorithm::Es256, 0).await;
     let url = app.mock.url().to_owned();
     app.inject_fault(json!({"operation": "jwks", "kind": "status", "status": 500}));
@@ -204,19 +204,19 @@ async fn warnings_cover_the_key_set_and_the_environment() {
         ("HTTPS_PROXY", "http://user:do-not-print@proxy.invalid"),
     ]);
     assert_eq!(checked.status, Some(0), "{:?}", checked.lines);
-    assert_eq!(checked.warned(), ["GATEWAY_STORE", "HTTPS_PROXY", "SUPABASE_JWT_SECRET"]);
+    assert_eq!(checked.warnings(), ["GATEWAY_STORE", "HTTPS_PROXY", "SUPABASE_JWT_SECRET"]);
     assert!(checked.lines.iter().any(|line| line.contains("publishes signing keys")));
     assert!(!checked.lines.concat().contains("do-not-print"));
 }
 
 #[rstest]
-#[case::before("v2.149.9", true)]
+#[case::release_before("v2.149.9", true)]
 #[case::long_before("1.99.0", true)]
-#[case::the_first("v2.150.0", false)]
-#[case::a_candidate("2.188.0-rc.15", false)]
-#[case::the_next_major("v3.0.0", false)]
-#[case::nothing("", false)]
-#[case::a_word("development", false)]
+#[case::first_supported("v2.150.0", false)]
+#[case::release_candidate("2.188.0-rc.15", false)]
+#[case::next_major("v3.0.0", false)]
+#[case::no_version("", false)]
+#[case::not_a_version("development", false)]
 #[tokio::test]
 async fn an_old_gotrue_is_warned_of(#[case] version: &'static str, #[case] warned: bool) {
     let health = json!({"name": "GoTrue", "version": version});
@@ -229,11 +229,11 @@ async fn an_old_gotrue_is_warned_of(#[case] version: &'static str, #[case] warne
     let checking = move || check(&[("SUPABASE_URL", &url), ("SUPABASE_JWT_SECRET", TEST_SECRET)]);
     let checked = tokio::task::spawn_blocking(checking).await.unwrap();
     assert_eq!(checked.status, Some(0), "{:?}", checked.lines);
-    assert_eq!(checked.warned().contains(&"GOTRUE_URL"), warned, "{:?}", checked.lines);
+    assert_eq!(checked.warnings().contains(&"GOTRUE_URL"), warned, "{:?}", checked.lines);
 }
 
-/// Starts an API gateway that requires its `apikey`, with a server of this name behind it.
-async fn behind_a_key(name: &'static str) -> String {
+/// Starts an API gateway that requires `API_KEY`. The server behind it reports the name `name`.
+async fn start_api_gateway(name: &'static str) -> String {
     let guarded = move |headers: HeaderMap, answer: serde_json::Value| async move {
         match headers.get("apikey") {
             Some(key) if key == API_KEY => Ok(Json(answer)),
@@ -253,39 +253,39 @@ async fn behind_a_key(name: &'static str) -> String {
 }
 
 #[rstest]
-#[case::the_right_one(
+#[case::right_key(
     API_KEY,
     "GoTrue",
     Some(0),
     "ok: an apikey is needed, and the configured one is accepted; "
 )]
-#[case::another(
+#[case::wrong_key(
     "another-key",
     "GoTrue",
     Some(1),
     "FAILED: status 401: check SUPABASE_PUBLISHABLE_KEY or SUPABASE_ANON_KEY"
 )]
-#[case::none(
+#[case::no_key(
     "",
     "GoTrue",
     Some(1),
     "FAILED: status 401: check SUPABASE_PUBLISHABLE_KEY or SUPABASE_ANON_KEY"
 )]
-#[case::of_another_server(
+#[case::another_server(
     API_KEY,
     "nginx",
     Some(1),
     "FAILED: another server than GoTrue answers at GOTRUE_URL"
 )]
 #[tokio::test]
-async fn an_apikey_that_is_needed_is_tried(
+async fn a_required_apikey_is_tested(
     #[case] key: &'static str,
     #[case] name: &'static str,
     #[case] status: Option<i32>,
     #[case] gotrue: &str,
 ) {
-    let url = behind_a_key(name).await;
-    // Not on this thread, which runs the API gateway.
+    let url = start_api_gateway(name).await;
+    // `check` blocks its thread, and this thread runs the API gateway.
     let checking = tokio::task::spawn_blocking(move || {
         check(&[
             ("SUPABASE_URL", &url),

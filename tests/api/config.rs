@@ -1,5 +1,5 @@
-//! A bad configuration ends the real binary before it binds an address: exit status 2, every variable named, no
-//! value printed.
+//! An invalid configuration ends the real binary before it binds an address. The exit status is 2, and stderr
+//! names every invalid variable, but no value.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
 
@@ -13,11 +13,11 @@ use std::{
 
 use logout_gateway::internals::config;
 
-/// A part of the bad values that no output may contain.
+/// A part of the invalid values that no output may contain.
 const MARKER: &str = "DoNotPrint";
 
-/// Bad values of each variable.
-const BAD: &[(&str, &[&str])] = &[
+/// Invalid values of each variable.
+const INVALID_VALUES: &[(&str, &[&str])] = &[
     ("SUPABASE_URL", &["DoNotPrint.supabase.co", "https://user:DoNotPrint@a.co", "", "https://"]),
     ("SUPABASE_PUBLISHABLE_KEY", &["DoNot Print DoNotPrint", "DoNotPrint\n", "DoNotPrintä"]),
     ("SUPABASE_ANON_KEY", &["DoNot Print DoNotPrint", "DoNotPrint\n", "DoNotPrintä"]),
@@ -85,8 +85,8 @@ const BAD: &[(&str, &[&str])] = &[
     ("OTEL_EXPORTER_OTLP_ENDPOINT", &["DoNotPrint:4317", "grpc://DoNotPrint", "http://"]),
 ];
 
-/// Runs `serve` with only these variables, and a project unless it is among them. Its address is taken, so it also
-/// ends for a good configuration, with another status.
+/// Runs `serve` with these environment variables only, and a project URL if none is given. Its address is in
+/// use, so `serve` also ends if the configuration is valid, with another exit status.
 fn serve<V: AsRef<OsStr>>(environment: &[(&str, V)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
     command.arg("serve").env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
@@ -99,7 +99,7 @@ fn serve<V: AsRef<OsStr>>(environment: &[(&str, V)]) -> Output {
     command.envs(environment).output().unwrap()
 }
 
-/// The lines of the errors.
+/// The lines of stderr.
 fn errors(run: &Output) -> Vec<String> {
     let stderr = String::from_utf8(run.stderr.clone()).unwrap();
     assert_eq!(run.status.code(), Some(2), "{stderr}");
@@ -108,7 +108,7 @@ fn errors(run: &Output) -> Vec<String> {
     stderr.lines().map(str::to_owned).collect()
 }
 
-/// Every variable there is, from the definition itself.
+/// Every environment variable of the configuration, read from its definition.
 fn variables() -> BTreeSet<String> {
     let command = <config::Args as clap::Args>::augment_args(clap::Command::new("serve"));
     let variables = command.get_arguments().filter_map(|arg| arg.get_env());
@@ -117,7 +117,7 @@ fn variables() -> BTreeSet<String> {
 
 #[test]
 fn each_bad_value_names_its_variable_and_is_not_printed() {
-    for (variable, values) in BAD {
+    for (variable, values) in INVALID_VALUES {
         for value in *values {
             let errors = errors(&serve(&[(variable, value)]));
             assert_eq!(errors.len(), 1, "{variable} {value:?}: {errors:?}");
@@ -127,14 +127,15 @@ fn each_bad_value_names_its_variable_and_is_not_printed() {
 }
 
 #[test]
-fn no_variable_is_missing_here() {
-    let tried: BTreeSet<_> = BAD.iter().map(|(variable, _)| (*variable).to_owned()).collect();
-    assert_eq!(tried, variables());
+fn every_variable_is_tested_with_invalid_values() {
+    let tested: BTreeSet<_> =
+        INVALID_VALUES.iter().map(|(variable, _)| (*variable).to_owned()).collect();
+    assert_eq!(tested, variables());
 }
 
 #[test]
 fn bytes_that_are_not_utf8_are_an_error_of_their_variable() {
-    for (variable, _) in BAD {
+    for (variable, _) in INVALID_VALUES {
         let value = OsString::from_vec([MARKER.as_bytes(), b"\xff\xfe"].concat());
         assert_eq!(
             errors(&serve(&[(variable, value)])),
@@ -145,10 +146,11 @@ fn bytes_that_are_not_utf8_are_an_error_of_their_variable() {
 
 #[test]
 fn the_errors_of_all_variables_are_printed_in_one_run() {
-    let environment: Vec<_> = BAD.iter().map(|(variable, bad)| (*variable, bad[0])).collect();
+    let environment: Vec<_> =
+        INVALID_VALUES.iter().map(|(variable, bad)| (*variable, bad[0])).collect();
     let errors = errors(&serve(&environment));
-    assert_eq!(errors.len(), BAD.len(), "{errors:#?}");
-    for (variable, _) in BAD {
+    assert_eq!(errors.len(), INVALID_VALUES.len(), "{errors:#?}");
+    for (variable, _) in INVALID_VALUES {
         let named = errors.iter().any(|error| error.starts_with(&format!("{variable}: ")));
         assert!(named, "{variable}: {errors:#?}");
     }

@@ -2,44 +2,54 @@
 
 use crate::harness::{CookieFormat, TestApp};
 
-const K: &str = "sb-127-auth-token";
+/// The name of the session cookie.
+const SESSION: &str = "sb-127-auth-token";
 
 #[tokio::test]
-async fn chunks_are_joined_up_to_the_first_gap_and_the_whole_cookie_goes_before_them() {
+async fn chunks_are_joined_up_to_the_first_gap_and_an_unchunked_cookie_takes_precedence() {
     let app = TestApp::new().await;
     let tokens = app.sign_up();
     let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
-    let chunks = crate::harness::session_cookies(K, access, refresh, CookieFormat::Chunked);
+    let chunks = crate::harness::session_cookies(SESSION, access, refresh, CookieFormat::Chunked);
     assert!(chunks.len() > 3);
-    let ask = async |cookies: &[(String, String)]| {
+    let verify_status = async |cookies: &[(String, String)]| {
         app.get("/api/auth/verify").cookies(cookies).send().await.status
     };
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let mut shuffled = chunks.clone();
-    shuffled.reverse();
-    assert_eq!(ask(&shuffled).await, 200, "the order of the request does not matter");
-    for stray in [format!("{K}.9"), format!("{K}.01"), format!("{K}-user")] {
+    let mut reversed = chunks.clone();
+    reversed.reverse();
+    assert_eq!(verify_status(&reversed).await, 200, "the order of the request does not matter");
+    for stray in [format!("{SESSION}.9"), format!("{SESSION}.01"), format!("{SESSION}-user")] {
         let mut more = chunks.clone();
         more.insert(0, pair(&stray, "stray"));
-        assert_eq!(ask(&more).await, 200, "{stray}");
+        assert_eq!(verify_status(&more).await, 200, "{stray}");
     }
     let mut gap = chunks.clone();
     gap.remove(1);
-    assert_eq!(ask(&gap).await, 401);
+    assert_eq!(verify_status(&gap).await, 401);
     let mut emptied = chunks.clone();
     emptied[1].1.clear();
-    assert_eq!(ask(&emptied).await, 401, "an empty one is a gap");
-    let whole =
-        crate::harness::session_cookies(K, access, refresh, CookieFormat::Base64)[0].1.clone();
-    let one = [("0", whole.as_str()), ("1", ""), ("2", "of-a-longer-one")];
-    assert_eq!(ask(&one.map(|(n, value)| pair(&format!("{K}.{n}"), value))).await, 200);
-    let mut with_whole = chunks.clone();
-    with_whole.push(pair(K, "garbage"));
-    assert_eq!(ask(&with_whole).await, 401, "the whole cookie decides");
-    with_whole.pop();
-    with_whole.push(pair(K, ""));
-    assert_eq!(ask(&with_whole).await, 200, "an empty one does not");
-    let mut twice = chunks;
-    twice.push(pair(&format!("{K}.1"), "of-a-shorter-path"));
-    assert_eq!(ask(&twice).await, 200, "the first of two is that of the longer path");
+    assert_eq!(verify_status(&emptied).await, 401, "an empty chunk is a gap");
+    let unchunked = crate::harness::session_cookies(SESSION, access, refresh, CookieFormat::Base64)
+        [0]
+    .1
+    .clone();
+    let single_chunk = [("0", unchunked.as_str()), ("1", ""), ("2", "of-a-longer-one")];
+    assert_eq!(
+        verify_status(&single_chunk.map(|(n, value)| pair(&format!("{SESSION}.{n}"), value))).await,
+        200
+    );
+    let mut with_unchunked = chunks.clone();
+    with_unchunked.push(pair(SESSION, "garbage"));
+    assert_eq!(verify_status(&with_unchunked).await, 401, "the unchunked cookie takes precedence");
+    with_unchunked.pop();
+    with_unchunked.push(pair(SESSION, ""));
+    assert_eq!(verify_status(&with_unchunked).await, 200, "an empty unchunked cookie is ignored");
+    let mut repeated_chunk = chunks;
+    repeated_chunk.push(pair(&format!("{SESSION}.1"), "of-a-shorter-path"));
+    assert_eq!(
+        verify_status(&repeated_chunk).await,
+        200,
+        "of two cookies of one name the first counts: it has the longer path"
+    );
 }

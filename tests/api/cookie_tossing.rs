@@ -1,7 +1,7 @@
-//! Sections 5 and 6 of the contract under attack: a sibling subdomain plants cookies of the gateway's
-//! names in the user's browser, and its page asks with what it planted.
+//! Cookie tossing (sections 5 and 6 of the contract): a sibling subdomain sets cookies of the gateway's names
+//! in the user's browser, and its page sends logouts with these planted cookies.
 //!
-//! The browser sends both copies; which comes first is the attacker's choice, by a longer path.
+//! The browser sends the planted and the genuine cookie. The attacker chooses which comes first, by the path.
 
 use std::collections::BTreeSet;
 
@@ -13,42 +13,43 @@ use crate::harness::{
     session_cookies,
 };
 
-const K: &str = "sb-127-auth-token";
+/// The name of the session cookie.
+const SESSION: &str = "sb-127-auth-token";
 const CSRF: &str = "sb-csrf-token";
 const SIBLING: &str = "https://sibling.example.com";
 
-/// A session as one cookie's value.
-fn written(tokens: &Tokens) -> String {
-    session_cookies(K, &tokens.access_token, &tokens.refresh_token, CookieFormat::Base64)[0]
+/// The value of one cookie that holds the session.
+fn session_cookie_value(tokens: &Tokens) -> String {
+    session_cookies(SESSION, &tokens.access_token, &tokens.refresh_token, CookieFormat::Base64)[0]
         .1
         .clone()
 }
 
-/// A logout with these cookies, in this order, and this header.
-fn ask(app: &TestApp, cookies: &[(&str, &str)], header: &str) -> Request {
+/// A logout with these cookies, in this order, and this value of `X-CSRF-Token`.
+fn logout_request(app: &TestApp, cookies: &[(&str, &str)], header: &str) -> Request {
     app.post("/logout").cookies(cookies).header("X-CSRF-Token", header)
 }
 
-/// The headers of pages that may plant a cookie here; with none of them it is no browser.
+/// The headers that browsers add for pages that can plant a cookie. The last row has none: it is no browser.
 const PAGES: [&[(&str, &str)]; 6] = [
     &[("Sec-Fetch-Site", "same-site"), ("Origin", SIBLING)],
     &[("Sec-Fetch-Site", "same-site")],
     &[("Sec-Fetch-Site", "cross-site"), ("Origin", "https://evil.example")],
-    // Browsers of before 2020, and of 2023 where it was Apple's.
+    // Browsers without `Sec-Fetch-Site`: those before 2020, and Safari before 2023.
     &[("Origin", SIBLING)],
     &[("Referer", "https://sibling.example.com/page")],
     &[],
 ];
 
-/// What is planted: by somebody who has a session of his own, and has seen a token of the victim's.
-fn planted(mine: &str, victims: &str) -> [(&'static str, String); 4] {
-    let (my_random, my_mac) = mine.split_once('.').unwrap();
+/// CSRF tokens that an attacker can plant who has an own session and has seen a token of the victim.
+fn planted_tokens(attackers: &str, victims: &str) -> [(&'static str, String); 4] {
+    let (own_random, own_mac) = attackers.split_once('.').unwrap();
     let (random, mac) = victims.split_once('.').unwrap();
     [
         ("made up", "made-up.value".to_owned()),
-        ("of the attacker's session", mine.to_owned()),
-        ("of the victim's random", format!("{random}.{my_mac}")),
-        ("of the victim's signature", format!("{my_random}.{mac}")),
+        ("of the attacker's session", attackers.to_owned()),
+        ("with the victim's random part", format!("{random}.{own_mac}")),
+        ("with the victim's signature", format!("{own_random}.{mac}")),
     ]
 }
 
@@ -58,45 +59,49 @@ async fn a_planted_csrf_pair_ends_no_session_and_blocks_no_genuine_logout() {
     let attacker = app.sign_up();
     let of_attacker = app.csrf_token(&attacker).await;
     for kind in 0..4 {
-        for place in ["alone", "before", "behind"] {
+        for position in ["alone", "before", "behind"] {
             let victim = app.sign_up();
-            let (session, genuine) = (written(&victim), app.csrf_token(&victim).await);
-            let (kind, planted) = &planted(&of_attacker, &genuine)[kind];
-            let tokens: &[&str] = match place {
+            let (session, genuine) = (session_cookie_value(&victim), app.csrf_token(&victim).await);
+            let (kind, planted) = &planted_tokens(&of_attacker, &genuine)[kind];
+            let tokens: &[&str] = match position {
                 "alone" => &[planted],
                 "before" => &[planted, &genuine],
                 _ => &[&genuine, planted],
             };
-            let cookies: Vec<_> = std::iter::once((K, session.as_str()))
+            let cookies: Vec<_> = std::iter::once((SESSION, session.as_str()))
                 .chain(tokens.iter().map(|token| (CSRF, *token)))
                 .collect();
-            let asked = app.gotrue_call_count();
+            let calls_before = app.gotrue_call_count();
             for page in PAGES {
-                let reply = ask(&app, &cookies, planted).headers(page).send().await;
+                let reply = logout_request(&app, &cookies, planted).headers(page).send().await;
                 let reason = if page.is_empty() { "invalid" } else { "cross_site" };
                 assert_error(&reply, 403, "CSRF_FAILED", Some(reason));
-                assert!(reply.set_cookies().is_empty(), "{kind} {place} {page:?}");
+                assert!(reply.set_cookies().is_empty(), "{kind} {position} {page:?}");
             }
-            assert!(app.is_alive(&victim) && app.gotrue_call_count() == asked, "{kind} {place}");
-            if place != "alone" {
-                let own = ask(&app, &cookies, &genuine).header("Sec-Fetch-Site", "same-origin");
+            assert!(
+                app.is_alive(&victim) && app.gotrue_call_count() == calls_before,
+                "{kind} {position}"
+            );
+            if position != "alone" {
+                let own = logout_request(&app, &cookies, &genuine)
+                    .header("Sec-Fetch-Site", "same-origin");
                 assert_success(&own.send().await, "/logout", victim.user_id, "revoked");
-                assert!(!app.is_alive(&victim), "{kind} {place}");
+                assert!(!app.is_alive(&victim), "{kind} {position}");
             }
         }
     }
     assert!(app.is_alive(&attacker));
 }
 
-/// SECURITY.md names this: without the signature, which page asks is all that protects.
+/// SECURITY.md states this limit: CSRF tokens without a signature leave only the check of the requesting page.
 #[tokio::test]
-async fn in_double_submit_mode_a_planted_pair_is_stopped_by_the_page_that_asks_alone() {
+async fn in_double_submit_mode_only_the_check_of_the_page_stops_a_planted_pair() {
     let app = TestApp::with_flags(&[("csrf-mode", "double-submit")]).await;
     let victim = app.sign_up();
-    let session = written(&victim);
-    let cookies = [(K, session.as_str()), (CSRF, "planted"), (CSRF, "the-app's-own")];
+    let session = session_cookie_value(&victim);
+    let cookies = [(SESSION, session.as_str()), (CSRF, "planted"), (CSRF, "the-app's-own")];
     for page in PAGES {
-        let reply = ask(&app, &cookies, "planted").headers(page).send().await;
+        let reply = logout_request(&app, &cookies, "planted").headers(page).send().await;
         if page.is_empty() {
             assert_success(&reply, "/logout", victim.user_id, "revoked");
         } else {
@@ -107,20 +112,19 @@ async fn in_double_submit_mode_a_planted_pair_is_stopped_by_the_page_that_asks_a
     assert!(!app.is_alive(&victim));
 }
 
-/// What a planted session and the CSRF token of that session can do: end itself, and make this browser
-/// forget its cookies.
+/// A planted session with its own CSRF token can only end itself and delete the cookies of this browser.
 #[tokio::test]
-async fn of_two_sessions_the_first_is_judged_with_its_own_csrf_token_and_the_other_lives_on() {
+async fn of_two_session_cookies_the_first_needs_its_own_csrf_token_and_the_other_session_stays() {
     let app = TestApp::new().await;
-    for name in [K, "sb-127-auth-token.0"] {
+    for name in [SESSION, "sb-127-auth-token.0"] {
         for (planted_first, scope) in
             [(true, "local"), (true, "global"), (false, "local"), (false, "global")]
         {
             let (mine, planted) = (app.sign_up(), app.sign_up());
-            let (judged, other) = if planted_first { (&planted, &mine) } else { (&mine, &planted) };
-            let of_judged = app.csrf_token(judged).await;
-            let of_other = app.csrf_token(other).await;
-            let values = [written(judged), written(other)];
+            let (first, other) = if planted_first { (&planted, &mine) } else { (&mine, &planted) };
+            let csrf_of_first = app.csrf_token(first).await;
+            let csrf_of_other = app.csrf_token(other).await;
+            let values = [session_cookie_value(first), session_cookie_value(other)];
             let sessions = values.each_ref().map(|value| (name, value.as_str()));
             let target = format!("/logout?scope={scope}");
             let submit = |tokens: &[&str], header: &str| {
@@ -129,47 +133,51 @@ async fn of_two_sessions_the_first_is_judged_with_its_own_csrf_token_and_the_oth
                 app.post(&target).cookies(&cookies).header("X-CSRF-Token", header)
             };
 
-            let asked = app.gotrue_call_count();
-            for order in [[of_judged.as_str(), &of_other], [&of_other, &of_judged]] {
-                let reply = submit(&order, &of_other).send().await;
+            let calls_before = app.gotrue_call_count();
+            for order in
+                [[csrf_of_first.as_str(), &csrf_of_other], [&csrf_of_other, &csrf_of_first]]
+            {
+                let reply = submit(&order, &csrf_of_other).send().await;
                 assert_error(&reply, 403, "CSRF_FAILED", Some("invalid"));
                 assert!(reply.set_cookies().is_empty());
-                let foreign = submit(&order, &of_judged).headers(PAGES[0]).send().await;
+                let foreign = submit(&order, &csrf_of_first).headers(PAGES[0]).send().await;
                 assert_error(&foreign, 403, "CSRF_FAILED", Some("cross_site"));
             }
             assert!(
-                app.is_alive(&mine) && app.is_alive(&planted) && app.gotrue_call_count() == asked
+                app.is_alive(&mine)
+                    && app.is_alive(&planted)
+                    && app.gotrue_call_count() == calls_before
             );
-            let reply = submit(&[&of_other, &of_judged], &of_judged).send().await;
-            assert_success(&reply, "/logout", judged.user_id, "revoked");
-            assert_deletes_cookies(&reply, &BTreeSet::from([K, name, CSRF]), name);
-            assert!(!app.is_alive(judged) && app.is_alive(other), "{name} {planted_first} {scope}");
+            let reply = submit(&[&csrf_of_other, &csrf_of_first], &csrf_of_first).send().await;
+            assert_success(&reply, "/logout", first.user_id, "revoked");
+            assert_deletes_cookies(&reply, &BTreeSet::from([SESSION, name, CSRF]), name);
+            assert!(!app.is_alive(first) && app.is_alive(other), "{name} {planted_first} {scope}");
         }
     }
 }
 
-/// Junk before the genuine cookie is what the library would read as well: the user is told that there
-/// is no session, never that it has ended.
+/// supabase-js would also read an invalid cookie before the genuine one, so the response is that there is no
+/// session, never that the session has ended.
 #[tokio::test]
-async fn of_junk_and_a_session_the_first_decides_and_junk_is_no_success() {
+async fn of_an_invalid_cookie_and_a_session_the_first_is_used_and_an_invalid_one_is_no_success() {
     let app = TestApp::new().await;
-    for name in [K, "sb-127-auth-token.0"] {
+    for name in [SESSION, "sb-127-auth-token.0"] {
         for junk in ["junk", "base64-", "%00", "base64-eyJhY2Nlc3NfdG9rZW4iOiJ4In0"] {
             let tokens = app.sign_up();
-            let (session, csrf) = (written(&tokens), app.csrf_token(&tokens).await);
-            let names = BTreeSet::from([K, name, CSRF]);
-            let asked = app.gotrue_call_count();
+            let (session, csrf) = (session_cookie_value(&tokens), app.csrf_token(&tokens).await);
+            let names = BTreeSet::from([SESSION, name, CSRF]);
+            let calls_before = app.gotrue_call_count();
             let junk_first = [(name, junk), (name, session.as_str()), (CSRF, &csrf)];
-            let reply = ask(&app, &junk_first, &csrf).send().await;
+            let reply = logout_request(&app, &junk_first, &csrf).send().await;
             assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
             assert_deletes_cookies(&reply, &names, junk);
-            assert!(app.is_alive(&tokens) && app.gotrue_call_count() == asked, "{junk}");
-            let foreign = ask(&app, &junk_first, &csrf).headers(PAGES[0]).send().await;
+            assert!(app.is_alive(&tokens) && app.gotrue_call_count() == calls_before, "{junk}");
+            let foreign = logout_request(&app, &junk_first, &csrf).headers(PAGES[0]).send().await;
             assert_error(&foreign, 403, "CSRF_FAILED", Some("cross_site"));
-            assert!(foreign.set_cookies().is_empty(), "no page of a sibling makes it forget them");
+            assert!(foreign.set_cookies().is_empty(), "a page of a sibling deletes no cookies");
 
             let junk_last = [(name, session.as_str()), (name, junk), (CSRF, &csrf)];
-            let reply = ask(&app, &junk_last, &csrf).send().await;
+            let reply = logout_request(&app, &junk_last, &csrf).send().await;
             assert_success(&reply, "/logout", tokens.user_id, "revoked");
             assert_deletes_cookies(&reply, &names, junk);
             assert!(!app.is_alive(&tokens), "{junk}");
@@ -177,8 +185,8 @@ async fn of_junk_and_a_session_the_first_decides_and_junk_is_no_success() {
     }
 }
 
-/// The same session with fresh tokens, as the library gets them at GoTrue.
-async fn refreshed(app: &TestApp, tokens: &Tokens) -> Tokens {
+/// Refreshes the session's tokens at GoTrue, as supabase-js does.
+async fn refresh_tokens(app: &TestApp, tokens: &Tokens) -> Tokens {
     let address = app.mock.url().strip_prefix("http://").unwrap().parse().unwrap();
     let request = Request::new(address, "POST", "/auth/v1/token?grant_type=refresh_token");
     let body = json!({ "refresh_token": tokens.refresh_token }).to_string();
@@ -192,29 +200,31 @@ async fn refreshed(app: &TestApp, tokens: &Tokens) -> Tokens {
 }
 
 #[tokio::test]
-async fn a_csrf_token_outlives_refreshing_and_is_worth_nothing_in_the_users_other_session() {
+async fn a_csrf_token_stays_valid_after_a_refresh_and_is_invalid_for_the_users_other_session() {
     let app = TestApp::new().await;
     let laptop = app.sign_up();
     let phone = app.sign_in_again(&laptop);
     let of_laptop = app.csrf_token(&laptop).await;
     let of_phone = app.csrf_token(&phone).await;
     app.advance_time(3000);
-    let later = refreshed(&app, &laptop).await;
+    let later = refresh_tokens(&app, &laptop).await;
     assert_ne!(later.access_token, laptop.access_token);
-    let (session, other_session) = (written(&later), written(&phone));
-    let asked = app.gotrue_call_count();
+    let (session, other_session) = (session_cookie_value(&later), session_cookie_value(&phone));
+    let calls_before = app.gotrue_call_count();
     for (held, csrf) in [(&session, &of_phone), (&other_session, &of_laptop)] {
-        let cookies = [(K, held.as_str()), (CSRF, csrf.as_str())];
-        let reply = ask(&app, &cookies, csrf).send().await;
+        let cookies = [(SESSION, held.as_str()), (CSRF, csrf.as_str())];
+        let reply = logout_request(&app, &cookies, csrf).send().await;
         assert_error(&reply, 403, "CSRF_FAILED", Some("invalid"));
         assert!(reply.set_cookies().is_empty());
     }
-    assert!(app.is_alive(&laptop) && app.is_alive(&phone) && app.gotrue_call_count() == asked);
+    assert!(
+        app.is_alive(&laptop) && app.is_alive(&phone) && app.gotrue_call_count() == calls_before
+    );
 
-    let cookies = [(K, session.as_str()), (CSRF, of_laptop.as_str())];
+    let cookies = [(SESSION, session.as_str()), (CSRF, of_laptop.as_str())];
     let again = app.get("/api/auth/csrf").cookies(&cookies).send().await;
     assert_eq!(again.json()["data"]["csrf_token"], of_laptop.as_str());
-    let reply = ask(&app, &cookies, &of_laptop).send().await;
+    let reply = logout_request(&app, &cookies, &of_laptop).send().await;
     assert_success(&reply, "/logout", laptop.user_id, "revoked");
     assert!(!app.is_alive(&laptop) && app.is_alive(&phone));
 }

@@ -1,13 +1,15 @@
-//! Section 6 of the contract: which cookies go, where, and in which order.
+//! Section 6 of the contract: which cookies a logout deletes, at which domains and paths, and in which order.
 
 use std::collections::BTreeSet;
 
 use crate::harness::{Browser, CookieFormat, CookieJar, Page, Reply, Setup, TestApp};
 
-const K: &str = "sb-127-auth-token";
+/// The name of the session cookie.
+const SESSION: &str = "sb-127-auth-token";
 
-/// The lines that a logout of these cookies answers, with a Bearer so that it is no matter of theirs.
-async fn deletions(app: &TestApp, cookies: &[&str], headers: &[(&str, &str)]) -> Reply {
+/// Logs out a new session by Bearer token, so that the values of these cookies do not matter. Returns the
+/// response with the deletions.
+async fn log_out_with(app: &TestApp, cookies: &[&str], headers: &[(&str, &str)]) -> Reply {
     let tokens = app.sign_up();
     let pairs: Vec<(&str, &str)> = cookies.iter().map(|name| (*name, "x")).collect();
     let request = app.post("/logout").bearer(&tokens.access_token).cookies(&pairs);
@@ -18,12 +20,12 @@ async fn deletions(app: &TestApp, cookies: &[&str], headers: &[(&str, &str)]) ->
 }
 
 #[tokio::test]
-async fn names_of_the_library_go_and_names_of_others_stay() {
+async fn cookies_of_supabase_js_are_deleted_and_foreign_cookies_stay() {
     let app =
         TestApp::with_flags(&[("set-cookie-budget", "100000"), ("extra-cookies", "mine,also")])
             .await;
     let id = "A-Za-z0-9_-";
-    let ours = [
+    let deletable = [
         ".0",
         ".1",
         ".10",
@@ -35,13 +37,14 @@ async fn names_of_the_library_go_and_names_of_others_stay() {
         "-flows-code-verifier",
         "-flows-code-verifier.0",
     ];
-    let mut ours: Vec<String> = ours.iter().map(|suffix| format!("{K}{suffix}")).collect();
+    let mut deletable: Vec<String> =
+        deletable.iter().map(|suffix| format!("{SESSION}{suffix}")).collect();
     for id in ["12345678".to_owned(), id.to_owned(), "a".repeat(64)] {
-        ours.push(format!("{K}-flow-{id}-code-verifier"));
-        ours.push(format!("{K}-flow-{id}-code-verifier.3"));
+        deletable.push(format!("{SESSION}-flow-{id}-code-verifier"));
+        deletable.push(format!("{SESSION}-flow-{id}-code-verifier.3"));
     }
-    ours.push("mine".to_owned());
-    let foreign = [
+    deletable.push("mine".to_owned());
+    let others = [
         "-other",
         "x",
         ".01",
@@ -62,28 +65,29 @@ async fn names_of_the_library_go_and_names_of_others_stay() {
         "-flows",
         ".0-user",
     ];
-    let mut foreign: Vec<String> = foreign.iter().map(|suffix| format!("{K}{suffix}")).collect();
-    foreign.push(format!("{K}-flow-{}-code-verifier", "a".repeat(65)));
-    foreign.extend(
+    let mut others: Vec<String> =
+        others.iter().map(|suffix| format!("{SESSION}{suffix}")).collect();
+    others.push(format!("{SESSION}-flow-{}-code-verifier", "a".repeat(65)));
+    others.extend(
         ["sb-12-auth-token", "xsb-127-auth-token", "SB-127-AUTH-TOKEN", "minex", "sb-csrf"]
             .map(str::to_owned),
     );
 
-    let sent: Vec<&str> = ours.iter().chain(&foreign).map(String::as_str).collect();
-    let reply = deletions(&app, &sent, &[]).await;
+    let sent: Vec<&str> = deletable.iter().chain(&others).map(String::as_str).collect();
+    let reply = log_out_with(&app, &sent, &[]).await;
     let deleted: BTreeSet<&str> = reply.deleted_cookies().into_iter().collect();
-    let mut expected: BTreeSet<&str> = ours.iter().map(String::as_str).collect();
-    expected.extend([K, "sb-csrf-token"]);
+    let mut expected: BTreeSet<&str> = deletable.iter().map(String::as_str).collect();
+    expected.extend([SESSION, "sb-csrf-token"]);
     assert_eq!(deleted, expected, "`also` was not sent");
     assert_eq!(reply.header("x-logout-cookies-left"), None);
 }
 
 #[tokio::test]
-async fn the_session_cookie_and_the_csrf_cookie_go_in_any_case() {
+async fn the_session_cookie_and_the_csrf_cookie_are_always_deleted() {
     let app = TestApp::new().await;
-    let reply = deletions(&app, &[], &[]).await;
+    let reply = log_out_with(&app, &[], &[]).await;
     let plain = "Max-Age=0";
-    assert_eq!(reply.deleted_cookies(), [K, "sb-csrf-token"]);
+    assert_eq!(reply.deleted_cookies(), [SESSION, "sb-csrf-token"]);
     for line in reply.set_cookies() {
         let (_, attributes) = line.split_once("=; ").unwrap();
         let attributes: BTreeSet<&str> = attributes.split("; ").collect();
@@ -92,10 +96,10 @@ async fn the_session_cookie_and_the_csrf_cookie_go_in_any_case() {
 }
 
 #[tokio::test]
-async fn each_goes_host_only_first_and_then_at_every_domain_and_path() {
+async fn each_cookie_is_deleted_host_only_first_and_then_at_every_domain_and_path() {
     let flags = [("cookie-domains", "example.com,.app.example.com"), ("cookie-paths", "/,/app")];
     let app = Setup::new().flags(&flags).flag("set-cookie-budget", "100000").start().await;
-    let reply = deletions(&app, &["sb-127-auth-token-user"], &[]).await;
+    let reply = log_out_with(&app, &["sb-127-auth-token-user"], &[]).await;
     let scopes_of = |name: &str| -> Vec<(String, String)> {
         let lines = reply.set_cookies();
         let of_name = lines.iter().filter(|line| line.starts_with(&format!("{name}=;")));
@@ -114,15 +118,15 @@ async fn each_goes_host_only_first_and_then_at_every_domain_and_path() {
         ("app.example.com", "/app"),
     ]
     .map(|(domain, path)| (domain.to_owned(), path.to_owned()));
-    for name in [K, "sb-csrf-token", "sb-127-auth-token-user"] {
+    for name in [SESSION, "sb-csrf-token", "sb-127-auth-token-user"] {
         assert_eq!(scopes_of(name), all, "{name}");
     }
-    let elsewhere: Vec<_> = all.iter().filter(|(_, path)| path == "/app").cloned().collect();
-    assert_eq!(scopes_of(&format!("{K}.0")), elsewhere, "seen or not, it may be at another path");
+    let at_other_path: Vec<_> = all.iter().filter(|(_, path)| path == "/app").cloned().collect();
+    assert_eq!(scopes_of(&format!("{SESSION}.0")), at_other_path, "an unsent chunk may be there");
 }
 
 #[tokio::test]
-async fn secure_stands_where_a_browser_needs_it_and_nowhere_else() {
+async fn deletions_are_secure_only_where_a_browser_needs_it() {
     let https: &[(&str, &str)] = &[("X-Forwarded-Proto", "https")];
     let cross_site: &[(&str, &str)] =
         &[("Sec-Fetch-Site", "cross-site"), ("Origin", "https://app.example.com")];
@@ -139,7 +143,7 @@ async fn secure_stands_where_a_browser_needs_it_and_nowhere_else() {
         let tokens = app.sign_up();
         let csrf = app.get("/api/auth/csrf").bearer(&tokens.access_token).headers(headers);
         let csrf = csrf.send().await;
-        let reply = deletions(&app, &[], headers).await;
+        let reply = log_out_with(&app, &[], headers).await;
         for line in reply.set_cookies().into_iter().chain(csrf.set_cookies()) {
             assert_eq!(line.contains("; Secure"), secure, "{setting} {headers:?}: {line}");
             assert!(line.contains(same_site), "{setting} {headers:?}: {line}");
@@ -149,7 +153,7 @@ async fn secure_stands_where_a_browser_needs_it_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn prefixed_names_go_as_browsers_ask() {
+async fn cookies_with_prefixed_names_are_deleted_with_the_attributes_that_browsers_require() {
     for (name, scopes) in
         [("__Host-session", 1), ("__host-session", 1), ("__Secure-session", 4), ("__SECURE-s", 4)]
     {
@@ -159,7 +163,7 @@ async fn prefixed_names_go_as_browsers_ask() {
             ("cookie-paths", "/,/app"),
         ])
         .await;
-        let reply = deletions(&app, &[], &[]).await;
+        let reply = log_out_with(&app, &[], &[]).await;
         let lines = reply.set_cookies();
         let of_name: Vec<_> =
             lines.iter().filter(|l| l.starts_with(&format!("{name}=;"))).collect();
@@ -177,11 +181,11 @@ async fn prefixed_names_go_as_browsers_ask() {
 }
 
 #[tokio::test]
-async fn partitioned_cookies_go_by_a_second_deletion() {
+async fn partitioned_cookies_are_deleted_by_a_second_set_cookie() {
     let flags = [("cookie-partitioned", "true"), ("extra-cookies", "mine")];
     let app = TestApp::with_flags(&flags).await;
-    let reply = deletions(&app, &["mine"], &[]).await;
-    for name in [K, "sb-csrf-token", "mine"] {
+    let reply = log_out_with(&app, &["mine"], &[]).await;
+    for name in [SESSION, "sb-csrf-token", "mine"] {
         let lines = reply.set_cookies();
         let lines: Vec<_> = lines.iter().filter(|l| l.starts_with(&format!("{name}=;"))).collect();
         assert_eq!(lines.len(), 2, "{lines:?}");
@@ -189,38 +193,42 @@ async fn partitioned_cookies_go_by_a_second_deletion() {
         assert!(lines[1].contains("Partitioned") && lines[1].contains("Secure"));
     }
     let csrf = app.get("/api/auth/csrf").bearer(&app.sign_up().access_token).send().await;
-    assert_eq!(csrf.set_cookies().len(), 2, "set by the same rule");
+    assert_eq!(csrf.set_cookies().len(), 2, "the CSRF cookie is set with and without Partitioned");
 }
 
 #[tokio::test]
-async fn the_budget_holds_however_many_scopes_there_are() {
+async fn the_budget_is_kept_for_any_number_of_domains() {
     let domains = ["one.example", "two.example", "three.example", "four.example"];
     let setup = Setup::new().flag("cookie-domains", &domains.join(","));
     let app = setup.flag("set-cookie-budget", "256").start().await;
-    let reply = deletions(&app, &["sb-127-auth-token.0"], &[]).await;
+    let reply = log_out_with(&app, &["sb-127-auth-token.0"], &[]).await;
     let size: usize = reply.set_cookies().iter().map(|line| line.len() + 14).sum();
     assert!(size <= 256);
     let first = &reply.set_cookies()[0];
-    assert!(first.starts_with(&format!("{K}.0=; ")), "what the browser shows goes first: {first}");
-    assert_eq!(reply.header("x-logout-cookies-left"), Some("3"), "none of them at every scope");
+    assert!(
+        first.starts_with(&format!("{SESSION}.0=; ")),
+        "a sent cookie is deleted first: {first}"
+    );
+    assert_eq!(reply.header("x-logout-cookies-left"), Some("3"), "none of them at every domain");
 }
 
-/// Where the names that go first fill every response, what the browser still shows goes before them.
+/// If the names with precedence would fill every response, the cookies that the browser still sends take
+/// precedence over them.
 #[tokio::test]
-async fn with_very_many_scopes_each_call_deletes_something_that_the_browser_shows() {
+async fn with_very_many_domains_each_logout_deletes_a_cookie_that_the_browser_sent() {
     let domains: Vec<_> = (0..12).map(|n| format!("domain-{n}.example")).collect();
     let setup = Setup::new().flag("cookie-domains", &domains.join(","));
     let app = setup.flag("set-cookie-budget", "256").start().await;
-    let chunk = format!("{K}.0");
+    let chunk = format!("{SESSION}.0");
     let mut jar = CookieJar::default();
-    for name in [format!("{K}-user"), format!("{K}-code-verifier"), chunk.clone()] {
+    for name in [format!("{SESSION}-user"), format!("{SESSION}-code-verifier"), chunk.clone()] {
         jar.insert(Page::LOCAL, &name, "x");
     }
     for call in 1.. {
         let before = jar.names().len();
-        let shown = jar.cookies_for(Page::LOCAL);
-        let names: Vec<&str> = shown.iter().map(|(name, _)| name.as_str()).collect();
-        let reply = deletions(&app, &names, &[]).await;
+        let sent_cookies = jar.cookies_for(Page::LOCAL);
+        let names: Vec<&str> = sent_cookies.iter().map(|(name, _)| name.as_str()).collect();
+        let reply = log_out_with(&app, &names, &[]).await;
         for line in reply.set_cookies() {
             jar.store_set_cookie(Page::LOCAL, line);
         }
@@ -229,10 +237,10 @@ async fn with_very_many_scopes_each_call_deletes_something_that_the_browser_show
         }
         assert_eq!(jar.names().len(), before - 1, "call {call}: {reply:?}");
         if !names.contains(&chunk.as_str()) {
-            // Only companions are left: one of them goes whole, at every scope.
-            let of_the_first =
+            // Only the cookies beside the session are left: one is deleted completely, at every domain.
+            let deletions_of_first =
                 reply.deleted_cookies().iter().filter(|name| **name == names[0]).count();
-            assert_eq!(of_the_first, 1 + domains.len(), "{reply:?}");
+            assert_eq!(deletions_of_first, 1 + domains.len(), "{reply:?}");
         }
         if jar.is_empty() {
             break;
@@ -240,8 +248,8 @@ async fn with_very_many_scopes_each_call_deletes_something_that_the_browser_show
     }
 }
 
-/// What a browser holds goes within a few calls, each within the budget; only the first needs a
-/// session.
+/// All cookies of a browser are deleted within a few logouts, each within the budget. Only the first logout
+/// needs a session.
 #[tokio::test]
 async fn cookies_that_do_not_fit_the_budget_are_deleted_by_the_next_logouts() {
     for (budget, domains, most) in [(3072, "127.0.0.1", 5), (512, "127.0.0.1", 60)] {
@@ -250,7 +258,7 @@ async fn cookies_that_do_not_fit_the_budget_are_deleted_by_the_next_logouts() {
         let tokens = app.sign_up();
         let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Chunked).await;
         for n in 0..40 {
-            let name = format!("{K}-flow-{n:08}-code-verifier");
+            let name = format!("{SESSION}-flow-{n:08}-code-verifier");
             browser.jar.insert(Page::LOCAL, &name, "the-value-of-a-cookie");
         }
         let mut reply = browser.logout("/logout").await;
@@ -260,13 +268,13 @@ async fn cookies_that_do_not_fit_the_budget_are_deleted_by_the_next_logouts() {
         loop {
             let size: usize = reply.set_cookies().iter().map(|l| l.len() + 14).sum();
             assert!(size <= budget, "{size} over {budget}");
-            assert!(!reply.set_cookies().is_empty(), "at least one a call");
+            assert!(!reply.set_cookies().is_empty(), "each response deletes at least one cookie");
             assert!(!reply.set_cookies().concat().contains("the-value-of-a-cookie"));
             if calls == 1 && budget == 3072 {
                 assert_eq!(
                     &reply.deleted_cookies()[..2],
-                    [K, K],
-                    "the session first, at both scopes"
+                    [SESSION, SESSION],
+                    "the session first, host-only and at the domain"
                 );
                 assert!(!browser.jar.names().contains(&"sb-127-auth-token.0"));
             }
@@ -276,7 +284,12 @@ async fn cookies_that_do_not_fit_the_budget_are_deleted_by_the_next_logouts() {
             (left, calls) = (now_left, calls + 1);
             assert!(calls <= most, "{budget} {domains}: {left} left after {calls} calls");
             reply = browser.logout("/logout").await;
-            if !browser.jar.names().iter().any(|n| *n == K || n.starts_with("sb-127-auth-token.")) {
+            if !browser
+                .jar
+                .names()
+                .iter()
+                .any(|n| *n == SESSION || n.starts_with("sb-127-auth-token."))
+            {
                 assert_eq!(reply.status, 401);
             }
         }

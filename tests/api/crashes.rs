@@ -1,5 +1,4 @@
-//! Section 9 of the contract: a gateway that is killed at any moment has promised nothing that it does
-//! not keep.
+//! Section 9 of the contract: a gateway that is killed at any moment keeps every promise of its responses.
 
 mod full_redis;
 mod logouts;
@@ -19,69 +18,69 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use self::logouts::{After, Kind, Logout};
+use self::logouts::{FinalState, Kind, Logout};
 use crate::harness::{GatewayProcess, RedisServer, Request, TestApp, eventually};
 
-const AT_ONCE: usize = 16;
+const CONCURRENT_LOGOUTS: usize = 16;
 const KILLS: usize = 6;
-/// How many a worker sends at once.
-const SENT_AT_ONCE: usize = 4;
-/// A lease of whoever was killed has to end first.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// The number of requests that the queue's worker sends concurrently.
+const WORKER_CONCURRENCY: usize = 4;
+/// The lease of a killed gateway must end before its queue entries are retried.
+const TIMEOUT: Duration = Duration::from_mins(2);
 
-async fn start(app: &TestApp, store: &str) -> GatewayProcess {
+async fn start_gateway(app: &TestApp, store: &str) -> GatewayProcess {
     let environment = [
         ("GATEWAY_STORE", store),
         ("GATEWAY_UPSTREAM_TIMEOUT", "500ms"),
         ("GATEWAY_ADMIN_BIND", "127.0.0.1:0"),
         ("RUST_LOG", "error,logout_gateway::gateway=info"),
     ];
-    // Without the secret, HS256 tokens are GoTrue's to judge.
+    // Without the JWT secret, only GoTrue can verify HS256 tokens.
     let mut command = Command::new("env");
     command.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);
     GatewayProcess::start_with_command(command, app, &environment).await
 }
 
-async fn eventually_ended(process: &mut GatewayProcess) -> ExitStatus {
+async fn wait_for_exit(process: &mut GatewayProcess) -> ExitStatus {
     let begun = Instant::now();
     loop {
         if let Some(status) = process.exit_status() {
             return status;
         }
-        assert!(begun.elapsed() < PATIENCE, "the gateway does not end");
+        assert!(begun.elapsed() < TIMEOUT, "the gateway does not end");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
-/// Logouts that go on while this and that is killed.
-struct Asking(Vec<JoinHandle<(Logout, Option<u16>)>>);
+/// Logouts that run while the gateway and Redis are killed.
+struct RunningLogouts(Vec<JoinHandle<(Logout, Option<u16>)>>);
 
-impl Asking {
-    fn begin(logouts: Vec<Logout>, gateway: &Arc<Mutex<GatewayProcess>>) -> Self {
-        let places = Arc::new(Semaphore::new(AT_ONCE));
-        let ask = |mut logout: Logout| {
-            let (gateway, places) = (gateway.clone(), places.clone());
+impl RunningLogouts {
+    fn start(logouts: Vec<Logout>, gateway: &Arc<Mutex<GatewayProcess>>) -> Self {
+        let permits = Arc::new(Semaphore::new(CONCURRENT_LOGOUTS));
+        let spawn = |mut logout: Logout| {
+            let (gateway, permits) = (gateway.clone(), permits.clone());
             tokio::spawn(async move {
-                let _place = places.acquire_owned().await.unwrap();
-                let told = logout.ask(&gateway).await;
-                (logout, told)
+                let _permit = permits.acquire_owned().await.unwrap();
+                let status = logout.send(&gateway).await;
+                (logout, status)
             })
         };
-        Self(logouts.into_iter().map(ask).collect())
+        Self(logouts.into_iter().map(spawn).collect())
     }
 
-    fn answered(&self) -> usize {
+    fn answered_count(&self) -> usize {
         self.0.iter().filter(|one| one.is_finished()).count()
     }
 
-    /// Waits until some more are answered.
-    async fn go_on(&self) {
-        let enough = self.answered() + 20 + fastrand::usize(..60);
+    /// Waits until some more logouts are answered.
+    async fn wait_for_more(&self) {
+        let enough = self.answered_count() + 20 + fastrand::usize(..60);
         let enough = enough.min(self.0.len());
-        eventually("some are answered", async || self.answered() >= enough).await;
+        eventually("more logouts are answered", async || self.answered_count() >= enough).await;
     }
 
-    async fn end(self) -> Vec<(Logout, Option<u16>)> {
+    async fn finish(self) -> Vec<(Logout, Option<u16>)> {
         let mut all = Vec::new();
         for one in self.0 {
             all.push(one.await.unwrap());
@@ -90,8 +89,9 @@ impl Asking {
     }
 }
 
-/// One way or another, for refreshing as well; perhaps after it did what it was asked for.
-fn gotrue_fails(app: &TestApp) {
+/// Makes GoTrue fail revocations and refreshes with a random status. With 502 and 503 the request may have
+/// its effect before it fails.
+fn make_gotrue_fail(app: &TestApp) {
     let status = [500, 502, 503, 429][fastrand::usize(..4)];
     let effect = matches!(status, 502 | 503) && fastrand::bool();
     for operation in ["logout", "token"] {
@@ -101,61 +101,65 @@ fn gotrue_fails(app: &TestApp) {
     }
 }
 
-async fn report(gateway: &GatewayProcess, target: &str) -> Value {
+async fn admin_json(gateway: &GatewayProcess, target: &str) -> Value {
     Request::new(gateway.admin_address.unwrap(), "GET", target).send().await.json()
 }
 
-fn sessions(lines: &Value) -> HashSet<Uuid> {
+fn session_ids(lines: &Value) -> HashSet<Uuid> {
     let ids = lines.as_array().unwrap().iter().map(|line| line["session_id"].as_str());
     ids.map(|id| id.unwrap().parse().unwrap()).collect()
 }
 
-/// Waits until nobody waits any more but who is banned; answers who does.
-async fn worked_off(gateway: &GatewayProcess, all: &[(Logout, Option<u16>)]) -> HashSet<Uuid> {
+/// Waits until the queue holds only logouts of banned users, and returns their sessions.
+async fn wait_for_queue(gateway: &GatewayProcess, all: &[(Logout, Option<u16>)]) -> HashSet<Uuid> {
     let banned = all.iter().filter(|(logout, _)| logout.kind == Kind::OfBannedUser);
     let banned: HashSet<Uuid> = banned.map(|(logout, _)| logout.own.session_id).collect();
     let begun = Instant::now();
     loop {
-        let waiting = sessions(&report(gateway, "/queue").await["entries"]);
-        if waiting.is_subset(&banned) {
-            return waiting;
+        let queued = session_ids(&admin_json(gateway, "/queue").await["entries"]);
+        if queued.is_subset(&banned) {
+            return queued;
         }
-        assert!(begun.elapsed() < PATIENCE, "the queue does not end");
+        assert!(begun.elapsed() < TIMEOUT, "the queue does not become empty");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// A gateway that is killed between GoTrue's answer and the removal from the queue may find the session gone
-/// the next time: it gives the entry up loudly, though it is done. Besides, nothing is given up but what
-/// was queued with an old token.
-async fn assert_nothing_is_given_up(
+/// If a gateway is killed between GoTrue's answer and the removal of the entry, the next try finds the session
+/// gone, and gives the entry up although the logout is done. Apart from these entries, the gateway gives up
+/// only those that were queued with an old token.
+async fn assert_only_expected_entries_are_given_up(
     app: &TestApp,
     gateway: &GatewayProcess,
     all: &[(Logout, Option<u16>)],
     kills: usize,
 ) {
-    let failures = report(gateway, "/failures").await["failures"].clone();
+    let failures = admin_json(gateway, "/failures").await["failures"].clone();
     let failures = failures.as_array().unwrap().iter();
     let given_up = failures.filter(|f| f["outcome"] == "gave-up");
-    let of = |failure: &Value| {
+    let logout_of = |failure: &Value| {
         let session = failure["session_id"].as_str().unwrap();
         &all.iter().find(|(l, _)| l.own.session_id.to_string() == session).unwrap().0
     };
     let (old, given_up): (Vec<&Value>, Vec<_>) =
-        given_up.partition(|failure| of(failure).kind == Kind::OldToken);
+        given_up.partition(|failure| logout_of(failure).kind == Kind::OldToken);
     assert!(old.iter().all(|failure| failure["reason"] == "expired"), "{old:?}");
-    assert!(given_up.len() <= kills * SENT_AT_ONCE, "{given_up:?}");
+    assert!(given_up.len() <= kills * WORKER_CONCURRENCY, "{given_up:?}");
     for failure in given_up {
-        let told = (failure["scope"].as_str().unwrap(), failure["reason"].as_str().unwrap());
-        // Of a session that is gone GoTrue refreshes no token, which proves nothing.
-        assert!([("global", "not_found"), ("local", "expired")].contains(&told), "{failure}");
-        assert!(of(failure).is_done(app), "{failure}");
+        let scope_and_reason =
+            (failure["scope"].as_str().unwrap(), failure["reason"].as_str().unwrap());
+        // GoTrue refreshes no token of a session that is gone, so `expired` does not prove that it lives.
+        assert!(
+            [("global", "not_found"), ("local", "expired")].contains(&scope_and_reason),
+            "{failure}"
+        );
+        assert!(logout_of(failure).is_done(app), "{failure}");
     }
 }
 
-/// Forged tokens have left no line in the failure log, and `verify` lets in the sessions that they named.
+/// Asserts that forged tokens left no entry in the failure log, and that `verify` accepts their sessions.
 async fn assert_attacks_left_nothing(gateway: &GatewayProcess, all: &[(Logout, Option<u16>)]) {
-    let failed = sessions(&report(gateway, "/failures").await["failures"]);
+    let failed = session_ids(&admin_json(gateway, "/failures").await["failures"]);
     for (logout, _) in all.iter().filter(|(logout, _)| logout.kind == Kind::ForgedHs256) {
         assert!(!failed.contains(&logout.own.session_id), "{}", logout.own.session_id);
         for tokens in [&logout.own, &logout.other] {
@@ -168,65 +172,66 @@ async fn verify(gateway: &GatewayProcess, tokens: &Tokens) -> u16 {
     gateway.request("GET", "/api/auth/verify").bearer(&tokens.access_token).send().await.status
 }
 
-/// Kills and starts again while logouts go on and GoTrue fails and recovers, and kills the Redis once;
-/// then everything that was promised is so, and nothing else is.
-async fn killed_at_random_moments(store: &str, redis: Option<&RedisServer>) {
+/// Kills and restarts the gateway while logouts run and GoTrue fails and recovers, and kills Redis once. Then
+/// each answered logout must have the effect that its response promised, and no other.
+async fn run_with_random_kills(store: &str, redis: Option<&RedisServer>) {
     let app = logouts::start_app().await;
-    let logouts = logouts::all(&app).await;
-    let gateway = Arc::new(Mutex::new(start(&app, store).await));
-    let asking = Asking::begin(logouts, &gateway);
+    let logouts = logouts::prepare_all(&app).await;
+    let gateway = Arc::new(Mutex::new(start_gateway(&app, store).await));
+    let running = RunningLogouts::start(logouts, &gateway);
     for kill in 0..KILLS {
         app.mock.clear_faults();
         if kill % 2 == 0 {
-            gotrue_fails(&app);
+            make_gotrue_fail(&app);
         }
-        asking.go_on().await;
+        running.wait_for_more().await;
         if let Some(redis) = redis.filter(|_| kill == 2) {
             redis.kill();
             redis.restart().await;
-            asking.go_on().await;
+            running.wait_for_more().await;
         }
         let mut process = gateway.lock().await;
         process.signal("KILL");
-        // What it held is free once it is gone.
-        let ended = eventually_ended(&mut process).await;
-        assert_eq!(ended.code(), None, "it was killed");
-        let after = start(&app, store).await;
-        *process = after;
+        // The store's file is free once the process has ended.
+        let ended = wait_for_exit(&mut process).await;
+        assert_eq!(ended.code(), None, "the signal ended the process");
+        let restarted = start_gateway(&app, store).await;
+        *process = restarted;
     }
     app.mock.clear_faults();
-    let all = asking.end().await;
+    let all = running.finish().await;
     let process = Arc::into_inner(gateway).unwrap().into_inner();
-    let waiting = worked_off(&process, &all).await;
+    let queued = wait_for_queue(&process, &all).await;
     for kind in Kind::ALL {
-        let of_it = all.iter().filter(|(logout, _)| logout.kind == kind);
-        let mut told: Vec<Option<u16>> = of_it.map(|(_, told)| *told).collect();
-        told.sort_unstable();
-        let counts = told.chunk_by(|a, b| a == b).map(|some| (some[0], some.len()));
+        let of_kind = all.iter().filter(|(logout, _)| logout.kind == kind);
+        let mut statuses: Vec<Option<u16>> = of_kind.map(|(_, status)| *status).collect();
+        statuses.sort_unstable();
+        let counts = statuses.chunk_by(|a, b| a == b).map(|equal| (equal[0], equal.len()));
         println!("{kind:?}: {:?}", counts.collect::<Vec<_>>());
-        assert!(told.iter().any(Option::is_some), "{kind:?}: it was no test");
+        assert!(statuses.iter().any(Option::is_some), "{kind:?}: no logout was answered");
     }
-    assert!(all.iter().any(|(_, told)| told.is_none()), "it was no test");
-    assert!(all.iter().any(|(_, told)| *told == Some(202)), "it was no test");
-    let after = After { calls: app.mock.calls(), waiting, store_was_down: redis.is_some() };
-    for (logout, told) in &all {
-        logout.assert_true(&app, *told, &after);
+    assert!(all.iter().any(|(_, status)| status.is_none()), "no kill interrupted a logout");
+    assert!(all.iter().any(|(_, status)| *status == Some(202)), "no logout was queued");
+    let final_state =
+        FinalState { calls: app.mock.calls(), queued, store_was_down: redis.is_some() };
+    for (logout, status) in &all {
+        logout.assert_truthful(&app, *status, &final_state);
     }
     let kills = KILLS + usize::from(redis.is_some());
-    assert_nothing_is_given_up(&app, &process, &all, kills).await;
+    assert_only_expected_entries_are_given_up(&app, &process, &all, kills).await;
     assert_attacks_left_nothing(&process, &all).await;
     process.stop();
 }
 
 #[tokio::test]
-async fn what_was_promised_survives_a_kill_with_a_file() {
+async fn answered_logouts_survive_kills_of_the_gateway_with_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let store = format!("file:{}", directory.path().join("store").display());
-    killed_at_random_moments(&store, None).await;
+    run_with_random_kills(&store, None).await;
 }
 
 #[tokio::test]
-async fn what_was_promised_survives_a_kill_with_redis_which_is_killed_itself() {
+async fn answered_logouts_survive_kills_of_the_gateway_and_of_redis() {
     let redis = RedisServer::start().await;
-    killed_at_random_moments(&redis.url(), Some(&redis)).await;
+    run_with_random_kills(&redis.url(), Some(&redis)).await;
 }

@@ -1,13 +1,13 @@
-//! Section 5 of the contract, layer 1: which page asks.
+//! Section 5 of the contract, layer 1: the check of the page that sends the request.
 
 use crate::harness::{Browser, CookieFormat, Setup, TestApp, assert_error, assert_success};
 
 const APP: &str = "https://app.example.com";
 const EVIL: &str = "https://evil.example";
 
-/// `Sec-Fetch-Site` (`EMPTY` is there, and empty), `Origin`, `Referer` (`OWN` is the gateway's own), and whether the page may ask:
-/// anyone's, and that of an origin that is allowed.
-const LAYER_1: &[(&str, &str, &str, bool, bool)] = &[
+/// Each row has `Sec-Fetch-Site` (`EMPTY` is a header with an empty value), `Origin` and `Referer` (`OWN` is the
+/// gateway's own origin), and whether the request is accepted: without allowed origins, and if `APP` is allowed.
+const PAGE_CHECK_CASES: &[(&str, &str, &str, bool, bool)] = &[
     ("", "", "", true, true),
     ("same-origin", "", "", true, true),
     ("none", "", "", true, true),
@@ -54,14 +54,14 @@ const LAYER_1: &[(&str, &str, &str, bool, bool)] = &[
 ];
 
 #[tokio::test]
-async fn a_foreign_page_is_refused_before_anything_else_is_looked_at() {
+async fn a_request_of_a_foreign_page_is_refused_before_any_other_check() {
     for allowed in [false, true] {
         let setup = Setup::new();
         let setup = if allowed { setup.flag("allowed-origins", APP) } else { setup };
         let app = setup.start().await;
         let own = format!("http://{}", app.address);
-        for &(site, origin, referer, anyone, allowed_one) in LAYER_1 {
-            let may_ask = if allowed { allowed_one } else { anyone };
+        for &(site, origin, referer, accepted_by_default, accepted_if_allowed) in PAGE_CHECK_CASES {
+            let accepted = if allowed { accepted_if_allowed } else { accepted_by_default };
             let case = format!("{site:?} {origin:?} {referer:?}, allowed: {allowed}");
             let tokens = app.sign_up();
             let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
@@ -71,13 +71,13 @@ async fn a_foreign_page_is_refused_before_anything_else_is_looked_at() {
                 .map(|(name, value)| (*name, value.replace("OWN", &own).replace("EMPTY", "")))
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect();
-            let asked = app.gotrue_call_count();
+            let calls_before = app.gotrue_call_count();
 
             let csrf = browser.request("GET", "/api/auth/csrf").send().await;
             let by_bearer =
                 browser.request("GET", "/api/auth/csrf").bearer(&tokens.access_token).send().await;
             let reply = browser.logout_request("/logout").send().await;
-            if may_ask {
+            if accepted {
                 assert_eq!((csrf.status, by_bearer.status), (200, 200), "{case}");
                 assert_success(&reply, "/logout", tokens.user_id, "revoked");
             } else {
@@ -86,13 +86,13 @@ async fn a_foreign_page_is_refused_before_anything_else_is_looked_at() {
                     assert!(reply.set_cookies().is_empty(), "{case}");
                     assert_eq!(reply.header("x-logout-outcome"), None, "{case}");
                 }
-                assert_eq!(app.gotrue_call_count(), asked, "{case}");
+                assert_eq!(app.gotrue_call_count(), calls_before, "{case}");
                 let bearer = browser.request("POST", "/logout").bearer(&tokens.access_token);
                 assert!(app.is_alive(&tokens), "{case}");
                 assert_eq!(
                     bearer.send().await.status,
                     200,
-                    "a browser never adds a Bearer: {case}"
+                    "a browser adds no Bearer token by itself: {case}"
                 );
             }
             assert!(!app.is_alive(&tokens), "{case}");
@@ -100,27 +100,28 @@ async fn a_foreign_page_is_refused_before_anything_else_is_looked_at() {
     }
 }
 
-/// Trusted, `Host`, the proxy's headers, `Origin`, and whether that is the gateway's own.
-type Own = (bool, &'static str, &'static [(&'static str, &'static str)], &'static str, bool);
+/// Whether the proxy is trusted, `Host`, the proxy's headers, `Origin`, and whether that is the own origin.
+type OwnOriginCase =
+    (bool, &'static str, &'static [(&'static str, &'static str)], &'static str, bool);
 
 #[tokio::test]
 async fn the_own_origin_is_the_host_with_the_scheme_of_a_trusted_proxys_header() {
     const HTTPS: (&str, &str) = ("X-Forwarded-Proto", "https");
-    const PUBLIC: (&str, &str) = ("X-Forwarded-Host", "app.example.com");
-    const TWO: (&str, &str) = ("X-Forwarded-Host", "evil.example, app.example.com");
-    let rows: &[Own] = &[
+    const PUBLIC_HOST: (&str, &str) = ("X-Forwarded-Host", "app.example.com");
+    const TWO_HOSTS: (&str, &str) = ("X-Forwarded-Host", "evil.example, app.example.com");
+    let rows: &[OwnOriginCase] = &[
         (false, "app.example.com", &[], "http://app.example.com", true),
         (false, "APP.example.com:80", &[], "http://app.example.com", true),
         (false, "app.example.com:8080", &[], "http://app.example.com:8080", true),
         (false, "app.example.com", &[], "https://app.example.com", false),
         (false, "app.example.com", &[HTTPS], "https://app.example.com", false),
-        (false, "evil.example", &[PUBLIC], "http://app.example.com", false),
+        (false, "evil.example", &[PUBLIC_HOST], "http://app.example.com", false),
         (true, "app.example.com", &[HTTPS], "https://app.example.com", true),
         (true, "app.example.com:443", &[HTTPS], "https://app.example.com", true),
-        (true, "gateway:8080", &[HTTPS, PUBLIC], "https://app.example.com", true),
-        (true, "gateway:8080", &[HTTPS, PUBLIC], "http://gateway:8080", false),
-        (true, "gateway", &[HTTPS, TWO], APP, true),
-        (true, "gateway", &[HTTPS, TWO], EVIL, false),
+        (true, "gateway:8080", &[HTTPS, PUBLIC_HOST], "https://app.example.com", true),
+        (true, "gateway:8080", &[HTTPS, PUBLIC_HOST], "http://gateway:8080", false),
+        (true, "gateway", &[HTTPS, TWO_HOSTS], APP, true),
+        (true, "gateway", &[HTTPS, TWO_HOSTS], EVIL, false),
     ];
     let alone = TestApp::new().await;
     let behind = TestApp::with_flags(&[("trusted-proxies", "10.0.0.0/8, 127.0.0.1")]).await;

@@ -1,4 +1,4 @@
-//! Section 5 of the contract, layers 2 and 3: double submit of a token signed for this session.
+//! Section 5 of the contract, layers 2 and 3: double submit of a CSRF token that is signed for the session.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gotrue_mock::{Algorithm, Tokens};
@@ -11,8 +11,8 @@ use crate::harness::{
     hs256_token,
 };
 
-/// A logout by cookie with this header and these CSRF cookies.
-async fn submit(browser: &Browser, header: Option<&str>, cookies: &[&str]) -> Reply {
+/// Sends a logout by session cookie with this `X-CSRF-Token` and these CSRF cookies.
+async fn send_logout(browser: &Browser, header: Option<&str>, cookies: &[&str]) -> Reply {
     let mut pairs = browser.jar.cookies_for(browser.page);
     pairs.retain(|(name, _)| name != "sb-csrf-token");
     pairs.extend(cookies.iter().map(|c| ("sb-csrf-token".to_owned(), (*c).to_owned())));
@@ -24,7 +24,7 @@ async fn submit(browser: &Browser, header: Option<&str>, cookies: &[&str]) -> Re
 }
 
 #[tokio::test]
-async fn header_and_cookie_must_agree_and_be_of_this_session() {
+async fn header_and_cookie_must_be_equal_and_belong_to_the_session() {
     let app = TestApp::new().await;
     let (mine, theirs) = (app.sign_up(), app.sign_up());
     let same_user = app.sign_in_again(&mine);
@@ -33,9 +33,9 @@ async fn header_and_cookie_must_agree_and_be_of_this_session() {
     let (random, mac) = good.split_once('.').unwrap();
     assert!(BASE64_URL_SAFE_NO_PAD.decode(random).unwrap().len() >= 16);
     assert_eq!(BASE64_URL_SAFE_NO_PAD.decode(mac).unwrap().len(), 32);
-    let of_theirs = app.csrf_token(&theirs).await;
-    let of_same_user = app.csrf_token(&same_user).await;
-    let (others_random, others_mac) = of_theirs.split_once('.').unwrap();
+    let csrf_of_theirs = app.csrf_token(&theirs).await;
+    let csrf_of_same_user = app.csrf_token(&same_user).await;
+    let (others_random, others_mac) = csrf_of_theirs.split_once('.').unwrap();
     let mixed = [format!("{random}.{others_mac}"), format!("{others_random}.{mac}")];
     let upper = good.to_ascii_uppercase();
     let longer = format!("{good}A");
@@ -50,15 +50,15 @@ async fn header_and_cookie_must_agree_and_be_of_this_session() {
         (Some(""), &[""]),
     ];
     for (header, cookies) in missing {
-        let reply = submit(&browser, *header, cookies).await;
+        let reply = send_logout(&browser, *header, cookies).await;
         assert_error(&reply, 403, "CSRF_FAILED", Some("missing"));
         assert!(reply.set_cookies().is_empty());
     }
     let invalid: &[(&str, &[&str])] = &[
-        (&good, &[&of_theirs]),
-        (&of_theirs, &[&good]),
-        (&of_theirs, &[&of_theirs]),
-        (&of_same_user, &[&of_same_user]),
+        (&good, &[&csrf_of_theirs]),
+        (&csrf_of_theirs, &[&good]),
+        (&csrf_of_theirs, &[&csrf_of_theirs]),
+        (&csrf_of_same_user, &[&csrf_of_same_user]),
         (&mixed[0], &[&mixed[0]]),
         (&mixed[1], &[&mixed[1]]),
         (&upper, &[&upper]),
@@ -68,21 +68,21 @@ async fn header_and_cookie_must_agree_and_be_of_this_session() {
         ("x", &["x"]),
         (".", &["."]),
         ("a.b", &["a.b"]),
-        (&good, &["planted", &of_theirs]),
+        (&good, &["planted", &csrf_of_theirs]),
     ];
     for (header, cookies) in invalid {
-        let reply = submit(&browser, Some(header), cookies).await;
+        let reply = send_logout(&browser, Some(header), cookies).await;
         assert_error(&reply, 403, "CSRF_FAILED", Some("invalid"));
         assert!(reply.set_cookies().is_empty());
     }
     assert!(app.is_alive(&mine) && app.gotrue_call_count() == 0);
-    let reply = submit(&browser, Some(&good), &[&good]).await;
+    let reply = send_logout(&browser, Some(&good), &[&good]).await;
     assert_success(&reply, "/logout", mine.user_id, "revoked");
     assert!(!app.is_alive(&mine) && app.is_alive(&theirs) && app.is_alive(&same_user));
 }
 
 #[tokio::test]
-async fn of_several_cookies_any_good_one_will_do_and_all_are_deleted_at_every_domain() {
+async fn of_several_csrf_cookies_one_valid_one_is_enough_and_all_are_deleted_at_every_domain() {
     let app = TestApp::with_flags(&[("cookie-domains", "example.com")]).await;
     for planted_first in [true, false] {
         let tokens = app.sign_up();
@@ -92,12 +92,12 @@ async fn of_several_cookies_any_good_one_will_do_and_all_are_deleted_at_every_do
         let cookies =
             if planted_first { [foreign.as_str(), "x", &good] } else { [&good, "x", &foreign] };
         assert_error(
-            &submit(&browser, Some(&foreign), &cookies).await,
+            &send_logout(&browser, Some(&foreign), &cookies).await,
             403,
             "CSRF_FAILED",
             Some("invalid"),
         );
-        let reply = submit(&browser, Some(&good), &cookies).await;
+        let reply = send_logout(&browser, Some(&good), &cookies).await;
         assert_success(&reply, "/logout", tokens.user_id, "revoked");
         let lines: Vec<&str> =
             reply.set_cookies().into_iter().filter(|l| l.starts_with("sb-csrf-token=;")).collect();
@@ -109,7 +109,7 @@ async fn of_several_cookies_any_good_one_will_do_and_all_are_deleted_at_every_do
 #[tokio::test]
 async fn the_previous_secret_is_accepted_and_others_are_not() {
     let old = "an-older-secret-0123456789-abcdefghijkl";
-    let minted_with = |secret: &str| {
+    let csrf_with_secret = |secret: &str| {
         let setup =
             Setup::new().flags(&[("supabase-url", "http://127.0.0.1:1"), ("secret", secret)]);
         Csrf::new(&setup.config()).unwrap()
@@ -129,44 +129,48 @@ async fn the_previous_secret_is_accepted_and_others_are_not() {
         let app = setup.start().await;
         let tokens = app.sign_up();
         let browser = Browser::signed_in_without_csrf(&app, &tokens, CookieFormat::Base64);
-        let token = minted_with(secret).mint(Binding::Session(tokens.session_id)).unwrap();
-        let asked = browser
+        let token = csrf_with_secret(secret).mint(Binding::Session(tokens.session_id)).unwrap();
+        let request = browser
             .request("GET", "/api/auth/csrf")
             .header("Cookie", format!("sb-csrf-token={token}"));
-        let answered = asked.send().await.json()["data"]["csrf_token"].clone();
-        assert_eq!(answered == token.as_str(), good);
-        let reply = submit(&browser, Some(&token), &[&token]).await;
+        let returned = request.send().await.json()["data"]["csrf_token"].clone();
+        assert_eq!(returned == token.as_str(), good);
+        let reply = send_logout(&browser, Some(&token), &[&token]).await;
         assert_eq!(reply.status, if good { 200 } else { 403 }, "{previous:?} {secret}");
         assert_eq!(app.is_alive(&tokens), !good);
     }
 }
 
 #[tokio::test]
-async fn double_submit_leaves_out_the_signature_and_nothing_else() {
+async fn double_submit_mode_skips_only_the_signature_check() {
     let app = TestApp::with_flags(&[("csrf-mode", "double-submit")]).await;
     let tokens = app.sign_up();
     let mut browser = Browser::signed_in_without_csrf(&app, &tokens, CookieFormat::Base64);
     for (header, cookies) in [(Some("a"), &["b"][..]), (None, &["a"]), (Some("a"), &[])] {
-        assert_eq!(submit(&browser, header, cookies).await.status, 403, "{header:?} {cookies:?}");
+        assert_eq!(
+            send_logout(&browser, header, cookies).await.status,
+            403,
+            "{header:?} {cookies:?}"
+        );
     }
     browser.headers = vec![("Sec-Fetch-Site".to_owned(), "cross-site".to_owned())];
-    assert_eq!(submit(&browser, Some("a"), &["a"]).await.status, 403);
+    assert_eq!(send_logout(&browser, Some("a"), &["a"]).await.status, 403);
     assert!(app.is_alive(&tokens));
     browser.headers.clear();
-    let reply = submit(&browser, Some("the-app's-own"), &["the-app's-own"]).await;
+    let reply = send_logout(&browser, Some("the-app's-own"), &["the-app's-own"]).await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
     assert!(!app.is_alive(&tokens));
 }
 
 #[tokio::test]
-async fn in_double_submit_the_apps_own_token_is_answered_again_and_passes() {
+async fn in_double_submit_mode_the_apps_own_token_is_returned_and_accepted() {
     let app = TestApp::with_flags(&[("csrf-mode", "double-submit")]).await;
     let tokens = app.sign_up();
     let mut browser = Browser::signed_in_without_csrf(&app, &tokens, CookieFormat::Base64);
     browser.jar.insert(browser.page, "sb-csrf-token", "the-app's-own");
     let reply = browser.fetch_csrf().await;
     assert_eq!(reply.json()["data"]["csrf_token"], "the-app's-own");
-    assert!(reply.set_cookies().is_empty(), "the app's cookie is the app's to set");
+    assert!(reply.set_cookies().is_empty(), "the gateway does not set the app's cookie");
     assert_eq!(browser.csrf_cookie().as_deref(), Some("the-app's-own"));
     let reply = browser.logout("/logout").await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
@@ -176,14 +180,17 @@ async fn in_double_submit_the_apps_own_token_is_answered_again_and_passes() {
     let mut browser = Browser::signed_in_without_csrf(&app, &tokens, CookieFormat::Base64);
     browser.jar.insert(browser.page, "sb-csrf-token", "");
     assert_eq!(browser.fetch_csrf().await.status, 200);
-    assert!(browser.csrf_cookie().is_some_and(|token| !token.is_empty()), "an empty one is none");
+    assert!(
+        browser.csrf_cookie().is_some_and(|token| !token.is_empty()),
+        "an empty cookie is replaced"
+    );
     let reply = browser.logout("/logout").await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
     assert!(!app.is_alive(&tokens));
 }
 
 #[tokio::test]
-async fn a_second_tab_never_invalidates_the_first_ones_token() {
+async fn a_second_tab_does_not_invalidate_the_token_of_the_first() {
     let app = TestApp::new().await;
     let tokens = app.sign_up();
     let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
@@ -195,7 +202,7 @@ async fn a_second_tab_never_invalidates_the_first_ones_token() {
     for attribute in ["Path=/", "SameSite=Lax", "Max-Age="] {
         assert!(attributes.contains(attribute), "{attributes}");
     }
-    assert!(!attributes.contains("HttpOnly"), "scripts read it");
+    assert!(!attributes.contains("HttpOnly"), "scripts must read the cookie");
     let planted =
         browser.request_without_cookies("GET", "/api/auth/csrf").bearer(&tokens.access_token);
     let planted = planted.cookies(&[("sb-csrf-token", "planted"), ("sb-csrf-token", &first)]);
@@ -203,7 +210,11 @@ async fn a_second_tab_never_invalidates_the_first_ones_token() {
     let other = app.sign_up();
     let of_other = app.get("/api/auth/csrf").bearer(&other.access_token);
     let fresh = of_other.cookies(&[("sb-csrf-token", &first)]).send().await;
-    assert_ne!(fresh.json()["data"]["csrf_token"], first.as_str(), "of another session");
+    assert_ne!(
+        fresh.json()["data"]["csrf_token"],
+        first.as_str(),
+        "a token of another session is replaced"
+    );
 }
 
 #[tokio::test]
@@ -221,14 +232,14 @@ async fn genuine_sessions_get_a_csrf_token_even_if_expired_or_ended_and_no_other
     let reply = app.get("/api/auth/csrf").send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("missing"));
     for cookie in ["garbage", "base64-", "%"] {
-        let asked = app.get("/api/auth/csrf").cookies(&[("sb-127-auth-token", cookie)]);
-        assert_error(&asked.send().await, 401, "NOT_AUTHENTICATED", Some("invalid"));
+        let request = app.get("/api/auth/csrf").cookies(&[("sb-127-auth-token", cookie)]);
+        assert_error(&request.send().await, 401, "NOT_AUTHENTICATED", Some("invalid"));
     }
     assert_eq!(app.gotrue_call_count(), 0);
 }
 
 #[tokio::test]
-async fn an_expired_unsigned_token_gets_a_csrf_token_for_itself_alone() {
+async fn an_expired_forged_token_gets_a_csrf_token_that_is_valid_for_itself_only() {
     let app = Setup::new().algorithm(Algorithm::Hs256).start().await;
     let victim = app.sign_up();
     let mut claims = claims_of(&victim.access_token);
@@ -236,12 +247,12 @@ async fn an_expired_unsigned_token_gets_a_csrf_token_for_itself_alone() {
     let forged = hs256_token(&claims, "a-secret-of-someone-else-0123456789");
     let attacker = Tokens { access_token: forged, ..victim.clone() };
     let planted = Browser::signed_in(&app, &attacker, CookieFormat::Base64).await.csrf_cookie();
-    let planted = planted.expect("it gets one");
+    let planted = planted.expect("a CSRF token");
     let mut browser = Browser::signed_in_without_csrf(&app, &victim, CookieFormat::Base64);
     browser.jar.insert(browser.page, "sb-csrf-token", &planted);
     let post = || browser.request("POST", "/logout").header("X-CSRF-Token", &planted);
     assert_error(&post().send().await, 403, "CSRF_FAILED", Some("invalid"));
-    // Nor where the forged token is a Bearer beside the victim's own cookies.
+    // The CSRF token is invalid for the victim's cookies, also if the forged token is sent as a Bearer token.
     let reply = post().bearer(&attacker.access_token).send().await;
     assert_error(&reply, 403, "CSRF_FAILED", Some("invalid"));
     assert!(app.is_alive(&victim));

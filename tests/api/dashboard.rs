@@ -1,5 +1,5 @@
-//! The dashboard of `deploy/grafana`: a real Prometheus has data for every query, every metric is on it, and
-//! every panel says what to do.
+//! The dashboard of `deploy/grafana`: a real Prometheus has data for every query, every metric is on the
+//! dashboard, and every panel has a description.
 
 mod prometheus;
 
@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use self::prometheus::Prometheus;
 use crate::{
     harness::{Browser, CookieFormat, Request, Setup, TestApp, eventually},
-    queue::durable,
+    queue::start_with_file_store,
 };
 
-/// Panels that stay at zero: nothing fails that only a disk or a crowd can make fail, and the key set is
+/// Panels whose values may stay at zero: the test causes no store errors and no overload, and the key set is
 /// fetched once.
-const STILL: [&str; 6] = [
+const MAY_BE_ZERO: [&str; 6] = [
     "Store errors",
     "Overloaded",
     "503 responses of verify",
@@ -24,50 +24,51 @@ const STILL: [&str; 6] = [
     "CPU",
 ];
 
-fn read(file: &str) -> String {
+fn read_file(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
 }
 
 fn dashboard() -> Value {
-    serde_json::from_str(&read("deploy/grafana/logout-gateway.json")).unwrap()
+    serde_json::from_str(&read_file("deploy/grafana/logout-gateway.json")).unwrap()
 }
 
-/// Everything on it, headings of rows included.
-fn laid_out() -> Vec<Value> {
+/// All panels and the headings of rows.
+fn panels_and_headings() -> Vec<Value> {
     dashboard()["panels"].as_array().unwrap().clone()
 }
 
 fn panels() -> Vec<Value> {
-    let panels: Vec<Value> = laid_out().into_iter().filter(|it| it["type"] != "row").collect();
+    let panels: Vec<Value> =
+        panels_and_headings().into_iter().filter(|it| it["type"] != "row").collect();
     assert!(panels.len() >= 20, "{}", panels.len());
     panels
 }
 
-fn text<'a>(of: &'a Value, field: &str) -> &'a str {
-    of[field].as_str().unwrap_or_else(|| panic!("no {field}: {of}"))
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_else(|| panic!("no {field}: {value}"))
 }
 
 fn targets(panel: &Value) -> &[Value] {
     panel["targets"].as_array().unwrap()
 }
 
-/// The anchors of `docs/operations.md` that the description leads to.
+/// The anchors of `docs/operations.md` to which the description links.
 fn anchors(panel: &Value) -> Vec<&str> {
     let parts = text(panel, "description").split("docs/operations.md#").skip(1);
     parts.map(|part| part.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap()).collect()
 }
 
-/// The rules of the alerts, by the anchors that they lead to.
+/// The alert rules, each with the anchor of its runbook.
 fn alerts() -> Vec<(String, String)> {
-    let rules = read("deploy/prometheus/alerts.yml");
+    let rules = read_file("deploy/prometheus/alerts.yml");
     let rules = rules.split("- alert: ").skip(1);
     rules.map(|rule| (rule.lines().next().unwrap().to_lowercase(), rule.to_owned())).collect()
 }
 
-/// Lets everything happen that a panel tells, and leaves one logout in the queue.
-async fn busy(app: &TestApp) {
+/// Causes every event that a panel shows, and leaves one logout in the queue.
+async fn cause_every_event(app: &TestApp) {
     let log_out = async |token: &str| app.post("/logout").bearer(token).send().await.status;
-    let fails = |fault: Value| {
+    let inject_failure = |fault: Value| {
         let mut all = json!({"operation": "logout", "kind": "status", "times": 1});
         all.as_object_mut().unwrap().extend(fault.as_object().unwrap().clone());
         app.inject_fault(all);
@@ -87,68 +88,76 @@ async fn busy(app: &TestApp) {
     assert!(app.mock.ban_user(banned.user_id));
     assert_eq!(log_out(&banned.access_token).await, 500);
 
-    let late = app.sign_up();
-    fails(json!({"status": 503, "times": 2}));
-    assert_eq!(log_out(&late.access_token).await, 202);
+    let queued = app.sign_up();
+    inject_failure(json!({"status": 503, "times": 2}));
+    assert_eq!(log_out(&queued.access_token).await, 202);
     app.advance_time(2);
-    eventually("what waited is done", async || !app.is_alive(&late)).await;
-    fails(json!({"status": 429, "headers": {"Retry-After": "600"}}));
+    eventually("the queued logout is done", async || !app.is_alive(&queued)).await;
+    inject_failure(json!({"status": 429, "headers": {"Retry-After": "600"}}));
     assert_eq!(log_out(&app.sign_up().access_token).await, 202);
     app.advance_time(100);
 }
 
-/// The query as Grafana sends it when all instances are to be seen.
+/// The query as Grafana sends it if all instances are selected.
 fn expression(target: &Value) -> String {
     let text = text(target, "expr");
-    let (selectors, picked) = (text.matches('{').count(), text.matches(r#"instance=~"$instance""#));
-    assert_eq!(picked.count(), selectors, "not of the instances that were picked: {text}");
+    let (selectors, instance_selectors) =
+        (text.matches('{').count(), text.matches(r#"instance=~"$instance""#));
+    assert_eq!(
+        instance_selectors.count(),
+        selectors,
+        "a selector without the variable `instance`: {text}"
+    );
     let text = text.replace("$__rate_interval", "1m").replace("$instance", ".*");
-    assert!(!text.contains('$'), "a variable that nobody knows: {text}");
+    assert!(!text.contains('$'), "an unknown variable: {text}");
     text
 }
 
-/// Whether these series draw anything, and each has the labels that its name in the legend is made of.
-fn draws(series: &[Value], target: &Value, still: bool) -> bool {
+/// Whether at least one series has a value to draw: one above zero unless `may_be_zero`. Asserts that each
+/// series has the labels of its legend.
+fn has_value_to_draw(series: &[Value], target: &Value, may_be_zero: bool) -> bool {
     let names = text(target, "legendFormat").split("{{").skip(1);
     for label in names.map(|part| part.split("}}").next().unwrap()) {
         assert!(series.iter().all(|one| one["metric"][label].is_string()), "{label}: {target}");
     }
     let value = |one: &Value| one["value"][1].as_str().unwrap().parse::<f64>().unwrap();
     let mut values = series.iter().map(value).filter(|value| value.is_finite());
-    values.any(|value| still || value > 0.0)
+    values.any(|value| may_be_zero || value > 0.0)
 }
 
 #[tokio::test]
 async fn every_query_has_data_after_prometheus_scraped_a_busy_gateway() {
-    let (app, _directory) = durable(Setup::new()).await;
-    let prometheus = Prometheus::scraping(app.admin_address.unwrap()).await;
-    let seen = async |expression| {
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
+    let prometheus = Prometheus::start(app.admin_address.unwrap()).await;
+    let wait_for_data = async |expression| {
         eventually(expression, async || !prometheus.query(expression).await.is_empty()).await;
     };
-    seen("count_over_time(logout_gateway_queue_oldest_seconds[1m]) > 1").await;
+    wait_for_data("count_over_time(logout_gateway_queue_oldest_seconds[1m]) > 1").await;
     let panels = panels();
     let share = panels.iter().find(|panel| panel["title"] == "Success share").unwrap();
     let share = prometheus.query(&expression(&targets(share)[0])).await;
-    assert!(share.is_empty(), "nobody has logged out, which is no share: {share:?}");
+    assert!(share.is_empty(), "without logouts there is no share: {share:?}");
 
-    busy(&app).await;
-    seen("logout_gateway_queue_oldest_seconds == 100").await;
+    cause_every_event(&app).await;
+    wait_for_data("logout_gateway_queue_oldest_seconds == 100").await;
     for panel in &panels {
         let title = text(panel, "title");
-        let still = STILL.contains(&title);
+        let may_be_zero = MAY_BE_ZERO.contains(&title);
         for target in targets(panel) {
             let expression = expression(target);
-            let what = format!("data of {title}: {expression}");
-            let drawn = async || draws(&prometheus.query(&expression).await, target, still);
-            eventually(&what, drawn).await;
+            let condition = format!("data of {title}: {expression}");
+            let has_data = async || {
+                has_value_to_draw(&prometheus.query(&expression).await, target, may_be_zero)
+            };
+            eventually(&condition, has_data).await;
         }
     }
 
     let variables = dashboard()["templating"]["list"].take();
     let instance = variables.as_array().unwrap().iter().find(|it| it["name"] == "instance");
     let query = text(&instance.unwrap()["query"], "query");
-    let asked = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
-    let (selector, label) = asked.unwrap().rsplit_once(", ").unwrap();
+    let arguments = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
+    let (selector, label) = arguments.unwrap().rsplit_once(", ").unwrap();
     let choice = prometheus.label_values(label, selector).await;
     assert_eq!(choice, [json!(app.admin_address.unwrap().to_string())], "{query}");
 }
@@ -160,7 +169,7 @@ async fn every_metric_is_on_the_dashboard() {
     let panels = panels();
     let expressions = panels.iter().flat_map(targets).map(|target| text(target, "expr"));
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let asked: BTreeSet<&str> =
+    let used_metrics: BTreeSet<&str> =
         expressions.flat_map(|expression| expression.split(|c| !is_of_name(c))).collect();
     let exposed = reply.text();
     let types = exposed.lines().filter_map(|line| line.strip_prefix("# TYPE "));
@@ -169,13 +178,13 @@ async fn every_metric_is_on_the_dashboard() {
     for (name, kind) in families {
         let bucket = format!("{name}_bucket");
         let name = if kind == "histogram" { &bucket } else { name };
-        assert!(asked.contains(name), "{name} is on no panel");
+        assert!(used_metrics.contains(name), "{name} is on no panel");
     }
 }
 
 #[test]
 fn every_panel_has_a_description_and_every_alert_a_panel_that_links_to_it() {
-    let operations = read("docs/operations.md");
+    let operations = read_file("docs/operations.md");
     let headings = operations.lines().filter_map(|line| line.strip_prefix("### "));
     let known: BTreeSet<String> = headings.map(str::to_lowercase).collect();
     let panels = panels();
@@ -187,9 +196,9 @@ fn every_panel_has_a_description_and_every_alert_a_panel_that_links_to_it() {
             assert!(known.contains(anchor), "{anchor}: {panel}");
         }
     }
-    let led_to: BTreeSet<&str> = panels.iter().flat_map(anchors).collect();
+    let linked_anchors: BTreeSet<&str> = panels.iter().flat_map(anchors).collect();
     for (alert, _) in alerts() {
-        assert!(led_to.contains(&*alert), "{alert} is on no panel");
+        assert!(linked_anchors.contains(&*alert), "{alert} is on no panel");
     }
 }
 
@@ -200,13 +209,13 @@ fn every_threshold_line_equals_the_threshold_of_an_alert() {
         let defaults = &panel["fieldConfig"]["defaults"];
         let steps = defaults["thresholds"]["steps"].as_array().cloned().unwrap_or_default();
         for line in steps.iter().filter_map(|step| step["value"].as_f64()) {
-            // Of a share that is good, what is missing is bad.
-            let missing = ((1.0 - line) * 100.0).round() / 100.0;
+            // The panel shows the share of successes, and its alert uses the share of failures.
+            let failure_share = ((1.0 - line) * 100.0).round() / 100.0;
             let fires = |(alert, rule): (String, String)| {
                 let words: Vec<&str> = rule.split_whitespace().collect();
                 let above =
                     |line: f64| words.windows(2).any(|pair| pair == [">", &line.to_string()]);
-                anchors(&panel).contains(&&*alert) && (above(line) || above(missing))
+                anchors(&panel).contains(&&*alert) && (above(line) || above(failure_share))
             };
             assert!(alerts().into_iter().any(fires), "{line}: {panel}");
             lines += 1;
@@ -217,7 +226,7 @@ fn every_threshold_line_equals_the_threshold_of_an_alert() {
 
 #[test]
 fn no_two_panels_share_an_id_or_overlap() {
-    let all = laid_out();
+    let all = panels_and_headings();
     let side = |panel: &Value, name: &str| panel["gridPos"][name].as_u64().unwrap();
     let apart = |a: &Value, b: &Value, at: &str, length: &str| {
         side(a, at) + side(a, length) <= side(b, at) || side(b, at) + side(b, length) <= side(a, at)

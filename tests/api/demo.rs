@@ -1,4 +1,4 @@
-//! The demo: the real binary, with an environment for another gateway.
+//! The command `demo` of the real binary, which must ignore the environment of another gateway.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
 
@@ -12,7 +12,7 @@ use reqwest::{Client, Response, redirect};
 use rstest::rstest;
 use serde_json::Value;
 
-/// A demo that listens; killed when the test is over.
+/// A running demo, which is killed at the end of the test.
 struct Demo {
     process: Child,
     /// The printed lines.
@@ -40,9 +40,9 @@ impl Demo {
         Self { process, printed }
     }
 
-    /// The word after this beginning of a line.
-    fn printed_after(&self, word: &str) -> &str {
-        let line = self.printed.iter().find_map(|line| line.strip_prefix(word)).unwrap();
+    /// The first word after `prefix` in the line that starts with it.
+    fn printed_after(&self, prefix: &str) -> &str {
+        let line = self.printed.iter().find_map(|line| line.strip_prefix(prefix)).unwrap();
         line.split_whitespace().next().unwrap()
     }
 
@@ -54,7 +54,7 @@ impl Demo {
         self.printed_after("GoTrue")
     }
 
-    /// The commands to paste, as they are.
+    /// The printed curl commands.
     fn commands(&self) -> Vec<&str> {
         let commands = self.printed.iter().filter(|line| line.contains("curl -"));
         commands.map(String::as_str).collect()
@@ -73,7 +73,7 @@ async fn get(url: &str) -> Response {
     client.get(url).send().await.unwrap()
 }
 
-/// The number at the end of an origin.
+/// The port of an origin.
 fn port(url: &str) -> &str {
     url.trim_end_matches('/').rsplit(':').next().unwrap()
 }
@@ -87,7 +87,7 @@ fn port(url: &str) -> &str {
 #[case("logout-gateway-client.js", "text/javascript; charset=utf-8")]
 #[case("demo.json", "application/json")]
 #[tokio::test]
-async fn the_page_loads_nothing_from_elsewhere(#[case] path: &str, #[case] kind: &str) {
+async fn the_page_loads_nothing_from_other_servers(#[case] path: &str, #[case] kind: &str) {
     let demo = Demo::start("127.0.0.1:0");
     let answer = get(&format!("{}{path}", demo.page())).await;
     assert_eq!(answer.status(), 200);
@@ -114,7 +114,7 @@ async fn the_page_gets_its_settings() {
     let demo = Demo::start("127.0.0.1:0");
     let answer = get(&format!("{}demo.json", demo.page())).await.text().await.unwrap();
     let settings: Value = serde_json::from_str(&answer).unwrap();
-    // Not the environment's.
+    // The settings of the environment are not used.
     assert_eq!(settings["cookie_name"], "sb-127-auth-token");
     assert_eq!(settings["gotrue"], format!("{}/auth/v1", demo.gotrue()));
     assert_eq!(settings["user"]["email"], demo.printed_after("A user").trim_end_matches(','));
@@ -132,8 +132,8 @@ fn the_printed_commands_work_when_pasted() {
     let [sign_in, log_out, try_again] = demo.commands()[..] else {
         panic!("not three commands: {:?}", demo.printed);
     };
-    let look = format!("curl -sS {}/mock/sessions; echo", demo.gotrue());
-    let commands = [sign_in, &look, log_out, &look, try_again].join("\n");
+    let list_sessions = format!("curl -sS {}/mock/sessions; echo", demo.gotrue());
+    let commands = [sign_in, &list_sessions, log_out, &list_sessions, try_again].join("\n");
     let run = Command::new("sh").args(["-c", &commands]).output().unwrap();
     assert_eq!(String::from_utf8(run.stderr).unwrap(), "");
     let out = String::from_utf8(run.stdout).unwrap();
@@ -146,13 +146,13 @@ fn the_printed_commands_work_when_pasted() {
     let logged_out: Vec<_> = printed.by_ref().take_while(|line| *line != "[]").collect();
     assert!(logged_out.contains(&"x-logout-outcome: revoked"), "{out}");
     assert_eq!(logged_out.last(), Some(&r#"{"data":{"success":true}}"#), "{out}");
-    // The `[]` was the list of sessions: this one has ended.
+    // The line `[]` before these is the mock's list of sessions: it is empty after the logout.
     assert_eq!(printed.next(), Some("HTTP/1.1 401 Unauthorized"), "{out}");
     assert!(printed.next_back().unwrap().contains(r#""reason":"revoked""#), "{out}");
 }
 
 #[test]
-fn a_port_that_is_taken_is_replaced_by_another() {
+fn a_port_in_use_is_replaced_by_another() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let bind = taken.local_addr().unwrap();
     let first = Demo::start(&bind.to_string());
@@ -169,7 +169,7 @@ fn a_port_that_is_taken_is_replaced_by_another() {
 }
 
 #[rstest]
-fn a_signal_ends_it(#[values("TERM", "INT")] signal: &str) {
+fn a_signal_ends_the_demo(#[values("TERM", "INT")] signal: &str) {
     let mut demo = Demo::start("127.0.0.1:0");
     let pid = demo.process.id().to_string();
     assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
@@ -177,7 +177,7 @@ fn a_signal_ends_it(#[values("TERM", "INT")] signal: &str) {
 }
 
 #[test]
-fn only_this_machine_reaches_it() {
+fn the_demo_accepts_only_addresses_of_loopback() {
     let run = Command::new(env!("CARGO_BIN_EXE_logout-gateway"))
         .args(["demo", "--bind", "0.0.0.0:0"])
         .output()

@@ -1,10 +1,10 @@
-//! What the documents claim.
+//! The documents agree with the code: the tests that they name exist, and the files that they show are tested.
 
 use std::{fs, path::Path};
 
 use crate::harness::TestApp;
 
-/// Every Rust file below `folder`, in one text.
+/// The text of all Rust files below `folder`.
 fn sources(folder: &Path) -> String {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let texts = entries.map(|path| match path.extension() {
@@ -16,14 +16,14 @@ fn sources(folder: &Path) -> String {
 }
 
 #[test]
-fn every_defence_that_is_claimed_has_the_test_that_is_named() {
+fn every_test_that_security_md_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let code = ["src", "tests"].map(|folder| sources(&root.join(folder))).concat();
     let claims = fs::read_to_string(root.join("SECURITY.md")).unwrap();
     let rows: Vec<&str> = claims.lines().filter(|line| line.starts_with("| ")).collect();
-    let of_tests = |row: &&str| !row.starts_with("| threat");
-    assert!(rows.iter().filter(|row| of_tests(row)).count() > 20);
-    for row in rows.into_iter().filter(of_tests) {
+    let is_defence = |row: &&str| !row.starts_with("| threat");
+    assert!(rows.iter().filter(|row| is_defence(row)).count() > 20);
+    for row in rows.into_iter().filter(is_defence) {
         let tests = row.trim_end_matches('|').rsplit('|').next().unwrap();
         let named: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
         assert!(!named.is_empty(), "no test: {row}");
@@ -34,7 +34,7 @@ fn every_defence_that_is_claimed_has_the_test_that_is_named() {
 }
 
 #[test]
-fn the_configurations_of_proxies_that_are_shown_are_those_that_are_tested() {
+fn the_proxy_configurations_in_the_documents_are_the_tested_files() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("docs/revocation.md")).unwrap();
     for (language, file) in
@@ -46,7 +46,7 @@ fn the_configurations_of_proxies_that_are_shown_are_those_that_are_tested() {
 }
 
 #[tokio::test]
-async fn the_contract_and_its_page_do_not_show_the_products_version() {
+async fn the_openapi_document_and_its_page_do_not_show_the_products_version() {
     let app = TestApp::new().await;
     for path in ["/openapi.json", "/docs", "/docs/swagger-initializer.js"] {
         let reply = app.get(path).send().await;

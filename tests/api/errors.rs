@@ -10,7 +10,7 @@ use crate::harness::{
     assert_not_ready, recording, session_cookies,
 };
 
-/// Every error that can be had from outside, once; what cannot: `INTERNAL`, which is a bug.
+/// Causes each error that a client can cause, once. Only `INTERNAL` is missing, which takes a bug.
 async fn every_error(app: &TestApp) -> Vec<(Reply, u16, &'static str, Option<&'static str>)> {
     let tokens = app.sign_up();
     let bearer = |target: &str| app.post(target).bearer(&tokens.access_token);
@@ -72,7 +72,7 @@ async fn every_error(app: &TestApp) -> Vec<(Reply, u16, &'static str, Option<&'s
 }
 
 #[tokio::test]
-async fn every_error_has_its_envelope_and_a_text_of_its_own() {
+async fn every_error_has_the_envelope_and_its_own_text() {
     let app = TestApp::with_flags(&[("admin-bind", "127.0.0.1:0")]).await;
     let mut texts = BTreeMap::new();
     for (reply, status, code, reason) in every_error(&app).await {
@@ -80,7 +80,7 @@ async fn every_error_has_its_envelope_and_a_text_of_its_own() {
         let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
         assert_eq!(texts.insert(message, (code, reason)), None, "{code} {reason:?}");
     }
-    // Fixed: whatever the second run's tokens, ids and times are.
+    // The texts are fixed: the second run has other tokens, ids and times.
     for (reply, _, code, reason) in every_error(&app).await {
         let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
         assert_eq!(texts.get(&message), Some(&(code, reason)));
@@ -91,7 +91,7 @@ async fn every_error_has_its_envelope_and_a_text_of_its_own() {
 #[tokio::test]
 async fn a_panic_is_a_500_for_its_request_and_reveals_nothing() {
     async fn bug() -> &'static str {
-        panic!("what a panic says may hold anything: x9tell-tale9x");
+        panic!("the text of a panic may have a secret: x9tell-tale9x");
     }
     let pages = Router::new().route("/bug", get(bug));
     let app = Setup::new().extra_routes(pages).start().await;
@@ -102,16 +102,16 @@ async fn a_panic_is_a_500_for_its_request_and_reveals_nothing() {
     assert!(!format!("{:?} {}", reply.headers, reply.text()).contains("x9tell-tale9x"));
     assert_eq!(reply.header("cache-control"), Some("no-store"));
     connection.write(&app.get("/healthz").bytes(false)).await;
-    assert_eq!(connection.reply(false).await.unwrap().status, 200, "the connection goes on");
+    assert_eq!(connection.reply(false).await.unwrap().status, 200, "the connection stays open");
 }
 
 #[tokio::test]
-async fn without_keys_it_is_not_ready() {
+async fn without_a_key_set_the_gateway_is_not_ready() {
     let no_keys = json!({"operation": "jwks", "kind": "status", "status": 500});
     let app = Setup::new().without_readiness_check().start_with_faults(&[no_keys]).await;
     let tokens = app.sign_up();
     assert_not_ready(&app.get("/readyz").send().await, "key_set");
-    assert_eq!(app.get("/healthz").send().await.status, 200, "it lives");
+    assert_eq!(app.get("/healthz").send().await.status, 200, "the process is alive");
     let verify = app.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
     assert_error(&verify, 503, "NOT_READY", Some("key_set"));
     let logout = app.post("/logout").bearer(&tokens.access_token).send().await;
@@ -121,32 +121,35 @@ async fn without_keys_it_is_not_ready() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_request_and_nothing_of_gotrue_reaches_a_response() {
-    const MARK: &str = "x9tell-tale9x";
+async fn no_text_of_a_request_or_of_gotrue_reaches_an_error_response() {
+    const MARKER: &str = "x9tell-tale9x";
     let app = TestApp::new().await;
     let tokens = app.sign_up();
     let upstream = json!({"operation": "logout", "kind": "status", "status": 500,
-        "headers": {"X-Upstream": MARK, "Server": MARK, "Set-Cookie": format!("{MARK}=1")},
-        "body": {"code": MARK, "message": MARK}});
+        "headers": {"X-Upstream": MARKER, "Server": MARKER, "Set-Cookie": format!("{MARKER}=1")},
+        "body": {"code": MARKER, "message": MARKER}});
     app.inject_fault(upstream);
-    let cookies = session_cookies("sb-127-auth-token", MARK, MARK, CookieFormat::Base64);
-    let planted = [("sb-csrf-token", MARK), ("sb-127-auth-token-user", MARK)];
+    let cookies = session_cookies("sb-127-auth-token", MARKER, MARKER, CookieFormat::Base64);
+    let planted = [("sb-csrf-token", MARKER), ("sb-127-auth-token-user", MARKER)];
     let replies = [
         app.post("/logout").bearer(&tokens.access_token).cookies(&planted).send().await,
-        app.post("/logout").bearer(MARK).send().await,
+        app.post("/logout").bearer(MARKER).send().await,
         app.post("/logout").cookies(&cookies).cookies(&planted).send().await,
-        app.post(&format!("/logout?scope={MARK}")).send().await,
-        app.post(&format!("/{MARK}")).send().await,
-        app.request(MARK, "/logout").send().await,
+        app.post(&format!("/logout?scope={MARKER}")).send().await,
+        app.post(&format!("/{MARKER}")).send().await,
+        app.request(MARKER, "/logout").send().await,
         app.post("/logout").headers(&[("Origin", "https://x9tell-tale9x")]).send().await,
-        app.post("/logout").headers(&[("Content-Type", MARK)]).body(MARK).send().await,
-        app.post("/logout").headers(&[("User-Agent", MARK), ("Referer", MARK)]).send().await,
+        app.post("/logout").headers(&[("Content-Type", MARKER)]).body(MARKER).send().await,
+        app.post("/logout").headers(&[("User-Agent", MARKER), ("Referer", MARKER)]).send().await,
     ];
     for reply in &replies {
         assert!(reply.status >= 400);
-        let told = format!("{:?} {}", reply.headers, reply.text());
-        assert!(!told.contains(MARK), "{told}");
-        assert!(!told.contains(&tokens.access_token) && !told.contains(env!("CARGO_PKG_VERSION")));
+        let response = format!("{:?} {}", reply.headers, reply.text());
+        assert!(!response.contains(MARKER), "{response}");
+        assert!(
+            !response.contains(&tokens.access_token)
+                && !response.contains(env!("CARGO_PKG_VERSION"))
+        );
         assert_eq!(reply.header("server"), None);
     }
 }

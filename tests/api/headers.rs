@@ -1,10 +1,10 @@
-//! Section 7 of the contract: what stands on every response.
+//! Section 7 of the contract: the headers of every response.
 
 use serde_json::json;
 
 use crate::harness::{Browser, CookieFormat, Reply, SECRET, Setup, TestApp};
 
-const FIXED: [(&str, &str); 5] = [
+const FIXED_HEADERS: [(&str, &str); 5] = [
     ("cache-control", "no-store"),
     ("pragma", "no-cache"),
     ("x-content-type-options", "nosniff"),
@@ -14,18 +14,18 @@ const FIXED: [(&str, &str); 5] = [
 const CSP: &str = "default-src 'none'; frame-ancestors 'none'";
 
 #[track_caller]
-fn assert_framed(reply: &Reply, what: &str) {
-    for (name, value) in FIXED {
-        assert_eq!(reply.header(name), Some(value), "{name} on {what}");
+fn assert_security_headers(reply: &Reply, case: &str) {
+    for (name, value) in FIXED_HEADERS {
+        assert_eq!(reply.header(name), Some(value), "{name} on {case}");
     }
     let vary = reply.header_values("vary").join(",").to_lowercase();
     let vary: Vec<&str> = vary.split(',').map(str::trim).collect();
-    assert!(vary.contains(&"origin") && vary.contains(&"sec-fetch-site"), "{vary:?} on {what}");
-    assert!(reply.header("x-request-id").is_some_and(|id| !id.is_empty()), "{what}");
+    assert!(vary.contains(&"origin") && vary.contains(&"sec-fetch-site"), "{vary:?} on {case}");
+    assert!(reply.header("x-request-id").is_some_and(|id| !id.is_empty()), "{case}");
     for absent in ["server", "x-powered-by", "clear-site-data", "strict-transport-security"] {
-        assert_eq!(reply.header(absent), None, "{absent} on {what}");
+        assert_eq!(reply.header(absent), None, "{absent} on {case}");
     }
-    assert_eq!(reply.header("access-control-allow-origin"), None, "{what}");
+    assert_eq!(reply.header("access-control-allow-origin"), None, "{case}");
 }
 
 #[tokio::test]
@@ -58,21 +58,21 @@ async fn every_status_carries_the_security_headers() {
         (200, app.request("HEAD", "/healthz").send().await),
     ];
     for (at, (status, reply)) in replies.iter().enumerate() {
-        let what = format!("{status}, the {at}th");
-        assert_eq!(reply.status, *status, "{what}");
-        assert_framed(reply, &what);
-        assert_eq!(reply.header("content-security-policy"), Some(CSP), "{what}");
+        let case = format!("reply {at}, status {status}");
+        assert_eq!(reply.status, *status, "{case}");
+        assert_security_headers(reply, &case);
+        assert_eq!(reply.header("content-security-policy"), Some(CSP), "{case}");
     }
     for path in ["/docs", "/docs/swagger-ui.css"] {
         let reply = app.get(path).send().await;
-        assert_framed(&reply, path);
+        assert_security_headers(&reply, path);
         let policy = reply.header("content-security-policy").unwrap();
         assert!(policy.contains("default-src 'none'") && policy != CSP, "{policy}");
     }
 }
 
 #[tokio::test]
-async fn a_decent_request_id_is_kept_and_any_other_replaced() {
+async fn a_valid_request_id_is_kept_and_any_other_is_replaced() {
     let app = TestApp::new().await;
     let longest = "a".repeat(128);
     for id in ["x", "A-Z_a.z-09", longest.as_str()] {
@@ -83,9 +83,9 @@ async fn a_decent_request_id_is_kept_and_any_other_replaced() {
     let too_long = "a".repeat(129);
     for id in ["", " ", "a b", "a/b", "a;b", "ä", "a\tb", too_long.as_str()] {
         let reply = app.get("/x").header("X-Request-Id", id).send().await;
-        let made = reply.header("x-request-id").unwrap();
-        assert!(uuid::Uuid::try_parse(made).is_ok(), "{id:?} became {made:?}");
-        assert_eq!(reply.json()["error"]["request_id"], made);
+        let generated = reply.header("x-request-id").unwrap();
+        assert!(uuid::Uuid::try_parse(generated).is_ok(), "{id:?} became {generated:?}");
+        assert_eq!(reply.json()["error"]["request_id"], generated);
     }
     let reply = app.get("/x").headers(&[("X-Request-Id", "a"), ("X-Request-Id", "a")]);
     assert_ne!(reply.send().await.header("x-request-id"), Some("a"));
@@ -104,7 +104,7 @@ async fn https_is_read_from_a_trusted_proxys_header_only() {
     let reply = app.get("/healthz").headers(&[https]).send().await;
     assert!(reply.header(hsts).is_some_and(|value| value.starts_with("max-age=")));
     let reply = app.get("/x").headers(&[https]).send().await;
-    assert!(reply.header(hsts).is_some(), "errors too");
+    assert!(reply.header(hsts).is_some(), "errors have the header too");
     for proto in
         [&[][..], &[("X-Forwarded-Proto", "http")], &[https, ("X-Forwarded-Proto", "http")]]
     {
@@ -113,28 +113,32 @@ async fn https_is_read_from_a_trusted_proxys_header_only() {
 }
 
 #[tokio::test]
-async fn clear_site_data_stands_on_logouts_that_deleted_cookies_and_nowhere_else() {
+async fn clear_site_data_is_sent_only_by_logouts_that_delete_cookies() {
     let app = TestApp::with_flags(&[("clear-site-data", "cache,storage")]).await;
-    let named = |reply: &Reply| reply.header("clear-site-data").map(str::to_owned);
+    let clear_site_data = |reply: &Reply| reply.header("clear-site-data").map(str::to_owned);
     let tokens = app.sign_up();
     let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
-    assert_eq!(named(&browser.fetch_csrf().await), None);
-    assert_eq!(named(&browser.logout("/logout?scope=others").await), None);
-    assert_eq!(named(&browser.request("POST", "/logout").send().await), None, "403");
-    assert_eq!(named(&app.post("/logout").send().await), None, "401 of nobody");
+    assert_eq!(clear_site_data(&browser.fetch_csrf().await), None);
+    assert_eq!(clear_site_data(&browser.logout("/logout?scope=others").await), None);
+    assert_eq!(clear_site_data(&browser.request("POST", "/logout").send().await), None, "403");
+    assert_eq!(
+        clear_site_data(&app.post("/logout").send().await),
+        None,
+        "a 401 without a credential"
+    );
     let expected = Some(r#""cache", "storage""#.to_owned());
-    assert_eq!(named(&browser.logout("/logout").await), expected);
+    assert_eq!(clear_site_data(&browser.logout("/logout").await), expected);
     assert!(!app.is_alive(&tokens));
 }
 
 const APP: &str = "https://app.example.com";
 
-fn listed<'r>(reply: &'r Reply, name: &str) -> Vec<&'r str> {
+fn header_list<'r>(reply: &'r Reply, name: &str) -> Vec<&'r str> {
     reply.header(name).unwrap_or_default().split(',').map(str::trim).collect()
 }
 
 #[tokio::test]
-async fn an_allowed_origin_may_ask_and_read_and_no_other() {
+async fn only_an_allowed_origin_may_send_requests_and_read_responses() {
     let app = TestApp::with_flags(&[("allowed-origins", APP)]).await;
     let tokens = app.sign_up();
     for (origin, allowed) in [
@@ -152,28 +156,28 @@ async fn an_allowed_origin_may_ask_and_read_and_no_other() {
             .send()
             .await;
         assert_eq!(preflight.header("access-control-allow-origin"), echoed, "{origin}");
-        let asked = app.get("/api/auth/csrf").header("Origin", origin);
-        let asked = asked.bearer(&tokens.access_token).send().await;
-        assert_eq!(asked.header("access-control-allow-origin"), echoed, "{origin}");
-        assert_eq!(asked.status, if allowed { 200 } else { 403 }, "{origin}");
+        let reply = app.get("/api/auth/csrf").header("Origin", origin);
+        let reply = reply.bearer(&tokens.access_token).send().await;
+        assert_eq!(reply.header("access-control-allow-origin"), echoed, "{origin}");
+        assert_eq!(reply.status, if allowed { 200 } else { 403 }, "{origin}");
         if allowed {
             assert_eq!(preflight.status, 200);
-            for reply in [&preflight, &asked] {
+            for reply in [&preflight, &reply] {
                 assert_eq!(reply.header("access-control-allow-credentials"), Some("true"));
             }
-            assert!(listed(&preflight, "access-control-allow-methods").contains(&"POST"));
-            let headers = listed(&preflight, "access-control-allow-headers");
+            assert!(header_list(&preflight, "access-control-allow-methods").contains(&"POST"));
+            let headers = header_list(&preflight, "access-control-allow-headers");
             for name in ["x-csrf-token", "content-type", "authorization"] {
                 assert!(headers.contains(&name), "{headers:?}");
             }
-            let exposed = listed(&asked, "access-control-expose-headers");
+            let exposed = header_list(&reply, "access-control-expose-headers");
             for name in ["x-logout-outcome", "x-logout-cookies-left", "x-request-id"] {
                 assert!(exposed.contains(&name), "{exposed:?}");
             }
         }
     }
     assert_eq!(app.gotrue_call_count(), 0);
-    // Errors can be read too, and an OPTIONS that is no preflight is a method like any other.
+    // Errors have the CORS headers too. An OPTIONS without the headers of a preflight is 405 like other methods.
     let refused = app.post("/logout").header("Origin", APP).send().await;
     assert_eq!((refused.status, refused.header("access-control-allow-origin")), (401, Some(APP)));
     let options = app.request("OPTIONS", "/logout").header("Origin", APP).send().await;
@@ -181,15 +185,15 @@ async fn an_allowed_origin_may_ask_and_read_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_site_that_is_allowed_logs_out_with_its_cookies() {
+async fn an_allowed_page_of_another_site_logs_out_with_its_cookies() {
     let setup = Setup::new().flags(&[("allowed-origins", APP), ("trusted-proxies", "127.0.0.1")]);
     let app = setup.flag("secret", SECRET).start().await;
     let tokens = app.sign_up();
     let mut browser = Browser::signed_in_without_csrf(&app, &tokens, CookieFormat::Base64);
     browser.page.https = true;
     browser.page.cross_site = true;
-    let written = browser.jar.cookies_for(crate::harness::Page::LOCAL);
-    for (name, value) in written {
+    let session_cookies = browser.jar.cookies_for(crate::harness::Page::LOCAL);
+    for (name, value) in session_cookies {
         browser
             .jar
             .store_set_cookie(crate::harness::Page::LOCAL, &format!("{name}=; Path=/; Max-Age=0"));
@@ -204,7 +208,10 @@ async fn a_page_of_another_site_that_is_allowed_logs_out_with_its_cookies() {
             .to_vec();
     let reply = browser.fetch_csrf().await;
     assert_eq!(reply.status, 200, "{reply:?}");
-    assert!(browser.csrf_cookie().is_some(), "it was kept although its page is of another site");
+    assert!(
+        browser.csrf_cookie().is_some(),
+        "the browser keeps the CSRF cookie although its page is of another site"
+    );
     let reply = browser.logout("/api/auth/logout").await;
     assert_eq!(reply.header("x-logout-outcome"), Some("revoked"));
     assert_eq!(reply.header("access-control-allow-origin"), Some(APP));

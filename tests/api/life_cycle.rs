@@ -17,24 +17,25 @@ use crate::harness::{
     Connection, GatewayProcess, Reply, Request, Setup, TestApp, assert_not_ready, eventually,
 };
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A test app on the real clock, for the real binary.
+/// Starts a test app on the system's clock, which the real binary uses.
 async fn start_app() -> TestApp {
     Setup::new().start_time(Clock::system().unix_seconds()).start().await
 }
 
-/// Starts a logout that GoTrue answers late, and returns its connection once GoTrue is asked.
-async fn under_way(app: &TestApp, gateway: SocketAddr, token: &str) -> Connection {
+/// Starts a logout that GoTrue answers late, and returns its connection once GoTrue has the request.
+async fn start_logout(app: &TestApp, gateway: SocketAddr, token: &str) -> Connection {
     let before = app.gotrue_calls("logout").len();
     let mut connection = Connection::open(gateway).await;
     let request = Request::new(gateway, "POST", "/api/auth/logout").bearer(token);
     connection.write(&request.bytes(true)).await;
-    eventually("GoTrue is asked", || async { app.gotrue_calls("logout").len() > before }).await;
+    eventually("GoTrue gets the logout", || async { app.gotrue_calls("logout").len() > before })
+        .await;
     connection
 }
 
-async fn admin(gateway: &GatewayProcess, path: &str) -> Reply {
+async fn admin_get(gateway: &GatewayProcess, path: &str) -> Reply {
     Request::new(gateway.admin_address.unwrap(), "GET", path).send().await
 }
 
@@ -45,10 +46,10 @@ async fn admin(gateway: &GatewayProcess, path: &str) -> Reply {
 async fn a_signal_drains_requests_and_accepts_no_new_ones(#[case] signal: &str) {
     let app = start_app().await;
     let gateway = GatewayProcess::start(&app, &[("GATEWAY_ADMIN_BIND", "127.0.0.1:0")]).await;
-    assert_eq!(admin(&gateway, "/readyz").await.status, 200);
+    assert_eq!(admin_get(&gateway, "/readyz").await.status, 200);
     let tokens = app.sign_up();
     app.inject_fault(json!({"operation": "logout", "kind": "delay", "seconds": 1.5, "times": 1}));
-    let mut asked = under_way(&app, gateway.address, &tokens.access_token).await;
+    let mut pending = start_logout(&app, gateway.address, &tokens.access_token).await;
     let mut idle = Connection::open(gateway.address).await;
     idle.write(&gateway.request("GET", "/healthz").bytes(false)).await;
     assert_eq!(idle.reply(false).await.unwrap().status, 200);
@@ -58,12 +59,16 @@ async fn a_signal_drains_requests_and_accepts_no_new_ones(#[case] signal: &str) 
         TcpStream::connect(gateway.address).await.is_err()
     })
     .await;
-    assert_not_ready(&admin(&gateway, "/readyz").await, "shutting_down");
-    assert_eq!(admin(&gateway, "/healthz").await.status, 200, "it lives as long as it drains");
+    assert_not_ready(&admin_get(&gateway, "/readyz").await, "shutting_down");
+    assert_eq!(
+        admin_get(&gateway, "/healthz").await.status,
+        200,
+        "the process is alive while it drains"
+    );
     assert!(idle.is_closed_by_peer().await, "a connection without a request is closed");
-    assert!(app.is_alive(&tokens), "all this while the logout is under way");
+    assert!(app.is_alive(&tokens), "the logout is not done yet");
 
-    assert_eq!(asked.reply(false).await.unwrap().status, 200);
+    assert_eq!(pending.reply(false).await.unwrap().status, 200);
     assert!(!app.is_alive(&tokens));
     let (status, log) = gateway.wait_for_exit();
     assert_eq!(status.code(), Some(0), "{}", log.text);
@@ -73,13 +78,13 @@ async fn a_signal_drains_requests_and_accepts_no_new_ones(#[case] signal: &str) 
 #[case::terminate("TERM", 143)]
 #[case::interrupt("INT", 130)]
 #[tokio::test]
-async fn a_second_signal_ends_it_at_once(#[case] second: &str, #[case] expected: i32) {
+async fn a_second_signal_ends_the_process_at_once(#[case] second: &str, #[case] expected: i32) {
     let app = start_app().await;
     let long = [("GATEWAY_UPSTREAM_TIMEOUT", "1h"), ("GATEWAY_DRAIN_TIMEOUT", "1h")];
     let gateway = GatewayProcess::start(&app, &long).await;
     let tokens = app.sign_up();
     app.inject_fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
-    let _asked = under_way(&app, gateway.address, &tokens.access_token).await;
+    let _pending = start_logout(&app, gateway.address, &tokens.access_token).await;
     gateway.signal("TERM");
     eventually("the listener is closed", || async {
         TcpStream::connect(gateway.address).await.is_err()
@@ -87,26 +92,29 @@ async fn a_second_signal_ends_it_at_once(#[case] second: &str, #[case] expected:
     .await;
     gateway.signal(second);
     let ended = tokio::task::spawn_blocking(|| gateway.wait_for_exit().0.code());
-    let code = tokio::time::timeout(PATIENCE, ended).await.expect("it ends").unwrap();
+    let code = tokio::time::timeout(TIMEOUT, ended).await.expect("the process ends").unwrap();
     assert_eq!(code, Some(expected));
 }
 
 #[tokio::test]
-async fn a_stop_drains_the_logout_under_way() {
+async fn a_stop_waits_for_running_logouts() {
     let app = TestApp::new().await;
     let tokens = app.sign_up();
     app.inject_fault(json!({"operation": "logout", "kind": "delay", "seconds": 1, "times": 1}));
-    let mut asked = under_way(&app, app.address, &tokens.access_token).await;
-    let hung_up = app.sign_up();
+    let mut pending = start_logout(&app, app.address, &tokens.access_token).await;
+    let disconnected = app.sign_up();
     app.inject_fault(json!({"operation": "logout", "kind": "delay", "seconds": 1, "times": 1}));
-    drop(under_way(&app, app.address, &hung_up.access_token).await);
-    assert!(app.is_alive(&tokens) && app.is_alive(&hung_up));
+    drop(start_logout(&app, app.address, &disconnected.access_token).await);
+    assert!(app.is_alive(&tokens) && app.is_alive(&disconnected));
 
     app.stop_gateway();
-    let reply = asked.reply(false).await.unwrap();
+    let reply = pending.reply(false).await.unwrap();
     assert_eq!((reply.status, reply.header("x-logout-outcome")), (200, Some("revoked")));
     assert!(!app.is_alive(&tokens));
-    assert!(!app.is_alive(&hung_up), "whose client had gone, is waited for too");
+    assert!(
+        !app.is_alive(&disconnected),
+        "the stop also waits for the logout whose client disconnected"
+    );
     assert!(TcpStream::connect(app.address).await.is_err());
 }
 
@@ -118,15 +126,15 @@ async fn a_stop_waits_for_the_key_set_that_a_request_needs() {
     app.inject_fault(json!({"operation": "jwks", "kind": "delay", "seconds": 1, "times": 1}));
     let fetched = || app.gotrue_calls(".well-known/jwks.json").len();
     let before = fetched();
-    let mut asked = Connection::open(app.address).await;
+    let mut pending = Connection::open(app.address).await;
     let verify = app.get("/api/auth/verify").bearer(&tokens.access_token);
-    asked.write(&verify.bytes(true)).await;
-    eventually("the keys are asked for", || async { fetched() > before }).await;
+    pending.write(&verify.bytes(true)).await;
+    eventually("the gateway fetches the key set", || async { fetched() > before }).await;
 
     let begun = Instant::now();
     app.stop_gateway();
     let took = begun.elapsed();
-    let reply = asked.reply(false).await.expect("an answer");
+    let reply = pending.reply(false).await.expect("a response");
     assert_eq!(reply.status, 200, "{reply:?}");
     assert!(took < Duration::from_secs(4), "{took:?}");
 }
@@ -138,40 +146,40 @@ async fn a_stop_waits_no_longer_than_the_drain_timeout() {
     let gateway = GatewayProcess::start(&app, &times).await;
     let tokens = app.sign_up();
     app.inject_fault(json!({"operation": "logout", "kind": "hang"}));
-    let mut asked = under_way(&app, gateway.address, &tokens.access_token).await;
+    let mut pending = start_logout(&app, gateway.address, &tokens.access_token).await;
     let begun = Instant::now();
     gateway.signal("TERM");
-    assert!(asked.reply(false).await.is_none(), "cut off");
+    assert!(pending.reply(false).await.is_none(), "the connection is closed without a response");
     let (status, log) = gateway.wait_for_exit();
     let took = begun.elapsed();
     assert_eq!(status.code(), Some(0), "{}", log.text);
-    assert!(took > Duration::from_secs(1) && took < PATIENCE, "{took:?}");
+    assert!(took > Duration::from_secs(1) && took < TIMEOUT, "{took:?}");
     let aborted = "the drain timeout passed: open connections and logouts are aborted; raise \
                    GATEWAY_DRAIN_TIMEOUT if GoTrue needs more time";
     let line = log.lines.iter().find(|line| line["message"] == aborted);
-    assert_eq!(line.expect("a line")["logouts"], 1, "{}", log.text);
+    assert_eq!(line.expect("a log line")["logouts"], 1, "{}", log.text);
 }
 
 #[tokio::test]
-async fn connections_without_a_request_do_not_hold_up_the_end() {
+async fn connections_without_a_request_delay_no_stop() {
     let app = TestApp::with_flags(&[("drain-timeout", "1h"), ("header-timeout", "1h")]).await;
     let mut silent = Connection::open(app.address).await;
     let mut half = Connection::open(app.address).await;
     half.write(b"POST /logout HTTP/1.1\r\nHost: a\r\n").await;
-    // Both are accepted by now: connections are, one after the other.
+    // Connections are accepted in order, so both are accepted once this request is answered.
     assert_eq!(app.get("/healthz").send().await.status, 200);
     let begun = Instant::now();
     app.stop_gateway();
-    assert!(begun.elapsed() < PATIENCE);
+    assert!(begun.elapsed() < TIMEOUT);
     assert!(silent.is_closed_by_peer().await && half.is_closed_by_peer().await);
 }
 
 #[tokio::test]
-async fn connections_in_the_kernels_queue_are_served_before_the_end() {
+async fn connections_in_the_kernels_queue_are_served_before_the_stop() {
     let app = TestApp::new().await;
     let address = app.address;
     let request = app.get("/healthz").bytes(true);
-    // The gateway begins to stop while these are being sent, and none of them is reset.
+    // The gateway starts to stop while these connections wait in the kernel's queue, and resets none of them.
     let mut waiting = Vec::new();
     for _ in 0..50 {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
@@ -188,9 +196,11 @@ async fn connections_in_the_kernels_queue_are_served_before_the_end() {
 
 #[rstest]
 #[case::public("GATEWAY_BIND")]
-#[case::admin("GATEWAY_ADMIN_BIND")]
+#[case::admin_get("GATEWAY_ADMIN_BIND")]
 #[tokio::test]
-async fn a_port_that_is_taken_ends_it_with_the_variables_name(#[case] variable: &str) {
+async fn a_port_in_use_ends_the_process_with_an_error_that_names_the_variable(
+    #[case] variable: &str,
+) {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
@@ -205,7 +215,7 @@ async fn a_port_that_is_taken_ends_it_with_the_variables_name(#[case] variable: 
 }
 
 #[tokio::test]
-async fn without_file_descriptors_it_waits_and_then_goes_on() {
+async fn without_file_descriptors_the_gateway_pauses_and_then_accepts_again() {
     let app = start_app().await;
     let mut shell = Command::new("/bin/sh");
     let binary = env!("CARGO_BIN_EXE_logout-gateway");
@@ -216,7 +226,7 @@ async fn without_file_descriptors_it_waits_and_then_goes_on() {
     assert_eq!(
         gateway.request("POST", "/logout").bearer(&tokens.access_token).send().await.status,
         200,
-        "a connection to GoTrue is there"
+        "the connection to GoTrue stays open"
     );
 
     let mut crowd = Vec::new();
@@ -224,16 +234,16 @@ async fn without_file_descriptors_it_waits_and_then_goes_on() {
         crowd.push(Connection::open(gateway.address).await);
     }
     let descriptors = format!("/proc/{}/fd", gateway.pid());
-    eventually("none is left", || {
+    eventually("no descriptor is left", || {
         let taken = std::fs::read_dir(&descriptors).unwrap().count();
         async move { taken >= 48 }
     })
     .await;
     let mut late = Connection::open(gateway.address).await;
     late.write(&gateway.request("GET", "/healthz").bytes(true)).await;
-    assert!(!late.has_unread_bytes().await, "nothing is left for it");
+    assert!(!late.has_unread_bytes().await, "no descriptor is left for the connection");
     drop(crowd);
-    assert_eq!(late.reply(false).await.expect("an answer").status, 200);
+    assert_eq!(late.reply(false).await.expect("a response").status, 200);
     let tokens = app.sign_up();
     let reply = gateway.request("POST", "/logout").bearer(&tokens.access_token).send().await;
     assert_eq!(reply.status, 200);
@@ -242,10 +252,10 @@ async fn without_file_descriptors_it_waits_and_then_goes_on() {
     let log = gateway.stop();
     let lines_with =
         |words: &str| log.lines.iter().filter(|l| l.to_string().contains(words)).count();
-    let of_it = log.lines.iter().filter(|line| line["variable"] == "GATEWAY_MAX_CONNECTIONS");
-    assert!(lines_with("needs") == 1 && of_it.count() == 1, "{}", log.text);
+    let of_variable = log.lines.iter().filter(|line| line["variable"] == "GATEWAY_MAX_CONNECTIONS");
+    assert!(lines_with("needs") == 1 && of_variable.count() == 1, "{}", log.text);
     let tries = lines_with("could not accept a connection");
-    assert!((1..100).contains(&tries), "it pauses between tries: {tries}");
+    assert!((1..100).contains(&tries), "the gateway pauses between tries: {tries}");
 }
 
 #[tokio::test]
@@ -253,28 +263,28 @@ async fn a_client_that_never_reads_is_disconnected() {
     let limits = [("max-connections", "1"), ("header-timeout", "300ms")];
     let app = Setup::new().flags(&limits).start().await;
     let mut greedy = Connection::open(app.address).await;
-    // Far more answers than the kernels of both sides hold.
-    let asks = app.get("/openapi.json").bytes(false).repeat(64);
-    let asking = async {
+    // Far more responses than the socket buffers of both sides hold.
+    let requests = app.get("/openapi.json").bytes(false).repeat(64);
+    let send_requests = async {
         for _ in 0..64 {
-            greedy.write(&asks).await;
+            greedy.write(&requests).await;
         }
     };
     // The gateway reads no more requests while the client reads no responses.
-    let late = tokio::time::timeout(PATIENCE, app.get("/healthz").send());
-    let (asked, reply) = tokio::join!(tokio::time::timeout(PATIENCE, asking), late);
-    assert!(asked.is_ok(), "the gateway closes the connection");
-    assert_eq!(reply.expect("the only place is free again").status, 200);
+    let late = tokio::time::timeout(TIMEOUT, app.get("/healthz").send());
+    let (sent, reply) = tokio::join!(tokio::time::timeout(TIMEOUT, send_requests), late);
+    assert!(sent.is_ok(), "the gateway closes the connection");
+    assert_eq!(reply.expect("the only connection is free again").status, 200);
 }
 
 #[tokio::test]
-async fn a_thread_that_panics_is_noticed() {
+async fn a_panic_of_a_thread_is_reported() {
     let clock = Clock::from_fn(|| {
         assert_ne!(std::thread::current().name(), Some("background"), "a clock that fails");
         std::time::UNIX_EPOCH
     });
     let config = Setup::new().flag("supabase-url", "http://127.0.0.1:1").config();
     let gateway = Gateway::start(config, clock, &Router::new()).unwrap();
-    tokio::time::timeout(PATIENCE, gateway.failed()).await.expect("it is noticed");
+    tokio::time::timeout(TIMEOUT, gateway.failed()).await.expect("the panic is reported");
     gateway.stop();
 }

@@ -1,4 +1,4 @@
-//! What one process takes on at most.
+//! The limits of one process: requests in flight, connections, sizes and times.
 
 use std::time::Duration;
 
@@ -10,30 +10,31 @@ use crate::harness::{
     claims_of, eventually, hs256_token,
 };
 
-/// A logout that GoTrue keeps waiting; the connection that asked for it.
-async fn waiting_logout(app: &TestApp, token: &str) -> Connection {
+/// Starts a logout that GoTrue does not answer yet, and returns its connection.
+async fn start_hanging_logout(app: &TestApp, token: &str) -> Connection {
     let before = app.gotrue_calls("logout").len();
     let mut connection = Connection::open(app.address).await;
     connection.write(&app.post("/api/auth/logout").bearer(token).bytes(true)).await;
-    eventually("GoTrue is asked", || async { app.gotrue_calls("logout").len() > before }).await;
+    eventually("GoTrue gets the logout", || async { app.gotrue_calls("logout").len() > before })
+        .await;
     connection
 }
 
 #[tokio::test]
-async fn over_the_requests_in_flight_it_is_overloaded_while_health_and_metrics_answer() {
+async fn beyond_the_requests_in_flight_logouts_are_overloaded_while_health_and_metrics_work() {
     let limits = [("max-in-flight", "2"), ("upstream-timeout", "800ms")];
     let app = Setup::new().flags(&limits).flag("admin-bind", "127.0.0.1:0").start().await;
     let (one, other, third) = (app.sign_up(), app.sign_up(), app.sign_up());
     let browser = Browser::signed_in(&app, &third, CookieFormat::Base64).await;
     app.inject_fault(json!({"operation": "logout", "kind": "hang", "times": 2}));
-    let mut first = waiting_logout(&app, &one.access_token).await;
-    let mut second = waiting_logout(&app, &other.access_token).await;
+    let mut first = start_hanging_logout(&app, &one.access_token).await;
+    let mut second = start_hanging_logout(&app, &other.access_token).await;
 
     for path in ["/logout", "/api/auth/logout", "/api/v1/auth/logout"] {
         let reply = browser.logout_request(path).send().await;
         assert_error(&reply, 503, "OVERLOADED", None);
         assert_eq!(reply.header("retry-after"), Some("1"));
-        assert!(reply.set_cookies().is_empty(), "untouched");
+        assert!(reply.set_cookies().is_empty(), "the cookies stay");
         assert_eq!(reply.header("x-logout-outcome"), None);
     }
     for path in ["/healthz", "/readyz", "/openapi.json"] {
@@ -43,19 +44,19 @@ async fn over_the_requests_in_flight_it_is_overloaded_while_health_and_metrics_a
     assert!(metrics.text().contains("\nlogout_gateway_requests_in_flight 2\n"));
     for path in ["/api/auth/csrf", "/api/auth/verify"] {
         let reply = browser.request("GET", path).send().await;
-        assert_eq!(reply.status, 200, "{path} waits for no GoTrue and takes no place");
+        assert_eq!(reply.status, 200, "{path} needs no answer of GoTrue and takes no place");
     }
     for connection in [&mut first, &mut second] {
         let reply = connection.reply(false).await.unwrap();
         assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_timeout"));
     }
     let reply = app.post("/logout").bearer(&third.access_token).send().await;
-    assert_eq!(reply.status, 200, "it was for a moment only");
+    assert_eq!(reply.status, 200, "the places are free again");
     assert!(!app.is_alive(&third));
 }
 
 #[tokio::test]
-async fn forged_tokens_at_a_slow_gotrue_keep_no_genuine_logout_out() {
+async fn forged_tokens_and_a_slow_gotrue_block_no_genuine_logout() {
     let limits = [("max-in-flight", "16"), ("upstream-timeout", "2s")];
     let app = Setup::new().flags(&limits).start().await;
     app.inject_fault(json!({"operation": "user", "kind": "hang"}));
@@ -70,7 +71,7 @@ async fn forged_tokens_at_a_slow_gotrue_keep_no_genuine_logout_out() {
         connection.write(&verify.bytes(true)).await;
         flood.push(connection);
     }
-    eventually("GoTrue is asked", || async { app.gotrue_calls("user").len() == 2 }).await;
+    eventually("GoTrue gets two tokens", || async { app.gotrue_calls("user").len() == 2 }).await;
     for _ in 0..20 {
         let tokens = app.sign_up();
         let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
@@ -83,7 +84,7 @@ async fn forged_tokens_at_a_slow_gotrue_keep_no_genuine_logout_out() {
         answers.push(reply.json()["error"]["code"].as_str().unwrap().to_owned());
     }
     let overloaded = answers.iter().filter(|code| *code == "OVERLOADED").count();
-    assert_eq!(overloaded, 30, "an eighth of the places: {answers:?}");
+    assert_eq!(overloaded, 30, "forged tokens get an eighth of the places: {answers:?}");
 }
 
 #[tokio::test]
@@ -105,22 +106,26 @@ async fn a_token_that_only_gotrue_can_verify_takes_a_place() {
     let app = setup.start().await;
     let (one, other, known) = (app.sign_up(), app.sign_up(), app.sign_up());
     assert_eq!(app.verify(&known).await, 200);
-    let asked = app.gotrue_calls("user").len();
+    let calls_before = app.gotrue_calls("user").len();
     app.inject_fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
-    let mut waiting = waiting_logout(&app, &one.access_token).await;
-    assert_eq!(app.verify(&known).await, 200, "what GoTrue said a moment ago takes none");
+    let mut hanging = start_hanging_logout(&app, &one.access_token).await;
+    assert_eq!(
+        app.verify(&known).await,
+        200,
+        "a token with a cached answer of GoTrue takes no place"
+    );
     for path in ["/api/auth/verify", "/api/auth/csrf"] {
         let reply = app.get(path).bearer(&other.access_token).send().await;
         assert_error(&reply, 503, "OVERLOADED", None);
         assert_eq!(reply.header("retry-after"), Some("1"), "{path}");
     }
-    assert_eq!(app.gotrue_calls("user").len(), asked);
-    assert_eq!(waiting.reply(false).await.unwrap().status, 500);
-    assert_eq!(app.verify(&other).await, 200, "it was for a moment only");
+    assert_eq!(app.gotrue_calls("user").len(), calls_before);
+    assert_eq!(hanging.reply(false).await.unwrap().status, 500);
+    assert_eq!(app.verify(&other).await, 200, "the places are free again");
 }
 
 #[tokio::test]
-async fn a_body_that_comes_slowly_takes_no_place() {
+async fn a_slow_body_takes_no_place() {
     let app = TestApp::with_flags(&[("max-in-flight", "1")]).await;
     let (slow, other) = (app.sign_up(), app.sign_up());
     let request = app.post("/api/auth/logout").bearer(&slow.access_token);
@@ -130,8 +135,8 @@ async fn a_body_that_comes_slowly_takes_no_place() {
     bytes.extend(b"Content-Length: 10\r\n\r\n");
     let mut connection = Connection::open(app.address).await;
     connection.write(&bytes).await;
-    let asked_for = connection.reply(true).await.unwrap();
-    assert_eq!(asked_for.status, 100, "the gateway waits for the body");
+    let continue_reply = connection.reply(true).await.unwrap();
+    assert_eq!(continue_reply.status, 100, "the gateway waits for the body");
     connection.write(b"{").await;
 
     let reply = app.post("/logout").bearer(&other.access_token).send().await;
@@ -143,7 +148,7 @@ async fn a_body_that_comes_slowly_takes_no_place() {
 }
 
 #[tokio::test]
-async fn over_the_connections_no_more_are_served_until_one_ends() {
+async fn beyond_the_connection_limit_a_connection_waits_until_another_closes() {
     let app = Setup::new().flag("max-connections", "2").without_readiness_check().start().await;
     let get = app.get("/healthz");
     let mut open = Vec::new();
@@ -155,7 +160,7 @@ async fn over_the_connections_no_more_are_served_until_one_ends() {
     }
     let mut third = Connection::open(app.address).await;
     third.write(&get.bytes(false)).await;
-    // The two that are open go on answering, long enough for the third to have been served.
+    // Serving the open connections takes long enough for the third to be served, too, if it were accepted.
     for _ in 0..50 {
         open[0].write(&get.bytes(false)).await;
         assert_eq!(open[0].reply(false).await.unwrap().status, 200);
@@ -189,7 +194,7 @@ async fn a_head_may_be_128_kib_and_no_longer() {
 }
 
 #[tokio::test]
-async fn each_of_many_cookies_may_come_in_a_line_of_its_own() {
+async fn each_cookie_may_have_its_own_header_line() {
     let app = TestApp::new().await;
     let tokens = app.sign_up();
     let browser = Browser::signed_in(&app, &tokens, CookieFormat::Chunked).await;
@@ -209,7 +214,7 @@ async fn each_of_many_cookies_may_come_in_a_line_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_a_malformed_request() {
+async fn an_incomplete_body_is_a_malformed_request() {
     let app = TestApp::with_flags(&[("header-timeout", "200ms")]).await;
     let tokens = app.sign_up();
     let request = app.post("/api/auth/logout").bearer(&tokens.access_token);
@@ -234,7 +239,7 @@ async fn a_body_that_does_not_come_is_a_malformed_request() {
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_come_ends_the_connection() {
+async fn an_incomplete_head_closes_the_connection() {
     let app = TestApp::with_flags(&[("header-timeout", "100ms")]).await;
     let mut slow = Connection::open(app.address).await;
     slow.write(b"POST /logout HTTP/1.1\r\nHost: a\r\n").await;
@@ -249,7 +254,7 @@ async fn several_threads_serve_one_address_and_share_the_revocation_list() {
         let tokens = app.sign_up();
         let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
         assert_eq!(reply.status, 200);
-        // Each of these is a connection of its own, whichever thread gets it.
+        // Each request opens a new connection, which any of the threads may accept.
         for _ in 0..4 {
             assert_eq!(app.verify(&tokens).await, 401);
         }

@@ -22,10 +22,10 @@ use crate::harness::{
     TestApp, claims_of, eventually, forged_token,
 };
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A logout by cookie, with this `X-Request-Id`; the CSRF token that it took as well.
-async fn logout(
+/// Sends a logout by cookie with this `X-Request-Id`, and returns the reply and the CSRF token.
+async fn log_out(
     gateway: &GatewayProcess,
     tokens: &Tokens,
     target: &str,
@@ -37,15 +37,15 @@ async fn logout(
     (request.send().await, browser.csrf_cookie().unwrap())
 }
 
-/// Everything of a token that must not be told: itself, and each part between its dots.
-fn parts(token: &str) -> Vec<String> {
+/// The strings of a token that must not be logged: the token itself and each part between its dots.
+fn secret_parts(token: &str) -> Vec<String> {
     [token].into_iter().chain(token.split('.')).map(str::to_owned).collect()
 }
 
-/// Everything of these tokens, and the user's e-mail.
-fn secrets_of(tokens: &Tokens) -> Vec<String> {
+/// The strings of a session that must not be logged: those of its tokens and the user's e-mail address.
+fn session_secrets(tokens: &Tokens) -> Vec<String> {
     let email = claims_of(&tokens.access_token)["email"].as_str().unwrap().to_owned();
-    [parts(&tokens.access_token), vec![tokens.refresh_token.clone(), email]].concat()
+    [secret_parts(&tokens.access_token), vec![tokens.refresh_token.clone(), email]].concat()
 }
 
 async fn start_app() -> TestApp {
@@ -53,10 +53,10 @@ async fn start_app() -> TestApp {
 }
 
 #[rstest]
-#[case::as_usual("info")]
-#[case::of_everything("trace")]
+#[case::default_level("info")]
+#[case::trace_level("trace")]
 #[tokio::test]
-async fn each_logout_is_one_line_and_no_line_tells_a_secret(#[case] filter: &str) {
+async fn each_logout_is_one_audit_line_and_no_line_has_a_secret(#[case] filter: &str) {
     let app = start_app().await;
     let gateway = GatewayProcess::start(&app, &[("RUST_LOG", filter)]).await;
     let mut secrets = [API_KEY, SECRET, TEST_SECRET].map(str::to_owned).to_vec();
@@ -64,16 +64,16 @@ async fn each_logout_is_one_line_and_no_line_tells_a_secret(#[case] filter: &str
     let good = app.sign_up();
     let verify = gateway.request("GET", "/api/auth/verify").bearer(&good.access_token);
     assert_eq!(verify.send().await.status, 200);
-    let (reply, csrf) = logout(&gateway, &good, "/api/auth/logout", "the-good-one").await;
+    let (reply, csrf) = log_out(&gateway, &good, "/api/auth/logout", "the-good-one").await;
     assert_eq!(reply.status, 200);
-    secrets.extend([secrets_of(&good), parts(&csrf)].concat());
+    secrets.extend([session_secrets(&good), secret_parts(&csrf)].concat());
 
     let failed = app.sign_up();
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1,
         "code": "unexpected_failure", "headers": {"X-Upstream": "upstream-secret"}}));
-    let (reply, csrf) = logout(&gateway, &failed, "/logout?scope=global", "the-failed-one").await;
+    let (reply, csrf) = log_out(&gateway, &failed, "/logout?scope=global", "the-failed-one").await;
     assert_eq!(reply.status, 500);
-    secrets.extend([secrets_of(&failed), parts(&csrf)].concat());
+    secrets.extend([session_secrets(&failed), secret_parts(&csrf)].concat());
     secrets.push("upstream-secret".to_owned());
 
     let mut claims = claims_of(&app.sign_up().access_token);
@@ -82,17 +82,18 @@ async fn each_logout_is_one_line_and_no_line_tells_a_secret(#[case] filter: &str
     let token = forged_token(&json!({"alg": "ES256", "kid": kid}).to_string(), &claims.to_string());
     let request = gateway.request("POST", "/api/v1/auth/logout").bearer(&token);
     assert_eq!(request.header("X-Request-Id", "the-forged-one").send().await.status, 401);
-    secrets.extend([parts(&token), vec!["forged@example.com".to_owned()]].concat());
+    secrets.extend([secret_parts(&token), vec!["forged@example.com".to_owned()]].concat());
 
     let mut expired = app.sign_up();
     let mut claims = claims_of(&expired.access_token);
     claims["exp"] = json!(app.clock.now() - 10);
     expired.access_token = app.mock.sign(&claims).unwrap();
-    let (reply, csrf) = logout(&gateway, &expired, "/logout", "the-expired-one").await;
+    let (reply, csrf) = log_out(&gateway, &expired, "/logout", "the-expired-one").await;
     assert_eq!(reply.status, 200);
     let refreshed = app.gotrue_calls("logout").pop().unwrap();
     let refreshed = refreshed.header("authorization").unwrap().trim_start_matches("Bearer ");
-    secrets.extend([secrets_of(&expired), parts(&csrf), parts(refreshed)].concat());
+    secrets
+        .extend([session_secrets(&expired), secret_parts(&csrf), secret_parts(refreshed)].concat());
 
     let log = gateway.stop();
     for (id, route, scope, outcome, tokens) in [
@@ -113,16 +114,22 @@ async fn each_logout_is_one_line_and_no_line_tells_a_secret(#[case] filter: &str
         (&line["route"], &line["outcome"]),
         (&json!("/api/v1/auth/logout"), &json!("refused"))
     );
-    assert!(line["user_id"].is_null() && line["session_id"].is_null(), "of nobody proven: {line}");
+    assert!(
+        line["user_id"].is_null() && line["session_id"].is_null(),
+        "an unproven token names no user: {line}"
+    );
     assert_eq!(log.lines.iter().filter(|line| line["target"] == "audit").count(), 4);
 
-    // Those of weak settings name the variable.
+    // Warnings about weak settings have the field `variable`. They are not meant here.
     let warnings =
         log.lines.iter().filter(|line| line["level"] == "WARN" && line["variable"].is_null());
-    let warned: Vec<_> =
+    let warnings_found: Vec<_> =
         warnings.map(|line| (&line["request_id"], &line["status"], &line["code"])).collect();
-    assert_eq!(warned, [(&json!("the-failed-one"), &json!(500), &json!("unexpected_failure"))]);
-    assert!(log.text.contains("shutting down"), "the last lines are there too");
+    assert_eq!(
+        warnings_found,
+        [(&json!("the-failed-one"), &json!(500), &json!("unexpected_failure"))]
+    );
+    assert!(log.text.contains("shutting down"), "the log is complete");
     log.assert_contains_none_of(&secrets);
 }
 
@@ -168,10 +175,10 @@ async fn the_first_line_has_the_configuration_and_no_secret() {
     log.assert_contains_none_of(&secrets.map(str::to_owned));
 }
 
-/// One process has one log: the next test runs this one in a process of its own.
+/// A process has one log, so the next test runs this one in its own process.
 #[tokio::test]
 #[ignore = "the next test runs it"]
-async fn a_process_with_a_bug() {
+async fn process_with_a_panic() {
     async fn bug() -> &'static str {
         panic!("a bug that the tests put here");
     }
@@ -179,13 +186,13 @@ async fn a_process_with_a_bug() {
     let app = Setup::new().extra_routes(Router::new().route("/bug", get(bug))).start().await;
     let request = app.get("/bug?q=x9tell-tale9x").bearer("x9tell-tale9x");
     assert_eq!(request.header("X-Request-Id", "the-bug").send().await.status, 500);
-    assert_eq!(app.get("/healthz").send().await.status, 200, "it lives");
+    assert_eq!(app.get("/healthz").send().await.status, 200, "the process is alive");
 }
 
 #[test]
 fn a_panic_is_logged_with_its_location_its_text_and_the_request_id() {
     let mut this = Command::new(std::env::current_exe().unwrap());
-    this.args(["--exact", "logs::a_process_with_a_bug", "--ignored"]);
+    this.args(["--exact", "logs::process_with_a_panic", "--ignored"]);
     let run = this.stderr(Stdio::piped()).output().unwrap();
     let log = String::from_utf8(run.stderr).unwrap();
     assert!(run.status.success(), "{log}");
@@ -209,52 +216,55 @@ async fn a_stalled_reader_of_the_log_delays_no_request_and_no_shutdown() {
     let mut gateway = GatewayProcess::start_with_unread_log(&app, &[("RUST_LOG", "info")]).await;
     let mut connection = Connection::open(gateway.address).await;
     let request = gateway.request("POST", "/logout").header("X-Request-Id", "x".repeat(128));
-    // Some 400 KiB of lines, while a pipe holds 64.
+    // About 400 KiB of log lines, while a pipe holds 64 KiB.
     let all = async {
         for _ in 0..1000 {
             connection.write(&request.bytes(false)).await;
             assert_eq!(connection.reply(false).await.unwrap().status, 401);
         }
     };
-    tokio::time::timeout(PATIENCE, all).await.expect("an answer to each");
+    tokio::time::timeout(TIMEOUT, all).await.expect("a response to each request");
     gateway.signal("TERM");
-    eventually("it ends", || {
-        let ended = gateway.exit_status();
-        async move { ended.is_some_and(|status| status.success()) }
+    eventually("the process ends", || {
+        let exit = gateway.exit_status();
+        async move { exit.is_some_and(|status| status.success()) }
     })
     .await;
 }
 
 #[tokio::test]
 async fn dropped_log_lines_are_counted() {
-    const ENDED: usize = 12_000;
+    const CONNECTIONS: usize = 12_000;
     let app = start_app().await;
     let environment = [("RUST_LOG", "info,logout_gateway::http::server=debug")];
     let mut gateway = GatewayProcess::start_with_unread_log(&app, &environment).await;
-    for _ in 0..ENDED {
+    for _ in 0..CONNECTIONS {
         let mut connection = Connection::open(gateway.address).await;
         connection.write(b"no request\r\n\r\n").await;
         assert_eq!(connection.reply(false).await.unwrap().status, 400);
     }
     let log = gateway.take_log();
-    let (mut ended, mut dropped) = (0, 0);
-    while ended + dropped < ENDED {
-        let line = log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{ended} {dropped}"));
+    let (mut closed, mut dropped) = (0, 0);
+    while closed + dropped < CONNECTIONS {
+        let line = log.recv_timeout(TIMEOUT).unwrap_or_else(|_| panic!("{closed} {dropped}"));
         let line: Value = serde_json::from_str(&line).unwrap();
-        ended +=
+        closed +=
             usize::from(line["message"] == "a connection broke before its response was complete");
         if line["message"] == "log lines were dropped: standard error is not read fast enough" {
-            assert_eq!(line["total"], line["other"], "of one buffer alone: {line}");
+            assert_eq!(
+                line["total"], line["other"],
+                "only the buffer of other lines drops lines: {line}"
+            );
             dropped = usize::try_from(line["total"].as_u64().unwrap()).unwrap();
         }
     }
     assert!(dropped > 0);
-    // A report that found no room counts among the dropped lines, and one is made each second.
-    assert!((ENDED..ENDED + 100).contains(&(ended + dropped)), "{ended} {dropped}");
+    // The gateway logs the number of dropped lines once a second. Such a line may be dropped and counted, too.
+    assert!((CONNECTIONS..CONNECTIONS + 100).contains(&(closed + dropped)), "{closed} {dropped}");
 }
 
 /// The first four lines of a gateway's log.
-fn beginning(command: &mut Command, app: &TestApp) -> Vec<String> {
+fn first_log_lines(command: &mut Command, app: &TestApp) -> Vec<String> {
     command.env_clear().envs([
         ("SUPABASE_URL", app.mock.url()),
         ("GATEWAY_BIND", "127.0.0.1:0"),
@@ -262,28 +272,31 @@ fn beginning(command: &mut Command, app: &TestApp) -> Vec<String> {
     ]);
     let mut gateway = command.stdout(Stdio::piped()).spawn().unwrap();
     let log = gateway.stdout.take().unwrap();
-    let told = BufReader::new(log).lines().map(Result::unwrap).take(4).collect();
+    let lines = BufReader::new(log).lines().map(Result::unwrap).take(4).collect();
     gateway.kill().unwrap();
     gateway.wait().unwrap();
-    told
+    lines
 }
 
 #[rstest]
-#[case::asked_for(
+#[case::configured(
     &["sh", "-c", concat!("exec ", env!("CARGO_BIN_EXE_logout-gateway"), " serve --log-format=text 2>&1")],
     false
 )]
-#[case::at_a_terminal(
+#[case::on_a_terminal(
     &["script", "-qec", concat!(env!("CARGO_BIN_EXE_logout-gateway"), " serve"), "/dev/null"],
     true
 )]
 #[tokio::test]
-async fn people_read_text(#[case] words: &[&str], #[case] coloured: bool) {
+async fn the_log_is_text_if_configured_and_on_a_terminal(
+    #[case] command: &[&str],
+    #[case] coloured: bool,
+) {
     let app = start_app().await;
-    let told = beginning(Command::new(words[0]).args(&words[1..]), &app);
-    for (line, level) in told.iter().zip(["INFO", "WARN", "WARN", "INFO"]) {
+    let lines = first_log_lines(Command::new(command[0]).args(&command[1..]), &app);
+    for (line, level) in lines.iter().zip(["INFO", "WARN", "WARN", "INFO"]) {
         assert!(line.contains(level) && serde_json::from_str::<Value>(line).is_err(), "{line}");
         assert_eq!(line.contains('\u{1b}'), coloured, "{line}");
     }
-    assert!(told[0].contains("starting") && told[3].contains("listening"), "{told:?}");
+    assert!(lines[0].contains("starting") && lines[3].contains("listening"), "{lines:?}");
 }

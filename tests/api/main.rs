@@ -1,4 +1,5 @@
-//! One test binary: a real gateway on port 0 beside the mock.
+//! The tests of the gateway as its clients see it: the router in this process or the real binary, on a free
+//! port, beside the mock of GoTrue.
 
 #![expect(
     clippy::unwrap_used,
@@ -47,9 +48,9 @@ mod mock_passwords;
 mod mock_recordings;
 mod mock_scenarios;
 mod model;
-mod operator;
 mod outcomes;
 mod queue;
+mod queue_commands;
 mod readiness;
 mod recorded_jars;
 mod refresh;

@@ -8,15 +8,16 @@ use crate::harness::{Connection, GatewayProcess, TestApp, eventually};
 
 const KIB: usize = 1024;
 const CONNECTIONS: usize = 200;
-/// What a connection costs without any content: its task, its timers and, in a debug build, large futures.
-const OF_THE_CONNECTION: usize = 64 * KIB;
+/// Bytes that a connection without any content may use: its task, its timers and, in a debug build, large
+/// futures.
+const CONNECTION_OVERHEAD: usize = 64 * KIB;
 /// Twice `SO_SNDBUF` or `SO_RCVBUF`, and one segment of the loopback interface, which the kernel accepts
 /// as long as a byte of the buffer is free.
-const OF_THE_SEND_BUFFER: usize = (32 + 64) * KIB;
-const OF_THE_RECEIVE_BUFFER: usize = 64 * KIB;
+const SEND_BUFFER_LIMIT: usize = (32 + 64) * KIB;
+const RECEIVE_BUFFER_LIMIT: usize = 64 * KIB;
 
 /// The resident memory of the gateway, in bytes.
-fn resident(gateway: &GatewayProcess) -> usize {
+fn resident_bytes(gateway: &GatewayProcess) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * KIB
@@ -24,7 +25,7 @@ fn resident(gateway: &GatewayProcess) -> usize {
 
 /// The bytes in the send and receive queues of each established connection of that listener, as the
 /// kernel lists them in `/proc/net/tcp`.
-fn queues(listener: SocketAddr) -> Vec<(usize, usize)> {
+fn socket_queues(listener: SocketAddr) -> Vec<(usize, usize)> {
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
     let port = format!(":{:04X}", listener.port());
     let rows = table.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
@@ -36,12 +37,12 @@ fn queues(listener: SocketAddr) -> Vec<(usize, usize)> {
         .collect()
 }
 
-async fn patient_gateway(app: &TestApp) -> GatewayProcess {
+async fn start_gateway_with_long_timeouts(app: &TestApp) -> GatewayProcess {
     let times = [("GATEWAY_HEADER_TIMEOUT", "60s"), ("GATEWAY_UPSTREAM_TIMEOUT", "60s")];
     GatewayProcess::start(app, &times).await
 }
 
-async fn open(gateway: &GatewayProcess, count: usize, bytes: &[u8]) -> Vec<Connection> {
+async fn open_connections(gateway: &GatewayProcess, count: usize, bytes: &[u8]) -> Vec<Connection> {
     let mut connections = Vec::with_capacity(count);
     for _ in 0..count {
         let mut connection = Connection::open(gateway.address).await;
@@ -52,89 +53,96 @@ async fn open(gateway: &GatewayProcess, count: usize, bytes: &[u8]) -> Vec<Conne
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_holds_no_more_than_the_send_buffer() {
+async fn a_client_that_does_not_read_uses_no_more_memory_than_the_send_buffer() {
     let app = TestApp::new().await;
-    let gateway = patient_gateway(&app).await;
+    let gateway = start_gateway_with_long_timeouts(&app).await;
     let path = "/docs/swagger-ui-bundle.js";
     let whole = gateway.request("GET", path).send().await;
-    assert!(whole.status == 200 && whole.body.len() > 3 * OF_THE_SEND_BUFFER);
+    assert!(whole.status == 200 && whole.body.len() > 3 * SEND_BUFFER_LIMIT);
     for path in [path, "/openapi.json"] {
-        let before = resident(&gateway);
+        let before = resident_bytes(&gateway);
         let request = gateway.request("GET", path).bytes(false);
-        let connections = open(&gateway, CONNECTIONS, &request).await;
+        let connections = open_connections(&gateway, CONNECTIONS, &request).await;
         // The shorter document fits into the client's own buffer and is sent at once.
-        let all_wait = || async {
-            let waiting = queues(gateway.address).into_iter().filter(|(sent, _)| *sent > 0).count();
+        let all_responses_wait = || async {
+            let waiting =
+                socket_queues(gateway.address).into_iter().filter(|(sent, _)| *sent > 0).count();
             waiting >= CONNECTIONS || path == "/openapi.json"
         };
-        eventually("every answer waits for its reader", all_wait).await;
-        let most = queues(gateway.address).into_iter().map(|(sent, _)| sent).max().unwrap();
-        assert!(most <= OF_THE_SEND_BUFFER, "{path}: the kernel holds {most} of one answer");
-        let held = resident(&gateway).saturating_sub(before) / CONNECTIONS;
-        assert!(held <= OF_THE_CONNECTION, "{path}: the process holds {held} a connection");
+        eventually("every response waits for its reader", all_responses_wait).await;
+        let most = socket_queues(gateway.address).into_iter().map(|(sent, _)| sent).max().unwrap();
+        assert!(most <= SEND_BUFFER_LIMIT, "{path}: the kernel holds {most} bytes of one response");
+        let held = resident_bytes(&gateway).saturating_sub(before) / CONNECTIONS;
+        assert!(
+            held <= CONNECTION_OVERHEAD,
+            "{path}: the process holds {held} bytes for each connection"
+        );
         drop(connections);
     }
     let again = gateway.request("GET", path).send().await;
-    assert!(again.body == whole.body, "a client that reads gets it all");
+    assert!(again.body == whole.body, "a client that reads gets the whole document");
 }
 
 #[tokio::test]
-async fn an_unfinished_head_holds_no_more_than_a_head_may_be_long() {
+async fn an_unfinished_head_uses_no_more_memory_than_the_limit_of_a_head() {
     let app = TestApp::new().await;
-    let gateway = patient_gateway(&app).await;
+    let gateway = start_gateway_with_long_timeouts(&app).await;
     let unfinished = |length: usize| {
         let request = gateway.request("GET", "/api/auth/verify");
         let request = request.header("Cookie", "x".repeat(length)).bytes(false);
         request[..request.len() - 2].to_vec()
     };
     // The buffer of the HTTP library grows in steps: lengths just above and just below such a step.
-    // The last one is longer than a head may be, and refused.
+    // The last length exceeds the limit of a head, so these requests are refused.
     for length in [70 * KIB, 125_000, 130_500, 300 * KIB] {
-        let before = resident(&gateway);
-        let connections = open(&gateway, CONNECTIONS, &unfinished(length)).await;
-        let all_read = || async {
-            let queues = queues(gateway.address);
+        let before = resident_bytes(&gateway);
+        let connections = open_connections(&gateway, CONNECTIONS, &unfinished(length)).await;
+        let all_heads_read = || async {
+            let socket_queues = socket_queues(gateway.address);
             let refused = length > 128 * KIB;
-            (refused || queues.len() >= CONNECTIONS)
-                && queues.iter().all(|(_, received)| *received == 0)
+            (refused || socket_queues.len() >= CONNECTIONS)
+                && socket_queues.iter().all(|(_, received)| *received == 0)
         };
-        eventually("every head is read", all_read).await;
-        let held = resident(&gateway).saturating_sub(before) / CONNECTIONS;
-        assert!(held <= 128 * KIB + OF_THE_CONNECTION, "{length}: {held} a connection");
+        eventually("every head is read", all_heads_read).await;
+        let held = resident_bytes(&gateway).saturating_sub(before) / CONNECTIONS;
+        assert!(
+            held <= 128 * KIB + CONNECTION_OVERHEAD,
+            "{length}: {held} bytes for each connection"
+        );
         drop(connections);
     }
 }
 
 #[tokio::test]
-async fn a_body_of_single_octets_holds_no_more_than_its_octets() {
+async fn a_body_in_single_octets_uses_no_buffer_for_each_octet() {
     const PIECES: usize = 3_000;
     let app = TestApp::new().await;
-    let gateway = patient_gateway(&app).await;
+    let gateway = start_gateway_with_long_timeouts(&app).await;
     let health = gateway.request("GET", "/healthz").bytes(false);
     let mut other = Connection::open(gateway.address).await;
     for (framing, piece) in
         [("Content-Length: 8192", &b"x"[..]), ("Transfer-Encoding: chunked", b"1\r\nx\r\n")]
     {
-        let before = resident(&gateway);
+        let before = resident_bytes(&gateway);
         let begun = format!("POST /api/auth/logout HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
-        let mut connections = open(&gateway, 8, begun.as_bytes()).await;
+        let mut connections = open_connections(&gateway, 8, begun.as_bytes()).await;
         for _ in 0..PIECES {
             for connection in &mut connections {
                 connection.write(piece).await;
             }
-            // An answer takes about as long as reading the pieces: the kernel joins few of them.
+            // Wait for a response of the gateway, which reads the pieces meanwhile: the kernel joins few of them.
             other.write(&health).await;
             assert_eq!(other.reply(false).await.unwrap().status, 200);
         }
-        let held = resident(&gateway).saturating_sub(before) / connections.len();
-        assert!(held < KIB * KIB, "{framing}: {held} a connection");
+        let held = resident_bytes(&gateway).saturating_sub(before) / connections.len();
+        assert!(held < KIB * KIB, "{framing}: {held} bytes for each connection");
     }
 }
 
 #[tokio::test]
 async fn a_client_that_sends_without_reading_fills_no_more_than_the_receive_buffer() {
     let app = TestApp::new().await;
-    let gateway = patient_gateway(&app).await;
+    let gateway = start_gateway_with_long_timeouts(&app).await;
     let mut connections = Vec::new();
     for _ in 0..10 {
         let mut connection = Connection::open(gateway.address).await;
@@ -144,7 +152,7 @@ async fn a_client_that_sends_without_reading_fills_no_more_than_the_receive_buff
             connection.write(&large.bytes(false)).await;
             assert_eq!(connection.reply(false).await.unwrap().status, 200);
         }
-        // An answer that does not fit into the buffers: the gateway reads nothing until it is sent.
+        // A response that does not fit into the buffers: the gateway reads nothing until the response is sent.
         let document = gateway.request("GET", "/docs/swagger-ui-bundle.js");
         connection.write(&document.bytes(false)).await;
         connections.push(connection);
@@ -153,6 +161,10 @@ async fn a_client_that_sends_without_reading_fills_no_more_than_the_receive_buff
     for connection in &mut connections {
         let _ = timeout(Duration::from_millis(200), connection.write(&flood)).await;
     }
-    let most = queues(gateway.address).into_iter().map(|(_, received)| received).max().unwrap();
-    assert!(most > 0 && most <= OF_THE_RECEIVE_BUFFER, "the kernel holds {most} of one connection");
+    let most =
+        socket_queues(gateway.address).into_iter().map(|(_, received)| received).max().unwrap();
+    assert!(
+        most > 0 && most <= RECEIVE_BUFFER_LIMIT,
+        "the kernel holds {most} bytes of one connection"
+    );
 }

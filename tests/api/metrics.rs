@@ -1,9 +1,9 @@
-//! Section 10 of the contract: what is counted, each thing once, and nothing else with it.
+//! Section 10 of the contract: each event increments its own metrics once, and no others.
 
+mod durations;
 mod outcomes;
-mod postponed;
+mod queued;
 mod samples;
-mod times;
 
 use std::{
     io::Write as _,
@@ -17,28 +17,28 @@ use gotrue_mock::Algorithm;
 use logout_gateway::{Clock, Gateway};
 use serde_json::json;
 
-use self::samples::{changes, expected, exposition, samples};
+use self::samples::{changes, expected_changes, exposition, samples};
 use crate::{
     harness::{
         Browser, CookieFormat, RedisServer, Request, Setup, assert_error, claims_of, eventually,
         hs256_token,
     },
-    queue::durable,
+    queue::start_with_file_store,
 };
 
-fn logout(outcome: &str, reason: &str) -> String {
+fn logout_counter(outcome: &str, reason: &str) -> String {
     format!(r#"logouts_total{{route="/logout",outcome="{outcome}",reason="{reason}"}}"#)
 }
 
 #[tokio::test]
-async fn each_outcome_of_a_logout_increments_its_own_counter_alone() {
-    let (app, _directory) = durable(Setup::new()).await;
-    let fails = |status: u16, times: u32| json!({"operation": "logout", "kind": "status", "status": status, "times": times});
-    let tried =
+async fn each_outcome_of_a_logout_increments_only_its_own_counters() {
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
+    let logout_fault = |status: u16, times: u32| json!({"operation": "logout", "kind": "status", "status": status, "times": times});
+    let gotrue_counter =
         |result: &str| format!(r#"gotrue_requests_total{{operation="logout",result="{result}"}}"#);
-    let counted = r#"logout_duration_seconds_count{route="/logout"}"#;
-    let observed = r#"gotrue_request_duration_seconds_count{operation="logout"}"#;
-    // By Bearer, no cookie is known, and those that always go are deleted.
+    let logout_timer = r#"logout_duration_seconds_count{route="/logout"}"#;
+    let gotrue_timer = r#"gotrue_request_duration_seconds_count{operation="logout"}"#;
+    // The request has no cookies: only the session cookie and the CSRF cookie, which are always deleted, count.
     let deleted = "cookies_deleted_total +2";
 
     let tokens = app.sign_up();
@@ -46,19 +46,26 @@ async fn each_outcome_of_a_logout_increments_its_own_counter_alone() {
     let before = samples(&app).await;
     assert_eq!(bearer().send().await.status, 200);
     let revoked = samples(&app).await;
-    let list = "revocations";
+    let revocations = "revocations";
     assert_eq!(
         changes(&before, &revoked),
-        expected(&[&logout("revoked", "none"), &tried("ok"), counted, observed, deleted, list])
+        expected_changes(&[
+            &logout_counter("revoked", "none"),
+            &gotrue_counter("ok"),
+            logout_timer,
+            gotrue_timer,
+            deleted,
+            revocations
+        ])
     );
     assert_eq!(bearer().send().await.status, 200);
     let ended = samples(&app).await;
     assert_eq!(
         changes(&revoked, &ended),
-        expected(&[
-            // GoTrue is not asked again for what it has confirmed.
-            &logout("already-ended", "none"),
-            counted,
+        expected_changes(&[
+            // GoTrue has confirmed the end, so the gateway does not ask it again.
+            &logout_counter("already-ended", "none"),
+            logout_timer,
             deleted
         ])
     );
@@ -70,7 +77,11 @@ async fn each_outcome_of_a_logout_increments_its_own_counter_alone() {
     let duplicate = r#"requests_refused_total{reason="duplicate_header"}"#;
     assert_eq!(
         changes(&ended, &refused),
-        expected(&[&logout("refused", "duplicate_header"), duplicate, counted])
+        expected_changes(&[
+            &logout_counter("refused", "duplicate_header"),
+            duplicate,
+            logout_timer
+        ])
     );
 
     let tokens = app.sign_up();
@@ -80,35 +91,35 @@ async fn each_outcome_of_a_logout_increments_its_own_counter_alone() {
     let csrf = r#"csrf_refused_total{reason="missing"}"#;
     assert_eq!(
         changes(&refused, &without_token),
-        expected(&[&logout("refused", "missing"), csrf, counted])
+        expected_changes(&[&logout_counter("refused", "missing"), csrf, logout_timer])
     );
 
-    app.inject_fault(fails(503, 2));
+    app.inject_fault(logout_fault(503, 2));
     let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
     assert_eq!(reply.status, 202);
     let queued = samples(&app).await;
-    let unavailable = tried("unavailable") + " +2";
-    let observed_twice = observed.to_owned() + " +2";
+    let unavailable = gotrue_counter("unavailable") + " +2";
+    let gotrue_timer_twice = gotrue_timer.to_owned() + " +2";
     assert_eq!(
         changes(&without_token, &queued),
-        expected(&[
-            &logout("queued", "auth_service_unavailable"),
+        expected_changes(&[
+            &logout_counter("queued", "auth_service_unavailable"),
             &unavailable,
-            counted,
-            &observed_twice,
+            logout_timer,
+            &gotrue_timer_twice,
             deleted,
-            list,
+            revocations,
             "queue_entries"
         ])
     );
     app.advance_time(2);
-    eventually("it is done", async || !app.is_alive(&tokens)).await;
-    eventually("and gone", async || samples(&app).await["queue_entries"] == 0).await;
+    eventually("the queued logout is done", async || !app.is_alive(&tokens)).await;
+    eventually("the queue is empty", async || samples(&app).await["queue_entries"] == 0).await;
     let done = samples(&app).await;
     let retried = r#"queue_retries_total{result="revoked"}"#;
     assert_eq!(
         changes(&queued, &done),
-        expected(&[retried, &tried("ok"), observed, "queue_entries +-1"])
+        expected_changes(&[retried, &gotrue_counter("ok"), gotrue_timer, "queue_entries +-1"])
     );
 
     let banned = app.sign_up();
@@ -117,19 +128,19 @@ async fn each_outcome_of_a_logout_increments_its_own_counter_alone() {
     assert_eq!(reply.status, 500);
     assert_eq!(
         changes(&done, &samples(&app).await),
-        expected(&[
-            &logout("failed", "user_banned"),
-            &tried("refused"),
-            counted,
-            observed,
+        expected_changes(&[
+            &logout_counter("failed", "user_banned"),
+            &gotrue_counter("refused"),
+            logout_timer,
+            gotrue_timer,
             deleted,
-            list
+            revocations
         ])
     );
 }
 
 #[tokio::test]
-async fn a_logout_that_meets_a_bug_is_counted_as_failed() {
+async fn a_logout_that_panics_is_counted_as_failed() {
     let clock = Clock::from_fn(|| {
         assert_ne!(thread::current().name(), Some("serving"), "a clock that fails");
         UNIX_EPOCH
@@ -140,14 +151,14 @@ async fn a_logout_that_meets_a_bug_is_counted_as_failed() {
     let logout = Request::new(gateway.address, "POST", "/logout").bearer("x");
     assert_error(&logout.send().await, 500, "INTERNAL", None);
     let metrics = Request::new(gateway.admin_address.unwrap(), "GET", "/metrics").send().await;
-    let counted = r#"logouts_total{route="/logout",outcome="failed",reason="INTERNAL"} 1"#;
-    assert!(metrics.text().contains(counted), "{}", metrics.text());
+    let counter = r#"logouts_total{route="/logout",outcome="failed",reason="INTERNAL"} 1"#;
+    assert!(metrics.text().contains(counter), "{}", metrics.text());
     gateway.stop();
 }
 
 #[tokio::test]
 async fn gauges_have_the_values_of_the_moment_of_the_scrape() {
-    let (app, _directory) = durable(Setup::new()).await;
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
     let at_start = samples(&app).await;
     for gauge in ["revocations", "queue_entries", "queue_oldest_seconds", "requests_in_flight"] {
         assert_eq!(at_start[gauge], 0, "{gauge}");
@@ -165,15 +176,15 @@ async fn gauges_have_the_values_of_the_moment_of_the_scrape() {
         assert_eq!(app.post("/logout").bearer(&token).send().await.status, 202);
     }
     app.advance_time(70);
-    let waiting = samples(&app).await;
-    assert_eq!((waiting["queue_entries"], waiting["queue_oldest_seconds"]), (2, 100));
-    assert_eq!(waiting["revocations"], 2);
+    let now = samples(&app).await;
+    assert_eq!((now["queue_entries"], now["queue_oldest_seconds"]), (2, 100));
+    assert_eq!(now["revocations"], 2);
 }
 
 #[tokio::test]
 async fn an_aborted_request_to_gotrue_is_counted_as_a_timeout() {
     let setup = Setup::new().algorithm(Algorithm::Hs256).flag("upstream-timeout", "200ms");
-    let (app, _directory) = durable(setup).await;
+    let (app, _directory) = start_with_file_store(setup).await;
     let token = app.sign_up().access_token;
     app.inject_fault(json!({"operation": "user", "kind": "hang", "times": 1}));
     let before = samples(&app).await;
@@ -181,7 +192,7 @@ async fn an_aborted_request_to_gotrue_is_counted_as_a_timeout() {
     assert_eq!(reply.status, 503);
     assert_eq!(
         changes(&before, &samples(&app).await),
-        expected(&[
+        expected_changes(&[
             r#"gotrue_requests_total{operation="user",result="timeout"}"#,
             r#"gotrue_request_duration_seconds_count{operation="user"}"#,
             r#"verify_total{result="auth_service"}"#
@@ -198,16 +209,19 @@ async fn a_store_error_is_counted_and_the_other_metrics_are_still_exposed() {
     let verify = async || app.get("/api/auth/verify").bearer(&token).send().await.status;
     assert_eq!(verify().await, 200);
     redis.kill();
-    eventually("nobody can tell", async || verify().await == 503).await;
+    eventually("verify is 503", async || verify().await == 503).await;
     let now = samples(&app).await;
     assert!(now[r#"store_errors_total{operation="is_revoked"}"#] > 0);
-    assert!(now[r#"store_errors_total{operation="waiting"}"#] > 0, "it could not be looked up");
+    assert!(
+        now[r#"store_errors_total{operation="waiting"}"#] > 0,
+        "the length of the queue is unknown"
+    );
     assert!(now[r#"verify_total{result="store"}"#] > 0);
 }
 
 #[tokio::test]
 async fn every_series_is_at_zero_from_the_start_under_the_contracts_name() {
-    let (app, _directory) = durable(Setup::new()).await;
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
     let at_start = samples(&app).await;
     let names: std::collections::BTreeSet<&str> =
         at_start.keys().map(|name| name.split('{').next().unwrap()).collect();
@@ -233,15 +247,15 @@ async fn every_series_is_at_zero_from_the_start_under_the_contracts_name() {
         histograms.map(|name| ["bucket", "count", "sum"].map(|part| format!("{name}_{part}")));
     all.extend(parts.iter().flatten().map(String::as_str));
     assert_eq!(names, all.into_iter().collect());
-    let moved = ["build_info", "health", "jwks"];
+    let nonzero = ["build_info", "health", "jwks"];
     for (name, value) in at_start {
-        assert!(value == 0 || moved.iter().any(|word| name.contains(word)), "{name} {value}");
+        assert!(value == 0 || nonzero.iter().any(|word| name.contains(word)), "{name} {value}");
     }
 }
 
 #[tokio::test]
 async fn promtool_accepts_the_exposition() {
-    let (app, _directory) = durable(Setup::new()).await;
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
     let token = app.sign_up().access_token;
     app.post("/logout").bearer(&token).send().await;
     let mut promtool = Command::new("promtool");
@@ -250,13 +264,13 @@ async fn promtool_accepts_the_exposition() {
     let text = exposition(&app).await;
     promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let checked = promtool.wait_with_output().unwrap();
-    let told = [checked.stdout, checked.stderr].concat();
-    assert!(checked.status.success() && told.is_empty(), "{}", String::from_utf8_lossy(&told));
+    let output = [checked.stdout, checked.stderr].concat();
+    assert!(checked.status.success() && output.is_empty(), "{}", String::from_utf8_lossy(&output));
 }
 
 #[tokio::test]
 async fn no_text_of_a_client_becomes_a_label() {
-    let (app, _directory) = durable(Setup::new()).await;
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
     let before = samples(&app).await;
     let tokens = app.sign_up();
     let forged =

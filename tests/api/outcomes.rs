@@ -1,4 +1,4 @@
-//! Section 4 of the contract: what becomes of a session, and what the client is told of it.
+//! Section 4 of the contract: the effect of a logout on the session, and the response to the client.
 
 use serde_json::json;
 
@@ -7,17 +7,17 @@ use crate::harness::{
     eventually,
 };
 
-/// What happens at GoTrue, and what the contract says of it.
-struct Row {
+/// A condition at GoTrue, and the response that the contract requires.
+struct OutcomeCase {
     name: &'static str,
     scope: &'static str,
     flags: &'static [(&'static str, &'static str)],
-    /// What is done to the session before it is logged out.
+    /// Changes the session, or injects a fault, before the logout.
     before: fn(&TestApp, &gotrue_mock::Tokens),
-    /// Status, code and reason of the error; `None` is the route's success.
+    /// Status, code and reason of the error. `None` means the success of the route.
     error: Option<(u16, &'static str, Option<&'static str>)>,
     outcome: &'static str,
-    /// Whether the session is alive afterwards.
+    /// Whether the session is alive after the logout.
     lives: bool,
 }
 
@@ -28,7 +28,7 @@ const NOT_FOUND: Option<(u16, &str, Option<&str>)> =
     Some((401, "NOT_AUTHENTICATED", Some("not_found")));
 const UNAUTHORIZED: &[(&str, &str)] = &[("session-not-found", "unauthorized")];
 
-const REVOKED: Row = Row {
+const REVOKED: OutcomeCase = OutcomeCase {
     name: "revoked",
     scope: "local",
     flags: &[],
@@ -37,19 +37,19 @@ const REVOKED: Row = Row {
     outcome: "revoked",
     lives: false,
 };
-const GONE: Row = Row {
+const GONE: OutcomeCase = OutcomeCase {
     name: "session gone",
     before: |app, tokens| assert!(app.mock.delete_session(tokens.session_id)),
     outcome: "already-ended",
     ..REVOKED
 };
-const USER_GONE: Row = Row {
+const USER_GONE: OutcomeCase = OutcomeCase {
     name: "user gone",
     before: |app, tokens| assert!(app.mock.delete_user(tokens.user_id)),
     outcome: "already-ended",
     ..REVOKED
 };
-const FAILING: Row = Row {
+const FAILING: OutcomeCase = OutcomeCase {
     name: "failing",
     before: |app, _| {
         app.inject_fault(
@@ -62,28 +62,28 @@ const FAILING: Row = Row {
     ..REVOKED
 };
 
-const ROWS: [Row; 17] = [
+const CASES: [OutcomeCase; 17] = [
     REVOKED,
-    Row { scope: "global", ..REVOKED },
-    Row { scope: "others", lives: true, ..REVOKED },
+    OutcomeCase { scope: "global", ..REVOKED },
+    OutcomeCase { scope: "others", lives: true, ..REVOKED },
     GONE,
-    Row { flags: UNAUTHORIZED, error: NOT_FOUND, ..GONE },
-    Row { scope: "global", error: NOT_FOUND, outcome: "failed", ..GONE },
-    Row { scope: "others", error: NOT_FOUND, outcome: "failed", ..GONE },
+    OutcomeCase { flags: UNAUTHORIZED, error: NOT_FOUND, ..GONE },
+    OutcomeCase { scope: "global", error: NOT_FOUND, outcome: "failed", ..GONE },
+    OutcomeCase { scope: "others", error: NOT_FOUND, outcome: "failed", ..GONE },
     USER_GONE,
-    Row { scope: "global", ..USER_GONE },
-    Row { scope: "others", ..USER_GONE },
-    Row { flags: UNAUTHORIZED, error: NOT_FOUND, ..USER_GONE },
-    Row {
+    OutcomeCase { scope: "global", ..USER_GONE },
+    OutcomeCase { scope: "others", ..USER_GONE },
+    OutcomeCase { flags: UNAUTHORIZED, error: NOT_FOUND, ..USER_GONE },
+    OutcomeCase {
         name: "banned",
         before: |app, tokens| assert!(app.mock.ban_user(tokens.user_id)),
         error: Some((500, "LOGOUT_FAILED", Some("user_banned"))),
         ..FAILING
     },
     FAILING,
-    Row { scope: "global", ..FAILING },
-    Row { scope: "others", ..FAILING },
-    Row {
+    OutcomeCase { scope: "global", ..FAILING },
+    OutcomeCase { scope: "others", ..FAILING },
+    OutcomeCase {
         name: "too slow",
         flags: &[("upstream-timeout", "150ms")],
         before: |app, _| {
@@ -92,7 +92,7 @@ const ROWS: [Row; 17] = [
         error: Some((500, "LOGOUT_FAILED", Some("auth_service_timeout"))),
         ..FAILING
     },
-    Row {
+    OutcomeCase {
         name: "rate limited",
         before: |app, _| {
             app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 429,
@@ -104,54 +104,54 @@ const ROWS: [Row; 17] = [
 ];
 
 #[tokio::test]
-async fn every_outcome_at_every_route_by_bearer_and_by_cookie() {
-    for row in ROWS {
-        let app = TestApp::with_flags(row.flags).await;
+async fn every_outcome_is_reported_at_every_route_by_bearer_and_by_cookie() {
+    for expected in CASES {
+        let app = TestApp::with_flags(expected.flags).await;
         for route in LOGOUT_PATHS {
             for by_cookie in [false, true] {
-                check(&app, &row, route, by_cookie).await;
+                check_outcome(&app, &expected, route, by_cookie).await;
             }
         }
     }
 }
 
-async fn check(app: &TestApp, row: &Row, route: &str, by_cookie: bool) {
-    let case = format!("{} {} at {route}, by cookie: {by_cookie}", row.name, row.scope);
+async fn check_outcome(app: &TestApp, expected: &OutcomeCase, route: &str, by_cookie: bool) {
+    let case = format!("{} {} at {route}, by cookie: {by_cookie}", expected.name, expected.scope);
     let tokens = app.sign_up();
     let mut browser = Browser::signed_in(app, &tokens, CookieFormat::Base64).await;
     let cookies = browser.jar.names().len();
-    (row.before)(app, &tokens);
+    (expected.before)(app, &tokens);
     let calls = app.gotrue_calls("logout").len();
 
-    let target = format!("{route}?scope={}", row.scope);
+    let target = format!("{route}?scope={}", expected.scope);
     let reply = if by_cookie {
         browser.logout(&target).await
     } else {
-        // A browser's cookies go along with the app's own Bearer.
+        // The browser sends its cookies beside the app's Bearer token.
         let reply = browser.request("POST", &target).bearer(&tokens.access_token).send().await;
         browser.store_cookies(&reply);
         reply
     };
 
-    match row.error {
-        None => assert_success(&reply, route, tokens.user_id, row.outcome),
+    match expected.error {
+        None => assert_success(&reply, route, tokens.user_id, expected.outcome),
         Some((status, code, reason)) => {
             assert_error(&reply, status, code, reason);
-            assert_eq!(reply.header("x-logout-outcome"), Some(row.outcome), "{case}");
+            assert_eq!(reply.header("x-logout-outcome"), Some(expected.outcome), "{case}");
         }
     }
     let retry_after = (reply.status == 429).then_some("17");
     assert_eq!(reply.header("retry-after"), retry_after, "{case}");
-    assert_eq!(app.is_alive(&tokens), row.lives, "{case}");
+    assert_eq!(app.is_alive(&tokens), expected.lives, "{case}");
     let called = app.gotrue_calls("logout");
     assert!(called.len() > calls, "{case}");
-    let asked: Vec<_> = called.iter().skip(calls).map(|call| call.query.as_str()).collect();
+    let queries: Vec<_> = called.iter().skip(calls).map(|call| call.query.as_str()).collect();
     assert!(
-        asked.iter().all(|query| *query == format!("scope={}", row.scope)),
-        "{case}: {asked:?}"
+        queries.iter().all(|query| *query == format!("scope={}", expected.scope)),
+        "{case}: {queries:?}"
     );
-    if row.scope == "others" {
-        assert_eq!(browser.jar.names().len(), cookies, "{case}: this browser stays");
+    if expected.scope == "others" {
+        assert_eq!(browser.jar.names().len(), cookies, "{case}: this browser stays signed in");
         assert!(reply.set_cookies().is_empty(), "{case}");
     } else {
         assert!(browser.jar.is_empty(), "{case}: {:?}", browser.jar.names());
@@ -165,12 +165,12 @@ async fn a_scope_ends_the_sessions_it_names_and_no_others() {
         [("local", false, true), ("others", true, false), ("global", false, false)]
     {
         let first = app.sign_up();
-        let (second, stranger) = (app.sign_in_again(&first), app.sign_up());
+        let (second, other_user) = (app.sign_in_again(&first), app.sign_up());
         let target = format!("/api/auth/logout?scope={scope}");
         let reply = app.post(&target).bearer(&first.access_token).send().await;
         assert_eq!(reply.status, 200);
         assert_eq!((app.is_alive(&first), app.is_alive(&second)), (this, other), "{scope}");
-        assert!(app.is_alive(&stranger));
+        assert!(app.is_alive(&other_user));
     }
 }
 
@@ -188,7 +188,8 @@ async fn without_gotrue_the_logout_fails_and_the_cookies_are_deleted() {
 }
 
 #[tokio::test]
-async fn cookies_without_a_session_go_with_the_401_and_a_refused_bearer_leaves_them() {
+async fn cookies_without_a_session_are_deleted_with_the_401_and_a_refused_bearer_token_deletes_none()
+ {
     let app = TestApp::new().await;
     let tokens = app.sign_up();
     let garbage = [("sb-127-auth-token", "garbage"), ("sb-csrf-token", "x"), ("theirs", "1")];
@@ -205,28 +206,31 @@ async fn cookies_without_a_session_go_with_the_401_and_a_refused_bearer_leaves_t
 
     let reply = app.post("/logout").cookies(&[("sb-csrf-token", "x")]).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("missing"));
-    assert!(reply.deleted_cookies().contains(&"sb-csrf-token"), "the CSRF cookie is one of them");
+    assert!(reply.deleted_cookies().contains(&"sb-csrf-token"), "the CSRF cookie is deleted");
 
-    for (cookies, why) in [(&[("theirs", "1")][..], "foreign"), (&[], "none")] {
+    for (cookies, case) in [(&[("theirs", "1")][..], "foreign"), (&[], "none")] {
         let reply = app.post("/logout").cookies(cookies).send().await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("missing"));
-        assert!(reply.set_cookies().is_empty(), "{why}");
+        assert!(reply.set_cookies().is_empty(), "{case}");
     }
 
     let others = app.post("/logout?scope=others").cookies(&garbage).send().await;
     assert_error(&others, 401, "NOT_AUTHENTICATED", Some("invalid"));
-    assert!(others.set_cookies().is_empty(), "this browser stays");
+    assert!(others.set_cookies().is_empty(), "this browser stays signed in");
 
     let browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
     let reply = browser.logout_request("/logout").bearer("not.a.token").send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
-    assert!(reply.set_cookies().is_empty(), "they were not judged");
+    assert!(reply.set_cookies().is_empty(), "the cookies were not checked");
     assert!(app.is_alive(&tokens));
 
     app.advance_time(3601);
     let reply = app.post("/logout").cookies(&garbage).bearer(&tokens.access_token).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("expired"));
-    assert!(reply.set_cookies().is_empty(), "an expired Bearer speaks of no cookie");
+    assert!(
+        reply.set_cookies().is_empty(),
+        "an expired Bearer token says nothing about the cookies"
+    );
     assert_eq!(app.gotrue_call_count(), 0);
 }
 
@@ -234,14 +238,17 @@ async fn cookies_without_a_session_go_with_the_401_and_a_refused_bearer_leaves_t
 async fn a_client_that_hangs_up_does_not_stop_the_revocation() {
     let app = Setup::new().start().await;
     let tokens = app.sign_up();
-    // GoTrue acts late: the client is gone by then.
+    // GoTrue delays the logout, so the client disconnects first.
     app.inject_fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.3, "times": 1}));
     let mut connection = Connection::open(app.address).await;
     let request = app.post("/api/auth/logout").bearer(&tokens.access_token);
     connection.write(&request.bytes(false)).await;
-    eventually("GoTrue is being asked", || async { !app.gotrue_calls("logout").is_empty() }).await;
+    eventually("GoTrue gets the logout", || async { !app.gotrue_calls("logout").is_empty() }).await;
     assert!(app.is_alive(&tokens));
     drop(connection);
     eventually("the session is dead", || async { !app.is_alive(&tokens) }).await;
-    eventually("it is on the list", || async { app.verify(&tokens).await == 401 }).await;
+    eventually("the session is on the revocation list", || async {
+        app.verify(&tokens).await == 401
+    })
+    .await;
 }

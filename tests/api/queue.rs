@@ -1,10 +1,10 @@
-//! Section 9 of the contract: what GoTrue fails to do is queued, and done once it can be.
+//! Section 9 of the contract: a logout that GoTrue fails is queued, and done later.
 
 mod admission;
 mod credentials;
 mod overlapping;
+mod retries;
 mod scopes;
-mod waiting;
 
 use std::time::Duration;
 
@@ -19,23 +19,23 @@ use crate::harness::{
 
 const DAY: i64 = 86_400;
 
-/// A gateway whose queue survives, for as long as the directory does.
-pub(crate) async fn durable(setup: Setup) -> (TestApp, TempDir) {
+/// Starts a gateway with a store file in a temporary directory, which the caller must keep.
+pub(crate) async fn start_with_file_store(setup: Setup) -> (TestApp, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let store = format!("file:{}", directory.path().join("store").display());
     let setup = setup.flag("store", &store).flag("admin-bind", "127.0.0.1:0");
     (setup.start().await, directory)
 }
 
-fn fails(status: u16) -> Value {
+fn logout_fault(status: u16) -> Value {
     json!({"operation": "logout", "kind": "status", "status": status})
 }
 
-async fn waiting(app: &TestApp) -> u64 {
+async fn queue_length(app: &TestApp) -> u64 {
     app.admin_json("/queue").await["waiting"].as_u64().unwrap()
 }
 
-/// The failure log's lines of that session, newest first.
+/// The entries of the failure log about this session, newest first.
 async fn failures(app: &TestApp, tokens: &Tokens) -> Vec<Value> {
     let report = app.admin_json("/failures").await;
     let all = report["failures"].as_array().unwrap().clone();
@@ -43,22 +43,24 @@ async fn failures(app: &TestApp, tokens: &Tokens) -> Vec<Value> {
     all.into_iter().filter(|failure| failure["session_id"] == *id).collect()
 }
 
-/// Everything is due, again and again, until the queue is empty. Who waits an hour for that has expired.
-async fn worked_off(app: &TestApp) {
-    let due = || async {
+/// Makes all entries due again and again until the queue is empty. The test's clock advances by 301 seconds
+/// each time, so access tokens may expire.
+async fn drain_queue(app: &TestApp) {
+    let retry_all = || async {
         app.advance_time(301);
-        let empty = eventually_within(Duration::from_secs(5), async || waiting(app).await == 0);
+        let empty =
+            eventually_within(Duration::from_secs(5), async || queue_length(app).await == 0);
         empty.await
     };
     for _ in 0..10 {
-        if due().await {
+        if retry_all().await {
             return;
         }
     }
     panic!("the queue is not empty: {}", app.admin_json("/queue").await);
 }
 
-/// Asserts a success that says that it is still to come.
+/// Asserts a response that says that the logout is queued.
 #[track_caller]
 fn assert_queued(reply: &crate::harness::Reply, route: &str, tokens: &Tokens) {
     let body = match route {
@@ -70,7 +72,8 @@ fn assert_queued(reply: &crate::harness::Reply, route: &str, tokens: &Tokens) {
     assert_eq!(reply.header("x-logout-outcome"), Some("queued"));
 }
 
-async fn log_out(app: &TestApp, tokens: &Tokens, target: &str) {
+/// Sends a logout, and asserts that it is queued.
+async fn queue_logout(app: &TestApp, tokens: &Tokens, target: &str) {
     let reply = app.post(target).bearer(&tokens.access_token).send().await;
     assert_queued(&reply, target.split('?').next().unwrap(), tokens);
 }
@@ -88,7 +91,8 @@ async fn a_logout_that_gotrue_fails_is_queued_and_done_later(
     #[case] reason: &str,
     #[case] status: Option<u16>,
 ) {
-    let (app, _directory) = durable(Setup::new().flag("upstream-timeout", "300ms")).await;
+    let (app, _directory) =
+        start_with_file_store(Setup::new().flag("upstream-timeout", "300ms")).await;
     fault["operation"] = json!("logout");
     app.inject_fault(fault);
     let mut all = Vec::new();
@@ -101,9 +105,9 @@ async fn a_logout_that_gotrue_fails_is_queued_and_done_later(
         assert_eq!(browser.jar.is_empty(), scope != "others", "{route} {scope}");
         assert!(app.is_alive(&tokens) && app.is_alive(&other));
         let own = if scope == "others" { 200 } else { 401 };
-        assert_eq!(app.verify(&tokens).await, own, "on the list at once, whatever GoTrue does");
-        let told = async || !failures(&app, &tokens).await.is_empty();
-        eventually("the failure log has it", told).await;
+        assert_eq!(app.verify(&tokens).await, own, "the session is on the revocation list at once");
+        let is_logged = async || !failures(&app, &tokens).await.is_empty();
+        eventually("the failure log has it", is_logged).await;
         let failure = failures(&app, &tokens).await.remove(0);
         assert_eq!((&failure["outcome"], &failure["code"]), (&json!("queued"), &Value::Null));
         assert_eq!(failure["reason"], reason);
@@ -112,36 +116,36 @@ async fn a_logout_that_gotrue_fails_is_queued_and_done_later(
         }
         all.push((tokens, other, scope));
     }
-    assert_eq!(waiting(&app).await, 4);
+    assert_eq!(queue_length(&app).await, 4);
 
     app.mock.clear_faults();
-    worked_off(&app).await;
+    drain_queue(&app).await;
     for (tokens, other, scope) in all {
         assert_eq!(app.is_alive(&tokens), scope == "others", "{scope}");
         assert_eq!(app.is_alive(&other), scope == "local", "{scope}");
-        assert_eq!(failures(&app, &tokens).await.len(), 1, "and nothing more");
+        assert_eq!(failures(&app, &tokens).await.len(), 1, "no further failure");
     }
 }
 
 #[tokio::test]
-async fn queue_and_list_survive_a_restart() {
-    let (mut app, _directory) = durable(Setup::new()).await;
-    app.inject_fault(fails(503));
+async fn the_queue_and_the_revocation_list_survive_a_restart() {
+    let (mut app, _directory) = start_with_file_store(Setup::new()).await;
+    app.inject_fault(logout_fault(503));
     let tokens = app.sign_up();
-    log_out(&app, &tokens, "/logout").await;
+    queue_logout(&app, &tokens, "/logout").await;
     app.restart_gateway(&[]);
-    assert_eq!(waiting(&app).await, 1);
+    assert_eq!(queue_length(&app).await, 1);
     let ready = async || app.get("/readyz").send().await.status == 200;
     eventually("ready", ready).await;
     assert_eq!(app.verify(&tokens).await, 401);
     app.mock.clear_faults();
-    worked_off(&app).await;
+    drain_queue(&app).await;
     assert!(!app.is_alive(&tokens));
 }
 
 #[tokio::test]
-async fn an_expired_session_is_refreshed_when_its_turn_comes() {
-    let (app, _directory) = durable(Setup::new()).await;
+async fn a_queued_expired_session_is_refreshed_at_its_retry() {
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
     app.inject_fault(json!({"operation": "token", "kind": "status", "status": 503}));
     let tokens = app.sign_up();
     let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
@@ -149,32 +153,32 @@ async fn an_expired_session_is_refreshed_when_its_turn_comes() {
     assert_queued(&browser.logout("/logout").await, "/logout", &tokens);
     assert!(app.is_alive(&tokens) && browser.jar.is_empty());
     app.mock.clear_faults();
-    worked_off(&app).await;
+    drain_queue(&app).await;
     assert!(!app.is_alive(&tokens));
 }
 
 #[tokio::test]
 async fn a_token_that_expires_in_the_queue_is_refreshed_or_is_a_failure() {
-    let (app, _directory) = durable(Setup::new()).await;
-    app.inject_fault(fails(503));
-    let (refreshable, not) = (app.sign_up(), app.sign_up());
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
+    app.inject_fault(logout_fault(503));
+    let (refreshable, unrefreshable) = (app.sign_up(), app.sign_up());
     let mut browser = Browser::signed_in(&app, &refreshable, CookieFormat::Base64).await;
     assert_queued(&browser.logout("/logout").await, "/logout", &refreshable);
-    log_out(&app, &not, "/logout").await;
+    queue_logout(&app, &unrefreshable, "/logout").await;
     app.advance_time(3600);
     app.mock.clear_faults();
-    worked_off(&app).await;
+    drain_queue(&app).await;
     assert!(!app.is_alive(&refreshable));
-    assert!(app.is_alive(&not), "nothing could be done");
-    let failure = failures(&app, &not).await.remove(0);
+    assert!(app.is_alive(&unrefreshable), "no valid credential was left");
+    let failure = failures(&app, &unrefreshable).await.remove(0);
     assert_eq!((&failure["outcome"], &failure["reason"]), (&json!("gave-up"), &json!("expired")));
     assert_eq!(failures(&app, &refreshable).await.len(), 1);
 }
 
 #[tokio::test]
-async fn a_refused_refresh_token_is_no_proof_that_a_queued_session_is_over() {
-    let (app, _directory) = durable(Setup::new()).await;
-    app.inject_fault(fails(503));
+async fn a_refused_refresh_token_is_no_proof_that_a_queued_session_has_ended() {
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
+    app.inject_fault(logout_fault(503));
     let tokens = app.sign_up();
     let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
     assert_queued(&browser.logout("/logout").await, "/logout", &tokens);
@@ -182,7 +186,7 @@ async fn a_refused_refresh_token_is_no_proof_that_a_queued_session_is_over() {
     app.mock.clear_faults();
     app.inject_fault(json!({"operation": "token", "kind": "status", "status": 400,
         "code": "refresh_token_already_used"}));
-    worked_off(&app).await;
+    drain_queue(&app).await;
     assert!(app.is_alive(&tokens));
     let failure = failures(&app, &tokens).await.remove(0);
     assert_eq!(failure["outcome"], "gave-up");
@@ -190,22 +194,22 @@ async fn a_refused_refresh_token_is_no_proof_that_a_queued_session_is_over() {
 }
 
 #[tokio::test]
-async fn it_gives_up_loudly_after_seven_days() {
-    let (app, _directory) = durable(Setup::new()).await;
-    app.inject_fault(fails(500));
+async fn a_queued_logout_is_given_up_as_a_failure_after_seven_days() {
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
+    app.inject_fault(logout_fault(500));
     app.inject_fault(json!({"operation": "token", "kind": "status", "status": 500}));
     let tokens = app.sign_up();
     let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
     assert_queued(&browser.logout("/logout").await, "/logout", &tokens);
     app.advance_time(7 * DAY - 60);
-    let tried = async || {
+    let is_tried = async || {
         let entries = app.admin_json("/queue").await["entries"].clone();
         entries[0]["attempts"].as_u64().is_some_and(|attempts| attempts >= 1)
     };
-    eventually("it is tried", tried).await;
-    assert_eq!(waiting(&app).await, 1);
+    eventually("the entry is tried", is_tried).await;
+    assert_eq!(queue_length(&app).await, 1);
     app.advance_time(DAY);
-    worked_off(&app).await;
+    drain_queue(&app).await;
     let failure = failures(&app, &tokens).await.remove(0);
     assert_eq!(
         (&failure["outcome"], &failure["reason"]),
@@ -216,35 +220,35 @@ async fn it_gives_up_loudly_after_seven_days() {
 
 #[tokio::test]
 async fn the_previous_secret_decrypts_queued_logouts_and_another_loses_none() {
-    let (mut app, _directory) = durable(Setup::new()).await;
-    app.inject_fault(fails(503));
+    let (mut app, _directory) = start_with_file_store(Setup::new()).await;
+    app.inject_fault(logout_fault(503));
     let tokens = app.sign_up();
-    log_out(&app, &tokens, "/logout").await;
+    queue_logout(&app, &tokens, "/logout").await;
     let (other, third) =
         ("another-secret-0123456789-0123456789", "a-third-secret-0123456789-0123456789");
     app.restart_gateway(&[("secret", other)]);
     app.mock.clear_faults();
     app.advance_time(60);
-    let tried = async || app.admin_json("/queue").await["entries"][0]["attempts"] == json!(1);
-    eventually("it is tried", tried).await;
+    let is_tried = async || app.admin_json("/queue").await["entries"][0]["attempts"] == json!(1);
+    eventually("the entry is tried", is_tried).await;
     assert_eq!(app.admin_json("/queue").await["entries"][0]["reason"], "unreadable");
     assert!(app.is_alive(&tokens));
     app.restart_gateway(&[("secret", third), ("secret-previous", crate::harness::SECRET)]);
-    worked_off(&app).await;
+    drain_queue(&app).await;
     assert!(!app.is_alive(&tokens));
 }
 
 #[tokio::test]
-async fn no_token_is_readable_in_a_report() {
-    let (app, _directory) = durable(Setup::new()).await;
-    app.inject_fault(fails(503));
+async fn no_token_is_readable_in_the_reports_of_the_queue_and_the_failures() {
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
+    app.inject_fault(logout_fault(503));
     let tokens = app.sign_up();
     let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
     assert_queued(&browser.logout("/logout").await, "/logout", &tokens);
     eventually("the failure log has it", async || !failures(&app, &tokens).await.is_empty()).await;
     let reports =
         format!("{} {}", app.admin_json("/queue").await, app.admin_json("/failures").await);
-    assert!(reports.contains(&tokens.session_id.to_string()), "it is there");
+    assert!(reports.contains(&tokens.session_id.to_string()), "the reports have the entry");
     let (signed, signature) = tokens.access_token.rsplit_once('.').unwrap();
     for secret in [signature, signed.split('.').nth(1).unwrap(), &*tokens.refresh_token] {
         assert!(!reports.contains(secret));

@@ -16,7 +16,7 @@ async fn readyz(app: &TestApp) -> Reply {
     app.get("/readyz").send().await
 }
 
-async fn ready_again(app: &TestApp) {
+async fn wait_until_ready_again(app: &TestApp) {
     eventually("ready again", async || readyz(app).await.status == 200).await;
     assert_eq!(readyz(app).await.text(), r#"{"status":"ok"}"#);
 }
@@ -28,13 +28,13 @@ async fn readyz_says_since_when_the_store_does_not_answer() {
     for outage in [START_TIME + 100, START_TIME + 300] {
         app.advance_time(outage - app.clock.now());
         redis.kill();
-        eventually("it is noticed", async || readyz(&app).await.status == 503).await;
+        eventually("readyz is 503", async || readyz(&app).await.status == 503).await;
         for _ in 0..2 {
             assert_eq!(assert_not_ready(&readyz(&app).await, "store"), outage);
             app.advance_time(50);
         }
         redis.restart().await;
-        ready_again(&app).await;
+        wait_until_ready_again(&app).await;
     }
 }
 
@@ -47,7 +47,7 @@ async fn a_key_set_that_was_never_fetched_is_missing_since_the_start() {
         assert_eq!(assert_not_ready(&readyz(&app).await, "key_set"), START_TIME);
     }
     app.mock.clear_faults();
-    ready_again(&app).await;
+    wait_until_ready_again(&app).await;
 }
 
 #[tokio::test]
@@ -56,20 +56,21 @@ async fn readyz_says_since_when_the_gateway_is_shutting_down() {
     let admin = Request::new(app.admin_address.unwrap(), "GET", "/readyz");
     let logout = app.post("/logout").bearer(&app.sign_up().access_token);
     app.inject_fault(json!({"operation": "logout", "kind": "hang", "times": 1}));
-    let mut asking = Connection::open(app.address).await;
-    asking.write(&logout.bytes(true)).await;
-    eventually("GoTrue is asked", async || app.gotrue_calls("logout").len() == 1).await;
+    let mut pending = Connection::open(app.address).await;
+    pending.write(&logout.bytes(true)).await;
+    eventually("GoTrue gets the logout", async || app.gotrue_calls("logout").len() == 1).await;
 
     app.advance_time(100);
     let stopped = app.clone();
     let stopped = tokio::task::spawn_blocking(move || stopped.stop_gateway());
-    eventually("it stops", async || admin.clone().send().await.status == 503).await;
+    eventually("the gateway is shutting down", async || admin.clone().send().await.status == 503)
+        .await;
     for _ in 0..2 {
         let since = assert_not_ready(&admin.clone().send().await, "shutting_down");
         assert_eq!(since, START_TIME + 100);
         app.advance_time(50);
     }
-    drop(asking.reply(false).await);
+    drop(pending.reply(false).await);
     stopped.await.unwrap();
 }
 
@@ -96,15 +97,15 @@ async fn the_log_has_one_line_for_a_missing_part_and_one_for_its_return() {
     let gateway = GatewayProcess::start(&app, &[("GATEWAY_STORE", &redis.url())]).await;
     let status = async || gateway.request("GET", "/readyz").send().await.status;
     redis.kill();
-    eventually("it is noticed", async || status().await == 503).await;
+    eventually("readyz is 503", async || status().await == 503).await;
     assert_eq!(status().await, 503);
     redis.restart().await;
     eventually("ready again", async || status().await == 200).await;
     assert_eq!(status().await, 200);
 
     let log = gateway.stop();
-    let of_parts: Vec<_> = log.lines.iter().filter(|line| line["part"].is_string()).collect();
-    let [missing, back] = of_parts[..] else { panic!("{}", log.text) };
+    let part_lines: Vec<_> = log.lines.iter().filter(|line| line["part"].is_string()).collect();
+    let [missing, back] = part_lines[..] else { panic!("{}", log.text) };
     for (line, level, message) in [
         (missing, "WARN", "the gateway is not ready"),
         (back, "INFO", "the gateway is ready again"),
@@ -116,8 +117,8 @@ async fn the_log_has_one_line_for_a_missing_part_and_one_for_its_return() {
     assert!(humantime::parse_duration(back["missing_for"].as_str().unwrap()).is_ok(), "{back}");
 }
 
-/// The real binary, which needs the key set.
-async fn without_secret(app: &TestApp) -> GatewayProcess {
+/// Starts the real binary without the JWT secret, so that it needs the key set.
+async fn start_without_jwt_secret(app: &TestApp) -> GatewayProcess {
     let mut command = Command::new("/usr/bin/env");
     command.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);
     GatewayProcess::start_with_command(command, app, &[]).await
@@ -127,10 +128,10 @@ async fn without_secret(app: &TestApp) -> GatewayProcess {
 async fn a_failed_first_fetch_of_the_key_set_is_logged() {
     let app = Setup::new().start_time(Clock::system().unix_seconds()).start().await;
     app.inject_fault(json!({"operation": "jwks", "kind": "status", "status": 500, "times": 1}));
-    let gateway = without_secret(&app).await;
+    let gateway = start_without_jwt_secret(&app).await;
     let log = gateway.stop();
-    let of_it = log.lines.iter().filter(|line| line["part"] == "key_set");
-    let messages: Vec<_> = of_it.map(|line| line["message"].as_str().unwrap()).collect();
+    let of_part = log.lines.iter().filter(|line| line["part"] == "key_set");
+    let messages: Vec<_> = of_part.map(|line| line["message"].as_str().unwrap()).collect();
     assert_eq!(
         messages,
         ["the gateway is not ready", "the gateway is ready again"],
@@ -143,7 +144,7 @@ async fn a_failed_first_fetch_of_the_key_set_is_logged() {
 async fn a_slow_first_fetch_of_the_key_set_is_not_logged() {
     let app = Setup::new().start_time(Clock::system().unix_seconds()).start().await;
     app.inject_fault(json!({"operation": "jwks", "kind": "delay", "seconds": 1.2, "times": 1}));
-    let gateway = without_secret(&app).await;
+    let gateway = start_without_jwt_secret(&app).await;
     let log = gateway.stop();
     assert!(log.lines.iter().all(|line| line["part"].is_null()), "{}", log.text);
 }

@@ -1,4 +1,5 @@
-//! Every jar that the real @supabase/ssr filled is read, its session ended, and the jar emptied.
+//! The gateway reads every recorded cookie jar that the real @supabase/ssr filled, ends its session, and deletes
+//! all its cookies.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +7,11 @@ use crate::harness::{
     CookieJar, Page, RECORDED_AT, RECORDED_ISSUER, Setup, SsrCookieJar, claims_of, ssr_cookie_jars,
 };
 
+/// The default of `GATEWAY_SET_COOKIE_BUDGET`, in bytes.
 const BUDGET: usize = 3072;
 
 /// Name, domain and path of a deletion.
-fn scope(line: &str) -> (String, String, String) {
+fn deletion_scope(line: &str) -> (String, String, String) {
     let attribute = |name: &str| {
         let found = line.split("; ").find_map(|part| part.strip_prefix(&format!("{name}=")));
         found.unwrap_or_default().to_owned()
@@ -18,15 +20,16 @@ fn scope(line: &str) -> (String, String, String) {
 }
 
 #[tokio::test]
-async fn every_recorded_jar_is_read_and_emptied_wherever_the_library_itself_deletes() {
+async fn every_recorded_jar_is_read_and_emptied_at_every_domain_and_path_where_supabase_ssr_deletes()
+ {
     let jars = ssr_cookie_jars();
     assert_eq!(jars.len(), 12);
     for jar in &jars {
-        empty(jar).await;
+        empty_jar(jar).await;
     }
 }
 
-async fn empty(recorded: &SsrCookieJar) {
+async fn empty_jar(recorded: &SsrCookieJar) {
     let case = &recorded.name;
     let options = &recorded.options["cookieOptions"];
     let mut setup = Setup::new().start_time(RECORDED_AT).flag("jwt-issuer", RECORDED_ISSUER);
@@ -34,17 +37,17 @@ async fn empty(recorded: &SsrCookieJar) {
         [("name", "cookie-name"), ("domain", "cookie-domains"), ("path", "cookie-paths")]
     {
         if let Some(value) = options[option].as_str() {
-            // The default path stays one of them.
+            // The default path is always configured, too.
             let value = if option == "path" { format!("/,{value}") } else { value.to_owned() };
             setup = setup.flag(flag, &value);
         }
     }
     let https = options["secure"].as_bool().unwrap_or(false);
     let app = setup.flag("trusted-proxies", "127.0.0.1").start().await;
-    let elsewhere = options["domain"].is_string();
+    let has_domain = options["domain"].is_string();
     let page = Page {
-        host: if elsewhere { "app.example.com" } else { "127.0.0.1" },
-        path: if elsewhere { "/app" } else { "/" },
+        host: if has_domain { "app.example.com" } else { "127.0.0.1" },
+        path: if has_domain { "/app" } else { "/" },
         https,
         cross_site: false,
     };
@@ -64,38 +67,41 @@ async fn empty(recorded: &SsrCookieJar) {
     csrf.set_cookies().into_iter().for_each(|line| jar.store_set_cookie(page, line));
     let token = csrf.json()["data"]["csrf_token"].as_str().unwrap().to_owned();
 
-    let mut written = BTreeSet::new();
+    let mut deletion_scopes = BTreeSet::new();
     for call in 1.. {
         assert!(call <= 4, "{case}: {:?} after {call} calls", jar.names());
         let request = app.post("/api/auth/logout").headers(&[proto, ("X-CSRF-Token", &token)]);
         let reply = request.cookies(&jar.cookies_for(page)).send().await;
         if call == 1 {
             assert_eq!(reply.header("x-logout-outcome"), Some("already-ended"), "{case}");
-            let outlived = app.post("/logout").cookies(&jar.cookies_for(page));
-            assert_eq!(outlived.send().await.status, 403, "{case}: CSRF is needed");
+            let without_csrf = app.post("/logout").cookies(&jar.cookies_for(page));
+            assert_eq!(without_csrf.send().await.status, 403, "{case}: CSRF is needed");
         }
         let size: usize = reply.set_cookies().iter().map(|line| line.len() + 14).sum();
         assert!(size <= BUDGET, "{case}: {size}");
         for line in reply.set_cookies() {
             jar.store_set_cookie(page, line);
-            written.insert(scope(line));
+            deletion_scopes.insert(deletion_scope(line));
         }
-        let whole =
+        let has_session =
             jar.names().iter().any(|name| name.ends_with("auth-token") || name.ends_with(".0"));
-        assert!(!whole, "{case}: the first call leaves no session to read");
+        assert!(!has_session, "{case}: the first logout deletes the session cookie");
         if reply.header("x-logout-cookies-left").is_none() {
             break;
         }
     }
     assert!(jar.is_empty(), "{case}: {:?}", jar.names());
     for line in &recorded.sign_out_set_cookie {
-        assert!(written.contains(&scope(line)), "{case}: the library also deletes {line}");
+        assert!(
+            deletion_scopes.contains(&deletion_scope(line)),
+            "{case}: @supabase/ssr also deletes {line}"
+        );
     }
 
-    // GoTrue got the very token that the jar holds, and judged it: the mock knows no such user.
+    // GoTrue got the token of the jar. The mock does not know its user, so the session counts as ended.
     let access_token = recorded.session["access_token"].as_str().unwrap();
     let calls = app.gotrue_calls("logout");
-    assert_eq!(calls.len(), 1, "{case}: the calls that follow need no session");
+    assert_eq!(calls.len(), 1, "{case}: the later logouts need no session");
     assert_eq!(calls[0].header("authorization"), Some(&*format!("Bearer {access_token}")));
     assert!(claims_of(access_token)["session_id"].is_string());
 }

@@ -8,11 +8,11 @@ use crate::harness::{
     claims_of, leak_check, recording,
 };
 
-/// What GoTrue was asked, in order, but for its key set and its version.
-fn asked(app: &TestApp) -> Vec<String> {
+/// The paths of GoTrue's requests in order, without those of its key set and its health.
+fn gotrue_paths(app: &TestApp) -> Vec<String> {
     let calls = app.mock.calls();
-    let asked = calls.iter().map(|call| call.path.trim_start_matches("/auth/v1/"));
-    let of_sessions = asked.filter(|path| !path.ends_with("/jwks.json") && *path != "health");
+    let paths = calls.iter().map(|call| call.path.trim_start_matches("/auth/v1/"));
+    let of_sessions = paths.filter(|path| !path.ends_with("/jwks.json") && *path != "health");
     of_sessions.map(str::to_owned).collect()
 }
 
@@ -23,11 +23,11 @@ async fn an_expired_token_is_refreshed_then_revoked_and_the_new_token_never_leav
         let tokens = app.sign_up();
         let mut browser = Browser::signed_in(&app, &tokens, form).await;
         app.advance_time(3600);
-        let before = asked(&app).len();
+        let before = gotrue_paths(&app).len();
         let reply = browser.logout(route).await;
         assert_success(&reply, route, tokens.user_id, "revoked");
         assert!(!app.is_alive(&tokens) && browser.jar.is_empty(), "{route}");
-        assert_eq!(asked(&app).split_off(before), ["token", "logout"], "{route}");
+        assert_eq!(gotrue_paths(&app).split_off(before), ["token", "logout"], "{route}");
 
         let refresh = app.gotrue_calls("token").pop().unwrap();
         assert_eq!(refresh.query, "grant_type=refresh_token");
@@ -38,12 +38,12 @@ async fn an_expired_token_is_refreshed_then_revoked_and_the_new_token_never_leav
         let new = app.gotrue_calls("logout").pop().unwrap();
         let new = new.header("authorization").unwrap().trim_start_matches("Bearer ").to_owned();
         assert_ne!(new, tokens.access_token);
-        let shown = format!("{:?} {}", reply.headers, reply.text());
-        assert!(!shown.contains(&new), "{shown}");
+        let response = format!("{:?} {}", reply.headers, reply.text());
+        assert!(!response.contains(&new), "{response}");
     }
 }
 
-/// A new user who gave as much metadata at the sign-up.
+/// Signs up a user with this many octets of metadata.
 async fn sign_up_with_metadata(app: &TestApp, octets: usize) -> Tokens {
     let gotrue = app.mock.url().trim_start_matches("http://").parse().unwrap();
     let user = json!({
@@ -64,7 +64,7 @@ async fn an_expired_session_with_much_metadata_is_refreshed_then_revoked() {
     let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
     app.advance_time(3600);
     assert!(app.is_alive(&tokens));
-    // GoTrue's answer repeats the metadata behind the token, and is cut off there.
+    // GoTrue's answer repeats the metadata behind the token. The gateway stops reading there.
     let reply = browser.logout("/logout").await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
     assert!(!app.is_alive(&tokens) && browser.jar.is_empty());
@@ -82,7 +82,7 @@ async fn an_expired_bearer_is_refreshed_only_with_the_cookie_of_its_own_session_
     assert_error(&request.send().await, 401, "NOT_AUTHENTICATED", Some("expired"));
     let reply = own.request("POST", "/logout").bearer(&tokens.access_token).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("expired"));
-    assert!(reply.set_cookies().is_empty(), "no X-CSRF-Token: the page did not ask for its cookie");
+    assert!(reply.set_cookies().is_empty(), "without X-CSRF-Token the cookie is not used");
     let wrong = own.request("POST", "/logout").header("X-CSRF-Token", "wrong");
     let reply = wrong.bearer(&tokens.access_token).send().await;
     assert_error(&reply, 403, "CSRF_FAILED", Some("invalid"));
@@ -119,8 +119,8 @@ async fn an_expired_session_without_a_refresh_token_is_401_expired() {
     assert_eq!(app.gotrue_call_count(), 0);
 }
 
-/// What is told: status, code and reason of the error, outcome.
-type Told = (u16, (&'static str, Option<&'static str>), Option<&'static str>);
+/// The expected response: status, code and reason of the error, and the outcome.
+type ExpectedResponse = (u16, (&'static str, Option<&'static str>), Option<&'static str>);
 
 #[tokio::test]
 async fn a_failed_refresh_is_reported_truthfully() {
@@ -138,10 +138,11 @@ async fn a_failed_refresh_is_reported_truthfully() {
         fault
     };
     let recorded = |name: &str| recording(name).as_fault("token", Some(1));
-    let no_token: Told = (401, ("NOT_AUTHENTICATED", Some("expired")), None);
-    let error: Told = (500, ("LOGOUT_FAILED", Some("auth_service_error")), Some("failed"));
-    let banned: Told = (500, ("LOGOUT_FAILED", Some("user_banned")), Some("failed"));
-    let rows: Vec<(&str, Value, Told)> = vec![
+    let no_token: ExpectedResponse = (401, ("NOT_AUTHENTICATED", Some("expired")), None);
+    let error: ExpectedResponse =
+        (500, ("LOGOUT_FAILED", Some("auth_service_error")), Some("failed"));
+    let banned: ExpectedResponse = (500, ("LOGOUT_FAILED", Some("user_banned")), Some("failed"));
+    let rows: Vec<(&str, Value, ExpectedResponse)> = vec![
         ("refresh-unknown", recorded("refresh-unknown"), no_token),
         ("refresh-unknown-old-api", recorded("refresh-unknown-old-api"), no_token),
         ("refresh-after-logout", recorded("refresh-after-logout"), no_token),
@@ -153,7 +154,7 @@ async fn a_failed_refresh_is_reported_truthfully() {
         ("refresh-no-json", recorded("refresh-no-json"), no_token),
         ("refresh-database-down", recorded("refresh-database-down"), error),
         ("wrong apikey", fault(&not_expected), error),
-        ("200 of someone else", fault(&json!({"status": 200, "body": "<html>"})), error),
+        ("200 of another server", fault(&json!({"status": 200, "body": "<html>"})), error),
         ("200 without a token", fault(&json!({"status": 200, "body": {}})), error),
     ];
     for (name, fault, (status, (code, reason), outcome)) in rows {
@@ -169,14 +170,14 @@ async fn a_failed_refresh_is_reported_truthfully() {
         assert_eq!(
             app.gotrue_calls("logout").len(),
             logouts,
-            "{name}: there is nothing to revoke with"
+            "{name}: there is no token for a logout"
         );
-        assert!(app.is_alive(&tokens), "{name}: the mock only said so");
+        assert!(app.is_alive(&tokens), "{name}: the fault does not end the session");
     }
 }
 
 #[tokio::test]
-async fn a_refused_refresh_is_already_ended_only_where_gotrue_confirmed_the_end() {
+async fn a_refused_refresh_is_already_ended_only_if_gotrue_confirmed_the_end() {
     let app = TestApp::new().await;
     for scope in ["local", "global", "others"] {
         let tokens = app.sign_up();
@@ -187,7 +188,7 @@ async fn a_refused_refresh_is_already_ended_only_where_gotrue_confirmed_the_end(
         let reply = browser.logout(&format!("/logout?scope={scope}")).await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("expired"));
         assert_eq!(reply.header("x-logout-outcome"), None);
-        assert!(app.is_alive(&other), "the others live on");
+        assert!(app.is_alive(&other), "the user's other session stays");
         assert_eq!(browser.jar.is_empty(), scope != "others");
     }
     let tokens = app.sign_up();
@@ -201,7 +202,7 @@ async fn a_refused_refresh_is_already_ended_only_where_gotrue_confirmed_the_end(
 }
 
 #[tokio::test]
-async fn a_refresh_into_another_session_is_401_and_nothing_is_revoked() {
+async fn a_refresh_that_returns_another_session_is_401_and_no_session_is_revoked() {
     let app = TestApp::new().await;
     let tokens = app.sign_up();
     let (other_session, other_user) = (app.sign_in_again(&tokens), app.sign_up());
@@ -216,27 +217,27 @@ async fn a_refresh_into_another_session_is_401_and_nothing_is_revoked() {
         assert_eq!(reply.header("x-logout-outcome"), None);
         assert!(app.gotrue_calls("logout").is_empty());
         assert!(app.is_alive(&tokens) && app.is_alive(other));
-        assert!(browser.jar.is_empty(), "a cookie that does not verify");
+        assert!(browser.jar.is_empty(), "the unusable cookie is deleted");
     }
 }
 
 #[tokio::test]
-async fn a_token_that_gotrue_alone_finds_expired_is_refreshed_once() {
+async fn a_token_that_has_expired_only_by_gotrues_clock_is_refreshed_once() {
     let app = Setup::new().gotrue_clock_ahead(25).start().await;
     let tokens = app.sign_up();
     let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
     app.advance_time(3610);
-    assert_eq!(app.verify(&tokens).await, 200, "it has not expired here");
+    assert_eq!(app.verify(&tokens).await, 200, "the token has not expired by the gateway's clock");
     let reply = browser.logout("/logout").await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
     assert!(!app.is_alive(&tokens) && browser.jar.is_empty());
-    assert_eq!(asked(&app), ["logout", "token", "logout"]);
+    assert_eq!(gotrue_paths(&app), ["logout", "token", "logout"]);
 
     let tokens = app.sign_up();
     app.advance_time(3610);
     let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
-    assert_eq!(asked(&app).len(), 4, "a Bearer has no refresh token");
+    assert_eq!(gotrue_paths(&app).len(), 4, "a Bearer has no refresh token");
     assert!(app.is_alive(&tokens));
 
     let tokens = app.sign_up();
@@ -244,7 +245,7 @@ async fn a_token_that_gotrue_alone_finds_expired_is_refreshed_once() {
     app.inject_fault(recording("logout-bad-signature").as_fault("logout", None));
     let reply = browser.logout("/logout").await;
     assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
-    assert_eq!(asked(&app).split_off(4), ["logout", "token", "logout"], "once");
+    assert_eq!(gotrue_paths(&app).split_off(4), ["logout", "token", "logout"], "one refresh");
     assert!(app.is_alive(&tokens));
     let claims = claims_of(&tokens.access_token);
     assert_eq!(claims["session_id"], tokens.session_id.to_string());
@@ -261,7 +262,7 @@ async fn an_expired_session_is_refreshed_for_scope_others_and_its_browser_stays_
     assert_success(&reply, "/api/auth/logout", tokens.user_id, "revoked");
     assert!(app.is_alive(&tokens) && !app.is_alive(&other));
     assert!(reply.set_cookies().is_empty());
-    // The browser's own refresh token still works: another logout of it is refreshed as well.
+    // The browser's own refresh token still works: its next logout is refreshed as well.
     app.advance_time(3601);
     let reply = browser.logout("/api/auth/logout").await;
     assert_success(&reply, "/api/auth/logout", tokens.user_id, "revoked");

@@ -1,18 +1,18 @@
-//! Section 8 of the contract: what a refusal of GoTrue means, whatever stands in front of it.
+//! Section 8 of the contract: the meaning of GoTrue's refusals, also behind an API gateway.
 
 use serde_json::{Value, json};
 
 use crate::harness::{Reply, Setup, TestApp, assert_error, recording};
 
-async fn logout(app: &TestApp, token: &str) -> Reply {
+async fn send_logout(app: &TestApp, token: &str) -> Reply {
     app.post("/api/auth/logout").bearer(token).send().await
 }
 
 /// Each refusal as it was recorded in the new API version and in the old one.
 #[tokio::test]
 async fn a_refusal_means_the_same_in_both_api_versions() {
-    type Told = (u16, Option<&'static str>, Option<&'static str>);
-    let rows: [(&str, Told); 8] = [
+    type ExpectedResponse = (u16, Option<&'static str>, Option<&'static str>);
+    let rows: [(&str, ExpectedResponse); 8] = [
         ("logout-session-gone", (200, None, Some("already-ended"))),
         ("logout-user-gone", (200, None, Some("already-ended"))),
         ("logout-user-banned", (500, Some("user_banned"), Some("failed"))),
@@ -27,11 +27,11 @@ async fn a_refusal_means_the_same_in_both_api_versions() {
         for name in [name.to_owned(), format!("{name}-old-api")] {
             let tokens = app.sign_up();
             app.inject_fault(recording(&name).as_fault("logout", Some(1)));
-            let reply = logout(&app, &tokens.access_token).await;
+            let reply = send_logout(&app, &tokens.access_token).await;
             assert_eq!(reply.status, status, "{name}");
             assert_eq!(reply.header("x-logout-outcome"), outcome, "{name}");
-            let told = (status != 200).then(|| reply.json()["error"]["reason"].clone());
-            assert_eq!(told, reason.map(Value::from), "{name}");
+            let actual_reason = (status != 200).then(|| reply.json()["error"]["reason"].clone());
+            assert_eq!(actual_reason, reason.map(Value::from), "{name}");
         }
     }
 }
@@ -42,7 +42,7 @@ async fn a_database_that_is_down_is_an_error_of_gotrue() {
     for name in ["logout-local-database-down", "logout-global-database-down"] {
         let tokens = app.sign_up();
         app.inject_fault(recording(name).as_fault("logout", Some(1)));
-        let reply = logout(&app, &tokens.access_token).await;
+        let reply = send_logout(&app, &tokens.access_token).await;
         assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
         assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
     }
@@ -81,7 +81,7 @@ async fn the_code_header_takes_precedence_over_the_body_and_the_body_over_the_st
             Some("auth_service_error"),
         ),
         (json!({"status": 500, "body": "<html>"}), 500, Some("auth_service_error")),
-        // Codes of a refresh say nothing at a logout.
+        // Error codes of a refresh have no meaning for a logout.
         (
             json!({"status": 400, "code": "refresh_token_not_found"}),
             500,
@@ -95,10 +95,10 @@ async fn the_code_header_takes_precedence_over_the_body_and_the_body_over_the_st
         fault["kind"] = json!("status");
         fault["times"] = json!(1);
         app.inject_fault(fault.clone());
-        let reply = logout(&app, &tokens.access_token).await;
+        let reply = send_logout(&app, &tokens.access_token).await;
         assert_eq!(reply.status, status, "{fault}");
-        let told = (status != 200).then(|| reply.json()["error"]["reason"].clone());
-        assert_eq!(told, reason.map(Value::from), "{fault}");
+        let actual_reason = (status != 200).then(|| reply.json()["error"]["reason"].clone());
+        assert_eq!(actual_reason, reason.map(Value::from), "{fault}");
     }
 }
 
@@ -110,11 +110,11 @@ async fn an_empty_code_header_is_ignored_and_the_body_decides() {
     let body = json!({"code": "session_not_found"});
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 403, "times": 1,
         "headers": {"x-sb-error-code": ""}, "body": body}));
-    let reply = logout(&app, &tokens.access_token).await;
+    let reply = send_logout(&app, &tokens.access_token).await;
     assert_eq!((reply.status, reply.header("x-logout-outcome")), (200, Some("already-ended")));
 }
 
-/// Status, code, how many tries are made of it, and what comes of it.
+/// Each row has a status, an error code, the number of tries and the reason of the response.
 #[tokio::test]
 async fn an_error_code_with_a_5xx_is_not_used() {
     let app = Setup::new().flag("upstream-timeout", "5s").start().await;
@@ -129,7 +129,7 @@ async fn an_error_code_with_a_5xx_is_not_used() {
         let before = app.gotrue_calls("logout").len();
         app.inject_fault(json!({"operation": "logout", "kind": "status", "status": status,
             "code": code, "times": tries}));
-        let reply = logout(&app, &tokens.access_token).await;
+        let reply = send_logout(&app, &tokens.access_token).await;
         assert_error(&reply, 500, "LOGOUT_FAILED", Some(reason));
         assert_eq!(reply.header("x-logout-outcome"), Some("failed"), "{status} {code}");
         assert_eq!(app.gotrue_calls("logout").len() - before, tries, "{status} {code}");
@@ -138,10 +138,10 @@ async fn an_error_code_with_a_5xx_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_rate_limit_is_passed_on_with_its_retry_after_where_that_is_one() {
+async fn a_rate_limit_is_passed_on_with_its_retry_after_if_that_is_valid() {
     let app = TestApp::new().await;
     let date = "Sun, 06 Nov 2026 08:49:37 GMT";
-    for (given, told) in [
+    for (given, expected) in [
         (Some("17"), Some("17")),
         (Some(date), None),
         (Some("Fri, 06 Nov 2026 08:49:37 GMT"), Some("Fri, 06 Nov 2026 08:49:37 GMT")),
@@ -155,9 +155,9 @@ async fn a_rate_limit_is_passed_on_with_its_retry_after_where_that_is_one() {
             fault["headers"] = json!({ "Retry-After": given });
         }
         app.inject_fault(fault);
-        let reply = logout(&app, &tokens.access_token).await;
+        let reply = send_logout(&app, &tokens.access_token).await;
         assert_error(&reply, 429, "RATE_LIMITED", None);
-        assert_eq!(reply.header("retry-after"), told, "{given:?}");
+        assert_eq!(reply.header("retry-after"), expected, "{given:?}");
         assert!(app.is_alive(&tokens));
     }
     assert_eq!(app.gotrue_call_count(), 6, "not retried");

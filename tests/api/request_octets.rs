@@ -1,4 +1,4 @@
-//! How many octets one request may have, whatever they are.
+//! How many octets one request may have, in its head, its chunk sizes and the line breaks before it.
 
 use std::time::Duration;
 
@@ -7,37 +7,37 @@ use tokio::time::timeout;
 use crate::harness::{Connection, Reply, Setup, TestApp, assert_error};
 
 const KIB: usize = 1024;
-/// No test waits for it.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any response of these tests takes.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A gateway that waits much longer for a head or a body than the test does.
-async fn start_patient_app() -> TestApp {
+/// Starts a gateway that waits longer for a head or a body than the tests take.
+async fn start_app_with_long_timeouts() -> TestApp {
     let setup = Setup::new().flag("header-timeout", "60s").flag("admin-bind", "127.0.0.1:0");
     setup.start().await
 }
 
 async fn reply(connection: &mut Connection) -> Reply {
-    timeout(PATIENCE, connection.reply(false)).await.expect("in time").expect("a reply")
+    timeout(TIMEOUT, connection.reply(false)).await.expect("in time").expect("a reply")
 }
 
-async fn has_ended(connection: &mut Connection) -> bool {
-    timeout(PATIENCE, connection.is_closed_by_peer()).await.unwrap_or(false)
+async fn is_closed(connection: &mut Connection) -> bool {
+    timeout(TIMEOUT, connection.is_closed_by_peer()).await.unwrap_or(false)
 }
 
 #[tokio::test]
-async fn a_chunk_size_without_end_is_read_no_further_than_a_request_may_be_long() {
-    let app = start_patient_app().await;
+async fn an_endless_chunk_size_is_read_up_to_the_size_limit_of_a_request() {
+    let app = start_app_with_long_timeouts().await;
     let mut connection = Connection::open(app.address).await;
     let head = "POST /logout HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     connection.write(head.as_bytes()).await;
     connection.write(&vec![b'0'; (128 + 64) * KIB]).await;
     assert_error(&reply(&mut connection).await, 400, "BAD_REQUEST", Some("malformed_request"));
-    assert!(has_ended(&mut connection).await);
+    assert!(is_closed(&mut connection).await);
 }
 
 #[tokio::test]
 async fn line_breaks_before_a_request_end_the_connection_beyond_64_octets() {
-    let app = start_patient_app().await;
+    let app = start_app_with_long_timeouts().await;
     for address in [app.address, app.admin_address.unwrap()] {
         for requests_before in 0..2 {
             let mut connection = Connection::open(address).await;
@@ -46,14 +46,14 @@ async fn line_breaks_before_a_request_end_the_connection_beyond_64_octets() {
                 reply(&mut connection).await;
             }
             connection.write(&b"\r\n".repeat(33)).await;
-            assert!(has_ended(&mut connection).await, "{address} after {requests_before}");
+            assert!(is_closed(&mut connection).await, "{address} after {requests_before}");
         }
     }
 }
 
 #[tokio::test]
 async fn a_request_within_every_limit_is_answered_each_time_on_one_connection() {
-    let app = start_patient_app().await;
+    let app = start_app_with_long_timeouts().await;
     let mut connection = Connection::open(app.address).await;
     let padding = "x".repeat(120 * KIB);
     for _ in 0..3 {
@@ -69,7 +69,7 @@ async fn a_request_within_every_limit_is_answered_each_time_on_one_connection() 
 
 #[tokio::test]
 async fn pipelined_requests_may_have_more_octets_together_than_one() {
-    let app = start_patient_app().await;
+    let app = start_app_with_long_timeouts().await;
     let mut connection = Connection::open(app.address).await;
     let request = app.get("/healthz").header("X-Pad", "x".repeat(20 * KIB)).bytes(false);
     connection.write(&request.repeat(40)).await;

@@ -1,4 +1,4 @@
-//! Section 9 of the contract: whose word enters the revocation list, and up to when it reaches.
+//! Section 9 of the contract: which logouts enter the revocation list, and which tokens it refuses.
 
 mod clocks;
 mod confirmed;
@@ -13,17 +13,17 @@ use crate::harness::{
     Browser, CookieFormat, Reply, Setup, TestApp, assert_error, assert_success, claims_of,
 };
 
-/// A session whose first token has expired, while its owner lives on with a later one.
+/// A session whose first access token has expired, and whose owner has a newer one.
 struct LongLived {
-    /// With the first access token.
+    /// The session with the first access token.
     expired: Tokens,
-    /// With the current one.
+    /// The session with the current access token.
     current: Tokens,
     /// Another session of the same user.
     second: Tokens,
 }
 
-fn long_lived(app: &TestApp) -> LongLived {
+fn start_long_lived_session(app: &TestApp) -> LongLived {
     let expired = app.sign_up();
     app.advance_time(3600);
     let mut claims = claims_of(&expired.access_token);
@@ -36,8 +36,13 @@ fn long_lived(app: &TestApp) -> LongLived {
     sessions
 }
 
-/// The expired token beside a refresh token of somebody's choice, as a browser's cookie.
-async fn logout_with(app: &TestApp, expired: &Tokens, refresh_token: &str, scope: &str) -> Reply {
+/// Sends a logout by cookie with the expired access token and this refresh token.
+async fn log_out_with_expired_token(
+    app: &TestApp,
+    expired: &Tokens,
+    refresh_token: &str,
+    scope: &str,
+) -> Reply {
     let tokens = Tokens { refresh_token: refresh_token.to_owned(), ..expired.clone() };
     let mut browser = Browser::signed_in(app, &tokens, CookieFormat::Base64).await;
     browser.logout(&format!("/logout?scope={scope}")).await
@@ -54,9 +59,11 @@ async fn assert_verified(app: &TestApp, sessions: &LongLived, case: &str) {
 async fn an_expired_token_beside_a_foreign_refresh_token_locks_no_session_out() {
     let app = TestApp::new().await;
     for scope in ["local", "others", "global"] {
-        let sessions = long_lived(&app);
+        let sessions = start_long_lived_session(&app);
         let foreign = app.sign_up();
-        let reply = logout_with(&app, &sessions.expired, &foreign.refresh_token, scope).await;
+        let reply =
+            log_out_with_expired_token(&app, &sessions.expired, &foreign.refresh_token, scope)
+                .await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
         assert_eq!(reply.header("x-logout-outcome"), None);
         assert_verified(&app, &sessions, scope).await;
@@ -74,11 +81,12 @@ async fn an_expired_token_that_gotrue_does_not_refresh_locks_no_session_out() {
     for fault in [Value::Null, down, error] {
         for scope in ["local", "others", "global"] {
             let case = format!("{scope} {fault}");
-            let sessions = long_lived(&app);
+            let sessions = start_long_lived_session(&app);
             if fault.is_object() {
                 app.inject_fault(fault.clone());
             }
-            let reply = logout_with(&app, &sessions.expired, "bogusbogusbo", scope).await;
+            let reply =
+                log_out_with_expired_token(&app, &sessions.expired, "bogusbogusbo", scope).await;
             let expected = if fault.is_null() { (401, None) } else { (500, Some("failed")) };
             assert_eq!((reply.status, reply.header("x-logout-outcome")), expected, "{case}");
             assert_verified(&app, &sessions, &case).await;
@@ -88,19 +96,20 @@ async fn an_expired_token_that_gotrue_does_not_refresh_locks_no_session_out() {
 }
 
 #[tokio::test]
-async fn an_expired_token_that_gotrue_refreshes_enters_the_list() {
+async fn the_session_of_an_expired_token_that_gotrue_refreshes_enters_the_list() {
     let app = TestApp::new().await;
     let failing = json!({"operation": "logout", "kind": "status", "status": 500, "times": 1});
     for fault in [Value::Null, failing] {
         for (scope, current_ends, second_ends) in
             [("local", true, false), ("others", false, true), ("global", true, true)]
         {
-            let sessions = long_lived(&app);
+            let sessions = start_long_lived_session(&app);
             if fault.is_object() {
                 app.inject_fault(fault.clone());
             }
             let refresh_token = &sessions.expired.refresh_token;
-            let reply = logout_with(&app, &sessions.expired, refresh_token, scope).await;
+            let reply =
+                log_out_with_expired_token(&app, &sessions.expired, refresh_token, scope).await;
             if fault.is_null() {
                 assert_success(&reply, "/logout", sessions.expired.user_id, "revoked");
             } else {
@@ -120,8 +129,8 @@ async fn an_expired_token_that_gotrue_refreshes_enters_the_list() {
     }
 }
 
-/// A global logout that is answered by this status in the year 2100.
-async fn answered_in_2100(app: &TestApp, status: u16) -> Tokens {
+/// Sends a global logout that GoTrue answers with this status and a `Date` in the year 2100.
+async fn log_out_with_date_in_2100(app: &TestApp, status: u16) -> Tokens {
     let tokens = app.sign_up();
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": status, "times": 1,
         "effect": status == 204, "headers": {"Date": "Fri, 01 Jan 2100 00:00:00 GMT"}}));
@@ -133,10 +142,10 @@ async fn answered_in_2100(app: &TestApp, status: u16) -> Tokens {
 
 #[tokio::test]
 async fn the_date_of_another_server_locks_no_later_sign_in_out() {
-    // Of a 204 as well: GoTrue's clock is not past the `exp` of the token that it took.
+    // Including 204: GoTrue accepted the token, so its clock cannot be past the token's `exp`.
     for status in [500, 404, 429, 200, 204] {
         let app = TestApp::new().await;
-        let tokens = answered_in_2100(&app, status).await;
+        let tokens = log_out_with_date_in_2100(&app, status).await;
         app.advance_time(1);
         assert_eq!(app.verify(&app.sign_in_again(&tokens)).await, 200, "{status}");
     }
@@ -161,8 +170,8 @@ async fn the_date_of_a_failed_answer_moves_no_cut_off() {
             let mut claims = claims_of(&other.access_token);
             claims["iat"] = json!(issued);
             let access_token = app.mock.sign(&claims).unwrap();
-            let told = app.verify(&Tokens { access_token, ..other.clone() }).await;
-            assert_eq!(told, status, "issued at {issued}, the answer's clock {behind} s behind");
+            let actual = app.verify(&Tokens { access_token, ..other.clone() }).await;
+            assert_eq!(actual, status, "issued at {issued}, the answer's clock {behind} s behind");
         }
     }
 }
@@ -187,25 +196,29 @@ async fn a_token_of_a_logged_out_session_ends_no_other_session() {
 }
 
 #[tokio::test]
-async fn a_stolen_token_of_a_dead_session_locks_its_owner_out_by_no_scope() {
+async fn a_stolen_token_of_an_ended_session_locks_the_owner_out_with_no_scope() {
     let app = TestApp::new().await;
     let thief = app.sign_up();
     let owner = app.sign_in_again(&thief);
     app.advance_time(1);
-    // As a password change of the owner does it.
+    // A password change of the owner ends the session like this.
     assert!(app.mock.delete_session(thief.session_id));
     for scope in ["others", "global", "others", "global"] {
         let target = format!("/logout?scope={scope}");
         let reply = app.post(&target).bearer(&thief.access_token).send().await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("not_found"));
         assert_eq!(app.verify(&owner).await, 200, "{scope}");
-        assert_eq!(app.verify(&thief).await, 401, "{scope}: GoTrue said that it is gone");
+        assert_eq!(
+            app.verify(&thief).await,
+            401,
+            "{scope}: GoTrue answered that the session is gone"
+        );
         app.advance_time(1);
     }
 }
 
 #[tokio::test]
-async fn a_failing_others_or_global_sets_one_cut_off_for_each_session() {
+async fn a_failing_others_or_global_logout_sets_one_cut_off_for_each_session() {
     for (scope, status) in [("others", 503), ("global", 503), ("others", 400)] {
         let app = TestApp::new().await;
         let asker = app.sign_up();
@@ -213,24 +226,28 @@ async fn a_failing_others_or_global_sets_one_cut_off_for_each_session() {
         app.advance_time(1);
         app.inject_fault(json!({"operation": "logout", "kind": "status", "status": status}));
         let target = format!("/logout?scope={scope}");
-        let ask = async || {
+        let log_out = async || {
             let reply = app.post(&target).bearer(&asker.access_token).send().await;
             assert_eq!(reply.header("x-logout-outcome"), Some("failed"), "{scope}");
         };
-        ask().await;
-        assert_eq!(app.verify(&owner).await, 401, "{scope}: the asker is heard once");
+        log_out().await;
+        assert_eq!(app.verify(&owner).await, 401, "{scope}: the first logout sets the cut-off");
         app.advance_time(1);
         let later = app.sign_in_again(&owner);
         for _ in 0..3 {
             app.advance_time(1);
-            ask().await;
-            assert_eq!(app.verify(&later).await, 200, "{scope} {status}: repeating moves nothing");
+            log_out().await;
+            assert_eq!(
+                app.verify(&later).await,
+                200,
+                "{scope} {status}: a repeated logout moves no cut-off"
+            );
         }
     }
 }
 
 #[tokio::test]
-async fn gotrues_refusal_of_a_banned_user_ends_no_other_session_here() {
+async fn gotrues_refusal_of_a_banned_user_revokes_no_other_session() {
     let app = TestApp::new().await;
     let asker = app.sign_up();
     let other = app.sign_in_again(&asker);

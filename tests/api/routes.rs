@@ -1,11 +1,11 @@
-//! Section 2 of the contract: routes, methods, scopes, bodies, and the order of judgement.
+//! Section 2 of the contract: routes, methods, scopes, bodies, and the order of the checks.
 
 use crate::harness::{
     Browser, Connection, CookieFormat, LOGOUT_PATHS, Setup, TestApp, assert_error, assert_success,
 };
 
 #[tokio::test]
-async fn three_contracts_differ_only_in_how_success_looks() {
+async fn the_logout_routes_differ_only_in_the_response_of_a_success() {
     let app = TestApp::new().await;
     for route in LOGOUT_PATHS {
         let tokens = app.sign_up();
@@ -17,7 +17,7 @@ async fn three_contracts_differ_only_in_how_success_looks() {
 }
 
 #[tokio::test]
-async fn another_method_is_405_with_allow_and_another_path_404() {
+async fn another_method_is_405_with_allow_and_another_path_is_404() {
     let app = TestApp::new().await;
     let tokens = app.sign_up();
     let known = [
@@ -36,7 +36,7 @@ async fn another_method_is_405_with_allow_and_another_path_404() {
             if allowed.contains(method) {
                 continue;
             }
-            // A credential that would do does not matter: the method comes first.
+            // The credential is valid, but the method is checked first.
             let request = app.request(method, path).bearer(&tokens.access_token);
             let reply = request.send().await;
             assert_error(&reply, 405, "METHOD_NOT_ALLOWED", None);
@@ -69,7 +69,7 @@ async fn another_method_is_405_with_allow_and_another_path_404() {
 }
 
 #[tokio::test]
-async fn a_scope_is_one_of_three_words_given_once() {
+async fn a_scope_must_be_one_of_three_words_and_given_once() {
     let app = TestApp::new().await;
     let tokens = app.sign_up();
     let bad = [
@@ -124,13 +124,13 @@ async fn the_default_scope_is_a_setting() {
     }
 }
 
-type Lines<'a> = &'a [(&'a str, &'a str)];
+type HeaderLines<'a> = &'a [(&'a str, &'a str)];
 
 #[tokio::test]
 async fn a_body_is_not_needed_and_its_content_is_ignored() {
     let app = TestApp::new().await;
     let json: &[(&str, &str)] = &[("Content-Type", "application/json")];
-    let taken: [(Lines<'_>, &[u8]); 9] = [
+    let accepted: [(HeaderLines<'_>, &[u8]); 9] = [
         (&[], b""),
         (&[("Content-Type", "text/plain")], b""),
         (json, b""),
@@ -141,7 +141,7 @@ async fn a_body_is_not_needed_and_its_content_is_ignored() {
         (&[("content-type", "application/json;charset=\"x\"")], b"null"),
         (&[("Content-Type", "application/json ; charset=\"utf-8\"")], b"{}"),
     ];
-    for (headers, body) in taken {
+    for (headers, body) in accepted {
         let tokens = app.sign_up();
         let request = app.post("/api/auth/logout").bearer(&tokens.access_token);
         let reply = request.headers(headers).body(body).send().await;
@@ -150,8 +150,8 @@ async fn a_body_is_not_needed_and_its_content_is_ignored() {
         assert_eq!(app.gotrue_calls("logout").pop().unwrap().query, "scope=local");
     }
     let tokens = app.sign_up();
-    let asked = app.gotrue_call_count();
-    let refused: [(Lines<'_>, &[u8], u16, &str); 8] = [
+    let calls_before = app.gotrue_call_count();
+    let refused: [(HeaderLines<'_>, &[u8], u16, &str); 8] = [
         (json, &[b' '; 8193], 413, "PAYLOAD_TOO_LARGE"),
         (&[], &[b' '; 8193], 413, "PAYLOAD_TOO_LARGE"),
         (&[], b"{}", 415, "UNSUPPORTED_MEDIA_TYPE"),
@@ -172,11 +172,11 @@ async fn a_body_is_not_needed_and_its_content_is_ignored() {
         assert_error(&reply, status, code, None);
     }
     assert!(app.is_alive(&tokens));
-    assert_eq!(app.gotrue_call_count(), asked);
+    assert_eq!(app.gotrue_call_count(), calls_before);
 }
 
 #[tokio::test]
-async fn a_chunked_body_is_measured_too() {
+async fn the_size_limit_applies_to_chunked_bodies() {
     let app = TestApp::new().await;
     for (chunk, status) in [(8192, 200), (8193, 413)] {
         let tokens = app.sign_up();
@@ -191,9 +191,9 @@ async fn a_chunked_body_is_measured_too() {
     }
 }
 
-/// Each request has the fault of its own row and of every later one: the first of them answers.
+/// Each request also has the errors that the later checks find: the first failed check sets the response.
 #[tokio::test]
-async fn a_request_is_judged_in_the_order_of_the_contract() {
+async fn a_request_is_checked_in_the_order_of_the_contract() {
     let app = TestApp::new().await;
     let tokens = app.sign_up();
     let browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
@@ -222,7 +222,7 @@ async fn a_request_is_judged_in_the_order_of_the_contract() {
     let request = app.post("/logout").headers(&[bad_csrf, cross_site]);
     let reply = request.cookies(&bad_session).send().await;
     assert_error(&reply, 403, "CSRF_FAILED", Some("cross_site"));
-    assert!(reply.set_cookies().is_empty(), "whatever its cookies hold");
+    assert!(reply.set_cookies().is_empty(), "a cross-site request deletes no cookies");
 
     let reply = app.post("/logout").headers(&[bad_csrf]).cookies(&bad_session).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
@@ -251,21 +251,21 @@ async fn health_and_documents_need_no_credential() {
     assert_eq!(docs.header("content-type"), Some("text/html; charset=utf-8"));
     let page = docs.text();
     let loaded: Vec<&str> = page.split("=\"docs/").skip(1).collect();
-    assert!(loaded.len() >= 3 && !page.contains("http"), "nothing comes from elsewhere");
+    assert!(loaded.len() >= 3 && !page.contains("http"), "all files are the gateway's");
     for rest in loaded {
         let file = rest.split('"').next().unwrap();
         assert_eq!(app.get(&format!("/docs/{file}")).send().await.status, 200, "{file}");
     }
-    for nothing in ["/docs/nothing", "/docs/%ff", "/docs/%00", "/docs/%2e%2e%2f"] {
-        assert_error(&app.get(nothing).send().await, 404, "NOT_FOUND", None);
+    for unknown_path in ["/docs/nothing", "/docs/%ff", "/docs/%00", "/docs/%2e%2e%2f"] {
+        assert_error(&app.get(unknown_path).send().await, 404, "NOT_FOUND", None);
     }
 }
 
 #[tokio::test]
-async fn the_contract_describes_every_route_and_its_answers() {
+async fn the_openapi_document_describes_every_route_and_its_responses() {
     let app = TestApp::new().await;
-    let contract = app.get("/openapi.json").send().await.json();
-    assert!(contract["openapi"].as_str().unwrap().starts_with("3."));
+    let document = app.get("/openapi.json").send().await.json();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3."));
     for (path, method) in [
         ("/api/auth/logout", "post"),
         ("/api/v1/auth/logout", "post"),
@@ -276,12 +276,12 @@ async fn the_contract_describes_every_route_and_its_answers() {
         ("/healthz", "get"),
         ("/readyz", "get"),
     ] {
-        assert!(contract["paths"][path][method]["responses"].is_object(), "{method} {path}");
+        assert!(document["paths"][path][method]["responses"].is_object(), "{method} {path}");
     }
-    let form = &contract["paths"]["/logout"]["post"]["requestBody"];
+    let form = &document["paths"]["/logout"]["post"]["requestBody"];
     assert!(form["content"]["application/x-www-form-urlencoded"].is_object());
-    assert_ne!(form["required"], true, "scripts send none");
-    let details = &contract["components"]["schemas"]["ErrorDetails"];
+    assert_ne!(form["required"], true, "scripts send no body");
+    let details = &document["components"]["schemas"]["ErrorDetails"];
     let required = details["required"].as_array().unwrap();
     for (member, always) in [
         ("code", true),
@@ -293,8 +293,8 @@ async fn the_contract_describes_every_route_and_its_answers() {
         assert!(details["properties"][member].is_object(), "{member}");
         assert_eq!(required.iter().any(|name| name == member), always, "{member}");
     }
-    let answers = &contract["paths"]["/api/auth/logout"]["post"]["responses"];
+    let responses = &document["paths"]["/api/auth/logout"]["post"]["responses"];
     for status in ["200", "400", "401", "403", "413", "415", "429", "500", "503"] {
-        assert!(answers[status].is_object(), "{status}");
+        assert!(responses[status].is_object(), "{status}");
     }
 }

@@ -1,4 +1,4 @@
-//! Section 3 of the contract: which credential of a request counts.
+//! Section 3 of the contract: which credential of a request is used.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::harness::{
 };
 
 #[tokio::test]
-async fn a_bearer_decides_alone() {
+async fn with_a_bearer_token_the_cookies_are_not_used() {
     let app = TestApp::new().await;
     let (mine, cookies) = (app.sign_up(), app.sign_up());
     let browser = Browser::signed_in(&app, &cookies, CookieFormat::Base64).await;
@@ -22,12 +22,15 @@ async fn a_bearer_decides_alone() {
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
     }
     let tabbed = format!("Bearer\t{}x", cookies.access_token);
-    for nothing in
+    for invalid in
         ["Bearer", "Bearer ", "Bearer\t", "Bearer \u{fe}\u{ff}", "Bearer\tnonsense", &tabbed]
     {
-        let reply = browser.logout_request("/logout").header("Authorization", nothing).send().await;
+        let reply = browser.logout_request("/logout").header("Authorization", invalid).send().await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
-        assert!(reply.set_cookies().is_empty(), "{nothing:?} was meant as one");
+        assert!(
+            reply.set_cookies().is_empty(),
+            "{invalid:?} is an invalid Bearer token, so the cookies are not used"
+        );
     }
     assert!(app.is_alive(&cookies) && app.gotrue_call_count() == 0);
 
@@ -42,7 +45,7 @@ async fn a_bearer_decides_alone() {
 }
 
 #[tokio::test]
-async fn another_scheme_is_ignored() {
+async fn another_authorization_scheme_is_ignored() {
     let app = TestApp::new().await;
     for other in ["Basic dXNlcjpwYXNz", "Bearerx y", "DPoP x", "", "Negotiate"] {
         let tokens = app.sign_up();
@@ -55,7 +58,7 @@ async fn another_scheme_is_ignored() {
 }
 
 #[tokio::test]
-async fn two_headers_where_one_is_expected_are_refused() {
+async fn a_repeated_header_that_must_be_single_is_refused() {
     let app = TestApp::new().await;
     let tokens = app.sign_up();
     let bearer = format!("Bearer {}", tokens.access_token);
@@ -86,7 +89,7 @@ async fn two_headers_where_one_is_expected_are_refused() {
 }
 
 #[tokio::test]
-async fn cookies_in_every_form_are_a_session() {
+async fn session_cookies_are_read_in_every_format() {
     let app = TestApp::new().await;
     for form in CookieFormat::ALL {
         let tokens = app.sign_up();
@@ -98,21 +101,21 @@ async fn cookies_in_every_form_are_a_session() {
     }
 }
 
-/// HS256 and nothing but the project's URL and its key.
-async fn shared_secret() -> TestApp {
+/// Starts a gateway of a project that signs with HS256, without the JWT secret.
+async fn start_without_jwt_secret() -> TestApp {
     Setup::new().algorithm(Algorithm::Hs256).start().await
 }
 
 #[tokio::test]
-async fn without_the_secret_gotrue_judges_and_a_logout_is_one_call() {
-    let app = shared_secret().await;
+async fn without_the_jwt_secret_gotrue_verifies_tokens_and_a_logout_is_one_request() {
+    let app = start_without_jwt_secret().await;
     let tokens = app.sign_up();
     let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
-    let asked = app.gotrue_call_count();
+    let calls_before = app.gotrue_call_count();
     let reply = browser.logout("/logout").await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
     assert!(!app.is_alive(&tokens) && browser.jar.is_empty());
-    assert_eq!(app.gotrue_call_count(), asked + 1, "the logout is the judgement");
+    assert_eq!(app.gotrue_call_count(), calls_before + 1, "the logout itself verifies the token");
 
     let tokens = app.sign_up();
     let forged =
@@ -133,7 +136,7 @@ async fn without_the_secret_gotrue_judges_and_a_logout_is_one_call() {
 
 #[tokio::test]
 async fn gotrue_is_asked_about_a_token_once_in_ten_seconds() {
-    let app = shared_secret().await;
+    let app = start_without_jwt_secret().await;
     let tokens = app.sign_up();
     for _ in 0..3 {
         assert_eq!(app.verify(&tokens).await, 200);
@@ -152,7 +155,7 @@ async fn gotrue_is_asked_about_a_token_once_in_ten_seconds() {
     }
     assert_eq!(app.gotrue_calls("user").len(), 2);
     let csrf = app.get("/api/auth/csrf").bearer(&ended.access_token).send().await;
-    assert_eq!(csrf.status, 200, "ended is genuine too: nobody is locked in");
+    assert_eq!(csrf.status, 200, "the token of an ended session is genuine");
 
     let banned = app.sign_up();
     assert!(app.mock.ban_user(banned.user_id));
@@ -167,7 +170,7 @@ async fn an_introspection_answer_is_cached_for_ten_seconds() {
         gotrue::{GoTrue, OnBehalfOf},
         session::introspection::{Introspection, IntrospectionCache, introspect},
     };
-    let app = shared_secret().await;
+    let app = start_without_jwt_secret().await;
     let tokens = app.sign_up();
     let config = Setup::new().flag("supabase-url", app.mock.url()).config();
     let gotrue = GoTrue::new(&config.supabase, std::sync::Arc::default()).unwrap();
@@ -200,27 +203,23 @@ async fn an_introspection_answer_is_cached_for_ten_seconds() {
 
 #[tokio::test]
 async fn while_gotrue_cannot_verify_a_token_verify_lets_no_session_in() {
-    let app = shared_secret().await;
+    let app = start_without_jwt_secret().await;
     let tokens = app.sign_up();
     app.inject_fault(json!({"operation": "user", "kind": "status", "status": 500}));
     for _ in 0..2 {
         let verify = app.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
         assert_error(&verify, 503, "NOT_READY", Some("auth_service"));
     }
-    assert_eq!(
-        app.gotrue_calls("user").len(),
-        2,
-        "what says nothing of the token is not remembered"
-    );
+    assert_eq!(app.gotrue_calls("user").len(), 2, "an error of GoTrue is not cached");
     let csrf = app.get("/api/auth/csrf").bearer(&tokens.access_token).send().await;
     assert_error(&csrf, 500, "LOGOUT_FAILED", Some("auth_service_error"));
 }
 
 #[tokio::test]
-async fn while_gotrue_is_down_a_forger_locks_no_session_out_and_an_owners_logout_is_refused_at_verify_at_once()
+async fn while_gotrue_is_down_a_forger_locks_no_session_out_and_verify_refuses_a_session_that_its_owner_logged_out()
  {
     let down = json!({"operation": "logout", "kind": "status", "status": 500, "times": 1});
-    let app = shared_secret().await;
+    let app = start_without_jwt_secret().await;
     let tokens = app.sign_up();
     let forged =
         hs256_token(&claims_of(&tokens.access_token), "a-secret-of-someone-else-0123456789");
@@ -236,12 +235,12 @@ async fn while_gotrue_is_down_a_forger_locks_no_session_out_and_an_owners_logout
     let tokens = app.sign_up();
     app.inject_fault(down);
     assert_eq!(app.post("/logout").bearer(&tokens.access_token).send().await.status, 500);
-    assert_eq!(app.verify(&tokens).await, 401, "it is verified: its owner asked to leave");
+    assert_eq!(app.verify(&tokens).await, 401, "the token is verified, so its logout is recorded");
     assert!(app.is_alive(&tokens) && app.gotrue_calls("user").is_empty());
 }
 
 #[tokio::test]
-async fn the_old_shared_secret_is_judged_by_gotrue_where_keys_were_introduced() {
+async fn a_token_of_the_old_shared_secret_is_verified_by_gotrue_after_a_switch_to_signing_keys() {
     let app = TestApp::new().await;
     let tokens = app.sign_up();
     let old = hs256_token(&claims_of(&tokens.access_token), TEST_SECRET);
@@ -252,8 +251,8 @@ async fn the_old_shared_secret_is_judged_by_gotrue_where_keys_were_introduced() 
 }
 
 #[tokio::test]
-async fn an_expired_hs256_token_gets_its_csrf_token_on_its_word_and_is_refreshed() {
-    let app = shared_secret().await;
+async fn an_expired_hs256_token_gets_a_csrf_token_without_verification_and_is_refreshed() {
+    let app = start_without_jwt_secret().await;
     let tokens = app.sign_up();
     app.advance_time(3600);
     let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;

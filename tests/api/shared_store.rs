@@ -1,10 +1,10 @@
-//! Section 9 of the contract: signed out everywhere at once. Two gateways on one Redis, which is killed,
-//! restarted and paused.
+//! Section 9 of the contract: a logout at one gateway takes effect at all of them. Two gateways share one Redis,
+//! which is killed, restarted and paused.
 
 mod credentials;
-mod facts;
 mod outages;
 mod queue;
+mod session_facts;
 
 use std::time::{Duration, Instant};
 
@@ -18,82 +18,84 @@ use crate::harness::{
     eventually,
 };
 
-/// A gateway in this process, with the mock on the system's clock, and the real binary beside it.
-struct Pair {
+/// A gateway in this process, with the mock on the system's clock, and the real binary, on one Redis.
+struct GatewayPair {
     redis: RedisServer,
-    here: TestApp,
-    there: GatewayProcess,
+    in_process: TestApp,
+    binary: GatewayProcess,
 }
 
-impl Pair {
+impl GatewayPair {
     async fn start() -> Self {
-        Self::on(RedisServer::start().await, "", "").await
+        Self::start_with(RedisServer::start().await, "", "").await
     }
 
-    /// With this behind each one's address.
-    async fn on(redis: RedisServer, here: &str, there: &str) -> Self {
+    /// Starts both gateways, with these texts after the address of Redis.
+    async fn start_with(redis: RedisServer, in_process: &str, binary: &str) -> Self {
         let url = redis.url();
         let app = Setup::new().start_time(Clock::system().unix_seconds());
-        let here = app.flag("store", &format!("{url}{here}")).start().await;
-        let there =
-            GatewayProcess::start(&here, &[("GATEWAY_STORE", &format!("{url}{there}"))]).await;
-        Self { redis, here, there }
+        let in_process = app.flag("store", &format!("{url}{in_process}")).start().await;
+        let binary =
+            GatewayProcess::start(&in_process, &[("GATEWAY_STORE", &format!("{url}{binary}"))])
+                .await;
+        Self { redis, in_process, binary }
     }
 
-    /// Both are asked about the token.
-    fn both(&self, tokens: &Tokens) -> [Request; 2] {
-        [verify_here(&self.here, tokens), verify_there(&self.there, tokens)]
+    /// One request to `verify` for each gateway.
+    fn verify_requests(&self, tokens: &Tokens) -> [Request; 2] {
+        [verify_in_process(&self.in_process, tokens), verify_at_binary(&self.binary, tokens)]
     }
 
-    async fn accepted_by_both(&self, tokens: &Tokens) {
-        for request in self.both(tokens) {
-            let let_in = async || request.clone().send().await.status == 200;
-            eventually("both can tell again", let_in).await;
+    async fn wait_until_accepted_by_both(&self, tokens: &Tokens) {
+        for request in self.verify_requests(tokens) {
+            let is_accepted = async || request.clone().send().await.status == 200;
+            eventually("each gateway accepts the token", is_accepted).await;
         }
     }
 
-    async fn log_out_there(&self, tokens: &Tokens, scope: &str) {
-        let reply = self.there.request("POST", &format!("/logout?scope={scope}"));
+    async fn log_out_at_binary(&self, tokens: &Tokens, scope: &str) {
+        let reply = self.binary.request("POST", &format!("/logout?scope={scope}"));
         let reply = reply.bearer(&tokens.access_token).send().await;
         assert_success(&reply, "/logout", tokens.user_id, "revoked");
     }
 }
 
-fn verify_here(app: &TestApp, tokens: &Tokens) -> Request {
+fn verify_in_process(app: &TestApp, tokens: &Tokens) -> Request {
     app.get("/api/auth/verify").bearer(&tokens.access_token)
 }
 
-fn verify_there(gateway: &GatewayProcess, tokens: &Tokens) -> Request {
+fn verify_at_binary(gateway: &GatewayProcess, tokens: &Tokens) -> Request {
     gateway.request("GET", "/api/auth/verify").bearer(&tokens.access_token)
 }
 
-/// Waits until a request that lets in costs no question to Redis.
-async fn sends_no_command(redis: &RedisServer, request: &Request) {
-    let followed = async || {
-        // Nobody but a lookup and a logout asks for a session's score.
+/// Waits until a request that is accepted causes no lookup in Redis.
+async fn wait_until_no_lookup_is_sent(redis: &RedisServer, request: &Request) {
+    let causes_no_lookup = async || {
+        // Only lookups and logouts send ZSCORE.
         let before = redis.command_calls("zscore");
         assert_eq!(request.clone().send().await.status, 200);
         redis.command_calls("zscore") == before
     };
-    eventually("the copy is followed", followed).await;
+    eventually("the gateway trusts its replica", causes_no_lookup).await;
 }
 
 fn assert_revoked(reply: &Reply) {
     assert_error(reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
 }
 
-/// Asks until it is refused, and asserts that it was not let in later than the bound allows.
-async fn refused_within_the_bound(since: Instant, request: &Request) -> Duration {
+/// Repeats the request until it is refused. Asserts that it is not accepted later than `STALENESS_BOUND`
+/// allows, and returns the time until the refusal.
+async fn wait_until_refused_within_the_bound(since: Instant, request: &Request) -> Duration {
     loop {
-        let asked = Instant::now();
+        let sent_at = Instant::now();
         let reply = request.clone().send().await;
         if reply.status != 200 {
             assert_revoked(&reply);
             return since.elapsed();
         }
         assert!(
-            asked.duration_since(since) < STALENESS_BOUND,
-            "let in after {:?}",
+            sent_at.duration_since(since) < STALENESS_BOUND,
+            "accepted after {:?}",
             since.elapsed()
         );
     }
@@ -104,103 +106,112 @@ async fn refused_within_the_bound(since: Instant, request: &Request) -> Duration
 #[case::global("global", true, true)]
 #[case::others("others", false, true)]
 #[tokio::test]
-async fn a_logout_at_one_gateway_is_refused_at_the_other(
+async fn a_session_that_was_logged_out_at_one_gateway_is_refused_at_the_other(
     #[case] scope: &str,
     #[case] own_ends: bool,
     #[case] other_ends: bool,
 ) {
-    let pair = Pair::start().await;
+    let pair = GatewayPair::start().await;
     for _ in 0..3 {
-        let tokens = pair.here.sign_up();
-        let other = pair.here.sign_in_again(&tokens);
-        // A token of the cut-off's own second is not before it.
-        pair.here.advance_time(1);
-        for request in pair.both(&tokens).into_iter().chain(pair.both(&other)) {
+        let tokens = pair.in_process.sign_up();
+        let other = pair.in_process.sign_in_again(&tokens);
+        // Let the logout be in a later second than the sign-ins.
+        pair.in_process.advance_time(1);
+        for request in pair.verify_requests(&tokens).into_iter().chain(pair.verify_requests(&other))
+        {
             assert_eq!(request.send().await.status, 200);
         }
-        pair.log_out_there(&tokens, scope).await;
+        pair.log_out_at_binary(&tokens, scope).await;
         let logged_out = Instant::now();
         for (tokens, ends) in [(&tokens, own_ends), (&other, other_ends)] {
-            let [here, there] = pair.both(tokens);
+            let [in_process, binary] = pair.verify_requests(tokens);
             if ends {
-                assert_revoked(&there.send().await);
-                let late = refused_within_the_bound(logged_out, &here).await;
+                assert_revoked(&binary.send().await);
+                let late = wait_until_refused_within_the_bound(logged_out, &in_process).await;
                 println!("{scope}: refused after {late:?}");
             } else {
-                assert_eq!((here.send().await.status, there.send().await.status), (200, 200));
+                assert_eq!(
+                    (in_process.send().await.status, binary.send().await.status),
+                    (200, 200)
+                );
             }
-            assert_eq!(pair.here.is_alive(tokens), !ends);
+            assert_eq!(pair.in_process.is_alive(tokens), !ends);
         }
     }
 }
 
 #[tokio::test]
 async fn a_lookup_in_a_trusted_replica_sends_nothing_to_redis() {
-    let pair = Pair::start().await;
-    let (alive, ended) = (pair.here.sign_up(), pair.here.sign_up());
-    pair.log_out_there(&ended, "global").await;
-    let refused = async || verify_here(&pair.here, &ended).send().await.status == 401;
-    eventually("the other has heard of it", refused).await;
-    sends_no_command(&pair.redis, &verify_here(&pair.here, &alive)).await;
+    let pair = GatewayPair::start().await;
+    let (alive, ended) = (pair.in_process.sign_up(), pair.in_process.sign_up());
+    pair.log_out_at_binary(&ended, "global").await;
+    let refused = async || verify_in_process(&pair.in_process, &ended).send().await.status == 401;
+    eventually("the other gateway knows of the logout", refused).await;
+    wait_until_no_lookup_is_sent(&pair.redis, &verify_in_process(&pair.in_process, &alive)).await;
     let before = (pair.redis.command_calls("zscore"), pair.redis.command_calls("hgetall"));
     for _ in 0..100 {
-        assert_eq!(verify_here(&pair.here, &alive).send().await.status, 200);
-        assert_revoked(&verify_here(&pair.here, &ended).send().await);
+        assert_eq!(verify_in_process(&pair.in_process, &alive).send().await.status, 200);
+        assert_revoked(&verify_in_process(&pair.in_process, &ended).send().await);
     }
     assert_eq!((pair.redis.command_calls("zscore"), pair.redis.command_calls("hgetall")), before);
 }
 
 #[tokio::test]
-async fn two_deployments_on_one_redis_know_nothing_of_each_other() {
-    for (case, here, there) in [
+async fn two_deployments_on_one_redis_share_no_revocations() {
+    for (case, in_process, binary) in [
         ("prefixes", "?prefix=one:", "?prefix=two:"),
         ("a prefix", "", "?prefix=two:"),
         ("databases", "/1", "/2"),
     ] {
-        let pair = Pair::on(RedisServer::start().await, here, there).await;
-        let tokens = pair.here.sign_up();
-        pair.log_out_there(&tokens, "global").await;
-        let third = Setup::new().flag("supabase-url", pair.here.mock.url());
-        let third = third.start_time(pair.here.clock.now());
-        let third = third.flag("store", &format!("{}{there}", pair.redis.url())).start().await;
-        assert_revoked(&verify_here(&third, &tokens).send().await);
-        assert_eq!(verify_here(&pair.here, &tokens).send().await.status, 200, "{case}");
+        let pair = GatewayPair::start_with(RedisServer::start().await, in_process, binary).await;
+        let tokens = pair.in_process.sign_up();
+        pair.log_out_at_binary(&tokens, "global").await;
+        let third = Setup::new().flag("supabase-url", pair.in_process.mock.url());
+        let third = third.start_time(pair.in_process.clock.now());
+        let third = third.flag("store", &format!("{}{binary}", pair.redis.url())).start().await;
+        assert_revoked(&verify_in_process(&third, &tokens).send().await);
+        assert_eq!(verify_in_process(&pair.in_process, &tokens).send().await.status, 200, "{case}");
     }
 }
 
 #[tokio::test]
-async fn whoever_was_paused_for_longer_than_changes_are_kept_misses_none() {
-    let pair = Pair::start().await;
-    let [alive, tokens @ ..] = [(); 3].map(|()| pair.here.sign_up());
-    pair.accepted_by_both(&alive).await;
-    pair.there.signal("STOP");
+async fn a_gateway_that_was_paused_longer_than_changes_are_kept_misses_none() {
+    let pair = GatewayPair::start().await;
+    let [alive, tokens @ ..] = [(); 3].map(|()| pair.in_process.sign_up());
+    pair.wait_until_accepted_by_both(&alive).await;
+    pair.binary.signal("STOP");
     for tokens in &tokens {
-        let reply = pair.here.post("/logout").bearer(&tokens.access_token).send().await;
+        let reply = pair.in_process.post("/logout").bearer(&tokens.access_token).send().await;
         assert_success(&reply, "/logout", tokens.user_id, "revoked");
     }
     let logged_out = Instant::now();
     let trimmed: u64 = pair.redis.command(&["XTRIM", "logout-gateway:changes", "MAXLEN", "0"]);
-    assert_eq!(trimmed, 4, "a session and a fact for each");
-    pair.there.signal("CONT");
-    refused_within_the_bound(logged_out, &verify_there(&pair.there, &tokens[0])).await;
+    assert_eq!(trimmed, 4, "the session and the fact of each logout");
+    pair.binary.signal("CONT");
+    wait_until_refused_within_the_bound(logged_out, &verify_at_binary(&pair.binary, &tokens[0]))
+        .await;
 
-    // Nobody has asked about the other. From here the copy alone can tell.
-    eventually("the bound is over", async || logged_out.elapsed() > STALENESS_BOUND).await;
-    sends_no_command(&pair.redis, &verify_there(&pair.there, &alive)).await;
+    // No request has asked about the second session. From here on, only the replica knows of it.
+    eventually("the staleness bound has passed", async || logged_out.elapsed() > STALENESS_BOUND)
+        .await;
+    wait_until_no_lookup_is_sent(&pair.redis, &verify_at_binary(&pair.binary, &alive)).await;
     pair.redis.kill();
-    assert_revoked(&verify_there(&pair.there, &tokens[1]).send().await);
+    assert_revoked(&verify_at_binary(&pair.binary, &tokens[1]).send().await);
 }
 
 #[tokio::test]
 async fn a_logout_that_a_killed_gateway_queued_is_done_by_another() {
-    let pair = Pair::start().await;
-    pair.here.inject_fault(json!({"operation": "logout", "kind": "status", "status": 503}));
-    let tokens = pair.here.sign_up();
-    let reply = pair.there.request("POST", "/logout").bearer(&tokens.access_token).send().await;
+    let pair = GatewayPair::start().await;
+    pair.in_process.inject_fault(json!({"operation": "logout", "kind": "status", "status": 503}));
+    let tokens = pair.in_process.sign_up();
+    let reply = pair.binary.request("POST", "/logout").bearer(&tokens.access_token).send().await;
     assert_eq!((reply.status, reply.header("x-logout-outcome")), (202, Some("queued")));
-    pair.there.signal("KILL");
-    assert!(pair.here.is_alive(&tokens));
-    pair.here.mock.clear_faults();
-    pair.here.advance_time(60);
-    eventually("the other takes it over", async || !pair.here.is_alive(&tokens)).await;
+    pair.binary.signal("KILL");
+    assert!(pair.in_process.is_alive(&tokens));
+    pair.in_process.mock.clear_faults();
+    pair.in_process.advance_time(60);
+    eventually("the other gateway does the queued logout", async || {
+        !pair.in_process.is_alive(&tokens)
+    })
+    .await;
 }

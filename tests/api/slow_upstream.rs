@@ -1,5 +1,5 @@
-//! A GoTrue that manages 20 logouts a second, as a stock one does, and 500 logouts at once: the gateway
-//! stays upright and truthful.
+//! 500 concurrent logouts, and a GoTrue that does 20 a second, as with its default configuration: the gateway
+//! still serves other requests, and its responses are true.
 
 use std::{
     collections::HashMap,
@@ -21,23 +21,24 @@ use crate::harness::{
 };
 
 const LOGOUTS: usize = 500;
-const FOR_EACH: Duration = Duration::from_millis(50);
-const BUDGET: Duration = Duration::from_secs(2);
-/// For 500 logouts in a debug build on a machine that has other things to do.
+/// The time that GoTrue takes for each logout.
+const TIME_PER_LOGOUT: Duration = Duration::from_millis(50);
+const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(2);
+/// The time for 500 logouts in a debug build on a busy machine.
 const MARGIN: Duration = Duration::from_secs(20);
 const ROUTE: &str = "/api/auth/logout";
 
-/// One call at a time, first come, first served; all others wait to be accepted. A caller who has given
-/// up is passed over.
-struct OneAtATime {
+/// A proxy in front of the mock that handles one request at a time, in the order of their arrival. The others
+/// wait to be accepted. A request whose client has disconnected is skipped.
+struct SequentialGoTrue {
     address: SocketAddr,
-    /// How often each logout came, by its request id.
+    /// How often each logout arrived, by its request id.
     seen: Arc<Mutex<HashMap<String, usize>>>,
     _thread: BackgroundThread,
 }
 
-impl OneAtATime {
-    fn before(app: &TestApp) -> Self {
+impl SequentialGoTrue {
+    fn start(app: &TestApp) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = socket.local_addr().unwrap();
@@ -45,24 +46,24 @@ impl OneAtATime {
         let seen = Arc::default();
         let noted = Arc::clone(&seen);
         let thread = BackgroundThread::spawn(move || async move {
-            // Nobody who waits is turned away.
+            // The backlog is long enough for all requests.
             let listener = socket.listen(u32::try_from(4 * LOGOUTS).unwrap()).unwrap();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                serve(stream, mock, &noted).await;
+                forward(stream, mock, &noted).await;
             }
         });
         Self { address, seen, _thread: thread }
     }
 
-    /// Until all that came before has been seen.
-    async fn caught_up(&self) {
+    /// Waits until all requests that arrived before are handled.
+    async fn wait_until_caught_up(&self) {
         let reply = Request::new(self.address, "GET", "/auth/v1/health").send().await;
         assert_eq!(reply.status, 200);
     }
 }
 
-async fn serve(mut stream: TcpStream, mock: SocketAddr, seen: &Mutex<HashMap<String, usize>>) {
+async fn forward(mut stream: TcpStream, mock: SocketAddr, seen: &Mutex<HashMap<String, usize>>) {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         if !stream.read_buf(&mut request).await.is_ok_and(|length| length > 0) {
@@ -73,8 +74,8 @@ async fn serve(mut stream: TcpStream, mock: SocketAddr, seen: &Mutex<HashMap<Str
     if head.starts_with("POST /auth/v1/logout") {
         let id = head.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap();
         *seen.lock().unwrap().entry(id.to_owned()).or_default() += 1;
-        let given_up = stream.read_u8();
-        if tokio::time::timeout(FOR_EACH, given_up).await.is_ok() {
+        let disconnected = stream.read_u8();
+        if tokio::time::timeout(TIME_PER_LOGOUT, disconnected).await.is_ok() {
             return;
         }
     }
@@ -86,13 +87,14 @@ async fn serve(mut stream: TcpStream, mock: SocketAddr, seen: &Mutex<HashMap<Str
     let _ = stream.write_all(&answer).await;
 }
 
-/// The gateway in a process of its own: what 500 logouts hold open is not held here as well.
-async fn gateway(app: &TestApp, gotrue: &OneAtATime) -> GatewayProcess {
+/// Starts the gateway in its own process, so that this process holds only its own end of 500 connections.
+async fn start_gateway(app: &TestApp, gotrue: &SequentialGoTrue) -> GatewayProcess {
     let mut shell = Command::new("sh");
-    // A connection in and one out for each; many systems allow a process 1024 files to begin with.
-    let raised = r#"ulimit -n 4096; exec "$0" "$@""#;
-    shell.args(["-c", raised, env!("CARGO_BIN_EXE_logout-gateway")]);
-    let (url, budget) = (format!("http://{}/auth/v1", gotrue.address), format!("{BUDGET:?}"));
+    // Each logout needs two connections, and many systems limit a process to 1024 files by default.
+    let with_more_files = r#"ulimit -n 4096; exec "$0" "$@""#;
+    shell.args(["-c", with_more_files, env!("CARGO_BIN_EXE_logout-gateway")]);
+    let (url, budget) =
+        (format!("http://{}/auth/v1", gotrue.address), format!("{UPSTREAM_TIMEOUT:?}"));
     let environment = [
         ("GOTRUE_URL", &*url),
         ("GATEWAY_UPSTREAM_TIMEOUT", &*budget),
@@ -104,19 +106,19 @@ async fn gateway(app: &TestApp, gotrue: &OneAtATime) -> GatewayProcess {
 #[tokio::test]
 async fn five_hundred_logouts_at_once_overload_a_slow_gotrue_and_not_the_gateway() {
     let app = Setup::new().start_time(Clock::system().unix_seconds()).start().await;
-    let gotrue = OneAtATime::before(&app);
-    let gateway = gateway(&app, &gotrue).await;
+    let gotrue = SequentialGoTrue::start(&app);
+    let gateway = start_gateway(&app, &gotrue).await;
     let other = app.sign_up();
     let verify = gateway.request("GET", "/api/auth/verify").bearer(&other.access_token);
-    let known = || async { verify.clone().send().await.status == 200 };
-    eventually("it has the keys", known).await;
+    let has_key_set = || async { verify.clone().send().await.status == 200 };
+    eventually("the gateway has the key set", has_key_set).await;
 
-    let storm: Vec<_> = (0..LOGOUTS)
+    let logouts: Vec<_> = (0..LOGOUTS)
         .map(|n| {
             let tokens = app.sign_up();
             let request = gateway.request("POST", ROUTE).bearer(&tokens.access_token);
             let request = request.header("X-Request-Id", format!("logout-{n}")).bytes(true);
-            (tokens, tokio::spawn(only_reply(gateway.address, request)))
+            (tokens, tokio::spawn(send_for_single_reply(gateway.address, request)))
         })
         .collect();
     let probes = [
@@ -125,24 +127,24 @@ async fn five_hundred_logouts_at_once_overload_a_slow_gotrue_and_not_the_gateway
         gateway.request("GET", "/healthz"),
         Request::new(gateway.admin_address.unwrap(), "GET", "/healthz"),
     ];
-    let blows = || storm.iter().any(|(_, reply)| !reply.is_finished());
+    let are_running = || logouts.iter().any(|(_, reply)| !reply.is_finished());
     let mut rounds = 0;
-    // To the storm's end.
-    while blows() {
+    // Until all logouts are answered.
+    while are_running() {
         for probe in &probes {
             let begun = Instant::now();
             assert_eq!(probe.clone().send().await.status, 200, "{probe:?}");
             assert!(begun.elapsed() < MARGIN, "{:?}", begun.elapsed());
         }
-        // An answer that came only when the storm was over counts for nothing.
-        rounds += usize::from(blows());
+        // Probes that were answered after the last logout do not count.
+        rounds += usize::from(are_running());
     }
-    assert!(rounds > 0, "they waited for the storm to end");
+    assert!(rounds > 0, "the probes were answered only after the logouts");
 
     let mut timed_out = 0;
-    for (tokens, reply) in storm {
+    for (tokens, reply) in logouts {
         let (reply, took) = reply.await.unwrap();
-        assert!(took < BUDGET + MARGIN, "{took:?}");
+        assert!(took < UPSTREAM_TIMEOUT + MARGIN, "{took:?}");
         if reply.status == 200 {
             assert_success(&reply, ROUTE, tokens.user_id, "revoked");
             assert!(!app.is_alive(&tokens));
@@ -153,22 +155,23 @@ async fn five_hundred_logouts_at_once_overload_a_slow_gotrue_and_not_the_gateway
         }
     }
     println!("{timed_out} of {LOGOUTS} timed out");
-    assert!(timed_out > 0, "it was no storm");
-    gotrue.caught_up().await;
+    assert!(timed_out > 0, "the load was too low: no logout timed out");
+    gotrue.wait_until_caught_up().await;
     let seen = gotrue.seen.lock().unwrap().clone();
-    let again: Vec<_> = seen.iter().filter(|(_, times)| **times > 1).collect();
-    assert!(again.is_empty(), "what timed out was tried again: {again:?}");
-    assert!(seen.len() + timed_out >= LOGOUTS, "a success that GoTrue never heard of");
+    let repeated: Vec<_> = seen.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(repeated.is_empty(), "logouts that timed out were sent again: {repeated:?}");
+    assert!(seen.len() + timed_out >= LOGOUTS, "a success without a request to GoTrue");
 
     assert!(app.is_alive(&other));
     let request = gateway.request("POST", ROUTE).bearer(&other.access_token);
-    let reply = request.header("X-Request-Id", "after-the-storm").send().await;
+    let reply = request.header("X-Request-Id", "after-the-load").send().await;
     assert_success(&reply, ROUTE, other.user_id, "revoked");
     assert!(!app.is_alive(&other));
 }
 
-/// The reply and how long it took; another one on the same connection fails the test.
-async fn only_reply(gateway: SocketAddr, request: Vec<u8>) -> (Reply, Duration) {
+/// Sends the request, and returns the reply and the time that it took. A second reply on the connection fails
+/// the test.
+async fn send_for_single_reply(gateway: SocketAddr, request: Vec<u8>) -> (Reply, Duration) {
     let begun = Instant::now();
     let mut connection = Connection::open(gateway).await;
     connection.write(&request).await;

@@ -23,7 +23,7 @@ use crate::{
         API_KEY, Browser, CookieFormat, RedisServer, Reply, Request, SECRET, START_TIME, Setup,
         TestApp, eventually,
     },
-    queue::durable,
+    queue::start_with_file_store,
 };
 
 async fn page(app: &TestApp) -> Reply {
@@ -32,8 +32,8 @@ async fn page(app: &TestApp) -> Reply {
     reply
 }
 
-/// What a person reads: the page without its marks.
-async fn read(app: &TestApp) -> String {
+/// The text of the page without its markup.
+async fn text(app: &TestApp) -> String {
     let html = page(app).await.text();
     let (_, body) = html.split_once("<body>").unwrap();
     let texts = body.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text));
@@ -42,13 +42,13 @@ async fn read(app: &TestApp) -> String {
 }
 
 #[track_caller]
-fn assert_says(page: &str, words: &[&str]) {
-    for said in words {
-        assert!(page.contains(said), "{said}: {page}");
+fn assert_contains(page: &str, texts: &[&str]) {
+    for text in texts {
+        assert!(page.contains(text), "{text}: {page}");
     }
 }
 
-async fn with_admin(setup: Setup) -> TestApp {
+async fn start_with_admin(setup: Setup) -> TestApp {
     setup.flag("admin-bind", "127.0.0.1:0").start().await
 }
 
@@ -57,8 +57,8 @@ async fn log_out(app: &TestApp, token: &str, target: &str, id: &str, status: u16
     assert_eq!(request.send().await.status, status, "{id}");
 }
 
-/// Five, four, three, two and one of each end that a logout can have.
-async fn make_history(app: &TestApp) {
+/// Sends logouts of every outcome: 5 revoked, 4 already ended, 3 queued, 2 failed and 1 refused.
+async fn send_logouts_of_every_outcome(app: &TestApp) {
     for n in 0..5 {
         let token = app.sign_up().access_token;
         log_out(app, &token, "/logout", "revoked", 200).await;
@@ -82,15 +82,15 @@ async fn make_history(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn what_became_of_logouts_is_counted_drawn_and_told() {
-    let (app, _directory) = durable(Setup::new()).await;
-    make_history(&app).await;
+async fn the_outcomes_of_logouts_are_counted_drawn_and_listed() {
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
+    send_logouts_of_every_outcome(&app).await;
     let page = page(&app).await.text();
     let totals = "5 revoked, 4 already-ended, 3 queued, 2 failed, 1 refused";
     let alternative = format!("Logouts by minute: {totals}. The busiest minute had 15.");
     assert!(page.contains(&format!(r#"role="img" aria-label="{alternative}""#)), "{page}");
     assert!(page.contains(&format!("<title>this minute: {totals}</title>")), "{page}");
-    // A third, and so on, of the busiest minute's height of 1000; each upon the one before.
+    // The chart is 1000 high. Each bar has its share of the 15 logouts, and stands on the bar before it.
     for (outcome, y, height) in [
         ("revoked", 0, 333),
         ("already-ended", 333, 266),
@@ -104,90 +104,97 @@ async fn what_became_of_logouts_is_counted_drawn_and_told() {
         assert!(page.contains(&bar), "{bar}: {page}");
     }
     let legend = "revoked 5 already-ended 4 queued 3 failed 2 refused 1";
-    assert_says(&read(&app).await, &["since the start, ", " ago", legend]);
+    assert_contains(&text(&app).await, &["since the start, ", " ago", legend]);
 }
 
 #[tokio::test]
-async fn what_waits_and_what_failed_is_told() {
-    let (app, _directory) = durable(Setup::new()).await;
-    assert_says(&read(&app).await, &["Queue No logout is queued", "Last failures None."]);
-    make_history(&app).await;
+async fn the_queue_and_the_last_failures_are_listed() {
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
+    assert_contains(&text(&app).await, &["Queue No logout is queued", "Last failures None."]);
+    send_logouts_of_every_outcome(&app).await;
     app.advance_time(100);
-    let noted =
+    let are_logged =
         async || app.admin_json("/failures").await["failures"].as_array().unwrap().len() == 5;
-    eventually("the failure log has all", noted).await;
+    eventually("the failure log has all entries", are_logged).await;
     let failed = "failed user_banned 403 /api/v1/auth/logout global failed-2";
     let queued = "queued RATE_LIMITED 429 /api/auth/logout local queued-3";
-    let waits = "3 logouts wait The oldest has waited for 1m 40s. Why they wait RATE_LIMITED 3";
-    let read = read(&app).await;
-    assert_says(&read, &[waits, &format!("2027-01-15T08:00:00Z {queued}"), failed]);
-    assert!(read.find("queued-3") < read.find("failed-1"), "the newest first: {read}");
+    let queue_text =
+        "3 logouts wait The oldest has waited for 1m 40s. Why they wait RATE_LIMITED 3";
+    let text = text(&app).await;
+    assert_contains(&text, &[queue_text, &format!("2027-01-15T08:00:00Z {queued}"), failed]);
+    assert!(text.find("queued-3") < text.find("failed-1"), "the newest first: {text}");
 }
 
 #[tokio::test]
-async fn of_many_failures_the_last_ten_are_told_and_of_a_long_queue_its_next_entries() {
-    let (app, _directory) = durable(Setup::new()).await;
+async fn only_the_last_ten_failures_and_the_next_twenty_queue_entries_are_listed() {
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 429,
         "headers": {"Retry-After": "3000"}}));
     for n in 0..21 {
         let token = app.sign_up().access_token;
         log_out(&app, &token, "/logout", &format!("n-{n}."), 202).await;
     }
-    eventually("the last is there", async || read(&app).await.contains("n-20.")).await;
-    let read = read(&app).await;
-    assert_says(&read, &["21 logouts wait", "Why the next 20 wait RATE_LIMITED 20", "n-11."]);
-    assert!(!read.contains("n-10."), "{read}");
+    eventually("the page has the last failure", async || text(&app).await.contains("n-20.")).await;
+    let text = text(&app).await;
+    assert_contains(&text, &["21 logouts wait", "Why the next 20 wait RATE_LIMITED 20", "n-11."]);
+    assert!(!text.contains("n-10."), "{text}");
 }
 
 #[rstest]
 #[case::es256(Algorithm::Es256, "ES256 ×1")]
 #[case::hs256(Algorithm::Hs256, "No keys: the project signs with HS256")]
 #[tokio::test]
-async fn a_gateway_that_is_well_says_so(#[case] algorithm: Algorithm, #[case] keys: &str) {
-    let app = with_admin(Setup::new().algorithm(algorithm)).await;
-    let read = read(&app).await;
+async fn a_ready_gateway_is_shown_as_ready(#[case] algorithm: Algorithm, #[case] keys: &str) {
+    let app = start_with_admin(Setup::new().algorithm(algorithm)).await;
+    let text = text(&app).await;
     let version = concat!("logout-gateway ", env!("CARGO_PKG_VERSION"), " Ready Running for ");
     let memory = "None: with GATEWAY_STORE=memory no logout is queued.";
-    assert_says(&read, &[version, "As of 2027-01-15T08:00:00Z", memory]);
-    assert_says(&read, &[&format!("Key set {keys} Fetched "), "/queue /failures /metrics /readyz"]);
-    assert!(!read.contains("Not ready"), "{read}");
+    assert_contains(&text, &[version, "As of 2027-01-15T08:00:00Z", memory]);
+    assert_contains(
+        &text,
+        &[&format!("Key set {keys} Fetched "), "/queue /failures /metrics /readyz"],
+    );
+    assert!(!text.contains("Not ready"), "{text}");
 }
 
 #[tokio::test]
-async fn keys_of_one_algorithm_are_counted() {
-    let app = with_admin(Setup::new()).await;
+async fn the_page_counts_the_keys_of_each_algorithm() {
+    let app = start_with_admin(Setup::new()).await;
     app.mock.rotate_keys_keeping_old().unwrap();
-    // A token of the new key has the set fetched.
+    // A token of the new key makes the gateway fetch the key set.
     assert_eq!(app.verify(&app.sign_up()).await, 200);
-    assert_says(&read(&app).await, &["ES256 ×2"]);
+    assert_contains(&text(&app).await, &["ES256 ×2"]);
 }
 
 #[tokio::test]
-async fn without_a_store_and_keys_the_page_says_so_and_shows_the_rest() {
+async fn a_missing_store_and_key_set_are_named_and_the_rest_is_shown() {
     let redis = RedisServer::start().await;
     let no_keys = json!({"operation": "jwks", "kind": "status", "status": 500});
     let setup = Setup::new().without_readiness_check().flag("store", &redis.url());
     let app = setup.flag("admin-bind", "127.0.0.1:0").start_with_faults(&[no_keys]).await;
     log_out(&app, "x", "/logout", "refused", 401).await;
     let unread = "The store of ended sessions does not answer";
-    eventually("the list is read", async || !read(&app).await.contains(unread)).await;
+    eventually("the list is read", async || !text(&app).await.contains(unread)).await;
     app.advance_time(50);
     redis.kill();
     let store = "The store of ended sessions does not answer. Since 2027-01-15T08:00:50Z";
-    eventually("it is noticed", async || read(&app).await.contains(store)).await;
+    eventually("the page says that the store is missing", async || {
+        text(&app).await.contains(store)
+    })
+    .await;
 
     app.advance_time(100);
-    let read = read(&app).await;
+    let text = text(&app).await;
     let keys = "The project's keys are not known yet. Since 2027-01-15T08:00:00Z , 2m 30s ago.";
-    assert_says(&read, &["Not ready", &format!("{store} , 1m 40s ago."), keys]);
-    assert_says(&read, &["No key may be used: none was fetched for ", "failed 0 refused 1"]);
-    assert_eq!(read.matches("The store cannot be read now").count(), 2, "{read}");
+    assert_contains(&text, &["Not ready", &format!("{store} , 1m 40s ago."), keys]);
+    assert_contains(&text, &["No key may be used: none was fetched for ", "failed 0 refused 1"]);
+    assert_eq!(text.matches("The store cannot be read now").count(), 2, "{text}");
 }
 
 #[tokio::test]
-async fn it_looks_again_by_itself_and_loads_and_runs_nothing() {
-    let (app, _directory) = durable(Setup::new()).await;
-    make_history(&app).await;
+async fn the_page_refreshes_itself_and_loads_and_runs_nothing() {
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
+    send_logouts_of_every_outcome(&app).await;
     let reply = page(&app).await;
     let page = reply.text();
     assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"));
@@ -210,7 +217,7 @@ async fn it_looks_again_by_itself_and_loads_and_runs_nothing() {
 #[tokio::test]
 async fn no_secret_is_on_the_page() {
     let setup = Setup::new().flag("supabase-anon-key", API_KEY);
-    let (app, _directory) = durable(setup).await;
+    let (app, _directory) = start_with_file_store(setup).await;
     let user = app.mock.create_user("somebody.by.name@example.com", "a-password");
     let tokens = app.mock.sign_in(user).unwrap();
     let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
@@ -218,7 +225,7 @@ async fn no_secret_is_on_the_page() {
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 429,
         "headers": {"Retry-After": "3000"}}));
     assert_eq!(browser.logout("/logout").await.status, 202);
-    eventually("it is noted", async || read(&app).await.contains("429 /logout")).await;
+    eventually("the page has the failure", async || text(&app).await.contains("429 /logout")).await;
     let page = page(&app).await.text();
     let secrets = [&tokens.access_token, &tokens.refresh_token, &csrf_token];
     for secret in secrets.into_iter().map(String::as_str).chain(["somebody", SECRET, API_KEY]) {
@@ -227,7 +234,7 @@ async fn no_secret_is_on_the_page() {
 }
 
 #[tokio::test]
-async fn a_hostile_record_cannot_break_out() {
+async fn a_hostile_record_is_escaped() {
     const HOSTILE: &str = r#"</td></style>"'><script>alert(1)</script><img src=x onerror=y>&lt;"#;
     let hostile = || HOSTILE.to_owned();
     let directory = tempfile::tempdir().unwrap();
@@ -278,7 +285,8 @@ async fn a_hostile_record_cannot_break_out() {
     queued.unwrap().unwrap();
     drop(store);
 
-    let app = with_admin(Setup::new().flag("store", &format!("file:{}", path.display()))).await;
+    let app =
+        start_with_admin(Setup::new().flag("store", &format!("file:{}", path.display()))).await;
     let page = page(&app).await.text();
     assert!(!page.contains("<script") && !page.contains("<img"), "{page}");
     let escaped = "&lt;/td&gt;&lt;/style&gt;&quot;'&gt;&lt;script&gt;alert(1)&lt;/script&gt;\

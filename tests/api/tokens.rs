@@ -1,4 +1,4 @@
-//! Section 3 of the contract: which access tokens are believed. What is not: `forged_tokens.rs`.
+//! Section 3 of the contract: which access tokens are accepted. `forged_tokens.rs` tests the tokens that are not.
 
 use gotrue_mock::{Algorithm, TEST_SECRET, Tokens};
 use serde_json::json;
@@ -8,22 +8,26 @@ use crate::harness::{
     recording,
 };
 
-/// Tries `token` as a Bearer at every route that judges one; answers the statuses and asserts that
-/// they agree.
-async fn judged(app: &TestApp, token: &str) -> (u16, Option<String>) {
+/// Sends `token` as a Bearer token to `verify` and in a logout. Asserts that both responses agree, and returns
+/// their status and reason.
+async fn verify_and_log_out(app: &TestApp, token: &str) -> (u16, Option<String>) {
     let verify = app.get("/api/auth/verify").bearer(token).send().await;
     let reason = |reply: &crate::harness::Reply| match reply.status {
         200 => None,
         _ => reply.json()["error"]["reason"].as_str().map(str::to_owned),
     };
-    let (status, told) = (verify.status, reason(&verify));
+    let (status, verify_reason) = (verify.status, reason(&verify));
     let logout = app.post("/logout").bearer(token).send().await;
-    assert_eq!((logout.status, reason(&logout)), (status, told.clone()), "logout and verify");
-    (status, told)
+    assert_eq!(
+        (logout.status, reason(&logout)),
+        (status, verify_reason.clone()),
+        "logout and verify"
+    );
+    (status, verify_reason)
 }
 
 #[tokio::test]
-async fn recorded_tokens_of_every_algorithm_are_believed_by_the_recorded_keys() {
+async fn recorded_tokens_of_every_algorithm_verify_with_the_recorded_keys() {
     for (algorithm, name) in [
         (Algorithm::Es256, "es256"),
         (Algorithm::Rs256, "rs256"),
@@ -43,15 +47,19 @@ async fn recorded_tokens_of_every_algorithm_are_believed_by_the_recorded_keys() 
         assert_eq!(verify.status, 200, "{name}: {verify:?}");
         assert_eq!(verify.header("x-auth-user-id"), claims["sub"].as_str());
         assert_eq!(verify.header("x-auth-session-id"), claims["session_id"].as_str());
-        assert_eq!(app.gotrue_call_count(), 0, "it is judged here");
+        assert_eq!(app.gotrue_call_count(), 0, "the gateway verifies the token itself");
 
-        // The last character may hold bits of no meaning: the one before it does not.
+        // The last character may have unused bits, so the one before it is changed.
         let (rest, end) = token.split_at(token.len() - 2);
         let changed = if end.starts_with('A') { "B" } else { "A" };
         let tampered = format!("{rest}{changed}{}", &end[1..]);
-        assert_eq!(judged(&app, &tampered).await, (401, Some("invalid".to_owned())), "{name}");
+        assert_eq!(
+            verify_and_log_out(&app, &tampered).await,
+            (401, Some("invalid".to_owned())),
+            "{name}"
+        );
         let (signed, _) = token.rsplit_once('.').unwrap();
-        assert_eq!(judged(&app, &format!("{signed}.")).await.0, 401, "{name} unsigned");
+        assert_eq!(verify_and_log_out(&app, &format!("{signed}.")).await.0, 401, "{name} unsigned");
         assert_eq!(app.gotrue_call_count(), 0);
     }
 }
@@ -64,18 +72,18 @@ async fn a_token_may_be_as_large_as_the_head_allows() {
     claims["user_metadata"]["avatar"] = json!("x".repeat(60_000));
     let large = app.mock.sign(&claims).unwrap();
     assert!(large.len() > 80_000);
-    assert_eq!(judged(&app, &large).await.0, 200);
+    assert_eq!(verify_and_log_out(&app, &large).await.0, 200);
     assert!(!app.is_alive(&tokens));
 }
 
 #[tokio::test]
-async fn issuer_and_audience_are_lists() {
+async fn several_issuers_and_audiences_may_be_configured() {
     let app = TestApp::with_flags(&[
         ("jwt-issuer", "https://one.example/auth/v1, https://two.example/auth/v1"),
         ("jwt-audience", "web,app"),
     ])
     .await;
-    for (issuer, audience, believed) in [
+    for (issuer, audience, accepted) in [
         ("https://one.example/auth/v1", "web", true),
         ("https://two.example/auth/v1", "app", true),
         ("https://two.example/auth/v1", "authenticated", false),
@@ -85,9 +93,9 @@ async fn issuer_and_audience_are_lists() {
         let mut claims = claims_of(&tokens.access_token);
         claims["iss"] = json!(issuer);
         claims["aud"] = json!(audience);
-        let (status, _) = judged(&app, &app.mock.sign(&claims).unwrap()).await;
-        assert_eq!(status == 200, believed, "{issuer} {audience}");
-        assert_eq!(app.is_alive(&tokens), !believed);
+        let (status, _) = verify_and_log_out(&app, &app.mock.sign(&claims).unwrap()).await;
+        assert_eq!(status == 200, accepted, "{issuer} {audience}");
+        assert_eq!(app.is_alive(&tokens), !accepted);
     }
 }
 

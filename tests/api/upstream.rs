@@ -1,4 +1,4 @@
-//! Section 8 of the contract: what GoTrue is asked, how often, and what its answers mean.
+//! Section 8 of the contract: the requests to GoTrue, their retries, and the meaning of the answers.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::harness::{Reply, Setup, TestApp, assert_error, assert_success};
 
-async fn logout(app: &TestApp, token: &str) -> Reply {
+async fn send_logout(app: &TestApp, token: &str) -> Reply {
     app.post("/api/auth/logout").bearer(token).send().await
 }
 
@@ -65,7 +65,7 @@ async fn gotrue_gets_the_request_that_the_contract_describes() {
 }
 
 #[tokio::test]
-async fn the_publishable_key_goes_before_the_anon_key_and_gotrue_may_be_elsewhere() {
+async fn the_publishable_key_takes_precedence_over_the_anon_key_and_gotrue_may_have_its_own_url() {
     let app = TestApp::new().await;
     let base = format!("{}/auth/v1/", app.mock.url());
     let setup =
@@ -80,9 +80,9 @@ async fn the_publishable_key_goes_before_the_anon_key_and_gotrue_may_be_elsewher
     assert_eq!(key_set.header("apikey"), Some("sb_publishable_x"));
 }
 
-/// Faults of one try, how many tries are made of it, and what comes of it if it lasts.
+/// Each row has a fault, the number of tries, and the reason of the response if every try has the fault.
 #[tokio::test]
-async fn one_retry_where_it_can_help_and_none_where_not() {
+async fn a_request_is_retried_once_if_a_retry_can_help() {
     let app = Setup::new().flag("upstream-timeout", "5s").start().await;
     let status = |status: u16| json!({"operation": "logout", "kind": "status", "status": status});
     let kind = |kind: &str| json!({"operation": "logout", "kind": kind});
@@ -109,16 +109,16 @@ async fn one_retry_where_it_can_help_and_none_where_not() {
         let before = app.gotrue_call_count();
         fault["times"] = json!(tries);
         app.inject_fault(fault.clone());
-        let reply = logout(&app, &tokens.access_token).await;
+        let reply = send_logout(&app, &tokens.access_token).await;
         assert_error(&reply, 500, "LOGOUT_FAILED", Some(reason));
         assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
         assert_eq!(app.gotrue_call_count() - before, tries, "{fault}");
         assert!(app.is_alive(&tokens), "{fault}");
 
-        // What went wrong once only, goes right by the retry.
+        // If the fault occurs once, the retry succeeds.
         fault["times"] = json!(1);
         app.inject_fault(fault.clone());
-        let reply = logout(&app, &tokens.access_token).await;
+        let reply = send_logout(&app, &tokens.access_token).await;
         assert_eq!(reply.status == 200, tries == 2, "{fault}");
         assert_eq!(app.is_alive(&tokens), tries == 1, "{fault}");
     }
@@ -157,7 +157,7 @@ async fn a_refusal_of_the_second_try_is_final() {
                 json!({"operation": "logout", "kind": "status", "status": status, "times": 1});
             app.inject_fault(kind);
         }
-        let reply = logout(&app, &tokens.access_token).await;
+        let reply = send_logout(&app, &tokens.access_token).await;
         assert_eq!(reply.status, if status == 429 { 429 } else { 500 });
         assert_eq!(app.gotrue_call_count() - before, 2, "{status}");
         assert!(app.is_alive(&tokens));
@@ -165,7 +165,7 @@ async fn a_refusal_of_the_second_try_is_final() {
 }
 
 #[tokio::test]
-async fn a_session_gone_after_a_try_of_unknown_outcome_was_revoked_by_it() {
+async fn a_session_that_is_gone_after_a_try_of_unknown_outcome_was_revoked_by_it() {
     let app = TestApp::new().await;
     for kind in [
         json!({"kind": "reset"}),
@@ -188,9 +188,9 @@ async fn a_session_gone_after_a_try_of_unknown_outcome_was_revoked_by_it() {
     }
 }
 
-/// `others` leaves this session alone, so it cannot have been the first try that ended it.
+/// The scope `others` does not end this session, so the first try cannot have ended it.
 #[tokio::test]
-async fn of_the_others_a_session_gone_after_an_unknown_try_says_nothing() {
+async fn with_scope_others_a_session_that_is_gone_after_a_try_of_unknown_outcome_is_not_found() {
     let app = TestApp::new().await;
     for mut fault in [
         json!({"kind": "status", "status": 503}),
@@ -220,13 +220,13 @@ async fn an_unreachable_gotrue_is_noticed_within_the_connect_timeout() {
     let tokens = app.sign_up();
     app.stop_mock();
     let begun = Instant::now();
-    let reply = logout(&app, &tokens.access_token).await;
+    let reply = send_logout(&app, &tokens.access_token).await;
     assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_unavailable"));
     assert!(begun.elapsed() < Duration::from_secs(4), "two tries of a second each at most");
 }
 
 #[tokio::test]
-async fn a_gotrue_that_hangs_uses_up_the_budget_and_no_more() {
+async fn a_gotrue_that_hangs_is_given_up_at_the_upstream_timeout() {
     let app = TestApp::with_flags(&[("upstream-timeout", "250ms")]).await;
     for fault in [
         json!({"operation": "logout", "kind": "hang", "times": 1}),
@@ -236,7 +236,7 @@ async fn a_gotrue_that_hangs_uses_up_the_budget_and_no_more() {
         app.inject_fault(fault);
         let before = app.gotrue_calls("logout").len();
         let begun = Instant::now();
-        let reply = logout(&app, &tokens.access_token).await;
+        let reply = send_logout(&app, &tokens.access_token).await;
         let took = begun.elapsed();
         assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_timeout"));
         assert!(took >= Duration::from_millis(250) && took < Duration::from_secs(3), "{took:?}");
@@ -268,7 +268,7 @@ async fn cloudflares_errors_for_gotrue_are_temporary_and_queued() {
         app.inject_fault(
             json!({"operation": "logout", "kind": "status", "status": status, "times": 1}),
         );
-        let reply = logout(&app, &tokens.access_token).await;
+        let reply = send_logout(&app, &tokens.access_token).await;
         assert_eq!(
             (reply.status, reply.header("x-logout-outcome")),
             (202, Some("queued")),

@@ -1,9 +1,9 @@
-//! Sections 4 and 8 of the contract: an upstream that goes wrong on the wire, in every way and at
-//! every operation. The table is in `faults`.
+//! Sections 4 and 8 of the contract: faults of the upstream on the wire, of every kind and for every operation.
+//! The table is in `faults`.
 //!
-//! For each row: how many calls arrive, what the client is told, what becomes of cookies and session,
-//! and that it is over when the budget is. A fault finds its call by the request id, so that the rows
-//! of a table go wrong side by side.
+//! The tests check for each row the number of requests that arrive, the response to the client, the cookies, the
+//! session, and that the response is in time. A fault has the request id of its request, so all rows can
+//! run concurrently.
 
 mod connections;
 mod faults;
@@ -22,17 +22,17 @@ use tokio::time::timeout;
 use self::faults::{Row, Verdict};
 use crate::harness::{Reply, Request, assert_error};
 
-/// Where what goes wrong uses it up.
-const SHORT_BUDGET: Duration = Duration::from_millis(800);
-/// Where it must not matter how slow this machine is.
-const LONG_BUDGET: Duration = Duration::from_secs(20);
-/// For everything but waiting for GoTrue.
+/// The upstream timeout for faults that use it up.
+const SHORT_TIMEOUT: Duration = Duration::from_millis(800);
+/// The upstream timeout for all other faults. It is long, because the machine may be slow.
+const LONG_TIMEOUT: Duration = Duration::from_secs(20);
+/// The time for everything but waiting for GoTrue.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// Somebody to whom a redirect leads.
-struct Elsewhere(TcpListener);
+/// The target of redirects, which must get no connection.
+struct RedirectTarget(TcpListener);
 
-impl Elsewhere {
+impl RedirectTarget {
     fn listen() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -49,14 +49,14 @@ impl Elsewhere {
     }
 }
 
-/// Every row, those that use up the budget apart.
-fn table(elsewhere: &Elsewhere) -> (Vec<Row>, Vec<Row>) {
-    let redirects = faults::redirects(elsewhere.0.local_addr().unwrap());
+/// All rows of the table: first those that use up the upstream timeout, then the others.
+fn table(redirect_target: &RedirectTarget) -> (Vec<Row>, Vec<Row>) {
+    let redirects = faults::redirects(redirect_target.0.local_addr().unwrap());
     let rows = faults::on_the_wire().into_iter().chain(redirects).chain(faults::answers());
-    rows.partition(|row| row.takes_the_budget)
+    rows.partition(|row| row.uses_up_timeout)
 }
 
-/// Asserts that the reply of a logout, or of a CSRF token that GoTrue had to judge, says that.
+/// Asserts the error of a logout, or of a request for a CSRF token that needs an answer of GoTrue.
 fn assert_failed(reply: &Reply, verdict: Verdict) {
     let reason = match verdict {
         Verdict::Unavailable => "auth_service_unavailable",
@@ -66,28 +66,30 @@ fn assert_failed(reply: &Reply, verdict: Verdict) {
             assert_eq!(reply.header("retry-after"), Some(faults::RETRY_AFTER));
             return assert_error(reply, 429, "RATE_LIMITED", None);
         }
-        Verdict::Done => unreachable!("it did not fail"),
+        Verdict::Done => unreachable!("the request succeeds"),
     };
     assert_error(reply, 500, "LOGOUT_FAILED", Some(reason));
 }
 
-/// Asserts that it was over when the budget was.
+/// Asserts that a response did not take much longer than the upstream timeout.
 #[track_caller]
-fn assert_in_time(took: Duration, budget: Duration) {
-    assert!(took < budget + MARGIN, "it took {took:?}");
+fn assert_in_time(took: Duration, upstream_timeout: Duration) {
+    assert!(took < upstream_timeout + MARGIN, "the response took {took:?}");
 }
 
-/// Sends all requests at once; answers them in order, each with the time its reply took.
-async fn all_at_once<T: Send + 'static>(asked: Vec<(T, Request)>) -> Vec<(T, Reply, Duration)> {
-    let ask = |(about, request): (T, Request)| async move {
+/// Sends all requests concurrently. Returns the replies in the order of the requests, each with its time.
+async fn send_concurrently<T: Send + 'static>(
+    requests: Vec<(T, Request)>,
+) -> Vec<(T, Reply, Duration)> {
+    let send = |(case, request): (T, Request)| async move {
         let begun = Instant::now();
-        let reply = timeout(LONG_BUDGET + MARGIN, request.send()).await;
-        (about, reply.expect("a reply"), begun.elapsed())
+        let reply = timeout(LONG_TIMEOUT + MARGIN, request.send()).await;
+        (case, reply.expect("a reply"), begun.elapsed())
     };
-    let asking: Vec<_> = asked.into_iter().map(|one| tokio::spawn(ask(one))).collect();
+    let tasks: Vec<_> = requests.into_iter().map(|one| tokio::spawn(send(one))).collect();
     let mut replies = Vec::new();
-    for one in asking {
-        replies.push(one.await.unwrap());
+    for task in tasks {
+        replies.push(task.await.unwrap());
     }
     replies
 }

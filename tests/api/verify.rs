@@ -38,7 +38,7 @@ async fn a_living_session_gets_identity_headers_and_no_body() {
         assert_eq!(
             reply.header(name),
             Some(""),
-            "{name}: absent, a proxy could pass on a client's"
+            "{name}: without an empty header, a proxy could pass on the client's header"
         );
     }
     assert_eq!(reply.header("x-evil"), None);
@@ -46,7 +46,7 @@ async fn a_living_session_gets_identity_headers_and_no_body() {
 }
 
 #[tokio::test]
-async fn any_method_and_any_path_below_is_judged() {
+async fn any_method_and_any_path_below_the_route_is_checked() {
     let app = TestApp::with_flags(&[("allowed-origins", "https://app.example.com")]).await;
     let tokens = app.sign_up();
     let paths = ["", "/", "/api/things", "/a//b", "/%2e%2e/x", "/x?y=1", "/logout", "/%ff"];
@@ -61,12 +61,15 @@ async fn any_method_and_any_path_below_is_judged() {
                 ("Access-Control-Request-Method", "POST"),
             ]);
             let reply = preflight.send().await;
-            assert_eq!(reply.status, 401, "{method} {path}: a preflight is the application's own");
+            assert_eq!(
+                reply.status, 401,
+                "{method} {path}: the application answers preflights, not verify"
+            );
             assert_eq!(reply.header("x-auth-user-id"), None);
         }
     }
     let reply = app.post("/api/auth/verify").bearer(&tokens.access_token).body(vec![0; 20_000]);
-    assert_eq!(reply.send().await.status, 200, "its body is the application's own");
+    assert_eq!(reply.send().await.status, 200, "verify ignores the application's body");
 }
 
 #[tokio::test]
@@ -79,7 +82,7 @@ async fn a_session_that_does_not_live_is_refused_with_its_reason() {
     assert_error(&verify("x").await, 401, "NOT_AUTHENTICATED", Some("invalid"));
     let garbage = app.get("/api/auth/verify").cookies(&[("sb-127-auth-token", "x")]).send().await;
     assert_error(&garbage, 401, "NOT_AUTHENTICATED", Some("invalid"));
-    assert!(garbage.set_cookies().is_empty(), "a proxy's question deletes nothing");
+    assert!(garbage.set_cookies().is_empty(), "verify deletes no cookies");
 
     let tokens = app.sign_up();
     app.advance_time(3599);
@@ -93,24 +96,25 @@ async fn a_session_that_does_not_live_is_refused_with_its_reason() {
     assert_eq!(app.gotrue_call_count(), 0, "verify never refreshes");
 }
 
-struct Users {
+/// The session that logs out, a second session of its user, and a session of another user.
+struct Sessions {
     asker: Tokens,
     second: Tokens,
-    stranger: Tokens,
+    other_user: Tokens,
 }
 
-async fn users(app: &TestApp) -> Users {
+async fn start_sessions(app: &TestApp) -> Sessions {
     let asker = app.sign_up();
-    let users = Users { second: app.sign_in_again(&asker), stranger: app.sign_up(), asker };
-    for tokens in [&users.asker, &users.second, &users.stranger] {
+    let sessions = Sessions { second: app.sign_in_again(&asker), other_user: app.sign_up(), asker };
+    for tokens in [&sessions.asker, &sessions.second, &sessions.other_user] {
         assert_eq!(app.verify(tokens).await, 200);
     }
     app.advance_time(1);
-    users
+    sessions
 }
 
-/// Scope, then whether the asking session and the user's other one are refused.
-const LIST: [(&str, bool, bool); 3] =
+/// The scope, and whether the session that logs out and the second session of its user are refused.
+const SCOPES: [(&str, bool, bool); 3] =
     [("local", true, false), ("others", false, true), ("global", true, true)];
 
 #[tokio::test]
@@ -124,25 +128,27 @@ async fn verify_refuses_at_once_what_a_scope_ends_whatever_gotrue_answered() {
     ];
     for answer in answers {
         let app = TestApp::new().await;
-        for (scope, asker_ends, second_ends) in LIST {
-            let users = users(&app).await;
+        for (scope, asker_ends, second_ends) in SCOPES {
+            let sessions = start_sessions(&app).await;
             if answer.is_object() {
                 app.inject_fault(answer.clone());
             }
             let target = format!("/logout?scope={scope}");
-            let token = &users.asker.access_token;
+            let token = &sessions.asker.access_token;
             let by_bearer = app.post(&target).bearer(token).send().await;
             assert_eq!(
                 by_bearer.status == 200,
                 answer.is_null() || by_bearer.header("x-logout-outcome") == Some("already-ended")
             );
-            // A session that GoTrue says is gone enters by itself, whatever it asked for.
+            // If GoTrue answers that the session is gone, only this session enters the list, with every scope.
             let gone = answer["status"] == 403;
             let (asker_ends, second_ends) =
                 if gone { (true, false) } else { (asker_ends, second_ends) };
-            for (tokens, ended) in
-                [(&users.asker, asker_ends), (&users.second, second_ends), (&users.stranger, false)]
-            {
+            for (tokens, ended) in [
+                (&sessions.asker, asker_ends),
+                (&sessions.second, second_ends),
+                (&sessions.other_user, false),
+            ] {
                 let reply = app.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
                 let case = format!("{scope} {answer} {tokens:?}");
                 assert_eq!(reply.status, if ended { 401 } else { 200 }, "{case}");
@@ -152,31 +158,35 @@ async fn verify_refuses_at_once_what_a_scope_ends_whatever_gotrue_answered() {
                 }
             }
             app.advance_time(1);
-            let new = app.sign_in_again(&users.asker);
+            let new = app.sign_in_again(&sessions.asker);
             assert_eq!(app.verify(&new).await, 200, "a later sign-in is never refused: {scope}");
         }
     }
 }
 
 #[tokio::test]
-async fn the_cut_off_is_gotrues_own_clock_and_its_own_second_is_refused() {
+async fn the_cut_off_is_the_time_of_gotrues_clock_and_includes_its_second() {
     let app = Setup::new().gotrue_clock_ahead(20).start().await;
     let asker = app.sign_up();
     app.advance_time(10);
-    // By the gateway's clock this one is of the future still; GoTrue's is what counts.
+    // By the gateway's clock, this token was issued in the future. GoTrue's clock sets the cut-off.
     let second = app.sign_in_again(&asker);
     app.advance_time(1);
-    let of_that_second = app.sign_in_again(&asker);
+    let in_the_cut_offs_second = app.sign_in_again(&asker);
     let reply = app.post("/logout?scope=global").bearer(&asker.access_token).send().await;
     assert_eq!(reply.status, 200);
     assert_eq!(app.verify(&second).await, 401);
-    assert_eq!(app.verify(&of_that_second).await, 401, "it may have been issued before");
+    assert_eq!(
+        app.verify(&in_the_cut_offs_second).await,
+        401,
+        "the token may have been issued before the logout"
+    );
     app.advance_time(1);
     assert_eq!(app.verify(&app.sign_in_again(&asker)).await, 200);
 }
 
 #[tokio::test]
-async fn a_logged_out_cookie_passes_beside_nobodys_living_bearer() {
+async fn a_cookie_of_a_logged_out_session_is_refused_even_beside_a_living_bearer_token() {
     let app = TestApp::new().await;
     let (victim, attacker) = (app.sign_up(), app.sign_up());
     let browser = Browser::signed_in_without_csrf(&app, &victim, CookieFormat::Base64);
@@ -193,7 +203,7 @@ async fn a_logged_out_cookie_passes_beside_nobodys_living_bearer() {
     assert_eq!(verify(&later).send().await.status, 200, "an older session of the same user");
     app.advance_time(3600);
     let fresh = app.sign_in_again(&attacker);
-    assert_eq!(verify(&fresh).send().await.status, 200, "an expired cookie is passed over");
+    assert_eq!(verify(&fresh).send().await.status, 200, "an expired cookie is ignored");
 }
 
 #[tokio::test]
@@ -212,7 +222,7 @@ async fn a_refreshed_token_of_an_ended_session_is_refused_as_well() {
 }
 
 #[tokio::test]
-async fn an_entry_outlives_every_token_that_it_can_match() {
+async fn a_revocation_lasts_longer_than_every_token_that_it_can_match() {
     let app = Setup::new().flag("max-token-lifetime", "1h").token_lifetime(7200).start().await;
     let tokens = app.sign_up();
     assert_eq!(app.post("/logout").bearer(&tokens.access_token).send().await.status, 200);
@@ -221,15 +231,19 @@ async fn an_entry_outlives_every_token_that_it_can_match() {
 }
 
 #[tokio::test]
-async fn where_gotrue_judges_its_word_enters_the_list_and_so_does_a_refresh() {
+async fn logouts_that_gotrue_confirmed_or_refreshed_enter_the_list() {
     let app = Setup::new().algorithm(Algorithm::Hs256).start().await;
     let tokens = app.sign_up();
     assert_eq!(app.verify(&tokens).await, 200);
-    let users_asked = app.gotrue_calls("user").len();
+    let calls_before = app.gotrue_calls("user").len();
     assert_eq!(app.post("/logout").bearer(&tokens.access_token).send().await.status, 200);
     let reply = app.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
-    assert_eq!(app.gotrue_calls("user").len(), users_asked, "the list comes first");
+    assert_eq!(
+        app.gotrue_calls("user").len(),
+        calls_before,
+        "the revocation list is checked before GoTrue"
+    );
 
     let app = TestApp::new().await;
     let tokens = app.sign_up();

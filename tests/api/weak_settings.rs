@@ -14,14 +14,14 @@ async fn start_app(algorithm: Algorithm) -> TestApp {
 }
 
 /// The binary without `SUPABASE_JWT_SECRET`.
-fn without_secret() -> Command {
+fn gateway_without_jwt_secret() -> Command {
     let mut command = Command::new("env");
     command.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);
     command
 }
 
-/// The variables of the warnings, in order.
-fn warned(lines: &[Value]) -> Vec<&str> {
+/// The variables that the warnings name, in order.
+fn warned_variables(lines: &[Value]) -> Vec<&str> {
     lines.iter().filter_map(|line| line["variable"].as_str()).collect()
 }
 
@@ -33,9 +33,11 @@ async fn serve_warns_about_the_configuration_and_the_environment() {
         ("GATEWAY_SECRET", "00000000000000000000000000000000"),
         ("HTTPS_PROXY", "http://user:do-not-print@proxy.invalid"),
     ];
-    let log = GatewayProcess::start_with_command(without_secret(), &app, &environment).await.stop();
+    let log = GatewayProcess::start_with_command(gateway_without_jwt_secret(), &app, &environment)
+        .await
+        .stop();
     let variables = ["GATEWAY_SECRET", "GATEWAY_STORE", "GATEWAY_ADMIN_BIND", "HTTPS_PROXY"];
-    assert_eq!(warned(&log.lines), variables);
+    assert_eq!(warned_variables(&log.lines), variables);
     assert!(log.lines.iter().all(|l| l["variable"].is_null() || l["level"] == "WARN"));
     assert!(!log.text.contains("do-not-print"));
 }
@@ -47,11 +49,17 @@ async fn serve_warns_of_a_store_file_that_others_may_read() {
     let path = directory.path().join("store");
     let store = format!("file:{}", path.display());
     let environment = [("GATEWAY_STORE", &*store)];
-    let log = GatewayProcess::start_with_command(without_secret(), &app, &environment).await.stop();
-    assert_eq!(warned(&log.lines), [""; 0], "it creates a file of its own");
+    let log = GatewayProcess::start_with_command(gateway_without_jwt_secret(), &app, &environment)
+        .await
+        .stop();
+    assert_eq!(
+        warned_variables(&log.lines),
+        [""; 0],
+        "the gateway creates the file with the mode 600"
+    );
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let mut gateway =
-        GatewayProcess::start_with_command(without_secret(), &app, &environment).await;
+        GatewayProcess::start_with_command(gateway_without_jwt_secret(), &app, &environment).await;
     let shown = path.display();
     let line = gateway.wait_for_log(&format!(
         "others than its owner may read or write {shown} (mode 644): chmod 600"
@@ -67,7 +75,7 @@ async fn serve_warns_of_a_redis_that_may_lose_records() {
     let url = redis.url();
     let environment = [("GATEWAY_STORE", &*url)];
     let mut gateway =
-        GatewayProcess::start_with_command(without_secret(), &app, &environment).await;
+        GatewayProcess::start_with_command(gateway_without_jwt_secret(), &app, &environment).await;
     for message in [
         "Redis writes nothing to its disk (appendonly no, no save): its restart loses the queued \
          logouts, and the revocation list unless a gateway is running; set appendonly yes",
@@ -90,54 +98,57 @@ async fn serve_warns_of_a_secret_beside_signing_keys_once_it_has_the_key_set() {
          that was signed with the secret has expired",
     );
     let log = gateway.stop();
-    let of_it = warned(&log.lines).into_iter().filter(|name| *name == "SUPABASE_JWT_SECRET");
-    assert_eq!(of_it.count(), 1);
+    let of_variable =
+        warned_variables(&log.lines).into_iter().filter(|name| *name == "SUPABASE_JWT_SECRET");
+    assert_eq!(of_variable.count(), 1);
     assert!(!log.text.contains(TEST_SECRET));
 }
 
 #[tokio::test]
 async fn serve_warns_once_of_tokens_that_only_a_missing_secret_could_verify() {
     let app = start_app(Algorithm::Hs256).await;
-    let gateway = GatewayProcess::start_with_command(without_secret(), &app, &[]).await;
+    let gateway = GatewayProcess::start_with_command(gateway_without_jwt_secret(), &app, &[]).await;
     for _ in 0..2 {
         let tokens = app.sign_up();
         let verify = gateway.request("GET", "/api/auth/verify").bearer(&tokens.access_token);
         assert_eq!(verify.send().await.status, 200);
     }
     let log = gateway.stop();
-    let of_it = warned(&log.lines).into_iter().filter(|name| *name == "SUPABASE_JWT_SECRET");
-    assert_eq!(of_it.count(), 1);
+    let of_variable =
+        warned_variables(&log.lines).into_iter().filter(|name| *name == "SUPABASE_JWT_SECRET");
+    assert_eq!(of_variable.count(), 1);
 }
 
 #[tokio::test]
 async fn serve_warns_once_of_an_old_gotrue_as_soon_as_it_answers() {
     let app = start_app(Algorithm::Es256).await;
-    // The test app's own gateway has asked before, and gets none of these answers.
-    let asked = || app.gotrue_calls("health").len();
-    eventually("asked for its version", async || asked() == 1).await;
-    // One question is two tries.
+    // The test app's own gateway fetches the health first, so it gets none of the faults.
+    let health_calls = || app.gotrue_calls("health").len();
+    eventually("the test app's gateway fetches the health", async || health_calls() == 1).await;
+    // One fetch of the health has two tries.
     app.inject_fault(json!({"operation": "health", "kind": "status", "status": 503, "times": 2}));
     let old = json!({"name": "GoTrue", "version": "v2.149.0"});
     app.inject_fault(json!({"operation": "health", "kind": "status", "status": 200, "body": old}));
-    let mut gateway = GatewayProcess::start_with_command(without_secret(), &app, &[]).await;
+    let mut gateway =
+        GatewayProcess::start_with_command(gateway_without_jwt_secret(), &app, &[]).await;
     let line = gateway.wait_for_log(
         "GoTrue 2.149 is older than 2.150 and treats a second logout of one session as a logout of \
          all sessions of its user: update GoTrue",
     );
     assert_eq!((&line["variable"], &line["level"]), (&json!("GOTRUE_URL"), &json!("WARN")));
     let log = gateway.stop();
-    assert_eq!(warned(&log.lines), ["GATEWAY_STORE", "GOTRUE_URL"]);
-    assert_eq!(asked(), 4, "an answer is enough");
+    assert_eq!(warned_variables(&log.lines), ["GATEWAY_STORE", "GOTRUE_URL"]);
+    assert_eq!(health_calls(), 4, "the health is not fetched again after an answer");
 }
 
 #[tokio::test]
-async fn a_process_that_serves_dumps_no_core() {
+async fn serve_disables_core_dumps() {
     let app = start_app(Algorithm::Es256).await;
-    let mut with_cores = Command::new("sh");
+    let mut shell = Command::new("sh");
     let serve =
         concat!("ulimit -c unlimited; exec ", env!("CARGO_BIN_EXE_logout-gateway"), " \"$@\"");
-    with_cores.args(["-c", serve, "sh"]);
-    let gateway = GatewayProcess::start_with_command(with_cores, &app, &[]).await;
+    shell.args(["-c", serve, "sh"]);
+    let gateway = GatewayProcess::start_with_command(shell, &app, &[]).await;
     let limits = fs::read_to_string(format!("/proc/{}/limits", gateway.pid())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     let words: Vec<&str> = core.split_whitespace().collect();

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 use logout_gateway::Clock;
 use serde_json::json;
 
-use super::{Algorithm, CheckOutput, Setup, TestApp, check, check_by, start_app};
+use super::{Algorithm, CheckOutput, Setup, TestApp, check, check_with_command, start_app};
 use crate::harness::{RedisServer, unprivileged_gateway};
 
 const PASSWORD: &str = "a-password-of-the-tests";
@@ -20,7 +20,7 @@ async fn a_durable_redis_is_printed_with_its_version() {
     let checked = check_store(&app, &redis.url());
     assert_eq!(checked.status, Some(0), "{:?}", checked.lines);
     assert!(checked.line("store").starts_with("ok: Redis 7."), "{:?}", checked.lines);
-    assert_eq!(checked.warned(), [""; 0]);
+    assert_eq!(checked.warnings(), [""; 0]);
 }
 
 #[tokio::test]
@@ -37,14 +37,14 @@ async fn a_file_is_printed_with_its_path_and_not_created() {
     gateway.stop_gateway();
     let checked = check_store(&app, &store);
     assert_eq!((checked.status, checked.line("store")), (Some(0), &*format!("ok: {path}")));
-    fs::write(path, "nothing that this is").unwrap();
+    fs::write(path, "not a store").unwrap();
     let checked = check_store(&app, &store);
     assert_eq!(checked.status, Some(1));
     assert!(checked.line("store").starts_with("FAILED: "), "{:?}", checked.lines);
 }
 
 #[tokio::test]
-async fn a_file_that_could_not_be_created_fails() {
+async fn a_file_that_cannot_be_created_is_an_error() {
     let app = start_app(Algorithm::Es256, 0).await;
     let directory = tempfile::tempdir().unwrap();
     let closed = directory.path().join("closed");
@@ -56,11 +56,11 @@ async fn a_file_that_could_not_be_created_fails() {
     ] {
         let store = format!("file:{}", path.display());
         let environment = [("SUPABASE_URL", app.mock.url()), ("GATEWAY_STORE", &store)];
-        let checked = check_by(unprivileged_gateway(), &environment);
+        let checked = check_with_command(unprivileged_gateway(), &environment);
         assert_eq!(checked.status, Some(1));
         let failed = format!("FAILED: {} cannot be opened: ", path.display());
-        let said = checked.line("store");
-        assert!(said.starts_with(&failed) && said.ends_with(remedy), "{said}");
+        let line = checked.line("store");
+        assert!(line.starts_with(&failed) && line.ends_with(remedy), "{line}");
     }
     assert_eq!(fs::read_dir(&closed).unwrap().count(), 0);
 }
@@ -75,11 +75,11 @@ async fn a_file_that_a_gateway_uses_is_only_read() {
     let checked = check_store(&app, &store);
     assert_eq!(checked.status, Some(0), "{:?}", checked.lines);
     assert_eq!(checked.line("store"), format!("ok: {}, which a gateway uses", path.display()));
-    assert_eq!(checked.warned(), [""; 0]);
+    assert_eq!(checked.warnings(), [""; 0]);
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500}));
     let tokens = app.sign_up();
     let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
-    assert_eq!(reply.status, 202, "it has the file still");
+    assert_eq!(reply.status, 202, "the gateway still has its file");
 }
 
 #[tokio::test]
@@ -91,8 +91,8 @@ async fn a_file_that_others_may_read_or_write_is_warned_of() {
     for (mode, warned) in [(0o600, false), (0o640, true), (0o604, true), (0o620, true)] {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         let checked = check_store(&app, &format!("file:{}", path.display()));
-        assert_eq!(checked.status, Some(0), "a weak setting fails nothing");
-        assert_eq!(checked.warned(), vec!["GATEWAY_STORE"; usize::from(warned)], "{mode:o}");
+        assert_eq!(checked.status, Some(0), "a weak setting is no failure");
+        assert_eq!(checked.warnings(), vec!["GATEWAY_STORE"; usize::from(warned)], "{mode:o}");
         let named = checked.lines.iter().any(|line| line.contains(&format!("(mode {mode:o})")));
         assert_eq!(named, warned, "{:?}", checked.lines);
     }
@@ -101,10 +101,10 @@ async fn a_file_that_others_may_read_or_write_is_warned_of() {
 #[tokio::test]
 async fn an_unencrypted_redis_across_a_network_is_warned_of() {
     let (app, redis) = (start_app(Algorithm::Es256, 0).await, RedisServer::start().await);
-    // It leads to this machine, but does not look so.
+    // `127.1` is this machine, but it does not look like a loopback address.
     let checked = check_store(&app, &format!("redis://127.1:{}", redis.port()));
-    assert_eq!(checked.status, Some(0), "a weak setting fails nothing");
-    assert_eq!(checked.warned(), ["GATEWAY_STORE"]);
+    assert_eq!(checked.status, Some(0), "a weak setting is no failure");
+    assert_eq!(checked.warnings(), ["GATEWAY_STORE"]);
     assert!(checked.lines.iter().any(|line| line.contains("use rediss://")), "{:?}", checked.lines);
 }
 
@@ -116,7 +116,7 @@ async fn a_redis_that_may_lose_records_is_warned_of() {
         ("none", &[][..], Some("writes nothing to its disk")),
         ("snapshots", &["--save", "3600 1"], Some("writes only snapshots")),
         (
-            "at leisure",
+            "no fsync",
             &[&persistent[..], &["--appendfsync", "no"]].concat(),
             Some("leaves it to the system when its writes reach the disk (appendfsync no)"),
         ),
@@ -132,7 +132,7 @@ async fn a_redis_that_may_lose_records_is_warned_of() {
     ] {
         let redis = RedisServer::start_with_options(options).await;
         let checked = check_store(&app, &redis.url());
-        assert_eq!(checked.status, Some(0), "{case}: a weak setting fails nothing");
+        assert_eq!(checked.status, Some(0), "{case}: a weak setting is no failure");
         let warned: Vec<&String> = checked
             .lines
             .iter()

@@ -1,86 +1,86 @@
-//! Where a request ends and what it asks for: what two readers might read differently.
+//! Request framing: lengths, targets and hosts that a proxy and the gateway might read differently.
 
 use rstest::rstest;
 
-use super::{head_and, logout};
+use super::{bytes_with_rest, logout_request};
 use crate::harness::{Connection, TestApp, assert_error};
 
-/// What becomes of the bytes on one connection.
-enum Becomes {
-    /// Refused, and the connection ends.
+/// What the gateway must do with the request.
+enum Expected {
+    /// Respond 400 and close the connection.
     Refused,
-    /// The logout is done, and nothing that follows is taken for a request.
-    Done,
+    /// Do the logout, and read no request from the bytes that follow it.
+    Accepted,
 }
 
-/// Behind each there is a logout of another session, which is to be reached by no trick.
+/// A logout of another session follows each request on the connection. The gateway must never run it.
 #[rstest]
 #[case::both_lengths(
     "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    Becomes::Done
+    Expected::Accepted
 )]
 #[case::both_lengths_the_other_way_round(
     "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
-    Becomes::Done
+    Expected::Accepted
 )]
-#[case::two_lengths("Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", Becomes::Refused)]
-#[case::list_of_lengths("Content-Length: 2, 2\r\n\r\n{}", Becomes::Refused)]
-#[case::signed_length("Content-Length: +2\r\n\r\n{}", Becomes::Refused)]
-#[case::negative_length("Content-Length: -2\r\n\r\n{}", Becomes::Refused)]
-#[case::hexadecimal_length("Content-Length: 0x2\r\n\r\n{}", Becomes::Refused)]
-#[case::endless_length("Content-Length: 18446744073709551616\r\n\r\n{}", Becomes::Refused)]
-#[case::empty_length("Content-Length: \r\n\r\n", Becomes::Refused)]
-#[case::space_before_the_colon("Content-Length : 2\r\n\r\n{}", Becomes::Refused)]
-#[case::another_coding("Transfer-Encoding: gzip\r\n\r\n", Becomes::Refused)]
-#[case::chunked_not_last("Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", Becomes::Refused)]
-#[case::folded_line("X-Folded: a\r\n b\r\n\r\n", Becomes::Refused)]
-#[case::nul("X-Nul: a\0b\r\n\r\n", Becomes::Refused)]
-#[case::bare_carriage_return("X-Return: a\rb\r\n\r\n", Becomes::Refused)]
-#[case::negative_chunk("Transfer-Encoding: chunked\r\n\r\n-1\r\n", Becomes::Refused)]
-#[case::endless_chunk("Transfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\n", Becomes::Refused)]
+#[case::two_lengths("Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", Expected::Refused)]
+#[case::list_of_lengths("Content-Length: 2, 2\r\n\r\n{}", Expected::Refused)]
+#[case::signed_length("Content-Length: +2\r\n\r\n{}", Expected::Refused)]
+#[case::negative_length("Content-Length: -2\r\n\r\n{}", Expected::Refused)]
+#[case::hexadecimal_length("Content-Length: 0x2\r\n\r\n{}", Expected::Refused)]
+#[case::endless_length("Content-Length: 18446744073709551616\r\n\r\n{}", Expected::Refused)]
+#[case::empty_length("Content-Length: \r\n\r\n", Expected::Refused)]
+#[case::space_before_the_colon("Content-Length : 2\r\n\r\n{}", Expected::Refused)]
+#[case::another_coding("Transfer-Encoding: gzip\r\n\r\n", Expected::Refused)]
+#[case::chunked_not_last("Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", Expected::Refused)]
+#[case::folded_line("X-Folded: a\r\n b\r\n\r\n", Expected::Refused)]
+#[case::nul("X-Nul: a\0b\r\n\r\n", Expected::Refused)]
+#[case::bare_carriage_return("X-Return: a\rb\r\n\r\n", Expected::Refused)]
+#[case::negative_chunk("Transfer-Encoding: chunked\r\n\r\n-1\r\n", Expected::Refused)]
+#[case::endless_chunk("Transfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\n", Expected::Refused)]
 #[tokio::test]
-async fn no_trick_with_lengths_reaches_the_request_behind(
+async fn no_ambiguous_length_smuggles_a_second_request(
     #[case] rest: &str,
-    #[case] becomes: Becomes,
+    #[case] expected: Expected,
 ) {
     let app = TestApp::with_flags(&[("header-timeout", "1s")]).await;
-    let (tokens, behind) = (app.sign_up(), app.sign_up());
-    let smuggled = app.post("/logout").bearer(&behind.access_token).bytes(true);
+    let (tokens, victim) = (app.sign_up(), app.sign_up());
+    let smuggled = app.post("/logout").bearer(&victim.access_token).bytes(true);
     let mut connection = Connection::open(app.address).await;
-    let mut bytes = head_and(&logout(&app, &tokens), rest);
+    let mut bytes = bytes_with_rest(&logout_request(&app, &tokens), rest);
     bytes.extend(smuggled);
     connection.write(&bytes).await;
-    let reply = connection.reply(false).await.expect("an answer");
-    let done = matches!(becomes, Becomes::Done);
-    assert_eq!(reply.status, if done { 200 } else { 400 }, "{reply:?}");
-    assert_eq!(app.is_alive(&tokens), !done);
+    let reply = connection.reply(false).await.expect("a response");
+    let accepted = matches!(expected, Expected::Accepted);
+    assert_eq!(reply.status, if accepted { 200 } else { 400 }, "{reply:?}");
+    assert_eq!(app.is_alive(&tokens), !accepted);
     assert!(connection.reply(false).await.is_none(), "the connection ends");
-    assert!(app.is_alive(&behind));
-    assert_eq!(app.gotrue_call_count(), usize::from(done));
+    assert!(app.is_alive(&victim));
+    assert_eq!(app.gotrue_call_count(), usize::from(accepted));
 }
 
-/// Also what is unusual, but means one thing only.
+/// These forms are unusual, but have only one meaning.
 #[rstest]
 #[case::same_length_twice("Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}")]
 #[case::chunk_extension("Transfer-Encoding: chunked\r\n\r\n2;name=value\r\n{}\r\n0\r\n\r\n")]
 #[case::trailer("Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX-Trailer: yes\r\n\r\n")]
 #[case::leading_zeros("Content-Length: 002\r\n\r\n{}")]
 #[tokio::test]
-async fn a_body_of_unusual_form_ends_where_it_ends(#[case] rest: &str) {
+async fn a_body_of_an_unusual_but_unambiguous_form_is_read_to_its_end(#[case] rest: &str) {
     let app = TestApp::new().await;
     let (tokens, next) = (app.sign_up(), app.sign_up());
     let mut connection = Connection::open(app.address).await;
-    let mut bytes = head_and(&logout(&app, &tokens), rest);
+    let mut bytes = bytes_with_rest(&logout_request(&app, &tokens), rest);
     bytes.extend(app.post("/logout").bearer(&next.access_token).bytes(true));
     connection.write(&bytes).await;
     for tokens in [tokens, next] {
-        assert_eq!(connection.reply(false).await.expect("an answer").status, 200);
+        assert_eq!(connection.reply(false).await.expect("a response").status, 200);
         assert!(!app.is_alive(&tokens));
     }
 }
 
 #[tokio::test]
-async fn an_absolute_target_names_the_host_and_an_asterisk_no_route() {
+async fn an_absolute_target_reaches_its_route_and_unusual_targets_are_404() {
     let app = TestApp::new().await;
     let tokens = app.sign_up();
     let target = "http://elsewhere.example/api/auth/logout?scope=local";
@@ -107,10 +107,10 @@ async fn an_absolute_target_names_the_host_and_an_asterisk_no_route() {
 }
 
 #[tokio::test]
-async fn a_request_names_one_host() {
+async fn a_request_must_have_exactly_one_valid_host() {
     let app = TestApp::new().await;
     let tokens = app.sign_up();
-    let ask = |lines: &str| {
+    let logout_text = |lines: &str| {
         let authorization = format!("Authorization: Bearer {}\r\n", tokens.access_token);
         format!("POST /logout HTTP/1.1\r\n{lines}{authorization}Connection: close\r\n\r\n")
     };
@@ -126,28 +126,34 @@ async fn a_request_names_one_host() {
         "Host: a:b:c\r\n",
     ] {
         let mut connection = Connection::open(app.address).await;
-        connection.write(ask(lines).as_bytes()).await;
-        let reply = connection.reply(false).await.expect("an answer");
+        connection.write(logout_text(lines).as_bytes()).await;
+        let reply = connection.reply(false).await.expect("a response");
         assert_error(&reply, 400, "BAD_REQUEST", Some("malformed_request"));
         assert!(app.is_alive(&tokens) && app.gotrue_call_count() == 0, "{lines}");
     }
     let mut connection = Connection::open(app.address).await;
-    connection.write(ask("Host:\r\n").as_bytes()).await;
-    assert_eq!(connection.reply(false).await.expect("an answer").status, 200, "none has a name");
+    connection.write(logout_text("Host:\r\n").as_bytes()).await;
+    assert_eq!(
+        connection.reply(false).await.expect("a response").status,
+        200,
+        "an empty host is valid (RFC 9112, section 3.2)"
+    );
     assert!(!app.is_alive(&tokens));
 }
 
 #[tokio::test]
-async fn http_1_0_is_answered_and_closed_unless_it_asks_to_stay() {
+async fn an_http_1_0_connection_is_closed_unless_the_client_asks_for_keep_alive() {
     let app = TestApp::new().await;
     let (first, second) = (app.sign_up(), app.sign_up());
-    let ask = |token: &str, line: &str| {
+    let logout_text = |token: &str, line: &str| {
         format!("POST /logout HTTP/1.0\r\nAuthorization: Bearer {token}\r\n{line}\r\n")
     };
     let mut connection = Connection::open(app.address).await;
-    connection.write(ask(&first.access_token, "Connection: keep-alive\r\n").as_bytes()).await;
+    connection
+        .write(logout_text(&first.access_token, "Connection: keep-alive\r\n").as_bytes())
+        .await;
     assert_eq!(connection.reply(false).await.unwrap().status, 200);
-    connection.write(ask(&second.access_token, "").as_bytes()).await;
+    connection.write(logout_text(&second.access_token, "").as_bytes()).await;
     assert_eq!(connection.reply(false).await.unwrap().status, 200);
     assert!(connection.is_closed_by_peer().await);
     assert!(!app.is_alive(&first) && !app.is_alive(&second));
@@ -157,7 +163,7 @@ async fn http_1_0_is_answered_and_closed_unless_it_asks_to_stay() {
 async fn another_protocol_closes_the_connection_and_harms_no_other_client() {
     let app = TestApp::with_flags(&[("header-timeout", "1s")]).await;
     let tls: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
-    for (bytes, answer) in [
+    for (bytes, expected_status) in [
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".as_slice(), None),
         (tls, Some(400)),
         (b"GET /healthz\r\n\r\n", Some(400)),
@@ -171,7 +177,7 @@ async fn another_protocol_closes_the_connection_and_harms_no_other_client() {
         connection.write(bytes).await;
         let reply = connection.reply(false).await;
         let status = reply.as_ref().map(|reply| reply.status);
-        assert_eq!(status, answer, "{}", String::from_utf8_lossy(bytes));
+        assert_eq!(status, expected_status, "{}", String::from_utf8_lossy(bytes));
         assert!(
             reply.is_none_or(|reply| reply.body.is_empty() && reply.header("server").is_none())
         );

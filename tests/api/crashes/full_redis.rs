@@ -1,17 +1,17 @@
-//! A Redis that has reached its `maxmemory`, while attackers go on: `verify` works, nothing that was promised
-//! is lost, and the queue is worked off as soon as GoTrue is well.
+//! Redis has reached its `maxmemory` while attackers send logouts: `verify` works, no answered logout is lost,
+//! and the queue becomes empty as soon as GoTrue works again.
 
 use gotrue_mock::Tokens;
 use serde_json::json;
 
-use super::{report, start, verify};
+use super::{admin_json, start_gateway, verify};
 use crate::harness::{
     Browser, CookieFormat, GatewayProcess, RedisServer, TestApp, claims_of, eventually_within,
     hs256_token,
 };
 
-const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
-/// Logouts that wait in the queue when Redis is full.
+const TIMEOUT: std::time::Duration = std::time::Duration::from_mins(1);
+/// The number of logouts in the queue when Redis becomes full.
 const QUEUED: usize = 20;
 
 async fn log_out(gateway: &GatewayProcess, token: &str, scope: &str) -> u16 {
@@ -19,7 +19,8 @@ async fn log_out(gateway: &GatewayProcess, token: &str, scope: &str) -> u16 {
     gateway.request("POST", &target).bearer(token).send().await.status
 }
 
-/// Forged tokens with the victim's ids, and `others` of one account with ever new refresh tokens.
+/// Sends logouts with forged tokens that have the victim's ids, and logouts of one account with the scope
+/// `others`, each with a different invented refresh token.
 async fn attack(app: &TestApp, gateway: &GatewayProcess, victim: &Tokens, attacker: &Tokens) {
     let mut claims = claims_of(&victim.access_token);
     for n in 0..50 {
@@ -35,44 +36,48 @@ async fn attack(app: &TestApp, gateway: &GatewayProcess, victim: &Tokens, attack
     }
 }
 
-fn queued(queue: &serde_json::Value, tokens: &Tokens) -> usize {
+fn queued_count(queue: &serde_json::Value, tokens: &Tokens) -> usize {
     let entries = queue["entries"].as_array().unwrap().iter();
     entries.filter(|entry| entry["session_id"] == json!(tokens.session_id)).count()
 }
 
 #[tokio::test]
-async fn a_full_redis_keeps_no_session_out_and_loses_no_promise() {
+async fn a_full_redis_locks_no_session_out_and_loses_no_answered_logout() {
     let redis = RedisServer::start().await;
     let app = super::logouts::start_app().await;
     app.advance_time(super::logouts::EXPIRED_AFTER);
-    let gateway = start(&app, &redis.url()).await;
+    let gateway = start_gateway(&app, &redis.url()).await;
     let (victim, attacker, late) = (app.sign_up(), app.sign_up(), app.sign_up());
-    let leaving: Vec<Tokens> = (0..QUEUED).map(|_| app.sign_up()).collect();
+    let queued_sessions: Vec<Tokens> = (0..QUEUED).map(|_| app.sign_up()).collect();
 
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 503}));
-    for tokens in &leaving {
+    for tokens in &queued_sessions {
         assert_eq!(log_out(&gateway, &tokens.access_token, "local").await, 202);
     }
     attack(&app, &gateway, &victim, &attacker).await;
-    let queue = report(&gateway, "/queue").await;
-    assert_eq!((queued(&queue, &victim), queued(&queue, &attacker)), (0, 1), "{queue}");
+    let queue = admin_json(&gateway, "/queue").await;
+    assert_eq!((queued_count(&queue, &victim), queued_count(&queue, &attacker)), (0, 1), "{queue}");
     assert_eq!(verify(&gateway, &victim).await, 200);
 
     redis.command::<String>(&["CONFIG", "SET", "maxmemory", "1"]);
     attack(&app, &gateway, &victim, &attacker).await;
-    assert_eq!(verify(&gateway, &victim).await, 200, "a full Redis keeps a session out");
-    for tokens in &leaving {
-        assert_eq!(verify(&gateway, tokens).await, 401, "a session that was logged out is let in");
+    assert_eq!(verify(&gateway, &victim).await, 200, "a full Redis locks a session out");
+    for tokens in &queued_sessions {
+        assert_eq!(
+            verify(&gateway, tokens).await,
+            401,
+            "verify accepts a session that was logged out"
+        );
     }
-    // It cannot be queued, and is said to have failed.
+    // This logout cannot be queued, so the response is that it failed.
     let status = log_out(&gateway, &late.access_token, "local").await;
     assert!(matches!(status, 500), "{status}");
 
     app.mock.clear_faults();
-    let done = async || leaving.iter().all(|tokens| !app.is_alive(tokens));
-    assert!(eventually_within(PATIENCE, done).await, "{}", report(&gateway, "/queue").await);
-    let empty = async || report(&gateway, "/queue").await["waiting"] == 0;
-    assert!(eventually_within(PATIENCE, empty).await, "{}", report(&gateway, "/queue").await);
+    let done = async || queued_sessions.iter().all(|tokens| !app.is_alive(tokens));
+    assert!(eventually_within(TIMEOUT, done).await, "{}", admin_json(&gateway, "/queue").await);
+    let empty = async || admin_json(&gateway, "/queue").await["waiting"] == 0;
+    assert!(eventually_within(TIMEOUT, empty).await, "{}", admin_json(&gateway, "/queue").await);
     assert!(app.is_alive(&victim));
     assert_eq!(verify(&gateway, &victim).await, 200);
     assert_eq!(log_out(&gateway, &late.access_token, "local").await, 200);

@@ -1,4 +1,4 @@
-//! Logouts of every kind, and what may become of each when its gateway is killed.
+//! Logouts of every kind, and the effects that each may have if its gateway is killed.
 
 use std::collections::HashSet;
 
@@ -12,8 +12,8 @@ use crate::harness::{
     hs256_token,
 };
 
-const OF_EACH: usize = 50;
-/// Longer than a token lives.
+const LOGOUTS_PER_KIND: usize = 50;
+/// Seconds after which an access token has expired.
 pub(super) const EXPIRED_AFTER: i64 = 3700;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,15 +21,17 @@ pub(super) enum Kind {
     ByBearer(&'static str),
     ByCookie(&'static str),
     ByExpiredCookie,
-    /// GoTrue refuses, and the session stays.
+    /// GoTrue refuses the logout, and the session stays.
     OfBannedUser,
-    /// Refused, as the next.
+    /// A token with an invalid signature: the gateway refuses it.
     Forged,
+    /// A session cookie without a CSRF token: the gateway refuses it.
     WithoutCsrf,
-    /// An HS256 token with the session's ids, signed with a secret of an attacker's. GoTrue judges it, and
-    /// it leaves nothing.
+    /// An HS256 token with the session's ids, signed with an attacker's secret. Only GoTrue can verify it, and
+    /// it must have no effect.
     ForgedHs256,
-    /// The session's expired access token, and a refresh token that GoTrue never issued. It may be queued.
+    /// The session's expired access token, and a refresh token that GoTrue never issued. The logout may be
+    /// queued, but must have no effect.
     OldToken,
 }
 
@@ -49,7 +51,7 @@ impl Kind {
         Self::ForgedHs256,
     ];
 
-    /// Whether the token has expired when the logout is asked for.
+    /// Whether the access token has expired when the logout is sent.
     fn is_expired(self) -> bool {
         matches!(self, Self::ByExpiredCookie | Self::OldToken)
     }
@@ -57,7 +59,7 @@ impl Kind {
     fn scope(self) -> &'static str {
         match self {
             Self::ByBearer(scope) | Self::ByCookie(scope) => scope,
-            // Whatever these ask for, they must not get it.
+            // These logouts must have no effect, so they have the widest scope.
             Self::Forged
             | Self::WithoutCsrf
             | Self::OfBannedUser
@@ -67,8 +69,8 @@ impl Kind {
         }
     }
 
-    /// The status of a refusal.
-    fn refused(self) -> Option<u16> {
+    /// The status of the response, if the gateway must refuse this kind.
+    fn expected_refusal(self) -> Option<u16> {
         match self {
             Self::Forged => Some(401),
             Self::WithoutCsrf => Some(403),
@@ -77,7 +79,7 @@ impl Kind {
     }
 }
 
-/// One user's, who has another session, too.
+/// A logout of a user with two sessions.
 pub(super) struct Logout {
     pub(super) kind: Kind,
     pub(super) own: Tokens,
@@ -90,14 +92,14 @@ pub(super) async fn start_app() -> TestApp {
     Setup::new().start_time(Clock::system().unix_seconds() - EXPIRED_AFTER).start().await
 }
 
-/// In random order.
-pub(super) async fn all(app: &TestApp) -> Vec<Logout> {
+/// Prepares logouts of all kinds, and returns them in random order.
+pub(super) async fn prepare_all(app: &TestApp) -> Vec<Logout> {
     let mut logouts = Vec::new();
     for kind in Kind::ALL {
-        for _ in 0..OF_EACH {
-            logouts.push(Logout::of(app, kind).await);
+        for _ in 0..LOGOUTS_PER_KIND {
+            logouts.push(Logout::prepare(app, kind).await);
         }
-        // The expired ones come first.
+        // `ALL` begins with the kinds that need expired tokens.
         if kind == Kind::OldToken {
             app.advance_time(EXPIRED_AFTER);
         }
@@ -107,7 +109,7 @@ pub(super) async fn all(app: &TestApp) -> Vec<Logout> {
 }
 
 impl Logout {
-    async fn of(app: &TestApp, kind: Kind) -> Self {
+    async fn prepare(app: &TestApp, kind: Kind) -> Self {
         let own = app.sign_up();
         let other = app.sign_in_again(&own);
         let refresh_token = match kind {
@@ -144,15 +146,15 @@ impl Logout {
         }
     }
 
-    /// The status, unless it was cut off.
-    pub(super) async fn ask(&mut self, gateway: &Mutex<GatewayProcess>) -> Option<u16> {
+    /// Sends the logout, and returns the status unless the connection was cut.
+    pub(super) async fn send(&mut self, gateway: &Mutex<GatewayProcess>) -> Option<u16> {
         let request = self.request(&*gateway.lock().await);
         let mut connection = Connection::try_open(&request).await?;
         connection.write(&request.bytes(true)).await;
         connection.reply_if_complete().await.map(|reply| reply.status)
     }
 
-    /// Whether everything that it asked for is so.
+    /// Whether the logout had its full effect.
     pub(super) fn is_done(&self, app: &TestApp) -> bool {
         let alive = [app.is_alive(&self.own), app.is_alive(&self.other)];
         match self.kind.scope() {
@@ -162,52 +164,65 @@ impl Logout {
         }
     }
 
-    /// Asserts that what its client was told is so, and that nothing else is.
-    pub(super) fn assert_true(&self, app: &TestApp, told: Option<u16>, after: &After) {
+    /// Asserts that the logout had the effect that its response stated, and no other.
+    pub(super) fn assert_truthful(
+        &self,
+        app: &TestApp,
+        status: Option<u16>,
+        final_state: &FinalState,
+    ) {
         let Self { kind, own, .. } = self;
         let untouched = app.is_alive(&self.own) && app.is_alive(&self.other);
-        let case = format!("{kind:?} {told:?} {}", own.session_id);
-        if let Some(refused) = kind.refused() {
-            assert!(told.is_none_or(|status| status == refused), "{case}");
-            assert!(untouched, "{case}: refused, and done all the same");
-            let sent = after.calls.iter().any(|call| {
+        let case = format!("{kind:?} {status:?} {}", own.session_id);
+        if let Some(expected) = kind.expected_refusal() {
+            assert!(status.is_none_or(|status| status == expected), "{case}");
+            assert!(untouched, "{case}: refused, but it had an effect");
+            let sent = final_state.calls.iter().any(|call| {
                 let bearer = call.header("authorization").and_then(|h| h.strip_prefix("Bearer "));
                 let token = bearer.is_some_and(|token| token.starts_with(&own.access_token));
                 token || call.body.contains(&own.refresh_token)
             });
-            return assert!(!sent, "{case}: GoTrue was asked");
+            return assert!(!sent, "{case}: the gateway sent the token to GoTrue");
         }
-        match (kind, told) {
+        match (kind, status) {
             (Kind::ForgedHs256, _) => {
-                assert!(untouched, "{case}: by a forged token");
+                assert!(untouched, "{case}: a forged token had an effect");
                 let statuses = [401, 429, 500].map(Some);
-                assert!(told.is_none() || statuses.contains(&told), "{case}");
+                assert!(status.is_none() || statuses.contains(&status), "{case}");
             }
             (Kind::OldToken, _) => {
-                assert!(untouched, "{case}: by an old token");
+                assert!(untouched, "{case}: an old token had an effect");
                 let statuses = [202, 401, 429, 500].map(Some);
-                assert!(told.is_none() || statuses.contains(&told), "{case}");
+                assert!(status.is_none() || statuses.contains(&status), "{case}");
             }
-            (_, None) => assert!(untouched || self.is_done(app), "{case}: something else"),
+            (_, None) => assert!(untouched || self.is_done(app), "{case}: only a part was done"),
             (Kind::OfBannedUser, Some(500)) => assert!(untouched, "{case}"),
             (Kind::OfBannedUser, Some(202)) => {
                 assert!(untouched, "{case}");
-                assert!(after.waiting.contains(&own.session_id), "{case}: forgotten");
+                assert!(
+                    final_state.queued.contains(&own.session_id),
+                    "{case}: the queue lost the entry"
+                );
             }
-            (_, Some(200 | 202)) => assert!(self.is_done(app), "{case}: a broken promise"),
+            (_, Some(200 | 202)) => {
+                assert!(self.is_done(app), "{case}: answered as done or queued, but not done");
+            }
             _ => {
-                assert!(after.store_was_down, "{case}: it can be queued");
-                assert!(untouched || self.is_done(app), "{case}: something else");
+                assert!(
+                    final_state.store_was_down,
+                    "{case}: the store was up, so the logout could be queued"
+                );
+                assert!(untouched || self.is_done(app), "{case}: only a part was done");
             }
         }
     }
 }
 
-/// How things are when all is over.
-pub(super) struct After {
-    /// What GoTrue was asked.
+/// The state after all kills and retries.
+pub(super) struct FinalState {
+    /// The requests that GoTrue got.
     pub(super) calls: Vec<Call>,
-    /// Whose logouts wait still.
-    pub(super) waiting: HashSet<Uuid>,
+    /// The sessions whose logouts are still in the queue.
+    pub(super) queued: HashSet<Uuid>,
     pub(super) store_was_down: bool,
 }

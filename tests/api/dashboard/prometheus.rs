@@ -1,4 +1,4 @@
-//! A real Prometheus, in a folder and on a port of its own.
+//! A real Prometheus with its own directory and port.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
 
@@ -9,30 +9,30 @@ use serde_json::Value;
 
 use crate::harness::{Request, ServerProcess};
 
-/// Killed with the test.
+/// A Prometheus process, which is killed at the end of the test.
 pub(super) struct Prometheus(ServerProcess);
 
 impl Prometheus {
-    /// One that asks `gateway` four times a second, as the job that `docs/operations.md` shows.
-    pub(super) async fn scraping(gateway: SocketAddr) -> Self {
+    /// Starts a Prometheus that scrapes `gateway` four times a second, with the job that `docs/operations.md` shows.
+    pub(super) async fn start(gateway: SocketAddr) -> Self {
         Self(ServerProcess::start("prometheus", |folder, own| command(folder, own, gateway)).await)
     }
 
     /// The series that the expression has now, each with its labels and its value.
     pub(super) async fn query(&self, expression: &str) -> Vec<Value> {
-        let data = self.ask(&format!("query?query={}", encoded(expression))).await;
+        let data = self.get_data(&format!("query?query={}", encoded(expression))).await;
         data["result"].as_array().cloned().unwrap_or_default()
     }
 
     /// The values that a label has in the series of a selector.
     pub(super) async fn label_values(&self, label: &str, selector: &str) -> Vec<Value> {
         let data =
-            self.ask(&format!("label/{label}/values?match%5B%5D={}", encoded(selector))).await;
+            self.get_data(&format!("label/{label}/values?match%5B%5D={}", encoded(selector))).await;
         data.as_array().cloned().unwrap_or_default()
     }
 
-    /// What it answers; nothing while it is not ready.
-    async fn ask(&self, target: &str) -> Value {
+    /// The field `data` of the response, or null while Prometheus is not ready.
+    async fn get_data(&self, target: &str) -> Value {
         let reply = Request::new(self.0.address, "GET", &format!("/api/v1/{target}")).send().await;
         if reply.status == 503 {
             return Value::Null;

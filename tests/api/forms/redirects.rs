@@ -1,23 +1,24 @@
-//! Where a form leads, and where it never does.
+//! The redirect targets that a form may have, and those that are never used.
 
 use crate::{
-    forms::{FORM, fields},
+    forms::{FORM_TYPE, encode_fields},
     harness::{Setup, TestApp},
 };
 
-const URLS: &str = "https://www.example.com/bye,https://app.example.com/*,http://localhost:3000/*";
+const LISTED_URLS: &str =
+    "https://www.example.com/bye,https://app.example.com/*,http://localhost:3000/*";
 
-/// Where a form of nobody's leads.
-async fn led(app: &TestApp, redirect_to: &str) -> String {
-    let body = fields(&[("redirect_to", redirect_to)]);
-    let reply = app.post("/logout").headers(&[FORM]).body(body).send().await;
+/// The `Location` of the response to a form without a session.
+async fn redirect_location(app: &TestApp, redirect_to: &str) -> String {
+    let body = encode_fields(&[("redirect_to", redirect_to)]);
+    let reply = app.post("/logout").headers(&[FORM_TYPE]).body(body).send().await;
     assert_eq!(reply.status, 303, "{redirect_to}: {reply:?}");
     let location = reply.header("location").unwrap().to_owned();
     assert!(!reply.headers.iter().any(|(name, _)| name == "x-injected"), "{redirect_to}");
     location
 }
 
-/// None of these is a path of the own origin, or a URL of the list, in every browser's eyes.
+/// Targets that at least one browser reads as neither a path of the own origin nor a listed URL.
 #[rustfmt::skip]
 const ATTACKS: &[&str] = &[
     // Hosts that look like paths.
@@ -43,7 +44,7 @@ const ATTACKS: &[&str] = &[
     "%2f%2fevil.example", "/%2fevil.example", "/%2Fevil.example", "/%5cevil.example", "/%5Cevil.example", "%68ttps://evil.example", "/%2f%2fevil.example", "/%09/evil.example", "/%0a/evil.example",
     // Octets that browsers drop.
     "/\t/evil.example", "/\n/evil.example", "/\r/evil.example", "\t//evil.example", " //evil.example", " /bye", "/bye ", "\u{0}//evil.example", "/\u{0}/evil.example", "\u{1}/bye", "\u{7f}/bye",
-    // Lines.
+    // Line breaks.
     "/bye\r\nX-Injected: 1", "/bye\nX-Injected: 1", "/%0d%0aX-Injected:%201", "/bye%0d%0aX-Injected:%201", "/bye\r\n\r\n<script>", "https://app.example.com/\r\nX-Injected: 1",
     // Unicode.
     "/\u{2215}evil.example", "\u{ff0f}\u{ff0f}evil.example", "/\u{ff0f}evil.example", "/\u{202e}elpmaxe.live", "\u{feff}//evil.example", "\u{3000}//evil.example", "/\u{e4}", "/\u{a0}/evil.example",
@@ -52,11 +53,11 @@ const ATTACKS: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn no_form_leads_out() {
+async fn no_form_redirects_to_a_foreign_site() {
     assert!(ATTACKS.len() >= 100, "{}", ATTACKS.len());
-    let app = Setup::new().flag("redirect-urls", URLS).start().await;
+    let app = Setup::new().flag("redirect-urls", LISTED_URLS).start().await;
     for attack in ATTACKS {
-        assert_eq!(led(&app, attack).await, "/?logout=refused", "{attack:?}");
+        assert_eq!(redirect_location(&app, attack).await, "/?logout=refused", "{attack:?}");
     }
 }
 
@@ -64,18 +65,18 @@ async fn no_form_leads_out() {
 async fn a_redirect_target_too_long_for_a_proxys_buffer_is_not_used() {
     let app = TestApp::new().await;
     let (longest, longer) = (format!("/{}", "a".repeat(511)), format!("/{}", "a".repeat(512)));
-    assert_eq!(led(&app, &longest).await, longest + "?logout=refused");
-    // Three octets each, once they are encoded.
+    assert_eq!(redirect_location(&app, &longest).await, longest + "?logout=refused");
+    // Each `'` has three octets once it is percent-encoded.
     let longer_encoded = format!("/?{}", "'".repeat(171));
-    for place in [longer, longer_encoded] {
-        assert_eq!(led(&app, &place).await, "/?logout=refused");
+    for target in [longer, longer_encoded] {
+        assert_eq!(redirect_location(&app, &target).await, "/?logout=refused");
     }
 }
 
 #[tokio::test]
 async fn a_form_redirects_to_own_paths_and_listed_urls() {
-    let app = Setup::new().flag("redirect-urls", URLS).start().await;
-    for (asked, led_to) in [
+    let app = Setup::new().flag("redirect-urls", LISTED_URLS).start().await;
+    for (target, location) in [
         ("/", "/?logout=refused"),
         ("/bye", "/bye?logout=refused"),
         ("/a/../bye", "/bye?logout=refused"),
@@ -92,15 +93,19 @@ async fn a_form_redirects_to_own_paths_and_listed_urls() {
         ("https://app.example.com:443/", "https://app.example.com/?logout=refused"),
         ("http://localhost:3000/bye", "http://localhost:3000/bye?logout=refused"),
     ] {
-        assert_eq!(led(&app, asked).await, led_to, "{asked}");
+        assert_eq!(redirect_location(&app, target).await, location, "{target}");
     }
 }
 
 #[tokio::test]
-async fn without_a_list_no_url_is_led_to_and_the_default_is_the_operators() {
+async fn without_listed_urls_no_url_is_used_and_the_configured_default_applies() {
     let app = TestApp::with_flags(&[("redirect-default", "https://www.example.com/home")]).await;
     let home = "https://www.example.com/home?logout=refused";
-    assert_eq!(led(&app, "https://app.example.com/").await, home);
-    assert_eq!(led(&app, "https://www.example.com/home").await, home, "not listed, and the same");
-    assert_eq!(led(&app, "/bye").await, "/bye?logout=refused");
+    assert_eq!(redirect_location(&app, "https://app.example.com/").await, home);
+    assert_eq!(
+        redirect_location(&app, "https://www.example.com/home").await,
+        home,
+        "the default is not a listed URL"
+    );
+    assert_eq!(redirect_location(&app, "/bye").await, "/bye?logout=refused");
 }

@@ -1,14 +1,14 @@
-//! Whatever a logout comes to, and whatever `verify` answers: counted once, and nothing else with it.
+//! Each outcome of a logout and each response of `verify` is counted once, and no other metric changes.
 
 use gotrue_mock::Algorithm;
 use serde_json::{Value, json};
 
-use super::samples::{changes, expected, samples};
+use super::samples::{changes, expected_changes, samples};
 use crate::harness::{
     Browser, CookieFormat, LOGOUT_PATHS, Request, Setup, TestApp, eventually, forged_token,
 };
 
-pub(super) fn setup() -> Setup {
+pub(super) fn setup_with_admin() -> Setup {
     Setup::new().flag("admin-bind", "127.0.0.1:0")
 }
 
@@ -19,10 +19,11 @@ pub(super) fn fault(kind: Value, times: u32) -> Value {
     fault
 }
 
-/// What a row of the table below counts, in short: `failed/none` is a logout, `logout:ok` a try.
-fn counted(words: &[&str]) -> Vec<String> {
+/// The metrics of a short notation: `failed/none` is the outcome and the reason of a logout, `logout:ok` is a
+/// request to GoTrue and its result. A number like ` +2` at the end is the increment.
+fn expand_metrics(metrics: &[&str]) -> Vec<String> {
     let one = |word: &&str| {
-        let (word, by) = word.split_once(' ').unwrap_or((word, "+1"));
+        let (word, increment) = word.split_once(' ').unwrap_or((word, "+1"));
         let names = match (word.split_once('/'), word.split_once(':')) {
             (Some((outcome, reason)), _) => vec![
                 format!(
@@ -43,95 +44,92 @@ fn counted(words: &[&str]) -> Vec<String> {
             ],
             _ => vec![word.to_owned()],
         };
-        names.into_iter().map(|name| format!("{name} {by}")).collect::<Vec<_>>()
+        names.into_iter().map(|name| format!("{name} {increment}")).collect::<Vec<_>>()
     };
-    words.iter().flat_map(one).collect()
+    metrics.iter().flat_map(one).collect()
 }
 
-pub(super) async fn assert_counts(
+pub(super) async fn assert_metric_changes(
     app: &TestApp,
     name: &str,
     request: Request,
     status: u16,
-    words: &[&str],
+    metrics: &[&str],
 ) {
     let before = samples(app).await;
     assert_eq!(request.send().await.status, status, "{name}");
-    let words = counted(words);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    assert_eq!(changes(&before, &samples(app).await), expected(&words), "{name}");
+    let metrics = expand_metrics(metrics);
+    let metrics: Vec<&str> = metrics.iter().map(String::as_str).collect();
+    assert_eq!(changes(&before, &samples(app).await), expected_changes(&metrics), "{name}");
 }
 
-/// Two lines delete: the session's and the CSRF cookie, carried or not.
+/// A logout always deletes the session cookie and the CSRF cookie.
 pub(super) const DELETED: &str = "cookies_deleted_total +2";
 
 #[tokio::test]
 async fn each_answer_of_gotrue_is_counted_by_its_result() {
-    let app = setup().start().await;
+    let app = setup_with_admin().start().await;
     let status = |status: u16| json!({"kind": "status", "status": status});
-    for (name, fault, answer, words) in [
-        ("well", None, 200, &["revoked/none", "logout:ok"][..]),
-        ("a bug", Some(fault(status(500), 1)), 500, &["failed/auth_service_error", "logout:error"]),
+    for (name, fault, answer, metrics) in [
+        ("no fault", None, 200, &["revoked/none", "logout:ok"][..]),
+        ("500", Some(fault(status(500), 1)), 500, &["failed/auth_service_error", "logout:error"]),
         (
-            "down",
+            "503",
             Some(fault(status(503), 2)),
             500,
             &["failed/auth_service_unavailable", "logout:unavailable +2"],
         ),
         (
-            "slow",
+            "504",
             Some(fault(status(504), 2)),
             500,
             &["failed/auth_service_timeout", "logout:timeout +2"],
         ),
-        (
-            "limits",
-            Some(fault(status(429), 1)),
-            429,
-            &["failed/RATE_LIMITED", "logout:rate_limited"],
-        ),
+        ("429", Some(fault(status(429), 1)), 429, &["failed/RATE_LIMITED", "logout:rate_limited"]),
     ] {
         if let Some(fault) = fault {
             app.inject_fault(fault);
         }
         let request = app.post("/logout").bearer(&app.sign_up().access_token);
-        let words = [words, &[DELETED, "revocations"]].concat();
-        assert_counts(&app, name, request, answer, &words).await;
+        let metrics = [metrics, &[DELETED, "revocations"]].concat();
+        assert_metric_changes(&app, name, request, answer, &metrics).await;
     }
 
-    let impatient = setup().flag("upstream-timeout", "300ms").start().await;
-    impatient.inject_fault(fault(json!({"kind": "hang"}), 1));
-    let request = impatient.post("/logout").bearer(&impatient.sign_up().access_token);
-    let words = ["failed/auth_service_timeout", "logout:timeout", DELETED, "revocations"];
-    assert_counts(&impatient, "hangs", request, 500, &words).await;
+    let with_short_timeout = setup_with_admin().flag("upstream-timeout", "300ms").start().await;
+    with_short_timeout.inject_fault(fault(json!({"kind": "hang"}), 1));
+    let request =
+        with_short_timeout.post("/logout").bearer(&with_short_timeout.sign_up().access_token);
+    let metrics = ["failed/auth_service_timeout", "logout:timeout", DELETED, "revocations"];
+    assert_metric_changes(&with_short_timeout, "hangs", request, 500, &metrics).await;
 
     let ended = app.sign_up();
     app.post("/logout").bearer(&ended.access_token).send().await;
     let request = app.post("/logout?scope=others").bearer(&ended.access_token);
-    let words = ["failed/not_found", "logout:refused"];
-    assert_counts(&app, "the others live on", request, 401, &words).await;
+    let metrics = ["failed/not_found", "logout:refused"];
+    assert_metric_changes(&app, "others of an ended session", request, 401, &metrics).await;
 
     let tokens = app.sign_up();
     let browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
     app.advance_time(3600);
-    let words =
+    let metrics =
         ["revoked/none", "token:ok", "logout:ok", "revocations", "cookies_deleted_total +2"];
-    assert_counts(&app, "refreshed", browser.logout_request("/logout"), 200, &words).await;
+    assert_metric_changes(&app, "refreshed", browser.logout_request("/logout"), 200, &metrics)
+        .await;
 }
 
 #[tokio::test]
 async fn each_refusal_is_counted_by_its_reason() {
-    let app = setup().start().await;
+    let app = setup_with_admin().start().await;
     let tokens = app.sign_up();
     let post = |target: &str| app.post(target).bearer(&tokens.access_token);
     let browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
     let by_cookie = || browser.request("POST", "/logout");
-    let mut elsewhere = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
-    elsewhere.headers = vec![("Sec-Fetch-Site".to_owned(), "cross-site".to_owned())];
+    let mut cross_site = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
+    cross_site.headers = vec![("Sec-Fetch-Site".to_owned(), "cross-site".to_owned())];
     let text = ("Content-Type", "text/plain");
     let forged = forged_token(r#"{"alg":"ES256","kid":"x"}"#, "{}");
-    for (name, request, status, words) in [
-        ("nobody", app.post("/logout"), 401, &["refused/missing"][..]),
+    for (name, request, status, metrics) in [
+        ("no credential", app.post("/logout"), 401, &["refused/missing"][..]),
         ("forged", app.post("/logout").bearer(&forged), 401, &["refused/invalid"]),
         (
             "scope",
@@ -153,14 +151,14 @@ async fn each_refusal_is_counted_by_its_reason() {
         ),
         ("no CSRF token", by_cookie(), 403, &["refused/missing", "csrf:missing"]),
         (
-            "another's",
+            "a wrong CSRF token",
             by_cookie().header("X-CSRF-Token", "x"),
             403,
             &["refused/invalid", "csrf:invalid"],
         ),
         (
-            "another page's",
-            elsewhere.request("POST", "/logout"),
+            "a page of another site",
+            cross_site.request("POST", "/logout"),
             403,
             &["refused/cross_site", "csrf:cross_site"],
         ),
@@ -172,38 +170,44 @@ async fn each_refusal_is_counted_by_its_reason() {
             400,
             &["refused/malformed_request", "refused:malformed_request"],
         ),
-        ("elsewhere", app.get("/docs").host("x/y"), 400, &["refused:malformed_request"]),
+        (
+            "the host of a document",
+            app.get("/docs").host("x/y"),
+            400,
+            &["refused:malformed_request"],
+        ),
     ] {
-        assert_counts(&app, name, request, status, words).await;
+        assert_metric_changes(&app, name, request, status, metrics).await;
     }
     app.advance_time(3600);
-    assert_counts(&app, "expired", post("/logout"), 401, &["refused/expired"]).await;
+    assert_metric_changes(&app, "expired", post("/logout"), 401, &["refused/expired"]).await;
     assert!(app.is_alive(&tokens));
 }
 
 #[tokio::test]
 async fn a_request_without_a_place_is_counted_as_overloaded() {
-    let app = setup().flag("max-in-flight", "1").flag("upstream-timeout", "60s").start().await;
+    let app =
+        setup_with_admin().flag("max-in-flight", "1").flag("upstream-timeout", "60s").start().await;
     app.inject_fault(fault(json!({"kind": "hang"}), 1));
-    let waiting = app.post("/logout").bearer(&app.sign_up().access_token).send();
+    let hanging = app.post("/logout").bearer(&app.sign_up().access_token).send();
     let other = async {
-        eventually("the place is taken", async || app.gotrue_call_count() == 1).await;
+        eventually("the only place is taken", async || app.gotrue_call_count() == 1).await;
         let request = app.post("/logout").bearer(&app.sign_up().access_token);
-        let words = ["refused/OVERLOADED", "refused:OVERLOADED"];
-        assert_counts(&app, "no place", request, 503, &words).await;
+        let metrics = ["refused/OVERLOADED", "refused:OVERLOADED"];
+        assert_metric_changes(&app, "no place", request, 503, &metrics).await;
         assert_eq!(samples(&app).await["requests_in_flight"], 1);
     };
-    tokio::select! { _ = waiting => panic!("nobody answers it"), () = other => {} }
+    tokio::select! { _ = hanging => panic!("GoTrue never answers this logout"), () = other => {} }
 }
 
 #[tokio::test]
 async fn each_response_of_verify_is_counted_by_its_reason() {
-    let app = setup().start().await;
+    let app = setup_with_admin().start().await;
     let (tokens, ended) = (app.sign_up(), app.sign_up());
     app.post("/logout").bearer(&ended.access_token).send().await;
     let get = || app.get("/api/auth/verify");
     let verify = |token: &str| get().bearer(token);
-    for (name, request, status, words) in [
+    for (name, request, status, metrics) in [
         ("ok", verify(&tokens.access_token), 200, &["verify:ok"][..]),
         ("revoked", verify(&ended.access_token), 401, &["verify:revoked"]),
         ("invalid", verify("x"), 401, &["verify:invalid"]),
@@ -215,27 +219,28 @@ async fn each_response_of_verify_is_counted_by_its_reason() {
             &["verify:duplicate_header", "refused:duplicate_header"],
         ),
     ] {
-        assert_counts(&app, name, request, status, words).await;
+        assert_metric_changes(&app, name, request, status, metrics).await;
     }
     app.advance_time(3600);
-    assert_counts(&app, "expired", verify(&tokens.access_token), 401, &["verify:expired"]).await;
+    assert_metric_changes(&app, "expired", verify(&tokens.access_token), 401, &["verify:expired"])
+        .await;
 
-    let app = setup().algorithm(Algorithm::Hs256).start().await;
-    let [living, gone, unasked] = [(); 3].map(|()| app.sign_up());
+    let app = setup_with_admin().algorithm(Algorithm::Hs256).start().await;
+    let [living, gone, unverified] = [(); 3].map(|()| app.sign_up());
     assert!(app.mock.delete_user(gone.user_id));
     let verify =
         |tokens: &gotrue_mock::Tokens| app.get("/api/auth/verify").bearer(&tokens.access_token);
-    let words = ["verify:ok", "user:ok"];
-    assert_counts(&app, "asked", verify(&living), 200, &words).await;
-    let words = ["verify:not_found", "user:refused"];
-    assert_counts(&app, "gone", verify(&gone), 401, &words).await;
+    let metrics = ["verify:ok", "user:ok"];
+    assert_metric_changes(&app, "living", verify(&living), 200, &metrics).await;
+    let metrics = ["verify:not_found", "user:refused"];
+    assert_metric_changes(&app, "gone", verify(&gone), 401, &metrics).await;
     app.inject_fault(json!({"operation": "user", "kind": "status", "status": 500, "times": 1}));
-    let words = ["verify:auth_service", "user:error"];
-    assert_counts(&app, "nobody can tell", verify(&unasked), 503, &words).await;
+    let metrics = ["verify:auth_service", "user:error"];
+    assert_metric_changes(&app, "GoTrue fails", verify(&unverified), 503, &metrics).await;
 
     let genuine = TestApp::new().await.sign_up().access_token;
-    let nobody = json!({"operation": "jwks", "kind": "status", "status": 500});
-    let app = setup().without_readiness_check().start_with_faults(&[nobody]).await;
+    let no_keys = json!({"operation": "jwks", "kind": "status", "status": 500});
+    let app = setup_with_admin().without_readiness_check().start_with_faults(&[no_keys]).await;
     eventually("a fetch failed", async || {
         samples(&app).await[r#"jwks_refresh_total{result="failed"}"#] > 0
     })
@@ -252,8 +257,8 @@ async fn each_response_of_verify_is_counted_by_its_reason() {
 }
 
 #[tokio::test]
-async fn each_route_counts_for_itself() {
-    let app = setup().start().await;
+async fn each_route_has_its_own_counters() {
+    let app = setup_with_admin().start().await;
     for (path, route) in LOGOUT_PATHS.into_iter().zip([
         "/api/auth/logout",
         "/api/v1/auth/logout",
@@ -263,11 +268,11 @@ async fn each_route_counts_for_itself() {
         let before = samples(&app).await;
         app.post(path).bearer(&app.sign_up().access_token).send().await;
         let changed = changes(&before, &samples(&app).await);
-        let counted: Vec<&String> =
+        let logout_metrics: Vec<&String> =
             changed.keys().filter(|name| name.starts_with("logout")).collect();
-        assert_eq!(counted.len(), 2, "{changed:?}");
+        assert_eq!(logout_metrics.len(), 2, "{changed:?}");
         assert!(
-            counted.iter().all(|name| name.contains(&format!(r#"route="{route}""#))),
+            logout_metrics.iter().all(|name| name.contains(&format!(r#"route="{route}""#))),
             "{changed:?}"
         );
     }

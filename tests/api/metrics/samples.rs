@@ -1,4 +1,4 @@
-//! Reading what is exposed, and telling two readings apart.
+//! Reads `/metrics`, and compares two scrapes.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
 
@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use crate::harness::{Request, TestApp};
 
-/// Whole numbers, but for the sums of times: of those, thousandths are cut off.
+/// Values by metric name and labels, cut off to whole numbers. Only the sums of durations have fractions.
 pub(super) type Samples = BTreeMap<String, i64>;
 
-/// What the admin listener shows.
+/// The text of `/metrics`.
 pub(super) async fn exposition(app: &TestApp) -> String {
     let reply = Request::new(app.admin_address.unwrap(), "GET", "/metrics").send().await;
     assert_eq!(reply.status, 200);
@@ -17,7 +17,7 @@ pub(super) async fn exposition(app: &TestApp) -> String {
     reply.text()
 }
 
-/// Every sample by its name and labels, without the prefix.
+/// Every sample by its name and labels, without the prefix `logout_gateway_`.
 pub(super) async fn samples(app: &TestApp) -> Samples {
     let text = exposition(app).await;
     let is_sample =
@@ -33,10 +33,11 @@ pub(super) async fn samples(app: &TestApp) -> Samples {
     lines.map(sample).collect()
 }
 
-/// What changed, but for times and for what depends on them, and what the gateway asks on its own.
+/// The samples that changed, with the difference. Durations, and requests that the gateway sends on its own,
+/// are left out.
 pub(super) fn changes(before: &Samples, after: &Samples) -> BTreeMap<String, i64> {
     assert!(before.keys().eq(after.keys()), "no sample comes or goes");
-    let timed = |name: &str| {
+    let is_left_out = |name: &str| {
         name.contains("_seconds_bucket")
             || name.contains("_seconds_sum")
             || name.ends_with("_seconds")
@@ -44,13 +45,18 @@ pub(super) fn changes(before: &Samples, after: &Samples) -> BTreeMap<String, i64
             || name.contains("health")
     };
     let change = |(name, value): (&String, &i64)| (name.clone(), value - before[name]);
-    after.iter().filter(|(name, _)| !timed(name)).map(change).filter(|(_, by)| *by != 0).collect()
+    after
+        .iter()
+        .filter(|(name, _)| !is_left_out(name))
+        .map(change)
+        .filter(|(_, difference)| *difference != 0)
+        .collect()
 }
 
-/// The samples that are to change, by one unless it says otherwise.
-pub(super) fn expected(names: &[&str]) -> BTreeMap<String, i64> {
+/// The expected changes: by one, or by the number after ` +` at the end of the name.
+pub(super) fn expected_changes(names: &[&str]) -> BTreeMap<String, i64> {
     let change = |name: &&str| match name.rsplit_once(" +") {
-        Some((name, by)) => (name.to_owned(), by.parse().unwrap()),
+        Some((name, difference)) => (name.to_owned(), difference.parse().unwrap()),
         None => ((*name).to_owned(), 1),
     };
     names.iter().map(change).collect()

@@ -1,16 +1,16 @@
-//! What may be queued, and how much of it.
+//! Which logouts are queued, and how many at most.
 
 use gotrue_mock::{Algorithm, Tokens};
 use serde_json::json;
 
-use super::{durable, fails, log_out, waiting, worked_off};
+use super::{drain_queue, logout_fault, queue_length, queue_logout, start_with_file_store};
 use crate::harness::{
     Browser, CookieFormat, Request, Setup, TestApp, assert_error, claims_of, hs256_token,
 };
 
 #[tokio::test]
 async fn a_4xx_without_gotrues_code_is_failed_and_not_queued() {
-    let (app, _directory) = durable(Setup::new()).await;
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
     for (status, code) in [
         (400, None),
         (401, None),
@@ -25,9 +25,9 @@ async fn a_4xx_without_gotrues_code_is_failed_and_not_queued() {
         let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
         assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
         assert_eq!(reply.header("x-logout-outcome"), Some("failed"), "{status}");
-        assert_eq!(app.verify(&tokens).await, 401, "{status}: its owner asked to leave");
+        assert_eq!(app.verify(&tokens).await, 401, "{status}: the owner logged out");
     }
-    assert_eq!(waiting(&app).await, 0);
+    assert_eq!(queue_length(&app).await, 0);
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn a_failed_logout_of_an_unproven_session_is_not_queued() {
         let store = format!("file:{}", directory.path().join("store").display());
         let setup = setup.flag("store", &store).flag("admin-bind", "127.0.0.1:0");
         let app = setup.start_with_faults(&faults).await;
-        app.inject_fault(fails(503));
+        app.inject_fault(logout_fault(503));
         let owner = app.sign_up();
         let forged =
             hs256_token(&claims_of(&owner.access_token), "a-secret-of-someone-else-0123456789");
@@ -53,7 +53,7 @@ async fn a_failed_logout_of_an_unproven_session_is_not_queued() {
                 assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
             }
         }
-        assert_eq!(waiting(&app).await, 0);
+        assert_eq!(queue_length(&app).await, 0);
         let metrics = Request::new(app.admin_address.unwrap(), "GET", "/metrics").send().await;
         assert!(metrics.text().contains("\nlogout_gateway_revocations 0\n"));
         assert_eq!(app.admin_json("/failures").await["failures"], json!([]));
@@ -61,22 +61,22 @@ async fn a_failed_logout_of_an_unproven_session_is_not_queued() {
 }
 
 #[tokio::test]
-async fn a_proven_session_is_queued_where_gotrue_alone_could_judge_it() {
-    let (app, _directory) = durable(Setup::new().algorithm(Algorithm::Hs256)).await;
+async fn a_session_that_gotrue_has_verified_is_queued() {
+    let (app, _directory) = start_with_file_store(Setup::new().algorithm(Algorithm::Hs256)).await;
     let tokens = app.sign_up();
-    assert_eq!(app.verify(&tokens).await, 200, "GoTrue vouches for it");
-    app.inject_fault(fails(503));
-    log_out(&app, &tokens, "/logout").await;
-    assert_eq!(app.verify(&tokens).await, 401, "and so it is on the list");
+    assert_eq!(app.verify(&tokens).await, 200, "GoTrue verifies the session");
+    app.inject_fault(logout_fault(503));
+    queue_logout(&app, &tokens, "/logout").await;
+    assert_eq!(app.verify(&tokens).await, 401, "a verified session enters the revocation list");
     app.mock.clear_faults();
-    worked_off(&app).await;
+    drain_queue(&app).await;
     assert!(!app.is_alive(&tokens));
 }
 
 #[tokio::test]
-async fn one_account_with_made_up_refresh_tokens_takes_one_place() {
-    let (app, _directory) = durable(Setup::new()).await;
-    app.inject_fault(fails(503));
+async fn logouts_of_one_session_with_invented_refresh_tokens_take_one_queue_entry() {
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
+    app.inject_fault(logout_fault(503));
     let tokens = app.sign_up();
     let victim = app.sign_up();
     for n in 0..20 {
@@ -85,40 +85,45 @@ async fn one_account_with_made_up_refresh_tokens_takes_one_place() {
         let mut browser = Browser::signed_in(&app, &made_up, CookieFormat::Base64).await;
         assert_eq!(browser.logout("/logout").await.status, 202);
     }
-    assert_eq!(waiting(&app).await, 1);
+    assert_eq!(queue_length(&app).await, 1);
     assert_eq!(app.admin_json("/queue").await["entries"][0]["credentials"], json!(3));
-    log_out(&app, &victim, "/logout").await;
+    queue_logout(&app, &victim, "/logout").await;
     app.mock.clear_faults();
-    worked_off(&app).await;
+    drain_queue(&app).await;
     assert!(!app.is_alive(&tokens) && !app.is_alive(&victim));
 }
 
 #[tokio::test]
 async fn one_user_has_sixty_four_sessions_in_the_queue_at_most() {
-    let (app, _directory) = durable(Setup::new()).await;
-    app.inject_fault(fails(503));
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
+    app.inject_fault(logout_fault(503));
     let first = app.sign_up();
-    log_out(&app, &first, "/logout").await;
+    queue_logout(&app, &first, "/logout").await;
     for _ in 1..64 {
-        log_out(&app, &app.sign_in_again(&first), "/logout").await;
+        queue_logout(&app, &app.sign_in_again(&first), "/logout").await;
     }
     let further = app.sign_in_again(&first);
     let reply = app.post("/logout").bearer(&further.access_token).send().await;
     assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_unavailable"));
     assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
-    assert_eq!(app.verify(&further).await, 401, "it is on the list all the same");
-    // A session that is in the queue already may ask for more.
-    log_out(&app, &first, "/logout?scope=global").await;
+    assert_eq!(
+        app.verify(&further).await,
+        401,
+        "the session is on the revocation list, although it is not queued"
+    );
+    // A session with a queued logout may queue another scope.
+    queue_logout(&app, &first, "/logout?scope=global").await;
     let other_user = app.sign_up();
-    log_out(&app, &other_user, "/logout").await;
-    assert_eq!(waiting(&app).await, 66);
+    queue_logout(&app, &other_user, "/logout").await;
+    assert_eq!(queue_length(&app).await, 66);
 }
 
 #[tokio::test]
-async fn a_full_queue_fails_logouts_and_leaves_verify_alone() {
-    let (app, _directory) = durable(Setup::new().flag("queue-max-bytes", "1MiB")).await;
-    app.inject_fault(fails(503));
-    let large = |app: &TestApp| {
+async fn a_full_queue_fails_logouts_and_does_not_affect_verify() {
+    let (app, _directory) =
+        start_with_file_store(Setup::new().flag("queue-max-bytes", "1MiB")).await;
+    app.inject_fault(logout_fault(503));
+    let session_with_large_token = |app: &TestApp| {
         let tokens = app.sign_up();
         let mut claims = claims_of(&tokens.access_token);
         claims["user_metadata"] = json!({"text": "x".repeat(60_000)});
@@ -126,20 +131,20 @@ async fn a_full_queue_fails_logouts_and_leaves_verify_alone() {
     };
     let mut queued = 0;
     let refused = loop {
-        let tokens = large(&app);
+        let tokens = session_with_large_token(&app);
         let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
         if reply.status != 202 {
             assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
             break tokens;
         }
         queued += 1;
-        assert!(queued < 20, "the bytes have no bound");
+        assert!(queued < 20, "the queue has no limit in bytes");
     };
     assert!(queued > 5, "{queued}");
-    assert_eq!(app.verify(&refused).await, 401, "the list stays writable");
+    assert_eq!(app.verify(&refused).await, 401, "the revocation list stays writable");
     assert_eq!(app.verify(&app.sign_up()).await, 200);
     app.mock.clear_faults();
-    worked_off(&app).await;
-    app.inject_fault(fails(503));
-    log_out(&app, &large(&app), "/logout").await;
+    drain_queue(&app).await;
+    app.inject_fault(logout_fault(503));
+    queue_logout(&app, &session_with_large_token(&app), "/logout").await;
 }

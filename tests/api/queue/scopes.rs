@@ -1,18 +1,20 @@
-//! What becomes of a user's other sessions when `global` or `others` had to wait.
+//! The effect of queued `global` and `others` logouts on the user's other sessions.
 
 use std::time::Duration;
 
 use gotrue_mock::Tokens;
 use serde_json::json;
 
-use super::{durable, fails, failures, log_out, waiting, worked_off};
+use super::{
+    drain_queue, failures, logout_fault, queue_length, queue_logout, start_with_file_store,
+};
 use crate::harness::{
     FaultProxy, FaultStep, Operation, Request, Setup, TestApp, assert_error, assert_success,
     eventually,
 };
 
-/// As an app does it when its access token has expired.
-async fn refreshed(app: &TestApp, tokens: &Tokens) -> String {
+/// Refreshes the session, as an app does when its access token has expired, and returns the access token.
+async fn refresh_access_token(app: &TestApp, tokens: &Tokens) -> String {
     let address = app.mock.url().trim_start_matches("http://").parse().unwrap();
     let request = Request::new(address, "POST", "/auth/v1/token?grant_type=refresh_token");
     let body = json!({"refresh_token": tokens.refresh_token}).to_string();
@@ -21,30 +23,30 @@ async fn refreshed(app: &TestApp, tokens: &Tokens) -> String {
 }
 
 #[tokio::test]
-async fn a_global_logout_that_was_done_unheard_is_no_failure() {
-    let (app, _directory) = durable(Setup::new()).await;
+async fn a_global_logout_whose_successful_answer_was_lost_is_no_failure() {
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
     app.inject_fault(
         json!({"operation": "logout", "kind": "status", "status": 503, "times": 2, "effect": true}),
     );
     let tokens = app.sign_up();
     let other = app.sign_in_again(&tokens);
-    // The retry finds the session gone, which a 503 keeps to itself.
-    log_out(&app, &tokens, "/logout?scope=global").await;
+    // The retry finds the session gone, but its answer is a 503, too.
+    queue_logout(&app, &tokens, "/logout?scope=global").await;
     assert!(!app.is_alive(&tokens) && !app.is_alive(&other));
-    worked_off(&app).await;
-    let told: Vec<_> = failures(&app, &tokens).await;
-    assert_eq!((told.len(), &told[0]["outcome"]), (1, &json!("queued")));
+    drain_queue(&app).await;
+    let failures: Vec<_> = failures(&app, &tokens).await;
+    assert_eq!((failures.len(), &failures[0]["outcome"]), (1, &json!("queued")));
 }
 
 #[tokio::test]
 async fn a_queued_global_logout_of_a_session_that_ended_otherwise_is_a_failure() {
-    let (app, _directory) = durable(Setup::new()).await;
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1}));
     let tokens = app.sign_up();
     let other = app.sign_in_again(&tokens);
-    log_out(&app, &tokens, "/logout?scope=global").await;
+    queue_logout(&app, &tokens, "/logout?scope=global").await;
     assert!(app.mock.delete_session(tokens.session_id));
-    worked_off(&app).await;
+    drain_queue(&app).await;
     assert!(app.is_alive(&other));
     let failure = failures(&app, &tokens).await.remove(0);
     assert_eq!((&failure["outcome"], &failure["reason"]), (&json!("gave-up"), &json!("not_found")));
@@ -52,20 +54,20 @@ async fn a_queued_global_logout_of_a_session_that_ended_otherwise_is_a_failure()
 
 #[tokio::test]
 async fn a_queued_global_logout_ends_sessions_that_were_refreshed_meanwhile() {
-    let (app, _directory) = durable(Setup::new()).await;
-    app.inject_fault(fails(503));
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
+    app.inject_fault(logout_fault(503));
     let tokens = app.sign_up();
     let other = app.sign_in_again(&tokens);
-    log_out(&app, &tokens, "/logout?scope=global").await;
+    queue_logout(&app, &tokens, "/logout?scope=global").await;
     app.advance_time(10);
-    let token = refreshed(&app, &other).await;
+    let token = refresh_access_token(&app, &other).await;
     let verify = async || app.get("/api/auth/verify").bearer(&token).send().await;
-    assert_eq!(verify().await.status, 200, "GoTrue has not heard of it yet");
+    assert_eq!(verify().await.status, 200, "GoTrue has not done the logout yet");
     app.mock.clear_faults();
-    worked_off(&app).await;
+    drain_queue(&app).await;
     assert!(!app.is_alive(&other));
     assert_error(&verify().await, 401, "NOT_AUTHENTICATED", Some("revoked"));
-    // A sign-in of the cut-off's own second is refused as well.
+    // Tokens that were issued in the second of the cut-off are refused as well.
     app.advance_time(1);
     let later = app.sign_in_again(&tokens);
     assert_eq!(app.verify(&later).await, 200);
@@ -73,15 +75,15 @@ async fn a_queued_global_logout_ends_sessions_that_were_refreshed_meanwhile() {
 
 #[tokio::test]
 async fn a_queued_global_logout_refuses_no_later_sign_in() {
-    let (app, _directory) = durable(Setup::new()).await;
-    app.inject_fault(fails(500));
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
+    app.inject_fault(logout_fault(500));
     let tokens = app.sign_up();
-    log_out(&app, &tokens, "/logout?scope=global").await;
+    queue_logout(&app, &tokens, "/logout?scope=global").await;
     assert!(app.mock.delete_session(tokens.session_id));
     app.advance_time(10);
     let later = app.sign_in_again(&tokens);
     app.mock.clear_faults();
-    worked_off(&app).await;
+    drain_queue(&app).await;
     eventually("the failure log has it", async || failures(&app, &tokens).await.len() == 2).await;
     assert_eq!(failures(&app, &tokens).await[0]["reason"], "not_found");
     assert!(app.is_alive(&later));
@@ -92,55 +94,56 @@ async fn a_queued_global_logout_refuses_no_later_sign_in() {
 #[tokio::test]
 async fn a_local_logout_does_the_queued_logouts_of_its_session_first() {
     for (scope, sibling_lives) in [("global", false), ("others", false)] {
-        let (app, _directory) = durable(Setup::new()).await;
+        let (app, _directory) = start_with_file_store(Setup::new()).await;
         let tokens = app.sign_up();
         let sibling = app.sign_in_again(&tokens);
-        app.inject_fault(fails(503));
-        log_out(&app, &tokens, &format!("/logout?scope={scope}")).await;
+        app.inject_fault(logout_fault(503));
+        queue_logout(&app, &tokens, &format!("/logout?scope={scope}")).await;
         app.mock.clear_faults();
-        // The worker's turn has not come: its clock stands.
+        // The worker has not retried the logout: the test's clock does not advance.
         let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
         assert_success(&reply, "/logout", tokens.user_id, "revoked");
         assert!(!app.is_alive(&tokens), "{scope}");
-        assert_eq!(app.is_alive(&sibling), sibling_lives, "{scope}: what it was promised");
-        assert_eq!(waiting(&app).await, 0, "{scope}");
+        assert_eq!(app.is_alive(&sibling), sibling_lives, "{scope}: the queued logout was done");
+        assert_eq!(queue_length(&app).await, 0, "{scope}");
     }
 }
 
 #[tokio::test]
-async fn the_widest_scope_of_a_session_is_asked_for_first() {
-    let (app, _directory) = durable(Setup::new()).await;
+async fn the_widest_queued_scope_of_a_session_is_sent_first() {
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
     let tokens = app.sign_up();
     let sibling = app.sign_in_again(&tokens);
-    app.inject_fault(fails(503));
+    app.inject_fault(logout_fault(503));
     for scope in ["local", "others", "global"] {
-        log_out(&app, &tokens, &format!("/logout?scope={scope}")).await;
+        queue_logout(&app, &tokens, &format!("/logout?scope={scope}")).await;
     }
-    let asked = app.gotrue_calls("logout").len();
-    assert_eq!(waiting(&app).await, 3);
+    let calls_before = app.gotrue_calls("logout").len();
+    assert_eq!(queue_length(&app).await, 3);
     app.mock.clear_faults();
-    worked_off(&app).await;
+    drain_queue(&app).await;
     assert!(!app.is_alive(&tokens) && !app.is_alive(&sibling));
-    let later = app.gotrue_calls("logout").split_off(asked);
+    let later = app.gotrue_calls("logout").split_off(calls_before);
     let scopes: Vec<_> = later.iter().map(|call| call.query.clone()).collect();
     assert!(scopes.iter().all(|query| query.contains("global")), "{scopes:?}");
 }
 
 #[tokio::test]
-async fn a_queued_global_whose_session_a_local_logout_ended_meanwhile_is_a_failure() {
-    let (app, _directory) = durable(Setup::new()).await;
+async fn a_queued_global_logout_whose_session_a_local_logout_ended_meanwhile_is_a_failure() {
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
     let tokens = app.sign_up();
     let other = app.sign_in_again(&tokens);
-    // The local logout comes first, and GoTrue takes its time for it.
+    // The local logout is sent first, and GoTrue delays it.
     app.inject_fault(json!({"operation": "logout", "kind": "delay", "seconds": 1, "times": 1}));
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
     let local = app.post("/logout").bearer(&tokens.access_token);
     let local = tokio::spawn(async move { local.send().await });
-    eventually("GoTrue is asked", async || app.gotrue_calls("logout").len() == 1).await;
-    // Its tries may have had their effect, for all that is known.
-    log_out(&app, &tokens, "/logout?scope=global").await;
+    eventually("GoTrue gets the local logout", async || app.gotrue_calls("logout").len() == 1)
+        .await;
+    // The tries of the global logout may have had their effect: a 503 does not say.
+    queue_logout(&app, &tokens, "/logout?scope=global").await;
     assert_success(&local.await.unwrap(), "/logout", tokens.user_id, "revoked");
-    worked_off(&app).await;
+    drain_queue(&app).await;
     assert!(app.is_alive(&other));
     eventually("the failure log has it", async || failures(&app, &tokens).await.len() == 2).await;
     let failure = failures(&app, &tokens).await.remove(0);
@@ -148,7 +151,7 @@ async fn a_queued_global_whose_session_a_local_logout_ended_meanwhile_is_a_failu
 }
 
 #[tokio::test]
-async fn a_global_whose_session_a_local_logout_ended_between_its_tries_is_no_success() {
+async fn a_global_logout_whose_session_a_local_logout_ended_between_its_tries_is_no_success() {
     let proxy = FaultProxy::start();
     let app = proxy.start_app(Setup::new()).await;
     let tokens = app.sign_up();
@@ -161,10 +164,10 @@ async fn a_global_whose_session_a_local_logout_ended_between_its_tries_is_no_suc
     let global = global.bearer(&tokens.access_token);
     let global = tokio::spawn(async move { global.send().await });
     let calls = || proxy.call_count(Operation::Logout, "global");
-    eventually("GoTrue is asked", async || calls() == 1).await;
+    eventually("GoTrue gets the first try", async || calls() == 1).await;
     let local = app.post("/logout").bearer(&tokens.access_token).send().await;
     assert_success(&local, "/logout", tokens.user_id, "revoked");
-    assert_eq!(calls(), 1, "the second try comes later");
+    assert_eq!(calls(), 1, "the second try was not sent yet");
     let global = global.await.unwrap();
     assert_eq!(calls(), 2);
     assert_error(&global, 401, "NOT_AUTHENTICATED", Some("not_found"));
@@ -172,20 +175,25 @@ async fn a_global_whose_session_a_local_logout_ended_between_its_tries_is_no_suc
 }
 
 #[tokio::test]
-async fn a_queued_global_that_was_done_unheard_is_done_for_a_local_logout_too() {
-    let (app, _directory) = durable(Setup::new()).await;
+async fn a_queued_global_logout_whose_successful_answer_was_lost_is_done_for_a_local_logout_too() {
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
     app.inject_fault(
         json!({"operation": "logout", "kind": "status", "status": 503, "times": 2, "effect": true}),
     );
     let tokens = app.sign_up();
-    log_out(&app, &tokens, "/logout?scope=global").await;
+    queue_logout(&app, &tokens, "/logout?scope=global").await;
     let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
-    assert_eq!(waiting(&app).await, 0);
-    assert_eq!(failures(&app, &tokens).await.len(), 1, "the queued one alone");
+    assert_eq!(queue_length(&app).await, 0);
+    assert_eq!(
+        failures(&app, &tokens).await.len(),
+        1,
+        "only the queued logout is in the failure log"
+    );
 }
 
-/// A thief's session of the same user, which has ended the owner's by `others`.
+/// The session of an owner, and a thief's session of the same user, which has ended the owner's with the scope
+/// `others`.
 async fn owner_and_thief(app: &TestApp) -> (Tokens, Tokens) {
     let owner = app.sign_up();
     let thief = app.sign_in_again(&owner);
@@ -197,46 +205,46 @@ async fn owner_and_thief(app: &TestApp) -> (Tokens, Tokens) {
 }
 
 #[tokio::test]
-async fn a_global_of_a_session_that_was_over_before_its_first_try_is_no_success() {
-    let (app, _directory) = durable(Setup::new()).await;
-    let (by_others, thief) = owner_and_thief(&app).await;
-    let by_itself = app.sign_in_again(&thief);
-    let local = app.post("/logout").bearer(&by_itself.access_token).send().await;
+async fn a_global_logout_of_a_session_that_had_already_ended_is_no_success() {
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
+    let (ended_by_others, thief) = owner_and_thief(&app).await;
+    let ended_by_itself = app.sign_in_again(&thief);
+    let local = app.post("/logout").bearer(&ended_by_itself.access_token).send().await;
     assert_success(&local, "/logout", thief.user_id, "revoked");
-    for owner in [by_others, by_itself] {
+    for owner in [ended_by_others, ended_by_itself] {
         app.inject_fault(
             json!({"operation": "logout", "kind": "status", "status": 503, "times": 1}),
         );
-        let asked = app.gotrue_calls("logout").len();
+        let calls_before = app.gotrue_calls("logout").len();
         let global = app.post("/logout?scope=global").bearer(&owner.access_token).send().await;
-        assert_eq!(app.gotrue_calls("logout").len(), asked + 2);
+        assert_eq!(app.gotrue_calls("logout").len(), calls_before + 2);
         assert_error(&global, 401, "NOT_AUTHENTICATED", Some("not_found"));
         assert!(app.is_alive(&thief));
-        assert_eq!((waiting(&app).await, app.verify(&thief).await), (0, 200));
+        assert_eq!((queue_length(&app).await, app.verify(&thief).await), (0, 200));
     }
 }
 
 #[tokio::test]
-async fn a_queued_global_of_a_session_that_was_over_before_is_given_up_as_not_found() {
-    let (app, _directory) = durable(Setup::new()).await;
+async fn a_queued_global_logout_of_a_session_that_had_already_ended_is_given_up_as_not_found() {
+    let (app, _directory) = start_with_file_store(Setup::new()).await;
     for by_local_logout in [false, true] {
         let (owner, thief) = owner_and_thief(&app).await;
         app.inject_fault(
             json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}),
         );
-        log_out(&app, &owner, "/logout?scope=global").await;
+        queue_logout(&app, &owner, "/logout?scope=global").await;
         if by_local_logout {
-            // It does first what the queue has.
+            // A local logout does the queued logouts of its session first.
             app.inject_fault(
                 json!({"operation": "logout", "kind": "status", "status": 503, "times": 1}),
             );
             let local = app.post("/logout").bearer(&owner.access_token).send().await;
             assert_success(&local, "/logout", owner.user_id, "already-ended");
         }
-        worked_off(&app).await;
+        drain_queue(&app).await;
         assert!(app.is_alive(&thief));
-        let told = async || failures(&app, &owner).await.len() == 2;
-        eventually("the failure log has it", told).await;
+        let is_logged = async || failures(&app, &owner).await.len() == 2;
+        eventually("the failure log has it", is_logged).await;
         let failure = failures(&app, &owner).await.remove(0);
         let gave_up = (&failure["outcome"], &failure["reason"]);
         assert_eq!(gave_up, (&json!("gave-up"), &json!("not_found")));

@@ -1,27 +1,27 @@
-//! Sections 3 and 8 of the contract: which key sets, algorithms and secrets let a token be judged. `readyz`
-//! is 200 where the project's tokens can be, and where none can, no token is refused as if it had been judged.
+//! Sections 3 and 8 of the contract: the key sets, algorithms and secrets with which the gateway can verify
+//! tokens. If it can, `readyz` is 200. If it cannot, it refuses no token as invalid.
 
 use gotrue_mock::{Algorithm, TEST_SECRET};
 use serde_json::json;
 
 use crate::harness::{Setup, TestApp, assert_error, assert_not_ready, eventually};
 
-/// What GoTrue answers for its key set.
+/// GoTrue's response to a request for the key set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum KeySet {
-    /// 500.
+    /// Status 500.
     Missing,
-    /// 404.
+    /// Status 404.
     NotFound,
-    /// The project signs with HS256.
+    /// No keys: the project signs with HS256.
     Empty,
-    /// One key, of ES256.
+    /// One key, for ES256.
     OfEs256,
 }
 use KeySet::{Empty, Missing, NotFound, OfEs256};
 
-/// Allowed algorithms, whether the secret is set, the key set, and whether `readyz` is 200.
-const TABLE: [(&str, bool, KeySet, bool); 29] = [
+/// The allowed algorithms, whether the JWT secret is set, the key set, and whether `readyz` is 200.
+const READINESS_CASES: [(&str, bool, KeySet, bool); 29] = [
     ("RS256", false, Missing, false),
     ("RS256", false, NotFound, false),
     ("RS256", false, Empty, false),
@@ -33,7 +33,7 @@ const TABLE: [(&str, bool, KeySet, bool); 29] = [
     ("ES256", false, OfEs256, true),
     ("ES256", true, OfEs256, true),
     ("RS256,HS256", false, Missing, false),
-    // A wrong GOTRUE_URL is 404, too.
+    // The 404 may also mean that GOTRUE_URL is wrong.
     ("RS256,HS256", false, NotFound, false),
     ("RS256,HS256", false, Empty, true),
     ("RS256,HS256", false, OfEs256, true),
@@ -54,7 +54,7 @@ const TABLE: [(&str, bool, KeySet, bool); 29] = [
     ("HS256", true, OfEs256, true),
 ];
 
-async fn start(algorithms: &str, secret: bool, key_set: KeySet) -> TestApp {
+async fn start_app(algorithms: &str, secret: bool, key_set: KeySet) -> TestApp {
     let algorithm = if key_set == OfEs256 { Algorithm::Es256 } else { Algorithm::Hs256 };
     let setup = Setup::new()
         .algorithm(algorithm)
@@ -71,10 +71,10 @@ async fn start(algorithms: &str, secret: bool, key_set: KeySet) -> TestApp {
 }
 
 #[tokio::test]
-async fn readyz_is_200_where_a_token_can_be_judged_and_else_no_token_is_refused_as_judged() {
-    for (algorithms, secret, key_set, ready) in TABLE {
+async fn readyz_is_200_if_tokens_can_be_verified_and_otherwise_no_token_is_refused_as_invalid() {
+    for (algorithms, secret, key_set, ready) in READINESS_CASES {
         let case = format!("{algorithms}, secret: {secret}, key set: {key_set:?}");
-        let app = start(algorithms, secret, key_set).await;
+        let app = start_app(algorithms, secret, key_set).await;
         let fetched = async || !app.gotrue_calls(".well-known/jwks.json").is_empty();
         eventually("the first fetch", fetched).await;
         let tokens = app.sign_up();
@@ -89,7 +89,7 @@ async fn readyz_is_200_where_a_token_can_be_judged_and_else_no_token_is_refused_
         }
         assert_not_ready(&app.get("/readyz").send().await, "key_set");
         if algorithms.contains("HS256") {
-            assert_eq!(verify().await.status, 200, "{case}: GoTrue judges this one");
+            assert_eq!(verify().await.status, 200, "{case}: GoTrue verifies this token");
             continue;
         }
         assert_error(&verify().await, 503, "NOT_READY", Some("key_set"));
@@ -100,7 +100,7 @@ async fn readyz_is_200_where_a_token_can_be_judged_and_else_no_token_is_refused_
 }
 
 #[tokio::test]
-async fn a_404_takes_no_key_away_that_is_known() {
+async fn a_404_for_the_key_set_removes_no_known_key() {
     let setup = Setup::new().flag("supabase-jwt-secret", TEST_SECRET);
     let app = setup.start().await;
     let first = app.sign_up();
@@ -108,7 +108,7 @@ async fn a_404_takes_no_key_away_that_is_known() {
     eventually("the key is known", known).await;
     app.inject_fault(json!({"operation": "jwks", "kind": "status", "status": 404}));
     app.mock.rotate_keys().unwrap();
-    assert_eq!(app.verify(&app.sign_up()).await, 401, "its key is unknown: a fetch");
+    assert_eq!(app.verify(&app.sign_up()).await, 401, "the unknown key causes a fetch");
     assert_eq!(app.gotrue_calls(".well-known/jwks.json").len(), 2);
     assert_eq!(app.verify(&first).await, 200);
 }

@@ -1,4 +1,4 @@
-//! Whose clock a cut-off is taken from.
+//! Which clock sets the cut-off of a logout.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -7,10 +7,10 @@ use serde_json::json;
 use crate::harness::{Browser, CookieFormat, Setup, assert_error, assert_success};
 
 #[tokio::test]
-async fn a_date_before_the_token_that_asked_was_issued_is_not_gotrues_clock() {
+async fn a_date_before_the_issue_time_of_the_asking_token_is_not_used_as_gotrues_clock() {
     for (date, is_gotrues) in [("1970", false), ("hours behind", false), ("a GoTrue behind", true)]
     {
-        // The mock is GoTrue, whose tokens and answers are by one clock.
+        // The tokens and the answers of the mock have one clock.
         let behind = if is_gotrues { -600 } else { 0 };
         let app = Setup::new().gotrue_clock_ahead(behind).start().await;
         let tokens = app.sign_up();
@@ -31,10 +31,10 @@ async fn a_date_before_the_token_that_asked_was_issued_is_not_gotrues_clock() {
         }
         let reply = app.post("/logout?scope=global").bearer(&tokens.access_token).send().await;
         assert_success(&reply, "/logout", tokens.user_id, "revoked");
-        assert_eq!(app.verify(&other).await, 401, "{date}: GoTrue has ended it");
+        assert_eq!(app.verify(&other).await, 401, "{date}: GoTrue has ended the session");
         app.advance_time(1);
         let later = app.sign_in_again(&tokens);
-        assert_eq!(app.verify(&later).await, 200, "{date}: it began after the logout");
+        assert_eq!(app.verify(&later).await, 200, "{date}: the session began after the logout");
     }
 }
 
@@ -44,10 +44,10 @@ async fn if_gotrues_clock_is_ahead_a_logout_ends_all_tokens_issued_before_it() {
         for is_expired in [false, true] {
             let app = Setup::new().gotrue_clock_ahead(ahead).start().await;
             let asker = app.sign_up();
-            // A token of the future is not believed before its time has come.
+            // The gateway refuses a token whose issue time is in the future, so wait until it accepts it.
             app.advance_time(if is_expired { 3600 + ahead } else { ahead });
             let other = app.sign_in_again(&asker);
-            // An expired token is refreshed: GoTrue's clock is past its `exp`.
+            // An expired token is refreshed, so GoTrue's clock may be past its `exp`.
             let reply = if is_expired {
                 let mut browser = Browser::signed_in(&app, &asker, CookieFormat::Base64).await;
                 browser.logout("/logout?scope=global").await

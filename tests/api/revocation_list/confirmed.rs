@@ -1,14 +1,14 @@
-//! Logouts that GoTrue confirmed: whose enter the list.
+//! Logouts that GoTrue confirmed: which sessions enter the revocation list.
 
 use crate::harness::{Setup, assert_error, assert_success};
 use gotrue_mock::Algorithm;
 
 #[tokio::test]
-async fn a_confirmed_logout_of_a_session_that_gotrue_alone_can_judge_enters_the_list() {
+async fn a_confirmed_logout_of_a_session_that_only_gotrue_can_verify_enters_the_list() {
     for (scope, own_ends, other_ends) in
         [("local", true, false), ("others", false, true), ("global", true, true)]
     {
-        // HS256, and no secret here: the session is unproven until GoTrue answers 204.
+        // HS256 without the JWT secret: the session is unproven until GoTrue answers 204.
         let app = Setup::new().algorithm(Algorithm::Hs256).start().await;
         let tokens = app.sign_up();
         let other = app.sign_in_again(&tokens);
@@ -19,7 +19,7 @@ async fn a_confirmed_logout_of_a_session_that_gotrue_alone_can_judge_enters_the_
         for (tokens, ends) in [(&tokens, own_ends), (&other, other_ends)] {
             let reply = app.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
             if ends {
-                // By the list: GoTrue's own word would be `not_found`.
+                // This is the reason of the revocation list. GoTrue's answer would be `not_found`.
                 assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
             } else {
                 assert_eq!(reply.status, 200, "{scope}");
@@ -31,7 +31,7 @@ async fn a_confirmed_logout_of_a_session_that_gotrue_alone_can_judge_enters_the_
 }
 
 #[tokio::test]
-async fn the_session_of_a_deleted_user_enters_the_list_whatever_scope_it_asked_for() {
+async fn the_session_of_a_deleted_user_enters_the_list_for_every_scope() {
     for scope in ["local", "others", "global"] {
         let app = Setup::new().start().await;
         let tokens = app.sign_up();

@@ -1,4 +1,4 @@
-//! What a token that GoTrue alone can judge is answered for a session that is known to be over.
+//! Responses to tokens that only GoTrue can verify, of a session that is known to have ended.
 
 use gotrue_mock::{Algorithm, Tokens};
 use serde_json::json;
@@ -8,8 +8,8 @@ use crate::harness::{
     hs256_token,
 };
 
-/// A session that has logged out, where the secret of its tokens is not known here.
-async fn logged_out() -> (TestApp, Tokens) {
+/// Logs out a session whose tokens only GoTrue can verify.
+async fn start_with_logged_out_session() -> (TestApp, Tokens) {
     let app = Setup::new().algorithm(Algorithm::Hs256).start().await;
     let tokens = app.sign_up();
     assert_success(&log_out(&app, &tokens).await, "/logout", tokens.user_id, "revoked");
@@ -20,25 +20,25 @@ async fn log_out(app: &TestApp, tokens: &Tokens) -> Reply {
     app.post("/logout").bearer(&tokens.access_token).send().await
 }
 
-fn forged(tokens: &Tokens) -> Tokens {
+fn with_forged_token(tokens: &Tokens) -> Tokens {
     let secret = "a-secret-of-someone-else-0123456789";
     let access_token = hs256_token(&claims_of(&tokens.access_token), secret);
     Tokens { access_token, ..tokens.clone() }
 }
 
 #[tokio::test]
-async fn a_forged_token_of_a_session_that_is_over_is_answered_like_any_other() {
-    let (app, tokens) = logged_out().await;
+async fn a_forged_token_of_an_ended_session_gets_the_response_of_any_forged_token() {
+    let (app, tokens) = start_with_logged_out_session().await;
     let living = app.sign_up();
     for tokens in [&tokens, &living] {
-        let reply = log_out(&app, &forged(tokens)).await;
+        let reply = log_out(&app, &with_forged_token(tokens)).await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
         assert_eq!(reply.header("x-logout-outcome"), None);
     }
-    // Once it has expired, GoTrue does not judge it.
+    // The gateway does not ask GoTrue about an expired token.
     app.advance_time(3600);
     for tokens in [&tokens, &living] {
-        let forged = Tokens { refresh_token: "made-up".to_owned(), ..forged(tokens) };
+        let forged = Tokens { refresh_token: "made-up".to_owned(), ..with_forged_token(tokens) };
         let mut browser = Browser::signed_in(&app, &forged, CookieFormat::Base64).await;
         let reply = browser.logout("/logout").await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("expired"));
@@ -48,21 +48,24 @@ async fn a_forged_token_of_a_session_that_is_over_is_answered_like_any_other() {
 }
 
 #[tokio::test]
-async fn gotrue_judges_a_repeated_local_logout_that_is_unproven_by_no_second_logout() {
-    let (app, tokens) = logged_out().await;
+async fn a_repeated_unproven_local_logout_is_verified_by_gotrue_without_a_second_logout() {
+    let (app, tokens) = start_with_logged_out_session().await;
     let other = app.sign_in_again(&tokens);
-    let asked = app.gotrue_calls("logout").len();
+    let calls_before = app.gotrue_calls("logout").len();
     let reply = log_out(&app, &tokens).await;
     assert_success(&reply, "/logout", tokens.user_id, "already-ended");
     app.inject_fault(json!({"operation": "user", "kind": "status", "status": 500, "times": 1}));
     let reply = log_out(&app, &tokens).await;
     assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
-    assert_eq!((app.gotrue_calls("logout").len(), app.gotrue_calls("user").len()), (asked, 2));
+    assert_eq!(
+        (app.gotrue_calls("logout").len(), app.gotrue_calls("user").len()),
+        (calls_before, 2)
+    );
     assert!(app.is_alive(&other));
-    // Restored from a backup, the session lives again.
+    // The session lives again, as after the restore of a backup.
     app.inject_fault(json!({"operation": "user", "kind": "status", "status": 200, "times": 1,
         "body": {"id": tokens.user_id}}));
     let reply = log_out(&app, &tokens).await;
     assert_success(&reply, "/logout", tokens.user_id, "already-ended");
-    assert_eq!(app.gotrue_calls("logout").len(), asked + 1, "the logout is asked");
+    assert_eq!(app.gotrue_calls("logout").len(), calls_before + 1, "the logout is sent");
 }

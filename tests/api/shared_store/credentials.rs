@@ -1,8 +1,8 @@
-//! Password, user, TLS, and what is no Redis that can be used: told at the start, without any secret.
+//! Passwords, users and TLS of Redis. An unusable Redis is an error at the start, without a secret in its text.
 
 use logout_gateway::Clock;
 
-use super::{assert_revoked, verify_there};
+use super::{assert_revoked, verify_at_binary};
 use crate::harness::{GatewayProcess, RedisServer, Setup, TestApp, assert_success};
 
 const PASSWORD: &str = "a-password-of-the-tests";
@@ -11,56 +11,58 @@ async fn start_app() -> TestApp {
     Setup::new().start_time(Clock::system().unix_seconds()).start().await
 }
 
-/// A logout and its effect through a gateway with that store.
-async fn works(app: &TestApp, environment: &[(&str, &str)]) {
+/// Asserts that a logout takes effect through a gateway with this environment.
+async fn assert_logout_works(app: &TestApp, environment: &[(&str, &str)]) {
     let gateway = GatewayProcess::start(app, environment).await;
     let tokens = app.sign_up();
-    assert_eq!(verify_there(&gateway, &tokens).send().await.status, 200);
+    assert_eq!(verify_at_binary(&gateway, &tokens).send().await.status, 200);
     let logout = gateway.request("POST", "/logout").bearer(&tokens.access_token);
     assert_success(&logout.send().await, "/logout", tokens.user_id, "revoked");
-    assert_revoked(&verify_there(&gateway, &tokens).send().await);
+    assert_revoked(&verify_at_binary(&gateway, &tokens).send().await);
     let log = gateway.stop();
-    // Weak settings name their variable; the second verify is a line of the level `warn` by itself.
-    let weak = |line: &serde_json::Value| !line["variable"].is_null();
-    let refused = |line: &serde_json::Value| line["session_id"] == tokens.session_id.to_string();
-    let mut lines = log.lines.iter().filter(|line| !weak(line) && !refused(line));
+    // Warnings about weak settings have the field `variable`. The refused `verify` logs a warning, too.
+    let is_of_weak_setting = |line: &serde_json::Value| !line["variable"].is_null();
+    let is_of_refusal =
+        |line: &serde_json::Value| line["session_id"] == tokens.session_id.to_string();
+    let mut lines =
+        log.lines.iter().filter(|line| !is_of_weak_setting(line) && !is_of_refusal(line));
     assert!(lines.all(|line| line["level"] != "WARN" && line["level"] != "ERROR"), "{}", log.text);
     log.assert_contains_none_of(&[PASSWORD.to_owned()]);
 }
 
-/// What a gateway says that does not start.
-async fn refused(app: &TestApp, store: &str) -> String {
-    let (status, said) =
+/// The error of a gateway that does not start with this store.
+async fn start_error(app: &TestApp, store: &str) -> String {
+    let (status, error) =
         GatewayProcess::expect_start_failure(app, &[("GATEWAY_STORE", store)]).await;
-    assert_eq!(status, Some(1), "{said}");
+    assert_eq!(status, Some(1), "{error}");
     for secret in [PASSWORD, "wrong-password", "wrong%2Dpassword"] {
-        assert!(!said.contains(secret), "{said}");
+        assert!(!error.contains(secret), "{error}");
     }
-    said
+    error
 }
 
 #[tokio::test]
-async fn a_password_is_taken_and_a_user_with_a_name() {
+async fn a_password_and_a_named_user_are_used() {
     let (app, redis) = (start_app().await, RedisServer::start_with_password(PASSWORD).await);
-    works(&app, &[("GATEWAY_STORE", &redis.url())]).await;
-    // What this user may do is all that a gateway needs.
+    assert_logout_works(&app, &[("GATEWAY_STORE", &redis.url())]).await;
+    // A gateway needs no other permissions than those of this user.
     let password = format!(">{PASSWORD}%");
     let user = ["ACL", "SETUSER", "gateway", "on", &password, "~logout-gateway:*"];
     let permitted = ["+@all", "-@dangerous", "-@admin"];
     let ok: String = redis.command(&[&user[..], &permitted].concat());
     assert_eq!(ok, "OK");
     let store = format!("redis://gateway:{PASSWORD}%25@127.0.0.1:{}", redis.port());
-    works(&app, &[("GATEWAY_STORE", &store)]).await;
+    assert_logout_works(&app, &[("GATEWAY_STORE", &store)]).await;
 }
 
 #[tokio::test]
-async fn tls_is_spoken_with_whom_the_system_trusts() {
+async fn tls_accepts_only_certificates_that_the_system_trusts() {
     let (app, redis) = (start_app().await, RedisServer::start_with_tls().await);
     let (store, certificate) = (redis.tls_url(), redis.certificate());
-    works(&app, &[("GATEWAY_STORE", &store), ("SSL_CERT_FILE", &certificate)]).await;
-    // Nobody vouches for it.
+    assert_logout_works(&app, &[("GATEWAY_STORE", &store), ("SSL_CERT_FILE", &certificate)]).await;
+    // The system does not trust the certificate.
     assert!(
-        refused(&app, &store)
+        start_error(&app, &store)
             .await
             .contains("no TLS connection to Redis: invalid peer certificate")
     );
@@ -81,17 +83,30 @@ async fn an_unusable_redis_is_an_error_at_the_start_without_a_secret() {
     let set: String = newer.command(&["SET", "logout-gateway:format", "2"]);
     assert_eq!(set, "OK");
     let (open, closed) = (open.port(), closed.port());
-    let at = |who: &str, port: u16, path: &str| format!("redis://{who}127.0.0.1:{port}{path}");
+    let at =
+        |userinfo: &str, port: u16, path: &str| format!("redis://{userinfo}127.0.0.1:{port}{path}");
     let mock = app.mock.url().rsplit(':').next().unwrap().parse().unwrap();
-    for (case, store, says) in [
+    for (case, store, expected) in [
         ("no password", at("", closed, ""), "Redis wants a password, and the address names none"),
         ("no password, a database", at("", closed, "/3"), "Redis wants a password"),
-        ("a wrong one", at(":wrong-password@", closed, ""), "refuses the user or the password"),
-        ("encoded", at(":wrong%2Dpassword@", closed, ""), "refuses the user or the password"),
-        ("a wrong user", at("me:wrong-password@", closed, ""), "refuses the user or the password"),
-        ("one too many", at(":wrong-password@", open, ""), "names a password, and Redis has none"),
         (
-            "a poor user",
+            "a wrong password",
+            at(":wrong-password@", closed, ""),
+            "refuses the user or the password",
+        ),
+        (
+            "an encoded password",
+            at(":wrong%2Dpassword@", closed, ""),
+            "refuses the user or the password",
+        ),
+        ("a wrong user", at("me:wrong-password@", closed, ""), "refuses the user or the password"),
+        (
+            "a needless password",
+            at(":wrong-password@", open, ""),
+            "names a password, and Redis has none",
+        ),
+        (
+            "a user without permissions",
             at("poor:wrong-password@", closed, ""),
             "does not permit this user a command",
         ),
@@ -99,9 +114,9 @@ async fn an_unusable_redis_is_an_error_at_the_start_without_a_secret() {
         ("a replica", replica.url(), "a replica, which takes no writes"),
         ("a cluster", cluster.url(), "part of a cluster, which cannot be used"),
         ("a web server", at("", mock, ""), "the server at this address is not a Redis"),
-        ("the future", newer.url(), "was written by a newer release"),
+        ("a newer release", newer.url(), "was written by a newer release"),
     ] {
-        let said = refused(&app, &store).await;
-        assert!(said.contains("GATEWAY_STORE") && said.contains(says), "{case}: {said}");
+        let error = start_error(&app, &store).await;
+        assert!(error.contains("GATEWAY_STORE") && error.contains(expected), "{case}: {error}");
     }
 }

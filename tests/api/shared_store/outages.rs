@@ -5,34 +5,37 @@ use std::time::{Duration, Instant};
 use logout_gateway::internals::store::redis::STALENESS_BOUND;
 use serde_json::json;
 
-use super::{Pair, assert_revoked, refused_within_the_bound, verify_here, verify_there};
+use super::{
+    GatewayPair, assert_revoked, verify_at_binary, verify_in_process,
+    wait_until_refused_within_the_bound,
+};
 use crate::harness::{
     Browser, CookieFormat, Request, Setup, assert_error, assert_not_ready, assert_success,
     eventually,
 };
 
-/// Longer than anybody is kept waiting by a Redis that does not answer, on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Longer than a response takes on a loaded machine while Redis does not answer.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Asks until nobody can tell, and asserts that nobody was let in later than the bound allows.
-async fn unknown_within_the_bound(since: Instant, request: &Request) {
+/// Repeats the request until it is 503. Asserts that it is not accepted later than `STALENESS_BOUND` allows.
+async fn wait_until_unknown_within_the_bound(since: Instant, request: &Request) {
     loop {
-        let asked = Instant::now();
+        let sent_at = Instant::now();
         let reply = request.clone().send().await;
-        assert!(asked.elapsed() < PATIENCE, "answered after {:?}", asked.elapsed());
+        assert!(sent_at.elapsed() < RESPONSE_TIMEOUT, "answered after {:?}", sent_at.elapsed());
         if reply.status != 200 {
             assert_error(&reply, 503, "NOT_READY", Some("store"));
             return;
         }
         assert!(
-            asked.duration_since(since) < STALENESS_BOUND,
-            "let in after {:?}",
+            sent_at.duration_since(since) < STALENESS_BOUND,
+            "accepted after {:?}",
             since.elapsed()
         );
     }
 }
 
-/// What happens to Redis.
+/// A failure of Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outage {
     Killed,
@@ -41,14 +44,14 @@ enum Outage {
 }
 
 impl Outage {
-    fn begins(self, pair: &Pair) {
+    fn start(self, pair: &GatewayPair) {
         match self {
             Self::Killed | Self::KilledAndEmptied => pair.redis.kill(),
             Self::Paused => pair.redis.pause(),
         }
     }
 
-    async fn ends(self, pair: &Pair) {
+    async fn end(self, pair: &GatewayPair) {
         match self {
             Self::Killed => pair.redis.restart().await,
             Self::KilledAndEmptied => pair.redis.restart_empty().await,
@@ -57,185 +60,202 @@ impl Outage {
     }
 }
 
-async fn no_token_is_accepted_on_a_guess(outage: Outage) {
-    let mut pair = Pair::start().await;
-    let [alive, before, during] = [(); 3].map(|()| pair.here.sign_up());
-    pair.log_out_there(&before, "local").await;
-    let refused = async || verify_here(&pair.here, &before).send().await.status == 401;
-    eventually("the other has heard of it", refused).await;
-    pair.accepted_by_both(&alive).await;
+/// Asserts that during the outage `verify` refuses revoked sessions and answers 503 for all others, and that a
+/// session that is logged out meanwhile is refused everywhere after the outage.
+async fn check_outage(outage: Outage) {
+    let mut pair = GatewayPair::start().await;
+    let [alive, before, during] = [(); 3].map(|()| pair.in_process.sign_up());
+    pair.log_out_at_binary(&before, "local").await;
+    let refused = async || verify_in_process(&pair.in_process, &before).send().await.status == 401;
+    eventually("the other gateway knows of the logout", refused).await;
+    pair.wait_until_accepted_by_both(&alive).await;
 
-    outage.begins(&pair);
+    outage.start(&pair);
     let since = Instant::now();
-    for request in pair.both(&alive) {
-        unknown_within_the_bound(since, &request).await;
+    for request in pair.verify_requests(&alive) {
+        wait_until_unknown_within_the_bound(since, &request).await;
     }
-    for request in pair.both(&before) {
+    for request in pair.verify_requests(&before) {
         assert_revoked(&request.send().await);
     }
-    let asked = Instant::now();
-    pair.log_out_there(&during, "local").await;
-    assert!(asked.elapsed() < PATIENCE, "a logout took {:?}", asked.elapsed());
-    assert!(!pair.here.is_alive(&during));
-    let [here, there] = pair.both(&during);
-    assert_revoked(&there.clone().send().await);
-    assert_error(&here.clone().send().await, 503, "NOT_READY", Some("store"));
-    assert_not_ready(&pair.here.get("/readyz").send().await, "store");
+    let sent_at = Instant::now();
+    pair.log_out_at_binary(&during, "local").await;
+    assert!(sent_at.elapsed() < RESPONSE_TIMEOUT, "a logout took {:?}", sent_at.elapsed());
+    assert!(!pair.in_process.is_alive(&during));
+    let [in_process, binary] = pair.verify_requests(&during);
+    assert_revoked(&binary.clone().send().await);
+    assert_error(&in_process.clone().send().await, 503, "NOT_READY", Some("store"));
+    assert_not_ready(&pair.in_process.get("/readyz").send().await, "store");
 
-    pair.there
-        .wait_for_log("the store cannot follow the revocation list in Redis and asks Redis about each token until it can");
-    outage.ends(&pair).await;
-    let refused = async || here.clone().send().await.status == 401;
-    eventually("what could not be written is", refused).await;
-    pair.accepted_by_both(&alive).await;
-    for request in pair.both(&before).into_iter().chain(pair.both(&during)) {
+    pair.binary.wait_for_log(
+        "the store cannot follow the revocation list in Redis and asks Redis about each token until it can",
+    );
+    outage.end(&pair).await;
+    let refused = async || in_process.clone().send().await.status == 401;
+    eventually("the failed write is repeated", refused).await;
+    pair.wait_until_accepted_by_both(&alive).await;
+    for request in pair.verify_requests(&before).into_iter().chain(pair.verify_requests(&during)) {
         assert_revoked(&request.send().await);
     }
-    assert_eq!(pair.here.get("/readyz").send().await.status, 200);
-    // Whoever comes now has no copy: Redis knows everything again.
-    let third = Setup::new().flag("supabase-url", pair.here.mock.url());
-    let third =
-        third.start_time(pair.here.clock.now()).flag("store", &pair.redis.url()).start().await;
+    assert_eq!(pair.in_process.get("/readyz").send().await.status, 200);
+    // A new gateway has no replica yet, so Redis must have all revocations again.
+    let third = Setup::new().flag("supabase-url", pair.in_process.mock.url());
+    let third = third
+        .start_time(pair.in_process.clock.now())
+        .flag("store", &pair.redis.url())
+        .start()
+        .await;
     for tokens in [&before, &during] {
-        assert_revoked(&verify_here(&third, tokens).send().await);
+        assert_revoked(&verify_in_process(&third, tokens).send().await);
     }
-    assert_eq!(verify_here(&third, &alive).send().await.status, 200);
+    assert_eq!(verify_in_process(&third, &alive).send().await.status, 200);
 
-    let Pair { mut there, .. } = pair;
-    there.wait_for_log("the store follows the revocation list in Redis again");
-    let log = there.stop();
-    let said = |text: &str| log.lines.iter().any(|line| line["message"] == text);
+    let GatewayPair { mut binary, .. } = pair;
+    binary.wait_for_log("the store follows the revocation list in Redis again");
+    let log = binary.stop();
+    let is_logged = |text: &str| log.lines.iter().any(|line| line["message"] == text);
     for text in [
         "the store failed to save a revocation: it retries, and a restart before it succeeds loses the revocation",
         "the store did not answer whether a session is revoked, so verify answers 503: check GATEWAY_STORE",
     ] {
-        assert!(said(text), "{text}: {}", log.text);
+        assert!(is_logged(text), "{text}: {}", log.text);
     }
 }
 
 #[tokio::test]
 async fn no_token_is_accepted_on_a_guess_while_redis_is_killed() {
-    no_token_is_accepted_on_a_guess(Outage::Killed).await;
+    check_outage(Outage::Killed).await;
 }
 
 #[tokio::test]
 async fn no_token_is_accepted_on_a_guess_while_redis_is_killed_and_loses_its_data() {
-    no_token_is_accepted_on_a_guess(Outage::KilledAndEmptied).await;
+    check_outage(Outage::KilledAndEmptied).await;
 }
 
 #[tokio::test]
 async fn no_token_is_accepted_on_a_guess_while_redis_is_paused() {
-    no_token_is_accepted_on_a_guess(Outage::Paused).await;
+    check_outage(Outage::Paused).await;
 }
 
 #[tokio::test]
 async fn failures_while_redis_was_killed_are_in_the_failure_log_once_it_is_back() {
-    let pair = Pair::start().await;
-    pair.here.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500}));
+    let pair = GatewayPair::start().await;
+    pair.in_process.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500}));
     pair.redis.kill();
-    let tokens = pair.here.sign_up();
-    let logout = pair.there.request("POST", "/logout").bearer(&tokens.access_token);
+    let tokens = pair.in_process.sign_up();
+    let logout = pair.binary.request("POST", "/logout").bearer(&tokens.access_token);
     assert_error(&logout.send().await, 500, "LOGOUT_FAILED", Some("auth_service_error"));
     let since = Instant::now();
-    eventually("a write has failed", async || since.elapsed() > PATIENCE).await;
+    eventually("a write has failed", async || since.elapsed() > RESPONSE_TIMEOUT).await;
     pair.redis.restart().await;
     let log =
         || pair.redis.command::<Vec<String>>(&["LRANGE", "logout-gateway:failures", "0", "-1"]);
-    eventually("it is there", async || !log().is_empty()).await;
+    eventually("the failure log has the entry", async || !log().is_empty()).await;
     assert!(log()[0].contains(&tokens.session_id.to_string()), "{:?}", log());
 }
 
 #[tokio::test]
 async fn a_reply_does_not_wait_for_the_failure_log() {
-    /// So long a command to Redis is waited for.
-    const PATIENCE: Duration = Duration::from_secs(1);
-    let pair = Pair::start().await;
-    let tokens = pair.here.sign_up();
-    let mut browser = Browser::signed_in(&pair.here, &tokens, CookieFormat::Base64).await;
-    // What is about the request is neither queued nor, of a stale session, on the list.
-    pair.here.advance_time(3600);
-    pair.here.inject_fault(json!({"operation": "token", "kind": "status", "status": 400,
+    /// The gateway waits for a command to Redis for this time.
+    const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
+    let pair = GatewayPair::start().await;
+    let tokens = pair.in_process.sign_up();
+    let mut browser = Browser::signed_in(&pair.in_process, &tokens, CookieFormat::Base64).await;
+    // An error that concerns the request is not queued, and an expired session does not enter the list.
+    pair.in_process.advance_time(3600);
+    pair.in_process.inject_fault(json!({"operation": "token", "kind": "status", "status": 400,
         "code": "no_code_of_gotrue"}));
     pair.redis.pause();
-    let asked = Instant::now();
-    // A `local` logout would look into the queue first.
+    let sent_at = Instant::now();
+    // A `local` logout would read the queue first.
     let reply = browser.logout("/logout?scope=global").await;
-    let waited = asked.elapsed();
+    let waited = sent_at.elapsed();
     pair.redis.resume();
     assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
-    assert!(waited < PATIENCE, "{waited:?}");
-    assert!(pair.here.is_alive(&tokens));
-    let noted = async || pair.redis.command::<usize>(&["LLEN", "logout-gateway:failures"]) == 1;
-    eventually("it is noted all the same", noted).await;
+    assert!(waited < COMMAND_TIMEOUT, "{waited:?}");
+    assert!(pair.in_process.is_alive(&tokens));
+    let is_logged = async || pair.redis.command::<usize>(&["LLEN", "logout-gateway:failures"]) == 1;
+    eventually("the failure is logged later", is_logged).await;
 }
 
 #[tokio::test]
-async fn a_redis_that_takes_no_writes_tells_nothing() {
-    let pair = Pair::start().await;
-    let (alive, ended) = (pair.here.sign_up(), pair.here.sign_up());
-    pair.log_out_there(&ended, "local").await;
-    pair.accepted_by_both(&alive).await;
-    for (case, failing, well) in [
-        ("deposed", ["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
+async fn a_redis_that_takes_no_writes_is_not_trusted() {
+    let pair = GatewayPair::start().await;
+    let (alive, ended) = (pair.in_process.sign_up(), pair.in_process.sign_up());
+    pair.log_out_at_binary(&ended, "local").await;
+    pair.wait_until_accepted_by_both(&alive).await;
+    for (case, failing, recovery) in [
+        ("demoted to a replica", ["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
         (
             "without replicas",
             ["CONFIG", "SET", "min-replicas-to-write=1"],
             ["CONFIG", "SET", "min-replicas-to-write=0"],
         ),
     ] {
-        let ask = |words: [&str; 3]| {
+        let run_command = |words: [&str; 3]| {
             let words: Vec<&str> = words.iter().flat_map(|word| word.split('=')).collect();
             pair.redis.command::<String>(&words)
         };
-        assert_eq!(ask(failing), "OK", "{case}");
+        assert_eq!(run_command(failing), "OK", "{case}");
         let since = Instant::now();
-        for request in pair.both(&alive) {
-            unknown_within_the_bound(since, &request).await;
+        for request in pair.verify_requests(&alive) {
+            wait_until_unknown_within_the_bound(since, &request).await;
         }
-        for request in pair.both(&ended) {
+        for request in pair.verify_requests(&ended) {
             assert_revoked(&request.send().await);
         }
-        assert_eq!(ask(well), "OK", "{case}");
-        pair.accepted_by_both(&alive).await;
+        assert_eq!(run_command(recovery), "OK", "{case}");
+        pair.wait_until_accepted_by_both(&alive).await;
     }
 }
 
 #[tokio::test]
 async fn a_full_redis_answers_lookups_and_takes_revocations() {
-    let pair = Pair::start().await;
-    let [alive, here_first, there_first] = [(); 3].map(|()| pair.here.sign_up());
-    pair.accepted_by_both(&alive).await;
+    let pair = GatewayPair::start().await;
+    let [alive, logged_out_in_process, logged_out_at_binary] =
+        [(); 3].map(|()| pair.in_process.sign_up());
+    pair.wait_until_accepted_by_both(&alive).await;
     let full: String = pair.redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
     assert_eq!(full, "OK");
     let since = Instant::now();
     while since.elapsed() < STALENESS_BOUND + STALENESS_BOUND / 2 {
-        for request in pair.both(&alive) {
+        for request in pair.verify_requests(&alive) {
             assert_eq!(request.send().await.status, 200);
         }
     }
-    pair.log_out_there(&there_first, "local").await;
-    refused_within_the_bound(Instant::now(), &verify_here(&pair.here, &there_first)).await;
-    let logout = pair.here.post("/logout").bearer(&here_first.access_token).send().await;
-    assert_success(&logout, "/logout", here_first.user_id, "revoked");
-    refused_within_the_bound(Instant::now(), &verify_there(&pair.there, &here_first)).await;
-    // Nothing can be queued: the reply promises nothing.
-    pair.here.inject_fault(json!({"operation": "logout", "kind": "status", "status": 503}));
-    let logout = pair.there.request("POST", "/logout").bearer(&alive.access_token).send().await;
+    pair.log_out_at_binary(&logged_out_at_binary, "local").await;
+    wait_until_refused_within_the_bound(
+        Instant::now(),
+        &verify_in_process(&pair.in_process, &logged_out_at_binary),
+    )
+    .await;
+    let logout =
+        pair.in_process.post("/logout").bearer(&logged_out_in_process.access_token).send().await;
+    assert_success(&logout, "/logout", logged_out_in_process.user_id, "revoked");
+    wait_until_refused_within_the_bound(
+        Instant::now(),
+        &verify_at_binary(&pair.binary, &logged_out_in_process),
+    )
+    .await;
+    // The logout cannot be queued, so the response is an error.
+    pair.in_process.inject_fault(json!({"operation": "logout", "kind": "status", "status": 503}));
+    let logout = pair.binary.request("POST", "/logout").bearer(&alive.access_token).send().await;
     assert_error(&logout, 500, "LOGOUT_FAILED", Some("auth_service_unavailable"));
 }
 
 #[tokio::test]
 async fn a_gateway_that_starts_before_redis_keeps_connecting() {
-    let pair = Pair::start().await;
-    let tokens = pair.here.sign_up();
+    let pair = GatewayPair::start().await;
+    let tokens = pair.in_process.sign_up();
     pair.redis.kill();
-    let late = Setup::new().flag("supabase-url", pair.here.mock.url()).without_readiness_check();
     let late =
-        late.start_time(pair.here.clock.now()).flag("store", &pair.redis.url()).start().await;
+        Setup::new().flag("supabase-url", pair.in_process.mock.url()).without_readiness_check();
+    let late =
+        late.start_time(pair.in_process.clock.now()).flag("store", &pair.redis.url()).start().await;
     let ready = async || late.get("/readyz").send().await;
-    let keys = async || ready().await.json()["error"]["reason"] == "store";
-    eventually("all but the store is there", keys).await;
-    let verify = verify_here(&late, &tokens);
+    let only_store_is_missing = async || ready().await.json()["error"]["reason"] == "store";
+    eventually("only the store is missing", only_store_is_missing).await;
+    let verify = verify_in_process(&late, &tokens);
     assert_error(&verify.clone().send().await, 503, "NOT_READY", Some("store"));
     let reply = late.post("/logout").bearer(&tokens.access_token).send().await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
@@ -243,9 +263,9 @@ async fn a_gateway_that_starts_before_redis_keeps_connecting() {
 
     pair.redis.restart().await;
     eventually("ready", async || ready().await.status == 200).await;
-    let [here, there] = pair.both(&tokens);
-    for request in [here, there] {
+    let [in_process, binary] = pair.verify_requests(&tokens);
+    for request in [in_process, binary] {
         let refused = async || request.clone().send().await.status == 401;
-        eventually("the others hear of it", refused).await;
+        eventually("the other gateways know of the logout", refused).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Two gateways work off one queue.
+//! Two gateways retry the logouts of one queue.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     harness::{GatewayProcess, RedisServer, Setup, eventually},
-    operator,
+    queue_commands,
 };
 
 const QUEUED: usize = 50;
@@ -32,12 +32,12 @@ async fn two_gateways_send_each_queued_logout_once() {
     }
 
     app.mock.clear_faults();
-    // The other one looks for work while an entry is under way.
+    // The delay lets the other gateway lease entries while one gateway retries an entry.
     app.inject_fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.1}));
-    let (status, lines, told) = operator::run(&store, &["queue", "retry", "--all"]);
-    assert_eq!((status, lines.len()), (Some(0), QUEUED), "{told}");
-    let done = async || all.iter().all(|tokens| !app.is_alive(tokens));
-    eventually("all are done", done).await;
+    let (status, lines, stderr) = queue_commands::run(&store, &["queue", "retry", "--all"]);
+    assert_eq!((status, lines.len()), (Some(0), QUEUED), "{stderr}");
+    let all_are_done = async || all.iter().all(|tokens| !app.is_alive(tokens));
+    eventually("all logouts are done", all_are_done).await;
     let logs = gateways.map(GatewayProcess::stop);
     let mut sent = BTreeMap::<_, usize>::new();
     for call in app.gotrue_calls("logout") {
@@ -45,7 +45,7 @@ async fn two_gateways_send_each_queued_logout_once() {
     }
     for tokens in &all {
         let times = sent[&format!("Bearer {}", tokens.access_token)];
-        assert_eq!(times, 2, "when it was asked for, and from the queue");
+        assert_eq!(times, 2, "once for the request, and once from the queue");
     }
     let done = logs.map(|log| {
         log.lines
@@ -53,6 +53,6 @@ async fn two_gateways_send_each_queued_logout_once() {
             .filter(|line| line["message"] == "the worker completed a queued logout")
             .count()
     });
-    assert!(done[0] > 0 && done[1] > 0, "it was no test: {done:?}");
+    assert!(done[0] > 0 && done[1] > 0, "each gateway must retry some of the logouts: {done:?}");
     assert_eq!(done[0] + done[1], QUEUED);
 }

@@ -1,28 +1,32 @@
-//! Collectors that are well, unwell, or somebody else; and what the SDK's variables say of them.
+//! Collectors that work, fail or redirect, and the environment variables of the OpenTelemetry SDK.
 
 use std::time::{Duration, Instant};
 
 use axum::{Router, extract::State, response::Redirect, routing::post};
 use tokio::net::TcpListener;
 
-use super::{logout, start_app};
+use super::{log_out_with_trace, start_app};
 use crate::harness::{BackgroundThread, GatewayProcess, TraceCollector};
 
 #[tokio::test]
 async fn an_unreachable_collector_delays_no_logout_and_no_shutdown() {
     let app = start_app().await;
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let endpoint = format!("http://{nobody}");
+    let closed_address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let endpoint = format!("http://{closed_address}");
     let environment = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
         ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=x9tell-tale9x"),
     ];
     let gateway = GatewayProcess::start(&app, &environment).await;
     let tokens = app.sign_up();
-    logout(&gateway, &tokens, "01").await;
+    log_out_with_trace(&gateway, &tokens, "01").await;
     assert!(!app.is_alive(&tokens));
     let log = gateway.stop();
-    assert!(log.text.contains("BatchSpanProcessor.ExportError"), "it is told: {}", log.text);
+    assert!(
+        log.text.contains("BatchSpanProcessor.ExportError"),
+        "the failed export is logged: {}",
+        log.text
+    );
     assert!(!log.text.contains("x9tell-tale9x"));
 }
 
@@ -33,7 +37,7 @@ async fn a_collector_that_never_answers_delays_no_logout_and_no_shutdown() {
     let endpoint = format!("http://{}", hanging.local_addr().unwrap());
     let gateway = GatewayProcess::start(&app, &[("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint)]).await;
     let tokens = app.sign_up();
-    logout(&gateway, &tokens, "01").await;
+    log_out_with_trace(&gateway, &tokens, "01").await;
     assert!(!app.is_alive(&tokens));
     let begun = Instant::now();
     let log = gateway.stop();
@@ -42,9 +46,9 @@ async fn a_collector_that_never_answers_delays_no_logout_and_no_shutdown() {
 }
 
 #[tokio::test]
-async fn traces_go_to_the_collector_and_nowhere_else() {
-    let (app, elsewhere) = (start_app().await, TraceCollector::start().await);
-    let leads_on =
+async fn traces_are_sent_only_to_the_configured_collector() {
+    let (app, other_collector) = (start_app().await, TraceCollector::start().await);
+    let redirect =
         Router::new().route(
             "/v1/traces",
             post(|State(to): State<String>| async move {
@@ -53,28 +57,28 @@ async fn traces_go_to_the_collector_and_nowhere_else() {
         );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let leads_on = leads_on.with_state(elsewhere.endpoint.clone());
+    let redirect = redirect.with_state(other_collector.endpoint.clone());
     let listener = listener.into_std().unwrap();
-    let _redirecting = BackgroundThread::spawn(|| async {
-        axum::serve(TcpListener::from_std(listener).unwrap(), leads_on).await.unwrap();
+    let _redirecting_server = BackgroundThread::spawn(|| async {
+        axum::serve(TcpListener::from_std(listener).unwrap(), redirect).await.unwrap();
     });
     for environment in [
         [("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint), ("HTTP_PROXY", "")],
         [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
-            ("HTTP_PROXY", &elsewhere.endpoint),
+            ("HTTP_PROXY", &other_collector.endpoint),
         ],
     ] {
         let gateway = GatewayProcess::start(&app, &environment).await;
-        logout(&gateway, &app.sign_up(), "01").await;
+        log_out_with_trace(&gateway, &app.sign_up(), "01").await;
         let log = gateway.stop();
         assert!(log.text.contains("BatchSpanProcessor.ExportError"), "{}", log.text);
-        assert_eq!(elsewhere.exports().len(), 0, "{environment:?}");
+        assert_eq!(other_collector.exports().len(), 0, "{environment:?}");
     }
 }
 
 #[tokio::test]
-async fn the_sdks_own_variables_count() {
+async fn the_variables_of_the_opentelemetry_sdk_are_used() {
     let (app, collector) = (start_app().await, TraceCollector::start().await);
     let environment = [
         collector.endpoint_variable(),

@@ -1,4 +1,4 @@
-//! The table: every way in which an upstream goes wrong, and what comes of it for each operation.
+//! The table: every fault of an upstream, and its expected result for each operation.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -10,39 +10,39 @@ use crate::harness::{
     Operation,
 };
 
-/// What the gateway makes of it.
+/// The result of a request with a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// As if nothing had happened.
+    /// The request succeeds.
     Done,
     Unavailable,
     Timeout,
     Error,
-    /// With the `Retry-After` that came.
+    /// The response has the `Retry-After` of the upstream.
     RateLimited,
 }
 
-/// How many calls arrive, and what is made of it.
+/// The number of requests that arrive, and the result.
 pub(super) type Expected = (usize, Verdict);
 
 pub(super) struct Row {
     pub(super) fault: String,
-    /// How often it acts.
+    /// How often the fault occurs.
     pub(super) times: usize,
     pub(super) steps: Vec<FaultStep>,
     logout: Expected,
     token: Expected,
     user: Expected,
-    /// What tells, or that nothing does, is there only when the budget is used up.
-    pub(super) takes_the_budget: bool,
+    /// Whether the result is known only once the upstream timeout has passed.
+    pub(super) uses_up_timeout: bool,
 }
 
 impl Row {
     fn new(fault: &str, steps: impl Into<Vec<FaultStep>>, all: Expected) -> Self {
         let (fault, steps) = (fault.to_owned(), steps.into());
-        let takes_the_budget = all == TIMEOUT;
+        let uses_up_timeout = all == TIMEOUT;
         let times = usize::MAX;
-        Self { fault, times, steps, logout: all, token: all, user: all, takes_the_budget }
+        Self { fault, times, steps, logout: all, token: all, user: all, uses_up_timeout }
     }
 
     fn once(fault: &str, steps: impl Into<Vec<FaultStep>>) -> Self {
@@ -53,12 +53,12 @@ impl Row {
         match operation {
             Operation::Logout => self.logout,
             Operation::Token => self.token,
-            // Of a key set, too, the body is what counts.
+            // As for a user, the body of the response matters.
             Operation::User | Operation::KeySet => self.user,
         }
     }
 
-    /// GoTrue did what it was asked, whatever the answer says of it.
+    /// Whether GoTrue does what the request asks, whatever its response is.
     pub(super) fn takes_effect(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, ForwardAndDropReply | Forward(_)))
     }
@@ -68,21 +68,22 @@ const DONE: Expected = (1, Verdict::Done);
 const ERROR: Expected = (1, Verdict::Error);
 pub(super) const TIMEOUT: Expected = (1, Verdict::Timeout);
 const RATE_LIMITED: Expected = (1, Verdict::RateLimited);
-/// After its one retry.
+/// After one retry.
 const UNAVAILABLE: Expected = (2, Verdict::Unavailable);
-const TIMEOUT_TOLD: Expected = (2, Verdict::Timeout);
+/// The upstream itself answers 504, also after one retry.
+const GATEWAY_TIMEOUT: Expected = (2, Verdict::Timeout);
 
 pub(super) const RETRY_AFTER: &str = "17";
-const SLOWLY: Duration = Duration::from_millis(50);
+const BYTE_INTERVAL: Duration = Duration::from_millis(50);
 
 fn text(octets: impl AsRef<[u8]>) -> FaultStep {
     Send(octets.as_ref().to_owned())
 }
 
-/// The end of a head, and what there is of a body.
-const NOTHING: &str = "Content-Length: 2\r\n\r\n{}";
-const ENDLESS: &str = "Transfer-Encoding: chunked\r\n\r\n";
-const SOME_OF: &str = "Content-Length: 500\r\n\r\n{\"code\":";
+/// The end of a response head, and the beginning of its body, if any.
+const SHORT_BODY: &str = "Content-Length: 2\r\n\r\n{}";
+const CHUNKED: &str = "Transfer-Encoding: chunked\r\n\r\n";
+const PARTIAL: &str = "Content-Length: 500\r\n\r\n{\"code\":";
 
 fn head(status: u16, lines: &str) -> FaultStep {
     text(format!(
@@ -108,46 +109,46 @@ fn gzip(status: &str) -> FaultStep {
     text([head.as_bytes(), BODY].concat())
 }
 
-/// What happens to connections and to octets.
+/// Faults of connections and of the octets of a response.
 pub(super) fn on_the_wire() -> Vec<Row> {
-    let silent = |fault, steps: &[FaultStep]| Row::new(fault, steps, UNAVAILABLE);
-    let late = |fault, steps: &[FaultStep]| Row::new(fault, steps, TIMEOUT);
-    let wrong = |fault, steps: &[FaultStep]| Row::new(fault, steps, ERROR);
-    let send_in_pieces = |octets: &str| SendByteByByte(octets.into(), SLOWLY);
+    let unavailable = |fault, steps: &[FaultStep]| Row::new(fault, steps, UNAVAILABLE);
+    let timeout = |fault, steps: &[FaultStep]| Row::new(fault, steps, TIMEOUT);
+    let error = |fault, steps: &[FaultStep]| Row::new(fault, steps, ERROR);
+    let send_in_pieces = |octets: &str| SendByteByByte(octets.into(), BYTE_INTERVAL);
     let [open, more] = chunks();
     vec![
-        silent("reset before the request is read", &[ResetUnread]),
+        unavailable("reset before the request is read", &[ResetUnread]),
         Row::once("reset once before the request is read", [ResetUnread]),
-        silent("reset after the request was read", &[Reset]),
+        unavailable("reset after the request was read", &[Reset]),
         Row::once("reset once after the request was read", [Reset]),
         Row::once("reset once after it took effect", [ForwardAndDropReply, Reset]),
-        Row::once("a 503 once after it took effect", [ForwardAndDropReply, head(503, NOTHING)]),
-        Row::once("hangs once in the body of a 503", [head(503, SOME_OF), Hang]),
-        wrong("a 200 after it took effect", &[ForwardAndDropReply, head(200, NOTHING)]),
-        silent("closed without a word", &[Close]),
-        late("hangs before the head", &[Hang]),
-        late("hangs before the head after it took effect", &[ForwardAndDropReply, Hang]),
-        late("hangs in the head", &[text("HTTP/1.1 204 No Con"), Hang]),
-        Row { logout: ERROR, ..late("hangs in the body of a 200", &[head(200, SOME_OF), Hang]) },
-        late("hangs in the body of a 403", &[head(403, SOME_OF), Hang]),
+        Row::once("a 503 once after it took effect", [ForwardAndDropReply, head(503, SHORT_BODY)]),
+        Row::once("hangs once in the body of a 503", [head(503, PARTIAL), Hang]),
+        error("a 200 after it took effect", &[ForwardAndDropReply, head(200, SHORT_BODY)]),
+        unavailable("closed without a response", &[Close]),
+        timeout("hangs before the head", &[Hang]),
+        timeout("hangs before the head after it took effect", &[ForwardAndDropReply, Hang]),
+        timeout("hangs in the head", &[text("HTTP/1.1 204 No Con"), Hang]),
+        Row { logout: ERROR, ..timeout("hangs in the body of a 200", &[head(200, PARTIAL), Hang]) },
+        timeout("hangs in the body of a 403", &[head(403, PARTIAL), Hang]),
         Row {
-            takes_the_budget: true,
-            ..Row::new("hangs in the body of a 429", [head(429, SOME_OF), Hang], RATE_LIMITED)
+            uses_up_timeout: true,
+            ..Row::new("hangs in the body of a 429", [head(429, PARTIAL), Hang], RATE_LIMITED)
         },
         Row {
-            takes_the_budget: true,
-            ..wrong("hangs in the body of a 500", &[head(500, SOME_OF), Hang])
+            uses_up_timeout: true,
+            ..error("hangs in the body of a 500", &[head(500, PARTIAL), Hang])
         },
-        silent("hangs in the body of a 503", &[head(503, SOME_OF), Hang]),
-        wrong(
-            "hangs in the body of a 403 whose head says why",
-            &[head(403, &format!("X-Sb-Error-Code: no_authorization\r\n{SOME_OF}")), Hang],
+        unavailable("hangs in the body of a 503", &[head(503, PARTIAL), Hang]),
+        error(
+            "hangs in the body of a 403 whose head has the error code",
+            &[head(403, &format!("X-Sb-Error-Code: no_authorization\r\n{PARTIAL}")), Hang],
         ),
-        late(
+        timeout(
             "drips a head that takes too long",
             &[send_in_pieces("HTTP/1.1 204 No Content\r\nServer: sloth/1.0\r\n\r\n")],
         ),
-        late(
+        timeout(
             "drips a body that takes too long",
             &[
                 head(403, "Content-Length: 45\r\n\r\n"),
@@ -156,32 +157,35 @@ pub(super) fn on_the_wire() -> Vec<Row> {
         ),
         Row::new("drips its answer in time", [Forward(Duration::from_millis(1))], DONE),
         Row::new("closes after its answer", [Forward(Duration::ZERO), Close], DONE),
-        silent("truncated in the head", &[text("HTTP/1.1 204 No Content\r\nDate: Mon"), Close]),
+        unavailable(
+            "truncated in the head",
+            &[text("HTTP/1.1 204 No Content\r\nDate: Mon"), Close],
+        ),
         Row {
-            // A refresh that breaks off is no answer: it says nothing about the request.
+            // A refresh needs the body of its 200, so a body that breaks off counts as no answer.
             token: (1, Verdict::Unavailable),
-            ..wrong("truncated in the body of a 200", &[head(200, SOME_OF), Close])
+            ..error("truncated in the body of a 200", &[head(200, PARTIAL), Close])
         },
-        wrong("truncated in the body of a 403", &[head(403, SOME_OF), Close]),
-        wrong("truncated between chunks", &[head(403, ENDLESS), text("7\r\n{\"code\"\r\n"), Close]),
-        silent("garbage", &[text(b"\x16\x03\x01\x00\xff\xfe\xff\r\n\r\n\x00\x00"), Close]),
-        silent("another protocol", &[text("SSH-2.0-OpenSSH_9.9\r\n"), Close]),
-        silent(
+        error("truncated in the body of a 403", &[head(403, PARTIAL), Close]),
+        error("truncated between chunks", &[head(403, CHUNKED), text("7\r\n{\"code\"\r\n"), Close]),
+        unavailable("garbage", &[text(b"\x16\x03\x01\x00\xff\xfe\xff\r\n\r\n\x00\x00"), Close]),
+        unavailable("another protocol", &[text("SSH-2.0-OpenSSH_9.9\r\n"), Close]),
+        unavailable(
             "two lengths",
             &[head(403, "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{} "), Close],
         ),
-        silent(
+        unavailable(
             "a head without end",
             &[
                 text("HTTP/1.1 204 No Content\r\n"),
                 SendRepeatedly("X-Padding: x\r\n".repeat(2000).into()),
             ],
         ),
-        wrong("gzip nobody asked for, of a 200", &[gzip("200 OK")]),
-        wrong("gzip nobody asked for, of a 403", &[gzip("403 Forbidden")]),
+        error("a 200 with gzip that was not requested", &[gzip("200 OK")]),
+        error("a 403 with gzip that was not requested", &[gzip("403 Forbidden")]),
         Row {
             logout: DONE,
-            ..wrong(
+            ..error(
                 "a 204 that says gzip",
                 &[
                     ForwardAndDropReply,
@@ -189,9 +193,9 @@ pub(super) fn on_the_wire() -> Vec<Row> {
                 ],
             )
         },
-        wrong("a 200 without end", &[head(200, ENDLESS), open.clone(), more.clone()]),
-        wrong("a 403 without end", &[head(403, ENDLESS), open.clone(), more.clone()]),
-        silent("a 503 without end", &[head(503, ENDLESS), open, more]),
+        error("a 200 without end", &[head(200, CHUNKED), open.clone(), more.clone()]),
+        error("a 403 without end", &[head(403, CHUNKED), open.clone(), more.clone()]),
+        unavailable("a 503 without end", &[head(503, CHUNKED), open, more]),
         Row::new(
             "100, 102 and 103 before the answer",
             [100, 102, 103]
@@ -201,8 +205,8 @@ pub(super) fn on_the_wire() -> Vec<Row> {
                 .collect::<Vec<_>>(),
             DONE,
         ),
-        wrong("101", &[text("HTTP/1.1 101 \r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"), Hang]),
-        late("102 for ever", &[SendRepeatedly("HTTP/1.1 102 Processing\r\n\r\n".into())]),
+        error("101", &[text("HTTP/1.1 101 \r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"), Hang]),
+        timeout("endless 102", &[SendRepeatedly("HTTP/1.1 102 Processing\r\n\r\n".into())]),
     ]
 }
 
@@ -215,14 +219,14 @@ pub(super) fn redirects(to: SocketAddr) -> Vec<Row> {
     [301, 302, 303, 307, 308].map(row).into()
 }
 
-/// Answers that are no success: of GoTrue in both API versions, of an API gateway, of any web server.
+/// Responses that are no success: of GoTrue in both API versions, of an API gateway and of a web server.
 pub(super) fn answers() -> Vec<Row> {
     const STATUSES: [u16; 12] = [200, 202, 400, 401, 403, 404, 409, 429, 500, 502, 503, 504];
     STATUSES.into_iter().flat_map(bodies).collect()
 }
 
 fn bodies(status: u16) -> [Row; 5] {
-    // With a 5xx nothing is believed, least of all that the session is gone.
+    // The gateway must not use the error code of a 5xx, which says here that the session is gone.
     let code = match status {
         500.. => "session_not_found",
         429 => "over_request_rate_limit",
@@ -239,15 +243,16 @@ fn bodies(status: u16) -> [Row; 5] {
         ("an API gateway", r#"{"message":"…"}"#.to_owned(), false),
         ("a web server", "<html><h1>…</h1></html>".to_owned(), false),
     ];
-    bodies.map(|(whose, body, coded)| {
-        let coded = if coded { format!("X-Sb-Error-Code: {code}\r\n") } else { String::new() };
-        let answer = format!("{coded}Content-Length: {}\r\n\r\n{body}", body.len());
+    bodies.map(|(sender, body, has_code_header)| {
+        let code_header =
+            if has_code_header { format!("X-Sb-Error-Code: {code}\r\n") } else { String::new() };
+        let answer = format!("{code_header}Content-Length: {}\r\n\r\n{body}", body.len());
         let expected = match status {
             429 => RATE_LIMITED,
             502 | 503 => UNAVAILABLE,
-            504 => TIMEOUT_TOLD,
+            504 => GATEWAY_TIMEOUT,
             _ => ERROR,
         };
-        Row::new(&format!("{status} of {whose}"), [head(status, &answer)], expected)
+        Row::new(&format!("{status} of {sender}"), [head(status, &answer)], expected)
     })
 }

@@ -1,13 +1,13 @@
-//! `logout`, and `token` before it: by cookie and CSRF token, as a browser does it.
+//! Faults of the operation `logout`, and of `token` before it, in logouts by cookie and CSRF token.
 
 use std::time::Duration;
 
 use gotrue_mock::Tokens;
 
 use super::{
-    Elsewhere, LONG_BUDGET, SHORT_BUDGET, all_at_once, assert_failed, assert_in_time,
+    LONG_TIMEOUT, RedirectTarget, SHORT_TIMEOUT, assert_failed, assert_in_time,
     faults::{Row, TIMEOUT, Verdict},
-    table,
+    send_concurrently, table,
 };
 use crate::harness::{
     Browser, CookieFormat, CookieJar, FaultProxy, Operation, Page, Reply, Setup, TestApp,
@@ -18,56 +18,64 @@ const ROUTE: &str = "/api/auth/logout";
 
 #[tokio::test]
 async fn a_logout_with_an_upstream_fault_is_reported_truthfully_in_time() {
-    at_every_row(Operation::Logout).await;
+    check_every_row(Operation::Logout).await;
 }
 
 #[tokio::test]
 async fn a_refresh_with_an_upstream_fault_is_reported_truthfully_in_time() {
-    at_every_row(Operation::Token).await;
+    check_every_row(Operation::Token).await;
 }
 
-async fn at_every_row(operation: Operation) {
-    let elsewhere = Elsewhere::listen();
-    let (late, prompt) = table(&elsewhere);
+async fn check_every_row(operation: Operation) {
+    let redirect_target = RedirectTarget::listen();
+    let (with_timeout, others) = table(&redirect_target);
     tokio::join!(
-        run_concurrently(operation, late, SHORT_BUDGET),
-        run_concurrently(operation, prompt, LONG_BUDGET),
+        run_concurrently(operation, with_timeout, SHORT_TIMEOUT),
+        run_concurrently(operation, others, LONG_TIMEOUT),
     );
-    elsewhere.assert_no_connection();
+    redirect_target.assert_no_connection();
 }
 
-/// A browser whose logout goes wrong as the row says.
+/// A browser, and the fault that its logout meets.
 struct Case {
     row: Row,
     tokens: Tokens,
     jar: CookieJar,
 }
 
-/// All rows at one gateway.
-async fn run_concurrently(operation: Operation, rows: Vec<Row>, budget: Duration) {
+/// Runs all rows concurrently at one gateway.
+async fn run_concurrently(operation: Operation, rows: Vec<Row>, upstream_timeout: Duration) {
     let proxy = FaultProxy::start();
-    let setup = Setup::new().flag("upstream-timeout", &format!("{}ms", budget.as_millis()));
+    let setup =
+        Setup::new().flag("upstream-timeout", &format!("{}ms", upstream_timeout.as_millis()));
     let app = proxy.start_app(setup).await;
-    let mut asked = Vec::new();
+    let mut requests = Vec::new();
     for (n, row) in rows.into_iter().enumerate() {
         let tokens = app.sign_up();
         let browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
         let request = browser.logout_request(ROUTE).header("X-Request-Id", id(n));
         proxy.inject_fault(operation, &id(n), row.times, &row.steps);
-        asked.push((Case { row, tokens, jar: browser.jar }, request));
+        requests.push((Case { row, tokens, jar: browser.jar }, request));
     }
     if operation == Operation::Token {
         app.advance_time(3600);
     }
-    for (n, (case, reply, took)) in all_at_once(asked).await.into_iter().enumerate() {
+    for (n, (case, reply, took)) in send_concurrently(requests).await.into_iter().enumerate() {
         let expected = case.row.expected(operation);
         println!("{operation:?}: {}: {expected:?}, {} in {took:?}", case.row.fault, reply.status);
-        assert_in_time(took, budget);
-        assert!(took >= budget || expected != TIMEOUT, "given up before");
-        assert_eq!(proxy.call_count(operation, &id(n)), expected.0, "calls that arrived");
+        assert_in_time(took, upstream_timeout);
+        assert!(
+            took >= upstream_timeout || expected != TIMEOUT,
+            "the gateway gave up before the upstream timeout"
+        );
+        assert_eq!(
+            proxy.call_count(operation, &id(n)),
+            expected.0,
+            "the number of requests that arrived"
+        );
         if operation == Operation::Token {
             let done = usize::from(expected.1 == Verdict::Done);
-            assert_eq!(proxy.call_count(Operation::Logout, &id(n)), done, "logouts");
+            assert_eq!(proxy.call_count(Operation::Logout, &id(n)), done, "the number of logouts");
         }
         check(&app, operation, case, &reply);
     }
@@ -88,8 +96,8 @@ fn check(app: &TestApp, operation: Operation, case: Case, reply: &Reply) {
         assert_failed(reply, verdict);
         assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
     }
-    let unheard = operation == Operation::Logout && row.takes_effect();
-    assert_eq!(app.is_alive(&tokens), !done && !unheard, "the session");
+    let has_ended_unanswered = operation == Operation::Logout && row.takes_effect();
+    assert_eq!(app.is_alive(&tokens), !done && !has_ended_unanswered, "whether the session lives");
     for line in reply.set_cookies() {
         jar.store_set_cookie(Page::LOCAL, line);
     }

@@ -1,5 +1,5 @@
-//! `user`: a token that only GoTrue can judge, at `verify` and where a CSRF token is fetched. Nobody is
-//! let in on the word of an upstream that goes wrong, and nobody is called a forger.
+//! Faults of the operation `user`, with tokens that only GoTrue can verify, at `verify` and at the route for CSRF
+//! tokens. While the upstream fails, such a token is neither accepted nor refused as invalid.
 
 use std::time::Duration;
 
@@ -7,32 +7,37 @@ use gotrue_mock::{Algorithm, Tokens};
 use serde_json::json;
 
 use super::{
-    Elsewhere, LONG_BUDGET, SHORT_BUDGET, all_at_once, assert_failed, assert_in_time,
+    LONG_TIMEOUT, RedirectTarget, SHORT_TIMEOUT, assert_failed, assert_in_time,
     faults::{Row, TIMEOUT, Verdict},
-    table,
+    send_concurrently, table,
 };
 use crate::harness::{FaultProxy, FaultStep, Operation, Reply, Setup, TestApp, assert_error};
 
 #[tokio::test]
 async fn a_token_that_cannot_be_verified_now_is_neither_accepted_nor_refused() {
-    let elsewhere = Elsewhere::listen();
-    let (late, prompt) = table(&elsewhere);
-    tokio::join!(run_concurrently(late, SHORT_BUDGET), run_concurrently(prompt, LONG_BUDGET));
-    elsewhere.assert_no_connection();
+    let redirect_target = RedirectTarget::listen();
+    let (with_timeout, others) = table(&redirect_target);
+    tokio::join!(
+        run_concurrently(with_timeout, SHORT_TIMEOUT),
+        run_concurrently(others, LONG_TIMEOUT)
+    );
+    redirect_target.assert_no_connection();
 }
 
-async fn start_app(proxy: &FaultProxy, budget: Duration) -> TestApp {
+async fn start_app(proxy: &FaultProxy, upstream_timeout: Duration) -> TestApp {
     let setup = Setup::new().algorithm(Algorithm::Hs256);
-    // Unproven sessions take an eighth of the places.
+    // Tokens that only GoTrue can verify may take an eighth of the places.
     let setup = setup.flag("max-in-flight", "8192");
-    proxy.start_app(setup.flag("upstream-timeout", &format!("{}ms", budget.as_millis()))).await
+    proxy
+        .start_app(setup.flag("upstream-timeout", &format!("{}ms", upstream_timeout.as_millis())))
+        .await
 }
 
-/// All rows at one gateway.
-async fn run_concurrently(rows: Vec<Row>, budget: Duration) {
+/// Runs all rows concurrently at one gateway.
+async fn run_concurrently(rows: Vec<Row>, upstream_timeout: Duration) {
     let proxy = FaultProxy::start();
-    let app = start_app(&proxy, budget).await;
-    let mut asked = Vec::new();
+    let app = start_app(&proxy, upstream_timeout).await;
+    let mut requests = Vec::new();
     for (n, row) in rows.into_iter().enumerate() {
         let expected = row.expected(Operation::User);
         for path in ["/api/auth/verify", "/api/auth/csrf"] {
@@ -40,15 +45,22 @@ async fn run_concurrently(rows: Vec<Row>, budget: Duration) {
             proxy.inject_fault(Operation::User, &id, row.times, &row.steps);
             let request = app.get(path).bearer(&tokens.access_token);
             let request = request.header("X-Request-Id", &id);
-            asked.push(((row.fault.clone(), expected, tokens, path, id), request));
+            requests.push(((row.fault.clone(), expected, tokens, path, id), request));
         }
     }
-    for ((fault, expected, tokens, path, id), reply, took) in all_at_once(asked).await {
+    for ((fault, expected, tokens, path, id), reply, took) in send_concurrently(requests).await {
         println!("{path}: {fault}: {expected:?}, {} in {took:?}", reply.status);
-        assert_eq!(proxy.call_count(Operation::User, &id), expected.0, "calls");
+        assert_eq!(
+            proxy.call_count(Operation::User, &id),
+            expected.0,
+            "the number of requests that arrived"
+        );
         check(&reply, path, expected.1, &tokens);
-        assert_in_time(took, budget);
-        assert!(took >= budget || expected != TIMEOUT, "given up before");
+        assert_in_time(took, upstream_timeout);
+        assert!(
+            took >= upstream_timeout || expected != TIMEOUT,
+            "the gateway gave up before the upstream timeout"
+        );
         assert!(app.is_alive(&tokens));
     }
     proxy.wait_until_connections_dropped().await;
@@ -67,9 +79,9 @@ fn check(reply: &Reply, path: &str, verdict: Verdict, tokens: &Tokens) {
 }
 
 #[tokio::test]
-async fn a_refused_connection_leaves_a_token_unjudged() {
+async fn after_a_refused_connection_a_token_is_neither_accepted_nor_refused() {
     let proxy = FaultProxy::start();
-    let app = start_app(&proxy, LONG_BUDGET).await;
+    let app = start_app(&proxy, LONG_TIMEOUT).await;
     let tokens = app.sign_up();
     proxy.stop_listening();
     let reply = app.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
@@ -79,11 +91,11 @@ async fn a_refused_connection_leaves_a_token_unjudged() {
     assert_eq!(app.gotrue_call_count(), 0);
 }
 
-/// GoTrue's 200 shows whom the token belongs to; others answer 200 to anybody.
+/// GoTrue's 200 has the id of the token's user. Other servers may answer 200 to any request.
 #[tokio::test]
-async fn only_the_user_that_the_token_names_is_let_in() {
+async fn a_token_is_accepted_only_if_gotrue_answers_with_the_user_of_the_token() {
     let proxy = FaultProxy::start();
-    let app = start_app(&proxy, LONG_BUDGET).await;
+    let app = start_app(&proxy, LONG_TIMEOUT).await;
     let tokens = app.sign_up();
     let metadata = "x".repeat(100_000);
     let cases = [

@@ -1,4 +1,4 @@
-//! What `verify` answers and logs of a token that is used after its session was logged out.
+//! The responses and log lines of `verify` for tokens that are used after their session was logged out.
 
 use std::{process::Command, time::Instant};
 
@@ -11,7 +11,7 @@ use crate::harness::{
     Browser, CookieFormat, GatewayProcess, Setup, TestApp, assert_error, claims_of, hs256_token,
 };
 
-/// `verify`, by Bearer and by cookie, is 401 with this reason.
+/// Asserts that `verify` is 401 with this reason, by Bearer token and by cookie.
 async fn assert_refused(app: &TestApp, tokens: &Tokens, reason: &str) {
     let by_cookie = Browser::signed_in_without_csrf(app, tokens, CookieFormat::Base64);
     let by_cookie = by_cookie.request("GET", "/api/auth/verify");
@@ -45,10 +45,11 @@ async fn a_forgeable_expired_token_is_expired_even_if_its_session_is_revoked() {
     assert_refused(&app, &tokens, "expired").await;
 }
 
-const REVOKED: &str = "verify refused a token whose session was logged out: it may be stolen";
+const REVOKED_MESSAGE: &str =
+    "verify refused a token whose session was logged out: it may be stolen";
 
 #[tokio::test]
-async fn a_token_that_is_used_after_its_logout_is_a_line_a_second_with_its_ids() {
+async fn a_token_that_is_used_after_its_logout_is_logged_once_a_second_with_its_ids() {
     let app = Setup::new().start_time(Clock::system().unix_seconds()).start().await;
     let gateway = GatewayProcess::start(&app, &[]).await;
     let begun = Instant::now();
@@ -67,8 +68,9 @@ async fn a_token_that_is_used_after_its_logout_is_a_line_a_second_with_its_ids()
     let log = gateway.stop();
     for tokens in &stolen {
         let session = json!(tokens.session_id);
-        let of_it = |line: &&Value| line["message"] == REVOKED && line["session_id"] == session;
-        let lines: Vec<&Value> = log.lines.iter().filter(of_it).collect();
+        let of_session =
+            |line: &&Value| line["message"] == REVOKED_MESSAGE && line["session_id"] == session;
+        let lines: Vec<&Value> = log.lines.iter().filter(of_session).collect();
         assert!((1..=seconds).contains(&lines.len()), "{} in {seconds} s", lines.len());
         assert_eq!(
             (&lines[0]["level"], &lines[0]["request_id"], &lines[0]["client"]),
@@ -80,7 +82,7 @@ async fn a_token_that_is_used_after_its_logout_is_a_line_a_second_with_its_ids()
 }
 
 #[tokio::test]
-async fn unverified_ids_share_one_line_a_second() {
+async fn unverified_session_ids_share_one_log_line_a_second() {
     let app = Setup::new().start_time(Clock::system().unix_seconds()).start().await;
     let mut without_secret = Command::new("env");
     without_secret.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);
@@ -99,7 +101,8 @@ async fn unverified_ids_share_one_line_a_second() {
     }
     let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
     let log = gateway.stop();
-    let lines: Vec<_> = log.lines.iter().filter(|line| line["message"] == REVOKED).collect();
+    let lines: Vec<_> =
+        log.lines.iter().filter(|line| line["message"] == REVOKED_MESSAGE).collect();
     assert!((1..=seconds).contains(&lines.len()), "{} in {seconds} s", lines.len());
     assert_eq!(lines[0]["proven"], false);
 }

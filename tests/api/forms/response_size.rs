@@ -1,15 +1,15 @@
-//! What a form's answer has room for: it does not come back for the cookies that did not fit.
+//! The size of the response to a form. A form is sent once, so cookies that exceed the response's budget stay.
 
 use crate::{
-    forms::{assert_redirect, form, signed_in},
+    forms::{assert_redirect, form_request, signed_in},
     harness::{Browser, TestApp},
 };
 
-/// What nginx has room for: one page of memory.
-const BUFFER: usize = 4096;
+/// The default size in bytes of nginx's buffer for a response head: one page of memory.
+const NGINX_BUFFER: usize = 4096;
 
-/// Cookies of sign-ins that were begun and not finished.
-fn put_flows(browser: &mut Browser, count: usize) {
+/// Adds cookies of sign-ins that were started and not finished.
+fn add_sign_in_cookies(browser: &mut Browser, count: usize) {
     for n in 0..count {
         let name = format!("sb-127-auth-token-flow-{n:032x}-code-verifier");
         browser.jar.insert(browser.page, &name, "x");
@@ -17,11 +17,11 @@ fn put_flows(browser: &mut Browser, count: usize) {
 }
 
 #[tokio::test]
-async fn a_form_says_how_many_cookies_are_left_although_it_does_not_come_back() {
+async fn the_response_to_a_form_has_the_number_of_remaining_cookies() {
     let app = TestApp::with_flags(&[("set-cookie-budget", "256")]).await;
     let (_, mut browser) = signed_in(&app).await;
-    put_flows(&mut browser, 9);
-    let reply = form(&browser, "/logout", &[]).send().await;
+    add_sign_in_cookies(&mut browser, 9);
+    let reply = form_request(&browser, "/logout", &[]).send().await;
     assert_redirect(&reply, "/", Some("revoked"));
     let left: usize = reply.header("x-logout-cookies-left").unwrap().parse().unwrap();
     browser.store_cookies(&reply);
@@ -32,28 +32,30 @@ async fn a_form_says_how_many_cookies_are_left_although_it_does_not_come_back() 
 async fn the_response_to_a_form_fits_into_a_proxys_buffer() {
     let flags = [("trusted-proxies", "127.0.0.1"), ("clear-site-data", "cache,storage")];
     let app = TestApp::with_flags(&flags).await;
-    let place = format!("/?{}", "'".repeat(170));
-    for (asked, location) in [("/", "/"), (&*place, &*place.replace('\'', "%27"))] {
+    let longest_target = format!("/?{}", "'".repeat(170));
+    for (target, location) in
+        [("/", "/"), (&*longest_target, &*longest_target.replace('\'', "%27"))]
+    {
         let (_, mut browser) = signed_in(&app).await;
-        put_flows(&mut browser, 60);
-        let request = form(&browser, "/logout", &[("redirect_to", asked)])
+        add_sign_in_cookies(&mut browser, 60);
+        let request = form_request(&browser, "/logout", &[("redirect_to", target)])
             .header("X-Request-Id", "r".repeat(128))
             .header("X-Forwarded-Proto", "https");
         let reply = request.send().await;
         assert_eq!((reply.status, reply.header("location")), (303, Some(location)), "{reply:?}");
         let lines = reply.headers.iter().map(|(name, value)| name.len() + value.len() + 4);
         let head = "HTTP/1.1 303 See Other\r\n\r\n".len() + lines.sum::<usize>();
-        assert!((3000..BUFFER).contains(&head), "{head} octets");
+        assert!((3000..NGINX_BUFFER).contains(&head), "{head} octets");
     }
 }
 
 #[tokio::test]
-async fn the_longest_place_leaves_room_for_the_session_itself() {
+async fn the_longest_redirect_target_leaves_room_to_delete_the_session_cookie() {
     for budget in ["256", "600"] {
         let app = TestApp::with_flags(&[("set-cookie-budget", budget)]).await;
         let (_, mut browser) = signed_in(&app).await;
         let longest = format!("/{}", "a".repeat(511));
-        let reply = form(&browser, "/logout", &[("redirect_to", &longest)]).send().await;
+        let reply = form_request(&browser, "/logout", &[("redirect_to", &longest)]).send().await;
         assert_redirect(&reply, &longest, Some("revoked"));
         browser.store_cookies(&reply);
         assert!(browser.jar.is_empty(), "{budget}");

@@ -20,14 +20,14 @@ pub(crate) fn run(store: &str, arguments: &[&str]) -> (Option<i32>, Vec<String>,
 }
 
 #[track_caller]
-fn rows(store: &str, arguments: &[&str]) -> Vec<Value> {
+fn json_rows(store: &str, arguments: &[&str]) -> Vec<Value> {
     let (status, lines, stderr) = run(store, arguments);
     assert_eq!(status, Some(0), "{stderr}");
     lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Queues two logouts, with the next attempt in almost an hour, and returns the ids of their entries.
-async fn two_queued(app: &TestApp, store: &str) -> [(Tokens, String); 2] {
+async fn queue_two_logouts(app: &TestApp, store: &str) -> [(Tokens, String); 2] {
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 429,
         "headers": {"Retry-After": "3000"}}));
     let both = [app.sign_up(), app.sign_up()];
@@ -36,9 +36,9 @@ async fn two_queued(app: &TestApp, store: &str) -> [(Tokens, String); 2] {
         assert_eq!(reply.status, 202);
     }
     app.mock.clear_faults();
-    let are_logged = async || rows(store, &["failures"]).len() == 2;
+    let are_logged = async || json_rows(store, &["failures"]).len() == 2;
     eventually("the failure log has both", are_logged).await;
-    let entries = rows(store, &["queue", "list"]);
+    let entries = json_rows(store, &["queue", "list"]);
     assert_eq!(entries.len(), 2);
     assert!(entries.iter().all(|entry| entry.get("sealed").is_none()), "{entries:?}");
     both.map(|tokens| {
@@ -47,8 +47,8 @@ async fn two_queued(app: &TestApp, store: &str) -> [(Tokens, String); 2] {
     })
 }
 
-/// A gateway on the system clock, like the commands.
-async fn start_app_on(store: &str) -> TestApp {
+/// Starts a gateway on the system's clock, which the commands use.
+async fn start_app_with_store(store: &str) -> TestApp {
     Setup::new().start_time(Clock::system().unix_seconds()).flag("store", store).start().await
 }
 
@@ -56,44 +56,44 @@ async fn start_app_on(store: &str) -> TestApp {
 async fn beside_a_stopped_gateway_retried_entries_run_next_and_dropped_entries_are_gone() {
     let directory = tempfile::tempdir().unwrap();
     let store = format!("file:{}", directory.path().join("store").display());
-    let mut app = start_app_on(&store).await;
-    let [(first, first_id), (second, second_id)] = two_queued(&app, &store).await;
+    let mut app = start_app_with_store(&store).await;
+    let [(first, first_id), (second, second_id)] = queue_two_logouts(&app, &store).await;
     let (status, _, stderr) = run(&store, &["queue", "drop", "--all"]);
     assert_eq!((status, stderr.contains("held by another process")), (Some(1), true), "{stderr}");
     app.stop_gateway();
 
-    // The second request for the same entry is too late.
+    // The id is given twice: the second time, its entry is gone.
     let (status, lines, stderr) = run(&store, &["queue", "retry", &first_id, &first_id]);
     assert_eq!((status, &*lines[0]), (Some(0), &*format!("{first_id}: due now")), "{stderr}");
     assert!(lines[1].starts_with(&format!("{first_id}: gone already")), "{lines:?}");
-    let asked = app.gotrue_call_count();
+    let calls_before = app.gotrue_call_count();
     app.restart_gateway(&[]);
     app.advance_time(60);
-    eventually("it is done", async || !app.is_alive(&first)).await;
-    let left = async || rows(&store, &["queue", "list"]).len() == 1;
-    eventually("the other waits on", left).await;
-    assert_eq!((app.is_alive(&second), app.gotrue_call_count()), (true, asked + 1));
+    eventually("the retried logout is done", async || !app.is_alive(&first)).await;
+    let left = async || json_rows(&store, &["queue", "list"]).len() == 1;
+    eventually("only the other entry is queued", left).await;
+    assert_eq!((app.is_alive(&second), app.gotrue_call_count()), (true, calls_before + 1));
     app.stop_gateway();
 
     let (status, lines, stderr) = run(&store, &["queue", "drop", "--all"]);
     assert_eq!((status, lines), (Some(0), vec![format!("{second_id}: dropped")]), "{stderr}");
-    assert!(rows(&store, &["queue", "list"]).is_empty());
-    assert_eq!(rows(&store, &["failures"])[0]["outcome"], "dropped");
+    assert!(json_rows(&store, &["queue", "list"]).is_empty());
+    assert_eq!(json_rows(&store, &["failures"])[0]["outcome"], "dropped");
 }
 
 #[tokio::test]
 async fn beside_a_running_gateway_redis_is_listed_retried_and_dropped() {
     let redis = RedisServer::start().await;
     let store = redis.url();
-    let app = start_app_on(&store).await;
-    let [(first, first_id), (second, second_id)] = two_queued(&app, &store).await;
+    let app = start_app_with_store(&store).await;
+    let [(first, first_id), (second, second_id)] = queue_two_logouts(&app, &store).await;
 
     let (status, lines, stderr) = run(&store, &["queue", "drop", &first_id, &first_id]);
-    let [dropped, gone] = ["dropped", "gone already"].map(|became| format!("{first_id}: {became}"));
+    let [dropped, gone] = ["dropped", "gone already"].map(|result| format!("{first_id}: {result}"));
     assert_eq!((status, lines), (Some(0), vec![dropped, gone]), "{stderr}");
-    let failures = rows(&store, &["failures"]);
+    let failures = json_rows(&store, &["failures"]);
     let outcomes: Vec<_> = failures.iter().map(|failure| failure["outcome"].clone()).collect();
-    assert_eq!(outcomes, ["dropped", "queued", "queued"], "it is dropped once");
+    assert_eq!(outcomes, ["dropped", "queued", "queued"], "the entry is dropped once");
     assert_eq!(failures[0]["session_id"], json!(first.session_id));
     for command in ["retry", "drop"] {
         let (status, lines, stderr) = run(&store, &["queue", command, &first_id]);
@@ -104,8 +104,9 @@ async fn beside_a_running_gateway_redis_is_listed_retried_and_dropped() {
     let (status, lines, stderr) = run(&store, &["queue", "retry", "--all"]);
     assert_eq!((status, lines), (Some(0), vec![format!("{second_id}: due now")]), "{stderr}");
     app.advance_time(60);
-    eventually("it is done", async || !app.is_alive(&second)).await;
-    eventually("none waits", async || rows(&store, &["queue", "list"]).is_empty()).await;
+    eventually("the retried logout is done", async || !app.is_alive(&second)).await;
+    eventually("the queue is empty", async || json_rows(&store, &["queue", "list"]).is_empty())
+        .await;
     assert!(app.is_alive(&first));
 }
 
@@ -113,23 +114,23 @@ async fn beside_a_running_gateway_redis_is_listed_retried_and_dropped() {
 async fn a_dropped_entry_that_cannot_be_logged_is_printed() {
     let redis = RedisServer::start().await;
     let store = redis.url();
-    let app = start_app_on(&store).await;
-    let [(first, first_id), _] = two_queued(&app, &store).await;
+    let app = start_app_with_store(&store).await;
+    let [(first, first_id), _] = queue_two_logouts(&app, &store).await;
     redis.command::<()>(&["ACL", "SETUSER", "default", "-lpush"]);
     let (status, lines, stderr) = run(&store, &["queue", "drop", &first_id]);
     assert_eq!((status, lines.len()), (Some(1), 0), "{stderr}");
     for words in [&*first_id, "not in the failure log", &first.session_id.to_string()] {
         assert!(stderr.contains(words), "{words}: {stderr}");
     }
-    assert_eq!(rows(&store, &["queue", "list"]).len(), 1);
+    assert_eq!(json_rows(&store, &["queue", "list"]).len(), 1);
 }
 
 #[tokio::test]
 async fn drop_all_empties_a_full_redis_and_prints_the_entries_that_are_not_in_the_failure_log() {
     let redis = RedisServer::start().await;
     let store = redis.url();
-    let app = start_app_on(&store).await;
-    let queued = two_queued(&app, &store).await;
+    let app = start_app_with_store(&store).await;
+    let queued = queue_two_logouts(&app, &store).await;
     app.stop_gateway();
     redis.command::<String>(&["CONFIG", "SET", "maxmemory", "1"]);
     let (status, lines, stderr) = run(&store, &["queue", "drop", "--all"]);
@@ -142,8 +143,8 @@ async fn drop_all_empties_a_full_redis_and_prints_the_entries_that_are_not_in_th
         }
     }
     assert!(stderr.lines().last().unwrap().starts_with("2 dropped logouts"), "{stderr}");
-    assert!(rows(&store, &["queue", "list"]).is_empty());
-    assert_eq!(rows(&store, &["failures"]).len(), 2, "as before");
+    assert!(json_rows(&store, &["queue", "list"]).is_empty());
+    assert_eq!(json_rows(&store, &["failures"]).len(), 2, "no entry was added");
 }
 
 #[test]
@@ -164,7 +165,7 @@ fn no_command_creates_a_file() {
     }
 }
 
-/// The output of a command on a terminal.
+/// Runs a command on a terminal, and returns its output.
 fn run_on_a_terminal(store: &str, arguments: &str) -> String {
     let command = format!("{} {arguments}", env!("CARGO_BIN_EXE_logout-gateway"));
     let mut terminal = Command::new("script");

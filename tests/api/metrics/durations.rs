@@ -1,15 +1,15 @@
-//! How long things took.
+//! The histograms of durations.
 
 use serde_json::json;
 
 use super::{
-    outcomes::{fault, setup},
+    outcomes::{fault, setup_with_admin},
     samples::exposition,
 };
 
 #[tokio::test]
 async fn a_duration_is_counted_in_its_bucket_in_seconds() {
-    let app = setup().start().await;
+    let app = setup_with_admin().start().await;
     let bounds = [
         "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5",
         "10", "+Inf",
@@ -31,7 +31,7 @@ async fn a_duration_is_counted_in_its_bucket_in_seconds() {
         let buckets = buckets(name, label, &exposed);
         assert!(buckets.iter().map(|(bound, _)| bound.as_str()).eq(bounds), "{buckets:?}");
         for (bound, count) in &buckets {
-            // On a machine that is busy it takes longer, and never shorter.
+            // A busy machine makes the logout slower, never faster.
             let bound: f64 = bound.parse().unwrap();
             assert!((bound > 0.05 || *count == 0) && (bound < 10.0 || *count == 1), "{buckets:?}");
         }
