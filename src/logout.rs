@@ -244,12 +244,12 @@ impl Logout {
     /// Interprets GoTrue's answer to a logout request.
     ///
     /// If GoTrue does not know the session, and an earlier try (of this request or of a previous one) got no
-    /// answer, then that try counts as the one that ended the session (docs/http-api.md, section 8). There is
-    /// an exception, because another logout may have ended only this session and left the user's other
-    /// sessions active: the revocation list has the end of the session, a `local` logout of it is under way,
-    /// or it may have ended before the first try. The exception also applies to a user who repeats a `global`
-    /// logout, since its session is in the list: the user may then get a wrong 401 `not_found`, but never a
-    /// wrong success.
+    /// answer, then that try counts as the one that ended the session (docs/http-api.md, section 8).
+    ///
+    /// It does not count if another logout may have ended this session, because that logout may have left the
+    /// user's other sessions active. That is possible if the revocation list has the end of this session, if a
+    /// `local` logout of it is under way, or if it may have ended before the first try. A user who repeats a
+    /// `global` logout meets the first condition, and may get a wrong 401 `not_found`, but never a wrong success.
     async fn interpret(
         &self,
         session: &Session,

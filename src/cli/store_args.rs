@@ -38,7 +38,7 @@ pub(super) enum StoreCommandError {
     NoQueue(&'static str),
     #[error("GATEWAY_STORE: there is no file {}", .0.display())]
     NoFile(PathBuf),
-    #[error("{0}: no such entry")]
+    #[error("{0}: the queue has no such entry; `queue list` shows the ids")]
     NoSuchEntry(Uuid),
     #[error(
         "{0} dropped logouts are not in the failure log: keep the lines above, which name them"

@@ -79,7 +79,7 @@ pub(super) fn api_key(text: &str) -> Result<SecretString, Rule> {
     Err("must be visible ASCII characters, as an HTTP header takes them".into())
 }
 
-/// The rule for the expected value of a claim: any text.
+/// Reads one expected value of a claim, which may be any text.
 #[expect(clippy::unnecessary_wraps, reason = "the signature of a rule")]
 pub(super) fn claim(entry: &str) -> Result<String, Rule> {
     Ok(entry.to_owned())

@@ -156,7 +156,7 @@ impl Answer {
     /// The body of the key set. If `missing_is_empty`, a 404 counts as an empty key set.
     ///
     /// # Errors
-    /// GoTrue's refusal.
+    /// The refusal that any other status means.
     pub fn into_key_set(self, missing_is_empty: bool) -> Result<Vec<u8>, Refusal> {
         match self.status {
             StatusCode::OK => Ok(self.body),

@@ -30,7 +30,9 @@ const MAX_HEADERS: usize = 100;
 
 /// The HTTP client could not be built, for instance because the system has no TLS roots.
 #[derive(Debug, thiserror::Error)]
-#[error("the HTTP client could not be built")]
+#[error(
+    "the HTTP client for GoTrue could not be built; check the certificates of the system, or SSL_CERT_FILE"
+)]
 pub struct HttpClientError(#[from] reqwest::Error);
 
 /// The connection pool of one runtime.

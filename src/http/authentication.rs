@@ -50,7 +50,7 @@ pub(super) enum IntrospectionError {
     /// Requests of unproven sessions already hold all the places that they may take among the requests in
     /// flight.
     Overloaded,
-    /// GoTrue is down, slow or rate-limiting.
+    /// GoTrue did not answer the question: it is down, slow or rate-limiting.
     Refused(Refusal),
 }
 

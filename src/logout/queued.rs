@@ -71,8 +71,12 @@ impl Logout {
                 return Attempt::without_answer(LogoutResult::Failed(Refusal::Failed));
             }
             Err(cause) => {
-                tracing::warn!(%cause, "the store failed to return queued logouts of this session with a wider scope: only this logout is sent to \
-                     GoTrue");
+                let request_id = request.caller.request_id();
+                tracing::warn!(
+                    request_id, %cause,
+                    "the store failed to return queued logouts of this session with a wider scope: the gateway sends this logout \
+                     alone to GoTrue, because no earlier logout of the session is known; check GATEWAY_STORE"
+                );
                 Vec::new()
             }
         };

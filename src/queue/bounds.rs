@@ -64,14 +64,16 @@ pub struct ShareOfUser {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueueFullError {
     /// [`Bounds::entries`] or [`Bounds::bytes`] would be exceeded.
-    #[error("the queue is full")]
+    #[error(
+        "the queue is full: GoTrue has not confirmed its logouts for a long time; see GATEWAY_QUEUE_MAX_BYTES"
+    )]
     Full,
     /// The share of stale sessions in the whole queue would be exceeded.
     #[error("the queue has no room for more sessions whose access token has expired")]
     Stale,
     /// [`Bounds::sessions_of_user`] or [`Bounds::bytes_of_user`] would be exceeded, or the share of the
     /// user's stale sessions in them.
-    #[error("the queue holds as many logouts of this user as it may")]
+    #[error("this user has as many logouts in the queue as one user may have")]
     User,
 }
 

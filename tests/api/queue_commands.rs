@@ -98,7 +98,11 @@ async fn beside_a_running_gateway_redis_is_listed_retried_and_dropped() {
     for command in ["retry", "drop"] {
         let (status, lines, stderr) = run(&store, &["queue", command, &first_id]);
         assert_eq!((status, lines.len()), (Some(1), 0), "{command}");
-        assert_eq!(stderr, format!("{first_id}: no such entry\n"), "{command}");
+        assert_eq!(
+            stderr,
+            format!("{first_id}: the queue has no such entry; `queue list` shows the ids\n"),
+            "{command}"
+        );
     }
 
     let (status, lines, stderr) = run(&store, &["queue", "retry", "--all"]);

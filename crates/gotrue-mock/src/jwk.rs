@@ -22,7 +22,7 @@ use crate::algorithm::Algorithm;
 /// Why private keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JwkError {
-    /// The text is not JSON.
+    /// The text of the private keys does not parse as JSON.
     #[error("the signing keys are not JSON")]
     NotJson,
     /// The JSON is neither a JWK set, nor a list or an object of JWKs, nor one JWK.

@@ -223,12 +223,12 @@ pub(super) fn readable(format: Option<&str>) -> Result<(), RedisStoreError> {
     read(format.is_none_or(|format| format == VERSION).then_some(()))
 }
 
-/// Encodes a failure.
+/// Encodes a value as JSON, after the version of the format.
 pub(super) fn encode<T: Serialize>(value: &T) -> Result<String, RedisStoreError> {
     encode_versioned(VERSION, value)
 }
 
-/// Decodes what [`encode`] encoded; `None` if a newer release wrote it.
+/// Decodes the text that [`encode`] returned; `None` if a newer release wrote it.
 pub(super) fn decode<T: DeserializeOwned>(record: &str) -> Option<T> {
     decode_versioned(VERSION, record)
 }

@@ -160,8 +160,8 @@ impl<'r> Line<'r> {
         known && !is_refusal && self.upstream_time.is_some()
     }
 
-    /// Counts the logout. Writes the line, unless it belongs in the other buffer and this second already has
-    /// 100 lines there.
+    /// Counts the logout in the metrics, and writes its audit line. The buffer of refusals takes 100 lines a second
+    /// at most; further ones are only counted.
     pub(super) fn write(self, metrics: &Metrics) {
         let Self { route, outcome, reason, duration, cookies_deleted, .. } = self;
         metrics.logout(route, (outcome, reason), duration, cookies_deleted);
