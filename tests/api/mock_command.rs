@@ -1,4 +1,4 @@
-//! `logout-gateway mock` as others run it: flags, exit status, signals.
+//! The command `logout-gateway mock`: flags, exit status and signals.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
 
@@ -66,16 +66,16 @@ fn it_says_where_it_listens_answers_and_ends_well(#[case] signal: &str) {
     let mut child = mock(&flags).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
-    let (said, url) = line.trim().rsplit_once(' ').unwrap();
-    assert!(said.contains("listening"), "{line}");
+    let (message, url) = line.trim().rsplit_once(' ').unwrap();
+    assert!(message.contains("listening"), "{line}");
 
     let address = url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET /auth/v1/health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
         .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("GoTrue"), "{answer}");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 200 OK") && response.contains("GoTrue"), "{response}");
 
     let id = child.id().to_string();
     assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());

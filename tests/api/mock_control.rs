@@ -23,7 +23,7 @@ async fn kid(mock: &RunningMock) -> Value {
 #[tokio::test]
 async fn reset_leaves_nothing_behind() {
     let mock = RunningMock::start(Options::default()).await;
-    let session = mock.session();
+    let session = mock.sign_up();
     let first_kid = kid(&mock).await;
     mock.post("/mock/keys/rotate", json!({})).await;
     mock.post("/mock/faults", json!({"operation": "logout", "kind": "status"})).await;
@@ -42,7 +42,7 @@ async fn calls_show_what_was_asked_but_for_the_control_routes() {
     let mock = RunningMock::start(Options::default()).await;
     let headers = [("x-mark", "one"), ("x-mark", "two")];
     let body = json!({"mark": "body"}).to_string();
-    mock.ask(Method::POST, "/auth/v1/logout?scope=local", &headers, Some(body.clone())).await;
+    mock.send(Method::POST, "/auth/v1/logout?scope=local", &headers, Some(body.clone())).await;
     mock.get("/mock/sessions").await;
 
     let calls = mock.get("/mock/calls").await.json();
@@ -72,10 +72,10 @@ async fn sessions_are_listed_in_the_order_they_began() {
 #[tokio::test]
 async fn a_deleted_session_is_gone_and_the_users_others_are_not() {
     let mock = RunningMock::start(Options::default()).await;
-    let one = mock.session();
+    let one = mock.sign_up();
     let other = mock.mock.sign_in(one.user_id).unwrap();
     let path = format!("/mock/sessions/{}", one.session_id);
-    assert_eq!(mock.ask(Method::DELETE, &path, &[], None).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(mock.send(Method::DELETE, &path, &[], None).await.status, StatusCode::NO_CONTENT);
     assert_eq!(mock.logout(&one.access_token).await.code(), "session_not_found");
     assert_eq!(mock.refresh(&one.refresh_token).await.code(), "refresh_token_not_found");
     assert!(mock.mock.session_alive(other.session_id));
@@ -87,7 +87,7 @@ async fn a_deleted_user_takes_every_session_along_and_frees_the_address() {
     let user = mock.mock.create_user("someone@example.com", PASSWORD);
     let session = mock.mock.sign_in(user).unwrap();
     let path = format!("/mock/users/{user}");
-    assert_eq!(mock.ask(Method::DELETE, &path, &[], None).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(mock.send(Method::DELETE, &path, &[], None).await.status, StatusCode::NO_CONTENT);
     assert!(!mock.mock.session_alive(session.session_id));
     let credentials = json!({"email": "someone@example.com", "password": PASSWORD});
     assert_eq!(mock.post("/auth/v1/signup", credentials).await.status, StatusCode::OK);
@@ -114,8 +114,8 @@ async fn a_banned_user_cannot_sign_in_and_the_session_stays() {
 async fn an_unknown_id_is_not_found(#[case] method: Method, #[case] path: &str) {
     let mock = RunningMock::start(Options::default()).await;
     for id in [Uuid::new_v4().to_string(), "no-uuid".to_owned()] {
-        let answer = mock.ask(method.clone(), &path.replace("ID", &id), &[], None).await;
-        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        let response = mock.send(method.clone(), &path.replace("ID", &id), &[], None).await;
+        assert_eq!(response.status, StatusCode::NOT_FOUND);
     }
 }
 
@@ -126,7 +126,7 @@ async fn after_a_rotation_only_the_new_key_verifies(
     algorithm: Algorithm,
 ) {
     let mock = RunningMock::start(Options { algorithm, ..Options::default() }).await;
-    let old = mock.session();
+    let old = mock.sign_up();
     let old_kid = kid(&mock).await;
     assert_eq!(mock.post("/mock/keys/rotate", json!({})).await.status, StatusCode::OK);
     let new = mock.mock.sign_in(old.user_id).unwrap();
@@ -142,21 +142,21 @@ async fn after_a_rotation_only_the_new_key_verifies(
 #[tokio::test]
 async fn an_old_key_that_is_kept_stays_in_the_key_set_and_verifies() {
     let mock = RunningMock::start(Options::default()).await;
-    let oldest = mock.session();
+    let oldest = mock.sign_up();
     let keep = json!({"keep_old": true});
     let old_kid = kid(&mock).await;
     mock.post("/mock/keys/rotate", keep.clone()).await;
-    let old = mock.session();
+    let old = mock.sign_up();
     let set = mock.post("/mock/keys/rotate", keep).await.json();
     let kids: Vec<_> = set["keys"].as_array().unwrap().iter().map(|key| &key["kid"]).collect();
     assert_eq!((kids.len(), kids[2]), (3, &old_kid), "the newest first");
     assert_eq!(kid(&mock).await, *kids[0]);
-    for session in [&oldest, &old, &mock.session()] {
+    for session in [&oldest, &old, &mock.sign_up()] {
         assert_eq!(mock.logout(&session.access_token).await.status, StatusCode::NO_CONTENT);
         assert!(!mock.mock.session_alive(session.session_id));
     }
-    let last = mock.session();
-    let no_body = mock.ask(Method::POST, "/mock/keys/rotate", &[], None).await;
+    let last = mock.sign_up();
+    let no_body = mock.send(Method::POST, "/mock/keys/rotate", &[], None).await;
     assert_eq!(no_body.json()["keys"].as_array().unwrap().len(), 1, "those that were kept go too");
     assert_eq!(mock.logout(&last.access_token).await.code(), "bad_jwt");
     let refused = mock.post("/mock/keys/rotate", json!([1])).await;
@@ -170,7 +170,7 @@ async fn one_seed_means_the_same_ids_and_refresh_tokens_in_every_run_and_after_a
     let other = RunningMock::start(Options { seed: Some(8), ..Options::default() }).await;
     let unseeded = RunningMock::start(Options::default()).await;
     let ids = |mock: &RunningMock| {
-        let session = mock.session();
+        let session = mock.sign_up();
         (session.user_id, session.session_id, session.refresh_token)
     };
     let expected = ids(&first);
@@ -191,7 +191,7 @@ async fn keys_are_read_in_every_form(#[case] json: String) {
     let signing_keys = SigningKeys::from_json(&json).unwrap();
     let mock = RunningMock::start(Options { signing_keys, ..Options::default() }).await;
     assert_eq!(kid(&mock).await, "es256-test-key");
-    let session = mock.session();
+    let session = mock.sign_up();
     assert_eq!(mock.logout(&session.access_token).await.status, StatusCode::NO_CONTENT);
 }
 

@@ -9,33 +9,34 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::mock_harness::{Answer, RunningMock};
+use crate::mock_harness::{MockResponse, RunningMock};
 
 async fn start() -> RunningMock {
     RunningMock::start(Options::default()).await
 }
 
 async fn next(mock: &RunningMock, token: &str) -> String {
-    let answer = mock.refresh(token).await;
-    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
-    answer.json()["refresh_token"].as_str().unwrap().to_owned()
+    let response = mock.refresh(token).await;
+    assert_eq!(response.status, StatusCode::OK, "{}", response.body);
+    response.json()["refresh_token"].as_str().unwrap().to_owned()
 }
 
-async fn advance(mock: &RunningMock, by: &str) -> Answer {
+async fn advance(mock: &RunningMock, by: &str) -> MockResponse {
     mock.post("/mock/clock", json!({"advance": by})).await
 }
 
 #[tokio::test]
 async fn an_advanced_clock_expires_tokens_and_shows_in_every_date_until_the_reset() {
     let mock = start().await;
-    let session = mock.session();
-    let answer = advance(&mock, "30m").await;
+    let session = mock.sign_up();
+    let response = advance(&mock, "30m").await;
     assert_eq!(
-        (answer.status, answer.json()),
+        (response.status, response.json()),
         (StatusCode::OK, json!({"now": "2026-11-21T10:17:58.000000Z"}))
     );
-    assert_eq!(answer.header("date"), Some("Sat, 21 Nov 2026 10:17:58 GMT"));
-    let user = mock.ask_as(Method::GET, "/auth/v1/user", &session.access_token, None).await;
+    assert_eq!(response.header("date"), Some("Sat, 21 Nov 2026 10:17:58 GMT"));
+    let user =
+        mock.send_with_token(Method::GET, "/auth/v1/user", &session.access_token, None).await;
     assert_eq!(user.status, StatusCode::OK, "half an hour of the token's hour is left");
 
     assert_eq!(advance(&mock, "1h 30m").await.json()["now"], "2026-11-21T11:47:58.000000Z");
@@ -60,16 +61,16 @@ async fn an_advanced_clock_expires_tokens_and_shows_in_every_date_until_the_rese
 #[tokio::test]
 async fn a_clock_that_cannot_be_advanced_so_stays_as_it_is(#[case] body: Value) {
     let mock = start().await;
-    let answer = mock.post("/mock/clock", body).await;
-    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.body);
-    assert_eq!(answer.header("date"), Some("Sat, 21 Nov 2026 09:47:58 GMT"));
+    let response = mock.post("/mock/clock", body).await;
+    assert_eq!(response.status, StatusCode::BAD_REQUEST, "{}", response.body);
+    assert_eq!(response.header("date"), Some("Sat, 21 Nov 2026 09:47:58 GMT"));
 }
 
 /// GoTrue's clean-up deletes refresh tokens that were revoked over 24 hours ago.
 #[tokio::test]
 async fn the_clean_up_deletes_used_refresh_tokens_after_a_day_and_the_session_lives_on() {
     let mock = start().await;
-    let session = mock.session();
+    let session = mock.sign_up();
     let parent = next(&mock, &session.refresh_token).await;
     let active = next(&mock, &parent).await;
     let clean_up = async || mock.post("/mock/cleanup", json!({})).await.json();
@@ -106,10 +107,10 @@ async fn an_expired_session_is_not_refreshed_and_lives_on(
     #[case] message: &str,
 ) {
     let mock = start().await;
-    let session = mock.session();
+    let session = mock.sign_up();
     let other = mock.mock.sign_in(session.user_id).unwrap();
     let path = format!("/mock/sessions/{}/expire", session.session_id);
-    let expired = mock.ask(Method::POST, &path, &[], Some(body.to_owned())).await;
+    let expired = mock.send(Method::POST, &path, &[], Some(body.to_owned())).await;
     assert_eq!(expired.status, StatusCode::NO_CONTENT, "{}", expired.body);
     for _ in 0..2 {
         let refused = mock.refresh(&session.refresh_token).await;
@@ -127,14 +128,14 @@ async fn an_expired_session_is_not_refreshed_and_lives_on(
 #[tokio::test]
 async fn an_expiry_of_no_known_reason_or_session_is_refused() {
     let mock = start().await;
-    let session = mock.session();
+    let session = mock.sign_up();
     let path = format!("/mock/sessions/{}/expire", session.session_id);
     let refused = mock.post(&path, json!({"reason": "boredom"})).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     next(&mock, &session.refresh_token).await;
     for id in [Uuid::new_v4().to_string(), "no-uuid".to_owned()] {
-        let answer = mock.post(&format!("/mock/sessions/{id}/expire"), json!({})).await;
-        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        let response = mock.post(&format!("/mock/sessions/{id}/expire"), json!({})).await;
+        assert_eq!(response.status, StatusCode::NOT_FOUND);
     }
 }
 
@@ -142,7 +143,7 @@ async fn an_expiry_of_no_known_reason_or_session_is_refused() {
 #[tokio::test]
 async fn a_fault_answers_a_refresh_with_session_expired() {
     let mock = start().await;
-    let session = mock.session();
+    let session = mock.sign_up();
     let fault = json!({
         "operation": "token", "kind": "status", "status": 400, "code": "session_expired", "times": 1
     });
@@ -156,7 +157,7 @@ async fn a_fault_answers_a_refresh_with_session_expired() {
 #[tokio::test]
 async fn a_second_local_logout_finds_no_session_and_ends_no_other() {
     let mock = start().await;
-    let own = mock.session();
+    let own = mock.sign_up();
     let other = mock.mock.sign_in(own.user_id).unwrap();
     assert_eq!(mock.logout(&own.access_token).await.status, StatusCode::NO_CONTENT);
     let second = mock.logout(&own.access_token).await;
@@ -170,21 +171,21 @@ async fn a_second_local_logout_finds_no_session_and_ends_no_other() {
 async fn no_refresh_outlives_a_global_logout() {
     let mock = start().await;
     for _ in 0..20 {
-        let own = mock.session();
+        let own = mock.sign_up();
         let mut client = mock.mock.sign_in(own.user_id).unwrap().refresh_token;
         let refreshing = async {
             loop {
-                let answer = mock.refresh(&client).await;
-                if answer.status != StatusCode::OK {
-                    break answer;
+                let response = mock.refresh(&client).await;
+                if response.status != StatusCode::OK {
+                    break response;
                 }
-                answer.json()["refresh_token"].as_str().unwrap().clone_into(&mut client);
+                response.json()["refresh_token"].as_str().unwrap().clone_into(&mut client);
             }
         };
         let path = "/auth/v1/logout?scope=global";
-        let logout = mock.ask_as(Method::POST, path, &own.access_token, None);
-        let (refused, answer) = tokio::join!(refreshing, logout);
-        assert_eq!(answer.status, StatusCode::NO_CONTENT);
+        let logout = mock.send_with_token(Method::POST, path, &own.access_token, None);
+        let (refused, response) = tokio::join!(refreshing, logout);
+        assert_eq!(response.status, StatusCode::NO_CONTENT);
         assert_eq!(refused.code(), "refresh_token_not_found");
         assert_eq!(mock.mock.sessions_of(own.user_id), 0);
     }

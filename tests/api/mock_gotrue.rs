@@ -13,7 +13,7 @@ use gotrue_mock::{Algorithm, Options};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::mock_harness::{Answer, PASSWORD, RunningMock};
+use crate::mock_harness::{MockResponse, PASSWORD, RunningMock};
 
 const OVER_TEN_SECONDS: Duration = Duration::from_secs(11);
 
@@ -23,30 +23,30 @@ async fn start() -> RunningMock {
 
 /// Refreshes and returns the next refresh token.
 async fn next(mock: &RunningMock, token: &str) -> String {
-    let answer = mock.refresh(token).await;
-    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
-    answer.json()["refresh_token"].as_str().unwrap().to_owned()
+    let response = mock.refresh(token).await;
+    assert_eq!(response.status, StatusCode::OK, "{}", response.body);
+    response.json()["refresh_token"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
 async fn the_parent_of_the_active_token_goes_on_working_and_answers_the_active_one() {
     let mock = start().await;
-    let parent = mock.session().refresh_token;
+    let parent = mock.sign_up().refresh_token;
     let active = next(&mock, &parent).await;
-    mock.pass(Duration::from_hours(1));
+    mock.advance_time(Duration::from_hours(1));
     assert_eq!(next(&mock, &parent).await, active);
 }
 
 #[tokio::test]
 async fn an_older_token_works_for_ten_seconds_and_no_longer() {
     let mock = start().await;
-    let old = mock.session().refresh_token;
+    let old = mock.sign_up().refresh_token;
     let parent = next(&mock, &old).await;
     next(&mock, &parent).await;
-    mock.pass(Duration::from_secs(10));
+    mock.advance_time(Duration::from_secs(10));
     next(&mock, &old).await;
     next(&mock, &old).await;
-    mock.pass(OVER_TEN_SECONDS);
+    mock.advance_time(OVER_TEN_SECONDS);
     // The active token descends from `old` by now, so `parent` is nobody's parent that counts.
     assert_eq!(mock.refresh(&parent).await.code(), "refresh_token_already_used");
 }
@@ -54,16 +54,16 @@ async fn an_older_token_works_for_ten_seconds_and_no_longer() {
 #[tokio::test]
 async fn a_token_used_too_late_ends_the_family_ten_seconds_later_and_the_session_stays() {
     let mock = start().await;
-    let session = mock.session();
+    let session = mock.sign_up();
     let parent = next(&mock, &session.refresh_token).await;
     let active = next(&mock, &parent).await;
-    mock.pass(OVER_TEN_SECONDS);
+    mock.advance_time(OVER_TEN_SECONDS);
     let refused = mock.refresh(&session.refresh_token).await;
     assert_eq!(
         (refused.status, refused.code()),
         (StatusCode::BAD_REQUEST, "refresh_token_already_used")
     );
-    mock.pass(OVER_TEN_SECONDS);
+    mock.advance_time(OVER_TEN_SECONDS);
     assert_eq!(mock.refresh(&active).await.code(), "refresh_token_already_used");
     assert!(mock.mock.session_alive(session.session_id));
 }
@@ -71,12 +71,12 @@ async fn a_token_used_too_late_ends_the_family_ten_seconds_later_and_the_session
 #[tokio::test]
 async fn the_active_token_of_an_ended_family_works_ten_seconds_more() {
     let mock = start().await;
-    let old = mock.session().refresh_token;
+    let old = mock.sign_up().refresh_token;
     let parent = next(&mock, &old).await;
     let active = next(&mock, &parent).await;
-    mock.pass(OVER_TEN_SECONDS);
+    mock.advance_time(OVER_TEN_SECONDS);
     mock.refresh(&old).await;
-    mock.pass(Duration::from_secs(9));
+    mock.advance_time(Duration::from_secs(9));
     next(&mock, &active).await;
 }
 
@@ -84,10 +84,10 @@ async fn the_active_token_of_an_ended_family_works_ten_seconds_more() {
 async fn an_access_token_is_good_until_its_last_second_and_no_longer() {
     let token_lifetime = Duration::from_secs(2);
     let mock = RunningMock::start(Options { token_lifetime, ..Options::default() }).await;
-    let (early, late) = (mock.session(), mock.session());
-    mock.pass(Duration::from_millis(1900));
+    let (early, late) = (mock.sign_up(), mock.sign_up());
+    mock.advance_time(Duration::from_millis(1900));
     assert_eq!(mock.logout(&early.access_token).await.status, StatusCode::NO_CONTENT);
-    mock.pass(Duration::from_millis(100));
+    mock.advance_time(Duration::from_millis(100));
     let refused = mock.logout(&late.access_token).await;
     assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "bad_jwt"));
     assert!(mock.mock.session_alive(late.session_id));
@@ -96,13 +96,13 @@ async fn an_access_token_is_good_until_its_last_second_and_no_longer() {
 #[tokio::test]
 async fn a_token_that_is_not_valid_yet_is_bad() {
     let mock = start().await;
-    let session = mock.session();
+    let session = mock.sign_up();
     let claims = json!({
         "sub": session.user_id, "session_id": session.session_id, "nbf": 1_795_254_478 + 5
     });
     let token = mock.mock.sign(&claims).unwrap();
     assert_eq!(mock.logout(&token).await.code(), "bad_jwt");
-    mock.pass(Duration::from_secs(5));
+    mock.advance_time(Duration::from_secs(5));
     assert_eq!(mock.logout(&token).await.status, StatusCode::NO_CONTENT);
 }
 
@@ -118,25 +118,25 @@ async fn the_bearer_is_read_as_gotrue_reads_it(
     #[case] expected: StatusCode,
 ) {
     let mock = start().await;
-    let session = mock.session();
+    let session = mock.sign_up();
     let authorization = authorization.replace("TOKEN", &session.access_token);
     let headers = [("authorization", authorization.as_str())];
-    let answer = mock.ask(Method::POST, "/auth/v1/logout?scope=", &headers, None).await;
-    assert_eq!(answer.status, expected);
+    let response = mock.send(Method::POST, "/auth/v1/logout?scope=", &headers, None).await;
+    assert_eq!(response.status, expected);
     assert_eq!(mock.mock.session_alive(session.session_id), expected != StatusCode::NO_CONTENT);
     if expected == StatusCode::UNAUTHORIZED {
-        assert_eq!(answer.code(), "no_authorization");
+        assert_eq!(response.code(), "no_authorization");
     }
 }
 
 #[tokio::test]
 async fn an_empty_scope_signs_every_device_out() {
     let mock = start().await;
-    let (one, other) = (mock.session(), mock.session());
+    let (one, other) = (mock.sign_up(), mock.sign_up());
     mock.mock.sign_in(one.user_id).unwrap();
     let bearer = format!("Bearer {}", one.access_token);
     let headers = [("authorization", bearer.as_str())];
-    mock.ask(Method::POST, "/auth/v1/logout?scope=", &headers, None).await;
+    mock.send(Method::POST, "/auth/v1/logout?scope=", &headers, None).await;
     assert_eq!(mock.mock.sessions_of(one.user_id), 0);
     assert!(mock.mock.session_alive(other.session_id));
 }
@@ -144,13 +144,13 @@ async fn an_empty_scope_signs_every_device_out() {
 #[tokio::test]
 async fn a_global_logout_of_a_gone_session_is_refused_and_the_others_live_on() {
     let mock = start().await;
-    let gone = mock.session();
+    let gone = mock.sign_up();
     let other = mock.mock.sign_in(gone.user_id).unwrap();
     assert!(mock.mock.delete_session(gone.session_id));
     let bearer = format!("Bearer {}", gone.access_token);
     let headers = [("authorization", bearer.as_str())];
-    let answer = mock.ask(Method::POST, "/auth/v1/logout?scope=global", &headers, None).await;
-    assert_eq!((answer.status, answer.code()), (StatusCode::FORBIDDEN, "session_not_found"));
+    let response = mock.send(Method::POST, "/auth/v1/logout?scope=global", &headers, None).await;
+    assert_eq!((response.status, response.code()), (StatusCode::FORBIDDEN, "session_not_found"));
     assert!(mock.mock.session_alive(other.session_id));
 }
 
@@ -177,8 +177,8 @@ async fn a_sign_up_is_refused(#[case] body: Value, #[case] status: u16, #[case] 
 async fn a_weak_password_has_its_reasons_in_both_api_versions() {
     let mock = start().await;
     let body = json!({"email": "a@b.co", "password": "12345"}).to_string();
-    let ask = async |headers: &[(&str, &str)]| -> Answer {
-        mock.ask(Method::POST, "/auth/v1/signup", headers, Some(body.clone())).await
+    let ask = async |headers: &[(&str, &str)]| -> MockResponse {
+        mock.send(Method::POST, "/auth/v1/signup", headers, Some(body.clone())).await
     };
     for headers in [&[("x-supabase-api-version", "2024-01-01")][..], &[]] {
         let refused = ask(headers).await;
@@ -227,9 +227,9 @@ async fn another_grant_is_not_supported() {
 async fn the_closest_api_version_answers(#[case] asked: &str, #[case] given: Option<&str>) {
     let mock = start().await;
     let headers = [("x-supabase-api-version", asked)];
-    let answer = mock.ask(Method::GET, "/auth/v1/user", &headers, None).await;
-    assert_eq!(answer.header("x-supabase-api-version"), given);
-    assert_eq!(answer.json()["code"] == "no_authorization", given.is_some());
+    let response = mock.send(Method::GET, "/auth/v1/user", &headers, None).await;
+    assert_eq!(response.header("x-supabase-api-version"), given);
+    assert_eq!(response.json()["code"] == "no_authorization", given.is_some());
 }
 
 #[rstest]
@@ -238,17 +238,17 @@ async fn the_closest_api_version_answers(#[case] asked: &str, #[case] given: Opt
 #[tokio::test]
 async fn a_preflight_is_answered_and_neither_logged_nor_acted_upon(#[case] path: &str) {
     let mock = start().await;
-    let session = mock.session();
+    let session = mock.sign_up();
     let headers = [
         ("origin", "http://app.example.com"),
         ("access-control-request-method", "POST"),
         ("access-control-request-headers", "authorization,apikey"),
     ];
-    let answer = mock.ask(Method::OPTIONS, path, &headers, None).await;
-    assert_eq!(answer.status, StatusCode::NO_CONTENT);
-    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
-    assert_eq!(answer.header("access-control-allow-methods"), Some("POST"));
-    assert_eq!(answer.header("access-control-allow-headers"), Some("authorization,apikey"));
+    let response = mock.send(Method::OPTIONS, path, &headers, None).await;
+    assert_eq!(response.status, StatusCode::NO_CONTENT);
+    assert_eq!(response.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(response.header("access-control-allow-methods"), Some("POST"));
+    assert_eq!(response.header("access-control-allow-headers"), Some("authorization,apikey"));
     assert!(mock.mock.calls().is_empty() && mock.mock.session_alive(session.session_id));
 }
 
@@ -259,11 +259,11 @@ async fn a_preflight_is_answered_and_neither_logged_nor_acted_upon(#[case] path:
 async fn every_answer_may_be_read_from_another_origin(#[case] path: &str) {
     let mock = start().await;
     let headers = [("origin", "http://app.example.com")];
-    let answer = mock.ask(Method::GET, path, &headers, None).await;
-    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
-    let exposed = answer.header("access-control-expose-headers");
+    let response = mock.send(Method::GET, path, &headers, None).await;
+    assert_eq!(response.header("access-control-allow-origin"), Some("*"));
+    let exposed = response.header("access-control-expose-headers");
     assert_eq!(exposed, Some("X-Total-Count, Link, X-Supabase-Api-Version"));
-    assert_eq!(answer.header("vary"), Some("Origin"));
+    assert_eq!(response.header("vary"), Some("Origin"));
     assert_eq!(mock.get(path).await.header("access-control-allow-origin"), None);
 }
 
@@ -272,7 +272,7 @@ async fn the_date_is_the_clocks() {
     let mock = start().await;
     let date = async || mock.get("/auth/v1/health").await.header("date").map(ToOwned::to_owned);
     assert_eq!(date().await.as_deref(), Some("Sat, 21 Nov 2026 09:47:58 GMT"));
-    mock.pass(Duration::from_mins(1));
+    mock.advance_time(Duration::from_mins(1));
     assert_eq!(date().await.as_deref(), Some("Sat, 21 Nov 2026 09:48:58 GMT"));
 }
 
@@ -282,7 +282,7 @@ async fn the_issuer_is_the_mocks_own_or_the_given_one() {
     assert_eq!(own.mock.issuer(), format!("{}/auth/v1", own.mock.url()));
     let issuer = Some("https://project.example/auth/v1".to_owned());
     let given = Options { issuer, algorithm: Algorithm::EdDsa, ..Options::default() };
-    let token = RunningMock::start(given).await.session().access_token;
+    let token = RunningMock::start(given).await.sign_up().access_token;
     let claims: Value = jsonwebtoken::dangerous::insecure_decode(token).unwrap().claims;
     assert_eq!(claims["iss"], "https://project.example/auth/v1");
 }

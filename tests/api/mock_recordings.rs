@@ -19,7 +19,7 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::mock_harness::{Answer, PASSWORD, RunningMock};
+use crate::mock_harness::{MockResponse, PASSWORD, RunningMock};
 
 mod likeness;
 
@@ -187,8 +187,8 @@ async fn replay(exchange: &Value, given: Given, moment: SystemTime) {
     let mock = RunningMock::start_at(options, moment).await;
     let session = prepare(&mock, given).await;
     let before = session.as_ref().map(|session| rows(&mock, session));
-    let answer = send(&mock, &exchange["request"], session.as_ref(), name).await;
-    assert_like(&answer, &exchange["response"], name);
+    let response = send(&mock, &exchange["request"], session.as_ref(), name).await;
+    assert_like(&response, &exchange["response"], name);
     if let Some(recorded) = exchange.get("before") {
         assert_eq!(before.as_ref(), Some(recorded), "{name}: before");
         let after = session.as_ref().map(|session| rows(&mock, session));
@@ -229,14 +229,19 @@ async fn prepare(mock: &RunningMock, given: Given) -> Option<Tokens> {
         RefreshedLongAgo => {
             let second = mock.refresh(&session.refresh_token).await.json();
             mock.refresh(second["refresh_token"].as_str().unwrap()).await;
-            mock.pass(Duration::from_secs(11));
+            mock.advance_time(Duration::from_secs(11));
         }
         Nothing | Sessions(_) | Anonymous => {}
     }
     Some(session)
 }
 
-async fn send(mock: &RunningMock, request: &Value, session: Option<&Tokens>, name: &str) -> Answer {
+async fn send(
+    mock: &RunningMock,
+    request: &Value,
+    session: Option<&Tokens>,
+    name: &str,
+) -> MockResponse {
     let mut headers = Vec::new();
     for (header, value) in request["headers"].as_object().unwrap() {
         let value = value.as_str().unwrap();
@@ -257,7 +262,7 @@ async fn send(mock: &RunningMock, request: &Value, session: Option<&Tokens>, nam
     };
     let method: Method = request["method"].as_str().unwrap().parse().unwrap();
     let path = format!("/auth/v1{}", request["path"].as_str().unwrap());
-    mock.ask(method, &path, &headers, body).await
+    mock.send(method, &path, &headers, body).await
 }
 
 /// The recorded token for a session of the mock: its ids take the place of the recorded ones,

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::claims_of,
-    mock_harness::{Answer, RunningMock},
+    mock_harness::{MockResponse, RunningMock},
 };
 
 const RECORDINGS: &str = include_str!("../../fixtures/gotrue/exchanges-more.json");
@@ -97,7 +97,7 @@ impl Replay {
 
     /// The steps before `session-low-aal-refresh` need an authenticator, which the mock has not.
     fn sign_in_with_a_second_factor(&mut self) {
-        let session = self.mock.session();
+        let session = self.mock.sign_up();
         let bindings = [
             ("<user:1>", session.user_id.to_string()),
             ("<session:2>", session.session_id.to_string()),
@@ -110,26 +110,26 @@ impl Replay {
         let name = exchange["name"].as_str().unwrap();
         for step in exchange["prepared"].as_array().into_iter().flatten() {
             assert_eq!(step["do"], "wait", "{name}");
-            self.mock.pass(Duration::from_secs_f64(step["seconds"].as_f64().unwrap()));
+            self.mock.advance_time(Duration::from_secs_f64(step["seconds"].as_f64().unwrap()));
         }
         if let Some((_, session, expiry)) = EXPIRES.iter().find(|(at, ..)| *at == name) {
             let session = self.bound[*session].parse().unwrap();
             assert!(self.mock.mock.expire_session(session, *expiry), "{name}");
         }
-        let answer = self.send(&exchange["request"]).await;
+        let response = self.send(&exchange["request"]).await;
         if exchange["setup"] == true {
-            assert_eq!(answer.status.as_u16(), exchange["response"]["status"], "{name}");
-            self.bind(&exchange["response"]["body"], &answer.json());
-            self.bind_headers(&exchange["response"]["headers"], &answer);
+            assert_eq!(response.status.as_u16(), exchange["response"]["status"], "{name}");
+            self.bind(&exchange["response"]["body"], &response.json());
+            self.bind_headers(&exchange["response"]["headers"], &response);
         } else {
-            self.assert_like(&answer, &exchange["response"], name);
+            self.assert_like(&response, &exchange["response"], name);
         }
         if let Some(after) = exchange.get("after") {
             self.assert_sessions(exchange, after, name).await;
         }
     }
 
-    async fn send(&mut self, request: &Value) -> Answer {
+    async fn send(&mut self, request: &Value) -> MockResponse {
         let mut headers = Vec::new();
         for (header, value) in request["headers"].as_object().unwrap() {
             headers.push((header.clone(), self.filled_in(value.as_str().unwrap())));
@@ -142,7 +142,7 @@ impl Replay {
         };
         let method = request["method"].as_str().unwrap().parse().unwrap();
         let path = format!("/auth/v1{}", self.filled_in(request["path"].as_str().unwrap()));
-        self.mock.ask(method, &path, &headers, body).await
+        self.mock.send(method, &path, &headers, body).await
     }
 
     /// A text with the values of this mock in the places of the recording's placeholders.
@@ -173,16 +173,16 @@ impl Replay {
         }
     }
 
-    fn bind_headers(&mut self, recorded: &Value, answer: &Answer) {
+    fn bind_headers(&mut self, recorded: &Value, response: &MockResponse) {
         for (header, value) in recorded.as_object().unwrap() {
-            self.bind(value, &json!(answer.header(header)));
+            self.bind(value, &json!(response.header(header)));
         }
     }
 
-    fn assert_like(&mut self, answer: &Answer, recorded: &Value, name: &str) {
-        assert_eq!(answer.status.as_u16(), recorded["status"], "{name}: {}", answer.body);
+    fn assert_like(&mut self, response: &MockResponse, recorded: &Value, name: &str) {
+        assert_eq!(response.status.as_u16(), recorded["status"], "{name}: {}", response.body);
         for header in HEADERS {
-            match answer.header(header) {
+            match response.header(header) {
                 None => assert!(recorded["headers"].get(header).is_none(), "{name}: no {header}"),
                 Some(value) => {
                     let place = format!("{name}: {header}");
@@ -191,8 +191,8 @@ impl Replay {
             }
         }
         match &recorded["body"] {
-            Value::Null => assert_eq!(answer.body, "", "{name}"),
-            body => self.assert_equal(body, &answer.json(), name),
+            Value::Null => assert_eq!(response.body, "", "{name}"),
+            body => self.assert_equal(body, &response.json(), name),
         }
     }
 
