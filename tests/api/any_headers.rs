@@ -57,7 +57,7 @@ fn requests() -> impl Strategy<Value = (&'static str, &'static str, Lines)> {
 }
 
 #[test]
-fn no_header_makes_it_fail() {
+fn no_request_header_causes_a_server_error() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let flags = [("trusted-proxies", "127.0.0.1"), ("allowed-origins", "https://app.example.com")];
     let app = runtime.block_on(TestApp::with_flags(&flags));

@@ -47,7 +47,7 @@ fn all_cases(factory: &TokenFactory) -> Vec<TokenCase> {
 #[case::where_the_secret_signs(ProjectKeys::SharedSecret)]
 #[case::where_only_gotrue_knows_the_secret(ProjectKeys::SecretUnknownToGateway)]
 #[tokio::test]
-async fn every_forged_or_odd_token_is_refused_for_its_reason_and_ends_nothing(
+async fn every_forged_token_is_refused_for_its_reason_and_ends_no_session(
     #[case] project_keys: ProjectKeys,
 ) {
     let mut test = RefusalTest::new(project_keys).await;
@@ -80,7 +80,7 @@ async fn every_forged_or_odd_token_is_refused_for_its_reason_and_ends_nothing(
 }
 
 #[tokio::test]
-async fn the_key_id_of_a_forged_token_appears_nowhere_even_if_it_has_100_kb() {
+async fn the_key_id_of_a_forged_token_is_in_no_response_or_log_line_even_if_it_has_100_kb() {
     let app = Setup::new().start_time(Clock::system().unix_seconds()).start().await;
     let environment = [("RUST_LOG", "trace"), ("GATEWAY_MAX_HEADER_BYTES", "262144")];
     let gateway = GatewayProcess::start(&app, &environment).await;
@@ -119,7 +119,7 @@ async fn the_key_id_of_a_forged_token_appears_nowhere_even_if_it_has_100_kb() {
 }
 
 #[tokio::test]
-async fn hs256_beside_keys_that_sign_is_unused_after_a_time_without_such_tokens() {
+async fn hs256_is_reported_as_unused_if_a_project_with_signing_keys_gets_no_such_tokens() {
     let project_keys = ProjectKeys::EveryKey;
     let app = project_keys.start_app().await;
     let verifier = project_keys.verifier(&app).await;

@@ -29,7 +29,7 @@ async fn logout_among(app: &TestApp, csrf: &Csrf, tokens: &Tokens, pair: &[u8]) 
 }
 
 #[tokio::test]
-async fn hostile_cookie_names_stop_no_logout_and_only_the_gateways_names_are_deleted() {
+async fn hostile_cookie_names_stop_no_logout_and_only_known_cookies_are_deleted() {
     let app = TestApp::new().await;
     let csrf = Csrf::new(&Setup::new().flag("supabase-url", app.mock.url()).config()).unwrap();
     let rows = rows();
@@ -82,7 +82,7 @@ fn check_jar(reply: &Reply, name: &str, kept: bool, case: &str) {
 
 /// A browser stores names of up to 4,096 bytes, also from a sibling subdomain.
 #[tokio::test]
-async fn no_planted_name_makes_a_response_outgrow_the_budget_or_keeps_others_from_going() {
+async fn long_planted_names_exceed_no_budget_and_other_cookies_are_still_deleted() {
     let setup = Setup::new().flag("cookie-domains", "example.com,app.example.com");
     let app = setup.start().await;
     let planted = [

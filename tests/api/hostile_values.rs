@@ -163,7 +163,7 @@ const OTHER_VALUES: &[Row] = &[
 ];
 
 #[tokio::test]
-async fn whatever_a_value_is_it_is_read_or_refused_and_never_echoed() {
+async fn every_cookie_value_is_read_or_refused_and_never_echoed() {
     let app = TestApp::new().await;
     for (case, name, value, expected) in SESSION_VALUES {
         let genuine = Genuine::new(&app).await;
@@ -252,7 +252,7 @@ async fn cookies_in_several_headers_are_all_read() {
 
 /// The header and the cookie agree, but the value is no valid CSRF token.
 #[tokio::test]
-async fn no_value_that_header_and_cookie_agree_on_passes_for_a_token() {
+async fn an_invalid_csrf_token_is_refused_even_if_header_and_cookie_agree() {
     let app = TestApp::new().await;
     let genuine = Genuine::new(&app).await;
     let csrf = &genuine.csrf;

@@ -138,7 +138,7 @@ fn assert_clean_log(log: &Log, logouts: usize) {
 }
 
 #[tokio::test]
-async fn no_header_of_a_client_starts_a_line_anywhere() {
+async fn no_header_of_a_client_starts_a_line_in_responses_logs_or_calls() {
     let app = start_app().await;
     let gateway = start_gateway(&app).await;
     let mut logouts = 0;
@@ -201,7 +201,7 @@ const TARGETS: &[(&str, &str, u16)] = &[
 ];
 
 #[tokio::test]
-async fn no_target_of_a_client_starts_a_line_anywhere() {
+async fn no_request_target_starts_a_line_in_responses_logs_or_calls() {
     let app = start_app().await;
     let gateway = start_gateway(&app).await;
     let mut logouts = 0;
@@ -227,7 +227,7 @@ async fn no_target_of_a_client_starts_a_line_anywhere() {
 
 /// `verify` returns some claims in headers. A signed claim may contain any text.
 #[tokio::test]
-async fn no_claim_starts_a_line_and_one_that_is_no_header_value_is_left_empty() {
+async fn no_claim_starts_a_line_and_a_claim_that_no_header_can_hold_is_left_empty() {
     let app = TestApp::new().await;
     for (payload, _) in PAYLOADS {
         for claim in ["role", "aal", "email", "sub", "session_id"] {
@@ -262,7 +262,7 @@ async fn no_claim_starts_a_line_and_one_that_is_no_header_value_is_left_empty() 
 
 /// With `double-submit`, the application sets the CSRF token itself and the gateway returns it in JSON.
 #[tokio::test]
-async fn an_apps_own_csrf_token_is_answered_as_one_json_string() {
+async fn the_csrf_token_of_an_application_is_returned_as_one_json_string() {
     let app = TestApp::with_flags(&[("csrf-mode", "double-submit")]).await;
     let tokens = app.sign_up();
     for value in

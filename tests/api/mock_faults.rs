@@ -1,4 +1,4 @@
-//! The faults of the mock: what a client sees, and what becomes of the session behind it.
+//! The faults of the mock: what the client receives, and whether the session ends.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
 
@@ -26,7 +26,7 @@ async fn with_fault(fault: Value) -> (RunningMock, Tokens) {
     (mock, session)
 }
 
-/// A logout on a connection of its own, and the socket to read from.
+/// Sends a logout on a new connection; returns the socket with the response.
 async fn raw_logout(mock: &RunningMock, session: &Tokens) -> TcpStream {
     let address = mock.mock.url().strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -45,7 +45,7 @@ async fn read_to_end(mut stream: TcpStream) -> std::io::Result<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn a_status_alone_looks_like_an_api_gateway_in_front() {
+async fn a_status_alone_looks_like_an_api_gateway_in_front_of_gotrue() {
     let (mock, session) = with_fault(json!({"operation": "logout", "kind": "status"})).await;
     let response = mock.logout(&session.access_token).await;
     assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -75,7 +75,7 @@ async fn a_status_with_a_code_looks_like_gotrue(
 }
 
 #[tokio::test]
-async fn a_status_may_bring_its_own_body() {
+async fn a_status_fault_can_have_a_body() {
     let (mock, session) = with_fault(json!({
         "operation": "logout", "kind": "status", "status": 200, "body": "<h1>Sign in to WiFi</h1>",
         "headers": {"Content-Type": "text/html"},
@@ -91,7 +91,7 @@ async fn a_status_may_bring_its_own_body() {
 }
 
 #[tokio::test]
-async fn a_status_may_tell_another_time_than_the_mocks() {
+async fn a_status_fault_can_have_another_date() {
     let date = "Fri, 01 Jan 2100 00:00:00 GMT";
     let (mock, session) = with_fault(json!({
         "operation": "logout", "kind": "status", "headers": {"Date": date}, "times": 1,
@@ -102,12 +102,12 @@ async fn a_status_may_tell_another_time_than_the_mocks() {
 }
 
 #[tokio::test]
-async fn a_delayed_request_is_answered_late_but_right() {
+async fn a_delayed_request_gets_the_correct_response_late() {
     let (mock, session) =
         with_fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.05})).await;
-    let asked = Instant::now();
+    let start = Instant::now();
     assert_eq!(mock.logout(&session.access_token).await.status, StatusCode::NO_CONTENT);
-    assert!(asked.elapsed() >= Duration::from_millis(50));
+    assert!(start.elapsed() >= Duration::from_millis(50));
     assert!(!mock.mock.session_alive(session.session_id));
 }
 
@@ -146,7 +146,7 @@ async fn garbage_is_not_http() {
 }
 
 #[tokio::test]
-async fn a_redirect_leads_where_the_call_log_shows_who_followed() {
+async fn a_redirect_leads_to_the_mock_and_the_call_log_shows_who_followed_it() {
     let (mock, session) = with_fault(json!({"operation": "logout", "kind": "redirect"})).await;
     let response = mock.logout(&session.access_token).await;
     assert_eq!(response.status, StatusCode::TEMPORARY_REDIRECT);
@@ -156,12 +156,12 @@ async fn a_redirect_leads_where_the_call_log_shows_who_followed() {
 }
 
 #[tokio::test]
-async fn a_redirect_may_lead_elsewhere() {
-    let elsewhere = "http://127.0.0.1:1/";
+async fn a_redirect_can_have_another_location() {
+    let location = "http://127.0.0.1:1/";
     let (mock, _) =
-        with_fault(json!({"operation": "jwks", "kind": "redirect", "location": elsewhere})).await;
+        with_fault(json!({"operation": "jwks", "kind": "redirect", "location": location})).await;
     let response = mock.get("/auth/v1/.well-known/jwks.json").await;
-    assert_eq!(response.header("location"), Some(elsewhere));
+    assert_eq!(response.header("location"), Some(location));
 }
 
 #[tokio::test]
@@ -172,7 +172,7 @@ async fn an_oversize_answer_is_valid_json_of_megabytes() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_may_have_had_its_effect() {
+async fn a_request_whose_response_is_lost_can_have_had_its_effect() {
     let (mock, session) =
         with_fault(json!({"operation": "logout", "kind": "reset", "effect": true})).await;
     read_to_end(raw_logout(&mock, &session).await).await.unwrap_err();
@@ -180,7 +180,7 @@ async fn a_lost_answer_may_have_had_its_effect() {
 }
 
 #[tokio::test]
-async fn a_fault_acts_as_often_as_it_says_and_on_its_operation_alone() {
+async fn a_fault_acts_as_often_as_requested_and_only_on_its_operation() {
     let (mock, session) =
         with_fault(json!({"operation": "user", "kind": "status", "status": 500, "times": 2})).await;
     let bearer = format!("Bearer {}", session.access_token);
@@ -228,7 +228,7 @@ async fn faults_act_one_after_the_other() {
 #[case::an_impossible_status(json!({"operation": "logout", "kind": "status", "status": 99}))]
 #[case::negative_seconds(json!({"operation": "logout", "kind": "delay", "seconds": -1}))]
 #[tokio::test]
-async fn what_is_no_fault_is_refused_and_changes_nothing(#[case] fault: Value) {
+async fn an_invalid_fault_is_refused_and_changes_nothing(#[case] fault: Value) {
     let mock = RunningMock::start(Options::default()).await;
     let refused = mock.post("/mock/faults", fault).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.body);

@@ -1,4 +1,4 @@
-//! What a new password does to sessions at the mock, as at the real GoTrue.
+//! Which sessions a password change ends in the mock, as in the real GoTrue.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn start() -> RunningMock {
     RunningMock::start(Options::default()).await
 }
 
-/// `user-password`, `ending-minted-password` and `admin-password` of the recordings.
+/// As in the recordings `user-password`, `ending-minted-password` and `admin-password`.
 #[rstest]
 #[case::by_the_user(|_: &RunningMock, own: &Tokens| own.access_token.clone(), "/auth/v1/user", 1)]
 #[case::by_a_token_without_session(
@@ -29,7 +29,7 @@ async fn start() -> RunningMock {
     0
 )]
 #[tokio::test]
-async fn a_new_password_ends_every_session_but_the_users_own(
+async fn a_password_change_ends_all_other_sessions_of_the_user(
     #[case] token: fn(&RunningMock, &Tokens) -> String,
     #[case] path: &str,
     #[case] left: usize,
@@ -58,7 +58,7 @@ async fn a_new_password_ends_every_session_but_the_users_own(
 }
 
 #[tokio::test]
-async fn a_user_or_an_anonymous_key_is_no_administrator() {
+async fn tokens_of_users_and_the_anonymous_key_cannot_use_admin_routes() {
     let mock = start().await;
     let session = mock.sign_up();
     let path = format!("/auth/v1/admin/users/{}", session.user_id);
@@ -79,7 +79,7 @@ async fn a_user_or_an_anonymous_key_is_no_administrator() {
 #[case::a_number(json!({"phone": "+15550100000"}), "phone")]
 #[case::metadata(json!({"data": {"a": 1}}), "data")]
 #[tokio::test]
-async fn what_the_mock_does_not_have_yet_is_not_implemented_and_named(
+async fn unsupported_fields_are_named_and_answered_with_not_implemented(
     #[case] body: Value,
     #[case] member: &str,
 ) {
@@ -91,7 +91,7 @@ async fn what_the_mock_does_not_have_yet_is_not_implemented_and_named(
     assert_eq!(response.status, StatusCode::NOT_IMPLEMENTED);
     let message = format!("The mock does not have PUT /user with {member}");
     assert_eq!(response.json(), json!({"code": "not_implemented", "message": message}));
-    assert!(mock.mock.session_alive(other.session_id), "and nothing has changed");
+    assert!(mock.mock.session_alive(other.session_id), "the refused request has changed nothing");
 }
 
 #[tokio::test]

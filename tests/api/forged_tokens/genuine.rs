@@ -159,9 +159,7 @@ const ENDINGS: [Ending; 3] = [
 #[case::where_a_key_signs(ProjectKeys::OneKey(Algorithm::Es256))]
 #[case::where_only_gotrue_knows_the_secret(ProjectKeys::SecretUnknownToGateway)]
 #[tokio::test]
-async fn the_end_of_a_session_is_the_end_of_every_token_that_means_it(
-    #[case] project_keys: ProjectKeys,
-) {
+async fn a_logout_ends_every_token_that_names_the_session(#[case] project_keys: ProjectKeys) {
     let app = project_keys.start_app().await;
     for (name, make) in UNUSUAL_TOKENS {
         for ending in ENDINGS {

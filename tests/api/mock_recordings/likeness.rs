@@ -1,19 +1,19 @@
-//! When an answer is like a recorded one.
+//! Compares responses of the mock with recorded ones.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::mock_harness::MockResponse;
 
-/// Asserts that an answer is the recorded one: status, headers, codes and messages, and the members
-/// of a body whose values differ from session to session.
+/// Asserts that a response is like the recorded one: the same status, headers, codes and messages. Of bodies whose values
+/// differ from session to session, only the names and types of the members are compared.
 pub(super) fn assert_like(response: &MockResponse, recorded: &Value, name: &str) {
     assert_eq!(response.status.as_u16(), recorded["status"], "{name}: {}", response.body);
     assert_headers_like(response, &recorded["headers"], name);
     match &recorded["body"] {
         Value::Null => assert_eq!(response.body, "", "{name}"),
         Value::String(text) => assert_eq!(&response.body, text, "{name}"),
-        // Errors, key sets and health: the very same.
+        // Errors, key sets and health: the whole body is the same.
         body if body.get("access_token").is_none() && body.get("id").is_none() => {
             assert_eq!(&response.json(), body, "{name}");
         }
@@ -33,7 +33,7 @@ fn assert_tokens_like(tokens: &Value, recorded: &Value, name: &str) {
 }
 
 fn assert_headers_like(response: &MockResponse, recorded: &Value, name: &str) {
-    // Present or absent as recorded; the values differ from session to session.
+    // Headers whose values differ from session to session: only their presence is compared.
     const IDS: &[&str] = &["sb-auth-user-id", "sb-auth-session-id", "sb-auth-refresh-token-prefix"];
     const SAME: &[&str] = &[
         "allow",
@@ -47,7 +47,7 @@ fn assert_headers_like(response: &MockResponse, recorded: &Value, name: &str) {
     ];
     for header in recorded.as_object().unwrap().keys() {
         let compared = IDS.contains(&header.as_str()) || SAME.contains(&header.as_str());
-        assert!(compared || header == "transfer-encoding", "{name}: nobody compares {header}");
+        assert!(compared || header == "transfer-encoding", "{name}: {header} is in neither list");
     }
     for header in SAME {
         assert_eq!(response.header(header), recorded[header].as_str(), "{name}: {header}");
@@ -58,7 +58,7 @@ fn assert_headers_like(response: &MockResponse, recorded: &Value, name: &str) {
     }
 }
 
-/// The same members of the same types, whatever their values.
+/// The value with its member names and with types in place of values.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Null => json!("null"),
@@ -72,7 +72,7 @@ fn shape(value: &Value) -> Value {
     }
 }
 
-/// Header (0) or claims (1) of a JWT.
+/// The header (0) or the claims (1) of a JWT.
 pub(super) fn part(token: &str, index: usize) -> Value {
     let part = token.split('.').nth(index).unwrap();
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()

@@ -49,7 +49,7 @@ async fn queue_is_empty(app: &TestApp) -> bool {
 }
 
 #[tokio::test]
-async fn an_old_token_in_the_queue_widens_no_logout_of_its_session() {
+async fn an_old_token_in_the_queue_does_not_widen_a_logout_of_its_session() {
     let (app, _directory) = start_durable_app().await;
     let victim = app.sign_up();
     let other = app.sign_in_again(&victim);
@@ -64,7 +64,7 @@ async fn an_old_token_in_the_queue_widens_no_logout_of_its_session() {
 }
 
 #[tokio::test]
-async fn a_logout_of_the_same_browser_that_is_queued_for_all_sessions_is_done_first() {
+async fn a_queued_logout_of_all_sessions_runs_before_a_later_logout_of_the_same_browser() {
     let (app, _directory) = start_durable_app().await;
     let tokens = app.sign_up();
     let other = app.sign_in_again(&tokens);
@@ -78,7 +78,7 @@ async fn a_logout_of_the_same_browser_that_is_queued_for_all_sessions_is_done_fi
 }
 
 #[tokio::test]
-async fn an_old_token_with_the_refresh_token_of_a_banned_account_holds_back_no_queued_logout() {
+async fn an_old_token_with_a_refresh_token_of_a_banned_account_delays_no_queued_logout() {
     let (app, _directory) = start_durable_app().await;
     let (victim, banned) = (app.sign_up(), app.sign_up());
     let other = app.sign_in_again(&victim);
@@ -100,7 +100,7 @@ async fn an_old_token_with_the_refresh_token_of_a_banned_account_holds_back_no_q
 }
 
 #[tokio::test]
-async fn an_old_token_that_is_queued_for_good_reaches_neither_list_nor_session() {
+async fn an_old_token_that_stays_queued_changes_neither_the_revocation_list_nor_the_session() {
     let (app, _directory) = start_durable_app().await;
     let victim = app.sign_up();
     gotrue_fails(&app);
