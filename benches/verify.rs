@@ -6,7 +6,7 @@
 //!
 //! `cargo bench --bench verify`; client, gateway and mock share the machine.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that fails tells nothing")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that fails has no result")]
 
 use std::{
     rc::Rc,

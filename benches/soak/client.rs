@@ -27,14 +27,14 @@ const OTHER_COOKIES: [&str; 3] = ["theirs", "sb-127-auth-token-other", "sb-other
 /// How long a session may stay alive after its client hung up.
 const MAX_DELAY_AFTER_HANG_UP: Duration = Duration::from_secs(5);
 
-struct Session {
-    tokens: Tokens,
-    issued_at: i64,
-    alive: bool,
+pub(super) struct Session {
+    pub(super) tokens: Tokens,
+    pub(super) issued_at: i64,
+    pub(super) alive: bool,
     /// A logout with an unknown result may end it at any time.
-    may_end: bool,
+    pub(super) may_end: bool,
     /// The successful logout that ended it: its tokens are on the revocation list.
-    ended: Option<String>,
+    pub(super) ended: Option<String>,
 }
 
 impl Session {
@@ -45,9 +45,9 @@ impl Session {
 }
 
 pub(super) struct Client {
-    soak: Rc<Soak>,
+    pub(super) soak: Rc<Soak>,
     random: fastrand::Rng,
-    sessions: Vec<Session>,
+    pub(super) sessions: Vec<Session>,
 }
 
 impl Client {
@@ -87,12 +87,6 @@ impl Client {
         let first = self.soak.app.sign_up();
         let again = (1..SESSIONS).map(|_| self.soak.app.sign_in_again(&first)).collect();
         self.sessions = [vec![first], again].concat().into_iter().map(Session::of).collect();
-    }
-
-    fn assert_no_session_ended(&self) {
-        for session in self.sessions.iter().filter(|session| session.alive) {
-            assert!(self.soak.app.is_alive(&session.tokens), "a session ended without a logout");
-        }
     }
 
     fn request(&self, method: &str, target: &str) -> Request {
@@ -183,14 +177,6 @@ impl Client {
         }
     }
 
-    /// Asserts that the response is no success, unless the session had ended before, and that no session has ended.
-    fn assert_harmless(&self, index: usize, reply: &Reply) {
-        let Session { alive, .. } = self.sessions[index];
-        let ended = reply.header("x-logout-outcome") == Some("already-ended") && !alive;
-        assert!(reply.status >= 400 || ended, "{reply:?}");
-        self.assert_no_session_ended();
-    }
-
     fn target(&mut self) -> (&'static str, String) {
         let scope = SCOPES[self.random.usize(0..3)];
         (scope, format!("{}?scope={scope}", LOGOUT_PATHS[self.random.usize(0..LOGOUT_PATHS.len())]))
@@ -214,39 +200,6 @@ impl Client {
         let left = browser.jar.names();
         assert!(OTHER_COOKIES.iter().all(|name| left.contains(name)), "{left:?}: {reply:?}");
         Some(reply)
-    }
-
-    /// Asserts that exactly those sessions have ended that the scope includes and the response allows.
-    fn check_logout(&mut self, index: usize, scope: &str, requested_at: i64, reply: &Reply) {
-        let (success, refused) = (reply.status < 300, (400..429).contains(&reply.status));
-        let was_alive = self.sessions[index].alive;
-        let revoked = reply.header("x-logout-outcome") == Some("revoked");
-        for (n, session) in self.sessions.iter_mut().enumerate() {
-            let included = match scope {
-                "local" => n == index,
-                "others" => n != index,
-                _ => true,
-            };
-            let alive = self.soak.app.is_alive(&session.tokens);
-            assert!(
-                alive || !session.alive || (included && !refused),
-                "{n} by {scope} of {index}: {reply:?}"
-            );
-            // If this session had ended before, GoTrue may have refused a `global` logout.
-            let must_have_ended = included && (scope != "global" || was_alive || n == index);
-            assert!(
-                !(success && must_have_ended && alive),
-                "{n} lives: {scope} of {index}: {reply:?}"
-            );
-            session.may_end |= included && reply.status >= 429;
-            session.alive = alive && !session.may_end;
-            // GoTrue's clock was at this second or later when it ended the sessions.
-            let is_before_cut_off = scope != "local" && session.issued_at <= requested_at;
-            let itself = n == index && scope != "others";
-            if revoked && (itself || (included && is_before_cut_off)) {
-                session.ended = Some(format!("{scope} of {index}, itself {itself}: {reply:?}"));
-            }
-        }
     }
 
     async fn refused(&mut self, index: usize) {

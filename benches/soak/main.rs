@@ -18,6 +18,7 @@
     reason = "the soak reads its size from the environment, prints its results and panics on a failure"
 )]
 
+mod checks;
 mod client;
 
 use std::{

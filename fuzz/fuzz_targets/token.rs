@@ -3,8 +3,8 @@
 //! 1. A token whose claims are accepted has three canonical parts, a bounded number of members, no duplicate members, and
 //!    valid claims.
 //! 2. Only a token that a key of the project signed, with the `alg` and `kid` of that key, is verified.
-//! 3. A gateway whose `GATEWAY_JWT_ALGORITHMS` leaves algorithms out refuses their tokens, and accepts the
-//!    others as a gateway with the default does.
+//! 3. A gateway with a shorter `GATEWAY_JWT_ALGORITHMS` refuses tokens of the algorithms that are left out, and accepts the
+//!    others like a gateway with the default.
 #![no_main]
 
 use std::{

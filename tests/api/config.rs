@@ -1,7 +1,7 @@
 //! A bad configuration ends the real binary before it binds an address: exit status 2, every variable named, no
 //! value printed.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+#![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
 use std::{
     collections::BTreeSet,

@@ -1,6 +1,6 @@
 //! The demo: the real binary, with an environment for another gateway.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+#![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
 use std::{
     io::{BufRead, BufReader},

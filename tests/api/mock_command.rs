@@ -1,6 +1,6 @@
 //! The command `logout-gateway mock`: flags, exit status and signals.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+#![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},

@@ -1,6 +1,6 @@
 //! The faults of the mock: what the client receives, and whether the session ends.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+#![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
 use std::{
     io::ErrorKind,

@@ -3,7 +3,7 @@
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "a helper that fails, fails its test"
+    reason = "a helper that panics makes its test fail, as it should"
 )]
 
 use std::time::Duration;
@@ -21,7 +21,7 @@ async fn start() -> RunningMock {
     RunningMock::start(Options::default()).await
 }
 
-/// Refreshes and returns the next refresh token.
+/// Refreshes a session; returns the new refresh token.
 async fn refreshed(mock: &RunningMock, token: &str) -> String {
     let response = mock.refresh(token).await;
     assert_eq!(response.status, StatusCode::OK, "{}", response.body);

@@ -1,7 +1,11 @@
 //! A mock on port 0 whose clock stands still until a test moves it, and an HTTP client that does not follow
 //! redirects.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a helper that panics makes its test fail, as it should"
+)]
 
 use std::{
     sync::{Arc, Mutex},

@@ -4,7 +4,7 @@
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "a helper that fails, fails its test"
+    reason = "a helper that panics makes its test fail, as it should"
 )]
 
 use std::{
@@ -119,23 +119,18 @@ const REPLAYED: &[(&str, Situation)] = &[
     ("logout-after-database-came-back", Sessions(1)),
 ];
 
+/// Recordings that are not replayed, and why.
 const SKIPPED: &[(&str, &str)] = &[
-    ("refresh-ok-v2", "the mock issues refresh tokens without a counter"),
-    ("refresh-again-at-once-v2", "the mock issues refresh tokens without a counter"),
-    (
-        "refresh-already-used-v2",
-        "the mock issues refresh tokens without a counter; only those with one keep working",
-    ),
-    (
-        "logout-local-database-down",
-        "the mock has no database; a fault of kind `status` replaces it",
-    ),
-    (
-        "logout-global-database-down",
-        "the mock has no database; a fault of kind `status` replaces it",
-    ),
-    ("refresh-database-down", "the mock has no database; a fault of kind `status` replaces it"),
+    ("refresh-ok-v2", NO_COUNTER),
+    ("refresh-again-at-once-v2", NO_COUNTER),
+    ("refresh-already-used-v2", NO_COUNTER),
+    ("logout-local-database-down", NO_DATABASE),
+    ("logout-global-database-down", NO_DATABASE),
+    ("refresh-database-down", NO_DATABASE),
 ];
+const NO_COUNTER: &str =
+    "the mock issues refresh tokens without a counter, which stop working sooner";
+const NO_DATABASE: &str = "the mock has no database; a fault of kind `status` replaces it";
 
 #[tokio::test]
 async fn every_recorded_exchange_is_answered_as_recorded() {

@@ -13,6 +13,7 @@
 //! The sequences are the same in every run; `PROPTEST_CASES=1000` and `PROPTEST_RNG_SEED` try others.
 
 mod attack;
+mod checks;
 mod gateway;
 mod logout;
 mod old_tokens;

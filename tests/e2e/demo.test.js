@@ -126,7 +126,7 @@ describe("after a logout", () => {
       name: "queued, GoTrue down",
       intercepted: /auth\/logout/,
       respond: (route) => route.fulfill({ status: 202, headers: QUEUED }),
-      summary: "Logged out here: GoTrue is options once it answers. 2 cookies went, 0 sessions ended.",
+      summary: "Logged out here: GoTrue is asked once it answers. 2 cookies went, 0 sessions ended.",
       report: ["queued, 202", "0 of 1 session", COOKIES],
       sessions: 1,
     },

@@ -92,7 +92,7 @@ impl SecretSearch {
     }
 }
 
-/// `%2b` for `%2B`.
+/// The text with lower-case percent-encoded octets: `%2b` for `%2B`.
 fn lower_case_octets(encoded: &str) -> String {
     let mut parts = encoded.split('%');
     let first = parts.next().unwrap_or_default().to_owned();

@@ -38,7 +38,7 @@ const KNOWN: [&str; 30] = [
     "x-request-id",
 ];
 
-/// Asserts that the response has only headers of [`KNOWN`], each except `Set-Cookie` at most once, and no
+/// Asserts that the response has only headers of `KNOWN`, each except `Set-Cookie` at most once, and no
 /// control characters in their values.
 #[track_caller]
 pub fn assert_only_known_headers(reply: &Reply, case: &str) {

@@ -44,11 +44,9 @@ impl Setup {
             ("admin-bind", "off"),
             ("threads", "1"),
         ];
-        let flags = flags.iter().map(|(flag, value)| ((*flag).to_owned(), (*value).to_owned()));
-        let options = Options::default();
         Self {
-            flags: flags.collect(),
-            options,
+            flags: flags.map(|(flag, value)| (flag.to_owned(), value.to_owned())).into(),
+            options: Options::default(),
             start_time: START_TIME,
             await_readiness: true,
             gotrue_clock_ahead: 0,
@@ -76,13 +74,13 @@ impl Setup {
         self
     }
 
-    /// The time on the clock at the start, in seconds since the Unix epoch.
+    /// In seconds since the Unix epoch.
     pub fn start_time(mut self, seconds: i64) -> Self {
         self.start_time = seconds;
         self
     }
 
-    /// Gives the mock a clock of its own that is this many seconds ahead of the gateway's.
+    /// The mock's clock is ahead of the gateway's.
     pub fn gotrue_clock_ahead(mut self, seconds: i64) -> Self {
         self.gotrue_clock_ahead = seconds;
         self
@@ -94,8 +92,7 @@ impl Setup {
         self
     }
 
-    /// [`Self::start`] does not wait until `/readyz` answers 200: for tests in which the gateway cannot fetch
-    /// the key set.
+    /// [`Self::start`] does not wait until `/readyz` answers 200.
     pub fn without_readiness_check(mut self) -> Self {
         self.await_readiness = false;
         self

@@ -1,6 +1,6 @@
 //! A real Prometheus, in a folder and on a port of its own.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+#![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
 use std::{fs, net::SocketAddr, path::Path, process::Command};
 

@@ -84,7 +84,11 @@ async fn the_client_address_is_the_one_that_the_proxy_saw(#[case] kind: Kind) {
         assert_eq!(browser.fetch_csrf().await.status, 200);
         browser.headers = vec![("Origin".to_owned(), origin.to_owned())];
         let reply = browser.logout_request("/logout").headers(&false_headers).send().await;
-        assert_eq!(reply.header("strict-transport-security"), None, "it is not https");
+        assert_eq!(
+            reply.header("strict-transport-security"),
+            None,
+            "the client uses http, whatever it claims"
+        );
         if allowed {
             assert_success(&reply, "/logout", tokens.user_id, "revoked");
             let call = setup.app.gotrue_calls("logout").pop().unwrap();

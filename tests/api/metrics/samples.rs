@@ -1,6 +1,6 @@
 //! Reading what is exposed, and telling two readings apart.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+#![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
 use std::collections::BTreeMap;
 

@@ -27,7 +27,7 @@ pub(super) struct Session {
     pub(super) tokens: Tokens,
     issued_at: i64,
     /// When GoTrue may have accepted the token last.
-    introspected_at: Option<Instant>,
+    pub(super) introspected_at: Option<Instant>,
 }
 
 /// A little longer than the gateway caches that GoTrue has accepted a token.
@@ -42,7 +42,7 @@ pub(super) struct GatewayUnderTest {
     _directory: TempDir,
     /// Issues CSRF tokens with the gateway's secret, also while GoTrue fails.
     pub(super) csrf: Csrf,
-    users: Vec<Uuid>,
+    pub(super) users: Vec<Uuid>,
     pub(super) sessions: Vec<Session>,
     pub(super) list: ExpectedRevocations,
     pub(super) queued_logouts: Vec<QueuedLogout>,
@@ -51,7 +51,7 @@ pub(super) struct GatewayUnderTest {
     /// The ids of requests that must not be in the queue or the failure log.
     pub(super) must_leave_no_trace: HashSet<String>,
     requests: usize,
-    has_queue: bool,
+    pub(super) has_queue: bool,
 }
 
 impl StateMachineTest for GatewayUnderTest {
@@ -140,7 +140,7 @@ impl StateMachineTest for GatewayUnderTest {
                 assert_eq!(gateway.alive(n), session.state == SessionState::Alive, "session {n}");
             }
         }
-        gateway.assert_promises();
+        gateway.assert_queued_logouts();
         gateway.assert_bounds();
     }
 
@@ -148,7 +148,7 @@ impl StateMachineTest for GatewayUnderTest {
         if !gateway.queued_logouts.is_empty() {
             gateway.app.mock.clear_faults();
             gateway.runtime.block_on(run_queue_until_empty(&mut gateway.app));
-            gateway.assert_promises();
+            gateway.assert_queued_logouts();
         }
         gateway.assert_bounds();
     }
@@ -277,34 +277,6 @@ impl GatewayUnderTest {
         }
     }
 
-    fn verify_and_fetch_csrf(&mut self, model: &ReferenceModel, session: usize) {
-        let tokens = &self.sessions[session].tokens;
-        let status_of = |path: &str| {
-            let request = self.app.get(path).bearer(&tokens.access_token);
-            self.runtime.block_on(request.send()).status
-        };
-        let (verify_status, csrf_status) =
-            (status_of("/api/auth/verify"), status_of("/api/auth/csrf"));
-        if verify_status == 200 || csrf_status == 200 {
-            self.sessions[session].introspected_at = Some(Instant::now());
-        }
-        match (model.verify_accepts, self.is_listed(session)) {
-            (Some(false), _) | (Some(true), Some(true)) => {
-                assert_eq!(verify_status, 401, "{session}");
-            }
-            (Some(true), Some(false)) => assert_eq!(verify_status, 200, "{session}"),
-            (_, listed) => {
-                assert!(matches!(verify_status, 200 | 401 | 503), "{verify_status}");
-                assert!(listed != Some(true) || verify_status != 200, "{session}");
-            }
-        }
-        match model.csrf_accepts {
-            Some(true) => assert_eq!(csrf_status, 200, "{session}"),
-            Some(false) => assert_eq!(csrf_status, 401, "{session}"),
-            None => assert!(matches!(csrf_status, 200 | 401 | 429 | 500), "{csrf_status}"),
-        }
-    }
-
     /// Restarts the gateway: it loses what is not in a store, and fetches the key set.
     fn restart(&mut self, model: &ReferenceModel) {
         self.runtime.block_on(async {
@@ -321,37 +293,6 @@ impl GatewayUnderTest {
         for n in (0..self.sessions.len()).filter(|n| self.is_listed(*n) == Some(true)) {
             let status = self.runtime.block_on(self.app.verify(&self.sessions[n].tokens));
             assert_ne!(status, 200, "the revocation of session {n} is lost");
-        }
-    }
-
-    fn assert_promises(&self) {
-        for queued in &self.queued_logouts {
-            let is_kept = queued.is_queued_done_or_given_up(&self.app, &self.sessions);
-            assert!(self.runtime.block_on(is_kept), "{queued:?}");
-        }
-    }
-
-    /// Asserts that unproven requests have left nothing, and that the list has no more entries than the contract allows.
-    fn assert_bounds(&self) {
-        let most = self.sessions.len() + 2 * self.users.len();
-        assert!(self.revocations() <= most, "{} of {most}", self.revocations());
-        let failures = self.report_entries("/failures", "failures");
-        let queue =
-            if self.has_queue { self.report_entries("/queue", "entries") } else { Vec::new() };
-        for line in failures.iter().chain(&queue) {
-            let id = line["request_id"].as_str().unwrap();
-            assert!(!self.must_leave_no_trace.contains(id), "{line}");
-        }
-        for failure in &failures {
-            assert_ne!(failure["outcome"], "refused", "{failure}");
-        }
-        let mut entries = HashSet::new();
-        for entry in &queue {
-            let key = (entry["session_id"].to_string(), entry["scope"].to_string());
-            assert!(
-                entries.insert(key),
-                "the queue has two entries for one session and scope: {entry}"
-            );
         }
     }
 }

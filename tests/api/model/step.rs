@@ -90,7 +90,7 @@ impl Credential {
     }
 }
 
-/// A request of a client that has no session of the victim, but knows its ids or has an old token of it.
+/// A logout by an attacker who does not have the victim's session, but knows its ids or has an old token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attack {
     /// An HS256 token with the victim's claims, signed with the attacker's secret.

@@ -110,7 +110,7 @@ pub(super) async fn facts_survive(location: &StoreLocation) {
     let kept = store.clone();
     let keeping = tokio::spawn(async move { kept.run().await });
     let facts_are_there = async || store.list().len() == 2;
-    crate::harness::eventually("the list is read", facts_are_there).await;
+    crate::harness::eventually("the list has been read", facts_are_there).await;
     assert_facts(&*store, &facts, now);
     keeping.abort();
     // An aborted task keeps the store open until it has ended.

@@ -1,5 +1,5 @@
-//! Entries of the release before this one: it wrote neither when an access token expires nor when a proven
-//! session asked last, and counted the sessions of each user in another way.
+//! Entries of the release before this one. It stored neither the expiry of an access token nor the time of a proven session's
+//! last request, and it counted the sessions of a user in another way.
 
 use jiff::Timestamp;
 use logout_gateway::{
@@ -22,7 +22,7 @@ use crate::harness::RedisServer;
 const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
 const OF_USER: TableDefinition<'_, (u128, u128), (u128, u64, bool)> =
     TableDefinition::new("queue_of_user");
-/// By key: bytes, entries of stale sessions and their bytes.
+/// Key 0: bytes of all entries; 1: number of stale entries; 2: bytes of stale entries.
 const TOTALS: TableDefinition<'_, u8, u64> = TableDefinition::new("queue_totals");
 const SESSIONS: TableDefinition<'_, (u128, u128), u64> = TableDefinition::new("queue_sessions");
 
@@ -36,7 +36,7 @@ fn older(json: &[u8]) -> Vec<u8> {
     serde_json::to_vec(&record).unwrap()
 }
 
-/// Queues a proven entry and a stale one, of one user.
+/// Queues a proven entry and a stale entry of one user.
 async fn two_entries(location: &StoreLocation) -> [QueueEntry; 2] {
     let (user, queue) = (Uuid::new_v4(), TestQueue::open(location).await);
     let entries =

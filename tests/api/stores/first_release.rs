@@ -202,7 +202,7 @@ async fn a_file_of_the_first_release_is_read_converted_and_merged() {
         assert!(refuses(&*queue.store, &ended, list::now()).await);
         let other = list::session_of(ended.sub, list::now() - 5);
         assert!(refuses(&*queue.store, &other, list::now()).await);
-        assert_eq!(queue.store.list().len(), 3, "a session and two cut-offs");
+        assert_eq!(queue.store.list().len(), 3, "the list has a session and two cut-offs");
         drop(queue);
         let found = super::totals::totals(&location.address).await;
         assert_eq!(found.stored, found.actual);

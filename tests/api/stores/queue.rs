@@ -2,6 +2,7 @@
 
 pub(super) mod at_once;
 pub(super) mod bounds;
+mod entries;
 pub(super) mod merging;
 pub(super) mod order;
 
@@ -10,22 +11,22 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use logout_gateway::{
     clock::Clock,
-    outcome::{Scope, Stored},
     queue::{
         bounds::{Bounds, QueueFullError},
-        entry::{NEVER, QueueEntry, SealedCredentials, entry_id},
+        entry::QueueEntry,
     },
     store::{Queue, Store},
 };
 use uuid::Uuid;
 
+pub(super) use self::entries::{entry, ids, names, queue_entry};
 use super::StoreLocation;
 use crate::harness::eventually;
 
 /// The gateway's default bounds.
 pub(super) const BOUNDS: Bounds =
     Bounds { entries: 100_000, bytes: 256 << 20, sessions_of_user: 64, bytes_of_user: 4 << 20 };
-/// Longer than any test takes.
+/// Longer than any test runs.
 pub(super) const HOUR: Duration = Duration::from_hours(1);
 /// A pause that is over almost at once.
 pub(super) const MOMENT: Duration = Duration::from_millis(1);
@@ -34,60 +35,6 @@ pub(super) const NOW: Duration = Duration::ZERO;
 
 pub(super) fn now() -> Timestamp {
     Clock::system().now()
-}
-
-fn credentials(name: &str, proven: bool) -> SealedCredentials {
-    SealedCredentials {
-        fingerprint: name.to_owned(),
-        former_fingerprint: None,
-        proven,
-        exp: 1,
-        key_id: "key".to_owned(),
-        sealed: format!("sealed {name}"),
-        bound_to: None,
-    }
-}
-
-/// A queue entry for a logout of this session with credentials of this name.
-pub(super) fn queue_entry(
-    user: Uuid,
-    session: Uuid,
-    scope: Scope,
-    name: &str,
-    proven: bool,
-) -> QueueEntry {
-    QueueEntry {
-        id: entry_id(session, scope),
-        request_id: "a request".to_owned(),
-        route: "/api/auth/logout".into(),
-        scope: Stored::Known(scope),
-        user_id: user,
-        session_id: session,
-        tried: false,
-        was_over: false,
-        queued_at: NEVER,
-        renewed_at: NEVER,
-        due: NEVER,
-        failed_at: NEVER,
-        attempts: 0,
-        reason: "auth_service_error".into(),
-        revision: 0,
-        credentials: vec![credentials(name, proven)],
-    }
-}
-
-/// A queue entry for a logout of a new session of a new user.
-pub(super) fn entry() -> QueueEntry {
-    queue_entry(Uuid::new_v4(), Uuid::new_v4(), Scope::Local, "a", true)
-}
-
-/// The names of an entry's credentials.
-pub(super) fn names(entry: &QueueEntry) -> Vec<&str> {
-    entry.credentials.iter().map(|c| c.fingerprint.as_str()).collect()
-}
-
-pub(super) fn ids(entries: &[QueueEntry]) -> Vec<Uuid> {
-    entries.iter().map(|entry| entry.id).collect()
 }
 
 /// A store's queue and the clock of its gateway.
@@ -245,7 +192,7 @@ pub(super) async fn the_earliest_due_entries_are_leased_up_to_the_requested_numb
     let mut put = queue.put([30, 10, 40, 20].map(Duration::from_millis)).await;
     put.sort_by_key(|entry| (entry.due, entry.id));
     let [first, second, third, last] = put;
-    eventually("all are due", async || now() > last.due).await;
+    eventually("all entries are due", async || now() > last.due).await;
     let then = now();
     let leased = queue.lease(HOUR, 3).await;
     assert_eq!(ids(&leased), ids(&[first, second, third]));

@@ -18,7 +18,7 @@ pub(super) struct Fill {
     pub(super) bytes: u64,
     pub(super) stale_entries: u64,
     pub(super) stale_bytes: u64,
-    /// By user and id: the session of each entry, the bytes of its record, and whether it is stale.
+    /// By user and entry id: the session, the bytes of the record, and whether the entry is stale.
     pub(super) of_users: BTreeMap<(Uuid, Uuid), (Uuid, u64, bool)>,
 }
 
