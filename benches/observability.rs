@@ -1,12 +1,13 @@
-//! The cost of observability: logouts per second without log lines, with audit lines and a scraper of `/metrics`, and with
-//! traces in addition. The three are measured in turn, round by round.
+//! The cost of observability: logouts per second without log lines, with audit lines and a scraper of
+//! `/metrics`, and with traces in addition. The three are measured in turn, round by round.
 //!
-//! Counters cannot be switched off: their time is measured separately and subtracted from that of the first kind. Each
-//! logout is by cookie with a CSRF token, of a live session.
+//! Counters cannot be switched off: their time is measured separately and subtracted from that of the first
+//! kind. Each logout is by cookie with a CSRF token, of a live session.
 //!
-//! Everything is measured twice: with a GoTrue that takes [`GOTRUE_SECONDS`] for each logout, which is faster than the real
-//! one in our measurements, and with one that takes no time, so that clients, gateway and mock compete for the CPU. The
-//! first may lose at most 5 % of its logouts; the second, and the CPU time, show the cost on a machine without spare CPU.
+//! Everything is measured twice: with a GoTrue that takes [`GOTRUE_SECONDS`] for each logout, which is
+//! faster than the real one in our measurements, and with one that takes no time, so that clients, gateway
+//! and mock compete for the CPU. The first may lose at most 5 % of its logouts; the second, and the CPU
+//! time, show the cost on a machine without spare CPU.
 //!
 //! `cargo bench --bench observability`
 

@@ -1,8 +1,9 @@
 //! How many logouts succeed when more requests arrive than the gateway can handle.
 //!
-//! The capacity is measured with a GoTrue that takes 20 ms for each logout and with `GATEWAY_MAX_IN_FLIGHT` clients, each
-//! of which sends the next request after the response. Then requests arrive at four times that rate, whether earlier ones
-//! have a response or not. Goodput is the number of logouts per second with a 2xx response.
+//! The capacity is measured with a GoTrue that takes 20 ms for each logout and with `GATEWAY_MAX_IN_FLIGHT`
+//! clients, each of which sends the next request after the response. Then requests arrive at four times
+//! that rate, whether earlier ones have a response or not. Goodput is the number of logouts per second with
+//! a 2xx response.
 //!
 //! `cargo bench --bench overload`; clients, gateway and mock share the machine.
 

@@ -1,8 +1,9 @@
-//! The cost of a million entries of the revocation list: memory, the time to open the file, and how many logouts per second
-//! the file takes.
+//! The cost of a million entries of the revocation list: memory, the time to open the file, and how many
+//! logouts per second the file takes.
 //!
-//! A third of the entries are sessions, a third are facts about these sessions (a confirmed logout writes both), and a third
-//! are cut-offs of as many users. Concurrent logouts share one commit, which waits for the disk once.
+//! A third of the entries are sessions, a third are facts about these sessions (a confirmed logout writes
+//! both), and a third are cut-offs of as many users. Concurrent logouts share one commit, which waits for
+//! the disk once.
 //!
 //! `cargo bench --bench revocations`; the file is below `TMPDIR`, `/tmp` by default.
 
@@ -37,8 +38,8 @@ const ROUND: Duration = Duration::from_secs(3);
 const NOW: i64 = 1_800_000_000;
 const UNTIL: i64 = NOW + 7 * 86_400;
 
-/// A confirmed logout of a new session. Even numbers are `local` and write two entries: the session and the fact that it has
-/// ended. Odd ones are `others` and write one entry: a cut-off.
+/// A confirmed logout of a new session. Even numbers are `local` and write two entries: the session and the
+/// fact that it has ended. Odd ones are `others` and write one entry: a cut-off.
 fn logout(n: u32) -> Revocation {
     let scope = if n.is_multiple_of(2) { Scope::Local } else { Scope::Others };
     let (user, session) = (Uuid::new_v4(), Uuid::new_v4());
@@ -80,7 +81,8 @@ async fn fill(store: &Arc<dyn Store>) {
     clients.join_all().await;
 }
 
-/// Logouts per second by this number of clients, each of which starts the next logout when the last is stored.
+/// Logouts per second by this number of clients, each of which starts the next logout when the last is
+/// stored.
 async fn rate(store: &Arc<dyn Store>, at_once: usize) -> f64 {
     let start = Instant::now();
     let mut clients = JoinSet::new();
@@ -175,7 +177,8 @@ async fn run(round: &str, path: &Path) {
     }
 }
 
-/// Runs each round in a new process, because memory that one round has freed would distort the next measurement.
+/// Runs each round in a new process, because memory that one round has freed would distort the next
+/// measurement.
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|word| word != "--bench");
     if let (Some(round), Some(path)) = (arguments.next(), arguments.next()) {

@@ -1,8 +1,8 @@
-//! The CPU time of `/api/auth/verify` for a token that the gateway has verified before: of the real binary, measured by the
-//! kernel, in user mode and in kernel mode, which reads and writes the sockets.
+//! The CPU time of `/api/auth/verify` for a token that the gateway has verified before: of the real binary,
+//! measured by the kernel, in user mode and in kernel mode, which reads and writes the sockets.
 //!
-//! With a bearer token and with the cookie of `@supabase/ssr`; for comparison `/healthz`, which only costs the HTTP server.
-//! The revocation list has [`LOGGED_OUT`] other sessions.
+//! With a bearer token and with the cookie of `@supabase/ssr`; for comparison `/healthz`, which only costs
+//! the HTTP server. The revocation list has [`LOGGED_OUT`] other sessions.
 //!
 //! `cargo bench --bench verify`; client, gateway and mock share the machine.
 

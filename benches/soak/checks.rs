@@ -11,7 +11,8 @@ impl Client {
         }
     }
 
-    /// Asserts that the response is no success, unless the session had ended before, and that no session has ended.
+    /// Asserts that the response is no success, unless the session had ended before, and that no session
+    /// has ended.
     pub(super) fn assert_harmless(&self, index: usize, reply: &Reply) {
         let Session { alive, .. } = self.sessions[index];
         let ended = reply.header("x-logout-outcome") == Some("already-ended") && !alive;

@@ -6,8 +6,8 @@
 //! 4. A client that hangs up after it has sent a logout still ends its session, if GoTrue has no fault.
 //! 5. Cookies of other applications are kept.
 //! 6. Responses are those of the contract: a 5xx is `LOGOUT_FAILED` or a 503.
-//! 7. Forged tokens with a session's ids, and old tokens with made-up refresh tokens, end no session, and `verify` still
-//!    accepts the session.
+//! 7. Forged tokens with a session's ids, and old tokens with made-up refresh tokens, end no session, and
+//!    `verify` still accepts the session.
 
 use std::{rc::Rc, time::Duration};
 
@@ -225,7 +225,8 @@ impl Client {
         assert_eq!(self.send("refused", request).await.status, status);
     }
 
-    /// Hangs up before the request is complete, or before the response: then the session still ends, but later.
+    /// Hangs up before the request is complete, or before the response: then the session still ends, but
+    /// later.
     async fn hang_up(&mut self, index: usize) {
         let session = &mut self.sessions[index];
         let soak = &self.soak;

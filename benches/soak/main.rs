@@ -1,14 +1,14 @@
 //! Sends 200,000 requests of every kind to the real binary while GoTrue fails at random.
 //!
-//! Two gateways share the requests, each with its own GoTrue: one verifies tokens with the key set, the other has no secret
-//! and asks GoTrue.
+//! Two gateways share the requests, each with its own GoTrue: one verifies tokens with the key set, the
+//! other has no secret and asks GoTrue.
 //!
 //! 1. Each response fulfils the assertions of [`client`].
-//! 2. The memory after the second half is at most a tenth above that after the first, no file descriptor leaks, the log has
-//!    no line of level ERROR, and the process exits with status 0.
+//! 2. The memory after the second half is at most a tenth above that after the first, no file descriptor
+//!    leaks, the log has no line of level ERROR, and the process exits with status 0.
 //!
-//! After each half the benchmark waits until the entries of the revocation list have expired, because they are no leak.
-//! `cargo bench --bench soak`, or `SOAK_REQUESTS=20000 SOAK_SEED=7 cargo bench …`.
+//! After each half the benchmark waits until the entries of the revocation list have expired, because they
+//! are no leak. `cargo bench --bench soak`, or `SOAK_REQUESTS=20000 SOAK_SEED=7 cargo bench …`.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,8 +1,8 @@
 //! Responses of GoTrue, or of another server in its place.
 //!
 //! 1. Only 204 counts as a revocation; after an attempt with an unknown result, so does `session_not_found`.
-//! 2. Only a 4xx with a code of section 8 of the contract, to a logout or to `GET /user`, means that the session or the user
-//!    does not exist. A response to a refresh never means that.
+//! 2. Only a 4xx with a code of section 8 of the contract, to a logout or to `GET /user`, means that the
+//!    session or the user does not exist. A response to a refresh never means that.
 //! 3. Only responses that say nothing about the request can be retried and so queued: of the 4xx only 429.
 //! 4. At most 64 KiB of a body are kept, and little more is read.
 //! 5. A user exists only if the response contains this user.

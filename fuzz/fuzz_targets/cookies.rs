@@ -1,9 +1,11 @@
 //! The `Cookie` headers of a request: which cookies are read, and which `Set-Cookie` lines delete them.
 //!
 //! 1. Exactly the cookies that a logout may delete are found, and a session only where there is one.
-//! 2. Every `Set-Cookie` line follows RFC 6265bis, deletes such a cookie at a configured domain and path, and contains no
-//!    value. Together they keep within the budget, and the number of names that are left is correct.
-//! 3. A browser that applies the lines and repeats the request loses all these cookies, after one request per name at most.
+//! 2. Every `Set-Cookie` line follows RFC 6265bis, deletes such a cookie at a configured domain and path,
+//!    and contains no value. Together they keep within the budget, and the number of names that are left is
+//!    correct.
+//! 3. A browser that applies the lines and repeats the request loses all these cookies, after one request
+//!    per name at most.
 #![no_main]
 
 use std::{

@@ -1,7 +1,7 @@
 //! The CSRF check: from which page a request comes, and with which token.
 //!
-//! 1. A token is accepted if and only if the header equals a cookie and the gateway issued that token, with its current or
-//!    its previous secret, for a binding that this request accepts.
+//! 1. A token is accepted if and only if the header equals a cookie and the gateway issued that token, with
+//!    its current or its previous secret, for a binding that this request accepts.
 //! 2. A changed token is refused, and so is one that is bound to another session or to another access token.
 //! 3. A request from a page of another origin is refused.
 #![no_main]
@@ -295,8 +295,8 @@ fn origin(origin: Origin, own: Option<&str>) -> Vec<u8> {
     }
 }
 
-/// The origin of a URL as a browser parses it (WHATWG URL), as far as that matters for the origins of this target: in lower
-/// case, without default ports and without characters that a browser removes.
+/// The origin of a URL as a browser parses it (WHATWG URL), as far as that matters for the origins of this
+/// target: in lower case, without default ports and without characters that a browser removes.
 fn origin_of(address: &HeaderValue) -> Option<String> {
     let text = address.to_str().ok()?.trim().replace('\t', "").replace('\\', "/");
     let (scheme, rest) = text.split_once(':')?;

@@ -1,10 +1,10 @@
 //! Access tokens: any text, or any header and claims that one of several keys signs.
 //!
-//! 1. A token whose claims are accepted has three canonical parts, a bounded number of members, no duplicate members, and
-//!    valid claims.
+//! 1. A token whose claims are accepted has three canonical parts, a bounded number of members, no
+//!    duplicate members, and valid claims.
 //! 2. Only a token that a key of the project signed, with the `alg` and `kid` of that key, is verified.
-//! 3. A gateway with a shorter `GATEWAY_JWT_ALGORITHMS` refuses tokens of the algorithms that are left out, and accepts the
-//!    others like a gateway with the default.
+//! 3. A gateway with a shorter `GATEWAY_JWT_ALGORITHMS` refuses tokens of the algorithms that are left out,
+//!    and accepts the others like a gateway with the default.
 #![no_main]
 
 use std::{
@@ -129,8 +129,8 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-/// Parses an input. Its first line names the signer; then follows a whole token (`raw`), or a line with the header and the
-/// claims.
+/// Parses an input. Its first line names the signer; then follows a whole token (`raw`), or a line with the
+/// header and the claims.
 fn token(input: &[u8]) -> Option<(String, Option<ProjectKey>)> {
     let mut lines = input.splitn(3, |byte| *byte == b'\n');
     let (signer, first) = (lines.next()?, lines.next()?);

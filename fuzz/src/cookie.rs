@@ -1,5 +1,5 @@
-//! An independent implementation of section 6 of the contract: `Set-Cookie` lines of RFC 6265bis, and the names of cookies
-//! that a logout may delete.
+//! An independent implementation of section 6 of the contract: `Set-Cookie` lines of RFC 6265bis, and the
+//! names of cookies that a logout may delete.
 
 use logout_gateway::config::{CSRF_COOKIE, Cookies};
 

@@ -14,8 +14,9 @@ struct Stored {
 }
 
 impl CookieJar {
-    /// Stores these names and values with the path `/`. The first cookie of a name is host-only; each further one has the
-    /// next of `domains`. More cookies of one name cannot exist in a browser and are ignored.
+    /// Stores these names and values with the path `/`. The first cookie of a name is host-only; each
+    /// further one has the next of `domains`. More cookies of one name cannot exist in a browser and are
+    /// ignored.
     #[must_use]
     pub fn from_cookies(pairs: &[(&[u8], &[u8])], domains: &[String]) -> Self {
         let mut jar: Vec<Stored> = Vec::new();

@@ -1,5 +1,5 @@
-//! The members of a JSON object, including repeated ones. Values stay text, because a number may be too large for any type
-//! and nesting too deep.
+//! The members of a JSON object, including repeated ones. Values stay text, because a number may be too
+//! large for any type and nesting too deep.
 
 use std::fmt;
 

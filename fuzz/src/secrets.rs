@@ -25,8 +25,8 @@ static FIXED_SECRETS: LazyLock<Vec<String>> = LazyLock::new(|| {
     own.into_iter().chain(jars().iter().map(|jar| jar.refresh_token().to_owned())).collect()
 });
 
-/// The first secret in `shown`: one of the gateway, or a long word of the request's credentials. The ids of user and session
-/// are no secrets.
+/// The first secret in `shown`: one of the gateway, or a long word of the request's credentials. The ids of
+/// user and session are no secrets.
 #[must_use]
 pub fn find_secret<'a>(shown: &str, headers: &'a HeaderMap) -> Option<&'a str> {
     if let Some(secret) = FIXED_SECRETS.iter().find(|secret| shown.contains(secret.as_str())) {

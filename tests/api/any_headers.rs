@@ -26,7 +26,8 @@ const NAMES: [&str; 14] = [
     "Access-Control-Request-Method",
 ];
 
-/// Bytes that are allowed in a header value (RFC 9110, section 5.5), and values with a meaning for the gateway.
+/// Bytes that are allowed in a header value (RFC 9110, section 5.5), and values with a meaning for the
+/// gateway.
 fn value() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![0x20_u8..=0x7e, 0x80_u8..=0xff, Just(b'\t')];
     prop_oneof![

@@ -1,5 +1,5 @@
-//! A bad configuration ends the real binary before it binds an address: exit status 2, every variable named, no
-//! value printed.
+//! A bad configuration ends the real binary before it binds an address: exit status 2, every variable
+//! named, no value printed.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
@@ -85,8 +85,8 @@ const BAD: &[(&str, &[&str])] = &[
     ("OTEL_EXPORTER_OTLP_ENDPOINT", &["DoNotPrint:4317", "grpc://DoNotPrint", "http://"]),
 ];
 
-/// Runs `serve` with only these variables, and a project unless it is among them. Its address is taken, so it also
-/// ends for a good configuration, with another status.
+/// Runs `serve` with only these variables, and a project unless it is among them. Its address is taken, so
+/// it also ends for a good configuration, with another status.
 fn serve<V: AsRef<OsStr>>(environment: &[(&str, V)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
     command.arg("serve").env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));

@@ -5,8 +5,8 @@ use crate::harness::{Browser, CookieFormat, Setup, TestApp, assert_error, assert
 const APP: &str = "https://app.example.com";
 const EVIL: &str = "https://evil.example";
 
-/// `Sec-Fetch-Site` (`EMPTY` is there, and empty), `Origin`, `Referer` (`OWN` is the gateway's own), and whether the page may ask:
-/// anyone's, and that of an origin that is allowed.
+/// `Sec-Fetch-Site` (`EMPTY` is there, and empty), `Origin`, `Referer` (`OWN` is the gateway's own), and
+/// whether the page may ask: anyone's, and that of an origin that is allowed.
 const LAYER_1: &[(&str, &str, &str, bool, bool)] = &[
     ("", "", "", true, true),
     ("same-origin", "", "", true, true),

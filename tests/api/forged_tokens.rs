@@ -1,10 +1,10 @@
 //! Section 3 of the contract: forged tokens, and signed tokens that GoTrue would never issue.
 //!
-//! Each [`TokenCase`] has a token, what is wrong with it, and the expected rejection. It is sent to every kind
-//! of project, to every route that reads tokens, together with a valid CSRF token of the session's owner. The
-//! gateway must refuse it for that reason and without a call to GoTrue, and the session that the token names
-//! must stay alive. Each case also has a valid twin: a token that differs only in what is wrong, and that is
-//! accepted. So no case passes for another reason than the one that it names.
+//! Each [`TokenCase`] has a token, what is wrong with it, and the expected rejection. It is sent to every
+//! kind of project, to every route that reads tokens, together with a valid CSRF token of the session's
+//! owner. The gateway must refuse it for that reason and without a call to GoTrue, and the session that the
+//! token names must stay alive. Each case also has a valid twin: a token that differs only in what is
+//! wrong, and that is accepted. So no case passes for another reason than the one that it names.
 
 mod arithmetic;
 mod claims;

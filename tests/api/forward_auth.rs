@@ -1,4 +1,5 @@
-//! Section 9 of the contract with real proxies: which requests reach an API when the proxy asks `/api/auth/verify` first.
+//! Section 9 of the contract with real proxies: which requests reach an API when the proxy asks
+//! `/api/auth/verify` first.
 
 mod credentials;
 mod heads;

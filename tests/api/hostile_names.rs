@@ -1,7 +1,7 @@
 //! Section 6 of the contract: cookies with hostile names, which look like those of the library.
 //!
-//! Each is sent before and after the cookies of a genuine session. Whatever its name, the session must end, exactly
-//! the cookies of the library and of the gateway must be deleted, and no other cookie may be.
+//! Each is sent before and after the cookies of a genuine session. Whatever its name, the session must end,
+//! exactly the cookies of the library and of the gateway must be deleted, and no other cookie may be.
 
 mod rows;
 

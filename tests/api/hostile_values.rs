@@ -1,7 +1,7 @@
 //! Section 6 of the contract: cookies with hostile values, which could break a parser.
 //!
-//! The gateway must read or refuse each as the contract requires, must not answer 5xx, and must not echo any part of
-//! the value.
+//! The gateway must read or refuse each as the contract requires, must not answer 5xx, and must not echo
+//! any part of the value.
 
 use std::collections::BTreeSet;
 

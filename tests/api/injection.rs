@@ -1,5 +1,6 @@
-//! Injection of line breaks: clients send line breaks, and characters that a parser may turn into one, wherever a
-//! response, a log line or a call to GoTrue could echo them. No text of a client may start a new line there.
+//! Injection of line breaks: clients send line breaks, and characters that a parser may turn into one,
+//! wherever a response, a log line or a call to GoTrue could echo them. No text of a client may start a new
+//! line there.
 
 use std::{collections::BTreeSet, net::IpAddr};
 

@@ -1,5 +1,5 @@
-//! How sessions end in the mock, as in a real GoTrue: by time, by the clean-up of refresh tokens, by session limits, and by
-//! logouts that are repeated or run at the same time as a refresh.
+//! How sessions end in the mock, as in a real GoTrue: by time, by the clean-up of refresh tokens, by
+//! session limits, and by logouts that are repeated or run at the same time as a refresh.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 

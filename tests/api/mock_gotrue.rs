@@ -1,4 +1,5 @@
-//! Behaviour of the real GoTrue that is not in the recordings: families of refresh tokens, sign-up, tokens, CORS.
+//! Behaviour of the real GoTrue that is not in the recordings: families of refresh tokens, sign-up, tokens,
+//! CORS.
 
 #![expect(
     clippy::indexing_slicing,

@@ -1,5 +1,5 @@
-//! Compares the mock with the recordings: the same request in the same situation must get the same response and have the
-//! same effect as with the real GoTrue.
+//! Compares the mock with the recordings: the same request in the same situation must get the same response
+//! and have the same effect as with the real GoTrue.
 
 #![expect(
     clippy::indexing_slicing,
@@ -169,8 +169,8 @@ fn the_mocks_shared_secret_is_that_of_the_recordings() {
     assert_eq!(recordings["hs256_secret"], TEST_SECRET);
 }
 
-/// When the short-lived token of `expired-refresh` was issued. At this time every recorded token is as valid or expired as
-/// when it was sent.
+/// When the short-lived token of `expired-refresh` was issued. At this time every recorded token is as
+/// valid or expired as when it was sent.
 fn replay_time(recordings: &Value) -> SystemTime {
     let mut exchanges = recordings["exchanges"].as_array().unwrap().iter();
     let refreshed = exchanges.find(|exchange| exchange["name"] == "expired-refresh").unwrap();
@@ -270,8 +270,8 @@ async fn send(
     mock.send(method, &path, &headers, body).await
 }
 
-/// The recorded token with the ids of a session of the mock in place of the recorded ids. All other claims stay as they
-/// were recorded.
+/// The recorded token with the ids of a session of the mock in place of the recorded ids. All other claims
+/// stay as they were recorded.
 fn token_for_session(mock: &RunningMock, session: &Tokens, recorded: &str, name: &str) -> String {
     let mut claims = part(recorded, 1);
     for (claim, id) in [("sub", session.user_id), ("session_id", session.session_id)] {

@@ -1,5 +1,5 @@
-//! Compares the mock with whole recorded scenarios: the same requests in the same order must get the same responses and
-//! leave the same sessions as with the real GoTrue.
+//! Compares the mock with whole recorded scenarios: the same requests in the same order must get the same
+//! responses and leave the same sessions as with the real GoTrue.
 
 #![expect(
     clippy::indexing_slicing,
@@ -20,8 +20,9 @@ use crate::{
 
 const RECORDINGS: &str = include_str!("../../fixtures/gotrue/exchanges-more.json");
 
-/// Sessions that the settings of the recorded server expired before an exchange. Here a control route expires them: GoTrue
-/// refuses every refresh of the session from then on. The exchange, the placeholder of the session, and the reason.
+/// Sessions that the settings of the recorded server expired before an exchange. Here a control route
+/// expires them: GoTrue refuses every refresh of the session from then on. The exchange, the placeholder of
+/// the session, and the reason.
 const EXPIRED_SESSIONS: &[(&str, &str, SessionExpiry)] = &[
     ("session-inactive-refresh", "<session:1>", SessionExpiry::Inactivity),
     ("session-timebox-refresh", "<session:1>", SessionExpiry::Timebox),
@@ -95,7 +96,8 @@ impl Replay {
         Self { mock, placeholders }
     }
 
-    /// Replaces the steps before `session-low-aal-refresh`: they need an authenticator app, which the mock does not have.
+    /// Replaces the steps before `session-low-aal-refresh`: they need an authenticator app, which the mock
+    /// does not have.
     fn sign_in_with_a_second_factor(&mut self) {
         let session = self.mock.sign_up();
         let bindings = [

@@ -1,13 +1,13 @@
-//! Random sequences of sign-ins, faults and logouts, whose effects are compared with a model of the contract, in every
-//! kind of project ([`project::PROJECTS`]).
+//! Random sequences of sign-ins, faults and logouts, whose effects are compared with a model of the
+//! contract, in every kind of project ([`project::PROJECTS`]).
 //!
 //! 1. Each logout whose result the model can predict has the response and ends the sessions of the contract.
-//! 2. Always: after a success the sessions that the scope includes have ended or their logout is stored in the queue; no
-//!    session of another user ends; a refused request ends no session; cookies of other applications are kept;
-//!    `verify` refuses sessions that were logged out.
-//! 3. A request with an unproven session leaves nothing in the revocation list, the queue or the failure log. A client
-//!    that knows only the ids of a session, or has an old token of it, cannot lock the session out; a client that
-//!    repeats a request cannot fill list, queue or log.
+//! 2. Always: after a success the sessions that the scope includes have ended or their logout is stored in
+//!    the queue; no session of another user ends; a refused request ends no session; cookies of other
+//!    applications are kept; `verify` refuses sessions that were logged out.
+//! 3. A request with an unproven session leaves nothing in the revocation list, the queue or the failure
+//!    log. A client that knows only the ids of a session, or has an old token of it, cannot lock the
+//!    session out; a client that repeats a request cannot fill list, queue or log.
 //! 4. When GoTrue works again, each queued logout is done or is in the failure log.
 //!
 //! The sequences are the same in every run; `PROPTEST_CASES=1000` and `PROPTEST_RNG_SEED` try others.

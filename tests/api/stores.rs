@@ -1,7 +1,8 @@
 //! Section 9 of the contract: the promises of a store, tested with every store.
 //!
-//! A promise is an async function. [`every_store`], [`every_queue`] and [`every_durable_store`] list the promises; the
-//! module of each store invokes the lists that apply to it, which makes each promise a test of that store.
+//! A promise is an async function. [`every_store`], [`every_queue`] and [`every_durable_store`] list the
+//! promises; the module of each store invokes the lists that apply to it, which makes each promise a test
+//! of that store.
 
 mod cut_offs;
 mod disk;

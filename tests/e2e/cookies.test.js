@@ -109,6 +109,7 @@ test("one logout deletes cookies of several domains and paths", async (context) 
   await logOut(tab, "You are signed out.");
 
   assert.deepEqual(await authCookies(profile), []);
-  // The browser sends the cookie with the longest path first: its session ends. The other sessions stay alive.
+  // The browser sends the cookie with the longest path first: its session ends. The other sessions stay
+  // alive.
   assert.equal((await mock.sessions()).length, 2);
 });

@@ -76,7 +76,8 @@ test("signed in", async (context) => {
 
 describe("after a logout", () => {
   for (const {
-    name, other, gotrueDown, intercepted, respond, twice, options = {}, summary, report, sessions = 0, cookies = 0,
+    name, other, gotrueDown, intercepted, respond, twice, options = {}, summary, report,
+    sessions = 0, cookies = 0,
   } of [
     {
       name: "signed out",

@@ -5,7 +5,8 @@ import { describe, test } from "node:test";
 
 import { eventually } from "../../clients/js/test/harness.js";
 import {
-  assertAlive, assertEnded, authCookies, breakGotrue, sessionStatuses, openTab, waitForText, sessionOf, signIn,
+  assertAlive, assertEnded, authCookies, breakGotrue, sessionStatuses, openTab, waitForText,
+  sessionOf, signIn,
 } from "./harness/app.js";
 import { newProfile, startTestApp } from "./harness/test_app.js";
 

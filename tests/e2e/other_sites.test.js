@@ -87,7 +87,8 @@ async function signedIn({ mock, profile, user }, tab) {
   };
 }
 
-// The weakest cookies, as an application in frames of other sites needs them: browsers send them with all requests.
+// The weakest cookies, as an application in frames of other sites needs them: browsers send them with all
+// requests.
 const CROSS_SITE_COOKIES = "/?sameSite=none&secure=true";
 const FRAME_WITHOUT_ORIGIN = "form in a frame without an origin";
 
@@ -108,7 +109,8 @@ describe("a foreign page cannot sign the user out, and the application can", () 
           const logout = await runAttack(testApp, page, attack, url);
           assert.equal(logout.status, statusOf(attack));
           assert.equal(logout.site, attack === FRAME_WITHOUT_ORIGIN ? "cross-site" : site);
-          // The browser sends the session's cookies with these requests, so only the gateway stops the attack.
+          // The browser sends the session's cookies with these requests, so only the gateway stops the
+          // attack.
           if (attack === "form" || (site === "same-site" && attack !== FRAME_WITHOUT_ORIGIN)) {
             assert.equal(logout.session, "present");
           }

@@ -1,13 +1,13 @@
-// GoTrue, the gateway or the network is down: the browser is signed out as far as possible, the page shows the true
-// result, and a queued logout is done later.
+// GoTrue, the gateway or the network is down: the browser is signed out as far as possible, the page shows
+// the true result, and a queued logout is done later.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import { eventually } from "../../clients/js/test/harness.js";
 import {
-  assertAlive, assertEnded, authCookies, breakGotrue, getSession, sessionStatuses, logOut, openTab, waitForText,
-  sessionOf, signIn,
+  assertAlive, assertEnded, authCookies, breakGotrue, getSession, sessionStatuses, logOut, openTab,
+  waitForText, sessionOf, signIn,
 } from "./harness/app.js";
 import { newProfile, startTestApp } from "./harness/test_app.js";
 

@@ -1,12 +1,13 @@
-// A user signs out in a browser: what is left of the session there, at GoTrue, in other tabs and on other devices.
+// A user signs out in a browser: what is left of the session there, at GoTrue, in other tabs and on other
+// devices.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import { eventually } from "../../clients/js/test/harness.js";
 import {
-  ALIVE, ENDED, assertEnded, authCookies, getSession, sessionStatuses, logOut, openTab, waitForText, sessionOf,
-  signIn,
+  ALIVE, ENDED, assertEnded, authCookies, getSession, sessionStatuses, logOut, openTab,
+  waitForText, sessionOf, signIn,
 } from "./harness/app.js";
 import { claimsOf, newProfile, startTestApp } from "./harness/test_app.js";
 

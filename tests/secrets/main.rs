@@ -1,5 +1,5 @@
-//! Runs all tests of `tests/api` with log level `trace`, and searches the whole log for every token, cookie value, key
-//! and e-mail address that those tests used: unchanged, percent-encoded and in base64.
+//! Runs all tests of `tests/api` with log level `trace`, and searches the whole log for every token, cookie
+//! value, key and e-mail address that those tests used: unchanged, percent-encoded and in base64.
 
 #![expect(
     clippy::unwrap_used,

@@ -15,7 +15,8 @@ use test_harness::uri_component::URI_COMPONENT;
 
 /// The length of a piece in bytes: a log with so much of a secret leaks it.
 const PIECE: usize = 24;
-/// The distance between the pieces of an encoded secret. Encoded secrets are logged whole, so a few pieces find them.
+/// The distance between the pieces of an encoded secret. Encoded secrets are logged whole, so a few pieces
+/// find them.
 const ENCODED_STEP: usize = 5 * PIECE;
 /// Pieces are looked up by their first bytes. Shorter secrets are ordinary words and are not searched for.
 const HEAD: usize = 8;

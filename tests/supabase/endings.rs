@@ -1,5 +1,6 @@
-//! Sessions that end, or seem to end, in a way that a gateway could misjudge: by a password change, by GoTrue's clean-up
-//! of refresh tokens, by a global logout while a client refreshes, and by a second logout.
+//! Sessions that end, or seem to end, in a way that a gateway could misjudge: by a password change, by
+//! GoTrue's clean-up of refresh tokens, by a global logout while a client refreshes, and by a second
+//! logout.
 
 use std::time::Duration;
 
@@ -13,8 +14,9 @@ use crate::{
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
 
-/// An attacker has the access token of an older session. The user changes the password, which ends that session at
-/// GoTrue (recording `user-password`). The attacker must not be able to end the user's current session with the token.
+/// An attacker has the access token of an older session. The user changes the password, which ends that
+/// session at GoTrue (recording `user-password`). The attacker must not be able to end the user's current
+/// session with the token.
 #[tokio::test]
 async fn after_a_password_change_a_stolen_token_ends_nothing_by_scope_others() {
     let mut project = Project::lock().await;
@@ -51,8 +53,8 @@ async fn after_a_password_change_a_stolen_token_ends_nothing_by_scope_others() {
     }
 }
 
-/// An old cookie has an expired access token and a refresh token that GoTrue has deleted since. GoTrue answers
-/// `refresh_token_not_found`, although the session is alive.
+/// An old cookie has an expired access token and a refresh token that GoTrue has deleted since. GoTrue
+/// answers `refresh_token_not_found`, although the session is alive.
 ///
 /// Only against the mock: GoTrue deletes a refresh token a day after its use.
 #[tokio::test]
@@ -82,8 +84,8 @@ async fn a_cleaned_up_refresh_token_is_no_proof_that_the_session_ended() {
     }
 }
 
-/// One client signs out with scope `global` while another refreshes, once a second or without a pause. GoTrue issues
-/// tokens up to the second of the logout; these must be refused too, whatever their `iat`.
+/// One client signs out with scope `global` while another refreshes, once a second or without a pause.
+/// GoTrue issues tokens up to the second of the logout; these must be refused too, whatever their `iat`.
 #[tokio::test]
 async fn a_global_logout_reaches_a_client_that_refreshes_all_the_time() {
     let project = Project::lock().await;
@@ -112,8 +114,8 @@ async fn a_global_logout_reaches_a_client_that_refreshes_all_the_time() {
     }
 }
 
-/// Runs `logout` after a client has refreshed twice; the client continues until GoTrue refuses. Returns the result of
-/// `logout` and every session that the client had, the latest last.
+/// Runs `logout` after a client has refreshed twice; the client continues until GoTrue refuses. Returns the
+/// result of `logout` and every session that the client had, the latest last.
 async fn while_refreshing<T>(
     project: &Project,
     first: Session,
@@ -137,8 +139,8 @@ async fn while_refreshing<T>(
     tokio::join!(logout, client)
 }
 
-/// GoTrue before 2.150 treats a second logout with scope `local` as `global`, so the gateway answers the second one
-/// without a call.
+/// GoTrue before 2.150 treats a second logout with scope `local` as `global`, so the gateway answers the
+/// second one without a call.
 #[tokio::test]
 async fn a_repeated_local_logout_ends_no_other_session_and_asks_gotrue_once() {
     let project = Project::lock().await;

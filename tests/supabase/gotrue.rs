@@ -65,7 +65,8 @@ impl GoTrue {
         Session::from_response(&response).unwrap()
     }
 
-    /// Whether GoTrue accepts the session's access token. Fails unless GoTrue refuses it with `session_not_found`.
+    /// Whether GoTrue accepts the session's access token. Fails unless GoTrue refuses it with
+    /// `session_not_found`.
     pub(crate) async fn is_alive(&self, session: &Session) -> bool {
         let token = Some(&*session.access_token);
         let (status, response) = self.send(Method::GET, "/user", token, None).await;
@@ -89,8 +90,8 @@ impl GoTrue {
         Session::from_response(&response)
     }
 
-    /// The refreshed session, or `None` if GoTrue refuses for any reason: a refresh that runs at the same time as a
-    /// logout may fail in several ways.
+    /// The refreshed session, or `None` if GoTrue refuses for any reason: a refresh that runs at the same
+    /// time as a logout may fail in several ways.
     pub(crate) async fn refresh_if_possible(&self, session: &Session) -> Option<Session> {
         let body = json!({"refresh_token": session.refresh_token});
         let path = "/token?grant_type=refresh_token";

@@ -1,8 +1,8 @@
-//! Which sessions are alive after a logout, according to GoTrue itself. `make test-supabase` runs these tests against a
-//! real project; otherwise they run against the mock.
+//! Which sessions are alive after a logout, according to GoTrue itself. `make test-supabase` runs these
+//! tests against a real project; otherwise they run against the mock.
 //!
-//! They use only what GoTrue offers to every client: sign-up, sign-in, refresh, `GET` and `PUT /user`. A test that needs
-//! more runs only against the mock, and its comment says so.
+//! They use only what GoTrue offers to every client: sign-up, sign-in, refresh, `GET` and `PUT /user`. A
+//! test that needs more runs only against the mock, and its comment says so.
 
 #![expect(
     clippy::unwrap_used,
@@ -27,8 +27,8 @@ use test_harness::{CookieFormat, LOGOUT_PATHS, Reply, assert_error, assert_succe
 
 const SCOPES: [&str; 3] = ["local", "others", "global"];
 
-/// Whether the session that signs out, the user's other session and a session of another user are alive after a logout
-/// with this scope.
+/// Whether the session that signs out, the user's other session and a session of another user are alive
+/// after a logout with this scope.
 fn alive_after(scope: &str) -> [bool; 3] {
     match scope {
         "local" => [false, true, true],
@@ -51,8 +51,8 @@ async fn assert_alive_after(project: &Project, sessions: [&Session; 3], scope: &
 async fn each_scope_by_bearer_ends_what_it_names() {
     let project = Project::lock().await;
     for (scope, route) in SCOPES.into_iter().zip(LOGOUT_PATHS) {
-        // Each scope needs a new gateway: after a logout with scope `global` or `others`, a gateway also refuses
-        // tokens that GoTrue issues to the user in the same second.
+        // Each scope needs a new gateway: after a logout with scope `global` or `others`, a gateway also
+        // refuses tokens that GoTrue issues to the user in the same second.
         let gateway = project.start_gateway(0).await;
         let [this, other] = [project.sign_in().await, project.sign_in().await];
         let stranger = project.sign_in_stranger().await;

@@ -104,7 +104,8 @@ impl Project {
         let clock = Clock::system();
         let mock = Mock::new(Options::default(), address, move || clock.now().into()).unwrap();
         let listener = listener.into_std().unwrap();
-        // The mock needs its own thread: all tests use it, also after the runtime of the first one has stopped.
+        // The mock needs its own thread: all tests use it, also after the runtime of the first one has
+        // stopped.
         let served = mock.clone();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -131,7 +132,8 @@ impl Project {
         self.gotrue.change_password(session, &self.user.password).await;
     }
 
-    /// Lets time pass for GoTrue and the gateways: moves the mock's clock, or waits if the project is a real one.
+    /// Lets time pass for GoTrue and the gateways: moves the mock's clock, or waits if the project is a
+    /// real one.
     pub(crate) async fn advance_time(&self, time: Duration) {
         match &self.mock {
             Some(mock) => mock.advance_clock(time).unwrap(),

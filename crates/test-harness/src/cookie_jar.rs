@@ -37,7 +37,8 @@ struct Cookie {
 pub struct CookieJar(Vec<Cookie>);
 
 impl CookieJar {
-    /// Processes a `Set-Cookie` line of a response from `page`: stores, replaces, deletes or ignores a cookie.
+    /// Processes a `Set-Cookie` line of a response from `page`: stores, replaces, deletes or ignores a
+    /// cookie.
     pub fn store_set_cookie(&mut self, page: Page, line: &str) {
         let mut parts = line.split(';').map(str::trim);
         let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {

@@ -1,5 +1,6 @@
 //! Writes every log line and every secret of a test run to two files, `log` and `secrets`, so that
-//! `tests/secrets` can search the log for the secrets. Does nothing unless `LEAK_CHECK_DIR` names a directory.
+//! `tests/secrets` can search the log for the secrets. Does nothing unless `LEAK_CHECK_DIR` names a
+//! directory.
 
 use std::{
     env,

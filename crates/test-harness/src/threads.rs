@@ -1,5 +1,5 @@
-//! Runs work on threads that have their own runtimes: a test that starts or stops a gateway blocks the runtime
-//! on which it runs.
+//! Runs work on threads that have their own runtimes: a test that starts or stops a gateway blocks the
+//! runtime on which it runs.
 
 use std::thread::{self, JoinHandle};
 

@@ -4,8 +4,8 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// The CSRF token that a gateway with `secret` issues with these random bytes. `bound_to` is the id of a session or the
-/// SHA-256 of an access token.
+/// The CSRF token that a gateway with `secret` issues with these random bytes. `bound_to` is the id of a
+/// session or the SHA-256 of an access token.
 #[must_use]
 pub fn minted(secret: &str, bound_to: &[u8], random: &[u8]) -> String {
     // HKDF (RFC 5869) of one block.

@@ -127,8 +127,8 @@ const TIME_LIMITS: [(&str, Rejection, i64, i64); 3] = [
     ("iat", Invalid(Future), START_TIME + 31, START_TIME + 30),
 ];
 
-/// The revocation list stores facts about a session under UUIDs of these versions (RFC 9562 defines neither), so
-/// no session may have one.
+/// The revocation list stores facts about a session under UUIDs of these versions (RFC 9562 defines
+/// neither), so no session may have one.
 fn versions_of_facts(session: &str) -> [String; 3] {
     let of_version = |version| format!("{}{version}{}", &session[..14], &session[15..]);
     let max = uuid::Uuid::max().to_string();
@@ -166,8 +166,8 @@ pub(super) fn cases(factory: &TokenFactory) -> Vec<TokenCase> {
     cases
 }
 
-/// Two members with one name: some JSON parsers take the first and others the last. The valid twin has both in
-/// `user_metadata`, which users can fill as they like and which the gateway does not read.
+/// Two members with one name: some JSON parsers take the first and others the last. The valid twin has both
+/// in `user_metadata`, which users can fill as they like and which the gateway does not read.
 fn duplicate_members(factory: &TokenFactory) -> Vec<TokenCase> {
     let mut cases = Vec::new();
     let mut add = |name: String, members: &str| {

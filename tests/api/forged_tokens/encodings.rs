@@ -1,4 +1,5 @@
-//! Tokens that the project signed but that are not, character by character, a compact JWS of two JSON objects.
+//! Tokens that the project signed but that are not, character by character, a compact JWS of two JSON
+//! objects.
 
 use base64::{
     Engine as _,
@@ -227,7 +228,8 @@ fn documents(factory: &TokenFactory) -> Vec<TokenCase> {
     cases
 }
 
-/// Deep nesting in a member that the gateway reads; the valid twin has it in a member that the gateway ignores.
+/// Deep nesting in a member that the gateway reads; the valid twin has it in a member that the gateway
+/// ignores.
 fn depths(factory: &TokenFactory) -> Vec<TokenCase> {
     let deep = "[".repeat(DEEP) + &"]".repeat(DEEP);
     let of_header = |name| factory.with_header(with_member(&factory.header(), name, &deep));
@@ -246,8 +248,8 @@ fn parts_of(token: &str) -> [&str; 3] {
     parts.try_into().unwrap()
 }
 
-/// The JSON of the object, extended so that its base64url differs from standard base64, and has padding and padding
-/// bits.
+/// The JSON of the object, extended so that its base64url differs from standard base64, and has padding and
+/// padding bits.
 fn with_distinct_encodings(object: &Value) -> String {
     let text = with_member(object, "x", "\"???>>>???>>>\"");
     let spaced = (0..3).map(|n| text.clone() + &" ".repeat(n));

@@ -1,5 +1,5 @@
-//! Valid tokens with unusual spellings that the project has signed. Such a token and the usual one name the same
-//! session: when either is used to sign out, both must be refused.
+//! Valid tokens with unusual spellings that the project has signed. Such a token and the usual one name the
+//! same session: when either is used to sign out, both must be refused.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gotrue_mock::{Algorithm, Tokens};
@@ -142,8 +142,8 @@ fn with_other_signature(factory: &TokenFactory) -> String {
 #[derive(Clone, Copy, Debug)]
 struct Ending {
     scope: &'static str,
-    /// The logout is sent with the unusual token. Otherwise with the usual one or, for `others`, with a token of
-    /// another session.
+    /// The logout is sent with the unusual token. Otherwise with the usual one or, for `others`, with a
+    /// token of another session.
     by_unusual_token: bool,
     /// The gateway has accepted both tokens before.
     used_before: bool,

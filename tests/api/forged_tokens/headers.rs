@@ -68,8 +68,8 @@ pub(super) fn cases(factory: &TokenFactory) -> Vec<TokenCase> {
     cases
 }
 
-/// `none` in all sixteen combinations of upper and lower case: without a signature, with an invalid one, and with
-/// the project's.
+/// `none` in all sixteen combinations of upper and lower case: without a signature, with an invalid one,
+/// and with the project's.
 fn none(factory: &TokenFactory) -> Vec<TokenCase> {
     let claims = BASE64_URL_SAFE_NO_PAD.encode(factory.claims.to_string());
     let mut cases = Vec::new();

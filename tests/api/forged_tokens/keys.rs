@@ -143,7 +143,8 @@ fn known_secrets(factory: &TokenFactory) -> Vec<TokenCase> {
     contents.into_iter().map(case).collect()
 }
 
-/// Tokens signed with one key under the key id of another, and tokens signed by HMAC with a public key as the secret.
+/// Tokens signed with one key under the key id of another, and tokens signed by HMAC with a public key as
+/// the secret.
 fn confused_keys(factory: &TokenFactory) -> Vec<TokenCase> {
     let keys = factory.project_keys.published_keys();
     let mut cases = Vec::new();

@@ -1,5 +1,5 @@
-//! The keys with which a project signs and those that the gateway knows; and the gateway's token verifier without
-//! HTTP, which returns the reason of a rejection.
+//! The keys with which a project signs and those that the gateway knows; and the gateway's token verifier
+//! without HTTP, which returns the reason of a rejection.
 
 use std::{
     sync::{Arc, LazyLock},
@@ -25,8 +25,8 @@ pub(crate) enum ProjectKeys {
     EveryKey,
     /// An empty key set, and the shared secret.
     SharedSecret,
-    /// An empty key set, and a shared secret that only GoTrue knows: the gateway leaves the check of signatures
-    /// to GoTrue.
+    /// An empty key set, and a shared secret that only GoTrue knows: the gateway leaves the check of
+    /// signatures to GoTrue.
     SecretUnknownToGateway,
 }
 
@@ -210,7 +210,8 @@ impl TestVerifier {
         self.verifier.hs256_is_unused()
     }
 
-    /// Whether `token` is accepted; with [`ProjectKeys::SecretUnknownToGateway`], as far as the gateway can check.
+    /// Whether `token` is accepted; with [`ProjectKeys::SecretUnknownToGateway`], as far as the gateway can
+    /// check.
     pub(crate) async fn accepts(&self, token: &str) -> bool {
         let checked = self.verifier.verify_or_refetch(token, self.now).await;
         checked

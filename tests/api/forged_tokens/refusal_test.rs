@@ -51,8 +51,8 @@ impl RefusalTest {
     pub(crate) async fn assert_refused(&mut self, case: &TokenCase) {
         let expired = case.rejection == Rejection::Expired;
         let reason = if expired { "expired" } else { "invalid" };
-        // With a refresh token of the attacker, the expired token would be refreshed and the attacker's session
-        // would end.
+        // With a refresh token of the attacker, the expired token would be refreshed and the attacker's
+        // session would end.
         let refresh_token = if expired { "" } else { &self.attacker.refresh_token };
         let calls_before = self.app.gotrue_call_count();
         for (route, request) in self.requests_with(&case.token, refresh_token) {

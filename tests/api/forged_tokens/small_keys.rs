@@ -1,5 +1,5 @@
-//! RSA keys with fewer than 2048 bits, which RFC 7518, section 3.3 forbids. aws-lc-rs cannot sign with such a key, so
-//! the key and a token are in `rsa_1024.json`.
+//! RSA keys with fewer than 2048 bits, which RFC 7518, section 3.3 forbids. aws-lc-rs cannot sign with such
+//! a key, so the key and a token are in `rsa_1024.json`.
 
 use aws_lc_rs::signature::{
     RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RsaPublicKeyComponents,

@@ -1,4 +1,5 @@
-//! The real nginx and the real Caddy with their configurations from `deploy/`, in which only addresses are changed.
+//! The real nginx and the real Caddy with their configurations from `deploy/`, in which only addresses are
+//! changed.
 
 use std::{fs, net::SocketAddr, path::Path, process::Command};
 

@@ -1,5 +1,5 @@
-//! A server that records the requests it receives and gives the same response to all: the API behind the proxy, or a
-//! stand-in for the gateway.
+//! A server that records the requests it receives and gives the same response to all: the API behind the
+//! proxy, or a stand-in for the gateway.
 
 use std::{
     net::SocketAddr,

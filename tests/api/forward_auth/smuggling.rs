@@ -1,5 +1,5 @@
-//! Requests with which a client tries to make the proxy forward an identity that the gateway did not return, or a request
-//! that the gateway did not check.
+//! Requests with which a client tries to make the proxy forward an identity that the gateway did not
+//! return, or a request that the gateway did not check.
 
 use rstest::rstest;
 

@@ -137,8 +137,8 @@ fn punctuation() -> Vec<Row> {
     marks.flat_map(around).map(kept).collect()
 }
 
-/// RFC 9110, section 5.5: the tab is the only control character in a header value. A line feed ends the header, and
-/// the text after it is no valid header.
+/// RFC 9110, section 5.5: the tab is the only control character in a header value. A line feed ends the
+/// header, and the text after it is no valid header.
 fn control_bytes() -> Vec<Row> {
     let bytes = (0..0x20).chain([0x7f]).filter(|byte| *byte != b'\t');
     let around = |byte| {
@@ -152,8 +152,8 @@ fn control_bytes() -> Vec<Row> {
         .collect()
 }
 
-/// Unicode white space, Unicode digits, letters that look like ASCII letters, and code points that become ASCII
-/// characters when they are cut to one byte.
+/// Unicode white space, Unicode digits, letters that look like ASCII letters, and code points that become
+/// ASCII characters when they are cut to one byte.
 fn other_alphabets() -> Vec<Row> {
     let spaces = "\u{85}\u{a0}\u{ad}\u{1680}\u{180e}\u{2000}\u{2003}\u{2009}\u{200a}\u{200b}\u{200d}\u{2028}\
                   \u{2029}\u{202e}\u{202f}\u{205f}\u{2060}\u{3000}\u{fe0f}\u{feff}";
@@ -193,8 +193,8 @@ fn octets() -> Vec<Row> {
     octets.flat_map(around).map(kept).collect()
 }
 
-/// RFC 6265bis, section 5.6: a `;` ends a pair, also between quotes; the first `=` ends the name; spaces and tabs
-/// around the name are not part of it.
+/// RFC 6265bis, section 5.6: a `;` ends a pair, also between quotes; the first `=` ends the name; spaces
+/// and tabs around the name are not part of it.
 fn pairs() -> Vec<Row> {
     let kept = [
         "",

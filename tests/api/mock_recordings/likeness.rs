@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use crate::mock_harness::MockResponse;
 
-/// Asserts that a response is like the recorded one: the same status, headers, codes and messages. Of bodies whose values
-/// differ from session to session, only the names and types of the members are compared.
+/// Asserts that a response is like the recorded one: the same status, headers, codes and messages. Of
+/// bodies whose values differ from session to session, only the names and types of the members are
+/// compared.
 pub(super) fn assert_like(response: &MockResponse, recorded: &Value, name: &str) {
     assert_eq!(response.status.as_u16(), recorded["status"], "{name}: {}", response.body);
     assert_headers_like(response, &recorded["headers"], name);

@@ -11,8 +11,8 @@ use super::{
 use crate::harness::{Browser, CookieFormat, Reply, claims_of, hs256_token};
 
 impl GatewayUnderTest {
-    /// Sends a logout with the ids of a session that its client does not have. Asserts that `verify` still accepts the
-    /// session and that no session ends.
+    /// Sends a logout with the ids of a session that its client does not have. Asserts that `verify` still
+    /// accepts the session and that no session ends.
     pub(super) fn attack(
         &mut self,
         model: &ReferenceModel,
@@ -27,8 +27,8 @@ impl GatewayUnderTest {
 
         let stale = attack == Attack::Stale && model.project.verified_by != VerifiedBy::GoTrue;
         let queued = reply.status == 202 && stale && model.project.durable;
-        // A `local` logout of a session that has ended is not sent to GoTrue, whether the token is genuine or not: GoTrue
-        // before 2.150 treats a second local logout as global.
+        // A `local` logout of a session that has ended is not sent to GoTrue, whether the token is genuine
+        // or not: GoTrue before 2.150 treats a second local logout as global.
         let known_ended =
             scope == Scope::Local && model.sessions[victim].known_ended != Some(false);
         let ended = reply.header("x-logout-outcome") == Some("already-ended") && known_ended;

@@ -241,7 +241,8 @@ impl GatewayUnderTest {
         of_user.for_each(QueuedLogout::allow_other_ends);
     }
 
-    /// Sends a logout and closes the connection during the call to GoTrue or, if GoTrue fails, right after sending.
+    /// Sends a logout and closes the connection during the call to GoTrue or, if GoTrue fails, right after
+    /// sending.
     fn hang_up(&mut self, model: &ReferenceModel, session: usize) {
         let Session { user, tokens, .. } = &self.sessions[session];
         let (user, tokens) = (*user, tokens.clone());

@@ -56,7 +56,8 @@ impl GatewayUnderTest {
         assert!(reply.status != 500 || reply.json()["error"]["code"] == "LOGOUT_FAILED");
         self.assert_scope(session, scope, &died);
         let success = reply.status < 300;
-        // If a response of GoTrue was lost, a `global` logout can end sessions and be answered with `not_found`.
+        // If a response of GoTrue was lost, a `global` logout can end sessions and be answered with
+        // `not_found`.
         let may_have_succeeded = scope == Scope::Global
             && reply.status == 401
             && reply.json()["error"]["reason"] == "not_found";
@@ -169,8 +170,8 @@ impl GatewayUnderTest {
         }
     }
 
-    /// The sessions that must have ended after a success. If the session that signed out may have ended before, GoTrue
-    /// may have refused a `global` logout, so the other sessions are not certain.
+    /// The sessions that must have ended after a success. If the session that signed out may have ended
+    /// before, GoTrue may have refused a `global` logout, so the other sessions are not certain.
     fn included_sessions(&self, session: usize, scope: Scope, was_alive: bool) -> Vec<usize> {
         let user = self.sessions[session].user;
         let sessions = (0..self.sessions.len()).filter(|n| self.sessions[*n].user == user);

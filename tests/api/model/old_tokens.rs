@@ -1,5 +1,5 @@
-//! An attacker finds an expired access token in an old log and queues a `global` logout with it. That must neither widen nor
-//! delay the logouts of the session's user.
+//! An attacker finds an expired access token in an old log and queues a `global` logout with it. That must
+//! neither widen nor delay the logouts of the session's user.
 
 use gotrue_mock::Tokens;
 use serde_json::json;

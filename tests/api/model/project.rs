@@ -16,7 +16,8 @@ pub(super) enum VerifiedBy {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Project {
     pub(super) verified_by: VerifiedBy,
-    /// The gateway has a store file: it queues logouts when GoTrue fails, and list and queue survive a restart.
+    /// The gateway has a store file: it queues logouts when GoTrue fails, and list and queue survive a
+    /// restart.
     pub(super) durable: bool,
     /// A proxy in front of GoTrue refuses request heads over [`MAX_HEAD_BYTES`].
     pub(super) behind_proxy: bool,

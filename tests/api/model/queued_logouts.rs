@@ -16,8 +16,8 @@ pub(super) struct QueuedLogout {
 }
 
 impl QueuedLogout {
-    /// Notes that something else may end the session that signed out. If it is already ended when a `global` logout is
-    /// retried, GoTrue refuses the logout and the other sessions may stay alive.
+    /// Notes that something else may end the session that signed out. If it is already ended when a
+    /// `global` logout is retried, GoTrue refuses the logout and the other sessions may stay alive.
     pub(super) fn allow_other_ends(&mut self) {
         if self.scope == Scope::Global {
             self.included = vec![self.session];
@@ -31,7 +31,8 @@ impl QueuedLogout {
         sessions: &[Session],
     ) -> bool {
         let id = sessions[self.session].tokens.session_id.to_string();
-        // Look in the queue first: an entry is removed after the logout was done or written to the failure log.
+        // Look in the queue first: an entry is removed after the logout was done or written to the failure
+        // log.
         let queue = app.admin_json("/queue").await;
         let mut entries = queue["entries"].as_array().unwrap().iter();
         if entries.any(|entry| entry["session_id"] == *id && entry["scope"] == self.scope.as_str())
@@ -49,7 +50,8 @@ impl QueuedLogout {
 
 const WEEK: i64 = 7 * 86_400;
 
-/// Makes all entries due, several times, until the queue is empty. Entries of banned users are retried for a week.
+/// Makes all entries due, several times, until the queue is empty. Entries of banned users are retried for
+/// a week.
 pub(super) async fn run_queue_until_empty(app: &mut TestApp) {
     for seconds in [301, 301, WEEK, 301, 301, 301] {
         app.advance_time(seconds);

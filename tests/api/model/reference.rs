@@ -65,15 +65,15 @@ pub(super) struct ReferenceModel {
     pub(super) gotrue_key: u32,
     /// The number of the key that the gateway has fetched; `None` if that is not certain.
     pub(super) gateway_key: Option<u32>,
-    /// Whether an unknown key has made the gateway fetch the key set. It does so once in 30 seconds of real time, and no
-    /// sequence takes that long.
+    /// Whether an unknown key has made the gateway fetch the key set. It does so once in 30 seconds of real
+    /// time, and no sequence takes that long.
     pub(super) refetched: bool,
     /// Whether the gateway accepts the signature of the last step's token; `None` if that is not certain.
     pub(super) accepts_key: Option<bool>,
     /// The response to the last step, if that was a logout with a predictable response.
     pub(super) expected: Option<Expected>,
-    /// After [`Step::Verify`]: whether `verify` accepts the session unless it is on the revocation list, and whether the
-    /// session gets a CSRF token.
+    /// After [`Step::Verify`]: whether `verify` accepts the session unless it is on the revocation list,
+    /// and whether the session gets a CSRF token.
     pub(super) verify_accepts: Option<bool>,
     pub(super) csrf_accepts: Option<bool>,
 }

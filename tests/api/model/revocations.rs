@@ -77,8 +77,8 @@ impl ExpectedRevocations {
         self.cut_offs.push(CutOff { user, spared, before, line: Entry { at, certain } });
     }
 
-    /// Records a logout that GoTrue did not confirm. It sets one cut-off for the session, but none if the token was
-    /// refused before (`listed`).
+    /// Records a logout that GoTrue did not confirm. It sets one cut-off for the session, but none if the
+    /// token was refused before (`listed`).
     pub(super) fn insert_unconfirmed(&mut self, logout: RecordedLogout, listed: Option<bool>) {
         if logout.scope != Scope::Others {
             self.insert_session(logout);

@@ -7,8 +7,8 @@ use super::{
 };
 
 impl ReferenceModel {
-    /// Whether the gateway accepts the signature of the session's token, as far as the gateway verifies signatures. An
-    /// unknown key makes it fetch the key set.
+    /// Whether the gateway accepts the signature of the session's token, as far as the gateway verifies
+    /// signatures. An unknown key makes it fetch the key set.
     pub(super) fn check_key(&mut self, session: usize) -> Option<bool> {
         self.accepts_key = self.check_key_number(self.sessions[session].key);
         self.accepts_key
@@ -109,7 +109,8 @@ impl ReferenceModel {
         self.logout_at_gotrue(session, scope)
     }
 
-    /// GoTrue works, and the gateway refreshes the session first. A refused refresh proves nothing about the session.
+    /// GoTrue works, and the gateway refreshes the session first. A refused refresh proves nothing about
+    /// the session.
     fn logout_after_refresh(
         &mut self,
         session: usize,
@@ -182,7 +183,8 @@ impl ReferenceModel {
         let is_alive = state == SessionState::Alive && !self.users[user].banned;
         let by_gotrue = self.project.verified_by == VerifiedBy::GoTrue;
         let accepts_key = self.check_key(session);
-        // If GoTrue verifies the token, the gateway may use a cached result: only a positive result is predictable.
+        // If GoTrue verifies the token, the gateway may use a cached result: only a positive result is
+        // predictable.
         self.verify_accepts = match accepts_key {
             _ if is_expired || future => Some(false),
             Some(true) if by_gotrue => (gotrue_accepts_key && is_alive).then_some(true),

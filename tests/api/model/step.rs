@@ -97,7 +97,8 @@ pub(super) enum Attack {
     Forged,
     /// The same, but expired and in a cookie with a made-up refresh token.
     ForgedAndExpired,
-    /// An expired token that GoTrue issued, such as from an old log, in a cookie with a made-up refresh token.
+    /// An expired token that GoTrue issued, such as from an old log, in a cookie with a made-up refresh
+    /// token.
     Stale,
 }
 

@@ -1,5 +1,6 @@
 //! Sections 3 and 8 of the contract: which key sets, algorithms and secrets let a token be judged. `readyz`
-//! is 200 where the project's tokens can be, and where none can, no token is refused as if it had been judged.
+//! is 200 where the project's tokens can be, and where none can, no token is refused as if it had been
+//! judged.
 
 use gotrue_mock::{Algorithm, TEST_SECRET};
 use serde_json::json;

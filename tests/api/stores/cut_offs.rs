@@ -1,4 +1,5 @@
-//! However many logouts a user requests, the list has at most two cut-offs of the user, which refuse the same tokens.
+//! However many logouts a user requests, the list has at most two cut-offs of the user, which refuse the
+//! same tokens.
 
 use logout_gateway::{outcome::Scope, session::token::Claims, store::Store};
 use uuid::Uuid;
@@ -65,8 +66,8 @@ impl History {
         self.ended.contains(&claims.session_id) || self.logouts.iter().any(cut_off)
     }
 
-    /// Asserts for tokens of each second, of each session and of one that never signed out, that the store refuses exactly
-    /// those that the logouts refuse.
+    /// Asserts for tokens of each second, of each session and of one that never signed out, that the store
+    /// refuses exactly those that the logouts refuse.
     pub(super) async fn assert_refused_by(&self, store: &dyn Store) {
         let other = session_of(self.user(), self.now);
         for session in self.sessions.iter().chain([&other]) {

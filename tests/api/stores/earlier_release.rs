@@ -1,5 +1,5 @@
-//! Entries of the release before this one. It stored neither the expiry of an access token nor the time of a proven session's
-//! last request, and it counted the sessions of a user in another way.
+//! Entries of the release before this one. It stored neither the expiry of an access token nor the time of
+//! a proven session's last request, and it counted the sessions of a user in another way.
 
 use jiff::Timestamp;
 use logout_gateway::{

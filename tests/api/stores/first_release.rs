@@ -70,7 +70,8 @@ impl FirstReleaseEntry {
         )
     }
 
-    /// The key id and the credentials, encrypted as the first release did and bound to the fields of the entry.
+    /// The key id and the credentials, encrypted as the first release did and bound to the fields of the
+    /// entry.
     fn sealed(&self) -> (String, String) {
         let Self { id, user, session, verified, .. } = self;
         let binding = format!("{id} {} {user} {session} {verified}", self.scope.as_str());
@@ -101,8 +102,8 @@ pub(super) fn opened(entry: &QueueEntry) -> Vec<String> {
     entry.credentials.iter().map(|sealed| open(sealed).expose_secret().to_owned()).collect()
 }
 
-/// Five entries of one user: of one session a `global` and three `local` logouts, of which the oldest was never verified;
-/// and of another session a logout that has failed.
+/// Five entries of one user: of one session a `global` and three `local` logouts, of which the oldest was
+/// never verified; and of another session a logout that has failed.
 pub(super) fn entries() -> [FirstReleaseEntry; 5] {
     let [user, session, other] = [(); 3].map(|()| Uuid::new_v4());
     let old = |age, token| FirstReleaseEntry::new(user, session, age, token);

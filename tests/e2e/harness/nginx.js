@@ -97,8 +97,8 @@ async function listens(port) {
   }
 }
 
-// Resolves to nginx's ports and to a function that reads the requests it has logged. Another process may take a free
-// port before nginx does: try again.
+// Resolves to nginx's ports and to a function that reads the requests it has logged. Another process may
+// take a free port before nginx does: try again.
 export async function startNginx(context, upstreams, tries = 5) {
   const directory = await newDirectory(context);
   await newCertificate(directory);

@@ -1,4 +1,5 @@
-// Starts Chromium and builds the application once for each file of tests, and starts everything else for each test.
+// Starts Chromium and builds the application once for each file of tests, and starts everything else for
+// each test.
 
 import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -86,7 +87,8 @@ export function claimsOf(token) {
   return JSON.parse(Buffer.from(token.split(".")[1], "base64url"));
 }
 
-// Starts the mock, a gateway, the application's server and nginx in front of them, and opens a browser profile.
+// Starts the mock, a gateway, the application's server and nginx in front of them, and opens a browser
+// profile.
 export async function startTestApp(context, {
   alg = "ES256", flags = [], durable = true, about = "",
 } = {}) {
