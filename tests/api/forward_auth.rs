@@ -49,16 +49,16 @@ impl ProxiedApi {
         let reply = request.send().await;
         assert_eq!((reply.status, &*reply.text()), (200, "from the API"), "{case}: {reply:?}");
         assert_eq!(self.api.count(), before + 1, "{case}");
-        let seen = self.api.last();
+        let received = self.api.last();
         for (name, value) in identity(tokens) {
-            assert_eq!(seen.header_values(name), [value], "{case}: {name}");
-            assert_eq!(seen.names_like(name), [name], "{case}");
+            assert_eq!(received.header_values(name), [value], "{case}: {name}");
+            assert_eq!(received.names_like(name), [name], "{case}");
         }
-        assert_eq!(seen.names_like("x-auth-carrier"), ["x-auth-carrier"], "{case}");
-        match *seen.header_values("x-auth-carrier") {
-            ["bearer"] => assert!(!seen.has_session_cookie(), "{case}: {seen:?}"),
+        assert_eq!(received.names_like("x-auth-carrier"), ["x-auth-carrier"], "{case}");
+        match *received.header_values("x-auth-carrier") {
+            ["bearer"] => assert!(!received.has_session_cookie(), "{case}: {received:?}"),
             ["cookie"] => {
-                assert!(seen.header_values("authorization").is_empty(), "{case}: {seen:?}");
+                assert!(received.header_values("authorization").is_empty(), "{case}: {received:?}");
             }
             ref other => panic!("{case}: {other:?}"),
         }

@@ -146,10 +146,10 @@ async fn an_empty_scope_ends_all_sessions_of_the_user() {
 #[tokio::test]
 async fn a_global_logout_by_an_ended_session_is_refused_and_ends_no_other() {
     let mock = start().await;
-    let gone = mock.sign_up();
-    let other = mock.mock.sign_in(gone.user_id).unwrap();
-    assert!(mock.mock.delete_session(gone.session_id));
-    let bearer = format!("Bearer {}", gone.access_token);
+    let ended_session = mock.sign_up();
+    let other = mock.mock.sign_in(ended_session.user_id).unwrap();
+    assert!(mock.mock.delete_session(ended_session.session_id));
+    let bearer = format!("Bearer {}", ended_session.access_token);
     let headers = [("authorization", bearer.as_str())];
     let response = mock.send(Method::POST, "/auth/v1/logout?scope=global", &headers, None).await;
     assert_eq!((response.status, response.code()), (StatusCode::FORBIDDEN, "session_not_found"));

@@ -22,7 +22,7 @@ async function assertSignedOutHere(tab, profile) {
   await waitForText(tab, "who", "Signed out.");
 }
 
-describe("while GoTrue is down the browser is signed out at once, and the session ends when GoTrue is back", () => {
+describe("while GoTrue is down the browser is signed out, and later the session ends", () => {
   for (const [name, by, fault] of [
     ["GoTrue resets connections", "browser", { kind: "reset" }],
     ["GoTrue answers 503", "server", { kind: "status", status: 503 }],

@@ -71,7 +71,7 @@ test("while the user is signed in, the browser shows such a page again from its 
   await shows(tab, "Private page of");
 });
 
-test("after a logout, going back to a page with the user's name shows that the user is signed out", async (context) => {
+test("after a logout, going back shows that the user is signed out", async (context) => {
   const { profile, url, user } = await startTestApp(context);
   const tab = await openTab(profile, url);
   await signIn(tab, user);

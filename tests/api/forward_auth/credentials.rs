@@ -33,15 +33,15 @@ async fn a_session_cookie_beside_a_valid_bearer_token_never_reaches_the_api(#[ca
                 continue;
             }
             assert_eq!((reply.status, setup.api.count()), (200, before + 1), "{case}");
-            let seen = setup.api.last();
-            assert!(seen.header_values("cookie").is_empty(), "{case}");
+            let received = setup.api.last();
+            assert!(received.header_values("cookie").is_empty(), "{case}");
             assert_eq!(
-                seen.header_values("x-auth-user-id"),
+                received.header_values("x-auth-user-id"),
                 [caller.user_id.to_string()],
                 "{case}"
             );
-            assert_eq!(seen.header_values("x-auth-carrier"), ["bearer"], "{case}");
-            assert_eq!(seen.header_values("authorization").len(), 1, "{case}");
+            assert_eq!(received.header_values("x-auth-carrier"), ["bearer"], "{case}");
+            assert_eq!(received.header_values("authorization").len(), 1, "{case}");
         }
     }
 }
@@ -58,13 +58,13 @@ async fn an_authorization_header_beside_a_session_cookie_never_reaches_the_api(#
         browser.jar.insert(browser.page, "locale", "de");
         let request = browser.request("GET", "/account").header("Authorization", "Basic YTpi");
         setup.assert_let_in(request, &tokens, &format!("{format:?}")).await;
-        let seen = setup.api.last();
-        assert_eq!(seen.header_values("x-auth-carrier"), ["cookie"], "{format:?}");
-        assert!(seen.header_values("authorization").is_empty(), "{format:?}");
+        let received = setup.api.last();
+        assert_eq!(received.header_values("x-auth-carrier"), ["cookie"], "{format:?}");
+        assert!(received.header_values("authorization").is_empty(), "{format:?}");
         let sent = browser.jar.cookies_for(browser.page);
         let sent: Vec<String> =
             sent.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        assert_eq!(seen.cookies(), sent, "{format:?}: the API gets the session cookies");
+        assert_eq!(received.cookies(), sent, "{format:?}: the API gets the session cookies");
     }
 }
 
@@ -208,15 +208,15 @@ async fn without_a_known_carrier_the_api_gets_no_credential(#[case] kind: Kind) 
             request.header("Cookie", "sb-127-auth-token=x; a=b")
         };
         assert_eq!(request("GET", "/").send().await.status, 200);
-        let seen = api.last();
-        assert!(seen.header_values("cookie").is_empty(), "{carrier}");
-        assert!(seen.header_values("authorization").is_empty(), "{carrier}");
-        assert!(!seen.header_values("x-auth-carrier").contains(&"bearer"), "{carrier}");
+        let received = api.last();
+        assert!(received.header_values("cookie").is_empty(), "{carrier}");
+        assert!(received.header_values("authorization").is_empty(), "{carrier}");
+        assert!(!received.header_values("x-auth-carrier").contains(&"bearer"), "{carrier}");
         // The gateway's own routes get all credentials.
         assert_eq!(request("POST", "/logout").send().await.status, 200);
-        let seen = gateway.last();
-        assert_eq!(seen.line(), "POST /logout");
-        assert_eq!(seen.header_values("authorization"), ["Bearer t"]);
-        assert_eq!(seen.header_values("cookie"), ["sb-127-auth-token=x; a=b"]);
+        let received = gateway.last();
+        assert_eq!(received.line(), "POST /logout");
+        assert_eq!(received.header_values("authorization"), ["Bearer t"]);
+        assert_eq!(received.header_values("cookie"), ["sb-127-auth-token=x; a=b"]);
     }
 }

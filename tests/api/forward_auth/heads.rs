@@ -44,9 +44,9 @@ async fn identity_headers_of_the_client_never_reach_the_api(#[case] kind: Kind) 
         // The token lacks these claims: the API must not get the client's values instead.
         assert_eq!(forge(&without).send().await.status, 200, "{case}");
         for name in ["x-auth-role", "x-auth-aal"] {
-            let seen = setup.api.last();
-            assert_eq!(seen.header_values(name).concat(), "", "{case}: {name}");
-            assert!(seen.names_like(name).iter().all(|found| *found == name), "{case}");
+            let received = setup.api.last();
+            assert_eq!(received.header_values(name).concat(), "", "{case}: {name}");
+            assert!(received.names_like(name).iter().all(|found| *found == name), "{case}");
         }
     }
     // A proxy removes headers that `Connection` names (RFC 9110, section 7.6.1): not these.
@@ -106,9 +106,9 @@ async fn the_client_address_is_the_one_that_the_proxy_saw(#[case] kind: Kind) {
     setup
         .assert_let_in(browser.request("GET", "/").headers(&false_headers), &tokens, "the API")
         .await;
-    let (seen, own) = (setup.api.last(), setup.proxy.address.to_string());
+    let (received, own) = (setup.api.last(), setup.proxy.address.to_string());
     for ((name, _), actual) in false_headers.into_iter().zip(["127.0.0.1", "http", &own]) {
-        assert_eq!(seen.header_values(&name.to_lowercase()), [actual], "{name}");
+        assert_eq!(received.header_values(&name.to_lowercase()), [actual], "{name}");
     }
 }
 
@@ -131,7 +131,7 @@ async fn verify_gets_the_head_and_the_api_gets_the_whole_request(#[case] kind: K
             let request = request.cookies(&[("a", "b"), ("c", "d")]).body(body.clone());
             let request = request.header("X-Auth-Aal", "aal2").header("X-Forwarded-Port", "1");
             assert_eq!(request.send().await.status, 200, "{case}");
-            let (verify, seen) = (gateway.last(), api.last());
+            let (verify, received) = (gateway.last(), api.last());
             // Caddy keeps the query, which `verify` ignores.
             let verify_line = verify.line();
             assert_eq!(verify_line.split('?').next(), Some("GET /api/auth/verify"), "{case}");
@@ -139,16 +139,16 @@ async fn verify_gets_the_head_and_the_api_gets_the_whole_request(#[case] kind: K
             assert_eq!(verify.header_values("x-forwarded-method"), [method]);
             assert_eq!(verify.header_values("x-forwarded-uri"), ["/a%2Fb//c?d=e&f"]);
             connections.insert(verify.peer);
-            assert_eq!(seen.line(), format!("{method} /a%2Fb//c?d=e&f"), "{case}");
-            assert!(seen.body == body, "{case}: {}", seen.body.len());
-            for request in [&verify, &seen] {
+            assert_eq!(received.line(), format!("{method} /a%2Fb//c?d=e&f"), "{case}");
+            assert!(received.body == body, "{case}: {}", received.body.len());
+            for request in [&verify, &received] {
                 assert_eq!(request.header_values("authorization"), ["Bearer t"], "{case}");
                 assert!(request.header_values("x-forwarded-port").is_empty(), "{case}");
             }
             assert_eq!(verify.header_values("cookie"), ["a=b; c=d"], "{case}");
-            assert_eq!(seen.header_values("x-auth-user-id"), ["ada"], "{case}");
+            assert_eq!(received.header_values("x-auth-user-id"), ["ada"], "{case}");
             assert!(
-                !seen.header_values("x-auth-aal").contains(&"aal2"),
+                !received.header_values("x-auth-aal").contains(&"aal2"),
                 "{case}: the gateway did not return it"
             );
         }
@@ -159,14 +159,14 @@ async fn verify_gets_the_head_and_the_api_gets_the_whole_request(#[case] kind: K
     let logout = Request::new(proxy.address, "POST", "/logout").header("X-Forwarded-Port", "1");
     assert_eq!(logout.send().await.status, 200);
     assert!(gateway.last().header_values("x-forwarded-port").is_empty());
-    for seen in [verify, gateway.last(), api.last()] {
+    for received in [verify, gateway.last(), api.last()] {
         for (name, value) in [
             ("host", &*host),
             ("x-forwarded-host", &host),
             ("x-forwarded-proto", "http"),
             ("x-forwarded-for", "127.0.0.1"),
         ] {
-            assert_eq!(seen.header_values(name), [value], "{name}: {}", seen.line());
+            assert_eq!(received.header_values(name), [value], "{name}: {}", received.line());
         }
     }
 }

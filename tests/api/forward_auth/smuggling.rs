@@ -47,18 +47,18 @@ async fn the_api_gets_only_the_identity_that_the_gateway_returned(#[case] kind: 
             let request = with_false_identity(Request::new(proxy.address, "GET", "/").bearer("t"));
             let reply = request.header("Connection", connection).send().await;
             assert_eq!(reply.status, 200, "{connection}");
-            let seen = api.last();
+            let received = api.last();
             for (name, value) in IDENTITY {
                 let is_returned = returned.iter().any(|(returned, _)| *returned == name);
                 let value = if is_returned { value } else { "" };
                 assert_eq!(
-                    seen.header_values(name).concat(),
+                    received.header_values(name).concat(),
                     value,
                     "{name}, Connection: {connection}"
                 );
             }
-            assert_eq!(seen.header_values("x-auth-reason").concat(), "");
-            assert!(!format!("{seen:?}").contains("eve"), "{seen:?}");
+            assert_eq!(received.header_values("x-auth-reason").concat(), "");
+            assert!(!format!("{received:?}").contains("eve"), "{received:?}");
         }
     }
 }
@@ -122,9 +122,9 @@ async fn through_the_proxy_a_client_reaches_only_the_logout_routes(#[case] kind:
         "/readyz",
     ] {
         let _ = Request::new(proxy.address, "POST", target).send().await;
-        let seen = gateway.last();
+        let received = gateway.last();
         // The proxy's own request to `verify` has the method GET.
-        let is_verify = seen.line() == "GET /api/auth/verify";
-        assert!(is_verify || routes.contains(&seen.path()), "{target}: {}", seen.line());
+        let is_verify = received.line() == "GET /api/auth/verify";
+        assert!(is_verify || routes.contains(&received.path()), "{target}: {}", received.line());
     }
 }

@@ -17,7 +17,7 @@ use super::{
 use crate::harness::{Browser, CookieFormat, CookieJar, Page, Reply, Request, claims_of};
 
 /// Cookies of other applications, which no logout may delete.
-const FOREIGN: [&str; 3] = ["theirs", "sb-127-auth-token-other", "sb-other-auth-token"];
+const OTHER_COOKIES: [&str; 3] = ["theirs", "sb-127-auth-token-other", "sb-other-auth-token"];
 
 impl GatewayUnderTest {
     pub(super) fn logout(
@@ -37,7 +37,7 @@ impl GatewayUnderTest {
         };
         let proof = self.proof(model, session, credential);
         let (id, revocations) = (self.request_id(), self.revocations());
-        let (reply, left) =
+        let (reply, remaining_cookies) =
             self.runtime.block_on(self.send_logout(session, &target, credential, &id));
         let after = self.live_sessions();
         // Ignore sessions that an earlier, queued logout may have ended just now.
@@ -88,9 +88,12 @@ impl GatewayUnderTest {
         } else {
             self.record_logout(model, session, scope, credential, proof, &reply);
         }
-        assert!(FOREIGN.iter().all(|name| left.iter().any(|n| n == name)), "{left:?}");
+        assert!(
+            OTHER_COOKIES.iter().all(|name| remaining_cookies.iter().any(|n| n == name)),
+            "{remaining_cookies:?}"
+        );
         if credential.is_cookie() && success && scope != Scope::Others {
-            assert_eq!(left.len(), FOREIGN.len(), "{left:?}");
+            assert_eq!(remaining_cookies.len(), OTHER_COOKIES.len(), "{remaining_cookies:?}");
         }
     }
 
@@ -110,14 +113,14 @@ impl GatewayUnderTest {
         } else {
             browser.jar = CookieJar::default();
         }
-        for name in FOREIGN {
+        for name in OTHER_COOKIES {
             browser.jar.insert(Page::LOCAL, name, "kept");
         }
         let request = request(&mut browser, target, credential, &tokens.access_token);
         let reply = request.header("X-Request-Id", id).send().await;
         browser.store_cookies(&reply);
-        let left = browser.jar.names().into_iter().map(str::to_owned).collect();
-        (reply, left)
+        let remaining_cookies = browser.jar.names().into_iter().map(str::to_owned).collect();
+        (reply, remaining_cookies)
     }
 
     /// The session's tokens, changed as the credential requires.

@@ -121,23 +121,23 @@ pub(super) async fn the_queue_survives_with_its_leases(location: &StoreLocation)
     let queue = TestQueue::open(location).await;
     let [removed, leased, moved] = queue.put([NOW, MOMENT, MOMENT * 2]).await;
     let [later] = queue.put([HOUR / 4]).await;
-    let mut mine = Vec::new();
+    let mut leased_entries = Vec::new();
     for _ in 0..3 {
-        mine.push(queue.lease_one(HOUR).await);
+        leased_entries.push(queue.lease_one(HOUR).await);
     }
-    assert_eq!(ids(&mine), ids(&[removed.clone(), leased.clone(), moved.clone()]));
+    assert_eq!(ids(&leased_entries), ids(&[removed.clone(), leased.clone(), moved.clone()]));
     assert!(queue.remove(&removed).await);
-    let tried = QueueEntry { attempts: 1, reason: "other".into(), ..mine[2].clone() };
+    let tried = QueueEntry { attempts: 1, reason: "other".into(), ..leased_entries[2].clone() };
     assert!(queue.reschedule(&tried, HOUR / 2, true).await);
     let moved = queue.get(&moved).await;
     drop(queue);
 
     let queue = TestQueue::open(location).await;
-    assert_eq!(queue.all().await, [later, moved, mine[1].clone()]);
+    assert_eq!(queue.all().await, [later, moved, leased_entries[1].clone()]);
     assert_eq!(queue.len().await, 3);
     assert_eq!(queue.lease(HOUR, 9).await, []);
     assert!(
-        queue.reschedule(&mine[1], NOW, false).await,
+        queue.reschedule(&leased_entries[1], NOW, false).await,
         "the worker of before the restart still has its lease"
     );
     assert_eq!(ids(&[queue.lease_one(HOUR).await]), ids(&[leased]));

@@ -128,16 +128,16 @@ async fn entries_of_the_previous_release_in_redis_are_read_and_counted() {
         server.command::<()>(&["HSET", &former, &session, "1"]);
     }
     // An instance of the earlier release removes an entry that this release has queued.
-    let gone = queue_entry(user, Uuid::new_v4(), Scope::Local, "a", true);
+    let removed = queue_entry(user, Uuid::new_v4(), Scope::Local, "a", true);
     let queue = TestQueue::open(&location).await;
-    queue.enqueue(&gone, NOW).await;
-    let record: String = server.command(&["HGET", &key("records"), &gone.id.to_string()]);
+    queue.enqueue(&removed, NOW).await;
+    let record: String = server.command(&["HGET", &key("records"), &removed.id.to_string()]);
     server.command::<()>(&["HINCRBY", &key("totals"), "bytes", &format!("-{}", record.len())]);
     for kind in ["due", "queued", "failed"] {
-        server.command::<()>(&["ZREM", &key(kind), &gone.id.to_string()]);
+        server.command::<()>(&["ZREM", &key(kind), &removed.id.to_string()]);
     }
     for kind in ["records", "states", "index"] {
-        server.command::<()>(&["HDEL", &key(kind), &gone.id.to_string()]);
+        server.command::<()>(&["HDEL", &key(kind), &removed.id.to_string()]);
     }
     assert_kept(&location, &entries).await;
     assert_eq!(server.command::<usize>(&["EXISTS", &former]), 0);

@@ -221,16 +221,16 @@ pub(super) async fn only_one_worker_has_a_lease_until_it_ends(location: &StoreLo
 pub(super) async fn a_rescheduled_entry_is_due_at_its_new_time(location: &StoreLocation) {
     let queue = TestQueue::open(location).await;
     let [put] = queue.put([NOW]).await;
-    let mine = queue.lease_one(HOUR / 2).await;
+    let leased_entry = queue.lease_one(HOUR / 2).await;
     let reason = "auth_service_timeout".into();
-    let tried = QueueEntry { attempts: 1, tried: true, reason, ..mine.clone() };
+    let tried = QueueEntry { attempts: 1, tried: true, reason, ..leased_entry.clone() };
     let then = now();
     assert!(queue.reschedule(&tried, HOUR, true).await);
     let later = queue.get(&put).await;
     assert_after(later.due, HOUR, then);
     assert_after(later.failed_at, NOW, then);
     assert_eq!(later, QueueEntry { due: later.due, failed_at: later.failed_at, ..tried });
-    assert!(!queue.reschedule(&mine, NOW, true).await, "the worker has no lease any more");
+    assert!(!queue.reschedule(&leased_entry, NOW, true).await, "the worker has no lease any more");
     assert_eq!(queue.lease(HOUR, 9).await, []);
     // An operator reschedules entries that no worker has leased.
     assert!(queue.reschedule(&later, NOW, false).await);
@@ -245,14 +245,14 @@ pub(super) async fn a_rescheduled_entry_is_due_at_its_new_time(location: &StoreL
 
 pub(super) async fn removed_entries_stay_removed(location: &StoreLocation) {
     let queue = TestQueue::open(location).await;
-    let [mine, other] = queue.put([NOW, HOUR]).await;
-    let mine = QueueEntry { due: queue.lease_one(HOUR).await.due, ..mine };
-    assert!(queue.remove(&mine).await);
-    assert!(!queue.remove(&mine).await, "the entry was removed before");
-    assert!(!queue.remove_unchanged(&mine).await, "the entry was removed before");
+    let [leased_entry, other] = queue.put([NOW, HOUR]).await;
+    let leased_entry = QueueEntry { due: queue.lease_one(HOUR).await.due, ..leased_entry };
+    assert!(queue.remove(&leased_entry).await);
+    assert!(!queue.remove(&leased_entry).await, "the entry was removed before");
+    assert!(!queue.remove_unchanged(&leased_entry).await, "the entry was removed before");
     assert!(!queue.remove(&entry()).await, "the entry was never queued");
-    assert!(!queue.reschedule(&mine, NOW, true).await);
-    assert_eq!(queue.queue().get(mine.id).await, Ok(None));
+    assert!(!queue.reschedule(&leased_entry, NOW, true).await);
+    assert_eq!(queue.queue().get(leased_entry.id).await, Ok(None));
     assert_eq!((queue.len().await, queue.all().await), (1, vec![other.clone()]));
     assert!(queue.remove_unchanged(&other).await);
     assert_eq!((queue.len().await, queue.lease(HOUR, 9).await), (0, vec![]));

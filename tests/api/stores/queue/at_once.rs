@@ -42,11 +42,11 @@ pub(in crate::stores) async fn only_one_of_two_workers_reschedules_the_same_leas
     let queue = Arc::new(TestQueue::open(location).await);
     for _ in 0..20 {
         let [put] = queue.put([NOW]).await;
-        let mine = queue.lease_one(HOUR).await;
+        let leased_entry = queue.lease_one(HOUR).await;
         let begin = Arc::new(Barrier::new(2));
         let tasks = [1, 2].map(|attempts| {
             let (queue, begin) = (queue.clone(), begin.clone());
-            let later = QueueEntry { attempts, ..mine.clone() };
+            let later = QueueEntry { attempts, ..leased_entry.clone() };
             tokio::spawn(async move {
                 begin.wait().await;
                 queue.reschedule(&later, HOUR / 4 * attempts, true).await.then_some(attempts)

@@ -47,8 +47,8 @@ async fn assert_bound(
         assert_eq!((added.len(), full), expected);
         assert_eq!(queue.len().await, added.len());
         // An entry in the full queue still takes more credentials, and can be leased and rescheduled.
-        let mine = queue.lease_one(MOMENT).await;
-        assert!(queue.reschedule(&mine, NOW, true).await);
+        let leased_entry = queue.lease_one(MOMENT).await;
+        assert!(queue.reschedule(&leased_entry, NOW, true).await);
         // After a removal there is room for one entry.
         assert!(queue.remove(&added[0]).await);
         assert_eq!(queue.enqueue_within(&make(), NOW, bounds).await, Ok(()));
@@ -90,9 +90,9 @@ pub(in crate::stores) async fn stale_entries_take_at_most_a_quarter_of_the_entri
     let (proven, full) = fill(&queue, &bounds, entry).await;
     assert_eq!((proven.len(), full), (6, QueueFullError::Full));
     // A stale entry that gets proven credentials makes room for another stale entry.
-    let known = queue.all().await.into_iter().find(QueueEntry::is_stale).unwrap();
+    let existing = queue.all().await.into_iter().find(QueueEntry::is_stale).unwrap();
     let name = "proven";
-    let again = queue_entry(known.user_id, known.session_id, Scope::Local, name, true);
+    let again = queue_entry(existing.user_id, existing.session_id, Scope::Local, name, true);
     assert_eq!(queue.enqueue_within(&again, NOW, &bounds).await, Ok(()));
     assert!(queue.remove(&proven[0]).await);
     assert_eq!(queue.enqueue_within(&stale(), NOW, &bounds).await, Ok(()));
@@ -125,9 +125,9 @@ pub(in crate::stores) async fn a_user_has_at_most_64_sessions_in_the_queue(
     assert_bound(location, &BOUNDS, session_of_user, (64, QueueFullError::User)).await;
     let queue = TestQueue::open(location).await;
     let (added, _) = fill(&queue, &BOUNDS, session_of_user).await;
-    let known = added[0].session_id;
+    let existing = added[0].session_id;
     for (scope, name) in [(Scope::Global, "a"), (Scope::Others, "a"), (Scope::Local, "b")] {
-        let more = queue_entry(user, known, scope, name, true);
+        let more = queue_entry(user, existing, scope, name, true);
         assert_eq!(queue.enqueue_within(&more, NOW, &BOUNDS).await, Ok(()), "{scope:?}");
     }
     assert_eq!(
@@ -140,7 +140,7 @@ pub(in crate::stores) async fn a_user_has_at_most_64_sessions_in_the_queue(
     let full = Err(QueueFullError::User);
     assert_eq!(queue.enqueue_within(&session_of_user(), NOW, &BOUNDS).await, full);
     for scope in [Scope::Global, Scope::Others] {
-        assert!(queue.remove(&queue_entry(user, known, scope, "a", true)).await);
+        assert!(queue.remove(&queue_entry(user, existing, scope, "a", true)).await);
     }
     assert_eq!(queue.enqueue_within(&session_of_user(), NOW, &BOUNDS).await, Ok(()));
 }
@@ -203,16 +203,16 @@ pub(in crate::stores) async fn the_bytes_of_a_user_are_bounded(location: &StoreL
         "an entry of another user is accepted"
     );
     // Further scopes and credentials are refused, too.
-    let known = queue.all().await.into_iter().find(|e| e.user_id == user).unwrap();
+    let existing = queue.all().await.into_iter().find(|e| e.user_id == user).unwrap();
     let full = Err(QueueFullError::User);
     for (session, scope, name) in
-        [(known.session_id, Scope::Global, "a"), (known.session_id, Scope::Local, "b")]
+        [(existing.session_id, Scope::Global, "a"), (existing.session_id, Scope::Local, "b")]
     {
         let more = queue_entry(user, session, scope, name, true);
         assert_eq!(queue.enqueue_within(&more, NOW, &bounds).await, full);
     }
-    assert_eq!(queue.get(&known).await, known);
-    assert!(queue.remove(&known).await);
+    assert_eq!(queue.get(&existing).await, existing);
+    assert!(queue.remove(&existing).await);
     let again = queue_entry(user, session, Scope::Local, "a", true);
     assert_eq!(queue.enqueue_within(&again, NOW, &bounds).await, Ok(()));
 }
@@ -230,14 +230,14 @@ pub(in crate::stores) async fn the_stored_totals_match_the_entries(location: &St
             let scope = [Scope::Local, Scope::Others, Scope::Global][random.usize(..3)];
             let name = format!("{step}{}", "x".repeat(random.usize(..300)));
             let again = queue_entry(users[n % 3], sessions[n], scope, &name, random.bool());
-            let known = queue.queue().get(again.id).await.unwrap();
-            match (random.u8(..8), known) {
-                (0, Some(known)) => assert!(queue.remove(&known).await),
-                (1, Some(known)) => assert!(queue.remove_unchanged(&known).await),
-                (2, Some(known)) => {
+            let existing = queue.queue().get(again.id).await.unwrap();
+            match (random.u8(..8), existing) {
+                (0, Some(existing)) => assert!(queue.remove(&existing).await),
+                (1, Some(existing)) => assert!(queue.remove_unchanged(&existing).await),
+                (2, Some(existing)) => {
                     let reason = "why".repeat(random.usize(..99)).as_str().into();
                     let attempts = random.u32(..);
-                    let tried = QueueEntry { attempts, reason, tried: random.bool(), ..known };
+                    let tried = QueueEntry { attempts, reason, tried: random.bool(), ..existing };
                     assert!(queue.reschedule(&tried, NOW, random.bool()).await);
                 }
                 (3, _) => drop(queue.lease(if random.bool() { MOMENT } else { HOUR }, 3).await),

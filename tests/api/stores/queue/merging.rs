@@ -91,10 +91,10 @@ pub(in crate::stores) async fn another_request_keeps_due_time_attempts_and_age(
 ) {
     let (queue, session) = (TestQueue::open(location).await, Session::new());
     queue.enqueue(&session.request("a", true), NOW).await;
-    let mine = queue.lease_one(HOUR).await;
+    let leased_entry = queue.lease_one(HOUR).await;
     let reason =
         "auth_service_timeout, at great length: it did not answer".repeat(9).as_str().into();
-    let tried = QueueEntry { attempts: 12_345, reason, ..mine };
+    let tried = QueueEntry { attempts: 12_345, reason, ..leased_entry };
     assert!(queue.reschedule(&tried, HOUR, true).await);
     let before = queue.get(&tried).await;
     let again =
@@ -126,9 +126,9 @@ pub(in crate::stores) async fn an_entry_with_new_credentials_since_its_lease_is_
 ) {
     let (queue, session) = (TestQueue::open(location).await, Session::new());
     queue.enqueue(&session.request("a", true), NOW).await;
-    let mine = queue.lease_one(HOUR).await;
+    let leased_entry = queue.lease_one(HOUR).await;
     queue.enqueue(&session.request("b", true), NOW).await;
-    assert!(queue.reschedule(&mine, HOUR / 2, true).await);
+    assert!(queue.reschedule(&leased_entry, HOUR / 2, true).await);
     let again = queue.lease_one(HOUR).await;
     assert_eq!(names(&again), ["b", "a"]);
     assert!(queue.reschedule(&again, HOUR / 2, true).await);
@@ -140,11 +140,11 @@ pub(in crate::stores) async fn merging_keeps_the_lease_and_all_credentials(
 ) {
     let (queue, session) = (TestQueue::open(location).await, Session::new());
     queue.enqueue(&session.request("a", true), NOW).await;
-    let mine = queue.lease_one(HOUR).await;
+    let leased_entry = queue.lease_one(HOUR).await;
     queue.enqueue(&QueueEntry { tried: true, ..session.request("b", true) }, NOW).await;
     assert_eq!(queue.lease(HOUR, 9).await, [], "the lease is kept");
     // The worker does not know of the other request.
-    let tried = QueueEntry { attempts: 1, reason: "other".into(), ..mine.clone() };
+    let tried = QueueEntry { attempts: 1, reason: "other".into(), ..leased_entry.clone() };
     assert!(queue.reschedule(&tried, NOW, true).await);
     let leased = queue.lease_one(HOUR).await;
     assert_eq!(names(&leased), ["b", "a"]);
@@ -156,18 +156,18 @@ pub(in crate::stores) async fn an_entry_with_new_credentials_is_not_removed(
 ) {
     let (queue, session) = (TestQueue::open(location).await, Session::new());
     queue.enqueue(&session.request("a", true), NOW).await;
-    let mine = queue.lease_one(HOUR).await;
+    let leased_entry = queue.lease_one(HOUR).await;
     queue.enqueue(&session.request("b", true), NOW).await;
-    assert!(!queue.remove_unchanged(&mine).await);
-    assert_eq!(names(&queue.get(&mine).await), ["b", "a"]);
+    assert!(!queue.remove_unchanged(&leased_entry).await);
+    assert_eq!(names(&queue.get(&leased_entry).await), ["b", "a"]);
     // A second request of a proven session is new: it may include sessions that began since.
-    let mine = queue.get(&mine).await;
+    let leased_entry = queue.get(&leased_entry).await;
     queue.enqueue(&session.request("b", true), NOW).await;
-    assert!(!queue.remove_unchanged(&mine).await);
+    assert!(!queue.remove_unchanged(&leased_entry).await);
     // The same credentials of a stale session are not new.
-    let mine = queue.get(&mine).await;
+    let leased_entry = queue.get(&leased_entry).await;
     queue.enqueue(&session.request("b", false), NOW).await;
-    assert!(queue.remove_unchanged(&mine).await);
+    assert!(queue.remove_unchanged(&leased_entry).await);
     assert_eq!(queue.len().await, 0);
 }
 
@@ -204,9 +204,11 @@ pub(in crate::stores) async fn concurrent_requests_and_workers_lose_nothing(
         let queue = queue.clone();
         tokio::spawn(async move {
             for attempts in 1..=EACH {
-                let mine = queue.lease_one(HOUR).await;
-                assert_eq!(mine.attempts, attempts - 1, "every attempt is counted");
-                assert!(queue.reschedule(&QueueEntry { attempts, ..mine }, NOW, true).await);
+                let leased_entry = queue.lease_one(HOUR).await;
+                assert_eq!(leased_entry.attempts, attempts - 1, "every attempt is counted");
+                assert!(
+                    queue.reschedule(&QueueEntry { attempts, ..leased_entry }, NOW, true).await
+                );
             }
         })
     };

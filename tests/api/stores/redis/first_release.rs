@@ -65,11 +65,11 @@ async fn entries_of_the_first_release_are_moved_once_and_merged() {
     put(&server, &later);
     assert_eq!(queue.lease(HOUR, 9).await, [], "the lease is kept");
     assert_eq!(left(&server), [0; 3]);
-    let mine = leased.iter().find(|entry| entry.id == later.new_id()).unwrap();
-    assert!(!queue.remove_unchanged(mine).await, "the entry has new credentials");
-    let merged = queue.get(mine).await;
+    let leased_entry = leased.iter().find(|entry| entry.id == later.new_id()).unwrap();
+    assert!(!queue.remove_unchanged(leased_entry).await, "the entry has new credentials");
+    let merged = queue.get(leased_entry).await;
     assert_eq!(opened(&merged), ["later", "global"]);
-    assert_eq!((merged.due, merged.queued_at), (mine.due, old[0].queued_at));
+    assert_eq!((merged.due, merged.queued_at), (leased_entry.due, old[0].queued_at));
 }
 
 #[tokio::test]

@@ -60,22 +60,22 @@ async fn a_full_redis_leases_reschedules_and_removes_entries_and_takes_no_new_on
     assert_ne!(queue.get(&leased[0]).await.failed_at, NEVER);
     assert!(queue.remove_unchanged(&leased[1]).await);
     assert!(queue.remove(&leased[2]).await);
-    let known = &leased[3];
-    let again = queue_entry(known.user_id, known.session_id, Scope::Local, "b", true);
+    let existing = &leased[3];
+    let again = queue_entry(existing.user_id, existing.session_id, Scope::Local, "b", true);
     for refused in [&entry(), &again] {
         let fault =
             queue.queue().enqueue(refused, NOW, &BOUNDS, Timestamp::UNIX_EPOCH).await.unwrap_err();
         let expected = StoreError { operation: "queue", cause: OUT_OF_MEMORY.to_owned() };
         assert_eq!(fault, expected);
     }
-    assert_eq!(queue.get(known).await, *known, "the refused command has changed nothing");
+    assert_eq!(queue.get(existing).await, *existing, "the refused command has changed nothing");
     assert_eq!((queue.len().await, queue.all().await.len()), (2, 2));
     assert!(queue.queue().oldest().await.unwrap().is_some());
     assert_eq!(ids(&queue.lease(HOUR, 9).await), [leased[0].id]);
     // With room again, everything works as before.
     server.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     queue.enqueue(&again, NOW).await;
-    assert_eq!(names(&queue.get(known).await), ["b", "a"]);
+    assert_eq!(names(&queue.get(existing).await), ["b", "a"]);
     for entry in &put {
         queue.remove(entry).await;
     }
@@ -107,8 +107,8 @@ async fn a_full_redis_stores_revocations_and_replicates_them() {
                 Scope::Others => session_of(current.sub, now() - 5),
                 Scope::Local | Scope::Global => current,
             };
-            let known = async || another.answers(&is_refused).await == Ok(true);
-            eventually("the other instance has the revocation", known).await;
+            let existing = async || another.answers(&is_refused).await == Ok(true);
+            eventually("the other instance has the revocation", existing).await;
             ended.push(is_refused);
         }
         another.wait_until_replicated(&server).await;

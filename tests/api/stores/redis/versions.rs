@@ -45,8 +45,8 @@ async fn no_token_is_accepted_if_a_newer_release_wrote_an_entry() {
         eventually(case, newer).await;
         // Until an operator deletes the entry.
         server.command::<()>(&["FLUSHALL"]);
-        let known = async || replicated.answers(&session(now())).await.is_ok();
-        eventually(case, known).await;
+        let existing = async || replicated.answers(&session(now())).await.is_ok();
+        eventually(case, existing).await;
     }
 }
 
@@ -59,8 +59,8 @@ async fn after_an_unreadable_change_the_whole_list_is_read() {
     let member = format!("1 {}", ended.session_id);
     server.command::<()>(&["ZADD", "logout-gateway:sessions", &until, &member]);
     server.command::<()>(&["XADD", "logout-gateway:changes", "*", "n", "1", "line", "2 all"]);
-    let known = async || replicated.answers(&ended).await == Ok(true);
-    eventually("the replica has the revocation", known).await;
+    let existing = async || replicated.answers(&ended).await == Ok(true);
+    eventually("the replica has the revocation", existing).await;
     server.kill();
     assert_eq!(replicated.answers(&ended).await, Ok(true), "the replica answers");
 }
