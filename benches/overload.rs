@@ -1,16 +1,17 @@
-//! What becomes of the logouts that succeed when more are asked for than the gateway takes on.
+//! How many logouts succeed when more requests arrive than the gateway can handle.
 //!
-//! Capacity is what `GATEWAY_MAX_IN_FLIGHT` lets through to a GoTrue that takes 20 ms for each: as
-//! many clients, each asking again as soon as it is answered. Then requests arrive at four times that
-//! rate, whether earlier ones are answered or not. Goodput is logouts answered 2xx in a second.
+//! The capacity is measured with a GoTrue that takes 20 ms for each logout and with `GATEWAY_MAX_IN_FLIGHT`
+//! clients, each of which sends the next request after the response. Then requests arrive at four times
+//! that rate, whether earlier ones have a response or not. Goodput is the number of logouts per second with
+//! a 2xx response.
 //!
-//! `cargo bench --bench overload`; client, gateway and mock share the machine.
+//! `cargo bench --bench overload`; clients, gateway and mock share the machine.
 
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::cast_precision_loss,
-    reason = "a benchmark that fails tells nothing"
+    reason = "a benchmark that fails has no result"
 )]
 
 use std::{
@@ -30,21 +31,21 @@ const GOTRUE_SECONDS: f64 = 0.02;
 const SESSIONS: usize = 2000;
 const ROUND: Duration = Duration::from_secs(4);
 const ROUNDS: usize = 3;
-const TIMES: u32 = 4;
+const OVERLOAD_FACTOR: u32 = 4;
 
-/// How one request went.
-struct Answered {
+/// The result of one request.
+struct CompletedRequest {
     status: u16,
-    took: Duration,
+    durations: Duration,
 }
 
-/// Clients on one thread: connections that wait for work, and what came of it.
+/// The clients, on one thread: their idle connections and the results of their requests.
 struct Clients {
     app: TestApp,
     requests: Vec<Vec<u8>>,
     next: Cell<usize>,
     idle: RefCell<Vec<Connection>>,
-    answered: RefCell<Vec<Answered>>,
+    completed: RefCell<Vec<CompletedRequest>>,
 }
 
 impl Clients {
@@ -52,48 +53,48 @@ impl Clients {
         let request =
             |tokens: Tokens| app.post("/api/auth/logout").bearer(&tokens.access_token).bytes(false);
         let requests = (0..SESSIONS).map(|_| request(app.sign_up())).collect();
-        let (idle, answered) = (RefCell::default(), RefCell::default());
-        Rc::new(Self { app, requests, next: Cell::new(0), idle, answered })
+        let (idle, completed) = (RefCell::default(), RefCell::default());
+        Rc::new(Self { app, requests, next: Cell::new(0), idle, completed })
     }
 
-    /// One logout, on a connection that nobody waits on.
+    /// Sends one logout on an idle or a new connection.
     async fn logout(&self) {
         let at = self.next.replace((self.next.get() + 1) % SESSIONS);
-        let begun = Instant::now();
-        let waiting = self.idle.borrow_mut().pop();
-        let mut connection = match waiting {
+        let start = Instant::now();
+        let idle = self.idle.borrow_mut().pop();
+        let mut connection = match idle {
             Some(connection) => connection,
             None => Connection::open(self.app.address).await,
         };
         connection.write(&self.requests[at]).await;
         let status = connection.reply(false).await.unwrap().status;
-        self.answered.borrow_mut().push(Answered { status, took: begun.elapsed() });
+        self.completed.borrow_mut().push(CompletedRequest { status, durations: start.elapsed() });
         self.idle.borrow_mut().push(connection);
     }
 
-    /// As many at once as the gateway takes on, for one round.
+    /// One round with as many concurrent logouts as the gateway handles.
     async fn at_capacity(self: Rc<Self>) -> Round {
-        let begun = Instant::now();
+        let start = Instant::now();
         let mut clients = JoinSet::new();
         for _ in 0..IN_FLIGHT {
             let one = self.clone();
             clients.spawn_local(async move {
-                while begun.elapsed() < ROUND {
+                while start.elapsed() < ROUND {
                     one.logout().await;
                 }
             });
         }
         clients.join_all().await;
-        self.over(begun.elapsed())
+        self.finish_round(start.elapsed())
     }
 
-    /// So many in a second, for one round.
-    async fn arriving(self: Rc<Self>, rate: f64) -> Round {
-        let begun = Instant::now();
+    /// One round with `rate` new logouts per second.
+    async fn at_rate(self: Rc<Self>, rate: f64) -> Round {
+        let start = Instant::now();
         let mut requests = JoinSet::new();
         let mut sent = 0;
-        while begun.elapsed() < ROUND {
-            while f64::from(sent) < begun.elapsed().as_secs_f64() * rate {
+        while start.elapsed() < ROUND {
+            while f64::from(sent) < start.elapsed().as_secs_f64() * rate {
                 let one = self.clone();
                 requests.spawn_local(async move { one.logout().await });
                 sent += 1;
@@ -101,40 +102,43 @@ impl Clients {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         requests.join_all().await;
-        self.over(begun.elapsed())
+        self.finish_round(start.elapsed())
     }
 
-    fn over(&self, lasted: Duration) -> Round {
-        // The gateway closes what is idle for long.
+    /// The results of the round, whose duration was `lasted`.
+    fn finish_round(&self, lasted: Duration) -> Round {
+        // The gateway closes connections that are idle for long: do not use them in the next round.
         self.idle.take();
-        let answered = self.answered.take();
-        let of = |good: bool| {
-            let these = answered.iter().filter(|a| (a.status < 300) == good);
-            let mut took: Vec<_> = these.map(|a| a.took).collect();
-            took.sort_unstable();
-            Took { per_second: took.len() as f64 / lasted.as_secs_f64(), took }
+        let completed = self.completed.take();
+        let of = |successful: bool| {
+            let these = completed.iter().filter(|a| (a.status < 300) == successful);
+            let mut durations: Vec<_> = these.map(|a| a.durations).collect();
+            durations.sort_unstable();
+            Requests { per_second: durations.len() as f64 / lasted.as_secs_f64(), durations }
         };
-        assert!(answered.iter().all(|a| a.status == 200 || a.status == 503));
-        Round { good: of(true), refused: of(false) }
+        assert!(completed.iter().all(|a| a.status == 200 || a.status == 503));
+        Round { successful: of(true), refused: of(false) }
     }
 }
 
 /// Requests of one kind in one round.
-struct Took {
+struct Requests {
     per_second: f64,
-    /// In order.
-    took: Vec<Duration>,
+    /// Sorted.
+    durations: Vec<Duration>,
 }
 
+/// The results of one round: 2xx and 503 responses.
 struct Round {
-    good: Took,
-    refused: Took,
+    successful: Requests,
+    refused: Requests,
 }
 
-impl Took {
-    fn told(&self) -> String {
-        let at = |percent| self.took.get(self.took.len() * percent / 100);
-        let milliseconds = |took: Option<&Duration>| took.map_or(0.0, |t| t.as_secs_f64() * 1e3);
+impl Requests {
+    fn summary(&self) -> String {
+        let at = |percent| self.durations.get(self.durations.len() * percent / 100);
+        let milliseconds =
+            |durations: Option<&Duration>| durations.map_or(0.0, |t| t.as_secs_f64() * 1e3);
         let (median, most) = (milliseconds(at(50)), milliseconds(at(99)));
         format!("{:>7.0}/s   p50 {median:>6.1} ms   p99 {most:>6.1} ms", self.per_second)
     }
@@ -142,7 +146,7 @@ impl Took {
 
 impl Round {
     fn print(&self, name: &str) {
-        println!("{name:>12}   2xx {}   503 {}", self.good.told(), self.refused.told());
+        println!("{name:>12}   2xx {}   503 {}", self.successful.summary(), self.refused.summary());
     }
 }
 
@@ -156,16 +160,16 @@ async fn run() {
     for _ in 0..ROUNDS {
         let capacity = clients.clone().at_capacity().await;
         capacity.print("at capacity");
-        let rate = capacity.good.per_second * f64::from(TIMES);
-        let over = clients.clone().arriving(rate).await;
-        over.print(&format!("at {TIMES} times"));
-        ratios.push(over.good.per_second / capacity.good.per_second);
+        let rate = capacity.successful.per_second * f64::from(OVERLOAD_FACTOR);
+        let finish_round = clients.clone().at_rate(rate).await;
+        finish_round.print(&format!("at {OVERLOAD_FACTOR} times"));
+        ratios.push(finish_round.successful.per_second / capacity.successful.per_second);
     }
     ratios.sort_by(f64::total_cmp);
     let (least, median) = (ratios[0], ratios[ROUNDS / 2]);
-    assert!(median >= 0.9, "too much is lost to refusing");
+    assert!(median >= 0.9, "the gateway loses more than 10 % of its capacity by refusing requests");
     println!(
-        "goodput at {TIMES} times capacity: {median:.2} of that at capacity, {least:.2} at least"
+        "goodput at {OVERLOAD_FACTOR} times the capacity: {median:.2} of the capacity, at least {least:.2}"
     );
 }
 

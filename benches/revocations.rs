@@ -1,16 +1,16 @@
-//! What a million lines of the revocation list cost: memory, the time to open the file, and how many
-//! logouts the file takes in a second.
+//! The cost of a million entries of the revocation list: memory, the time to open the file, and how many
+//! logouts per second the file takes.
 //!
-//! A third of the lines are sessions, a third the facts beside them (a confirmed logout leaves both), and a
-//! third cut-offs of as many users. A commit is one wait for the disk, which those that ask at the same
-//! time share.
+//! A third of the entries are sessions, a third are facts about these sessions (a confirmed logout writes
+//! both), and a third are cut-offs of as many users. Concurrent logouts share one commit, which waits for
+//! the disk once.
 //!
 //! `cargo bench --bench revocations`; the file is below `TMPDIR`, `/tmp` by default.
 
 #![expect(
     clippy::unwrap_used,
     clippy::cast_precision_loss,
-    reason = "a benchmark that fails tells nothing"
+    reason = "a benchmark that fails has no result"
 )]
 
 use std::{
@@ -30,16 +30,16 @@ use logout_gateway::internals::{
 use tokio::{runtime::Runtime, task::JoinSet};
 use uuid::Uuid;
 
-const LINES: u32 = 1_000_000;
-/// Asking at once while the file is filled.
-const AT_ONCE: u32 = 1024;
+const ENTRIES: u32 = 1_000_000;
+/// The number of concurrent clients that fill the file.
+const FILL_CLIENTS: u32 = 1024;
 const ROUND: Duration = Duration::from_secs(3);
 /// Seconds since the Unix epoch.
 const NOW: i64 = 1_800_000_000;
 const UNTIL: i64 = NOW + 7 * 86_400;
 
-/// The logout of a new session that GoTrue confirmed. Every other one is `local` and leaves two lines, the
-/// session and the fact that it is over; the others are `others` and leave one, a cut-off.
+/// A confirmed logout of a new session. Even numbers are `local` and write two entries: the session and the
+/// fact that it has ended. Odd ones are `others` and write one entry: a cut-off.
 fn logout(n: u32) -> Revocation {
     let scope = if n.is_multiple_of(2) { Scope::Local } else { Scope::Others };
     let (user, session) = (Uuid::new_v4(), Uuid::new_v4());
@@ -53,8 +53,8 @@ fn logout(n: u32) -> Revocation {
     }
 }
 
-/// Two logouts leave three lines.
-const LOGOUTS: u32 = LINES / 3 * 2;
+/// Two logouts write three entries.
+const LOGOUTS: u32 = ENTRIES / 3 * 2;
 
 async fn open(address: &StoreAddress) -> Arc<dyn Store> {
     store::open(address).await.unwrap()
@@ -67,13 +67,13 @@ fn resident() -> f64 {
     line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
 }
 
-/// As many logouts as leave [`LINES`], by [`AT_ONCE`] clients.
+/// Fills the list with [`ENTRIES`] entries.
 async fn fill(store: &Arc<dyn Store>) {
     let mut clients = JoinSet::new();
-    for _ in 0..AT_ONCE {
+    for _ in 0..FILL_CLIENTS {
         let store = store.clone();
         clients.spawn_local(async move {
-            for n in 0..LOGOUTS / AT_ONCE {
+            for n in 0..LOGOUTS / FILL_CLIENTS {
                 store.revoke(&logout(n)).await.unwrap();
             }
         });
@@ -81,15 +81,16 @@ async fn fill(store: &Arc<dyn Store>) {
     clients.join_all().await;
 }
 
-/// Logouts in a second by so many clients, each asking again as soon as it is answered.
+/// Logouts per second by this number of clients, each of which starts the next logout when the last is
+/// stored.
 async fn rate(store: &Arc<dyn Store>, at_once: usize) -> f64 {
-    let begun = Instant::now();
+    let start = Instant::now();
     let mut clients = JoinSet::new();
     for _ in 0..at_once {
         let store = store.clone();
         clients.spawn_local(async move {
             let mut done = 0_u32;
-            while begun.elapsed() < ROUND {
+            while start.elapsed() < ROUND {
                 store.revoke(&logout(done)).await.unwrap();
                 done += 1;
             }
@@ -97,10 +98,10 @@ async fn rate(store: &Arc<dyn Store>, at_once: usize) -> f64 {
         });
     }
     let done: u32 = clients.join_all().await.iter().sum();
-    f64::from(done) / begun.elapsed().as_secs_f64()
+    f64::from(done) / start.elapsed().as_secs_f64()
 }
 
-/// How long it takes to tell of a token that it is not on the list.
+/// How long the lookup of a token takes that is not on the list.
 async fn look_up(store: &Arc<dyn Store>) -> Duration {
     let claims = Claims {
         sub: Uuid::new_v4(),
@@ -111,20 +112,20 @@ async fn look_up(store: &Arc<dyn Store>) -> Duration {
         role: None,
         aal: None,
     };
-    let begun = Instant::now();
-    for _ in 0..LINES {
+    let start = Instant::now();
+    for _ in 0..ENTRIES {
         assert!(!store.is_revoked(&claims, from_unix_seconds(NOW)).await.unwrap());
     }
-    begun.elapsed() / LINES
+    start.elapsed() / ENTRIES
 }
 
 async fn in_memory() {
     let before = resident();
     let store = open(&StoreAddress::Memory).await;
     fill(&store).await;
-    let lines = store.list().count();
-    println!("memory   {lines} lines take {:.0} MB", resident() - before);
-    println!("memory   a look-up takes {:?}", look_up(&store).await);
+    let entries = store.list().count();
+    println!("memory   {entries} entries take {:.0} MB", resident() - before);
+    println!("memory   a lookup takes {:?}", look_up(&store).await);
 }
 
 async fn in_a_file(path: &Path) {
@@ -132,22 +133,22 @@ async fn in_a_file(path: &Path) {
     let store = open(&address).await;
     for at_once in [1, 64] {
         println!(
-            "file     {:>6.0} logouts/s, {at_once} at once, empty",
+            "file     {:>6.0} logouts/s, {at_once} concurrent, empty",
             rate(&store, at_once).await
         );
     }
-    let begun = Instant::now();
+    let start = Instant::now();
     fill(&store).await;
-    println!("file     filled in {:.0} s", begun.elapsed().as_secs_f64());
+    println!("file     filled in {:.0} s", start.elapsed().as_secs_f64());
     drop(store);
     let megabytes = fs::metadata(path).unwrap().len() as f64 / 1_048_576.0;
-    println!("file     {LINES} lines take {megabytes:.0} MB on the disk");
+    println!("file     {ENTRIES} entries take {megabytes:.0} MB on the disk");
 }
 
 async fn in_a_file_again(path: &Path, name: &str) -> Arc<dyn Store> {
-    let (before, begun) = (resident(), Instant::now());
+    let (before, start) = (resident(), Instant::now());
     let store = open(&StoreAddress::File(path.to_owned())).await;
-    let took = begun.elapsed();
+    let took = start.elapsed();
     println!("file     opens {name} in {took:.2?}, takes {:.0} MB", resident() - before);
     store
 }
@@ -158,14 +159,16 @@ async fn run(round: &str, path: &Path) {
         "fill" => in_a_file(path).await,
         _ => {
             let store = in_a_file_again(path, "after it was closed").await;
-            println!("file     a look-up takes {:?}", look_up(&store).await);
+            println!("file     a lookup takes {:?}", look_up(&store).await);
             for at_once in [1, 64] {
                 let rate = rate(&store, at_once).await;
-                println!("file     {rate:>6.0} logouts/s, {at_once} at once, with {LINES} lines");
+                println!(
+                    "file     {rate:>6.0} logouts/s, {at_once} concurrent, with {ENTRIES} entries"
+                );
             }
-            let begun = Instant::now();
+            let start = Instant::now();
             store.purge_expired(from_unix_seconds(NOW)).await.unwrap();
-            println!("file     nothing to forget is found in {:.2?}", begun.elapsed());
+            println!("file     a purge without expired entries takes {:.2?}", start.elapsed());
             let copy = path.with_extension("copy");
             fs::copy(path, &copy).unwrap();
             drop(store);
@@ -174,7 +177,8 @@ async fn run(round: &str, path: &Path) {
     }
 }
 
-/// Each round is a process of its own: memory that one has freed would flatter the next.
+/// Runs each round in a new process, because memory that one round has freed would distort the next
+/// measurement.
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|word| word != "--bench");
     if let (Some(round), Some(path)) = (arguments.next(), arguments.next()) {

@@ -1,12 +1,12 @@
-//! What it costs to let a request pass whose token is known: the CPU time of the real binary by the
-//! kernel's own count, in its own code and in the kernel's, which reads and writes the octets.
+//! The CPU time of `/api/auth/verify` for a token that the gateway has verified before: of the real binary,
+//! measured by the kernel, in user mode and in kernel mode, which reads and writes the sockets.
 //!
-//! By Bearer, and by the cookie that `@supabase/ssr` writes; beside them `/healthz`, which is what the
-//! HTTP server alone costs. The revocation list holds [`LOGGED_OUT`] other sessions.
+//! With a bearer token and with the cookie of `@supabase/ssr`; for comparison `/healthz`, which only costs
+//! the HTTP server. The revocation list has [`LOGGED_OUT`] other sessions.
 //!
 //! `cargo bench --bench verify`; client, gateway and mock share the machine.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that fails tells nothing")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that fails has no result")]
 
 use std::{
     rc::Rc,
@@ -21,50 +21,57 @@ use test_harness::{Connection, CookieFormat, GatewayProcess, Setup, session_cook
 
 use test_harness::cpu_time::CpuTime;
 
-/// As a proxy holds them open.
+/// Connections that stay open, as those of a proxy.
 const CONNECTIONS: usize = 64;
 const KNOWN: usize = 1000;
 const LOGGED_OUT: usize = 2000;
 const ROUND: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 3;
-/// Requests of one kind.
+/// Requests of one kind with their name.
 struct Kind {
     name: &'static str,
     requests: Vec<Vec<u8>>,
 }
 
-/// Each on a connection that stays open, one after the other; answers how many.
-async fn ask(gateway: Rc<GatewayProcess>, kind: Rc<Kind>, from: usize, until: Instant) -> u32 {
+/// Sends requests one after the other on one connection until `until`; returns their number.
+async fn send_requests(
+    gateway: Rc<GatewayProcess>,
+    kind: Rc<Kind>,
+    from: usize,
+    until: Instant,
+) -> u32 {
     let mut connection = Connection::open(gateway.address).await;
-    let mut asked = 0;
+    let mut sent = 0;
     for request in kind.requests.iter().cycle().skip(from) {
         connection.write(request).await;
         assert_eq!(connection.reply(false).await.unwrap().status, 200, "{}", kind.name);
-        asked += 1;
+        sent += 1;
         if Instant::now() > until {
             break;
         }
     }
-    asked
+    sent
 }
 
-/// Asks for so long, and tells what each request took.
+/// Sends requests for [`ROUND`]; returns a line with the time of one request.
 async fn round(gateway: &Rc<GatewayProcess>, kind: &Rc<Kind>) -> String {
-    let (begun, before) = (Instant::now(), CpuTime::of_process(gateway.pid()));
+    let (start, before) = (Instant::now(), CpuTime::of_process(gateway.pid()));
     let mut clients = JoinSet::new();
     for n in 0..CONNECTIONS {
         let from = n * KNOWN / CONNECTIONS;
-        clients.spawn_local(ask(gateway.clone(), kind.clone(), from, begun + ROUND));
+        clients.spawn_local(send_requests(gateway.clone(), kind.clone(), from, start + ROUND));
     }
-    let asked: u32 = clients.join_all().await.iter().sum();
+    let sent: u32 = clients.join_all().await.iter().sum();
     let after = CpuTime::of_process(gateway.pid());
-    let each = |of: fn(CpuTime) -> Duration| {
-        of(after).saturating_sub(of(before)).as_secs_f64() * 1e6 / f64::from(asked)
+    let per_request = |of: fn(CpuTime) -> Duration| {
+        of(after).saturating_sub(of(before)).as_secs_f64() * 1e6 / f64::from(sent)
     };
-    let (itself, kernel) = (each(|used| used.user), each(|used| used.system));
-    let rate = f64::from(asked) / begun.elapsed().as_secs_f64();
+    let (user, system) = (per_request(|time| time.user), per_request(|time| time.system));
+    let rate = f64::from(sent) / start.elapsed().as_secs_f64();
     let name = kind.name;
-    format!("{name:>17}   {itself:>5.1} µs itself   {kernel:>5.1} µs in the kernel   {rate:>7.0}/s")
+    format!(
+        "{name:>17}   {user:>5.1} µs in user mode   {system:>5.1} µs in the kernel   {rate:>7.0}/s"
+    )
 }
 
 async fn run() {
@@ -92,7 +99,7 @@ async fn run() {
     ];
     for (name, requests) in kinds {
         let kind = Rc::new(Kind { name, requests });
-        // From here on each token is known.
+        // The first round verifies each token once.
         round(&gateway, &kind).await;
         for _ in 0..ROUNDS {
             println!("{}", round(&gateway, &kind).await);

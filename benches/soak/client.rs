@@ -1,13 +1,13 @@
-//! One client with one user of its own, so that nobody else can be blamed for what its sessions do.
+//! A client with its own user, whose sessions no other client uses. It asserts:
 //!
-//! 1. Success means that what the scope names is dead, and `verify` refuses it from then on.
-//! 2. A refused request ends nothing; no session dies that the scope does not name.
-//! 3. Nothing that anybody else does ends a session of this user.
-//! 4. A client that hangs up once its request is sent ends its session where GoTrue is well.
-//! 5. No foreign cookie is touched.
-//! 6. No answer but the contract's: 5xx is `LOGOUT_FAILED`, or a 503.
-//! 7. Forged tokens with a session's ids, and old tokens of it with made-up refresh tokens, end nothing and
-//!    change nothing of what `verify` says of the session.
+//! 1. After a success the sessions that the scope includes have ended, and `verify` refuses them.
+//! 2. A refused request ends no session; a logout ends only sessions that its scope includes.
+//! 3. No request of another client ends a session of this user.
+//! 4. A client that hangs up after it has sent a logout still ends its session, if GoTrue has no fault.
+//! 5. Cookies of other applications are kept.
+//! 6. Responses are those of the contract: a 5xx is `LOGOUT_FAILED` or a 503.
+//! 7. Forged tokens with a session's ids, and old tokens with made-up refresh tokens, end no session, and
+//!    `verify` still accepts the session.
 
 use std::{rc::Rc, time::Duration};
 
@@ -22,32 +22,32 @@ use test_harness::{
 
 const SESSIONS: usize = 3;
 const SCOPES: [&str; 3] = ["local", "others", "global"];
-/// Cookies that no logout may touch.
-const FOREIGN: [&str; 3] = ["theirs", "sb-127-auth-token-other", "sb-other-auth-token"];
-/// How long a session may live on after its client hung up.
-const SOON: Duration = Duration::from_secs(5);
+/// Cookies of other applications, which no logout may delete.
+const OTHER_COOKIES: [&str; 3] = ["theirs", "sb-127-auth-token-other", "sb-other-auth-token"];
+/// How long a session may stay alive after its client hung up.
+const MAX_DELAY_AFTER_HANG_UP: Duration = Duration::from_secs(5);
 
-struct Session {
-    tokens: Tokens,
-    issued_at: i64,
-    alive: bool,
-    /// Asked to die, and nobody knows when.
-    doomed: bool,
-    /// By a logout that was a success, and which: its tokens are on the list.
-    ended: Option<String>,
+pub(super) struct Session {
+    pub(super) tokens: Tokens,
+    pub(super) issued_at: i64,
+    pub(super) alive: bool,
+    /// A logout with an unknown result may end it at any time.
+    pub(super) may_end: bool,
+    /// The successful logout that ended it: its tokens are on the revocation list.
+    pub(super) ended: Option<String>,
 }
 
 impl Session {
     fn of(tokens: Tokens) -> Self {
         let issued_at = claims_of(&tokens.access_token)["iat"].as_i64().unwrap();
-        Self { tokens, issued_at, alive: true, doomed: false, ended: None }
+        Self { tokens, issued_at, alive: true, may_end: false, ended: None }
     }
 }
 
 pub(super) struct Client {
-    soak: Rc<Soak>,
+    pub(super) soak: Rc<Soak>,
     random: fastrand::Rng,
-    sessions: Vec<Session>,
+    pub(super) sessions: Vec<Session>,
 }
 
 impl Client {
@@ -58,18 +58,18 @@ impl Client {
     pub(super) async fn run(mut self) {
         self.sign_up();
         while self.soak.next() {
-            self.assert_nobody_died();
-            let which = self.random.usize(0..SESSIONS);
+            self.assert_no_session_ended();
+            let index = self.random.usize(0..SESSIONS);
             match self.random.usize(0..22) {
-                0..7 => self.verify(which).await,
-                7..9 => self.csrf(which).await,
-                9..14 => self.logout(which).await,
-                14..16 => self.refused(which).await,
-                16 => self.hang_up(which).await,
+                0..7 => self.verify(index).await,
+                7..9 => self.csrf(index).await,
+                9..14 => self.logout(index).await,
+                14..16 => self.refused(index).await,
+                16 => self.hang_up(index).await,
                 17 => self.garbage().await,
-                18 => self.expired(which).await,
-                19 => self.forged(which).await,
-                20 => self.old_token(which).await,
+                18 => self.expired(index).await,
+                19 => self.forged(index).await,
+                20 => self.old_token(index).await,
                 _ => self.other().await,
             }
             if self.sessions.iter().all(|session| !session.alive) || self.random.u8(..) < 2 {
@@ -79,7 +79,7 @@ impl Client {
         assert!(self.soak.app.mock.delete_user(self.sessions[0].tokens.user_id));
     }
 
-    /// A new user takes the place of the old one, whose rows the mock forgets.
+    /// Deletes the user and creates a new one with sessions.
     fn sign_up(&mut self) {
         if let Some(session) = self.sessions.first() {
             assert!(self.soak.app.mock.delete_user(session.tokens.user_id));
@@ -87,12 +87,6 @@ impl Client {
         let first = self.soak.app.sign_up();
         let again = (1..SESSIONS).map(|_| self.soak.app.sign_in_again(&first)).collect();
         self.sessions = [vec![first], again].concat().into_iter().map(Session::of).collect();
-    }
-
-    fn assert_nobody_died(&self) {
-        for session in self.sessions.iter().filter(|session| session.alive) {
-            assert!(self.soak.app.is_alive(&session.tokens), "a session died that nobody ended");
-        }
     }
 
     fn request(&self, method: &str, target: &str) -> Request {
@@ -110,30 +104,30 @@ impl Client {
         reply
     }
 
-    async fn verify(&mut self, which: usize) {
-        let Session { tokens, ended, .. } = &self.sessions[which];
+    async fn verify(&mut self, index: usize) {
+        let Session { tokens, ended, .. } = &self.sessions[index];
         let request = self.request("GET", "/api/auth/verify").bearer(&tokens.access_token);
         let status = self.send("verify", request).await.status;
         if let Some(ended) = ended {
             let by = format!("{} where tokens are judged {}", ended, self.soak.name);
             assert_eq!(status, 401, "an ended session is let in, ended by {by}");
         }
-        let nobody_can_tell = self.soak.gotrue_judges && status == 503;
-        assert!(matches!(status, 200 | 401) || nobody_can_tell, "{status}");
+        let gotrue_failed = self.soak.gotrue_verifies && status == 503;
+        assert!(matches!(status, 200 | 401) || gotrue_failed, "{status}");
     }
 
-    async fn csrf(&mut self, which: usize) {
-        let token = &self.sessions[which].tokens.access_token;
+    async fn csrf(&mut self, index: usize) {
+        let token = &self.sessions[index].tokens.access_token;
         let request = self.request("GET", "/api/auth/csrf").bearer(token);
         let status = self.send("csrf", request).await.status;
-        let nobody_can_tell = self.soak.gotrue_judges && matches!(status, 429 | 500);
-        assert!(status == 200 || nobody_can_tell, "{status}");
+        let gotrue_failed = self.soak.gotrue_verifies && matches!(status, 429 | 500);
+        assert!(status == 200 || gotrue_failed, "{status}");
     }
 
-    async fn logout(&mut self, which: usize) {
+    async fn logout(&mut self, index: usize) {
         let (scope, target) = self.target();
-        let tokens = self.sessions[which].tokens.clone();
-        let asked_at = self.soak.app.clock.now();
+        let tokens = self.sessions[index].tokens.clone();
+        let requested_at = self.soak.app.clock.now();
         let reply = if self.random.bool() {
             let request = self.request("POST", &target).bearer(&tokens.access_token);
             Some(self.send("logout by bearer", request).await)
@@ -141,54 +135,46 @@ impl Client {
             self.by_cookie("logout by cookie", &tokens, &target).await
         };
         if let Some(reply) = reply {
-            self.judge(which, scope, asked_at, &reply);
+            self.check_logout(index, scope, requested_at, &reply);
         }
     }
 
-    /// With an access token whose time is over.
-    async fn expired(&mut self, which: usize) {
+    /// A logout by cookie with an expired access token.
+    async fn expired(&mut self, index: usize) {
         let (scope, target) = self.target();
-        let mut tokens = self.sessions[which].tokens.clone();
+        let mut tokens = self.sessions[index].tokens.clone();
         let mut claims = claims_of(&tokens.access_token);
-        let asked_at = self.soak.app.clock.now();
-        claims["exp"] = json!(asked_at - 10);
+        let requested_at = self.soak.app.clock.now();
+        claims["exp"] = json!(requested_at - 10);
         tokens.access_token = self.soak.app.mock.sign(&claims).unwrap();
         let reply = self.by_cookie("logout of an expired session", &tokens, &target).await;
         if let Some(reply) = reply {
-            self.judge(which, scope, asked_at, &reply);
+            self.check_logout(index, scope, requested_at, &reply);
         }
     }
 
-    /// An HS256 token with the session's ids, signed with a secret of an attacker's.
-    async fn forged(&mut self, which: usize) {
+    /// A logout with an HS256 token that has the session's ids and is signed with the attacker's secret.
+    async fn forged(&mut self, index: usize) {
         let (_, target) = self.target();
-        let mut claims = claims_of(&self.sessions[which].tokens.access_token);
+        let mut claims = claims_of(&self.sessions[index].tokens.access_token);
         claims["exp"] = json!(self.soak.app.clock.now() + 3600);
         let token = hs256_token(&claims, "a-secret-of-the-attacker-0123456789abcdef");
         let request = self.request("POST", &target).bearer(&token);
         let reply = self.send("logout by a forged token", request).await;
-        self.assert_harmless(which, &reply);
+        self.assert_harmless(index, &reply);
     }
 
-    /// An expired token that GoTrue issued, and a refresh token that it did not.
-    async fn old_token(&mut self, which: usize) {
+    /// A logout with an expired token that GoTrue issued and a made-up refresh token.
+    async fn old_token(&mut self, index: usize) {
         let (_, target) = self.target();
-        let mut tokens = self.sessions[which].tokens.clone();
+        let mut tokens = self.sessions[index].tokens.clone();
         let mut claims = claims_of(&tokens.access_token);
         claims["exp"] = json!(self.soak.app.clock.now() - 10);
         tokens.access_token = self.soak.app.mock.sign(&claims).unwrap();
         tokens.refresh_token = format!("made-up-{}", self.random.u64(..));
         if let Some(reply) = self.by_cookie("logout by an old token", &tokens, &target).await {
-            self.assert_harmless(which, &reply);
+            self.assert_harmless(index, &reply);
         }
-    }
-
-    /// Nothing is said to be done but for a session that was over already, and every session lives that did.
-    fn assert_harmless(&self, which: usize, reply: &Reply) {
-        let Session { alive, .. } = self.sessions[which];
-        let ended = reply.header("x-logout-outcome") == Some("already-ended") && !alive;
-        assert!(reply.status >= 400 || ended, "{reply:?}");
-        self.assert_nobody_died();
     }
 
     fn target(&mut self) -> (&'static str, String) {
@@ -196,13 +182,13 @@ impl Client {
         (scope, format!("{}?scope={scope}", LOGOUT_PATHS[self.random.usize(0..LOGOUT_PATHS.len())]))
     }
 
-    /// Nothing is asked for where there is no CSRF token to be had.
+    /// Sends a logout by cookie; returns `None` without sending it if the gateway issues no CSRF token.
     async fn by_cookie(&self, what: &str, tokens: &Tokens, target: &str) -> Option<Reply> {
         let request = self.request("GET", "/api/auth/csrf").bearer(&tokens.access_token);
         let minted = self.send("csrf", request).await;
         let mut browser =
             Browser::signed_in_without_csrf(&self.soak.app, tokens, CookieFormat::Base64);
-        for name in FOREIGN {
+        for name in OTHER_COOKIES {
             browser.jar.insert(browser.page, name, "kept");
         }
         browser.store_cookies(&minted);
@@ -212,45 +198,12 @@ impl Client {
         let reply = self.send(what, request.header("X-CSRF-Token", csrf)).await;
         browser.store_cookies(&reply);
         let left = browser.jar.names();
-        assert!(FOREIGN.iter().all(|name| left.contains(name)), "{left:?}: {reply:?}");
+        assert!(OTHER_COOKIES.iter().all(|name| left.contains(name)), "{left:?}: {reply:?}");
         Some(reply)
     }
 
-    /// Holds what died against what the scope names and the reply says.
-    fn judge(&mut self, which: usize, scope: &str, asked_at: i64, reply: &Reply) {
-        let (success, refused) = (reply.status < 300, (400..429).contains(&reply.status));
-        let was_alive = self.sessions[which].alive;
-        let revoked = reply.header("x-logout-outcome") == Some("revoked");
-        for (n, session) in self.sessions.iter_mut().enumerate() {
-            let named = match scope {
-                "local" => n == which,
-                "others" => n != which,
-                _ => true,
-            };
-            let alive = self.soak.app.is_alive(&session.tokens);
-            assert!(
-                alive || !session.alive || (named && !refused),
-                "{n} by {scope} of {which}: {reply:?}"
-            );
-            // After a try of unknown outcome, a session that is gone counts as ended by it.
-            let must_be_dead = named && (scope != "global" || was_alive || n == which);
-            assert!(
-                !(success && must_be_dead && alive),
-                "{n} lives: {scope} of {which}: {reply:?}"
-            );
-            session.doomed |= named && reply.status >= 429;
-            session.alive = alive && !session.doomed;
-            // GoTrue's clock was at this second or later.
-            let before_the_cut_off = scope != "local" && session.issued_at <= asked_at;
-            let itself = n == which && scope != "others";
-            if revoked && (itself || (named && before_the_cut_off)) {
-                session.ended = Some(format!("{scope} of {which}, itself {itself}: {reply:?}"));
-            }
-        }
-    }
-
-    async fn refused(&mut self, which: usize) {
-        let tokens = &self.sessions[which].tokens;
+    async fn refused(&mut self, index: usize) {
+        let tokens = &self.sessions[index].tokens;
         let browser =
             Browser::signed_in_without_csrf(&self.soak.app, tokens, CookieFormat::Chunked);
         let cookies = browser.jar.cookies_for(browser.page);
@@ -258,7 +211,7 @@ impl Client {
             0 => (self.request("POST", "/logout").cookies(&cookies), 403),
             1 => (self.request("POST", "/logout?scope=all").bearer(&tokens.access_token), 400),
             2 => (self.request("POST", "/logout").bearer("e30.e30.e30"), 401),
-            // Now and then it makes the gateway ask for the key set.
+            // An unknown key makes the gateway fetch the key set now and then.
             3 => {
                 let claims = claims_of(&tokens.access_token).to_string();
                 let token = forged_token(r#"{"alg":"ES256","kid":"of-nobody"}"#, &claims);
@@ -272,25 +225,26 @@ impl Client {
         assert_eq!(self.send("refused", request).await.status, status);
     }
 
-    /// Before the request is whole, or before its answer: then the session dies all the same, later.
-    async fn hang_up(&mut self, which: usize) {
-        let session = &mut self.sessions[which];
+    /// Hangs up before the request is complete, or before the response: then the session still ends, but
+    /// later.
+    async fn hang_up(&mut self, index: usize) {
+        let session = &mut self.sessions[index];
         let soak = &self.soak;
         let request = soak.gateway.request("POST", "/logout").bearer(&session.tokens.access_token);
         let bytes = request.bytes(false);
         let whole = self.random.bool();
         let length = if whole { bytes.len() } else { self.random.usize(1..bytes.len()) };
-        // Who expired while waiting dies no more.
+        // A token that expires while the logout waits does not end the session.
         let fresh = session.issued_at + LIFETIME.cast_signed() > soak.app.clock.now() + 5;
-        let calm = whole && fresh && self.random.u8(..) < 16;
-        if calm {
-            soak.calm.set(soak.calm.get() + 1);
+        let without_faults = whole && fresh && self.random.u8(..) < 16;
+        if without_faults {
+            soak.clients_needing_gotrue.set(soak.clients_needing_gotrue.get() + 1);
             soak.app.mock.clear_faults();
-            // So that the answer is still to come.
+            // Delay the response so that it arrives after the client has hung up.
             let late = json!({"operation": "logout", "kind": "delay", "seconds": 0.05, "times": 1});
             soak.app.inject_fault(late);
         }
-        soak.count(match (whole, calm) {
+        soak.count(match (whole, without_faults) {
             (true, true) => "hung up before the answer, without faults",
             (true, false) => "hung up before the answer",
             (false, _) => "hung up in the head",
@@ -299,12 +253,15 @@ impl Client {
         connection.write(&bytes[..length]).await;
         drop(connection);
         if whole {
-            (session.alive, session.doomed) = (false, true);
+            (session.alive, session.may_end) = (false, true);
         }
-        if calm {
-            let died = eventually_within(SOON, async || !soak.app.is_alive(&session.tokens)).await;
-            soak.calm.set(soak.calm.get() - 1);
-            assert!(died, "a client that hung up stopped its logout");
+        if without_faults {
+            let died = eventually_within(MAX_DELAY_AFTER_HANG_UP, async || {
+                !soak.app.is_alive(&session.tokens)
+            })
+            .await;
+            soak.clients_needing_gotrue.set(soak.clients_needing_gotrue.get() - 1);
+            assert!(died, "a logout was stopped because the client hung up");
         }
     }
 

@@ -1,23 +1,24 @@
-//! Two hundred thousand requests of every kind at the real binary, while GoTrue fails at random.
+//! Sends 200,000 requests of every kind to the real binary while GoTrue fails at random.
 //!
-//! Two gateways share them, each beside a GoTrue of its own: one judges tokens by the key set, the
+//! Two gateways share the requests, each with its own GoTrue: one verifies tokens with the key set, the
 //! other has no secret and asks GoTrue.
 //!
-//! 1. What [`client`] asserts of each answer.
-//! 2. Memory after the last half is within a tenth of that after the first, no descriptor leaks, no
-//!    line of the log speaks of a bug, and it ends with status 0.
+//! 1. Each response fulfils the assertions of [`client`].
+//! 2. The memory after the second half is at most a tenth above that after the first, no file descriptor
+//!    leaks, the log has no line of level ERROR, and the process exits with status 0.
 //!
-//! Each half is followed by as much quiet as the revocation list takes to forget: what it remembers by
-//! design is no leak. `cargo bench --bench soak`, or `SOAK_REQUESTS=20000 SOAK_SEED=7 cargo bench …`.
+//! After each half the benchmark waits until the entries of the revocation list have expired, because they
+//! are no leak. `cargo bench --bench soak`, or `SOAK_REQUESTS=20000 SOAK_SEED=7 cargo bench …`.
 
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::print_stdout,
-    reason = "a soak reads its size from the environment, prints what it sees and fails"
+    reason = "the soak reads its size from the environment, prints its results and panics on a failure"
 )]
 
+mod checks;
 mod client;
 
 use std::{
@@ -39,26 +40,26 @@ use tokio::{
 use self::client::Client;
 use test_harness::{GatewayProcess, Setup, TestApp};
 
-/// Who judges tokens, and how many clients ask at once.
+/// How tokens are verified, the algorithm, and the number of concurrent clients.
 const GATEWAYS: [(&str, Algorithm, usize); 2] =
     [("by the key set", Algorithm::Es256, 24), ("by GoTrue", Algorithm::Hs256, 8)];
-/// Seconds that access tokens live, and so how long a logout is remembered here.
+/// The lifetime of access tokens, and so of revocations, in seconds.
 const LIFETIME: u64 = 20;
-/// A token's life, and the minute between two rounds of forgetting.
+/// The lifetime of a token and a little more than the minute between two purges.
 const QUIET: Duration = Duration::from_secs(LIFETIME + 65);
 
-/// What all clients of one gateway share.
+/// The state that all clients of one gateway share.
 struct Soak {
     name: &'static str,
     app: TestApp,
     gateway: GatewayProcess,
-    /// It has no way to judge a token but to ask GoTrue.
-    gotrue_judges: bool,
+    /// The gateway cannot verify tokens itself and asks GoTrue.
+    gotrue_verifies: bool,
     at_once: usize,
-    left: Cell<usize>,
-    /// How many clients need a GoTrue that is well.
-    calm: Cell<usize>,
-    told: RefCell<BTreeMap<String, usize>>,
+    requests_left: Cell<usize>,
+    /// How many clients need a GoTrue without faults now.
+    clients_needing_gotrue: Cell<usize>,
+    counts: RefCell<BTreeMap<String, usize>>,
 }
 
 impl Soak {
@@ -76,42 +77,55 @@ impl Soak {
         let mut command = Command::new("env");
         command.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);
         let gateway = GatewayProcess::start_with_command(command, &app, &environment).await;
-        let gotrue_judges = algorithm == Algorithm::Hs256;
-        let (left, calm, told) = (Cell::default(), Cell::default(), RefCell::default());
-        Rc::new(Self { name, app, gateway, gotrue_judges, at_once, left, calm, told })
+        let gotrue_verifies = algorithm == Algorithm::Hs256;
+        let (requests_left, clients_needing_gotrue, counts) =
+            (Cell::default(), Cell::default(), RefCell::default());
+        Rc::new(Self {
+            name,
+            app,
+            gateway,
+            gotrue_verifies,
+            at_once,
+            requests_left,
+            clients_needing_gotrue,
+            counts,
+        })
     }
 
     fn count(&self, what: impl Into<String>) {
-        *self.told.borrow_mut().entry(what.into()).or_default() += 1;
+        *self.counts.borrow_mut().entry(what.into()).or_default() += 1;
     }
 
-    /// Takes the next request's place, unless none is left.
+    /// Counts the next request; returns whether a request is left.
     fn next(&self) -> bool {
-        let left = self.left.get();
-        self.left.set(left.saturating_sub(1));
-        left > 0
+        let requests_left = self.requests_left.get();
+        self.requests_left.set(requests_left.saturating_sub(1));
+        requests_left > 0
     }
 }
 
-/// What the process holds.
+/// The memory and the open file descriptors of a process.
 #[derive(Clone, Copy, Debug)]
-struct Held {
+struct ProcessUsage {
     kibibytes: usize,
     descriptors: usize,
 }
 
-fn held(id: u32) -> Held {
+fn process_usage(id: u32) -> ProcessUsage {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     let kibibytes = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    Held { kibibytes, descriptors: std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count() }
+    ProcessUsage {
+        kibibytes,
+        descriptors: std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count(),
+    }
 }
 
-/// A fault now and then; half of them let the request take effect.
+/// Injects a fault now and then; with half of them the request takes effect.
 async fn keep_failing(soak: Rc<Soak>, mut random: fastrand::Rng) {
     loop {
         sleep(Duration::from_millis(random.u64(20..200))).await;
-        if soak.left.get() == 0 || soak.calm.get() > 0 {
+        if soak.requests_left.get() == 0 || soak.clients_needing_gotrue.get() > 0 {
             continue;
         }
         let operation = ["logout", "logout", "logout", "token", "token", "user", "user", "jwks"]
@@ -133,7 +147,7 @@ async fn keep_failing(soak: Rc<Soak>, mut random: fastrand::Rng) {
     }
 }
 
-/// The mock's clock goes as fast as the gateway's.
+/// Keeps the mock's clock at the real time.
 async fn keep_time(soak: Rc<Soak>) {
     loop {
         let behind = Clock::system().unix_seconds() - soak.app.clock.now();
@@ -142,65 +156,70 @@ async fn keep_time(soak: Rc<Soak>) {
     }
 }
 
-/// So many requests by all clients, and then quiet.
-async fn half(soaks: &[Rc<Soak>], requests: usize, random: &mut fastrand::Rng) -> Vec<Held> {
-    let begun = Instant::now();
+/// Sends this number of requests with all clients, and waits for [`QUIET`].
+async fn run_half(
+    soaks: &[Rc<Soak>],
+    requests: usize,
+    random: &mut fastrand::Rng,
+) -> Vec<ProcessUsage> {
+    let start = Instant::now();
     let all: usize = soaks.iter().map(|soak| soak.at_once).sum();
     let mut clients = JoinSet::new();
     for soak in soaks {
-        soak.left.set(requests * soak.at_once / all);
+        soak.requests_left.set(requests * soak.at_once / all);
         for _ in 0..soak.at_once {
             clients.spawn_local(Client::new(soak.clone(), random.fork()).run());
         }
     }
     while let Some(ended) = clients.join_next().await {
-        ended.expect("no client finds anything wrong");
+        ended.expect("no client has a failed assertion");
     }
     println!(
-        "{requests} requests in {:.0} s; then {:?} of quiet",
-        begun.elapsed().as_secs_f64(),
+        "{requests} requests in {:.0} s; then a wait of {:?}",
+        start.elapsed().as_secs_f64(),
         QUIET
     );
     for soak in soaks {
         soak.app.mock.clear_faults();
     }
     sleep(QUIET).await;
-    soaks.iter().map(|soak| held(soak.gateway.pid())).collect()
+    soaks.iter().map(|soak| process_usage(soak.gateway.pid())).collect()
 }
 
 async fn run(requests: usize, seed: u64) {
     println!("{requests} requests, SOAK_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
-    let (mut soaks, mut beside) = (Vec::new(), JoinSet::new());
+    let (mut soaks, mut background_tasks) = (Vec::new(), JoinSet::new());
     for gateway in GATEWAYS {
         let soak = Soak::start(gateway).await;
-        beside.spawn_local(keep_failing(soak.clone(), random.fork()));
-        beside.spawn_local(keep_time(soak.clone()));
+        background_tasks.spawn_local(keep_failing(soak.clone(), random.fork()));
+        background_tasks.spawn_local(keep_time(soak.clone()));
         soaks.push(soak);
     }
-    let idle: Vec<Held> = soaks.iter().map(|soak| held(soak.gateway.pid())).collect();
-    let first = half(&soaks, requests / 2, &mut random).await;
-    let last = half(&soaks, requests - requests / 2, &mut random).await;
-    beside.shutdown().await;
+    let idle: Vec<ProcessUsage> =
+        soaks.iter().map(|soak| process_usage(soak.gateway.pid())).collect();
+    let first = run_half(&soaks, requests / 2, &mut random).await;
+    let last = run_half(&soaks, requests - requests / 2, &mut random).await;
+    background_tasks.shutdown().await;
     for (n, soak) in soaks.into_iter().enumerate() {
-        judge(soak, idle[n], first[n], last[n]);
+        check_gateway(soak, idle[n], first[n], last[n]);
     }
-    println!("it holds");
+    println!("passed");
 }
 
-fn judge(soak: Rc<Soak>, idle: Held, first: Held, last: Held) {
-    println!("tokens judged {}:", soak.name);
-    for (what, count) in soak.told.borrow().iter() {
+fn check_gateway(soak: Rc<Soak>, idle: ProcessUsage, first: ProcessUsage, last: ProcessUsage) {
+    println!("tokens verified {}:", soak.name);
+    for (what, count) in soak.counts.borrow().iter() {
         println!("{count:>8} {what}");
     }
     println!("idle {idle:?}\nafter the first half {first:?}\nafter the last half {last:?}");
 
-    // GoTrue's connections may stay open; clients' do not.
+    // Connections to GoTrue may stay open, those of clients may not.
     assert!(
         last.descriptors <= first.descriptors.max(idle.descriptors + soak.at_once),
-        "descriptors leak"
+        "file descriptors leak"
     );
-    assert!(last.kibibytes * 10 <= first.kibibytes * 11, "memory grows");
+    assert!(last.kibibytes * 10 <= first.kibibytes * 11, "memory has grown by more than a tenth");
     let log = Rc::into_inner(soak).unwrap().gateway.stop();
     assert!(log.lines.iter().all(|line| line["level"] != "ERROR"), "{}", log.text);
 }

@@ -1,13 +1,12 @@
-//! GoTrue's answers, or those of another server in its place.
+//! Responses of GoTrue, or of another server in its place.
 //!
-//! 1. Only 204 says that a logout revoked; after a try whose outcome is unknown, so does a session
-//!    that is gone.
-//! 2. Only a 4xx with the code of section 8 of the contract, in answer to a logout or to `GET /user`, says
-//!    that session or user are gone. An answer to a refresh never does.
-//! 3. Only what says nothing about the request is passing, and so queued: no 4xx but 429 is.
-//! 4. No more than 64 KiB of a body is kept, and hardly more is read.
-//! 5. A user is live only by an answer that shows this user.
-//! 6. A key set verifies nothing that its own keys did not sign.
+//! 1. Only 204 counts as a revocation; after an attempt with an unknown result, so does `session_not_found`.
+//! 2. Only a 4xx with a code of section 8 of the contract, to a logout or to `GET /user`, means that the
+//!    session or the user does not exist. A response to a refresh never means that.
+//! 3. Only responses that say nothing about the request can be retried and so queued: of the 4xx only 429.
+//! 4. At most 64 KiB of a body are kept, and little more is read.
+//! 5. A user exists only if the response contains this user.
+//! 6. A key set only verifies tokens that its own keys signed.
 #![no_main]
 
 use std::{
@@ -20,11 +19,22 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use libfuzzer_sys::{Corpus, fuzz_target};
-use logout_gateway::internals::{config::Supabase, gotrue::{Operation, Refusal, RetryAfter, answer::{Answer, MAX_BODY_LENGTH}}, outcome::Scope, session::{jwks::{self, Jwks}, verifier::{SignatureStatus, Verifier}}};
+use logout_gateway::internals::{
+    config::Supabase,
+    gotrue::{
+        Operation, Refusal, RetryAfter,
+        answer::{Answer, MAX_BODY_LENGTH},
+    },
+    outcome::Scope,
+    session::{
+        jwks::{self, Jwks},
+        verifier::{SignatureStatus, Verifier},
+    },
+};
 use logout_gateway_fuzz::{
-    answering::{Answering, PIECE},
     configuration,
     members::members,
+    server_response::{PIECE, ServerResponse},
 };
 use secrecy::ExposeSecret;
 use seeds::recorded::{RECORDED_AT, access_tokens};
@@ -35,91 +45,93 @@ use tokio::{
 };
 use uuid::Uuid;
 
-struct World {
+/// What all inputs share.
+struct Fixture {
     runtime: Runtime,
     supabase: Supabase,
-    /// A token of each algorithm.
-    signed: Vec<String>,
+    /// A recorded token of each algorithm.
+    signed_tokens: Vec<String>,
 }
 
-static WORLD: LazyLock<World> = LazyLock::new(|| {
+static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     let of = |wanted: &str| access_tokens().into_iter().find(|(name, _)| name == wanted);
     let names = ["logout-local-es256", "logout-local-rs256", "logout-local-eddsa"];
-    World {
+    Fixture {
         runtime: Builder::new_current_thread().enable_time().build().expect("a runtime"),
         supabase: configuration::of(&[]).supabase,
-        signed: names.map(|name| of(name).expect("it was recorded").1).to_vec(),
+        signed_tokens: names.map(|name| of(name).expect("it was recorded").1).to_vec(),
     }
 });
 
 fuzz_target!(|input: &[u8]| -> Corpus {
-    let Some(answering) = Answering::read(input) else { return Corpus::Reject };
-    let taken = Arc::new(AtomicUsize::new(0));
-    let response = answering.response(taken.clone());
+    let Some(sent) = ServerResponse::parse(input) else { return Corpus::Reject };
+    let bytes_read = Arc::new(AtomicUsize::new(0));
+    let http_response = sent.to_http_response(bytes_read.clone());
     let mut answer =
-        WORLD.runtime.block_on(Answer::read(answering.operation, None, response, far()));
-    answer.earlier_try_unknown = answering.again;
-    assert!(taken.load(Ordering::Relaxed) <= MAX_BODY_LENGTH + PIECE);
+        FIXTURE.runtime.block_on(Answer::read(sent.operation, None, http_response, deadline()));
+    answer.earlier_try_unknown = sent.is_retry;
+    assert!(bytes_read.load(Ordering::Relaxed) <= MAX_BODY_LENGTH + PIECE);
 
-    match answering.operation {
-        Operation::Logout => judge_logout(&answering, &answer),
+    match sent.operation {
+        Operation::Logout => check_logout(&sent, &answer),
         Operation::Token => match answer.refreshed() {
             Ok(tokens) => {
-                assert_eq!(answering.status, 200);
-                let sent = text_of(&answering, "access_token");
-                assert_eq!(sent.as_deref(), Some(tokens.access_token.expose_secret()));
+                assert_eq!(sent.status, 200);
+                let token = text_member(&sent, "access_token");
+                assert_eq!(token.as_deref(), Some(tokens.access_token.expose_secret()));
             }
-            Err(refusal) => judge_refusal(&answering, &refusal),
+            Err(refusal) => check_refusal(&sent, &refusal),
         },
         Operation::User => {
-            let shown = text_of(&answering, "id").and_then(|id| id.parse().ok());
-            let user: Uuid = shown.unwrap_or_default();
+            let user_in_body = text_member(&sent, "id").and_then(|id| id.parse().ok());
+            let user: Uuid = user_in_body.unwrap_or_default();
             match answer.live(user) {
-                Ok(()) => assert_eq!(answering.status, 200),
-                Err(refusal) => judge_refusal(&answering, &refusal),
+                Ok(()) => assert_eq!(sent.status, 200),
+                Err(refusal) => check_refusal(&sent, &refusal),
             }
-            let stranger = Uuid::from_u128(user.as_u128() ^ 1);
-            assert!(shown.is_none() || answer.live(stranger).is_err());
+            let other_user = Uuid::from_u128(user.as_u128() ^ 1);
+            assert!(user_in_body.is_none() || answer.live(other_user).is_err());
         }
         Operation::Jwks => match answer.into_key_set(true) {
-            Ok(_) if answering.status == 404 => {}
+            Ok(_) if sent.status == 404 => {}
             Ok(body) => {
-                assert_eq!((answering.status, body.as_slice()), (200, kept(&answering)));
-                judge_key_set(&body);
+                assert_eq!((sent.status, body.as_slice()), (200, readable_body(&sent)));
+                check_key_set(&body);
             }
-            Err(refusal) => judge_refusal(&answering, &refusal),
+            Err(refusal) => check_refusal(&sent, &refusal),
         },
         Operation::Health => {}
     }
     Corpus::Keep
 });
 
-/// Nothing in here waits.
-fn far() -> Instant {
+/// A deadline that is never reached, because nothing in this target waits.
+fn deadline() -> Instant {
     Instant::now() + Duration::from_mins(1)
 }
 
-/// What there is of the body to judge by.
-fn kept(answering: &Answering) -> &[u8] {
-    &answering.body[..answering.body.len().min(MAX_BODY_LENGTH)]
+/// The part of the body that the gateway reads.
+fn readable_body(sent: &ServerResponse) -> &[u8] {
+    &sent.body[..sent.body.len().min(MAX_BODY_LENGTH)]
 }
 
-fn judge_logout(answering: &Answering, answer: &Answer) {
-    let gone =
-        answering.status / 100 == 4 && code(answering).as_deref() == Some("session_not_found");
-    match answer.revoked(answering.scope) {
+fn check_logout(sent: &ServerResponse, answer: &Answer) {
+    let is_session_not_found =
+        sent.status / 100 == 4 && code(sent).as_deref() == Some("session_not_found");
+    match answer.revoked(sent.scope) {
         Ok(()) => {
-            let by_an_earlier_try = gone && answering.again && answering.scope != Scope::Others;
-            assert!(answering.status == 204 || by_an_earlier_try, "{answering:?}");
+            let by_an_earlier_try =
+                is_session_not_found && sent.is_retry && sent.scope != Scope::Others;
+            assert!(sent.status == 204 || by_an_earlier_try, "{sent:?}");
         }
         Err(refusal) => {
-            assert_ne!(answering.status, 204);
-            judge_refusal(answering, &refusal);
+            assert_ne!(sent.status, 204);
+            check_refusal(sent, &refusal);
         }
     }
 }
 
-/// GoTrue's codes for a refresh token that it gives no access token for.
+/// GoTrue's codes for a refused refresh token.
 const REFUSED_REFRESH_TOKEN: [&str; 7] = [
     "refresh_token_not_found",
     "refresh_token_already_used",
@@ -130,38 +142,38 @@ const REFUSED_REFRESH_TOKEN: [&str; 7] = [
     "bad_json",
 ];
 
-/// Section 8 of the contract, read the other way round: which answers may have this meaning.
-fn judge_refusal(answering: &Answering, refusal: &Refusal) {
-    let (status, code) = (answering.status, code(answering));
-    let said =
+/// Asserts section 8 of the contract in reverse: the response is one of those that may have this meaning.
+fn check_refusal(sent: &ServerResponse, refusal: &Refusal) {
+    let (status, code) = (sent.status, code(sent));
+    let has_code =
         |codes: &[&str]| status / 100 == 4 && code.as_deref().is_some_and(|c| codes.contains(&c));
-    let about_the_token = matches!(answering.operation, Operation::Logout | Operation::User);
-    let refreshing = answering.operation == Operation::Token;
-    let passed_on = |retry_after: &Option<RetryAfter>| {
+    let checks_token = matches!(sent.operation, Operation::Logout | Operation::User);
+    let is_refresh = sent.operation == Operation::Token;
+    let retry_after_is_valid = |retry_after: &Option<RetryAfter>| {
         let value = retry_after.as_ref().map(|value| value.as_header().to_str().expect("text"));
         value.is_none_or(is_retry_after)
     };
-    let right = match refusal {
-        Refusal::SessionNotFound => about_the_token && said(&["session_not_found"]),
-        Refusal::UserNotFound => about_the_token && said(&["user_not_found"]),
-        Refusal::UserBanned => (about_the_token || refreshing) && said(&["user_banned"]),
-        Refusal::BadJwt => about_the_token && said(&["bad_jwt"]),
-        Refusal::RefreshTokenRefused => refreshing && said(&REFUSED_REFRESH_TOKEN),
-        Refusal::RateLimited { retry_after } => status == 429 && passed_on(retry_after),
+    let is_allowed = match refusal {
+        Refusal::SessionNotFound => checks_token && has_code(&["session_not_found"]),
+        Refusal::UserNotFound => checks_token && has_code(&["user_not_found"]),
+        Refusal::UserBanned => (checks_token || is_refresh) && has_code(&["user_banned"]),
+        Refusal::BadJwt => checks_token && has_code(&["bad_jwt"]),
+        Refusal::RefreshTokenRefused => is_refresh && has_code(&REFUSED_REFRESH_TOKEN),
+        Refusal::RateLimited { retry_after } => status == 429 && retry_after_is_valid(retry_after),
         Refusal::Unavailable { retry_after } => {
-            matches!(status, 502 | 503) && passed_on(retry_after)
+            matches!(status, 502 | 503) && retry_after_is_valid(retry_after)
         }
         Refusal::GatewayTimeout => status == 504,
         Refusal::Failed => status / 100 == 5 && !matches!(status, 502..=504),
-        Refusal::NoAnswer => answering.broken && status == 200 && refreshing,
-        // The whole answer was there before the budget was used up.
+        Refusal::NoAnswer => sent.broken && status == 200 && is_refresh,
+        // The whole response was available before the deadline.
         Refusal::Timeout => false,
         Refusal::Unexpected => status != 429 && status / 100 != 5,
     };
-    assert!(right, "{refusal:?} {answering:?}");
-    // A connection that breaks within a success leaves open what became of the request.
-    let passing = status == 429 || status / 100 == 5 || *refusal == Refusal::NoAnswer;
-    let about_the_request = said(&[
+    assert!(is_allowed, "{refusal:?} {sent:?}");
+    // If the connection breaks within a success, the result of the request is unknown.
+    let is_retryable = status == 429 || status / 100 == 5 || *refusal == Refusal::NoAnswer;
+    let is_about_request = has_code(&[
         "session_not_found",
         "user_not_found",
         "user_banned",
@@ -172,34 +184,34 @@ fn judge_refusal(answering: &Answering, refusal: &Refusal) {
         "validation_failed",
         "bad_json",
     ]);
-    assert!(!refusal.is_passing() || passing, "{refusal:?} {answering:?}");
-    assert!(refusal.is_passing() || !passing || about_the_request, "{refusal:?} {answering:?}");
+    assert!(!refusal.is_passing() || is_retryable, "{refusal:?} {sent:?}");
+    assert!(refusal.is_passing() || !is_retryable || is_about_request, "{refusal:?} {sent:?}");
     assert!(refusal.is_passing() || !refusal.is_about_gotrue(), "{refusal:?}");
 }
 
-/// Seconds, or a date: RFC 9110, section 10.2.3.
+/// Whether the text is a number of seconds or a date: RFC 9110, section 10.2.3.
 fn is_retry_after(text: &str) -> bool {
     let date = text.len() >= 24 && text.is_ascii() && text.contains(':');
     text.parse::<u64>().is_ok() || date
 }
 
-/// A member of the body that is text. What is beside it may be no Unicode.
-fn text_of(answering: &Answering, name: &str) -> Option<String> {
-    let members = members(String::from_utf8_lossy(kept(answering)).as_bytes())?;
+/// The text of a member of the body. Other members need not be valid UTF-8.
+fn text_member(sent: &ServerResponse, name: &str) -> Option<String> {
+    let members = members(String::from_utf8_lossy(readable_body(sent)).as_bytes())?;
     let (_, value) = members.iter().find(|(n, _)| n == name)?;
     serde_json::from_str(value.get()).ok()
 }
 
-/// By the header, else by the body: `error_code` of the older version, or `code`.
-fn code(answering: &Answering) -> Option<String> {
-    let header = answering.headers.get("x-sb-error-code").and_then(|value| value.to_str().ok());
+/// The error code: of the header, or of the body's `error_code` (older API version) or `code`.
+fn code(sent: &ServerResponse) -> Option<String> {
+    let header = sent.headers.get("x-sb-error-code").and_then(|value| value.to_str().ok());
     if let Some(code) = header.filter(|code| !code.is_empty()) {
         return Some(code.to_owned());
     }
-    ["error_code", "code"].iter().find_map(|name| text_of(answering, name))
+    ["error_code", "code"].iter().find_map(|name| text_member(sent, name))
 }
 
-fn judge_key_set(body: &[u8]) {
+fn check_key_set(body: &[u8]) {
     let Ok(algorithms) = jwks::algorithms(body) else { return };
     let asymmetric = ["ES256", "EdDSA", "RS256"];
     assert!(algorithms.keys().all(|name| asymmetric.contains(&name.as_str())), "{algorithms:?}");
@@ -207,28 +219,31 @@ fn judge_key_set(body: &[u8]) {
         return;
     }
     let jwks = Arc::new(Jwks::new(Duration::ZERO, Arc::default()));
-    let verifier = Verifier::new(&WORLD.supabase, jwks.clone());
-    let judged = async {
+    let verifier = Verifier::new(&FIXTURE.supabase, jwks.clone());
+    let checked = async {
         while jwks.current().is_none() {
             tokio::task::yield_now().await;
         }
-        for token in &WORLD.signed {
-            let judged = verifier.verify_or_refetch(token, RECORDED_AT).await;
-            if judged.is_ok_and(|judged| judged.signature == SignatureStatus::Verified) {
-                assert!(holds_the_key_of(token, body), "verified without its key: {token}");
+        for token in &FIXTURE.signed_tokens {
+            let checked = verifier.verify_or_refetch(token, RECORDED_AT).await;
+            if checked.is_ok_and(|checked| checked.signature == SignatureStatus::Verified) {
+                assert!(
+                    contains_key_of(token, body),
+                    "the token was verified with another key: {token}"
+                );
             }
         }
     };
-    WORLD.runtime.block_on(async {
+    FIXTURE.runtime.block_on(async {
         tokio::select! {
             () = jwks.keep_fetching(async || Ok::<_, Uuid>(body.to_vec())) => {}
-            () = judged => {}
+            () = checked => {}
         }
     });
 }
 
-/// Whether the recorded key itself stands in the set.
-fn holds_the_key_of(token: &str, body: &[u8]) -> bool {
+/// Whether the key set contains the recorded key of the token.
+fn contains_key_of(token: &str, body: &[u8]) -> bool {
     let header = seeds::recorded::part(token, 0).expect("a recorded token");
     let header: Value = serde_json::from_str(&header).expect("a recorded token");
     let recorded: Value =
@@ -244,7 +259,7 @@ fn holds_the_key_of(token: &str, body: &[u8]) -> bool {
     })
 }
 
-/// Zeros in front change nothing.
+/// The bytes of a number without leading zeros.
 fn number(member: &Value) -> Option<Vec<u8>> {
     let octets = BASE64_URL_SAFE_NO_PAD.decode(member.as_str()?).ok()?;
     Some(octets.into_iter().skip_while(|octet| *octet == 0).collect())

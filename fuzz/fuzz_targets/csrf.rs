@@ -1,10 +1,9 @@
-//! The CSRF check: which page asks, and with which token.
+//! The CSRF check: from which page a request comes, and with which token.
 //!
-//! 1. A token passes if and only if the header equals a cookie and the gateway minted that for a binding
-//!    that this request accepts, with its current or its previous secret.
-//! 2. A changed token is not good any more, and neither is one that is bound to another session or to
-//!    another access token.
-//! 3. No page of a foreign origin passes.
+//! 1. A token is accepted if and only if the header equals a cookie and the gateway issued that token, with
+//!    its current or its previous secret, for a binding that this request accepts.
+//! 2. A changed token is refused, and so is one that is bound to another session or to another access token.
+//! 3. A request from a page of another origin is refused.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -12,7 +11,9 @@ use std::sync::LazyLock;
 use arbitrary::Arbitrary;
 use axum::http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::fuzz_target;
-use logout_gateway::internals::csrf::{Binding, Csrf, CsrfError, origin::SEC_FETCH_SITE, submitted::SubmittedToken};
+use logout_gateway::internals::csrf::{
+    Binding, Csrf, CsrfError, origin::SEC_FETCH_SITE, submitted::SubmittedToken,
+};
 use logout_gateway_fuzz::configuration;
 use seeds::{ALLOWED_ORIGIN, PREVIOUS_SECRET, SECRET, csrf::minted};
 use uuid::Uuid;
@@ -27,7 +28,7 @@ static CSRF: LazyLock<Csrf> = LazyLock::new(|| {
 #[derive(Arbitrary, Debug)]
 struct Input {
     session_id: u128,
-    /// The digest of the access token, where the request accepts a token that is bound to it.
+    /// The digest of the access token, if the request accepts a CSRF token that is bound to it.
     access_token: Option<[u8; 32]>,
     header: Option<Token>,
     cookies: Vec<Token>,
@@ -38,19 +39,19 @@ struct Input {
 enum Token {
     Text(String),
     Minted {
-        by: Secret,
+        signed_with: Secret,
         bound_to: BoundTo,
         random: Vec<u8>,
         change: Option<Change>,
     },
-    /// The very same as the header.
+    /// The same token as in the header.
     Same,
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
 enum BoundTo {
     Session,
-    /// The request's access token, even where the request does not accept that.
+    /// The request's access token, even if the request does not accept that binding.
     AccessToken,
     AnotherSession(u128),
     AnotherAccessToken([u8; 32]),
@@ -76,7 +77,7 @@ struct Page {
     site: Option<Site>,
     origin: Option<Origin>,
     referer: Option<Origin>,
-    own: Option<Own>,
+    own: Option<OwnOrigin>,
 }
 
 #[derive(Arbitrary, Clone, Debug)]
@@ -93,8 +94,8 @@ enum Site {
 enum Origin {
     Own,
     Allowed,
-    /// What looks like one of them and is not.
-    Near {
+    /// An origin that contains the gateway's own or an allowed one.
+    Similar {
         allowed: bool,
         before: String,
         after: String,
@@ -104,15 +105,15 @@ enum Origin {
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
-enum Own {
+enum OwnOrigin {
     Http,
     Https,
     Port,
 }
 
 fuzz_target!(|input: Input| {
-    judge_token(&input);
-    judge_page(&input.page);
+    check_token(&input);
+    check_page(&input.page);
 });
 
 impl Input {
@@ -124,19 +125,19 @@ impl Input {
         self.access_token.unwrap_or([7; 32])
     }
 
-    /// What the request accepts.
+    /// The bindings that the request accepts.
     fn bindings(&self) -> Vec<Binding> {
         let of_token = self.access_token.map(Binding::AccessToken);
         of_token.into_iter().chain([Binding::Session(self.session_id())]).collect()
     }
 
-    /// The octets of the bindings that the request accepts.
-    fn accepted(&self) -> Vec<Vec<u8>> {
+    /// The bytes of the bindings that the request accepts.
+    fn accepted_bindings(&self) -> Vec<Vec<u8>> {
         let of_token = self.access_token.map(|digest| digest.to_vec());
         of_token.into_iter().chain([self.session_id().as_bytes().to_vec()]).collect()
     }
 
-    fn octets(&self, bound_to: BoundTo) -> Vec<u8> {
+    fn binding_bytes(&self, bound_to: BoundTo) -> Vec<u8> {
         match bound_to {
             BoundTo::Session => self.session_id().as_bytes().to_vec(),
             BoundTo::AccessToken => self.access_token().to_vec(),
@@ -145,29 +146,29 @@ impl Input {
         }
     }
 
-    /// The token as it stands in the request.
-    fn written(&self, token: &Token, same: &str) -> String {
+    /// The text of the token in the request.
+    fn text_of(&self, token: &Token, same: &str) -> String {
         match token {
             Token::Text(text) => text.clone(),
             Token::Same => same.to_owned(),
-            Token::Minted { by, bound_to, random, change } => {
-                let secret = match by {
+            Token::Minted { signed_with, bound_to, random, change } => {
+                let secret = match signed_with {
                     Secret::Current => SECRET,
                     Secret::Previous => PREVIOUS_SECRET,
-                    Secret::Foreign => "the-secret-of-somebody-else-0123456789-abc",
+                    Secret::Foreign => "another-gateways-secret-0123456789-abcdefg",
                 };
                 let mut random = random.clone();
-                // Most of them as long as the gateway makes them.
+                // Give most tokens the length that the gateway uses.
                 if random.first().is_none_or(|byte| *byte < 240) {
                     random.resize(32, 0);
                 }
-                let token = minted(secret, &self.octets(*bound_to), &random);
-                change.as_ref().map_or(token.clone(), |change| changed(&token, change))
+                let token = minted(secret, &self.binding_bytes(*bound_to), &random);
+                change.as_ref().map_or(token.clone(), |change| apply_change(&token, change))
             }
         }
     }
 
-    /// Minted again out of the random bytes it shows, it must be the same, character for character.
+    /// Whether the token is valid: issued again with the same random bytes, it must be the same text.
     fn accepts(&self, token: &str) -> bool {
         use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
         let Some((random, _)) = token.split_once('.') else { return false };
@@ -175,50 +176,51 @@ impl Input {
         let minted_for = |binding: &Vec<u8>| {
             [SECRET, PREVIOUS_SECRET].iter().any(|secret| minted(secret, binding, &random) == token)
         };
-        random.len() == 32 && self.accepted().iter().any(minted_for)
+        random.len() == 32 && self.accepted_bindings().iter().any(minted_for)
     }
 }
 
-fn judge_token(input: &Input) {
-    let header = input.header.as_ref().map(|token| input.written(token, ""));
+fn check_token(input: &Input) {
+    let header = input.header.as_ref().map(|token| input.text_of(token, ""));
     let same = header.as_deref().unwrap_or_default();
-    let cookies: Vec<String> = input.cookies.iter().map(|c| input.written(c, same)).collect();
+    let cookies: Vec<String> = input.cookies.iter().map(|c| input.text_of(c, same)).collect();
     let bindings = input.bindings();
 
-    let judged = CSRF.check_double_submit(
+    let actual = CSRF.check_double_submit(
         header.as_deref().map(|text| SubmittedToken::new(text.as_bytes())),
         cookies.iter().map(String::as_str),
         &bindings,
     );
-    let good = !same.is_empty() && cookies.iter().any(|c| c == same) && input.accepts(same);
-    let nothing = same.is_empty() || cookies.iter().all(String::is_empty);
-    let expected = match (good, nothing) {
+    let is_valid = !same.is_empty() && cookies.iter().any(|c| c == same) && input.accepts(same);
+    let is_missing = same.is_empty() || cookies.iter().all(String::is_empty);
+    let expected = match (is_valid, is_missing) {
         (true, _) => Ok(()),
         (false, true) => Err(CsrfError::Missing),
         (false, false) => Err(CsrfError::Invalid),
     };
-    assert_eq!(judged, expected, "{header:?} {cookies:?}");
+    assert_eq!(actual, expected, "{header:?} {cookies:?}");
 
     for token in input.header.iter().chain(&input.cookies) {
-        let text = input.written(token, same);
+        let text = input.text_of(token, same);
         assert_eq!(CSRF.is_valid(&text, &bindings), input.accepts(&text), "{token:?}");
-        if let Token::Minted { by, bound_to, random, change } = token {
+        if let Token::Minted { signed_with, bound_to, random, change } = token {
             let untouched = Token::Minted {
-                by: *by,
+                signed_with: *signed_with,
                 bound_to: *bound_to,
                 random: random.clone(),
                 change: None,
             };
-            let changed = text != input.written(&untouched, same);
-            let another = !input.accepted().contains(&input.octets(*bound_to));
-            if changed || another || matches!(by, Secret::Foreign) {
+            let is_changed = text != input.text_of(&untouched, same);
+            let is_other_binding =
+                !input.accepted_bindings().contains(&input.binding_bytes(*bound_to));
+            if is_changed || is_other_binding || matches!(signed_with, Secret::Foreign) {
                 assert!(!CSRF.is_valid(&text, &bindings), "{token:?} {change:?}");
             }
         }
     }
 }
 
-fn changed(token: &str, change: &Change) -> String {
+fn apply_change(token: &str, change: &Change) -> String {
     let mut bytes = token.as_bytes().to_vec();
     let at = |at: usize| at % token.len();
     match change {
@@ -230,11 +232,11 @@ fn changed(token: &str, change: &Change) -> String {
     String::from_utf8(bytes).unwrap_or_default()
 }
 
-fn judge_page(page: &Page) {
+fn check_page(page: &Page) {
     let own = page.own.map(|own| match own {
-        Own::Http => "http://auth.example.com",
-        Own::Https => "https://auth.example.com",
-        Own::Port => "http://127.0.0.1:8080",
+        OwnOrigin::Http => "http://auth.example.com",
+        OwnOrigin::Https => "https://auth.example.com",
+        OwnOrigin::Port => "http://127.0.0.1:8080",
     });
     let mut headers = HeaderMap::new();
     let mut insert = |name, value: Option<Vec<u8>>| {
@@ -248,25 +250,25 @@ fn judge_page(page: &Page) {
     let referer = insert(header::REFERER, page.referer.clone().map(|o| self::origin(o, own)));
 
     let allowed = CSRF.allowed_origins.check(&headers, own).is_ok();
-    let asking = match (&origin, &referer) {
+    let page_origin = match (&origin, &referer) {
         (Some(origin), _) => Some(origin.to_str().unwrap_or("?").to_owned()),
         (None, Some(referer)) => Some(origin_of(referer).unwrap_or_default()),
         (None, None) => None,
     };
-    let own_page = asking.is_some() && asking.as_deref() == own;
-    let in_list = asking.as_deref() == Some(ALLOWED_ORIGIN);
-    let may = match site.as_ref().map(HeaderValue::as_bytes) {
-        _ if asking.as_deref() == Some("null") => false,
+    let is_own_page = page_origin.is_some() && page_origin.as_deref() == own;
+    let in_list = page_origin.as_deref() == Some(ALLOWED_ORIGIN);
+    let expected = match site.as_ref().map(HeaderValue::as_bytes) {
+        _ if page_origin.as_deref() == Some("null") => false,
         Some(b"same-origin" | b"none") => true,
         Some(b"cross-site" | b"same-site") => in_list,
-        Some(_) => own_page || in_list,
-        None => own_page || in_list || asking.is_none(),
+        Some(_) => is_own_page || in_list,
+        None => is_own_page || in_list || page_origin.is_none(),
     };
-    // A referer's origin is read more leniently than here: what passes there may be refused here.
+    // This target parses the origin of a `Referer` more leniently than the gateway, which may refuse more.
     if origin.is_some() || referer.is_none() {
-        assert_eq!(allowed, may, "{headers:?} {own:?}");
+        assert_eq!(allowed, expected, "{headers:?} {own:?}");
     }
-    assert!(!allowed || may, "{headers:?} {own:?}");
+    assert!(!allowed || expected, "{headers:?} {own:?}");
 }
 
 fn site(site: Site) -> Vec<u8> {
@@ -284,17 +286,17 @@ fn origin(origin: Origin, own: Option<&str>) -> Vec<u8> {
     match origin {
         Origin::Own => own.into(),
         Origin::Allowed => ALLOWED_ORIGIN.into(),
-        Origin::Near { allowed, before, after } => {
-            let near = if allowed { ALLOWED_ORIGIN } else { own };
-            format!("{before}{near}{after}").into()
+        Origin::Similar { allowed, before, after } => {
+            let original = if allowed { ALLOWED_ORIGIN } else { own };
+            format!("{before}{original}{after}").into()
         }
         Origin::Null => b"null".into(),
         Origin::Other(text) => text,
     }
 }
 
-/// The origin of an address as a browser reads it (WHATWG URL), as far as this target's own origins
-/// can be meant: lower case, default ports left out, what a browser drops dropped.
+/// The origin of a URL as a browser parses it (WHATWG URL), as far as that matters for the origins of this
+/// target: in lower case, without default ports and without characters that a browser removes.
 fn origin_of(address: &HeaderValue) -> Option<String> {
     let text = address.to_str().ok()?.trim().replace('\t', "").replace('\\', "/");
     let (scheme, rest) = text.split_once(':')?;

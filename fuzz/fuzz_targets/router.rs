@@ -1,9 +1,9 @@
-//! Requests through the router, with a GoTrue that answers as the input says.
+//! Requests through the router, with a GoTrue whose responses are part of the input.
 //!
-//! 1. Every reply keeps the contract's statuses, envelope and headers; none is the gateway's own fault.
-//! 2. Success is said only if GoTrue said that the session is revoked or gone.
-//! 3. GoTrue is asked with the request's scope, and not at all for what is refused.
-//! 4. No token, cookie value or secret stands in a reply or a log line.
+//! 1. Every reply has a status, an envelope and headers of the contract; none is an internal error.
+//! 2. A success requires that GoTrue has revoked the session or does not have it.
+//! 3. GoTrue is called with the scope of the request, and not at all for refused requests.
+//! 4. No reply and no log line contains a token, a cookie value or a secret.
 #![no_main]
 
 use std::{
@@ -21,13 +21,22 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use libfuzzer_sys::{Corpus, fuzz_target};
-use logout_gateway::{Clock, internals::{clock::from_unix_seconds, failure_log, gateway::state, http::{client_addr::PeerAddress, router, state::AppState}, store::memory::MemoryStore}};
+use logout_gateway::{
+    Clock,
+    internals::{
+        clock::from_unix_seconds,
+        failure_log,
+        gateway::state,
+        http::{client_addr::PeerAddress, router, state::AppState},
+        store::memory::MemoryStore,
+    },
+};
 use logout_gateway_fuzz::{
     configuration,
     gotrue::{Call, GoTrue, Script},
     message::{headers, split},
     reply::{Reply, assert_contract, header},
-    secrets::{API_KEY, Log, shown_in},
+    secrets::{API_KEY, Log, find_secret},
 };
 use seeds::{
     ALLOWED_ORIGIN, PREVIOUS_SECRET, SECRET,
@@ -37,18 +46,19 @@ use tokio::{net::TcpListener, runtime::Runtime};
 use tower::ServiceExt;
 use uuid::Uuid;
 
-const LOGOUTS: [&str; 4] = ["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout/"];
+const LOGOUT_PATHS: [&str; 4] = ["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout/"];
 
 static NOW: AtomicI64 = AtomicI64::new(RECORDED_AT);
 
-struct World {
+/// What all inputs share.
+struct Fixture {
     runtime: Runtime,
     gotrue: GoTrue,
-    /// The usual configuration, and another.
+    /// A gateway with the default configuration, and one with another.
     gateways: [(Arc<AppState>, Router); 2],
 }
 
-static WORLD: LazyLock<World> = LazyLock::new(|| {
+static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     Log::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
@@ -88,35 +98,35 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         });
         (app.clone(), router::public(app, Router::new()))
     });
-    World { runtime, gotrue, gateways }
+    Fixture { runtime, gotrue, gateways }
 });
 
 fuzz_target!(|input: &[u8]| -> Corpus {
     let Some((script, request)) = request(input) else { return Corpus::Reject };
     let (parts, body) = request.into_parts();
-    let (app, router) = &WORLD.gateways[usize::from(script.other)];
-    NOW.store(RECORDED_AT + if script.late { 7200 } else { 0 }, Ordering::Relaxed);
-    WORLD.gotrue.follow(script.clone());
+    let (app, router) = &FIXTURE.gateways[usize::from(script.other_configuration)];
+    NOW.store(RECORDED_AT + if script.expired { 7200 } else { 0 }, Ordering::Relaxed);
+    FIXTURE.gotrue.set_script(script.clone());
 
     let mut request = Request::from_parts(parts.clone(), body);
     request.extensions_mut().insert(PeerAddress(([127, 0, 0, 1], 1).into()));
-    let reply = WORLD.runtime.block_on(async {
+    let reply = FIXTURE.runtime.block_on(async {
         let Ok(response) = router.clone().oneshot(request).await;
         let (parts, body) = response.into_parts();
         Reply::from_parts(parts, body.collect().await.expect("a body").to_bytes())
     });
-    let calls = WORLD.gotrue.follow(Script::default());
-    // Every input begins with an empty revocation list.
-    let forgotten = app.logout.store.purge_expired(from_unix_seconds(i64::MAX));
-    WORLD.runtime.block_on(forgotten).expect("an empty list");
+    let calls = FIXTURE.gotrue.set_script(Script::default());
+    // Empty the revocation list for the next input.
+    let purge = app.logout.store.purge_expired(from_unix_seconds(i64::MAX));
+    FIXTURE.runtime.block_on(purge).expect("an empty list");
 
     assert_contract(&parts, &reply);
     assert_truthful(&script, &parts, &reply, &calls);
-    assert_discreet(&parts, &reply);
+    assert_no_secret_shown(&parts, &reply);
     Corpus::Keep
 });
 
-/// A line of the script, and a request as it stands on the wire.
+/// Parses an input: a line of the script, and a request in HTTP/1.1.
 fn request(input: &[u8]) -> Option<(Script, Request<Body>)> {
     let (script, input) = split(input, b"\n")?;
     let (line, input) = split(input, b"\r\n")?;
@@ -126,47 +136,47 @@ fn request(input: &[u8]) -> Option<(Script, Request<Body>)> {
     *request.method_mut() = Method::from_bytes(words.next()?).ok()?;
     *request.uri_mut() = Uri::try_from(words.next()?).ok()?;
     *request.headers_mut() = headers(head);
-    Some((Script::read(script)?, request))
+    Some((Script::parse(script)?, request))
 }
 
 fn assert_truthful(script: &Script, request: &Parts, reply: &Reply, calls: &[Call]) {
     let status = reply.status().as_u16();
-    let logout = request.method == Method::POST && LOGOUTS.contains(&request.uri.path());
+    let logout = request.method == Method::POST && LOGOUT_PATHS.contains(&request.uri.path());
     if matches!(status, 400 | 403 | 404 | 405 | 413 | 415) {
         assert!(calls.is_empty(), "{status} {calls:?}");
     }
     let scope = scope(request.uri.query().unwrap_or_default());
     for call in calls {
-        let asked = call.target.as_str();
-        let right = match asked.split('?').next().unwrap_or_default() {
+        let target = call.target.as_str();
+        let is_allowed = match target.split('?').next().unwrap_or_default() {
             "/logout" => {
-                logout && asked == format!("/logout?scope={scope}") && call.token.is_some()
+                logout && target == format!("/logout?scope={scope}") && call.token.is_some()
             }
-            "/token" => logout && asked == "/token?grant_type=refresh_token",
+            "/token" => logout && target == "/token?grant_type=refresh_token",
             "/user" => !logout && call.token.is_some(),
             _ => false,
         };
-        assert!(right, "{call:?}");
+        assert!(is_allowed, "{call:?}");
     }
     if !logout {
         return;
     }
-    // What GoTrue answers to a refresh proves nothing about the session.
-    let refreshing = calls.last().is_some_and(|call| call.target.starts_with("/token"));
-    let said = |code: &str| {
-        let gone = |call: &Call| call.status / 100 == 4 && call.code == code;
-        !refreshing && calls.last().is_some_and(gone)
+    // A response to a refresh proves nothing about the session.
+    let is_refresh = calls.last().is_some_and(|call| call.target.starts_with("/token"));
+    let has_code = |code: &str| {
+        let is_gone = |call: &Call| call.status / 100 == 4 && call.code == code;
+        !is_refresh && calls.last().is_some_and(is_gone)
     };
-    let revoked = !refreshing && calls.last().is_some_and(|call| call.status == 204);
-    let gone = said("user_not_found") || said("session_not_found") && scope == "local";
+    let revoked = !is_refresh && calls.last().is_some_and(|call| call.status == 204);
+    let is_gone = has_code("user_not_found") || has_code("session_not_found") && scope == "local";
     let outcome = header(reply, "x-logout-outcome");
     if status < 300 {
-        assert!(revoked || gone && !script.other, "{calls:?} {reply:?}");
+        assert!(revoked || is_gone && !script.other_configuration, "{calls:?} {reply:?}");
         assert_eq!(outcome, Some(if revoked { "revoked" } else { "already-ended" }));
     }
     match outcome {
         Some("revoked") => assert!(revoked, "{calls:?}"),
-        Some("already-ended") => assert!(gone, "{calls:?}"),
+        Some("already-ended") => assert!(is_gone, "{calls:?}"),
         Some("failed") => assert!(!revoked && status >= 400, "{calls:?}"),
         None => assert!(matches!(status, 400 | 401 | 403 | 413 | 415), "{reply:?}"),
         Some(_) => panic!("{reply:?}"),
@@ -177,7 +187,7 @@ fn assert_truthful(script: &Script, request: &Parts, reply: &Reply, calls: &[Cal
     }
 }
 
-/// The one that the request names, if it is one.
+/// The scope in the query, or `local`.
 fn scope(query: &str) -> String {
     let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     let decoded = |text: &str| {
@@ -188,16 +198,16 @@ fn scope(query: &str) -> String {
     scopes.next().map_or("local".to_owned(), |(_, scope)| decoded(scope))
 }
 
-fn assert_discreet(request: &Parts, reply: &Reply) {
-    let asked_for_id = request.headers.get("x-request-id").and_then(|id| id.to_str().ok());
-    let without_id = |text: &str| match asked_for_id {
+fn assert_no_secret_shown(request: &Parts, reply: &Reply) {
+    let requested_id = request.headers.get("x-request-id").and_then(|id| id.to_str().ok());
+    let without_id = |text: &str| match requested_id {
         Some(id) if !id.is_empty() => text.replace(id, ""),
         _ => text.to_owned(),
     };
-    let logged = without_id(&Log::taken());
-    assert_eq!(shown_in(&logged, &request.headers), None, "{logged}");
+    let logged = without_id(&Log::take_lines());
+    assert_eq!(find_secret(&logged, &request.headers), None, "{logged}");
     let path = request.uri.path();
-    // Pages of the gateway's own, and the one reply that hands a token out.
+    // Documentation pages are long fixed texts, and `csrf` returns a token on purpose.
     if path.starts_with("/docs") || path == "/openapi.json" || path == "/api/auth/csrf" {
         return;
     }
@@ -205,5 +215,5 @@ fn assert_discreet(request: &Parts, reply: &Reply) {
     let values = headers.filter_map(|(_, value)| value.to_str().ok());
     let body = std::str::from_utf8(reply.body()).expect("text");
     let shown = without_id(&values.chain([body]).collect::<Vec<_>>().join("\n"));
-    assert_eq!(shown_in(&shown, &request.headers), None, "{reply:?}");
+    assert_eq!(find_secret(&shown, &request.headers), None, "{reply:?}");
 }

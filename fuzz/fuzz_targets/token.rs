@@ -1,10 +1,10 @@
-//! Access tokens, as they come or composed of any header and claims and signed by somebody.
+//! Access tokens: any text, or any header and claims that one of several keys signs.
 //!
-//! 1. A token whose claims are accepted has three canonical parts, a bounded number of members, no two
-//!    members of one name, and claims in order.
-//! 2. Only a token that a key of the project signed, for its own `alg` and `kid`, is ever verified.
-//! 3. A gateway whose `GATEWAY_JWT_ALGORITHMS` leaves algorithms out refuses their tokens, and accepts the
-//!    others as a gateway with the default does.
+//! 1. A token whose claims are accepted has three canonical parts, a bounded number of members, no
+//!    duplicate members, and valid claims.
+//! 2. Only a token that a key of the project signed, with the `alg` and `kid` of that key, is verified.
+//! 3. A gateway with a shorter `GATEWAY_JWT_ALGORITHMS` refuses tokens of the algorithms that are left out,
+//!    and accepts the others like a gateway with the default.
 #![no_main]
 
 use std::{
@@ -16,7 +16,11 @@ use std::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 use libfuzzer_sys::{Corpus, fuzz_target};
-use logout_gateway::internals::session::{jwks::Jwks, token::{Claims, Rules, TokenError, UnverifiedToken, session_of}, verifier::{SignatureStatus, Verifier}};
+use logout_gateway::internals::session::{
+    jwks::Jwks,
+    token::{Claims, Rules, TokenError, UnverifiedToken, session_of},
+    verifier::{SignatureStatus, Verifier},
+};
 use logout_gateway_fuzz::{
     configuration,
     members::members,
@@ -28,45 +32,49 @@ use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
 /// The longest header, in characters of base64url.
-const MOST_HEADER_LENGTH: usize = 8 * 1024;
-const MOST_MEMBERS: usize = 1024;
-const SOME_ALGORITHMS: [Algorithm; 2] = [Algorithm::ES256, Algorithm::EdDSA];
+const MAX_HEADER_LENGTH: usize = 8 * 1024;
+const MAX_MEMBERS: usize = 1024;
+const STRICT_ALGORITHMS: [Algorithm; 2] = [Algorithm::ES256, Algorithm::EdDSA];
 
-struct World {
+/// What all inputs share.
+struct Fixture {
     runtime: Runtime,
     rules: Rules,
     jwks: Arc<Jwks>,
     verifier: Verifier,
-    /// The same, but that it accepts the algorithms of [`SOME_ALGORITHMS`] alone.
+    /// The same, but it only accepts the algorithms of [`STRICT_ALGORITHMS`].
     strict: Verifier,
     signers: Signers,
-    /// Header and claims of every token that the project is known to have signed.
-    signed: HashSet<String>,
+    /// The signed part of every recorded token of the project.
+    signed_messages: HashSet<String>,
 }
 
-static WORLD: LazyLock<World> = LazyLock::new(|| {
+static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     let supabase = configuration::of(&[("supabase-jwt-secret", JWT_SECRET)]).supabase;
     let secret = ("supabase-jwt-secret", JWT_SECRET);
     let strict = configuration::of(&[secret, ("jwt-algorithms", "ES256,EdDSA")]).supabase;
-    // The budget of a refetch is used up at once.
+    // The verifier does not wait for a refetch of the key set.
     let jwks = Arc::new(Jwks::new(Duration::ZERO, Arc::default()));
     let message = |token: String| Some(token.rsplit_once('.')?.0.to_owned());
-    World {
+    Fixture {
         runtime: Builder::new_current_thread().enable_time().build().expect("a runtime"),
         rules: Rules::new(&supabase),
         verifier: Verifier::new(&supabase, jwks.clone()),
         strict: Verifier::new(&strict, jwks.clone()),
         jwks,
         signers: Signers::recorded(),
-        signed: access_tokens().into_iter().filter_map(|(_, token)| message(token)).collect(),
+        signed_messages: access_tokens()
+            .into_iter()
+            .filter_map(|(_, token)| message(token))
+            .collect(),
     }
 });
 
-impl World {
-    /// The project's keys are known; they count for an hour only.
+impl Fixture {
+    /// Fetches the project's keys if they have expired.
     fn with_keys(&self) -> &Self {
         if self.jwks.current().is_none() {
-            let known = async {
+            let fetched = async {
                 while self.jwks.current().is_none() {
                     tokio::task::yield_now().await;
                 }
@@ -74,7 +82,7 @@ impl World {
             self.runtime.block_on(async {
                 tokio::select! {
                     () = self.jwks.keep_fetching(async || Ok::<_, Uuid>(key_set().into())) => {}
-                    () = known => {}
+                    () = fetched => {}
                 }
             });
         }
@@ -84,60 +92,62 @@ impl World {
 
 fuzz_target!(|input: &[u8]| -> Corpus {
     let Some((token, key)) = token(input) else { return Corpus::Reject };
-    let world = WORLD.with_keys();
+    let fixture = FIXTURE.with_keys();
     let _ = session_of(&token);
     let parsed = UnverifiedToken::parse(&token);
-    let read = parsed.and_then(|parsed| Ok((parsed.claims(&world.rules)?, parsed)));
+    let read = parsed.and_then(|parsed| Ok((parsed.claims(&fixture.rules)?, parsed)));
     if let Ok((claims, unverified)) = &read {
-        assert_in_order(&token, unverified, claims);
+        assert_valid_claims(&token, unverified, claims);
     }
-    let judged = world.runtime.block_on(world.verifier.verify_or_refetch(&token, RECORDED_AT));
-    if let Ok(judged) = &judged {
+    let result = fixture.runtime.block_on(fixture.verifier.verify_or_refetch(&token, RECORDED_AT));
+    if let Ok(result) = &result {
         let (claims, unverified) = read.as_ref().expect("a verified token can be read");
-        assert_eq!(*judged.claims, *claims);
+        assert_eq!(*result.claims, *claims);
         assert_eq!(
-            judged.signature,
+            result.signature,
             SignatureStatus::Verified,
             "there is a key for every algorithm"
         );
-        let begins = claims.iat.into_iter().chain(claims.nbf).max();
-        assert!(begins.is_none_or(|begin| begin <= RECORDED_AT + 30));
-        assert_eq!(judged.expired, claims.exp <= RECORDED_AT);
-        let known = world.signed.contains(unverified.message);
-        let signed = key.is_some_and(|key| key.is_of(unverified));
-        assert!(known || signed, "the project did not sign {token}");
+        let valid_from = claims.iat.into_iter().chain(claims.nbf).max();
+        assert!(valid_from.is_none_or(|time| time <= RECORDED_AT + 30));
+        assert_eq!(result.expired, claims.exp <= RECORDED_AT);
+        let is_recorded = fixture.signed_messages.contains(unverified.message);
+        let is_signed = key.is_some_and(|key| key.matches(unverified));
+        assert!(is_recorded || is_signed, "the project did not sign {token}");
     } else if let (Ok((claims, unverified)), Some(key)) = (&read, key) {
-        let begun = claims.begun(RECORDED_AT).is_ok();
-        assert!(!(begun && key.is_of(unverified)), "the project signed {token}");
+        let is_valid_now = claims.check_not_before(RECORDED_AT).is_ok();
+        assert!(!(is_valid_now && key.matches(unverified)), "the project signed {token}");
     }
-    let strictly = world.runtime.block_on(world.strict.verify_or_refetch(&token, RECORDED_AT));
+    let strict_result =
+        fixture.runtime.block_on(fixture.strict.verify_or_refetch(&token, RECORDED_AT));
     match read.as_ref().map(|(_, unverified)| unverified.algorithm) {
-        Ok(algorithm) if !SOME_ALGORITHMS.contains(&algorithm) => {
-            assert_eq!(strictly.err(), Some(TokenError::Algorithm), "{token}");
+        Ok(algorithm) if !STRICT_ALGORITHMS.contains(&algorithm) => {
+            assert_eq!(strict_result.err(), Some(TokenError::Algorithm), "{token}");
         }
-        _ => assert_eq!(strictly.is_ok(), judged.is_ok(), "{token}"),
+        _ => assert_eq!(strict_result.is_ok(), result.is_ok(), "{token}"),
     }
     Corpus::Keep
 });
 
-/// After a line that says who signs: a token, or a line of header and the claims.
+/// Parses an input. Its first line names the signer; then follows a whole token (`raw`), or a line with the
+/// header and the claims.
 fn token(input: &[u8]) -> Option<(String, Option<ProjectKey>)> {
     let mut lines = input.splitn(3, |byte| *byte == b'\n');
-    let (who, first) = (lines.next()?, lines.next()?);
-    if who == b"raw" {
+    let (signer, first) = (lines.next()?, lines.next()?);
+    if signer == b"raw" {
         return Some((String::from_utf8(first.to_vec()).ok()?, None));
     }
     let [header, claims] = [first, lines.next()?].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
     let message = format!("{header}.{claims}");
-    let (signature, key) = WORLD.signers.sign(who, &message);
+    let (signature, key) = FIXTURE.signers.sign(signer, &message);
     Some((format!("{message}.{signature}"), key))
 }
 
-/// The rules of section 3 of the contract, once more and by other means.
-fn assert_in_order(token: &str, unverified: &UnverifiedToken<'_>, read: &Claims) {
+/// Asserts the rules of section 3 of the contract with an independent implementation.
+fn assert_valid_claims(token: &str, unverified: &UnverifiedToken<'_>, read: &Claims) {
     let parts: Vec<&str> = token.split('.').collect();
     let [header, claims, signature] = parts[..] else { panic!("not three parts: {token}") };
-    assert!(header.len() <= MOST_HEADER_LENGTH, "{token}");
+    assert!(header.len() <= MAX_HEADER_LENGTH, "{token}");
     assert_eq!(
         (unverified.message, unverified.signature),
         (&token[..=header.len() + claims.len()], signature)
@@ -151,7 +161,7 @@ fn assert_in_order(token: &str, unverified: &UnverifiedToken<'_>, read: &Claims)
     for object in [&header, &claims] {
         let names: HashSet<&str> = object.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names.len(), object.len(), "two members of one name: {token}");
-        assert!(names.len() <= MOST_MEMBERS, "{token}");
+        assert!(names.len() <= MAX_MEMBERS, "{token}");
     }
     let member = |object: &[(String, Box<RawValue>)], name: &str| -> Value {
         let member = object.iter().find(|(n, _)| n == name);
@@ -159,11 +169,14 @@ fn assert_in_order(token: &str, unverified: &UnverifiedToken<'_>, read: &Claims)
     };
     let of_header = |name| member(&header, name);
     let claim = |name| member(&claims, name);
-    let more = ["crit", "b64", "enc"];
-    assert!(!header.iter().any(|(name, _)| more.contains(&name.as_str())), "{more:?}: {token}");
-    for read_in_any_case in ["sub", "session_id"] {
-        let named = claims.iter().filter(|(name, _)| name.eq_ignore_ascii_case(read_in_any_case));
-        assert_eq!(named.count(), 1, "{read_in_any_case}: {token}");
+    let forbidden = ["crit", "b64", "enc"];
+    assert!(
+        !header.iter().any(|(name, _)| forbidden.contains(&name.as_str())),
+        "{forbidden:?}: {token}"
+    );
+    for name_in_any_case in ["sub", "session_id"] {
+        let named = claims.iter().filter(|(name, _)| name.eq_ignore_ascii_case(name_in_any_case));
+        assert_eq!(named.count(), 1, "{name_in_any_case}: {token}");
     }
     assert_eq!(of_header("alg"), format!("{:?}", unverified.algorithm));
     assert_eq!(of_header("kid").as_str(), unverified.kid.as_deref());

@@ -1,33 +1,33 @@
-//! Cookies as RFC 6265bis writes them, and which names are the gateway's to delete: section 6 of the
-//! contract, once more and by other means.
+//! An independent implementation of section 6 of the contract: `Set-Cookie` lines of RFC 6265bis, and the
+//! names of cookies that a logout may delete.
 
 use logout_gateway::internals::config::{CSRF_COOKIE, Cookies};
 
-/// A `Set-Cookie` line that keeps every rule of RFC 6265bis, section 4.1.
+/// A `Set-Cookie` line that follows RFC 6265bis, section 4.1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetCookie {
-    /// Of the cookie.
+    /// The name of the cookie.
     pub name: String,
-    /// Of the cookie.
+    /// The value of the cookie.
     pub value: String,
-    /// Host-only without.
+    /// `None` for a host-only cookie.
     pub domain: Option<String>,
-    /// Always there.
+    /// The attribute `Path`, which every line must have.
     pub path: String,
     /// `Lax` or `None`.
     pub same_site: String,
-    /// Seconds.
+    /// `Max-Age` in seconds.
     pub max_age: u64,
-    /// Whether it stands there.
+    /// Whether the line has `Secure`.
     pub secure: bool,
-    /// Whether it stands there.
+    /// Whether the line has `Partitioned`.
     pub partitioned: bool,
 }
 
 impl SetCookie {
-    /// Reads a line.
+    /// Parses a line; panics if it breaks a rule.
     #[must_use]
-    pub fn read(line: &[u8]) -> Self {
+    pub fn parse(line: &[u8]) -> Self {
         let line = std::str::from_utf8(line).expect("ASCII");
         assert!(line.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{line}");
         let mut parts = line.split("; ");
@@ -47,7 +47,7 @@ impl SetCookie {
         let mut seen = Vec::new();
         for attribute in parts {
             let (name, value) = attribute.split_once('=').unwrap_or((attribute, ""));
-            assert!(!seen.contains(&name), "twice: {line}");
+            assert!(!seen.contains(&name), "an attribute is repeated: {line}");
             assert!(!value.contains(';'), "{line}");
             seen.push(name);
             match name {
@@ -57,15 +57,15 @@ impl SetCookie {
                 "SameSite" => value.clone_into(&mut read.same_site),
                 "Secure" => read.secure = true,
                 "Partitioned" => read.partitioned = true,
-                _ => panic!("what is this: {line}"),
+                _ => panic!("unknown attribute: {line}"),
             }
         }
-        read.assert_taken_by_browsers(line);
+        read.assert_accepted_by_browsers(line);
         read
     }
 
-    /// What a browser ignores deletes nothing: RFC 6265bis, section 5.7.
-    fn assert_taken_by_browsers(&self, line: &str) {
+    /// Asserts that a browser does not ignore the line: RFC 6265bis, section 5.7.
+    fn assert_accepted_by_browsers(&self, line: &str) {
         assert!(self.path.starts_with('/'), "{line}");
         assert!(matches!(self.same_site.as_str(), "Lax" | "None"), "{line}");
         assert!(self.secure || self.same_site == "Lax", "None needs Secure: {line}");
@@ -79,7 +79,7 @@ impl SetCookie {
     }
 }
 
-/// Prefixes count without regard to case.
+/// Whether the name has this prefix, in any case.
 #[must_use]
 pub fn has_prefix(name: &str, prefix: &str) -> bool {
     name.to_ascii_lowercase().starts_with(&prefix.to_ascii_lowercase())
@@ -96,9 +96,9 @@ fn is_cookie_octet(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)
 }
 
-/// Whether a logout may delete a cookie of that name.
+/// Whether a logout may delete a cookie with this name.
 #[must_use]
-pub fn is_ours(config: &Cookies, name: &str) -> bool {
+pub fn is_deletable(config: &Cookies, name: &str) -> bool {
     if name == CSRF_COOKIE || config.extra.iter().any(|extra| extra == name) {
         return true;
     }
@@ -114,7 +114,7 @@ pub fn is_ours(config: &Cookies, name: &str) -> bool {
     })
 }
 
-/// The name without `.n` at its end, n as a number of up to 64 digits is written.
+/// The name without `.n` at its end, where n is a number of up to 64 digits without leading zeros.
 fn without_chunk(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((whole, "0")) => whole,

@@ -1,4 +1,4 @@
-//! A GoTrue in the same process and on the same runtime, that answers as the input says.
+//! A GoTrue in the same process and on the same runtime, whose responses are part of the input.
 
 use std::{
     collections::BTreeMap,
@@ -13,13 +13,14 @@ use tokio::{
 
 use crate::message::{headers, split};
 
-/// What it answers; a line of the input: `204;same`, `late 403 session_not_found;foreign`.
+/// The responses to a logout and to a refresh, parsed from a line of the input: `204;same` or
+/// `late 403 session_not_found;foreign`.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
-    /// Recorded tokens have expired.
-    pub late: bool,
-    /// The other configuration.
-    pub other: bool,
+    /// The time is so late that recorded tokens have expired.
+    pub expired: bool,
+    /// The request goes to the gateway with the other configuration.
+    pub other_configuration: bool,
     logout: (u16, String),
     refresh: Refresh,
 }
@@ -32,50 +33,51 @@ enum Refresh {
     Refused(u16, String),
 }
 
-/// What it was asked, and what it said.
+/// A call that GoTrue received, and its response.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Below `/auth/v1`, with the query.
+    /// The path below `/auth/v1`, with the query.
     pub target: String,
-    /// The bearer's.
+    /// The bearer token.
     pub token: Option<String>,
-    /// Of the answer.
+    /// The status of the response.
     pub status: u16,
-    /// Of the answer.
+    /// The error code of the response.
     pub code: String,
 }
 
-/// Every recorded access token by its refresh token.
+/// The recorded access tokens by their refresh tokens.
 static SESSIONS: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
     let tokens = |jar: &Jar| (jar.refresh_token().to_owned(), jar.access_token().to_owned());
     jars().iter().map(tokens).collect()
 });
 
-/// GoTrue, as everybody shares it.
+/// The server; clones are the same server.
 #[derive(Clone, Debug, Default)]
 pub struct GoTrue(Arc<Mutex<(Script, Vec<Call>)>>);
 
 impl Script {
-    /// Reads a line.
+    /// Parses a line of the input.
     #[must_use]
-    pub fn read(line: &[u8]) -> Option<Self> {
+    pub fn parse(line: &[u8]) -> Option<Self> {
         let (line, refresh) = std::str::from_utf8(line).ok()?.split_once(';')?;
-        let (late, line) = line.strip_prefix("late ").map_or((false, line), |rest| (true, rest));
-        let (other, line) = line.strip_prefix("other ").map_or((false, line), |rest| (true, rest));
+        let (expired, line) = line.strip_prefix("late ").map_or((false, line), |rest| (true, rest));
+        let (other_configuration, line) =
+            line.strip_prefix("other ").map_or((false, line), |rest| (true, rest));
         let refresh = match refresh {
             "same" => Refresh::Same,
             "foreign" => Refresh::Foreign,
             refused => {
-                let (status, code) = answer(refused)?;
+                let (status, code) = status_and_code(refused)?;
                 Refresh::Refused(status, code)
             }
         };
-        Some(Self { late, other, logout: answer(line)?, refresh })
+        Some(Self { expired, other_configuration, logout: status_and_code(line)?, refresh })
     }
 }
 
-/// A status, and perhaps a code. After 502 and its like the gateway waits, which this is too slow for.
-fn answer(text: &str) -> Option<(u16, String)> {
+/// A status and an optional code. 502 to 504 become 500, because the gateway waits and retries after those.
+fn status_and_code(text: &str) -> Option<(u16, String)> {
     let (status, code) = text.split_once(' ').unwrap_or((text, ""));
     let status = status.parse().ok().filter(|status| (200..600).contains(status))?;
     let status = if (502..=504).contains(&status) { 500 } else { status };
@@ -83,8 +85,8 @@ fn answer(text: &str) -> Option<(u16, String)> {
 }
 
 impl GoTrue {
-    /// From now on it answers so; answers what it was asked before.
-    pub fn follow(&self, script: Script) -> Vec<Call> {
+    /// Sets the responses from now on; returns the calls since the last time.
+    pub fn set_script(&self, script: Script) -> Vec<Call> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.0 = script;
         std::mem::take(&mut state.1)
@@ -93,11 +95,11 @@ impl GoTrue {
     /// Serves for ever.
     pub async fn serve(self, listener: TcpListener) {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(self.clone().converse(stream));
+            tokio::spawn(self.clone().serve_connection(stream));
         }
     }
 
-    async fn converse(self, mut stream: TcpStream) -> Option<()> {
+    async fn serve_connection(self, mut stream: TcpStream) -> Option<()> {
         let mut received = Vec::new();
         loop {
             let (head, body) = match split(&received, b"\r\n\r\n") {
@@ -120,7 +122,7 @@ impl GoTrue {
             .get("authorization")
             .and_then(|value| Some(value.to_str().ok()?.strip_prefix("Bearer ")?.to_owned()));
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (status, code, body) = state.0.judge(&target, body);
+        let (status, code, body) = state.0.respond(&target, body);
         let retry = if status == 429 { "Retry-After: 7\r\n" } else { "" };
         let named =
             if code.is_empty() { String::new() } else { format!("x-sb-error-code: {code}\r\n") };
@@ -135,19 +137,19 @@ impl GoTrue {
 }
 
 impl Script {
-    fn judge(&self, target: &str, body: &[u8]) -> (u16, String, String) {
+    fn respond(&self, target: &str, body: &[u8]) -> (u16, String, String) {
         let (status, code) = self.logout.clone();
         if !target.starts_with("/token") {
             let user = target.starts_with("/user") && status == 204;
             return (if user { 200 } else { status }, code, "{}".to_owned());
         }
-        let asked: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-        let asked = asked["refresh_token"].as_str().unwrap_or_default();
+        let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let refresh_token = body["refresh_token"].as_str().unwrap_or_default();
         let token = match &self.refresh {
             Refresh::Refused(status, code) => return (*status, code.clone(), "{}".to_owned()),
-            Refresh::Same => SESSIONS.get(asked),
+            Refresh::Same => SESSIONS.get(refresh_token),
             Refresh::Foreign => {
-                SESSIONS.iter().find(|(held, _)| *held != asked).map(|(_, token)| token)
+                SESSIONS.iter().find(|(token, _)| *token != refresh_token).map(|(_, token)| token)
             }
         };
         match token {

@@ -1,13 +1,13 @@
-//! What the fuzz targets share.
+//! Code that the fuzz targets share.
 
-pub mod answering;
 pub mod configuration;
 pub mod cookie;
+pub mod cookie_jar;
 pub mod gotrue;
-pub mod jar;
 pub mod members;
 pub mod message;
 pub mod reply;
 pub mod secrets;
+pub mod server_response;
 pub mod signers;
 pub mod stored;

@@ -1,8 +1,8 @@
-//! HTTP messages as text.
+//! Parses HTTP messages.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Names and values; what can be neither is passed over.
+/// The headers of a head; invalid lines are skipped.
 #[must_use]
 pub fn headers(head: &[u8]) -> HeaderMap {
     let lines = head.split(|byte| *byte == b'\n');
@@ -14,7 +14,7 @@ pub fn headers(head: &[u8]) -> HeaderMap {
     headers.collect()
 }
 
-/// What stands before and after the first `by`.
+/// The bytes before and after the first `by`.
 #[must_use]
 pub fn split<'b>(bytes: &'b [u8], by: &[u8]) -> Option<(&'b [u8], &'b [u8])> {
     let at = bytes.windows(by.len()).position(|window| window == by)?;

@@ -1,4 +1,4 @@
-//! What holds for every reply, whatever was asked: sections 4 and 7 of the contract.
+//! Rules for every reply, whatever the request: sections 4 and 7 of the contract.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header, request::Parts};
 use bytes::Bytes;
@@ -17,7 +17,7 @@ const ALWAYS: [(&str, &str); 6] = [
     ("vary", "Origin, Sec-Fetch-Site"),
 ];
 
-/// Of every error: status, code and the reasons it may have.
+/// Every error: status, code and possible reasons.
 const ERRORS: [(u16, &str, &[&str]); 11] = [
     (400, "BAD_REQUEST", &["unsupported_scope", "duplicate_header", "malformed_request"]),
     (401, "NOT_AUTHENTICATED", &["missing", "invalid", "expired", "not_found", "revoked"]),
@@ -36,19 +36,19 @@ const ERRORS: [(u16, &str, &[&str]); 11] = [
     (503, "NOT_READY", &["key_set", "auth_service", "store", "shutting_down"]),
 ];
 
-/// A reply, its body read.
+/// A reply with its whole body.
 pub type Reply = Response<Bytes>;
 
-/// The value of a header that stands there at most once.
+/// The value of a header; panics if the reply has it more than once.
 #[must_use]
 pub fn header<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> {
     let mut values = reply.headers().get_all(name).iter();
     let value = values.next().map(|value| value.to_str().expect("text"));
-    assert!(values.next().is_none(), "twice: {name}");
+    assert!(values.next().is_none(), "the reply has {name} more than once");
     value
 }
 
-/// Holds the reply against what every reply keeps.
+/// Asserts the rules that hold for every reply.
 pub fn assert_contract(request: &Parts, reply: &Reply) {
     for (name, value) in ALWAYS {
         assert_eq!(header(reply, name), Some(value), "{reply:?}");
@@ -72,7 +72,7 @@ pub fn assert_contract(request: &Parts, reply: &Reply) {
         );
     }
     for line in reply.headers().get_all(header::SET_COOKIE) {
-        let cookie = SetCookie::read(line.as_bytes());
+        let cookie = SetCookie::parse(line.as_bytes());
         let csrf = request.uri.path() == "/api/auth/csrf" && cookie.name == "sb-csrf-token";
         assert!(csrf || cookie.value.is_empty() && cookie.max_age == 0, "{line:?}");
     }
@@ -80,7 +80,7 @@ pub fn assert_contract(request: &Parts, reply: &Reply) {
     match status {
         200 | 204 => {}
         400.. => assert_error(request, reply),
-        _ => panic!("not of the contract: {reply:?}"),
+        _ => panic!("the contract has no such reply: {reply:?}"),
     }
     assert_eq!(header(reply, "www-authenticate").is_some(), status == 401);
     assert!(status != 405 || header(reply, "allow").is_some(), "{reply:?}");
@@ -110,7 +110,8 @@ fn assert_error(request: &Parts, reply: &Reply) {
     let known = ERRORS
         .iter()
         .find(|(status, known, _)| (*status, *known) == (reply.status().as_u16(), code));
-    let (_, _, reasons) = known.unwrap_or_else(|| panic!("not of the contract: {reply:?}"));
+    let (_, _, reasons) =
+        known.unwrap_or_else(|| panic!("the contract has no such reply: {reply:?}"));
     match error["reason"].as_str() {
         Some(reason) => assert!(reasons.contains(&reason), "{body}"),
         None => assert!(reasons.is_empty(), "{body}"),
@@ -118,7 +119,7 @@ fn assert_error(request: &Parts, reply: &Reply) {
     assert_eq!(error["request_id"].as_str(), header(reply, "x-request-id"));
     let text = error["message"].as_str().expect("a text");
     assert!(text.ends_with('.') && text.len() < 80, "{body}");
-    // Since when the gateway is not ready.
+    // Only `/readyz` has `since`.
     let since = request.uri.path() == "/readyz" && code == "NOT_READY";
     assert_eq!(error["since"].is_string(), since, "{body}");
     let members = error.as_object().expect("an object").len();

@@ -1,4 +1,4 @@
-//! Who signs tokens: the project, or somebody else.
+//! Signs tokens with keys of the project or with others.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -7,35 +7,35 @@ use logout_gateway::internals::session::token::UnverifiedToken;
 use seeds::recorded::{JWT_SECRET, SIGNING_KEYS};
 use serde_json::Value;
 
-/// The project's keys, all but RS256: a signature of it takes a millisecond.
+/// The project's keys, without RS256, whose signatures take a millisecond.
 pub struct Signers {
     es256: EncodingKey,
     ed_dsa: EncodingKey,
     hs256: EncodingKey,
-    /// What everybody knows of the ES256 key, as if it were a secret.
+    /// The public ES256 key, used as an HS256 secret.
     confused: EncodingKey,
 }
 
-/// A key that the project has.
+/// A key of the project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProjectKey {
-    /// What the header must say.
+    /// The `alg` of its tokens.
     pub algorithm: Algorithm,
-    /// What the header must say, where it is asymmetric.
+    /// The `kid` of its tokens; `None` for the shared secret.
     pub kid: Option<&'static str>,
 }
 
 impl ProjectKey {
-    /// Whether the token says that this key signed it; the shared secret has no name.
+    /// Whether the token's header names this key; any header with HS256 names the shared secret.
     #[must_use]
-    pub fn is_of(self, token: &UnverifiedToken<'_>) -> bool {
+    pub fn matches(self, token: &UnverifiedToken<'_>) -> bool {
         token.algorithm == self.algorithm
             && self.kid.is_none_or(|kid| token.kid.as_deref() == Some(kid))
     }
 }
 
 impl Signers {
-    /// With the recorded keys.
+    /// Signers with the recorded keys.
     #[must_use]
     pub fn recorded() -> Self {
         let keys: Value = serde_json::from_str(SIGNING_KEYS).expect("the keys are JSON");
@@ -61,10 +61,10 @@ impl Signers {
         }
     }
 
-    /// The signature of `who` under `message`, base64url, and the project's key that made it.
+    /// The signature of `message` by `signer` in base64url, and the project's key if that made it.
     #[must_use]
-    pub fn sign(&self, who: &[u8], message: &str) -> (String, Option<ProjectKey>) {
-        let (key, algorithm, kid, genuine) = match who {
+    pub fn sign(&self, signer: &[u8], message: &str) -> (String, Option<ProjectKey>) {
+        let (key, algorithm, kid, genuine) = match signer {
             b"ES256" => (&self.es256, Algorithm::ES256, Some("es256-test-key"), true),
             b"EdDSA" => (&self.ed_dsa, Algorithm::EdDSA, Some("eddsa-test-key"), true),
             b"HS256" => (&self.hs256, Algorithm::HS256, None, true),

@@ -1,4 +1,4 @@
-//! The session that @supabase/ssr keeps in cookies: section 6 of the contract, once more.
+//! An independent implementation of section 6 of the contract: the session in the cookies of @supabase/ssr.
 
 use base64::{
     Engine, alphabet,
@@ -16,7 +16,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// The access token in these cookies, names and values in the order in which they came.
+/// The access token in these cookies: names and values in the order of the request.
 #[must_use]
 pub fn access_token(key: &str, cookies: &[(String, String)]) -> Option<String> {
     let first = |name: &str| {
@@ -32,7 +32,7 @@ pub fn access_token(key: &str, cookies: &[(String, String)]) -> Option<String> {
         Some(coded) => LENIENT.decode(coded).ok()?,
         None => text,
     };
-    // What is beside the tokens may be no Unicode.
+    // The other members need not be valid UTF-8.
     let json = String::from_utf8_lossy(&json);
     if let Some(members) = members(json.as_bytes()) {
         let (_, value) = members.into_iter().find(|(name, _)| name == "access_token")?;

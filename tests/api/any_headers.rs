@@ -1,4 +1,4 @@
-//! Whatever bytes a request's headers are made of: the answer is a success or a refusal, never a 5xx.
+//! Requests with random headers: the response is 2xx or 4xx, never 5xx.
 
 use std::cell::{Cell, RefCell};
 
@@ -26,7 +26,8 @@ const NAMES: [&str; 14] = [
     "Access-Control-Request-Method",
 ];
 
-/// Bytes that may stand in a header's value (RFC 9110, section 5.5), and what means something here.
+/// Bytes that are allowed in a header value (RFC 9110, section 5.5), and values with a meaning for the
+/// gateway.
 fn value() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![0x20_u8..=0x7e, 0x80_u8..=0xff, Just(b'\t')];
     prop_oneof![
@@ -57,7 +58,7 @@ fn requests() -> impl Strategy<Value = (&'static str, &'static str, Lines)> {
 }
 
 #[test]
-fn no_header_makes_it_fail() {
+fn no_request_header_causes_a_server_error() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let flags = [("trusted-proxies", "127.0.0.1"), ("allowed-origins", "https://app.example.com")];
     let app = runtime.block_on(TestApp::with_flags(&flags));
@@ -83,7 +84,7 @@ fn no_header_makes_it_fail() {
         check(&reply)
     });
     assert!(outcome.is_ok(), "{outcome:?}");
-    assert!(reused.get() > 300, "the connection serves on: {reused:?}");
+    assert!(reused.get() > 300, "the gateway keeps most connections open: {reused:?}");
     assert_eq!(app.gotrue_call_count(), 0);
 }
 

@@ -1,7 +1,7 @@
 //! An invalid configuration ends the real binary before it binds an address. The exit status is 2, and stderr
 //! names every invalid variable, but no value.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+#![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
 use std::{
     collections::BTreeSet,

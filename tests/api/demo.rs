@@ -1,6 +1,6 @@
 //! The command `demo` of the real binary, which must ignore the environment of another gateway.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+#![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
 use std::{
     io::{BufRead, BufReader},

@@ -1,9 +1,10 @@
-//! Section 3 of the contract: tokens that a forger makes, and odd ones that no GoTrue would issue.
+//! Section 3 of the contract: forged tokens, and signed tokens that GoTrue would never issue.
 //!
-//! Each row of the table is a token, what is wrong with it, and why it is refused. It is tried at a
-//! project of each kind, on every way in, with the owner's own CSRF token beside it: it must be refused
-//! for that reason, GoTrue asked nothing, and the session that it names left alone. Beside each stands a
-//! twin that differs in this alone and is believed: so no row passes by accident.
+//! Each [`TokenCase`] has a token, what is wrong with it, and the expected rejection. It is sent to every
+//! kind of project, to every route that reads tokens, together with a valid CSRF token of the session's
+//! owner. The gateway must refuse it for that reason and without a call to GoTrue, and the session that the
+//! token names must stay alive. Each case also has a valid twin: a token that differs only in what is
+//! wrong, and that is accepted. So no case passes for another reason than the one that it names.
 
 mod arithmetic;
 mod claims;
@@ -31,8 +32,8 @@ use self::{
 };
 use crate::harness::{GatewayProcess, Setup, Signer, assert_error, claims_of, hs256_token};
 
-/// The table at one project.
-fn table(factory: &TokenFactory) -> Vec<TokenCase> {
+/// All cases for a project with the factory's keys.
+fn all_cases(factory: &TokenFactory) -> Vec<TokenCase> {
     let families =
         [headers::cases, keys::cases, claims::cases, encodings::cases, signatures::cases];
     families.iter().flat_map(|cases| cases(factory)).collect()
@@ -46,64 +47,65 @@ fn table(factory: &TokenFactory) -> Vec<TokenCase> {
 #[case::where_the_secret_signs(ProjectKeys::SharedSecret)]
 #[case::where_only_gotrue_knows_the_secret(ProjectKeys::SecretUnknownToGateway)]
 #[tokio::test]
-async fn every_forged_or_odd_token_is_refused_for_its_reason_and_ends_nothing(
+async fn every_forged_token_is_refused_for_its_reason_and_ends_no_session(
     #[case] project_keys: ProjectKeys,
 ) {
     let mut test = RefusalTest::new(project_keys).await;
     let factory = TokenFactory::new(project_keys, &test.app, &test.owner.access_token);
-    let cases = table(&factory);
+    let cases = all_cases(&factory);
     let mut names = HashSet::new();
     let mut wrong = Vec::new();
     for case in &cases {
-        assert!(names.insert(&case.name), "two rows are called {}", case.name);
+        assert!(names.insert(&case.name), "two cases are named {}", case.name);
         let actual = test.verifier.rejection(&case.token).await;
         if actual != Some(case.rejection) {
             wrong.push((&case.name, actual, case.rejection));
         }
-        assert!(test.verifier.accepts(&case.valid_twin).await, "the twin of {}", case.name);
+        assert!(test.verifier.accepts(&case.valid_twin).await, "the valid twin of {}", case.name);
     }
-    assert!(wrong.is_empty(), "name, told and true: {wrong:#?}");
-    assert!(cases.len() >= 60, "{}", cases.len());
+    assert!(wrong.is_empty(), "(case, actual rejection, expected rejection): {wrong:#?}");
+    assert!(cases.len() >= 60, "only {} cases", cases.len());
 
-    // What is refused by its text alone is refused alike at every project.
-    let everything = project_keys == ProjectKeys::OneKey(Algorithm::Es256);
-    let tried = cases.iter().filter(|case| everything || case.rejection.depends_on_keys());
+    // Rejections that do not depend on keys are the same for every project: send those tokens to one project.
+    let send_all = project_keys == ProjectKeys::OneKey(Algorithm::Es256);
+    let sent_cases = cases.iter().filter(|case| send_all || case.rejection.depends_on_keys());
     let mut accepted = HashSet::new();
-    for case in tried {
+    for case in sent_cases {
         test.assert_refused(case).await;
         if accepted.insert(&case.valid_twin) {
-            assert_eq!(test.verify(&case.valid_twin).await, 200, "the twin of {}", case.name);
+            assert_eq!(test.verify(&case.valid_twin).await, 200, "the valid twin of {}", case.name);
         }
     }
     test.assert_no_other_key_fetches();
 }
 
 #[tokio::test]
-async fn the_key_id_of_a_forged_token_appears_nowhere_even_if_it_has_100_kb() {
+async fn the_key_id_of_a_forged_token_is_in_no_response_or_log_line_even_if_it_has_100_kb() {
     let app = Setup::new().start_time(Clock::system().unix_seconds()).start().await;
-    let head = [("RUST_LOG", "trace"), ("GATEWAY_MAX_HEADER_BYTES", "262144")];
-    let gateway = GatewayProcess::start(&app, &head).await;
+    let environment = [("RUST_LOG", "trace"), ("GATEWAY_MAX_HEADER_BYTES", "262144")];
+    let gateway = GatewayProcess::start(&app, &environment).await;
     let owner = app.sign_up();
     let claims = claims_of(&owner.access_token).to_string();
-    let names = [
-        "the-word-of-a-forger",
-        "\r\nX-Evil: the-word-of-a-forger",
-        "\u{1b}[31mthe-word-of-a-forger",
+    let key_ids = [
+        "text-of-the-attacker",
+        "\r\nX-Evil: text-of-the-attacker",
+        "\u{1b}[31mtext-of-the-attacker",
     ];
-    let names = names.map(str::to_owned).into_iter().chain(["the-word-of-a-forger".repeat(5_120)]);
-    for (n, name) in names.enumerate() {
-        let header = json!({"alg": "ES256", "kid": name}).to_string();
-        let token = Signer::generate(Algorithm::Es256, &name).token(header, &claims);
-        for (way, request) in [
+    let key_ids =
+        key_ids.map(str::to_owned).into_iter().chain(["text-of-the-attacker".repeat(5_120)]);
+    for (n, key_id) in key_ids.enumerate() {
+        let header = json!({"alg": "ES256", "kid": key_id}).to_string();
+        let token = Signer::generate(Algorithm::Es256, &key_id).token(header, &claims);
+        for (route, request) in [
             ("logout", gateway.request("POST", "/logout?scope=global")),
             ("verify", gateway.request("GET", "/api/auth/verify")),
             ("csrf", gateway.request("GET", "/api/auth/csrf")),
         ] {
-            let request = request.bearer(&token).header("X-Request-Id", format!("{way}-{n}"));
+            let request = request.bearer(&token).header("X-Request-Id", format!("{route}-{n}"));
             let reply = request.send().await;
             assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
-            let told = format!("{reply:?}");
-            assert!(!told.contains("the-word-of-a-forger"), "{told}");
+            let response = format!("{reply:?}");
+            assert!(!response.contains("text-of-the-attacker"), "{response}");
         }
     }
     assert!(app.is_alive(&owner) && app.gotrue_call_count() == 0);
@@ -113,20 +115,23 @@ async fn the_key_id_of_a_forged_token_appears_nowhere_even_if_it_has_100_kb() {
         let unknown = TokenError::UnknownKey.to_string();
         assert_eq!(cause, Some(unknown));
     }
-    log.assert_contains_none_of(&["the-word-of-a-forger".to_owned()]);
+    log.assert_contains_none_of(&["text-of-the-attacker".to_owned()]);
 }
 
 #[tokio::test]
-async fn hs256_beside_keys_that_sign_is_unused_after_a_time_without_such_tokens() {
+async fn hs256_is_reported_as_unused_if_a_project_with_signing_keys_gets_no_such_tokens() {
     let project_keys = ProjectKeys::EveryKey;
     let app = project_keys.start_app().await;
     let verifier = project_keys.verifier(&app).await;
     let claims = claims_of(&app.sign_up().access_token);
     assert!(verifier.hs256_is_unused());
     assert!(verifier.accepts(&hs256_token(&claims, TEST_SECRET)).await);
-    assert!(!verifier.hs256_is_unused(), "one came since");
-    verifier.accepts(&hs256_token(&claims, "a-secret-of-someone-else-0123456789")).await;
-    assert!(verifier.hs256_is_unused(), "a forged one does not count where the secret is known");
-    let secret_alone = ProjectKeys::SharedSecret.verifier(&app).await;
-    assert!(!secret_alone.hs256_is_unused(), "no key signs there");
+    assert!(!verifier.hs256_is_unused(), "the gateway has accepted an HS256 token");
+    verifier.accepts(&hs256_token(&claims, "another-secret-0123456789-0123456789")).await;
+    assert!(
+        verifier.hs256_is_unused(),
+        "a forged HS256 token does not count as use, because the gateway knows the secret"
+    );
+    let without_key_set = ProjectKeys::SharedSecret.verifier(&app).await;
+    assert!(!without_key_set.hs256_is_unused(), "a project without keys needs HS256");
 }

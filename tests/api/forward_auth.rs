@@ -1,4 +1,5 @@
-//! Section 9 of the contract behind real proxies: who may reach an API that asks `verify`.
+//! Section 9 of the contract with real proxies: which requests reach an API when the proxy asks
+//! `/api/auth/verify` first.
 
 mod credentials;
 mod heads;
@@ -17,14 +18,14 @@ use crate::harness::{
     forged_token,
 };
 
-/// An API behind a proxy behind which the gateway is.
-struct Scene {
+/// A proxy, with a gateway and an API behind it.
+struct ProxiedApi {
     app: TestApp,
     api: Recorder,
     proxy: ServerProcess,
 }
 
-impl Scene {
+impl ProxiedApi {
     async fn new(kind: Kind) -> Self {
         let app = TestApp::with_flags(&[("trusted-proxies", "127.0.0.1")]).await;
         let api = Recorder::api();
@@ -36,32 +37,34 @@ impl Scene {
         Request::new(self.proxy.address, method, target)
     }
 
-    /// A browser that knows the proxy alone.
-    fn browser(&self, tokens: &Tokens, form: CookieFormat) -> Browser {
-        let browser = Browser::signed_in_without_csrf(&self.app, tokens, form);
+    /// A browser that sends its requests to the proxy.
+    fn browser(&self, tokens: &Tokens, format: CookieFormat) -> Browser {
+        let browser = Browser::signed_in_without_csrf(&self.app, tokens, format);
         Browser { address: self.proxy.address, ..browser }
     }
 
-    /// The request reaches the API, once, as one of that user's session.
+    /// Asserts that the request reaches the API once, with the identity of that session.
     async fn assert_let_in(&self, request: Request, tokens: &Tokens, case: &str) {
         let before = self.api.count();
         let reply = request.send().await;
         assert_eq!((reply.status, &*reply.text()), (200, "from the API"), "{case}: {reply:?}");
         assert_eq!(self.api.count(), before + 1, "{case}");
-        let seen = self.api.last();
+        let received = self.api.last();
         for (name, value) in identity(tokens) {
-            assert_eq!(seen.all(name), [value], "{case}: {name}");
-            assert_eq!(seen.names_like(name), [name], "{case}");
+            assert_eq!(received.header_values(name), [value], "{case}: {name}");
+            assert_eq!(received.names_like(name), [name], "{case}");
         }
-        assert_eq!(seen.names_like("x-auth-carrier"), ["x-auth-carrier"], "{case}");
-        match *seen.all("x-auth-carrier") {
-            ["bearer"] => assert!(!seen.has_session_cookie(), "{case}: {seen:?}"),
-            ["cookie"] => assert!(seen.all("authorization").is_empty(), "{case}: {seen:?}"),
+        assert_eq!(received.names_like("x-auth-carrier"), ["x-auth-carrier"], "{case}");
+        match *received.header_values("x-auth-carrier") {
+            ["bearer"] => assert!(!received.has_session_cookie(), "{case}: {received:?}"),
+            ["cookie"] => {
+                assert!(received.header_values("authorization").is_empty(), "{case}: {received:?}");
+            }
             ref other => panic!("{case}: {other:?}"),
         }
     }
 
-    /// The answer is this 401 of the gateway, and the API hears of nothing.
+    /// Asserts that the response is this 401 of the gateway, and that the request does not reach the API.
     async fn assert_refused(&self, request: Request, reason: &str, case: &str) {
         let before = self.api.count();
         let reply = request.send().await;
@@ -80,6 +83,7 @@ impl Scene {
     }
 }
 
+/// The identity headers of the session.
 fn identity(tokens: &Tokens) -> [(&'static str, String); 4] {
     [
         ("x-auth-user-id", tokens.user_id.to_string()),
@@ -89,8 +93,8 @@ fn identity(tokens: &Tokens) -> [(&'static str, String); 4] {
     ]
 }
 
-/// The same session with a token of 32 KiB, as much metadata in it makes one.
-fn grown(app: &TestApp, tokens: &Tokens) -> Tokens {
+/// The same session with an access token of 32 KiB, because of much user metadata.
+fn with_large_token(app: &TestApp, tokens: &Tokens) -> Tokens {
     let mut claims = claims_of(&tokens.access_token);
     claims["user_metadata"] = json!({"about": "x".repeat(24 * 1024)});
     let access_token = app.mock.sign(&claims).unwrap();
@@ -103,39 +107,39 @@ fn grown(app: &TestApp, tokens: &Tokens) -> Tokens {
 #[case::caddy(Kind::Caddy)]
 #[tokio::test]
 async fn after_a_logout_through_the_proxy_the_session_does_not_reach_the_api(#[case] kind: Kind) {
-    let scene = Scene::new(kind).await;
-    let app = &scene.app;
+    let setup = ProxiedApi::new(kind).await;
+    let app = &setup.app;
     for route in ["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout/"] {
         for large in [false, true] {
             let tokens = app.sign_up();
-            let tokens = if large { grown(app, &tokens) } else { tokens };
-            let stays = app.sign_in_again(&tokens);
+            let tokens = if large { with_large_token(app, &tokens) } else { tokens };
+            let other_session = app.sign_in_again(&tokens);
             let case = format!("Bearer, {route}, large: {large}");
-            let api = || scene.request("GET", "/things?of=mine").bearer(&tokens.access_token);
-            scene.assert_let_in(api(), &tokens, &case).await;
-            let logout = scene.request("POST", route).bearer(&tokens.access_token);
+            let api = || setup.request("GET", "/things?of=mine").bearer(&tokens.access_token);
+            setup.assert_let_in(api(), &tokens, &case).await;
+            let logout = setup.request("POST", route).bearer(&tokens.access_token);
             assert_success(&logout.send().await, route, tokens.user_id, "revoked");
-            scene.assert_refused(api(), "revoked", &case).await;
-            assert!(!app.is_alive(&tokens) && app.is_alive(&stays), "{case}");
-            let other = scene.request("GET", "/").bearer(&stays.access_token);
-            scene.assert_let_in(other, &stays, &case).await;
+            setup.assert_refused(api(), "revoked", &case).await;
+            assert!(!app.is_alive(&tokens) && app.is_alive(&other_session), "{case}");
+            let other = setup.request("GET", "/").bearer(&other_session.access_token);
+            setup.assert_let_in(other, &other_session, &case).await;
         }
     }
-    for form in CookieFormat::ALL {
+    for format in CookieFormat::ALL {
         for large in [false, true] {
             let tokens = app.sign_up();
-            let tokens = if large { grown(app, &tokens) } else { tokens };
-            let case = format!("{form:?}, large: {large}");
-            let mut browser = scene.browser(&tokens, form);
-            scene.assert_let_in(browser.request("GET", "/"), &tokens, &case).await;
+            let tokens = if large { with_large_token(app, &tokens) } else { tokens };
+            let case = format!("{format:?}, large: {large}");
+            let mut browser = setup.browser(&tokens, format);
+            setup.assert_let_in(browser.request("GET", "/"), &tokens, &case).await;
             assert_eq!(browser.fetch_csrf().await.status, 200, "{case}");
             let stolen = browser.request("GET", "/");
             let reply = browser.logout("/api/auth/logout").await;
             assert_success(&reply, "/api/auth/logout", tokens.user_id, "revoked");
             assert!(!app.is_alive(&tokens), "{case}");
             assert!(browser.jar.is_empty(), "{case}: {:?}", browser.jar.names());
-            scene.assert_refused(stolen, "revoked", &case).await;
-            scene.assert_refused(browser.request("GET", "/"), "missing", &case).await;
+            setup.assert_refused(stolen, "revoked", &case).await;
+            setup.assert_refused(browser.request("GET", "/"), "missing", &case).await;
         }
     }
 }
@@ -144,13 +148,13 @@ async fn after_a_logout_through_the_proxy_the_session_does_not_reach_the_api(#[c
 #[case::nginx(Kind::Nginx)]
 #[case::caddy(Kind::Caddy)]
 #[tokio::test]
-async fn a_request_without_a_living_session_does_not_reach_the_api(#[case] kind: Kind) {
-    let scene = Scene::new(kind).await;
-    let app = &scene.app;
+async fn a_request_without_a_live_session_does_not_reach_the_api(#[case] kind: Kind) {
+    let setup = ProxiedApi::new(kind).await;
+    let app = &setup.app;
     let expired = app.sign_up();
     app.advance_time(3600);
-    let living = app.sign_up();
-    let unsigned = forged_token(r#"{"alg":"none"}"#, &claims_of(&living.access_token).to_string());
+    let live = app.sign_up();
+    let unsigned = forged_token(r#"{"alg":"none"}"#, &claims_of(&live.access_token).to_string());
     let bearer = |token: &str| ("Authorization", format!("Bearer {token}"));
     let cookie = |value: &str| ("Cookie", format!("sb-127-auth-token={value}"));
     let rows = [
@@ -159,36 +163,40 @@ async fn a_request_without_a_living_session_does_not_reach_the_api(#[case] kind:
         ("no token", Some(bearer("x")), "invalid"),
         ("an unsigned token", Some(bearer(&unsigned)), "invalid"),
         ("an expired token", Some(bearer(&expired.access_token)), "expired"),
-        ("no cookie of the library", Some(cookie("x")), "invalid"),
+        ("a cookie that is not the library's", Some(cookie("x")), "invalid"),
     ];
     for (name, credential, reason) in rows {
         for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS"] {
-            let request = scene.request(method, "/things").body("of the client");
-            let request = request.header("X-Auth-User-Id", living.user_id.to_string());
+            let request = setup.request(method, "/things").body("of the client");
+            let request = request.header("X-Auth-User-Id", live.user_id.to_string());
             let request = match &credential {
                 Some((header, value)) => request.header(header, value),
                 None => request,
             };
-            scene.assert_refused(request, reason, &format!("{name}, {method}")).await;
+            setup.assert_refused(request, reason, &format!("{name}, {method}")).await;
         }
     }
-    let browser = scene.browser(&expired, CookieFormat::Base64);
-    scene.assert_refused(browser.request("GET", "/"), "expired", "an expired cookie").await;
+    let browser = setup.browser(&expired, CookieFormat::Base64);
+    setup.assert_refused(browser.request("GET", "/"), "expired", "an expired cookie").await;
 
-    // nginx itself refuses the first of these.
+    // nginx itself refuses a repeated `Authorization`.
     for (name, reason) in [("Authorization", None), ("Origin", Some("duplicate_header"))] {
-        let request = scene.request("GET", "/").header(name, "x").header(name, "y");
+        let request = setup.request("GET", "/").header(name, "x").header(name, "y");
         let reply = request.cookies(&[("sb-127-auth-token", "x")]).send().await;
         assert_eq!(reply.status, 400, "{name}: {reply:?}");
         if let Some(reason) = reason {
             assert_eq!(reply.json()["error"]["reason"], reason, "{name}");
         }
     }
-    assert_eq!((scene.api.count(), app.gotrue_call_count()), (0, 0));
-    let inside = scene.request("GET", "/_session").bearer(&living.access_token).send().await;
-    assert_eq!(inside.header("x-auth-user-id"), None, "the proxy's own question");
-    let whole = scene.request("GET", "/").bearer(&living.access_token);
-    scene.assert_let_in(whole, &living, "the one that is alive").await;
+    assert_eq!((setup.api.count(), app.gotrue_call_count()), (0, 0));
+    let inside = setup.request("GET", "/_session").bearer(&live.access_token).send().await;
+    assert_eq!(
+        inside.header("x-auth-user-id"),
+        None,
+        "clients cannot use the proxy's internal location"
+    );
+    let request = setup.request("GET", "/").bearer(&live.access_token);
+    setup.assert_let_in(request, &live, "the live session").await;
 }
 
 #[rstest]
@@ -201,29 +209,30 @@ async fn while_no_token_can_be_verified_no_request_passes(#[case] kind: Kind) {
     let api = Recorder::api();
     let tokens = app.sign_up();
     let proxy = kind.start(app.address, api.address).await;
-    let ask = async |proxy: &ServerProcess, method: &str| {
+    let send = async |proxy: &ServerProcess, method: &str| {
         let request = Request::new(proxy.address, method, "/").bearer(&tokens.access_token);
         request.header("X-Auth-User-Id", "ada").body("of the client").send().await
     };
     for method in ["GET", "POST"] {
-        let reply = ask(&proxy, method).await;
+        let reply = send(&proxy, method).await;
         assert_eq!(reply.status, 503, "{reply:?}");
         assert_eq!(reply.json()["error"]["code"], "NOT_READY");
         assert_eq!(reply.header("cache-control"), Some("no-store"));
     }
     app.stop_gateway();
     for method in ["GET", "POST"] {
-        let reply = ask(&proxy, method).await;
-        assert!((502..=504).contains(&reply.status), "nobody listens: {reply:?}");
+        let reply = send(&proxy, method).await;
+        assert!((502..=504).contains(&reply.status), "the gateway is stopped: {reply:?}");
     }
-    let stranger = Recorder::start(200, &[("X-Auth-User-Id", "ada")], "");
-    let proxy = kind.start(stranger.address, api.address).await;
+    // Instead of the gateway, a server that sends the identity header with every status.
+    let other_server = Recorder::start(200, &[("X-Auth-User-Id", "ada")], "");
+    let proxy = kind.start(other_server.address, api.address).await;
     for status in [301, 302, 307, 403, 404, 405, 418, 429, 431, 500, 501, 502, 503, 504] {
-        stranger.answer(status);
-        let reply = ask(&proxy, "GET").await;
+        other_server.set_status(status);
+        let reply = send(&proxy, "GET").await;
         assert!(reply.status >= 300, "{status}: {reply:?}");
         assert_eq!(reply.status >= 500, status >= 500 || reply.status == 503, "{status}");
-        assert_eq!(stranger.last().line(), "GET /api/auth/verify");
+        assert_eq!(other_server.last().line(), "GET /api/auth/verify");
     }
     assert_eq!(api.count(), 0);
 }

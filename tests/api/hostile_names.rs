@@ -1,7 +1,7 @@
-//! Section 6 of the contract under attack: cookies whose names are made to be taken for others.
+//! Section 6 of the contract: cookies with hostile names, which look like those of the library.
 //!
-//! Each stands before and behind a genuine session. Whatever it is called, that session ends, exactly
-//! the names of ours are deleted, and nobody else's cookie is touched.
+//! Each is sent before and after the cookies of a genuine session. Whatever its name, the session must end,
+//! exactly the cookies of the library and of the gateway must be deleted, and no other cookie may be.
 
 mod rows;
 
@@ -16,20 +16,20 @@ use crate::harness::{
     assert_only_known_headers, session_cookies,
 };
 
-const K: &str = "sb-127-auth-token";
+const STORAGE_KEY: &str = "sb-127-auth-token";
 
-/// A logout by cookie, with this pair before and behind the genuine ones.
+/// A logout by cookie with this pair before and after the genuine cookies.
 async fn logout_among(app: &TestApp, csrf: &Csrf, tokens: &Tokens, pair: &[u8]) -> Reply {
     let csrf = csrf.mint(Binding::Session(tokens.session_id)).unwrap();
     let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
-    let session = &session_cookies(K, access, refresh, CookieFormat::Base64)[0].1;
-    let genuine = format!("; theme=dark; {K}={session}; sb-csrf-token={csrf}; ");
+    let session = &session_cookies(STORAGE_KEY, access, refresh, CookieFormat::Base64)[0].1;
+    let genuine = format!("; theme=dark; {STORAGE_KEY}={session}; sb-csrf-token={csrf}; ");
     let request = app.post("/logout").header("X-CSRF-Token", &csrf);
     request.header("Cookie", [pair, genuine.as_bytes(), pair].concat()).send().await
 }
 
 #[tokio::test]
-async fn hostile_cookie_names_stop_no_logout_and_only_the_gateways_names_are_deleted() {
+async fn hostile_cookie_names_stop_no_logout_and_only_known_cookies_are_deleted() {
     let app = TestApp::new().await;
     let csrf = Csrf::new(&Setup::new().flag("supabase-url", app.mock.url()).config()).unwrap();
     let rows = rows();
@@ -37,24 +37,24 @@ async fn hostile_cookie_names_stop_no_logout_and_only_the_gateways_names_are_del
     assert_eq!(distinct.len(), rows.len());
     assert!(rows.len() > 200);
     for row in &rows {
-        judge(&app, &csrf, row).await;
+        check_row(&app, &csrf, row).await;
     }
 }
 
-async fn judge(app: &TestApp, csrf: &Csrf, Row { pair, fate }: &Row) {
+async fn check_row(app: &TestApp, csrf: &Csrf, Row { pair, fate }: &Row) {
     let case: String = pair.escape_ascii().to_string().chars().take(100).collect();
-    let (tokens, asked) = (app.sign_up(), app.gotrue_call_count());
+    let (tokens, calls_before) = (app.sign_up(), app.gotrue_call_count());
     let reply = logout_among(app, csrf, &tokens, pair).await;
     assert_only_known_headers(&reply, &case);
     if *fate == Fate::Refused {
         assert_eq!((reply.status, reply.set_cookies().len()), (400, 0), "{case}");
-        assert!(app.is_alive(&tokens) && app.gotrue_call_count() == asked, "{case}");
+        assert!(app.is_alive(&tokens) && app.gotrue_call_count() == calls_before, "{case}");
         return;
     }
     assert_eq!((reply.status, reply.header("x-logout-outcome")), (200, Some("revoked")), "{case}");
     assert!(!app.is_alive(&tokens), "{case}");
-    let mut expected = BTreeSet::from([K, "sb-csrf-token"]);
-    if let Fate::Goes(name) = fate {
+    let mut expected = BTreeSet::from([STORAGE_KEY, "sb-csrf-token"]);
+    if let Fate::Deleted(name) = fate {
         expected.insert(name);
     }
     assert_deletes_cookies(&reply, &expected, &case);
@@ -62,46 +62,46 @@ async fn judge(app: &TestApp, csrf: &Csrf, Row { pair, fate }: &Row) {
     assert!(!reply.text().contains("planted"), "{case}");
     if let Some(name) = pair.strip_suffix(b"=planted") {
         let name = String::from_utf8_lossy(name);
-        judge_jar(&reply, name.trim_matches([' ', '\t']), *fate == Fate::Stays, &case);
+        check_jar(&reply, name.trim_matches([' ', '\t']), *fate == Fate::Kept, &case);
     }
 }
 
-/// What a browser that kept it under that name has left.
-fn judge_jar(reply: &Reply, name: &str, stays: bool, case: &str) {
+/// Checks what is left in a browser that had stored a cookie with this name.
+fn check_jar(reply: &Reply, name: &str, kept: bool, case: &str) {
     let mut jar = CookieJar::default();
     jar.insert(Page::LOCAL, "theme", "dark");
     jar.insert(Page::LOCAL, name, "planted");
-    // Some names no browser keeps.
-    let kept = jar.names().contains(&name);
+    // A browser does not store cookies with some of these names.
+    let stored = jar.names().contains(&name);
     for line in reply.set_cookies() {
         jar.store_set_cookie(Page::LOCAL, line);
     }
     assert!(jar.names().contains(&"theme"), "{case}");
-    assert_eq!(jar.names().contains(&name), kept && stays, "{case}");
+    assert_eq!(jar.names().contains(&name), stored && kept, "{case}");
 }
 
-/// A browser keeps names of up to 4,096 octets, and takes them of a sibling subdomain.
+/// A browser stores names of up to 4,096 bytes, also from a sibling subdomain.
 #[tokio::test]
-async fn no_planted_name_makes_a_response_outgrow_the_budget_or_keeps_others_from_going() {
+async fn long_planted_names_exceed_no_budget_and_other_cookies_are_still_deleted() {
     let setup = Setup::new().flag("cookie-domains", "example.com,app.example.com");
     let app = setup.start().await;
     let planted = [
-        format!("{K}.{}", "1".repeat(3900)),
-        format!("{K}-user.{}", "1".repeat(900)),
-        format!("{K}-flow-{}-code-verifier.{}", "a".repeat(64), "9".repeat(64)),
+        format!("{STORAGE_KEY}.{}", "1".repeat(3900)),
+        format!("{STORAGE_KEY}-user.{}", "1".repeat(900)),
+        format!("{STORAGE_KEY}-flow-{}-code-verifier.{}", "a".repeat(64), "9".repeat(64)),
     ];
-    let ours = [format!("{K}.1"), format!("{K}-user")];
-    for shown in [[&planted[..], &ours].concat(), planted.to_vec()] {
+    let genuine = [format!("{STORAGE_KEY}.1"), format!("{STORAGE_KEY}-user")];
+    for sent in [[&planted[..], &genuine].concat(), planted.to_vec()] {
         let tokens = app.sign_up();
         let request = app.post("/logout").bearer(&tokens.access_token);
-        let pairs: Vec<_> = shown.iter().map(|name| (name.as_str(), "x")).collect();
+        let pairs: Vec<_> = sent.iter().map(|name| (name.as_str(), "x")).collect();
         let reply = request.cookies(&pairs).send().await;
         assert_eq!(reply.status, 200);
         assert!(!app.is_alive(&tokens));
         let size: usize = reply.set_cookies().iter().map(|line| line.len() + 14).sum();
         assert!(size <= 3072, "{size}");
         let deleted: BTreeSet<&str> = reply.deleted_cookies().into_iter().collect();
-        assert!(shown.iter().skip(2).all(|name| deleted.contains(name.as_str())), "{deleted:?}");
+        assert!(sent.iter().skip(2).all(|name| deleted.contains(name.as_str())), "{deleted:?}");
         assert_eq!(reply.header("x-logout-cookies-left"), None);
     }
 }

@@ -1,5 +1,6 @@
-//! Line breaks and what becomes one, at every place that a response, a log line or a call to GoTrue could
-//! echo: nothing that a client sends starts a line there.
+//! Injection of line breaks: clients send line breaks, and characters that a parser may turn into one,
+//! wherever a response, a log line or a call to GoTrue could echo them. No text of a client may start a new
+//! line there.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -13,50 +14,50 @@ use crate::harness::{
 
 const APP: &str = "https://app.example.com";
 
-/// What HTTP makes of a payload within a header.
+/// What the payload means inside a header value.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum As {
-    /// The end of the line: what follows is a header of the client's own.
+enum Meaning {
+    /// It ends the line: the text after it is another header of the client.
     Line,
-    /// Nothing that may stand there: 400.
+    /// It is not allowed in a header: 400.
     Refused,
-    /// Text like any other.
+    /// It is ordinary text.
     Text,
 }
 
-const PAYLOADS: &[(&str, As)] = &[
-    ("\r\nX-Injected: injected", As::Line),
-    ("\nX-Injected: injected", As::Line),
-    ("\rX-Injected: injected", As::Refused),
-    ("\r\r\nX-Injected: injected", As::Refused),
-    ("\r\n X-Injected: injected", As::Refused),
-    ("\r\n\tX-Injected: injected", As::Refused),
-    ("\n X-Injected: injected", As::Refused),
-    ("\0X-Injected: injected", As::Refused),
-    ("\u{b}X-Injected: injected", As::Refused),
-    ("\u{c}X-Injected: injected", As::Refused),
-    ("\u{1b}[31mX-Injected: injected", As::Refused),
-    ("\u{7f}X-Injected: injected", As::Refused),
-    ("%0d%0aX-Injected:%20injected", As::Text),
-    ("%250d%250aX-Injected: injected", As::Text),
-    ("%0aX-Injected: injected", As::Text),
-    ("%00X-Injected: injected", As::Text),
-    ("%e5%98%8a%e5%98%8dX-Injected: injected", As::Text),
-    (r"\r\nX-Injected: injected", As::Text),
-    (r"\u000d\u000aX-Injected: injected", As::Text),
-    ("&#13;&#10;X-Injected: injected", As::Text),
-    // Where a reader cuts code points down to octets, these become line breaks.
-    ("\u{10d}\u{10a}X-Injected: injected", As::Text),
-    ("\u{560d}\u{560a}X-Injected: injected", As::Text),
-    ("\u{85}X-Injected: injected", As::Text),
-    ("\u{2028}X-Injected: injected", As::Text),
-    ("\u{2029}X-Injected: injected", As::Text),
-    (r#"","level":"ERROR","message":"injected"#, As::Text),
-    ("\tX-Injected: injected", As::Text),
+const PAYLOADS: &[(&str, Meaning)] = &[
+    ("\r\nX-Injected: injected", Meaning::Line),
+    ("\nX-Injected: injected", Meaning::Line),
+    ("\rX-Injected: injected", Meaning::Refused),
+    ("\r\r\nX-Injected: injected", Meaning::Refused),
+    ("\r\n X-Injected: injected", Meaning::Refused),
+    ("\r\n\tX-Injected: injected", Meaning::Refused),
+    ("\n X-Injected: injected", Meaning::Refused),
+    ("\0X-Injected: injected", Meaning::Refused),
+    ("\u{b}X-Injected: injected", Meaning::Refused),
+    ("\u{c}X-Injected: injected", Meaning::Refused),
+    ("\u{1b}[31mX-Injected: injected", Meaning::Refused),
+    ("\u{7f}X-Injected: injected", Meaning::Refused),
+    ("%0d%0aX-Injected:%20injected", Meaning::Text),
+    ("%250d%250aX-Injected: injected", Meaning::Text),
+    ("%0aX-Injected: injected", Meaning::Text),
+    ("%00X-Injected: injected", Meaning::Text),
+    ("%e5%98%8a%e5%98%8dX-Injected: injected", Meaning::Text),
+    (r"\r\nX-Injected: injected", Meaning::Text),
+    (r"\u000d\u000aX-Injected: injected", Meaning::Text),
+    ("&#13;&#10;X-Injected: injected", Meaning::Text),
+    // These become line breaks when code points are cut to one byte.
+    ("\u{10d}\u{10a}X-Injected: injected", Meaning::Text),
+    ("\u{560d}\u{560a}X-Injected: injected", Meaning::Text),
+    ("\u{85}X-Injected: injected", Meaning::Text),
+    ("\u{2028}X-Injected: injected", Meaning::Text),
+    ("\u{2029}X-Injected: injected", Meaning::Text),
+    (r#"","level":"ERROR","message":"injected"#, Meaning::Text),
+    ("\tX-Injected: injected", Meaning::Text),
 ];
 
-/// A header, and what stands there before the payload.
-const PLACES: &[(&str, &str)] = &[
+/// A header and the beginning of its value, to which the payload is appended.
+const HEADERS: &[(&str, &str)] = &[
     ("X-Request-Id", "an-id"),
     ("Origin", APP),
     ("Host", "app.example.com"),
@@ -76,15 +77,15 @@ const PLACES: &[(&str, &str)] = &[
     ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
 ];
 
-/// No byte of a payload in what the client reads.
+/// Asserts that the response contains no part of a payload.
 #[track_caller]
 fn assert_clean(reply: &Reply, case: &str) {
     assert_only_known_headers(reply, case);
-    let told = format!("{:?} {}", reply.headers, String::from_utf8_lossy(&reply.body));
-    assert!(!told.to_ascii_lowercase().contains("injected"), "{case}: {told}");
+    let response = format!("{:?} {}", reply.headers, String::from_utf8_lossy(&reply.body));
+    assert!(!response.to_ascii_lowercase().contains("injected"), "{case}: {response}");
 }
 
-/// What GoTrue may be told of a client.
+/// Asserts that GoTrue received only known headers, and a payload only in `User-Agent`.
 #[track_caller]
 fn assert_clean_call(call: &Call, user_agent: Option<&str>, case: &str) {
     let known = BTreeSet::from([
@@ -103,15 +104,15 @@ fn assert_clean_call(call: &Call, user_agent: Option<&str>, case: &str) {
     ]);
     for (name, values) in &call.headers {
         assert!(known.contains(name.as_str()) && values.len() == 1, "{case}: {name} {values:?}");
-        let told = values[0].contains("njected");
-        assert!(!told || name == "user-agent", "{case}: {name} {values:?}");
+        let has_payload = values[0].contains("njected");
+        assert!(!has_payload || name == "user-agent", "{case}: {name} {values:?}");
     }
     assert_eq!(call.header("user-agent"), user_agent, "{case}");
     assert!(call.header("x-forwarded-for").unwrap().parse::<IpAddr>().is_ok(), "{case}");
 }
 
-/// A gateway as a process, which writes down what it is asked.
-async fn gateway(app: &TestApp) -> GatewayProcess {
+/// Starts a gateway process that logs everything.
+async fn start_gateway(app: &TestApp) -> GatewayProcess {
     let environment = [
         ("RUST_LOG", "trace"),
         ("GATEWAY_TRUSTED_PROXIES", "127.0.0.1"),
@@ -124,7 +125,7 @@ async fn start_app() -> TestApp {
     Setup::new().start_time(Clock::system().unix_seconds()).start().await
 }
 
-/// As many audit lines as logouts, each of what such a line has; and no payload in any line.
+/// Asserts that the log has one valid audit line for each logout, and no payload in any line.
 fn assert_clean_log(log: &Log, logouts: usize) {
     let audits: Vec<_> = log.lines.iter().filter(|line| line["target"] == "audit").collect();
     assert_eq!(audits.len(), logouts);
@@ -133,17 +134,17 @@ fn assert_clean_log(log: &Log, logouts: usize) {
         let id = line["request_id"].as_str().unwrap();
         assert!(id == "an-id" || uuid::Uuid::try_parse(id).is_ok(), "{line}");
     }
-    let told = log.text.lines().find(|line| line.to_ascii_lowercase().contains("injected"));
-    assert_eq!(told, None);
+    let line = log.text.lines().find(|line| line.to_ascii_lowercase().contains("injected"));
+    assert_eq!(line, None);
 }
 
 #[tokio::test]
-async fn no_header_of_a_client_starts_a_line_anywhere() {
+async fn no_header_of_a_client_starts_a_line_in_responses_logs_or_calls() {
     let app = start_app().await;
-    let gateway = gateway(&app).await;
+    let gateway = start_gateway(&app).await;
     let mut logouts = 0;
-    for (name, before) in PLACES {
-        for (payload, read_as) in PAYLOADS {
+    for (name, before) in HEADERS {
+        for (payload, meaning) in PAYLOADS {
             let case = format!("{name}: {:?}", format!("{before}{payload}"));
             let tokens = app.sign_up();
             let request = gateway.request("POST", "/logout").bearer(&tokens.access_token);
@@ -154,27 +155,27 @@ async fn no_header_of_a_client_starts_a_line_anywhere() {
             };
             let reply = request.send().await;
             assert_clean(&reply, &case);
-            // What may stand in most headers is no name of a host.
-            let no_host = *name == "Host" && *read_as != As::Line;
-            logouts += usize::from(*read_as != As::Refused);
-            if *read_as == As::Refused || no_host {
+            // A payload that is valid in other headers is no valid host name.
+            let invalid_host = *name == "Host" && *meaning != Meaning::Line;
+            logouts += usize::from(*meaning != Meaning::Refused);
+            if *meaning == Meaning::Refused || invalid_host {
                 assert_eq!((reply.status, app.is_alive(&tokens)), (400, true), "{case}");
                 continue;
             }
             assert_eq!((reply.status, app.is_alive(&tokens)), (200, false), "{case}");
-            let read = if *read_as == As::Line { *before } else { value.as_str() };
-            let allowed = (*name == "Origin" && read == APP).then_some(APP);
+            let effective = if *meaning == Meaning::Line { *before } else { value.as_str() };
+            let allowed = (*name == "Origin" && effective == APP).then_some(APP);
             assert_eq!(reply.header("access-control-allow-origin"), allowed, "{case}");
-            let kept = *name == "X-Request-Id" && read == *before;
+            let kept = *name == "X-Request-Id" && effective == *before;
             assert_eq!(reply.header("x-request-id") == Some("an-id"), kept, "{case}");
-            let agent = (*name == "User-Agent").then_some(read);
+            let agent = (*name == "User-Agent").then_some(effective);
             assert_clean_call(&app.gotrue_calls("logout").pop().unwrap(), agent, &case);
         }
     }
     assert_clean_log(&gateway.stop(), logouts);
 }
 
-/// Method, target and status; `BREAK` is a real line break.
+/// Method, target and expected status; `BREAK` stands for CR LF.
 const TARGETS: &[(&str, &str, u16)] = &[
     ("POST", "/logout?scope=local%0d%0aX-Injected:%20injected", 400),
     ("POST", "/logout?scope=%0d%0aX-Injected:%20injected", 400),
@@ -201,10 +202,10 @@ const TARGETS: &[(&str, &str, u16)] = &[
 ];
 
 #[tokio::test]
-async fn no_target_of_a_client_starts_a_line_anywhere() {
+async fn no_request_target_starts_a_line_in_responses_logs_or_calls() {
     let app = start_app().await;
-    let gateway = gateway(&app).await;
-    let mut judged = 0;
+    let gateway = start_gateway(&app).await;
+    let mut logouts = 0;
     for (method, target, status) in TARGETS {
         let case = format!("{method} {target}");
         let tokens = app.sign_up();
@@ -214,7 +215,7 @@ async fn no_target_of_a_client_starts_a_line_anywhere() {
         assert_clean(&reply, &case);
         assert_eq!(reply.status, *status, "{case}");
         let logout = method == "POST" && *status != 404 && !target.contains('\n');
-        judged += usize::from(logout);
+        logouts += usize::from(logout);
         assert_eq!(app.is_alive(&tokens), !(logout && *status == 200), "{case}");
         if logout && *status == 200 {
             let call = app.gotrue_calls("logout").pop().unwrap();
@@ -222,12 +223,12 @@ async fn no_target_of_a_client_starts_a_line_anywhere() {
             assert_eq!(call.query, "scope=local", "{case}");
         }
     }
-    assert_clean_log(&gateway.stop(), judged);
+    assert_clean_log(&gateway.stop(), logouts);
 }
 
-/// Every text that somebody signed, told by `verify` in a header or kept to itself.
+/// `verify` returns some claims in headers. A signed claim may contain any text.
 #[tokio::test]
-async fn no_claim_starts_a_line_and_one_that_is_no_header_value_is_left_empty() {
+async fn no_claim_starts_a_line_and_a_claim_that_no_header_can_hold_is_left_empty() {
     let app = TestApp::new().await;
     for (payload, _) in PAYLOADS {
         for claim in ["role", "aal", "email", "sub", "session_id"] {
@@ -238,31 +239,31 @@ async fn no_claim_starts_a_line_and_one_that_is_no_header_value_is_left_empty() 
             let token = app.mock.sign(&claims).unwrap();
             let reply = app.get("/api/auth/verify").bearer(&token).send().await;
             let case = format!("{claim}: {value:?}");
-            let id = ["sub", "session_id"].contains(&claim);
-            assert_eq!(reply.status, if id { 401 } else { 200 }, "{case}");
-            for (header, of) in [("x-auth-role", "role"), ("x-auth-aal", "aal")] {
-                let told = reply.header(header).unwrap_or_default();
+            let is_id = ["sub", "session_id"].contains(&claim);
+            assert_eq!(reply.status, if is_id { 401 } else { 200 }, "{case}");
+            for (header, source) in [("x-auth-role", "role"), ("x-auth-aal", "aal")] {
+                let actual = reply.header(header).unwrap_or_default();
                 let harmless = value.chars().all(|c| c == '\t' || !c.is_ascii_control());
-                let expected = match (claim == of, harmless) {
-                    _ if id => "",
+                let expected = match (claim == source, harmless) {
+                    _ if is_id => "",
                     (true, true) => value.as_str(),
                     (true, false) => "",
-                    (false, _) => claims[of].as_str().unwrap(),
+                    (false, _) => claims[source].as_str().unwrap(),
                 };
-                assert_eq!(told, expected, "{case}");
+                assert_eq!(actual, expected, "{case}");
             }
             let names = reply.headers.iter().map(|(name, _)| name.as_str());
             assert!(!names.into_iter().any(|name| name.contains("injected")), "{case}");
             let logout = app.post("/logout").bearer(&token).send().await;
-            assert_eq!(logout.status, if id { 401 } else { 200 }, "{case}");
+            assert_eq!(logout.status, if is_id { 401 } else { 200 }, "{case}");
             assert_clean(&logout, &case);
         }
     }
 }
 
-/// In the JSON of its body, where an app that mints its own token reads it again.
+/// With `double-submit`, the application sets the CSRF token itself and the gateway returns it in JSON.
 #[tokio::test]
-async fn an_apps_own_csrf_token_is_answered_as_one_json_string() {
+async fn the_csrf_token_of_an_application_is_returned_as_one_json_string() {
     let app = TestApp::with_flags(&[("csrf-mode", "double-submit")]).await;
     let tokens = app.sign_up();
     for value in

@@ -1,6 +1,6 @@
 //! The log of the real binary: one line of the target `audit` for each logout, and never a secret.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+#![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
 use std::{
     io::{BufRead as _, BufReader},

@@ -1,6 +1,6 @@
-//! `logout-gateway mock` as others run it: flags, exit status, signals.
+//! The command `logout-gateway mock`: flags, exit status and signals.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+#![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -30,7 +30,7 @@ fn run(flags: &[&str]) -> Output {
 #[case::a_file_without_keys("--signing-keys", "Cargo.toml")]
 #[case::a_number("--seed", "x")]
 #[test]
-fn a_bad_flag_ends_it_with_status_two_and_is_named(#[case] flag: &str, #[case] value: &str) {
+fn an_invalid_flag_is_named_and_the_exit_status_is_two(#[case] flag: &str, #[case] value: &str) {
     let Output { status, stderr, .. } = run(&[flag, value]);
     let stderr = String::from_utf8(stderr).unwrap();
     assert_eq!(status.code(), Some(2), "{stderr}");
@@ -38,7 +38,7 @@ fn a_bad_flag_ends_it_with_status_two_and_is_named(#[case] flag: &str, #[case] v
 }
 
 #[test]
-fn keys_of_another_algorithm_end_it_with_status_two() {
+fn keys_of_another_algorithm_are_named_and_the_exit_status_is_two() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     write!(file, "{}", json!({"keys": []})).unwrap();
     let path = file.path().to_str().unwrap();
@@ -49,7 +49,7 @@ fn keys_of_another_algorithm_end_it_with_status_two() {
 }
 
 #[test]
-fn a_taken_address_ends_it_with_status_one() {
+fn an_address_in_use_is_named_and_the_exit_status_is_one() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let Output { status, stderr, .. } = run(&["--bind", &address]);
@@ -61,21 +61,21 @@ fn a_taken_address_ends_it_with_status_one() {
 #[case::terminate("-TERM")]
 #[case::interrupt("-INT")]
 #[test]
-fn it_says_where_it_listens_answers_and_ends_well(#[case] signal: &str) {
+fn the_mock_logs_its_address_serves_and_exits_with_status_zero_on_a_signal(#[case] signal: &str) {
     let flags = ["--bind", "127.0.0.1:0", "--seed", "--alg", "RS256", "--token-lifetime", "2s"];
     let mut child = mock(&flags).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
-    let (said, url) = line.trim().rsplit_once(' ').unwrap();
-    assert!(said.contains("listening"), "{line}");
+    let (message, url) = line.trim().rsplit_once(' ').unwrap();
+    assert!(message.contains("listening"), "{line}");
 
     let address = url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET /auth/v1/health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
         .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("GoTrue"), "{answer}");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 200 OK") && response.contains("GoTrue"), "{response}");
 
     let id = child.id().to_string();
     assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());

@@ -3,7 +3,7 @@
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "a helper that fails, fails its test"
+    reason = "a helper that panics makes its test fail, as it should"
 )]
 
 use axum::http::{Method, StatusCode};
@@ -21,9 +21,9 @@ async fn kid(mock: &RunningMock) -> Value {
 }
 
 #[tokio::test]
-async fn reset_leaves_nothing_behind() {
+async fn reset_removes_all_state() {
     let mock = RunningMock::start(Options::default()).await;
-    let session = mock.session();
+    let session = mock.sign_up();
     let first_kid = kid(&mock).await;
     mock.post("/mock/keys/rotate", json!({})).await;
     mock.post("/mock/faults", json!({"operation": "logout", "kind": "status"})).await;
@@ -38,11 +38,11 @@ async fn reset_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn calls_show_what_was_asked_but_for_the_control_routes() {
+async fn calls_lists_all_requests_except_those_to_control_routes() {
     let mock = RunningMock::start(Options::default()).await;
     let headers = [("x-mark", "one"), ("x-mark", "two")];
     let body = json!({"mark": "body"}).to_string();
-    mock.ask(Method::POST, "/auth/v1/logout?scope=local", &headers, Some(body.clone())).await;
+    mock.send(Method::POST, "/auth/v1/logout?scope=local", &headers, Some(body.clone())).await;
     mock.get("/mock/sessions").await;
 
     let calls = mock.get("/mock/calls").await.json();
@@ -55,7 +55,7 @@ async fn calls_show_what_was_asked_but_for_the_control_routes() {
 }
 
 #[tokio::test]
-async fn sessions_are_listed_in_the_order_they_began() {
+async fn sessions_are_listed_in_the_order_of_their_creation() {
     let mock = RunningMock::start(Options::default()).await;
     let user = mock.mock.create_user("Someone@Example.com", PASSWORD);
     let begun: Vec<_> =
@@ -70,31 +70,31 @@ async fn sessions_are_listed_in_the_order_they_began() {
 }
 
 #[tokio::test]
-async fn a_deleted_session_is_gone_and_the_users_others_are_not() {
+async fn deleting_a_session_keeps_the_users_other_sessions() {
     let mock = RunningMock::start(Options::default()).await;
-    let one = mock.session();
+    let one = mock.sign_up();
     let other = mock.mock.sign_in(one.user_id).unwrap();
     let path = format!("/mock/sessions/{}", one.session_id);
-    assert_eq!(mock.ask(Method::DELETE, &path, &[], None).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(mock.send(Method::DELETE, &path, &[], None).await.status, StatusCode::NO_CONTENT);
     assert_eq!(mock.logout(&one.access_token).await.code(), "session_not_found");
     assert_eq!(mock.refresh(&one.refresh_token).await.code(), "refresh_token_not_found");
     assert!(mock.mock.session_alive(other.session_id));
 }
 
 #[tokio::test]
-async fn a_deleted_user_takes_every_session_along_and_frees_the_address() {
+async fn deleting_a_user_deletes_the_sessions_and_frees_the_address() {
     let mock = RunningMock::start(Options::default()).await;
     let user = mock.mock.create_user("someone@example.com", PASSWORD);
     let session = mock.mock.sign_in(user).unwrap();
     let path = format!("/mock/users/{user}");
-    assert_eq!(mock.ask(Method::DELETE, &path, &[], None).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(mock.send(Method::DELETE, &path, &[], None).await.status, StatusCode::NO_CONTENT);
     assert!(!mock.mock.session_alive(session.session_id));
     let credentials = json!({"email": "someone@example.com", "password": PASSWORD});
     assert_eq!(mock.post("/auth/v1/signup", credentials).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn a_banned_user_cannot_sign_in_and_the_session_stays() {
+async fn a_banned_user_cannot_sign_in_and_keeps_the_session() {
     let mock = RunningMock::start(Options::default()).await;
     let user = mock.mock.create_user("someone@example.com", PASSWORD);
     let session = mock.mock.sign_in(user).unwrap();
@@ -114,8 +114,8 @@ async fn a_banned_user_cannot_sign_in_and_the_session_stays() {
 async fn an_unknown_id_is_not_found(#[case] method: Method, #[case] path: &str) {
     let mock = RunningMock::start(Options::default()).await;
     for id in [Uuid::new_v4().to_string(), "no-uuid".to_owned()] {
-        let answer = mock.ask(method.clone(), &path.replace("ID", &id), &[], None).await;
-        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        let response = mock.send(method.clone(), &path.replace("ID", &id), &[], None).await;
+        assert_eq!(response.status, StatusCode::NOT_FOUND);
     }
 }
 
@@ -126,7 +126,7 @@ async fn after_a_rotation_only_the_new_key_verifies(
     algorithm: Algorithm,
 ) {
     let mock = RunningMock::start(Options { algorithm, ..Options::default() }).await;
-    let old = mock.session();
+    let old = mock.sign_up();
     let old_kid = kid(&mock).await;
     assert_eq!(mock.post("/mock/keys/rotate", json!({})).await.status, StatusCode::OK);
     let new = mock.mock.sign_in(old.user_id).unwrap();
@@ -140,37 +140,41 @@ async fn after_a_rotation_only_the_new_key_verifies(
 }
 
 #[tokio::test]
-async fn an_old_key_that_is_kept_stays_in_the_key_set_and_verifies() {
+async fn a_kept_old_key_stays_in_the_key_set_and_verifies() {
     let mock = RunningMock::start(Options::default()).await;
-    let oldest = mock.session();
+    let oldest = mock.sign_up();
     let keep = json!({"keep_old": true});
     let old_kid = kid(&mock).await;
     mock.post("/mock/keys/rotate", keep.clone()).await;
-    let old = mock.session();
+    let old = mock.sign_up();
     let set = mock.post("/mock/keys/rotate", keep).await.json();
     let kids: Vec<_> = set["keys"].as_array().unwrap().iter().map(|key| &key["kid"]).collect();
-    assert_eq!((kids.len(), kids[2]), (3, &old_kid), "the newest first");
+    assert_eq!((kids.len(), kids[2]), (3, &old_kid), "the newest key is first");
     assert_eq!(kid(&mock).await, *kids[0]);
-    for session in [&oldest, &old, &mock.session()] {
+    for session in [&oldest, &old, &mock.sign_up()] {
         assert_eq!(mock.logout(&session.access_token).await.status, StatusCode::NO_CONTENT);
         assert!(!mock.mock.session_alive(session.session_id));
     }
-    let last = mock.session();
-    let no_body = mock.ask(Method::POST, "/mock/keys/rotate", &[], None).await;
-    assert_eq!(no_body.json()["keys"].as_array().unwrap().len(), 1, "those that were kept go too");
+    let last = mock.sign_up();
+    let no_body = mock.send(Method::POST, "/mock/keys/rotate", &[], None).await;
+    assert_eq!(
+        no_body.json()["keys"].as_array().unwrap().len(),
+        1,
+        "a rotation without `keep` also removes the kept keys"
+    );
     assert_eq!(mock.logout(&last.access_token).await.code(), "bad_jwt");
     let refused = mock.post("/mock/keys/rotate", json!([1])).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
-async fn one_seed_means_the_same_ids_and_refresh_tokens_in_every_run_and_after_a_reset() {
+async fn the_same_seed_gives_the_same_ids_and_refresh_tokens_in_every_run_and_after_a_reset() {
     let first = RunningMock::start(Options { seed: Some(7), ..Options::default() }).await;
     let again = RunningMock::start(Options { seed: Some(7), ..Options::default() }).await;
     let other = RunningMock::start(Options { seed: Some(8), ..Options::default() }).await;
     let unseeded = RunningMock::start(Options::default()).await;
     let ids = |mock: &RunningMock| {
-        let session = mock.session();
+        let session = mock.sign_up();
         (session.user_id, session.session_id, session.refresh_token)
     };
     let expected = ids(&first);
@@ -187,29 +191,29 @@ async fn one_seed_means_the_same_ids_and_refresh_tokens_in_every_run_and_after_a
 #[case::as_a_list(json!(keys()).to_string())]
 #[case::alone(keys()[0].to_string())]
 #[tokio::test]
-async fn keys_are_read_in_every_form(#[case] json: String) {
+async fn signing_keys_are_read_in_every_form(#[case] json: String) {
     let signing_keys = SigningKeys::from_json(&json).unwrap();
     let mock = RunningMock::start(Options { signing_keys, ..Options::default() }).await;
     assert_eq!(kid(&mock).await, "es256-test-key");
-    let session = mock.session();
+    let session = mock.sign_up();
     assert_eq!(mock.logout(&session.access_token).await.status, StatusCode::NO_CONTENT);
 }
 
 #[rstest]
-#[case::no_json("{")]
+#[case::not_json("{")]
 #[case::a_number("7")]
-#[case::keys_that_are_no_list(r#"{"keys": 7}"#)]
+#[case::keys_that_are_not_a_list(r#"{"keys": 7}"#)]
 #[case::a_public_key(r#"{"kty":"OKP","crv":"Ed25519","kid":"a","x":"AAAA"}"#)]
-#[case::parts_that_do_not_fit(
+#[case::inconsistent_parts(
     r#"{"kty":"EC","crv":"P-256","kid":"a","x":"AAAA","y":"AAAA","d":"AAAA"}"#
 )]
 #[test]
-fn broken_keys_are_refused(#[case] json: &str) {
+fn invalid_signing_keys_are_refused(#[case] json: &str) {
     SigningKeys::from_json(json).unwrap_err();
 }
 
 #[test]
-fn debug_output_holds_no_private_key() {
+fn debug_output_contains_no_private_key() {
     let keys: Value = serde_json::from_str(KEYS).unwrap();
     let shown = format!("{:?}", Options::default());
     for key in ["ES256", "RS256", "EdDSA"] {

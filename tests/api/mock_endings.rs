@@ -1,7 +1,7 @@
-//! How the mock shows what happens to sessions at a real GoTrue: time, the clean-up of refresh tokens,
-//! sessions that are refreshed no more, logouts that are repeated or meet a refresh.
+//! How sessions end in the mock, as in a real GoTrue: by time, by the clean-up of refresh tokens, by
+//! session limits, and by logouts that are repeated or run at the same time as a refresh.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+#![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
 use axum::http::{Method, StatusCode};
 use gotrue_mock::Options;
@@ -9,39 +9,45 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::mock_harness::{Answer, RunningMock};
+use crate::mock_harness::{MockResponse, RunningMock};
 
 async fn start() -> RunningMock {
     RunningMock::start(Options::default()).await
 }
 
-async fn next(mock: &RunningMock, token: &str) -> String {
-    let answer = mock.refresh(token).await;
-    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
-    answer.json()["refresh_token"].as_str().unwrap().to_owned()
+/// Refreshes a session; returns the new refresh token.
+async fn refreshed(mock: &RunningMock, token: &str) -> String {
+    let response = mock.refresh(token).await;
+    assert_eq!(response.status, StatusCode::OK, "{}", response.body);
+    response.json()["refresh_token"].as_str().unwrap().to_owned()
 }
 
-async fn advance(mock: &RunningMock, by: &str) -> Answer {
+async fn advance(mock: &RunningMock, by: &str) -> MockResponse {
     mock.post("/mock/clock", json!({"advance": by})).await
 }
 
 #[tokio::test]
-async fn an_advanced_clock_expires_tokens_and_shows_in_every_date_until_the_reset() {
+async fn an_advanced_clock_expires_tokens_and_changes_every_date_until_a_reset() {
     let mock = start().await;
-    let session = mock.session();
-    let answer = advance(&mock, "30m").await;
+    let session = mock.sign_up();
+    let response = advance(&mock, "30m").await;
     assert_eq!(
-        (answer.status, answer.json()),
+        (response.status, response.json()),
         (StatusCode::OK, json!({"now": "2026-11-21T10:17:58.000000Z"}))
     );
-    assert_eq!(answer.header("date"), Some("Sat, 21 Nov 2026 10:17:58 GMT"));
-    let user = mock.ask_as(Method::GET, "/auth/v1/user", &session.access_token, None).await;
-    assert_eq!(user.status, StatusCode::OK, "half an hour of the token's hour is left");
+    assert_eq!(response.header("date"), Some("Sat, 21 Nov 2026 10:17:58 GMT"));
+    let user =
+        mock.send_with_token(Method::GET, "/auth/v1/user", &session.access_token, None).await;
+    assert_eq!(user.status, StatusCode::OK, "the token is valid for another half hour");
 
     assert_eq!(advance(&mock, "1h 30m").await.json()["now"], "2026-11-21T11:47:58.000000Z");
     assert_eq!(mock.logout(&session.access_token).await.code(), "bad_jwt");
     let refreshed = mock.refresh(&session.refresh_token).await.json();
-    assert_eq!(refreshed["expires_at"], 1_795_254_478 + 3 * 3600, "an hour from the new time");
+    assert_eq!(
+        refreshed["expires_at"],
+        1_795_254_478 + 3 * 3600,
+        "the new token is valid for an hour from the new time"
+    );
     assert!(mock.mock.session_alive(session.session_id));
 
     mock.post("/mock/reset", json!({})).await;
@@ -55,26 +61,30 @@ async fn an_advanced_clock_expires_tokens_and_shows_in_every_date_until_the_rese
 #[case::backwards(json!({"advance": "-2h"}))]
 #[case::nothing(json!({}))]
 #[case::a_list(json!([["2h"]]))]
-#[case::more_than_dates_can_say(json!({"advance": "500000000000years"}))]
+#[case::more_than_a_date_can_hold(json!({"advance": "500000000000years"}))]
 #[case::more_than_a_thousand_years(json!({"advance": "1001years"}))]
 #[tokio::test]
-async fn a_clock_that_cannot_be_advanced_so_stays_as_it_is(#[case] body: Value) {
+async fn an_invalid_advance_leaves_the_clock_unchanged(#[case] body: Value) {
     let mock = start().await;
-    let answer = mock.post("/mock/clock", body).await;
-    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.body);
-    assert_eq!(answer.header("date"), Some("Sat, 21 Nov 2026 09:47:58 GMT"));
+    let response = mock.post("/mock/clock", body).await;
+    assert_eq!(response.status, StatusCode::BAD_REQUEST, "{}", response.body);
+    assert_eq!(response.header("date"), Some("Sat, 21 Nov 2026 09:47:58 GMT"));
 }
 
 /// GoTrue's clean-up deletes refresh tokens that were revoked over 24 hours ago.
 #[tokio::test]
-async fn the_clean_up_deletes_used_refresh_tokens_after_a_day_and_the_session_lives_on() {
+async fn the_clean_up_deletes_used_refresh_tokens_after_a_day_and_keeps_the_session() {
     let mock = start().await;
-    let session = mock.session();
-    let parent = next(&mock, &session.refresh_token).await;
-    let active = next(&mock, &parent).await;
+    let session = mock.sign_up();
+    let parent = refreshed(&mock, &session.refresh_token).await;
+    let active = refreshed(&mock, &parent).await;
     let clean_up = async || mock.post("/mock/cleanup", json!({})).await.json();
     advance(&mock, "24h").await;
-    assert_eq!(clean_up().await, json!({"refresh_tokens": 0}), "not over a day yet");
+    assert_eq!(
+        clean_up().await,
+        json!({"refresh_tokens": 0}),
+        "the tokens were used less than a day ago"
+    );
     advance(&mock, "1s").await;
     assert_eq!(clean_up().await, json!({"refresh_tokens": 2}));
     assert_eq!(clean_up().await, json!({"refresh_tokens": 0}));
@@ -87,7 +97,11 @@ async fn the_clean_up_deletes_used_refresh_tokens_after_a_day_and_the_session_li
     assert!(mock.mock.session_alive(session.session_id));
     let refreshed = mock.refresh(&active).await.json();
     let token = refreshed["access_token"].as_str().unwrap();
-    assert_eq!(mock.logout(token).await.status, StatusCode::NO_CONTENT, "the session can be ended");
+    assert_eq!(
+        mock.logout(token).await.status,
+        StatusCode::NO_CONTENT,
+        "the session can still be ended"
+    );
     assert!(!mock.mock.session_alive(session.session_id));
 }
 
@@ -101,15 +115,15 @@ async fn the_clean_up_deletes_used_refresh_tokens_after_a_day_and_the_session_li
 )]
 #[case::newer_login(r#"{"reason":"newer_login"}"#, "Session Expired (Revoked by Newer Login)")]
 #[tokio::test]
-async fn an_expired_session_is_not_refreshed_and_lives_on(
+async fn an_expired_session_is_not_refreshed_and_not_deleted(
     #[case] body: &str,
     #[case] message: &str,
 ) {
     let mock = start().await;
-    let session = mock.session();
+    let session = mock.sign_up();
     let other = mock.mock.sign_in(session.user_id).unwrap();
     let path = format!("/mock/sessions/{}/expire", session.session_id);
-    let expired = mock.ask(Method::POST, &path, &[], Some(body.to_owned())).await;
+    let expired = mock.send(Method::POST, &path, &[], Some(body.to_owned())).await;
     assert_eq!(expired.status, StatusCode::NO_CONTENT, "{}", expired.body);
     for _ in 0..2 {
         let refused = mock.refresh(&session.refresh_token).await;
@@ -118,31 +132,31 @@ async fn an_expired_session_is_not_refreshed_and_lives_on(
         let id = session.session_id.to_string();
         assert_eq!(refused.header("sb-auth-session-id"), Some(&*id));
     }
-    next(&mock, &other.refresh_token).await;
+    refreshed(&mock, &other.refresh_token).await;
     assert!(mock.mock.session_alive(session.session_id));
     assert_eq!(mock.logout(&session.access_token).await.status, StatusCode::NO_CONTENT);
     assert!(!mock.mock.session_alive(session.session_id));
 }
 
 #[tokio::test]
-async fn an_expiry_of_no_known_reason_or_session_is_refused() {
+async fn an_expiry_with_an_unknown_reason_or_session_is_refused() {
     let mock = start().await;
-    let session = mock.session();
+    let session = mock.sign_up();
     let path = format!("/mock/sessions/{}/expire", session.session_id);
     let refused = mock.post(&path, json!({"reason": "boredom"})).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
-    next(&mock, &session.refresh_token).await;
+    refreshed(&mock, &session.refresh_token).await;
     for id in [Uuid::new_v4().to_string(), "no-uuid".to_owned()] {
-        let answer = mock.post(&format!("/mock/sessions/{id}/expire"), json!({})).await;
-        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        let response = mock.post(&format!("/mock/sessions/{id}/expire"), json!({})).await;
+        assert_eq!(response.status, StatusCode::NOT_FOUND);
     }
 }
 
-/// The same by a fault, for a client that looks at the code alone.
+/// A fault can return the same code without an expired session.
 #[tokio::test]
 async fn a_fault_answers_a_refresh_with_session_expired() {
     let mock = start().await;
-    let session = mock.session();
+    let session = mock.sign_up();
     let fault = json!({
         "operation": "token", "kind": "status", "status": 400, "code": "session_expired", "times": 1
     });
@@ -150,13 +164,13 @@ async fn a_fault_answers_a_refresh_with_session_expired() {
     let refused = mock.refresh(&session.refresh_token).await;
     assert_eq!((refused.status, refused.code()), (StatusCode::BAD_REQUEST, "session_expired"));
     assert!(mock.mock.session_alive(session.session_id));
-    next(&mock, &session.refresh_token).await;
+    refreshed(&mock, &session.refresh_token).await;
 }
 
 #[tokio::test]
 async fn a_second_local_logout_finds_no_session_and_ends_no_other() {
     let mock = start().await;
-    let own = mock.session();
+    let own = mock.sign_up();
     let other = mock.mock.sign_in(own.user_id).unwrap();
     assert_eq!(mock.logout(&own.access_token).await.status, StatusCode::NO_CONTENT);
     let second = mock.logout(&own.access_token).await;
@@ -164,34 +178,33 @@ async fn a_second_local_logout_finds_no_session_and_ends_no_other() {
     assert!(mock.mock.session_alive(other.session_id));
 }
 
-/// As rows in a database: a refresh either happens before the logout, and its session is deleted, or
-/// it finds no row.
+/// A refresh runs either before the logout, which then deletes its session, or after it and finds no session.
 #[tokio::test]
-async fn no_refresh_outlives_a_global_logout() {
+async fn no_session_survives_a_global_logout_by_a_refresh() {
     let mock = start().await;
     for _ in 0..20 {
-        let own = mock.session();
+        let own = mock.sign_up();
         let mut client = mock.mock.sign_in(own.user_id).unwrap().refresh_token;
         let refreshing = async {
             loop {
-                let answer = mock.refresh(&client).await;
-                if answer.status != StatusCode::OK {
-                    break answer;
+                let response = mock.refresh(&client).await;
+                if response.status != StatusCode::OK {
+                    break response;
                 }
-                answer.json()["refresh_token"].as_str().unwrap().clone_into(&mut client);
+                response.json()["refresh_token"].as_str().unwrap().clone_into(&mut client);
             }
         };
         let path = "/auth/v1/logout?scope=global";
-        let logout = mock.ask_as(Method::POST, path, &own.access_token, None);
-        let (refused, answer) = tokio::join!(refreshing, logout);
-        assert_eq!(answer.status, StatusCode::NO_CONTENT);
+        let logout = mock.send_with_token(Method::POST, path, &own.access_token, None);
+        let (refused, response) = tokio::join!(refreshing, logout);
+        assert_eq!(response.status, StatusCode::NO_CONTENT);
         assert_eq!(refused.code(), "refresh_token_not_found");
         assert_eq!(mock.mock.sessions_of(own.user_id), 0);
     }
 }
 
 #[tokio::test]
-async fn the_version_is_the_given_one_and_a_fault_shows_another() {
+async fn the_version_is_configurable_and_a_fault_can_change_it() {
     let mock = start().await;
     let health = async || mock.get("/auth/v1/health").await.json();
     let expected = json!({

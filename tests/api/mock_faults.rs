@@ -1,6 +1,6 @@
-//! The faults of the mock: what a client sees, and what becomes of the session behind it.
+//! The faults of the mock: what the client receives, and whether the session ends.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+#![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
 use std::{
     io::ErrorKind,
@@ -20,13 +20,13 @@ use crate::mock_harness::RunningMock;
 
 async fn with_fault(fault: Value) -> (RunningMock, Tokens) {
     let mock = RunningMock::start(Options::default()).await;
-    let session = mock.session();
+    let session = mock.sign_up();
     let injected = mock.post("/mock/faults", fault).await;
     assert_eq!(injected.status, StatusCode::NO_CONTENT, "{}", injected.body);
     (mock, session)
 }
 
-/// A logout on a connection of its own, and the socket to read from.
+/// Sends a logout on a new connection; returns the socket with the response.
 async fn raw_logout(mock: &RunningMock, session: &Tokens) -> TcpStream {
     let address = mock.mock.url().strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -45,12 +45,12 @@ async fn read_to_end(mut stream: TcpStream) -> std::io::Result<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn a_status_alone_looks_like_an_api_gateway_in_front() {
+async fn a_status_alone_looks_like_an_api_gateway_in_front_of_gotrue() {
     let (mock, session) = with_fault(json!({"operation": "logout", "kind": "status"})).await;
-    let answer = mock.logout(&session.access_token).await;
-    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(answer.json(), json!({"message": "Service Unavailable"}));
-    assert_eq!(answer.code(), "");
+    let response = mock.logout(&session.access_token).await;
+    assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(response.json(), json!({"message": "Service Unavailable"}));
+    assert_eq!(response.code(), "");
     assert!(mock.mock.session_alive(session.session_id));
 }
 
@@ -67,28 +67,31 @@ async fn a_status_with_a_code_looks_like_gotrue(
         "headers": {"Retry-After": "7"},
     }))
     .await;
-    let answer = mock.ask(Method::GET, "/auth/v1/user", headers, None).await;
-    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(answer.code(), "over_request_rate_limit");
-    assert_eq!(answer.json()["code"], code);
-    assert_eq!(answer.header("retry-after"), Some("7"));
+    let response = mock.send(Method::GET, "/auth/v1/user", headers, None).await;
+    assert_eq!(response.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(response.code(), "over_request_rate_limit");
+    assert_eq!(response.json()["code"], code);
+    assert_eq!(response.header("retry-after"), Some("7"));
 }
 
 #[tokio::test]
-async fn a_status_may_bring_its_own_body() {
+async fn a_status_fault_can_have_a_body() {
     let (mock, session) = with_fault(json!({
         "operation": "logout", "kind": "status", "status": 200, "body": "<h1>Sign in to WiFi</h1>",
         "headers": {"Content-Type": "text/html"},
     }))
     .await;
-    let answer = mock.logout(&session.access_token).await;
-    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "<h1>Sign in to WiFi</h1>"));
-    assert_eq!(answer.header("content-type"), Some("text/html"));
+    let response = mock.logout(&session.access_token).await;
+    assert_eq!(
+        (response.status, response.body.as_str()),
+        (StatusCode::OK, "<h1>Sign in to WiFi</h1>")
+    );
+    assert_eq!(response.header("content-type"), Some("text/html"));
     assert!(mock.mock.session_alive(session.session_id));
 }
 
 #[tokio::test]
-async fn a_status_may_tell_another_time_than_the_mocks() {
+async fn a_status_fault_can_have_another_date() {
     let date = "Fri, 01 Jan 2100 00:00:00 GMT";
     let (mock, session) = with_fault(json!({
         "operation": "logout", "kind": "status", "headers": {"Date": date}, "times": 1,
@@ -99,12 +102,12 @@ async fn a_status_may_tell_another_time_than_the_mocks() {
 }
 
 #[tokio::test]
-async fn a_delayed_request_is_answered_late_but_right() {
+async fn a_delayed_request_gets_the_correct_response_late() {
     let (mock, session) =
         with_fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.05})).await;
-    let asked = Instant::now();
+    let start = Instant::now();
     assert_eq!(mock.logout(&session.access_token).await.status, StatusCode::NO_CONTENT);
-    assert!(asked.elapsed() >= Duration::from_millis(50));
+    assert!(start.elapsed() >= Duration::from_millis(50));
     assert!(!mock.mock.session_alive(session.session_id));
 }
 
@@ -112,25 +115,25 @@ async fn a_delayed_request_is_answered_late_but_right() {
 async fn a_hanging_request_is_never_answered() {
     let (mock, session) = with_fault(json!({"operation": "logout", "kind": "hang"})).await;
     let stream = raw_logout(&mock, &session).await;
-    let answer = tokio::time::timeout(Duration::from_millis(100), read_to_end(stream)).await;
-    assert!(answer.is_err(), "{answer:?}");
+    let response = tokio::time::timeout(Duration::from_millis(100), read_to_end(stream)).await;
+    assert!(response.is_err(), "{response:?}");
     assert!(mock.mock.session_alive(session.session_id));
 }
 
 #[tokio::test]
 async fn a_reset_connection_sends_nothing() {
     let (mock, session) = with_fault(json!({"operation": "logout", "kind": "reset"})).await;
-    let answer = read_to_end(raw_logout(&mock, &session).await).await;
-    assert_eq!(answer.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    let response = read_to_end(raw_logout(&mock, &session).await).await;
+    assert_eq!(response.unwrap_err().kind(), ErrorKind::ConnectionReset);
     assert!(mock.mock.session_alive(session.session_id));
 }
 
 #[tokio::test]
 async fn a_truncated_answer_ends_in_the_middle_of_its_body() {
     let (mock, session) = with_fault(json!({"operation": "logout", "kind": "truncate"})).await;
-    let answer = read_to_end(raw_logout(&mock, &session).await).await.unwrap();
-    let answer = String::from_utf8(answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let response = read_to_end(raw_logout(&mock, &session).await).await.unwrap();
+    let response = String::from_utf8(response).unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("Content-Length: 500"), "{head}");
     assert!((1..500).contains(&body.len()), "{body}");
 }
@@ -138,38 +141,38 @@ async fn a_truncated_answer_ends_in_the_middle_of_its_body() {
 #[tokio::test]
 async fn garbage_is_not_http() {
     let (mock, session) = with_fault(json!({"operation": "logout", "kind": "garbage"})).await;
-    let answer = read_to_end(raw_logout(&mock, &session).await).await.unwrap();
-    assert!(!answer.is_empty() && !answer.starts_with(b"HTTP"), "{answer:?}");
+    let response = read_to_end(raw_logout(&mock, &session).await).await.unwrap();
+    assert!(!response.is_empty() && !response.starts_with(b"HTTP"), "{response:?}");
 }
 
 #[tokio::test]
-async fn a_redirect_leads_where_the_call_log_shows_who_followed() {
+async fn a_redirect_leads_to_the_mock_and_the_call_log_shows_who_followed_it() {
     let (mock, session) = with_fault(json!({"operation": "logout", "kind": "redirect"})).await;
-    let answer = mock.logout(&session.access_token).await;
-    assert_eq!(answer.status, StatusCode::TEMPORARY_REDIRECT);
-    let location = answer.header("location").unwrap();
+    let response = mock.logout(&session.access_token).await;
+    assert_eq!(response.status, StatusCode::TEMPORARY_REDIRECT);
+    let location = response.header("location").unwrap();
     mock.get(location).await;
     assert_eq!(mock.mock.calls().last().unwrap().path, location);
 }
 
 #[tokio::test]
-async fn a_redirect_may_lead_elsewhere() {
-    let elsewhere = "http://127.0.0.1:1/";
+async fn a_redirect_can_have_another_location() {
+    let location = "http://127.0.0.1:1/";
     let (mock, _) =
-        with_fault(json!({"operation": "jwks", "kind": "redirect", "location": elsewhere})).await;
-    let answer = mock.get("/auth/v1/.well-known/jwks.json").await;
-    assert_eq!(answer.header("location"), Some(elsewhere));
+        with_fault(json!({"operation": "jwks", "kind": "redirect", "location": location})).await;
+    let response = mock.get("/auth/v1/.well-known/jwks.json").await;
+    assert_eq!(response.header("location"), Some(location));
 }
 
 #[tokio::test]
 async fn an_oversize_answer_is_valid_json_of_megabytes() {
     let (mock, _) = with_fault(json!({"operation": "jwks", "kind": "oversize"})).await;
-    let answer = mock.get("/auth/v1/.well-known/jwks.json").await;
-    assert!(answer.body.len() > 4 << 20 && answer.json().is_object());
+    let response = mock.get("/auth/v1/.well-known/jwks.json").await;
+    assert!(response.body.len() > 4 << 20 && response.json().is_object());
 }
 
 #[tokio::test]
-async fn a_lost_answer_may_have_had_its_effect() {
+async fn a_request_whose_response_is_lost_can_have_had_its_effect() {
     let (mock, session) =
         with_fault(json!({"operation": "logout", "kind": "reset", "effect": true})).await;
     read_to_end(raw_logout(&mock, &session).await).await.unwrap_err();
@@ -177,7 +180,7 @@ async fn a_lost_answer_may_have_had_its_effect() {
 }
 
 #[tokio::test]
-async fn a_fault_acts_as_often_as_it_says_and_on_its_operation_alone() {
+async fn a_fault_acts_as_often_as_requested_and_only_on_its_operation() {
     let (mock, session) =
         with_fault(json!({"operation": "user", "kind": "status", "status": 500, "times": 2})).await;
     let bearer = format!("Bearer {}", session.access_token);
@@ -185,7 +188,7 @@ async fn a_fault_acts_as_often_as_it_says_and_on_its_operation_alone() {
     let mut seen = Vec::new();
     for _ in 0..3 {
         assert_eq!(mock.get("/auth/v1/.well-known/jwks.json").await.status, StatusCode::OK);
-        seen.push(mock.ask(Method::GET, "/auth/v1/user", &headers, None).await.status.as_u16());
+        seen.push(mock.send(Method::GET, "/auth/v1/user", &headers, None).await.status.as_u16());
     }
     assert_eq!(seen, [500, 500, 200]);
 }
@@ -225,10 +228,10 @@ async fn faults_act_one_after_the_other() {
 #[case::an_impossible_status(json!({"operation": "logout", "kind": "status", "status": 99}))]
 #[case::negative_seconds(json!({"operation": "logout", "kind": "delay", "seconds": -1}))]
 #[tokio::test]
-async fn what_is_no_fault_is_refused_and_changes_nothing(#[case] fault: Value) {
+async fn an_invalid_fault_is_refused_and_changes_nothing(#[case] fault: Value) {
     let mock = RunningMock::start(Options::default()).await;
     let refused = mock.post("/mock/faults", fault).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.body);
-    let session = mock.session();
+    let session = mock.sign_up();
     assert_eq!(mock.logout(&session.access_token).await.status, StatusCode::NO_CONTENT);
 }

@@ -1,9 +1,10 @@
-//! What the real GoTrue does besides the recordings: refresh families, sign-up, tokens, CORS.
+//! Behaviour of the real GoTrue that is not in the recordings: families of refresh tokens, sign-up, tokens,
+//! CORS.
 
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "a helper that fails, fails its test"
+    reason = "a helper that panics makes its test fail, as it should"
 )]
 
 use std::time::Duration;
@@ -13,7 +14,7 @@ use gotrue_mock::{Algorithm, Options};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::mock_harness::{Answer, PASSWORD, RunningMock};
+use crate::mock_harness::{MockResponse, PASSWORD, RunningMock};
 
 const OVER_TEN_SECONDS: Duration = Duration::from_secs(11);
 
@@ -21,88 +22,89 @@ async fn start() -> RunningMock {
     RunningMock::start(Options::default()).await
 }
 
-/// Refreshes and returns the next refresh token.
-async fn next(mock: &RunningMock, token: &str) -> String {
-    let answer = mock.refresh(token).await;
-    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
-    answer.json()["refresh_token"].as_str().unwrap().to_owned()
+/// Refreshes a session; returns the new refresh token.
+async fn refreshed(mock: &RunningMock, token: &str) -> String {
+    let response = mock.refresh(token).await;
+    assert_eq!(response.status, StatusCode::OK, "{}", response.body);
+    response.json()["refresh_token"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
-async fn the_parent_of_the_active_token_goes_on_working_and_answers_the_active_one() {
+async fn the_parent_of_the_active_token_returns_the_active_token() {
     let mock = start().await;
-    let parent = mock.session().refresh_token;
-    let active = next(&mock, &parent).await;
-    mock.pass(Duration::from_hours(1));
-    assert_eq!(next(&mock, &parent).await, active);
+    let parent = mock.sign_up().refresh_token;
+    let active = refreshed(&mock, &parent).await;
+    mock.advance_time(Duration::from_hours(1));
+    assert_eq!(refreshed(&mock, &parent).await, active);
 }
 
 #[tokio::test]
-async fn an_older_token_works_for_ten_seconds_and_no_longer() {
+async fn an_older_refresh_token_works_for_ten_seconds() {
     let mock = start().await;
-    let old = mock.session().refresh_token;
-    let parent = next(&mock, &old).await;
-    next(&mock, &parent).await;
-    mock.pass(Duration::from_secs(10));
-    next(&mock, &old).await;
-    next(&mock, &old).await;
-    mock.pass(OVER_TEN_SECONDS);
-    // The active token descends from `old` by now, so `parent` is nobody's parent that counts.
+    let old = mock.sign_up().refresh_token;
+    let parent = refreshed(&mock, &old).await;
+    refreshed(&mock, &parent).await;
+    mock.advance_time(Duration::from_secs(10));
+    refreshed(&mock, &old).await;
+    refreshed(&mock, &old).await;
+    mock.advance_time(OVER_TEN_SECONDS);
+    // The active token now descends from `old`, so `parent` is no longer the parent of the active token.
     assert_eq!(mock.refresh(&parent).await.code(), "refresh_token_already_used");
 }
 
 #[tokio::test]
-async fn a_token_used_too_late_ends_the_family_ten_seconds_later_and_the_session_stays() {
+async fn a_refresh_token_used_too_late_revokes_its_family_after_ten_seconds_and_keeps_the_session()
+{
     let mock = start().await;
-    let session = mock.session();
-    let parent = next(&mock, &session.refresh_token).await;
-    let active = next(&mock, &parent).await;
-    mock.pass(OVER_TEN_SECONDS);
+    let session = mock.sign_up();
+    let parent = refreshed(&mock, &session.refresh_token).await;
+    let active = refreshed(&mock, &parent).await;
+    mock.advance_time(OVER_TEN_SECONDS);
     let refused = mock.refresh(&session.refresh_token).await;
     assert_eq!(
         (refused.status, refused.code()),
         (StatusCode::BAD_REQUEST, "refresh_token_already_used")
     );
-    mock.pass(OVER_TEN_SECONDS);
+    mock.advance_time(OVER_TEN_SECONDS);
     assert_eq!(mock.refresh(&active).await.code(), "refresh_token_already_used");
     assert!(mock.mock.session_alive(session.session_id));
 }
 
 #[tokio::test]
-async fn the_active_token_of_an_ended_family_works_ten_seconds_more() {
+async fn the_active_token_of_a_revoked_family_works_for_ten_more_seconds() {
     let mock = start().await;
-    let old = mock.session().refresh_token;
-    let parent = next(&mock, &old).await;
-    let active = next(&mock, &parent).await;
-    mock.pass(OVER_TEN_SECONDS);
+    let old = mock.sign_up().refresh_token;
+    let parent = refreshed(&mock, &old).await;
+    let active = refreshed(&mock, &parent).await;
+    mock.advance_time(OVER_TEN_SECONDS);
     mock.refresh(&old).await;
-    mock.pass(Duration::from_secs(9));
-    next(&mock, &active).await;
+    mock.advance_time(Duration::from_secs(9));
+    refreshed(&mock, &active).await;
 }
 
 #[tokio::test]
-async fn an_access_token_is_good_until_its_last_second_and_no_longer() {
+async fn an_access_token_is_accepted_until_its_last_second() {
     let token_lifetime = Duration::from_secs(2);
     let mock = RunningMock::start(Options { token_lifetime, ..Options::default() }).await;
-    let (early, late) = (mock.session(), mock.session());
-    mock.pass(Duration::from_millis(1900));
+    let (early, late) = (mock.sign_up(), mock.sign_up());
+    mock.advance_time(Duration::from_millis(1900));
     assert_eq!(mock.logout(&early.access_token).await.status, StatusCode::NO_CONTENT);
-    mock.pass(Duration::from_millis(100));
+    mock.advance_time(Duration::from_millis(100));
     let refused = mock.logout(&late.access_token).await;
     assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "bad_jwt"));
     assert!(mock.mock.session_alive(late.session_id));
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_valid_yet_is_bad() {
+async fn a_token_that_is_not_valid_yet_is_refused() {
     let mock = start().await;
-    let session = mock.session();
+    let session = mock.sign_up();
     let claims = json!({
         "sub": session.user_id, "session_id": session.session_id, "nbf": 1_795_254_478 + 5
     });
     let token = mock.mock.sign(&claims).unwrap();
     assert_eq!(mock.logout(&token).await.code(), "bad_jwt");
-    mock.pass(Duration::from_secs(5));
+    mock.advance_time(Duration::from_secs(5));
     assert_eq!(mock.logout(&token).await.status, StatusCode::NO_CONTENT);
 }
 
@@ -113,44 +115,44 @@ async fn a_token_that_is_not_valid_yet_is_bad() {
 #[case::two_tokens("Bearer TOKEN TOKEN", StatusCode::UNAUTHORIZED)]
 #[case::lower_case("bearer TOKEN", StatusCode::NO_CONTENT)]
 #[tokio::test]
-async fn the_bearer_is_read_as_gotrue_reads_it(
+async fn the_authorization_header_is_parsed_as_gotrue_parses_it(
     #[case] authorization: &str,
     #[case] expected: StatusCode,
 ) {
     let mock = start().await;
-    let session = mock.session();
+    let session = mock.sign_up();
     let authorization = authorization.replace("TOKEN", &session.access_token);
     let headers = [("authorization", authorization.as_str())];
-    let answer = mock.ask(Method::POST, "/auth/v1/logout?scope=", &headers, None).await;
-    assert_eq!(answer.status, expected);
+    let response = mock.send(Method::POST, "/auth/v1/logout?scope=", &headers, None).await;
+    assert_eq!(response.status, expected);
     assert_eq!(mock.mock.session_alive(session.session_id), expected != StatusCode::NO_CONTENT);
     if expected == StatusCode::UNAUTHORIZED {
-        assert_eq!(answer.code(), "no_authorization");
+        assert_eq!(response.code(), "no_authorization");
     }
 }
 
 #[tokio::test]
-async fn an_empty_scope_signs_every_device_out() {
+async fn an_empty_scope_ends_all_sessions_of_the_user() {
     let mock = start().await;
-    let (one, other) = (mock.session(), mock.session());
+    let (one, other) = (mock.sign_up(), mock.sign_up());
     mock.mock.sign_in(one.user_id).unwrap();
     let bearer = format!("Bearer {}", one.access_token);
     let headers = [("authorization", bearer.as_str())];
-    mock.ask(Method::POST, "/auth/v1/logout?scope=", &headers, None).await;
+    mock.send(Method::POST, "/auth/v1/logout?scope=", &headers, None).await;
     assert_eq!(mock.mock.sessions_of(one.user_id), 0);
     assert!(mock.mock.session_alive(other.session_id));
 }
 
 #[tokio::test]
-async fn a_global_logout_of_a_gone_session_is_refused_and_the_others_live_on() {
+async fn a_global_logout_by_an_ended_session_is_refused_and_ends_no_other() {
     let mock = start().await;
-    let gone = mock.session();
-    let other = mock.mock.sign_in(gone.user_id).unwrap();
-    assert!(mock.mock.delete_session(gone.session_id));
-    let bearer = format!("Bearer {}", gone.access_token);
+    let ended_session = mock.sign_up();
+    let other = mock.mock.sign_in(ended_session.user_id).unwrap();
+    assert!(mock.mock.delete_session(ended_session.session_id));
+    let bearer = format!("Bearer {}", ended_session.access_token);
     let headers = [("authorization", bearer.as_str())];
-    let answer = mock.ask(Method::POST, "/auth/v1/logout?scope=global", &headers, None).await;
-    assert_eq!((answer.status, answer.code()), (StatusCode::FORBIDDEN, "session_not_found"));
+    let response = mock.send(Method::POST, "/auth/v1/logout?scope=global", &headers, None).await;
+    assert_eq!((response.status, response.code()), (StatusCode::FORBIDDEN, "session_not_found"));
     assert!(mock.mock.session_alive(other.session_id));
 }
 
@@ -161,7 +163,11 @@ async fn a_global_logout_of_a_gone_session_is_refused_and_the_others_live_on() {
 #[case::no_address(json!({"email": "nobody", "password": PASSWORD}), 400, "validation_failed")]
 #[case::a_known_address(json!({"email": "Someone@Example.com", "password": PASSWORD}), 422, "user_already_exists")]
 #[tokio::test]
-async fn a_sign_up_is_refused(#[case] body: Value, #[case] status: u16, #[case] code: &str) {
+async fn an_invalid_sign_up_is_refused(
+    #[case] body: Value,
+    #[case] status: u16,
+    #[case] code: &str,
+) {
     let mock = start().await;
     let someone = mock.mock.create_user("someone@example.com", PASSWORD);
     let refused = mock.post("/auth/v1/signup", body).await;
@@ -177,18 +183,18 @@ async fn a_sign_up_is_refused(#[case] body: Value, #[case] status: u16, #[case] 
 async fn a_weak_password_has_its_reasons_in_both_api_versions() {
     let mock = start().await;
     let body = json!({"email": "a@b.co", "password": "12345"}).to_string();
-    let ask = async |headers: &[(&str, &str)]| -> Answer {
-        mock.ask(Method::POST, "/auth/v1/signup", headers, Some(body.clone())).await
+    let sign_up = async |headers: &[(&str, &str)]| -> MockResponse {
+        mock.send(Method::POST, "/auth/v1/signup", headers, Some(body.clone())).await
     };
     for headers in [&[("x-supabase-api-version", "2024-01-01")][..], &[]] {
-        let refused = ask(headers).await;
+        let refused = sign_up(headers).await;
         assert_eq!(refused.json()["weak_password"], json!({"reasons": ["length"]}));
         assert_eq!(refused.header("content-type"), Some("application/json"));
     }
 }
 
 #[tokio::test]
-async fn what_was_given_at_sign_up_travels_in_every_access_token() {
+async fn the_metadata_of_a_sign_up_is_in_every_access_token() {
     let mock = start().await;
     let body = json!({"email": "a@b.co", "password": PASSWORD, "data": {"shoe_size": 47}});
     let tokens = mock.post("/auth/v1/signup", body).await.json();
@@ -204,7 +210,7 @@ async fn what_was_given_at_sign_up_travels_in_every_access_token() {
 #[case::an_unknown_address(json!({"email": "nobody@example.com", "password": PASSWORD}), "invalid_credentials")]
 #[case::no_address(json!({"password": PASSWORD}), "validation_failed")]
 #[tokio::test]
-async fn a_sign_in_is_refused(#[case] credentials: Value, #[case] code: &str) {
+async fn an_invalid_sign_in_is_refused(#[case] credentials: Value, #[case] code: &str) {
     let mock = start().await;
     let someone = mock.mock.create_user("someone@example.com", PASSWORD);
     let refused = mock.post("/auth/v1/token?grant_type=password", credentials).await;
@@ -213,7 +219,7 @@ async fn a_sign_in_is_refused(#[case] credentials: Value, #[case] code: &str) {
 }
 
 #[tokio::test]
-async fn another_grant_is_not_supported() {
+async fn an_unknown_grant_type_is_refused() {
     let mock = start().await;
     let refused = mock.post("/auth/v1/token?grant_type=magic", json!({})).await;
     assert_eq!((refused.status, refused.code()), (StatusCode::BAD_REQUEST, "invalid_credentials"));
@@ -224,12 +230,12 @@ async fn another_grant_is_not_supported() {
 #[case::earlier("2023-12-31", None)]
 #[case::no_date("latest", None)]
 #[tokio::test]
-async fn the_closest_api_version_answers(#[case] asked: &str, #[case] given: Option<&str>) {
+async fn the_closest_api_version_is_used(#[case] requested: &str, #[case] used: Option<&str>) {
     let mock = start().await;
-    let headers = [("x-supabase-api-version", asked)];
-    let answer = mock.ask(Method::GET, "/auth/v1/user", &headers, None).await;
-    assert_eq!(answer.header("x-supabase-api-version"), given);
-    assert_eq!(answer.json()["code"] == "no_authorization", given.is_some());
+    let headers = [("x-supabase-api-version", requested)];
+    let response = mock.send(Method::GET, "/auth/v1/user", &headers, None).await;
+    assert_eq!(response.header("x-supabase-api-version"), used);
+    assert_eq!(response.json()["code"] == "no_authorization", used.is_some());
 }
 
 #[rstest]
@@ -238,17 +244,17 @@ async fn the_closest_api_version_answers(#[case] asked: &str, #[case] given: Opt
 #[tokio::test]
 async fn a_preflight_is_answered_and_neither_logged_nor_acted_upon(#[case] path: &str) {
     let mock = start().await;
-    let session = mock.session();
+    let session = mock.sign_up();
     let headers = [
         ("origin", "http://app.example.com"),
         ("access-control-request-method", "POST"),
         ("access-control-request-headers", "authorization,apikey"),
     ];
-    let answer = mock.ask(Method::OPTIONS, path, &headers, None).await;
-    assert_eq!(answer.status, StatusCode::NO_CONTENT);
-    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
-    assert_eq!(answer.header("access-control-allow-methods"), Some("POST"));
-    assert_eq!(answer.header("access-control-allow-headers"), Some("authorization,apikey"));
+    let response = mock.send(Method::OPTIONS, path, &headers, None).await;
+    assert_eq!(response.status, StatusCode::NO_CONTENT);
+    assert_eq!(response.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(response.header("access-control-allow-methods"), Some("POST"));
+    assert_eq!(response.header("access-control-allow-headers"), Some("authorization,apikey"));
     assert!(mock.mock.calls().is_empty() && mock.mock.session_alive(session.session_id));
 }
 
@@ -256,33 +262,33 @@ async fn a_preflight_is_answered_and_neither_logged_nor_acted_upon(#[case] path:
 #[case::gotrue("/auth/v1/user")]
 #[case::the_control_routes("/mock/sessions")]
 #[tokio::test]
-async fn every_answer_may_be_read_from_another_origin(#[case] path: &str) {
+async fn every_response_allows_other_origins(#[case] path: &str) {
     let mock = start().await;
     let headers = [("origin", "http://app.example.com")];
-    let answer = mock.ask(Method::GET, path, &headers, None).await;
-    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
-    let exposed = answer.header("access-control-expose-headers");
+    let response = mock.send(Method::GET, path, &headers, None).await;
+    assert_eq!(response.header("access-control-allow-origin"), Some("*"));
+    let exposed = response.header("access-control-expose-headers");
     assert_eq!(exposed, Some("X-Total-Count, Link, X-Supabase-Api-Version"));
-    assert_eq!(answer.header("vary"), Some("Origin"));
+    assert_eq!(response.header("vary"), Some("Origin"));
     assert_eq!(mock.get(path).await.header("access-control-allow-origin"), None);
 }
 
 #[tokio::test]
-async fn the_date_is_the_clocks() {
+async fn the_date_header_follows_the_mocks_clock() {
     let mock = start().await;
     let date = async || mock.get("/auth/v1/health").await.header("date").map(ToOwned::to_owned);
     assert_eq!(date().await.as_deref(), Some("Sat, 21 Nov 2026 09:47:58 GMT"));
-    mock.pass(Duration::from_mins(1));
+    mock.advance_time(Duration::from_mins(1));
     assert_eq!(date().await.as_deref(), Some("Sat, 21 Nov 2026 09:48:58 GMT"));
 }
 
 #[tokio::test]
-async fn the_issuer_is_the_mocks_own_or_the_given_one() {
+async fn the_issuer_is_the_mocks_url_unless_another_is_given() {
     let own = start().await;
     assert_eq!(own.mock.issuer(), format!("{}/auth/v1", own.mock.url()));
     let issuer = Some("https://project.example/auth/v1".to_owned());
     let given = Options { issuer, algorithm: Algorithm::EdDsa, ..Options::default() };
-    let token = RunningMock::start(given).await.session().access_token;
+    let token = RunningMock::start(given).await.sign_up().access_token;
     let claims: Value = jsonwebtoken::dangerous::insecure_decode(token).unwrap().claims;
     assert_eq!(claims["iss"], "https://project.example/auth/v1");
 }

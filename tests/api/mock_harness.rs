@@ -1,7 +1,11 @@
-//! A mock on port 0 whose clock stands still until a test moves it, and a client that follows no
+//! A mock on port 0 whose clock stands still until a test moves it, and an HTTP client that does not follow
 //! redirects.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a helper that panics makes its test fail, as it should"
+)]
 
 use std::{
     sync::{Arc, Mutex},
@@ -17,7 +21,7 @@ use uuid::Uuid;
 
 pub(crate) const PASSWORD: &str = "secret-password-1";
 
-/// A mock that answers until it is dropped.
+/// A mock that runs until it is dropped.
 pub(crate) struct RunningMock {
     pub(crate) mock: Mock,
     now: Arc<Mutex<SystemTime>>,
@@ -25,24 +29,25 @@ pub(crate) struct RunningMock {
     _server: AbortOnDropHandle<()>,
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct MockResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
 
-impl Answer {
+impl MockResponse {
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+        serde_json::from_str(&self.body)
+            .unwrap_or_else(|_| panic!("the body is not JSON: {self:?}"))
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The error code, by the header.
+    /// The error code in the header `X-Sb-Error-Code`.
     pub(crate) fn code(&self) -> &str {
         self.header("x-sb-error-code").unwrap_or_default()
     }
@@ -50,7 +55,7 @@ impl Answer {
 
 impl RunningMock {
     pub(crate) async fn start(options: Options) -> Self {
-        // 2026-11-21T09:47:58Z, within the minute of the recordings.
+        // 2026-11-21T09:47:58Z, in the minute of the recordings.
         Self::start_at(options, UNIX_EPOCH + Duration::from_secs(1_795_254_478)).await
     }
 
@@ -69,24 +74,24 @@ impl RunningMock {
         Self { mock, now, client, _server: AbortOnDropHandle::new(tokio::spawn(server)) }
     }
 
-    pub(crate) fn pass(&self, time: Duration) {
+    pub(crate) fn advance_time(&self, time: Duration) {
         *self.now.lock().unwrap() += time;
     }
 
-    /// One session of a new user.
-    pub(crate) fn session(&self) -> Tokens {
+    /// Creates a user and a session of that user.
+    pub(crate) fn sign_up(&self) -> Tokens {
         let user = self.mock.create_user(&format!("{}@example.com", Uuid::new_v4()), PASSWORD);
         self.mock.sign_in(user).unwrap()
     }
 
-    /// A request whose answer may never come whole.
-    pub(crate) async fn attempt(
+    /// Sends a request; returns an error if the response is cut off.
+    pub(crate) async fn try_send(
         &self,
         method: Method,
         path: &str,
         headers: &[(&str, &str)],
         body: Option<String>,
-    ) -> Result<Answer, reqwest::Error> {
+    ) -> Result<MockResponse, reqwest::Error> {
         let mut request = self.client.request(method, format!("{}{path}", self.mock.url()));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -96,48 +101,48 @@ impl RunningMock {
         }
         let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        Ok(Answer { status, headers, body: response.text().await? })
+        Ok(MockResponse { status, headers, body: response.text().await? })
     }
 
-    pub(crate) async fn ask(
+    pub(crate) async fn send(
         &self,
         method: Method,
         path: &str,
         headers: &[(&str, &str)],
         body: Option<String>,
-    ) -> Answer {
-        self.attempt(method, path, headers, body).await.unwrap()
+    ) -> MockResponse {
+        self.try_send(method, path, headers, body).await.unwrap()
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.ask(Method::GET, path, &[], None).await
+    pub(crate) async fn get(&self, path: &str) -> MockResponse {
+        self.send(Method::GET, path, &[], None).await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
-        self.ask(Method::POST, path, &[], Some(body.to_string())).await
+    pub(crate) async fn post(&self, path: &str, body: Value) -> MockResponse {
+        self.send(Method::POST, path, &[], Some(body.to_string())).await
     }
 
-    /// A request with an access token, by the API version of 2024.
-    pub(crate) async fn ask_as(
+    /// Sends a request with an access token and with GoTrue's API version 2024-01-01.
+    pub(crate) async fn send_with_token(
         &self,
         method: Method,
         path: &str,
         token: &str,
         body: Option<Value>,
-    ) -> Answer {
+    ) -> MockResponse {
         let authorization = format!("Bearer {token}");
         let version = ("x-supabase-api-version", "2024-01-01");
         let headers = [("authorization", authorization.as_str()), version];
-        self.ask(method, path, &headers, body.map(|body| body.to_string())).await
+        self.send(method, path, &headers, body.map(|body| body.to_string())).await
     }
 
-    pub(crate) async fn logout(&self, token: &str) -> Answer {
+    pub(crate) async fn logout(&self, token: &str) -> MockResponse {
         let authorization = format!("Bearer {token}");
         let headers = [("authorization", authorization.as_str())];
-        self.ask(Method::POST, "/auth/v1/logout?scope=local", &headers, None).await
+        self.send(Method::POST, "/auth/v1/logout?scope=local", &headers, None).await
     }
 
-    pub(crate) async fn refresh(&self, token: &str) -> Answer {
+    pub(crate) async fn refresh(&self, token: &str) -> MockResponse {
         let body = json!({ "refresh_token": token });
         self.post("/auth/v1/token?grant_type=refresh_token", body).await
     }

@@ -1,4 +1,4 @@
-//! What a new password does to sessions at the mock, as at the real GoTrue.
+//! Which sessions a password change ends in the mock, as in the real GoTrue.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn start() -> RunningMock {
     RunningMock::start(Options::default()).await
 }
 
-/// `user-password`, `ending-minted-password` and `admin-password` of the recordings.
+/// As in the recordings `user-password`, `ending-minted-password` and `admin-password`.
 #[rstest]
 #[case::by_the_user(|_: &RunningMock, own: &Tokens| own.access_token.clone(), "/auth/v1/user", 1)]
 #[case::by_a_token_without_session(
@@ -29,7 +29,7 @@ async fn start() -> RunningMock {
     0
 )]
 #[tokio::test]
-async fn a_new_password_ends_every_session_but_the_users_own(
+async fn a_password_change_ends_all_other_sessions_of_the_user(
     #[case] token: fn(&RunningMock, &Tokens) -> String,
     #[case] path: &str,
     #[case] left: usize,
@@ -37,14 +37,14 @@ async fn a_new_password_ends_every_session_but_the_users_own(
     let mock = start().await;
     let user = mock.mock.create_user("someone@example.com", PASSWORD);
     let [other, own] = [(); 2].map(|()| mock.mock.sign_in(user).unwrap());
-    let stranger = mock.session();
-    mock.pass(Duration::from_secs(1));
+    let stranger = mock.sign_up();
+    mock.advance_time(Duration::from_secs(1));
     let path = path.replace("ID", &user.to_string());
     let body = json!({"password": NEW_PASSWORD});
-    let answer = mock.ask_as(Method::PUT, &path, &token(&mock, &own), Some(body)).await;
-    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
-    assert_eq!(answer.json()["id"], json!(user));
-    assert_eq!(answer.json()["updated_at"], "2026-11-21T09:47:59.000000Z");
+    let response = mock.send_with_token(Method::PUT, &path, &token(&mock, &own), Some(body)).await;
+    assert_eq!(response.status, StatusCode::OK, "{}", response.body);
+    assert_eq!(response.json()["id"], json!(user));
+    assert_eq!(response.json()["updated_at"], "2026-11-21T09:47:59.000000Z");
     assert_eq!(mock.mock.sessions_of(user), left);
     assert_eq!(mock.mock.session_alive(own.session_id), left == 1);
     assert!(!mock.mock.session_alive(other.session_id));
@@ -52,24 +52,24 @@ async fn a_new_password_ends_every_session_but_the_users_own(
     assert_eq!(mock.refresh(&other.refresh_token).await.code(), "refresh_token_not_found");
     for (password, status) in [(PASSWORD, 400), (NEW_PASSWORD, 200)] {
         let credentials = json!({"email": "someone@example.com", "password": password});
-        let answer = mock.post("/auth/v1/token?grant_type=password", credentials).await;
-        assert_eq!(answer.status.as_u16(), status, "{password}");
+        let response = mock.post("/auth/v1/token?grant_type=password", credentials).await;
+        assert_eq!(response.status.as_u16(), status, "{password}");
     }
 }
 
 #[tokio::test]
-async fn a_user_or_an_anonymous_key_is_no_administrator() {
+async fn tokens_of_users_and_the_anonymous_key_cannot_use_admin_routes() {
     let mock = start().await;
-    let session = mock.session();
+    let session = mock.sign_up();
     let path = format!("/auth/v1/admin/users/{}", session.user_id);
     let anon_key = mock.mock.sign(&json!({"role": "anon"})).unwrap();
     for token in [&session.access_token, &anon_key] {
         let body = json!({"password": NEW_PASSWORD});
-        let refused = mock.ask_as(Method::PUT, &path, token, Some(body)).await;
+        let refused = mock.send_with_token(Method::PUT, &path, token, Some(body)).await;
         assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "not_admin"));
         assert_eq!(refused.json()["message"], "User not allowed");
     }
-    let refused = mock.ask(Method::PUT, &path, &[], Some("{}".to_owned())).await;
+    let refused = mock.send(Method::PUT, &path, &[], Some("{}".to_owned())).await;
     assert_eq!((refused.status, refused.code()), (StatusCode::UNAUTHORIZED, "no_authorization"));
     assert!(mock.mock.session_alive(session.session_id));
 }
@@ -79,29 +79,29 @@ async fn a_user_or_an_anonymous_key_is_no_administrator() {
 #[case::a_number(json!({"phone": "+15550100000"}), "phone")]
 #[case::metadata(json!({"data": {"a": 1}}), "data")]
 #[tokio::test]
-async fn what_the_mock_does_not_have_yet_is_not_implemented_and_named(
+async fn unsupported_fields_are_named_and_answered_with_not_implemented(
     #[case] body: Value,
     #[case] member: &str,
 ) {
     let mock = start().await;
-    let own = mock.session();
+    let own = mock.sign_up();
     let other = mock.mock.sign_in(own.user_id).unwrap();
     let token = &own.access_token;
-    let answer = mock.ask_as(Method::PUT, "/auth/v1/user", token, Some(body)).await;
-    assert_eq!(answer.status, StatusCode::NOT_IMPLEMENTED);
+    let response = mock.send_with_token(Method::PUT, "/auth/v1/user", token, Some(body)).await;
+    assert_eq!(response.status, StatusCode::NOT_IMPLEMENTED);
     let message = format!("The mock does not have PUT /user with {member}");
-    assert_eq!(answer.json(), json!({"code": "not_implemented", "message": message}));
-    assert!(mock.mock.session_alive(other.session_id), "and nothing has changed");
+    assert_eq!(response.json(), json!({"code": "not_implemented", "message": message}));
+    assert!(mock.mock.session_alive(other.session_id), "the refused request has changed nothing");
 }
 
 #[tokio::test]
 async fn a_password_change_by_an_ended_session_is_refused() {
     let mock = start().await;
-    let own = mock.session();
+    let own = mock.sign_up();
     let other = mock.mock.sign_in(own.user_id).unwrap();
     assert!(mock.mock.delete_session(own.session_id));
     let body = Some(json!({"password": NEW_PASSWORD}));
-    let refused = mock.ask_as(Method::PUT, "/auth/v1/user", &own.access_token, body).await;
+    let refused = mock.send_with_token(Method::PUT, "/auth/v1/user", &own.access_token, body).await;
     assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "session_not_found"));
     assert!(mock.mock.session_alive(other.session_id));
 }

@@ -1,10 +1,10 @@
-//! The mock against the recordings: the same request in the same situation gets the same answer and
-//! has the same effect as at the real GoTrue.
+//! Compares the mock with the recordings: the same request in the same situation must get the same response
+//! and have the same effect as with the real GoTrue.
 
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "a helper that fails, fails its test"
+    reason = "a helper that panics makes its test fail, as it should"
 )]
 
 use std::{
@@ -19,7 +19,7 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::mock_harness::{Answer, PASSWORD, RunningMock};
+use crate::mock_harness::{MockResponse, PASSWORD, RunningMock};
 
 mod likeness;
 
@@ -27,12 +27,12 @@ use likeness::{assert_like, part};
 
 const RECORDINGS: &str = include_str!("../../fixtures/gotrue/exchanges.json");
 
-/// What had happened before the request.
+/// The situation before the request.
 #[derive(Clone, Copy, Debug)]
-enum Given {
-    /// Nothing that matters: what is recorded is sent to the letter.
+enum Situation {
+    /// No preparation: the recorded request is sent unchanged.
     Nothing,
-    /// So many live sessions of one user; the last one asks.
+    /// This number of live sessions of one user; the last one sends the request.
     Sessions(usize),
     /// A session that was logged out.
     LoggedOut,
@@ -47,11 +47,11 @@ enum Given {
     /// A session whose refresh token was used and replaced twice, over ten seconds ago.
     RefreshedLongAgo,
 }
-use Given::{
+use Situation::{
     Anonymous, LoggedOut, Nothing, RefreshedLongAgo, RefreshedNow, Sessions, UserBanned, UserGone,
 };
 
-const REPLAYED: &[(&str, Given)] = &[
+const REPLAYED: &[(&str, Situation)] = &[
     ("logout-local-hs256", Sessions(1)),
     ("logout-local-es256", Sessions(1)),
     ("logout-local-rs256", Sessions(1)),
@@ -119,32 +119,37 @@ const REPLAYED: &[(&str, Given)] = &[
     ("logout-after-database-came-back", Sessions(1)),
 ];
 
-const LEFT_OUT: &[(&str, &str)] = &[
-    ("refresh-ok-v2", "the mock issues refresh tokens of the first kind, without a counter"),
-    ("refresh-again-at-once-v2", "the same"),
-    ("refresh-already-used-v2", "the same: only tokens with a counter go on working"),
-    ("logout-local-database-down", "the mock has no database: a fault of kind status stands in"),
-    ("logout-global-database-down", "the same"),
-    ("refresh-database-down", "the same"),
+/// Recordings that are not replayed, and why.
+const SKIPPED: &[(&str, &str)] = &[
+    ("refresh-ok-v2", NO_COUNTER),
+    ("refresh-again-at-once-v2", NO_COUNTER),
+    ("refresh-already-used-v2", NO_COUNTER),
+    ("logout-local-database-down", NO_DATABASE),
+    ("logout-global-database-down", NO_DATABASE),
+    ("refresh-database-down", NO_DATABASE),
 ];
+const NO_COUNTER: &str =
+    "the mock issues refresh tokens without a counter, which stop working sooner";
+const NO_DATABASE: &str = "the mock has no database; a fault of kind `status` replaces it";
 
 #[tokio::test]
 async fn every_recorded_exchange_is_answered_as_recorded() {
     let recordings: Value = serde_json::from_str(RECORDINGS).unwrap();
-    let moment = moment_of(&recordings);
+    let time = replay_time(&recordings);
     for exchange in recordings["exchanges"].as_array().unwrap() {
         let name = exchange["name"].as_str().unwrap();
-        if LEFT_OUT.iter().any(|(left_out, _)| *left_out == name) {
+        if SKIPPED.iter().any(|(skipped, _)| *skipped == name) {
             continue;
         }
-        let given = REPLAYED.iter().find(|(replayed, _)| *replayed == name);
-        let (_, given) = given.unwrap_or_else(|| panic!("{name} is neither replayed nor left out"));
-        replay(exchange, *given, moment).await;
+        let situation = REPLAYED.iter().find(|(replayed, _)| *replayed == name);
+        let (_, situation) =
+            situation.unwrap_or_else(|| panic!("{name} is in neither REPLAYED nor SKIPPED"));
+        replay(exchange, *situation, time).await;
     }
 }
 
 #[test]
-fn every_name_of_the_tables_is_a_recording() {
+fn every_name_in_the_tables_is_that_of_a_recording() {
     let recordings: Value = serde_json::from_str(RECORDINGS).unwrap();
     let recorded: BTreeSet<_> = recordings["exchanges"]
         .as_array()
@@ -153,20 +158,20 @@ fn every_name_of_the_tables_is_a_recording() {
         .map(|exchange| exchange["name"].as_str().unwrap())
         .collect();
     let replayed = REPLAYED.iter().map(|(name, _)| *name);
-    let named: BTreeSet<_> = replayed.chain(LEFT_OUT.iter().map(|(name, _)| *name)).collect();
+    let named: BTreeSet<_> = replayed.chain(SKIPPED.iter().map(|(name, _)| *name)).collect();
     assert_eq!(named, recorded);
-    assert_eq!(named.len(), REPLAYED.len() + LEFT_OUT.len(), "a name stands twice");
+    assert_eq!(named.len(), REPLAYED.len() + SKIPPED.len(), "a name is listed twice");
 }
 
 #[test]
-fn the_shared_secret_is_that_of_the_recordings() {
+fn the_mocks_shared_secret_is_that_of_the_recordings() {
     let recordings: Value = serde_json::from_str(RECORDINGS).unwrap();
     assert_eq!(recordings["hs256_secret"], TEST_SECRET);
 }
 
-/// When the short-lived token of `expired-refresh` was issued: a time at which every recorded token
-/// is as good, or as expired, as when it was sent.
-fn moment_of(recordings: &Value) -> SystemTime {
+/// When the short-lived token of `expired-refresh` was issued. At this time every recorded token is as
+/// valid or expired as when it was sent.
+fn replay_time(recordings: &Value) -> SystemTime {
     let mut exchanges = recordings["exchanges"].as_array().unwrap().iter();
     let refreshed = exchanges.find(|exchange| exchange["name"] == "expired-refresh").unwrap();
     let body = &refreshed["response"]["body"];
@@ -174,7 +179,7 @@ fn moment_of(recordings: &Value) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(issued)
 }
 
-async fn replay(exchange: &Value, given: Given, moment: SystemTime) {
+async fn replay(exchange: &Value, situation: Situation, time: SystemTime) {
     let name = exchange["name"].as_str().unwrap();
     let algorithm = match exchange["signing"].as_str().unwrap() {
         "HS256" => Algorithm::Hs256,
@@ -184,11 +189,11 @@ async fn replay(exchange: &Value, given: Given, moment: SystemTime) {
     };
     // The recorded GoTrue was built without a version.
     let options = Options { algorithm, version: String::new(), ..Options::default() };
-    let mock = RunningMock::start_at(options, moment).await;
-    let session = prepare(&mock, given).await;
+    let mock = RunningMock::start_at(options, time).await;
+    let session = prepare(&mock, situation).await;
     let before = session.as_ref().map(|session| rows(&mock, session));
-    let answer = send(&mock, &exchange["request"], session.as_ref(), name).await;
-    assert_like(&answer, &exchange["response"], name);
+    let response = send(&mock, &exchange["request"], session.as_ref(), name).await;
+    assert_like(&response, &exchange["response"], name);
     if let Some(recorded) = exchange.get("before") {
         assert_eq!(before.as_ref(), Some(recorded), "{name}: before");
         let after = session.as_ref().map(|session| rows(&mock, session));
@@ -204,11 +209,11 @@ fn rows(mock: &RunningMock, session: &Tokens) -> Value {
     })
 }
 
-async fn prepare(mock: &RunningMock, given: Given) -> Option<Tokens> {
-    if matches!(given, Nothing) {
+async fn prepare(mock: &RunningMock, situation: Situation) -> Option<Tokens> {
+    if matches!(situation, Nothing) {
         return None;
     }
-    if matches!(given, Anonymous) {
+    if matches!(situation, Anonymous) {
         let body = mock.post("/auth/v1/signup", json!({})).await.json();
         return Some(Tokens {
             user_id: body["user"]["id"].as_str().unwrap().parse().unwrap(),
@@ -218,10 +223,10 @@ async fn prepare(mock: &RunningMock, given: Given) -> Option<Tokens> {
         });
     }
     let user = mock.mock.create_user("someone@example.com", PASSWORD);
-    let count = if let Sessions(count) = given { count } else { 1 };
+    let count = if let Sessions(count) = situation { count } else { 1 };
     let mut sessions: Vec<_> = (0..count).filter_map(|_| mock.mock.sign_in(user)).collect();
     let session = sessions.pop().unwrap();
-    match given {
+    match situation {
         LoggedOut => assert!(mock.mock.delete_session(session.session_id)),
         UserGone => assert!(mock.mock.delete_user(user)),
         UserBanned => assert!(mock.mock.ban_user(user)),
@@ -229,20 +234,25 @@ async fn prepare(mock: &RunningMock, given: Given) -> Option<Tokens> {
         RefreshedLongAgo => {
             let second = mock.refresh(&session.refresh_token).await.json();
             mock.refresh(second["refresh_token"].as_str().unwrap()).await;
-            mock.pass(Duration::from_secs(11));
+            mock.advance_time(Duration::from_secs(11));
         }
         Nothing | Sessions(_) | Anonymous => {}
     }
     Some(session)
 }
 
-async fn send(mock: &RunningMock, request: &Value, session: Option<&Tokens>, name: &str) -> Answer {
+async fn send(
+    mock: &RunningMock,
+    request: &Value,
+    session: Option<&Tokens>,
+    name: &str,
+) -> MockResponse {
     let mut headers = Vec::new();
     for (header, value) in request["headers"].as_object().unwrap() {
         let value = value.as_str().unwrap();
         let value = match (value.strip_prefix("Bearer "), session) {
             (Some(token), Some(session)) => {
-                format!("Bearer {}", in_the_name_of(mock, session, token, name))
+                format!("Bearer {}", token_for_session(mock, session, token, name))
             }
             _ => value.to_owned(),
         };
@@ -257,12 +267,12 @@ async fn send(mock: &RunningMock, request: &Value, session: Option<&Tokens>, nam
     };
     let method: Method = request["method"].as_str().unwrap().parse().unwrap();
     let path = format!("/auth/v1{}", request["path"].as_str().unwrap());
-    mock.ask(method, &path, &headers, body).await
+    mock.send(method, &path, &headers, body).await
 }
 
-/// The recorded token for a session of the mock: its ids take the place of the recorded ones,
-/// whatever else was changed about the claims stays changed.
-fn in_the_name_of(mock: &RunningMock, session: &Tokens, recorded: &str, name: &str) -> String {
+/// The recorded token with the ids of a session of the mock in place of the recorded ids. All other claims
+/// stay as they were recorded.
+fn token_for_session(mock: &RunningMock, session: &Tokens, recorded: &str, name: &str) -> String {
     let mut claims = part(recorded, 1);
     for (claim, id) in [("sub", session.user_id), ("session_id", session.session_id)] {
         let is_id = claims[claim].as_str().and_then(|id| id.parse::<Uuid>().ok());

@@ -1,10 +1,10 @@
-//! The mock against whole recorded scenarios: the same requests in the same order get the same answers
-//! and leave the same sessions as at the real GoTrue.
+//! Compares the mock with whole recorded scenarios: the same requests in the same order must get the same
+//! responses and leave the same sessions as with the real GoTrue.
 
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "a helper that fails, fails its test"
+    reason = "a helper that panics makes its test fail, as it should"
 )]
 
 use std::{collections::BTreeMap, time::Duration};
@@ -15,21 +15,22 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::claims_of,
-    mock_harness::{Answer, RunningMock},
+    mock_harness::{MockResponse, RunningMock},
 };
 
 const RECORDINGS: &str = include_str!("../../fixtures/gotrue/exchanges-more.json");
 
-/// What the recorded server's settings do before an exchange, and a control route does here: every
-/// refresh of the session of this refresh token is refused from then on.
-const EXPIRES: &[(&str, &str, SessionExpiry)] = &[
+/// Sessions that the settings of the recorded server expired before an exchange. Here a control route
+/// expires them: GoTrue refuses every refresh of the session from then on. The exchange, the placeholder of
+/// the session, and the reason.
+const EXPIRED_SESSIONS: &[(&str, &str, SessionExpiry)] = &[
     ("session-inactive-refresh", "<session:1>", SessionExpiry::Inactivity),
     ("session-timebox-refresh", "<session:1>", SessionExpiry::Timebox),
     ("session-single-old-refresh", "<session:1>", SessionExpiry::NewerLogin),
     ("session-low-aal-refresh", "<session:2>", SessionExpiry::LowAal),
 ];
 
-/// What an answer may hold besides, only if it was recorded so.
+/// Headers that are compared with the recording; one that was not recorded must be absent.
 const HEADERS: &[&str] = &[
     "content-type",
     "sb-auth-refresh-token-prefix",
@@ -54,7 +55,7 @@ const HEADERS: &[&str] = &[
 #[case::update("user-update")]
 #[case::password("user-password")]
 #[tokio::test]
-async fn a_recorded_scenario_goes_as_recorded(#[case] scenario: &str) {
+async fn the_mock_replays_a_recorded_scenario(#[case] scenario: &str) {
     let recordings: Value = serde_json::from_str(RECORDINGS).unwrap();
     let exchanges = recordings["exchanges"].as_array().unwrap().iter();
     let exchanges: Vec<_> = exchanges.filter(|it| it["scenario"] == scenario).collect();
@@ -80,10 +81,10 @@ fn every_recorded_scenario_is_replayed() {
     }
 }
 
-/// A mock in the middle of a scenario, and what the recording's placeholders stand for there.
+/// A mock during a scenario, and the values of the recording's placeholders.
 struct Replay {
     mock: RunningMock,
-    bound: BTreeMap<String, String>,
+    placeholders: BTreeMap<String, String>,
 }
 
 impl Replay {
@@ -91,68 +92,69 @@ impl Replay {
         let mock = RunningMock::start(Options::default()).await;
         let claims = json!({"role": "service_role", "aud": "authenticated"});
         let key = mock.mock.sign(&claims).unwrap();
-        let bound = BTreeMap::from([("<service-role-key>".to_owned(), key)]);
-        Self { mock, bound }
+        let placeholders = BTreeMap::from([("<service-role-key>".to_owned(), key)]);
+        Self { mock, placeholders }
     }
 
-    /// The steps before `session-low-aal-refresh` need an authenticator, which the mock has not.
+    /// Replaces the steps before `session-low-aal-refresh`: they need an authenticator app, which the mock
+    /// does not have.
     fn sign_in_with_a_second_factor(&mut self) {
-        let session = self.mock.session();
+        let session = self.mock.sign_up();
         let bindings = [
             ("<user:1>", session.user_id.to_string()),
             ("<session:2>", session.session_id.to_string()),
             ("<refresh-token:3>", session.refresh_token),
         ];
-        self.bound.extend(bindings.map(|(name, value)| (name.to_owned(), value)));
+        self.placeholders.extend(bindings.map(|(name, value)| (name.to_owned(), value)));
     }
 
     async fn play(&mut self, exchange: &Value) {
         let name = exchange["name"].as_str().unwrap();
         for step in exchange["prepared"].as_array().into_iter().flatten() {
             assert_eq!(step["do"], "wait", "{name}");
-            self.mock.pass(Duration::from_secs_f64(step["seconds"].as_f64().unwrap()));
+            self.mock.advance_time(Duration::from_secs_f64(step["seconds"].as_f64().unwrap()));
         }
-        if let Some((_, session, expiry)) = EXPIRES.iter().find(|(at, ..)| *at == name) {
-            let session = self.bound[*session].parse().unwrap();
+        if let Some((_, session, expiry)) = EXPIRED_SESSIONS.iter().find(|(at, ..)| *at == name) {
+            let session = self.placeholders[*session].parse().unwrap();
             assert!(self.mock.mock.expire_session(session, *expiry), "{name}");
         }
-        let answer = self.send(&exchange["request"]).await;
+        let response = self.send(&exchange["request"]).await;
         if exchange["setup"] == true {
-            assert_eq!(answer.status.as_u16(), exchange["response"]["status"], "{name}");
-            self.bind(&exchange["response"]["body"], &answer.json());
-            self.bind_headers(&exchange["response"]["headers"], &answer);
+            assert_eq!(response.status.as_u16(), exchange["response"]["status"], "{name}");
+            self.bind(&exchange["response"]["body"], &response.json());
+            self.bind_headers(&exchange["response"]["headers"], &response);
         } else {
-            self.assert_like(&answer, &exchange["response"], name);
+            self.assert_like(&response, &exchange["response"], name);
         }
         if let Some(after) = exchange.get("after") {
             self.assert_sessions(exchange, after, name).await;
         }
     }
 
-    async fn send(&mut self, request: &Value) -> Answer {
+    async fn send(&mut self, request: &Value) -> MockResponse {
         let mut headers = Vec::new();
         for (header, value) in request["headers"].as_object().unwrap() {
-            headers.push((header.clone(), self.filled_in(value.as_str().unwrap())));
+            headers.push((header.clone(), self.fill_in(value.as_str().unwrap())));
         }
         let headers: Vec<_> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
         let body = match &request["body"] {
             Value::Null => None,
             Value::String(text) => Some(text.clone()),
-            body => Some(self.filled_in(&body.to_string())),
+            body => Some(self.fill_in(&body.to_string())),
         };
         let method = request["method"].as_str().unwrap().parse().unwrap();
-        let path = format!("/auth/v1{}", self.filled_in(request["path"].as_str().unwrap()));
-        self.mock.ask(method, &path, &headers, body).await
+        let path = format!("/auth/v1{}", self.fill_in(request["path"].as_str().unwrap()));
+        self.mock.send(method, &path, &headers, body).await
     }
 
-    /// A text with the values of this mock in the places of the recording's placeholders.
-    fn filled_in(&self, text: &str) -> String {
+    /// Replaces the placeholders in a recorded text by the values of this mock.
+    fn fill_in(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for (placeholder, value) in &self.bound {
+        for (placeholder, value) in &self.placeholders {
             text = text.replace(placeholder, value);
         }
         if text.contains("<access-token without session_id>") {
-            let claims = json!({"sub": self.bound["<user:1>"], "exp": 1_795_258_000});
+            let claims = json!({"sub": self.placeholders["<user:1>"], "exp": 1_795_258_000});
             let token = self.mock.mock.sign(&claims).unwrap();
             text = text.replace("<access-token without session_id>", &token);
         }
@@ -160,29 +162,31 @@ impl Replay {
         text
     }
 
-    /// Learns what placeholders stand for from a body of which only a part was recorded.
-    fn bind(&mut self, recorded: &Value, answered: &Value) {
+    /// Takes the values of placeholders from a response, of which only a part was recorded.
+    fn bind(&mut self, recorded: &Value, actual: &Value) {
         match recorded {
             Value::String(text) if text.starts_with('<') => {
-                self.bound.entry(text.clone()).or_insert(answered.as_str().unwrap().to_owned());
+                self.placeholders
+                    .entry(text.clone())
+                    .or_insert(actual.as_str().unwrap().to_owned());
             }
             Value::Object(members) => {
-                members.iter().for_each(|(name, value)| self.bind(value, &answered[name]));
+                members.iter().for_each(|(name, value)| self.bind(value, &actual[name]));
             }
             _ => {}
         }
     }
 
-    fn bind_headers(&mut self, recorded: &Value, answer: &Answer) {
+    fn bind_headers(&mut self, recorded: &Value, response: &MockResponse) {
         for (header, value) in recorded.as_object().unwrap() {
-            self.bind(value, &json!(answer.header(header)));
+            self.bind(value, &json!(response.header(header)));
         }
     }
 
-    fn assert_like(&mut self, answer: &Answer, recorded: &Value, name: &str) {
-        assert_eq!(answer.status.as_u16(), recorded["status"], "{name}: {}", answer.body);
+    fn assert_like(&mut self, response: &MockResponse, recorded: &Value, name: &str) {
+        assert_eq!(response.status.as_u16(), recorded["status"], "{name}: {}", response.body);
         for header in HEADERS {
-            match answer.header(header) {
+            match response.header(header) {
                 None => assert!(recorded["headers"].get(header).is_none(), "{name}: no {header}"),
                 Some(value) => {
                     let place = format!("{name}: {header}");
@@ -191,14 +195,14 @@ impl Replay {
             }
         }
         match &recorded["body"] {
-            Value::Null => assert_eq!(answer.body, "", "{name}"),
-            body => self.assert_equal(body, &answer.json(), name),
+            Value::Null => assert_eq!(response.body, "", "{name}"),
+            body => self.assert_equal(body, &response.json(), name),
         }
     }
 
-    /// Equal to the letter but for placeholders, which stand for one value each.
-    fn assert_equal(&mut self, recorded: &Value, answered: &Value, place: &str) {
-        match (recorded, answered) {
+    /// Asserts that two values are equal, except for placeholders, which must always have the same value.
+    fn assert_equal(&mut self, recorded: &Value, actual: &Value, place: &str) {
+        match (recorded, actual) {
             (Value::Object(expected), Value::Object(members)) => {
                 let names = |object: &serde_json::Map<String, Value>| {
                     object.keys().cloned().collect::<std::collections::BTreeSet<_>>()
@@ -215,23 +219,23 @@ impl Replay {
                 }
             }
             (Value::String(text), _) if text == "<unix-time>" => {
-                assert!(answered.is_u64(), "{place}: {answered}");
+                assert!(actual.is_u64(), "{place}: {actual}");
             }
             (Value::String(text), Value::String(value)) if text == "<time>" => {
                 humantime::parse_rfc3339(value).unwrap();
             }
             (Value::String(text), Value::String(value)) if text.starts_with('<') => {
-                let bound = self.bound.entry(text.clone()).or_insert(value.clone());
+                let bound = self.placeholders.entry(text.clone()).or_insert(value.clone());
                 assert_eq!(bound, value, "{place}: {text}");
             }
-            _ => assert_eq!(answered, recorded, "{place}"),
+            _ => assert_eq!(actual, recorded, "{place}"),
         }
     }
 
-    /// How many sessions the user has, and whether the asking one is there.
+    /// Asserts how many sessions the user has, and whether the session that sent the request is one of them.
     async fn assert_sessions(&self, exchange: &Value, after: &Value, name: &str) {
         let who = exchange["who"].as_str().unwrap();
-        let user = self.bound.get(who);
+        let user = self.placeholders.get(who);
         let sessions = self.mock.get("/mock/sessions").await.json();
         let of_user = sessions.as_array().unwrap().iter().filter(|session| {
             session["email"] == who || user.is_some_and(|user| session["user_id"] == **user)
@@ -242,14 +246,14 @@ impl Replay {
         let authorization = exchange["request"]["headers"]["Authorization"].as_str();
         let bearer = authorization.and_then(|value| value.strip_prefix("Bearer "));
         if let (Some(token), Some(rows)) = (bearer, after.get("this_session_rows")) {
-            let claims = claims_of(&self.filled_in(token));
+            let claims = claims_of(&self.fill_in(token));
             let id = claims["session_id"].as_str().unwrap().parse().unwrap();
             assert_eq!(json!(u8::from(self.mock.mock.session_alive(id))), *rows, "{name}");
         }
     }
 }
 
-/// Of some scenarios only exchanges without the steps before them are in the file.
+/// Whether all steps of the exchange's scenario are in the file.
 fn scenario_is_whole(exchange: &Value) -> bool {
     !["admin-users", "session-low-aal"].iter().any(|part| exchange["scenario"] == *part)
 }

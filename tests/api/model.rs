@@ -1,49 +1,50 @@
-//! Random histories of users, faults and logouts, held against what ought to be, in every kind of
-//! project ([`project::PROJECTS`]).
+//! Random sequences of sign-ins, faults and logouts, whose effects are compared with a model of the
+//! contract, in every kind of project ([`project::PROJECTS`]).
 //!
-//! 1. Where nothing is uncertain, each logout answers and ends exactly what the contract says.
-//! 2. In any case: success means that what the scope names is dead, or that its end is durably kept;
-//!    nobody else's session dies; a refused request ends nothing; no foreign cookie goes; `verify`
-//!    refuses what was logged out.
-//! 3. A session that is not proven leaves nothing: no line of the list, no entry of the queue, no line of
-//!    the failure log. A client that knows a session's ids, or has an old token of it, keeps that session
-//!    out of nothing, and a client that repeats itself fills nothing.
-//! 4. Once GoTrue is well again, what was queued is dead or in the failure log.
+//! 1. Each logout whose result the model can predict has the response and ends the sessions of the contract.
+//! 2. Always: after a success the sessions that the scope includes have ended or their logout is stored in
+//!    the queue; no session of another user ends; a refused request ends no session; cookies of other
+//!    applications are kept; `verify` refuses sessions that were logged out.
+//! 3. A request with an unproven session leaves nothing in the revocation list, the queue or the failure
+//!    log. A client that knows only the ids of a session, or has an old token of it, cannot lock the
+//!    session out; a client that repeats a request cannot fill list, queue or log.
+//! 4. When GoTrue works again, each queued logout is done or is in the failure log.
 //!
-//! The histories are the same in every run; `PROPTEST_CASES=1000` and `PROPTEST_RNG_SEED` try others.
+//! The sequences are the same in every run; `PROPTEST_CASES=1000` and `PROPTEST_RNG_SEED` try others.
 
 mod attack;
+mod checks;
 mod gateway;
-mod list;
 mod logout;
 mod old_tokens;
 mod project;
-mod promises;
+mod queued_logouts;
+mod reference;
 mod repeats;
+mod revocations;
 mod rules;
 mod step;
-mod world;
 
 use proptest::test_runner::{Config, RngSeed};
 use proptest_state_machine::prop_state_machine;
 
-use self::gateway::Gateway;
+use self::gateway::GatewayUnderTest;
 
 fn config() -> Config {
-    let asked_for = Config::default();
-    let usual = Config { failure_persistence: None, ..Config::default() };
-    // 256 is the library's own default: nobody asked for another number.
-    if asked_for.cases == 256 {
-        Config { cases: 18, rng_seed: RngSeed::Fixed(5), ..usual }
+    let from_environment = Config::default();
+    let config = Config { failure_persistence: None, ..Config::default() };
+    // 256 is the library's default: `PROPTEST_CASES` is not set.
+    if from_environment.cases == 256 {
+        Config { cases: 18, rng_seed: RngSeed::Fixed(5), ..config }
     } else {
-        usual
+        config
     }
 }
 
 prop_state_machine! {
     #![proptest_config(config())]
     #[test]
-    fn no_history_ends_a_session_that_it_should_not_or_calls_a_living_one_ended(
-        sequential 20..70 => Gateway
+    fn no_history_ends_a_wrong_session_or_reports_a_live_session_as_ended(
+        sequential 20..70 => GatewayUnderTest
     );
 }

@@ -1,7 +1,8 @@
-//! Section 9 of the contract: what a store promises, and that every store keeps it.
+//! Section 9 of the contract: the promises of a store, tested with every store.
 //!
-//! A promise is an async function; [`every_store`], [`every_queue`] and [`every_durable_store`] list
-//! them. The module of each store names the lists that it keeps: each promise is a test there.
+//! A promise is an async function. [`every_store`], [`every_queue`] and [`every_durable_store`] list the
+//! promises; the module of each store invokes the lists that apply to it, which makes each promise a test
+//! of that store.
 
 mod cut_offs;
 mod disk;
@@ -10,9 +11,9 @@ mod earlier_release;
 mod failures;
 mod first_release;
 mod list;
-mod looking;
 mod opening;
 mod queue;
+mod read_only;
 mod secrets;
 mod totals;
 
@@ -28,31 +29,31 @@ use logout_gateway::internals::{
 use self::queue::{at_once, bounds, merging, order};
 use crate::harness::eventually;
 
-/// Where a store is, empty at first; what is there ends with it.
-struct Place {
+/// The address of a store that is empty at first. The store is deleted when this is dropped.
+struct StoreLocation {
     address: StoreAddress,
     /// The clock of the gateway.
     clock: fn() -> Timestamp,
-    /// What it stands on: a directory, a server.
-    _ground: Box<dyn Any>,
+    /// The directory or the server of the store.
+    _guard: Box<dyn Any>,
 }
 
-impl Place {
+impl StoreLocation {
     fn memory() -> Self {
-        Self { address: StoreAddress::Memory, clock: queue::now, _ground: Box::new(()) }
+        Self { address: StoreAddress::Memory, clock: queue::now, _guard: Box::new(()) }
     }
 
     fn file() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let address = StoreAddress::File(directory.path().join("store"));
-        Self { address, clock: queue::now, _ground: Box::new(directory) }
+        Self { address, clock: queue::now, _guard: Box::new(directory) }
     }
 
-    /// The store, once it can be asked.
+    /// Opens the store and waits until it answers.
     async fn open(&self) -> Arc<dyn Store> {
         let store = store::open(&self.address).await.unwrap();
         let (claims, now) = (list::session(list::now()), list::now());
-        eventually("it answers", async || {
+        eventually("the store answers", async || {
             store.is_revoked(&claims, from_unix_seconds(now)).await.is_ok()
         })
         .await;
@@ -60,104 +61,104 @@ impl Place {
     }
 }
 
-/// A test of each promise, at a place of its own.
+/// Makes a test of each promise, with a new store.
 macro_rules! promises {
-    ($place:expr => $of:ident: $($promise:ident)+) => {
+    ($location:expr => $of:ident: $($promise:ident)+) => {
         $(#[tokio::test]
         async fn $promise() {
-            let place = $place;
-            $crate::stores::$of::$promise(&place).await;
+            let location = $location;
+            $crate::stores::$of::$promise(&location).await;
         })+
     };
 }
 
-/// What every store promises of the revocation list and the failure log.
+/// The promises of every store for the revocation list and the failure log.
 macro_rules! every_store {
-    ($place:expr) => {
-        promises! { $place => list:
+    ($location:expr) => {
+        promises! { $location => list:
             local_ends_the_session_and_no_other
-            global_ends_what_was_issued_before_and_no_new_sign_in
-            others_spares_the_session_that_asked
-            others_of_two_sessions_ends_both_askers_older_tokens
-            of_two_logouts_the_later_counts_in_any_order
-            an_entry_ends_with_the_longest_token
-            logouts_at_once_are_all_on_the_list
-            facts_are_held_and_refuse_nothing
+            global_ends_all_earlier_tokens_and_no_new_sign_in
+            others_spares_the_session_that_signed_out
+            others_by_two_sessions_ends_the_first_of_them
+            the_later_of_two_logouts_counts_whatever_their_order
+            an_entry_lasts_as_long_as_the_longest_token
+            concurrent_logouts_are_all_on_the_list
+            facts_are_stored_and_refuse_no_token
         }
-        promises! { $place => cut_offs:
-            two_lines_say_the_same_as_all_that_a_user_asked_for
+        promises! { $location => cut_offs:
+            two_cut_offs_refuse_the_same_tokens_as_all_logouts_of_a_user
             a_cut_off_refuses_its_own_second
         }
-        promises! { $place => failures:
+        promises! { $location => failures:
             failures_come_newest_first
             the_last_ten_thousand_failures_are_kept
             the_last_hundred_failures_of_a_user_are_kept
-            one_user_pushes_out_no_failures_of_others
-            failures_noted_at_once_are_all_kept_in_their_order
+            one_user_removes_no_failures_of_others
+            concurrently_appended_failures_are_all_kept_in_order
         }
     };
 }
 
-/// What a store promises whose entries end by the clock that it is told.
-macro_rules! every_store_that_is_told_the_time {
-    ($place:expr) => {
-        promises! { $place => list:
+/// The promise of stores that purge by the time that the caller passes.
+macro_rules! every_store_with_the_callers_clock {
+    ($location:expr) => {
+        promises! { $location => list:
             only_expired_revocations_are_purged
         }
     };
 }
 
-/// What a store with a queue promises of it.
+/// The promises of a store with a queue.
 macro_rules! every_queue {
-    ($place:expr) => {
-        promises! { $place => queue:
-            an_entry_is_listed_by_its_due_time
-            the_oldest_is_known_whatever_its_due_time
-            the_earliest_due_are_leased_and_no_more_than_asked_for
-            nothing_is_leased_before_it_is_due
-            a_lease_is_one_workers_until_it_ends
+    ($location:expr) => {
+        promises! { $location => queue:
+            entries_are_listed_by_their_due_time
+            the_oldest_entry_is_reported_whatever_its_due_time
+            the_earliest_due_entries_are_leased_up_to_the_requested_number
+            no_entry_is_leased_before_it_is_due
+            only_one_worker_has_a_lease_until_it_ends
             a_rescheduled_entry_is_due_at_its_new_time
             removed_entries_stay_removed
         }
-        promises! { $place => at_once:
-            workers_at_once_never_get_the_same_entry
-            of_two_workers_that_reschedule_the_same_lease_one_succeeds
+        promises! { $location => at_once:
+            concurrent_workers_never_get_the_same_entry
+            only_one_of_two_workers_reschedules_the_same_lease
         }
-        promises! { $place => merging:
+        promises! { $location => merging:
             there_is_one_entry_for_each_session_and_scope
             the_newest_three_credentials_are_kept
             the_proven_token_that_expires_last_is_kept
-            stale_credentials_push_out_no_proven_ones
-            another_request_leaves_due_time_attempts_and_age
-            stale_credentials_renew_nothing
-            an_entry_that_got_credentials_while_leased_is_due_at_once
-            merging_takes_no_lease_away_and_loses_nothing
+            stale_credentials_replace_no_proven_ones
+            another_request_keeps_due_time_attempts_and_age
+            stale_credentials_do_not_renew_an_entry
+            an_entry_with_new_credentials_since_its_lease_is_due_at_once
+            merging_keeps_the_lease_and_all_credentials
             an_entry_with_new_credentials_is_not_removed
-            an_entry_that_was_queued_again_is_not_removed_for_the_former
-            requests_and_workers_at_once_lose_nothing
+            an_entry_that_was_queued_again_is_not_removed_by_the_earlier_worker
+            concurrent_requests_and_workers_lose_nothing
         }
-        promises! { $place => order:
+        promises! { $location => order:
             the_entry_that_failed_last_is_leased_last
-            hundreds_that_always_fail_hide_no_fresh_entry
-            an_entry_that_a_wrong_clock_made_due_in_years_is_due_now
+            hundreds_of_failing_entries_delay_no_new_entry
+            an_entry_that_a_wrong_clock_made_due_in_years_is_due_at_once
         }
-        promises! { $place => bounds:
+        promises! { $location => bounds:
             entries_are_bounded
             bytes_are_bounded
-            stale_entries_take_a_quarter
-            stale_bytes_take_a_quarter
-            a_user_has_64_sessions_in_the_queue
-            stale_sessions_take_a_quarter_of_a_users_places
+            stale_entries_take_at_most_a_quarter_of_the_entries
+            stale_entries_take_at_most_a_quarter_of_the_bytes
+            a_user_has_at_most_64_sessions_in_the_queue
+            stale_sessions_take_at_most_a_quarter_of_a_users_sessions
             the_bytes_of_a_user_are_bounded
-            totals_are_those_of_the_entries
+            the_stored_totals_match_the_entries
         }
     };
 }
 
-/// What a durable store promises of its next opening.
+/// The promises of a durable store for its next opening.
 macro_rules! every_durable_store {
-    ($place:expr) => {
-        promises! { $place => durable:
+    ($location:expr) => {
+        promises! { $location => durable:
             revocations_survive
             later_ends_and_cut_offs_survive
             folded_cut_offs_survive
@@ -170,20 +171,20 @@ macro_rules! every_durable_store {
 }
 
 mod memory {
-    use super::Place;
+    use super::StoreLocation;
 
-    every_store! { Place::memory() }
-    every_store_that_is_told_the_time! { Place::memory() }
+    every_store! { StoreLocation::memory() }
+    every_store_with_the_callers_clock! { StoreLocation::memory() }
 }
 
 mod file {
-    use super::Place;
+    use super::StoreLocation;
 
-    every_store! { Place::file() }
-    every_store_that_is_told_the_time! { Place::file() }
-    every_queue! { Place::file() }
-    every_durable_store! { Place::file() }
-    promises! { Place::file() => durable: purged_revocations_stay_purged }
+    every_store! { StoreLocation::file() }
+    every_store_with_the_callers_clock! { StoreLocation::file() }
+    every_queue! { StoreLocation::file() }
+    every_durable_store! { StoreLocation::file() }
+    promises! { StoreLocation::file() => durable: purged_revocations_stay_purged }
 }
 
 mod redis;

@@ -1,20 +1,20 @@
-// Whatever the session's cookies look like, and wherever they are: after a logout there are none.
+// After a logout no cookie of the session is left, whatever its format, its domain and its path.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import {
-  assertOver, authCookies, logOut, openTab, reads, sessionOf, signIn,
+  assertNoSessionLeft, authCookies, logOut, openTab, waitForText, sessionOf, signIn,
 } from "./harness/app.js";
-import { stage } from "./harness/stage.js";
+import { startTestApp } from "./harness/test_app.js";
 
-// Much user metadata: a session of six cookies and more.
+// So much user metadata that the session needs at least six cookies.
 const ABOUT = "x".repeat(6_000);
 const DOMAIN = "?domain=example.localhost";
 const AT_DOMAIN = ["--cookie-domains", "example.localhost"];
 const AT_SHOP = ["--cookie-paths", "/,/shop"];
 
-describe("no auth cookie is left of a session", () => {
+describe("a logout deletes all cookies of a session that is stored", () => {
   for (const { name, by, page = "/", flags, about } of [
     { name: "in one cookie, that scripts can read", by: "browser" },
     { name: "in one cookie, HttpOnly", by: "server" },
@@ -35,7 +35,7 @@ describe("no auth cookie is left of a session", () => {
       flags: AT_DOMAIN,
       about: ABOUT,
     },
-    // The gateway at the root does not see these: the client sends a Bearer.
+    // The gateway at the root does not get these cookies: the client sends a bearer token.
     { name: "at a sub-path", by: "browser", page: "/shop/?path=/shop", flags: AT_SHOP },
     {
       name: "at a sub-path, in chunks",
@@ -44,7 +44,7 @@ describe("no auth cookie is left of a session", () => {
       flags: AT_SHOP,
       about: ABOUT,
     },
-    // Nobody else could read these: the gateway is below that path too.
+    // Scripts cannot read these cookies, so the gateway must be below the same path.
     {
       name: "at a sub-path, HttpOnly",
       by: "server",
@@ -60,8 +60,8 @@ describe("no auth cookie is left of a session", () => {
     },
   ]) {
     test(name, async (context) => {
-      const scene = await stage(context, { flags, about });
-      const { profile, url, user } = scene;
+      const testApp = await startTestApp(context, { flags, about });
+      const { profile, url, user } = testApp;
       const tab = await openTab(profile, `${url}${page}`);
       await tab.evaluate(() => { document.cookie = "theme=dark; path=/"; });
       await signIn(tab, user, by);
@@ -74,30 +74,30 @@ describe("no auth cookie is left of a session", () => {
       await logOut(tab, "You are signed out.");
 
       assert.deepEqual((await profile.cookies()).map((cookie) => cookie.name), ["theme"]);
-      await assertOver(scene, tab, session);
+      await assertNoSessionLeft(testApp, tab, session);
     });
   }
 });
 
-test("a sign-out at one host of a domain is one at all of them", async (context) => {
-  const { profile, url, user } = await stage(context, { flags: AT_DOMAIN });
+test("a sign-out at one host of a domain signs out at all of them", async (context) => {
+  const { profile, url, user } = await startTestApp(context, { flags: AT_DOMAIN });
   const tab = await openTab(profile, `${url}/${DOMAIN}`);
   const sibling = await openTab(profile, `${url.replace("app.", "shop.")}/${DOMAIN}`);
   await signIn(tab, user);
   await sibling.reload();
-  await reads(sibling, "who", `${user.email} is signed in.`);
+  await waitForText(sibling, "who", `${user.email} is signed in.`);
 
   await logOut(tab, "You are signed out.");
 
   await sibling.reload();
-  await reads(sibling, "who", "Signed out.");
+  await waitForText(sibling, "who", "Signed out.");
   assert.equal((await sibling.goto(`${new URL(sibling.url()).origin}/private/`)).status(), 401);
   assert.deepEqual(await authCookies(profile), []);
 });
 
-test("cookies of several scopes go all at once", async (context) => {
+test("one logout deletes cookies of several domains and paths", async (context) => {
   const flags = [...AT_DOMAIN, ...AT_SHOP];
-  const { mock, profile, url, user } = await stage(context, { flags });
+  const { mock, profile, url, user } = await startTestApp(context, { flags });
   const tab = await openTab(profile, url);
   for (const page of ["/", `/${DOMAIN}`, "/shop/?path=/shop"]) {
     await tab.goto(`${url}${page}`);
@@ -109,6 +109,7 @@ test("cookies of several scopes go all at once", async (context) => {
   await logOut(tab, "You are signed out.");
 
   assert.deepEqual(await authCookies(profile), []);
-  // The session of the longest path is the one that the browser sends first. The others live on.
+  // The browser sends the cookie with the longest path first: its session ends. The other sessions stay
+  // alive.
   assert.equal((await mock.sessions()).length, 2);
 });

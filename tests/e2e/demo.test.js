@@ -1,14 +1,14 @@
-// The page of `logout-gateway demo`, clicked through. Pictures of its states stay in artefacts/.
+// Uses the page of `logout-gateway demo` as a user does. Screenshots of its states are kept in artefacts/.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { eventually, start } from "../../clients/js/test/harness.js";
-import { authCookies, openTab, reads } from "./harness/app.js";
-import { newProfile } from "./harness/stage.js";
+import { authCookies, openTab, waitForText } from "./harness/app.js";
+import { newProfile } from "./harness/test_app.js";
 
-const picture = (tab, name) => tab.screenshot({
+const takeScreenshot = (tab, name) => tab.screenshot({
   fullPage: true,
   path: fileURLToPath(new URL(`artefacts/demo-${name}.png`, import.meta.url)),
 });
@@ -17,137 +17,138 @@ async function openDemo(context) {
   const url = await start(context, ["demo", "--bind", "127.0.0.1:0"], "The page");
   const profile = await newProfile(context);
   const tab = await openTab(profile, url);
-  // Its script fills in the form once it listens.
+  // The page's script fills in the form when it is ready.
   await eventually("the page is ready", () => tab.inputValue("#email"));
   return tab;
 }
 
-const showsSessions = (tab, count) => eventually(`${count} sessions are shown`, async () => (
+const waitForSessions = (tab, count) => eventually(`${count} sessions are shown`, async () => (
   await tab.locator("#sessions code").count() === count
 ));
-const idle = (tab) => eventually("the page is done", () => (
+const waitUntilIdle = (tab) => eventually("the page is idle", () => (
   tab.evaluate(() => !document.body.hasAttribute("aria-busy"))
 ));
 
 async function signIn(tab, button = "Sign in") {
   await tab.getByRole("button", { name: button, exact: true }).click();
-  await reads(tab, "who", "demo@example.com is signed in.");
-  await idle(tab);
+  await waitForText(tab, "who", "demo@example.com is signed in.");
+  await waitUntilIdle(tab);
 }
 
-// With the client, unless another credential is asked for.
-async function logOut(tab, { scope = "local", credential, path }, told) {
+// Signs out with the client library, or with the given credential.
+async function logOut(tab, { scope = "local", credential, path }, summary) {
   await tab.check(`[name=scope][value=${scope}]`);
   if (credential) await tab.check(`[name=credential][value=${credential}]`);
   if (path) await tab.check(`[name=path][value="${path}"]`);
   await tab.locator("#logout .primary").click();
-  await reads(tab, "summary", told);
-  await idle(tab);
+  await waitForText(tab, "summary", summary);
+  await waitUntilIdle(tab);
 }
 
 const reportOf = async (tab) => (await tab.locator("#report").textContent()).split("\n");
 
 const COOKIES = "2 cookies (sb-127-auth-token, sb-csrf-token)";
-const ANSWERED = { "X-Request-Id": "01234567-89ab-cdef-0123-456789abcdef" };
-// The demo's store is memory, in which nothing waits.
-const QUEUED = { ...ANSWERED, "X-Logout-Outcome": "queued" };
+const GATEWAY_HEADERS = { "X-Request-Id": "01234567-89ab-cdef-0123-456789abcdef" };
+// The demo's store is memory and has no queue, so the test makes up this response.
+const QUEUED = { ...GATEWAY_HEADERS, "X-Logout-Outcome": "queued" };
 
 const breakGotrue = async (tab) => {
   await tab.click("#gotrue-switch");
-  await reads(tab, "gotrue-status", "GoTrue is switched off");
-  await idle(tab);
+  await waitForText(tab, "gotrue-status", "GoTrue is switched off");
+  await waitUntilIdle(tab);
 };
 
-test("before anything is done", async (context) => {
+test("the page at the start", async (context) => {
   const tab = await openDemo(context);
-  await reads(tab, "who", "Nobody is signed in.");
+  await waitForText(tab, "who", "Nobody is signed in.");
   assert.equal(await tab.isChecked("#with-client"), true);
   assert.equal(await tab.isVisible("#routes"), false);
-  await picture(tab, "start");
+  await takeScreenshot(tab, "start");
 });
 
 test("signed in", async (context) => {
   const tab = await openDemo(context);
   await signIn(tab);
-  await showsSessions(tab, 1);
+  await waitForSessions(tab, 1);
   assert.deepEqual(await authCookies(tab.context()), ["sb-127-auth-token"]);
-  await picture(tab, "signed-in");
+  await takeScreenshot(tab, "signed-in");
 });
 
 describe("after a logout", () => {
   for (const {
-    name, other, broken, routed, answer, twice, asked = {}, told, report, sessions = 0, cookies = 0,
+    name, other, gotrueDown, intercepted, respond, twice, options = {}, summary, report,
+    sessions = 0, cookies = 0,
   } of [
     {
       name: "signed out",
-      told: "Logged out: GoTrue ended this session. 2 cookies went, 1 session ended.",
+      summary: "Logged out: GoTrue ended this session. 2 cookies went, 1 session ended.",
       report: ["revoked, 200", "1 of 1 session (this browser)", COOKIES],
     },
     {
       name: "signed out everywhere",
       other: true,
-      asked: { scope: "global" },
-      told: "Logged out: GoTrue ended every session. 2 cookies went, 2 sessions ended.",
+      options: { scope: "global" },
+      summary: "Logged out: GoTrue ended every session. 2 cookies went, 2 sessions ended.",
       report: ["revoked, 200", "2 of 2 sessions (another device, this browser)", COOKIES],
     },
     {
       name: "others signed out",
       other: true,
-      asked: { scope: "others" },
-      told: "Logged out: GoTrue ended the other sessions.",
+      options: { scope: "others" },
+      summary: "Logged out: GoTrue ended the other sessions.",
       report: ["revoked, 200", "1 of 2 sessions (another device)", "0 cookies"],
       sessions: 1,
       cookies: 2,
     },
     {
       name: "failed, GoTrue down",
-      broken: true,
-      told: "The logout failed, and the gateway says so instead of pretending. 2 cookies went, 0",
+      gotrueDown: true,
+      summary: "The logout failed, and the gateway says so instead of pretending. 2 cookies went, 0",
       report: ["failed, 500", "0 of 1 session", COOKIES],
       sessions: 1,
     },
     {
       name: "gateway down, signed out here alone",
-      routed: /auth\/(csrf|logout)/,
-      answer: (route) => route.abort(),
-      told: "No gateway answered: the session may live on. 1 cookie went, 0 sessions ended.",
+      intercepted: /auth\/(csrf|logout)/,
+      respond: (route) => route.abort(),
+      summary: "No gateway answered: the session may live on. 1 cookie went, 0 sessions ended.",
       report: ["offline, no answer", "0 of 1 session", "1 cookie (sb-127-auth-token)"],
       sessions: 1,
     },
     {
       name: "no gateway but a proxy answers",
-      routed: /auth\/logout/,
-      answer: (route) => route.fulfill({ status: 502 }),
-      told: "No gateway answered: the session may live on. 2 cookies went, 0 sessions ended.",
+      intercepted: /auth\/logout/,
+      respond: (route) => route.fulfill({ status: 502 }),
+      summary: "No gateway answered: the session may live on. 2 cookies went, 0 sessions ended.",
       report: ["failed, 502", "0 of 1 session", COOKIES],
       sessions: 1,
     },
     {
       name: "queued, GoTrue down",
-      routed: /auth\/logout/,
-      answer: (route) => route.fulfill({ status: 202, headers: QUEUED }),
-      told: "Logged out here: GoTrue is asked once it answers. 2 cookies went, 0 sessions ended.",
+      intercepted: /auth\/logout/,
+      respond: (route) => route.fulfill({ status: 202, headers: QUEUED }),
+      summary: "Logged out here: GoTrue is asked once it answers. 2 cookies went, 0 sessions ended.",
       report: ["queued, 202", "0 of 1 session", COOKIES],
       sessions: 1,
     },
     {
       name: "refused to the client",
-      routed: /auth\/csrf/,
-      answer: (route) => route.fulfill({ status: 403, headers: ANSWERED }),
-      told: "The logout failed, and the gateway says so instead of pretending. 1 cookie went, 0",
+      intercepted: /auth\/csrf/,
+      respond: (route) => route.fulfill({ status: 403, headers: GATEWAY_HEADERS }),
+      summary: "The logout failed, and the gateway says so instead of pretending. 1 cookie went, 0",
       report: ["failed, 403", "0 of 1 session", "1 cookie (sb-127-auth-token)"],
       sessions: 1,
     },
     {
       name: "by hand, at another route",
-      asked: { credential: "cookie", path: "/api/v1/auth/logout" },
-      told: "Logged out: GoTrue ended this session. 2 cookies went, 1 session ended.",
+      options: { credential: "cookie", path: "/api/v1/auth/logout" },
+      summary: "Logged out: GoTrue ended this session. 2 cookies went, 1 session ended.",
       report: ["revoked, 204", "1 of 1 session (this browser)", COOKIES],
     },
     {
       name: "refused, no CSRF token",
-      asked: { credential: "cookie-only" },
-      told: "Refused, nothing touched: no CSRF token. 0 cookies went, 0 sessions ended.",
+      options: { credential: "cookie-only" },
+      summary: "Refused, nothing touched: no CSRF token. 0 cookies went, 0 sessions ended.",
       report: ["refused, 403", "0 of 1 session", "0 cookies"],
       sessions: 1,
       cookies: 1,
@@ -155,34 +156,34 @@ describe("after a logout", () => {
     {
       name: "nothing left to end",
       twice: true,
-      asked: { credential: "bearer" },
-      told: "Nothing was left to end: it was over.",
+      options: { credential: "bearer" },
+      summary: "Nothing was left to end: it was over.",
       report: ["already-ended, 200", "0 of 0 sessions", "0 cookies"],
     },
   ]) {
     test(name, async (context) => {
       const tab = await openDemo(context);
       if (other) await tab.getByRole("button", { name: "Sign in on another device" }).click();
-      if (other) await reads(tab, "sign-in-status", "demo@example.com is signed in on another");
+      if (other) await waitForText(tab, "sign-in-status", "demo@example.com is signed in on another");
       await signIn(tab);
-      if (broken) await breakGotrue(tab);
-      if (routed) await tab.route(routed, answer);
-      if (twice) await logOut(tab, asked, "Logged out");
+      if (gotrueDown) await breakGotrue(tab);
+      if (intercepted) await tab.route(intercepted, respond);
+      if (twice) await logOut(tab, options, "Logged out");
 
-      await logOut(tab, asked, told);
+      await logOut(tab, options, summary);
 
-      await showsSessions(tab, sessions);
+      await waitForSessions(tab, sessions);
       assert.equal((await authCookies(tab.context())).length, cookies);
       const [, , answered, ended, cleared] = await reportOf(tab);
       assert.deepEqual([answered.replace(/, request id [\w-]{36}$/, ""), ended, cleared], [
         `Outcome: ${report[0]}`, `Ended at GoTrue: ${report[1]}`, `Cleared here: ${report[2]}`,
       ]);
-      await picture(tab, name.replaceAll(/\W+/g, "-"));
+      await takeScreenshot(tab, name.replaceAll(/\W+/g, "-"));
     });
   }
 });
 
-test("offline, what was ended before is told no more", async (context) => {
+test("offline, the summary does not repeat the sessions that an earlier logout ended", async (context) => {
   const tab = await openDemo(context);
   await signIn(tab);
   await logOut(tab, {}, "Logged out");
@@ -198,15 +199,15 @@ test("offline, what was ended before is told no more", async (context) => {
     "Ended at GoTrue: unknown",
     "Cleared here: 1 cookie (sb-127-auth-token)",
   ]);
-  await reads(tab, "who", "demo@example.com is signed out of this browser.");
-  await picture(tab, "offline");
+  await waitForText(tab, "who", "demo@example.com is signed out of this browser.");
+  await takeScreenshot(tab, "offline");
   await tab.context().setOffline(false);
   await tab.click("#check-again");
-  await showsSessions(tab, 1);
+  await waitForSessions(tab, 1);
 });
 
 describe("the summary", () => {
-  test("tells when and how long, and nothing secret", async (context) => {
+  test("shows the time and the duration, and no secret", async (context) => {
     const tab = await openDemo(context);
     await signIn(tab);
     await tab.clock.install();
@@ -228,11 +229,11 @@ describe("the summary", () => {
       `Cleared here: ${COOKIES}`,
       "Took: 1234 ms",
     ]);
-    await reads(tab, "who", "demo@example.com is signed out of this browser.");
+    await waitForText(tab, "who", "demo@example.com is signed out of this browser.");
     assert.equal(await tab.locator("#sign-in-status").textContent(), "");
   });
 
-  test("is copied", async (context) => {
+  test("can be copied", async (context) => {
     const tab = await openDemo(context);
     await tab.context().grantPermissions(["clipboard-read", "clipboard-write"]);
     await signIn(tab);
@@ -240,14 +241,14 @@ describe("the summary", () => {
 
     await tab.click("#copy");
 
-    await reads(tab, "copy-status", "Copied.");
+    await waitForText(tab, "copy-status", "Copied.");
     const copied = await tab.evaluate(() => navigator.clipboard.readText());
     assert.deepEqual(copied.split("\n"), await reportOf(tab));
     await logOut(tab, {}, "Refused: nobody is signed in here.");
     assert.equal(await tab.locator("#copy-status").textContent(), "");
   });
 
-  test("is selected where the page may not copy", async (context) => {
+  test("is selected if the page may not copy", async (context) => {
     const tab = await openDemo(context);
     await tab.evaluate(() => Object.defineProperty(navigator, "clipboard", { value: undefined }));
     await signIn(tab);
@@ -255,22 +256,22 @@ describe("the summary", () => {
 
     await tab.click("#copy");
 
-    await reads(tab, "copy-status", "The browser does not let this page copy.");
+    await waitForText(tab, "copy-status", "The browser does not let this page copy.");
     const selected = await tab.evaluate(() => getSelection().toString());
     assert.deepEqual(selected.split("\n"), await reportOf(tab));
-    await picture(tab, "summary-selected");
+    await takeScreenshot(tab, "summary-selected");
   });
 });
 
-test("narrow and dark, after a sign-up with chunks", async (context) => {
+test("a narrow, dark page after a sign-up with a chunked session", async (context) => {
   const tab = await openDemo(context);
   await tab.emulateMedia({ colorScheme: "dark" });
   await tab.setViewportSize({ width: 375, height: 800 });
   await tab.fill("#email", "ada@example.com");
   await tab.check("#large");
   await tab.getByRole("button", { name: "Sign up" }).click();
-  await reads(tab, "who", "ada@example.com is signed in.");
-  await idle(tab);
+  await waitForText(tab, "who", "ada@example.com is signed in.");
+  await waitUntilIdle(tab);
   assert.ok((await authCookies(tab.context())).length > 4);
 
   await logOut(tab, {}, "Logged out");
@@ -278,5 +279,5 @@ test("narrow and dark, after a sign-up with chunks", async (context) => {
   assert.deepEqual(await authCookies(tab.context()), []);
   const wide = await tab.evaluate(() => document.documentElement.scrollWidth > innerWidth);
   assert.equal(wide, false);
-  await picture(tab, "narrow-dark");
+  await takeScreenshot(tab, "narrow-dark");
 });

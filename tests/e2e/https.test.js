@@ -1,4 +1,4 @@
-// Where cookies are Secure, prefixed, partitioned, or sent from other sites: https alone has them.
+// Cookies that need https: Secure, with a name prefix, Partitioned, or sent with requests from other sites.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -6,16 +6,16 @@ import { describe, test } from "node:test";
 
 import { startServer } from "../../clients/js/test/harness.js";
 import {
-  assertDead, assertOver, authCookies, logOut, openTab, sessionOf, signIn,
+  assertEnded, assertNoSessionLeft, authCookies, logOut, openTab, sessionOf, signIn,
 } from "./harness/app.js";
-import { newLenientProfile, stage } from "./harness/stage.js";
+import { newLenientProfile, startTestApp } from "./harness/test_app.js";
 
 const HOST_NAME = "__Host-session";
 const AT_HOST = { page: `?secure=true&name=${HOST_NAME}`, flags: ["--cookie-name", HOST_NAME] };
 const ABOUT = "x".repeat(6_000);
 const ANYWHERE = "?secure=true&sameSite=none";
 
-describe("no cookie is left of a session that came by https", () => {
+describe("over https a logout deletes all cookies of a session", () => {
   for (const { name, by, page, flags, about } of [
     { name: "Secure", by: "browser", page: "?secure=true" },
     { name: "Secure, HttpOnly", by: "server", page: "?secure=true" },
@@ -29,8 +29,8 @@ describe("no cookie is left of a session that came by https", () => {
     },
   ]) {
     test(name, async (context) => {
-      const scene = await stage(context, { flags, about });
-      const { profile, secureUrl, user } = scene;
+      const testApp = await startTestApp(context, { flags, about });
+      const { profile, secureUrl, user } = testApp;
       const tab = await openTab(profile, `${secureUrl}/${page}`);
       await signIn(tab, user, by);
       const cookies = await profile.cookies();
@@ -45,13 +45,13 @@ describe("no cookie is left of a session that came by https", () => {
       await logOut(tab, "You are signed out.");
 
       assert.deepEqual((await profile.cookies()).map((cookie) => cookie.name), ["theme"]);
-      await assertOver(scene, tab, session);
+      await assertNoSessionLeft(testApp, tab, session);
     });
   }
 });
 
-// The app's second front, at a site of its own: a page and the client, nothing more.
-async function frontElsewhere(context) {
+// A page of the application on another site, with only the client.
+async function startFrontOnAnotherSite(context) {
   const client = await readFile(new URL("../../clients/js/index.js", import.meta.url));
   const { url } = await startServer(context, (request, response) => {
     const [type, body] = request.url === "/client.js"
@@ -61,10 +61,10 @@ async function frontElsewhere(context) {
   return `http://front.localhost:${new URL(url).port}`;
 }
 
-test("an allowed page of another site ends the session that the browser sends along", async (context) => {
-  const front = await frontElsewhere(context);
-  const scene = await stage(context, { flags: ["--allowed-origins", front] });
-  const { mock, secureUrl, user } = scene;
+test("a page of an allowed other site ends the session whose cookies the browser sends", async (context) => {
+  const front = await startFrontOnAnotherSite(context);
+  const testApp = await startTestApp(context, { flags: ["--allowed-origins", front] });
+  const { mock, secureUrl, user } = testApp;
   const profile = await newLenientProfile(context);
   const tab = await openTab(profile, `${secureUrl}/${ANYWHERE}`);
   await signIn(tab, user, "server");
@@ -78,6 +78,6 @@ test("an allowed page of another site ends the session that the browser sends al
 
   assert.equal(outcome, "revoked");
   assert.deepEqual(await authCookies(profile), []);
-  await assertDead(scene, session);
+  await assertEnded(testApp, session);
   assert.deepEqual(await mock.logouts(), ["logout-gateway"]);
 });

@@ -1,14 +1,14 @@
-// Nobody but the app's own pages logs its user out.
+// Only the application's own pages can sign its user out.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import { eventually, startServer } from "../../clients/js/test/harness.js";
-import { logOut, openTab, reads, sessionOf, signIn } from "./harness/app.js";
-import { stage } from "./harness/stage.js";
+import { logOut, openTab, waitForText, sessionOf, signIn } from "./harness/app.js";
+import { startTestApp } from "./harness/test_app.js";
 
-// What a foreign page does, in that page.
-const WAYS = {
+// Attacks of a foreign page; the functions run in that page.
+const ATTACKS = {
   form(origin) {
     const form = document.createElement("form");
     Object.assign(form, { method: "post", action: `${origin}/logout` });
@@ -32,7 +32,7 @@ const WAYS = {
     const options = { method: "POST", mode: "no-cors", credentials: "include" };
     await fetch(`${origin}/api/auth/logout`, options);
   },
-  // As the app's own client does it, or without the token if there is none to be had.
+  // As the application's own client does, or without a token if the page gets none.
   "fetch that asks for a CSRF token": async (origin) => {
     const credentials = "include";
     const csrf = await fetch(`${origin}/api/auth/csrf`, { credentials }).catch(() => null);
@@ -42,7 +42,7 @@ const WAYS = {
   },
 };
 
-async function foreignPages(context) {
+async function startForeignServer(context) {
   const headers = { "Content-Type": "text/html" };
   const { url } = await startServer(context, (request, response) => (
     response.writeHead(200, headers).end("<!doctype html><title>Foreign</title><body>")
@@ -50,29 +50,29 @@ async function foreignPages(context) {
   return new URL(url).port;
 }
 
-// A form is answered by a redirect, whatever becomes of it.
-const statusOf = (way) => {
-  if (way === "image") return 405;
-  return way.startsWith("form") ? 303 : 403;
+// The gateway answers every form with a redirect.
+const statusOf = (attack) => {
+  if (attack === "image") return 405;
+  return attack.startsWith("form") ? 303 : 403;
 };
 
-// Resolves to what nginx was asked for last, a logout.
-async function attack({ profile, asked }, page, way, origin) {
-  const before = (await asked()).length;
+// Runs the attack; resolves to the logout request that nginx logged.
+async function runAttack({ profile, proxyRequests }, page, attack, origin) {
+  const before = (await proxyRequests()).length;
   const tab = await openTab(profile, page);
-  await tab.evaluate(WAYS[way], origin);
-  const logout = await eventually("a logout is asked for", async () => (
-    (await asked()).slice(before).findLast(({ path }) => path.endsWith("/logout"))
+  await tab.evaluate(ATTACKS[attack], origin);
+  const logout = await eventually("nginx has logged a logout", async () => (
+    (await proxyRequests()).slice(before).findLast(({ path }) => path.endsWith("/logout"))
   ));
-  // In a foreign frame the app's page is not shown.
-  if (way === "form") {
-    await eventually("the redirect says refused", () => tab.url() === `${origin}/?logout=refused`);
+  // In a frame of a foreign page the target of the redirect is not shown.
+  if (attack === "form") {
+    await eventually("the redirect has logout=refused", () => tab.url() === `${origin}/?logout=refused`);
   }
   await tab.close();
   return logout;
 }
 
-// Signs in, and resolves to a check that nothing has changed since.
+// Signs in; resolves to a function that asserts that nothing has changed since.
 async function signedIn({ mock, profile, user }, tab) {
   await signIn(tab, user);
   const before = await profile.cookies();
@@ -83,34 +83,36 @@ async function signedIn({ mock, profile, user }, tab) {
     const headers = { Authorization: `Bearer ${access_token}` };
     assert.equal((await fetch(`${mock.url}/auth/v1/user`, { headers })).status, 200);
     await tab.reload();
-    await reads(tab, "who", `${user.email} is signed in.`);
+    await waitForText(tab, "who", `${user.email} is signed in.`);
   };
 }
 
-// Cookies as an app sets them that lives in frames of other sites: they stand in nobody's way.
-const WORST = "/?sameSite=none&secure=true";
-const OPAQUE = "form in a frame without an origin";
+// The weakest cookies, as an application in frames of other sites needs them: browsers send them with all
+// requests.
+const CROSS_SITE_COOKIES = "/?sameSite=none&secure=true";
+const FRAME_WITHOUT_ORIGIN = "form in a frame without an origin";
 
-describe("a foreign page cannot log the user out, and the app can", () => {
+describe("a foreign page cannot sign the user out, and the application can", () => {
   for (const [name, host, site] of [
     ["another site", "other.localhost", "cross-site"],
     ["a sibling of the host", "other.example.localhost", "same-site"],
     ["another port of the host", "app.example.localhost", "same-site"],
   ]) {
     test(name, async (context) => {
-      const scene = await stage(context);
-      const { profile, url } = scene;
-      const page = `http://${host}:${await foreignPages(context)}/`;
-      const tab = await openTab(profile, `${url}${WORST}`);
-      const assertUnchanged = await signedIn(scene, tab);
-      for (const way of Object.keys(WAYS)) {
-        await context.test(way, async () => {
-          const asked = await attack(scene, page, way, url);
-          assert.equal(asked.status, statusOf(way));
-          assert.equal(asked.site, way === OPAQUE ? "cross-site" : site);
-          // Where the browser holds no cookie back, the gateway alone stands in the way.
-          if (way === "form" || (site === "same-site" && way !== OPAQUE)) {
-            assert.equal(asked.session, "present");
+      const testApp = await startTestApp(context);
+      const { profile, url } = testApp;
+      const page = `http://${host}:${await startForeignServer(context)}/`;
+      const tab = await openTab(profile, `${url}${CROSS_SITE_COOKIES}`);
+      const assertUnchanged = await signedIn(testApp, tab);
+      for (const attack of Object.keys(ATTACKS)) {
+        await context.test(attack, async () => {
+          const logout = await runAttack(testApp, page, attack, url);
+          assert.equal(logout.status, statusOf(attack));
+          assert.equal(logout.site, attack === FRAME_WITHOUT_ORIGIN ? "cross-site" : site);
+          // The browser sends the session's cookies with these requests, so only the gateway stops the
+          // attack.
+          if (attack === "form" || (site === "same-site" && attack !== FRAME_WITHOUT_ORIGIN)) {
+            assert.equal(logout.session, "present");
           }
           await assertUnchanged();
         });
@@ -120,30 +122,30 @@ describe("a foreign page cannot log the user out, and the app can", () => {
   }
 });
 
-test("a frame without an origin in the app's own page cannot either", async (context) => {
-  const scene = await stage(context);
-  const { profile, url } = scene;
-  const tab = await openTab(profile, `${url}${WORST}`);
-  const assertUnchanged = await signedIn(scene, tab);
-  const asked = await attack(scene, url, OPAQUE, url);
-  assert.deepEqual([asked.status, asked.origin], [303, "null"]);
+test("a frame without an origin in the application's own page cannot sign the user out", async (context) => {
+  const testApp = await startTestApp(context);
+  const { profile, url } = testApp;
+  const tab = await openTab(profile, `${url}${CROSS_SITE_COOKIES}`);
+  const assertUnchanged = await signedIn(testApp, tab);
+  const logout = await runAttack(testApp, url, FRAME_WITHOUT_ORIGIN, url);
+  assert.deepEqual([logout.status, logout.origin], [303, "null"]);
   await assertUnchanged();
 });
 
-test("where browsers do not name the site, the origin decides", async (context) => {
-  const scene = await stage(context);
-  const { profile, port } = scene;
-  // Plain http, and no loopback to Chromium.
+test("without Sec-Fetch-Site the gateway decides by Origin", async (context) => {
+  const testApp = await startTestApp(context);
+  const { profile, port } = testApp;
+  // Over http and for hosts that Chromium does not trust, it sends no Sec-Fetch-Site.
   const url = `http://app.example.test:${port}`;
-  const page = `http://other.example.test:${await foreignPages(context)}/`;
+  const page = `http://other.example.test:${await startForeignServer(context)}/`;
   const tab = await openTab(profile, url);
-  const assertUnchanged = await signedIn(scene, tab);
-  for (const way of ["form", "fetch that asks for a CSRF token"]) {
-    await context.test(way, async () => {
-      const asked = await attack(scene, page, way, url);
-      assert.deepEqual([asked.site, asked.session], ["", "present"]);
-      assert.equal(asked.status, statusOf(way));
-      assert.equal(asked.origin, new URL(page).origin);
+  const assertUnchanged = await signedIn(testApp, tab);
+  for (const attack of ["form", "fetch that asks for a CSRF token"]) {
+    await context.test(attack, async () => {
+      const logout = await runAttack(testApp, page, attack, url);
+      assert.deepEqual([logout.site, logout.session], ["", "present"]);
+      assert.equal(logout.status, statusOf(attack));
+      assert.equal(logout.origin, new URL(page).origin);
       await assertUnchanged();
     });
   }

@@ -1,15 +1,15 @@
-// GoTrue is down, or the network: the user is signed out here and told the truth, and what can be
-// done later is done later.
+// GoTrue, the gateway or the network is down: the browser is signed out as far as possible, the page shows
+// the true result, and a queued logout is done later.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import { eventually } from "../../clients/js/test/harness.js";
 import {
-  assertAlive, assertDead, authCookies, breakGotrue, getSession, judgements, logOut, openTab, reads,
-  sessionOf, signIn,
+  assertAlive, assertEnded, authCookies, breakGotrue, getSession, sessionStatuses, logOut, openTab,
+  waitForText, sessionOf, signIn,
 } from "./harness/app.js";
-import { newProfile, stage } from "./harness/stage.js";
+import { newProfile, startTestApp } from "./harness/test_app.js";
 
 const QUEUED = "You are signed out here. Elsewhere it takes until the sign-in service answers.";
 const FAILED = "Logging out may have failed, and your session may live on. Try again later.";
@@ -19,18 +19,18 @@ async function assertSignedOutHere(tab, profile) {
   assert.deepEqual(await authCookies(profile), []);
   await tab.reload();
   assert.equal(await getSession(tab), null);
-  await reads(tab, "who", "Signed out.");
+  await waitForText(tab, "who", "Signed out.");
 }
 
-describe("while GoTrue is down the user is signed out here, and elsewhere once it is back", () => {
+describe("while GoTrue is down the browser is signed out, and later the session ends", () => {
   for (const [name, by, fault] of [
-    ["it resets connections", "browser", { kind: "reset" }],
-    ["it fails", "server", { kind: "status", status: 503 }],
-    ["it never answers", "browser", { kind: "hang" }],
+    ["GoTrue resets connections", "browser", { kind: "reset" }],
+    ["GoTrue answers 503", "server", { kind: "status", status: 503 }],
+    ["GoTrue never answers", "browser", { kind: "hang" }],
   ]) {
     test(name, async (context) => {
-      const scene = await stage(context, { flags: ["--upstream-timeout", "2s"] });
-      const { mock, profile, url, user } = scene;
+      const testApp = await startTestApp(context, { flags: ["--upstream-timeout", "2s"] });
+      const { mock, profile, url, user } = testApp;
       const tab = await openTab(profile, url);
       await signIn(tab, user, by);
       const other = await openTab(profile, url);
@@ -39,19 +39,19 @@ describe("while GoTrue is down the user is signed out here, and elsewhere once i
 
       await logOut(tab, QUEUED);
 
-      await reads(other, "who", "Signed out.");
+      await waitForText(other, "who", "Signed out.");
       await assertSignedOutHere(tab, profile);
       assert.equal((await tab.goto(`${url}/private/`)).status(), 401);
       assert.equal((await mock.sessions()).length, 1);
       await mock.repair();
       await eventually("the session ends", async () => (await mock.sessions()).length === 0);
-      await assertDead(scene, session);
+      await assertEnded(testApp, session);
     });
   }
 
-  test("every device, with the scope global", async (context) => {
-    const scene = await stage(context);
-    const { mock, profile, url, user } = scene;
+  test("scope global ends the sessions of all devices", async (context) => {
+    const testApp = await startTestApp(context);
+    const { mock, profile, url, user } = testApp;
     const device = await newProfile(context);
     const tab = await openTab(profile, `${url}/?scope=global`);
     await signIn(await openTab(device, url), user);
@@ -65,14 +65,14 @@ describe("while GoTrue is down the user is signed out here, and elsewhere once i
     assert.equal((await mock.sessions()).length, 2);
     await mock.repair();
     await eventually("the sessions end", async () => (await mock.sessions()).length === 0);
-    const { user: atGotrue, refresh } = await judgements(scene, elsewhere);
+    const { user: atGotrue, refresh } = await sessionStatuses(testApp, elsewhere);
     assert.deepEqual([atGotrue, refresh], [403, 400]);
   });
 });
 
-test("where nobody can end the session later, the user is told so", async (context) => {
-  const scene = await stage(context, { durable: false });
-  const { mock, profile, url, user } = scene;
+test("without a queue, the page says that the logout failed while GoTrue is down", async (context) => {
+  const testApp = await startTestApp(context, { durable: false });
+  const { mock, profile, url, user } = testApp;
   const tab = await openTab(profile, url);
   await signIn(tab, user);
   const session = await sessionOf(profile);
@@ -82,14 +82,14 @@ test("where nobody can end the session later, the user is told so", async (conte
 
   await assertSignedOutHere(tab, profile);
   await mock.repair();
-  // The gateway refuses the token; at GoTrue it is as good as before.
+  // The gateway refuses the token; GoTrue still accepts it.
   const still = { verify: 401, private: 401, user: 200, refresh: 200 };
-  assert.deepEqual(await judgements(scene, session), still);
+  assert.deepEqual(await sessionStatuses(testApp, session), still);
 });
 
-test("offline, the user is signed out here and told that nobody was reached", async (context) => {
-  const scene = await stage(context);
-  const { profile, url, user } = scene;
+test("offline, the browser is signed out and the page says that no server was reached", async (context) => {
+  const testApp = await startTestApp(context);
+  const { profile, url, user } = testApp;
   const tab = await openTab(profile, url);
   await signIn(tab, user);
   const other = await openTab(profile, url);
@@ -101,65 +101,65 @@ test("offline, the user is signed out here and told that nobody was reached", as
   assert.deepEqual(await authCookies(profile), []);
   for (const each of [tab, other]) {
     assert.equal(await getSession(each), null);
-    await reads(each, "who", "Signed out.");
+    await waitForText(each, "who", "Signed out.");
   }
   await profile.setOffline(false);
   await assertSignedOutHere(tab, profile);
-  await assertAlive(scene, session);
+  await assertAlive(testApp, session);
 });
 
-describe("while the gateway is down, the user is told to try again", () => {
+describe("while the gateway is down, the page asks the user to try again", () => {
   for (const [by, cookies] of [["browser", []], ["server", ["sb-127-auth-token"]]]) {
     test(`signed in by the ${by}`, async (context) => {
-      const scene = await stage(context);
-      const { mock, profile, url, user } = scene;
+      const testApp = await startTestApp(context);
+      const { mock, profile, url, user } = testApp;
       const tab = await openTab(profile, url);
       await signIn(tab, user, by);
-      await scene.stopGateway();
+      await testApp.stopGateway();
 
       await logOut(tab, FAILED);
 
-      // What scripts cannot read, only the gateway deletes.
+      // Only the gateway can delete HttpOnly cookies.
       assert.deepEqual(await authCookies(profile), cookies);
       assert.equal((await mock.sessions()).length, 1);
-      // Nobody is let in meanwhile.
+      // The private page stays closed while the gateway is down.
       assert.equal((await tab.goto(`${url}/private/`)).status(), 503);
     });
   }
 });
 
-describe("HttpOnly cookies that nobody deleted stay, and the next logout ends the session", () => {
-  for (const { name, alg, cut, mend, told } of [
+describe("after a failed logout HttpOnly cookies stay, and the next logout ends the session", () => {
+  for (const { name, alg, disconnect, reconnect, message } of [
     {
       name: "offline",
-      cut: ({ profile }) => profile.setOffline(true),
-      mend: ({ profile }) => profile.setOffline(false),
-      told: OFFLINE,
+      disconnect: ({ profile }) => profile.setOffline(true),
+      reconnect: ({ profile }) => profile.setOffline(false),
+      message: OFFLINE,
     },
     {
-      name: "GoTrue is down, and nobody else can judge the session",
+      name: "GoTrue is down, and only GoTrue can verify tokens",
       alg: "HS256",
-      cut: ({ mock }) => breakGotrue(mock, { kind: "reset" }),
-      mend: ({ mock }) => mock.repair(),
-      told: FAILED,
+      disconnect: ({ mock }) => breakGotrue(mock, { kind: "reset" }),
+      reconnect: ({ mock }) => mock.repair(),
+      message: FAILED,
     },
   ]) {
     test(name, async (context) => {
-      const scene = await stage(context, { alg });
-      const { profile, url, user } = scene;
+      const testApp = await startTestApp(context, { alg });
+      const { profile, url, user } = testApp;
       const tab = await openTab(profile, url);
       await signIn(tab, user, "server");
       const session = await sessionOf(profile);
-      await cut(scene);
-      await logOut(tab, told);
-      // No script can delete them.
+      await disconnect(testApp);
+      await logOut(tab, message);
+      // Scripts cannot delete HttpOnly cookies.
       assert.deepEqual(await sessionOf(profile), session);
-      await mend(scene);
+      await reconnect(testApp);
 
       await logOut(tab, "You are signed out.");
 
       await assertSignedOutHere(tab, profile);
-      await assertDead(scene, session);
+      await assertEnded(testApp, session);
     });
   }
 });

@@ -1,13 +1,13 @@
-// What a browser shows to whoever goes back after a logout.
+// What a browser shows when the user goes back in the history after a logout.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import { eventually } from "../../clients/js/test/harness.js";
-import { logOut, openTab, reads, signIn } from "./harness/app.js";
-import { stage } from "./harness/stage.js";
+import { logOut, openTab, waitForText, signIn } from "./harness/app.js";
+import { startTestApp } from "./harness/test_app.js";
 
-// A page out of the back/forward cache fires no load, which the driver's own `goBack` waits for.
+// A page from the back/forward cache fires no `load` event, for which the driver's own `goBack` waits.
 async function goBack(tab, path) {
   await tab.evaluate(() => history.back());
   await eventually(`back at ${path}`, () => new URL(tab.url()).pathname === path);
@@ -28,7 +28,7 @@ describe("a private page is not shown again after a logout", () => {
     ["/private/plain", "server", "the same"],
   ]) {
     test(`${path}, signed in by the ${by}, logged out in ${where} tab`, async (context) => {
-      const { profile, url, user } = await stage(context);
+      const { profile, url, user } = await startTestApp(context);
       const tab = await openTab(profile, url);
       await signIn(tab, user, by);
       await tab.goto(`${url}${path}`);
@@ -45,19 +45,19 @@ describe("a private page is not shown again after a logout", () => {
 });
 
 test("a logout on the private page itself leaves nothing to go back to", async (context) => {
-  const { profile, url, user } = await stage(context);
+  const { profile, url, user } = await startTestApp(context);
   const tab = await openTab(profile, url);
   await signIn(tab, user);
   await tab.goto(`${url}/private/`);
   await shows(tab, "Private page of");
   await tab.click("#log-out");
-  await reads(tab, "who", "Signed out.");
+  await waitForText(tab, "who", "Signed out.");
   await goBack(tab, "/private/");
   await shows(tab, REFUSED);
 });
 
-test("while signed in, the browser keeps such a page and shows it again", async (context) => {
-  const { profile, url, user } = await stage(context);
+test("while the user is signed in, the browser shows such a page again from its cache", async (context) => {
+  const { profile, url, user } = await startTestApp(context);
   const tab = await openTab(profile, url);
   await signIn(tab, user);
   await tab.goto(`${url}/private/plain`);
@@ -66,18 +66,18 @@ test("while signed in, the browser keeps such a page and shows it again", async 
   });
   await tab.goto(url);
   await goBack(tab, "/private/plain");
-  // Else the tests above would say nothing: no page would ever be kept.
-  await eventually("it was kept", () => tab.evaluate(() => window.persisted));
+  // The tests above need a browser that caches such pages; otherwise they would always pass.
+  await eventually("the page comes from the back/forward cache", () => tab.evaluate(() => window.persisted));
   await shows(tab, "Private page of");
 });
 
-test("a page that shows who is signed in says so no more", async (context) => {
-  const { profile, url, user } = await stage(context);
+test("after a logout, going back shows that the user is signed out", async (context) => {
+  const { profile, url, user } = await startTestApp(context);
   const tab = await openTab(profile, url);
   await signIn(tab, user);
   await tab.goto(`${url}/shop/`);
   await logOut(tab, "You are signed out.");
   await goBack(tab, "/");
-  await reads(tab, "who", "Signed out.");
+  await waitForText(tab, "who", "Signed out.");
   assert.ok(!(await tab.content()).includes(user.email));
 });

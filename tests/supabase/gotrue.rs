@@ -1,4 +1,4 @@
-//! GoTrue as any app uses it.
+//! A client of GoTrue that uses the routes which every application uses.
 
 use std::time::Duration;
 
@@ -6,34 +6,34 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// How often, and how long at most, a rate limit is waited for.
+/// How often a request is tried when GoTrue answers 429, and how long to wait at most before the next try.
 const TRIES: usize = 4;
-const PATIENCE: Duration = Duration::from_mins(1);
+const MAX_WAIT: Duration = Duration::from_mins(1);
 
-/// A session as a sign-in answers it.
+/// A session from the response to a sign-in or a refresh.
 #[derive(Clone)]
 pub(crate) struct Session {
     pub(crate) user_id: Uuid,
     pub(crate) access_token: String,
     pub(crate) refresh_token: String,
-    /// Seconds.
+    /// The lifetime of the access token in seconds.
     pub(crate) expires_in: i64,
 }
 
 impl Session {
-    /// `None` where the answer shows no session.
-    fn of(answer: &Value) -> Option<Self> {
+    /// `None` if the response has no session.
+    fn from_response(response: &Value) -> Option<Self> {
         let word = |value: &Value| value.as_str().map(str::to_owned);
         Some(Self {
-            user_id: answer["user"]["id"].as_str()?.parse().ok()?,
-            access_token: word(&answer["access_token"])?,
-            refresh_token: word(&answer["refresh_token"])?,
-            expires_in: answer["expires_in"].as_i64()?,
+            user_id: response["user"]["id"].as_str()?.parse().ok()?,
+            access_token: word(&response["access_token"])?,
+            refresh_token: word(&response["refresh_token"])?,
+            expires_in: response["expires_in"].as_i64()?,
         })
     }
 }
 
-/// GoTrue at its base.
+/// GoTrue at its base URL.
 pub(crate) struct GoTrue {
     http: Client,
     base: String,
@@ -47,72 +47,74 @@ impl GoTrue {
         Self { http, base, api_key: api_key.map(str::to_owned) }
     }
 
-    /// A new user's first session.
+    /// Creates a user; returns the user's first session.
     pub(crate) async fn sign_up(&self, email: &str, password: &str) -> Session {
         let body = json!({"email": email, "password": password});
-        let (status, answer) = self.ask(Method::POST, "/signup", None, Some(body)).await;
-        assert_eq!(status, StatusCode::OK, "{email} could not sign up: {}", answer["msg"]);
-        Session::of(&answer).expect("a session: the project must not ask to confirm addresses")
+        let (status, response) = self.send(Method::POST, "/signup", None, Some(body)).await;
+        assert_eq!(status, StatusCode::OK, "{email} could not sign up: {}", response["msg"]);
+        Session::from_response(&response)
+            .expect("a session; the project must not require confirmed e-mail addresses")
     }
 
-    /// One more session.
+    /// Creates another session.
     pub(crate) async fn sign_in(&self, email: &str, password: &str) -> Session {
         let body = json!({"email": email, "password": password});
         let path = "/token?grant_type=password";
-        let (status, answer) = self.ask(Method::POST, path, None, Some(body)).await;
+        let (status, response) = self.send(Method::POST, path, None, Some(body)).await;
         assert_eq!(status, StatusCode::OK, "{email} could not sign in");
-        Session::of(&answer).unwrap()
+        Session::from_response(&response).unwrap()
     }
 
-    /// Whether the session's access token is taken; that of an ended session is refused as such.
-    pub(crate) async fn alive(&self, session: &Session) -> bool {
+    /// Whether GoTrue accepts the session's access token. Fails unless GoTrue refuses it with
+    /// `session_not_found`.
+    pub(crate) async fn is_alive(&self, session: &Session) -> bool {
         let token = Some(&*session.access_token);
-        let (status, answer) = self.ask(Method::GET, "/user", token, None).await;
+        let (status, response) = self.send(Method::GET, "/user", token, None).await;
         if status != StatusCode::OK {
             assert_eq!(
-                (status, &answer["code"]),
+                (status, &response["code"]),
                 (StatusCode::FORBIDDEN, &json!("session_not_found"))
             );
         }
         status == StatusCode::OK
     }
 
-    /// The refreshed session, unless GoTrue has forgotten it.
+    /// The refreshed session, or `None` if GoTrue no longer has the refresh token.
     pub(crate) async fn refresh(&self, session: &Session) -> Option<Session> {
         let body = json!({"refresh_token": session.refresh_token});
         let path = "/token?grant_type=refresh_token";
-        let (status, answer) = self.ask(Method::POST, path, None, Some(body)).await;
+        let (status, response) = self.send(Method::POST, path, None, Some(body)).await;
         if status != StatusCode::OK {
-            assert_eq!(answer["code"], "refresh_token_not_found");
+            assert_eq!(response["code"], "refresh_token_not_found");
         }
-        Session::of(&answer)
+        Session::from_response(&response)
     }
 
-    /// The refreshed session, unless GoTrue refuses for whatever reason: a refresh and a logout that
-    /// meet in the database may fail in more than one way.
+    /// The refreshed session, or `None` if GoTrue refuses for any reason: a refresh that runs at the same
+    /// time as a logout may fail in several ways.
     pub(crate) async fn refresh_if_possible(&self, session: &Session) -> Option<Session> {
         let body = json!({"refresh_token": session.refresh_token});
         let path = "/token?grant_type=refresh_token";
-        let (status, answer) = self.ask(Method::POST, path, None, Some(body)).await;
-        (status == StatusCode::OK).then(|| Session::of(&answer).unwrap())
+        let (status, response) = self.send(Method::POST, path, None, Some(body)).await;
+        (status == StatusCode::OK).then(|| Session::from_response(&response).unwrap())
     }
 
-    /// Gives the user another password, which ends the user's other sessions.
+    /// Changes the user's password, which ends the user's other sessions.
     pub(crate) async fn change_password(&self, session: &Session, password: &str) {
         let body = json!({"password": password});
         let token = Some(&*session.access_token);
-        let (status, answer) = self.ask(Method::PUT, "/user", token, Some(body)).await;
-        assert_eq!(status, StatusCode::OK, "{}", answer["message"]);
+        let (status, response) = self.send(Method::PUT, "/user", token, Some(body)).await;
+        assert_eq!(status, StatusCode::OK, "{}", response["message"]);
     }
 
-    /// Ends this session without the gateway.
+    /// Ends this session at GoTrue, without the gateway.
     pub(crate) async fn logout(&self, session: &Session) {
         let token = Some(&*session.access_token);
-        let (status, _) = self.ask(Method::POST, "/logout?scope=local", token, None).await;
+        let (status, _) = self.send(Method::POST, "/logout?scope=local", token, None).await;
         assert_eq!(status, StatusCode::NO_CONTENT);
     }
 
-    async fn ask(
+    async fn send(
         &self,
         method: Method,
         path: &str,
@@ -131,15 +133,15 @@ impl GoTrue {
             if let Some(body) = &body {
                 request = request.header("Content-Type", "application/json").body(body.to_string());
             }
-            let response = request.send().await.expect("GoTrue answers");
+            let response = request.send().await.expect("GoTrue responds");
             let (status, headers) = (response.status(), response.headers().clone());
-            let answer = serde_json::from_slice(&response.bytes().await.unwrap());
+            let json = serde_json::from_slice(&response.bytes().await.unwrap());
             if status != StatusCode::TOO_MANY_REQUESTS {
-                return (status, answer.unwrap_or_default());
+                return (status, json.unwrap_or_default());
             }
             let seconds = headers.get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok());
-            tokio::time::sleep(seconds.map_or(PATIENCE, Duration::from_secs).min(PATIENCE)).await;
+            tokio::time::sleep(seconds.map_or(MAX_WAIT, Duration::from_secs).min(MAX_WAIT)).await;
         }
-        panic!("{path}: the project's rate limit is reached: try again later, or raise it");
+        panic!("{path}: the project's rate limit is reached; try again later, or raise the limit");
     }
 }

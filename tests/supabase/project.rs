@@ -1,4 +1,4 @@
-//! The project under test, gateways in front of it, and browsers signed in there.
+//! The project under test, gateways in front of it, and browsers that are signed in.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -16,14 +16,13 @@ use test_harness::{
     CookieFormat, CookieJar, Page, Reply, Request, Setup, eventually, session_cookies,
 };
 
-/// One user and one stranger serve all tests, which therefore go one after the other: hosted projects
-/// limit sign-ups.
+/// Hosted projects limit sign-ups, so all tests share two users and run one after the other.
 static PROJECT: OnceCell<Mutex<Project>> = OnceCell::const_new();
 
-/// The name of a cookie depends on the project's; the tests fix it.
+/// The gateway's setting `cookie-name`: the default depends on the project's URL.
 const COOKIE: &str = "sb-test-auth-token";
 
-/// A user of the tests' own.
+/// A user that the tests have created.
 struct User {
     email: String,
     password: String,
@@ -31,7 +30,8 @@ struct User {
 
 impl User {
     async fn new(gotrue: &GoTrue) -> Self {
-        let domain = variable("TEST_EMAIL_DOMAIN").unwrap_or_else(|| "example.com".to_owned());
+        let domain =
+            environment_variable("TEST_EMAIL_DOMAIN").unwrap_or_else(|| "example.com".to_owned());
         let user = Self {
             email: format!("logout-gateway-{}@{domain}", Uuid::new_v4().simple()),
             password: format!("Aa1-{}", Uuid::new_v4()),
@@ -41,46 +41,48 @@ impl User {
     }
 }
 
+/// A Supabase project: a real one, or the mock.
 pub(crate) struct Project {
     pub(crate) gotrue: GoTrue,
-    /// What the gateway is told of it.
+    /// The flags with which a gateway serves this project.
     flags: Vec<(&'static str, String)>,
-    /// The mock that stands for the project; `None`: the project is a real one.
+    /// The mock; `None` if the project is a real one.
     pub(crate) mock: Option<Mock>,
     user: User,
     stranger: User,
 }
 
 #[expect(clippy::disallowed_methods, reason = "the project under test is named by the environment")]
-fn variable(name: &str) -> Option<String> {
+fn environment_variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 impl Project {
-    /// The project, for this test alone.
-    pub(crate) async fn now() -> MutexGuard<'static, Self> {
+    /// The project; no other test uses it until the guard is dropped.
+    pub(crate) async fn lock() -> MutexGuard<'static, Self> {
         PROJECT.get_or_init(async || Mutex::new(Self::start().await)).await.lock().await
     }
 
     async fn start() -> Self {
-        // Not by SUPABASE_URL alone: who happens to have it set does not ask to be tested.
-        let (flags, mock) = if variable("TEST_SUPABASE").is_some() {
-            (Self::named(), None)
+        // `make test-supabase` sets TEST_SUPABASE. SUPABASE_URL alone may be set for another purpose.
+        let (flags, mock) = if environment_variable("TEST_SUPABASE").is_some() {
+            (Self::flags_from_environment(), None)
         } else {
             let mock = Self::start_mock().await;
             (vec![("supabase-url", mock.url().to_owned())], Some(mock))
         };
         let flag = |name: &str| flags.iter().find(|(flag, _)| *flag == name).map(|(_, v)| &**v);
-        let below = || format!("{}/auth/v1", flag("supabase-url").unwrap().trim_end_matches('/'));
-        let base = flag("gotrue-url").map_or_else(below, str::to_owned);
+        let default_url =
+            || format!("{}/auth/v1", flag("supabase-url").unwrap().trim_end_matches('/'));
+        let base = flag("gotrue-url").map_or_else(default_url, str::to_owned);
         let gotrue =
             GoTrue::new(&base, flag("supabase-publishable-key").or(flag("supabase-anon-key")));
         let (user, stranger) = (User::new(&gotrue).await, User::new(&gotrue).await);
         Self { gotrue, flags, mock, user, stranger }
     }
 
-    /// By the gateway's own variables.
-    fn named() -> Vec<(&'static str, String)> {
+    /// The flags of the project that the gateway's own environment variables name.
+    fn flags_from_environment() -> Vec<(&'static str, String)> {
         let names = [
             ("supabase-url", "SUPABASE_URL"),
             ("supabase-publishable-key", "SUPABASE_PUBLISHABLE_KEY"),
@@ -89,7 +91,8 @@ impl Project {
             ("gotrue-url", "GOTRUE_URL"),
             ("jwt-issuer", "GATEWAY_JWT_ISSUER"),
         ];
-        let set = names.into_iter().filter_map(|(flag, name)| Some((flag, variable(name)?)));
+        let set =
+            names.into_iter().filter_map(|(flag, name)| Some((flag, environment_variable(name)?)));
         let flags: Vec<_> = set.collect();
         assert!(flags.iter().any(|(flag, _)| *flag == "supabase-url"), "SUPABASE_URL is not set");
         flags
@@ -101,7 +104,8 @@ impl Project {
         let clock = Clock::system();
         let mock = Mock::new(Options::default(), address, move || clock.now().into()).unwrap();
         let listener = listener.into_std().unwrap();
-        // It outlives the runtime of the test that happens to be first.
+        // The mock needs its own thread: all tests use it, also after the runtime of the first one has
+        // stopped.
         let served = mock.clone();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -121,37 +125,37 @@ impl Project {
         self.gotrue.sign_in(&self.stranger.email, &self.stranger.password).await
     }
 
-    /// Gives the user another password, by this session of the user's.
+    /// Changes the user's password with this session.
     pub(crate) async fn change_password(&mut self, session: &Session) {
-        // Kept before the call: the next test signs in with it.
+        // Stored before the call, so that later tests can sign in even if this one fails after it.
         self.user.password = format!("Aa1-{}", Uuid::new_v4());
         self.gotrue.change_password(session, &self.user.password).await;
     }
 
-    /// Time passes for GoTrue and for the gateways in front of it: the mock's at once, a real one's by
-    /// waiting for it.
-    pub(crate) async fn pass(&self, time: Duration) {
+    /// Lets time pass for GoTrue and the gateways: moves the mock's clock, or waits if the project is a
+    /// real one.
+    pub(crate) async fn advance_time(&self, time: Duration) {
         match &self.mock {
             Some(mock) => mock.advance_clock(time).unwrap(),
             None => tokio::time::sleep(time).await,
         }
     }
 
-    /// A gateway whose clock is so many seconds ahead of GoTrue's.
-    pub(crate) async fn gateway(&self, ahead: i64) -> Gateway {
-        let given = self.flags.iter().map(|(flag, value)| (*flag, value.as_str()));
-        let given: Vec<_> = given.chain([("cookie-name", COOKIE)]).collect();
-        let config = Setup::new().flags(&given).config();
-        let gotrue = match self.mock.clone() {
+    /// Starts a gateway whose clock is `ahead` seconds ahead of GoTrue's.
+    pub(crate) async fn start_gateway(&self, ahead: i64) -> Gateway {
+        let flags = self.flags.iter().map(|(flag, value)| (*flag, value.as_str()));
+        let flags: Vec<_> = flags.chain([("cookie-name", COOKIE)]).collect();
+        let config = Setup::new().flags(&flags).config();
+        let gotrue_clock = match self.mock.clone() {
             Some(mock) => Clock::from_fn(move || mock.now()),
             None => Clock::system(),
         };
         let clock = Clock::from_fn(move || {
-            UNIX_EPOCH + Duration::from_secs((gotrue.unix_seconds() + ahead).unsigned_abs())
+            UNIX_EPOCH + Duration::from_secs((gotrue_clock.unix_seconds() + ahead).unsigned_abs())
         });
         let gateway = gateway::Gateway::start(config, clock, &Router::new()).unwrap();
         let gateway = Gateway(Some(gateway));
-        eventually("the project's keys are known", || async {
+        eventually("the gateway is ready", || async {
             gateway.request("GET", "/readyz").send().await.status == 200
         })
         .await;
@@ -181,27 +185,27 @@ impl Drop for Gateway {
     }
 }
 
-/// A browser at a page of the gateway's own origin.
+/// A browser with a page of the gateway's own origin.
 pub(crate) struct Browser<'g> {
     gateway: &'g Gateway,
     pub(crate) jar: CookieJar,
 }
 
 impl<'g> Browser<'g> {
-    /// With the cookies of a session, and a CSRF token as an app gets it.
+    /// Has the cookies of the session, and has fetched a CSRF token.
     pub(crate) async fn signed_in(
         gateway: &'g Gateway,
         session: &Session,
-        form: CookieFormat,
+        format: CookieFormat,
     ) -> Self {
         let mut browser = Self { gateway, jar: CookieJar::default() };
         let (access, refresh) = (&session.access_token, &session.refresh_token);
-        for (name, value) in session_cookies(COOKIE, access, refresh, form) {
+        for (name, value) in session_cookies(COOKIE, access, refresh, format) {
             browser.jar.insert(Page::LOCAL, &name, &value);
         }
         let reply = browser.request("GET", "/api/auth/csrf").send().await;
         assert_eq!(reply.status, 200, "{reply:?}");
-        browser.take(&reply);
+        browser.store_cookies(&reply);
         browser
     }
 
@@ -214,11 +218,11 @@ impl<'g> Browser<'g> {
         let sent = self.jar.cookies_for(Page::LOCAL);
         let (_, token) = sent.iter().find(|(name, _)| name == "sb-csrf-token").unwrap();
         let reply = self.request("POST", target).header("X-CSRF-Token", token).send().await;
-        self.take(&reply);
+        self.store_cookies(&reply);
         reply
     }
 
-    fn take(&mut self, reply: &Reply) {
+    fn store_cookies(&mut self, reply: &Reply) {
         for line in reply.set_cookies() {
             self.jar.store_set_cookie(Page::LOCAL, line);
         }

@@ -1,4 +1,4 @@
-//! A browser signed in by @supabase/ssr: its cookies, its headers, and what a logout leaves behind.
+//! A browser in which @supabase/ssr has stored a session: its cookies and its headers.
 
 use std::net::SocketAddr;
 
@@ -9,18 +9,18 @@ use serde_json::json;
 
 use super::{CookieJar, Page, Reply, Request, TestApp, uri_component::URI_COMPONENT};
 
-/// What the library writes at most into one cookie.
+/// The most characters that the library writes into one cookie.
 const CHUNK: usize = 3180;
-/// How the library writes a session.
+/// How @supabase/ssr writes a session into cookies.
 #[derive(Clone, Copy, Debug)]
 pub enum CookieFormat {
-    /// `base64-` and base64url: the usual one.
+    /// `base64-` and then base64url: the default.
     Base64,
     /// Percent-encoded JSON, `cookieEncoding: "raw"`.
     Raw,
-    /// `[access, refresh, …]`, of earlier versions.
+    /// A JSON array `[access, refresh, …]`, as earlier versions wrote it.
     OlderArray,
-    /// With so much user metadata that it takes several cookies.
+    /// As `Base64`, with so much user metadata that the session needs several cookies.
     Chunked,
 }
 
@@ -28,15 +28,15 @@ impl CookieFormat {
     pub const ALL: [Self; 4] = [Self::Base64, Self::Raw, Self::OlderArray, Self::Chunked];
 }
 
-/// The cookies of a session at the storage key `key`.
+/// The names and values of the cookies for a session under the storage key `key`.
 pub fn session_cookies(
     key: &str,
     access_token: &str,
     refresh_token: &str,
-    form: CookieFormat,
+    format: CookieFormat,
 ) -> Vec<(String, String)> {
     let metadata =
-        if matches!(form, CookieFormat::Chunked) { "ä".repeat(4000) } else { String::new() };
+        if matches!(format, CookieFormat::Chunked) { "ä".repeat(4000) } else { String::new() };
     let session = json!({
         "access_token": access_token,
         "token_type": "bearer",
@@ -44,7 +44,7 @@ pub fn session_cookies(
         "refresh_token": refresh_token,
         "user": { "user_metadata": { "name": metadata } },
     });
-    let text = match form {
+    let text = match format {
         CookieFormat::Base64 | CookieFormat::Chunked => {
             format!("base64-{}", BASE64_URL_SAFE_NO_PAD.encode(session.to_string()))
         }
@@ -57,7 +57,7 @@ pub fn session_cookies(
     chunks(key, &text)
 }
 
-/// `text` at `key`, in as many chunks as the library makes of it.
+/// Splits `text` into cookies of at most [`CHUNK`] characters, as the library does.
 fn chunks(key: &str, text: &str) -> Vec<(String, String)> {
     if text.len() <= CHUNK {
         return vec![(key.to_owned(), text.to_owned())];
@@ -66,34 +66,34 @@ fn chunks(key: &str, text: &str) -> Vec<(String, String)> {
     pieces.map(|(i, p)| (format!("{key}.{i}"), String::from_utf8(p.to_vec()).unwrap())).collect()
 }
 
-/// A browser at a page of the gateway's own origin.
+/// A browser with a page of the gateway's own origin.
 pub struct Browser {
-    /// Where its requests go: to the gateway, unless a test puts a proxy before it.
+    /// The address of the gateway, or of a proxy in front of it.
     pub address: SocketAddr,
     pub jar: CookieJar,
     pub page: Page,
-    /// Sent with every request beside the cookies.
+    /// Headers of every request, besides `Cookie`.
     pub headers: Vec<(String, String)>,
 }
 
 impl Browser {
-    /// Signed in, and with a CSRF token as an app gets it.
-    pub async fn signed_in(app: &TestApp, tokens: &Tokens, form: CookieFormat) -> Self {
-        let mut browser = Self::signed_in_without_csrf(app, tokens, form);
+    /// Has the cookies of the session, and has fetched a CSRF token.
+    pub async fn signed_in(app: &TestApp, tokens: &Tokens, format: CookieFormat) -> Self {
+        let mut browser = Self::signed_in_without_csrf(app, tokens, format);
         assert_eq!(browser.fetch_csrf().await.status, 200);
         browser
     }
 
-    /// Signed in, before it asked for a CSRF token.
-    pub fn signed_in_without_csrf(app: &TestApp, tokens: &Tokens, form: CookieFormat) -> Self {
-        Self::signed_in_at(app.address, tokens, form)
+    /// Has the cookies of the session, and has not fetched a CSRF token.
+    pub fn signed_in_without_csrf(app: &TestApp, tokens: &Tokens, format: CookieFormat) -> Self {
+        Self::signed_in_at(app.address, tokens, format)
     }
 
-    /// The same at another gateway, or at what stands before it.
-    pub fn signed_in_at(address: SocketAddr, tokens: &Tokens, form: CookieFormat) -> Self {
+    /// The same at another gateway, or at a proxy in front of one.
+    pub fn signed_in_at(address: SocketAddr, tokens: &Tokens, format: CookieFormat) -> Self {
         let mut jar = CookieJar::default();
         let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
-        for (name, value) in session_cookies("sb-127-auth-token", access, refresh, form) {
+        for (name, value) in session_cookies("sb-127-auth-token", access, refresh, format) {
             jar.insert(Page::LOCAL, &name, &value);
         }
         let headers = vec![("Sec-Fetch-Site".to_owned(), "same-origin".to_owned())];
@@ -105,32 +105,33 @@ impl Browser {
         self.request_without_cookies(method, target).cookies(&self.jar.cookies_for(self.page))
     }
 
-    /// The same with the headers alone.
+    /// A request with the browser's headers, but without its cookies.
     pub fn request_without_cookies(&self, method: &str, target: &str) -> Request {
         let request = Request::new(self.address, method, target);
         self.headers.iter().fold(request, |r, (name, value)| r.header(name, value))
     }
 
+    /// Fetches a CSRF token and stores its cookie.
     pub async fn fetch_csrf(&mut self) -> Reply {
         let reply = self.request("GET", "/api/auth/csrf").send().await;
         self.store_cookies(&reply);
         reply
     }
 
-    /// Keeps the cookies of a response.
+    /// Stores or deletes cookies as the response demands.
     pub fn store_cookies(&mut self, reply: &Reply) {
         for line in reply.set_cookies() {
             self.jar.store_set_cookie(self.page, line);
         }
     }
 
-    /// The CSRF cookie, as a script reads it.
+    /// The value of the CSRF cookie, which scripts can read.
     pub fn csrf_cookie(&self) -> Option<String> {
         let sent = self.jar.cookies_for(self.page);
         sent.into_iter().find(|(name, _)| name == "sb-csrf-token").map(|(_, value)| value)
     }
 
-    /// The logout that a page's script asks for, before it is sent.
+    /// The logout request of a script: with the CSRF cookie's value in `X-CSRF-Token`.
     pub fn logout_request(&self, route: &str) -> Request {
         let request = self.request("POST", route);
         match self.csrf_cookie() {
@@ -139,6 +140,7 @@ impl Browser {
         }
     }
 
+    /// Sends [`Self::logout_request`] and stores the cookies of the response.
     pub async fn logout(&mut self, route: &str) -> Reply {
         let reply = self.logout_request(route).send().await;
         self.store_cookies(&reply);

@@ -1,13 +1,13 @@
-//! A browser's cookies: RFC 6265 section 5 with the additions of RFC 6265bis that tests need (prefixes,
-//! `Secure`, `SameSite` across sites) and CHIPS.
+//! Stores cookies as a browser does: RFC 6265, section 5, with what tests need of RFC 6265bis (name prefixes,
+//! `Secure`, `SameSite` for requests from other sites) and of CHIPS (`Partitioned`).
 
-/// Where a page is: what its cookies are matched against.
+/// The URL of a request, and whether it comes from another site: decides which cookies are sent and stored.
 #[derive(Clone, Copy, Debug)]
 pub struct Page {
     pub host: &'static str,
     pub path: &'static str,
     pub https: bool,
-    /// Asked by a page of another site, as a credentialed `fetch` does.
+    /// The request is a `fetch` with credentials by a page of another site.
     pub cross_site: bool,
 }
 
@@ -32,12 +32,13 @@ struct Cookie {
     same_site_none: bool,
 }
 
-/// The cookies that a browser keeps.
+/// The cookies of a browser.
 #[derive(Clone, Debug, Default)]
 pub struct CookieJar(Vec<Cookie>);
 
 impl CookieJar {
-    /// What a browser does with a `Set-Cookie` line from `page`.
+    /// Processes a `Set-Cookie` line of a response from `page`: stores, replaces, deletes or ignores a
+    /// cookie.
     pub fn store_set_cookie(&mut self, page: Page, line: &str) {
         let mut parts = line.split(';').map(str::trim);
         let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
@@ -77,20 +78,21 @@ impl CookieJar {
             partitioned,
         };
         self.0.retain(|cookie| cookie.key != key);
-        let ended = last("max-age").is_some_and(|age| age.parse::<i64>().is_ok_and(|age| age <= 0));
-        if !ended {
+        let expired =
+            last("max-age").is_some_and(|age| age.parse::<i64>().is_ok_and(|age| age <= 0));
+        if !expired {
             self.0.push(Cookie { key, value: value.to_owned(), secure, same_site_none });
         }
     }
 
-    /// What a script or an earlier response left at `page`, host-only.
+    /// Stores a cookie without `Domain` and with `Path=/`, as a script or an earlier response may have done.
     pub fn insert(&mut self, page: Page, name: &str, value: &str) {
         self.store_set_cookie(page, &format!("{name}={value}; Path=/"));
     }
 
-    /// Every cookie that goes with a request to `page`, those of longer paths first.
+    /// The cookies that the browser sends with a request to `page`, those with longer paths first.
     pub fn cookies_for(&self, page: Page) -> Vec<(String, String)> {
-        let goes = |cookie: &&Cookie| {
+        let is_sent = |cookie: &&Cookie| {
             let Key { domain, host_only, path, .. } = &cookie.key;
             let host =
                 if *host_only { page.host == domain } else { domain_matches(page.host, domain) };
@@ -101,12 +103,12 @@ impl CookieJar {
                 && (page.https || !cookie.secure)
                 && (!page.cross_site || cookie.same_site_none)
         };
-        let mut sent: Vec<&Cookie> = self.0.iter().filter(goes).collect();
+        let mut sent: Vec<&Cookie> = self.0.iter().filter(is_sent).collect();
         sent.sort_by_key(|cookie| std::cmp::Reverse(cookie.key.path.len()));
         sent.into_iter().map(|c| (c.key.name.clone(), c.value.clone())).collect()
     }
 
-    /// The names of all cookies, wherever they are.
+    /// The names of all stored cookies, whatever their domain and path.
     pub fn names(&self) -> Vec<&str> {
         self.0.iter().map(|cookie| cookie.key.name.as_str()).collect()
     }
@@ -122,24 +124,28 @@ fn domain_matches(host: &str, domain: &str) -> bool {
 }
 
 #[test]
-fn the_jar_keeps_cookies_as_a_browser_does() {
-    let here = Page { host: "app.example.com", path: "/app/x", https: true, cross_site: false };
+fn cookies_are_stored_and_sent_as_a_browser_does() {
+    let page = Page { host: "app.example.com", path: "/app/x", https: true, cross_site: false };
     let mut jar = CookieJar::default();
-    jar.store_set_cookie(here, "a=1; Path=/; Domain=example.com");
-    jar.store_set_cookie(here, "a=2; Path=/app");
-    jar.store_set_cookie(here, "b=3; Domain=other.com");
-    jar.store_set_cookie(here, "__Host-c=4; Path=/app; Secure");
-    let sent: Vec<_> = jar.cookies_for(here).into_iter().map(|(_, value)| value).collect();
+    jar.store_set_cookie(page, "a=1; Path=/; Domain=example.com");
+    jar.store_set_cookie(page, "a=2; Path=/app");
+    jar.store_set_cookie(page, "b=3; Domain=other.com");
+    jar.store_set_cookie(page, "__Host-c=4; Path=/app; Secure");
+    let sent: Vec<_> = jar.cookies_for(page).into_iter().map(|(_, value)| value).collect();
     assert_eq!(sent, ["2", "1"]);
-    jar.store_set_cookie(here, "a=; Path=/; Max-Age=0");
-    assert_eq!(jar.names().len(), 2, "another scope than both");
-    jar.store_set_cookie(Page { https: false, ..here }, "a=; Path=/app; Max-Age=0; Secure");
+    jar.store_set_cookie(page, "a=; Path=/; Max-Age=0");
+    assert_eq!(jar.names().len(), 2, "a cookie with another domain or path is kept");
+    jar.store_set_cookie(Page { https: false, ..page }, "a=; Path=/app; Max-Age=0; Secure");
     jar.store_set_cookie(
-        Page { cross_site: true, ..here },
+        Page { cross_site: true, ..page },
         "a=; Path=/app; Max-Age=0; SameSite=Lax",
     );
-    assert_eq!(jar.names().len(), 2, "ignored by browsers");
-    jar.store_set_cookie(here, "a=; Path=/app; Max-Age=0");
-    jar.store_set_cookie(here, "a=; Path=/; Domain=.example.com; Max-Age=0");
+    assert_eq!(
+        jar.names().len(),
+        2,
+        "browsers ignore Secure over http, and SameSite=Lax from another site"
+    );
+    jar.store_set_cookie(page, "a=; Path=/app; Max-Age=0");
+    jar.store_set_cookie(page, "a=; Path=/; Domain=.example.com; Max-Age=0");
     assert!(jar.is_empty());
 }

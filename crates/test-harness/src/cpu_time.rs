@@ -1,11 +1,11 @@
-//! What a process used of the CPU, by the kernel's own count.
+//! The CPU time of a process, from `/proc/<pid>/stat`.
 
 use std::time::Duration;
 
-/// What `/proc` counts in: `USER_HZ` is 100 on every Linux.
+/// The unit of the times in `/proc`: `USER_HZ` is 100 on every Linux.
 const TICK: Duration = Duration::from_millis(10);
 
-/// CPU time that a process has used.
+/// The CPU time that a process has used since its start.
 #[derive(Clone, Copy)]
 pub struct CpuTime {
     pub user: Duration,
@@ -15,9 +15,9 @@ pub struct CpuTime {
 impl CpuTime {
     pub fn of_process(pid: u32) -> Self {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        // The name before may hold anything, blanks included.
+        // The program's name before the parenthesis may contain spaces.
         let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        let time = |at: usize| TICK * fields[at].parse::<u32>().unwrap();
+        let time = |field: usize| TICK * fields[field].parse::<u32>().unwrap();
         Self { user: time(11), system: time(12) }
     }
 }

@@ -1,5 +1,6 @@
-//! Between gateway and mock: passes every call on, but for those that are told to go wrong, octet by
-//! octet, on the wire. It counts what arrives, whether or not GoTrue ever hears of it.
+//! A TCP proxy between the gateway and the mock. It forwards every call except those for which a test
+//! injects a fault, such as a reset connection or half a response. It counts the calls that arrive, also
+//! those that it does not forward.
 
 use std::{
     collections::HashMap,
@@ -19,13 +20,13 @@ use super::{BackgroundThread, Setup, TestApp, eventually};
 
 mod connection;
 
-/// What goes wrong with the calls of one operation that carry one request id; the key set's carry
-/// none.
+/// The steps that replace the next `times` calls with one [`CallKey`].
 struct Fault {
     times: usize,
     steps: Vec<FaultStep>,
 }
 
+/// The operation of a call and its `X-Request-Id`; fetches of the key set have an empty one.
 type CallKey = (Operation, String);
 
 #[derive(Default)]
@@ -33,14 +34,14 @@ struct State {
     faults: Mutex<HashMap<CallKey, Fault>>,
     calls: Mutex<HashMap<CallKey, usize>>,
     connections: AtomicUsize,
-    /// Connections in a step that only the gateway can end.
+    /// How many connections are in a step that lasts until the gateway closes them.
     held_connections: AtomicUsize,
-    /// A longer request head is answered 400, as a proxy in front of GoTrue does; 0 is no limit.
+    /// The proxy answers a longer request head with 400, as nginx does; 0 means no limit.
     max_head_bytes: AtomicUsize,
 }
 
 impl State {
-    /// Counts the call, and what is to happen to it.
+    /// Counts the call; returns the steps of its fault, if a test has injected one.
     fn record_call(&self, call: &CallKey) -> Option<Vec<FaultStep>> {
         *self.calls.lock().unwrap().entry(call.clone()).or_default() += 1;
         let mut faults = self.faults.lock().unwrap();
@@ -50,24 +51,24 @@ impl State {
     }
 }
 
-/// The wire; it ends with the test.
+/// The proxy; it stops when it is dropped.
 pub struct FaultProxy {
     address: SocketAddr,
     state: Arc<State>,
-    /// Where the mock is, once it is known.
+    /// The mock's address; `None` until [`Self::start_unready_app`] has started the mock.
     mock: watch::Sender<Option<SocketAddr>>,
     running: Mutex<Option<BackgroundThread>>,
 }
 
 impl FaultProxy {
-    /// Listens; nothing is passed on before there is a test app.
+    /// Listens. Calls wait until there is an app whose mock they can be forwarded to.
     pub fn start() -> Self {
         let (proxy, socket) = Self::bind_without_listening();
         proxy.listen(socket);
         proxy
     }
 
-    /// Refuses connections until it is opened.
+    /// Takes a port on which connections are refused until [`Self::listen`].
     pub fn bind_without_listening() -> (Self, TcpSocket) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -75,24 +76,24 @@ impl FaultProxy {
         (Self { address, state: Arc::default(), mock, running: Mutex::default() }, socket)
     }
 
-    /// Listens.
+    /// Listens on the socket of [`Self::bind_without_listening`].
     pub fn listen(&self, socket: TcpSocket) {
-        let (shared, known) = (self.state.clone(), self.mock.subscribe());
-        let (listening, heard) = mpsc::channel();
+        let (state, mock) = (self.state.clone(), self.mock.subscribe());
+        let (send_listening, listening) = mpsc::channel();
         let thread = BackgroundThread::spawn(move || async move {
             let listener = socket.listen(1024).unwrap();
-            listening.send(()).unwrap();
+            send_listening.send(()).unwrap();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                shared.connections.fetch_add(1, SeqCst);
-                tokio::spawn(serve(stream, shared.clone(), known.clone()));
+                state.connections.fetch_add(1, SeqCst);
+                tokio::spawn(serve(stream, state.clone(), mock.clone()));
             }
         });
-        heard.recv().unwrap();
+        listening.recv().unwrap();
         *self.running.lock().unwrap() = Some(thread);
     }
 
-    /// A gateway that has this between itself and its mock; not awaited to be ready.
+    /// Starts an app whose gateway calls its mock through this proxy, without waiting for readiness.
     pub async fn start_unready_app(&self, setup: Setup) -> TestApp {
         let gotrue = format!("http://{}/auth/v1", self.address);
         let app = setup.flag("gotrue-url", &gotrue).without_readiness_check().start().await;
@@ -101,29 +102,30 @@ impl FaultProxy {
         app
     }
 
+    /// The same, but waits until the gateway is ready.
     pub async fn start_app(&self, setup: Setup) -> TestApp {
         let app = self.start_unready_app(setup).await;
         eventually("ready", || async { app.get("/readyz").send().await.status == 200 }).await;
         app
     }
 
-    /// From now on, `times` times.
+    /// The next `times` calls of the operation with the request id `id` go through `steps`.
     pub fn inject_fault(&self, operation: Operation, id: &str, times: usize, steps: &[FaultStep]) {
         let fault = Fault { times, steps: steps.to_vec() };
         self.state.faults.lock().unwrap().insert((operation, id.to_owned()), fault);
     }
 
-    /// Everything is passed on again.
+    /// Forwards all calls again.
     pub fn clear_faults(&self) {
         self.state.faults.lock().unwrap().clear();
     }
 
-    /// From now on request heads over so many bytes are refused, and GoTrue does not get them.
+    /// From now on the proxy answers longer request heads with 400 and does not forward them.
     pub fn limit_request_heads(&self, bytes: usize) {
         self.state.max_head_bytes.store(bytes, SeqCst);
     }
 
-    /// How many calls came.
+    /// How many calls of the operation with the request id `id` arrived.
     pub fn call_count(&self, operation: Operation, id: &str) -> usize {
         self.state.calls.lock().unwrap().get(&(operation, id.to_owned())).copied().unwrap_or(0)
     }
@@ -133,13 +135,13 @@ impl FaultProxy {
         self.state.connections.load(SeqCst)
     }
 
-    /// The gateway holds on to no connection on which nothing good comes.
+    /// Waits until the gateway has closed every connection on which a fault keeps it waiting.
     pub async fn wait_until_connections_dropped(&self) {
-        let none = || async { self.state.held_connections.load(SeqCst) == 0 };
-        eventually("every broken connection is given up", none).await;
+        let none_held = || async { self.state.held_connections.load(SeqCst) == 0 };
+        eventually("the gateway has closed every faulty connection", none_held).await;
     }
 
-    /// From now on connections are refused, and those that were open are gone.
+    /// Refuses connections from now on, and closes those that are open.
     pub fn stop_listening(&self) {
         self.running.lock().unwrap().take();
     }

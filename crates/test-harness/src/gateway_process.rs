@@ -1,4 +1,5 @@
-//! The real binary, as an operator runs it: environment, log, signals, exit status.
+//! The gateway's binary, run as an operator runs it: with environment variables, a log, signals and an exit
+//! status.
 
 use std::{
     env, fs,
@@ -18,13 +19,12 @@ use serde_json::Value;
 
 use super::{Request, SECRET, TestApp, eventually, leak_check};
 
-/// The path of the gateway's binary. Cargo builds it for the tests and benchmarks of its package, and sets the
-/// variable when it runs them.
+/// The path of the gateway's binary. Cargo sets the variable for the tests and benchmarks of the package.
 pub fn gateway_binary() -> PathBuf {
     env::var_os("CARGO_BIN_EXE_logout-gateway").expect("run by cargo").into()
 }
 
-/// The binary, without root's privilege to do what permissions forbid.
+/// A command that runs the binary without root's privilege to ignore file permissions.
 pub fn unprivileged_gateway() -> Command {
     let binary = gateway_binary();
     if fs::metadata("/proc/self").unwrap().uid() != 0 {
@@ -35,11 +35,12 @@ pub fn unprivileged_gateway() -> Command {
     command
 }
 
-/// The `apikey` of a [`GatewayProcess`].
+/// The `SUPABASE_PUBLISHABLE_KEY` of every [`GatewayProcess`].
 pub const API_KEY: &str = "sb_publishable_of_the_tests";
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long to wait for a log line or for the exit of a process that cannot start.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Killed with the test, which also ends the thread that reads its log.
+/// A child process that is killed when it is dropped, which also ends the thread that reads its log.
 struct Process(Child);
 
 impl Drop for Process {
@@ -49,17 +50,18 @@ impl Drop for Process {
     }
 }
 
-/// `serve` with its log in a pipe.
+/// A running `logout-gateway serve`, whose log the test reads. Killed when it is dropped.
 pub struct GatewayProcess {
     process: Process,
     pub address: SocketAddr,
     pub admin_address: Option<SocketAddr>,
     log: Receiver<String>,
-    /// What came of it so far.
+    /// The log lines that were read from `log`.
     read: String,
 }
 
-/// Reads a log line by line, as it comes, or only when the test asks for the next line.
+/// Reads a log line by line on a thread. With `as_it_comes`, all lines are read at once; otherwise a line is
+/// read only when the test takes the one before, so that the pipe fills up.
 fn lines(mut log: BufReader<ChildStderr>, as_it_comes: bool) -> Receiver<String> {
     type Send = Box<dyn Fn(String) -> bool + std::marker::Send>;
     let (send, lines): (Send, _) = if as_it_comes {
@@ -79,36 +81,37 @@ fn lines(mut log: BufReader<ChildStderr>, as_it_comes: bool) -> Receiver<String>
 }
 
 impl GatewayProcess {
-    /// Beside the test app's mock, with these variables besides the usual ones.
+    /// Starts the binary with the app's mock as its project, and waits until it is ready. `environment` is
+    /// added to the usual variables.
     pub async fn start(app: &TestApp, environment: &[(&str, &str)]) -> Self {
         let command = Command::new(gateway_binary());
         Self::start_with_command(command, app, environment).await
     }
 
-    /// The same, but its log is read only when the test asks for a line.
+    /// The same, but a log line is read only when the test asks for one.
     pub async fn start_with_unread_log(app: &TestApp, environment: &[(&str, &str)]) -> Self {
         let command = Command::new(gateway_binary());
-        Self::begin(command, app, environment, false).await
+        Self::launch(command, app, environment, false).await
     }
 
-    /// The same by a command that becomes the binary, such as a shell that sets limits first; it is
-    /// given `serve` as its last word.
+    /// The same with a command that executes the binary, such as a shell that sets limits first. `serve` is
+    /// added as its last argument.
     pub async fn start_with_command(
         command: Command,
         app: &TestApp,
         environment: &[(&str, &str)],
     ) -> Self {
-        Self::begin(command, app, environment, true).await
+        Self::launch(command, app, environment, true).await
     }
 
-    async fn begin(
+    async fn launch(
         mut command: Command,
         app: &TestApp,
         environment: &[(&str, &str)],
-        read: bool,
+        read_at_once: bool,
     ) -> Self {
         let mut process = serve(&mut command, app, environment);
-        let log = lines(BufReader::new(process.0.stderr.take().unwrap()), read);
+        let log = lines(BufReader::new(process.0.stderr.take().unwrap()), read_at_once);
         let (log, listening, read) = tokio::task::spawn_blocking(move || {
             let mut read = String::new();
             let listening = read_up_to("listening", &log, &mut read);
@@ -116,71 +119,73 @@ impl GatewayProcess {
         })
         .await
         .unwrap();
-        let at = |field: &str| listening[field].as_str().map(|address| address.parse().unwrap());
-        let (address, admin_address) = (at("address").unwrap(), at("admin_address"));
+        let address_in =
+            |field: &str| listening[field].as_str().map(|address| address.parse().unwrap());
+        let (address, admin_address) =
+            (address_in("address").unwrap(), address_in("admin_address"));
         let gateway = Self { process, address, admin_address, log, read };
         let ready = async || gateway.request("GET", "/readyz").send().await.status == 200;
         eventually("ready", ready).await;
         gateway
     }
 
-    /// What it says when it cannot start, and the exit status.
+    /// Starts the binary with settings with which it exits. Returns the exit status and the log.
     pub async fn expect_start_failure(
         app: &TestApp,
         environment: &[(&str, &str)],
     ) -> (Option<i32>, String) {
         let mut command = Command::new(gateway_binary());
         let mut process = serve(&mut command, app, environment);
-        let begun = Instant::now();
+        let started = Instant::now();
         let status = loop {
             if let Some(status) = process.0.try_wait().unwrap() {
                 break status;
             }
-            assert!(begun.elapsed() < PATIENCE, "it goes on");
+            assert!(started.elapsed() < TIMEOUT, "the gateway did not exit");
             tokio::time::sleep(Duration::from_millis(2)).await;
         };
-        let mut said = String::new();
-        process.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        leak_check::record_log(&said);
-        (status.code(), said)
+        let mut log = String::new();
+        process.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        leak_check::record_log(&log);
+        (status.code(), log)
     }
 
     pub fn request(&self, method: &str, target: &str) -> Request {
         Request::new(self.address, method, target)
     }
 
-    /// The process's id.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.process.0.id()
     }
 
-    /// Sends `TERM` or `INT`.
+    /// Sends a signal, such as `TERM` or `KILL`.
     pub fn signal(&self, name: &str) {
         let (flag, id) = (format!("-{name}"), self.pid().to_string());
         assert!(Command::new("kill").args([flag, id]).status().unwrap().success());
     }
 
-    /// The exit status, if it has ended.
+    /// The exit status, or `None` while the process runs.
     pub fn exit_status(&mut self) -> Option<ExitStatus> {
         self.process.0.try_wait().unwrap()
     }
 
-    /// Reads its log up to the line of that message.
+    /// Reads the log up to the first line with this message, and returns that line.
     pub fn wait_for_log(&mut self, message: &str) -> Value {
         read_up_to(message, &self.log, &mut self.read)
     }
 
-    /// Hands over the rest of its log: the test reads it by itself.
+    /// Hands the unread rest of the log to the test.
     pub fn take_log(&mut self) -> Receiver<String> {
         mem::replace(&mut self.log, channel().1)
     }
 
-    /// What was read of its log.
+    /// The part of the log that was read.
     pub fn log_so_far(&self) -> &str {
         &self.read
     }
 
-    /// Waits for its end: exit status and the whole log.
+    /// Waits until the process exits; returns the exit status and the whole log.
     pub fn wait_for_exit(mut self) -> (ExitStatus, Log) {
         self.read.extend(self.log.iter());
         let status = self.process.0.wait().unwrap();
@@ -189,7 +194,7 @@ impl GatewayProcess {
         (status, Log { lines, text: self.read.clone() })
     }
 
-    /// Its whole log, once it has ended well.
+    /// Sends `TERM`, asserts that the process exits with status 0, and returns the whole log.
     pub fn stop(self) -> Log {
         self.signal("TERM");
         let (status, log) = self.wait_for_exit();
@@ -226,10 +231,12 @@ fn serve(command: &mut Command, app: &TestApp, environment: &[(&str, &str)]) -> 
     Process(command.stderr(Stdio::piped()).spawn().unwrap())
 }
 
-/// Answers the line of that message.
+/// Reads up to the first line with this message, and returns that line.
 fn read_up_to(message: &str, log: &Receiver<String>, read: &mut String) -> Value {
     loop {
-        let Ok(line) = log.recv_timeout(PATIENCE) else { panic!("{message}: {read}") };
+        let Ok(line) = log.recv_timeout(TIMEOUT) else {
+            panic!("the log has no line {message:?}: {read}")
+        };
         read.push_str(&line);
         let line: Value = serde_json::from_str(&line).unwrap();
         if line["message"] == message {
@@ -238,26 +245,27 @@ fn read_up_to(message: &str, log: &Receiver<String>, read: &mut String) -> Value
     }
 }
 
-/// What a process wrote.
+/// The whole log of a process: as JSON lines, and as text.
 pub struct Log {
     pub lines: Vec<Value>,
     pub text: String,
 }
 
 impl Log {
-    /// The only audit line of that request.
+    /// The audit line of the request with this id; fails unless there is exactly one.
     #[track_caller]
     pub fn audit_line(&self, id: &str) -> &Value {
-        let of_it = self.lines.iter().filter(|l| l["target"] == "audit" && l["request_id"] == id);
-        let lines: Vec<&Value> = of_it.collect();
+        let found = self.lines.iter().filter(|l| l["target"] == "audit" && l["request_id"] == id);
+        let lines: Vec<&Value> = found.collect();
         assert_eq!(lines.len(), 1, "{id}: {lines:?}");
         lines[0]
     }
 
+    /// Asserts that no log line contains any of these texts.
     #[track_caller]
     pub fn assert_contains_none_of(&self, secrets: &[String]) {
         for secret in secrets {
-            assert!(secret.len() > 8, "too short to tell: {secret}");
+            assert!(secret.len() > 8, "{secret} is so short that it may occur by chance");
             let line = self.text.lines().find(|line| line.contains(secret));
             assert_eq!(line, None, "{secret}");
         }

@@ -1,4 +1,5 @@
-//! HTTP/1.1 by hand: every byte of a request is the test's own, and every line of a response is seen.
+//! An HTTP/1.1 client without a library: tests control every byte of a request and see every header line of a
+//! response.
 
 use std::net::SocketAddr;
 
@@ -8,24 +9,25 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A response as it came.
+/// A response, unchanged.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
-    /// Names in lower case, in the order in which they came.
+    /// In the order of the response; names in lower case.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
 impl Reply {
-    /// The header's only value.
+    /// The value of the header; fails if the response has the header more than once.
     #[track_caller]
     pub fn header(&self, name: &str) -> Option<&str> {
         let all = self.header_values(name);
-        assert!(all.len() <= 1, "{name} came more than once: {all:?}");
+        assert!(all.len() <= 1, "the response has {name} more than once: {all:?}");
         all.first().copied()
     }
 
+    /// All values of the header.
     pub fn header_values(&self, name: &str) -> Vec<&str> {
         self.headers.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect()
     }
@@ -34,7 +36,7 @@ impl Reply {
         self.header_values("set-cookie")
     }
 
-    /// The names of the cookies that it deletes; every `Set-Cookie` must be a deletion.
+    /// The names of the cookies that the response deletes; fails if a `Set-Cookie` line sets a cookie.
     #[track_caller]
     pub fn deleted_cookies(&self) -> Vec<&str> {
         let deletion = |line: &&str| {
@@ -52,11 +54,12 @@ impl Reply {
 
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| panic!("the body is not JSON: {self:?}"))
     }
 }
 
-/// A request, built up line by line.
+/// A request, built line by line.
 #[derive(Clone, Debug)]
 pub struct Request {
     address: SocketAddr,
@@ -79,13 +82,13 @@ impl Request {
         }
     }
 
-    /// Another `Host` than the address.
+    /// Sets `Host`, which is the address by default.
     pub fn host(mut self, host: &str) -> Self {
         self.host = Some(host.to_owned());
         self
     }
 
-    /// One more line; a name may come as often as the test likes.
+    /// Adds a header line; the same name may be added again.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.lines.push((name.to_owned(), value.as_ref().to_owned()));
         self
@@ -99,7 +102,7 @@ impl Request {
         self.header("Authorization", format!("Bearer {token}"))
     }
 
-    /// One `Cookie` line of these pairs.
+    /// Adds one `Cookie` line with these names and values, or none if there are none.
     pub fn cookies<N: AsRef<str>, V: AsRef<str>>(self, pairs: &[(N, V)]) -> Self {
         let pairs =
             pairs.iter().map(|(name, value)| format!("{}={}", name.as_ref(), value.as_ref()));
@@ -107,12 +110,13 @@ impl Request {
         if line.is_empty() { self } else { self.header("Cookie", line) }
     }
 
-    /// With its length; what type it is, a header says.
+    /// Sets the body and `Content-Length`, but no `Content-Type`.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some(body.into());
         self
     }
 
+    /// The request as bytes; `close` adds `Connection: close`.
     pub fn bytes(&self, close: bool) -> Vec<u8> {
         for (name, value) in &self.lines {
             leak_check::record_header(name, value);
@@ -135,15 +139,15 @@ impl Request {
         bytes
     }
 
-    /// On a connection of its own.
+    /// Sends the request on a new connection.
     pub async fn send(self) -> Reply {
         let mut connection = Connection::open(self.address).await;
         connection.write(&self.bytes(true)).await;
-        connection.reply(self.method == "HEAD").await.expect("an answer")
+        connection.reply(self.method == "HEAD").await.expect("the server responds")
     }
 }
 
-/// One connection, to be used again and again.
+/// A connection that can be used for several requests.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
@@ -157,25 +161,31 @@ impl Connection {
         Self { stream, read: Vec::new() }
     }
 
-    /// To where the request goes, unless no server listens there.
+    /// Connects to the address of `request`; `None` if no server listens there.
     pub async fn try_open(request: &Request) -> Option<Self> {
         let stream = TcpStream::connect(request.address).await.ok()?;
         Some(Self { stream, read: Vec::new() })
     }
 
-    /// A server that has refused already may have closed its side: what matters is its answer.
+    /// Writes the bytes and ignores errors: a server that refuses a request may close its side before it has
+    /// read everything, and only its response matters.
     pub async fn write(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
     }
 
-    /// The next response; `None` if the connection ends without one.
+    /// The next response; `None` if the server closes the connection without one. `without_body` is for
+    /// responses to `HEAD`.
     pub async fn reply(&mut self, without_body: bool) -> Option<Reply> {
         let end = loop {
             if let Some(at) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
                 break at;
             }
             if !self.read_more().await {
-                assert!(self.read.is_empty(), "half a head: {:?}", self.read);
+                assert!(
+                    self.read.is_empty(),
+                    "the connection was closed in the middle of a head: {:?}",
+                    self.read
+                );
                 return None;
             }
         };
@@ -202,22 +212,22 @@ impl Connection {
         Some(reply)
     }
 
-    /// The next so many octets.
+    /// Reads exactly `length` bytes.
     async fn read_exact(&mut self, length: usize) -> Vec<u8> {
         while self.read.len() < length {
-            assert!(self.read_more().await, "half a body");
+            assert!(self.read_more().await, "the connection was closed in the middle of a body");
         }
         self.read.drain(..length).collect()
     }
 
-    /// A body in chunks (RFC 9112, section 7.1), as proxies send it.
+    /// Reads a chunked body (RFC 9112, section 7.1), as proxies send it.
     async fn read_chunks(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         loop {
             let end = loop {
                 match self.read.windows(2).position(|window| window == b"\r\n") {
                     Some(at) => break at,
-                    None => assert!(self.read_more().await, "half a body"),
+                    None => assert!(self.read_more().await, "the connection was closed in a chunk"),
                 }
             };
             let size = self.read_exact(end + 2).await;
@@ -230,35 +240,36 @@ impl Connection {
         }
     }
 
-    /// The next response, if it comes to its end.
+    /// Reads until the connection is closed; returns the response if its head is complete.
     pub async fn reply_if_complete(mut self) -> Option<Reply> {
         while self.read_more().await {}
         let whole = self.read.windows(4).any(|window| window == b"\r\n\r\n");
         if whole { self.reply(false).await } else { None }
     }
 
+    /// Reads what is available; `false` at the end of the connection.
     async fn read_more(&mut self) -> bool {
         self.read.reserve(16 * 1024);
         self.stream.read_buf(&mut self.read).await.is_ok_and(|length| length > 0)
     }
 
-    /// Says that nothing more will be written; what comes back is still read.
+    /// Closes the writing side; the response can still be read.
     pub async fn shutdown_write(&mut self) {
         self.stream.shutdown().await.unwrap();
     }
 
-    /// Ends it by a TCP `RST`, as a crashed client does.
+    /// Resets the connection (TCP `RST`), as when a client crashes.
     pub fn reset(self) {
         self.stream.set_zero_linger().unwrap();
     }
 
-    /// Whether octets came that are not read yet.
+    /// Whether unread bytes arrive within a millisecond.
     pub async fn has_unread_bytes(&mut self) -> bool {
         let more = tokio::time::timeout(std::time::Duration::from_millis(1), self.read_more());
         more.await.is_ok()
     }
 
-    /// Whether the other side has closed.
+    /// Waits until bytes arrive or the server closes the connection; returns whether it has closed.
     pub async fn is_closed_by_peer(&mut self) -> bool {
         !self.read_more().await
     }

@@ -1,5 +1,6 @@
-//! Keeps the log of a test run and every secret that it used, so that a test can search the one for the
-//! other, as `tests/secrets` does. Only if `LEAK_CHECK_DIR` says where to put them.
+//! Writes every log line and every secret of a test run to two files, `log` and `secrets`, so that
+//! `tests/secrets` can search the log for the secrets. Does nothing unless `LEAK_CHECK_DIR` names a
+//! directory.
 
 use std::{
     env,
@@ -17,54 +18,55 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use super::claims_of;
 
-/// The variable that says where.
-const FOLDER_VARIABLE: &str = "LEAK_CHECK_DIR";
-/// Shorter ones are words of the tests.
-const SHORTEST: usize = 12;
+/// The environment variable with the directory of both files.
+const DIRECTORY_VARIABLE: &str = "LEAK_CHECK_DIR";
+/// Shorter values are words such as `x` that tests use in place of a secret, and that logs contain anyway.
+const MIN_SECRET_BYTES: usize = 12;
 
-fn folder() -> Option<&'static PathBuf> {
+fn directory() -> Option<&'static PathBuf> {
     static PATH: OnceLock<Option<PathBuf>> = OnceLock::new();
-    PATH.get_or_init(|| env::var_os(FOLDER_VARIABLE).map(PathBuf::from)).as_ref()
+    PATH.get_or_init(|| env::var_os(DIRECTORY_VARIABLE).map(PathBuf::from)).as_ref()
 }
 
-/// A file that all processes of the run add to, a line with each call.
+/// Opens a file to which all processes of the run append.
 fn open(name: &str) -> File {
-    OpenOptions::new().append(true).create(true).open(folder().unwrap().join(name)).unwrap()
+    OpenOptions::new().append(true).create(true).open(directory().unwrap().join(name)).unwrap()
 }
 
-/// What a binary is to log, unless its test says otherwise.
+/// The default of `RUST_LOG` for a [`GatewayProcess`](crate::GatewayProcess).
 pub fn log_filter() -> &'static str {
-    if folder().is_some() { "trace" } else { "info" }
+    if directory().is_some() { "trace" } else { "info" }
 }
 
-/// From now on what gateways of this process log is kept, spans and all.
+/// Records everything that gateways in this process log from now on, also the starts and ends of spans.
 pub fn capture_process_log() {
-    static WATCHED: Once = Once::new();
-    if folder().is_none() {
+    static INSTALLED: Once = Once::new();
+    if directory().is_none() {
         return;
     }
-    WATCHED.call_once(|| {
+    INSTALLED.call_once(|| {
         let lines = tracing_subscriber::fmt().json().with_span_list(false);
         let lines = lines.with_span_events(FmtSpan::NEW | FmtSpan::CLOSE);
         let lines = lines.with_max_level(Level::TRACE).with_writer(Mutex::new(open("log")));
-        // A process that logs already does so as its test wants it.
+        // This fails if a test has already installed its own subscriber: keep that one.
         let _ = lines.try_init();
     });
 }
 
-/// What a binary logged, or exported.
+/// Records the log or the exported traces of another process.
 pub fn record_log(text: impl AsRef<[u8]>) {
-    if folder().is_some() {
+    if directory().is_some() {
         open("log").write_all(&[text.as_ref(), b"\n"].concat()).unwrap();
     }
 }
 
-/// A secret that is about to be used.
+/// Records a secret that a test uses.
 pub fn record_secret(secret: &[u8]) {
     static SECRETS: OnceLock<Mutex<File>> = OnceLock::new();
-    // Claims in clear, as some forged tokens have them: the ids in them are told on purpose.
-    let clear = secret.windows(3).any(|octets| octets == b"\":\"");
-    if folder().is_none() || secret.len() < SHORTEST || clear {
+    // Some forged tokens have claims that are not encoded. The ids in those claims are no secrets: the
+    // gateway logs them on purpose.
+    let is_cleartext = secret.windows(3).any(|octets| octets == b"\":\"");
+    if directory().is_none() || secret.len() < MIN_SECRET_BYTES || is_cleartext {
         return;
     }
     let line = STANDARD.encode(secret) + "\n";
@@ -72,7 +74,7 @@ pub fn record_secret(secret: &[u8]) {
     secrets.lock().unwrap().write_all(line.as_bytes()).unwrap();
 }
 
-/// A session, and whose it is.
+/// Records the tokens of a session and the e-mail address of its user.
 pub fn record_session(tokens: &Tokens) {
     record_secret(tokens.access_token.as_bytes());
     record_secret(tokens.refresh_token.as_bytes());
@@ -81,7 +83,7 @@ pub fn record_session(tokens: &Tokens) {
     }
 }
 
-/// A header that a client sends, or is sent.
+/// Records the secrets in a header of a request or a response.
 pub fn record_header(name: &str, value: &[u8]) {
     match name.to_ascii_lowercase().as_str() {
         "authorization" => value.split(|octet| *octet == b' ').for_each(record_secret),
@@ -92,14 +94,14 @@ pub fn record_header(name: &str, value: &[u8]) {
     }
 }
 
-/// A cookie's value.
+/// Records the value in `name=value`.
 fn record_cookie_value(pair: &[u8]) {
     if let Some(at) = pair.iter().position(|octet| *octet == b'=') {
         record_secret(&pair[at + 1..]);
     }
 }
 
-/// What GoTrue was given.
+/// Records the secrets in calls that GoTrue received.
 pub fn record_gotrue_calls(calls: &[Call]) {
     for call in calls {
         for name in ["authorization", "apikey"] {
@@ -114,7 +116,7 @@ pub fn record_gotrue_calls(calls: &[Call]) {
     }
 }
 
-/// A setting, if it is one that nobody may see.
+/// Records the value of a setting if the setting is a secret or contains one.
 pub fn record_setting(name: &str, value: &str) {
     let name = name.to_ascii_lowercase();
     if ["secret", "key", "password", "otlp-headers", "otlp_headers"]

@@ -1,5 +1,5 @@
-//! What every test stands on: a real gateway on port 0 beside the mock, both on one settable clock,
-//! and a browser that keeps its cookies as RFC 6265 has it.
+//! Helpers for all tests and benchmarks: a real gateway on port 0 with the GoTrue mock behind it, one clock
+//! that the test sets for both, and a browser that keeps cookies as RFC 6265 requires.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,7 +12,7 @@
     clippy::must_use_candidate,
     clippy::return_self_not_must_use,
     missing_docs,
-    reason = "helpers of tests: one that fails, fails its test"
+    reason = "a helper that panics makes its test fail, as it should"
 )]
 
 mod browser;
@@ -54,29 +54,30 @@ pub use self::{
     trace_collector::{Span, TraceCollector},
 };
 
-/// The three logout routes.
+/// The paths of the three logout routes; `/logout/` is an alias of `/logout`.
 pub const LOGOUT_PATHS: [&str; 4] =
     ["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout/"];
 
-/// Polls until `holds`; a condition that never comes true fails the test.
-pub async fn eventually<F: Future<Output = bool>>(what: &str, holds: impl FnMut() -> F) {
-    assert!(eventually_within(Duration::from_secs(20), holds).await, "never: {what}");
+/// Polls `condition` until it is true; fails the test if it is still false after 20 seconds.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl FnMut() -> F) {
+    let timeout = Duration::from_secs(20);
+    assert!(eventually_within(timeout, condition).await, "not true within 20 s: {what}");
 }
 
-/// Polls until `holds`; answers whether it did in that time.
+/// Polls `condition` until it is true or `timeout` has passed; returns whether it became true.
 pub async fn eventually_within<F: Future<Output = bool>>(
-    patience: Duration,
-    mut holds: impl FnMut() -> F,
+    timeout: Duration,
+    mut condition: impl FnMut() -> F,
 ) -> bool {
-    let waiting = async {
-        while !holds().await {
+    let polling = async {
+        while !condition().await {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(patience, waiting).await.is_ok()
+    tokio::time::timeout(timeout, polling).await.is_ok()
 }
 
-/// Asserts that `reply` is the route's own success, byte for byte.
+/// Asserts that `reply` is the success response of `route` with this `X-Logout-Outcome`, byte for byte.
 #[track_caller]
 pub fn assert_success(reply: &Reply, route: &str, user: uuid::Uuid, outcome: &str) {
     let (status, body) = match route {
@@ -90,7 +91,7 @@ pub fn assert_success(reply: &Reply, route: &str, user: uuid::Uuid, outcome: &st
     assert_eq!(reply.header("content-type"), content_type, "{route}");
 }
 
-/// Asserts that `reply` is the error envelope, with exactly its members.
+/// Asserts that `reply` is an error response: `{"error": {…}}` with exactly the members of the contract.
 #[track_caller]
 pub fn assert_error(reply: &Reply, status: u16, code: &str, reason: Option<&str>) {
     let members: &[&str] = match reason {
@@ -100,7 +101,7 @@ pub fn assert_error(reply: &Reply, status: u16, code: &str, reason: Option<&str>
     assert_envelope(reply, members, status, code, reason);
 }
 
-/// Asserts that `reply` is `readyz`'s refusal for that part, and answers since when it is missing, in
+/// Asserts that `reply` is a 503 of `/readyz` that names `part` as missing. Returns the member `since` in
 /// seconds since the Unix epoch.
 #[track_caller]
 pub fn assert_not_ready(reply: &Reply, part: &str) -> i64 {

@@ -1,4 +1,4 @@
-//! What the real GoTrue answered, and what the real @supabase/ssr wrote.
+//! The recordings of `fixtures/gotrue`: responses of the real GoTrue, and cookies of the real @supabase/ssr.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -6,12 +6,12 @@ use serde_json::Value;
 const EXCHANGES: &str = include_str!("../../../fixtures/gotrue/exchanges.json");
 const SSR_COOKIES: &str = include_str!("../../../fixtures/gotrue/ssr-cookies.json");
 
-/// A minute after the last recorded token was issued, and before any expires, in Unix seconds.
+/// A minute after the last recorded token was issued and before any expires, in seconds since the Unix epoch.
 pub const RECORDED_AT: i64 = 1_795_254_640;
-/// The `iss` of recorded tokens.
+/// The `iss` claim of recorded tokens.
 pub const RECORDED_ISSUER: &str = "http://127.0.0.1:54321/auth/v1";
 
-/// One exchange with GoTrue.
+/// A recorded request to GoTrue with its response.
 #[derive(Debug, Deserialize)]
 pub struct Recording {
     pub name: String,
@@ -32,13 +32,13 @@ pub struct RecordedResponse {
 }
 
 impl Recording {
-    /// The access token that it was asked with.
+    /// The access token of the request.
     pub fn token(&self) -> &str {
         let authorization = self.request.headers["Authorization"].as_str().unwrap();
         authorization.strip_prefix("Bearer ").unwrap()
     }
 
-    /// The fault that answers so, `times` times.
+    /// A fault for the mock that gives the recorded response to `operation`, `times` times.
     pub fn as_fault(&self, operation: &str, times: Option<u32>) -> Value {
         let RecordedResponse { status, headers, body } = &self.response;
         serde_json::json!({
@@ -48,6 +48,7 @@ impl Recording {
     }
 }
 
+/// The recording with this name in `exchanges.json`.
 pub fn recording(name: &str) -> Recording {
     #[derive(Deserialize)]
     struct Exchanges {
@@ -57,15 +58,15 @@ pub fn recording(name: &str) -> Recording {
     exchanges.into_iter().find(|recording| recording.name == name).unwrap()
 }
 
-/// A cookie jar that the library filled.
+/// The cookies that @supabase/ssr wrote for one session.
 #[derive(Debug, Deserialize)]
 pub struct SsrCookieJar {
     pub name: String,
     pub options: Value,
-    /// As a browser sends it.
+    /// The `Cookie` header that a browser sends with them.
     pub cookie_header: String,
     pub session: Value,
-    /// What the library's own sign-out wrote.
+    /// The `Set-Cookie` lines of the library's own sign-out.
     pub sign_out_set_cookie: Vec<String>,
 }
 

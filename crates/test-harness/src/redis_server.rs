@@ -1,4 +1,4 @@
-//! A real Redis, in a directory and on a port of its own.
+//! A real Redis server with its own directory and its own port.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::eventually;
 
-/// Killed with the test.
+/// Killed when it is dropped.
 pub struct RedisServer {
     directory: TempDir,
     port: u16,
@@ -23,22 +23,22 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// One that keeps everything on its disk.
+    /// Starts a server that writes every command to its disk.
     pub async fn start() -> Self {
         Self::start_with_options(&["--appendonly", "yes", "--appendfsync", "always"]).await
     }
 
-    /// One with these options, and else with what Redis has by itself, but for snapshots.
+    /// Starts a server with these options. All others have Redis' defaults, but it takes no snapshots.
     pub async fn start_with_options(options: &[&str]) -> Self {
         Self::launch(options, None, None).await
     }
 
-    /// One that wants a password.
+    /// Starts a server that requires a password.
     pub async fn start_with_password(password: &str) -> Self {
         Self::launch(&["--requirepass", password], Some(password.to_owned()), None).await
     }
 
-    /// One that speaks TLS as well.
+    /// Starts a server that accepts TLS connections on a second port.
     pub async fn start_with_tls() -> Self {
         Self::launch(&["--tls-auth-clients", "no"], None, Some(free_port())).await
     }
@@ -47,7 +47,7 @@ impl RedisServer {
         let directory = tempfile::tempdir().unwrap();
         let mut options: Vec<String> = options.iter().map(|o| (*o).to_owned()).collect();
         if let Some(port) = tls_port {
-            certify(&directory);
+            create_certificate(&directory);
             let file = |name| directory.path().join(name).to_str().unwrap().to_owned();
             let (cert, key) = (file("cert.pem"), file("key.pem"));
             options.extend(["--tls-port".to_owned(), port.to_string()]);
@@ -62,7 +62,7 @@ impl RedisServer {
         server
     }
 
-    /// What a gateway is given.
+    /// The URL for `GATEWAY_STORE`.
     pub fn url(&self) -> String {
         let Self { port, password, .. } = self;
         match password {
@@ -71,12 +71,12 @@ impl RedisServer {
         }
     }
 
-    /// The same by TLS.
+    /// The URL for TLS.
     pub fn tls_url(&self) -> String {
         format!("rediss://127.0.0.1:{}", self.tls_port.unwrap())
     }
 
-    /// The certificate that it shows, which it signed itself.
+    /// The path of the server's self-signed certificate.
     pub fn certificate(&self) -> String {
         self.directory.path().join("cert.pem").to_str().unwrap().to_owned()
     }
@@ -85,26 +85,27 @@ impl RedisServer {
         self.port
     }
 
-    /// Asks it; the words are a command and its arguments.
+    /// Runs a command, whose name and arguments are `words`, and returns its reply.
     pub fn command<T: FromRedisValue>(&self, words: &[&str]) -> T {
         self.try_command(words).unwrap()
     }
 
+    /// The same, but returns errors.
     pub fn try_command<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
         let mut connection = Client::open(self.url())?.get_connection()?;
         cmd(words[0]).arg(&words[1..]).query(&mut connection)
     }
 
-    /// How often it did this, for all clients together.
+    /// How often all clients together have run this command.
     pub fn command_calls(&self, command: &str) -> u64 {
         let stats: String = self.command(&["INFO", "commandstats"]);
-        let of_it = stats.lines().find_map(|line| {
+        let calls = stats.lines().find_map(|line| {
             line.strip_prefix(&format!("cmdstat_{command}:calls="))?.split(',').next()
         });
-        of_it.map_or(0, |calls| calls.parse().unwrap())
+        calls.map_or(0, |calls| calls.parse().unwrap())
     }
 
-    /// Every key and all that is under it.
+    /// All keys with their values, as text.
     pub fn dump(&self) -> String {
         let keys: Vec<String> = self.command(&["KEYS", "*"]);
         let lines = keys.iter().map(|key| {
@@ -123,14 +124,14 @@ impl RedisServer {
         lines.collect()
     }
 
-    /// As a crash or the kernel's memory killer ends it.
+    /// Kills the server with SIGKILL, as the kernel does when memory runs out.
     pub fn kill(&self) {
-        let mut process = self.process.lock().unwrap().take().expect("it runs");
+        let mut process = self.process.lock().unwrap().take().expect("Redis runs");
         process.kill().unwrap();
         process.wait().unwrap();
     }
 
-    /// Starts it at its old place, with what is on its disk.
+    /// Starts the server on the same port with the data on its disk.
     pub async fn restart(&self) {
         let mut command = Command::new("redis-server");
         command.args(["--bind", "127.0.0.1", "--save", "", "--logfile", "log"]);
@@ -138,22 +139,22 @@ impl RedisServer {
         command.current_dir(self.directory.path()).stdout(Stdio::null()).stderr(Stdio::null());
         let spawned = command.spawn().expect("redis-server is installed");
         *self.process.lock().unwrap() = Some(spawned);
-        eventually("Redis is there", async || {
-            let ended = self.process.lock().unwrap().as_mut().unwrap().try_wait().unwrap();
+        eventually("Redis answers PING", async || {
+            let exit_status = self.process.lock().unwrap().as_mut().unwrap().try_wait().unwrap();
             let log = || fs::read_to_string(self.directory.path().join("log"));
-            assert_eq!(ended, None, "{:?}", log());
+            assert_eq!(exit_status, None, "{:?}", log());
             self.try_command::<String>(&["PING"]).is_ok()
         })
         .await;
     }
 
-    /// Starts it with nothing on its disk.
+    /// Starts the server on the same port without any data.
     pub async fn restart_empty(&self) {
         fs::remove_dir_all(self.directory.path().join("appendonlydir")).unwrap();
         self.restart().await;
     }
 
-    /// Nothing of it runs until [`Self::resume`], but its connections stand.
+    /// Stops the process with SIGSTOP until [`Self::resume`]; its connections stay open.
     pub fn pause(&self) {
         self.signal("-STOP");
     }
@@ -163,7 +164,7 @@ impl RedisServer {
     }
 
     fn signal(&self, flag: &str) {
-        let id = self.process.lock().unwrap().as_ref().expect("it runs").id().to_string();
+        let id = self.process.lock().unwrap().as_ref().expect("Redis runs").id().to_string();
         assert!(Command::new("kill").args([flag, &id]).status().unwrap().success());
     }
 }
@@ -177,14 +178,14 @@ impl Drop for RedisServer {
     }
 }
 
-/// Free a moment ago.
+/// A port that was free a moment ago.
 fn free_port() -> u16 {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     TcpListener::bind(any).unwrap().local_addr().unwrap().port()
 }
 
-/// Makes a key and a certificate for this machine.
-fn certify(directory: &TempDir) {
+/// Creates a key and a self-signed certificate for 127.0.0.1.
+fn create_certificate(directory: &TempDir) {
     let extensions = "[req]\ndistinguished_name = name\nx509_extensions = v3\n[name]\n[v3]\n\
                       subjectAltName = IP:127.0.0.1\nbasicConstraints = CA:FALSE\n";
     fs::write(directory.path().join("openssl.cnf"), extensions).unwrap();

@@ -1,11 +1,11 @@
-//! What may stand in the head of a response, read strictly.
+//! Strict assertions about the headers of a response.
 
 use std::collections::BTreeSet;
 
 use super::Reply;
 
-/// Every header that the gateway has a use for.
-const OWN: [&str; 30] = [
+/// Every header that the gateway may send.
+const KNOWN: [&str; 30] = [
     "access-control-allow-credentials",
     "access-control-allow-headers",
     "access-control-allow-methods",
@@ -38,19 +38,20 @@ const OWN: [&str; 30] = [
     "x-request-id",
 ];
 
-/// Asserts that the head holds no header but the gateway's own, each but `Set-Cookie` once, and no
-/// control character.
+/// Asserts that the response has only headers of `KNOWN`, each except `Set-Cookie` at most once, and no
+/// control characters in their values.
 #[track_caller]
 pub fn assert_only_known_headers(reply: &Reply, case: &str) {
     let mut seen = BTreeSet::new();
     for (name, value) in &reply.headers {
-        assert!(OWN.contains(&name.as_str()), "{case}: {name:?}");
+        assert!(KNOWN.contains(&name.as_str()), "{case}: {name:?}");
         assert!(seen.insert(name) || name == "set-cookie", "{case}: {name} twice");
         assert!(!value.chars().any(char::is_control), "{case}: {name}: {value:?}");
     }
 }
 
-/// Asserts that the response deletes exactly these cookies, each by one line, host-only at `/`.
+/// Asserts that the response deletes exactly these cookies: each with one `Set-Cookie` line without `Domain`
+/// and with `Path=/`.
 #[track_caller]
 pub fn assert_deletes_cookies(reply: &Reply, names: &BTreeSet<&str>, case: &str) {
     let lines = reply.set_cookies();

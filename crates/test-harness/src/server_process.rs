@@ -1,4 +1,4 @@
-//! A program that listens in a folder and on a port of its own.
+//! A server program, such as nginx, that a test starts in its own directory and on its own port.
 
 use std::{
     fs::{self, File},
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::eventually;
 
-/// Killed with the test.
+/// Killed when it is dropped.
 pub struct ServerProcess {
     pub address: SocketAddr,
     child: Child,
@@ -26,9 +26,10 @@ impl Drop for ServerProcess {
 }
 
 impl ServerProcess {
-    /// `command` answers what runs it in that folder, to listen on that address.
+    /// `command` returns the command that runs the program in this directory and lets it listen on this
+    /// address.
     pub async fn start(name: &str, command: impl Fn(&Path, SocketAddr) -> Command) -> Self {
-        // Another program may take the free port before this one does.
+        // Another process may take the free port before this program listens: try again on another port.
         let mut log = String::new();
         for _ in 0..5 {
             let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -39,7 +40,7 @@ impl ServerProcess {
             let child =
                 child.unwrap_or_else(|cause| panic!("{name}: {cause}; `make test` installs it"));
             let mut program = Self { address, child, folder };
-            if program.is_up(name).await {
+            if program.wait_until_listening(name).await {
                 return program;
             }
             log = fs::read_to_string(program.folder.path().join("log")).unwrap();
@@ -47,8 +48,8 @@ impl ServerProcess {
         panic!("{name} does not start: {log}");
     }
 
-    /// Waits until it listens; `false` if it ended instead.
-    async fn is_up(&mut self, name: &str) -> bool {
+    /// Waits until the program listens; returns `false` if it exited instead.
+    async fn wait_until_listening(&mut self, name: &str) -> bool {
         let mut ended = false;
         let settled = || {
             ended = self.child.try_wait().unwrap().is_some();

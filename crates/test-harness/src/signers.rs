@@ -1,4 +1,4 @@
-//! The keys that sign tokens: the project's, or foreign ones. Header and claims can be any text.
+//! Signs tokens with the project's keys or with others. The header and the claims can be any bytes.
 
 use aws_lc_rs::{
     encoding::{AsDer as _, PublicKeyX509Der},
@@ -14,7 +14,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gotrue_mock::{Algorithm, TEST_SECRET};
 use serde_json::{Value, json};
 
-/// A key with its name; a shared secret has none.
+/// A signing key with its key id; a shared secret has none.
 pub struct Signer {
     pub algorithm: Algorithm,
     pub kid: Option<String>,
@@ -29,7 +29,7 @@ enum Key {
 }
 
 impl Signer {
-    /// The key that the mock signs with.
+    /// The key with which the mock signs.
     pub fn project_key(algorithm: Algorithm) -> Self {
         const KEYS: &str = include_str!("../../../fixtures/gotrue/signing-keys.json");
         if algorithm == Algorithm::Hs256 {
@@ -66,12 +66,13 @@ impl Signer {
         Self { algorithm, kid: jwk["kid"].as_str().map(str::to_owned), key }
     }
 
+    /// The shared secret `secret`, for HS256.
     pub fn from_secret(secret: impl AsRef<[u8]>) -> Self {
         let key = Key::Hs256(secret.as_ref().to_owned());
         Self { algorithm: Algorithm::Hs256, kid: None, key }
     }
 
-    /// A new key, or a new secret.
+    /// A new, random key or secret.
     pub fn generate(algorithm: Algorithm, kid: &str) -> Self {
         let key = match algorithm {
             Algorithm::Es256 => {
@@ -88,7 +89,7 @@ impl Signer {
         Self { algorithm, kid: Some(kid.to_owned()), key }
     }
 
-    /// The header of its tokens.
+    /// The JWS header of tokens that this key signs.
     pub fn header(&self) -> Value {
         let mut header = json!({"alg": self.algorithm.to_string(), "typ": "JWT"});
         if let Some(kid) = &self.kid {
@@ -97,7 +98,7 @@ impl Signer {
         header
     }
 
-    /// The octets of a signature.
+    /// The bytes of the signature of `message`.
     pub fn sign(&self, message: &str) -> Vec<u8> {
         match &self.key {
             Key::Rs256(_) => self.sign_rsa(&RSA_PKCS1_SHA256, message),
@@ -112,7 +113,7 @@ impl Signer {
         }
     }
 
-    /// An RSA signature of another scheme.
+    /// An RSA signature with this scheme.
     pub fn sign_rsa(&self, scheme: &'static dyn RsaEncoding, message: &str) -> Vec<u8> {
         let Key::Rs256(pair) = &self.key else { panic!("{} is not RSA", self.algorithm) };
         let mut signature = vec![0; pair.public_modulus_len()];
@@ -120,48 +121,50 @@ impl Signer {
         signature
     }
 
-    /// A compact JWS of exactly this header and these claims.
+    /// A compact JWS with exactly this header and these claims.
     pub fn token(&self, header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
         let [header, claims] =
             [header.as_ref(), claims.as_ref()].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
         self.sign_compact(&format!("{header}.{claims}"))
     }
 
-    /// A compact JWS of exactly this message, whatever it is.
+    /// A compact JWS whose signed part is exactly `message`, even if that is not valid.
     pub fn sign_compact(&self, message: &str) -> String {
         format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(self.sign(message)))
     }
 
-    /// What everybody may know of it: `SubjectPublicKeyInfo` (RFC 5280, section 4.1).
+    /// The public key in DER: `SubjectPublicKeyInfo` (RFC 5280, section 4.1).
     pub fn public_der(&self) -> Vec<u8> {
         let der: PublicKeyX509Der<'_> = match &self.key {
             Key::Es256(pair) => pair.public_key().as_der().unwrap(),
             Key::Rs256(pair) => pair.public_key().as_der().unwrap(),
             Key::EdDsa(pair) => pair.public_key().as_der().unwrap(),
-            Key::Hs256(_) => panic!("a secret has no public half"),
+            Key::Hs256(_) => panic!("a shared secret has no public key"),
         };
         der.as_ref().to_vec()
     }
 
-    /// The same as a key set publishes it.
+    /// The public key as a JWK (RFC 7517).
     pub fn public_jwk(&self) -> Value {
         let mut jwk = match &self.key {
             Key::Es256(pair) => {
-                let [_, point @ ..] = pair.public_key().as_ref() else { panic!("no point") };
+                let [_, point @ ..] = pair.public_key().as_ref() else {
+                    panic!("not an uncompressed point")
+                };
                 let (x, y) = point.split_at(32);
-                json!({"kty": "EC", "crv": "P-256", "x": coded(x), "y": coded(y)})
+                json!({"kty": "EC", "crv": "P-256", "x": base64url(x), "y": base64url(y)})
             }
             Key::Rs256(pair) => {
                 // SEQUENCE { INTEGER n of 256 octets and a zero, INTEGER 65537 }.
                 let [_, _, _, _, _, _, _, _, 0, key @ ..] = pair.public_key().as_ref() else {
-                    panic!("not of 2048 bits")
+                    panic!("not an RSA key of 2048 bits")
                 };
-                json!({"kty": "RSA", "n": coded(&key[..256]), "e": "AQAB"})
+                json!({"kty": "RSA", "n": base64url(&key[..256]), "e": "AQAB"})
             }
             Key::EdDsa(pair) => {
-                json!({"kty": "OKP", "crv": "Ed25519", "x": coded(pair.public_key().as_ref())})
+                json!({"kty": "OKP", "crv": "Ed25519", "x": base64url(pair.public_key().as_ref())})
             }
-            Key::Hs256(_) => panic!("a secret is not published"),
+            Key::Hs256(_) => panic!("a shared secret has no public key"),
         };
         jwk["kid"] = json!(self.kid);
         jwk["alg"] = json!(self.algorithm.to_string());
@@ -171,6 +174,6 @@ impl Signer {
     }
 }
 
-fn coded(octets: &[u8]) -> String {
+fn base64url(octets: &[u8]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(octets)
 }

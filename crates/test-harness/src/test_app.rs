@@ -1,4 +1,4 @@
-//! A gateway and a mock, started for one test and stopped with it.
+//! A gateway and a GoTrue mock that are started for one test and stopped when it ends.
 
 use std::{
     collections::BTreeMap,
@@ -17,12 +17,12 @@ use uuid::Uuid;
 
 use super::{Request, TestClock, eventually, leak_check};
 
-/// When tests begin, unless they say otherwise: seconds since the Unix epoch.
+/// The time on the test clock when an app starts, in seconds since the Unix epoch.
 pub const START_TIME: i64 = 1_800_000_000;
-/// `GATEWAY_SECRET` of every test.
+/// `GATEWAY_SECRET` in every test.
 pub const SECRET: &str = "the-secret-of-the-tests-0123456789abcdef";
 
-/// What a test wants otherwise than usual.
+/// Builds a [`TestApp`]: every method changes one default.
 pub struct Setup {
     flags: BTreeMap<String, String>,
     options: Options,
@@ -41,11 +41,9 @@ impl Setup {
             ("admin-bind", "off"),
             ("threads", "1"),
         ];
-        let flags = flags.iter().map(|(flag, value)| ((*flag).to_owned(), (*value).to_owned()));
-        let options = Options::default();
         Self {
-            flags: flags.collect(),
-            options,
+            flags: flags.map(|(flag, value)| (flag.to_owned(), value.to_owned())).into(),
+            options: Options::default(),
             start_time: START_TIME,
             await_readiness: true,
             gotrue_clock_ahead: 0,
@@ -73,7 +71,7 @@ impl Setup {
         self
     }
 
-    /// When the clock stands.
+    /// In seconds since the Unix epoch.
     pub fn start_time(mut self, seconds: i64) -> Self {
         self.start_time = seconds;
         self
@@ -85,19 +83,19 @@ impl Setup {
         self
     }
 
-    /// Served beside the gateway's own routes.
+    /// Adds routes to the gateway's own.
     pub fn extra_routes(mut self, routes: Router) -> Self {
         self.extra_routes = routes;
         self
     }
 
-    /// Starts although no key set can be had.
+    /// [`Self::start`] does not wait until `/readyz` answers 200.
     pub fn without_readiness_check(mut self) -> Self {
         self.await_readiness = false;
         self
     }
 
-    /// Starts both, and faults that act from the start on.
+    /// Starts the mock with these faults, then the gateway.
     pub async fn start_with_faults(self, faults: &[serde_json::Value]) -> TestApp {
         leak_check::capture_process_log();
         let clock = TestClock::starting_at(self.start_time);
@@ -116,7 +114,7 @@ impl Setup {
         }
         let (stop_mock, stopped) = oneshot::channel::<()>();
         let (listener, served) = (listener.into_std().unwrap(), mock.clone());
-        // On a thread of its own: a test that stops the gateway blocks its own runtime.
+        // The mock needs its own thread: a test that stops the gateway blocks the runtime of the test.
         let mock_thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async {
@@ -143,7 +141,7 @@ impl Setup {
         app
     }
 
-    /// The configuration alone; the project must be among the flags.
+    /// Only the configuration, without starting anything; the flags must include `supabase-url`.
     pub fn config(&self) -> Config {
         config(&self.flags)
     }
@@ -153,24 +151,25 @@ impl Setup {
     }
 }
 
-/// The configuration of these flags, deaf to the environment of the test.
+/// Parses these flags and ignores the environment variables of the test process.
 fn config(flags: &BTreeMap<String, String>) -> Config {
     let command = config::Args::augment_args(Command::new("gateway"));
     let command = command.mut_args(|arg| arg.env(None::<&str>));
     for (flag, value) in flags {
         leak_check::record_setting(flag, value);
     }
-    let words = flags.iter().map(|(flag, value)| format!("--{flag}={value}"));
-    let matches = command.try_get_matches_from(std::iter::once("gateway".to_owned()).chain(words));
+    let arguments = flags.iter().map(|(flag, value)| format!("--{flag}={value}"));
+    let matches =
+        command.try_get_matches_from(std::iter::once("gateway".to_owned()).chain(arguments));
     Config::parse(config::Args::from_arg_matches(&matches.unwrap()).unwrap()).unwrap()
 }
 
-/// A gateway beside its mock; both end with it.
+/// A running gateway and the mock that it calls; both stop when this is dropped.
 pub struct TestApp {
     pub address: SocketAddr,
     pub admin_address: Option<SocketAddr>,
     pub mock: Mock,
-    /// The gateway's clock, and the mock's unless that is ahead.
+    /// The gateway's clock, and the mock's too unless [`Setup::gotrue_clock_ahead`] was called.
     pub clock: TestClock,
     mock_clock: TestClock,
     flags: BTreeMap<String, String>,
@@ -199,7 +198,7 @@ impl TestApp {
         self.request("POST", target)
     }
 
-    /// A new user's first session.
+    /// Creates a user and a session of that user.
     pub fn sign_up(&self) -> Tokens {
         let user = self.mock.create_user(&format!("{}@example.com", Uuid::new_v4()), "password");
         let tokens = self.mock.sign_in(user).unwrap();
@@ -207,47 +206,48 @@ impl TestApp {
         tokens
     }
 
-    /// Another session of the same user.
+    /// Creates another session of the same user.
     pub fn sign_in_again(&self, tokens: &Tokens) -> Tokens {
         let tokens = self.mock.sign_in(tokens.user_id).unwrap();
         leak_check::record_session(&tokens);
         tokens
     }
 
+    /// Whether the mock still has this session.
     pub fn is_alive(&self, tokens: &Tokens) -> bool {
         self.mock.session_alive(tokens.session_id)
     }
 
-    /// A fault, as the mock's control route takes it.
+    /// Injects a fault, in the JSON form of the mock's control route.
     pub fn inject_fault(&self, fault: serde_json::Value) {
         self.mock.inject(serde_json::from_value(fault).unwrap());
     }
 
-    /// The calls of one of GoTrue's endpoints, such as `logout`.
+    /// The calls that one of GoTrue's endpoints received, such as `logout`.
     pub fn gotrue_calls(&self, operation: &str) -> Vec<Call> {
         let path = format!("/auth/v1/{operation}");
         self.mock.calls().into_iter().filter(|call| call.path == path).collect()
     }
 
-    /// How often GoTrue was asked about sessions: everything but its key set and its version.
+    /// How many calls GoTrue received, except fetches of its key set and of its version.
     pub fn gotrue_call_count(&self) -> usize {
         let others = ["/auth/v1/.well-known/jwks.json", "/auth/v1/health"];
         self.mock.calls().iter().filter(|call| !others.contains(&&*call.path)).count()
     }
 
-    /// A CSRF token of the session, got as an app gets it.
+    /// Fetches a CSRF token for the session with `GET /api/auth/csrf`, as an application does.
     pub async fn csrf_token(&self, tokens: &Tokens) -> String {
         let reply = self.get("/api/auth/csrf").bearer(&tokens.access_token).send().await;
         assert_eq!(reply.status, 200, "{reply:?}");
         reply.json()["data"]["csrf_token"].as_str().unwrap().to_owned()
     }
 
-    /// `GET /api/auth/verify`: the status.
+    /// The status of `GET /api/auth/verify` with the session's access token.
     pub async fn verify(&self, tokens: &Tokens) -> u16 {
         self.get("/api/auth/verify").bearer(&tokens.access_token).send().await.status
     }
 
-    /// Moves both clocks.
+    /// Moves the clocks of the gateway and of the mock.
     pub fn advance_time(&self, seconds: i64) {
         self.clock.advance(seconds);
         if !self.clock.is_same_clock(&self.mock_clock) {
@@ -255,7 +255,7 @@ impl TestApp {
         }
     }
 
-    /// Another gateway in its place, with these flags changed.
+    /// Stops the gateway and starts another one, on another port, with these flags changed.
     pub fn restart_gateway(&mut self, changes: &[(&str, &str)]) {
         self.stop_gateway();
         for (flag, value) in changes {
@@ -267,12 +267,12 @@ impl TestApp {
         *self.gateway.lock().unwrap() = Some(gateway);
     }
 
-    /// A report of the admin listener.
+    /// The JSON body of a `GET` to the admin listener, such as `/queue`.
     pub async fn admin_json(&self, target: &str) -> serde_json::Value {
         Request::new(self.admin_address.unwrap(), "GET", target).send().await.json()
     }
 
-    /// From now on no server listens at GoTrue's address.
+    /// Stops the mock: connections to GoTrue's address are refused from now on.
     pub fn stop_mock(&self) {
         if let Some((stop, thread)) = self.stopping.lock().unwrap().take() {
             drop(stop);
@@ -280,7 +280,7 @@ impl TestApp {
         }
     }
 
-    /// Stops the gateway and waits for its end.
+    /// Stops the gateway and waits until it has stopped.
     pub fn stop_gateway(&self) {
         if let Some(gateway) = self.gateway.lock().unwrap().take() {
             gateway.stop();

@@ -1,4 +1,4 @@
-//! A clock that a test moves.
+//! A clock that stands still until a test moves it.
 
 use std::{
     sync::{
@@ -10,7 +10,7 @@ use std::{
 
 use logout_gateway::Clock;
 
-/// The clock of gateway and mock; it stands still until a test moves it.
+/// The clock of gateway and mock, in seconds since the Unix epoch. Clones are the same clock.
 #[derive(Clone, Debug)]
 pub struct TestClock(Arc<AtomicI64>);
 
@@ -32,7 +32,7 @@ impl TestClock {
         Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(u64::try_from(time.now()).unwrap()))
     }
 
-    /// Whether both are the same clock.
+    /// Whether one is a clone of the other, so that moving one moves both.
     pub fn is_same_clock(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

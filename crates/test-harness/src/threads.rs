@@ -1,11 +1,11 @@
-//! Work beside a test, on a thread and a runtime of its own: a test that starts or stops a gateway
-//! blocks the runtime it runs on.
+//! Runs work on threads that have their own runtimes: a test that starts or stops a gateway blocks the
+//! runtime on which it runs.
 
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
 
-/// Stopped when it is dropped.
+/// A future that runs on its own thread until it is dropped.
 pub struct BackgroundThread(Option<(oneshot::Sender<()>, JoinHandle<()>)>);
 
 impl BackgroundThread {
@@ -25,26 +25,26 @@ impl Drop for BackgroundThread {
     fn drop(&mut self) {
         if let Some((stop, thread)) = self.0.take() {
             drop(stop);
-            // If it panicked, it has said so.
+            // A panic on the thread has printed its message already.
             let _ = thread.join();
         }
     }
 }
 
-/// Checks every row on a thread of its own, which has the row's name: where each needs a gateway of its
-/// own, they need not wait for each other.
-pub fn run_concurrently<N: Into<String>, R: Send + 'static, F: Future<Output = ()>>(
-    rows: impl IntoIterator<Item = (N, R)>,
-    check: impl Fn(R) -> F + Copy + Send + 'static,
+/// Checks all cases at the same time, each on a thread with the case's name, and then fails with the names of
+/// those that failed. For checks of which each starts a gateway.
+pub fn run_concurrently<N: Into<String>, C: Send + 'static, F: Future<Output = ()>>(
+    cases: impl IntoIterator<Item = (N, C)>,
+    check: impl Fn(C) -> F + Copy + Send + 'static,
 ) {
-    let on_its_own = |(name, row): (N, R)| {
+    let spawn = |(name, case): (N, C)| {
         let check = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(check(row));
+            runtime.unwrap().block_on(check(case));
         };
         thread::Builder::new().name(name.into()).spawn(check).unwrap()
     };
-    let checks: Vec<_> = rows.into_iter().map(on_its_own).collect();
+    let checks: Vec<_> = cases.into_iter().map(spawn).collect();
     let failed: Vec<_> = checks
         .into_iter()
         .filter_map(|check| {
@@ -52,5 +52,5 @@ pub fn run_concurrently<N: Into<String>, R: Send + 'static, F: Future<Output = (
             check.join().is_err().then_some(name)
         })
         .collect();
-    assert!(failed.is_empty(), "{failed:?}");
+    assert!(failed.is_empty(), "failed cases: {failed:?}");
 }

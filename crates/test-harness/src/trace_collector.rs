@@ -1,4 +1,4 @@
-//! Takes traces by OTLP over HTTP, as a collector does.
+//! An OpenTelemetry collector: receives traces by OTLP over HTTP and keeps them.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use super::{BackgroundThread, leak_check};
 
-/// What arrived, each as it came: headers and body.
+/// The headers and the body of each export request.
 type Exports = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
 
 /// Listens until it is dropped.
@@ -56,12 +56,12 @@ impl TraceCollector {
         Self { endpoint, exports, _running: running }
     }
 
-    /// What a gateway needs to export to it.
+    /// The environment variable that makes a gateway export to this collector.
     pub fn endpoint_variable(&self) -> (&'static str, &str) {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &self.endpoint)
     }
 
-    /// The headers of every export, and all their octets.
+    /// The headers and the body of every export request.
     pub fn exports(&self) -> Vec<(HeaderMap, Bytes)> {
         self.exports.lock().unwrap().clone()
     }
@@ -71,13 +71,13 @@ impl TraceCollector {
         exports.iter().map(|(_, body)| Message::decode(body.clone()).unwrap()).collect()
     }
 
-    /// What every export says of who sent it.
+    /// The resource attributes of every export, which describe its sender.
     pub fn resource_attributes(&self) -> Vec<BTreeMap<String, String>> {
         let spans = self.requests().into_iter().flat_map(|request| request.resource_spans);
         spans.map(|spans| attributes(&spans.resource.unwrap().attributes)).collect()
     }
 
-    /// Every span that arrived.
+    /// All spans that were received.
     pub fn spans(&self) -> Vec<Span> {
         let resources = self.requests().into_iter().flat_map(|request| request.resource_spans);
         let scopes = resources.flat_map(|spans| spans.scope_spans);

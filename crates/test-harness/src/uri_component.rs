@@ -1,8 +1,8 @@
-//! What JavaScript's `encodeURIComponent` writes in percent-encoding.
+//! The characters that JavaScript's `encodeURIComponent` percent-encodes.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
-/// `encodeURIComponent` leaves these alone.
+/// Everything except ASCII letters, digits and these nine.
 pub const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')

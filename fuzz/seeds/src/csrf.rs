@@ -1,11 +1,11 @@
-//! CSRF tokens, once more and by other means: section 5 of the contract, with another library.
+//! An independent implementation of section 5 of the contract: CSRF tokens, with another library.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// The token that a gateway with `secret` mints out of these random bytes for a session, whose id is
-/// `bound_to`, or for an access token, whose SHA-256 is.
+/// The CSRF token that a gateway with `secret` issues with these random bytes. `bound_to` is the id of a
+/// session or the SHA-256 of an access token.
 #[must_use]
 pub fn minted(secret: &str, bound_to: &[u8], random: &[u8]) -> String {
     // HKDF (RFC 5869) of one block.

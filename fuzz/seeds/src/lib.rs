@@ -1,4 +1,4 @@
-//! What was recorded in `fixtures/`, as the fuzz targets and their seeds need it.
+//! The recordings of `fixtures/` for the fuzz targets and their seeds.
 
 pub mod csrf;
 pub mod recorded;

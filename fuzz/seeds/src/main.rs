@@ -1,4 +1,4 @@
-//! Writes the seeds of every fuzz target into `fuzz/corpus/`, made of what stands in `fixtures/`.
+//! Writes the seeds of every fuzz target into `fuzz/corpus/`, made from the recordings in `fixtures/`.
 
 use std::{
     fs, io,
@@ -7,8 +7,8 @@ use std::{
 
 use seeds::{ALLOWED_ORIGIN, PREVIOUS_SECRET, SECRET, csrf, recorded};
 
-/// Larger inputs only slow a target down: what they hold stands in smaller ones too.
-const LARGEST_SEED: usize = 8 * 1024;
+/// Larger seeds only slow a target down: smaller ones have the same content.
+const MAX_SEED_BYTES: usize = 8 * 1024;
 
 fn main() -> io::Result<()> {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("seeds are below fuzz");
@@ -30,14 +30,14 @@ impl Corpus {
     }
 
     fn add(&self, name: &str, input: impl AsRef<[u8]>) -> io::Result<()> {
-        if input.as_ref().len() > LARGEST_SEED {
+        if input.as_ref().len() > MAX_SEED_BYTES {
             return Ok(());
         }
         fs::write(self.0.join(format!("seed-{name}")), input)
     }
 }
 
-/// As it came, and taken apart: to be composed and signed again.
+/// Each token unchanged, and as header and claims to be signed again.
 fn tokens(corpus: &Corpus) -> io::Result<()> {
     for (name, token) in recorded::access_tokens() {
         corpus.add(&format!("raw-{name}"), format!("raw\n{token}"))?;
@@ -53,7 +53,7 @@ fn tokens(corpus: &Corpus) -> io::Result<()> {
     Ok(())
 }
 
-/// Two bytes choose the configuration; then a line for each `Cookie` header.
+/// Two bytes that choose the configuration, then a line for each `Cookie` header.
 fn cookies(corpus: &Corpus) -> io::Result<()> {
     for jar in recorded::jars() {
         for (configuration, header) in [
@@ -70,7 +70,7 @@ fn cookies(corpus: &Corpus) -> io::Result<()> {
     Ok(())
 }
 
-/// The random input decides what is asked; a few lengths are enough to begin with.
+/// Inputs of a few lengths: the target generates requests from random bytes.
 fn csrf_tokens(corpus: &Corpus) -> io::Result<()> {
     for (name, token) in recorded::access_tokens() {
         corpus.add(&name, token)?;
@@ -78,7 +78,7 @@ fn csrf_tokens(corpus: &Corpus) -> io::Result<()> {
     Ok(())
 }
 
-/// Raw requests; the first line says what GoTrue answers to the logout and to the refresh.
+/// Raw requests, after a line with GoTrue's responses to the logout and to the refresh.
 fn requests(corpus: &Corpus) -> io::Result<()> {
     let logouts = [
         "/api/auth/logout",
@@ -134,7 +134,7 @@ fn requests(corpus: &Corpus) -> io::Result<()> {
         "204;same\nOPTIONS /logout HTTP/1.1\r\nOrigin: {ALLOWED_ORIGIN}\r\nAccess-Control-Request-Method: POST\r\n\r\n"))
 }
 
-/// Operation and scope; status and headers; body.
+/// Responses: operation and scope, status and headers, body.
 fn answers(corpus: &Corpus) -> io::Result<()> {
     for recorded::Exchange { name, request, response } in recorded::exchanges() {
         let headers: Vec<_> = response.headers().map(|(n, v)| format!("{n}: {v}\r\n")).collect();

@@ -1,41 +1,41 @@
-//! The recordings, read.
+//! Reads the recordings.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// A minute after the last recorded token was issued, and before any expires, in Unix seconds.
+/// A minute after the last recorded token was issued and before any expires, in seconds since the Unix epoch.
 pub const RECORDED_AT: i64 = 1_795_254_640;
-/// The `iss` of recorded tokens.
+/// The `iss` claim of recorded tokens.
 pub const ISSUER: &str = "http://127.0.0.1:54321/auth/v1";
-/// The project of the recordings.
+/// The URL of the recorded project.
 pub const SUPABASE_URL: &str = "http://127.0.0.1:54321";
-/// What recorded HS256 tokens are signed with.
+/// The secret of recorded HS256 tokens.
 pub const JWT_SECRET: &str = "super-secret-jwt-token-with-at-least-32-characters-long";
-/// What signed the others, as private JWKs.
+/// The private keys of the other recorded tokens, as JWKs.
 pub const SIGNING_KEYS: &str = include_str!("../../../fixtures/gotrue/signing-keys.json");
 
 /// One exchange with GoTrue.
 #[derive(Debug, Deserialize)]
 pub struct Exchange {
-    /// How the documentation speaks of it.
+    /// The name of the recording.
     pub name: String,
-    /// What GoTrue was asked.
+    /// The request to GoTrue.
     pub request: Request,
-    /// What it answered.
+    /// GoTrue's response.
     pub response: Response,
 }
 
-/// What GoTrue was asked.
+/// A recorded request.
 #[derive(Debug, Deserialize)]
 pub struct Request {
-    /// With the query.
+    /// The path with the query.
     pub path: String,
     headers: Map<String, Value>,
 }
 
-/// What GoTrue answered.
+/// A recorded response.
 #[derive(Debug, Deserialize)]
 pub struct Response {
     /// The status.
@@ -50,7 +50,7 @@ impl Response {
         self.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
     }
 
-    /// As it stood on the wire.
+    /// The body as it was received.
     #[must_use]
     pub fn body(&self) -> String {
         match &self.body {
@@ -64,9 +64,9 @@ impl Response {
 /// The cookies of one browser.
 #[derive(Debug, Deserialize)]
 pub struct Jar {
-    /// How the documentation speaks of it.
+    /// The name of the recording.
     pub name: String,
-    /// As a browser sends it.
+    /// The `Cookie` header that a browser sends with these cookies.
     pub cookie_header: String,
     session: Value,
 }
@@ -75,13 +75,13 @@ impl Jar {
     /// Its access token.
     #[must_use]
     pub fn access_token(&self) -> &str {
-        self.session["access_token"].as_str().expect("every jar holds a session")
+        self.session["access_token"].as_str().expect("every jar has a session")
     }
 
     /// Its refresh token.
     #[must_use]
     pub fn refresh_token(&self) -> &str {
-        self.session["refresh_token"].as_str().expect("every jar holds a session")
+        self.session["refresh_token"].as_str().expect("every jar has a session")
     }
 }
 
@@ -107,7 +107,7 @@ pub fn jars() -> Vec<Jar> {
     serde_json::from_str::<File>(file).expect("the jars are JSON").jars
 }
 
-/// Every access token that GoTrue was asked with, or that a jar holds, by the name of the recording.
+/// The access tokens of all recorded requests and jars, by the name of the recording.
 #[must_use]
 pub fn access_tokens() -> Vec<(String, String)> {
     let asked_with = exchanges().into_iter().filter_map(|Exchange { name, request, .. }| {
@@ -118,7 +118,7 @@ pub fn access_tokens() -> Vec<(String, String)> {
     asked_with.chain(held).collect()
 }
 
-/// The key set of all recorded keys, their public halves only.
+/// The key set with the public parts of all recorded keys.
 #[must_use]
 pub fn key_set() -> String {
     let keys: Map<String, Value> = serde_json::from_str(SIGNING_KEYS).expect("the keys are JSON");
@@ -141,7 +141,7 @@ pub fn part(token: &str, index: usize) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// The session that a token says to belong to.
+/// The `session_id` of a token.
 #[must_use]
 pub fn session_id(token: &str) -> Option<Uuid> {
     let claims: Value = serde_json::from_str(&part(token, 1)?).ok()?;

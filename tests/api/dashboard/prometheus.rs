@@ -1,6 +1,6 @@
 //! A real Prometheus with its own directory and port.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+#![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
 use std::{fs, net::SocketAddr, path::Path, process::Command};
 

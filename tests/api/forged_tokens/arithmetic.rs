@@ -1,4 +1,4 @@
-//! Numbers of as many octets as a signature has.
+//! Arithmetic with numbers as long as the parts of a signature.
 
 /// The order of P-256 (FIPS 186-4, D.1.2.3).
 pub(crate) const P256_ORDER: &str =
@@ -15,13 +15,13 @@ pub(crate) fn octets(digits: &str) -> Vec<u8> {
         .collect()
 }
 
-/// The other valid form of an ES256 signature: whoever sees (r, s) can make (r, n - s) of it.
+/// The other valid form of an ES256 signature: anyone can compute (r, n - s) from (r, s).
 pub(crate) fn malleable_twin(signature: &[u8]) -> Vec<u8> {
     let (r, s) = signature.split_at(32);
     [r, &minus(&octets(P256_ORDER), s)].concat()
 }
 
-/// Big-endian; `b` is the smaller one.
+/// `a - b`, both big-endian; `b` must be smaller.
 pub(crate) fn minus(a: &[u8], b: &[u8]) -> Vec<u8> {
     let mut borrow = 0;
     let mut digits: Vec<u8> = a
@@ -34,12 +34,12 @@ pub(crate) fn minus(a: &[u8], b: &[u8]) -> Vec<u8> {
             u8::try_from(digit.rem_euclid(256)).unwrap()
         })
         .collect();
-    assert_eq!(borrow, 0, "the smaller one first");
+    assert_eq!(borrow, 0, "b is larger than a");
     digits.reverse();
     digits
 }
 
-/// Little-endian; the sum is no longer than they are.
+/// `a + b`, both little-endian; the sum must be no longer than they are.
 pub(crate) fn plus(a: &[u8], b: &[u8]) -> Vec<u8> {
     let mut carry = 0;
     let digits = a
@@ -51,6 +51,6 @@ pub(crate) fn plus(a: &[u8], b: &[u8]) -> Vec<u8> {
             u8::try_from(digit & 0xff).unwrap()
         })
         .collect();
-    assert_eq!(carry, 0, "too long");
+    assert_eq!(carry, 0, "the sum is longer than a and b");
     digits
 }

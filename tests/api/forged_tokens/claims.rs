@@ -1,4 +1,4 @@
-//! Claims that a project's key has signed, and that nobody may believe all the same.
+//! Tokens that the project's key has signed and whose claims must be rejected all the same.
 
 use logout_gateway::internals::session::token::TokenError::{
     Audience, Future, Issuer, Malformed, NoSession,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::harness::START_TIME;
 
-/// Claims of the wrong type or value: as they are written, and why they are refused.
+/// Claims of a wrong type or value: the claim, the rejection, and the values in JSON.
 fn values(factory: &TokenFactory) -> Vec<(&'static str, Rejection, Vec<String>)> {
     let issuer = factory.claims["iss"].as_str().unwrap();
     let session = factory.claims["session_id"].as_str().unwrap();
@@ -30,7 +30,7 @@ fn values(factory: &TokenFactory) -> Vec<(&'static str, Rejection, Vec<String>)>
         &issuer[..issuer.len() - 1],
         &format!("{issuer},https://evil.example/auth/v1"),
     ];
-    let no_times = [
+    let invalid_times = [
         "\"1900000000\"",
         "1900000000.0",
         "1.9e9",
@@ -52,7 +52,7 @@ fn values(factory: &TokenFactory) -> Vec<(&'static str, Rejection, Vec<String>)>
         "[1900000000]",
         "{\"seconds\":1900000000}",
     ];
-    let no_uuids = [
+    let invalid_uuids = [
         "\"\"",
         "\"not-a-uuid\"",
         "\"0\"",
@@ -83,8 +83,8 @@ fn values(factory: &TokenFactory) -> Vec<(&'static str, Rejection, Vec<String>)>
         nil.urn().to_string(),
         nil.braced().to_string(),
     ];
-    let passed = ["0", "-1", "1", "-9223372036854775808"];
-    let ahead = [i64::MAX.to_string()];
+    let past = ["0", "-1", "1", "-9223372036854775808"];
+    let future = [i64::MAX.to_string()];
     vec![
         ("iss", Invalid(Issuer), texts(&foreign)),
         ("iss", Invalid(Issuer), raw(&["null"])),
@@ -95,16 +95,16 @@ fn values(factory: &TokenFactory) -> Vec<(&'static str, Rejection, Vec<String>)>
         ("aud", Invalid(Malformed), raw(&["1", "true", "{\"authenticated\":true}"])),
         ("aud", Invalid(Malformed), raw(&["[[\"authenticated\"]]", "[\"authenticated\",1]"])),
         ("aud", Invalid(Malformed), raw(&["[null,\"authenticated\"]", "[{},\"authenticated\"]"])),
-        ("exp", Invalid(Malformed), raw(&no_times)),
+        ("exp", Invalid(Malformed), raw(&invalid_times)),
         ("exp", Invalid(Malformed), raw(&["null"])),
-        ("exp", Expired, raw(&passed)),
-        ("nbf", Invalid(Malformed), raw(&no_times)),
-        ("nbf", Invalid(Future), ahead.to_vec()),
-        ("iat", Invalid(Malformed), raw(&no_times)),
-        ("iat", Invalid(Future), ahead.to_vec()),
-        ("sub", Invalid(Malformed), raw(&no_uuids)),
+        ("exp", Expired, raw(&past)),
+        ("nbf", Invalid(Malformed), raw(&invalid_times)),
+        ("nbf", Invalid(Future), future.to_vec()),
+        ("iat", Invalid(Malformed), raw(&invalid_times)),
+        ("iat", Invalid(Future), future.to_vec()),
+        ("sub", Invalid(Malformed), raw(&invalid_uuids)),
         ("sub", Invalid(NoSession), raw(&["null"])),
-        ("session_id", Invalid(Malformed), raw(&no_uuids)),
+        ("session_id", Invalid(Malformed), raw(&invalid_uuids)),
         ("session_id", Invalid(NoSession), raw(&["null"])),
         ("session_id", Invalid(NoSession), nils.map(|nil| json!(nil).to_string()).to_vec()),
         ("session_id", Invalid(NoSession), versions_of_facts(session).to_vec()),
@@ -113,8 +113,8 @@ fn values(factory: &TokenFactory) -> Vec<(&'static str, Rejection, Vec<String>)>
     ]
 }
 
-/// Why a token without the claim is refused.
-const NEEDED: [(&str, Rejection); 5] = [
+/// The rejection of a token without this claim.
+const REQUIRED: [(&str, Rejection); 5] = [
     ("iss", Invalid(Issuer)),
     ("aud", Invalid(Audience)),
     ("exp", Invalid(Malformed)),
@@ -122,14 +122,15 @@ const NEEDED: [(&str, Rejection); 5] = [
     ("session_id", Invalid(NoSession)),
 ];
 
-/// The last second that is refused, and the first that is believed.
-const LAST_SECONDS: [(&str, Rejection, i64, i64); 3] = [
+/// A claim, the rejection, the time that is just rejected and the time that is just accepted.
+const TIME_LIMITS: [(&str, Rejection, i64, i64); 3] = [
     ("exp", Expired, START_TIME, START_TIME + 1),
     ("nbf", Invalid(Future), START_TIME + 31, START_TIME + 30),
     ("iat", Invalid(Future), START_TIME + 31, START_TIME + 30),
 ];
 
-/// The list keeps its facts about a session under these versions (RFC 9562 defines neither).
+/// The revocation list stores facts about a session under UUIDs of these versions (RFC 9562 defines
+/// neither), so no session may have one.
 fn versions_of_facts(session: &str) -> [String; 3] {
     let of_version = |version| format!("{}{version}{}", &session[..14], &session[15..]);
     let max = uuid::Uuid::max().to_string();
@@ -144,34 +145,34 @@ pub(super) fn cases(factory: &TokenFactory) -> Vec<TokenCase> {
             cases.push(factory.case(format!("{claim} is {value}"), token, rejection));
         }
     }
-    for (claim, rejection) in NEEDED {
+    for (claim, rejection) in REQUIRED {
         let missing = without_member(&factory.claims, claim);
         let token = factory.with_claims(missing.to_string());
         cases.push(factory.case(format!("no {claim}"), token, rejection));
-        // A claim is meant by its own name alone.
+        // Only the exact name is the claim.
         for other in [claim.to_uppercase(), format!("{claim} "), format!("{claim}\0")] {
             let written = factory.claims[claim].to_string();
             let token = factory.with_claims(with_member(&missing, &other, &written));
             cases.push(factory.case(format!("{other:?} for {claim}"), token, rejection));
         }
     }
-    for (claim, rejection, refused, accepted) in LAST_SECONDS {
+    for (claim, rejection, refused, accepted) in TIME_LIMITS {
         let at = |second: i64| {
             factory.with_claims(with_member(&factory.claims, claim, &second.to_string()))
         };
         let case = factory.case(format!("{claim} is {refused}"), at(refused), rejection);
         cases.push(case.with_valid_twin(at(accepted)));
     }
-    cases.extend(twice(factory));
+    cases.extend(duplicate_members(factory));
     cases.extend(api_keys(factory));
     cases
 }
 
-/// Two members of one name, of which one reader takes the first and another the last; beside them the
-/// same two in `user_metadata`, which users fill as they like and nobody here reads.
-fn twice(factory: &TokenFactory) -> Vec<TokenCase> {
+/// Two members with one name: some JSON parsers take the first and others the last. The valid twin has both
+/// in `user_metadata`, which users can fill as they like and which the gateway does not read.
+fn duplicate_members(factory: &TokenFactory) -> Vec<TokenCase> {
     let mut cases = Vec::new();
-    let mut twice = |name: String, members: &str| {
+    let mut add = |name: String, members: &str| {
         let token = factory.with_claims(with_members(&factory.claims, members));
         let metadata = format!("{{{members},{members}}}");
         let valid_twin =
@@ -186,25 +187,25 @@ fn twice(factory: &TokenFactory) -> Vec<TokenCase> {
             ("null", format!("\"{claim}\":null")),
             ("escaped", format!("\"{escaped}\":{same}")),
         ] {
-            twice(format!("{claim} twice, once {how}"), &members);
+            add(format!("{claim} twice, once {how}"), &members);
         }
     }
     let other = uuid::Uuid::from_u128(7);
     for claim in ["sub", "session_id"] {
-        twice(format!("two of {claim}"), &format!("\"{claim}\":\"{other}\""));
-        // GoTrue's parser takes names in any case (Go, encoding/json), and the last one counts.
+        add(format!("two of {claim}"), &format!("\"{claim}\":\"{other}\""));
+        // GoTrue's parser (Go's encoding/json) ignores the case of names and takes the last member.
         let mut spellings =
             vec![claim.to_uppercase(), format!("{}{}", &claim[..1].to_uppercase(), &claim[1..])];
         spellings.push(claim.replacen('s', "\u{17f}", 1));
         for name in spellings {
-            twice(format!("{claim} and {name}"), &format!("\"{name}\":\"{other}\""));
+            add(format!("{claim} and {name}"), &format!("\"{name}\":\"{other}\""));
         }
     }
-    twice("a claim of nobody twice".to_owned(), "\"x\":1,\"x\":1");
+    add("an unknown claim twice".to_owned(), "\"x\":1,\"x\":1");
     cases
 }
 
-/// What a project's own key signs beside session tokens.
+/// API keys and other tokens without a session that the project's key has signed.
 fn api_keys(factory: &TokenFactory) -> Vec<TokenCase> {
     let mut cases = Vec::new();
     for role in ["anon", "service_role"] {

@@ -1,4 +1,5 @@
-//! What is no compact JWS of two JSON objects, character by character, though the project signed it.
+//! Tokens that the project signed but that are not, character by character, a compact JWS of two JSON
+//! objects.
 
 use base64::{
     Engine as _,
@@ -9,19 +10,19 @@ use serde_json::{Value, json};
 
 use super::token_factory::{TokenCase, TokenFactory, with_member};
 
-/// Deeper than any stack would bear.
+/// So deep that a recursive parser would overflow its stack.
 const DEEP: usize = 10_000;
 
 pub(super) fn cases(factory: &TokenFactory) -> Vec<TokenCase> {
     let mut cases = shapes(factory);
-    cases.extend(texts(factory));
-    cases.extend(parts(factory));
+    cases.extend(inserted_characters(factory));
+    cases.extend(lenient_encodings(factory));
     cases.extend(signature_parts(factory));
     cases.extend(documents(factory));
     cases
 }
 
-/// Parts that are too many, too few or empty.
+/// Too many, too few or empty parts, and other serializations.
 fn shapes(factory: &TokenFactory) -> Vec<TokenCase> {
     let genuine = factory.genuine_token();
     let [header, claims, signature] = parts_of(&genuine);
@@ -60,8 +61,8 @@ fn shapes(factory: &TokenFactory) -> Vec<TokenCase> {
     .into()
 }
 
-/// The genuine token, and something around it or in it.
-fn texts(factory: &TokenFactory) -> Vec<TokenCase> {
+/// The genuine token with characters inserted, added or replaced.
+fn inserted_characters(factory: &TokenFactory) -> Vec<TokenCase> {
     let genuine = factory.genuine_token();
     let [header, claims, signature] = parts_of(&genuine);
     let mut cases = Vec::new();
@@ -108,18 +109,18 @@ fn texts(factory: &TokenFactory) -> Vec<TokenCase> {
     cases
 }
 
-/// Header and claims in codes that only some readers take; the signature is over what is sent.
-fn parts(factory: &TokenFactory) -> Vec<TokenCase> {
-    let header = revealing(&factory.header());
-    let claims = revealing(&factory.claims);
+/// Header or claims in an encoding that only lenient decoders accept. The signature is over the encoded text.
+fn lenient_encodings(factory: &TokenFactory) -> Vec<TokenCase> {
+    let header = with_distinct_encodings(&factory.header());
+    let claims = with_distinct_encodings(&factory.claims);
     let plain = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
     let valid_twin =
         factory.signing_key().sign_compact(&format!("{}.{}", plain(&header), plain(&claims)));
     let mut cases = Vec::new();
-    for (name, code) in CODES {
+    for (name, encode) in ENCODINGS {
         for (place, message) in [
-            ("header", format!("{}.{}", code(&header), plain(&claims))),
-            ("claims", format!("{}.{}", plain(&header), code(&claims))),
+            ("header", format!("{}.{}", encode(&header), plain(&claims))),
+            ("claims", format!("{}.{}", plain(&header), encode(&claims))),
         ] {
             let token = factory.signing_key().sign_compact(&message);
             cases.push(
@@ -132,22 +133,22 @@ fn parts(factory: &TokenFactory) -> Vec<TokenCase> {
     cases
 }
 
-type Code = fn(&str) -> String;
+type Encode = fn(&str) -> String;
 
-const CODES: [(&str, Code); 8] = [
+const ENCODINGS: [(&str, Encode); 8] = [
     ("padding", |text| BASE64_URL_SAFE.encode(text)),
     ("half of the padding", |text| BASE64_URL_SAFE_NO_PAD.encode(text) + "="),
     ("the standard alphabet", |text| BASE64_STANDARD_NO_PAD.encode(text)),
     ("the standard alphabet and padding", |text| BASE64_STANDARD.encode(text)),
-    ("bits of no meaning", |text| with_stray_bits(&BASE64_URL_SAFE_NO_PAD.encode(text))),
-    ("a character too many", |text| of_no_length(&BASE64_URL_SAFE_NO_PAD.encode(text))),
-    ("no code at all", |text| text.replace('.', "")),
+    ("non-zero padding bits", |text| with_padding_bits(&BASE64_URL_SAFE_NO_PAD.encode(text))),
+    ("a character too many", |text| with_invalid_length(&BASE64_URL_SAFE_NO_PAD.encode(text))),
+    ("no encoding", |text| text.replace('.', "")),
     ("base64 of base64", |text| BASE64_URL_SAFE_NO_PAD.encode(BASE64_URL_SAFE_NO_PAD.encode(text))),
 ];
 
-/// The same of the signature.
+/// The signature in such encodings.
 fn signature_parts(factory: &TokenFactory) -> Vec<TokenCase> {
-    // Until both alphabets differ in it.
+    // Find a signature that is different in the standard alphabet.
     let genuine = (0..1000)
         .map(|n| factory.with_claims(with_member(&factory.claims, "x", &n.to_string())))
         .find(|token| parts_of(token)[2].contains(['-', '_']))
@@ -157,8 +158,8 @@ fn signature_parts(factory: &TokenFactory) -> Vec<TokenCase> {
     [
         ("padding", BASE64_URL_SAFE.encode(&octets)),
         ("the standard alphabet", BASE64_STANDARD_NO_PAD.encode(&octets)),
-        ("bits of no meaning", with_stray_bits(signature)),
-        ("a character too many", of_no_length(signature)),
+        ("non-zero padding bits", with_padding_bits(signature)),
+        ("a character too many", with_invalid_length(signature)),
         ("a percent sign", format!("%{signature}")),
     ]
     .map(|(name, signature)| {
@@ -170,7 +171,7 @@ fn signature_parts(factory: &TokenFactory) -> Vec<TokenCase> {
     .into()
 }
 
-/// What stands in the parts is no object of JSON.
+/// The header or the claims are not a JSON object.
 fn documents(factory: &TokenFactory) -> Vec<TokenCase> {
     let nested = factory.genuine_token();
     let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
@@ -180,13 +181,13 @@ fn documents(factory: &TokenFactory) -> Vec<TokenCase> {
         let inner = &text[..text.len() - 1];
         let mut documents: Vec<(&str, Vec<u8>)> = [
             ("a list", "[]".to_owned()),
-            ("a list of it", format!("[{text}]")),
+            ("a list with the object", format!("[{text}]")),
             ("text", "\"text\"".to_owned()),
-            ("itself as text", json!(text).to_string()),
+            ("the object as text", json!(text).to_string()),
             ("a number", "1".to_owned()),
             ("null", "null".to_owned()),
             ("true", "true".to_owned()),
-            ("no JSON", "not json".to_owned()),
+            ("not JSON", "not json".to_owned()),
             ("white space alone", " ".to_owned()),
             ("a token", nested.clone()),
             ("a token as text", json!(nested).to_string()),
@@ -201,18 +202,18 @@ fn documents(factory: &TokenFactory) -> Vec<TokenCase> {
             ("a comment", format!("{inner}/**/}}")),
             ("quotes of another kind", text.replace('"', "'")),
             ("a name without quotes", format!("{inner},x:1}}")),
-            ("a number that is none", format!("{inner},\"x\":NaN}}")),
+            ("NaN as a number", format!("{inner},\"x\":NaN}}")),
             ("a number with a leading zero", format!("{inner},\"x\":01}}")),
-            ("a name that is half a character", format!("{inner},\"\\ud800\":1}}")),
-            ("a line in a text", format!("{inner},\"x\":\"\n\"}}")),
-            ("a false prefix", format!(")]}}'\n{text}")),
+            ("a name with half a surrogate pair", format!("{inner},\"\\ud800\":1}}")),
+            ("a line break in a text", format!("{inner},\"x\":\"\n\"}}")),
+            ("a prefix against JSON hijacking", format!(")]}}'\n{text}")),
             ("lists too deep", "[".repeat(DEEP)),
             ("objects too deep", "{\"a\":".repeat(DEEP)),
             ("lists deep and closed", "[".repeat(DEEP) + &"]".repeat(DEEP)),
         ]
         .map(|(name, document)| (name, document.into_bytes()))
         .into();
-        documents.push(("no Unicode", [inner.as_bytes(), b",\"x\":\"\xff\"}"].concat()));
+        documents.push(("not UTF-8", [inner.as_bytes(), b",\"x\":\"\xff\"}"].concat()));
         documents.push(("UTF-16", utf16(&text)));
         documents.push(("deflated", [b"\x78\x9c".as_slice(), text.as_bytes()].concat()));
         for (name, document) in documents {
@@ -227,7 +228,8 @@ fn documents(factory: &TokenFactory) -> Vec<TokenCase> {
     cases
 }
 
-/// Depth that somebody would have to descend, beside the same depth that nobody looks into.
+/// Deep nesting in a member that the gateway reads; the valid twin has it in a member that the gateway
+/// ignores.
 fn depths(factory: &TokenFactory) -> Vec<TokenCase> {
     let deep = "[".repeat(DEEP) + &"]".repeat(DEEP);
     let of_header = |name| factory.with_header(with_member(&factory.header(), name, &deep));
@@ -246,27 +248,27 @@ fn parts_of(token: &str) -> [&str; 3] {
     parts.try_into().unwrap()
 }
 
-/// The object in a text whose code has a character of its own alphabet, room for padding, and bits of
-/// no meaning.
-fn revealing(object: &Value) -> String {
+/// The JSON of the object, extended so that its base64url differs from standard base64, and has padding and
+/// padding bits.
+fn with_distinct_encodings(object: &Value) -> String {
     let text = with_member(object, "x", "\"???>>>???>>>\"");
     let spaced = (0..3).map(|n| text.clone() + &" ".repeat(n));
-    let revealing = |text: &String| text.len() % 3 == 1;
-    let text = spaced.into_iter().find(revealing).unwrap();
+    let has_padding_bits = |text: &String| text.len() % 3 == 1;
+    let text = spaced.into_iter().find(has_padding_bits).unwrap();
     assert!(BASE64_URL_SAFE_NO_PAD.encode(&text).contains(['-', '_']), "{text}");
     text
 }
 
-/// Another last character that means the same octets.
-fn with_stray_bits(coded: &str) -> String {
+/// Replaces the last character by another one that decodes to the same bytes.
+fn with_padding_bits(coded: &str) -> String {
     const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    assert_ne!(coded.len() % 4, 0, "no bit is left over");
+    assert_ne!(coded.len() % 4, 0, "the last character has no padding bits");
     let (rest, last) = coded.split_at(coded.len() - 1);
-    let stray = ALPHABET.find(last).unwrap() | 1;
-    format!("{rest}{}", &ALPHABET[stray..=stray])
+    let other = ALPHABET.find(last).unwrap() | 1;
+    format!("{rest}{}", &ALPHABET[other..=other])
 }
 
-/// So long that the last character alone would be six bits.
-fn of_no_length(coded: &str) -> String {
+/// Appends characters until the length modulo 4 is 1, which no base64 has.
+fn with_invalid_length(coded: &str) -> String {
     coded.to_owned() + &"A".repeat((5 - coded.len() % 4) % 4)
 }

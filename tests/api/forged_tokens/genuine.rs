@@ -1,5 +1,5 @@
-//! Tokens that look odd and that the project signed all the same: each is of one session with the usual
-//! one, so that the end of either is the end of both.
+//! Valid tokens with unusual spellings that the project has signed. Such a token and the usual one name the
+//! same session: when either is used to sign out, both must be refused.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gotrue_mock::{Algorithm, Tokens};
@@ -14,27 +14,31 @@ use super::{
 };
 use crate::harness::{Reply, TestApp, assert_error};
 
-type Make = fn(&TokenFactory) -> String;
+type MakeToken = fn(&TokenFactory) -> String;
 
-/// What any key may sign.
-const ODD: [(&str, Make); 29] = [
+/// Unusual but valid tokens.
+const UNUSUAL_TOKENS: [(&str, MakeToken); 29] = [
     ("session_id in capitals", |factory| {
-        respelled(factory, "session_id", |id| id.to_string().to_uppercase())
+        with_spelling(factory, "session_id", |id| id.to_string().to_uppercase())
     }),
     ("session_id without hyphens", |factory| {
-        respelled(factory, "session_id", |id| id.simple().to_string())
+        with_spelling(factory, "session_id", |id| id.simple().to_string())
     }),
     ("session_id in braces", |factory| {
-        respelled(factory, "session_id", |id| id.braced().to_string())
+        with_spelling(factory, "session_id", |id| id.braced().to_string())
     }),
-    ("session_id as a URN", |factory| respelled(factory, "session_id", |id| id.urn().to_string())),
+    ("session_id as a URN", |factory| {
+        with_spelling(factory, "session_id", |id| id.urn().to_string())
+    }),
     ("session_id as a URN in capitals", |factory| {
-        respelled(factory, "session_id", |id| id.urn().to_string().to_uppercase())
+        with_spelling(factory, "session_id", |id| id.urn().to_string().to_uppercase())
     }),
-    ("sub in capitals", |factory| respelled(factory, "sub", |id| id.to_string().to_uppercase())),
-    ("sub without hyphens", |factory| respelled(factory, "sub", |id| id.simple().to_string())),
-    ("sub in braces", |factory| respelled(factory, "sub", |id| id.braced().to_string())),
-    ("sub as a URN", |factory| respelled(factory, "sub", |id| id.urn().to_string())),
+    ("sub in capitals", |factory| {
+        with_spelling(factory, "sub", |id| id.to_string().to_uppercase())
+    }),
+    ("sub without hyphens", |factory| with_spelling(factory, "sub", |id| id.simple().to_string())),
+    ("sub in braces", |factory| with_spelling(factory, "sub", |id| id.braced().to_string())),
+    ("sub as a URN", |factory| with_spelling(factory, "sub", |id| id.urn().to_string())),
     ("session_id under an escaped name", |factory| {
         let written = factory.claims["session_id"].to_string();
         let member = format!(r#""session\u005fid":{written}"#);
@@ -51,17 +55,18 @@ const ODD: [(&str, Make); 29] = [
         factory.signing_key().token(header, claims)
     }),
     ("another session in user_metadata", |factory| {
-        with_claim(factory, "user_metadata", &elsewhere())
+        with_claim(factory, "user_metadata", &claims_of_another_session())
     }),
     ("two other sessions in user_metadata", |factory| {
-        let twice = elsewhere().replace('}', "") + "," + &elsewhere()[1..];
+        let twice =
+            claims_of_another_session().replace('}', "") + "," + &claims_of_another_session()[1..];
         with_claim(factory, "user_metadata", &twice)
     }),
     ("another session in app_metadata", |factory| {
-        with_claim(factory, "app_metadata", &elsewhere())
+        with_claim(factory, "app_metadata", &claims_of_another_session())
     }),
     ("another session in the header", |factory| {
-        factory.with_header(with_member(&factory.header(), "x", &elsewhere()))
+        factory.with_header(with_member(&factory.header(), "x", &claims_of_another_session()))
     }),
     ("user_metadata too deep for any stack", |factory| {
         with_claim(factory, "user_metadata", &("[".repeat(10_000) + &"]".repeat(10_000)))
@@ -71,13 +76,13 @@ const ODD: [(&str, Make); 29] = [
     ("a list of other audiences too", |factory| {
         with_claim(factory, "aud", r#"["","x","authenticated"]"#)
     }),
-    ("the end of time", |factory| with_claim(factory, "exp", &i64::MAX.to_string())),
+    ("exp is the latest time", |factory| with_claim(factory, "exp", &i64::MAX.to_string())),
     ("no iat", |factory| factory.with_claims(without_member(&factory.claims, "iat").to_string())),
     ("iat and nbf are null", |factory| {
         let undated = with_member(&without_member(&factory.claims, "iat"), "iat", "null");
         factory.with_claims(undated.replacen('{', r#"{"nbf":null,"#, 1))
     }),
-    ("iat is before all time", |factory| with_claim(factory, "iat", &i64::MIN.to_string())),
+    ("iat is the earliest time", |factory| with_claim(factory, "iat", &i64::MIN.to_string())),
     ("no role and no aal", |factory| {
         factory.with_claims(
             without_member(&without_member(&factory.claims, "role"), "aal").to_string(),
@@ -91,12 +96,12 @@ const ODD: [(&str, Make); 29] = [
             inner(&typed.to_string()),
         ))
     }),
-    ("keys and addresses of keys", |factory| {
+    ("keys and URLs of keys", |factory| {
         let members = json!({"jku": factory.address, "x5u": factory.address, "x5c": ["AAAA"],
             "jwk": {"kty": "oct", "k": "AAAA"}, "x5t": "AAAA"});
         factory.with_header(with_members(&factory.header(), inner(&members.to_string())))
     }),
-    ("the names of headers in capitals beside", |factory| {
+    ("additional parameters with names in capitals", |factory| {
         factory
             .with_header(with_members(&factory.header(), r#""ALG":"none","KID":"x","CRIT":["x"]"#))
     }),
@@ -106,7 +111,7 @@ fn with_claim(factory: &TokenFactory, claim: &str, written: &str) -> String {
     factory.with_claims(with_member(&factory.claims, claim, written))
 }
 
-fn respelled(factory: &TokenFactory, claim: &str, spelling: fn(Uuid) -> String) -> String {
+fn with_spelling(factory: &TokenFactory, claim: &str, spelling: fn(Uuid) -> String) -> String {
     let id = Uuid::parse_str(factory.claims[claim].as_str().unwrap()).unwrap();
     with_claim(factory, claim, &json!(spelling(id)).to_string())
 }
@@ -116,106 +121,107 @@ fn inner(object: &str) -> &str {
     &object[1..object.len() - 1]
 }
 
-/// What a user may call himself.
-fn elsewhere() -> String {
+/// Claims that name another session, as a user may write them into `user_metadata`.
+fn claims_of_another_session() -> String {
     let other = Uuid::from_u128(7);
     json!({"sub": other, "session_id": other, "exp": 1, "aud": "anon", "role": "service_role"})
         .to_string()
 }
 
-/// The same message under the other form of its ES256 signature.
-fn under_its_other_signature(factory: &TokenFactory) -> String {
+/// The genuine token with the other valid form of its ES256 signature.
+fn with_other_signature(factory: &TokenFactory) -> String {
     let token = factory.genuine_token();
     let (message, signature) = token.rsplit_once('.').unwrap();
-    let valid_twin = malleable_twin(&BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap());
-    let valid_twin = format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(valid_twin));
-    assert_ne!(valid_twin, token);
-    valid_twin
+    let other_signature = malleable_twin(&BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap());
+    let other_token = format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(other_signature));
+    assert_ne!(other_token, token);
+    other_token
 }
 
-/// Which logout ends a session.
+/// A logout that ends the session.
 #[derive(Clone, Copy, Debug)]
 struct Ending {
     scope: &'static str,
-    /// By the odd token; else by the usual one, or for `others` by another session's.
-    by_the_odd: bool,
-    /// The gateway has seen both tokens before.
-    known: bool,
+    /// The logout is sent with the unusual token. Otherwise with the usual one or, for `others`, with a
+    /// token of another session.
+    by_unusual_token: bool,
+    /// The gateway has accepted both tokens before.
+    used_before: bool,
 }
 
 const ENDINGS: [Ending; 3] = [
-    Ending { scope: "local", by_the_odd: true, known: true },
-    Ending { scope: "local", by_the_odd: false, known: false },
-    Ending { scope: "others", by_the_odd: false, known: true },
+    Ending { scope: "local", by_unusual_token: true, used_before: true },
+    Ending { scope: "local", by_unusual_token: false, used_before: false },
+    Ending { scope: "others", by_unusual_token: false, used_before: true },
 ];
 
 #[rstest]
 #[case::where_a_key_signs(ProjectKeys::OneKey(Algorithm::Es256))]
 #[case::where_only_gotrue_knows_the_secret(ProjectKeys::SecretUnknownToGateway)]
 #[tokio::test]
-async fn the_end_of_a_session_is_the_end_of_every_token_that_means_it(
-    #[case] project_keys: ProjectKeys,
-) {
+async fn a_logout_ends_every_token_that_names_the_session(#[case] project_keys: ProjectKeys) {
     let app = project_keys.start_app().await;
-    for (name, make) in ODD {
+    for (name, make) in UNUSUAL_TOKENS {
         for ending in ENDINGS {
-            ends_with_its_session(&app, project_keys, (name, make), ending).await;
+            assert_both_tokens_end(&app, project_keys, (name, make), ending).await;
         }
     }
     let keys = app.gotrue_calls(".well-known/jwks.json").len();
-    assert_eq!(keys, 1, "nobody looks where a token says that keys are");
+    assert_eq!(keys, 1, "the gateway fetches no keys from URLs in tokens");
 }
 
 #[tokio::test]
 async fn an_altered_es256_signature_does_not_escape_the_revocation_list() {
     let project_keys = ProjectKeys::OneKey(Algorithm::Es256);
     let app = project_keys.start_app().await;
-    let altered = ("under its other signature", under_its_other_signature as Make);
+    let altered = ("the other form of the signature", with_other_signature as MakeToken);
     for scope in ["local", "global", "others"] {
-        for (by_the_odd, known) in [(true, true), (true, false), (false, true), (false, false)] {
-            let ending = Ending { scope, by_the_odd, known };
-            ends_with_its_session(&app, project_keys, altered, ending).await;
+        for (by_unusual_token, used_before) in
+            [(true, true), (true, false), (false, true), (false, false)]
+        {
+            let ending = Ending { scope, by_unusual_token, used_before };
+            assert_both_tokens_end(&app, project_keys, altered, ending).await;
         }
     }
 }
 
-async fn ends_with_its_session(
+async fn assert_both_tokens_end(
     app: &TestApp,
     project_keys: ProjectKeys,
-    (name, make): (&str, Make),
+    (name, make): (&str, MakeToken),
     ending: Ending,
 ) {
-    let Ending { scope, by_the_odd, known } = ending;
+    let Ending { scope, by_unusual_token, used_before } = ending;
     let case = format!("{name}: {ending:?}");
     let session = app.sign_up();
     let another = app.sign_in_again(&session);
-    let odd = make(&TokenFactory::new(project_keys, app, &session.access_token));
+    let unusual = make(&TokenFactory::new(project_keys, app, &session.access_token));
     let usual = &session.access_token;
-    if known {
-        assert_means(&verify(app, &odd).await, &session, &case);
-        assert_means(&verify(app, usual).await, &session, &case);
+    if used_before {
+        assert_names(&verify(app, &unusual).await, &session, &case);
+        assert_names(&verify(app, usual).await, &session, &case);
     }
-    // A token of the cut-off's own second is not before it.
+    // A logout with scope `others` spares tokens issued in its own second.
     app.advance_time(1);
-    let (by, ended): (&str, [&str; 2]) = match (scope, by_the_odd) {
-        ("others", true) => (&odd, [&another.access_token; 2]),
-        ("others", false) => (&another.access_token, [&odd, usual]),
-        (_, true) => (&odd, [usual, &odd]),
-        (_, false) => (usual, [&odd, usual]),
+    let (by, ended): (&str, [&str; 2]) = match (scope, by_unusual_token) {
+        ("others", true) => (&unusual, [&another.access_token; 2]),
+        ("others", false) => (&another.access_token, [&unusual, usual]),
+        (_, true) => (&unusual, [usual, &unusual]),
+        (_, false) => (usual, [&unusual, usual]),
     };
     let reply = app.post(&format!("/logout?scope={scope}")).bearer(by).send().await;
-    let told = (reply.status, reply.header("x-logout-outcome"));
-    assert_eq!(told, (200, Some("revoked")), "{case}");
+    let actual = (reply.status, reply.header("x-logout-outcome"));
+    assert_eq!(actual, (200, Some("revoked")), "{case}");
     for token in ended {
         let reply = verify(app, token).await;
         assert_eq!(reply.status, 401, "{case}");
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
     }
-    let spared = scope == "others" && by_the_odd;
+    let spared = scope == "others" && by_unusual_token;
     assert_eq!(app.is_alive(&session), spared, "{case}");
     if spared {
-        assert_means(&verify(app, &odd).await, &session, &case);
-        assert_means(&verify(app, usual).await, &session, &case);
+        assert_names(&verify(app, &unusual).await, &session, &case);
+        assert_names(&verify(app, usual).await, &session, &case);
     }
 }
 
@@ -223,9 +229,9 @@ async fn verify(app: &TestApp, token: &str) -> Reply {
     app.get("/api/auth/verify").bearer(token).send().await
 }
 
-/// It is believed, and the application behind the gateway reads its ids in their one form.
+/// Asserts that the gateway accepts the token and shows the ids in their usual spelling to the application.
 #[track_caller]
-fn assert_means(reply: &Reply, session: &Tokens, case: &str) {
+fn assert_names(reply: &Reply, session: &Tokens, case: &str) {
     assert_eq!(reply.status, 200, "{case}");
     let ids = [("x-auth-user-id", session.user_id), ("x-auth-session-id", session.session_id)];
     for (name, id) in ids {

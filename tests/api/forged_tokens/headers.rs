@@ -1,4 +1,4 @@
-//! Headers that ask for another algorithm, or for more than is given.
+//! JWS headers with another algorithm, or with parameters that the gateway must not accept.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gotrue_mock::Algorithm;
@@ -10,7 +10,7 @@ use super::{
     token_factory::{TokenCase, TokenFactory, with_member, with_members, without_member},
 };
 
-/// Of RFC 7518 and its successors, and of nobody.
+/// Algorithms of RFC 7518 and later RFCs, and names that no RFC defines.
 const ALGORITHMS: [&str; 33] = [
     "HS384",
     "HS512",
@@ -47,7 +47,7 @@ const ALGORITHMS: [&str; 33] = [
     "none\0",
 ];
 
-/// The parts of a name that letters of other scripts look like, and what a sloppy reader takes for it.
+/// Names that look like `alg` in other scripts, or that a careless comparison takes for it.
 fn lookalikes(alg: &str) -> [String; 8] {
     [
         alg.to_lowercase(),
@@ -68,8 +68,8 @@ pub(super) fn cases(factory: &TokenFactory) -> Vec<TokenCase> {
     cases
 }
 
-/// `none` in each of its sixteen spellings, without a signature, with one of nobody, and with the
-/// project's own.
+/// `none` in all sixteen combinations of upper and lower case: without a signature, with an invalid one,
+/// and with the project's.
 fn none(factory: &TokenFactory) -> Vec<TokenCase> {
     let claims = BASE64_URL_SAFE_NO_PAD.encode(factory.claims.to_string());
     let mut cases = Vec::new();
@@ -83,7 +83,7 @@ fn none(factory: &TokenFactory) -> Vec<TokenCase> {
         cases.push(factory.case(format!("{none}, not signed"), format!("{message}."), Header));
         if matches!(spelling, 0 | 1 | 15) {
             let token = format!("{message}.AAAA");
-            cases.push(factory.case(format!("{none}, signed by nobody"), token, Header));
+            cases.push(factory.case(format!("{none}, with an invalid signature"), token, Header));
             let token = factory.signing_key().sign_compact(&message);
             cases.push(factory.case(format!("{none}, signed by the project"), token, Header));
         }
@@ -120,7 +120,7 @@ fn algorithms(factory: &TokenFactory) -> Vec<TokenCase> {
     cases
 }
 
-/// Members that would change what is read, and two of one name.
+/// Parameters that change how a token must be read, and duplicate members.
 fn members(factory: &TokenFactory) -> Vec<TokenCase> {
     let own = factory.signing_key().algorithm.to_string();
     let mut cases = Vec::new();
@@ -139,7 +139,7 @@ fn members(factory: &TokenFactory) -> Vec<TokenCase> {
         r#""enc":"A256GCM""#,
         r#""enc":null"#,
     ] {
-        // The same under names that nobody reads.
+        // The valid twin has the same parameters under unknown names.
         let renamed =
             ["crit", "\\u0063rit", "b64", "enc"].iter().fold(member.to_owned(), |m, name| {
                 m.replace(&format!("\"{name}\":"), &format!("\"x{name}\":"))

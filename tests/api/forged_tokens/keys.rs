@@ -1,4 +1,5 @@
-//! Keys that the token brings along, that it names and that do not exist, and that are another's.
+//! Tokens that contain or link to their own key, that name a key that does not exist, or that are signed with
+//! another key than they name.
 
 use base64::{
     Engine as _,
@@ -14,14 +15,14 @@ use crate::harness::Signer;
 pub(super) fn cases(factory: &TokenFactory) -> Vec<TokenCase> {
     let mut cases = foreign_keys(factory);
     match factory.signing_key().algorithm {
-        Algorithm::Hs256 => cases.extend(empty_secrets(factory)),
-        _ => cases.extend(kids(factory)),
+        Algorithm::Hs256 => cases.extend(known_secrets(factory)),
+        _ => cases.extend(unknown_key_ids(factory)),
     }
-    cases.extend(confusion(factory));
+    cases.extend(confused_keys(factory));
     cases
 }
 
-/// The token brings its own key, or tells where it is.
+/// Tokens with the attacker's key in their header, or with the URL of one.
 fn foreign_keys(factory: &TokenFactory) -> Vec<TokenCase> {
     let foreign_key = factory.project_keys.foreign_key();
     let address = &factory.address;
@@ -47,7 +48,7 @@ fn foreign_keys(factory: &TokenFactory) -> Vec<TokenCase> {
         let valid_twin = factory.with_header(&own);
         let forged = foreign_key.token(&own, factory.claims.to_string());
         let shown: String = value.to_string().chars().take(30).collect();
-        let name = format!("the forger's {member} under the project's name: {shown}");
+        let name = format!("the attacker's {member} under the project's key id: {shown}");
         cases.push(
             factory
                 .case(name, forged, factory.project_keys.rejection_of_wrong_signature())
@@ -60,15 +61,15 @@ fn foreign_keys(factory: &TokenFactory) -> Vec<TokenCase> {
         };
         cases.push(
             factory
-                .case(format!("the forger's {member} and name: {shown}"), forged, rejection)
+                .case(format!("the attacker's {member} and key id: {shown}"), forged, rejection)
                 .with_valid_twin(valid_twin),
         );
     }
     cases
 }
 
-/// Names of keys: as paths, as addresses, as queries, as large as a head allows.
-fn kids(factory: &TokenFactory) -> Vec<TokenCase> {
+/// Key ids that do not exist: paths, URLs, queries, and one as long as a request head allows.
+fn unknown_key_ids(factory: &TokenFactory) -> Vec<TokenCase> {
     let kid = factory.signing_key().kid.as_deref().unwrap();
     let large = "k".repeat(90_000);
     let names = [
@@ -101,7 +102,7 @@ fn kids(factory: &TokenFactory) -> Vec<TokenCase> {
     let mut cases = Vec::new();
     for name in names {
         let header = with_member(&factory.header(), "kid", &json!(name).to_string());
-        // As large, and under the key's own name.
+        // The valid twin has the same text in another parameter, and the correct `kid`.
         let valid_twin = with_member(&factory.header(), "x", &json!(name).to_string());
         let shown: String = name.chars().take(40).collect();
         let case =
@@ -121,8 +122,8 @@ fn kids(factory: &TokenFactory) -> Vec<TokenCase> {
     cases
 }
 
-/// `kid` names a file or a row whose content the forger knows.
-fn empty_secrets(factory: &TokenFactory) -> Vec<TokenCase> {
+/// `kid` names a file or a database row whose content the attacker knows and takes as the secret.
+fn known_secrets(factory: &TokenFactory) -> Vec<TokenCase> {
     let contents = [
         ("/dev/null", ""),
         ("/proc/sys/kernel/randomize_va_space", "2\n"),
@@ -136,14 +137,15 @@ fn empty_secrets(factory: &TokenFactory) -> Vec<TokenCase> {
             forged,
             factory.project_keys.rejection_of_wrong_secret(),
         );
-        // The shared secret has no name: any will do.
+        // The shared secret has no key id, so a token with any `kid` is accepted.
         case.with_valid_twin(factory.with_header(header))
     };
     contents.into_iter().map(case).collect()
 }
 
-/// Signed with one key under the name of another, and with a public key as if it were a secret.
-fn confusion(factory: &TokenFactory) -> Vec<TokenCase> {
+/// Tokens signed with one key under the key id of another, and tokens signed by HMAC with a public key as
+/// the secret.
+fn confused_keys(factory: &TokenFactory) -> Vec<TokenCase> {
     let keys = factory.project_keys.published_keys();
     let mut cases = Vec::new();
     for signer in keys {
@@ -156,7 +158,7 @@ fn confusion(factory: &TokenFactory) -> Vec<TokenCase> {
             cases.push(factory.case(name, forged, Signature).with_valid_twin(valid_twin.clone()));
             if signer.algorithm != named.algorithm {
                 let header = with_member(&signer.header(), "kid", &json!(of).to_string());
-                let name = format!("signed with {by} under the name of {of}");
+                let name = format!("signed with {by} under the key id of {of}");
                 let forged = signer.token(header, &claims);
                 cases.push(
                     factory.case(name, forged, UnknownKey).with_valid_twin(valid_twin.clone()),
@@ -170,7 +172,7 @@ fn confusion(factory: &TokenFactory) -> Vec<TokenCase> {
     cases
 }
 
-/// What everybody can read, as the secret of HS256.
+/// HS256 tokens whose secret is some form of a public key.
 fn public_secrets(factory: &TokenFactory, key: &Signer) -> Vec<TokenCase> {
     let (der, jwk) = (key.public_der(), key.public_jwk());
     let coded = BASE64_STANDARD.encode(&der);
@@ -182,15 +184,15 @@ fn public_secrets(factory: &TokenFactory, key: &Signer) -> Vec<TokenCase> {
     let number = jwk["x"].as_str().or(jwk["n"].as_str()).unwrap();
     let secrets = [
         ("PEM", pem.clone().into_bytes()),
-        ("PEM without a line's end", pem.trim_end().as_bytes().to_vec()),
+        ("PEM without the last line break", pem.trim_end().as_bytes().to_vec()),
         ("PEM with CRLF", pem.replace('\n', "\r\n").into_bytes()),
         ("base64 of DER", coded.into_bytes()),
         ("DER", der),
         ("JWK", jwk.to_string().into_bytes()),
         ("key set", json!({ "keys": [jwk] }).to_string().into_bytes()),
         ("coordinate or modulus", number.as_bytes().to_vec()),
-        ("its octets", BASE64_URL_SAFE_NO_PAD.decode(number).unwrap()),
-        ("name", kid.as_bytes().to_vec()),
+        ("coordinate or modulus in bytes", BASE64_URL_SAFE_NO_PAD.decode(number).unwrap()),
+        ("key id", kid.as_bytes().to_vec()),
     ];
     let mut cases = Vec::new();
     for (form, secret) in secrets {

@@ -1,5 +1,5 @@
-//! Where a token is judged: a project with its keys, a gateway in front of it, and the same judge
-//! once more without HTTP, which tells its reasons.
+//! The keys with which a project signs and those that the gateway knows; and the gateway's token verifier
+//! without HTTP, which returns the reason of a rejection.
 
 use std::{
     sync::{Arc, LazyLock},
@@ -16,20 +16,21 @@ use serde_json::{Value, json};
 
 use crate::harness::{Setup, Signer, TestApp};
 
-/// Who can judge what.
+/// Which keys a project has, and which of them the gateway knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProjectKeys {
-    /// One key of this algorithm, and no secret.
+    /// One key of this algorithm in the key set, and no shared secret.
     OneKey(Algorithm),
-    /// Two keys of each algorithm, and the secret.
+    /// Two keys of each algorithm in the key set, and the shared secret.
     EveryKey,
-    /// No key, and the secret.
+    /// An empty key set, and the shared secret.
     SharedSecret,
-    /// No key and no secret: GoTrue judges.
+    /// An empty key set, and a shared secret that only GoTrue knows: the gateway leaves the check of
+    /// signatures to GoTrue.
     SecretUnknownToGateway,
 }
 
-/// The project's keys, two of each algorithm; the first of each is the one that GoTrue signs with.
+/// The project's keys, two of each algorithm. GoTrue signs with the first of each.
 static KEYS: LazyLock<Vec<Signer>> = LazyLock::new(|| {
     [Algorithm::Es256, Algorithm::Rs256, Algorithm::EdDsa]
         .into_iter()
@@ -41,12 +42,12 @@ static KEYS: LazyLock<Vec<Signer>> = LazyLock::new(|| {
 });
 static SECRET: LazyLock<Signer> = LazyLock::new(|| Signer::from_secret(TEST_SECRET));
 static FOREIGN_KEY: LazyLock<Signer> =
-    LazyLock::new(|| Signer::generate(Algorithm::Es256, "a-key-of-nobody"));
+    LazyLock::new(|| Signer::generate(Algorithm::Es256, "a-foreign-key"));
 static FOREIGN_SECRET: LazyLock<Signer> =
-    LazyLock::new(|| Signer::generate(Algorithm::Hs256, "a-secret-of-nobody"));
+    LazyLock::new(|| Signer::generate(Algorithm::Hs256, "a-foreign-secret"));
 
 impl ProjectKeys {
-    /// What the project signs with.
+    /// The algorithm with which GoTrue signs.
     pub(crate) fn algorithm(self) -> Algorithm {
         match self {
             Self::OneKey(algorithm) => algorithm,
@@ -55,7 +56,7 @@ impl ProjectKeys {
         }
     }
 
-    /// Every key that it publishes.
+    /// The keys in the project's key set.
     pub(crate) fn published_keys(self) -> &'static [Signer] {
         match self {
             Self::OneKey(algorithm) => {
@@ -67,31 +68,31 @@ impl ProjectKeys {
         }
     }
 
-    /// The key that it signs with.
+    /// The key with which GoTrue signs.
     pub(crate) fn signing_key(self) -> &'static Signer {
         self.published_keys().first().unwrap_or(&SECRET)
     }
 
-    /// A key of the same kind that is not the project's.
+    /// A key of the same algorithm that the project does not have.
     pub(crate) fn foreign_key(self) -> &'static Signer {
         match self {
-            // An RSA key takes long to make: here the second one is nobody's.
+            // The second key is not in this key set. Generating an RSA key here would take long.
             Self::OneKey(algorithm) => KEYS.iter().rfind(|key| key.algorithm == algorithm).unwrap(),
             Self::EveryKey => &FOREIGN_KEY,
             Self::SharedSecret | Self::SecretUnknownToGateway => &FOREIGN_SECRET,
         }
     }
 
-    fn knows_the_secret(self) -> bool {
+    fn gateway_has_secret(self) -> bool {
         matches!(self, Self::EveryKey | Self::SharedSecret)
     }
 
-    /// Why an HS256 token that is not signed with the secret is refused.
+    /// The rejection of an HS256 token that is signed with another secret.
     pub(crate) fn rejection_of_wrong_secret(self) -> Rejection {
-        if self.knows_the_secret() { TokenError::Signature.into() } else { Rejection::ByGoTrue }
+        if self.gateway_has_secret() { TokenError::Signature.into() } else { Rejection::ByGoTrue }
     }
 
-    /// Why a token with this header is refused if it is not signed with the key that it names.
+    /// The rejection of a token whose header names the project's key and whose signature is not by that key.
     pub(crate) fn rejection_of_wrong_signature(self) -> Rejection {
         match self.algorithm() {
             Algorithm::Hs256 => self.rejection_of_wrong_secret(),
@@ -99,8 +100,8 @@ impl ProjectKeys {
         }
     }
 
-    /// Why a token is refused whose claims are not what was signed, and no code either: where there is
-    /// a key, the signature comes first.
+    /// The rejection of a token whose claims part was changed into something that is not base64url. A gateway
+    /// that has the key checks the signature first.
     pub(crate) fn rejection_of_changed_claims(self) -> Rejection {
         match self {
             Self::SecretUnknownToGateway => TokenError::Malformed.into(),
@@ -114,7 +115,11 @@ impl ProjectKeys {
 
     fn setup(self) -> Setup {
         let setup = Setup::new().algorithm(self.algorithm());
-        if self.knows_the_secret() { setup.flag("supabase-jwt-secret", TEST_SECRET) } else { setup }
+        if self.gateway_has_secret() {
+            setup.flag("supabase-jwt-secret", TEST_SECRET)
+        } else {
+            setup
+        }
     }
 
     pub(crate) async fn start_app(self) -> TestApp {
@@ -123,7 +128,7 @@ impl ProjectKeys {
         self.setup().start_with_faults(&[keys]).await
     }
 
-    /// The gateway's own judge, with the keys of that app.
+    /// The gateway's verifier with the keys of `app`.
     pub(crate) async fn verifier(self, app: &TestApp) -> TestVerifier {
         let verifier = TestVerifier::new(self.setup(), app, &self.key_set()).await;
         let expected_signature = if self == Self::SecretUnknownToGateway {
@@ -135,19 +140,19 @@ impl ProjectKeys {
     }
 }
 
-/// Why a token is refused.
+/// Why a token is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rejection {
-    /// It breaks this rule.
+    /// The verifier returns this error.
     Invalid(TokenError),
-    /// It is genuine, and its time is over.
+    /// The token is valid but expired.
     Expired,
-    /// It breaks no rule, and GoTrue does not take its signature.
+    /// The verifier leaves the check of the signature to GoTrue, and GoTrue rejects the token.
     ByGoTrue,
 }
 
 impl Rejection {
-    /// Whether keys had to be looked at.
+    /// Whether the rejection depends on the project's keys, and not only on the text of the token.
     pub(crate) fn depends_on_keys(self) -> bool {
         let of_keys = [TokenError::UnknownKey, TokenError::Signature].map(Self::Invalid);
         self == Self::ByGoTrue || of_keys.contains(&self)
@@ -155,22 +160,23 @@ impl Rejection {
 }
 
 impl From<TokenError> for Rejection {
-    fn from(fault: TokenError) -> Self {
-        Self::Invalid(fault)
+    fn from(error: TokenError) -> Self {
+        Self::Invalid(error)
     }
 }
 
+/// The gateway's token verifier at a fixed time.
 pub(crate) struct TestVerifier {
     verifier: Verifier,
-    /// Of a token that its project signed.
+    /// The signature status of a token that the project signed.
     expected_signature: SignatureStatus,
     now: i64,
 }
 
 impl TestVerifier {
-    /// Of the gateway that `setup` starts, with these keys.
+    /// The verifier of the gateway that `setup` configures, with this key set.
     pub(crate) async fn new(setup: Setup, app: &TestApp, key_set: &Value) -> Self {
-        // Nobody waits for a refetch.
+        // The verifier does not wait for a refetch of the key set.
         let jwks = Arc::new(Jwks::new(Duration::ZERO, Arc::default()));
         let body = key_set.to_string().into_bytes();
         let fetched = async {
@@ -187,10 +193,10 @@ impl TestVerifier {
         Self { verifier, expected_signature: SignatureStatus::Verified, now: app.clock.now() }
     }
 
-    /// What stands against `token`, if anything does.
+    /// The rejection of `token`, or `None` if it is accepted.
     pub(crate) async fn rejection(&self, token: &str) -> Option<Rejection> {
         match self.verifier.verify_or_refetch(token, self.now).await {
-            Err(fault) => Some(Rejection::Invalid(fault)),
+            Err(error) => Some(Rejection::Invalid(error)),
             Ok(CheckedToken { expired: true, .. }) => Some(Rejection::Expired),
             Ok(CheckedToken { signature: SignatureStatus::LeftToGoTrue, .. }) => {
                 Some(Rejection::ByGoTrue)
@@ -199,12 +205,13 @@ impl TestVerifier {
         }
     }
 
-    /// Whether HS256 is accepted beside signing keys and no such token came lately.
+    /// Whether HS256 is accepted in addition to signing keys although no HS256 token was used lately.
     pub(crate) fn hs256_is_unused(&self) -> bool {
         self.verifier.hs256_is_unused()
     }
 
-    /// Whether `token` breaks no rule here, so that it counts if the project signed it.
+    /// Whether `token` is accepted; with [`ProjectKeys::SecretUnknownToGateway`], as far as the gateway can
+    /// check.
     pub(crate) async fn accepts(&self, token: &str) -> bool {
         let checked = self.verifier.verify_or_refetch(token, self.now).await;
         checked

@@ -1,4 +1,4 @@
-//! A forger at work: every way in, with all that he could have beside the token.
+//! Sends a forged token to every route that reads tokens, with everything else that an attacker could have.
 
 use gotrue_mock::Tokens;
 use logout_gateway::internals::session::token::TokenError;
@@ -10,17 +10,17 @@ use super::{
 use crate::harness::{Connection, CookieFormat, Reply, Request, TestApp, session_cookies};
 
 const SESSION_COOKIE: &str = "sb-127-auth-token";
-/// Coded once more, it must leave room in a head of 128 KiB.
-const LARGEST_IN_COOKIES: usize = 80_000;
+/// A longer token does not fit into a request head of 128 KiB once the cookie encodes it.
+const MAX_TOKEN_IN_COOKIE: usize = 80_000;
 
-/// Whose session the forger is after, and what he has himself.
+/// An app with the session that is attacked, `owner`, and the attacker's own session.
 pub(crate) struct RefusalTest {
     pub(crate) app: TestApp,
     pub(crate) verifier: TestVerifier,
     pub(crate) owner: Tokens,
     owner_csrf: String,
     attacker: Tokens,
-    /// For all requests.
+    /// One connection for all requests.
     connection: Connection,
 }
 
@@ -36,7 +36,10 @@ impl RefusalTest {
 
     async fn send(&mut self, request: &Request) -> Reply {
         self.connection.write(&request.bytes(false)).await;
-        self.connection.reply(false).await.expect("an answer, and the connection goes on")
+        self.connection
+            .reply(false)
+            .await
+            .expect("the gateway responds and keeps the connection open")
     }
 
     pub(crate) async fn verify(&mut self, token: &str) -> u16 {
@@ -44,18 +47,22 @@ impl RefusalTest {
         self.send(&request).await.status
     }
 
-    /// By every way in, and the session lives on.
+    /// Asserts that every route refuses the token and that both sessions stay alive.
     pub(crate) async fn assert_refused(&mut self, case: &TokenCase) {
         let expired = case.rejection == Rejection::Expired;
         let reason = if expired { "expired" } else { "invalid" };
-        // With the forger's own refresh token an expired one would be his session's.
+        // With a refresh token of the attacker, the expired token would be refreshed and the attacker's
+        // session would end.
         let refresh_token = if expired { "" } else { &self.attacker.refresh_token };
         let calls_before = self.app.gotrue_call_count();
-        for (way, request) in self.requests_with(&case.token, refresh_token) {
+        for (route, request) in self.requests_with(&case.token, refresh_token) {
             let reply = self.send(&request).await;
-            let label = format!("{} ({way})", case.name);
-            if way.starts_with("csrf") && expired {
-                assert_eq!(reply.status, 200, "{label}: an expired session is not locked in");
+            let label = format!("{} ({route})", case.name);
+            if route.starts_with("csrf") && expired {
+                assert_eq!(
+                    reply.status, 200,
+                    "{label}: an expired session can still get a CSRF token to sign out"
+                );
                 continue;
             }
             assert_eq!(
@@ -65,30 +72,30 @@ impl RefusalTest {
             );
             assert_eq!(reply.header("x-logout-outcome"), None, "{label}");
             assert_eq!(reply.header("x-auth-user-id"), None, "{label}");
-            // A setting of the gateway may be wrong: the browser keeps its session.
+            // An unexpected issuer or audience may be a wrong setting of the gateway: it keeps the cookies.
             let setting = [TokenError::Issuer, TokenError::Audience].map(Rejection::Invalid);
-            let deletes = way == "logout by cookie" && !setting.contains(&case.rejection);
+            let deletes = route == "logout by cookie" && !setting.contains(&case.rejection);
             assert_eq!(reply.deleted_cookies().contains(&SESSION_COOKIE), deletes, "{label}");
         }
         let gotrue_was_called = self.app.gotrue_call_count() != calls_before;
         assert_eq!(
             gotrue_was_called,
             case.rejection == Rejection::ByGoTrue,
-            "{}: GoTrue was asked",
+            "{}: GoTrue was called",
             case.name
         );
         for tokens in [&self.owner, &self.attacker] {
             assert!(self.app.is_alive(tokens), "{}", case.name);
         }
         let owner = self.owner.access_token.clone();
-        assert_eq!(self.verify(&owner).await, 200, "{} locks the owner out", case.name);
+        assert_eq!(self.verify(&owner).await, 200, "{}: the owner is still signed in", case.name);
     }
 
-    /// Everywhere that a token is read and that it fits into.
+    /// The requests to all routes that read tokens, in headers and cookies that can hold this one.
     fn requests_with(&self, token: &str, refresh_token: &str) -> Vec<(&'static str, Request)> {
         let app = &self.app;
         let mut requests = Vec::new();
-        // White space around it would be the header's own, and other control characters end a head.
+        // A header value cannot begin or end with white space, nor contain control characters.
         if token.trim() == token && !token.contains(char::is_control) {
             requests.extend([
                 ("verify", app.get("/api/auth/verify").bearer(token)),
@@ -96,7 +103,7 @@ impl RefusalTest {
                 ("logout", app.post("/api/auth/logout?scope=global").bearer(token)),
             ]);
         }
-        if token.len() < LARGEST_IN_COOKIES {
+        if token.len() < MAX_TOKEN_IN_COOKIE {
             let mut cookies =
                 session_cookies(SESSION_COOKIE, token, refresh_token, CookieFormat::Base64);
             cookies.push(("sb-csrf-token".to_owned(), self.owner_csrf.clone()));
@@ -109,23 +116,26 @@ impl RefusalTest {
             let logout = app.post("/logout?scope=global").cookies(&cookies);
             requests.push(("logout by cookie", logout.header("X-CSRF-Token", &self.owner_csrf)));
         }
-        assert!(!requests.is_empty(), "{token:?} is tried nowhere");
+        assert!(!requests.is_empty(), "no request can hold {token:?}");
         requests
     }
 
-    /// But for the key set itself, the version, and what GoTrue alone can judge.
+    /// Asserts that the gateway fetched keys only from the project's key set and only twice.
     pub(crate) fn assert_no_other_key_fetches(&self) {
         for call in self.app.mock.calls() {
-            let known = ["/.well-known/jwks.json", "/health", "/logout", "/user"];
+            let expected = ["/.well-known/jwks.json", "/health", "/logout", "/user"];
             let path = call.path.strip_prefix("/auth/v1").unwrap();
-            assert!(known.contains(&path), "{call:?}");
+            assert!(expected.contains(&path), "{call:?}");
         }
         let fetches = self.app.gotrue_calls(".well-known/jwks.json").len();
-        assert!(fetches <= 2, "{fetches}: all unknown keys together cause one refetch");
+        assert!(
+            fetches <= 2,
+            "{fetches} fetches: all unknown keys together must cause one refetch"
+        );
     }
 }
 
-/// Status, code and reason.
+/// The status, the error code and the reason.
 fn status_code_and_reason(reply: &Reply) -> (u16, String, String) {
     let error = &reply.json()["error"];
     let text = |member: &str| error[member].as_str().unwrap_or_default().to_owned();

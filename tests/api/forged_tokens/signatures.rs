@@ -1,4 +1,4 @@
-//! Signatures that are not the project's under exactly this message, or not in their one form.
+//! Signatures that the project's key did not make for this message, or that are not in the form of RFC 7518.
 
 use aws_lc_rs::signature::{RSA_PKCS1_SHA512, RSA_PSS_SHA256};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -16,7 +16,7 @@ pub(super) fn cases(factory: &TokenFactory) -> Vec<TokenCase> {
     let message = factory.genuine_token();
     let (message, _) = message.rsplit_once('.').unwrap();
     let own = factory.signing_key().sign(message);
-    let mut forged = of_any_algorithm(factory, message, &own);
+    let mut forged = for_any_algorithm(factory, message, &own);
     forged.extend(match factory.signing_key().algorithm {
         Algorithm::Es256 => es256(&own),
         Algorithm::Rs256 => rs256(factory.signing_key(), message, &own),
@@ -34,16 +34,17 @@ pub(super) fn cases(factory: &TokenFactory) -> Vec<TokenCase> {
     forged.into_iter().map(case).collect()
 }
 
+/// What is wrong with a signature, and its bytes.
 type Forged = Vec<(&'static str, Vec<u8>)>;
 
-fn of_any_algorithm(factory: &TokenFactory, message: &str, own: &[u8]) -> Forged {
+fn for_any_algorithm(factory: &TokenFactory, message: &str, own: &[u8]) -> Forged {
     let other_session = factory.with_claims(with_member(
         &factory.claims,
         "session_id",
         &json!(Uuid::new_v4()).to_string(),
     ));
-    let (of_another, signature) = other_session.rsplit_once('.').unwrap();
-    assert_ne!(of_another, message);
+    let (other_message, signature) = other_session.rsplit_once('.').unwrap();
+    assert_ne!(other_message, message);
     let flipped = |at: usize| {
         let mut signature = own.to_vec();
         signature[at] ^= 1;
@@ -55,9 +56,9 @@ fn of_any_algorithm(factory: &TokenFactory, message: &str, own: &[u8]) -> Forged
         ("one octet", vec![0]),
         ("nothing but zeros", vec![0; length]),
         ("nothing but ones", vec![0xff; length]),
-        ("the signature of a stranger", factory.project_keys.foreign_key().sign(message)),
-        ("the signature of another session", BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap()),
-        ("the signature of no message", factory.signing_key().sign("")),
+        ("a signature with a foreign key", factory.project_keys.foreign_key().sign(message)),
+        ("the signature of another token", BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap()),
+        ("the signature of the empty message", factory.signing_key().sign("")),
         (
             "the signature of half a message",
             factory.signing_key().sign(message.split_once('.').unwrap().1),
@@ -66,8 +67,8 @@ fn of_any_algorithm(factory: &TokenFactory, message: &str, own: &[u8]) -> Forged
         ("a bit in the middle is another", flipped(length / 2)),
         ("the last bit is another", flipped(length - 1)),
         ("an octet is missing", own[..length - 1].to_vec()),
-        ("half of it", own[..length / 2].to_vec()),
-        ("an octet too many", [own, &[0]].concat()),
+        ("half of the signature", own[..length / 2].to_vec()),
+        ("an octet more", [own, &[0]].concat()),
         ("a zero in front", [&[0], own].concat()),
         ("twice", [own, own].concat()),
         ("backwards", own.iter().rev().copied().collect()),
@@ -79,20 +80,20 @@ fn es256(own: &[u8]) -> Forged {
     let zero = [0; 32];
     let one = [&zero[..31], &[1]].concat();
     let order = octets(P256_ORDER);
-    let valid_twin = malleable_twin(own);
+    let other = malleable_twin(own);
     vec![
-        ("in DER", der(r, s)),
-        ("its other form in DER", der(&valid_twin[..32], &valid_twin[32..])),
+        ("in DER", der_signature(r, s)),
+        ("its other form in DER", der_signature(&other[..32], &other[32..])),
         ("r is zero", [&zero, s].concat()),
         ("s is zero", [r, &zero].concat()),
-        ("r and s are zero in DER", der(&zero, &zero)),
+        ("r and s are zero in DER", der_signature(&zero, &zero)),
         ("r and s are one", [one.clone(), one].concat()),
         ("r is the order", [&order, s].concat()),
         ("s is the order", [r, &order].concat()),
         ("r and s are the order", [order.clone(), order.clone()].concat()),
         ("s is the order and r is zero", [&zero[..], &order].concat()),
-        ("r and s in each other's place", [s, r].concat()),
-        ("r is the other one", [&minus(&order, r), s].concat()),
+        ("r and s swapped", [s, r].concat()),
+        ("r is the order minus r", [&minus(&order, r), s].concat()),
         ("as wide as P-384", [&zero[..16], r, &zero[..16], s].concat()),
         ("as wide as P-521", [&[0; 34], r, &[0; 34], s].concat()),
     ]
@@ -108,17 +109,17 @@ fn rs256(signer: &Signer, message: &str, own: &[u8]) -> Forged {
         ("over another digest", signer.sign_rsa(&RSA_PKCS1_SHA512, message)),
         ("the number one", one),
         ("the modulus", modulus.clone()),
-        ("the other root", minus(&modulus, own)),
+        ("the modulus minus the signature", minus(&modulus, own)),
     ]
 }
 
 fn ed_dsa(own: &[u8]) -> Forged {
     let (r, s) = own.split_at(32);
     let order = octets(ED25519_ORDER);
-    // The neutral element, and a key of small order would take it for any message.
+    // With a public key of small order, this signature is valid for any message.
     let neutral = [&[1], [0; 31].as_slice()].concat();
     vec![
-        ("s and the order of the group", [r, &plus(s, &order)].concat()),
+        ("s plus the order of the group", [r, &plus(s, &order)].concat()),
         ("s is the order of the group", [r, &order].concat()),
         ("s is zero", [r, &[0; 32]].concat()),
         ("r is the neutral element and s is zero", [neutral, vec![0; 32]].concat()),
@@ -130,15 +131,15 @@ fn hs256(message: &str, own: &[u8]) -> Forged {
     let hex: Vec<String> = own.iter().map(|octet| format!("{octet:02x}")).collect();
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, message.as_bytes());
     vec![
-        ("the empty secret's", Signer::from_secret("").sign(message)),
-        ("the word secret as the secret", Signer::from_secret("secret").sign(message)),
+        ("with the empty secret", Signer::from_secret("").sign(message)),
+        ("with \"secret\" as the secret", Signer::from_secret("secret").sign(message)),
         ("in hexadecimal digits", hex.concat().into_bytes()),
         ("a digest without a secret", digest.as_ref().to_vec()),
     ]
 }
 
 /// SEQUENCE { INTEGER r, INTEGER s } (RFC 3279, section 2.2.3).
-fn der(r: &[u8], s: &[u8]) -> Vec<u8> {
+fn der_signature(r: &[u8], s: &[u8]) -> Vec<u8> {
     let integer = |number: &[u8]| {
         let zeros = number.iter().take_while(|octet| **octet == 0).count();
         let mut number = number[zeros.min(number.len() - 1)..].to_vec();

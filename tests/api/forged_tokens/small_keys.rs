@@ -1,5 +1,5 @@
-//! RSA keys under 2048 bits (RFC 7518, section 3.3). aws-lc-rs does not sign with one, so key and token
-//! are a file.
+//! RSA keys with fewer than 2048 bits, which RFC 7518, section 3.3 forbids. aws-lc-rs cannot sign with such
+//! a key, so the key and a token are in `rsa_1024.json`.
 
 use aws_lc_rs::signature::{
     RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RsaPublicKeyComponents,
@@ -16,7 +16,7 @@ use crate::harness::{RECORDED_AT, RECORDED_ISSUER, Setup, assert_error, recordin
 async fn a_token_under_an_rsa_key_of_1024_bits_is_refused_though_it_is_well_signed() {
     let file: Value = serde_json::from_str(include_str!("rsa_1024.json")).unwrap();
     let (key, token) = (&file["key"], file["token"].as_str().unwrap());
-    assert!(well_signed(key, token));
+    assert!(has_valid_signature(key, token));
 
     let genuine = recording("logout-local-rs256");
     let mut key_set = recording("jwks-rs256").response.body;
@@ -28,12 +28,12 @@ async fn a_token_under_an_rsa_key_of_1024_bits_is_refused_though_it_is_well_sign
     let keys = json!({"operation": "jwks", "kind": "status", "status": 200, "body": key_set});
     let app = setup().start_with_faults(&[keys]).await;
     let verifier = TestVerifier::new(setup(), &app, &key_set).await;
-    // The key is left out as it is loaded, not merely found wanting once it is used.
+    // The gateway drops the key when it loads the key set, so the key id is unknown.
     assert_eq!(verifier.rejection(token).await, Some(Rejection::Invalid(UnknownKey)));
     assert!(verifier.accepts(genuine.token()).await);
 
     let verify = app.get("/api/auth/verify").bearer(genuine.token()).send().await;
-    assert_eq!(verify.status, 200, "the same claims under the project's key");
+    assert_eq!(verify.status, 200, "a token under the project's key is accepted");
     for request in [
         app.get("/api/auth/verify"),
         app.get("/api/auth/csrf"),
@@ -45,11 +45,11 @@ async fn a_token_under_an_rsa_key_of_1024_bits_is_refused_though_it_is_well_sign
     }
     assert_eq!(app.gotrue_call_count(), 0);
     let verify = app.get("/api/auth/verify").bearer(genuine.token()).send().await;
-    assert_eq!(verify.status, 200, "nobody is locked out");
+    assert_eq!(verify.status, 200, "the genuine token is still accepted");
 }
 
-/// By its own key, whose size is no matter here.
-fn well_signed(key: &Value, token: &str) -> bool {
+/// Whether the token's signature is valid under this key, whatever the key's size.
+fn has_valid_signature(key: &Value, token: &str) -> bool {
     let octets = |text: &Value| BASE64_URL_SAFE_NO_PAD.decode(text.as_str().unwrap()).unwrap();
     let (message, signature) = token.rsplit_once('.').unwrap();
     let key = RsaPublicKeyComponents { n: octets(&key["n"]), e: octets(&key["e"]) };

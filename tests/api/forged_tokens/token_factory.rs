@@ -1,33 +1,33 @@
-//! What forgers work with: a genuine token of somebody else, and whatever a project's key would sign.
+//! Makes tokens: with the claims of a genuine token, and signed by any key, also the project's own.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::project_keys::{ProjectKeys, Rejection};
 use crate::harness::{Signer, TestApp, claims_of};
 
-/// One token that is not believed.
+/// A token that must be rejected.
 pub(crate) struct TokenCase {
-    /// What is wrong with it.
+    /// What is wrong with the token.
     pub(crate) name: String,
     pub(crate) token: String,
     pub(crate) rejection: Rejection,
-    /// One that differs in this alone, and is believed.
+    /// A token that differs only in what is wrong, and that is accepted.
     pub(crate) valid_twin: String,
 }
 
-/// Makes tokens about one session, at one court.
+/// Makes tokens that name one session of a project with these keys.
 pub(crate) struct TokenFactory {
     pub(crate) project_keys: ProjectKeys,
-    /// The genuine ones.
+    /// The claims of the session's genuine token.
     pub(crate) claims: Value,
-    /// An address that nobody may ask for keys.
+    /// The URL of a key set that the gateway must never fetch.
     pub(crate) address: String,
     genuine: String,
 }
 
 impl TokenFactory {
     pub(crate) fn new(project_keys: ProjectKeys, app: &TestApp, access_token: &str) -> Self {
-        let address = format!("{}/auth/v1/keys-of-a-forger", app.mock.url());
+        let address = format!("{}/auth/v1/keys-of-the-attacker", app.mock.url());
         let claims = claims_of(access_token);
         let genuine = project_keys
             .signing_key()
@@ -47,17 +47,17 @@ impl TokenFactory {
         self.genuine.clone()
     }
 
-    /// The project's own signature under another header.
+    /// The genuine claims with another header, signed by the project.
     pub(crate) fn with_header(&self, header: impl AsRef<[u8]>) -> String {
         self.signing_key().token(header, self.claims.to_string())
     }
 
-    /// The project's own signature under other claims.
+    /// Other claims with the genuine header, signed by the project.
     pub(crate) fn with_claims(&self, claims: impl AsRef<[u8]>) -> String {
         self.signing_key().token(self.header().to_string(), claims)
     }
 
-    /// A row beside the genuine token.
+    /// A case whose valid twin is the genuine token.
     pub(crate) fn case(
         &self,
         name: impl Into<String>,
@@ -74,21 +74,21 @@ impl TokenFactory {
 }
 
 impl TokenCase {
-    /// Beside one that is closer to it than the genuine token.
+    /// Replaces the valid twin by one that differs less from the token than the genuine token does.
     pub(crate) fn with_valid_twin(self, valid_twin: String) -> Self {
         Self { valid_twin, ..self }
     }
 }
 
-/// `object` with these members in front, each written as it is.
+/// The JSON of `object` with `members` before the others, unchanged.
 pub(crate) fn with_members(object: &Value, members: &str) -> String {
     let object = object.to_string();
     format!("{{{members},{}", &object[1..])
 }
 
-/// `object` with the member written so, and in no other way.
-pub(crate) fn with_member(object: &Value, name: &str, written: &str) -> String {
-    with_members(&without_member(object, name), &format!("{}:{written}", json!(name)))
+/// The JSON of `object` with this text as the value of the member `name`.
+pub(crate) fn with_member(object: &Value, name: &str, json: &str) -> String {
+    with_members(&without_member(object, name), &format!("{}:{json}", Value::from(name)))
 }
 
 pub(crate) fn without_member(object: &Value, name: &str) -> Value {

@@ -1,43 +1,47 @@
-//! An API behind the proxy gets the credential that `verify` judged, and no other.
+//! An API behind the proxy gets only the credential that `verify` has checked.
 
 use rstest::rstest;
 
-use super::{Scene, proxy::Kind, recorder::Recorder};
+use super::{ProxiedApi, proxy::Kind, recorder::Recorder};
 use crate::harness::{CookieFormat, Request, ServerProcess};
 
 #[rstest]
 #[case::nginx(Kind::Nginx)]
 #[case::caddy(Kind::Caddy)]
 #[tokio::test]
-async fn a_session_cookie_beside_a_living_bearer_never_reaches_the_api(#[case] kind: Kind) {
-    let scene = Scene::new(kind).await;
-    let app = &scene.app;
+async fn a_session_cookie_beside_a_valid_bearer_token_never_reaches_the_api(#[case] kind: Kind) {
+    let setup = ProxiedApi::new(kind).await;
+    let app = &setup.app;
     let caller = app.sign_up();
-    for form in CookieFormat::ALL {
+    for format in CookieFormat::ALL {
         for logged_out in [false, true] {
-            let case = format!("{form:?}, logged out: {logged_out}");
+            let case = format!("{format:?}, logged out: {logged_out}");
             let other = app.sign_up();
-            let mut browser = scene.browser(&other, form);
+            let mut browser = setup.browser(&other, format);
             browser.jar.insert(browser.page, "locale", "de");
             browser.jar.insert(browser.page, "sb-csrf-token", "t");
             if logged_out {
-                let logout = scene.request("POST", "/logout").bearer(&other.access_token);
+                let logout = setup.request("POST", "/logout").bearer(&other.access_token);
                 assert_eq!(logout.send().await.status, 200, "{case}");
             }
-            let before = scene.api.count();
+            let before = setup.api.count();
             let request = browser.request("GET", "/").bearer(&caller.access_token);
             let reply = request.send().await;
             if reply.status == 401 {
-                // The gateway may refuse an ended session beside a living one.
-                assert!(logged_out && scene.api.count() == before, "{case}: {reply:?}");
+                // The gateway may refuse a request with an ended session in its cookie.
+                assert!(logged_out && setup.api.count() == before, "{case}: {reply:?}");
                 continue;
             }
-            assert_eq!((reply.status, scene.api.count()), (200, before + 1), "{case}");
-            let seen = scene.api.last();
-            assert!(seen.all("cookie").is_empty(), "{case}");
-            assert_eq!(seen.all("x-auth-user-id"), [caller.user_id.to_string()], "{case}");
-            assert_eq!(seen.all("x-auth-carrier"), ["bearer"], "{case}");
-            assert_eq!(seen.all("authorization").len(), 1, "{case}");
+            assert_eq!((reply.status, setup.api.count()), (200, before + 1), "{case}");
+            let received = setup.api.last();
+            assert!(received.header_values("cookie").is_empty(), "{case}");
+            assert_eq!(
+                received.header_values("x-auth-user-id"),
+                [caller.user_id.to_string()],
+                "{case}"
+            );
+            assert_eq!(received.header_values("x-auth-carrier"), ["bearer"], "{case}");
+            assert_eq!(received.header_values("authorization").len(), 1, "{case}");
         }
     }
 }
@@ -47,39 +51,39 @@ async fn a_session_cookie_beside_a_living_bearer_never_reaches_the_api(#[case] k
 #[case::caddy(Kind::Caddy)]
 #[tokio::test]
 async fn an_authorization_header_beside_a_session_cookie_never_reaches_the_api(#[case] kind: Kind) {
-    let scene = Scene::new(kind).await;
-    let tokens = scene.app.sign_up();
-    for form in CookieFormat::ALL {
-        let mut browser = scene.browser(&tokens, form);
+    let setup = ProxiedApi::new(kind).await;
+    let tokens = setup.app.sign_up();
+    for format in CookieFormat::ALL {
+        let mut browser = setup.browser(&tokens, format);
         browser.jar.insert(browser.page, "locale", "de");
         let request = browser.request("GET", "/account").header("Authorization", "Basic YTpi");
-        scene.assert_let_in(request, &tokens, &format!("{form:?}")).await;
-        let seen = scene.api.last();
-        assert_eq!(seen.all("x-auth-carrier"), ["cookie"], "{form:?}");
-        assert!(seen.all("authorization").is_empty(), "{form:?}");
+        setup.assert_let_in(request, &tokens, &format!("{format:?}")).await;
+        let received = setup.api.last();
+        assert_eq!(received.header_values("x-auth-carrier"), ["cookie"], "{format:?}");
+        assert!(received.header_values("authorization").is_empty(), "{format:?}");
         let sent = browser.jar.cookies_for(browser.page);
         let sent: Vec<String> =
             sent.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        assert_eq!(seen.cookies(), sent, "{form:?}: a page of the app still reads the session");
+        assert_eq!(received.cookies(), sent, "{format:?}: the API gets the session cookies");
     }
 }
 
-/// A gateway that vouches for a credential of this kind.
-fn gateway_that_vouches(carrier: &str) -> Recorder {
+/// A stand-in for the gateway that accepts every request and names this carrier.
+fn accepting_gateway(carrier: &str) -> Recorder {
     let identity = [("X-Auth-User-Id", "ada"), ("X-Auth-Carrier", carrier)];
     Recorder::start(200, &identity, "")
 }
 
-/// The same with an API and a proxy.
-async fn vouching(kind: Kind, carrier: &str) -> (Recorder, Recorder, ServerProcess) {
-    let gateway = gateway_that_vouches(carrier);
+/// Such a stand-in, an API, and a proxy in front of both.
+async fn start_accepting(kind: Kind, carrier: &str) -> (Recorder, Recorder, ServerProcess) {
+    let gateway = accepting_gateway(carrier);
     let api = Recorder::api();
     let proxy = kind.start(gateway.address, api.address).await;
     (gateway, api, proxy)
 }
 
-/// `Cookie` headers that some parser reads as a session cookie of the tests' project.
-const SESSIONS: [&[u8]; 14] = [
+/// `Cookie` headers in which some parser may find a session cookie of the tests' project.
+const SESSION_COOKIES: [&[u8]; 14] = [
     b"sb-127-auth-token=x",
     b"a=b; sb-127-auth-token.0=x; c=d; sb-127-auth-token.1=y",
     b"__Host-sb-127-auth-token=x; sb-access-token=x",
@@ -100,10 +104,10 @@ const SESSIONS: [&[u8]; 14] = [
 #[case::nginx(Kind::Nginx)]
 #[case::caddy(Kind::Caddy)]
 #[tokio::test]
-async fn no_cookie_reaches_the_api_beside_a_bearer(#[case] kind: Kind) {
-    let (_gateway, api, proxy) = vouching(kind, "bearer").await;
+async fn no_cookie_reaches_the_api_beside_a_bearer_token(#[case] kind: Kind) {
+    let (_gateway, api, proxy) = start_accepting(kind, "bearer").await;
     let request = || Request::new(proxy.address, "GET", "/").bearer("t");
-    for sent in SESSIONS.into_iter().chain([&b"locale=de"[..]]) {
+    for sent in SESSION_COOKIES.into_iter().chain([&b"locale=de"[..]]) {
         let case = String::from_utf8_lossy(sent);
         let before = api.count();
         let lines = request().header("Cookie", "a=b").header("Cookie", sent);
@@ -115,8 +119,8 @@ async fn no_cookie_reaches_the_api_beside_a_bearer(#[case] kind: Kind) {
                 continue;
             }
             assert_eq!(reply.status, 200, "{case}");
-            assert!(api.last().all("cookie").is_empty(), "{case}");
-            assert_eq!(api.last().all("authorization"), ["Bearer t"], "{case}");
+            assert!(api.last().header_values("cookie").is_empty(), "{case}");
+            assert_eq!(api.last().header_values("authorization"), ["Bearer t"], "{case}");
         }
     }
 }
@@ -125,12 +129,12 @@ async fn no_cookie_reaches_the_api_beside_a_bearer(#[case] kind: Kind) {
 #[case::nginx(Kind::Nginx)]
 #[case::caddy(Kind::Caddy)]
 #[tokio::test]
-async fn a_cookie_that_is_let_through_brings_no_other(#[case] kind: Kind) {
-    let gateway = gateway_that_vouches("bearer");
+async fn an_allowed_cookie_reaches_the_api_without_the_others(#[case] kind: Kind) {
+    let gateway = accepting_gateway("bearer");
     let api = Recorder::api();
     let proxy = kind.start_with_locale(gateway.address, api.address).await;
     let request = || Request::new(proxy.address, "GET", "/").bearer("t");
-    for sent in SESSIONS {
+    for sent in SESSION_COOKIES {
         for locale in ["", "de", "d%65", "d\u{e9}", "\"de\"", "a b", &"x".repeat(65)] {
             let locale = format!("locale={locale}");
             let pairs = [locale.as_bytes(), sent];
@@ -143,7 +147,7 @@ async fn a_cookie_that_is_let_through_brings_no_other(#[case] kind: Kind) {
                 if request.send().await.status == 400 {
                     continue;
                 }
-                match *api.last().all("cookie") {
+                match *api.last().header_values("cookie") {
                     [] => {}
                     ["locale=de"] => assert_eq!(locale, "locale=de", "{case}"),
                     ref other => panic!("{case}: {other:?}"),
@@ -155,14 +159,14 @@ async fn a_cookie_that_is_let_through_brings_no_other(#[case] kind: Kind) {
         ["locale=de", "a=b; locale=de", "locale=de; sb-127-auth-token=x", "a=b; locale=de; c=d"]
     {
         assert_eq!(request().header("Cookie", sent).send().await.status, 200);
-        assert_eq!(api.last().all("cookie"), ["locale=de"], "{sent}");
+        assert_eq!(api.last().header_values("cookie"), ["locale=de"], "{sent}");
     }
     for sent in ["a=b", "xlocale=de", "locale=", "locale2=de"] {
         assert_eq!(request().header("Cookie", sent).send().await.status, 200);
-        assert!(api.last().all("cookie").is_empty(), "{sent}");
+        assert!(api.last().header_values("cookie").is_empty(), "{sent}");
     }
     for carrier in ["", "cookie"] {
-        let gateway = gateway_that_vouches(carrier);
+        let gateway = accepting_gateway(carrier);
         let proxy = kind.start_with_locale(gateway.address, api.address).await;
         let request = Request::new(proxy.address, "GET", "/").header("Cookie", "locale=de; a=b");
         assert_eq!(request.header("Cookie", "locale=fr").send().await.status, 200);
@@ -176,17 +180,17 @@ async fn a_cookie_that_is_let_through_brings_no_other(#[case] kind: Kind) {
 #[case::nginx(Kind::Nginx)]
 #[case::caddy(Kind::Caddy)]
 #[tokio::test]
-async fn a_cookie_header_of_odd_bytes_never_reaches_the_api(#[case] kind: Kind) {
-    let (_gateway, api, proxy) = vouching(kind, "cookie").await;
+async fn a_cookie_header_with_unusual_bytes_never_reaches_the_api(#[case] kind: Kind) {
+    let (_gateway, api, proxy) = start_accepting(kind, "cookie").await;
     let request = || Request::new(proxy.address, "GET", "/");
     let plain = "a=b; sb-127-auth-token=~!x, y=\"z\"";
     assert_eq!(request().header("Cookie", plain).send().await.status, 200);
-    assert_eq!(api.last().all("cookie"), [plain]);
-    for odd in ["\u{a0}sb-127-auth-token=x", "a=b;\tc=d", "locale=fran\u{e7}ais"] {
-        let lines = request().header("Cookie", plain).header("Cookie", odd);
-        for request in [request().header("Cookie", odd), lines] {
-            assert_eq!(request.send().await.status, 200, "{odd:?}");
-            assert!(api.last().all("cookie").is_empty(), "{odd:?}");
+    assert_eq!(api.last().header_values("cookie"), [plain]);
+    for unusual in ["\u{a0}sb-127-auth-token=x", "a=b;\tc=d", "locale=fran\u{e7}ais"] {
+        let lines = request().header("Cookie", plain).header("Cookie", unusual);
+        for request in [request().header("Cookie", unusual), lines] {
+            assert_eq!(request.send().await.status, 200, "{unusual:?}");
+            assert!(api.last().header_values("cookie").is_empty(), "{unusual:?}");
         }
     }
 }
@@ -195,24 +199,24 @@ async fn a_cookie_header_of_odd_bytes_never_reaches_the_api(#[case] kind: Kind) 
 #[case::nginx(Kind::Nginx)]
 #[case::caddy(Kind::Caddy)]
 #[tokio::test]
-async fn without_a_word_about_the_carrier_the_api_gets_no_credential(#[case] kind: Kind) {
+async fn without_a_known_carrier_the_api_gets_no_credential(#[case] kind: Kind) {
     for carrier in ["", "another"] {
-        let (gateway, api, proxy) = vouching(kind, carrier).await;
+        let (gateway, api, proxy) = start_accepting(kind, carrier).await;
         let request = |method, path| {
             let request = Request::new(proxy.address, method, path).bearer("t");
             let request = request.header("X-Auth-Carrier", "bearer");
             request.header("Cookie", "sb-127-auth-token=x; a=b")
         };
         assert_eq!(request("GET", "/").send().await.status, 200);
-        let seen = api.last();
-        assert!(seen.all("cookie").is_empty(), "{carrier}");
-        assert!(seen.all("authorization").is_empty(), "{carrier}");
-        assert!(!seen.all("x-auth-carrier").contains(&"bearer"), "{carrier}");
-        // The gateway's own routes judge all of it.
+        let received = api.last();
+        assert!(received.header_values("cookie").is_empty(), "{carrier}");
+        assert!(received.header_values("authorization").is_empty(), "{carrier}");
+        assert!(!received.header_values("x-auth-carrier").contains(&"bearer"), "{carrier}");
+        // The gateway's own routes get all credentials.
         assert_eq!(request("POST", "/logout").send().await.status, 200);
-        let seen = gateway.last();
-        assert_eq!(seen.line(), "POST /logout");
-        assert_eq!(seen.all("authorization"), ["Bearer t"]);
-        assert_eq!(seen.all("cookie"), ["sb-127-auth-token=x; a=b"]);
+        let received = gateway.last();
+        assert_eq!(received.line(), "POST /logout");
+        assert_eq!(received.header_values("authorization"), ["Bearer t"]);
+        assert_eq!(received.header_values("cookie"), ["sb-127-auth-token=x; a=b"]);
     }
 }

@@ -1,64 +1,67 @@
-//! What reaches gateway and API by way of the proxy, and what a client cannot slip past it.
+//! Which headers reach the gateway and the API through the proxy, and which of the client's do not.
 
 use std::collections::HashSet;
 
 use rstest::rstest;
 use serde_json::json;
 
-use super::{Scene, identity, proxy::Kind, recorder::Recorder};
+use super::{ProxiedApi, identity, proxy::Kind, recorder::Recorder};
 use crate::harness::{CookieFormat, Request, assert_error, assert_success, claims_of};
 
 #[rstest]
 #[case::nginx(Kind::Nginx)]
 #[case::caddy(Kind::Caddy)]
 #[tokio::test]
-async fn an_identity_of_the_clients_own_never_reaches_the_api(#[case] kind: Kind) {
-    let scene = Scene::new(kind).await;
-    let tokens = scene.app.sign_up();
-    let victim = scene.app.sign_up();
+async fn identity_headers_of_the_client_never_reach_the_api(#[case] kind: Kind) {
+    let setup = ProxiedApi::new(kind).await;
+    let tokens = setup.app.sign_up();
+    let victim = setup.app.sign_up();
     let mut claims = claims_of(&tokens.access_token);
     claims["role"] = json!("not a\nheader");
     claims.as_object_mut().unwrap().remove("aal");
-    let without = scene.app.mock.sign(&claims).unwrap();
+    let without = setup.app.mock.sign(&claims).unwrap();
     let spellings: [fn(&str) -> String; 4] = [
         str::to_owned,
         str::to_uppercase,
         |name| name.replace('-', "_"),
         |name| name.replacen('-', "_", 1),
     ];
-    for spelled in spellings {
+    for respell in spellings {
         let forge = |token: &str| {
-            let request = scene.request("GET", "/").bearer(token);
+            let request = setup.request("GET", "/").bearer(token);
             let carrier = ("x-auth-carrier", "cookie".to_owned());
             identity(&victim).into_iter().chain([carrier]).fold(
                 request,
                 |request, (name, value)| {
                     let value = if name == "x-auth-aal" { "aal2" } else { &value };
-                    request.header(&spelled(name), value).header(&spelled(name), value)
+                    request.header(&respell(name), value).header(&respell(name), value)
                 },
             )
         };
-        let case = spelled("x-auth-user-id");
-        scene.assert_let_in(forge(&tokens.access_token), &tokens, &case).await;
-        assert_eq!(scene.api.last().all("x-auth-carrier"), ["bearer"], "{case}");
-        // Of a claim that the token lacks, the client's word is no better.
+        let case = respell("x-auth-user-id");
+        setup.assert_let_in(forge(&tokens.access_token), &tokens, &case).await;
+        assert_eq!(setup.api.last().header_values("x-auth-carrier"), ["bearer"], "{case}");
+        // The token lacks these claims: the API must not get the client's values instead.
         assert_eq!(forge(&without).send().await.status, 200, "{case}");
         for name in ["x-auth-role", "x-auth-aal"] {
-            let seen = scene.api.last();
-            assert_eq!(seen.all(name).concat(), "", "{case}: {name}");
-            assert!(seen.names_like(name).iter().all(|found| *found == name), "{case}");
+            let received = setup.api.last();
+            assert_eq!(received.header_values(name).concat(), "", "{case}: {name}");
+            assert!(received.names_like(name).iter().all(|found| *found == name), "{case}");
         }
     }
-    // What `Connection` names ends at the next hop (RFC 9110, section 7.6.1).
+    // A proxy removes headers that `Connection` names (RFC 9110, section 7.6.1): not these.
     let names = identity(&tokens).map(|(name, _)| name);
     for name in names.into_iter().chain(["x-auth-carrier"]) {
-        let request = scene.request("GET", "/").bearer(&tokens.access_token);
-        scene.assert_let_in(request.header("Connection", name), &tokens, name).await;
+        let request = setup.request("GET", "/").bearer(&tokens.access_token);
+        setup.assert_let_in(request.header("Connection", name), &tokens, name).await;
     }
     if let Kind::Caddy = kind {
-        let request = scene.request("GET", "/").bearer(&tokens.access_token);
-        scene.assert_let_in(request.header("X-Auth-Email", "ada"), &tokens, "another").await;
-        assert!(scene.api.last().all("x-auth-email").is_empty(), "nginx drops its list of names");
+        let request = setup.request("GET", "/").bearer(&tokens.access_token);
+        setup.assert_let_in(request.header("X-Auth-Email", "ada"), &tokens, "another").await;
+        assert!(
+            setup.api.last().header_values("x-auth-email").is_empty(),
+            "Caddy removes all X-Auth headers, nginx those in its list"
+        );
     }
 }
 
@@ -67,39 +70,45 @@ async fn an_identity_of_the_clients_own_never_reaches_the_api(#[case] kind: Kind
 #[case::caddy(Kind::Caddy)]
 #[tokio::test]
 async fn the_client_address_is_the_one_that_the_proxy_saw(#[case] kind: Kind) {
-    let scene = Scene::new(kind).await;
-    let lies = [
+    let setup = ProxiedApi::new(kind).await;
+    let false_headers = [
         ("X-Forwarded-For", "203.0.113.7"),
         ("X-Forwarded-Proto", "https"),
         ("X-Forwarded-Host", "evil.example"),
     ];
-    let own = format!("http://{}", scene.proxy.address);
-    // No browser tells `Origin` alone any more; where one does, the own origin must be known.
+    let own = format!("http://{}", setup.proxy.address);
+    // Old browsers send `Origin` without `Sec-Fetch-Site`; the gateway must then know its own origin.
     for (origin, allowed) in [(&*own, true), ("https://evil.example", false)] {
-        let tokens = scene.app.sign_up();
-        let mut browser = scene.browser(&tokens, CookieFormat::Base64);
+        let tokens = setup.app.sign_up();
+        let mut browser = setup.browser(&tokens, CookieFormat::Base64);
         assert_eq!(browser.fetch_csrf().await.status, 200);
         browser.headers = vec![("Origin".to_owned(), origin.to_owned())];
-        let reply = browser.logout_request("/logout").headers(&lies).send().await;
-        assert_eq!(reply.header("strict-transport-security"), None, "it is not https");
+        let reply = browser.logout_request("/logout").headers(&false_headers).send().await;
+        assert_eq!(
+            reply.header("strict-transport-security"),
+            None,
+            "the client uses http, whatever it claims"
+        );
         if allowed {
             assert_success(&reply, "/logout", tokens.user_id, "revoked");
-            let call = scene.app.gotrue_calls("logout").pop().unwrap();
+            let call = setup.app.gotrue_calls("logout").pop().unwrap();
             assert_eq!(call.header("x-forwarded-for"), Some("127.0.0.1"));
         } else {
             assert_error(&reply, 403, "CSRF_FAILED", Some("cross_site"));
         }
-        assert_eq!(scene.app.is_alive(&tokens), !allowed, "{origin}");
+        assert_eq!(setup.app.is_alive(&tokens), !allowed, "{origin}");
     }
-    let tokens = scene.app.sign_up();
-    let browser = scene.browser(&tokens, CookieFormat::Base64);
+    let tokens = setup.app.sign_up();
+    let browser = setup.browser(&tokens, CookieFormat::Base64);
     let reply = browser.logout_request("/logout").send().await;
     assert_error(&reply, 403, "CSRF_FAILED", Some("missing"));
-    assert!(scene.app.is_alive(&tokens));
-    scene.assert_let_in(browser.request("GET", "/").headers(&lies), &tokens, "the API").await;
-    let (seen, own) = (scene.api.last(), scene.proxy.address.to_string());
-    for ((name, _), truth) in lies.into_iter().zip(["127.0.0.1", "http", &own]) {
-        assert_eq!(seen.all(&name.to_lowercase()), [truth], "{name}");
+    assert!(setup.app.is_alive(&tokens));
+    setup
+        .assert_let_in(browser.request("GET", "/").headers(&false_headers), &tokens, "the API")
+        .await;
+    let (received, own) = (setup.api.last(), setup.proxy.address.to_string());
+    for ((name, _), actual) in false_headers.into_iter().zip(["127.0.0.1", "http", &own]) {
+        assert_eq!(received.header_values(&name.to_lowercase()), [actual], "{name}");
     }
 }
 
@@ -107,7 +116,7 @@ async fn the_client_address_is_the_one_that_the_proxy_saw(#[case] kind: Kind) {
 #[case::nginx(Kind::Nginx)]
 #[case::caddy(Kind::Caddy)]
 #[tokio::test]
-async fn verify_gets_the_head_and_the_api_gets_all(#[case] kind: Kind) {
+async fn verify_gets_the_head_and_the_api_gets_the_whole_request(#[case] kind: Kind) {
     let identity = [("X-Auth-User-Id", "ada"), ("X-Auth-Carrier", "bearer")];
     let gateway = Recorder::start(200, &identity, "");
     let api = Recorder::api();
@@ -122,39 +131,42 @@ async fn verify_gets_the_head_and_the_api_gets_all(#[case] kind: Kind) {
             let request = request.cookies(&[("a", "b"), ("c", "d")]).body(body.clone());
             let request = request.header("X-Auth-Aal", "aal2").header("X-Forwarded-Port", "1");
             assert_eq!(request.send().await.status, 200, "{case}");
-            let (asked, seen) = (gateway.last(), api.last());
-            // Caddy leaves the query as it is, and verify looks at none.
-            let asked_for = asked.line();
-            assert_eq!(asked_for.split('?').next(), Some("GET /api/auth/verify"), "{case}");
-            assert!(asked.body.is_empty(), "{case}");
-            assert_eq!(asked.all("x-forwarded-method"), [method]);
-            assert_eq!(asked.all("x-forwarded-uri"), ["/a%2Fb//c?d=e&f"]);
-            connections.insert(asked.peer);
-            assert_eq!(seen.line(), format!("{method} /a%2Fb//c?d=e&f"), "{case}");
-            assert!(seen.body == body, "{case}: {}", seen.body.len());
-            for request in [&asked, &seen] {
-                assert_eq!(request.all("authorization"), ["Bearer t"], "{case}");
-                assert!(request.all("x-forwarded-port").is_empty(), "{case}");
+            let (verify, received) = (gateway.last(), api.last());
+            // Caddy keeps the query, which `verify` ignores.
+            let verify_line = verify.line();
+            assert_eq!(verify_line.split('?').next(), Some("GET /api/auth/verify"), "{case}");
+            assert!(verify.body.is_empty(), "{case}");
+            assert_eq!(verify.header_values("x-forwarded-method"), [method]);
+            assert_eq!(verify.header_values("x-forwarded-uri"), ["/a%2Fb//c?d=e&f"]);
+            connections.insert(verify.peer);
+            assert_eq!(received.line(), format!("{method} /a%2Fb//c?d=e&f"), "{case}");
+            assert!(received.body == body, "{case}: {}", received.body.len());
+            for request in [&verify, &received] {
+                assert_eq!(request.header_values("authorization"), ["Bearer t"], "{case}");
+                assert!(request.header_values("x-forwarded-port").is_empty(), "{case}");
             }
-            assert_eq!(asked.all("cookie"), ["a=b; c=d"], "{case}");
-            assert_eq!(seen.all("x-auth-user-id"), ["ada"], "{case}");
-            assert!(!seen.all("x-auth-aal").contains(&"aal2"), "nobody said so: {case}");
+            assert_eq!(verify.header_values("cookie"), ["a=b; c=d"], "{case}");
+            assert_eq!(received.header_values("x-auth-user-id"), ["ada"], "{case}");
+            assert!(
+                !received.header_values("x-auth-aal").contains(&"aal2"),
+                "{case}: the gateway did not return it"
+            );
         }
     }
     assert_eq!((gateway.count(), api.count()), (21, 21));
-    assert_eq!(connections.len(), 1, "it is asked again and again");
+    assert_eq!(connections.len(), 1, "the proxy reuses its connection to the gateway");
     let verify = gateway.last();
     let logout = Request::new(proxy.address, "POST", "/logout").header("X-Forwarded-Port", "1");
     assert_eq!(logout.send().await.status, 200);
-    assert!(gateway.last().all("x-forwarded-port").is_empty());
-    for seen in [verify, gateway.last(), api.last()] {
+    assert!(gateway.last().header_values("x-forwarded-port").is_empty());
+    for received in [verify, gateway.last(), api.last()] {
         for (name, value) in [
             ("host", &*host),
             ("x-forwarded-host", &host),
             ("x-forwarded-proto", "http"),
             ("x-forwarded-for", "127.0.0.1"),
         ] {
-            assert_eq!(seen.all(name), [value], "{name}: {}", seen.line());
+            assert_eq!(received.header_values(name), [value], "{name}: {}", received.line());
         }
     }
 }
@@ -163,10 +175,10 @@ async fn verify_gets_the_head_and_the_api_gets_all(#[case] kind: Kind) {
 #[case::nginx(Kind::Nginx)]
 #[case::caddy(Kind::Caddy)]
 #[tokio::test]
-async fn heads_arrive_that_are_larger_than_a_proxy_expects(#[case] kind: Kind) {
-    let scene = Scene::new(kind).await;
-    let tokens = scene.app.sign_up();
-    let mut browser = scene.browser(&tokens, CookieFormat::Chunked);
+async fn heads_larger_than_a_proxys_default_limit_arrive(#[case] kind: Kind) {
+    let setup = ProxiedApi::new(kind).await;
+    let tokens = setup.app.sign_up();
+    let mut browser = setup.browser(&tokens, CookieFormat::Chunked);
     for n in 0..60 {
         browser.jar.insert(
             browser.page,
@@ -178,18 +190,22 @@ async fn heads_arrive_that_are_larger_than_a_proxy_expects(#[case] kind: Kind) {
     let reply = browser.logout("/logout").await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
     let left = reply.header("x-logout-cookies-left").unwrap().to_owned();
-    assert_eq!(left, browser.jar.names().len().to_string(), "as many as the budget holds went");
+    assert_eq!(
+        left,
+        browser.jar.names().len().to_string(),
+        "the first logout deletes as many cookies as fit into the budget"
+    );
     while !browser.jar.is_empty() {
         assert_eq!(browser.logout("/logout").await.status, 401);
     }
 
-    // What an app answers that renews a session of 32 KiB, seen through the proxy.
+    // An application renews a session of 32 KiB: its Set-Cookie lines pass the proxy.
     let chunk = "v".repeat(3180);
     let lines: Vec<String> = (0..14).map(|n| format!("sb-127-auth-token.{n}={chunk}")).collect();
     let lines: Vec<_> = lines.iter().map(|line| ("Set-Cookie", line.as_str())).collect();
     let api = Recorder::start(200, &lines, "renewed");
-    let tokens = scene.app.sign_up();
-    let proxy = kind.start(scene.app.address, api.address).await;
+    let tokens = setup.app.sign_up();
+    let proxy = kind.start(setup.app.address, api.address).await;
     let reply = Request::new(proxy.address, "GET", "/").bearer(&tokens.access_token).send().await;
     assert_eq!((reply.status, &*reply.text()), (200, "renewed"));
     assert_eq!(reply.set_cookies(), lines.iter().map(|(_, line)| *line).collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! How much of the gateway and of the API one client address can take up.
+//! Limits for one client address: how many requests reach the gateway and the API.
 
 use std::{net::TcpListener, time::Instant};
 
@@ -13,9 +13,9 @@ fn assert_limited(reply: &Reply) {
     assert_eq!(reply.header("retry-after"), Some("1"));
 }
 
-/// What a fresh token bucket lets through in the time since `begun`.
-fn allowed(burst: u64, rate: u64, begun: Instant) -> usize {
-    usize::try_from(1 + burst + rate * (begun.elapsed().as_secs() + 1)).unwrap()
+/// The most requests that a full token bucket lets through since `start`.
+fn allowed(burst: u64, rate: u64, start: Instant) -> usize {
+    usize::try_from(1 + burst + rate * (start.elapsed().as_secs() + 1)).unwrap()
 }
 
 #[tokio::test]
@@ -24,7 +24,7 @@ async fn a_burst_of_logouts_beyond_the_limit_is_429_at_nginx() {
     let api = Recorder::api();
     let routes = [("GET", "/api/auth/csrf"), ("POST", "/logout"), ("POST", "/api/v1/auth/logout")];
     let proxy = Kind::Nginx.start(gateway.address, api.address).await;
-    let begun = Instant::now();
+    let start = Instant::now();
     let mut limited = 0;
     for n in 0..200 {
         let (method, path) = routes[n % routes.len()];
@@ -32,14 +32,14 @@ async fn a_burst_of_logouts_beyond_the_limit_is_429_at_nginx() {
         if reply.status == 200 {
             continue;
         }
-        assert!(n > 40, "the office that signs out at the end of the day");
+        assert!(n > 40, "40 logouts at once, as of an office behind one address, are allowed");
         assert_limited(&reply);
         limited += 1;
     }
     assert_eq!(gateway.count() + limited, 200);
-    assert!(limited > 0 && gateway.count() <= allowed(40, 5, begun), "{}", gateway.count());
+    assert!(limited > 0 && gateway.count() <= allowed(40, 5, start), "{}", gateway.count());
     let api_request = Request::new(proxy.address, "GET", "/").send().await;
-    assert_eq!(api_request.status, 200, "the API has a limit of its own");
+    assert_eq!(api_request.status, 200, "the API has a separate limit");
 }
 
 #[tokio::test]
@@ -64,18 +64,18 @@ async fn a_page_that_sends_many_requests_is_not_limited_and_a_flood_is_429_at_ng
         }
         None
     };
-    assert_limited(&limited.await.expect("a limit"));
-    assert_eq!(gateway.count(), api.count(), "a limited request asks nothing");
+    assert_limited(&limited.await.expect("a request is limited"));
+    assert_eq!(gateway.count(), api.count(), "a limited request reaches neither gateway nor API");
     assert_eq!(gateway.last().line(), "GET /api/auth/verify");
 }
 
 #[tokio::test]
-async fn one_address_holds_no_more_than_twenty_logouts_at_nginx() {
-    // Accepts connections and never answers.
+async fn one_address_has_at_most_twenty_open_logouts_at_nginx() {
+    // Accepts connections and never responds.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let api = Recorder::api();
     let proxy = Kind::Nginx.start(silent.local_addr().unwrap(), api.address).await;
-    // Fewer than the limit of the rate.
+    // Fewer than the rate limit allows.
     let mut open = Vec::new();
     for _ in 0..21 {
         let mut connection = Connection::open(proxy.address).await;
@@ -93,17 +93,17 @@ async fn one_address_holds_no_more_than_twenty_logouts_at_nginx() {
             break;
         }
     }
-    let mut limited = open.swap_remove(limited.expect("one of them is limited"));
+    let mut limited = open.swap_remove(limited.expect("one request is limited"));
     assert_limited(&limited.reply(false).await.unwrap());
     for connection in &mut open {
-        assert!(!connection.has_unread_bytes().await, "twenty wait for the gateway");
+        assert!(!connection.has_unread_bytes().await, "the other twenty wait for the gateway");
     }
 }
 
 #[tokio::test]
 async fn a_client_with_many_requests_open_at_the_api_can_still_sign_out_at_nginx() {
     let gateway = Recorder::start(200, &[("X-Auth-Carrier", "bearer")], "");
-    // Accepts connections and never answers.
+    // Accepts connections and never responds.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = Kind::Nginx.start(gateway.address, silent.local_addr().unwrap()).await;
     let mut open = Vec::new();
@@ -112,14 +112,14 @@ async fn a_client_with_many_requests_open_at_the_api_can_still_sign_out_at_nginx
         connection.write(&Request::new(proxy.address, "GET", "/things").bytes(false)).await;
         open.push(connection);
     }
-    eventually("all are let in", || async { gateway.count() == 60 }).await;
+    eventually("all requests reached the gateway", || async { gateway.count() == 60 }).await;
     let reply = Request::new(proxy.address, "POST", "/logout").send().await;
     assert_eq!((reply.status, gateway.last().line()), (200, "POST /logout".to_owned()));
 }
 
-/// Whether two addresses have one rate between them, at an nginx that has seen neither.
+/// Whether nginx counts two addresses as one client. It must not have seen either before.
 async fn share_a_limit(proxy: &ServerProcess, addresses: [&str; 2]) -> bool {
-    let (begun, mut passed) = (Instant::now(), 0);
+    let (start, mut passed) = (Instant::now(), 0);
     let mut open = Connection::open(proxy.address).await;
     for n in 0..80 {
         let request = Request::new(proxy.address, "GET", "/logout");
@@ -131,8 +131,8 @@ async fn share_a_limit(proxy: &ServerProcess, addresses: [&str; 2]) -> bool {
             _ => assert_limited(&reply),
         }
     }
-    // A rate for each lets 41 through at once, one for both little more.
-    assert!(passed == 80 || passed <= allowed(40, 5, begun), "{addresses:?}: {passed}");
+    // Separate limits let all 80 through, a shared one little more than 41.
+    assert!(passed == 80 || passed <= allowed(40, 5, start), "{addresses:?}: {passed}");
     passed < 80
 }
 
@@ -155,7 +155,7 @@ async fn nginx_counts_a_client_by_its_ipv4_address_or_by_its_ipv6_network() {
         ("2001:db8:0:9::1", "2001:DB8:0:9:0:0:192.0.2.9", true),
         ("1::", "1::1", true),
         ("2:0:0:1::", "2:0:0:2::", false),
-        // Bytes that are line breaks.
+        // Addresses whose bytes are line breaks.
         ("a0a:d0d:a0a:a0a:a0a:a0a:a0a:a0a", "a0a:d0d:a0a:a0a::d0d", true),
         ("::1", "::2", true),
     ] {
@@ -164,7 +164,7 @@ async fn nginx_counts_a_client_by_its_ipv4_address_or_by_its_ipv6_network() {
 }
 
 #[tokio::test]
-async fn a_head_or_body_longer_than_the_gateway_takes_ends_at_caddy() {
+async fn a_head_or_body_over_the_gateways_limit_is_refused_by_caddy() {
     let gateway = Recorder::start(200, &[], "");
     let api = Recorder::api();
     let proxy = Kind::Caddy.start(gateway.address, api.address).await;

@@ -1,23 +1,24 @@
-//! The real nginx and the real Caddy, each with the configuration of `deploy/`, but for addresses.
+//! The real nginx and the real Caddy with their configurations from `deploy/`, in which only addresses are
+//! changed.
 
 use std::{fs, net::SocketAddr, path::Path, process::Command};
 
 use crate::harness::ServerProcess;
 
-/// Which of the two.
+/// The proxy under test.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     Nginx,
     Caddy,
 }
 
-/// The rest of an nginx that runs as anybody, out of one folder and in one process.
+/// The rest of the configuration, for an nginx without root, in one directory and one process.
 const NGINX: &str = "daemon off; master_process off; pid nginx.pid; events {}
 http {
     access_log off;
-    # What the deployed file sets for itself, whatever is around it.
+    # The deployed file must override these unsafe settings.
     underscores_in_headers on; ignore_invalid_headers off;
-    # A test chooses the address that it comes from.
+    # Tests choose the client address with this header.
     set_real_ip_from 127.0.0.1; real_ip_header X-Test-Address;
     client_body_temp_path body; proxy_temp_path proxy;
     fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
@@ -29,12 +30,12 @@ http {
 type Edits<'a> = &'a [(&'a str, String)];
 
 impl Kind {
-    /// In front of an API, asking that gateway.
+    /// Starts the proxy in front of that API; it asks that gateway.
     pub(super) async fn start(self, gateway: SocketAddr, api: SocketAddr) -> ServerProcess {
         self.start_edited(gateway, api, &[]).await
     }
 
-    /// With the change that docs/revocation.md shows for cookies of the app.
+    /// The same with the change of docs/revocation.md that lets a cookie of the application through.
     pub(super) async fn start_with_locale(
         self,
         gateway: SocketAddr,
@@ -62,7 +63,7 @@ impl Kind {
     }
 }
 
-/// What the documented change takes the place of.
+/// The part of the configuration that the documented change replaces.
 const LOCALE_PLACE_NGINX: &str = "map $auth_carrier $app_cookies {
     default \"\";
     cookie $plain_cookies;
@@ -72,7 +73,7 @@ const LOCALE_PLACE_CADDY: &str = "			@not_by_cookie not header X-Auth-Carrier co
 			request_header @not_by_cookie -Cookie
 ";
 
-/// The block of that language in docs/revocation.md that follows the text.
+/// The code block in this language after the text in docs/revocation.md.
 fn documented(language: &str, text: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/revocation.md");
     let page = fs::read_to_string(path).unwrap();
@@ -82,7 +83,7 @@ fn documented(language: &str, text: &str) -> String {
         let block = block.strip_prefix(&start[3..])?;
         (between.len() < 400).then(|| block.split("```").next().unwrap().to_owned())
     });
-    block.unwrap_or_else(|| panic!("no {language} after {text}"))
+    block.unwrap_or_else(|| panic!("docs/revocation.md has no {language} block after {text}"))
 }
 
 fn nginx(
@@ -102,7 +103,7 @@ fn nginx(
     let server = configuration("nginx/logout-gateway.conf", &addresses, edits);
     fs::write(folder.join("logout-gateway.conf"), server).unwrap();
     fs::write(folder.join("nginx.conf"), NGINX).unwrap();
-    // Where Debian puts it, which is not in everybody's PATH.
+    // Debian's path; /usr/sbin is not in the PATH of every user.
     let mut command = Command::new("/usr/sbin/nginx");
     command.args(["-e", "stderr", "-c", "nginx.conf", "-p"]).arg(folder);
     command
@@ -116,7 +117,7 @@ fn caddy(
     edits: Edits<'_>,
 ) -> Command {
     let addresses = [
-        // No address for the administration of a Caddy that only the test knows.
+        // Caddy's admin endpoint would need a port of its own.
         ("{\n\tservers {", "{\n\tadmin off\n\tservers {".to_owned()),
         ("app.example.com {", format!("http://{own} {{")),
         ("reverse_proxy 127.0.0.1:8080", format!("reverse_proxy {gateway}")),
@@ -131,12 +132,12 @@ fn caddy(
     command
 }
 
-/// The file below `deploy/` with other addresses and these edits; each stands in it once.
+/// The file in `deploy/` with other addresses and these edits. Each replaced text must occur exactly once.
 fn configuration(file: &str, addresses: Edits<'_>, edits: Edits<'_>) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file);
     let text = fs::read_to_string(path).unwrap();
-    addresses.iter().chain(edits).fold(text, |text, (there, here)| {
-        assert_eq!(text.matches(there).count(), 1, "{file}: {there}");
-        text.replace(there, here)
+    addresses.iter().chain(edits).fold(text, |text, (old, new)| {
+        assert_eq!(text.matches(old).count(), 1, "{file}: {old}");
+        text.replace(old, new)
     })
 }

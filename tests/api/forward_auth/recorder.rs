@@ -1,5 +1,5 @@
-//! A server that writes down what reaches it and answers everything alike: the API behind the proxy, or
-//! a stand-in for the gateway.
+//! A server that records the requests it receives and gives the same response to all: the API behind the
+//! proxy, or a stand-in for the gateway.
 
 use std::{
     net::SocketAddr,
@@ -20,16 +20,17 @@ use tokio::net::TcpListener;
 
 use crate::harness::BackgroundThread;
 
-/// One request as it came.
+/// A recorded request.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
-    /// The connection it came by.
+pub(super) struct ReceivedRequest {
+    /// The address of the other end of its connection.
     pub(super) peer: SocketAddr,
     parts: Parts,
     pub(super) body: Vec<u8>,
 }
 
-impl Seen {
+impl ReceivedRequest {
+    /// Method and target.
     pub(super) fn line(&self) -> String {
         format!("{} {}", self.parts.method, self.parts.uri)
     }
@@ -39,80 +40,81 @@ impl Seen {
         self.parts.uri.path()
     }
 
-    /// Every value under that name.
-    pub(super) fn all(&self, name: &str) -> Vec<&str> {
+    /// All values of the header.
+    pub(super) fn header_values(&self, name: &str) -> Vec<&str> {
         let values = self.parts.headers.get_all(name).iter();
         values.map(|value| value.to_str().unwrap()).collect()
     }
 
     /// The cookies of every `Cookie` header, as `name=value`.
     pub(super) fn cookies(&self) -> Vec<&str> {
-        let pairs = self.all("cookie").into_iter().flat_map(|value| value.split(';'));
+        let pairs = self.header_values("cookie").into_iter().flat_map(|value| value.split(';'));
         pairs.map(str::trim).filter(|pair| !pair.is_empty()).collect()
     }
 
-    /// Whether one of them is a session cookie of the tests' project.
+    /// Whether the request has a session cookie of the tests' project.
     pub(super) fn has_session_cookie(&self) -> bool {
         self.cookies().iter().any(|pair| pair.starts_with("sb-127-auth-token"))
     }
 
-    /// The names that a CGI program could not tell from `name`, as they came.
+    /// The names of headers that a CGI program cannot distinguish from `name`.
     pub(super) fn names_like(&self, name: &str) -> Vec<&str> {
         let alike = |other: &&str| other.replace('_', "-") == name;
         self.parts.headers.keys().map(HeaderName::as_str).filter(alike).collect()
     }
 }
 
-/// Stopped when it is dropped.
+/// The server; it stops when it is dropped.
 pub(super) struct Recorder {
     pub(super) address: SocketAddr,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    requests: Arc<Mutex<Vec<ReceivedRequest>>>,
     status: Arc<AtomicU16>,
     _running: BackgroundThread,
 }
 
 impl Recorder {
-    /// Answers with this status, these header lines and this body.
+    /// Starts a server that responds with this status, these header lines and this body.
     pub(super) fn start(status: u16, lines: &[(&str, &str)], body: &'static str) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
-        let (address, seen) = (listener.local_addr().unwrap(), Arc::default());
+        let (address, requests) = (listener.local_addr().unwrap(), Arc::default());
         let status = Arc::new(AtomicU16::new(status));
         let lines: Vec<(String, String)> =
             lines.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let shared: (Arc<Mutex<Vec<Seen>>>, _) = (Arc::clone(&seen), status.clone());
-        let answer = move |ConnectInfo(peer), parts: Parts, octets: Bytes| async move {
-            shared.0.lock().unwrap().push(Seen { peer, parts, body: octets.to_vec() });
+        let shared: (Arc<Mutex<Vec<ReceivedRequest>>>, _) = (Arc::clone(&requests), status.clone());
+        let respond = move |ConnectInfo(peer), parts: Parts, octets: Bytes| async move {
+            shared.0.lock().unwrap().push(ReceivedRequest { peer, parts, body: octets.to_vec() });
             let builder = Response::builder().status(shared.1.load(SeqCst));
             let builder = lines.iter().fold(builder, |b, (name, value)| b.header(name, value));
             builder.body(Body::from(body)).unwrap().into_response()
         };
         let running = BackgroundThread::spawn(move || async move {
             let listener = TcpListener::from_std(listener).unwrap();
-            let router = Router::new().fallback(answer);
+            let router = Router::new().fallback(respond);
             let service = router.into_make_service_with_connect_info::<SocketAddr>();
             axum::serve(listener, service).await.unwrap();
         });
-        Self { address, seen, status, _running: running }
+        Self { address, requests, status, _running: running }
     }
 
-    /// An API of an app: 200.
+    /// Starts a server that stands for an application's API and responds with 200.
     pub(super) fn api() -> Self {
         Self::start(200, &[("X-From", "api")], "from the API")
     }
 
-    /// From now on the answer's status is this one.
-    pub(super) fn answer(&self, status: u16) {
+    /// Responds with this status from now on.
+    pub(super) fn set_status(&self, status: u16) {
         self.status.store(status, SeqCst);
     }
 
+    /// How many requests were received.
     pub(super) fn count(&self) -> usize {
-        self.seen.lock().unwrap().len()
+        self.requests.lock().unwrap().len()
     }
 
     /// The latest request.
     #[track_caller]
-    pub(super) fn last(&self) -> Seen {
-        self.seen.lock().unwrap().last().unwrap().clone()
+    pub(super) fn last(&self) -> ReceivedRequest {
+        self.requests.lock().unwrap().last().unwrap().clone()
     }
 }

@@ -1,11 +1,12 @@
-//! What a client may write to have the proxy pass on what the gateway did not say or judge.
+//! Requests with which a client tries to make the proxy forward an identity that the gateway did not
+//! return, or a request that the gateway did not check.
 
 use rstest::rstest;
 
 use super::{proxy::Kind, recorder::Recorder};
 use crate::harness::Request;
 
-/// Every header in which the gateway says whose request it is, with what it says here.
+/// The identity headers of the gateway, with the values that it returns in these tests.
 const IDENTITY: [(&str, &str); 7] = [
     ("x-auth-user-id", "ada"),
     ("x-auth-session-id", "s"),
@@ -16,8 +17,8 @@ const IDENTITY: [(&str, &str); 7] = [
     ("x-auth-carrier", "bearer"),
 ];
 
-/// What a client says under these names, in every spelling that a CGI program or PHP takes for them.
-fn forged(request: Request) -> Request {
+/// Adds false identity headers, in every spelling that CGI or PHP treats as the same name.
+fn with_false_identity(request: Request) -> Request {
     let spellings: [fn(&str) -> String; 5] = [
         str::to_owned,
         str::to_uppercase,
@@ -35,25 +36,29 @@ fn forged(request: Request) -> Request {
 #[case::nginx(Kind::Nginx)]
 #[case::caddy(Kind::Caddy)]
 #[tokio::test]
-async fn the_api_gets_the_identity_that_the_gateway_says_and_no_other(#[case] kind: Kind) {
+async fn the_api_gets_only_the_identity_that_the_gateway_returned(#[case] kind: Kind) {
     let api = Recorder::api();
-    // A gateway that says all of it, and one that says the least.
-    for said in [&IDENTITY[..], &IDENTITY[..1]] {
-        let gateway = Recorder::start(200, said, "");
+    // A gateway that returns all identity headers, and one that returns only the first.
+    for returned in [&IDENTITY[..], &IDENTITY[..1]] {
+        let gateway = Recorder::start(200, returned, "");
         let proxy = kind.start(gateway.address, api.address).await;
         let connections = IDENTITY.map(|(name, _)| name).into_iter().chain(["x-other"]);
         for connection in connections {
-            let request = forged(Request::new(proxy.address, "GET", "/").bearer("t"));
+            let request = with_false_identity(Request::new(proxy.address, "GET", "/").bearer("t"));
             let reply = request.header("Connection", connection).send().await;
             assert_eq!(reply.status, 200, "{connection}");
-            let seen = api.last();
+            let received = api.last();
             for (name, value) in IDENTITY {
-                let said = said.iter().any(|(said, _)| *said == name);
-                let value = if said { value } else { "" };
-                assert_eq!(seen.all(name).concat(), value, "{name}, Connection: {connection}");
+                let is_returned = returned.iter().any(|(returned, _)| *returned == name);
+                let value = if is_returned { value } else { "" };
+                assert_eq!(
+                    received.header_values(name).concat(),
+                    value,
+                    "{name}, Connection: {connection}"
+                );
             }
-            assert_eq!(seen.all("x-auth-reason").concat(), "");
-            assert!(!format!("{seen:?}").contains("eve"), "{seen:?}");
+            assert_eq!(received.header_values("x-auth-reason").concat(), "");
+            assert!(!format!("{received:?}").contains("eve"), "{received:?}");
         }
     }
 }
@@ -62,7 +67,7 @@ async fn the_api_gets_the_identity_that_the_gateway_says_and_no_other(#[case] ki
 #[case::nginx(Kind::Nginx)]
 #[case::caddy(Kind::Caddy)]
 #[tokio::test]
-async fn no_upgrade_but_that_to_a_websocket_reaches_the_api(#[case] kind: Kind) {
+async fn only_an_upgrade_to_websocket_reaches_the_api(#[case] kind: Kind) {
     let gateway = Recorder::start(200, &[IDENTITY[0]], "");
     let api = Recorder::api();
     let proxy = kind.start(gateway.address, api.address).await;
@@ -81,7 +86,7 @@ async fn no_upgrade_but_that_to_a_websocket_reaches_the_api(#[case] kind: Kind) 
         assert_eq!(request.send().await.status, 200, "{protocols:?}");
         let passes = matches!(kind, Kind::Caddy) && protocols == ["websocket"];
         let expected: &[&str] = if passes { &["websocket"] } else { &[] };
-        assert_eq!(api.last().all("upgrade"), expected, "{protocols:?}");
+        assert_eq!(api.last().header_values("upgrade"), expected, "{protocols:?}");
     }
 }
 
@@ -89,7 +94,7 @@ async fn no_upgrade_but_that_to_a_websocket_reaches_the_api(#[case] kind: Kind) 
 #[case::nginx(Kind::Nginx)]
 #[case::caddy(Kind::Caddy)]
 #[tokio::test]
-async fn a_client_reaches_no_route_of_the_gateway_but_those_to_sign_out(#[case] kind: Kind) {
+async fn through_the_proxy_a_client_reaches_only_the_logout_routes(#[case] kind: Kind) {
     let gateway = Recorder::start(200, &[IDENTITY[0]], "");
     let api = Recorder::api();
     let proxy = kind.start(gateway.address, api.address).await;
@@ -117,9 +122,9 @@ async fn a_client_reaches_no_route_of_the_gateway_but_those_to_sign_out(#[case] 
         "/readyz",
     ] {
         let _ = Request::new(proxy.address, "POST", target).send().await;
-        let seen = gateway.last();
-        // The proxy asks with GET.
-        let own = seen.line() == "GET /api/auth/verify";
-        assert!(own || routes.contains(&seen.path()), "{target}: {}", seen.line());
+        let received = gateway.last();
+        // The proxy's own request to `verify` has the method GET.
+        let is_verify = received.line() == "GET /api/auth/verify";
+        assert!(is_verify || routes.contains(&received.path()), "{target}: {}", received.line());
     }
 }

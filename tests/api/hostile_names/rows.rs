@@ -1,36 +1,36 @@
-//! The names, each with what the contract says of it: stated here, never computed.
+//! The hostile names and what the contract requires for each. The expectations are written out, not computed.
 
-use super::K;
+use super::STORAGE_KEY;
 
-/// What becomes of a cookie.
+/// What the gateway must do with a cookie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// The cookie of this name is deleted.
-    Goes(String),
-    /// It is somebody else's.
-    Stays,
-    /// No HTTP: 400 for the whole request.
+    /// Delete the cookie with this name.
+    Deleted(String),
+    /// Keep the cookie: it belongs to another application.
+    Kept,
+    /// Refuse the request with 400, because the header is not valid HTTP.
     Refused,
 }
 
-/// What stands in a `Cookie` header, and its fate.
+/// A part of a `Cookie` header and what the gateway must do with it.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) pair: Vec<u8>,
     pub(super) fate: Fate,
 }
 
-/// A cookie of that name.
+/// A row for a cookie with this name.
 fn row(name: impl AsRef<[u8]>, fate: Fate) -> Row {
     Row { pair: [name.as_ref(), b"=planted"].concat(), fate }
 }
 
-fn goes(name: &str) -> Row {
-    row(name, Fate::Goes(name.to_owned()))
+fn deleted(name: &str) -> Row {
+    row(name, Fate::Deleted(name.to_owned()))
 }
 
-fn stays(name: impl AsRef<[u8]>) -> Row {
-    row(name, Fate::Stays)
+fn kept(name: impl AsRef<[u8]>) -> Row {
+    row(name, Fate::Kept)
 }
 
 pub(super) fn rows() -> Vec<Row> {
@@ -51,7 +51,7 @@ pub(super) fn rows() -> Vec<Row> {
 
 #[rustfmt::skip]
 fn near_misses() -> Vec<Row> {
-    let ours = [".0", ".1", ".10", "-user", "-user.0", "-code-verifier", "-flows-code-verifier.7"];
+    let genuine = [".0", ".1", ".10", "-user", "-user.0", "-code-verifier", "-flows-code-verifier.7"];
     let after = [
         "..", "..1", ".0.0", ".00", ".01", ".-1", ".+1", ".1e3", ".0x0", ".1_0",
         ".1.", ".1,0", ".0 .1", ".x", ".0x", ".0-user", ".NaN", ".Infinity", "0", "1", "x", "--user",
@@ -63,12 +63,12 @@ fn near_misses() -> Vec<Row> {
         "x", "x.", "0", "sb-", "__Host-", "__host-", "__HOST-", "__Secure-", "__secure-",
         "__Http-", "__Host-Http-",
     ];
-    let ours = ours.iter().map(|suffix| goes(&format!("{K}{suffix}")));
-    let longer = after.iter().map(|suffix| stays(format!("{K}{suffix}")));
-    let behind = before.iter().flat_map(|prefix| {
-        [stays(format!("{prefix}{K}")), stays(format!("{prefix}{K}.0"))]
+    let genuine = genuine.iter().map(|suffix| deleted(&format!("{STORAGE_KEY}{suffix}")));
+    let longer = after.iter().map(|suffix| kept(format!("{STORAGE_KEY}{suffix}")));
+    let prefixed = before.iter().flat_map(|prefix| {
+        [kept(format!("{prefix}{STORAGE_KEY}")), kept(format!("{prefix}{STORAGE_KEY}.0"))]
     });
-    ours.chain(longer).chain(behind).collect()
+    genuine.chain(longer).chain(prefixed).collect()
 }
 
 #[rustfmt::skip]
@@ -85,7 +85,7 @@ fn foreign_names() -> Vec<Row> {
         "sb-127-auth-token.0%20", "sb-127-auth-token.0%3b", "sb-127-auth-token-user%0d%0aSet-Cookie:%20a",
         "sb-127-auth-token\\u002e0", "sb-127-auth-token&#46;0",
     ];
-    names.map(stays).to_vec()
+    names.map(kept).to_vec()
 }
 
 fn numbers() -> Vec<Row> {
@@ -98,56 +98,73 @@ fn numbers() -> Vec<Row> {
         &"9".repeat(64),
     ];
     let others = ["9".repeat(65), "1".repeat(3900), "0".repeat(64), format!("0{}", "1".repeat(63))];
-    let ours = decimals
-        .iter()
-        .flat_map(|n| [goes(&format!("{K}.{n}")), goes(&format!("{K}-code-verifier.{n}"))]);
-    ours.chain(others.iter().map(|n| stays(format!("{K}.{n}")))).collect()
+    let genuine = decimals.iter().flat_map(|n| {
+        [
+            deleted(&format!("{STORAGE_KEY}.{n}")),
+            deleted(&format!("{STORAGE_KEY}-code-verifier.{n}")),
+        ]
+    });
+    genuine.chain(others.iter().map(|n| kept(format!("{STORAGE_KEY}.{n}")))).collect()
 }
 
 fn flow_ids() -> Vec<Row> {
-    let name = |id: &str| format!("{K}-flow-{id}-code-verifier");
+    let name = |id: &str| format!("{STORAGE_KEY}-flow-{id}-code-verifier");
     let mut rows: Vec<Row> = ["12345678", "A-z_0-9-", "--------", "________", &"a".repeat(64)]
         .iter()
-        .map(|id| goes(&name(id)))
+        .map(|id| deleted(&name(id)))
         .collect();
     let others = ["", "1", "1234567", "-", "flow-1-", &"a".repeat(65), &"a".repeat(1000)];
-    rows.extend(others.iter().map(|id| stays(name(id))));
-    // One of its eight is not of the alphabet.
+    rows.extend(others.iter().map(|id| kept(name(id))));
+    // Eight characters, of which one is not allowed in a flow id.
     rows.extend("!\"#$%&'()*+,./:<=>?@[\\]^`{|}~ \tä\u{ff10}\u{212a}".chars().map(|c| {
         let id = format!("123{c}5678");
-        stays(name(&id))
+        kept(name(&id))
     }));
     rows
 }
 
-/// `;` and `=` are no part of a name: see [`pairs`].
+/// Punctuation in names. `;` and `=` cannot be in a name: see [`pairs`].
 fn punctuation() -> Vec<Row> {
     let marks = "!\"#$%&'()*+,-./:<>?@[\\]^_`{|}~".chars();
-    let around =
-        |c| [format!("{K}{c}"), format!("{K}.0{c}"), format!("{c}{K}.0"), format!("{K}.{c}0")];
-    marks.flat_map(around).map(stays).collect()
+    let around = |c| {
+        [
+            format!("{STORAGE_KEY}{c}"),
+            format!("{STORAGE_KEY}.0{c}"),
+            format!("{c}{STORAGE_KEY}.0"),
+            format!("{STORAGE_KEY}.{c}0"),
+        ]
+    };
+    marks.flat_map(around).map(kept).collect()
 }
 
-/// RFC 9110, section 5.5: of these a header's value may hold the tab alone. A line feed ends the header,
-/// and what follows is none.
+/// RFC 9110, section 5.5: the tab is the only control character in a header value. A line feed ends the
+/// header, and the text after it is no valid header.
 fn control_bytes() -> Vec<Row> {
     let bytes = (0..0x20).chain([0x7f]).filter(|byte| *byte != b'\t');
     let around = |byte| {
         let with =
             |before: &str, after: &str| [before.as_bytes(), &[byte], after.as_bytes()].concat();
-        [with(K, ".0"), with("", "sb-127-auth-token.0"), with("sb-127-auth-token.0", "")]
+        [with(STORAGE_KEY, ".0"), with("", "sb-127-auth-token.0"), with("sb-127-auth-token.0", "")]
     };
     let refused = bytes.flat_map(around).map(|name| row(name, Fate::Refused));
-    refused.chain([stays(format!("{K}.\t0")), stays(format!("{K}\t.0"))]).collect()
+    refused
+        .chain([kept(format!("{STORAGE_KEY}.\t0")), kept(format!("{STORAGE_KEY}\t.0"))])
+        .collect()
 }
 
-/// White space that is none in a cookie, digits that are none, letters that look like others, and what
-/// becomes an ASCII character where a code point is cut down to an octet.
+/// Unicode white space, Unicode digits, letters that look like ASCII letters, and code points that become
+/// ASCII characters when they are cut to one byte.
 fn other_alphabets() -> Vec<Row> {
     let spaces = "\u{85}\u{a0}\u{ad}\u{1680}\u{180e}\u{2000}\u{2003}\u{2009}\u{200a}\u{200b}\u{200d}\u{2028}\
                   \u{2029}\u{202e}\u{202f}\u{205f}\u{2060}\u{3000}\u{fe0f}\u{feff}";
-    let around =
-        |c| [format!("{c}{K}.0"), format!("{K}.0{c}"), format!("{K}{c}"), format!("{K}.{c}0")];
+    let around = |c| {
+        [
+            format!("{c}{STORAGE_KEY}.0"),
+            format!("{STORAGE_KEY}.0{c}"),
+            format!("{STORAGE_KEY}{c}"),
+            format!("{STORAGE_KEY}.{c}0"),
+        ]
+    };
     let digits = "\u{660}\u{6f0}\u{966}\u{ff10}\u{ff11}\u{b9}\u{2080}\u{2460}\u{1d7ce}\u{130}";
     let letters = [
         "\u{455}b-127-auth-token",
@@ -161,25 +178,25 @@ fn other_alphabets() -> Vec<Row> {
         "sb-127-auth-token-user\u{10d}\u{10a}",
     ];
     let around_spaces = spaces.chars().flat_map(around);
-    let numbered = digits.chars().map(|digit| format!("{K}.{digit}"));
+    let numbered = digits.chars().map(|digit| format!("{STORAGE_KEY}.{digit}"));
     let spelt = letters.map(str::to_owned);
-    around_spaces.chain(numbered).chain(spelt).map(stays).collect()
+    around_spaces.chain(numbered).chain(spelt).map(kept).collect()
 }
 
-/// Octets that are no UTF-8 alone.
+/// Single bytes that are not UTF-8.
 fn octets() -> Vec<Row> {
     let octets = (0x80..=0xff).step_by(6);
     let around = |octet| {
-        let chunk = format!("{K}.0").into_bytes();
+        let chunk = format!("{STORAGE_KEY}.0").into_bytes();
         [[&[octet], chunk.as_slice()].concat(), [chunk.as_slice(), &[octet]].concat()]
     };
-    octets.flat_map(around).map(stays).collect()
+    octets.flat_map(around).map(kept).collect()
 }
 
-/// RFC 6265bis, section 5.6: a `;` ends a pair wherever it stands, quotes or not; the first `=` ends the
-/// name; space and tab around are no part of it.
+/// RFC 6265bis, section 5.6: a `;` ends a pair, also between quotes; the first `=` ends the name; spaces
+/// and tabs around the name are not part of it.
 fn pairs() -> Vec<Row> {
-    let stay = [
+    let kept = [
         "",
         ";",
         "; ; ;",
@@ -216,25 +233,27 @@ fn pairs() -> Vec<Row> {
         "KEY-user=\"planted\"",
         "Secure;KEY-user=planted",
     ];
-    let pair =
-        |text: &str, fate: &Fate| Row { pair: text.replace("KEY", K).into(), fate: fate.clone() };
-    let goes = Fate::Goes(format!("{K}-user"));
-    let stay = stay.iter().map(|text| pair(text, &Fate::Stays));
-    stay.chain(user.iter().map(|text| pair(text, &goes))).collect()
+    let pair = |text: &str, fate: &Fate| Row {
+        pair: text.replace("KEY", STORAGE_KEY).into(),
+        fate: fate.clone(),
+    };
+    let deleted = Fate::Deleted(format!("{STORAGE_KEY}-user"));
+    let kept = kept.iter().map(|text| pair(text, &Fate::Kept));
+    kept.chain(user.iter().map(|text| pair(text, &deleted))).collect()
 }
 
 fn long_names() -> Vec<Row> {
     let long = 50_000;
     let names = [
         "a".repeat(long),
-        format!("{K}{}", "a".repeat(long)),
-        format!("{K}.{}", "1".repeat(long)),
-        format!("{K}.0{}", " .0".repeat(long / 3)),
-        format!("{K}-flow-{}-code-verifier", "a".repeat(long)),
-        format!("{K}{}", "-user".repeat(long / 5)),
+        format!("{STORAGE_KEY}{}", "a".repeat(long)),
+        format!("{STORAGE_KEY}.{}", "1".repeat(long)),
+        format!("{STORAGE_KEY}.0{}", " .0".repeat(long / 3)),
+        format!("{STORAGE_KEY}-flow-{}-code-verifier", "a".repeat(long)),
+        format!("{STORAGE_KEY}{}", "-user".repeat(long / 5)),
         ";".repeat(long),
         "=".repeat(long),
         "\u{e4}".repeat(long / 2),
     ];
-    names.map(stays).to_vec()
+    names.map(kept).to_vec()
 }

@@ -1,6 +1,6 @@
 //! Reads `/metrics`, and compares two scrapes.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+#![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
 use std::collections::BTreeMap;
 

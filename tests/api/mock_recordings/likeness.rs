@@ -1,25 +1,26 @@
-//! When an answer is like a recorded one.
+//! Compares responses of the mock with recorded ones.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::mock_harness::Answer;
+use crate::mock_harness::MockResponse;
 
-/// Asserts that an answer is the recorded one: status, headers, codes and messages, and the members
-/// of a body whose values differ from session to session.
-pub(super) fn assert_like(answer: &Answer, recorded: &Value, name: &str) {
-    assert_eq!(answer.status.as_u16(), recorded["status"], "{name}: {}", answer.body);
-    assert_headers_like(answer, &recorded["headers"], name);
+/// Asserts that a response is like the recorded one: the same status, headers, codes and messages. Of
+/// bodies whose values differ from session to session, only the names and types of the members are
+/// compared.
+pub(super) fn assert_like(response: &MockResponse, recorded: &Value, name: &str) {
+    assert_eq!(response.status.as_u16(), recorded["status"], "{name}: {}", response.body);
+    assert_headers_like(response, &recorded["headers"], name);
     match &recorded["body"] {
-        Value::Null => assert_eq!(answer.body, "", "{name}"),
-        Value::String(text) => assert_eq!(&answer.body, text, "{name}"),
-        // Errors, key sets and health: the very same.
+        Value::Null => assert_eq!(response.body, "", "{name}"),
+        Value::String(text) => assert_eq!(&response.body, text, "{name}"),
+        // Errors, key sets and health: the whole body is the same.
         body if body.get("access_token").is_none() && body.get("id").is_none() => {
-            assert_eq!(&answer.json(), body, "{name}");
+            assert_eq!(&response.json(), body, "{name}");
         }
         body => {
-            assert_eq!(shape(&answer.json()), shape(body), "{name}");
-            assert_tokens_like(&answer.json(), body, name);
+            assert_eq!(shape(&response.json()), shape(body), "{name}");
+            assert_tokens_like(&response.json(), body, name);
         }
     }
 }
@@ -32,8 +33,8 @@ fn assert_tokens_like(tokens: &Value, recorded: &Value, name: &str) {
     }
 }
 
-fn assert_headers_like(answer: &Answer, recorded: &Value, name: &str) {
-    // Present or absent as recorded; the values differ from session to session.
+fn assert_headers_like(response: &MockResponse, recorded: &Value, name: &str) {
+    // Headers whose values differ from session to session: only their presence is compared.
     const IDS: &[&str] = &["sb-auth-user-id", "sb-auth-session-id", "sb-auth-refresh-token-prefix"];
     const SAME: &[&str] = &[
         "allow",
@@ -47,18 +48,18 @@ fn assert_headers_like(answer: &Answer, recorded: &Value, name: &str) {
     ];
     for header in recorded.as_object().unwrap().keys() {
         let compared = IDS.contains(&header.as_str()) || SAME.contains(&header.as_str());
-        assert!(compared || header == "transfer-encoding", "{name}: nobody compares {header}");
+        assert!(compared || header == "transfer-encoding", "{name}: {header} is in neither list");
     }
     for header in SAME {
-        assert_eq!(answer.header(header), recorded[header].as_str(), "{name}: {header}");
+        assert_eq!(response.header(header), recorded[header].as_str(), "{name}: {header}");
     }
     for header in IDS {
-        let (is, was) = (answer.header(header).is_some(), recorded.get(header).is_some());
+        let (is, was) = (response.header(header).is_some(), recorded.get(header).is_some());
         assert_eq!(is, was, "{name}: {header}");
     }
 }
 
-/// The same members of the same types, whatever their values.
+/// The value with its member names and with types in place of values.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Null => json!("null"),
@@ -72,7 +73,7 @@ fn shape(value: &Value) -> Value {
     }
 }
 
-/// Header (0) or claims (1) of a JWT.
+/// The header (0) or the claims (1) of a JWT.
 pub(super) fn part(token: &str, index: usize) -> Value {
     let part = token.split('.').nth(index).unwrap();
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()

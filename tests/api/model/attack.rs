@@ -1,50 +1,59 @@
-//! Requests of clients that want to harm others: with tokens that were not verified, with old tokens, and
-//! in great number.
+//! Requests of attackers: with forged tokens, with old tokens, and in great number.
 
 use uuid::Uuid;
 
 use super::{
-    gateway::Gateway,
-    project::Judge,
-    step::{Attack, Scope, Showing},
-    world::{FLOOD, World},
+    gateway::GatewayUnderTest,
+    project::VerifiedBy,
+    reference::{FLOOD, ReferenceModel},
+    step::{Attack, Credential, Scope},
 };
 use crate::harness::{Browser, CookieFormat, Reply, claims_of, hs256_token};
 
-impl Gateway {
-    /// A request with the ids of a session that its client does not hold. The session is let in by `verify`
-    /// as before, and no session ends.
-    pub(super) fn attack(&mut self, world: &World, victim: usize, attack: Attack, scope: Scope) {
-        let (alive, revocations) = (self.living(), self.revocations());
-        let before = self.victim_status(world, victim);
+impl GatewayUnderTest {
+    /// Sends a logout with the ids of a session that its client does not have. Asserts that `verify` still
+    /// accepts the session and that no session ends.
+    pub(super) fn attack(
+        &mut self,
+        model: &ReferenceModel,
+        victim: usize,
+        attack: Attack,
+        scope: Scope,
+    ) {
+        let (alive, revocations) = (self.live_sessions(), self.revocations());
+        let before = self.victim_status(model, victim);
         let id = self.request_id();
         let reply = self.runtime.block_on(self.send_attack(victim, attack, scope, &id));
 
-        let stale = attack == Attack::Stale && world.project.judge != Judge::GoTrue;
-        let queued = reply.status == 202 && stale && world.project.durable;
-        // The gateway shows GoTrue no token of a session that is over, genuine or not: an old GoTrue
-        // takes a second local logout for a global one.
-        let over = scope == Scope::Local && world.sessions[victim].over != Some(false);
-        let ended = reply.header("x-logout-outcome") == Some("already-ended") && over;
+        let stale = attack == Attack::Stale && model.project.verified_by != VerifiedBy::GoTrue;
+        let queued = reply.status == 202 && stale && model.project.durable;
+        // A `local` logout of a session that has ended is not sent to GoTrue, whether the token is genuine
+        // or not: GoTrue before 2.150 treats a second local logout as global.
+        let known_ended =
+            scope == Scope::Local && model.sessions[victim].known_ended != Some(false);
+        let ended = reply.header("x-logout-outcome") == Some("already-ended") && known_ended;
         assert!(reply.status >= 400 || queued || ended, "{attack:?}: {reply:?}");
         if !stale {
-            self.without_trace.insert(id);
+            self.must_leave_no_trace.insert(id);
         }
-        let died: Vec<_> = alive.difference(&self.living()).copied().collect();
-        assert!(died.iter().all(|session| self.is_awaited(*session)), "{attack:?}: {died:?}");
-        let after = (self.victim_status(world, victim), self.revocations());
-        if !self.is_at_work() {
+        let died: Vec<_> = alive.difference(&self.live_sessions()).copied().collect();
+        assert!(
+            died.iter().all(|session| self.may_end_at_any_time(*session)),
+            "{attack:?}: {died:?}"
+        );
+        let after = (self.victim_status(model, victim), self.revocations());
+        if !self.has_pending_work() {
             assert_eq!(after.1, revocations, "{attack:?}: {reply:?}");
-            // It may have made the gateway fetch the key set, and GoTrue's keys may be others now.
-            assert!(world.believed.is_none() || after.0 == before, "{attack:?}: {after:?}");
+            // The request may have made the gateway fetch the key set, which may have changed.
+            assert!(model.accepts_key.is_none() || after.0 == before, "{attack:?}: {after:?}");
         }
     }
 
-    /// The status of `verify` for the victim, where the gateway judges tokens itself.
-    fn victim_status(&self, world: &World, victim: usize) -> Option<u16> {
-        let judged_here = world.project.judge != Judge::GoTrue;
+    /// The status of `verify` for the victim, if the gateway can verify tokens without GoTrue.
+    fn victim_status(&self, model: &ReferenceModel, victim: usize) -> Option<u16> {
+        let gateway_verifies = model.project.verified_by != VerifiedBy::GoTrue;
         let tokens = &self.sessions[victim].tokens;
-        judged_here.then(|| self.runtime.block_on(self.app.verify(tokens)))
+        gateway_verifies.then(|| self.runtime.block_on(self.app.verify(tokens)))
     }
 
     async fn send_attack(&self, victim: usize, attack: Attack, scope: Scope, id: &str) -> Reply {
@@ -58,32 +67,35 @@ impl Gateway {
             _ => hs256_token(&claims, "a-secret-of-the-attacker-0123456789abcdef"),
         };
         tokens.refresh_token = format!("made-up-{}", Uuid::new_v4());
-        let target = format!("/api/auth/logout?scope={}", scope.word());
+        let target = format!("/api/auth/logout?scope={}", scope.as_str());
         if attack == Attack::Forged {
             let request = self.app.post(&target).bearer(&tokens.access_token);
             return request.header("X-Request-Id", id).send().await;
         }
-        // The gateway gives a CSRF token for any expired token.
+        // The gateway issues a CSRF token for every expired access token.
         let mut browser = Browser::signed_in_without_csrf(&self.app, &tokens, CookieFormat::Base64);
         browser.fetch_csrf().await;
         browser.logout_request(&target).header("X-Request-Id", id).send().await
     }
 
-    /// The other sessions of the user end, as often as this is asked. List and queue grow once.
-    pub(super) fn flood(&mut self, world: &World, session: usize) {
+    /// Sends the same logout with scope `others` many times. Asserts that list and queue grow only once.
+    pub(super) fn flood(&mut self, model: &ReferenceModel, session: usize) {
         let revocations = self.revocations();
         for _ in 0..FLOOD {
-            let showing = Showing::CookieWithMadeUpRefreshToken;
+            let credential = Credential::CookieWithMadeUpRefreshToken;
             self.logout(
-                &world.clone_without_expectation(),
+                &model.clone_without_expectation(),
                 session,
                 "/logout",
                 Scope::Others,
-                showing,
+                credential,
             );
         }
         let grown = self.revocations().saturating_sub(revocations);
-        // A cut-off, and the session itself where GoTrue says that it is gone.
-        assert!(self.is_at_work() || grown <= 2, "the list grew by {grown} lines");
+        // A cut-off and, if GoTrue reports the session as ended, an entry for the session.
+        assert!(
+            self.has_pending_work() || grown <= 2,
+            "the revocation list grew by {grown} entries"
+        );
     }
 }

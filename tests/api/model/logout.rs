@@ -1,4 +1,4 @@
-//! One logout: what it is sent with, and which effects its reply must have.
+//! One logout: its credentials, and the effects that its response requires.
 
 use std::collections::HashSet;
 
@@ -7,213 +7,227 @@ use logout_gateway::internals::csrf::Binding;
 use serde_json::json;
 
 use super::{
-    gateway::Gateway,
-    list::Entered,
-    project::Judge,
-    promises::Promise,
-    step::{Scope, Showing},
-    world::World,
+    gateway::GatewayUnderTest,
+    project::VerifiedBy,
+    queued_logouts::QueuedLogout,
+    reference::ReferenceModel,
+    revocations::RecordedLogout,
+    step::{Credential, Scope},
 };
 use crate::harness::{Browser, CookieFormat, CookieJar, Page, Reply, Request, claims_of};
 
-/// Cookies that no logout may touch.
-const FOREIGN: [&str; 3] = ["theirs", "sb-127-auth-token-other", "sb-other-auth-token"];
+/// Cookies of other applications, which no logout may delete.
+const OTHER_COOKIES: [&str; 3] = ["theirs", "sb-127-auth-token-other", "sb-other-auth-token"];
 
-impl Gateway {
+impl GatewayUnderTest {
     pub(super) fn logout(
         &mut self,
-        world: &World,
+        model: &ReferenceModel,
         session: usize,
         route: &str,
         scope: Scope,
-        showing: Showing,
+        credential: Credential,
     ) {
-        let (user, before) = (self.sessions[session].user, self.living());
-        let sole = !self.is_awaited(session) && self.promises.iter().all(|p| p.user != user);
-        let target = match showing {
-            Showing::UnknownScope => format!("{route}?scope=everywhere"),
-            _ => format!("{route}?scope={}", scope.word()),
+        let (user, before) = (self.sessions[session].user, self.live_sessions());
+        let is_only_logout = !self.may_end_at_any_time(session)
+            && self.queued_logouts.iter().all(|p| p.user != user);
+        let target = match credential {
+            Credential::UnknownScope => format!("{route}?scope=everywhere"),
+            _ => format!("{route}?scope={}", scope.as_str()),
         };
-        let proof = self.proof(world, session, showing);
+        let proof = self.proof(model, session, credential);
         let (id, revocations) = (self.request_id(), self.revocations());
-        let (reply, left) = self.runtime.block_on(self.ask(session, &target, showing, &id));
-        let living = self.living();
-        // Who is awaited may have died just now by what was asked for earlier.
-        let died = before.difference(&living).copied().filter(|n| !self.is_awaited(*n)).collect();
+        let (reply, remaining_cookies) =
+            self.runtime.block_on(self.send_logout(session, &target, credential, &id));
+        let after = self.live_sessions();
+        // Ignore sessions that an earlier, queued logout may have ended just now.
+        let died =
+            before.difference(&after).copied().filter(|n| !self.may_end_at_any_time(*n)).collect();
 
-        if let Some(expected) = &world.expected {
+        if let Some(expected) = &model.expected {
             let v1 = route.contains("/v1/") && expected.status == 200;
             let status = if v1 { 204 } else { expected.status };
             assert_eq!(reply.status, status, "{}", reply.text());
             assert_eq!(reply.header("x-logout-outcome"), expected.outcome);
         }
-        let known = [200, 202, 204, 400, 401, 403, 429, 500];
-        assert!(known.contains(&reply.status), "{reply:?}");
-        assert!(reply.status != 202 || world.project.durable, "{reply:?}");
+        let expected_statuses = [200, 202, 204, 400, 401, 403, 429, 500];
+        assert!(expected_statuses.contains(&reply.status), "{reply:?}");
+        assert!(reply.status != 202 || model.project.durable, "{reply:?}");
         assert!(reply.status != 500 || reply.json()["error"]["code"] == "LOGOUT_FAILED");
         self.assert_scope(session, scope, &died);
         let success = reply.status < 300;
-        // A `global` of a session that may have been over before is no success, even if it was done unheard.
-        let may_be_false_alarm = scope == Scope::Global
+        // If a response of GoTrue was lost, a `global` logout can end sessions and be answered with
+        // `not_found`.
+        let may_have_succeeded = scope == Scope::Global
             && reply.status == 401
             && reply.json()["error"]["reason"] == "not_found";
-        let nothing_died = died.is_empty() || may_be_false_alarm;
-        assert!(success || reply.status >= 429 || nothing_died, "refused: {reply:?}");
-        self.meddle_with(user);
-        let named = self.named(session, scope, sole && before.contains(&session));
+        let nothing_died = died.is_empty() || may_have_succeeded;
+        assert!(
+            success || reply.status >= 429 || nothing_died,
+            "a refused logout ended a session: {reply:?}"
+        );
+        self.allow_other_ends_of(user);
+        let included =
+            self.included_sessions(session, scope, is_only_logout && before.contains(&session));
         if reply.status == 202 {
-            self.promises.push(Promise { user, session, scope, named });
+            self.queued_logouts.push(QueuedLogout { user, session, scope, included });
         } else if success {
-            for n in named {
-                assert!(!self.alive(n), "session {n} lives");
+            for n in included {
+                assert!(!self.alive(n), "session {n} is alive after a success");
             }
         }
         let revoked = reply.header("x-logout-outcome") == Some("revoked");
         if proof == Proof::Unproven && !revoked {
             assert_ne!(reply.status, 202, "{reply:?}");
-            self.without_trace.insert(id);
+            self.must_leave_no_trace.insert(id);
             let after = self.revocations();
-            assert!(self.is_at_work() || after <= revocations, "{revocations} {after}: {reply:?}");
+            assert!(
+                self.has_pending_work() || after <= revocations,
+                "{revocations} {after}: {reply:?}"
+            );
         } else {
-            self.enter(world, session, scope, showing, proof, &reply);
+            self.record_logout(model, session, scope, credential, proof, &reply);
         }
-        assert!(FOREIGN.iter().all(|name| left.iter().any(|n| n == name)), "{left:?}");
-        if showing.by_cookie() && success && scope != Scope::Others {
-            assert_eq!(left.len(), FOREIGN.len(), "{left:?}");
+        assert!(
+            OTHER_COOKIES.iter().all(|name| remaining_cookies.iter().any(|n| n == name)),
+            "{remaining_cookies:?}"
+        );
+        if credential.is_cookie() && success && scope != Scope::Others {
+            assert_eq!(remaining_cookies.len(), OTHER_COOKIES.len(), "{remaining_cookies:?}");
         }
     }
 
-    /// The reply, and the names of the cookies that the browser still has.
-    async fn ask(
+    /// Sends the logout; returns the response and the names of the cookies that the browser still has.
+    async fn send_logout(
         &self,
         session: usize,
         target: &str,
-        showing: Showing,
+        credential: Credential,
         id: &str,
     ) -> (Reply, Vec<String>) {
-        let tokens = self.shown(session, showing);
+        let tokens = self.tokens_for(session, credential);
         let mut browser = Browser::signed_in_without_csrf(&self.app, &tokens, CookieFormat::Base64);
-        if showing.by_cookie() {
+        if credential.is_cookie() {
             let csrf = self.csrf.mint(Binding::Session(tokens.session_id)).unwrap();
             browser.jar.insert(Page::LOCAL, "sb-csrf-token", &csrf);
         } else {
             browser.jar = CookieJar::default();
         }
-        for name in FOREIGN {
+        for name in OTHER_COOKIES {
             browser.jar.insert(Page::LOCAL, name, "kept");
         }
-        let request = request(&mut browser, target, showing, &tokens.access_token);
+        let request = request(&mut browser, target, credential, &tokens.access_token);
         let reply = request.header("X-Request-Id", id).send().await;
         browser.store_cookies(&reply);
-        let left = browser.jar.names().into_iter().map(str::to_owned).collect();
-        (reply, left)
+        let remaining_cookies = browser.jar.names().into_iter().map(str::to_owned).collect();
+        (reply, remaining_cookies)
     }
 
-    /// The session's tokens, as far as they are shown as they are.
-    fn shown(&self, session: usize, showing: Showing) -> Tokens {
+    /// The session's tokens, changed as the credential requires.
+    fn tokens_for(&self, session: usize, credential: Credential) -> Tokens {
         let mut tokens = self.sessions[session].tokens.clone();
-        if showing.tampered() {
+        if credential.is_tampered() {
             let (signed, signature) = tokens.access_token.rsplit_once('.').unwrap();
             let changed = if signature.starts_with('A') { "B" } else { "A" };
             tokens.access_token = format!("{signed}.{changed}{}", &signature[1..]);
         }
-        if showing.is_large() {
+        if credential.is_large() {
             let mut claims = claims_of(&tokens.access_token);
             claims["user_metadata"] = json!({"picture": "x".repeat(20_000)});
             tokens.access_token = self.app.mock.sign(&claims).unwrap();
         }
-        if showing == Showing::CookieWithMadeUpRefreshToken {
+        if credential == Credential::CookieWithMadeUpRefreshToken {
             tokens.refresh_token = format!("made-up-{}", fastrand::u64(..));
         }
         tokens
     }
 
-    /// How far the gateway can know the session when the request comes, or by a refresh.
-    fn proof(&self, world: &World, session: usize, showing: Showing) -> Proof {
-        let gotrue_judges = world.project.judge == Judge::GoTrue;
-        if world.expired(session) {
-            let made_up = showing == Showing::CookieWithMadeUpRefreshToken;
-            let refreshed = showing.by_cookie() && !made_up && self.alive(session);
-            return match (refreshed, gotrue_judges) {
-                // GoTrue vouches for it, unless it fails.
+    /// How far the gateway can prove the session when it receives the request or after a refresh.
+    fn proof(&self, model: &ReferenceModel, session: usize, credential: Credential) -> Proof {
+        let gotrue_verifies = model.project.verified_by == VerifiedBy::GoTrue;
+        if model.is_expired(session) {
+            let made_up = credential == Credential::CookieWithMadeUpRefreshToken;
+            let refreshed = credential.is_cookie() && !made_up && self.alive(session);
+            return match (refreshed, gotrue_verifies) {
+                // A refresh proves the session, unless GoTrue fails.
                 (true, _) => Proof::Unknown,
                 (false, true) => Proof::Unproven,
                 (false, false) => Proof::Stale,
             };
         }
-        let same_token = !showing.tampered() && !showing.is_large();
-        match (gotrue_judges, world.believed) {
-            (true, _) if same_token && self.may_be_vouched(session) => Proof::Unknown,
+        let same_token = !credential.is_tampered() && !credential.is_large();
+        match (gotrue_verifies, model.accepts_key) {
+            (true, _) if same_token && self.may_be_introspected(session) => Proof::Unknown,
             (true, _) => Proof::Unproven,
             (false, Some(true)) => Proof::Proven,
             (false, _) => Proof::Unknown,
         }
     }
 
-    /// Nobody died whom the scope does not name.
+    /// Asserts that only sessions that the scope includes have ended.
     fn assert_scope(&self, session: usize, scope: Scope, died: &HashSet<usize>) {
         let user = self.sessions[session].user;
         for &dead in died {
             assert_eq!(self.sessions[dead].user, user, "another user's session {dead}");
-            assert!(scope.names(session, dead), "session {dead} by {scope:?} of {session}");
+            assert!(scope.includes(session, dead), "session {dead} by {scope:?} of {session}");
         }
     }
 
-    /// Everybody who is dead after a success. Where the session that asked may have gone by other
-    /// means, it counts as gone by a try of unknown outcome: nothing is certain of the others then.
-    fn named(&self, session: usize, scope: Scope, was_alive: bool) -> Vec<usize> {
+    /// The sessions that must have ended after a success. If the session that signed out may have ended
+    /// before, GoTrue may have refused a `global` logout, so the other sessions are not certain.
+    fn included_sessions(&self, session: usize, scope: Scope, was_alive: bool) -> Vec<usize> {
         let user = self.sessions[session].user;
-        let theirs = (0..self.sessions.len()).filter(|n| self.sessions[*n].user == user);
-        let named = theirs.filter(|n| match scope {
+        let sessions = (0..self.sessions.len()).filter(|n| self.sessions[*n].user == user);
+        let included = sessions.filter(|n| match scope {
             Scope::Global => was_alive || *n == session,
-            scope => scope.names(session, *n),
+            scope => scope.includes(session, *n),
         });
-        named.collect()
+        included.collect()
     }
 
-    /// What `verify` has to refuse, or may, from now on.
-    fn enter(
+    /// Records which tokens `verify` must or may refuse from now on.
+    fn record_logout(
         &mut self,
-        world: &World,
+        model: &ReferenceModel,
         session: usize,
         scope: Scope,
-        showing: Showing,
+        credential: Credential,
         proof: Proof,
         reply: &Reply,
     ) {
         let (user, at) = (self.sessions[session].user, self.app.clock.now());
         let outcome = reply.header("x-logout-outcome");
-        if outcome.is_none() && !may_reach_gotrue(world, showing) {
+        if outcome.is_none() && !may_reach_gotrue(model, credential) {
             return;
         }
         let certain = proof == Proof::Proven || outcome == Some("revoked");
-        let entered = Entered { user, session, scope, at, certain };
+        let logout = RecordedLogout { user, session, scope, at, certain };
         let reason = match outcome {
             Some("failed") => reply.json()["error"]["reason"].as_str().map(str::to_owned),
             _ => None,
         };
         let listed = self.is_listed(session);
         match (outcome, reason.as_deref()) {
-            // GoTrue has no such session, or the gateway knew that.
+            // A stale token is not revoked if GoTrue or the gateway already knew the session's end.
             (Some("already-ended"), _) if proof == Proof::Stale => {}
-            (Some("revoked" | "already-ended"), _) => self.list.enter(entered),
-            // GoTrue refused: the session that asked is gone, and no other.
-            (Some("failed"), Some("not_found")) => self.list.enter_session(entered),
-            // A stale session is refused once GoTrue has vouched for it.
+            (Some("revoked" | "already-ended"), _) => self.list.insert(logout),
+            // GoTrue has no such session: only this session is revoked.
+            (Some("failed"), Some("not_found")) => self.list.insert_session(logout),
+            // A stale session is only revoked after GoTrue has refreshed it.
             (_, _) if proof == Proof::Stale => {}
             (Some("failed"), Some("user_banned")) | (None, _) if scope == Scope::Others => {}
-            (Some("failed"), Some("user_banned")) => self.list.enter_session(entered),
-            // The request may have been refused before GoTrue was asked.
-            (None, _) => self.list.enter_session(Entered { certain: false, ..entered }),
-            _ => self.list.enter_unconfirmed(entered, listed),
+            (Some("failed"), Some("user_banned")) => self.list.insert_session(logout),
+            // The gateway may have refused the request before it called GoTrue.
+            (None, _) => self.list.insert_session(RecordedLogout { certain: false, ..logout }),
+            _ => self.list.insert_unconfirmed(logout, listed),
         }
         if outcome == Some("queued") {
-            self.list.enter_later(entered);
+            self.list.insert_queued(logout);
         }
     }
 }
 
-/// How far the gateway knows a session, as far as that is certain.
+/// How far the gateway can prove a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Proof {
     Proven,
@@ -221,25 +235,27 @@ enum Proof {
     Stale,
     /// Neither the gateway nor GoTrue can have verified the token.
     Unproven,
+    /// The model cannot tell.
     Unknown,
 }
 
-/// Whether GoTrue may have been the one to refuse it.
-fn may_reach_gotrue(world: &World, showing: Showing) -> bool {
-    use Showing as S;
+/// Whether GoTrue, and not the gateway, may have refused the request.
+fn may_reach_gotrue(model: &ReferenceModel, credential: Credential) -> bool {
+    use Credential as S;
     let good =
         [S::Bearer, S::Cookie, S::CookieWithMadeUpRefreshToken, S::LargeBearer, S::LargeCookie];
-    good.contains(&showing) || (showing.tampered() && world.project.judge == Judge::GoTrue)
+    good.contains(&credential)
+        || (credential.is_tampered() && model.project.verified_by == VerifiedBy::GoTrue)
 }
 
-fn request(browser: &mut Browser, target: &str, showing: Showing, token: &str) -> Request {
-    use Showing as S;
-    match showing {
-        S::CookieFromForeignPage => {
+fn request(browser: &mut Browser, target: &str, credential: Credential, token: &str) -> Request {
+    use Credential as S;
+    match credential {
+        S::CookieFromOtherSite => {
             browser.headers = vec![("Sec-Fetch-Site".to_owned(), "cross-site".to_owned())];
             browser.logout_request(target)
         }
-        S::CookieWithoutCsrf | S::Nothing => browser.request("POST", target),
+        S::CookieWithoutCsrf | S::Missing => browser.request("POST", target),
         S::CookieWithWrongCsrf => browser.request("POST", target).header("X-CSRF-Token", "wrong"),
         S::Cookie | S::CookieWithMadeUpRefreshToken | S::LargeCookie | S::TamperedCookie => {
             browser.logout_request(target)
@@ -247,6 +263,6 @@ fn request(browser: &mut Browser, target: &str, showing: Showing, token: &str) -
         S::Bearer | S::LargeBearer | S::TamperedBearer | S::UnknownScope => {
             browser.request("POST", target).bearer(token)
         }
-        S::TwoBearers => browser.request("POST", target).bearer(token).bearer(token),
+        S::TwoBearerTokens => browser.request("POST", target).bearer(token).bearer(token),
     }
 }

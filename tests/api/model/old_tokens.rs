@@ -1,5 +1,5 @@
-//! A client that found an expired access token in an old log, and queues a `global` logout of its session:
-//! the logouts of the session's own user are neither widened nor held back by that.
+//! An attacker finds an expired access token in an old log and queues a `global` logout with it. That must
+//! neither widen nor delay the logouts of the session's user.
 
 use gotrue_mock::Tokens;
 use serde_json::json;
@@ -9,9 +9,9 @@ use crate::harness::{
     Browser, CookieFormat, Reply, Setup, TestApp, claims_of, eventually, eventually_within,
 };
 
-/// Longer than an access token lives, in seconds.
+/// Longer than the lifetime of an access token, in seconds.
 const EXPIRED_AFTER: i64 = 3700;
-/// The longest pause between two tries of an entry, in seconds.
+/// The longest pause between two attempts of a queue entry, in seconds.
 const LONGEST_PAUSE: i64 = 301;
 
 async fn start_durable_app() -> (TestApp, TempDir) {
@@ -32,7 +32,7 @@ async fn log_out_by_cookie(app: &TestApp, tokens: &Tokens, scope: &str) -> Reply
     browser.logout(&format!("/api/auth/logout?scope={scope}")).await
 }
 
-/// Queues a `global` of the victim's session with an expired access token of it and that refresh token.
+/// Queues a `global` logout with an expired access token of the victim's session and with this refresh token.
 async fn queue_old_token(app: &TestApp, victim: &Tokens, refresh_token: &str) {
     let mut claims = claims_of(&victim.access_token);
     claims["exp"] = json!(app.clock.now() - 10);
@@ -49,7 +49,7 @@ async fn queue_is_empty(app: &TestApp) -> bool {
 }
 
 #[tokio::test]
-async fn an_old_token_in_the_queue_widens_no_logout_of_its_session() {
+async fn an_old_token_in_the_queue_does_not_widen_a_logout_of_its_session() {
     let (app, _directory) = start_durable_app().await;
     let victim = app.sign_up();
     let other = app.sign_in_again(&victim);
@@ -60,11 +60,11 @@ async fn an_old_token_in_the_queue_widens_no_logout_of_its_session() {
     let reply = log_out_by_cookie(&app, &victim, "local").await;
     assert_eq!(reply.header("x-logout-outcome"), Some("revoked"));
     assert!(!app.is_alive(&victim));
-    assert!(app.is_alive(&other), "a local logout ended another session");
+    assert!(app.is_alive(&other), "a local logout must end no other session");
 }
 
 #[tokio::test]
-async fn a_logout_of_the_same_browser_that_is_queued_for_all_sessions_is_done_first() {
+async fn a_queued_logout_of_all_sessions_runs_before_a_later_logout_of_the_same_browser() {
     let (app, _directory) = start_durable_app().await;
     let tokens = app.sign_up();
     let other = app.sign_in_again(&tokens);
@@ -78,13 +78,13 @@ async fn a_logout_of_the_same_browser_that_is_queued_for_all_sessions_is_done_fi
 }
 
 #[tokio::test]
-async fn an_old_token_with_the_refresh_token_of_a_banned_account_holds_back_no_queued_logout() {
+async fn an_old_token_with_a_refresh_token_of_a_banned_account_delays_no_queued_logout() {
     let (app, _directory) = start_durable_app().await;
     let (victim, banned) = (app.sign_up(), app.sign_up());
     let other = app.sign_in_again(&victim);
     assert!(app.mock.ban_user(banned.user_id));
     gotrue_fails(&app);
-    // GoTrue answers `user_banned` to it for as long as the entry is tried.
+    // GoTrue answers every attempt of this entry with `user_banned`.
     queue_old_token(&app, &victim, &banned.refresh_token).await;
     assert_eq!(log_out_by_cookie(&app, &victim, "local").await.status, 202);
     app.mock.clear_faults();
@@ -100,14 +100,14 @@ async fn an_old_token_with_the_refresh_token_of_a_banned_account_holds_back_no_q
 }
 
 #[tokio::test]
-async fn an_old_token_that_is_queued_for_good_reaches_neither_list_nor_session() {
+async fn an_old_token_that_stays_queued_changes_neither_the_revocation_list_nor_the_session() {
     let (app, _directory) = start_durable_app().await;
     let victim = app.sign_up();
     gotrue_fails(&app);
     queue_old_token(&app, &victim, "made-up").await;
     app.mock.clear_faults();
     app.advance_time(LONGEST_PAUSE);
-    eventually("it is given up", async || queue_is_empty(&app).await).await;
+    eventually("the entry is given up", async || queue_is_empty(&app).await).await;
     assert!(app.is_alive(&victim));
     assert_eq!(app.verify(&victim).await, 200);
 }

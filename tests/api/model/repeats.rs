@@ -1,10 +1,10 @@
-//! One account that asks for the same again and again while GoTrue fails.
+//! One user who repeats a logout while GoTrue fails.
 
 use serde_json::{Value, json};
 
 use crate::harness::{Setup, TestApp, eventually};
 
-/// Lines of one user in the failure log.
+/// The most failures of one user in the failure log.
 const FAILURES_OF_USER: usize = 100;
 
 async fn start_app() -> TestApp {
@@ -20,7 +20,7 @@ async fn failures(app: &TestApp, user: uuid::Uuid) -> usize {
 }
 
 #[tokio::test]
-async fn a_stolen_session_that_repeats_an_unconfirmed_logout_refuses_no_later_sign_in() {
+async fn repeated_unconfirmed_logouts_by_a_stolen_session_revoke_no_later_sign_in() {
     for scope in ["others", "global"] {
         let app = start_app().await;
         let stolen = app.sign_up();
@@ -42,7 +42,7 @@ async fn a_stolen_session_that_repeats_an_unconfirmed_logout_refuses_no_later_si
 }
 
 #[tokio::test]
-async fn one_account_pushes_no_failure_of_another_out_of_the_log() {
+async fn one_user_cannot_remove_failures_of_others_from_the_failure_log() {
     let app = start_app().await;
     let (one, other) = (app.sign_up(), app.sign_up());
     let log_out = async |token: &str| app.post("/logout").bearer(token).send().await.status;

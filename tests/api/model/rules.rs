@@ -1,166 +1,173 @@
-//! Sections 3, 4 and 8 of the contract: what a world's gateway and GoTrue do with a session.
+//! Sections 3, 4 and 8 of the contract: what the gateway and GoTrue do with a session.
 
 use super::{
-    project::Judge,
-    step::{Scope, Showing},
-    world::{Expected, Fate, Session, User, World},
+    project::VerifiedBy,
+    reference::{Expected, ReferenceModel, Session, SessionState, User},
+    step::{Credential, Scope},
 };
 
-impl World {
-    /// Whether the gateway takes the session's token for genuine, as far as that is its to judge; it may
-    /// hear of new keys by that.
-    pub(super) fn believes(&mut self, session: usize) -> Option<bool> {
-        self.believed = self.believes_key(self.sessions[session].key);
-        self.believed
+impl ReferenceModel {
+    /// Whether the gateway accepts the signature of the session's token, as far as the gateway verifies
+    /// signatures. An unknown key makes it fetch the key set.
+    pub(super) fn check_key(&mut self, session: usize) -> Option<bool> {
+        self.accepts_key = self.check_key_number(self.sessions[session].key);
+        self.accepts_key
     }
 
-    pub(super) fn believes_key(&mut self, key: u32) -> Option<bool> {
-        match self.project.judge {
-            Judge::GoTrue => Some(true),
-            Judge::Secret => Some(key == 0),
-            Judge::KeySet => {
-                if self.known.is_some_and(|known| known != key) && !self.refetched {
+    pub(super) fn check_key_number(&mut self, key: u32) -> Option<bool> {
+        match self.project.verified_by {
+            VerifiedBy::GoTrue => Some(true),
+            VerifiedBy::Secret => Some(key == 0),
+            VerifiedBy::KeySet => {
+                if self.gateway_key.is_some_and(|gateway_key| gateway_key != key) && !self.refetched
+                {
                     self.refetched = true;
-                    self.known = (!self.fails("jwks")).then_some(self.keys);
+                    self.gateway_key = (!self.fails("jwks")).then_some(self.gotrue_key);
                 }
-                self.known.map(|known| known == key)
+                self.gateway_key.map(|gateway_key| gateway_key == key)
             }
         }
     }
 
-    /// Nobody knows what became of a logout, or when it will be done.
-    fn doubt(&mut self, session: usize, scope: Scope) -> Option<Expected> {
+    /// The result of the logout is not predictable, because GoTrue may fail or the logout may be queued.
+    fn uncertain_logout(&mut self, session: usize, scope: Scope) -> Option<Expected> {
         let user = self.sessions[session].user;
-        self.may_be_over(session);
-        self.set(user, |n| scope.names(session, n), Fate::Unknown);
-        self.users[user].awaited |= self.project.durable && scope != Scope::Local;
+        self.may_know_ended(session);
+        self.set(user, |n| scope.includes(session, n), SessionState::Unknown);
+        self.users[user].has_queued_logout |= self.project.durable && scope != Scope::Local;
         None
     }
 
-    /// The gateway may know by now that GoTrue has ended it.
-    fn may_be_over(&mut self, session: usize) {
-        let over = &mut self.sessions[session].over;
-        if *over == Some(false) {
-            *over = None;
+    /// From now on the gateway may know that the session has ended.
+    fn may_know_ended(&mut self, session: usize) {
+        let known_ended = &mut self.sessions[session].known_ended;
+        if *known_ended == Some(false) {
+            *known_ended = None;
         }
     }
 
-    /// GoTrue has confirmed that it is over. The gateway records that of proven sessions alone.
-    fn is_over(&mut self, session: usize, proven: bool) {
+    /// GoTrue has confirmed that the session has ended. The gateway records that only for proven sessions.
+    fn confirm_ended(&mut self, session: usize, proven: bool) {
         if proven {
-            self.sessions[session].over = Some(true);
+            self.sessions[session].known_ended = Some(true);
         } else {
-            self.may_be_over(session);
+            self.may_know_ended(session);
         }
     }
 
-    /// Sections 3 and 4 of the contract; `None` where nobody can tell.
+    /// Sections 3 and 4 of the contract; `None` if the response is not predictable.
     pub(super) fn logout(
         &mut self,
         session: usize,
         scope: Scope,
-        showing: Showing,
+        credential: Credential,
     ) -> Option<Expected> {
         let refused = |status| Some(Expected { status, outcome: None });
-        if let Some(status) = showing.refused_unseen() {
+        if let Some(status) = credential.status_before_token_check() {
             return refused(status);
         }
-        let gotrue_judges = self.project.judge == Judge::GoTrue;
-        let believed = self.believes(session);
-        let expired = self.expired(session);
-        let unbelievable = self.of_the_future(session) || (showing.tampered() && !gotrue_judges);
-        if unbelievable || believed == Some(false) {
+        let gotrue_verifies = self.project.verified_by == VerifiedBy::GoTrue;
+        let accepts_key = self.check_key(session);
+        let is_expired = self.is_expired(session);
+        let is_rejected =
+            self.is_issued_in_future(session) || (credential.is_tampered() && !gotrue_verifies);
+        if is_rejected || accepts_key == Some(false) {
             return refused(401);
         }
-        if expired && !showing.by_cookie() {
+        if is_expired && !credential.is_cookie() {
             return refused(401);
         }
-        if showing.without_csrf() {
-            return if believed.is_some() { refused(403) } else { None };
+        if credential.lacks_csrf() {
+            return if accepts_key.is_some() { refused(403) } else { None };
         }
         let answered = |status, outcome| Some(Expected { status, outcome: Some(outcome) });
-        let over = self.sessions[session].over;
-        if scope == Scope::Local && over == Some(true) && believed.is_some() {
-            // A token of a session that is over is not shown to GoTrue again.
+        let known_ended = self.sessions[session].known_ended;
+        if scope == Scope::Local && known_ended == Some(true) && accepts_key.is_some() {
+            // The gateway does not call GoTrue again for a session that it knows to have ended.
             return answered(200, "already-ended");
         }
-        if self.project.behind_proxy && showing.is_large() && !expired {
-            return match (scope, over) {
+        if self.project.behind_proxy && credential.is_large() && !is_expired {
+            return match (scope, known_ended) {
                 (Scope::Local, None) => None,
-                _ if believed.is_none() => self.doubt(session, scope),
+                _ if accepts_key.is_none() => self.uncertain_logout(session, scope),
                 _ => answered(500, "failed"),
             };
         }
-        let taken = self.of_todays_key(session) && !showing.tampered();
-        let refreshed = expired || !taken;
-        if believed.is_none() || self.fails("logout") || (refreshed && self.fails("token")) {
-            return self.doubt(session, scope);
+        let gotrue_accepts = self.is_signed_with_current_key(session) && !credential.is_tampered();
+        let refreshed = is_expired || !gotrue_accepts;
+        if accepts_key.is_none() || self.fails("logout") || (refreshed && self.fails("token")) {
+            return self.uncertain_logout(session, scope);
         }
-        // GoTrue does not take it, and there is no refresh token, or no proof that it is worth one.
-        if !taken && !expired && (gotrue_judges || !showing.by_cookie()) {
+        // GoTrue rejects the token, and the gateway cannot or must not refresh the session.
+        if !gotrue_accepts && !is_expired && (gotrue_verifies || !credential.is_cookie()) {
             return refused(401);
         }
         if refreshed {
-            let known = showing != Showing::CookieWithMadeUpRefreshToken;
-            return self.asked_after_refresh(session, scope, known);
+            let refresh_token_exists = credential != Credential::CookieWithMadeUpRefreshToken;
+            return self.logout_after_refresh(session, scope, refresh_token_exists);
         }
-        self.asked_of_gotrue(session, scope)
+        self.logout_at_gotrue(session, scope)
     }
 
-    /// With a fresh token, if a GoTrue that works gives one for the refresh token. That it gives none proves
-    /// nothing about the session.
-    fn asked_after_refresh(
+    /// GoTrue works, and the gateway refreshes the session first. A refused refresh proves nothing about
+    /// the session.
+    fn logout_after_refresh(
         &mut self,
         session: usize,
         scope: Scope,
-        known: bool,
+        refresh_token_exists: bool,
     ) -> Option<Expected> {
-        let Session { user, fate, over, .. } = self.sessions[session];
-        let expired = Some(Expected { status: 401, outcome: None });
-        let refused = !known || fate == Fate::Dead || self.users[user].gone;
-        match fate {
-            _ if refused && over != Some(false) && scope == Scope::Local => None,
-            _ if refused => expired,
-            Fate::Unknown => self.doubt_of_living(session, scope),
-            _ => self.asked_of_gotrue(session, scope),
+        let Session { user, state, known_ended, .. } = self.sessions[session];
+        let is_expired = Some(Expected { status: 401, outcome: None });
+        let refused =
+            !refresh_token_exists || state == SessionState::Ended || self.users[user].deleted;
+        match state {
+            _ if refused && known_ended != Some(false) && scope == Scope::Local => None,
+            _ if refused => is_expired,
+            SessionState::Unknown => self.uncertain_logout_of_live_session(session, scope),
+            _ => self.logout_at_gotrue(session, scope),
         }
     }
 
-    /// GoTrue works, but the session may have been gone before.
-    fn doubt_of_living(&mut self, session: usize, scope: Scope) -> Option<Expected> {
+    /// GoTrue works, but the session may have ended before.
+    fn uncertain_logout_of_live_session(
+        &mut self,
+        session: usize,
+        scope: Scope,
+    ) -> Option<Expected> {
         let user = self.sessions[session].user;
-        self.may_be_over(session);
-        self.set(user, |n| scope.names(session, n), Fate::Unknown);
-        // If it was alive, it is dead by this.
+        self.may_know_ended(session);
+        self.set(user, |n| scope.includes(session, n), SessionState::Unknown);
+        // If the session was alive, this logout has ended it.
         if !self.users[user].banned {
             self.end(user, |n| n == session && scope != Scope::Others);
         }
         None
     }
 
-    /// A GoTrue that works is asked for it.
-    fn asked_of_gotrue(&mut self, session: usize, scope: Scope) -> Option<Expected> {
-        let Session { user, fate, .. } = self.sessions[session];
-        let User { banned, gone, .. } = self.users[user];
-        let judged_here = self.project.judge != Judge::GoTrue;
-        let (status, outcome) = match fate {
-            _ if gone => {
+    /// GoTrue works and receives the logout.
+    fn logout_at_gotrue(&mut self, session: usize, scope: Scope) -> Option<Expected> {
+        let Session { user, state, .. } = self.sessions[session];
+        let User { banned, deleted, .. } = self.users[user];
+        let gateway_verifies = self.project.verified_by != VerifiedBy::GoTrue;
+        let (status, outcome) = match state {
+            _ if deleted => {
                 if scope != Scope::Others {
-                    self.is_over(session, judged_here);
+                    self.confirm_ended(session, gateway_verifies);
                 }
                 (200, "already-ended")
             }
-            Fate::Dead => {
-                self.is_over(session, judged_here);
+            SessionState::Ended => {
+                self.confirm_ended(session, gateway_verifies);
                 if scope == Scope::Local { (200, "already-ended") } else { (401, "failed") }
             }
-            Fate::Unknown if banned => return None,
-            Fate::Unknown => return self.doubt_of_living(session, scope),
-            Fate::Alive if banned => (500, "failed"),
-            Fate::Alive => {
-                self.end(user, |n| scope.names(session, n));
+            SessionState::Unknown if banned => return None,
+            SessionState::Unknown => return self.uncertain_logout_of_live_session(session, scope),
+            SessionState::Alive if banned => (500, "failed"),
+            SessionState::Alive => {
+                self.end(user, |n| scope.includes(session, n));
                 if scope != Scope::Others {
-                    self.is_over(session, true);
+                    self.confirm_ended(session, true);
                 }
                 (200, "revoked")
             }
@@ -168,40 +175,41 @@ impl World {
         Some(Expected { status, outcome: Some(outcome) })
     }
 
-    /// What `verify` and `csrf` are to say.
-    pub(super) fn looked_at(&mut self, session: usize) {
-        let Session { user, fate, .. } = self.sessions[session];
-        let (expired, future) = (self.expired(session), self.of_the_future(session));
-        let told = self.of_todays_key(session) && !self.fails("user");
-        let living = fate == Fate::Alive && !self.users[user].banned;
-        let by_gotrue = self.project.judge == Judge::GoTrue;
-        let believed = self.believes(session);
-        // GoTrue's word is remembered for a while: what it said earlier may count still.
-        self.let_in = match believed {
-            _ if expired || future => Some(false),
-            Some(true) if by_gotrue => (told && living).then_some(true),
-            believed => believed,
+    /// Sets the expected results of `verify` and `csrf`.
+    pub(super) fn expect_verify(&mut self, session: usize) {
+        let Session { user, state, .. } = self.sessions[session];
+        let (is_expired, future) = (self.is_expired(session), self.is_issued_in_future(session));
+        let gotrue_accepts_key = self.is_signed_with_current_key(session) && !self.fails("user");
+        let is_alive = state == SessionState::Alive && !self.users[user].banned;
+        let by_gotrue = self.project.verified_by == VerifiedBy::GoTrue;
+        let accepts_key = self.check_key(session);
+        // If GoTrue verifies the token, the gateway may use a cached result: only a positive result is
+        // predictable.
+        self.verify_accepts = match accepts_key {
+            _ if is_expired || future => Some(false),
+            Some(true) if by_gotrue => (gotrue_accepts_key && is_alive).then_some(true),
+            accepts_key => accepts_key,
         };
-        self.given_csrf = match believed {
+        self.csrf_accepts = match accepts_key {
             _ if future => Some(false),
-            Some(true) if by_gotrue => (told || expired).then_some(true),
-            believed => believed,
+            Some(true) if by_gotrue => (gotrue_accepts_key || is_expired).then_some(true),
+            accepts_key => accepts_key,
         };
     }
 
-    /// Whether a logout by its Bearer would reach GoTrue in any case.
-    pub(super) fn in_order(&self, session: usize) -> bool {
-        let Session { user, fate, key, .. } = self.sessions[session];
-        let believed = match self.project.judge {
-            Judge::GoTrue => true,
-            Judge::Secret => key == 0,
-            Judge::KeySet => self.known == Some(key),
+    /// Whether a logout with the session's bearer token certainly reaches GoTrue.
+    pub(super) fn reaches_gotrue(&self, session: usize) -> bool {
+        let Session { user, state, key, .. } = self.sessions[session];
+        let accepts_key = match self.project.verified_by {
+            VerifiedBy::GoTrue => true,
+            VerifiedBy::Secret => key == 0,
+            VerifiedBy::KeySet => self.gateway_key == Some(key),
         };
-        let in_time = !self.expired(session) && !self.of_the_future(session);
-        fate == Fate::Alive
+        let is_valid_now = !self.is_expired(session) && !self.is_issued_in_future(session);
+        state == SessionState::Alive
             && !self.users[user].banned
-            && self.of_todays_key(session)
-            && believed
-            && in_time
+            && self.is_signed_with_current_key(session)
+            && accepts_key
+            && is_valid_now
     }
 }

@@ -1,9 +1,9 @@
-//! What happens in a history.
+//! The steps of a sequence.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::world::LIFETIME;
+use super::reference::LIFETIME;
 use crate::harness::LOGOUT_PATHS;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(super) enum Scope {
 }
 
 impl Scope {
-    pub(super) fn word(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Local => "local",
             Self::Others => "others",
@@ -22,8 +22,8 @@ impl Scope {
         }
     }
 
-    /// Whether a logout of `session` names `other`, a session of the same user.
-    pub(super) fn names(self, session: usize, other: usize) -> bool {
+    /// Whether a logout by `session` includes `other`, a session of the same user.
+    pub(super) fn includes(self, session: usize, other: usize) -> bool {
         match self {
             Self::Local => other == session,
             Self::Others => other != session,
@@ -32,29 +32,29 @@ impl Scope {
     }
 }
 
-/// What a logout shows, and what is wrong with it.
+/// The credentials of a logout, and what is wrong with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Showing {
+pub(super) enum Credential {
     Bearer,
     Cookie,
-    /// A good access token in a cookie, and beside it a refresh token that GoTrue never issued.
+    /// A cookie with a valid access token and a refresh token that GoTrue never issued.
     CookieWithMadeUpRefreshToken,
-    /// An access token of the same claims and 20 KB of user metadata.
+    /// An access token with the same claims and 20 KB of user metadata.
     LargeBearer,
     LargeCookie,
     TamperedBearer,
     TamperedCookie,
     CookieWithoutCsrf,
     CookieWithWrongCsrf,
-    CookieFromForeignPage,
-    TwoBearers,
+    CookieFromOtherSite,
+    TwoBearerTokens,
     UnknownScope,
-    Nothing,
+    Missing,
 }
 
-impl Showing {
-    pub(super) fn by_cookie(self) -> bool {
-        use Showing as S;
+impl Credential {
+    pub(super) fn is_cookie(self) -> bool {
+        use Credential as S;
         matches!(
             self,
             S::Cookie
@@ -63,11 +63,11 @@ impl Showing {
                 | S::TamperedCookie
                 | S::CookieWithoutCsrf
                 | S::CookieWithWrongCsrf
-                | S::CookieFromForeignPage
+                | S::CookieFromOtherSite
         )
     }
 
-    pub(super) fn tampered(self) -> bool {
+    pub(super) fn is_tampered(self) -> bool {
         matches!(self, Self::TamperedBearer | Self::TamperedCookie)
     }
 
@@ -75,33 +75,34 @@ impl Showing {
         matches!(self, Self::LargeBearer | Self::LargeCookie)
     }
 
-    pub(super) fn without_csrf(self) -> bool {
+    pub(super) fn lacks_csrf(self) -> bool {
         matches!(self, Self::CookieWithoutCsrf | Self::CookieWithWrongCsrf)
     }
 
-    /// The status that refuses it before anybody looks at the token.
-    pub(super) fn refused_unseen(self) -> Option<u16> {
+    /// The status with which the gateway refuses the request before it reads the token.
+    pub(super) fn status_before_token_check(self) -> Option<u16> {
         match self {
-            Self::TwoBearers | Self::UnknownScope => Some(400),
-            Self::Nothing => Some(401),
-            Self::CookieFromForeignPage => Some(403),
+            Self::TwoBearerTokens | Self::UnknownScope => Some(400),
+            Self::Missing => Some(401),
+            Self::CookieFromOtherSite => Some(403),
             _ => None,
         }
     }
 }
 
-/// A request of a client that has no session of the victim, but knows its ids or has an old token of it.
+/// A logout by an attacker who does not have the victim's session, but knows its ids or has an old token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attack {
-    /// An HS256 token with the victim's claims, signed with a secret of the attacker's.
+    /// An HS256 token with the victim's claims, signed with the attacker's secret.
     Forged,
-    /// The same, expired, in a cookie with a made-up refresh token.
+    /// The same, but expired and in a cookie with a made-up refresh token.
     ForgedAndExpired,
-    /// An expired token that GoTrue issued, from an old log, in a cookie with a made-up refresh token.
+    /// An expired token that GoTrue issued, such as from an old log, in a cookie with a made-up refresh
+    /// token.
     Stale,
 }
 
-/// One step; users and sessions by their number.
+/// One step. Users and sessions are numbered.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     SignUp,
@@ -115,7 +116,7 @@ pub(super) enum Step {
         session: usize,
         route: &'static str,
         scope: Scope,
-        showing: Showing,
+        credential: Credential,
     },
     HangUp {
         session: usize,
@@ -125,7 +126,7 @@ pub(super) enum Step {
         attack: Attack,
         scope: Scope,
     },
-    /// Many `others` in a row, each with another made-up refresh token.
+    /// Many logouts with scope `others` in a row, each with another made-up refresh token.
     Flood {
         session: usize,
     },
@@ -133,7 +134,7 @@ pub(super) enum Step {
         session: usize,
     },
     Fault(Value),
-    FaultsPass,
+    ClearFaults,
     Ban {
         user: usize,
     },
@@ -145,7 +146,7 @@ pub(super) enum Step {
     },
     RotateKeys,
     Restart,
-    Pass {
+    AdvanceTime {
         seconds: i64,
     },
 }
@@ -163,7 +164,7 @@ pub(super) fn fault() -> impl Strategy<Value = Step> {
         prop::sample::select(vec!["logout", "logout", "logout", "token", "token", "jwks", "user"]);
     (kind, operation, 1..4, any::<bool>()).prop_map(|(mut fault, operation, times, effect)| {
         fault["operation"] = json!(operation);
-        // Each time takes the gateway's whole patience.
+        // Each hang lasts until the gateway's timeout.
         fault["times"] = json!(if fault["kind"] == "hang" { 1 } else { times });
         fault["effect"] = json!(effect);
         Step::Fault(fault)
@@ -171,9 +172,9 @@ pub(super) fn fault() -> impl Strategy<Value = Step> {
 }
 
 pub(super) fn logout(session: usize) -> impl Strategy<Value = Step> {
-    use Showing as S;
+    use Credential as S;
     let scope = prop::sample::select(vec![Scope::Local, Scope::Others, Scope::Global]);
-    let showing = prop_oneof![
+    let credential = prop_oneof![
         4 => Just(S::Bearer),
         8 => Just(S::Cookie),
         2 => Just(S::CookieWithMadeUpRefreshToken),
@@ -183,14 +184,15 @@ pub(super) fn logout(session: usize) -> impl Strategy<Value = Step> {
             S::TamperedCookie,
             S::CookieWithoutCsrf,
             S::CookieWithWrongCsrf,
-            S::CookieFromForeignPage,
-            S::TwoBearers,
+            S::CookieFromOtherSite,
+            S::TwoBearerTokens,
             S::UnknownScope,
-            S::Nothing,
+            S::Missing,
         ]),
     ];
-    (prop::sample::select(LOGOUT_PATHS.to_vec()), scope, showing)
-        .prop_map(move |(route, scope, showing)| Step::Logout { session, route, scope, showing })
+    (prop::sample::select(LOGOUT_PATHS.to_vec()), scope, credential).prop_map(
+        move |(route, scope, credential)| Step::Logout { session, route, scope, credential },
+    )
 }
 
 pub(super) fn attack(victim: usize) -> impl Strategy<Value = Step> {
@@ -200,8 +202,8 @@ pub(super) fn attack(victim: usize) -> impl Strategy<Value = Step> {
     (attack, scope).prop_map(move |(attack, scope)| Step::Attack { victim, attack, scope })
 }
 
-pub(super) fn pass() -> impl Strategy<Value = Step> {
+pub(super) fn advance_time() -> impl Strategy<Value = Step> {
     let forward = prop::sample::select(vec![1, 1, 59, LIFETIME - 1, LIFETIME, 8 * 86_400]);
     let backward = prop::sample::select(vec![-1, -3, -29, -31, -60]);
-    prop_oneof![3 => forward, 2 => backward].prop_map(|seconds| Step::Pass { seconds })
+    prop_oneof![3 => forward, 2 => backward].prop_map(|seconds| Step::AdvanceTime { seconds })
 }

@@ -1,4 +1,4 @@
-//! A disk that fails, as the clients of a gateway see it: what is answered 202 is on it.
+//! Failing disks, seen by the gateway's clients: a logout that was answered with 202 is on the disk.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::{
     list::session,
-    opening::{open, was_closed},
+    opening::{is_closed_cleanly, open},
 };
 use crate::harness::{
     GatewayProcess, Reply, Request, SECRET, Setup, TestApp, assert_error, eventually,
@@ -27,14 +27,14 @@ fn address(directory: &TempDir) -> String {
 }
 
 /// A test app for the real binary, whose GoTrue fails.
-async fn failing() -> TestApp {
+async fn start_failing_app() -> TestApp {
     let app = Setup::new().start_time(Clock::system().unix_seconds()).start().await;
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500}));
     app
 }
 
-/// A shell that runs `set_limits` and becomes the command.
-fn after(set_limits: &str, command: &Command) -> Command {
+/// A shell that runs `set_limits` and then executes the command.
+fn with_limits(set_limits: &str, command: &Command) -> Command {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", &format!(r#"{set_limits}; exec "$0" "$@""#)]);
     shell.arg(command.get_program()).args(command.get_args());
@@ -49,7 +49,7 @@ async fn log_out(gateway: &GatewayProcess, tokens: &Tokens) -> Reply {
     gateway.request("POST", "/api/auth/logout").bearer(&tokens.access_token).send().await
 }
 
-/// What the store is asked about the session of these tokens.
+/// Claims of the session of these tokens.
 fn claims(tokens: &Tokens) -> Claims {
     let now = Clock::system().unix_seconds();
     Claims { sub: tokens.user_id, session_id: tokens.session_id, ..session(now) }
@@ -59,43 +59,47 @@ async fn verify(gateway: &GatewayProcess, tokens: &Tokens) -> u16 {
     gateway.request("GET", "/api/auth/verify").bearer(&tokens.access_token).send().await.status
 }
 
-/// The sessions whose logouts wait.
-async fn waiting(gateway: &GatewayProcess) -> Vec<String> {
+/// The sessions with a logout in the queue.
+async fn queued_sessions(gateway: &GatewayProcess) -> Vec<String> {
     let report = Request::new(gateway.admin_address.unwrap(), "GET", "/queue").send().await.json();
     let entries = report["entries"].as_array().unwrap().iter();
     entries.map(|entry| entry["session_id"].as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
-async fn a_full_disk_is_a_failed_logout_and_never_a_promise() {
-    let (app, directory) = (failing().await, tempfile::tempdir().unwrap());
+async fn a_logout_on_a_full_disk_is_reported_as_failed_and_never_as_queued() {
+    let (app, directory) = (start_failing_app().await, tempfile::tempdir().unwrap());
     let store = address(&directory);
-    // Files may grow to 512 KiB; whoever writes beyond is told, and not killed.
-    let shell = after("trap '' XFSZ; ulimit -S -f 1024", &Command::new(BINARY));
+    // Files may grow to 512 KiB; a write beyond fails and does not kill the process.
+    let shell = with_limits("trap '' XFSZ; ulimit -S -f 1024", &Command::new(BINARY));
     let gateway = GatewayProcess::start_with_command(shell, &app, &environment(&store)).await;
-    let (mut promised, mut failed) = (Vec::new(), Vec::new());
-    // Not the first failures alone: a disk that is busy fails before it is full.
-    while failed.len() < 5 || promised.len() <= 10 {
-        assert!(promised.len() < 1000, "the disk does not fill");
-        assert!(failed.len() < 100, "there was no room at first");
+    let (mut queued, mut failed) = (Vec::new(), Vec::new());
+    // Wait for several failures: single writes can fail before the disk is full.
+    while failed.len() < 5 || queued.len() <= 10 {
+        assert!(queued.len() < 1000, "the disk does not fill");
+        assert!(failed.len() < 100, "no logout was queued at first");
         let tokens = app.sign_up();
         let reply = log_out(&gateway, &tokens).await;
         if reply.status == 202 {
-            promised.push(tokens);
+            queued.push(tokens);
             continue;
         }
         assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
         assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
-        assert_eq!(verify(&gateway, &tokens).await, 401, "this process knows it all the same");
+        assert_eq!(
+            verify(&gateway, &tokens).await,
+            401,
+            "the gateway refuses the session from memory"
+        );
         failed.push(tokens);
     }
 
-    // Room again: everything goes on, and what was in memory alone is written.
+    // There is room again: the gateway queues logouts, and writes the revocations that were only in memory.
     let process = gateway.pid().try_into().unwrap();
     prlimit(process, Resource::FSIZE, Some((u64::MAX, u64::MAX)), None).unwrap();
     let next = app.sign_up();
     assert_eq!(log_out(&gateway, &next).await.status, 202);
-    promised.push(next);
+    queued.push(next);
     let (path, copy) = (directory.path().join("store"), directory.path().join("copy"));
     let written = async || {
         fs::copy(&path, &copy).unwrap();
@@ -112,18 +116,25 @@ async fn a_full_disk_is_a_failed_logout_and_never_a_promise() {
     gateway.wait_for_exit();
 
     let gateway = GatewayProcess::start(&app, &environment(&store)).await;
-    let waiting = waiting(&gateway).await;
-    for tokens in &promised {
-        assert!(waiting.contains(&tokens.session_id.to_string()), "a promise was not kept");
+    let queued_sessions = queued_sessions(&gateway).await;
+    for tokens in &queued {
+        assert!(
+            queued_sessions.contains(&tokens.session_id.to_string()),
+            "a queued logout is lost"
+        );
         assert_eq!(verify(&gateway, tokens).await, 401);
     }
     for tokens in &failed {
-        assert_eq!(verify(&gateway, tokens).await, 401, "written once there was room");
+        assert_eq!(
+            verify(&gateway, tokens).await,
+            401,
+            "the revocation was written when there was room"
+        );
     }
     gateway.stop();
 }
 
-/// A start that comes to nothing: what is told of it.
+/// Starts a gateway that must exit; returns the log line with the error.
 fn error_at_start(mut command: Command, store: &str) -> String {
     command.arg("serve").env_clear().envs([
         ("SUPABASE_URL", "http://127.0.0.1:1"),
@@ -137,22 +148,25 @@ fn error_at_start(mut command: Command, store: &str) -> String {
     assert_eq!(run.status.code(), Some(1), "{log}");
     assert!(!log.contains("listening") && !log.contains("panicked"), "{log}");
     let path = store.strip_prefix("file:").unwrap();
-    let told = |line: &&str| {
+    let is_error = |line: &&str| {
         [r#""level":"ERROR""#, "GATEWAY_STORE", path].iter().all(|text| line.contains(text))
     };
-    log.lines().find(told).unwrap_or_else(|| panic!("{log}")).to_owned()
+    log.lines().find(is_error).unwrap_or_else(|| panic!("{log}")).to_owned()
 }
 
 #[tokio::test]
-async fn a_file_of_another_gateway_ends_the_second_and_not_the_first() {
-    let (app, directory) = (failing().await, tempfile::tempdir().unwrap());
+async fn a_second_gateway_on_the_same_file_exits_and_the_first_continues() {
+    let (app, directory) = (start_failing_app().await, tempfile::tempdir().unwrap());
     let store = address(&directory);
     let gateway = GatewayProcess::start(&app, &environment(&store)).await;
-    let told = error_at_start(Command::new(BINARY), &store);
-    assert!(told.contains("held by another process"), "{told}");
+    let error = error_at_start(Command::new(BINARY), &store);
+    assert!(error.contains("held by another process"), "{error}");
     assert_eq!(log_out(&gateway, &app.sign_up()).await.status, 202);
     gateway.stop();
-    assert!(was_closed(&directory.path().join("store")), "a signal lets it close the file");
+    assert!(
+        is_closed_cleanly(&directory.path().join("store")),
+        "the gateway closes the file when it gets a signal"
+    );
 }
 
 fn set_mode(path: &Path, mode: u32) {
@@ -160,32 +174,32 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_an_error_at_the_start() {
+fn a_file_that_cannot_be_written_is_an_error_at_startup() {
     let directory = tempfile::tempdir().unwrap();
     set_mode(directory.path(), 0o555);
-    let told = error_at_start(unprivileged_gateway(), &address(&directory));
-    assert!(told.contains("let this user read and write it and its directory"), "{told}");
+    let error = error_at_start(unprivileged_gateway(), &address(&directory));
+    assert!(error.contains("let this user read and write it and its directory"), "{error}");
     assert!(!directory.path().join("store").exists());
 
     set_mode(directory.path(), 0o755);
     fs::write(directory.path().join("store"), "").unwrap();
     set_mode(&directory.path().join("store"), 0o444);
-    let told = error_at_start(unprivileged_gateway(), &address(&directory));
-    assert!(told.contains("let this user read and write it and its directory"), "{told}");
+    let error = error_at_start(unprivileged_gateway(), &address(&directory));
+    assert!(error.contains("let this user read and write it and its directory"), "{error}");
 }
 
 #[tokio::test]
-async fn a_file_that_must_not_be_written_any_more_is_a_failed_logout_and_never_a_promise() {
-    let (app, directory) = (failing().await, tempfile::tempdir().unwrap());
+async fn a_logout_without_write_permission_is_reported_as_failed_and_never_as_queued() {
+    let (app, directory) = (start_failing_app().await, tempfile::tempdir().unwrap());
     let (store, path) = (address(&directory), directory.path().join("store"));
-    let command = after("trap '' XFSZ", &unprivileged_gateway());
+    let command = with_limits("trap '' XFSZ", &unprivileged_gateway());
     let gateway = GatewayProcess::start_with_command(command, &app, &environment(&store)).await;
     set_mode(&path, 0o444);
     set_mode(directory.path(), 0o555);
-    // Permissions bind whoever opens a file. This process has it open, and keeps what it promises.
-    let promised = app.sign_up();
-    assert_eq!(log_out(&gateway, &promised).await.status, 202);
-    // After a write that failed it is opened anew.
+    // Permissions are checked when a file is opened: this process has it open and can still write.
+    let queued = app.sign_up();
+    assert_eq!(log_out(&gateway, &queued).await.status, 202);
+    // After a failed write the gateway reopens the file.
     let process = gateway.pid().try_into().unwrap();
     let limit = |most| prlimit(process, Resource::FSIZE, Some((most, u64::MAX)), None).unwrap();
     limit(0);
@@ -195,7 +209,11 @@ async fn a_file_that_must_not_be_written_any_more_is_a_failed_logout_and_never_a
         let reply = log_out(&gateway, &tokens).await;
         assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
         assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
-        assert_eq!(verify(&gateway, &tokens).await, 401, "this process knows it all the same");
+        assert_eq!(
+            verify(&gateway, &tokens).await,
+            401,
+            "the gateway refuses the session from memory"
+        );
         failed.push(tokens);
         limit(u64::MAX);
     }
@@ -207,9 +225,9 @@ async fn a_file_that_must_not_be_written_any_more_is_a_failed_logout_and_never_a
     gateway.wait_for_exit();
 
     let gateway = GatewayProcess::start(&app, &environment(&store)).await;
-    let waiting = waiting(&gateway).await;
-    let waits = |tokens: &Tokens| waiting.contains(&tokens.session_id.to_string());
-    assert!(waits(&promised) && waits(&next), "a promise was not kept");
-    assert!(!failed.iter().any(waits), "none was given");
+    let queued_sessions = queued_sessions(&gateway).await;
+    let is_queued = |tokens: &Tokens| queued_sessions.contains(&tokens.session_id.to_string());
+    assert!(is_queued(&queued) && is_queued(&next), "a queued logout is lost");
+    assert!(!failed.iter().any(is_queued), "a failed logout is not in the queue");
     gateway.stop();
 }

@@ -1,4 +1,4 @@
-//! Promises of a durable store: what it has answered is there at the next opening.
+//! The promises of a durable store: after the next opening it has everything that it acknowledged.
 
 use logout_gateway::internals::{
     clock::from_unix_seconds,
@@ -8,43 +8,43 @@ use logout_gateway::internals::{
 };
 
 use super::{
-    Place,
+    StoreLocation,
     cut_offs::History,
-    failures::{self, numbered},
+    failures::{self, numbered_failure},
     list::{assert_facts, log_out, now, refuses, session, session_of, with_facts},
-    queue::{HOUR, MOMENT, NOW, Queued, ids},
+    queue::{HOUR, MOMENT, NOW, TestQueue, ids},
 };
 
-pub(super) async fn revocations_survive(place: &Place) {
-    let (store, now) = (place.open().await, now());
+pub(super) async fn revocations_survive(location: &StoreLocation) {
+    let (store, now) = (location.open().await, now());
     let [local, global, others] = [Scope::Local, Scope::Global, Scope::Others].map(|scope| {
-        let asking = session(now - 10);
-        (scope, session_of(asking.sub, now - 1), asking)
+        let current = session(now - 10);
+        (scope, session_of(current.sub, now - 1), current)
     });
-    for (scope, _, asking) in [&local, &global, &others] {
-        log_out(&*store, asking, *scope, now).await;
+    for (scope, _, current) in [&local, &global, &others] {
+        log_out(&*store, current, *scope, now).await;
     }
     drop(store);
-    let store = place.open().await;
-    for ((scope, other, asking), own_ends, other_ends) in
+    let store = location.open().await;
+    for ((scope, other, current), own_ends, other_ends) in
         [(local, true, false), (global, true, true), (others, false, true)]
     {
-        assert_eq!(refuses(&*store, &asking, now).await, own_ends, "{scope:?}");
+        assert_eq!(refuses(&*store, &current, now).await, own_ends, "{scope:?}");
         assert_eq!(refuses(&*store, &other, now).await, other_ends, "{scope:?}");
-        assert!(!refuses(&*store, &session_of(asking.sub, now + 1), now).await, "{scope:?}: new");
+        assert!(!refuses(&*store, &session_of(current.sub, now + 1), now).await, "{scope:?}: new");
     }
 }
 
-pub(super) async fn later_ends_and_cut_offs_survive(place: &Place) {
+pub(super) async fn later_ends_and_cut_offs_survive(location: &StoreLocation) {
     let now = now();
     for order in [[now, now + 5], [now + 5, now]] {
         let ended = session(now - 10);
-        // Each by an opening of its own, so that what is remembered cannot stand in for what is kept.
+        // Reopen the store for each, so that its memory cannot replace what it stored.
         for at in order {
-            let store = place.open().await;
+            let store = location.open().await;
             log_out(&*store, &ended, Scope::Global, at).await;
         }
-        let store = place.open().await;
+        let store = location.open().await;
         let between = session_of(ended.sub, now + 4);
         for claims in [&ended, &between] {
             assert!(refuses(&*store, claims, now + 86_400 + 4).await, "{order:?}");
@@ -53,89 +53,92 @@ pub(super) async fn later_ends_and_cut_offs_survive(place: &Place) {
     }
 }
 
-pub(super) async fn purged_revocations_stay_purged(place: &Place) {
-    let (store, now) = (place.open().await, now());
+pub(super) async fn purged_revocations_stay_purged(location: &StoreLocation) {
+    let (store, now) = (location.open().await, now());
     let [early, late] = [session(now - 10), session(now - 10)];
     log_out(&*store, &early, Scope::Global, now).await;
     log_out(&*store, &late, Scope::Global, now + 1).await;
     store.purge_expired(from_unix_seconds(now + 86_400)).await.unwrap();
     drop(store);
-    let store = place.open().await;
+    let store = location.open().await;
     for (claims, kept) in [(&early, false), (&late, true)] {
-        // Asked as of an earlier time, so that it is not merely over.
+        // Ask for an earlier time, at which the entry has not expired.
         assert_eq!(refuses(&*store, claims, now).await, kept);
         assert_eq!(refuses(&*store, &session_of(claims.sub, now - 1), now).await, kept);
     }
 }
 
-pub(super) async fn failures_survive_in_their_order(place: &Place) {
-    let mut noted = Vec::new();
+pub(super) async fn failures_survive_in_their_order(location: &StoreLocation) {
+    let mut appended = Vec::new();
     for part in 0..3 {
-        let store = place.open().await;
-        let some: Vec<_> = (part * 4..part * 4 + 4).map(numbered).collect();
+        let store = location.open().await;
+        let some: Vec<_> = (part * 4..part * 4 + 4).map(numbered_failure).collect();
         store.append_failures(&some).await.unwrap();
-        noted.extend(some);
+        appended.extend(some);
     }
-    noted.reverse();
-    assert_eq!(failures::all(&*place.open().await).await, noted);
+    appended.reverse();
+    assert_eq!(failures::all(&*location.open().await).await, appended);
 }
 
-pub(super) async fn the_last_failures_of_a_user_survive(place: &Place) {
-    let of_user = |n| Failure { user_id: numbered(0).user_id, ..numbered(n) };
-    let mut noted: Vec<_> = (0..FAILURES_KEPT_OF_USER + 30).map(of_user).collect();
-    for some in noted.chunks(65) {
-        place.open().await.append_failures(some).await.unwrap();
+pub(super) async fn the_last_failures_of_a_user_survive(location: &StoreLocation) {
+    let of_user = |n| Failure { user_id: numbered_failure(0).user_id, ..numbered_failure(n) };
+    let mut appended: Vec<_> = (0..FAILURES_KEPT_OF_USER + 30).map(of_user).collect();
+    for some in appended.chunks(65) {
+        location.open().await.append_failures(some).await.unwrap();
     }
-    noted.reverse();
-    noted.truncate(FAILURES_KEPT_OF_USER);
-    assert_eq!(failures::all(&*place.open().await).await, noted);
+    appended.reverse();
+    appended.truncate(FAILURES_KEPT_OF_USER);
+    assert_eq!(failures::all(&*location.open().await).await, appended);
 }
 
-pub(super) async fn folded_cut_offs_survive(place: &Place) {
+pub(super) async fn folded_cut_offs_survive(location: &StoreLocation) {
     let mut history = History::new(now());
     for _ in 0..20 {
-        // Each by an opening of its own, so that what is remembered cannot stand in for what is kept.
-        let store = place.open().await;
+        // Reopen the store for each, so that its memory cannot replace what it stored.
+        let store = location.open().await;
         history.log_out(&*store).await;
     }
-    let store = place.open().await;
+    let store = location.open().await;
     history.assert_refused_by(&*store).await;
 }
 
-pub(super) async fn facts_survive(place: &Place) {
-    let (store, now) = (place.open().await, now());
+pub(super) async fn facts_survive(location: &StoreLocation) {
+    let (store, now) = (location.open().await, now());
     let facts = with_facts(&*store, now).await;
     drop(store);
-    let store = place.open().await;
+    let store = location.open().await;
     let kept = store.clone();
     let keeping = tokio::spawn(async move { kept.run().await });
     let facts_are_there = async || store.list().count() == 2;
-    crate::harness::eventually("the list is read", facts_are_there).await;
+    crate::harness::eventually("the list has been read", facts_are_there).await;
     assert_facts(&*store, &facts, now);
     keeping.abort();
-    // A task that was aborted holds the store until it has ended.
+    // An aborted task keeps the store open until it has ended.
     let _ = keeping.await;
 }
 
-pub(super) async fn the_queue_survives_with_its_leases(place: &Place) {
-    let queue = Queued::open(place).await;
+pub(super) async fn the_queue_survives_with_its_leases(location: &StoreLocation) {
+    let queue = TestQueue::open(location).await;
     let [removed, leased, moved] = queue.put([NOW, MOMENT, MOMENT * 2]).await;
     let [later] = queue.put([HOUR / 4]).await;
-    let mut mine = Vec::new();
+    let mut leased_entries = Vec::new();
     for _ in 0..3 {
-        mine.push(queue.lease_one(HOUR).await);
+        leased_entries.push(queue.lease_one(HOUR).await);
     }
-    assert_eq!(ids(&mine), ids(&[removed.clone(), leased.clone(), moved.clone()]));
+    assert_eq!(ids(&leased_entries), ids(&[removed.clone(), leased.clone(), moved.clone()]));
     assert!(queue.remove(&removed).await);
-    let tried = QueueEntry { attempts: 1, reason: "other".into(), ..mine[2].clone() };
+    let tried = QueueEntry { attempts: 1, reason: "other".into(), ..leased_entries[2].clone() };
     assert!(queue.reschedule(&tried, HOUR / 2, true).await);
     let moved = queue.get(&moved).await;
     drop(queue);
 
-    let queue = Queued::open(place).await;
-    assert_eq!(queue.all().await, [later, moved, mine[1].clone()]);
+    let queue = TestQueue::open(location).await;
+    assert_eq!(queue.all().await, [later, moved, leased_entries[1].clone()]);
     assert_eq!(queue.len().await, 3);
     assert_eq!(queue.lease(HOUR, 9).await, []);
-    assert!(queue.reschedule(&mine[1], NOW, false).await, "its worker may live");
+    assert!(
+        queue.reschedule(&leased_entries[1], NOW, false).await,
+        "the worker of before the restart still has its lease"
+    );
     assert_eq!(ids(&[queue.lease_one(HOUR).await]), ids(&[leased]));
 }

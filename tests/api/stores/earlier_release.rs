@@ -1,5 +1,5 @@
-//! Entries of the release before this one: it wrote neither when an access token expires nor when a proven
-//! session asked last, and counted the sessions of each user in another way.
+//! Entries of the release before this one. It stored neither the expiry of an access token nor the time of
+//! a proven session's last request, and it counted the sessions of a user in another way.
 
 use jiff::Timestamp;
 use logout_gateway::internals::{
@@ -12,8 +12,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Place,
-    queue::{NOW, Queued, asked, names},
+    StoreLocation,
+    queue::{NOW, TestQueue, names, queue_entry},
     redis,
     totals::totals,
 };
@@ -22,7 +22,7 @@ use crate::harness::RedisServer;
 const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
 const OF_USER: TableDefinition<'_, (u128, u128), (u128, u64, bool)> =
     TableDefinition::new("queue_of_user");
-/// By key: bytes, entries of stale sessions and their bytes.
+/// Key 0: bytes of all entries; 1: number of stale entries; 2: bytes of stale entries.
 const TOTALS: TableDefinition<'_, u8, u64> = TableDefinition::new("queue_totals");
 const SESSIONS: TableDefinition<'_, (u128, u128), u64> = TableDefinition::new("queue_sessions");
 
@@ -36,11 +36,11 @@ fn older(json: &[u8]) -> Vec<u8> {
     serde_json::to_vec(&record).unwrap()
 }
 
-/// Queues a proven entry and a stale one, of one user.
-async fn two_entries(place: &Place) -> [QueueEntry; 2] {
-    let (user, queue) = (Uuid::new_v4(), Queued::open(place).await);
+/// Queues a proven entry and a stale entry of one user.
+async fn two_entries(location: &StoreLocation) -> [QueueEntry; 2] {
+    let (user, queue) = (Uuid::new_v4(), TestQueue::open(location).await);
     let entries =
-        [true, false].map(|proven| asked(user, Uuid::new_v4(), Scope::Local, "a", proven));
+        [true, false].map(|proven| queue_entry(user, Uuid::new_v4(), Scope::Local, "a", proven));
     for entry in &entries {
         queue.enqueue(entry, NOW).await;
     }
@@ -48,36 +48,36 @@ async fn two_entries(place: &Place) -> [QueueEntry; 2] {
 }
 
 /// Asserts that the entries are read, take more credentials and can be removed.
-async fn assert_kept(place: &Place, entries: &[QueueEntry; 2]) {
-    let queue = Queued::open(place).await;
+async fn assert_kept(location: &StoreLocation, entries: &[QueueEntry; 2]) {
+    let queue = TestQueue::open(location).await;
     let [proven, stale] = entries;
     let known = queue.get(proven).await;
     assert_eq!((known.renewed_at, known.credentials[0].exp), (NEVER, 0));
     assert!(!known.is_stale() && queue.get(stale).await.is_stale());
     for entry in entries {
         let session = entry.session_id;
-        queue.enqueue(&asked(entry.user_id, session, Scope::Local, "b", true), NOW).await;
+        queue.enqueue(&queue_entry(entry.user_id, session, Scope::Local, "b", true), NOW).await;
         let merged = queue.get(entry).await;
         assert_eq!(names(&merged), ["b", "a"]);
         assert_ne!(merged.renewed_at, NEVER);
     }
     drop(queue);
-    let found = totals(&place.address).await;
-    assert_eq!(found.claimed, found.actual);
-    let queue = Queued::open(place).await;
+    let found = totals(&location.address).await;
+    assert_eq!(found.stored, found.actual);
+    let queue = TestQueue::open(location).await;
     for entry in entries {
         assert!(queue.remove(entry).await);
     }
     drop(queue);
-    let found = totals(&place.address).await;
-    assert_eq!((&found.claimed, found.claimed.bytes), (&found.actual, 0));
+    let found = totals(&location.address).await;
+    assert_eq!((&found.stored, found.stored.bytes), (&found.actual, 0));
 }
 
 #[tokio::test]
-async fn a_file_of_the_release_before_is_read_and_counted() {
-    let place = Place::file();
-    let StoreAddress::File(path) = &place.address else { panic!() };
-    let entries = two_entries(&place).await;
+async fn a_file_of_the_previous_release_is_read_and_counted() {
+    let location = StoreLocation::file();
+    let StoreAddress::File(path) = &location.address else { panic!() };
+    let entries = two_entries(&location).await;
     {
         let database = Database::open(path).unwrap();
         let transaction = database.begin_write().unwrap();
@@ -100,22 +100,22 @@ async fn a_file_of_the_release_before_is_read_and_counted() {
         }
         transaction.commit().unwrap();
     }
-    drop(Queued::open(&place).await);
-    let found = totals(&place.address).await;
-    assert_eq!(found.claimed.of_users, found.actual.of_users);
-    assert_kept(&place, &entries).await;
+    drop(TestQueue::open(&location).await);
+    let found = totals(&location.address).await;
+    assert_eq!(found.stored.of_users, found.actual.of_users);
+    assert_kept(&location, &entries).await;
 }
 
 #[tokio::test]
 async fn entries_of_the_previous_release_in_redis_are_read_and_counted() {
     let server = RedisServer::start().await;
     let key = |name: &str| format!("logout-gateway:queue:2:{name}");
-    let place = Place {
+    let location = StoreLocation {
         address: redis::address(&server),
         clock: || Timestamp::constant(5, 0),
-        _ground: Box::new(()),
+        _guard: Box::new(()),
     };
-    let entries = two_entries(&place).await;
+    let entries = two_entries(&location).await;
     let user = entries[0].user_id;
     server.command::<()>(&["DEL", &key(&format!("of-user:{user}"))]);
     let former = key(&format!("user:{user}"));
@@ -127,18 +127,18 @@ async fn entries_of_the_previous_release_in_redis_are_read_and_counted() {
         server.command::<()>(&["HSET", &key("records"), &id, &record]);
         server.command::<()>(&["HSET", &former, &session, "1"]);
     }
-    // An instance of that release goes on removing what this one has queued.
-    let gone = asked(user, Uuid::new_v4(), Scope::Local, "a", true);
-    let queue = Queued::open(&place).await;
-    queue.enqueue(&gone, NOW).await;
-    let record: String = server.command(&["HGET", &key("records"), &gone.id.to_string()]);
+    // An instance of the earlier release removes an entry that this release has queued.
+    let removed = queue_entry(user, Uuid::new_v4(), Scope::Local, "a", true);
+    let queue = TestQueue::open(&location).await;
+    queue.enqueue(&removed, NOW).await;
+    let record: String = server.command(&["HGET", &key("records"), &removed.id.to_string()]);
     server.command::<()>(&["HINCRBY", &key("totals"), "bytes", &format!("-{}", record.len())]);
     for kind in ["due", "queued", "failed"] {
-        server.command::<()>(&["ZREM", &key(kind), &gone.id.to_string()]);
+        server.command::<()>(&["ZREM", &key(kind), &removed.id.to_string()]);
     }
     for kind in ["records", "states", "index"] {
-        server.command::<()>(&["HDEL", &key(kind), &gone.id.to_string()]);
+        server.command::<()>(&["HDEL", &key(kind), &removed.id.to_string()]);
     }
-    assert_kept(&place, &entries).await;
+    assert_kept(&location, &entries).await;
     assert_eq!(server.command::<usize>(&["EXISTS", &former]), 0);
 }

@@ -1,4 +1,4 @@
-//! Entries of the first release, as it wrote them: read once, kept, and merged by session and scope.
+//! Entries that the first release wrote: they are read once, converted, and merged by session and scope.
 
 use std::{path::Path, time::Duration};
 
@@ -20,17 +20,17 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    Place,
-    failures::{self, numbered},
+    StoreLocation,
+    failures::{self, numbered_failure},
     list::{self, refuses, session},
     opening,
-    queue::{HOUR, NOW, Queued, asked, ids, names, now},
+    queue::{HOUR, NOW, TestQueue, ids, names, now, queue_entry},
 };
 use crate::harness::SECRET;
 
-/// What the first release kept of one logout.
+/// A queue entry of the first release.
 #[derive(Clone)]
-pub(super) struct Old {
+pub(super) struct FirstReleaseEntry {
     pub(super) id: Uuid,
     pub(super) user: Uuid,
     pub(super) session: Uuid,
@@ -43,8 +43,8 @@ pub(super) struct Old {
     pub(super) access_token: String,
 }
 
-impl Old {
-    /// Of a session, so long ago in milliseconds.
+impl FirstReleaseEntry {
+    /// A logout of this session that was queued `age` milliseconds ago.
     pub(super) fn new(user: Uuid, session: Uuid, age: u64, access_token: &str) -> Self {
         Self {
             id: Uuid::new_v4(),
@@ -70,7 +70,8 @@ impl Old {
         )
     }
 
-    /// Sealed as the first release did, bound to what its entry said.
+    /// The key id and the credentials, encrypted as the first release did and bound to the fields of the
+    /// entry.
     fn sealed(&self) -> (String, String) {
         let Self { id, user, session, verified, .. } = self;
         let binding = format!("{id} {} {user} {session} {verified}", self.scope.as_str());
@@ -93,31 +94,34 @@ fn secret() -> SecretString {
     SecretString::from(SECRET)
 }
 
-/// The access tokens that an entry's credentials hold, the newest first.
+/// The access tokens in an entry's credentials, newest first.
 pub(super) fn opened(entry: &QueueEntry) -> Vec<String> {
     let seal = Seal::new(&Secrets { current: Some(secret()), previous: None }).unwrap().unwrap();
-    let open = |sealed| seal.open(sealed, entry).expect("it opens").access_token;
+    let open =
+        |sealed| seal.open(sealed, entry).expect("the credentials can be decrypted").access_token;
     entry.credentials.iter().map(|sealed| open(sealed).expose_secret().to_owned()).collect()
 }
 
-/// Four entries of one session of a user, two of which are of the same scope but for one that was never
-/// verified, and one of another session that has failed.
-pub(super) fn entries() -> [Old; 5] {
+/// Five entries of one user: of one session a `global` and three `local` logouts, of which the oldest was
+/// never verified; and of another session a logout that has failed.
+pub(super) fn entries() -> [FirstReleaseEntry; 5] {
     let [user, session, other] = [(); 3].map(|()| Uuid::new_v4());
-    let old = |age, token| Old::new(user, session, age, token);
+    let old = |age, token| FirstReleaseEntry::new(user, session, age, token);
     [
-        Old { scope: Scope::Global, ..old(5_000, "global") },
-        Old { verified: false, tried: true, ..old(4_000, "oldest") },
+        FirstReleaseEntry { scope: Scope::Global, ..old(5_000, "global") },
+        FirstReleaseEntry { verified: false, tried: true, ..old(4_000, "oldest") },
         old(3_000, "middle"),
         old(2_000, "newest"),
-        Old { attempts: 7, ..Old::new(user, other, 1_000, "other") },
+        FirstReleaseEntry { attempts: 7, ..FirstReleaseEntry::new(user, other, 1_000, "other") },
     ]
 }
 
-/// Asserts that these entries are there as [`entries`] are merged.
-pub(super) fn assert_merged(all: &[QueueEntry], old: &[Old; 5]) {
+/// Asserts that the queue has the entries of [`entries`], merged.
+pub(super) fn assert_merged(all: &[QueueEntry], old: &[FirstReleaseEntry; 5]) {
     assert_eq!(all.len(), 3, "{all:?}");
-    let of = |old: &Old| all.iter().find(|entry| entry.id == old.new_id()).expect("it is there");
+    let of = |old: &FirstReleaseEntry| {
+        all.iter().find(|entry| entry.id == old.new_id()).expect("the entry is in the queue")
+    };
     let [global, oldest, _, newest, other] = old;
     for (old, tokens, tried, attempts) in [
         (global, &["global"][..], false, 0),
@@ -149,8 +153,12 @@ fn numbers(numbers: &[i64]) -> Vec<u8> {
     std::iter::once(1).chain(octets).collect()
 }
 
-/// A file as the first release wrote it: its tables, and records of version 1.
-fn write_file(path: &Path, old: &[Old], ended: &logout_gateway::internals::session::token::Claims) {
+/// Writes a file with the tables of the first release and records of version 1.
+fn write_file(
+    path: &Path,
+    old: &[FirstReleaseEntry],
+    ended: &logout_gateway::internals::session::token::Claims,
+) {
     let database = Database::create(path).unwrap();
     let transaction = database.begin_write().unwrap();
     {
@@ -174,7 +182,7 @@ fn write_file(path: &Path, old: &[Old], ended: &logout_gateway::internals::sessi
         }
         let mut failures = transaction.open_table(FAILURES).unwrap();
         for number in 0..5 {
-            let json = serde_json::to_vec(&numbered(number)).unwrap();
+            let json = serde_json::to_vec(&numbered_failure(number)).unwrap();
             failures.insert(number as u64, &*[&[1], &*json].concat()).unwrap();
         }
     }
@@ -182,29 +190,29 @@ fn write_file(path: &Path, old: &[Old], ended: &logout_gateway::internals::sessi
 }
 
 #[tokio::test]
-async fn a_file_of_the_first_release_is_read_kept_and_merged() {
-    let place = Place::file();
-    let logout_gateway::internals::config::StoreAddress::File(path) = &place.address else {
+async fn a_file_of_the_first_release_is_read_converted_and_merged() {
+    let location = StoreLocation::file();
+    let logout_gateway::internals::config::StoreAddress::File(path) = &location.address else {
         panic!()
     };
     let (old, ended) = (entries(), session(list::now() - 10));
     write_file(path, &old, &ended);
     for _ in 0..2 {
-        let queue = Queued::open(&place).await;
+        let queue = TestQueue::open(&location).await;
         assert_merged(&queue.all().await, &old);
         assert_eq!(queue.queue().oldest().await, Ok(Some(old[0].queued_at)));
         assert_eq!(failures::all(&*queue.store).await.len(), 5);
         assert!(refuses(&*queue.store, &ended, list::now()).await);
         let other = list::session_of(ended.sub, list::now() - 5);
         assert!(refuses(&*queue.store, &other, list::now()).await);
-        assert_eq!(queue.store.list().count(), 3, "a session and two cut-offs");
+        assert_eq!(queue.store.list().count(), 3, "the list has a session and two cut-offs");
         drop(queue);
-        let found = super::totals::totals(&place.address).await;
-        assert_eq!(found.claimed, found.actual);
+        let found = super::totals::totals(&location.address).await;
+        assert_eq!(found.stored, found.actual);
     }
-    // From here it is a file like any other.
-    let queue = Queued::open(&place).await;
-    let again = asked(old[0].user, old[0].session, Scope::Global, "again", true);
+    // From here on the file works like any other.
+    let queue = TestQueue::open(&location).await;
+    let again = queue_entry(old[0].user, old[0].session, Scope::Global, "again", true);
     queue.enqueue(&again, NOW).await;
     let entry = queue.get(&again).await;
     assert_eq!(names(&entry), ["again", &old[0].id.to_string()]);
@@ -215,12 +223,12 @@ async fn a_file_of_the_first_release_is_read_kept_and_merged() {
         assert!(queue.remove_unchanged(entry).await);
     }
     drop(queue);
-    let queue = Queued::open(&place).await;
+    let queue = TestQueue::open(&location).await;
     assert_eq!((ids(&queue.all().await), queue.len().await), (vec![], 0));
     drop(queue);
-    // Its failures count for their users, too.
+    // The failures of the first release count for their users, too.
     let store = opening::open(path).await.unwrap();
-    let more: Vec<_> = (0..100).map(numbered).map(|f| failures::of_user(f, 0)).collect();
+    let more: Vec<_> = (0..100).map(numbered_failure).map(|f| failures::of_user(f, 0)).collect();
     store.append_failures(&more).await.unwrap();
-    assert_eq!(failures::all(&*store).await.len(), 100, "the older five are pushed out");
+    assert_eq!(failures::all(&*store).await.len(), 100, "the five older failures are removed");
 }

@@ -1,4 +1,4 @@
-//! Promises of the revocation list.
+//! The promises of the revocation list.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,17 +16,17 @@ use logout_gateway::{
 };
 use uuid::Uuid;
 
-use super::Place;
+use super::StoreLocation;
 
 const DAY: i64 = 86_400;
 const LIFETIME: Duration = Duration::from_hours(24);
 
-/// The real time, because a store may ask a clock of its own.
+/// The real time, because a store may use its own clock.
 pub(super) fn now() -> i64 {
     Clock::system().unix_seconds()
 }
 
-/// A session of `user` with a token issued then.
+/// A session of `user` with a token issued at `iat`.
 pub(super) fn session_of(user: Uuid, iat: i64) -> Claims {
     Claims {
         sub: user,
@@ -44,7 +44,7 @@ pub(super) fn session(iat: i64) -> Claims {
     session_of(Uuid::new_v4(), iat)
 }
 
-/// Another token of the same session.
+/// Another token of the same session, issued at `iat`.
 fn issued(claims: &Claims, iat: i64) -> Claims {
     Claims { iat: Some(iat), exp: iat + 3600, ..claims.clone() }
 }
@@ -66,43 +66,58 @@ pub(super) async fn refuses(store: &dyn Store, claims: &Claims, now: i64) -> boo
     store.is_revoked(claims, from_unix_seconds(now)).await.unwrap()
 }
 
-pub(super) async fn local_ends_the_session_and_no_other(place: &Place) {
-    let (store, now) = (place.open().await, now());
+pub(super) async fn local_ends_the_session_and_no_other(location: &StoreLocation) {
+    let (store, now) = (location.open().await, now());
     let ended = session(now - 10);
     assert!(!refuses(&*store, &ended, now).await);
     log_out(&*store, &ended, Scope::Local, now).await;
     assert!(refuses(&*store, &ended, now).await);
-    assert!(refuses(&*store, &issued(&ended, now + 10), now + 10).await, "refreshed from it");
-    assert!(!refuses(&*store, &session_of(ended.sub, now - 10), now).await, "of the same user");
+    assert!(
+        refuses(&*store, &issued(&ended, now + 10), now + 10).await,
+        "a later token of the session"
+    );
+    assert!(
+        !refuses(&*store, &session_of(ended.sub, now - 10), now).await,
+        "another session of the user"
+    );
     assert!(!refuses(&*store, &session(now - 10), now).await);
 }
 
-pub(super) async fn global_ends_what_was_issued_before_and_no_new_sign_in(place: &Place) {
-    let (store, now) = (place.open().await, now());
+pub(super) async fn global_ends_all_earlier_tokens_and_no_new_sign_in(location: &StoreLocation) {
+    let (store, now) = (location.open().await, now());
     let ended = session(now - 10);
     log_out(&*store, &ended, Scope::Global, now).await;
     assert!(refuses(&*store, &ended, now).await);
-    assert!(refuses(&*store, &issued(&ended, now + 10), now + 10).await, "of the one that asked");
+    assert!(
+        refuses(&*store, &issued(&ended, now + 10), now + 10).await,
+        "a later token of the session that signed out"
+    );
     let other = session_of(ended.sub, now - 1);
     assert!(refuses(&*store, &other, now).await);
-    assert!(refuses(&*store, &Claims { iat: None, ..other }, now).await, "of unknown age");
-    assert!(refuses(&*store, &session_of(ended.sub, now), now).await, "the cut-off's own second");
+    assert!(refuses(&*store, &Claims { iat: None, ..other }, now).await, "a token without `iat`");
+    assert!(
+        refuses(&*store, &session_of(ended.sub, now), now).await,
+        "a token of the second of the logout"
+    );
     assert!(!refuses(&*store, &session_of(ended.sub, now + 1), now).await, "a new sign-in");
-    assert!(!refuses(&*store, &session(now - 10), now).await, "of another user");
+    assert!(!refuses(&*store, &session(now - 10), now).await, "another user's session");
 }
 
-pub(super) async fn others_spares_the_session_that_asked(place: &Place) {
-    let (store, now) = (place.open().await, now());
-    let asking = session(now - 10);
-    log_out(&*store, &asking, Scope::Others, now).await;
-    assert!(!refuses(&*store, &asking, now).await);
-    assert!(refuses(&*store, &session_of(asking.sub, now - 1), now).await);
-    assert!(refuses(&*store, &session_of(asking.sub, now), now).await, "the cut-off's own second");
-    assert!(!refuses(&*store, &session_of(asking.sub, now + 1), now).await, "a new sign-in");
+pub(super) async fn others_spares_the_session_that_signed_out(location: &StoreLocation) {
+    let (store, now) = (location.open().await, now());
+    let current = session(now - 10);
+    log_out(&*store, &current, Scope::Others, now).await;
+    assert!(!refuses(&*store, &current, now).await);
+    assert!(refuses(&*store, &session_of(current.sub, now - 1), now).await);
+    assert!(
+        refuses(&*store, &session_of(current.sub, now), now).await,
+        "a token of the second of the logout"
+    );
+    assert!(!refuses(&*store, &session_of(current.sub, now + 1), now).await, "a new sign-in");
 }
 
-pub(super) async fn others_of_two_sessions_ends_both_askers_older_tokens(place: &Place) {
-    let (store, now) = (place.open().await, now());
+pub(super) async fn others_by_two_sessions_ends_the_first_of_them(location: &StoreLocation) {
+    let (store, now) = (location.open().await, now());
     let first = session(now - 10);
     let second = session_of(first.sub, now + 1);
     log_out(&*store, &first, Scope::Others, now).await;
@@ -111,8 +126,8 @@ pub(super) async fn others_of_two_sessions_ends_both_askers_older_tokens(place: 
     assert!(!refuses(&*store, &second, now + 5).await);
 }
 
-pub(super) async fn of_two_logouts_the_later_counts_in_any_order(place: &Place) {
-    let (store, now) = (place.open().await, now());
+pub(super) async fn the_later_of_two_logouts_counts_whatever_their_order(location: &StoreLocation) {
+    let (store, now) = (location.open().await, now());
     for order in [[now, now + 5], [now + 5, now]] {
         let ended = session(now - 10);
         for at in order {
@@ -126,21 +141,24 @@ pub(super) async fn of_two_logouts_the_later_counts_in_any_order(place: &Place) 
     }
 }
 
-pub(super) async fn an_entry_ends_with_the_longest_token(place: &Place) {
-    let (store, now) = (place.open().await, now());
+pub(super) async fn an_entry_lasts_as_long_as_the_longest_token(location: &StoreLocation) {
+    let (store, now) = (location.open().await, now());
     let long = Claims { exp: now + 30 * DAY, ..session(now) };
     log_out(&*store, &long, Scope::Local, now).await;
-    assert!(refuses(&*store, &long, now + 30 * DAY - 1).await, "its own exp is later");
+    assert!(
+        refuses(&*store, &long, now + 30 * DAY - 1).await,
+        "the token expires later than the usual lifetime"
+    );
     assert!(!refuses(&*store, &long, now + 30 * DAY).await);
-    let asking = session(now);
-    log_out(&*store, &asking, Scope::Others, now).await;
-    let other = session_of(asking.sub, now - 1);
+    let current = session(now);
+    log_out(&*store, &current, Scope::Others, now).await;
+    let other = session_of(current.sub, now - 1);
     assert!(refuses(&*store, &other, now + DAY - 1).await);
     assert!(!refuses(&*store, &other, now + DAY).await);
 }
 
-pub(super) async fn logouts_at_once_are_all_on_the_list(place: &Place) {
-    let (store, now) = (place.open().await, now());
+pub(super) async fn concurrent_logouts_are_all_on_the_list(location: &StoreLocation) {
+    let (store, now) = (location.open().await, now());
     let sessions: Arc<Vec<Claims>> = Arc::new((0..64).map(|_| session(now - 10)).collect());
     let tasks = (0..sessions.len()).map(|n| {
         let (store, sessions) = (store.clone(), sessions.clone());
@@ -155,8 +173,8 @@ pub(super) async fn logouts_at_once_are_all_on_the_list(place: &Place) {
     }
 }
 
-pub(super) async fn only_expired_revocations_are_purged(place: &Place) {
-    let (store, now) = (place.open().await, now());
+pub(super) async fn only_expired_revocations_are_purged(location: &StoreLocation) {
+    let (store, now) = (location.open().await, now());
     let [early, late] = [session(now - 10), session(now - 10)];
     log_out(&*store, &early, Scope::Global, now).await;
     log_out(&*store, &late, Scope::Global, now + 1).await;
@@ -164,43 +182,47 @@ pub(super) async fn only_expired_revocations_are_purged(place: &Place) {
     assert!(refuses(&*store, &early, now).await);
     store.purge_expired(from_unix_seconds(now + DAY)).await.unwrap();
     for (claims, kept) in [(&early, false), (&late, true)] {
-        // Asked as of an earlier time, so that it is not merely over.
+        // Ask for an earlier time, at which the entry has not expired.
         assert_eq!(refuses(&*store, claims, now).await, kept);
         assert_eq!(refuses(&*store, &session_of(claims.sub, now - 1), now).await, kept);
     }
 }
 
-/// One session each of which GoTrue confirmed the end of, and one that asked for `others` in vain.
+/// Logs out a session whose end GoTrue confirmed, and one with an unconfirmed logout of scope `others`.
 pub(super) async fn with_facts(store: &dyn Store, now: i64) -> [Claims; 2] {
-    let [ended, asking] = [session(now - 10), session(now - 10)];
+    let [ended, current] = [session(now - 10), session(now - 10)];
     log_out(store, &ended, Scope::Local, now).await;
-    log_out_unconfirmed(store, &asking, Scope::Others, now).await;
-    [ended, asking]
+    log_out_unconfirmed(store, &current, Scope::Others, now).await;
+    [ended, current]
 }
 
-pub(super) fn assert_facts(store: &dyn Store, [ended, asking]: &[Claims; 2], now: i64) {
+pub(super) fn assert_facts(store: &dyn Store, [ended, current]: &[Claims; 2], now: i64) {
     let holds = |fact, claims: &Claims| {
         store.list().has_fact(fact, claims.session_id, from_unix_seconds(now))
     };
-    assert!(holds(SessionFact::Ended, ended) && !holds(SessionFact::Ended, asking));
+    assert!(holds(SessionFact::Ended, ended) && !holds(SessionFact::Ended, current));
     let counted = SessionFact::CutOffCounted;
-    assert!(holds(counted, asking) && !holds(counted, ended));
-    assert_eq!(store.list().count(), 2, "an ended session and a cut-off, and no fact");
+    assert!(holds(counted, current) && !holds(counted, ended));
+    assert_eq!(
+        store.list().count(),
+        2,
+        "the list counts an ended session and a cut-off, but no facts"
+    );
 }
 
-pub(super) async fn facts_are_held_and_refuse_nothing(place: &Place) {
-    let (store, now) = (place.open().await, now());
+pub(super) async fn facts_are_stored_and_refuse_no_token(location: &StoreLocation) {
+    let (store, now) = (location.open().await, now());
     let facts = with_facts(&*store, now).await;
     assert_facts(&*store, &facts, now);
-    let [ended, asking] = facts;
+    let [ended, current] = facts;
     assert!(refuses(&*store, &ended, now).await);
-    assert!(!refuses(&*store, &asking, now).await);
-    // What is not confirmed is no fact.
-    let hoping = session(now - 10);
-    log_out_unconfirmed(&*store, &hoping, Scope::Local, now).await;
-    assert!(refuses(&*store, &hoping, now).await);
+    assert!(!refuses(&*store, &current, now).await);
+    // An unconfirmed logout stores no fact about the end.
+    let unconfirmed = session(now - 10);
+    log_out_unconfirmed(&*store, &unconfirmed, Scope::Local, now).await;
+    assert!(refuses(&*store, &unconfirmed, now).await);
     let is_ended =
-        store.list().has_fact(SessionFact::Ended, hoping.session_id, from_unix_seconds(now));
+        store.list().has_fact(SessionFact::Ended, unconfirmed.session_id, from_unix_seconds(now));
     assert!(!is_ended && store.list().count() == 3);
     assert!(!store.list().has_fact(
         SessionFact::Ended,

@@ -1,4 +1,4 @@
-//! Opening a file: what is told of one that cannot be used, and that nothing is done to it.
+//! Opening a store file: the error for a file that cannot be used, which is left unchanged.
 
 use std::{
     fs::{self, OpenOptions},
@@ -19,7 +19,7 @@ use redb::{ConcurrencyMode, Database, TableDefinition};
 use tempfile::TempDir;
 
 use super::{
-    failures::{self, numbered},
+    failures::{self, numbered_failure},
     list::{log_out, now, refuses, session, session_of},
     queue::{BOUNDS, NOW, entry},
 };
@@ -36,7 +36,7 @@ pub(super) async fn open(path: &Path) -> Result<Arc<dyn Store>, String> {
     opened.map_err(|cause| cause.to_string())
 }
 
-/// A new entry, due after `pause`, as it is in the store.
+/// Queues a new entry that is due after `pause`; returns it as it is stored.
 pub(super) async fn put(store: &dyn Store, pause: Duration) -> QueueEntry {
     let (queue, entry) = (store.queue().unwrap(), entry());
     let queued = queue.enqueue(&entry, pause, &BOUNDS, super::queue::now()).await;
@@ -48,16 +48,16 @@ async fn entries(store: &dyn Store) -> Vec<QueueEntry> {
     store.queue().unwrap().entries(usize::MAX).await.unwrap()
 }
 
-/// Something in each table.
-async fn filled(path: &Path) -> Claims {
+/// Creates a store with one record in each table; returns the claims of the session that was revoked.
+async fn create_store(path: &Path) -> Claims {
     let (store, ended) = (open(path).await.unwrap(), session(now() - 10));
     log_out(&*store, &ended, Scope::Global, now()).await;
-    store.append_failures(&[numbered(0)]).await.unwrap();
+    store.append_failures(&[numbered_failure(0)]).await.unwrap();
     put(&*store, NOW).await;
     ended
 }
 
-async fn assert_all_there(path: &Path, ended: &Claims) {
+async fn assert_complete(path: &Path, ended: &Claims) {
     let store = open(path).await.unwrap();
     assert!(refuses(&*store, ended, now()).await);
     assert!(refuses(&*store, &session_of(ended.sub, ended.iat.unwrap()), now()).await);
@@ -65,18 +65,17 @@ async fn assert_all_there(path: &Path, ended: &Claims) {
     assert_eq!(entries(&*store).await.len(), 1);
 }
 
-/// Asserts that the file cannot be opened, that one line says so with its path and these words, and
-/// that it is as before.
+/// Asserts that the file cannot be opened, and that the error is one line with the path and these words.
 #[track_caller]
 fn assert_explained(opened: Result<Arc<dyn Store>, String>, path: &Path, words: &str) {
-    let told = opened.expect_err(words);
-    assert!(told.starts_with("GATEWAY_STORE: "), "{told}");
-    assert!(told.contains(&path.display().to_string()), "{told}");
-    assert!(told.contains(words) && told.lines().count() == 1, "{words}: {told}");
+    let error = opened.expect_err(words);
+    assert!(error.starts_with("GATEWAY_STORE: "), "{error}");
+    assert!(error.contains(&path.display().to_string()), "{error}");
+    assert!(error.contains(words) && error.lines().count() == 1, "{words}: {error}");
 }
 
 #[tokio::test]
-async fn a_foreign_file_is_refused_and_left_unchanged() {
+async fn a_file_that_is_no_store_is_refused_and_left_unchanged() {
     let (directory, _path) = path();
     let at = |name: &str| directory.path().join(name);
     fs::create_dir(at("directory")).unwrap();
@@ -101,25 +100,25 @@ async fn a_foreign_file_is_refused_and_left_unchanged() {
 async fn an_empty_file_is_a_new_store() {
     let (_directory, path) = path();
     fs::write(&path, "").unwrap();
-    let ended = filled(&path).await;
-    assert_all_there(&path, &ended).await;
+    let ended = create_store(&path).await;
+    assert_complete(&path, &ended).await;
 }
 
 #[tokio::test]
 async fn an_open_file_is_refused_until_its_store_is_dropped() {
     let (_directory, path) = path();
-    let ended = filled(&path).await;
+    let ended = create_store(&path).await;
     let held = open(&path).await.unwrap();
     assert_explained(open(&path).await, &path, "held by another process");
     assert!(refuses(&*held, &ended, now()).await);
     drop(held);
-    assert_all_there(&path, &ended).await;
+    assert_complete(&path, &ended).await;
 }
 
 #[tokio::test]
-async fn a_file_that_is_let_go_in_a_moment_is_waited_for() {
+async fn opening_waits_a_moment_for_a_file_that_is_in_use() {
     let (_directory, path) = path();
-    let ended = filled(&path).await;
+    let ended = create_store(&path).await;
     let held = open(&path).await.unwrap();
     let (opened, ()) = tokio::join!(open(&path), async {
         tokio::task::yield_now().await;
@@ -129,14 +128,14 @@ async fn a_file_that_is_let_go_in_a_moment_is_waited_for() {
 }
 
 #[tokio::test]
-async fn only_its_owner_reads_a_new_file() {
+async fn only_the_owner_can_read_a_new_file() {
     let (_directory, path) = path();
     drop(open(&path).await.unwrap());
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
-/// Changes the file as another release would.
-fn by_another_release(path: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
+/// Changes the file as another release would write it.
+fn change_file(path: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
     let database = Database::open(path).unwrap();
     let transaction = database.begin_write().unwrap();
     change(&transaction);
@@ -144,7 +143,7 @@ fn by_another_release(path: &Path, change: impl FnOnce(&redb::WriteTransaction))
 }
 
 #[tokio::test]
-async fn a_record_of_a_later_release_is_no_damage() {
+async fn a_record_of_a_later_release_is_not_reported_as_damage() {
     type Change = fn(&redb::WriteTransaction);
     const SESSIONS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("sessions");
     const CUT_OFFS: TableDefinition<'_, (u128, u128), &[u8]> = TableDefinition::new("cut_offs");
@@ -166,17 +165,17 @@ async fn a_record_of_a_later_release_is_no_damage() {
     ];
     for (what, change) in changes {
         let (_directory, path) = path();
-        filled(&path).await;
-        by_another_release(&path, change);
+        create_store(&path).await;
+        change_file(&path, change);
         for _ in 0..2 {
-            let told = open(&path).await.expect_err(what);
-            assert_explained(Err(told), &path, "written by a later release");
+            let error = open(&path).await.expect_err(what);
+            assert_explained(Err(error), &path, "written by a later release");
         }
     }
 }
 
 #[tokio::test]
-async fn what_is_not_as_this_release_writes_it_is_damaged() {
+async fn an_unreadable_record_is_reported_as_damage() {
     const SESSIONS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("sessions");
     const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
     type Change = fn(&redb::WriteTransaction);
@@ -189,16 +188,16 @@ async fn what_is_not_as_this_release_writes_it_is_damaged() {
     ];
     for change in changes {
         let (_directory, path) = path();
-        filled(&path).await;
-        by_another_release(&path, change);
+        create_store(&path).await;
+        change_file(&path, change);
         assert_explained(open(&path).await, &path, "is damaged");
     }
 }
 
 #[tokio::test]
-async fn a_file_that_was_cut_off_is_damaged() {
+async fn a_truncated_file_is_reported_as_damaged() {
     let (directory, path) = path();
-    filled(&path).await;
+    create_store(&path).await;
     let whole = fs::read(&path).unwrap();
     for part in 1..32 {
         let cut = directory.path().join("cut");
@@ -208,9 +207,9 @@ async fn a_file_that_was_cut_off_is_damaged() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_refused_or_whole_and_never_a_panic() {
+async fn a_damaged_file_is_refused_or_complete_and_never_causes_a_panic() {
     let (directory, path) = path();
-    let ended = filled(&path).await;
+    let ended = create_store(&path).await;
     let whole = fs::read(&path).unwrap();
     let mut refused = 0;
     for round in 0..100 {
@@ -221,22 +220,22 @@ async fn a_damaged_file_is_refused_or_whole_and_never_a_panic() {
         let at = fastrand::usize(..whole.len() - junk.len());
         file.write_all_at(&junk, at.try_into().unwrap()).unwrap();
         match open(&copy).await {
-            Err(told) => {
-                assert_explained(Err(told), &copy, "is damaged");
+            Err(error) => {
+                assert_explained(Err(error), &copy, "is damaged");
                 refused += 1;
             }
             Ok(store) => {
                 drop(store);
                 println!("round {round}: {junk:?} at {at}");
-                assert_all_there(&copy, &ended).await;
+                assert_complete(&copy, &ended).await;
             }
         }
     }
-    assert!(refused > 0, "it was no test");
+    assert!(refused > 0, "no copy was refused: the test damaged nothing");
 }
 
 #[tokio::test]
-async fn a_copy_of_the_moment_has_everything_that_was_answered() {
+async fn a_copy_of_an_open_file_has_everything_that_was_acknowledged() {
     let (directory, path) = path();
     let store = open(&path).await.unwrap();
     let mut all = Vec::new();
@@ -245,7 +244,7 @@ async fn a_copy_of_the_moment_has_everything_that_was_answered() {
         log_out(&*store, &ended, Scope::Local, now()).await;
         let entry = put(&*store, Duration::from_secs(round)).await;
         all.push((ended, entry));
-        // As it is when the power goes.
+        // The file as a power failure leaves it.
         let copy = directory.path().join("copy");
         fs::copy(&path, &copy).unwrap();
         let copy = open(&copy).await.unwrap();
@@ -258,8 +257,8 @@ async fn a_copy_of_the_moment_has_everything_that_was_answered() {
     }
 }
 
-/// Whether whoever had the file closed it.
-pub(super) fn was_closed(path: &Path) -> bool {
+/// Whether the file was closed by the last process that had it open.
+pub(super) fn is_closed_cleanly(path: &Path) -> bool {
     let mut builder = Database::builder();
     builder.set_concurrency_mode(ConcurrencyMode::SingleWriter);
     builder.open_read_only(path).is_ok()
@@ -273,5 +272,5 @@ async fn a_store_that_is_dropped_has_closed_its_file() {
     let copy = directory.path().join("copy");
     fs::copy(&path, &copy).unwrap();
     drop(store);
-    assert!(was_closed(&path) && !was_closed(&copy));
+    assert!(is_closed_cleanly(&path) && !is_closed_cleanly(&copy));
 }

@@ -1,7 +1,8 @@
-//! Promises of the queue.
+//! The promises of the queue.
 
 pub(super) mod at_once;
 pub(super) mod bounds;
+mod entries;
 pub(super) mod merging;
 pub(super) mod order;
 
@@ -11,96 +12,42 @@ use jiff::Timestamp;
 use logout_gateway::{
     Clock,
     internals::{
-        outcome::{Scope, Stored},
         queue::{
             bounds::{Bounds, QueueFullError},
-            entry::{NEVER, QueueEntry, SealedCredentials, entry_id},
+            entry::QueueEntry,
         },
         store::{Queue, Store},
     },
 };
 use uuid::Uuid;
 
-use super::Place;
+pub(super) use self::entries::{entry, ids, names, queue_entry};
+use super::StoreLocation;
 use crate::harness::eventually;
 
-/// What a gateway sets by default.
+/// The gateway's default bounds.
 pub(super) const BOUNDS: Bounds =
     Bounds { entries: 100_000, bytes: 256 << 20, sessions_of_user: 64, bytes_of_user: 4 << 20 };
-/// Longer than any test takes.
+/// Longer than any test runs.
 pub(super) const HOUR: Duration = Duration::from_hours(1);
-/// Over at once.
+/// A pause that is over almost at once.
 pub(super) const MOMENT: Duration = Duration::from_millis(1);
-/// Entries are due at once.
+/// A pause that makes an entry due at once.
 pub(super) const NOW: Duration = Duration::ZERO;
 
 pub(super) fn now() -> Timestamp {
     Clock::system().now()
 }
 
-fn credentials(name: &str, proven: bool) -> SealedCredentials {
-    SealedCredentials {
-        fingerprint: name.to_owned(),
-        former_fingerprint: None,
-        proven,
-        exp: 1,
-        key_id: "key".to_owned(),
-        sealed: format!("sealed {name}"),
-        bound_to: None,
-    }
-}
-
-/// What a session asks for with these credentials.
-pub(super) fn asked(
-    user: Uuid,
-    session: Uuid,
-    scope: Scope,
-    name: &str,
-    proven: bool,
-) -> QueueEntry {
-    QueueEntry {
-        id: entry_id(session, scope),
-        request_id: "a request".to_owned(),
-        route: "/api/auth/logout".into(),
-        scope: Stored::Known(scope),
-        user_id: user,
-        session_id: session,
-        tried: false,
-        was_over: false,
-        queued_at: NEVER,
-        renewed_at: NEVER,
-        due: NEVER,
-        failed_at: NEVER,
-        attempts: 0,
-        reason: "auth_service_error".into(),
-        revision: 0,
-        credentials: vec![credentials(name, proven)],
-    }
-}
-
-/// A logout of a new session of a new user.
-pub(super) fn entry() -> QueueEntry {
-    asked(Uuid::new_v4(), Uuid::new_v4(), Scope::Local, "a", true)
-}
-
-/// The names of an entry's credentials.
-pub(super) fn names(entry: &QueueEntry) -> Vec<&str> {
-    entry.credentials.iter().map(|c| c.fingerprint.as_str()).collect()
-}
-
-pub(super) fn ids(entries: &[QueueEntry]) -> Vec<Uuid> {
-    entries.iter().map(|entry| entry.id).collect()
-}
-
-/// A store's queue, and the clock of its gateway.
-pub(super) struct Queued {
+/// A store's queue and the clock of its gateway.
+pub(super) struct TestQueue {
     pub(super) store: Arc<dyn Store>,
     clock: fn() -> Timestamp,
 }
 
-impl Queued {
-    pub(super) async fn open(place: &Place) -> Self {
-        Self { store: place.open().await, clock: place.clock }
+impl TestQueue {
+    pub(super) async fn open(location: &StoreLocation) -> Self {
+        Self { store: location.open().await, clock: location.clock }
     }
 
     pub(super) fn queue(&self) -> &dyn Queue {
@@ -120,7 +67,7 @@ impl Queued {
         self.enqueue_within(entry, pause, &BOUNDS).await.unwrap();
     }
 
-    /// New entries with these pauses, as they are in the store.
+    /// Queues new entries with these pauses; returns them as they are stored.
     pub(super) async fn put<const N: usize>(&self, pauses: [Duration; N]) -> [QueueEntry; N] {
         let mut put = Vec::new();
         for pause in pauses {
@@ -132,14 +79,14 @@ impl Queued {
     }
 
     pub(super) async fn get(&self, entry: &QueueEntry) -> QueueEntry {
-        self.queue().get(entry.id).await.unwrap().expect("it is in the queue")
+        self.queue().get(entry.id).await.unwrap().expect("the entry is in the queue")
     }
 
     pub(super) async fn lease(&self, lease: Duration, most: usize) -> Vec<QueueEntry> {
         self.queue().lease(lease, most, (self.clock)()).await.unwrap()
     }
 
-    /// The one entry that is due, or will be in a moment.
+    /// Leases the one entry that is due or will be in a moment.
     pub(super) async fn lease_one(&self, lease: Duration) -> QueueEntry {
         let leased = tokio::sync::Mutex::new(Vec::new());
         eventually("an entry is due", async || {
@@ -151,7 +98,7 @@ impl Queued {
         leased.into_inner().remove(0)
     }
 
-    /// As a worker does after a try that failed.
+    /// Reschedules an entry, as a worker does after a failed attempt.
     pub(super) async fn reschedule(
         &self,
         entry: &QueueEntry,
@@ -178,14 +125,14 @@ impl Queued {
     }
 }
 
-/// Asserts that a time of the store is `pause` after a moment between then and now.
+/// Asserts that `time` is `pause` after some moment between `then` and now.
 #[track_caller]
 pub(super) fn assert_after(time: Timestamp, pause: Duration, then: Timestamp) {
     assert!((then + pause..=now() + pause).contains(&time), "{time}, {then} to {}", now());
 }
 
-pub(super) async fn an_entry_is_listed_by_its_due_time(place: &Place) {
-    let queue = Queued::open(place).await;
+pub(super) async fn entries_are_listed_by_their_due_time(location: &StoreLocation) {
+    let queue = TestQueue::open(location).await;
     assert_eq!((queue.all().await, queue.len().await), (vec![], 0));
     let then = now();
     let minutes = [3, 1, 0, 2].map(Duration::from_mins);
@@ -207,25 +154,29 @@ pub(super) async fn an_entry_is_listed_by_its_due_time(place: &Place) {
     assert_eq!(queue.queue().get(Uuid::new_v4()).await, Ok(None));
 }
 
-pub(super) async fn the_oldest_is_known_whatever_its_due_time(place: &Place) {
-    let queue = Queued::open(place).await;
+pub(super) async fn the_oldest_entry_is_reported_whatever_its_due_time(location: &StoreLocation) {
+    let queue = TestQueue::open(location).await;
     assert_eq!(queue.queue().oldest().await, Ok(None));
     let [first] = queue.put([HOUR]).await;
-    eventually("time passes", async || now() > first.queued_at).await;
+    eventually("the clock moves", async || now() > first.queued_at).await;
     let [second] = queue.put([NOW]).await;
     assert!(first.queued_at < second.queued_at);
     assert_eq!(queue.queue().oldest().await, Ok(Some(first.queued_at)));
     let leased = queue.lease_one(HOUR).await;
     assert!(queue.reschedule(&leased, NOW, true).await);
     assert!(queue.remove(&first).await);
-    assert_eq!(queue.queue().oldest().await, Ok(Some(second.queued_at)), "as old as it was");
+    assert_eq!(
+        queue.queue().oldest().await,
+        Ok(Some(second.queued_at)),
+        "the age of the entry is unchanged"
+    );
     drop(queue);
-    let queue = Queued::open(place).await;
+    let queue = TestQueue::open(location).await;
     assert_eq!(queue.queue().oldest().await, Ok(Some(second.queued_at)));
 }
 
-pub(super) async fn nothing_is_leased_before_it_is_due(place: &Place) {
-    let queue = Queued::open(place).await;
+pub(super) async fn no_entry_is_leased_before_it_is_due(location: &StoreLocation) {
+    let queue = TestQueue::open(location).await;
     assert_eq!(queue.lease(HOUR, 9).await, []);
     let [late, early] = queue.put([HOUR / 2, NOW]).await;
     assert_eq!(queue.lease(HOUR, 0).await, []);
@@ -236,12 +187,14 @@ pub(super) async fn nothing_is_leased_before_it_is_due(place: &Place) {
     assert_eq!(queue.all().await, [late]);
 }
 
-pub(super) async fn the_earliest_due_are_leased_and_no_more_than_asked_for(place: &Place) {
-    let queue = Queued::open(place).await;
+pub(super) async fn the_earliest_due_entries_are_leased_up_to_the_requested_number(
+    location: &StoreLocation,
+) {
+    let queue = TestQueue::open(location).await;
     let mut put = queue.put([30, 10, 40, 20].map(Duration::from_millis)).await;
     put.sort_by_key(|entry| (entry.due, entry.id));
     let [first, second, third, last] = put;
-    eventually("all are due", async || now() > last.due).await;
+    eventually("all entries are due", async || now() > last.due).await;
     let then = now();
     let leased = queue.lease(HOUR, 3).await;
     assert_eq!(ids(&leased), ids(&[first, second, third]));
@@ -253,51 +206,55 @@ pub(super) async fn the_earliest_due_are_leased_and_no_more_than_asked_for(place
     assert_eq!(queue.len().await, 4, "leased entries are still in the queue");
 }
 
-pub(super) async fn a_lease_is_one_workers_until_it_ends(place: &Place) {
-    let queue = Queued::open(place).await;
+pub(super) async fn only_one_worker_has_a_lease_until_it_ends(location: &StoreLocation) {
+    let queue = TestQueue::open(location).await;
     let [put] = queue.put([NOW]).await;
     let first = queue.lease_one(MOMENT).await;
     assert_eq!(QueueEntry { due: put.due, ..first.clone() }, put);
-    // The worker that had it may have died.
+    // The worker that had the lease may have died.
     let second = queue.lease_one(HOUR).await;
     assert_eq!(second, QueueEntry { due: second.due, ..first.clone() });
     assert!(second.due > first.due);
     assert_eq!(queue.lease(HOUR, 9).await, []);
-    assert!(!queue.reschedule(&first, NOW, true).await, "another worker holds it");
+    assert!(!queue.reschedule(&first, NOW, true).await, "another worker has the lease");
     assert_eq!(queue.all().await, [second]);
 }
 
-pub(super) async fn a_rescheduled_entry_is_due_at_its_new_time(place: &Place) {
-    let queue = Queued::open(place).await;
+pub(super) async fn a_rescheduled_entry_is_due_at_its_new_time(location: &StoreLocation) {
+    let queue = TestQueue::open(location).await;
     let [put] = queue.put([NOW]).await;
-    let mine = queue.lease_one(HOUR / 2).await;
+    let leased_entry = queue.lease_one(HOUR / 2).await;
     let reason = "auth_service_timeout".into();
-    let tried = QueueEntry { attempts: 1, tried: true, reason, ..mine.clone() };
+    let tried = QueueEntry { attempts: 1, tried: true, reason, ..leased_entry.clone() };
     let then = now();
     assert!(queue.reschedule(&tried, HOUR, true).await);
     let later = queue.get(&put).await;
     assert_after(later.due, HOUR, then);
     assert_after(later.failed_at, NOW, then);
     assert_eq!(later, QueueEntry { due: later.due, failed_at: later.failed_at, ..tried });
-    assert!(!queue.reschedule(&mine, NOW, true).await, "the lease was given up");
+    assert!(!queue.reschedule(&leased_entry, NOW, true).await, "the worker has no lease any more");
     assert_eq!(queue.lease(HOUR, 9).await, []);
-    // An operator moves entries that no worker holds.
+    // An operator reschedules entries that no worker has leased.
     assert!(queue.reschedule(&later, NOW, false).await);
     let again = queue.lease_one(HOUR).await;
-    assert_eq!(again, QueueEntry { due: again.due, ..later }, "it did not fail once more");
+    assert_eq!(
+        again,
+        QueueEntry { due: again.due, ..later },
+        "rescheduling by an operator does not count as a failure"
+    );
     assert_eq!(queue.len().await, 1);
 }
 
-pub(super) async fn removed_entries_stay_removed(place: &Place) {
-    let queue = Queued::open(place).await;
-    let [mine, other] = queue.put([NOW, HOUR]).await;
-    let mine = QueueEntry { due: queue.lease_one(HOUR).await.due, ..mine };
-    assert!(queue.remove(&mine).await);
-    assert!(!queue.remove(&mine).await, "it is gone already");
-    assert!(!queue.remove_unchanged(&mine).await, "it is gone already");
-    assert!(!queue.remove(&entry()).await, "it never was");
-    assert!(!queue.reschedule(&mine, NOW, true).await);
-    assert_eq!(queue.queue().get(mine.id).await, Ok(None));
+pub(super) async fn removed_entries_stay_removed(location: &StoreLocation) {
+    let queue = TestQueue::open(location).await;
+    let [leased_entry, other] = queue.put([NOW, HOUR]).await;
+    let leased_entry = QueueEntry { due: queue.lease_one(HOUR).await.due, ..leased_entry };
+    assert!(queue.remove(&leased_entry).await);
+    assert!(!queue.remove(&leased_entry).await, "the entry was removed before");
+    assert!(!queue.remove_unchanged(&leased_entry).await, "the entry was removed before");
+    assert!(!queue.remove(&entry()).await, "the entry was never queued");
+    assert!(!queue.reschedule(&leased_entry, NOW, true).await);
+    assert_eq!(queue.queue().get(leased_entry.id).await, Ok(None));
     assert_eq!((queue.len().await, queue.all().await), (1, vec![other.clone()]));
     assert!(queue.remove_unchanged(&other).await);
     assert_eq!((queue.len().await, queue.lease(HOUR, 9).await), (0, vec![]));

@@ -1,4 +1,4 @@
-//! The promises of every store, kept by Redis; and what is Redis' own.
+//! The promises of every store, tested with Redis, and the tests that only concern Redis.
 
 mod clock;
 mod first_release;
@@ -23,23 +23,23 @@ use logout_gateway::internals::{
 use tokio::task::JoinHandle;
 
 use super::{
-    Place,
+    StoreLocation,
     list::{log_out, now, refuses, session, session_of},
     queue::entry,
 };
 use crate::harness::{RedisServer, eventually};
 
-every_store! { place().await }
-every_queue! { place().await }
-every_durable_store! { place().await }
+every_store! { location().await }
+every_queue! { location().await }
+every_durable_store! { location().await }
 
-async fn place() -> Place {
+async fn location() -> StoreLocation {
     let server = RedisServer::start().await;
-    // Redis has a clock of its own: what the gateway takes for the time is wrong by decades.
-    Place {
+    // The store must use the clock of Redis, so the gateway's clock is wrong by decades.
+    StoreLocation {
         address: address(&server),
         clock: || Timestamp::constant(5, 0),
-        _ground: Box::new(server),
+        _guard: Box::new(server),
     }
 }
 
@@ -54,13 +54,13 @@ fn revocation(claims: &Claims, scope: Scope, at: i64) -> Revocation {
     Revocation::new(claims, scope, at, at, Duration::from_hours(1))
 }
 
-/// A store as a gateway has it, which follows what others do.
-struct Followed {
+/// A store whose replica follows the changes of other instances, as in a gateway.
+struct ReplicatedStore {
     store: Arc<dyn Store>,
     following: JoinHandle<()>,
 }
 
-impl Followed {
+impl ReplicatedStore {
     async fn open(server: &RedisServer) -> Self {
         let store = store::open(&address(server)).await.unwrap();
         let kept = store.clone();
@@ -71,36 +71,38 @@ impl Followed {
         self.store.is_revoked(claims, from_unix_seconds(now())).await
     }
 
-    /// Waits until its copy holds everything that is on the list now.
-    async fn knows_all(&self, server: &RedisServer) {
+    /// Waits until the replica has all entries that are on the list now.
+    async fn wait_until_replicated(&self, server: &RedisServer) {
         let since = Instant::now();
-        eventually("the bound is over", async || since.elapsed() > STALENESS_BOUND).await;
-        self.follows(server).await;
+        eventually("the staleness bound has passed", async || since.elapsed() > STALENESS_BOUND)
+            .await;
+        self.wait_until_following(server).await;
     }
 
-    /// Waits until a lookup asks nobody.
-    async fn follows(&self, server: &RedisServer) {
+    /// Waits until a lookup sends no command to Redis.
+    async fn wait_until_following(&self, server: &RedisServer) {
         let unknown = session(now());
         let sends_no_command = async || {
             let before = server.command_calls("zscore");
             assert_eq!(self.answers(&unknown).await, Ok(false));
             server.command_calls("zscore") == before
         };
-        eventually("the list is followed", sends_no_command).await;
+        eventually("the replica follows the list", sends_no_command).await;
     }
 }
 
-impl Drop for Followed {
+impl Drop for ReplicatedStore {
     fn drop(&mut self) {
         self.following.abort();
     }
 }
 
 #[tokio::test]
-async fn revocations_that_failed_are_written_once_redis_is_back_however_many() {
+async fn all_revocations_that_failed_are_written_when_redis_is_back() {
     let server = RedisServer::start().await;
-    let (one, another) = (Followed::open(&server).await, Followed::open(&server).await);
-    one.follows(&server).await;
+    let (one, another) =
+        (ReplicatedStore::open(&server).await, ReplicatedStore::open(&server).await);
+    one.wait_until_following(&server).await;
     server.kill();
     let now = now();
     let ended: Vec<Claims> = (0..2_500).map(|_| session(now - 10)).collect();
@@ -110,11 +112,11 @@ async fn revocations_that_failed_are_written_once_redis_is_back_however_many() {
     }
     server.restart().await;
     let count = |set: &str| server.command::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
-    // Of each ended session there is a fact beside it.
+    // For each ended session there is also a fact.
     let written = async || (count("sessions"), count("users")) == (3_334, 1_666);
-    eventually("everything is written", written).await;
-    another.knows_all(&server).await;
-    // From here the copies alone can tell.
+    eventually("all revocations are written", written).await;
+    another.wait_until_replicated(&server).await;
+    // From here on only the replicas can answer.
     server.kill();
     for (n, claims) in ended.iter().enumerate() {
         let other = session_of(claims.sub, now - 5);
@@ -130,11 +132,12 @@ async fn revocations_that_failed_are_written_once_redis_is_back_however_many() {
 }
 
 #[tokio::test]
-async fn a_revocation_that_redis_refused_is_written_once_redis_takes_it() {
+async fn a_revocation_that_redis_refused_is_written_when_redis_accepts_it() {
     let server = RedisServer::start().await;
-    let (one, another) = (Followed::open(&server).await, Followed::open(&server).await);
-    one.follows(&server).await;
-    another.follows(&server).await;
+    let (one, another) =
+        (ReplicatedStore::open(&server).await, ReplicatedStore::open(&server).await);
+    one.wait_until_following(&server).await;
+    another.wait_until_following(&server).await;
     server.command::<()>(&["ACL", "SETUSER", "default", "-eval"]);
     let ended = session(now() - 10);
     let fault = one.store.revoke(&revocation(&ended, Scope::Local, now())).await.unwrap_err();
@@ -143,21 +146,25 @@ async fn a_revocation_that_redis_refused_is_written_once_redis_takes_it() {
     assert_eq!(another.answers(&ended).await, Ok(false));
     server.command::<()>(&["ACL", "SETUSER", "default", "+eval"]);
     let known = async || another.answers(&ended).await == Ok(true);
-    eventually("the other hears of it", known).await;
+    eventually("the other instance has the revocation", known).await;
 }
 
 #[tokio::test]
 async fn a_redis_that_lost_its_data_gets_the_revocations_again() {
     let server = RedisServer::start().await;
-    let (one, another) = (Followed::open(&server).await, Followed::open(&server).await);
+    let (one, another) =
+        (ReplicatedStore::open(&server).await, ReplicatedStore::open(&server).await);
     let [before, after] = [(); 2].map(|()| session(now() - 10));
     log_out(&*one.store, &before, Scope::Global, now()).await;
-    another.follows(&server).await;
+    another.wait_until_following(&server).await;
     let ok: String = server.command(&["FLUSHALL"]);
     assert_eq!(ok, "OK");
     log_out(&*one.store, &after, Scope::Global, now()).await;
     let count = |set: &str| server.command::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
-    eventually("it knows both", async || (count("sessions"), count("users")) == (4, 2)).await;
+    eventually("Redis has both revocations", async || {
+        (count("sessions"), count("users")) == (4, 2)
+    })
+    .await;
     for claims in [&before, &after] {
         let fresh = store::open(&address(&server)).await.unwrap();
         assert!(refuses(&*fresh, claims, now()).await);
@@ -167,31 +174,33 @@ async fn a_redis_that_lost_its_data_gets_the_revocations_again() {
 #[tokio::test]
 async fn a_redis_that_lost_its_data_gets_the_revocations_again_without_another_logout() {
     let server = RedisServer::start().await;
-    let (one, another) = (Followed::open(&server).await, Followed::open(&server).await);
+    let (one, another) =
+        (ReplicatedStore::open(&server).await, ReplicatedStore::open(&server).await);
     let ended = session(now() - 10);
     log_out(&*one.store, &ended, Scope::Global, now()).await;
-    another.follows(&server).await;
+    another.wait_until_following(&server).await;
     drop(one);
-    // Every connection holds.
+    // The connections stay open.
     let ok: String = server.command(&["FLUSHALL"]);
     assert_eq!(ok, "OK");
     let count = |set: &str| server.command::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
-    eventually("it knows it", async || (count("sessions"), count("users")) == (2, 1)).await;
+    eventually("Redis has the revocation", async || (count("sessions"), count("users")) == (2, 1))
+        .await;
     let fresh = store::open(&address(&server)).await.unwrap();
     assert!(refuses(&*fresh, &ended, now()).await);
-    another.follows(&server).await;
+    another.wait_until_following(&server).await;
     assert_eq!(another.answers(&ended).await, Ok(true));
 }
 
 #[tokio::test]
-async fn a_queue_is_listed_that_is_too_large_to_come_at_once() {
-    // A sealed session of the usual size, three thousand times.
+async fn a_queue_that_is_too_large_for_one_reply_is_listed() {
+    // Three thousand entries with credentials of the usual size.
     const FILL: &str = "for n = 1, 3000 do
         local id = string.format('%08x-0000-4000-8000-000000000000', n)
         redis.call('ZADD', KEYS[1], n, id)
         redis.call('HSET', KEYS[2], id, (string.gsub(ARGV[1], ARGV[2], id)))
     end";
-    // Whoever asks for more at once is hung up on.
+    // Redis closes a connection whose reply is larger than this.
     let limit = ["--client-output-buffer-limit", "normal", "1mb", "1mb", "0"];
     let server = RedisServer::start_with_options(&limit).await;
     let store = store::open(&address(&server)).await.unwrap();
@@ -211,11 +220,11 @@ async fn a_queue_is_listed_that_is_too_large_to_come_at_once() {
 }
 
 #[tokio::test]
-async fn a_revocation_leaves_redis_once_it_has_expired_by_both_clocks() {
+async fn a_revocation_is_removed_from_redis_when_it_has_expired_by_both_clocks() {
     let server = RedisServer::start().await;
     let store = store::open(&address(&server)).await.unwrap();
     let (over, alive) = (session(now() - DAY - 10), session(now() - 10));
-    // A day ago, for a day.
+    // Revoked a day ago for one day.
     log_out(&*store, &over, Scope::Global, now() - DAY).await;
     log_out(&*store, &alive, Scope::Global, now()).await;
     let count = |set: &str| server.command::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
@@ -230,7 +239,7 @@ async fn a_revocation_leaves_redis_once_it_has_expired_by_both_clocks() {
 }
 
 #[tokio::test]
-async fn keys_end_by_themselves_a_day_after_the_last_token_that_they_can_match() {
+async fn keys_expire_a_day_after_the_last_token_that_they_can_match() {
     let server = RedisServer::start().await;
     let store = store::open(&address(&server)).await.unwrap();
     let claims = session(now() - 10);

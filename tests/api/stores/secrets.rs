@@ -1,4 +1,4 @@
-//! Whoever reads a store learns no token, neither from the file nor from Redis.
+//! Neither a store file nor Redis contains tokens in clear.
 
 use std::fs;
 
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::harness::{Browser, CookieFormat, RedisServer, Setup, TestApp, claims_of, eventually};
 
-/// Queues a logout and notes its failure; then asserts of all that the store holds that it tells whose
-/// session it was, and no secret.
+/// Queues a logout and logs a failure. Then asserts that the content of the store includes the ids of user
+/// and session and no secret.
 async fn assert_contains_no_token(store: &str, holds_all: impl FnOnce(TestApp) -> Vec<u8>) {
     let setup = Setup::new().flag("store", store).flag("admin-bind", "127.0.0.1:0");
     let app = setup.start().await;
@@ -17,10 +17,10 @@ async fn assert_contains_no_token(store: &str, holds_all: impl FnOnce(TestApp) -
     let csrf_token = browser.csrf_cookie().unwrap();
     assert_eq!(browser.logout("/logout?scope=global").await.status, 202);
     let noted = async || app.admin_json("/failures").await["failures"] != json!([]);
-    eventually("the failure log has it", noted).await;
+    eventually("the failure log has the failure", noted).await;
     let all = holds_all(app);
     let holds = |text: &str| all.windows(text.len()).any(|window| window == text.as_bytes());
-    assert!(holds(&tokens.session_id.to_string()), "the entry is there");
+    assert!(holds(&tokens.session_id.to_string()), "the store has the entry");
     let email = claims_of(&tokens.access_token)["email"].clone();
     let Value::String(email) = email else { panic!("no e-mail address: {email}") };
     let parts = tokens.access_token.split('.');
@@ -30,7 +30,7 @@ async fn assert_contains_no_token(store: &str, holds_all: impl FnOnce(TestApp) -
 }
 
 #[tokio::test]
-async fn a_file_tells_no_token() {
+async fn a_store_file_contains_no_token() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let store = format!("file:{}", path.display());
@@ -42,7 +42,7 @@ async fn a_file_tells_no_token() {
 }
 
 #[tokio::test]
-async fn a_redis_tells_no_token() {
+async fn redis_contains_no_token() {
     let server = RedisServer::start().await;
     assert_contains_no_token(&server.url(), |_app| {
         let all = server.dump();

@@ -1,4 +1,4 @@
-//! What a store counts of its queue, held against what is in it.
+//! Compares the totals that a store keeps of its queue with the entries in the queue.
 
 use std::collections::BTreeMap;
 
@@ -11,21 +11,21 @@ use redis::{Client, FromRedisValue, cmd};
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
-/// How full a queue is.
+/// The number and the size of a queue's entries.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Fill {
     pub(super) entries: u64,
     pub(super) bytes: u64,
     pub(super) stale_entries: u64,
     pub(super) stale_bytes: u64,
-    /// By user and id: the session of each entry, the bytes of its record, and whether it is stale.
+    /// By user and entry id: the session, the bytes of the record, and whether the entry is stale.
     pub(super) of_users: BTreeMap<(Uuid, Uuid), (Uuid, u64, bool)>,
 }
 
 pub(super) struct Totals {
-    /// As the store counts.
-    pub(super) claimed: Fill,
-    /// By its records.
+    /// The totals that the store keeps.
+    pub(super) stored: Fill,
+    /// The totals of its records.
     pub(super) actual: Fill,
 }
 
@@ -45,10 +45,10 @@ fn is_stale(credentials: &[SealedCredentials]) -> bool {
     !credentials.iter().any(|credentials| credentials.proven)
 }
 
-/// Of a store that is open nowhere.
+/// The totals of a store that no process has open.
 pub(super) async fn totals(address: &StoreAddress) -> Totals {
     match address {
-        StoreAddress::Memory => panic!("there is no queue in memory"),
+        StoreAddress::Memory => panic!("the store in memory has no queue"),
         StoreAddress::File(path) => of_file(path),
         StoreAddress::Redis(address) => {
             let url = address.url.expose_secret();
@@ -66,24 +66,24 @@ fn of_file(path: &std::path::Path) -> Totals {
     builder.set_concurrency_mode(ConcurrencyMode::SingleWriter);
     let database = builder.open_read_only(path).unwrap();
     let transaction = database.begin_read().unwrap();
-    let (mut actual, mut claimed) = (Fill::default(), Fill::default());
+    let (mut actual, mut stored) = (Fill::default(), Fill::default());
     for line in transaction.open_table(QUEUE).unwrap().iter().unwrap() {
         let (_, value) = line.unwrap();
         let (version, record) = value.value().split_first().unwrap();
         assert_eq!(*version, 2);
         actual.add(value.value().len(), &serde_json::from_slice(record).unwrap());
-        claimed.entries += 1;
+        stored.entries += 1;
     }
     let totals = transaction.open_table(TOTALS).unwrap();
     let total = |key: u8| totals.get(key).unwrap().map_or(0, |value| value.value());
-    (claimed.bytes, claimed.stale_entries, claimed.stale_bytes) = (total(0), total(1), total(2));
+    (stored.bytes, stored.stale_entries, stored.stale_bytes) = (total(0), total(1), total(2));
     for line in transaction.open_table(OF_USER).unwrap().iter().unwrap() {
         let (key, value) = line.unwrap();
         let ((user, id), (session, bytes, stale)) = (key.value(), value.value());
         let key = (Uuid::from_u128(user), Uuid::from_u128(id));
-        claimed.of_users.insert(key, (Uuid::from_u128(session), bytes, stale));
+        stored.of_users.insert(key, (Uuid::from_u128(session), bytes, stale));
     }
-    Totals { claimed, actual }
+    Totals { stored, actual }
 }
 
 fn of_redis(client: &Client) -> Totals {
@@ -92,22 +92,22 @@ fn of_redis(client: &Client) -> Totals {
         cmd(words[0]).arg(&words[1..]).query(&mut connection).unwrap()
     }
     let key = |name: &str| format!("logout-gateway:queue:2:{name}");
-    let (mut actual, mut claimed) = (Fill::default(), Fill::default());
+    let (mut actual, mut stored) = (Fill::default(), Fill::default());
     for record in ask::<Vec<String>>(client, &["HVALS", &key("records")]) {
         let json = record.strip_prefix("2 ").unwrap();
         actual.add(record.len(), &serde_json::from_str(json).unwrap());
     }
-    claimed.entries = ask(client, &["HLEN", &key("index")]);
+    stored.entries = ask(client, &["HLEN", &key("index")]);
     for name in ["states", "due", "queued", "failed"] {
         let count = if name == "states" { "HLEN" } else { "ZCARD" };
-        assert_eq!(ask::<u64>(client, &[count, &key(name)]), claimed.entries, "{name}");
+        assert_eq!(ask::<u64>(client, &[count, &key(name)]), stored.entries, "{name}");
     }
     let total = |name: &str| {
         ask::<Option<u64>>(client, &["HGET", &key("totals"), name]).unwrap_or_default()
     };
-    claimed.bytes = total("bytes");
-    claimed.stale_entries = total("stale_entries");
-    claimed.stale_bytes = total("stale_bytes");
+    stored.bytes = total("bytes");
+    stored.stale_entries = total("stale_entries");
+    stored.stale_bytes = total("stale_bytes");
     for set in ask::<Vec<String>>(client, &["KEYS", &key("of-user:*")]) {
         let user: Uuid = set.rsplit(':').next().unwrap().parse().unwrap();
         for id in ask::<Vec<String>>(client, &["SMEMBERS", &set]) {
@@ -117,8 +117,8 @@ fn of_redis(client: &Client) -> Totals {
             };
             assert_eq!(of, user.to_string());
             let of_user = (session.parse().unwrap(), bytes.parse().unwrap(), stale == "1");
-            claimed.of_users.insert((user, id.parse().unwrap()), of_user);
+            stored.of_users.insert((user, id.parse().unwrap()), of_user);
         }
     }
-    Totals { claimed, actual }
+    Totals { stored, actual }
 }

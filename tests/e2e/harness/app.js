@@ -1,4 +1,4 @@
-// What a user does and sees in the app, and what is left of a session.
+// What a user does and sees in the application, and assertions about sessions.
 
 import assert from "node:assert/strict";
 
@@ -11,8 +11,8 @@ export async function openTab(profile, url) {
   return tab;
 }
 
-// The page says so, sooner or later.
-export async function reads(tab, id, text) {
+// Waits until the element's text begins with `text`.
+export async function waitForText(tab, id, text) {
   const shown = () => tab.locator(`#${id}`).textContent();
   await eventually(`"${text}" is shown, after "${await shown()}"`, async () => (
     (await shown()).startsWith(text)
@@ -26,23 +26,23 @@ export async function signIn(tab, { email, password }, by = "browser") {
     await Promise.all([tab.waitForEvent("load"), tab.click("#by-server")]);
   } else {
     await tab.click("#by-browser");
-    await reads(tab, "who", `${email} is signed in.`);
+    await waitForText(tab, "who", `${email} is signed in.`);
   }
-  // The page knows of it before the browser has stored the last cookie.
+  // The page may show the user before the browser has stored the last cookie.
   const name = new URL(tab.url()).searchParams.get("name") ?? undefined;
-  await eventually("the cookies hold the session", () => sessionOf(tab.context(), name));
+  await eventually("the cookies have the session", () => sessionOf(tab.context(), name));
 }
 
-export async function logOut(tab, told) {
+export async function logOut(tab, message) {
   await tab.click("#log-out");
-  await reads(tab, "told", told);
+  await waitForText(tab, "message", message);
 }
 
 export const authCookies = async (profile) => (
   (await profile.cookies()).map(({ name }) => name).filter((name) => name.startsWith("sb-"))
 );
 
-// The tokens, as a server of the app reads them out of this browser's cookies.
+// The session's tokens, as a server of the application reads them from this browser's cookies.
 export async function sessionOf(profile, name) {
   const cookies = { getAll: () => profile.cookies(), setAll: () => {} };
   const { auth } = serverClient("http://any.test", cookies, name && { name });
@@ -58,15 +58,15 @@ export async function breakGotrue(mock, fault) {
   for (const operation of ["logout", "token", "user"]) await mock.fault({ operation, ...fault });
 }
 
-// What each part of the system says of the session's tokens.
-export async function judgements({ mock, gateway, port }, { access_token, refresh_token }) {
+// The status with which each part of the system answers a request with the session's tokens.
+export async function sessionStatuses({ mock, gateway, port }, { access_token, refresh_token }) {
   const headers = { Authorization: `Bearer ${access_token}`, "Content-Type": "application/json" };
   const status = async (url, options) => (await fetch(url, { headers, ...options })).status;
   return {
     verify: await status(`${gateway}/api/auth/verify`),
     private: await status(`http://127.0.0.1:${port}/private/`),
     user: await status(`${mock.url}/auth/v1/user`),
-    // The last, for it is good once only.
+    // The refresh comes last, because the refresh token can be used only once.
     refresh: await status(`${mock.url}/auth/v1/token?grant_type=refresh_token`, {
       method: "POST", body: JSON.stringify({ refresh_token }),
     }),
@@ -74,20 +74,20 @@ export async function judgements({ mock, gateway, port }, { access_token, refres
 }
 
 export const ALIVE = { verify: 200, private: 200, user: 200, refresh: 200 };
-export const DEAD = { verify: 401, private: 401, user: 403, refresh: 400 };
+export const ENDED = { verify: 401, private: 401, user: 403, refresh: 400 };
 
-export async function assertAlive(scene, session) {
-  assert.deepEqual(await judgements(scene, session), ALIVE);
+export async function assertAlive(testApp, session) {
+  assert.deepEqual(await sessionStatuses(testApp, session), ALIVE);
 }
 
-export async function assertDead(scene, session) {
-  assert.deepEqual(await judgements(scene, session), DEAD);
+export async function assertEnded(testApp, session) {
+  assert.deepEqual(await sessionStatuses(testApp, session), ENDED);
 }
 
-// The user's only session has ended, and the page knows of none.
-export async function assertOver(scene, tab, session) {
+// Asserts that the page has no session and that GoTrue has none.
+export async function assertNoSessionLeft(testApp, tab, session) {
   await tab.reload();
   assert.equal(await getSession(tab), null);
-  await assertDead(scene, session);
-  assert.deepEqual(await scene.mock.sessions(), []);
+  await assertEnded(testApp, session);
+  assert.deepEqual(await testApp.mock.sessions(), []);
 }

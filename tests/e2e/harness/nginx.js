@@ -1,4 +1,4 @@
-// The real nginx with the configuration of `deploy/`, and with what else is at the app's origin.
+// The real nginx with the configuration of `deploy/` and the other locations of the application's origin.
 
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -8,19 +8,19 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 
 import { eventually } from "../../../clients/js/test/harness.js";
-import { newFolder } from "./folder.js";
+import { newDirectory } from "./directory.js";
 
 const run = promisify(execFile);
 
 const DEPLOYED = new URL("../../../deploy/nginx/logout-gateway.conf", import.meta.url);
 
-// The rest of an nginx that runs as anybody, out of one folder and in one process.
+// The rest of the configuration, for an nginx without root, in one directory and one process.
 const MAIN = `daemon off; master_process off; pid nginx.pid; events {}
 http {
     map $http_cookie $session { default absent; ~sb-127-auth-token present; }
-    log_format asked escape=json '{"method":"$request_method","path":"$uri","status":$status,'
+    log_format requests escape=json '{"method":"$request_method","path":"$uri","status":$status,'
         '"site":"$http_sec_fetch_site","origin":"$http_origin","session":"$session"}';
-    access_log asked asked;
+    access_log requests.log requests;
     types { text/html html; text/javascript js; }
     client_body_temp_path body; proxy_temp_path proxy;
     fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
@@ -28,16 +28,16 @@ http {
 }
 `;
 
-// With its key, in nginx's folder.
+// The file in nginx's directory with the certificate and its key.
 const CERTIFICATE = "app.pem";
 
-function newCertificate(folder) {
+function newCertificate(directory) {
   const key = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=app";
   const files = ["-keyout", CERTIFICATE, "-out", CERTIFICATE];
-  return run("openssl", [...key.split(" "), ...files], { cwd: folder });
+  return run("openssl", [...key.split(" "), ...files], { cwd: directory });
 }
 
-// Only what is below /private/ asks who calls.
+// Only requests below /private/ are authenticated with the gateway.
 const locations = (site, mock) => `location / {
         root ${site};
         try_files $uri /index.html;
@@ -69,10 +69,10 @@ async function configuration({ port, securePort, site, mock, gateway, server }) 
     ["server 127.0.0.1:8080;", `server ${new URL(gateway).host};`],
     ["server 127.0.0.1:3000;", `server ${new URL(server.url).host};`],
     ["location / {", locations(site, mock)],
-  ].reduce((text, [there, here]) => {
-    const parts = text.split(there);
-    if (parts.length !== 2) throw new Error(`not once in ${DEPLOYED}: ${there}`);
-    return parts.join(here);
+  ].reduce((text, [old, replacement]) => {
+    const parts = text.split(old);
+    if (parts.length !== 2) throw new Error(`${DEPLOYED} must have this text once: ${old}`);
+    return parts.join(replacement);
   }, deployed);
 }
 
@@ -97,19 +97,19 @@ async function listens(port) {
   }
 }
 
-// Resolves to its ports and to what it was asked, whoever answered. A port that was free may be
-// somebody else's by the time nginx takes it.
+// Resolves to nginx's ports and to a function that reads the requests it has logged. Another process may
+// take a free port before nginx does: try again.
 export async function startNginx(context, upstreams, tries = 5) {
-  const folder = await newFolder(context);
-  await newCertificate(folder);
+  const directory = await newDirectory(context);
+  await newCertificate(directory);
   const [port, securePort] = [await freePort(), await freePort()];
-  await writeFile(join(folder, "nginx.conf"), MAIN);
+  await writeFile(join(directory, "nginx.conf"), MAIN);
   await writeFile(
-    join(folder, "logout-gateway.conf"),
+    join(directory, "logout-gateway.conf"),
     await configuration({ ...upstreams, port, securePort }),
   );
-  // Where Debian puts it, which is not in everybody's PATH.
-  const flags = ["-e", "stderr", "-c", "nginx.conf", "-p", folder];
+  // Debian's path; /usr/sbin is not in the PATH of every user.
+  const flags = ["-e", "stderr", "-c", "nginx.conf", "-p", directory];
   const child = spawn("/usr/sbin/nginx", flags, { stdio: ["ignore", "ignore", "pipe"] });
   let log = "";
   child.stderr.on("data", (text) => { log += text; });
@@ -121,10 +121,10 @@ export async function startNginx(context, upstreams, tries = 5) {
   const running = await eventually("nginx listens or has ended", async () => (
     child.exitCode === null ? await listens(port) && "listening" : "ended"
   ));
-  const asked = async () => (
-    (await readFile(join(folder, "asked"), "utf8")).split("\n").filter(Boolean).map(JSON.parse)
+  const proxyRequests = async () => (
+    (await readFile(join(directory, "requests.log"), "utf8")).split("\n").filter(Boolean).map(JSON.parse)
   );
-  if (running === "listening") return { port, securePort, asked };
+  if (running === "listening") return { port, securePort, proxyRequests };
   if (tries === 1) throw new Error(`nginx does not start: ${log}`);
   return startNginx(context, upstreams, tries - 1);
 }

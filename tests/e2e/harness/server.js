@@ -1,5 +1,5 @@
-// The app's own server, behind nginx: it signs users in by HttpOnly cookies, and out by a
-// form without script, and has private pages.
+// The application's own server behind nginx: signs users in with HttpOnly cookies, has a form without
+// scripts to sign out, and private pages.
 
 import { createServerClient, parseCookieHeader, serializeCookieHeader } from "@supabase/ssr";
 
@@ -34,8 +34,8 @@ async function signIn(mock, request, response) {
   response.writeHead(303, { Location: request.headers.referer }).end();
 }
 
-// nginx names the user whose session the gateway has found good. Without `no-store` a browser shows
-// it again to whoever goes back, signed in or not.
+// nginx adds the id of the user whose session the gateway has verified. Without `no-store` a browser would
+// show the page again when the user goes back after a logout.
 function showPrivatePage(request, response) {
   const hasClient = request.url !== "/private/plain";
   const headers = { "Content-Type": "text/html", "Cache-Control": "no-store" };
@@ -47,7 +47,7 @@ function showPrivatePage(request, response) {
     ${hasClient ? "<script type=module src=/private.js></script>" : ""}`);
 }
 
-// The token is that of the session in the request's cookies, and goes with a cookie of its own.
+// Shows a form with a CSRF token for the session in the request's cookies, and sets the CSRF cookie.
 async function showSignOut(gateway, request, response) {
   const headers = { Cookie: request.headers.cookie ?? "" };
   const csrf = await fetch(`${gateway}/api/auth/csrf`, { headers });
@@ -68,7 +68,7 @@ async function showSignOut(gateway, request, response) {
     </form>`);
 }
 
-const TOLD = {
+const MESSAGES = {
   failed: "You are signed out here. Your session may live on elsewhere.",
   refused: "You are still signed in. Try again.",
 };
@@ -78,7 +78,7 @@ function showSignedOut(request, response) {
   response.writeHead(200, { "Content-Type": "text/html" }).end(`<!doctype html>
     <title>Signed out</title>
     <link rel="icon" href="data:,">
-    <p id="told" role="status">${TOLD[outcome] ?? "You are signed out."}</p>`);
+    <p id="message" role="status">${MESSAGES[outcome] ?? "You are signed out."}</p>`);
 }
 
 export function startAppServer(context, mock, gateway) {

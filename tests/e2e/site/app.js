@@ -1,11 +1,11 @@
-// The page that anybody may see: who is signed in, signing in, logging out.
+// The public page: shows the user, signs in and signs out.
 
 import { logOut, supabase } from "./session.js";
 
 const byId = (id) => document.getElementById(id);
-const tell = (text) => { byId("told").textContent = text; };
+const showMessage = (text) => { byId("message").textContent = text; };
 
-// For the tests' questions.
+// The tests use the client through `window`.
 Object.assign(window, { supabase });
 
 supabase.auth.onAuthStateChange((_, session) => {
@@ -13,7 +13,7 @@ supabase.auth.onAuthStateChange((_, session) => {
 });
 
 const form = byId("sign-in");
-// The server writes its cookies where this page would.
+// The server sets its cookies with the same settings as this page.
 form.action += location.search;
 
 byId("by-browser").addEventListener("click", async () => {
@@ -21,7 +21,7 @@ byId("by-browser").addEventListener("click", async () => {
     email: form.email.value,
     password: form.password.value,
   });
-  tell(error?.message ?? "");
+  showMessage(error?.message ?? "");
 });
 
-byId("log-out").addEventListener("click", async () => tell(await logOut()));
+byId("log-out").addEventListener("click", async () => showMessage(await logOut()));

@@ -1,4 +1,4 @@
-// A page behind the proxy's `auth_request`, which is left after a logout.
+// A page behind the proxy's `auth_request`; after a logout it goes to the public page.
 
 import { logOut } from "./session.js";
 

@@ -1,9 +1,9 @@
-// What the app's pages share: its client, and what a user is told of a logout.
+// Shared by the pages of the application: the client, and the messages for each result of a logout.
 
 import { createBrowserClient } from "@supabase/ssr";
 import { createLogout } from "logout-gateway-client";
 
-const TOLD = {
+const MESSAGES = {
   revoked: "You are signed out.",
   "already-ended": "You were signed out already.",
   queued: "You are signed out here. Elsewhere it takes until the sign-in service answers.",
@@ -12,7 +12,7 @@ const TOLD = {
   offline: "Nobody could be reached. Log out again once you are online.",
 };
 
-// Settings come with the address, so that one page serves every test.
+// Settings are in the URL's query, so that one page serves all tests.
 const { scope, gatewayUrl, ...cookieOptions } = Object.fromEntries(
   new URLSearchParams(location.search),
 );
@@ -25,5 +25,5 @@ const logout = createLogout({ supabase, scope, gatewayUrl });
 
 export async function logOut() {
   const { outcome } = await logout();
-  return TOLD[outcome];
+  return MESSAGES[outcome];
 }

@@ -1,4 +1,5 @@
-//! One connection of the wire: what is told from the request, and what happens to it.
+//! One connection from the gateway to the [`FaultProxy`](super::FaultProxy): reads requests and forwards
+//! them, or runs the steps of a fault.
 
 use std::{
     net::SocketAddr,
@@ -18,7 +19,7 @@ use tokio::{
 
 use super::{super::Connection, CallKey, State};
 
-/// What GoTrue is asked for.
+/// GoTrue's endpoints that the gateway calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
     Logout,
@@ -39,36 +40,38 @@ impl Operation {
     }
 }
 
-/// What happens on the wire, one after the other. After the last one the connection goes on, unless
-/// that ended it.
+/// What the proxy does with a request, one step after the other. After the last step it reads the next
+/// request of the connection, unless a step has closed the connection.
 #[derive(Clone, Debug)]
 pub enum FaultStep {
-    /// A TCP `RST` while the request lies there unread; only as the first step.
+    /// Resets the connection (TCP `RST`) before it has read the request; only as the first step.
     ResetUnread,
-    /// GoTrue gets the request and does what it asks; its answer is lost.
+    /// Forwards the request to GoTrue and drops the reply.
     ForwardAndDropReply,
-    /// GoTrue answers, 16 octets at a time, each so much later.
+    /// Forwards the request and sends the reply 16 bytes at a time, with this pause before each piece. Zero
+    /// sends the reply at once.
     Forward(Duration),
+    /// Sends these bytes to the gateway.
     Send(Vec<u8>),
-    /// The same octet by octet, each so much later.
+    /// Sends these bytes one at a time, with this pause before each.
     SendByteByByte(Vec<u8>, Duration),
-    /// Again and again, a thousand times a second, until the gateway has had enough.
+    /// Sends these bytes a thousand times a second until the gateway closes the connection.
     SendRepeatedly(Vec<u8>),
-    /// Nothing more, until the gateway has had enough.
+    /// Sends nothing until the gateway closes the connection.
     Hang,
     Close,
-    /// A TCP `RST`.
+    /// Resets the connection (TCP `RST`).
     Reset,
 }
 
-/// What nginx answers to a request head over its limit.
+/// nginx's response to a request head over its limit.
 const HEAD_TOO_LARGE: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nContent-Length: 34\r\n\r\n\
                               Request Header Or Cookie Too Large";
 
 pub(super) async fn serve(
     mut stream: TcpStream,
     state: Arc<State>,
-    mut known: watch::Receiver<Option<SocketAddr>>,
+    mut mock_address: watch::Receiver<Option<SocketAddr>>,
 ) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     loop {
@@ -86,19 +89,20 @@ pub(super) async fn serve(
             stream.write_all(HEAD_TOO_LARGE.as_bytes()).await.ok()?;
             continue;
         }
-        let mock = known.wait_for(Option::is_some).await.ok()?.unwrap();
+        let mock = mock_address.wait_for(Option::is_some).await.ok()?.unwrap();
         for step in steps {
             run_step(&step, &mut stream, &request, mock, &state.held_connections).await?;
         }
     }
 }
 
-/// What the next request is, and how long; it is left unread.
+/// The key and the length of the next request, without reading it. The key is `None` if the path is no
+/// [`Operation`].
 async fn peek_request(stream: &TcpStream) -> Option<(Option<CallKey>, usize)> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        let there = stream.peek(&mut buffer).await.ok().filter(|length| *length > 0)?;
-        if let Some(end) = buffer[..there].windows(4).position(|window| window == b"\r\n\r\n") {
+        let available = stream.peek(&mut buffer).await.ok().filter(|length| *length > 0)?;
+        if let Some(end) = buffer[..available].windows(4).position(|window| window == b"\r\n\r\n") {
             let head = std::str::from_utf8(&buffer[..end]).unwrap();
             let value = |name: &str| {
                 let lines = head.lines().filter_map(|line| line.split_once(": "));
@@ -110,12 +114,12 @@ async fn peek_request(stream: &TcpStream) -> Option<(Option<CallKey>, usize)> {
             let length = value("content-length").map_or(0, |length| length.parse().unwrap());
             return Some((operation.map(|operation| (operation, id)), end + 4 + length));
         }
-        // What is peeked at stays readable: nothing tells when more is there.
+        // Peeked bytes keep the socket readable, so no event signals that more have arrived: poll.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
-/// `None` ends the connection.
+/// Returns `None` when the connection is to be closed.
 async fn run_step(
     step: &FaultStep,
     stream: &mut TcpStream,
@@ -164,7 +168,7 @@ async fn run_step(
     }
 }
 
-/// GoTrue's answer to the request, as it came.
+/// Forwards the request on a new connection; returns the reply as HTTP/1.1 bytes.
 async fn call_gotrue(mock: SocketAddr, request: &[u8]) -> Option<Vec<u8>> {
     let mut connection = Connection::open(mock).await;
     connection.write(request).await;
@@ -176,7 +180,7 @@ async fn call_gotrue(mock: SocketAddr, request: &[u8]) -> Option<Vec<u8>> {
     Some([answer.as_bytes(), b"\r\n", &reply.body].concat())
 }
 
-/// `None` if the gateway closed its side first.
+/// Runs `writing`; returns `None` if the gateway closed its side before `writing` was done.
 async fn unless_peer_closes(
     stream: &mut TcpStream,
     held_connections: &AtomicUsize,

@@ -1,4 +1,4 @@
-//! The order in which entries are handed out.
+//! The order in which entries are leased.
 
 use logout_gateway::internals::{
     outcome::Scope,
@@ -6,11 +6,13 @@ use logout_gateway::internals::{
 };
 use uuid::Uuid;
 
-use super::{super::Place, HOUR, MOMENT, NOW, Queued, asked, assert_after, entry, ids, now};
+use super::{
+    super::StoreLocation, HOUR, MOMENT, NOW, TestQueue, assert_after, entry, ids, now, queue_entry,
+};
 use crate::harness::eventually;
 
-/// So many entries that have failed and are due again, of which the last has failed last.
-async fn failing(queue: &Queued, count: usize) -> Vec<QueueEntry> {
+/// Queues entries that have failed and are due again; the last in the list has failed last.
+async fn failing(queue: &TestQueue, count: usize) -> Vec<QueueEntry> {
     for _ in 0..count {
         queue.enqueue(&entry(), NOW).await;
     }
@@ -23,23 +25,23 @@ async fn failing(queue: &Queued, count: usize) -> Vec<QueueEntry> {
             let entry = queue.get(&entry).await;
             failing.push(entry);
         }
-        // What failed in this round is due again, so the others have to be found before it.
+        // An entry that has failed is due again at once, so new entries must be leased before it.
         let fresh = queue.all().await.iter().filter(|entry| entry.failed_at == NEVER).count();
-        assert_eq!(fresh + failing.len(), count, "no entry is tried twice before the others");
+        assert_eq!(fresh + failing.len(), count, "no entry is leased twice before the others");
     }
     failing
 }
 
-pub(in crate::stores) async fn the_entry_that_failed_last_is_leased_last(place: &Place) {
-    let queue = Queued::open(place).await;
+pub(in crate::stores) async fn the_entry_that_failed_last_is_leased_last(location: &StoreLocation) {
+    let queue = TestQueue::open(location).await;
     let mut expected = Vec::new();
     queue.put([NOW; 4]).await;
     for _ in 0..4 {
         let leased = queue.lease_one(HOUR).await;
-        assert_eq!(leased.failed_at, NEVER, "what never failed comes first");
+        assert_eq!(leased.failed_at, NEVER, "an entry that never failed comes first");
         let last = expected.last().map_or(NEVER, |last: &QueueEntry| last.failed_at);
-        eventually("time passes", async || now() > last + MOMENT).await;
-        // It is due at once, and before the others that failed.
+        eventually("the clock moves", async || now() > last + MOMENT).await;
+        // The entry is due at once, before the others that failed.
         assert!(queue.reschedule(&leased, NOW, true).await);
         expected.push(queue.get(&leased).await);
     }
@@ -49,10 +51,12 @@ pub(in crate::stores) async fn the_entry_that_failed_last_is_leased_last(place: 
     assert_eq!(ids(&queue.lease(HOUR, 9).await), order);
 }
 
-pub(in crate::stores) async fn hundreds_that_always_fail_hide_no_fresh_entry(place: &Place) {
-    let queue = Queued::open(place).await;
+pub(in crate::stores) async fn hundreds_of_failing_entries_delay_no_new_entry(
+    location: &StoreLocation,
+) {
+    let queue = TestQueue::open(location).await;
     failing(&queue, 300).await;
-    // Neither do those that are not due, though they never failed.
+    // Entries that are not due do not delay it either, although they never failed.
     for _ in 0..300 {
         queue.enqueue(&entry(), HOUR).await;
     }
@@ -63,10 +67,10 @@ pub(in crate::stores) async fn hundreds_that_always_fail_hide_no_fresh_entry(pla
     assert_ne!(queue.lease(HOUR, 1).await[0].failed_at, NEVER);
 }
 
-pub(in crate::stores) async fn an_entry_that_a_wrong_clock_made_due_in_years_is_due_now(
-    place: &Place,
+pub(in crate::stores) async fn an_entry_that_a_wrong_clock_made_due_in_years_is_due_at_once(
+    location: &StoreLocation,
 ) {
-    let queue = Queued::open(place).await;
+    let queue = TestQueue::open(location).await;
     let years = HOUR * 24 * 365 * 10;
     let [first, second] = queue.put([years, NOW]).await;
     let leased = queue.lease(MOMENT, 9).await;
@@ -80,7 +84,9 @@ pub(in crate::stores) async fn an_entry_that_a_wrong_clock_made_due_in_years_is_
         assert_after(entry.due, HOUR, then);
     }
     assert!(queue.remove(&first).await && queue.remove(&second).await);
-    // The longest pause that is asked for is none of a wrong clock.
-    queue.enqueue(&asked(Uuid::new_v4(), Uuid::new_v4(), Scope::Local, "a", true), HOUR).await;
+    // The longest configured pause is not taken for a wrong clock.
+    queue
+        .enqueue(&queue_entry(Uuid::new_v4(), Uuid::new_v4(), Scope::Local, "a", true), HOUR)
+        .await;
     assert_eq!(queue.lease(HOUR, 9).await, []);
 }

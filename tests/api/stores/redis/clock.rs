@@ -1,4 +1,4 @@
-//! Times of the queue are those of Redis, whatever the gateways' clocks say.
+//! The times of the queue follow the clock of Redis, whatever the clocks of the gateways show.
 
 use jiff::Timestamp;
 use logout_gateway::internals::store;
@@ -10,12 +10,12 @@ use super::{
 use crate::harness::{RedisServer, eventually};
 
 const FAR_AHEAD: Timestamp = Timestamp::constant(4_000_000_000, 0);
-/// Clocks of gateways: long past, far ahead, and the limits.
+/// Clocks of gateways: in the past, far in the future, and at the limits.
 const CLOCKS: [Timestamp; 5] =
     [Timestamp::UNIX_EPOCH, FAR_AHEAD, Timestamp::MIN, Timestamp::MAX, Timestamp::constant(-1, 0)];
 
 #[tokio::test]
-async fn leases_and_dues_follow_the_clock_of_redis() {
+async fn leases_and_due_times_follow_the_clock_of_redis() {
     let server = RedisServer::start().await;
     let store = store::open(&address(&server)).await.unwrap();
     let queue = store.queue().unwrap();
@@ -66,7 +66,7 @@ async fn two_instances_whose_clocks_differ_never_hold_the_same_lease() {
     let mut got = Vec::new();
     for task in tasks.collect::<Vec<_>>() {
         let own = task.await.unwrap();
-        assert!(!own.is_empty(), "it was no test");
+        assert!(!own.is_empty(), "an instance leased no entry");
         got.extend(own);
     }
     got.sort_unstable();
@@ -82,5 +82,5 @@ async fn a_lease_ends_by_the_clock_of_redis() {
     queue.enqueue(&entry(), NOW, &BOUNDS, Timestamp::UNIX_EPOCH).await.unwrap().unwrap();
     let first = queue.lease(MOMENT, 9, Timestamp::MAX).await.unwrap();
     let again = async || ids(&queue.lease(HOUR, 9, Timestamp::MIN).await.unwrap()) == ids(&first);
-    eventually("the lease is over", again).await;
+    eventually("the lease has ended", again).await;
 }

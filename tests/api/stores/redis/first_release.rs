@@ -1,4 +1,4 @@
-//! The keys of the first release, which its instances go on writing while they are replaced.
+//! The keys of the first release, to which its instances still write while they are replaced.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Place,
-        first_release::{Old, assert_merged, entries, opened},
-        queue::{HOUR, NOW, Queued, asked, ids, names, now},
+        StoreLocation,
+        first_release::{FirstReleaseEntry, assert_merged, entries, opened},
+        queue::{HOUR, NOW, TestQueue, ids, names, now, queue_entry},
     },
     address, full,
 };
@@ -20,27 +20,27 @@ const DUE: &str = "logout-gateway:queue";
 const RECORDS: &str = "logout-gateway:queue:entries";
 const QUEUED: &str = "logout-gateway:queue:queued";
 
-/// As the first release adds an entry.
-fn put(server: &RedisServer, old: &Old) {
+/// Adds an entry as the first release does.
+fn put(server: &RedisServer, old: &FirstReleaseEntry) {
     let (id, record) = (old.id.to_string(), format!("1 {}", old.json()));
     server.command::<()>(&["HSETNX", RECORDS, &id, &record]);
     server.command::<()>(&["ZADD", DUE, "NX", &old.due.as_millisecond().to_string(), &id]);
     server.command::<()>(&["ZADD", QUEUED, "NX", &old.queued_at.as_millisecond().to_string(), &id]);
 }
 
-/// How many entries the first release has.
+/// How many entries are in each key of the first release.
 fn left(server: &RedisServer) -> [usize; 3] {
     [["ZCARD", DUE], ["HLEN", RECORDS], ["ZCARD", QUEUED]].map(|words| server.command(&words))
 }
 
-async fn queue_of(server: &RedisServer) -> (Place, Queued) {
-    let place = Place {
+async fn queue_of(server: &RedisServer) -> (StoreLocation, TestQueue) {
+    let location = StoreLocation {
         address: address(server),
         clock: || Timestamp::constant(5, 0),
-        _ground: Box::new(()),
+        _guard: Box::new(()),
     };
-    let queue = Queued::open(&place).await;
-    (place, queue)
+    let queue = TestQueue::open(&location).await;
+    (location, queue)
 }
 
 #[tokio::test]
@@ -50,34 +50,40 @@ async fn entries_of_the_first_release_are_moved_once_and_merged() {
     for old in &old {
         put(&server, old);
     }
-    let (place, queue) = queue_of(&server).await;
+    let (location, queue) = queue_of(&server).await;
     let leased = queue.lease(HOUR, 9).await;
     assert_merged(&leased, &old);
     assert_eq!(left(&server), [0; 3]);
     assert_merged(&queue.all().await, &old);
-    let found = super::super::totals::totals(&place.address).await;
-    assert_eq!(found.claimed, found.actual);
-    // An old instance adds to a session that is leased meanwhile.
-    let later = Old { scope: Scope::Global, ..Old::new(old[0].user, old[0].session, 0, "later") };
+    let found = super::super::totals::totals(&location.address).await;
+    assert_eq!(found.stored, found.actual);
+    // An instance of the first release adds a logout of a session whose entry is leased.
+    let later = FirstReleaseEntry {
+        scope: Scope::Global,
+        ..FirstReleaseEntry::new(old[0].user, old[0].session, 0, "later")
+    };
     put(&server, &later);
-    assert_eq!(queue.lease(HOUR, 9).await, [], "the lease stands");
+    assert_eq!(queue.lease(HOUR, 9).await, [], "the lease is kept");
     assert_eq!(left(&server), [0; 3]);
-    let mine = leased.iter().find(|entry| entry.id == later.new_id()).unwrap();
-    assert!(!queue.remove_unchanged(mine).await, "it has new credentials");
-    let merged = queue.get(mine).await;
+    let leased_entry = leased.iter().find(|entry| entry.id == later.new_id()).unwrap();
+    assert!(!queue.remove_unchanged(leased_entry).await, "the entry has new credentials");
+    let merged = queue.get(leased_entry).await;
     assert_eq!(opened(&merged), ["later", "global"]);
-    assert_eq!((merged.due, merged.queued_at), (mine.due, old[0].queued_at));
+    assert_eq!((merged.due, merged.queued_at), (leased_entry.due, old[0].queued_at));
 }
 
 #[tokio::test]
-async fn newer_credentials_stand_before_those_of_the_first_release() {
+async fn newer_credentials_precede_those_of_the_first_release() {
     let server = RedisServer::start().await;
     let (_place, queue) = queue_of(&server).await;
     let (user, session) = (Uuid::new_v4(), Uuid::new_v4());
     for name in ["a", "b"] {
-        queue.enqueue(&asked(user, session, Scope::Local, name, true), NOW).await;
+        queue.enqueue(&queue_entry(user, session, Scope::Local, name, true), NOW).await;
     }
-    let old = [Old::new(user, session, 9_000, "old"), Old::new(user, session, 8_000, "less old")];
+    let old = [
+        FirstReleaseEntry::new(user, session, 9_000, "old"),
+        FirstReleaseEntry::new(user, session, 8_000, "less old"),
+    ];
     for old in &old {
         put(&server, old);
     }
@@ -88,10 +94,13 @@ async fn newer_credentials_stand_before_those_of_the_first_release() {
 }
 
 #[tokio::test]
-async fn a_lease_of_the_first_release_stands_until_it_ends() {
+async fn a_lease_of_the_first_release_is_kept_until_it_ends() {
     let server = RedisServer::start().await;
     let (_place, queue) = queue_of(&server).await;
-    let old = |due| Old { due, ..Old::new(Uuid::new_v4(), Uuid::new_v4(), 0, "a") };
+    let old = |due| FirstReleaseEntry {
+        due,
+        ..FirstReleaseEntry::new(Uuid::new_v4(), Uuid::new_v4(), 0, "a")
+    };
     let [held, parked, due] =
         [now() + Duration::from_mins(1), now() + Duration::from_hours(365 * 24), now()].map(old);
     for old in [&held, &parked, &due] {
@@ -109,12 +118,12 @@ async fn a_lease_of_the_first_release_stands_until_it_ends() {
 }
 
 #[tokio::test]
-async fn instances_at_once_move_each_entry_once_and_none_comes_again() {
+async fn concurrent_instances_move_each_entry_of_the_first_release_exactly_once() {
     let server = RedisServer::start().await;
     for _ in 0..300 {
-        put(&server, &Old::new(Uuid::new_v4(), Uuid::new_v4(), 1, "a"));
+        put(&server, &FirstReleaseEntry::new(Uuid::new_v4(), Uuid::new_v4(), 1, "a"));
     }
-    // Some have read what others move, lease and remove meanwhile.
+    // Some instances have read entries that others have moved, leased and removed since.
     let tasks = [(); 8].map(|()| {
         let address = address(&server);
         tokio::spawn(async move {
@@ -137,7 +146,7 @@ async fn instances_at_once_move_each_entry_once_and_none_comes_again() {
     for task in tasks {
         done.extend(task.await.unwrap());
     }
-    assert_eq!(done.len(), 300, "each once");
+    assert_eq!(done.len(), 300, "each entry is leased once");
     done.sort_unstable();
     done.dedup();
     assert_eq!(done.len(), 300);
@@ -145,15 +154,15 @@ async fn instances_at_once_move_each_entry_once_and_none_comes_again() {
 }
 
 #[tokio::test]
-async fn an_entry_that_another_instance_moved_and_did_is_not_queued_again() {
+async fn an_entry_that_another_instance_moved_and_completed_is_not_queued_again() {
     const ENQUEUE: &str = include_str!("../../../../src/store/redis/enqueue.lua");
     let server = RedisServer::start().await;
     let (_place, queue) = queue_of(&server).await;
-    let old = Old::new(Uuid::new_v4(), Uuid::new_v4(), 9_000, "a");
+    let old = FirstReleaseEntry::new(Uuid::new_v4(), Uuid::new_v4(), 9_000, "a");
     put(&server, &old);
     let leased = queue.lease(HOUR, 9).await.remove(0);
     assert!(queue.remove_unchanged(&leased).await);
-    // An instance that had read the entry before that writes it now.
+    // An instance that read the entry earlier writes it now.
     let key = |name: &str| format!("logout-gateway:queue:2:{name}");
     let of_user = format!("of-user:{}", old.user);
     let mut keys: Vec<String> = ["due", "records", "states", "queued", "failed", "index", "totals"]
@@ -175,7 +184,7 @@ async fn an_entry_that_another_instance_moved_and_did_is_not_queued_again() {
 }
 
 #[tokio::test]
-async fn a_full_redis_lets_the_entries_of_the_first_release_be_moved() {
+async fn entries_of_the_first_release_are_moved_on_a_full_redis() {
     let server = RedisServer::start().await;
     let (_place, queue) = queue_of(&server).await;
     let old = entries();

@@ -1,4 +1,4 @@
-//! A Redis that other keys have filled: it takes no new logouts into the queue, and does all else.
+//! A Redis that other keys have filled: it accepts no new queue entries, and everything else works.
 
 use jiff::Timestamp;
 use logout_gateway::internals::{
@@ -10,19 +10,19 @@ use logout_gateway::internals::{
 
 use super::{
     super::{
-        Place,
-        failures::{self, numbered},
+        StoreLocation,
+        failures::{self, numbered_failure},
         list::{now, refuses, session, session_of},
-        queue::{BOUNDS, HOUR, NOW, Queued, asked, entry, ids, names},
+        queue::{BOUNDS, HOUR, NOW, TestQueue, entry, ids, names, queue_entry},
         totals::totals,
     },
-    Followed, address, revocation,
+    ReplicatedStore, address, revocation,
 };
 use crate::harness::{RedisServer, eventually};
 
 const OUT_OF_MEMORY: &str = "Redis is out of memory";
 
-/// Fills Redis by keys of its own, until it refuses them.
+/// Fills Redis with other keys until it refuses them.
 pub(super) fn fill(server: &RedisServer) {
     let used: String = server.command(&["INFO", "memory"]);
     let used = used.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
@@ -36,22 +36,22 @@ pub(super) fn fill(server: &RedisServer) {
             assert_eq!(refusal.code(), Some("OOM"), "{refusal}");
             break;
         }
-        assert!(n < 1_000, "it does not fill");
+        assert!(n < 1_000, "Redis does not fill up");
     }
-    // Beyond the limit, so that what ends gives no room back.
+    // Lower the limit below the used memory, so that removed keys make no room.
     let below = most - (1 << 20);
     server.command::<()>(&["CONFIG", "SET", "maxmemory", &below.to_string()]);
 }
 
 #[tokio::test]
-async fn a_full_redis_hands_out_reschedules_and_removes_entries_and_takes_no_more() {
+async fn a_full_redis_leases_reschedules_and_removes_entries_and_takes_no_new_ones() {
     let server = RedisServer::start().await;
-    let place = Place {
+    let location = StoreLocation {
         address: address(&server),
         clock: || Timestamp::constant(5, 0),
-        _ground: Box::new(()),
+        _guard: Box::new(()),
     };
-    let queue = Queued::open(&place).await;
+    let queue = TestQueue::open(&location).await;
     let put = queue.put([NOW; 4]).await;
     fill(&server);
     let leased = queue.lease(HOUR, 9).await;
@@ -60,8 +60,8 @@ async fn a_full_redis_hands_out_reschedules_and_removes_entries_and_takes_no_mor
     assert_ne!(queue.get(&leased[0]).await.failed_at, NEVER);
     assert!(queue.remove_unchanged(&leased[1]).await);
     assert!(queue.remove(&leased[2]).await);
-    let known = &leased[3];
-    let again = asked(known.user_id, known.session_id, Scope::Local, "b", true);
+    let existing = &leased[3];
+    let again = queue_entry(existing.user_id, existing.session_id, Scope::Local, "b", true);
     for refused in [&entry(), &again] {
         let fault =
             queue.queue().enqueue(refused, NOW, &BOUNDS, Timestamp::UNIX_EPOCH).await.unwrap_err();
@@ -69,61 +69,62 @@ async fn a_full_redis_hands_out_reschedules_and_removes_entries_and_takes_no_mor
             StoreError { operation: "enqueue a logout", cause: OUT_OF_MEMORY.to_owned() };
         assert_eq!(fault, expected);
     }
-    assert_eq!(queue.get(known).await, *known, "nothing is half written");
+    assert_eq!(queue.get(existing).await, *existing, "the refused command has changed nothing");
     assert_eq!((queue.len().await, queue.all().await.len()), (2, 2));
     assert!(queue.queue().oldest().await.unwrap().is_some());
     assert_eq!(ids(&queue.lease(HOUR, 9).await), [leased[0].id]);
-    // Once there is room, all is as before.
+    // With room again, everything works as before.
     server.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     queue.enqueue(&again, NOW).await;
-    assert_eq!(names(&queue.get(known).await), ["b", "a"]);
+    assert_eq!(names(&queue.get(existing).await), ["b", "a"]);
     for entry in &put {
         queue.remove(entry).await;
     }
     assert_eq!(queue.len().await, 0);
-    let found = totals(&place.address).await;
-    assert_eq!(found.claimed, found.actual);
+    let found = totals(&location.address).await;
+    assert_eq!(found.stored, found.actual);
 }
 
 #[tokio::test]
-async fn a_full_redis_hears_of_logouts_and_tells_the_other_instance() {
+async fn a_full_redis_stores_revocations_and_replicates_them() {
     let server = RedisServer::start().await;
-    let (one, another) = (Followed::open(&server).await, Followed::open(&server).await);
-    one.follows(&server).await;
-    another.follows(&server).await;
+    let (one, another) =
+        (ReplicatedStore::open(&server).await, ReplicatedStore::open(&server).await);
+    one.wait_until_following(&server).await;
+    another.wait_until_following(&server).await;
     fill(&server);
     let mut ended = Vec::new();
     for round in 0..3 {
         if round == 1 {
-            // Both connect anew.
+            // Both instances reconnect.
             server.command::<()>(&["CLIENT", "KILL", "TYPE", "normal"]);
         }
         for scope in [Scope::Local, Scope::Global, Scope::Others] {
-            let asking = session(now() - 10);
-            let revocation = revocation(&asking, scope, now());
+            let current = session(now() - 10);
+            let revocation = revocation(&current, scope, now());
             let written = async || one.store.revoke(&revocation).await == Ok(());
-            eventually("it is written", written).await;
+            eventually("the revocation is written", written).await;
             let is_refused = match scope {
-                Scope::Others => session_of(asking.sub, now() - 5),
-                Scope::Local | Scope::Global => asking,
+                Scope::Others => session_of(current.sub, now() - 5),
+                Scope::Local | Scope::Global => current,
             };
-            let known = async || another.answers(&is_refused).await == Ok(true);
-            eventually("the other instance hears of it", known).await;
+            let existing = async || another.answers(&is_refused).await == Ok(true);
+            eventually("the other instance has the revocation", existing).await;
             ended.push(is_refused);
         }
-        another.knows_all(&server).await;
-        one.knows_all(&server).await;
+        another.wait_until_replicated(&server).await;
+        one.wait_until_replicated(&server).await;
         assert!(one.store.is_ready() && another.store.is_ready());
         assert_eq!(another.answers(&session(now())).await, Ok(false));
     }
-    // One that starts on it.
-    let fresh = Followed::open(&server).await;
-    eventually("it is ready", async || fresh.store.is_ready()).await;
-    fresh.knows_all(&server).await;
+    // A third instance starts with the full Redis.
+    let fresh = ReplicatedStore::open(&server).await;
+    eventually("the new instance is ready", async || fresh.store.is_ready()).await;
+    fresh.wait_until_replicated(&server).await;
     fresh.store.purge_expired(from_unix_seconds(now())).await.unwrap();
     for claims in &ended {
         assert!(refuses(&*fresh.store, claims, now()).await);
-        // The copy is complete by itself.
+        // The replica answers without Redis.
         assert!(fresh.store.list().refuses(claims, from_unix_seconds(now())));
     }
     let another = session(now() - 10);
@@ -135,14 +136,14 @@ async fn a_full_redis_hears_of_logouts_and_tells_the_other_instance() {
 async fn a_failure_that_a_full_redis_refuses_blocks_nothing() {
     let server = RedisServer::start().await;
     let store = store::open(&address(&server)).await.unwrap();
-    store.append_failures(&[numbered(1)]).await.unwrap();
+    store.append_failures(&[numbered_failure(1)]).await.unwrap();
     let queue = store.queue().unwrap();
     queue.enqueue(&entry(), NOW, &BOUNDS, Timestamp::UNIX_EPOCH).await.unwrap().unwrap();
     fill(&server);
-    let fault = store.append_failures(&[numbered(2)]).await.unwrap_err();
+    let fault = store.append_failures(&[numbered_failure(2)]).await.unwrap_err();
     assert_eq!((fault.operation, &*fault.cause), ("append to the failure log", OUT_OF_MEMORY));
     let leased = queue.lease(HOUR, 9, Timestamp::UNIX_EPOCH).await.unwrap();
     assert!(queue.remove_unchanged(&leased[0]).await.unwrap());
     store.revoke(&revocation(&session(now()), Scope::Global, now())).await.unwrap();
-    assert_eq!(failures::all(&*store).await, [numbered(1)]);
+    assert_eq!(failures::all(&*store).await, [numbered_failure(1)]);
 }

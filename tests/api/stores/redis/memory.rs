@@ -1,11 +1,11 @@
-//! Operations that need room report a Redis that is over its `maxmemory` as out of memory.
+//! If Redis is over its `maxmemory`, the operations that need room report that it is out of memory.
 
 use jiff::Timestamp;
 use logout_gateway::internals::{clock::from_unix_seconds, outcome::Scope, store};
 
 use super::{
     super::{
-        failures::numbered,
+        failures::numbered_failure,
         list::{now, session},
         queue::{BOUNDS, HOUR, NOW, entry},
     },
@@ -16,7 +16,7 @@ use crate::harness::RedisServer;
 const OUT_OF_MEMORY: &str = "Redis is out of memory";
 
 #[tokio::test]
-async fn a_redis_out_of_memory_is_reported_as_that_and_never_as_no_redis() {
+async fn a_redis_out_of_memory_is_reported_as_out_of_memory_and_not_as_unreachable() {
     let server = RedisServer::start().await;
     let store = store::open(&address(&server)).await.unwrap();
     let queue = store.queue().unwrap();
@@ -42,16 +42,16 @@ async fn a_redis_out_of_memory_is_reported_as_that_and_never_as_no_redis() {
         queue.reschedule(&leased, NOW, true, Timestamp::UNIX_EPOCH).await.err(),
     ));
     faults.push(("remove", queue.remove(leased.id).await.err()));
-    faults.push(("note", store.append_failures(&[numbered(1)]).await.err()));
-    let told: Vec<_> =
+    faults.push(("note", store.append_failures(&[numbered_failure(1)]).await.err()));
+    let failed: Vec<_> =
         faults.iter().filter_map(|(what, fault)| Some((what, &fault.as_ref()?.cause))).collect();
-    let refused: Vec<_> = told.iter().map(|(what, _)| **what).collect();
-    assert_eq!(refused, ["enqueue", "note"], "all else needs no room");
-    for (what, cause) in told {
+    let refused: Vec<_> = failed.iter().map(|(what, _)| **what).collect();
+    assert_eq!(refused, ["enqueue", "note"], "the other operations need no room");
+    for (what, cause) in failed {
         assert_eq!(cause, OUT_OF_MEMORY, "{what}");
     }
     let diagnosed = store::diagnose(&address(&server)).await;
-    assert_eq!(diagnosed.unwrap_err(), OUT_OF_MEMORY, "the message of check");
+    assert_eq!(diagnosed.unwrap_err(), OUT_OF_MEMORY, "the message of `check`");
     let opened = store::open(&address(&server)).await;
-    assert!(opened.is_ok(), "it passes, so a gateway waits for it: {opened:?}");
+    assert!(opened.is_ok(), "the state is temporary, so a gateway starts and waits: {opened:?}");
 }

@@ -1,4 +1,4 @@
-//! What a later release wrote is never misread, and never lost.
+//! Entries of a later release are neither misread nor lost.
 
 use jiff::Timestamp;
 use logout_gateway::internals::{outcome::Scope, store};
@@ -9,12 +9,12 @@ use super::{
         list::{now, refuses, session},
         queue::{self, BOUNDS, HOUR, NOW, entry, ids},
     },
-    DAY, Followed, address, revocation,
+    DAY, ReplicatedStore, address, revocation,
 };
 use crate::harness::{RedisServer, eventually};
 
 #[tokio::test]
-async fn no_token_is_accepted_if_a_newer_release_wrote_a_record() {
+async fn no_token_is_accepted_if_a_newer_release_wrote_an_entry() {
     let (user, until) = (Uuid::new_v4().to_string(), (now() + DAY).to_string());
     let user_key = format!("logout-gateway:user:{user}");
     for (case, words) in [
@@ -24,45 +24,45 @@ async fn no_token_is_accepted_if_a_newer_release_wrote_a_record() {
         ("a cut-off", vec!["HSET", &user_key, "-", "2 1 2 3"]),
     ] {
         let server = RedisServer::start().await;
-        let followed = Followed::open(&server).await;
-        followed.follows(&server).await;
+        let replicated = ReplicatedStore::open(&server).await;
+        replicated.wait_until_following(&server).await;
         server.command::<()>(&words);
         if case == "a cut-off" {
             server.command::<()>(&["ZADD", "logout-gateway:users", &until, &user]);
         }
         if case != "a format" {
-            // It is met when the list is read the next time.
+            // The instance finds the entry when it reads the list again.
             server.kill();
             server.restart().await;
         }
-        let unknown = async || followed.answers(&session(now())).await.is_err();
+        let unknown = async || replicated.answers(&session(now())).await.is_err();
         eventually(case, unknown).await;
         let newer = async || {
-            let fault = followed.answers(&session(now())).await.unwrap_err();
-            !followed.store.is_ready()
+            let fault = replicated.answers(&session(now())).await.unwrap_err();
+            !replicated.store.is_ready()
                 && fault.cause == "the data in Redis was written by a newer release"
         };
         eventually(case, newer).await;
-        // Until somebody sees to it.
+        // Until an operator deletes the entry.
         server.command::<()>(&["FLUSHALL"]);
-        let known = async || followed.answers(&session(now())).await.is_ok();
-        eventually(case, known).await;
+        let existing = async || replicated.answers(&session(now())).await.is_ok();
+        eventually(case, existing).await;
     }
 }
 
 #[tokio::test]
-async fn after_a_change_that_cannot_be_read_the_whole_list_is_read() {
+async fn after_an_unreadable_change_the_whole_list_is_read() {
     let server = RedisServer::start().await;
-    let followed = Followed::open(&server).await;
-    followed.follows(&server).await;
+    let replicated = ReplicatedStore::open(&server).await;
+    replicated.wait_until_following(&server).await;
     let (ended, until) = (session(now()), (now() + DAY).to_string());
     let member = format!("1 {}", ended.session_id);
     server.command::<()>(&["ZADD", "logout-gateway:sessions", &until, &member]);
     server.command::<()>(&["XADD", "logout-gateway:changes", "*", "n", "1", "line", "2 all"]);
-    let known = async || followed.answers(&ended).await == Ok(true);
-    eventually("it is known", known).await;
+    let existing = async || replicated.answers(&ended).await == Ok(true);
+    eventually("the replica has the revocation", existing).await;
     server.kill();
-    assert_eq!(followed.answers(&ended).await, Ok(true), "by the copy");
+    assert_eq!(replicated.answers(&ended).await, Ok(true), "the replica answers");
 }
 
 #[tokio::test]
@@ -75,11 +75,11 @@ async fn a_newer_cut_off_is_not_overwritten() {
     let fault = store.revoke(&revocation(&ended, Scope::Global, now())).await.unwrap_err();
     assert_eq!(fault.cause, "the data in Redis was written by a newer release");
     assert_eq!(server.command::<String>(&["HGET", &key, "-"]), "2 1 2 3");
-    assert!(refuses(&*store, &ended, now()).await, "this instance knows");
+    assert!(refuses(&*store, &ended, now()).await, "this instance refuses the session from memory");
 }
 
 #[tokio::test]
-async fn entries_of_a_newer_release_wait_for_it_and_hinder_no_others() {
+async fn entries_of_a_newer_release_are_kept_and_block_no_others() {
     const DUE: &str = "logout-gateway:queue:2:due";
     const RECORDS: &str = "logout-gateway:queue:2:records";
     let server = RedisServer::start().await;
@@ -97,7 +97,7 @@ async fn entries_of_a_newer_release_wait_for_it_and_hinder_no_others() {
         let entry = entry();
         queue.enqueue(&entry, NOW, &BOUNDS, Timestamp::UNIX_EPOCH).await.unwrap().unwrap();
         let queued_at = queue.get(entry.id).await.unwrap().unwrap().queued_at;
-        eventually("time passes", async || queue::now() > queued_at).await;
+        eventually("the clock moves", async || queue::now() > queued_at).await;
         own.push(entry.id);
     }
     for (most, expected) in [(1, &own[..1]), (9, &own[1..]), (9, &[])] {
@@ -105,7 +105,7 @@ async fn entries_of_a_newer_release_wait_for_it_and_hinder_no_others() {
     }
     let kept: String = server.command(&["HGET", RECORDS, &newer[0]]);
     assert_eq!(kept, "3 {}");
-    assert_eq!(queue.len().await.unwrap(), 3 + 5, "what has no entry is gone");
+    assert_eq!(queue.len().await.unwrap(), 3 + 5, "ids without a record are removed");
     assert_eq!(queue.entries(usize::MAX).await.unwrap().len(), 3);
     server.command::<()>(&["LPUSH", "logout-gateway:failures", "2 {}"]);
     assert_eq!(store.failures(9).await.unwrap(), []);

@@ -1,4 +1,4 @@
-//! What to look for: each secret, however it may have been encoded, in pieces.
+//! Searches a log for pieces of secrets, also of encoded ones.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,37 +13,41 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
 use test_harness::uri_component::URI_COMPONENT;
 
-/// A part of a secret that is longer is a leak, too.
+/// The length of a piece in bytes: a log with so much of a secret leaks it.
 const PIECE: usize = 24;
-/// Who encodes a secret encodes the whole of it: not each piece is looked for.
-const SPARSELY: usize = 5 * PIECE;
-/// All pieces begin with as many bytes; shorter secrets are words.
+/// The distance between the pieces of an encoded secret. Encoded secrets are logged whole, so a few pieces
+/// find them.
+const ENCODED_STEP: usize = 5 * PIECE;
+/// Pieces are looked up by their first bytes. Shorter secrets are ordinary words and are not searched for.
 const HEAD: usize = 8;
-/// `xxxxxxxxxxxx` is nobody's secret.
-const DIFFERENT_BYTES: u32 = 5;
+/// Pieces with fewer different bytes are placeholders such as `xxxxxxxxxxxx`.
+const MIN_DIFFERENT_BYTES: u32 = 5;
 
-/// Pieces of secrets by their first bytes.
+/// The pieces to search for, by their first bytes.
 #[derive(Default)]
-pub(crate) struct Needles(HashMap<[u8; HEAD], HashSet<Vec<u8>>>);
+pub(crate) struct SecretSearch(HashMap<[u8; HEAD], HashSet<Vec<u8>>>);
 
-impl Needles {
-    /// A secret, as it is and encoded.
+impl SecretSearch {
+    /// Adds a secret: unchanged, percent-encoded and in base64.
     pub(crate) fn add(&mut self, secret: &[u8]) {
         self.add_pieces(secret, PIECE);
         for set in [URI_COMPONENT, NON_ALPHANUMERIC] {
             let encoded = percent_encode(secret, set).to_string();
             if encoded.as_bytes() != secret {
-                self.add_pieces(encoded.as_bytes(), SPARSELY);
-                self.add_pieces(lower_case_octets(&encoded).as_bytes(), SPARSELY);
+                self.add_pieces(encoded.as_bytes(), ENCODED_STEP);
+                self.add_pieces(lower_case_octets(&encoded).as_bytes(), ENCODED_STEP);
             }
         }
         for before in 0..3 {
             let shifted = [vec![0; before], secret.to_owned()].concat();
-            // The first and the last characters depend on what stands beside it.
+            // The first and the last characters of base64 also depend on the bytes beside the secret.
             let whole = (shifted.len() - shifted.len() % 3).max(3);
             for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
                 let encoded = engine.encode(&shifted[..whole.min(shifted.len())]);
-                self.add_pieces(&encoded.as_bytes()[if before == 0 { 0 } else { 4 }..], SPARSELY);
+                self.add_pieces(
+                    &encoded.as_bytes()[if before == 0 { 0 } else { 4 }..],
+                    ENCODED_STEP,
+                );
             }
         }
     }
@@ -55,22 +59,22 @@ impl Needles {
             let piece = &text[from..text.len().min(from + PIECE)];
             let different = piece.iter().fold(0_u128, |seen, octet| seen | 1 << (octet & 0x7f));
             if let Some(head) = piece.first_chunk()
-                && different.count_ones() >= DIFFERENT_BYTES
-                && !is_of_an_id(piece)
+                && different.count_ones() >= MIN_DIFFERENT_BYTES
+                && !is_part_of_uuid(piece)
             {
                 self.0.entry(*head).or_default().insert(piece.to_owned());
             }
         }
     }
 
-    /// What is found, and the line that has it.
-    pub(crate) fn found_in(&self, log: &[u8]) -> Vec<String> {
+    /// The pieces that were found, each with its log line.
+    pub(crate) fn find_in(&self, log: &[u8]) -> Vec<String> {
         let lines: Vec<_> = log.split(|octet| *octet == b'\n').collect();
         let share =
             lines.len().div_ceil(thread::available_parallelism().map_or(1, Into::into)).max(1);
         thread::scope(|scope| {
             let search = |lines: &[&[u8]]| -> Vec<_> {
-                lines.iter().filter_map(|line| self.found_in_line(line)).collect()
+                lines.iter().filter_map(|line| self.find_in_line(line)).collect()
             };
             let searches = lines.chunks(share).map(|lines| scope.spawn(move || search(lines)));
             let searches: Vec<_> = searches.collect();
@@ -78,7 +82,7 @@ impl Needles {
         })
     }
 
-    fn found_in_line(&self, line: &[u8]) -> Option<String> {
+    fn find_in_line(&self, line: &[u8]) -> Option<String> {
         let line = without_backslashes(line);
         let found = line.windows(HEAD).enumerate().find_map(|(at, head)| {
             let pieces = self.0.get(head.first_chunk()?)?;
@@ -89,7 +93,7 @@ impl Needles {
     }
 }
 
-/// `%2b` for `%2B`.
+/// The text with lower-case percent-encoded octets: `%2b` for `%2B`.
 fn lower_case_octets(encoded: &str) -> String {
     let mut parts = encoded.split('%');
     let first = parts.next().unwrap_or_default().to_owned();
@@ -99,13 +103,13 @@ fn lower_case_octets(encoded: &str) -> String {
     })
 }
 
-/// Users and sessions are told on purpose.
-fn is_of_an_id(piece: &[u8]) -> bool {
+/// The gateway logs the ids of users and sessions on purpose.
+fn is_part_of_uuid(piece: &[u8]) -> bool {
     piece.iter().all(|octet| octet.is_ascii_hexdigit() || *octet == b'-')
         && piece.iter().filter(|octet| **octet == b'-').count() >= 2
 }
 
-/// JSON puts them before quotation marks.
+/// JSON escapes quotation marks with backslashes: ignore them.
 fn without_backslashes(text: &[u8]) -> Vec<u8> {
     text.iter().copied().filter(|octet| *octet != b'\\').collect()
 }
@@ -117,22 +121,22 @@ mod tests {
     const SECRET: &[u8] = b"somebody@example.com+{\"and\":\"more\"}/of/it";
 
     #[test]
-    fn a_secret_is_found_in_any_encoding_wherever_it_stands() {
-        let mut needles = Needles::default();
-        needles.add(SECRET);
+    fn a_secret_is_found_in_any_encoding_at_any_place() {
+        let mut search = SecretSearch::default();
+        search.add(SECRET);
         let plain = String::from_utf8_lossy(SECRET).into_owned();
         let percent = |set| percent_encode(SECRET, set).to_string();
-        let mut hidden = vec![plain.clone(), plain.replace('"', "\\\""), plain[3..].to_owned()];
-        hidden.extend([percent(URI_COMPONENT), percent(NON_ALPHANUMERIC)]);
-        hidden.push(lower_case_octets(&percent(URI_COMPONENT)));
+        let mut encoded = vec![plain.clone(), plain.replace('"', "\\\""), plain[3..].to_owned()];
+        encoded.extend([percent(URI_COMPONENT), percent(NON_ALPHANUMERIC)]);
+        encoded.push(lower_case_octets(&percent(URI_COMPONENT)));
         for before in ["", "a", "ab", "abc"] {
             let more = [before.as_bytes(), SECRET, b"after"].concat();
-            hidden.extend([STANDARD_NO_PAD.encode(&more), URL_SAFE_NO_PAD.encode(&more)]);
+            encoded.extend([STANDARD_NO_PAD.encode(&more), URL_SAFE_NO_PAD.encode(&more)]);
         }
-        for text in hidden {
+        for text in encoded {
             let log = format!("nothing\n{{\"field\":\"{text}\"}}\nnothing");
-            assert_eq!(needles.found_in(log.as_bytes()).len(), 1, "{text}");
+            assert_eq!(search.find_in(log.as_bytes()).len(), 1, "{text}");
         }
-        assert!(needles.found_in(b"somebody else, xxxxxxxx").is_empty());
+        assert!(search.find_in(b"somebody else, xxxxxxxx").is_empty());
     }
 }

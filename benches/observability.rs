@@ -1,20 +1,20 @@
-//! What it costs to watch: logouts in a second with nothing written, with the audit line and somebody
-//! who scrapes `/metrics`, and with traces as well; one after the other, round by round.
+//! The cost of observability: logouts per second without log lines, with audit lines and a scraper of
+//! `/metrics`, and with traces in addition. The three are measured in turn, round by round.
 //!
-//! Counting cannot be switched off: what it takes is measured by itself, and taken off the first kind's
-//! time. Each logout is by cookie, with CSRF token, of a session that lives.
+//! Counters cannot be switched off: their time is measured separately and subtracted from that of the first
+//! kind. Each logout is by cookie with a CSRF token, of a live session.
 //!
-//! Twice: with a GoTrue that takes [`GOTRUE_SECONDS`] for each, which is faster than the real one was
-//! seen to be, and with one that takes no time, where client, gateway and mock have nothing to wait for
-//! and fight for the machine. The first is what is held to five in a hundred; the second, and the CPU
-//! time by the kernel's count, tell what it costs whoever has no CPU to spare.
+//! Everything is measured twice: with a GoTrue that takes [`GOTRUE_SECONDS`] for each logout, which is
+//! faster than the real one in our measurements, and with one that takes no time, so that clients, gateway
+//! and mock compete for the CPU. The first may lose at most 5 % of its logouts; the second, and the CPU
+//! time, show the cost on a machine without spare CPU.
 //!
-//! `cargo bench --bench watching`
+//! `cargo bench --bench observability`
 
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a benchmark that fails tells nothing"
+    reason = "a benchmark that fails has no result"
 )]
 
 use std::{
@@ -42,18 +42,18 @@ use test_harness::cpu_time::CpuTime;
 
 const CONNECTIONS: usize = 8;
 const GOTRUE_SECONDS: f64 = 0.005;
-/// Of the logouts with nothing watched.
-const LEAST: f64 = 0.95;
-/// One round's; each once.
+/// The least share of the logouts without observability.
+const MIN_SHARE: f64 = 0.95;
+/// The logouts of one round, each of another session.
 const LOGOUTS: usize = 5_000;
 const ROUNDS: usize = 5;
 const SCRAPED_EVERY: Duration = Duration::from_secs(1);
 
-/// The log only says where it listens.
+/// The log has only the line with the address.
 const QUIET: (&str, &str) = ("RUST_LOG", "error,logout_gateway::gateway=info");
 const LOUD: (&str, &str) = ("RUST_LOG", "info");
 
-/// Logouts of sessions that were not there before, as bytes.
+/// The bytes of logout requests of new sessions.
 async fn requests(app: &TestApp, gateway: &GatewayProcess) -> Vec<Vec<u8>> {
     let mut requests = Vec::with_capacity(LOGOUTS);
     let mut connection = Connection::open(gateway.address).await;
@@ -69,12 +69,12 @@ async fn requests(app: &TestApp, gateway: &GatewayProcess) -> Vec<Vec<u8>> {
 
 struct Round {
     per_second: f64,
-    /// Of the gateway's own and of the kernel's for it, in microseconds for each logout.
+    /// CPU time of the gateway, including that of the kernel for it, in microseconds per logout.
     cpu: f64,
 }
 
-async fn round(gateway: Rc<GatewayProcess>, watched: bool, requests: Vec<Vec<u8>>) -> Round {
-    let (begun, before) = (Instant::now(), CpuTime::of_process(gateway.pid()));
+async fn round(gateway: Rc<GatewayProcess>, observed: bool, requests: Vec<Vec<u8>>) -> Round {
+    let (start, before) = (Instant::now(), CpuTime::of_process(gateway.pid()));
     let (requests, next) = (Rc::new(requests), Rc::new(Cell::new(0)));
     let mut clients = JoinSet::new();
     for _ in 0..CONNECTIONS {
@@ -88,7 +88,7 @@ async fn round(gateway: Rc<GatewayProcess>, watched: bool, requests: Vec<Vec<u8>
         });
     }
     let scraping = async {
-        if !watched {
+        if !observed {
             std::future::pending::<()>().await;
         }
         loop {
@@ -97,23 +97,23 @@ async fn round(gateway: Rc<GatewayProcess>, watched: bool, requests: Vec<Vec<u8>
         }
     };
     tokio::select! { _ = clients.join_all() => {}, () = scraping => {} }
-    let (took, after) = (begun.elapsed(), CpuTime::of_process(gateway.pid()));
+    let (took, after) = (start.elapsed(), CpuTime::of_process(gateway.pid()));
     let cpu = (after.user + after.system).saturating_sub(before.user + before.system);
     let each = |time: Duration| time.as_secs_f64() / f64::from(u32::try_from(LOGOUTS).unwrap());
     Round { per_second: 1.0 / each(took), cpu: each(cpu) * 1e6 }
 }
 
-/// What it takes to count one logout, in seconds.
+/// The time to count one logout, in seconds.
 fn counting() -> f64 {
     const TIMES: u32 = 200_000;
     let metrics = Metrics::new();
-    let begun = Instant::now();
+    let start = Instant::now();
     for n in 0..TIMES {
         let took = Duration::from_micros(u64::from(n));
         metrics.gotrue_try(Operation::Logout, TryResult::Ok, took);
         metrics.logout(Route::Envelope, (Outcome::Revoked, None), took, 4);
     }
-    begun.elapsed().as_secs_f64() / f64::from(TIMES)
+    start.elapsed().as_secs_f64() / f64::from(TIMES)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -139,7 +139,7 @@ async fn run() {
     }
     let slow = json!({"operation": "logout", "kind": "delay", "seconds": GOTRUE_SECONDS});
     for (gotrue, fault, least) in
-        [("takes 5 ms", Some(slow), Some(LEAST)), ("takes no time", None, None)]
+        [("takes 5 ms", Some(slow), Some(MIN_SHARE)), ("takes no time", None, None)]
     {
         app.mock.clear_faults();
         if let Some(fault) = fault {
@@ -148,23 +148,26 @@ async fn run() {
         for _ in 0..=ROUNDS {
             for (name, gateway, rates) in &mut gateways {
                 let requests = requests(&app, gateway).await;
-                let watched = **name != "off";
-                let Round { per_second, cpu } = round(gateway.clone(), watched, requests).await;
-                println!("{name:>16}   {per_second:>7.0}/s   {cpu:>6.1} µs of the gateway's");
+                let observed = **name != "off";
+                let Round { per_second, cpu } = round(gateway.clone(), observed, requests).await;
+                println!("{name:>16}   {per_second:>7.0}/s   {cpu:>6.1} µs CPU of the gateway");
                 rates.push(per_second);
             }
         }
-        // The first round is for warming up.
+        // The first round is a warm-up.
         let rates: Vec<Vec<f64>> =
             gateways.iter_mut().map(|(.., rates)| rates.drain(..).skip(1).collect()).collect();
         let off: Vec<f64> = rates[0].iter().map(|rate| 1.0 / (1.0 / rate - counting)).collect();
         for (at, (name, ..)) in gateways.iter().enumerate().skip(1) {
             let share = median(rates[at].iter().zip(&off).map(|(on, off)| on / off).collect());
             println!(
-                "GoTrue {gotrue}, {name}: {:.1} % of the logouts with nothing watched",
+                "GoTrue {gotrue}, {name}: {:.1} % of the logouts without observability",
                 share * 100.0
             );
-            assert!(least.is_none_or(|least| share >= least), "watching is noticed");
+            assert!(
+                least.is_none_or(|least| share >= least),
+                "observability costs more than 5 % of the logouts"
+            );
         }
     }
 }

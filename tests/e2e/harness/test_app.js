@@ -1,4 +1,5 @@
-// One Chromium and one build of the app for each file of tests; everything else anew for each test.
+// Starts Chromium and builds the application once for each file of tests, and starts everything else for
+// each test.
 
 import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -10,7 +11,7 @@ import { build } from "esbuild";
 import { chromium } from "playwright-core";
 
 import { newUser, startGateway, startMock } from "../../../clients/js/test/harness.js";
-import { newFolder } from "./folder.js";
+import { newDirectory } from "./directory.js";
 import { startNginx } from "./nginx.js";
 import { startAppServer } from "./server.js";
 
@@ -18,9 +19,9 @@ const SOURCES = fileURLToPath(new URL("../site/", import.meta.url));
 
 const CHROMIUM = {
   executablePath: "/usr/bin/chromium",
-  // By itself it resolves *.localhost, whose pages it trusts as if they came by https.
+  // Chromium itself resolves *.localhost and trusts those pages as if they came over https.
   args: ["--no-sandbox", "--host-resolver-rules=MAP *.test 127.0.0.1"],
-  // Users go back to pages that were kept.
+  // The driver switches the back/forward cache off by default, but users have it.
   ignoreDefaultArgs: ["--disable-back-forward-cache"],
 };
 
@@ -50,26 +51,26 @@ function closedAfter(context, profile) {
   return profile;
 }
 
-// A browser of its own, as on another device.
+// A new browser profile, as on another device.
 export async function newProfile(context, options = {}) {
   return closedAfter(context, await browser.newContext({ ignoreHTTPSErrors: true, ...options }));
 }
 
-// A browser that sends cookies along to other sites, which is a setting.
+// A browser whose settings allow third-party cookies.
 export async function newLenientProfile(context) {
-  const folder = await mkdtemp(join(tmpdir(), "logout-gateway-"));
-  await mkdir(join(folder, "Default"));
+  const directory = await mkdtemp(join(tmpdir(), "logout-gateway-"));
+  await mkdir(join(directory, "Default"));
   const preferences = JSON.stringify({ profile: { cookie_controls_mode: 0 } });
-  await writeFile(join(folder, "Default", "Preferences"), preferences);
+  await writeFile(join(directory, "Default", "Preferences"), preferences);
   const options = { ...CHROMIUM, ignoreHTTPSErrors: true };
-  const profile = await chromium.launchPersistentContext(folder, options);
+  const profile = await chromium.launchPersistentContext(directory, options);
   closedAfter(context, profile);
-  // Until it is closed it writes there.
-  context.after(() => rm(folder, { recursive: true, maxRetries: 5 }));
+  // Chromium writes to the directory until it is closed.
+  context.after(() => rm(directory, { recursive: true, maxRetries: 5 }));
   return profile;
 }
 
-// A user who has signed up, and is signed in nowhere.
+// A user who has signed up and has no session.
 async function newAccount(mock, data = {}) {
   const user = newUser();
   const response = await fetch(`${mock.url}/auth/v1/signup`, {
@@ -86,11 +87,13 @@ export function claimsOf(token) {
   return JSON.parse(Buffer.from(token.split(".")[1], "base64url"));
 }
 
-export async function stage(context, {
+// Starts the mock, a gateway, the application's server and nginx in front of them, and opens a browser
+// profile.
+export async function startTestApp(context, {
   alg = "ES256", flags = [], durable = true, about = "",
 } = {}) {
   const mock = await startMock(context, "--alg", alg);
-  const store = durable ? `file:${await newFolder(context)}/store` : "memory";
+  const store = durable ? `file:${await newDirectory(context)}/store` : "memory";
   const all = ["--store", store, "--trusted-proxies", "127.0.0.1", ...flags];
   let stopGateway;
   const after = (stop) => {
@@ -99,10 +102,10 @@ export async function stage(context, {
   };
   const gateway = await startGateway({ after }, mock, ...all);
   const server = await startAppServer(context, mock, gateway);
-  const { port, securePort, asked } = await startNginx(context, { site, mock, gateway, server });
+  const { port, securePort, proxyRequests } = await startNginx(context, { site, mock, gateway, server });
   const user = await newAccount(mock, { about });
   const profile = await newProfile(context);
   const url = `http://app.example.localhost:${port}`;
   const secureUrl = `https://app.example.localhost:${securePort}`;
-  return { mock, gateway, stopGateway, user, profile, port, asked, url, secureUrl };
+  return { mock, gateway, stopGateway, user, profile, port, proxyRequests, url, secureUrl };
 }

@@ -1,4 +1,4 @@
-//! GoTrue's answer as text: a line that says to what, then status, headers and body.
+//! A response of GoTrue as text: a line that describes the request, then status, headers and body.
 
 use std::{
     pin::Pin,
@@ -19,51 +19,51 @@ use logout_gateway::internals::{gotrue::Operation, outcome::Scope};
 
 use crate::message::{headers, split};
 
-/// As long as the body of a `large` answer becomes.
+/// The length of the body of a `large` response.
 const LARGE: usize = 200 * 1024;
-/// Bytes that arrive at once.
+/// The most bytes that arrive at once.
 pub const PIECE: usize = 16 * 1024;
 
-/// What GoTrue was asked, and what came.
+/// A request to GoTrue and the response to it.
 #[derive(Debug)]
-pub struct Answering {
-    /// What for.
+pub struct ServerResponse {
+    /// The operation of the request.
     pub operation: Operation,
-    /// Of a logout.
+    /// The scope, if the request is a logout.
     pub scope: Scope,
-    /// An earlier try may have had its effect.
-    pub again: bool,
+    /// An earlier attempt may have had its effect.
+    pub is_retry: bool,
     /// The connection breaks after the body.
     pub broken: bool,
-    /// Any that can stand on the wire.
+    /// A status of three digits.
     pub status: u16,
-    /// Those that can stand on the wire.
+    /// The headers that are valid in HTTP.
     pub headers: HeaderMap,
-    /// As sent.
+    /// The body as it was sent.
     pub body: Bytes,
 }
 
-impl Answering {
-    /// Reads an input; `None` where no such answer can be.
+impl ServerResponse {
+    /// Parses an input; `None` if no such response is possible.
     #[must_use]
-    pub fn read(input: &[u8]) -> Option<Self> {
-        let (asked, answer) = split(input, b"\n")?;
-        let (status, answer) = split(answer, b"\r\n")?;
-        let (head, body) = split(answer, b"\r\n\r\n").unwrap_or_else(|| {
-            let body = answer.strip_prefix(b"\r\n");
-            body.map_or((answer, [].as_slice()), |body| ([].as_slice(), body))
+    pub fn parse(input: &[u8]) -> Option<Self> {
+        let (request, response) = split(input, b"\n")?;
+        let (status, response) = split(response, b"\r\n")?;
+        let (head, body) = split(response, b"\r\n\r\n").unwrap_or_else(|| {
+            let body = response.strip_prefix(b"\r\n");
+            body.map_or((response, [].as_slice()), |body| ([].as_slice(), body))
         });
-        let asked = std::str::from_utf8(asked).ok()?;
+        let request = std::str::from_utf8(request).ok()?;
         let status = std::str::from_utf8(status).ok()?.parse().ok()?;
-        let has = |word| asked.contains(word);
-        let operation = match asked {
+        let has = |word| request.contains(word);
+        let operation = match request {
             _ if has("/logout") => Operation::Logout,
             _ if has("/token") => Operation::Token,
             _ if has("/user") => Operation::User,
             _ if has("jwks") => Operation::Jwks,
             _ => Operation::Health,
         };
-        let scope = match asked {
+        let scope = match request {
             _ if has("others") => Scope::Others,
             _ if has("global") => Scope::Global,
             _ => Scope::Local,
@@ -77,7 +77,7 @@ impl Answering {
         on_the_wire.then(|| Self {
             operation,
             scope,
-            again: has("again"),
+            is_retry: has("again"),
             broken: has("broken"),
             status,
             headers: headers(head),
@@ -85,10 +85,10 @@ impl Answering {
         })
     }
 
-    /// As the HTTP client hands it over; counts the bytes of the body that were asked for.
+    /// The response as the HTTP client returns it; counts the bytes of the body that are read.
     #[must_use]
-    pub fn response(&self, taken: Arc<AtomicUsize>) -> reqwest::Response {
-        let body = Pieces { left: self.body.clone(), broken: self.broken, taken };
+    pub fn to_http_response(&self, bytes_read: Arc<AtomicUsize>) -> reqwest::Response {
+        let body = Pieces { left: self.body.clone(), broken: self.broken, bytes_read };
         let mut response = Response::new(reqwest::Body::wrap(body.map_err(std::io::Error::other)));
         *response.status_mut() = self.status.try_into().expect("a status of three digits");
         response.headers_mut().clone_from(&self.headers);
@@ -99,7 +99,7 @@ impl Answering {
 struct Pieces {
     left: Bytes,
     broken: bool,
-    taken: Arc<AtomicUsize>,
+    bytes_read: Arc<AtomicUsize>,
 }
 
 impl HttpBody for Pieces {
@@ -114,7 +114,7 @@ impl HttpBody for Pieces {
             return Poll::Ready(self.broken.then_some(Err("broken")));
         }
         let length = self.left.len().min(PIECE);
-        self.taken.fetch_add(length, Ordering::Relaxed);
+        self.bytes_read.fetch_add(length, Ordering::Relaxed);
         Poll::Ready(Some(Ok(http_body::Frame::data(self.left.split_to(length)))))
     }
 }

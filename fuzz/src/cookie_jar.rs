@@ -1,10 +1,10 @@
-//! The cookies that a browser sends to the gateway, and what its answers do to them.
+//! The cookies that a browser sends to the gateway, and how responses change them.
 
 use crate::cookie::SetCookie;
 
 /// The cookies visible at the gateway's paths, in the order in which they are sent.
 #[derive(Debug)]
-pub struct Jar(Vec<Stored>);
+pub struct CookieJar(Vec<Stored>);
 
 #[derive(Debug)]
 struct Stored {
@@ -13,11 +13,12 @@ struct Stored {
     domain: Option<String>,
 }
 
-impl Jar {
-    /// Of these names and values at the path `/`: the first of a name is host-only, each further one at
-    /// the next of `domains`. Those of which there are more are left out, a browser cannot hold them.
+impl CookieJar {
+    /// Stores these names and values with the path `/`. The first cookie of a name is host-only; each
+    /// further one has the next of `domains`. More cookies of one name cannot exist in a browser and are
+    /// ignored.
     #[must_use]
-    pub fn of(pairs: &[(&[u8], &[u8])], domains: &[String]) -> Self {
+    pub fn from_cookies(pairs: &[(&[u8], &[u8])], domains: &[String]) -> Self {
         let mut jar: Vec<Stored> = Vec::new();
         for (name, value) in pairs {
             let before = jar.iter().filter(|stored| stored.name == *name).count();
@@ -40,14 +41,14 @@ impl Jar {
         pairs.collect::<Vec<_>>().join(b"; ".as_slice())
     }
 
-    /// Each name as often as it is there.
+    /// The names of all cookies, also repeated ones.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|stored| std::str::from_utf8(&stored.name).ok())
     }
 
-    /// Takes a deletion, as a browser does that came by https.
-    pub fn take(&mut self, deletion: &SetCookie) {
-        // A partition's cookies are others, even of the same name.
+    /// Applies a deletion, as a browser does over https.
+    pub fn delete(&mut self, deletion: &SetCookie) {
+        // A partitioned cookie is another cookie, even with the same name.
         if deletion.partitioned || deletion.path != "/" {
             return;
         }

@@ -1,0 +1,114 @@
+//! The model of the revocation list: which tokens `verify` must refuse after the logouts so far.
+
+use std::collections::HashMap;
+
+use super::step::Scope;
+
+/// How long an entry is kept at least, in seconds.
+const LIFETIME: i64 = 7 * 86_400;
+
+/// The entries that the contract requires in the revocation list.
+#[derive(Default)]
+pub(super) struct ExpectedRevocations {
+    sessions: Vec<(usize, Entry)>,
+    cut_offs: Vec<CutOff>,
+    /// The sessions whose unconfirmed logout has set a cut-off, and whether that is certain.
+    unconfirmed: HashMap<usize, bool>,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    /// The time of the logout.
+    at: i64,
+    certain: bool,
+}
+
+/// Refuses the tokens of a user that were issued up to `before`, except those of the session `spared`.
+struct CutOff {
+    user: usize,
+    spared: Option<usize>,
+    before: i64,
+    line: Entry,
+}
+
+/// A logout that the gateway records.
+#[derive(Clone, Copy)]
+pub(super) struct RecordedLogout {
+    pub(super) user: usize,
+    pub(super) session: usize,
+    pub(super) scope: Scope,
+    /// The time of the request.
+    pub(super) at: i64,
+    /// Whether it is certain that the gateway has recorded it.
+    pub(super) certain: bool,
+}
+
+impl ExpectedRevocations {
+    /// Records a logout that has ended the sessions of its scope.
+    pub(super) fn insert(&mut self, logout: RecordedLogout) {
+        if logout.scope != Scope::Others {
+            self.insert_session(logout);
+        }
+        if logout.scope != Scope::Local {
+            self.insert_cut_off(logout, logout.at);
+        }
+    }
+
+    /// Records only the session that signed out.
+    pub(super) fn insert_session(
+        &mut self,
+        RecordedLogout { session, at, certain, .. }: RecordedLogout,
+    ) {
+        self.sessions.push((session, Entry { at, certain }));
+    }
+
+    /// Records a logout that a queue worker may run at any later time.
+    pub(super) fn insert_queued(&mut self, logout: RecordedLogout) {
+        let logout = RecordedLogout { certain: false, ..logout };
+        self.insert_session(logout);
+        if logout.scope != Scope::Local {
+            self.insert_cut_off(logout, i64::MAX);
+        }
+    }
+
+    fn insert_cut_off(&mut self, logout: RecordedLogout, before: i64) {
+        let RecordedLogout { user, session, scope, at, certain } = logout;
+        let spared = (scope == Scope::Others).then_some(session);
+        self.cut_offs.push(CutOff { user, spared, before, line: Entry { at, certain } });
+    }
+
+    /// Records a logout that GoTrue did not confirm. It sets one cut-off for the session, but none if the
+    /// token was refused before (`listed`).
+    pub(super) fn insert_unconfirmed(&mut self, logout: RecordedLogout, listed: Option<bool>) {
+        if logout.scope != Scope::Others {
+            self.insert_session(logout);
+        }
+        let counted = self.unconfirmed.get(&logout.session).copied();
+        if logout.scope == Scope::Local || listed == Some(true) || counted == Some(true) {
+            return;
+        }
+        let certain = logout.certain && listed == Some(false) && counted.is_none();
+        self.insert_cut_off(RecordedLogout { certain, ..logout }, logout.at);
+        *self.unconfirmed.entry(logout.session).or_default() |= certain;
+    }
+
+    /// Whether a token of `session` must be refused at `now`; `None` if that is not certain.
+    pub(super) fn refuses(
+        &self,
+        user: usize,
+        session: usize,
+        issued_at: i64,
+        now: i64,
+    ) -> Option<bool> {
+        let cut_offs = self.cut_offs.iter().filter(|cut_off| {
+            cut_off.user == user && cut_off.spared != Some(session) && issued_at <= cut_off.before
+        });
+        let sessions = self.sessions.iter().filter(|(ended, _)| *ended == session);
+        let lines = cut_offs.map(|cut_off| cut_off.line).chain(sessions.map(|(_, line)| *line));
+        match lines.map(|line| line.certain && now - line.at < LIFETIME).max() {
+            None => Some(false),
+            Some(true) => Some(true),
+            Some(false) => None,
+        }
+    }
+}
