@@ -166,7 +166,7 @@ impl Seal {
         })
     }
 
-    /// Decrypts credentials that [`Seal::seal`] encrypted for this entry.
+    /// Decrypts credentials that `Seal::seal` encrypted for this entry.
     ///
     /// # Errors
     /// [`UnsealError`] if the key is unknown, or if the ciphertext was changed or belongs to another entry.

@@ -1,7 +1,7 @@
 //! Counts the logouts of the last hour in this process, minute by minute, for the status page.
 //!
 //! Counting a logout increments an atomic number. Once a minute a background task calls
-//! [`LastHour::begin_minute`].
+//! `LastHour::begin_minute`.
 
 use std::{
     collections::VecDeque,
