@@ -14,7 +14,6 @@
 pub mod answer;
 mod client;
 mod log;
-mod operation;
 mod request;
 mod retry_after;
 mod transport;
@@ -27,11 +26,7 @@ use tokio::time::Instant;
 
 use crate::{outcome::Reason, telemetry::traces::TraceContext};
 
-pub use self::{
-    client::GoTrue,
-    operation::{Operation, TryResult},
-    retry_after::RetryAfter,
-};
+pub use self::{client::GoTrue, retry_after::RetryAfter};
 pub(crate) use self::{log::report_omitted_lines, transport::HttpClientError};
 
 /// The time at which `GATEWAY_UPSTREAM_TIMEOUT` ends. It limits all tries of one request together.
@@ -53,6 +48,22 @@ pub struct OnBehalfOf {
 }
 
 impl OnBehalfOf {
+    /// The client of a stored record. A text that no header can have becomes `unknown`.
+    pub(crate) fn of_record(
+        request_id: &str,
+        forwarded_for: &str,
+        user_agent: Option<&str>,
+    ) -> Self {
+        let value = |text: &str| HeaderValue::try_from(text).ok();
+        let unknown = HeaderValue::from_static("unknown");
+        Self {
+            request_id: value(request_id).unwrap_or_else(|| unknown.clone()),
+            forwarded_for: value(forwarded_for).unwrap_or(unknown),
+            user_agent: user_agent.and_then(value),
+            trace: TraceContext::default(),
+        }
+    }
+
     pub(crate) fn request_id(&self) -> &str {
         self.request_id.to_str().unwrap_or_default()
     }
@@ -102,7 +113,7 @@ pub enum Refusal {
     /// GoTrue answered a logout or `GET /user` with `user_not_found`: the user is gone, with all sessions.
     #[error("GoTrue does not know the user")]
     UserNotFound,
-    /// GoTrue answered `user_banned`: it refuses the request, and the session lives on.
+    /// GoTrue answered `user_banned`: it refuses the request, and the session stays active.
     #[error("the user is banned")]
     UserBanned,
     /// GoTrue answered `bad_jwt`: the token is forged, has expired by GoTrue's clock, or is signed with a key

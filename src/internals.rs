@@ -28,8 +28,9 @@ pub mod gateway {
 }
 
 pub mod gotrue {
-    pub use crate::gotrue::{
-        GoTrue, OnBehalfOf, Operation, Refusal, RetryAfter, TryResult, answer,
+    pub use crate::{
+        gotrue::{GoTrue, OnBehalfOf, Refusal, RetryAfter, answer},
+        operation::gotrue::{Operation, TryResult},
     };
 }
 
@@ -46,7 +47,10 @@ pub mod outcome {
 }
 
 pub mod queue {
-    pub use crate::queue::{bounds, credentials, entry};
+    pub use crate::{
+        queue::credentials,
+        store::{bounds, entry},
+    };
 }
 
 pub mod session {

@@ -20,13 +20,13 @@ enum Command {
     /// Check the configuration, and whether GoTrue, its key set and the store answer.
     Check(Box<Args>),
     /// List, retry or drop the queued logouts, which GoTrue has not confirmed yet.
-    Queue(cli::queue::Args),
+    Queue(cli::queue::QueueArgs),
     /// Show the logouts that did not end their session, newest first.
-    Failures(cli::failures::Args),
+    Failures(cli::failures::FailuresArgs),
     /// Run a mock of GoTrue for tests.
-    Mock(cli::mock::Args),
+    Mock(cli::mock::MockArgs),
     /// Run a mock of GoTrue, the gateway and a demo page on this machine.
-    Demo(cli::demo::Args),
+    Demo(cli::demo::DemoArgs),
 }
 
 fn main() -> ExitCode {

@@ -7,12 +7,13 @@
 //! 3. A store that cannot tell whether a token is revoked returns an error, and the gateway does not accept
 //!    the token.
 
+pub mod bounds;
+pub mod entry;
 pub mod failure;
 pub(crate) mod file;
 pub(crate) mod instrumented;
 pub mod list;
 pub mod memory;
-pub(crate) mod operation;
 pub(crate) mod redis;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -30,11 +31,11 @@ use self::{
 };
 use crate::{
     config::StoreAddress,
-    queue::{
+    session::token::Claims,
+    store::{
         bounds::{Bounds, QueueFullError},
         entry::QueueEntry,
     },
-    session::token::Claims,
 };
 
 /// The failure log keeps at most this number of failures, and removes the oldest first.
@@ -133,7 +134,7 @@ pub trait Queue: Send + Sync {
     /// Leases at most `most` due entries for the duration `lease`; entries that failed most recently come
     /// last. The due time of a leased entry is the end of its lease: from then on another worker may lease
     /// the entry, because the first worker may have died. An entry that is due more than
-    /// `backoff::MAX_RETRY_AFTER` from now counts as due, because only a wrong clock sets such a time.
+    /// `entry::MAX_RETRY_AFTER` from now counts as due, because only a wrong clock sets such a time.
     /// Entries that this release cannot read do not block others.
     async fn lease(
         &self,

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 
 /// Run a mock of GoTrue for tests. It needs no PostgreSQL, keeps all data in memory, and fails on request.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Args {
+pub struct MockArgs {
     /// Address to listen on; port 0 selects a free port, which the line `listening on` shows
     #[arg(long, default_value = "127.0.0.1:9999", value_name = "ADDRESS")]
     bind: SocketAddr,
@@ -76,7 +76,7 @@ fn signing_keys(path: &str) -> Result<SigningKeys, String> {
 /// Runs the mock until SIGTERM or SIGINT. The exit status is 2 if the signing keys have no key for the
 /// algorithm, and 1 if the mock cannot listen.
 #[must_use]
-pub fn run(args: Args) -> ExitCode {
+pub fn run(args: MockArgs) -> ExitCode {
     let bind = args.bind;
     let options = Options {
         algorithm: args.alg.into(),

@@ -18,15 +18,18 @@ use crate::{
     clock::Clock,
     config::StoreAddress,
     outcome::RecordedOutcome,
-    queue::entry::{QueueEntry, queued_logout::QueuedLogout},
-    store::{self, Queue, Store, failure::Failure},
+    store::{
+        self, Queue, Store,
+        entry::{QueueEntry, queued_logout::QueuedLogout},
+        failure::Failure,
+    },
 };
 
 const COLUMNS: [&str; 7] = ["id", "queued_at", "due_at", "attempts", "scope", "user_id", "reason"];
 
 /// The arguments of `logout-gateway queue`.
 #[derive(clap::Args)]
-pub struct Args {
+pub struct QueueArgs {
     #[command(flatten)]
     store: StoreArgs,
     #[command(subcommand)]
@@ -57,8 +60,8 @@ struct Selection {
 /// Runs the selected action. The exit status is 2 if the address of the store is invalid or the store has no
 /// queue, and 1 for any other error.
 #[must_use]
-pub fn run(args: Args) -> ExitCode {
-    let Args { store, action } = args;
+pub fn run(args: QueueArgs) -> ExitCode {
+    let QueueArgs { store, action } = args;
     store.run(async |address| match action {
         Action::List => {
             let entries = store::read_only(&address).await?.entries;

@@ -24,7 +24,7 @@ use crate::{
         state::AppState,
     },
     logout::Logout,
-    queue::worker::Worker,
+    queue_worker::Worker,
 };
 
 /// The most connections of the admin listener. They are counted apart from `GATEWAY_MAX_CONNECTIONS`, so that

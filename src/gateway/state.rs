@@ -15,10 +15,10 @@ use crate::{
     gotrue::{GoTrue, HttpClientError},
     http::{in_flight_limit::InFlightLimit, state::AppState},
     logout::{LocalLogouts, Logout},
-    queue::{bounds::Bounds, credentials::Seal, enqueue::RevocationQueue},
+    queue::{credentials::Seal, enqueue::RevocationQueue},
     readiness::Readiness,
     session::{jwks::Jwks, verifier::Verifier},
-    store::{self, OpenStoreError, Store, instrumented::InstrumentedStore},
+    store::{self, OpenStoreError, Store, bounds::Bounds, instrumented::InstrumentedStore},
     telemetry::metrics::Metrics,
 };
 

@@ -11,10 +11,13 @@ use tokio::time::timeout_at;
 use uuid::Uuid;
 
 use super::{
-    Deadline, Operation, Refreshed, Refusal, RetryAfter, TryResult,
+    Deadline, Refreshed, Refusal, RetryAfter,
     log::{self, RequestLabel},
 };
-use crate::outcome::Scope;
+use crate::{
+    operation::gotrue::{Operation, TryResult},
+    outcome::Scope,
+};
 
 /// The most octets of a response body that are kept.
 pub const MAX_BODY_LENGTH: usize = 64 * 1024;

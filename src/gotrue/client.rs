@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Deadline, HealthAnswer, LogoutAnswer, OnBehalfOf, Operation, Refreshed, Refusal,
+    Deadline, HealthAnswer, LogoutAnswer, OnBehalfOf, Refreshed, Refusal,
     request::Request,
     transport::{HttpClientError, Transport, Unanswered},
 };
-use crate::{config::Supabase, outcome::Scope, telemetry::metrics::Metrics};
+use crate::{
+    config::Supabase, operation::gotrue::Operation, outcome::Scope, telemetry::metrics::Metrics,
+};
 
 const CLIENT_INFO: &str = concat!("logout-gateway/", env!("CARGO_PKG_VERSION"));
 

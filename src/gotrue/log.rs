@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use axum::http::HeaderValue;
 
-use super::{Operation, Refusal};
-use crate::telemetry::line_limit::LineLimit;
+use super::Refusal;
+use crate::{operation::gotrue::Operation, telemetry::line_limit::LineLimit};
 
 const LINES_EACH_SECOND: u32 = 20;
 

@@ -3,7 +3,8 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use reqwest::Url;
 
-use super::{OnBehalfOf, Operation, log::RequestLabel};
+use super::{OnBehalfOf, log::RequestLabel};
+use crate::operation::gotrue::Operation;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

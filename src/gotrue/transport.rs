@@ -13,8 +13,11 @@ use reqwest::{Client, redirect};
 use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
-use super::{Deadline, Operation, Refusal, TryResult, answer::Answer, log, request::Request};
-use crate::telemetry::{metrics::Metrics, traces};
+use super::{Deadline, Refusal, answer::Answer, log, request::Request};
+use crate::{
+    operation::gotrue::{Operation, TryResult},
+    telemetry::{metrics::Metrics, traces},
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Proxies close idle connections after 60 s or more. A shorter time here avoids sending into a connection that

@@ -68,7 +68,7 @@ pub(crate) enum Error {
     AuthServiceTimeout,
     /// GoTrue failed, or gave an answer that GoTrue itself never gives.
     AuthServiceFailed,
-    /// GoTrue refuses a banned user, whose session lives on.
+    /// GoTrue refuses a banned user, whose session stays active.
     UserBanned,
     /// The gateway has a bug, such as a panic.
     Internal,

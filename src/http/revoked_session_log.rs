@@ -58,7 +58,7 @@ impl RevokedSessionLog {
             Proof::Unproven if self.reserve_line(Uuid::nil(), now) => {
                 revoked_line!(AUDIT_OF_REFUSALS, context, session);
             }
-            _ => {}
+            Proof::Proven | Proof::Stale | Proof::Unproven => {}
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{Request, State},
-    http::{Method, header},
+    http::{HeaderName, HeaderValue, Method, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{any, get},
@@ -26,6 +26,10 @@ use super::{
     state::AppState,
 };
 use crate::csrf::origin::SEC_FETCH_SITE;
+
+/// The response headers that pages of allowed origins may read, besides those that every page may read.
+const EXPOSED_HEADERS: [HeaderName; 4] =
+    [X_LOGOUT_OUTCOME, X_LOGOUT_COOKIES_LEFT, X_REQUEST_ID, header::RETRY_AFTER];
 
 /// The router of the public listeners. `pages` are served beside the gateway's own routes.
 pub fn public(app: Arc<AppState>, pages: Router) -> Router {
@@ -111,34 +115,45 @@ fn with_cors(routes: Router, origins: &[String]) -> Router {
     // Set the fallback before the CORS layer, so that the layer covers it: no route has the method of a
     // preflight, OPTIONS.
     let routes = routes.method_not_allowed_fallback(method_not_allowed);
-    let bypass = from_fn_with_state(routes.clone(), only_preflights);
-    routes.layer(ServiceBuilder::new().layer(bypass).layer(cors(origins)))
+    let origins: Arc<[_]> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    let cors = cors(&origins);
+    let bypass = from_fn_with_state((origins, routes.clone()), only_preflights);
+    routes.layer(ServiceBuilder::new().layer(bypass).layer(cors))
 }
 
 /// Passes preflights on to the CORS layer, which would answer every OPTIONS request as a preflight. Any other
-/// OPTIONS request goes to the routes, which answer 405.
-async fn only_preflights(State(routes): State<Router>, request: Request, next: Next) -> Response {
+/// OPTIONS request goes to the routes, which answer 405, and the response gets the headers of CORS here.
+async fn only_preflights(
+    State((origins, routes)): State<(Arc<[HeaderValue]>, Router)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let is_preflight = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    if request.method() == Method::OPTIONS && !is_preflight {
-        routes.oneshot(request).await.into_response()
-    } else {
-        next.run(request).await
+    if request.method() != Method::OPTIONS || is_preflight {
+        return next.run(request).await;
     }
+    let origin = request.headers().get(header::ORIGIN).filter(|origin| origins.contains(origin));
+    let origin = origin.cloned();
+    let mut response = routes.oneshot(request).await.into_response();
+    if let Some(origin) = origin {
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        let exposed = EXPOSED_HEADERS.each_ref().map(HeaderName::as_str).join(",");
+        headers.extend(
+            HeaderValue::try_from(exposed).map(|v| (header::ACCESS_CONTROL_EXPOSE_HEADERS, v)),
+        );
+    }
+    response
 }
 
-fn cors(origins: &[String]) -> CorsLayer {
-    let origins = origins.iter().filter_map(|o| o.parse().ok());
+fn cors(origins: &[HeaderValue]) -> CorsLayer {
     CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins))
+        .allow_origin(AllowOrigin::list(origins.to_vec()))
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, X_CSRF_TOKEN])
-        .expose_headers([
-            X_LOGOUT_OUTCOME,
-            X_LOGOUT_COOKIES_LEFT,
-            X_REQUEST_ID,
-            header::RETRY_AFTER,
-        ])
+        .expose_headers(EXPOSED_HEADERS)
         .vary(Vary::list([header::ORIGIN, SEC_FETCH_SITE]))
 }
 

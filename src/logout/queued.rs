@@ -14,10 +14,12 @@ use crate::{
         backoff,
         credentials::Credentials,
         enqueue::{EnqueueError, RevocationQueue},
-        entry::{NEVER, QueueEntry, entry_id},
     },
     session::{Proof, Session},
-    store::{Queue, StoreError},
+    store::{
+        Queue, StoreError,
+        entry::{NEVER, QueueEntry, entry_id},
+    },
 };
 
 /// The longest refresh token that is queued, in bytes. GoTrue's refresh tokens have some dozens of

@@ -4,14 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::gotrue::Refusal;
+use crate::{gotrue::Refusal, store::entry::MAX_RETRY_AFTER};
 
 const FIRST: Duration = Duration::from_secs(1);
 /// The longest pause, unless GoTrue's `Retry-After` asks for a longer one.
 pub(crate) const MAX_PAUSE: Duration = Duration::from_mins(5);
-/// The longest pause that a `Retry-After` can cause. A proxy may send a wrong value, which must not delay the
-/// entry until its tokens have expired.
-pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// The pause after `attempts` failed tries: one second, doubled after each try up to [`MAX_PAUSE`], and
 /// shortened by up to half at random. It is at least the pause of a `Retry-After` in `refusal`.

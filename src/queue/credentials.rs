@@ -10,15 +10,16 @@ use aws_lc_rs::{
     error::Unspecified,
     hmac::{self, HMAC_SHA256},
 };
-use axum::http::HeaderValue;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::entry::{QueueEntry, SealedCredentials};
 use crate::{
-    config::Secrets, gotrue::OnBehalfOf, key_derivation::derive, telemetry::traces::TraceContext,
+    config::Secrets,
+    gotrue::OnBehalfOf,
+    key_derivation::derive,
+    store::entry::{QueueEntry, SealedCredentials},
 };
 
 /// The length of a key id in bytes. It must only distinguish the few secrets of a deployment.
@@ -45,7 +46,7 @@ pub struct Credentials {
 
 impl Credentials {
     /// Credentials with an `exp` only, for an entry whose credentials cannot be decrypted.
-    pub(super) fn without_tokens(exp: i64) -> Self {
+    pub(crate) fn without_tokens(exp: i64) -> Self {
         Self {
             access_token: SecretString::default(),
             refresh_token: None,
@@ -68,15 +69,8 @@ impl Credentials {
     }
 
     /// The request id and the client's data for the headers of requests to GoTrue.
-    pub(super) fn caller(&self, request_id: &str) -> OnBehalfOf {
-        let value = |text: &str| HeaderValue::try_from(text).ok();
-        let unknown = HeaderValue::from_static("unknown");
-        OnBehalfOf {
-            request_id: value(request_id).unwrap_or_else(|| unknown.clone()),
-            forwarded_for: value(&self.forwarded_for).unwrap_or(unknown),
-            user_agent: self.user_agent.as_deref().and_then(value),
-            trace: TraceContext::default(),
-        }
+    pub(crate) fn caller(&self, request_id: &str) -> OnBehalfOf {
+        OnBehalfOf::of_record(request_id, &self.forwarded_for, self.user_agent.as_deref())
     }
 }
 
@@ -192,7 +186,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::queue::entry::NEVER;
+    use crate::store::entry::NEVER;
 
     fn seal(current: &str, previous: Option<&str>) -> Seal {
         let secret = |word: &str| SecretString::from(word.repeat(32));

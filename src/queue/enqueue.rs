@@ -8,12 +8,12 @@ use std::{
 use aws_lc_rs::error::Unspecified;
 use tokio::sync::Notify;
 
-use super::{
+use super::credentials::{Credentials, Seal, UnsealError};
+use crate::store::{
+    Queue, StoreError,
     bounds::{Bounds, QueueFullError},
-    credentials::{Credentials, Seal, UnsealError},
     entry::{QueueEntry, SealedCredentials},
 };
-use crate::store::{Queue, StoreError};
 
 /// Adds logouts to the store's queue: encrypts their credentials, keeps the queue within its bounds, and
 /// wakes the worker when GoTrue recovers.

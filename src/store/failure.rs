@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     outcome::{Reason, RecordedOutcome, Route, Scope, Stored},
-    queue::entry::QueueEntry,
+    store::entry::QueueEntry,
 };
 
 /// One record of the failure log; it never holds a token.

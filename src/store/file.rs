@@ -40,11 +40,11 @@ use super::{
     list::{Revocation, RevocationEntry, RevocationList},
 };
 use crate::{
-    queue::{
+    session::token::Claims,
+    store::{
         bounds::{Bounds, QueueFullError},
         entry::QueueEntry,
     },
-    session::token::Claims,
 };
 
 /// The number of expired revocations that one transaction removes. A larger number would delay the logouts

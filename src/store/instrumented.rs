@@ -11,14 +11,14 @@ use super::{
     Queue, Store, StoreError,
     failure::Failure,
     list::{Revocation, RevocationList},
-    operation::StoreOperation,
 };
 use crate::{
-    queue::{
+    operation::store::StoreOperation,
+    session::token::Claims,
+    store::{
         bounds::{Bounds, QueueFullError},
         entry::QueueEntry,
     },
-    session::token::Claims,
     telemetry::{metrics::Metrics, traces},
 };
 

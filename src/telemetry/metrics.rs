@@ -23,9 +23,11 @@ use self::{
 };
 use super::line_limit::LineLimit;
 use crate::{
-    gotrue::{Operation as GoTrueOperation, TryResult},
+    operation::{
+        gotrue::{Operation as GoTrueOperation, TryResult},
+        store::StoreOperation,
+    },
     outcome::{Outcome, Reason, RecordedOutcome, Route},
-    store::operation::StoreOperation,
 };
 
 /// The number of refused logouts that are logged one by one in each second (docs/http-api.md, section 10).

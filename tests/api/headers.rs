@@ -182,6 +182,7 @@ async fn only_an_allowed_origin_may_send_requests_and_read_responses() {
     assert_eq!((refused.status, refused.header("access-control-allow-origin")), (401, Some(APP)));
     let options = app.request("OPTIONS", "/logout").header("Origin", APP).send().await;
     assert_eq!((options.status, options.header("allow")), (405, Some("POST")));
+    assert_eq!(options.header("access-control-allow-origin"), Some(APP));
 }
 
 #[tokio::test]

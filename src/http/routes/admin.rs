@@ -14,9 +14,10 @@ use tokio::try_join;
 use crate::{
     clock::{Clock, elapsed},
     http::{error::Error, state::AppState},
-    queue::entry::queued_logout::QueuedLogout,
     readiness::Part,
-    store::{FAILURES_KEPT, Queue, StoreError, failure::FailedLogout},
+    store::{
+        FAILURES_KEPT, Queue, StoreError, entry::queued_logout::QueuedLogout, failure::FailedLogout,
+    },
     telemetry::metrics::Now,
 };
 

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     clock::after,
     outcome::{Reason, Stored},
-    queue::{
+    store::{
         bounds::{Bounds, QueueFullError},
         entry::QueueEntry,
     },

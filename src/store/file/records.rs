@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     clock::from_unix_seconds,
-    queue::entry::{QueueEntry, v1::EntryV1},
+    store::entry::{QueueEntry, v1::EntryV1},
 };
 
 /// The version byte of revocations, failures, and states of queued logouts.

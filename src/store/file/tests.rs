@@ -12,7 +12,7 @@ use super::{records::RecordError, *};
 use crate::{
     clock::{elapsed, from_unix_milliseconds as at, from_unix_seconds},
     outcome::Scope,
-    queue::{
+    store::{
         bounds::MOST_ENTRIES,
         entry::{NEVER, SealedCredentials},
     },

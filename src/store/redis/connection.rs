@@ -40,13 +40,13 @@ impl SharedConnection {
         }))
     }
 
-    /// Sends the commands and waits for their answers, `patience` at most. Retries once on a new connection.
+    /// Sends the commands and waits for their answers, `time_limit` at most. Retries once on a new connection.
     pub(super) async fn query<T: FromRedisValue>(
         &self,
         commands: &Pipeline,
-        patience: Duration,
+        time_limit: Duration,
     ) -> Result<T, RedisStoreError> {
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + time_limit;
         let mut tries = 0;
         loop {
             tries += 1;

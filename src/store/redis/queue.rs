@@ -23,12 +23,12 @@ use super::{
 };
 use crate::{
     clock::from_unix_milliseconds,
-    queue::{
-        backoff::MAX_RETRY_AFTER,
+    store::entry::MAX_RETRY_AFTER,
+    store::{
+        Queue, StoreError,
         bounds::{Bounds, QueueFullError},
         entry::{NEVER, QueueEntry},
     },
-    store::{Queue, StoreError},
 };
 
 /// The longest random pause, in milliseconds, before an entry that other requests changed meanwhile is read

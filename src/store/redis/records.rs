@@ -12,7 +12,7 @@ use super::{super::list::RevocationEntry, error::RedisStoreError};
 use crate::{
     clock::from_unix_seconds,
     outcome::{Reason, Stored},
-    queue::entry::QueueEntry,
+    store::entry::QueueEntry,
 };
 
 /// The version that this release writes, and the only one that it reads.

@@ -45,15 +45,15 @@ impl RedisServer {
         Ok(Self { client, user, password, database })
     }
 
-    /// Opens a new connection and logs in. An answer that takes longer than `patience` is an error. The
+    /// Opens a new connection and logs in. An answer that takes longer than `time_limit` is an error. The
     /// current tokio runtime drives the connection: the connection ends when the runtime does.
     pub(super) async fn connect(
         &self,
-        patience: Duration,
+        time_limit: Duration,
     ) -> Result<RedisConnection, RedisStoreError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECTING))
-            .set_response_timeout(Some(patience));
+            .set_response_timeout(Some(time_limit));
         let connected = self.client.get_multiplexed_async_connection_with_config(&config).await;
         let mut connection = connected.map_err(|error| self.connect_error(error))?;
         self.log_in(&mut connection).await?;

@@ -9,10 +9,7 @@ use super::{
     super::{error::FileError, tables::Tables},
     StoredState,
 };
-use crate::{
-    clock::after,
-    queue::{backoff::MAX_RETRY_AFTER, entry::QueueEntry},
-};
+use crate::{clock::after, store::entry::MAX_RETRY_AFTER, store::entry::QueueEntry};
 
 /// The most entries that one lease considers in each of two orders: by due time, and by time of the last
 /// failure.

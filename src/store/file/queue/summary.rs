@@ -8,7 +8,7 @@ use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
 use crate::{
     clock::{after, from_unix_milliseconds},
-    queue::backoff::MAX_RETRY_AFTER,
+    store::entry::MAX_RETRY_AFTER,
     store::file::{error::FileError, tables::Tables},
 };
 

@@ -3,7 +3,7 @@
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
 use super::super::{error::FileError, records::decode_any_entry, tables::Tables};
-use crate::queue::entry::QueueEntry;
+use crate::store::entry::QueueEntry;
 
 impl Tables<'_> {
     /// Rewrites a queue of the first release: merges the entries of the same session and scope into one.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
 use super::super::{error::FileError, records::encode_entry, tables::Tables};
-use crate::queue::{
+use crate::store::{
     bounds::{Share, ShareOfUser, Usage},
     entry::QueueEntry,
 };

@@ -10,13 +10,11 @@ use tokio::time::Instant;
 
 use super::milliseconds;
 use crate::{
-    queue::{
-        backoff::MAX_RETRY_AFTER,
-        bounds::Bounds,
-        entry::{QueueEntry, SealedCredentials, v1::EntryV1},
-    },
+    store::entry::MAX_RETRY_AFTER,
     store::{
         Queue as _, StoreError,
+        bounds::Bounds,
+        entry::{QueueEntry, SealedCredentials, v1::EntryV1},
         redis::{RedisStore, connection::TIMEOUT},
     },
 };

@@ -5,10 +5,7 @@ use std::collections::HashMap;
 use redis::pipe;
 
 use super::read;
-use crate::{
-    queue::entry::QueueEntry,
-    store::{StoreError, redis::RedisStore},
-};
+use crate::store::{StoreError, entry::QueueEntry, redis::RedisStore};
 
 /// The most entries in one answer. An entry may have tens of KiB.
 const PAGE: usize = 200;

@@ -50,7 +50,7 @@ impl Operation {
     }
 
     /// The name of the span in a trace.
-    pub(super) fn purpose(self) -> &'static str {
+    pub(crate) fn purpose(self) -> &'static str {
         match self {
             Self::Logout => "revoke",
             Self::Token => "refresh",

@@ -30,18 +30,18 @@ use self::{
     attempt::{Decision, GoTrueState},
     health::GoTrueHealth,
 };
-use super::{
-    backoff,
-    enqueue::RevocationQueue,
-    entry::{MOST_CREDENTIALS, QueueEntry, entry_id},
-};
 use crate::{
     clock::elapsed,
     failure_log::FailureLog,
     gotrue::Refusal,
     logout::Logout,
     outcome::{Outcome, Reason, RecordedOutcome, Scope, Stored},
-    store::{Queue, StoreError, failure::Failure},
+    queue::{backoff, enqueue::RevocationQueue},
+    store::{
+        Queue, StoreError,
+        entry::{MAX_RETRY_AFTER, MOST_CREDENTIALS, QueueEntry, entry_id},
+        failure::Failure,
+    },
     telemetry::{metrics::Metrics, traces},
 };
 
@@ -143,8 +143,7 @@ impl Worker {
         if scope != Scope::Global
             && let Some(wider) = self.wider_entry(queue, &entry, scope).await?
         {
-            let pause =
-                elapsed(self.now(), wider.due).min(backoff::MAX_RETRY_AFTER) + POLL_INTERVAL;
+            let pause = elapsed(self.now(), wider.due).min(MAX_RETRY_AFTER) + POLL_INTERVAL;
             queue.reschedule(&entry, pause, false, self.now()).await?;
             return Ok(GoTrueState::Unknown);
         }

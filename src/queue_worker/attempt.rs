@@ -9,12 +9,13 @@ use crate::{
     gotrue::{OnBehalfOf, Refusal},
     logout::{LogoutReport, LogoutRequest, LogoutResult},
     outcome::{Reason, Scope},
-    queue::{credentials::Credentials, entry::SealedCredentials},
+    queue::credentials::Credentials,
     session::{
         Carrier, Proof, Session,
         token::{Claims, TokenError},
         verifier::SignatureStatus,
     },
+    store::entry::SealedCredentials,
 };
 
 /// The result of a try, as far as it shows whether GoTrue works.

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::backoff::{self, MAX_PAUSE};
 use crate::{
     clock::{after, elapsed},
     gotrue::Refusal,
+    queue::backoff::{self, MAX_PAUSE},
 };
 
 /// The number of consecutive failures of GoTrue, and the pause that follows from them.

@@ -12,12 +12,17 @@ pub mod queued_logout;
 pub mod v1;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use std::time::Duration;
+
 use jiff::{Timestamp, fmt::serde::timestamp::millisecond};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::outcome::{Reason, Route, Scope, Stored};
 
+/// The longest pause that a `Retry-After` can cause. A proxy may send a wrong value, which must not delay the
+/// entry until its tokens have expired.
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 /// The value of a time field for an event that has not happened. Records store it as 0.
 pub const NEVER: Timestamp = Timestamp::UNIX_EPOCH;
 /// The largest number of credentials that one entry keeps.
