@@ -23,7 +23,8 @@ pub enum Scope {
 /// The path of a logout request. `/logout/` counts as `/logout`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 pub enum Route {
-    /// The API whose JSON responses have Supabase's envelope.
+    /// A path that takes logout requests: each has its own format of responses. The alias `/logout/` counts
+    /// as `/logout`.
     #[strum(serialize = "/api/auth/logout")]
     Envelope,
     /// The REST API v1.

@@ -236,7 +236,7 @@ pub(super) fn decode<T: DeserializeOwned>(record: &str) -> Option<T> {
 /// The version of the records of queued logouts.
 const ENTRY_VERSION: &str = "2";
 
-/// Encodes the record of a queued logout.
+/// Encodes a queued logout as versioned JSON text, the value of its id in the Redis hash of queued logouts.
 pub(super) fn encode_entry(entry: &QueueEntry) -> Result<String, RedisStoreError> {
     encode_versioned(ENTRY_VERSION, entry)
 }
