@@ -114,7 +114,8 @@ impl Setup {
         }
         let (stop_mock, stopped) = oneshot::channel::<()>();
         let (listener, served) = (listener.into_std().unwrap(), mock.clone());
-        // The mock needs its own thread: a test that stops the gateway blocks the test's runtime, and the gateway may still call the mock.
+        // The mock needs its own thread: a test that stops the gateway blocks the test's runtime, and the
+        // gateway may still call the mock.
         let mock_thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async {

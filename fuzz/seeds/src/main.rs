@@ -55,8 +55,8 @@ fn tokens(corpus: &Corpus) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes the seeds of the target `cookies`: two characters that choose the configuration, then a line for each
-/// `Cookie` header.
+/// Writes the seeds of the target `cookies`: two characters that choose the configuration, then a line for
+/// each `Cookie` header.
 fn cookies(corpus: &Corpus) -> io::Result<()> {
     for jar in recorded::jars() {
         for (configuration, header) in [
