@@ -42,7 +42,6 @@ fn secret_parts(token: &str) -> Vec<String> {
     [token].into_iter().chain(token.split('.')).map(str::to_owned).collect()
 }
 
-/// The strings of a session that must not be logged: those of its tokens and the user's e-mail address.
 fn session_secrets(tokens: &Tokens) -> Vec<String> {
     let email = claims_of(&tokens.access_token)["email"].as_str().unwrap().to_owned();
     [secret_parts(&tokens.access_token), vec![tokens.refresh_token.clone(), email]].concat()
@@ -259,7 +258,7 @@ async fn dropped_log_lines_are_counted() {
         }
     }
     assert!(dropped > 0);
-    // The gateway logs the number of dropped lines once a second. Such lines are counted if dropped.
+    // The gateway logs the number of dropped lines once a second. Those lines are counted, too, if dropped.
     assert!((CONNECTIONS..CONNECTIONS + 100).contains(&(closed + dropped)), "{closed} {dropped}");
 }
 
