@@ -44,14 +44,14 @@ use test_harness::cpu_time::CpuTime;
 
 const CONNECTIONS: usize = 8;
 const GOTRUE_SECONDS: f64 = 0.005;
-/// Logouts per second with observability must be at least this share of those without.
+/// The least share of the logouts per second that must remain when observability is switched on.
 const MIN_SHARE: f64 = 0.95;
 /// The number of logouts in one round; each logout ends another session.
 const LOGOUTS: usize = 5_000;
 const ROUNDS: usize = 5;
 const SCRAPED_EVERY: Duration = Duration::from_secs(1);
 
-/// This log filter leaves only the line with the gateway's address, which the benchmark needs.
+/// A log filter that leaves only the line with the gateway's address, which the benchmark needs.
 const QUIET: (&str, &str) = ("RUST_LOG", "error,logout_gateway::gateway=info");
 const LOUD: (&str, &str) = ("RUST_LOG", "info");
 

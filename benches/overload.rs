@@ -33,7 +33,7 @@ const ROUND: Duration = Duration::from_secs(4);
 const ROUNDS: usize = 3;
 const OVERLOAD_FACTOR: u32 = 4;
 
-/// The result of one request.
+/// The status and the duration of one request.
 struct CompletedRequest {
     status: u16,
     durations: Duration,

@@ -32,7 +32,7 @@ use tokio::{runtime::Runtime, task::JoinSet};
 use uuid::Uuid;
 
 const ENTRIES: u32 = 1_000_000;
-/// The number of concurrent clients that fill the file.
+/// The number of clients that concurrently write the entries of the revocation list.
 const FILL_CLIENTS: u32 = 1024;
 const ROUND: Duration = Duration::from_secs(3);
 /// The time of all logouts, in seconds since the Unix epoch.

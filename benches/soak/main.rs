@@ -59,7 +59,7 @@ struct Soak {
     gotrue_verifies: bool,
     at_once: usize,
     requests_left: Cell<usize>,
-    /// How many clients need a GoTrue without faults at this moment; while it is above 0, no fault is
+    /// How many clients need a GoTrue without faults at this moment; while the number is above 0, no fault is
     /// injected.
     clients_needing_gotrue: Cell<usize>,
     counts: RefCell<BTreeMap<String, usize>>,
@@ -99,7 +99,7 @@ impl Soak {
         *self.counts.borrow_mut().entry(what.into()).or_default() += 1;
     }
 
-    /// Takes one request from those that are left; returns `false` if none is left.
+    /// Counts down the requests that the client may still send; returns `false` if none is left.
     fn next(&self) -> bool {
         let requests_left = self.requests_left.get();
         self.requests_left.set(requests_left.saturating_sub(1));

@@ -264,7 +264,7 @@ fn check_page(page: &Page) {
         Some(_) => is_own_page || in_list,
         None => is_own_page || in_list || page_origin.is_none(),
     };
-    // This target parses a `Referer` more leniently than the gateway, so the gateway may refuse more.
+    // This target parses a `Referer` more leniently than the gateway, so the gateway may refuse more of them.
     if origin.is_some() || referer.is_none() {
         assert_eq!(allowed, expected, "{headers:?} {own:?}");
     }

@@ -20,7 +20,7 @@ use logout_gateway::internals::{gotrue::Operation, outcome::Scope};
 
 use crate::message::{headers, split};
 
-/// The length of the body of a `large` response.
+/// The length, in bytes, of the body of a response that the input marks as `large`.
 const LARGE: usize = 200 * 1024;
 /// The most bytes of the body that arrive at once.
 pub const PIECE: usize = 16 * 1024;

@@ -38,7 +38,7 @@ impl CheckOutput {
     }
 }
 
-/// Runs `check` with only these environment variables, and a valid secret and address if none are given.
+/// Runs `check` with only the variables of `environment`, and with a valid secret and address if it has none.
 fn check(environment: &[(&str, &str)]) -> CheckOutput {
     check_with_command(Command::new(env!("CARGO_BIN_EXE_logout-gateway")), environment)
 }

@@ -85,8 +85,8 @@ const INVALID_VALUES: &[(&str, &[&str])] = &[
     ("OTEL_EXPORTER_OTLP_ENDPOINT", &["DoNotPrint:4317", "grpc://DoNotPrint", "http://"]),
 ];
 
-/// Runs `serve` with only these environment variables, and a project URL if none is given. The listen address
-/// is in use, so `serve` ends even if the configuration is valid, but with another exit status.
+/// Runs `serve` with only the variables of `environment`, and with a project URL if it has none. The listen
+/// address is in use, so `serve` ends even if the configuration is valid, but with another exit status.
 fn serve<V: AsRef<OsStr>>(environment: &[(&str, V)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
     command.arg("serve").env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));

@@ -7,8 +7,8 @@ use crate::harness::{Browser, CookieFormat, CookieJar, Page, Reply, Setup, TestA
 /// The name of the cookie in which @supabase/ssr stores the session of this test's project.
 const SESSION: &str = "sb-127-auth-token";
 
-/// Logs out a new session by Bearer token, with cookies of these names. Their values do not matter, because
-/// the Bearer token takes precedence. Returns the response, which deletes cookies.
+/// Logs out a new session by Bearer token, with cookies that have the names `cookies`. The cookies' values do
+/// not matter, because the Bearer token takes precedence. Returns the response, which deletes cookies.
 async fn log_out_with(app: &TestApp, cookies: &[&str], headers: &[(&str, &str)]) -> Reply {
     let tokens = app.sign_up();
     let pairs: Vec<(&str, &str)> = cookies.iter().map(|name| (*name, "x")).collect();

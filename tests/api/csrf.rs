@@ -11,8 +11,8 @@ use crate::harness::{
     hs256_token,
 };
 
-/// Sends a logout with the browser's session cookies, with `X-CSRF-Token` if given, and with these CSRF
-/// cookies.
+/// Sends a logout with the browser's session cookies, with `header` as `X-CSRF-Token` if given, and with
+/// `cookies` as the values of CSRF cookies.
 async fn send_logout(browser: &Browser, header: Option<&str>, cookies: &[&str]) -> Reply {
     let mut pairs = browser.jar.cookies_for(browser.page);
     pairs.retain(|(name, _)| name != "sb-csrf-token");

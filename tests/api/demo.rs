@@ -146,8 +146,8 @@ fn the_printed_commands_work_when_pasted() {
     let logged_out: Vec<_> = printed.by_ref().take_while(|line| *line != "[]").collect();
     assert!(logged_out.contains(&"x-logout-outcome: revoked"), "{out}");
     assert_eq!(logged_out.last(), Some(&r#"{"data":{"success":true}}"#), "{out}");
-    // Before the two lines below, the mock's list of sessions was printed as `[]`: the logout has ended the
-    // session.
+    // The printed line before the next one must be `[]`, the mock's list of sessions, because the logout has
+    // ended the session.
     assert_eq!(printed.next(), Some("HTTP/1.1 401 Unauthorized"), "{out}");
     assert!(printed.next_back().unwrap().contains(r#""reason":"revoked""#), "{out}");
 }

@@ -167,8 +167,8 @@ async fn connections_without_a_request_delay_no_stop() {
     let mut silent = Connection::open(app.address).await;
     let mut half = Connection::open(app.address).await;
     half.write(b"POST /logout HTTP/1.1\r\nHost: a\r\n").await;
-    // The gateway accepts connections in order, so it has accepted the two above once it answers this
-    // request.
+    // The gateway accepts connections in order, so once it answers this request it has also accepted the
+    // silent and the unfinished connection.
     assert_eq!(app.get("/healthz").send().await.status, 200);
     let begun = Instant::now();
     app.stop_gateway();
@@ -181,8 +181,8 @@ async fn connections_in_the_kernels_queue_are_served_before_the_stop() {
     let app = TestApp::new().await;
     let address = app.address;
     let request = app.get("/healthz").bytes(true);
-    // These connections wait in the kernel's queue when the gateway begins to stop. It must reset none of
-    // them.
+    // When the gateway begins to stop, 50 connections wait in the kernel's queue. The gateway must reset none
+    // of them.
     let mut waiting = Vec::new();
     for _ in 0..50 {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
@@ -266,7 +266,7 @@ async fn a_client_that_never_reads_is_disconnected() {
     let limits = [("max-connections", "1"), ("header-timeout", "300ms")];
     let app = Setup::new().flags(&limits).start().await;
     let mut greedy = Connection::open(app.address).await;
-    // The responses to these requests are far larger than the socket buffers of both sides.
+    // Send so many requests that their responses are far larger than the socket buffers of both sides.
     let requests = app.get("/openapi.json").bytes(false).repeat(64);
     let send_requests = async {
         for _ in 0..64 {

@@ -160,8 +160,8 @@ async fn beyond_the_connection_limit_a_connection_waits_until_another_closes() {
     }
     let mut third = Connection::open(app.address).await;
     third.write(&get.bytes(false)).await;
-    // Serving these requests takes so long that the gateway would also have served the third connection if it
-    // had accepted it.
+    // Serve 50 requests on an open connection. In that time the gateway would have served the third
+    // connection if it had accepted it.
     for _ in 0..50 {
         open[0].write(&get.bytes(false)).await;
         assert_eq!(open[0].reply(false).await.unwrap().status, 200);

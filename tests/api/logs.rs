@@ -174,7 +174,7 @@ async fn the_first_line_has_the_configuration_and_no_secret() {
     log.assert_contains_none_of(&secrets.map(str::to_owned));
 }
 
-/// This is no test of its own: the next test runs it in a new process, because a process has only one log.
+/// Runs only inside a new process, which the next test starts, because a process has only one log.
 #[tokio::test]
 #[ignore = "the next test runs it"]
 async fn process_with_a_panic() {

@@ -94,8 +94,8 @@ async fn an_unfinished_head_uses_no_more_memory_than_the_limit_of_a_head() {
         let request = request.header("Cookie", "x".repeat(length)).bytes(false);
         request[..request.len() - 2].to_vec()
     };
-    // The buffer of the HTTP library grows in steps: two of the lengths are just above and just below such a
-    // step. The last length exceeds the limit of a head, so the gateway refuses those requests.
+    // The buffer of the HTTP library grows in steps, so the lengths include one just above and one just below
+    // a step. The last length exceeds the limit of a head, so the gateway refuses its requests.
     for length in [70 * KIB, 125_000, 130_500, 300 * KIB] {
         let before = resident_bytes(&gateway);
         let connections = open_connections(&gateway, CONNECTIONS, &unfinished(length)).await;

@@ -233,7 +233,8 @@ impl Replay {
         }
     }
 
-    /// Asserts how many sessions the user has, and whether the session that sent the request is one of them.
+    /// Asserts that the user has as many sessions as recorded, among them the sender's session if that was
+    /// recorded.
     async fn assert_sessions(&self, exchange: &Value, after: &Value, name: &str) {
         let who = exchange["who"].as_str().unwrap();
         let user = self.placeholders.get(who);

@@ -17,7 +17,7 @@ struct OutcomeCase {
     /// The error's status, code and reason. `None` stands for the success response of the route.
     error: Option<(u16, &'static str, Option<&'static str>)>,
     outcome: &'static str,
-    /// Whether the session is alive after the logout.
+    /// Whether the session must be alive after the logout.
     lives: bool,
 }
 

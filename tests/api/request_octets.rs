@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use crate::harness::{Connection, Reply, Setup, TestApp, assert_error};
 
 const KIB: usize = 1024;
-/// A limit that is longer than any response of these tests takes.
+/// The longest time that a test waits for a response, longer than any response takes.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Starts a gateway whose timeouts for a head and a body are longer than the tests take.

@@ -1,4 +1,4 @@
-//! Section 9 of the contract: which logouts enter the revocation list, and which tokens it refuses.
+//! Section 9 of the contract: which logouts enter the revocation list, and which tokens the list refuses.
 
 mod clocks;
 mod confirmed;
@@ -15,9 +15,9 @@ use crate::harness::{
 
 /// A session whose first access token has expired, and whose owner has a newer access token.
 struct LongLived {
-    /// The session with the first access token.
+    /// The session with its first access token, which has expired.
     expired: Tokens,
-    /// The session with the current access token.
+    /// The same session with its current access token.
     current: Tokens,
     /// Another session of the user that owns the long-lived session.
     second: Tokens,

@@ -31,8 +31,8 @@ impl GatewayPair {
         Self::start_with(RedisServer::start().await, "", "").await
     }
 
-    /// Starts both gateways; `in_process` and `binary` are appended to the Redis URL of the one and the other
-    /// gateway.
+    /// Starts both gateways on one Redis. `in_process` and `binary` are appended to the Redis URL of the
+    /// gateway with that name.
     async fn start_with(redis: RedisServer, in_process: &str, binary: &str) -> Self {
         let url = redis.url();
         let app = Setup::new().start_time(Clock::system().unix_seconds());

@@ -9,8 +9,8 @@ use crate::harness::{
     recording,
 };
 
-/// Sends `token` as a Bearer token to `verify` and in a logout. Asserts that both responses agree; returns
-/// their status and the reason of the error.
+/// Sends `token` as a Bearer token to `verify` and in a logout. Asserts that both responses have the same
+/// status and reason; returns status and reason.
 async fn verify_and_log_out(app: &TestApp, token: &str) -> (u16, Option<String>) {
     let verify = app.get("/api/auth/verify").bearer(token).send().await;
     let reason = |reply: &crate::harness::Reply| match reply.status {

@@ -110,7 +110,7 @@ describe("a foreign page cannot sign the user out, and the application can", () 
           const logout = await runAttack(testApp, page, attack, url);
           assert.equal(logout.status, statusOf(attack));
           assert.equal(logout.site, attack === FRAME_WITHOUT_ORIGIN ? "cross-site" : site);
-          // The browser sends the session's cookies with these attacks, so only the gateway stops them.
+          // If the browser sends the session's cookies, only the gateway can stop the attack.
           if (attack === "form" || (site === "same-site" && attack !== FRAME_WITHOUT_ORIGIN)) {
             assert.equal(logout.session, "present");
           }

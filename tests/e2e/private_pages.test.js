@@ -67,7 +67,8 @@ test("while the user is signed in, the browser shows such a page again from its 
   });
   await tab.goto(url);
   await goBack(tab, "/private/plain");
-  // Prove that this browser caches pages, because otherwise the tests above would always pass.
+  // Prove that this browser caches pages, because without such a cache the other tests of this file would
+  // always pass.
   await eventually("the page comes from the back/forward cache", () => tab.evaluate(() => window.persisted));
   await shows(tab, "Private page of");
 });

@@ -25,7 +25,7 @@ fn no_log_line_of_the_whole_suite_has_a_secret_in_any_encoding() {
     let directory = tempfile::tempdir().unwrap();
     let mut suite = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     suite.args(["test", "--locked", "--test", "api"]).env("LEAK_CHECK_DIR", directory.path());
-    // Cargo sets these variables for this test. Remove them, because they are not meant for the inner cargo.
+    // Remove the variables that cargo sets for this test, because they are not meant for the inner cargo.
     suite.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_PKG_NAME");
     assert!(suite.status().unwrap().success(), "a test of tests/api failed");
 

@@ -110,7 +110,7 @@ impl FaultProxy {
         app
     }
 
-    /// The next `times` calls of the operation with the request id `id` go through `steps`.
+    /// Injects a fault: the proxy runs `steps` for the next `times` calls with this operation and request id.
     pub fn inject_fault(&self, operation: Operation, id: &str, times: usize, steps: &[FaultStep]) {
         let fault = Fault { times, steps: steps.to_vec() };
         self.state.faults.lock().unwrap().insert((operation, id.to_owned()), fault);
@@ -127,7 +127,7 @@ impl FaultProxy {
         self.state.max_head_bytes.store(bytes, SeqCst);
     }
 
-    /// How many calls of the operation with the request id `id` arrived.
+    /// The number of calls with this operation and this request id that have arrived at the proxy.
     pub fn call_count(&self, operation: Operation, id: &str) -> usize {
         self.state.calls.lock().unwrap().get(&(operation, id.to_owned())).copied().unwrap_or(0)
     }

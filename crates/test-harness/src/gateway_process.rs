@@ -261,7 +261,7 @@ impl Log {
         lines[0]
     }
 
-    /// Asserts that no log line contains any of these texts.
+    /// Asserts that the log contains none of the texts in `secrets`.
     #[track_caller]
     pub fn assert_contains_none_of(&self, secrets: &[String]) {
         for secret in secrets {

@@ -103,7 +103,7 @@ impl Request {
         self.header("Authorization", format!("Bearer {token}"))
     }
 
-    /// Adds one `Cookie` line with these names and values, or no line if `pairs` is empty.
+    /// Adds one `Cookie` line with the names and values in `pairs`, or no line if `pairs` is empty.
     pub fn cookies<N: AsRef<str>, V: AsRef<str>>(self, pairs: &[(N, V)]) -> Self {
         let pairs =
             pairs.iter().map(|(name, value)| format!("{}={}", name.as_ref(), value.as_ref()));
@@ -140,7 +140,7 @@ impl Request {
         bytes
     }
 
-    /// Sends the request on a new connection.
+    /// Sends the request on a new connection; returns the response.
     pub async fn send(self) -> Reply {
         let mut connection = Connection::open(self.address).await;
         connection.write(&self.bytes(true)).await;

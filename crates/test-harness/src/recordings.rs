@@ -50,7 +50,7 @@ impl Recording {
     }
 }
 
-/// The recording with this name in `exchanges.json`.
+/// The recording with the name `name` in `exchanges.json`; panics if there is none.
 pub fn recording(name: &str) -> Recording {
     #[derive(Deserialize)]
     struct Exchanges {

@@ -28,7 +28,8 @@ impl RedisServer {
         Self::start_with_options(&["--appendonly", "yes", "--appendfsync", "always"]).await
     }
 
-    /// Starts a server with these options. It takes no snapshots; all other options have Redis' defaults.
+    /// Starts a server with the command-line options `options`. All other options have Redis' defaults,
+    /// except that the server takes no snapshots.
     pub async fn start_with_options(options: &[&str]) -> Self {
         Self::launch(options, None, None).await
     }

@@ -122,7 +122,7 @@ impl Signer {
         signature
     }
 
-    /// A compact JWS with exactly this header and these claims.
+    /// A compact JWS with exactly this header and these claims, which this key signs.
     pub fn token(&self, header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
         let [header, claims] =
             [header.as_ref(), claims.as_ref()].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));

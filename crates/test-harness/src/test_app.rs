@@ -83,7 +83,7 @@ impl Setup {
         self
     }
 
-    /// Adds routes to those that the gateway has.
+    /// Adds `routes` to the gateway's own routes.
     pub fn extra_routes(mut self, routes: Router) -> Self {
         self.extra_routes = routes;
         self
@@ -95,7 +95,7 @@ impl Setup {
         self
     }
 
-    /// Starts the mock, injects these faults into it, and then starts the gateway.
+    /// Starts the mock, injects `faults` into the mock, and then starts the gateway.
     pub async fn start_with_faults(self, faults: &[serde_json::Value]) -> TestApp {
         leak_check::capture_process_log();
         let clock = TestClock::starting_at(self.start_time);
@@ -152,7 +152,7 @@ impl Setup {
     }
 }
 
-/// Parses these command-line flags and ignores the environment variables of the test process.
+/// Parses the command-line flags `flags` and ignores the environment variables of the test process.
 fn config(flags: &BTreeMap<String, String>) -> Config {
     let command = config::Args::augment_args(Command::new("gateway"));
     let command = command.mut_args(|arg| arg.env(None::<&str>));
@@ -214,7 +214,7 @@ impl TestApp {
         tokens
     }
 
-    /// Returns whether the mock still has the session of these tokens.
+    /// Returns whether the mock still has the session to which `tokens` belong.
     pub fn is_alive(&self, tokens: &Tokens) -> bool {
         self.mock.session_alive(tokens.session_id)
     }

@@ -60,7 +60,7 @@ async fn no_ambiguous_length_smuggles_a_second_request(
     assert_eq!(app.gotrue_call_count(), usize::from(accepted));
 }
 
-/// The framing of these requests is unusual, but has only one meaning, so the gateway must accept them.
+/// A request whose framing is unusual but has only one meaning must be accepted.
 #[rstest]
 #[case::same_length_twice("Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}")]
 #[case::chunk_extension("Transfer-Encoding: chunked\r\n\r\n2;name=value\r\n{}\r\n0\r\n\r\n")]

@@ -48,7 +48,8 @@ impl RefusalTest {
         self.send(&request).await.status
     }
 
-    /// Asserts that every route refuses the token of the case, and that both sessions stay alive.
+    /// Asserts that every route refuses the token of the case, and that the owner's and the attacker's
+    /// session stay alive.
     pub(crate) async fn assert_refused(&mut self, case: &TokenCase) {
         let expired = case.rejection == Rejection::Expired;
         let reason = if expired { "expired" } else { "invalid" };

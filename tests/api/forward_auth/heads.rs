@@ -42,7 +42,8 @@ async fn identity_headers_of_the_client_never_reach_the_api(#[case] kind: Kind) 
         let case = respell("x-auth-user-id");
         setup.assert_let_in(forge(&tokens.access_token), &tokens, &case).await;
         assert_eq!(setup.api.last().header_values("x-auth-carrier"), ["bearer"], "{case}");
-        // This token lacks the claims for the two headers. The API must not get the client's values instead.
+        // If the token has no valid `role` and no `aal`, the API must not get the client's values of their
+        // headers.
         assert_eq!(forge(&without).send().await.status, 200, "{case}");
         for name in ["x-auth-role", "x-auth-aal"] {
             let received = setup.api.last();

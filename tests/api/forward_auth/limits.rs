@@ -155,7 +155,7 @@ async fn nginx_counts_a_client_by_its_ipv4_address_or_by_its_ipv6_network() {
         ("2001:db8:0:9::1", "2001:DB8:0:9:0:0:192.0.2.9", true),
         ("1::", "1::1", true),
         ("2:0:0:1::", "2:0:0:2::", false),
-        // The bytes of these addresses are line breaks, which nginx must count like any other bytes.
+        // nginx must also count addresses whose bytes are line breaks.
         ("a0a:d0d:a0a:a0a:a0a:a0a:a0a:a0a", "a0a:d0d:a0a:a0a::d0d", true),
         ("::1", "::2", true),
     ] {

@@ -6,7 +6,7 @@ use rstest::rstest;
 use super::{proxy::Kind, recorder::Recorder};
 use crate::harness::Request;
 
-/// The identity headers that the gateway returns, with their values in these tests.
+/// The identity headers that the gateway returns, with the values that the tests use.
 const IDENTITY: [(&str, &str); 7] = [
     ("x-auth-user-id", "ada"),
     ("x-auth-session-id", "s"),

@@ -116,7 +116,8 @@ fn flow_ids() -> Vec<Row> {
         .collect();
     let others = ["", "1", "1234567", "-", "flow-1-", &"a".repeat(65), &"a".repeat(1000)];
     rows.extend(others.iter().map(|id| kept(name(id))));
-    // Each of these ids has eight characters, of which one is not allowed in a flow id.
+    // An id of eight characters is no flow id if one of the characters is not allowed: the cookie must be
+    // kept.
     rows.extend("!\"#$%&'()*+,./:<=>?@[\\]^`{|}~ \tä\u{ff10}\u{212a}".chars().map(|c| {
         let id = format!("123{c}5678");
         kept(name(&id))

@@ -34,7 +34,8 @@ fn assert_tokens_like(tokens: &Value, recorded: &Value, name: &str) {
 }
 
 fn assert_headers_like(response: &MockResponse, recorded: &Value, name: &str) {
-    // The values of these headers differ from session to session, so only their presence is compared.
+    // Headers whose values differ from session to session: the test compares only whether a response has
+    // them.
     const IDS: &[&str] = &["sb-auth-user-id", "sb-auth-session-id", "sb-auth-refresh-token-prefix"];
     const SAME: &[&str] = &[
         "allow",

@@ -213,13 +213,14 @@ impl GatewayUnderTest {
             // ended.
             (Some("already-ended"), _) if proof == Proof::Stale => {}
             (Some("revoked" | "already-ended"), _) => self.list.insert(logout),
-            // GoTrue has no such session, so the gateway revokes only the session that signed out.
+            // GoTrue does not have the session, so the gateway revokes only the session that signed out.
             (Some("failed"), Some("not_found")) => self.list.insert_session(logout),
             // The gateway revokes a stale session only after GoTrue has refreshed it.
             (_, _) if proof == Proof::Stale => {}
             (Some("failed"), Some("user_banned")) | (None, _) if scope == Scope::Others => {}
             (Some("failed"), Some("user_banned")) => self.list.insert_session(logout),
-            // The gateway may have refused the request before it called GoTrue.
+            // The gateway may have refused the request before it called GoTrue, so the revocation is not
+            // certain.
             (None, _) => self.list.insert_session(RecordedLogout { certain: false, ..logout }),
             _ => self.list.insert_unconfirmed(logout, listed),
         }

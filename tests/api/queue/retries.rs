@@ -74,8 +74,8 @@ async fn an_answer_of_gotrue_wakes_the_worker_at_once() {
     let is_tried = async || app.admin_json("/queue").await["entries"][0]["attempts"] == json!(1);
     eventually("the entry is tried", is_tried).await;
     app.mock.clear_faults();
-    // The entry is due now, but the worker pauses all tries because GoTrue failed. The request below ends the
-    // pause.
+    // The entry is due now, but the worker pauses all tries because GoTrue failed. The successful logout that
+    // follows must end the pause.
     app.advance_time(4);
     assert_eq!(app.post("/logout").bearer(&other.access_token).send().await.status, 200);
     eventually("the session is dead", async || !app.is_alive(&tokens)).await;

@@ -1,5 +1,5 @@
-//! Queue entries that the first release wrote. The store must read them once, convert them, and merge those
-//! of one session and scope.
+//! Queue entries that the first release wrote. The store must read them once, convert them, and merge entries
+//! that have the same session and scope.
 
 use std::{path::Path, time::Duration};
 
@@ -117,7 +117,8 @@ pub(super) fn entries() -> [FirstReleaseEntry; 5] {
     ]
 }
 
-/// Asserts that the queue has the entries of [`entries`], and that those of one session and scope are merged.
+/// Asserts that the queue has the entries of [`entries`], and that entries of the same session and scope are
+/// merged.
 pub(super) fn assert_merged(all: &[QueueEntry], old: &[FirstReleaseEntry; 5]) {
     assert_eq!(all.len(), 3, "{all:?}");
     let of = |old: &FirstReleaseEntry| {

@@ -9,7 +9,7 @@ use super::{
     opening::{open, path, put},
 };
 
-/// Asserts that a reader of the file finds these queue entries and this number of failures.
+/// Asserts that a reader of the file finds the queue entries `entries` and this number of failures.
 async fn assert_seen(path: &Path, entries: &[QueueEntry], failures: usize) {
     let seen = store::read_only(&StoreAddress::File(path.to_owned())).await.unwrap();
     assert_eq!(seen.entries.unwrap(), entries);

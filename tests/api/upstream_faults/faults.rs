@@ -53,7 +53,8 @@ impl Row {
         match operation {
             Operation::Logout => self.logout,
             Operation::Token => self.token,
-            // The body of a key set matters like that of a user, so both must get the same result.
+            // The gateway needs the body of a key set as it needs that of a user, so a fault must have the
+            // same result for both operations.
             Operation::User | Operation::KeySet => self.user,
         }
     }

@@ -13,7 +13,7 @@ supabase.auth.onAuthStateChange((_, session) => {
 });
 
 const form = byId("sign-in");
-// Pass the page's settings to the server, so that both set cookies alike.
+// Pass the page's settings to the server, so that page and server set the same kind of cookies.
 form.action += location.search;
 
 byId("by-browser").addEventListener("click", async () => {

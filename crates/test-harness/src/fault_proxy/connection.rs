@@ -49,14 +49,14 @@ pub enum FaultStep {
     ResetUnread,
     /// Forwards the request to GoTrue and drops the reply.
     ForwardAndDropReply,
-    /// Forwards the request and sends the reply in pieces of 16 bytes, with this pause before each piece.
-    /// With a zero pause the proxy sends the reply at once.
+    /// Forwards the request and sends the reply in pieces of 16 bytes, with the given pause before each
+    /// piece. With a zero pause the proxy sends the reply at once.
     Forward(Duration),
-    /// Sends these bytes to the gateway.
+    /// Sends the bytes to the gateway in place of GoTrue's reply.
     Send(Vec<u8>),
-    /// Sends these bytes one at a time, with this pause before each byte.
+    /// Sends the bytes to the gateway one at a time, with the given pause before each byte.
     SendByteByByte(Vec<u8>, Duration),
-    /// Sends these bytes a thousand times a second until the gateway closes the connection.
+    /// Sends the bytes to the gateway a thousand times a second until the gateway closes the connection.
     SendRepeatedly(Vec<u8>),
     /// Sends nothing until the gateway closes the connection.
     Hang,

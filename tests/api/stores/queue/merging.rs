@@ -143,7 +143,8 @@ pub(in crate::stores) async fn merging_keeps_the_lease_and_all_credentials(
     let leased_entry = queue.lease_one(HOUR).await;
     queue.enqueue(&QueueEntry { tried: true, ..session.request("b", true) }, NOW).await;
     assert_eq!(queue.lease(HOUR, 9).await, [], "the lease is kept");
-    // The worker reschedules the entry as it was before the other request, which it does not know of.
+    // The worker does not know of the second request, and reschedules the entry as it was before that
+    // request.
     let tried = QueueEntry { attempts: 1, reason: "other".into(), ..leased_entry.clone() };
     assert!(queue.reschedule(&tried, NOW, true).await);
     let leased = queue.lease_one(HOUR).await;

@@ -65,7 +65,7 @@ async fn twenty_thousand_cut_offs_of_an_earlier_release_become_two_with_the_next
     let fresh = store::open(&address(&server)).await.unwrap();
     for store in [&replicated.store, &fresh] {
         // The cut-offs 1000, 2000 and so on all have the time `now` and spare different sessions, so together
-        // they must refuse each of these.
+        // they must refuse even the spared sessions.
         for claims in
             [current.clone(), spared(1_000), spared(2_000), spared(1), session_of(user, now)]
         {
