@@ -20,8 +20,8 @@ impl Client {
         self.assert_no_session_ended();
     }
 
-    /// Asserts that every session has ended that must have ended according to the scope and the response, and
-    /// that no other session has.
+    /// Asserts that a success ended every session that the scope includes, and that no session ended that the
+    /// scope does not include or whose logout was refused.
     pub(super) fn check_logout(
         &mut self,
         index: usize,

@@ -65,7 +65,7 @@ fn alerts() -> Vec<(String, String)> {
     rules.map(|rule| (rule.lines().next().unwrap().to_lowercase(), rule.to_owned())).collect()
 }
 
-/// Causes every event that a panel shows; the last one leaves a logout in the queue.
+/// Causes every event that a panel shows; one of the events leaves a logout in the queue.
 async fn cause_every_event(app: &TestApp) {
     let log_out = async |token: &str| app.post("/logout").bearer(token).send().await.status;
     let inject_failure = |fault: Value| {

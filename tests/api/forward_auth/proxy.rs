@@ -5,7 +5,7 @@ use std::{fs, net::SocketAddr, path::Path, process::Command};
 
 use crate::harness::ServerProcess;
 
-/// The proxy under test.
+/// The reverse proxy that a test starts.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     Nginx,

@@ -123,7 +123,7 @@ async fn through_the_proxy_a_client_reaches_only_the_logout_routes(#[case] kind:
     ] {
         let _ = Request::new(proxy.address, "POST", target).send().await;
         let received = gateway.last();
-        // The proxy's own request to `verify` always has the method GET.
+        // Ignore the proxy's own request to `verify`, which always has the method GET.
         let is_verify = received.line() == "GET /api/auth/verify";
         assert!(is_verify || routes.contains(&received.path()), "{target}: {}", received.line());
     }
