@@ -1,13 +1,15 @@
 //! The cost of observability: logouts per second without log lines, with audit lines and a scraper of
-//! `/metrics`, and with traces in addition. The three are measured in turn, round by round.
+//! `/metrics`, and with traces in addition. Each round measures the three configurations in turn.
 //!
-//! Counters cannot be switched off: their time is measured separately and subtracted from that of the first
-//! kind. Each logout is by cookie with a CSRF token, of a live session.
+//! Counters cannot be switched off, so the benchmark measures the time of counting separately and subtracts
+//! it from the time of a logout without log lines. Each logout is by cookie with a CSRF token, of a live
+//! session.
 //!
-//! Everything is measured twice: with a GoTrue that takes [`GOTRUE_SECONDS`] for each logout, which is
-//! faster than the real one in our measurements, and with one that takes no time, so that clients, gateway
-//! and mock compete for the CPU. The first may lose at most 5 % of its logouts; the second, and the CPU
-//! time, show the cost on a machine without spare CPU.
+//! The benchmark measures everything twice: with a GoTrue that takes [`GOTRUE_SECONDS`] for each logout,
+//! which is faster than the real one in our measurements, and with a GoTrue that takes no time, so that
+//! clients, gateway and mock compete for the CPU. With the slower GoTrue, observability may cost at most 5 %
+//! of the logouts per second. The run with the immediate GoTrue, and the CPU time, show the cost on a machine
+//! without spare CPU.
 //!
 //! `cargo bench --bench observability`
 
@@ -42,18 +44,18 @@ use test_harness::cpu_time::CpuTime;
 
 const CONNECTIONS: usize = 8;
 const GOTRUE_SECONDS: f64 = 0.005;
-/// The least share of the logouts without observability.
+/// The least share of the logouts per second that must remain when observability is switched on.
 const MIN_SHARE: f64 = 0.95;
-/// The logouts of one round, each of another session.
+/// The number of logouts in one round; each logout ends another session.
 const LOGOUTS: usize = 5_000;
 const ROUNDS: usize = 5;
 const SCRAPED_EVERY: Duration = Duration::from_secs(1);
 
-/// The log has only the line with the address.
+/// A log filter that leaves only the line with the gateway's address, which the benchmark needs.
 const QUIET: (&str, &str) = ("RUST_LOG", "error,logout_gateway::gateway=info");
 const LOUD: (&str, &str) = ("RUST_LOG", "info");
 
-/// The bytes of logout requests of new sessions.
+/// Signs up [`LOGOUTS`] sessions and returns the bytes of a logout request for each.
 async fn requests(app: &TestApp, gateway: &GatewayProcess) -> Vec<Vec<u8>> {
     let mut requests = Vec::with_capacity(LOGOUTS);
     let mut connection = Connection::open(gateway.address).await;
@@ -69,7 +71,7 @@ async fn requests(app: &TestApp, gateway: &GatewayProcess) -> Vec<Vec<u8>> {
 
 struct Round {
     per_second: f64,
-    /// CPU time of the gateway, including that of the kernel for it, in microseconds per logout.
+    /// The CPU time of the gateway in user and kernel mode, in microseconds per logout.
     cpu: f64,
 }
 
@@ -103,7 +105,7 @@ async fn round(gateway: Rc<GatewayProcess>, observed: bool, requests: Vec<Vec<u8
     Round { per_second: 1.0 / each(took), cpu: each(cpu) * 1e6 }
 }
 
-/// The time to count one logout, in seconds.
+/// Measures the time, in seconds, that the metrics need to count one logout.
 fn counting() -> f64 {
     const TIMES: u32 = 200_000;
     let metrics = Metrics::new();
@@ -154,7 +156,7 @@ async fn run() {
                 rates.push(per_second);
             }
         }
-        // The first round is a warm-up.
+        // The first round is a warm-up: its rate is not used.
         let rates: Vec<Vec<f64>> =
             gateways.iter_mut().map(|(.., rates)| rates.drain(..).skip(1).collect()).collect();
         let off: Vec<f64> = rates[0].iter().map(|rate| 1.0 / (1.0 / rate - counting)).collect();

@@ -1,9 +1,9 @@
 //! How many logouts succeed when more requests arrive than the gateway can handle.
 //!
-//! The capacity is measured with a GoTrue that takes 20 ms for each logout and with `GATEWAY_MAX_IN_FLIGHT`
-//! clients, each of which sends the next request after the response. Then requests arrive at four times
-//! that rate, whether earlier ones have a response or not. Goodput is the number of logouts per second with
-//! a 2xx response.
+//! The benchmark measures the capacity with a GoTrue that takes 20 ms for each logout and with
+//! `GATEWAY_MAX_IN_FLIGHT` clients, each of which sends the next request after the response. Then requests
+//! arrive at four times that rate, without waiting for earlier responses. Goodput is the number of logouts
+//! per second with a 2xx response.
 //!
 //! `cargo bench --bench overload`; clients, gateway and mock share the machine.
 
@@ -33,13 +33,13 @@ const ROUND: Duration = Duration::from_secs(4);
 const ROUNDS: usize = 3;
 const OVERLOAD_FACTOR: u32 = 4;
 
-/// The result of one request.
+/// The status and the duration of one request.
 struct CompletedRequest {
     status: u16,
     durations: Duration,
 }
 
-/// The clients, on one thread: their idle connections and the results of their requests.
+/// All clients of the benchmark, on one thread: their idle connections and the results of their requests.
 struct Clients {
     app: TestApp,
     requests: Vec<Vec<u8>>,
@@ -57,7 +57,7 @@ impl Clients {
         Rc::new(Self { app, requests, next: Cell::new(0), idle, completed })
     }
 
-    /// Sends one logout on an idle or a new connection.
+    /// Sends one logout on an idle connection, or on a new one if none is idle.
     async fn logout(&self) {
         let at = self.next.replace((self.next.get() + 1) % SESSIONS);
         let start = Instant::now();
@@ -72,7 +72,7 @@ impl Clients {
         self.idle.borrow_mut().push(connection);
     }
 
-    /// One round with as many concurrent logouts as the gateway handles.
+    /// Runs one round in which `IN_FLIGHT` clients send one logout after the other.
     async fn at_capacity(self: Rc<Self>) -> Round {
         let start = Instant::now();
         let mut clients = JoinSet::new();
@@ -88,7 +88,7 @@ impl Clients {
         self.finish_round(start.elapsed())
     }
 
-    /// One round with `rate` new logouts per second.
+    /// Runs one round in which `rate` logouts start per second, whether earlier ones have a response or not.
     async fn at_rate(self: Rc<Self>, rate: f64) -> Round {
         let start = Instant::now();
         let mut requests = JoinSet::new();
@@ -105,7 +105,7 @@ impl Clients {
         self.finish_round(start.elapsed())
     }
 
-    /// The results of the round, whose duration was `lasted`.
+    /// Takes the results of a round that has lasted `lasted`.
     fn finish_round(&self, lasted: Duration) -> Round {
         // The gateway closes connections that are idle for long: do not use them in the next round.
         self.idle.take();
@@ -121,14 +121,14 @@ impl Clients {
     }
 }
 
-/// Requests of one kind in one round.
+/// The requests of one round that had the same kind of response.
 struct Requests {
     per_second: f64,
-    /// Sorted.
+    /// The durations of the requests, shortest first.
     durations: Vec<Duration>,
 }
 
-/// The results of one round: 2xx and 503 responses.
+/// The results of one round: the requests with a 2xx response and those with a 503.
 struct Round {
     successful: Requests,
     refused: Requests,

@@ -1,9 +1,10 @@
 //! The cost of a million entries of the revocation list: memory, the time to open the file, and how many
 //! logouts per second the file takes.
 //!
-//! A third of the entries are sessions, a third are facts about these sessions (a confirmed logout writes
-//! both), and a third are cut-offs of as many users. Concurrent logouts share one commit, which waits for
-//! the disk once.
+//! A third of the entries are revoked sessions, a third are facts that these sessions have ended (a confirmed
+//! logout writes both entries), and a third are cut-offs, one for each of as many users. A cut-off revokes
+//! all tokens that a user got before it. Concurrent logouts share one commit, so the disk is synchronised
+//! once for all of them.
 //!
 //! `cargo bench --bench revocations`; the file is below `TMPDIR`, `/tmp` by default.
 
@@ -31,15 +32,16 @@ use tokio::{runtime::Runtime, task::JoinSet};
 use uuid::Uuid;
 
 const ENTRIES: u32 = 1_000_000;
-/// The number of concurrent clients that fill the file.
+/// The number of clients that concurrently write the entries of the revocation list.
 const FILL_CLIENTS: u32 = 1024;
 const ROUND: Duration = Duration::from_secs(3);
-/// Seconds since the Unix epoch.
+/// The time of all logouts, in seconds since the Unix epoch.
 const NOW: i64 = 1_800_000_000;
 const UNTIL: i64 = NOW + 7 * 86_400;
 
-/// A confirmed logout of a new session. Even numbers are `local` and write two entries: the session and the
-/// fact that it has ended. Odd ones are `others` and write one entry: a cut-off.
+/// A confirmed logout of a new session. If `n` is even, the logout is `local` and writes two entries: the
+/// session and the fact that the session has ended. If `n` is odd, the logout is `others` and writes one
+/// entry: a cut-off.
 fn logout(n: u32) -> Revocation {
     let scope = if n.is_multiple_of(2) { Scope::Local } else { Scope::Others };
     let (user, session) = (Uuid::new_v4(), Uuid::new_v4());
@@ -53,21 +55,21 @@ fn logout(n: u32) -> Revocation {
     }
 }
 
-/// Two logouts write three entries.
+/// The number of logouts that write [`ENTRIES`] entries: two logouts write three entries.
 const LOGOUTS: u32 = ENTRIES / 3 * 2;
 
 async fn open(address: &StoreAddress) -> Arc<dyn Store> {
     store::open(address).await.unwrap()
 }
 
-/// Resident memory of this process, in MB.
+/// The resident memory of this process, in MiB.
 fn resident() -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
 }
 
-/// Fills the list with [`ENTRIES`] entries.
+/// Fills the revocation list with [`ENTRIES`] entries.
 async fn fill(store: &Arc<dyn Store>) {
     let mut clients = JoinSet::new();
     for _ in 0..FILL_CLIENTS {
@@ -81,8 +83,8 @@ async fn fill(store: &Arc<dyn Store>) {
     clients.join_all().await;
 }
 
-/// Logouts per second by this number of clients, each of which starts the next logout when the last is
-/// stored.
+/// Logouts per second that the store takes from `at_once` clients, each of which starts the next logout when
+/// the store has written the last one.
 async fn rate(store: &Arc<dyn Store>, at_once: usize) -> f64 {
     let start = Instant::now();
     let mut clients = JoinSet::new();
@@ -101,7 +103,7 @@ async fn rate(store: &Arc<dyn Store>, at_once: usize) -> f64 {
     f64::from(done) / start.elapsed().as_secs_f64()
 }
 
-/// How long the lookup of a token takes that is not on the list.
+/// The time that the store needs to look up a token that is not on the revocation list.
 async fn look_up(store: &Arc<dyn Store>) -> Duration {
     let claims = Claims {
         sub: Uuid::new_v4(),

@@ -1,8 +1,9 @@
-//! The CPU time of `/api/auth/verify` for a token that the gateway has verified before: of the real binary,
-//! measured by the kernel, in user mode and in kernel mode, which reads and writes the sockets.
+//! Measures the CPU time that the gateway's process needs for a request to `/api/auth/verify` with a token
+//! that it has verified before, in user mode and in kernel mode (reading and writing the sockets).
 //!
-//! With a bearer token and with the cookie of `@supabase/ssr`; for comparison `/healthz`, which only costs
-//! the HTTP server. The revocation list has [`LOGGED_OUT`] other sessions.
+//! The benchmark sends the token as a bearer token and in the cookie of `@supabase/ssr`. For comparison it
+//! also requests `/healthz`, which costs only the HTTP server. The revocation list has [`LOGGED_OUT`]
+//! sessions, none of which the requests use.
 //!
 //! `cargo bench --bench verify`; client, gateway and mock share the machine.
 
@@ -21,19 +22,19 @@ use test_harness::{Connection, CookieFormat, GatewayProcess, Setup, session_cook
 
 use test_harness::cpu_time::CpuTime;
 
-/// Connections that stay open, as those of a proxy.
+/// The number of connections that stay open during a round, as those of a reverse proxy do.
 const CONNECTIONS: usize = 64;
 const KNOWN: usize = 1000;
 const LOGGED_OUT: usize = 2000;
 const ROUND: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 3;
-/// Requests of one kind with their name.
+/// The requests of one row of the result, with the name of that row.
 struct Kind {
     name: &'static str,
     requests: Vec<Vec<u8>>,
 }
 
-/// Sends requests one after the other on one connection until `until`; returns their number.
+/// Sends requests one after the other on one connection until `until`; returns how many it sent.
 async fn send_requests(
     gateway: Rc<GatewayProcess>,
     kind: Rc<Kind>,
@@ -53,7 +54,7 @@ async fn send_requests(
     sent
 }
 
-/// Sends requests for [`ROUND`]; returns a line with the time of one request.
+/// Sends requests for [`ROUND`]; returns a line with the gateway's CPU time per request.
 async fn round(gateway: &Rc<GatewayProcess>, kind: &Rc<Kind>) -> String {
     let (start, before) = (Instant::now(), CpuTime::of_process(gateway.pid()));
     let mut clients = JoinSet::new();
@@ -99,7 +100,7 @@ async fn run() {
     ];
     for (name, requests) in kinds {
         let kind = Rc::new(Kind { name, requests });
-        // The first round verifies each token once.
+        // The first round is a warm-up in which the gateway verifies each token once.
         round(&gateway, &kind).await;
         for _ in 0..ROUNDS {
             println!("{}", round(&gateway, &kind).await);

@@ -23,13 +23,13 @@ pub enum Scope {
 /// The path of a logout request. `/logout/` counts as `/logout`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 pub enum Route {
-    /// The API whose JSON responses have Supabase's envelope.
+    /// The logout route whose success response has Supabase's envelope, a JSON object with the member `data`.
     #[strum(serialize = "/api/auth/logout")]
     Envelope,
-    /// The REST API v1.
+    /// The logout route of the REST API v1.
     #[strum(serialize = "/api/v1/auth/logout")]
     Rest,
-    /// The session API, which HTML forms use too.
+    /// The logout route of the session API, which HTML forms use too.
     #[strum(serialize = "/logout")]
     SessionApi,
 }

@@ -11,8 +11,8 @@ impl Client {
         }
     }
 
-    /// Asserts that the response is no success, unless the session had ended before, and that no session
-    /// has ended.
+    /// Asserts that the request ended no session, and that its response is an error, or `already-ended` for a
+    /// session that had ended before.
     pub(super) fn assert_harmless(&self, index: usize, reply: &Reply) {
         let Session { alive, .. } = self.sessions[index];
         let ended = reply.header("x-logout-outcome") == Some("already-ended") && !alive;
@@ -20,7 +20,8 @@ impl Client {
         self.assert_no_session_ended();
     }
 
-    /// Asserts that exactly those sessions have ended that the scope includes and the response allows.
+    /// Asserts that a success ended every session that the scope includes, and that no session ended that the
+    /// scope does not include or whose logout was refused.
     pub(super) fn check_logout(
         &mut self,
         index: usize,
@@ -42,7 +43,8 @@ impl Client {
                 alive || !session.alive || (included && !refused),
                 "{n} by {scope} of {index}: {reply:?}"
             );
-            // If this session had ended before, GoTrue may have refused a `global` logout.
+            // A `global` logout of an ended session may succeed although GoTrue refused it, so the user's
+            // other sessions need not have ended.
             let must_have_ended = included && (scope != "global" || was_alive || n == index);
             assert!(
                 !(success && must_have_ended && alive),
@@ -50,7 +52,8 @@ impl Client {
             );
             session.may_end |= included && reply.status >= 429;
             session.alive = alive && !session.may_end;
-            // GoTrue's clock was at this second or later when it ended the sessions.
+            // GoTrue's clock was at `requested_at` or later when it ended the sessions, so the cut-off is not
+            // earlier.
             let is_before_cut_off = scope != "local" && session.issued_at <= requested_at;
             let itself = n == index && scope != "others";
             if revoked && (itself || (included && is_before_cut_off)) {

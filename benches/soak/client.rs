@@ -1,4 +1,4 @@
-//! A client with its own user, whose sessions no other client uses. It asserts:
+//! A client of the soak test with its own user, whose sessions no other client uses. The client asserts:
 //!
 //! 1. After a success the sessions that the scope includes have ended, and `verify` refuses them.
 //! 2. A refused request ends no session; a logout ends only sessions that its scope includes.
@@ -22,7 +22,7 @@ use test_harness::{
 
 const SESSIONS: usize = 3;
 const SCOPES: [&str; 3] = ["local", "others", "global"];
-/// Cookies of other applications, which no logout may delete.
+/// Cookies of other applications on the same host, which no logout may delete.
 const OTHER_COOKIES: [&str; 3] = ["theirs", "sb-127-auth-token-other", "sb-other-auth-token"];
 /// How long a session may stay alive after its client hung up.
 const MAX_DELAY_AFTER_HANG_UP: Duration = Duration::from_secs(5);
@@ -31,9 +31,9 @@ pub(super) struct Session {
     pub(super) tokens: Tokens,
     pub(super) issued_at: i64,
     pub(super) alive: bool,
-    /// A logout with an unknown result may end it at any time.
+    /// The result of a logout that includes this session is unknown: GoTrue may end the session at any time.
     pub(super) may_end: bool,
-    /// The successful logout that ended it: its tokens are on the revocation list.
+    /// Describes the successful logout that ended this session; from then on `verify` must refuse its tokens.
     pub(super) ended: Option<String>,
 }
 
@@ -79,7 +79,7 @@ impl Client {
         assert!(self.soak.app.mock.delete_user(self.sessions[0].tokens.user_id));
     }
 
-    /// Deletes the user and creates a new one with sessions.
+    /// Deletes the client's user and creates a new one with [`SESSIONS`] sessions.
     fn sign_up(&mut self) {
         if let Some(session) = self.sessions.first() {
             assert!(self.soak.app.mock.delete_user(session.tokens.user_id));
@@ -139,7 +139,7 @@ impl Client {
         }
     }
 
-    /// A logout by cookie with an expired access token.
+    /// Sends a logout by cookie with an expired access token and a valid refresh token.
     async fn expired(&mut self, index: usize) {
         let (scope, target) = self.target();
         let mut tokens = self.sessions[index].tokens.clone();
@@ -153,7 +153,8 @@ impl Client {
         }
     }
 
-    /// A logout with an HS256 token that has the session's ids and is signed with the attacker's secret.
+    /// Sends a logout with an HS256 token that has the session's ids and is signed with the attacker's
+    /// secret.
     async fn forged(&mut self, index: usize) {
         let (_, target) = self.target();
         let mut claims = claims_of(&self.sessions[index].tokens.access_token);
@@ -164,7 +165,7 @@ impl Client {
         self.assert_harmless(index, &reply);
     }
 
-    /// A logout with an expired token that GoTrue issued and a made-up refresh token.
+    /// Sends a logout with an expired token that GoTrue issued and a made-up refresh token.
     async fn old_token(&mut self, index: usize) {
         let (_, target) = self.target();
         let mut tokens = self.sessions[index].tokens.clone();
@@ -211,7 +212,8 @@ impl Client {
             0 => (self.request("POST", "/logout").cookies(&cookies), 403),
             1 => (self.request("POST", "/logout?scope=all").bearer(&tokens.access_token), 400),
             2 => (self.request("POST", "/logout").bearer("e30.e30.e30"), 401),
-            // An unknown key makes the gateway fetch the key set now and then.
+            // A token with an unknown key id makes the gateway fetch the key set again, at most once per
+            // interval.
             3 => {
                 let claims = claims_of(&tokens.access_token).to_string();
                 let token = forged_token(r#"{"alg":"ES256","kid":"of-nobody"}"#, &claims);
@@ -225,8 +227,8 @@ impl Client {
         assert_eq!(self.send("refused", request).await.status, status);
     }
 
-    /// Hangs up before the request is complete, or before the response: then the session still ends, but
-    /// later.
+    /// Sends a logout and hangs up before the request is complete, or after it but before the response. After
+    /// a complete request the session must still end.
     async fn hang_up(&mut self, index: usize) {
         let session = &mut self.sessions[index];
         let soak = &self.soak;
@@ -234,7 +236,7 @@ impl Client {
         let bytes = request.bytes(false);
         let whole = self.random.bool();
         let length = if whole { bytes.len() } else { self.random.usize(1..bytes.len()) };
-        // A token that expires while the logout waits does not end the session.
+        // The gateway refuses the logout if the token expires before the gateway handles it.
         let fresh = session.issued_at + LIFETIME.cast_signed() > soak.app.clock.now() + 5;
         let without_faults = whole && fresh && self.random.u8(..) < 16;
         if without_faults {

@@ -1,14 +1,15 @@
 //! Sends 200,000 requests of every kind to the real binary while GoTrue fails at random.
 //!
-//! Two gateways share the requests, each with its own GoTrue: one verifies tokens with the key set, the
-//! other has no secret and asks GoTrue.
+//! Two gateways, each with its own GoTrue, share the requests: one verifies tokens with the key set, the
+//! other has neither secret nor key set and asks GoTrue.
 //!
 //! 1. Each response fulfils the assertions of [`client`].
-//! 2. The memory after the second half is at most a tenth above that after the first, no file descriptor
+//! 2. The memory after the second half is at most a tenth above that after the first half, no file descriptor
 //!    leaks, the log has no line of level ERROR, and the process exits with status 0.
 //!
-//! After each half the benchmark waits until the entries of the revocation list have expired, because they
-//! are no leak. `cargo bench --bench soak`, or `SOAK_REQUESTS=20000 SOAK_SEED=7 cargo bench …`.
+//! After each half the benchmark waits until the entries of the revocation list have expired, because memory
+//! in use by live entries is no leak. `cargo bench --bench soak`, or `SOAK_REQUESTS=20000 SOAK_SEED=7 cargo
+//! bench …`.
 
 #![expect(
     clippy::unwrap_used,
@@ -40,12 +41,13 @@ use tokio::{
 use self::client::Client;
 use test_harness::{GatewayProcess, Setup, TestApp};
 
-/// How tokens are verified, the algorithm, and the number of concurrent clients.
+/// One row per gateway: its name, the algorithm of the tokens, and the number of concurrent clients.
 const GATEWAYS: [(&str, Algorithm, usize); 2] =
     [("by the key set", Algorithm::Es256, 24), ("by GoTrue", Algorithm::Hs256, 8)];
 /// The lifetime of access tokens, and so of revocations, in seconds.
 const LIFETIME: u64 = 20;
-/// The lifetime of a token and a little more than the minute between two purges.
+/// How long the benchmark sends nothing before it measures memory: a token's lifetime and a little more than
+/// the minute between two purges, so that the revocation list is empty.
 const QUIET: Duration = Duration::from_secs(LIFETIME + 65);
 
 /// The state that all clients of one gateway share.
@@ -53,11 +55,12 @@ struct Soak {
     name: &'static str,
     app: TestApp,
     gateway: GatewayProcess,
-    /// The gateway cannot verify tokens itself and asks GoTrue.
+    /// Whether this gateway cannot verify tokens itself and asks GoTrue.
     gotrue_verifies: bool,
     at_once: usize,
     requests_left: Cell<usize>,
-    /// How many clients need a GoTrue without faults now.
+    /// How many clients need a GoTrue without faults at this moment; while the number is above 0, no fault is
+    /// injected.
     clients_needing_gotrue: Cell<usize>,
     counts: RefCell<BTreeMap<String, usize>>,
 }
@@ -96,7 +99,7 @@ impl Soak {
         *self.counts.borrow_mut().entry(what.into()).or_default() += 1;
     }
 
-    /// Counts the next request; returns whether a request is left.
+    /// Counts down the requests that the client may still send; returns `false` if none is left.
     fn next(&self) -> bool {
         let requests_left = self.requests_left.get();
         self.requests_left.set(requests_left.saturating_sub(1));
@@ -104,7 +107,7 @@ impl Soak {
     }
 }
 
-/// The memory and the open file descriptors of a process.
+/// The resident memory and the number of open file descriptors of a process.
 #[derive(Clone, Copy, Debug)]
 struct ProcessUsage {
     kibibytes: usize,
@@ -121,7 +124,7 @@ fn process_usage(id: u32) -> ProcessUsage {
     }
 }
 
-/// Injects a fault now and then; with half of them the request takes effect.
+/// Injects a random fault every 20 to 200 ms. With half of the faults GoTrue still carries out the request.
 async fn keep_failing(soak: Rc<Soak>, mut random: fastrand::Rng) {
     loop {
         sleep(Duration::from_millis(random.u64(20..200))).await;
@@ -147,7 +150,7 @@ async fn keep_failing(soak: Rc<Soak>, mut random: fastrand::Rng) {
     }
 }
 
-/// Keeps the mock's clock at the real time.
+/// Sets the mock's clock to the real time again and again.
 async fn keep_time(soak: Rc<Soak>) {
     loop {
         let behind = Clock::system().unix_seconds() - soak.app.clock.now();
@@ -156,7 +159,7 @@ async fn keep_time(soak: Rc<Soak>) {
     }
 }
 
-/// Sends this number of requests with all clients, and waits for [`QUIET`].
+/// Lets all clients together send `requests` requests, and then waits for [`QUIET`].
 async fn run_half(
     soaks: &[Rc<Soak>],
     requests: usize,
@@ -214,7 +217,8 @@ fn check_gateway(soak: Rc<Soak>, idle: ProcessUsage, first: ProcessUsage, last: 
     }
     println!("idle {idle:?}\nafter the first half {first:?}\nafter the last half {last:?}");
 
-    // Connections to GoTrue may stay open, those of clients may not.
+    // The gateway may keep connections to GoTrue open, but must close the connections of clients that have
+    // gone.
     assert!(
         last.descriptors <= first.descriptors.max(idle.descriptors + soak.at_once),
         "file descriptors leak"

@@ -1,12 +1,14 @@
-//! Responses of GoTrue, or of another server in its place.
+//! Feeds responses of GoTrue, or of another server in its place, to the gateway's GoTrue client. It asserts:
 //!
-//! 1. Only 204 counts as a revocation; after an attempt with an unknown result, so does `session_not_found`.
+//! 1. Only 204 counts as a revocation. If an earlier attempt had an unknown result, `session_not_found`
+//!    counts as well.
 //! 2. Only a 4xx with a code of section 8 of the contract, to a logout or to `GET /user`, means that the
 //!    session or the user does not exist. A response to a refresh never means that.
-//! 3. Only responses that say nothing about the request can be retried and so queued: of the 4xx only 429.
-//! 4. At most 64 KiB of a body are kept, and little more is read.
-//! 5. A user exists only if the response contains this user.
-//! 6. A key set only verifies tokens that its own keys signed.
+//! 3. The gateway retries, and so queues, a request only after a response that says nothing about the
+//!    request: a 5xx or, of the 4xx, only 429.
+//! 4. The client keeps at most 64 KiB of a body, and reads little more.
+//! 5. The client returns a user only if the response contains the user of the request.
+//! 6. The client's key set verifies only tokens that a key of that key set signed.
 #![no_main]
 
 use std::{
@@ -45,11 +47,11 @@ use tokio::{
 };
 use uuid::Uuid;
 
-/// What all inputs share.
+/// The state that all inputs of the target share.
 struct Fixture {
     runtime: Runtime,
     supabase: Supabase,
-    /// A recorded token of each algorithm.
+    /// One recorded token for each algorithm.
     signed_tokens: Vec<String>,
 }
 
@@ -105,12 +107,12 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-/// A deadline that is never reached, because nothing in this target waits.
+/// A deadline that no request reaches, because nothing in this target waits.
 fn deadline() -> Instant {
     Instant::now() + Duration::from_mins(1)
 }
 
-/// The part of the body that the gateway reads.
+/// The start of the body, of at most `MAX_BODY_LENGTH` bytes, that the gateway reads.
 fn readable_body(sent: &ServerResponse) -> &[u8] {
     &sent.body[..sent.body.len().min(MAX_BODY_LENGTH)]
 }
@@ -131,7 +133,7 @@ fn check_logout(sent: &ServerResponse, answer: &Answer) {
     }
 }
 
-/// GoTrue's codes for a refused refresh token.
+/// GoTrue's error codes that mean that it refuses a refresh token.
 const REFUSED_REFRESH_TOKEN: [&str; 7] = [
     "refresh_token_not_found",
     "refresh_token_already_used",
@@ -142,7 +144,7 @@ const REFUSED_REFRESH_TOKEN: [&str; 7] = [
     "bad_json",
 ];
 
-/// Asserts section 8 of the contract in reverse: the response is one of those that may have this meaning.
+/// Asserts that section 8 of the contract lets a response with this status and code mean `refusal`.
 fn check_refusal(sent: &ServerResponse, refusal: &Refusal) {
     let (status, code) = (sent.status, code(sent));
     let has_code =
@@ -166,12 +168,12 @@ fn check_refusal(sent: &ServerResponse, refusal: &Refusal) {
         Refusal::GatewayTimeout => status == 504,
         Refusal::Failed => status / 100 == 5 && !matches!(status, 502..=504),
         Refusal::NoAnswer => sent.broken && status == 200 && is_refresh,
-        // The whole response was available before the deadline.
+        // The client cannot time out, because the whole response is available before the deadline.
         Refusal::Timeout => false,
         Refusal::Unexpected => status != 429 && status / 100 != 5,
     };
     assert!(is_allowed, "{refusal:?} {sent:?}");
-    // If the connection breaks within a success, the result of the request is unknown.
+    // If the connection breaks in the middle of a 200 response, the result of the request is unknown.
     let is_retryable = status == 429 || status / 100 == 5 || *refusal == Refusal::NoAnswer;
     let is_about_request = has_code(&[
         "session_not_found",
@@ -189,20 +191,22 @@ fn check_refusal(sent: &ServerResponse, refusal: &Refusal) {
     assert!(refusal.is_passing() || !refusal.is_about_gotrue(), "{refusal:?}");
 }
 
-/// Whether the text is a number of seconds or a date: RFC 9110, section 10.2.3.
+/// Returns whether the text is a number of seconds or a date, the two forms of `Retry-After` (RFC 9110,
+/// section 10.2.3).
 fn is_retry_after(text: &str) -> bool {
     let date = text.len() >= 24 && text.is_ascii() && text.contains(':');
     text.parse::<u64>().is_ok() || date
 }
 
-/// The text of a member of the body. Other members need not be valid UTF-8.
+/// The text of a member of the body's JSON object. Other members need not be valid UTF-8.
 fn text_member(sent: &ServerResponse, name: &str) -> Option<String> {
     let members = members(String::from_utf8_lossy(readable_body(sent)).as_bytes())?;
     let (_, value) = members.iter().find(|(n, _)| n == name)?;
     serde_json::from_str(value.get()).ok()
 }
 
-/// The error code: of the header, or of the body's `error_code` (older API version) or `code`.
+/// GoTrue's error code: of the header `X-Sb-Error-Code`, or else of the body's `error_code` (older API
+/// version) or `code`.
 fn code(sent: &ServerResponse) -> Option<String> {
     let header = sent.headers.get("x-sb-error-code").and_then(|value| value.to_str().ok());
     if let Some(code) = header.filter(|code| !code.is_empty()) {
@@ -242,7 +246,7 @@ fn check_key_set(body: &[u8]) {
     });
 }
 
-/// Whether the key set contains the recorded key of the token.
+/// Returns whether the key set in `body` contains the recorded key that signed the token.
 fn contains_key_of(token: &str, body: &[u8]) -> bool {
     let header = seeds::recorded::part(token, 0).expect("a recorded token");
     let header: Value = serde_json::from_str(&header).expect("a recorded token");
@@ -259,7 +263,7 @@ fn contains_key_of(token: &str, body: &[u8]) -> bool {
     })
 }
 
-/// The bytes of a number without leading zeros.
+/// The bytes of a base64url-encoded number without leading zeros, so that equal numbers have equal bytes.
 fn number(member: &Value) -> Option<Vec<u8>> {
     let octets = BASE64_URL_SAFE_NO_PAD.decode(member.as_str()?).ok()?;
     Some(octets.into_iter().skip_while(|octet| *octet == 0).collect())

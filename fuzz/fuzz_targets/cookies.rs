@@ -1,11 +1,13 @@
-//! The `Cookie` headers of a request: which cookies are read, and which `Set-Cookie` lines delete them.
+//! Feeds `Cookie` headers to the gateway's code that finds the session and that plans the deletion of
+//! cookies.
 //!
-//! 1. Exactly the cookies that a logout may delete are found, and a session only where there is one.
-//! 2. Every `Set-Cookie` line follows RFC 6265bis, deletes such a cookie at a configured domain and path,
-//!    and contains no value. Together they keep within the budget, and the number of names that are left is
-//!    correct.
-//! 3. A browser that applies the lines and repeats the request loses all these cookies, after one request
-//!    per name at most.
+//! 1. The gateway finds exactly the cookies that a logout may delete, and finds a session only where there is
+//!    one.
+//! 2. Every `Set-Cookie` line follows RFC 6265bis, deletes a deletable cookie at a configured domain and
+//!    path, and contains no value. All lines together keep within the budget in bytes, and the reported
+//!    number of names that still have cookies is correct.
+//! 3. A browser that applies the lines and repeats the request loses all deletable cookies, after at most one
+//!    request per name.
 #![no_main]
 
 use std::{
@@ -29,10 +31,11 @@ use logout_gateway_fuzz::{
 };
 use secrecy::ExposeSecret;
 
-/// More names would only make an input slow.
+/// The most cookie names of one input. More names would only make the input slow.
 const MAX_NAMES: usize = 48;
 
-/// A configuration, and whether its budget is large enough for the cookies that every logout deletes.
+/// The configurations, each with whether its budget is large enough for the cookies that every logout
+/// deletes.
 static CONFIGURATIONS: LazyLock<[(Cookies, bool); 8]> = LazyLock::new(|| {
     let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let plain = Cookies {
@@ -89,7 +92,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-/// Checks one request; returns its deletions.
+/// Checks the gateway's result for one request; returns the deletions that the browser must apply.
 fn check_request(config: &Cookies, site: RequestSite, lines: &[&[u8]]) -> Vec<SetCookie> {
     let values = lines.iter().filter_map(|line| HeaderValue::from_bytes(line).ok());
     let headers: HeaderMap = values.map(|value| (header::COOKIE, value)).collect();
@@ -165,7 +168,7 @@ fn check_plan(
     }
     let bytes: usize =
         plan.set_cookies.iter().map(|line| line.len() + "Set-Cookie: \r\n".len()).sum();
-    // A name whose lines exceed the budget is deleted alone.
+    // If the lines of one name exceed the budget, the response deletes only that name.
     assert!(bytes <= config.budget || scopes.len() == 1, "{bytes} {lines:?}");
     lines
 }

@@ -1,9 +1,9 @@
-//! The CSRF check: from which page a request comes, and with which token.
+//! Feeds requests to the CSRF check, which depends on the page that sends the request and on the CSRF token.
 //!
-//! 1. A token is accepted if and only if the header equals a cookie and the gateway issued that token, with
-//!    its current or its previous secret, for a binding that this request accepts.
-//! 2. A changed token is refused, and so is one that is bound to another session or to another access token.
-//! 3. A request from a page of another origin is refused.
+//! 1. The gateway accepts a token if and only if the header equals a cookie and the gateway issued the token,
+//!    with its current or its previous secret, for a binding that the request accepts.
+//! 2. The gateway refuses a changed token, and one that is bound to another session or access token.
+//! 3. The gateway refuses a request from a page of another origin.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -28,7 +28,7 @@ static CSRF: LazyLock<Csrf> = LazyLock::new(|| {
 #[derive(Arbitrary, Debug)]
 struct Input {
     session_id: u128,
-    /// The digest of the access token, if the request accepts a CSRF token that is bound to it.
+    /// The digest of the access token; `None` if the request accepts no CSRF token that is bound to one.
     access_token: Option<[u8; 32]>,
     header: Option<Token>,
     cookies: Vec<Token>,
@@ -44,14 +44,14 @@ enum Token {
         random: Vec<u8>,
         change: Option<Change>,
     },
-    /// The same token as in the header.
+    /// The cookie has the same token as the header.
     Same,
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
 enum BoundTo {
     Session,
-    /// The request's access token, even if the request does not accept that binding.
+    /// The token is bound to the request's access token, even if the request refuses that binding.
     AccessToken,
     AnotherSession(u128),
     AnotherAccessToken([u8; 32]),
@@ -94,7 +94,7 @@ enum Site {
 enum Origin {
     Own,
     Allowed,
-    /// An origin that contains the gateway's own or an allowed one.
+    /// An origin whose text contains the gateway's own origin, or an allowed one if `allowed` is true.
     Similar {
         allowed: bool,
         before: String,
@@ -125,13 +125,13 @@ impl Input {
         self.access_token.unwrap_or([7; 32])
     }
 
-    /// The bindings that the request accepts.
+    /// The bindings of CSRF tokens that the request accepts, as the gateway's type.
     fn bindings(&self) -> Vec<Binding> {
         let of_token = self.access_token.map(Binding::AccessToken);
         of_token.into_iter().chain([Binding::Session(self.session_id())]).collect()
     }
 
-    /// The bytes of the bindings that the request accepts.
+    /// The bindings of CSRF tokens that the request accepts, as the bytes that a token signs.
     fn accepted_bindings(&self) -> Vec<Vec<u8>> {
         let of_token = self.access_token.map(|digest| digest.to_vec());
         of_token.into_iter().chain([self.session_id().as_bytes().to_vec()]).collect()
@@ -146,7 +146,7 @@ impl Input {
         }
     }
 
-    /// The text of the token in the request.
+    /// The token as text, as the request sends it. `same` is the text of the token in the header.
     fn text_of(&self, token: &Token, same: &str) -> String {
         match token {
             Token::Text(text) => text.clone(),
@@ -168,7 +168,7 @@ impl Input {
         }
     }
 
-    /// Whether the token is valid: issued again with the same random bytes, it must be the same text.
+    /// Returns whether the gateway issued the token for this request, by issuing it again for comparison.
     fn accepts(&self, token: &str) -> bool {
         use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
         let Some((random, _)) = token.split_once('.') else { return false };
@@ -264,7 +264,7 @@ fn check_page(page: &Page) {
         Some(_) => is_own_page || in_list,
         None => is_own_page || in_list || page_origin.is_none(),
     };
-    // This target parses the origin of a `Referer` more leniently than the gateway, which may refuse more.
+    // This target parses a `Referer` more leniently than the gateway, so the gateway may refuse more of them.
     if origin.is_some() || referer.is_none() {
         assert_eq!(allowed, expected, "{headers:?} {own:?}");
     }

@@ -1,8 +1,8 @@
-//! Requests through the router, with a GoTrue whose responses are part of the input.
+//! Sends requests through the gateway's router, with a GoTrue whose responses are part of the input.
 //!
-//! 1. Every reply has a status, an envelope and headers of the contract; none is an internal error.
-//! 2. A success requires that GoTrue has revoked the session or does not have it.
-//! 3. GoTrue is called with the scope of the request, and not at all for refused requests.
+//! 1. Every reply has a status, an envelope and headers that the contract lists; none is an internal error.
+//! 2. A reply is a success only if GoTrue has revoked the session or does not have it.
+//! 3. The gateway calls GoTrue with the scope of the request, and does not call it for a refused request.
 //! 4. No reply and no log line contains a token, a cookie value or a secret.
 #![no_main]
 
@@ -50,11 +50,11 @@ const LOGOUT_PATHS: [&str; 4] = ["/api/auth/logout", "/api/v1/auth/logout", "/lo
 
 static NOW: AtomicI64 = AtomicI64::new(RECORDED_AT);
 
-/// What all inputs share.
+/// The state that all inputs of the target share.
 struct Fixture {
     runtime: Runtime,
     gotrue: GoTrue,
-    /// A gateway with the default configuration, and one with another.
+    /// One gateway with the default configuration, and one with `other_configuration`.
     gateways: [(Arc<AppState>, Router); 2],
 }
 
@@ -116,7 +116,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         Reply::from_parts(parts, body.collect().await.expect("a body").to_bytes())
     });
     let calls = FIXTURE.gotrue.set_script(Script::default());
-    // Empty the revocation list for the next input.
+    // Empty the revocation list, so that this input does not change the result of the next one.
     let purge = app.logout.store.purge_expired(from_unix_seconds(i64::MAX));
     FIXTURE.runtime.block_on(purge).expect("an empty list");
 
@@ -126,7 +126,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-/// Parses an input: a line of the script, and a request in HTTP/1.1.
+/// Parses an input: a line that describes GoTrue's responses, and then a request in HTTP/1.1.
 fn request(input: &[u8]) -> Option<(Script, Request<Body>)> {
     let (script, input) = split(input, b"\n")?;
     let (line, input) = split(input, b"\r\n")?;
@@ -161,7 +161,7 @@ fn assert_truthful(script: &Script, request: &Parts, reply: &Reply, calls: &[Cal
     if !logout {
         return;
     }
-    // A response to a refresh proves nothing about the session.
+    // GoTrue's response to a refresh does not prove that the session has ended.
     let is_refresh = calls.last().is_some_and(|call| call.target.starts_with("/token"));
     let has_code = |code: &str| {
         let is_gone = |call: &Call| call.status / 100 == 4 && call.code == code;
@@ -187,7 +187,7 @@ fn assert_truthful(script: &Script, request: &Parts, reply: &Reply, calls: &[Cal
     }
 }
 
-/// The scope in the query, or `local`.
+/// The logout scope in the query, or `local` if the query has none.
 fn scope(query: &str) -> String {
     let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     let decoded = |text: &str| {
@@ -207,7 +207,8 @@ fn assert_no_secret_shown(request: &Parts, reply: &Reply) {
     let logged = without_id(&Log::take_lines());
     assert_eq!(find_secret(&logged, &request.headers), None, "{logged}");
     let path = request.uri.path();
-    // Documentation pages are long fixed texts, and `csrf` returns a token on purpose.
+    // Do not search documentation pages, which are long fixed texts, and `csrf`, which returns a token on
+    // purpose.
     if path.starts_with("/docs") || path == "/openapi.json" || path == "/api/auth/csrf" {
         return;
     }

@@ -1,10 +1,11 @@
-//! Access tokens: any text, or any header and claims that one of several keys signs.
+//! Feeds access tokens to the verifier: any text, or any header and claims that one of several keys signs.
 //!
-//! 1. A token whose claims are accepted has three canonical parts, a bounded number of members, no
-//!    duplicate members, and valid claims.
-//! 2. Only a token that a key of the project signed, with the `alg` and `kid` of that key, is verified.
-//! 3. A gateway with a shorter `GATEWAY_JWT_ALGORITHMS` refuses tokens of the algorithms that are left out,
-//!    and accepts the others like a gateway with the default.
+//! 1. If the gateway accepts the claims of a token, the token has three canonical parts, a bounded number of
+//!    members, no duplicate members, and valid claims.
+//! 2. The gateway verifies a token only if a key of the project signed it, with the `alg` and `kid` of that
+//!    key.
+//! 3. A gateway with a shorter `GATEWAY_JWT_ALGORITHMS` refuses tokens of the algorithms that the setting
+//!    leaves out, and treats all other tokens like a gateway with the default.
 #![no_main]
 
 use std::{
@@ -31,21 +32,21 @@ use serde_json::{Value, value::RawValue};
 use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
-/// The longest header, in characters of base64url.
+/// The longest header part of a token that the gateway accepts, in characters of base64url.
 const MAX_HEADER_LENGTH: usize = 8 * 1024;
 const MAX_MEMBERS: usize = 1024;
 const STRICT_ALGORITHMS: [Algorithm; 2] = [Algorithm::ES256, Algorithm::EdDSA];
 
-/// What all inputs share.
+/// The state that all inputs of the target share.
 struct Fixture {
     runtime: Runtime,
     rules: Rules,
     jwks: Arc<Jwks>,
     verifier: Verifier,
-    /// The same, but it only accepts the algorithms of [`STRICT_ALGORITHMS`].
+    /// Like `verifier`, but it accepts only the algorithms of [`STRICT_ALGORITHMS`].
     strict: Verifier,
     signers: Signers,
-    /// The signed part of every recorded token of the project.
+    /// The header and claims, in base64url, of every recorded token of the project.
     signed_messages: HashSet<String>,
 }
 
@@ -53,7 +54,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     let supabase = configuration::of(&[("supabase-jwt-secret", JWT_SECRET)]).supabase;
     let secret = ("supabase-jwt-secret", JWT_SECRET);
     let strict = configuration::of(&[secret, ("jwt-algorithms", "ES256,EdDSA")]).supabase;
-    // The verifier does not wait for a refetch of the key set.
+    // The zero limit makes the verifier answer at once instead of waiting until the key set is fetched again.
     let jwks = Arc::new(Jwks::new(Duration::ZERO, Arc::default()));
     let message = |token: String| Some(token.rsplit_once('.')?.0.to_owned());
     Fixture {
@@ -71,7 +72,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
 });
 
 impl Fixture {
-    /// Fetches the project's keys if they have expired.
+    /// Fetches the project's keys if the cached ones have expired, so that the verifier has them.
     fn with_keys(&self) -> &Self {
         if self.jwks.current().is_none() {
             let fetched = async {
@@ -129,8 +130,8 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-/// Parses an input. Its first line names the signer; then follows a whole token (`raw`), or a line with the
-/// header and the claims.
+/// Parses an input. The first line names the signer. After `raw` a whole token follows; after any other name
+/// a line with the header and then the claims follow.
 fn token(input: &[u8]) -> Option<(String, Option<ProjectKey>)> {
     let mut lines = input.splitn(3, |byte| *byte == b'\n');
     let (signer, first) = (lines.next()?, lines.next()?);
@@ -143,7 +144,7 @@ fn token(input: &[u8]) -> Option<(String, Option<ProjectKey>)> {
     Some((format!("{message}.{signature}"), key))
 }
 
-/// Asserts the rules of section 3 of the contract with an independent implementation.
+/// Asserts the rules of section 3 of the contract for a token's claims, with an independent implementation.
 fn assert_valid_claims(token: &str, unverified: &UnverifiedToken<'_>, read: &Claims) {
     let parts: Vec<&str> = token.split('.').collect();
     let [header, claims, signature] = parts[..] else { panic!("not three parts: {token}") };

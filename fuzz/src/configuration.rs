@@ -1,4 +1,4 @@
-//! The configuration of the recorded project.
+//! The gateway's configuration for the Supabase project of the recordings.
 
 use std::iter::once;
 
@@ -6,7 +6,7 @@ use clap::{Args as _, Command, FromArgMatches as _};
 use logout_gateway::{Args, Config};
 use seeds::recorded::SUPABASE_URL;
 
-/// Parses these flags of `serve` and ignores the environment.
+/// Parses `flags` as command-line flags of `serve`, and ignores the environment.
 #[must_use]
 pub fn of(flags: &[(&str, &str)]) -> Config {
     let command = Args::augment_args(Command::new("fuzz")).mut_args(|arg| arg.env(None::<&str>));

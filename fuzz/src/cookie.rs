@@ -1,5 +1,5 @@
-//! An independent implementation of section 6 of the contract: `Set-Cookie` lines of RFC 6265bis, and the
-//! names of cookies that a logout may delete.
+//! An independent implementation of section 6 of the contract: it parses `Set-Cookie` lines (RFC 6265bis) and
+//! decides which cookies a logout may delete.
 
 use logout_gateway::internals::config::{CSRF_COOKIE, Cookies};
 
@@ -10,22 +10,22 @@ pub struct SetCookie {
     pub name: String,
     /// The value of the cookie.
     pub value: String,
-    /// `None` for a host-only cookie.
+    /// The attribute `Domain`; `None` for a host-only cookie.
     pub domain: Option<String>,
     /// The attribute `Path`, which every line must have.
     pub path: String,
-    /// `Lax` or `None`.
+    /// The attribute `SameSite`, which is `Lax` or `None`.
     pub same_site: String,
-    /// `Max-Age` in seconds.
+    /// The attribute `Max-Age`, in seconds.
     pub max_age: u64,
-    /// Whether the line has `Secure`.
+    /// Whether the line has the attribute `Secure`.
     pub secure: bool,
-    /// Whether the line has `Partitioned`.
+    /// Whether the line has the attribute `Partitioned`.
     pub partitioned: bool,
 }
 
 impl SetCookie {
-    /// Parses a line; panics if it breaks a rule.
+    /// Parses a `Set-Cookie` line; panics if the line breaks a rule of RFC 6265bis or of the contract.
     #[must_use]
     pub fn parse(line: &[u8]) -> Self {
         let line = std::str::from_utf8(line).expect("ASCII");
@@ -64,7 +64,7 @@ impl SetCookie {
         read
     }
 
-    /// Asserts that a browser does not ignore the line: RFC 6265bis, section 5.7.
+    /// Asserts that a browser does not ignore the `Set-Cookie` line (RFC 6265bis, section 5.7).
     fn assert_accepted_by_browsers(&self, line: &str) {
         assert!(self.path.starts_with('/'), "{line}");
         assert!(matches!(self.same_site.as_str(), "Lax" | "None"), "{line}");
@@ -79,7 +79,7 @@ impl SetCookie {
     }
 }
 
-/// Whether the name has this prefix, in any case.
+/// Returns whether the name starts with `prefix`, whatever the case of the letters.
 #[must_use]
 pub fn has_prefix(name: &str, prefix: &str) -> bool {
     name.to_ascii_lowercase().starts_with(&prefix.to_ascii_lowercase())
@@ -96,7 +96,7 @@ fn is_cookie_octet(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)
 }
 
-/// Whether a logout may delete a cookie with this name.
+/// Returns whether a logout may delete a cookie with this name.
 #[must_use]
 pub fn is_deletable(config: &Cookies, name: &str) -> bool {
     if name == CSRF_COOKIE || config.extra.iter().any(|extra| extra == name) {
@@ -114,7 +114,7 @@ pub fn is_deletable(config: &Cookies, name: &str) -> bool {
     })
 }
 
-/// The name without `.n` at its end, where n is a number of up to 64 digits without leading zeros.
+/// The cookie's name without `.n` at its end, where n is a number of up to 64 digits without leading zeros.
 fn without_chunk(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((whole, "0")) => whole,
@@ -128,7 +128,7 @@ fn without_chunk(name: &str) -> &str {
     }
 }
 
-/// Name and value of every cookie in these `Cookie` headers, as RFC 6265bis has servers read them.
+/// Name and value of every cookie in the `Cookie` headers, parsed as RFC 6265bis requires of servers.
 #[must_use]
 pub fn pairs<'h>(headers: &[&'h [u8]]) -> Vec<(&'h [u8], &'h [u8])> {
     let pairs = headers.iter().flat_map(|header| header.split(|byte| *byte == b';'));

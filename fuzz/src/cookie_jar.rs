@@ -2,7 +2,7 @@
 
 use crate::cookie::SetCookie;
 
-/// The cookies visible at the gateway's paths, in the order in which they are sent.
+/// The cookies that a browser sends to the gateway's paths, in the order in which it sends them.
 #[derive(Debug)]
 pub struct CookieJar(Vec<Stored>);
 
@@ -14,9 +14,9 @@ struct Stored {
 }
 
 impl CookieJar {
-    /// Stores these names and values with the path `/`. The first cookie of a name is host-only; each
-    /// further one has the next of `domains`. More cookies of one name cannot exist in a browser and are
-    /// ignored.
+    /// Stores these names and values with the path `/`. The first cookie of a name is host-only; each further
+    /// one has the next of `domains`. When no domain is left, further cookies of that name are ignored,
+    /// because a browser cannot have them.
     #[must_use]
     pub fn from_cookies(pairs: &[(&[u8], &[u8])], domains: &[String]) -> Self {
         let mut jar: Vec<Stored> = Vec::new();
@@ -33,7 +33,7 @@ impl CookieJar {
         Self(jar)
     }
 
-    /// The `Cookie` header.
+    /// The value of the `Cookie` header that the browser sends.
     #[must_use]
     pub fn header(&self) -> Vec<u8> {
         let pairs =
@@ -41,14 +41,14 @@ impl CookieJar {
         pairs.collect::<Vec<_>>().join(b"; ".as_slice())
     }
 
-    /// The names of all cookies, also repeated ones.
+    /// The names of all cookies; a name is repeated if several cookies have it.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|stored| std::str::from_utf8(&stored.name).ok())
     }
 
-    /// Applies a deletion, as a browser does over https.
+    /// Removes the cookies that the `Set-Cookie` line `deletion` deletes in a browser over https.
     pub fn delete(&mut self, deletion: &SetCookie) {
-        // A partitioned cookie is another cookie, even with the same name.
+        // A `Partitioned` line deletes only a partitioned cookie, and this jar has none.
         if deletion.partitioned || deletion.path != "/" {
             return;
         }

@@ -1,4 +1,5 @@
-//! A GoTrue in the same process and on the same runtime, whose responses are part of the input.
+//! A GoTrue in the same process and on the same runtime as the gateway, whose responses are part of the
+//! input.
 
 use std::{
     collections::BTreeMap,
@@ -13,13 +14,13 @@ use tokio::{
 
 use crate::message::{headers, split};
 
-/// The responses to a logout and to a refresh, parsed from a line of the input: `204;same` or
+/// GoTrue's responses to a logout and to a refresh, parsed from a line of the input such as `204;same` or
 /// `late 403 session_not_found;foreign`.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
-    /// The time is so late that recorded tokens have expired.
+    /// Whether the time is so late that the recorded tokens have expired.
     pub expired: bool,
-    /// The request goes to the gateway with the other configuration.
+    /// Whether the request goes to the gateway with the other configuration instead of the default one.
     pub other_configuration: bool,
     logout: (u16, String),
     refresh: Refresh,
@@ -33,31 +34,31 @@ enum Refresh {
     Refused(u16, String),
 }
 
-/// A call that GoTrue received, and its response.
+/// A call that this GoTrue received, and the response that it sent.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The path below `/auth/v1`, with the query.
+    /// The path of the call below `/auth/v1`, with the query.
     pub target: String,
-    /// The bearer token.
+    /// The bearer token of the call; `None` if the call has none.
     pub token: Option<String>,
-    /// The status of the response.
+    /// The HTTP status of the response.
     pub status: u16,
-    /// The error code of the response.
+    /// The error code of the response; empty if it has none.
     pub code: String,
 }
 
-/// The recorded access tokens by their refresh tokens.
+/// Finds a recorded access token by the refresh token of the same session.
 static SESSIONS: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
     let tokens = |jar: &Jar| (jar.refresh_token().to_owned(), jar.access_token().to_owned());
     jars().iter().map(tokens).collect()
 });
 
-/// The server; clones are the same server.
+/// The GoTrue server. A clone is the same server.
 #[derive(Clone, Debug, Default)]
 pub struct GoTrue(Arc<Mutex<(Script, Vec<Call>)>>);
 
 impl Script {
-    /// Parses a line of the input.
+    /// Parses a line of the input; returns `None` if the line is malformed.
     #[must_use]
     pub fn parse(line: &[u8]) -> Option<Self> {
         let (line, refresh) = std::str::from_utf8(line).ok()?.split_once(';')?;
@@ -76,7 +77,8 @@ impl Script {
     }
 }
 
-/// A status and an optional code. 502 to 504 become 500, because the gateway waits and retries after those.
+/// Parses a status and an optional error code. 502 to 504 become 500, because the gateway waits and retries
+/// after 502 to 504, which would make the target slow.
 fn status_and_code(text: &str) -> Option<(u16, String)> {
     let (status, code) = text.split_once(' ').unwrap_or((text, ""));
     let status = status.parse().ok().filter(|status| (200..600).contains(status))?;
@@ -85,14 +87,14 @@ fn status_and_code(text: &str) -> Option<(u16, String)> {
 }
 
 impl GoTrue {
-    /// Sets the responses from now on; returns the calls since the last time.
+    /// Sets the script of all responses from now on; returns the calls since `set_script` was called before.
     pub fn set_script(&self, script: Script) -> Vec<Call> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.0 = script;
         std::mem::take(&mut state.1)
     }
 
-    /// Serves for ever.
+    /// Accepts connections and serves calls as long as the listener works.
     pub async fn serve(self, listener: TcpListener) {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(self.clone().serve_connection(stream));

@@ -1,5 +1,5 @@
-//! The members of a JSON object, including repeated ones. Values stay text, because a number may be too
-//! large for any type and nesting too deep.
+//! The members of a JSON object, including repeated ones. The values stay text, because a number in them may
+//! be too large for any Rust type, and objects may be nested too deeply to parse.
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// The members of a JSON object; `None` if the text is no object.
+/// The names and values of the members of a JSON object; `None` if the text is no JSON object.
 #[must_use]
 pub fn members(json: &[u8]) -> Option<Vec<(String, Box<RawValue>)>> {
     Some(serde_json::from_slice::<Members>(json).ok()?.0)

@@ -1,8 +1,8 @@
-//! Parses HTTP messages.
+//! Parses HTTP messages that are part of an input.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The headers of a head; invalid lines are skipped.
+/// The headers in the head of an HTTP message. Lines that are no valid headers are skipped.
 #[must_use]
 pub fn headers(head: &[u8]) -> HeaderMap {
     let lines = head.split(|byte| *byte == b'\n');
@@ -14,7 +14,7 @@ pub fn headers(head: &[u8]) -> HeaderMap {
     headers.collect()
 }
 
-/// The bytes before and after the first `by`.
+/// The bytes before and after the first occurrence of `by`; `None` if `by` does not occur.
 #[must_use]
 pub fn split<'b>(bytes: &'b [u8], by: &[u8]) -> Option<(&'b [u8], &'b [u8])> {
     let at = bytes.windows(by.len()).position(|window| window == by)?;

@@ -1,4 +1,4 @@
-//! Rules for every reply, whatever the request: sections 4 and 7 of the contract.
+//! The rules of sections 4 and 7 of the contract, which hold for the reply to every request.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header, request::Parts};
 use bytes::Bytes;
@@ -17,7 +17,7 @@ const ALWAYS: [(&str, &str); 6] = [
     ("vary", "Origin, Sec-Fetch-Site"),
 ];
 
-/// Every error: status, code and possible reasons.
+/// Every error that the contract lists: its status, its code and its possible reasons.
 const ERRORS: [(u16, &str, &[&str]); 11] = [
     (400, "BAD_REQUEST", &["unsupported_scope", "duplicate_header", "malformed_request"]),
     (401, "NOT_AUTHENTICATED", &["missing", "invalid", "expired", "not_found", "revoked"]),
@@ -36,10 +36,10 @@ const ERRORS: [(u16, &str, &[&str]); 11] = [
     (503, "NOT_READY", &["key_set", "auth_service", "store", "shutting_down"]),
 ];
 
-/// A reply with its whole body.
+/// A reply of the gateway with its whole body.
 pub type Reply = Response<Bytes>;
 
-/// The value of a header; panics if the reply has it more than once.
+/// The value of a header, or `None`; panics if the reply has the header more than once.
 #[must_use]
 pub fn header<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> {
     let mut values = reply.headers().get_all(name).iter();
@@ -48,7 +48,7 @@ pub fn header<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> {
     value
 }
 
-/// Asserts the rules that hold for every reply.
+/// Asserts the rules of the contract that hold for every reply.
 pub fn assert_contract(request: &Parts, reply: &Reply) {
     for (name, value) in ALWAYS {
         assert_eq!(header(reply, name), Some(value), "{reply:?}");
@@ -119,7 +119,7 @@ fn assert_error(request: &Parts, reply: &Reply) {
     assert_eq!(error["request_id"].as_str(), header(reply, "x-request-id"));
     let text = error["message"].as_str().expect("a text");
     assert!(text.ends_with('.') && text.len() < 80, "{body}");
-    // Only `/readyz` has `since`.
+    // Only the 503 of `/readyz` has the member `since`.
     let since = request.uri.path() == "/readyz" && code == "NOT_READY";
     assert_eq!(error["since"].is_string(), since, "{body}");
     let members = error.as_object().expect("an object").len();

@@ -1,4 +1,4 @@
-//! The secrets of the gateway and of requests, which no reply and no log line may contain.
+//! Finds secrets of the gateway and of requests, which no reply and no log line may contain.
 
 use std::{
     io,
@@ -12,21 +12,22 @@ use seeds::{
 };
 use uuid::Uuid;
 
-/// `SUPABASE_ANON_KEY`.
+/// The value of `SUPABASE_ANON_KEY` in every fuzz target.
 pub const API_KEY: &str = "the-key-that-opens-the-api-gateway";
 
-/// Shorter words may occur in a fixed text by chance.
+/// The shortest word of a request's credentials that counts as a secret: a shorter one may occur in a fixed
+/// text by chance.
 const MIN_SECRET_BYTES: usize = 32;
 const CREDENTIAL_HEADERS: [&str; 3] = ["authorization", "cookie", "x-csrf-token"];
 
-/// The gateway's secrets and the recorded refresh tokens.
+/// The gateway's own secrets and the recorded refresh tokens.
 static FIXED_SECRETS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let own = [SECRET, PREVIOUS_SECRET, JWT_SECRET, API_KEY].map(str::to_owned);
     own.into_iter().chain(jars().iter().map(|jar| jar.refresh_token().to_owned())).collect()
 });
 
-/// The first secret in `shown`: one of the gateway, or a long word of the request's credentials. The ids of
-/// user and session are no secrets.
+/// The first secret that `shown` contains: a secret of the gateway, or a long word in the credentials of
+/// `headers`. The ids of user and session are no secrets.
 #[must_use]
 pub fn find_secret<'a>(shown: &str, headers: &'a HeaderMap) -> Option<&'a str> {
     if let Some(secret) = FIXED_SECRETS.iter().find(|secret| shown.contains(secret.as_str())) {
@@ -45,12 +46,12 @@ pub fn find_secret<'a>(shown: &str, headers: &'a HeaderMap) -> Option<&'a str> {
 
 static LINES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
-/// Collects log lines.
+/// A writer that collects the gateway's log lines in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Log;
 
 impl Log {
-    /// Collects log lines from now on, at the gateway's default level.
+    /// Starts to collect log lines, at the gateway's default level.
     pub fn start() {
         let lines = tracing_subscriber::fmt()
             .json()
@@ -58,7 +59,7 @@ impl Log {
         lines.with_writer(|| Log).init();
     }
 
-    /// The log lines since the last call.
+    /// Returns the log lines since `take_lines` was called before.
     #[must_use]
     pub fn take_lines() -> String {
         let lines = std::mem::take(&mut *LINES.lock().unwrap_or_else(PoisonError::into_inner));

@@ -1,4 +1,5 @@
-//! A response of GoTrue as text: a line that describes the request, then status, headers and body.
+//! A response of GoTrue as the text of an input: a line that describes the request, then status, headers and
+//! body.
 
 use std::{
     pin::Pin,
@@ -19,32 +20,32 @@ use logout_gateway::internals::{gotrue::Operation, outcome::Scope};
 
 use crate::message::{headers, split};
 
-/// The length of the body of a `large` response.
+/// The length, in bytes, of the body of a response that the input marks as `large`.
 const LARGE: usize = 200 * 1024;
-/// The most bytes that arrive at once.
+/// The most bytes of the body that arrive at once.
 pub const PIECE: usize = 16 * 1024;
 
 /// A request to GoTrue and the response to it.
 #[derive(Debug)]
 pub struct ServerResponse {
-    /// The operation of the request.
+    /// The operation that the request calls.
     pub operation: Operation,
-    /// The scope, if the request is a logout.
+    /// The scope of the logout, if the request is a logout.
     pub scope: Scope,
-    /// An earlier attempt may have had its effect.
+    /// Whether an earlier attempt of the same request may have had its effect.
     pub is_retry: bool,
-    /// The connection breaks after the body.
+    /// Whether the connection breaks after the body.
     pub broken: bool,
-    /// A status of three digits.
+    /// The HTTP status, which has three digits.
     pub status: u16,
-    /// The headers that are valid in HTTP.
+    /// The headers of the response that are valid in HTTP.
     pub headers: HeaderMap,
-    /// The body as it was sent.
+    /// The body of the response as GoTrue sent it.
     pub body: Bytes,
 }
 
 impl ServerResponse {
-    /// Parses an input; `None` if no such response is possible.
+    /// Parses an input; returns `None` if the input describes no response that HTTP allows.
     #[must_use]
     pub fn parse(input: &[u8]) -> Option<Self> {
         let (request, response) = split(input, b"\n")?;
@@ -85,7 +86,8 @@ impl ServerResponse {
         })
     }
 
-    /// The response as the HTTP client returns it; counts the bytes of the body that are read.
+    /// The response as the HTTP client returns it. `bytes_read` counts the bytes of the body that the gateway
+    /// reads.
     #[must_use]
     pub fn to_http_response(&self, bytes_read: Arc<AtomicUsize>) -> reqwest::Response {
         let body = Pieces { left: self.body.clone(), broken: self.broken, bytes_read };

@@ -1,4 +1,4 @@
-//! Signs tokens with keys of the project or with others.
+//! Signs tokens with keys of the project or with foreign keys.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -7,26 +7,26 @@ use logout_gateway::internals::session::token::UnverifiedToken;
 use seeds::recorded::{JWT_SECRET, SIGNING_KEYS};
 use serde_json::Value;
 
-/// The project's keys, without RS256, whose signatures take a millisecond.
+/// The project's signing keys, without the RS256 key, because an RS256 signature takes a millisecond.
 pub struct Signers {
     es256: EncodingKey,
     ed_dsa: EncodingKey,
     hs256: EncodingKey,
-    /// The public ES256 key, used as an HS256 secret.
+    /// The public ES256 key, used as an HS256 secret for the attack of algorithm confusion.
     confused: EncodingKey,
 }
 
-/// A key of the project.
+/// A signing key of the project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProjectKey {
-    /// The `alg` of its tokens.
+    /// The `alg` of the tokens that this key signs.
     pub algorithm: Algorithm,
-    /// The `kid` of its tokens; `None` for the shared secret.
+    /// The `kid` of the tokens that this key signs; `None` for the shared secret.
     pub kid: Option<&'static str>,
 }
 
 impl ProjectKey {
-    /// Whether the token's header names this key; any header with HS256 names the shared secret.
+    /// Returns whether the token's header names this key. Any header with HS256 names the shared secret.
     #[must_use]
     pub fn matches(self, token: &UnverifiedToken<'_>) -> bool {
         token.algorithm == self.algorithm
@@ -35,7 +35,7 @@ impl ProjectKey {
 }
 
 impl Signers {
-    /// Signers with the recorded keys.
+    /// Makes signers with the recorded keys of the project.
     #[must_use]
     pub fn recorded() -> Self {
         let keys: Value = serde_json::from_str(SIGNING_KEYS).expect("the keys are JSON");
@@ -61,7 +61,8 @@ impl Signers {
         }
     }
 
-    /// The signature of `message` by `signer` in base64url, and the project's key if that made it.
+    /// The signature of `message` by `signer` in base64url, and the project's key if that key made the
+    /// signature.
     #[must_use]
     pub fn sign(&self, signer: &[u8], message: &str) -> (String, Option<ProjectKey>) {
         let (key, algorithm, kid, genuine) = match signer {

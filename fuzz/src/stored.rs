@@ -1,4 +1,5 @@
-//! An independent implementation of section 6 of the contract: the session in the cookies of @supabase/ssr.
+//! Reads the session from the cookies of @supabase/ssr: an independent implementation of section 6 of the
+//! contract.
 
 use base64::{
     Engine, alphabet,
@@ -16,7 +17,8 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// The access token in these cookies: names and values in the order of the request.
+/// The access token in these cookies, given as names and values in the order of the request; `key` is the
+/// name of the session's cookie.
 #[must_use]
 pub fn access_token(key: &str, cookies: &[(String, String)]) -> Option<String> {
     let first = |name: &str| {
@@ -32,7 +34,7 @@ pub fn access_token(key: &str, cookies: &[(String, String)]) -> Option<String> {
         Some(coded) => LENIENT.decode(coded).ok()?,
         None => text,
     };
-    // The other members need not be valid UTF-8.
+    // The object's other members need not be valid UTF-8.
     let json = String::from_utf8_lossy(&json);
     if let Some(members) = members(json.as_bytes()) {
         let (_, value) = members.into_iter().find(|(name, _)| name == "access_token")?;

@@ -12,7 +12,8 @@ impl Choice for bool {
     const CHOICES: &'static [(&'static str, Self)] = &[("true", true), ("false", false)];
 }
 
-/// The rule of such a setting: the text must be one of the words of [`Choice::CHOICES`], in the same case.
+/// Parses the text of a setting that is a [`Choice`]: the text must be one of the words of
+/// [`Choice::CHOICES`], in the same case, or the error lists these words.
 pub(super) fn choice<T: Choice>(text: &str) -> Result<T, Rule> {
     let chosen = T::CHOICES.iter().find(|(word, _)| *word == text).map(|&(_, value)| value);
     chosen.ok_or_else(|| {

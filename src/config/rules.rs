@@ -16,15 +16,16 @@ pub(super) const A_DAY: Duration = Duration::from_hours(24);
 /// The shortest duration above zero, the lower bound of durations that must not be zero.
 pub(super) const MORE_THAN_ZERO: Duration = Duration::from_nanos(1);
 
-/// The rule of a setting without a default value: `None` if it is not set.
+/// Makes the parser of an optional setting from `rule`, which parses and checks the text of one setting. The
+/// result is `Some` value; a caller uses `None` if the setting is not set.
 pub(super) fn optional<T>(
     rule: impl Fn(&str) -> Result<T, Rule>,
 ) -> impl Fn(&str) -> Result<Option<T>, Rule> {
     move |text| rule(text).map(Some)
 }
 
-/// The rule of a setting that may also be empty. An empty value counts as not set, because Docker Compose can
-/// pass an unset variable as an empty one.
+/// Like [`optional`], but an empty text gives `None`, as if the setting were not set, because Docker Compose
+/// can pass an unset variable as an empty one.
 pub(super) fn none_if_empty<T>(
     rule: impl Fn(&str) -> Result<T, Rule>,
 ) -> impl Fn(&str) -> Result<Option<T>, Rule> {

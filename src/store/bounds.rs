@@ -50,7 +50,7 @@ pub struct Share {
     pub(crate) bytes: u64,
 }
 
-/// The size of one user's part of the queue.
+/// How much of the queue one user's logouts occupy. Bounds per user keep one user from filling the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShareOfUser {
     /// The number of the user's sessions that have entries. It is 0 if the added entry's session has an entry

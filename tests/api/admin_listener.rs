@@ -18,7 +18,7 @@ fn admin_request(app: &TestApp, method: &str, target: &str) -> Request {
     Request::new(app.admin_address.unwrap(), method, target)
 }
 
-/// Asserts that a refusal contains no data of the admin listener.
+/// Asserts that a refusal contains neither the id of `user` nor a metric.
 #[track_caller]
 fn assert_reveals_nothing(reply: &Reply, user: &str) {
     let all = format!("{:?} {}", reply.headers, reply.text());

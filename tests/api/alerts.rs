@@ -1,4 +1,5 @@
-//! The alert rules of `deploy/prometheus`: each fires on its condition, uses existing metrics and has a runbook.
+//! The alert rules of `deploy/prometheus`: each alert fires on its condition, uses existing metrics and has a
+//! runbook.
 
 use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
 
@@ -12,7 +13,7 @@ fn read_file(name: &str) -> String {
     fs::read_to_string(repository_path(name)).unwrap()
 }
 
-/// The names of all alerts.
+/// The names of all alerts in `alerts.yml`.
 fn alerts() -> Vec<String> {
     let rules = read_file("deploy/prometheus/alerts.yml");
     let names = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));

@@ -1,4 +1,4 @@
-//! Requests with random headers: the response is 2xx or 4xx, never 5xx.
+//! Whatever random headers a request has, the response must be 2xx or 4xx, never 5xx.
 
 use std::cell::{Cell, RefCell};
 
@@ -26,7 +26,7 @@ const NAMES: [&str; 14] = [
     "Access-Control-Request-Method",
 ];
 
-/// Bytes that are allowed in a header value (RFC 9110, section 5.5), and values with a meaning for the
+/// Header values: random bytes that RFC 9110, section 5.5, allows, and texts that mean something to the
 /// gateway.
 fn value() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![0x20_u8..=0x7e, 0x80_u8..=0xff, Just(b'\t')];

@@ -1,5 +1,5 @@
-//! The log limits each class of lines separately, so no flood of refusals or of other lines drops the audit
-//! line of a logout.
+//! The log limits each class of lines separately, so that no flood of refusals or of other lines makes it
+//! drop the audit line of a logout.
 
 use std::{
     net::SocketAddr,
@@ -32,10 +32,10 @@ fn audit_lines(log: &str) -> Vec<Value> {
     lines.filter(|line| line["target"] == "audit").collect()
 }
 
-/// A part of the warning that `verify` logs for a token whose session was logged out.
+/// A part of the warning that the gateway logs when `verify` gets a token of a session that was logged out.
 const STOLEN_TOKEN_WARNING: &str = "it may be stolen";
 
-/// Reads the log at `bytes_each_second` until `full_speed` is set, then without a limit.
+/// Reads the log at `bytes_each_second` until `full_speed` is set, and then without a limit.
 fn read_slowly(
     log: Receiver<String>,
     bytes_each_second: f64,
@@ -72,9 +72,9 @@ async fn flood(address: SocketAddr, connections: Arc<AtomicUsize>, stop_flood: A
 
 #[tokio::test]
 async fn no_flood_drops_the_audit_line_of_a_logout() {
-    // A tenth of what the flood makes the gateway log.
+    // The test reads the log at a tenth of the speed at which the flood fills it.
     const BYTES_EACH_SECOND: f64 = 20_000.0;
-    // Each connection causes one line in the buffer of other lines, which holds 8,192 lines.
+    // Each connection causes one line. Their buffer holds 8,192 lines, so this many connections overflow it.
     const CONNECTIONS: usize = 10_000;
     let app = start_app().await;
     let environment = [("RUST_LOG", "info,logout_gateway::http::server=debug")];
@@ -142,7 +142,7 @@ async fn refused_and_repeated_logouts_beyond_a_hundred_in_a_second_are_only_coun
     let mut request = gateway.request("POST", "/logout");
     let (mut status, mut outcome) = (401, "refused");
     if let Some(target) = repeated {
-        // An account repeats the logout of its own session, which has ended.
+        // The user of an account repeats the logout of its own session, which has ended.
         let token = app.sign_up().access_token;
         assert_eq!(request.bearer(&token).send().await.status, 200);
         request = gateway.request("POST", target).bearer(&token);
@@ -224,7 +224,8 @@ async fn warnings_about_gotrue_beyond_twenty_in_a_second_are_only_counted(
     }
     let log = gateway.stop();
     assert_eq!(count_in(&log.text) + omitted, REQUESTS, "each warning is either logged or counted");
-    // The seconds of the limit start at a logged line, not at `begun`: one more may have started.
+    // The first second of the limit starts at a logged line and not at `begun`, so the limit may have counted
+    // one second more.
     assert!(count_in(&log.text) <= 20 * (seconds + 1), "{} in {seconds} s", count_in(&log.text));
 }
 
@@ -259,7 +260,8 @@ async fn warnings_of_verify_about_the_store_beyond_twenty_in_a_second_are_only_c
     }
     let log = gateway.stop();
     assert_eq!(count_in(&log.text) + omitted, REQUESTS, "each warning is either logged or counted");
-    // The seconds of the limit start at a logged line, not at `begun`: one more may have started.
+    // The first second of the limit starts at a logged line and not at `begun`, so the limit may have counted
+    // one second more.
     assert!(count_in(&log.text) <= 20 * (seconds + 1), "{} in {seconds} s", count_in(&log.text));
 }
 

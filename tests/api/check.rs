@@ -1,4 +1,4 @@
-//! `check`: the output and the exit status of the real binary against the mock.
+//! The command `check`: the output and the exit status of the real binary against the GoTrue mock.
 
 mod stores;
 
@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use crate::harness::{SECRET, Setup, TestApp, leak_check};
 
-/// The output of one run.
+/// What one run of `check` printed, and its exit status.
 struct CheckOutput {
     status: Option<i32>,
     lines: Vec<String>,
@@ -21,7 +21,7 @@ struct CheckOutput {
 }
 
 impl CheckOutput {
-    /// The line of a part, after its name.
+    /// The text after the name of `part` in its line of the output.
     #[track_caller]
     fn line(&self, part: &str) -> &str {
         let part = format!("{part}: ");
@@ -31,19 +31,20 @@ impl CheckOutput {
         checked
     }
 
-    /// The variables that the warnings name.
+    /// The names of the variables that the warnings of the output concern.
     fn warnings(&self) -> Vec<&str> {
         let warnings = self.lines.iter().filter_map(|line| line.strip_prefix("warning: "));
         warnings.map(|warning| warning.split(':').next().unwrap()).collect()
     }
 }
 
-/// Runs `check` with these environment variables only, and a valid secret and address if none are given.
+/// Runs `check` with only the variables of `environment`, and with a valid secret and address if it has none.
 fn check(environment: &[(&str, &str)]) -> CheckOutput {
     check_with_command(Command::new(env!("CARGO_BIN_EXE_logout-gateway")), environment)
 }
 
-/// Runs `check` through a command that executes the binary. An empty value removes the variable.
+/// Runs `check` through a command that executes the binary. An empty value in `environment` removes the
+/// variable.
 fn check_with_command(mut command: Command, environment: &[(&str, &str)]) -> CheckOutput {
     command.arg("check").env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
     command.envs([("GATEWAY_SECRET", SECRET), ("GATEWAY_BIND", "127.0.0.1:0")]);
@@ -72,7 +73,7 @@ fn check_with_command(mut command: Command, environment: &[(&str, &str)]) -> Che
 
 const API_KEY: &str = "sb_publishable_of_the_tests";
 
-/// Starts a mock whose clock is `ahead` seconds ahead of the system's clock, which the binary uses.
+/// Starts a mock whose clock is `ahead` seconds ahead of the system's clock, on which the binary runs.
 async fn start_app(algorithm: Algorithm, ahead: i64) -> TestApp {
     let now = Clock::system().unix_seconds();
     Setup::new().algorithm(algorithm).start_time(now + ahead).start().await
@@ -232,7 +233,7 @@ async fn an_old_gotrue_is_warned_of(#[case] version: &'static str, #[case] warne
     assert_eq!(checked.warnings().contains(&"GOTRUE_URL"), warned, "{:?}", checked.lines);
 }
 
-/// Starts an API gateway that requires `API_KEY`. The server behind it reports the name `name`.
+/// Starts an API gateway that refuses requests without `API_KEY`. The server behind it calls itself `name`.
 async fn start_api_gateway(name: &'static str) -> String {
     let guarded = move |headers: HeaderMap, answer: serde_json::Value| async move {
         match headers.get("apikey") {
@@ -285,7 +286,7 @@ async fn a_required_apikey_is_tested(
     #[case] gotrue: &str,
 ) {
     let url = start_api_gateway(name).await;
-    // `check` blocks its thread, and this thread runs the API gateway.
+    // `check` blocks its thread. It must not block this thread, which serves the API gateway.
     let checking = tokio::task::spawn_blocking(move || {
         check(&[
             ("SUPABASE_URL", &url),

@@ -1,4 +1,4 @@
-//! Clients that hang up, are slow, send too much or speak another protocol.
+//! Clients that hang up, are slow, send too much or speak another protocol must not harm the gateway.
 
 mod framing;
 
@@ -16,7 +16,7 @@ use crate::harness::{
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The bytes of a request with `rest` in place of the empty line that ends its head.
+/// The bytes of a request with `rest` instead of the empty line that ends the request's head.
 fn bytes_with_rest(request: &Request, rest: &str) -> Vec<u8> {
     let mut bytes = request.bytes(false);
     bytes.truncate(bytes.len() - 2);
@@ -29,7 +29,7 @@ fn logout_request(app: &TestApp, tokens: &Tokens) -> Request {
     request.header("Content-Type", "application/json")
 }
 
-/// How a client ends its connection.
+/// The way in which a client ends its connection.
 #[derive(Clone, Copy, Debug)]
 enum Disconnect {
     Close,
@@ -60,7 +60,8 @@ async fn a_client_that_hangs_up_before_its_request_is_complete_ends_no_session()
             connection.write(&bytes).await;
             disconnect.apply(connection);
             let other = app.sign_up();
-            // One thread serves all connections: once this logout is done, the gateway has handled the one before.
+            // One thread serves all connections in turn: once it has answered this logout, it has handled the
+            // broken one.
             assert_eq!(logout_request(&app, &other).send().await.status, 200);
             assert!(!app.is_alive(&other));
             assert!(app.is_alive(&tokens), "{disconnect:?} {rest:?}");
@@ -215,7 +216,7 @@ async fn a_client_that_expects_100_continue_gets_it_unless_the_response_is_alrea
     assert!(!app.is_alive(&tokens));
 }
 
-/// The number of open file descriptors and the resident memory in bytes of a process.
+/// The number of open file descriptors and the resident memory, in bytes, of the process `id`.
 fn resource_usage(id: u32) -> (usize, usize) {
     let descriptors = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
@@ -243,7 +244,7 @@ async fn ten_thousand_idle_connections_stay_within_the_limits_and_a_logout_succe
     let crowd: Vec<_> = (0..crowd)
         .map(|_| {
             tokio::spawn(async move {
-                // The kernel refuses connections beyond its queue.
+                // The kernel refuses connections that exceed its queue, which is no failure of the gateway.
                 if let Ok(stream) = tokio::net::TcpStream::connect(address).await {
                     let _ = stream.readable().await;
                 }

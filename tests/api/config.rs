@@ -1,5 +1,5 @@
-//! An invalid configuration ends the real binary before it binds an address. The exit status is 2, and stderr
-//! names every invalid variable, but no value.
+//! An invalid configuration ends the real binary before it binds an address. The exit status must be 2, and
+//! stderr must name every invalid variable, but no value.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
@@ -13,10 +13,10 @@ use std::{
 
 use logout_gateway::internals::config;
 
-/// A part of the invalid values that no output may contain.
+/// A text in every invalid value: if an output contains it, the output reveals a value.
 const MARKER: &str = "DoNotPrint";
 
-/// Invalid values of each variable.
+/// Each variable with values that `serve` must refuse.
 const INVALID_VALUES: &[(&str, &[&str])] = &[
     ("SUPABASE_URL", &["DoNotPrint.supabase.co", "https://user:DoNotPrint@a.co", "", "https://"]),
     ("SUPABASE_PUBLISHABLE_KEY", &["DoNot Print DoNotPrint", "DoNotPrint\n", "DoNotPrintä"]),
@@ -85,8 +85,8 @@ const INVALID_VALUES: &[(&str, &[&str])] = &[
     ("OTEL_EXPORTER_OTLP_ENDPOINT", &["DoNotPrint:4317", "grpc://DoNotPrint", "http://"]),
 ];
 
-/// Runs `serve` with these environment variables only, and a project URL if none is given. Its address is in
-/// use, so `serve` also ends if the configuration is valid, with another exit status.
+/// Runs `serve` with only the variables of `environment`, and with a project URL if it has none. The listen
+/// address is in use, so `serve` ends even if the configuration is valid, but with another exit status.
 fn serve<V: AsRef<OsStr>>(environment: &[(&str, V)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
     command.arg("serve").env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
@@ -99,7 +99,7 @@ fn serve<V: AsRef<OsStr>>(environment: &[(&str, V)]) -> Output {
     command.envs(environment).output().unwrap()
 }
 
-/// The lines of stderr.
+/// The lines of stderr; asserts that `serve` ended with status 2 and revealed no value.
 fn errors(run: &Output) -> Vec<String> {
     let stderr = String::from_utf8(run.stderr.clone()).unwrap();
     assert_eq!(run.status.code(), Some(2), "{stderr}");
@@ -108,7 +108,7 @@ fn errors(run: &Output) -> Vec<String> {
     stderr.lines().map(str::to_owned).collect()
 }
 
-/// Every environment variable of the configuration, read from its definition.
+/// The names of all environment variables of the configuration, read from its definition.
 fn variables() -> BTreeSet<String> {
     let command = <config::Args as clap::Args>::augment_args(clap::Command::new("serve"));
     let variables = command.get_arguments().filter_map(|arg| arg.get_env());
@@ -171,7 +171,7 @@ fn a_flag_is_checked_like_its_variable() {
 
 #[test]
 fn no_address_is_bound_before_the_configuration_is_valid() {
-    // Binding a port that is taken would be another error.
+    // If `serve` bound its address first, it would report that the port is taken.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let bind = taken.local_addr().unwrap().to_string();
     let run = serve(&[

@@ -1,8 +1,8 @@
-//! Section 6 of the contract: how a session is read from cookies.
+//! Section 6 of the contract: how the gateway reads a session from cookies.
 
 use crate::harness::{CookieFormat, TestApp};
 
-/// The name of the session cookie.
+/// The name of the cookie in which @supabase/ssr stores the session of this test's project.
 const SESSION: &str = "sb-127-auth-token";
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! Cookie tossing (sections 5 and 6 of the contract): a sibling subdomain sets cookies of the gateway's names
 //! in the user's browser, and its page sends logouts with these planted cookies.
 //!
-//! The browser sends the planted and the genuine cookie. The attacker chooses which comes first, by the path.
+//! The browser sends both the planted and the genuine cookie. The attacker chooses which of the two comes
+//! first, by the path of the planted one.
 
 use std::collections::BTreeSet;
 
@@ -13,35 +14,37 @@ use crate::harness::{
     session_cookies,
 };
 
-/// The name of the session cookie.
+/// The name of the cookie in which @supabase/ssr stores the session of this test's project.
 const SESSION: &str = "sb-127-auth-token";
 const CSRF: &str = "sb-csrf-token";
 const SIBLING: &str = "https://sibling.example.com";
 
-/// The value of one cookie that holds the session.
+/// The value of the session cookie, if one cookie holds the whole session.
 fn session_cookie_value(tokens: &Tokens) -> String {
     session_cookies(SESSION, &tokens.access_token, &tokens.refresh_token, CookieFormat::Base64)[0]
         .1
         .clone()
 }
 
-/// A logout with these cookies, in this order, and this value of `X-CSRF-Token`.
+/// A logout request with `cookies` in this order, and with `header` as the value of `X-CSRF-Token`.
 fn logout_request(app: &TestApp, cookies: &[(&str, &str)], header: &str) -> Request {
     app.post("/logout").cookies(cookies).header("X-CSRF-Token", header)
 }
 
-/// The headers that browsers add for pages that can plant a cookie. The last row has none: it is no browser.
+/// The headers that browsers add for a page that can plant a cookie. The last row is for a client that is no
+/// browser.
 const PAGES: [&[(&str, &str)]; 6] = [
     &[("Sec-Fetch-Site", "same-site"), ("Origin", SIBLING)],
     &[("Sec-Fetch-Site", "same-site")],
     &[("Sec-Fetch-Site", "cross-site"), ("Origin", "https://evil.example")],
-    // Browsers without `Sec-Fetch-Site`: those before 2020, and Safari before 2023.
+    // Browsers before 2020, and Safari before 2023, send no `Sec-Fetch-Site`.
     &[("Origin", SIBLING)],
     &[("Referer", "https://sibling.example.com/page")],
     &[],
 ];
 
-/// CSRF tokens that an attacker can plant who has an own session and has seen a token of the victim.
+/// CSRF tokens that an attacker can plant: the attacker has a session and has seen a CSRF token of the
+/// victim.
 fn planted_tokens(attackers: &str, victims: &str) -> [(&'static str, String); 4] {
     let (own_random, own_mac) = attackers.split_once('.').unwrap();
     let (random, mac) = victims.split_once('.').unwrap();
@@ -93,7 +96,8 @@ async fn a_planted_csrf_pair_ends_no_session_and_blocks_no_genuine_logout() {
     assert!(app.is_alive(&attacker));
 }
 
-/// SECURITY.md states this limit: CSRF tokens without a signature leave only the check of the requesting page.
+/// SECURITY.md states this limit of unsigned CSRF tokens: only the check of the requesting page protects a
+/// user.
 #[tokio::test]
 async fn in_double_submit_mode_only_the_check_of_the_page_stops_a_planted_pair() {
     let app = TestApp::with_flags(&[("csrf-mode", "double-submit")]).await;
@@ -112,7 +116,8 @@ async fn in_double_submit_mode_only_the_check_of_the_page_stops_a_planted_pair()
     assert!(!app.is_alive(&victim));
 }
 
-/// A planted session with its own CSRF token can only end itself and delete the cookies of this browser.
+/// A planted session together with its own CSRF token can only end itself and delete the cookies of this
+/// browser.
 #[tokio::test]
 async fn of_two_session_cookies_the_first_needs_its_own_csrf_token_and_the_other_session_stays() {
     let app = TestApp::new().await;
@@ -156,8 +161,8 @@ async fn of_two_session_cookies_the_first_needs_its_own_csrf_token_and_the_other
     }
 }
 
-/// supabase-js would also read an invalid cookie before the genuine one, so the response is that there is no
-/// session, never that the session has ended.
+/// If the invalid cookie comes first, supabase-js would also read it before the genuine cookie. The response
+/// must then say that there is no session, never that the session has ended.
 #[tokio::test]
 async fn of_an_invalid_cookie_and_a_session_the_first_is_used_and_an_invalid_one_is_no_success() {
     let app = TestApp::new().await;
@@ -185,7 +190,7 @@ async fn of_an_invalid_cookie_and_a_session_the_first_is_used_and_an_invalid_one
     }
 }
 
-/// Refreshes the session's tokens at GoTrue, as supabase-js does.
+/// Refreshes the session's tokens at GoTrue as supabase-js does; returns the new tokens.
 async fn refresh_tokens(app: &TestApp, tokens: &Tokens) -> Tokens {
     let address = app.mock.url().strip_prefix("http://").unwrap().parse().unwrap();
     let request = Request::new(address, "POST", "/auth/v1/token?grant_type=refresh_token");

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use crate::harness::{Browser, CookieFormat, CookieJar, Page, Reply, Setup, TestApp};
 
-/// The name of the session cookie.
+/// The name of the cookie in which @supabase/ssr stores the session of this test's project.
 const SESSION: &str = "sb-127-auth-token";
 
-/// Logs out a new session by Bearer token, so that the values of these cookies do not matter. Returns the
-/// response with the deletions.
+/// Logs out a new session by Bearer token, with cookies that have the names `cookies`. The cookies' values do
+/// not matter, because the Bearer token takes precedence. Returns the response, which deletes cookies.
 async fn log_out_with(app: &TestApp, cookies: &[&str], headers: &[(&str, &str)]) -> Reply {
     let tokens = app.sign_up();
     let pairs: Vec<(&str, &str)> = cookies.iter().map(|name| (*name, "x")).collect();
@@ -212,8 +212,8 @@ async fn the_budget_is_kept_for_any_number_of_domains() {
     assert_eq!(reply.header("x-logout-cookies-left"), Some("3"), "none of them at every domain");
 }
 
-/// If the names with precedence would fill every response, the cookies that the browser still sends take
-/// precedence over them.
+/// The cookies of the session take precedence in each response. If they would fill every response, the
+/// cookies that the browser still sends must take precedence over them.
 #[tokio::test]
 async fn with_very_many_domains_each_logout_deletes_a_cookie_that_the_browser_sent() {
     let domains: Vec<_> = (0..12).map(|n| format!("domain-{n}.example")).collect();
@@ -237,7 +237,8 @@ async fn with_very_many_domains_each_logout_deletes_a_cookie_that_the_browser_se
         }
         assert_eq!(jar.names().len(), before - 1, "call {call}: {reply:?}");
         if !names.contains(&chunk.as_str()) {
-            // Only the cookies beside the session are left: one is deleted completely, at every domain.
+            // Only cookies that do not belong to the session are left. One of them must be deleted
+            // completely, at every domain.
             let deletions_of_first =
                 reply.deleted_cookies().iter().filter(|name| **name == names[0]).count();
             assert_eq!(deletions_of_first, 1 + domains.len(), "{reply:?}");
@@ -248,7 +249,7 @@ async fn with_very_many_domains_each_logout_deletes_a_cookie_that_the_browser_se
     }
 }
 
-/// All cookies of a browser are deleted within a few logouts, each within the budget. Only the first logout
+/// A few logouts must delete all cookies of a browser, each response within the budget. Only the first logout
 /// needs a session.
 #[tokio::test]
 async fn cookies_that_do_not_fit_the_budget_are_deleted_by_the_next_logouts() {

@@ -1,4 +1,5 @@
-//! Section 9 of the contract: a gateway that is killed at any moment keeps every promise of its responses.
+//! Section 9 of the contract: a gateway that is killed at any moment must keep every promise of its
+//! responses.
 
 mod full_redis;
 mod logouts;
@@ -25,7 +26,8 @@ const CONCURRENT_LOGOUTS: usize = 16;
 const KILLS: usize = 6;
 /// The number of requests that the queue's worker sends concurrently.
 const WORKER_CONCURRENCY: usize = 4;
-/// The lease of a killed gateway must end before its queue entries are retried.
+/// The longest wait for an empty queue: the leases of a killed gateway must end before its entries are
+/// retried.
 const TIMEOUT: Duration = Duration::from_mins(2);
 
 async fn start_gateway(app: &TestApp, store: &str) -> GatewayProcess {
@@ -35,7 +37,7 @@ async fn start_gateway(app: &TestApp, store: &str) -> GatewayProcess {
         ("GATEWAY_ADMIN_BIND", "127.0.0.1:0"),
         ("RUST_LOG", "error,logout_gateway::gateway=info"),
     ];
-    // Without the JWT secret, only GoTrue can verify HS256 tokens.
+    // Without the JWT secret the gateway must ask GoTrue to verify HS256 tokens.
     let mut command = Command::new("env");
     command.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);
     GatewayProcess::start_with_command(command, app, &environment).await
@@ -52,7 +54,7 @@ async fn wait_for_exit(process: &mut GatewayProcess) -> ExitStatus {
     }
 }
 
-/// Logouts that run while the gateway and Redis are killed.
+/// Logouts that run while the test kills the gateway and Redis.
 struct RunningLogouts(Vec<JoinHandle<(Logout, Option<u16>)>>);
 
 impl RunningLogouts {
@@ -73,7 +75,7 @@ impl RunningLogouts {
         self.0.iter().filter(|one| one.is_finished()).count()
     }
 
-    /// Waits until some more logouts are answered.
+    /// Waits until some more logouts have a response.
     async fn wait_for_more(&self) {
         let enough = self.answered_count() + 20 + fastrand::usize(..60);
         let enough = enough.min(self.0.len());
@@ -89,8 +91,8 @@ impl RunningLogouts {
     }
 }
 
-/// Makes GoTrue fail revocations and refreshes with a random status. With 502 and 503 the request may have
-/// its effect before it fails.
+/// Makes GoTrue fail logouts and refreshes with a random status. With 502 and 503, GoTrue may carry out the
+/// request before it fails.
 fn make_gotrue_fail(app: &TestApp) {
     let status = [500, 502, 503, 429][fastrand::usize(..4)];
     let effect = matches!(status, 502 | 503) && fastrand::bool();
@@ -110,7 +112,7 @@ fn session_ids(lines: &Value) -> HashSet<Uuid> {
     ids.map(|id| id.unwrap().parse().unwrap()).collect()
 }
 
-/// Waits until the queue holds only logouts of banned users, and returns their sessions.
+/// Waits until the queue holds only logouts of banned users; returns the ids of their sessions.
 async fn wait_for_queue(gateway: &GatewayProcess, all: &[(Logout, Option<u16>)]) -> HashSet<Uuid> {
     let banned = all.iter().filter(|(logout, _)| logout.kind == Kind::OfBannedUser);
     let banned: HashSet<Uuid> = banned.map(|(logout, _)| logout.own.session_id).collect();
@@ -125,9 +127,9 @@ async fn wait_for_queue(gateway: &GatewayProcess, all: &[(Logout, Option<u16>)])
     }
 }
 
-/// If a gateway is killed between GoTrue's answer and the removal of the entry, the next try finds the session
-/// gone, and gives the entry up although the logout is done. Apart from these entries, the gateway gives up
-/// only those that were queued with an old token.
+/// Asserts that the gateway gave up only entries that were queued with an old token, and entries whose logout
+/// is done. If a gateway is killed between GoTrue's answer and the removal of the entry, the next try finds
+/// that the session does not exist, and gives the entry up although the logout is done.
 async fn assert_only_expected_entries_are_given_up(
     app: &TestApp,
     gateway: &GatewayProcess,
@@ -148,7 +150,8 @@ async fn assert_only_expected_entries_are_given_up(
     for failure in given_up {
         let scope_and_reason =
             (failure["scope"].as_str().unwrap(), failure["reason"].as_str().unwrap());
-        // GoTrue refreshes no token of a session that is gone, so `expired` does not prove that it lives.
+        // GoTrue refreshes no token of an ended session, so the reason `expired` does not prove that the
+        // session lives.
         assert!(
             [("global", "not_found"), ("local", "expired")].contains(&scope_and_reason),
             "{failure}"
@@ -157,7 +160,8 @@ async fn assert_only_expected_entries_are_given_up(
     }
 }
 
-/// Asserts that forged tokens left no entry in the failure log, and that `verify` accepts their sessions.
+/// Asserts that logouts with forged tokens left no entry in the failure log, and that `verify` accepts the
+/// real sessions.
 async fn assert_attacks_left_nothing(gateway: &GatewayProcess, all: &[(Logout, Option<u16>)]) {
     let failed = session_ids(&admin_json(gateway, "/failures").await["failures"]);
     for (logout, _) in all.iter().filter(|(logout, _)| logout.kind == Kind::ForgedHs256) {
@@ -173,7 +177,7 @@ async fn verify(gateway: &GatewayProcess, tokens: &Tokens) -> u16 {
 }
 
 /// Kills and restarts the gateway while logouts run and GoTrue fails and recovers, and kills Redis once. Then
-/// each answered logout must have the effect that its response promised, and no other.
+/// each answered logout must have had the effect that its response promised, and no other effect.
 async fn run_with_random_kills(store: &str, redis: Option<&RedisServer>) {
     let app = logouts::start_app().await;
     let logouts = logouts::prepare_all(&app).await;
@@ -192,7 +196,7 @@ async fn run_with_random_kills(store: &str, redis: Option<&RedisServer>) {
         }
         let mut process = gateway.lock().await;
         process.signal("KILL");
-        // The store's file is free once the process has ended.
+        // Wait for the end of the process, because only then another process can open the store's file.
         let ended = wait_for_exit(&mut process).await;
         assert_eq!(ended.code(), None, "the signal ended the process");
         let restarted = start_gateway(&app, store).await;

@@ -1,12 +1,13 @@
-//! Section 5 of the contract, layer 1: the check of the page that sends the request.
+//! Section 5 of the contract, layer 1: the gateway checks which page sends a logout request.
 
 use crate::harness::{Browser, CookieFormat, Setup, TestApp, assert_error, assert_success};
 
 const APP: &str = "https://app.example.com";
 const EVIL: &str = "https://evil.example";
 
-/// Each row has `Sec-Fetch-Site` (`EMPTY` is a header with an empty value), `Origin` and `Referer` (`OWN` is the
-/// gateway's own origin), and whether the request is accepted: without allowed origins, and if `APP` is allowed.
+/// Each row has `Sec-Fetch-Site` (`EMPTY` is a header with an empty value), `Origin` and `Referer` (`OWN` is
+/// the gateway's own origin). Then it says whether the gateway accepts the request without allowed origins,
+/// and whether it accepts the request if `APP` is an allowed origin.
 const PAGE_CHECK_CASES: &[(&str, &str, &str, bool, bool)] = &[
     ("", "", "", true, true),
     ("same-origin", "", "", true, true),
@@ -100,7 +101,8 @@ async fn a_request_of_a_foreign_page_is_refused_before_any_other_check() {
     }
 }
 
-/// Whether the proxy is trusted, `Host`, the proxy's headers, `Origin`, and whether that is the own origin.
+/// Whether the gateway trusts the proxy, the request's `Host`, the proxy's headers, the request's `Origin`,
+/// and whether the gateway must take that origin for its own.
 type OwnOriginCase =
     (bool, &'static str, &'static [(&'static str, &'static str)], &'static str, bool);
 

@@ -11,7 +11,8 @@ use crate::harness::{
     hs256_token,
 };
 
-/// Sends a logout by session cookie with this `X-CSRF-Token` and these CSRF cookies.
+/// Sends a logout with the browser's session cookies, with `header` as `X-CSRF-Token` if given, and with
+/// `cookies` as the values of CSRF cookies.
 async fn send_logout(browser: &Browser, header: Option<&str>, cookies: &[&str]) -> Reply {
     let mut pairs = browser.jar.cookies_for(browser.page);
     pairs.retain(|(name, _)| name != "sb-csrf-token");
@@ -252,7 +253,8 @@ async fn an_expired_forged_token_gets_a_csrf_token_that_is_valid_for_itself_only
     browser.jar.insert(browser.page, "sb-csrf-token", &planted);
     let post = || browser.request("POST", "/logout").header("X-CSRF-Token", &planted);
     assert_error(&post().send().await, 403, "CSRF_FAILED", Some("invalid"));
-    // The CSRF token is invalid for the victim's cookies, also if the forged token is sent as a Bearer token.
+    // The CSRF token must be invalid for the victim's cookies, even if the forged token is also the Bearer
+    // token.
     let reply = post().bearer(&attacker.access_token).send().await;
     assert_error(&reply, 403, "CSRF_FAILED", Some("invalid"));
     assert!(app.is_alive(&victim));

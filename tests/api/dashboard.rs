@@ -1,5 +1,5 @@
-//! The dashboard of `deploy/grafana`: a real Prometheus has data for every query, every metric is on the
-//! dashboard, and every panel has a description.
+//! The dashboard of `deploy/grafana`: a real Prometheus has data for every query, a panel shows every metric,
+//! and every panel has a description.
 
 mod prometheus;
 
@@ -13,8 +13,8 @@ use crate::{
     queue::start_with_file_store,
 };
 
-/// Panels whose values may stay at zero: the test causes no store errors and no overload, and the key set is
-/// fetched once.
+/// Panels whose values may stay at zero, because the test causes no store errors and no overload, and the
+/// gateway fetches the key set only once.
 const MAY_BE_ZERO: [&str; 6] = [
     "Store errors",
     "Overloaded",
@@ -32,7 +32,7 @@ fn dashboard() -> Value {
     serde_json::from_str(&read_file("deploy/grafana/logout-gateway.json")).unwrap()
 }
 
-/// All panels and the headings of rows.
+/// The dashboard's panels and the headings of its rows.
 fn panels_and_headings() -> Vec<Value> {
     dashboard()["panels"].as_array().unwrap().clone()
 }
@@ -52,20 +52,20 @@ fn targets(panel: &Value) -> &[Value] {
     panel["targets"].as_array().unwrap()
 }
 
-/// The anchors of `docs/operations.md` to which the description links.
+/// The anchors of `docs/operations.md` to which the panel's description links.
 fn anchors(panel: &Value) -> Vec<&str> {
     let parts = text(panel, "description").split("docs/operations.md#").skip(1);
     parts.map(|part| part.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap()).collect()
 }
 
-/// The alert rules, each with the anchor of its runbook.
+/// Each alert as the anchor of its runbook, with the text of its rule.
 fn alerts() -> Vec<(String, String)> {
     let rules = read_file("deploy/prometheus/alerts.yml");
     let rules = rules.split("- alert: ").skip(1);
     rules.map(|rule| (rule.lines().next().unwrap().to_lowercase(), rule.to_owned())).collect()
 }
 
-/// Causes every event that a panel shows, and leaves one logout in the queue.
+/// Causes every event that a panel shows; one of the events leaves a logout in the queue.
 async fn cause_every_event(app: &TestApp) {
     let log_out = async |token: &str| app.post("/logout").bearer(token).send().await.status;
     let inject_failure = |fault: Value| {
@@ -98,7 +98,7 @@ async fn cause_every_event(app: &TestApp) {
     app.advance_time(100);
 }
 
-/// The query as Grafana sends it if all instances are selected.
+/// The query of a panel as Grafana sends it if the user has selected all instances.
 fn expression(target: &Value) -> String {
     let text = text(target, "expr");
     let (selectors, instance_selectors) =
@@ -113,8 +113,8 @@ fn expression(target: &Value) -> String {
     text
 }
 
-/// Whether at least one series has a value to draw: one above zero unless `may_be_zero`. Asserts that each
-/// series has the labels of its legend.
+/// Returns whether at least one series has a value that the panel draws: above zero, or any value if
+/// `may_be_zero` is true. Asserts that each series has the labels that the panel's legend shows.
 fn has_value_to_draw(series: &[Value], target: &Value, may_be_zero: bool) -> bool {
     let names = text(target, "legendFormat").split("{{").skip(1);
     for label in names.map(|part| part.split("}}").next().unwrap()) {
@@ -209,7 +209,8 @@ fn every_threshold_line_equals_the_threshold_of_an_alert() {
         let defaults = &panel["fieldConfig"]["defaults"];
         let steps = defaults["thresholds"]["steps"].as_array().cloned().unwrap_or_default();
         for line in steps.iter().filter_map(|step| step["value"].as_f64()) {
-            // The panel shows the share of successes, and its alert uses the share of failures.
+            // The panel's threshold is a share of successes, and the alert's threshold is the share of
+            // failures.
             let failure_share = ((1.0 - line) * 100.0).round() / 100.0;
             let fires = |(alert, rule): (String, String)| {
                 let words: Vec<&str> = rule.split_whitespace().collect();

@@ -1,4 +1,4 @@
-//! The command `demo` of the real binary, which must ignore the environment of another gateway.
+//! The command `demo` of the real binary, which must ignore environment variables for another gateway.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
@@ -12,10 +12,10 @@ use reqwest::{Client, Response, redirect};
 use rstest::rstest;
 use serde_json::Value;
 
-/// A running demo, which is killed at the end of the test.
+/// A running demo, whose process is killed at the end of the test.
 struct Demo {
     process: Child,
-    /// The printed lines.
+    /// The lines that the demo has printed so far.
     printed: Vec<String>,
 }
 
@@ -40,7 +40,7 @@ impl Demo {
         Self { process, printed }
     }
 
-    /// The first word after `prefix` in the line that starts with it.
+    /// The first word after `prefix` in the printed line that starts with `prefix`.
     fn printed_after(&self, prefix: &str) -> &str {
         let line = self.printed.iter().find_map(|line| line.strip_prefix(prefix)).unwrap();
         line.split_whitespace().next().unwrap()
@@ -54,7 +54,7 @@ impl Demo {
         self.printed_after("GoTrue")
     }
 
-    /// The printed curl commands.
+    /// The curl commands that the demo has printed.
     fn commands(&self) -> Vec<&str> {
         let commands = self.printed.iter().filter(|line| line.contains("curl -"));
         commands.map(String::as_str).collect()
@@ -73,7 +73,7 @@ async fn get(url: &str) -> Response {
     client.get(url).send().await.unwrap()
 }
 
-/// The port of an origin.
+/// The port of an origin such as `http://127.0.0.1:8080`, as text.
 fn port(url: &str) -> &str {
     url.trim_end_matches('/').rsplit(':').next().unwrap()
 }
@@ -114,7 +114,7 @@ async fn the_page_gets_its_settings() {
     let demo = Demo::start("127.0.0.1:0");
     let answer = get(&format!("{}demo.json", demo.page())).await.text().await.unwrap();
     let settings: Value = serde_json::from_str(&answer).unwrap();
-    // The settings of the environment are not used.
+    // The demo must use its own settings and not those in the environment.
     assert_eq!(settings["cookie_name"], "sb-127-auth-token");
     assert_eq!(settings["gotrue"], format!("{}/auth/v1", demo.gotrue()));
     assert_eq!(settings["user"]["email"], demo.printed_after("A user").trim_end_matches(','));
@@ -146,7 +146,8 @@ fn the_printed_commands_work_when_pasted() {
     let logged_out: Vec<_> = printed.by_ref().take_while(|line| *line != "[]").collect();
     assert!(logged_out.contains(&"x-logout-outcome: revoked"), "{out}");
     assert_eq!(logged_out.last(), Some(&r#"{"data":{"success":true}}"#), "{out}");
-    // The line `[]` before these is the mock's list of sessions: it is empty after the logout.
+    // The printed line before the next one must be `[]`, the mock's list of sessions, because the logout has
+    // ended the session.
     assert_eq!(printed.next(), Some("HTTP/1.1 401 Unauthorized"), "{out}");
     assert!(printed.next_back().unwrap().contains(r#""reason":"revoked""#), "{out}");
 }

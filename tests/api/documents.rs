@@ -1,10 +1,11 @@
-//! The documents agree with the code: the tests that they name exist, and the files that they show are tested.
+//! The documents must agree with the code: the tests that they name exist, and the files that they show are
+//! tested.
 
 use std::{fs, path::Path};
 
 use crate::harness::TestApp;
 
-/// The text of all Rust files below `folder`.
+/// The texts of all Rust files below `folder`, joined.
 fn sources(folder: &Path) -> String {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let texts = entries.map(|path| match path.extension() {

@@ -1,4 +1,4 @@
-//! The table of errors: every status, code and reason, each with its own fixed text.
+//! The table of errors in the contract: every status, code and reason has its own fixed text.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::harness::{
     assert_not_ready, recording, session_cookies,
 };
 
-/// Causes each error that a client can cause, once. Only `INTERNAL` is missing, which takes a bug.
+/// Causes each error that a client can cause, once. `INTERNAL` is missing, because only a bug causes it.
 async fn every_error(app: &TestApp) -> Vec<(Reply, u16, &'static str, Option<&'static str>)> {
     let tokens = app.sign_up();
     let bearer = |target: &str| app.post(target).bearer(&tokens.access_token);
@@ -80,7 +80,8 @@ async fn every_error_has_the_envelope_and_its_own_text() {
         let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
         assert_eq!(texts.insert(message, (code, reason)), None, "{code} {reason:?}");
     }
-    // The texts are fixed: the second run has other tokens, ids and times.
+    // The texts must be fixed, so the second run, which has other tokens, ids and times, must get the same
+    // texts.
     for (reply, _, code, reason) in every_error(&app).await {
         let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
         assert_eq!(texts.get(&message), Some(&(code, reason)));

@@ -1,10 +1,12 @@
-//! Section 3 of the contract: forged tokens, and signed tokens that GoTrue would never issue.
+//! Section 3 of the contract: the gateway must refuse forged tokens, and signed tokens that GoTrue would
+//! never issue.
 //!
-//! Each [`TokenCase`] has a token, what is wrong with it, and the expected rejection. It is sent to every
-//! kind of project, to every route that reads tokens, together with a valid CSRF token of the session's
-//! owner. The gateway must refuse it for that reason and without a call to GoTrue, and the session that the
-//! token names must stay alive. Each case also has a valid twin: a token that differs only in what is
-//! wrong, and that is accepted. So no case passes for another reason than the one that it names.
+//! Each [`TokenCase`] has a token with one fault and the rejection that the fault must cause. The test sends
+//! the token to every kind of project and to every route that reads tokens, together with a valid CSRF token
+//! of the session's owner. The gateway must refuse the token for the expected reason and without a call to
+//! GoTrue, and the session that the token names must stay alive. Each case also has a valid twin, a token
+//! without the fault but otherwise equal, which the gateway must accept. The twin proves that the fault
+//! causes the refusal.
 
 mod arithmetic;
 mod claims;
@@ -32,7 +34,7 @@ use self::{
 };
 use crate::harness::{GatewayProcess, Setup, Signer, assert_error, claims_of, hs256_token};
 
-/// All cases for a project with the factory's keys.
+/// All cases for a project with the keys of `factory`.
 fn all_cases(factory: &TokenFactory) -> Vec<TokenCase> {
     let families =
         [headers::cases, keys::cases, claims::cases, encodings::cases, signatures::cases];
@@ -66,7 +68,8 @@ async fn every_forged_token_is_refused_for_its_reason_and_ends_no_session(
     assert!(wrong.is_empty(), "(case, actual rejection, expected rejection): {wrong:#?}");
     assert!(cases.len() >= 60, "only {} cases", cases.len());
 
-    // Rejections that do not depend on keys are the same for every project: send those tokens to one project.
+    // Send a token whose rejection does not depend on keys to one project only, because every project refuses
+    // it alike.
     let send_all = project_keys == ProjectKeys::OneKey(Algorithm::Es256);
     let sent_cases = cases.iter().filter(|case| send_all || case.rejection.depends_on_keys());
     let mut accepted = HashSet::new();

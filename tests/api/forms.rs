@@ -1,4 +1,4 @@
-//! Logouts by an HTML form, without a script: every response is a redirect.
+//! Logouts by an HTML form without a script: every response must be a redirect.
 
 mod redirects;
 mod response_size;
@@ -17,12 +17,12 @@ use crate::{
 
 pub(crate) const FORM_TYPE: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 
-/// Encodes the fields of a form as a browser does.
+/// Encodes the names and values of a form's fields as a browser does.
 fn encode_fields(pairs: &[(&str, &str)]) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
-/// A submitted form of the browser's page, with the page's CSRF token and `more` fields.
+/// The request of a form on the browser's page, with the page's CSRF token and the fields in `more`.
 fn form_request(browser: &Browser, route: &str, more: &[(&str, &str)]) -> Request {
     let token = browser.csrf_cookie().unwrap_or_default();
     let encode_fields = encode_fields(&[&[("csrf_token", &*token)], more].concat());
@@ -35,7 +35,7 @@ async fn signed_in(app: &TestApp) -> (Tokens, Browser) {
     (tokens, browser)
 }
 
-/// Asserts a redirect to `location` without a body.
+/// Asserts that the response is a 303 redirect to `location` without a body, with this `X-Logout-Outcome`.
 #[track_caller]
 fn assert_redirect(reply: &Reply, location: &str, outcome: Option<&str>) {
     assert_eq!((reply.status, reply.header("location")), (303, Some(location)), "{reply:?}");
@@ -69,7 +69,7 @@ async fn a_request_that_no_form_can_send_gets_a_json_response() {
         let reply = by_bearer().body("redirect_to=/bye").send().await;
         assert_error(&reply, 415, "UNSUPPORTED_MEDIA_TYPE", None);
         assert!(app.is_alive(&tokens));
-        // An empty body may have any type.
+        // The gateway must accept a request without content whatever its `Content-Type` is.
         let reply = browser.logout_request(route).headers(&[FORM_TYPE]).body("").send().await;
         assert_success(&reply, route, tokens.user_id, "revoked");
         let reply = by_bearer().body("").send().await;

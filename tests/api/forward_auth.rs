@@ -1,5 +1,5 @@
-//! Section 9 of the contract with real proxies: which requests reach an API when the proxy asks
-//! `/api/auth/verify` first.
+//! Section 9 of the contract with real proxies: which requests reach an API if the proxy sends each request
+//! to `/api/auth/verify` first.
 
 mod credentials;
 mod heads;
@@ -18,7 +18,7 @@ use crate::harness::{
     forged_token,
 };
 
-/// A proxy, with a gateway and an API behind it.
+/// A proxy, the gateway that the proxy asks, and the API to which the proxy forwards accepted requests.
 struct ProxiedApi {
     app: TestApp,
     api: Recorder,
@@ -37,13 +37,13 @@ impl ProxiedApi {
         Request::new(self.proxy.address, method, target)
     }
 
-    /// A browser that sends its requests to the proxy.
+    /// A browser that has the session's cookies and sends its requests to the proxy.
     fn browser(&self, tokens: &Tokens, format: CookieFormat) -> Browser {
         let browser = Browser::signed_in_without_csrf(&self.app, tokens, format);
         Browser { address: self.proxy.address, ..browser }
     }
 
-    /// Asserts that the request reaches the API once, with the identity of that session.
+    /// Asserts that the proxy forwards the request to the API once, with the identity headers of the session.
     async fn assert_let_in(&self, request: Request, tokens: &Tokens, case: &str) {
         let before = self.api.count();
         let reply = request.send().await;
@@ -64,7 +64,8 @@ impl ProxiedApi {
         }
     }
 
-    /// Asserts that the response is this 401 of the gateway, and that the request does not reach the API.
+    /// Asserts that the response is the gateway's 401 with this reason, and that the request does not reach
+    /// the API.
     async fn assert_refused(&self, request: Request, reason: &str, case: &str) {
         let before = self.api.count();
         let reply = request.send().await;
@@ -83,7 +84,7 @@ impl ProxiedApi {
     }
 }
 
-/// The identity headers of the session.
+/// The names and values of the identity headers that an API must receive for the session.
 fn identity(tokens: &Tokens) -> [(&'static str, String); 4] {
     [
         ("x-auth-user-id", tokens.user_id.to_string()),
@@ -93,7 +94,7 @@ fn identity(tokens: &Tokens) -> [(&'static str, String); 4] {
     ]
 }
 
-/// The same session with an access token of 32 KiB, because of much user metadata.
+/// The session with another access token, whose user metadata makes it 32 KiB long.
 fn with_large_token(app: &TestApp, tokens: &Tokens) -> Tokens {
     let mut claims = claims_of(&tokens.access_token);
     claims["user_metadata"] = json!({"about": "x".repeat(24 * 1024)});
@@ -179,7 +180,7 @@ async fn a_request_without_a_live_session_does_not_reach_the_api(#[case] kind: K
     let browser = setup.browser(&expired, CookieFormat::Base64);
     setup.assert_refused(browser.request("GET", "/"), "expired", "an expired cookie").await;
 
-    // nginx itself refuses a repeated `Authorization`.
+    // nginx itself refuses a repeated `Authorization`, so the response has no reason of the gateway.
     for (name, reason) in [("Authorization", None), ("Origin", Some("duplicate_header"))] {
         let request = setup.request("GET", "/").header(name, "x").header(name, "y");
         let reply = request.cookies(&[("sb-127-auth-token", "x")]).send().await;
@@ -224,7 +225,8 @@ async fn while_no_token_can_be_verified_no_request_passes(#[case] kind: Kind) {
         let reply = send(&proxy, method).await;
         assert!((502..=504).contains(&reply.status), "the gateway is stopped: {reply:?}");
     }
-    // Instead of the gateway, a server that sends the identity header with every status.
+    // The proxy now asks a server that sends the identity header with every status, as a faulty gateway
+    // might.
     let other_server = Recorder::start(200, &[("X-Auth-User-Id", "ada")], "");
     let proxy = kind.start(other_server.address, api.address).await;
     for status in [301, 302, 307, 403, 404, 405, 418, 429, 431, 500, 501, 502, 503, 504] {

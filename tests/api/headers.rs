@@ -1,4 +1,4 @@
-//! Section 7 of the contract: the headers of every response.
+//! Section 7 of the contract: the headers that every response must have.
 
 use serde_json::json;
 
@@ -177,7 +177,8 @@ async fn only_an_allowed_origin_may_send_requests_and_read_responses() {
         }
     }
     assert_eq!(app.gotrue_call_count(), 0);
-    // Errors have the CORS headers too. An OPTIONS without the headers of a preflight is 405 like other methods.
+    // Errors must have the CORS headers too. An OPTIONS that is no CORS preflight must get 405 like other
+    // methods.
     let refused = app.post("/logout").header("Origin", APP).send().await;
     assert_eq!((refused.status, refused.header("access-control-allow-origin")), (401, Some(APP)));
     let options = app.request("OPTIONS", "/logout").header("Origin", APP).send().await;

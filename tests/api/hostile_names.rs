@@ -1,7 +1,7 @@
-//! Section 6 of the contract: cookies with hostile names, which look like those of the library.
+//! Section 6 of the contract: cookies whose hostile names look like those of @supabase/ssr.
 //!
-//! Each is sent before and after the cookies of a genuine session. Whatever its name, the session must end,
-//! exactly the cookies of the library and of the gateway must be deleted, and no other cookie may be.
+//! The test sends each hostile cookie before and after the cookies of a genuine session. The logout must end
+//! the session and delete exactly the cookies of @supabase/ssr and of the gateway, and no other cookie.
 
 mod rows;
 
@@ -18,7 +18,7 @@ use crate::harness::{
 
 const STORAGE_KEY: &str = "sb-127-auth-token";
 
-/// A logout by cookie with this pair before and after the genuine cookies.
+/// Sends a logout whose `Cookie` header has `pair` both before and after the genuine cookies.
 async fn logout_among(app: &TestApp, csrf: &Csrf, tokens: &Tokens, pair: &[u8]) -> Reply {
     let csrf = csrf.mint(Binding::Session(tokens.session_id)).unwrap();
     let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
@@ -66,12 +66,12 @@ async fn check_row(app: &TestApp, csrf: &Csrf, Row { pair, fate }: &Row) {
     }
 }
 
-/// Checks what is left in a browser that had stored a cookie with this name.
+/// Asserts which cookies the response leaves in a browser that had stored a cookie with this name.
 fn check_jar(reply: &Reply, name: &str, kept: bool, case: &str) {
     let mut jar = CookieJar::default();
     jar.insert(Page::LOCAL, "theme", "dark");
     jar.insert(Page::LOCAL, name, "planted");
-    // A browser does not store cookies with some of these names.
+    // The browser does not store a cookie with an invalid name, so such a name cannot be left afterwards.
     let stored = jar.names().contains(&name);
     for line in reply.set_cookies() {
         jar.store_set_cookie(Page::LOCAL, line);
@@ -80,7 +80,7 @@ fn check_jar(reply: &Reply, name: &str, kept: bool, case: &str) {
     assert_eq!(jar.names().contains(&name), stored && kept, "{case}");
 }
 
-/// A browser stores names of up to 4,096 bytes, also from a sibling subdomain.
+/// A sibling subdomain can plant names of up to 4,096 bytes, the longest that a browser stores.
 #[tokio::test]
 async fn long_planted_names_exceed_no_budget_and_other_cookies_are_still_deleted() {
     let setup = Setup::new().flag("cookie-domains", "example.com,app.example.com");

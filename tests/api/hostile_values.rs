@@ -1,7 +1,7 @@
-//! Section 6 of the contract: cookies with hostile values, which could break a parser.
+//! Section 6 of the contract: cookies whose hostile values could break a parser.
 //!
-//! The gateway must read or refuse each as the contract requires, must not answer 5xx, and must not echo
-//! any part of the value.
+//! The gateway must read or refuse each cookie as the contract requires, must not answer 5xx, and must not
+//! repeat any part of the value in its response.
 
 use std::collections::BTreeSet;
 
@@ -20,10 +20,10 @@ const SECOND: &str = "sb-127-auth-token.1";
 const CSRF: &str = "sb-csrf-token";
 const KIB: usize = 1024;
 
-/// A session whose cookies are altered or sent together with a hostile value.
+/// A genuine session. The tests alter its cookies, or send them together with a hostile value.
 struct Genuine {
     tokens: Tokens,
-    /// The value of the session cookie, as the library writes it.
+    /// The value of the session cookie, as @supabase/ssr writes it.
     text: String,
     csrf: String,
 }
@@ -36,7 +36,7 @@ impl Genuine {
         Self { csrf: app.csrf_token(&tokens).await, text, tokens }
     }
 
-    /// The JSON of a session with both tokens and then these members.
+    /// The JSON of a session with the access token and the refresh token, followed by the text `members`.
     fn json(&self, members: &str) -> String {
         let Tokens { access_token, refresh_token, .. } = &self.tokens;
         format!(r#"{{"access_token":"{access_token}","refresh_token":"{refresh_token}"{members}}}"#)
@@ -54,22 +54,23 @@ fn percent(json: &str) -> Vec<u8> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 /// What the gateway must do with a logout request.
 enum Expected {
-    /// Read the session and end it.
+    /// The gateway must read the session and end it.
     Revoked,
-    /// Find no session: answer 401 and delete the cookies.
+    /// The gateway must find no session: it answers 401 and deletes the cookies.
     NoSession,
-    /// Refuse the request with 400, because the header is not valid HTTP.
+    /// The gateway must refuse the request with 400, because the header is not valid HTTP.
     Refused,
 }
 use Expected::{NoSession, Revoked};
 
 type Row = (&'static str, &'static str, fn(&Genuine) -> Vec<u8>, Expected);
 
-/// Values of the session cookie or of one of its chunks.
+/// Hostile values of the session cookie or of one of its chunks.
 #[rustfmt::skip]
 const SESSION_VALUES: &[Row] = &[
     ("as it was written", STORAGE_KEY, |g| g.text.clone().into(), Revoked),
-    // Quotes are part of the value: RFC 6265bis, section 5.6, and `cookie` 1.x, with which the library reads.
+    // Quotes are part of a cookie's value (RFC 6265bis, section 5.6). @supabase/ssr reads cookies like that
+    // too, with `cookie` 1.x.
     ("in quotes", STORAGE_KEY, |g| format!("\"{}\"", g.text).into(), NoSession),
     ("in single quotes", STORAGE_KEY, |g| format!("'{}'", g.text).into(), NoSession),
     ("behind a quote", STORAGE_KEY, |g| format!("\"{}", g.text).into(), NoSession),
@@ -143,7 +144,7 @@ const SESSION_VALUES: &[Row] = &[
     ("junk in the second chunk", SECOND, |_| b"%zz\xff".to_vec(), NoSession),
 ];
 
-/// Values of other cookies, which are sent before a genuine session and its CSRF token.
+/// Hostile values of other cookies, which the test sends before a genuine session and its CSRF token.
 #[rustfmt::skip]
 const OTHER_VALUES: &[Row] = &[
     ("64 KiB in a CSRF cookie", CSRF, |_| vec![b'a'; 64 * KIB], Revoked),
@@ -238,7 +239,7 @@ async fn check_row(
     assert_deletes_cookies(&reply, &deleted, case);
 }
 
-/// Only `=` and `;` have a meaning in a `Cookie` header.
+/// The gateway must read the cookies of several `Cookie` headers, in which only `=` and `;` have a meaning.
 #[tokio::test]
 async fn cookies_in_several_headers_are_all_read() {
     let app = TestApp::new().await;
@@ -250,7 +251,7 @@ async fn cookies_in_several_headers_are_all_read() {
     assert_deletes_cookies(&reply, &BTreeSet::from([STORAGE_KEY, FIRST, CSRF]), "several");
 }
 
-/// The header and the cookie agree, but the value is no valid CSRF token.
+/// The CSRF header and the CSRF cookie are equal, but their value is no valid CSRF token.
 #[tokio::test]
 async fn an_invalid_csrf_token_is_refused_even_if_header_and_cookie_agree() {
     let app = TestApp::new().await;

@@ -1,6 +1,6 @@
-//! Injection of line breaks: clients send line breaks, and characters that a parser may turn into one,
-//! wherever a response, a log line or a call to GoTrue could echo them. No text of a client may start a new
-//! line there.
+//! Injection of line breaks: clients send line breaks, and characters that a parser may turn into line
+//! breaks, wherever a response, a log line or a call to GoTrue could repeat them. No text of a client may
+//! start a new line in a response, a log line or a call.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -14,14 +14,14 @@ use crate::harness::{
 
 const APP: &str = "https://app.example.com";
 
-/// What the payload means inside a header value.
+/// The meaning of a payload inside a header value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Meaning {
-    /// It ends the line: the text after it is another header of the client.
+    /// The payload ends the header line, so the text after it is another header of the client.
     Line,
-    /// It is not allowed in a header: 400.
+    /// HTTP does not allow the payload in a header: the gateway must answer 400.
     Refused,
-    /// It is ordinary text.
+    /// The payload is ordinary text of the header value.
     Text,
 }
 
@@ -46,7 +46,7 @@ const PAYLOADS: &[(&str, Meaning)] = &[
     (r"\r\nX-Injected: injected", Meaning::Text),
     (r"\u000d\u000aX-Injected: injected", Meaning::Text),
     ("&#13;&#10;X-Injected: injected", Meaning::Text),
-    // These become line breaks when code points are cut to one byte.
+    // The characters of the next payloads become line breaks if a parser cuts code points to one byte.
     ("\u{10d}\u{10a}X-Injected: injected", Meaning::Text),
     ("\u{560d}\u{560a}X-Injected: injected", Meaning::Text),
     ("\u{85}X-Injected: injected", Meaning::Text),
@@ -56,7 +56,7 @@ const PAYLOADS: &[(&str, Meaning)] = &[
     ("\tX-Injected: injected", Meaning::Text),
 ];
 
-/// A header and the beginning of its value, to which the payload is appended.
+/// The name of a header and the beginning of its value, to which the test appends the payload.
 const HEADERS: &[(&str, &str)] = &[
     ("X-Request-Id", "an-id"),
     ("Origin", APP),
@@ -111,7 +111,7 @@ fn assert_clean_call(call: &Call, user_agent: Option<&str>, case: &str) {
     assert!(call.header("x-forwarded-for").unwrap().parse::<IpAddr>().is_ok(), "{case}");
 }
 
-/// Starts a gateway process that logs everything.
+/// Starts a gateway process that logs everything, down to the level `trace`.
 async fn start_gateway(app: &TestApp) -> GatewayProcess {
     let environment = [
         ("RUST_LOG", "trace"),
@@ -155,7 +155,7 @@ async fn no_header_of_a_client_starts_a_line_in_responses_logs_or_calls() {
             };
             let reply = request.send().await;
             assert_clean(&reply, &case);
-            // A payload that is valid in other headers is no valid host name.
+            // Except for a payload that ends the line, no payload is valid in a host name.
             let invalid_host = *name == "Host" && *meaning != Meaning::Line;
             logouts += usize::from(*meaning != Meaning::Refused);
             if *meaning == Meaning::Refused || invalid_host {
@@ -175,7 +175,7 @@ async fn no_header_of_a_client_starts_a_line_in_responses_logs_or_calls() {
     assert_clean_log(&gateway.stop(), logouts);
 }
 
-/// Method, target and expected status; `BREAK` stands for CR LF.
+/// The method, the target and the expected status; `BREAK` in a target stands for CR LF.
 const TARGETS: &[(&str, &str, u16)] = &[
     ("POST", "/logout?scope=local%0d%0aX-Injected:%20injected", 400),
     ("POST", "/logout?scope=%0d%0aX-Injected:%20injected", 400),
@@ -226,7 +226,7 @@ async fn no_request_target_starts_a_line_in_responses_logs_or_calls() {
     assert_clean_log(&gateway.stop(), logouts);
 }
 
-/// `verify` returns some claims in headers. A signed claim may contain any text.
+/// `verify` returns some claims in headers. A claim that GoTrue signed may contain any text.
 #[tokio::test]
 async fn no_claim_starts_a_line_and_a_claim_that_no_header_can_hold_is_left_empty() {
     let app = TestApp::new().await;
@@ -261,7 +261,8 @@ async fn no_claim_starts_a_line_and_a_claim_that_no_header_can_hold_is_left_empt
     }
 }
 
-/// With `double-submit`, the application sets the CSRF token itself and the gateway returns it in JSON.
+/// With `GATEWAY_CSRF_MODE=double-submit` an application sets the CSRF token, and the gateway returns it in
+/// JSON.
 #[tokio::test]
 async fn the_csrf_token_of_an_application_is_returned_as_one_json_string() {
     let app = TestApp::with_flags(&[("csrf-mode", "double-submit")]).await;

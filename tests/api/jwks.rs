@@ -1,4 +1,4 @@
-//! Section 8 of the contract: the key set of a GoTrue that rotates its keys. Unit tests check the schedule of
+//! Section 8 of the contract: the key set of a GoTrue that rotates its keys. Unit tests check the times of
 //! the fetches on a paused clock.
 
 mod key_sets;
@@ -41,7 +41,8 @@ async fn a_rotated_key_is_fetched_once_and_the_old_one_is_valid_while_it_is_publ
             assert_eq!(app.gotrue_calls(KEY_SET).len(), 2, "the four requests share one fetch");
             assert_eq!(app.post("/logout").bearer(&new.access_token).send().await.status, 200);
             assert!(!app.is_alive(&new));
-            // The gateway verified the token `old` before the rotation, and has not seen the token `unseen`.
+            // The gateway has verified the token `old` before the rotation, but has not seen the token
+            // `unseen` yet.
             for tokens in [&old, &unseen] {
                 let status = if kept { 200 } else { 401 };
                 assert_eq!(app.verify(tokens).await, status, "{algorithm}, kept: {kept}");
@@ -54,7 +55,7 @@ async fn a_rotated_key_is_fetched_once_and_the_old_one_is_valid_while_it_is_publ
     }
 }
 
-/// A logout or a request to `verify`, by Bearer token or by cookie, depending on `n`.
+/// A logout or a request to `verify`; `n` selects which, and whether the token is a Bearer token or a cookie.
 fn request_with_token(app: &TestApp, token: &str, n: usize) -> Request {
     let request = match n % 4 {
         0 | 1 => app.post("/logout"),
@@ -95,8 +96,8 @@ async fn a_thousand_unknown_key_ids_cause_one_fetch_and_delay_no_token_of_a_know
     let finished = waiting.try_join_next();
     assert!(finished.is_none(), "the fetch is still under way: {finished:?}");
 
-    // The fetch would hang until the upstream timeout. It fails once the mock stops, and no request waits for
-    // another fetch.
+    // The fetch hangs until the upstream timeout, but fails at once when the mock stops. The waiting requests
+    // must then get their responses without waiting for another fetch.
     app.stop_mock();
     while let Some(reply) = waiting.join_next().await {
         assert_error(&reply.unwrap(), 401, "NOT_AUTHENTICATED", Some("invalid"));

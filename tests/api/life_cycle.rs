@@ -1,4 +1,4 @@
-//! How the process starts, survives a lack of resources, and stops.
+//! How the gateway's process starts, survives a lack of resources, and stops.
 
 use std::{
     io::Write as _,
@@ -19,12 +19,13 @@ use crate::harness::{
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Starts a test app on the system's clock, which the real binary uses.
+/// Starts a test app on the system's clock, because the real binary runs on it.
 async fn start_app() -> TestApp {
     Setup::new().start_time(Clock::system().unix_seconds()).start().await
 }
 
-/// Starts a logout that GoTrue answers late, and returns its connection once GoTrue has the request.
+/// Starts a logout to which GoTrue responds late; returns its connection once GoTrue has received the
+/// request.
 async fn start_logout(app: &TestApp, gateway: SocketAddr, token: &str) -> Connection {
     let before = app.gotrue_calls("logout").len();
     let mut connection = Connection::open(gateway).await;
@@ -166,7 +167,8 @@ async fn connections_without_a_request_delay_no_stop() {
     let mut silent = Connection::open(app.address).await;
     let mut half = Connection::open(app.address).await;
     half.write(b"POST /logout HTTP/1.1\r\nHost: a\r\n").await;
-    // Connections are accepted in order, so both are accepted once this request is answered.
+    // The gateway accepts connections in order, so once it answers this request it has also accepted the
+    // silent and the unfinished connection.
     assert_eq!(app.get("/healthz").send().await.status, 200);
     let begun = Instant::now();
     app.stop_gateway();
@@ -179,7 +181,8 @@ async fn connections_in_the_kernels_queue_are_served_before_the_stop() {
     let app = TestApp::new().await;
     let address = app.address;
     let request = app.get("/healthz").bytes(true);
-    // The gateway starts to stop while these connections wait in the kernel's queue, and resets none of them.
+    // When the gateway begins to stop, 50 connections wait in the kernel's queue. The gateway must reset none
+    // of them.
     let mut waiting = Vec::new();
     for _ in 0..50 {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
@@ -263,14 +266,14 @@ async fn a_client_that_never_reads_is_disconnected() {
     let limits = [("max-connections", "1"), ("header-timeout", "300ms")];
     let app = Setup::new().flags(&limits).start().await;
     let mut greedy = Connection::open(app.address).await;
-    // Far more responses than the socket buffers of both sides hold.
+    // Send so many requests that their responses are far larger than the socket buffers of both sides.
     let requests = app.get("/openapi.json").bytes(false).repeat(64);
     let send_requests = async {
         for _ in 0..64 {
             greedy.write(&requests).await;
         }
     };
-    // The gateway reads no more requests while the client reads no responses.
+    // The gateway must stop reading requests as long as the client reads no responses.
     let late = tokio::time::timeout(TIMEOUT, app.get("/healthz").send());
     let (sent, reply) = tokio::join!(tokio::time::timeout(TIMEOUT, send_requests), late);
     assert!(sent.is_ok(), "the gateway closes the connection");

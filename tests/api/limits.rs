@@ -1,4 +1,4 @@
-//! The limits of one process: requests in flight, connections, sizes and times.
+//! The limits of one gateway process: requests in flight, connections, sizes and times.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::harness::{
     claims_of, eventually, hs256_token,
 };
 
-/// Starts a logout that GoTrue does not answer yet, and returns its connection.
+/// Starts a logout to which GoTrue does not respond yet, and returns the logout's connection.
 async fn start_hanging_logout(app: &TestApp, token: &str) -> Connection {
     let before = app.gotrue_calls("logout").len();
     let mut connection = Connection::open(app.address).await;
@@ -160,7 +160,8 @@ async fn beyond_the_connection_limit_a_connection_waits_until_another_closes() {
     }
     let mut third = Connection::open(app.address).await;
     third.write(&get.bytes(false)).await;
-    // Serving the open connections takes long enough for the third to be served, too, if it were accepted.
+    // Serve 50 requests on an open connection. In that time the gateway would have served the third
+    // connection if it had accepted it.
     for _ in 0..50 {
         open[0].write(&get.bytes(false)).await;
         assert_eq!(open[0].reply(false).await.unwrap().status, 200);
@@ -254,7 +255,7 @@ async fn several_threads_serve_one_address_and_share_the_revocation_list() {
         let tokens = app.sign_up();
         let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
         assert_eq!(reply.status, 200);
-        // Each request opens a new connection, which any of the threads may accept.
+        // Each request opens a new connection, which any of the gateway's threads may accept.
         for _ in 0..4 {
             assert_eq!(app.verify(&tokens).await, 401);
         }

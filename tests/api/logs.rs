@@ -1,4 +1,4 @@
-//! The log of the real binary: one line of the target `audit` for each logout, and never a secret.
+//! The log of the real binary must have one line of the target `audit` for each logout, and never a secret.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
@@ -24,7 +24,7 @@ use crate::harness::{
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Sends a logout by cookie with this `X-Request-Id`, and returns the reply and the CSRF token.
+/// Sends a logout by cookie with this `X-Request-Id`; returns the reply and the CSRF token of the request.
 async fn log_out(
     gateway: &GatewayProcess,
     tokens: &Tokens,
@@ -42,7 +42,6 @@ fn secret_parts(token: &str) -> Vec<String> {
     [token].into_iter().chain(token.split('.')).map(str::to_owned).collect()
 }
 
-/// The strings of a session that must not be logged: those of its tokens and the user's e-mail address.
 fn session_secrets(tokens: &Tokens) -> Vec<String> {
     let email = claims_of(&tokens.access_token)["email"].as_str().unwrap().to_owned();
     [secret_parts(&tokens.access_token), vec![tokens.refresh_token.clone(), email]].concat()
@@ -120,7 +119,7 @@ async fn each_logout_is_one_audit_line_and_no_line_has_a_secret(#[case] filter: 
     );
     assert_eq!(log.lines.iter().filter(|line| line["target"] == "audit").count(), 4);
 
-    // Warnings about weak settings have the field `variable`. They are not meant here.
+    // Warnings about weak settings have the field `variable`. This test does not check them.
     let warnings =
         log.lines.iter().filter(|line| line["level"] == "WARN" && line["variable"].is_null());
     let warnings_found: Vec<_> =
@@ -175,7 +174,7 @@ async fn the_first_line_has_the_configuration_and_no_secret() {
     log.assert_contains_none_of(&secrets.map(str::to_owned));
 }
 
-/// A process has one log, so the next test runs this one in its own process.
+/// Runs only inside a new process, which the next test starts, because a process has only one log.
 #[tokio::test]
 #[ignore = "the next test runs it"]
 async fn process_with_a_panic() {
@@ -216,7 +215,7 @@ async fn a_stalled_reader_of_the_log_delays_no_request_and_no_shutdown() {
     let mut gateway = GatewayProcess::start_with_unread_log(&app, &[("RUST_LOG", "info")]).await;
     let mut connection = Connection::open(gateway.address).await;
     let request = gateway.request("POST", "/logout").header("X-Request-Id", "x".repeat(128));
-    // About 400 KiB of log lines, while a pipe holds 64 KiB.
+    // The requests cause about 400 KiB of log lines, while a pipe holds only 64 KiB.
     let all = async {
         for _ in 0..1000 {
             connection.write(&request.bytes(false)).await;
@@ -259,11 +258,10 @@ async fn dropped_log_lines_are_counted() {
         }
     }
     assert!(dropped > 0);
-    // The gateway logs the number of dropped lines once a second. Such a line may be dropped and counted, too.
+    // The gateway logs the number of dropped lines once a second. Those lines are counted, too, if dropped.
     assert!((CONNECTIONS..CONNECTIONS + 100).contains(&(closed + dropped)), "{closed} {dropped}");
 }
 
-/// The first four lines of a gateway's log.
 fn first_log_lines(command: &mut Command, app: &TestApp) -> Vec<String> {
     command.env_clear().envs([
         ("SUPABASE_URL", app.mock.url()),

@@ -1,5 +1,5 @@
-//! The tests of the gateway as its clients see it: the router in this process or the real binary, on a free
-//! port, beside the mock of GoTrue.
+//! Tests of the gateway as its clients see it: the router in this process or the real binary, on a free port,
+//! together with a mock of GoTrue.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! How much memory one connection can make the process and the kernel hold.
+//! How much memory one connection may make the gateway's process and the kernel hold.
 
 use std::{fs, net::SocketAddr, time::Duration};
 
@@ -8,11 +8,12 @@ use crate::harness::{Connection, GatewayProcess, TestApp, eventually};
 
 const KIB: usize = 1024;
 const CONNECTIONS: usize = 200;
-/// Bytes that a connection without any content may use: its task, its timers and, in a debug build, large
-/// futures.
+/// The most bytes that a connection without any content may use: its task, its timers and, in a debug build,
+/// large futures.
 const CONNECTION_OVERHEAD: usize = 64 * KIB;
-/// Twice `SO_SNDBUF` or `SO_RCVBUF`, and one segment of the loopback interface, which the kernel accepts
-/// as long as a byte of the buffer is free.
+/// The most bytes of one connection that the kernel may hold: twice `SO_SNDBUF` or `SO_RCVBUF`, and one
+/// segment of the loopback interface, because the kernel accepts a segment as long as a byte of the buffer is
+/// free.
 const SEND_BUFFER_LIMIT: usize = (32 + 64) * KIB;
 const RECEIVE_BUFFER_LIMIT: usize = 64 * KIB;
 
@@ -23,8 +24,8 @@ fn resident_bytes(gateway: &GatewayProcess) -> usize {
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * KIB
 }
 
-/// The bytes in the send and receive queues of each established connection of that listener, as the
-/// kernel lists them in `/proc/net/tcp`.
+/// The bytes in the send queue and in the receive queue of each established connection of that listener, as
+/// the kernel lists them in `/proc/net/tcp`.
 fn socket_queues(listener: SocketAddr) -> Vec<(usize, usize)> {
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
     let port = format!(":{:04X}", listener.port());
@@ -63,7 +64,8 @@ async fn a_client_that_does_not_read_uses_no_more_memory_than_the_send_buffer() 
         let before = resident_bytes(&gateway);
         let request = gateway.request("GET", path).bytes(false);
         let connections = open_connections(&gateway, CONNECTIONS, &request).await;
-        // The shorter document fits into the client's own buffer and is sent at once.
+        // `/openapi.json` is so short that the client's receive buffer holds it: none of its bytes stay in
+        // the send queue.
         let all_responses_wait = || async {
             let waiting =
                 socket_queues(gateway.address).into_iter().filter(|(sent, _)| *sent > 0).count();
@@ -92,8 +94,8 @@ async fn an_unfinished_head_uses_no_more_memory_than_the_limit_of_a_head() {
         let request = request.header("Cookie", "x".repeat(length)).bytes(false);
         request[..request.len() - 2].to_vec()
     };
-    // The buffer of the HTTP library grows in steps: lengths just above and just below such a step.
-    // The last length exceeds the limit of a head, so these requests are refused.
+    // The buffer of the HTTP library grows in steps, so the lengths include one just above and one just below
+    // a step. The last length exceeds the limit of a head, so the gateway refuses its requests.
     for length in [70 * KIB, 125_000, 130_500, 300 * KIB] {
         let before = resident_bytes(&gateway);
         let connections = open_connections(&gateway, CONNECTIONS, &unfinished(length)).await;
@@ -130,7 +132,8 @@ async fn a_body_in_single_octets_uses_no_buffer_for_each_octet() {
             for connection in &mut connections {
                 connection.write(piece).await;
             }
-            // Wait for a response of the gateway, which reads the pieces meanwhile: the kernel joins few of them.
+            // Wait for a response, so that the gateway reads each piece separately before the kernel joins it
+            // with the next.
             other.write(&health).await;
             assert_eq!(other.reply(false).await.unwrap().status, 200);
         }
@@ -146,13 +149,15 @@ async fn a_client_that_sends_without_reading_fills_no_more_than_the_receive_buff
     let mut connections = Vec::new();
     for _ in 0..10 {
         let mut connection = Connection::open(gateway.address).await;
-        // Large requests first: the kernel enlarges a receive buffer that is read quickly.
+        // Send large requests first, because the kernel enlarges a receive buffer that the gateway reads
+        // quickly.
         let large = gateway.request("GET", "/healthz").header("X-Pad", "x".repeat(100 * KIB));
         for _ in 0..10 {
             connection.write(&large.bytes(false)).await;
             assert_eq!(connection.reply(false).await.unwrap().status, 200);
         }
-        // A response that does not fit into the buffers: the gateway reads nothing until the response is sent.
+        // The response does not fit into the socket buffers. Until it is sent, the gateway must read nothing
+        // more.
         let document = gateway.request("GET", "/docs/swagger-ui-bundle.js");
         connection.write(&document.bytes(false)).await;
         connections.push(connection);

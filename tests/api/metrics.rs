@@ -1,4 +1,4 @@
-//! Section 10 of the contract: each event increments its own metrics once, and no others.
+//! Section 10 of the contract: each event must increment its own metrics once, and no other metrics.
 
 mod durations;
 mod outcomes;
@@ -38,7 +38,8 @@ async fn each_outcome_of_a_logout_increments_only_its_own_counters() {
         |result: &str| format!(r#"gotrue_requests_total{{operation="logout",result="{result}"}}"#);
     let logout_timer = r#"logout_duration_seconds_count{route="/logout"}"#;
     let gotrue_timer = r#"gotrue_request_duration_seconds_count{operation="logout"}"#;
-    // The request has no cookies: only the session cookie and the CSRF cookie, which are always deleted, count.
+    // The request has no cookies, so the gateway deletes only the two that it always deletes: session and
+    // CSRF cookie.
     let deleted = "cookies_deleted_total +2";
 
     let tokens = app.sign_up();
@@ -63,7 +64,7 @@ async fn each_outcome_of_a_logout_increments_only_its_own_counters() {
     assert_eq!(
         changes(&revoked, &ended),
         expected_changes(&[
-            // GoTrue has confirmed the end, so the gateway does not ask it again.
+            // GoTrue has confirmed that the session has ended, so the gateway must not call GoTrue again.
             &logout_counter("already-ended", "none"),
             logout_timer,
             deleted

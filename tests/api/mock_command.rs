@@ -1,4 +1,4 @@
-//! The command `logout-gateway mock`: flags, exit status and signals.
+//! The command `logout-gateway mock`, which starts the GoTrue mock: its flags, its exit status and signals.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 

@@ -1,4 +1,4 @@
-//! The control routes of the mock, its keys and its seed.
+//! The GoTrue mock: its control routes, its signing keys and its seed.
 
 #![expect(
     clippy::indexing_slicing,
@@ -221,7 +221,7 @@ fn debug_output_contains_no_private_key() {
     }
 }
 
-/// The test keys, ES256 first.
+/// The private test keys as JWKs: ES256, RS256, EdDSA.
 fn keys() -> Vec<Value> {
     let keys: Value = serde_json::from_str(KEYS).unwrap();
     ["ES256", "RS256", "EdDSA"].map(|name| keys[name].clone()).to_vec()

@@ -1,4 +1,4 @@
-//! How sessions end in the mock, as in a real GoTrue: by time, by the clean-up of refresh tokens, by
+//! How sessions end in the GoTrue mock, as in a real GoTrue: by time, by the clean-up of refresh tokens, by
 //! session limits, and by logouts that are repeated or run at the same time as a refresh.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
@@ -15,7 +15,7 @@ async fn start() -> RunningMock {
     RunningMock::start(Options::default()).await
 }
 
-/// Refreshes a session; returns the new refresh token.
+/// Refreshes a session with its refresh token; returns the new refresh token.
 async fn refreshed(mock: &RunningMock, token: &str) -> String {
     let response = mock.refresh(token).await;
     assert_eq!(response.status, StatusCode::OK, "{}", response.body);
@@ -152,7 +152,7 @@ async fn an_expiry_with_an_unknown_reason_or_session_is_refused() {
     }
 }
 
-/// A fault can return the same code without an expired session.
+/// A fault can make the mock return the error code `session_expired` for a session that has not expired.
 #[tokio::test]
 async fn a_fault_answers_a_refresh_with_session_expired() {
     let mock = start().await;
@@ -178,7 +178,8 @@ async fn a_second_local_logout_finds_no_session_and_ends_no_other() {
     assert!(mock.mock.session_alive(other.session_id));
 }
 
-/// A refresh runs either before the logout, which then deletes its session, or after it and finds no session.
+/// A refresh either runs before the logout, which then deletes its session, or runs after it and finds no
+/// session.
 #[tokio::test]
 async fn no_session_survives_a_global_logout_by_a_refresh() {
     let mock = start().await;

@@ -1,4 +1,4 @@
-//! The faults of the mock: what the client receives, and whether the session ends.
+//! The faults of the GoTrue mock: what the client receives, and whether the session ends.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
@@ -26,7 +26,7 @@ async fn with_fault(fault: Value) -> (RunningMock, Tokens) {
     (mock, session)
 }
 
-/// Sends a logout on a new connection; returns the socket with the response.
+/// Sends a logout on a new connection; returns the socket, from which the test reads the raw response.
 async fn raw_logout(mock: &RunningMock, session: &Tokens) -> TcpStream {
     let address = mock.mock.url().strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();

@@ -1,5 +1,5 @@
-//! Behaviour of the real GoTrue that is not in the recordings: families of refresh tokens, sign-up, tokens,
-//! CORS.
+//! Behaviour of the real GoTrue that the mock must have although no recording shows it: families of refresh
+//! tokens, sign-up, tokens, CORS.
 
 #![expect(
     clippy::indexing_slicing,
@@ -22,7 +22,7 @@ async fn start() -> RunningMock {
     RunningMock::start(Options::default()).await
 }
 
-/// Refreshes a session; returns the new refresh token.
+/// Refreshes a session with its refresh token; returns the new refresh token.
 async fn refreshed(mock: &RunningMock, token: &str) -> String {
     let response = mock.refresh(token).await;
     assert_eq!(response.status, StatusCode::OK, "{}", response.body);

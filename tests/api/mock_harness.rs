@@ -1,5 +1,5 @@
-//! A mock on port 0 whose clock stands still until a test moves it, and an HTTP client that does not follow
-//! redirects.
+//! A GoTrue mock on a free port, whose clock stands still until a test moves it, and an HTTP client that does
+//! not follow redirects.
 
 #![expect(
     clippy::panic,
@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 pub(crate) const PASSWORD: &str = "secret-password-1";
 
-/// A mock that runs until it is dropped.
+/// A running mock, which stops when this is dropped.
 pub(crate) struct RunningMock {
     pub(crate) mock: Mock,
     now: Arc<Mutex<SystemTime>>,
@@ -29,7 +29,7 @@ pub(crate) struct RunningMock {
     _server: AbortOnDropHandle<()>,
 }
 
-/// A complete response.
+/// A response of the mock that was received completely.
 #[derive(Debug)]
 pub(crate) struct MockResponse {
     pub(crate) status: StatusCode,
@@ -47,7 +47,7 @@ impl MockResponse {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The error code in the header `X-Sb-Error-Code`.
+    /// The error code in the header `X-Sb-Error-Code`; empty if the response has none.
     pub(crate) fn code(&self) -> &str {
         self.header("x-sb-error-code").unwrap_or_default()
     }
@@ -55,7 +55,7 @@ impl MockResponse {
 
 impl RunningMock {
     pub(crate) async fn start(options: Options) -> Self {
-        // 2026-11-21T09:47:58Z, in the minute of the recordings.
+        // 1,795,254,478 is 2026-11-21T09:47:58Z, in the minute in which the recordings were made.
         Self::start_at(options, UNIX_EPOCH + Duration::from_secs(1_795_254_478)).await
     }
 
@@ -78,13 +78,13 @@ impl RunningMock {
         *self.now.lock().unwrap() += time;
     }
 
-    /// Creates a user and a session of that user.
+    /// Creates a user and a session of that user in the mock; returns the session's tokens.
     pub(crate) fn sign_up(&self) -> Tokens {
         let user = self.mock.create_user(&format!("{}@example.com", Uuid::new_v4()), PASSWORD);
         self.mock.sign_in(user).unwrap()
     }
 
-    /// Sends a request; returns an error if the response is cut off.
+    /// Sends a request; returns an error if the mock closes the connection before the response is complete.
     pub(crate) async fn try_send(
         &self,
         method: Method,

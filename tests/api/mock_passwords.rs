@@ -1,4 +1,4 @@
-//! Which sessions a password change ends in the mock, as in the real GoTrue.
+//! Which sessions a password change ends in the GoTrue mock, as in the real GoTrue.
 
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ async fn start() -> RunningMock {
     RunningMock::start(Options::default()).await
 }
 
-/// As in the recordings `user-password`, `ending-minted-password` and `admin-password`.
+/// The expected results are those of the recordings `user-password`, `ending-minted-password` and
+/// `admin-password`.
 #[rstest]
 #[case::by_the_user(|_: &RunningMock, own: &Tokens| own.access_token.clone(), "/auth/v1/user", 1)]
 #[case::by_a_token_without_session(

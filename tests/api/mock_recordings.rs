@@ -27,24 +27,24 @@ use likeness::{assert_like, part};
 
 const RECORDINGS: &str = include_str!("../../fixtures/gotrue/exchanges.json");
 
-/// The situation before the request.
+/// The state of the mock before the recorded request is sent.
 #[derive(Clone, Copy, Debug)]
 enum Situation {
-    /// No preparation: the recorded request is sent unchanged.
+    /// The mock needs no preparation: the test sends the recorded request unchanged.
     Nothing,
-    /// This number of live sessions of one user; the last one sends the request.
+    /// One user has this number of live sessions, and the last of them sends the request.
     Sessions(usize),
-    /// A session that was logged out.
+    /// The session was logged out.
     LoggedOut,
-    /// A session whose user was deleted.
+    /// The session's user was deleted.
     UserGone,
-    /// A session whose user is banned.
+    /// The session's user is banned.
     UserBanned,
-    /// A session of an anonymous user.
+    /// The session's user is anonymous.
     Anonymous,
-    /// A session whose refresh token was used just now.
+    /// The session's refresh token was used just now.
     RefreshedNow,
-    /// A session whose refresh token was used and replaced twice, over ten seconds ago.
+    /// The session's refresh token was used and replaced twice, over ten seconds ago.
     RefreshedLongAgo,
 }
 use Situation::{
@@ -119,7 +119,7 @@ const REPLAYED: &[(&str, Situation)] = &[
     ("logout-after-database-came-back", Sessions(1)),
 ];
 
-/// Recordings that are not replayed, and why.
+/// Recordings that the test does not replay, each with the reason.
 const SKIPPED: &[(&str, &str)] = &[
     ("refresh-ok-v2", NO_COUNTER),
     ("refresh-again-at-once-v2", NO_COUNTER),
@@ -169,8 +169,8 @@ fn the_mocks_shared_secret_is_that_of_the_recordings() {
     assert_eq!(recordings["hs256_secret"], TEST_SECRET);
 }
 
-/// When the short-lived token of `expired-refresh` was issued. At this time every recorded token is as
-/// valid or expired as when it was sent.
+/// The time when the short-lived token of the recording `expired-refresh` was issued. At this time every
+/// recorded token is as valid or expired as when the recorder sent it.
 fn replay_time(recordings: &Value) -> SystemTime {
     let mut exchanges = recordings["exchanges"].as_array().unwrap().iter();
     let refreshed = exchanges.find(|exchange| exchange["name"] == "expired-refresh").unwrap();
@@ -187,7 +187,7 @@ async fn replay(exchange: &Value, situation: Situation, time: SystemTime) {
         "RS256" => Algorithm::Rs256,
         _ => Algorithm::EdDsa,
     };
-    // The recorded GoTrue was built without a version.
+    // The mock must have no version, because the recorded GoTrue was built without one.
     let options = Options { algorithm, version: String::new(), ..Options::default() };
     let mock = RunningMock::start_at(options, time).await;
     let session = prepare(&mock, situation).await;
@@ -270,7 +270,7 @@ async fn send(
     mock.send(method, &path, &headers, body).await
 }
 
-/// The recorded token with the ids of a session of the mock in place of the recorded ids. All other claims
+/// The recorded token with the ids of a session of the mock instead of the recorded ids. All other claims
 /// stay as they were recorded.
 fn token_for_session(mock: &RunningMock, session: &Tokens, recorded: &str, name: &str) -> String {
     let mut claims = part(recorded, 1);

@@ -20,9 +20,9 @@ use crate::{
 
 const RECORDINGS: &str = include_str!("../../fixtures/gotrue/exchanges-more.json");
 
-/// Sessions that the settings of the recorded server expired before an exchange. Here a control route
-/// expires them: GoTrue refuses every refresh of the session from then on. The exchange, the placeholder of
-/// the session, and the reason.
+/// Sessions that the recorded server expired because of its settings. The mock has no such settings, so a
+/// control route expires the session before the exchange: then GoTrue refuses every refresh of it. Each row
+/// has the name of the exchange, the placeholder of the session's id, and why the session expired.
 const EXPIRED_SESSIONS: &[(&str, &str, SessionExpiry)] = &[
     ("session-inactive-refresh", "<session:1>", SessionExpiry::Inactivity),
     ("session-timebox-refresh", "<session:1>", SessionExpiry::Timebox),
@@ -30,7 +30,7 @@ const EXPIRED_SESSIONS: &[(&str, &str, SessionExpiry)] = &[
     ("session-low-aal-refresh", "<session:2>", SessionExpiry::LowAal),
 ];
 
-/// Headers that are compared with the recording; one that was not recorded must be absent.
+/// The response headers that the test compares. A header that the recording does not have must be absent.
 const HEADERS: &[&str] = &[
     "content-type",
     "sb-auth-refresh-token-prefix",
@@ -81,7 +81,7 @@ fn every_recorded_scenario_is_replayed() {
     }
 }
 
-/// A mock during a scenario, and the values of the recording's placeholders.
+/// A mock during a scenario, and the mock's values for the placeholders in the recording.
 struct Replay {
     mock: RunningMock,
     placeholders: BTreeMap<String, String>,
@@ -96,8 +96,8 @@ impl Replay {
         Self { mock, placeholders }
     }
 
-    /// Replaces the steps before `session-low-aal-refresh`: they need an authenticator app, which the mock
-    /// does not have.
+    /// Creates the session of `session-low-aal-refresh`. The recorded steps before that exchange need an
+    /// authenticator app, which the mock does not have.
     fn sign_in_with_a_second_factor(&mut self) {
         let session = self.mock.sign_up();
         let bindings = [
@@ -147,7 +147,7 @@ impl Replay {
         self.mock.send(method, &path, &headers, body).await
     }
 
-    /// Replaces the placeholders in a recorded text by the values of this mock.
+    /// Replaces the placeholders in a recorded text by the values of this run.
     fn fill_in(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (placeholder, value) in &self.placeholders {
@@ -162,7 +162,7 @@ impl Replay {
         text
     }
 
-    /// Takes the values of placeholders from a response, of which only a part was recorded.
+    /// Takes the values of placeholders from a response of which only a part was recorded.
     fn bind(&mut self, recorded: &Value, actual: &Value) {
         match recorded {
             Value::String(text) if text.starts_with('<') => {
@@ -200,7 +200,8 @@ impl Replay {
         }
     }
 
-    /// Asserts that two values are equal, except for placeholders, which must always have the same value.
+    /// Asserts that two values are equal. A placeholder in the recording must always stand for the same
+    /// value.
     fn assert_equal(&mut self, recorded: &Value, actual: &Value, place: &str) {
         match (recorded, actual) {
             (Value::Object(expected), Value::Object(members)) => {
@@ -232,7 +233,8 @@ impl Replay {
         }
     }
 
-    /// Asserts how many sessions the user has, and whether the session that sent the request is one of them.
+    /// Asserts that the user has as many sessions as recorded, among them the sender's session if that was
+    /// recorded.
     async fn assert_sessions(&self, exchange: &Value, after: &Value, name: &str) {
         let who = exchange["who"].as_str().unwrap();
         let user = self.placeholders.get(who);
@@ -253,7 +255,7 @@ impl Replay {
     }
 }
 
-/// Whether all steps of the exchange's scenario are in the file.
+/// Returns whether the file has all steps of the exchange's scenario.
 fn scenario_is_whole(exchange: &Value) -> bool {
     !["admin-users", "session-low-aal"].iter().any(|part| exchange["scenario"] == *part)
 }

@@ -1,10 +1,11 @@
-//! Random sequences of sign-ins, faults and logouts, whose effects are compared with a model of the
-//! contract, in every kind of project ([`project::PROJECTS`]).
+//! Random sequences of sign-ins, faults and logouts, in every kind of project ([`project::PROJECTS`]). The
+//! test compares their effects with a model of the contract.
 //!
-//! 1. Each logout whose result the model can predict has the response and ends the sessions of the contract.
-//! 2. Always: after a success the sessions that the scope includes have ended or their logout is stored in
-//!    the queue; no session of another user ends; a refused request ends no session; cookies of other
-//!    applications are kept; `verify` refuses sessions that were logged out.
+//! 1. Each logout whose result the model can predict has the response, and ends the sessions, that the model
+//!    predicts.
+//! 2. After every step: if a logout was a success, the sessions that its scope includes have ended or the
+//!    logout is stored in the queue; no session of another user ends; a refused request ends no session;
+//!    cookies of other applications are kept; `verify` refuses sessions that were logged out.
 //! 3. A request with an unproven session leaves nothing in the revocation list, the queue or the failure
 //!    log. A client that knows only the ids of a session, or has an old token of it, cannot lock the
 //!    session out; a client that repeats a request cannot fill list, queue or log.
@@ -33,7 +34,7 @@ use self::gateway::GatewayUnderTest;
 fn config() -> Config {
     let from_environment = Config::default();
     let config = Config { failure_persistence: None, ..Config::default() };
-    // 256 is the library's default: `PROPTEST_CASES` is not set.
+    // 256 is the default of proptest, which means that `PROPTEST_CASES` is not set.
     if from_environment.cases == 256 {
         Config { cases: 18, rng_seed: RngSeed::Fixed(5), ..config }
     } else {

@@ -7,17 +7,17 @@ use crate::harness::{
     eventually,
 };
 
-/// A condition at GoTrue, and the response that the contract requires.
+/// A condition of the session or of GoTrue, and the response to a logout that the contract then requires.
 struct OutcomeCase {
     name: &'static str,
     scope: &'static str,
     flags: &'static [(&'static str, &'static str)],
-    /// Changes the session, or injects a fault, before the logout.
+    /// Changes the session, or injects a fault into the mock, before the logout.
     before: fn(&TestApp, &gotrue_mock::Tokens),
-    /// Status, code and reason of the error. `None` means the success of the route.
+    /// The error's status, code and reason. `None` stands for the success response of the route.
     error: Option<(u16, &'static str, Option<&'static str>)>,
     outcome: &'static str,
-    /// Whether the session is alive after the logout.
+    /// Whether the session must be alive after the logout.
     lives: bool,
 }
 
@@ -127,7 +127,8 @@ async fn check_outcome(app: &TestApp, expected: &OutcomeCase, route: &str, by_co
     let reply = if by_cookie {
         browser.logout(&target).await
     } else {
-        // The browser sends its cookies beside the app's Bearer token.
+        // The request has a Bearer token and the cookies of the same session, as a page's `fetch` with
+        // credentials sends them.
         let reply = browser.request("POST", &target).bearer(&tokens.access_token).send().await;
         browser.store_cookies(&reply);
         reply
@@ -238,7 +239,7 @@ async fn cookies_without_a_session_are_deleted_with_the_401_and_a_refused_bearer
 async fn a_client_that_hangs_up_does_not_stop_the_revocation() {
     let app = Setup::new().start().await;
     let tokens = app.sign_up();
-    // GoTrue delays the logout, so the client disconnects first.
+    // GoTrue responds late, so that the client has disconnected before the logout is done.
     app.inject_fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.3, "times": 1}));
     let mut connection = Connection::open(app.address).await;
     let request = app.post("/api/auth/logout").bearer(&tokens.access_token);

@@ -1,4 +1,4 @@
-//! Section 9 of the contract: a logout that GoTrue fails is queued, and done later.
+//! Section 9 of the contract: a logout that GoTrue fails must be queued and done later.
 
 mod admission;
 mod credentials;
@@ -19,7 +19,7 @@ use crate::harness::{
 
 const DAY: i64 = 86_400;
 
-/// Starts a gateway with a store file in a temporary directory, which the caller must keep.
+/// Starts a gateway with a store file in a temporary directory, which exists until the caller drops it.
 pub(crate) async fn start_with_file_store(setup: Setup) -> (TestApp, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let store = format!("file:{}", directory.path().join("store").display());
@@ -35,7 +35,7 @@ async fn queue_length(app: &TestApp) -> u64 {
     app.admin_json("/queue").await["waiting"].as_u64().unwrap()
 }
 
-/// The entries of the failure log about this session, newest first.
+/// The entries of the failure log that concern this session, newest first.
 async fn failures(app: &TestApp, tokens: &Tokens) -> Vec<Value> {
     let report = app.admin_json("/failures").await;
     let all = report["failures"].as_array().unwrap().clone();
@@ -43,8 +43,8 @@ async fn failures(app: &TestApp, tokens: &Tokens) -> Vec<Value> {
     all.into_iter().filter(|failure| failure["session_id"] == *id).collect()
 }
 
-/// Makes all entries due again and again until the queue is empty. The test's clock advances by 301 seconds
-/// each time, so access tokens may expire.
+/// Makes all entries due again and again until the queue is empty. Each time the test clock advances by 301
+/// seconds, so access tokens may expire meanwhile.
 async fn drain_queue(app: &TestApp) {
     let retry_all = || async {
         app.advance_time(301);
@@ -60,7 +60,7 @@ async fn drain_queue(app: &TestApp) {
     panic!("the queue is not empty: {}", app.admin_json("/queue").await);
 }
 
-/// Asserts a response that says that the logout is queued.
+/// Asserts that the response of `route` says that the logout is queued.
 #[track_caller]
 fn assert_queued(reply: &crate::harness::Reply, route: &str, tokens: &Tokens) {
     let body = match route {
@@ -72,7 +72,7 @@ fn assert_queued(reply: &crate::harness::Reply, route: &str, tokens: &Tokens) {
     assert_eq!(reply.header("x-logout-outcome"), Some("queued"));
 }
 
-/// Sends a logout, and asserts that it is queued.
+/// Sends a logout to `target`, and asserts that the gateway queues it.
 async fn queue_logout(app: &TestApp, tokens: &Tokens, target: &str) {
     let reply = app.post(target).bearer(&tokens.access_token).send().await;
     assert_queued(&reply, target.split('?').next().unwrap(), tokens);

@@ -1,4 +1,4 @@
-//! `logout-gateway queue` and `logout-gateway failures`, run as the real binary.
+//! The commands `logout-gateway queue` and `logout-gateway failures` of the real binary.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{RedisServer, Setup, TestApp, eventually, leak_check};
 
-/// Runs a command, and returns its exit status, the lines of standard output, and standard error.
+/// Runs a command on the store; returns its exit status, the lines of standard output, and standard error.
 pub(crate) fn run(store: &str, arguments: &[&str]) -> (Option<i32>, Vec<String>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
     command.env_clear().args(arguments).env("GATEWAY_STORE", store);
@@ -26,7 +26,8 @@ fn json_rows(store: &str, arguments: &[&str]) -> Vec<Value> {
     lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Queues two logouts, with the next attempt in almost an hour, and returns the ids of their entries.
+/// Queues two logouts whose next attempt is almost an hour later; returns their sessions and the ids of their
+/// entries.
 async fn queue_two_logouts(app: &TestApp, store: &str) -> [(Tokens, String); 2] {
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 429,
         "headers": {"Retry-After": "3000"}}));
@@ -47,7 +48,7 @@ async fn queue_two_logouts(app: &TestApp, store: &str) -> [(Tokens, String); 2] 
     })
 }
 
-/// Starts a gateway on the system's clock, which the commands use.
+/// Starts a gateway on the system's clock, because the commands use the system's clock.
 async fn start_app_with_store(store: &str) -> TestApp {
     Setup::new().start_time(Clock::system().unix_seconds()).flag("store", store).start().await
 }
@@ -62,7 +63,7 @@ async fn beside_a_stopped_gateway_retried_entries_run_next_and_dropped_entries_a
     assert_eq!((status, stderr.contains("held by another process")), (Some(1), true), "{stderr}");
     app.stop_gateway();
 
-    // The id is given twice: the second time, its entry is gone.
+    // The command gets the same id twice. When it reads the second one, the entry is no longer in the queue.
     let (status, lines, stderr) = run(&store, &["queue", "retry", &first_id, &first_id]);
     assert_eq!((status, &*lines[0]), (Some(0), &*format!("{first_id}: due now")), "{stderr}");
     assert!(lines[1].starts_with(&format!("{first_id}: gone already")), "{lines:?}");
@@ -169,7 +170,7 @@ fn no_command_creates_a_file() {
     }
 }
 
-/// Runs a command on a terminal, and returns its output.
+/// Runs a command whose output is a terminal; returns the output.
 fn run_on_a_terminal(store: &str, arguments: &str) -> String {
     let command = format!("{} {arguments}", env!("CARGO_BIN_EXE_logout-gateway"));
     let mut terminal = Command::new("script");

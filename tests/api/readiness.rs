@@ -1,4 +1,4 @@
-//! Section 10 of the contract: `readyz` says which part is missing, and since when.
+//! Section 10 of the contract: `/readyz` must say which part of the gateway is not ready, and since when.
 
 mod key_sets;
 
@@ -117,7 +117,7 @@ async fn the_log_has_one_line_for_a_missing_part_and_one_for_its_return() {
     assert!(humantime::parse_duration(back["missing_for"].as_str().unwrap()).is_ok(), "{back}");
 }
 
-/// Starts the real binary without the JWT secret, so that it needs the key set.
+/// Starts the real binary without the JWT secret, so that it needs the key set to verify tokens.
 async fn start_without_jwt_secret(app: &TestApp) -> GatewayProcess {
     let mut command = Command::new("/usr/bin/env");
     command.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);

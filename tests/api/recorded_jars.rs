@@ -1,5 +1,5 @@
-//! The gateway reads every recorded cookie jar that the real @supabase/ssr filled, ends its session, and deletes
-//! all its cookies.
+//! The gateway must read every recorded cookie jar that the real @supabase/ssr filled, end the session in it,
+//! and delete all its cookies.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::harness::{
 /// The default of `GATEWAY_SET_COOKIE_BUDGET`, in bytes.
 const BUDGET: usize = 3072;
 
-/// Name, domain and path of a deletion.
+/// The name, the domain and the path that a `Set-Cookie` line deletes.
 fn deletion_scope(line: &str) -> (String, String, String) {
     let attribute = |name: &str| {
         let found = line.split("; ").find_map(|part| part.strip_prefix(&format!("{name}=")));
@@ -37,7 +37,7 @@ async fn empty_jar(recorded: &SsrCookieJar) {
         [("name", "cookie-name"), ("domain", "cookie-domains"), ("path", "cookie-paths")]
     {
         if let Some(value) = options[option].as_str() {
-            // The default path is always configured, too.
+            // Every configuration has the default path `/`, besides the path of the recorded jar.
             let value = if option == "path" { format!("/,{value}") } else { value.to_owned() };
             setup = setup.flag(flag, &value);
         }
@@ -98,7 +98,7 @@ async fn empty_jar(recorded: &SsrCookieJar) {
         );
     }
 
-    // GoTrue got the token of the jar. The mock does not know its user, so the session counts as ended.
+    // GoTrue must have received the access token of the jar.
     let access_token = recorded.session["access_token"].as_str().unwrap();
     let calls = app.gotrue_calls("logout");
     assert_eq!(calls.len(), 1, "{case}: the later logouts need no session");

@@ -1,4 +1,4 @@
-//! Section 3 of the contract: sessions whose access token has expired.
+//! Section 3 of the contract: logouts of sessions whose access token has expired.
 
 use gotrue_mock::Tokens;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::harness::{
     claims_of, leak_check, recording,
 };
 
-/// The paths of GoTrue's requests in order, without those of its key set and its health.
+/// The paths of the calls that GoTrue received, in order, without fetches of the key set and of the health.
 fn gotrue_paths(app: &TestApp) -> Vec<String> {
     let calls = app.mock.calls();
     let paths = calls.iter().map(|call| call.path.trim_start_matches("/auth/v1/"));
@@ -43,7 +43,7 @@ async fn an_expired_token_is_refreshed_then_revoked_and_the_new_token_never_leav
     }
 }
 
-/// Signs up a user with this many octets of metadata.
+/// Signs up a user whose metadata has `octets` bytes; returns the tokens of the user's session.
 async fn sign_up_with_metadata(app: &TestApp, octets: usize) -> Tokens {
     let gotrue = app.mock.url().trim_start_matches("http://").parse().unwrap();
     let user = json!({
@@ -64,7 +64,8 @@ async fn an_expired_session_with_much_metadata_is_refreshed_then_revoked() {
     let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
     app.advance_time(3600);
     assert!(app.is_alive(&tokens));
-    // GoTrue's answer repeats the metadata behind the token. The gateway stops reading there.
+    // GoTrue's response to the refresh has the large metadata after the token. The gateway must stop reading
+    // there.
     let reply = browser.logout("/logout").await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
     assert!(!app.is_alive(&tokens) && browser.jar.is_empty());
@@ -119,7 +120,7 @@ async fn an_expired_session_without_a_refresh_token_is_401_expired() {
     assert_eq!(app.gotrue_call_count(), 0);
 }
 
-/// The expected response: status, code and reason of the error, and the outcome.
+/// The expected response: its status, the error's code and reason, and the outcome.
 type ExpectedResponse = (u16, (&'static str, Option<&'static str>), Option<&'static str>);
 
 #[tokio::test]
@@ -262,7 +263,8 @@ async fn an_expired_session_is_refreshed_for_scope_others_and_its_browser_stays_
     assert_success(&reply, "/api/auth/logout", tokens.user_id, "revoked");
     assert!(app.is_alive(&tokens) && !app.is_alive(&other));
     assert!(reply.set_cookies().is_empty());
-    // The browser's own refresh token still works: its next logout is refreshed as well.
+    // The gateway's refresh must not invalidate the browser's refresh token: the next logout is refreshed as
+    // well.
     app.advance_time(3601);
     let reply = browser.logout("/api/auth/logout").await;
     assert_success(&reply, "/api/auth/logout", tokens.user_id, "revoked");

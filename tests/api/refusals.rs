@@ -1,4 +1,4 @@
-//! Section 8 of the contract: the meaning of GoTrue's refusals, also behind an API gateway.
+//! Section 8 of the contract: the meaning of GoTrue's refusals, also if an API gateway is in front of GoTrue.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ async fn send_logout(app: &TestApp, token: &str) -> Reply {
     app.post("/api/auth/logout").bearer(token).send().await
 }
 
-/// Each refusal as it was recorded in the new API version and in the old one.
+/// Each refusal was recorded with GoTrue's new API version and with the old one.
 #[tokio::test]
 async fn a_refusal_means_the_same_in_both_api_versions() {
     type ExpectedResponse = (u16, Option<&'static str>, Option<&'static str>);
@@ -81,7 +81,7 @@ async fn the_code_header_takes_precedence_over_the_body_and_the_body_over_the_st
             Some("auth_service_error"),
         ),
         (json!({"status": 500, "body": "<html>"}), 500, Some("auth_service_error")),
-        // Error codes of a refresh have no meaning for a logout.
+        // The error codes of a refused refresh must have no meaning in a response to a logout.
         (
             json!({"status": 400, "code": "refresh_token_not_found"}),
             500,
@@ -114,7 +114,8 @@ async fn an_empty_code_header_is_ignored_and_the_body_decides() {
     assert_eq!((reply.status, reply.header("x-logout-outcome")), (200, Some("already-ended")));
 }
 
-/// Each row has a status, an error code, the number of tries and the reason of the response.
+/// Each row has GoTrue's status and error code, the number of tries, and the reason in the gateway's
+/// response.
 #[tokio::test]
 async fn an_error_code_with_a_5xx_is_not_used() {
     let app = Setup::new().flag("upstream-timeout", "5s").start().await;

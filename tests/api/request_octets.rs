@@ -1,4 +1,4 @@
-//! How many octets one request may have, in its head, its chunk sizes and the line breaks before it.
+//! How many octets one request may have in its head, in its chunk sizes and in the line breaks before it.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tokio::time::timeout;
 use crate::harness::{Connection, Reply, Setup, TestApp, assert_error};
 
 const KIB: usize = 1024;
-/// Longer than any response of these tests takes.
+/// The longest time that a test waits for a response, longer than any response takes.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Starts a gateway that waits longer for a head or a body than the tests take.
+/// Starts a gateway whose timeouts for a head and a body are longer than the tests take.
 async fn start_app_with_long_timeouts() -> TestApp {
     let setup = Setup::new().flag("header-timeout", "60s").flag("admin-bind", "127.0.0.1:0");
     setup.start().await

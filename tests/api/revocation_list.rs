@@ -1,4 +1,4 @@
-//! Section 9 of the contract: which logouts enter the revocation list, and which tokens it refuses.
+//! Section 9 of the contract: which logouts enter the revocation list, and which tokens the list refuses.
 
 mod clocks;
 mod confirmed;
@@ -13,13 +13,13 @@ use crate::harness::{
     Browser, CookieFormat, Reply, Setup, TestApp, assert_error, assert_success, claims_of,
 };
 
-/// A session whose first access token has expired, and whose owner has a newer one.
+/// A session whose first access token has expired, and whose owner has a newer access token.
 struct LongLived {
-    /// The session with the first access token.
+    /// The session with its first access token, which has expired.
     expired: Tokens,
-    /// The session with the current access token.
+    /// The same session with its current access token.
     current: Tokens,
-    /// Another session of the same user.
+    /// Another session of the user that owns the long-lived session.
     second: Tokens,
 }
 
@@ -36,7 +36,7 @@ fn start_long_lived_session(app: &TestApp) -> LongLived {
     sessions
 }
 
-/// Sends a logout by cookie with the expired access token and this refresh token.
+/// Sends a logout by cookie with the expired access token of `expired` and with `refresh_token`.
 async fn log_out_with_expired_token(
     app: &TestApp,
     expired: &Tokens,
@@ -129,7 +129,7 @@ async fn the_session_of_an_expired_token_that_gotrue_refreshes_enters_the_list()
     }
 }
 
-/// Sends a global logout that GoTrue answers with this status and a `Date` in the year 2100.
+/// Sends a global logout to which GoTrue responds with `status` and a `Date` in the year 2100.
 async fn log_out_with_date_in_2100(app: &TestApp, status: u16) -> Tokens {
     let tokens = app.sign_up();
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": status, "times": 1,
@@ -142,7 +142,8 @@ async fn log_out_with_date_in_2100(app: &TestApp, status: u16) -> Tokens {
 
 #[tokio::test]
 async fn the_date_of_another_server_locks_no_later_sign_in_out() {
-    // Including 204: GoTrue accepted the token, so its clock cannot be past the token's `exp`.
+    // The gateway must ignore the false `Date` even with 204: GoTrue accepted the token, so its clock cannot
+    // be past the token's `exp`.
     for status in [500, 404, 429, 200, 204] {
         let app = TestApp::new().await;
         let tokens = log_out_with_date_in_2100(&app, status).await;
@@ -201,7 +202,7 @@ async fn a_stolen_token_of_an_ended_session_locks_the_owner_out_with_no_scope() 
     let thief = app.sign_up();
     let owner = app.sign_in_again(&thief);
     app.advance_time(1);
-    // A password change of the owner ends the session like this.
+    // The session ends at GoTrue without a logout, as when its owner changes the password.
     assert!(app.mock.delete_session(thief.session_id));
     for scope in ["others", "global", "others", "global"] {
         let target = format!("/logout?scope={scope}");

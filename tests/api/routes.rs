@@ -1,4 +1,4 @@
-//! Section 2 of the contract: routes, methods, scopes, bodies, and the order of the checks.
+//! Section 2 of the contract: routes, methods, scopes, bodies, and the order in which they are checked.
 
 use crate::harness::{
     Browser, Connection, CookieFormat, LOGOUT_PATHS, Setup, TestApp, assert_error, assert_success,
@@ -36,7 +36,7 @@ async fn another_method_is_405_with_allow_and_another_path_is_404() {
             if allowed.contains(method) {
                 continue;
             }
-            // The credential is valid, but the method is checked first.
+            // The gateway must check the method first, although the credential is valid.
             let request = app.request(method, path).bearer(&tokens.access_token);
             let reply = request.send().await;
             assert_error(&reply, 405, "METHOD_NOT_ALLOWED", None);
@@ -191,7 +191,7 @@ async fn the_size_limit_applies_to_chunked_bodies() {
     }
 }
 
-/// Each request also has the errors that the later checks find: the first failed check sets the response.
+/// Each request fails several checks: the first one in the contract's order must decide the response.
 #[tokio::test]
 async fn a_request_is_checked_in_the_order_of_the_contract() {
     let app = TestApp::new().await;

@@ -1,4 +1,4 @@
-//! Section 3 of the contract: which credential of a request is used.
+//! Section 3 of the contract: which credential of a request the gateway uses.
 
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ async fn session_cookies_are_read_in_every_format() {
     }
 }
 
-/// Starts a gateway of a project that signs with HS256, without the JWT secret.
+/// Starts a gateway without the JWT secret for a project that signs with HS256, so that it must ask GoTrue.
 async fn start_without_jwt_secret() -> TestApp {
     Setup::new().algorithm(Algorithm::Hs256).start().await
 }

@@ -1,5 +1,5 @@
-//! Section 9 of the contract: a logout at one gateway takes effect at all of them. Two gateways share one Redis,
-//! which is killed, restarted and paused.
+//! Section 9 of the contract: a logout at one gateway takes effect at all gateways. In these tests two
+//! gateways share one Redis, which is killed, restarted and paused.
 
 mod credentials;
 mod outages;
@@ -18,7 +18,8 @@ use crate::harness::{
     eventually,
 };
 
-/// A gateway in this process, with the mock on the system's clock, and the real binary, on one Redis.
+/// Two gateways that share one Redis: one in this process, and one that is the real binary. Both call one
+/// mock.
 struct GatewayPair {
     redis: RedisServer,
     in_process: TestApp,
@@ -30,7 +31,8 @@ impl GatewayPair {
         Self::start_with(RedisServer::start().await, "", "").await
     }
 
-    /// Starts both gateways, with these texts after the address of Redis.
+    /// Starts both gateways on one Redis. `in_process` and `binary` are appended to the Redis URL of the
+    /// gateway with that name.
     async fn start_with(redis: RedisServer, in_process: &str, binary: &str) -> Self {
         let url = redis.url();
         let app = Setup::new().start_time(Clock::system().unix_seconds());
@@ -41,7 +43,7 @@ impl GatewayPair {
         Self { redis, in_process, binary }
     }
 
-    /// One request to `verify` for each gateway.
+    /// The same request to `verify` for each of the two gateways.
     fn verify_requests(&self, tokens: &Tokens) -> [Request; 2] {
         [verify_in_process(&self.in_process, tokens), verify_at_binary(&self.binary, tokens)]
     }
@@ -68,10 +70,10 @@ fn verify_at_binary(gateway: &GatewayProcess, tokens: &Tokens) -> Request {
     gateway.request("GET", "/api/auth/verify").bearer(&tokens.access_token)
 }
 
-/// Waits until a request that is accepted causes no lookup in Redis.
+/// Waits until the gateway accepts a request without a lookup in Redis, because its replica is up to date.
 async fn wait_until_no_lookup_is_sent(redis: &RedisServer, request: &Request) {
     let causes_no_lookup = async || {
-        // Only lookups and logouts send ZSCORE.
+        // Only lookups and logouts send the Redis command ZSCORE, and no logout runs here.
         let before = redis.command_calls("zscore");
         assert_eq!(request.clone().send().await.status, 200);
         redis.command_calls("zscore") == before
@@ -83,8 +85,8 @@ fn assert_revoked(reply: &Reply) {
     assert_error(reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
 }
 
-/// Repeats the request until it is refused. Asserts that it is not accepted later than `STALENESS_BOUND`
-/// allows, and returns the time until the refusal.
+/// Repeats the request until the gateway refuses it. Asserts that the gateway accepts no request that is sent
+/// later than `STALENESS_BOUND` after `since`; returns the time from `since` to the refusal.
 async fn wait_until_refused_within_the_bound(since: Instant, request: &Request) -> Duration {
     loop {
         let sent_at = Instant::now();
@@ -115,7 +117,7 @@ async fn a_session_that_was_logged_out_at_one_gateway_is_refused_at_the_other(
     for _ in 0..3 {
         let tokens = pair.in_process.sign_up();
         let other = pair.in_process.sign_in_again(&tokens);
-        // Let the logout be in a later second than the sign-ins.
+        // Advance the clock, so that the logout is in a later second than the sign-ins.
         pair.in_process.advance_time(1);
         for request in pair.verify_requests(&tokens).into_iter().chain(pair.verify_requests(&other))
         {
@@ -191,7 +193,8 @@ async fn a_gateway_that_was_paused_longer_than_changes_are_kept_misses_none() {
     wait_until_refused_within_the_bound(logged_out, &verify_at_binary(&pair.binary, &tokens[0]))
         .await;
 
-    // No request has asked about the second session. From here on, only the replica knows of it.
+    // No request has used the second session since its logout. After Redis is killed, only the replica knows
+    // of the logout.
     eventually("the staleness bound has passed", async || logged_out.elapsed() > STALENESS_BOUND)
         .await;
     wait_until_no_lookup_is_sent(&pair.redis, &verify_at_binary(&pair.binary, &alive)).await;

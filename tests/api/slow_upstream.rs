@@ -1,5 +1,5 @@
-//! 500 concurrent logouts, and a GoTrue that does 20 a second, as with its default configuration: the gateway
-//! still serves other requests, and its responses are true.
+//! 500 concurrent logouts while GoTrue does only 20 a second, as with its default configuration: the gateway
+//! must still serve other requests, and its responses must be true.
 
 use std::{
     collections::HashMap,
@@ -21,18 +21,18 @@ use crate::harness::{
 };
 
 const LOGOUTS: usize = 500;
-/// The time that GoTrue takes for each logout.
+/// The time that GoTrue needs for each logout.
 const TIME_PER_LOGOUT: Duration = Duration::from_millis(50);
 const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(2);
-/// The time for 500 logouts in a debug build on a busy machine.
+/// The time that the gateway may need for 500 logouts in a debug build on a busy machine.
 const MARGIN: Duration = Duration::from_secs(20);
 const ROUTE: &str = "/api/auth/logout";
 
-/// A proxy in front of the mock that handles one request at a time, in the order of their arrival. The others
-/// wait to be accepted. A request whose client has disconnected is skipped.
+/// A proxy in front of the mock that handles one request at a time, in the order of arrival. All other
+/// requests wait to be accepted. The proxy skips a request whose client has disconnected.
 struct SequentialGoTrue {
     address: SocketAddr,
-    /// How often each logout arrived, by its request id.
+    /// The number of times that each logout arrived, by its request id.
     seen: Arc<Mutex<HashMap<String, usize>>>,
     _thread: BackgroundThread,
 }
@@ -46,7 +46,7 @@ impl SequentialGoTrue {
         let seen = Arc::default();
         let noted = Arc::clone(&seen);
         let thread = BackgroundThread::spawn(move || async move {
-            // The backlog is long enough for all requests.
+            // The kernel's queue must be long enough for all requests, so that none is refused.
             let listener = socket.listen(u32::try_from(4 * LOGOUTS).unwrap()).unwrap();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -56,7 +56,7 @@ impl SequentialGoTrue {
         Self { address, seen, _thread: thread }
     }
 
-    /// Waits until all requests that arrived before are handled.
+    /// Waits until the proxy has handled all requests that arrived before.
     async fn wait_until_caught_up(&self) {
         let reply = Request::new(self.address, "GET", "/auth/v1/health").send().await;
         assert_eq!(reply.status, 200);
@@ -87,7 +87,8 @@ async fn forward(mut stream: TcpStream, mock: SocketAddr, seen: &Mutex<HashMap<S
     let _ = stream.write_all(&answer).await;
 }
 
-/// Starts the gateway in its own process, so that this process holds only its own end of 500 connections.
+/// Starts the gateway in its own process, so that this process needs file descriptors only for its own end of
+/// 500 connections.
 async fn start_gateway(app: &TestApp, gotrue: &SequentialGoTrue) -> GatewayProcess {
     let mut shell = Command::new("sh");
     // Each logout needs two connections, and many systems limit a process to 1024 files by default.
@@ -129,14 +130,14 @@ async fn five_hundred_logouts_at_once_overload_a_slow_gotrue_and_not_the_gateway
     ];
     let are_running = || logouts.iter().any(|(_, reply)| !reply.is_finished());
     let mut rounds = 0;
-    // Until all logouts are answered.
+    // Send probes until all logouts have a response.
     while are_running() {
         for probe in &probes {
             let begun = Instant::now();
             assert_eq!(probe.clone().send().await.status, 200, "{probe:?}");
             assert!(begun.elapsed() < MARGIN, "{:?}", begun.elapsed());
         }
-        // Probes that were answered after the last logout do not count.
+        // Do not count a round of probes that ended after the last logout.
         rounds += usize::from(are_running());
     }
     assert!(rounds > 0, "the probes were answered only after the logouts");
@@ -169,8 +170,8 @@ async fn five_hundred_logouts_at_once_overload_a_slow_gotrue_and_not_the_gateway
     assert!(!app.is_alive(&other));
 }
 
-/// Sends the request, and returns the reply and the time that it took. A second reply on the connection fails
-/// the test.
+/// Sends the request; returns the reply and the time that it took. Fails the test if the connection gets a
+/// second reply.
 async fn send_for_single_reply(gateway: SocketAddr, request: Vec<u8>) -> (Reply, Duration) {
     let begun = Instant::now();
     let mut connection = Connection::open(gateway).await;

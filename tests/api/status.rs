@@ -1,4 +1,4 @@
-//! The status page, as a browser gets it on the admin listener.
+//! The status page that a browser gets from the admin listener.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ async fn page(app: &TestApp) -> Reply {
     reply
 }
 
-/// The text of the page without its markup.
+/// The text of the status page without its HTML tags.
 async fn text(app: &TestApp) -> String {
     let html = page(app).await.text();
     let (_, body) = html.split_once("<body>").unwrap();
@@ -57,7 +57,7 @@ async fn log_out(app: &TestApp, token: &str, target: &str, id: &str, status: u16
     assert_eq!(request.send().await.status, status, "{id}");
 }
 
-/// Sends logouts of every outcome: 5 revoked, 4 already ended, 3 queued, 2 failed and 1 refused.
+/// Sends logouts with every outcome: 5 revoked, 4 already ended, 3 queued, 2 failed and 1 refused.
 async fn send_logouts_of_every_outcome(app: &TestApp) {
     for n in 0..5 {
         let token = app.sign_up().access_token;
@@ -90,7 +90,8 @@ async fn the_outcomes_of_logouts_are_counted_drawn_and_listed() {
     let alternative = format!("Logouts by minute: {totals}. The busiest minute had 15.");
     assert!(page.contains(&format!(r#"role="img" aria-label="{alternative}""#)), "{page}");
     assert!(page.contains(&format!("<title>this minute: {totals}</title>")), "{page}");
-    // The chart is 1000 high. Each bar has its share of the 15 logouts, and stands on the bar before it.
+    // The chart is 1000 units high. The height of each bar is its share of the 15 logouts, and the bars are
+    // stacked.
     for (outcome, y, height) in [
         ("revoked", 0, 333),
         ("already-ended", 333, 266),
@@ -161,7 +162,7 @@ async fn a_ready_gateway_is_shown_as_ready(#[case] algorithm: Algorithm, #[case]
 async fn the_page_counts_the_keys_of_each_algorithm() {
     let app = start_with_admin(Setup::new()).await;
     app.mock.rotate_keys_keeping_old().unwrap();
-    // A token of the new key makes the gateway fetch the key set.
+    // A token that the new key signed makes the gateway fetch the key set again.
     assert_eq!(app.verify(&app.sign_up()).await, 200);
     assert_contains(&text(&app).await, &["ES256 ×2"]);
 }

@@ -1,4 +1,4 @@
-//! Section 9 of the contract: the promises of a store, tested with every store.
+//! Section 9 of the contract: the promises of a store, each tested with every kind of store.
 //!
 //! A promise is an async function. [`every_store`], [`every_queue`] and [`every_durable_store`] list the
 //! promises; the module of each store invokes the lists that apply to it, which makes each promise a test
@@ -29,12 +29,12 @@ use logout_gateway::internals::{
 use self::queue::{at_once, bounds, merging, order};
 use crate::harness::eventually;
 
-/// The address of a store that is empty at first. The store is deleted when this is dropped.
+/// The address of a new, empty store. The store is deleted when this is dropped.
 struct StoreLocation {
     address: StoreAddress,
-    /// The clock of the gateway.
+    /// Returns the time of the gateway's clock, which a store with its own clock must not use.
     clock: fn() -> Timestamp,
-    /// The directory or the server of the store.
+    /// Owns the directory or the server of the store, which ends when this is dropped.
     _guard: Box<dyn Any>,
 }
 
@@ -61,7 +61,7 @@ impl StoreLocation {
     }
 }
 
-/// Makes a test of each promise, with a new store.
+/// Makes a test from each promise. Each test gets a new store.
 macro_rules! promises {
     ($location:expr => $of:ident: $($promise:ident)+) => {
         $(#[tokio::test]
@@ -72,7 +72,7 @@ macro_rules! promises {
     };
 }
 
-/// The promises of every store for the revocation list and the failure log.
+/// Tests what every store promises about the revocation list and the failure log.
 macro_rules! every_store {
     ($location:expr) => {
         promises! { $location => list:
@@ -99,7 +99,8 @@ macro_rules! every_store {
     };
 }
 
-/// The promise of stores that purge by the time that the caller passes.
+/// Tests what a store promises if it purges by the time that its caller passes instead of by a clock of its
+/// own.
 macro_rules! every_store_with_the_callers_clock {
     ($location:expr) => {
         promises! { $location => list:
@@ -108,7 +109,7 @@ macro_rules! every_store_with_the_callers_clock {
     };
 }
 
-/// The promises of a store with a queue.
+/// Tests what a store with a queue promises.
 macro_rules! every_queue {
     ($location:expr) => {
         promises! { $location => queue:
@@ -155,7 +156,7 @@ macro_rules! every_queue {
     };
 }
 
-/// The promises of a durable store for its next opening.
+/// Tests what a durable store promises to have when it is opened again.
 macro_rules! every_durable_store {
     ($location:expr) => {
         promises! { $location => durable:

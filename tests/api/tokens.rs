@@ -1,4 +1,5 @@
-//! Section 3 of the contract: which access tokens are accepted. `forged_tokens.rs` tests the tokens that are not.
+//! Section 3 of the contract: which access tokens the gateway accepts. `forged_tokens.rs` tests those that it
+//! refuses.
 
 use gotrue_mock::{Algorithm, TEST_SECRET, Tokens};
 use serde_json::json;
@@ -8,8 +9,8 @@ use crate::harness::{
     recording,
 };
 
-/// Sends `token` as a Bearer token to `verify` and in a logout. Asserts that both responses agree, and returns
-/// their status and reason.
+/// Sends `token` as a Bearer token to `verify` and in a logout. Asserts that both responses have the same
+/// status and reason; returns status and reason.
 async fn verify_and_log_out(app: &TestApp, token: &str) -> (u16, Option<String>) {
     let verify = app.get("/api/auth/verify").bearer(token).send().await;
     let reason = |reply: &crate::harness::Reply| match reply.status {
@@ -49,7 +50,7 @@ async fn recorded_tokens_of_every_algorithm_verify_with_the_recorded_keys() {
         assert_eq!(verify.header("x-auth-session-id"), claims["session_id"].as_str());
         assert_eq!(app.gotrue_call_count(), 0, "the gateway verifies the token itself");
 
-        // The last character may have unused bits, so the one before it is changed.
+        // Change the last but one character, because some bits of the last character have no meaning.
         let (rest, end) = token.split_at(token.len() - 2);
         let changed = if end.starts_with('A') { "B" } else { "A" };
         let tampered = format!("{rest}{changed}{}", &end[1..]);

@@ -1,4 +1,5 @@
-//! Traces: the W3C Trace Context of requests and of calls to GoTrue, and the spans that a collector gets by OTLP.
+//! Traces: the W3C Trace Context of requests and of calls to GoTrue, and the spans that a collector gets by
+//! OTLP.
 
 mod collectors;
 
@@ -13,7 +14,7 @@ use crate::harness::{
 
 const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER_SPAN_ID: &str = "00f067aa0ba902b7";
-/// The span kinds of OTLP.
+/// The numbers of the span kinds in OTLP.
 const SERVER: i32 = 2;
 const CLIENT: i32 = 3;
 
@@ -25,7 +26,7 @@ async fn start_app() -> TestApp {
     Setup::new().start_time(Clock::system().unix_seconds()).start().await
 }
 
-/// Signs up a user, and gives the session an expired access token.
+/// Signs up a user; returns the session's tokens with an access token that has expired.
 fn sign_up_with_expired_token(app: &TestApp) -> Tokens {
     let mut tokens = app.sign_up();
     let mut claims = claims_of(&tokens.access_token);
@@ -34,7 +35,7 @@ fn sign_up_with_expired_token(app: &TestApp) -> Tokens {
     tokens
 }
 
-/// Logs out by cookie, within the trace of a caller.
+/// Sends a logout by cookie with the trace context of a caller, whose trace flags are `flags`.
 async fn log_out_with_trace(gateway: &GatewayProcess, tokens: &Tokens, flags: &str) -> Reply {
     let mut browser = Browser::signed_in_at(gateway.address, tokens, CookieFormat::Base64);
     browser.fetch_csrf().await;
@@ -45,7 +46,7 @@ async fn log_out_with_trace(gateway: &GatewayProcess, tokens: &Tokens, flags: &s
     reply
 }
 
-/// The only span of this name.
+/// The span with this name; the test fails unless there is exactly one.
 #[track_caller]
 fn single_span<'s>(spans: &'s [Span], name: &str) -> &'s Span {
     let named: Vec<&Span> = spans.iter().filter(|span| span.name == name).collect();

@@ -1,4 +1,4 @@
-//! Section 8 of the contract: the requests to GoTrue, their retries, and the meaning of the answers.
+//! Section 8 of the contract: the requests to GoTrue, their retries, and the meaning of GoTrue's responses.
 
 use std::time::{Duration, Instant};
 
@@ -80,7 +80,7 @@ async fn the_publishable_key_takes_precedence_over_the_anon_key_and_gotrue_may_h
     assert_eq!(key_set.header("apikey"), Some("sb_publishable_x"));
 }
 
-/// Each row has a fault, the number of tries, and the reason of the response if every try has the fault.
+/// Each row has a fault, the number of tries, and the reason in the response if every try has the fault.
 #[tokio::test]
 async fn a_request_is_retried_once_if_a_retry_can_help() {
     let app = Setup::new().flag("upstream-timeout", "5s").start().await;
@@ -115,7 +115,7 @@ async fn a_request_is_retried_once_if_a_retry_can_help() {
         assert_eq!(app.gotrue_call_count() - before, tries, "{fault}");
         assert!(app.is_alive(&tokens), "{fault}");
 
-        // If the fault occurs once, the retry succeeds.
+        // If the fault occurs only once, the gateway's second try must succeed, for faults with two tries.
         fault["times"] = json!(1);
         app.inject_fault(fault.clone());
         let reply = send_logout(&app, &tokens.access_token).await;
@@ -188,7 +188,8 @@ async fn a_session_that_is_gone_after_a_try_of_unknown_outcome_was_revoked_by_it
     }
 }
 
-/// The scope `others` does not end this session, so the first try cannot have ended it.
+/// A logout with the scope `others` does not end its own session, so the first try cannot have ended that
+/// session.
 #[tokio::test]
 async fn with_scope_others_a_session_that_is_gone_after_a_try_of_unknown_outcome_is_not_found() {
     let app = TestApp::new().await;

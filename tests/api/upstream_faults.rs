@@ -1,9 +1,9 @@
-//! Sections 4 and 8 of the contract: faults of the upstream on the wire, of every kind and for every operation.
-//! The table is in `faults`.
+//! Sections 4 and 8 of the contract: faults of GoTrue or of the network, of every kind and for every
+//! operation. `faults` has the table of all faults.
 //!
-//! The tests check for each row the number of requests that arrive, the response to the client, the cookies, the
-//! session, and that the response is in time. A fault has the request id of its request, so all rows can
-//! run concurrently.
+//! For each row the tests check the number of requests that arrive, the response to the client, the cookies,
+//! the session, and the time of the response. A fault applies only to the request with its request id, so all
+//! rows can run concurrently.
 
 mod connections;
 mod faults;
@@ -22,14 +22,14 @@ use tokio::time::timeout;
 use self::faults::{Row, Verdict};
 use crate::harness::{Reply, Request, assert_error};
 
-/// The upstream timeout for faults that use it up.
+/// The upstream timeout for faults that last until the timeout.
 const SHORT_TIMEOUT: Duration = Duration::from_millis(800);
-/// The upstream timeout for all other faults. It is long, because the machine may be slow.
+/// The upstream timeout for all other faults, which is long because the machine may be slow.
 const LONG_TIMEOUT: Duration = Duration::from_secs(20);
-/// The time for everything but waiting for GoTrue.
+/// The time that a response may take in addition to the upstream timeout.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// The target of redirects, which must get no connection.
+/// The listener to which redirects point. The gateway must not follow them, so it must get no connection.
 struct RedirectTarget(TcpListener);
 
 impl RedirectTarget {
@@ -49,14 +49,15 @@ impl RedirectTarget {
     }
 }
 
-/// All rows of the table: first those that use up the upstream timeout, then the others.
+/// The rows of the table in two lists: those that use up the upstream timeout, and the others.
 fn table(redirect_target: &RedirectTarget) -> (Vec<Row>, Vec<Row>) {
     let redirects = faults::redirects(redirect_target.0.local_addr().unwrap());
     let rows = faults::on_the_wire().into_iter().chain(redirects).chain(faults::answers());
     rows.partition(|row| row.uses_up_timeout)
 }
 
-/// Asserts the error of a logout, or of a request for a CSRF token that needs an answer of GoTrue.
+/// Asserts that the response to a logout, or to a request for a CSRF token that needs GoTrue, is the error
+/// for `verdict`.
 fn assert_failed(reply: &Reply, verdict: Verdict) {
     let reason = match verdict {
         Verdict::Unavailable => "auth_service_unavailable",
@@ -71,13 +72,14 @@ fn assert_failed(reply: &Reply, verdict: Verdict) {
     assert_error(reply, 500, "LOGOUT_FAILED", Some(reason));
 }
 
-/// Asserts that a response did not take much longer than the upstream timeout.
+/// Asserts that a response took at most [`MARGIN`] longer than the upstream timeout.
 #[track_caller]
 fn assert_in_time(took: Duration, upstream_timeout: Duration) {
     assert!(took < upstream_timeout + MARGIN, "the response took {took:?}");
 }
 
-/// Sends all requests concurrently. Returns the replies in the order of the requests, each with its time.
+/// Sends all requests concurrently. Returns the replies in the order of the requests, each with the time that
+/// it took.
 async fn send_concurrently<T: Send + 'static>(
     requests: Vec<(T, Request)>,
 ) -> Vec<(T, Reply, Duration)> {

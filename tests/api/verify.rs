@@ -1,4 +1,4 @@
-//! `/api/auth/verify`, and the revocation list of section 9 behind it.
+//! The route `/api/auth/verify`, which refuses tokens on the revocation list (section 9 of the contract).
 
 mod revoked;
 
@@ -113,7 +113,8 @@ async fn start_sessions(app: &TestApp) -> Sessions {
     sessions
 }
 
-/// The scope, and whether the session that logs out and the second session of its user are refused.
+/// The scope of a logout, whether the session that logs out is refused afterwards, and whether the user's
+/// second session is.
 const SCOPES: [(&str, bool, bool); 3] =
     [("local", true, false), ("others", false, true), ("global", true, true)];
 
@@ -140,7 +141,8 @@ async fn verify_refuses_at_once_what_a_scope_ends_whatever_gotrue_answered() {
                 by_bearer.status == 200,
                 answer.is_null() || by_bearer.header("x-logout-outcome") == Some("already-ended")
             );
-            // If GoTrue answers that the session is gone, only this session enters the list, with every scope.
+            // If GoTrue answers that the session is gone, only that session enters the revocation list,
+            // whatever the scope.
             let gone = answer["status"] == 403;
             let (asker_ends, second_ends) =
                 if gone { (true, false) } else { (asker_ends, second_ends) };
@@ -169,7 +171,8 @@ async fn the_cut_off_is_the_time_of_gotrues_clock_and_includes_its_second() {
     let app = Setup::new().gotrue_clock_ahead(20).start().await;
     let asker = app.sign_up();
     app.advance_time(10);
-    // By the gateway's clock, this token was issued in the future. GoTrue's clock sets the cut-off.
+    // GoTrue's clock is ahead, so for the gateway this token was issued in the future. The cut-off must still
+    // include it.
     let second = app.sign_in_again(&asker);
     app.advance_time(1);
     let in_the_cut_offs_second = app.sign_in_again(&asker);

@@ -1,5 +1,5 @@
-//! The warnings of `serve` about weak settings: at its start, or as soon as the store, GoTrue and the key set
-//! answer. The warnings of `check` are in [`super::check`].
+//! The warnings of `serve` about weak settings, which it logs at its start, or as soon as the store, GoTrue
+//! and the key set answer. [`super::check`] tests the warnings of `check`.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
@@ -13,14 +13,14 @@ async fn start_app(algorithm: Algorithm) -> TestApp {
     Setup::new().algorithm(algorithm).start_time(Clock::system().unix_seconds()).start().await
 }
 
-/// The binary without `SUPABASE_JWT_SECRET`.
+/// A command that runs the binary without `SUPABASE_JWT_SECRET`.
 fn gateway_without_jwt_secret() -> Command {
     let mut command = Command::new("env");
     command.args(["-u", "SUPABASE_JWT_SECRET", env!("CARGO_BIN_EXE_logout-gateway")]);
     command
 }
 
-/// The variables that the warnings name, in order.
+/// The variables that the warnings name, in the order of the log.
 fn warned_variables(lines: &[Value]) -> Vec<&str> {
     lines.iter().filter_map(|line| line["variable"].as_str()).collect()
 }
@@ -122,10 +122,11 @@ async fn serve_warns_once_of_tokens_that_only_a_missing_secret_could_verify() {
 #[tokio::test]
 async fn serve_warns_once_of_an_old_gotrue_as_soon_as_it_answers() {
     let app = start_app(Algorithm::Es256).await;
-    // The test app's own gateway fetches the health first, so it gets none of the faults.
+    // The test app's own gateway must fetch GoTrue's health before the faults are injected, or it would use
+    // them up.
     let health_calls = || app.gotrue_calls("health").len();
     eventually("the test app's gateway fetches the health", async || health_calls() == 1).await;
-    // One fetch of the health has two tries.
+    // The gateway tries each fetch of the health twice, so two 503 responses make one fetch fail.
     app.inject_fault(json!({"operation": "health", "kind": "status", "status": 503, "times": 2}));
     let old = json!({"name": "GoTrue", "version": "v2.149.0"});
     app.inject_fault(json!({"operation": "health", "kind": "status", "status": 200, "body": old}));

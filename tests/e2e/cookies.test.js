@@ -8,7 +8,7 @@ import {
 } from "./harness/app.js";
 import { startTestApp } from "./harness/test_app.js";
 
-// So much user metadata that the session needs at least six cookies.
+// A text for the user's metadata that is so long that the session needs at least six cookies.
 const ABOUT = "x".repeat(6_000);
 const DOMAIN = "?domain=example.localhost";
 const AT_DOMAIN = ["--cookie-domains", "example.localhost"];
@@ -35,7 +35,8 @@ describe("a logout deletes all cookies of a session that is stored", () => {
       flags: AT_DOMAIN,
       about: ABOUT,
     },
-    // The gateway at the root does not get these cookies: the client sends a bearer token.
+    // The gateway at the root does not get the cookies of a sub-path, so the client sends a bearer
+    // token.
     { name: "at a sub-path", by: "browser", page: "/shop/?path=/shop", flags: AT_SHOP },
     {
       name: "at a sub-path, in chunks",
@@ -44,7 +45,7 @@ describe("a logout deletes all cookies of a session that is stored", () => {
       flags: AT_SHOP,
       about: ABOUT,
     },
-    // Scripts cannot read these cookies, so the gateway must be below the same path.
+    // Scripts cannot read HttpOnly cookies, so the gateway must be below the same path as the cookies.
     {
       name: "at a sub-path, HttpOnly",
       by: "server",
@@ -109,7 +110,7 @@ test("one logout deletes cookies of several domains and paths", async (context) 
   await logOut(tab, "You are signed out.");
 
   assert.deepEqual(await authCookies(profile), []);
-  // The browser sends the cookie with the longest path first: its session ends. The other sessions stay
-  // alive.
+  // The browser sends the cookie with the longest path first, so that session ends. The other sessions
+  // must stay alive.
   assert.equal((await mock.sessions()).length, 2);
 });

@@ -1,4 +1,5 @@
-// Uses the page of `logout-gateway demo` as a user does. Screenshots of its states are kept in artefacts/.
+// Uses the page of `logout-gateway demo` as a user does, and keeps screenshots of its states in
+// artefacts/.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -17,7 +18,7 @@ async function openDemo(context) {
   const url = await start(context, ["demo", "--bind", "127.0.0.1:0"], "The page");
   const profile = await newProfile(context);
   const tab = await openTab(profile, url);
-  // The page's script fills in the form when it is ready.
+  // The page is ready when its script has filled in the form.
   await eventually("the page is ready", () => tab.inputValue("#email"));
   return tab;
 }
@@ -35,7 +36,7 @@ async function signIn(tab, button = "Sign in") {
   await waitUntilIdle(tab);
 }
 
-// Signs out with the client library, or with the given credential.
+// Signs out with the client library, or with the credential if one is given.
 async function logOut(tab, { scope = "local", credential, path }, summary) {
   await tab.check(`[name=scope][value=${scope}]`);
   if (credential) await tab.check(`[name=credential][value=${credential}]`);
@@ -49,7 +50,7 @@ const reportOf = async (tab) => (await tab.locator("#report").textContent()).spl
 
 const COOKIES = "2 cookies (sb-127-auth-token, sb-csrf-token)";
 const GATEWAY_HEADERS = { "X-Request-Id": "01234567-89ab-cdef-0123-456789abcdef" };
-// The demo's store is memory and has no queue, so the test makes up this response.
+// A response to a queued logout, which the test makes up because the demo's store has no queue.
 const QUEUED = { ...GATEWAY_HEADERS, "X-Logout-Outcome": "queued" };
 
 const breakGotrue = async (tab) => {

@@ -12,20 +12,20 @@ import { newProfile, startTestApp } from "./harness/test_app.js";
 
 const SIGNED_OUT = "/server/signed-out?from=form";
 
-// Signs a user in at the server and opens the form.
+// Signs a user in at the application's server and opens the sign-out form.
 async function signedIn(context, options) {
   const testApp = await startTestApp(context, options);
   const { url, user } = testApp;
   const profile = await newProfile(context, { javaScriptEnabled: false });
   const tab = await openTab(profile, url);
   await signIn(tab, user, "server");
-  // Scripts are disabled: a script of the page would have filled this element.
+  // Prove that scripts are disabled: a script of the page would have filled this element.
   assert.equal(await tab.textContent("#who"), "");
   await tab.goto(`${url}/server/sign-out`);
   return { ...testApp, profile, tab, session: await sessionOf(profile) };
 }
 
-// Submits the form; asserts that the gateway redirects to the form's target with this query added.
+// Submits the form; asserts that the gateway redirects to the form's target with `query` added.
 async function submit({ tab, url, proxyRequests }, query, message) {
   await tab.getByRole("button", { name: "Sign out" }).click();
   await tab.waitForURL(`${url}${SIGNED_OUT}${query}`);
@@ -48,7 +48,7 @@ describe("a form without scripts ends the sessions of its scope", () => {
       await assertEnded(testApp, session);
       assert.equal((await mock.sessions()).length, left);
       assert.deepEqual(await mock.logouts(), ["logout-gateway"]);
-      // Without a session the server shows no form.
+      // Without a session the server must show no form.
       await tab.goto(`${url}/server/sign-out`);
       assert.equal(tab.url(), `${url}/`);
     });
@@ -64,7 +64,7 @@ test("without a queue, the page says that the logout failed while GoTrue is down
 
   assert.deepEqual(await authCookies(profile), []);
   await mock.repair();
-  // The gateway refuses the token; GoTrue still accepts it.
+  // The gateway must refuse the token, although GoTrue still accepts it.
   const still = { verify: 401, private: 401, user: 200, refresh: 200 };
   assert.deepEqual(await sessionStatuses(testApp, session), still);
 });

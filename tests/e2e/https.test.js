@@ -1,4 +1,5 @@
-// Cookies that need https: Secure, with a name prefix, Partitioned, or sent with requests from other sites.
+// Cookies that need https: those with `Secure`, a name prefix or `Partitioned`, and those sent from
+// other sites.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -50,7 +51,7 @@ describe("over https a logout deletes all cookies of a session", () => {
   }
 });
 
-// A page of the application on another site, with only the client.
+// Starts a page of the application on another site, which has only the client library.
 async function startFrontOnAnotherSite(context) {
   const client = await readFile(new URL("../../clients/js/index.js", import.meta.url));
   const { url } = await startServer(context, (request, response) => {

@@ -1,4 +1,4 @@
-// Only the application's own pages can sign its user out.
+// Only the application's own pages may sign its user out: requests of other sites must have no effect.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -7,7 +7,7 @@ import { eventually, startServer } from "../../clients/js/test/harness.js";
 import { logOut, openTab, waitForText, sessionOf, signIn } from "./harness/app.js";
 import { startTestApp } from "./harness/test_app.js";
 
-// Attacks of a foreign page; the functions run in that page.
+// The attacks that a foreign page tries. Each function runs in that page.
 const ATTACKS = {
   form(origin) {
     const form = document.createElement("form");
@@ -32,7 +32,8 @@ const ATTACKS = {
     const options = { method: "POST", mode: "no-cors", credentials: "include" };
     await fetch(`${origin}/api/auth/logout`, options);
   },
-  // As the application's own client does, or without a token if the page gets none.
+  // This attack sends a CSRF token as the application's own client does, or no token if the page gets
+  // none.
   "fetch that asks for a CSRF token": async (origin) => {
     const credentials = "include";
     const csrf = await fetch(`${origin}/api/auth/csrf`, { credentials }).catch(() => null);
@@ -50,13 +51,13 @@ async function startForeignServer(context) {
   return new URL(url).port;
 }
 
-// The gateway answers every form with a redirect.
+// The status with which the gateway must respond: it answers every form with a redirect.
 const statusOf = (attack) => {
   if (attack === "image") return 405;
   return attack.startsWith("form") ? 303 : 403;
 };
 
-// Runs the attack; resolves to the logout request that nginx logged.
+// Runs the attack in a foreign page; resolves to the logout request that nginx logged.
 async function runAttack({ profile, proxyRequests }, page, attack, origin) {
   const before = (await proxyRequests()).length;
   const tab = await openTab(profile, page);
@@ -64,7 +65,7 @@ async function runAttack({ profile, proxyRequests }, page, attack, origin) {
   const logout = await eventually("nginx has logged a logout", async () => (
     (await proxyRequests()).slice(before).findLast(({ path }) => path.endsWith("/logout"))
   ));
-  // In a frame of a foreign page the target of the redirect is not shown.
+  // A form in the page itself follows the redirect. In a frame the target of the redirect is not shown.
   if (attack === "form") {
     await eventually("the redirect has logout=refused", () => tab.url() === `${origin}/?logout=refused`);
   }
@@ -72,7 +73,7 @@ async function runAttack({ profile, proxyRequests }, page, attack, origin) {
   return logout;
 }
 
-// Signs in; resolves to a function that asserts that nothing has changed since.
+// Signs in; resolves to a function that asserts that cookies and sessions have not changed since.
 async function signedIn({ mock, profile, user }, tab) {
   await signIn(tab, user);
   const before = await profile.cookies();
@@ -87,8 +88,8 @@ async function signedIn({ mock, profile, user }, tab) {
   };
 }
 
-// The weakest cookies, as an application in frames of other sites needs them: browsers send them with all
-// requests.
+// The settings of the weakest cookies, which browsers send with the requests of all sites. An
+// application in frames of other sites needs such cookies.
 const CROSS_SITE_COOKIES = "/?sameSite=none&secure=true";
 const FRAME_WITHOUT_ORIGIN = "form in a frame without an origin";
 
@@ -109,8 +110,7 @@ describe("a foreign page cannot sign the user out, and the application can", () 
           const logout = await runAttack(testApp, page, attack, url);
           assert.equal(logout.status, statusOf(attack));
           assert.equal(logout.site, attack === FRAME_WITHOUT_ORIGIN ? "cross-site" : site);
-          // The browser sends the session's cookies with these requests, so only the gateway stops the
-          // attack.
+          // If the browser sends the session's cookies, only the gateway can stop the attack.
           if (attack === "form" || (site === "same-site" && attack !== FRAME_WITHOUT_ORIGIN)) {
             assert.equal(logout.session, "present");
           }
@@ -135,7 +135,7 @@ test("a frame without an origin in the application's own page cannot sign the us
 test("without Sec-Fetch-Site the gateway decides by Origin", async (context) => {
   const testApp = await startTestApp(context);
   const { profile, port } = testApp;
-  // Over http and for hosts that Chromium does not trust, it sends no Sec-Fetch-Site.
+  // Chromium sends no Sec-Fetch-Site over http to hosts that it does not trust.
   const url = `http://app.example.test:${port}`;
   const page = `http://other.example.test:${await startForeignServer(context)}/`;
   const tab = await openTab(profile, url);

@@ -1,5 +1,5 @@
-// GoTrue, the gateway or the network is down: the browser is signed out as far as possible, the page shows
-// the true result, and a queued logout is done later.
+// GoTrue, the gateway or the network is down. The browser must be signed out as far as possible, the
+// page must show the true result, and a queued logout must be done later.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -82,7 +82,7 @@ test("without a queue, the page says that the logout failed while GoTrue is down
 
   await assertSignedOutHere(tab, profile);
   await mock.repair();
-  // The gateway refuses the token; GoTrue still accepts it.
+  // The gateway must refuse the token, although GoTrue still accepts it.
   const still = { verify: 401, private: 401, user: 200, refresh: 200 };
   assert.deepEqual(await sessionStatuses(testApp, session), still);
 });
@@ -119,10 +119,10 @@ describe("while the gateway is down, the page asks the user to try again", () =>
 
       await logOut(tab, FAILED);
 
-      // Only the gateway can delete HttpOnly cookies.
+      // The page cannot delete HttpOnly cookies: only the gateway can, and it is down.
       assert.deepEqual(await authCookies(profile), cookies);
       assert.equal((await mock.sessions()).length, 1);
-      // The private page stays closed while the gateway is down.
+      // The private page must stay closed while the gateway is down.
       assert.equal((await tab.goto(`${url}/private/`)).status(), 503);
     });
   }
@@ -152,7 +152,7 @@ describe("after a failed logout HttpOnly cookies stay, and the next logout ends 
       const session = await sessionOf(profile);
       await disconnect(testApp);
       await logOut(tab, message);
-      // Scripts cannot delete HttpOnly cookies.
+      // HttpOnly cookies must still have the session, because scripts cannot delete them.
       assert.deepEqual(await sessionOf(profile), session);
       await reconnect(testApp);
 

@@ -1,4 +1,4 @@
-// What a browser shows when the user goes back in the history after a logout.
+// What a browser must not show when the user goes back in the history after a logout.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -7,7 +7,8 @@ import { eventually } from "../../clients/js/test/harness.js";
 import { logOut, openTab, waitForText, signIn } from "./harness/app.js";
 import { startTestApp } from "./harness/test_app.js";
 
-// A page from the back/forward cache fires no `load` event, for which the driver's own `goBack` waits.
+// Goes back in the history. The driver's own `goBack` waits for a `load` event, which a page from the
+// back/forward cache does not fire.
 async function goBack(tab, path) {
   await tab.evaluate(() => history.back());
   await eventually(`back at ${path}`, () => new URL(tab.url()).pathname === path);
@@ -66,7 +67,8 @@ test("while the user is signed in, the browser shows such a page again from its 
   });
   await tab.goto(url);
   await goBack(tab, "/private/plain");
-  // The tests above need a browser that caches such pages; otherwise they would always pass.
+  // Prove that this browser caches pages, because without such a cache the other tests of this file would
+  // always pass.
   await eventually("the page comes from the back/forward cache", () => tab.evaluate(() => window.persisted));
   await shows(tab, "Private page of");
 });

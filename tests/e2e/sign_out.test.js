@@ -1,5 +1,5 @@
-// A user signs out in a browser: what is left of the session there, at GoTrue, in other tabs and on other
-// devices.
+// A user signs out in a browser. The tests check what is left of the session in the browser, at GoTrue,
+// in other tabs and on other devices.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -33,7 +33,7 @@ test("after a sign-out nothing of the session is left", async (context) => {
   await assertEnded(testApp, session);
   assert.equal((await tab.goto(`${url}/private/`)).status(), 401);
   assert.deepEqual(await mock.sessions(), []);
-  // The gateway has called GoTrue's logout, and the library has not.
+  // The gateway must have called GoTrue's logout, and the client library must not.
   assert.deepEqual(await mock.logouts(), ["logout-gateway"]);
 });
 
@@ -50,7 +50,7 @@ describe("a logout ends the sessions of its scope, on this device and on another
       await signIn(elsewhere, user);
       await signIn(tab, user);
       const sessions = [await sessionOf(profile), await sessionOf(device)];
-      // The gateway cannot distinguish a token of the logout's second from that of a new sign-in.
+      // Wait for the next second: the gateway refuses tokens of the logout's second, even of a new sign-in.
       const { iat } = claimsOf(sessions[0].access_token);
       await eventually("the second of the sign-in has passed", () => Date.now() / 1000 > iat + 1);
 

@@ -15,7 +15,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use self::secret_search::SecretSearch;
 
-/// A complete run has at least this many secrets and audit lines. Fewer mean that something was not recorded.
+/// The fewest secrets and audit lines that a complete run records. A smaller number means that the tests
+/// failed to record some.
 const MIN_SECRETS: usize = 5_000;
 const MIN_AUDIT_LINES: usize = 2_000;
 
@@ -24,7 +25,7 @@ fn no_log_line_of_the_whole_suite_has_a_secret_in_any_encoding() {
     let directory = tempfile::tempdir().unwrap();
     let mut suite = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     suite.args(["test", "--locked", "--test", "api"]).env("LEAK_CHECK_DIR", directory.path());
-    // Cargo sets these variables for this test; the inner cargo must not see them.
+    // Remove the variables that cargo sets for this test, because they are not meant for the inner cargo.
     suite.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_PKG_NAME");
     assert!(suite.status().unwrap().success(), "a test of tests/api failed");
 
@@ -37,7 +38,7 @@ fn no_log_line_of_the_whole_suite_has_a_secret_in_any_encoding() {
     for secret in &secrets {
         search.add(&STANDARD.decode(secret).unwrap());
     }
-    // Every user of the tests has an address of this domain.
+    // Every user of the tests has an e-mail address of this domain, so no log line may contain the domain.
     search.add(b"@example.com");
     let audit_lines = String::from_utf8_lossy(&log).matches(r#""target":"audit""#).count();
     println!("{} secrets, {} bytes of log, {audit_lines} audit lines", secrets.len(), log.len());

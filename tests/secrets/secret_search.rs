@@ -1,4 +1,4 @@
-//! Searches a log for pieces of secrets, also of encoded ones.
+//! Searches a log for pieces of secrets, unchanged or encoded.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,22 +13,23 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
 use test_harness::uri_component::URI_COMPONENT;
 
-/// The length of a piece in bytes: a log with so much of a secret leaks it.
+/// The length of a piece in bytes. A log that contains a piece of a secret leaks the secret.
 const PIECE: usize = 24;
-/// The distance between the pieces of an encoded secret. Encoded secrets are logged whole, so a few pieces
-/// find them.
+/// The distance in bytes between the pieces of an encoded secret. A few pieces are enough, because a log
+/// would contain an encoded secret as a whole.
 const ENCODED_STEP: usize = 5 * PIECE;
-/// Pieces are looked up by their first bytes. Shorter secrets are ordinary words and are not searched for.
+/// The number of first bytes by which a piece is looked up. Shorter secrets are ordinary words, and the
+/// search ignores them.
 const HEAD: usize = 8;
-/// Pieces with fewer different bytes are placeholders such as `xxxxxxxxxxxx`.
+/// A piece with fewer different bytes is ignored, because it is a placeholder such as `xxxxxxxxxxxx`.
 const MIN_DIFFERENT_BYTES: u32 = 5;
 
-/// The pieces to search for, by their first bytes.
+/// The pieces for which the log is searched, by their first bytes.
 #[derive(Default)]
 pub(crate) struct SecretSearch(HashMap<[u8; HEAD], HashSet<Vec<u8>>>);
 
 impl SecretSearch {
-    /// Adds a secret: unchanged, percent-encoded and in base64.
+    /// Adds the pieces of a secret: unchanged, percent-encoded and in base64.
     pub(crate) fn add(&mut self, secret: &[u8]) {
         self.add_pieces(secret, PIECE);
         for set in [URI_COMPONENT, NON_ALPHANUMERIC] {
@@ -40,7 +41,8 @@ impl SecretSearch {
         }
         for before in 0..3 {
             let shifted = [vec![0; before], secret.to_owned()].concat();
-            // The first and the last characters of base64 also depend on the bytes beside the secret.
+            // Leave out the first and the last characters of the base64 text, because they also depend on the
+            // bytes beside the secret.
             let whole = (shifted.len() - shifted.len() % 3).max(3);
             for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
                 let encoded = engine.encode(&shifted[..whole.min(shifted.len())]);
@@ -67,7 +69,7 @@ impl SecretSearch {
         }
     }
 
-    /// The pieces that were found, each with its log line.
+    /// The pieces that the log contains, each with its log line.
     pub(crate) fn find_in(&self, log: &[u8]) -> Vec<String> {
         let lines: Vec<_> = log.split(|octet| *octet == b'\n').collect();
         let share =
@@ -93,7 +95,7 @@ impl SecretSearch {
     }
 }
 
-/// The text with lower-case percent-encoded octets: `%2b` for `%2B`.
+/// The text with its percent-encoded bytes in lower case: `%2b` instead of `%2B`.
 fn lower_case_octets(encoded: &str) -> String {
     let mut parts = encoded.split('%');
     let first = parts.next().unwrap_or_default().to_owned();
@@ -103,13 +105,14 @@ fn lower_case_octets(encoded: &str) -> String {
     })
 }
 
-/// The gateway logs the ids of users and sessions on purpose.
+/// Whether the piece is a part of a UUID, which is no leak: the gateway logs the ids of users and sessions on
+/// purpose.
 fn is_part_of_uuid(piece: &[u8]) -> bool {
     piece.iter().all(|octet| octet.is_ascii_hexdigit() || *octet == b'-')
         && piece.iter().filter(|octet| **octet == b'-').count() >= 2
 }
 
-/// JSON escapes quotation marks with backslashes: ignore them.
+/// The text without backslashes, because JSON escapes quotation marks with them.
 fn without_backslashes(text: &[u8]) -> Vec<u8> {
     text.iter().copied().filter(|octet| *octet != b'\\').collect()
 }

@@ -14,9 +14,9 @@ use crate::{
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
 
-/// An attacker has the access token of an older session. The user changes the password, which ends that
-/// session at GoTrue (recording `user-password`). The attacker must not be able to end the user's current
-/// session with the token.
+/// An attacker has the access token of an older session. The user changes the password, which ends that older
+/// session at GoTrue (recording `user-password`). With the token the attacker must not be able to end the
+/// user's current session.
 #[tokio::test]
 async fn after_a_password_change_a_stolen_token_ends_nothing_by_scope_others() {
     let mut project = Project::lock().await;
@@ -31,7 +31,8 @@ async fn after_a_password_change_a_stolen_token_ends_nothing_by_scope_others() {
         project.gotrue.is_alive(&owner).await,
         "a password change keeps the session that changed it"
     );
-    // A revocation spares tokens issued in its own second, so a wrong one would go unnoticed in this second.
+    // Wait a second, because a revocation spares tokens issued in its own second, so a wrong revocation would
+    // go unnoticed.
     project.advance_time(ONE_SECOND).await;
     for attempt in 1..=3 {
         let request = gateway.request("POST", "/api/auth/logout?scope=others");
@@ -53,10 +54,10 @@ async fn after_a_password_change_a_stolen_token_ends_nothing_by_scope_others() {
     }
 }
 
-/// An old cookie has an expired access token and a refresh token that GoTrue has deleted since. GoTrue
-/// answers `refresh_token_not_found`, although the session is alive.
+/// A browser has an old cookie with an expired access token and a refresh token that GoTrue has deleted
+/// since. GoTrue answers `refresh_token_not_found`, although the session is alive.
 ///
-/// Only against the mock: GoTrue deletes a refresh token a day after its use.
+/// This test runs only against the mock, because GoTrue deletes a refresh token only a day after its use.
 #[tokio::test]
 async fn a_cleaned_up_refresh_token_is_no_proof_that_the_session_ended() {
     let project = Project::lock().await;
@@ -84,8 +85,9 @@ async fn a_cleaned_up_refresh_token_is_no_proof_that_the_session_ended() {
     }
 }
 
-/// One client signs out with scope `global` while another refreshes, once a second or without a pause.
-/// GoTrue issues tokens up to the second of the logout; these must be refused too, whatever their `iat`.
+/// One client signs out with the scope `global` while another refreshes, once a second or without a pause.
+/// GoTrue issues tokens up to the second of the logout. The gateway must refuse these tokens too, whatever
+/// their `iat`.
 #[tokio::test]
 async fn a_global_logout_reaches_a_client_that_refreshes_all_the_time() {
     let project = Project::lock().await;
@@ -114,8 +116,8 @@ async fn a_global_logout_reaches_a_client_that_refreshes_all_the_time() {
     }
 }
 
-/// Runs `logout` after a client has refreshed twice; the client continues until GoTrue refuses. Returns the
-/// result of `logout` and every session that the client had, the latest last.
+/// Runs `logout` after a client has refreshed twice. The client continues to refresh until GoTrue refuses.
+/// Returns the result of `logout` and every session that the client had, the latest last.
 async fn while_refreshing<T>(
     project: &Project,
     first: Session,
@@ -139,8 +141,8 @@ async fn while_refreshing<T>(
     tokio::join!(logout, client)
 }
 
-/// GoTrue before 2.150 treats a second logout with scope `local` as `global`, so the gateway answers the
-/// second one without a call.
+/// GoTrue before 2.150 treats a second logout with the scope `local` as `global`, so the gateway must answer
+/// the second logout without a call to GoTrue.
 #[tokio::test]
 async fn a_repeated_local_logout_ends_no_other_session_and_asks_gotrue_once() {
     let project = Project::lock().await;
@@ -163,7 +165,7 @@ async fn a_repeated_local_logout_by_cookie_asks_gotrue_once() {
     for route in LOGOUT_PATHS {
         let [this, other] = [project.sign_in().await, project.sign_in().await];
         let mut browser = Browser::signed_in(&gateway, &this, CookieFormat::Base64).await;
-        // A second tab that has read the cookies before the first tab signs out.
+        // A second tab of the browser has read the cookies before the first tab signs out.
         let jar = browser.jar.clone();
         let calls_before = logout_calls(&project);
         for outcome in ["revoked", "already-ended"] {
@@ -191,7 +193,7 @@ async fn assert_called_once_and_alive(
     }
 }
 
-/// How many logout calls GoTrue received; `None` for a real project, which does not show them.
+/// The number of logout calls that GoTrue received; `None` for a real project, which does not show its calls.
 fn logout_calls(project: &Project) -> Option<usize> {
     let calls = project.mock.as_ref()?.calls();
     Some(calls.iter().filter(|call| call.path == "/auth/v1/logout").count())

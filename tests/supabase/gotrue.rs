@@ -1,4 +1,4 @@
-//! A client of GoTrue that uses the routes which every application uses.
+//! A client of GoTrue that uses only the routes that every application uses.
 
 use std::time::Duration;
 
@@ -6,22 +6,22 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// How often a request is tried when GoTrue answers 429, and how long to wait at most before the next try.
+/// The number of tries of a request to which GoTrue answers 429, and the longest wait before the next try.
 const TRIES: usize = 4;
 const MAX_WAIT: Duration = Duration::from_mins(1);
 
-/// A session from the response to a sign-in or a refresh.
+/// A session from GoTrue's response to a sign-in or to a refresh.
 #[derive(Clone)]
 pub(crate) struct Session {
     pub(crate) user_id: Uuid,
     pub(crate) access_token: String,
     pub(crate) refresh_token: String,
-    /// The lifetime of the access token in seconds.
+    /// The lifetime of the access token, in seconds.
     pub(crate) expires_in: i64,
 }
 
 impl Session {
-    /// `None` if the response has no session.
+    /// Reads the session from a response of GoTrue; returns `None` if the response has no session.
     fn from_response(response: &Value) -> Option<Self> {
         let word = |value: &Value| value.as_str().map(str::to_owned);
         Some(Self {
@@ -33,7 +33,7 @@ impl Session {
     }
 }
 
-/// GoTrue at its base URL.
+/// A client that calls GoTrue at its base URL.
 pub(crate) struct GoTrue {
     http: Client,
     base: String,
@@ -56,7 +56,7 @@ impl GoTrue {
             .expect("a session; the project must not require confirmed e-mail addresses")
     }
 
-    /// Creates another session.
+    /// Signs an existing user in; returns the new session.
     pub(crate) async fn sign_in(&self, email: &str, password: &str) -> Session {
         let body = json!({"email": email, "password": password});
         let path = "/token?grant_type=password";
@@ -65,8 +65,8 @@ impl GoTrue {
         Session::from_response(&response).unwrap()
     }
 
-    /// Whether GoTrue accepts the session's access token. Fails unless GoTrue refuses it with
-    /// `session_not_found`.
+    /// Returns whether GoTrue accepts the session's access token. The test fails if GoTrue refuses the token
+    /// with another code than `session_not_found`.
     pub(crate) async fn is_alive(&self, session: &Session) -> bool {
         let token = Some(&*session.access_token);
         let (status, response) = self.send(Method::GET, "/user", token, None).await;
@@ -79,7 +79,7 @@ impl GoTrue {
         status == StatusCode::OK
     }
 
-    /// The refreshed session, or `None` if GoTrue no longer has the refresh token.
+    /// Refreshes the session; returns the new tokens, or `None` if GoTrue no longer has the refresh token.
     pub(crate) async fn refresh(&self, session: &Session) -> Option<Session> {
         let body = json!({"refresh_token": session.refresh_token});
         let path = "/token?grant_type=refresh_token";
@@ -90,8 +90,8 @@ impl GoTrue {
         Session::from_response(&response)
     }
 
-    /// The refreshed session, or `None` if GoTrue refuses for any reason: a refresh that runs at the same
-    /// time as a logout may fail in several ways.
+    /// Refreshes the session; returns the new tokens, or `None` if GoTrue refuses for any reason, because a
+    /// refresh at the same time as a logout may fail in several ways.
     pub(crate) async fn refresh_if_possible(&self, session: &Session) -> Option<Session> {
         let body = json!({"refresh_token": session.refresh_token});
         let path = "/token?grant_type=refresh_token";
@@ -99,7 +99,7 @@ impl GoTrue {
         (status == StatusCode::OK).then(|| Session::from_response(&response).unwrap())
     }
 
-    /// Changes the user's password, which ends the user's other sessions.
+    /// Changes the user's password, with which GoTrue ends the user's other sessions.
     pub(crate) async fn change_password(&self, session: &Session, password: &str) {
         let body = json!({"password": password});
         let token = Some(&*session.access_token);
@@ -107,7 +107,7 @@ impl GoTrue {
         assert_eq!(status, StatusCode::OK, "{}", response["message"]);
     }
 
-    /// Ends this session at GoTrue, without the gateway.
+    /// Ends the session at GoTrue without the gateway.
     pub(crate) async fn logout(&self, session: &Session) {
         let token = Some(&*session.access_token);
         let (status, _) = self.send(Method::POST, "/logout?scope=local", token, None).await;

@@ -1,7 +1,7 @@
-//! Which sessions are alive after a logout, according to GoTrue itself. `make test-supabase` runs these
-//! tests against a real project; otherwise they run against the mock.
+//! Which sessions are alive after a logout, according to GoTrue itself. `make test-supabase` runs these tests
+//! against a real project; all other runs use the mock.
 //!
-//! They use only what GoTrue offers to every client: sign-up, sign-in, refresh, `GET` and `PUT /user`. A
+//! The tests use only what GoTrue offers to every client: sign-up, sign-in, refresh, `GET` and `PUT /user`. A
 //! test that needs more runs only against the mock, and its comment says so.
 
 #![expect(
@@ -27,8 +27,8 @@ use test_harness::{CookieFormat, LOGOUT_PATHS, Reply, assert_error, assert_succe
 
 const SCOPES: [&str; 3] = ["local", "others", "global"];
 
-/// Whether the session that signs out, the user's other session and a session of another user are alive
-/// after a logout with this scope.
+/// Whether three sessions must be alive after a logout with this scope: the session that signs out, another
+/// session of its user, and a session of another user.
 fn alive_after(scope: &str) -> [bool; 3] {
     match scope {
         "local" => [false, true, true],
@@ -41,7 +41,7 @@ async fn assert_alive_after(project: &Project, sessions: [&Session; 3], scope: &
     for (session, alive) in sessions.into_iter().zip(alive_after(scope)) {
         assert_eq!(project.gotrue.is_alive(session).await, alive, "{scope} {case}");
     }
-    // Refreshes agree: only sessions that are alive can be refreshed.
+    // Refreshes must agree with `GET /user`: GoTrue refreshes only sessions that are alive.
     for (session, alive) in sessions.into_iter().zip(alive_after(scope)) {
         assert_eq!(project.gotrue.refresh(session).await.is_some(), alive, "{scope} {case}");
     }
@@ -112,7 +112,7 @@ async fn a_second_logout_finds_the_session_ended() {
 async fn an_expired_session_is_refreshed_then_revoked() {
     let project = Project::lock().await;
     let lifetime = project.sign_in().await.expires_in;
-    // The gateway's clock is so far ahead that a token which GoTrue issues now has expired for it.
+    // The gateway's clock is so far ahead that for the gateway a new token of GoTrue has expired already.
     let gateway = project.start_gateway(lifetime + 60).await;
     for scope in SCOPES {
         let [this, other] = [project.sign_in().await, project.sign_in().await];
@@ -169,7 +169,7 @@ async fn a_token_signed_with_another_key_ends_nothing() {
     assert_eq!(gateway.verify(&genuine).await, 200, "the genuine token is still accepted");
 }
 
-/// The same header and claims, signed with a new key.
+/// A token with the same header and claims as `token`, signed with a new key.
 fn sign_with_another_key(token: &str) -> String {
     let (message, _) = token.rsplit_once('.').unwrap();
     let header = BASE64_URL_SAFE_NO_PAD.decode(message.split('.').next().unwrap()).unwrap();

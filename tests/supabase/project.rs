@@ -1,4 +1,4 @@
-//! The project under test, gateways in front of it, and browsers that are signed in.
+//! The Supabase project under test, gateways in front of it, and browsers that are signed in.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -16,10 +16,11 @@ use test_harness::{
     CookieFormat, CookieJar, Page, Reply, Request, Setup, eventually, session_cookies,
 };
 
-/// Hosted projects limit sign-ups, so all tests share two users and run one after the other.
+/// The project that all tests share. Hosted projects limit sign-ups, so all tests use the same two users and
+/// run one after the other.
 static PROJECT: OnceCell<Mutex<Project>> = OnceCell::const_new();
 
-/// The gateway's setting `cookie-name`: the default depends on the project's URL.
+/// The gateway's setting `cookie-name`. The tests set it, because its default depends on the project's URL.
 const COOKIE: &str = "sb-test-auth-token";
 
 /// A user that the tests have created.
@@ -41,12 +42,12 @@ impl User {
     }
 }
 
-/// A Supabase project: a real one, or the mock.
+/// A Supabase project, which is either a real one or the mock.
 pub(crate) struct Project {
     pub(crate) gotrue: GoTrue,
     /// The flags with which a gateway serves this project.
     flags: Vec<(&'static str, String)>,
-    /// The mock; `None` if the project is a real one.
+    /// The mock, or `None` if the project is a real one.
     pub(crate) mock: Option<Mock>,
     user: User,
     stranger: User,
@@ -58,13 +59,14 @@ fn environment_variable(name: &str) -> Option<String> {
 }
 
 impl Project {
-    /// The project; no other test uses it until the guard is dropped.
+    /// Locks the project: no other test uses it until the guard is dropped.
     pub(crate) async fn lock() -> MutexGuard<'static, Self> {
         PROJECT.get_or_init(async || Mutex::new(Self::start().await)).await.lock().await
     }
 
     async fn start() -> Self {
-        // `make test-supabase` sets TEST_SUPABASE. SUPABASE_URL alone may be set for another purpose.
+        // `make test-supabase` sets TEST_SUPABASE. SUPABASE_URL alone does not select a real project, because
+        // it may be set for another purpose.
         let (flags, mock) = if environment_variable("TEST_SUPABASE").is_some() {
             (Self::flags_from_environment(), None)
         } else {
@@ -81,7 +83,7 @@ impl Project {
         Self { gotrue, flags, mock, user, stranger }
     }
 
-    /// The flags of the project that the gateway's own environment variables name.
+    /// The flags of a real project, from the environment variables that configure a gateway.
     fn flags_from_environment() -> Vec<(&'static str, String)> {
         let names = [
             ("supabase-url", "SUPABASE_URL"),
@@ -104,7 +106,7 @@ impl Project {
         let clock = Clock::system();
         let mock = Mock::new(Options::default(), address, move || clock.now().into()).unwrap();
         let listener = listener.into_std().unwrap();
-        // The mock needs its own thread: all tests use it, also after the runtime of the first one has
+        // The mock needs its own thread: all tests use the mock, even after the runtime of the first test has
         // stopped.
         let served = mock.clone();
         std::thread::spawn(move || {
@@ -125,15 +127,16 @@ impl Project {
         self.gotrue.sign_in(&self.stranger.email, &self.stranger.password).await
     }
 
-    /// Changes the user's password with this session.
+    /// Changes the user's password with the access token of `session`.
     pub(crate) async fn change_password(&mut self, session: &Session) {
-        // Stored before the call, so that later tests can sign in even if this one fails after it.
+        // Store the password before the call, so that later tests can sign in even if this test fails after
+        // the call.
         self.user.password = format!("Aa1-{}", Uuid::new_v4());
         self.gotrue.change_password(session, &self.user.password).await;
     }
 
-    /// Lets time pass for GoTrue and the gateways: moves the mock's clock, or waits if the project is a
-    /// real one.
+    /// Lets time pass for GoTrue and the gateways: moves the mock's clock, or waits if the project is a real
+    /// one.
     pub(crate) async fn advance_time(&self, time: Duration) {
         match &self.mock {
             Some(mock) => mock.advance_clock(time).unwrap(),
@@ -141,7 +144,7 @@ impl Project {
         }
     }
 
-    /// Starts a gateway whose clock is `ahead` seconds ahead of GoTrue's.
+    /// Starts a gateway whose clock is `ahead` seconds ahead of GoTrue's clock.
     pub(crate) async fn start_gateway(&self, ahead: i64) -> Gateway {
         let flags = self.flags.iter().map(|(flag, value)| (*flag, value.as_str()));
         let flags: Vec<_> = flags.chain([("cookie-name", COOKIE)]).collect();
@@ -163,7 +166,7 @@ impl Project {
     }
 }
 
-/// A gateway in front of the project.
+/// A running gateway in front of the project.
 pub(crate) struct Gateway(Option<gateway::Gateway>);
 
 impl Gateway {
@@ -192,7 +195,7 @@ pub(crate) struct Browser<'g> {
 }
 
 impl<'g> Browser<'g> {
-    /// Has the cookies of the session, and has fetched a CSRF token.
+    /// Makes a browser that has the cookies of the session and has fetched a CSRF token.
     pub(crate) async fn signed_in(
         gateway: &'g Gateway,
         session: &Session,

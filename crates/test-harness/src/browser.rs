@@ -9,18 +9,18 @@ use serde_json::json;
 
 use super::{CookieJar, Page, Reply, Request, TestApp, uri_component::URI_COMPONENT};
 
-/// The most characters that the library writes into one cookie.
+/// The most characters that @supabase/ssr writes into one cookie.
 const CHUNK: usize = 3180;
 /// How @supabase/ssr writes a session into cookies.
 #[derive(Clone, Copy, Debug)]
 pub enum CookieFormat {
-    /// `base64-` and then base64url: the default.
+    /// `base64-` followed by the session's JSON in base64url: the default of @supabase/ssr.
     Base64,
-    /// Percent-encoded JSON, `cookieEncoding: "raw"`.
+    /// The session as percent-encoded JSON, which `cookieEncoding: "raw"` selects.
     Raw,
-    /// A JSON array `[access, refresh, …]`, as earlier versions wrote it.
+    /// A JSON array `[access, refresh, …]`, as earlier versions of @supabase/ssr wrote it.
     OlderArray,
-    /// As `Base64`, with so much user metadata that the session needs several cookies.
+    /// Like `Base64`, but with so much user metadata that the session needs several cookies.
     Chunked,
 }
 
@@ -57,7 +57,7 @@ pub fn session_cookies(
     chunks(key, &text)
 }
 
-/// Splits `text` into cookies of at most [`CHUNK`] characters, as the library does.
+/// Splits `text` into cookies of at most [`CHUNK`] characters, as @supabase/ssr does.
 fn chunks(key: &str, text: &str) -> Vec<(String, String)> {
     if text.len() <= CHUNK {
         return vec![(key.to_owned(), text.to_owned())];
@@ -72,24 +72,25 @@ pub struct Browser {
     pub address: SocketAddr,
     pub jar: CookieJar,
     pub page: Page,
-    /// Headers of every request, besides `Cookie`.
+    /// The headers that every request has, besides `Cookie`.
     pub headers: Vec<(String, String)>,
 }
 
 impl Browser {
-    /// Has the cookies of the session, and has fetched a CSRF token.
+    /// Makes a browser that has the cookies of the session and has fetched a CSRF token.
     pub async fn signed_in(app: &TestApp, tokens: &Tokens, format: CookieFormat) -> Self {
         let mut browser = Self::signed_in_without_csrf(app, tokens, format);
         assert_eq!(browser.fetch_csrf().await.status, 200);
         browser
     }
 
-    /// Has the cookies of the session, and has not fetched a CSRF token.
+    /// Makes a browser that has the cookies of the session but has not fetched a CSRF token.
     pub fn signed_in_without_csrf(app: &TestApp, tokens: &Tokens, format: CookieFormat) -> Self {
         Self::signed_in_at(app.address, tokens, format)
     }
 
-    /// The same at another gateway, or at a proxy in front of one.
+    /// Like [`Self::signed_in_without_csrf`], at the address of another gateway or of a proxy in front of
+    /// one.
     pub fn signed_in_at(address: SocketAddr, tokens: &Tokens, format: CookieFormat) -> Self {
         let mut jar = CookieJar::default();
         let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
@@ -100,12 +101,12 @@ impl Browser {
         Self { address, jar, page: Page::LOCAL, headers }
     }
 
-    /// A request with the browser's cookies and headers.
+    /// A request with the browser's cookies and with [`Self::headers`].
     pub fn request(&self, method: &str, target: &str) -> Request {
         self.request_without_cookies(method, target).cookies(&self.jar.cookies_for(self.page))
     }
 
-    /// A request with the browser's headers, but without its cookies.
+    /// A request with [`Self::headers`], but without the browser's cookies.
     pub fn request_without_cookies(&self, method: &str, target: &str) -> Request {
         let request = Request::new(self.address, method, target);
         self.headers.iter().fold(request, |r, (name, value)| r.header(name, value))
@@ -118,20 +119,20 @@ impl Browser {
         reply
     }
 
-    /// Stores or deletes cookies as the response demands.
+    /// Stores or deletes cookies as the `Set-Cookie` lines of the response require.
     pub fn store_cookies(&mut self, reply: &Reply) {
         for line in reply.set_cookies() {
             self.jar.store_set_cookie(self.page, line);
         }
     }
 
-    /// The value of the CSRF cookie, which scripts can read.
+    /// The value of the cookie `sb-csrf-token`, which scripts can read; `None` if the browser has none.
     pub fn csrf_cookie(&self) -> Option<String> {
         let sent = self.jar.cookies_for(self.page);
         sent.into_iter().find(|(name, _)| name == "sb-csrf-token").map(|(_, value)| value)
     }
 
-    /// The logout request of a script: with the CSRF cookie's value in `X-CSRF-Token`.
+    /// The logout request that a script sends, with the CSRF cookie's value in `X-CSRF-Token`.
     pub fn logout_request(&self, route: &str) -> Request {
         let request = self.request("POST", route);
         match self.csrf_cookie() {

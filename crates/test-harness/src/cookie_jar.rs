@@ -1,13 +1,14 @@
-//! Stores cookies as a browser does: RFC 6265, section 5, with what tests need of RFC 6265bis (name prefixes,
-//! `Secure`, `SameSite` for requests from other sites) and of CHIPS (`Partitioned`).
+//! Stores cookies as a browser does: RFC 6265, section 5, and the parts of RFC 6265bis (name prefixes,
+//! `Secure`, `SameSite` for requests from other sites) and of CHIPS (`Partitioned`) that the tests need.
 
-/// The URL of a request, and whether it comes from another site: decides which cookies are sent and stored.
+/// The URL of a request and whether a page of another site sends it. Both decide which cookies are sent and
+/// stored.
 #[derive(Clone, Copy, Debug)]
 pub struct Page {
     pub host: &'static str,
     pub path: &'static str,
     pub https: bool,
-    /// The request is a `fetch` with credentials by a page of another site.
+    /// Whether the request is a `fetch` with credentials by a page of another site.
     pub cross_site: bool,
 }
 
@@ -32,13 +33,13 @@ struct Cookie {
     same_site_none: bool,
 }
 
-/// The cookies of a browser.
+/// The cookies that a browser has stored, for all hosts.
 #[derive(Clone, Debug, Default)]
 pub struct CookieJar(Vec<Cookie>);
 
 impl CookieJar {
-    /// Processes a `Set-Cookie` line of a response from `page`: stores, replaces, deletes or ignores a
-    /// cookie.
+    /// Processes one `Set-Cookie` line of a response to `page`: stores, replaces or deletes a cookie, or
+    /// ignores the line if a browser must ignore it.
     pub fn store_set_cookie(&mut self, page: Page, line: &str) {
         let mut parts = line.split(';').map(str::trim);
         let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
@@ -85,12 +86,13 @@ impl CookieJar {
         }
     }
 
-    /// Stores a cookie without `Domain` and with `Path=/`, as a script or an earlier response may have done.
+    /// Stores a host-only cookie (no `Domain`) with `Path=/`, as a script or an earlier response may have
+    /// done.
     pub fn insert(&mut self, page: Page, name: &str, value: &str) {
         self.store_set_cookie(page, &format!("{name}={value}; Path=/"));
     }
 
-    /// The cookies that the browser sends with a request to `page`, those with longer paths first.
+    /// The names and values that the browser sends with a request to `page`, cookies with longer paths first.
     pub fn cookies_for(&self, page: Page) -> Vec<(String, String)> {
         let is_sent = |cookie: &&Cookie| {
             let Key { domain, host_only, path, .. } = &cookie.key;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The unit of the times in `/proc`: `USER_HZ` is 100 on every Linux.
+/// The unit of CPU times in `/proc`: Linux always sets `USER_HZ`, the number of ticks per second, to 100.
 const TICK: Duration = Duration::from_millis(10);
 
 /// The CPU time that a process has used since its start.
@@ -15,7 +15,7 @@ pub struct CpuTime {
 impl CpuTime {
     pub fn of_process(pid: u32) -> Self {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        // The program's name before the parenthesis may contain spaces.
+        // Split after the last `)`: the program's name, in parentheses before it, may contain spaces.
         let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
         let time = |field: usize| TICK * fields[field].parse::<u32>().unwrap();
         Self { user: time(11), system: time(12) }

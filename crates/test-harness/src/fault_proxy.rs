@@ -1,5 +1,5 @@
-//! A TCP proxy between the gateway and the mock. It forwards every call except those for which a test
-//! injects a fault, such as a reset connection or half a response. It counts the calls that arrive, also
+//! A TCP proxy between the gateway and the mock. The proxy forwards every call except those for which a test
+//! injects a fault, such as a reset connection or half a response. It counts all calls that arrive, including
 //! those that it does not forward.
 
 use std::{
@@ -20,13 +20,13 @@ use super::{BackgroundThread, Setup, TestApp, eventually};
 
 mod connection;
 
-/// The steps that replace the next `times` calls with one [`CallKey`].
+/// A fault: the steps that replace the forwarding of the next `times` calls with one [`CallKey`].
 struct Fault {
     times: usize,
     steps: Vec<FaultStep>,
 }
 
-/// The operation of a call and its `X-Request-Id`; fetches of the key set have an empty one.
+/// The operation of a call and its `X-Request-Id`, which is empty for fetches of the key set.
 type CallKey = (Operation, String);
 
 #[derive(Default)]
@@ -34,14 +34,15 @@ struct State {
     faults: Mutex<HashMap<CallKey, Fault>>,
     calls: Mutex<HashMap<CallKey, usize>>,
     connections: AtomicUsize,
-    /// How many connections are in a step that lasts until the gateway closes them.
+    /// The number of connections in a step that lasts until the gateway closes the connection.
     held_connections: AtomicUsize,
-    /// The proxy answers a longer request head with 400, as nginx does; 0 means no limit.
+    /// The most bytes of a request head that the proxy accepts; it answers a longer one with 400, as nginx
+    /// does. 0 means no limit.
     max_head_bytes: AtomicUsize,
 }
 
 impl State {
-    /// Counts the call; returns the steps of its fault, if a test has injected one.
+    /// Counts the call; returns the steps of its fault, or `None` if no fault is injected for it.
     fn record_call(&self, call: &CallKey) -> Option<Vec<FaultStep>> {
         *self.calls.lock().unwrap().entry(call.clone()).or_default() += 1;
         let mut faults = self.faults.lock().unwrap();
@@ -51,7 +52,7 @@ impl State {
     }
 }
 
-/// The proxy; it stops when it is dropped.
+/// A running proxy, which stops when it is dropped.
 pub struct FaultProxy {
     address: SocketAddr,
     state: Arc<State>,
@@ -61,14 +62,14 @@ pub struct FaultProxy {
 }
 
 impl FaultProxy {
-    /// Listens. Calls wait until there is an app whose mock they can be forwarded to.
+    /// Starts a proxy that listens. Calls wait until [`Self::start_unready_app`] has started a mock for them.
     pub fn start() -> Self {
         let (proxy, socket) = Self::bind_without_listening();
         proxy.listen(socket);
         proxy
     }
 
-    /// Takes a port on which connections are refused until [`Self::listen`].
+    /// Reserves a port that refuses connections until [`Self::listen`] is called.
     pub fn bind_without_listening() -> (Self, TcpSocket) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -76,7 +77,7 @@ impl FaultProxy {
         (Self { address, state: Arc::default(), mock, running: Mutex::default() }, socket)
     }
 
-    /// Listens on the socket of [`Self::bind_without_listening`].
+    /// Starts to accept connections on the socket that [`Self::bind_without_listening`] returned.
     pub fn listen(&self, socket: TcpSocket) {
         let (state, mock) = (self.state.clone(), self.mock.subscribe());
         let (send_listening, listening) = mpsc::channel();
@@ -102,46 +103,47 @@ impl FaultProxy {
         app
     }
 
-    /// The same, but waits until the gateway is ready.
+    /// Like [`Self::start_unready_app`], but waits until the gateway is ready.
     pub async fn start_app(&self, setup: Setup) -> TestApp {
         let app = self.start_unready_app(setup).await;
         eventually("ready", || async { app.get("/readyz").send().await.status == 200 }).await;
         app
     }
 
-    /// The next `times` calls of the operation with the request id `id` go through `steps`.
+    /// Injects a fault: the proxy runs `steps` for the next `times` calls with this operation and request id.
     pub fn inject_fault(&self, operation: Operation, id: &str, times: usize, steps: &[FaultStep]) {
         let fault = Fault { times, steps: steps.to_vec() };
         self.state.faults.lock().unwrap().insert((operation, id.to_owned()), fault);
     }
 
-    /// Forwards all calls again.
+    /// Removes all injected faults, so that the proxy forwards all calls again.
     pub fn clear_faults(&self) {
         self.state.faults.lock().unwrap().clear();
     }
 
-    /// From now on the proxy answers longer request heads with 400 and does not forward them.
+    /// Makes the proxy answer request heads of more than `bytes` with 400 from now on, without forwarding
+    /// them.
     pub fn limit_request_heads(&self, bytes: usize) {
         self.state.max_head_bytes.store(bytes, SeqCst);
     }
 
-    /// How many calls of the operation with the request id `id` arrived.
+    /// The number of calls with this operation and this request id that have arrived at the proxy.
     pub fn call_count(&self, operation: Operation, id: &str) -> usize {
         self.state.calls.lock().unwrap().get(&(operation, id.to_owned())).copied().unwrap_or(0)
     }
 
-    /// How many connections were accepted.
+    /// The number of connections that the proxy has accepted since its start.
     pub fn connection_count(&self) -> usize {
         self.state.connections.load(SeqCst)
     }
 
-    /// Waits until the gateway has closed every connection on which a fault keeps it waiting.
+    /// Waits until the gateway has closed every connection that a fault holds open.
     pub async fn wait_until_connections_dropped(&self) {
         let none_held = || async { self.state.held_connections.load(SeqCst) == 0 };
         eventually("the gateway has closed every faulty connection", none_held).await;
     }
 
-    /// Refuses connections from now on, and closes those that are open.
+    /// Stops the proxy: it closes its connections, and its port refuses new ones.
     pub fn stop_listening(&self) {
         self.running.lock().unwrap().take();
     }

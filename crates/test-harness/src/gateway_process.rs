@@ -19,12 +19,12 @@ use serde_json::Value;
 
 use super::{Request, SECRET, TestApp, eventually, leak_check};
 
-/// The path of the gateway's binary. Cargo sets the variable for the tests and benchmarks of the package.
+/// The path of the gateway's binary, which Cargo passes to the tests and benchmarks of the package.
 pub fn gateway_binary() -> PathBuf {
     env::var_os("CARGO_BIN_EXE_logout-gateway").expect("run by cargo").into()
 }
 
-/// A command that runs the binary without root's privilege to ignore file permissions.
+/// A command that runs the gateway's binary without the privilege of root to ignore file permissions.
 pub fn unprivileged_gateway() -> Command {
     let binary = gateway_binary();
     if fs::metadata("/proc/self").unwrap().uid() != 0 {
@@ -35,9 +35,9 @@ pub fn unprivileged_gateway() -> Command {
     command
 }
 
-/// The `SUPABASE_PUBLISHABLE_KEY` of every [`GatewayProcess`].
+/// The value of `SUPABASE_PUBLISHABLE_KEY` for every [`GatewayProcess`].
 pub const API_KEY: &str = "sb_publishable_of_the_tests";
-/// How long to wait for a log line or for the exit of a process that cannot start.
+/// The longest time to wait for a log line, or for the exit of a process that cannot start.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A child process that is killed when it is dropped, which also ends the thread that reads its log.
@@ -50,18 +50,18 @@ impl Drop for Process {
     }
 }
 
-/// A running `logout-gateway serve`, whose log the test reads. Killed when it is dropped.
+/// A running `logout-gateway serve`, whose log the test reads. The process is killed when this is dropped.
 pub struct GatewayProcess {
     process: Process,
     pub address: SocketAddr,
     pub admin_address: Option<SocketAddr>,
     log: Receiver<String>,
-    /// The log lines that were read from `log`.
+    /// All log lines that the test has taken from `log`, as one text.
     read: String,
 }
 
-/// Reads a log line by line on a thread. With `as_it_comes`, all lines are read at once; otherwise a line is
-/// read only when the test takes the one before, so that the pipe fills up.
+/// Reads a log line by line on a thread. If `as_it_comes` is true, the thread reads all lines at once.
+/// Otherwise it reads a line only when the test has taken the line before, so that the pipe fills up.
 fn lines(mut log: BufReader<ChildStderr>, as_it_comes: bool) -> Receiver<String> {
     type Send = Box<dyn Fn(String) -> bool + std::marker::Send>;
     let (send, lines): (Send, _) = if as_it_comes {
@@ -81,21 +81,21 @@ fn lines(mut log: BufReader<ChildStderr>, as_it_comes: bool) -> Receiver<String>
 }
 
 impl GatewayProcess {
-    /// Starts the binary with the app's mock as its project, and waits until it is ready. `environment` is
-    /// added to the usual variables.
+    /// Starts the binary, with the app's mock as its Supabase project, and waits until the gateway is ready.
+    /// The variables in `environment` are added to the usual ones.
     pub async fn start(app: &TestApp, environment: &[(&str, &str)]) -> Self {
         let command = Command::new(gateway_binary());
         Self::start_with_command(command, app, environment).await
     }
 
-    /// The same, but a log line is read only when the test asks for one.
+    /// Like [`Self::start`], but reads a log line only when the test asks for one, so that the pipe fills up.
     pub async fn start_with_unread_log(app: &TestApp, environment: &[(&str, &str)]) -> Self {
         let command = Command::new(gateway_binary());
         Self::launch(command, app, environment, false).await
     }
 
-    /// The same with a command that executes the binary, such as a shell that sets limits first. `serve` is
-    /// added as its last argument.
+    /// Like [`Self::start`], with a command that executes the binary, such as a shell that sets limits first.
+    /// The method adds `serve` as the command's last argument.
     pub async fn start_with_command(
         command: Command,
         app: &TestApp,
@@ -129,7 +129,7 @@ impl GatewayProcess {
         gateway
     }
 
-    /// Starts the binary with settings with which it exits. Returns the exit status and the log.
+    /// Starts the binary with settings that make it exit. Returns the exit status and the log.
     pub async fn expect_start_failure(
         app: &TestApp,
         environment: &[(&str, &str)],
@@ -154,38 +154,38 @@ impl GatewayProcess {
         Request::new(self.address, method, target)
     }
 
-    /// The process id.
+    /// The id of the process, for signals and for `/proc`.
     pub fn pid(&self) -> u32 {
         self.process.0.id()
     }
 
-    /// Sends a signal, such as `TERM` or `KILL`.
+    /// Sends the signal with this name, such as `TERM` or `KILL`, to the process.
     pub fn signal(&self, name: &str) {
         let (flag, id) = (format!("-{name}"), self.pid().to_string());
         assert!(Command::new("kill").args([flag, id]).status().unwrap().success());
     }
 
-    /// The exit status, or `None` while the process runs.
+    /// The exit status of the process, or `None` while it runs.
     pub fn exit_status(&mut self) -> Option<ExitStatus> {
         self.process.0.try_wait().unwrap()
     }
 
-    /// Reads the log up to the first line with this message, and returns that line.
+    /// Reads the log up to the first line whose message is `message`, and returns that line.
     pub fn wait_for_log(&mut self, message: &str) -> Value {
         read_up_to(message, &self.log, &mut self.read)
     }
 
-    /// Hands the unread rest of the log to the test.
+    /// Returns the channel of the log lines that are still unread. Later reads of this process find none.
     pub fn take_log(&mut self) -> Receiver<String> {
         mem::replace(&mut self.log, channel().1)
     }
 
-    /// The part of the log that was read.
+    /// All log lines that the test has read so far, as one text.
     pub fn log_so_far(&self) -> &str {
         &self.read
     }
 
-    /// Waits until the process exits; returns the exit status and the whole log.
+    /// Waits until the process exits; returns its exit status and its whole log.
     pub fn wait_for_exit(mut self) -> (ExitStatus, Log) {
         self.read.extend(self.log.iter());
         let status = self.process.0.wait().unwrap();
@@ -231,7 +231,7 @@ fn serve(command: &mut Command, app: &TestApp, environment: &[(&str, &str)]) -> 
     Process(command.stderr(Stdio::piped()).spawn().unwrap())
 }
 
-/// Reads up to the first line with this message, and returns that line.
+/// Reads the log up to the first line whose message is `message`, and returns that line.
 fn read_up_to(message: &str, log: &Receiver<String>, read: &mut String) -> Value {
     loop {
         let Ok(line) = log.recv_timeout(TIMEOUT) else {
@@ -245,14 +245,14 @@ fn read_up_to(message: &str, log: &Receiver<String>, read: &mut String) -> Value
     }
 }
 
-/// The whole log of a process: as JSON lines, and as text.
+/// The whole log of a process, as JSON lines and as text.
 pub struct Log {
     pub lines: Vec<Value>,
     pub text: String,
 }
 
 impl Log {
-    /// The audit line of the request with this id; fails unless there is exactly one.
+    /// The audit line of the request with the id `id`; the test fails unless there is exactly one.
     #[track_caller]
     pub fn audit_line(&self, id: &str) -> &Value {
         let found = self.lines.iter().filter(|l| l["target"] == "audit" && l["request_id"] == id);
@@ -261,7 +261,7 @@ impl Log {
         lines[0]
     }
 
-    /// Asserts that no log line contains any of these texts.
+    /// Asserts that the log contains none of the texts in `secrets`.
     #[track_caller]
     pub fn assert_contains_none_of(&self, secrets: &[String]) {
         for secret in secrets {

@@ -1,5 +1,5 @@
-//! An HTTP/1.1 client without a library: tests control every byte of a request and see every header line of a
-//! response.
+//! An HTTP/1.1 client without a library, so that tests control every byte of a request and see every header
+//! line of a response.
 
 use std::net::SocketAddr;
 
@@ -9,17 +9,17 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A response, unchanged.
+/// A response as the server sent it, except that header names are in lower case.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
-    /// In the order of the response; names in lower case.
+    /// Names, in lower case, and values of the header lines, in the order of the response.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
 impl Reply {
-    /// The value of the header; fails if the response has the header more than once.
+    /// The value of the header, or `None`; the test fails if the response has the header more than once.
     #[track_caller]
     pub fn header(&self, name: &str) -> Option<&str> {
         let all = self.header_values(name);
@@ -27,7 +27,7 @@ impl Reply {
         all.first().copied()
     }
 
-    /// All values of the header.
+    /// The values of all header lines with this name, in the order of the response.
     pub fn header_values(&self, name: &str) -> Vec<&str> {
         self.headers.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect()
     }
@@ -36,7 +36,8 @@ impl Reply {
         self.header_values("set-cookie")
     }
 
-    /// The names of the cookies that the response deletes; fails if a `Set-Cookie` line sets a cookie.
+    /// The names of the cookies that the response deletes; the test fails if a `Set-Cookie` line sets a
+    /// cookie.
     #[track_caller]
     pub fn deleted_cookies(&self) -> Vec<&str> {
         let deletion = |line: &&str| {
@@ -59,7 +60,7 @@ impl Reply {
     }
 }
 
-/// A request, built line by line.
+/// A request that a test builds line by line.
 #[derive(Clone, Debug)]
 pub struct Request {
     address: SocketAddr,
@@ -82,13 +83,13 @@ impl Request {
         }
     }
 
-    /// Sets `Host`, which is the address by default.
+    /// Sets the `Host` header, which is the address of the server by default.
     pub fn host(mut self, host: &str) -> Self {
         self.host = Some(host.to_owned());
         self
     }
 
-    /// Adds a header line; the same name may be added again.
+    /// Adds a header line, even if the request has a line with this name already.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.lines.push((name.to_owned(), value.as_ref().to_owned()));
         self
@@ -102,7 +103,7 @@ impl Request {
         self.header("Authorization", format!("Bearer {token}"))
     }
 
-    /// Adds one `Cookie` line with these names and values, or none if there are none.
+    /// Adds one `Cookie` line with the names and values in `pairs`, or no line if `pairs` is empty.
     pub fn cookies<N: AsRef<str>, V: AsRef<str>>(self, pairs: &[(N, V)]) -> Self {
         let pairs =
             pairs.iter().map(|(name, value)| format!("{}={}", name.as_ref(), value.as_ref()));
@@ -116,7 +117,7 @@ impl Request {
         self
     }
 
-    /// The request as bytes; `close` adds `Connection: close`.
+    /// The request as bytes, with `Connection: close` if `close` is true.
     pub fn bytes(&self, close: bool) -> Vec<u8> {
         for (name, value) in &self.lines {
             leak_check::record_header(name, value);
@@ -139,7 +140,7 @@ impl Request {
         bytes
     }
 
-    /// Sends the request on a new connection.
+    /// Sends the request on a new connection; returns the response.
     pub async fn send(self) -> Reply {
         let mut connection = Connection::open(self.address).await;
         connection.write(&self.bytes(true)).await;
@@ -147,7 +148,7 @@ impl Request {
     }
 }
 
-/// A connection that can be used for several requests.
+/// A connection on which a test can send several requests.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
@@ -161,20 +162,20 @@ impl Connection {
         Self { stream, read: Vec::new() }
     }
 
-    /// Connects to the address of `request`; `None` if no server listens there.
+    /// Connects to the address of `request`; returns `None` if no server listens there.
     pub async fn try_open(request: &Request) -> Option<Self> {
         let stream = TcpStream::connect(request.address).await.ok()?;
         Some(Self { stream, read: Vec::new() })
     }
 
     /// Writes the bytes and ignores errors: a server that refuses a request may close its side before it has
-    /// read everything, and only its response matters.
+    /// read the whole request, and only its response matters.
     pub async fn write(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
     }
 
-    /// The next response; `None` if the server closes the connection without one. `without_body` is for
-    /// responses to `HEAD`.
+    /// Reads the next response; returns `None` if the server closes the connection without one.
+    /// `without_body` must be true for responses to `HEAD`.
     pub async fn reply(&mut self, without_body: bool) -> Option<Reply> {
         let end = loop {
             if let Some(at) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -212,7 +213,7 @@ impl Connection {
         Some(reply)
     }
 
-    /// Reads exactly `length` bytes.
+    /// Reads exactly `length` bytes; panics if the connection ends before.
     async fn read_exact(&mut self, length: usize) -> Vec<u8> {
         while self.read.len() < length {
             assert!(self.read_more().await, "the connection was closed in the middle of a body");
@@ -240,30 +241,31 @@ impl Connection {
         }
     }
 
-    /// Reads until the connection is closed; returns the response if its head is complete.
+    /// Reads until the server closes the connection; returns the response, or `None` if its head is
+    /// incomplete.
     pub async fn reply_if_complete(mut self) -> Option<Reply> {
         while self.read_more().await {}
         let whole = self.read.windows(4).any(|window| window == b"\r\n\r\n");
         if whole { self.reply(false).await } else { None }
     }
 
-    /// Reads what is available; `false` at the end of the connection.
+    /// Waits for bytes and reads those that are available; returns `false` at the end of the connection.
     async fn read_more(&mut self) -> bool {
         self.read.reserve(16 * 1024);
         self.stream.read_buf(&mut self.read).await.is_ok_and(|length| length > 0)
     }
 
-    /// Closes the writing side; the response can still be read.
+    /// Closes the writing side of the connection; the test can still read the response.
     pub async fn shutdown_write(&mut self) {
         self.stream.shutdown().await.unwrap();
     }
 
-    /// Resets the connection (TCP `RST`), as when a client crashes.
+    /// Resets the connection (TCP `RST`), as the kernel does when a client crashes.
     pub fn reset(self) {
         self.stream.set_zero_linger().unwrap();
     }
 
-    /// Whether unread bytes arrive within a millisecond.
+    /// Returns whether unread bytes arrive, or the server closes the connection, within a millisecond.
     pub async fn has_unread_bytes(&mut self) -> bool {
         let more = tokio::time::timeout(std::time::Duration::from_millis(1), self.read_more());
         more.await.is_ok()

@@ -1,6 +1,6 @@
 //! Writes every log line and every secret of a test run to two files, `log` and `secrets`, so that
-//! `tests/secrets` can search the log for the secrets. Does nothing unless `LEAK_CHECK_DIR` names a
-//! directory.
+//! `tests/secrets` can search the log for the secrets. This module does nothing unless `LEAK_CHECK_DIR` names
+//! a directory.
 
 use std::{
     env,
@@ -18,9 +18,10 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use super::claims_of;
 
-/// The environment variable with the directory of both files.
+/// The environment variable that names the directory of the files `log` and `secrets`.
 const DIRECTORY_VARIABLE: &str = "LEAK_CHECK_DIR";
-/// Shorter values are words such as `x` that tests use in place of a secret, and that logs contain anyway.
+/// The shortest secret that is recorded, in bytes. Shorter values are words such as `x` that tests use in
+/// place of a secret, and that logs contain anyway.
 const MIN_SECRET_BYTES: usize = 12;
 
 fn directory() -> Option<&'static PathBuf> {
@@ -28,17 +29,17 @@ fn directory() -> Option<&'static PathBuf> {
     PATH.get_or_init(|| env::var_os(DIRECTORY_VARIABLE).map(PathBuf::from)).as_ref()
 }
 
-/// Opens a file to which all processes of the run append.
+/// Opens a file in the directory of the check, to which all processes of the test run append.
 fn open(name: &str) -> File {
     OpenOptions::new().append(true).create(true).open(directory().unwrap().join(name)).unwrap()
 }
 
-/// The default of `RUST_LOG` for a [`GatewayProcess`](crate::GatewayProcess).
+/// The default of `RUST_LOG` for a [`GatewayProcess`](crate::GatewayProcess): everything during a leak check.
 pub fn log_filter() -> &'static str {
     if directory().is_some() { "trace" } else { "info" }
 }
 
-/// Records everything that gateways in this process log from now on, also the starts and ends of spans.
+/// Records all log lines of gateways in this process from now on, including the starts and ends of spans.
 pub fn capture_process_log() {
     static INSTALLED: Once = Once::new();
     if directory().is_none() {
@@ -48,19 +49,19 @@ pub fn capture_process_log() {
         let lines = tracing_subscriber::fmt().json().with_span_list(false);
         let lines = lines.with_span_events(FmtSpan::NEW | FmtSpan::CLOSE);
         let lines = lines.with_max_level(Level::TRACE).with_writer(Mutex::new(open("log")));
-        // This fails if a test has already installed its own subscriber: keep that one.
+        // `try_init` fails if a test has installed its own subscriber already. Keep that subscriber.
         let _ = lines.try_init();
     });
 }
 
-/// Records the log or the exported traces of another process.
+/// Appends the log, or the exported traces, of another process to the file `log`.
 pub fn record_log(text: impl AsRef<[u8]>) {
     if directory().is_some() {
         open("log").write_all(&[text.as_ref(), b"\n"].concat()).unwrap();
     }
 }
 
-/// Records a secret that a test uses.
+/// Appends a secret of a test to the file `secrets`, so that the search finds it if a log contains it.
 pub fn record_secret(secret: &[u8]) {
     static SECRETS: OnceLock<Mutex<File>> = OnceLock::new();
     // Some forged tokens have claims that are not encoded. The ids in those claims are no secrets: the
@@ -74,7 +75,7 @@ pub fn record_secret(secret: &[u8]) {
     secrets.lock().unwrap().write_all(line.as_bytes()).unwrap();
 }
 
-/// Records the tokens of a session and the e-mail address of its user.
+/// Records the tokens of a session and the e-mail address of its user as secrets.
 pub fn record_session(tokens: &Tokens) {
     record_secret(tokens.access_token.as_bytes());
     record_secret(tokens.refresh_token.as_bytes());
@@ -83,7 +84,7 @@ pub fn record_session(tokens: &Tokens) {
     }
 }
 
-/// Records the secrets in a header of a request or a response.
+/// Records the secrets that this header of a request or a response contains.
 pub fn record_header(name: &str, value: &[u8]) {
     match name.to_ascii_lowercase().as_str() {
         "authorization" => value.split(|octet| *octet == b' ').for_each(record_secret),
@@ -94,14 +95,14 @@ pub fn record_header(name: &str, value: &[u8]) {
     }
 }
 
-/// Records the value in `name=value`.
+/// Records the value of the cookie in `pair`, which has the form `name=value`.
 fn record_cookie_value(pair: &[u8]) {
     if let Some(at) = pair.iter().position(|octet| *octet == b'=') {
         record_secret(&pair[at + 1..]);
     }
 }
 
-/// Records the secrets in calls that GoTrue received.
+/// Records the secrets in the calls that the GoTrue mock received.
 pub fn record_gotrue_calls(calls: &[Call]) {
     for call in calls {
         for name in ["authorization", "apikey"] {
@@ -116,7 +117,7 @@ pub fn record_gotrue_calls(calls: &[Call]) {
     }
 }
 
-/// Records the value of a setting if the setting is a secret or contains one.
+/// Records the value of a setting if the setting's name says that the value is, or contains, a secret.
 pub fn record_setting(name: &str, value: &str) {
     let name = name.to_ascii_lowercase();
     if ["secret", "key", "password", "otlp-headers", "otlp_headers"]

@@ -1,5 +1,5 @@
-//! Helpers for all tests and benchmarks: a real gateway on port 0 with the GoTrue mock behind it, one clock
-//! that the test sets for both, and a browser that keeps cookies as RFC 6265 requires.
+//! Helpers for all tests and benchmarks: a real gateway on a free port with the GoTrue mock behind it, one
+//! clock that the test sets for both, and a browser that keeps cookies as RFC 6265 requires.
 
 #![expect(
     clippy::unwrap_used,
@@ -54,7 +54,7 @@ pub use self::{
     trace_collector::{Span, TraceCollector},
 };
 
-/// The paths of the three logout routes; `/logout/` is an alias of `/logout`.
+/// The paths of the three logout routes, and `/logout/`, which is an alias of `/logout`.
 pub const LOGOUT_PATHS: [&str; 4] =
     ["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout/"];
 
@@ -77,7 +77,7 @@ pub async fn eventually_within<F: Future<Output = bool>>(
     tokio::time::timeout(timeout, polling).await.is_ok()
 }
 
-/// Asserts that `reply` is the success response of `route` with this `X-Logout-Outcome`, byte for byte.
+/// Asserts that `reply` is exactly the success response of `route`, and that `X-Logout-Outcome` is `outcome`.
 #[track_caller]
 pub fn assert_success(reply: &Reply, route: &str, user: uuid::Uuid, outcome: &str) {
     let (status, body) = match route {
@@ -91,7 +91,8 @@ pub fn assert_success(reply: &Reply, route: &str, user: uuid::Uuid, outcome: &st
     assert_eq!(reply.header("content-type"), content_type, "{route}");
 }
 
-/// Asserts that `reply` is an error response: `{"error": {…}}` with exactly the members of the contract.
+/// Asserts that `reply` is an error response `{"error": {…}}` with exactly the members that the contract
+/// lists.
 #[track_caller]
 pub fn assert_error(reply: &Reply, status: u16, code: &str, reason: Option<&str>) {
     let members: &[&str] = match reason {
@@ -101,8 +102,8 @@ pub fn assert_error(reply: &Reply, status: u16, code: &str, reason: Option<&str>
     assert_envelope(reply, members, status, code, reason);
 }
 
-/// Asserts that `reply` is a 503 of `/readyz` that names `part` as missing. Returns the member `since` in
-/// seconds since the Unix epoch.
+/// Asserts that `reply` is a 503 of `/readyz` that names `part` as missing. Returns the time in the member
+/// `since`, in seconds since the Unix epoch.
 #[track_caller]
 pub fn assert_not_ready(reply: &Reply, part: &str) -> i64 {
     let members = ["code", "message", "reason", "request_id", "since"];

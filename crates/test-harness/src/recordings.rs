@@ -6,12 +6,13 @@ use serde_json::Value;
 const EXCHANGES: &str = include_str!("../../../fixtures/gotrue/exchanges.json");
 const SSR_COOKIES: &str = include_str!("../../../fixtures/gotrue/ssr-cookies.json");
 
-/// A minute after the last recorded token was issued and before any expires, in seconds since the Unix epoch.
+/// A time for the test clock, in seconds since the Unix epoch: a minute after the last recorded token was
+/// issued, and before any of them expires.
 pub const RECORDED_AT: i64 = 1_795_254_640;
-/// The `iss` claim of recorded tokens.
+/// The `iss` claim of all recorded tokens.
 pub const RECORDED_ISSUER: &str = "http://127.0.0.1:54321/auth/v1";
 
-/// A recorded request to GoTrue with its response.
+/// A recorded request to the real GoTrue, with its response.
 #[derive(Debug, Deserialize)]
 pub struct Recording {
     pub name: String,
@@ -32,13 +33,14 @@ pub struct RecordedResponse {
 }
 
 impl Recording {
-    /// The access token of the request.
+    /// The access token in the request's `Authorization` header.
     pub fn token(&self) -> &str {
         let authorization = self.request.headers["Authorization"].as_str().unwrap();
         authorization.strip_prefix("Bearer ").unwrap()
     }
 
-    /// A fault for the mock that gives the recorded response to `operation`, `times` times.
+    /// A fault that makes the mock give the recorded response to `operation`, `times` times or, with `None`,
+    /// always.
     pub fn as_fault(&self, operation: &str, times: Option<u32>) -> Value {
         let RecordedResponse { status, headers, body } = &self.response;
         serde_json::json!({
@@ -48,7 +50,7 @@ impl Recording {
     }
 }
 
-/// The recording with this name in `exchanges.json`.
+/// The recording with the name `name` in `exchanges.json`; panics if there is none.
 pub fn recording(name: &str) -> Recording {
     #[derive(Deserialize)]
     struct Exchanges {
@@ -58,15 +60,15 @@ pub fn recording(name: &str) -> Recording {
     exchanges.into_iter().find(|recording| recording.name == name).unwrap()
 }
 
-/// The cookies that @supabase/ssr wrote for one session.
+/// The cookies that the real @supabase/ssr wrote for one session.
 #[derive(Debug, Deserialize)]
 pub struct SsrCookieJar {
     pub name: String,
     pub options: Value,
-    /// The `Cookie` header that a browser sends with them.
+    /// The `Cookie` header that a browser sends with the cookies of this session.
     pub cookie_header: String,
     pub session: Value,
-    /// The `Set-Cookie` lines of the library's own sign-out.
+    /// The `Set-Cookie` lines that @supabase/ssr wrote when it signed out itself.
     pub sign_out_set_cookie: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! A real Redis server with its own directory and its own port.
+//! A real Redis server that a test starts in its own directory and on its own port.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::eventually;
 
-/// Killed when it is dropped.
+/// A running Redis server, which is killed when this is dropped.
 pub struct RedisServer {
     directory: TempDir,
     port: u16,
@@ -23,22 +23,23 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts a server that writes every command to its disk.
+    /// Starts a server that writes every command to its disk before it replies.
     pub async fn start() -> Self {
         Self::start_with_options(&["--appendonly", "yes", "--appendfsync", "always"]).await
     }
 
-    /// Starts a server with these options. All others have Redis' defaults, but it takes no snapshots.
+    /// Starts a server with the command-line options `options`. All other options have Redis' defaults,
+    /// except that the server takes no snapshots.
     pub async fn start_with_options(options: &[&str]) -> Self {
         Self::launch(options, None, None).await
     }
 
-    /// Starts a server that requires a password.
+    /// Starts a server that requires `password`, which [`Self::url`] then contains.
     pub async fn start_with_password(password: &str) -> Self {
         Self::launch(&["--requirepass", password], Some(password.to_owned()), None).await
     }
 
-    /// Starts a server that accepts TLS connections on a second port.
+    /// Starts a server that also accepts TLS connections, on a second port (see [`Self::tls_url`]).
     pub async fn start_with_tls() -> Self {
         Self::launch(&["--tls-auth-clients", "no"], None, Some(free_port())).await
     }
@@ -62,7 +63,7 @@ impl RedisServer {
         server
     }
 
-    /// The URL for `GATEWAY_STORE`.
+    /// The server's URL, with its password if it has one, as the value of `GATEWAY_STORE`.
     pub fn url(&self) -> String {
         let Self { port, password, .. } = self;
         match password {
@@ -71,12 +72,12 @@ impl RedisServer {
         }
     }
 
-    /// The URL for TLS.
+    /// The server's URL for TLS connections; panics unless [`Self::start_with_tls`] started the server.
     pub fn tls_url(&self) -> String {
         format!("rediss://127.0.0.1:{}", self.tls_port.unwrap())
     }
 
-    /// The path of the server's self-signed certificate.
+    /// The path of the server's self-signed certificate, in PEM.
     pub fn certificate(&self) -> String {
         self.directory.path().join("cert.pem").to_str().unwrap().to_owned()
     }
@@ -85,18 +86,18 @@ impl RedisServer {
         self.port
     }
 
-    /// Runs a command, whose name and arguments are `words`, and returns its reply.
+    /// Runs a Redis command, whose name and arguments are `words`, and returns its reply; panics on an error.
     pub fn command<T: FromRedisValue>(&self, words: &[&str]) -> T {
         self.try_command(words).unwrap()
     }
 
-    /// The same, but returns errors.
+    /// Like [`Self::command`], but returns an error instead of panicking.
     pub fn try_command<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
         let mut connection = Client::open(self.url())?.get_connection()?;
         cmd(words[0]).arg(&words[1..]).query(&mut connection)
     }
 
-    /// How often all clients together have run this command.
+    /// The number of times that all clients together have run this command since the server's start.
     pub fn command_calls(&self, command: &str) -> u64 {
         let stats: String = self.command(&["INFO", "commandstats"]);
         let calls = stats.lines().find_map(|line| {
@@ -105,7 +106,7 @@ impl RedisServer {
         calls.map_or(0, |calls| calls.parse().unwrap())
     }
 
-    /// All keys with their values, as text.
+    /// All keys with their values as one text, so that a test can search them for secrets.
     pub fn dump(&self) -> String {
         let keys: Vec<String> = self.command(&["KEYS", "*"]);
         let lines = keys.iter().map(|key| {
@@ -131,7 +132,7 @@ impl RedisServer {
         process.wait().unwrap();
     }
 
-    /// Starts the server on the same port with the data on its disk.
+    /// Starts the server again on the same port, with the data that its disk has.
     pub async fn restart(&self) {
         let mut command = Command::new("redis-server");
         command.args(["--bind", "127.0.0.1", "--save", "", "--logfile", "log"]);
@@ -148,7 +149,7 @@ impl RedisServer {
         .await;
     }
 
-    /// Starts the server on the same port without any data.
+    /// Starts the server again on the same port, without any data.
     pub async fn restart_empty(&self) {
         fs::remove_dir_all(self.directory.path().join("appendonlydir")).unwrap();
         self.restart().await;
@@ -178,13 +179,13 @@ impl Drop for RedisServer {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that no program used a moment ago.
 fn free_port() -> u16 {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     TcpListener::bind(any).unwrap().local_addr().unwrap().port()
 }
 
-/// Creates a key and a self-signed certificate for 127.0.0.1.
+/// Writes a private key and a self-signed certificate for 127.0.0.1 into `directory`.
 fn create_certificate(directory: &TempDir) {
     let extensions = "[req]\ndistinguished_name = name\nx509_extensions = v3\n[name]\n[v3]\n\
                       subjectAltName = IP:127.0.0.1\nbasicConstraints = CA:FALSE\n";

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Reply;
 
-/// Every header that the gateway may send.
+/// The names of all headers that the gateway may send.
 const KNOWN: [&str; 30] = [
     "access-control-allow-credentials",
     "access-control-allow-headers",
@@ -38,8 +38,8 @@ const KNOWN: [&str; 30] = [
     "x-request-id",
 ];
 
-/// Asserts that the response has only headers of `KNOWN`, each except `Set-Cookie` at most once, and no
-/// control characters in their values.
+/// Asserts that the response has only headers of `KNOWN`, each at most once except `Set-Cookie`, and that no
+/// header value contains control characters.
 #[track_caller]
 pub fn assert_only_known_headers(reply: &Reply, case: &str) {
     let mut seen = BTreeSet::new();
@@ -50,8 +50,8 @@ pub fn assert_only_known_headers(reply: &Reply, case: &str) {
     }
 }
 
-/// Asserts that the response deletes exactly these cookies: each with one `Set-Cookie` line without `Domain`
-/// and with `Path=/`.
+/// Asserts that the response deletes exactly the cookies in `names`: each with one `Set-Cookie` line without
+/// `Domain` and with `Path=/`.
 #[track_caller]
 pub fn assert_deletes_cookies(reply: &Reply, names: &BTreeSet<&str>, case: &str) {
     let lines = reply.set_cookies();

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::eventually;
 
-/// Killed when it is dropped.
+/// A running server program, which is killed when this is dropped.
 pub struct ServerProcess {
     pub address: SocketAddr,
     child: Child,
@@ -26,10 +26,10 @@ impl Drop for ServerProcess {
 }
 
 impl ServerProcess {
-    /// `command` returns the command that runs the program in this directory and lets it listen on this
-    /// address.
+    /// Starts the program with the command that `command` returns for a directory and an address, and waits
+    /// until the program listens on that address.
     pub async fn start(name: &str, command: impl Fn(&Path, SocketAddr) -> Command) -> Self {
-        // Another process may take the free port before this program listens: try again on another port.
+        // Another process may take the free port before the program listens. Try again on another port then.
         let mut log = String::new();
         for _ in 0..5 {
             let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

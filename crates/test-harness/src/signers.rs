@@ -1,4 +1,4 @@
-//! Signs tokens with the project's keys or with others. The header and the claims can be any bytes.
+//! Signs tokens with the project's keys or with foreign keys. The header and the claims can be any bytes.
 
 use aws_lc_rs::{
     encoding::{AsDer as _, PublicKeyX509Der},
@@ -14,7 +14,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gotrue_mock::{Algorithm, TEST_SECRET};
 use serde_json::{Value, json};
 
-/// A signing key with its key id; a shared secret has none.
+/// A signing key with its key id. A shared secret has no key id.
 pub struct Signer {
     pub algorithm: Algorithm,
     pub kid: Option<String>,
@@ -29,7 +29,7 @@ enum Key {
 }
 
 impl Signer {
-    /// The key with which the mock signs.
+    /// The key with which the GoTrue mock signs tokens of this algorithm.
     pub fn project_key(algorithm: Algorithm) -> Self {
         const KEYS: &str = include_str!("../../../fixtures/gotrue/signing-keys.json");
         if algorithm == Algorithm::Hs256 {
@@ -66,13 +66,13 @@ impl Signer {
         Self { algorithm, kid: jwk["kid"].as_str().map(str::to_owned), key }
     }
 
-    /// The shared secret `secret`, for HS256.
+    /// A signer that signs HS256 tokens with the shared secret `secret`.
     pub fn from_secret(secret: impl AsRef<[u8]>) -> Self {
         let key = Key::Hs256(secret.as_ref().to_owned());
         Self { algorithm: Algorithm::Hs256, kid: None, key }
     }
 
-    /// A new, random key or secret.
+    /// A signer with a new, random key or secret, which the project does not have.
     pub fn generate(algorithm: Algorithm, kid: &str) -> Self {
         let key = match algorithm {
             Algorithm::Es256 => {
@@ -98,7 +98,7 @@ impl Signer {
         header
     }
 
-    /// The bytes of the signature of `message`.
+    /// The signature of `message` as bytes, in the form of a JWS (RFC 7518, section 3).
     pub fn sign(&self, message: &str) -> Vec<u8> {
         match &self.key {
             Key::Rs256(_) => self.sign_rsa(&RSA_PKCS1_SHA256, message),
@@ -113,7 +113,8 @@ impl Signer {
         }
     }
 
-    /// An RSA signature with this scheme.
+    /// The RSA signature of `message` with the padding and hash of `scheme`, which need not be those of
+    /// RS256.
     pub fn sign_rsa(&self, scheme: &'static dyn RsaEncoding, message: &str) -> Vec<u8> {
         let Key::Rs256(pair) = &self.key else { panic!("{} is not RSA", self.algorithm) };
         let mut signature = vec![0; pair.public_modulus_len()];
@@ -121,19 +122,19 @@ impl Signer {
         signature
     }
 
-    /// A compact JWS with exactly this header and these claims.
+    /// A compact JWS with exactly this header and these claims, which this key signs.
     pub fn token(&self, header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
         let [header, claims] =
             [header.as_ref(), claims.as_ref()].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
         self.sign_compact(&format!("{header}.{claims}"))
     }
 
-    /// A compact JWS whose signed part is exactly `message`, even if that is not valid.
+    /// A compact JWS whose signed part is exactly `message`, even if `message` is not valid.
     pub fn sign_compact(&self, message: &str) -> String {
         format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(self.sign(message)))
     }
 
-    /// The public key in DER: `SubjectPublicKeyInfo` (RFC 5280, section 4.1).
+    /// The public key in DER, as `SubjectPublicKeyInfo` (RFC 5280, section 4.1).
     pub fn public_der(&self) -> Vec<u8> {
         let der: PublicKeyX509Der<'_> = match &self.key {
             Key::Es256(pair) => pair.public_key().as_der().unwrap(),
@@ -155,7 +156,8 @@ impl Signer {
                 json!({"kty": "EC", "crv": "P-256", "x": base64url(x), "y": base64url(y)})
             }
             Key::Rs256(pair) => {
-                // SEQUENCE { INTEGER n of 256 octets and a zero, INTEGER 65537 }.
+                // An RSA public key in DER is SEQUENCE { INTEGER n of a zero octet and 256 others, INTEGER
+                // 65537 }.
                 let [_, _, _, _, _, _, _, _, 0, key @ ..] = pair.public_key().as_ref() else {
                     panic!("not an RSA key of 2048 bits")
                 };

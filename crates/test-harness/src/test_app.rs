@@ -1,4 +1,4 @@
-//! A gateway and a GoTrue mock that are started for one test and stopped when it ends.
+//! A gateway and a GoTrue mock that start for one test and stop when it ends.
 
 use std::{
     collections::BTreeMap,
@@ -17,12 +17,12 @@ use uuid::Uuid;
 
 use super::{Request, TestClock, eventually, leak_check};
 
-/// The time on the test clock when an app starts, in seconds since the Unix epoch.
+/// The time on the test clock when an app starts by default, in seconds since the Unix epoch.
 pub const START_TIME: i64 = 1_800_000_000;
-/// `GATEWAY_SECRET` in every test.
+/// The value of `GATEWAY_SECRET` in every test.
 pub const SECRET: &str = "the-secret-of-the-tests-0123456789abcdef";
 
-/// Builds a [`TestApp`]: every method changes one default.
+/// Builds a [`TestApp`]: every method changes one setting from its default.
 pub struct Setup {
     flags: BTreeMap<String, String>,
     options: Options,
@@ -51,7 +51,7 @@ impl Setup {
         }
     }
 
-    /// A flag of `serve`, without its hyphens.
+    /// Sets a command-line flag of `serve`; `flag` is its name without the leading hyphens.
     pub fn flag(mut self, flag: &str, value: &str) -> Self {
         self.flags.insert(flag.to_owned(), value.to_owned());
         self
@@ -71,31 +71,31 @@ impl Setup {
         self
     }
 
-    /// In seconds since the Unix epoch.
+    /// Sets the time on the test clock when the app starts, in seconds since the Unix epoch.
     pub fn start_time(mut self, seconds: i64) -> Self {
         self.start_time = seconds;
         self
     }
 
-    /// The mock's clock is ahead of the gateway's.
+    /// Sets the mock's clock `seconds` ahead of the gateway's clock.
     pub fn gotrue_clock_ahead(mut self, seconds: i64) -> Self {
         self.gotrue_clock_ahead = seconds;
         self
     }
 
-    /// Adds routes to the gateway's own.
+    /// Adds `routes` to the gateway's own routes.
     pub fn extra_routes(mut self, routes: Router) -> Self {
         self.extra_routes = routes;
         self
     }
 
-    /// [`Self::start`] does not wait until `/readyz` answers 200.
+    /// Makes [`Self::start`] return before `/readyz` answers 200.
     pub fn without_readiness_check(mut self) -> Self {
         self.await_readiness = false;
         self
     }
 
-    /// Starts the mock with these faults, then the gateway.
+    /// Starts the mock, injects `faults` into the mock, and then starts the gateway.
     pub async fn start_with_faults(self, faults: &[serde_json::Value]) -> TestApp {
         leak_check::capture_process_log();
         let clock = TestClock::starting_at(self.start_time);
@@ -114,7 +114,8 @@ impl Setup {
         }
         let (stop_mock, stopped) = oneshot::channel::<()>();
         let (listener, served) = (listener.into_std().unwrap(), mock.clone());
-        // The mock needs its own thread: a test that stops the gateway blocks the runtime of the test.
+        // The mock needs its own thread: a test that stops the gateway blocks the test's runtime, and the
+        // gateway may still call the mock.
         let mock_thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async {
@@ -141,7 +142,7 @@ impl Setup {
         app
     }
 
-    /// Only the configuration, without starting anything; the flags must include `supabase-url`.
+    /// Returns the gateway's configuration without starting anything; the flags must include `supabase-url`.
     pub fn config(&self) -> Config {
         config(&self.flags)
     }
@@ -151,7 +152,7 @@ impl Setup {
     }
 }
 
-/// Parses these flags and ignores the environment variables of the test process.
+/// Parses the command-line flags `flags` and ignores the environment variables of the test process.
 fn config(flags: &BTreeMap<String, String>) -> Config {
     let command = config::Args::augment_args(Command::new("gateway"));
     let command = command.mut_args(|arg| arg.env(None::<&str>));
@@ -164,12 +165,12 @@ fn config(flags: &BTreeMap<String, String>) -> Config {
     Config::parse(config::Args::from_arg_matches(&matches.unwrap()).unwrap()).unwrap()
 }
 
-/// A running gateway and the mock that it calls; both stop when this is dropped.
+/// A running gateway and the GoTrue mock that it calls. Both stop when this is dropped.
 pub struct TestApp {
     pub address: SocketAddr,
     pub admin_address: Option<SocketAddr>,
     pub mock: Mock,
-    /// The gateway's clock, and the mock's too unless [`Setup::gotrue_clock_ahead`] was called.
+    /// The gateway's clock, which is also the mock's unless [`Setup::gotrue_clock_ahead`] was called.
     pub clock: TestClock,
     mock_clock: TestClock,
     flags: BTreeMap<String, String>,
@@ -198,7 +199,7 @@ impl TestApp {
         self.request("POST", target)
     }
 
-    /// Creates a user and a session of that user.
+    /// Creates a user and a session of that user in the mock; returns the session's tokens.
     pub fn sign_up(&self) -> Tokens {
         let user = self.mock.create_user(&format!("{}@example.com", Uuid::new_v4()), "password");
         let tokens = self.mock.sign_in(user).unwrap();
@@ -206,30 +207,30 @@ impl TestApp {
         tokens
     }
 
-    /// Creates another session of the same user.
+    /// Creates another session of the user whose tokens are `tokens`; returns the new session's tokens.
     pub fn sign_in_again(&self, tokens: &Tokens) -> Tokens {
         let tokens = self.mock.sign_in(tokens.user_id).unwrap();
         leak_check::record_session(&tokens);
         tokens
     }
 
-    /// Whether the mock still has this session.
+    /// Returns whether the mock still has the session to which `tokens` belong.
     pub fn is_alive(&self, tokens: &Tokens) -> bool {
         self.mock.session_alive(tokens.session_id)
     }
 
-    /// Injects a fault, in the JSON form of the mock's control route.
+    /// Injects a fault into the mock, in the JSON form of the mock's control route.
     pub fn inject_fault(&self, fault: serde_json::Value) {
         self.mock.inject(serde_json::from_value(fault).unwrap());
     }
 
-    /// The calls that one of GoTrue's endpoints received, such as `logout`.
+    /// The calls that the mock received at `/auth/v1/{operation}`, such as `logout`.
     pub fn gotrue_calls(&self, operation: &str) -> Vec<Call> {
         let path = format!("/auth/v1/{operation}");
         self.mock.calls().into_iter().filter(|call| call.path == path).collect()
     }
 
-    /// How many calls GoTrue received, except fetches of its key set and of its version.
+    /// The number of calls that the mock received, except fetches of the key set and of the version.
     pub fn gotrue_call_count(&self) -> usize {
         let others = ["/auth/v1/.well-known/jwks.json", "/auth/v1/health"];
         self.mock.calls().iter().filter(|call| !others.contains(&&*call.path)).count()
@@ -242,12 +243,12 @@ impl TestApp {
         reply.json()["data"]["csrf_token"].as_str().unwrap().to_owned()
     }
 
-    /// The status of `GET /api/auth/verify` with the session's access token.
+    /// The status of the response to `GET /api/auth/verify` with the session's access token.
     pub async fn verify(&self, tokens: &Tokens) -> u16 {
         self.get("/api/auth/verify").bearer(&tokens.access_token).send().await.status
     }
 
-    /// Moves the clocks of the gateway and of the mock.
+    /// Moves the clocks of the gateway and of the mock forward by `seconds`.
     pub fn advance_time(&self, seconds: i64) {
         self.clock.advance(seconds);
         if !self.clock.is_same_clock(&self.mock_clock) {
@@ -255,7 +256,7 @@ impl TestApp {
         }
     }
 
-    /// Stops the gateway and starts another one, on another port, with these flags changed.
+    /// Stops the gateway and starts another one on another port, with the flags in `changes` set anew.
     pub fn restart_gateway(&mut self, changes: &[(&str, &str)]) {
         self.stop_gateway();
         for (flag, value) in changes {
@@ -267,12 +268,12 @@ impl TestApp {
         *self.gateway.lock().unwrap() = Some(gateway);
     }
 
-    /// The JSON body of a `GET` to the admin listener, such as `/queue`.
+    /// The JSON body of the response of the admin listener to `GET` of `target`, such as `/queue`.
     pub async fn admin_json(&self, target: &str) -> serde_json::Value {
         Request::new(self.admin_address.unwrap(), "GET", target).send().await.json()
     }
 
-    /// Stops the mock: connections to GoTrue's address are refused from now on.
+    /// Stops the mock: its port refuses connections from now on, as when GoTrue is down.
     pub fn stop_mock(&self) {
         if let Some((stop, thread)) = self.stopping.lock().unwrap().take() {
             drop(stop);
@@ -280,7 +281,7 @@ impl TestApp {
         }
     }
 
-    /// Stops the gateway and waits until it has stopped.
+    /// Stops the gateway and waits until it has finished.
     pub fn stop_gateway(&self) {
         if let Some(gateway) = self.gateway.lock().unwrap().take() {
             gateway.stop();

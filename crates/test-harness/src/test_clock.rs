@@ -10,7 +10,7 @@ use std::{
 
 use logout_gateway::Clock;
 
-/// The clock of gateway and mock, in seconds since the Unix epoch. Clones are the same clock.
+/// The clock of gateway and mock, in seconds since the Unix epoch. A clone is the same clock, not a copy.
 #[derive(Clone, Debug)]
 pub struct TestClock(Arc<AtomicI64>);
 
@@ -32,7 +32,7 @@ impl TestClock {
         Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(u64::try_from(time.now()).unwrap()))
     }
 
-    /// Whether one is a clone of the other, so that moving one moves both.
+    /// Returns whether `self` and `other` are clones of one clock, so that moving one also moves the other.
     pub fn is_same_clock(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

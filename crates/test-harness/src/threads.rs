@@ -1,11 +1,11 @@
-//! Runs work on threads that have their own runtimes: a test that starts or stops a gateway blocks the
-//! runtime on which it runs.
+//! Runs work on threads that have their own runtimes, because a test that starts or stops a gateway blocks
+//! the runtime on which it runs.
 
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
 
-/// A future that runs on its own thread until it is dropped.
+/// A thread that runs a future until this is dropped.
 pub struct BackgroundThread(Option<(oneshot::Sender<()>, JoinHandle<()>)>);
 
 impl BackgroundThread {
@@ -25,14 +25,14 @@ impl Drop for BackgroundThread {
     fn drop(&mut self) {
         if let Some((stop, thread)) = self.0.take() {
             drop(stop);
-            // A panic on the thread has printed its message already.
+            // If the thread has panicked, its panic message has been printed already.
             let _ = thread.join();
         }
     }
 }
 
 /// Checks all cases at the same time, each on a thread with the case's name, and then fails with the names of
-/// those that failed. For checks of which each starts a gateway.
+/// the cases that failed. Use this for checks that each start a gateway, because they wait most of the time.
 pub fn run_concurrently<N: Into<String>, C: Send + 'static, F: Future<Output = ()>>(
     cases: impl IntoIterator<Item = (N, C)>,
     check: impl Fn(C) -> F + Copy + Send + 'static,

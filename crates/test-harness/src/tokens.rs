@@ -1,10 +1,10 @@
-//! Access tokens that a test makes without GoTrue.
+//! Access tokens that a test makes or reads without GoTrue.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::Value;
 
-/// The claims of a token, without a check of its signature.
+/// The claims of a token, read without verifying its signature.
 pub fn claims_of(token: &str) -> Value {
     let part = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
@@ -16,7 +16,7 @@ pub fn forged_token(header: &str, claims: &str) -> String {
     format!("{header}.{claims}.{}", BASE64_URL_SAFE_NO_PAD.encode([7; 64]))
 }
 
-/// A token signed with a shared secret, as in Supabase projects without signing keys.
+/// A token signed with a shared secret (HS256), as in Supabase projects without asymmetric signing keys.
 pub fn hs256_token(claims: &Value, secret: &str) -> String {
     let key = EncodingKey::from_secret(secret.as_bytes());
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key).unwrap()

@@ -1,4 +1,4 @@
-//! An OpenTelemetry collector: receives traces by OTLP over HTTP and keeps them.
+//! An OpenTelemetry collector that receives traces by OTLP over HTTP and keeps them for a test.
 
 use std::{
     collections::BTreeMap,
@@ -19,23 +19,23 @@ use super::{BackgroundThread, leak_check};
 /// The headers and the body of each export request.
 type Exports = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
 
-/// Listens until it is dropped.
+/// A running collector, which listens until this is dropped.
 pub struct TraceCollector {
-    /// `http://<address>`
+    /// The collector's URL, in the form `http://<address>`.
     pub endpoint: String,
     exports: Exports,
     _running: BackgroundThread,
 }
 
-/// A span that was exported.
+/// A span that the collector received.
 #[derive(Debug)]
 pub struct Span {
     pub name: String,
     pub kind: i32,
-    /// In hexadecimal digits, as in `traceparent`.
+    /// The trace id in hexadecimal digits, as in the header `traceparent`.
     pub trace_id: String,
     pub span_id: String,
-    /// Empty if the span has no parent.
+    /// The id of the parent span, or an empty text if the span has no parent.
     pub parent_span_id: String,
     pub attributes: BTreeMap<String, String>,
     /// Whether the status code of the span is `ERROR`.
@@ -56,12 +56,12 @@ impl TraceCollector {
         Self { endpoint, exports, _running: running }
     }
 
-    /// The environment variable that makes a gateway export to this collector.
+    /// The name and value of the environment variable that makes a gateway export to this collector.
     pub fn endpoint_variable(&self) -> (&'static str, &str) {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &self.endpoint)
     }
 
-    /// The headers and the body of every export request.
+    /// The headers and the body of every export request that the collector received.
     pub fn exports(&self) -> Vec<(HeaderMap, Bytes)> {
         self.exports.lock().unwrap().clone()
     }
@@ -71,13 +71,13 @@ impl TraceCollector {
         exports.iter().map(|(_, body)| Message::decode(body.clone()).unwrap()).collect()
     }
 
-    /// The resource attributes of every export, which describe its sender.
+    /// The resource attributes of every export request; they describe the program that sent it.
     pub fn resource_attributes(&self) -> Vec<BTreeMap<String, String>> {
         let spans = self.requests().into_iter().flat_map(|request| request.resource_spans);
         spans.map(|spans| attributes(&spans.resource.unwrap().attributes)).collect()
     }
 
-    /// All spans that were received.
+    /// All spans that the collector received.
     pub fn spans(&self) -> Vec<Span> {
         let resources = self.requests().into_iter().flat_map(|request| request.resource_spans);
         let scopes = resources.flat_map(|spans| spans.scope_spans);

@@ -2,7 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
-/// Everything except ASCII letters, digits and these nine.
+/// The percent-encoded ASCII characters: all except letters, digits and the nine characters removed here.
 pub const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')

@@ -1,4 +1,4 @@
-//! An independent implementation of section 5 of the contract: CSRF tokens, with another library.
+//! CSRF tokens as section 5 of the contract defines them, implemented independently with another library.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -8,7 +8,7 @@ use sha2::Sha256;
 /// session or the SHA-256 of an access token.
 #[must_use]
 pub fn minted(secret: &str, bound_to: &[u8], random: &[u8]) -> String {
-    // HKDF (RFC 5869) of one block.
+    // The key is derived with HKDF (RFC 5869), whose output here is one block.
     let pseudo_random_key = mac(b"logout-gateway", &[secret.as_bytes()]);
     let key = mac(&pseudo_random_key, &[b"csrf", &[1]]);
     let length = |part: &[u8]| (part.len() as u64).to_be_bytes();

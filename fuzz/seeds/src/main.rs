@@ -7,7 +7,8 @@ use std::{
 
 use seeds::{ALLOWED_ORIGIN, PREVIOUS_SECRET, SECRET, csrf, recorded};
 
-/// Larger seeds only slow a target down: smaller ones have the same content.
+/// The size limit of a seed. Larger recordings only slow a target down, because smaller ones have the same
+/// content.
 const MAX_SEED_BYTES: usize = 8 * 1024;
 
 fn main() -> io::Result<()> {
@@ -20,7 +21,7 @@ fn main() -> io::Result<()> {
     answers(&corpus("answers")?)
 }
 
-/// The directory of one target's inputs.
+/// The directory with the inputs of one fuzz target.
 struct Corpus(PathBuf);
 
 impl Corpus {
@@ -37,7 +38,8 @@ impl Corpus {
     }
 }
 
-/// Each token unchanged, and as header and claims to be signed again.
+/// Writes the seeds of the target `token`: each recorded token unchanged, and its header and claims for each
+/// signer.
 fn tokens(corpus: &Corpus) -> io::Result<()> {
     for (name, token) in recorded::access_tokens() {
         corpus.add(&format!("raw-{name}"), format!("raw\n{token}"))?;
@@ -53,7 +55,8 @@ fn tokens(corpus: &Corpus) -> io::Result<()> {
     Ok(())
 }
 
-/// Two bytes that choose the configuration, then a line for each `Cookie` header.
+/// Writes the seeds of the target `cookies`: two characters that choose the configuration, then a line for
+/// each `Cookie` header.
 fn cookies(corpus: &Corpus) -> io::Result<()> {
     for jar in recorded::jars() {
         for (configuration, header) in [
@@ -70,7 +73,8 @@ fn cookies(corpus: &Corpus) -> io::Result<()> {
     Ok(())
 }
 
-/// Inputs of a few lengths: the target generates requests from random bytes.
+/// Writes the seeds of the target `csrf`, which makes requests from random bytes: only the lengths of the
+/// seeds matter.
 fn csrf_tokens(corpus: &Corpus) -> io::Result<()> {
     for (name, token) in recorded::access_tokens() {
         corpus.add(&name, token)?;
@@ -78,7 +82,8 @@ fn csrf_tokens(corpus: &Corpus) -> io::Result<()> {
     Ok(())
 }
 
-/// Raw requests, after a line with GoTrue's responses to the logout and to the refresh.
+/// Writes the seeds of the target `router`: a line with GoTrue's responses to the logout and to the refresh,
+/// then a request.
 fn requests(corpus: &Corpus) -> io::Result<()> {
     let logouts = [
         "/api/auth/logout",
@@ -134,7 +139,8 @@ fn requests(corpus: &Corpus) -> io::Result<()> {
         "204;same\nOPTIONS /logout HTTP/1.1\r\nOrigin: {ALLOWED_ORIGIN}\r\nAccess-Control-Request-Method: POST\r\n\r\n"))
 }
 
-/// Responses: operation and scope, status and headers, body.
+/// Writes the seeds of the target `answers`: operation and scope of the request, then status, headers and
+/// body of the response.
 fn answers(corpus: &Corpus) -> io::Result<()> {
     for recorded::Exchange { name, request, response } in recorded::exchanges() {
         let headers: Vec<_> = response.headers().map(|(n, v)| format!("{n}: {v}\r\n")).collect();

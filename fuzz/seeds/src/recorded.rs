@@ -1,56 +1,57 @@
-//! Reads the recordings.
+//! Reads the recorded exchanges, cookies and keys of `fixtures/`.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// A minute after the last recorded token was issued and before any expires, in seconds since the Unix epoch.
+/// A time in seconds since the Unix epoch: a minute after the last recorded token was issued, and before any
+/// of them expires.
 pub const RECORDED_AT: i64 = 1_795_254_640;
-/// The `iss` claim of recorded tokens.
+/// The `iss` claim of all recorded tokens.
 pub const ISSUER: &str = "http://127.0.0.1:54321/auth/v1";
-/// The URL of the recorded project.
+/// The URL of the Supabase project from which the recordings are.
 pub const SUPABASE_URL: &str = "http://127.0.0.1:54321";
-/// The secret of recorded HS256 tokens.
+/// The shared secret that signed the recorded HS256 tokens.
 pub const JWT_SECRET: &str = "super-secret-jwt-token-with-at-least-32-characters-long";
-/// The private keys of the other recorded tokens, as JWKs.
+/// The private keys that signed the recorded tokens of other algorithms than HS256, as JWKs.
 pub const SIGNING_KEYS: &str = include_str!("../../../fixtures/gotrue/signing-keys.json");
 
-/// One exchange with GoTrue.
+/// One recorded request to GoTrue with its response.
 #[derive(Debug, Deserialize)]
 pub struct Exchange {
-    /// The name of the recording.
+    /// The name of the recording, which is unique in its file.
     pub name: String,
-    /// The request to GoTrue.
+    /// The request that was sent to GoTrue.
     pub request: Request,
-    /// GoTrue's response.
+    /// The response that GoTrue sent.
     pub response: Response,
 }
 
-/// A recorded request.
+/// A recorded request to GoTrue.
 #[derive(Debug, Deserialize)]
 pub struct Request {
-    /// The path with the query.
+    /// The path of the request with its query.
     pub path: String,
     headers: Map<String, Value>,
 }
 
-/// A recorded response.
+/// A recorded response of GoTrue.
 #[derive(Debug, Deserialize)]
 pub struct Response {
-    /// The status.
+    /// The HTTP status of the response.
     pub status: u16,
     headers: Map<String, Value>,
     body: Value,
 }
 
 impl Response {
-    /// Names and values.
+    /// The names and values of the response's headers.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
     }
 
-    /// The body as it was received.
+    /// The response's body as the recorder received it.
     #[must_use]
     pub fn body(&self) -> String {
         match &self.body {
@@ -61,31 +62,31 @@ impl Response {
     }
 }
 
-/// The cookies of one browser.
+/// The cookies that one browser has for a recorded session.
 #[derive(Debug, Deserialize)]
 pub struct Jar {
-    /// The name of the recording.
+    /// The name of the recording, which is unique in its file.
     pub name: String,
-    /// The `Cookie` header that a browser sends with these cookies.
+    /// The `Cookie` header that a browser sends with the cookies of this jar.
     pub cookie_header: String,
     session: Value,
 }
 
 impl Jar {
-    /// Its access token.
+    /// The access token of the jar's session.
     #[must_use]
     pub fn access_token(&self) -> &str {
         self.session["access_token"].as_str().expect("every jar has a session")
     }
 
-    /// Its refresh token.
+    /// The refresh token of the jar's session.
     #[must_use]
     pub fn refresh_token(&self) -> &str {
         self.session["refresh_token"].as_str().expect("every jar has a session")
     }
 }
 
-/// Every recorded exchange.
+/// All recorded exchanges with GoTrue.
 #[must_use]
 pub fn exchanges() -> Vec<Exchange> {
     #[derive(Deserialize)]
@@ -96,7 +97,7 @@ pub fn exchanges() -> Vec<Exchange> {
     serde_json::from_str::<File>(file).expect("the exchanges are JSON").exchanges
 }
 
-/// Every recorded jar.
+/// All recorded cookie jars.
 #[must_use]
 pub fn jars() -> Vec<Jar> {
     #[derive(Deserialize)]
@@ -107,7 +108,7 @@ pub fn jars() -> Vec<Jar> {
     serde_json::from_str::<File>(file).expect("the jars are JSON").jars
 }
 
-/// The access tokens of all recorded requests and jars, by the name of the recording.
+/// The access tokens of all recorded requests and jars, each with the name of its recording.
 #[must_use]
 pub fn access_tokens() -> Vec<(String, String)> {
     let asked_with = exchanges().into_iter().filter_map(|Exchange { name, request, .. }| {
@@ -118,7 +119,7 @@ pub fn access_tokens() -> Vec<(String, String)> {
     asked_with.chain(held).collect()
 }
 
-/// The key set with the public parts of all recorded keys.
+/// The project's key set, as JSON, with the public parts of all recorded keys.
 #[must_use]
 pub fn key_set() -> String {
     let keys: Map<String, Value> = serde_json::from_str(SIGNING_KEYS).expect("the keys are JSON");
@@ -134,14 +135,14 @@ pub fn key_set() -> String {
     serde_json::json!({ "keys": keys }).to_string()
 }
 
-/// One part of a token as text, such as its claims.
+/// The part of a token with this index, decoded: 0 is the header, 1 the claims. `None` if it is no text.
 #[must_use]
 pub fn part(token: &str, index: usize) -> Option<String> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(index)?).ok()?;
     String::from_utf8(bytes).ok()
 }
 
-/// The `session_id` of a token.
+/// The claim `session_id` of a token; `None` if the token has none.
 #[must_use]
 pub fn session_id(token: &str) -> Option<Uuid> {
     let claims: Value = serde_json::from_str(&part(token, 1)?).ok()?;

@@ -217,9 +217,10 @@ impl RedisStore {
         Ok((read(&record, state.as_deref(), times), now))
     }
 
-    /// Adds an entry if `replaced` is `None`, else replaces the entry that has the revision `replaced`.
-    /// Returns the answer of `enqueue.lua`. `moved` is the id that the first release gave the entry, if the
-    /// entry is moved from its keys.
+    /// Adds an entry to the queue if `replaced` is `None`, else replaces the entry if its revision is still
+    /// `replaced`. Returns the word that `enqueue.lua` returns: `ok`, `changed` or the bound that was
+    /// reached. If the entry is moved from the Redis keys that the first release used, `moved` is the entry's
+    /// id in those keys.
     async fn write_entry(
         &self,
         replaced: Option<u32>,

@@ -236,7 +236,7 @@ pub(super) fn decode<T: DeserializeOwned>(record: &str) -> Option<T> {
 /// The version of the records of queued logouts.
 const ENTRY_VERSION: &str = "2";
 
-/// Encodes the record of a queued logout.
+/// Encodes a queued logout, for the Redis hash of queued logouts: the version of the format, then JSON.
 pub(super) fn encode_entry(entry: &QueueEntry) -> Result<String, RedisStoreError> {
     encode_versioned(ENTRY_VERSION, entry)
 }

@@ -1,4 +1,4 @@
-//! The line of the store, and the warnings about it.
+//! What `check` prints about the store: its line in the output, and the warnings.
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
@@ -101,7 +101,8 @@ async fn a_file_that_others_may_read_or_write_is_warned_of() {
 #[tokio::test]
 async fn an_unencrypted_redis_across_a_network_is_warned_of() {
     let (app, redis) = (start_app(Algorithm::Es256, 0).await, RedisServer::start().await);
-    // `127.1` is this machine, but it does not look like a loopback address.
+    // `127.1` is this machine, but does not look like a loopback address, so `check` must warn about missing
+    // TLS.
     let checked = check_store(&app, &format!("redis://127.1:{}", redis.port()));
     assert_eq!(checked.status, Some(0), "a weak setting is no failure");
     assert_eq!(checked.warnings(), ["GATEWAY_STORE"]);

@@ -1,19 +1,20 @@
-//! Request framing: lengths, targets and hosts that a proxy and the gateway might read differently.
+//! Request framing: lengths, targets and hosts of a request that a proxy and the gateway might read
+//! differently.
 
 use rstest::rstest;
 
 use super::{bytes_with_rest, logout_request};
 use crate::harness::{Connection, TestApp, assert_error};
 
-/// What the gateway must do with the request.
+/// What the gateway must do with a request whose framing is ambiguous.
 enum Expected {
-    /// Respond 400 and close the connection.
+    /// The gateway must respond 400 and close the connection.
     Refused,
-    /// Do the logout, and read no request from the bytes that follow it.
+    /// The gateway must do the logout, and must not read another request from the bytes that follow.
     Accepted,
 }
 
-/// A logout of another session follows each request on the connection. The gateway must never run it.
+/// After each request the connection has a logout of another session. The gateway must never run that logout.
 #[rstest]
 #[case::both_lengths(
     "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -59,7 +60,7 @@ async fn no_ambiguous_length_smuggles_a_second_request(
     assert_eq!(app.gotrue_call_count(), usize::from(accepted));
 }
 
-/// These forms are unusual, but have only one meaning.
+/// A request whose framing is unusual but has only one meaning must be accepted.
 #[rstest]
 #[case::same_length_twice("Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}")]
 #[case::chunk_extension("Transfer-Encoding: chunked\r\n\r\n2;name=value\r\n{}\r\n0\r\n\r\n")]

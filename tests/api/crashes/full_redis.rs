@@ -1,5 +1,5 @@
-//! Redis has reached its `maxmemory` while attackers send logouts: `verify` works, no answered logout is lost,
-//! and the queue becomes empty as soon as GoTrue works again.
+//! Attackers send logouts while Redis has reached its `maxmemory`: `verify` must work, no answered logout may
+//! be lost, and the queue must become empty as soon as GoTrue works again.
 
 use gotrue_mock::Tokens;
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::harness::{
 };
 
 const TIMEOUT: std::time::Duration = std::time::Duration::from_mins(1);
-/// The number of logouts in the queue when Redis becomes full.
+/// The number of logouts that are in the queue when Redis becomes full.
 const QUEUED: usize = 20;
 
 async fn log_out(gateway: &GatewayProcess, token: &str, scope: &str) -> u16 {
@@ -19,8 +19,8 @@ async fn log_out(gateway: &GatewayProcess, token: &str, scope: &str) -> u16 {
     gateway.request("POST", &target).bearer(token).send().await.status
 }
 
-/// Sends logouts with forged tokens that have the victim's ids, and logouts of one account with the scope
-/// `others`, each with a different invented refresh token.
+/// Sends two kinds of logouts: with forged tokens that have the victim's ids, and with the attacker's own
+/// account and the scope `others`, each with a different invented refresh token.
 async fn attack(app: &TestApp, gateway: &GatewayProcess, victim: &Tokens, attacker: &Tokens) {
     let mut claims = claims_of(&victim.access_token);
     for n in 0..50 {
@@ -69,7 +69,7 @@ async fn a_full_redis_locks_no_session_out_and_loses_no_answered_logout() {
             "verify accepts a session that was logged out"
         );
     }
-    // This logout cannot be queued, so the response is that it failed.
+    // A full Redis takes no new queue entry, so the response must say that this logout failed.
     let status = log_out(&gateway, &late.access_token, "local").await;
     assert!(matches!(status, 500), "{status}");
 

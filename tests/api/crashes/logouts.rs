@@ -1,4 +1,4 @@
-//! Logouts of every kind, and the effects that each may have if its gateway is killed.
+//! Logouts of every kind, and the effects that each kind may have if its gateway is killed.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use crate::harness::{
 };
 
 const LOGOUTS_PER_KIND: usize = 50;
-/// Seconds after which an access token has expired.
+/// The number of seconds after which an access token has certainly expired.
 pub(super) const EXPIRED_AFTER: i64 = 3700;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,17 +21,17 @@ pub(super) enum Kind {
     ByBearer(&'static str),
     ByCookie(&'static str),
     ByExpiredCookie,
-    /// GoTrue refuses the logout, and the session stays.
+    /// The user of the logout is banned: GoTrue refuses the logout, and the session stays.
     OfBannedUser,
-    /// A token with an invalid signature: the gateway refuses it.
+    /// The token has an invalid signature, so the gateway must refuse the logout.
     Forged,
-    /// A session cookie without a CSRF token: the gateway refuses it.
+    /// The request has a session cookie but no CSRF token, so the gateway must refuse the logout.
     WithoutCsrf,
-    /// An HS256 token with the session's ids, signed with an attacker's secret. Only GoTrue can verify it, and
-    /// it must have no effect.
+    /// The logout has an HS256 token with the session's ids, signed with an attacker's secret. Only GoTrue
+    /// can verify the token, and the logout must have no effect.
     ForgedHs256,
-    /// The session's expired access token, and a refresh token that GoTrue never issued. The logout may be
-    /// queued, but must have no effect.
+    /// The logout has the session's expired access token, and a refresh token that GoTrue never issued. The
+    /// gateway may queue the logout, but it must have no effect.
     OldToken,
 }
 
@@ -51,7 +51,7 @@ impl Kind {
         Self::ForgedHs256,
     ];
 
-    /// Whether the access token has expired when the logout is sent.
+    /// Whether the access token has expired when the test sends the logout.
     fn is_expired(self) -> bool {
         matches!(self, Self::ByExpiredCookie | Self::OldToken)
     }
@@ -59,7 +59,7 @@ impl Kind {
     fn scope(self) -> &'static str {
         match self {
             Self::ByBearer(scope) | Self::ByCookie(scope) => scope,
-            // These logouts must have no effect, so they have the widest scope.
+            // A logout that must have no effect has the widest scope, so that a wrong effect is noticed.
             Self::Forged
             | Self::WithoutCsrf
             | Self::OfBannedUser
@@ -69,7 +69,8 @@ impl Kind {
         }
     }
 
-    /// The status of the response, if the gateway must refuse this kind.
+    /// The status with which the gateway must refuse this kind of logout; `None` if the gateway may accept
+    /// it.
     fn expected_refusal(self) -> Option<u16> {
         match self {
             Self::Forged => Some(401),
@@ -79,7 +80,7 @@ impl Kind {
     }
 }
 
-/// A logout of a user with two sessions.
+/// A logout of the session `own` of a user who has another session `other`.
 pub(super) struct Logout {
     pub(super) kind: Kind,
     pub(super) own: Tokens,
@@ -87,19 +88,20 @@ pub(super) struct Logout {
     browser: Browser,
 }
 
-/// A test app at the system's time.
+/// Starts a test app whose clock is behind the system's by the seconds that `prepare_all` advances it.
 pub(super) async fn start_app() -> TestApp {
     Setup::new().start_time(Clock::system().unix_seconds() - EXPIRED_AFTER).start().await
 }
 
-/// Prepares logouts of all kinds, and returns them in random order.
+/// Prepares [`LOGOUTS_PER_KIND`] logouts of each kind, and returns them in random order.
 pub(super) async fn prepare_all(app: &TestApp) -> Vec<Logout> {
     let mut logouts = Vec::new();
     for kind in Kind::ALL {
         for _ in 0..LOGOUTS_PER_KIND {
             logouts.push(Logout::prepare(app, kind).await);
         }
-        // `ALL` begins with the kinds that need expired tokens.
+        // `ALL` begins with the kinds that need expired tokens. Their tokens expire here, before those of
+        // other kinds are issued.
         if kind == Kind::OldToken {
             app.advance_time(EXPIRED_AFTER);
         }
@@ -119,7 +121,8 @@ impl Logout {
         let shown = Tokens { refresh_token, ..own.clone() };
         let mut browser = Browser::signed_in_without_csrf(app, &shown, CookieFormat::Base64);
         if matches!(kind, Kind::ByCookie(_)) || kind.is_expired() {
-            // The test app's gateway and the one to be killed share their secret.
+            // The test app's gateway issues the CSRF token. The gateway under test accepts it, because both
+            // have the same secret.
             assert_eq!(browser.fetch_csrf().await.status, 200);
         }
         assert!(kind != Kind::OfBannedUser || app.mock.ban_user(own.user_id));
@@ -146,7 +149,8 @@ impl Logout {
         }
     }
 
-    /// Sends the logout, and returns the status unless the connection was cut.
+    /// Sends the logout; returns the response's status, or `None` if the connection broke before the
+    /// response.
     pub(super) async fn send(&mut self, gateway: &Mutex<GatewayProcess>) -> Option<u16> {
         let request = self.request(&*gateway.lock().await);
         let mut connection = Connection::try_open(&request).await?;
@@ -154,7 +158,7 @@ impl Logout {
         connection.reply_if_complete().await.map(|reply| reply.status)
     }
 
-    /// Whether the logout had its full effect.
+    /// Whether the logout has ended every session that its scope includes.
     pub(super) fn is_done(&self, app: &TestApp) -> bool {
         let alive = [app.is_alive(&self.own), app.is_alive(&self.other)];
         match self.kind.scope() {
@@ -164,7 +168,7 @@ impl Logout {
         }
     }
 
-    /// Asserts that the logout had the effect that its response stated, and no other.
+    /// Asserts that the logout had the effect that its response promised, and no other effect.
     pub(super) fn assert_truthful(
         &self,
         app: &TestApp,
@@ -218,11 +222,11 @@ impl Logout {
     }
 }
 
-/// The state after all kills and retries.
+/// The state of GoTrue and of the queue after all kills and retries.
 pub(super) struct FinalState {
-    /// The requests that GoTrue got.
+    /// The requests that GoTrue has received.
     pub(super) calls: Vec<Call>,
-    /// The sessions whose logouts are still in the queue.
+    /// The ids of the sessions whose logouts are still in the queue.
     pub(super) queued: HashSet<Uuid>,
     pub(super) store_was_down: bool,
 }

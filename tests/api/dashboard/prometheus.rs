@@ -1,4 +1,4 @@
-//! A real Prometheus with its own directory and port.
+//! A real Prometheus that a test starts in its own directory and on its own port.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
@@ -13,25 +13,26 @@ use crate::harness::{Request, ServerProcess};
 pub(super) struct Prometheus(ServerProcess);
 
 impl Prometheus {
-    /// Starts a Prometheus that scrapes `gateway` four times a second, with the job that `docs/operations.md` shows.
+    /// Starts a Prometheus that scrapes `gateway` four times a second, with the job that `docs/operations.md`
+    /// shows.
     pub(super) async fn start(gateway: SocketAddr) -> Self {
         Self(ServerProcess::start("prometheus", |folder, own| command(folder, own, gateway)).await)
     }
 
-    /// The series that the expression has now, each with its labels and its value.
+    /// The series that the query `expression` returns now, each with its labels and its value.
     pub(super) async fn query(&self, expression: &str) -> Vec<Value> {
         let data = self.get_data(&format!("query?query={}", encoded(expression))).await;
         data["result"].as_array().cloned().unwrap_or_default()
     }
 
-    /// The values that a label has in the series of a selector.
+    /// The values of the label `label` in the series that `selector` selects.
     pub(super) async fn label_values(&self, label: &str, selector: &str) -> Vec<Value> {
         let data =
             self.get_data(&format!("label/{label}/values?match%5B%5D={}", encoded(selector))).await;
         data.as_array().cloned().unwrap_or_default()
     }
 
-    /// The field `data` of the response, or null while Prometheus is not ready.
+    /// The member `data` of Prometheus' response, or null while Prometheus is not ready.
     async fn get_data(&self, target: &str) -> Value {
         let reply = Request::new(self.0.address, "GET", &format!("/api/v1/{target}")).send().await;
         if reply.status == 503 {

@@ -1,13 +1,13 @@
-//! Arithmetic with numbers as long as the parts of a signature.
+//! Addition and subtraction of numbers as long as the parts of a signature.
 
-/// The order of P-256 (FIPS 186-4, D.1.2.3).
+/// The order of the curve P-256 (FIPS 186-4, D.1.2.3), big-endian in hexadecimal digits.
 pub(crate) const P256_ORDER: &str =
     "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
-/// The order of Ed25519's group, little-endian (RFC 8032, section 5.1).
+/// The order of Ed25519's group (RFC 8032, section 5.1), little-endian in hexadecimal digits.
 pub(crate) const ED25519_ORDER: &str =
     "edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010";
 
-/// The octets of hexadecimal digits.
+/// The bytes that the hexadecimal digits stand for.
 pub(crate) fn octets(digits: &str) -> Vec<u8> {
     (0..digits.len())
         .step_by(2)
@@ -15,13 +15,14 @@ pub(crate) fn octets(digits: &str) -> Vec<u8> {
         .collect()
 }
 
-/// The other valid form of an ES256 signature: anyone can compute (r, n - s) from (r, s).
+/// The second valid signature of the same message: anyone can compute (r, n - s) from an ES256 signature (r,
+/// s).
 pub(crate) fn malleable_twin(signature: &[u8]) -> Vec<u8> {
     let (r, s) = signature.split_at(32);
     [r, &minus(&octets(P256_ORDER), s)].concat()
 }
 
-/// `a - b`, both big-endian; `b` must be smaller.
+/// Returns `a - b`. Both numbers are big-endian, and `b` must be smaller than `a`.
 pub(crate) fn minus(a: &[u8], b: &[u8]) -> Vec<u8> {
     let mut borrow = 0;
     let mut digits: Vec<u8> = a
@@ -39,7 +40,7 @@ pub(crate) fn minus(a: &[u8], b: &[u8]) -> Vec<u8> {
     digits
 }
 
-/// `a + b`, both little-endian; the sum must be no longer than they are.
+/// Returns `a + b`. Both numbers are little-endian, and the sum must be no longer than they are.
 pub(crate) fn plus(a: &[u8], b: &[u8]) -> Vec<u8> {
     let mut carry = 0;
     let digits = a

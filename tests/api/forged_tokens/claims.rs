@@ -1,4 +1,4 @@
-//! Tokens that the project's key has signed and whose claims must be rejected all the same.
+//! Tokens that the project's key has signed, but that the gateway must reject because of their claims.
 
 use logout_gateway::internals::session::token::TokenError::{
     Audience, Future, Issuer, Malformed, NoSession,
@@ -11,7 +11,8 @@ use super::{
 };
 use crate::harness::START_TIME;
 
-/// Claims of a wrong type or value: the claim, the rejection, and the values in JSON.
+/// Claims of a wrong type or value. Each row has the claim, the expected rejection, and the wrong values in
+/// JSON.
 fn values(factory: &TokenFactory) -> Vec<(&'static str, Rejection, Vec<String>)> {
     let issuer = factory.claims["iss"].as_str().unwrap();
     let session = factory.claims["session_id"].as_str().unwrap();
@@ -113,7 +114,7 @@ fn values(factory: &TokenFactory) -> Vec<(&'static str, Rejection, Vec<String>)>
     ]
 }
 
-/// The rejection of a token without this claim.
+/// Each row has a claim, and the expected rejection of a token without that claim.
 const REQUIRED: [(&str, Rejection); 5] = [
     ("iss", Invalid(Issuer)),
     ("aud", Invalid(Audience)),
@@ -122,15 +123,16 @@ const REQUIRED: [(&str, Rejection); 5] = [
     ("session_id", Invalid(NoSession)),
 ];
 
-/// A claim, the rejection, the time that is just rejected and the time that is just accepted.
+/// Each row has a time claim, the expected rejection, and the two values at its limit: that which is just
+/// rejected and that which is just accepted, in seconds since the Unix epoch.
 const TIME_LIMITS: [(&str, Rejection, i64, i64); 3] = [
     ("exp", Expired, START_TIME, START_TIME + 1),
     ("nbf", Invalid(Future), START_TIME + 31, START_TIME + 30),
     ("iat", Invalid(Future), START_TIME + 31, START_TIME + 30),
 ];
 
-/// The revocation list stores facts about a session under UUIDs of these versions (RFC 9562 defines
-/// neither), so no session may have one.
+/// Session ids that the gateway must reject: the revocation list stores facts about a session under UUIDs of
+/// these versions, which RFC 9562 does not define.
 fn versions_of_facts(session: &str) -> [String; 3] {
     let of_version = |version| format!("{}{version}{}", &session[..14], &session[15..]);
     let max = uuid::Uuid::max().to_string();
@@ -149,7 +151,8 @@ pub(super) fn cases(factory: &TokenFactory) -> Vec<TokenCase> {
         let missing = without_member(&factory.claims, claim);
         let token = factory.with_claims(missing.to_string());
         cases.push(factory.case(format!("no {claim}"), token, rejection));
-        // Only the exact name is the claim.
+        // A name that differs from the claim's name only in case or in added characters must not count as the
+        // claim.
         for other in [claim.to_uppercase(), format!("{claim} "), format!("{claim}\0")] {
             let written = factory.claims[claim].to_string();
             let token = factory.with_claims(with_member(&missing, &other, &written));
@@ -168,8 +171,9 @@ pub(super) fn cases(factory: &TokenFactory) -> Vec<TokenCase> {
     cases
 }
 
-/// Two members with one name: some JSON parsers take the first and others the last. The valid twin has both
-/// in `user_metadata`, which users can fill as they like and which the gateway does not read.
+/// Tokens with two members of one name, of which some JSON parsers take the first and others the last. The
+/// valid twin has both members in `user_metadata`, which users can fill as they like and which the gateway
+/// does not read.
 fn duplicate_members(factory: &TokenFactory) -> Vec<TokenCase> {
     let mut cases = Vec::new();
     let mut add = |name: String, members: &str| {
@@ -193,7 +197,8 @@ fn duplicate_members(factory: &TokenFactory) -> Vec<TokenCase> {
     let other = uuid::Uuid::from_u128(7);
     for claim in ["sub", "session_id"] {
         add(format!("two of {claim}"), &format!("\"{claim}\":\"{other}\""));
-        // GoTrue's parser (Go's encoding/json) ignores the case of names and takes the last member.
+        // GoTrue's parser (Go's encoding/json) ignores the case of names and takes the last member, so the
+        // gateway must reject names that differ only in case.
         let mut spellings =
             vec![claim.to_uppercase(), format!("{}{}", &claim[..1].to_uppercase(), &claim[1..])];
         spellings.push(claim.replacen('s', "\u{17f}", 1));
@@ -205,7 +210,7 @@ fn duplicate_members(factory: &TokenFactory) -> Vec<TokenCase> {
     cases
 }
 
-/// API keys and other tokens without a session that the project's key has signed.
+/// API keys and other tokens that the project's key has signed, but that belong to no session.
 fn api_keys(factory: &TokenFactory) -> Vec<TokenCase> {
     let mut cases = Vec::new();
     for role in ["anon", "service_role"] {

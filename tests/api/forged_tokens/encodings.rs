@@ -1,5 +1,5 @@
-//! Tokens that the project signed but that are not, character by character, a compact JWS of two JSON
-//! objects.
+//! Tokens that the project signed, but that the gateway must reject because they are not, character by
+//! character, a compact JWS of two JSON objects.
 
 use base64::{
     Engine as _,
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::token_factory::{TokenCase, TokenFactory, with_member};
 
-/// So deep that a recursive parser would overflow its stack.
+/// A depth of nesting at which a recursive parser would overflow its stack.
 const DEEP: usize = 10_000;
 
 pub(super) fn cases(factory: &TokenFactory) -> Vec<TokenCase> {
@@ -22,7 +22,7 @@ pub(super) fn cases(factory: &TokenFactory) -> Vec<TokenCase> {
     cases
 }
 
-/// Too many, too few or empty parts, and other serializations.
+/// Tokens with too many, too few or empty parts, and tokens in other serializations than the compact one.
 fn shapes(factory: &TokenFactory) -> Vec<TokenCase> {
     let genuine = factory.genuine_token();
     let [header, claims, signature] = parts_of(&genuine);
@@ -61,7 +61,7 @@ fn shapes(factory: &TokenFactory) -> Vec<TokenCase> {
     .into()
 }
 
-/// The genuine token with characters inserted, added or replaced.
+/// The genuine token with characters that are inserted, added or replaced.
 fn inserted_characters(factory: &TokenFactory) -> Vec<TokenCase> {
     let genuine = factory.genuine_token();
     let [header, claims, signature] = parts_of(&genuine);
@@ -109,7 +109,8 @@ fn inserted_characters(factory: &TokenFactory) -> Vec<TokenCase> {
     cases
 }
 
-/// Header or claims in an encoding that only lenient decoders accept. The signature is over the encoded text.
+/// Tokens whose header or claims have an encoding that only lenient decoders accept. The project has signed
+/// the encoded text.
 fn lenient_encodings(factory: &TokenFactory) -> Vec<TokenCase> {
     let header = with_distinct_encodings(&factory.header());
     let claims = with_distinct_encodings(&factory.claims);
@@ -146,9 +147,9 @@ const ENCODINGS: [(&str, Encode); 8] = [
     ("base64 of base64", |text| BASE64_URL_SAFE_NO_PAD.encode(BASE64_URL_SAFE_NO_PAD.encode(text))),
 ];
 
-/// The signature in such encodings.
+/// Tokens whose signature has an encoding that only lenient decoders accept.
 fn signature_parts(factory: &TokenFactory) -> Vec<TokenCase> {
-    // Find a signature that is different in the standard alphabet.
+    // Find a token whose signature has a character that differs between base64url and the standard alphabet.
     let genuine = (0..1000)
         .map(|n| factory.with_claims(with_member(&factory.claims, "x", &n.to_string())))
         .find(|token| parts_of(token)[2].contains(['-', '_']))
@@ -171,7 +172,7 @@ fn signature_parts(factory: &TokenFactory) -> Vec<TokenCase> {
     .into()
 }
 
-/// The header or the claims are not a JSON object.
+/// Tokens whose header or claims are not a JSON object.
 fn documents(factory: &TokenFactory) -> Vec<TokenCase> {
     let nested = factory.genuine_token();
     let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
@@ -228,8 +229,8 @@ fn documents(factory: &TokenFactory) -> Vec<TokenCase> {
     cases
 }
 
-/// Deep nesting in a member that the gateway reads; the valid twin has it in a member that the gateway
-/// ignores.
+/// Tokens with deep nesting in a member that the gateway reads. The valid twin has the same nesting in a
+/// member that the gateway ignores.
 fn depths(factory: &TokenFactory) -> Vec<TokenCase> {
     let deep = "[".repeat(DEEP) + &"]".repeat(DEEP);
     let of_header = |name| factory.with_header(with_member(&factory.header(), name, &deep));
@@ -248,8 +249,8 @@ fn parts_of(token: &str) -> [&str; 3] {
     parts.try_into().unwrap()
 }
 
-/// The JSON of the object, extended so that its base64url differs from standard base64, and has padding and
-/// padding bits.
+/// The JSON of the object, extended so that its encoding in base64url differs from standard base64, and has
+/// padding and padding bits.
 fn with_distinct_encodings(object: &Value) -> String {
     let text = with_member(object, "x", "\"???>>>???>>>\"");
     let spaced = (0..3).map(|n| text.clone() + &" ".repeat(n));
@@ -259,7 +260,7 @@ fn with_distinct_encodings(object: &Value) -> String {
     text
 }
 
-/// Replaces the last character by another one that decodes to the same bytes.
+/// Replaces the last base64url character by another one that decodes to the same bytes.
 fn with_padding_bits(coded: &str) -> String {
     const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     assert_ne!(coded.len() % 4, 0, "the last character has no padding bits");
@@ -268,7 +269,7 @@ fn with_padding_bits(coded: &str) -> String {
     format!("{rest}{}", &ALPHABET[other..=other])
 }
 
-/// Appends characters until the length modulo 4 is 1, which no base64 has.
+/// Appends characters until the length modulo 4 is 1, which no base64 text can have.
 fn with_invalid_length(coded: &str) -> String {
     coded.to_owned() + &"A".repeat((5 - coded.len() % 4) % 4)
 }

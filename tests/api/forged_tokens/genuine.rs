@@ -1,5 +1,5 @@
-//! Valid tokens with unusual spellings that the project has signed. Such a token and the usual one name the
-//! same session: when either is used to sign out, both must be refused.
+//! Valid tokens with unusual spellings that the project has signed. The unusual and the usual token name the
+//! same session: after a logout with either of them the gateway must refuse both.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gotrue_mock::{Algorithm, Tokens};
@@ -16,7 +16,7 @@ use crate::harness::{Reply, TestApp, assert_error};
 
 type MakeToken = fn(&TokenFactory) -> String;
 
-/// Unusual but valid tokens.
+/// Each row has a name, and makes a token that is unusual but valid.
 const UNUSUAL_TOKENS: [(&str, MakeToken); 29] = [
     ("session_id in capitals", |factory| {
         with_spelling(factory, "session_id", |id| id.to_string().to_uppercase())
@@ -116,19 +116,19 @@ fn with_spelling(factory: &TokenFactory, claim: &str, spelling: fn(Uuid) -> Stri
     with_claim(factory, claim, &json!(spelling(id)).to_string())
 }
 
-/// The members of an object, without its braces.
+/// The members of a JSON object as text, without the braces around them.
 fn inner(object: &str) -> &str {
     &object[1..object.len() - 1]
 }
 
-/// Claims that name another session, as a user may write them into `user_metadata`.
+/// Claims that name another session. A user may write them into `user_metadata`, which the gateway ignores.
 fn claims_of_another_session() -> String {
     let other = Uuid::from_u128(7);
     json!({"sub": other, "session_id": other, "exp": 1, "aud": "anon", "role": "service_role"})
         .to_string()
 }
 
-/// The genuine token with the other valid form of its ES256 signature.
+/// The genuine token with the second valid form of its ES256 signature (see [`malleable_twin`]).
 fn with_other_signature(factory: &TokenFactory) -> String {
     let token = factory.genuine_token();
     let (message, signature) = token.rsplit_once('.').unwrap();
@@ -138,14 +138,14 @@ fn with_other_signature(factory: &TokenFactory) -> String {
     other_token
 }
 
-/// A logout that ends the session.
+/// A logout that must make the gateway refuse both the unusual and the usual token.
 #[derive(Clone, Copy, Debug)]
 struct Ending {
     scope: &'static str,
-    /// The logout is sent with the unusual token. Otherwise with the usual one or, for `others`, with a
-    /// token of another session.
+    /// Whether the logout has the unusual token. Otherwise it has the usual token or, with the scope
+    /// `others`, a token of another session of the user.
     by_unusual_token: bool,
-    /// The gateway has accepted both tokens before.
+    /// Whether the gateway has accepted both tokens before the logout.
     used_before: bool,
 }
 
@@ -201,7 +201,7 @@ async fn assert_both_tokens_end(
         assert_names(&verify(app, &unusual).await, &session, &case);
         assert_names(&verify(app, usual).await, &session, &case);
     }
-    // A logout with scope `others` spares tokens issued in its own second.
+    // A logout with the scope `others` does not revoke tokens that were issued in its own second.
     app.advance_time(1);
     let (by, ended): (&str, [&str; 2]) = match (scope, by_unusual_token) {
         ("others", true) => (&unusual, [&another.access_token; 2]),
@@ -229,7 +229,8 @@ async fn verify(app: &TestApp, token: &str) -> Reply {
     app.get("/api/auth/verify").bearer(token).send().await
 }
 
-/// Asserts that the gateway accepts the token and shows the ids in their usual spelling to the application.
+/// Asserts that the gateway accepts the token, and returns the ids in their usual spelling to the
+/// application.
 #[track_caller]
 fn assert_names(reply: &Reply, session: &Tokens, case: &str) {
     assert_eq!(reply.status, 200, "{case}");

@@ -1,4 +1,4 @@
-//! JWS headers with another algorithm, or with parameters that the gateway must not accept.
+//! JWS headers with another algorithm than the key's, or with parameters that the gateway must not accept.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gotrue_mock::Algorithm;
@@ -10,7 +10,7 @@ use super::{
     token_factory::{TokenCase, TokenFactory, with_member, with_members, without_member},
 };
 
-/// Algorithms of RFC 7518 and later RFCs, and names that no RFC defines.
+/// Values of `alg`: names of algorithms from RFC 7518 and later RFCs, and names that no RFC defines.
 const ALGORITHMS: [&str; 33] = [
     "HS384",
     "HS512",
@@ -47,7 +47,7 @@ const ALGORITHMS: [&str; 33] = [
     "none\0",
 ];
 
-/// Names that look like `alg` in other scripts, or that a careless comparison takes for it.
+/// Names that look like `alg` in other scripts, or that a careless comparison takes for `alg`.
 fn lookalikes(alg: &str) -> [String; 8] {
     [
         alg.to_lowercase(),
@@ -68,8 +68,8 @@ pub(super) fn cases(factory: &TokenFactory) -> Vec<TokenCase> {
     cases
 }
 
-/// `none` in all sixteen combinations of upper and lower case: without a signature, with an invalid one,
-/// and with the project's.
+/// Tokens whose algorithm is `none`, in all sixteen combinations of upper and lower case: without a
+/// signature, with an invalid signature, and with the project's signature.
 fn none(factory: &TokenFactory) -> Vec<TokenCase> {
     let claims = BASE64_URL_SAFE_NO_PAD.encode(factory.claims.to_string());
     let mut cases = Vec::new();
@@ -120,7 +120,7 @@ fn algorithms(factory: &TokenFactory) -> Vec<TokenCase> {
     cases
 }
 
-/// Parameters that change how a token must be read, and duplicate members.
+/// Headers with parameters that change how a token must be read, and headers with duplicate members.
 fn members(factory: &TokenFactory) -> Vec<TokenCase> {
     let own = factory.signing_key().algorithm.to_string();
     let mut cases = Vec::new();
@@ -139,7 +139,7 @@ fn members(factory: &TokenFactory) -> Vec<TokenCase> {
         r#""enc":"A256GCM""#,
         r#""enc":null"#,
     ] {
-        // The valid twin has the same parameters under unknown names.
+        // The valid twin has the same parameters under names that have no meaning.
         let renamed =
             ["crit", "\\u0063rit", "b64", "enc"].iter().fold(member.to_owned(), |m, name| {
                 m.replace(&format!("\"{name}\":"), &format!("\"x{name}\":"))

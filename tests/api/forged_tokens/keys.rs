@@ -1,5 +1,5 @@
-//! Tokens that contain or link to their own key, that name a key that does not exist, or that are signed with
-//! another key than they name.
+//! Tokens that contain or link to their own key, that name a key that does not exist, or that another key has
+//! signed than the one that they name.
 
 use base64::{
     Engine as _,
@@ -22,7 +22,7 @@ pub(super) fn cases(factory: &TokenFactory) -> Vec<TokenCase> {
     cases
 }
 
-/// Tokens with the attacker's key in their header, or with the URL of one.
+/// Tokens with the attacker's public key in their header, or with a URL from which it can be fetched.
 fn foreign_keys(factory: &TokenFactory) -> Vec<TokenCase> {
     let foreign_key = factory.project_keys.foreign_key();
     let address = &factory.address;
@@ -68,7 +68,7 @@ fn foreign_keys(factory: &TokenFactory) -> Vec<TokenCase> {
     cases
 }
 
-/// Key ids that do not exist: paths, URLs, queries, and one as long as a request head allows.
+/// Tokens with key ids that do not exist: paths, URLs, queries, and one as long as a request head allows.
 fn unknown_key_ids(factory: &TokenFactory) -> Vec<TokenCase> {
     let kid = factory.signing_key().kid.as_deref().unwrap();
     let large = "k".repeat(90_000);
@@ -102,7 +102,7 @@ fn unknown_key_ids(factory: &TokenFactory) -> Vec<TokenCase> {
     let mut cases = Vec::new();
     for name in names {
         let header = with_member(&factory.header(), "kid", &json!(name).to_string());
-        // The valid twin has the same text in another parameter, and the correct `kid`.
+        // The valid twin has the correct `kid`, and the same text in a parameter that the gateway ignores.
         let valid_twin = with_member(&factory.header(), "x", &json!(name).to_string());
         let shown: String = name.chars().take(40).collect();
         let case =
@@ -122,7 +122,8 @@ fn unknown_key_ids(factory: &TokenFactory) -> Vec<TokenCase> {
     cases
 }
 
-/// `kid` names a file or a database row whose content the attacker knows and takes as the secret.
+/// Tokens whose `kid` names a file or a database row: the attacker knows its content and signs with that
+/// content as the secret.
 fn known_secrets(factory: &TokenFactory) -> Vec<TokenCase> {
     let contents = [
         ("/dev/null", ""),
@@ -137,14 +138,14 @@ fn known_secrets(factory: &TokenFactory) -> Vec<TokenCase> {
             forged,
             factory.project_keys.rejection_of_wrong_secret(),
         );
-        // The shared secret has no key id, so a token with any `kid` is accepted.
+        // The valid twin may have any `kid`, because the shared secret has no key id.
         case.with_valid_twin(factory.with_header(header))
     };
     contents.into_iter().map(case).collect()
 }
 
-/// Tokens signed with one key under the key id of another, and tokens signed by HMAC with a public key as
-/// the secret.
+/// Tokens that one key has signed under the key id of another, and tokens that HMAC has signed with a public
+/// key as the secret.
 fn confused_keys(factory: &TokenFactory) -> Vec<TokenCase> {
     let keys = factory.project_keys.published_keys();
     let mut cases = Vec::new();
@@ -172,7 +173,7 @@ fn confused_keys(factory: &TokenFactory) -> Vec<TokenCase> {
     cases
 }
 
-/// HS256 tokens whose secret is some form of a public key.
+/// HS256 tokens whose secret is the public key in one of its usual encodings.
 fn public_secrets(factory: &TokenFactory, key: &Signer) -> Vec<TokenCase> {
     let (der, jwk) = (key.public_der(), key.public_jwk());
     let coded = BASE64_STANDARD.encode(&der);

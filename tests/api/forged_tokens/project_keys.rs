@@ -1,4 +1,4 @@
-//! The keys with which a project signs and those that the gateway knows; and the gateway's token verifier
+//! The keys with which a project signs and those that the gateway knows. Also the gateway's token verifier
 //! without HTTP, which returns the reason of a rejection.
 
 use std::{
@@ -16,21 +16,21 @@ use serde_json::{Value, json};
 
 use crate::harness::{Setup, Signer, TestApp};
 
-/// Which keys a project has, and which of them the gateway knows.
+/// Which keys a project has, and which of these keys the gateway knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProjectKeys {
-    /// One key of this algorithm in the key set, and no shared secret.
+    /// The key set has one key, of this algorithm, and the project has no shared secret.
     OneKey(Algorithm),
-    /// Two keys of each algorithm in the key set, and the shared secret.
+    /// The key set has two keys of each algorithm, and the project has the shared secret too.
     EveryKey,
-    /// An empty key set, and the shared secret.
+    /// The key set is empty, and the gateway knows the project's shared secret.
     SharedSecret,
-    /// An empty key set, and a shared secret that only GoTrue knows: the gateway leaves the check of
+    /// The key set is empty, and only GoTrue knows the shared secret: the gateway leaves the check of
     /// signatures to GoTrue.
     SecretUnknownToGateway,
 }
 
-/// The project's keys, two of each algorithm. GoTrue signs with the first of each.
+/// The project's keys: two of each algorithm. GoTrue signs with the first of the two.
 static KEYS: LazyLock<Vec<Signer>> = LazyLock::new(|| {
     [Algorithm::Es256, Algorithm::Rs256, Algorithm::EdDsa]
         .into_iter()
@@ -47,7 +47,7 @@ static FOREIGN_SECRET: LazyLock<Signer> =
     LazyLock::new(|| Signer::generate(Algorithm::Hs256, "a-foreign-secret"));
 
 impl ProjectKeys {
-    /// The algorithm with which GoTrue signs.
+    /// The algorithm with which GoTrue signs the project's tokens.
     pub(crate) fn algorithm(self) -> Algorithm {
         match self {
             Self::OneKey(algorithm) => algorithm,
@@ -56,7 +56,7 @@ impl ProjectKeys {
         }
     }
 
-    /// The keys in the project's key set.
+    /// The keys in the project's key set, that with which GoTrue signs first.
     pub(crate) fn published_keys(self) -> &'static [Signer] {
         match self {
             Self::OneKey(algorithm) => {
@@ -68,15 +68,16 @@ impl ProjectKeys {
         }
     }
 
-    /// The key with which GoTrue signs.
+    /// The key or the shared secret with which GoTrue signs the project's tokens.
     pub(crate) fn signing_key(self) -> &'static Signer {
         self.published_keys().first().unwrap_or(&SECRET)
     }
 
-    /// A key of the same algorithm that the project does not have.
+    /// A key of the same algorithm that does not belong to the project.
     pub(crate) fn foreign_key(self) -> &'static Signer {
         match self {
-            // The second key is not in this key set. Generating an RSA key here would take long.
+            // The second key of the algorithm is not in this key set. Use it, because generating an RSA key
+            // takes long.
             Self::OneKey(algorithm) => KEYS.iter().rfind(|key| key.algorithm == algorithm).unwrap(),
             Self::EveryKey => &FOREIGN_KEY,
             Self::SharedSecret | Self::SecretUnknownToGateway => &FOREIGN_SECRET,
@@ -87,12 +88,13 @@ impl ProjectKeys {
         matches!(self, Self::EveryKey | Self::SharedSecret)
     }
 
-    /// The rejection of an HS256 token that is signed with another secret.
+    /// The rejection that an HS256 token must get if another secret than the project's has signed it.
     pub(crate) fn rejection_of_wrong_secret(self) -> Rejection {
         if self.gateway_has_secret() { TokenError::Signature.into() } else { Rejection::ByGoTrue }
     }
 
-    /// The rejection of a token whose header names the project's key and whose signature is not by that key.
+    /// The rejection that a token must get if its header names the project's key but another key has signed
+    /// it.
     pub(crate) fn rejection_of_wrong_signature(self) -> Rejection {
         match self.algorithm() {
             Algorithm::Hs256 => self.rejection_of_wrong_secret(),
@@ -100,8 +102,8 @@ impl ProjectKeys {
         }
     }
 
-    /// The rejection of a token whose claims part was changed into something that is not base64url. A gateway
-    /// that has the key checks the signature first.
+    /// The rejection that a token must get if its claims part was changed into something that is not
+    /// base64url. A gateway that has the key checks the signature before it decodes the claims.
     pub(crate) fn rejection_of_changed_claims(self) -> Rejection {
         match self {
             Self::SecretUnknownToGateway => TokenError::Malformed.into(),
@@ -128,7 +130,7 @@ impl ProjectKeys {
         self.setup().start_with_faults(&[keys]).await
     }
 
-    /// The gateway's verifier with the keys of `app`.
+    /// The gateway's verifier with the configuration and the key set of this project.
     pub(crate) async fn verifier(self, app: &TestApp) -> TestVerifier {
         let verifier = TestVerifier::new(self.setup(), app, &self.key_set()).await;
         let expected_signature = if self == Self::SecretUnknownToGateway {
@@ -140,19 +142,19 @@ impl ProjectKeys {
     }
 }
 
-/// Why a token is rejected.
+/// The reason for which a token is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rejection {
-    /// The verifier returns this error.
+    /// The verifier returns this error for the token.
     Invalid(TokenError),
-    /// The token is valid but expired.
+    /// The token is valid, but it has expired.
     Expired,
     /// The verifier leaves the check of the signature to GoTrue, and GoTrue rejects the token.
     ByGoTrue,
 }
 
 impl Rejection {
-    /// Whether the rejection depends on the project's keys, and not only on the text of the token.
+    /// Whether the rejection depends on the project's keys instead of only on the text of the token.
     pub(crate) fn depends_on_keys(self) -> bool {
         let of_keys = [TokenError::UnknownKey, TokenError::Signature].map(Self::Invalid);
         self == Self::ByGoTrue || of_keys.contains(&self)
@@ -165,18 +167,19 @@ impl From<TokenError> for Rejection {
     }
 }
 
-/// The gateway's token verifier at a fixed time.
+/// The gateway's token verifier, with a clock that stands still.
 pub(crate) struct TestVerifier {
     verifier: Verifier,
-    /// The signature status of a token that the project signed.
+    /// The signature status that the verifier reports for a token that the project signed.
     expected_signature: SignatureStatus,
     now: i64,
 }
 
 impl TestVerifier {
-    /// The verifier of the gateway that `setup` configures, with this key set.
+    /// Makes the verifier of a gateway that `setup` configures, with the keys of `key_set`.
     pub(crate) async fn new(setup: Setup, app: &TestApp, key_set: &Value) -> Self {
-        // The verifier does not wait for a refetch of the key set.
+        // The zero limit makes the verifier answer at once instead of waiting until the key set is fetched
+        // again.
         let jwks = Arc::new(Jwks::new(Duration::ZERO, Arc::default()));
         let body = key_set.to_string().into_bytes();
         let fetched = async {
@@ -193,7 +196,7 @@ impl TestVerifier {
         Self { verifier, expected_signature: SignatureStatus::Verified, now: app.clock.now() }
     }
 
-    /// The rejection of `token`, or `None` if it is accepted.
+    /// The rejection of `token`, or `None` if the verifier accepts it.
     pub(crate) async fn rejection(&self, token: &str) -> Option<Rejection> {
         match self.verifier.verify_or_refetch(token, self.now).await {
             Err(error) => Some(Rejection::Invalid(error)),
@@ -205,13 +208,14 @@ impl TestVerifier {
         }
     }
 
-    /// Whether HS256 is accepted in addition to signing keys although no HS256 token was used lately.
+    /// Whether the verifier accepts HS256 besides the algorithms of the key set, although no HS256 token was
+    /// used lately.
     pub(crate) fn hs256_is_unused(&self) -> bool {
         self.verifier.hs256_is_unused()
     }
 
-    /// Whether `token` is accepted; with [`ProjectKeys::SecretUnknownToGateway`], as far as the gateway can
-    /// check.
+    /// Whether the verifier accepts `token`; with [`ProjectKeys::SecretUnknownToGateway`] the verifier cannot
+    /// check the signature.
     pub(crate) async fn accepts(&self, token: &str) -> bool {
         let checked = self.verifier.verify_or_refetch(token, self.now).await;
         checked

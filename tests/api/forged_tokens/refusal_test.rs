@@ -1,4 +1,5 @@
-//! Sends a forged token to every route that reads tokens, with everything else that an attacker could have.
+//! Sends a forged token to every route that reads tokens, together with everything else that an attacker
+//! could have.
 
 use gotrue_mock::Tokens;
 use logout_gateway::internals::session::token::TokenError;
@@ -10,17 +11,17 @@ use super::{
 use crate::harness::{Connection, CookieFormat, Reply, Request, TestApp, session_cookies};
 
 const SESSION_COOKIE: &str = "sb-127-auth-token";
-/// A longer token does not fit into a request head of 128 KiB once the cookie encodes it.
+/// The longest token, in characters, that fits as a cookie into a request head of 128 KiB.
 const MAX_TOKEN_IN_COOKIE: usize = 80_000;
 
-/// An app with the session that is attacked, `owner`, and the attacker's own session.
+/// A test app, the session `owner` that the attacker wants to end, and the attacker's own session.
 pub(crate) struct RefusalTest {
     pub(crate) app: TestApp,
     pub(crate) verifier: TestVerifier,
     pub(crate) owner: Tokens,
     owner_csrf: String,
     attacker: Tokens,
-    /// One connection for all requests.
+    /// The connection on which the test sends all requests.
     connection: Connection,
 }
 
@@ -47,12 +48,13 @@ impl RefusalTest {
         self.send(&request).await.status
     }
 
-    /// Asserts that every route refuses the token and that both sessions stay alive.
+    /// Asserts that every route refuses the token of the case, and that the owner's and the attacker's
+    /// session stay alive.
     pub(crate) async fn assert_refused(&mut self, case: &TokenCase) {
         let expired = case.rejection == Rejection::Expired;
         let reason = if expired { "expired" } else { "invalid" };
-        // With a refresh token of the attacker, the expired token would be refreshed and the attacker's
-        // session would end.
+        // Send no refresh token of the attacker with an expired token, because the gateway would refresh the
+        // attacker's session and end it.
         let refresh_token = if expired { "" } else { &self.attacker.refresh_token };
         let calls_before = self.app.gotrue_call_count();
         for (route, request) in self.requests_with(&case.token, refresh_token) {
@@ -72,7 +74,8 @@ impl RefusalTest {
             );
             assert_eq!(reply.header("x-logout-outcome"), None, "{label}");
             assert_eq!(reply.header("x-auth-user-id"), None, "{label}");
-            // An unexpected issuer or audience may be a wrong setting of the gateway: it keeps the cookies.
+            // An unexpected issuer or audience may come from a wrong setting of the gateway, so the gateway
+            // must not delete the cookies.
             let setting = [TokenError::Issuer, TokenError::Audience].map(Rejection::Invalid);
             let deletes = route == "logout by cookie" && !setting.contains(&case.rejection);
             assert_eq!(reply.deleted_cookies().contains(&SESSION_COOKIE), deletes, "{label}");
@@ -91,11 +94,13 @@ impl RefusalTest {
         assert_eq!(self.verify(&owner).await, 200, "{}: the owner is still signed in", case.name);
     }
 
-    /// The requests to all routes that read tokens, in headers and cookies that can hold this one.
+    /// Requests with the token to all routes that read tokens, in each header and cookie that can hold the
+    /// token.
     fn requests_with(&self, token: &str, refresh_token: &str) -> Vec<(&'static str, Request)> {
         let app = &self.app;
         let mut requests = Vec::new();
-        // A header value cannot begin or end with white space, nor contain control characters.
+        // No header value can begin or end with white space or contain control characters (RFC 9110, section
+        // 5.5).
         if token.trim() == token && !token.contains(char::is_control) {
             requests.extend([
                 ("verify", app.get("/api/auth/verify").bearer(token)),
@@ -120,7 +125,7 @@ impl RefusalTest {
         requests
     }
 
-    /// Asserts that the gateway fetched keys only from the project's key set and only twice.
+    /// Asserts that the gateway fetched keys only from the project's key set, and only twice.
     pub(crate) fn assert_no_other_key_fetches(&self) {
         for call in self.app.mock.calls() {
             let expected = ["/.well-known/jwks.json", "/health", "/logout", "/user"];
@@ -135,7 +140,7 @@ impl RefusalTest {
     }
 }
 
-/// The status, the error code and the reason.
+/// The status of the response, the error code and the reason.
 fn status_code_and_reason(reply: &Reply) -> (u16, String, String) {
     let error = &reply.json()["error"];
     let text = |member: &str| error[member].as_str().unwrap_or_default().to_owned();

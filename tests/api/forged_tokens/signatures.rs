@@ -1,4 +1,4 @@
-//! Signatures that the project's key did not make for this message, or that are not in the form of RFC 7518.
+//! Signatures that the project's key did not make for the message, or that do not have the form of RFC 7518.
 
 use aws_lc_rs::signature::{RSA_PKCS1_SHA512, RSA_PSS_SHA256};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -34,7 +34,7 @@ pub(super) fn cases(factory: &TokenFactory) -> Vec<TokenCase> {
     forged.into_iter().map(case).collect()
 }
 
-/// What is wrong with a signature, and its bytes.
+/// Each row says what is wrong with a signature, and has the signature's bytes.
 type Forged = Vec<(&'static str, Vec<u8>)>;
 
 fn for_any_algorithm(factory: &TokenFactory, message: &str, own: &[u8]) -> Forged {
@@ -116,7 +116,7 @@ fn rs256(signer: &Signer, message: &str, own: &[u8]) -> Forged {
 fn ed_dsa(own: &[u8]) -> Forged {
     let (r, s) = own.split_at(32);
     let order = octets(ED25519_ORDER);
-    // With a public key of small order, this signature is valid for any message.
+    // Under a public key of small order, this signature is valid for every message.
     let neutral = [&[1], [0; 31].as_slice()].concat();
     vec![
         ("s plus the order of the group", [r, &plus(s, &order)].concat()),
@@ -138,7 +138,8 @@ fn hs256(message: &str, own: &[u8]) -> Forged {
     ]
 }
 
-/// SEQUENCE { INTEGER r, INTEGER s } (RFC 3279, section 2.2.3).
+/// The DER form of a signature, SEQUENCE { INTEGER r, INTEGER s } (RFC 3279, section 2.2.3), which a JWS must
+/// not have.
 fn der_signature(r: &[u8], s: &[u8]) -> Vec<u8> {
     let integer = |number: &[u8]| {
         let zeros = number.iter().take_while(|octet| **octet == 0).count();

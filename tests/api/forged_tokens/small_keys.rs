@@ -1,5 +1,5 @@
-//! RSA keys with fewer than 2048 bits, which RFC 7518, section 3.3 forbids. aws-lc-rs cannot sign with such
-//! a key, so the key and a token are in `rsa_1024.json`.
+//! RSA keys with fewer than 2048 bits, which RFC 7518, section 3.3, forbids. `rsa_1024.json` has such a key
+//! and a token, because aws-lc-rs cannot sign with such a key.
 
 use aws_lc_rs::signature::{
     RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RsaPublicKeyComponents,
@@ -28,7 +28,7 @@ async fn a_token_under_an_rsa_key_of_1024_bits_is_refused_though_it_is_well_sign
     let keys = json!({"operation": "jwks", "kind": "status", "status": 200, "body": key_set});
     let app = setup().start_with_faults(&[keys]).await;
     let verifier = TestVerifier::new(setup(), &app, &key_set).await;
-    // The gateway drops the key when it loads the key set, so the key id is unknown.
+    // The gateway drops the small key when it loads the key set, so the token's key id must be unknown.
     assert_eq!(verifier.rejection(token).await, Some(Rejection::Invalid(UnknownKey)));
     assert!(verifier.accepts(genuine.token()).await);
 
@@ -48,7 +48,7 @@ async fn a_token_under_an_rsa_key_of_1024_bits_is_refused_though_it_is_well_sign
     assert_eq!(verify.status, 200, "the genuine token is still accepted");
 }
 
-/// Whether the token's signature is valid under this key, whatever the key's size.
+/// Whether the token's signature is valid under this RSA key, whatever the size of the key.
 fn has_valid_signature(key: &Value, token: &str) -> bool {
     let octets = |text: &Value| BASE64_URL_SAFE_NO_PAD.decode(text.as_str().unwrap()).unwrap();
     let (message, signature) = token.rsplit_once('.').unwrap();

@@ -1,21 +1,21 @@
-//! Makes tokens: with the claims of a genuine token, and signed by any key, also the project's own.
+//! Makes tokens with the claims of a genuine token, signed by any key, including the project's own.
 
 use serde_json::Value;
 
 use super::project_keys::{ProjectKeys, Rejection};
 use crate::harness::{Signer, TestApp, claims_of};
 
-/// A token that must be rejected.
+/// A token that the gateway must reject, and the rejection that it must get.
 pub(crate) struct TokenCase {
-    /// What is wrong with the token.
+    /// Says what is wrong with the token.
     pub(crate) name: String,
     pub(crate) token: String,
     pub(crate) rejection: Rejection,
-    /// A token that differs only in what is wrong, and that is accepted.
+    /// A token without the fault but otherwise equal, which the gateway must accept.
     pub(crate) valid_twin: String,
 }
 
-/// Makes tokens that name one session of a project with these keys.
+/// Makes tokens that name one session of a project that has the keys of `project_keys`.
 pub(crate) struct TokenFactory {
     pub(crate) project_keys: ProjectKeys,
     /// The claims of the session's genuine token.
@@ -47,12 +47,12 @@ impl TokenFactory {
         self.genuine.clone()
     }
 
-    /// The genuine claims with another header, signed by the project.
+    /// The genuine claims with another header; the project's key signs the token.
     pub(crate) fn with_header(&self, header: impl AsRef<[u8]>) -> String {
         self.signing_key().token(header, self.claims.to_string())
     }
 
-    /// Other claims with the genuine header, signed by the project.
+    /// The genuine header with other claims; the project's key signs the token.
     pub(crate) fn with_claims(&self, claims: impl AsRef<[u8]>) -> String {
         self.signing_key().token(self.header().to_string(), claims)
     }
@@ -74,19 +74,20 @@ impl TokenFactory {
 }
 
 impl TokenCase {
-    /// Replaces the valid twin by one that differs less from the token than the genuine token does.
+    /// Replaces the valid twin by a token that differs less from the rejected token than the genuine one
+    /// does.
     pub(crate) fn with_valid_twin(self, valid_twin: String) -> Self {
         Self { valid_twin, ..self }
     }
 }
 
-/// The JSON of `object` with `members` before the others, unchanged.
+/// The JSON of `object` with the text `members` before its own members.
 pub(crate) fn with_members(object: &Value, members: &str) -> String {
     let object = object.to_string();
     format!("{{{members},{}", &object[1..])
 }
 
-/// The JSON of `object` with this text as the value of the member `name`.
+/// The JSON of `object` with the text `json` as the value of its member `name`.
 pub(crate) fn with_member(object: &Value, name: &str, json: &str) -> String {
     with_members(&without_member(object, name), &format!("{}:{json}", Value::from(name)))
 }

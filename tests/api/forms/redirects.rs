@@ -1,4 +1,4 @@
-//! The redirect targets that a form may have, and those that are never used.
+//! The redirect targets that a form may have, and those to which the gateway must never redirect.
 
 use crate::{
     forms::{FORM_TYPE, encode_fields},
@@ -8,7 +8,7 @@ use crate::{
 const LISTED_URLS: &str =
     "https://www.example.com/bye,https://app.example.com/*,http://localhost:3000/*";
 
-/// The `Location` of the response to a form without a session.
+/// The `Location` in the response to a form that is sent without a session.
 async fn redirect_location(app: &TestApp, redirect_to: &str) -> String {
     let body = encode_fields(&[("redirect_to", redirect_to)]);
     let reply = app.post("/logout").headers(&[FORM_TYPE]).body(body).send().await;
@@ -18,37 +18,38 @@ async fn redirect_location(app: &TestApp, redirect_to: &str) -> String {
     location
 }
 
-/// Targets that at least one browser reads as neither a path of the own origin nor a listed URL.
+/// Targets that the gateway must not use: at least one browser reads each as neither a path of the own origin
+/// nor a listed URL.
 #[rustfmt::skip]
 const ATTACKS: &[&str] = &[
-    // Hosts that look like paths.
+    // The gateway must not use a host that looks like a path.
     "//evil.example", "///evil.example", "////evil.example", "//evil.example/%2f..", "/\\evil.example", "\\/evil.example",
     "\\\\evil.example", "/\\/evil.example", "/\\\\evil.example", "//\\evil.example", "\\evil.example", "/a/..//evil.example",
     "/.//evil.example", "/..//evil.example", "/a/../..//evil.example", "/%2e//evil.example", "/%2e%2e//evil.example",
     "/./\\evil.example", "/a//evil.example", "//evil.example?/bye", "//own.invalid/bye", "//evil.example#/bye", "//evil.example:443/", "//[::1]/", "//127.0.0.1",
-    // Schemes.
+    // The gateway must not use a target whose scheme leads away from its own origin.
     "https:evil.example", "https:/evil.example", "https:///evil.example", "https:\\\\evil.example", "http:evil.example", "HTTPS:evil.example",
     "https://evil.example", "http://evil.example", "hTTps://evil.example", "https://evil.example/bye", "javascript:alert(1)", "JavaScript:alert(1)",
     "java\nscript:alert(1)", "data:text/html,x", "vbscript:x", "file:///etc/passwd", "ftp://app.example.com/", "blob:https://app.example.com/x",
     "about:blank", "mailto:a@example.com", "app.example.com", "evil.example", "ws://app.example.com/",
-    // Users that look like hosts.
+    // The gateway must not use a target whose user name looks like a host.
     "https://app.example.com@evil.example", "https://app.example.com%40evil.example/", "https://app.example.com:x@evil.example/",
     "https://user@app.example.com/", "https://user:password@app.example.com/", "https://@app.example.com/", "//app.example.com@evil.example",
     "@evil.example", "/@evil.example", "/%40evil.example", ":@evil.example", "https://app.example.com\\@evil.example", "https://evil.example\\@app.example.com/",
-    // Hosts that look like the allowed ones.
+    // The gateway must not use a host that only looks like an allowed one.
     "https://app.example.com.evil.example/", "https://app.example.comevil.example/", "https://evil-app.example.com/", "https://xapp.example.com/",
     "https://app.example.com./", "https://app.example.com:444/", "http://app.example.com/", "https://example.com/", "https://sub.app.example.com/",
     "https://app.exаmple.com/", "https://app.example。com.evil.example/", "https://аpp.example.com/", "http://localhost:3001/", "http://localhost/", "https://localhost:3000/",
     "https://www.example.com/", "https://www.example.com/bye/", "https://www.example.com/bye?x", "https://www.example.com/byebye", "https://www.example.com/BYE",
-    // Encoded.
+    // The gateway must not use a target that is an attack once it is percent-decoded.
     "%2f%2fevil.example", "/%2fevil.example", "/%2Fevil.example", "/%5cevil.example", "/%5Cevil.example", "%68ttps://evil.example", "/%2f%2fevil.example", "/%09/evil.example", "/%0a/evil.example",
-    // Octets that browsers drop.
+    // The gateway must not use a target with octets that browsers drop.
     "/\t/evil.example", "/\n/evil.example", "/\r/evil.example", "\t//evil.example", " //evil.example", " /bye", "/bye ", "\u{0}//evil.example", "/\u{0}/evil.example", "\u{1}/bye", "\u{7f}/bye",
-    // Line breaks.
+    // The gateway must not use a target with line breaks, which would add headers to the response.
     "/bye\r\nX-Injected: 1", "/bye\nX-Injected: 1", "/%0d%0aX-Injected:%201", "/bye%0d%0aX-Injected:%201", "/bye\r\n\r\n<script>", "https://app.example.com/\r\nX-Injected: 1",
-    // Unicode.
+    // The gateway must not use a target with Unicode characters, of which some look like slashes.
     "/\u{2215}evil.example", "\u{ff0f}\u{ff0f}evil.example", "/\u{ff0f}evil.example", "/\u{202e}elpmaxe.live", "\u{feff}//evil.example", "\u{3000}//evil.example", "/\u{e4}", "/\u{a0}/evil.example",
-    // Nothing, or nonsense.
+    // The gateway must not use an empty, relative or malformed target.
     "", " ", ".", "..", "bye", "./bye", "../bye", "?bye", "#bye", "http://", "https://", "https://[", "https://app.example.com:99999/", "/bye\"", "/<script>", "/{x}", "/a|b", "/a^b", "/a`b", "/%", "/%zz",
 ];
 
@@ -66,7 +67,7 @@ async fn a_redirect_target_too_long_for_a_proxys_buffer_is_not_used() {
     let app = TestApp::new().await;
     let (longest, longer) = (format!("/{}", "a".repeat(511)), format!("/{}", "a".repeat(512)));
     assert_eq!(redirect_location(&app, &longest).await, longest + "?logout=refused");
-    // Each `'` has three octets once it is percent-encoded.
+    // Each `'` becomes three octets when it is percent-encoded, so this target exceeds the limit.
     let longer_encoded = format!("/?{}", "'".repeat(171));
     for target in [longer, longer_encoded] {
         assert_eq!(redirect_location(&app, &target).await, "/?logout=refused");

@@ -1,14 +1,16 @@
-//! The size of the response to a form. A form is sent once, so cookies that exceed the response's budget stay.
+//! The size of the response to a form. A form is sent only once, so cookies that exceed the response's budget
+//! are not deleted.
 
 use crate::{
     forms::{assert_redirect, form_request, signed_in},
     harness::{Browser, TestApp},
 };
 
-/// The default size in bytes of nginx's buffer for a response head: one page of memory.
+/// The default size, in bytes, of nginx's buffer for a response head: one page of memory.
 const NGINX_BUFFER: usize = 4096;
 
-/// Adds cookies of sign-ins that were started and not finished.
+/// Adds the cookies that @supabase/ssr leaves behind for `count` sign-ins that were started and never
+/// finished.
 fn add_sign_in_cookies(browser: &mut Browser, count: usize) {
     for n in 0..count {
         let name = format!("sb-127-auth-token-flow-{n:032x}-code-verifier");

@@ -1,4 +1,4 @@
-//! An API behind the proxy gets only the credential that `verify` has checked.
+//! The proxy must forward to an API only the credential that `verify` has checked.
 
 use rstest::rstest;
 
@@ -28,7 +28,7 @@ async fn a_session_cookie_beside_a_valid_bearer_token_never_reaches_the_api(#[ca
             let request = browser.request("GET", "/").bearer(&caller.access_token);
             let reply = request.send().await;
             if reply.status == 401 {
-                // The gateway may refuse a request with an ended session in its cookie.
+                // The gateway may refuse this request, because it has an ended session in its cookie.
                 assert!(logged_out && setup.api.count() == before, "{case}: {reply:?}");
                 continue;
             }
@@ -68,13 +68,13 @@ async fn an_authorization_header_beside_a_session_cookie_never_reaches_the_api(#
     }
 }
 
-/// A stand-in for the gateway that accepts every request and names this carrier.
+/// A server in place of the gateway that accepts every request and returns `carrier` as `X-Auth-Carrier`.
 fn accepting_gateway(carrier: &str) -> Recorder {
     let identity = [("X-Auth-User-Id", "ada"), ("X-Auth-Carrier", carrier)];
     Recorder::start(200, &identity, "")
 }
 
-/// Such a stand-in, an API, and a proxy in front of both.
+/// Starts an [`accepting_gateway`], an API, and a proxy in front of both.
 async fn start_accepting(kind: Kind, carrier: &str) -> (Recorder, Recorder, ServerProcess) {
     let gateway = accepting_gateway(carrier);
     let api = Recorder::api();
@@ -82,7 +82,7 @@ async fn start_accepting(kind: Kind, carrier: &str) -> (Recorder, Recorder, Serv
     (gateway, api, proxy)
 }
 
-/// `Cookie` headers in which some parser may find a session cookie of the tests' project.
+/// `Cookie` headers in which some parser may find a session cookie of the project.
 const SESSION_COOKIES: [&[u8]; 14] = [
     b"sb-127-auth-token=x",
     b"a=b; sb-127-auth-token.0=x; c=d; sb-127-auth-token.1=y",
@@ -114,7 +114,7 @@ async fn no_cookie_reaches_the_api_beside_a_bearer_token(#[case] kind: Kind) {
         for request in [request().header("Cookie", sent), lines] {
             let reply = request.send().await;
             if reply.status == 400 {
-                // Caddy refuses control characters in a header.
+                // Caddy refuses a header with control characters, so the request must not reach the API.
                 assert_eq!(api.count(), before, "{case}");
                 continue;
             }
@@ -212,7 +212,7 @@ async fn without_a_known_carrier_the_api_gets_no_credential(#[case] kind: Kind) 
         assert!(received.header_values("cookie").is_empty(), "{carrier}");
         assert!(received.header_values("authorization").is_empty(), "{carrier}");
         assert!(!received.header_values("x-auth-carrier").contains(&"bearer"), "{carrier}");
-        // The gateway's own routes get all credentials.
+        // The proxy must pass all credentials to the gateway's own routes.
         assert_eq!(request("POST", "/logout").send().await.status, 200);
         let received = gateway.last();
         assert_eq!(received.line(), "POST /logout");

@@ -1,4 +1,5 @@
-//! Which headers reach the gateway and the API through the proxy, and which of the client's do not.
+//! Which headers must reach the gateway and the API through the proxy, and which headers of the client must
+//! not.
 
 use std::collections::HashSet;
 
@@ -41,7 +42,8 @@ async fn identity_headers_of_the_client_never_reach_the_api(#[case] kind: Kind) 
         let case = respell("x-auth-user-id");
         setup.assert_let_in(forge(&tokens.access_token), &tokens, &case).await;
         assert_eq!(setup.api.last().header_values("x-auth-carrier"), ["bearer"], "{case}");
-        // The token lacks these claims: the API must not get the client's values instead.
+        // If the token has no valid `role` and no `aal`, the API must not get the client's values of their
+        // headers.
         assert_eq!(forge(&without).send().await.status, 200, "{case}");
         for name in ["x-auth-role", "x-auth-aal"] {
             let received = setup.api.last();
@@ -49,7 +51,8 @@ async fn identity_headers_of_the_client_never_reach_the_api(#[case] kind: Kind) 
             assert!(received.names_like(name).iter().all(|found| *found == name), "{case}");
         }
     }
-    // A proxy removes headers that `Connection` names (RFC 9110, section 7.6.1): not these.
+    // A proxy removes the headers that `Connection` names (RFC 9110, section 7.6.1), but must not remove the
+    // identity headers.
     let names = identity(&tokens).map(|(name, _)| name);
     for name in names.into_iter().chain(["x-auth-carrier"]) {
         let request = setup.request("GET", "/").bearer(&tokens.access_token);
@@ -77,7 +80,8 @@ async fn the_client_address_is_the_one_that_the_proxy_saw(#[case] kind: Kind) {
         ("X-Forwarded-Host", "evil.example"),
     ];
     let own = format!("http://{}", setup.proxy.address);
-    // Old browsers send `Origin` without `Sec-Fetch-Site`; the gateway must then know its own origin.
+    // Old browsers send `Origin` without `Sec-Fetch-Site`, so the gateway must know its own origin through
+    // the proxy.
     for (origin, allowed) in [(&*own, true), ("https://evil.example", false)] {
         let tokens = setup.app.sign_up();
         let mut browser = setup.browser(&tokens, CookieFormat::Base64);
@@ -132,7 +136,7 @@ async fn verify_gets_the_head_and_the_api_gets_the_whole_request(#[case] kind: K
             let request = request.header("X-Auth-Aal", "aal2").header("X-Forwarded-Port", "1");
             assert_eq!(request.send().await.status, 200, "{case}");
             let (verify, received) = (gateway.last(), api.last());
-            // Caddy keeps the query, which `verify` ignores.
+            // Caddy sends the client's query along, which `verify` ignores.
             let verify_line = verify.line();
             assert_eq!(verify_line.split('?').next(), Some("GET /api/auth/verify"), "{case}");
             assert!(verify.body.is_empty(), "{case}");
@@ -199,7 +203,7 @@ async fn heads_larger_than_a_proxys_default_limit_arrive(#[case] kind: Kind) {
         assert_eq!(browser.logout("/logout").await.status, 401);
     }
 
-    // An application renews a session of 32 KiB: its Set-Cookie lines pass the proxy.
+    // An application renews a session of 32 KiB: its `Set-Cookie` lines must pass the proxy.
     let chunk = "v".repeat(3180);
     let lines: Vec<String> = (0..14).map(|n| format!("sb-127-auth-token.{n}={chunk}")).collect();
     let lines: Vec<_> = lines.iter().map(|line| ("Set-Cookie", line.as_str())).collect();

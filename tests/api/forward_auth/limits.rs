@@ -1,4 +1,4 @@
-//! Limits for one client address: how many requests reach the gateway and the API.
+//! The proxy's limits for one client address: how many requests may reach the gateway and the API.
 
 use std::{net::TcpListener, time::Instant};
 
@@ -13,7 +13,7 @@ fn assert_limited(reply: &Reply) {
     assert_eq!(reply.header("retry-after"), Some("1"));
 }
 
-/// The most requests that a full token bucket lets through since `start`.
+/// The most requests that a token bucket of this size and rate (per second) lets through since `start`.
 fn allowed(burst: u64, rate: u64, start: Instant) -> usize {
     usize::try_from(1 + burst + rate * (start.elapsed().as_secs() + 1)).unwrap()
 }
@@ -71,11 +71,11 @@ async fn a_page_that_sends_many_requests_is_not_limited_and_a_flood_is_429_at_ng
 
 #[tokio::test]
 async fn one_address_has_at_most_twenty_open_logouts_at_nginx() {
-    // Accepts connections and never responds.
+    // This server, in place of the gateway, accepts connections and never responds.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let api = Recorder::api();
     let proxy = Kind::Nginx.start(silent.local_addr().unwrap(), api.address).await;
-    // Fewer than the rate limit allows.
+    // Open one more logout than nginx allows at once. The rate limit would allow even more.
     let mut open = Vec::new();
     for _ in 0..21 {
         let mut connection = Connection::open(proxy.address).await;
@@ -103,7 +103,7 @@ async fn one_address_has_at_most_twenty_open_logouts_at_nginx() {
 #[tokio::test]
 async fn a_client_with_many_requests_open_at_the_api_can_still_sign_out_at_nginx() {
     let gateway = Recorder::start(200, &[("X-Auth-Carrier", "bearer")], "");
-    // Accepts connections and never responds.
+    // This server, in place of the API, accepts connections and never responds.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = Kind::Nginx.start(gateway.address, silent.local_addr().unwrap()).await;
     let mut open = Vec::new();
@@ -117,7 +117,7 @@ async fn a_client_with_many_requests_open_at_the_api_can_still_sign_out_at_nginx
     assert_eq!((reply.status, gateway.last().line()), (200, "POST /logout".to_owned()));
 }
 
-/// Whether nginx counts two addresses as one client. It must not have seen either before.
+/// Whether nginx counts the two addresses as one client. nginx must not have seen either address before.
 async fn share_a_limit(proxy: &ServerProcess, addresses: [&str; 2]) -> bool {
     let (start, mut passed) = (Instant::now(), 0);
     let mut open = Connection::open(proxy.address).await;
@@ -131,7 +131,7 @@ async fn share_a_limit(proxy: &ServerProcess, addresses: [&str; 2]) -> bool {
             _ => assert_limited(&reply),
         }
     }
-    // Separate limits let all 80 through, a shared one little more than 41.
+    // With separate limits all 80 requests pass, with a shared limit only a few more than 41.
     assert!(passed == 80 || passed <= allowed(40, 5, start), "{addresses:?}: {passed}");
     passed < 80
 }
@@ -155,7 +155,7 @@ async fn nginx_counts_a_client_by_its_ipv4_address_or_by_its_ipv6_network() {
         ("2001:db8:0:9::1", "2001:DB8:0:9:0:0:192.0.2.9", true),
         ("1::", "1::1", true),
         ("2:0:0:1::", "2:0:0:2::", false),
-        // Addresses whose bytes are line breaks.
+        // nginx must also count addresses whose bytes are line breaks.
         ("a0a:d0d:a0a:a0a:a0a:a0a:a0a:a0a", "a0a:d0d:a0a:a0a::d0d", true),
         ("::1", "::2", true),
     ] {

@@ -1,18 +1,19 @@
-//! The real nginx and the real Caddy with their configurations from `deploy/`, in which only addresses are
-//! changed.
+//! The real nginx and the real Caddy with their configurations from `deploy/`, of which the tests change only
+//! the addresses.
 
 use std::{fs, net::SocketAddr, path::Path, process::Command};
 
 use crate::harness::ServerProcess;
 
-/// The proxy under test.
+/// The reverse proxy that a test starts.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     Nginx,
     Caddy,
 }
 
-/// The rest of the configuration, for an nginx without root, in one directory and one process.
+/// The main configuration of nginx, which includes the deployed file. nginx runs without root, in one
+/// directory and as one process.
 const NGINX: &str = "daemon off; master_process off; pid nginx.pid; events {}
 http {
     access_log off;
@@ -26,16 +27,17 @@ http {
 }
 ";
 
-/// Texts of the deployed file, each with the text that takes its place.
+/// Texts of the deployed file, each with the text that must replace it.
 type Edits<'a> = &'a [(&'a str, String)];
 
 impl Kind {
-    /// Starts the proxy in front of that API; it asks that gateway.
+    /// Starts the proxy, which asks the gateway at `gateway` about each request to the API at `api`.
     pub(super) async fn start(self, gateway: SocketAddr, api: SocketAddr) -> ServerProcess {
         self.start_edited(gateway, api, &[]).await
     }
 
-    /// The same with the change of docs/revocation.md that lets a cookie of the application through.
+    /// Like [`Self::start`], with the change from docs/revocation.md that lets the application's cookie
+    /// `locale` reach the API.
     pub(super) async fn start_with_locale(
         self,
         gateway: SocketAddr,
@@ -63,7 +65,7 @@ impl Kind {
     }
 }
 
-/// The part of the configuration that the documented change replaces.
+/// The part of nginx' configuration that the change in docs/revocation.md replaces.
 const LOCALE_PLACE_NGINX: &str = "map $auth_carrier $app_cookies {
     default \"\";
     cookie $plain_cookies;
@@ -73,7 +75,7 @@ const LOCALE_PLACE_CADDY: &str = "			@not_by_cookie not header X-Auth-Carrier co
 			request_header @not_by_cookie -Cookie
 ";
 
-/// The code block in this language after the text in docs/revocation.md.
+/// The first code block in `language` after `text` in docs/revocation.md.
 fn documented(language: &str, text: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/revocation.md");
     let page = fs::read_to_string(path).unwrap();
@@ -103,7 +105,7 @@ fn nginx(
     let server = configuration("nginx/logout-gateway.conf", &addresses, edits);
     fs::write(folder.join("logout-gateway.conf"), server).unwrap();
     fs::write(folder.join("nginx.conf"), NGINX).unwrap();
-    // Debian's path; /usr/sbin is not in the PATH of every user.
+    // Use the path of Debian's nginx, because /usr/sbin is not in the PATH of every user.
     let mut command = Command::new("/usr/sbin/nginx");
     command.args(["-e", "stderr", "-c", "nginx.conf", "-p"]).arg(folder);
     command
@@ -117,7 +119,7 @@ fn caddy(
     edits: Edits<'_>,
 ) -> Command {
     let addresses = [
-        // Caddy's admin endpoint would need a port of its own.
+        // Turn Caddy's admin endpoint off, because it would need a port of its own.
         ("{\n\tservers {", "{\n\tadmin off\n\tservers {".to_owned()),
         ("app.example.com {", format!("http://{own} {{")),
         ("reverse_proxy 127.0.0.1:8080", format!("reverse_proxy {gateway}")),
@@ -132,7 +134,8 @@ fn caddy(
     command
 }
 
-/// The file in `deploy/` with other addresses and these edits. Each replaced text must occur exactly once.
+/// The file in `deploy/` with the replacements of `addresses` and of `edits`. Each replaced text must occur
+/// exactly once.
 fn configuration(file: &str, addresses: Edits<'_>, edits: Edits<'_>) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file);
     let text = fs::read_to_string(path).unwrap();

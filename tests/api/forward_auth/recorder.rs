@@ -1,5 +1,5 @@
-//! A server that records the requests it receives and gives the same response to all: the API behind the
-//! proxy, or a stand-in for the gateway.
+//! A server that records the requests that it receives and gives the same response to all. It stands for the
+//! API behind the proxy, or for the gateway.
 
 use std::{
     net::SocketAddr,
@@ -20,17 +20,17 @@ use tokio::net::TcpListener;
 
 use crate::harness::BackgroundThread;
 
-/// A recorded request.
+/// A request that the server received.
 #[derive(Clone, Debug)]
 pub(super) struct ReceivedRequest {
-    /// The address of the other end of its connection.
+    /// The address from which the request's connection came.
     pub(super) peer: SocketAddr,
     parts: Parts,
     pub(super) body: Vec<u8>,
 }
 
 impl ReceivedRequest {
-    /// Method and target.
+    /// The method and the target, such as `GET /things?a=b`.
     pub(super) fn line(&self) -> String {
         format!("{} {}", self.parts.method, self.parts.uri)
     }
@@ -40,31 +40,31 @@ impl ReceivedRequest {
         self.parts.uri.path()
     }
 
-    /// All values of the header.
+    /// The values of all header lines with this name.
     pub(super) fn header_values(&self, name: &str) -> Vec<&str> {
         let values = self.parts.headers.get_all(name).iter();
         values.map(|value| value.to_str().unwrap()).collect()
     }
 
-    /// The cookies of every `Cookie` header, as `name=value`.
+    /// The cookies of all `Cookie` headers, each as `name=value`.
     pub(super) fn cookies(&self) -> Vec<&str> {
         let pairs = self.header_values("cookie").into_iter().flat_map(|value| value.split(';'));
         pairs.map(str::trim).filter(|pair| !pair.is_empty()).collect()
     }
 
-    /// Whether the request has a session cookie of the tests' project.
+    /// Whether the request has a session cookie of the project.
     pub(super) fn has_session_cookie(&self) -> bool {
         self.cookies().iter().any(|pair| pair.starts_with("sb-127-auth-token"))
     }
 
-    /// The names of headers that a CGI program cannot distinguish from `name`.
+    /// The names of the request's headers that a CGI program cannot distinguish from `name`.
     pub(super) fn names_like(&self, name: &str) -> Vec<&str> {
         let alike = |other: &&str| other.replace('_', "-") == name;
         self.parts.headers.keys().map(HeaderName::as_str).filter(alike).collect()
     }
 }
 
-/// The server; it stops when it is dropped.
+/// A running server, which stops when this is dropped.
 pub(super) struct Recorder {
     pub(super) address: SocketAddr,
     requests: Arc<Mutex<Vec<ReceivedRequest>>>,
@@ -73,7 +73,7 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// Starts a server that responds with this status, these header lines and this body.
+    /// Starts a server that responds to every request with this status, these header lines and this body.
     pub(super) fn start(status: u16, lines: &[(&str, &str)], body: &'static str) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -97,22 +97,22 @@ impl Recorder {
         Self { address, requests, status, _running: running }
     }
 
-    /// Starts a server that stands for an application's API and responds with 200.
+    /// Starts a server that stands for an application's API and responds to every request with 200.
     pub(super) fn api() -> Self {
         Self::start(200, &[("X-From", "api")], "from the API")
     }
 
-    /// Responds with this status from now on.
+    /// Makes the server respond with this status from now on.
     pub(super) fn set_status(&self, status: u16) {
         self.status.store(status, SeqCst);
     }
 
-    /// How many requests were received.
+    /// The number of requests that the server has received.
     pub(super) fn count(&self) -> usize {
         self.requests.lock().unwrap().len()
     }
 
-    /// The latest request.
+    /// The request that the server received last.
     #[track_caller]
     pub(super) fn last(&self) -> ReceivedRequest {
         self.requests.lock().unwrap().last().unwrap().clone()

@@ -6,7 +6,7 @@ use rstest::rstest;
 use super::{proxy::Kind, recorder::Recorder};
 use crate::harness::Request;
 
-/// The identity headers of the gateway, with the values that it returns in these tests.
+/// The identity headers that the gateway returns, with the values that the tests use.
 const IDENTITY: [(&str, &str); 7] = [
     ("x-auth-user-id", "ada"),
     ("x-auth-session-id", "s"),
@@ -17,7 +17,7 @@ const IDENTITY: [(&str, &str); 7] = [
     ("x-auth-carrier", "bearer"),
 ];
 
-/// Adds false identity headers, in every spelling that CGI or PHP treats as the same name.
+/// Adds false identity headers to the request, in every spelling that CGI or PHP treats as the same name.
 fn with_false_identity(request: Request) -> Request {
     let spellings: [fn(&str) -> String; 5] = [
         str::to_owned,
@@ -38,7 +38,7 @@ fn with_false_identity(request: Request) -> Request {
 #[tokio::test]
 async fn the_api_gets_only_the_identity_that_the_gateway_returned(#[case] kind: Kind) {
     let api = Recorder::api();
-    // A gateway that returns all identity headers, and one that returns only the first.
+    // The first gateway returns all identity headers, and the second returns only one of them.
     for returned in [&IDENTITY[..], &IDENTITY[..1]] {
         let gateway = Recorder::start(200, returned, "");
         let proxy = kind.start(gateway.address, api.address).await;
@@ -123,7 +123,7 @@ async fn through_the_proxy_a_client_reaches_only_the_logout_routes(#[case] kind:
     ] {
         let _ = Request::new(proxy.address, "POST", target).send().await;
         let received = gateway.last();
-        // The proxy's own request to `verify` has the method GET.
+        // Ignore the proxy's own request to `verify`, which always has the method GET.
         let is_verify = received.line() == "GET /api/auth/verify";
         assert!(is_verify || routes.contains(&received.path()), "{target}: {}", received.line());
     }

@@ -1,26 +1,27 @@
-//! The hostile names and what the contract requires for each. The expectations are written out, not computed.
+//! The hostile names, and what the contract requires for each. The expectations are written out instead of
+//! computed.
 
 use super::STORAGE_KEY;
 
-/// What the gateway must do with a cookie.
+/// What the gateway must do with a cookie that a logout request has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// Delete the cookie with this name.
+    /// The gateway must delete the cookie with this name.
     Deleted(String),
-    /// Keep the cookie: it belongs to another application.
+    /// The gateway must keep the cookie, which belongs to another application.
     Kept,
-    /// Refuse the request with 400, because the header is not valid HTTP.
+    /// The gateway must refuse the request with 400, because the header is not valid HTTP.
     Refused,
 }
 
-/// A part of a `Cookie` header and what the gateway must do with it.
+/// A part of a `Cookie` header, and what the gateway must do with that part.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) pair: Vec<u8>,
     pub(super) fate: Fate,
 }
 
-/// A row for a cookie with this name.
+/// A row for a cookie with this name and the value `planted`.
 fn row(name: impl AsRef<[u8]>, fate: Fate) -> Row {
     Row { pair: [name.as_ref(), b"=planted"].concat(), fate }
 }
@@ -115,7 +116,8 @@ fn flow_ids() -> Vec<Row> {
         .collect();
     let others = ["", "1", "1234567", "-", "flow-1-", &"a".repeat(65), &"a".repeat(1000)];
     rows.extend(others.iter().map(|id| kept(name(id))));
-    // Eight characters, of which one is not allowed in a flow id.
+    // An id of eight characters is no flow id if one of the characters is not allowed: the cookie must be
+    // kept.
     rows.extend("!\"#$%&'()*+,./:<=>?@[\\]^`{|}~ \tä\u{ff10}\u{212a}".chars().map(|c| {
         let id = format!("123{c}5678");
         kept(name(&id))
@@ -123,7 +125,7 @@ fn flow_ids() -> Vec<Row> {
     rows
 }
 
-/// Punctuation in names. `;` and `=` cannot be in a name: see [`pairs`].
+/// Names with punctuation. `;` and `=` cannot be in a name: [`pairs`] has them.
 fn punctuation() -> Vec<Row> {
     let marks = "!\"#$%&'()*+,-./:<>?@[\\]^_`{|}~".chars();
     let around = |c| {
@@ -137,8 +139,8 @@ fn punctuation() -> Vec<Row> {
     marks.flat_map(around).map(kept).collect()
 }
 
-/// RFC 9110, section 5.5: the tab is the only control character in a header value. A line feed ends the
-/// header, and the text after it is no valid header.
+/// Names with control characters. Only the tab is allowed in a header value (RFC 9110, section 5.5). A line
+/// feed ends the header, and the text after it is no valid header.
 fn control_bytes() -> Vec<Row> {
     let bytes = (0..0x20).chain([0x7f]).filter(|byte| *byte != b'\t');
     let around = |byte| {
@@ -152,8 +154,8 @@ fn control_bytes() -> Vec<Row> {
         .collect()
 }
 
-/// Unicode white space, Unicode digits, letters that look like ASCII letters, and code points that become
-/// ASCII characters when they are cut to one byte.
+/// Names with Unicode white space, Unicode digits, letters that look like ASCII letters, or code points that
+/// become ASCII characters when they are cut to one byte.
 fn other_alphabets() -> Vec<Row> {
     let spaces = "\u{85}\u{a0}\u{ad}\u{1680}\u{180e}\u{2000}\u{2003}\u{2009}\u{200a}\u{200b}\u{200d}\u{2028}\
                   \u{2029}\u{202e}\u{202f}\u{205f}\u{2060}\u{3000}\u{fe0f}\u{feff}";
@@ -183,7 +185,7 @@ fn other_alphabets() -> Vec<Row> {
     around_spaces.chain(numbered).chain(spelt).map(kept).collect()
 }
 
-/// Single bytes that are not UTF-8.
+/// Names with single bytes that are not valid UTF-8.
 fn octets() -> Vec<Row> {
     let octets = (0x80..=0xff).step_by(6);
     let around = |octet| {
@@ -193,8 +195,8 @@ fn octets() -> Vec<Row> {
     octets.flat_map(around).map(kept).collect()
 }
 
-/// RFC 6265bis, section 5.6: a `;` ends a pair, also between quotes; the first `=` ends the name; spaces
-/// and tabs around the name are not part of it.
+/// Pairs with unusual delimiters. RFC 6265bis, section 5.6: a `;` ends a pair, also between quotes; the first
+/// `=` ends the name; spaces and tabs around the name are not part of it.
 fn pairs() -> Vec<Row> {
     let kept = [
         "",

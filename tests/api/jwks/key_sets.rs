@@ -1,5 +1,5 @@
-//! Key sets that GoTrue, or another server in its place, may publish: which tokens verify afterwards, and
-//! which sessions can be ended.
+//! Key sets that GoTrue, or another server in its place, may publish. The tests check which tokens the
+//! gateway then accepts, and which sessions can be ended.
 //!
 //! GoTrue has two keys and accepts the tokens of both. The gateway fetched key A at its start and verified a
 //! token with it. Key B is new.
@@ -15,10 +15,10 @@ use crate::harness::{
     hs256_token, recording, run_concurrently,
 };
 
-/// Makes a key set from the keys A and B.
+/// Makes a key set from the keys A and B, in this order.
 type MakeKeySet = fn(&Value, &Value) -> Value;
 
-/// Well-formed key sets, and whether tokens of A and of B verify with them.
+/// Well-formed key sets: a name, the key set, and whether the gateway then accepts tokens of A and of B.
 const SETS: &[(&str, MakeKeySet, [bool; 2])] = &[
     ("a key is added", |a, b| set([a, b]), [true, true]),
     ("a key is added before the old one", |a, b| set([b, a]), [true, true]),
@@ -92,7 +92,7 @@ const SETS: &[(&str, MakeKeySet, [bool; 2])] = &[
     ),
 ];
 
-/// Responses that are no key set, although most contain A and B, with their status.
+/// Responses that are no key set, although most contain A and B: a name, the status, and the body.
 const INVALID_SETS: &[(&str, u16, MakeKeySet)] = &[
     ("nothing", 200, |_, _| json!("")),
     ("a page", 200, |_, _| json!("<!doctype html><title>Sign in to the hotel's network</title>")),
@@ -117,14 +117,14 @@ fn set<'k>(keys: impl IntoIterator<Item = &'k Value>) -> Value {
     json!({"keys": keys.into_iter().collect::<Vec<_>>()})
 }
 
-/// `key` with another value of one member.
+/// A copy of `key` in which `member` has another value.
 fn with_member(key: &Value, member: &str, value: impl Into<Value>) -> Value {
     let mut key = key.clone();
     key[member] = value.into();
     key
 }
 
-/// `other` with the `kid` of `key`.
+/// A copy of the key `other` with the `kid` of `key`.
 fn with_kid_of(other: &Value, key: &Value) -> Value {
     with_member(other, "kid", key["kid"].clone())
 }
@@ -141,19 +141,19 @@ fn half(text: &str) -> Value {
     json!(text[..text.len() / 2])
 }
 
-/// A key set with a large unknown member.
+/// A key set with an unknown member of `octets` bytes.
 fn padded(set: &Value, octets: usize) -> String {
     let (padding, rest) = ("x".repeat(octets), &set.to_string()[1..]);
     format!(r#"{{"padding":"{padding}",{rest}"#)
 }
 
-/// A key set with an element that is nested deeper than a parser should follow.
+/// A key set with an element that is nested more deeply than a parser should follow.
 fn nested(keys: &Value) -> String {
     let deep = "[".repeat(1000) + &"]".repeat(1000);
     keys.to_string().replace("]}", &format!(",{deep}]}}"))
 }
 
-/// The public key of this algorithm in the recordings.
+/// The public key of this algorithm from the recordings.
 fn recorded(algorithm: &str) -> Value {
     recording(&format!("jwks-{algorithm}")).response.body["keys"][0].clone()
 }
@@ -165,7 +165,7 @@ fn secret_with_kid(kid: &Value) -> Value {
     json!({"kty": "oct", "alg": "HS256", "use": "sig", "key_ops": ["verify"], "kid": kid, "k": k})
 }
 
-/// A gateway that has verified a token with key A, and tokens of both keys.
+/// A gateway that has verified a token with key A, together with tokens of both keys.
 struct KeySetCase {
     app: TestApp,
     a: Value,
@@ -187,7 +187,8 @@ impl KeySetCase {
         Self { app, a: keys[1].clone(), b: keys[0].clone(), tokens_a, tokens_b }
     }
 
-    /// A token of B causes the fetch of `published`. Asserts whether tokens of A and of B verify afterwards.
+    /// Publishes `published` and makes the gateway fetch it with a token of B. Asserts whether the gateway
+    /// then accepts tokens of A and of B.
     async fn assert_verification(&self, published: &Value, status: u16, [a, b]: [bool; 2]) {
         let Self { app, tokens_a, tokens_b, .. } = self;
         let before = app.gotrue_calls(KEY_SET).len();
@@ -209,7 +210,7 @@ impl KeySetCase {
     }
 }
 
-/// The fault that makes GoTrue answer with this key set.
+/// The fault that makes GoTrue respond with this key set and this status.
 fn jwks_fault(published: &Value, status: u16) -> Value {
     json!({"operation": "jwks", "kind": "status", "status": status, "body": published})
 }
@@ -224,7 +225,8 @@ async fn each_valid_key_of_a_new_key_set_is_used_and_no_other_key() {
     }
 }
 
-/// At the start, the gateway has no keys until it fetches the key set again. Later, it keeps its keys.
+/// After an invalid key set, a gateway that has just started has no keys, and a gateway that has keys keeps
+/// them.
 #[test]
 fn an_invalid_key_set_is_none_at_the_start_and_later_keeps_the_known_keys() {
     let rows = INVALID_SETS.iter().map(|(name, status, published)| (*name, (*status, *published)));
@@ -264,7 +266,7 @@ async fn a_published_secret_verifies_no_token() {
             assert_error(&verify, 401, "NOT_AUTHENTICATED", Some("invalid"));
             let logout = app.post("/logout").bearer(&token).send().await;
             assert_error(&logout, 401, "NOT_AUTHENTICATED", Some("invalid"));
-            // A gateway without the JWT secret asks GoTrue about each token.
+            // A gateway without the JWT secret must ask GoTrue about each HS256 token.
             assert_eq!(app.gotrue_call_count() - calls_before, if has_secret { 0 } else { 2 });
         }
         assert!(app.is_alive(&tokens));

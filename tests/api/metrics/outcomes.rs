@@ -1,4 +1,5 @@
-//! Each outcome of a logout and each response of `verify` is counted once, and no other metric changes.
+//! The metrics must count each outcome of a logout and each response of `verify` once, and no other metric
+//! may change.
 
 use gotrue_mock::Algorithm;
 use serde_json::{Value, json};
@@ -19,8 +20,8 @@ pub(super) fn fault(kind: Value, times: u32) -> Value {
     fault
 }
 
-/// The metrics of a short notation: `failed/none` is the outcome and the reason of a logout, `logout:ok` is a
-/// request to GoTrue and its result. A number like ` +2` at the end is the increment.
+/// Expands metrics in a short notation: `failed/none` is the outcome and the reason of a logout, `logout:ok`
+/// is a request to GoTrue and its result. A number such as ` +2` at the end is the increment.
 fn expand_metrics(metrics: &[&str]) -> Vec<String> {
     let one = |word: &&str| {
         let (word, increment) = word.split_once(' ').unwrap_or((word, "+1"));
@@ -63,7 +64,8 @@ pub(super) async fn assert_metric_changes(
     assert_eq!(changes(&before, &samples(app).await), expected_changes(&metrics), "{name}");
 }
 
-/// A logout always deletes the session cookie and the CSRF cookie.
+/// The change of a metric at each logout, because a logout always deletes the session cookie and the CSRF
+/// cookie.
 pub(super) const DELETED: &str = "cookies_deleted_total +2";
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The metrics of queued logouts and of their retries.
+//! The metrics must count queued logouts and the retries of queued logouts.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Reads `/metrics`, and compares two scrapes.
+//! Reads the metrics from `/metrics`, and compares two scrapes.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 
 use crate::harness::{Request, TestApp};
 
-/// Values by metric name and labels, cut off to whole numbers. Only the sums of durations have fractions.
+/// The values of the metrics by name and labels, without fractions. Only sums of durations have fractions,
+/// and no test compares them.
 pub(super) type Samples = BTreeMap<String, i64>;
 
-/// The text of `/metrics`.
+/// The text that `/metrics` returns.
 pub(super) async fn exposition(app: &TestApp) -> String {
     let reply = Request::new(app.admin_address.unwrap(), "GET", "/metrics").send().await;
     assert_eq!(reply.status, 200);
@@ -17,7 +18,7 @@ pub(super) async fn exposition(app: &TestApp) -> String {
     reply.text()
 }
 
-/// Every sample by its name and labels, without the prefix `logout_gateway_`.
+/// Every sample of the gateway's metrics, by name and labels, without the prefix `logout_gateway_`.
 pub(super) async fn samples(app: &TestApp) -> Samples {
     let text = exposition(app).await;
     let is_sample =
@@ -33,8 +34,8 @@ pub(super) async fn samples(app: &TestApp) -> Samples {
     lines.map(sample).collect()
 }
 
-/// The samples that changed, with the difference. Durations, and requests that the gateway sends on its own,
-/// are left out.
+/// The samples that differ between two scrapes, each with the difference. Durations, and requests that the
+/// gateway sends on its own, are left out.
 pub(super) fn changes(before: &Samples, after: &Samples) -> BTreeMap<String, i64> {
     assert!(before.keys().eq(after.keys()), "no sample comes or goes");
     let is_left_out = |name: &str| {
@@ -53,7 +54,8 @@ pub(super) fn changes(before: &Samples, after: &Samples) -> BTreeMap<String, i64
         .collect()
 }
 
-/// The expected changes: by one, or by the number after ` +` at the end of the name.
+/// Parses expected changes: a name stands for a change by one, and ` +` with a number after the name for a
+/// change by that number.
 pub(super) fn expected_changes(names: &[&str]) -> BTreeMap<String, i64> {
     let change = |name: &&str| match name.rsplit_once(" +") {
         Some((name, difference)) => (name.to_owned(), difference.parse().unwrap()),

@@ -1,20 +1,20 @@
-//! Compares responses of the mock with recorded ones.
+//! Compares responses of the mock with recorded responses of the real GoTrue.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::mock_harness::MockResponse;
 
-/// Asserts that a response is like the recorded one: the same status, headers, codes and messages. Of
-/// bodies whose values differ from session to session, only the names and types of the members are
-/// compared.
+/// Asserts that a response is like the recorded one: it must have the same status, headers, codes and
+/// messages. If the values in a body differ from session to session, only the names and types of its members
+/// are compared.
 pub(super) fn assert_like(response: &MockResponse, recorded: &Value, name: &str) {
     assert_eq!(response.status.as_u16(), recorded["status"], "{name}: {}", response.body);
     assert_headers_like(response, &recorded["headers"], name);
     match &recorded["body"] {
         Value::Null => assert_eq!(response.body, "", "{name}"),
         Value::String(text) => assert_eq!(&response.body, text, "{name}"),
-        // Errors, key sets and health: the whole body is the same.
+        // The whole body must be equal for errors, key sets and health.
         body if body.get("access_token").is_none() && body.get("id").is_none() => {
             assert_eq!(&response.json(), body, "{name}");
         }
@@ -34,7 +34,8 @@ fn assert_tokens_like(tokens: &Value, recorded: &Value, name: &str) {
 }
 
 fn assert_headers_like(response: &MockResponse, recorded: &Value, name: &str) {
-    // Headers whose values differ from session to session: only their presence is compared.
+    // Headers whose values differ from session to session: the test compares only whether a response has
+    // them.
     const IDS: &[&str] = &["sb-auth-user-id", "sb-auth-session-id", "sb-auth-refresh-token-prefix"];
     const SAME: &[&str] = &[
         "allow",
@@ -59,7 +60,7 @@ fn assert_headers_like(response: &MockResponse, recorded: &Value, name: &str) {
     }
 }
 
-/// The value with its member names and with types in place of values.
+/// A copy of the value in which each value is replaced by the name of its type.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Null => json!("null"),
@@ -73,7 +74,7 @@ fn shape(value: &Value) -> Value {
     }
 }
 
-/// The header (0) or the claims (1) of a JWT.
+/// The part of a JWT with this index, decoded: 0 is the header, 1 the claims.
 pub(super) fn part(token: &str, index: usize) -> Value {
     let part = token.split('.').nth(index).unwrap();
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()

@@ -11,8 +11,8 @@ use super::{
 use crate::harness::{Browser, CookieFormat, Reply, claims_of, hs256_token};
 
 impl GatewayUnderTest {
-    /// Sends a logout with the ids of a session that its client does not have. Asserts that `verify` still
-    /// accepts the session and that no session ends.
+    /// Sends a logout with the ids of a session that the attacker does not have. Asserts that `verify` still
+    /// accepts the session, and that no session ends.
     pub(super) fn attack(
         &mut self,
         model: &ReferenceModel,
@@ -27,8 +27,8 @@ impl GatewayUnderTest {
 
         let stale = attack == Attack::Stale && model.project.verified_by != VerifiedBy::GoTrue;
         let queued = reply.status == 202 && stale && model.project.durable;
-        // A `local` logout of a session that has ended is not sent to GoTrue, whether the token is genuine
-        // or not: GoTrue before 2.150 treats a second local logout as global.
+        // The gateway does not send a `local` logout of an ended session to GoTrue, whether the token is
+        // genuine or not, because GoTrue before 2.150 treats a second local logout as global.
         let known_ended =
             scope == Scope::Local && model.sessions[victim].known_ended != Some(false);
         let ended = reply.header("x-logout-outcome") == Some("already-ended") && known_ended;
@@ -44,12 +44,13 @@ impl GatewayUnderTest {
         let after = (self.victim_status(model, victim), self.revocations());
         if !self.has_pending_work() {
             assert_eq!(after.1, revocations, "{attack:?}: {reply:?}");
-            // The request may have made the gateway fetch the key set, which may have changed.
+            // The attack may have made the gateway fetch a key set that has changed, so compare only if its
+            // keys are certain.
             assert!(model.accepts_key.is_none() || after.0 == before, "{attack:?}: {after:?}");
         }
     }
 
-    /// The status of `verify` for the victim, if the gateway can verify tokens without GoTrue.
+    /// The status of `verify` for the victim's token; `None` if only GoTrue can verify the token.
     fn victim_status(&self, model: &ReferenceModel, victim: usize) -> Option<u16> {
         let gateway_verifies = model.project.verified_by != VerifiedBy::GoTrue;
         let tokens = &self.sessions[victim].tokens;
@@ -72,13 +73,14 @@ impl GatewayUnderTest {
             let request = self.app.post(&target).bearer(&tokens.access_token);
             return request.header("X-Request-Id", id).send().await;
         }
-        // The gateway issues a CSRF token for every expired access token.
+        // The gateway issues a CSRF token even for an expired access token, which it does not verify.
         let mut browser = Browser::signed_in_without_csrf(&self.app, &tokens, CookieFormat::Base64);
         browser.fetch_csrf().await;
         browser.logout_request(&target).header("X-Request-Id", id).send().await
     }
 
-    /// Sends the same logout with scope `others` many times. Asserts that list and queue grow only once.
+    /// Sends the same logout with the scope `others` many times. Asserts that the revocation list and the
+    /// queue grow only once.
     pub(super) fn flood(&mut self, model: &ReferenceModel, session: usize) {
         let revocations = self.revocations();
         for _ in 0..FLOOD {
@@ -92,7 +94,8 @@ impl GatewayUnderTest {
             );
         }
         let grown = self.revocations().saturating_sub(revocations);
-        // A cut-off and, if GoTrue reports the session as ended, an entry for the session.
+        // The logouts may add a cut-off and, if GoTrue reports the session as ended, an entry for the
+        // session.
         assert!(
             self.has_pending_work() || grown <= 2,
             "the revocation list grew by {grown} entries"

@@ -1,11 +1,11 @@
-//! Assertions about the gateway after a step of a sequence.
+//! Assertions about the gateway after each step of a sequence.
 
 use std::{collections::HashSet, time::Instant};
 
 use super::{gateway::GatewayUnderTest, reference::ReferenceModel};
 
 impl GatewayUnderTest {
-    /// Asserts that `verify` and `csrf` answer as the model expects.
+    /// Asserts that `verify` and `csrf` respond as the model expects.
     pub(super) fn verify_and_fetch_csrf(&mut self, model: &ReferenceModel, session: usize) {
         let tokens = &self.sessions[session].tokens;
         let status_of = |path: &str| {
@@ -34,7 +34,7 @@ impl GatewayUnderTest {
         }
     }
 
-    /// Asserts that each queued logout is in the queue, done, or given up.
+    /// Asserts that each queued logout is still in the queue, done, or given up.
     pub(super) fn assert_queued_logouts(&self) {
         for queued in &self.queued_logouts {
             let is_kept = queued.is_queued_done_or_given_up(&self.app, &self.sessions);
@@ -42,7 +42,7 @@ impl GatewayUnderTest {
         }
     }
 
-    /// Asserts that unproven requests have left nothing, and that the list has no more entries
+    /// Asserts that unproven requests have left no entry, and that the revocation list has no more entries
     /// than the contract allows.
     pub(super) fn assert_bounds(&self) {
         let most = self.sessions.len() + 2 * self.users.len();

@@ -1,4 +1,4 @@
-//! The system under test: a gateway and its mock, to which the steps of a sequence are applied.
+//! The system under test: a gateway and its GoTrue mock, to which the test applies the steps of a sequence.
 
 use std::{
     collections::HashSet,
@@ -26,29 +26,30 @@ pub(super) struct Session {
     pub(super) user: usize,
     pub(super) tokens: Tokens,
     issued_at: i64,
-    /// When GoTrue may have accepted the token last.
+    /// The latest time when GoTrue may have accepted the token for the gateway.
     pub(super) introspected_at: Option<Instant>,
 }
 
-/// A little longer than the gateway caches that GoTrue has accepted a token.
+/// A little longer than the time for which the gateway remembers that GoTrue accepted a token.
 const INTROSPECTION_LIFETIME: Duration = Duration::from_secs(11);
 
 pub(super) struct GatewayUnderTest {
     pub(super) runtime: Runtime,
     pub(super) app: TestApp,
-    /// The proxy in front of GoTrue, if the project has one.
+    /// The proxy in front of GoTrue; `None` if the project has none.
     _proxy: Option<FaultProxy>,
-    /// The directory of the store; dropped after the test app.
+    /// The directory of the store, which must exist until the test app is dropped.
     _directory: TempDir,
-    /// Issues CSRF tokens with the gateway's secret, also while GoTrue fails.
+    /// Issues CSRF tokens with the gateway's secret, because the gateway may not issue any while GoTrue
+    /// fails.
     pub(super) csrf: Csrf,
     pub(super) users: Vec<Uuid>,
     pub(super) sessions: Vec<Session>,
     pub(super) list: ExpectedRevocations,
     pub(super) queued_logouts: Vec<QueuedLogout>,
-    /// Sessions whose client hung up during a logout: they may end at any time.
+    /// Sessions whose client hung up during a logout, so that they may end at any time.
     hung_up: HashSet<usize>,
-    /// The ids of requests that must not be in the queue or the failure log.
+    /// The ids of requests that must leave no entry in the queue or the failure log.
     pub(super) must_leave_no_trace: HashSet<String>,
     requests: usize,
     pub(super) has_queue: bool,
@@ -166,7 +167,7 @@ impl GatewayUnderTest {
         self.sessions.push(Session { user, tokens, issued_at, introspected_at: None });
     }
 
-    /// Refreshes the session at GoTrue, as the application does.
+    /// Refreshes the session's tokens at GoTrue, as an application does.
     fn refresh(&mut self, session: usize) {
         let address = self.app.mock.url().trim_start_matches("http://").parse().unwrap();
         let request = Request::new(address, "POST", "/auth/v1/token?grant_type=refresh_token");
@@ -181,13 +182,13 @@ impl GatewayUnderTest {
         *introspected_at = None;
     }
 
-    /// A request id that is new in this sequence.
+    /// A request id that is unique in this sequence.
     pub(super) fn request_id(&mut self) -> String {
         self.requests += 1;
         format!("request-{}", self.requests)
     }
 
-    /// Whether the gateway may have cached that GoTrue accepts the session's token.
+    /// Whether the gateway may still remember that GoTrue accepted the session's token.
     pub(super) fn may_be_introspected(&self, session: usize) -> bool {
         self.sessions[session]
             .introspected_at
@@ -199,7 +200,7 @@ impl GatewayUnderTest {
         !self.queued_logouts.is_empty() || !self.hung_up.is_empty()
     }
 
-    /// How many entries the revocation list has.
+    /// The number of entries in the revocation list, according to the metrics.
     pub(super) fn revocations(&self) -> usize {
         let admin = self.app.admin_address.unwrap();
         let reply = self.runtime.block_on(Request::new(admin, "GET", "/metrics").send());
@@ -208,7 +209,7 @@ impl GatewayUnderTest {
         line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
     }
 
-    /// The list under `member` in a report of the admin listener.
+    /// The list under `member` in the JSON report that the admin listener returns for `target`.
     pub(super) fn report_entries(&self, target: &str, member: &str) -> Vec<Value> {
         let report = self.runtime.block_on(self.app.admin_json(target));
         report[member].as_array().unwrap().clone()
@@ -222,7 +223,7 @@ impl GatewayUnderTest {
         (0..self.sessions.len()).filter(|n| self.alive(*n)).collect()
     }
 
-    /// Whether an earlier logout may end the session at any time.
+    /// Whether an earlier logout that is queued or unfinished may end the session at any time.
     pub(super) fn may_end_at_any_time(&self, session: usize) -> bool {
         let user = self.sessions[session].user;
         let mut queued_logouts = self.queued_logouts.iter().filter(|queued| queued.user == user);
@@ -235,14 +236,14 @@ impl GatewayUnderTest {
         self.list.refuses(user, session, issued_at, self.app.clock.now())
     }
 
-    /// Notes that something other than the queued logouts may end sessions of this user.
+    /// Notes that something else than the queued logouts may end sessions of this user.
     pub(super) fn allow_other_ends_of(&mut self, user: usize) {
         let of_user = self.queued_logouts.iter_mut().filter(|queued| queued.user == user);
         of_user.for_each(QueuedLogout::allow_other_ends);
     }
 
-    /// Sends a logout and closes the connection during the call to GoTrue or, if GoTrue fails, right after
-    /// sending.
+    /// Sends a logout and closes the connection, either during the call to GoTrue or, if GoTrue fails, right
+    /// after sending.
     fn hang_up(&mut self, model: &ReferenceModel, session: usize) {
         let Session { user, tokens, .. } = &self.sessions[session];
         let (user, tokens) = (*user, tokens.clone());
@@ -278,7 +279,7 @@ impl GatewayUnderTest {
         }
     }
 
-    /// Restarts the gateway: it loses what is not in a store, and fetches the key set.
+    /// Restarts the gateway, which loses everything that is not in a store and fetches the key set again.
     fn restart(&mut self, model: &ReferenceModel) {
         self.runtime.block_on(async {
             self.app.restart_gateway(&[]);
@@ -288,7 +289,7 @@ impl GatewayUnderTest {
         self.sessions.iter_mut().for_each(|session| session.introspected_at = None);
         if !model.project.durable {
             self.list = ExpectedRevocations::default();
-            // The unfinished logouts are lost.
+            // The restart has stopped the unfinished logouts, so they end no session any more.
             self.hung_up.clear();
         }
         for n in (0..self.sessions.len()).filter(|n| self.is_listed(*n) == Some(true)) {

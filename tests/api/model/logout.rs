@@ -1,4 +1,4 @@
-//! One logout: its credentials, and the effects that its response requires.
+//! One logout of a sequence: its credentials, and the effects that its response promises.
 
 use std::collections::HashSet;
 
@@ -40,7 +40,7 @@ impl GatewayUnderTest {
         let (reply, remaining_cookies) =
             self.runtime.block_on(self.send_logout(session, &target, credential, &id));
         let after = self.live_sessions();
-        // Ignore sessions that an earlier, queued logout may have ended just now.
+        // Ignore sessions that an earlier, queued logout may have ended during this logout.
         let died =
             before.difference(&after).copied().filter(|n| !self.may_end_at_any_time(*n)).collect();
 
@@ -56,7 +56,7 @@ impl GatewayUnderTest {
         assert!(reply.status != 500 || reply.json()["error"]["code"] == "LOGOUT_FAILED");
         self.assert_scope(session, scope, &died);
         let success = reply.status < 300;
-        // If a response of GoTrue was lost, a `global` logout can end sessions and be answered with
+        // If a response of GoTrue was lost, a `global` logout can end sessions and still get the error
         // `not_found`.
         let may_have_succeeded = scope == Scope::Global
             && reply.status == 401
@@ -97,7 +97,7 @@ impl GatewayUnderTest {
         }
     }
 
-    /// Sends the logout; returns the response and the names of the cookies that the browser still has.
+    /// Sends the logout; returns the response and the names of the cookies that the browser then still has.
     async fn send_logout(
         &self,
         session: usize,
@@ -142,14 +142,15 @@ impl GatewayUnderTest {
         tokens
     }
 
-    /// How far the gateway can prove the session when it receives the request or after a refresh.
+    /// How far the gateway can prove the session, either when it receives the request or after a refresh.
     fn proof(&self, model: &ReferenceModel, session: usize, credential: Credential) -> Proof {
         let gotrue_verifies = model.project.verified_by == VerifiedBy::GoTrue;
         if model.is_expired(session) {
             let made_up = credential == Credential::CookieWithMadeUpRefreshToken;
             let refreshed = credential.is_cookie() && !made_up && self.alive(session);
             return match (refreshed, gotrue_verifies) {
-                // A refresh proves the session, unless GoTrue fails.
+                // A refresh proves the session, but the model does not know whether GoTrue fails at the
+                // refresh.
                 (true, _) => Proof::Unknown,
                 (false, true) => Proof::Unproven,
                 (false, false) => Proof::Stale,
@@ -164,7 +165,7 @@ impl GatewayUnderTest {
         }
     }
 
-    /// Asserts that only sessions that the scope includes have ended.
+    /// Asserts that only sessions have ended that the scope includes.
     fn assert_scope(&self, session: usize, scope: Scope, died: &HashSet<usize>) {
         let user = self.sessions[session].user;
         for &dead in died {
@@ -174,7 +175,7 @@ impl GatewayUnderTest {
     }
 
     /// The sessions that must have ended after a success. If the session that signed out may have ended
-    /// before, GoTrue may have refused a `global` logout, so the other sessions are not certain.
+    /// before, GoTrue may have refused a `global` logout, so the user's other sessions may still be alive.
     fn included_sessions(&self, session: usize, scope: Scope, was_alive: bool) -> Vec<usize> {
         let user = self.sessions[session].user;
         let sessions = (0..self.sessions.len()).filter(|n| self.sessions[*n].user == user);
@@ -185,7 +186,7 @@ impl GatewayUnderTest {
         included.collect()
     }
 
-    /// Records which tokens `verify` must or may refuse from now on.
+    /// Records in the model which tokens `verify` must or may refuse after the logout.
     fn record_logout(
         &mut self,
         model: &ReferenceModel,
@@ -208,16 +209,18 @@ impl GatewayUnderTest {
         };
         let listed = self.is_listed(session);
         match (outcome, reason.as_deref()) {
-            // A stale token is not revoked if GoTrue or the gateway already knew the session's end.
+            // The gateway revokes no stale token if GoTrue or the gateway already knew that the session had
+            // ended.
             (Some("already-ended"), _) if proof == Proof::Stale => {}
             (Some("revoked" | "already-ended"), _) => self.list.insert(logout),
-            // GoTrue has no such session: only this session is revoked.
+            // GoTrue does not have the session, so the gateway revokes only the session that signed out.
             (Some("failed"), Some("not_found")) => self.list.insert_session(logout),
-            // A stale session is only revoked after GoTrue has refreshed it.
+            // The gateway revokes a stale session only after GoTrue has refreshed it.
             (_, _) if proof == Proof::Stale => {}
             (Some("failed"), Some("user_banned")) | (None, _) if scope == Scope::Others => {}
             (Some("failed"), Some("user_banned")) => self.list.insert_session(logout),
-            // The gateway may have refused the request before it called GoTrue.
+            // The gateway may have refused the request before it called GoTrue, so the revocation is not
+            // certain.
             (None, _) => self.list.insert_session(RecordedLogout { certain: false, ..logout }),
             _ => self.list.insert_unconfirmed(logout, listed),
         }
@@ -227,19 +230,19 @@ impl GatewayUnderTest {
     }
 }
 
-/// How far the gateway can prove a session.
+/// How far the gateway can prove that the client has the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Proof {
     Proven,
-    /// Expired, and GoTrue does not refresh it.
+    /// The access token has expired, and GoTrue does not refresh the session.
     Stale,
     /// Neither the gateway nor GoTrue can have verified the token.
     Unproven,
-    /// The model cannot tell.
+    /// The model cannot tell how far the gateway can prove the session.
     Unknown,
 }
 
-/// Whether GoTrue, and not the gateway, may have refused the request.
+/// Whether the request may have reached GoTrue, so that GoTrue instead of the gateway may have refused it.
 fn may_reach_gotrue(model: &ReferenceModel, credential: Credential) -> bool {
     use Credential as S;
     let good =

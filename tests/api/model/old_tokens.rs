@@ -1,5 +1,5 @@
-//! An attacker finds an expired access token in an old log and queues a `global` logout with it. That must
-//! neither widen nor delay the logouts of the session's user.
+//! An attacker finds an expired access token in an old log and queues a `global` logout with it. The queued
+//! logout must neither widen nor delay the logouts of the session's user.
 
 use gotrue_mock::Tokens;
 use serde_json::json;
@@ -9,9 +9,9 @@ use crate::harness::{
     Browser, CookieFormat, Reply, Setup, TestApp, claims_of, eventually, eventually_within,
 };
 
-/// Longer than the lifetime of an access token, in seconds.
+/// A time in seconds that is longer than the lifetime of an access token.
 const EXPIRED_AFTER: i64 = 3700;
-/// The longest pause between two attempts of a queue entry, in seconds.
+/// The longest pause between two tries of a queue entry, in seconds.
 const LONGEST_PAUSE: i64 = 301;
 
 async fn start_durable_app() -> (TestApp, TempDir) {
@@ -32,7 +32,7 @@ async fn log_out_by_cookie(app: &TestApp, tokens: &Tokens, scope: &str) -> Reply
     browser.logout(&format!("/api/auth/logout?scope={scope}")).await
 }
 
-/// Queues a `global` logout with an expired access token of the victim's session and with this refresh token.
+/// Queues a `global` logout with an expired access token of the victim's session and with `refresh_token`.
 async fn queue_old_token(app: &TestApp, victim: &Tokens, refresh_token: &str) {
     let mut claims = claims_of(&victim.access_token);
     claims["exp"] = json!(app.clock.now() - 10);
@@ -84,7 +84,8 @@ async fn an_old_token_with_a_refresh_token_of_a_banned_account_delays_no_queued_
     let other = app.sign_in_again(&victim);
     assert!(app.mock.ban_user(banned.user_id));
     gotrue_fails(&app);
-    // GoTrue answers every attempt of this entry with `user_banned`.
+    // The refresh token belongs to a banned user, so GoTrue answers every try of this entry with
+    // `user_banned`.
     queue_old_token(&app, &victim, &banned.refresh_token).await;
     assert_eq!(log_out_by_cookie(&app, &victim, "local").await.status, 202);
     app.mock.clear_faults();

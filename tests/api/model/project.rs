@@ -1,29 +1,29 @@
-//! The kinds of projects in which the sequences are run.
+//! The kinds of projects in which the model test runs its sequences.
 
 use gotrue_mock::Algorithm;
 
-/// How the signatures of tokens are verified.
+/// Who verifies the signatures of the project's tokens, and with what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum VerifiedBy {
-    /// By the gateway, with the project's key set.
+    /// The gateway verifies them with the project's key set.
     KeySet,
-    /// By the gateway, with the shared secret.
+    /// The gateway verifies them with the shared secret.
     Secret,
-    /// Only by GoTrue: the gateway does not have the shared secret.
+    /// Only GoTrue verifies them, because the gateway does not have the shared secret.
     GoTrue,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Project {
     pub(super) verified_by: VerifiedBy,
-    /// The gateway has a store file: it queues logouts when GoTrue fails, and list and queue survive a
-    /// restart.
+    /// Whether the gateway has a store file: then it queues logouts when GoTrue fails, and the revocation
+    /// list and the queue survive a restart.
     pub(super) durable: bool,
-    /// A proxy in front of GoTrue refuses request heads over [`MAX_HEAD_BYTES`].
+    /// Whether a proxy in front of GoTrue refuses request heads over [`MAX_HEAD_BYTES`].
     pub(super) behind_proxy: bool,
 }
 
-/// The longest request head that the proxy forwards, in bytes.
+/// The longest request head, in bytes, that the proxy in front of GoTrue forwards.
 pub(super) const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 const fn project(verified_by: VerifiedBy, durable: bool, behind_proxy: bool) -> Project {

@@ -1,4 +1,4 @@
-//! Logouts in the queue: each must be done in the end, or be in the failure log.
+//! Queued logouts of a sequence: each must be done in the end, or be in the failure log.
 
 use std::time::Duration;
 
@@ -11,28 +11,28 @@ pub(super) struct QueuedLogout {
     pub(super) user: usize,
     pub(super) session: usize,
     pub(super) scope: Scope,
-    /// The sessions that it must end.
+    /// The sessions that the logout must end.
     pub(super) included: Vec<usize>,
 }
 
 impl QueuedLogout {
-    /// Notes that something else may end the session that signed out. If it is already ended when a
-    /// `global` logout is retried, GoTrue refuses the logout and the other sessions may stay alive.
+    /// Notes that something else may end the session that signed out. If the session has already ended when a
+    /// `global` logout is retried, GoTrue refuses the logout, and the user's other sessions may stay alive.
     pub(super) fn allow_other_ends(&mut self) {
         if self.scope == Scope::Global {
             self.included = vec![self.session];
         }
     }
 
-    /// Whether the logout is in the queue, or done, or in the failure log as given up.
+    /// Whether the logout is still in the queue, done, or in the failure log as given up.
     pub(super) async fn is_queued_done_or_given_up(
         &self,
         app: &TestApp,
         sessions: &[Session],
     ) -> bool {
         let id = sessions[self.session].tokens.session_id.to_string();
-        // Look in the queue first: an entry is removed after the logout was done or written to the failure
-        // log.
+        // Look in the queue first: the gateway removes an entry only after the logout was done or written to
+        // the failure log.
         let queue = app.admin_json("/queue").await;
         let mut entries = queue["entries"].as_array().unwrap().iter();
         if entries.any(|entry| entry["session_id"] == *id && entry["scope"] == self.scope.as_str())
@@ -50,12 +50,12 @@ impl QueuedLogout {
 
 const WEEK: i64 = 7 * 86_400;
 
-/// Makes all entries due, several times, until the queue is empty. Entries of banned users are retried for
-/// a week.
+/// Makes all entries due, several times, until the queue is empty. One pause is a week, because the gateway
+/// retries entries of banned users for a week.
 pub(super) async fn run_queue_until_empty(app: &mut TestApp) {
     for seconds in [301, 301, WEEK, 301, 301, 301] {
         app.advance_time(seconds);
-        // A gateway takes due entries when it starts.
+        // Restart the gateway, because a gateway takes due entries at once when it starts.
         app.restart_gateway(&[]);
         let empty = async || app.admin_json("/queue").await["waiting"] == 0;
         if eventually_within(Duration::from_secs(1), empty).await {

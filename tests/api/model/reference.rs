@@ -1,4 +1,5 @@
-//! The reference model: users and sessions as the contract requires, without any code of the gateway.
+//! The reference model: how users and sessions must behave according to the contract, without any code of the
+//! gateway.
 
 use std::collections::HashSet;
 
@@ -12,16 +13,16 @@ use super::{
 
 /// The lifetime of an access token in the model, in seconds.
 pub(super) const LIFETIME: i64 = 600;
-/// The number of requests of one [`Step::Flood`].
+/// The number of requests in one [`Step::Flood`].
 pub(super) const FLOOD: usize = 6;
-/// How far `iat` may be in the future, in seconds.
+/// How far the claim `iat` of a token may be in the future, in seconds.
 const MAX_CLOCK_SKEW: i64 = 30;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct User {
     pub(super) banned: bool,
     pub(super) deleted: bool,
-    /// A logout of several sessions may be in the queue; it may also end sessions that begin later.
+    /// Whether a logout of several sessions may be in the queue. It may also end sessions that begin later.
     pub(super) has_queued_logout: bool,
 }
 
@@ -29,7 +30,7 @@ pub(super) struct User {
 pub(super) enum SessionState {
     Alive,
     Ended,
-    /// A logout whose result is unknown may have ended it.
+    /// A logout whose result is unknown may have ended the session.
     Unknown,
 }
 
@@ -37,43 +38,44 @@ pub(super) enum SessionState {
 pub(super) struct Session {
     pub(super) user: usize,
     pub(super) state: SessionState,
-    /// When the newest access token was issued.
+    /// The time when the session's newest access token was issued, in seconds since the Unix epoch.
     pub(super) issued_at: i64,
-    /// The number of the key that signed that token.
+    /// The number of the key that signed the session's newest access token.
     pub(super) key: u32,
-    /// Whether GoTrue has confirmed to the gateway that the session has ended; `None` if that is not certain.
+    /// Whether GoTrue has confirmed to the gateway that the session has ended; `None` if the model cannot
+    /// tell.
     pub(super) known_ended: Option<bool>,
 }
 
-/// The response that a logout must have.
+/// The response that a logout must get according to the model.
 #[derive(Clone, Debug)]
 pub(super) struct Expected {
     pub(super) status: u16,
     pub(super) outcome: Option<&'static str>,
 }
 
-/// The state of the model.
+/// The state of the model: GoTrue's and the gateway's.
 #[derive(Clone, Debug)]
 pub(super) struct ReferenceModel {
     pub(super) project: Project,
     pub(super) users: Vec<User>,
     pub(super) sessions: Vec<Session>,
     now: i64,
-    /// The operations for which a fault is active.
+    /// The operations of GoTrue for which a fault is active.
     pub(super) faulty: HashSet<String>,
     /// The number of the key with which GoTrue signs.
     pub(super) gotrue_key: u32,
-    /// The number of the key that the gateway has fetched; `None` if that is not certain.
+    /// The number of the key that the gateway has fetched; `None` if the model cannot tell.
     pub(super) gateway_key: Option<u32>,
-    /// Whether an unknown key has made the gateway fetch the key set. It does so once in 30 seconds of real
-    /// time, and no sequence takes that long.
+    /// Whether a token with an unknown key has made the gateway fetch the key set. The gateway does that once
+    /// in 30 seconds of real time, and no sequence takes that long.
     pub(super) refetched: bool,
-    /// Whether the gateway accepts the signature of the last step's token; `None` if that is not certain.
+    /// Whether the gateway accepts the signature of the last step's token; `None` if the model cannot tell.
     pub(super) accepts_key: Option<bool>,
-    /// The response to the last step, if that was a logout with a predictable response.
+    /// The response to the last step, if that step was a logout with a predictable response.
     pub(super) expected: Option<Expected>,
-    /// After [`Step::Verify`]: whether `verify` accepts the session unless it is on the revocation list,
-    /// and whether the session gets a CSRF token.
+    /// After [`Step::Verify`]: whether `verify` accepts the session unless the session is on the revocation
+    /// list, and whether the session gets a CSRF token. `None` if the model cannot tell.
     pub(super) verify_accepts: Option<bool>,
     pub(super) csrf_accepts: Option<bool>,
 }
@@ -100,7 +102,7 @@ impl ReferenceModel {
         model
     }
 
-    /// The same model without a predicted response.
+    /// A copy of the model that predicts no response.
     pub(super) fn clone_without_expectation(&self) -> Self {
         Self { expected: None, ..self.clone() }
     }
@@ -109,12 +111,12 @@ impl ReferenceModel {
         self.sessions[session].issued_at + LIFETIME <= self.now
     }
 
-    /// Whether the token was issued before the clock was set back so far that the gateway rejects it.
+    /// Whether the session's token was issued so far in the future that the gateway rejects it.
     pub(super) fn is_issued_in_future(&self, session: usize) -> bool {
         self.sessions[session].issued_at > self.now + MAX_CLOCK_SKEW
     }
 
-    /// Whether GoTrue accepts the signature of the newest token.
+    /// Whether GoTrue still has the key that signed the session's newest token.
     pub(super) fn is_signed_with_current_key(&self, session: usize) -> bool {
         self.sessions[session].key == self.gotrue_key
     }
@@ -137,7 +139,7 @@ impl ReferenceModel {
         self.set(user, which, SessionState::Ended);
     }
 
-    /// Sets the state of the user's sessions except those that have ended.
+    /// Sets the state of those of the user's sessions that `which` selects and that have not ended.
     pub(super) fn set(&mut self, user: usize, which: impl Fn(usize) -> bool, state: SessionState) {
         for (n, session) in self.sessions.iter_mut().enumerate() {
             if session.user == user && session.state != SessionState::Ended && which(n) {
@@ -189,7 +191,8 @@ impl ReferenceStateMachine for ReferenceModel {
                 !model.fails("token")
                     && live.is_some_and(|session| !model.users[session.user].banned)
             }
-            // The mock signs the larger token with its current key.
+            // The mock signs a larger token with its current key, so the session's own token must have that
+            // key too.
             Step::Logout { session: n, credential, .. } => {
                 session(n).is_some()
                     && (!credential.is_large() || model.is_signed_with_current_key(*n))
@@ -225,13 +228,13 @@ impl ReferenceStateMachine for ReferenceModel {
             }
             Step::HangUp { session } => {
                 let _ = model.logout(*session, Scope::Local, Credential::Bearer);
-                // GoTrue may end the session without the gateway receiving the response.
+                // GoTrue may have ended the session without the gateway receiving the response.
                 model.sessions[*session].known_ended = None;
             }
             Step::Attack { victim, attack, .. } => {
                 let before = model.check_key(*victim);
                 if *attack == Attack::Stale {
-                    // The token is signed with GoTrue's current key, so the gateway may fetch that key.
+                    // GoTrue's current key signs the attack's token, so the gateway may fetch the key set.
                     let _ = model.check_key_number(model.gotrue_key);
                 }
                 let after = model.check_key(*victim);
@@ -264,7 +267,8 @@ impl ReferenceStateMachine for ReferenceModel {
             Step::AdvanceTime { seconds } => {
                 model.now += seconds;
                 if *seconds > 7 * 86_400 {
-                    // Entries of the revocation list have expired.
+                    // After a week the entries of the revocation list, which say that a session has ended,
+                    // have expired.
                     let sessions =
                         model.sessions.iter_mut().filter(|s| s.known_ended == Some(true));
                     sessions.for_each(|session| session.known_ended = None);

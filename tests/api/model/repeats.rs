@@ -1,10 +1,10 @@
-//! One user who repeats a logout while GoTrue fails.
+//! One user repeats a logout many times while GoTrue fails.
 
 use serde_json::{Value, json};
 
 use crate::harness::{Setup, TestApp, eventually};
 
-/// The most failures of one user in the failure log.
+/// The most failures of one user that the failure log may have.
 const FAILURES_OF_USER: usize = 100;
 
 async fn start_app() -> TestApp {

@@ -4,26 +4,27 @@ use std::collections::HashMap;
 
 use super::step::Scope;
 
-/// How long an entry is kept at least, in seconds.
+/// The shortest time for which the gateway keeps an entry, in seconds.
 const LIFETIME: i64 = 7 * 86_400;
 
-/// The entries that the contract requires in the revocation list.
+/// The entries that the revocation list must have according to the contract.
 #[derive(Default)]
 pub(super) struct ExpectedRevocations {
     sessions: Vec<(usize, Entry)>,
     cut_offs: Vec<CutOff>,
-    /// The sessions whose unconfirmed logout has set a cut-off, and whether that is certain.
+    /// The sessions whose unconfirmed logout has set a cut-off, each with whether that is certain.
     unconfirmed: HashMap<usize, bool>,
 }
 
 #[derive(Clone, Copy)]
 struct Entry {
-    /// The time of the logout.
+    /// The time of the logout, in seconds since the Unix epoch.
     at: i64,
     certain: bool,
 }
 
-/// Refuses the tokens of a user that were issued up to `before`, except those of the session `spared`.
+/// Refuses the tokens of a user that were issued up to the time `before`, except those of the session
+/// `spared`.
 struct CutOff {
     user: usize,
     spared: Option<usize>,
@@ -31,20 +32,20 @@ struct CutOff {
     line: Entry,
 }
 
-/// A logout that the gateway records.
+/// A logout that the gateway has recorded, or may have recorded, in the revocation list.
 #[derive(Clone, Copy)]
 pub(super) struct RecordedLogout {
     pub(super) user: usize,
     pub(super) session: usize,
     pub(super) scope: Scope,
-    /// The time of the request.
+    /// The time of the logout request, in seconds since the Unix epoch.
     pub(super) at: i64,
-    /// Whether it is certain that the gateway has recorded it.
+    /// Whether the gateway has certainly recorded the logout.
     pub(super) certain: bool,
 }
 
 impl ExpectedRevocations {
-    /// Records a logout that has ended the sessions of its scope.
+    /// Records a logout that has ended all sessions of its scope.
     pub(super) fn insert(&mut self, logout: RecordedLogout) {
         if logout.scope != Scope::Others {
             self.insert_session(logout);
@@ -54,7 +55,7 @@ impl ExpectedRevocations {
         }
     }
 
-    /// Records only the session that signed out.
+    /// Records a logout as the revocation of only the session that signed out.
     pub(super) fn insert_session(
         &mut self,
         RecordedLogout { session, at, certain, .. }: RecordedLogout,
@@ -62,7 +63,7 @@ impl ExpectedRevocations {
         self.sessions.push((session, Entry { at, certain }));
     }
 
-    /// Records a logout that a queue worker may run at any later time.
+    /// Records a logout that the queue's worker may do at any later time.
     pub(super) fn insert_queued(&mut self, logout: RecordedLogout) {
         let logout = RecordedLogout { certain: false, ..logout };
         self.insert_session(logout);
@@ -77,8 +78,8 @@ impl ExpectedRevocations {
         self.cut_offs.push(CutOff { user, spared, before, line: Entry { at, certain } });
     }
 
-    /// Records a logout that GoTrue did not confirm. It sets one cut-off for the session, but none if the
-    /// token was refused before (`listed`).
+    /// Records a logout that GoTrue did not confirm. It sets one cut-off for the session, but none if
+    /// `listed` says that the gateway refused the session's token already before.
     pub(super) fn insert_unconfirmed(&mut self, logout: RecordedLogout, listed: Option<bool>) {
         if logout.scope != Scope::Others {
             self.insert_session(logout);
@@ -92,7 +93,8 @@ impl ExpectedRevocations {
         *self.unconfirmed.entry(logout.session).or_default() |= certain;
     }
 
-    /// Whether a token of `session` must be refused at `now`; `None` if that is not certain.
+    /// Whether the gateway must refuse a token of `session` at the time `now`; `None` if the model cannot
+    /// tell.
     pub(super) fn refuses(
         &self,
         user: usize,

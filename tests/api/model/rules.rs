@@ -1,4 +1,5 @@
-//! Sections 3, 4 and 8 of the contract: what the gateway and GoTrue do with a session.
+//! The rules of the model, from sections 3, 4 and 8 of the contract: what the gateway and GoTrue do with a
+//! session.
 
 use super::{
     project::VerifiedBy,
@@ -7,8 +8,9 @@ use super::{
 };
 
 impl ReferenceModel {
-    /// Whether the gateway accepts the signature of the session's token, as far as the gateway verifies
-    /// signatures. An unknown key makes it fetch the key set.
+    /// Whether the gateway, as far as it verifies signatures itself, accepts the signature of the session's
+    /// token; `None` if the model cannot tell. A token with an unknown key makes the gateway fetch the key
+    /// set.
     pub(super) fn check_key(&mut self, session: usize) -> Option<bool> {
         self.accepts_key = self.check_key_number(self.sessions[session].key);
         self.accepts_key
@@ -29,7 +31,8 @@ impl ReferenceModel {
         }
     }
 
-    /// The result of the logout is not predictable, because GoTrue may fail or the logout may be queued.
+    /// Records a logout whose result the model cannot predict, because GoTrue may fail or the gateway may
+    /// queue the logout.
     fn uncertain_logout(&mut self, session: usize, scope: Scope) -> Option<Expected> {
         let user = self.sessions[session].user;
         self.may_know_ended(session);
@@ -38,7 +41,7 @@ impl ReferenceModel {
         None
     }
 
-    /// From now on the gateway may know that the session has ended.
+    /// Records that from now on the gateway may know that the session has ended.
     fn may_know_ended(&mut self, session: usize) {
         let known_ended = &mut self.sessions[session].known_ended;
         if *known_ended == Some(false) {
@@ -46,7 +49,8 @@ impl ReferenceModel {
         }
     }
 
-    /// GoTrue has confirmed that the session has ended. The gateway records that only for proven sessions.
+    /// Records that GoTrue has confirmed the end of the session. The gateway records that end only for proven
+    /// sessions.
     fn confirm_ended(&mut self, session: usize, proven: bool) {
         if proven {
             self.sessions[session].known_ended = Some(true);
@@ -55,7 +59,8 @@ impl ReferenceModel {
         }
     }
 
-    /// Sections 3 and 4 of the contract; `None` if the response is not predictable.
+    /// The response that sections 3 and 4 of the contract require for a logout; `None` if the model cannot
+    /// predict it.
     pub(super) fn logout(
         &mut self,
         session: usize,
@@ -83,7 +88,7 @@ impl ReferenceModel {
         let answered = |status, outcome| Some(Expected { status, outcome: Some(outcome) });
         let known_ended = self.sessions[session].known_ended;
         if scope == Scope::Local && known_ended == Some(true) && accepts_key.is_some() {
-            // The gateway does not call GoTrue again for a session that it knows to have ended.
+            // The gateway must not call GoTrue again for a session that it knows to have ended.
             return answered(200, "already-ended");
         }
         if self.project.behind_proxy && credential.is_large() && !is_expired {
@@ -98,7 +103,8 @@ impl ReferenceModel {
         if accepts_key.is_none() || self.fails("logout") || (refreshed && self.fails("token")) {
             return self.uncertain_logout(session, scope);
         }
-        // GoTrue rejects the token, and the gateway cannot or must not refresh the session.
+        // GoTrue rejects the token, and the gateway cannot or must not refresh the session, so the logout
+        // must get a 401.
         if !gotrue_accepts && !is_expired && (gotrue_verifies || !credential.is_cookie()) {
             return refused(401);
         }
@@ -109,8 +115,8 @@ impl ReferenceModel {
         self.logout_at_gotrue(session, scope)
     }
 
-    /// GoTrue works, and the gateway refreshes the session first. A refused refresh proves nothing about
-    /// the session.
+    /// The response to a logout for which the gateway first refreshes the session at a GoTrue that works;
+    /// `None` if the model cannot predict it. A refused refresh does not prove that the session has ended.
     fn logout_after_refresh(
         &mut self,
         session: usize,
@@ -129,7 +135,7 @@ impl ReferenceModel {
         }
     }
 
-    /// GoTrue works, but the session may have ended before.
+    /// Records a logout that reaches a GoTrue that works, of a session that may have ended before.
     fn uncertain_logout_of_live_session(
         &mut self,
         session: usize,
@@ -138,14 +144,14 @@ impl ReferenceModel {
         let user = self.sessions[session].user;
         self.may_know_ended(session);
         self.set(user, |n| scope.includes(session, n), SessionState::Unknown);
-        // If the session was alive, this logout has ended it.
+        // Whether the session was alive until now or not, it has ended after this logout.
         if !self.users[user].banned {
             self.end(user, |n| n == session && scope != Scope::Others);
         }
         None
     }
 
-    /// GoTrue works and receives the logout.
+    /// The response to a logout that reaches a GoTrue that works; `None` if the model cannot predict it.
     fn logout_at_gotrue(&mut self, session: usize, scope: Scope) -> Option<Expected> {
         let Session { user, state, .. } = self.sessions[session];
         let User { banned, deleted, .. } = self.users[user];
@@ -175,7 +181,7 @@ impl ReferenceModel {
         Some(Expected { status, outcome: Some(outcome) })
     }
 
-    /// Sets the expected results of `verify` and `csrf`.
+    /// Sets the results that `verify` and `csrf` must have for the session.
     pub(super) fn expect_verify(&mut self, session: usize) {
         let Session { user, state, .. } = self.sessions[session];
         let (is_expired, future) = (self.is_expired(session), self.is_issued_in_future(session));
@@ -183,8 +189,8 @@ impl ReferenceModel {
         let is_alive = state == SessionState::Alive && !self.users[user].banned;
         let by_gotrue = self.project.verified_by == VerifiedBy::GoTrue;
         let accepts_key = self.check_key(session);
-        // If GoTrue verifies the token, the gateway may use a cached result: only a positive result is
-        // predictable.
+        // If GoTrue verifies the token, the gateway may use an older result of GoTrue that it remembers, so
+        // the model can predict only acceptance.
         self.verify_accepts = match accepts_key {
             _ if is_expired || future => Some(false),
             Some(true) if by_gotrue => (gotrue_accepts_key && is_alive).then_some(true),
@@ -197,7 +203,7 @@ impl ReferenceModel {
         };
     }
 
-    /// Whether a logout with the session's bearer token certainly reaches GoTrue.
+    /// Whether a logout with the session's bearer token is certain to reach GoTrue and to be accepted there.
     pub(super) fn reaches_gotrue(&self, session: usize) -> bool {
         let Session { user, state, key, .. } = self.sessions[session];
         let accepts_key = match self.project.verified_by {

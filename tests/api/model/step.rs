@@ -1,4 +1,4 @@
-//! The steps of a sequence.
+//! The steps of which the model test makes its random sequences.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ impl Scope {
         }
     }
 
-    /// Whether a logout by `session` includes `other`, a session of the same user.
+    /// Whether a logout of `session` with this scope ends `other`, a session of the same user.
     pub(super) fn includes(self, session: usize, other: usize) -> bool {
         match self {
             Self::Local => other == session,
@@ -32,14 +32,14 @@ impl Scope {
     }
 }
 
-/// The credentials of a logout, and what is wrong with them.
+/// The credentials with which a logout is sent, and what is wrong with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Credential {
     Bearer,
     Cookie,
-    /// A cookie with a valid access token and a refresh token that GoTrue never issued.
+    /// A cookie with a valid access token and with a refresh token that GoTrue never issued.
     CookieWithMadeUpRefreshToken,
-    /// An access token with the same claims and 20 KB of user metadata.
+    /// A bearer token with the same claims and 20 KB of user metadata.
     LargeBearer,
     LargeCookie,
     TamperedBearer,
@@ -79,7 +79,8 @@ impl Credential {
         matches!(self, Self::CookieWithoutCsrf | Self::CookieWithWrongCsrf)
     }
 
-    /// The status with which the gateway refuses the request before it reads the token.
+    /// The status with which the gateway refuses the request before it reads the token; `None` if it reads
+    /// the token.
     pub(super) fn status_before_token_check(self) -> Option<u16> {
         match self {
             Self::TwoBearerTokens | Self::UnknownScope => Some(400),
@@ -90,19 +91,20 @@ impl Credential {
     }
 }
 
-/// A logout by an attacker who does not have the victim's session, but knows its ids or has an old token.
+/// A logout by an attacker who does not have the victim's session, but knows the session's ids or has an old
+/// token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attack {
     /// An HS256 token with the victim's claims, signed with the attacker's secret.
     Forged,
-    /// The same, but expired and in a cookie with a made-up refresh token.
+    /// Like `Forged`, but the token has expired and is in a cookie with a made-up refresh token.
     ForgedAndExpired,
-    /// An expired token that GoTrue issued, such as from an old log, in a cookie with a made-up refresh
-    /// token.
+    /// An expired token that GoTrue issued, found in an old log for example, in a cookie with a made-up
+    /// refresh token.
     Stale,
 }
 
-/// One step. Users and sessions are numbered.
+/// One step of a sequence. Users and sessions are numbered in the order of their creation.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     SignUp,
@@ -126,7 +128,7 @@ pub(super) enum Step {
         attack: Attack,
         scope: Scope,
     },
-    /// Many logouts with scope `others` in a row, each with another made-up refresh token.
+    /// Many logouts with the scope `others` in a row, each with another made-up refresh token.
     Flood {
         session: usize,
     },
@@ -164,7 +166,7 @@ pub(super) fn fault() -> impl Strategy<Value = Step> {
         prop::sample::select(vec!["logout", "logout", "logout", "token", "token", "jwks", "user"]);
     (kind, operation, 1..4, any::<bool>()).prop_map(|(mut fault, operation, times, effect)| {
         fault["operation"] = json!(operation);
-        // Each hang lasts until the gateway's timeout.
+        // Let the fault `hang` occur only once, because each occurrence lasts until the gateway's timeout.
         fault["times"] = json!(if fault["kind"] == "hang" { 1 } else { times });
         fault["effect"] = json!(effect);
         Step::Fault(fault)

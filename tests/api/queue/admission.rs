@@ -1,4 +1,4 @@
-//! Which logouts are queued, and how many at most.
+//! Which logouts the gateway queues, and how many at most.
 
 use gotrue_mock::{Algorithm, Tokens};
 use serde_json::json;
@@ -111,7 +111,8 @@ async fn one_user_has_sixty_four_sessions_in_the_queue_at_most() {
         401,
         "the session is on the revocation list, although it is not queued"
     );
-    // A session with a queued logout may queue another scope.
+    // A session that has a queued logout may queue a logout with another scope, even if its user has no place
+    // left.
     queue_logout(&app, &first, "/logout?scope=global").await;
     let other_user = app.sign_up();
     queue_logout(&app, &other_user, "/logout").await;

@@ -1,4 +1,4 @@
-//! Which credentials of a queue entry are tried, and when the entry is given up.
+//! Which credentials of a queue entry the worker tries, and when it gives the entry up.
 
 use gotrue_mock::Tokens;
 use rstest::rstest;
@@ -14,7 +14,7 @@ use crate::harness::{
 
 const OTHER_SECRET: &str = "another-secret-0123456789-0123456789";
 
-/// Refreshes the session at GoTrue, as an app does.
+/// Refreshes the session at GoTrue, as an application does; returns the new tokens.
 async fn refresh(app: &TestApp, tokens: &Tokens) -> Tokens {
     let address = app.mock.url().trim_start_matches("http://").parse().unwrap();
     let request = Request::new(address, "POST", "/auth/v1/token?grant_type=refresh_token");
@@ -34,7 +34,7 @@ fn with_refresh_token(tokens: &Tokens, refresh_token: &str) -> Tokens {
     Tokens { refresh_token: refresh_token.to_owned(), ..tokens.clone() }
 }
 
-/// Advances the time until the worker has tried the first entry `times` times.
+/// Advances the test clock until the worker has tried the first entry `times` times.
 async fn wait_for_attempts(app: &TestApp, times: u64) {
     for attempt in 1..=times {
         app.advance_time(301);
@@ -61,7 +61,7 @@ async fn if_the_gateways_clock_is_ahead_a_token_that_gotrue_accepts_is_not_given
         None => queue_logout(&app, &tokens, "/logout").await,
     }
     app.mock.clear_faults();
-    // The token has expired by the gateway's clock only.
+    // The token has expired by the gateway's clock, but not by GoTrue's.
     app.advance_time(3570);
     eventually("the session is dead", async || !app.is_alive(&tokens)).await;
     eventually("the entry is done", async || queue_length(&app).await == 0).await;
@@ -181,7 +181,7 @@ async fn an_unreadable_entry_that_is_given_up_keeps_its_session_refused() {
     drain_queue(&app).await;
     let failure = failures(&app, &tokens).await.remove(0);
     assert_eq!(failure["reason"], "unreadable");
-    // The revocation that the logout itself recorded has expired by now.
+    // The logout's own revocation expires here. The gateway must record another when it gives up the entry.
     app.advance_time(7200);
     let later = refresh(&app, &tokens).await;
     let reply = app.get("/api/auth/verify").bearer(&later.access_token).send().await;
@@ -211,7 +211,7 @@ async fn the_same_tokens_are_stored_once_before_and_after_the_secret_changes() {
     app.restart_gateway(&[("secret", OTHER_SECRET), ("secret-previous", SECRET)]);
     queue_logout(&app, &tokens, "/logout").await;
     assert_eq!(app.admin_json("/queue").await["entries"][0]["credentials"], json!(1));
-    // The credentials are sealed with the new secret by now.
+    // The second logout has sealed the credentials with the new secret, so the old one is not needed.
     app.restart_gateway(&[("secret-previous", "a-third-secret-0123456789-0123456789")]);
     app.mock.clear_faults();
     app.advance_time(301);
@@ -254,7 +254,7 @@ async fn credentials_that_arrive_during_the_last_try_of_older_ones_are_tried_at_
     eventually("the worker asks GoTrue", async || app.gotrue_calls("logout").len() > before).await;
     once(logout_fault(500));
     queue_logout(&app, &later, "/logout").await;
-    // The test's clock does not advance.
+    // The worker must try the new credentials at once: the test clock does not advance.
     eventually("the session is dead", async || !app.is_alive(&tokens)).await;
     eventually("the entry is done", async || queue_length(&app).await == 0).await;
 }
@@ -270,7 +270,7 @@ async fn a_refresh_token_that_is_too_long_for_gotrue_is_not_stored() {
     queue_logout_by_cookie(&app, &longer).await;
     let mut expired = Browser::signed_in(&app, &longer, CookieFormat::Base64).await;
     app.advance_time(3600);
-    // The refresh token is too long to be sent or queued, and the access token has expired.
+    // The access token has expired, and the refresh token is too long to be sent or queued.
     let reply = expired.logout("/logout").await;
     assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_unavailable"));
     app.mock.clear_faults();
@@ -286,7 +286,7 @@ async fn no_old_token_displaces_credentials_that_gotrue_refreshed() {
     let owner = app.sign_up();
     app.advance_time(3700);
     app.inject_fault(logout_fault(503));
-    // GoTrue refreshes the expired session, and fails at its logout.
+    // GoTrue refreshes the expired session, but fails at its logout, so the refreshed credentials are queued.
     queue_logout_by_cookie(&app, &owner).await;
     app.inject_fault(json!({"operation": "token", "kind": "status", "status": 503}));
     for n in 0..4 {

@@ -1,4 +1,4 @@
-//! Two logouts of one session at the same time.
+//! Two logouts of one session that run at the same time.
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ async fn a_global_logout_is_no_success_while_a_local_logout_of_its_session_is_ru
     let app = Setup::new().flag("upstream-timeout", "2s").start().await;
     let tokens = app.sign_up();
     let other = app.sign_in_again(&tokens);
-    // GoTrue ends the session, but does not answer.
+    // GoTrue ends the session, but does not answer the local logout.
     let hangs = json!({"operation": "logout", "kind": "hang", "effect": true, "times": 1});
     app.inject_fault(hangs);
     let local = app.post("/logout").bearer(&tokens.access_token);
@@ -24,7 +24,8 @@ async fn a_global_logout_is_no_success_while_a_local_logout_of_its_session_is_ru
     let local = local.await.unwrap();
     assert_error(&local, 500, "LOGOUT_FAILED", Some("auth_service_timeout"));
 
-    // Without another running logout, a try whose answer was lost counts as the one that ended the session.
+    // If no other logout of the session runs, a try whose answer was lost counts as the one that ended the
+    // session.
     let again = app.sign_in_again(&tokens);
     let lost_answer = json!({"operation": "logout", "kind": "reset", "effect": true, "times": 1});
     app.inject_fault(lost_answer);

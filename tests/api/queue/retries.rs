@@ -1,4 +1,4 @@
-//! When queued logouts are retried, and how often.
+//! When the worker retries queued logouts, and how often.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use super::{drain_queue, logout_fault, queue_length, queue_logout, start_with_file_store};
 use crate::harness::{GatewayProcess, Setup, TestApp, eventually, eventually_within};
 
-/// A time in a report, in seconds since the Unix epoch.
+/// The time in the member `name` of an entry in a report, in seconds since the Unix epoch.
 fn seconds(entry: &Value, name: &str) -> u64 {
     let time = humantime::parse_rfc3339(entry[name].as_str().unwrap()).unwrap();
     time.duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// How often the entry of this session was tried.
+/// How many times the worker has tried the queue entry of this session.
 async fn attempts(app: &TestApp, tokens: &Tokens) -> u64 {
     let report = app.admin_json("/queue").await;
     let mut entries = report["entries"].as_array().unwrap().iter();
@@ -74,7 +74,8 @@ async fn an_answer_of_gotrue_wakes_the_worker_at_once() {
     let is_tried = async || app.admin_json("/queue").await["entries"][0]["attempts"] == json!(1);
     eventually("the entry is tried", is_tried).await;
     app.mock.clear_faults();
-    // The entry would be due, but the worker waits because GoTrue failed.
+    // The entry is due now, but the worker pauses all tries because GoTrue failed. The successful logout that
+    // follows must end the pause.
     app.advance_time(4);
     assert_eq!(app.post("/logout").bearer(&other.access_token).send().await.status, 200);
     eventually("the session is dead", async || !app.is_alive(&tokens)).await;
@@ -160,7 +161,8 @@ async fn a_failure_of_one_entry_delays_no_other() {
         queue_logout(&app, tokens, "/logout").await;
     }
     app.mock.clear_faults();
-    // A 400 is about the entry: a proxy in front of GoTrue may refuse a request head that is too long.
+    // A 400 may concern only this entry, because a proxy in front of GoTrue may refuse a request head that is
+    // too long.
     let mut refused = logout_fault(400);
     refused["times"] = json!(11);
     app.inject_fault(refused);

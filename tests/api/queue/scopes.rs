@@ -1,4 +1,4 @@
-//! The effect of queued `global` and `others` logouts on the user's other sessions.
+//! The effect of queued logouts with the scopes `global` and `others` on the user's other sessions.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use crate::harness::{
     eventually,
 };
 
-/// Refreshes the session, as an app does when its access token has expired, and returns the access token.
+/// Refreshes the session as an application does when its access token has expired; returns the new access
+/// token.
 async fn refresh_access_token(app: &TestApp, tokens: &Tokens) -> String {
     let address = app.mock.url().trim_start_matches("http://").parse().unwrap();
     let request = Request::new(address, "POST", "/auth/v1/token?grant_type=refresh_token");
@@ -30,7 +31,7 @@ async fn a_global_logout_whose_successful_answer_was_lost_is_no_failure() {
     );
     let tokens = app.sign_up();
     let other = app.sign_in_again(&tokens);
-    // The retry finds the session gone, but its answer is a 503, too.
+    // The gateway's second try finds the session ended, but GoTrue answers that try with a 503 as well.
     queue_logout(&app, &tokens, "/logout?scope=global").await;
     assert!(!app.is_alive(&tokens) && !app.is_alive(&other));
     drain_queue(&app).await;
@@ -67,7 +68,7 @@ async fn a_queued_global_logout_ends_sessions_that_were_refreshed_meanwhile() {
     drain_queue(&app).await;
     assert!(!app.is_alive(&other));
     assert_error(&verify().await, 401, "NOT_AUTHENTICATED", Some("revoked"));
-    // Tokens that were issued in the second of the cut-off are refused as well.
+    // The cut-off must refuse tokens of its own second as well, so sign in a second later.
     app.advance_time(1);
     let later = app.sign_in_again(&tokens);
     assert_eq!(app.verify(&later).await, 200);
@@ -100,7 +101,7 @@ async fn a_local_logout_does_the_queued_logouts_of_its_session_first() {
         app.inject_fault(logout_fault(503));
         queue_logout(&app, &tokens, &format!("/logout?scope={scope}")).await;
         app.mock.clear_faults();
-        // The worker has not retried the logout: the test's clock does not advance.
+        // The worker has not retried the queued logout, because the test clock does not advance.
         let reply = app.post("/logout").bearer(&tokens.access_token).send().await;
         assert_success(&reply, "/logout", tokens.user_id, "revoked");
         assert!(!app.is_alive(&tokens), "{scope}");
@@ -133,14 +134,14 @@ async fn a_queued_global_logout_whose_session_a_local_logout_ended_meanwhile_is_
     let (app, _directory) = start_with_file_store(Setup::new()).await;
     let tokens = app.sign_up();
     let other = app.sign_in_again(&tokens);
-    // The local logout is sent first, and GoTrue delays it.
+    // The local logout reaches GoTrue first, and GoTrue delays its answer.
     app.inject_fault(json!({"operation": "logout", "kind": "delay", "seconds": 1, "times": 1}));
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
     let local = app.post("/logout").bearer(&tokens.access_token);
     let local = tokio::spawn(async move { local.send().await });
     eventually("GoTrue gets the local logout", async || app.gotrue_calls("logout").len() == 1)
         .await;
-    // The tries of the global logout may have had their effect: a 503 does not say.
+    // The 503 does not say whether GoTrue carried out the global logout, so the gateway must queue it.
     queue_logout(&app, &tokens, "/logout?scope=global").await;
     assert_success(&local.await.unwrap(), "/logout", tokens.user_id, "revoked");
     drain_queue(&app).await;
@@ -156,7 +157,7 @@ async fn a_global_logout_whose_session_a_local_logout_ended_between_its_tries_is
     let app = proxy.start_app(Setup::new()).await;
     let tokens = app.sign_up();
     let other = app.sign_in_again(&tokens);
-    // The first try ends after two seconds without an answer.
+    // The first try of the global logout ends after two seconds without a complete answer.
     let steps =
         [FaultStep::SendByteByByte(b"HTTP".to_vec(), Duration::from_millis(500)), FaultStep::Close];
     proxy.inject_fault(Operation::Logout, "global", 1, &steps);
@@ -192,8 +193,8 @@ async fn a_queued_global_logout_whose_successful_answer_was_lost_is_done_for_a_l
     );
 }
 
-/// The session of an owner, and a thief's session of the same user, which has ended the owner's with the scope
-/// `others`.
+/// Signs in the owner, and a thief as the same user. The thief's session then ends the owner's session with a
+/// logout of the scope `others`.
 async fn owner_and_thief(app: &TestApp) -> (Tokens, Tokens) {
     let owner = app.sign_up();
     let thief = app.sign_in_again(&owner);
@@ -234,7 +235,7 @@ async fn a_queued_global_logout_of_a_session_that_had_already_ended_is_given_up_
         );
         queue_logout(&app, &owner, "/logout?scope=global").await;
         if by_local_logout {
-            // A local logout does the queued logouts of its session first.
+            // A local logout first does the queued logouts of its session.
             app.inject_fault(
                 json!({"operation": "logout", "kind": "status", "status": 503, "times": 1}),
             );

@@ -1,5 +1,6 @@
 //! Sections 3 and 8 of the contract: the key sets, algorithms and secrets with which the gateway can verify
-//! tokens. If it can, `readyz` is 200. If it cannot, it refuses no token as invalid.
+//! tokens. If the gateway can verify tokens, `/readyz` must be 200. If it cannot, it must refuse no token as
+//! invalid.
 
 use gotrue_mock::{Algorithm, TEST_SECRET};
 use serde_json::json;
@@ -9,18 +10,19 @@ use crate::harness::{Setup, TestApp, assert_error, assert_not_ready, eventually}
 /// GoTrue's response to a request for the key set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum KeySet {
-    /// Status 500.
+    /// GoTrue responds with the status 500.
     Missing,
-    /// Status 404.
+    /// GoTrue responds with the status 404.
     NotFound,
-    /// No keys: the project signs with HS256.
+    /// The key set has no keys, because the project signs with HS256.
     Empty,
-    /// One key, for ES256.
+    /// The key set has one key, for ES256.
     OfEs256,
 }
 use KeySet::{Empty, Missing, NotFound, OfEs256};
 
-/// The allowed algorithms, whether the JWT secret is set, the key set, and whether `readyz` is 200.
+/// Each row has the allowed algorithms, whether the JWT secret is set, the key set, and whether `/readyz`
+/// must be 200.
 const READINESS_CASES: [(&str, bool, KeySet, bool); 29] = [
     ("RS256", false, Missing, false),
     ("RS256", false, NotFound, false),
@@ -33,7 +35,7 @@ const READINESS_CASES: [(&str, bool, KeySet, bool); 29] = [
     ("ES256", false, OfEs256, true),
     ("ES256", true, OfEs256, true),
     ("RS256,HS256", false, Missing, false),
-    // The 404 may also mean that GOTRUE_URL is wrong.
+    // The gateway must not be ready, because the 404 may also mean that GOTRUE_URL is wrong.
     ("RS256,HS256", false, NotFound, false),
     ("RS256,HS256", false, Empty, true),
     ("RS256,HS256", false, OfEs256, true),

@@ -1,4 +1,4 @@
-//! Which clock sets the cut-off of a logout.
+//! Which clock, GoTrue's or the gateway's, sets the cut-off of a logout.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -10,7 +10,8 @@ use crate::harness::{Browser, CookieFormat, Setup, assert_error, assert_success}
 async fn a_date_before_the_issue_time_of_the_asking_token_is_not_used_as_gotrues_clock() {
     for (date, is_gotrues) in [("1970", false), ("hours behind", false), ("a GoTrue behind", true)]
     {
-        // The tokens and the answers of the mock have one clock.
+        // If GoTrue's clock is behind, both the issue time of the tokens and the `Date` of GoTrue's answers
+        // are behind.
         let behind = if is_gotrues { -600 } else { 0 };
         let app = Setup::new().gotrue_clock_ahead(behind).start().await;
         let tokens = app.sign_up();
@@ -44,10 +45,10 @@ async fn if_gotrues_clock_is_ahead_a_logout_ends_all_tokens_issued_before_it() {
         for is_expired in [false, true] {
             let app = Setup::new().gotrue_clock_ahead(ahead).start().await;
             let asker = app.sign_up();
-            // The gateway refuses a token whose issue time is in the future, so wait until it accepts it.
+            // Advance the clock first, because the gateway refuses a token that was issued in the future.
             app.advance_time(if is_expired { 3600 + ahead } else { ahead });
             let other = app.sign_in_again(&asker);
-            // An expired token is refreshed, so GoTrue's clock may be past its `exp`.
+            // The gateway refreshes an expired token, so GoTrue's clock may be past the token's `exp`.
             let reply = if is_expired {
                 let mut browser = Browser::signed_in(&app, &asker, CookieFormat::Base64).await;
                 browser.logout("/logout?scope=global").await

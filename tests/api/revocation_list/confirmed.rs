@@ -1,4 +1,4 @@
-//! Logouts that GoTrue confirmed: which sessions enter the revocation list.
+//! Logouts that GoTrue confirmed: which sessions the gateway adds to the revocation list.
 
 use crate::harness::{Setup, assert_error, assert_success};
 use gotrue_mock::Algorithm;
@@ -8,7 +8,8 @@ async fn a_confirmed_logout_of_a_session_that_only_gotrue_can_verify_enters_the_
     for (scope, own_ends, other_ends) in
         [("local", true, false), ("others", false, true), ("global", true, true)]
     {
-        // HS256 without the JWT secret: the session is unproven until GoTrue answers 204.
+        // Without the JWT secret the gateway cannot verify HS256 tokens: the session is unproven until GoTrue
+        // answers 204.
         let app = Setup::new().algorithm(Algorithm::Hs256).start().await;
         let tokens = app.sign_up();
         let other = app.sign_in_again(&tokens);
@@ -19,7 +20,8 @@ async fn a_confirmed_logout_of_a_session_that_only_gotrue_can_verify_enters_the_
         for (tokens, ends) in [(&tokens, own_ends), (&other, other_ends)] {
             let reply = app.get("/api/auth/verify").bearer(&tokens.access_token).send().await;
             if ends {
-                // This is the reason of the revocation list. GoTrue's answer would be `not_found`.
+                // The revocation list must give the reason `revoked`. If the gateway asked GoTrue, the reason
+                // would be `not_found`.
                 assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
             } else {
                 assert_eq!(reply.status, 200, "{scope}");

@@ -1,4 +1,4 @@
-//! Responses to tokens that only GoTrue can verify, of a session that is known to have ended.
+//! Responses to tokens that only GoTrue can verify, if the gateway knows that their session has ended.
 
 use gotrue_mock::{Algorithm, Tokens};
 use serde_json::json;
@@ -8,7 +8,8 @@ use crate::harness::{
     hs256_token,
 };
 
-/// Logs out a session whose tokens only GoTrue can verify.
+/// Starts an app and logs out a session whose tokens only GoTrue can verify; returns the app and the
+/// session's tokens.
 async fn start_with_logged_out_session() -> (TestApp, Tokens) {
     let app = Setup::new().algorithm(Algorithm::Hs256).start().await;
     let tokens = app.sign_up();
@@ -35,7 +36,7 @@ async fn a_forged_token_of_an_ended_session_gets_the_response_of_any_forged_toke
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
         assert_eq!(reply.header("x-logout-outcome"), None);
     }
-    // The gateway does not ask GoTrue about an expired token.
+    // The gateway must not ask GoTrue about an expired token.
     app.advance_time(3600);
     for tokens in [&tokens, &living] {
         let forged = Tokens { refresh_token: "made-up".to_owned(), ..with_forged_token(tokens) };
@@ -62,7 +63,7 @@ async fn a_repeated_unproven_local_logout_is_verified_by_gotrue_without_a_second
         (calls_before, 2)
     );
     assert!(app.is_alive(&other));
-    // The session lives again, as after the restore of a backup.
+    // The session lives again, as after GoTrue's database was restored from a backup.
     app.inject_fault(json!({"operation": "user", "kind": "status", "status": 200, "times": 1,
         "body": {"id": tokens.user_id}}));
     let reply = log_out(&app, &tokens).await;

@@ -1,4 +1,5 @@
-//! Passwords, users and TLS of Redis. An unusable Redis is an error at the start, without a secret in its text.
+//! Passwords, users and TLS of Redis. If the gateway cannot use Redis, its start must fail with an error that
+//! contains no secret.
 
 use logout_gateway::Clock;
 
@@ -11,7 +12,7 @@ async fn start_app() -> TestApp {
     Setup::new().start_time(Clock::system().unix_seconds()).start().await
 }
 
-/// Asserts that a logout takes effect through a gateway with this environment.
+/// Asserts that a logout takes effect at a gateway that is started with this environment.
 async fn assert_logout_works(app: &TestApp, environment: &[(&str, &str)]) {
     let gateway = GatewayProcess::start(app, environment).await;
     let tokens = app.sign_up();
@@ -20,7 +21,8 @@ async fn assert_logout_works(app: &TestApp, environment: &[(&str, &str)]) {
     assert_success(&logout.send().await, "/logout", tokens.user_id, "revoked");
     assert_revoked(&verify_at_binary(&gateway, &tokens).send().await);
     let log = gateway.stop();
-    // Warnings about weak settings have the field `variable`. The refused `verify` logs a warning, too.
+    // Ignore warnings about weak settings, which have the field `variable`, and the warning about the refused
+    // `verify`.
     let is_of_weak_setting = |line: &serde_json::Value| !line["variable"].is_null();
     let is_of_refusal =
         |line: &serde_json::Value| line["session_id"] == tokens.session_id.to_string();
@@ -30,7 +32,7 @@ async fn assert_logout_works(app: &TestApp, environment: &[(&str, &str)]) {
     log.assert_contains_none_of(&[PASSWORD.to_owned()]);
 }
 
-/// The error of a gateway that does not start with this store.
+/// The error that a gateway reports when it cannot start with this store.
 async fn start_error(app: &TestApp, store: &str) -> String {
     let (status, error) =
         GatewayProcess::expect_start_failure(app, &[("GATEWAY_STORE", store)]).await;
@@ -45,7 +47,7 @@ async fn start_error(app: &TestApp, store: &str) -> String {
 async fn a_password_and_a_named_user_are_used() {
     let (app, redis) = (start_app().await, RedisServer::start_with_password(PASSWORD).await);
     assert_logout_works(&app, &[("GATEWAY_STORE", &redis.url())]).await;
-    // A gateway needs no other permissions than those of this user.
+    // The user has only the permissions that a gateway needs.
     let password = format!(">{PASSWORD}%");
     let user = ["ACL", "SETUSER", "gateway", "on", &password, "~logout-gateway:*"];
     let permitted = ["+@all", "-@dangerous", "-@admin"];
@@ -60,7 +62,7 @@ async fn tls_accepts_only_certificates_that_the_system_trusts() {
     let (app, redis) = (start_app().await, RedisServer::start_with_tls().await);
     let (store, certificate) = (redis.tls_url(), redis.certificate());
     assert_logout_works(&app, &[("GATEWAY_STORE", &store), ("SSL_CERT_FILE", &certificate)]).await;
-    // The system does not trust the certificate.
+    // The gateway must refuse the certificate, because the system does not trust it.
     assert!(
         start_error(&app, &store)
             .await

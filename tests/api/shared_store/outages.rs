@@ -1,4 +1,4 @@
-//! Redis is killed, restarted with and without its data, and paused.
+//! Outages of Redis: it is killed, restarted with and without its data, and paused.
 
 use std::time::{Duration, Instant};
 
@@ -14,10 +14,11 @@ use crate::harness::{
     eventually,
 };
 
-/// Longer than a response takes on a loaded machine while Redis does not answer.
+/// A time that is longer than a response takes on a busy machine while Redis does not answer.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Repeats the request until it is 503. Asserts that it is not accepted later than `STALENESS_BOUND` allows.
+/// Repeats the request until the response is 503. Asserts that the gateway accepts no request later than
+/// `STALENESS_BOUND` allows.
 async fn wait_until_unknown_within_the_bound(since: Instant, request: &Request) {
     loop {
         let sent_at = Instant::now();
@@ -35,7 +36,7 @@ async fn wait_until_unknown_within_the_bound(since: Instant, request: &Request) 
     }
 }
 
-/// A failure of Redis.
+/// A way in which Redis fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outage {
     Killed,
@@ -60,8 +61,8 @@ impl Outage {
     }
 }
 
-/// Asserts that during the outage `verify` refuses revoked sessions and answers 503 for all others, and that a
-/// session that is logged out meanwhile is refused everywhere after the outage.
+/// Asserts that during the outage `verify` refuses revoked sessions and answers 503 for all others, and that
+/// after the outage every gateway refuses a session that was logged out during it.
 async fn check_outage(outage: Outage) {
     let mut pair = GatewayPair::start().await;
     let [alive, before, during] = [(); 3].map(|()| pair.in_process.sign_up());
@@ -98,7 +99,7 @@ async fn check_outage(outage: Outage) {
         assert_revoked(&request.send().await);
     }
     assert_eq!(pair.in_process.get("/readyz").send().await.status, 200);
-    // A new gateway has no replica yet, so Redis must have all revocations again.
+    // A new gateway has no replica of the revocation list yet, so it must find all revocations in Redis.
     let third = Setup::new().flag("supabase-url", pair.in_process.mock.url());
     let third = third
         .start_time(pair.in_process.clock.now())
@@ -156,18 +157,19 @@ async fn failures_while_redis_was_killed_are_in_the_failure_log_once_it_is_back(
 
 #[tokio::test]
 async fn a_reply_does_not_wait_for_the_failure_log() {
-    /// The gateway waits for a command to Redis for this time.
+    /// The time for which the gateway waits for Redis to answer a command.
     const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
     let pair = GatewayPair::start().await;
     let tokens = pair.in_process.sign_up();
     let mut browser = Browser::signed_in(&pair.in_process, &tokens, CookieFormat::Base64).await;
-    // An error that concerns the request is not queued, and an expired session does not enter the list.
+    // Cause an error that concerns the request, which is not queued, with an expired session, which is not
+    // revoked.
     pair.in_process.advance_time(3600);
     pair.in_process.inject_fault(json!({"operation": "token", "kind": "status", "status": 400,
         "code": "no_code_of_gotrue"}));
     pair.redis.pause();
     let sent_at = Instant::now();
-    // A `local` logout would read the queue first.
+    // Use the scope `global`, because a `local` logout would read the queue in Redis first.
     let reply = browser.logout("/logout?scope=global").await;
     let waited = sent_at.elapsed();
     pair.redis.resume();
@@ -237,7 +239,7 @@ async fn a_full_redis_answers_lookups_and_takes_revocations() {
         &verify_at_binary(&pair.binary, &logged_out_in_process),
     )
     .await;
-    // The logout cannot be queued, so the response is an error.
+    // The gateway cannot queue the logout without Redis, so the response must be an error.
     pair.in_process.inject_fault(json!({"operation": "logout", "kind": "status", "status": 503}));
     let logout = pair.binary.request("POST", "/logout").bearer(&alive.access_token).send().await;
     assert_error(&logout, 500, "LOGOUT_FAILED", Some("auth_service_unavailable"));

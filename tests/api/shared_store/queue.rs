@@ -1,4 +1,4 @@
-//! Two gateways retry the logouts of one queue.
+//! Two gateways share one queue: together they must retry each queued logout.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ async fn two_gateways_send_each_queued_logout_once() {
     }
 
     app.mock.clear_faults();
-    // The delay lets the other gateway lease entries while one gateway retries an entry.
+    // GoTrue's delay lets the other gateway lease entries while one gateway retries an entry.
     app.inject_fault(json!({"operation": "logout", "kind": "delay", "seconds": 0.1}));
     let (status, lines, stderr) = queue_commands::run(&store, &["queue", "retry", "--all"]);
     assert_eq!((status, lines.len()), (Some(0), QUEUED), "{stderr}");

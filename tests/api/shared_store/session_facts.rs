@@ -1,5 +1,5 @@
-//! A gateway that has not read the whole revocation list asks Redis for the facts about a session that a logout
-//! needs.
+//! A logout needs facts about its session. A gateway that has not read the whole revocation list must ask
+//! Redis for these facts.
 
 use gotrue_mock::Tokens;
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::harness::{
     Reply, Setup, TestApp, assert_error, assert_not_ready, assert_success, eventually,
 };
 
-/// Starts a third gateway, which waits for its store.
+/// Starts a third gateway, without waiting until it has read its store.
 async fn start_late_gateway(pair: &GatewayPair) -> TestApp {
     let setup =
         Setup::new().flag("supabase-url", pair.in_process.mock.url()).without_readiness_check();
@@ -23,7 +23,8 @@ async fn start_late_gateway(pair: &GatewayPair) -> TestApp {
     late
 }
 
-/// Starts a third gateway that may ask Redis about single sessions, but cannot read the whole list.
+/// Starts a third gateway that may ask Redis about single sessions, but may not read the whole revocation
+/// list.
 async fn start_late_gateway_without_list(pair: &GatewayPair) -> TestApp {
     pair.redis.command::<()>(&["ACL", "SETUSER", "default", "-zscan"]);
     start_late_gateway(pair).await
@@ -44,7 +45,7 @@ async fn readyz_is_503_until_the_whole_list_was_read() {
     let (alive, ended) = (pair.in_process.sign_up(), pair.in_process.sign_up());
     pair.log_out_at_binary(&ended, "local").await;
     let late = start_late_gateway_without_list(&pair).await;
-    // Redis answers about single sessions meanwhile.
+    // While the gateway cannot read the whole list, it must ask Redis about single sessions.
     assert_eq!(verify_in_process(&late, &alive).send().await.status, 200);
     assert_revoked(&verify_in_process(&late, &ended).send().await);
     assert_not_ready(&late.get("/readyz").send().await, "store");
@@ -84,7 +85,7 @@ async fn a_restarted_gateway_sends_no_repeated_local_logout_to_gotrue() {
     assert_eq!(pair.in_process.gotrue_calls("logout").len(), calls_before);
 }
 
-/// Queues a `global` logout that is not due yet.
+/// Queues a `global` logout that is not due for ten minutes.
 async fn queue_global_logout(pair: &GatewayPair, tokens: &Tokens) {
     pair.in_process
         .inject_fault(json!({"operation": "logout", "kind": "status", "status": 429, "times": 1,

@@ -1,5 +1,5 @@
-//! However many logouts a user requests, the list has at most two cut-offs of the user, which refuse the
-//! same tokens.
+//! However many logouts a user requests, the revocation list must have at most two cut-offs of the user, and
+//! must refuse the same tokens as all cut-offs together.
 
 use logout_gateway::internals::{outcome::Scope, session::token::Claims, store::Store};
 use uuid::Uuid;
@@ -9,15 +9,15 @@ use super::{
     list::{log_out, log_out_unconfirmed, now, refuses, session_of},
 };
 
-/// How many sessions the user has.
+/// The number of sessions that the user has.
 const SESSIONS: usize = 5;
 
-/// All logouts of one user.
+/// All logouts that one user has requested.
 pub(super) struct History {
     sessions: Vec<Claims>,
-    /// The session that a logout spared, and the time up to which tokens are refused.
+    /// Each logout as the session that it spared, if any, and the time up to which it refuses tokens.
     logouts: Vec<(Option<Uuid>, i64)>,
-    /// Sessions that are refused themselves, whatever the time of their tokens.
+    /// The sessions that the store must refuse whatever the issue time of their tokens is.
     ended: Vec<Uuid>,
     now: i64,
     random: fastrand::Rng,
@@ -41,7 +41,8 @@ impl History {
         self.sessions[0].sub
     }
 
-    /// Adds a random logout, mostly with scope `others`; its time may be before that of earlier ones.
+    /// Requests a random logout, mostly with the scope `others`. Its time may be before that of earlier
+    /// logouts.
     pub(super) async fn log_out(&mut self, store: &dyn Store) {
         let current = self.sessions[self.random.usize(..SESSIONS)].clone();
         let at = self.now + self.random.i64(0..40);
@@ -66,8 +67,8 @@ impl History {
         self.ended.contains(&claims.session_id) || self.logouts.iter().any(cut_off)
     }
 
-    /// Asserts for tokens of each second, of each session and of one that never signed out, that the store
-    /// refuses exactly those that the logouts refuse.
+    /// Asserts that the store refuses exactly those tokens that the logouts must refuse. The tokens are of
+    /// each second, of each session, and of a session that never signed out.
     pub(super) async fn assert_refused_by(&self, store: &dyn Store) {
         let other = session_of(self.user(), self.now);
         for session in self.sessions.iter().chain([&other]) {

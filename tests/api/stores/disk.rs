@@ -1,4 +1,4 @@
-//! Failing disks, seen by the gateway's clients: a logout that was answered with 202 is on the disk.
+//! Failing disks as the gateway's clients see them: a logout that was answered with 202 must be on the disk.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
@@ -26,14 +26,14 @@ fn address(directory: &TempDir) -> String {
     format!("file:{}", directory.path().join("store").display())
 }
 
-/// A test app for the real binary, whose GoTrue fails.
+/// Starts a test app for the real binary. Its GoTrue fails at every logout.
 async fn start_failing_app() -> TestApp {
     let app = Setup::new().start_time(Clock::system().unix_seconds()).start().await;
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500}));
     app
 }
 
-/// A shell that runs `set_limits` and then executes the command.
+/// A shell that runs the commands `set_limits` and then executes `command`.
 fn with_limits(set_limits: &str, command: &Command) -> Command {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", &format!(r#"{set_limits}; exec "$0" "$@""#)]);
@@ -49,7 +49,7 @@ async fn log_out(gateway: &GatewayProcess, tokens: &Tokens) -> Reply {
     gateway.request("POST", "/api/auth/logout").bearer(&tokens.access_token).send().await
 }
 
-/// Claims of the session of these tokens.
+/// The claims of a token of the session to which `tokens` belong.
 fn claims(tokens: &Tokens) -> Claims {
     let now = Clock::system().unix_seconds();
     Claims { sub: tokens.user_id, session_id: tokens.session_id, ..session(now) }
@@ -59,7 +59,7 @@ async fn verify(gateway: &GatewayProcess, tokens: &Tokens) -> u16 {
     gateway.request("GET", "/api/auth/verify").bearer(&tokens.access_token).send().await.status
 }
 
-/// The sessions with a logout in the queue.
+/// The ids of the sessions that have a logout in the queue.
 async fn queued_sessions(gateway: &GatewayProcess) -> Vec<String> {
     let report = Request::new(gateway.admin_address.unwrap(), "GET", "/queue").send().await.json();
     let entries = report["entries"].as_array().unwrap().iter();
@@ -70,11 +70,11 @@ async fn queued_sessions(gateway: &GatewayProcess) -> Vec<String> {
 async fn a_logout_on_a_full_disk_is_reported_as_failed_and_never_as_queued() {
     let (app, directory) = (start_failing_app().await, tempfile::tempdir().unwrap());
     let store = address(&directory);
-    // Files may grow to 512 KiB; a write beyond fails and does not kill the process.
+    // Files may grow to 512 KiB. A larger write must fail, but must not kill the process.
     let shell = with_limits("trap '' XFSZ; ulimit -S -f 1024", &Command::new(BINARY));
     let gateway = GatewayProcess::start_with_command(shell, &app, &environment(&store)).await;
     let (mut queued, mut failed) = (Vec::new(), Vec::new());
-    // Wait for several failures: single writes can fail before the disk is full.
+    // Wait for several failures, because a single write can fail before the disk is full.
     while failed.len() < 5 || queued.len() <= 10 {
         assert!(queued.len() < 1000, "the disk does not fill");
         assert!(failed.len() < 100, "no logout was queued at first");
@@ -94,7 +94,8 @@ async fn a_logout_on_a_full_disk_is_reported_as_failed_and_never_as_queued() {
         failed.push(tokens);
     }
 
-    // There is room again: the gateway queues logouts, and writes the revocations that were only in memory.
+    // The disk has room again: the gateway must queue logouts, and write the revocations that were only in
+    // memory.
     let process = gateway.pid().try_into().unwrap();
     prlimit(process, Resource::FSIZE, Some((u64::MAX, u64::MAX)), None).unwrap();
     let next = app.sign_up();
@@ -134,7 +135,7 @@ async fn a_logout_on_a_full_disk_is_reported_as_failed_and_never_as_queued() {
     gateway.stop();
 }
 
-/// Starts a gateway that must exit; returns the log line with the error.
+/// Starts a gateway that must exit at once; returns the log line with the error.
 fn error_at_start(mut command: Command, store: &str) -> String {
     command.arg("serve").env_clear().envs([
         ("SUPABASE_URL", "http://127.0.0.1:1"),
@@ -196,10 +197,11 @@ async fn a_logout_without_write_permission_is_reported_as_failed_and_never_as_qu
     let gateway = GatewayProcess::start_with_command(command, &app, &environment(&store)).await;
     set_mode(&path, 0o444);
     set_mode(directory.path(), 0o555);
-    // Permissions are checked when a file is opened: this process has it open and can still write.
+    // The kernel checks permissions when a file is opened. The gateway has the file open, so it can still
+    // write.
     let queued = app.sign_up();
     assert_eq!(log_out(&gateway, &queued).await.status, 202);
-    // After a failed write the gateway reopens the file.
+    // After a failed write the gateway opens the file again, which its permissions now forbid.
     let process = gateway.pid().try_into().unwrap();
     let limit = |most| prlimit(process, Resource::FSIZE, Some((most, u64::MAX)), None).unwrap();
     limit(0);

@@ -1,4 +1,4 @@
-//! The promises of a durable store: after the next opening it has everything that it acknowledged.
+//! The promises of a durable store: when it is opened again, it must have everything that it acknowledged.
 
 use logout_gateway::internals::{
     clock::from_unix_seconds,
@@ -39,7 +39,7 @@ pub(super) async fn later_ends_and_cut_offs_survive(location: &StoreLocation) {
     let now = now();
     for order in [[now, now + 5], [now + 5, now]] {
         let ended = session(now - 10);
-        // Reopen the store for each, so that its memory cannot replace what it stored.
+        // Reopen the store for each logout, so that the answers come from the disk and not from memory.
         for at in order {
             let store = location.open().await;
             log_out(&*store, &ended, Scope::Global, at).await;
@@ -62,7 +62,8 @@ pub(super) async fn purged_revocations_stay_purged(location: &StoreLocation) {
     drop(store);
     let store = location.open().await;
     for (claims, kept) in [(&early, false), (&late, true)] {
-        // Ask for an earlier time, at which the entry has not expired.
+        // Ask for the time before the purge, at which neither entry had expired: only the purge may have
+        // removed one.
         assert_eq!(refuses(&*store, claims, now).await, kept);
         assert_eq!(refuses(&*store, &session_of(claims.sub, now - 1), now).await, kept);
     }
@@ -94,7 +95,7 @@ pub(super) async fn the_last_failures_of_a_user_survive(location: &StoreLocation
 pub(super) async fn folded_cut_offs_survive(location: &StoreLocation) {
     let mut history = History::new(now());
     for _ in 0..20 {
-        // Reopen the store for each, so that its memory cannot replace what it stored.
+        // Reopen the store for each logout, so that the answers come from the disk and not from memory.
         let store = location.open().await;
         history.log_out(&*store).await;
     }
@@ -113,7 +114,7 @@ pub(super) async fn facts_survive(location: &StoreLocation) {
     crate::harness::eventually("the list has been read", facts_are_there).await;
     assert_facts(&*store, &facts, now);
     keeping.abort();
-    // An aborted task keeps the store open until it has ended.
+    // Wait for the aborted task, because it keeps the store open until it has ended.
     let _ = keeping.await;
 }
 

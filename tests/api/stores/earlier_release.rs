@@ -1,5 +1,5 @@
-//! Entries of the release before this one. It stored neither the expiry of an access token nor the time of
-//! a proven session's last request, and it counted the sessions of a user in another way.
+//! Queue entries of the release before this one. That release stored neither the expiry of an access token
+//! nor the time of a proven session's last request, and it counted the sessions of a user in another way.
 
 use jiff::Timestamp;
 use logout_gateway::internals::{
@@ -22,11 +22,12 @@ use crate::harness::RedisServer;
 const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
 const OF_USER: TableDefinition<'_, (u128, u128), (u128, u64, bool)> =
     TableDefinition::new("queue_of_user");
-/// Key 0: bytes of all entries; 1: number of stale entries; 2: bytes of stale entries.
+/// Key 0 has the bytes of all entries, key 1 the number of stale entries, and key 2 the bytes of stale
+/// entries.
 const TOTALS: TableDefinition<'_, u8, u64> = TableDefinition::new("queue_totals");
 const SESSIONS: TableDefinition<'_, (u128, u128), u64> = TableDefinition::new("queue_sessions");
 
-/// The JSON of an entry as the earlier release wrote it.
+/// Converts the JSON of an entry to that which the earlier release wrote.
 fn older(json: &[u8]) -> Vec<u8> {
     let mut record: Value = serde_json::from_slice(json).unwrap();
     record.as_object_mut().unwrap().remove("renewed_at").unwrap();
@@ -36,7 +37,7 @@ fn older(json: &[u8]) -> Vec<u8> {
     serde_json::to_vec(&record).unwrap()
 }
 
-/// Queues a proven entry and a stale entry of one user.
+/// Queues a proven entry and a stale entry of one user; returns both.
 async fn two_entries(location: &StoreLocation) -> [QueueEntry; 2] {
     let (user, queue) = (Uuid::new_v4(), TestQueue::open(location).await);
     let entries =
@@ -47,7 +48,7 @@ async fn two_entries(location: &StoreLocation) -> [QueueEntry; 2] {
     entries
 }
 
-/// Asserts that the entries are read, take more credentials and can be removed.
+/// Asserts that this release can read the entries, add credentials to them and remove them.
 async fn assert_kept(location: &StoreLocation, entries: &[QueueEntry; 2]) {
     let queue = TestQueue::open(location).await;
     let [proven, stale] = entries;
@@ -127,7 +128,7 @@ async fn entries_of_the_previous_release_in_redis_are_read_and_counted() {
         server.command::<()>(&["HSET", &key("records"), &id, &record]);
         server.command::<()>(&["HSET", &former, &session, "1"]);
     }
-    // An instance of the earlier release removes an entry that this release has queued.
+    // Do what an instance of the earlier release does when it removes an entry that this release has queued.
     let removed = queue_entry(user, Uuid::new_v4(), Scope::Local, "a", true);
     let queue = TestQueue::open(&location).await;
     queue.enqueue(&removed, NOW).await;

@@ -1,4 +1,4 @@
-//! The promises of the failure log.
+//! The promises of every store for the failure log.
 
 use logout_gateway::internals::{
     clock::from_unix_seconds,
@@ -15,7 +15,7 @@ pub(super) fn numbered_failure(number: usize) -> Failure {
         route: "/api/auth/logout".into(),
         scope: "local".into(),
         outcome: "failed".into(),
-        // Ten failures of each user.
+        // Each user has ten failures.
         user_id: Uuid::from_u128(number as u128 / 10),
         session_id: Uuid::from_u128(number as u128 + 1),
         code: number.is_multiple_of(2).then(|| "LOGOUT_FAILED".to_owned()),
@@ -51,7 +51,7 @@ pub(super) async fn the_last_ten_thousand_failures_are_kept(location: &StoreLoca
     failures.reverse();
     failures.truncate(FAILURES_KEPT);
     assert!(all(&*store).await == failures, "the last failures, newest first");
-    // More failures in one call than are kept in total.
+    // Append more failures in one call than the log keeps in total.
     let mut failures: Vec<Failure> = (0..=FAILURES_KEPT).map(numbered_failure).collect();
     store.append_failures(&failures).await.unwrap();
     failures.reverse();
@@ -115,7 +115,7 @@ pub(super) async fn one_user_removes_no_failures_of_others(location: &StoreLocat
     let kept = all(&*store).await;
     assert!(kept[..FAILURES_KEPT_OF_USER].iter().eq(one.iter().rev().take(FAILURES_KEPT_OF_USER)));
     assert!(kept[FAILURES_KEPT_OF_USER..] == others);
-    // Failures that were removed are no longer counted.
+    // The store must not count failures that it has removed.
     store
         .append_failures(&(0..500).map(|n| numbered_failure(n + 500_000)).collect::<Vec<_>>())
         .await

@@ -1,4 +1,5 @@
-//! Entries that the first release wrote: they are read once, converted, and merged by session and scope.
+//! Queue entries that the first release wrote. The store must read them once, convert them, and merge entries
+//! that have the same session and scope.
 
 use std::{path::Path, time::Duration};
 
@@ -28,7 +29,7 @@ use super::{
 };
 use crate::harness::SECRET;
 
-/// A queue entry of the first release.
+/// A queue entry as the first release stored it.
 #[derive(Clone)]
 pub(super) struct FirstReleaseEntry {
     pub(super) id: Uuid,
@@ -44,7 +45,7 @@ pub(super) struct FirstReleaseEntry {
 }
 
 impl FirstReleaseEntry {
-    /// A logout of this session that was queued `age` milliseconds ago.
+    /// An entry for a logout of this session that was queued `age` milliseconds ago.
     pub(super) fn new(user: Uuid, session: Uuid, age: u64, access_token: &str) -> Self {
         Self {
             id: Uuid::new_v4(),
@@ -60,7 +61,7 @@ impl FirstReleaseEntry {
         }
     }
 
-    /// The JSON that the first release wrote after the version, member by member.
+    /// The JSON that the first release wrote after the number of the version, member by member.
     pub(super) fn json(&self) -> String {
         let Self { id, user, session, verified, tried, attempts, queued_at, due, .. } = self;
         let [queued_at, due] = [queued_at, due].map(|time| time.as_millisecond());
@@ -70,7 +71,7 @@ impl FirstReleaseEntry {
         )
     }
 
-    /// The key id and the credentials, encrypted as the first release did and bound to the fields of the
+    /// The key id and the credentials, which the first release encrypted and bound to the fields of the
     /// entry.
     fn sealed(&self) -> (String, String) {
         let Self { id, user, session, verified, .. } = self;
@@ -94,7 +95,7 @@ fn secret() -> SecretString {
     SecretString::from(SECRET)
 }
 
-/// The access tokens in an entry's credentials, newest first.
+/// Decrypts the access tokens in an entry's credentials, newest first.
 pub(super) fn opened(entry: &QueueEntry) -> Vec<String> {
     let seal = Seal::new(&Secrets { current: Some(secret()), previous: None }).unwrap().unwrap();
     let open =
@@ -102,8 +103,8 @@ pub(super) fn opened(entry: &QueueEntry) -> Vec<String> {
     entry.credentials.iter().map(|sealed| open(sealed).expose_secret().to_owned()).collect()
 }
 
-/// Five entries of one user: of one session a `global` and three `local` logouts, of which the oldest was
-/// never verified; and of another session a logout that has failed.
+/// Five entries of one user. One session has a `global` and three `local` logouts, of which the oldest was
+/// never verified. Another session has a logout that has failed.
 pub(super) fn entries() -> [FirstReleaseEntry; 5] {
     let [user, session, other] = [(); 3].map(|()| Uuid::new_v4());
     let old = |age, token| FirstReleaseEntry::new(user, session, age, token);
@@ -116,7 +117,8 @@ pub(super) fn entries() -> [FirstReleaseEntry; 5] {
     ]
 }
 
-/// Asserts that the queue has the entries of [`entries`], merged.
+/// Asserts that the queue has the entries of [`entries`], and that entries of the same session and scope are
+/// merged.
 pub(super) fn assert_merged(all: &[QueueEntry], old: &[FirstReleaseEntry; 5]) {
     assert_eq!(all.len(), 3, "{all:?}");
     let of = |old: &FirstReleaseEntry| {
@@ -153,7 +155,7 @@ fn numbers(numbers: &[i64]) -> Vec<u8> {
     std::iter::once(1).chain(octets).collect()
 }
 
-/// Writes a file with the tables of the first release and records of version 1.
+/// Writes a store file with the tables of the first release and with records of version 1.
 fn write_file(
     path: &Path,
     old: &[FirstReleaseEntry],
@@ -210,7 +212,7 @@ async fn a_file_of_the_first_release_is_read_converted_and_merged() {
         let found = super::totals::totals(&location.address).await;
         assert_eq!(found.stored, found.actual);
     }
-    // From here on the file works like any other.
+    // After the conversion the store must work like one of this release.
     let queue = TestQueue::open(&location).await;
     let again = queue_entry(old[0].user, old[0].session, Scope::Global, "again", true);
     queue.enqueue(&again, NOW).await;
@@ -226,7 +228,7 @@ async fn a_file_of_the_first_release_is_read_converted_and_merged() {
     let queue = TestQueue::open(&location).await;
     assert_eq!((ids(&queue.all().await), queue.len().await), (vec![], 0));
     drop(queue);
-    // The failures of the first release count for their users, too.
+    // The failures that the first release logged must count for their users, too.
     let store = opening::open(path).await.unwrap();
     let more: Vec<_> = (0..100).map(numbered_failure).map(|f| failures::of_user(f, 0)).collect();
     store.append_failures(&more).await.unwrap();

@@ -1,4 +1,4 @@
-//! The promises of the revocation list.
+//! The promises of every store for the revocation list.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,12 +21,12 @@ use super::StoreLocation;
 const DAY: i64 = 86_400;
 const LIFETIME: Duration = Duration::from_hours(24);
 
-/// The real time, because a store may use its own clock.
+/// The real time in seconds since the Unix epoch, because a store may use its own clock.
 pub(super) fn now() -> i64 {
     Clock::system().unix_seconds()
 }
 
-/// A session of `user` with a token issued at `iat`.
+/// The claims of a token of a new session of `user`, issued at `iat`.
 pub(super) fn session_of(user: Uuid, iat: i64) -> Claims {
     Claims {
         sub: user,
@@ -39,12 +39,12 @@ pub(super) fn session_of(user: Uuid, iat: i64) -> Claims {
     }
 }
 
-/// A session of a new user.
+/// The claims of a token of a new session of a new user, issued at `iat`.
 pub(super) fn session(iat: i64) -> Claims {
     session_of(Uuid::new_v4(), iat)
 }
 
-/// Another token of the same session, issued at `iat`.
+/// The claims of another token of the same session, issued at `iat`.
 fn issued(claims: &Claims, iat: i64) -> Claims {
     Claims { iat: Some(iat), exp: iat + 3600, ..claims.clone() }
 }
@@ -55,7 +55,7 @@ pub(super) async fn log_out(store: &dyn Store, claims: &Claims, scope: Scope, at
     store.revoke(&revocation).await.unwrap();
 }
 
-/// A logout that GoTrue did not confirm.
+/// Revokes the token's session because of a logout that GoTrue did not confirm.
 pub(super) async fn log_out_unconfirmed(store: &dyn Store, claims: &Claims, scope: Scope, at: i64) {
     let at = from_unix_seconds(at);
     let revocation = Revocation::new(claims, scope, at, at, LIFETIME).unconfirmed();
@@ -182,13 +182,15 @@ pub(super) async fn only_expired_revocations_are_purged(location: &StoreLocation
     assert!(refuses(&*store, &early, now).await);
     store.purge_expired(from_unix_seconds(now + DAY)).await.unwrap();
     for (claims, kept) in [(&early, false), (&late, true)] {
-        // Ask for an earlier time, at which the entry has not expired.
+        // Ask for the time before the purge, at which neither entry had expired: only the purge may have
+        // removed one.
         assert_eq!(refuses(&*store, claims, now).await, kept);
         assert_eq!(refuses(&*store, &session_of(claims.sub, now - 1), now).await, kept);
     }
 }
 
-/// Logs out a session whose end GoTrue confirmed, and one with an unconfirmed logout of scope `others`.
+/// Logs out one session with a confirmed logout, and one with an unconfirmed logout of the scope `others`;
+/// returns both.
 pub(super) async fn with_facts(store: &dyn Store, now: i64) -> [Claims; 2] {
     let [ended, current] = [session(now - 10), session(now - 10)];
     log_out(store, &ended, Scope::Local, now).await;
@@ -217,7 +219,7 @@ pub(super) async fn facts_are_stored_and_refuse_no_token(location: &StoreLocatio
     let [ended, current] = facts;
     assert!(refuses(&*store, &ended, now).await);
     assert!(!refuses(&*store, &current, now).await);
-    // An unconfirmed logout stores no fact about the end.
+    // An unconfirmed logout must not store the fact that the session has ended.
     let unconfirmed = session(now - 10);
     log_out_unconfirmed(&*store, &unconfirmed, Scope::Local, now).await;
     assert!(refuses(&*store, &unconfirmed, now).await);

@@ -1,4 +1,4 @@
-//! Opening a store file: the error for a file that cannot be used, which is left unchanged.
+//! Opening a store file: a file that cannot be used must cause a clear error, and must stay unchanged.
 
 use std::{
     fs::{self, OpenOptions},
@@ -24,7 +24,7 @@ use super::{
     queue::{BOUNDS, NOW, entry},
 };
 
-/// A directory, and the path of a store in it.
+/// A new directory, and the path of a store file in it that does not exist yet.
 pub(super) fn path() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
@@ -36,7 +36,7 @@ pub(super) async fn open(path: &Path) -> Result<Arc<dyn Store>, String> {
     opened.map_err(|cause| cause.to_string())
 }
 
-/// Queues a new entry that is due after `pause`; returns it as it is stored.
+/// Queues a new entry that is due after `pause`; returns the entry as the store has it.
 pub(super) async fn put(store: &dyn Store, pause: Duration) -> QueueEntry {
     let (queue, entry) = (store.queue().unwrap(), entry());
     let queued = queue.enqueue(&entry, pause, &BOUNDS, super::queue::now()).await;
@@ -48,7 +48,7 @@ async fn entries(store: &dyn Store) -> Vec<QueueEntry> {
     store.queue().unwrap().entries(usize::MAX).await.unwrap()
 }
 
-/// Creates a store with one record in each table; returns the claims of the session that was revoked.
+/// Creates a store file with one record in each table; returns the claims of the session that it revoked.
 async fn create_store(path: &Path) -> Claims {
     let (store, ended) = (open(path).await.unwrap(), session(now() - 10));
     log_out(&*store, &ended, Scope::Global, now()).await;
@@ -65,7 +65,7 @@ async fn assert_complete(path: &Path, ended: &Claims) {
     assert_eq!(entries(&*store).await.len(), 1);
 }
 
-/// Asserts that the file cannot be opened, and that the error is one line with the path and these words.
+/// Asserts that the file cannot be opened, and that the error is one line with the file's path and `words`.
 #[track_caller]
 fn assert_explained(opened: Result<Arc<dyn Store>, String>, path: &Path, words: &str) {
     let error = opened.expect_err(words);
@@ -134,7 +134,7 @@ async fn only_the_owner_can_read_a_new_file() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
-/// Changes the file as another release would write it.
+/// Changes the file in the way in which another release would have written it.
 fn change_file(path: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
     let database = Database::open(path).unwrap();
     let transaction = database.begin_write().unwrap();
@@ -244,7 +244,7 @@ async fn a_copy_of_an_open_file_has_everything_that_was_acknowledged() {
         log_out(&*store, &ended, Scope::Local, now()).await;
         let entry = put(&*store, Duration::from_secs(round)).await;
         all.push((ended, entry));
-        // The file as a power failure leaves it.
+        // Copy the open file, because the copy is what a power failure would leave.
         let copy = directory.path().join("copy");
         fs::copy(&path, &copy).unwrap();
         let copy = open(&copy).await.unwrap();
@@ -257,7 +257,7 @@ async fn a_copy_of_an_open_file_has_everything_that_was_acknowledged() {
     }
 }
 
-/// Whether the file was closed by the last process that had it open.
+/// Whether the last process that had the file open closed it properly.
 pub(super) fn is_closed_cleanly(path: &Path) -> bool {
     let mut builder = Database::builder();
     builder.set_concurrency_mode(ConcurrencyMode::SingleWriter);

@@ -1,4 +1,4 @@
-//! The promises of the queue.
+//! The promises of every store for the queue.
 
 pub(super) mod at_once;
 pub(super) mod bounds;
@@ -25,21 +25,21 @@ pub(super) use self::entries::{entry, ids, names, queue_entry};
 use super::StoreLocation;
 use crate::harness::eventually;
 
-/// The gateway's default bounds.
+/// The default bounds of the gateway's queue.
 pub(super) const BOUNDS: Bounds =
     Bounds { entries: 100_000, bytes: 256 << 20, sessions_of_user: 64, bytes_of_user: 4 << 20 };
-/// Longer than any test runs.
+/// A pause or lease that is longer than any test runs.
 pub(super) const HOUR: Duration = Duration::from_hours(1);
-/// A pause that is over almost at once.
+/// A pause that has passed almost at once.
 pub(super) const MOMENT: Duration = Duration::from_millis(1);
-/// A pause that makes an entry due at once.
+/// The pause of an entry that is due at once.
 pub(super) const NOW: Duration = Duration::ZERO;
 
 pub(super) fn now() -> Timestamp {
     Clock::system().now()
 }
 
-/// A store's queue and the clock of its gateway.
+/// The queue of a store, and the clock of the gateway that uses the store.
 pub(super) struct TestQueue {
     pub(super) store: Arc<dyn Store>,
     clock: fn() -> Timestamp,
@@ -67,7 +67,7 @@ impl TestQueue {
         self.enqueue_within(entry, pause, &BOUNDS).await.unwrap();
     }
 
-    /// Queues new entries with these pauses; returns them as they are stored.
+    /// Queues one new entry for each of the pauses; returns the entries as the store has them.
     pub(super) async fn put<const N: usize>(&self, pauses: [Duration; N]) -> [QueueEntry; N] {
         let mut put = Vec::new();
         for pause in pauses {
@@ -86,7 +86,7 @@ impl TestQueue {
         self.queue().lease(lease, most, (self.clock)()).await.unwrap()
     }
 
-    /// Leases the one entry that is due or will be in a moment.
+    /// Waits until exactly one entry is due, leases it and returns it.
     pub(super) async fn lease_one(&self, lease: Duration) -> QueueEntry {
         let leased = tokio::sync::Mutex::new(Vec::new());
         eventually("an entry is due", async || {
@@ -98,7 +98,7 @@ impl TestQueue {
         leased.into_inner().remove(0)
     }
 
-    /// Reschedules an entry, as a worker does after a failed attempt.
+    /// Reschedules an entry, as a worker does after a failed try; returns whether the store accepted that.
     pub(super) async fn reschedule(
         &self,
         entry: &QueueEntry,
@@ -125,7 +125,7 @@ impl TestQueue {
     }
 }
 
-/// Asserts that `time` is `pause` after some moment between `then` and now.
+/// Asserts that `time` is `pause` after a moment between `then` and now.
 #[track_caller]
 pub(super) fn assert_after(time: Timestamp, pause: Duration, then: Timestamp) {
     assert!((then + pause..=now() + pause).contains(&time), "{time}, {then} to {}", now());
@@ -211,7 +211,7 @@ pub(super) async fn only_one_worker_has_a_lease_until_it_ends(location: &StoreLo
     let [put] = queue.put([NOW]).await;
     let first = queue.lease_one(MOMENT).await;
     assert_eq!(QueueEntry { due: put.due, ..first.clone() }, put);
-    // The worker that had the lease may have died.
+    // The worker that had the lease may have died, so another worker must be able to lease the entry.
     let second = queue.lease_one(HOUR).await;
     assert_eq!(second, QueueEntry { due: second.due, ..first.clone() });
     assert!(second.due > first.due);
@@ -234,7 +234,7 @@ pub(super) async fn a_rescheduled_entry_is_due_at_its_new_time(location: &StoreL
     assert_eq!(later, QueueEntry { due: later.due, failed_at: later.failed_at, ..tried });
     assert!(!queue.reschedule(&leased_entry, NOW, true).await, "the worker has no lease any more");
     assert_eq!(queue.lease(HOUR, 9).await, []);
-    // An operator reschedules entries that no worker has leased.
+    // An operator must be able to reschedule an entry that no worker has leased.
     assert!(queue.reschedule(&later, NOW, false).await);
     let again = queue.lease_one(HOUR).await;
     assert_eq!(

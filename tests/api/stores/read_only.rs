@@ -1,4 +1,4 @@
-//! Reading a store file for the commands of an operator.
+//! Reading a store file without writing to it, for the commands of an operator.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -9,7 +9,7 @@ use super::{
     opening::{open, path, put},
 };
 
-/// Asserts that a reader of the file sees these queue entries and this number of failures.
+/// Asserts that a reader of the file finds the queue entries `entries` and this number of failures.
 async fn assert_seen(path: &Path, entries: &[QueueEntry], failures: usize) {
     let seen = store::read_only(&StoreAddress::File(path.to_owned())).await.unwrap();
     assert_eq!(seen.entries.unwrap(), entries);
@@ -26,7 +26,7 @@ async fn a_file_can_be_read_while_a_gateway_uses_it_and_without_one() {
         store.append_failures(&[numbered_failure(entries.len() - 1)]).await.unwrap();
         assert_seen(&path, &entries, entries.len()).await;
     }
-    // A copy of an open file must be repaired first, like a file after a kill.
+    // The reader must repair a copy of an open file first, like a file after its process was killed.
     let copy = directory.path().join("copy");
     fs::copy(&path, &copy).unwrap();
     assert_seen(&copy, &entries, entries.len()).await;

@@ -1,4 +1,4 @@
-//! The promises of every store, tested with Redis, and the tests that only concern Redis.
+//! The promises of every store, tested with Redis, and tests that concern only Redis.
 
 mod clock;
 mod first_release;
@@ -35,7 +35,7 @@ every_durable_store! { location().await }
 
 async fn location() -> StoreLocation {
     let server = RedisServer::start().await;
-    // The store must use the clock of Redis, so the gateway's clock is wrong by decades.
+    // The store must use the clock of Redis. The gateway's clock is wrong by decades to prove that.
     StoreLocation {
         address: address(&server),
         clock: || Timestamp::constant(5, 0),
@@ -54,7 +54,8 @@ fn revocation(claims: &Claims, scope: Scope, at: i64) -> Revocation {
     Revocation::new(claims, scope, at, at, Duration::from_hours(1))
 }
 
-/// A store whose replica follows the changes of other instances, as in a gateway.
+/// A store in Redis whose replica of the revocation list follows the changes of other instances, as in a
+/// gateway.
 struct ReplicatedStore {
     store: Arc<dyn Store>,
     following: JoinHandle<()>,
@@ -71,7 +72,7 @@ impl ReplicatedStore {
         self.store.is_revoked(claims, from_unix_seconds(now())).await
     }
 
-    /// Waits until the replica has all entries that are on the list now.
+    /// Waits until the replica has all entries that the revocation list in Redis has now.
     async fn wait_until_replicated(&self, server: &RedisServer) {
         let since = Instant::now();
         eventually("the staleness bound has passed", async || since.elapsed() > STALENESS_BOUND)
@@ -79,7 +80,7 @@ impl ReplicatedStore {
         self.wait_until_following(server).await;
     }
 
-    /// Waits until a lookup sends no command to Redis.
+    /// Waits until a lookup sends no command to Redis, because the replica is up to date.
     async fn wait_until_following(&self, server: &RedisServer) {
         let unknown = session(now());
         let sends_no_command = async || {
@@ -112,11 +113,11 @@ async fn all_revocations_that_failed_are_written_when_redis_is_back() {
     }
     server.restart().await;
     let count = |set: &str| server.command::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
-    // For each ended session there is also a fact.
+    // The set of sessions also has a fact for each ended session.
     let written = async || (count("sessions"), count("users")) == (3_334, 1_666);
     eventually("all revocations are written", written).await;
     another.wait_until_replicated(&server).await;
-    // From here on only the replicas can answer.
+    // Kill Redis, so that only the replicas can answer.
     server.kill();
     for (n, claims) in ended.iter().enumerate() {
         let other = session_of(claims.sub, now - 5);
@@ -180,7 +181,7 @@ async fn a_redis_that_lost_its_data_gets_the_revocations_again_without_another_l
     log_out(&*one.store, &ended, Scope::Global, now()).await;
     another.wait_until_following(&server).await;
     drop(one);
-    // The connections stay open.
+    // `FLUSHALL` deletes the data but keeps connections open, so the store must notice the loss by itself.
     let ok: String = server.command(&["FLUSHALL"]);
     assert_eq!(ok, "OK");
     let count = |set: &str| server.command::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
@@ -194,13 +195,13 @@ async fn a_redis_that_lost_its_data_gets_the_revocations_again_without_another_l
 
 #[tokio::test]
 async fn a_queue_that_is_too_large_for_one_reply_is_listed() {
-    // Three thousand entries with credentials of the usual size.
+    // Fill the queue with three thousand entries that have credentials of the usual size.
     const FILL: &str = "for n = 1, 3000 do
         local id = string.format('%08x-0000-4000-8000-000000000000', n)
         redis.call('ZADD', KEYS[1], n, id)
         redis.call('HSET', KEYS[2], id, (string.gsub(ARGV[1], ARGV[2], id)))
     end";
-    // Redis closes a connection whose reply is larger than this.
+    // Redis closes a connection whose reply is larger than 1 MB.
     let limit = ["--client-output-buffer-limit", "normal", "1mb", "1mb", "0"];
     let server = RedisServer::start_with_options(&limit).await;
     let store = store::open(&address(&server)).await.unwrap();
@@ -224,14 +225,15 @@ async fn a_revocation_is_removed_from_redis_when_it_has_expired_by_both_clocks()
     let server = RedisServer::start().await;
     let store = store::open(&address(&server)).await.unwrap();
     let (over, alive) = (session(now() - DAY - 10), session(now() - 10));
-    // Revoked a day ago for one day.
+    // The first session was revoked a day ago for one day, so its revocation has expired.
     log_out(&*store, &over, Scope::Global, now() - DAY).await;
     log_out(&*store, &alive, Scope::Global, now()).await;
     let count = |set: &str| server.command::<usize>(&["ZCARD", &format!("logout-gateway:{set}")]);
     assert_eq!((count("sessions"), count("users")), (4, 2));
     store.purge_expired(from_unix_seconds(now())).await.unwrap();
     assert_eq!((count("sessions"), count("users")), (2, 1));
-    // This gateway's clock is a year ahead.
+    // The clock of this gateway is a year ahead, but Redis must keep entries that have not expired by its own
+    // clock.
     store.purge_expired(from_unix_seconds(now() + 365 * DAY)).await.unwrap();
     assert_eq!((count("sessions"), count("users")), (2, 1));
     let fresh = store::open(&address(&server)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Neither a store file nor Redis contains tokens in clear.
+//! Neither a store file nor Redis may contain tokens in clear text.
 
 use std::fs;
 
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::harness::{Browser, CookieFormat, RedisServer, Setup, TestApp, claims_of, eventually};
 
-/// Queues a logout and logs a failure. Then asserts that the content of the store includes the ids of user
-/// and session and no secret.
+/// Queues a logout and logs a failure. Then asserts that the content of the store has the ids of user and
+/// session, but no secret.
 async fn assert_contains_no_token(store: &str, holds_all: impl FnOnce(TestApp) -> Vec<u8>) {
     let setup = Setup::new().flag("store", store).flag("admin-bind", "127.0.0.1:0");
     let app = setup.start().await;

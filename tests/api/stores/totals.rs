@@ -1,4 +1,4 @@
-//! Compares the totals that a store keeps of its queue with the entries in the queue.
+//! Compares the totals that a store keeps about its queue with the entries in the queue.
 
 use std::collections::BTreeMap;
 
@@ -11,21 +11,21 @@ use redis::{Client, FromRedisValue, cmd};
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
-/// The number and the size of a queue's entries.
+/// The number and the size in bytes of a queue's entries, all of them and the stale ones.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Fill {
     pub(super) entries: u64,
     pub(super) bytes: u64,
     pub(super) stale_entries: u64,
     pub(super) stale_bytes: u64,
-    /// By user and entry id: the session, the bytes of the record, and whether the entry is stale.
+    /// For each user and entry id: the session, the bytes of the record, and whether the entry is stale.
     pub(super) of_users: BTreeMap<(Uuid, Uuid), (Uuid, u64, bool)>,
 }
 
 pub(super) struct Totals {
-    /// The totals that the store keeps.
+    /// The totals that the store has written.
     pub(super) stored: Fill,
-    /// The totals of its records.
+    /// The totals computed from the records in the store.
     pub(super) actual: Fill,
 }
 
@@ -45,7 +45,7 @@ fn is_stale(credentials: &[SealedCredentials]) -> bool {
     !credentials.iter().any(|credentials| credentials.proven)
 }
 
-/// The totals of a store that no process has open.
+/// Reads the totals of a store that no process has open.
 pub(super) async fn totals(address: &StoreAddress) -> Totals {
     match address {
         StoreAddress::Memory => panic!("the store in memory has no queue"),

@@ -1,4 +1,4 @@
-//! Collectors that work, fail or redirect, and the environment variables of the OpenTelemetry SDK.
+//! Trace collectors that work, fail or redirect, and the environment variables of the OpenTelemetry SDK.
 
 use std::time::{Duration, Instant};
 

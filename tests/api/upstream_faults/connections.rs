@@ -1,4 +1,4 @@
-//! Pooled connections to GoTrue must not change the result of the next request.
+//! What happened on a pooled connection to GoTrue must not change the result of the next request.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ fn logout_request(app: &TestApp, token: &str, id: &str) -> Request {
     app.post(ROUTE).bearer(token).header("X-Request-Id", id)
 }
 
-/// Sends logouts so slowly that each needs its own connection, and returns the number of connections, which
-/// then are idle in the pool.
+/// Sends several logouts at once, so slowly that each needs its own connection. Returns the number of
+/// connections, which are then idle in the pool.
 async fn fill_the_pool(proxy: &FaultProxy, app: &TestApp) -> usize {
     let requests = ["a", "b", "c", "d", "e"].map(|id| {
         let slow_steps = [FaultStep::Forward(Duration::from_millis(10))];
@@ -25,7 +25,7 @@ async fn fill_the_pool(proxy: &FaultProxy, app: &TestApp) -> usize {
     proxy.connection_count()
 }
 
-/// The HTTP library repeats a request by itself only if it has not sent a byte of it.
+/// The HTTP library repeats a request by itself only if it has not sent a byte of the request.
 #[tokio::test]
 async fn connections_that_break_in_the_pool_cost_at_most_one_retry() {
     let proxy = FaultProxy::start();

@@ -1,4 +1,4 @@
-//! The table: every fault of an upstream, and its expected result for each operation.
+//! The table of every fault of an upstream, with the expected result for each operation.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -10,30 +10,30 @@ use crate::harness::{
     Operation,
 };
 
-/// The result of a request with a fault.
+/// The result that the gateway must report for a request with a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The request succeeds.
+    /// The request must succeed.
     Done,
     Unavailable,
     Timeout,
     Error,
-    /// The response has the `Retry-After` of the upstream.
+    /// The response must be a 429 with the `Retry-After` of the upstream.
     RateLimited,
 }
 
-/// The number of requests that arrive, and the result.
+/// The number of requests that must arrive at the upstream, and the result that the gateway must report.
 pub(super) type Expected = (usize, Verdict);
 
 pub(super) struct Row {
     pub(super) fault: String,
-    /// How often the fault occurs.
+    /// The number of times that the fault occurs.
     pub(super) times: usize,
     pub(super) steps: Vec<FaultStep>,
     logout: Expected,
     token: Expected,
     user: Expected,
-    /// Whether the result is known only once the upstream timeout has passed.
+    /// Whether the gateway knows the result only when the upstream timeout has passed.
     pub(super) uses_up_timeout: bool,
 }
 
@@ -53,12 +53,13 @@ impl Row {
         match operation {
             Operation::Logout => self.logout,
             Operation::Token => self.token,
-            // As for a user, the body of the response matters.
+            // The gateway needs the body of a key set as it needs that of a user, so a fault must have the
+            // same result for both operations.
             Operation::User | Operation::KeySet => self.user,
         }
     }
 
-    /// Whether GoTrue does what the request asks, whatever its response is.
+    /// Whether GoTrue carries out the request, whatever its response is.
     pub(super) fn takes_effect(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, ForwardAndDropReply | Forward(_)))
     }
@@ -68,9 +69,9 @@ const DONE: Expected = (1, Verdict::Done);
 const ERROR: Expected = (1, Verdict::Error);
 pub(super) const TIMEOUT: Expected = (1, Verdict::Timeout);
 const RATE_LIMITED: Expected = (1, Verdict::RateLimited);
-/// After one retry.
+/// The upstream is unavailable at the first try and at the one retry, so two requests arrive.
 const UNAVAILABLE: Expected = (2, Verdict::Unavailable);
-/// The upstream itself answers 504, also after one retry.
+/// The upstream itself answers 504 to the first try and to the one retry, so two requests arrive.
 const GATEWAY_TIMEOUT: Expected = (2, Verdict::Timeout);
 
 pub(super) const RETRY_AFTER: &str = "17";
@@ -80,7 +81,7 @@ fn text(octets: impl AsRef<[u8]>) -> FaultStep {
     Send(octets.as_ref().to_owned())
 }
 
-/// The end of a response head, and the beginning of its body, if any.
+/// The end of a response head with a complete body.
 const SHORT_BODY: &str = "Content-Length: 2\r\n\r\n{}";
 const CHUNKED: &str = "Transfer-Encoding: chunked\r\n\r\n";
 const PARTIAL: &str = "Content-Length: 500\r\n\r\n{\"code\":";
@@ -91,7 +92,7 @@ fn head(status: u16, lines: &str) -> FaultStep {
     ))
 }
 
-/// `{"padding":"xxx…`, in chunks.
+/// The beginning of a chunked JSON body, `{"padding":"xxx…`, that never ends.
 fn chunks() -> [FaultStep; 2] {
     [
         text("c\r\n{\"padding\":\"\r\n"),
@@ -99,7 +100,7 @@ fn chunks() -> [FaultStep; 2] {
     ]
 }
 
-/// `{"code":403,"error_code":"session_not_found"}`, compressed.
+/// A response with the body `{"code":403,"error_code":"session_not_found"}`, compressed with gzip.
 fn gzip(status: &str) -> FaultStep {
     const BODY: &[u8] = include_bytes!("session_not_found.json.gz");
     let head = format!(
@@ -109,7 +110,7 @@ fn gzip(status: &str) -> FaultStep {
     text([head.as_bytes(), BODY].concat())
 }
 
-/// Faults of connections and of the octets of a response.
+/// Faults of the connection and of the bytes of a response.
 pub(super) fn on_the_wire() -> Vec<Row> {
     let unavailable = |fault, steps: &[FaultStep]| Row::new(fault, steps, UNAVAILABLE);
     let timeout = |fault, steps: &[FaultStep]| Row::new(fault, steps, TIMEOUT);
@@ -162,7 +163,7 @@ pub(super) fn on_the_wire() -> Vec<Row> {
             &[text("HTTP/1.1 204 No Content\r\nDate: Mon"), Close],
         ),
         Row {
-            // A refresh needs the body of its 200, so a body that breaks off counts as no answer.
+            // A refresh needs the body of its 200, so a body that breaks off must count as no answer.
             token: (1, Verdict::Unavailable),
             ..error("truncated in the body of a 200", &[head(200, PARTIAL), Close])
         },
@@ -210,7 +211,7 @@ pub(super) fn on_the_wire() -> Vec<Row> {
     ]
 }
 
-/// Redirects to a listener that must see no connection.
+/// Redirects to a listener to which the gateway must not connect.
 pub(super) fn redirects(to: SocketAddr) -> Vec<Row> {
     let row = |status: u16| {
         let location = format!("Location: http://{to}/auth/v1/logout\r\nContent-Length: 0\r\n\r\n");
@@ -219,14 +220,14 @@ pub(super) fn redirects(to: SocketAddr) -> Vec<Row> {
     [301, 302, 303, 307, 308].map(row).into()
 }
 
-/// Responses that are no success: of GoTrue in both API versions, of an API gateway and of a web server.
+/// Responses other than success: of GoTrue in both API versions, of an API gateway and of a web server.
 pub(super) fn answers() -> Vec<Row> {
     const STATUSES: [u16; 12] = [200, 202, 400, 401, 403, 404, 409, 429, 500, 502, 503, 504];
     STATUSES.into_iter().flat_map(bodies).collect()
 }
 
 fn bodies(status: u16) -> [Row; 5] {
-    // The gateway must not use the error code of a 5xx, which says here that the session is gone.
+    // The error code of a 5xx says here that the session is gone, but the gateway must not use it.
     let code = match status {
         500.. => "session_not_found",
         429 => "over_request_rate_limit",

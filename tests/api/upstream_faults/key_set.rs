@@ -1,5 +1,5 @@
-//! Faults of the key set: tokens of known keys are accepted, tokens of unknown keys are not, and the gateway
-//! recovers by itself.
+//! Faults of the key set: the gateway must accept tokens of known keys, refuse tokens of unknown keys, and
+//! recover by itself.
 
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,8 @@ fn with_name(row: Row) -> (String, Row) {
     (row.fault.clone(), row)
 }
 
-/// Whether a fault makes the fetch fail. A fault that occurs once does not, because of the retry.
+/// Whether a fault makes the fetch of the key set fail. A fault that occurs only once does not, because of
+/// the retry.
 fn breaks_a_key_set(row: &Row) -> bool {
     row.expected(Operation::KeySet).1 != Verdict::Done
 }
@@ -104,7 +105,7 @@ async fn check_fault_of_a_later_fetch(row: Row) {
     assert_eq!(proxy.call_count(Operation::KeySet, ""), 2, "a known key causes no fetch");
 }
 
-/// Asserts that `verify` accepts the token, and that its session can be ended.
+/// Asserts that `verify` accepts the token, and that a logout ends its session.
 async fn assert_accepted_and_logged_out(app: &TestApp, tokens: &gotrue_mock::Tokens) {
     assert_eq!(app.verify(tokens).await, 200);
     let reply = app.post(ROUTE).bearer(&tokens.access_token).send().await;

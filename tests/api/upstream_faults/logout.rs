@@ -1,4 +1,5 @@
-//! Faults of the operation `logout`, and of `token` before it, in logouts by cookie and CSRF token.
+//! Faults of the operation `logout`, and of the operation `token` before it, in logouts by cookie with a CSRF
+//! token.
 
 use std::time::Duration;
 
@@ -36,14 +37,14 @@ async fn check_every_row(operation: Operation) {
     redirect_target.assert_no_connection();
 }
 
-/// A browser, and the fault that its logout meets.
+/// A browser, and the fault that occurs during its logout.
 struct Case {
     row: Row,
     tokens: Tokens,
     jar: CookieJar,
 }
 
-/// Runs all rows concurrently at one gateway.
+/// Runs the cases of all rows at the same time at one gateway.
 async fn run_concurrently(operation: Operation, rows: Vec<Row>, upstream_timeout: Duration) {
     let proxy = FaultProxy::start();
     let setup =

@@ -1,5 +1,6 @@
-//! Faults of the operation `user`, with tokens that only GoTrue can verify, at `verify` and at the route for CSRF
-//! tokens. While the upstream fails, such a token is neither accepted nor refused as invalid.
+//! Faults of the operation `user`, for tokens that only GoTrue can verify, at `verify` and at the route for
+//! CSRF tokens. While the upstream fails, the gateway must neither accept such a token nor refuse it as
+//! invalid.
 
 use std::time::Duration;
 
@@ -26,14 +27,14 @@ async fn a_token_that_cannot_be_verified_now_is_neither_accepted_nor_refused() {
 
 async fn start_app(proxy: &FaultProxy, upstream_timeout: Duration) -> TestApp {
     let setup = Setup::new().algorithm(Algorithm::Hs256);
-    // Tokens that only GoTrue can verify may take an eighth of the places.
+    // Allow more requests, because tokens that only GoTrue can verify may take only an eighth of the places.
     let setup = setup.flag("max-in-flight", "8192");
     proxy
         .start_app(setup.flag("upstream-timeout", &format!("{}ms", upstream_timeout.as_millis())))
         .await
 }
 
-/// Runs all rows concurrently at one gateway.
+/// Runs the cases of all rows at the same time at one gateway.
 async fn run_concurrently(rows: Vec<Row>, upstream_timeout: Duration) {
     let proxy = FaultProxy::start();
     let app = start_app(&proxy, upstream_timeout).await;
@@ -91,7 +92,8 @@ async fn after_a_refused_connection_a_token_is_neither_accepted_nor_refused() {
     assert_eq!(app.gotrue_call_count(), 0);
 }
 
-/// GoTrue's 200 has the id of the token's user. Other servers may answer 200 to any request.
+/// GoTrue's 200 has the id of the token's user. Another server may answer 200 to any request, without that
+/// id.
 #[tokio::test]
 async fn a_token_is_accepted_only_if_gotrue_answers_with_the_user_of_the_token() {
     let proxy = FaultProxy::start();

@@ -1,4 +1,4 @@
-//! The responses and log lines of `verify` for tokens that are used after their session was logged out.
+//! The responses and log lines of `verify` for tokens that clients use after the session was logged out.
 
 use std::{process::Command, time::Instant};
 
@@ -11,7 +11,7 @@ use crate::harness::{
     Browser, CookieFormat, GatewayProcess, Setup, TestApp, assert_error, claims_of, hs256_token,
 };
 
-/// Asserts that `verify` is 401 with this reason, by Bearer token and by cookie.
+/// Asserts that `verify` responds 401 with this reason, both by Bearer token and by cookie.
 async fn assert_refused(app: &TestApp, tokens: &Tokens, reason: &str) {
     let by_cookie = Browser::signed_in_without_csrf(app, tokens, CookieFormat::Base64);
     let by_cookie = by_cookie.request("GET", "/api/auth/verify");

@@ -28,7 +28,8 @@ export async function signIn(tab, { email, password }, by = "browser") {
     await tab.click("#by-browser");
     await waitForText(tab, "who", `${email} is signed in.`);
   }
-  // The page may show the user before the browser has stored the last cookie.
+  // Wait for the cookies, because the page may show the user before the browser has stored the last
+  // cookie.
   const name = new URL(tab.url()).searchParams.get("name") ?? undefined;
   await eventually("the cookies have the session", () => sessionOf(tab.context(), name));
 }
@@ -58,7 +59,7 @@ export async function breakGotrue(mock, fault) {
   for (const operation of ["logout", "token", "user"]) await mock.fault({ operation, ...fault });
 }
 
-// The status with which each part of the system answers a request with the session's tokens.
+// The status with which each part of the system responds to a request with the session's tokens.
 export async function sessionStatuses({ mock, gateway, port }, { access_token, refresh_token }) {
   const headers = { Authorization: `Bearer ${access_token}`, "Content-Type": "application/json" };
   const status = async (url, options) => (await fetch(url, { headers, ...options })).status;
@@ -84,7 +85,7 @@ export async function assertEnded(testApp, session) {
   assert.deepEqual(await sessionStatuses(testApp, session), ENDED);
 }
 
-// Asserts that the page has no session and that GoTrue has none.
+// Asserts that neither the page nor GoTrue has a session.
 export async function assertNoSessionLeft(testApp, tab, session) {
   await tab.reload();
   assert.equal(await getSession(tab), null);

@@ -1,4 +1,5 @@
-// The real nginx with the configuration of `deploy/` and the other locations of the application's origin.
+// The real nginx, with the configuration of `deploy/` and the further locations of the application's
+// origin.
 
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -14,7 +15,7 @@ const run = promisify(execFile);
 
 const DEPLOYED = new URL("../../../deploy/nginx/logout-gateway.conf", import.meta.url);
 
-// The rest of the configuration, for an nginx without root, in one directory and one process.
+// The main configuration of nginx, which runs without root, in one directory and as one process.
 const MAIN = `daemon off; master_process off; pid nginx.pid; events {}
 http {
     map $http_cookie $session { default absent; ~sb-127-auth-token present; }
@@ -28,7 +29,7 @@ http {
 }
 `;
 
-// The file in nginx's directory with the certificate and its key.
+// The name of the file in nginx's directory that has the certificate and its key.
 const CERTIFICATE = "app.pem";
 
 function newCertificate(directory) {
@@ -37,7 +38,7 @@ function newCertificate(directory) {
   return run("openssl", [...key.split(" "), ...files], { cwd: directory });
 }
 
-// Only requests below /private/ are authenticated with the gateway.
+// nginx must authenticate only requests below /private/ with the gateway.
 const locations = (site, mock) => `location / {
         root ${site};
         try_files $uri /index.html;
@@ -97,8 +98,8 @@ async function listens(port) {
   }
 }
 
-// Resolves to nginx's ports and to a function that reads the requests it has logged. Another process may
-// take a free port before nginx does: try again.
+// Resolves to nginx's ports and to a function that reads the requests that nginx has logged. Another
+// process may take a free port before nginx does, so the function tries several ports.
 export async function startNginx(context, upstreams, tries = 5) {
   const directory = await newDirectory(context);
   await newCertificate(directory);
@@ -108,7 +109,7 @@ export async function startNginx(context, upstreams, tries = 5) {
     join(directory, "logout-gateway.conf"),
     await configuration({ ...upstreams, port, securePort }),
   );
-  // Debian's path; /usr/sbin is not in the PATH of every user.
+  // Use the path of Debian's nginx, because /usr/sbin is not in the PATH of every user.
   const flags = ["-e", "stderr", "-c", "nginx.conf", "-p", directory];
   const child = spawn("/usr/sbin/nginx", flags, { stdio: ["ignore", "ignore", "pipe"] });
   let log = "";

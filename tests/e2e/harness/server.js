@@ -1,5 +1,5 @@
-// The application's own server behind nginx: signs users in with HttpOnly cookies, has a form without
-// scripts to sign out, and private pages.
+// The application's own server behind nginx. It signs users in with HttpOnly cookies, and has a sign-out
+// form without scripts and private pages.
 
 import { createServerClient, parseCookieHeader, serializeCookieHeader } from "@supabase/ssr";
 
@@ -34,8 +34,8 @@ async function signIn(mock, request, response) {
   response.writeHead(303, { Location: request.headers.referer }).end();
 }
 
-// nginx adds the id of the user whose session the gateway has verified. Without `no-store` a browser would
-// show the page again when the user goes back after a logout.
+// Shows the user's id, which nginx adds after the gateway has verified the session. Without `no-store` a
+// browser would show the page again when the user goes back after a logout.
 function showPrivatePage(request, response) {
   const hasClient = request.url !== "/private/plain";
   const headers = { "Content-Type": "text/html", "Cache-Control": "no-store" };

@@ -1,4 +1,4 @@
-// Starts Chromium and builds the application once for each file of tests, and starts everything else for
+// Starts Chromium and builds the application once for each test file, and starts all servers anew for
 // each test.
 
 import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -19,7 +19,7 @@ const SOURCES = fileURLToPath(new URL("../site/", import.meta.url));
 
 const CHROMIUM = {
   executablePath: "/usr/bin/chromium",
-  // Chromium itself resolves *.localhost and trusts those pages as if they came over https.
+  // Chromium resolves *.localhost by itself and trusts those pages as if they came over https.
   args: ["--no-sandbox", "--host-resolver-rules=MAP *.test 127.0.0.1"],
   // The driver switches the back/forward cache off by default, but users have it.
   ignoreDefaultArgs: ["--disable-back-forward-cache"],
@@ -51,12 +51,12 @@ function closedAfter(context, profile) {
   return profile;
 }
 
-// A new browser profile, as on another device.
+// Opens a new browser profile, like that of another device.
 export async function newProfile(context, options = {}) {
   return closedAfter(context, await browser.newContext({ ignoreHTTPSErrors: true, ...options }));
 }
 
-// A browser whose settings allow third-party cookies.
+// Opens a profile of a browser whose settings allow third-party cookies.
 export async function newLenientProfile(context) {
   const directory = await mkdtemp(join(tmpdir(), "logout-gateway-"));
   await mkdir(join(directory, "Default"));
@@ -65,12 +65,12 @@ export async function newLenientProfile(context) {
   const options = { ...CHROMIUM, ignoreHTTPSErrors: true };
   const profile = await chromium.launchPersistentContext(directory, options);
   closedAfter(context, profile);
-  // Chromium writes to the directory until it is closed.
+  // Chromium writes to the directory until it is closed, so the removal may need several tries.
   context.after(() => rm(directory, { recursive: true, maxRetries: 5 }));
   return profile;
 }
 
-// A user who has signed up and has no session.
+// Creates a user who has signed up and has no session.
 async function newAccount(mock, data = {}) {
   const user = newUser();
   const response = await fetch(`${mock.url}/auth/v1/signup`, {

@@ -1,11 +1,11 @@
-// The public page: shows the user, signs in and signs out.
+// The script of the application's public page, which shows the user, signs in and signs out.
 
 import { logOut, supabase } from "./session.js";
 
 const byId = (id) => document.getElementById(id);
 const showMessage = (text) => { byId("message").textContent = text; };
 
-// The tests use the client through `window`.
+// The tests call the Supabase client through `window`.
 Object.assign(window, { supabase });
 
 supabase.auth.onAuthStateChange((_, session) => {
@@ -13,7 +13,7 @@ supabase.auth.onAuthStateChange((_, session) => {
 });
 
 const form = byId("sign-in");
-// The server sets its cookies with the same settings as this page.
+// Pass the page's settings to the server, so that page and server set the same kind of cookies.
 form.action += location.search;
 
 byId("by-browser").addEventListener("click", async () => {

@@ -1,4 +1,4 @@
-// A page behind the proxy's `auth_request`; after a logout it goes to the public page.
+// The script of a page behind the proxy's `auth_request`, which goes to the public page after a logout.
 
 import { logOut } from "./session.js";
 

@@ -1,4 +1,5 @@
-// Shared by the pages of the application: the client, and the messages for each result of a logout.
+// Code that all pages of the application share: the client, and the messages for each result of a
+// logout.
 
 import { createBrowserClient } from "@supabase/ssr";
 import { createLogout } from "logout-gateway-client";
@@ -12,7 +13,7 @@ const MESSAGES = {
   offline: "Nobody could be reached. Log out again once you are online.",
 };
 
-// Settings are in the URL's query, so that one page serves all tests.
+// The settings are in the query of the page's URL, so that one page serves all tests.
 const { scope, gatewayUrl, ...cookieOptions } = Object.fromEntries(
   new URLSearchParams(location.search),
 );

@@ -1,5 +1,5 @@
-//! One connection from the gateway to the [`FaultProxy`](super::FaultProxy): reads requests and forwards
-//! them, or runs the steps of a fault.
+//! One connection from the gateway to the [`FaultProxy`](super::FaultProxy), which reads requests and
+//! forwards them, or runs the steps of a fault.
 
 use std::{
     net::SocketAddr,
@@ -40,22 +40,23 @@ impl Operation {
     }
 }
 
-/// What the proxy does with a request, one step after the other. After the last step it reads the next
-/// request of the connection, unless a step has closed the connection.
+/// A step of a fault. The proxy runs the steps of a request one after the other. After the last step it reads
+/// the next request of the connection, unless a step has closed the connection.
 #[derive(Clone, Debug)]
 pub enum FaultStep {
-    /// Resets the connection (TCP `RST`) before it has read the request; only as the first step.
+    /// Resets the connection (TCP `RST`) before the proxy has read the request; allowed only as the first
+    /// step.
     ResetUnread,
     /// Forwards the request to GoTrue and drops the reply.
     ForwardAndDropReply,
-    /// Forwards the request and sends the reply 16 bytes at a time, with this pause before each piece. Zero
-    /// sends the reply at once.
+    /// Forwards the request and sends the reply in pieces of 16 bytes, with the given pause before each
+    /// piece. With a zero pause the proxy sends the reply at once.
     Forward(Duration),
-    /// Sends these bytes to the gateway.
+    /// Sends the bytes to the gateway in place of GoTrue's reply.
     Send(Vec<u8>),
-    /// Sends these bytes one at a time, with this pause before each.
+    /// Sends the bytes to the gateway one at a time, with the given pause before each byte.
     SendByteByByte(Vec<u8>, Duration),
-    /// Sends these bytes a thousand times a second until the gateway closes the connection.
+    /// Sends the bytes to the gateway a thousand times a second until the gateway closes the connection.
     SendRepeatedly(Vec<u8>),
     /// Sends nothing until the gateway closes the connection.
     Hang,
@@ -64,7 +65,7 @@ pub enum FaultStep {
     Reset,
 }
 
-/// nginx's response to a request head over its limit.
+/// The response that nginx sends if a request head is over its limit.
 const HEAD_TOO_LARGE: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nContent-Length: 34\r\n\r\n\
                               Request Header Or Cookie Too Large";
 
@@ -96,8 +97,8 @@ pub(super) async fn serve(
     }
 }
 
-/// The key and the length of the next request, without reading it. The key is `None` if the path is no
-/// [`Operation`].
+/// Returns the key and the length in bytes of the next request, which stays unread. The key is `None` if the
+/// path is no [`Operation`]; the result is `None` if the gateway closes the connection.
 async fn peek_request(stream: &TcpStream) -> Option<(Option<CallKey>, usize)> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -114,12 +115,13 @@ async fn peek_request(stream: &TcpStream) -> Option<(Option<CallKey>, usize)> {
             let length = value("content-length").map_or(0, |length| length.parse().unwrap());
             return Some((operation.map(|operation| (operation, id)), end + 4 + length));
         }
-        // Peeked bytes keep the socket readable, so no event signals that more have arrived: poll.
+        // Peeked bytes stay in the socket and keep it readable, so the runtime cannot report that more bytes
+        // have arrived. Poll instead.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
-/// Returns `None` when the connection is to be closed.
+/// Runs one step of a fault; returns `None` if the connection is to be closed.
 async fn run_step(
     step: &FaultStep,
     stream: &mut TcpStream,
@@ -168,7 +170,8 @@ async fn run_step(
     }
 }
 
-/// Forwards the request on a new connection; returns the reply as HTTP/1.1 bytes.
+/// Forwards the request to the mock on a new connection; returns the reply as HTTP/1.1 bytes, or `None` if
+/// the mock closes the connection without one.
 async fn call_gotrue(mock: SocketAddr, request: &[u8]) -> Option<Vec<u8>> {
     let mut connection = Connection::open(mock).await;
     connection.write(request).await;

@@ -1,4 +1,4 @@
-//! Several workers on one queue.
+//! Several workers lease entries of one queue at the same time.
 
 use std::{collections::HashSet, sync::Arc};
 

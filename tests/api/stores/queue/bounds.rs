@@ -1,4 +1,4 @@
-//! The bounds of the queue, and that removed entries make room.
+//! The bounds of the queue, and the room that removed entries make.
 
 use logout_gateway::internals::{
     outcome::Scope,
@@ -18,7 +18,7 @@ fn stale() -> QueueEntry {
     queue_entry(Uuid::new_v4(), Uuid::new_v4(), Scope::Local, "a", false)
 }
 
-/// Adds entries until one is refused; returns the added ones and the reason.
+/// Adds entries until the store refuses one; returns the added entries and the reason of the refusal.
 async fn fill(
     queue: &TestQueue,
     bounds: &Bounds,
@@ -46,10 +46,11 @@ async fn assert_bound(
         let (added, full) = fill(&queue, bounds, &make).await;
         assert_eq!((added.len(), full), expected);
         assert_eq!(queue.len().await, added.len());
-        // An entry in the full queue still takes more credentials, and can be leased and rescheduled.
+        // The store must still let an entry in the full queue take more credentials, be leased and be
+        // rescheduled.
         let leased_entry = queue.lease_one(MOMENT).await;
         assert!(queue.reschedule(&leased_entry, NOW, true).await);
-        // After a removal there is room for one entry.
+        // After the removal of one entry, the queue must have room for exactly one.
         assert!(queue.remove(&added[0]).await);
         assert_eq!(queue.enqueue_within(&make(), NOW, bounds).await, Ok(()));
         assert_eq!(queue.enqueue_within(&make(), NOW, bounds).await, Err(full));
@@ -89,7 +90,8 @@ pub(in crate::stores) async fn stale_entries_take_at_most_a_quarter_of_the_entri
     fill(&queue, &bounds, stale).await;
     let (proven, full) = fill(&queue, &bounds, entry).await;
     assert_eq!((proven.len(), full), (6, QueueFullError::Full));
-    // A stale entry that gets proven credentials makes room for another stale entry.
+    // A stale entry that gets proven credentials is no longer stale, so there must be room for another stale
+    // entry.
     let existing = queue.all().await.into_iter().find(QueueEntry::is_stale).unwrap();
     let name = "proven";
     let again = queue_entry(existing.user_id, existing.session_id, Scope::Local, name, true);
@@ -135,7 +137,7 @@ pub(in crate::stores) async fn a_user_has_at_most_64_sessions_in_the_queue(
         Ok(()),
         "an entry of another user is accepted"
     );
-    // A session counts until all of its entries are removed.
+    // The session must count until all of its entries are removed.
     assert!(queue.remove(&added[0]).await);
     let full = Err(QueueFullError::User);
     assert_eq!(queue.enqueue_within(&session_of_user(), NOW, &BOUNDS).await, full);
@@ -155,12 +157,13 @@ pub(in crate::stores) async fn stale_sessions_take_at_most_a_quarter_of_a_users_
     let (stale, _) = fill(&queue, &BOUNDS, || new(false)).await;
     let (proven, full) = fill(&queue, &BOUNDS, || new(true)).await;
     assert_eq!((proven.len(), full), (48, QueueFullError::User));
-    // Sessions in the queue can add further entries.
+    // Sessions that have entries in the queue must be able to add further entries.
     for session in [&stale[0], &proven[0]] {
         let more = queue_entry(user, session.session_id, Scope::Global, "old", false);
         assert_eq!(queue.enqueue_within(&more, NOW, &BOUNDS).await, Ok(()));
     }
-    // A stale entry that gets proven credentials makes room for another stale entry.
+    // A stale entry that gets proven credentials is no longer stale, so there must be room for another stale
+    // entry.
     let now_proven = queue_entry(user, stale[0].session_id, Scope::Local, "b", true);
     assert_eq!(queue.enqueue_within(&now_proven, NOW, &BOUNDS).await, Ok(()));
     assert!(queue.remove(&proven[1]).await);
@@ -169,7 +172,7 @@ pub(in crate::stores) async fn stale_sessions_take_at_most_a_quarter_of_a_users_
     assert_eq!(queue.enqueue_within(&new(false), NOW, &BOUNDS).await, full);
 }
 
-/// The size of this entry's record.
+/// The number of bytes that the record of this entry has in the store.
 async fn record_bytes(location: &StoreLocation, entry: &QueueEntry) -> u64 {
     let queue = TestQueue::open(location).await;
     queue.enqueue(entry, NOW).await;
@@ -202,7 +205,7 @@ pub(in crate::stores) async fn the_bytes_of_a_user_are_bounded(location: &StoreL
         Ok(()),
         "an entry of another user is accepted"
     );
-    // Further scopes and credentials are refused, too.
+    // The store must refuse further scopes and credentials of the user's sessions, too.
     let existing = queue.all().await.into_iter().find(|e| e.user_id == user).unwrap();
     let full = Err(QueueFullError::User);
     for (session, scope, name) in
@@ -242,7 +245,8 @@ pub(in crate::stores) async fn the_stored_totals_match_the_entries(location: &St
                 }
                 (3, _) => drop(queue.lease(if random.bool() { MOMENT } else { HOUR }, 3).await),
                 _ => {
-                    // Some requests are refused, which must not change the totals.
+                    // The bounds are so small that the store refuses some requests, which must not change the
+                    // totals.
                     let bounds = Bounds {
                         entries: 16,
                         bytes: 9_000,

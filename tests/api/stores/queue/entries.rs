@@ -1,4 +1,4 @@
-//! Queue entries for tests.
+//! Queue entries that the tests of the stores use.
 
 use logout_gateway::internals::{
     outcome::{Scope, Stored},
@@ -18,7 +18,7 @@ fn credentials(name: &str, proven: bool) -> SealedCredentials {
     }
 }
 
-/// A queue entry for a logout of this session with credentials of this name.
+/// A queue entry for a logout of this session, with credentials whose fingerprint is `name`.
 pub(in crate::stores) fn queue_entry(
     user: Uuid,
     session: Uuid,
@@ -46,12 +46,12 @@ pub(in crate::stores) fn queue_entry(
     }
 }
 
-/// A queue entry for a logout of a new session of a new user.
+/// A queue entry for a `local` logout of a new session of a new user.
 pub(in crate::stores) fn entry() -> QueueEntry {
     queue_entry(Uuid::new_v4(), Uuid::new_v4(), Scope::Local, "a", true)
 }
 
-/// The names of an entry's credentials.
+/// The names of the credentials in an entry, in the order in which the entry has them.
 pub(in crate::stores) fn names(entry: &QueueEntry) -> Vec<&str> {
     entry.credentials.iter().map(|c| c.fingerprint.as_str()).collect()
 }

@@ -1,4 +1,4 @@
-//! The queue has one entry for each session and scope, however often a logout is requested.
+//! The queue must have one entry for each session and scope, however often a logout is requested.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -12,7 +12,7 @@ use super::{
     super::StoreLocation, HOUR, MOMENT, NOW, TestQueue, assert_after, ids, names, now, queue_entry,
 };
 
-/// A session that queues logouts with credentials of given names.
+/// A session, as the ids of user and session, that queues logouts with credentials of given names.
 struct Session(Uuid, Uuid);
 
 impl Session {
@@ -24,7 +24,7 @@ impl Session {
         queue_entry(self.0, self.1, Scope::Local, name, proven)
     }
 
-    /// The same with an access token that expires at `exp`.
+    /// A proven logout request whose access token expires at `exp`, in seconds since the Unix epoch.
     fn request_until(&self, exp: i64, name: &str) -> QueueEntry {
         let mut entry = self.request(name, true);
         entry.credentials[0].exp = exp;
@@ -68,7 +68,7 @@ pub(in crate::stores) async fn the_proven_token_that_expires_last_is_kept(
 ) {
     let (queue, session) = (TestQueue::open(location).await, Session::new());
     queue.enqueue(&session.request_until(3600, "the owner's"), NOW).await;
-    // A stolen token with made-up refresh tokens.
+    // An attacker queues logouts with a stolen token, each with another made-up refresh token.
     for name in ["a", "b", "c", "d"] {
         queue.enqueue(&session.request_until(10, name), NOW).await;
     }
@@ -143,7 +143,8 @@ pub(in crate::stores) async fn merging_keeps_the_lease_and_all_credentials(
     let leased_entry = queue.lease_one(HOUR).await;
     queue.enqueue(&QueueEntry { tried: true, ..session.request("b", true) }, NOW).await;
     assert_eq!(queue.lease(HOUR, 9).await, [], "the lease is kept");
-    // The worker does not know of the other request.
+    // The worker does not know of the second request, and reschedules the entry as it was before that
+    // request.
     let tried = QueueEntry { attempts: 1, reason: "other".into(), ..leased_entry.clone() };
     assert!(queue.reschedule(&tried, NOW, true).await);
     let leased = queue.lease_one(HOUR).await;
@@ -160,11 +161,12 @@ pub(in crate::stores) async fn an_entry_with_new_credentials_is_not_removed(
     queue.enqueue(&session.request("b", true), NOW).await;
     assert!(!queue.remove_unchanged(&leased_entry).await);
     assert_eq!(names(&queue.get(&leased_entry).await), ["b", "a"]);
-    // A second request of a proven session is new: it may include sessions that began since.
+    // A second request of a proven session must count as new, because its logout may include sessions that
+    // began since.
     let leased_entry = queue.get(&leased_entry).await;
     queue.enqueue(&session.request("b", true), NOW).await;
     assert!(!queue.remove_unchanged(&leased_entry).await);
-    // The same credentials of a stale session are not new.
+    // A repeated request of a stale session must not count as new.
     let leased_entry = queue.get(&leased_entry).await;
     queue.enqueue(&session.request("b", false), NOW).await;
     assert!(queue.remove_unchanged(&leased_entry).await);

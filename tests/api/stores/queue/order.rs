@@ -1,4 +1,4 @@
-//! The order in which entries are leased.
+//! The order in which a store leases entries.
 
 use logout_gateway::internals::{
     outcome::Scope,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::harness::eventually;
 
-/// Queues entries that have failed and are due again; the last in the list has failed last.
+/// Queues entries, lets each fail and makes it due again; returns them in the order in which they failed.
 async fn failing(queue: &TestQueue, count: usize) -> Vec<QueueEntry> {
     for _ in 0..count {
         queue.enqueue(&entry(), NOW).await;
@@ -25,7 +25,7 @@ async fn failing(queue: &TestQueue, count: usize) -> Vec<QueueEntry> {
             let entry = queue.get(&entry).await;
             failing.push(entry);
         }
-        // An entry that has failed is due again at once, so new entries must be leased before it.
+        // An entry that has failed is due again at once, so the store must lease new entries before it.
         let fresh = queue.all().await.iter().filter(|entry| entry.failed_at == NEVER).count();
         assert_eq!(fresh + failing.len(), count, "no entry is leased twice before the others");
     }
@@ -41,7 +41,7 @@ pub(in crate::stores) async fn the_entry_that_failed_last_is_leased_last(locatio
         assert_eq!(leased.failed_at, NEVER, "an entry that never failed comes first");
         let last = expected.last().map_or(NEVER, |last: &QueueEntry| last.failed_at);
         eventually("the clock moves", async || now() > last + MOMENT).await;
-        // The entry is due at once, before the others that failed.
+        // The entry is due again at once, but must be leased after the entries that failed earlier.
         assert!(queue.reschedule(&leased, NOW, true).await);
         expected.push(queue.get(&leased).await);
     }
@@ -56,7 +56,7 @@ pub(in crate::stores) async fn hundreds_of_failing_entries_delay_no_new_entry(
 ) {
     let queue = TestQueue::open(location).await;
     failing(&queue, 300).await;
-    // Entries that are not due do not delay it either, although they never failed.
+    // Entries that are not due must not delay the new entry either, although they have never failed.
     for _ in 0..300 {
         queue.enqueue(&entry(), HOUR).await;
     }
@@ -84,7 +84,7 @@ pub(in crate::stores) async fn an_entry_that_a_wrong_clock_made_due_in_years_is_
         assert_after(entry.due, HOUR, then);
     }
     assert!(queue.remove(&first).await && queue.remove(&second).await);
-    // The longest configured pause is not taken for a wrong clock.
+    // The store must not take the longest configured pause for the result of a wrong clock.
     queue
         .enqueue(&queue_entry(Uuid::new_v4(), Uuid::new_v4(), Scope::Local, "a", true), HOUR)
         .await;

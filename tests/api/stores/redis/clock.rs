@@ -1,4 +1,4 @@
-//! The times of the queue follow the clock of Redis, whatever the clocks of the gateways show.
+//! The times of the queue must follow the clock of Redis, whatever time the clocks of the gateways show.
 
 use jiff::Timestamp;
 use logout_gateway::internals::store;
@@ -10,7 +10,7 @@ use super::{
 use crate::harness::{RedisServer, eventually};
 
 const FAR_AHEAD: Timestamp = Timestamp::constant(4_000_000_000, 0);
-/// Clocks of gateways: in the past, far in the future, and at the limits.
+/// Wrong clocks of gateways: in the past, far in the future, and at the limits of a timestamp.
 const CLOCKS: [Timestamp; 5] =
     [Timestamp::UNIX_EPOCH, FAR_AHEAD, Timestamp::MIN, Timestamp::MAX, Timestamp::constant(-1, 0)];
 

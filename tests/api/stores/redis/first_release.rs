@@ -1,4 +1,4 @@
-//! The keys of the first release, to which its instances still write while they are replaced.
+//! The Redis keys of the first release, to which its instances still write while an operator replaces them.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const DUE: &str = "logout-gateway:queue";
 const RECORDS: &str = "logout-gateway:queue:entries";
 const QUEUED: &str = "logout-gateway:queue:queued";
 
-/// Adds an entry as the first release does.
+/// Adds an entry to the keys of the first release, with the commands that it used.
 fn put(server: &RedisServer, old: &FirstReleaseEntry) {
     let (id, record) = (old.id.to_string(), format!("1 {}", old.json()));
     server.command::<()>(&["HSETNX", RECORDS, &id, &record]);
@@ -28,7 +28,7 @@ fn put(server: &RedisServer, old: &FirstReleaseEntry) {
     server.command::<()>(&["ZADD", QUEUED, "NX", &old.queued_at.as_millisecond().to_string(), &id]);
 }
 
-/// How many entries are in each key of the first release.
+/// The number of entries in each key of the first release.
 fn left(server: &RedisServer) -> [usize; 3] {
     [["ZCARD", DUE], ["HLEN", RECORDS], ["ZCARD", QUEUED]].map(|words| server.command(&words))
 }
@@ -57,7 +57,7 @@ async fn entries_of_the_first_release_are_moved_once_and_merged() {
     assert_merged(&queue.all().await, &old);
     let found = super::super::totals::totals(&location.address).await;
     assert_eq!(found.stored, found.actual);
-    // An instance of the first release adds a logout of a session whose entry is leased.
+    // An instance of the first release adds a logout of a session whose entry a new instance has leased.
     let later = FirstReleaseEntry {
         scope: Scope::Global,
         ..FirstReleaseEntry::new(old[0].user, old[0].session, 0, "later")
@@ -123,7 +123,8 @@ async fn concurrent_instances_move_each_entry_of_the_first_release_exactly_once(
     for _ in 0..300 {
         put(&server, &FirstReleaseEntry::new(Uuid::new_v4(), Uuid::new_v4(), 1, "a"));
     }
-    // Some instances have read entries that others have moved, leased and removed since.
+    // Each instance may have read entries that others have moved, leased and removed since. No entry may come
+    // back.
     let tasks = [(); 8].map(|()| {
         let address = address(&server);
         tokio::spawn(async move {
@@ -162,7 +163,7 @@ async fn an_entry_that_another_instance_moved_and_completed_is_not_queued_again(
     put(&server, &old);
     let leased = queue.lease(HOUR, 9).await.remove(0);
     assert!(queue.remove_unchanged(&leased).await);
-    // An instance that read the entry earlier writes it now.
+    // Do what an instance does that has read the old entry earlier and moves it only now.
     let key = |name: &str| format!("logout-gateway:queue:2:{name}");
     let of_user = format!("of-user:{}", old.user);
     let mut keys: Vec<String> = ["due", "records", "states", "queued", "failed", "index", "totals"]

@@ -1,4 +1,4 @@
-//! A Redis that other keys have filled: it accepts no new queue entries, and everything else works.
+//! A Redis that other keys have filled must accept no new queue entries, but everything else must work.
 
 use jiff::Timestamp;
 use logout_gateway::internals::{
@@ -22,7 +22,7 @@ use crate::harness::{RedisServer, eventually};
 
 const OUT_OF_MEMORY: &str = "Redis is out of memory";
 
-/// Fills Redis with other keys until it refuses them.
+/// Fills Redis with other keys until it refuses further ones.
 pub(super) fn fill(server: &RedisServer) {
     let used: String = server.command(&["INFO", "memory"]);
     let used = used.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
@@ -38,7 +38,7 @@ pub(super) fn fill(server: &RedisServer) {
         }
         assert!(n < 1_000, "Redis does not fill up");
     }
-    // Lower the limit below the used memory, so that removed keys make no room.
+    // Lower the limit below the used memory, so that removing keys makes no room.
     let below = most - (1 << 20);
     server.command::<()>(&["CONFIG", "SET", "maxmemory", &below.to_string()]);
 }
@@ -73,7 +73,7 @@ async fn a_full_redis_leases_reschedules_and_removes_entries_and_takes_no_new_on
     assert_eq!((queue.len().await, queue.all().await.len()), (2, 2));
     assert!(queue.queue().oldest().await.unwrap().is_some());
     assert_eq!(ids(&queue.lease(HOUR, 9).await), [leased[0].id]);
-    // With room again, everything works as before.
+    // Once Redis has room again, the queue must work as before.
     server.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     queue.enqueue(&again, NOW).await;
     assert_eq!(names(&queue.get(existing).await), ["b", "a"]);
@@ -96,7 +96,7 @@ async fn a_full_redis_stores_revocations_and_replicates_them() {
     let mut ended = Vec::new();
     for round in 0..3 {
         if round == 1 {
-            // Both instances reconnect.
+            // Close the connections, so that both instances must reconnect to the full Redis.
             server.command::<()>(&["CLIENT", "KILL", "TYPE", "normal"]);
         }
         for scope in [Scope::Local, Scope::Global, Scope::Others] {
@@ -117,14 +117,14 @@ async fn a_full_redis_stores_revocations_and_replicates_them() {
         assert!(one.store.is_ready() && another.store.is_ready());
         assert_eq!(another.answers(&session(now())).await, Ok(false));
     }
-    // A third instance starts with the full Redis.
+    // A third instance must be able to start while Redis is full.
     let fresh = ReplicatedStore::open(&server).await;
     eventually("the new instance is ready", async || fresh.store.is_ready()).await;
     fresh.wait_until_replicated(&server).await;
     fresh.store.purge_expired(from_unix_seconds(now())).await.unwrap();
     for claims in &ended {
         assert!(refuses(&*fresh.store, claims, now()).await);
-        // The replica answers without Redis.
+        // The replica must refuse the session without asking Redis.
         assert!(fresh.store.list().refuses(claims, from_unix_seconds(now())));
     }
     let another = session(now() - 10);

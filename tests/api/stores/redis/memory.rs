@@ -1,4 +1,4 @@
-//! If Redis is over its `maxmemory`, the operations that need room report that it is out of memory.
+//! If Redis is over its `maxmemory`, each operation that needs room must report that Redis is out of memory.
 
 use jiff::Timestamp;
 use logout_gateway::internals::{clock::from_unix_seconds, outcome::Scope, store};

@@ -1,4 +1,4 @@
-//! The revocation list in Redis: cut-offs of one user, facts, and entries of an earlier release.
+//! The revocation list in Redis: the cut-offs of one user, facts, and entries of an earlier release.
 
 use logout_gateway::internals::{clock::from_unix_seconds, outcome::Scope, store};
 use uuid::Uuid;
@@ -64,7 +64,8 @@ async fn twenty_thousand_cut_offs_of_an_earlier_release_become_two_with_the_next
     assert!((1..=2).contains(&lines), "{lines}");
     let fresh = store::open(&address(&server)).await.unwrap();
     for store in [&replicated.store, &fresh] {
-        // The cut-offs 1000, 2000 and so on spared different sessions at `now`.
+        // The cut-offs 1000, 2000 and so on all have the time `now` and spare different sessions, so together
+        // they must refuse even the spared sessions.
         for claims in
             [current.clone(), spared(1_000), spared(2_000), spared(1), session_of(user, now)]
         {
@@ -92,7 +93,7 @@ async fn expired_cut_offs_of_a_user_are_removed_by_the_next_logout() {
         ["-", &ids[1]],
         "an entry that expired less than a day ago is kept, because clocks differ"
     );
-    // A revocation that has expired long ago is not written.
+    // The store must not write a revocation that has expired already.
     let claims = session(now - 3 * DAY);
     log_out(&*store, &claims, Scope::Global, now - 3 * DAY).await;
     assert_eq!(server.command::<usize>(&["EXISTS", &user_key(claims.sub)]), 0);
@@ -109,7 +110,7 @@ async fn facts_are_replicated_to_the_other_instance() {
         .await;
     another.wait_until_replicated(&server).await;
     assert_facts(&*another.store, &facts, now());
-    // A fact that could not be written at first.
+    // The other instance must also get a fact that could not be written at first, because Redis was down.
     server.kill();
     let ended = session(now() - 10);
     let revoked = one.store.revoke(&revocation(&ended, Scope::Local, now())).await;

@@ -1,4 +1,4 @@
-//! Entries of a later release are neither misread nor lost.
+//! The store must neither misread nor lose entries that a later release wrote.
 
 use jiff::Timestamp;
 use logout_gateway::internals::{outcome::Scope, store};
@@ -31,7 +31,7 @@ async fn no_token_is_accepted_if_a_newer_release_wrote_an_entry() {
             server.command::<()>(&["ZADD", "logout-gateway:users", &until, &user]);
         }
         if case != "a format" {
-            // The instance finds the entry when it reads the list again.
+            // Restart Redis, because the instance finds the entry only when it reads the whole list again.
             server.kill();
             server.restart().await;
         }
@@ -43,7 +43,7 @@ async fn no_token_is_accepted_if_a_newer_release_wrote_an_entry() {
                 && fault.cause == "the data in Redis was written by a newer release"
         };
         eventually(case, newer).await;
-        // Until an operator deletes the entry.
+        // After an operator has deleted the entry, the instance must work again.
         server.command::<()>(&["FLUSHALL"]);
         let existing = async || replicated.answers(&session(now())).await.is_ok();
         eventually(case, existing).await;
