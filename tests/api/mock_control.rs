@@ -221,7 +221,7 @@ fn debug_output_contains_no_private_key() {
     }
 }
 
-/// The private test keys as JWKs: ES256, RS256, EdDSA.
+/// The private test keys as JWKs: `ES256`, `RS256`, `EdDSA`.
 fn keys() -> Vec<Value> {
     let keys: Value = serde_json::from_str(KEYS).unwrap();
     ["ES256", "RS256", "EdDSA"].map(|name| keys[name].clone()).to_vec()
