@@ -216,7 +216,7 @@ impl Client {
             // interval.
             3 => {
                 let claims = claims_of(&tokens.access_token).to_string();
-                let token = forged_token(r#"{"alg":"ES256","kid":"of-nobody"}"#, &claims);
+                let token = forged_token(r#"{"alg":"ES256","kid":"unknown-key"}"#, &claims);
                 (self.request("POST", "/logout").bearer(&token), 401)
             }
             _ => {

@@ -120,7 +120,7 @@ async fn the_previous_secret_is_accepted_and_others_are_not() {
         (None, old, false),
         (Some(old), SECRET, true),
         (Some(old), old, true),
-        (Some(old), "some-secret-of-nobody-0123456789-abcdef", false),
+        (Some(old), "a-secret-that-no-gateway-has-0123456789", false),
     ] {
         let setup = Setup::new();
         let setup = match previous {

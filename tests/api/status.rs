@@ -219,7 +219,7 @@ async fn the_page_refreshes_itself_and_loads_and_runs_nothing() {
 async fn no_secret_is_on_the_page() {
     let setup = Setup::new().flag("supabase-anon-key", API_KEY);
     let (app, _directory) = start_with_file_store(setup).await;
-    let user = app.mock.create_user("somebody.by.name@example.com", "a-password");
+    let user = app.mock.create_user("jane.doe@example.com", "a-password");
     let tokens = app.mock.sign_in(user).unwrap();
     let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
     let csrf_token = app.csrf_token(&tokens).await;
@@ -229,7 +229,7 @@ async fn no_secret_is_on_the_page() {
     eventually("the page has the failure", async || text(&app).await.contains("429 /logout")).await;
     let page = page(&app).await.text();
     let secrets = [&tokens.access_token, &tokens.refresh_token, &csrf_token];
-    for secret in secrets.into_iter().map(String::as_str).chain(["somebody", SECRET, API_KEY]) {
+    for secret in secrets.into_iter().map(String::as_str).chain(["jane.doe", SECRET, API_KEY]) {
         assert!(!page.contains(secret), "{secret}");
     }
 }

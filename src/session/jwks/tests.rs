@@ -32,7 +32,7 @@ fn es256(changes: &Value) -> Value {
 struct Server {
     jwks: Jwks,
     answer: RefCell<Option<Vec<u8>>>,
-    takes: Cell<Duration>,
+    fetch_duration: Cell<Duration>,
     fetches: Cell<usize>,
 }
 
@@ -41,22 +41,22 @@ impl Server {
         Self {
             jwks: Jwks::new(Duration::from_secs(5), Arc::default()),
             answer: RefCell::new(Some(published(kids))),
-            takes: Cell::new(Duration::ZERO),
+            fetch_duration: Cell::new(Duration::ZERO),
             fetches: Cell::new(0),
         }
     }
 
-    fn publishes(&self, kids: &[&str]) {
+    fn publish(&self, kids: &[&str]) {
         *self.answer.borrow_mut() = Some(published(kids));
     }
 
-    fn fails(&self) {
+    fn stop_answering(&self) {
         *self.answer.borrow_mut() = None;
     }
 
     async fn fetch(&self) -> Result<Vec<u8>, &'static str> {
         self.fetches.set(self.fetches.get() + 1);
-        sleep(self.takes.get()).await;
+        sleep(self.fetch_duration.get()).await;
         self.answer.borrow().clone().ok_or("down")
     }
 
@@ -99,8 +99,8 @@ async fn an_unknown_key_causes_one_refetch_that_all_share() {
     let server = Server::of(&["a"]);
     server
         .while_fetching(async || {
-            server.publishes(&["b"]);
-            server.takes.set(Duration::from_millis(100));
+            server.publish(&["b"]);
+            server.fetch_duration.set(Duration::from_millis(100));
             let ask = async || {
                 server.jwks.refetch().await;
                 server.knows("b")
@@ -119,7 +119,7 @@ async fn at_most_one_refetch_starts_in_thirty_seconds_whether_it_succeeds_or_not
         server
             .while_fetching(async || {
                 if fails {
-                    server.fails();
+                    server.stop_answering();
                 }
                 server.jwks.refetch().await;
                 assert_eq!(server.fetches.get(), 2);
@@ -128,7 +128,7 @@ async fn at_most_one_refetch_starts_in_thirty_seconds_whether_it_succeeds_or_not
                 server.jwks.refetch().await;
                 assert_eq!(before.elapsed(), Duration::ZERO, "the refetch returns at once");
                 assert_eq!(server.fetches.get(), 2);
-                server.publishes(&["b"]);
+                server.publish(&["b"]);
                 sleep(Duration::from_millis(200)).await;
                 let scheduled = server.fetches.get();
                 assert_eq!(
@@ -152,9 +152,9 @@ async fn a_hundred_made_up_keys_a_second_cause_a_fetch_each_half_minute_and_wait
             let server = Server::of(&["a"]);
             server
                 .while_fetching(async || {
-                    server.takes.set(FETCH);
+                    server.fetch_duration.set(FETCH);
                     if fails {
-                        server.fails();
+                        server.stop_answering();
                     }
                     let (started_at, mut waited) = (Instant::now(), Duration::ZERO);
                     while started_at.elapsed() < Duration::from_secs(seconds) {
@@ -178,14 +178,14 @@ async fn known_keys_are_used_while_a_fetch_hangs_and_after_one_failed() {
     let server = Server::of(&["a"]);
     server
         .while_fetching(async || {
-            server.takes.set(Duration::from_mins(1));
+            server.fetch_duration.set(Duration::from_mins(1));
             let read = async {
                 sleep(Duration::from_secs(1)).await;
                 server.knows("a")
             };
             assert!(tokio::join!(server.jwks.refetch(), read).1);
             *server.answer.borrow_mut() = Some(b"<html>".to_vec());
-            server.takes.set(Duration::ZERO);
+            server.fetch_duration.set(Duration::ZERO);
             sleep(Duration::from_mins(1)).await;
             server.jwks.refetch().await;
             assert!(server.fetches.get() > 2);
@@ -199,12 +199,12 @@ async fn a_key_that_is_no_longer_published_is_refused_within_ten_minutes() {
     let server = Server::of(&["a", "b"]);
     server
         .while_fetching(async || {
-            server.publishes(&["b"]);
+            server.publish(&["b"]);
             sleep(Duration::from_secs(599)).await;
             assert!(server.knows("a"));
             sleep(Duration::from_secs(1)).await;
             assert!(!server.knows("a") && server.knows("b"));
-            server.publishes(&[]);
+            server.publish(&[]);
             sleep(FETCH_INTERVAL).await;
             assert!(!server.knows("b") && server.jwks.current().is_some());
         })
@@ -216,13 +216,13 @@ async fn keys_are_used_for_an_hour_after_the_last_good_fetch() {
     let server = Server::of(&["a"]);
     server
         .while_fetching(async || {
-            server.fails();
+            server.stop_answering();
             sleep(Duration::from_secs(3598)).await;
             assert!(server.knows("a"));
             sleep(Duration::from_secs(2)).await;
             assert!(server.jwks.current().is_none());
             // The project has replaced its key meanwhile.
-            server.publishes(&["b"]);
+            server.publish(&["b"]);
             sleep(RETRY_INTERVAL).await;
             assert!(server.knows("b") && !server.knows("a"), "once GoTrue is back");
         })
@@ -232,14 +232,14 @@ async fn keys_are_used_for_an_hour_after_the_last_good_fetch() {
 #[tokio::test(start_paused = true)]
 async fn without_keys_a_failed_fetch_is_retried_with_growing_pauses() {
     let server = Server::of(&["a"]);
-    server.fails();
+    server.stop_answering();
     server
         .while_fetching(async || {
             sleep(Duration::from_secs(10)).await;
             assert_eq!(server.fetches.get(), 4, "at 0, 1, 3 and 7 seconds");
             sleep(Duration::from_mins(10)).await;
             assert!(server.fetches.get() <= 4 + 40 + 2, "the pauses do not become shorter again");
-            server.publishes(&["a"]);
+            server.publish(&["a"]);
             sleep(RETRY_INTERVAL).await;
             assert!(server.knows("a"));
         })
@@ -255,14 +255,14 @@ async fn the_epoch_changes_with_the_keys_and_not_with_a_fetch() {
             let first = epoch();
             sleep(FETCH_INTERVAL).await;
             assert_eq!(epoch(), first);
-            server.publishes(&["a", "b"]);
+            server.publish(&["a", "b"]);
             sleep(FETCH_INTERVAL).await;
             let second = epoch();
             assert_ne!(second, first);
-            server.publishes(&["b", "a"]);
+            server.publish(&["b", "a"]);
             sleep(FETCH_INTERVAL).await;
             assert_eq!(epoch(), second, "the order of the keys does not matter");
-            server.publishes(&["b"]);
+            server.publish(&["b"]);
             sleep(FETCH_INTERVAL).await;
             assert_ne!(epoch(), second);
         })

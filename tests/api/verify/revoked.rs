@@ -95,7 +95,7 @@ async fn unverified_session_ids_share_one_log_line_a_second() {
         let mut claims = claims_of(&tokens.access_token);
         claims["session_id"] = json!(Uuid::new_v4());
         claims["iat"] = json!(app.clock.now() - 60);
-        let forged = hs256_token(&claims, "a-secret-of-nobody-0123456789abcd");
+        let forged = hs256_token(&claims, "a-secret-of-another-project-0123456789");
         let verify = gateway.request("GET", "/api/auth/verify").bearer(&forged).send().await;
         assert_error(&verify, 401, "NOT_AUTHENTICATED", Some("revoked"));
     }
