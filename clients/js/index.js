@@ -132,12 +132,12 @@ function withTimeLimit(work) {
 /**
  * Matches the names under which supabase-js and `@supabase/ssr` store a session, in storages and
  * in cookies alike: the storage key, the key of the user, the keys of the PKCE code verifiers, and
- * the chunks `.0`, `.1`, … of each. The gateway's CSRF cookie belongs to the session as well.
+ * the chunks `.0`, `.1`, … of each; and the gateway's CSRF cookie and the two cookies of older helpers.
  * Without a storage key, the pattern matches the library's default key of any project.
  */
 function patternOfSessionNames(storageKey) {
   const key = storageKey?.replace(/\W/g, "\\$&") ?? "sb-.+-auth-token";
-  return new RegExp(`^(sb-csrf-token|${key}(-user|-.*code-verifier)?(\\.\\d+)?)$`);
+  return new RegExp(`^(sb-(csrf|access|refresh)-token|${key}(-user|-.*code-verifier)?(\\.\\d+)?)$`);
 }
 
 function ignoreErrors(work) {
@@ -173,10 +173,14 @@ function storedNames(pattern) {
  */
 function expireCookie(name) {
   if (!globalThis.document) return;
+  const isFramed = globalThis.top !== globalThis.self;
   const labels = location.hostname.split(".");
   for (let index = 0; index <= labels.length; index += 1) {
     const domain = labels.slice(index).join(".");
-    document.cookie = `${name}=; path=/; max-age=0; domain=${domain}`;
+    const deletion = `${name}=; path=/; max-age=0; domain=${domain}`;
+    document.cookie = deletion;
+    // In a frame of another site, browsers ignore the line above, and cookies may be partitioned.
+    if (isFramed) document.cookie = `${deletion}; samesite=none; secure; partitioned`;
   }
 }
 

@@ -24,8 +24,8 @@ export async function eventually(what, check) {
 }
 
 // Starts the binary. Resolves to the address in its first output line that has `marker`.
-export async function start(context, flags, marker = "listening") {
-  const child = spawn(BINARY, flags, { env: {}, stdio: ["ignore", "pipe", "pipe"] });
+export async function start(context, flags, marker = "listening", env = {}) {
+  const child = spawn(BINARY, flags, { env, stdio: ["ignore", "pipe", "pipe"] });
   const ended = new Promise((resolve, reject) => child.on("exit", resolve).on("error", reject));
   context.after(() => {
     child.kill();
@@ -71,8 +71,8 @@ export async function startMock(context, ...flags) {
 
 export async function startGateway(context, mock, ...flags) {
   const bind = ["--bind", "127.0.0.1:0", "--admin-bind", "off", "--supabase-url", mock.url];
-  const secret = ["--secret", "a secret of the tests, 32 bytes or more"];
-  const url = await start(context, ["serve", ...bind, ...secret, ...flags]);
+  const secret = { GATEWAY_SECRET: "a secret of the tests, 32 bytes or more" };
+  const url = await start(context, ["serve", ...bind, ...flags], "listening", secret);
   await eventually("the gateway is ready", async () => (await fetch(`${url}/readyz`)).ok);
   return url;
 }

@@ -130,6 +130,14 @@ test("a cookie is expired at the host, each parent domain and no domain", async 
   assert.deepEqual(written, domains.map((domain) => `${deletion}${domain}`));
 });
 
+test("in a frame, a cookie is expired in its partition as well", async (context) => {
+  const { written } = page(context, { names: ["sb-a-auth-token"], instead: { top: {}, self: {} } });
+  await createLogout({ fetch: answering(401) })();
+  const partitioned = written.filter((line) => line.endsWith("; samesite=none; secure; partitioned"));
+  assert.equal(partitioned.length, 4);
+  assert.equal(written.length, 8);
+});
+
 test("cookies after a nameless cookie are expired too", async (context) => {
   const cookie = "nameless; sb-a-auth-token.0=value=; theme=dark; sb-a-auth-token.1=value";
   const written = [];
