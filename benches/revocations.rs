@@ -113,6 +113,8 @@ async fn look_up(store: &Arc<dyn Store>) -> Duration {
         nbf: None,
         role: None,
         aal: None,
+        is_anonymous: false,
+        client_id: None,
     };
     let start = Instant::now();
     for _ in 0..ENTRIES {

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod demo;
 pub mod failures;
+pub mod health;
 pub mod mock;
 pub mod queue;
 pub mod serve;

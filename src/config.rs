@@ -9,6 +9,7 @@ mod choice;
 mod cookies;
 mod csrf;
 mod define;
+mod egress_proxy;
 mod error;
 mod flags;
 mod limits;
@@ -25,13 +26,16 @@ mod supabase;
 pub(crate) mod tests;
 mod warnings;
 
-pub use cookies::{CSRF_COOKIE, CookieSecure};
+pub use cookies::{CSRF_COOKIE, CookieSameSite, CookieSecure};
 pub(crate) use csrf::CsrfMode;
+pub(crate) use egress_proxy::EgressProxy;
 pub use error::ConfigErrors;
 pub use flags::Args;
 pub(crate) use logout::SessionNotFound;
 pub use logs::LogFormat;
 pub(crate) use redirects::Destination;
+pub(crate) use supabase::Issuer;
+
 pub use settings::{Config, Cookies, Secrets, Supabase};
 pub(crate) use settings::{Limits, Redirects, ServerConfig};
 pub(crate) use store::RedisAddress;

@@ -3,12 +3,8 @@
 //! 1. Fetch metadata and origin ([`origin`]): the gateway refuses requests of another site's page.
 //! 2. Double submit: the header `X-CSRF-Token` equals the CSRF cookie, which only a page of this site can
 //!    read.
-//! 3. Signed and bound: the value is `<random>.<HMAC-SHA256 of session and random>`. A cookie that a sibling
-//!    subdomain planted, or a CSRF token of another session, is refused.
-//!
-//! A CSRF token is valid as long as its session, so that an old page can still log out. For an expired access
-//! token that only GoTrue could have verified, the CSRF token is bound to that access token instead of its
-//! session, because an attacker may have chosen the session id.
+//! 3. Signed and bound: the value is `<random>.<HMAC-SHA256 of the jar's sessions and random>`. So a cookie that a
+//!    sibling subdomain planted, or a CSRF token of another session, is refused.
 //!
 //! Source: OWASP Cross-Site Request Forgery Prevention Cheat Sheet, "Signed Double-Submit Cookie".
 
@@ -41,20 +37,18 @@ pub enum CsrfError {
     Missing,
     /// Header and cookie differ, or the CSRF token belongs to another session.
     Invalid,
-    /// A page of another site sent the request.
-    CrossSite,
 }
 
-/// The session or the access token that a CSRF token is bound to. The CSRF token is valid for no other.
+/// A part of what a CSRF token is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Binding {
+pub enum Bound {
     /// A session whose access token the gateway verified or GoTrue accepted.
     Session(Uuid),
     /// One expired access token whose signature neither the gateway nor GoTrue can check.
     AccessToken(TokenDigest),
 }
 
-impl Binding {
+impl Bound {
     fn octets(&self) -> &[u8] {
         match self {
             Self::Session(session_id) => session_id.as_bytes(),
@@ -63,7 +57,23 @@ impl Binding {
     }
 }
 
-/// Makes and checks CSRF tokens.
+/// What a CSRF token is bound to: all sessions of a jar. It is valid for nothing else, so a session that another site
+/// planted makes it fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding(Vec<Bound>);
+
+impl Binding {
+    /// These parts, in any order.
+    #[must_use]
+    pub fn to(parts: impl IntoIterator<Item = Bound>) -> Self {
+        let mut parts: Vec<_> = parts.into_iter().collect();
+        parts.sort_by(|a, b| a.octets().cmp(b.octets()));
+        parts.dedup();
+        Self(parts)
+    }
+}
+
+/// Mints and checks CSRF tokens.
 #[derive(Debug)]
 pub struct Csrf {
     mode: CsrfMode,
@@ -100,7 +110,7 @@ impl Csrf {
     ///
     /// # Errors
     /// [`Unspecified`] when the system gives no randomness.
-    pub fn mint(&self, binding: Binding) -> Result<String, Unspecified> {
+    pub fn mint(&self, binding: &Binding) -> Result<String, Unspecified> {
         let mut random = [0; RANDOM_BYTES];
         self.random.fill(&mut random)?;
         let mac = hmac::sign(&self.current, &message(binding, &random));
@@ -113,12 +123,12 @@ impl Csrf {
     pub fn is_valid(&self, token: &str, bindings: &[Binding]) -> bool {
         match self.mode {
             CsrfMode::DoubleSubmit => !token.is_empty(),
-            CsrfMode::Signed => bindings.iter().any(|binding| self.is_bound(token, *binding)),
+            CsrfMode::Signed => bindings.iter().any(|binding| self.is_bound(token, binding)),
         }
     }
 
     /// Whether the gateway minted `token` for `binding`, with the current or the previous secret.
-    fn is_bound(&self, token: &str, binding: Binding) -> bool {
+    fn is_bound(&self, token: &str, binding: &Binding) -> bool {
         let Some((random, mac)) = token.split_once('.') else { return false };
         let (Ok(random), Ok(mac)) = (URL_SAFE_NO_PAD.decode(random), URL_SAFE_NO_PAD.decode(mac))
         else {
@@ -157,12 +167,12 @@ fn derived_key(secret: &SecretString) -> Result<hmac::Key, Unspecified> {
     Ok(hmac::Key::new(hmac::HMAC_SHA256, &key_derivation::derive(secret, b"csrf")?))
 }
 
-/// The signed message: binding and random, each after its length. So no two pairs give the same message, and
-/// the message of a session differs in length from that of an access token.
-fn message(binding: Binding, random: &[u8]) -> Vec<u8> {
-    let binding = binding.octets();
-    let mut message = Vec::with_capacity(16 + binding.len() + random.len());
-    for part in [binding, random] {
+/// The signed message: the parts of the binding and the random octets, each after its length. So no two pairs of
+/// binding and random octets give the same message: the last part is always the random octets.
+fn message(binding: &Binding, random: &[u8]) -> Vec<u8> {
+    let parts = binding.0.iter().map(Bound::octets).chain([random]);
+    let mut message = Vec::with_capacity(64 + 48 * binding.0.len());
+    for part in parts {
         message.extend((part.len() as u64).to_be_bytes());
         message.extend(part);
     }

@@ -18,7 +18,7 @@ mod request;
 mod retry_after;
 mod transport;
 
-use std::time::SystemTime;
+use std::{fmt, time::SystemTime};
 
 use axum::http::HeaderValue;
 use secrecy::SecretString;
@@ -152,6 +152,29 @@ pub enum Refusal {
     /// not use: the request itself or the configuration is the cause.
     #[error("GoTrue gave an unexpected answer")]
     Unexpected,
+}
+
+/// Why the gateway did not get a document that GoTrue publishes.
+#[derive(Debug)]
+pub(crate) struct FetchError {
+    refusal: Refusal,
+    /// Why there was no connection, or why it broke: a name that was not found, a refused connection, a certificate.
+    cause: Option<String>,
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.cause {
+            Some(cause) => write!(f, "{}: {cause}", self.refusal),
+            None => self.refusal.fmt(f),
+        }
+    }
+}
+
+impl From<Refusal> for FetchError {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, cause: None }
+    }
 }
 
 impl Refusal {

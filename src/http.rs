@@ -9,6 +9,7 @@ pub(crate) mod error;
 pub(crate) mod headers;
 pub(crate) mod in_flight_limit;
 pub(crate) mod middleware;
+pub(crate) mod other_project_log;
 pub(crate) mod revoked_session_log;
 pub mod router;
 pub(crate) mod routes;

@@ -10,13 +10,13 @@ pub mod clock {
 
 pub mod config {
     pub use crate::config::{
-        Args, CSRF_COOKIE, Config, CookieSecure, Cookies, LogFormat, Secrets, StoreAddress,
-        Supabase,
+        Args, CSRF_COOKIE, Config, CookieSameSite, CookieSecure, Cookies, LogFormat, Secrets,
+        StoreAddress, Supabase,
     };
 }
 
 pub mod csrf {
-    pub use crate::csrf::{Binding, Csrf, CsrfError, origin, submitted};
+    pub use crate::csrf::{Binding, Bound, Csrf, CsrfError, origin, submitted};
 }
 
 pub mod failure_log {

@@ -7,12 +7,13 @@ mod attempt;
 mod known;
 mod queued;
 mod record;
+mod refresh;
 mod report;
 mod under_way;
 
 use std::{sync::Arc, time::Duration};
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
 pub(crate) use self::report::{LogoutReport, LogoutRequest, LogoutResult};
@@ -23,14 +24,10 @@ use self::{
 };
 use crate::{
     clock::Clock,
-    gotrue::{Deadline, GoTrue, LogoutAnswer, OnBehalfOf, Refusal},
+    gotrue::{Deadline, GoTrue, LogoutAnswer, Refusal},
     outcome::Scope,
     queue::enqueue::RevocationQueue,
-    session::{
-        Proof, Session,
-        token::{session_of, validity_of},
-        verifier::SignatureStatus,
-    },
+    session::{Proof, Session, token::validity_of, verifier::SignatureStatus},
     store::Store,
 };
 
@@ -194,28 +191,27 @@ impl Logout {
             // were rotated. A refreshed token may then be accepted.
             let refresh_helps = answer.result == Err(Refusal::BadJwt)
                 && session.signature == SignatureStatus::Verified
-                && session.refresh_token.is_some();
+                && !session.refresh_tokens.is_empty();
             if !refresh_helps {
                 return self.interpret(session, &answer, request).await;
             }
         }
-        let Some(refresh_token) = &session.refresh_token else {
+        if session.refresh_tokens.is_empty() {
             return Attempt::without_answer(LogoutResult::Expired);
-        };
+        }
         // Box the futures of rare steps, so that the future of an ordinary request stays small: moving it
         // copies all of its bytes.
-        Box::pin(self.refresh_and_revoke(session, refresh_token, request, deadline)).await
+        Box::pin(self.refresh_and_revoke(session, request, deadline)).await
     }
 
     async fn refresh_and_revoke(
         &self,
         session: &Session,
-        refresh_token: &SecretString,
         request: LogoutRequest<'_>,
         deadline: Deadline,
     ) -> Attempt {
         let LogoutRequest { scope, caller, .. } = request;
-        match self.refresh(session, refresh_token, caller, deadline).await {
+        match self.refresh_with_any(session, caller, deadline).await {
             // The revocation list has the end of the session. Report success only for `local`, because the
             // user's other sessions may still be active, and not for an unproven session, because the client
             // of a forged token must not learn whether the session has ended.
@@ -275,19 +271,5 @@ impl Logout {
             };
         }
         attempt
-    }
-
-    /// Refreshes the access token. The new token must be of the same session and user.
-    async fn refresh(
-        &self,
-        session: &Session,
-        refresh_token: &SecretString,
-        caller: &OnBehalfOf,
-        deadline: Deadline,
-    ) -> Result<SecretString, RefreshError> {
-        let refreshed = self.gotrue.refresh(refresh_token, caller, deadline).await?;
-        let same = session_of(refreshed.access_token.expose_secret())
-            == Some((session.claims.sub, session.claims.session_id));
-        if same { Ok(refreshed.access_token) } else { Err(RefreshError::Foreign) }
     }
 }

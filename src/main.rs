@@ -19,6 +19,8 @@ enum Command {
     Serve(Box<Args>),
     /// Check the configuration, and whether GoTrue, its key set and the store answer.
     Check(Box<Args>),
+    /// Ask the running gateway whether it is ready: the exit status is 0 or 1.
+    Health(Box<Args>),
     /// List, retry or drop the queued logouts, which GoTrue has not confirmed yet.
     Queue(cli::queue::QueueArgs),
     /// Show the logouts that did not end their session, newest first.
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => cli::serve::run(*args),
         Command::Check(args) => cli::check::run(*args),
+        Command::Health(args) => cli::health::run(*args),
         Command::Queue(args) => cli::queue::run(args),
         Command::Failures(args) => cli::failures::run(args),
         Command::Mock(args) => cli::mock::run(args),

@@ -1,9 +1,10 @@
-//! Finds the session of a request: in its Bearer token, or in the cookie that `@supabase/ssr` wrote.
+//! The sessions of a request: that of its Bearer token, or those of the cookies that @supabase/ssr wrote.
 //!
-//! 1. A Bearer token takes precedence over the cookie: if it does not verify, the cookie is not read.
-//! 2. An expired Bearer token may be refreshed with the refresh token of the cookie, if both belong to the
-//!    same session.
-//! 3. A logout that uses the cookie needs a CSRF token. [`Session::carrier`] says whether the cookie is used.
+//! 1. If the request has a Bearer token of this project, that token decides: if it does not verify, the cookies are
+//!    not read.
+//! 2. One exception: an expired Bearer token may be refreshed with the refresh token in the cookie of the same
+//!    session.
+//! 3. A request whose cookie is used needs a CSRF token: [`Session::carrier`] says whether it was.
 
 pub mod cookies;
 pub mod introspection;
@@ -18,37 +19,40 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing::Instrument as _;
 
 use self::{
-    cookies::{RequestCookies, SessionCookie, StoredSession},
-    token::{Claims, TokenError, session_of},
-    verifier::{SignatureStatus, Verifier},
+    cookies::{JarSessions, OtherProject, RequestCookies},
+    token::{ClaimMismatch, Claims, TokenError, session_of},
+    verifier::{CheckedToken, SignatureStatus, Verifier},
 };
-use crate::telemetry::traces;
+use crate::{config::Cookies, telemetry::traces};
 
-/// The credential of a request, not yet verified.
+/// The credential that identifies a request, not verified.
 #[derive(Debug)]
 pub(crate) enum Credential {
     /// `Authorization: Bearer`.
     Bearer(SecretString),
-    /// A session cookie that the gateway decoded.
-    Cookie(StoredSession),
-    /// A session cookie that the gateway could not decode.
-    Undecodable,
-    /// The request has neither a Bearer token nor a session cookie.
+    /// The session cookies.
+    Jar(JarSessions),
+    /// No credential.
     Missing,
 }
 
 impl Credential {
-    /// The Bearer token if there is one, else the session cookie named `key`.
-    pub(crate) fn of(headers: &HeaderMap, cookies: &RequestCookies<'_>, key: &str) -> Self {
-        bearer(headers).map_or_else(|| Self::of_cookie(cookies, key), Self::Bearer)
-    }
-
-    /// The session cookie named `key`, even if the request has a Bearer token.
-    pub(crate) fn of_cookie(cookies: &RequestCookies<'_>, key: &str) -> Self {
-        match cookies.session(key) {
-            SessionCookie::Session(stored) => Self::Cookie(stored),
-            SessionCookie::Undecodable => Self::Undecodable,
-            SessionCookie::Absent => Self::Missing,
+    /// A Bearer token of this project identifies the request alone. Another one does so only if there is no session
+    /// cookie: API keys and the tokens of hosting platforms stand in the same header.
+    pub(crate) fn of(
+        headers: &HeaderMap,
+        cookies: &RequestCookies<'_>,
+        config: &Cookies,
+        verifier: &Verifier,
+    ) -> Self {
+        let bearer = bearer(headers);
+        match bearer {
+            Some(token) if verifier.is_of_project(token.expose_secret()) => Self::Bearer(token),
+            bearer => match (cookies.sessions(config), bearer) {
+                (jar, Some(token)) if jar.is_empty() => Self::Bearer(token),
+                (jar, None) if jar.is_empty() => Self::Missing,
+                (jar, _) => Self::Jar(jar),
+            },
         }
     }
 
@@ -119,19 +123,34 @@ pub(crate) struct Session {
     pub(crate) expired: bool,
     /// The access token that the Bearer header or the cookie carried.
     pub(crate) access_token: SecretString,
-    /// The refresh token of the cookie, if the cookie is used and has one; never empty.
-    pub(crate) refresh_token: Option<SecretString>,
-    /// The credential that carried the session.
+    /// The refresh tokens of the cookies, the most likely one first. None of them is empty.
+    pub(crate) refresh_tokens: Vec<SecretString>,
+    /// Which credential carried the session.
     pub(crate) carrier: Carrier,
 }
 
 /// Why a request has no session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AuthenticationError {
     /// The request has no credential.
     Missing,
-    /// The credential breaks the rule that the [`TokenError`] names.
+    /// The request has no credential of this project, but a session cookie of another one.
+    OtherProject(Box<OtherProject>),
+    /// The credential breaks this rule.
     Invalid(TokenError),
+    /// The token's signature verifies, but a claim is not accepted: the configuration is wrong.
+    ClaimNotAccepted(Box<ClaimMismatch>),
+}
+
+impl AuthenticationError {
+    /// Whether the configuration may be wrong, and not the credential.
+    pub(crate) fn is_of_configuration(&self) -> bool {
+        match self {
+            Self::ClaimNotAccepted(_)
+            | Self::Invalid(TokenError::Issuer | TokenError::Audience) => true,
+            Self::Missing | Self::OtherProject(_) | Self::Invalid(_) => false,
+        }
+    }
 }
 
 /// What to do about an access token whose `kid` is not in the current key set.
@@ -145,64 +164,69 @@ pub(crate) enum UnknownKey {
 }
 
 impl Verifier {
-    /// Checks `credential` at `now`, in seconds since the Unix epoch, and returns its session. `key` is the
-    /// name of the session cookie. An expired access token is no error: see [`Session::expired`].
+    /// The session of an access token at `now`, in seconds since the Unix epoch. A session whose access token has
+    /// expired is no error.
     ///
     /// # Errors
     /// [`AuthenticationError`], with the rule that the token breaks.
     pub(crate) async fn session(
         &self,
-        credential: Credential,
-        cookies: &RequestCookies<'_>,
-        key: &str,
+        access_token: SecretString,
+        refresh_tokens: Vec<SecretString>,
+        carrier: Carrier,
         now: i64,
         unknown_key: UnknownKey,
     ) -> Result<Session, AuthenticationError> {
-        let (access_token, mut refresh_token, mut carrier) = match credential {
-            Credential::Missing => return Err(AuthenticationError::Missing),
-            Credential::Undecodable => {
-                return Err(AuthenticationError::Invalid(TokenError::Undecodable));
-            }
-            Credential::Bearer(token) => (token, None, Carrier::Bearer),
-            Credential::Cookie(stored) => {
-                (stored.access_token, stored.refresh_token, Carrier::Cookie)
-            }
-        };
+        let token = access_token.expose_secret();
         let checking = async {
-            let token = access_token.expose_secret();
             match unknown_key {
                 UnknownKey::Refetch => self.verify_or_refetch(token, now).await,
                 UnknownKey::Refuse => self.verify_with_known_keys(token, now),
             }
         };
         let checked = checking.instrument(traces::token_check()).await;
-        let checked = checked.map_err(AuthenticationError::Invalid)?;
-        if checked.expired && carrier == Carrier::Bearer {
-            refresh_token = refresh_token_of_same_session(cookies, key, &checked.claims);
-            if refresh_token.is_some() {
-                carrier = Carrier::BearerAndCookie;
-            }
-        }
-        let verifier::CheckedToken { claims, signature, expired } = checked;
+        let CheckedToken { claims, signature, expired } = checked.map_err(|error| {
+            let is_of_claim = matches!(error, TokenError::Issuer | TokenError::Audience);
+            let mismatch = is_of_claim.then(|| self.claim_mismatch(token)).flatten();
+            mismatch.map_or(AuthenticationError::Invalid(error), |mismatch| {
+                AuthenticationError::ClaimNotAccepted(Box::new(mismatch))
+            })
+        })?;
         let proof = match (signature, expired) {
             (SignatureStatus::Verified, false) => Proof::Proven,
             (SignatureStatus::Verified, true) => Proof::Stale,
             (SignatureStatus::LeftToGoTrue | SignatureStatus::Unverifiable, _) => Proof::Unproven,
         };
-        Ok(Session { claims, proof, signature, expired, access_token, refresh_token, carrier })
+        Ok(Session { claims, proof, signature, expired, access_token, refresh_tokens, carrier })
     }
 }
 
-/// The refresh token of the cookie beside an expired Bearer token, if both name the same user and session.
-/// The cookie's access token is not verified here: the logout later compares the session with that of the
-/// token that GoTrue returns for the refresh token.
-fn refresh_token_of_same_session(
-    cookies: &RequestCookies<'_>,
-    key: &str,
-    claims: &Claims,
-) -> Option<SecretString> {
-    let SessionCookie::Session(stored) = cookies.session(key) else { return None };
-    let same =
-        session_of(stored.access_token.expose_secret()) == Some((claims.sub, claims.session_id));
-    stored.refresh_token.filter(|_| same)
+impl Session {
+    /// Whether two sessions are the same one, read from two cookies.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.claims.session_id == other.claims.session_id && self.claims.sub == other.claims.sub
+    }
+
+    /// Takes over the refresh tokens of the same session's other cookie, and its access token if that is better.
+    pub(crate) fn merge(&mut self, other: Self) {
+        let worth = |session: &Self| (session.proof == Proof::Proven, !session.expired);
+        let more = if worth(&other) > worth(self) {
+            std::mem::replace(self, other).refresh_tokens
+        } else {
+            other.refresh_tokens
+        };
+        self.refresh_tokens.extend(more);
+    }
+
+    /// Lets an expired Bearer token use the refresh tokens of its session's cookies. The cookies' access tokens need
+    /// not verify: the logout compares the session that GoTrue returns for the refresh token.
+    pub(crate) fn take_refresh_tokens(&mut self, jar: JarSessions) {
+        let this = Some((self.claims.sub, self.claims.session_id));
+        let same =
+            jar.sessions.into_iter().filter(|s| session_of(s.access_token.expose_secret()) == this);
+        self.refresh_tokens.extend(same.flat_map(|session| session.refresh_tokens));
+        if !self.refresh_tokens.is_empty() {
+            self.carrier = Carrier::BearerAndCookie;
+        }
+    }
 }

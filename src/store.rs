@@ -108,9 +108,12 @@ pub trait Store: fmt::Debug + Send + Sync {
 /// `now` is the time by the gateway's clock. The file store uses it; Redis uses its own clock instead. So
 /// [`QueueEntry::queued_at`], [`QueueEntry::due`] and [`QueueEntry::failed_at`] are by the store's clock.
 /// Leasing, rescheduling and removing entries work in a store that is full, so that the queue can drain.
-#[expect(
-    clippy::len_without_is_empty,
-    reason = "a call may be a network round trip: callers use `len` instead of a second method"
+#[cfg_attr(
+    feature = "internals",
+    expect(
+        clippy::len_without_is_empty,
+        reason = "a call may be a network round trip: callers use `len` instead of a second method"
+    )
 )]
 #[async_trait]
 pub trait Queue: Send + Sync {

@@ -102,7 +102,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
             }
             Err(refusal) => check_refusal(&sent, &refusal),
         },
-        Operation::Health => {}
+        Operation::OpenidConfiguration | Operation::Health => {}
     }
     Corpus::Keep
 });

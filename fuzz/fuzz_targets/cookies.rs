@@ -18,9 +18,9 @@ use std::{
 use axum::http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use logout_gateway::internals::{
-    config::{CSRF_COOKIE, CookieSecure, Cookies},
+    config::{CSRF_COOKIE, CookieSameSite, CookieSecure, Cookies},
     session::cookies::{
-        RequestCookies, SessionCookie,
+        RequestCookies,
         deletion::{Deletions, RequestSite, plan},
     },
 };
@@ -44,6 +44,8 @@ static CONFIGURATIONS: LazyLock<[(Cookies, bool); 8]> = LazyLock::new(|| {
         paths: list(&["/"]),
         secure: CookieSecure::Auto,
         partitioned: false,
+        refresh_name: None,
+        same_site: CookieSameSite::Lax,
         extra: Vec::new(),
         budget: 3072,
     };
@@ -105,11 +107,13 @@ fn check_request(config: &Cookies, site: RequestSite, lines: &[&[u8]]) -> Vec<Se
     for (name, value) in &deletable {
         assert!(cookies.values(name).any(|v| v == value), "{name}");
     }
-    if let SessionCookie::Session(session) = cookies.session(&config.name) {
-        let read = access_token(&config.name, &deletable);
-        assert_eq!(read.as_deref(), Some(session.access_token.expose_secret()));
-        assert!(session.refresh_token.is_none_or(|token| !token.expose_secret().is_empty()));
+    let sessions = cookies.sessions(config).sessions;
+    for session in &sessions {
+        assert!(session.refresh_tokens.iter().all(|token| !token.expose_secret().is_empty()));
     }
+    let is_read = |token: &str| sessions.iter().any(|s| s.access_token.expose_secret() == token);
+    let first = access_token(&config.name, &deletable);
+    assert!(first.is_none_or(|token| is_read(&token)), "{deletable:?}");
 
     let names = deletable.into_iter().map(|(name, _)| name).collect();
     check_plan(config, site, names, &plan(config, config.budget, &cookies, site))
@@ -177,9 +181,9 @@ fn check_attributes(config: &Cookies, site: RequestSite, line: &SetCookie) {
     assert!(config.paths.contains(&line.path) || has_prefix(&line.name, "__Host-"), "{line:?}");
     assert!(line.domain.as_ref().is_none_or(|domain| config.domains.contains(domain)), "{line:?}");
     assert!(config.partitioned || !line.partitioned, "{line:?}");
-    assert_eq!(line.same_site, if site.is_cross_site { "None" } else { "Lax" }, "{line:?}");
-    let secure = line.partitioned
-        || site.is_cross_site
+    let is_none = site.is_cross_site || line.partitioned;
+    assert_eq!(line.same_site, if is_none { "None" } else { "Lax" }, "{line:?}");
+    let secure = is_none
         || has_prefix(&line.name, "__Host-")
         || has_prefix(&line.name, "__Secure-")
         || config.secure == CookieSecure::Always

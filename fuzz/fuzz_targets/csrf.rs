@@ -12,7 +12,7 @@ use arbitrary::Arbitrary;
 use axum::http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::fuzz_target;
 use logout_gateway::internals::csrf::{
-    Binding, Csrf, CsrfError, origin::SEC_FETCH_SITE, submitted::SubmittedToken,
+    Binding, Bound, Csrf, CsrfError, origin::SEC_FETCH_SITE, submitted::SubmittedToken,
 };
 use logout_gateway_fuzz::configuration;
 use seeds::{ALLOWED_ORIGIN, PREVIOUS_SECRET, SECRET, csrf::minted};
@@ -127,8 +127,9 @@ impl Input {
 
     /// The bindings of CSRF tokens that the request accepts, as the gateway's type.
     fn bindings(&self) -> Vec<Binding> {
-        let of_token = self.access_token.map(Binding::AccessToken);
-        of_token.into_iter().chain([Binding::Session(self.session_id())]).collect()
+        let of_token = self.access_token.map(Bound::AccessToken);
+        let bound = of_token.into_iter().chain([Bound::Session(self.session_id())]);
+        bound.map(|bound| Binding::to([bound])).collect()
     }
 
     /// The bindings of CSRF tokens that the request accepts, as the bytes that a token signs.
@@ -258,8 +259,8 @@ fn check_page(page: &Page) {
     let is_own_page = page_origin.is_some() && page_origin.as_deref() == own;
     let in_list = page_origin.as_deref() == Some(ALLOWED_ORIGIN);
     let expected = match site.as_ref().map(HeaderValue::as_bytes) {
-        _ if page_origin.as_deref() == Some("null") => false,
         Some(b"same-origin" | b"none") => true,
+        _ if page_origin.as_deref() == Some("null") => false,
         Some(b"cross-site" | b"same-site") => in_list,
         Some(_) => is_own_page || in_list,
         None => is_own_page || in_list || page_origin.is_none(),

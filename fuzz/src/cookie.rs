@@ -99,7 +99,9 @@ fn is_cookie_octet(byte: u8) -> bool {
 /// Returns whether a logout may delete a cookie with this name.
 #[must_use]
 pub fn is_deletable(config: &Cookies, name: &str) -> bool {
-    if name == CSRF_COOKIE || config.extra.iter().any(|extra| extra == name) {
+    if [CSRF_COOKIE, "sb-access-token", "sb-refresh-token"].contains(&name)
+        || config.extra.iter().any(|extra| extra == name)
+    {
         return true;
     }
     let whole = without_chunk(name);

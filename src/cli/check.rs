@@ -51,7 +51,7 @@ pub fn run(args: config::Args) -> ExitCode {
 
 /// Prints a line for each part and each warning, and returns whether every part works.
 async fn check(config: &Config, clock: &Clock) -> bool {
-    let gotrue = match GoTrue::new(&config.supabase, Arc::default()) {
+    let gotrue = match GoTrue::new(config, Arc::default()) {
         Ok(gotrue) => gotrue,
         Err(cause) => {
             println!("GoTrue: {cause}");
@@ -63,11 +63,13 @@ async fn check(config: &Config, clock: &Clock) -> bool {
     let gotrue_works = print_part("GoTrue", auth_service.map(|(text, _)| text));
     let keys = key_set(config, &gotrue).await;
     let keys_work = print_part("key set", keys.as_ref().map(Keys::text));
+    let issuer = issuer(config, &gotrue).await;
     let store = store::diagnose(&config.store.address).await;
     let store_works = print_part("store", store.as_ref().map(|diagnosis| &diagnosis.found));
 
     let mut warnings = config.warnings();
-    warnings.extend(config::unused_proxies());
+    warnings.extend(config::unused_proxies(config));
+    warnings.extend(issuer.and_then(|issuer| config.supabase.issuer_warning(&issuer)));
     let weaknesses = store.into_iter().flat_map(|diagnosis| diagnosis.weaknesses);
     warnings.extend(weaknesses.map(Warning::store));
     warnings.extend(Warning::old_gotrue(version));
@@ -110,7 +112,7 @@ async fn key_set(config: &Config, gotrue: &GoTrue) -> Result<Keys, String> {
     let supabase = &config.supabase;
     let deadline = Instant::now() + config.upstream.timeout;
     let body = gotrue.jwks(supabase.needs_no_keys(), deadline).await;
-    let body = body.map_err(|refusal| refusal.to_string())?;
+    let body = body.map_err(|error| error.to_string())?;
     let algorithms = jwks::algorithms(&body).map_err(|error| error.to_string())?;
     let is_allowed =
         |name: &String| supabase.algorithms.iter().any(|allowed| format!("{allowed:?}") == *name);
@@ -125,7 +127,18 @@ async fn key_set(config: &Config, gotrue: &GoTrue) -> Result<Keys, String> {
     Ok(Keys { allowed, left_out })
 }
 
-/// Prints the result of checking `part`, and returns whether the part works.
+/// Prints the issuer that GoTrue publishes, and returns it.
+async fn issuer(config: &Config, gotrue: &GoTrue) -> Option<String> {
+    // If GoTrue does not answer, its own line says so.
+    let published = gotrue.issuer(Instant::now() + config.upstream.timeout).await.ok()?;
+    match &published {
+        Some(issuer) => println!("issuer: ok: {issuer}"),
+        None => println!("issuer: ok: GoTrue publishes none"),
+    }
+    published
+}
+
+/// Prints the line of a part, and returns whether it works.
 fn print_part(part: &str, result: Result<impl Display, impl Display>) -> bool {
     match result {
         Ok(text) => {
@@ -148,7 +161,7 @@ async fn auth_service(
 ) -> Result<(String, Option<Version>), String> {
     let health = |with_key| async move {
         let answer = gotrue.health(with_key, Instant::now() + config.upstream.timeout).await;
-        answer.map_err(|refusal| format!("{refusal} at GOTRUE_URL"))
+        answer.map_err(|error| format!("{error}: check GOTRUE_URL and the network"))
     };
     let without_key = health(false).await?;
     let (answer, api_key) = match (without_key.status, config.supabase.api_key()) {

@@ -56,7 +56,7 @@ pub fn run(args: config::Args) -> ExitCode {
             "the gateway cannot forbid core dumps, which would contain secrets and tokens: forbid them with ulimit -c 0"
         );
     }
-    let warnings = config.warnings().into_iter().chain(config::unused_proxies());
+    let warnings = config.warnings().into_iter().chain(config::unused_proxies(&config));
     for warning in warnings.chain(fd_limit::raise(&config.limits)) {
         warning.log();
     }

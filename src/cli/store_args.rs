@@ -7,7 +7,10 @@ use tokio::runtime;
 use uuid::Uuid;
 
 use super::USAGE_ERROR;
-use crate::{config::StoreAddress, store};
+use crate::{
+    config::{ConfigErrors, StoreAddress},
+    store,
+};
 
 /// The store that the command opens.
 #[derive(Args)]
@@ -28,8 +31,8 @@ pub(super) struct StoreArgs {
 /// The errors that end a command with exit status 1 or 2.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StoreCommandError {
-    #[error("GATEWAY_STORE: {0}")]
-    Address(String),
+    #[error(transparent)]
+    Address(#[from] ConfigErrors),
     #[error(transparent)]
     Open(#[from] store::OpenStoreError),
     #[error(transparent)]
@@ -70,9 +73,6 @@ impl StoreArgs {
     }
 
     fn address(self) -> Result<StoreAddress, StoreCommandError> {
-        let bad = |rule: &str| StoreCommandError::Address(rule.to_owned());
-        let raw = self.store.ok_or_else(|| bad("is required"))?;
-        let text = raw.to_str().ok_or_else(|| bad("must be valid UTF-8"))?;
-        StoreAddress::parse(text).map_err(|rule| bad(&rule))
+        Ok(StoreAddress::of_flag(self.store)?)
     }
 }

@@ -25,8 +25,20 @@ impl Choice for CookieSecure {
         &[("auto", Self::Auto), ("true", Self::Always), ("false", Self::Never)];
 }
 
-/// The name that @supabase/supabase-js gives the session cookie. If the project's host is an IPv6 address,
-/// the result is not a valid cookie name.
+/// `SameSite` of the cookies that the gateway sets and deletes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CookieSameSite {
+    /// As the library sets its cookies.
+    Lax,
+    /// For applications that set theirs so: frames of other sites use such cookies only.
+    None,
+}
+
+impl Choice for CookieSameSite {
+    const CHOICES: &'static [(&'static str, Self)] = &[("lax", Self::Lax), ("none", Self::None)];
+}
+
+/// The name that @supabase/supabase-js gives the session's cookie. It is not valid for an IPv6 address.
 pub(super) fn default_name(project: &Url) -> String {
     let host = project.host_str().unwrap_or_default();
     let label = host.split('.').next().unwrap_or_default();
@@ -82,7 +94,7 @@ mod tests {
         let ipv6 = ("SUPABASE_URL", "http://[::1]:54321");
         let rule = "is required: the host of SUPABASE_URL gives no valid cookie name";
         assert_eq!(errors_of(&[ipv6]), [format!("GATEWAY_COOKIE_NAME: {rule}")]);
-        let other = ("GATEWAY_JWT_AUDIENCE", "");
+        let other = ("GATEWAY_CSRF_MODE", "none");
         assert_eq!(
             errors_of(&[ipv6, other]).len(),
             2,
@@ -108,13 +120,12 @@ mod tests {
     #[case("GATEWAY_COOKIE_PATHS", "/a;b")]
     #[case("GATEWAY_COOKIE_PATHS", "/a\r\nb")]
     #[case("GATEWAY_COOKIE_PATHS", "/ä")]
-    #[case("GATEWAY_COOKIE_PATHS", "")]
     #[case("GATEWAY_EXTRA_COOKIES", "a=b")]
     #[case("GATEWAY_EXTRA_COOKIES", "a b")]
     #[case("GATEWAY_COOKIE_NAME", "a,b")]
-    #[case("GATEWAY_COOKIE_NAME", "")]
     #[case("GATEWAY_COOKIE_SECURE", "True")]
-    #[case("GATEWAY_COOKIE_SECURE", "")]
+    #[case("GATEWAY_COOKIE_SAMESITE", "None")]
+    #[case("GATEWAY_REFRESH_COOKIE_NAME", "a b")]
     #[case("GATEWAY_SET_COOKIE_BUDGET", "255")]
     fn a_value_that_would_break_a_set_cookie_line_is_refused(
         #[case] variable: &str,

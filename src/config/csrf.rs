@@ -18,20 +18,30 @@ impl Choice for CsrfMode {
         &[("signed", Self::Signed), ("double-submit", Self::DoubleSubmit)];
 }
 
-/// An origin of `GATEWAY_ALLOWED_ORIGINS`. It must be written exactly as browsers serialise it, because it is
-/// compared with the header `Origin` as text (RFC 6454, section 6.2).
+/// An origin exactly as browsers serialise it, because it is compared as text (RFC 6454, section 6.2). Browsers give
+/// the pages of apps and extensions an origin of the same form: `capacitor://localhost`, `chrome-extension://<id>`.
 pub(super) fn origin(entry: &str) -> Result<String, Rule> {
-    let http = entry.starts_with("http://") || entry.starts_with("https://");
-    // `Url::parse` accepts `*` in a host name, so refuse it here.
-    let serialised = Url::parse(entry).ok().filter(|_| http && !entry.contains('*'));
-    serialised
-        .map(|url| url.origin().ascii_serialization())
-        .filter(|serialised| serialised == entry)
-        .ok_or_else(|| {
-            "must be exact http or https origins as browsers write them: lower case, no default port, \
-             path, trailing slash or wildcard"
-                .into()
-        })
+    let is_exact =
+        Url::parse(entry).is_ok_and(|url| serialised_origin(&url).as_deref() == Some(entry));
+    // The URL standard accepts a wildcard as a host name.
+    if is_exact && !entry.contains('*') {
+        return Ok(entry.to_owned());
+    }
+    Err("must be exact origins as browsers write them, such as `https://app.example.com` or \
+         `capacitor://localhost`: lower case, no default port, path, trailing slash or wildcard"
+        .into())
+}
+
+/// `scheme://host[:port]`. The URL standard gives schemes other than the web's own an opaque origin, which browsers do
+/// not for the pages of apps.
+fn serialised_origin(url: &Url) -> Option<String> {
+    let host =
+        url.host_str().filter(|host| !host.is_empty() && *host == host.to_ascii_lowercase())?;
+    if url.scheme() == "file" || !url.username().is_empty() || url.password().is_some() {
+        return None;
+    }
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    Some(format!("{}://{host}{port}", url.scheme()))
 }
 
 #[cfg(test)]
@@ -48,6 +58,10 @@ mod tests {
     #[case("http://localhost:3000")]
     #[case("https://xn--bcher-kva.example")]
     #[case("http://[::1]:3000")]
+    #[case("capacitor://localhost")]
+    #[case("tauri://localhost:1420")]
+    #[case("chrome-extension://abcdefghijklmnopabcdefghijklmnop")]
+    #[case("moz-extension://6b8f3b7c-0000-4000-8000-000000000000")]
     fn an_origin_as_browsers_write_it_is_accepted(#[case] entry: &str) {
         assert_eq!(origin(entry).unwrap(), entry);
     }
@@ -64,7 +78,12 @@ mod tests {
     #[case("https://user@app.example.com")]
     #[case("https://app.example.com?query")]
     #[case("app.example.com")]
-    #[case("ftp://app.example.com")]
+    #[case("capacitor://Localhost")]
+    #[case("capacitor://localhost/")]
+    #[case("capacitor:localhost")]
+    #[case("capacitor://user@localhost")]
+    #[case("chrome-extension://*")]
+    #[case("file://")]
     #[case("file:///app")]
     #[case("*")]
     #[case("null")]

@@ -8,6 +8,10 @@
 /// group: Struct under "Heading of its flags" {
 ///     /// The help text of the flag, which is also the field's documentation.
 ///     field: Type = "VARIABLE" <"VALUE NAME">, rule, else default;
+///     /// A setting without a flag, because other users of the machine can read a process's flags.
+///     field: Type = secret "VARIABLE" <"VALUE NAME">, rule, else default;
+///     /// A setting with a flag, whose value may contain a password.
+///     field: Type = flag_or_file "VARIABLE" <"VALUE NAME">, rule, else default;
 /// }
 /// ```
 ///
@@ -21,7 +25,7 @@ macro_rules! settings {
         $group:ident: $struct:ident under $heading:literal {
             $(
                 $(#[doc = $help:literal])*
-                $field:ident: $type:ty = $variable:literal <$value_name:literal>, $rule:expr, else $default:expr;
+                $field:ident: $type:ty = $($source:ident)? $variable:literal <$value_name:literal>, $rule:expr, else $default:expr;
             )*
         }
     )*) => {
@@ -42,7 +46,9 @@ macro_rules! settings {
         /// Every setting, in the order of `--help`.
         pub(super) static SETTINGS: &[Setting] = &[$($(Setting {
             heading: $heading,
+            source: source!($($source)?),
             variable: $variable,
+            file_variable: concat!($variable, "_FILE"),
             value_name: $value_name,
             help: &[$($help),*],
         },)*)*];
@@ -52,7 +58,7 @@ macro_rules! settings {
             /// settings are found as well.
             pub(super) fn read(mut args: Args, errors: &mut ConfigErrors) -> Option<Self> {
                 $(let $group = {
-                    $(let $field = errors.read($variable, args.take($variable), $rule);)*
+                    $(let $field = args.read($variable, concat!($variable, "_FILE"), $rule, errors);)*
                     $(let $field: $type = match $field { Some(value) => value, None => $default };)*
                     $struct { $($field),* }
                 };)*
@@ -71,4 +77,17 @@ macro_rules! settings {
     };
 }
 
-pub(super) use settings;
+/// The [`Source`](super::flags::Source) of a setting.
+macro_rules! source {
+    () => {
+        Source::Flag
+    };
+    (secret) => {
+        Source::File
+    };
+    (flag_or_file) => {
+        Source::FlagOrFile
+    };
+}
+
+pub(super) use {settings, source};

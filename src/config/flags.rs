@@ -1,13 +1,33 @@
-//! The command-line flag of each setting, and the raw values of all settings.
+//! The sources of a setting's value: its flag, its variable, and the file that `<VARIABLE>_FILE` names.
 
-use std::{collections::BTreeMap, ffi::OsString};
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    fs,
+};
 
 use clap::{Arg, builder::ValueParser};
 
-/// The definition of a setting's flag and of its help text.
+use super::error::{ConfigErrors, Rule};
+
+/// Where a setting's value may come from, besides its variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Its flag.
+    Flag,
+    /// A file. A secret has no flag, because other users of the machine can read a process's flags.
+    File,
+    /// Its flag, or a file.
+    FlagOrFile,
+}
+
+/// The definition of a setting's flag and variables, and its help text.
 pub(super) struct Setting {
     pub(super) heading: &'static str,
+    pub(super) source: Source,
     pub(super) variable: &'static str,
+    /// `<VARIABLE>_FILE`
+    pub(super) file_variable: &'static str,
     pub(super) value_name: &'static str,
     /// The lines of the help text.
     pub(super) help: &'static [&'static str],
@@ -19,34 +39,93 @@ pub(super) struct Setting {
 pub struct Args(pub(super) BTreeMap<&'static str, OsString>);
 
 impl Args {
-    /// Removes and returns the raw value of a setting; `None` if it is not set.
-    pub(super) fn take(&mut self, variable: &str) -> Option<OsString> {
-        self.0.remove(variable)
+    /// Reads a setting from its value, or from the file that `file_variable` names, and parses it. An error is added
+    /// to `errors`.
+    pub(super) fn read<T>(
+        &mut self,
+        variable: &'static str,
+        file_variable: &'static str,
+        rule: impl FnOnce(&str) -> Result<T, Rule>,
+        errors: &mut ConfigErrors,
+    ) -> Option<T> {
+        match (self.take(variable), self.take(file_variable)) {
+            (value, None) => errors.read(variable, value, rule),
+            (None, Some(path)) => match read_file(&path) {
+                Ok(value) => errors.read(file_variable, Some(value.into()), rule),
+                Err(cause) => {
+                    errors.add(file_variable, cause);
+                    None
+                }
+            },
+            (Some(_), Some(_)) => {
+                errors.add(file_variable, format!("must not be set beside {variable}"));
+                None
+            }
+        }
+    }
+
+    /// Takes a value out. An empty value counts as none, because Compose files pass a variable that is not set as an
+    /// empty one. An empty `GATEWAY_SECRET` is an error: without it, the gateway would start with a random secret.
+    fn take(&mut self, variable: &str) -> Option<OsString> {
+        self.0.remove(variable).filter(|value| !value.is_empty() || variable == "GATEWAY_SECRET")
     }
 
     pub(super) fn contains(&self, variable: &str) -> bool {
-        self.0.contains_key(variable)
+        self.0.get(variable).is_some_and(|value| !value.is_empty())
     }
 }
 
+/// The content of a file without one line break at its end.
+fn read_file(path: &OsStr) -> Result<String, Rule> {
+    let content = fs::read_to_string(path).map_err(|cause| format!("cannot be read: {cause}"))?;
+    let line = content.strip_suffix('\n').unwrap_or(&content);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.is_empty() { Err("names an empty file".into()) } else { Ok(line.to_owned()) }
+}
+
 impl Setting {
-    /// The setting's flag. Clap accepts any bytes as its value, even with a leading hyphen. So clap never
-    /// refuses a value, and prints no secret in an error.
-    pub(super) fn arg(&self) -> Arg {
-        let flag = match self.variable {
-            "RUST_LOG" => "log-filter".to_owned(),
-            "OTEL_EXPORTER_OTLP_ENDPOINT" => "otlp-endpoint".to_owned(),
-            variable => variable.trim_start_matches("GATEWAY_").to_lowercase().replace('_', "-"),
-        };
-        let help: Vec<_> = self.help.iter().map(|line| line.trim()).collect();
-        Arg::new(self.variable)
-            .long(flag)
+    /// The flag, unless the setting has none. clap accepts any octets for it, also a leading hyphen, so that clap
+    /// never prints a value in an error.
+    pub(super) fn arg(&self) -> Option<Arg> {
+        if self.source == Source::File {
+            return None;
+        }
+        let mut help = self.help();
+        if self.source == Source::FlagOrFile {
+            help = format!("{help}. `{}` may name a file with the value", self.file_variable);
+        }
+        let arg = Arg::new(self.variable)
+            .long(self.flag())
             .env(self.variable)
             .value_name(self.value_name)
             .value_parser(ValueParser::os_string())
-            .help(help.join(" "))
+            .help(help)
             .help_heading(self.heading)
             .hide_env_values(true)
-            .allow_hyphen_values(true)
+            .allow_hyphen_values(true);
+        Some(arg)
+    }
+
+    /// The name of the flag, without the hyphens.
+    fn flag(&self) -> String {
+        match self.variable {
+            "RUST_LOG" => "log-filter".to_owned(),
+            "OTEL_EXPORTER_OTLP_ENDPOINT" => "otlp-endpoint".to_owned(),
+            variable => variable.trim_start_matches("GATEWAY_").to_lowercase().replace('_', "-"),
+        }
+    }
+
+    /// The variable of this name, if it belongs to the setting.
+    pub(super) fn variable_named(&self, name: &str) -> Option<&'static str> {
+        if name == self.file_variable {
+            return Some(self.file_variable);
+        }
+        (name == self.variable || name == self.flag()).then_some(self.variable)
+    }
+
+    /// The help text in one line.
+    pub(super) fn help(&self) -> String {
+        let lines: Vec<_> = self.help.iter().map(|line| line.trim()).collect();
+        lines.join(" ")
     }
 }

@@ -11,9 +11,11 @@ use url::Url;
 
 use super::{
     choice::Choice,
+    egress_proxy::EgressProxy,
     redirects::{AllowedRedirect, Destination},
+    server::Hsts,
     store::StoreAddress,
-    supabase::Project,
+    supabase::{Issuer, Project},
 };
 use crate::outcome::Scope;
 
@@ -46,6 +48,8 @@ display_log_values!(
     NonZeroUsize,
     Url,
     IpNet,
+    Issuer,
+    EgressProxy,
     AllowedRedirect,
     StoreAddress
 );
@@ -69,6 +73,13 @@ impl LogValue for SocketAddr {
 
     fn log_value(&self) -> String {
         self.to_string()
+    }
+}
+
+impl LogValue for Hsts {
+    fn log_value(&self) -> String {
+        let value = self.header().and_then(|value| value.to_str().ok());
+        value.map_or("off", |value| value.trim_start_matches("max-age=")).to_owned()
     }
 }
 

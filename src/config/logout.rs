@@ -2,7 +2,7 @@
 
 use axum::http::HeaderValue;
 
-use super::{choice::Choice, error::Rule, rules::optional_list};
+use super::{choice::Choice, error::Rule, rules::list};
 use crate::outcome::Scope;
 
 /// The response to a logout of a session that GoTrue does not know, because the session has ended.
@@ -26,7 +26,7 @@ pub(super) fn scope(text: &str) -> Result<Scope, Rule> {
 /// The value of the header `Clear-Site-Data`, in which each type is a quoted string; `None` for an empty
 /// list.
 pub(super) fn clear_site_data(text: &str) -> Result<Option<HeaderValue>, Rule> {
-    let types = optional_list(site_data_type)(text)?;
+    let types = list(site_data_type)(text)?;
     if types.is_empty() {
         return Ok(None);
     }

@@ -51,7 +51,6 @@ mod tests {
     }
 
     #[rstest]
-    #[case("")]
     #[case(" , ")]
     #[case("hyper=loud")]
     #[case("[span")]

@@ -39,15 +39,19 @@ pub struct Destination {
 impl Redirects {
     /// The target of the redirect: the requested URL if it is allowed, else the configured default.
     pub(crate) fn destination(&self, requested: Option<&str>) -> Destination {
+        let requested = requested.and_then(|text| self.allowed_destination(text));
+        requested.unwrap_or_else(|| self.default.clone())
+    }
+
+    /// The requested URL if it is a path of the gateway's origin, or one of `GATEWAY_REDIRECT_URLS`.
+    pub(crate) fn allowed_destination(&self, requested: &str) -> Option<Destination> {
         let allowed = |destination: &Destination| {
             self.allowed.iter().any(|allowed| match allowed {
                 AllowedRedirect::ExactUrl(url) => *url == destination.url,
                 AllowedRedirect::Origin(origin) => *origin == destination.url.origin(),
             })
         };
-        let requested =
-            requested.and_then(|text| path(text).or_else(|| absolute(text).filter(allowed)));
-        requested.unwrap_or_else(|| self.default.clone())
+        path(requested).or_else(|| absolute(requested).filter(allowed))
     }
 }
 

@@ -24,14 +24,6 @@ pub(super) fn optional<T>(
     move |text| rule(text).map(Some)
 }
 
-/// Like [`optional`], but an empty text gives `None`, as if the setting were not set, because Docker Compose
-/// can pass an unset variable as an empty one.
-pub(super) fn none_if_empty<T>(
-    rule: impl Fn(&str) -> Result<T, Rule>,
-) -> impl Fn(&str) -> Result<Option<T>, Rule> {
-    move |text| if text.is_empty() { Ok(None) } else { rule(text).map(Some) }
-}
-
 /// A whole number within `range`, in decimal digits without a sign.
 pub(super) fn whole_number(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<usize, Rule> {
     move |text| {
@@ -112,17 +104,7 @@ pub(super) fn list<T: PartialEq>(
     }
 }
 
-/// A comma-separated list. An empty value is an empty list. Duplicates are removed.
-pub(super) fn optional_list<T: PartialEq>(
-    entry: impl Fn(&str) -> Result<T, Rule>,
-) -> impl Fn(&str) -> Result<Vec<T>, Rule> {
-    let entries = list(entry);
-    move |text| {
-        if text.trim().is_empty() { Ok(Vec::new()) } else { entries(text) }
-    }
-}
-
-/// A host name, without a port. The result is in lower case.
+/// A host name, in lower case.
 pub(super) fn host_name(name: &str) -> Result<String, Rule> {
     let valid = |label: &str| {
         (1..=63).contains(&label.len())
@@ -218,14 +200,7 @@ mod tests {
     #[case(",")]
     #[case("a, ")]
     fn an_empty_entry_is_refused(#[case] text: &str) {
-        assert!(optional_list(|entry| Ok(entry.to_owned()))(text).is_err());
-    }
-
-    #[test]
-    fn only_an_optional_list_may_be_empty() {
-        let entry = |entry: &str| Ok(entry.to_owned());
-        assert_eq!(optional_list(entry)(" "), Ok(vec![]));
-        assert!(list(entry)("").is_err());
+        assert!(list(|entry| Ok(entry.to_owned()))(text).is_err());
     }
 
     #[rstest]

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use axum::http::HeaderValue;
 use ipnet::IpNet;
 
 use super::{
@@ -32,6 +33,33 @@ pub(super) fn default_address(port: Option<u16>) -> SocketAddr {
 /// The number of CPU cores that the process may use; 1 if the system does not report it.
 pub(super) fn cores() -> NonZeroUsize {
     thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// `Strict-Transport-Security` in responses over https.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hsts(Option<HeaderValue>);
+
+impl Hsts {
+    /// Two years; the preload list of browsers requires one.
+    pub(super) const DEFAULT: Self = Self(Some(HeaderValue::from_static("max-age=63072000")));
+
+    /// The header's value; `None` where another layer sets it.
+    pub(crate) fn header(&self) -> Option<&HeaderValue> {
+        self.0.as_ref()
+    }
+}
+
+pub(super) fn hsts(text: &str) -> Result<Hsts, Rule> {
+    const RULE: Rule =
+        Rule::Borrowed("must be a whole number of seconds up to 4294967295, or `off`");
+    if text == "off" {
+        return Ok(Hsts(None));
+    }
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds: u32 = text.parse().ok().filter(|_| digits).ok_or(RULE)?;
+    HeaderValue::try_from(format!("max-age={seconds}"))
+        .map(|value| Hsts(Some(value)))
+        .map_err(|_| RULE)
 }
 
 pub(super) fn drain_timeout(text: &str) -> Result<Duration, Rule> {

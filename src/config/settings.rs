@@ -13,23 +13,21 @@ use url::Url;
 
 use super::{
     choice::choice,
-    cookies::{self, CookieSecure},
+    cookies::{self, CookieSameSite, CookieSecure},
     csrf::{self, CsrfMode},
-    define::settings,
+    define::{settings, source},
+    egress_proxy::EgressProxy,
     error::ConfigErrors,
-    flags::{Args, Setting},
+    flags::{Args, Setting, Source},
     limits,
     log_value::LogValue as _,
     logout::{self, SessionNotFound},
     logs::{self, LogFormat},
     redirects::{self, AllowedRedirect, Destination},
-    rules::{
-        base_url, deadline, host_name, list, none_if_empty, optional, optional_list, secret,
-        whole_number,
-    },
-    server,
+    rules::{base_url, deadline, host_name, list, optional, secret, whole_number},
+    server::{self, Hsts},
     store::{self, StoreAddress},
-    supabase::{self, Project},
+    supabase::{self, Issuer, Project},
 };
 use crate::outcome::Scope;
 
@@ -40,25 +38,24 @@ settings! {
         project: Project = "SUPABASE_URL" <"URL">, Project::parse, else Project::placeholder()?;
         /// The project's publishable key, sent as `apikey`; hosted Supabase and the self-hosted API gateway require
         /// it. Default: none
-        publishable_key: Option<SecretString> = "SUPABASE_PUBLISHABLE_KEY" <"KEY">,
-            none_if_empty(supabase::api_key), else None;
+        publishable_key: Option<SecretString> = flag_or_file "SUPABASE_PUBLISHABLE_KEY" <"KEY">,
+            optional(supabase::api_key), else None;
         /// The project's older anon key, sent as `apikey` if there is no publishable key. Default: none
-        anon_key: Option<SecretString> = "SUPABASE_ANON_KEY" <"KEY">,
-            none_if_empty(supabase::api_key), else None;
+        anon_key: Option<SecretString> = flag_or_file "SUPABASE_ANON_KEY" <"KEY">,
+            optional(supabase::api_key), else None;
         /// URL of GoTrue itself. Default: `<SUPABASE_URL>/auth/v1`
         gotrue_url: Url = "GOTRUE_URL" <"URL">, base_url, else project.gotrue_url();
         /// The secret of projects that sign tokens with HS256, 32 bytes or more; without it the gateway asks GoTrue
-        /// about such tokens. Set it in the environment: other users of the machine can read a process's flags.
-        /// Default: none
-        jwt_secret: Option<SecretString> = "SUPABASE_JWT_SECRET" <"SECRET">, optional(secret), else None;
+        /// about such tokens. Default: none
+        jwt_secret: Option<SecretString> = secret "SUPABASE_JWT_SECRET" <"SECRET">, optional(secret), else None;
         /// Algorithms that access tokens may be signed with, comma-separated: `ES256`, `RS256`, `EdDSA`, `HS256`.
         /// Leave out `HS256` once the project signs only with keys: otherwise any client can make the gateway ask
         /// GoTrue about forged HS256 tokens. Default: all four
         algorithms: Vec<Algorithm> = "GATEWAY_JWT_ALGORITHMS" <"ALGORITHMS">,
             list(choice), else supabase::ALGORITHMS.map(|(_, algorithm)| algorithm).to_vec();
-        /// Expected issuers (`iss`) of access tokens, comma-separated. Default: `<SUPABASE_URL>/auth/v1`
-        issuers: Vec<String> = "GATEWAY_JWT_ISSUER" <"ISSUERS">,
-            list(supabase::claim), else vec![project.issuer.clone()];
+        /// Expected issuers (`iss`) of access tokens, comma-separated; the word `none` admits a token without an issuer.
+        /// Default: the issuer that GoTrue publishes, `<SUPABASE_URL>/auth/v1`, `<SUPABASE_URL>`, and none
+        issuers: Vec<Issuer> = "GATEWAY_JWT_ISSUER" <"ISSUERS">, list(supabase::issuer), else Vec::new();
         /// Expected audiences (`aud`) of access tokens, comma-separated. Default: `authenticated`
         audiences: Vec<String> = "GATEWAY_JWT_AUDIENCE" <"AUDIENCES">,
             list(supabase::claim), else vec!["authenticated".to_owned()];
@@ -79,13 +76,16 @@ settings! {
             server::address_or_off, else Some(server::DEFAULT_ADMIN_ADDRESS);
         /// Host names of the admin listener besides IP addresses and `localhost`, comma-separated, without scheme and
         /// port; a request with another host gets 421. Default: none
-        admin_hosts: Vec<String> = "GATEWAY_ADMIN_HOSTS" <"HOSTS">, optional_list(host_name), else Vec::new();
+        admin_hosts: Vec<String> = "GATEWAY_ADMIN_HOSTS" <"HOSTS">, list(host_name), else Vec::new();
         /// Number of threads that serve the public listener, 1 to 1024. Default: one for each core of this process
         threads: NonZeroUsize = "GATEWAY_THREADS" <"NUMBER">, server::threads, else server::cores();
         /// Proxies whose `X-Forwarded-*` headers the gateway trusts, comma-separated CIDRs or IP addresses.
         /// Default: none
         trusted_proxies: Vec<IpNet> = "GATEWAY_TRUSTED_PROXIES" <"CIDRS">,
-            optional_list(server::network), else Vec::new();
+            list(server::network), else Vec::new();
+        /// Seconds of `Strict-Transport-Security` in responses over https, or `off` where another layer sets it.
+        /// Default: `63072000`
+        hsts: Hsts = "GATEWAY_HSTS" <"SECONDS|off">, server::hsts, else Hsts::DEFAULT;
         /// Time for requests in flight to end after SIGTERM or SIGINT, `0s` to `1h`. Default: `10s`
         drain_timeout: Duration = "GATEWAY_DRAIN_TIMEOUT" <"DURATION">,
             server::drain_timeout, else Duration::from_secs(10);
@@ -93,21 +93,20 @@ settings! {
 
     /// The secrets that the keys for CSRF tokens and for the queue are derived from.
     secrets: Secrets under "CSRF" {
-        /// The secret that the keys are derived from, 32 bytes or more, the same on every instance. Set it in the
-        /// environment: other users of the machine can read a process's flags. Default: random at start, with a
-        /// warning
-        current: Option<SecretString> = "GATEWAY_SECRET" <"SECRET">, optional(secret), else None;
+        /// The secret that the keys for CSRF tokens and the queue are derived from, 32 bytes or more, the same on every
+        /// instance. Default: random at start, with a warning
+        current: Option<SecretString> = secret "GATEWAY_SECRET" <"SECRET">, optional(secret), else None;
         /// The previous secret, still accepted while it is being replaced, 32 bytes or more; requires
         /// `GATEWAY_SECRET`. Default: none
-        previous: Option<SecretString> = "GATEWAY_SECRET_PREVIOUS" <"SECRET">, optional(secret), else None;
+        previous: Option<SecretString> = secret "GATEWAY_SECRET_PREVIOUS" <"SECRET">, optional(secret), else None;
     }
 
     /// The check that the user, and not another site, caused a request.
     csrf: CsrfConfig under "CSRF" {
         /// Origins besides the gateway's own whose pages may call it, comma-separated, each as browsers write it:
-        /// `https://app.example.com`. Default: none
+        /// `https://app.example.com`, `capacitor://localhost`. Default: none
         allowed_origins: Vec<String> = "GATEWAY_ALLOWED_ORIGINS" <"ORIGINS">,
-            optional_list(csrf::origin), else Vec::new();
+            list(csrf::origin), else Vec::new();
         /// `signed`: the gateway signs a token for the session. `double-submit`: the header must equal the cookie, for
         /// apps that make their own token. Default: `signed`
         mode: CsrfMode = "GATEWAY_CSRF_MODE" <"MODE">, choice, else CsrfMode::Signed;
@@ -121,16 +120,23 @@ settings! {
             cookies::session_cookie_name, else cookies::default_name(&supabase.project.url);
         /// Domains at which cookies are deleted besides the host itself, comma-separated. Default: none
         domains: Vec<String> = "GATEWAY_COOKIE_DOMAINS" <"DOMAINS">,
-            optional_list(cookies::domain), else Vec::new();
+            list(cookies::domain), else Vec::new();
         /// Paths at which cookies are deleted, comma-separated. Default: `/`
         paths: Vec<String> = "GATEWAY_COOKIE_PATHS" <"PATHS">, list(cookies::path), else vec!["/".to_owned()];
         /// Whether cookies are set and deleted with `Secure`: `auto` (if the request came over https), `true`, `false`.
         /// Default: `auto`
         secure: CookieSecure = "GATEWAY_COOKIE_SECURE" <"auto|true|false">, choice, else CookieSecure::Auto;
-        /// Whether partitioned cookies (CHIPS) are deleted too: `true`, `false`. Default: `false`
+        /// Name of the cookie that holds the refresh token, where `GATEWAY_COOKIE_NAME` names a cookie that holds only an
+        /// access token. Default: none
+        refresh_name: Option<String> = "GATEWAY_REFRESH_COOKIE_NAME" <"NAME">,
+            optional(cookies::session_cookie_name), else None;
+        /// `SameSite` of the cookies that the gateway sets and deletes: `lax`, or `none` for apps in frames of other
+        /// sites; `none` implies `Secure`. Default: `lax`
+        same_site: CookieSameSite = "GATEWAY_COOKIE_SAMESITE" <"lax|none">, choice, else CookieSameSite::Lax;
+        /// Whether partitioned cookies (CHIPS) are set and deleted too: `true`, `false`. Default: `false`
         partitioned: bool = "GATEWAY_COOKIE_PARTITIONED" <"true|false">, choice, else false;
         /// Names of further cookies that a logout deletes, comma-separated. Default: none
-        extra: Vec<String> = "GATEWAY_EXTRA_COOKIES" <"NAMES">, optional_list(cookies::token), else Vec::new();
+        extra: Vec<String> = "GATEWAY_EXTRA_COOKIES" <"NAMES">, list(cookies::token), else Vec::new();
         /// Bytes of `Set-Cookie` lines in one response, 256 or more; keep it below the response header buffer of the
         /// proxy in front. Default: `3072`
         budget: usize = "GATEWAY_SET_COOKIE_BUDGET" <"BYTES">, whole_number(256..=1024 * 1024), else 3072;
@@ -156,7 +162,7 @@ settings! {
         /// Store of ended sessions, queued logouts and failures: `memory` (lost at a restart, no queue), `file:<path>`
         /// (durable, one process), or `redis://…` or `rediss://…` (shared by all instances; every key starts with the
         /// value of `?prefix=`). The latter two need `GATEWAY_SECRET`. Default: `memory`
-        address: StoreAddress = "GATEWAY_STORE" <"STORE">, StoreAddress::parse, else StoreAddress::Memory;
+        address: StoreAddress = flag_or_file "GATEWAY_STORE" <"STORE">, StoreAddress::parse, else StoreAddress::Memory;
         /// The most bytes of queued logouts in the store: digits with `B`, `KiB`, `MiB` or `GiB`, from `1MiB` to
         /// `64GiB`. A logout that finds no room is answered `failed`. Default: `256MiB`
         queue_max_bytes: u64 = "GATEWAY_QUEUE_MAX_BYTES" <"BYTES">, store::queue_size, else store::DEFAULT_QUEUE_SIZE;
@@ -171,14 +177,17 @@ settings! {
         /// Time for all requests of one logout to GoTrue, retries included: more than zero, at most `1h`.
         /// Default: `5s`
         timeout: Duration = "GATEWAY_UPSTREAM_TIMEOUT" <"DURATION">, deadline, else Duration::from_secs(5);
+        /// Proxy for all requests to GoTrue, where no direct connection is possible: `http://proxy:3128`, with
+        /// `user:password@` if the proxy requires it. The gateway does not use `HTTPS_PROXY`. Default: none
+        egress_proxy: Option<EgressProxy> = flag_or_file "GATEWAY_EGRESS_PROXY" <"URL">,
+            optional(EgressProxy::parse), else None;
     }
 
     /// Where the logout of a form may redirect the browser.
     redirects: Redirects under "Forms" {
         /// URLs that a form's `redirect_to` may name besides paths of the gateway's origin, comma-separated, each an exact
         /// URL, or an origin and `/*`: `https://app.example.com/bye,https://www.example.com/*`. Default: none
-        allowed: Vec<AllowedRedirect> = "GATEWAY_REDIRECT_URLS" <"URLS">,
-            optional_list(redirects::allowed_redirect), else Vec::new();
+        allowed: Vec<AllowedRedirect> = "GATEWAY_REDIRECT_URLS" <"URLS">, list(redirects::allowed_redirect), else Vec::new();
         /// Redirect of a form that names no allowed URL: a path, or a URL. Default: `/`
         default: Destination = "GATEWAY_REDIRECT_DEFAULT" <"URL">,
             redirects::default_destination, else redirects::path("/")?;
@@ -206,6 +215,6 @@ settings! {
         /// target (`audit=off`). Default: `info`
         filter: String = "RUST_LOG" <"FILTER">, logs::filter, else "info".to_owned();
         /// Collector of traces, by OTLP over HTTP, such as `http://localhost:4318`. Default: none, and no traces
-        otlp_endpoint: Option<Url> = "OTEL_EXPORTER_OTLP_ENDPOINT" <"URL">, none_if_empty(base_url), else None;
+        otlp_endpoint: Option<Url> = "OTEL_EXPORTER_OTLP_ENDPOINT" <"URL">, optional(base_url), else None;
     }
 }

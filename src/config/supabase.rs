@@ -1,5 +1,7 @@
 //! The rules for the Supabase project's URL and API keys and for the access tokens that the gateway accepts.
 
+use std::fmt;
+
 use jsonwebtoken::Algorithm;
 use secrecy::SecretString;
 use url::Url;
@@ -23,14 +25,16 @@ impl Choice for Algorithm {
 pub struct Project {
     /// The project's URL without trailing slashes in its path.
     pub(crate) url: Url,
-    /// The default issuer of the project's tokens. It is made from the unparsed text of the setting, because
-    /// GoTrue does not normalise its URL, and a token's `iss` is compared as text.
-    pub(super) issuer: String,
+    /// The issuers that GoTrue writes into the project's tokens unless it is told another: `<URL>/auth/v1`, and
+    /// `<URL>` in self-hosted stacks of before July 2026. Made from the URL as the operator wrote it, because GoTrue
+    /// does not normalise its URL, and a token's `iss` is compared as text.
+    pub(crate) default_issuers: [String; 2],
 }
 
 impl Project {
     pub(super) fn parse(text: &str) -> Result<Self, Rule> {
-        Ok(Self { url: base_url(text)?, issuer: below_auth(text) })
+        let bare = text.trim_end_matches('/').to_owned();
+        Ok(Self { url: base_url(text)?, default_issuers: [below_auth(text), bare] })
     }
 
     /// A project that stands in for a missing or invalid `SUPABASE_URL`, so that errors of the other settings
@@ -79,7 +83,30 @@ pub(super) fn api_key(text: &str) -> Result<SecretString, Rule> {
     Err("must be visible ASCII characters, as an HTTP header takes them".into())
 }
 
-/// Reads one expected value of a claim, which may be any text.
+/// An entry of `GATEWAY_JWT_ISSUER`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Issuer {
+    /// The token has this `iss`.
+    Named(String),
+    /// The token has no `iss`.
+    Absent,
+}
+
+impl fmt::Display for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Named(issuer) => issuer,
+            Self::Absent => "none",
+        })
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the signature of a rule")]
+pub(super) fn issuer(entry: &str) -> Result<Issuer, Rule> {
+    Ok(if entry == "none" { Issuer::Absent } else { Issuer::Named(entry.to_owned()) })
+}
+
+/// Any value of a claim.
 #[expect(clippy::unnecessary_wraps, reason = "the signature of a rule")]
 pub(super) fn claim(entry: &str) -> Result<String, Rule> {
     Ok(entry.to_owned())
@@ -91,14 +118,27 @@ mod tests {
     use rstest::rstest;
     use secrecy::ExposeSecret;
 
-    use super::super::tests::{errors_of, parse};
+    use super::{
+        super::tests::{errors_of, parse},
+        Issuer,
+    };
 
     #[rstest]
-    #[case("https://abc.supabase.co", "https://abc.supabase.co/auth/v1")]
-    #[case("http://localhost:80/", "http://localhost:80/auth/v1")]
-    #[case("https://example.com/supabase//", "https://example.com/supabase/auth/v1")]
-    fn the_issuer_is_the_url_as_it_is_written(#[case] url: &str, #[case] issuer: &str) {
-        assert_eq!(parse(&[("SUPABASE_URL", url)]).supabase.issuers, [issuer]);
+    #[case("https://abc.supabase.co", "https://abc.supabase.co")]
+    #[case("http://localhost:80/", "http://localhost:80")]
+    #[case("https://example.com/supabase//", "https://example.com/supabase")]
+    fn the_issuer_is_the_url_as_it_is_written(#[case] url: &str, #[case] bare: &str) {
+        let supabase = parse(&[("SUPABASE_URL", url)]).supabase;
+        let expected = [format!("{bare}/auth/v1"), bare.to_owned()];
+        assert_eq!(supabase.project.default_issuers, expected);
+        assert_eq!(supabase.issuers, []);
+    }
+
+    #[test]
+    fn the_word_none_in_the_list_of_issuers_is_a_token_without_one() {
+        let supabase = parse(&[("GATEWAY_JWT_ISSUER", "https://a.example/auth/v1, none")]).supabase;
+        let named = Issuer::Named("https://a.example/auth/v1".to_owned());
+        assert_eq!(supabase.issuers, [named, Issuer::Absent]);
     }
 
     #[rstest]
@@ -112,7 +152,7 @@ mod tests {
     fn a_gotrue_url_does_not_change_the_issuer() {
         let supabase = parse(&[("GOTRUE_URL", "http://auth:9999/")]).supabase;
         assert_eq!(supabase.gotrue_url.as_str(), "http://auth:9999/");
-        assert_eq!(supabase.issuers, ["https://abc.supabase.co/auth/v1"]);
+        assert_eq!(supabase.project.default_issuers[0], "https://abc.supabase.co/auth/v1");
         assert_eq!(supabase.audiences, ["authenticated"]);
     }
 
@@ -135,7 +175,6 @@ mod tests {
     }
 
     #[rstest]
-    #[case("")]
     #[case("none")]
     #[case("ES256,HS512")]
     #[case("es256")]

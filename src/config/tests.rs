@@ -1,40 +1,30 @@
 //! Tests of rules that hold for every setting, and functions that parse settings without the environment of
 //! the test process.
 
-use std::ffi::OsString;
+use std::fs;
 
 use clap::{Args as _, Command, FromArgMatches as _};
 use proptest::prelude::*;
+use secrecy::ExposeSecret as _;
+use tempfile::NamedTempFile;
 
-use super::{Args, Config, ConfigErrors};
+use super::{Args, Config, ConfigErrors, settings::SETTINGS};
 
 /// A command that has every flag but reads no environment variable.
 fn command() -> Command {
     Args::augment_args(Command::new("gateway")).mut_args(|arg| arg.env(None::<&str>))
 }
 
-/// The variable and the flag of each setting.
-fn flags() -> Vec<(String, String)> {
-    let command = Args::augment_args(Command::new("gateway"));
-    let described = command.get_arguments().map(|arg| {
-        let variable = arg.get_env().unwrap().to_str().unwrap().to_owned();
-        (variable, arg.get_long().unwrap().to_owned())
-    });
-    described.collect()
+/// The variable of each setting.
+fn variables() -> Vec<String> {
+    SETTINGS.iter().map(|setting| setting.variable.to_owned()).collect()
 }
 
 /// Parses the given variables. `SUPABASE_URL` gets a valid value unless it is among them.
 pub(super) fn parse_with(given: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
-    let flags = flags();
-    let mut words = vec![OsString::from("gateway")];
     let project = ("SUPABASE_URL", "https://abc.supabase.co");
     let project = (!given.iter().any(|(variable, _)| *variable == project.0)).then_some(project);
-    for (variable, value) in project.iter().chain(given) {
-        let (_, flag) = flags.iter().find(|(known, _)| known == variable).unwrap();
-        words.push(format!("--{flag}={value}").into());
-    }
-    let matches = command().try_get_matches_from(words).unwrap();
-    Config::parse(Args::from_arg_matches(&matches).unwrap())
+    Config::parse(Args::of_settings(project.iter().chain(given).copied()).unwrap())
 }
 
 /// Parses the given variables. Panics if one has an error.
@@ -68,10 +58,10 @@ fn a_flag_is_named_after_its_variable_and_hides_its_value() {
 
 #[test]
 fn a_flag_takes_any_value_as_the_next_word() {
-    let words = ["gateway", "--supabase-url", "https://abc.supabase.co", "--secret", "--hyphens"];
+    let words = ["gateway", "--supabase-url", "https://abc.supabase.co", "--bind", "--hyphens"];
     let matches = command().try_get_matches_from(words).unwrap();
     let errors = Config::parse(Args::from_arg_matches(&matches).unwrap()).unwrap_err();
-    assert_eq!(errors.to_string(), "GATEWAY_SECRET: must be 32 bytes or more");
+    assert_eq!(errors.to_string(), "GATEWAY_BIND: must be `ip:port`, an IPv6 address in brackets");
 }
 
 #[test]
@@ -96,24 +86,50 @@ fn the_defaults_are_those_of_the_contract() {
 }
 
 #[test]
-fn an_empty_value_is_none_only_where_that_is_the_default() {
-    let none = [
-        "SUPABASE_PUBLISHABLE_KEY",
-        "SUPABASE_ANON_KEY",
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-        "GATEWAY_COOKIE_DOMAINS",
-        "GATEWAY_EXTRA_COOKIES",
-        "GATEWAY_ALLOWED_ORIGINS",
-        "GATEWAY_TRUSTED_PROXIES",
-        "GATEWAY_ADMIN_HOSTS",
-        "GATEWAY_CLEAR_SITE_DATA",
-        "GATEWAY_REDIRECT_URLS",
-    ];
-    for (variable, _) in flags() {
+fn an_empty_value_counts_as_not_set_but_for_the_secret() {
+    for variable in variables() {
         let errors = errors_of(&[(&variable, "")]);
-        assert_eq!(errors.is_empty(), none.contains(&variable.as_str()), "{variable}: {errors:?}");
-        assert!(errors.iter().all(|error| error.starts_with(&variable)), "{errors:?}");
+        let expected = match variable.as_str() {
+            "SUPABASE_URL" => vec!["SUPABASE_URL: is required"],
+            "GATEWAY_SECRET" => vec!["GATEWAY_SECRET: must be 32 bytes or more"],
+            _ => vec![],
+        };
+        assert_eq!(errors, expected, "{variable}");
     }
+}
+
+#[test]
+fn a_secret_has_no_flag_and_may_come_from_a_file() {
+    let mut command = command();
+    let flags: Vec<_> = command.get_arguments().filter_map(|arg| arg.get_long()).collect();
+    assert!(!flags.iter().any(|flag| flag.contains("secret")), "{flags:?}");
+    let help = command.render_help().to_string();
+    let (secret, file) = ("0123456789abcdef0123456789abcdef", NamedTempFile::new().unwrap());
+    let path = file.path().to_str().unwrap();
+    for variable in ["GATEWAY_SECRET", "SUPABASE_JWT_SECRET"] {
+        let of_file = format!("{variable}_FILE");
+        assert!(help.contains(variable) && help.contains(&of_file), "{variable}");
+        for (content, rule) in [
+            (format!("{secret}\n"), None),
+            (format!("{secret}\r\n"), None),
+            (secret.to_owned(), None),
+            (String::new(), Some("names an empty file")),
+            ("\n".to_owned(), Some("names an empty file")),
+            ("short\n".to_owned(), Some("must be 32 bytes or more")),
+        ] {
+            fs::write(path, &content).unwrap();
+            let expected: Vec<_> =
+                rule.map(|rule| format!("{of_file}: {rule}")).into_iter().collect();
+            assert_eq!(errors_of(&[(&of_file, path)]), expected, "{content:?}");
+        }
+        let both = errors_of(&[(&of_file, path), (variable, secret)]);
+        assert_eq!(both, [format!("{of_file}: must not be set beside {variable}")]);
+        let missing = errors_of(&[(&of_file, "/no/such/file")]);
+        assert!(missing[0].starts_with(&format!("{of_file}: cannot be read: ")), "{missing:?}");
+    }
+    fs::write(path, format!("{secret}\n")).unwrap();
+    let current = parse(&[("GATEWAY_SECRET_FILE", path)]).secrets.current.unwrap();
+    assert_eq!(current.expose_secret(), secret);
 }
 
 #[test]
@@ -144,12 +160,12 @@ fn value() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn no_value_panics_and_no_error_repeats_it(
-        variable in prop::sample::select(flags()),
+        variable in prop::sample::select(variables()),
         value in value(),
     ) {
-        if let Err(errors) = parse_with(&[(&variable.0, &value)]) {
+        if let Err(errors) = parse_with(&[(&variable, &value)]) {
             let errors = errors.to_string();
-            prop_assert!(errors.contains(&variable.0) || variable.0 == "SUPABASE_URL");
+            prop_assert!(errors.contains(&variable) || variable == "SUPABASE_URL");
             prop_assert!(value.len() < 8 || !errors.contains(&value), "{errors}");
         }
     }

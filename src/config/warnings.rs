@@ -8,7 +8,7 @@ use jsonwebtoken::Algorithm;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::{CSRF_COOKIE, Config, CookieSecure, Cookies, Supabase};
+use super::{CSRF_COOKIE, Config, CookieSecure, Cookies, Issuer, Supabase};
 
 /// A secret is weak if it has fewer different characters than this.
 const LEAST_DIFFERENT_CHARACTERS: usize = 16;
@@ -176,9 +176,27 @@ impl Config {
 }
 
 impl Supabase {
-    /// A warning if `SUPABASE_JWT_SECRET` is set although the project has signing keys, or is missing
-    /// although the project has none. `has_keys` says whether the project's key set has keys that can verify
-    /// tokens. There is no warning if HS256 is not allowed, because the secret then has no effect.
+    /// A warning if GoTrue publishes another issuer than the gateway expects.
+    pub(crate) fn issuer_warning(&self, published: &str) -> Option<Warning> {
+        if self.issuers.is_empty() {
+            let is_default = self.project.default_issuers.iter().any(|issuer| issuer == published);
+            let message = format!(
+                "GoTrue's issuer is {published}, and SUPABASE_URL is another URL: the gateway accepts that issuer, but the \
+                 browser's client may use that URL and name its cookie after it; set SUPABASE_URL to the URL that \
+                 browsers use and GOTRUE_URL to the one that the gateway can reach, or set GATEWAY_COOKIE_NAME"
+            );
+            return (!is_default).then(|| Warning::new("SUPABASE_URL", message));
+        }
+        let is_listed = self.issuers.contains(&Issuer::Named(published.to_owned()));
+        let message = format!(
+            "GoTrue's issuer is {published}, which the list does not have: the gateway refuses the tokens that GoTrue \
+             issues; add it, or unset the variable"
+        );
+        (!is_listed).then(|| Warning::new("GATEWAY_JWT_ISSUER", message))
+    }
+
+    /// A warning about `SUPABASE_JWT_SECRET`; `has_keys` says whether the project's key set has keys that can verify
+    /// tokens. There is none if HS256 is not allowed, because then the secret has no effect.
     pub(crate) fn secret_warning(&self, has_keys: bool) -> Option<Warning> {
         if !self.allows(Algorithm::HS256) {
             return None;
@@ -200,18 +218,18 @@ impl Supabase {
     }
 }
 
-/// A warning if the environment names an HTTP proxy (`HTTPS_PROXY`), which other programs use and the gateway
-/// does not.
-pub(crate) fn unused_proxies() -> Option<Warning> {
-    unused_proxies_of(|variable| env::var_os(variable))
+/// A warning about a proxy in the environment, which other programs use and the gateway does not.
+pub(crate) fn unused_proxies(config: &Config) -> Option<Warning> {
+    let is_needless = config.upstream.egress_proxy.is_some();
+    unused_proxies_of(|variable| env::var_os(variable)).filter(|_| !is_needless)
 }
 
 fn unused_proxies_of(value: impl Fn(&str) -> Option<OsString>) -> Option<Warning> {
     let set = ["HTTPS_PROXY", "https_proxy"]
         .into_iter()
         .find(|variable| value(variable).is_some_and(|proxy| !proxy.is_empty()))?;
-    let message = "set, but the gateway does not use it and connects to GoTrue directly; if that is impossible, \
-                    set GOTRUE_URL to an address that needs no proxy";
+    let message = "set, but the gateway does not use it and connects to GoTrue directly; if a proxy is the only way \
+                    to GoTrue, set GATEWAY_EGRESS_PROXY";
     Some(Warning::new(set, message))
 }
 

@@ -19,8 +19,16 @@ fn csrf(secret: &str, previous: Option<&str>) -> Csrf {
     }
 }
 
+fn to_session(id: u128) -> Binding {
+    Binding::to([Bound::Session(Uuid::from_u128(id))])
+}
+
+fn to_token(token: &str) -> Binding {
+    Binding::to([Bound::AccessToken(token_digest(token))])
+}
+
 fn session() -> impl Strategy<Value = Binding> {
-    any::<u128>().prop_map(|id| Binding::Session(Uuid::from_u128(id)))
+    any::<u128>().prop_map(to_session)
 }
 
 proptest! {
@@ -30,56 +38,85 @@ proptest! {
     fn a_token_is_valid_for_its_own_session_alone(one in session(), other in session()) {
         prop_assume!(one != other);
         let csrf = csrf("a", None);
-        let token = csrf.mint(one).unwrap();
-        prop_assert!(csrf.is_bound(&token, one));
-        prop_assert!(!csrf.is_bound(&token, other));
+        let token = csrf.mint(&one).unwrap();
+        prop_assert!(csrf.is_bound(&token, &one));
+        prop_assert!(!csrf.is_bound(&token, &other));
         let header = Some(SubmittedToken::new(token.as_bytes()));
-        let submit = |session| csrf.check_double_submit(header, [token.as_str()].into_iter(), &[session]);
-        prop_assert_eq!(submit(one), Ok(()));
-        prop_assert_eq!(submit(other), Err(CsrfError::Invalid));
+        let submit = |session: &Binding| csrf.check_double_submit(header, [token.as_str()].into_iter(), std::slice::from_ref(session));
+        prop_assert_eq!(submit(&one), Ok(()));
+        prop_assert_eq!(submit(&other), Err(CsrfError::Invalid));
     }
 
     #[test]
     fn arbitrary_text_is_not_a_valid_token(text in "\\PC{0,120}", session in session()) {
-        prop_assert!(!csrf("a", Some("b")).is_bound(&text, session));
+        prop_assert!(!csrf("a", Some("b")).is_bound(&text, &session));
     }
 
     #[test]
     fn a_token_with_a_changed_character_is_refused(session in session(), at in 0..86_usize) {
         let csrf = csrf("a", None);
-        let token = csrf.mint(session).unwrap();
+        let token = csrf.mint(&session).unwrap();
         let mut changed = token.clone().into_bytes();
         let at = at % changed.len();
         // The last character of each part has unused bits, and decoding refuses a part in which they are set.
         changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
-        prop_assert!(!csrf.is_bound(std::str::from_utf8(&changed).unwrap(), session));
+        prop_assert!(!csrf.is_bound(std::str::from_utf8(&changed).unwrap(), &session));
     }
 
     #[test]
     fn a_token_is_valid_while_its_secret_is_current_or_previous(session in session()) {
-        let token = csrf("old", None).mint(session).unwrap();
-        prop_assert!(csrf("new", Some("old")).is_bound(&token, session));
-        prop_assert!(!csrf("new", Some("other")).is_bound(&token, session));
-        prop_assert!(!csrf("new", None).is_bound(&token, session));
+        let token = csrf("old", None).mint(&session).unwrap();
+        prop_assert!(csrf("new", Some("old")).is_bound(&token, &session));
+        prop_assert!(!csrf("new", Some("other")).is_bound(&token, &session));
+        prop_assert!(!csrf("new", None).is_bound(&token, &session));
     }
 }
 
 #[test]
 fn a_token_that_is_bound_to_an_access_token_is_worth_nothing_for_its_session() {
     let csrf = csrf("a", None);
-    let session = Binding::Session(Uuid::from_u128(1));
-    let of_one = Binding::AccessToken(token_digest("header.payload.one"));
-    let of_other = Binding::AccessToken(token_digest("header.payload.other"));
-    let token = csrf.mint(of_one).unwrap();
-    assert!(csrf.is_valid(&token, &[of_one]) && csrf.is_valid(&token, &[session, of_one]));
+    let session = to_session(1);
+    let [of_one, of_other] = ["header.payload.one", "header.payload.other"].map(to_token);
+    let token = csrf.mint(&of_one).unwrap();
+    assert!(csrf.is_valid(&token, std::slice::from_ref(&of_one)));
+    assert!(csrf.is_valid(&token, &[session.clone(), of_one]));
     assert!(!csrf.is_valid(&token, &[session, of_other]));
+}
+
+#[test]
+fn a_token_of_a_jar_is_valid_for_exactly_its_sessions_in_any_order() {
+    let csrf = csrf("a", None);
+    let jar = |ids: &[u128]| Binding::to(ids.iter().map(|id| Bound::Session(Uuid::from_u128(*id))));
+    let token = csrf.mint(&jar(&[1, 2])).unwrap();
+    assert!(csrf.is_bound(&token, &jar(&[2, 1])) && csrf.is_bound(&token, &jar(&[1, 2, 1])));
+    for other in [&[1][..], &[2], &[], &[1, 3], &[1, 2, 3]] {
+        assert!(!csrf.is_bound(&token, &jar(other)), "{other:?}");
+    }
+    for alone in [1, 2] {
+        let token = csrf.mint(&to_session(alone)).unwrap();
+        assert!(!csrf.is_bound(&token, &jar(&[1, 2])), "a planted session makes it fail");
+    }
+}
+
+#[test]
+fn a_token_that_an_earlier_release_made_for_one_session_is_still_valid() {
+    let csrf = csrf("a", None);
+    let (session, random) = (Uuid::from_u128(1), [7; RANDOM_BYTES]);
+    let mut message = Vec::new();
+    for part in [session.as_bytes().as_slice(), &random] {
+        message.extend((part.len() as u64).to_be_bytes());
+        message.extend(part);
+    }
+    let mac = hmac::sign(&csrf.current, &message);
+    let token = [&random, mac.as_ref()].map(|part| URL_SAFE_NO_PAD.encode(part)).join(".");
+    assert!(csrf.is_bound(&token, &to_session(1)));
 }
 
 #[test]
 fn every_new_token_is_different() {
     let csrf = csrf("a", None);
     let tokens: std::collections::HashSet<_> =
-        (0..100).map(|_| csrf.mint(Binding::Session(Uuid::nil())).unwrap()).collect();
+        (0..100).map(|_| csrf.mint(&to_session(0)).unwrap()).collect();
     assert_eq!(tokens.len(), 100);
 }
 

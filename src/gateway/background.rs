@@ -44,9 +44,17 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) {
     let store = app.logout.store.clone();
-    let fetch = || {
-        let deadline = Instant::now() + app.config.upstream.timeout;
-        app.logout.gotrue.jwks(app.verifier.reads_404_as_an_empty_key_set(), deadline)
+    let fetch = || async {
+        let (gotrue, deadline) = (&app.logout.gotrue, Instant::now() + app.config.upstream.timeout);
+        let missing_is_empty = app.verifier.reads_404_as_an_empty_key_set();
+        let (issuer, key_set) =
+            tokio::join!(gotrue.issuer(deadline), gotrue.jwks(missing_is_empty, deadline));
+        // Published before the keys: a token must not verify and then be refused for its issuer. Without an answer,
+        // the issuer of the last answer counts.
+        if let Ok(issuer) = issuer {
+            app.verifier.publish_issuer(issuer);
+        }
+        key_set
     };
     let admin = async {
         if let Some(listener) = admin {

@@ -62,12 +62,13 @@ pub fn first(
         verifier,
         jwks,
         introspections: Arc::default(),
+        other_project_log: Arc::default(),
         revoked_session_log: Arc::default(),
         failures,
         connections: Arc::new(Semaphore::new(config.limits.connections)),
         in_flight: InFlightLimit::new(config.limits.in_flight),
         logout: Logout {
-            gotrue: GoTrue::new(&config.supabase, metrics.clone())?,
+            gotrue: GoTrue::new(&config, metrics.clone())?,
             store,
             queue: seal.map(|seal| Arc::new(RevocationQueue::new(seal, bounds))),
             clock,
@@ -85,7 +86,7 @@ pub fn first(
 /// Creates the state of another thread. It has its own connections to GoTrue and its own logouts under way,
 /// and shares the rest with `first`.
 pub(super) fn another(first: &AppState) -> Result<AppState, HttpClientError> {
-    let gotrue = GoTrue::new(&first.config.supabase, first.metrics.clone())?;
+    let gotrue = GoTrue::new(&first.config, first.metrics.clone())?;
     let logout = Logout { gotrue, ..first.logout.clone() };
     Ok(AppState { logout, logouts: TaskTracker::new(), ..first.clone() })
 }

@@ -168,7 +168,26 @@ impl Answer {
         }
     }
 
-    /// The error code in the header `x-sb-error-code`. If the answer has this header, the body is not needed.
+    /// The issuer that GoTrue publishes; `None` if it publishes none. Older releases have no such document.
+    pub(super) fn into_issuer(self) -> Result<Option<String>, Refusal> {
+        #[derive(Deserialize)]
+        struct Document {
+            issuer: Option<String>,
+        }
+        match self.status {
+            StatusCode::OK => {
+                let document = serde_json::from_slice::<Document>(&self.body).ok();
+                Ok(document
+                    .and_then(|document| document.issuer)
+                    .filter(|issuer| !issuer.is_empty()))
+            }
+            StatusCode::TOO_MANY_REQUESTS => Err(self.refusal()),
+            status if status.is_client_error() => Ok(None),
+            _ => Err(self.refusal()),
+        }
+    }
+
+    /// `x-sb-error-code`. If the answer has it, the body is not needed.
     fn code_header(headers: &HeaderMap) -> Option<&str> {
         headers.get("x-sb-error-code")?.to_str().ok().filter(|code| !code.is_empty())
     }

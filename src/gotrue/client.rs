@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Deadline, HealthAnswer, LogoutAnswer, OnBehalfOf, Refreshed, Refusal,
+    Deadline, FetchError, HealthAnswer, LogoutAnswer, OnBehalfOf, Refreshed, Refusal,
     request::Request,
     transport::{HttpClientError, Transport, Unanswered},
 };
 use crate::{
-    config::Supabase, operation::gotrue::Operation, outcome::Scope, telemetry::metrics::Metrics,
+    config::Config, operation::gotrue::Operation, outcome::Scope, telemetry::metrics::Metrics,
 };
 
 const CLIENT_INFO: &str = concat!("logout-gateway/", env!("CARGO_PKG_VERSION"));
@@ -40,6 +40,7 @@ struct Urls {
     refresh: Url,
     user: Url,
     jwks: Url,
+    openid_configuration: Url,
     health: Url,
 }
 
@@ -48,10 +49,11 @@ impl GoTrue {
     ///
     /// # Errors
     /// `HttpClientError`, for instance when the system has no TLS roots.
-    pub fn new(supabase: &Supabase, metrics: Arc<Metrics>) -> Result<Self, HttpClientError> {
+    pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, HttpClientError> {
+        let supabase = &config.supabase;
         let base = &supabase.gotrue_url;
         Ok(Self {
-            transport: Transport::new(metrics)?,
+            transport: Transport::new(config.upstream.egress_proxy.as_ref(), metrics)?,
             urls: Urls {
                 logout_local: logout_url(base, Scope::Local),
                 logout_others: logout_url(base, Scope::Others),
@@ -59,6 +61,7 @@ impl GoTrue {
                 refresh: at(base, "/token", Some("grant_type=refresh_token")),
                 user: at(base, "/user", None),
                 jwks: at(base, "/.well-known/jwks.json", None),
+                openid_configuration: at(base, "/.well-known/openid-configuration", None),
                 health: at(base, "/health", None),
             },
             headers: headers(supabase.api_key()),
@@ -88,7 +91,7 @@ impl GoTrue {
             body: None,
         };
         match self.transport.send(request, deadline).await {
-            Err(Unanswered { refusal, unknown }) => LogoutAnswer {
+            Err(Unanswered { refusal, unknown, .. }) => LogoutAnswer {
                 result: Err(refusal),
                 unknown,
                 assumed: false,
@@ -155,7 +158,7 @@ impl GoTrue {
         &self,
         missing_is_empty: bool,
         deadline: Deadline,
-    ) -> Result<Vec<u8>, Refusal> {
+    ) -> Result<Vec<u8>, FetchError> {
         let request = Request {
             operation: Operation::Jwks,
             method: Method::GET,
@@ -165,18 +168,32 @@ impl GoTrue {
             access_token: None,
             body: None,
         };
-        self.transport.send(request, deadline).await?.into_key_set(missing_is_empty)
+        Ok(self.transport.send(request, deadline).await?.into_key_set(missing_is_empty)?)
+    }
+
+    /// The issuer that GoTrue publishes, if it publishes one.
+    pub(crate) async fn issuer(&self, deadline: Deadline) -> Result<Option<String>, FetchError> {
+        let request = Request {
+            operation: Operation::OpenidConfiguration,
+            method: Method::GET,
+            url: &self.urls.openid_configuration,
+            constant: &self.headers,
+            caller: None,
+            access_token: None,
+            body: None,
+        };
+        Ok(self.transport.send(request, deadline).await?.into_issuer()?)
     }
 
     /// Asks for GoTrue's health, with or without the header `apikey`.
     ///
     /// # Errors
-    /// [`Refusal`], if no answer came.
+    /// [`FetchError`], if no answer came.
     pub(crate) async fn health(
         &self,
         with_key: bool,
         deadline: Deadline,
-    ) -> Result<HealthAnswer, Refusal> {
+    ) -> Result<HealthAnswer, FetchError> {
         #[derive(Deserialize)]
         struct Body {
             name: String,

@@ -9,12 +9,13 @@ use std::{
 };
 
 use backon::{ExponentialBuilder, Retryable};
-use reqwest::{Client, redirect};
+use reqwest::{Client, Proxy, redirect};
 use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
-use super::{Deadline, Refusal, answer::Answer, log, request::Request};
+use super::{Deadline, FetchError, Refusal, answer::Answer, log, request::Request};
 use crate::{
+    config::EgressProxy,
     operation::gotrue::{Operation, TryResult},
     telemetry::{metrics::Metrics, traces},
 };
@@ -75,8 +76,16 @@ enum Inconclusive {
 /// No try brought an answer.
 pub(super) struct Unanswered {
     pub(super) refusal: Refusal,
-    /// Whether GoTrue may have received the request and acted on it.
+    /// Why there was no connection, or why it broke.
+    pub(super) cause: Option<String>,
+    /// Whether the request may have had its effect.
     pub(super) unknown: bool,
+}
+
+impl From<Unanswered> for FetchError {
+    fn from(Unanswered { refusal, cause, .. }: Unanswered) -> Self {
+        Self { refusal, cause }
+    }
 }
 
 impl From<Unanswered> for Refusal {
@@ -86,11 +95,19 @@ impl From<Unanswered> for Refusal {
 }
 
 impl Transport {
-    pub(super) fn new(metrics: Arc<Metrics>) -> Result<Self, HttpClientError> {
-        let http = Client::builder()
+    pub(super) fn new(
+        egress_proxy: Option<&EgressProxy>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, HttpClientError> {
+        let client = Client::builder()
             // The environment's proxies are meant for other programs: tokens go only where the configuration
             // says.
-            .no_proxy()
+            .no_proxy();
+        let client = match egress_proxy {
+            Some(proxy) => client.proxy(Proxy::all(proxy.url())?),
+            None => client,
+        };
+        let http = client
             // GoTrue does not redirect, so a server that does must not get the token.
             .redirect(redirect::Policy::none())
             // [`Transport::send`] retries and counts. hyper-util still repeats a request if a dead pooled
@@ -126,8 +143,10 @@ impl Transport {
         request: Request<'_>,
         deadline: Deadline,
     ) -> Result<Answer, Unanswered> {
-        // The key set is not retried here: `session::jwks` has its own schedule and cooldown.
-        let retries = usize::from(request.operation != Operation::Jwks);
+        // The key set and the issuer have their own schedule and cooldown.
+        let has_schedule =
+            matches!(request.operation, Operation::Jwks | Operation::OpenidConfiguration);
+        let retries = usize::from(!has_schedule);
         let unknown = AtomicBool::new(false);
         let tries = (|| self.once(&request, deadline))
             .retry(
@@ -146,11 +165,12 @@ impl Transport {
             }
             Ok(Err(Inconclusive::Silent { cause, sent })) => {
                 let unknown = sent || unknown.load(Ordering::Relaxed);
-                Err(Unanswered { refusal: unanswered(&request, sent, &cause), unknown })
+                let refusal = unanswered(&request, sent, &cause);
+                Err(Unanswered { refusal, cause: Some(cause), unknown })
             }
             Err(_) => {
                 log::timed_out(request.label());
-                Err(Unanswered { refusal: Refusal::Timeout, unknown: true })
+                Err(Unanswered { refusal: Refusal::Timeout, cause: None, unknown: true })
             }
         }
     }

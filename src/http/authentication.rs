@@ -2,40 +2,122 @@
 //! that only GoTrue can verify.
 
 use axum::http::HeaderMap;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
 use super::{context::RequestContext, in_flight_limit::OverLimitError, state::AppState};
 use crate::{
     gotrue::Refusal,
     session::{
-        AuthenticationError, Credential, Proof, Session, UnknownKey,
-        cookies::RequestCookies,
+        AuthenticationError, Carrier, Credential, Proof, Session, UnknownKey,
+        cookies::{JarSessions, RequestCookies, StoredSession},
         introspection::{self, Introspection},
+        token::TokenError,
+        verifier::SignatureStatus,
     },
 };
 
-/// The session of the request's Bearer token or cookie. An expired access token is no error.
-pub(super) async fn authenticate(
-    app: &AppState,
-    headers: &HeaderMap,
-    cookies: &RequestCookies<'_>,
-) -> Result<Session, AuthenticationError> {
-    let credential = Credential::of(headers, cookies, &app.config.cookies.name);
-    read_session(app, credential, cookies, UnknownKey::Refetch).await
+/// The sessions that a request shows.
+#[derive(Debug, Default)]
+pub(super) struct Authenticated {
+    /// The sessions whose access tokens follow the rules, expired or not, in the order of the request. A session that
+    /// two cookies show is there once.
+    pub(super) sessions: Vec<Session>,
+    /// Why the first of the other credentials shows no session.
+    pub(super) refused: Option<AuthenticationError>,
 }
 
-/// The session of a credential. A session that the gateway cannot verify itself is proven while the cache has
-/// GoTrue's answer that it lives.
-pub(super) async fn read_session(
+impl Authenticated {
+    /// The sessions, of which there is at least one.
+    pub(super) fn sessions(self) -> Result<Vec<Session>, AuthenticationError> {
+        if self.sessions.is_empty() {
+            return Err(self.refused.unwrap_or(AuthenticationError::Missing));
+        }
+        Ok(self.sessions)
+    }
+
+    fn add(&mut self, result: Result<Session, AuthenticationError>) {
+        match result {
+            Ok(session) => {
+                match self.sessions.iter_mut().find(|known| known.is_same_as(&session)) {
+                    Some(known) => known.merge(session),
+                    None => self.sessions.push(session),
+                }
+            }
+            Err(error) => self.refused = self.refused.take().or(Some(error)),
+        }
+    }
+}
+
+/// The sessions that the request's Bearer token or its cookies show.
+pub(super) async fn authenticate(
     app: &AppState,
     credential: Credential,
     cookies: &RequestCookies<'_>,
+) -> Authenticated {
+    match credential {
+        Credential::Missing => {
+            let other = cookies.of_other_project(&app.config.cookies).map(Box::new);
+            let refused = other.map(|other| {
+                app.other_project_log.report(&other);
+                AuthenticationError::OtherProject(other)
+            });
+            Authenticated { sessions: Vec::new(), refused }
+        }
+        Credential::Bearer(token) => {
+            let mut authenticated = Authenticated::default();
+            let session =
+                read_session(app, token, Vec::new(), Carrier::Bearer, UnknownKey::Refetch).await;
+            authenticated.add(session.map(|mut session| {
+                if session.expired {
+                    session.take_refresh_tokens(cookies.sessions(&app.config.cookies));
+                }
+                session
+            }));
+            authenticated
+        }
+        Credential::Jar(jar) if jar.sessions.len() < 2 => {
+            read_jar(app, jar, UnknownKey::Refetch).await
+        }
+        Credential::Jar(jar) => {
+            let authenticated = read_jar(app, jar.clone(), UnknownKey::Refuse).await;
+            if authenticated.sessions.is_empty() {
+                // A session whose key is known must not wait for a fetch on behalf of another cookie.
+                return read_jar(app, jar, UnknownKey::Refetch).await;
+            }
+            authenticated
+        }
+    }
+}
+
+/// The sessions of the cookies.
+pub(super) async fn read_jar(
+    app: &AppState,
+    jar: JarSessions,
+    unknown_key: UnknownKey,
+) -> Authenticated {
+    let mut authenticated = Authenticated::default();
+    for StoredSession { access_token, refresh_tokens } in jar.sessions {
+        let session = read_session(app, access_token, refresh_tokens, Carrier::Cookie, unknown_key);
+        authenticated.add(session.await);
+    }
+    if authenticated.sessions.is_empty() && jar.has_undecodable {
+        authenticated.add(Err(AuthenticationError::Invalid(TokenError::Undecodable)));
+    }
+    authenticated
+}
+
+/// The session that an access token shows. While the cache has GoTrue's word that it lives, it is proven.
+async fn read_session(
+    app: &AppState,
+    access_token: SecretString,
+    refresh_tokens: Vec<SecretString>,
+    carrier: Carrier,
     unknown_key: UnknownKey,
 ) -> Result<Session, AuthenticationError> {
     let now = app.logout.clock.unix_seconds();
-    let key = &app.config.cookies.name;
-    let mut session = app.verifier.session(credential, cookies, key, now, unknown_key).await?;
+    let session = app.verifier.session(access_token, refresh_tokens, carrier, now, unknown_key);
+    let mut session = session.await?;
     if session.proof == Proof::Unproven && !session.expired {
         let answer = app.introspections.get(session.access_token.expose_secret());
         if answer == Some(Introspection::Live) {
@@ -87,4 +169,35 @@ pub(super) async fn introspect(
     // Boxed to keep the future of `verify` small for requests without a call to GoTrue, because futures are
     // moved often.
     Box::pin(app.introspections.get_or_call(token, deadline, ask)).await
+}
+
+/// Removes the sessions that GoTrue calls forged from a jar of several, so that a planted cookie does not stop the
+/// others. The last one stays: then GoTrue's answer is the response.
+pub(super) async fn remove_forged(
+    app: &AppState,
+    context: &RequestContext,
+    headers: &HeaderMap,
+    sessions: Vec<Session>,
+) -> Vec<Session> {
+    let is_certain =
+        |session: &Session| session.signature != SignatureStatus::LeftToGoTrue || session.expired;
+    if sessions.len() < 2 || sessions.iter().all(is_certain) {
+        return sessions;
+    }
+    let (mut genuine, mut forged) = (Vec::new(), Vec::new());
+    for mut session in sessions {
+        if is_certain(&session) {
+            genuine.push(session);
+            continue;
+        }
+        match introspect(app, context, headers, &session).await {
+            Ok(Introspection::Forged) => forged.push(session),
+            Ok(Introspection::Live) => {
+                session.proof = Proof::Proven;
+                genuine.push(session);
+            }
+            Ok(Introspection::Ended | Introspection::Banned) | Err(_) => genuine.push(session),
+        }
+    }
+    if genuine.is_empty() { forged } else { genuine }
 }

@@ -1,10 +1,13 @@
 //! The client's address, and the scheme and host by which the browser reaches the gateway.
 //!
-//! `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` are read only if the connection comes from a
-//! trusted proxy. The client's address is the rightmost address that is not a trusted proxy. Scheme and host
-//! are the rightmost values, because the nearest proxy wrote these.
+//! `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host` and `X-Forwarded-Port` are read only if the connection comes from a
+//! trusted proxy. The client is the rightmost address that is not a trusted proxy. Scheme and host are the
+//! rightmost values, which the nearest proxy wrote.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, SocketAddr},
+};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Version, header, uri::Authority};
 use ipnet::IpNet;
@@ -12,6 +15,7 @@ use ipnet::IpNet;
 pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
 /// The address at the other end of the connection. The server sets it as a request extension.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +53,7 @@ impl ClientAddr {
         Self {
             ip: if behind_proxy { client(headers, is_trusted).unwrap_or(address) } else { address },
             is_https: https,
-            own_origin: host.map(|host| origin(https, host)),
+            own_origin: host.map(|host| origin(https, &with_port(host, forwarded(FORWARDED_PORT)))),
         }
     }
 }
@@ -61,6 +65,10 @@ pub(super) fn has_valid_host<B>(request: &Request<B>) -> bool {
     match (hosts.next(), hosts.next()) {
         (Some(host), None) => {
             host.is_empty() || (Authority::try_from(host).is_ok() && !host.contains(&b'@'))
+        }
+        // HTTP/2 has the authority in its target (RFC 9113, section 8.3.1).
+        (None, None) if request.version() == Version::HTTP_2 => {
+            request.uri().authority().is_some_and(|authority| !authority.as_str().contains('@'))
         }
         (None, None) => request.version() < Version::HTTP_11,
         _ => false,
@@ -97,6 +105,15 @@ fn address(entry: &str) -> Option<IpAddr> {
     let ip = ip.or_else(|| entry.parse::<SocketAddr>().ok().map(|a| a.ip()));
     ip.or_else(|| entry.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
         .map(|ip| ip.to_canonical())
+}
+
+/// The host with the forwarded port, where it has none itself.
+fn with_port<'h>(host: &'h str, port: Option<&str>) -> Cow<'h, str> {
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
+    match port.and_then(|port| port.parse::<u16>().ok()) {
+        Some(port) if !has_port => format!("{host}:{port}").into(),
+        _ => host.into(),
+    }
 }
 
 /// The origin in the form that browsers send: in lower case, without the scheme's default port.

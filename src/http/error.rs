@@ -5,6 +5,8 @@
 //!    response extension, and `http::middleware::error_envelope` writes the envelope.
 //! 3. Only this file converts the errors of other modules into these errors.
 
+mod mappings;
+
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -13,13 +15,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{authentication::IntrospectionError, in_flight_limit::OverLimitError};
 use crate::{
-    csrf::CsrfError,
-    gotrue::{Refusal, RetryAfter},
+    csrf::origin::CrossSite,
+    gotrue::RetryAfter,
     outcome::Reason,
     readiness::Part,
-    session::{AuthenticationError, token::TokenError},
+    session::{
+        cookies::OtherProject,
+        token::{ClaimMismatch, TokenError},
+    },
 };
 
 /// An error, with the details that a client may know.
@@ -33,8 +37,12 @@ pub(crate) enum Error {
     MalformedRequest,
     /// The request has no credential.
     CredentialMissing,
-    /// The credential breaks a rule: its signature, a claim or its format.
+    /// No credential of this project, but a session cookie of another one.
+    CredentialOfOtherProject(Box<OtherProject>),
+    /// The credential is not genuine: its signature, a claim or its form.
     CredentialInvalid(TokenError),
+    /// The token is genuine, but a claim is not accepted.
+    ClaimNotAccepted(Box<ClaimMismatch>),
     /// The access token has expired and nothing can refresh it.
     CredentialExpired,
     /// GoTrue does not know the session.
@@ -45,9 +53,9 @@ pub(crate) enum Error {
     CsrfMissing,
     /// The CSRF token does not belong to this session.
     CsrfInvalid,
-    /// A page of another site sent the request.
-    CsrfCrossSite,
-    /// The path does not exist.
+    /// The request comes from a foreign page.
+    CsrfCrossSite(Option<Box<CrossSite>>),
+    /// No such path.
     NotFound,
     /// The path does not allow the method.
     MethodNotAllowed,
@@ -141,14 +149,14 @@ impl Error {
             Self::UnsupportedScope => B::bad_request(Reason::UnsupportedScope, "The scope must be local, others or global, given once."),
             Self::DuplicateHeader => B::bad_request(Reason::DuplicateHeader, "A header was sent twice."),
             Self::MalformedRequest => B::bad_request(Reason::MalformedRequest, "The request could not be read."),
-            Self::CredentialMissing => B::not_authenticated(Reason::Missing, "No session was given."),
-            Self::CredentialInvalid(_) => B::not_authenticated(Reason::Invalid, "The session is not valid."),
+            Self::CredentialMissing | Self::CredentialOfOtherProject(_) => B::not_authenticated(Reason::Missing, "No session was given."),
+            Self::CredentialInvalid(_) | Self::ClaimNotAccepted(_) => B::not_authenticated(Reason::Invalid, "The session is not valid."),
             Self::CredentialExpired => B::not_authenticated(Reason::Expired, "The session has expired."),
             Self::SessionNotFound => B::not_authenticated(Reason::NotFound, "The session no longer exists."),
             Self::SessionRevoked => B::not_authenticated(Reason::Revoked, "The session was logged out."),
             Self::CsrfMissing => B::csrf_failed(Reason::Missing, "The CSRF token is missing."),
             Self::CsrfInvalid => B::csrf_failed(Reason::Invalid, "The CSRF token is not valid."),
-            Self::CsrfCrossSite => B::csrf_failed(Reason::CrossSite, "The request comes from another site."),
+            Self::CsrfCrossSite(_) => B::csrf_failed(Reason::CrossSite, "The request comes from another site."),
             Self::NotFound => B::plain(S::NOT_FOUND, Reason::UnknownPath, "There is nothing at this path."),
             Self::MethodNotAllowed => B::plain(S::METHOD_NOT_ALLOWED, Reason::MethodNotAllowed, "This path does not take this method."),
             Self::PayloadTooLarge => B::plain(S::PAYLOAD_TOO_LARGE, Reason::PayloadTooLarge, "The body is larger than 8 KiB."),
@@ -189,7 +197,18 @@ impl Error {
         self.body().message
     }
 
-    /// The body of the response to the request with this id.
+    /// What an operator needs to know beyond the reason, for the audit line.
+    pub(crate) fn cause(&self) -> Option<String> {
+        match self {
+            Self::CredentialInvalid(error) => Some(error.to_string()),
+            Self::CredentialOfOtherProject(other) => Some(other.to_string()),
+            Self::ClaimNotAccepted(mismatch) => Some(mismatch.to_string()),
+            Self::CsrfCrossSite(Some(origins)) => Some(origins.to_string()),
+            _ => None,
+        }
+    }
+
+    /// The body for this request.
     pub(crate) fn envelope(&self, request_id: &str) -> ErrorEnvelope {
         let ErrorBody { code, reason, message, since, .. } = self.body();
         let since = since.map(|since| since.to_string());
@@ -226,54 +245,6 @@ struct Details {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "2027-01-15T08:00:00Z")]
     since: Option<String>,
-}
-
-impl From<CsrfError> for Error {
-    fn from(error: CsrfError) -> Self {
-        match error {
-            CsrfError::Missing => Self::CsrfMissing,
-            CsrfError::Invalid => Self::CsrfInvalid,
-            CsrfError::CrossSite => Self::CsrfCrossSite,
-        }
-    }
-}
-
-impl From<AuthenticationError> for Error {
-    fn from(error: AuthenticationError) -> Self {
-        match error {
-            AuthenticationError::Missing => Self::CredentialMissing,
-            AuthenticationError::Invalid(error) => Self::CredentialInvalid(error),
-        }
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::SessionNotFound | Refusal::UserNotFound => Self::SessionNotFound,
-            Refusal::UserBanned => Self::UserBanned,
-            Refusal::RateLimited { retry_after } => Self::RateLimited { retry_after },
-            Refusal::Unavailable { .. } | Refusal::NoAnswer => Self::AuthServiceUnavailable,
-            Refusal::GatewayTimeout | Refusal::Timeout => Self::AuthServiceTimeout,
-            Refusal::RefreshTokenRefused => Self::CredentialExpired,
-            Refusal::BadJwt | Refusal::Failed | Refusal::Unexpected => Self::AuthServiceFailed,
-        }
-    }
-}
-
-impl From<OverLimitError> for Error {
-    fn from(OverLimitError: OverLimitError) -> Self {
-        Self::Overloaded
-    }
-}
-
-impl From<IntrospectionError> for Error {
-    fn from(error: IntrospectionError) -> Self {
-        match error {
-            IntrospectionError::Overloaded => Self::Overloaded,
-            IntrospectionError::Refused(refusal) => refusal.into(),
-        }
-    }
 }
 
 impl IntoResponse for Error {

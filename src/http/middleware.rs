@@ -59,7 +59,8 @@ pub(super) async fn standard(
         response = error_envelope::apply(response, &error, &context, &app.metrics);
     }
     let headers = response.headers_mut();
-    security_headers::set(headers, context.client.is_https);
+    let hsts = app.config.server.hsts.header().filter(|_| context.client.is_https);
+    security_headers::set(headers, hsts);
     headers.insert(X_REQUEST_ID, context.request_id.clone());
     traces::answered(&span, response.status());
     if status.is_server_error() {

@@ -116,15 +116,24 @@ mod tests {
 
     fn session(proof: Proof) -> Session {
         let (sub, session_id) = (Uuid::new_v4(), Uuid::new_v4());
-        let claims =
-            Claims { sub, session_id, exp: 0, iat: None, nbf: None, role: None, aal: None };
+        let claims = Claims {
+            sub,
+            session_id,
+            exp: 0,
+            iat: None,
+            nbf: None,
+            role: None,
+            aal: None,
+            is_anonymous: false,
+            client_id: None,
+        };
         Session {
             claims: Arc::new(claims),
             proof,
             signature: SignatureStatus::Verified,
             expired: false,
             access_token: "a token".into(),
-            refresh_token: None,
+            refresh_tokens: Vec::new(),
             carrier: Carrier::Bearer,
         }
     }

@@ -8,19 +8,19 @@ use axum::{
     http::{HeaderName, HeaderValue, Method, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::{any, get},
+    routing::{any, get, post},
 };
 use tower::{ServiceBuilder, ServiceExt as _};
 use tower_http::{
     catch_panic::CatchPanicLayer,
-    cors::{AllowOrigin, CorsLayer, Vary},
+    cors::{AllowHeaders, AllowOrigin, CorsLayer, Vary},
 };
 use utoipa::{OpenApi as _, openapi::OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     error::Error,
-    headers::{X_CSRF_TOKEN, X_LOGOUT_COOKIES_LEFT, X_LOGOUT_OUTCOME, X_REQUEST_ID},
+    headers::{X_LOGOUT_COOKIES_LEFT, X_LOGOUT_OUTCOME, X_REQUEST_ID},
     middleware::{self, admin_guard},
     routes::{admin, csrf, docs, health, logout, status, verify},
     state::AppState,
@@ -33,7 +33,9 @@ const EXPOSED_HEADERS: [HeaderName; 4] =
 
 /// The router of the public listeners. `pages` are served beside the gateway's own routes.
 pub fn public(app: Arc<AppState>, pages: Router) -> Router {
-    let browser = Router::from(browser_routes()).with_state(app.clone());
+    let browser = Router::from(browser_routes()).merge(browser_routes_with_slash());
+    let browser = browser.with_state(app.clone());
+    let browser = with_cors(browser, &app);
     let verify = Router::new()
         .route("/api/auth/verify", any(verify::verify))
         // Envoy appends the path of the request that it wants authorized.
@@ -41,12 +43,14 @@ pub fn public(app: Arc<AppState>, pages: Router) -> Router {
         .route("/api/auth/verify/{*path}", any(verify::verify))
         .with_state(app.clone());
     let documents = docs::router(&openapi()); // /openapi.json, /docs and /docs/{file}
-    let routes = with_cors(browser, &app.config.csrf.allowed_origins)
-        // No CORS here: a preflight that a proxy wants authorized belongs to the application behind the
-        // proxy. If verify answered that preflight, the proxy would let it through unchecked.
+    let routes = browser
+        // No CORS here: a preflight that a proxy asks about belongs to the application behind it. If verify
+        // answered that preflight, the proxy would let it through unchecked.
         .merge(verify)
         .merge(documents)
-        .merge(Router::from(health_routes()).with_state(app.clone()))
+        .merge(
+            Router::from(health_routes()).merge(health_routes_with_slash()).with_state(app.clone()),
+        )
         .merge(pages);
     with_standard_layers(with_fallbacks(routes), app)
 }
@@ -56,9 +60,13 @@ pub fn admin(app: Arc<AppState>) -> Router {
     let routes = Router::new()
         .route("/", get(status::status))
         .route("/metrics", get(admin::metrics))
+        .route("/metrics/", get(admin::metrics))
         .route("/queue", get(admin::queue))
+        .route("/queue/", get(admin::queue))
         .route("/failures", get(admin::failures))
+        .route("/failures/", get(admin::failures))
         .merge(Router::from(health_routes()))
+        .merge(health_routes_with_slash())
         .with_state(app.clone());
     // The guard is around the fallbacks too: a refused page must not learn which paths exist.
     let guard = from_fn_with_state(app.clone(), admin_guard::guard);
@@ -75,11 +83,24 @@ fn browser_routes() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(csrf::csrf)) // GET /api/auth/csrf
 }
 
-/// The routes that monitors call, on both listeners.
+/// The same routes as some frameworks spell them.
+fn browser_routes_with_slash() -> Router<Arc<AppState>> {
+    Router::new()
+        .route("/api/auth/logout/", post(logout::envelope))
+        .route("/api/v1/auth/logout/", post(logout::rest))
+        .route("/api/auth/csrf/", get(csrf::csrf))
+}
+
+/// What a monitor calls, on both listeners.
 fn health_routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new()
         .routes(routes!(health::healthz)) // GET /healthz
         .routes(routes!(health::readyz)) // GET /readyz
+}
+
+/// The same routes with a slash at the end.
+fn health_routes_with_slash() -> Router<Arc<AppState>> {
+    Router::new().route("/healthz/", get(health::healthz)).route("/readyz/", get(health::readyz))
 }
 
 /// The description of the public routes, from the handlers' annotations.
@@ -106,9 +127,9 @@ fn with_standard_layers(routes: Router, app: Arc<AppState>) -> Router {
     )
 }
 
-/// Allows pages of these origins to call the routes and to read the responses (CORS). Without an origin there
-/// is no CORS.
-fn with_cors(routes: Router, origins: &[String]) -> Router {
+/// Allows pages of these origins to call the routes and to read the answers. Without any there is no CORS.
+fn with_cors(routes: Router, app: &Arc<AppState>) -> Router {
+    let origins = &app.config.csrf.allowed_origins;
     if origins.is_empty() {
         return routes;
     }
@@ -117,22 +138,23 @@ fn with_cors(routes: Router, origins: &[String]) -> Router {
     let routes = routes.method_not_allowed_fallback(method_not_allowed);
     let origins: Arc<[_]> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
     let cors = cors(&origins);
-    let bypass = from_fn_with_state((origins, routes.clone()), only_preflights);
+    let bypass = from_fn_with_state((origins, routes.clone()), only_allowed_preflights);
     routes.layer(ServiceBuilder::new().layer(bypass).layer(cors))
 }
 
-/// Passes preflights on to the CORS layer, which would answer every OPTIONS request as a preflight. Any other
-/// OPTIONS request goes to the routes, which answer 405, and the response gets the headers of CORS here.
-async fn only_preflights(
+/// Passes the preflights of allowed origins on to the CORS layer, which answers every OPTIONS request as a preflight and
+/// repeats the headers that it asks for. Any other OPTIONS request goes to the routes, which answer 405, and the response gets the headers of CORS here.
+async fn only_allowed_preflights(
     State((origins, routes)): State<(Arc<[HeaderValue]>, Router)>,
     request: Request,
     next: Next,
 ) -> Response {
-    let is_preflight = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let origin = request.headers().get(header::ORIGIN).filter(|origin| origins.contains(origin));
+    let is_preflight =
+        origin.is_some() && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     if request.method() != Method::OPTIONS || is_preflight {
         return next.run(request).await;
     }
-    let origin = request.headers().get(header::ORIGIN).filter(|origin| origins.contains(origin));
     let origin = origin.cloned();
     let mut response = routes.oneshot(request).await.into_response();
     if let Some(origin) = origin {
@@ -152,7 +174,8 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
         .allow_origin(AllowOrigin::list(origins.to_vec()))
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, X_CSRF_TOKEN])
+        // The origin is exact already, and tracing tools add headers of their own to every request.
+        .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(EXPOSED_HEADERS)
         .vary(Vary::list([header::ORIGIN, SEC_FETCH_SITE]))
 }

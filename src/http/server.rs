@@ -1,4 +1,5 @@
-//! Serves one listener: accepts, limits and drains connections. Several listeners run in one process.
+//! Serves one listener by HTTP/1.1, and by HTTP/2 with prior knowledge: accepts, limits and drains connections. Several
+//! listeners run in one process.
 //!
 //! 1. At `GATEWAY_MAX_CONNECTIONS`, counted over all listeners, the next connection waits until another ends.
 //! 2. A client may take `GATEWAY_HEADER_TIMEOUT` to send a request head of at most
@@ -11,6 +12,8 @@
 //! 5. At shutdown the listener accepts only connections that the kernel has already completed. A request that
 //!    has begun is served to its end. A connection without a request is closed after [`GRACE`].
 
+mod http2;
+mod protocol;
 mod request_octets;
 
 use std::{
@@ -26,17 +29,21 @@ use std::{
 
 use axum::{Router, body::Body, extract::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpSocket, TcpStream},
     sync::Semaphore,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_io_timeout::TimeoutWriter;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
-use self::request_octets::BoundedRequests;
+use self::{
+    protocol::{Protocol, Rewound},
+    request_octets::BoundedRequests,
+};
 use crate::{config::Limits, http::client_addr::PeerAddress};
 
 /// `SO_SNDBUF` in bytes. Linux reserves twice as much and counts its own overhead in it (socket(7)). Without
@@ -90,8 +97,9 @@ pub(crate) async fn run(
     shutdown: CancellationToken,
 ) -> TaskTracker {
     let server = Server {
-        http: http(limits),
-        write_timeout: limits.header_timeout,
+        http1: http1(limits),
+        http2: http2::builder(limits),
+        timeout: limits.header_timeout,
         max_head_octets: limits.header_bytes,
         app,
         shutdown,
@@ -122,9 +130,9 @@ pub(crate) async fn run(
     open
 }
 
-/// The limits of hyper. Each is set, even to its default, because the gateway's resistance to attacks depends
-/// on it.
-fn http(limits: &Limits) -> http1::Builder {
+/// hyper's limits. Each is set, even to its default, because the gateway's resistance to attacks depends on
+/// it.
+fn http1(limits: &Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         // Without this timeout a client could take for ever to send a head. It also ends idle connections.
@@ -167,9 +175,10 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 /// The settings and the router that each connection of a listener needs.
 #[derive(Clone)]
 struct Server {
-    http: http1::Builder,
-    /// How long a client may read nothing of its response.
-    write_timeout: Duration,
+    http1: http1::Builder,
+    http2: hyper::server::conn::http2::Builder<TokioExecutor>,
+    /// How long a client may send nothing of its request, or read nothing of its response.
+    timeout: Duration,
     max_head_octets: usize,
     app: Router,
     shutdown: CancellationToken,
@@ -181,20 +190,45 @@ impl Server {
         let _ = stream.set_nodelay(true);
         // hyper itself would wait for ever for a client that does not read.
         let mut stream = TimeoutWriter::new(stream);
-        stream.set_timeout(Some(self.write_timeout));
-        let stream = BoundedRequests::new(Box::pin(stream), self.max_head_octets);
+        stream.set_timeout(Some(self.timeout));
+        let stream = Box::pin(stream);
+        let detected = tokio::select! {
+            detected = timeout(self.timeout, protocol::detect(stream)) => detected,
+            () = async { self.shutdown.cancelled().await; sleep(GRACE).await; } => return,
+        };
+        let ended = match detected {
+            Ok(Ok(Some((Protocol::Http1, stream)))) => {
+                self.serve_http1(stream, PeerAddress(address)).await
+            }
+            Ok(Ok(Some((Protocol::Http2, stream)))) => {
+                let Self { http2, app, timeout, shutdown, .. } = self;
+                http2::serve(&http2, stream, app, PeerAddress(address), timeout, &shutdown).await
+            }
+            Ok(Ok(None) | Err(_)) | Err(_) => return,
+        };
+        if let Err(cause) = ended {
+            tracing::debug!(%cause, client = %address.ip(), "a connection broke before its response was complete");
+        }
+    }
+
+    async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin>(
+        self,
+        stream: Rewound<S>,
+        address: PeerAddress,
+    ) -> hyper::Result<()> {
+        let stream = BoundedRequests::new(stream, self.max_head_octets);
         let has_request = Arc::new(AtomicBool::new(false));
         let service = {
             let (app, has_request) = (self.app, has_request.clone());
             service_fn(move |request: Request<Incoming>| {
                 has_request.store(true, Ordering::Relaxed);
                 let mut request = request.map(Body::new);
-                request.extensions_mut().insert(PeerAddress(address));
+                request.extensions_mut().insert(address);
                 app.clone().call(request)
             })
         };
-        let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
-        let ended = tokio::select! {
+        let mut connection = pin!(self.http1.serve_connection(TokioIo::new(stream), service));
+        tokio::select! {
             ended = connection.as_mut() => ended,
             () = self.shutdown.cancelled() => {
                 let has_request = || has_request.load(Ordering::Relaxed);
@@ -206,12 +240,9 @@ impl Server {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 } else {
-                    return;
+                    Ok(())
                 }
             }
-        };
-        if let Err(cause) = ended {
-            tracing::debug!(%cause, client = %address.ip(), "a connection broke before its response was complete");
         }
     }
 }

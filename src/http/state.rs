@@ -5,7 +5,10 @@ use std::sync::Arc;
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{in_flight_limit::InFlightLimit, revoked_session_log::RevokedSessionLog};
+use super::{
+    in_flight_limit::InFlightLimit, other_project_log::OtherProjectLog,
+    revoked_session_log::RevokedSessionLog,
+};
 use crate::{
     config::Config,
     csrf::Csrf,
@@ -32,6 +35,8 @@ pub struct AppState {
     pub(crate) started_at: Instant,
     /// The parts that the gateway lacks to be ready.
     pub(crate) readiness: Arc<Readiness>,
+    /// Logs the names of other projects' session cookies.
+    pub(crate) other_project_log: Arc<OtherProjectLog>,
     /// Limits the log lines about revoked sessions at `verify`.
     pub(crate) revoked_session_log: Arc<RevokedSessionLog>,
     /// Records the logouts that did not end their session.

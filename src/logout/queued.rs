@@ -186,15 +186,15 @@ impl Logout {
         if !entry.is_stale() {
             return true;
         }
-        let (Some(queue), Some(shown)) = (&self.queue, &session.refresh_token) else {
-            return false;
+        let Some(queue) = &self.queue else { return false };
+        let are_equal = |queued: &SecretString, shown: &SecretString| {
+            let [queued, shown] = [queued, shown].map(|token| token.expose_secret().as_bytes());
+            verify_slices_are_equal(queued, shown).is_ok()
         };
         let is_shown = |sealed| {
             let refresh_token = queue.open(sealed, entry).ok().and_then(|c| c.refresh_token);
             refresh_token.is_some_and(|queued| {
-                let [queued, shown] =
-                    [&queued, shown].map(|token| token.expose_secret().as_bytes());
-                verify_slices_are_equal(queued, shown).is_ok()
+                session.refresh_tokens.iter().any(|shown| are_equal(&queued, shown))
             })
         };
         entry.credentials.iter().any(is_shown)
@@ -231,7 +231,7 @@ fn entry(
 fn credentials(session: &Session, request: LogoutRequest<'_>) -> Credentials {
     let (claims, caller) = (&session.claims, request.caller);
     let is_kept = |token: &&SecretString| token.expose_secret().len() <= LONGEST_REFRESH_TOKEN;
-    let refresh_token = session.refresh_token.as_ref().filter(is_kept);
+    let refresh_token = session.refresh_tokens.iter().find(is_kept);
     Credentials {
         access_token: session.access_token.clone(),
         refresh_token: refresh_token.cloned(),

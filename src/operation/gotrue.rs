@@ -14,6 +14,8 @@ pub enum Operation {
     User,
     /// `GET /.well-known/jwks.json`
     Jwks,
+    /// `GET /.well-known/openid-configuration`
+    OpenidConfiguration,
     /// `GET /health`
     Health,
 }
@@ -56,6 +58,7 @@ impl Operation {
             Self::Token => "refresh",
             Self::User => "ask for the user",
             Self::Jwks => "fetch the key set",
+            Self::OpenidConfiguration => "ask for the issuer",
             Self::Health => "ask for the health",
         }
     }

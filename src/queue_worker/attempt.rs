@@ -114,7 +114,8 @@ impl Worker {
         if session.expired && (is_foreign || report.result == LogoutResult::Expired) {
             // The gateway's clock may be ahead, so that the access token has not really expired. Send it to
             // GoTrue without refreshing it.
-            let unrefreshed = Session { expired: false, refresh_token: None, ..session.clone() };
+            let unrefreshed =
+                Session { expired: false, refresh_tokens: Vec::new(), ..session.clone() };
             report = self.logout.retry(&unrefreshed, request, deadline).await;
         }
         let LogoutReport { result, upstream_status, unknown, .. } = report;
@@ -163,6 +164,8 @@ impl Worker {
             nbf: None,
             role: None,
             aal: None,
+            is_anonymous: false,
+            client_id: None,
         };
         let expired = claims.expired(self.logout.clock.unix_seconds());
         Session {
@@ -171,7 +174,7 @@ impl Worker {
             claims: Arc::new(claims),
             signature: SignatureStatus::Verified,
             access_token: credentials.access_token.clone(),
-            refresh_token: credentials.refresh_token.clone(),
+            refresh_tokens: credentials.refresh_token.iter().cloned().collect(),
             carrier: Carrier::Cookie,
         }
     }

@@ -1,8 +1,9 @@
 //! The rules for access tokens, apart from the signature.
 //!
-//! 1. `iss` and `aud` are present and among the configured ones. GoTrue checks neither (recording
-//!    `logout-aud-and-iss-foreign`), so the gateway must.
-//! 2. `exp` is present. `nbf` and `iat`, if present, are at most 30 s ahead of the gateway's clock.
+//! 1. `iss` is accepted (`issuers`), and `aud` is present and among the configured ones: GoTrue checks neither
+//!    (recording `logout-aud-and-iss-foreign`).
+//! 2. `exp` is present. `nbf`, if present, is at most 30 s ahead of the gateway's clock. `iat` is no reason to
+//!    refuse: laptops wake up with wrong clocks, and GoTrue accepts such tokens.
 //! 3. `sub` and `session_id` are UUIDs. `session_id` is not the nil UUID: GoTrue turns a local logout of a
 //!    token without a session into a global one (recording `logout-local-without-session-id`). Nor has it
 //!    version 14 or 15: the revocation list stores its facts about a session
@@ -15,6 +16,8 @@
 //!    more than the check of its signature. The number of members of header and claims is bounded.
 
 mod claims;
+pub(crate) mod issuers;
+mod mismatch;
 mod unique_names;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -24,7 +27,8 @@ use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use uuid::Uuid;
 
 pub use self::claims::{Claims, Validity};
-use self::{claims::Payload, unique_names::object};
+pub(crate) use self::mismatch::ClaimMismatch;
+use self::{claims::Payload, issuers::AcceptedIssuers, unique_names::object};
 use crate::config::Supabase;
 
 /// Why a token is refused. No variant holds a part of the token, so the error may be logged.
@@ -50,15 +54,15 @@ pub enum TokenError {
     /// The signature does not verify, here or at GoTrue.
     #[error("the token's signature does not verify")]
     Signature,
-    /// `iss` is not among the configured issuers.
-    #[error("the token's issuer is not in GATEWAY_JWT_ISSUER")]
+    /// `iss` is not accepted.
+    #[error("the token's issuer is not accepted: see GATEWAY_JWT_ISSUER")]
     Issuer,
     /// `aud` is not among the configured audiences.
     #[error("the token's audience is not in GATEWAY_JWT_AUDIENCE")]
     Audience,
-    /// `nbf` or `iat` is too far ahead of the gateway's clock.
+    /// `nbf` is too far ahead of the gateway's clock.
     #[error(
-        "the token is valid only from a time in the future: compare the clocks of gateway and GoTrue"
+        "the token is not valid yet, by its claim nbf: compare the clocks of GoTrue and the gateway"
     )]
     Future,
     /// The token has no `sub` or no `session_id`, or a `session_id` that GoTrue never issues.
@@ -87,7 +91,7 @@ pub fn token_digest(token: &str) -> TokenDigest {
 #[derive(Clone, Debug)]
 pub struct Rules {
     algorithms: Vec<Algorithm>,
-    issuers: Vec<String>,
+    pub(crate) issuers: AcceptedIssuers,
     audiences: Vec<String>,
 }
 
@@ -97,7 +101,7 @@ impl Rules {
     pub fn new(supabase: &Supabase) -> Self {
         Self {
             algorithms: supabase.algorithms.clone(),
-            issuers: supabase.issuers.clone(),
+            issuers: AcceptedIssuers::new(supabase),
             audiences: supabase.audiences.clone(),
         }
     }
@@ -158,6 +162,11 @@ impl<'t> UnverifiedToken<'t> {
     pub fn claims(&self, rules: &Rules) -> Result<Claims, TokenError> {
         object::<Payload>(self.payload, MOST_CLAIMS)?.check(rules)
     }
+
+    /// The claim that [`claims`](Self::claims) refuses as [`TokenError::Issuer`] or [`TokenError::Audience`].
+    pub(crate) fn claim_mismatch(&self, rules: &Rules) -> Option<ClaimMismatch> {
+        object::<Payload>(self.payload, MOST_CLAIMS).ok()?.mismatch(rules)
+    }
 }
 
 /// Reads the ids of user and session from a token without checking its signature and its times. Meant for a
@@ -169,7 +178,16 @@ pub fn session_of(token: &str) -> Option<(Uuid, Uuid)> {
     Some((payload.sub?, payload.session_id?))
 }
 
-/// Reads the times of a token that GoTrue itself just returned, without checking its signature.
+/// Whether a text looks like an access token of a session of this project: a JWT with an accepted issuer and a session.
+/// Nothing is verified.
+pub(crate) fn is_of_project(token: &str, rules: &Rules) -> bool {
+    let parts: Vec<_> = token.split('.').collect();
+    let [_, payload, _] = parts.as_slice() else { return false };
+    let payload = object::<Payload>(payload, MOST_CLAIMS);
+    payload.is_ok_and(|payload| payload.is_of_project(rules))
+}
+
+/// The times of a token that GoTrue itself just returned.
 #[must_use]
 pub fn validity_of(token: &str) -> Option<Validity> {
     let payload: Payload = object(token.split('.').nth(1)?, MOST_CLAIMS).ok()?;

@@ -7,30 +7,29 @@
 //! 4. A verified token is cached until the keys change, because a proxy sends the same token to
 //!    `/api/auth/verify` with each request. The token's times are checked each time.
 
+mod token_cache;
+mod warnings;
+
 use std::sync::{
     Arc, Once,
     atomic::{AtomicBool, Ordering},
 };
 
 use jsonwebtoken::{Algorithm, DecodingKey};
-use quick_cache::{
-    DefaultHashBuilder, OptionsBuilder, Weighter,
-    sync::{Cache, DefaultLifecycle},
-};
 use secrecy::ExposeSecret;
 
+use self::{
+    token_cache::TokenCache,
+    warnings::{warn_of_clock, warn_of_hs256},
+};
 use super::{
     jwks::Jwks,
-    token::{Claims, Rules, TokenError, UnverifiedToken},
+    token::{
+        ClaimMismatch, Claims, Rules, TokenError, UnverifiedToken, is_of_project,
+        issuers::PublishedIssuer,
+    },
 };
 use crate::config::Supabase;
-
-/// The most bytes of tokens in the cache. One token may have 32 KiB.
-const CACHED_BYTES: u64 = 4 << 20;
-const CACHED_TOKENS: usize = 4096;
-/// The cache divides its bytes equally among its shards and never caches a token that is larger than a shard.
-/// A shard has 1 MiB, many times the size of the largest token that a request can carry.
-const SHARDS: usize = 4;
 
 /// The result of checking a token's signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +56,9 @@ pub struct CheckedToken {
 impl CheckedToken {
     fn at(now: i64, claims: Arc<Claims>, signature: SignatureStatus) -> Result<Self, TokenError> {
         claims.check_not_before(now)?;
+        if claims.is_issued_ahead(now) {
+            warn_of_clock(&claims, now);
+        }
         Ok(Self { expired: claims.expired(now), claims, signature })
     }
 }
@@ -68,10 +70,20 @@ pub struct Verifier {
     needs_no_keys: bool,
     secret: Option<DecodingKey>,
     jwks: Arc<Jwks>,
-    verified: Cache<Box<str>, CachedToken, ByBytes>,
+    verified: TokenCache<CachedToken>,
     warned_of_hs256: Once,
+    warned_of_claim: Once,
     /// Whether an HS256 token came since the last call of [`Verifier::hs256_is_unused`].
     hs256_seen: AtomicBool,
+}
+
+enum Signature {
+    /// `epoch` is that of the key set; `None` for the shared secret.
+    Verified {
+        epoch: Option<u64>,
+    },
+    LeftToGoTrue,
+    Unverifiable,
 }
 
 #[derive(Clone, Debug)]
@@ -79,16 +91,6 @@ struct CachedToken {
     claims: Arc<Claims>,
     /// The epoch of the key set that verified the token; `None` for the shared secret.
     epoch: Option<u64>,
-}
-
-/// Weighs a cached token by its length in bytes.
-#[derive(Clone, Debug)]
-struct ByBytes;
-
-impl<T> Weighter<Box<str>, T> for ByBytes {
-    fn weight(&self, token: &Box<str>, _: &T) -> u64 {
-        token.len() as u64
-    }
 }
 
 impl Verifier {
@@ -102,8 +104,9 @@ impl Verifier {
             needs_no_keys: supabase.needs_no_keys(),
             secret: secret.map(|s| DecodingKey::from_secret(s.expose_secret().as_bytes())),
             jwks,
-            verified: token_cache(),
+            verified: token_cache::new(),
             warned_of_hs256: Once::new(),
+            warned_of_claim: Once::new(),
             hs256_seen: AtomicBool::new(false),
         }
     }
@@ -134,8 +137,38 @@ impl Verifier {
         self.needs_no_keys && self.has_keys() != Some(true)
     }
 
-    /// Verifies `token` at `now`, in seconds since the Unix epoch. If the key set has no key with the token's
-    /// `kid`, the gateway first fetches the key set again.
+    /// Takes over the issuer that GoTrue publishes, and forgets the tokens that were accepted under another one.
+    pub(crate) fn publish_issuer(&self, issuer: Option<String>) {
+        if self.rules.issuers.publish(issuer.into()) {
+            self.verified.clear();
+        }
+    }
+
+    /// The issuer that GoTrue publishes.
+    pub(crate) fn published_issuer(&self) -> Arc<PublishedIssuer> {
+        self.rules.issuers.published()
+    }
+
+    /// Whether the text looks like an access token of a session of this project. Nothing is verified.
+    pub(crate) fn is_of_project(&self, token: &str) -> bool {
+        self.cached(token).is_some() || is_of_project(token, &self.rules)
+    }
+
+    /// The claim that is not accepted of a token whose signature verifies.
+    pub(crate) fn claim_mismatch(&self, token: &str) -> Option<ClaimMismatch> {
+        let unverified = UnverifiedToken::parse(token).ok()?;
+        match self.check_signature(&unverified) {
+            Ok(Signature::Verified { .. }) => {}
+            _ => return None,
+        }
+        let mismatch = unverified.claim_mismatch(&self.rules)?;
+        self.warned_of_claim
+            .call_once(|| tracing::warn!(variable = mismatch.variable, "{mismatch}"));
+        Some(mismatch)
+    }
+
+    /// Verifies `token` at `now`, in seconds since the Unix epoch. If the key set has no key of the token's
+    /// `kid`, it is fetched again first.
     ///
     /// # Errors
     /// The rule that the token breaks. An expired token is no error: see [`CheckedToken::expired`].
@@ -151,7 +184,15 @@ impl Verifier {
         if self.may_be_of_a_new_key(&unverified) {
             self.jwks.refetch().await;
         }
-        self.check(token, &unverified, now)
+        let checked = self.check(token, &unverified, now);
+        if checked.as_ref().is_err_and(|error| *error == TokenError::Issuer)
+            && self.rules.issuers.depend_on_gotrue()
+        {
+            // GoTrue may have got another issuer since its key set was fetched.
+            self.jwks.refetch().await;
+            return self.check(token, &unverified, now);
+        }
+        checked
     }
 
     /// Verifies `token` without fetching the key set, so it never waits. `now` is in seconds since the Unix
@@ -189,64 +230,46 @@ impl Verifier {
         unverified: &UnverifiedToken<'_>,
         now: i64,
     ) -> Result<CheckedToken, TokenError> {
-        let claims = || unverified.claims(&self.rules).map(Arc::new);
+        let signature = self.check_signature(unverified)?;
+        let claims = Arc::new(unverified.claims(&self.rules)?);
+        let status = match signature {
+            Signature::LeftToGoTrue => SignatureStatus::LeftToGoTrue,
+            Signature::Unverifiable => SignatureStatus::Unverifiable,
+            Signature::Verified { epoch } => {
+                self.verified.insert(token.into(), CachedToken { claims: claims.clone(), epoch });
+                SignatureStatus::Verified
+            }
+        };
+        CheckedToken::at(now, claims, status)
+    }
+
+    fn check_signature(&self, unverified: &UnverifiedToken<'_>) -> Result<Signature, TokenError> {
         if !self.rules.allow(unverified.algorithm) {
             // While no token at all can be verified, the cause is the settings or a missing key set, and not
             // this token.
             return if self.ready() {
                 Err(TokenError::Algorithm)
             } else {
-                CheckedToken::at(now, claims()?, SignatureStatus::Unverifiable)
+                Ok(Signature::Unverifiable)
             };
         }
-        let epoch = if unverified.algorithm == Algorithm::HS256 {
+        if unverified.algorithm == Algorithm::HS256 {
             let Some(secret) = &self.secret else {
                 self.hs256_seen.store(true, Ordering::Relaxed);
                 self.warned_of_hs256.call_once(warn_of_hs256);
-                return CheckedToken::at(now, claims()?, SignatureStatus::LeftToGoTrue);
+                return Ok(Signature::LeftToGoTrue);
             };
             check_signature(unverified, secret)?;
             self.hs256_seen.store(true, Ordering::Relaxed);
-            None
-        } else {
-            let kid = unverified.kid.as_deref().ok_or(TokenError::UnknownKey)?;
-            let Some(keys) = self.jwks.current().filter(|_| self.ready()) else {
-                return CheckedToken::at(now, claims()?, SignatureStatus::Unverifiable);
-            };
-            let key = keys.key(kid, unverified.algorithm).ok_or(TokenError::UnknownKey)?;
-            check_signature(unverified, key)?;
-            Some(keys.epoch)
+            return Ok(Signature::Verified { epoch: None });
+        }
+        let kid = unverified.kid.as_deref().ok_or(TokenError::UnknownKey)?;
+        let Some(keys) = self.jwks.current().filter(|_| self.ready()) else {
+            return Ok(Signature::Unverifiable);
         };
-        let claims = claims()?;
-        self.verified.insert(token.into(), CachedToken { claims: claims.clone(), epoch });
-        CheckedToken::at(now, claims, SignatureStatus::Verified)
-    }
-}
-
-fn warn_of_hs256() {
-    tracing::warn!(
-        variable = "SUPABASE_JWT_SECRET",
-        "the gateway has no JWT secret and received a token signed with HS256: it asks GoTrue about each such \
-         token; while GoTrue does not answer, their logouts are neither queued nor put on the revocation list, \
-         and verify answers 503; set the variable if your project signs with HS256"
-    );
-}
-
-fn token_cache() -> Cache<Box<str>, CachedToken, ByBytes> {
-    let options = OptionsBuilder::new()
-        .estimated_items_capacity(CACHED_TOKENS)
-        .weight_capacity(CACHED_BYTES)
-        .shards(SHARDS)
-        .build();
-    match options {
-        Ok(options) => Cache::with_options(
-            options,
-            ByBytes,
-            DefaultHashBuilder::default(),
-            DefaultLifecycle::default(),
-        ),
-        // The builder fails only if a capacity is missing.
-        Err(_) => Cache::with_weighter(CACHED_TOKENS, CACHED_BYTES, ByBytes),
+        let key = keys.key(kid, unverified.algorithm).ok_or(TokenError::UnknownKey)?;
+        check_signature(unverified, key)?;
+        Ok(Signature::Verified { epoch: Some(keys.epoch) })
     }
 }
 

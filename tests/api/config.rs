@@ -6,29 +6,28 @@
 use std::{
     collections::BTreeSet,
     ffi::{OsStr, OsString},
+    fs,
     net::TcpListener,
     os::unix::ffi::OsStringExt as _,
     process::{Command, Output},
 };
-
-use logout_gateway::internals::config;
 
 /// A text in every invalid value: if an output contains it, the output reveals a value.
 const MARKER: &str = "DoNotPrint";
 
 /// Each variable with values that `serve` must refuse.
 const INVALID_VALUES: &[(&str, &[&str])] = &[
-    ("SUPABASE_URL", &["DoNotPrint.supabase.co", "https://user:DoNotPrint@a.co", "", "https://"]),
+    ("SUPABASE_URL", &["DoNotPrint.supabase.co", "https://user:DoNotPrint@a.co", "https://"]),
     ("SUPABASE_PUBLISHABLE_KEY", &["DoNot Print DoNotPrint", "DoNotPrint\n", "DoNotPrintä"]),
     ("SUPABASE_ANON_KEY", &["DoNot Print DoNotPrint", "DoNotPrint\n", "DoNotPrintä"]),
-    ("GOTRUE_URL", &["ftp://DoNotPrint", "http://a.co?DoNotPrint", "http://a.co#DoNotPrint", ""]),
-    ("SUPABASE_JWT_SECRET", &["DoNotPrint-and-31-bytes-of-it..", ""]),
-    ("GATEWAY_JWT_ISSUER", &["https://DoNotPrint,", ",", ""]),
-    ("GATEWAY_JWT_ALGORITHMS", &["DoNotPrint", "ES256,none", "es256", "HS512", ""]),
-    ("GATEWAY_JWT_AUDIENCE", &["DoNotPrint,,b", ""]),
-    ("GATEWAY_BIND", &["DoNotPrint:80", "127.0.0.1", "::1:80x", "127.0.0.1:65536", ""]),
-    ("PORT", &["DoNotPrint", "65536", "-1", ""]),
-    ("GATEWAY_ADMIN_BIND", &["DoNotPrint:80", "9090", "on", "127.0.0.1:8080", ""]),
+    ("GOTRUE_URL", &["ftp://DoNotPrint", "http://a.co?DoNotPrint", "http://a.co#DoNotPrint"]),
+    ("SUPABASE_JWT_SECRET", &["DoNotPrint-and-31-bytes-of-it.."]),
+    ("GATEWAY_JWT_ISSUER", &["https://DoNotPrint,", ","]),
+    ("GATEWAY_JWT_ALGORITHMS", &["DoNotPrint", "ES256,none", "es256", "HS512"]),
+    ("GATEWAY_JWT_AUDIENCE", &["DoNotPrint,,b"]),
+    ("GATEWAY_BIND", &["DoNotPrint:80", "127.0.0.1", "::1:80x", "127.0.0.1:65536"]),
+    ("PORT", &["DoNotPrint", "65536", "-1"]),
+    ("GATEWAY_ADMIN_BIND", &["DoNotPrint:80", "9090", "on", "127.0.0.1:8080"]),
     (
         "GATEWAY_ADMIN_HOSTS",
         &["https://DoNotPrint", "DoNotPrint:9090", "*.DoNotPrint", ".DoNotPrint", "a.co,,b.co"],
@@ -36,11 +35,22 @@ const INVALID_VALUES: &[(&str, &[&str])] = &[
     ("GATEWAY_SECRET", &["DoNotPrint-and-31-bytes-of-it..", ""]),
     (
         "GATEWAY_SECRET_PREVIOUS",
-        &["DoNotPrint-and-31-bytes-of-it..", "DoNotPrint-long-enough-but-alone-here", ""],
+        &["DoNotPrint-and-31-bytes-of-it..", "DoNotPrint-long-enough-but-alone-here"],
     ),
-    ("GATEWAY_ALLOWED_ORIGINS", &["https://DoNotPrint.com", "https://a.co/", "*", "null", "a,,b"]),
-    ("GATEWAY_CSRF_MODE", &["DoNotPrint", "Signed", ""]),
-    ("GATEWAY_COOKIE_NAME", &["DoNotPrint=", "DoNot,Print;DoNotPrint", "sb-csrf-token", ""]),
+    (
+        "GATEWAY_ALLOWED_ORIGINS",
+        &[
+            "https://DoNotPrint.com",
+            "https://a.co/",
+            "*",
+            "null",
+            "a,,b",
+            "file://",
+            "capacitor://*",
+        ],
+    ),
+    ("GATEWAY_CSRF_MODE", &["DoNotPrint", "Signed"]),
+    ("GATEWAY_COOKIE_NAME", &["DoNotPrint=", "DoNot,Print;DoNotPrint", "sb-csrf-token"]),
     (
         "GATEWAY_COOKIE_DOMAINS",
         &[
@@ -53,35 +63,42 @@ const INVALID_VALUES: &[(&str, &[&str])] = &[
             "example.com,example.com-",
         ],
     ),
-    ("GATEWAY_COOKIE_PATHS", &["DoNotPrint", "/DoNotPrint;", "/,,/a", ""]),
-    ("GATEWAY_COOKIE_SECURE", &["DoNotPrint", "yes", ""]),
-    ("GATEWAY_COOKIE_PARTITIONED", &["DoNotPrint", "1", ""]),
+    ("GATEWAY_COOKIE_PATHS", &["DoNotPrint", "/DoNotPrint;", "/,,/a"]),
+    ("GATEWAY_REFRESH_COOKIE_NAME", &["DoNotPrint=", "sb-csrf-token"]),
+    ("GATEWAY_COOKIE_SECURE", &["DoNotPrint", "yes"]),
+    ("GATEWAY_COOKIE_SAMESITE", &["DoNotPrint", "strict", "None"]),
+    ("GATEWAY_COOKIE_PARTITIONED", &["DoNotPrint", "1"]),
     ("GATEWAY_EXTRA_COOKIES", &["DoNotPrint=1", "a,,b"]),
-    ("GATEWAY_SET_COOKIE_BUDGET", &["DoNotPrint", "255", "-1", "3k", ""]),
-    ("GATEWAY_DEFAULT_SCOPE", &["DoNotPrint", "Local", ""]),
-    ("GATEWAY_SESSION_NOT_FOUND", &["DoNotPrint", "401", ""]),
+    ("GATEWAY_SET_COOKIE_BUDGET", &["DoNotPrint", "255", "-1", "3k"]),
+    ("GATEWAY_DEFAULT_SCOPE", &["DoNotPrint", "Local"]),
+    ("GATEWAY_SESSION_NOT_FOUND", &["DoNotPrint", "401"]),
     ("GATEWAY_CLEAR_SITE_DATA", &["DoNotPrint", "cookies", "cache,*", "cache,,storage"]),
     (
         "GATEWAY_REDIRECT_URLS",
         &["DoNotPrint", "/bye", "https://*.example.com/*", "https://u:DoNotPrint@a.example/"],
     ),
-    ("GATEWAY_REDIRECT_DEFAULT", &["DoNotPrint", "//DoNotPrint", "https://u@a.example/", ""]),
+    ("GATEWAY_REDIRECT_DEFAULT", &["DoNotPrint", "//DoNotPrint", "https://u@a.example/"]),
     (
         "GATEWAY_STORE",
-        &["redis://:DoNotPrint@redis/x", "rediss://DoNotPrint?x=y", "DoNotPrint", "file:", ""],
+        &["redis://:DoNotPrint@redis/x", "rediss://DoNotPrint?x=y", "DoNotPrint", "file:"],
     ),
-    ("GATEWAY_QUEUE_MAX_BYTES", &["DoNotPrint", "0", "1023KiB", "65GiB", "1MB", "-1MiB", ""]),
-    ("GATEWAY_MAX_TOKEN_LIFETIME", &["DoNotPrint", "0s", "367d", "7", ""]),
-    ("GATEWAY_UPSTREAM_TIMEOUT", &["DoNotPrint", "0s", "2h", "-1s", ""]),
-    ("GATEWAY_DRAIN_TIMEOUT", &["DoNotPrint", "61m", "10", ""]),
-    ("GATEWAY_MAX_IN_FLIGHT", &["DoNotPrint", "0", "1000001", ""]),
-    ("GATEWAY_MAX_CONNECTIONS", &["DoNotPrint", "0", "1000001", ""]),
-    ("GATEWAY_MAX_HEADER_BYTES", &["DoNotPrint", "0", "8191", "16777217", ""]),
-    ("GATEWAY_HEADER_TIMEOUT", &["DoNotPrint", "0s", "2h", ""]),
-    ("GATEWAY_THREADS", &["DoNotPrint", "0", "1025", ""]),
+    ("GATEWAY_QUEUE_MAX_BYTES", &["DoNotPrint", "0", "1023KiB", "65GiB", "1MB", "-1MiB"]),
+    ("GATEWAY_MAX_TOKEN_LIFETIME", &["DoNotPrint", "0s", "367d", "7"]),
+    (
+        "GATEWAY_EGRESS_PROXY",
+        &["DoNotPrint:3128", "socks5://DoNotPrint", "http://u:DoNotPrint@p.example/path"],
+    ),
+    ("GATEWAY_HSTS", &["DoNotPrint", "1y", "-1", "4294967296"]),
+    ("GATEWAY_UPSTREAM_TIMEOUT", &["DoNotPrint", "0s", "2h", "-1s"]),
+    ("GATEWAY_DRAIN_TIMEOUT", &["DoNotPrint", "61m", "10"]),
+    ("GATEWAY_MAX_IN_FLIGHT", &["DoNotPrint", "0", "1000001"]),
+    ("GATEWAY_MAX_CONNECTIONS", &["DoNotPrint", "0", "1000001"]),
+    ("GATEWAY_MAX_HEADER_BYTES", &["DoNotPrint", "0", "8191", "16777217"]),
+    ("GATEWAY_HEADER_TIMEOUT", &["DoNotPrint", "0s", "2h"]),
+    ("GATEWAY_THREADS", &["DoNotPrint", "0", "1025"]),
     ("GATEWAY_TRUSTED_PROXIES", &["DoNotPrint", "10.0.0.0/33", "10.0.0/8", "10.0.0.1,,::1"]),
-    ("GATEWAY_LOG_FORMAT", &["DoNotPrint", "JSON", ""]),
-    ("RUST_LOG", &["hyper=DoNotPrint", "[DoNotPrint", "a{DoNotPrint=(}", ""]),
+    ("GATEWAY_LOG_FORMAT", &["DoNotPrint", "JSON"]),
+    ("RUST_LOG", &["hyper=DoNotPrint", "[DoNotPrint", "a{DoNotPrint=(}"]),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", &["DoNotPrint:4317", "grpc://DoNotPrint", "http://"]),
 ];
 
@@ -108,11 +125,14 @@ fn errors(run: &Output) -> Vec<String> {
     stderr.lines().map(str::to_owned).collect()
 }
 
-/// The names of all environment variables of the configuration, read from its definition.
+/// The names of all environment variables of the configuration, as the help of `serve` lists them.
 fn variables() -> BTreeSet<String> {
-    let command = <config::Args as clap::Args>::augment_args(clap::Command::new("serve"));
-    let variables = command.get_arguments().filter_map(|arg| arg.get_env());
-    variables.map(|variable| variable.to_str().unwrap().to_owned()).collect()
+    let help =
+        Command::new(env!("CARGO_BIN_EXE_logout-gateway")).args(["serve", "--help"]).output();
+    let help = String::from_utf8(help.unwrap().stdout).unwrap();
+    let of_flags = help.split("[env:").skip(1).filter_map(|rest| rest.trim().split(']').next());
+    let of_secrets = help.lines().filter_map(|line| line.trim().split_once(", or ")?.0.into());
+    of_flags.chain(of_secrets).filter(|name| !name.contains(' ')).map(str::to_owned).collect()
 }
 
 #[test]
@@ -160,12 +180,33 @@ fn the_errors_of_all_variables_are_printed_in_one_run() {
 fn a_flag_is_checked_like_its_variable() {
     for value in ["-DoNotPrint", "--DoNotPrint", "DoNotPrint"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
-        command.env_clear().args(["serve", "--secret", value]);
+        command.env_clear().args(["serve", "--csrf-mode", value]);
         let lines = errors(&command.output().unwrap());
-        assert_eq!(
-            lines,
-            ["SUPABASE_URL: is required", "GATEWAY_SECRET: must be 32 bytes or more"]
-        );
+        let rule = "GATEWAY_CSRF_MODE: must be `signed` or `double-submit`";
+        assert_eq!(lines, ["SUPABASE_URL: is required", rule]);
+    }
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set_and_an_empty_secret_is_an_error() {
+    let empty: Vec<_> = variables().into_iter().filter(|name| name != "SUPABASE_URL").collect();
+    let environment: Vec<_> = empty.iter().map(|name| (name.as_str(), "")).collect();
+    assert_eq!(errors(&serve(&environment)), ["GATEWAY_SECRET: must be 32 bytes or more"]);
+}
+
+#[test]
+fn a_secret_comes_from_a_file_and_has_no_flag() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), "DoNotPrint-and-31-bytes-of-it..\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    for variable in ["GATEWAY_SECRET", "SUPABASE_JWT_SECRET"] {
+        let of_file = format!("{variable}_FILE");
+        let too_short = format!("{of_file}: must be 32 bytes or more");
+        assert_eq!(errors(&serve(&[(of_file.as_str(), path)])), [too_short]);
+        let flag = variable.trim_start_matches("GATEWAY_").to_lowercase().replace('_', "-");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
+        let run = command.env_clear().args(["serve", &format!("--{flag}=x")]).output().unwrap();
+        assert_eq!(run.status.code(), Some(2), "--{flag}");
     }
 }
 
@@ -191,7 +232,7 @@ fn help_names_every_variable_and_prints_no_value() {
     let help = String::from_utf8(run.stdout).unwrap();
     assert!(run.status.success());
     assert!(!help.contains(MARKER), "{help}");
-    let words: BTreeSet<_> = help.split([' ', '[', ']', '\n']).collect();
+    let words: BTreeSet<_> = help.split([' ', '[', ']', ',', '\n']).collect();
     for variable in variables() {
         assert!(words.contains(variable.as_str()), "{variable}");
     }

@@ -1,5 +1,6 @@
 //! Section 6 of the contract: which cookies a logout deletes, at which domains and paths, and in which order.
 
+mod same_site;
 use std::collections::BTreeSet;
 
 use crate::harness::{Browser, CookieFormat, CookieJar, Page, Reply, Setup, TestApp};

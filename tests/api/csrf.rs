@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gotrue_mock::{Algorithm, Tokens};
-use logout_gateway::internals::csrf::{Binding, Csrf};
+use logout_gateway::internals::csrf::{Binding, Bound, Csrf};
 
 use serde_json::json;
 
@@ -130,7 +130,9 @@ async fn the_previous_secret_is_accepted_and_others_are_not() {
         let app = setup.start().await;
         let tokens = app.sign_up();
         let browser = Browser::signed_in_without_csrf(&app, &tokens, CookieFormat::Base64);
-        let token = csrf_with_secret(secret).mint(Binding::Session(tokens.session_id)).unwrap();
+        let token = csrf_with_secret(secret)
+            .mint(&Binding::to([Bound::Session(tokens.session_id)]))
+            .unwrap();
         let request = browser
             .request("GET", "/api/auth/csrf")
             .header("Cookie", format!("sb-csrf-token={token}"));

@@ -6,13 +6,14 @@
 //! of the session's owner. The gateway must refuse the token for the expected reason and without a call to
 //! GoTrue, and the session that the token names must stay alive. Each case also has a valid twin, a token
 //! without the fault but otherwise equal, which the gateway must accept. The twin proves that the fault
-//! causes the refusal.
+//! causes the refusal. [`issuers`] has claims that look like faults and that the gateway must accept.
 
 mod arithmetic;
 mod claims;
 mod encodings;
 mod genuine;
 mod headers;
+mod issuers;
 mod keys;
 mod project_keys;
 mod refusal_test;
@@ -79,6 +80,7 @@ async fn every_forged_token_is_refused_for_its_reason_and_ends_no_session(
             assert_eq!(test.verify(&case.valid_twin).await, 200, "the valid twin of {}", case.name);
         }
     }
+    test.assert_all_accepted(&issuers::accepted_by_default(&factory)).await;
     test.assert_no_other_key_fetches();
 }
 

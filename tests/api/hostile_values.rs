@@ -3,12 +3,15 @@
 //! The gateway must read or refuse each cookie as the contract requires, must not answer 5xx, and must not
 //! repeat any part of the value in its response.
 
+mod rows;
+
 use std::collections::BTreeSet;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gotrue_mock::Tokens;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use self::rows::{OTHER_VALUES, SESSION_VALUES};
 use crate::harness::{
     CookieFormat, Request, TestApp, assert_deletes_cookies, assert_error,
     assert_only_known_headers, session_cookies,
@@ -17,6 +20,7 @@ use crate::harness::{
 const STORAGE_KEY: &str = "sb-127-auth-token";
 const FIRST: &str = "sb-127-auth-token.0";
 const SECOND: &str = "sb-127-auth-token.1";
+const ACCESS: &str = "sb-access-token";
 const CSRF: &str = "sb-csrf-token";
 const KIB: usize = 1024;
 
@@ -58,110 +62,13 @@ enum Expected {
     Revoked,
     /// The gateway must find no session: it answers 401 and deletes the cookies.
     NoSession,
+    /// The gateway must treat the cookie as absent, as the library does: it answers 401 for a request without
+    /// a credential and deletes the cookies.
+    Absent,
     /// The gateway must refuse the request with 400, because the header is not valid HTTP.
     Refused,
 }
-use Expected::{NoSession, Revoked};
-
-type Row = (&'static str, &'static str, fn(&Genuine) -> Vec<u8>, Expected);
-
-/// Hostile values of the session cookie or of one of its chunks.
-#[rustfmt::skip]
-const SESSION_VALUES: &[Row] = &[
-    ("as it was written", STORAGE_KEY, |g| g.text.clone().into(), Revoked),
-    // Quotes are part of a cookie's value (RFC 6265bis, section 5.6). @supabase/ssr reads cookies like that
-    // too, with `cookie` 1.x.
-    ("in quotes", STORAGE_KEY, |g| format!("\"{}\"", g.text).into(), NoSession),
-    ("in single quotes", STORAGE_KEY, |g| format!("'{}'", g.text).into(), NoSession),
-    ("behind a quote", STORAGE_KEY, |g| format!("\"{}", g.text).into(), NoSession),
-    ("before a quote", STORAGE_KEY, |g| format!("{}\"", g.text).into(), NoSession),
-    ("in white space", STORAGE_KEY, |g| format!(" \t{}\t ", g.text).into(), Revoked),
-    ("with white space inside", STORAGE_KEY, |g| g.text.replacen('J', " J", 1).into(), NoSession),
-    ("before a comma", STORAGE_KEY, |g| format!("{}, x=1", g.text).into(), NoSession),
-    ("behind an equals sign", STORAGE_KEY, |g| format!("={}", g.text).into(), NoSession),
-    ("prefix in capitals", STORAGE_KEY, |g| g.text.replace("base64-", "BASE64-").into(), NoSession),
-    ("percent-encoded prefix", STORAGE_KEY, |g| g.text.replace("base64-", "%62ase64%2d").into(), Revoked),
-    ("percent-encoded", STORAGE_KEY, |g| percent(&g.text), Revoked),
-    ("percent-encoded twice", STORAGE_KEY, |g| percent(&String::from_utf8(percent(&g.text)).unwrap()), NoSession),
-    ("before a percent sign", STORAGE_KEY, |g| format!("{}%", g.text).into(), NoSession),
-    ("before %zz", STORAGE_KEY, |g| format!("{}%zz", g.text).into(), NoSession),
-    ("before %00", STORAGE_KEY, |g| format!("{}%00", g.text).into(), NoSession),
-    ("before %0d%0a", STORAGE_KEY, |g| format!("{}%0d%0aSet-Cookie:%20planted=1", g.text).into(), NoSession),
-    ("before junk", STORAGE_KEY, |g| format!("{}!*", g.text).into(), NoSession),
-    ("before a byte that is not UTF-8", STORAGE_KEY, |g| [g.text.as_bytes(), b"\xff"].concat(), NoSession),
-    ("behind a byte that is not UTF-8", STORAGE_KEY, |g| [b"\xff", g.text.as_bytes()].concat(), NoSession),
-    ("behind a byte order mark", STORAGE_KEY, |g| format!("\u{feff}{}", g.text).into(), NoSession),
-    ("before a line separator", STORAGE_KEY, |g| format!("{}\u{2028}", g.text).into(), NoSession),
-    ("bytes that are not UTF-8", STORAGE_KEY, |_| vec![0xfe; 64], NoSession),
-    ("raw JSON", STORAGE_KEY, |g| percent(&g.json("")), Revoked),
-    ("raw JSON before a percent sign", STORAGE_KEY, |g| [percent(&g.json("")), b"%".to_vec()].concat(), NoSession),
-    ("raw JSON of overlong UTF-8", STORAGE_KEY, |g| [percent(&g.json("")), b"%c0%af".to_vec()].concat(), NoSession),
-    ("64 KiB beside the tokens", STORAGE_KEY, |g| base64(g.json(&format!(r#","user":"{}""#, "a".repeat(48 * KIB)))), Revoked),
-    ("depth beside the tokens", STORAGE_KEY, |g| base64(g.json(&format!(r#","user":{}{}"#, "[".repeat(20 * KIB), "]".repeat(20 * KIB)))), Revoked),
-    ("depth of objects beside the tokens", STORAGE_KEY, |g| base64(g.json(&format!(r#","user":{}1{}"#, r#"{"a":"#.repeat(8 * KIB), "}".repeat(8 * KIB)))), Revoked),
-    ("a number with 1,000 digits in its exponent beside the tokens", STORAGE_KEY, |g| base64(g.json(&format!(r#","expires_at":1e{}"#, "9".repeat(1000)))), Revoked),
-    ("half a surrogate pair beside the tokens", STORAGE_KEY, |g| base64(g.json(r#","user":"\ud800""#)), Revoked),
-    ("`__proto__` beside the tokens", STORAGE_KEY, |g| base64(g.json(r#","__proto__":{"access_token":"x"}"#)), Revoked),
-    ("two access tokens", STORAGE_KEY, |g| base64(g.json(r#","access_token":"x""#)), NoSession),
-    ("two refresh tokens", STORAGE_KEY, |g| base64(g.json(r#","refresh_token":"x""#)), NoSession),
-    ("an unclosed depth", STORAGE_KEY, |g| base64(g.json(&format!(r#","user":{}"#, "[".repeat(40 * KIB)))), NoSession),
-    ("the older array with depth", STORAGE_KEY, |g| base64(format!(r#"["{}","x",{}{}]"#, g.tokens.access_token, "[".repeat(8 * KIB), "]".repeat(8 * KIB))), NoSession),
-    ("a token with a line break", STORAGE_KEY, |g| base64(g.json("").replacen(r#"","refresh"#, r#"\r\nX-Planted: 1","refresh"#, 1)), NoSession),
-    ("a token with NUL", STORAGE_KEY, |g| base64(g.json("").replacen(r#"","refresh"#, r#"\u0000","refresh"#, 1)), NoSession),
-    ("a token of half a surrogate pair", STORAGE_KEY, |_| base64(r#"{"access_token":"\ud800","refresh_token":"x"}"#), NoSession),
-    ("64 KiB of token", STORAGE_KEY, |_| base64(format!(r#"{{"access_token":"{}","refresh_token":"x"}}"#, "a.".repeat(24 * KIB))), NoSession),
-    ("64 KiB of letters", STORAGE_KEY, |_| vec![b'a'; 64 * KIB], NoSession),
-    ("64 KiB of quotes", STORAGE_KEY, |_| vec![b'"'; 64 * KIB], NoSession),
-    ("64 KiB of backslashes", STORAGE_KEY, |_| vec![b'\\'; 64 * KIB], NoSession),
-    ("64 KiB of percent signs", STORAGE_KEY, |_| vec![b'%'; 64 * KIB], NoSession),
-    ("64 KiB of %25", STORAGE_KEY, |_| b"%25".repeat(21 * KIB), NoSession),
-    ("64 KiB of %00", STORAGE_KEY, |_| b"%00".repeat(21 * KIB), NoSession),
-    ("64 KiB of brackets", STORAGE_KEY, |_| vec![b'['; 64 * KIB], NoSession),
-    ("64 KiB of braces", STORAGE_KEY, |_| br#"{"a":"#.repeat(12 * KIB), NoSession),
-    ("64 KiB of base64", STORAGE_KEY, |_| [b"base64-".to_vec(), vec![b'A'; 64 * KIB]].concat(), NoSession),
-    ("64 KiB of padding", STORAGE_KEY, |_| [b"base64-".to_vec(), vec![b'='; 64 * KIB]].concat(), NoSession),
-    ("64 KiB of hyphens", STORAGE_KEY, |_| [b"base64-".to_vec(), vec![b'-'; 64 * KIB]].concat(), NoSession),
-    ("64 KiB of bytes that are not UTF-8", STORAGE_KEY, |_| vec![0xff; 64 * KIB], NoSession),
-    ("a percent sign", STORAGE_KEY, |_| b"%".to_vec(), NoSession),
-    ("%ff", STORAGE_KEY, |_| b"%ff".to_vec(), NoSession),
-    ("empty", STORAGE_KEY, |_| Vec::new(), NoSession),
-    ("only the prefix `base64-`", STORAGE_KEY, |_| b"base64-".to_vec(), NoSession),
-    ("null", STORAGE_KEY, |_| b"null".to_vec(), NoSession),
-    ("null in base64", STORAGE_KEY, |_| base64("null"), NoSession),
-    ("an empty array", STORAGE_KEY, |_| base64("[]"), NoSession),
-    ("an array of null", STORAGE_KEY, |_| b"[null]".to_vec(), NoSession),
-    ("an array of numbers", STORAGE_KEY, |_| b"[1%2C2]".to_vec(), NoSession),
-    ("an empty object", STORAGE_KEY, |_| b"{}".to_vec(), NoSession),
-    ("an empty string", STORAGE_KEY, |_| b"%22%22".to_vec(), NoSession),
-    ("a number for a token", STORAGE_KEY, |_| b"%7B%22access_token%22%3A1%7D".to_vec(), NoSession),
-    ("letters of two octets", STORAGE_KEY, |_| "\u{e4}\u{e4}".into(), NoSession),
-    ("whole in the first chunk", FIRST, |g| g.text.clone().into(), Revoked),
-    ("64 KiB in the first chunk", FIRST, |_| vec![b'a'; 64 * KIB], NoSession),
-    ("the first chunk in quotes", FIRST, |g| format!("\"{}\"", g.text).into(), NoSession),
-    ("the rest in the second chunk", SECOND, |g| g.text.as_bytes()[99..].to_vec(), Revoked),
-    ("64 KiB in the second chunk", SECOND, |_| vec![b'a'; 64 * KIB], NoSession),
-    ("the second chunk in quotes", SECOND, |g| format!("\"{}\"", &g.text[99..]).into(), NoSession),
-    ("junk in the second chunk", SECOND, |_| b"%zz\xff".to_vec(), NoSession),
-];
-
-/// Hostile values of other cookies, which the test sends before a genuine session and its CSRF token.
-#[rustfmt::skip]
-const OTHER_VALUES: &[Row] = &[
-    ("64 KiB in a CSRF cookie", CSRF, |_| vec![b'a'; 64 * KIB], Revoked),
-    ("64 KiB of a CSRF cookie's dots", CSRF, |_| vec![b'.'; 64 * KIB], Revoked),
-    ("a CSRF token in quotes", CSRF, |g| format!("\"{}\"", g.csrf).into(), Revoked),
-    ("a percent-encoded CSRF token", CSRF, |g| percent(&g.csrf), Revoked),
-    ("a CSRF token before a byte that is not UTF-8", CSRF, |g| [g.csrf.as_bytes(), b"\xff"].concat(), Revoked),
-    ("120 KiB in a foreign cookie", "theme", |_| vec![b'a'; 120 * KIB], Revoked),
-    ("64 KiB of bytes that are not UTF-8", "theme", |_| vec![0xff; 64 * KIB], Revoked),
-    ("64 KiB of quotes in a foreign one", "theme", |_| vec![b'"'; 64 * KIB], Revoked),
-    ("64 KiB of equals signs", "theme", |_| vec![b'='; 64 * KIB], Revoked),
-    ("64 KiB of semicolons", "theme", |_| vec![b';'; 64 * KIB], Revoked),
-    ("64 KiB of pairs", "theme", |_| b"x=1;".repeat(16 * KIB), Revoked),
-    ("64 KiB of depth", "theme", |_| vec![b'['; 64 * KIB], Revoked),
-    ("an open quote", "theme", |_| b"\"".to_vec(), Revoked),
-    ("a tab", "theme", |_| b"a\tb".to_vec(), Revoked),
-];
+use Expected::{Absent, NoSession, Revoked};
 
 #[tokio::test]
 async fn every_cookie_value_is_read_or_refused_and_never_echoed() {
@@ -226,8 +133,9 @@ async fn check_row(
     } else {
         assert!(alive && app.gotrue_call_count() == calls_before, "{case}");
     }
-    if expected == NoSession {
-        assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
+    if let NoSession | Absent = expected {
+        let reason = if expected == Absent { "missing" } else { "invalid" };
+        assert_error(&reply, 401, "NOT_AUTHENTICATED", Some(reason));
     }
     if expected == Expected::Refused {
         assert_eq!((reply.status, reply.set_cookies().len()), (400, 0), "{case}");

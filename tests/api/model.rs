@@ -15,7 +15,9 @@
 
 mod attack;
 mod checks;
+mod credentials;
 mod gateway;
+mod hang_up;
 mod logout;
 mod old_tokens;
 mod project;

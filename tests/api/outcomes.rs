@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::harness::{
     Browser, Connection, CookieFormat, LOGOUT_PATHS, Setup, TestApp, assert_error, assert_success,
-    eventually,
+    claims_of, eventually, forged_token,
 };
 
 /// A condition of the session or of GoTrue, and the response to a logout that the contract then requires.
@@ -220,10 +220,22 @@ async fn cookies_without_a_session_are_deleted_with_the_401_and_a_refused_bearer
     assert!(others.set_cookies().is_empty(), "this browser stays signed in");
 
     let browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
-    let reply = browser.logout_request("/logout").bearer("not.a.token").send().await;
+    let claims = claims_of(&tokens.access_token).to_string();
+    let forged = forged_token(r#"{"alg":"ES256","kid":"x"}"#, &claims);
+    let reply = browser.logout_request("/logout").bearer(&forged).send().await;
     assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
     assert!(reply.set_cookies().is_empty(), "the cookies were not checked");
     assert!(app.is_alive(&tokens));
+
+    // A Bearer token that is not of this project is ignored beside a session cookie, so the cookies are
+    // checked.
+    let reply = app.post("/logout").cookies(&garbage).bearer("not.a.token").send().await;
+    assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
+    assert_eq!(reply.deleted_cookies(), ["sb-127-auth-token", "sb-csrf-token"]);
+    let csrf_alone = [("sb-csrf-token", "x")];
+    let reply = app.post("/logout").cookies(&csrf_alone).bearer("not.a.token").send().await;
+    assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
+    assert!(reply.set_cookies().is_empty(), "the request has no session cookie");
 
     app.advance_time(3601);
     let reply = app.post("/logout").cookies(&garbage).bearer(&tokens.access_token).send().await;

@@ -24,20 +24,21 @@ async fn another_method_is_405_with_allow_and_another_path_is_404() {
         ("/api/auth/logout", "POST"),
         ("/api/v1/auth/logout", "POST"),
         ("/logout", "POST"),
-        ("/logout/", "POST"),
         ("/api/auth/csrf", "GET,HEAD"),
         ("/healthz", "GET,HEAD"),
         ("/readyz", "GET,HEAD"),
         ("/openapi.json", "GET,HEAD"),
         ("/docs", "GET,HEAD"),
     ];
-    for (path, allowed) in known {
+    let alike =
+        |(path, allowed): (&str, _)| [(path.to_owned(), allowed), (format!("{path}/"), allowed)];
+    for (path, allowed) in known.into_iter().flat_map(alike) {
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"] {
             if allowed.contains(method) {
                 continue;
             }
             // The gateway must check the method first, although the credential is valid.
-            let request = app.request(method, path).bearer(&tokens.access_token);
+            let request = app.request(method, &path).bearer(&tokens.access_token);
             let reply = request.send().await;
             assert_error(&reply, 405, "METHOD_NOT_ALLOWED", None);
             assert_eq!(reply.header("allow"), Some(allowed), "{method} {path}");
@@ -45,11 +46,10 @@ async fn another_method_is_405_with_allow_and_another_path_is_404() {
     }
     let unknown = [
         "/",
-        "/api/auth/logout/",
+        "/api/auth/logout//",
         "/api/auth/logout/x",
-        "/api/v1/auth/logout/",
         "/API/auth/logout",
-        "/api/auth/csrf/",
+        "/api/auth/csrf//",
         "/api/auth/verifyx",
         "/logout/x",
         "/logout//",

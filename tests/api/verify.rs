@@ -1,5 +1,6 @@
 //! The route `/api/auth/verify`, which refuses tokens on the revocation list (section 9 of the contract).
 
+mod reasons;
 mod revoked;
 
 use gotrue_mock::{Algorithm, Tokens};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Reply;
 
 /// The names of all headers that the gateway may send.
-const KNOWN: [&str; 30] = [
+const KNOWN: [&str; 33] = [
     "access-control-allow-credentials",
     "access-control-allow-headers",
     "access-control-allow-methods",
@@ -27,9 +27,12 @@ const KNOWN: [&str; 30] = [
     "vary",
     "www-authenticate",
     "x-auth-aal",
+    "x-auth-anonymous",
+    "x-auth-carrier",
+    "x-auth-client-id",
+    "x-auth-reason",
     "x-auth-role",
     "x-auth-session-id",
-    "x-auth-carrier",
     "x-auth-user-id",
     "x-content-type-options",
     "x-frame-options",

@@ -9,9 +9,8 @@ use std::{
 };
 
 use axum::Router;
-use clap::{Args as _, Command, FromArgMatches as _};
 use gotrue_mock::{Call, Mock, Options, Tokens};
-use logout_gateway::{Config, Gateway, internals::config};
+use logout_gateway::{Args, Config, Gateway};
 use tokio::{net::TcpListener, sync::oneshot};
 use uuid::Uuid;
 
@@ -68,6 +67,12 @@ impl Setup {
 
     pub fn token_lifetime(mut self, seconds: u64) -> Self {
         self.options.token_lifetime = Duration::from_secs(seconds);
+        self
+    }
+
+    /// Sets the claim `iss` of the mock's tokens, which is the mock's own URL by default.
+    pub fn issuer(mut self, issuer: &str) -> Self {
+        self.options.issuer = Some(issuer.to_owned());
         self
     }
 
@@ -152,17 +157,12 @@ impl Setup {
     }
 }
 
-/// Parses the command-line flags `flags` and ignores the environment variables of the test process.
+/// Parses the settings `flags` and ignores the environment variables of the test process.
 fn config(flags: &BTreeMap<String, String>) -> Config {
-    let command = config::Args::augment_args(Command::new("gateway"));
-    let command = command.mut_args(|arg| arg.env(None::<&str>));
     for (flag, value) in flags {
         leak_check::record_setting(flag, value);
     }
-    let arguments = flags.iter().map(|(flag, value)| format!("--{flag}={value}"));
-    let matches =
-        command.try_get_matches_from(std::iter::once("gateway".to_owned()).chain(arguments));
-    Config::parse(config::Args::from_arg_matches(&matches.unwrap()).unwrap()).unwrap()
+    Config::parse(Args::of_settings(flags).unwrap()).unwrap()
 }
 
 /// A running gateway and the GoTrue mock that it calls. Both stop when this is dropped.
@@ -230,10 +230,11 @@ impl TestApp {
         self.mock.calls().into_iter().filter(|call| call.path == path).collect()
     }
 
-    /// The number of calls that the mock received, except fetches of the key set and of the version.
+    /// The number of calls that the mock received, except fetches of the key set, the issuer and the version.
     pub fn gotrue_call_count(&self) -> usize {
-        let others = ["/auth/v1/.well-known/jwks.json", "/auth/v1/health"];
-        self.mock.calls().iter().filter(|call| !others.contains(&&*call.path)).count()
+        let is_other =
+            |path: &str| path.starts_with("/auth/v1/.well-known/") || path == "/auth/v1/health";
+        self.mock.calls().iter().filter(|call| !is_other(&call.path)).count()
     }
 
     /// Fetches a CSRF token for the session with `GET /api/auth/csrf`, as an application does.

@@ -9,7 +9,12 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::{config::Warning, http::state::AppState, session::verifier::Verifier, store};
+use crate::{
+    config::Warning,
+    http::state::AppState,
+    session::{token::issuers::PublishedIssuer, verifier::Verifier},
+    store,
+};
 
 const KEY_SET_POLL: Duration = Duration::from_secs(1);
 /// The pause before the next attempt if the store or GoTrue did not answer.
@@ -22,6 +27,7 @@ pub(super) async fn warn(app: &AppState) {
     join!(
         warn_about_store(app),
         warn_about_old_gotrue(app),
+        warn_about_issuer(app),
         warn_about_secret(app),
         warn_about_unused_hs256(&app.verifier)
     );
@@ -52,6 +58,20 @@ async fn warn_about_old_gotrue(app: &AppState) {
         }
     };
     if let Some(warning) = Warning::old_gotrue(version) {
+        warning.log();
+    }
+}
+
+/// The issuer is fetched with the key set.
+async fn warn_about_issuer(app: &AppState) {
+    let published = loop {
+        match &*app.verifier.published_issuer() {
+            PublishedIssuer::Unknown => sleep(KEY_SET_POLL).await,
+            PublishedIssuer::Absent => return,
+            PublishedIssuer::Named(issuer) => break issuer.clone(),
+        }
+    };
+    if let Some(warning) = app.config.supabase.issuer_warning(&published) {
         warning.log();
     }
 }

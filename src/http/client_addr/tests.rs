@@ -74,3 +74,26 @@ proptest! {
         let _ = client_behind("10.0.0.1", &lines);
     }
 }
+
+#[rstest]
+#[case("192.168.1.20", Some("8080"), "http://192.168.1.20:8080")]
+#[case("192.168.1.20", Some("80"), "http://192.168.1.20")]
+#[case("192.168.1.20:8080", Some("80"), "http://192.168.1.20:8080")]
+#[case("[::1]", Some("8080"), "http://[::1]:8080")]
+#[case("[::1]:81", Some("8080"), "http://[::1]:81")]
+#[case("192.168.1.20", Some("nonsense"), "http://192.168.1.20")]
+#[case("192.168.1.20", None, "http://192.168.1.20")]
+fn the_forwarded_port_counts_where_the_host_has_none(
+    #[case] host: &str,
+    #[case] port: Option<&str>,
+    #[case] origin: &str,
+) {
+    for (name, trusted) in [("x-forwarded-host", true), ("host", true), ("host", false)] {
+        let port = port.map(|port| ("x-forwarded-port", port));
+        let lines: Vec<_> = [(name, host)].into_iter().chain(port).collect();
+        let client = client_behind(if trusted { "10.0.0.1" } else { "1.2.3.4" }, &lines);
+        let without_port = format!("http://{host}");
+        let expected = if trusted { origin } else { &without_port };
+        assert_eq!(client.own_origin.as_deref(), Some(expected), "{name} {trusted}");
+    }
+}

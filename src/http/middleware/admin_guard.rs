@@ -35,7 +35,7 @@ pub(in crate::http) async fn guard(
         named_host(&request).filter(|named| is_allowed(named, &app.config.server.admin_hosts));
     let Some(named) = named else { return Err(Error::MisdirectedRequest) };
     if !is_own_page(request.headers(), named) {
-        return Err(Error::CsrfCrossSite);
+        return Err(Error::CsrfCrossSite(None));
     }
     Ok(next.run(request).await)
 }

@@ -48,7 +48,7 @@ fn envelope(response: Response, error: &Error, context: &RequestContext) -> Resp
 /// Counts the refusals that are the same for every route. Other errors are counted by their route.
 fn count_refusal(metrics: &Metrics, error: &Error) {
     match error {
-        Error::CsrfMissing | Error::CsrfInvalid | Error::CsrfCrossSite => {
+        Error::CsrfMissing | Error::CsrfInvalid | Error::CsrfCrossSite(_) => {
             metrics.csrf_refused(error.reason());
         }
         Error::UnsupportedScope
@@ -61,6 +61,8 @@ fn count_refusal(metrics: &Metrics, error: &Error) {
         | Error::MisdirectedRequest
         | Error::Overloaded => metrics.refused(error.reason()),
         Error::CredentialMissing
+        | Error::CredentialOfOtherProject(_)
+        | Error::ClaimNotAccepted(_)
         | Error::CredentialInvalid(_)
         | Error::CredentialExpired
         | Error::SessionNotFound

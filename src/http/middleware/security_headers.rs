@@ -2,11 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// Two years, as the preload lists of browsers recommend.
-const STRICT_TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=63072000");
-
-/// The response may load nothing, and no page may frame it. A response that is a page for people sets its own
-/// policy.
+/// The response may load nothing and no page may frame it. A page of the gateway sets its own policy.
 const CONTENT_SECURITY_POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
@@ -20,13 +16,13 @@ const ALWAYS: [(HeaderName, HeaderValue); 6] = [
     (header::VARY, HeaderValue::from_static("Origin, Sec-Fetch-Site")),
 ];
 
-/// Sets the headers; `is_https` says whether the browser reached the gateway by https.
-pub(super) fn set(headers: &mut HeaderMap, is_https: bool) {
+/// Sets the headers. `hsts` is the value of `Strict-Transport-Security`, if the response gets one.
+pub(super) fn set(headers: &mut HeaderMap, hsts: Option<&HeaderValue>) {
     for (name, value) in ALWAYS {
         headers.insert(name, value);
     }
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(CONTENT_SECURITY_POLICY);
-    if is_https {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
+    if let Some(hsts) = hsts {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, hsts.clone());
     }
 }

@@ -18,16 +18,16 @@ use utoipa::ToSchema;
 
 use crate::{
     config::{CSRF_COOKIE, CsrfMode},
-    csrf::{Binding, origin::is_cross_site},
+    csrf::{Binding, Bound, origin::is_cross_site},
     http::{
-        authentication::{authenticate, introspect},
+        authentication::{authenticate, introspect, remove_forged},
         context::RequestContext,
         error::{Error, ErrorEnvelope},
         headers::refuse_duplicates,
         state::AppState,
     },
     session::{
-        Carrier, Session,
+        Carrier, Credential, Session,
         cookies::{
             RequestCookies,
             deletion::{RequestSite, csrf_cookie},
@@ -74,14 +74,18 @@ pub(in crate::http) async fn csrf(
     let own = context.client.own_origin.as_deref();
     app.csrf.allowed_origins.check(&headers, own)?;
     let cookies = RequestCookies::of(&headers, &app.config.cookies);
-    let session = authenticate(&app, &headers, &cookies).await?;
-    refuse_forged(&app, &context, &headers, &session).await?;
+    let credential = Credential::of(&headers, &cookies, &app.config.cookies, &app.verifier);
+    let sessions = authenticate(&app, credential, &cookies).await.sessions()?;
+    let sessions = remove_forged(&app, &context, &headers, sessions).await;
+    for session in &sessions {
+        refuse_forged(&app, &context, &headers, session).await?;
+    }
 
-    let (binding, accepted) = bindings(&session);
+    let (binding, accepted) = bindings(&sessions);
     let held = cookies.values(CSRF_COOKIE).find(|token| app.csrf.is_valid(token, &accepted));
     let token = match held {
         Some(token) => token.to_owned(),
-        None => app.csrf.mint(binding).map_err(|_| Error::Internal)?,
+        None => app.csrf.mint(&binding).map_err(|_| Error::Internal)?,
     };
     let transport =
         RequestSite { is_https: context.client.is_https, is_cross_site: is_cross_site(&headers) };
@@ -96,26 +100,32 @@ pub(in crate::http) async fn csrf(
     Ok(response)
 }
 
-/// The binding of a new CSRF token for this session, and the bindings that a logout of the session accepts.
+/// The binding of a new CSRF token of these sessions, and the bindings that their logout accepts.
 ///
-/// An attacker can forge an expired HS256 token with the ids of another user's session, and without the
-/// secret neither the gateway nor GoTrue can distinguish it from a genuine one. So its CSRF token is bound to
-/// that access token alone. A CSRF token that is bound to the session was made while GoTrue accepted the
-/// session's token, so it stays valid after the access token has expired.
-pub(super) fn bindings(session: &Session) -> (Binding, Vec<Binding>) {
-    let to_session = Binding::Session(session.claims.session_id);
-    if session.signature == SignatureStatus::LeftToGoTrue && session.expired {
-        let digest = token_digest(session.access_token.expose_secret());
-        let to_token = Binding::AccessToken(digest);
-        match session.carrier {
-            // This logout would use the cookie's refresh token, and an attacker can forge the Bearer token:
-            // accept only a CSRF token that is bound to the session.
-            Carrier::BearerAndCookie => (to_token, vec![to_session]),
-            Carrier::Bearer | Carrier::Cookie => (to_token, vec![to_token, to_session]),
-        }
-    } else {
-        (to_session, vec![to_session])
+/// A forger can write an expired HS256 token with the ids of another user's session, and without the secret
+/// neither the gateway nor GoTrue can distinguish it from a genuine one. So its CSRF token is bound to that
+/// access token alone. A CSRF token that is bound to the session was minted while GoTrue accepted the session's
+/// token, so it stays valid after the access token has expired.
+pub(super) fn bindings(sessions: &[Session]) -> (Binding, Vec<Binding>) {
+    let to_sessions =
+        Binding::to(sessions.iter().map(|session| Bound::Session(session.claims.session_id)));
+    let may_be_forged =
+        |session: &Session| session.signature == SignatureStatus::LeftToGoTrue && session.expired;
+    if !sessions.iter().any(may_be_forged) {
+        return (to_sessions.clone(), vec![to_sessions]);
     }
+    let to_tokens = Binding::to(sessions.iter().map(|session| {
+        if may_be_forged(session) {
+            Bound::AccessToken(token_digest(session.access_token.expose_secret()))
+        } else {
+            Bound::Session(session.claims.session_id)
+        }
+    }));
+    // The logout would use the cookie's refresh token, and a forger can write such a Bearer token.
+    if sessions.iter().any(|session| session.carrier == Carrier::BearerAndCookie) {
+        return (to_tokens, vec![to_sessions]);
+    }
+    (to_tokens.clone(), vec![to_tokens, to_sessions])
 }
 
 /// Refuses a session that is not genuine. A session that has ended, or whose user is banned, is genuine. An

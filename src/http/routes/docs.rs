@@ -61,14 +61,14 @@ impl Modify for SecuritySchemes {
 
 pub(in crate::http) fn router(openapi: &OpenApi) -> Router {
     let json = Bytes::from(serde_json::to_vec(openapi).unwrap_or_default());
+    let document = move || async move { ([(header::CONTENT_TYPE, "application/json")], json) };
     // Without "none" the page would send the description to a server of the Swagger project.
     let config = Arc::new(Config::from("/openapi.json").validator_url("none"));
     Router::new()
-        .route(
-            "/openapi.json",
-            get(move || async move { ([(header::CONTENT_TYPE, "application/json")], json) }),
-        )
-        .route("/docs", get(page))
+        .route("/openapi.json", get(document.clone()))
+        .route("/openapi.json/", get(document))
+        .route("/docs", get(async || page("docs/")))
+        .route("/docs/", get(async || page("")))
         .route(
             "/docs/{file}",
             get(move |name: Result<Path<String>, PathRejection>| async move {
@@ -78,29 +78,30 @@ pub(in crate::http) fn router(openapi: &OpenApi) -> Router {
         )
 }
 
-/// The HTML of `/docs`. The library's own page is stored compressed, and its links need a slash after
-/// `/docs`.
+/// The page at `/docs` or `/docs/`; its links need another directory at each. The library has a page of its own, but
+/// it is stored compressed.
+fn page(directory: &str) -> impl IntoResponse {
+    let page = PAGE.replace("{directory}", directory);
+    ([(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)], Html(page))
+}
+
 const PAGE: &str = r#"<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>logout-gateway: HTTP API</title>
-<link rel="stylesheet" href="docs/swagger-ui.css">
-<link rel="icon" type="image/png" href="docs/favicon-32x32.png">
+<link rel="stylesheet" href="{directory}swagger-ui.css">
+<link rel="icon" type="image/png" href="{directory}favicon-32x32.png">
 </head>
 <body>
 <div id="swagger-ui"></div>
-<script src="docs/swagger-ui-bundle.js"></script>
-<script src="docs/swagger-ui-standalone-preset.js"></script>
-<script src="docs/swagger-initializer.js"></script>
+<script src="{directory}swagger-ui-bundle.js"></script>
+<script src="{directory}swagger-ui-standalone-preset.js"></script>
+<script src="{directory}swagger-initializer.js"></script>
 </body>
 </html>
 "#;
-
-async fn page() -> impl IntoResponse {
-    ([(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)], Html(PAGE))
-}
 
 fn file(name: &str, config: Arc<Config<'static>>) -> Response {
     let Ok(Some(file)) = utoipa_swagger_ui::serve(name, config) else {

@@ -6,6 +6,7 @@
 mod audit;
 mod contract;
 mod form;
+mod jar;
 mod request;
 mod response;
 
@@ -40,8 +41,14 @@ use crate::{
 };
 
 /// The paths of all contracts.
-pub(crate) const PATHS: [&str; 4] =
-    ["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout/"];
+pub(crate) const PATHS: [&str; 6] = [
+    "/api/auth/logout",
+    "/api/auth/logout/",
+    "/api/v1/auth/logout",
+    "/api/v1/auth/logout/",
+    "/logout",
+    "/logout/",
+];
 
 /// Log out: Supabase envelope API.
 #[utoipa::path(
@@ -130,7 +137,7 @@ async fn logout_or_form(
     context: Extension<Arc<RequestContext>>,
     request: Request,
 ) -> Response {
-    let is_form = form::is_form(request.headers(), request.body());
+    let is_form = form::is_form(request.headers(), request.body(), &app.verifier);
     let contract = if is_form { Contract::Form } else { Contract::SessionApi };
     logout(app, context, request, contract).await
 }
@@ -184,8 +191,8 @@ async fn authorize_and_end(
 ) -> FinishedLogout {
     let Incoming { app, context, headers, cookies, .. } = *incoming;
     let deadline = Instant::now() + app.config.upstream.timeout;
-    let session = match incoming.authorize().await {
-        Ok(session) => session,
+    let sessions = match incoming.authorize().await {
+        Ok(sessions) => jar::chosen(sessions, scope),
         Err(Unauthorized { error, deletes_cookies: false }) => {
             return FinishedLogout::before_session(LogoutResponse::refused(error), None);
         }
@@ -197,18 +204,14 @@ async fn authorize_and_end(
             return FinishedLogout::before_session(response, Some(scope));
         }
     };
-    // The request holds its permit until the revocation has ended, even if the client hangs up.
-    let _permit = match app.in_flight.take(session.proof) {
-        Ok(place) => place,
-        // Keep the cookies, because the client may try again.
+    // The permits are held until the revocations have ended, even if the client hangs up.
+    let permits = sessions.iter().map(|session| app.in_flight.take(session.proof));
+    let _permits = match permits.collect::<Result<Vec<_>, _>>() {
+        Ok(permits) => permits,
+        // The client may try again, so the cookies stay.
         Err(overloaded) => {
             let response = LogoutResponse::refused(overloaded.into());
-            return FinishedLogout {
-                response,
-                scope: Some(scope),
-                session: Some(session),
-                report: None,
-            };
+            return FinishedLogout::not_tried(response, scope, sessions);
         }
     };
     let (caller, route) = (context.on_behalf_of(headers), Stored::Known(contract.route()));
@@ -219,12 +222,12 @@ async fn authorize_and_end(
         tried_before: false,
         was_over: false,
     };
-    let report = app.logout.end(&session, request, deadline).await;
+    let ended = jar::end(&app.logout, sessions, request, deadline).await;
     let not_found = app.config.logout.session_not_found;
-    let (mut response, deletes_cookies) =
-        LogoutResponse::of_result(&report.result, &session, contract, not_found);
+    let (mut response, deletes_cookies, sessions) =
+        response::of_sessions(ended, contract, not_found);
     if deletes_cookies && scope != Scope::Others {
         deletion.add_to(&mut response);
     }
-    FinishedLogout { response, scope: Some(scope), session: Some(session), report: Some(report) }
+    FinishedLogout { response, scope: Some(scope), sessions }
 }

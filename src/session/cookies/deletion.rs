@@ -20,7 +20,7 @@ use axum::http::HeaderValue;
 use cookie::{Cookie, SameSite, time::Duration};
 
 use super::{RequestCookies, Role, role};
-use crate::config::{CSRF_COOKIE, CookieSecure, Cookies};
+use crate::config::{CSRF_COOKIE, CookieSameSite, CookieSecure, Cookies};
 
 /// The longest time for which a browser keeps a cookie. The library uses it too.
 const CSRF_MAX_AGE: Duration = Duration::days(400);
@@ -224,19 +224,22 @@ fn with_partitioned(
     must_be_secure: bool,
     request: RequestSite,
 ) -> impl Iterator<Item = HeaderValue> {
+    // Browsers ignore a `Lax` cookie in a response to a page of another site.
+    let is_none = request.is_cross_site || config.same_site == CookieSameSite::None;
     let secure = must_be_secure
-        // In a response to a page of another site, browsers ignore a `Lax` cookie, and they require `Secure`
-        // for `SameSite=None`.
-        || request.is_cross_site
+        // Browsers require `Secure` for `SameSite=None`.
+        || is_none
         || match config.secure {
             CookieSecure::Auto => request.is_https,
             CookieSecure::Always => true,
             CookieSecure::Never => false,
         };
-    plain.set_same_site(if request.is_cross_site { SameSite::None } else { SameSite::Lax });
+    plain.set_same_site(if is_none { SameSite::None } else { SameSite::Lax });
     plain.set_secure(secure.then_some(true));
     let partitioned = config.partitioned.then(|| {
+        // A partitioned cookie is only used in frames of other sites, where browsers ignore `Lax` ones.
         let mut partitioned = plain.clone();
+        partitioned.set_same_site(SameSite::None);
         partitioned.set_secure(true);
         partitioned.set_partitioned(true);
         header_value(&partitioned)

@@ -2,6 +2,7 @@
 //! application.
 
 use axum::http::HeaderValue;
+use base64::Engine as _;
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
@@ -9,7 +10,7 @@ use super::{
     deletion::{RequestSite, plan},
     *,
 };
-use crate::config::CookieSecure;
+use crate::config::{CookieSameSite, CookieSecure};
 
 const K: &str = "sb-abc-auth-token";
 
@@ -18,7 +19,9 @@ fn config(name: &str, budget: usize) -> Cookies {
         name: name.to_owned(),
         domains: vec!["example.com".to_owned()],
         paths: vec!["/".to_owned(), "/app".to_owned()],
+        refresh_name: None,
         secure: CookieSecure::Auto,
+        same_site: CookieSameSite::Lax,
         partitioned: false,
         extra: vec!["mine".to_owned()],
         budget,
@@ -87,7 +90,7 @@ proptest! {
     ) {
         let (headers, config) = (headers(&lines), config(K, budget));
         let cookies = RequestCookies::of(&headers, &config);
-        let _ = cookies.session(K);
+        let _ = cookies.sessions(&config);
         let sent: Vec<&str> = cookies.names().collect();
         let plan = plan(&config, config.budget, &cookies, RequestSite { is_https: https, is_cross_site: cross_site });
         let mut size = 0;
@@ -123,12 +126,15 @@ proptest! {
             .collect();
         pairs.reverse();
         let headers = headers(&[pairs.join("; ").into_bytes()]);
-        let SessionCookie::Session(stored) = RequestCookies::of(&headers, &config(K, 3072)).session(K) else {
+        let config = config(K, 3072);
+        let jar = RequestCookies::of(&headers, &config).sessions(&config);
+        let [stored] = &jar.sessions[..] else {
             return Err(TestCaseError::fail("not read"));
         };
         prop_assert_eq!(stored.access_token.expose_secret(), access);
-        let stored = stored.refresh_token.unwrap();
-        prop_assert_eq!(stored.expose_secret(), refresh);
+        let refresh_tokens: Vec<_> =
+            stored.refresh_tokens.iter().map(ExposeSecret::expose_secret).collect();
+        prop_assert_eq!(refresh_tokens, [&refresh]);
     }
 
     #[test]

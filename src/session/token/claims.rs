@@ -1,12 +1,14 @@
 //! The claims of an access token that the gateway reads, and their rules.
 
+use std::slice;
+
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{Rules, TokenError};
+use super::{ClaimMismatch, Rules, TokenError};
 
-/// The most seconds that `nbf` or `iat` may be ahead of the gateway's clock.
-const CLOCK_AHEAD_SECONDS: i64 = 30;
+/// How far GoTrue's clock may be ahead of the gateway's.
+pub(crate) const CLOCK_AHEAD_SECONDS: i64 = 30;
 
 /// The claims that the gateway reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +27,10 @@ pub struct Claims {
     pub role: Option<String>,
     /// The authenticator assurance level: `aal1`, or `aal2` after a second factor.
     pub aal: Option<String>,
+    /// Whether the user is anonymous.
+    pub is_anonymous: bool,
+    /// The client of GoTrue's OAuth server that the token was issued to.
+    pub client_id: Option<String>,
 }
 
 /// When a token was issued and when it expires, by GoTrue's clock, in seconds since the Unix epoch.
@@ -47,20 +53,22 @@ impl Claims {
         self.exp <= now
     }
 
-    /// Refuses a token whose `nbf` or `iat` is more than 30 s ahead of `now`, in seconds since the Unix
-    /// epoch.
+    /// Refuses a token whose `nbf` is more than 30 s ahead of `now`.
     ///
     /// # Errors
-    /// [`TokenError::Future`] for such a token.
+    /// [`TokenError::Future`].
     pub fn check_not_before(&self, now: i64) -> Result<(), TokenError> {
-        let latest = self.nbf.into_iter().chain(self.iat).max();
-        match latest {
-            Some(start) if start > now.saturating_add(CLOCK_AHEAD_SECONDS) => {
-                Err(TokenError::Future)
-            }
-            _ => Ok(()),
-        }
+        if is_far_ahead(self.nbf, now) { Err(TokenError::Future) } else { Ok(()) }
     }
+
+    /// Whether `iat` is more than 30 s ahead of `now`.
+    pub(crate) fn is_issued_ahead(&self, now: i64) -> bool {
+        is_far_ahead(self.iat, now)
+    }
+}
+
+fn is_far_ahead(time: Option<i64>, now: i64) -> bool {
+    time.is_some_and(|time| time > now.saturating_add(CLOCK_AHEAD_SECONDS))
 }
 
 /// Whether the id has version 14 or 15. RFC 9562 defines neither, and GoTrue's ids have version 4. The
@@ -83,6 +91,8 @@ pub(super) struct Payload {
     pub(super) session_id: Option<Uuid>,
     role: Option<String>,
     aal: Option<String>,
+    is_anonymous: Option<bool>,
+    client_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -97,16 +107,41 @@ impl Payload {
         Validity { issued_at: self.iat, expires_at: self.exp }
     }
 
-    /// Checks the claims against `rules`, except for the times.
-    pub(super) fn check(self, rules: &Rules) -> Result<Claims, TokenError> {
-        if !self.iss.is_some_and(|iss| rules.issuers.contains(&iss)) {
-            return Err(TokenError::Issuer);
-        }
+    fn has_accepted_audience(&self, rules: &Rules) -> bool {
         let is_accepted = |aud: &String| rules.audiences.contains(aud);
         match &self.aud {
-            Some(Audience::One(aud)) if is_accepted(aud) => {}
-            Some(Audience::Many(many)) if many.iter().any(is_accepted) => {}
-            _ => return Err(TokenError::Audience),
+            Some(Audience::One(aud)) => is_accepted(aud),
+            Some(Audience::Many(many)) => many.iter().any(is_accepted),
+            None => false,
+        }
+    }
+
+    /// Whether the issuer is accepted and the token belongs to a session.
+    pub(super) fn is_of_project(&self, rules: &Rules) -> bool {
+        rules.issuers.accept(self.iss.as_deref()) && self.session_id.is_some_and(|id| !id.is_nil())
+    }
+
+    /// The first of `iss` and `aud` that is not accepted.
+    pub(super) fn mismatch(&self, rules: &Rules) -> Option<ClaimMismatch> {
+        if !rules.issuers.accept(self.iss.as_deref()) {
+            return Some(ClaimMismatch::issuer(self.iss.as_deref(), &rules.issuers));
+        }
+        let audiences = match &self.aud {
+            None => &[][..],
+            Some(Audience::One(aud)) => slice::from_ref(aud),
+            Some(Audience::Many(many)) => many,
+        };
+        let is_accepted = self.has_accepted_audience(rules);
+        (!is_accepted).then(|| ClaimMismatch::audience(audiences, &rules.audiences))
+    }
+
+    /// Checks the claims against `rules`, except for the times.
+    pub(super) fn check(self, rules: &Rules) -> Result<Claims, TokenError> {
+        if !rules.issuers.accept(self.iss.as_deref()) {
+            return Err(TokenError::Issuer);
+        }
+        if !self.has_accepted_audience(rules) {
+            return Err(TokenError::Audience);
         }
         let (Some(sub), Some(session_id)) = (self.sub, self.session_id) else {
             return Err(TokenError::NoSession);
@@ -114,7 +149,8 @@ impl Payload {
         if session_id.is_nil() || has_version_of_a_fact(session_id) {
             return Err(TokenError::NoSession);
         }
-        let Self { exp, iat, nbf, role, aal, .. } = self;
-        Ok(Claims { sub, session_id, exp, iat, nbf, role, aal })
+        let Self { exp, iat, nbf, role, aal, is_anonymous, client_id, .. } = self;
+        let is_anonymous = is_anonymous.unwrap_or_default();
+        Ok(Claims { sub, session_id, exp, iat, nbf, role, aal, is_anonymous, client_id })
     }
 }

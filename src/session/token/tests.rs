@@ -4,13 +4,14 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::tests::parse;
 
 const NOW: i64 = 1_800_000_000;
 
 fn rules() -> Rules {
     Rules {
         algorithms: vec![Algorithm::ES256],
-        issuers: vec!["us".to_owned()],
+        issuers: AcceptedIssuers::new(&parse(&[("GATEWAY_JWT_ISSUER", "us")]).supabase),
         audiences: vec!["authenticated".to_owned()],
     }
 }
@@ -76,10 +77,11 @@ proptest! {
     fn times_are_checked_to_the_second(exp in NOW - 100..NOW + 100, begin in NOW - 100..NOW + 100) {
         let claims = Claims {
             sub: Uuid::nil(), session_id: Uuid::nil(), exp, iat: Some(begin), nbf: None,
-            role: None, aal: None,
+            role: None, aal: None, is_anonymous: false, client_id: None,
         };
         prop_assert_eq!(claims.expired(NOW), NOW >= exp);
-        prop_assert_eq!(claims.check_not_before(NOW).is_ok(), begin <= NOW + 30);
+        prop_assert!(claims.check_not_before(NOW).is_ok(), "iat is no reason to refuse");
+        prop_assert_eq!(claims.is_issued_ahead(NOW), begin > NOW + 30);
         let not_before = Claims { iat: None, nbf: Some(begin), ..claims };
         prop_assert_eq!(not_before.check_not_before(NOW).is_ok(), begin <= NOW + 30);
     }
@@ -113,10 +115,12 @@ fn extreme_times_do_not_overflow() {
         sub: Uuid::nil(),
         session_id: Uuid::nil(),
         exp: i64::MIN,
-        iat: Some(i64::MAX),
-        nbf: Some(i64::MIN),
+        iat: Some(i64::MIN),
+        nbf: Some(i64::MAX),
         role: None,
         aal: None,
+        is_anonymous: false,
+        client_id: None,
     };
     assert!(claims.expired(i64::MAX) && claims.check_not_before(i64::MAX).is_ok());
     assert!(claims.check_not_before(NOW).is_err());

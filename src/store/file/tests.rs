@@ -172,6 +172,8 @@ async fn a_hanging_disk_delays_a_logout_by_two_seconds_at_most() {
         nbf: None,
         role: None,
         aal: None,
+        is_anonymous: false,
+        client_id: None,
     };
     let (date, lifetime) = (NEVER, Duration::from_mins(1));
     let revocation = Revocation::new(&claims, Scope::Local, date, from_unix_seconds(1), lifetime);

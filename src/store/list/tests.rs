@@ -18,6 +18,8 @@ fn token(user: u128, session: u128, iat: i64) -> Claims {
         nbf: None,
         role: None,
         aal: None,
+        is_anonymous: false,
+        client_id: None,
     }
 }
 

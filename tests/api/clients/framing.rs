@@ -165,7 +165,6 @@ async fn another_protocol_closes_the_connection_and_harms_no_other_client() {
     let app = TestApp::with_flags(&[("header-timeout", "1s")]).await;
     let tls: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     for (bytes, expected_status) in [
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".as_slice(), None),
         (tls, Some(400)),
         (b"GET /healthz\r\n\r\n", Some(400)),
         (b"GET /healthz HTTP/3.0\r\n\r\n", Some(400)),

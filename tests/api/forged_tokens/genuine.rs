@@ -17,7 +17,7 @@ use crate::harness::{Reply, TestApp, assert_error};
 type MakeToken = fn(&TokenFactory) -> String;
 
 /// Each row has a name, and makes a token that is unusual but valid.
-const UNUSUAL_TOKENS: [(&str, MakeToken); 29] = [
+const UNUSUAL_TOKENS: [(&str, MakeToken); 32] = [
     ("session_id in capitals", |factory| {
         with_spelling(factory, "session_id", |id| id.to_string().to_uppercase())
     }),
@@ -83,6 +83,11 @@ const UNUSUAL_TOKENS: [(&str, MakeToken); 29] = [
         factory.with_claims(undated.replacen('{', r#"{"nbf":null,"#, 1))
     }),
     ("iat is the earliest time", |factory| with_claim(factory, "iat", &i64::MIN.to_string())),
+    ("no iss", |factory| factory.with_claims(without_member(&factory.claims, "iss").to_string())),
+    ("iss is null", |factory| with_claim(factory, "iss", "null")),
+    ("iss is the project's URL", |factory| {
+        with_claim(factory, "iss", &json!(project_url(factory)).to_string())
+    }),
     ("no role and no aal", |factory| {
         factory.with_claims(
             without_member(&without_member(&factory.claims, "role"), "aal").to_string(),
@@ -109,6 +114,11 @@ const UNUSUAL_TOKENS: [(&str, MakeToken); 29] = [
 
 fn with_claim(factory: &TokenFactory, claim: &str, written: &str) -> String {
     factory.with_claims(with_member(&factory.claims, claim, written))
+}
+
+/// `SUPABASE_URL`, to which GoTrue's own issuer appends its path.
+pub(super) fn project_url(factory: &TokenFactory) -> &str {
+    factory.claims["iss"].as_str().unwrap().strip_suffix("/auth/v1").unwrap()
 }
 
 fn with_spelling(factory: &TokenFactory, claim: &str, spelling: fn(Uuid) -> String) -> String {

@@ -125,14 +125,28 @@ impl ProjectKeys {
     }
 
     pub(crate) async fn start_app(self) -> TestApp {
+        self.start_app_with(|setup| setup).await
+    }
+
+    /// Starts an app with the settings that `change` makes.
+    pub(crate) async fn start_app_with(self, change: impl FnOnce(Setup) -> Setup) -> TestApp {
         let keys = json!({"operation": "jwks", "kind": "status", "status": 200,
             "body": self.key_set()});
-        self.setup().start_with_faults(&[keys]).await
+        change(self.setup()).start_with_faults(&[keys]).await
     }
 
     /// The gateway's verifier with the configuration and the key set of this project.
     pub(crate) async fn verifier(self, app: &TestApp) -> TestVerifier {
-        let verifier = TestVerifier::new(self.setup(), app, &self.key_set()).await;
+        self.verifier_with(app, |setup| setup).await
+    }
+
+    /// The verifier of a gateway with the settings that `change` makes.
+    pub(crate) async fn verifier_with(
+        self,
+        app: &TestApp,
+        change: impl FnOnce(Setup) -> Setup,
+    ) -> TestVerifier {
+        let verifier = TestVerifier::new(change(self.setup()), app, &self.key_set()).await;
         let expected_signature = if self == Self::SecretUnknownToGateway {
             SignatureStatus::LeftToGoTrue
         } else {

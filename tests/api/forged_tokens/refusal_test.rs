@@ -8,7 +8,7 @@ use super::{
     project_keys::{ProjectKeys, Rejection, TestVerifier},
     token_factory::TokenCase,
 };
-use crate::harness::{Connection, CookieFormat, Reply, Request, TestApp, session_cookies};
+use crate::harness::{Connection, CookieFormat, Reply, Request, Setup, TestApp, session_cookies};
 
 const SESSION_COOKIE: &str = "sb-127-auth-token";
 /// The longest token, in characters, that fits as a cookie into a request head of 128 KiB.
@@ -27,8 +27,13 @@ pub(crate) struct RefusalTest {
 
 impl RefusalTest {
     pub(crate) async fn new(project_keys: ProjectKeys) -> Self {
-        let app = project_keys.start_app().await;
-        let verifier = project_keys.verifier(&app).await;
+        Self::with(project_keys, |setup| setup).await
+    }
+
+    /// A test whose app and verifier have the settings that `change` makes.
+    pub(crate) async fn with(project_keys: ProjectKeys, change: impl Fn(Setup) -> Setup) -> Self {
+        let app = project_keys.start_app_with(&change).await;
+        let verifier = project_keys.verifier_with(&app, change).await;
         let (owner, attacker) = (app.sign_up(), app.sign_up());
         let owner_csrf = app.csrf_token(&owner).await;
         let connection = Connection::open(app.address).await;
@@ -94,6 +99,15 @@ impl RefusalTest {
         assert_eq!(self.verify(&owner).await, 200, "{}: the owner is still signed in", case.name);
     }
 
+    /// Asserts that the verifier and the route `verify` accept each of these tokens of the owner, which are
+    /// given with their names.
+    pub(crate) async fn assert_all_accepted(&mut self, tokens: &[(String, String)]) {
+        for (name, token) in tokens {
+            assert!(self.verifier.accepts(token).await, "{name}");
+            assert_eq!(self.verify(token).await, 200, "{name}");
+        }
+    }
+
     /// Requests with the token to all routes that read tokens, in each header and cookie that can hold the
     /// token.
     fn requests_with(&self, token: &str, refresh_token: &str) -> Vec<(&'static str, Request)> {
@@ -128,15 +142,23 @@ impl RefusalTest {
     /// Asserts that the gateway fetched keys only from the project's key set, and only twice.
     pub(crate) fn assert_no_other_key_fetches(&self) {
         for call in self.app.mock.calls() {
-            let expected = ["/.well-known/jwks.json", "/health", "/logout", "/user"];
+            let expected = [
+                "/.well-known/jwks.json",
+                "/.well-known/openid-configuration",
+                "/health",
+                "/logout",
+                "/user",
+            ];
             let path = call.path.strip_prefix("/auth/v1").unwrap();
             assert!(expected.contains(&path), "{call:?}");
         }
-        let fetches = self.app.gotrue_calls(".well-known/jwks.json").len();
-        assert!(
-            fetches <= 2,
-            "{fetches} fetches: all unknown keys together must cause one refetch"
-        );
+        for document in [".well-known/jwks.json", ".well-known/openid-configuration"] {
+            let fetches = self.app.gotrue_calls(document).len();
+            assert!(
+                fetches <= 2,
+                "{fetches} of {document}: all unknown keys and issuers must cause one refetch"
+            );
+        }
     }
 }
 

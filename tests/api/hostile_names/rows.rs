@@ -77,7 +77,9 @@ fn foreign_names() -> Vec<Row> {
     let names = [
         "sb-12-auth-token", "sb-1270-auth-token", "sb-127-auth-toke", "SB-127-AUTH-TOKEN",
         "Sb-127-auth-token.0", "sb_127_auth_token", "sb-127.0.0.1-auth-token", "sb-128-auth-token.0",
-        "supabase-auth-token", "sb-access-token", "sb-refresh-token", "sb-csrf-token.0", "sb-csrf-tokenx",
+        "supabase-auth-token", "sb-access-token.0", "sb-access-tokenx", "xsb-access-token", "SB-ACCESS-TOKEN",
+        "sb-access-token-user", "__Host-sb-access-token", "sb-access_token", "sb-127-access-token",
+        "sb-refresh-token.0", "sb-refresh-tokens", "sb-refresh-toke", "Sb-refresh-token", "sb-csrf-token.0", "sb-csrf-tokenx",
         "xsb-csrf-token", "SB-CSRF-TOKEN", "sb-csrf-token-user", "__Host-sb-csrf-token", "sb-csrf_token",
         "Domain", "Path", "Max-Age", "max-age", "Expires", "Secure", "HttpOnly", "SameSite", "Partitioned",
         "Set-Cookie", "Cookie", "$Version", "$Path", "$Domain", "__proto__", "constructor", "prototype",
@@ -86,7 +88,8 @@ fn foreign_names() -> Vec<Row> {
         "sb-127-auth-token.0%20", "sb-127-auth-token.0%3b", "sb-127-auth-token-user%0d%0aSet-Cookie:%20a",
         "sb-127-auth-token\\u002e0", "sb-127-auth-token&#46;0",
     ];
-    names.map(kept).to_vec()
+    let older = ["sb-access-token", "sb-refresh-token"].map(deleted);
+    names.map(kept).into_iter().chain(older).collect()
 }
 
 fn numbers() -> Vec<Row> {

@@ -17,15 +17,15 @@ use super::{
     project::{MAX_HEAD_BYTES, VerifiedBy},
     queued_logouts::{QueuedLogout, run_queue_until_empty},
     reference::{LIFETIME, ReferenceModel, SessionState},
-    revocations::{ExpectedRevocations, RecordedLogout},
-    step::{Scope, Step},
+    revocations::ExpectedRevocations,
+    step::Step,
 };
-use crate::harness::{Connection, FaultProxy, Request, Setup, TestApp, eventually};
+use crate::harness::{FaultProxy, Request, Setup, TestApp, eventually};
 
 pub(super) struct Session {
     pub(super) user: usize,
     pub(super) tokens: Tokens,
-    issued_at: i64,
+    pub(super) issued_at: i64,
     /// The latest time when GoTrue may have accepted the token for the gateway.
     pub(super) introspected_at: Option<Instant>,
 }
@@ -48,7 +48,7 @@ pub(super) struct GatewayUnderTest {
     pub(super) list: ExpectedRevocations,
     pub(super) queued_logouts: Vec<QueuedLogout>,
     /// Sessions whose client hung up during a logout, so that they may end at any time.
-    hung_up: HashSet<usize>,
+    pub(super) hung_up: HashSet<usize>,
     /// The ids of requests that must leave no entry in the queue or the failure log.
     pub(super) must_leave_no_trace: HashSet<String>,
     requests: usize,
@@ -240,43 +240,6 @@ impl GatewayUnderTest {
     pub(super) fn allow_other_ends_of(&mut self, user: usize) {
         let of_user = self.queued_logouts.iter_mut().filter(|queued| queued.user == user);
         of_user.for_each(QueuedLogout::allow_other_ends);
-    }
-
-    /// Sends a logout and closes the connection, either during the call to GoTrue or, if GoTrue fails, right
-    /// after sending.
-    fn hang_up(&mut self, model: &ReferenceModel, session: usize) {
-        let Session { user, tokens, .. } = &self.sessions[session];
-        let (user, tokens) = (*user, tokens.clone());
-        self.allow_other_ends_of(user);
-        self.runtime.block_on(async {
-            let calls_before = self.app.gotrue_calls("logout").len();
-            let request = self.app.post("/logout").bearer(&tokens.access_token);
-            let mut connection = Connection::open(self.app.address).await;
-            if model.fails("logout") {
-                connection.write(&request.bytes(false)).await;
-                return;
-            }
-            let late = json!({"operation": "logout", "kind": "delay", "seconds": 0.05, "times": 1});
-            self.app.inject_fault(late);
-            connection.write(&request.bytes(false)).await;
-            let calls = async || self.app.gotrue_calls("logout").len() > calls_before;
-            eventually("GoTrue has received the call", calls).await;
-            connection.reset();
-        });
-        let at = self.app.clock.now();
-        self.list.insert_queued(RecordedLogout {
-            user,
-            session,
-            scope: Scope::Local,
-            at,
-            certain: false,
-        });
-        if model.sessions[session].state == SessionState::Ended {
-            let dead = async || !self.app.is_alive(&tokens);
-            self.runtime.block_on(eventually("the session has ended", dead));
-        } else {
-            self.hung_up.insert(session);
-        }
     }
 
     /// Restarts the gateway, which loses everything that is not in a store and fetches the key set again.

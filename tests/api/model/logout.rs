@@ -2,19 +2,17 @@
 
 use std::collections::HashSet;
 
-use gotrue_mock::Tokens;
-use logout_gateway::internals::csrf::Binding;
-use serde_json::json;
+use logout_gateway::internals::csrf::{Binding, Bound};
 
 use super::{
-    gateway::GatewayUnderTest,
+    gateway::{GatewayUnderTest, Session},
     project::VerifiedBy,
     queued_logouts::QueuedLogout,
     reference::ReferenceModel,
     revocations::RecordedLogout,
     step::{Credential, Scope},
 };
-use crate::harness::{Browser, CookieFormat, CookieJar, Page, Reply, Request, claims_of};
+use crate::harness::{Browser, CookieFormat, CookieJar, Page, Reply};
 
 /// Cookies of other applications, which no logout may delete.
 const OTHER_COOKIES: [&str; 3] = ["theirs", "sb-127-auth-token-other", "sb-other-auth-token"];
@@ -107,8 +105,8 @@ impl GatewayUnderTest {
     ) -> (Reply, Vec<String>) {
         let tokens = self.tokens_for(session, credential);
         let mut browser = Browser::signed_in_without_csrf(&self.app, &tokens, CookieFormat::Base64);
-        if credential.is_cookie() {
-            let csrf = self.csrf.mint(Binding::Session(tokens.session_id)).unwrap();
+        if credential.is_cookie() || credential == Credential::BearerBesideCookie {
+            let csrf = self.csrf.mint(&Binding::to([Bound::Session(tokens.session_id)])).unwrap();
             browser.jar.insert(Page::LOCAL, "sb-csrf-token", &csrf);
         } else {
             browser.jar = CookieJar::default();
@@ -116,30 +114,11 @@ impl GatewayUnderTest {
         for name in OTHER_COOKIES {
             browser.jar.insert(Page::LOCAL, name, "kept");
         }
-        let request = request(&mut browser, target, credential, &tokens.access_token);
+        let request = self.request(&mut browser, target, credential, &tokens);
         let reply = request.header("X-Request-Id", id).send().await;
         browser.store_cookies(&reply);
         let remaining_cookies = browser.jar.names().into_iter().map(str::to_owned).collect();
         (reply, remaining_cookies)
-    }
-
-    /// The session's tokens, changed as the credential requires.
-    fn tokens_for(&self, session: usize, credential: Credential) -> Tokens {
-        let mut tokens = self.sessions[session].tokens.clone();
-        if credential.is_tampered() {
-            let (signed, signature) = tokens.access_token.rsplit_once('.').unwrap();
-            let changed = if signature.starts_with('A') { "B" } else { "A" };
-            tokens.access_token = format!("{signed}.{changed}{}", &signature[1..]);
-        }
-        if credential.is_large() {
-            let mut claims = claims_of(&tokens.access_token);
-            claims["user_metadata"] = json!({"picture": "x".repeat(20_000)});
-            tokens.access_token = self.app.mock.sign(&claims).unwrap();
-        }
-        if credential == Credential::CookieWithMadeUpRefreshToken {
-            tokens.refresh_token = format!("made-up-{}", fastrand::u64(..));
-        }
-        tokens
     }
 
     /// How far the gateway can prove the session, either when it receives the request or after a refresh.
@@ -196,13 +175,17 @@ impl GatewayUnderTest {
         proof: Proof,
         reply: &Reply,
     ) {
-        let (user, at) = (self.sessions[session].user, self.app.clock.now());
+        let (Session { user, issued_at, .. }, at) = (&self.sessions[session], self.app.clock.now());
+        let (user, issued_at) = (*user, *issued_at);
+        let may_be_refreshed = model.is_expired(session)
+            || (credential.is_cookie() && !model.is_signed_with_current_key(session));
         let outcome = reply.header("x-logout-outcome");
         if outcome.is_none() && !may_reach_gotrue(model, credential) {
             return;
         }
         let certain = proof == Proof::Proven || outcome == Some("revoked");
-        let logout = RecordedLogout { user, session, scope, at, certain };
+        let logout =
+            RecordedLogout { user, session, scope, at, issued_at, may_be_refreshed, certain };
         let reason = match outcome {
             Some("failed") => reply.json()["error"]["reason"].as_str().map(str::to_owned),
             _ => None,
@@ -212,6 +195,10 @@ impl GatewayUnderTest {
             // The gateway revokes no stale token if GoTrue or the gateway already knew that the session had
             // ended.
             (Some("already-ended"), _) if proof == Proof::Stale => {}
+            // GoTrue does not know the user any more, so the session that `others` spares has ended too.
+            (Some("already-ended"), _) if scope == Scope::Others => {
+                self.list.insert(RecordedLogout { scope: Scope::Global, ..logout });
+            }
             (Some("revoked" | "already-ended"), _) => self.list.insert(logout),
             // GoTrue does not have the session, so the gateway revokes only the session that signed out.
             (Some("failed"), Some("not_found")) => self.list.insert_session(logout),
@@ -245,27 +232,15 @@ enum Proof {
 /// Whether the request may have reached GoTrue, so that GoTrue instead of the gateway may have refused it.
 fn may_reach_gotrue(model: &ReferenceModel, credential: Credential) -> bool {
     use Credential as S;
-    let good =
-        [S::Bearer, S::Cookie, S::CookieWithMadeUpRefreshToken, S::LargeBearer, S::LargeCookie];
-    good.contains(&credential)
-        || (credential.is_tampered() && model.project.verified_by == VerifiedBy::GoTrue)
-}
-
-fn request(browser: &mut Browser, target: &str, credential: Credential, token: &str) -> Request {
-    use Credential as S;
-    match credential {
-        S::CookieFromOtherSite => {
-            browser.headers = vec![("Sec-Fetch-Site".to_owned(), "cross-site".to_owned())];
-            browser.logout_request(target)
-        }
-        S::CookieWithoutCsrf | S::Missing => browser.request("POST", target),
-        S::CookieWithWrongCsrf => browser.request("POST", target).header("X-CSRF-Token", "wrong"),
-        S::Cookie | S::CookieWithMadeUpRefreshToken | S::LargeCookie | S::TamperedCookie => {
-            browser.logout_request(target)
-        }
-        S::Bearer | S::LargeBearer | S::TamperedBearer | S::UnknownScope => {
-            browser.request("POST", target).bearer(token)
-        }
-        S::TwoBearerTokens => browser.request("POST", target).bearer(token).bearer(token),
-    }
+    let good = matches!(
+        credential,
+        S::Bearer
+            | S::BearerBesideCookie
+            | S::Cookie
+            | S::CookieBesideOtherBearer(_)
+            | S::CookieWithMadeUpRefreshToken
+            | S::LargeBearer
+            | S::LargeCookie
+    );
+    good || (credential.is_tampered() && model.project.verified_by == VerifiedBy::GoTrue)
 }

@@ -15,8 +15,6 @@ use super::{
 pub(super) const LIFETIME: i64 = 600;
 /// The number of requests in one [`Step::Flood`].
 pub(super) const FLOOD: usize = 6;
-/// How far the claim `iat` of a token may be in the future, in seconds.
-const MAX_CLOCK_SKEW: i64 = 30;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct User {
@@ -109,11 +107,6 @@ impl ReferenceModel {
 
     pub(super) fn is_expired(&self, session: usize) -> bool {
         self.sessions[session].issued_at + LIFETIME <= self.now
-    }
-
-    /// Whether the session's token was issued so far in the future that the gateway rejects it.
-    pub(super) fn is_issued_in_future(&self, session: usize) -> bool {
-        self.sessions[session].issued_at > self.now + MAX_CLOCK_SKEW
     }
 
     /// Whether GoTrue still has the key that signed the session's newest token.

@@ -40,6 +40,10 @@ pub(super) struct RecordedLogout {
     pub(super) scope: Scope,
     /// The time of the logout request, in seconds since the Unix epoch.
     pub(super) at: i64,
+    /// The claim `iat` of the session's access token. It is after `at` if the clock went back.
+    pub(super) issued_at: i64,
+    /// Whether GoTrue may have refreshed the access token for the logout.
+    pub(super) may_be_refreshed: bool,
     /// Whether the gateway has certainly recorded the logout.
     pub(super) certain: bool,
 }
@@ -73,9 +77,17 @@ impl ExpectedRevocations {
     }
 
     fn insert_cut_off(&mut self, logout: RecordedLogout, before: i64) {
-        let RecordedLogout { user, session, scope, at, certain } = logout;
+        let RecordedLogout { user, session, scope, at, certain, .. } = logout;
         let spared = (scope == Scope::Others).then_some(session);
-        self.cut_offs.push(CutOff { user, spared, before, line: Entry { at, certain } });
+        let mut insert = |before, certain| {
+            self.cut_offs.push(CutOff { user, spared, before, line: Entry { at, certain } });
+        };
+        insert(before, certain);
+        // A time before the access token was issued is not by GoTrue's clock, so the cut-off is not before
+        // the token's `iat`.
+        if logout.issued_at > before {
+            insert(logout.issued_at, certain && !logout.may_be_refreshed);
+        }
     }
 
     /// Records a logout that GoTrue did not confirm. It sets one cut-off for the session, but none if

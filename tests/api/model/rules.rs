@@ -74,8 +74,7 @@ impl ReferenceModel {
         let gotrue_verifies = self.project.verified_by == VerifiedBy::GoTrue;
         let accepts_key = self.check_key(session);
         let is_expired = self.is_expired(session);
-        let is_rejected =
-            self.is_issued_in_future(session) || (credential.is_tampered() && !gotrue_verifies);
+        let is_rejected = credential.is_tampered() && !gotrue_verifies;
         if is_rejected || accepts_key == Some(false) {
             return refused(401);
         }
@@ -87,18 +86,28 @@ impl ReferenceModel {
         }
         let answered = |status, outcome| Some(Expected { status, outcome: Some(outcome) });
         let known_ended = self.sessions[session].known_ended;
+        let gotrue_accepts = self.is_signed_with_current_key(session) && !credential.is_tampered();
+        let is_too_large = self.project.behind_proxy && credential.is_large() && !is_expired;
         if scope == Scope::Local && known_ended == Some(true) && accepts_key.is_some() {
-            // The gateway must not call GoTrue again for a session that it knows to have ended.
-            return answered(200, "already-ended");
+            // The gateway must send no second logout to GoTrue for a session that it knows to have ended. If
+            // only GoTrue can verify the token, the gateway asks GoTrue about the token.
+            if !gotrue_verifies {
+                return answered(200, "already-ended");
+            }
+            let may_be_refused =
+                self.fails("user") || self.users[self.sessions[session].user].banned;
+            if !is_expired {
+                let is_certain = gotrue_accepts && !is_too_large && !may_be_refused;
+                return if is_certain { answered(200, "already-ended") } else { None };
+            }
         }
-        if self.project.behind_proxy && credential.is_large() && !is_expired {
+        if is_too_large {
             return match (scope, known_ended) {
                 (Scope::Local, None) => None,
                 _ if accepts_key.is_none() => self.uncertain_logout(session, scope),
                 _ => answered(500, "failed"),
             };
         }
-        let gotrue_accepts = self.is_signed_with_current_key(session) && !credential.is_tampered();
         let refreshed = is_expired || !gotrue_accepts;
         if accepts_key.is_none() || self.fails("logout") || (refreshed && self.fails("token")) {
             return self.uncertain_logout(session, scope);
@@ -106,7 +115,9 @@ impl ReferenceModel {
         // GoTrue rejects the token, and the gateway cannot or must not refresh the session, so the logout
         // must get a 401.
         if !gotrue_accepts && !is_expired && (gotrue_verifies || !credential.is_cookie()) {
-            return refused(401);
+            // If the gateway knows that the session has ended, it does not ask GoTrue.
+            let may_be_known = scope == Scope::Local && known_ended.is_none();
+            return if may_be_known { None } else { refused(401) };
         }
         if refreshed {
             let refresh_token_exists = credential != Credential::CookieWithMadeUpRefreshToken;
@@ -184,7 +195,7 @@ impl ReferenceModel {
     /// Sets the results that `verify` and `csrf` must have for the session.
     pub(super) fn expect_verify(&mut self, session: usize) {
         let Session { user, state, .. } = self.sessions[session];
-        let (is_expired, future) = (self.is_expired(session), self.is_issued_in_future(session));
+        let is_expired = self.is_expired(session);
         let gotrue_accepts_key = self.is_signed_with_current_key(session) && !self.fails("user");
         let is_alive = state == SessionState::Alive && !self.users[user].banned;
         let by_gotrue = self.project.verified_by == VerifiedBy::GoTrue;
@@ -192,12 +203,11 @@ impl ReferenceModel {
         // If GoTrue verifies the token, the gateway may use an older result of GoTrue that it remembers, so
         // the model can predict only acceptance.
         self.verify_accepts = match accepts_key {
-            _ if is_expired || future => Some(false),
+            _ if is_expired => Some(false),
             Some(true) if by_gotrue => (gotrue_accepts_key && is_alive).then_some(true),
             accepts_key => accepts_key,
         };
         self.csrf_accepts = match accepts_key {
-            _ if future => Some(false),
             Some(true) if by_gotrue => (gotrue_accepts_key || is_expired).then_some(true),
             accepts_key => accepts_key,
         };
@@ -211,11 +221,10 @@ impl ReferenceModel {
             VerifiedBy::Secret => key == 0,
             VerifiedBy::KeySet => self.gateway_key == Some(key),
         };
-        let is_valid_now = !self.is_expired(session) && !self.is_issued_in_future(session);
         state == SessionState::Alive
             && !self.users[user].banned
             && self.is_signed_with_current_key(session)
             && accepts_key
-            && is_valid_now
+            && !self.is_expired(session)
     }
 }

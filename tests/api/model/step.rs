@@ -32,11 +32,34 @@ impl Scope {
     }
 }
 
+/// A Bearer token that is no access token of this project's sessions. Beside a session cookie the gateway
+/// must ignore it, as it ignores another scheme than `Bearer`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OtherBearer {
+    /// The text `undefined`, which a page sends that has no token.
+    Undefined,
+    /// The project's API key: a JWT with the issuer `supabase` and without a session.
+    ApiKey,
+    /// A token of the project's issuer without `session_id`.
+    WithoutSession,
+    /// The session's own claims under the issuer of a hosting platform.
+    OtherIssuer,
+}
+
 /// The credentials with which a logout is sent, and what is wrong with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Credential {
     Bearer,
     Cookie,
+    /// The Bearer token of the session beside its cookie, without a CSRF token: the Bearer token decides
+    /// alone.
+    BearerBesideCookie,
+    /// The cookie and its CSRF token, beside a Bearer token that the gateway must ignore.
+    CookieBesideOtherBearer(OtherBearer),
+    /// The same without a CSRF token. The ignored Bearer token must not stand for one.
+    CookieBesideOtherBearerWithoutCsrf(OtherBearer),
+    /// The Bearer token `undefined` and no cookie.
+    OtherBearerAlone,
     /// A cookie with a valid access token and with a refresh token that GoTrue never issued.
     CookieWithMadeUpRefreshToken,
     /// A bearer token with the same claims and 20 KB of user metadata.
@@ -58,6 +81,8 @@ impl Credential {
         matches!(
             self,
             S::Cookie
+                | S::CookieBesideOtherBearer(_)
+                | S::CookieBesideOtherBearerWithoutCsrf(_)
                 | S::CookieWithMadeUpRefreshToken
                 | S::LargeCookie
                 | S::TamperedCookie
@@ -76,7 +101,12 @@ impl Credential {
     }
 
     pub(super) fn lacks_csrf(self) -> bool {
-        matches!(self, Self::CookieWithoutCsrf | Self::CookieWithWrongCsrf)
+        matches!(
+            self,
+            Self::CookieWithoutCsrf
+                | Self::CookieWithWrongCsrf
+                | Self::CookieBesideOtherBearerWithoutCsrf(_)
+        )
     }
 
     /// The status with which the gateway refuses the request before it reads the token; `None` if it reads
@@ -84,7 +114,7 @@ impl Credential {
     pub(super) fn status_before_token_check(self) -> Option<u16> {
         match self {
             Self::TwoBearerTokens | Self::UnknownScope => Some(400),
-            Self::Missing => Some(401),
+            Self::Missing | Self::OtherBearerAlone => Some(401),
             Self::CookieFromOtherSite => Some(403),
             _ => None,
         }
@@ -176,9 +206,16 @@ pub(super) fn fault() -> impl Strategy<Value = Step> {
 pub(super) fn logout(session: usize) -> impl Strategy<Value = Step> {
     use Credential as S;
     let scope = prop::sample::select(vec![Scope::Local, Scope::Others, Scope::Global]);
+    let other_bearer = || {
+        use OtherBearer::{ApiKey, OtherIssuer, Undefined, WithoutSession};
+        prop::sample::select(vec![Undefined, ApiKey, WithoutSession, OtherIssuer])
+    };
     let credential = prop_oneof![
         4 => Just(S::Bearer),
         8 => Just(S::Cookie),
+        1 => Just(S::BearerBesideCookie),
+        2 => other_bearer().prop_map(S::CookieBesideOtherBearer),
+        1 => other_bearer().prop_map(S::CookieBesideOtherBearerWithoutCsrf),
         2 => Just(S::CookieWithMadeUpRefreshToken),
         2 => prop::sample::select(vec![S::LargeBearer, S::LargeCookie]),
         4 => prop::sample::select(vec![
@@ -190,6 +227,7 @@ pub(super) fn logout(session: usize) -> impl Strategy<Value = Step> {
             S::TwoBearerTokens,
             S::UnknownScope,
             S::Missing,
+            S::OtherBearerAlone,
         ]),
     ];
     (prop::sample::select(LOGOUT_PATHS.to_vec()), scope, credential).prop_map(

@@ -36,6 +36,8 @@ pub(super) fn session_of(user: Uuid, iat: i64) -> Claims {
         nbf: None,
         role: None,
         aal: None,
+        is_anonymous: false,
+        client_id: None,
     }
 }
 

@@ -106,10 +106,7 @@ impl<'r> Line<'r> {
             scope: None,
             outcome,
             reason: error.map(Error::reason),
-            cause: match error {
-                Some(Error::CredentialInvalid(error)) => Some(error.to_string()),
-                _ => None,
-            },
+            cause: error.and_then(Error::cause),
             is_refusal: error.is_some_and(|error| {
                 let status = error.status();
                 status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS
@@ -125,8 +122,21 @@ impl<'r> Line<'r> {
         }
     }
 
-    /// The record for the failure log, if the session may still live. Unproven sessions leave no lasting
-    /// record.
+    /// The fields that describe a session.
+    fn of_session(line: Self, session: Option<&FinishedSession>) -> Self {
+        let Some(FinishedSession { session, report, .. }) = session else { return line };
+        let report = report.as_ref();
+        Self {
+            proof: Some(report.map_or(session.proof, |report| report.proof)),
+            user_id: Some(session.claims.sub),
+            session_id: Some(session.claims.session_id),
+            upstream_status: report.and_then(|report| report.upstream_status),
+            upstream_time: report.and_then(|report| report.upstream_time),
+            ..line
+        }
+    }
+
+    /// The record for the failure log, where the session may live. Unproven sessions leave no lasting record.
     fn failure(&self, cause: &Error, app: &AppState) -> Option<Failure> {
         let code = match self.outcome {
             Outcome::Failed => Some(cause.code().to_owned()),
@@ -160,14 +170,18 @@ impl<'r> Line<'r> {
         known && !is_refusal && self.upstream_time.is_some()
     }
 
-    /// Counts the logout in the metrics, and writes its audit line. The buffer of refusals takes 100 lines a second
-    /// at most; further ones are only counted.
+    /// Counts the logout, and writes the line.
     pub(super) fn write(self, metrics: &Metrics) {
         let Self { route, outcome, reason, duration, cookies_deleted, .. } = self;
         metrics.logout(route, (outcome, reason), duration, cookies_deleted);
         Span::current()
             .record("outcome", outcome.as_str())
             .record("reason", reason.map(Reason::as_str));
+        self.log(metrics);
+    }
+
+    /// Writes the line unless this second has its 100 lines already.
+    fn log(self, metrics: &Metrics) {
         if self.is_of_a_session() {
             audit_line!(AUDIT_OF_SESSIONS, self);
         } else if metrics.refusal_lines.admits(time::Instant::now()) {
@@ -181,18 +195,40 @@ pub(super) struct FinishedLogout {
     pub(super) response: LogoutResponse,
     /// The scope; `None` if the request was refused before the gateway used it.
     pub(super) scope: Option<Scope>,
-    /// The session; `None` if no session was read, or if the client may not end it.
-    pub(super) session: Option<Session>,
-    /// The report of the logout; `None` if the request was refused before the logout began.
+    /// The sessions of the request, first the one that the response reports. Empty where no session was read, or the
+    /// client may not end it.
+    pub(super) sessions: Vec<FinishedSession>,
+}
+
+/// A session of the request, and what became of it.
+pub(super) struct FinishedSession {
+    pub(super) session: Session,
+    /// `None` where GoTrue was not to be asked.
     pub(super) report: Option<LogoutReport>,
+    pub(super) outcome: Outcome,
+    pub(super) cause: Option<Error>,
 }
 
 impl FinishedLogout {
     pub(super) fn before_session(response: LogoutResponse, scope: Option<Scope>) -> Self {
-        Self { response, scope, session: None, report: None }
+        Self { response, scope, sessions: Vec::new() }
     }
 
-    /// Writes the audit line, and a record in the failure log if the session may live. Returns the response.
+    /// The sessions were read, and GoTrue was not asked.
+    pub(super) fn not_tried(
+        response: LogoutResponse,
+        scope: Scope,
+        sessions: Vec<Session>,
+    ) -> Self {
+        let (outcome, cause) = (response.outcome, response.cause.clone());
+        let not_tried =
+            |session| FinishedSession { session, report: None, outcome, cause: cause.clone() };
+        let sessions = sessions.into_iter().map(not_tried).collect();
+        Self { response, scope: Some(scope), sessions }
+    }
+
+    /// Counts the request, and writes one audit line for each session, and the failure log where a session may live.
+    /// Gives the response.
     pub(super) fn record(
         self,
         app: &AppState,
@@ -200,22 +236,24 @@ impl FinishedLogout {
         contract: Contract,
         begun: Instant,
     ) -> Response {
-        let Self { response, scope, session, report } = self;
+        let Self { response, scope, sessions } = self;
         let LogoutResponse { http, outcome, cause, cookies_deleted } = response;
-        let (session, report) = (session.as_ref(), report.as_ref());
-        let line = Line {
-            scope,
-            proof: report.map(|report| report.proof).or(session.map(|session| session.proof)),
-            user_id: session.map(|session| session.claims.sub),
-            session_id: session.map(|session| session.claims.session_id),
-            upstream_status: report.and_then(|report| report.upstream_status),
-            upstream_time: report.and_then(|report| report.upstream_time),
-            cookies_deleted,
-            ..Line::new(context, contract, begun, outcome, cause.as_ref())
+        let line = |outcome, cause, session| {
+            let line = Line { scope, ..Line::new(context, contract, begun, outcome, cause) };
+            Line::of_session(line, session)
         };
-        let failure = cause.as_ref().and_then(|cause| line.failure(cause, app));
-        line.write(&app.metrics);
-        if let Some(failure) = failure {
+        let first = Line { cookies_deleted, ..line(outcome, cause.as_ref(), sessions.first()) };
+        let more = sessions
+            .iter()
+            .skip(1)
+            .map(|s| (line(s.outcome, s.cause.as_ref(), Some(s)), s.cause.as_ref()));
+        let lines: Vec<_> = std::iter::once((first, cause.as_ref())).chain(more).collect();
+        let failures: Vec<_> =
+            lines.iter().filter_map(|(line, cause)| line.failure((*cause)?, app)).collect();
+        for (index, (line, _)) in lines.into_iter().enumerate() {
+            if index == 0 { line.write(&app.metrics) } else { line.log(&app.metrics) }
+        }
+        for failure in failures {
             app.failures.record(failure);
         }
         http

@@ -6,6 +6,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
+use secrecy::ExposeSecret as _;
 use utoipa::ToSchema;
 
 use crate::{
@@ -15,14 +16,17 @@ use crate::{
         headers::{X_CSRF_TOKEN, X_LOGOUT_OUTCOME, has_content_type},
     },
     outcome::{Outcome, Scope},
-    session::bearer,
+    session::{bearer, verifier::Verifier},
 };
 
-/// Whether an HTML form sent the request. A request with a Bearer token comes from a script, and so does one
-/// with an empty body and the CSRF token in a header: its response is the contract's JSON.
-pub(super) fn is_form(headers: &HeaderMap, body: &Body) -> bool {
+/// Whether an HTML form sent the request. A request with a Bearer token of this project comes from a script, and so
+/// does one with an empty body and the CSRF token in a header: its response is the contract's JSON. Another Bearer
+/// token may come from the hosting platform.
+pub(super) fn is_form(headers: &HeaderMap, body: &Body, verifier: &Verifier) -> bool {
     let empty = headers.contains_key(X_CSRF_TOKEN) && body.is_end_stream();
-    let by_script = bearer(headers).is_some() || empty;
+    let has_bearer =
+        bearer(headers).is_some_and(|token| verifier.is_of_project(token.expose_secret()));
+    let by_script = has_bearer || empty;
     !by_script && has_content_type(headers, "application/x-www-form-urlencoded")
 }
 

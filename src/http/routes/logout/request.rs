@@ -14,7 +14,7 @@ use crate::{
     config::CSRF_COOKIE,
     csrf::submitted::SubmittedToken,
     http::{
-        authentication::read_session,
+        authentication::{authenticate, remove_forged},
         context::RequestContext,
         error::Error,
         headers::{X_CSRF_TOKEN, has_content_type, refuse_duplicates},
@@ -22,10 +22,7 @@ use crate::{
         state::AppState,
     },
     outcome::Scope,
-    session::{
-        AuthenticationError, Carrier, Credential, Session, UnknownKey, cookies::RequestCookies,
-        token::TokenError,
-    },
+    session::{Carrier, Credential, Session, cookies::RequestCookies},
 };
 
 const LARGEST_BODY: usize = 8 * 1024;
@@ -128,42 +125,42 @@ pub(super) struct Unauthorized {
 }
 
 impl Incoming<'_> {
-    /// Authenticates the client and, for cookies, checks the page's origin and the CSRF token.
-    pub(super) async fn authorize(&self) -> Result<Session, Unauthorized> {
-        let Self { app, headers, cookies, .. } = *self;
-        let credential = Credential::of(headers, cookies, &app.config.cookies.name);
+    /// Authenticates the client and, for cookies, checks the page's origin and the CSRF token. Returns the sessions
+    /// that the request may end, at least one.
+    pub(super) async fn authorize(&self) -> Result<Vec<Session>, Unauthorized> {
+        let Self { app, context, headers, cookies, .. } = *self;
+        let credential = Credential::of(headers, cookies, &app.config.cookies, &app.verifier);
         let bearer = credential.is_bearer();
         if !bearer {
             self.check_origin()?;
         }
         let refused = |error| Unauthorized { error, deletes_cookies: !bearer };
-        let session = match read_session(app, credential, cookies, UnknownKey::Refetch).await {
-            Ok(session) => session,
-            // The gateway's settings may be wrong while the session lives, so the browser keeps its cookies.
-            Err(none @ AuthenticationError::Invalid(TokenError::Issuer | TokenError::Audience)) => {
-                return Err(keeping_cookies(none));
-            }
-            Err(none) => return Err(refused(none.into())),
+        let sessions = match authenticate(app, credential, cookies).await.sessions() {
+            Ok(sessions) => sessions,
+            // The gateway's setting is wrong, and the session lives: the browser keeps it.
+            Err(error) if error.is_of_configuration() => return Err(keeping_cookies(error)),
+            Err(error) => return Err(refused(error.into())),
         };
-        if session.expired && session.refresh_token.is_none() {
+        if sessions.iter().all(|session| session.expired && session.refresh_tokens.is_empty()) {
             return Err(refused(Error::CredentialExpired));
         }
+        let sessions = remove_forged(app, context, headers, sessions).await;
         let in_header = headers.get(X_CSRF_TOKEN).map(HeaderValue::as_bytes);
         let submitted = self.csrf_field.map(str::as_bytes).or(in_header).map(SubmittedToken::new);
-        match session.carrier {
-            Carrier::Bearer => return Ok(session),
-            Carrier::Cookie => {}
-            // Use the cookie beside an expired Bearer token only if the page sends a CSRF token.
-            Carrier::BearerAndCookie if submitted.is_none() => {
+        match sessions.first().map(|session| session.carrier) {
+            Some(Carrier::Bearer) => return Ok(sessions),
+            Some(Carrier::Cookie) | None => {}
+            // The cookie counts only where the page asks for it.
+            Some(Carrier::BearerAndCookie) if submitted.is_none() => {
                 return Err(keeping_cookies(Error::CredentialExpired));
             }
-            Carrier::BearerAndCookie => self.check_origin()?,
+            Some(Carrier::BearerAndCookie) => self.check_origin()?,
         }
-        let (_, accepted) = csrf::bindings(&session);
+        let (_, accepted) = csrf::bindings(&sessions);
         let checked =
             app.csrf.check_double_submit(submitted, cookies.values(CSRF_COOKIE), &accepted);
         checked.map_err(keeping_cookies)?;
-        Ok(session)
+        Ok(sessions)
     }
 
     fn check_origin(&self) -> Result<(), Unauthorized> {

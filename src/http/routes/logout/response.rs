@@ -6,7 +6,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::contract::Contract;
+use uuid::Uuid;
+
+use super::{
+    audit::FinishedSession,
+    contract::Contract,
+    jar::{EndedSession, badness},
+};
 use crate::{
     config::{Config, SessionNotFound},
     csrf::origin::is_cross_site,
@@ -18,7 +24,7 @@ use crate::{
     logout::LogoutResult,
     outcome::Outcome,
     session::{
-        Carrier, Session,
+        Carrier, Proof,
         cookies::{
             RequestCookies,
             deletion::{self, RequestSite},
@@ -53,33 +59,73 @@ impl LogoutResponse {
         Self { http, outcome: Outcome::Refused, cause: Some(error), cookies_deleted: 0 }
     }
 
-    /// The response to `result`, and whether it deletes the cookies.
-    pub(super) fn of_result(
-        result: &LogoutResult,
-        session: &Session,
-        contract: Contract,
-        not_found: SessionNotFound,
-    ) -> (Self, bool) {
-        let (outcome, answer, deletes_cookies) = answer(result, session.carrier, not_found);
-        let (mut http, cause) = match answer {
-            ResponseBody::Success => (contract.success(session.claims.sub), None),
-            ResponseBody::Accepted(cause) => {
-                let mut http = contract.success(session.claims.sub);
+    /// The response with this outcome and body; `user` is the user of the first session.
+    fn new(outcome: Outcome, body: ResponseBody, user: Uuid, contract: Contract) -> Self {
+        let cause = body.cause().cloned();
+        let mut http = match body {
+            ResponseBody::Success => contract.success(user),
+            ResponseBody::Accepted(_) => {
+                let mut http = contract.success(user);
                 *http.status_mut() = StatusCode::ACCEPTED;
-                (http, Some(cause))
+                http
             }
-            ResponseBody::Error(error) => (error.clone().into_response(), Some(error)),
+            ResponseBody::Error(error) => error.into_response(),
         };
         if outcome != Outcome::Refused {
             let outcome = HeaderValue::from_static(outcome.as_str());
             http.headers_mut().insert(X_LOGOUT_OUTCOME, outcome);
         }
-        (Self { http, outcome, cause, cookies_deleted: 0 }, deletes_cookies)
+        Self { http, outcome, cause, cookies_deleted: 0 }
     }
 }
 
-/// Section 4 of the contract (`docs/http-api.md`): the outcome, the answer, and whether the response deletes
-/// the cookies.
+impl ResponseBody {
+    fn cause(&self) -> Option<&Error> {
+        match self {
+            Self::Success => None,
+            Self::Accepted(cause) | Self::Error(cause) => Some(cause),
+        }
+    }
+}
+
+/// The response to the logout of these sessions, whether it deletes the cookies, and the sessions with the one first
+/// that the response reports: the worst of those that the client holds for certain. An unproven session counts only
+/// if there is no other, because another site may have planted its cookie.
+pub(super) fn of_sessions(
+    ended: Vec<EndedSession>,
+    contract: Contract,
+    not_found: SessionNotFound,
+) -> (LogoutResponse, bool, Vec<FinishedSession>) {
+    let user = ended.first().map(|ended| ended.session.claims.sub).unwrap_or_default();
+    let mut worst: Option<(Rank, Outcome, ResponseBody, bool)> = None;
+    let mut finished = Vec::with_capacity(ended.len());
+    for EndedSession { session, report } in ended {
+        let (outcome, body, deletes_cookies) = answer(&report.result, session.carrier, not_found);
+        let rank = Rank { is_certain: report.proof != Proof::Unproven, badness: badness(outcome) };
+        let cause = body.cause().cloned();
+        finished.push(FinishedSession { session, report: Some(report), outcome, cause });
+        if worst.as_ref().is_none_or(|(worst, ..)| rank > *worst) {
+            worst = Some((rank, outcome, body, deletes_cookies));
+            let last = finished.len() - 1;
+            finished.swap(0, last);
+        }
+    }
+    // There is always a session.
+    let (outcome, body, deletes_cookies) = worst.map_or(
+        (Outcome::Failed, ResponseBody::Error(Error::Internal), false),
+        |(_, outcome, body, deletes_cookies)| (outcome, body, deletes_cookies),
+    );
+    (LogoutResponse::new(outcome, body, user, contract), deletes_cookies, finished)
+}
+
+/// Orders the sessions of a request: the response is that of the greatest.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    is_certain: bool,
+    badness: u8,
+}
+
+/// The contract, section 4: the outcome, the answer, and whether the cookies are deleted.
 fn answer(
     result: &LogoutResult,
     carrier: Carrier,

@@ -1,0 +1,72 @@
+//! `logout-gateway health`: asks a running gateway whether it is ready, for containers without a shell.
+
+use std::{
+    error::Error as _,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    process::ExitCode,
+    time::Duration,
+};
+
+use reqwest::blocking::Client;
+
+use crate::config::{self, Config};
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why the gateway is not ready.
+#[derive(Debug, thiserror::Error)]
+enum HealthError {
+    #[error("GATEWAY_BIND has port 0, which the gateway replaced by a free port: set a port")]
+    NoPort,
+    #[error("no gateway answers at {address}: {cause}")]
+    Unreachable { address: SocketAddr, cause: String },
+    #[error("the gateway at {address} is not ready: status {status}")]
+    NotReady { address: SocketAddr, status: u16 },
+}
+
+/// Asks `/readyz` of the public listener that the configuration names. The exit status is 0 if it answers 200, else 1.
+#[must_use]
+pub fn run(args: config::Args) -> ExitCode {
+    let config = match Config::parse(args) {
+        Ok(config) => config,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match ask(config.server.bind) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn ask(bind: SocketAddr) -> Result<(), HealthError> {
+    if bind.port() == 0 {
+        return Err(HealthError::NoPort);
+    }
+    let address = SocketAddr::new(reachable(bind.ip()), bind.port());
+    let unreachable = |error: reqwest::Error| {
+        // The error itself does not say why; its sources do.
+        let sources = std::iter::successors(error.source(), |error| (*error).source());
+        let cause = sources.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+        HealthError::Unreachable { address, cause }
+    };
+    let client = Client::builder().no_proxy().timeout(TIMEOUT).build().map_err(unreachable)?;
+    let answer = client.get(format!("http://{address}/readyz")).send().map_err(unreachable)?;
+    match answer.status().as_u16() {
+        200 => Ok(()),
+        status => Err(HealthError::NotReady { address, status }),
+    }
+}
+
+/// A listener at all addresses answers at loopback.
+fn reachable(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
+}

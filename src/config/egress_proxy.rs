@@ -1,0 +1,70 @@
+//! `GATEWAY_EGRESS_PROXY`: the proxy through which the gateway calls GoTrue.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::error::Rule;
+
+/// The URL of an HTTP proxy, which may contain a password.
+#[derive(Clone, Debug)]
+pub struct EgressProxy(SecretString);
+
+impl EgressProxy {
+    pub(super) fn parse(text: &str) -> Result<Self, Rule> {
+        // The strict parser of other URLs refuses a password.
+        let url = Url::parse(text).ok().filter(|url| {
+            let is_http = matches!(url.scheme(), "http" | "https");
+            let has_more = url.path() != "/" || url.query().is_some() || url.fragment().is_some();
+            is_http && url.has_host() && !has_more
+        });
+        let rule = "must be an http or https URL without path, query or fragment";
+        url.map(|url| Self(SecretString::from(String::from(url)))).ok_or(Rule::Borrowed(rule))
+    }
+
+    /// The URL with its password, for the HTTP client.
+    pub(crate) fn url(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+/// The URL without user and password.
+impl fmt::Display for EgressProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Url::parse(self.url()) {
+            Ok(url) => f.write_str(&url.origin().ascii_serialization()),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::super::tests::{errors_of, parse};
+
+    fn proxy(text: &str) -> Option<(String, String)> {
+        let proxy = parse(&[("GATEWAY_EGRESS_PROXY", text)]).upstream.egress_proxy?;
+        Some((proxy.url().to_owned(), format!("{proxy}")))
+    }
+
+    #[test]
+    fn the_display_of_a_proxy_has_no_password() {
+        let given = "http://user:hunter2@proxy.example:3128";
+        let shown = "http://proxy.example:3128".to_owned();
+        assert_eq!(proxy(given), Some((format!("{given}/"), shown)));
+        assert_eq!(proxy(""), None);
+    }
+
+    #[rstest]
+    #[case("proxy.example:3128")]
+    #[case("socks5://proxy.example")]
+    #[case("http://proxy.example/path")]
+    #[case("http://proxy.example?query")]
+    #[case("http://")]
+    fn another_url_is_refused(#[case] text: &str) {
+        assert_eq!(errors_of(&[("GATEWAY_EGRESS_PROXY", text)]).len(), 1);
+    }
+}

@@ -1,0 +1,118 @@
+//! Connections of HTTP/2 with prior knowledge: Cloud Run and Envoy speak it to the servers behind them.
+//!
+//! 1. A head may have `GATEWAY_MAX_HEADER_BYTES`; a larger one is 431. A connection carries at most [`MAX_STREAMS`]
+//!    requests at once, so it may hold that many heads.
+//! 2. A connection without a request is closed after `GATEWAY_HEADER_TIMEOUT`.
+//! 3. At shutdown, requests in flight are served to their end.
+
+use std::time::Duration;
+
+use axum::{Router, body::Body, extract::Request};
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use super::GRACE;
+use crate::{config::Limits, http::client_addr::PeerAddress};
+
+/// Requests in flight on one connection. Proxies open another connection for more.
+const MAX_STREAMS: u32 = 32;
+/// For a body, which may have 8 KiB.
+const STREAM_WINDOW: u32 = 16 * 1024;
+const CONNECTION_WINDOW: u32 = 64 * 1024;
+/// Responses are smaller, but for those of `/docs`.
+const MAX_SEND_BUFFER: usize = 16 * 1024;
+/// Streams that the client reset before the gateway served them, or that broke a rule: with more of them, the
+/// connection is closed (CVE-2023-44487, CVE-2025-8671).
+const MAX_RESET_STREAMS: usize = 20;
+
+/// hyper's limits. Each is set, even to its default, because the gateway's resistance to attacks depends on it.
+pub(super) fn builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(MAX_SEND_BUFFER)
+        .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
+        .max_local_error_reset_streams(MAX_RESET_STREAMS)
+        // A client that vanished while a request is in flight answers no ping.
+        .keep_alive_interval(limits.header_timeout)
+        .keep_alive_timeout(limits.header_timeout)
+        .auto_date_header(true);
+    http
+}
+
+/// Serves a connection until it ends, is idle for `idle_timeout`, or the gateway stops.
+pub(super) async fn serve(
+    http: &http2::Builder<TokioExecutor>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    app: Router,
+    address: PeerAddress,
+    idle_timeout: Duration,
+    shutdown: &CancellationToken,
+) -> hyper::Result<()> {
+    let (in_flight, mut observed) = watch::channel(0_usize);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let permit = InFlight::begin(in_flight.clone());
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(address);
+        let response = app.clone().call(request);
+        async move {
+            let response = response.await;
+            drop(permit);
+            response
+        }
+    });
+    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = idle(observed.clone(), idle_timeout) => {}
+        () = shutdown.cancelled() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let last_response = async {
+        let _ = observed.wait_for(|in_flight| *in_flight == 0).await;
+    };
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = last_response => {}
+    }
+    // The client gets the last response, and confirms that it opens no stream any more.
+    timeout(GRACE, connection).await.unwrap_or(Ok(()))
+}
+
+/// Waits until no request has been in flight for `idle_timeout`.
+async fn idle(mut in_flight: watch::Receiver<usize>, idle_timeout: Duration) {
+    loop {
+        let _ = in_flight.wait_for(|in_flight| *in_flight == 0).await;
+        in_flight.mark_unchanged();
+        tokio::select! {
+            _ = in_flight.changed() => {}
+            () = sleep(idle_timeout) => return,
+        }
+    }
+}
+
+/// Counts a request as in flight until it is dropped.
+struct InFlight(watch::Sender<usize>);
+
+impl InFlight {
+    fn begin(count: watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}

@@ -1,0 +1,46 @@
+//! Refreshes an expired session at GoTrue, so that it can be revoked.
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{Logout, attempt::RefreshError};
+use crate::{
+    gotrue::{Deadline, OnBehalfOf, Refusal},
+    session::{Session, token::session_of},
+};
+
+impl Logout {
+    /// Refreshes the access token with the first refresh token that GoTrue accepts. Only a refused or foreign refresh
+    /// token leads to the next one: any other error concerns GoTrue.
+    pub(super) async fn refresh_with_any(
+        &self,
+        session: &Session,
+        caller: &OnBehalfOf,
+        deadline: Deadline,
+    ) -> Result<SecretString, RefreshError> {
+        let mut result = Err(RefreshError::Refused(Refusal::RefreshTokenRefused));
+        for refresh_token in &session.refresh_tokens {
+            result = self.refresh(session, refresh_token, caller, deadline).await;
+            if !matches!(
+                result,
+                Err(RefreshError::Foreign | RefreshError::Refused(Refusal::RefreshTokenRefused))
+            ) {
+                break;
+            }
+        }
+        result
+    }
+
+    /// Refreshes the access token. The new token must be of the same session and user.
+    async fn refresh(
+        &self,
+        session: &Session,
+        refresh_token: &SecretString,
+        caller: &OnBehalfOf,
+        deadline: Deadline,
+    ) -> Result<SecretString, RefreshError> {
+        let refreshed = self.gotrue.refresh(refresh_token, caller, deadline).await?;
+        let same = session_of(refreshed.access_token.expose_secret())
+            == Some((session.claims.sub, session.claims.session_id));
+        if same { Ok(refreshed.access_token) } else { Err(RefreshError::Foreign) }
+    }
+}

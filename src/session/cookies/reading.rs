@@ -1,0 +1,250 @@
+//! Reads the sessions of a cookie jar. A jar may hold several: a cookie's domain was changed once, and the browser
+//! sends the cookies of both domains.
+//!
+//! 1. Each cookie `K`, each complete series of chunks `K.0`, `K.1`, …, and each pair of `sb-access-token` and
+//!    `sb-refresh-token` is a session of its own. The value of `K` may also be an access token alone.
+//! 2. Chunks of two domains come interleaved: every combination that decodes counts, within [`MOST_TRIES`].
+//! 3. A session that is read more than once keeps every refresh token that came with it.
+//! 4. Octets that are no session never hide a session.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use percent_encoding::percent_decode_str;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+
+use super::{ACCESS_COOKIE, REFRESH_COOKIE, RequestCookies, chunk_suffix};
+use crate::config::Cookies;
+
+/// The most combinations of chunks that are decoded.
+const MOST_TRIES: usize = 16;
+/// The most sessions of one jar.
+const MOST_SESSIONS: usize = 32;
+
+/// The tokens of a session, not verified.
+#[derive(Clone, Debug)]
+pub struct StoredSession {
+    /// The access token.
+    pub access_token: SecretString,
+    /// The refresh tokens that came with it, none of them empty.
+    pub refresh_tokens: Vec<SecretString>,
+}
+
+/// The sessions of a jar, in the order of the request.
+#[derive(Clone, Debug, Default)]
+pub struct JarSessions {
+    /// The sessions that could be decoded, each access token once.
+    pub sessions: Vec<StoredSession>,
+    /// Whether a session cookie could not be decoded.
+    pub has_undecodable: bool,
+}
+
+impl RequestCookies<'_> {
+    /// The sessions of the jar.
+    #[must_use]
+    pub fn sessions(&self, config: &Cookies) -> JarSessions {
+        let mut jar = JarSessions::default();
+        let refresh_name = config.refresh_name.as_deref();
+        self.read_whole_cookies(&config.name, refresh_name, &mut jar);
+        self.read_chunks(&config.name, &mut jar);
+        if config.name != ACCESS_COOKIE {
+            self.read_pairs(ACCESS_COOKIE, Some(REFRESH_COOKIE), &mut jar);
+        }
+        jar
+    }
+
+    fn read_whole_cookies(&self, key: &str, refresh_name: Option<&str>, jar: &mut JarSessions) {
+        if self.values(key).any(is_bare_token) {
+            return self.read_pairs(key, refresh_name.or(Some(REFRESH_COOKIE)), jar);
+        }
+        for value in self.values(key) {
+            // The library treats an empty cookie as absent.
+            if !value.is_empty() {
+                jar.add(decode(value));
+            }
+        }
+    }
+
+    /// Reads cookies whose value is an access token, each with the refresh token at the same place in the order of
+    /// the request: a browser sends cookies of one domain and path in the same order.
+    fn read_pairs(&self, access_name: &str, refresh_name: Option<&str>, jar: &mut JarSessions) {
+        let refresh_tokens: Vec<_> =
+            refresh_name.map_or_else(Vec::new, |name| self.values(name).collect());
+        for (index, value) in self.values(access_name).enumerate() {
+            if value.is_empty() {
+                continue;
+            }
+            let session = if is_bare_token(value) {
+                Some(StoredSession::new(value, refresh_tokens.get(index).copied()))
+            } else {
+                decode(value)
+            };
+            jar.add(session);
+        }
+    }
+
+    fn read_chunks(&self, key: &str, jar: &mut JarSessions) {
+        let chunks = self.chunks(key);
+        let Some(longest) = chunks.iter().map(Vec::len).max() else { return };
+        let (before, had_undecodable) = (jar.sessions.len(), jar.has_undecodable);
+        // Cookies of one domain come in the same order at each index, so these combinations are tried first.
+        for place in 0..longest.min(MOST_TRIES) {
+            jar.add(decode(&series(&chunks, |values| values.get(place).or(values.last()))));
+        }
+        if longest > 1 {
+            read_combinations(&chunks, &mut longest.min(MOST_TRIES), jar);
+            // Not every combination is a session.
+            jar.has_undecodable = had_undecodable || jar.sessions.len() == before;
+        }
+    }
+
+    /// The values of the chunks up to the first gap: one for each cookie of that index.
+    fn chunks(&self, key: &str) -> Vec<Vec<&str>> {
+        let mut chunks: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+        for (name, value) in &self.ours {
+            // The library treats an empty chunk as absent.
+            if !value.is_empty()
+                && let Some(suffix) = name.strip_prefix(key)
+                && let Some(index) = chunk_suffix(suffix).and_then(|index| index.parse().ok())
+            {
+                chunks.entry(index).or_default().push(value.as_ref());
+            }
+        }
+        let up_to_gap = (0..).zip(chunks).take_while(|(i, (index, _))| i == index);
+        up_to_gap.map(|(_, (_, values))| values).collect()
+    }
+}
+
+/// The joined text of one value for each index.
+fn series<'c>(
+    chunks: &'c [Vec<&'c str>],
+    choose: impl Fn(&'c Vec<&'c str>) -> Option<&'c &'c str>,
+) -> String {
+    chunks.iter().filter_map(choose).copied().collect()
+}
+
+/// Tries the combinations of chunks with several values: of all lengths, because one session may have fewer chunks
+/// than the other.
+fn read_combinations(chunks: &[Vec<&str>], tries: &mut usize, jar: &mut JarSessions) {
+    for length in (1..=chunks.len()).rev() {
+        let chunks = chunks.get(..length).unwrap_or_default();
+        let combinations =
+            chunks.iter().try_fold(1_usize, |count, values| count.checked_mul(values.len()));
+        for combination in 0..combinations.unwrap_or(usize::MAX) {
+            if *tries >= MOST_TRIES {
+                return;
+            }
+            *tries += 1;
+            let mut rest = combination;
+            let text: String = chunks
+                .iter()
+                .filter_map(|values| {
+                    let choice = values.get(rest % values.len()).copied();
+                    rest /= values.len();
+                    choice
+                })
+                .collect();
+            jar.add(decode(&text));
+        }
+    }
+}
+
+impl JarSessions {
+    /// Whether the jar has no session cookie at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty() && !self.has_undecodable
+    }
+
+    fn add(&mut self, session: Option<StoredSession>) {
+        let Some(session) = session else {
+            self.has_undecodable = true;
+            return;
+        };
+        let is_same = |known: &&mut StoredSession| {
+            known.access_token.expose_secret() == session.access_token.expose_secret()
+        };
+        if let Some(known) = self.sessions.iter_mut().find(is_same) {
+            known.add_refresh_tokens(session.refresh_tokens);
+        } else if self.sessions.len() < MOST_SESSIONS {
+            self.sessions.push(session);
+        }
+    }
+}
+
+impl StoredSession {
+    fn new(access_token: &str, refresh_token: Option<&str>) -> Self {
+        let refresh_token = refresh_token.filter(|token| !token.is_empty());
+        Self {
+            access_token: access_token.into(),
+            refresh_tokens: refresh_token.map(Into::into).into_iter().collect(),
+        }
+    }
+
+    fn add_refresh_tokens(&mut self, tokens: Vec<SecretString>) {
+        for token in tokens {
+            let is_known = self
+                .refresh_tokens
+                .iter()
+                .any(|known| known.expose_secret() == token.expose_secret());
+            if !is_known {
+                self.refresh_tokens.push(token);
+            }
+        }
+    }
+}
+
+/// Whether the text has the form of a JWT: three parts of base64url. JSON and its percent-encoding do not.
+fn is_bare_token(text: &str) -> bool {
+    let is_part = |part: &str| {
+        !part.is_empty()
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    text.split('.').count() == 3 && text.split('.').all(is_part)
+}
+
+/// Like the library, it ignores missing padding and trailing bits.
+const BASE64URL: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+fn decode(text: &str) -> Option<StoredSession> {
+    let coded = text.contains('%');
+    let text: Cow<'_, [u8]> =
+        if coded { percent_decode_str(text).into() } else { text.as_bytes().into() };
+    let json = match text.strip_prefix(b"base64-".as_slice()) {
+        Some(coded) => Cow::Owned(BASE64URL.decode(coded).ok()?),
+        None => text,
+    };
+    match json.trim_ascii_start().first()? {
+        b'[' => decode_array(&json),
+        _ => decode_object(&json),
+    }
+}
+
+/// The form that the library writes today: an object of many members, of which the gateway needs two.
+fn decode_object(json: &[u8]) -> Option<StoredSession> {
+    #[derive(Deserialize)]
+    struct Session<'j> {
+        #[serde(borrow)]
+        access_token: Cow<'j, str>,
+        #[serde(borrow)]
+        refresh_token: Option<Cow<'j, str>>,
+    }
+    let Session { access_token, refresh_token } = serde_json::from_slice(json).ok()?;
+    Some(StoredSession::new(&access_token, refresh_token.as_deref()))
+}
+
+/// The form of earlier versions of the library: an array of access token, refresh token and more.
+fn decode_array(json: &[u8]) -> Option<StoredSession> {
+    let members: Vec<serde_json::Value> = serde_json::from_slice(json).ok()?;
+    let refresh_token = members.get(1).and_then(serde_json::Value::as_str);
+    Some(StoredSession::new(members.first()?.as_str()?, refresh_token))
+}

@@ -1,0 +1,100 @@
+//! The issuers (`iss`) of access tokens that the gateway accepts.
+//!
+//! If `GATEWAY_JWT_ISSUER` is not set, these are the issuer that GoTrue publishes, `<SUPABASE_URL>/auth/v1`,
+//! `<SUPABASE_URL>`, and none at all: GoTrue writes no `iss` unless it is told to, and self-hosted projects of before
+//! May 2026 have none. The project's key or secret has bound the token to the project already.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::config::{Issuer, Supabase};
+
+/// GoTrue's answer to the question for its issuer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum PublishedIssuer {
+    /// GoTrue has not answered.
+    #[default]
+    Unknown,
+    /// GoTrue publishes no issuer, or has no such document.
+    Absent,
+    /// This one.
+    Named(String),
+}
+
+impl From<Option<String>> for PublishedIssuer {
+    fn from(issuer: Option<String>) -> Self {
+        issuer.map_or(Self::Absent, Self::Named)
+    }
+}
+
+/// The accepted issuers. Clones share the issuer that GoTrue publishes.
+#[derive(Clone, Debug)]
+pub(crate) struct AcceptedIssuers {
+    /// `GATEWAY_JWT_ISSUER`; empty if it is not set.
+    configured: Vec<Issuer>,
+    defaults: [String; 2],
+    /// The last answer of GoTrue.
+    published: Arc<ArcSwap<PublishedIssuer>>,
+}
+
+impl AcceptedIssuers {
+    pub(super) fn new(supabase: &Supabase) -> Self {
+        Self {
+            configured: supabase.issuers.clone(),
+            defaults: supabase.project.default_issuers.clone(),
+            published: Arc::default(),
+        }
+    }
+
+    /// Whether a token with this `iss` is accepted; `None` for a token without one.
+    pub(super) fn accept(&self, iss: Option<&str>) -> bool {
+        if !self.configured.is_empty() {
+            return self.configured.iter().any(|issuer| match issuer {
+                Issuer::Named(named) => iss == Some(named),
+                Issuer::Absent => iss.is_none(),
+            });
+        }
+        let Some(iss) = iss else { return true };
+        self.defaults.iter().any(|default| default == iss)
+            || matches!(&**self.published.load(), PublishedIssuer::Named(name) if name == iss)
+    }
+
+    /// Whether the issuer that GoTrue publishes is accepted.
+    pub(crate) fn depend_on_gotrue(&self) -> bool {
+        self.configured.is_empty()
+    }
+
+    /// The issuer that GoTrue publishes.
+    pub(crate) fn published(&self) -> Arc<PublishedIssuer> {
+        self.published.load_full()
+    }
+
+    /// Takes over the answer of GoTrue. Returns whether it differs from the last one.
+    pub(crate) fn publish(&self, issuer: PublishedIssuer) -> bool {
+        let is_changed = **self.published.load() != issuer;
+        if is_changed {
+            self.published.store(Arc::new(issuer));
+        }
+        is_changed
+    }
+}
+
+/// The accepted issuers, for an operator.
+impl std::fmt::Display for AcceptedIssuers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<String> = if self.configured.is_empty() {
+            let published = match &*self.published() {
+                PublishedIssuer::Named(name) => Some(name.clone()),
+                PublishedIssuer::Absent | PublishedIssuer::Unknown => None,
+            };
+            let mut names: Vec<_> = published.into_iter().chain(self.defaults.clone()).collect();
+            names.dedup();
+            names.push("none".to_owned());
+            names
+        } else {
+            self.configured.iter().map(ToString::to_string).collect()
+        };
+        f.write_str(&names.join(", "))
+    }
+}

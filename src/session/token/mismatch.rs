@@ -1,0 +1,55 @@
+//! What an operator needs to know about a genuine token whose `iss` or `aud` alone is not accepted: the configuration
+//! is wrong, not the token.
+
+use super::issuers::AcceptedIssuers;
+
+/// The most characters of a claim that a log line shows.
+const MOST_CHARACTERS: usize = 200;
+
+/// A claim of a genuine token that is not accepted, with the accepted values. Neither `iss` nor `aud` is a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ClaimMismatch {
+    /// `iss` or `aud`.
+    pub(crate) claim: &'static str,
+    /// The variable that lists the accepted values.
+    pub(crate) variable: &'static str,
+    /// The token's value, shortened; `none` if it has none.
+    pub(crate) found: String,
+    /// The accepted values.
+    pub(crate) accepted: String,
+}
+
+impl ClaimMismatch {
+    pub(super) fn issuer(found: Option<&str>, accepted: &AcceptedIssuers) -> Self {
+        Self {
+            claim: "iss",
+            variable: "GATEWAY_JWT_ISSUER",
+            found: shortened(found.unwrap_or("none")),
+            accepted: accepted.to_string(),
+        }
+    }
+
+    pub(super) fn audience(found: &[String], accepted: &[String]) -> Self {
+        let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
+        Self {
+            claim: "aud",
+            variable: "GATEWAY_JWT_AUDIENCE",
+            found: shortened(&found),
+            accepted: accepted.join(", "),
+        }
+    }
+}
+
+impl std::fmt::Display for ClaimMismatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { claim, variable, found, accepted } = self;
+        write!(
+            f,
+            "the token is genuine, but its claim {claim} is {found}, and {variable} accepts {accepted}"
+        )
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(MOST_CHARACTERS).collect()
+}

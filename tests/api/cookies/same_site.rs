@@ -1,0 +1,43 @@
+//! Section 6 of the contract: the attribute `SameSite` of the cookies that the gateway sets and deletes.
+
+use crate::harness::{CookieFormat, TestApp, session_cookies};
+
+/// Whether the line has the attributes that a browser demands in a frame of another site.
+fn is_none(line: &str) -> bool {
+    line.contains("SameSite=None") && line.contains("Secure")
+}
+
+/// Partitioned cookies exist in frames of other sites alone, where browsers ignore `SameSite=Lax`.
+#[tokio::test]
+async fn same_site_is_lax_by_default_and_none_for_partitioned_lines_and_where_configured() {
+    for (flags, plain_is_none, partitioned) in [
+        (&[][..], false, false),
+        (&[("cookie-samesite", "lax")], false, false),
+        (&[("cookie-partitioned", "true")], false, true),
+        (&[("cookie-samesite", "none")], true, false),
+        (&[("cookie-samesite", "none"), ("cookie-partitioned", "true")], true, true),
+    ] {
+        let app = TestApp::with_flags(flags).await;
+        let tokens = app.sign_up();
+        // By hand, because a browser stores no `Secure` cookie at this http address.
+        let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
+        let mut jar = session_cookies("sb-127-auth-token", access, refresh, CookieFormat::Base64);
+        let csrf = app.get("/api/auth/csrf").cookies(&jar).send().await;
+        let token = csrf.json()["data"]["csrf_token"].as_str().unwrap().to_owned();
+        jar.push(("sb-csrf-token".to_owned(), token.clone()));
+        let logout = app.post("/logout").cookies(&jar).header("X-CSRF-Token", token).send().await;
+        assert!(!app.is_alive(&tokens));
+        for line in csrf.set_cookies().into_iter().chain(logout.set_cookies()) {
+            if line.contains("Partitioned") {
+                assert!(partitioned && is_none(line), "{flags:?} {line}");
+            } else {
+                assert_eq!(is_none(line), plain_is_none, "{flags:?} {line}");
+                assert!(plain_is_none || line.contains("SameSite=Lax"), "{flags:?} {line}");
+            }
+        }
+        for reply in [&csrf, &logout] {
+            let lines = reply.set_cookies();
+            assert_eq!(lines.iter().any(|line| line.contains("Partitioned")), partitioned);
+        }
+    }
+}

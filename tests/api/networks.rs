@@ -1,0 +1,133 @@
+//! The gateway where people run it: behind servers that speak HTTP/2 without TLS, in containers without a shell, and
+//! where a proxy is the only way out.
+
+use std::{
+    process::Command,
+    sync::{Arc, Mutex},
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::harness::{GatewayProcess, TestApp, assert_success, claims_of, gateway_binary};
+
+/// Sends a request by HTTP/2 with prior knowledge; returns the status, the version and the body.
+async fn by_http2(url: String, arguments: &[&str]) -> String {
+    let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    let curl = move || {
+        let mut command = Command::new("curl");
+        command.args(["-sS", "--max-time", "20", "--http2-prior-knowledge"]);
+        command.args(["-w", "\n%{http_code} %{http_version}"]).args(arguments).arg(url);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    tokio::task::spawn_blocking(curl).await.unwrap()
+}
+
+#[tokio::test]
+async fn http2_with_prior_knowledge_is_served_on_both_listeners() {
+    let app = TestApp::with_flags(&[("admin-bind", "127.0.0.1:0")]).await;
+    let tokens = app.sign_up();
+    let bearer = format!("Authorization: Bearer {}", tokens.access_token);
+    let health = by_http2(format!("http://{}/readyz", app.admin_address.unwrap()), &[]).await;
+    assert_eq!(health, "{\"status\":\"ok\"}\n200 2");
+    let verify = format!("http://{}/api/auth/verify", app.address);
+    assert_eq!(by_http2(verify.clone(), &["-H", &bearer]).await, "\n200 2");
+    let logout = format!("http://{}/api/auth/logout", app.address);
+    let reply = by_http2(logout, &["-X", "POST", "-H", &bearer]).await;
+    assert_eq!(reply, "{\"data\":{\"success\":true}}\n200 2");
+    assert!(!app.is_alive(&tokens));
+    assert!(by_http2(verify, &["-H", &bearer]).await.ends_with("\n401 2"));
+}
+
+/// A head of HTTP/2 is bounded like one of HTTP/1.1.
+#[tokio::test]
+async fn an_http2_request_with_a_head_beyond_the_limit_is_refused() {
+    let app = TestApp::with_flags(&[("max-header-bytes", "8192")]).await;
+    let long = format!("X-Long: {}", "x".repeat(20_000));
+    let reply = by_http2(format!("http://{}/healthz", app.address), &["-H", &long]).await;
+    assert!(reply.ends_with("431 2"), "{reply}");
+    assert_eq!(app.get("/healthz").send().await.status, 200);
+}
+
+#[tokio::test]
+async fn health_says_whether_the_configured_listener_is_ready() {
+    let app = TestApp::new().await;
+    let gateway = GatewayProcess::start(&app, &[]).await;
+    let bind = gateway.address.to_string();
+    let health = |bind: &str| {
+        let mut command = Command::new(gateway_binary());
+        command.arg("health").env_clear().env("SUPABASE_URL", app.mock.url());
+        let run = command.env("GATEWAY_BIND", bind).output().unwrap();
+        (run.status.code(), String::from_utf8(run.stderr).unwrap())
+    };
+    assert_eq!(health(&bind), (Some(0), String::new()));
+    gateway.stop();
+    let (status, cause) = health(&bind);
+    assert_eq!(status, Some(1));
+    assert!(cause.contains(&bind) && cause.contains("refused"), "{cause}");
+    assert_eq!(health("nonsense").0, Some(1));
+}
+
+/// A proxy that records the first line of each connection, and passes everything on to `target`.
+async fn start_proxy(target: String) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let lines = seen.clone();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (lines, target) = (lines.clone(), target.clone());
+            tokio::spawn(async move {
+                let mut head = [0; 512];
+                let read = client.read(&mut head).await.unwrap();
+                let text = String::from_utf8_lossy(&head[..read]).into_owned();
+                lines.lock().unwrap().push(text.lines().next().unwrap_or_default().to_owned());
+                let mut server = TcpStream::connect(target).await.unwrap();
+                server.write_all(&head[..read]).await.unwrap();
+                let _ = copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    (url, seen)
+}
+
+#[tokio::test]
+async fn all_requests_to_gotrue_go_through_the_egress_proxy() {
+    let app = TestApp::new().await;
+    let (proxy, seen) = start_proxy(app.mock.url().trim_start_matches("http://").to_owned()).await;
+    let gateway = GatewayProcess::start(
+        &app,
+        &[("SUPABASE_URL", "http://supabase.invalid"), ("GATEWAY_EGRESS_PROXY", &proxy)],
+    )
+    .await;
+    let tokens = app.sign_up();
+    let mut claims = claims_of(&tokens.access_token);
+    claims["iss"] = "http://supabase.invalid/auth/v1".into();
+    let token = app.mock.sign(&claims).unwrap();
+    let reply = gateway.request("POST", "/logout").bearer(&token).send().await;
+    assert_success(&reply, "/logout", tokens.user_id, "revoked");
+    assert!(!app.is_alive(&tokens));
+    let lines = seen.lock().unwrap().clone();
+    assert!(
+        !lines.is_empty() && lines.iter().all(|l| l.contains("http://supabase.invalid/")),
+        "{lines:?}"
+    );
+}
+
+/// The environment's proxies are meant for other programs.
+#[tokio::test]
+async fn a_proxy_of_the_environment_is_not_used_and_the_log_says_what_to_set() {
+    let app = TestApp::new().await;
+    let (proxy, seen) = start_proxy(app.mock.url().trim_start_matches("http://").to_owned()).await;
+    let gateway = GatewayProcess::start(&app, &[("HTTPS_PROXY", &proxy)]).await;
+    let tokens = app.sign_up();
+    gateway.request("POST", "/logout").bearer(&tokens.access_token).send().await;
+    assert!(!app.is_alive(&tokens) && seen.lock().unwrap().is_empty());
+    let log = gateway.stop();
+    let named = |line: &serde_json::Value| {
+        line["level"] == "WARN" && line["message"].to_string().contains("GATEWAY_EGRESS_PROXY")
+    };
+    assert!(log.lines.iter().any(named), "{}", log.text);
+}

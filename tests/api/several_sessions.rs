@@ -1,0 +1,160 @@
+//! Sections 3 and 6 of the contract: a cookie jar that shows several sessions. Every session ends, and the response is
+//! success only if all of them are over.
+
+use gotrue_mock::Tokens;
+use serde_json::json;
+
+use crate::harness::{CookieFormat, Reply, TestApp, assert_error, assert_success, session_cookies};
+
+const K: &str = "sb-127-auth-token";
+const CSRF: &str = "sb-csrf-token";
+
+type Cookies = Vec<(String, String)>;
+
+fn stored(tokens: &Tokens, format: CookieFormat) -> Cookies {
+    session_cookies(K, &tokens.access_token, &tokens.refresh_token, format)
+}
+
+/// Fetches the CSRF token of the jar and logs out with it, as a page does.
+async fn log_out(app: &TestApp, target: &str, jar: &Cookies) -> Reply {
+    let reply = app.get("/api/auth/csrf").cookies(jar).send().await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let csrf = reply.json()["data"]["csrf_token"].as_str().unwrap().to_owned();
+    let mut jar = jar.clone();
+    jar.push((CSRF.to_owned(), csrf.clone()));
+    app.post(target).cookies(&jar).header("X-CSRF-Token", csrf).send().await
+}
+
+#[tokio::test]
+async fn both_sessions_of_a_jar_end_in_either_order_and_a_third_one_stays() {
+    let app = TestApp::new().await;
+    for route in ["/api/auth/logout", "/api/v1/auth/logout", "/logout"] {
+        for old_first in [true, false] {
+            let old = app.sign_up();
+            let (new, phone) = (app.sign_in_again(&old), app.sign_in_again(&old));
+            let (first, second) = if old_first { (&old, &new) } else { (&new, &old) };
+            let jar = [first, second].map(|tokens| stored(tokens, CookieFormat::Base64)).concat();
+            let reply = log_out(&app, route, &jar).await;
+            assert_success(&reply, route, old.user_id, "revoked");
+            assert!(!app.is_alive(&old) && !app.is_alive(&new), "{route} {old_first}");
+            assert!(app.is_alive(&phone), "a session outside of the jar stays");
+            for tokens in [&old, &new] {
+                assert_eq!(app.verify(tokens).await, 401, "both are on the revocation list");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn chunks_of_two_sessions_are_read_although_they_come_interleaved() {
+    let app = TestApp::new().await;
+    let old = app.sign_up();
+    let new = app.sign_in_again(&old);
+    let [of_old, of_new] = [&old, &new].map(|tokens| stored(tokens, CookieFormat::Chunked));
+    assert!(of_old.len() > 1, "{of_old:?}");
+    let jar: Cookies = of_old.into_iter().zip(of_new).flat_map(|(a, b)| [a, b]).collect();
+    let reply = log_out(&app, "/logout", &jar).await;
+    assert_success(&reply, "/logout", old.user_id, "revoked");
+    assert!(!app.is_alive(&old) && !app.is_alive(&new));
+}
+
+#[tokio::test]
+async fn the_response_is_success_only_if_every_session_is_over() {
+    let app = TestApp::new().await;
+    let old = app.sign_up();
+    let new = app.sign_in_again(&old);
+    let jar = [&old, &new].map(|tokens| stored(tokens, CookieFormat::Base64)).concat();
+    app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 500, "times": 1}));
+    let reply = log_out(&app, "/api/auth/logout", &jar).await;
+    assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
+    assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
+    assert!(app.is_alive(&old) != app.is_alive(&new), "GoTrue ended one of them");
+    assert_eq!(app.gotrue_calls("logout").len(), 2, "each is asked for once");
+}
+
+#[tokio::test]
+async fn an_expired_session_of_a_jar_is_refreshed_and_ends_with_the_other() {
+    let app = TestApp::new().await;
+    let old = app.sign_up();
+    app.advance_time(3600);
+    let new = app.sign_in_again(&old);
+    let jar = [&old, &new].map(|tokens| stored(tokens, CookieFormat::Raw)).concat();
+    let reply = log_out(&app, "/logout", &jar).await;
+    assert_success(&reply, "/logout", old.user_id, "revoked");
+    assert!(!app.is_alive(&old) && !app.is_alive(&new));
+    assert_eq!((app.gotrue_calls("token").len(), app.gotrue_calls("logout").len()), (1, 2));
+}
+
+#[tokio::test]
+async fn with_global_and_others_each_user_of_a_jar_is_asked_for_once() {
+    let app = TestApp::new().await;
+    for scope in ["global", "others"] {
+        let old = app.sign_up();
+        let (new, phone) = (app.sign_in_again(&old), app.sign_in_again(&old));
+        let stranger = app.sign_up();
+        let jar =
+            [&old, &new, &stranger].map(|tokens| stored(tokens, CookieFormat::Base64)).concat();
+        let before = app.gotrue_calls("logout").len();
+        let reply = log_out(&app, &format!("/logout?scope={scope}"), &jar).await;
+        assert_success(&reply, "/logout", old.user_id, "revoked");
+        assert_eq!(app.gotrue_calls("logout").len() - before, 2, "one for each user");
+        assert!(!app.is_alive(&phone), "{scope}");
+        if scope == "global" {
+            assert!(!app.is_alive(&old) && !app.is_alive(&new) && !app.is_alive(&stranger));
+        } else {
+            assert!(app.is_alive(&old) && app.is_alive(&stranger), "this browser stays signed in");
+            assert!(reply.set_cookies().is_empty(), "{reply:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn verify_takes_the_first_session_that_lives_and_refuses_a_revoked_one_of_another_user() {
+    let app = TestApp::new().await;
+    let old = app.sign_up();
+    let (new, stranger) = (app.sign_in_again(&old), app.sign_up());
+    app.post("/logout").bearer(&old.access_token).send().await;
+    let jar = |tokens: &[&Tokens]| -> Cookies {
+        tokens.iter().flat_map(|tokens| stored(tokens, CookieFormat::Base64)).collect()
+    };
+    for tokens in [[&old, &new], [&new, &old]] {
+        let reply = app.get("/api/auth/verify").cookies(&jar(&tokens)).send().await;
+        let session = new.session_id.to_string();
+        assert_eq!((reply.status, reply.header("x-auth-session-id")), (200, Some(&*session)));
+    }
+    for tokens in [[&old, &stranger], [&stranger, &old]] {
+        let reply = app.get("/api/auth/verify").cookies(&jar(&tokens)).send().await;
+        assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("revoked"));
+    }
+}
+
+/// Older helpers write two plain cookies, and the gateway may be told other names for them.
+#[tokio::test]
+async fn two_plain_cookies_are_a_session_like_any_other() {
+    let named = [("cookie-name", "sb-access-token"), ("refresh-cookie-name", "sb-refresh-token")];
+    for flags in [&[][..], &named] {
+        let app = TestApp::with_flags(flags).await;
+        for expired in [false, true] {
+            let tokens = app.sign_up();
+            let jar = [
+                ("sb-access-token".to_owned(), tokens.access_token.clone()),
+                ("sb-refresh-token".to_owned(), tokens.refresh_token.clone()),
+            ];
+            if expired {
+                app.advance_time(3600);
+            } else {
+                let reply = app.get("/api/auth/verify").cookies(&jar).send().await;
+                assert_eq!(reply.header("x-auth-carrier"), Some("cookie"));
+            }
+            let unguarded = app.post("/logout").cookies(&jar).send().await;
+            assert_error(&unguarded, 403, "CSRF_FAILED", Some("missing"));
+            assert!(app.is_alive(&tokens));
+            let reply = log_out(&app, "/logout", &jar.to_vec()).await;
+            assert_success(&reply, "/logout", tokens.user_id, "revoked");
+            assert!(!app.is_alive(&tokens), "expired: {expired}");
+            for name in ["sb-access-token", "sb-refresh-token"] {
+                assert!(reply.deleted_cookies().contains(&name), "{reply:?}");
+            }
+        }
+    }
+}

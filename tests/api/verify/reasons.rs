@@ -1,0 +1,85 @@
+//! Section 9 of the contract: what `verify` tells a proxy about a request without a living session, and about the
+//! session of one that has it.
+
+use serde_json::json;
+
+use crate::harness::{Browser, CookieFormat, Reply, TestApp, assert_error, claims_of};
+
+const NAVIGATION: (&str, &str) = ("Sec-Fetch-Mode", "navigate");
+
+fn assert_reason(reply: &Reply, reason: &str) {
+    assert_eq!((reply.status, reply.header("x-auth-reason")), (401, Some(reason)), "{reply:?}");
+    assert_eq!(reply.header("x-auth-user-id"), None);
+}
+
+#[tokio::test]
+async fn each_refusal_has_its_reason_in_a_header() {
+    let app = TestApp::new().await;
+    let verify = || app.get("/api/auth/verify");
+    assert_reason(&verify().send().await, "missing");
+    assert_reason(&verify().bearer("a.b.c").send().await, "invalid");
+    assert_reason(&verify().cookies(&[("sb-127-auth-token", "junk")]).send().await, "invalid");
+    let ended = app.sign_up();
+    app.post("/logout").bearer(&ended.access_token).send().await;
+    assert_reason(&verify().bearer(&ended.access_token).send().await, "revoked");
+
+    let tokens = app.sign_up();
+    app.advance_time(3600);
+    assert_reason(&verify().bearer(&tokens.access_token).send().await, "expired");
+    for format in CookieFormat::ALL {
+        let browser = Browser::signed_in_without_csrf(&app, &tokens, format);
+        assert_reason(&browser.request("GET", "/api/auth/verify").send().await, "refreshable");
+    }
+    assert_eq!(app.gotrue_calls("token").len(), 0, "verify never refreshes");
+    assert!(app.is_alive(&tokens));
+}
+
+#[tokio::test]
+async fn a_navigation_is_redirected_where_the_proxy_says_and_a_script_is_not() {
+    let urls = ("redirect-urls", "https://www.example.com/*");
+    let app = TestApp::with_flags(&[urls]).await;
+    let target = |place: &str| format!("/api/auth/verify/orders?redirect={place}");
+    let html = ("Accept", "text/html,*/*;q=0.8");
+    for (place, headers, location) in [
+        ("/login", vec![NAVIGATION], Some("/login")),
+        ("/login", vec![html], Some("/login")),
+        ("%2Flogin%3Fnext%3D%2Forders", vec![NAVIGATION], Some("/login?next=/orders")),
+        ("https://www.example.com/in", vec![NAVIGATION], Some("https://www.example.com/in")),
+        ("https://evil.example/", vec![NAVIGATION], None),
+        ("//evil.example", vec![NAVIGATION], None),
+        ("", vec![NAVIGATION], None),
+        ("/login", vec![], None),
+        ("/login", vec![("Accept", "application/json")], None),
+        ("/login", vec![("Sec-Fetch-Mode", "cors"), html], None),
+    ] {
+        let reply = app.get(&target(place)).headers(&headers).send().await;
+        assert_eq!(reply.header("location"), location, "{place} {headers:?}");
+        assert_eq!(reply.status, if location.is_some() { 302 } else { 401 }, "{place} {headers:?}");
+        assert_eq!(reply.header("x-auth-reason"), Some("missing"));
+    }
+    let reply = app.get("/api/auth/verify").headers(&[NAVIGATION]).send().await;
+    assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("missing"));
+    let tokens = app.sign_up();
+    let living = app.get(&target("/login")).headers(&[NAVIGATION]).bearer(&tokens.access_token);
+    assert_eq!(living.send().await.status, 200);
+}
+
+#[tokio::test]
+async fn headers_tell_anonymous_users_and_clients_of_third_parties_apart() {
+    let app = TestApp::new().await;
+    let client = "9a8b7c6d-0000-4000-8000-000000000000";
+    for (claims, anonymous, client_id) in [
+        (json!({}), "false", ""),
+        (json!({"is_anonymous": true}), "true", ""),
+        (json!({"client_id": client}), "false", client),
+    ] {
+        let tokens = app.sign_up();
+        let mut changed = claims_of(&tokens.access_token);
+        changed.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+        let token = app.mock.sign(&changed).unwrap();
+        let reply = app.get("/api/auth/verify").bearer(&token).send().await;
+        assert_eq!(reply.header("x-auth-anonymous"), Some(anonymous));
+        assert_eq!(reply.header("x-auth-client-id"), Some(client_id));
+        assert_eq!(reply.header("x-auth-carrier"), Some("bearer"));
+    }
+}
