@@ -19,7 +19,9 @@ async fn chunks_are_joined_up_to_the_first_gap_and_no_other_cookie_hides_the_ses
     let mut reversed = chunks.clone();
     reversed.reverse();
     assert_eq!(verify_status(&reversed).await, 200, "the order of the request does not matter");
-    for stray in [format!("{SESSION}.9"), format!("{SESSION}.01"), format!("{SESSION}-user")] {
+    let next_index = chunks.len();
+    for stray in [".9", ".01", "-user", &format!(".{next_index}")] {
+        let stray = format!("{SESSION}{stray}");
         let mut more = chunks.clone();
         more.insert(0, pair(&stray, "stray"));
         assert_eq!(verify_status(&more).await, 200, "{stray}");

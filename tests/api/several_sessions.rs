@@ -1,7 +1,8 @@
 //! Sections 3 and 6 of the contract: a cookie jar that shows several sessions. Every session ends, and the response is
-//! success only if all of them are over.
+//! success only if all of them have ended.
 
 use gotrue_mock::Tokens;
+use rstest::rstest;
 use serde_json::json;
 
 use crate::harness::{CookieFormat, Reply, TestApp, assert_error, assert_success, session_cookies};
@@ -58,8 +59,42 @@ async fn chunks_of_two_sessions_are_read_although_they_come_interleaved() {
     assert!(!app.is_alive(&old) && !app.is_alive(&new));
 }
 
+/// The value of the session cookie in `count` chunks, of about the same length.
+fn in_chunks(tokens: &Tokens, count: usize) -> Vec<String> {
+    let value = stored(tokens, CookieFormat::Base64).remove(0).1;
+    let size = value.len().div_ceil(count);
+    value.as_bytes().chunks(size).map(|chunk| String::from_utf8(chunk.to_vec()).unwrap()).collect()
+}
+
+#[rstest]
+#[case(2, 3)]
+#[case(3, 4)]
+#[case(2, 6)]
+#[case(1, 5)]
 #[tokio::test]
-async fn the_response_is_success_only_if_every_session_is_over() {
+async fn interleaved_sessions_may_have_different_numbers_of_chunks(
+    #[case] short: usize,
+    #[case] long: usize,
+) {
+    let app = TestApp::new().await;
+    for (of_old, of_new) in [(short, long), (long, short)] {
+        let old = app.sign_up();
+        let new = app.sign_in_again(&old);
+        let [of_old, of_new] = [in_chunks(&old, of_old), in_chunks(&new, of_new)];
+        let mut jar = Cookies::new();
+        for index in 0..long {
+            for chunk in [&of_old, &of_new].into_iter().filter_map(|chunks| chunks.get(index)) {
+                jar.push((format!("{K}.{index}"), chunk.clone()));
+            }
+        }
+        let reply = log_out(&app, "/logout", &jar).await;
+        assert_success(&reply, "/logout", old.user_id, "revoked");
+        assert!(!app.is_alive(&old) && !app.is_alive(&new), "{jar:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_response_is_success_only_if_every_session_has_ended() {
     let app = TestApp::new().await;
     let old = app.sign_up();
     let new = app.sign_in_again(&old);

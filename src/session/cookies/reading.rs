@@ -5,7 +5,7 @@
 //!    `sb-refresh-token` is a session of its own. The value of `K` may also be an access token alone.
 //! 2. Chunks of two domains come interleaved: every combination that decodes counts, within [`MOST_TRIES`].
 //! 3. A session that is read more than once keeps every refresh token that came with it.
-//! 4. Octets that are no session never hide a session.
+//! 4. A cookie that holds no session does not hide a session, within [`MOST_TRIES`] and [`MOST_SESSIONS`].
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -90,16 +90,16 @@ impl RequestCookies<'_> {
     fn read_chunks(&self, key: &str, jar: &mut JarSessions) {
         let chunks = self.chunks(key);
         let Some(longest) = chunks.iter().map(Vec::len).max() else { return };
-        let (before, had_undecodable) = (jar.sessions.len(), jar.has_undecodable);
-        // Cookies of one domain come in the same order at each index, so these combinations are tried first.
-        for place in 0..longest.min(MOST_TRIES) {
-            jar.add(decode(&series(&chunks, |values| values.get(place).or(values.last()))));
+        let had_undecodable = jar.has_undecodable;
+        let mut is_read = false;
+        for text in joined(&chunks).take(MOST_TRIES) {
+            is_read |= jar.add(decode(&text));
+            if is_read && longest == 1 {
+                break;
+            }
         }
-        if longest > 1 {
-            read_combinations(&chunks, &mut longest.min(MOST_TRIES), jar);
-            // Not every combination is a session.
-            jar.has_undecodable = had_undecodable || jar.sessions.len() == before;
-        }
+        // Not every combination is a session.
+        jar.has_undecodable = had_undecodable || !is_read;
     }
 
     /// The values of the chunks up to the first gap: one for each cookie of that index.
@@ -119,38 +119,36 @@ impl RequestCookies<'_> {
     }
 }
 
-/// The joined text of one value for each index.
-fn series<'c>(
-    chunks: &'c [Vec<&'c str>],
-    choose: impl Fn(&'c Vec<&'c str>) -> Option<&'c &'c str>,
-) -> String {
-    chunks.iter().filter_map(choose).copied().collect()
+/// Joins one value of each index, the most likely combinations first.
+fn joined<'c>(chunks: &'c [Vec<&'c str>]) -> impl Iterator<Item = String> + 'c {
+    let up_to = |end| chunks.get(..end).unwrap_or_default();
+    // Cookies of one domain come in the same order at each index. Where an index has fewer values than the one
+    // before, the session of one domain has ended.
+    let ends = (1..).zip(chunks.windows(2)).filter_map(|(end, pair)| match pair {
+        [before, next] if next.len() < before.len() => Some(end),
+        _ => None,
+    });
+    let by_place = std::iter::once(chunks.len()).chain(ends).map(up_to).flat_map(|chunks| {
+        let places = chunks.iter().map(Vec::len).max().unwrap_or_default();
+        (0..places).map(|place| join(chunks, |count| place.min(count - 1)))
+    });
+    // The chunks after the last one of a session can be left over from a longer session.
+    let all = (1..=chunks.len()).rev().map(up_to).flat_map(|chunks| {
+        let count = chunks.iter().map(Vec::len).fold(1, usize::saturating_mul);
+        (0..count).map(|mut combination| {
+            join(chunks, |count| {
+                let choice = combination % count;
+                combination /= count;
+                choice
+            })
+        })
+    });
+    by_place.chain(all)
 }
 
-/// Tries the combinations of chunks with several values: of all lengths, because one session may have fewer chunks
-/// than the other.
-fn read_combinations(chunks: &[Vec<&str>], tries: &mut usize, jar: &mut JarSessions) {
-    for length in (1..=chunks.len()).rev() {
-        let chunks = chunks.get(..length).unwrap_or_default();
-        let combinations =
-            chunks.iter().try_fold(1_usize, |count, values| count.checked_mul(values.len()));
-        for combination in 0..combinations.unwrap_or(usize::MAX) {
-            if *tries >= MOST_TRIES {
-                return;
-            }
-            *tries += 1;
-            let mut rest = combination;
-            let text: String = chunks
-                .iter()
-                .filter_map(|values| {
-                    let choice = values.get(rest % values.len()).copied();
-                    rest /= values.len();
-                    choice
-                })
-                .collect();
-            jar.add(decode(&text));
-        }
-    }
+/// Joins the value that `choose` selects at each index. It gets the number of values there, which is not 0.
+fn join(chunks: &[Vec<&str>], mut choose: impl FnMut(usize) -> usize) -> String {
+    chunks.iter().filter_map(|values| values.get(choose(values.len()))).copied().collect()
 }
 
 impl JarSessions {
@@ -160,10 +158,11 @@ impl JarSessions {
         self.sessions.is_empty() && !self.has_undecodable
     }
 
-    fn add(&mut self, session: Option<StoredSession>) {
+    /// Returns whether there is a session.
+    fn add(&mut self, session: Option<StoredSession>) -> bool {
         let Some(session) = session else {
             self.has_undecodable = true;
-            return;
+            return false;
         };
         let is_same = |known: &&mut StoredSession| {
             known.access_token.expose_secret() == session.access_token.expose_secret()
@@ -173,6 +172,7 @@ impl JarSessions {
         } else if self.sessions.len() < MOST_SESSIONS {
             self.sessions.push(session);
         }
+        true
     }
 }
 
