@@ -207,10 +207,14 @@ impl Session {
         self.claims.session_id == other.claims.session_id && self.claims.sub == other.claims.sub
     }
 
-    /// Takes over the refresh tokens of the same session's other cookie, and its access token if that is better.
+    /// Adds the refresh tokens of another cookie of this session. Takes its access token as well if that is more
+    /// certain to be of this session, or if both are as certain and only it has not expired.
     pub(crate) fn merge(&mut self, other: Self) {
-        let worth = |session: &Self| (session.proof == Proof::Proven, !session.expired);
-        let more = if worth(&other) > worth(self) {
+        let preference = |session: &Self| {
+            let is_verified = session.signature == SignatureStatus::Verified;
+            (session.proof == Proof::Proven, is_verified, !session.expired)
+        };
+        let more = if preference(&other) > preference(self) {
             std::mem::replace(self, other).refresh_tokens
         } else {
             other.refresh_tokens

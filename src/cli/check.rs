@@ -127,15 +127,23 @@ async fn key_set(config: &Config, gotrue: &GoTrue) -> Result<Keys, String> {
     Ok(Keys { allowed, left_out })
 }
 
-/// Prints the issuer that GoTrue publishes, and returns it.
+/// Prints the issuer that GoTrue publishes, and returns it. Tokens with the default issuer need no such document, so
+/// its absence fails nothing.
 async fn issuer(config: &Config, gotrue: &GoTrue) -> Option<String> {
-    // If GoTrue does not answer, its own line says so.
-    let published = gotrue.issuer(Instant::now() + config.upstream.timeout).await.ok()?;
-    match &published {
-        Some(issuer) => println!("issuer: ok: {issuer}"),
-        None => println!("issuer: ok: GoTrue publishes none"),
+    match gotrue.issuer(Instant::now() + config.upstream.timeout).await {
+        Ok(Some(issuer)) => {
+            println!("issuer: ok: {issuer}");
+            Some(issuer)
+        }
+        Ok(None) => {
+            println!("issuer: ok: GoTrue publishes none");
+            None
+        }
+        Err(error) => {
+            println!("issuer: unknown: {error}");
+            None
+        }
     }
-    published
 }
 
 /// Prints the line of a part, and returns whether it works.

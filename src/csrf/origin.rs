@@ -62,18 +62,34 @@ pub struct CrossSite {
 
 /// The most characters of an origin that a log line shows.
 const MOST_CHARACTERS: usize = 200;
+/// The most characters of a part of a host name (RFC 1035, section 2.3.4).
+const MOST_LABEL_CHARACTERS: usize = 63;
 
 impl CrossSite {
     fn new(origin: &RequestOrigin, own: Option<&str>) -> Self {
         let asked = match origin {
-            RequestOrigin::Page(origin) => origin.chars().take(MOST_CHARACTERS).collect(),
-            RequestOrigin::Opaque => "null".to_owned(),
-            RequestOrigin::Unreadable => "not readable".to_owned(),
-            RequestOrigin::Absent => "not named".to_owned(),
+            RequestOrigin::Page(origin) => loggable(origin),
+            RequestOrigin::Opaque => "null",
+            RequestOrigin::Unreadable => NOT_READABLE,
+            RequestOrigin::Absent => "not named",
         };
-        let own = own.unwrap_or("not known").chars().take(MOST_CHARACTERS).collect();
-        Self { asked, own }
+        Self { asked: asked.to_owned(), own: own.map_or("not known", loggable).to_owned() }
     }
+}
+
+const NOT_READABLE: &str = "not readable";
+
+/// The origin, if a log line may show it. A client can send any text as its origin and as the host, even a token or
+/// a cookie: an origin as browsers write it has no capitals, few other characters, and short parts.
+fn loggable(origin: &str) -> &str {
+    let is_plain = |text: &str, others: &[u8]| {
+        let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || others.contains(&b);
+        text.len() <= MOST_LABEL_CHARACTERS && text.bytes().all(is_plain)
+    };
+    let is_loggable = origin.split_once("://").is_some_and(|(scheme, host)| {
+        is_plain(scheme, b"+-.") && host.split('.').all(|label| is_plain(label, b"-_:[]"))
+    });
+    if is_loggable && origin.len() <= MOST_CHARACTERS { origin } else { NOT_READABLE }
 }
 
 /// The cause for an operator.

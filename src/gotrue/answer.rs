@@ -175,14 +175,12 @@ impl Answer {
             issuer: Option<String>,
         }
         match self.status {
-            StatusCode::OK => {
-                let document = serde_json::from_slice::<Document>(&self.body).ok();
-                Ok(document
-                    .and_then(|document| document.issuer)
-                    .filter(|issuer| !issuer.is_empty()))
-            }
-            StatusCode::TOO_MANY_REQUESTS => Err(self.refusal()),
-            status if status.is_client_error() => Ok(None),
+            // Other servers also answer 200, for example a captive portal: only a document can say that there is none.
+            StatusCode::OK => match serde_json::from_slice::<Document>(&self.body) {
+                Ok(document) => Ok(document.issuer.filter(|issuer| !issuer.is_empty())),
+                Err(_) => Err(Refusal::Unexpected),
+            },
+            StatusCode::NOT_FOUND => Ok(None),
             _ => Err(self.refusal()),
         }
     }

@@ -2,6 +2,7 @@
 //! that only GoTrue can verify.
 
 use axum::http::HeaderMap;
+use futures_util::future::join_all;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
@@ -148,19 +149,19 @@ impl From<Refusal> for IntrospectionError {
     }
 }
 
-/// GoTrue's answer about a session that only GoTrue can verify. The call takes a place among the requests in
+/// GoTrue's answer, before `deadline`, about a session that only GoTrue can verify. The call takes a place among the requests in
 /// flight. A request that waits for the call of another request takes no place.
 pub(super) async fn introspect(
     app: &AppState,
     context: &RequestContext,
     headers: &HeaderMap,
     session: &Session,
+    deadline: Instant,
 ) -> Result<Introspection, IntrospectionError> {
     let token = session.access_token.expose_secret();
     if let Some(answer) = app.introspections.get(token) {
         return Ok(answer);
     }
-    let deadline = Instant::now() + app.config.upstream.timeout;
     let (user, caller) = (session.claims.sub, context.on_behalf_of(headers));
     let ask = async {
         let _permit = app.in_flight.take(Proof::Unproven)?;
@@ -171,8 +172,8 @@ pub(super) async fn introspect(
     Box::pin(app.introspections.get_or_call(token, deadline, ask)).await
 }
 
-/// Removes the sessions that GoTrue calls forged from a jar of several, so that a planted cookie does not stop the
-/// others. The last one stays: then GoTrue's answer is the response.
+/// Removes the sessions whose tokens GoTrue calls forged from a jar of several, so that a planted cookie does not stop
+/// the logout of the others. If GoTrue calls all of them forged, all stay, and the response reports GoTrue's answer.
 pub(super) async fn remove_forged(
     app: &AppState,
     context: &RequestContext,
@@ -184,19 +185,24 @@ pub(super) async fn remove_forged(
     if sessions.len() < 2 || sessions.iter().all(is_certain) {
         return sessions;
     }
-    let (mut genuine, mut forged) = (Vec::new(), Vec::new());
-    for mut session in sessions {
+    // The logouts of the sessions need the other half of the time.
+    let deadline = Instant::now() + app.config.upstream.timeout / 2;
+    let ask = async |session: Session| {
         if is_certain(&session) {
-            genuine.push(session);
-            continue;
+            return (session, None);
         }
-        match introspect(app, context, headers, &session).await {
-            Ok(Introspection::Forged) => forged.push(session),
-            Ok(Introspection::Live) => {
+        let answer = introspect(app, context, headers, &session, deadline).await.ok();
+        (session, answer)
+    };
+    let (mut genuine, mut forged) = (Vec::new(), Vec::new());
+    for (mut session, answer) in join_all(sessions.into_iter().map(ask)).await {
+        match answer {
+            Some(Introspection::Forged) => forged.push(session),
+            Some(Introspection::Live) => {
                 session.proof = Proof::Proven;
                 genuine.push(session);
             }
-            Ok(Introspection::Ended | Introspection::Banned) | Err(_) => genuine.push(session),
+            Some(Introspection::Ended | Introspection::Banned) | None => genuine.push(session),
         }
     }
     if genuine.is_empty() { forged } else { genuine }

@@ -8,6 +8,10 @@ use crate::{
     session::{Session, token::session_of},
 };
 
+/// The most refresh tokens of one session that are tried: a session may have one cookie for each domain and path, and
+/// another site can plant any number.
+const MOST_REFRESH_TOKENS: usize = 8;
+
 impl Logout {
     /// Refreshes the access token with the first refresh token that GoTrue accepts. Only a refused or foreign refresh
     /// token leads to the next one: any other error concerns GoTrue.
@@ -18,7 +22,7 @@ impl Logout {
         deadline: Deadline,
     ) -> Result<SecretString, RefreshError> {
         let mut result = Err(RefreshError::Refused(Refusal::RefreshTokenRefused));
-        for refresh_token in &session.refresh_tokens {
+        for refresh_token in session.refresh_tokens.iter().take(MOST_REFRESH_TOKENS) {
             result = self.refresh(session, refresh_token, caller, deadline).await;
             if !matches!(
                 result,

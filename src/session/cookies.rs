@@ -152,7 +152,7 @@ fn is_ours(config: &Cookies, name: &str) -> bool {
 
 /// The end of every storage key that supabase-js makes of a project's URL.
 const KEY_SUFFIX: &str = "-auth-token";
-/// Names of other projects' cookies are logged, so their length is bounded.
+/// Names of other projects' cookies are logged, so their length and characters are limited.
 const MAX_LOGGED_NAME: usize = 128;
 
 /// The storage key of another project, if the cookie belongs to one.
@@ -162,7 +162,8 @@ fn other_key(name: &str) -> Option<String> {
     }
     let (whole, suffix) = name.rfind('.').map_or((name, ""), |dot| name.split_at(dot));
     let key = if chunk_suffix(suffix).is_some() { whole } else { name };
-    key.ends_with(KEY_SUFFIX).then(|| key.to_owned())
+    let is_loggable = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    (key.ends_with(KEY_SUFFIX) && key.bytes().all(is_loggable)).then(|| key.to_owned())
 }
 
 /// The library's use of a cookie with this name, if its storage key is `key`. `None` if the cookie is not the

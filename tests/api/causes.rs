@@ -86,3 +86,25 @@ async fn a_refusal_of_a_foreign_page_names_its_origin_and_the_gateways_own() {
     assert!(cause.contains(page), "{cause}");
     assert!(cause.replace(page, "").contains("http://192.168.1.20"), "{cause}");
 }
+
+#[tokio::test]
+async fn a_refusal_of_a_foreign_page_logs_no_text_that_is_not_an_origin() {
+    let app = TestApp::new().await;
+    let gateway = GatewayProcess::start(&app, &[]).await;
+    let tokens = app.sign_up();
+    let token = &tokens.access_token;
+    let jar = session_cookies(KEY, token, &tokens.refresh_token, CookieFormat::Base64);
+    let cookie = format!("{KEY}={}", jar[0].1);
+    let long_label = format!("https://{}.example.com", "a".repeat(64));
+    for origin in
+        [token, &cookie, &format!("https://{token}"), &format!("x://{cookie}"), &long_label]
+    {
+        let request = gateway.request("POST", "/logout").cookies(&jar).host("app.example.com");
+        let reply = request.header("Origin", origin.as_str()).send().await;
+        assert_error(&reply, 403, "CSRF_FAILED", Some("cross_site"));
+    }
+    assert!(app.is_alive(&tokens));
+    let log = gateway.stop().text;
+    assert_eq!(log.matches("the page's origin is not readable").count(), 5, "{log}");
+    assert!(!log.contains(token) && !log.contains(&jar[0].1) && !log.contains(&long_label));
+}

@@ -14,6 +14,7 @@ use axum::{
 };
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::{
@@ -76,9 +77,10 @@ pub(in crate::http) async fn csrf(
     let cookies = RequestCookies::of(&headers, &app.config.cookies);
     let credential = Credential::of(&headers, &cookies, &app.config.cookies, &app.verifier);
     let sessions = authenticate(&app, credential, &cookies).await.sessions()?;
+    let deadline = Instant::now() + app.config.upstream.timeout;
     let sessions = remove_forged(&app, &context, &headers, sessions).await;
     for session in &sessions {
-        refuse_forged(&app, &context, &headers, session).await?;
+        refuse_forged(&app, &context, &headers, session, deadline).await?;
     }
 
     let (binding, accepted) = bindings(&sessions);
@@ -136,14 +138,17 @@ async fn refuse_forged(
     context: &RequestContext,
     headers: &HeaderMap,
     session: &Session,
+    deadline: Instant,
 ) -> Result<(), Error> {
     match session.signature {
         SignatureStatus::Verified => Ok(()),
         SignatureStatus::LeftToGoTrue if session.expired => Ok(()),
         SignatureStatus::Unverifiable => Err(Error::AuthServiceUnavailable),
-        SignatureStatus::LeftToGoTrue => match introspect(app, context, headers, session).await? {
-            Introspection::Live | Introspection::Ended | Introspection::Banned => Ok(()),
-            Introspection::Forged => Err(Error::CredentialInvalid(TokenError::Signature)),
-        },
+        SignatureStatus::LeftToGoTrue => {
+            match introspect(app, context, headers, session, deadline).await? {
+                Introspection::Live | Introspection::Ended | Introspection::Banned => Ok(()),
+                Introspection::Forged => Err(Error::CredentialInvalid(TokenError::Signature)),
+            }
+        }
     }
 }

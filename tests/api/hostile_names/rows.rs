@@ -232,7 +232,7 @@ fn pairs() -> Vec<Row> {
         "\tKEY-user\t=\tplanted",
         "x=1;KEY-user=planted",
         "x=\"; KEY-user=planted; y=\"",
-        "KEY-user=planted;Domain=evil.example;Path=/x;Max-Age=9",
+        "KEY-user=planted;Domain=planted.example;Path=/x;Max-Age=9",
         "KEY-user=planted; KEY-user=again",
         ";;KEY-user=planted",
         "KEY-user=\"planted\"",

@@ -55,7 +55,7 @@ impl NoSession {
     /// one that the client or the operator can do something about.
     fn precedence(&self) -> u8 {
         match self.error {
-            Error::SessionRevoked => 4,
+            Error::SessionRevoked | Error::SessionNotFound => 4,
             Error::NotReady(_) | Error::Overloaded => 3,
             Error::CredentialExpired if self.is_refreshable => 2,
             Error::CredentialExpired => 1,
@@ -78,6 +78,7 @@ pub(super) async fn find(
     let sessions = authenticate(app, credential, &cookies).await.sessions();
     let sessions = sessions.map_err(|error| NoSession::from(Error::from(error)))?;
 
+    let deadline = tokio::time::Instant::now() + app.config.upstream.timeout;
     let mut refused: Option<NoSession> = None;
     let mut beside = Vec::new();
     let mut found = None;
@@ -86,7 +87,7 @@ pub(super) async fn find(
             beside.push(session);
             continue;
         }
-        match check(app, context, headers, &session).await {
+        match check(app, context, headers, &session, deadline).await {
             Ok(()) => found = Some(session),
             Err(error) => {
                 if refused.as_ref().is_none_or(|known| error.precedence() > known.precedence()) {
@@ -96,15 +97,15 @@ pub(super) async fn find(
             }
         }
     }
-    let Some(found) = found else {
-        return Err(refused.unwrap_or_else(|| Error::CredentialMissing.into()));
-    };
     if is_bearer {
         // The key set is not fetched again for the cookies, because the identifying session must not wait.
         beside.extend(read_jar(app, cookies.sessions(config), UnknownKey::Refuse).await.sessions);
     }
-    refuse_revoked_beside(app, context, &found, &beside).await?;
-    Ok(found)
+    // Without a living session, the checks of a jar's sessions have found the revoked ones.
+    if let Some(identity) = found.as_ref().or(beside.first().filter(|_| is_bearer)) {
+        refuse_revoked_beside(app, context, identity, &beside).await?;
+    }
+    found.ok_or_else(|| refused.unwrap_or_else(|| Error::CredentialMissing.into()))
 }
 
 /// Checks that a session is neither revoked, expired nor ended.
@@ -113,6 +114,7 @@ async fn check(
     context: &RequestContext,
     headers: &HeaderMap,
     session: &Session,
+    deadline: tokio::time::Instant,
 ) -> Result<(), NoSession> {
     // The answer `revoked` would tell a forger whether a session was logged out. An expired token whose
     // signature is not verified may be forged, and GoTrue does not verify it either.
@@ -123,7 +125,7 @@ async fn check(
     if session.expired {
         return Err(NoSession::expired(session));
     }
-    Ok(refuse_ended(app, context, headers, session).await?)
+    Ok(refuse_ended(app, context, headers, session, deadline).await?)
 }
 
 async fn is_revoked(
@@ -144,11 +146,11 @@ async fn is_revoked(
 async fn refuse_revoked_beside(
     app: &AppState,
     context: &RequestContext,
-    found: &Session,
+    identity: &Session,
     beside: &[Session],
 ) -> Result<(), Error> {
     for session in beside {
-        let of_other_user = session.claims.sub != found.claims.sub;
+        let of_other_user = session.claims.sub != identity.claims.sub;
         if of_other_user && !session.expired && is_revoked(app, context, session).await? {
             return Err(Error::SessionRevoked);
         }
@@ -184,17 +186,20 @@ async fn refuse_ended(
     context: &RequestContext,
     headers: &HeaderMap,
     session: &Session,
+    deadline: tokio::time::Instant,
 ) -> Result<(), Error> {
     match session.signature {
         SignatureStatus::Verified => Ok(()),
         SignatureStatus::Unverifiable => Err(Error::NotReady(Part::KeySet)),
-        SignatureStatus::LeftToGoTrue => match introspect(app, context, headers, session).await {
-            Ok(Introspection::Live) => Ok(()),
-            Ok(Introspection::Ended) => Err(Error::SessionNotFound),
-            Ok(Introspection::Banned) => Err(Error::CredentialInvalid(TokenError::Banned)),
-            Ok(Introspection::Forged) => Err(Error::CredentialInvalid(TokenError::Signature)),
-            Err(IntrospectionError::Overloaded) => Err(Error::Overloaded),
-            Err(IntrospectionError::Refused(_)) => Err(Error::NotReady(Part::AuthService)),
-        },
+        SignatureStatus::LeftToGoTrue => {
+            match introspect(app, context, headers, session, deadline).await {
+                Ok(Introspection::Live) => Ok(()),
+                Ok(Introspection::Ended) => Err(Error::SessionNotFound),
+                Ok(Introspection::Banned) => Err(Error::CredentialInvalid(TokenError::Banned)),
+                Ok(Introspection::Forged) => Err(Error::CredentialInvalid(TokenError::Signature)),
+                Err(IntrospectionError::Overloaded) => Err(Error::Overloaded),
+                Err(IntrospectionError::Refused(_)) => Err(Error::NotReady(Part::AuthService)),
+            }
+        }
     }
 }
