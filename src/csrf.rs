@@ -41,14 +41,14 @@ pub enum CsrfError {
 
 /// A part of what a CSRF token is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bound {
+pub enum BoundTo {
     /// A session whose access token the gateway verified or GoTrue accepted.
     Session(Uuid),
     /// One expired access token whose signature neither the gateway nor GoTrue can check.
     AccessToken(TokenDigest),
 }
 
-impl Bound {
+impl BoundTo {
     fn octets(&self) -> &[u8] {
         match self {
             Self::Session(session_id) => session_id.as_bytes(),
@@ -60,12 +60,12 @@ impl Bound {
 /// What a CSRF token is bound to: all sessions of a jar. It is valid for nothing else, so a session that another site
 /// planted makes it fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Binding(Vec<Bound>);
+pub struct Binding(Vec<BoundTo>);
 
 impl Binding {
     /// These parts, in any order.
     #[must_use]
-    pub fn to(parts: impl IntoIterator<Item = Bound>) -> Self {
+    pub fn to(parts: impl IntoIterator<Item = BoundTo>) -> Self {
         let mut parts: Vec<_> = parts.into_iter().collect();
         parts.sort_by(|a, b| a.octets().cmp(b.octets()));
         parts.dedup();
@@ -170,7 +170,7 @@ fn derived_key(secret: &SecretString) -> Result<hmac::Key, Unspecified> {
 /// The signed message: the parts of the binding and the random octets, each after its length. So no two pairs of
 /// binding and random octets give the same message: the last part is always the random octets.
 fn message(binding: &Binding, random: &[u8]) -> Vec<u8> {
-    let parts = binding.0.iter().map(Bound::octets).chain([random]);
+    let parts = binding.0.iter().map(BoundTo::octets).chain([random]);
     let mut message = Vec::with_capacity(64 + 48 * binding.0.len());
     for part in parts {
         message.extend((part.len() as u64).to_be_bytes());

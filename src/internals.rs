@@ -16,7 +16,7 @@ pub mod config {
 }
 
 pub mod csrf {
-    pub use crate::csrf::{Binding, Bound, Csrf, CsrfError, origin, submitted};
+    pub use crate::csrf::{Binding, BoundTo, Csrf, CsrfError, origin, submitted};
 }
 
 pub mod failure_log {

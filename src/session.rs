@@ -16,14 +16,13 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
 use secrecy::{ExposeSecret, SecretString};
-use tracing::Instrument as _;
 
 use self::{
     cookies::{JarSessions, OtherProject, RequestCookies},
     token::{ClaimMismatch, Claims, TokenError, session_of},
     verifier::{CheckedToken, SignatureStatus, Verifier},
 };
-use crate::{config::Cookies, telemetry::traces};
+use crate::config::Cookies;
 
 /// The credential that identifies a request, not verified.
 #[derive(Debug)]
@@ -99,15 +98,17 @@ impl Carrier {
 
 /// How certain it is that the client holds the session. The proof decides what a logout may change: only a
 /// proven session enters the revocation list, and a logout of an unproven one changes nothing in the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// The greater proof is the more certain one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Proof {
-    /// The gateway verified the access token and it has not expired, or GoTrue accepted it.
-    Proven,
+    /// The access token's signature was not verified: an attacker may have chosen its user and session ids.
+    Unproven,
     /// The gateway verified the access token, but the token has expired: an attacker may have found it in an
     /// old log.
     Stale,
-    /// The access token's signature was not verified: an attacker may have chosen its user and session ids.
-    Unproven,
+    /// The gateway verified the access token and it has not expired, or GoTrue accepted it.
+    Proven,
 }
 
 /// The session of a request. Its access token follows the rules of [`token`].
@@ -143,8 +144,9 @@ pub(crate) enum AuthenticationError {
 }
 
 impl AuthenticationError {
-    /// Whether the configuration may be wrong, and not the credential.
-    pub(crate) fn is_of_configuration(&self) -> bool {
+    /// Whether the configuration may be wrong, and not the credential. Nobody has verified a token that breaks such a
+    /// rule without a mismatch: it may be genuine, so it is not thrown away either.
+    pub(crate) fn may_be_misconfiguration(&self) -> bool {
         match self {
             Self::ClaimNotAccepted(_)
             | Self::Invalid(TokenError::Issuer | TokenError::Audience) => true,
@@ -153,38 +155,21 @@ impl AuthenticationError {
     }
 }
 
-/// What to do about an access token whose `kid` is not in the current key set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum UnknownKey {
-    /// Fetch the key set again, which may take as long as `GATEWAY_UPSTREAM_TIMEOUT`.
-    Refetch,
-    /// Refuse the token at once. This is for the cookie of a request that a Bearer token already identifies:
-    /// the request must not wait for the cookie.
-    Refuse,
-}
-
 impl Verifier {
     /// The session of an access token at `now`, in seconds since the Unix epoch. A session whose access token has
-    /// expired is no error.
+    /// expired is no error. The keys are those that the gateway has: see [`may_be_outdated`](Self::may_be_outdated).
     ///
     /// # Errors
     /// [`AuthenticationError`], with the rule that the token breaks.
-    pub(crate) async fn session(
+    pub(crate) fn session(
         &self,
-        access_token: SecretString,
-        refresh_tokens: Vec<SecretString>,
+        access_token: &SecretString,
+        refresh_tokens: &[SecretString],
         carrier: Carrier,
         now: i64,
-        unknown_key: UnknownKey,
     ) -> Result<Session, AuthenticationError> {
         let token = access_token.expose_secret();
-        let checking = async {
-            match unknown_key {
-                UnknownKey::Refetch => self.verify_or_refetch(token, now).await,
-                UnknownKey::Refuse => self.verify_with_known_keys(token, now),
-            }
-        };
-        let checked = checking.instrument(traces::token_check()).await;
+        let checked = self.verify(token, now);
         let CheckedToken { claims, signature, expired } = checked.map_err(|error| {
             let is_of_claim = matches!(error, TokenError::Issuer | TokenError::Audience);
             let mismatch = is_of_claim.then(|| self.claim_mismatch(token)).flatten();
@@ -197,7 +182,25 @@ impl Verifier {
             (SignatureStatus::Verified, true) => Proof::Stale,
             (SignatureStatus::LeftToGoTrue | SignatureStatus::Unverifiable, _) => Proof::Unproven,
         };
+        let (access_token, refresh_tokens) = (access_token.clone(), refresh_tokens.to_vec());
         Ok(Session { claims, proof, signature, expired, access_token, refresh_tokens, carrier })
+    }
+
+    /// Whether a newer key set, or the issuer that GoTrue publishes now, may change the result.
+    pub(crate) fn may_be_outdated(&self, result: &Result<Session, AuthenticationError>) -> bool {
+        match result {
+            Ok(session) => session.signature == SignatureStatus::Unverifiable,
+            Err(AuthenticationError::Invalid(TokenError::UnknownKey)) => true,
+            Err(AuthenticationError::Invalid(TokenError::Issuer)) => {
+                self.accepts_published_issuer() || self.has_keys().is_none()
+            }
+            // A claim is named only if the signature verifies.
+            Err(AuthenticationError::Invalid(TokenError::Audience)) => self.has_keys().is_none(),
+            Err(AuthenticationError::ClaimNotAccepted(mismatch)) => {
+                mismatch.claim == "iss" && self.accepts_published_issuer()
+            }
+            Err(_) => false,
+        }
     }
 }
 
@@ -212,7 +215,7 @@ impl Session {
     pub(crate) fn merge(&mut self, other: Self) {
         let preference = |session: &Self| {
             let is_verified = session.signature == SignatureStatus::Verified;
-            (session.proof == Proof::Proven, is_verified, !session.expired)
+            (session.proof, is_verified, !session.expired)
         };
         let more = if preference(&other) > preference(self) {
             std::mem::replace(self, other).refresh_tokens

@@ -12,7 +12,7 @@ use arbitrary::Arbitrary;
 use axum::http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::fuzz_target;
 use logout_gateway::internals::csrf::{
-    Binding, Bound, Csrf, CsrfError, origin::SEC_FETCH_SITE, submitted::SubmittedToken,
+    Binding, BoundTo, Csrf, CsrfError, origin::SEC_FETCH_SITE, submitted::SubmittedToken,
 };
 use logout_gateway_fuzz::configuration;
 use seeds::{ALLOWED_ORIGIN, PREVIOUS_SECRET, SECRET, csrf::minted};
@@ -127,8 +127,8 @@ impl Input {
 
     /// The bindings of CSRF tokens that the request accepts, as the gateway's type.
     fn bindings(&self) -> Vec<Binding> {
-        let of_token = self.access_token.map(Bound::AccessToken);
-        let bound = of_token.into_iter().chain([Bound::Session(self.session_id())]);
+        let of_token = self.access_token.map(BoundTo::AccessToken);
+        let bound = of_token.into_iter().chain([BoundTo::Session(self.session_id())]);
         bound.map(|bound| Binding::to([bound])).collect()
     }
 

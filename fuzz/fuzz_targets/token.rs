@@ -100,7 +100,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     if let Ok((claims, unverified)) = &read {
         assert_valid_claims(&token, unverified, claims);
     }
-    let result = fixture.runtime.block_on(fixture.verifier.verify_or_refetch(&token, RECORDED_AT));
+    let result = fixture.verifier.verify(&token, RECORDED_AT);
     if let Ok(result) = &result {
         let (claims, unverified) = read.as_ref().expect("a verified token can be read");
         assert_eq!(*result.claims, *claims);
@@ -109,8 +109,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
             SignatureStatus::Verified,
             "there is a key for every algorithm"
         );
-        let valid_from = claims.iat.into_iter().chain(claims.nbf).max();
-        assert!(valid_from.is_none_or(|time| time <= RECORDED_AT + 30));
+        assert!(claims.nbf.is_none_or(|time| time <= RECORDED_AT + 30));
         assert_eq!(result.expired, claims.exp <= RECORDED_AT);
         let is_recorded = fixture.signed_messages.contains(unverified.message);
         let is_signed = key.is_some_and(|key| key.matches(unverified));
@@ -119,8 +118,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         let is_valid_now = claims.check_not_before(RECORDED_AT).is_ok();
         assert!(!(is_valid_now && key.matches(unverified)), "the project signed {token}");
     }
-    let strict_result =
-        fixture.runtime.block_on(fixture.strict.verify_or_refetch(&token, RECORDED_AT));
+    let strict_result = fixture.strict.verify(&token, RECORDED_AT);
     match read.as_ref().map(|(_, unverified)| unverified.algorithm) {
         Ok(algorithm) if !STRICT_ALGORITHMS.contains(&algorithm) => {
             assert_eq!(strict_result.err(), Some(TokenError::Algorithm), "{token}");

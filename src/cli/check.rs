@@ -191,7 +191,11 @@ async fn auth_service(
         }
         HealthAnswer { status, .. } => return Err(format!("status {status}")),
     }
-    Ok((format!("{api_key}; {}", clocks(&answer, clock)), answer.version))
+    let version = match answer.version {
+        Some((major, minor)) => format!("version {major}.{minor}"),
+        None => "its version is not known".to_owned(),
+    };
+    Ok((format!("{api_key}; {}; {version}", clocks(&answer, clock)), answer.version))
 }
 
 /// Compares GoTrue's clock (the header `Date` of its answer) with this machine's clock.

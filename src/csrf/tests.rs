@@ -20,11 +20,11 @@ fn csrf(secret: &str, previous: Option<&str>) -> Csrf {
 }
 
 fn to_session(id: u128) -> Binding {
-    Binding::to([Bound::Session(Uuid::from_u128(id))])
+    Binding::to([BoundTo::Session(Uuid::from_u128(id))])
 }
 
 fn to_token(token: &str) -> Binding {
-    Binding::to([Bound::AccessToken(token_digest(token))])
+    Binding::to([BoundTo::AccessToken(token_digest(token))])
 }
 
 fn session() -> impl Strategy<Value = Binding> {
@@ -86,7 +86,8 @@ fn a_token_that_is_bound_to_an_access_token_is_worth_nothing_for_its_session() {
 #[test]
 fn a_token_of_a_jar_is_valid_for_exactly_its_sessions_in_any_order() {
     let csrf = csrf("a", None);
-    let jar = |ids: &[u128]| Binding::to(ids.iter().map(|id| Bound::Session(Uuid::from_u128(*id))));
+    let jar =
+        |ids: &[u128]| Binding::to(ids.iter().map(|id| BoundTo::Session(Uuid::from_u128(*id))));
     let token = csrf.mint(&jar(&[1, 2])).unwrap();
     assert!(csrf.is_bound(&token, &jar(&[2, 1])) && csrf.is_bound(&token, &jar(&[1, 2, 1])));
     for other in [&[1][..], &[2], &[], &[1, 3], &[1, 2, 3]] {

@@ -2,6 +2,7 @@
 //! the failure log, checks readiness, updates metrics, and serves the admin listener.
 
 mod clock_jump;
+mod project_keys;
 mod startup_warnings;
 
 use std::{sync::Arc, time::Duration};
@@ -44,18 +45,6 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) {
     let store = app.logout.store.clone();
-    let fetch = || async {
-        let (gotrue, deadline) = (&app.logout.gotrue, Instant::now() + app.config.upstream.timeout);
-        let missing_is_empty = app.verifier.reads_404_as_an_empty_key_set();
-        let (issuer, key_set) =
-            tokio::join!(gotrue.issuer(deadline), gotrue.jwks(missing_is_empty, deadline));
-        // Published before the keys: a token must not verify and then be refused for its issuer. Without an answer,
-        // the issuer of the last answer counts.
-        if let Ok(issuer) = issuer {
-            app.verifier.publish_issuer(issuer);
-        }
-        key_set
-    };
     let admin = async {
         if let Some(listener) = admin {
             let connections = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
@@ -67,7 +56,7 @@ pub(super) async fn run(
     tokio::select! {
         // When the gateway stops, the worker finishes the retries that it has started.
         ((), ()) = async { tokio::join!(admin, work_queue(&app)) } => {}
-        () = app.jwks.keep_fetching(fetch) => {}
+        () = project_keys::keep_fetching(&app) => {}
         () = purge_expired(&app) => {}
         () = check_readiness(&app) => {}
         () = count_minutes(&app) => {}

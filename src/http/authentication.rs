@@ -2,21 +2,27 @@
 //! that only GoTrue can verify.
 
 use axum::http::HeaderMap;
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::Instant;
+use tokio::{task::yield_now, time::Instant};
+use tracing::Instrument as _;
 
 use super::{context::RequestContext, in_flight_limit::OverLimitError, state::AppState};
 use crate::{
     gotrue::Refusal,
     session::{
-        AuthenticationError, Carrier, Credential, Proof, Session, UnknownKey,
+        AuthenticationError, Carrier, Credential, Proof, Session,
         cookies::{JarSessions, RequestCookies, StoredSession},
         introspection::{self, Introspection},
         token::TokenError,
         verifier::SignatureStatus,
     },
+    telemetry::traces,
 };
+
+/// How many sessions of one request GoTrue is asked about at the same time. A request takes one place in flight, so it
+/// must not call GoTrue more often at once than a few requests could.
+pub(super) const SESSIONS_AT_ONCE: usize = 4;
 
 /// The sessions that a request shows.
 #[derive(Debug, Default)]
@@ -24,8 +30,10 @@ pub(super) struct Authenticated {
     /// The sessions whose access tokens follow the rules, expired or not, in the order of the request. A session that
     /// two cookies show is there once.
     pub(super) sessions: Vec<Session>,
-    /// Why the first of the other credentials shows no session.
-    pub(super) refused: Option<AuthenticationError>,
+    /// Why the other credentials show no session: the first error, unless another one is due to the configuration.
+    refused: Option<AuthenticationError>,
+    /// Whether a newer key set may show more sessions.
+    pub(super) may_be_outdated: bool,
 }
 
 impl Authenticated {
@@ -45,15 +53,43 @@ impl Authenticated {
                     None => self.sessions.push(session),
                 }
             }
-            Err(error) => self.refused = self.refused.take().or(Some(error)),
+            Err(error) => self.refuse(error),
+        }
+    }
+
+    /// A genuine token that the configuration refuses must not hide behind another cookie.
+    fn refuse(&mut self, error: AuthenticationError) {
+        let is_mismatch =
+            |error: &AuthenticationError| matches!(error, AuthenticationError::ClaimNotAccepted(_));
+        match &self.refused {
+            Some(known) if is_mismatch(known) || !is_mismatch(&error) => {}
+            Some(_) | None => self.refused = Some(error),
         }
     }
 }
 
-/// The sessions that the request's Bearer token or its cookies show.
+/// The sessions that the request's Bearer token or its cookies show. If a newer key set may show more, it is fetched
+/// first.
+pub(super) async fn authenticate_or_refetch(
+    app: &AppState,
+    credential: &Credential,
+    cookies: &RequestCookies<'_>,
+) -> Authenticated {
+    let reading = async {
+        let authenticated = authenticate(app, credential, cookies).await;
+        if !authenticated.may_be_outdated {
+            return authenticated;
+        }
+        app.verifier.refetch_keys().await;
+        authenticate(app, credential, cookies).await
+    };
+    reading.instrument(traces::token_check()).await
+}
+
+/// The sessions that the request's Bearer token or its cookies show, by the keys that the gateway has.
 pub(super) async fn authenticate(
     app: &AppState,
-    credential: Credential,
+    credential: &Credential,
     cookies: &RequestCookies<'_>,
 ) -> Authenticated {
     match credential {
@@ -63,12 +99,12 @@ pub(super) async fn authenticate(
                 app.other_project_log.report(&other);
                 AuthenticationError::OtherProject(other)
             });
-            Authenticated { sessions: Vec::new(), refused }
+            Authenticated { refused, ..Authenticated::default() }
         }
         Credential::Bearer(token) => {
             let mut authenticated = Authenticated::default();
-            let session =
-                read_session(app, token, Vec::new(), Carrier::Bearer, UnknownKey::Refetch).await;
+            let session = read_session(app, token, &[], Carrier::Bearer);
+            authenticated.may_be_outdated = app.verifier.may_be_outdated(&session);
             authenticated.add(session.map(|mut session| {
                 if session.expired {
                     session.take_refresh_tokens(cookies.sessions(&app.config.cookies));
@@ -77,30 +113,22 @@ pub(super) async fn authenticate(
             }));
             authenticated
         }
-        Credential::Jar(jar) if jar.sessions.len() < 2 => {
-            read_jar(app, jar, UnknownKey::Refetch).await
-        }
-        Credential::Jar(jar) => {
-            let authenticated = read_jar(app, jar.clone(), UnknownKey::Refuse).await;
-            if authenticated.sessions.is_empty() {
-                // A session whose key is known must not wait for a fetch on behalf of another cookie.
-                return read_jar(app, jar, UnknownKey::Refetch).await;
-            }
-            authenticated
-        }
+        Credential::Jar(jar) => read_jar(app, jar).await,
     }
 }
 
-/// The sessions of the cookies.
-pub(super) async fn read_jar(
-    app: &AppState,
-    jar: JarSessions,
-    unknown_key: UnknownKey,
-) -> Authenticated {
+/// The sessions of the cookies, by the keys that the gateway has.
+pub(super) async fn read_jar(app: &AppState, jar: &JarSessions) -> Authenticated {
     let mut authenticated = Authenticated::default();
-    for StoredSession { access_token, refresh_tokens } in jar.sessions {
-        let session = read_session(app, access_token, refresh_tokens, Carrier::Cookie, unknown_key);
-        authenticated.add(session.await);
+    for (index, stored) in jar.sessions.iter().enumerate() {
+        if index > 0 {
+            // A jar may have hundreds of forged tokens. Between their checks, the thread serves other requests.
+            yield_now().await;
+        }
+        let StoredSession { access_token, refresh_tokens } = stored;
+        let session = read_session(app, access_token, refresh_tokens, Carrier::Cookie);
+        authenticated.may_be_outdated |= app.verifier.may_be_outdated(&session);
+        authenticated.add(session);
     }
     if authenticated.sessions.is_empty() && jar.has_undecodable {
         authenticated.add(Err(AuthenticationError::Invalid(TokenError::Undecodable)));
@@ -109,16 +137,14 @@ pub(super) async fn read_jar(
 }
 
 /// The session that an access token shows. While the cache has GoTrue's word that it lives, it is proven.
-async fn read_session(
+fn read_session(
     app: &AppState,
-    access_token: SecretString,
-    refresh_tokens: Vec<SecretString>,
+    access_token: &SecretString,
+    refresh_tokens: &[SecretString],
     carrier: Carrier,
-    unknown_key: UnknownKey,
 ) -> Result<Session, AuthenticationError> {
     let now = app.logout.clock.unix_seconds();
-    let session = app.verifier.session(access_token, refresh_tokens, carrier, now, unknown_key);
-    let mut session = session.await?;
+    let mut session = app.verifier.session(access_token, refresh_tokens, carrier, now)?;
     if session.proof == Proof::Unproven && !session.expired {
         let answer = app.introspections.get(session.access_token.expose_secret());
         if answer == Some(Introspection::Live) {
@@ -195,7 +221,8 @@ pub(super) async fn remove_forged(
         (session, answer)
     };
     let (mut genuine, mut forged) = (Vec::new(), Vec::new());
-    for (mut session, answer) in join_all(sessions.into_iter().map(ask)).await {
+    let mut answers = stream::iter(sessions.into_iter().map(ask)).buffered(SESSIONS_AT_ONCE);
+    while let Some((mut session, answer)) = answers.next().await {
         match answer {
             Some(Introspection::Forged) => forged.push(session),
             Some(Introspection::Live) => {

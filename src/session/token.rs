@@ -15,6 +15,7 @@
 //! 5. The header is read first, and the claims only after the signature was checked: a forged token costs no
 //!    more than the check of its signature. The number of members of header and claims is bounded.
 
+mod claimed_project;
 mod claims;
 pub(crate) mod issuers;
 mod mismatch;
@@ -27,7 +28,10 @@ use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use uuid::Uuid;
 
 pub use self::claims::{Claims, Validity};
-pub(crate) use self::mismatch::ClaimMismatch;
+pub(crate) use self::{
+    claimed_project::{ClaimedProject, claimed_project},
+    mismatch::ClaimMismatch,
+};
 use self::{claims::Payload, issuers::AcceptedIssuers, unique_names::object};
 use crate::config::Supabase;
 
@@ -48,7 +52,13 @@ pub enum TokenError {
     /// `alg` is not in `GATEWAY_JWT_ALGORITHMS`.
     #[error("the token's algorithm is not in GATEWAY_JWT_ALGORITHMS")]
     Algorithm,
-    /// The key set has no key of that `kid` and `alg`.
+    /// The token is signed with an asymmetric key and does not name it.
+    #[error("the token's header names no key (kid)")]
+    NoKeyId,
+    /// The key of that `kid` is of another algorithm.
+    #[error("the token's algorithm is not that of its key")]
+    KeyAlgorithm,
+    /// The key set has no key of that `kid`.
     #[error("the token is signed with a key that is not the project's")]
     UnknownKey,
     /// The signature does not verify, here or at GoTrue.
@@ -176,15 +186,6 @@ impl<'t> UnverifiedToken<'t> {
 pub fn session_of(token: &str) -> Option<(Uuid, Uuid)> {
     let payload: Payload = object(token.split('.').nth(1)?, MOST_CLAIMS).ok()?;
     Some((payload.sub?, payload.session_id?))
-}
-
-/// Whether a text looks like an access token of a session of this project: a JWT with an accepted issuer and a session.
-/// Nothing is verified.
-pub(crate) fn is_of_project(token: &str, rules: &Rules) -> bool {
-    let parts: Vec<_> = token.split('.').collect();
-    let [_, payload, _] = parts.as_slice() else { return false };
-    let payload = object::<Payload>(payload, MOST_CLAIMS);
-    payload.is_ok_and(|payload| payload.is_of_project(rules))
 }
 
 /// The times of a token that GoTrue itself just returned.

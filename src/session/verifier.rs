@@ -4,7 +4,7 @@
 //!    Keys of algorithms that are not in `GATEWAY_JWT_ALGORITHMS` are not used.
 //! 2. Without `SUPABASE_JWT_SECRET` only GoTrue can verify an HS256 token: [`SignatureStatus::LeftToGoTrue`].
 //! 3. The signature is checked before the claims are parsed, unless the gateway has no key to check it with.
-//! 4. A verified token is cached until the keys change, because a proxy sends the same token to
+//! 4. A verified token is cached until the keys or GoTrue's issuer change, because a proxy sends the same token to
 //!    `/api/auth/verify` with each request. The token's times are checked each time.
 
 mod token_cache;
@@ -20,12 +20,12 @@ use secrecy::ExposeSecret;
 
 use self::{
     token_cache::TokenCache,
-    warnings::{warn_of_clock, warn_of_hs256},
+    warnings::{ClaimWarnings, warn_of_clock, warn_of_hs256},
 };
 use super::{
     jwks::Jwks,
     token::{
-        ClaimMismatch, Claims, Rules, TokenError, UnverifiedToken, is_of_project,
+        ClaimMismatch, ClaimedProject, Claims, Rules, TokenError, UnverifiedToken, claimed_project,
         issuers::PublishedIssuer,
     },
 };
@@ -56,7 +56,8 @@ pub struct CheckedToken {
 impl CheckedToken {
     fn at(now: i64, claims: Arc<Claims>, signature: SignatureStatus) -> Result<Self, TokenError> {
         claims.check_not_before(now)?;
-        if claims.is_issued_ahead(now) {
+        // The times of a token that nobody verified say nothing about clocks.
+        if signature == SignatureStatus::Verified && claims.is_issued_ahead(now) {
             warn_of_clock(&claims, now);
         }
         Ok(Self { expired: claims.expired(now), claims, signature })
@@ -72,7 +73,7 @@ pub struct Verifier {
     jwks: Arc<Jwks>,
     verified: TokenCache<CachedToken>,
     warned_of_hs256: Once,
-    warned_of_claim: Once,
+    warned_of_claims: ClaimWarnings,
     /// Whether an HS256 token came since the last call of [`Verifier::hs256_is_unused`].
     hs256_seen: AtomicBool,
 }
@@ -91,6 +92,8 @@ struct CachedToken {
     claims: Arc<Claims>,
     /// The epoch of the key set that verified the token; `None` for the shared secret.
     epoch: Option<u64>,
+    /// The issuer that GoTrue published when the token was checked.
+    published_issuer: Arc<PublishedIssuer>,
 }
 
 impl Verifier {
@@ -106,7 +109,7 @@ impl Verifier {
             jwks,
             verified: token_cache::new(),
             warned_of_hs256: Once::new(),
-            warned_of_claim: Once::new(),
+            warned_of_claims: ClaimWarnings::default(),
             hs256_seen: AtomicBool::new(false),
         }
     }
@@ -137,11 +140,9 @@ impl Verifier {
         self.needs_no_keys && self.has_keys() != Some(true)
     }
 
-    /// Takes over the issuer that GoTrue publishes, and forgets the tokens that were accepted under another one.
-    pub(crate) fn publish_issuer(&self, issuer: Option<String>) {
-        if self.rules.issuers.publish(issuer.into()) {
-            self.verified.clear();
-        }
+    /// Takes over the issuer that GoTrue publishes.
+    pub(crate) fn set_published_issuer(&self, issuer: Option<String>) {
+        self.rules.issuers.set_published(issuer.into());
     }
 
     /// The issuer that GoTrue publishes.
@@ -149,9 +150,19 @@ impl Verifier {
         self.rules.issuers.published()
     }
 
-    /// Whether the text looks like an access token of a session of this project. Nothing is verified.
+    /// Whether the text is a JWT of a session of this project, by its claims. Its signature decides only while the
+    /// gateway does not know which issuer GoTrue publishes.
     pub(crate) fn is_of_project(&self, token: &str) -> bool {
-        self.cached(token).is_some() || is_of_project(token, &self.rules)
+        if self.cached(token).is_some() {
+            return true;
+        }
+        match claimed_project(token, &self.rules) {
+            ClaimedProject::This => true,
+            ClaimedProject::Unknown => UnverifiedToken::parse(token).is_ok_and(|unverified| {
+                matches!(self.check_signature(&unverified), Ok(Signature::Verified { .. }))
+            }),
+            ClaimedProject::Other => false,
+        }
     }
 
     /// The claim that is not accepted of a token whose signature verifies.
@@ -162,66 +173,37 @@ impl Verifier {
             _ => return None,
         }
         let mismatch = unverified.claim_mismatch(&self.rules)?;
-        self.warned_of_claim
-            .call_once(|| tracing::warn!(variable = mismatch.variable, "{mismatch}"));
+        self.warned_of_claims.warn(&mismatch);
         Some(mismatch)
     }
 
-    /// Verifies `token` at `now`, in seconds since the Unix epoch. If the key set has no key of the token's
-    /// `kid`, it is fetched again first.
+    /// Verifies `token` with the keys that the gateway has, so it never waits. `now` is in seconds since the Unix
+    /// epoch.
     ///
     /// # Errors
     /// The rule that the token breaks. An expired token is no error: see [`CheckedToken::expired`].
-    pub async fn verify_or_refetch(
-        &self,
-        token: &str,
-        now: i64,
-    ) -> Result<CheckedToken, TokenError> {
-        if let Some(claims) = self.cached(token) {
-            return CheckedToken::at(now, claims, SignatureStatus::Verified);
-        }
-        let unverified = UnverifiedToken::parse(token)?;
-        if self.may_be_of_a_new_key(&unverified) {
-            self.jwks.refetch().await;
-        }
-        let checked = self.check(token, &unverified, now);
-        if checked.as_ref().is_err_and(|error| *error == TokenError::Issuer)
-            && self.rules.issuers.depend_on_gotrue()
-        {
-            // GoTrue may have got another issuer since its key set was fetched.
-            self.jwks.refetch().await;
-            return self.check(token, &unverified, now);
-        }
-        checked
-    }
-
-    /// Verifies `token` without fetching the key set, so it never waits. `now` is in seconds since the Unix
-    /// epoch.
-    pub(crate) fn verify_with_known_keys(
-        &self,
-        token: &str,
-        now: i64,
-    ) -> Result<CheckedToken, TokenError> {
+    pub fn verify(&self, token: &str, now: i64) -> Result<CheckedToken, TokenError> {
         match self.cached(token) {
             Some(claims) => CheckedToken::at(now, claims, SignatureStatus::Verified),
             None => self.check(token, &UnverifiedToken::parse(token)?, now),
         }
     }
 
-    fn cached(&self, token: &str) -> Option<Arc<Claims>> {
-        let CachedToken { claims, epoch } = self.verified.get(token)?;
-        let is_current =
-            epoch.is_none_or(|epoch| self.jwks.current().is_some_and(|s| s.epoch == epoch));
-        is_current.then_some(claims)
+    /// Whether GoTrue may publish another issuer that the gateway would accept.
+    pub(crate) fn accepts_published_issuer(&self) -> bool {
+        self.rules.issuers.depend_on_gotrue()
     }
 
-    /// Whether the key of this token may be in a newer key set.
-    fn may_be_of_a_new_key(&self, unverified: &UnverifiedToken<'_>) -> bool {
-        let knows = |kid: &str| self.jwks.current().is_some_and(|keys| keys.knows(kid));
-        let algorithm = unverified.algorithm;
-        algorithm != Algorithm::HS256
-            && self.rules.allow(algorithm)
-            && unverified.kid.as_deref().is_some_and(|kid| !knows(kid))
+    /// Fetches the key set and the issuer again, unless that was done a moment ago.
+    pub(crate) async fn refetch_keys(&self) {
+        self.jwks.refetch().await;
+    }
+
+    fn cached(&self, token: &str) -> Option<Arc<Claims>> {
+        let CachedToken { claims, epoch, published_issuer } = self.verified.get(token)?;
+        let is_current =
+            epoch.is_none_or(|epoch| self.jwks.current().is_some_and(|s| s.epoch == epoch));
+        (is_current && self.rules.issuers.is_published(&published_issuer)).then_some(claims)
     }
 
     fn check(
@@ -231,12 +213,15 @@ impl Verifier {
         now: i64,
     ) -> Result<CheckedToken, TokenError> {
         let signature = self.check_signature(unverified)?;
+        // Read before the claims are checked: GoTrue may get another issuer meanwhile.
+        let published_issuer = self.rules.issuers.published();
         let claims = Arc::new(unverified.claims(&self.rules)?);
         let status = match signature {
             Signature::LeftToGoTrue => SignatureStatus::LeftToGoTrue,
             Signature::Unverifiable => SignatureStatus::Unverifiable,
             Signature::Verified { epoch } => {
-                self.verified.insert(token.into(), CachedToken { claims: claims.clone(), epoch });
+                let cached = CachedToken { claims: claims.clone(), epoch, published_issuer };
+                self.verified.insert(token.into(), cached);
                 SignatureStatus::Verified
             }
         };
@@ -263,11 +248,13 @@ impl Verifier {
             self.hs256_seen.store(true, Ordering::Relaxed);
             return Ok(Signature::Verified { epoch: None });
         }
-        let kid = unverified.kid.as_deref().ok_or(TokenError::UnknownKey)?;
+        let kid = unverified.kid.as_deref().ok_or(TokenError::NoKeyId)?;
         let Some(keys) = self.jwks.current().filter(|_| self.ready()) else {
             return Ok(Signature::Unverifiable);
         };
-        let key = keys.key(kid, unverified.algorithm).ok_or(TokenError::UnknownKey)?;
+        let key = keys.key(kid, unverified.algorithm).ok_or_else(|| {
+            if keys.knows(kid) { TokenError::KeyAlgorithm } else { TokenError::UnknownKey }
+        })?;
         check_signature(unverified, key)?;
         Ok(Signature::Verified { epoch: Some(keys.epoch) })
     }

@@ -96,9 +96,10 @@ async fn a_good_configuration_prints_a_line_for_each_part(
     let gotrue = checked.line("GoTrue");
     assert!(gotrue.starts_with("ok: no apikey needed; its clock "), "{gotrue}");
     assert!(!gotrue.contains("synchronise both"), "{gotrue}");
+    assert!(gotrue.ends_with("; version 2.180"), "{gotrue}");
     assert_eq!(checked.line("key set"), keys);
     assert!(checked.line("store").starts_with("ok: memory"));
-    assert_eq!(checked.line("issuer"), "ok: GoTrue publishes none");
+    assert_eq!(checked.line("issuer"), format!("ok: {}", app.mock.issuer()));
     assert_eq!(checked.warnings(), ["GATEWAY_STORE"], "the store in memory is a weak setting");
     assert_eq!((checked.lines.len(), checked.stderr.as_str()), (6, ""));
 }

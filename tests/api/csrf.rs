@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gotrue_mock::{Algorithm, Tokens};
-use logout_gateway::internals::csrf::{Binding, Bound, Csrf};
+use logout_gateway::internals::csrf::{Binding, BoundTo, Csrf};
 
 use serde_json::json;
 
@@ -131,7 +131,7 @@ async fn the_previous_secret_is_accepted_and_others_are_not() {
         let tokens = app.sign_up();
         let browser = Browser::signed_in_without_csrf(&app, &tokens, CookieFormat::Base64);
         let token = csrf_with_secret(secret)
-            .mint(&Binding::to([Bound::Session(tokens.session_id)]))
+            .mint(&Binding::to([BoundTo::Session(tokens.session_id)]))
             .unwrap();
         let request = browser
             .request("GET", "/api/auth/csrf")

@@ -8,7 +8,7 @@ mod rows;
 use std::collections::BTreeSet;
 
 use gotrue_mock::Tokens;
-use logout_gateway::internals::csrf::{Binding, Bound, Csrf};
+use logout_gateway::internals::csrf::{Binding, BoundTo, Csrf};
 
 use self::rows::{Fate, Row, rows};
 use crate::harness::{
@@ -20,7 +20,7 @@ const STORAGE_KEY: &str = "sb-127-auth-token";
 
 /// Sends a logout whose `Cookie` header has `pair` both before and after the genuine cookies.
 async fn logout_among(app: &TestApp, csrf: &Csrf, tokens: &Tokens, pair: &[u8]) -> Reply {
-    let csrf = csrf.mint(&Binding::to([Bound::Session(tokens.session_id)])).unwrap();
+    let csrf = csrf.mint(&Binding::to([BoundTo::Session(tokens.session_id)])).unwrap();
     let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
     let session = &session_cookies(STORAGE_KEY, access, refresh, CookieFormat::Base64)[0].1;
     let genuine = format!("; theme=dark; {STORAGE_KEY}={session}; sb-csrf-token={csrf}; ");

@@ -20,8 +20,18 @@ async fn with_a_bearer_token_the_cookies_are_not_used() {
     let header = r#"{"alg":"ES256","kid":"x"}"#;
     let mut without_issuer = claims.clone();
     without_issuer.as_object_mut().unwrap().remove("iss");
+    let with = |claim: &str, value: serde_json::Value| {
+        let mut claims = claims.clone();
+        claims[claim] = value;
+        app.mock.sign(&claims).unwrap()
+    };
     // Each of these is a JWT with an accepted issuer and a session, so it decides alone, and is refused.
     let invalid = [
+        with("sub", json!(5)),
+        with("exp", json!("never")),
+        with("aud", json!({})),
+        with("session_id", json!("not a UUID")),
+        with("is_anonymous", json!("no")),
         format!("{}x", cookies.access_token),
         format!("{}x", mine.access_token),
         forged_token(header, &claims.to_string()),

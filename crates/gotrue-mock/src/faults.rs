@@ -25,7 +25,7 @@ use crate::error::{self, ApiVersion};
 
 /// One of GoTrue's endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Operation {
     /// The path `/logout`.
     Logout,
@@ -33,6 +33,8 @@ pub(crate) enum Operation {
     Token,
     /// The path `/.well-known/jwks.json`.
     Jwks,
+    /// The path `/.well-known/openid-configuration`.
+    OpenidConfiguration,
     /// The path `/user`, with any method.
     User,
     /// The path `/health`.
@@ -46,6 +48,7 @@ impl Operation {
             "/auth/v1/logout" => Some(Self::Logout),
             "/auth/v1/token" => Some(Self::Token),
             "/auth/v1/.well-known/jwks.json" => Some(Self::Jwks),
+            "/auth/v1/.well-known/openid-configuration" => Some(Self::OpenidConfiguration),
             "/auth/v1/user" => Some(Self::User),
             "/auth/v1/health" => Some(Self::Health),
             _ => None,

@@ -9,7 +9,7 @@ use axum::{
 
 use crate::{
     mock::Mock,
-    routes::{control, health, jwks, logout, token, user},
+    routes::{control, discovery, health, logout, token, user},
 };
 
 pub(crate) fn router(mock: Mock) -> Router {
@@ -27,7 +27,8 @@ fn gotrue() -> Router<Mock> {
         .route("/logout", post(logout::logout))
         .route("/user", get(user::get_user).put(user::update_user))
         .route("/admin/users/{id}", put(user::update_user_as_administrator))
-        .route("/.well-known/jwks.json", get(jwks::jwks))
+        .route("/.well-known/jwks.json", get(discovery::jwks))
+        .route("/.well-known/openid-configuration", get(discovery::openid_configuration))
         .route("/health", get(health::health))
 }
 

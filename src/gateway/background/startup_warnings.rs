@@ -66,9 +66,9 @@ async fn warn_about_old_gotrue(app: &AppState) {
 async fn warn_about_issuer(app: &AppState) {
     let published = loop {
         match &*app.verifier.published_issuer() {
-            PublishedIssuer::Unknown => sleep(KEY_SET_POLL).await,
-            PublishedIssuer::Absent => return,
             PublishedIssuer::Named(issuer) => break issuer.clone(),
+            // A newer release of GoTrue may publish one.
+            PublishedIssuer::Unknown | PublishedIssuer::Absent => sleep(KEY_SET_POLL).await,
         }
     };
     if let Some(warning) = app.config.supabase.issuer_warning(&published) {

@@ -19,9 +19,9 @@ use utoipa::ToSchema;
 
 use crate::{
     config::{CSRF_COOKIE, CsrfMode},
-    csrf::{Binding, Bound, origin::is_cross_site},
+    csrf::{Binding, BoundTo, origin::is_cross_site},
     http::{
-        authentication::{authenticate, introspect, remove_forged},
+        authentication::{authenticate_or_refetch, introspect, remove_forged},
         context::RequestContext,
         error::{Error, ErrorEnvelope},
         headers::refuse_duplicates,
@@ -76,18 +76,16 @@ pub(in crate::http) async fn csrf(
     app.csrf.allowed_origins.check(&headers, own)?;
     let cookies = RequestCookies::of(&headers, &app.config.cookies);
     let credential = Credential::of(&headers, &cookies, &app.config.cookies, &app.verifier);
-    let sessions = authenticate(&app, credential, &cookies).await.sessions()?;
-    let deadline = Instant::now() + app.config.upstream.timeout;
+    let sessions = authenticate_or_refetch(&app, &credential, &cookies).await.sessions()?;
     let sessions = remove_forged(&app, &context, &headers, sessions).await;
-    for session in &sessions {
-        refuse_forged(&app, &context, &headers, session, deadline).await?;
-    }
+    let are_genuine = all_are_genuine(&app, &context, &headers, &sessions).await?;
 
-    let (binding, accepted) = bindings(&sessions);
+    let bindings = Bindings::of(&sessions);
+    let (binding, accepted) = (bindings.of_new_token(are_genuine), bindings.accepted());
     let held = cookies.values(CSRF_COOKIE).find(|token| app.csrf.is_valid(token, &accepted));
     let token = match held {
         Some(token) => token.to_owned(),
-        None => app.csrf.mint(&binding).map_err(|_| Error::Internal)?,
+        None => app.csrf.mint(binding).map_err(|_| Error::Internal)?,
     };
     let transport =
         RequestSite { is_https: context.client.is_https, is_cross_site: is_cross_site(&headers) };
@@ -102,51 +100,95 @@ pub(in crate::http) async fn csrf(
     Ok(response)
 }
 
-/// The binding of a new CSRF token of these sessions, and the bindings that their logout accepts.
+/// What a CSRF token of these sessions may be bound to.
 ///
-/// A forger can write an expired HS256 token with the ids of another user's session, and without the secret
-/// neither the gateway nor GoTrue can distinguish it from a genuine one. So its CSRF token is bound to that
-/// access token alone. A CSRF token that is bound to the session was minted while GoTrue accepted the session's
-/// token, so it stays valid after the access token has expired.
-pub(super) fn bindings(sessions: &[Session]) -> (Binding, Vec<Binding>) {
-    let to_sessions =
-        Binding::to(sessions.iter().map(|session| Bound::Session(session.claims.session_id)));
-    let may_be_forged =
-        |session: &Session| session.signature == SignatureStatus::LeftToGoTrue && session.expired;
-    if !sessions.iter().any(may_be_forged) {
-        return (to_sessions.clone(), vec![to_sessions]);
-    }
-    let to_tokens = Binding::to(sessions.iter().map(|session| {
-        if may_be_forged(session) {
-            Bound::AccessToken(token_digest(session.access_token.expose_secret()))
-        } else {
-            Bound::Session(session.claims.session_id)
-        }
-    }));
-    // The logout would use the cookie's refresh token, and a forger can write such a Bearer token.
-    if sessions.iter().any(|session| session.carrier == Carrier::BearerAndCookie) {
-        return (to_tokens, vec![to_sessions]);
-    }
-    (to_tokens.clone(), vec![to_tokens, to_sessions])
+/// A forger can write an HS256 token with the ids of another user's session. Without the secret only GoTrue can
+/// distinguish it from a genuine one, and GoTrue cannot once it has expired. So a CSRF token that is minted without
+/// GoTrue's word is bound to that access token alone. One that is bound to the session was minted while GoTrue accepted
+/// the session's token, so it stays valid after the access token has expired.
+pub(super) struct Bindings {
+    to_sessions: Binding,
+    /// `None` if the gateway verified all access tokens.
+    to_tokens: Option<Binding>,
+    has_bearer: bool,
 }
 
-/// Refuses a session that is not genuine. A session that has ended, or whose user is banned, is genuine. An
-/// expired session that only GoTrue could have verified may be genuine: it passes, and its CSRF token is
-/// bound to its access token.
-async fn refuse_forged(
+impl Bindings {
+    pub(super) fn of(sessions: &[Session]) -> Self {
+        let is_verified = |session: &Session| session.signature == SignatureStatus::Verified;
+        let to_session = |session: &Session| BoundTo::Session(session.claims.session_id);
+        let to_token = |session: &Session| {
+            if is_verified(session) {
+                to_session(session)
+            } else {
+                BoundTo::AccessToken(token_digest(session.access_token.expose_secret()))
+            }
+        };
+        Self {
+            to_sessions: Binding::to(sessions.iter().map(to_session)),
+            to_tokens: (!sessions.iter().all(is_verified))
+                .then(|| Binding::to(sessions.iter().map(to_token))),
+            has_bearer: sessions.iter().any(|s| s.carrier == Carrier::BearerAndCookie),
+        }
+    }
+
+    /// The binding of a new CSRF token; `are_genuine` says whether all access tokens are known to be genuine.
+    fn of_new_token(&self, are_genuine: bool) -> &Binding {
+        match &self.to_tokens {
+            Some(to_tokens) if !are_genuine => to_tokens,
+            Some(_) | None => &self.to_sessions,
+        }
+    }
+
+    /// The bindings that a logout accepts.
+    pub(super) fn accepted(&self) -> Vec<Binding> {
+        // A Bearer token's logout would use the cookie's refresh token, and a forger can write such a Bearer token.
+        let to_tokens = self.to_tokens.clone().filter(|_| !self.has_bearer);
+        std::iter::once(self.to_sessions.clone()).chain(to_tokens).collect()
+    }
+}
+
+/// Whether all sessions are known to be genuine. A session that has ended, or whose user is banned, is genuine. Sessions
+/// that nobody can verify, because they have expired or GoTrue does not answer, are no reason to refuse the others.
+async fn all_are_genuine(
+    app: &AppState,
+    context: &RequestContext,
+    headers: &HeaderMap,
+    sessions: &[Session],
+) -> Result<bool, Error> {
+    let deadline = Instant::now() + app.config.upstream.timeout;
+    let (mut are_genuine, mut has_usable) = (true, false);
+    let mut refused = None;
+    for session in sessions {
+        match is_genuine(app, context, headers, session, deadline).await {
+            Ok(is_genuine) => {
+                are_genuine &= is_genuine;
+                has_usable = true;
+            }
+            Err(error) => {
+                are_genuine = false;
+                refused = refused.or(Some(error));
+            }
+        }
+    }
+    refused.filter(|_| !has_usable).map_or(Ok(are_genuine), Err)
+}
+
+/// Whether a session is genuine; `false` for an expired one that only GoTrue could have verified.
+async fn is_genuine(
     app: &AppState,
     context: &RequestContext,
     headers: &HeaderMap,
     session: &Session,
     deadline: Instant,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     match session.signature {
-        SignatureStatus::Verified => Ok(()),
-        SignatureStatus::LeftToGoTrue if session.expired => Ok(()),
+        SignatureStatus::Verified => Ok(true),
+        SignatureStatus::LeftToGoTrue if session.expired => Ok(false),
         SignatureStatus::Unverifiable => Err(Error::AuthServiceUnavailable),
         SignatureStatus::LeftToGoTrue => {
             match introspect(app, context, headers, session, deadline).await? {
-                Introspection::Live | Introspection::Ended | Introspection::Banned => Ok(()),
+                Introspection::Live | Introspection::Ended | Introspection::Banned => Ok(true),
                 Introspection::Forged => Err(Error::CredentialInvalid(TokenError::Signature)),
             }
         }

@@ -192,7 +192,7 @@ async fn authorize_and_end(
     let Incoming { app, context, headers, cookies, .. } = *incoming;
     let deadline = Instant::now() + app.config.upstream.timeout;
     let sessions = match incoming.authorize().await {
-        Ok(sessions) => jar::chosen(sessions, scope),
+        Ok(sessions) => jar::select_sessions(sessions, scope),
         Err(Unauthorized { error, deletes_cookies: false }) => {
             return FinishedLogout::before_session(LogoutResponse::refused(error), None);
         }
@@ -204,10 +204,9 @@ async fn authorize_and_end(
             return FinishedLogout::before_session(response, Some(scope));
         }
     };
-    // The permits are held until the revocations have ended, even if the client hangs up.
-    let permits = sessions.iter().map(|session| app.in_flight.take(session.proof));
-    let _permits = match permits.collect::<Result<Vec<_>, _>>() {
-        Ok(permits) => permits,
+    // The permit is held until the revocations have ended, even if the client hangs up.
+    let _permit = match app.in_flight.take(jar::best_proof(&sessions)) {
+        Ok(permit) => permit,
         // The client may try again, so the cookies stay.
         Err(overloaded) => {
             let response = LogoutResponse::refused(overloaded.into());

@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use self::session::NoSession;
+use self::session::VerifyError;
 use crate::{
     http::{
         context::RequestContext,
@@ -69,7 +69,12 @@ pub(in crate::http) async fn verify(
     }
 }
 
-fn refusal(app: &AppState, none: NoSession, query: Option<&str>, headers: &HeaderMap) -> Response {
+fn refusal(
+    app: &AppState,
+    none: VerifyError,
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> Response {
     let reason = reason(&none);
     let Some(reason) = reason else { return none.error.into_response() };
     let target = query.filter(|_| is_navigation(headers)).and_then(|query| {
@@ -87,7 +92,7 @@ fn refusal(app: &AppState, none: NoSession, query: Option<&str>, headers: &Heade
 }
 
 /// The value of `X-Auth-Reason`; `None` for an error that is no 401.
-fn reason(none: &NoSession) -> Option<&'static str> {
+fn reason(none: &VerifyError) -> Option<&'static str> {
     if none.error.status() != StatusCode::UNAUTHORIZED {
         return None;
     }

@@ -5,7 +5,7 @@
 //!    `sb-refresh-token` is a session of its own. The value of `K` may also be an access token alone.
 //! 2. Chunks of two domains come interleaved: every combination that decodes counts, within [`MOST_TRIES`].
 //! 3. A session that is read more than once keeps every refresh token that came with it.
-//! 4. A cookie that holds no session does not hide a session, within [`MOST_TRIES`] and [`MOST_SESSIONS`].
+//! 4. A cookie that holds no session does not hide a session, within [`MOST_TRIES`].
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -22,8 +22,6 @@ use crate::config::Cookies;
 
 /// The most combinations of chunks that are decoded.
 const MOST_TRIES: usize = 16;
-/// The most sessions of one jar.
-const MOST_SESSIONS: usize = 32;
 
 /// The tokens of a session, not verified.
 #[derive(Clone, Debug)]
@@ -169,7 +167,7 @@ impl JarSessions {
         };
         if let Some(known) = self.sessions.iter_mut().find(is_same) {
             known.add_refresh_tokens(session.refresh_tokens);
-        } else if self.sessions.len() < MOST_SESSIONS {
+        } else {
             self.sessions.push(session);
         }
         true

@@ -116,14 +116,9 @@ impl Payload {
         }
     }
 
-    /// Whether the issuer is accepted and the token belongs to a session.
-    pub(super) fn is_of_project(&self, rules: &Rules) -> bool {
-        rules.issuers.accept(self.iss.as_deref()) && self.session_id.is_some_and(|id| !id.is_nil())
-    }
-
     /// The first of `iss` and `aud` that is not accepted.
     pub(super) fn mismatch(&self, rules: &Rules) -> Option<ClaimMismatch> {
-        if !rules.issuers.accept(self.iss.as_deref()) {
+        if !rules.issuers.is_accepted(self.iss.as_deref()) {
             return Some(ClaimMismatch::issuer(self.iss.as_deref(), &rules.issuers));
         }
         let audiences = match &self.aud {
@@ -137,7 +132,7 @@ impl Payload {
 
     /// Checks the claims against `rules`, except for the times.
     pub(super) fn check(self, rules: &Rules) -> Result<Claims, TokenError> {
-        if !rules.issuers.accept(self.iss.as_deref()) {
+        if !rules.issuers.is_accepted(self.iss.as_deref()) {
             return Err(TokenError::Issuer);
         }
         if !self.has_accepted_audience(rules) {

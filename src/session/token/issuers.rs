@@ -48,7 +48,7 @@ impl AcceptedIssuers {
     }
 
     /// Whether a token with this `iss` is accepted; `None` for a token without one.
-    pub(super) fn accept(&self, iss: Option<&str>) -> bool {
+    pub(super) fn is_accepted(&self, iss: Option<&str>) -> bool {
         if !self.configured.is_empty() {
             return self.configured.iter().any(|issuer| match issuer {
                 Issuer::Named(named) => iss == Some(named),
@@ -70,13 +70,16 @@ impl AcceptedIssuers {
         self.published.load_full()
     }
 
-    /// Takes over the answer of GoTrue. Returns whether it differs from the last one.
-    pub(crate) fn publish(&self, issuer: PublishedIssuer) -> bool {
-        let is_changed = **self.published.load() != issuer;
-        if is_changed {
+    /// Whether this is still the last answer of GoTrue.
+    pub(crate) fn is_published(&self, answer: &Arc<PublishedIssuer>) -> bool {
+        Arc::ptr_eq(answer, &self.published.load())
+    }
+
+    /// Takes over the answer of GoTrue.
+    pub(crate) fn set_published(&self, issuer: PublishedIssuer) {
+        if **self.published.load() != issuer {
             self.published.store(Arc::new(issuer));
         }
-        is_changed
     }
 }
 

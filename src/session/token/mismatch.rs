@@ -5,6 +5,8 @@ use super::issuers::AcceptedIssuers;
 
 /// The most characters of a claim that a log line shows.
 const MOST_CHARACTERS: usize = 200;
+/// The most characters of the accepted values. One of them may come from GoTrue.
+const MOST_ACCEPTED_CHARACTERS: usize = 1000;
 
 /// A claim of a genuine token that is not accepted, with the accepted values. Neither `iss` nor `aud` is a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +26,8 @@ impl ClaimMismatch {
         Self {
             claim: "iss",
             variable: "GATEWAY_JWT_ISSUER",
-            found: shortened(found.unwrap_or("none")),
-            accepted: accepted.to_string(),
+            found: shortened(found.unwrap_or("none"), MOST_CHARACTERS),
+            accepted: shortened(&accepted.to_string(), MOST_ACCEPTED_CHARACTERS),
         }
     }
 
@@ -34,8 +36,8 @@ impl ClaimMismatch {
         Self {
             claim: "aud",
             variable: "GATEWAY_JWT_AUDIENCE",
-            found: shortened(&found),
-            accepted: accepted.join(", "),
+            found: shortened(&found, MOST_CHARACTERS),
+            accepted: shortened(&accepted.join(", "), MOST_ACCEPTED_CHARACTERS),
         }
     }
 }
@@ -50,6 +52,6 @@ impl std::fmt::Display for ClaimMismatch {
     }
 }
 
-fn shortened(text: &str) -> String {
-    text.chars().take(MOST_CHARACTERS).collect()
+fn shortened(text: &str, most_characters: usize) -> String {
+    text.chars().take(most_characters).collect()
 }

@@ -1,21 +1,21 @@
 //! Warnings about what tokens show of the configuration and the clocks.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use crate::session::token::Claims;
+use crate::session::token::{ClaimMismatch, Claims};
 
-const A_MINUTE: Duration = Duration::from_mins(1);
+const WARNING_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Warns of a clock that differs from GoTrue's, at most once a minute.
 pub(super) fn warn_of_clock(claims: &Claims, now: i64) {
     static WARNED_AT: Mutex<Option<Instant>> = Mutex::new(None);
     let mut warned_at = WARNED_AT.lock().unwrap_or_else(PoisonError::into_inner);
-    if warned_at.is_some_and(|at| at.elapsed() < A_MINUTE) {
+    if warned_at.is_some_and(|at| at.elapsed() < WARNING_INTERVAL) {
         return;
     }
     *warned_at = Some(Instant::now());
@@ -35,4 +35,18 @@ pub(super) fn warn_of_hs256() {
          token; while GoTrue does not answer, their logouts are neither queued nor put on the revocation list, \
          and verify answers 503; set the variable if your project signs with HS256"
     );
+}
+
+/// Warns once of each claim that is not accepted of a genuine token.
+#[derive(Debug, Default)]
+pub(super) struct ClaimWarnings {
+    issuer: OnceLock<()>,
+    audience: OnceLock<()>,
+}
+
+impl ClaimWarnings {
+    pub(super) fn warn(&self, mismatch: &ClaimMismatch) {
+        let warned = if mismatch.claim == "iss" { &self.issuer } else { &self.audience };
+        warned.get_or_init(|| tracing::warn!(variable = mismatch.variable, "{mismatch}"));
+    }
 }

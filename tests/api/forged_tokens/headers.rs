@@ -2,7 +2,9 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gotrue_mock::Algorithm;
-use logout_gateway::internals::session::token::TokenError::{Header, Malformed, UnknownKey};
+use logout_gateway::internals::session::token::TokenError::{
+    Header, KeyAlgorithm, Malformed, NoKeyId,
+};
 use serde_json::json;
 
 use super::{
@@ -108,7 +110,8 @@ fn algorithms(factory: &TokenFactory) -> Vec<TokenCase> {
     for other in others.into_iter().filter(|other| *other != factory.signing_key().algorithm) {
         let rejection = match other {
             Algorithm::Hs256 => factory.project_keys.rejection_of_wrong_secret(),
-            _ => UnknownKey.into(),
+            _ if factory.signing_key().kid.is_some() => KeyAlgorithm.into(),
+            _ => NoKeyId.into(),
         };
         cases.push(case(&text(&other.to_string()), rejection));
     }

@@ -85,12 +85,7 @@ async fn if_issuers_are_configured_every_other_issuer_is_refused_and_ends_no_ses
     place.extend(absent);
     for (name, token) in refused {
         let case = factory.case(name, token, TokenError::Issuer);
-        assert_eq!(
-            test.verifier.rejection(&case.token).await,
-            Some(case.rejection),
-            "{}",
-            case.name
-        );
+        assert_eq!(test.verifier.rejection(&case.token), Some(case.rejection), "{}", case.name);
         test.assert_refused(&case).await;
     }
     test.assert_all_accepted(&accepted).await;

@@ -170,7 +170,8 @@ pub(crate) enum Rejection {
 impl Rejection {
     /// Whether the rejection depends on the project's keys instead of only on the text of the token.
     pub(crate) fn depends_on_keys(self) -> bool {
-        let of_keys = [TokenError::UnknownKey, TokenError::Signature].map(Self::Invalid);
+        let of_keys = [TokenError::UnknownKey, TokenError::KeyAlgorithm, TokenError::Signature];
+        let of_keys = of_keys.map(Self::Invalid);
         self == Self::ByGoTrue || of_keys.contains(&self)
     }
 }
@@ -211,8 +212,8 @@ impl TestVerifier {
     }
 
     /// The rejection of `token`, or `None` if the verifier accepts it.
-    pub(crate) async fn rejection(&self, token: &str) -> Option<Rejection> {
-        match self.verifier.verify_or_refetch(token, self.now).await {
+    pub(crate) fn rejection(&self, token: &str) -> Option<Rejection> {
+        match self.verifier.verify(token, self.now) {
             Err(error) => Some(Rejection::Invalid(error)),
             Ok(CheckedToken { expired: true, .. }) => Some(Rejection::Expired),
             Ok(CheckedToken { signature: SignatureStatus::LeftToGoTrue, .. }) => {
@@ -230,8 +231,8 @@ impl TestVerifier {
 
     /// Whether the verifier accepts `token`; with [`ProjectKeys::SecretUnknownToGateway`] the verifier cannot
     /// check the signature.
-    pub(crate) async fn accepts(&self, token: &str) -> bool {
-        let checked = self.verifier.verify_or_refetch(token, self.now).await;
+    pub(crate) fn accepts(&self, token: &str) -> bool {
+        let checked = self.verifier.verify(token, self.now);
         checked
             .is_ok_and(|checked| !checked.expired && checked.signature == self.expected_signature)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use logout_gateway::internals::csrf::{Binding, Bound};
+use logout_gateway::internals::csrf::{Binding, BoundTo};
 
 use super::{
     gateway::{GatewayUnderTest, Session},
@@ -106,7 +106,7 @@ impl GatewayUnderTest {
         let tokens = self.tokens_for(session, credential);
         let mut browser = Browser::signed_in_without_csrf(&self.app, &tokens, CookieFormat::Base64);
         if credential.is_cookie() || credential == Credential::BearerBesideCookie {
-            let csrf = self.csrf.mint(&Binding::to([Bound::Session(tokens.session_id)])).unwrap();
+            let csrf = self.csrf.mint(&Binding::to([BoundTo::Session(tokens.session_id)])).unwrap();
             browser.jar.insert(Page::LOCAL, "sb-csrf-token", &csrf);
         } else {
             browser.jar = CookieJar::default();

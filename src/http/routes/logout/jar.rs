@@ -2,10 +2,11 @@
 
 use std::pin::Pin;
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
 use crate::{
+    http::authentication::SESSIONS_AT_ONCE,
     logout::{Logout, LogoutReport, LogoutRequest},
     outcome::{Outcome, Scope},
     session::{Proof, Session},
@@ -17,26 +18,29 @@ pub(super) struct EndedSession {
     pub(super) report: LogoutReport,
 }
 
-/// The sessions for which GoTrue is asked. With `others` and `global`, one for each user: GoTrue ends the others of
-/// that user, and a second request would find its own session ended.
-pub(super) fn chosen(sessions: Vec<Session>, scope: Scope) -> Vec<Session> {
+/// The sessions for which GoTrue is asked. With `others` and `global`, one for each user, the most certain: GoTrue ends
+/// the others of that user, and a second request would find its own session ended.
+pub(super) fn select_sessions(sessions: Vec<Session>, scope: Scope) -> Vec<Session> {
     if scope == Scope::Local {
         return sessions;
     }
-    let mut chosen: Vec<Session> = Vec::new();
+    let mut selected: Vec<Session> = Vec::new();
     for session in sessions {
-        match chosen.iter_mut().find(|known| known.claims.sub == session.claims.sub) {
-            None => chosen.push(session),
-            Some(known) if known.proof != Proof::Proven && session.proof == Proof::Proven => {
-                *known = session;
-            }
+        match selected.iter_mut().find(|known| known.claims.sub == session.claims.sub) {
+            None => selected.push(session),
+            Some(known) if session.proof > known.proof => *known = session,
             Some(_) => {}
         }
     }
-    chosen
+    selected
 }
 
-/// Ends the sessions side by side, within one deadline.
+/// The proof of the most certain session. The request takes its place in flight by it.
+pub(super) fn best_proof(sessions: &[Session]) -> Proof {
+    sessions.iter().map(|session| session.proof).max().unwrap_or(Proof::Unproven)
+}
+
+/// Ends the sessions, [`SESSIONS_AT_ONCE`] at a time, within one deadline.
 pub(super) async fn end(
     logout: &Logout,
     sessions: Vec<Session>,
@@ -49,17 +53,17 @@ pub(super) async fn end(
     };
     match <[Session; 1]>::try_from(sessions) {
         Ok([session]) => vec![end(session).await],
-        // Boxed: the future of each request is moved, so the usual one stays small.
         Err(sessions) => {
-            let all: Pin<Box<dyn Future<Output = _> + Send>> =
-                Box::pin(join_all(sessions.into_iter().map(end)));
+            let ended = stream::iter(sessions.into_iter().map(end)).buffered(SESSIONS_AT_ONCE);
+            // Boxed: the future of each request is moved, so the usual one stays small.
+            let all: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(ended.collect());
             all.await
         }
     }
 }
 
 /// How far an outcome is from success. The response is that of the worst one.
-pub(super) fn badness(outcome: Outcome) -> u8 {
+pub(super) fn severity(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::AlreadyEnded => 0,
         Outcome::Revoked => 1,

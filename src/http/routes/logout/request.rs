@@ -14,7 +14,7 @@ use crate::{
     config::CSRF_COOKIE,
     csrf::submitted::SubmittedToken,
     http::{
-        authentication::{authenticate, remove_forged},
+        authentication::{authenticate_or_refetch, remove_forged},
         context::RequestContext,
         error::Error,
         headers::{X_CSRF_TOKEN, has_content_type, refuse_duplicates},
@@ -135,10 +135,10 @@ impl Incoming<'_> {
             self.check_origin()?;
         }
         let refused = |error| Unauthorized { error, deletes_cookies: !bearer };
-        let sessions = match authenticate(app, credential, cookies).await.sessions() {
+        let sessions = match authenticate_or_refetch(app, &credential, cookies).await.sessions() {
             Ok(sessions) => sessions,
             // The gateway's setting is wrong, and the session lives: the browser keeps it.
-            Err(error) if error.is_of_configuration() => return Err(keeping_cookies(error)),
+            Err(error) if error.may_be_misconfiguration() => return Err(keeping_cookies(error)),
             Err(error) => return Err(refused(error.into())),
         };
         if sessions.iter().all(|session| session.expired && session.refresh_tokens.is_empty()) {
@@ -156,7 +156,7 @@ impl Incoming<'_> {
             }
             Some(Carrier::BearerAndCookie) => self.check_origin()?,
         }
-        let (_, accepted) = csrf::bindings(&sessions);
+        let accepted = csrf::Bindings::of(&sessions).accepted();
         let checked =
             app.csrf.check_double_submit(submitted, cookies.values(CSRF_COOKIE), &accepted);
         checked.map_err(keeping_cookies)?;

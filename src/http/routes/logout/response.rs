@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     audit::FinishedSession,
     contract::Contract,
-    jar::{EndedSession, badness},
+    jar::{EndedSession, severity},
 };
 use crate::{
     config::{Config, SessionNotFound},
@@ -101,7 +101,8 @@ pub(super) fn of_sessions(
     let mut finished = Vec::with_capacity(ended.len());
     for EndedSession { session, report } in ended {
         let (outcome, body, deletes_cookies) = answer(&report.result, session.carrier, not_found);
-        let rank = Rank { is_certain: report.proof != Proof::Unproven, badness: badness(outcome) };
+        let rank =
+            Rank { is_certain: report.proof != Proof::Unproven, severity: severity(outcome) };
         let cause = body.cause().cloned();
         finished.push(FinishedSession { session, report: Some(report), outcome, cause });
         if worst.as_ref().is_none_or(|(worst, ..)| rank > *worst) {
@@ -122,7 +123,7 @@ pub(super) fn of_sessions(
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     is_certain: bool,
-    badness: u8,
+    severity: u8,
 }
 
 /// The contract, section 4: the outcome, the answer, and whether the cookies are deleted.

@@ -6,13 +6,17 @@
 //!    the proxy may read that one.
 //! 3. While the store does not answer, nobody is let in.
 
-use std::time::Instant;
-
 use axum::http::HeaderMap;
+use tokio::time::Instant;
+use tracing::Instrument as _;
+use uuid::Uuid;
 
 use crate::{
     http::{
-        authentication::{IntrospectionError, authenticate, introspect, read_jar},
+        authentication::{
+            Authenticated, IntrospectionError, authenticate, authenticate_or_refetch, introspect,
+            read_jar,
+        },
         context::RequestContext,
         error::Error,
         headers::refuse_duplicates,
@@ -20,11 +24,11 @@ use crate::{
     },
     readiness::Part,
     session::{
-        Credential, Proof, Session, UnknownKey, cookies::RequestCookies,
-        introspection::Introspection, token::TokenError, verifier::SignatureStatus,
+        Credential, Proof, Session, cookies::RequestCookies, introspection::Introspection,
+        token::TokenError, verifier::SignatureStatus,
     },
     store::StoreError,
-    telemetry::line_limit::LineLimit,
+    telemetry::{line_limit::LineLimit, traces},
 };
 
 /// While the store does not answer, every request of a stranger would write a line. The log belongs to the whole
@@ -33,19 +37,19 @@ static STORE_FAILURES: LineLimit = LineLimit::new(20);
 
 /// Why a request shows no living session.
 #[derive(Debug)]
-pub(super) struct NoSession {
+pub(super) struct VerifyError {
     pub(super) error: Error,
     /// The access token has expired, and the request has a refresh token of its session.
     pub(super) is_refreshable: bool,
 }
 
-impl From<Error> for NoSession {
+impl From<Error> for VerifyError {
     fn from(error: Error) -> Self {
         Self { error, is_refreshable: false }
     }
 }
 
-impl NoSession {
+impl VerifyError {
     fn expired(session: &Session) -> Self {
         let is_refreshable = !session.refresh_tokens.is_empty();
         Self { error: Error::CredentialExpired, is_refreshable }
@@ -69,97 +73,155 @@ pub(super) async fn find(
     app: &AppState,
     context: &RequestContext,
     headers: &HeaderMap,
-) -> Result<Session, NoSession> {
+) -> Result<Session, VerifyError> {
     refuse_duplicates(headers)?;
     let config = &app.config.cookies;
     let cookies = RequestCookies::of(headers, config);
     let credential = Credential::of(headers, &cookies, config, &app.verifier);
-    let is_bearer = credential.is_bearer();
-    let sessions = authenticate(app, credential, &cookies).await.sessions();
-    let sessions = sessions.map_err(|error| NoSession::from(Error::from(error)))?;
-
-    let deadline = tokio::time::Instant::now() + app.config.upstream.timeout;
-    let mut refused: Option<NoSession> = None;
-    let mut beside = Vec::new();
-    let mut found = None;
-    for session in sessions {
-        if found.is_some() {
-            beside.push(session);
-            continue;
+    let deadline = Instant::now() + app.config.upstream.timeout;
+    let asker = Asker { app, context, headers, deadline };
+    let known = authenticate(app, &credential, &cookies).instrument(traces::token_check()).await;
+    let may_be_outdated = known.may_be_outdated;
+    match asker.identity(known, &credential, &cookies).await {
+        // Only a request without a living session waits for a newer key set.
+        Err(_) if may_be_outdated => {
+            let current = authenticate_or_refetch(app, &credential, &cookies).await;
+            asker.identity(current, &credential, &cookies).await
         }
-        match check(app, context, headers, &session, deadline).await {
-            Ok(()) => found = Some(session),
-            Err(error) => {
-                if refused.as_ref().is_none_or(|known| error.precedence() > known.precedence()) {
-                    refused = Some(error);
-                }
+        result => result,
+    }
+}
+
+/// A request whose sessions are checked.
+struct Asker<'r> {
+    app: &'r AppState,
+    context: &'r RequestContext,
+    headers: &'r HeaderMap,
+    deadline: Instant,
+}
+
+impl Asker<'_> {
+    /// The first of these sessions that lives, unless the request shows a revoked one of another user.
+    async fn identity(
+        &self,
+        authenticated: Authenticated,
+        credential: &Credential,
+        cookies: &RequestCookies<'_>,
+    ) -> Result<Session, VerifyError> {
+        let sessions = authenticated.sessions();
+        let sessions = sessions.map_err(|error| VerifyError::from(Error::from(error)))?;
+        let mut refused: Option<VerifyError> = None;
+        let mut beside = Vec::new();
+        let mut found = None;
+        for mut session in sessions {
+            if found.is_some() {
                 beside.push(session);
+                continue;
+            }
+            match self.check(&mut session).await {
+                Ok(()) => found = Some(session),
+                Err(error) => {
+                    if refused.as_ref().is_none_or(|known| error.precedence() > known.precedence())
+                    {
+                        refused = Some(error);
+                    }
+                    beside.push(session);
+                }
             }
         }
+        let is_bearer = credential.is_bearer();
+        if is_bearer {
+            let jar = cookies.sessions(&self.app.config.cookies);
+            beside.extend(read_jar(self.app, &jar).await.sessions);
+        }
+        // Without a living session, the checks of a jar's sessions have found the revoked ones.
+        if let Some(identity) = found.as_ref().or(beside.first().filter(|_| is_bearer)) {
+            self.refuse_revoked_beside(identity.claims.sub, &beside).await?;
+        }
+        found.ok_or_else(|| refused.unwrap_or_else(|| Error::CredentialMissing.into()))
     }
-    if is_bearer {
-        // The key set is not fetched again for the cookies, because the identifying session must not wait.
-        beside.extend(read_jar(app, cookies.sessions(config), UnknownKey::Refuse).await.sessions);
-    }
-    // Without a living session, the checks of a jar's sessions have found the revoked ones.
-    if let Some(identity) = found.as_ref().or(beside.first().filter(|_| is_bearer)) {
-        refuse_revoked_beside(app, context, identity, &beside).await?;
-    }
-    found.ok_or_else(|| refused.unwrap_or_else(|| Error::CredentialMissing.into()))
-}
 
-/// Checks that a session is neither revoked, expired nor ended.
-async fn check(
-    app: &AppState,
-    context: &RequestContext,
-    headers: &HeaderMap,
-    session: &Session,
-    deadline: tokio::time::Instant,
-) -> Result<(), NoSession> {
-    // The answer `revoked` would tell a forger whether a session was logged out. An expired token whose
-    // signature is not verified may be forged, and GoTrue does not verify it either.
-    let may_be_forged = session.expired && session.proof == Proof::Unproven;
-    if !may_be_forged && is_revoked(app, context, session).await? {
-        return Err(Error::SessionRevoked.into());
+    /// Checks that a session is neither revoked, expired nor ended.
+    async fn check(&self, session: &mut Session) -> Result<(), VerifyError> {
+        if session.proof == Proof::Unproven {
+            return self.check_unproven(session).await;
+        }
+        self.refuse_revoked(session).await?;
+        if session.expired { Err(VerifyError::expired(session)) } else { Ok(()) }
     }
-    if session.expired {
-        return Err(NoSession::expired(session));
-    }
-    Ok(refuse_ended(app, context, headers, session, deadline).await?)
-}
 
-async fn is_revoked(
-    app: &AppState,
-    context: &RequestContext,
-    session: &Session,
-) -> Result<bool, Error> {
-    let now = app.logout.clock.now();
-    let revoked = app.logout.store.is_revoked(&session.claims, now).await;
-    let revoked = revoked.map_err(|fault| store_failed(context, &fault))?;
-    if revoked {
-        app.revoked_session_log.report(context, session, now.into());
-    }
-    Ok(revoked)
-}
-
-/// Refuses a request that shows a revoked session of another user. Expired ones are passed over.
-async fn refuse_revoked_beside(
-    app: &AppState,
-    context: &RequestContext,
-    identity: &Session,
-    beside: &[Session],
-) -> Result<(), Error> {
-    for session in beside {
-        let of_other_user = session.claims.sub != identity.claims.sub;
-        if of_other_user && !session.expired && is_revoked(app, context, session).await? {
-            return Err(Error::SessionRevoked);
+    /// Checks a session whose access token the gateway could not verify. GoTrue is asked before the revocation list: the
+    /// answer `revoked` would tell a forger whether a session was logged out. GoTrue verifies no expired token.
+    async fn check_unproven(&self, session: &mut Session) -> Result<(), VerifyError> {
+        if session.expired {
+            return Err(VerifyError::expired(session));
+        }
+        let answer = self.introspect(session).await?;
+        if answer == Introspection::Forged {
+            return Err(Error::CredentialInvalid(TokenError::Signature).into());
+        }
+        session.proof = Proof::Proven;
+        self.refuse_revoked(session).await?;
+        match answer {
+            Introspection::Ended => Err(Error::SessionNotFound.into()),
+            Introspection::Banned => Err(Error::CredentialInvalid(TokenError::Banned).into()),
+            Introspection::Live | Introspection::Forged => Ok(()),
         }
     }
-    Ok(())
+
+    async fn introspect(&self, session: &Session) -> Result<Introspection, Error> {
+        let Self { app, context, headers, deadline } = *self;
+        if session.signature == SignatureStatus::Unverifiable {
+            return Err(Error::NotReady(Part::KeySet));
+        }
+        let answer = introspect(app, context, headers, session, deadline).await;
+        answer.map_err(|error| match error {
+            IntrospectionError::Overloaded => Error::Overloaded,
+            IntrospectionError::Refused(_) => Error::NotReady(Part::AuthService),
+        })
+    }
+
+    /// Refuses a revoked session, and logs the use of its token.
+    async fn refuse_revoked(&self, session: &Session) -> Result<(), Error> {
+        if self.is_revoked(session).await? {
+            return Err(self.reported(session));
+        }
+        Ok(())
+    }
+
+    async fn is_revoked(&self, session: &Session) -> Result<bool, Error> {
+        let now = self.app.logout.clock.now();
+        let revoked = self.app.logout.store.is_revoked(&session.claims, now).await;
+        revoked.map_err(|fault| store_failed(self.context, &fault))
+    }
+
+    /// Logs the use of a revoked session's token.
+    fn reported(&self, session: &Session) -> Error {
+        let now = self.app.logout.clock.now();
+        self.app.revoked_session_log.report(self.context, session, now.into());
+        Error::SessionRevoked
+    }
+
+    /// Refuses a request that shows a revoked session of another user than `user`. Expired ones are passed over, and
+    /// those that GoTrue calls forged.
+    async fn refuse_revoked_beside(&self, user: Uuid, beside: &[Session]) -> Result<(), Error> {
+        for session in beside {
+            let is_passed_over = session.expired || session.claims.sub == user;
+            if is_passed_over || !self.is_revoked(session).await? {
+                continue;
+            }
+            let is_forged = session.proof == Proof::Unproven
+                && matches!(self.introspect(session).await, Ok(Introspection::Forged));
+            if !is_forged {
+                return Err(self.reported(session));
+            }
+        }
+        Ok(())
+    }
 }
 
 fn store_failed(context: &RequestContext, fault: &StoreError) -> Error {
-    if STORE_FAILURES.admits(Instant::now()) {
+    if STORE_FAILURES.admits(Instant::now().into_std()) {
         tracing::warn!(
             request_id = context.request_id(),
             cause = %fault,
@@ -178,28 +240,5 @@ pub(crate) fn report_omitted_lines() {
             "the log left out warnings that the store did not answer verify, more than 20 in one second: \
              logout_gateway_verify_total counts them all"
         );
-    }
-}
-
-async fn refuse_ended(
-    app: &AppState,
-    context: &RequestContext,
-    headers: &HeaderMap,
-    session: &Session,
-    deadline: tokio::time::Instant,
-) -> Result<(), Error> {
-    match session.signature {
-        SignatureStatus::Verified => Ok(()),
-        SignatureStatus::Unverifiable => Err(Error::NotReady(Part::KeySet)),
-        SignatureStatus::LeftToGoTrue => {
-            match introspect(app, context, headers, session, deadline).await {
-                Ok(Introspection::Live) => Ok(()),
-                Ok(Introspection::Ended) => Err(Error::SessionNotFound),
-                Ok(Introspection::Banned) => Err(Error::CredentialInvalid(TokenError::Banned)),
-                Ok(Introspection::Forged) => Err(Error::CredentialInvalid(TokenError::Signature)),
-                Err(IntrospectionError::Overloaded) => Err(Error::Overloaded),
-                Err(IntrospectionError::Refused(_)) => Err(Error::NotReady(Part::AuthService)),
-            }
-        }
     }
 }

@@ -1,0 +1,48 @@
+//! Documents about the project that anybody may read: `GET /.well-known/jwks.json`, the public key set (RFC 7517), and
+//! `GET /.well-known/openid-configuration`, what a client of GoTrue's OAuth server reads first.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::mock::Mock;
+
+pub(crate) async fn jwks(State(mock): State<Mock>) -> Response {
+    public(mock.keys().jwks())
+}
+
+/// GoTrue names these algorithms whatever signs its tokens, and endpoints that exist only with its OAuth server.
+pub(crate) async fn openid_configuration(State(mock): State<Mock>) -> Response {
+    let issuer = mock.issuer();
+    public(json!({
+        "issuer": issuer,
+        "authorization_endpoint": format!("{issuer}/oauth/authorize"),
+        "token_endpoint": format!("{issuer}/oauth/token"),
+        "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
+        "userinfo_endpoint": format!("{issuer}/oauth/userinfo"),
+        "scopes_supported": ["openid", "profile", "email", "phone", "offline_access"],
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256", "HS256", "ES256"],
+        "token_endpoint_auth_methods_supported":
+            ["client_secret_basic", "client_secret_post", "none"],
+        "claims_supported": [
+            "sub", "aud", "iss", "exp", "iat", "auth_time", "nonce", "email", "email_verified",
+            "phone_number", "phone_number_verified", "name", "picture", "preferred_username",
+            "updated_at",
+        ],
+        "code_challenge_methods_supported": ["S256", "plain"],
+    }))
+}
+
+fn public(document: impl Serialize) -> Response {
+    let cache = HeaderValue::from_static("public, max-age=600");
+    ([(header::CACHE_CONTROL, cache)], Json(document)).into_response()
+}
