@@ -16,15 +16,9 @@ use crate::{
 #[derive(Args)]
 pub(super) struct StoreArgs {
     /// The gateway's store: `file:<path>`, `redis://…` or `rediss://…`. `list` and `failures` can read a file
-    /// while a gateway uses it; to retry or drop queued logouts in a file, stop the gateway first.
-    #[arg(
-        long,
-        env = "GATEWAY_STORE",
-        value_name = "STORE",
-        hide_env_values = true,
-        allow_hyphen_values = true,
-        global = true
-    )]
+    /// while a gateway uses it; to retry or drop queued logouts in a file, stop the gateway first. Without the flag,
+    /// `GATEWAY_STORE` names it, or `GATEWAY_STORE_FILE` a file with its name. A password must not stand in the flag.
+    #[arg(long, value_name = "STORE", allow_hyphen_values = true, global = true)]
     store: Option<OsString>,
 }
 

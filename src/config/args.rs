@@ -1,12 +1,14 @@
 //! Gives `serve`, `check` and `health` the flags of all settings, and reads the variables that have none.
 
 use std::{
+    collections::BTreeMap,
     env,
     ffi::{OsStr, OsString},
     fmt::Write as _,
 };
 
-use clap::{ArgMatches, Command, Error, FromArgMatches};
+use clap::{ArgMatches, Command, Error, FromArgMatches, error::ErrorKind, parser::ValueSource};
+use url::Url;
 
 use super::{
     error::ConfigErrors,
@@ -30,33 +32,61 @@ impl Args {
         values.collect::<Option<_>>().map(Self)
     }
 
-    /// The value of every setting, by `value_of_flag` or from the environment.
-    fn collect(value_of_flag: impl Fn(&Setting) -> Option<OsString>) -> Self {
-        let values = SETTINGS.iter().flat_map(|setting| {
-            let value = match setting.source {
-                Source::File => env::var_os(setting.variable),
-                Source::Flag | Source::FlagOrFile => value_of_flag(setting),
+    /// The value of every setting: of its flag, else of its variable or of the file that its second variable names.
+    fn collect(matches: &ArgMatches) -> Result<Self, Error> {
+        let mut values = Self(BTreeMap::new());
+        for setting in SETTINGS {
+            let mut add = |variable, value: Option<OsString>| {
+                values.0.extend(value.map(|value| (variable, value)));
             };
-            let file = match setting.source {
-                Source::Flag => None,
-                Source::File | Source::FlagOrFile => env::var_os(setting.file_variable),
-            };
-            [(setting.variable, value), (setting.file_variable, file)]
-        });
-        Self(values.filter_map(|(variable, value)| Some((variable, value?))).collect())
+            if setting.source == Source::File {
+                add(setting.variable, env::var_os(setting.variable));
+                add(setting.file_variable, env::var_os(setting.file_variable));
+                continue;
+            }
+            let value = matches.get_one::<OsString>(setting.variable);
+            let is_flag = matches.value_source(setting.variable) == Some(ValueSource::CommandLine);
+            if setting.source == Source::FlagOrFile {
+                if is_flag && value.is_some_and(|value| has_password(value)) {
+                    let error = format!("--{}: {PASSWORD_IN_FLAG}\n", setting.flag());
+                    return Err(Error::raw(ErrorKind::ValueValidation, error));
+                }
+                let file = env::var_os(setting.file_variable);
+                add(setting.file_variable, file.filter(|_| !is_flag));
+            }
+            add(setting.variable, value.cloned());
+        }
+        Ok(values)
     }
 }
 
+/// Other users of the machine can read a process's flags.
+const PASSWORD_IN_FLAG: &str = "must not have a password in a flag, which other users of the machine can read: set the \
+                                variable, or name a file with the value in the variable that ends in `_FILE`";
+
+/// Whether the value of a flag is a URL with a password.
+fn has_password(value: &OsStr) -> bool {
+    let url = value.to_str().and_then(|text| Url::parse(text).ok());
+    url.is_some_and(|url| url.password().is_some())
+}
+
 impl StoreAddress {
-    /// The store of a flag or the variable `GATEWAY_STORE`, else of the file that `GATEWAY_STORE_FILE` names.
-    pub(crate) fn of_flag(value: Option<OsString>) -> Result<Self, ConfigErrors> {
+    /// The store of a flag, else of the variable `GATEWAY_STORE`, else of the file that `GATEWAY_STORE_FILE` names.
+    pub(crate) fn of_flag(flag: Option<OsString>) -> Result<Self, ConfigErrors> {
+        const VARIABLE: &str = "GATEWAY_STORE";
         const FILE: &str = "GATEWAY_STORE_FILE";
-        let values = [("GATEWAY_STORE", value), (FILE, env::var_os(FILE))];
-        let mut args = Args(values.into_iter().filter_map(|(name, v)| Some((name, v?))).collect());
         let mut errors = ConfigErrors::default();
-        let address = args.read("GATEWAY_STORE", FILE, Self::parse, &mut errors);
+        let names: &[&str] = if flag.is_some() { &[] } else { &[VARIABLE, FILE] };
+        if flag.as_deref().is_some_and(has_password) {
+            errors.add(VARIABLE, PASSWORD_IN_FLAG);
+            return Err(errors);
+        }
+        let of_environment = names.iter().filter_map(|name| Some((*name, env::var_os(name)?)));
+        let values = flag.map(|value| (VARIABLE, value)).into_iter().chain(of_environment);
+        let mut args = Args(values.collect());
+        let address = args.read(VARIABLE, FILE, Self::parse, &mut errors);
         if address.is_none() && errors.is_empty() {
-            errors.add("GATEWAY_STORE", "is required");
+            errors.add(VARIABLE, "is required");
         }
         address.ok_or(errors)
     }
@@ -74,7 +104,7 @@ impl clap::Args for Args {
 
 impl FromArgMatches for Args {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        Ok(Self::collect(|setting| matches.get_one::<OsString>(setting.variable).cloned()))
+        Self::collect(matches)
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {

@@ -34,7 +34,7 @@ pub(super) fn origin(entry: &str) -> Result<String, Rule> {
 
 /// `scheme://host[:port]`. The URL standard gives schemes other than the web's own an opaque origin, which browsers do
 /// not for the pages of apps.
-fn serialised_origin(url: &Url) -> Option<String> {
+pub(crate) fn serialised_origin(url: &Url) -> Option<String> {
     let host =
         url.host_str().filter(|host| !host.is_empty() && *host == host.to_ascii_lowercase())?;
     if url.scheme() == "file" || !url.username().is_empty() || url.password().is_some() {

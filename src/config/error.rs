@@ -32,13 +32,16 @@ impl ConfigErrors {
     }
 
     /// Adds an error about the first of `variables`, whose values contradict each other. Adds nothing if one
-    /// of them has an error already, because the compared value is then only the default.
+    /// of them, or its file, has an error already, because the compared value is then only the default.
     pub(super) fn add_conflict<const N: usize>(
         &mut self,
         variables: [&'static str; N],
         rule: &'static str,
     ) {
-        let has_error = |variable: &&str| self.0.iter().any(|error| error.variable == *variable);
+        let is_of = |error: &ConfigError, variable: &str| {
+            error.variable.strip_suffix("_FILE").unwrap_or(error.variable) == variable
+        };
+        let has_error = |variable: &&str| self.0.iter().any(|error| is_of(error, variable));
         if let Some(variable) = variables.first()
             && !variables.iter().any(has_error)
         {

@@ -92,7 +92,11 @@ impl Setting {
         }
         let mut help = self.help();
         if self.source == Source::FlagOrFile {
-            help = format!("{help}. `{}` may name a file with the value", self.file_variable);
+            help = format!(
+                "{help}. `{}` may name a file with the value. A password may stand in the variable or the file, not \
+                 in the flag",
+                self.file_variable
+            );
         }
         let arg = Arg::new(self.variable)
             .long(self.flag())
@@ -107,7 +111,7 @@ impl Setting {
     }
 
     /// The name of the flag, without the hyphens.
-    fn flag(&self) -> String {
+    pub(super) fn flag(&self) -> String {
         match self.variable {
             "RUST_LOG" => "log-filter".to_owned(),
             "OTEL_EXPORTER_OTLP_ENDPOINT" => "otlp-endpoint".to_owned(),

@@ -12,6 +12,8 @@ use std::{collections::HashSet, fmt};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use url::Url;
 
+use crate::config::serialised_origin;
+
 /// Fetch Metadata Request Headers (W3C).
 pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -28,8 +30,8 @@ impl AllowedOrigins {
     /// Checks the page that sent the request. `own` is the gateway's own origin as the browser sees it.
     ///
     /// # Errors
-    /// [`CrossSite`].
-    pub fn check(&self, headers: &HeaderMap, own: Option<&str>) -> Result<(), Box<CrossSite>> {
+    /// [`CrossSiteError`].
+    pub fn check(&self, headers: &HeaderMap, own: Option<&str>) -> Result<(), Box<CrossSiteError>> {
         let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
         if matches!(site, Some(b"same-origin" | b"none")) {
             return Ok(());
@@ -47,15 +49,15 @@ impl AllowedOrigins {
         if is_allowed {
             return Ok(());
         }
-        Err(Box::new(CrossSite::new(&origin, own)))
+        Err(Box::new(CrossSiteError::new(&origin, own)))
     }
 }
 
 /// A page that may not send the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CrossSite {
+pub struct CrossSiteError {
     /// The origin of the page, shortened.
-    asked: String,
+    page: String,
     /// The gateway's own origin.
     own: String,
 }
@@ -65,15 +67,15 @@ const MOST_CHARACTERS: usize = 200;
 /// The most characters of a part of a host name (RFC 1035, section 2.3.4).
 const MOST_LABEL_CHARACTERS: usize = 63;
 
-impl CrossSite {
+impl CrossSiteError {
     fn new(origin: &RequestOrigin, own: Option<&str>) -> Self {
-        let asked = match origin {
+        let page = match origin {
             RequestOrigin::Page(origin) => loggable(origin),
             RequestOrigin::Opaque => "null",
             RequestOrigin::Unreadable => NOT_READABLE,
             RequestOrigin::Absent => "not named",
         };
-        Self { asked: asked.to_owned(), own: own.map_or("not known", loggable).to_owned() }
+        Self { page: page.to_owned(), own: own.map_or("not known", loggable).to_owned() }
     }
 }
 
@@ -93,12 +95,12 @@ fn loggable(origin: &str) -> &str {
 }
 
 /// The cause for an operator.
-impl fmt::Display for CrossSite {
+impl fmt::Display for CrossSiteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { asked, own } = self;
+        let Self { page, own } = self;
         write!(
             f,
-            "the page's origin is {asked}, the gateway's own is {own}: if the page is yours, add its origin to \
+            "the page's origin is {page}, the gateway's own is {own}: if the page is yours, add its origin to \
              GATEWAY_ALLOWED_ORIGINS, or let the proxy pass on the host, the scheme and the port of the browser's URL"
         )
     }
@@ -130,13 +132,8 @@ fn request_origin(headers: &HeaderMap) -> RequestOrigin {
             Err(_) => RequestOrigin::Unreadable,
         };
     }
-    match headers.get(header::REFERER) {
-        None => RequestOrigin::Absent,
-        Some(referer) => match referer.to_str().ok().and_then(|text| Url::parse(text).ok()) {
-            Some(page) if page.origin().is_tuple() => {
-                RequestOrigin::Page(page.origin().ascii_serialization())
-            }
-            _ => RequestOrigin::Unreadable,
-        },
-    }
+    let Some(referer) = headers.get(header::REFERER) else { return RequestOrigin::Absent };
+    let page = referer.to_str().ok().and_then(|text| Url::parse(text).ok());
+    let origin = page.and_then(|page| serialised_origin(&page));
+    origin.map_or(RequestOrigin::Unreadable, RequestOrigin::Page)
 }

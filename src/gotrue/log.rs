@@ -54,15 +54,30 @@ pub(super) fn broke_off(RequestLabel { request_id, operation }: RequestLabel<'_>
     }
 }
 
-/// The gateway could not connect.
-pub(super) fn unreachable(RequestLabel { request_id, operation }: RequestLabel<'_>, cause: &str) {
+/// The gateway could not connect. With an egress proxy, the proxy may be the reason.
+pub(super) fn unreachable(
+    RequestLabel { request_id, operation }: RequestLabel<'_>,
+    cause: &str,
+    has_egress_proxy: bool,
+) {
     if is_admitted(&FAILURES) {
+        let advice = connect_advice(has_egress_proxy);
         tracing::warn!(
             request_id,
             operation,
             cause,
-            "the gateway cannot connect to GoTrue: check GOTRUE_URL and the network"
+            advice,
+            "the gateway cannot connect to GoTrue"
         );
+    }
+}
+
+/// What an operator checks if the gateway cannot connect.
+pub(crate) fn connect_advice(has_egress_proxy: bool) -> &'static str {
+    if has_egress_proxy {
+        "check the proxy in GATEWAY_EGRESS_PROXY, GOTRUE_URL and the network"
+    } else {
+        "check GOTRUE_URL and the network"
     }
 }
 
@@ -72,6 +87,7 @@ pub(super) fn refused(label: RequestLabel<'_>, status: u16, code: Option<&str>, 
     match refusal {
         Refusal::Unexpected if is_admitted(&UNEXPECTED_ANSWERS) => {
             let advice = match status {
+                407 => "check the user and the password in GATEWAY_EGRESS_PROXY",
                 401 | 403 => "check SUPABASE_PUBLISHABLE_KEY or SUPABASE_ANON_KEY, and GOTRUE_URL",
                 400 | 413 | 414 | 431 => {
                     "if a proxy in front of GoTrue answered it, raise that proxy's limit for \

@@ -43,6 +43,7 @@ pub struct HttpClientError(#[from] reqwest::Error);
 #[derive(Clone, Debug)]
 pub(super) struct Transport {
     http: Client,
+    has_egress_proxy: bool,
     metrics: Arc<Metrics>,
 }
 
@@ -134,7 +135,7 @@ impl Transport {
             // packets only delays.
             .tcp_nodelay(true)
             .build()?;
-        Ok(Self { http, metrics })
+        Ok(Self { http, has_egress_proxy: egress_proxy.is_some(), metrics })
     }
 
     /// Sends the request. If no answer came, or its status says that a retry may succeed, sends it once more.
@@ -165,7 +166,7 @@ impl Transport {
             }
             Ok(Err(Inconclusive::Silent { cause, sent })) => {
                 let unknown = sent || unknown.load(Ordering::Relaxed);
-                let refusal = unanswered(&request, sent, &cause);
+                let refusal = self.unanswered(&request, sent, &cause);
                 Err(Unanswered { refusal, cause: Some(cause), unknown })
             }
             Err(_) => {
@@ -198,15 +199,15 @@ impl Transport {
         traces::answered(&tried.span, answer.status);
         if answer.is_passing() { Err(Inconclusive::Answered(answer)) } else { Ok(answer) }
     }
-}
 
-fn unanswered(request: &Request<'_>, sent: bool, cause: &str) -> Refusal {
-    if sent {
-        log::broke_off(request.label(), cause);
-        Refusal::NoAnswer
-    } else {
-        log::unreachable(request.label(), cause);
-        Refusal::Unavailable { retry_after: None }
+    fn unanswered(&self, request: &Request<'_>, sent: bool, cause: &str) -> Refusal {
+        if sent {
+            log::broke_off(request.label(), cause);
+            Refusal::NoAnswer
+        } else {
+            log::unreachable(request.label(), cause, self.has_egress_proxy);
+            Refusal::Unavailable { retry_after: None }
+        }
     }
 }
 

@@ -12,10 +12,23 @@ use std::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Version, header, uri::Authority};
 use ipnet::IpNet;
 
-pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-pub(super) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+
+/// Whether a proxy's headers came over a connection from `address`, which is no trusted proxy: they are ignored.
+pub(super) fn has_ignored_headers(
+    headers: &HeaderMap,
+    address: SocketAddr,
+    trusted: &[IpNet],
+) -> bool {
+    let address = address.ip().to_canonical();
+    !trusted.iter().any(|net| net.contains(&address))
+        && [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST, FORWARDED_PORT]
+            .iter()
+            .any(|name| headers.contains_key(name))
+}
 
 /// The address at the other end of the connection. The server sets it as a request extension.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +66,8 @@ impl ClientAddr {
         Self {
             ip: if behind_proxy { client(headers, is_trusted).unwrap_or(address) } else { address },
             is_https: https,
-            own_origin: host.map(|host| origin(https, &with_port(host, forwarded(FORWARDED_PORT)))),
+            own_origin: host
+                .map(|host| origin(https, &with_port(host, forwarded(FORWARDED_PORT), https))),
         }
     }
 }
@@ -107,12 +121,15 @@ fn address(entry: &str) -> Option<IpAddr> {
         .map(|ip| ip.to_canonical())
 }
 
-/// The host with the forwarded port, where it has none itself.
-fn with_port<'h>(host: &'h str, port: Option<&str>) -> Cow<'h, str> {
+/// The host with the forwarded port, where it has none itself. The default port of the other scheme is that of a listener
+/// behind the proxy that ended TLS, and not the browser's.
+fn with_port<'h>(host: &'h str, port: Option<&str>, https: bool) -> Cow<'h, str> {
     let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
+    let port = port.filter(|port| port.bytes().all(|b| b.is_ascii_digit()));
+    let of_other_scheme = if https { 80 } else { 443 };
     match port.and_then(|port| port.parse::<u16>().ok()) {
-        Some(port) if !has_port => format!("{host}:{port}").into(),
-        _ => host.into(),
+        Some(port) if !has_port && port != of_other_scheme => format!("{host}:{port}").into(),
+        Some(_) | None => host.into(),
     }
 }
 

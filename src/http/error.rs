@@ -16,7 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    csrf::origin::CrossSite,
+    csrf::origin::CrossSiteError,
     gotrue::RetryAfter,
     outcome::Reason,
     readiness::Part,
@@ -54,7 +54,7 @@ pub(crate) enum Error {
     /// The CSRF token does not belong to this session.
     CsrfInvalid,
     /// The request comes from a foreign page.
-    CsrfCrossSite(Option<Box<CrossSite>>),
+    CsrfCrossSite(Option<Box<CrossSiteError>>),
     /// No such path.
     NotFound,
     /// The path does not allow the method.

@@ -19,10 +19,11 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use ipnet::IpNet;
 use tracing::{Instrument as _, Span};
 
 use super::{
-    client_addr::{FORWARDED_FOR, FORWARDED_PROTO, PeerAddress},
+    client_addr::{PeerAddress, has_ignored_headers},
     context::RequestContext,
     error::Error,
     headers::X_REQUEST_ID,
@@ -37,11 +38,9 @@ pub(super) async fn standard(
     next: Next,
 ) -> Response {
     let address = peer_address(&request);
-    if app.config.server.trusted_proxies.is_empty() {
-        warn_of_untrusted_proxy(request.headers(), address);
-    }
     let request_id = request_id::of(request.headers());
     let trusted_proxies = &app.config.server.trusted_proxies;
+    warn_of_untrusted_proxy(request.headers(), address, trusted_proxies);
     let context = Arc::new(RequestContext::of(&request, request_id, address, trusted_proxies));
     let span = span(&request, &context);
     request.extensions_mut().insert(context.clone());
@@ -74,11 +73,11 @@ fn peer_address(request: &Request) -> SocketAddr {
     request.extensions().get::<PeerAddress>().map_or(unknown, |peer| peer.0)
 }
 
-/// Warns of a request with a proxy's headers while `GATEWAY_TRUSTED_PROXIES` is empty: the setting may lack a
-/// proxy, or the client wrote the headers. Warns only once in the life of the process.
-fn warn_of_untrusted_proxy(headers: &HeaderMap, address: SocketAddr) {
+/// Warns of a request with a proxy's headers from an address that is not in `GATEWAY_TRUSTED_PROXIES`: the setting may
+/// lack a proxy, or the client wrote the headers. Warns only once in the life of the process.
+fn warn_of_untrusted_proxy(headers: &HeaderMap, address: SocketAddr, trusted: &[IpNet]) {
     static WARNING: Once = Once::new();
-    if headers.contains_key(FORWARDED_PROTO) || headers.contains_key(FORWARDED_FOR) {
+    if !WARNING.is_completed() && has_ignored_headers(headers, address, trusted) {
         WARNING.call_once(|| {
             tracing::warn!(
                 variable = "GATEWAY_TRUSTED_PROXIES", address = %address.ip(),

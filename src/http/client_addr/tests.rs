@@ -82,6 +82,8 @@ proptest! {
 #[case("[::1]", Some("8080"), "http://[::1]:8080")]
 #[case("[::1]:81", Some("8080"), "http://[::1]:81")]
 #[case("192.168.1.20", Some("nonsense"), "http://192.168.1.20")]
+#[case("192.168.1.20", Some("+8080"), "http://192.168.1.20")]
+#[case("192.168.1.20", Some("443"), "http://192.168.1.20")]
 #[case("192.168.1.20", None, "http://192.168.1.20")]
 fn the_forwarded_port_counts_where_the_host_has_none(
     #[case] host: &str,
@@ -96,4 +98,18 @@ fn the_forwarded_port_counts_where_the_host_has_none(
         let expected = if trusted { origin } else { &without_port };
         assert_eq!(client.own_origin.as_deref(), Some(expected), "{name} {trusted}");
     }
+}
+
+#[rstest]
+#[case("https", "80", "https://app.example")]
+#[case("https", "443", "https://app.example")]
+#[case("https", "8443", "https://app.example:8443")]
+#[case("http", "443", "http://app.example")]
+fn the_port_of_a_listener_behind_the_end_of_tls_does_not_count(
+    #[case] proto: &str,
+    #[case] port: &str,
+    #[case] origin: &str,
+) {
+    let lines = [("x-forwarded-proto", proto), ("x-forwarded-port", port), ("host", "app.example")];
+    assert_eq!(client_behind("10.0.0.1", &lines).own_origin.as_deref(), Some(origin));
 }

@@ -2,14 +2,14 @@
 
 use super::Error;
 use crate::{
-    csrf::{CsrfError, origin::CrossSite},
+    csrf::{CsrfError, origin::CrossSiteError},
     gotrue::Refusal,
     http::{authentication::IntrospectionError, in_flight_limit::OverLimitError},
     session::AuthenticationError,
 };
 
-impl From<Box<CrossSite>> for Error {
-    fn from(origins: Box<CrossSite>) -> Self {
+impl From<Box<CrossSiteError>> for Error {
+    fn from(origins: Box<CrossSiteError>) -> Self {
         Self::CsrfCrossSite(Some(origins))
     }
 }

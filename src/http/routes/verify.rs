@@ -108,10 +108,22 @@ fn reason(none: &VerifyError) -> Option<&'static str> {
 fn is_navigation(headers: &HeaderMap) -> bool {
     match headers.get(SEC_FETCH_MODE) {
         Some(mode) => mode == "navigate",
-        None => headers.get_all(header::ACCEPT).iter().any(|accept| {
-            accept.to_str().is_ok_and(|accept| accept.to_ascii_lowercase().contains("text/html"))
-        }),
+        None => headers
+            .get_all(header::ACCEPT)
+            .iter()
+            .any(|accept| accept.to_str().is_ok_and(|accept| accept.split(',').any(accepts_html))),
     }
+}
+
+/// Whether an entry of `Accept` (RFC 9110, section 12.5.1) is `text/html`, and not with the weight 0, which refuses it.
+fn accepts_html(entry: &str) -> bool {
+    let mut parts = entry.split(';').map(str::trim);
+    let is_html = parts.next().is_some_and(|range| range.eq_ignore_ascii_case("text/html"));
+    let is_refused =
+        parts.filter_map(|parameter| parameter.split_once('=')).any(|(name, value)| {
+            name.trim().eq_ignore_ascii_case("q") && value.trim().parse() == Ok(0.0_f32)
+        });
+    is_html && !is_refused
 }
 
 /// The identity headers. Empty ones are sent too, because a proxy might pass on the client's own header in

@@ -78,15 +78,23 @@ pub(super) async fn serve(
         () = shutdown.cancelled() => {}
     }
     connection.as_mut().graceful_shutdown();
-    let last_response = async {
-        let _ = observed.wait_for(|in_flight| *in_flight == 0).await;
-    };
-    tokio::select! {
-        ended = connection.as_mut() => return ended,
-        () = last_response => {}
+    loop {
+        let last_response = async {
+            let _ = observed.wait_for(|in_flight| *in_flight == 0).await;
+        };
+        tokio::select! {
+            ended = connection.as_mut() => return ended,
+            () = last_response => {}
+        }
+        // The client gets the last response, and confirms that it opens no stream any more. A request that it sent
+        // before it knew that the connection ends may still arrive, and is served.
+        if let Ok(ended) = timeout(GRACE, connection.as_mut()).await {
+            return ended;
+        }
+        if *observed.borrow_and_update() == 0 {
+            return Ok(());
+        }
     }
-    // The client gets the last response, and confirms that it opens no stream any more.
-    timeout(GRACE, connection).await.unwrap_or(Ok(()))
 }
 
 /// Waits until no request has been in flight for `idle_timeout`.

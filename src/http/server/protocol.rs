@@ -8,8 +8,8 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-/// The first octets of the preface of HTTP/2. No method of HTTP/1.1 begins with them.
-const PREFACE: [u8; 3] = *b"PRI";
+/// The first line of the preface of HTTP/2 (RFC 9113, section 3.4). It differs from every request line of HTTP/1.1.
+const PREFACE: [u8; 14] = *b"PRI * HTTP/2.0";
 
 /// The protocol that a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(super) enum Protocol {
     Http2,
 }
 
-/// Reads up to three octets. The returned stream gives them again. `None` if the client closed the connection without
+/// Reads octets as long as they begin the preface. The returned stream gives them again. `None` if the client closed the connection without
 /// sending any.
 pub(super) async fn detect<S: AsyncRead + Unpin>(
     mut stream: S,
@@ -109,6 +109,8 @@ mod tests {
     #[case::octet_by_octet(&["P", "R", "I", " * HTTP/2.0"], Protocol::Http2)]
     #[case::get(&["GET / HTTP/1.1\r\n"], Protocol::Http1)]
     #[case::propfind(&["P", "R", "OPFIND / HTTP/1.1\r\n"], Protocol::Http1)]
+    #[case::another_method(&["PRINT / HTTP/1.1\r\n"], Protocol::Http1)]
+    #[case::another_version(&["PRI * HTTP/1.1\r\n"], Protocol::Http1)]
     #[case::cut_off(&["PR"], Protocol::Http1)]
     #[tokio::test]
     async fn the_first_octets_tell_the_protocol_and_are_read_again(
