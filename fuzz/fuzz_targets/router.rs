@@ -46,7 +46,14 @@ use tokio::{net::TcpListener, runtime::Runtime};
 use tower::ServiceExt;
 use uuid::Uuid;
 
-const LOGOUT_PATHS: [&str; 4] = ["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout/"];
+const LOGOUT_PATHS: [&str; 6] = [
+    "/api/auth/logout",
+    "/api/auth/logout/",
+    "/api/v1/auth/logout",
+    "/api/v1/auth/logout/",
+    "/logout",
+    "/logout/",
+];
 
 static NOW: AtomicI64 = AtomicI64::new(RECORDED_AT);
 

@@ -25,9 +25,9 @@ impl Choice for Algorithm {
 pub struct Project {
     /// The project's URL without trailing slashes in its path.
     pub(crate) url: Url,
-    /// The issuers that GoTrue writes into the project's tokens unless it is told another: `<URL>/auth/v1`, and
-    /// `<URL>` in self-hosted stacks of before July 2026. Made from the URL as the operator wrote it, because GoTrue
-    /// does not normalise its URL, and a token's `iss` is compared as text.
+    /// The issuers that Supabase's own configurations of GoTrue write into tokens: `<URL>/auth/v1`, and `<URL>` in
+    /// self-hosted stacks of May and June 2026. Made from the URL as the operator wrote it, because GoTrue does not
+    /// normalise its URL, and a token's `iss` is compared as text.
     pub(crate) default_issuers: [String; 2],
 }
 

@@ -19,7 +19,7 @@ static UNEXPECTED_ANSWERS: LineLimit = LineLimit::new(LINES_EACH_SECOND);
 /// The fields by which log lines name a request to GoTrue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestLabel<'a> {
-    /// The id of the client's request; `None` for the key set.
+    /// The id of the client's request; `None` for a request of the gateway itself, such as a fetch of the key set.
     request_id: Option<&'a str>,
     operation: &'static str,
 }

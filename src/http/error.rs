@@ -228,10 +228,10 @@ pub(crate) struct ErrorEnvelope {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ErrorDetails)]
 struct Details {
-    /// What kind of error, for programs.
+    /// The kind of error, for programs.
     #[schema(example = "NOT_AUTHENTICATED")]
     code: &'static str,
-    /// Which of its kind.
+    /// The cause of the error, for programs; absent if the code has only one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "expired")]
     reason: Option<&'static str>,
@@ -241,7 +241,7 @@ struct Details {
     /// The `X-Request-Id` of this response.
     #[schema(example = "9af1c0c2-1d1f-4a43-9f0e-6f6f0a3b6a52")]
     request_id: String,
-    /// On `readyz` alone: since when the part is missing, RFC 3339.
+    /// At `/readyz` only: the time when the part became unavailable, as in RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "2027-01-15T08:00:00Z")]
     since: Option<String>,

@@ -95,9 +95,11 @@ async fn a_form_with_a_csrf_header_is_still_a_form() {
 
 #[rstest]
 #[case::basic_for_a_proxy("Basic dXNlcjpwYXNzd29yZA==")]
+#[case::a_bearer_that_is_no_token("Bearer undefined")]
+#[case::a_bearer_that_is_an_api_key("Bearer sb_publishable_0123456789abcdefghijkl")]
 #[case::empty("")]
 #[tokio::test]
-async fn a_form_may_carry_credentials_of_another_scheme(#[case] credentials: &str) {
+async fn a_form_may_carry_credentials_that_are_not_of_this_project(#[case] credentials: &str) {
     let app = TestApp::new().await;
     let (tokens, browser) = signed_in(&app).await;
     let request = form_request(&browser, "/logout", &[]).header("Authorization", credentials);

@@ -14,8 +14,8 @@ use serde_json::json;
 
 use self::{proxy::Kind, recorder::Recorder};
 use crate::harness::{
-    Browser, CookieFormat, Request, ServerProcess, Setup, TestApp, assert_success, claims_of,
-    forged_token,
+    Browser, CookieFormat, LOGOUT_PATHS, Request, ServerProcess, Setup, TestApp, assert_success,
+    claims_of, forged_token,
 };
 
 /// A proxy, the gateway that the proxy asks, and the API to which the proxy forwards accepted requests.
@@ -110,7 +110,7 @@ fn with_large_token(app: &TestApp, tokens: &Tokens) -> Tokens {
 async fn after_a_logout_through_the_proxy_the_session_does_not_reach_the_api(#[case] kind: Kind) {
     let setup = ProxiedApi::new(kind).await;
     let app = &setup.app;
-    for route in ["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout/"] {
+    for route in LOGOUT_PATHS {
         for large in [false, true] {
             let tokens = app.sign_up();
             let tokens = if large { with_large_token(app, &tokens) } else { tokens };

@@ -26,7 +26,6 @@ mod dashboard;
 mod demo;
 mod documents;
 mod errors;
-mod foreign_bearer;
 mod forged_tokens;
 mod forms;
 mod forward_auth;

@@ -44,7 +44,7 @@ fn other_bearers(app: &TestApp, tokens: &Tokens) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_bearer_token_of_another_issuer_is_ignored_beside_a_session_cookie() {
+async fn a_bearer_token_that_is_not_of_this_project_is_ignored_beside_a_session_cookie() {
     let app = TestApp::new().await;
     let cross_site = vec![("Sec-Fetch-Site".to_owned(), "cross-site".to_owned())];
     let count = other_bearers(&app, &app.sign_up()).len();
@@ -90,7 +90,7 @@ async fn a_bearer_token_of_another_issuer_is_ignored_beside_a_session_cookie() {
 }
 
 #[tokio::test]
-async fn a_bearer_token_of_another_issuer_without_a_session_cookie_is_refused() {
+async fn a_bearer_token_that_is_not_of_this_project_is_refused_without_a_session_cookie() {
     let app = TestApp::new().await;
     let tokens = app.sign_up();
     for bearer in other_bearers(&app, &tokens) {

@@ -54,9 +54,15 @@ pub use self::{
     trace_collector::{Span, TraceCollector},
 };
 
-/// The paths of the three logout routes, and `/logout/`, which is an alias of `/logout`.
-pub const LOGOUT_PATHS: [&str; 4] =
-    ["/api/auth/logout", "/api/v1/auth/logout", "/logout", "/logout/"];
+/// The paths of the three logout routes, without and with a slash at the end.
+pub const LOGOUT_PATHS: [&str; 6] = [
+    "/api/auth/logout",
+    "/api/v1/auth/logout",
+    "/logout",
+    "/logout/",
+    "/api/auth/logout/",
+    "/api/v1/auth/logout/",
+];
 
 /// Polls `condition` until it is true; fails the test if it is still false after 20 seconds.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl FnMut() -> F) {
@@ -80,7 +86,7 @@ pub async fn eventually_within<F: Future<Output = bool>>(
 /// Asserts that `reply` is exactly the success response of `route`, and that `X-Logout-Outcome` is `outcome`.
 #[track_caller]
 pub fn assert_success(reply: &Reply, route: &str, user: uuid::Uuid, outcome: &str) {
-    let (status, body) = match route {
+    let (status, body) = match route.trim_end_matches('/') {
         "/api/auth/logout" => (200, r#"{"data":{"success":true}}"#.to_owned()),
         "/api/v1/auth/logout" => (204, String::new()),
         _ => (200, format!(r#"{{"message":"Logout successful. User id: {user}"}}"#)),

@@ -53,16 +53,16 @@ struct Data {
     csrf_token: String,
 }
 
-/// The CSRF token of the calling session, and its cookie `sb-csrf-token`.
+/// Get the CSRF token for exactly the sessions of this request, in the body and in the cookie `sb-csrf-token`.
 #[utoipa::path(
     get, path = "/api/auth/csrf", tag = "logout",
     responses(
         (status = 200, body = CsrfTokenBody),
         (status = 401, description = "`NOT_AUTHENTICATED`", body = ErrorEnvelope),
-        (status = 403, description = "`CSRF_FAILED`: asked by a page of another site.", body = ErrorEnvelope),
-        (status = 429, description = "`RATE_LIMITED` by GoTrue, where it judges the token", body = ErrorEnvelope),
-        (status = 500, description = "`LOGOUT_FAILED`: nobody can judge the session now.", body = ErrorEnvelope),
-        (status = 503, description = "`OVERLOADED`", body = ErrorEnvelope),
+        (status = 403, description = "`CSRF_FAILED`: a page of another origin sent the request, and that origin is not in `GATEWAY_ALLOWED_ORIGINS`.", body = ErrorEnvelope),
+        (status = 429, description = "`RATE_LIMITED`: only GoTrue can check the access token, and it answered 429.", body = ErrorEnvelope),
+        (status = 500, description = "`LOGOUT_FAILED`: the gateway cannot check the access token now, because GoTrue or the key set is not available.", body = ErrorEnvelope),
+        (status = 503, description = "`OVERLOADED`: only GoTrue can check the access token, and too many such checks are running.", body = ErrorEnvelope),
     ),
     security(("bearer" = []), ("cookie" = []))
 )]

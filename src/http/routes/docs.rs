@@ -50,7 +50,7 @@ impl Modify for SecuritySchemes {
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
         let cookie = ApiKeyValue::with_description(
             "sb-<project>-auth-token",
-            "The session cookie of @supabase/ssr, whole or in chunks. Needs `X-CSRF-Token`.",
+            "The session cookie of @supabase/ssr, whole or in chunks. A logout by cookie also needs `X-CSRF-Token`.",
         );
         components.add_security_scheme("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         let csrf =

@@ -24,13 +24,13 @@ pub(crate) struct Health {
 
 const OK: Health = Health { status: "ok" };
 
-/// The process serves.
+/// The process is running.
 #[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, body = Health)))]
 pub(in crate::http) async fn healthz() -> Json<Health> {
     Json(OK)
 }
 
-/// Tokens and the revocation list can be looked up, and it is not about to stop.
+/// The gateway can verify tokens, has read the revocation list, and is not stopping.
 #[utoipa::path(
     get, path = "/readyz", tag = "health",
     responses((status = 200, body = Health), (status = 503, description = "A part is missing: see `reason` and `since`.", body = ErrorEnvelope))

@@ -55,16 +55,16 @@ pub(crate) const PATHS: [&str; 6] = [
     post, path = "/api/auth/logout", tag = "logout",
     params(("scope" = Option<String>, Query, description = "`local` (default): this session. `others`: every other session of the user. `global`: all.")),
     responses(
-        (status = 200, description = "The session was revoked, or was already gone: see `X-Logout-Outcome`.", body = contract::SuccessEnvelope, example = json!({"data": {"success": true}})),
-        (status = 202, description = "GoTrue could not be asked; that is durably queued: `X-Logout-Outcome: queued`.", body = contract::SuccessEnvelope),
+        (status = 200, description = "`X-Logout-Outcome` is `revoked`: GoTrue ended the sessions that the scope names. Or it is `already-ended`: the session had ended before.", body = contract::SuccessEnvelope, example = json!({"data": {"success": true}})),
+        (status = 202, description = "GoTrue is not available, and a durable queue holds the revocation: `X-Logout-Outcome` is `queued`.", body = contract::SuccessEnvelope),
         (status = 400, description = "`BAD_REQUEST`", body = ErrorEnvelope),
         (status = 401, description = "`NOT_AUTHENTICATED`", body = ErrorEnvelope),
         (status = 403, description = "`CSRF_FAILED`: nothing was revoked or deleted.", body = ErrorEnvelope),
         (status = 413, description = "`PAYLOAD_TOO_LARGE`", body = ErrorEnvelope),
         (status = 415, description = "`UNSUPPORTED_MEDIA_TYPE`", body = ErrorEnvelope),
-        (status = 429, description = "`RATE_LIMITED` by GoTrue, with its `Retry-After`", body = ErrorEnvelope),
-        (status = 500, description = "`LOGOUT_FAILED`: the session may live on, the cookies are deleted.", body = ErrorEnvelope),
-        (status = 503, description = "`OVERLOADED`", body = ErrorEnvelope),
+        (status = 429, description = "`RATE_LIMITED`: GoTrue answered 429; the response has its `Retry-After`.", body = ErrorEnvelope),
+        (status = 500, description = "`LOGOUT_FAILED`: GoTrue did not confirm the logout, and the session may still be valid. The cookies are deleted, except with `scope=others`.", body = ErrorEnvelope),
+        (status = 503, description = "`OVERLOADED`: more requests at once than `GATEWAY_MAX_IN_FLIGHT` allows.", body = ErrorEnvelope),
     ),
     security(("bearer" = []), ("cookie" = [], "csrf" = []))
 )]
@@ -81,8 +81,8 @@ pub(in crate::http) async fn envelope(
     post, path = "/api/v1/auth/logout", tag = "logout",
     params(("scope" = Option<String>, Query, description = "`local` (default), `others` or `global`.")),
     responses(
-        (status = 204, description = "The session was revoked, or was already gone: see `X-Logout-Outcome`."),
-        (status = 202, description = "Queued; no body."),
+        (status = 204, description = "`X-Logout-Outcome` is `revoked`: GoTrue ended the sessions that the scope names. Or it is `already-ended`: the session had ended before."),
+        (status = 202, description = "As at `/api/auth/logout`, but without a body."),
         (status = "4XX", description = "As at `/api/auth/logout`", body = ErrorEnvelope),
         (status = "5XX", description = "As at `/api/auth/logout`", body = ErrorEnvelope),
     ),
@@ -100,11 +100,11 @@ pub(in crate::http) async fn rest(
 #[utoipa::path(
     post, path = "/logout", tag = "logout",
     params(("scope" = Option<String>, Query, description = "`local` (default), `others` or `global`.")),
-    request_body(content = Option<form::Fields>, content_type = "application/x-www-form-urlencoded", description = "From an HTML form, whose field stands for the header `X-CSRF-Token`; every answer is then a redirect."),
+    request_body(content = Option<form::Fields>, content_type = "application/x-www-form-urlencoded", description = "The fields of an HTML form. The field `csrf_token` takes the place of the header `X-CSRF-Token`, and every response is a redirect."),
     responses(
-        (status = 303, description = "To a form, whatever became of it: to `redirect_to`, or to the default, with `?logout=<outcome>` if nobody was logged out."),
-        (status = 200, description = "The session was revoked, or was already gone: see `X-Logout-Outcome`.", body = contract::SessionApi, example = json!({"message": "Logout successful. User id: 854d44f4-6c66-4980-be4b-bfede58508e1"})),
-        (status = 202, description = "Queued.", body = contract::SessionApi),
+        (status = 303, description = "The response to every form, also after an error: a redirect to `redirect_to`, or to `GATEWAY_REDIRECT_DEFAULT`. After an error the query has `logout=<outcome>`."),
+        (status = 200, description = "`X-Logout-Outcome` is `revoked`: GoTrue ended the sessions that the scope names. Or it is `already-ended`: the session had ended before.", body = contract::SessionApi, example = json!({"message": "Logout successful. User id: 854d44f4-6c66-4980-be4b-bfede58508e1"})),
+        (status = 202, description = "As at `/api/auth/logout`.", body = contract::SessionApi),
         (status = "4XX", description = "As at `/api/auth/logout`", body = ErrorEnvelope),
         (status = "5XX", description = "As at `/api/auth/logout`", body = ErrorEnvelope),
     ),

@@ -40,15 +40,15 @@ const REASON: HeaderName = HeaderName::from_static("x-auth-reason");
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// Does this session live? At this path and any below it, with any method.
+/// Check the session of a request, for a proxy. Any method, at this path and at any path below it.
 #[utoipa::path(
     get, path = "/api/auth/verify", tag = "verify",
-    params(("redirect" = Option<String>, Query, description = "Where a navigation without a living session is redirected: a path, or one of `GATEWAY_REDIRECT_URLS`.")),
+    params(("redirect" = Option<String>, Query, description = "Where a page load without a valid session is redirected: a path, or one of `GATEWAY_REDIRECT_URLS`.")),
     responses(
-        (status = 200, description = "It does; without a body.", headers(
+        (status = 200, description = "The session is valid. The response has no body.", headers(
             ("X-Auth-User-Id" = String), ("X-Auth-Session-Id" = String), ("X-Auth-Role" = String), ("X-Auth-Aal" = String),
             ("X-Auth-Anonymous" = String), ("X-Auth-Client-Id" = String), ("X-Auth-Carrier" = String))),
-        (status = 302, description = "A navigation without a living session, with `redirect`."),
+        (status = 302, description = "The request is a page load without a valid session, and its query has an accepted `redirect`."),
         (status = 401, description = "`NOT_AUTHENTICATED`. `X-Auth-Reason` is `missing`, `invalid`, `revoked`, `expired`, or `refreshable`: expired, and the request has a refresh token.", body = ErrorEnvelope,
             headers(("X-Auth-Reason" = String))),
         (status = 503, description = "`NOT_READY` or `OVERLOADED`: the session cannot be verified now.", body = ErrorEnvelope),

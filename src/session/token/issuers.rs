@@ -1,8 +1,9 @@
 //! The issuers (`iss`) of access tokens that the gateway accepts.
 //!
 //! If `GATEWAY_JWT_ISSUER` is not set, these are the issuer that GoTrue publishes, `<SUPABASE_URL>/auth/v1`,
-//! `<SUPABASE_URL>`, and none at all: GoTrue writes no `iss` unless it is told to, and self-hosted projects of before
-//! May 2026 have none. The project's key or secret has bound the token to the project already.
+//! `<SUPABASE_URL>`, and none at all. GoTrue writes an `iss` only if it is configured: self-hosted stacks of before May
+//! 2026 write none, and those of May and June 2026 write `<SUPABASE_URL>`. The project's key or secret has bound the
+//! token to the project already.
 
 use std::sync::Arc;
 

@@ -266,6 +266,8 @@ async fn each_route_has_its_own_counters() {
         "/api/v1/auth/logout",
         "/logout",
         "/logout",
+        "/api/auth/logout",
+        "/api/v1/auth/logout",
     ]) {
         let before = samples(&app).await;
         app.post(path).bearer(&app.sign_up().access_token).send().await;

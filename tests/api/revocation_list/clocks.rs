@@ -45,7 +45,7 @@ async fn if_gotrues_clock_is_ahead_a_logout_ends_all_tokens_issued_before_it() {
         for is_expired in [false, true] {
             let app = Setup::new().gotrue_clock_ahead(ahead).start().await;
             let asker = app.sign_up();
-            // Advance the clock first, because the gateway refuses a token that was issued in the future.
+            // Let time pass between the sign-ins, so that the other token is newer than the asker's.
             app.advance_time(if is_expired { 3600 + ahead } else { ahead });
             let other = app.sign_in_again(&asker);
             // The gateway refreshes an expired token, so GoTrue's clock may be past the token's `exp`.

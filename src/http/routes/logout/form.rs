@@ -34,7 +34,7 @@ pub(super) fn is_form(headers: &HeaderMap, body: &Body, verifier: &Verifier) -> 
 #[derive(Default, ToSchema)]
 #[schema(as = LogoutForm)]
 pub(super) struct Fields {
-    /// What `/api/auth/csrf` answers for this session.
+    /// The token from `GET /api/auth/csrf`.
     pub(super) csrf_token: Option<String>,
     /// `local`, `others` or `global`.
     #[schema(value_type = Option<String>)]
