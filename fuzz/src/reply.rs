@@ -73,12 +73,15 @@ pub fn assert_contract(request: &Parts, reply: &Reply) {
     }
     for line in reply.headers().get_all(header::SET_COOKIE) {
         let cookie = SetCookie::parse(line.as_bytes());
-        let csrf = request.uri.path() == "/api/auth/csrf" && cookie.name == "sb-csrf-token";
+        let path = request.uri.path().trim_end_matches('/');
+        let csrf = path == "/api/auth/csrf" && cookie.name == "sb-csrf-token";
         assert!(csrf || cookie.value.is_empty() && cookie.max_age == 0, "{line:?}");
     }
     let status = reply.status().as_u16();
     match status {
-        200 | 204 => {}
+        200 | 202 | 204 => {}
+        // The redirects of `verify` and of forms.
+        302 | 303 => assert!(header(reply, "location").is_some(), "{reply:?}"),
         400.. => assert_error(request, reply),
         _ => panic!("the contract has no such reply: {reply:?}"),
     }

@@ -195,7 +195,7 @@ settings! {
 
     /// The limits of one process.
     limits: Limits under "Limits" {
-        /// Requests served at once, 1 to 1000000; further ones are answered 503. Default: `1024`
+        /// Logouts and checks by GoTrue at once, 1 to 1000000; further ones are answered 503. Default: `1024`
         in_flight: usize = "GATEWAY_MAX_IN_FLIGHT" <"NUMBER">, whole_number(1..=limits::MOST_AT_ONCE), else 1024;
         /// Connections open at once, 1 to 1000000; further ones wait until one closes. Default: `4096`
         connections: usize = "GATEWAY_MAX_CONNECTIONS" <"NUMBER">, whole_number(1..=limits::MOST_AT_ONCE), else 4096;

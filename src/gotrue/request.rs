@@ -17,7 +17,7 @@ pub(super) struct Request<'a> {
     pub(super) url: &'a Url,
     /// The headers that every request carries.
     pub(super) constant: &'a HeaderMap,
-    /// The gateway's own client; `None` for the key set and `GET /health`.
+    /// The gateway's own client; `None` for the key set, the issuer and `GET /health`.
     pub(super) caller: Option<&'a OnBehalfOf>,
     pub(super) access_token: Option<&'a str>,
     /// A JSON document.
