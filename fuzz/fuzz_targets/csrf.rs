@@ -40,7 +40,7 @@ enum Token {
     Text(String),
     Minted {
         signed_with: Secret,
-        bound_to: BoundTo,
+        bound_to: Target,
         random: Vec<u8>,
         change: Option<Change>,
     },
@@ -49,7 +49,7 @@ enum Token {
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
-enum BoundTo {
+enum Target {
     Session,
     /// The token is bound to the request's access token, even if the request refuses that binding.
     AccessToken,
@@ -138,12 +138,12 @@ impl Input {
         of_token.into_iter().chain([self.session_id().as_bytes().to_vec()]).collect()
     }
 
-    fn binding_bytes(&self, bound_to: BoundTo) -> Vec<u8> {
+    fn binding_bytes(&self, bound_to: Target) -> Vec<u8> {
         match bound_to {
-            BoundTo::Session => self.session_id().as_bytes().to_vec(),
-            BoundTo::AccessToken => self.access_token().to_vec(),
-            BoundTo::AnotherSession(id) => Uuid::from_u128(id).as_bytes().to_vec(),
-            BoundTo::AnotherAccessToken(digest) => digest.to_vec(),
+            Target::Session => self.session_id().as_bytes().to_vec(),
+            Target::AccessToken => self.access_token().to_vec(),
+            Target::AnotherSession(id) => Uuid::from_u128(id).as_bytes().to_vec(),
+            Target::AnotherAccessToken(digest) => digest.to_vec(),
         }
     }
 

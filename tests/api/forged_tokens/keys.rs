@@ -7,7 +7,7 @@ use base64::{
 };
 use gotrue_mock::Algorithm;
 use logout_gateway::internals::session::token::TokenError::{
-    Malformed, NoKeyId, Signature, UnknownKey,
+    KeyAlgorithm, Malformed, NoKeyId, Signature, UnknownKey,
 };
 use serde_json::{Value, json};
 
