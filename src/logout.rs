@@ -16,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
+pub(crate) use self::known::report_omitted_lines;
 pub(crate) use self::report::{LogoutReport, LogoutRequest, LogoutResult};
 pub(crate) use self::under_way::LocalLogouts;
 use self::{

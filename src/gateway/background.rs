@@ -18,13 +18,8 @@ use self::clock_jump::ClockJumpDetector;
 use crate::{
     failure_log::FailureWriter,
     gotrue,
-    http::{
-        router,
-        routes::{logout, verify},
-        server,
-        state::AppState,
-    },
-    logout::Logout,
+    http::{router, routes, server, state::AppState},
+    logout::{self, Logout},
     queue_worker::Worker,
 };
 
@@ -100,8 +95,9 @@ async fn check_readiness(app: &AppState) {
 /// Logs how many log lines were omitted because a [`LineLimit`](crate::telemetry::line_limit::LineLimit) was
 /// reached, and how many entries of the failure log were lost. Call this once a second.
 fn report_omitted_lines(app: &AppState) {
-    logout::report_omitted_lines(&app.metrics);
-    verify::report_omitted_lines();
+    routes::logout::report_omitted_lines(&app.metrics);
+    logout::report_omitted_lines();
+    routes::verify::report_omitted_lines();
     gotrue::report_omitted_lines();
     app.failures.report_lost();
 }

@@ -12,7 +12,7 @@ use crate::{
     gotrue::Refusal,
     session::{
         AuthenticationError, Carrier, Credential, Proof, Session,
-        cookies::{JarSessions, RequestCookies, StoredSession},
+        cookies::{JarSessions, OtherProject, RequestCookies, StoredSession},
         introspection::{self, Introspection},
         token::TokenError,
         verifier::SignatureStatus,
@@ -94,11 +94,8 @@ pub(super) async fn authenticate(
 ) -> Authenticated {
     match credential {
         Credential::Missing => {
-            let other = cookies.of_other_project(&app.config.cookies).map(Box::new);
-            let refused = other.map(|other| {
-                app.other_project_log.report(&other);
-                AuthenticationError::OtherProject(other)
-            });
+            let refused = report_other_project(app, cookies)
+                .map(|other| AuthenticationError::OtherProject(Box::new(other)));
             Authenticated { refused, ..Authenticated::default() }
         }
         Credential::Bearer(token) => {
@@ -111,10 +108,21 @@ pub(super) async fn authenticate(
                 }
                 session
             }));
+            if authenticated.sessions.is_empty() {
+                // The Bearer token may be another program's, and the URL of the project wrong.
+                report_other_project(app, cookies);
+            }
             authenticated
         }
         Credential::Jar(jar) => read_jar(app, jar).await,
     }
+}
+
+/// The session cookie of another project, if the request has one; the log names it.
+fn report_other_project(app: &AppState, cookies: &RequestCookies<'_>) -> Option<OtherProject> {
+    let other = cookies.of_other_project(&app.config.cookies)?;
+    app.other_project_log.report(&other);
+    Some(other)
 }
 
 /// The sessions of the cookies, by the keys that the gateway has.

@@ -1,5 +1,7 @@
 //! Queries the revocation list about a session before GoTrue is asked to end it.
 
+use std::time::Instant;
+
 use secrecy::ExposeSecret as _;
 
 use super::{Logout, LogoutRequest, LogoutResult, attempt::Attempt};
@@ -12,7 +14,12 @@ use crate::{
         token::TokenError,
     },
     store::list::SessionFact,
+    telemetry::line_limit::LineLimit,
 };
+
+/// While the store does not answer, every logout would write a line. The log belongs to the whole process, and so does
+/// the limit.
+static STORE_FAILURES: LineLimit = LineLimit::new(20);
 
 impl Logout {
     /// Whether GoTrue has confirmed the end of this session to any instance that shares the store. If the
@@ -77,11 +84,25 @@ impl Logout {
         let synced = self.store.sync_list(&session.claims).await;
         synced
             .inspect_err(|cause| {
-                tracing::warn!(
-                    %cause,
-                    "the store does not answer: a logout continues with the revocations that this instance knows already"
-                );
+                if STORE_FAILURES.admits(Instant::now()) {
+                    tracing::warn!(
+                        %cause,
+                        "the store does not answer: a logout continues with the revocations that this instance knows already"
+                    );
+                }
             })
             .is_ok()
+    }
+}
+
+/// Logs how many lines were left out since the last call. A background task calls it once a second.
+pub(crate) fn report_omitted_lines() {
+    let omitted = STORE_FAILURES.take_omitted();
+    if omitted > 0 {
+        tracing::warn!(
+            omitted,
+            "the log left out warnings that the store did not answer a logout, more than 20 in one second: \
+             logout_gateway_store_errors_total counts them all"
+        );
     }
 }

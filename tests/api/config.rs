@@ -211,6 +211,58 @@ fn a_secret_comes_from_a_file_and_has_no_flag() {
 }
 
 #[test]
+fn a_password_may_stand_in_the_variable_and_not_in_the_flag() {
+    let url = format!("redis://:{MARKER}@127.0.0.1:1");
+    let proxy = format!("http://user:{MARKER}@127.0.0.1:1");
+    let commands: [&[&str]; 3] = [
+        &["serve", "--store", &url],
+        &["check", "--egress-proxy", &proxy],
+        &["queue", "list", "--store", &url],
+    ];
+    for arguments in commands {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
+        command.args(arguments).env_clear().env("SUPABASE_URL", "http://127.0.0.1:1");
+        let run = command.output().unwrap();
+        let error = String::from_utf8(run.stderr).unwrap();
+        assert_eq!(run.status.code(), Some(2), "{arguments:?}");
+        assert!(error.contains("must not have a password in a flag"), "{error}");
+        assert!(!error.contains(MARKER), "{error}");
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
+    let run = command.args(["queue", "list"]).env_clear().env("GATEWAY_STORE", &url).output();
+    assert_eq!(
+        run.unwrap().status.code(),
+        Some(1),
+        "the address is valid, and nothing listens there"
+    );
+}
+
+#[test]
+fn a_flag_goes_before_the_file_of_its_variable() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
+    command.args(["check", "--store", "memory"]).env_clear();
+    command.envs([("SUPABASE_URL", "http://127.0.0.1:1"), ("GATEWAY_STORE_FILE", "/no/such/file")]);
+    let run = command.output().unwrap();
+    let output = String::from_utf8(run.stdout).unwrap();
+    assert!(
+        output.contains("configuration: ok") && output.contains("store: ok: memory"),
+        "{output}"
+    );
+}
+
+#[test]
+fn an_unreadable_file_is_the_only_error_of_its_setting() {
+    let run = serve(&[
+        ("GATEWAY_SECRET_FILE", "/no/such/file"),
+        ("GATEWAY_SECRET_PREVIOUS", "DoNotPrint-and-31-bytes-of-it.."),
+        ("GATEWAY_STORE", "file:/tmp/not-opened.redb"),
+    ]);
+    let errors = errors(&run);
+    assert!(errors.iter().all(|error| error.starts_with("GATEWAY_SECRET_FILE: ")), "{errors:?}");
+    assert_eq!(errors.len(), 1, "{errors:?}");
+}
+
+#[test]
 fn no_address_is_bound_before_the_configuration_is_valid() {
     // If `serve` bound its address first, it would report that the port is taken.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

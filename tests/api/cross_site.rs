@@ -104,6 +104,26 @@ async fn a_request_of_a_foreign_page_is_refused_before_any_other_check() {
     }
 }
 
+/// A WebView that sends no `Origin` still sends a `Referer`.
+#[tokio::test]
+async fn an_allowed_origin_of_an_app_is_known_by_its_origin_and_by_its_referer() {
+    let page = "capacitor://localhost";
+    let app = TestApp::with_flags(&[("allowed-origins", page)]).await;
+    for (headers, is_allowed) in [
+        ([("Origin", page)], true),
+        ([("Referer", "capacitor://localhost/index.html?a=b")], true),
+        ([("Referer", "capacitor://localhost.evil.example/")], false),
+        ([("Referer", "ionic://localhost/")], false),
+        ([("Referer", "file:///index.html")], false),
+    ] {
+        let tokens = app.sign_up();
+        let browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
+        let reply = browser.logout_request("/logout").headers(&headers).send().await;
+        assert_eq!(reply.status, if is_allowed { 200 } else { 403 }, "{headers:?}");
+        assert_eq!(app.is_alive(&tokens), !is_allowed, "{headers:?}");
+    }
+}
+
 /// Whether the gateway trusts the proxy, the request's `Host`, the proxy's headers, the request's `Origin`,
 /// and whether the gateway must take that origin for its own.
 type OwnOriginCase =

@@ -131,3 +131,46 @@ async fn a_proxy_of_the_environment_is_not_used_and_the_log_says_what_to_set() {
     };
     assert!(log.lines.iter().any(named), "{}", log.text);
 }
+
+#[tokio::test]
+async fn if_the_egress_proxy_is_down_the_log_and_check_name_it() {
+    let app = TestApp::new().await;
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let proxy = format!("http://{closed}");
+    let gateway = GatewayProcess::start(&app, &[("GATEWAY_EGRESS_PROXY", &proxy)]).await;
+    let tokens = app.sign_up();
+    gateway.request("POST", "/logout").bearer(&tokens.access_token).send().await;
+    assert!(app.is_alive(&tokens));
+    let log = gateway.stop();
+    let names = |line: &serde_json::Value| {
+        line["message"] == "the gateway cannot connect to GoTrue"
+            && line["advice"].to_string().contains("GATEWAY_EGRESS_PROXY")
+    };
+    assert!(log.lines.iter().any(names), "{}", log.text);
+    let mut check = Command::new(gateway_binary());
+    check.arg("check").env_clear().env("SUPABASE_URL", app.mock.url());
+    let checked = check.env("GATEWAY_EGRESS_PROXY", &proxy).output().unwrap();
+    let output = String::from_utf8(checked.stdout).unwrap();
+    let line = output.lines().find(|line| line.starts_with("GoTrue: ")).unwrap();
+    assert!(line.contains("FAILED") && line.contains("GATEWAY_EGRESS_PROXY"), "{line}");
+}
+
+/// Each of these headers, and the addresses that are named already.
+#[tokio::test]
+async fn an_unnamed_proxy_is_named_in_one_warning_although_another_one_is_trusted() {
+    let app = TestApp::new().await;
+    for header in ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port"] {
+        for (trusted, warnings) in [("", 1), ("10.0.0.1", 1), ("127.0.0.0/8", 0)] {
+            let gateway =
+                GatewayProcess::start(&app, &[("GATEWAY_TRUSTED_PROXIES", trusted)]).await;
+            for _ in 0..2 {
+                gateway.request("GET", "/healthz").header(header, "443").send().await;
+            }
+            let log = gateway.stop();
+            let of_proxy = log.lines.iter().filter(|line| {
+                line["level"] == "WARN" && line["variable"] == "GATEWAY_TRUSTED_PROXIES"
+            });
+            assert_eq!(of_proxy.count(), warnings, "{header} {trusted}: {}", log.text);
+        }
+    }
+}

@@ -124,3 +124,54 @@ impl Drop for InFlight {
         self.0.send_modify(|count| *count = count.saturating_sub(1));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+    use super::*;
+    use crate::config::tests::parse;
+
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    /// HEADERS of stream 1 with `GET /` at the host `a`, by the static table of HPACK (RFC 7541, appendix A).
+    const REQUEST: &[u8] = &[0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 1, b'a'];
+    const HEADERS: u8 = 1;
+    const GOAWAY: u8 = 7;
+
+    /// Reads frames (RFC 9113, section 4.1) up to the first of this type. Returns whether there is one.
+    async fn reads(client: &mut DuplexStream, frame_type: u8) -> bool {
+        let mut head = [0; 9];
+        while client.read_exact(&mut head).await.is_ok() {
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; length as usize];
+            client.read_exact(&mut payload).await.unwrap();
+            if head[3] == frame_type {
+                return true;
+            }
+        }
+        false
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_crosses_the_end_of_the_connection_is_served_however_long_it_takes() {
+        let slow = get(|| async { sleep(5 * GRACE).await });
+        let app = Router::new().route("/", slow);
+        let (http, shutdown) = (builder(&parse(&[]).limits), CancellationToken::new());
+        let (mut client, server) = tokio::io::duplex(1 << 16);
+        let address = PeerAddress((Ipv4Addr::LOCALHOST, 1).into());
+        let idle_timeout = Duration::from_mins(1);
+        let serving = serve(&http, server, app, address, idle_timeout, &shutdown);
+        let asking = async {
+            client.write_all(&[PREFACE, SETTINGS].concat()).await.unwrap();
+            shutdown.cancel();
+            assert!(reads(&mut client, GOAWAY).await, "the gateway ends the connection");
+            client.write_all(REQUEST).await.unwrap();
+            assert!(reads(&mut client, HEADERS).await, "the request is answered");
+        };
+        let (_, ()) = tokio::join!(serving, asking);
+    }
+}

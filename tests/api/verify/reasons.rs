@@ -50,6 +50,10 @@ async fn a_navigation_is_redirected_where_the_proxy_says_and_a_script_is_not() {
         ("", vec![NAVIGATION], None),
         ("/login", vec![], None),
         ("/login", vec![("Accept", "application/json")], None),
+        ("/login", vec![("Accept", "*/*, Text/HTML ;level=1")], Some("/login")),
+        ("/login", vec![("Accept", "*/*, text/html;q=0")], None),
+        ("/login", vec![("Accept", "text/html; Q=0.0")], None),
+        ("/login", vec![("Accept", "text/htmlx")], None),
         ("/login", vec![("Sec-Fetch-Mode", "cors"), html], None),
     ] {
         let reply = app.get(&target(place)).headers(&headers).send().await;
