@@ -90,9 +90,9 @@ export function claimsOf(token) {
 // Starts the mock, a gateway, the application's server and nginx in front of them, and opens a browser
 // profile.
 export async function startTestApp(context, {
-  alg = "ES256", flags = [], durable = true, about = "",
+  alg = "ES256", tokenLifetime = "1h", flags = [], durable = true, about = "",
 } = {}) {
-  const mock = await startMock(context, "--alg", alg);
+  const mock = await startMock(context, "--alg", alg, "--token-lifetime", tokenLifetime);
   const store = durable ? `file:${await newDirectory(context)}/store` : "memory";
   const all = ["--store", store, "--trusted-proxies", "127.0.0.1", ...flags];
   let stopGateway;
