@@ -67,7 +67,8 @@ async function assertSignedOut({ mock, secureUrl }, frame, page, users = []) {
   assert.deepEqual((await mock.sessions()).map(({ email }) => email), users);
 }
 
-// Starts the application with a user who is signed in in a tab, by cookies as the library sets them by default.
+// Starts the application with a user who is signed in in a tab. By default the cookies of the tab are those that
+// the library sets without options.
 async function startWithTab(context, newBrowser, { flags = FOR_PARTITIONED, page = "/" } = {}) {
   const testApp = await startTestApp(context, { flags });
   const profile = await newBrowser(context);
