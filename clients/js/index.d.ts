@@ -11,7 +11,8 @@ export type Scope = "local" | "others" | "global";
  * - `failed`: the session may still be valid, and the gateway does not retry. Also: the response is
  *   not one of the gateway's; the gateway refused the request because of the CSRF check (403) or
  *   because of overload (503); the access token has expired and GoTrue could not refresh it.
- * - `refused`: the user is not signed in (401).
+ * - `refused`: the user is not signed in, or the session in the cookies has expired and GoTrue does not
+ *   refresh it any more (401).
  * - `offline`: two requests got no response.
  */
 export type Outcome = "revoked" | "already-ended" | "queued" | "failed" | "refused" | "offline";

@@ -160,27 +160,40 @@ function storages() {
 function storedNames(pattern) {
   const keys = storages()
     .flatMap((storage) => Array.from(storage, (_, index) => storage.key(index)));
+  return [...keys, ...cookieNames()].filter((name) => pattern.test(name));
+}
+
+/** The names of the cookies that this page may read, each as often as it occurs. */
+function cookieNames() {
   // `document.cookie` throws in sandboxed frames, and `document` is missing outside of pages.
   const cookies = ignoreErrors(() => document.cookie.split("; ")) ?? [];
-  return [...keys, ...cookies.map((cookie) => cookie.split("=")[0])]
-    .filter((name) => pattern.test(name));
+  return cookies.map((cookie) => cookie.split("=")[0]);
 }
+
+/**
+ * The attributes of the deletions, in the order in which they are tried. Only a deletion with
+ * `Partitioned` reaches a partitioned cookie. In a frame of another site, browsers ignore a deletion
+ * without `SameSite=None`.
+ */
+const DELETION_ATTRIBUTES = ["", "samesite=none; secure; partitioned", "samesite=none; secure"];
 
 /**
  * Expires a cookie for this host, for each parent domain, and with an empty domain, which means a
  * cookie without a `Domain`: scripts cannot see for which domain a cookie was set. Browsers ignore
  * a domain that is a public suffix.
+ *
+ * Stops once the page can read no cookie of the name any more. In a frame of another site, the next
+ * deletion could reach a cookie that the frame cannot read: the app outside of the frame may have
+ * another user's session in it.
  */
 function expireCookie(name) {
   if (!globalThis.document) return;
-  const isFramed = globalThis.top !== globalThis.self;
   const labels = location.hostname.split(".");
-  for (let index = 0; index <= labels.length; index += 1) {
-    const domain = labels.slice(index).join(".");
-    const deletion = `${name}=; path=/; max-age=0; domain=${domain}`;
-    document.cookie = deletion;
-    // In a frame of another site, browsers ignore the line above, and cookies may be partitioned.
-    if (isFramed) document.cookie = `${deletion}; samesite=none; secure; partitioned`;
+  for (const attributes of DELETION_ATTRIBUTES) {
+    for (let index = 0; index <= labels.length && cookieNames().includes(name); index += 1) {
+      const domain = labels.slice(index).join(".");
+      document.cookie = `${name}=; path=/; max-age=0; domain=${domain}; ${attributes}`;
+    }
   }
 }
 

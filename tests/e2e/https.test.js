@@ -51,6 +51,20 @@ describe("over https a logout deletes all cookies of a session", () => {
   }
 });
 
+test("the client deletes partitioned cookies by itself if the gateway does not answer", async (context) => {
+  const { profile, secureUrl, user } = await startTestApp(context);
+  const tab = await openTab(profile, `${secureUrl}/${ANYWHERE}&partitioned=true`);
+  await signIn(tab, user);
+  await tab.evaluate(() => ["sb-csrf-token", "theme"].forEach((name) => {
+    document.cookie = `${name}=x; path=/; samesite=none; secure; partitioned`;
+  }));
+  await tab.route("**/api/auth/*", (route) => route.abort());
+
+  await logOut(tab, "Nobody could be reached.");
+
+  assert.deepEqual((await profile.cookies()).map((cookie) => cookie.name), ["theme"]);
+});
+
 // Starts a page of the application on another site, which has only the client library.
 async function startFrontOnAnotherSite(context) {
   const client = await readFile(new URL("../../clients/js/index.js", import.meta.url));

@@ -2,8 +2,10 @@
 
 import assert from "node:assert/strict";
 
+import { combineChunks, stringFromBase64URL } from "@supabase/ssr";
+
 import { eventually } from "../../../clients/js/test/harness.js";
-import { serverClient } from "./server.js";
+import { NAME } from "./server.js";
 
 export async function openTab(profile, url) {
   const tab = await profile.newPage();
@@ -43,12 +45,14 @@ export const authCookies = async (profile) => (
   (await profile.cookies()).map(({ name }) => name).filter((name) => name.startsWith("sb-"))
 );
 
-// The session's tokens, as a server of the application reads them from this browser's cookies.
-export async function sessionOf(profile, name) {
-  const cookies = { getAll: () => profile.cookies(), setAll: () => {} };
-  const { auth } = serverClient("http://any.test", cookies, name && { name });
-  const { data: { session } } = await auth.getSession();
-  return session && { access_token: session.access_token, refresh_token: session.refresh_token };
+// The session's tokens, as the library stores them in this browser's cookies. It does not use the library's
+// `getSession`, which would refresh a session that is about to expire.
+export async function sessionOf(profile, name = NAME) {
+  const cookies = await profile.cookies();
+  const stored = await combineChunks(name, (chunk) => cookies.find((each) => each.name === chunk)?.value);
+  if (!stored) return null;
+  const { access_token, refresh_token } = JSON.parse(stringFromBase64URL(stored.replace("base64-", "")));
+  return { access_token, refresh_token };
 }
 
 export const getSession = (tab) => (

@@ -2,12 +2,13 @@
 // form without scripts and private pages.
 
 import { createServerClient, parseCookieHeader, serializeCookieHeader } from "@supabase/ssr";
+import { isAuthRetryableFetchError } from "@supabase/supabase-js";
 
 import { NoWebSocket, startServer } from "../../../clients/js/test/harness.js";
 
-const NAME = "sb-127-auth-token";
+export const NAME = "sb-127-auth-token";
 
-export function serverClient(url, cookies, cookieOptions = {}) {
+function serverClient(url, cookies, cookieOptions = {}) {
   return createServerClient(url, "any", {
     cookieOptions: { name: NAME, ...cookieOptions },
     cookies,
@@ -20,18 +21,29 @@ async function formOf(request) {
   return Object.fromEntries(new URLSearchParams(Buffer.concat(parts).toString()));
 }
 
+const clientFor = (mock, request, response, cookieOptions) => serverClient(mock.url, {
+  getAll: () => parseCookieHeader(request.headers.cookie ?? ""),
+  setAll: (cookies) => cookies.forEach(({ name, value, options }) => {
+    response.appendHeader("Set-Cookie", serializeCookieHeader(name, value, options));
+  }),
+}, { httpOnly: true, ...cookieOptions });
+
 async function signIn(mock, request, response) {
   const { searchParams } = new URL(request.url, "http://app");
-  const { gatewayUrl, scope, ...scopes } = Object.fromEntries(searchParams);
-  const { auth } = serverClient(mock.url, {
-    getAll: () => parseCookieHeader(request.headers.cookie ?? ""),
-    setAll: (cookies) => cookies.forEach(({ name, value, options }) => {
-      response.appendHeader("Set-Cookie", serializeCookieHeader(name, value, options));
-    }),
-  }, { httpOnly: true, ...scopes });
+  const { gatewayUrl, scope, ...cookieOptions } = Object.fromEntries(searchParams);
+  const { auth } = clientFor(mock, request, response, cookieOptions);
   const { error } = await auth.signInWithPassword(await formOf(request));
   if (error) throw error;
   response.writeHead(303, { Location: request.headers.referer }).end();
+}
+
+// The page of docs/revocation.md to which nginx sends a page load with an expired session.
+async function refreshSession(mock, request, response) {
+  const { auth } = clientFor(mock, request, response);
+  const { data: { session }, error } = await auth.getSession();
+  if (isAuthRetryableFetchError(error)) return response.writeHead(503).end();
+  const Location = session ? request.headers["x-forwarded-uri"] ?? "/" : "/";
+  return response.writeHead(303, { Location, "Cache-Control": "no-store" }).end();
 }
 
 // Shows the user's id, which nginx adds after the gateway has verified the session. Without `no-store` a
@@ -84,6 +96,7 @@ function showSignedOut(request, response) {
 export function startAppServer(context, mock, gateway) {
   return startServer(context, (request, response) => {
     if (request.url.startsWith("/server/sign-in")) return signIn(mock, request, response);
+    if (request.url === "/auth/refresh") return refreshSession(mock, request, response);
     if (request.url === "/server/sign-out") return showSignOut(gateway, request, response);
     if (request.url.startsWith("/server/signed-out")) return showSignedOut(request, response);
     return showPrivatePage(request, response);

@@ -30,7 +30,7 @@ let site;
 
 before(async () => {
   site = await mkdtemp(join(tmpdir(), "logout-gateway-"));
-  await cp(join(SOURCES, "index.html"), join(site, "index.html"));
+  for (const page of ["index.html", "shop.html"]) await cp(join(SOURCES, page), join(site, page));
   await build({
     entryPoints: ["app.js", "private.js"].map((name) => join(SOURCES, name)),
     bundle: true,
@@ -71,7 +71,7 @@ export async function newLenientProfile(context) {
 }
 
 // Creates a user who has signed up and has no session.
-async function newAccount(mock, data = {}) {
+export async function newAccount(mock, data = {}) {
   const user = newUser();
   const response = await fetch(`${mock.url}/auth/v1/signup`, {
     method: "POST",
@@ -90,9 +90,9 @@ export function claimsOf(token) {
 // Starts the mock, a gateway, the application's server and nginx in front of them, and opens a browser
 // profile.
 export async function startTestApp(context, {
-  alg = "ES256", flags = [], durable = true, about = "",
+  alg = "ES256", tokenLifetime = "1h", flags = [], durable = true, about = "",
 } = {}) {
-  const mock = await startMock(context, "--alg", alg);
+  const mock = await startMock(context, "--alg", alg, "--token-lifetime", tokenLifetime);
   const store = durable ? `file:${await newDirectory(context)}/store` : "memory";
   const all = ["--store", store, "--trusted-proxies", "127.0.0.1", ...flags];
   let stopGateway;
@@ -107,5 +107,7 @@ export async function startTestApp(context, {
   const profile = await newProfile(context);
   const url = `http://app.example.localhost:${port}`;
   const secureUrl = `https://app.example.localhost:${securePort}`;
-  return { mock, gateway, stopGateway, user, profile, port, proxyRequests, url, secureUrl };
+  // The page of another site, which shows the application in a frame.
+  const shopUrl = `https://shop.test:${securePort}/shop.html`;
+  return { mock, gateway, stopGateway, user, profile, port, proxyRequests, url, secureUrl, shopUrl };
 }
