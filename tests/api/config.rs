@@ -254,7 +254,7 @@ fn a_flag_goes_before_the_file_of_its_variable() {
 fn an_unreadable_file_is_the_only_error_of_its_setting() {
     let run = serve(&[
         ("GATEWAY_SECRET_FILE", "/no/such/file"),
-        ("GATEWAY_SECRET_PREVIOUS", "DoNotPrint-and-31-bytes-of-it.."),
+        ("GATEWAY_SECRET_PREVIOUS", "DoNotPrint-and-more-than-32-bytes-of-it"),
         ("GATEWAY_STORE", "file:/tmp/not-opened.redb"),
     ]);
     let errors = errors(&run);

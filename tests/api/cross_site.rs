@@ -117,7 +117,8 @@ async fn an_allowed_origin_of_an_app_is_known_by_its_origin_and_by_its_referer()
         ([("Referer", "file:///index.html")], false),
     ] {
         let tokens = app.sign_up();
-        let browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
+        let mut browser = Browser::signed_in(&app, &tokens, CookieFormat::Base64).await;
+        browser.headers.clear();
         let reply = browser.logout_request("/logout").headers(&headers).send().await;
         assert_eq!(reply.status, if is_allowed { 200 } else { 403 }, "{headers:?}");
         assert_eq!(app.is_alive(&tokens), !is_allowed, "{headers:?}");
