@@ -171,6 +171,13 @@ impl fmt::Display for FetchError {
     }
 }
 
+impl FetchError {
+    /// What an operator should check.
+    pub(crate) fn advice(&self) -> &'static str {
+        log::connection_advice(self.cause.as_deref().unwrap_or_default())
+    }
+}
+
 impl From<Refusal> for FetchError {
     fn from(refusal: Refusal) -> Self {
         Self { refusal, cause: None }

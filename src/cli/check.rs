@@ -169,7 +169,7 @@ async fn auth_service(
 ) -> Result<(String, Option<Version>), String> {
     let health = |with_key| async move {
         let answer = gotrue.health(with_key, Instant::now() + config.upstream.timeout).await;
-        answer.map_err(|error| format!("{error}: check GOTRUE_URL and the network"))
+        answer.map_err(|error| format!("{error}: {}", error.advice()))
     };
     let without_key = health(false).await?;
     let (answer, api_key) = match (without_key.status, config.supabase.api_key()) {
