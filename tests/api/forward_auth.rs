@@ -2,6 +2,7 @@
 //! to `/api/auth/verify` first.
 
 mod credentials;
+mod envoy;
 mod heads;
 mod limits;
 mod proxy;
