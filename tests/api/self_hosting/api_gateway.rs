@@ -5,7 +5,7 @@ use std::{fs, net::SocketAddr, path::Path};
 
 use gotrue_mock::Tokens;
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{BROWSER_URL, nginx, start_gotrue};
@@ -32,7 +32,7 @@ async fn start_kong(app: &TestApp, limit: &str, refusal: u16) -> ServerProcess {
             r#"listen {own};
             client_header_buffer_size 1k;
             large_client_header_buffers {limit};
-            error_page 494 @too_large;
+            error_page 494 ={refusal} @too_large;
             location @too_large {{ return {refusal} '{{"message":"Bad request"}}'; }}
             location /auth/v1/ {{
                 add_header Via kong/2.8.1 always;
@@ -154,17 +154,18 @@ async fn without_the_key_kong_refuses_the_logout_and_the_log_names_the_variable(
         let reply = gateway.request("POST", "/logout").bearer(&tokens.access_token).send().await;
         assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
         assert!(app.is_alive(&tokens));
-        let advice = advice(gateway);
-        assert!(advice.contains("SUPABASE_ANON_KEY"), "{advice}");
+        let warning = warning(gateway);
+        assert_eq!(warning["status"], 401);
+        assert!(warning["advice"].to_string().contains("SUPABASE_ANON_KEY"), "{warning}");
     }
 }
 
-/// What the log says that an operator should check after a logout that Kong refused.
-fn advice(gateway: GatewayProcess) -> String {
+/// The log's warning about a logout that Kong refused.
+fn warning(gateway: GatewayProcess) -> Value {
     let log = gateway.stop();
-    let mut lines = log.lines.iter().filter(|line| line["operation"] == "logout");
-    let advice = lines.find_map(|line| line["advice"].as_str());
-    advice.unwrap_or_else(|| panic!("no advice: {}", log.text)).to_owned()
+    let is_warning = |line: &&Value| line["operation"] == "logout" && line["level"] == "WARN";
+    let found = log.lines.iter().find(is_warning);
+    found.unwrap_or_else(|| panic!("no warning: {}", log.text)).clone()
 }
 
 /// The value that docs/self-hosting.md gives to Kong's `large_client_header_buffers`.
@@ -191,7 +192,9 @@ async fn a_large_token_is_refused_by_kongs_limit_and_passes_the_documented_one(
     let reply = gateway.request("POST", "/logout").bearer(&tokens.access_token).send().await;
     assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
     assert!(app.is_alive(&tokens) && app.gotrue_calls("logout").is_empty());
-    let advice = advice(gateway);
+    let warning = warning(gateway);
+    assert_eq!(warning["status"], refusal);
+    let advice = warning["advice"].to_string();
     assert!(advice.contains("raise that proxy's limit for request heads"), "{advice}");
 
     let kong = start_kong(&app, &documented_limit(), refusal).await;
