@@ -8,6 +8,7 @@ mod limits;
 mod proxy;
 mod recorder;
 mod smuggling;
+mod traefik;
 
 use gotrue_mock::Tokens;
 use rstest::rstest;

@@ -42,7 +42,8 @@ async fn envoy_forwards_a_living_session_with_every_identity_header(#[case] vers
             let named = reply.headers.iter().filter(|(name, _)| name.starts_with("x-auth-"));
             let mut named: Vec<_> = named.map(|(name, _)| name.clone()).collect();
             let mut listed = filter.upstream_headers.clone();
-            (named.sort(), listed.sort());
+            named.sort();
+            listed.sort();
             assert_eq!(named, listed, "{case}");
             let Decision::Forward(sent) = filter.decide(&app, (method, target, &headers)).await
             else {
