@@ -30,6 +30,21 @@ test-supabase: ## What becomes of sessions in the project that SUPABASE_URL and 
 	@test -n "$$SUPABASE_URL" || { echo "SUPABASE_URL is not set: set it to the URL of the project to test"; exit 2; }
 	TEST_SUPABASE=1 cargo test --locked --test supabase
 
+# Go builds Traefik from its own module, with the dependencies that its go.sum names. The first build takes a quarter of an
+# hour or more, and needs some 5 GB, so no other target runs these tests.
+TRAEFIK_VERSION := v3.5.3
+traefik := target/tools/traefik-$(TRAEFIK_VERSION)
+
+$(traefik):
+	@go version >/dev/null || { echo "Go is not installed: it builds Traefik"; exit 2; }
+	module=$$(go mod download -json github.com/traefik/traefik/v3@$(TRAEFIK_VERSION) | \
+		sed -n 's/.*"Dir": "\(.*\)".*/\1/p') && \
+		cd "$$module" && go build -ldflags "-s -w" -o "$(CURDIR)/$@" ./cmd/traefik
+
+.PHONY: test-traefik
+test-traefik: $(traefik) ## The Traefik configuration of docs/revocation.md, with the real Traefik
+	TRAEFIK="$(CURDIR)/$(traefik)" cargo test --locked --test api forward_auth::traefik -- --ignored
+
 examples: ## The apps of examples/, built and driven in Chromium
 	@tests/install-missing chromium nodejs:node npm
 	cargo build --locked

@@ -27,10 +27,7 @@ use tokio::time::Instant;
 use crate::{outcome::Reason, telemetry::traces::TraceContext};
 
 pub use self::{client::GoTrue, retry_after::RetryAfter};
-pub(crate) use self::{
-    log::{connect_advice, report_omitted_lines},
-    transport::HttpClientError,
-};
+pub(crate) use self::{log::report_omitted_lines, transport::HttpClientError};
 
 /// The time at which `GATEWAY_UPSTREAM_TIMEOUT` ends. It limits all tries of one request together.
 pub(crate) type Deadline = Instant;
@@ -171,6 +168,13 @@ impl fmt::Display for FetchError {
             Some(cause) => write!(f, "{}: {cause}", self.refusal),
             None => self.refusal.fmt(f),
         }
+    }
+}
+
+impl FetchError {
+    /// What an operator should check.
+    pub(crate) fn advice(&self, has_egress_proxy: bool) -> &'static str {
+        log::connection_advice(self.cause.as_deref().unwrap_or_default(), has_egress_proxy)
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::{runtime, time::Instant};
 use crate::{
     clock::Clock,
     config::{self, Config, Warning},
-    gotrue::{GoTrue, HealthAnswer, connect_advice},
+    gotrue::{GoTrue, HealthAnswer},
     session::jwks,
     store, telemetry,
 };
@@ -169,8 +169,8 @@ async fn auth_service(
 ) -> Result<(String, Option<Version>), String> {
     let health = |with_key| async move {
         let answer = gotrue.health(with_key, Instant::now() + config.upstream.timeout).await;
-        let advice = connect_advice(config.upstream.egress_proxy.is_some());
-        answer.map_err(|error| format!("{error}: {advice}"))
+        let has_egress_proxy = config.upstream.egress_proxy.is_some();
+        answer.map_err(|error| format!("{error}: {}", error.advice(has_egress_proxy)))
     };
     let without_key = health(false).await?;
     let (answer, api_key) = match (without_key.status, config.supabase.api_key()) {

@@ -16,6 +16,9 @@ const LINES_EACH_SECOND: u32 = 20;
 static FAILURES: LineLimit = LineLimit::new(LINES_EACH_SECOND);
 static UNEXPECTED_ANSWERS: LineLimit = LineLimit::new(LINES_EACH_SECOND);
 
+/// The number that nginx gives to a request head over its limit. Some releases of Kong answer with it.
+const HEAD_TOO_LARGE_AT_NGINX: u16 = 494;
+
 /// The fields by which log lines name a request to GoTrue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestLabel<'a> {
@@ -61,20 +64,23 @@ pub(super) fn unreachable(
     has_egress_proxy: bool,
 ) {
     if is_admitted(&FAILURES) {
-        let advice = connect_advice(has_egress_proxy);
         tracing::warn!(
             request_id,
             operation,
             cause,
-            advice,
-            "the gateway cannot connect to GoTrue"
+            "the gateway cannot connect to GoTrue: {}",
+            connection_advice(cause, has_egress_proxy)
         );
     }
 }
 
-/// What an operator checks if the gateway cannot connect.
-pub(crate) fn connect_advice(has_egress_proxy: bool) -> &'static str {
-    if has_egress_proxy {
+/// What an operator should check if the gateway cannot connect to GoTrue for this cause.
+pub(super) fn connection_advice(cause: &str, has_egress_proxy: bool) -> &'static str {
+    // rustls begins the text of every such error with these words.
+    if cause.contains("invalid peer certificate") {
+        "check the certificate of GOTRUE_URL; if your own certificate authority signed it, name that \
+         authority's file in SSL_CERT_FILE"
+    } else if has_egress_proxy {
         "check the proxy in GATEWAY_EGRESS_PROXY, GOTRUE_URL and the network"
     } else {
         "check GOTRUE_URL and the network"
@@ -89,7 +95,7 @@ pub(super) fn refused(label: RequestLabel<'_>, status: u16, code: Option<&str>, 
             let advice = match status {
                 407 => "check the user and the password in GATEWAY_EGRESS_PROXY",
                 401 | 403 => "check SUPABASE_PUBLISHABLE_KEY or SUPABASE_ANON_KEY, and GOTRUE_URL",
-                400 | 413 | 414 | 431 => {
+                400 | 413 | 414 | 431 | HEAD_TOO_LARGE_AT_NGINX => {
                     "if a proxy in front of GoTrue answered it, raise that proxy's limit for \
                      request heads"
                 }

@@ -13,16 +13,16 @@ use serde_json::json;
 use crate::harness::{SECRET, Setup, TestApp, leak_check};
 
 /// What one run of `check` printed, and its exit status.
-struct CheckOutput {
-    status: Option<i32>,
-    lines: Vec<String>,
+pub(crate) struct CheckOutput {
+    pub(crate) status: Option<i32>,
+    pub(crate) lines: Vec<String>,
     stderr: String,
 }
 
 impl CheckOutput {
     /// The text after the name of `part` in its line of the output.
     #[track_caller]
-    fn line(&self, part: &str) -> &str {
+    pub(crate) fn line(&self, part: &str) -> &str {
         let part = format!("{part}: ");
         let mut lines = self.lines.iter().filter_map(|line| line.strip_prefix(&part));
         let checked = lines.next().unwrap_or_else(|| panic!("no {part}{:?}", self.lines));
@@ -38,7 +38,7 @@ impl CheckOutput {
 }
 
 /// Runs `check` with only the variables of `environment`, and with a valid secret and address if it has none.
-fn check(environment: &[(&str, &str)]) -> CheckOutput {
+pub(crate) fn check(environment: &[(&str, &str)]) -> CheckOutput {
     check_with_command(Command::new(env!("CARGO_BIN_EXE_logout-gateway")), environment)
 }
 

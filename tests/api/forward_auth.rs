@@ -2,11 +2,13 @@
 //! to `/api/auth/verify` first.
 
 mod credentials;
+mod envoy;
 mod heads;
 mod limits;
 mod proxy;
 mod recorder;
 mod smuggling;
+mod traefik;
 
 use gotrue_mock::Tokens;
 use rstest::rstest;
@@ -95,7 +97,7 @@ fn identity(tokens: &Tokens) -> [(&'static str, String); 4] {
 }
 
 /// The session with another access token, whose user metadata makes it 32 KiB long.
-fn with_large_token(app: &TestApp, tokens: &Tokens) -> Tokens {
+pub(crate) fn with_large_token(app: &TestApp, tokens: &Tokens) -> Tokens {
     let mut claims = claims_of(&tokens.access_token);
     claims["user_metadata"] = json!({"about": "x".repeat(24 * 1024)});
     let access_token = app.mock.sign(&claims).unwrap();

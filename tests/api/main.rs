@@ -63,6 +63,7 @@ mod refusals;
 mod request_octets;
 mod revocation_list;
 mod routes;
+mod self_hosting;
 mod session;
 mod several_sessions;
 mod shared_store;

@@ -76,7 +76,7 @@ const LOCALE_PLACE_CADDY: &str = "			@not_by_cookie not header X-Auth-Carrier co
 ";
 
 /// The first code block in `language` after `text` in docs/revocation.md.
-fn documented(language: &str, text: &str) -> String {
+pub(super) fn documented(language: &str, text: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/revocation.md");
     let page = fs::read_to_string(path).unwrap();
     let start = format!("```{language}\n");
