@@ -104,7 +104,7 @@ async fn a_request_of_a_foreign_page_is_refused_before_any_other_check() {
     }
 }
 
-/// A WebView that sends no `Origin` still sends a `Referer`.
+/// A web view that sends no `Origin` still sends a `Referer`.
 #[tokio::test]
 async fn an_allowed_origin_of_an_app_is_known_by_its_origin_and_by_its_referer() {
     let page = "capacitor://localhost";
