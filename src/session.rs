@@ -24,14 +24,14 @@ use self::{
 };
 use crate::config::Cookies;
 
-/// The credential that identifies a request, not verified.
+/// The credential of a request, not yet verified.
 #[derive(Debug)]
 pub(crate) enum Credential {
     /// `Authorization: Bearer`.
     Bearer(SecretString),
     /// The session cookies.
     Jar(JarSessions),
-    /// No credential.
+    /// The request has neither a Bearer token nor a session cookie.
     Missing,
 }
 

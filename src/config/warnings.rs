@@ -220,8 +220,8 @@ impl Supabase {
 
 /// A warning about a proxy in the environment, which other programs use and the gateway does not.
 pub(crate) fn unused_proxies(config: &Config) -> Option<Warning> {
-    let is_needless = config.upstream.egress_proxy.is_some();
-    unused_proxies_of(|variable| env::var_os(variable)).filter(|_| !is_needless)
+    let has_egress_proxy = config.upstream.egress_proxy.is_some();
+    unused_proxies_of(|variable| env::var_os(variable)).filter(|_| !has_egress_proxy)
 }
 
 fn unused_proxies_of(value: impl Fn(&str) -> Option<OsString>) -> Option<Warning> {

@@ -3,7 +3,7 @@
 //! 1. No value of a request, no upstream text and no version ever reaches a response.
 //! 2. The envelope has the request id, which handlers do not know: an error travels to the middleware as a
 //!    response extension, and `http::middleware::error_envelope` writes the envelope.
-//! 3. Only this file converts the errors of other modules into these errors.
+//! 3. Only `mappings` converts the errors of other modules into these errors.
 
 mod mappings;
 
@@ -53,9 +53,9 @@ pub(crate) enum Error {
     CsrfMissing,
     /// The CSRF token does not belong to this session.
     CsrfInvalid,
-    /// The request comes from a foreign page.
+    /// A page of another site sent the request.
     CsrfCrossSite(Option<Box<CrossSiteError>>),
-    /// No such path.
+    /// The path does not exist.
     NotFound,
     /// The path does not allow the method.
     MethodNotAllowed,
