@@ -137,6 +137,8 @@ pub(crate) enum AuthenticationError {
     Missing,
     /// The request has no credential of this project, but a session cookie of another one.
     OtherProject(Box<OtherProject>),
+    /// The Bearer token is not of this project, and the request has a session cookie of another project.
+    BearerBesideOtherProject(Box<OtherProject>),
     /// The credential breaks this rule.
     Invalid(TokenError),
     /// The token's signature verifies, but a claim is not accepted: the configuration is wrong.
@@ -150,7 +152,10 @@ impl AuthenticationError {
         match self {
             Self::ClaimNotAccepted(_)
             | Self::Invalid(TokenError::Issuer | TokenError::Audience) => true,
-            Self::Missing | Self::OtherProject(_) | Self::Invalid(_) => false,
+            Self::Missing
+            | Self::OtherProject(_)
+            | Self::BearerBesideOtherProject(_)
+            | Self::Invalid(_) => false,
         }
     }
 }
@@ -205,9 +210,15 @@ impl Verifier {
 }
 
 impl Session {
-    /// Whether two sessions are the same one, read from two cookies.
+    /// Whether two sessions are the same one, read from two cookies. Of two access tokens that nobody has verified, one
+    /// may be forged, so only equal ones are of the same session.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
-        self.claims.session_id == other.claims.session_id && self.claims.sub == other.claims.sub
+        let is_certain = |session: &Self| session.proof != Proof::Unproven;
+        let has_same_token =
+            || self.access_token.expose_secret() == other.access_token.expose_secret();
+        self.claims.session_id == other.claims.session_id
+            && self.claims.sub == other.claims.sub
+            && (is_certain(self) || is_certain(other) || has_same_token())
     }
 
     /// Adds the refresh tokens of another cookie of this session. Takes its access token as well if that is more

@@ -69,7 +69,7 @@ async fn check(config: &Config, clock: &Clock) -> bool {
 
     let mut warnings = config.warnings();
     warnings.extend(config::unused_proxies(config));
-    warnings.extend(issuer.and_then(|issuer| config.supabase.issuer_warning(&issuer)));
+    warnings.extend(issuer.and_then(|issuer| config.supabase.issuer_warning(issuer.as_deref())));
     let weaknesses = store.into_iter().flat_map(|diagnosis| diagnosis.weaknesses);
     warnings.extend(weaknesses.map(Warning::store));
     warnings.extend(Warning::old_gotrue(version));
@@ -127,17 +127,17 @@ async fn key_set(config: &Config, gotrue: &GoTrue) -> Result<Keys, String> {
     Ok(Keys { allowed, left_out })
 }
 
-/// Prints the issuer that GoTrue publishes, and returns it. Tokens with the default issuer need no such document, so
+/// Prints the issuer that GoTrue publishes, and returns it; `None` if GoTrue does not answer. Tokens with the default issuer need no such document, so
 /// its absence fails nothing.
-async fn issuer(config: &Config, gotrue: &GoTrue) -> Option<String> {
+async fn issuer(config: &Config, gotrue: &GoTrue) -> Option<Option<String>> {
     match gotrue.issuer(Instant::now() + config.upstream.timeout).await {
         Ok(Some(issuer)) => {
             println!("issuer: ok: {issuer}");
-            Some(issuer)
+            Some(Some(issuer))
         }
         Ok(None) => {
             println!("issuer: ok: GoTrue publishes none");
-            None
+            Some(None)
         }
         Err(error) => {
             println!("issuer: unknown: {error}");
@@ -184,6 +184,11 @@ async fn auth_service(
         HealthAnswer { status: 200, is_gotrue: true, .. } => {}
         HealthAnswer { status: 200, .. } => {
             return Err("another server than GoTrue answers at GOTRUE_URL".to_owned());
+        }
+        HealthAnswer { status: 407, .. } => {
+            return Err(
+                "status 407: check the user and the password in GATEWAY_EGRESS_PROXY".to_owned()
+            );
         }
         HealthAnswer { status: status @ (401 | 403), .. } => {
             return Err(format!(

@@ -61,13 +61,13 @@ impl Args {
 }
 
 /// Other users of the machine can read a process's flags.
-const PASSWORD_IN_FLAG: &str = "must not have a password in a flag, which other users of the machine can read: set the \
+const PASSWORD_IN_FLAG: &str = "must not have a user or a password in a flag, which other users of the machine can read: set the \
                                 variable, or name a file with the value in the variable that ends in `_FILE`";
 
-/// Whether the value of a flag is a URL with a password.
+/// Whether the value of a flag is a URL with a user or a password. Some servers take a token as the user.
 fn has_password(value: &OsStr) -> bool {
     let url = value.to_str().and_then(|text| Url::parse(text).ok());
-    url.is_some_and(|url| url.password().is_some())
+    url.is_some_and(|url| url.password().is_some() || !url.username().is_empty())
 }
 
 impl StoreAddress {

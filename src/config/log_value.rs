@@ -48,7 +48,6 @@ display_log_values!(
     NonZeroUsize,
     Url,
     IpNet,
-    Issuer,
     EgressProxy,
     AllowedRedirect,
     StoreAddress
@@ -64,6 +63,15 @@ impl<T: Choice> LogValue for T {
 impl LogValue for Scope {
     fn log_value(&self) -> String {
         self.as_str().to_owned()
+    }
+}
+
+/// `none` is a value of `GATEWAY_JWT_ISSUER`.
+impl LogValue for Issuer {
+    const NONE: &'static str = "default";
+
+    fn log_value(&self) -> String {
+        self.to_string()
     }
 }
 

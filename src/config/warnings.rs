@@ -177,7 +177,13 @@ impl Config {
 
 impl Supabase {
     /// A warning if GoTrue publishes another issuer than the gateway expects.
-    pub(crate) fn issuer_warning(&self, published: &str) -> Option<Warning> {
+    pub(crate) fn issuer_warning(&self, published: Option<&str>) -> Option<Warning> {
+        let Some(published) = published else {
+            let is_needed = !self.issuers.is_empty() && !self.issuers.contains(&Issuer::Absent);
+            let message = "GoTrue publishes no issuer, and the list does not have `none`: if the tokens of this GoTrue have \
+                           no issuer, the gateway refuses them; add `none`, or unset the variable";
+            return is_needed.then(|| Warning::new("GATEWAY_JWT_ISSUER", message));
+        };
         if self.issuers.is_empty() {
             let is_default = self.project.default_issuers.iter().any(|issuer| issuer == published);
             let message = format!(

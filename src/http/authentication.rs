@@ -1,10 +1,15 @@
 //! Authenticates a request: reads the session of its Bearer token or cookie, and asks GoTrue about tokens
 //! that only GoTrue can verify.
 
+use std::time::Duration;
+
 use axum::http::HeaderMap;
 use futures_util::{StreamExt as _, stream};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::{task::yield_now, time::Instant};
+use tokio::{
+    task::yield_now,
+    time::{Instant, timeout},
+};
 use tracing::Instrument as _;
 
 use super::{context::RequestContext, in_flight_limit::OverLimitError, state::AppState};
@@ -14,7 +19,7 @@ use crate::{
         AuthenticationError, Carrier, Credential, Proof, Session,
         cookies::{JarSessions, OtherProject, RequestCookies, StoredSession},
         introspection::{self, Introspection},
-        token::TokenError,
+        token::{ClaimMismatch, TokenError},
         verifier::SignatureStatus,
     },
     telemetry::traces,
@@ -24,13 +29,16 @@ use crate::{
 /// must not call GoTrue more often at once than a few requests could.
 pub(super) const SESSIONS_AT_ONCE: usize = 4;
 
+/// The longest time that a request with a proven session waits for the keys of its other cookies.
+const REFETCH_LIMIT_BESIDE_A_SESSION: Duration = Duration::from_millis(500);
+
 /// The sessions that a request shows.
 #[derive(Debug, Default)]
 pub(super) struct Authenticated {
     /// The sessions whose access tokens follow the rules, expired or not, in the order of the request. A session that
     /// two cookies show is there once.
     pub(super) sessions: Vec<Session>,
-    /// Why the other credentials show no session: the first error, unless another one is due to the configuration.
+    /// Why another credential shows no session: the first error, unless another one may be due to the configuration.
     refused: Option<AuthenticationError>,
     /// Whether a newer key set may show more sessions.
     pub(super) may_be_outdated: bool,
@@ -45,26 +53,40 @@ impl Authenticated {
         Ok(self.sessions)
     }
 
+    /// The claim that is not accepted of a genuine token.
+    pub(super) fn mismatch(&self) -> Option<&ClaimMismatch> {
+        match &self.refused {
+            Some(AuthenticationError::ClaimNotAccepted(mismatch)) => Some(mismatch),
+            _ => None,
+        }
+    }
+
     fn add(&mut self, result: Result<Session, AuthenticationError>) {
         match result {
             Ok(session) => {
-                match self.sessions.iter_mut().find(|known| known.is_same_as(&session)) {
-                    Some(known) => known.merge(session),
-                    None => self.sessions.push(session),
-                }
+                add_session(&mut self.sessions, session);
             }
             Err(error) => self.refuse(error),
         }
     }
 
-    /// A genuine token that the configuration refuses must not hide behind another cookie.
+    /// A token that the configuration refuses must not hide behind another cookie.
     fn refuse(&mut self, error: AuthenticationError) {
-        let is_mismatch =
-            |error: &AuthenticationError| matches!(error, AuthenticationError::ClaimNotAccepted(_));
-        match &self.refused {
-            Some(known) if is_mismatch(known) || !is_mismatch(&error) => {}
-            Some(_) | None => self.refused = Some(error),
+        let precedence = |error: &AuthenticationError| {
+            let is_genuine = matches!(error, AuthenticationError::ClaimNotAccepted(_));
+            (is_genuine, error.may_be_misconfiguration())
+        };
+        if self.refused.as_ref().is_none_or(|known| precedence(&error) > precedence(known)) {
+            self.refused = Some(error);
         }
+    }
+}
+
+/// Adds a session, unless it is there already.
+fn add_session(sessions: &mut Vec<Session>, session: Session) {
+    match sessions.iter_mut().find(|known| known.is_same_as(&session)) {
+        Some(known) => known.merge(session),
+        None => sessions.push(session),
     }
 }
 
@@ -80,7 +102,10 @@ pub(super) async fn authenticate_or_refetch(
         if !authenticated.may_be_outdated {
             return authenticated;
         }
-        app.verifier.refetch_keys().await;
+        // A session of a known key must not wait for the key of another cookie, which anybody can have planted.
+        let has_proven = authenticated.sessions.iter().any(|s| s.proof == Proof::Proven);
+        let limit = if has_proven { REFETCH_LIMIT_BESIDE_A_SESSION } else { Duration::MAX };
+        let _ = timeout(limit, app.verifier.refetch_keys()).await;
         authenticate(app, credential, cookies).await
     };
     reading.instrument(traces::token_check()).await
@@ -108,9 +133,12 @@ pub(super) async fn authenticate(
                 }
                 session
             }));
-            if authenticated.sessions.is_empty() {
-                // The Bearer token may be another program's, and the URL of the project wrong.
-                report_other_project(app, cookies);
+            // The Bearer token may be another program's, and the URL of the project wrong.
+            if !app.verifier.is_of_project(token.expose_secret())
+                && let Some(other) = report_other_project(app, cookies)
+            {
+                let error = AuthenticationError::BearerBesideOtherProject(Box::new(other));
+                authenticated.refused = Some(error);
             }
             authenticated
         }
@@ -233,11 +261,12 @@ pub(super) async fn remove_forged(
     while let Some((mut session, answer)) = answers.next().await {
         match answer {
             Some(Introspection::Forged) => forged.push(session),
-            Some(Introspection::Live) => {
+            // GoTrue verifies the signature before it looks for the session and the user.
+            Some(Introspection::Live | Introspection::Ended | Introspection::Banned) => {
                 session.proof = Proof::Proven;
-                genuine.push(session);
+                add_session(&mut genuine, session);
             }
-            Some(Introspection::Ended | Introspection::Banned) | None => genuine.push(session),
+            None => genuine.push(session),
         }
     }
     if genuine.is_empty() { forged } else { genuine }

@@ -39,6 +39,8 @@ pub(crate) enum Error {
     CredentialMissing,
     /// No credential of this project, but a session cookie of another one.
     CredentialOfOtherProject(Box<OtherProject>),
+    /// A Bearer token that is not of this project, beside a session cookie of another one.
+    BearerBesideOtherProject(Box<OtherProject>),
     /// The credential is not genuine: its signature, a claim or its form.
     CredentialInvalid(TokenError),
     /// The token is genuine, but a claim is not accepted.
@@ -150,7 +152,7 @@ impl Error {
             Self::DuplicateHeader => B::bad_request(Reason::DuplicateHeader, "A header was sent twice."),
             Self::MalformedRequest => B::bad_request(Reason::MalformedRequest, "The request could not be read."),
             Self::CredentialMissing | Self::CredentialOfOtherProject(_) => B::not_authenticated(Reason::Missing, "No session was given."),
-            Self::CredentialInvalid(_) | Self::ClaimNotAccepted(_) => B::not_authenticated(Reason::Invalid, "The session is not valid."),
+            Self::CredentialInvalid(_) | Self::ClaimNotAccepted(_) | Self::BearerBesideOtherProject(_) => B::not_authenticated(Reason::Invalid, "The session is not valid."),
             Self::CredentialExpired => B::not_authenticated(Reason::Expired, "The session has expired."),
             Self::SessionNotFound => B::not_authenticated(Reason::NotFound, "The session no longer exists."),
             Self::SessionRevoked => B::not_authenticated(Reason::Revoked, "The session was logged out."),
@@ -202,6 +204,9 @@ impl Error {
         match self {
             Self::CredentialInvalid(error) => Some(error.to_string()),
             Self::CredentialOfOtherProject(other) => Some(other.to_string()),
+            Self::BearerBesideOtherProject(other) => {
+                Some(format!("the Bearer token is not of this project; {other}"))
+            }
             Self::ClaimNotAccepted(mismatch) => Some(mismatch.to_string()),
             Self::CsrfCrossSite(Some(origins)) => Some(origins.to_string()),
             _ => None,

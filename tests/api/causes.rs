@@ -31,9 +31,12 @@ async fn the_cookie_of_another_url_of_the_project_is_named_beside_the_gateways_o
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("missing"));
         assert!(reply.set_cookies().is_empty() && !reply.text().contains(other), "{reply:?}");
     }
+    let request = gateway.request("POST", "/logout").cookies(&jar).bearer("undefined");
+    let reply = request.header("X-Request-Id", "bearer").send().await;
+    assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
     assert!(app.is_alive(&tokens));
     let log = gateway.stop();
-    for id in ["first", "second"] {
+    for id in ["first", "second", "bearer"] {
         let cause = cause(&log, id);
         assert!(cause.contains(other) && cause.contains(KEY), "{cause}");
     }

@@ -214,10 +214,12 @@ fn a_secret_comes_from_a_file_and_has_no_flag() {
 fn a_password_may_stand_in_the_variable_and_not_in_the_flag() {
     let url = format!("redis://:{MARKER}@127.0.0.1:1");
     let proxy = format!("http://user:{MARKER}@127.0.0.1:1");
-    let commands: [&[&str]; 3] = [
+    let token = format!("redis://{MARKER}@127.0.0.1:1");
+    let commands: [&[&str]; 4] = [
         &["serve", "--store", &url],
         &["check", "--egress-proxy", &proxy],
         &["queue", "list", "--store", &url],
+        &["serve", "--store", &token],
     ];
     for arguments in commands {
         let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
@@ -225,7 +227,7 @@ fn a_password_may_stand_in_the_variable_and_not_in_the_flag() {
         let run = command.output().unwrap();
         let error = String::from_utf8(run.stderr).unwrap();
         assert_eq!(run.status.code(), Some(2), "{arguments:?}");
-        assert!(error.contains("must not have a password in a flag"), "{error}");
+        assert!(error.contains("must not have a user or a password in a flag"), "{error}");
         assert!(!error.contains(MARKER), "{error}");
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));

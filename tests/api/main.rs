@@ -34,6 +34,7 @@ mod hostile_names;
 mod hostile_values;
 mod injection;
 mod issuers;
+mod jars;
 mod jwks;
 mod life_cycle;
 mod limits;

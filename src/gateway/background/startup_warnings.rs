@@ -64,14 +64,16 @@ async fn warn_about_old_gotrue(app: &AppState) {
 
 /// The issuer is fetched with the key set.
 async fn warn_about_issuer(app: &AppState) {
+    let supabase = &app.config.supabase;
     let published = loop {
         match &*app.verifier.published_issuer() {
-            PublishedIssuer::Named(issuer) => break issuer.clone(),
+            PublishedIssuer::Named(issuer) => break Some(issuer.clone()),
+            PublishedIssuer::Absent if supabase.issuer_warning(None).is_some() => break None,
             // A newer release of GoTrue may publish one.
             PublishedIssuer::Unknown | PublishedIssuer::Absent => sleep(KEY_SET_POLL).await,
         }
     };
-    if let Some(warning) = app.config.supabase.issuer_warning(&published) {
+    if let Some(warning) = supabase.issuer_warning(published.as_deref()) {
         warning.log();
     }
 }

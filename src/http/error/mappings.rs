@@ -28,6 +28,9 @@ impl From<AuthenticationError> for Error {
         match error {
             AuthenticationError::Missing => Self::CredentialMissing,
             AuthenticationError::OtherProject(other) => Self::CredentialOfOtherProject(other),
+            AuthenticationError::BearerBesideOtherProject(other) => {
+                Self::BearerBesideOtherProject(other)
+            }
             AuthenticationError::Invalid(error) => Self::CredentialInvalid(error),
             AuthenticationError::ClaimNotAccepted(mismatch) => Self::ClaimNotAccepted(mismatch),
         }

@@ -62,6 +62,7 @@ fn count_refusal(metrics: &Metrics, error: &Error) {
         | Error::Overloaded => metrics.refused(error.reason()),
         Error::CredentialMissing
         | Error::CredentialOfOtherProject(_)
+        | Error::BearerBesideOtherProject(_)
         | Error::ClaimNotAccepted(_)
         | Error::CredentialInvalid(_)
         | Error::CredentialExpired

@@ -113,11 +113,15 @@ pub(super) struct Bindings {
     has_bearer: bool,
 }
 
+/// The most unverified sessions of which any may be left out of a CSRF token's binding.
+const MOST_LEFT_OUT: usize = 6;
+
 impl Bindings {
-    pub(super) fn of(sessions: &[Session]) -> Self {
-        let is_verified = |session: &Session| session.signature == SignatureStatus::Verified;
-        let to_session = |session: &Session| BoundTo::Session(session.claims.session_id);
-        let to_token = |session: &Session| {
+    pub(super) fn of<'s>(sessions: impl IntoIterator<Item = &'s Session>) -> Self {
+        let sessions: Vec<_> = sessions.into_iter().collect();
+        let is_verified = |session: &&Session| session.signature == SignatureStatus::Verified;
+        let to_session = |session: &&Session| BoundTo::Session(session.claims.session_id);
+        let to_token = |session: &&Session| {
             if is_verified(session) {
                 to_session(session)
             } else {
@@ -130,6 +134,24 @@ impl Bindings {
                 .then(|| Binding::to(sessions.iter().map(to_token))),
             has_bearer: sessions.iter().any(|s| s.carrier == Carrier::BearerAndCookie),
         }
+    }
+
+    /// The bindings that a logout may accept once GoTrue has told which of the unverified sessions are forged: those of the
+    /// sessions with any of these left out. `None` if all sessions are verified, or too many are not.
+    pub(super) fn without_any(sessions: &[Session]) -> Option<Vec<Binding>> {
+        let is_verified = |session: &&Session| session.signature == SignatureStatus::Verified;
+        let (verified, unverified): (Vec<_>, Vec<_>) = sessions.iter().partition(is_verified);
+        if !(1..=MOST_LEFT_OUT).contains(&unverified.len()) {
+            return None;
+        }
+        let subset = |choice: u32| {
+            let kept = (0..).zip(&unverified).filter(move |(index, _)| choice >> index & 1 == 1);
+            let kept = kept.map(|(_, session)| *session);
+            let kept: Vec<_> = verified.iter().copied().chain(kept).collect();
+            Self::of(kept).accepted()
+        };
+        let all = (1 << unverified.len()) - 1;
+        Some((0..=all).rev().flat_map(subset).collect())
     }
 
     /// The binding of a new CSRF token; `are_genuine` says whether all access tokens are known to be genuine.

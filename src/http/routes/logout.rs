@@ -26,7 +26,8 @@ use tracing::Instrument as _;
 use self::{
     audit::{FinishedLogout, Line},
     contract::Contract,
-    request::{Incoming, Unauthorized},
+    jar::severity,
+    request::{Authorized, Incoming, Unauthorized},
     response::{CookieDeletion, LogoutResponse},
 };
 use crate::{
@@ -190,9 +191,8 @@ async fn authorize_and_end(
     deletion: &CookieDeletion<'_>,
 ) -> FinishedLogout {
     let Incoming { app, context, headers, cookies, .. } = *incoming;
-    let deadline = Instant::now() + app.config.upstream.timeout;
-    let sessions = match incoming.authorize().await {
-        Ok(sessions) => jar::select_sessions(sessions, scope),
+    let Authorized { sessions, refused, deadline } = match incoming.authorize().await {
+        Ok(authorized) => authorized,
         Err(Unauthorized { error, deletes_cookies: false }) => {
             return FinishedLogout::before_session(LogoutResponse::refused(error), None);
         }
@@ -225,8 +225,14 @@ async fn authorize_and_end(
     let not_found = app.config.logout.session_not_found;
     let (mut response, deletes_cookies, sessions) =
         response::of_sessions(ended, contract, not_found);
-    if deletes_cookies && scope != Scope::Others {
+    if let Some(refused) = refused {
+        // One more session of the jar lives on, because of the configuration. The browser keeps its cookies.
+        if severity(response.outcome) < severity(Outcome::Refused) {
+            response = LogoutResponse::refused(refused);
+            return FinishedLogout { response, scope: Some(scope), reported: None, sessions };
+        }
+    } else if deletes_cookies && scope != Scope::Others {
         deletion.add_to(&mut response);
     }
-    FinishedLogout { response, scope: Some(scope), sessions }
+    FinishedLogout { response, scope: Some(scope), reported: Some(0), sessions }
 }

@@ -7,7 +7,10 @@
 //! 3. A session that is read more than once keeps every refresh token that came with it.
 //! 4. A cookie that holds no session does not hide a session, within [`MOST_TRIES`].
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+};
 
 use base64::{
     Engine, alphabet,
@@ -67,17 +70,18 @@ impl RequestCookies<'_> {
         }
     }
 
-    /// Reads cookies whose value is an access token, each with the refresh token at the same place in the order of
-    /// the request: a browser sends cookies of one domain and path in the same order.
+    /// Reads cookies whose value is an access token, each with all refresh tokens. The first is the one at the same place
+    /// in the order of the request: a browser sends cookies of one domain and path in the same order.
     fn read_pairs(&self, access_name: &str, refresh_name: Option<&str>, jar: &mut JarSessions) {
-        let refresh_tokens: Vec<_> =
-            refresh_name.map_or_else(Vec::new, |name| self.values(name).collect());
-        for (index, value) in self.values(access_name).enumerate() {
-            if value.is_empty() {
-                continue;
-            }
+        let refresh_tokens: Vec<_> = refresh_name
+            .map_or_else(Vec::new, |name| self.values(name).filter(|t| !t.is_empty()).collect());
+        let access_tokens = self.values(access_name).filter(|value| !value.is_empty());
+        for (index, value) in access_tokens.enumerate() {
             let session = if is_bare_token(value) {
-                Some(StoredSession::new(value, refresh_tokens.get(index).copied()))
+                let own = refresh_tokens.get(index).copied();
+                let mut session = StoredSession::new(value, own);
+                session.add_refresh_tokens(refresh_tokens.iter().map(|&token| token.into()));
+                Some(session)
             } else {
                 decode(value)
             };
@@ -117,36 +121,59 @@ impl RequestCookies<'_> {
     }
 }
 
-/// Joins one value of each index, the most likely combinations first.
+/// Joins one value of each index, the most likely combinations first, each once.
 fn joined<'c>(chunks: &'c [Vec<&'c str>]) -> impl Iterator<Item = String> + 'c {
-    let up_to = |end| chunks.get(..end).unwrap_or_default();
-    // Cookies of one domain come in the same order at each index. Where an index has fewer values than the one
-    // before, the session of one domain has ended.
-    let ends = (1..).zip(chunks.windows(2)).filter_map(|(end, pair)| match pair {
+    // Where an index has fewer values than the one before, the session of one domain has ended.
+    let drops = (1..).zip(chunks.windows(2)).filter_map(|(end, pair)| match pair {
         [before, next] if next.len() < before.len() => Some(end),
         _ => None,
     });
-    let by_place = std::iter::once(chunks.len()).chain(ends).map(up_to).flat_map(|chunks| {
-        let places = chunks.iter().map(Vec::len).max().unwrap_or_default();
-        (0..places).map(|place| join(chunks, |count| place.min(count - 1)))
-    });
-    // The chunks after the last one of a session can be left over from a longer session.
-    let all = (1..=chunks.len()).rev().map(up_to).flat_map(|chunks| {
-        let count = chunks.iter().map(Vec::len).fold(1, usize::saturating_mul);
-        (0..count).map(|mut combination| {
-            join(chunks, |count| {
-                let choice = combination % count;
-                combination /= count;
-                choice
-            })
+    let likely: Vec<usize> = std::iter::once(chunks.len()).chain(drops).collect();
+    // The chunks after the last one of a session can also be left over from a longer session.
+    let others = (1..chunks.len()).rev().filter(|end| !likely.contains(end)).collect();
+    let mut seen = HashSet::new();
+    // Cookies of one domain come in the same order at each index.
+    let by_place = likely.clone().into_iter().flat_map(|end| by_place(chunks, end));
+    [likely, others]
+        .into_iter()
+        .fold(Box::new(by_place) as Box<dyn Iterator<Item = Vec<usize>> + 'c>, |before, ends| {
+            Box::new(before.chain(combinations(chunks, ends)))
         })
-    });
-    by_place.chain(all)
+        .filter(move |choice| seen.insert(choice.clone()))
+        .map(|choice| join(chunks, &choice))
 }
 
-/// Joins the value that `choose` selects at each index. It gets the number of values there, which is not 0.
-fn join(chunks: &[Vec<&str>], mut choose: impl FnMut(usize) -> usize) -> String {
-    chunks.iter().filter_map(|values| values.get(choose(values.len()))).copied().collect()
+/// The choices of the same place at each index before `end`.
+fn by_place<'c>(chunks: &'c [Vec<&'c str>], end: usize) -> impl Iterator<Item = Vec<usize>> + 'c {
+    let counts = chunks.iter().take(end).map(Vec::len);
+    let places = counts.clone().max().unwrap_or_default();
+    (0..places).map(move |place| counts.clone().map(|count| place.min(count - 1)).collect())
+}
+
+/// All choices up to each of the ends, in turn, so that no end uses up the tries of the others.
+fn combinations<'c>(
+    chunks: &'c [Vec<&'c str>],
+    ends: Vec<usize>,
+) -> impl Iterator<Item = Vec<usize>> + 'c {
+    (0..MOST_TRIES).flat_map(move |number| {
+        let choice = move |end: &usize| {
+            let mut rest = number;
+            let choice = chunks.iter().take(*end).map(|values| {
+                let place = rest % values.len();
+                rest /= values.len();
+                place
+            });
+            let choice: Vec<_> = choice.collect();
+            // Beyond the last combination.
+            (rest == 0).then_some(choice)
+        };
+        ends.iter().filter_map(choice).collect::<Vec<_>>()
+    })
+}
+
+/// Joins the values at these places.
+fn join(chunks: &[Vec<&str>], places: &[usize]) -> String {
+    chunks.iter().zip(places).filter_map(|(values, place)| values.get(*place)).copied().collect()
 }
 
 impl JarSessions {
@@ -183,7 +210,7 @@ impl StoredSession {
         }
     }
 
-    fn add_refresh_tokens(&mut self, tokens: Vec<SecretString>) {
+    fn add_refresh_tokens(&mut self, tokens: impl IntoIterator<Item = SecretString>) {
         for token in tokens {
             let is_known = self
                 .refresh_tokens

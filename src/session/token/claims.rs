@@ -2,7 +2,8 @@
 
 use std::slice;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Number, Value};
 use uuid::Uuid;
 
 use super::{ClaimMismatch, Rules, TokenError};
@@ -85,6 +86,7 @@ pub(super) struct Payload {
     iss: Option<String>,
     aud: Option<Audience>,
     exp: i64,
+    #[serde(default, deserialize_with = "seconds")]
     iat: Option<i64>,
     nbf: Option<i64>,
     pub(super) sub: Option<Uuid>,
@@ -92,7 +94,26 @@ pub(super) struct Payload {
     role: Option<String>,
     aal: Option<String>,
     is_anonymous: Option<bool>,
+    #[serde(default, deserialize_with = "text")]
     client_id: Option<String>,
+}
+
+/// Reads a claim that older releases of GoTrue do not know: there, a hook of the project may give it any type. What is no
+/// text is shown as JSON.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    })
+}
+
+/// Reads a time with or without a fraction (RFC 7519, section 2: `NumericDate`), in whole seconds. GoTrue accepts both.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    #[expect(clippy::cast_possible_truncation, reason = "a time beyond i64 is saturated")]
+    let whole = |time: f64| time.floor() as i64;
+    let time = Option::<Number>::deserialize(deserializer)?;
+    Ok(time.and_then(|time| time.as_i64().or_else(|| time.as_f64().map(whole))))
 }
 
 #[derive(Deserialize)]

@@ -1,9 +1,12 @@
 //! Section 9 of the contract: what `verify` tells a proxy about a request without a living session, and about the
 //! session of one that has it.
 
+use gotrue_mock::Tokens;
 use serde_json::json;
 
-use crate::harness::{Browser, CookieFormat, Reply, TestApp, assert_error, claims_of};
+use crate::harness::{
+    Browser, CookieFormat, Reply, TestApp, assert_error, claims_of, session_cookies,
+};
 
 const NAVIGATION: (&str, &str) = ("Sec-Fetch-Mode", "navigate");
 
@@ -32,6 +35,25 @@ async fn each_refusal_has_its_reason_in_a_header() {
     }
     assert_eq!(app.gotrue_calls("token").len(), 0, "verify never refreshes");
     assert!(app.is_alive(&tokens));
+}
+
+#[tokio::test]
+async fn the_cookie_of_an_old_session_does_not_keep_the_app_from_refreshing_the_present_one() {
+    let app = TestApp::new().await;
+    let old = app.sign_up();
+    let new = app.sign_in_again(&old);
+    assert_eq!(app.post("/logout").bearer(&old.access_token).send().await.status, 200);
+    let stored = |tokens: &Tokens| {
+        let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
+        session_cookies("sb-127-auth-token", access, refresh, CookieFormat::Base64)
+    };
+    app.advance_time(3600);
+    for jar in [[stored(&old), stored(&new)], [stored(&new), stored(&old)]] {
+        let reply = app.get("/api/auth/verify").cookies(&jar.concat()).send().await;
+        assert_reason(&reply, "refreshable");
+    }
+    let reply = app.get("/api/auth/verify").cookies(&stored(&old)).send().await;
+    assert_reason(&reply, "revoked");
 }
 
 #[tokio::test]

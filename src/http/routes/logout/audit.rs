@@ -195,6 +195,8 @@ pub(super) struct FinishedLogout {
     pub(super) response: LogoutResponse,
     /// The scope; `None` if the request was refused before the gateway used it.
     pub(super) scope: Option<Scope>,
+    /// The index of the session that the response reports. `None` if it reports none of them.
+    pub(super) reported: Option<usize>,
     /// The sessions of the request, first the one that the response reports. Empty where no session was read, or the
     /// client may not end it.
     pub(super) sessions: Vec<FinishedSession>,
@@ -211,7 +213,7 @@ pub(super) struct FinishedSession {
 
 impl FinishedLogout {
     pub(super) fn before_session(response: LogoutResponse, scope: Option<Scope>) -> Self {
-        Self { response, scope, sessions: Vec::new() }
+        Self { response, scope, reported: None, sessions: Vec::new() }
     }
 
     /// The sessions were read, and GoTrue was not asked.
@@ -224,7 +226,7 @@ impl FinishedLogout {
         let not_tried =
             |session| FinishedSession { session, report: None, outcome, cause: cause.clone() };
         let sessions = sessions.into_iter().map(not_tried).collect();
-        Self { response, scope: Some(scope), sessions }
+        Self { response, scope: Some(scope), reported: Some(0), sessions }
     }
 
     /// Counts the request, and writes one audit line for each session, and the failure log where a session may live.
@@ -236,16 +238,19 @@ impl FinishedLogout {
         contract: Contract,
         begun: Instant,
     ) -> Response {
-        let Self { response, scope, sessions } = self;
+        let Self { response, scope, reported, sessions } = self;
         let LogoutResponse { http, outcome, cause, cookies_deleted } = response;
         let line = |outcome, cause, session| {
             let line = Line { scope, ..Line::new(context, contract, begun, outcome, cause) };
             Line::of_session(line, session)
         };
-        let first = Line { cookies_deleted, ..line(outcome, cause.as_ref(), sessions.first()) };
+        let of_response = reported.and_then(|index| sessions.get(index));
+        let first = Line { cookies_deleted, ..line(outcome, cause.as_ref(), of_response) };
         let more = sessions
             .iter()
-            .skip(1)
+            .enumerate()
+            .filter(|(index, _)| Some(*index) != reported)
+            .map(|(_, session)| session)
             .map(|s| (line(s.outcome, s.cause.as_ref(), Some(s)), s.cause.as_ref()));
         let lines: Vec<_> = std::iter::once((first, cause.as_ref())).chain(more).collect();
         let failures: Vec<_> =

@@ -1,13 +1,13 @@
 //! Ends the sessions of a request. A cookie jar may show several, of one user or of more.
 
-use std::pin::Pin;
+use std::{cmp::Reverse, pin::Pin};
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, future::join, stream};
 use tokio::time::Instant;
 
 use crate::{
     http::authentication::SESSIONS_AT_ONCE,
-    logout::{Logout, LogoutReport, LogoutRequest},
+    logout::{Logout, LogoutReport, LogoutRequest, LogoutResult},
     outcome::{Outcome, Scope},
     session::{Proof, Session},
 };
@@ -18,21 +18,20 @@ pub(super) struct EndedSession {
     pub(super) report: LogoutReport,
 }
 
-/// The sessions for which GoTrue is asked. With `others` and `global`, one for each user, the most certain: GoTrue ends
-/// the others of that user, and a second request would find its own session ended.
-pub(super) fn select_sessions(sessions: Vec<Session>, scope: Scope) -> Vec<Session> {
-    if scope == Scope::Local {
-        return sessions;
-    }
-    let mut selected: Vec<Session> = Vec::new();
+/// The sessions of each user, the most certain ones first.
+fn by_user(sessions: Vec<Session>) -> Vec<Vec<Session>> {
+    let mut users: Vec<Vec<Session>> = Vec::new();
     for session in sessions {
-        match selected.iter_mut().find(|known| known.claims.sub == session.claims.sub) {
-            None => selected.push(session),
-            Some(known) if session.proof > known.proof => *known = session,
-            Some(_) => {}
+        let sub = session.claims.sub;
+        match users.iter_mut().find(|user| user.iter().any(|known| known.claims.sub == sub)) {
+            Some(user) => user.push(session),
+            None => users.push(vec![session]),
         }
     }
-    selected
+    for user in &mut users {
+        user.sort_by_key(|session| Reverse(session.proof));
+    }
+    users
 }
 
 /// The proof of the most certain session. The request takes its place in flight by it.
@@ -40,26 +39,80 @@ pub(super) fn best_proof(sessions: &[Session]) -> Proof {
     sessions.iter().map(|session| session.proof).max().unwrap_or(Proof::Unproven)
 }
 
-/// Ends the sessions, [`SESSIONS_AT_ONCE`] at a time, within one deadline.
+/// Ends the sessions within one deadline.
+///
+/// With `others` and `global`, GoTrue is asked once for each user, because it ends the others of that user, and a second
+/// request would find its own session ended. Only where a session is over already, the next one of the user is tried.
 pub(super) async fn end(
     logout: &Logout,
-    sessions: Vec<Session>,
+    mut sessions: Vec<Session>,
     request: LogoutRequest<'_>,
     deadline: Instant,
 ) -> Vec<EndedSession> {
-    let end = async |session: Session| {
-        let report = logout.end(&session, request, deadline).await;
-        EndedSession { session, report }
+    if sessions.len() == 1
+        && let Some(session) = sessions.pop()
+    {
+        return vec![end_one(logout, session, request, deadline).await];
+    }
+    let groups = match request.scope {
+        Scope::Local => sessions.into_iter().map(|session| vec![session]).collect(),
+        Scope::Others | Scope::Global => by_user(sessions),
     };
-    match <[Session; 1]>::try_from(sessions) {
-        Ok([session]) => vec![end(session).await],
-        Err(sessions) => {
-            let ended = stream::iter(sessions.into_iter().map(end)).buffered(SESSIONS_AT_ONCE);
-            // Boxed: the future of each request is moved, so the usual one stays small.
-            let all: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(ended.collect());
-            all.await
+    // Boxed: the future of each request is moved, so the usual one stays small.
+    let all: Pin<Box<dyn Future<Output = _> + Send>> =
+        Box::pin(end_groups(logout, groups, request, deadline));
+    all.await
+}
+
+/// Of each group, ends one session. [`SESSIONS_AT_ONCE`] logouts are under way at a time, and of unproven sessions one:
+/// strangers may have written their tokens, and the request has one place in flight.
+async fn end_groups(
+    logout: &Logout,
+    groups: Vec<Vec<Session>>,
+    request: LogoutRequest<'_>,
+    deadline: Instant,
+) -> Vec<EndedSession> {
+    let end = async |(index, group)| (index, end_first(logout, group, request, deadline).await);
+    let (certain, unproven): (Vec<_>, Vec<_>) =
+        groups.into_iter().enumerate().partition(|(_, group)| best_proof(group) != Proof::Unproven);
+    let certain = stream::iter(certain.into_iter().map(end)).buffered(SESSIONS_AT_ONCE);
+    let unproven = stream::iter(unproven.into_iter().map(end)).buffered(1);
+    let (certain, unproven): (Vec<_>, Vec<_>) = join(certain.collect(), unproven.collect()).await;
+    let mut ended: Vec<_> = certain.into_iter().chain(unproven).collect();
+    ended.sort_by_key(|(index, _)| *index);
+    ended.into_iter().filter_map(|(_, ended)| ended).collect()
+}
+
+/// Ends the first session that is not over, and with it, by the scope, the others of its user.
+async fn end_first(
+    logout: &Logout,
+    group: Vec<Session>,
+    request: LogoutRequest<'_>,
+    deadline: Instant,
+) -> Option<EndedSession> {
+    let mut last = None;
+    for session in group {
+        let ended = end_one(logout, session, request, deadline).await;
+        let is_over = matches!(
+            ended.report.result,
+            LogoutResult::OthersLiveOn | LogoutResult::Expired | LogoutResult::NotGenuine(_)
+        );
+        last = Some(ended);
+        if !is_over {
+            break;
         }
     }
+    last
+}
+
+async fn end_one(
+    logout: &Logout,
+    session: Session,
+    request: LogoutRequest<'_>,
+    deadline: Instant,
+) -> EndedSession {
+    let report = logout.end(&session, request, deadline).await;
+    EndedSession { session, report }
 }
 
 /// How far an outcome is from success. The response is that of the worst one.

@@ -7,18 +7,18 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
 };
 use http_body_util::BodyExt as _;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{contract::Contract, form::Fields};
 use crate::{
     config::CSRF_COOKIE,
-    csrf::submitted::SubmittedToken,
+    csrf::{Binding, submitted::SubmittedToken},
     http::{
         authentication::{authenticate_or_refetch, remove_forged},
         context::RequestContext,
         error::Error,
         headers::{X_CSRF_TOKEN, has_content_type, refuse_duplicates},
-        routes::csrf,
+        routes::csrf::Bindings,
         state::AppState,
     },
     outcome::Scope,
@@ -117,6 +117,16 @@ pub(super) struct Incoming<'r> {
     pub(super) csrf_field: Option<&'r str>,
 }
 
+/// What the client may end.
+pub(super) struct Authorized {
+    /// At least one session.
+    pub(super) sessions: Vec<Session>,
+    /// A genuine session that the configuration refuses: it lives on, and the response must not be a success.
+    pub(super) refused: Option<Error>,
+    /// When the logout must have ended. The wait for newer keys does not count.
+    pub(super) deadline: Instant,
+}
+
 /// Why the client may not log out.
 pub(super) struct Unauthorized {
     pub(super) error: Error,
@@ -125,26 +135,35 @@ pub(super) struct Unauthorized {
 }
 
 impl Incoming<'_> {
-    /// Authenticates the client and, for cookies, checks the page's origin and the CSRF token. Returns the sessions
-    /// that the request may end, at least one.
-    pub(super) async fn authorize(&self) -> Result<Vec<Session>, Unauthorized> {
-        let Self { app, context, headers, cookies, .. } = *self;
+    /// Authenticates the client and, for cookies, checks the page's origin and the CSRF token.
+    pub(super) async fn authorize(&self) -> Result<Authorized, Unauthorized> {
+        let Self { app, headers, cookies, .. } = *self;
         let credential = Credential::of(headers, cookies, &app.config.cookies, &app.verifier);
         let bearer = credential.is_bearer();
         if !bearer {
             self.check_origin()?;
         }
         let refused = |error| Unauthorized { error, deletes_cookies: !bearer };
-        let sessions = match authenticate_or_refetch(app, &credential, cookies).await.sessions() {
+        let authenticated = authenticate_or_refetch(app, &credential, cookies).await;
+        let deadline = Instant::now() + app.config.upstream.timeout;
+        let mismatch = authenticated.mismatch().cloned().map(Box::new);
+        let sessions = match authenticated.sessions() {
             Ok(sessions) => sessions,
             // The configuration may be wrong, and the session alive, so the cookies stay.
             Err(error) if error.may_be_misconfiguration() => return Err(keeping_cookies(error)),
             Err(error) => return Err(refused(error.into())),
         };
+        let mismatch = mismatch.map(Error::ClaimNotAccepted);
         if sessions.iter().all(|session| session.expired && session.refresh_tokens.is_empty()) {
-            return Err(refused(Error::CredentialExpired));
+            return Err(mismatch.map_or_else(|| refused(Error::CredentialExpired), keeping_cookies));
         }
-        let sessions = remove_forged(app, context, headers, sessions).await;
+        let sessions = self.check_csrf(sessions).await?;
+        Ok(Authorized { sessions, refused: mismatch, deadline })
+    }
+
+    /// Checks the CSRF token of a request whose cookies count. Returns the sessions without the forged ones.
+    async fn check_csrf(&self, sessions: Vec<Session>) -> Result<Vec<Session>, Unauthorized> {
+        let Self { app, context, headers, cookies, .. } = *self;
         let in_header = headers.get(X_CSRF_TOKEN).map(HeaderValue::as_bytes);
         let submitted = self.csrf_field.map(str::as_bytes).or(in_header).map(SubmittedToken::new);
         match sessions.first().map(|session| session.carrier) {
@@ -156,10 +175,16 @@ impl Incoming<'_> {
             }
             Some(Carrier::BearerAndCookie) => self.check_origin()?,
         }
-        let accepted = csrf::Bindings::of(&sessions).accepted();
-        let checked =
-            app.csrf.check_double_submit(submitted, cookies.values(CSRF_COOKIE), &accepted);
-        checked.map_err(keeping_cookies)?;
+        let check = |accepted: &[Binding]| {
+            let held = cookies.values(CSRF_COOKIE);
+            app.csrf.check_double_submit(submitted, held, accepted).map_err(keeping_cookies)
+        };
+        // GoTrue is asked only for a CSRF token that may be of these sessions without the forged ones.
+        if let Some(possible) = Bindings::without_any(&sessions) {
+            check(&possible)?;
+        }
+        let sessions = remove_forged(app, context, headers, sessions).await;
+        check(&Bindings::of(&sessions).accepted())?;
         Ok(sessions)
     }
 

@@ -89,8 +89,8 @@ impl ResponseBody {
 }
 
 /// The response to the logout of these sessions, whether it deletes the cookies, and the sessions with the one first
-/// that the response reports: the worst of those that the client holds for certain. An unproven session counts only
-/// if there is no other, because another site may have planted its cookie.
+/// that the response reports: the worst of those that the client holds for certain. An unproven session counts if there is
+/// no other, or if its logout failed: it may live. If it was refused, another site may have planted its cookie.
 pub(super) fn of_sessions(
     ended: Vec<EndedSession>,
     contract: Contract,
@@ -101,8 +101,8 @@ pub(super) fn of_sessions(
     let mut finished = Vec::with_capacity(ended.len());
     for EndedSession { session, report } in ended {
         let (outcome, body, deletes_cookies) = answer(&report.result, session.carrier, not_found);
-        let rank =
-            Rank { is_certain: report.proof != Proof::Unproven, severity: severity(outcome) };
+        let is_certain = report.proof != Proof::Unproven || outcome == Outcome::Failed;
+        let rank = Rank { is_certain, severity: severity(outcome) };
         let cause = body.cause().cloned();
         finished.push(FinishedSession { session, report: Some(report), outcome, cause });
         if worst.as_ref().is_none_or(|(worst, ..)| rank > *worst) {

@@ -41,27 +41,30 @@ pub(super) struct VerifyError {
     pub(super) error: Error,
     /// The access token has expired, and the request has a refresh token of its session.
     pub(super) is_refreshable: bool,
+    is_expired: bool,
 }
 
 impl From<Error> for VerifyError {
     fn from(error: Error) -> Self {
-        Self { error, is_refreshable: false }
+        Self { error, is_refreshable: false, is_expired: false }
     }
 }
 
 impl VerifyError {
     fn expired(session: &Session) -> Self {
         let is_refreshable = !session.refresh_tokens.is_empty();
-        Self { error: Error::CredentialExpired, is_refreshable }
+        Self { error: Error::CredentialExpired, is_refreshable, is_expired: true }
     }
 
-    /// Which refusal is reported if the request shows several sessions: a revoked one before all others, and then the
+    /// Which refusal is reported if the request shows several sessions: a revoked one that has not expired before all others, and then the
     /// one that the client or the operator can do something about.
     fn precedence(&self) -> u8 {
         match self.error {
-            Error::SessionRevoked | Error::SessionNotFound => 4,
-            Error::NotReady(_) | Error::Overloaded => 3,
-            Error::CredentialExpired if self.is_refreshable => 2,
+            // The cookie of an old session must not keep the app from refreshing the present one.
+            Error::SessionRevoked if self.is_expired => 2,
+            Error::SessionRevoked | Error::SessionNotFound => 5,
+            Error::NotReady(_) | Error::Overloaded => 4,
+            Error::CredentialExpired if self.is_refreshable => 3,
             Error::CredentialExpired => 1,
             _ => 0,
         }
@@ -146,7 +149,9 @@ impl Asker<'_> {
         if session.proof == Proof::Unproven {
             return self.check_unproven(session).await;
         }
-        self.refuse_revoked(session).await?;
+        if let Err(error) = self.refuse_revoked(session).await {
+            return Err(VerifyError { is_expired: session.expired, ..error.into() });
+        }
         if session.expired { Err(VerifyError::expired(session)) } else { Ok(()) }
     }
 
