@@ -127,8 +127,8 @@ async fn key_set(config: &Config, gotrue: &GoTrue) -> Result<Keys, String> {
     Ok(Keys { allowed, left_out })
 }
 
-/// Prints the issuer that GoTrue publishes, and returns it. Tokens with the default issuer need no such document, so
-/// its absence fails nothing.
+/// Prints the issuer that GoTrue publishes, and returns it. `check` does not fail if there is none, because the
+/// gateway accepts tokens with the default issuers without it.
 async fn issuer(config: &Config, gotrue: &GoTrue) -> Option<String> {
     match gotrue.issuer(Instant::now() + config.upstream.timeout).await {
         Ok(Some(issuer)) => {
@@ -146,7 +146,7 @@ async fn issuer(config: &Config, gotrue: &GoTrue) -> Option<String> {
     }
 }
 
-/// Prints the line of a part, and returns whether it works.
+/// Prints the result of checking `part`, and returns whether the part works.
 fn print_part(part: &str, result: Result<impl Display, impl Display>) -> bool {
     match result {
         Ok(text) => {
