@@ -20,24 +20,25 @@ use crate::{
     telemetry::traces,
 };
 
-/// How many sessions of one request GoTrue is asked about at the same time. A request takes one place in flight, so it
-/// must not call GoTrue more often at once than a few requests could.
+/// How many calls to GoTrue the gateway makes at the same time for the sessions of one request. The request takes
+/// only one place among the requests in flight, so it must not cause many calls at once.
 pub(super) const SESSIONS_AT_ONCE: usize = 4;
 
-/// The sessions that a request shows.
+/// The sessions of a request's credentials.
 #[derive(Debug, Default)]
 pub(super) struct Authenticated {
-    /// The sessions whose access tokens follow the rules, expired or not, in the order of the request. A session that
-    /// two cookies show is there once.
+    /// The sessions whose access tokens the gateway accepts, expired or not, in the order of the request. A
+    /// session that is in two cookies occurs once.
     pub(super) sessions: Vec<Session>,
-    /// Why the other credentials show no session: the first error, unless another one is due to the configuration.
+    /// The error to report if there is no session: the first error that a wrong configuration may cause, or else
+    /// the first error.
     refused: Option<AuthenticationError>,
-    /// Whether a newer key set may show more sessions.
+    /// Whether the gateway may accept more of the credentials with a newer key set or issuer of GoTrue.
     pub(super) may_be_outdated: bool,
 }
 
 impl Authenticated {
-    /// The sessions, of which there is at least one.
+    /// Returns the sessions, of which there is at least one, or the error to report.
     pub(super) fn sessions(self) -> Result<Vec<Session>, AuthenticationError> {
         if self.sessions.is_empty() {
             return Err(self.refused.unwrap_or(AuthenticationError::Missing));
@@ -53,12 +54,13 @@ impl Authenticated {
                     None => self.sessions.push(session),
                 }
             }
-            Err(error) => self.refuse(error),
+            Err(error) => self.record_error(error),
         }
     }
 
-    /// A genuine token that the configuration refuses must not hide behind another cookie.
-    fn refuse(&mut self, error: AuthenticationError) {
+    /// Remembers the error to report. The error of a genuine token that the configuration refuses takes
+    /// precedence: because of it the browser keeps its cookies, and the log names the setting.
+    fn record_error(&mut self, error: AuthenticationError) {
         let is_mismatch =
             |error: &AuthenticationError| matches!(error, AuthenticationError::ClaimNotAccepted(_));
         match &self.refused {
@@ -68,8 +70,8 @@ impl Authenticated {
     }
 }
 
-/// The sessions that the request's Bearer token or its cookies show. If a newer key set may show more, it is fetched
-/// first.
+/// Reads the sessions of `credential`. If the gateway may accept more of them with a newer key set or issuer of
+/// GoTrue, it fetches both and reads the sessions again.
 pub(super) async fn authenticate_or_refetch(
     app: &AppState,
     credential: &Credential,
@@ -86,7 +88,7 @@ pub(super) async fn authenticate_or_refetch(
     reading.instrument(traces::token_check()).await
 }
 
-/// The sessions that the request's Bearer token or its cookies show, by the keys that the gateway has.
+/// Reads the sessions of `credential` without fetching the key set.
 pub(super) async fn authenticate(
     app: &AppState,
     credential: &Credential,
@@ -109,7 +111,8 @@ pub(super) async fn authenticate(
                 session
             }));
             if authenticated.sessions.is_empty() {
-                // The Bearer token may be another program's, and the URL of the project wrong.
+                // The Bearer token may belong to another program, and the gateway may have missed the session
+                // cookie because `SUPABASE_URL` is wrong.
                 report_other_project(app, cookies);
             }
             authenticated
@@ -118,19 +121,20 @@ pub(super) async fn authenticate(
     }
 }
 
-/// The session cookie of another project, if the request has one; the log names it.
+/// Returns the session cookie of another project, if the request has one, and warns of it in the log.
 fn report_other_project(app: &AppState, cookies: &RequestCookies<'_>) -> Option<OtherProject> {
     let other = cookies.of_other_project(&app.config.cookies)?;
     app.other_project_log.report(&other);
     Some(other)
 }
 
-/// The sessions of the cookies, by the keys that the gateway has.
+/// Reads the sessions of the cookies without fetching the key set.
 pub(super) async fn read_jar(app: &AppState, jar: &JarSessions) -> Authenticated {
     let mut authenticated = Authenticated::default();
     for (index, stored) in jar.sessions.iter().enumerate() {
         if index > 0 {
-            // A jar may have hundreds of forged tokens. Between their checks, the thread serves other requests.
+            // The cookies may hold hundreds of forged tokens. Let the thread serve other requests between their
+            // checks.
             yield_now().await;
         }
         let StoredSession { access_token, refresh_tokens } = stored;
@@ -144,7 +148,8 @@ pub(super) async fn read_jar(app: &AppState, jar: &JarSessions) -> Authenticated
     authenticated
 }
 
-/// The session that an access token shows. While the cache has GoTrue's word that it lives, it is proven.
+/// The session of an access token. A session that the gateway cannot verify itself is proven while the cache has
+/// GoTrue's answer that it lives.
 fn read_session(
     app: &AppState,
     access_token: &SecretString,
@@ -183,8 +188,8 @@ impl From<Refusal> for IntrospectionError {
     }
 }
 
-/// GoTrue's answer, before `deadline`, about a session that only GoTrue can verify. The call takes a place among the requests in
-/// flight. A request that waits for the call of another request takes no place.
+/// GoTrue's answer about a session that only GoTrue can verify, or an error at `deadline`. The call takes a place
+/// among the requests in flight. A request that waits for the call of another request takes no place.
 pub(super) async fn introspect(
     app: &AppState,
     context: &RequestContext,
@@ -206,23 +211,24 @@ pub(super) async fn introspect(
     Box::pin(app.introspections.get_or_call(token, deadline, ask)).await
 }
 
-/// Removes the sessions whose tokens GoTrue calls forged from a jar of several, so that a planted cookie does not stop
-/// the logout of the others. If GoTrue calls all of them forged, all stay, and the response reports GoTrue's answer.
+/// If a request has several sessions, asks GoTrue about those that only GoTrue can verify, and removes those
+/// whose token GoTrue refuses. So a cookie that another site planted does not prevent the logout of the other
+/// sessions. If GoTrue refuses all tokens, all sessions stay, so that the response reports GoTrue's answer.
 pub(super) async fn remove_forged(
     app: &AppState,
     context: &RequestContext,
     headers: &HeaderMap,
     sessions: Vec<Session>,
 ) -> Vec<Session> {
-    let is_certain =
+    let needs_no_check =
         |session: &Session| session.signature != SignatureStatus::LeftToGoTrue || session.expired;
-    if sessions.len() < 2 || sessions.iter().all(is_certain) {
+    if sessions.len() < 2 || sessions.iter().all(needs_no_check) {
         return sessions;
     }
-    // The logouts of the sessions need the other half of the time.
+    // Leave half of the time for the logouts.
     let deadline = Instant::now() + app.config.upstream.timeout / 2;
     let ask = async |session: Session| {
-        if is_certain(&session) {
+        if needs_no_check(&session) {
             return (session, None);
         }
         let answer = introspect(app, context, headers, &session, deadline).await.ok();

@@ -1,4 +1,5 @@
-//! Ends the sessions of a request. A cookie jar may show several, of one user or of more.
+//! Ends the sessions of a request. Its cookies (the cookie jar) may hold several sessions, of one user or of
+//! several.
 
 use std::pin::Pin;
 
@@ -12,14 +13,15 @@ use crate::{
     session::{Proof, Session},
 };
 
-/// A session, and what its logout did.
+/// A session, and the report of its logout.
 pub(super) struct EndedSession {
     pub(super) session: Session,
     pub(super) report: LogoutReport,
 }
 
-/// The sessions for which GoTrue is asked. With `others` and `global`, one for each user, the most certain: GoTrue ends
-/// the others of that user, and a second request would find its own session ended.
+/// The sessions for which the gateway sends a logout to GoTrue. With `others` and `global` it sends one for each
+/// user, with the session of the best proof: GoTrue then ends the user's other sessions, so a second logout would
+/// find its own session ended.
 pub(super) fn select_sessions(sessions: Vec<Session>, scope: Scope) -> Vec<Session> {
     if scope == Scope::Local {
         return sessions;
@@ -35,7 +37,7 @@ pub(super) fn select_sessions(sessions: Vec<Session>, scope: Scope) -> Vec<Sessi
     selected
 }
 
-/// The proof of the most certain session. The request takes its place in flight by it.
+/// The best proof among the sessions. It decides how many places in flight the request may compete for.
 pub(super) fn best_proof(sessions: &[Session]) -> Proof {
     sessions.iter().map(|session| session.proof).max().unwrap_or(Proof::Unproven)
 }
@@ -55,14 +57,16 @@ pub(super) async fn end(
         Ok([session]) => vec![end(session).await],
         Err(sessions) => {
             let ended = stream::iter(sessions.into_iter().map(end)).buffered(SESSIONS_AT_ONCE);
-            // Boxed: the future of each request is moved, so the usual one stays small.
+            // Box this future, so that the future of an ordinary request stays small: moving it copies all of its
+            // bytes.
             let all: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(ended.collect());
             all.await
         }
     }
 }
 
-/// How far an outcome is from success. The response is that of the worst one.
+/// How far an outcome is from success. The response to a request of several sessions reports the greatest
+/// severity.
 pub(super) fn severity(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::AlreadyEnded => 0,
