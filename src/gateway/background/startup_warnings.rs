@@ -62,12 +62,13 @@ async fn warn_about_old_gotrue(app: &AppState) {
     }
 }
 
-/// The issuer is fetched with the key set.
+/// Warns once if GoTrue's issuer does not match the configuration. The task that fetches the key set also fetches
+/// the issuer, so this task only waits for it.
 async fn warn_about_issuer(app: &AppState) {
     let published = loop {
         match &*app.verifier.published_issuer() {
             PublishedIssuer::Named(issuer) => break issuer.clone(),
-            // A newer release of GoTrue may publish one.
+            // Keep waiting after `Absent`: GoTrue may be updated to a release that publishes an issuer.
             PublishedIssuer::Unknown | PublishedIssuer::Absent => sleep(KEY_SET_POLL).await,
         }
     };
