@@ -1,5 +1,5 @@
-//! Section 9 of the contract: what `verify` tells a proxy about a request without a living session, and about the
-//! session of one that has it.
+//! Section 9 of the contract: what `verify` tells a proxy about a request without a valid session, and about the
+//! session of a request that has one.
 
 use serde_json::json;
 
@@ -35,7 +35,7 @@ async fn each_refusal_has_its_reason_in_a_header() {
 }
 
 #[tokio::test]
-async fn a_navigation_is_redirected_where_the_proxy_says_and_a_script_is_not() {
+async fn a_page_load_is_redirected_to_the_target_of_the_proxy_and_a_script_is_not() {
     let urls = ("redirect-urls", "https://www.example.com/*");
     let app = TestApp::with_flags(&[urls]).await;
     let target = |place: &str| format!("/api/auth/verify/orders?redirect={place}");
@@ -69,7 +69,7 @@ async fn a_navigation_is_redirected_where_the_proxy_says_and_a_script_is_not() {
 }
 
 #[tokio::test]
-async fn headers_tell_anonymous_users_and_clients_of_third_parties_apart() {
+async fn headers_distinguish_anonymous_users_and_tokens_of_third_parties() {
     let app = TestApp::new().await;
     let client = "9a8b7c6d-0000-4000-8000-000000000000";
     for (claims, anonymous, client_id) in [
