@@ -1,5 +1,5 @@
 //! Implements clap's `Args` for the raw settings, so that `serve`, `check` and `health` have a flag for each
-//! setting that is not a secret. Reads the secrets from environment variables alone.
+//! setting that is not a secret. Reads the variables of secrets from the environment.
 
 use std::{
     collections::BTreeMap,

@@ -16,7 +16,7 @@ fn stored(tokens: &Tokens, format: CookieFormat) -> Cookies {
     session_cookies(K, &tokens.access_token, &tokens.refresh_token, format)
 }
 
-/// Fetches the CSRF token of the jar and logs out with it, as a page does.
+/// Fetches the CSRF token for these cookies and logs out with it, as a page does.
 async fn log_out(app: &TestApp, target: &str, jar: &Cookies) -> Reply {
     let reply = app.get("/api/auth/csrf").cookies(jar).send().await;
     assert_eq!(reply.status, 200, "{reply:?}");

@@ -2,7 +2,7 @@
 //! changed the domain of its cookies, browsers send the cookies of both domains.
 //!
 //! 1. Each cookie `K`, each complete series of chunks `K.0`, `K.1`, …, and each pair of `sb-access-token` and
-//!    `sb-refresh-token` is a session of its own. The value of `K` may also be an access token alone.
+//!    `sb-refresh-token` is a session of its own. The value of `K` may also be only an access token.
 //! 2. Chunks of two domains come interleaved. The gateway tries combinations of them, [`MOST_TRIES`] at most, and
 //!    uses each one that it can decode.
 //! 3. An access token that is read more than once is one session, with every refresh token that came with it.
@@ -34,7 +34,7 @@ pub struct StoredSession {
     pub refresh_tokens: Vec<SecretString>,
 }
 
-/// The sessions of a jar, in the order of the request.
+/// The sessions in the cookies of a request, in the order of the request.
 #[derive(Clone, Debug, Default)]
 pub struct JarSessions {
     /// The sessions that could be decoded, each access token once.
@@ -44,7 +44,7 @@ pub struct JarSessions {
 }
 
 impl RequestCookies<'_> {
-    /// The sessions of the jar.
+    /// Reads the sessions in the cookies.
     #[must_use]
     pub fn sessions(&self, config: &Cookies) -> JarSessions {
         let mut jar = JarSessions::default();

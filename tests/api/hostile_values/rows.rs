@@ -111,7 +111,7 @@ pub(super) const OTHER_VALUES: &[Row] = &[
     ("nothing in another session cookie", STORAGE_KEY, |_| Vec::new(), Revoked),
     ("64 KiB of base64 in another session cookie", STORAGE_KEY, |_| [b"base64-".to_vec(), vec![b'A'; 64 * KIB]].concat(), Revoked),
     ("bytes that are not UTF-8 in another session cookie", STORAGE_KEY, |_| vec![0xff; 64], Revoked),
-    ("a token that nobody signed in another session cookie", STORAGE_KEY, |_| base64(r#"{"access_token":"x.y.z","refresh_token":"x"}"#), Revoked),
+    ("a text that is no token in another session cookie", STORAGE_KEY, |_| base64(r#"{"access_token":"x.y.z","refresh_token":"x"}"#), Revoked),
     ("junk in a first chunk", FIRST, |_| b"%zz\xff".to_vec(), Revoked),
     ("junk in the cookie of older helpers", ACCESS, |_| b"a.b.c".to_vec(), Revoked),
     ("120 KiB in a foreign cookie", "theme", |_| vec![b'a'; 120 * KIB], Revoked),
